@@ -1,0 +1,55 @@
+# One engineer, one machine, no root: every target sets up what it needs.
+# Only Python 3.11+, make and git are expected to be there.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+PARTS  := shared/contracts shared/chassis services/intake services/inventory services/payments \
+          services/notification services/reporting services/console deploy/aidmesh
+ARGS   ?=
+
+.PHONY: help setup demo test lint types format locks bench clean
+
+help:            ## what can be made
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 12
+
+setup: $(STAMP)  ## .venv with everything in it
+
+$(VENV)/bin/uv: requirements/uv.txt
+	$(PYTHON) -c 'import sys; sys.exit("Aidmesh needs Python 3.11 or newer, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
+	@touch $@
+
+$(STAMP): $(VENV)/bin/uv requirements/all.lock $(PARTS:%=%/pyproject.toml)
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/all.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation $(PARTS:%=-e %)
+	@touch $@
+
+demo: setup      ## the year 2024, played on real servers (ARGS="--scale 0.05" for a quick look)
+	$(BIN)/aidmesh demo $(ARGS)
+
+test: setup      ## every test (ARGS="-k name" for some)
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: setup      ## style, and who may import whom
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-logo
+
+types: setup     ## strict types
+	$(BIN)/mypy services shared deploy tests
+
+format: setup    ## let the formatter have its way
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+bench: setup     ## how many needs a second
+	$(BIN)/aidmesh bench needs $(ARGS)
+
+locks: $(VENV)/bin/uv  ## write requirements/*.lock anew
+	BIN=$(BIN) sh requirements/lock.sh
+
+clean:           ## forget .venv and caches (never data)
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -1,0 +1,1 @@
+"""Console: the web desk. It holds no truth."""

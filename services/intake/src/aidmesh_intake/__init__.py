@@ -1,0 +1,1 @@
+"""Intake: persons, requests, needs, and who is served first."""

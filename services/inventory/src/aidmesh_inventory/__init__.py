@@ -1,0 +1,1 @@
+"""Inventory: sites, stock, beds, slots, and what can be held."""

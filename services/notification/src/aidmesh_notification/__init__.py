@@ -1,0 +1,1 @@
+"""Notification: whether, how and when a message may be sent."""

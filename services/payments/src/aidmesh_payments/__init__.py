@@ -1,0 +1,1 @@
+"""Payments: grants, allotments, commitments, payouts and the ledger."""

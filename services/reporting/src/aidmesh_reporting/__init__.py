@@ -1,0 +1,1 @@
+"""Reporting: results by kind, area, month and grant. It decides nothing."""

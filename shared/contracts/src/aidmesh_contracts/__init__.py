@@ -1,0 +1,1 @@
+"""Events, wire types and shared rules. Pydantic only, no I/O."""

@@ -1,0 +1,128 @@
+"""Who takes in what. Provisioning makes one durable consumer of each entry.
+
+This is the one place where a new subscription is declared; a service that registers other
+handlers than these does not start.
+"""
+
+from dataclasses import dataclass
+
+from aidmesh_contracts import intake, inventory, notification, payments, reporting
+from aidmesh_contracts.base import Event
+from aidmesh_contracts.streams import Stream
+
+
+@dataclass(frozen=True, slots=True)
+class Consumer:
+    """One durable: a service, the stream it reads and the events it takes from it."""
+
+    service: str
+    stream: Stream
+    events: tuple[type[Event], ...]
+
+    @property
+    def durable(self) -> str:
+        """The durable's name, such as `inventory-local`."""
+        return f"{self.service}-{self.stream.lower()}"
+
+    def filter_subjects(self, region: str) -> tuple[str, ...]:
+        """The subjects it filters on; in WORLD the origin's region is a wildcard."""
+        origin = "*" if self.stream is Stream.WORLD else region
+        return tuple(event.subject(origin) for event in self.events)
+
+
+CONSUMERS: tuple[Consumer, ...] = (
+    Consumer(
+        "intake",
+        Stream.LOCAL,
+        (
+            inventory.ReservationHeldV1,
+            inventory.ReservationRefusedV1,
+            inventory.ReservationConfirmedV1,
+            inventory.ReservationReleasedV1,
+            inventory.ReservationIssuedV1,
+            inventory.ReservationReversedV1,
+            inventory.SupplyGrewV1,
+            payments.CommitmentHeldV1,
+            payments.CommitmentRefusedV1,
+            payments.CommitmentMadeV1,
+            payments.CommitmentReleasedV1,
+            payments.CommitmentSpentV1,
+            payments.CommitmentReversedV1,
+            payments.FundsGrewV1,
+            notification.MessageSentV1,
+            notification.MessageSuppressedV1,
+        ),
+    ),
+    Consumer(
+        "inventory",
+        Stream.LOCAL,
+        (
+            intake.NeedApprovedV1,
+            intake.NeedConfirmedV1,
+            intake.NeedWithdrawnV1,
+            intake.NeedToldV1,
+            intake.AidGivenV1,
+            payments.CommitmentMadeV1,
+            payments.PurchaseOrderedV1,
+        ),
+    ),
+    Consumer(
+        "inventory",
+        Stream.WORLD,
+        (inventory.StockChangedV1, inventory.CapacityChangedV1, inventory.SiteChangedV1),
+    ),
+    Consumer(
+        "payments",
+        Stream.LOCAL,
+        (
+            intake.NeedApprovedV1,
+            intake.NeedConfirmedV1,
+            intake.NeedWithdrawnV1,
+            intake.NeedToldV1,
+            intake.AidGivenV1,
+            inventory.ReservationIssuedV1,
+            inventory.ReservationReversedV1,
+            inventory.GoodsReceivedV1,
+        ),
+    ),
+    Consumer("payments", Stream.PRIVATE, (intake.PayeeSealedV1,)),
+    Consumer(
+        "payments",
+        Stream.WORLD,
+        (
+            payments.GrantChangedV1,
+            payments.AllotmentSentV1,
+            payments.AllotmentReceivedV1,
+            payments.AllotmentReturnedV1,
+            payments.RecallRequestedV1,
+            payments.AllotmentChangedV1,
+        ),
+    ),
+    Consumer(
+        "notification",
+        Stream.LOCAL,
+        (intake.NeedReadyV1, intake.NeedWithdrawnV1, intake.NeedToldV1, intake.PersonErasedV1),
+    ),
+    Consumer("notification", Stream.PRIVATE, (intake.ContactSealedV1,)),
+    Consumer(
+        "reporting",
+        Stream.LOCAL,
+        (
+            intake.NeedFulfilledV1,
+            intake.NeedReversedV1,
+            intake.NeedWaitlistedV1,
+            intake.NeedClosedV1,
+            intake.PersonMergedV1,
+            inventory.StaySettledV1,
+            payments.CommitmentSpentV1,
+            payments.CommitmentReversedV1,
+        ),
+    ),
+    Consumer("reporting", Stream.EVENTS, (payments.GrantChangedV1,)),
+    Consumer("reporting", Stream.WORLD, (reporting.MonthlyResultsV1, payments.GrantChangedV1)),
+)
+
+
+def consumers_of(service: str) -> tuple[Consumer, ...]:
+    """Return the durables of one service."""
+    return tuple(consumer for consumer in CONSUMERS if consumer.service == service)

@@ -1,0 +1,224 @@
+"""Events of intake: what a need is going through. All stay in the region."""
+
+from datetime import date
+from typing import Literal
+
+from pydantic import AwareDatetime, Field
+
+from aidmesh_contracts.base import Event
+from aidmesh_contracts.ids import (
+    HouseholdId,
+    NeedId,
+    PayeeRef,
+    PersonId,
+    RequestId,
+    SiteId,
+)
+from aidmesh_contracts.streams import Stream
+from aidmesh_contracts.values import (
+    Area,
+    BlockedBy,
+    CapacityDemand,
+    Code,
+    GrantShare,
+    MoneyDemand,
+    StockDemand,
+)
+
+
+class NeedApprovedV1(Event, type="intake.need.approved.v1", stream=Stream.LOCAL, key="need_id"):
+    """A need may be served: whoever owes it something holds it now, or refuses.
+
+    Attributes:
+        attempt_no: counts from 1; messages of older attempts are ignored.
+        priority: larger is served first.
+        planned_on: the day that limits, grant periods and lot expiry go by until it is served.
+        place_area: where it is to be served; `site_id` narrows it to one site.
+        hold_s: how long a hold may last unconfirmed, in seconds.
+    """
+
+    need_id: NeedId
+    attempt_no: int = Field(gt=0)
+    request_id: RequestId
+    kind: Code
+    programme: Code
+    priority: int
+    asked_on: date
+    planned_on: date
+    place_area: Area
+    stay_area: Area | None = None
+    origin_area: Area | None = None
+    site_id: SiteId | None = None
+    stock: tuple[StockDemand, ...] = ()
+    capacity: CapacityDemand | None = None
+    money: MoneyDemand | None = None
+    payee_ref: PayeeRef | None = None
+    hold_s: int = Field(gt=0)
+
+
+class NeedConfirmedV1(Event, type="intake.need.confirmed.v1", stream=Stream.LOCAL, key="need_id"):
+    """Every hold of this attempt said yes. `with_money` says whether payments commits first."""
+
+    need_id: NeedId
+    attempt_no: int = Field(gt=0)
+    with_money: bool
+    with_supply: bool
+
+
+class NeedWithdrawnV1(Event, type="intake.need.withdrawn.v1", stream=Stream.LOCAL, key="need_id"):
+    """Attempts up to this one are over: whatever is held for them is released.
+
+    It may overtake the approval it ends, so receivers keep a tombstone.
+    """
+
+    need_id: NeedId
+    attempt_no: int = Field(gt=0)
+    reason: Literal["refused", "hold_expired", "not_collected", "cancelled", "expired", "declined"]
+
+
+class NeedReadyV1(Event, type="intake.need.ready.v1", stream=Stream.LOCAL, key="need_id"):
+    """Everything is confirmed: the person may be told."""
+
+    need_id: NeedId
+    attempt_no: int = Field(gt=0)
+    kind: Code
+    sensitive: bool
+    person_id: PersonId | None
+    site_id: SiteId | None
+    collect_days: int = Field(gt=0)
+
+
+class NeedToldV1(Event, type="intake.need.told.v1", stream=Stream.LOCAL, key="need_id"):
+    """The person knows: the pick-up clock starts at `told_at`."""
+
+    need_id: NeedId
+    attempt_no: int = Field(gt=0)
+    told_at: AwareDatetime
+    how: Literal["message", "in_person"]
+    collect_days: int = Field(gt=0)
+
+
+class NeedWaitlistedV1(Event, type="intake.need.waitlisted.v1", stream=Stream.LOCAL, key="need_id"):
+    """The need waits for `blocked_by`; it keeps its place by priority and `asked_on`."""
+
+    need_id: NeedId
+    attempt_no: int = Field(ge=0)
+    kind: Code
+    area: Area
+    asked_on: date
+    blocked_by: BlockedBy
+
+
+class NeedFulfilledV1(Event, type="intake.need.fulfilled.v1", stream=Stream.LOCAL, key="need_id"):
+    """One service was given.
+
+    Attributes:
+        service_no: counts how often this need was fulfilled (undone and done again); with
+            `need_id` it names the service.
+        person_ids: the distinct beneficiaries; empty for outreach and for sites.
+        headcount: contacts of outreach or a group session, shown apart from people.
+        area: of the place of service.
+        unit: of `quantity`: `piece`, `night`, `minute`, or a currency's minor units (`uah`).
+        shares: what each grant bore.
+    """
+
+    need_id: NeedId
+    service_no: int = Field(gt=0)
+    kind: Code
+    programme: Code
+    person_ids: tuple[PersonId, ...]
+    household_id: HouseholdId | None = None
+    headcount: int | None = None
+    area: Area
+    site_id: SiteId | None = None
+    asked_on: date
+    served_on: date
+    quantity: int
+    unit: Code
+    shares: tuple[GrantShare, ...] = ()
+
+
+class NeedReversedV1(Event, type="intake.need.reversed.v1", stream=Stream.LOCAL, key="need_id"):
+    """The service `service_no` of this need did not happen after all, for a reason."""
+
+    need_id: NeedId
+    service_no: int = Field(gt=0)
+    reason: Code
+
+
+class NeedClosedV1(Event, type="intake.need.closed.v1", stream=Stream.LOCAL, key="need_id"):
+    """The need ended without a service."""
+
+    need_id: NeedId
+    state: Literal["declined", "cancelled", "expired", "referred"]
+    reason: Code
+
+
+class AidGivenV1(Event, type="intake.aid.given.v1", stream=Stream.LOCAL, key="need_id"):
+    """Aid was given before it was entered. A fact: it is booked even if the books lack it."""
+
+    need_id: NeedId
+    kind: Code
+    programme: Code
+    served_on: date
+    place_area: Area
+    stay_area: Area | None = None
+    origin_area: Area | None = None
+    site_id: SiteId | None
+    stock: tuple[StockDemand, ...] = ()
+    capacity: CapacityDemand | None = None
+    money: MoneyDemand | None = None
+
+
+class PersonMergedV1(Event, type="intake.person.merged.v1", stream=Stream.LOCAL, key="person_id"):
+    """Two records are one person: results count `into_person_id` from now on."""
+
+    person_id: PersonId
+    into_person_id: PersonId
+
+
+class PersonErasedV1(Event, type="intake.person.erased.v1", stream=Stream.LOCAL, key="person_id"):
+    """The person's key is gone; every holder of sealed data about them deletes its own."""
+
+    person_id: PersonId
+
+
+class ContactSealedV1(
+    Event, type="intake.contact.sealed.v1", stream=Stream.PRIVATE, key="person_id"
+):
+    """A contact card for notification, as a sealed box that only notification opens.
+
+    Attributes:
+        version: counts the cards of this person; the highest wins.
+        sealed: base64 of the sealed box.
+    """
+
+    person_id: PersonId
+    version: int = Field(gt=0)
+    sealed: str
+
+
+class PayeeSealedV1(Event, type="intake.payee.sealed.v1", stream=Stream.PRIVATE, key="payee_ref"):
+    """Payee details, as a sealed box that only the paying office opens."""
+
+    payee_ref: PayeeRef
+    need_id: NeedId
+    sealed: str
+
+
+EVENTS: tuple[type[Event], ...] = (
+    NeedApprovedV1,
+    NeedConfirmedV1,
+    NeedWithdrawnV1,
+    NeedReadyV1,
+    NeedToldV1,
+    NeedWaitlistedV1,
+    NeedFulfilledV1,
+    NeedReversedV1,
+    NeedClosedV1,
+    AidGivenV1,
+    PersonMergedV1,
+    PersonErasedV1,
+    ContactSealedV1,
+    PayeeSealedV1,
+)

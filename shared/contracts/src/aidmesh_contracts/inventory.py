@@ -1,0 +1,239 @@
+"""Events of inventory: holds and what became of them stay home; free supply goes to all."""
+
+from datetime import date
+from typing import Literal
+from uuid import UUID
+
+from pydantic import AwareDatetime, Field
+
+from aidmesh_contracts.base import Event
+from aidmesh_contracts.ids import NeedId, PurchaseId, ReservationId, SiteId
+from aidmesh_contracts.streams import Stream
+from aidmesh_contracts.values import Allocation, Area, BlockedBy, Code, GrantShare, Value
+
+
+class Booking(Value):
+    """A bed or a slot that was taken; `to_on` of None is an open-ended stay."""
+
+    resource: Literal["bed", "slot"]
+    code: Code
+    site_id: SiteId
+    from_on: date
+    to_on: date | None
+    starts_at: AwareDatetime | None = None
+    places: int = Field(gt=0)
+
+
+class ReservationHeldV1(
+    Event, type="inventory.reservation.held.v1", stream=Stream.LOCAL, key="reservation_id"
+):
+    """Stock or a place is set aside until `hold_until` (clock of inventory's database)."""
+
+    reservation_id: ReservationId
+    need_id: NeedId
+    attempt_no: int = Field(gt=0)
+    hold_until: AwareDatetime
+    site_id: SiteId
+    allocations: tuple[Allocation, ...] = ()
+    booking: Booking | None = None
+
+
+class ReservationRefusedV1(
+    Event, type="inventory.reservation.refused.v1", stream=Stream.LOCAL, key="need_id"
+):
+    """Nothing could be set aside.
+
+    Attributes:
+        reason: `short` (there is none), `restricted` (there is, but no donor allows this use),
+            `closed` (the site is), `withdrawn` (the attempt was over before it was tried).
+        blocked_by: what would have to grow; empty when waiting would not help.
+        decided_at: inventory's clock; growth after this instant was not seen by the refusal.
+    """
+
+    need_id: NeedId
+    attempt_no: int = Field(gt=0)
+    reason: Literal["short", "restricted", "closed", "withdrawn", "unknown_item"]
+    blocked_by: BlockedBy | None
+    decided_at: AwareDatetime
+
+
+class ReservationConfirmedV1(
+    Event, type="inventory.reservation.confirmed.v1", stream=Stream.LOCAL, key="reservation_id"
+):
+    """The hold became firm: it no longer runs out by minutes, only by the pick-up clock."""
+
+    reservation_id: ReservationId
+    need_id: NeedId
+    attempt_no: int = Field(gt=0)
+    site_id: SiteId
+
+
+class ReservationReleasedV1(
+    Event, type="inventory.reservation.released.v1", stream=Stream.LOCAL, key="reservation_id"
+):
+    """What was set aside is free again.
+
+    Attributes:
+        cause: `hold_expired` (not confirmed in time), `not_collected` (nobody came),
+            `withdrawn` (intake ended the attempt), `relocated` (the site closed).
+    """
+
+    reservation_id: ReservationId
+    need_id: NeedId
+    attempt_no: int = Field(gt=0)
+    cause: Literal["hold_expired", "not_collected", "withdrawn", "relocated", "no_show"]
+
+
+class ReservationIssuedV1(
+    Event, type="inventory.reservation.issued.v1", stream=Stream.LOCAL, key="reservation_id"
+):
+    """Handed over, checked in or attended.
+
+    Attributes:
+        issue_no: counts how often this reservation was issued (undone and done again).
+        quantity, unit: pieces, nights booked so far, or minutes.
+        shares: the value of the goods, by the grants that bought them.
+    """
+
+    reservation_id: ReservationId
+    need_id: NeedId
+    attempt_no: int = Field(gt=0)
+    issue_no: int = Field(gt=0)
+    how: Literal["handover", "check_in", "attendance"]
+    served_on: date
+    site_id: SiteId
+    area: Area
+    quantity: int
+    unit: Code
+    shares: tuple[GrantShare, ...] = ()
+
+
+class ReservationReversedV1(
+    Event, type="inventory.reservation.reversed.v1", stream=Stream.LOCAL, key="reservation_id"
+):
+    """An issue was undone, for a reason; the goods are set aside again for the same need."""
+
+    reservation_id: ReservationId
+    need_id: NeedId
+    attempt_no: int = Field(gt=0)
+    issue_no: int = Field(gt=0)
+    reason: Code
+
+
+class StaySettledV1(
+    Event, type="inventory.stay.settled.v1", stream=Stream.LOCAL, key="reservation_id"
+):
+    """A guest checked out: the nights are known, half-open `[from_on, to_on)`."""
+
+    reservation_id: ReservationId
+    need_id: NeedId
+    nights: int = Field(ge=0)
+    from_on: date
+    to_on: date
+
+
+class SupplyGrewV1(Event, type="inventory.supply.grew.v1", stream=Stream.LOCAL, key="site_id"):
+    """More can be had of something; wakes no more needs than `quantity` serves.
+
+    Attributes:
+        quantity: by how much free stock, beds or slot seats grew.
+        freed_by: the need whose release this is; it is not woken by it.
+        grew_at: inventory's clock.
+    """
+
+    resource: Literal["stock", "bed", "slot"]
+    code: Code
+    site_id: SiteId
+    area: Area
+    quantity: int = Field(gt=0)
+    freed_by: NeedId | None = None
+    grew_at: AwareDatetime
+
+
+class GoodsReceivedV1(
+    Event, type="inventory.goods.received.v1", stream=Stream.LOCAL, key="receipt_id"
+):
+    """Goods came in and were counted; payments matches them to the purchase."""
+
+    class Line(Value):
+        """Counted pieces of one item of the purchase."""
+
+        item: Code
+        quantity: int = Field(gt=0)
+
+    receipt_id: UUID
+    purchase_id: PurchaseId
+    received_on: date
+    lines: tuple[Line, ...]
+
+
+class DiscrepancyOpenedV1(
+    Event, type="inventory.discrepancy.opened.v1", stream=Stream.LOCAL, key="discrepancy_id"
+):
+    """A fact does not fit the books; a person settles it."""
+
+    discrepancy_id: UUID
+    need_id: NeedId | None
+    site_id: SiteId
+    about: Literal["stock", "bed", "slot"]
+    code: Code
+    quantity: int
+
+
+class StockChangedV1(
+    Event, type="inventory.stock.changed.v1", stream=Stream.EVENTS, key="stock_key"
+):
+    """State of one item at one site; the highest `version` wins."""
+
+    stock_key: str
+    site_id: SiteId
+    area: Area
+    item: Code
+    on_hand: int
+    free: int
+    version: int = Field(gt=0)
+    as_of: AwareDatetime
+
+
+class CapacityChangedV1(
+    Event, type="inventory.capacity.changed.v1", stream=Stream.EVENTS, key="capacity_key"
+):
+    """Free places of one kind at one site for the days from `first_on`; highest version wins."""
+
+    capacity_key: str
+    site_id: SiteId
+    area: Area
+    resource: Literal["bed", "slot"]
+    code: Code
+    first_on: date
+    free_by_day: tuple[int, ...]
+    total: int
+    version: int = Field(gt=0)
+    as_of: AwareDatetime
+
+
+class SiteChangedV1(Event, type="inventory.site.changed.v1", stream=Stream.EVENTS, key="site_id"):
+    """State of a site: no address, no name that would tell where it is."""
+
+    site_id: SiteId
+    area: Area
+    site_type: Code
+    status: Literal["open", "closed"]
+    version: int = Field(gt=0)
+
+
+EVENTS: tuple[type[Event], ...] = (
+    ReservationHeldV1,
+    ReservationRefusedV1,
+    ReservationConfirmedV1,
+    ReservationReleasedV1,
+    ReservationIssuedV1,
+    ReservationReversedV1,
+    StaySettledV1,
+    SupplyGrewV1,
+    GoodsReceivedV1,
+    DiscrepancyOpenedV1,
+    StockChangedV1,
+    CapacityChangedV1,
+    SiteChangedV1,
+)

@@ -1,0 +1,278 @@
+"""Events of payments: commitments and payouts stay home; grants and allotments go to all."""
+
+from datetime import date
+from typing import Literal
+
+from pydantic import AwareDatetime, Field
+
+from aidmesh_contracts.base import Event
+from aidmesh_contracts.ids import (
+    AllotmentId,
+    CommitmentId,
+    GrantId,
+    NeedId,
+    PayoutId,
+    PurchaseId,
+    TransferId,
+)
+from aidmesh_contracts.restriction import Restriction
+from aidmesh_contracts.streams import Stream
+from aidmesh_contracts.values import BlockedBy, Code, Currency, Region, Value
+
+
+class CommitmentHeldV1(
+    Event, type="payments.commitment.held.v1", stream=Stream.LOCAL, key="commitment_id"
+):
+    """Money is set aside until `hold_until` (clock of payments' database)."""
+
+    commitment_id: CommitmentId
+    need_id: NeedId
+    attempt_no: int = Field(gt=0)
+    grant_id: GrantId
+    allotment_id: AllotmentId
+    amount_minor: int = Field(gt=0)
+    currency: Currency
+    hold_until: AwareDatetime
+
+
+class CommitmentRefusedV1(
+    Event, type="payments.commitment.refused.v1", stream=Stream.LOCAL, key="need_id"
+):
+    """No money could be set aside, or a hold had run out before it was confirmed."""
+
+    need_id: NeedId
+    attempt_no: int = Field(gt=0)
+    reason: Literal["short", "restricted", "expired", "withdrawn", "recalled"]
+    blocked_by: BlockedBy | None
+    decided_at: AwareDatetime
+
+
+class CommitmentMadeV1(
+    Event, type="payments.commitment.made.v1", stream=Stream.LOCAL, key="commitment_id"
+):
+    """The money is committed; `pays` says whether a payout is due (else the provider's bill)."""
+
+    commitment_id: CommitmentId
+    need_id: NeedId
+    attempt_no: int = Field(gt=0)
+    grant_id: GrantId
+    amount_minor: int = Field(gt=0)
+    currency: Currency
+
+
+class CommitmentReleasedV1(
+    Event, type="payments.commitment.released.v1", stream=Stream.LOCAL, key="commitment_id"
+):
+    """Money set aside or committed is free again."""
+
+    commitment_id: CommitmentId
+    need_id: NeedId
+    attempt_no: int = Field(gt=0)
+    cause: Literal["hold_expired", "not_collected", "withdrawn", "returned"]
+
+
+class CommitmentSpentV1(
+    Event, type="payments.commitment.spent.v1", stream=Stream.LOCAL, key="commitment_id"
+):
+    """Money left for good.
+
+    Attributes:
+        spend_no: counts how often this commitment was spent (reversed and spent again).
+        fulfils: True when the payment itself is the service (cash); False when it pays the
+            provider of a service that inventory reported.
+    """
+
+    commitment_id: CommitmentId
+    need_id: NeedId
+    attempt_no: int = Field(ge=0)
+    spend_no: int = Field(gt=0)
+    grant_id: GrantId
+    amount_minor: int
+    currency: Currency
+    spent_on: date
+    payout_id: PayoutId | None = None
+    fulfils: bool
+
+
+class CommitmentReversedV1(
+    Event, type="payments.commitment.reversed.v1", stream=Stream.LOCAL, key="commitment_id"
+):
+    """A spending was reversed (a payment came back), for a reason."""
+
+    commitment_id: CommitmentId
+    need_id: NeedId
+    attempt_no: int = Field(ge=0)
+    spend_no: int = Field(gt=0)
+    fulfils: bool
+    reason: Code
+
+
+class FundsGrewV1(Event, type="payments.funds.grew.v1", stream=Stream.LOCAL, key="allotment_id"):
+    """More money can be held from an allotment; wakes no more needs than it serves.
+
+    Attributes:
+        programmes: whom it may serve, None for all.
+    """
+
+    allotment_id: AllotmentId
+    programmes: tuple[Code, ...] | None
+    currency: Currency
+    amount_minor: int = Field(gt=0)
+    freed_by: NeedId | None = None
+    grew_at: AwareDatetime
+
+
+class PurchaseOrderedV1(
+    Event, type="payments.purchase.ordered.v1", stream=Stream.LOCAL, key="purchase_id"
+):
+    """Goods were ordered from a grant; the lots they become carry its terms and unit value."""
+
+    class Line(Value):
+        """One item of the order."""
+
+        item: Code
+        quantity: int = Field(gt=0)
+        unit_value_minor: int = Field(ge=0)
+
+    purchase_id: PurchaseId
+    grant_id: GrantId
+    restriction: Restriction
+    currency: Currency
+    lines: tuple[Line, ...]
+
+
+class PayoutChangedV1(
+    Event, type="payments.payout.changed.v1", stream=Stream.LOCAL, key="payout_id"
+):
+    """State of a payout; the highest version wins. `reason` is an ISO 20022 code."""
+
+    payout_id: PayoutId
+    need_id: NeedId
+    state: Literal[
+        "draft", "approved", "exported", "accepted", "settled", "rejected", "returned", "cancelled"
+    ]
+    reason: str | None = None
+    version: int = Field(gt=0)
+
+
+class GrantTerms(Value):
+    """What a region must know of a grant to spend from it; self-contained in every transfer."""
+
+    grant_id: GrantId
+    code: Code
+    donor: str
+    currency: Currency
+    restriction: Restriction
+    paying_office: Region
+    terms_version: int = Field(gt=0)
+
+
+class GrantChangedV1(Event, type="payments.grant.changed.v1", stream=Stream.EVENTS, key="grant_id"):
+    """State of a grant at its grantor; the highest version wins."""
+
+    grant_id: GrantId
+    terms: GrantTerms
+    amount_minor: int
+    received_minor: int
+    status: Literal["pledged", "active", "suspended", "closed"]
+    version: int = Field(gt=0)
+
+
+class AllotmentSentV1(
+    Event, type="payments.allotment.sent.v1", stream=Stream.EVENTS, key="allotment_id"
+):
+    """Money is on its way to a region; it is credited once, by `transfer_id`.
+
+    Attributes:
+        amount_minor: in the currency of spending.
+        granted_minor: what the grantor counts as gone, in the grant's currency.
+        rate: spending currency per unit of the grant's, as a decimal string.
+    """
+
+    allotment_id: AllotmentId
+    transfer_id: TransferId
+    terms: GrantTerms
+    budget_line: Code
+    from_region: Region
+    to_region: Region
+    amount_minor: int = Field(gt=0)
+    currency: Currency
+    granted_minor: int = Field(gt=0)
+    rate: str
+    valid_until: date | None = None
+
+
+class AllotmentReceivedV1(
+    Event, type="payments.allotment.received.v1", stream=Stream.EVENTS, key="allotment_id"
+):
+    """The holder credited a transfer; the grantor takes it out of transit."""
+
+    allotment_id: AllotmentId
+    transfer_id: TransferId
+    grantor: Region
+    holder: Region
+    amount_minor: int = Field(gt=0)
+    currency: Currency
+
+
+class AllotmentReturnedV1(
+    Event, type="payments.allotment.returned.v1", stream=Stream.EVENTS, key="allotment_id"
+):
+    """The holder gave free money back; the grantor credits it once, by `transfer_id`."""
+
+    allotment_id: AllotmentId
+    transfer_id: TransferId
+    grantor: Region
+    holder: Region
+    amount_minor: int = Field(gt=0)
+    currency: Currency
+
+
+class RecallRequestedV1(
+    Event, type="payments.recall.requested.v1", stream=Stream.EVENTS, key="allotment_id"
+):
+    """The grantor asks for what is free; from its receipt the holder commits nothing new."""
+
+    allotment_id: AllotmentId
+    grantor: Region
+    holder: Region
+    reason: Code
+
+
+class AllotmentChangedV1(
+    Event, type="payments.allotment.changed.v1", stream=Stream.EVENTS, key="allotment_id"
+):
+    """State of an allotment at its holder; the highest version wins."""
+
+    allotment_id: AllotmentId
+    grant_id: GrantId
+    grantor: Region
+    holder: Region
+    currency: Currency
+    received_minor: int
+    returned_minor: int
+    held_minor: int
+    committed_minor: int
+    spent_minor: int
+    status: Literal["active", "recalled", "returned"]
+    version: int = Field(gt=0)
+    as_of: AwareDatetime
+
+
+EVENTS: tuple[type[Event], ...] = (
+    CommitmentHeldV1,
+    CommitmentRefusedV1,
+    CommitmentMadeV1,
+    CommitmentReleasedV1,
+    CommitmentSpentV1,
+    CommitmentReversedV1,
+    FundsGrewV1,
+    PurchaseOrderedV1,
+    PayoutChangedV1,
+    GrantChangedV1,
+    AllotmentSentV1,
+    AllotmentReceivedV1,
+    AllotmentReturnedV1,
+    RecallRequestedV1,
+    AllotmentChangedV1,
+)

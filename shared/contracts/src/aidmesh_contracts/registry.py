@@ -1,0 +1,17 @@
+"""Every event there is, by its type."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from aidmesh_contracts import intake, inventory, notification, payments, reporting
+from aidmesh_contracts.base import Event
+
+ALL: tuple[type[Event], ...] = (
+    *intake.EVENTS,
+    *inventory.EVENTS,
+    *payments.EVENTS,
+    *notification.EVENTS,
+    *reporting.EVENTS,
+)
+
+REGISTRY: Mapping[str, type[Event]] = MappingProxyType({event.type: event for event in ALL})

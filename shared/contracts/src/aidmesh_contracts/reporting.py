@@ -1,0 +1,45 @@
+"""Events of reporting: monthly results, which say nothing about a single person."""
+
+from pydantic import AwareDatetime, Field
+
+from aidmesh_contracts.base import Event
+from aidmesh_contracts.ids import GrantId
+from aidmesh_contracts.streams import Stream
+from aidmesh_contracts.values import Area, Code, Value
+
+
+class ResultLine(Value):
+    """Results of one area, kind and grant within a month. People are distinct within the line."""
+
+    area: Area
+    kind: Code
+    grant_id: GrantId | None
+    people: int
+    services: int
+    contacts: int
+    quantity: int
+    unit: Code
+
+
+class MonthlyResultsV1(
+    Event, type="reporting.results.published.v1", stream=Stream.EVENTS, key="month"
+):
+    """A region's results of one month, whole; restated by a higher version.
+
+    Attributes:
+        month: `YYYY-MM`, by `served_on`.
+        people: distinct people over all lines of the month.
+        year_people: distinct people of the year so far, which no sum of months can give.
+    """
+
+    month: str = Field(pattern=r"^[0-9]{4}-[0-9]{2}$")
+    people: int
+    services: int
+    contacts: int
+    year_people: int
+    lines: tuple[ResultLine, ...]
+    version: int = Field(gt=0)
+    as_of: AwareDatetime
+
+
+EVENTS: tuple[type[Event], ...] = (MonthlyResultsV1,)

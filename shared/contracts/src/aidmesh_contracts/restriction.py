@@ -1,0 +1,99 @@
+"""A donor's restriction: where, when and for what its money and goods may be used."""
+
+from datetime import date
+from enum import StrEnum
+
+from pydantic import Field
+
+from aidmesh_contracts.values import Area, Code, Value
+
+
+class AreaMeans(StrEnum):
+    """Which of a person's areas a grant's restriction speaks of."""
+
+    SERVICE = "service"
+    STAY = "stay"
+    ORIGIN = "origin"
+
+
+class Misfit(StrEnum):
+    """Why a use does not fit; the first that applies, in this order."""
+
+    PROGRAMME = "programme"
+    KIND = "kind"
+    AREA = "area"
+    PERIOD = "period"
+    COST_CATEGORY = "cost_category"
+
+
+class Use(Value):
+    """One use of restricted goods or money.
+
+    Attributes:
+        on: the day it counts for: `served_on`, else `planned_on`.
+        cost_category: None for goods that were charged when they were bought.
+    """
+
+    programme: Code
+    kind: Code
+    on: date
+    service_area: Area
+    stay_area: Area | None = None
+    origin_area: Area | None = None
+    cost_category: Code | None = None
+
+
+class Restriction(Value):
+    """What a grant allows. None means: not restricted in this respect.
+
+    Attributes:
+        areas: P-codes; an area inside one of them (a longer code that begins with it) fits.
+        valid_from, valid_to: first and last day, both included.
+    """
+
+    programmes: tuple[Code, ...] | None = None
+    kinds: tuple[Code, ...] | None = None
+    areas: tuple[Area, ...] | None = None
+    area_means: AreaMeans = AreaMeans.SERVICE
+    valid_from: date | None = None
+    valid_to: date | None = None
+    cost_categories: tuple[Code, ...] | None = Field(default=None)
+
+    def misfit(self, use: Use) -> Misfit | None:
+        """Return the first reason why `use` is not allowed, or None when it fits.
+
+        An area the restriction asks about but the use does not know is a misfit: what cannot
+        be shown to be allowed is not charged to a restricted grant.
+        """
+        if self.programmes is not None and use.programme not in self.programmes:
+            return Misfit.PROGRAMME
+        if self.kinds is not None and use.kind not in self.kinds:
+            return Misfit.KIND
+        if self.areas is not None and not self._covers(use):
+            return Misfit.AREA
+        if (self.valid_from is not None and use.on < self.valid_from) or (
+            self.valid_to is not None and use.on > self.valid_to
+        ):
+            return Misfit.PERIOD
+        if (
+            self.cost_categories is not None
+            and use.cost_category is not None
+            and use.cost_category not in self.cost_categories
+        ):
+            return Misfit.COST_CATEGORY
+        return None
+
+    def fits(self, use: Use) -> bool:
+        """Whether `use` is allowed."""
+        return self.misfit(use) is None
+
+    def _covers(self, use: Use) -> bool:
+        where = {
+            AreaMeans.SERVICE: use.service_area,
+            AreaMeans.STAY: use.stay_area,
+            AreaMeans.ORIGIN: use.origin_area,
+        }[self.area_means]
+        return where is not None and any(where.startswith(area) for area in self.areas or ())
+
+
+UNRESTRICTED = Restriction()

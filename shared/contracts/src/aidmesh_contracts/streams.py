@@ -1,0 +1,53 @@
+"""The streams of a region, and how a subject is put together.
+
+| stream  | subjects                     | leaves the region            |
+|---------|------------------------------|------------------------------|
+| EVENTS  | `aid.<region>.>`             | yes, sourced by every peer   |
+| LOCAL   | `local.<region>.>`           | never                        |
+| PRIVATE | `private.<region>.>`         | never; sealed; kept 7 days   |
+| HANDOFF | `handoff.<to>.<from>.>`      | to that one region; sealed   |
+| WORLD   | every other region's EVENTS  | (a copy)                     |
+"""
+
+from enum import StrEnum
+
+
+class Stream(StrEnum):
+    """A JetStream stream; the name is the same in every region."""
+
+    EVENTS = "EVENTS"
+    LOCAL = "LOCAL"
+    PRIVATE = "PRIVATE"
+    HANDOFF = "HANDOFF"
+    WORLD = "WORLD"
+
+
+PREFIXES = {Stream.EVENTS: "aid", Stream.LOCAL: "local", Stream.PRIVATE: "private"}
+
+GATE_SUBJECT = "gate.{region}"
+"""Asked by relays at every (re)connection; answered by the region's supervisor."""
+
+BEAT_SUBJECT = "beat.{region}"
+"""Heartbeats: last value only, in memory, outside outbox, inbox and verification."""
+
+
+def subject(stream: Stream, region: str, event_type: str) -> str:
+    """Return the subject of an event of `region` in a stream that the region itself owns.
+
+    Raises:
+        ValueError: the stream is addressed to a peer (HANDOFF) or only a copy (WORLD).
+    """
+    prefix = PREFIXES.get(stream)
+    if prefix is None:
+        raise ValueError(f"{stream} has no subjects of the region's own")
+    return f"{prefix}.{region}.{event_type}"
+
+
+def handoff_subject(to_region: str, from_region: str, event_type: str) -> str:
+    """Return the subject that lands in the HANDOFF stream of `to_region`."""
+    return f"handoff.{to_region}.{from_region}.{event_type}"
+
+
+def event_type_of(full_subject: str) -> str:
+    """Return `<producer>.<aggregate>.<event>.v<N>`: the last four tokens of a subject."""
+    return ".".join(full_subject.split(".")[-4:])
