@@ -1,0 +1,187 @@
+"""The service's database: a bounded pool, and transactions that carry their events along."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+from uuid import UUID
+
+import asyncpg
+from pogo_core.util import migrate as pogo
+
+from aidmesh_chassis import outbox
+from aidmesh_contracts.base import Event
+
+if TYPE_CHECKING:
+    from aidmesh_chassis.envelope import Received
+
+CHASSIS_MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+class Tx:
+    """One transaction: a connection, the database's clock, and the events it will publish."""
+
+    def __init__(self, conn: asyncpg.Connection, now: datetime, origin: outbox.Origin) -> None:
+        self.conn = conn
+        self.now = now
+        self._origin = origin
+        self._events: list[outbox.Row] = []
+
+    def emit(
+        self,
+        event: Event,
+        *,
+        cause: "Received[Event] | None" = None,
+        event_id: UUID | None = None,
+        version: int | None = None,
+    ) -> None:
+        """Publish `event` if, and only if, this transaction commits.
+
+        Args:
+            event: what happened.
+            cause: the message this follows from; its correlation id is carried on.
+            event_id: given where a retry must find the same id, else a new time-ordered one.
+            version: the aggregate's version, on state events.
+        """
+        self._events.append(
+            outbox.row_of(
+                event, self._origin, self.now, cause=cause, event_id=event_id, version=version
+            )
+        )
+
+    async def flush(self) -> int:
+        """Write the collected events to the outbox; returns how many there were."""
+        count = len(self._events)
+        if count:
+            await outbox.insert(self.conn, self._events)
+            self._events.clear()
+        return count
+
+
+class Database:
+    """A pool of connections to the one database that this service owns.
+
+    Args:
+        dsn: `postgresql://role:password@host:port/name`.
+        origin: who writes events here: region, service and epoch.
+        pool_max: connections at most.
+        pooler: True where a transaction-mode pooler stands in between: then nothing is kept in
+            the session (no prepared statements, no settings).
+        statement_s_max: a statement that runs longer is ended by the server.
+    """
+
+    def __init__(
+        self,
+        dsn: str,
+        origin: outbox.Origin,
+        *,
+        pool_max: int = 10,
+        pooler: bool = False,
+        statement_s_max: float = 30.0,
+    ) -> None:
+        self._dsn = dsn
+        self.origin = origin
+        self._pool_max = pool_max
+        self._pooler = pooler
+        self._statement_s_max = statement_s_max
+        self._pool: asyncpg.Pool | None = None
+        self._wake_relay: Callable[[], None] | None = None
+
+    async def open(self) -> None:
+        """Open the pool.
+
+        Raises:
+            OSError, asyncpg.PostgresError: the server can't be reached, or refuses.
+        """
+        settings = (
+            {}
+            if self._pooler
+            else {
+                "application_name": f"aidmesh-{self.origin.service}",
+                "statement_timeout": str(int(self._statement_s_max * 1000)),
+                "idle_in_transaction_session_timeout": "60000",
+                "lock_timeout": "10000",
+            }
+        )
+        self._pool = await asyncpg.create_pool(
+            self._dsn,
+            min_size=1,
+            max_size=self._pool_max,
+            timeout=5.0,
+            command_timeout=self._statement_s_max + 5.0,
+            statement_cache_size=0 if self._pooler else 200,
+            server_settings=settings,
+        )
+
+    async def close(self) -> None:
+        """Close the pool; connections still busy after 5 s are cut."""
+        pool, self._pool = self._pool, None
+        if pool is None:
+            return
+        try:
+            async with asyncio.timeout(5.0):
+                await pool.close()
+        except TimeoutError:
+            pool.terminate()
+
+    def on_commit(self, wake: Callable[[], None]) -> None:
+        """Call `wake` after every commit that wrote events."""
+        self._wake_relay = wake
+
+    @property
+    def pool(self) -> asyncpg.Pool:
+        """The open pool.
+
+        Raises:
+            asyncpg.InterfaceError: it is not open; handled like any other outage.
+        """
+        if self._pool is None:
+            raise asyncpg.InterfaceError("the database pool is not open")
+        return self._pool
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[asyncpg.Connection]:
+        """A connection outside any transaction, for those who keep their own."""
+        async with self.pool.acquire(timeout=10.0) as proxy:
+            # The pool's proxy forwards everything, so callers need to know one type only.
+            yield cast("asyncpg.Connection", proxy)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Tx]:
+        """Begin, yield, write the events to the outbox, commit; then wake the relay."""
+        async with self.connection() as conn:
+            async with conn.transaction():
+                tx = Tx(conn, await conn.fetchval("SELECT now()"), self.origin)
+                yield tx
+                emitted = await tx.flush()
+            if emitted and self._wake_relay is not None:
+                self._wake_relay()
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[asyncpg.Connection]:
+        """A connection for queries only."""
+        async with self.connection() as conn, conn.transaction(readonly=True):
+            yield conn
+
+
+async def migrate(dsn: str, directories: Sequence[Path]) -> None:
+    """Bring a database up to date: the chassis' migrations first, then each directory's.
+
+    Several processes may call it at once; a transaction-scoped lock lets one do the work.
+
+    Args:
+        dsn: of the role that owns the database.
+        directories: folders with pogo-migrate files.
+    """
+    conn = await asyncpg.connect(dsn, timeout=10.0)
+    try:
+        for directory in (CHASSIS_MIGRATIONS, *directories):
+            async with conn.transaction():
+                await conn.execute("SELECT pg_advisory_xact_lock(711_001)")
+                await pogo.apply(conn, directory, schema_name="public")
+        for table in ("outbox", "inbox"):
+            await conn.execute("SELECT ensure_month_partitions($1::text::regclass, 3)", table)
+    finally:
+        await conn.close(timeout=5.0)

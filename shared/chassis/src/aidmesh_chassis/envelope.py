@@ -1,0 +1,102 @@
+"""An event on the wire: CloudEvents 1.0 in NATS binary mode, read and written here only."""
+
+import hashlib
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Generic, TypeVar
+from uuid import UUID
+
+from pydantic import ValidationError
+
+from aidmesh_chassis.errors import Poison
+from aidmesh_contracts.base import Event
+from aidmesh_contracts.streams import event_type_of
+
+E_co = TypeVar("E_co", bound=Event, covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Received(Generic[E_co]):
+    """An event that came in, with what the envelope said of it.
+
+    Attributes:
+        occurred_at: when the producer's transaction began, by its database's clock.
+        region: where it happened.
+        epoch: of that region; raised by every restore.
+        version: of the aggregate, on state events.
+    """
+
+    event: E_co
+    event_id: UUID
+    correlation_id: UUID
+    occurred_at: datetime
+    region: str
+    epoch: int
+    version: int | None
+    content_hash: bytes
+
+
+def new_event_id() -> UUID:
+    """Return a time-ordered id (UUIDv7, RFC 9562 section 5.7); never used for persons.
+
+    Event ids are the keys of inbox and outbox, where random ones would touch every page.
+    """
+    value = (time.time_ns() // 1_000_000) << 80 | int.from_bytes(os.urandom(10))
+    value = value & ~(0xF << 76) | 0x7 << 76
+    return UUID(int=value & ~(0x3 << 62) | 0x2 << 62)
+
+
+def hash_of(payload: bytes) -> bytes:
+    """Return the hash by which a reused id with other content is found out (16 bytes)."""
+    return hashlib.blake2b(payload, digest_size=16).digest()
+
+
+def read(
+    subject: str,
+    headers: Mapping[str, str] | None,
+    payload: bytes,
+    known: Mapping[str, type[Event]],
+) -> Received[Event]:
+    """Parse a message.
+
+    Args:
+        subject: as published in the region of origin.
+        headers: CloudEvents attributes and ids.
+        payload: the event as JSON.
+        known: classes by event type that the caller can handle.
+
+    Raises:
+        Poison: it is not an event, or not one of the known ones.
+    """
+    cls = known.get(event_type_of(subject))
+    if cls is None:
+        raise Poison("unknown_event_type")
+    try:
+        attributes = headers or {}
+        event_id = UUID(attributes["ce-id"])
+        occurred_at = datetime.fromisoformat(attributes["ce-time"])
+        correlation_id = UUID(attributes.get("aid-correlation", attributes["ce-id"]))
+        region = attributes["ce-source"].split("/")[2]
+        epoch = int(attributes["aid-epoch"])
+        version = attributes.get("aid-version")
+    except (KeyError, ValueError, IndexError) as error:
+        raise Poison("bad_envelope") from error
+    if occurred_at.tzinfo is None:
+        raise Poison("bad_envelope")
+    try:
+        event = cls.model_validate_json(payload)
+    except ValidationError as error:
+        raise Poison("bad_payload") from error
+    return Received(
+        event=event,
+        event_id=event_id,
+        correlation_id=correlation_id,
+        occurred_at=occurred_at,
+        region=region,
+        epoch=epoch,
+        version=None if version is None else int(version),
+        content_hash=hash_of(payload),
+    )

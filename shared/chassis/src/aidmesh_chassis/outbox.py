@@ -1,0 +1,167 @@
+"""Events written in the same transaction as the change they speak of."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+import asyncpg
+
+from aidmesh_chassis.envelope import Received, hash_of, new_event_id
+from aidmesh_contracts.base import Event
+
+
+@dataclass(slots=True)
+class Origin:
+    """Who publishes: region, service, and the region's epoch (told by the gate)."""
+
+    region: str
+    service: str
+    epoch: int = 1
+
+
+class Row(NamedTuple):
+    """One event on its way into the outbox."""
+
+    event_id: UUID
+    stream: str
+    subject: str
+    headers: str
+    payload: bytes
+    payload_hash: bytes
+
+
+def row_of(
+    event: Event,
+    origin: Origin,
+    now: datetime,
+    *,
+    cause: Received[Event] | None,
+    event_id: UUID | None,
+    version: int | None,
+) -> Row:
+    """Wrap an event: CloudEvents 1.0 attributes, ids, and the payload as JSON."""
+    identity = event_id or new_event_id()
+    text = str(identity)
+    headers = {
+        "ce-specversion": "1.0",
+        "ce-id": text,
+        "ce-source": f"/aidmesh/{origin.region}/{origin.service}",
+        "ce-type": event.type,
+        "ce-subject": str(event.aggregate_id),
+        "ce-time": now.isoformat(),
+        "ce-dataschema": f"urn:aidmesh:schema:{event.type}",
+        "content-type": "application/json",
+        "Nats-Msg-Id": text,
+        "aid-correlation": text if cause is None else str(cause.correlation_id),
+        "aid-epoch": str(origin.epoch),
+    }
+    if cause is not None:
+        headers["aid-causation"] = str(cause.event_id)
+    if version is not None:
+        headers["aid-version"] = str(version)
+    payload = event.model_dump_json(exclude_none=True).encode()
+    return Row(
+        identity,
+        event.stream.value,
+        event.subject(origin.region),
+        json.dumps(headers),
+        payload,
+        hash_of(payload),
+    )
+
+
+async def insert(conn: asyncpg.Connection, rows: Sequence[Row]) -> None:
+    """Write rows on the caller's connection, in the order given."""
+    await conn.execute(
+        """
+        INSERT INTO outbox (event_id, stream, subject, headers, payload, payload_hash)
+        SELECT * FROM unnest(
+            $1::uuid[], $2::text[], $3::text[], $4::jsonb[], $5::bytea[], $6::bytea[])
+        """,
+        *(list(column) for column in zip(*rows, strict=True)),
+    )
+
+
+class Pending(NamedTuple):
+    """An outbox row that JetStream has not acknowledged."""
+
+    seq: int
+    created_at: datetime
+    event_id: UUID
+    stream: str
+    subject: str
+    headers: dict[str, str]
+    payload: bytes
+
+
+async def claim(conn: asyncpg.Connection, limit: int) -> list[Pending]:
+    """Lock up to `limit` pending rows, oldest first, that no other relay holds."""
+    rows = await conn.fetch(
+        """
+        SELECT seq, created_at, event_id, stream, subject, headers, payload FROM outbox
+        WHERE status = 'pending' AND (retry_at IS NULL OR retry_at <= now())
+        ORDER BY seq LIMIT $1 FOR UPDATE SKIP LOCKED
+        """,
+        limit,
+    )
+    return [
+        Pending(
+            row["seq"],
+            row["created_at"],
+            row["event_id"],
+            row["stream"],
+            row["subject"],
+            json.loads(row["headers"]),
+            row["payload"],
+        )
+        for row in rows
+    ]
+
+
+async def acknowledge(
+    conn: asyncpg.Connection,
+    acked: Sequence[tuple[Pending, int]],
+    stream_created: dict[str, datetime],
+) -> None:
+    """Record the stream sequence that JetStream gave each row."""
+    await conn.execute(
+        """
+        UPDATE outbox o SET status = 'acked', ack_seq = a.ack_seq, acked_at = now(),
+               stream_created = a.stream_created, retry_at = NULL
+        FROM unnest($1::bigint[], $2::timestamptz[], $3::bigint[], $4::timestamptz[])
+             AS a (seq, created_at, ack_seq, stream_created)
+        WHERE o.seq = a.seq AND o.created_at = a.created_at
+        """,
+        [row.seq for row, _ in acked],
+        [row.created_at for row, _ in acked],
+        [seq for _, seq in acked],
+        [stream_created[row.stream] for row, _ in acked],
+    )
+
+
+async def postpone(conn: asyncpg.Connection, rows: Sequence[Pending], delay_s: float) -> None:
+    """Leave rows pending, not to be tried before `delay_s` seconds have passed."""
+    await conn.execute(
+        """
+        UPDATE outbox o SET retry_at = now() + make_interval(secs => $3)
+        FROM unnest($1::bigint[], $2::timestamptz[]) AS p (seq, created_at)
+        WHERE o.seq = p.seq AND o.created_at = p.created_at
+        """,
+        [row.seq for row in rows],
+        [row.created_at for row in rows],
+        delay_s,
+    )
+
+
+async def oldest_pending_s(conn: asyncpg.Connection) -> float:
+    """Return the age of the oldest unsent event in seconds, 0 when all are sent."""
+    age: float = await conn.fetchval(
+        """
+        SELECT COALESCE(EXTRACT(EPOCH FROM clock_timestamp() - min(created_at)), 0)::float8
+        FROM outbox WHERE status = 'pending'
+        """
+    )
+    return age
