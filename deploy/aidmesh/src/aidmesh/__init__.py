@@ -1,0 +1,1 @@
+"""The operators' command: run, provision, check and demonstrate a mesh."""

@@ -1,0 +1,96 @@
+"""A real nats-server with JetStream in a folder."""
+
+import http
+import http.client
+import os
+import signal
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from aidmesh.embedded.binaries import nats_server
+from aidmesh.embedded.errors import PortTakenError, StartError
+from aidmesh.embedded.ports import HOST, is_free
+from aidmesh.embedded.process import KeptProcess
+
+READY_SECONDS_MAX = 60.0  # a large store is read through after a crash
+POLL_S = 0.02
+MEMORY_BYTES = 512 * 1024 * 1024
+
+
+@dataclass(slots=True)
+class NatsServer:
+    """One server. Methods block; call them from a thread where a loop runs.
+
+    `folder` holds its configuration, `config` is that file's text (see aidmesh.topology.config),
+    `ports` are all it listens on, `monitor_port` is the one of its HTTP monitor. `keep_fds` are
+    inherited by the server. GOMEMLIMIT makes Go return memory before the host runs out.
+    """
+
+    folder: Path
+    config: str
+    ports: tuple[int, ...]
+    monitor_port: int
+    memory_bytes: int = MEMORY_BYTES
+    keep_fds: tuple[int, ...] = ()
+    _process: KeptProcess | None = field(default=None, init=False)
+
+    def start(self) -> None:
+        """Write the configuration, start the server, return when JetStream answers.
+
+        Raises PortTakenError or StartError.
+        """
+        for port in self.ports:
+            if not is_free(port):
+                raise PortTakenError(f"NATS's port {port} is used by another program")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        target = self.folder / "nats.conf"
+        target.touch(mode=0o600)
+        target.write_text(self.config, encoding="utf-8")
+        process = KeptProcess(
+            command=(str(nats_server()), "-c", str(target)),
+            output=self.folder.with_name(f"{self.folder.name}.out"),
+            stop_signal=signal.SIGTERM,
+            env={**os.environ, "GOMEMLIMIT": str(self.memory_bytes)},
+            keep_fds=self.keep_fds,
+        )
+        process.output.unlink(missing_ok=True)
+        process.start()
+        self._process = process
+        deadline = time.monotonic() + READY_SECONDS_MAX
+        while time.monotonic() < deadline and process.alive:
+            if self._healthy():
+                return
+            time.sleep(POLL_S)
+        process.stop()
+        raise StartError(f"nats-server did not start in {self.folder}\n{process.tail()}")
+
+    def stop(self) -> None:
+        """Ask it to end, bounded; afterwards it does not run."""
+        if self._process is not None:
+            self._process.stop()
+
+    def kill(self) -> None:
+        """SIGKILL the server, as the kernel does when memory runs out."""
+        if self._process is not None:
+            self._process.kill()
+
+    @property
+    def alive(self) -> bool:
+        """Whether the server's process exists."""
+        return self._process is not None and self._process.alive
+
+    @property
+    def pid(self) -> int:
+        """The server's process id, 0 before the first start."""
+        return 0 if self._process is None else self._process.pid
+
+    def _healthy(self) -> bool:
+        connection = http.client.HTTPConnection(HOST, self.monitor_port, timeout=2)
+        try:
+            connection.request("GET", "/healthz")
+            return connection.getresponse().status == http.HTTPStatus.OK
+        except OSError:
+            return False
+        finally:
+            connection.close()

@@ -1,0 +1,1 @@
+"""What a region's NATS server looks like, and how it is brought there."""
