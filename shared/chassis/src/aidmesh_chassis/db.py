@@ -135,10 +135,10 @@ class Database:
         """The open pool.
 
         Raises:
-            asyncpg.InterfaceError: it is not open; handled like any other outage.
+            ConnectionError: it is not open; handled like any other outage.
         """
-        if self._pool is None:
-            raise asyncpg.InterfaceError("the database pool is not open")
+        if self._pool is None or self._pool.is_closing():
+            raise ConnectionError("the database pool is not open")
         return self._pool
 
     @asynccontextmanager
@@ -146,7 +146,14 @@ class Database:
         """A connection outside any transaction, for those who keep their own."""
         async with self.pool.acquire(timeout=10.0) as proxy:
             # The pool's proxy forwards everything, so callers need to know one type only.
-            yield cast("asyncpg.Connection", proxy)
+            conn = cast("asyncpg.Connection", proxy)
+            try:
+                yield conn
+            except asyncpg.InterfaceError as error:
+                # The same class means misuse and a connection that broke under a transaction.
+                if conn.is_closed():
+                    raise ConnectionResetError("the database connection broke") from error
+                raise
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Tx]:

@@ -45,7 +45,6 @@ OUTAGES: tuple[type[BaseException], ...] = (
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
     asyncpg.InternalClientError,
-    asyncpg.InterfaceError,
     nats.errors.Error,
     asyncio.TimeoutError,
     TimeoutError,

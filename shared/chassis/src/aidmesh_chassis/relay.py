@@ -12,7 +12,6 @@ from datetime import datetime
 from itertools import groupby
 from uuid import uuid4
 
-import structlog
 from nats.aio.client import Client
 from nats.js import JetStreamContext
 from nats.js.errors import APIError
@@ -20,10 +19,11 @@ from nats.js.errors import APIError
 from aidmesh_chassis import outbox
 from aidmesh_chassis.db import Database
 from aidmesh_chassis.errors import OUTAGES
+from aidmesh_chassis.logs import get_logger
 from aidmesh_chassis.outbox import Pending
 from aidmesh_contracts.streams import GATE_SUBJECT
 
-log = structlog.get_logger()
+log = get_logger()
 
 BATCH_MAX = 256
 CLAIM_MAX = 1024
@@ -70,7 +70,7 @@ class Relay:
                 if await self.publish_once() >= CLAIM_MAX:
                     continue
             except OUTAGES as error:
-                log.warning("relay_waits", cause=type(error).__name__)
+                log.warning("relay.waits", cause=type(error).__name__)
                 await asyncio.sleep(SWEEP_S)
                 continue
             try:
@@ -100,7 +100,7 @@ class Relay:
             done = {row.seq for row, _ in acked}
             refused = [row for row in rows if row.seq not in done]
             if refused:
-                log.error("outbox_row_refused", rows=len(refused), first=refused[0].subject)
+                log.error("outbox.row_refused", rows=len(refused), first=refused[0].subject)
                 await outbox.postpone(conn, refused, RETRY_S)
         return len(rows)
 
@@ -110,7 +110,7 @@ class Relay:
                 last = await self._publish_atomically(batch)
             except APIError as error:
                 # One duplicate id rejects a whole batch: then each goes by itself.
-                log.info("outbox_batch_split", rows=len(batch), code=error.err_code)
+                log.info("outbox.batch_split", rows=len(batch), code=error.err_code)
             else:
                 first = last - len(batch) + 1
                 return [(row, first + i) for i, row in enumerate(batch)]
@@ -148,7 +148,7 @@ class Relay:
                 row.subject, row.payload, stream=row.stream, headers=row.headers
             )
         except APIError as error:
-            log.error("outbox_publish_failed", event_id=str(row.event_id), code=error.err_code)
+            log.error("outbox.publish_failed", event_id=str(row.event_id), code=error.err_code)
             return None
         return ack.seq
 
@@ -162,7 +162,7 @@ class Relay:
         self._stream_created = {
             name: datetime.fromisoformat(created) for name, created in answer["streams"].items()
         }
-        log.info("relay_opened", epoch=self._db.origin.epoch)
+        log.info("relay.opened", epoch=self._db.origin.epoch)
         return True
 
 

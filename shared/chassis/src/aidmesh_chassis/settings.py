@@ -1,0 +1,45 @@
+"""Settings that every service has; each adds its own and names its prefix."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from aidmesh_contracts.values import Region
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+class ServiceSettings(BaseSettings):
+    """Read from the environment, and from files of a secrets folder where there is one.
+
+    A service subclasses this with `model_config = settings_config("inventory")`, so its fields
+    are `AIDMESH_INVENTORY_REGION`, `AIDMESH_INVENTORY_DATABASE_URL` and so on.
+
+    Attributes:
+        database_url: of the role that owns the service's database; None for one without.
+        pooler: True where a transaction-mode pooler stands before PostgreSQL.
+        pool_max: database connections at most.
+        nats_url: one or more servers, separated by commas.
+        keys_dir: folder with the keys that this service may see.
+        batch_max: messages handled in one transaction at most.
+    """
+
+    region: Region
+    database_url: SecretStr | None = None
+    pooler: bool = False
+    pool_max: int = Field(default=8, ge=2, le=100)
+    nats_url: str = "nats://127.0.0.1:4222"
+    nats_user: str | None = None
+    nats_password: SecretStr | None = None
+    http_host: str = "127.0.0.1"
+    http_port: Port = 0
+    keys_dir: Path = Path("keys")
+    batch_max: int = Field(default=256, ge=1, le=1000)
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+def settings_config(service: str) -> SettingsConfigDict:
+    """Return the pydantic-settings configuration of a service: its prefix, nothing else."""
+    return SettingsConfigDict(env_prefix=f"AIDMESH_{service.upper()}_", extra="ignore")
