@@ -36,7 +36,7 @@ _ENCRYPTED_BYTES_MIN = 1 + _NONCE_BYTES + _TAG_BYTES
 _SEALED_BYTES_MIN = 1 + _SEAL_BYTES
 
 
-class DecryptionFailed(Exception):  # noqa: N818 - says what happened
+class DecryptionFailed(Exception):
     """A ciphertext is damaged, belongs elsewhere, or the key is not the right one.
 
     Which of these it was cannot be told, and neither data nor key is part of the message.

@@ -171,7 +171,7 @@ _BY_STATUS: Final[Mapping[int, ProblemType]] = {
 }
 
 
-class Problem(Exception):  # noqa: N818 - RFC 9457's word
+class Problem(Exception):
     """An answer that is not a success. Free of personal data, `detail` and `extra` too.
 
     `detail` says what to do, the type's own words by default; `extra` are further members.
@@ -221,21 +221,10 @@ def retry_after(kind: ProblemType, seconds: int) -> Problem:
 _FIELD = re.compile(r"[A-Za-z_][A-Za-z0-9_./:-]{0,63}")
 # Facts about the rule, fixed in our code, that pydantic passes along; the rest of its context
 # and its messages may repeat the input.
-_RULE_FACTS = frozenset(
-    [
-        "ge",
-        "gt",
-        "le",
-        "lt",
-        "multiple_of",
-        "min_length",
-        "max_length",
-        "max_digits",
-        "decimal_places",
-        "pattern",
-        "expected",
-    ]
-)
+_RULE_FACTS: Final = {
+    "ge", "gt", "le", "lt", "multiple_of", "min_length", "max_length", "max_digits",
+    "decimal_places", "pattern", "expected",
+}  # fmt: skip
 
 
 def rejected_fields(errors: Iterable[Mapping[str, object]]) -> list[JsonValue]:
@@ -286,6 +275,9 @@ async def _on_invalid(request: Request, error: Exception) -> Response:
     errors = error.errors()
     if any(each.get("type") == "json_invalid" for each in errors):
         return Problem(MALFORMED).response()
+    # FastAPI hands a body that is not declared as JSON to the model as bytes.
+    if isinstance(error.body, bytes) and any(each.get("loc") == ("body",) for each in errors):
+        return Problem(UNSUPPORTED_MEDIA).response()
     return Problem(INVALID, errors=rejected_fields(errors)).response()
 
 

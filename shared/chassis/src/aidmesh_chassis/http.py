@@ -1,0 +1,245 @@
+"""The HTTP side of a service: one way to make its FastAPI app, and what its routes use.
+
+`middleware` stands around every route; `problems` renders what goes wrong. Bodies are limited
+to `BODY_BYTES_MAX`, while they stream in; routes of a `BulkRoute` router may take more, for
+longer.
+"""
+
+import asyncio
+import base64
+import binascii
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Annotated, Any, Final, TypeVar
+
+from fastapi import Depends, FastAPI, Query, Request, Response
+from fastapi.routing import APIRoute
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, model_validator
+from pydantic_core import PydanticCustomError, to_json
+from starlette.responses import HTMLResponse, JSONResponse
+from starlette.types import ASGIApp
+
+from aidmesh_chassis import problems
+from aidmesh_chassis.auth import Verifier
+from aidmesh_chassis.metrics import Metrics
+from aidmesh_chassis.middleware import RequestMiddleware, extend_time, on_unexpected
+from aidmesh_chassis.openapi_page import render
+from aidmesh_chassis.privacy import REVEAL
+from aidmesh_chassis.problems import Problem
+
+BODY_BYTES_MAX: Final = 256 * 1024
+BULK_BODY_BYTES_MAX: Final = 64 * 1024 * 1024
+REQUEST_MS_MAX: Final = 30_000
+BULK_REQUEST_MS_MAX: Final = 600_000
+CHECK_MS_MAX: Final = 2_000
+PAGE_ROWS_MAX: Final = 200
+
+Check = Callable[[], Awaitable[object]]
+"""A readiness check: returns when all is well, raises when not."""
+
+K = TypeVar("K")
+R = TypeVar("R")
+
+
+class Body(BaseModel):
+    """Base of every request body: unknown fields are errors, text is trimmed, no NUL.
+
+    PostgreSQL cannot store NUL in text, so it is refused here and not by a failing statement.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, str_strip_whitespace=True, allow_inf_nan=False
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_nul(cls, data: object) -> object:
+        if isinstance(data, dict):
+            for value in data.values():
+                texts = value if isinstance(value, list) else (value,)
+                if any(isinstance(text, str) and "\0" in text for text in texts):
+                    raise PydanticCustomError("nul_character", "NUL characters are not accepted")
+        return data
+
+
+def revealed(model: BaseModel, status: int = 200) -> Response:
+    """An answer that shows personal data: only for callers whose role was checked."""
+    return Response(
+        model.model_dump_json(context=dict(REVEAL)),
+        status_code=status,
+        media_type="application/json",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Which rows of a list: at most `limit`, those after the key that `cursor` holds.
+
+    Lists are read by key, not by offset, so that rows that come in meanwhile shift nothing.
+    A cursor shows in URLs: build it from ids, dates and scores, never from personal data.
+    """
+
+    limit: int
+    cursor: str | None
+
+    def after(self, key: TypeAdapter[K]) -> K | None:
+        """The sort key of the last row seen, or None on the first page.
+
+        Raises `Problem` (422) when the cursor was not made by `cut` for this key.
+        """
+        if self.cursor is None:
+            return None
+        try:
+            return key.validate_json(base64.urlsafe_b64decode(self.cursor + "=="))
+        except (ValidationError, binascii.Error, ValueError):
+            raise Problem(
+                problems.INVALID, errors=[{"field": "query.after", "rule": "cursor"}]
+            ) from None
+
+    def cut(self, rows: Sequence[R], key: Callable[[R], object]) -> tuple[Sequence[R], str | None]:
+        """Of up to `limit` + 1 rows read, the page's rows and the cursor of the next page."""
+        if len(rows) <= self.limit:
+            return rows, None
+        kept = rows[: self.limit]
+        return kept, base64.urlsafe_b64encode(to_json(key(kept[-1]))).rstrip(b"=").decode()
+
+
+async def _page(
+    limit: Annotated[int, Query(ge=1, le=PAGE_ROWS_MAX, description="Rows per page")] = 50,
+    after: Annotated[
+        str | None, Query(max_length=512, description="`next` of the page before")
+    ] = None,
+) -> Page:
+    return Page(limit, after)
+
+
+PageQuery = Annotated[Page, Depends(_page)]
+"""Declare a parameter of this type to have `limit` and `after` read from the query."""
+
+
+class BulkRoute(APIRoute):
+    """Routes that take many rows at once: `APIRouter(route_class=BulkRoute)`."""
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+        options["max_body_size"] = options.get("max_body_size") or BULK_BODY_BYTES_MAX
+        super().__init__(path, endpoint, **options)
+
+    def get_route_handler(self) -> Callable[[Request], Awaitable[Response]]:  # type: ignore[override]
+        handle = super().get_route_handler()
+
+        async def handle_bulk(request: Request) -> Response:
+            extend_time(request, BULK_REQUEST_MS_MAX)
+            return await handle(request)
+
+        return handle_bulk
+
+
+class _App(FastAPI):
+    """FastAPI with `RequestMiddleware` around all of it, error pages included."""
+
+    outermost: Callable[[ASGIApp], ASGIApp]
+
+    def build_middleware_stack(self) -> ASGIApp:
+        return self.outermost(super().build_middleware_stack())
+
+
+def create_app(
+    service: str,
+    region: str,
+    verifier: Verifier,
+    *,
+    metrics: Metrics | None = None,
+    checks: Mapping[str, Check] | None = None,
+    version: str = "1",
+    body_bytes_max: int = BODY_BYTES_MAX,
+    request_ms_max: int = REQUEST_MS_MAX,
+    lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]] | None = None,
+) -> FastAPI:
+    """The app of one service: add its routers and serve it.
+
+    `checks` are what `/readyz` asks, each within `CHECK_MS_MAX`. `/docs`, `/openapi.json`,
+    `/healthz`, `/readyz` and `/metrics` need no token and say nothing about people.
+    """
+    app = _App(
+        title=f"Aidmesh {service}",
+        version=version,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        max_body_size=body_bytes_max,
+        lifespan=lifespan,
+        responses={
+            "default": {"description": "A problem (RFC 9457)", "content": _PROBLEM_CONTENT},
+            422: {"description": "Fields that broke a rule", "content": _PROBLEM_CONTENT},
+        },
+        # Its log records would carry exception messages past the redaction of ours.
+        telemetry={
+            "tracing": False,
+            "metrics": False,
+            "logs": False,
+            "operation_spans": False,
+            "auto_configure": False,
+        },
+    )
+    measured = metrics or Metrics(service, region)
+    app.state.verifier = verifier
+    app.state.metrics = measured
+    app.outermost = lambda inner: RequestMiddleware(
+        inner, service, region, measured, request_ms_max
+    )
+    problems.install(app)
+    app.add_exception_handler(Exception, on_unexpected)
+    _add_operators_routes(app, measured, dict(checks or {}))
+    return app
+
+
+_PROBLEM_CONTENT: Final[dict[str, object]] = {
+    problems.MEDIA_TYPE: {
+        "schema": {
+            "type": "object",
+            "required": ["type", "title", "status", "detail"],
+            "properties": {
+                "type": {"type": "string", "format": "uri"},
+                "title": {"type": "string"},
+                "status": {"type": "integer"},
+                "detail": {"type": "string", "description": "What to do"},
+            },
+        }
+    }
+}
+
+
+async def _outcome(check: Check) -> str:
+    try:
+        async with asyncio.timeout(CHECK_MS_MAX / 1000):
+            await check()
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is the answer
+        return f"failed: {type(error).__name__}"
+    return "ok"
+
+
+def _add_operators_routes(app: FastAPI, metrics: Metrics, checks: Mapping[str, Check]) -> None:
+    @app.get("/healthz", include_in_schema=False)
+    async def healthz() -> Response:
+        return JSONResponse({"alive": True})
+
+    @app.get("/readyz", include_in_schema=False)
+    async def readyz() -> Response:
+        outcomes = await asyncio.gather(*(_outcome(check) for check in checks.values()))
+        ready = all(outcome == "ok" for outcome in outcomes)
+        return JSONResponse(
+            {"ready": ready, "checks": dict(zip(checks, outcomes, strict=True))},
+            status_code=200 if ready else 503,
+        )
+
+    @app.get("/metrics", include_in_schema=False)
+    async def exposition() -> Response:
+        return Response(metrics.exposition(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs() -> Response:
+        return HTMLResponse(
+            render(app.openapi()),
+            headers={"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"},
+        )
