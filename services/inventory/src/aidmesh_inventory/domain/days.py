@@ -1,0 +1,48 @@
+"""Days and deadlines. Dates are those of Europe/Kyiv; instants are the database's."""
+
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Final
+from zoneinfo import ZoneInfo
+
+KYIV: Final = ZoneInfo("Europe/Kyiv")
+ARRIVAL_UNTIL: Final = time(12, 0)
+GRACE: Final = timedelta(hours=24)
+"""How long a guest or a visitor has at least, counted from confirmation or from being told.
+
+A place that was booked for a day gone by (an import, a region that was dark) would otherwise be
+lost in the second it was confirmed.
+"""
+
+DOWNTIME_MAX: Final = timedelta(minutes=15)
+"""Longer silences of ours extend the pick-up clocks, by as much."""
+
+
+def day_of(instant: datetime) -> date:
+    """The day in Kyiv at an instant."""
+    return instant.astimezone(KYIV).date()
+
+
+def bed_due_at(from_on: date, since: datetime) -> datetime:
+    """Until when a guest may come: noon after the first night, or 24 hours after `since`."""
+    noon = datetime.combine(from_on + timedelta(days=1), ARRIVAL_UNTIL, tzinfo=KYIV)
+    return max(noon.astimezone(UTC), since + GRACE)
+
+
+def slot_due_at(ends_at: datetime, since: datetime) -> datetime:
+    """Until when attendance may be entered: 24 hours after the slot, or after `since`."""
+    return max(ends_at, since) + GRACE
+
+
+def collect_by(told_at: datetime, collect_days: int, now: datetime) -> datetime:
+    """Until when goods are kept for someone who was told at `told_at`.
+
+    A message that we heard of late (more than `DOWNTIME_MAX`) starts the clock only now.
+    """
+    start = told_at if now - told_at <= DOWNTIME_MAX else now
+    return start + timedelta(days=collect_days)
+
+
+def downtime(last_seen: datetime, now: datetime) -> timedelta:
+    """By how much the pick-up clocks are extended when they are looked at again."""
+    gap = now - last_seen
+    return gap if gap > DOWNTIME_MAX else timedelta(0)

@@ -1,0 +1,234 @@
+"""Which lots, at which site: a pure choice over an in-memory picture of what is free.
+
+All lines of a need come from one site. Within the site: lots whose restriction allows the use
+and that do not expire before the planned day; first expired, first out; of equal ones the most
+restricted first (what fewer needs may take is used while it can be), then the smallest id.
+Among sites that can serve every line the one whose first lot comes first in that same order.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Literal
+from uuid import UUID
+
+from aidmesh_contracts.restriction import UNRESTRICTED, Restriction, Use
+from aidmesh_contracts.values import StockDemand
+
+Reason = Literal["short", "restricted", "closed", "unknown_item"]
+
+
+@dataclass(frozen=True, slots=True)
+class Lot:
+    """What of a lot matters for the choice; `free` pieces are neither held nor gone."""
+
+    lot_id: UUID
+    site_id: UUID
+    item: str
+    expiry: date | None
+    restriction: Restriction
+    free: int
+
+    @property
+    def order(self) -> tuple[date, int, UUID]:
+        """First expired first, most restricted first, smallest id."""
+        return (self.expiry or date.max, -restrictedness(self.restriction), self.lot_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A site as the choice sees it."""
+
+    site_id: UUID
+    area: str
+    is_open: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What one need wants of the shelves.
+
+    Attributes:
+        lines: at most one for an item; see `merged`.
+        site_id: the one site that will do, or None for any open site in `area`.
+        avoid: sites the need was sent away from; taken only where nothing else will do.
+    """
+
+    lines: tuple[StockDemand, ...]
+    area: str
+    planned_on: date
+    use: Use
+    site_id: UUID | None = None
+    avoid: frozenset[UUID] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """So many pieces of a lot."""
+
+    lot: Lot
+    quantity: int
+
+
+@dataclass(frozen=True, slots=True)
+class Picked:
+    """Everything wanted, from one site."""
+
+    site_id: UUID
+    taken: tuple[Taken, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """The first line that could not be served; `line` is None when there is no such item."""
+
+    reason: Reason
+    line: StockDemand | None
+
+
+def merged(lines: Iterable[StockDemand]) -> tuple[StockDemand, ...]:
+    """One line for each item, in the order of their first lines."""
+    return tuple(StockDemand(item=item, quantity=n) for item, n in _by_item(lines).items())
+
+
+def restrictedness(restriction: Restriction) -> int:
+    """In how many respects a restriction narrows the use."""
+    return sum(
+        value is not None
+        for value in (
+            restriction.programmes,
+            restriction.kinds,
+            restriction.areas,
+            restriction.valid_from,
+            restriction.valid_to,
+        )
+    )
+
+
+@dataclass(slots=True)
+class Shelves:
+    """The picture: lots by site and item, and what has been taken from them meanwhile."""
+
+    places: Mapping[UUID, Place]
+    known_items: frozenset[str]
+    _lots: dict[tuple[UUID, str], list[Lot]] = field(default_factory=dict)
+    _free: dict[UUID, int] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls, places: Iterable[Place], lots: Iterable[Lot], known_items: Iterable[str]
+    ) -> "Shelves":
+        """Draw the picture of these lots."""
+        shelves = cls({place.site_id: place for place in places}, frozenset(known_items))
+        for lot in sorted(lots, key=lambda each: each.order):
+            shelves._lots.setdefault((lot.site_id, lot.item), []).append(lot)
+            shelves._free[lot.lot_id] = lot.free
+        return shelves
+
+    def free(self, lot: Lot) -> int:
+        """What is left of a lot."""
+        return self._free[lot.lot_id]
+
+    def take(self, picked: Picked) -> None:
+        """Set aside what was picked."""
+        for taken in picked.taken:
+            left = self._free[taken.lot.lot_id] - taken.quantity
+            assert left >= 0, "more was picked than is free"
+            self._free[taken.lot.lot_id] = left
+
+    def pick(self, wanted: Wanted) -> Picked | Missing:
+        """Choose, without taking."""
+        unknown = next((line for line in wanted.lines if line.item not in self.known_items), None)
+        if unknown is not None:
+            return Missing("unknown_item", None)
+        sites = self._sites(wanted)
+        if not sites:
+            named = None if wanted.site_id is None else self.places.get(wanted.site_id)
+            reason: Reason = "closed" if named is not None and not named.is_open else "short"
+            return Missing(reason, wanted.lines[0])
+        whole: list[tuple[bool, tuple[date, int, UUID], Picked]] = []
+        lacking: list[tuple[int, UUID, Sequence[StockDemand]]] = []
+        for site_id in sites:
+            taken, missing = self._fill(site_id, wanted, lambda lot: _may_take(lot, wanted))
+            if missing:
+                lacking.append((len(missing), site_id, missing))
+            else:
+                picked = Picked(site_id, tuple(taken))
+                whole.append((site_id in wanted.avoid, taken[0].lot.order, picked))
+        if whole:
+            return min(whole, key=lambda each: each[:2])[2]
+        _, site_id, missing = min(lacking, key=lambda each: each[:2])
+        line = missing[0]
+        short = self._fill(site_id, wanted, lambda lot: _keeps(lot, wanted.planned_on))[1]
+        return Missing("short" if line in short else "restricted", line)
+
+    def gather(self, wanted: Wanted) -> tuple[UUID | None, tuple[Taken, ...], dict[str, int]]:
+        """Take what is there for aid that was already given; a fact is never refused.
+
+        Returns the site (None where there is none), what to book from its lots, and by item how
+        many pieces the books lack.
+        """
+        found = self.pick(wanted)
+        if isinstance(found, Picked):
+            return found.site_id, found.taken, {}
+        sites = self._sites(wanted, closed_too=True)
+        if not sites:
+            return None, (), _by_item(wanted.lines)
+
+        def pieces(site_id: UUID) -> tuple[int, UUID]:
+            taken, _ = self._fill(site_id, wanted, lambda lot: _may_take(lot, wanted))
+            return (-sum(each.quantity for each in taken), site_id)
+
+        site_id = min(sites, key=pieces)
+        taken, _ = self._fill(site_id, wanted, lambda lot: _may_take(lot, wanted))
+        lack = _by_item(wanted.lines)
+        for each in taken:
+            lack[each.lot.item] -= each.quantity
+        return site_id, tuple(taken), {item: n for item, n in lack.items() if n}
+
+    def _sites(self, wanted: Wanted, *, closed_too: bool = False) -> list[UUID]:
+        if wanted.site_id is not None:
+            place = self.places.get(wanted.site_id)
+            return [place.site_id] if place is not None and (place.is_open or closed_too) else []
+        return [
+            place.site_id
+            for place in self.places.values()
+            if (place.is_open or closed_too) and place.area.startswith(wanted.area)
+        ]
+
+    def _fill(
+        self, site_id: UUID, wanted: Wanted, allowed: Callable[[Lot], bool]
+    ) -> tuple[list[Taken], list[StockDemand]]:
+        """What one site gives, and the lines it can't serve in full."""
+        taken: list[Taken] = []
+        missing: list[StockDemand] = []
+        for line in wanted.lines:
+            left = line.quantity
+            for lot in self._lots.get((site_id, line.item), ()):
+                if left == 0:
+                    break
+                free = self._free[lot.lot_id]
+                if free > 0 and allowed(lot):
+                    part = min(free, left)
+                    taken.append(Taken(lot, part))
+                    left -= part
+            if left:
+                missing.append(line)
+        return taken, missing
+
+
+def _may_take(lot: Lot, wanted: Wanted) -> bool:
+    return _keeps(lot, wanted.planned_on) and (
+        lot.restriction is UNRESTRICTED or lot.restriction.fits(wanted.use)
+    )
+
+
+def _keeps(lot: Lot, day: date) -> bool:
+    return lot.expiry is None or lot.expiry >= day
+
+
+def _by_item(lines: Iterable[StockDemand]) -> dict[str, int]:
+    total: dict[str, int] = {}
+    for line in lines:
+        total[line.item] = total.get(line.item, 0) + line.quantity
+    return total

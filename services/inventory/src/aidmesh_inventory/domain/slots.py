@@ -1,0 +1,101 @@
+"""Which slot: the earliest with a professional that still has the seats wanted."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Literal
+from uuid import UUID
+
+from aidmesh_inventory.domain.days import day_of
+from aidmesh_inventory.domain.picking import Place
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """Time with a professional; a group session has several seats."""
+
+    slot_id: UUID
+    site_id: UUID
+    code: str
+    starts_at: datetime
+    minutes: int
+    free: int
+
+
+@dataclass(frozen=True, slots=True)
+class SlotWanted:
+    """Seats in one slot that starts from `from_on` to `to_on`, both included."""
+
+    code: str
+    from_on: date
+    to_on: date | None
+    seats: int
+    area: str
+    site_id: UUID | None = None
+    avoid: frozenset[UUID] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class NoSlot:
+    """There is none; `closed` when the site that was named is closed."""
+
+    reason: Literal["short", "closed"]
+
+
+@dataclass(slots=True)
+class Diary:
+    """The picture: slots by kind, earliest first, and the seats left in each."""
+
+    places: Mapping[UUID, Place]
+    _slots: dict[str, list[Slot]] = field(default_factory=dict)
+    _free: dict[UUID, int] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, places: Iterable[Place], slots: Iterable[Slot]) -> "Diary":
+        """Draw the picture."""
+        diary = cls({place.site_id: place for place in places})
+        for slot in sorted(slots, key=lambda each: (each.starts_at, each.slot_id)):
+            diary._slots.setdefault(slot.code, []).append(slot)
+            diary._free[slot.slot_id] = slot.free
+        return diary
+
+    def pick(self, wanted: SlotWanted, now: datetime) -> Slot | NoSlot:
+        """Choose, without taking.
+
+        A slot that has begun is not given any more, except where the whole wish lies in the
+        past: then someone is entering what was arranged on paper.
+        """
+        begun_too = wanted.from_on < day_of(now)
+        avoided: Slot | None = None
+        for slot in self._slots.get(wanted.code, ()):
+            place = self.places.get(slot.site_id)
+            if (
+                place is None
+                or not place.is_open
+                or self._free[slot.slot_id] < wanted.seats
+                or not self._is_in(slot, wanted, place)
+                or not (begun_too or slot.starts_at > now)
+            ):
+                continue
+            if slot.site_id not in wanted.avoid:
+                return slot
+            avoided = avoided or slot
+        if avoided is not None:
+            return avoided
+        named = None if wanted.site_id is None else self.places.get(wanted.site_id)
+        return NoSlot("closed" if named is not None and not named.is_open else "short")
+
+    def take(self, slot: Slot, seats: int) -> None:
+        """Take seats."""
+        left = self._free[slot.slot_id] - seats
+        assert left >= 0, "more seats were taken than a slot has"
+        self._free[slot.slot_id] = left
+
+    @staticmethod
+    def _is_in(slot: Slot, wanted: SlotWanted, place: Place) -> bool:
+        day = day_of(slot.starts_at)
+        if day < wanted.from_on or (wanted.to_on is not None and day > wanted.to_on):
+            return False
+        if wanted.site_id is not None:
+            return slot.site_id == wanted.site_id
+        return place.area.startswith(wanted.area)
