@@ -25,6 +25,7 @@ from aidmesh_chassis.db import Database, Tx, migrate
 from aidmesh_chassis.errors import OUTAGES
 from aidmesh_chassis.relay import Relay
 from aidmesh_chassis.settings import ServiceSettings
+from aidmesh_contracts.documents import asyncapi
 from aidmesh_contracts.streams import BEAT_SUBJECT
 
 log = logs.get_logger()
@@ -34,6 +35,9 @@ BEAT_S = 2.0
 RETRY_S = 1.0
 OUTBOX_AGE_S_MAX = 60.0
 PARTITIONS_S = 6 * 3600.0
+
+NOT_YET: tuple[type[BaseException], ...] = (*OUTAGES, asyncpg.PostgresError, LookupError)
+"""While starting: the server, the role, the tables or the consumers are not there yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +146,9 @@ class _Running:
                 self._durables[durable] = subscription.stream.value
                 self._inlets.append(inlet)
         service.health.attach(self)
+        service.app.add_api_route(
+            "/asyncapi.json", lambda: asyncapi(service.name), include_in_schema=False
+        )
 
     async def run(self) -> None:
         """Run until cancelled.
@@ -203,7 +210,7 @@ class _Running:
         while True:
             try:
                 await database.open()
-            except (asyncpg.PostgresError, *OUTAGES) as error:
+            except NOT_YET as error:
                 log.warning("database.waits", cause=type(error).__name__)
             else:
                 async with database.connection() as conn:
@@ -217,7 +224,7 @@ class _Running:
         while True:
             try:
                 await self.check_consumers()
-            except (LookupError, *OUTAGES) as error:
+            except NOT_YET as error:
                 log.warning("broker.waits", cause=type(error).__name__)
                 await asyncio.sleep(RETRY_S)
             else:
