@@ -1,0 +1,103 @@
+"""The raw JetStream API.
+
+Configurations travel as the JSON the server sent: a client library's classes drop fields that
+they don't know, and writing such a copy back would reset them.
+"""
+
+import json
+from dataclasses import dataclass
+from typing import cast
+
+from nats.aio.client import Client
+
+REQUEST_SECONDS_MAX = 5.0
+NOT_FOUND = 404
+
+Json = dict[str, object]
+
+
+class ApiError(Exception):
+    """The server refused a request; `code` is like an HTTP status."""
+
+    def __init__(self, subject: str, code: int, description: str) -> None:
+        super().__init__(f"{subject}: {description} ({code})")
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class JetStreamApi:
+    """Requests to the server that `client` is connected to, as a user who may make them."""
+
+    client: Client
+
+    async def request(self, operation: str, body: Json | None = None) -> Json:
+        """Ask `$JS.API.<operation>`.
+
+        Raises ApiError when refused, nats.errors.Error or TimeoutError when there is no answer.
+        """
+        payload = b"" if body is None else json.dumps(body).encode()
+        reply = await self.client.request(
+            f"$JS.API.{operation}", payload, timeout=REQUEST_SECONDS_MAX
+        )
+        answer = cast("Json", json.loads(reply.data))
+        error = answer.get("error")
+        if error is not None:
+            details = cast("dict[str, object]", error)
+            raise ApiError(
+                operation, int(str(details.get("code", 0))), str(details.get("description", ""))
+            )
+        return answer
+
+    async def stream_info(self, stream: str) -> Json | None:
+        """Configuration, creation time and state of a stream; None when there is none."""
+        return await self._found(f"STREAM.INFO.{stream}")
+
+    async def consumer_info(self, stream: str, durable: str) -> Json | None:
+        """Configuration and state of a durable; None when there is none."""
+        return await self._found(f"CONSUMER.INFO.{stream}.{durable}")
+
+    async def create_stream(self, config: Json) -> Json:
+        """Create a stream; a stream of that name with another configuration is refused."""
+        return await self.request(f"STREAM.CREATE.{config['name']}", config)
+
+    async def update_stream(self, config: Json) -> Json:
+        """Replace a stream's configuration by this, complete, one."""
+        return await self.request(f"STREAM.UPDATE.{config['name']}", config)
+
+    async def delete_stream(self, stream: str) -> None:
+        """Delete a stream with its messages and consumers."""
+        await self.request(f"STREAM.DELETE.{stream}")
+
+    async def put_consumer(self, stream: str, config: Json, *, action: str) -> Json:
+        """Create or update a durable (`action` is "create" or "update"), nothing else."""
+        return await self.request(
+            f"CONSUMER.CREATE.{stream}.{config['durable_name']}",
+            {"stream_name": stream, "config": config, "action": action},
+        )
+
+    async def delete_consumer(self, stream: str, durable: str) -> None:
+        """Delete a durable."""
+        await self.request(f"CONSUMER.DELETE.{stream}.{durable}")
+
+    async def names(self, operation: str, key: str) -> list[str]:
+        """All names of a paged listing, such as ("STREAM.NAMES", "streams")."""
+        found: list[str] = []
+        while True:
+            page = await self.request(operation, {"offset": len(found)})
+            names = cast("list[str] | None", page.get(key)) or []
+            found += names
+            if not names or len(found) >= int(str(page.get("total", 0))):
+                return found
+
+    async def _found(self, operation: str) -> Json | None:
+        try:
+            return await self.request(operation)
+        except ApiError as error:
+            if error.code == NOT_FOUND:
+                return None
+            raise
+
+
+def section(answer: Json, name: str) -> Json:
+    """A nested object of an answer; empty when absent."""
+    return cast("Json", answer.get(name) or {})

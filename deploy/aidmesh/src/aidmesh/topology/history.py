@@ -1,0 +1,161 @@
+"""Reads what a region's services had acknowledged, from their outboxes, in the old order."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+
+import asyncpg
+
+CONNECT_SECONDS_MAX = 10.0
+STATEMENT_SECONDS_MAX = 300.0
+PREFETCH = 1_000
+
+
+class Mark(NamedTuple):
+    """The highest sequence of a stream that one outbox saw acknowledged, and in which log."""
+
+    ack_seq: int
+    stream_created: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """One acknowledged row: `outbox` says whose, (`seq`, `created_at`) is its key there."""
+
+    outbox: int
+    seq: int
+    created_at: datetime
+    subject: str
+    headers: Mapping[str, str]
+    payload: bytes
+    ack_seq: int
+
+
+class Outboxes:
+    """The outboxes of all services of one region."""
+
+    def __init__(self, connections: Sequence[asyncpg.Connection]) -> None:
+        """Use `open_outboxes`."""
+        self._connections = connections
+
+    async def marks(self, stream: str, age_s_max: float | None) -> list[Mark]:
+        """The highest acknowledged row of every outbox that has one, not older than given."""
+        rows = await asyncio.gather(
+            *(
+                connection.fetchrow(
+                    """
+                    SELECT ack_seq, stream_created FROM outbox
+                    WHERE status = 'acked' AND stream = $1
+                      AND ($2::float8 IS NULL OR acked_at > now() - make_interval(secs => $2))
+                    ORDER BY ack_seq DESC LIMIT 1
+                    """,
+                    stream,
+                    age_s_max,
+                )
+                for connection in self._connections
+            )
+        )
+        return [Mark(row["ack_seq"], row["stream_created"]) for row in rows if row is not None]
+
+    async def batches(
+        self, stream: str, age_s_max: float | None, size_max: int
+    ) -> AsyncIterator[list[Published]]:
+        """All acknowledged rows of a stream, over all outboxes by their old sequence.
+
+        Rows whose payload was blanked, and rows older than given, are left out.
+        """
+        readers = [self._read(i, stream, age_s_max) for i in range(len(self._connections))]
+        heads = [await anext(reader, None) for reader in readers]
+        batch: list[Published] = []
+        while True:
+            first = min((head for head in heads if head is not None), key=_by_ack, default=None)
+            if first is None:
+                break
+            batch.append(first)
+            heads[first.outbox] = await anext(readers[first.outbox], None)
+            if len(batch) == size_max:
+                yield batch
+                batch = []
+        if batch:
+            yield batch
+
+    async def moved(self, rows: Sequence[tuple[Published, int]], stream_created: datetime) -> None:
+        """Write down the sequences that republished rows have in the new log."""
+        for i, connection in enumerate(self._connections):
+            mine = [(row, ack_seq) for row, ack_seq in rows if row.outbox == i]
+            if mine:
+                await connection.execute(
+                    """
+                    UPDATE outbox o SET ack_seq = m.ack_seq, stream_created = $4
+                    FROM unnest($1::bigint[], $2::timestamptz[], $3::bigint[])
+                         AS m (seq, created_at, ack_seq)
+                    WHERE o.seq = m.seq AND o.created_at = m.created_at AND o.status = 'acked'
+                    """,
+                    [row.seq for row, _ in mine],
+                    [row.created_at for row, _ in mine],
+                    [ack_seq for _, ack_seq in mine],
+                    stream_created,
+                )
+
+    async def _read(
+        self, outbox: int, stream: str, age_s_max: float | None
+    ) -> AsyncIterator[Published]:
+        """Pages by key: no cursor stays open while the rows are being rewritten.
+
+        A rewritten row gets a sequence above every old one, so the old highest ends the walk.
+        """
+        connection = self._connections[outbox]
+        last = await connection.fetchval(
+            "SELECT max(ack_seq) FROM outbox WHERE status = 'acked' AND stream = $1", stream
+        )
+        after = -1
+        while last is not None and after < last:
+            rows = await connection.fetch(
+                """
+                SELECT seq, created_at, subject, headers, payload, ack_seq FROM outbox
+                WHERE status = 'acked' AND stream = $1 AND ack_seq > $2 AND ack_seq <= $3
+                  AND payload IS NOT NULL
+                  AND ($4::float8 IS NULL OR acked_at > now() - make_interval(secs => $4))
+                ORDER BY ack_seq LIMIT $5
+                """,
+                stream,
+                after,
+                last,
+                age_s_max,
+                PREFETCH,
+            )
+            for row in rows:
+                yield Published(
+                    outbox,
+                    row["seq"],
+                    row["created_at"],
+                    row["subject"],
+                    json.loads(row["headers"]),
+                    row["payload"],
+                    row["ack_seq"],
+                )
+            if len(rows) < PREFETCH:
+                return
+            after = rows[-1]["ack_seq"]
+
+
+@asynccontextmanager
+async def open_outboxes(dsns: Sequence[str]) -> AsyncIterator[Outboxes]:
+    """Connect to the databases that have an outbox."""
+    async with AsyncExitStack() as stack:
+        connections = []
+        for dsn in dsns:
+            connection = await asyncpg.connect(
+                dsn, timeout=CONNECT_SECONDS_MAX, command_timeout=STATEMENT_SECONDS_MAX
+            )
+            stack.push_async_callback(connection.close, timeout=CONNECT_SECONDS_MAX)
+            connections.append(connection)
+        yield Outboxes(connections)
+
+
+def _by_ack(row: Published) -> int:
+    return row.ack_seq

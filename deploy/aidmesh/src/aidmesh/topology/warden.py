@@ -1,0 +1,169 @@
+"""The one holder of administrative rights on a region's streams.
+
+At every connection to the region's server it closes the gate, brings streams and durables to the
+plan, compares the logs with the outboxes and recovers what was lost, and only then opens the gate
+to the relays. All the time it watches the links to the peers.
+"""
+
+import asyncio
+from collections.abc import Sequence
+
+import asyncpg
+import nats
+import nats.errors
+import structlog
+from nats.aio.client import Client
+
+from aidmesh.topology.api import ApiError, JetStreamApi
+from aidmesh.topology.config import ADMIN
+from aidmesh.topology.gate import Gate
+from aidmesh.topology.plan import plan_of
+from aidmesh.topology.provision import TopologyError, apply
+from aidmesh.topology.recover import recover
+from aidmesh.topology.watcher import LinkWatcher
+
+log = structlog.get_logger()
+
+CONNECT_SECONDS_MAX = 5
+RECONNECT_WAIT_S = 0.2
+RETRY_S_MIN = 0.2
+RETRY_S_MAX = 10.0
+STOP_SECONDS_MAX = 5.0
+OUTAGES = (
+    OSError,
+    TimeoutError,
+    nats.errors.Error,
+    ApiError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+)
+
+
+async def connect_admin(url: str, password: str) -> Client:
+    """One connection with administrative rights, for a command that ends soon."""
+    return await nats.connect(
+        url,
+        user=ADMIN,
+        password=password,
+        name="aidmesh-topology",
+        connect_timeout=CONNECT_SECONDS_MAX,
+        allow_reconnect=False,
+        error_cb=_ignore,
+    )
+
+
+class Warden:
+    """Runs beside one region's server.
+
+    `url` and `password` are the server's and its administrator's, `outbox_dsns` those of the
+    region's databases with an outbox (as a role that may read and update them all).
+    """
+
+    def __init__(
+        self,
+        *,
+        region: str,
+        peers: Sequence[str],
+        url: str,
+        password: str,
+        monitor_port: int,
+        epoch: int = 1,
+        outbox_dsns: Sequence[str] = (),
+    ) -> None:
+        """Nothing happens before `run`."""
+        self._plan = plan_of(region, peers)
+        self._url = url
+        self._password = password
+        self._outbox_dsns = outbox_dsns
+        self._region = region
+        self._client = Client()
+        self._api = JetStreamApi(self._client)
+        self._connected = asyncio.Event()
+        self._breaks = 0
+        self.trouble: str | None = None
+        self.gate = Gate(self._client, region, epoch)
+        self.watcher = LinkWatcher(self._api, monitor_port)
+
+    async def run(self) -> None:
+        """Connect, and keep the region in order until cancelled.
+
+        While a person has to decide something the gate stays closed; `trouble` says what.
+        """
+        try:
+            await self._connect()
+            await self.gate.start()
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._open_at_every_connection())
+                tasks.create_task(self.watcher.run())
+        finally:
+            self.gate.close()
+            try:
+                async with asyncio.timeout(STOP_SECONDS_MAX):
+                    await self._client.close()
+            except (OSError, TimeoutError, nats.errors.Error):
+                log.debug("warden_close_failed", region=self._region)
+
+    async def _connect(self) -> None:
+        pause_s = RETRY_S_MIN
+        while True:
+            try:
+                async with asyncio.timeout(CONNECT_SECONDS_MAX):  # it can hang on a dead server
+                    await self._client.connect(
+                        self._url,
+                        user=ADMIN,
+                        password=self._password,
+                        name=f"aidmesh-warden-{self._region}",
+                        connect_timeout=CONNECT_SECONDS_MAX,
+                        max_reconnect_attempts=-1,
+                        # Annotated as whole seconds, used as a plain sleep.
+                        reconnect_time_wait=RECONNECT_WAIT_S,  # type: ignore[arg-type]
+                        disconnected_cb=self._disconnected,
+                        reconnected_cb=self._reconnected,
+                        error_cb=_ignore,
+                    )
+            except OUTAGES as error:
+                log.info("warden_waits", region=self._region, reason=type(error).__name__)
+                await asyncio.sleep(pause_s)
+                pause_s = min(pause_s * 2, RETRY_S_MAX)
+            else:
+                self._connected.set()
+                return
+
+    async def _open_at_every_connection(self) -> None:
+        pause_s = RETRY_S_MIN
+        while True:
+            await self._connected.wait()
+            self._connected.clear()
+            try:
+                await self._put_in_order()
+            except (*OUTAGES, TopologyError) as error:
+                self.trouble = str(error) or type(error).__name__
+                log.warning("gate_stays_closed", region=self._region, reason=self.trouble)
+                await asyncio.sleep(pause_s)
+                pause_s = min(pause_s * 2, RETRY_S_MAX)
+                self._connected.set()
+            else:
+                pause_s = RETRY_S_MIN
+
+    async def _put_in_order(self) -> None:
+        breaks = self._breaks
+        for difference in await apply(self._api, self._plan):
+            log.info("topology_applied", region=self._region, change=str(difference))
+        await recover(self._client, self._plan, self._outbox_dsns)
+        await self.gate.open()
+        if self._breaks != breaks:  # the server went away meanwhile; it is looked at once more
+            self.gate.close()
+            return
+        self.trouble = None
+        log.info("gate_opened", region=self._region)
+
+    async def _disconnected(self) -> None:
+        self._breaks += 1
+        self.gate.close()
+
+    async def _reconnected(self) -> None:
+        self._connected.set()
+
+
+async def _ignore(error: Exception) -> None:
+    log.debug("nats_client_error", reason=type(error).__name__)

@@ -1,0 +1,138 @@
+"""Heals sourcing after a link was cut.
+
+When a link comes back the server asks the peer again for its events, but late: the request in
+flight waits 30 s and the next ones up to 2 minutes. If the link is up and the source was silent
+for some seconds (its idle heartbeats keep it fresh without any event), WORLD is updated without
+that source and then with it, which asks at once.
+"""
+
+import asyncio
+import http.client
+import json
+import time
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import cast
+
+import nats.errors
+import structlog
+
+from aidmesh.topology.api import ApiError, JetStreamApi, Json, section
+from aidmesh.topology.plan import peer_of
+from aidmesh_contracts.streams import Stream
+
+log = structlog.get_logger()
+
+LOOK_S = 0.5
+SILENT_S_MAX = 4.5
+KICK_S_MIN = 4.0
+KICK_S_MAX = 30.0
+MONITOR_SECONDS_MAX = 2.0
+
+
+@dataclass(slots=True)
+class Kicks:
+    """When each source was last asked anew, and how long to wait before the next time."""
+
+    last: dict[str, float] = field(default_factory=dict)
+    pause_s: dict[str, float] = field(default_factory=dict)
+
+    def due(self, peer: str, now: float) -> bool:
+        """Whether enough time has passed since the last kick."""
+        return now - self.last.get(peer, float("-inf")) >= self.pause_s.get(peer, KICK_S_MIN)
+
+    def kicked(self, peer: str, now: float) -> None:
+        """Wait longer each time, up to a bound: perhaps the peer has no EVENTS yet."""
+        pause_s = self.pause_s.get(peer, KICK_S_MIN / 2)
+        self.pause_s[peer] = min(pause_s * 2, KICK_S_MAX)
+        self.last[peer] = now
+
+    def healed(self, peer: str) -> None:
+        """It delivers again."""
+        self.last.pop(peer, None)
+        self.pause_s.pop(peer, None)
+
+
+def stale_peers(
+    linked: Collection[str], silent_s: Mapping[str, float | None], kicks: Kicks, now: float
+) -> set[str]:
+    """Peers whose link is up while their source is silent, and whose turn it is. Pure.
+
+    `silent_s` is the time since each source was last heard, None if never.
+    """
+    return {
+        peer
+        for peer, seconds in silent_s.items()
+        if peer in linked and (seconds is None or seconds > SILENT_S_MAX) and kicks.due(peer, now)
+    }
+
+
+class LinkWatcher:
+    """Watches the links of one region. `linked` and `silent_s` say what it saw last."""
+
+    def __init__(self, api: JetStreamApi, monitor_port: int) -> None:
+        """`monitor_port` is that of the region's own server, on the loopback interface."""
+        self._api = api
+        self._monitor_port = monitor_port
+        self._kicks = Kicks()
+        self.linked: frozenset[str] = frozenset()
+        self.silent_s: Mapping[str, float | None] = {}
+        self.kick_count = 0
+
+    async def run(self) -> None:
+        """Watch until cancelled; while the server is away there is nothing to heal."""
+        while True:
+            try:
+                await self.look()
+            except (OSError, TimeoutError, nats.errors.Error, ApiError, ValueError) as error:
+                log.debug("link_watch_failed", reason=type(error).__name__)
+            await asyncio.sleep(LOOK_S)
+
+    async def look(self) -> set[str]:
+        """Look once, heal what is due; returns whose sources were asked anew."""
+        linked = frozenset(await asyncio.to_thread(self._links))
+        for peer in sorted(linked ^ self.linked):
+            log.warning("link_up" if peer in linked else "link_down", peer=peer)
+        self.linked = linked
+        info = await self._api.stream_info(Stream.WORLD.value)
+        if info is None:
+            return set()
+        self.silent_s = {
+            peer_of(source): _seconds(source.get("active"))
+            for source in cast("list[Json]", info.get("sources") or [])
+        }
+        for peer, seconds in self.silent_s.items():
+            if seconds is not None and seconds <= SILENT_S_MAX:
+                self._kicks.healed(peer)
+        now = time.monotonic()
+        stale = stale_peers(linked, self.silent_s, self._kicks, now)
+        if stale:
+            await self._ask_anew(section(info, "config"), stale)
+            self.kick_count += len(stale)
+            for peer in stale:
+                self._kicks.kicked(peer, now)
+                log.info("source_renewed", peer=peer)
+        return stale
+
+    async def _ask_anew(self, config: Json, peers: set[str]) -> None:
+        sources = cast("list[Json]", config.get("sources") or [])
+        kept = [source for source in sources if peer_of(source) not in peers]
+        await self._api.update_stream({**config, "sources": kept})
+        await self._api.update_stream({**config, "sources": sources})
+
+    def _links(self) -> list[str]:
+        connection = http.client.HTTPConnection(
+            "127.0.0.1", self._monitor_port, timeout=MONITOR_SECONDS_MAX
+        )
+        try:
+            connection.request("GET", "/leafz")
+            answer = cast("Json", json.loads(connection.getresponse().read()))
+        finally:
+            connection.close()
+        return [str(leaf["name"]) for leaf in cast("list[Json]", answer.get("leafs") or [])]
+
+
+def _seconds(active_ns: object) -> float | None:
+    if not isinstance(active_ns, int) or active_ns < 0:
+        return None
+    return active_ns / 1_000_000_000

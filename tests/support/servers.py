@@ -1,0 +1,168 @@
+"""Real servers for tests."""
+
+import asyncio
+import contextlib
+import secrets
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from uuid import uuid4
+
+import asyncpg
+import nats
+from nats.aio.client import Client
+
+from aidmesh.embedded import NOT_DURABLE, NatsServer, PostgresServer, free_ports
+from aidmesh.topology.config import ADMIN, Link, RegionServer, render
+from aidmesh.topology.warden import Warden
+from aidmesh_chassis.db import migrate
+from support.waiting import eventually
+
+ROOT = Path(__file__).parents[2]
+SERVICES = ("intake", "inventory", "payments", "notification", "reporting", "console")
+DatabaseFactory = Callable[[str], Awaitable[str]]
+SERVICE_PASSWORD = "service"  # one machine, one test
+ADMIN_PASSWORD = "admin"
+
+
+def new_postgres(folder: Path) -> PostgresServer:
+    """A server that is not started yet; it forgets a power cut's worth of data for speed."""
+    (port,) = free_ports(1)
+    return PostgresServer(folder, port, secrets.token_urlsafe(24), settings=NOT_DURABLE)
+
+
+class Databases:
+    """Fresh databases, cloned from a template that is migrated once per server."""
+
+    def __init__(self, server: PostgresServer) -> None:
+        self._server = server
+        self._templates: set[str] = set()
+        self._made: list[str] = []
+
+    async def create(self, service: str) -> str:
+        """The DSN of a new database of a service, as the role that owns it."""
+        role, template = f"{service}_role", f"{service}_template"
+        admin = await asyncpg.connect(self._server.dsn("postgres"))
+        try:
+            if service not in self._templates:
+                await admin.execute(f"CREATE ROLE {role} LOGIN PASSWORD '{SERVICE_PASSWORD}'")
+                await admin.execute(f"CREATE DATABASE {template} OWNER {role}")
+                migrations = ROOT / f"services/{service}/src/aidmesh_{service}/migrations"
+                await migrate(
+                    self._dsn(template, role), [migrations] if migrations.is_dir() else []
+                )
+                self._templates.add(service)
+            name = f"{service}_{uuid4().hex[:12]}"
+            await admin.execute(f"CREATE DATABASE {name} TEMPLATE {template} OWNER {role}")
+        finally:
+            await admin.close()
+        self._made.append(name)
+        return self._dsn(name, role)
+
+    async def drop(self) -> None:
+        """Drop what was created, cutting connections that are still open."""
+        if not self._made or not self._server.alive:
+            self._made.clear()
+            return
+        admin = await asyncpg.connect(self._server.dsn("postgres"))
+        try:
+            while self._made:
+                await admin.execute(f"DROP DATABASE IF EXISTS {self._made.pop()} WITH (FORCE)")
+        finally:
+            await admin.close()
+
+    def _dsn(self, database: str, role: str) -> str:
+        return self._server.dsn(database, role, SERVICE_PASSWORD)
+
+
+class NatsRegion:
+    """A region's real NATS server with its streams, durables, gate and link watcher.
+
+    `url` is the server's; services connect as `user=<service>, password=SERVICE_PASSWORD`, with
+    inbox prefix `_INBOX_<service>`. `kill`, `stop` and `start` act on the server alone: the gate
+    closes and opens again by itself.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        region: str = "kyiv",
+        *,
+        links: Sequence[Link] = (),
+        leaf_port: int | None = None,
+        peers: Sequence[str] = (),
+        outbox_dsns: Sequence[str] = (),
+        epoch: int = 1,
+    ) -> None:
+        client_port, monitor_port = free_ports(2)
+        config = RegionServer(
+            region=region,
+            client_port=client_port,
+            monitor_port=monitor_port,
+            leaf_port=leaf_port,
+            store_dir=str(folder / "jetstream"),
+            admin_password=ADMIN_PASSWORD,
+            system_password="system",
+            service_passwords=dict.fromkeys(SERVICES, SERVICE_PASSWORD),
+            links=tuple(links),
+            log_file=str(folder / "nats.log"),
+            durable=False,
+        )
+        ports = [client_port, monitor_port, *([leaf_port] if links and leaf_port else [])]
+        self.folder = folder
+        self.region = region
+        self.url = f"nats://127.0.0.1:{client_port}"
+        self.server = NatsServer(folder / "nats", render(config), tuple(ports), monitor_port)
+        self.warden = Warden(
+            region=region,
+            peers=peers,
+            url=self.url,
+            password=ADMIN_PASSWORD,
+            monitor_port=monitor_port,
+            epoch=epoch,
+            outbox_dsns=outbox_dsns,
+        )
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Start the server."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.server.start()
+
+    def stop(self) -> None:
+        """Stop the server in order."""
+        self.server.stop()
+
+    def kill(self) -> None:
+        """SIGKILL the server."""
+        self.server.kill()
+
+    async def open(self, deadline_s: float = 20.0) -> None:
+        """Let the warden provision; done when the gate is open."""
+        if self._task is None:
+            self._task = asyncio.create_task(self.warden.run())
+        await eventually(lambda: self.warden.gate.is_open, deadline_s)
+
+    async def close(self) -> None:
+        """Stop warden and server."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+            self._task = None
+        await asyncio.to_thread(self.server.stop)
+
+    async def admin(self) -> Client:
+        """A new connection that may do everything; close it."""
+        return await nats.connect(
+            self.url, user=ADMIN, password=ADMIN_PASSWORD, allow_reconnect=False
+        )
+
+    async def connect(self, service: str) -> Client:
+        """A new connection with a service's rights; close it."""
+        return await nats.connect(
+            self.url,
+            user=service,
+            password=SERVICE_PASSWORD,
+            inbox_prefix=f"_INBOX_{service}".encode(),
+            max_reconnect_attempts=-1,
+        )

@@ -1,0 +1,32 @@
+"""Waiting for a condition instead of for a time."""
+
+import asyncio
+import inspect
+import time
+from collections.abc import Awaitable, Callable
+
+POLL_S = 0.02
+
+
+async def eventually(
+    condition: Callable[[], object] | Callable[[], Awaitable[object]], deadline_s: float = 10.0
+) -> object:
+    """Return the condition's first true value; AssertionError when the deadline passes first.
+
+    An AssertionError raised by the condition counts as "not yet", and is the one shown at last.
+    """
+    end = time.monotonic() + deadline_s
+    problem: AssertionError | None = None
+    while True:
+        try:
+            value = condition()
+            if inspect.isawaitable(value):
+                value = await value
+            problem = None
+        except AssertionError as error:
+            value, problem = None, error
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise problem or AssertionError(f"not true within {deadline_s} s: {condition}")
+        await asyncio.sleep(POLL_S)
