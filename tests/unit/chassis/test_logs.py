@@ -312,7 +312,8 @@ def test_levels_below_are_not_written() -> None:
 
 def test_hidden_values_survive_no_way_out(lines: Lines) -> None:
     log.info("x", card=PersonalText("Olena"), cards=[PersonalText("Olena")])
-    log.info("x {}".format(PersonalText("Olena")))  # noqa: UP032 - a mistake, on purpose
+    text = f"x {PersonalText('Olena')}"
+    log.info(text)
     assert "Olena" not in json.dumps(lines())
     with pytest.raises(TypeError):
         pickle.dumps(PersonalText("Olena"))

@@ -32,7 +32,10 @@ from aidmesh_chassis.crypto import (
     decrypt,
     encrypt,
 )
+from aidmesh_chassis.logs import get_logger
 from aidmesh_chassis.problems import LOCKED, Problem
+
+log = get_logger()
 
 MASTER: Final = "master"
 NOTIFICATION: Final = "notification"
@@ -82,6 +85,7 @@ class KeyRing:
             path = self._path(name, "key")
             if path.exists() and not is_protected(path):
                 self._secrets[name] = _read_secret(path, None)
+        self._tell()
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -92,6 +96,7 @@ class KeyRing:
         """Let go of every secret key, until `unlock`."""
         self._secrets.clear()
         self._privates.clear()
+        self._tell()
 
     def unlock(self, passphrase: str | None = None) -> None:
         """Load every wanted secret key, all or none.
@@ -102,6 +107,8 @@ class KeyRing:
         """
         found = {name: _read_secret(self._path(name, "key"), passphrase) for name in self._wanted}
         self._secrets.update(found)
+        if found:
+            log.info("keys.unlocked", keys=sorted(found))
 
     def master(self) -> MasterKey:
         """The key that wraps people's keys. Raises `Locked`."""
@@ -125,6 +132,10 @@ class KeyRing:
     def token_verifier(self) -> Ed25519PublicKey:
         """The key that tokens are verified with. Raises `KeyFileError`."""
         return Ed25519PublicKey.from_public_bytes(self._public(TOKENS))
+
+    def _tell(self) -> None:
+        if self.missing:
+            log.warning("keys.locked", keys=sorted(self.missing))
 
     def _secret(self, name: str) -> bytes:
         try:
