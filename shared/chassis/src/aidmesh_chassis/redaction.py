@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
+from functools import lru_cache
 from pathlib import PurePath
 from types import TracebackType
 from typing import Final, TypeAlias
@@ -62,6 +63,7 @@ _PERSONAL: Final = re.compile(
 )
 # Most text is short and harmless; this finds out cheaply.
 _SUSPECT: Final = re.compile(r"@|\d{4}|\d[\s()-]+\d|eyJ|[Bb]earer")
+_ID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _QUOTED: Final = re.compile(r"'[^']*'|\"[^\"]*\"|«[^»]*»|“[^”]*”", re.DOTALL)
 
 
@@ -69,7 +71,7 @@ def redact_text(text: str) -> str:
     """`text` with whatever looks like personal data or a credential replaced."""
     if len(text) > TEXT_CHARS_MAX:
         text = text[:TEXT_CHARS_MAX] + "…"
-    if _SUSPECT.search(text) is None:
+    if _SUSPECT.search(text) is None or _ID.fullmatch(text):
         return text
     return _PERSONAL.sub(_replacement, text)
 
@@ -101,6 +103,12 @@ def _passes_luhn(text: str) -> bool:
     return (sum(digits[::2]) + sum(digit // 10 + digit % 10 for digit in doubled)) % 10 == 0
 
 
+@lru_cache(maxsize=1024)
+def _key_shown(key: str) -> str:
+    return redact_text(key)
+
+
+@lru_cache(maxsize=1024)
 def is_denied(key: str) -> bool:
     """Whether a key names something personal or secret."""
     plain = key.lower().replace("-", "_")
@@ -145,7 +153,7 @@ def redact_mapping(values: Mapping[object, object], depth: int = 0) -> dict[str,
             shown["…"] = len(values) - ITEMS_MAX
             break
         text = str(key)
-        shown[redact_text(text)] = MASK if is_denied(text) else redact(value, depth)
+        shown[_key_shown(text)] = MASK if is_denied(text) else redact(value, depth)
     return shown
 
 
