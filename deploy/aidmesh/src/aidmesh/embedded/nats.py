@@ -23,8 +23,9 @@ class NatsServer:
     """One server. Methods block; call them from a thread where a loop runs.
 
     `folder` holds its configuration, `config` is that file's text (see aidmesh.topology.config),
-    `ports` are all it listens on, `monitor_port` is the one of its HTTP monitor. `keep_fds` are
-    inherited by the server. GOMEMLIMIT makes Go return memory before the host runs out.
+    `ports` are all it listens on, `monitor_port` is the one of its HTTP monitor. `output` gets
+    what is written before the log is open. `keep_fds` are inherited by the server. GOMEMLIMIT
+    makes Go return memory before the host runs out of it.
     """
 
     folder: Path
@@ -32,6 +33,7 @@ class NatsServer:
     ports: tuple[int, ...]
     monitor_port: int
     memory_bytes: int = MEMORY_BYTES
+    output: Path | None = None
     keep_fds: tuple[int, ...] = ()
     _process: KeptProcess | None = field(default=None, init=False)
 
@@ -49,7 +51,7 @@ class NatsServer:
         target.write_text(self.config, encoding="utf-8")
         process = KeptProcess(
             command=(str(nats_server()), "-c", str(target)),
-            output=self.folder.with_name(f"{self.folder.name}.out"),
+            output=self.output or self.folder.with_name(f"{self.folder.name}.out"),
             stop_signal=signal.SIGTERM,
             env={**os.environ, "GOMEMLIMIT": str(self.memory_bytes)},
             keep_fds=self.keep_fds,

@@ -71,7 +71,8 @@ class PostgresServer:
 
     `folder` becomes the server's data directory, `port` is on the loopback interface, `password`
     is the superuser's. `settings` go over SETTINGS. `announce` gets one line for a person when
-    something unusual had to be done. `keep_fds` are inherited by the server.
+    something unusual had to be done. `output` gets what is written before the log is open.
+    `keep_fds` are inherited by the server.
     """
 
     folder: Path
@@ -79,6 +80,7 @@ class PostgresServer:
     password: str
     settings: Mapping[str, str] = field(default_factory=dict)
     announce: Callable[[str], None] = print
+    output: Path | None = None
     keep_fds: tuple[int, ...] = ()
     _process: KeptProcess | None = field(default=None, init=False)
 
@@ -98,7 +100,7 @@ class PostgresServer:
             seen, fds = _as_seen_by(self.folder, account, opened)
             process = KeptProcess(
                 command=(str(programs / "postgres"), "-D", seen),
-                output=self.folder.with_name(f"{self.folder.name}.out"),
+                output=self.output or self.folder.with_name(f"{self.folder.name}.out"),
                 stop_signal=signal.SIGINT,  # fast shutdown: roll back, write out, end
                 env=_environment(),
                 account=account,

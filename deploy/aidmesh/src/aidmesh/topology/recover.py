@@ -18,16 +18,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import uuid4
 
-import structlog
 from nats.aio.client import Client
 
 from aidmesh.topology.api import ApiError, JetStreamApi, Json, section
 from aidmesh.topology.history import Mark, Outboxes, Published, open_outboxes
 from aidmesh.topology.plan import AGE_NS_MAX, SECOND_NS, Plan
 from aidmesh.topology.provision import apply
+from aidmesh_chassis.logs import get_logger
 from aidmesh_contracts.streams import PREFIXES, Stream
 
-log = structlog.get_logger()
+log = get_logger()
 
 BATCH_MAX = 256
 PUBLISH_SECONDS_MAX = 30.0
@@ -87,9 +87,9 @@ async def recover(client: Client, plan: Plan, dsns: Sequence[str]) -> list[Recov
     done = []
     async with open_outboxes(dsns) as outboxes:
         for stream, reason in (await _check(api, outboxes)).items():
-            log.warning("stream_recovery_started", stream=stream, reason=reason)
+            log.warning("stream.recovery_started", stream=stream, reason=reason)
             count = await _recreate(api, plan, outboxes, stream)
-            log.warning("stream_recovery_finished", stream=stream, messages=count)
+            log.warning("stream.recovery_finished", stream=stream, messages=count)
             done.append(Recovered(stream, reason, count))
     return done
 

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 import asyncpg
 import nats
 import nats.errors
-import structlog
 from nats.aio.client import Client
 
 from aidmesh.topology.api import ApiError, JetStreamApi
@@ -21,8 +20,9 @@ from aidmesh.topology.plan import plan_of
 from aidmesh.topology.provision import TopologyError, apply
 from aidmesh.topology.recover import recover
 from aidmesh.topology.watcher import LinkWatcher
+from aidmesh_chassis.logs import get_logger
 
-log = structlog.get_logger()
+log = get_logger()
 
 CONNECT_SECONDS_MAX = 5
 RECONNECT_WAIT_S = 0.2
@@ -101,7 +101,7 @@ class Warden:
                 async with asyncio.timeout(STOP_SECONDS_MAX):
                     await self._client.close()
             except (OSError, TimeoutError, nats.errors.Error):
-                log.debug("warden_close_failed", region=self._region)
+                log.debug("warden.close_failed", region=self._region)
 
     async def _connect(self) -> None:
         pause_s = RETRY_S_MIN
@@ -122,7 +122,7 @@ class Warden:
                         error_cb=_ignore,
                     )
             except OUTAGES as error:
-                log.info("warden_waits", region=self._region, reason=type(error).__name__)
+                log.info("warden.waits", region=self._region, reason=type(error).__name__)
                 await asyncio.sleep(pause_s)
                 pause_s = min(pause_s * 2, RETRY_S_MAX)
             else:
@@ -138,7 +138,7 @@ class Warden:
                 await self._put_in_order()
             except (*OUTAGES, TopologyError) as error:
                 self.trouble = str(error) or type(error).__name__
-                log.warning("gate_stays_closed", region=self._region, reason=self.trouble)
+                log.warning("gate.stays_closed", region=self._region, reason=self.trouble)
                 await asyncio.sleep(pause_s)
                 pause_s = min(pause_s * 2, RETRY_S_MAX)
                 self._connected.set()
@@ -148,14 +148,14 @@ class Warden:
     async def _put_in_order(self) -> None:
         breaks = self._breaks
         for difference in await apply(self._api, self._plan):
-            log.info("topology_applied", region=self._region, change=str(difference))
+            log.info("topology.applied", region=self._region, change=str(difference))
         await recover(self._client, self._plan, self._outbox_dsns)
         await self.gate.open()
         if self._breaks != breaks:  # the server went away meanwhile; it is looked at once more
             self.gate.close()
             return
         self.trouble = None
-        log.info("gate_opened", region=self._region)
+        log.info("gate.opened", region=self._region)
 
     async def _disconnected(self) -> None:
         self._breaks += 1
@@ -166,4 +166,4 @@ class Warden:
 
 
 async def _ignore(error: Exception) -> None:
-    log.debug("nats_client_error", reason=type(error).__name__)
+    log.debug("nats.client_error", reason=type(error).__name__)

@@ -15,13 +15,13 @@ from dataclasses import dataclass, field
 from typing import cast
 
 import nats.errors
-import structlog
 
 from aidmesh.topology.api import ApiError, JetStreamApi, Json, section
 from aidmesh.topology.plan import peer_of
+from aidmesh_chassis.logs import get_logger
 from aidmesh_contracts.streams import Stream
 
-log = structlog.get_logger()
+log = get_logger()
 
 LOOK_S = 0.5
 SILENT_S_MAX = 4.5
@@ -85,14 +85,14 @@ class LinkWatcher:
             try:
                 await self.look()
             except (OSError, TimeoutError, nats.errors.Error, ApiError, ValueError) as error:
-                log.debug("link_watch_failed", reason=type(error).__name__)
+                log.debug("link.watch_failed", reason=type(error).__name__)
             await asyncio.sleep(LOOK_S)
 
     async def look(self) -> set[str]:
         """Look once, heal what is due; returns whose sources were asked anew."""
         linked = frozenset(await asyncio.to_thread(self._links))
         for peer in sorted(linked ^ self.linked):
-            log.warning("link_up" if peer in linked else "link_down", peer=peer)
+            log.warning("link.up" if peer in linked else "link.down", peer=peer)
         self.linked = linked
         info = await self._api.stream_info(Stream.WORLD.value)
         if info is None:
@@ -111,7 +111,7 @@ class LinkWatcher:
             self.kick_count += len(stale)
             for peer in stale:
                 self._kicks.kicked(peer, now)
-                log.info("source_renewed", peer=peer)
+                log.info("source.renewed", peer=peer)
         return stale
 
     async def _ask_anew(self, config: Json, peers: set[str]) -> None:

@@ -1,0 +1,35 @@
+"""`aidmesh`: the operators' command. Add a command here, its module in `aidmesh.commands`."""
+
+from cyclopts import App
+
+from aidmesh.commands import keys, topology, up
+
+
+def build() -> App:
+    """The command line, nothing heavy imported."""
+    app = App(
+        name="aidmesh",
+        help="Run, provision, check and demonstrate an Aidmesh mesh.",
+        help_format="plaintext",  # rendering Markdown takes longer than everything else
+        help_formatter="plain",
+    )
+    app.command(up.up)
+
+    streams = App(name="topology", help="Streams and durables of the regions that run.")
+    for command in (topology.plan, topology.apply, topology.check, topology.recover):
+        streams.command(command)
+    app.command(streams)
+
+    secret = App(name="keys", help="The keys of regions.")
+    secret.command(keys.init)
+    app.command(secret)
+    return app
+
+
+def main() -> None:
+    """The console script."""
+    build()()
+
+
+if __name__ == "__main__":
+    main()

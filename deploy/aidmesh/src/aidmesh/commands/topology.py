@@ -1,0 +1,128 @@
+"""`aidmesh topology`: streams and durables of the regions that run in a data folder."""
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aidmesh.commands.common import EXIT_FAILED, names, run, say
+
+if TYPE_CHECKING:
+    from nats.aio.client import Client
+
+    from aidmesh.meshfile import RegionEntry
+    from aidmesh.topology.plan import Plan
+
+Step = Callable[["Client", "Plan", "RegionEntry"], Awaitable[bool]]
+
+
+def plan(*, data: Path, regions: str | None = None) -> None:
+    """Show how streams and durables differ from the plan; changes nothing.
+
+    Args:
+        data: folder of the mesh.
+        regions: names separated by commas; all when not given.
+    """
+    run(_each(data.expanduser().resolve(), regions, _show))
+
+
+def apply(*, data: Path, regions: str | None = None) -> None:
+    """Create what is missing and change what can be changed without losing a message.
+
+    Args:
+        data: folder of the mesh.
+        regions: names separated by commas; all when not given.
+    """
+    run(_each(data.expanduser().resolve(), regions, _apply))
+
+
+def check(*, data: Path, regions: str | None = None) -> None:
+    """Like plan, and compare the logs with what was acknowledged; exit code 1 if anything differs.
+
+    Args:
+        data: folder of the mesh.
+        regions: names separated by commas; all when not given.
+    """
+    run(_each(data.expanduser().resolve(), regions, _check))
+
+
+def recover(*, data: Path, regions: str | None = None) -> None:
+    """Make anew, from the outboxes, streams that lost acknowledged messages.
+
+    The mesh does this by itself whenever it connects; stop the services before doing it by hand.
+
+    Args:
+        data: folder of the mesh.
+        regions: names separated by commas; all when not given.
+    """
+    run(_each(data.expanduser().resolve(), regions, _recover))
+
+
+async def _each(data: Path, regions: str | None, step: Step) -> int:
+    from aidmesh.meshfile import MeshError, read_mesh  # noqa: PLC0415
+    from aidmesh.topology.plan import plan_of  # noqa: PLC0415
+    from aidmesh.topology.warden import connect_admin  # noqa: PLC0415
+
+    mesh = read_mesh(data)
+    good = True
+    for region in names(regions) or tuple(mesh.regions):
+        if region not in mesh.regions:
+            raise MeshError(f"{data} holds no region {region}")
+        entry = mesh.regions[region]
+        say(f"{region}:")
+        client = await connect_admin(entry.nats.url, entry.nats.admin_password)
+        try:
+            good = await step(client, plan_of(region, mesh.peers(region)), entry) and good
+        finally:
+            await client.close()
+    return 0 if good else EXIT_FAILED
+
+
+async def _show(client: "Client", wanted: "Plan", _: "RegionEntry") -> bool:
+    await _differences(client, wanted)
+    return True
+
+
+async def _check(client: "Client", wanted: "Plan", entry: "RegionEntry") -> bool:
+    from aidmesh.topology.api import JetStreamApi  # noqa: PLC0415
+    from aidmesh.topology.recover import check  # noqa: PLC0415
+
+    same = await _differences(client, wanted)
+    lost = await check(JetStreamApi(client), entry.outbox_dsns)
+    for stream, reason in lost.items():
+        say(f"  {stream}: lost acknowledged messages: {reason}")
+    return same and not lost
+
+
+async def _differences(client: "Client", wanted: "Plan") -> bool:
+    from aidmesh.topology.api import JetStreamApi  # noqa: PLC0415
+    from aidmesh.topology.provision import differences  # noqa: PLC0415
+
+    found = await differences(JetStreamApi(client), wanted)
+    for difference in found:
+        say(f"  {difference}")
+    if not found:
+        say("  as planned")
+    return not found
+
+
+async def _apply(client: "Client", wanted: "Plan", _: "RegionEntry") -> bool:
+    from aidmesh.topology.api import JetStreamApi  # noqa: PLC0415
+    from aidmesh.topology.provision import apply  # noqa: PLC0415
+
+    done = await apply(JetStreamApi(client), wanted)
+    for difference in done:
+        say(f"  done: {difference}")
+    if not done:
+        say("  as planned")
+    return True
+
+
+async def _recover(client: "Client", wanted: "Plan", entry: "RegionEntry") -> bool:
+    from aidmesh.topology.recover import recover  # noqa: PLC0415
+
+    done = await recover(client, wanted, entry.outbox_dsns)
+    for item in done:
+        say(f"  {item.stream}: {item.messages} messages published again ({item.reason})")
+    if not done:
+        say("  nothing acknowledged is missing")
+    return True

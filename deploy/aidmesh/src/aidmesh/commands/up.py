@@ -1,0 +1,72 @@
+"""`aidmesh up`: run a mesh on this machine."""
+
+import time
+from pathlib import Path
+
+from aidmesh.commands.common import names, refuse, run, say
+
+
+def up(
+    *,
+    data: Path,
+    keys: Path,
+    regions: str | None = None,
+    apart: bool = False,
+    servers_only: bool = False,
+    ports_from: int | None = None,
+) -> None:
+    """Run a mesh on this machine until Ctrl-C.
+
+    Args:
+        data: folder of all state; made when missing.
+        keys: folder with a folder of keys per region, outside the data folder; see `keys init`.
+        regions: names separated by commas; those the folder holds already when not given.
+        apart: run each service in a process of its own instead of one process per region.
+        servers_only: run PostgreSQL and NATS, but no services.
+        ports_from: look for free ports from this one on.
+    """
+    data, keys = data.expanduser().resolve(), keys.expanduser().resolve()
+    if keys.is_relative_to(data):
+        refuse("keys must not lie in the data folder: who takes the one must not have the other")
+    run(_up(data, keys, names(regions), apart, servers_only, ports_from))
+
+
+async def _up(
+    data: Path,
+    keys: Path,
+    regions: tuple[str, ...] | None,
+    apart: bool,
+    servers_only: bool,
+    ports_from: int | None,
+) -> int:
+    import asyncio  # noqa: PLC0415
+
+    from aidmesh.mesh import cancelled_by_signals, running_mesh  # noqa: PLC0415
+    from aidmesh.meshfile import SERVICES, MeshError  # noqa: PLC0415
+
+    def keys_of(region: str) -> Path:
+        folder = keys / region
+        if not folder.is_dir() and not servers_only:
+            raise MeshError(
+                f"{folder} is missing; make it with aidmesh keys init --keys {keys} "
+                f"--regions {region}"
+            )
+        return folder
+
+    started = time.monotonic()
+    with cancelled_by_signals():
+        async with running_mesh(
+            data,
+            regions,
+            keys_of,
+            services=() if servers_only else SERVICES,
+            apart=apart,
+            ports_from=ports_from,
+            announce=say,
+        ) as mesh:
+            for name, entry in mesh.file.regions.items():
+                address = entry.nats.url if servers_only else entry.services["console"].url
+                say(f"{name:<12} {address}")
+            say(f"Running after {time.monotonic() - started:.1f} s; Ctrl-C stops it.")
+            await asyncio.Event().wait()
+    return 0

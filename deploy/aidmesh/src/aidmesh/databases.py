@@ -1,0 +1,50 @@
+"""A region's databases: one per service, closed to all other roles, brought up to date."""
+
+from importlib.util import find_spec
+from pathlib import Path
+
+import asyncpg
+
+from aidmesh.meshfile import WITH_DATABASE, RegionEntry
+from aidmesh_chassis.db import migrate
+
+CONNECT_SECONDS_MAX = 10.0
+STATEMENT_SECONDS_MAX = 60.0
+
+
+async def prepare_databases(entry: RegionEntry) -> None:
+    """Create roles and databases that are missing, and migrate all; safe to repeat.
+
+    Raises as asyncpg does when the server is away or a migration fails.
+    """
+    admin = await asyncpg.connect(
+        entry.admin_dsn("postgres"),
+        timeout=CONNECT_SECONDS_MAX,
+        command_timeout=STATEMENT_SECONDS_MAX,
+    )
+    try:
+        await admin.execute("REVOKE CONNECT ON DATABASE postgres, template1 FROM PUBLIC")
+        for service in WITH_DATABASE:
+            await _create(admin, service, entry.services[service].database_password or "")
+    finally:
+        await admin.close(timeout=CONNECT_SECONDS_MAX)
+    for service in WITH_DATABASE:
+        await migrate(entry.dsn(service), migrations_of(service))
+
+
+def migrations_of(service: str) -> list[Path]:
+    """The folders of a service's own migrations, found without importing the service."""
+    spec = find_spec(f"aidmesh_{service}")
+    locations = spec.submodule_search_locations if spec else None
+    folders = [Path(location) / "migrations" for location in locations or ()]
+    return [folder for folder in folders if folder.is_dir()]
+
+
+async def _create(admin: asyncpg.Connection, service: str, password: str) -> None:
+    # Names come from a constant and the password from our own generator: no quoting needed.
+    role = await admin.fetchval("SELECT true FROM pg_roles WHERE rolname = $1", service)
+    verb = "ALTER" if role else "CREATE"
+    await admin.execute(f"{verb} ROLE {service} LOGIN PASSWORD '{password}'")
+    if not await admin.fetchval("SELECT true FROM pg_database WHERE datname = $1", service):
+        await admin.execute(f"CREATE DATABASE {service} OWNER {service}")
+    await admin.execute(f"REVOKE ALL ON DATABASE {service} FROM PUBLIC")

@@ -1,0 +1,1 @@
+"""The year 2024: a synthetic scenario fitted to public totals, and its player."""

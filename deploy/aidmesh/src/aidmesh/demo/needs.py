@@ -1,0 +1,193 @@
+"""Who asks for what, when, and what becomes of it: the demand side of the scenario."""
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+from math import cos, pi
+from random import Random
+from typing import Literal
+
+from aidmesh.demo import facts
+from aidmesh.demo.facts import Ending, KindFacts, week_of
+from aidmesh.demo.people import Person, make_person
+
+Fate = Literal["served", "waits", "cancelled", "wrong"]
+"""What becomes of a need: `wrong` was handed over, undone and then cancelled."""
+
+
+@dataclass(slots=True)
+class Need:
+    """One row of a request file, with what happens to it afterwards.
+
+    Attributes:
+        place_area: where it is asked for; `sent_on_to` where a full shelter sends the guest.
+        act_week: the week in which it is planned to be handed over, checked in and so on.
+        act_on: the day of that, where it is fixed.
+        undone_week: the week after the handover in which it is undone.
+        missed: how often the person does not come before they do.
+        left_on: the day a guest really leaves; `to_on` is the day booked, None if open.
+    """
+
+    kind: str
+    ending: Ending
+    person: Person | None
+    home_area: str
+    place_area: str
+    asked_on: date
+    act_week: int
+    fate: Fate = "served"
+    row_id: str = ""
+    quantity: int = 1
+    headcount: int | None = None
+    act_on: date | None = None
+    from_on: date | None = None
+    to_on: date | None = None
+    left_on: date | None = None
+    undone_week: int | None = None
+    missed: int = 0
+    sent_on_to: str | None = None
+    open_ended: bool = False
+    alias: str = ""
+
+    @property
+    def week(self) -> int:
+        """The week it is asked for in."""
+        return week_of(self.asked_on)
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """All people and needs of the year, needs in the order they are asked."""
+
+    people: tuple[Person, ...]
+    needs: tuple[Need, ...]
+
+
+@dataclass(slots=True)
+class _Wish:
+    kind: KindFacts
+    asked_on: date
+
+
+def services_by_area(kind: KindFacts, scale: float) -> dict[str, int]:
+    """How many services of a kind fall to the people of each area."""
+    areas = [a for a in facts.AREAS if a.beds or not kind.shelter_only]
+    weights = [a.beds if kind.shelter_only else a.share for a in areas]
+    counts = facts.apportion(facts.scaled(kind.services, scale), weights)
+    return {area.code: count for area, count in zip(areas, counts, strict=True)}
+
+
+def people_by_area(scale: float) -> dict[str, int]:
+    """How many people live in each area."""
+    counts = facts.apportion(
+        facts.scaled(facts.PEOPLE, scale), [area.share for area in facts.AREAS]
+    )
+    return {area.code: count for area, count in zip(facts.AREAS, counts, strict=True)}
+
+
+def _asked_on(rng: Random, kind: KindFacts) -> date:
+    """A day of the kind's weeks, in winter more often than in summer; Sundays are quiet."""
+    numbers = range(kind.first_week, kind.last_week + 1)
+    cold = [(1 + cos(2 * pi * (n - 2) / facts.WEEKS)) / 2 for n in numbers]
+    weights = [1 + (kind.winter - 1) * c for c in cold]
+    week = rng.choices(numbers, weights)[0]
+    weekday = rng.choices(range(7), (6, 6, 6, 6, 5, 2, 1))[0]
+    return facts.FIRST_DAY + timedelta(weeks=week - 1, days=weekday)
+
+
+def make_people(rng: Random, scale: float) -> dict[str, list[Person]]:
+    """Everyone, by area; some live together."""
+    codes = tuple(area.code for area in facts.AREAS)
+    people: dict[str, list[Person]] = {}
+    number = 0
+    for code, count in people_by_area(scale).items():
+        people[code] = [make_person(rng, number + i, code, codes) for i in range(count)]
+        number += count
+        i = 0
+        while i < count - 4:
+            size = rng.choices((1, 2, 3, 4), (88, 8, 3, 1))[0]
+            if size > 1:
+                for member in people[code][i : i + size]:
+                    member.household = f"h-{code[2:]}-{people[code][i].number:05d}"
+            i += size
+    return people
+
+
+def give_out(
+    rng: Random, people: list[Person], wishes: list[_Wish], spoken_for: int
+) -> list[tuple[Person, _Wish]]:
+    """Say whose wish each one is, so that everyone has at least one.
+
+    Args:
+        spoken_for: so many of the people (the first) have a service already.
+    """
+    rng.shuffle(wishes)
+    pairs: list[tuple[Person, _Wish]] = []
+    waiting = people[spoken_for:]
+    # A kind for few would leave nobody over for the rest of its wishes: everyone's first wish
+    # is any of them, in shuffled order.
+    for person, wish in zip(waiting, wishes, strict=False):
+        pairs.append((person, wish))
+        _remember(person, wish)
+    for wish in wishes[len(waiting) :]:
+        person = _someone(rng, people, wish)
+        pairs.append((person, wish))
+        _remember(person, wish)
+    return pairs
+
+
+def _remember(person: Person, wish: _Wish) -> None:
+    person.last_day[wish.kind.code] = wish.asked_on.toordinal()
+
+
+def _someone(rng: Random, people: list[Person], wish: _Wish) -> Person:
+    """Someone who has not had this kind near that day."""
+    day = wish.asked_on.toordinal()
+    for _ in range(50):
+        person = rng.choice(people)
+        last = person.last_day.get(wish.kind.code)
+        if last is None:
+            return person
+    for person in people:
+        last = person.last_day.get(wish.kind.code)
+        if last is None or abs(last - day) > wish.kind.gap_days:
+            return person
+    raise ValueError(f"too few people for {wish.kind.code}")
+
+
+def make_wishes(rng: Random, area: str, scale: float) -> list[_Wish]:
+    """All that is asked for and served in an area, shelters left out: they need free beds."""
+    wishes = []
+    for kind in facts.KINDS:
+        if kind.ending == "check_in":
+            continue
+        for _ in range(services_by_area(kind, scale).get(area, 0)):
+            wishes.append(_Wish(kind, _asked_on(rng, kind)))
+    return wishes
+
+
+def need_of(rng: Random, person: Person, wish: _Wish) -> Need:
+    """The need a wish becomes, with the week of its end."""
+    week = week_of(wish.asked_on)
+    kind = wish.kind
+    need = Need(
+        kind=kind.code,
+        ending=kind.ending,
+        person=person,
+        home_area=person.area,
+        place_area=person.area,
+        asked_on=wish.asked_on,
+        act_week=week,
+    )
+    if kind.code == facts.EVENT_KIND:
+        need.place_area = facts.KYIV
+        need.act_week, need.act_on = facts.EVENT_WEEK, facts.EVENT_DAY
+        need.from_on = need.to_on = facts.EVENT_DAY
+    elif kind.ending == "attendance":
+        # Places are published for the week that follows.
+        need.act_week = week + 1
+        need.from_on = wish.asked_on
+    elif kind.ending == "payout":
+        need.act_week = week + 1
+    elif rng.random() < 0.2:
+        need.act_week = week + 1
+    return need

@@ -1,0 +1,51 @@
+"""The words of the mesh's own log; see aidmesh_chassis.vocabulary."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from aidmesh_chassis.vocabulary import LogEvent
+
+EVENTS: Final[Mapping[str, LogEvent]] = {
+    "region.started": LogEvent("info", "A region's servers and services run."),
+    "region.stopped": LogEvent("info", "A region's servers and services were stopped."),
+    "process.died": LogEvent(
+        "error",
+        "A server or service ended by itself; it is started again, later each time.",
+        "Read the end of its log; if it keeps dying, look at memory and disk.",
+    ),
+    "process.restarted": LogEvent("info", "What had died runs again."),
+    "process.restart_failed": LogEvent(
+        "error",
+        "What had died could not be started; it is tried again.",
+        "Read the reason, and the end of its log.",
+    ),
+    "topology.applied": LogEvent("info", "A stream or durable was created or brought to the plan."),
+    "gate.opened": LogEvent("info", "Nothing acknowledged is missing; relays may publish."),
+    "gate.stays_closed": LogEvent(
+        "warning",
+        "Streams could not be compared with the outboxes; nothing is published, nothing is lost.",
+        "Read the reason; if it lasts, look at PostgreSQL and NATS, or aidmesh topology plan.",
+    ),
+    "stream.recovery_started": LogEvent(
+        "warning",
+        "A stream lost acknowledged messages and is made anew from the outboxes.",
+        "Find out who wiped or put back JetStream's files.",
+    ),
+    "stream.recovery_finished": LogEvent("warning", "A stream was made anew; the gate will open."),
+    "link.up": LogEvent("warning", "The link to a peer region is there."),
+    "link.down": LogEvent(
+        "warning",
+        "The link to a peer region is gone; work goes on, its events come later.",
+        "If it lasts, look at the network between the two.",
+    ),
+    "link.watch_failed": LogEvent("debug", "The region's own server did not say how links are."),
+    "source.renewed": LogEvent("info", "A peer was asked anew for its events after a cut."),
+    "warden.failed": LogEvent(
+        "error",
+        "What keeps a region's streams in order met an error nobody expected; it starts anew.",
+        "Report it as a bug, with the line.",
+    ),
+    "warden.waits": LogEvent("info", "The region's NATS server does not answer yet."),
+    "warden.close_failed": LogEvent("debug", "The server was gone before the connection ended."),
+    "nats.client_error": LogEvent("debug", "The client library reported an error it deals with."),
+}

@@ -1,0 +1,135 @@
+"""Runs all regions of a data folder on this machine, until told to stop."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from aidmesh.embedded import FolderLock
+from aidmesh.meshfile import NAME, SERVICES, MeshFile, prepare_mesh, read_mesh
+from aidmesh.region import Region
+from aidmesh_chassis import logs
+
+FOLDER_MODE = 0o711
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@dataclass(slots=True)
+class Mesh:
+    """A mesh that runs: its file and its regions by name."""
+
+    data: Path
+    file: MeshFile
+    regions: Mapping[str, Region]
+
+
+@asynccontextmanager
+async def running_mesh(
+    data: Path,
+    regions: tuple[str, ...] | None,
+    keys: Callable[[str], Path],
+    *,
+    services: Sequence[str] = SERVICES,
+    apart: bool = False,
+    ports_from: int | None = None,
+    announce: Callable[[str], None] = print,
+) -> AsyncIterator[Mesh]:
+    """Start a mesh, yield when every service is ready, stop it however the block ends.
+
+    `data` holds all state; `regions` None means those it holds already. `keys(region)` names the
+    folder of a region's keys. `services` are those to run (none: only the servers), `apart` each
+    in a process of its own. `ports_from` is where to look for free ports. `announce` gets lines
+    for a person.
+
+    Raises EmbeddedError or MeshError with what to do about it.
+    """
+    _make_data_folder(data)
+    lock = FolderLock(data)
+    lock.acquire()
+    async with AsyncExitStack() as stack:
+        stack.callback(lock.release)
+        names = regions if regions is not None else _known(data)
+        file, news = prepare_mesh(
+            data, regions, {name: keys(name) for name in names}, ports_from=ports_from
+        )
+        for line in news:
+            announce(line)
+        own_log = stack.enter_context((data / "mesh.log").open("a", encoding="utf-8"))
+        logs.configure("mesh", "all", stream=own_log)
+        mesh = Mesh(
+            data,
+            file,
+            {
+                name: Region(
+                    name,
+                    file,
+                    data / name,
+                    services=services,
+                    apart=apart,
+                    keep_fds=(lock.fd,),
+                    announce=announce,
+                )
+                for name in file.regions
+            },
+        )
+        stack.push_async_callback(_stop, mesh)
+        async with asyncio.TaskGroup() as tasks:
+            for region in mesh.regions.values():
+                tasks.create_task(region.start())
+        watchers = [asyncio.create_task(region.watch()) for region in mesh.regions.values()]
+        stack.push_async_callback(_cancel, watchers)
+        await asyncio.gather(*(region.wait_until_ready() for region in mesh.regions.values()))
+        yield mesh
+
+
+@contextmanager
+def cancelled_by_signals() -> Iterator[None]:
+    """Let the first SIGINT, SIGTERM or SIGHUP cancel the current task; stopping is bounded.
+
+    Leaves with no error when that happened.
+    """
+    loop = asyncio.get_running_loop()
+    task = asyncio.current_task()
+    told: list[int] = []
+
+    def stop(number: int) -> None:
+        if not told and task is not None:  # a second Ctrl-C must not cut the stopping short
+            told.append(number)
+            task.cancel()
+
+    for number in STOP_SIGNALS:
+        loop.add_signal_handler(number, stop, number)
+    try:
+        yield
+    except asyncio.CancelledError:
+        if not told:
+            raise
+        if task is not None:
+            task.uncancel()
+    finally:
+        for number in STOP_SIGNALS:
+            loop.remove_signal_handler(number)
+
+
+async def _stop(mesh: Mesh) -> None:
+    await asyncio.gather(*(region.stop() for region in mesh.regions.values()))
+
+
+async def _cancel(tasks: Sequence[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _known(data: Path) -> tuple[str, ...]:
+    return tuple(read_mesh(data).regions) if (data / NAME).exists() else ()
+
+
+def _make_data_folder(data: Path) -> None:
+    """Ours alone; started by root, PostgreSQL's account may pass but not look."""
+    if not data.exists():
+        data.mkdir(parents=True)
+        data.chmod(FOLDER_MODE if os.geteuid() == 0 else 0o700)

@@ -1,0 +1,225 @@
+"""`mesh.json`: what runs in a data folder, on which ports, with which passwords.
+
+It is written once by `aidmesh up` (or demo), read by all other commands, and private to its owner.
+"""
+
+import os
+import secrets
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+
+from aidmesh.embedded import free_ports
+from aidmesh.embedded.ports import HOST, is_free
+from aidmesh_contracts.values import Region
+
+WITH_DATABASE = ("intake", "inventory", "payments", "notification", "reporting")
+SERVICES = (*WITH_DATABASE, "console")
+NAME = "mesh.json"
+
+
+class MeshError(Exception):
+    """The data folder and what was asked do not fit; the message says what to do."""
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class PostgresEntry(_Entry):
+    """A region's PostgreSQL server."""
+
+    port: int
+    password: str
+
+
+class NatsEntry(_Entry):
+    """A region's NATS server."""
+
+    client_port: int
+    monitor_port: int
+    leaf_port: int
+    admin_password: str
+    system_password: str
+
+    @property
+    def url(self) -> str:
+        """Where clients connect."""
+        return f"nats://{HOST}:{self.client_port}"
+
+
+class ServiceEntry(_Entry):
+    """One service of a region; console has no database and no broker connection."""
+
+    http_port: int
+    database_password: str | None = None
+    nats_password: str | None = None
+
+    @property
+    def url(self) -> str:
+        """Where its HTTP API is."""
+        return f"http://{HOST}:{self.http_port}"
+
+
+class RegionEntry(_Entry):
+    """One region. `epoch` is raised by every restore; `keys` is its folder of keys."""
+
+    epoch: int = 1
+    keys: Path
+    postgres: PostgresEntry
+    nats: NatsEntry
+    services: dict[str, ServiceEntry]
+
+    def dsn(self, service: str) -> str:
+        """The database URL of a service, as the role that owns it."""
+        password = self.services[service].database_password
+        if password is None:
+            raise MeshError(f"{service} has no database")
+        return f"postgresql://{service}:{password}@{HOST}:{self.postgres.port}/{service}"
+
+    def admin_dsn(self, database: str) -> str:
+        """A database URL as the superuser."""
+        return (
+            f"postgresql://postgres:{self.postgres.password}@{HOST}:{self.postgres.port}/{database}"
+        )
+
+    @property
+    def outbox_dsns(self) -> list[str]:
+        """All databases with an outbox, as the superuser."""
+        return [self.admin_dsn(service) for service in WITH_DATABASE]
+
+
+class MeshFile(_Entry):
+    """All regions of a data folder. `links` has one password per pair, keyed "<a> <b>"."""
+
+    regions: dict[str, RegionEntry]
+    links: dict[str, str]
+
+    def peers(self, region: str) -> list[str]:
+        """The other regions."""
+        return sorted(set(self.regions) - {region})
+
+    def link_password(self, region: str, peer: str) -> str:
+        """The secret that both ends of a link share."""
+        return self.links[_pair(region, peer)]
+
+
+def read_mesh(data: Path) -> MeshFile:
+    """What runs in a data folder. Raises MeshError when it holds no mesh."""
+    path = data / NAME
+    try:
+        return MeshFile.model_validate_json(path.read_bytes())
+    except FileNotFoundError as error:
+        raise MeshError(f"{data} holds no mesh; start one with aidmesh up --data {data}") from error
+    except ValidationError as error:  # never its text: it would show passwords
+        raise MeshError(f"{path} cannot be read by this version of aidmesh") from error
+
+
+def write_mesh(data: Path, mesh: MeshFile) -> None:
+    """Replace `mesh.json`, readable by its owner only."""
+    fresh = data / f".{NAME}.new"
+    fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(fd, "w", encoding="utf-8") as file:
+        file.write(mesh.model_dump_json(indent=2))
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.rename(data / NAME)
+
+
+def prepare_mesh(
+    data: Path,
+    regions: tuple[str, ...] | None,
+    keys: Mapping[str, Path],
+    *,
+    ports_from: int | None = None,
+) -> tuple[MeshFile, list[str]]:
+    """Read or make the mesh of a data folder; also returns lines on what a person should know.
+
+    `regions` None means those that are there already. `keys` has a folder per region. Ports once
+    chosen are kept; only those that another program took meanwhile are replaced.
+
+    Raises MeshError when regions that are there were not named, or a name is not one.
+    """
+    mesh = read_mesh(data) if (data / NAME).exists() else MeshFile(regions={}, links={})
+    wanted = tuple(mesh.regions) if regions is None else regions
+    missing = sorted(set(mesh.regions) - set(wanted))
+    if missing:
+        raise MeshError(f"{data} also holds {', '.join(missing)}; name all its regions, or none")
+    if not wanted:
+        raise MeshError("name at least one region")
+    news: list[str] = []
+    ports = _ports(len(wanted) * (4 + len(SERVICES)), ports_from)
+    for region in wanted:
+        _check_name(region)
+        if region in mesh.regions:
+            mesh.regions[region].keys = keys[region]
+            news += _replace_taken(region, mesh.regions[region], ports)
+        else:
+            mesh.regions[region] = _new_region(keys[region], ports)
+    for region in mesh.regions:
+        for peer in mesh.peers(region):
+            mesh.links.setdefault(_pair(region, peer), _secret())
+    write_mesh(data, mesh)
+    return mesh, news
+
+
+def _new_region(keys: Path, ports: Iterator[int]) -> RegionEntry:
+    return RegionEntry(
+        keys=keys,
+        postgres=PostgresEntry(port=next(ports), password=_secret()),
+        nats=NatsEntry(
+            client_port=next(ports),
+            monitor_port=next(ports),
+            leaf_port=next(ports),
+            admin_password=_secret(),
+            system_password=_secret(),
+        ),
+        services={
+            service: ServiceEntry(
+                http_port=next(ports),
+                database_password=_secret() if service in WITH_DATABASE else None,
+                nats_password=_secret() if service in WITH_DATABASE else None,
+            )
+            for service in SERVICES
+        },
+    )
+
+
+def _replace_taken(region: str, entry: RegionEntry, ports: Iterator[int]) -> list[str]:
+    news = []
+    owners: list[tuple[BaseModel, str]] = [
+        (entry.postgres, "port"),
+        (entry.nats, "client_port"),
+        (entry.nats, "monitor_port"),
+        (entry.nats, "leaf_port"),
+        *((service, "http_port") for service in entry.services.values()),
+    ]
+    for owner, field in owners:
+        old = int(getattr(owner, field))
+        if not is_free(old):
+            new = next(ports)
+            setattr(owner, field, new)
+            news.append(f"{region}: port {old} is used by another program, {new} takes its place")
+    return news
+
+
+def _ports(count: int, start: int | None) -> Iterator[int]:
+    yield from free_ports(count, start=start)
+
+
+def _check_name(region: str) -> None:
+    try:
+        TypeAdapter[str](Region).validate_python(region)
+    except ValidationError as error:
+        raise MeshError(
+            f"{region!r} is no region: 2 to 20 lower-case letters and digits, a letter first"
+        ) from error
+
+
+def _pair(region: str, peer: str) -> str:
+    return " ".join(sorted((region, peer)))
+
+
+def _secret() -> str:
+    return secrets.token_urlsafe(24)
