@@ -1,0 +1,9 @@
+"""`python -m aidmesh_notification run | migrate`."""
+
+from pathlib import Path
+
+from aidmesh_chassis.service import main
+from aidmesh_notification.app import build
+
+if __name__ == "__main__":
+    main("notification", build, Path(__file__).parent / "migrations")

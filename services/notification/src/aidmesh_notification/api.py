@@ -1,0 +1,223 @@
+"""The HTTP API: which messages there are and who has to be told in person.
+
+No answer holds an address or a text that somebody got: those exist only while sending.
+"""
+
+import json
+from datetime import datetime, timedelta
+from typing import Annotated, Literal, get_args
+from uuid import UUID
+
+import asyncpg
+from fastapi import APIRouter, Depends, Query, Response
+from pydantic import BaseModel, Field, TypeAdapter, model_validator
+
+from aidmesh_chassis.auth import Caller, Role, require
+from aidmesh_chassis.crypto import PublicKey, seal
+from aidmesh_chassis.db import Database
+from aidmesh_chassis.http import Body, Page, PageQuery
+from aidmesh_chassis.privacy import PersonalText
+from aidmesh_chassis.problems import NOT_FOUND, Problem
+from aidmesh_notification import store
+from aidmesh_notification.domain.cards import Channel
+from aidmesh_notification.domain.hours import KYIV, parse_hours
+from aidmesh_notification.domain.sending import Wording
+from aidmesh_notification.texts import Templates
+
+State = Literal[
+    "queued", "sending", "sent", "delivered", "suppressed", "failed", "expired", "unknown"
+]
+_KEY: TypeAdapter[tuple[datetime, UUID]] = TypeAdapter(tuple[datetime, UUID])
+_SEE = Depends(require(Role.CASEWORKER, Role.LEAD, Role.ONCALL))
+# Seen in previews where a real message has a number.
+_PREVIEW_DAYS = 7
+_PREVIEW_COUNT = 3
+
+
+class MessageOut(BaseModel):
+    """One message about a need.
+
+    Attributes:
+        why: for a message that did not go out.
+        told: whether the person knows by now, by this message or in person.
+    """
+
+    message_id: UUID
+    need_id: UUID
+    attempt_no: int
+    template: str
+    sensitive: bool
+    state: State
+    why: str | None
+    channel: str | None
+    tries: int
+    queued_at: datetime
+    due_at: datetime
+    expires_at: datetime
+    sent_at: datetime | None
+    told: bool
+
+
+class MessagePage(BaseModel):
+    """A page of messages; `next` is the cursor of the following one."""
+
+    messages: list[MessageOut]
+    next: str | None
+
+
+class TextOut(BaseModel):
+    """How a template reads in one wording and language, with sample values."""
+
+    wording: Wording
+    language: str
+    subject: str
+    text: str
+
+
+class TemplateOut(BaseModel):
+    """One template."""
+
+    code: str
+    guarantee: Literal["at_most_once", "at_least_once"]
+    texts: list[TextOut]
+
+
+class SubscriptionIn(Body):
+    """Where a member of staff wants the daily digest of people to be told in person."""
+
+    channel: Channel
+    address: PersonalText
+    language: Literal["uk", "en", "de"] = "uk"
+    hours_from: Annotated[str, Field(pattern=r"^[0-2][0-9]:[0-5][0-9]$")] = "09:00"
+    hours_to: Annotated[str, Field(pattern=r"^[0-2][0-9]:[0-5][0-9]$")] = "20:00"
+    wording: Wording = "neutral"
+
+    @model_validator(mode="after")
+    def _hours(self) -> "SubscriptionIn":
+        parse_hours(self.hours_from, self.hours_to)
+        return self
+
+
+class SubscriptionOut(BaseModel):
+    """Whether the caller gets the digest; never where."""
+
+    subscribed: bool
+    changed_at: datetime | None
+
+
+def router(database: Database, templates: Templates, card_key: PublicKey | None) -> APIRouter:
+    """Return the routes.
+
+    Args:
+        card_key: notification's own public key, to which staff contacts are sealed.
+    """
+    routes = APIRouter(prefix="/v1")
+
+    @routes.get("/messages", dependencies=[_SEE])
+    async def list_messages(
+        page: PageQuery,
+        state: Annotated[list[State] | None, Query(max_length=len(get_args(State)))] = None,
+        need_id: UUID | None = None,
+    ) -> MessagePage:
+        """Messages about needs, the oldest first."""
+        async with database.read() as conn:
+            rows = await store.list_messages(
+                conn,
+                states=state,
+                need_id=need_id,
+                after=page.after(_KEY),
+                limit=page.limit + 1,
+            )
+        return _page(page, [_message(row) for row in rows])
+
+    @routes.get("/messages/to-tell", dependencies=[_SEE])
+    async def to_tell(page: PageQuery) -> MessagePage:
+        """Needs that are ready and whose person no message reached: tell them in person."""
+        async with database.read() as conn:
+            rows = await store.list_to_tell(conn, after=page.after(_KEY), limit=page.limit + 1)
+        return _page(page, [_message(row) for row in rows])
+
+    @routes.get("/messages/counts", dependencies=[_SEE])
+    async def counts() -> dict[str, int]:
+        """How many messages are in each state."""
+        async with database.read() as conn:
+            return dict(await store.count_by_state(conn))
+
+    @routes.get("/templates", dependencies=[Depends(require())])
+    async def list_templates() -> list[TemplateOut]:
+        """What people may be sent, word for word, with sample values."""
+        async with database.read() as conn:
+            now: datetime = await conn.fetchval("SELECT now()")
+        until_on = (now.astimezone(KYIV) + timedelta(days=_PREVIEW_DAYS)).date()
+        return [
+            TemplateOut(
+                code=template.code,
+                guarantee=template.guarantee,
+                texts=[
+                    TextOut(
+                        wording=wording,
+                        language=language,
+                        **templates.render(
+                            template.code,
+                            wording,
+                            language,
+                            until_on=until_on,
+                            count=_PREVIEW_COUNT,
+                        ).model_dump(),
+                    )
+                    for wording, texts in template.texts.items()
+                    for language in texts
+                ],
+            )
+            for template in templates
+        ]
+
+    @routes.get("/subscription")
+    async def subscription(caller: Annotated[Caller, Depends(require())]) -> SubscriptionOut:
+        """Whether the caller gets the daily digest."""
+        async with database.read() as conn:
+            since = await store.subscribed_since(conn, caller.staff_id)
+        return SubscriptionOut(subscribed=since is not None, changed_at=since)
+
+    @routes.put("/subscription", status_code=204)
+    async def subscribe(
+        caller: Annotated[Caller, Depends(require(Role.CASEWORKER, Role.LEAD))],
+        body: SubscriptionIn,
+    ) -> Response:
+        """Have the daily digest sent to the caller; a later call replaces an earlier one."""
+        if card_key is None:
+            raise Problem(NOT_FOUND, "This region has no notification key; create its keys first.")
+        card = {
+            "person_id": str(caller.staff_id),
+            "version": 1,
+            "language": body.language,
+            "channel": body.channel.value,
+            "address": body.address.reveal(),
+            "hours_from": body.hours_from,
+            "hours_to": body.hours_to,
+            "wording": body.wording,
+            "safe": True,
+        }
+        sealed = seal(card_key, json.dumps(card, ensure_ascii=False).encode())
+        async with database.transaction() as tx:
+            await store.put_subscription(tx.conn, caller.staff_id, sealed)
+        return Response(status_code=204)
+
+    @routes.delete("/subscription", status_code=204)
+    async def unsubscribe(caller: Annotated[Caller, Depends(require())]) -> Response:
+        """Forget where the caller had the digest sent."""
+        async with database.transaction() as tx:
+            await store.delete_subscription(tx.conn, caller.staff_id)
+        return Response(status_code=204)
+
+    return routes
+
+
+def _message(row: asyncpg.Record) -> MessageOut:
+    fields = dict(row)
+    return MessageOut(why=fields.pop("reason"), told=fields.pop("settled_at") is not None, **fields)
+
+
+def _page(page: Page, messages: list[MessageOut]) -> MessagePage:
+    kept, cursor = page.cut(messages, lambda message: (message.queued_at, message.message_id))
+    return MessagePage(messages=list(kept), next=cursor)

@@ -1,0 +1,75 @@
+"""The composition root of notification."""
+
+from aidmesh_chassis import idempotency
+from aidmesh_chassis.auth import Verifier
+from aidmesh_chassis.http import create_app
+from aidmesh_chassis.keys import NOTIFICATION, KeyFileError, KeyRing
+from aidmesh_chassis.service import Health, Service, Sweep, open_database
+from aidmesh_notification import api, consumers, handlers
+from aidmesh_notification.channels import outlets_of
+from aidmesh_notification.config import Settings
+from aidmesh_notification.domain.hours import parse_hours
+from aidmesh_notification.sender import Sender
+from aidmesh_notification.texts import load_templates
+
+NAME = "notification"
+
+
+def build(settings: Settings | None = None) -> Service:
+    """Put the service together; nothing is opened yet.
+
+    Raises:
+        ValueError: settings are missing or do not fit.
+    """
+    settings = settings or Settings()
+    keys = KeyRing(settings.keys_dir, [NOTIFICATION])
+    database = open_database(NAME, settings)
+    templates = load_templates(settings.organization)
+    health = Health()
+    sender = Sender(
+        database,
+        lambda: keys.private(NOTIFICATION),
+        outlets_of(settings),
+        templates,
+        parse_hours(settings.hours_from, settings.hours_to),
+        batch_max=settings.send_batch_max,
+        send_ms_max=settings.send_ms_max,
+        tries_max=settings.tries_max,
+        retry_s=settings.retry_s,
+    )
+    app = create_app(
+        NAME,
+        settings.region,
+        Verifier(keys.token_verifier(), settings.region),
+        checks=health.checks,
+    )
+    try:
+        card_key = keys.public(NOTIFICATION)
+    except KeyFileError:
+        card_key = None
+    app.include_router(api.router(database, templates, card_key))
+    digest_from = parse_hours(settings.digest_from, "24:00").from_min
+    return Service(
+        name=NAME,
+        settings=settings,
+        database=database,
+        app=app,
+        health=health,
+        subscriptions=consumers.subscriptions(settings.message_hours_max),
+        sweeps=(
+            Sweep(
+                "cut_short",
+                5.0,
+                handlers.settle_cut_short(templates),
+                limit=handlers.SWEEP_ROWS_MAX,
+            ),
+            Sweep(
+                "digests",
+                60.0,
+                handlers.queue_digests(digest_from, settings.message_hours_max),
+                limit=handlers.SWEEP_ROWS_MAX,
+            ),
+            Sweep("idempotency", 3600.0, idempotency.purge, limit=idempotency.PURGE_ROWS_MAX),
+        ),
+        tasks={"sender": sender.run},
+    )

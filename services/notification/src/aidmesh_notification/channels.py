@@ -1,0 +1,228 @@
+"""Ways out: each takes one message for one address, and says clearly when it did not.
+
+A channel raises `NotSent` only when the message certainly did not leave. Anything else that
+goes wrong leaves that open, and the sender treats it as `unknown`.
+"""
+
+import json
+import os
+from asyncio import LifoQueue, QueueEmpty
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.message import EmailMessage
+from email.utils import format_datetime, make_msgid
+from pathlib import Path
+from typing import Literal, Protocol
+
+import aiosmtplib
+
+from aidmesh_chassis.privacy import PersonalText
+from aidmesh_notification.config import Settings
+from aidmesh_notification.domain.cards import Channel
+from aidmesh_notification.texts import Rendered
+
+
+class NotSent(Exception):
+    """The message did not leave. `lasting` when trying again would end the same way."""
+
+    def __init__(self, *, lasting: bool) -> None:
+        super().__init__("not sent")
+        self.lasting = lasting
+
+
+class Outlet(Protocol):
+    """What the sender needs of a channel."""
+
+    @property
+    def concurrency(self) -> int:
+        """How many messages it takes at once."""
+
+    async def send(self, address: PersonalText, message: Rendered) -> None:
+        """Send one message.
+
+        Raises:
+            NotSent: it certainly did not leave.
+        """
+
+    async def close(self) -> None:
+        """Let go of connections and files."""
+
+
+class FileOutlet:
+    """Appends each message as a JSON line to a file: the telephone of demonstrations and tests.
+
+    The file holds addresses and texts, so only its owner may read it.
+    """
+
+    concurrency = 1
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: int | None = None
+
+    async def send(self, address: PersonalText, message: Rendered) -> None:
+        """Append the message.
+
+        Raises:
+            NotSent: the file can't be opened, or the disk is full.
+        """
+        line = json.dumps(
+            {
+                "sent_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+                "address": address.reveal(),
+                "subject": message.subject,
+                "text": message.text,
+            },
+            ensure_ascii=False,
+        )
+        data = line.encode() + b"\n"
+        try:
+            if self._file is None:
+                self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+                os.fchmod(self._file, 0o600)
+            written = os.write(self._file, data)
+        except OSError:
+            raise NotSent(lasting=False) from None
+        if written != len(data):
+            raise OSError("the line was cut short")
+
+    async def close(self) -> None:
+        """Close the file; the next message opens it again."""
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+
+class SmtpOutlet:
+    """Mail by SMTP (RFC 5321) with a neutral sender, over a few connections that are kept.
+
+    Args:
+        sender: the From address; it must say as little as the text does.
+        send_ms_max: bound of each step of the conversation.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        tls: Literal["starttls", "tls", "none"],
+        user: str | None,
+        password: str | None,
+        sender: str,
+        *,
+        connections_max: int,
+        send_ms_max: int,
+    ) -> None:
+        self.concurrency = connections_max
+        self._host = host
+        self._port = port
+        self._tls = tls
+        self._user = user
+        self._password = password
+        self._sender = sender
+        self._step_s_max = send_ms_max / 1000
+        self._idle: LifoQueue[aiosmtplib.SMTP] = LifoQueue()
+
+    async def send(self, address: PersonalText, message: Rendered) -> None:
+        """Send a mail of plain text.
+
+        Raises:
+            NotSent: refused, or not offered to the server as a whole.
+        """
+        recipient = address.reveal()
+        data = self._mail(recipient, message)
+        client = await self._connection()
+        try:
+            await self._offer(client, recipient)
+            try:
+                await client.data(data)
+            except aiosmtplib.SMTPResponseException as error:
+                raise NotSent(lasting=error.code >= 500) from None
+        except BaseException:
+            # A conversation that stopped half way is not taken up again.
+            client.close()
+            raise
+        self._idle.put_nowait(client)
+
+    async def close(self) -> None:
+        """Close the connections that are kept."""
+        while True:
+            try:
+                client = self._idle.get_nowait()
+            except QueueEmpty:
+                return
+            client.close()
+
+    def _mail(self, recipient: str, message: Rendered) -> bytes:
+        mail = EmailMessage()
+        try:
+            mail["From"] = self._sender
+            mail["To"] = recipient
+            mail["Subject"] = message.subject
+        except ValueError:
+            raise NotSent(lasting=True) from None
+        mail["Date"] = format_datetime(datetime.now(UTC))
+        mail["Message-ID"] = make_msgid(domain=self._sender.rpartition("@")[2])
+        mail.set_content(message.text)
+        return mail.as_bytes()
+
+    async def _connection(self) -> aiosmtplib.SMTP:
+        while not self._idle.empty():
+            client = self._idle.get_nowait()
+            if client.is_connected:
+                return client
+        client = aiosmtplib.SMTP(
+            hostname=self._host,
+            port=self._port,
+            username=self._user,
+            password=self._password,
+            use_tls=self._tls == "tls",
+            start_tls=self._tls == "starttls",
+            local_hostname="localhost",
+            timeout=self._step_s_max,
+        )
+        try:
+            await client.connect()
+        except (aiosmtplib.SMTPException, OSError):
+            client.close()
+            raise NotSent(lasting=False) from None
+        return client
+
+    async def _offer(self, client: aiosmtplib.SMTP, recipient: str) -> None:
+        """Name sender and recipient; until the text itself follows nothing has left."""
+        try:
+            await client.mail(self._sender)
+        except (aiosmtplib.SMTPException, OSError):
+            # A sender that is refused is our own mistake: worth trying again once corrected.
+            raise NotSent(lasting=False) from None
+        try:
+            await client.rcpt(recipient)
+        except aiosmtplib.SMTPResponseException as error:
+            raise NotSent(lasting=error.code >= 500) from None
+        except (aiosmtplib.SMTPException, OSError):
+            raise NotSent(lasting=False) from None
+        except ValueError:
+            raise NotSent(lasting=True) from None
+
+
+def outlets_of(settings: Settings) -> Mapping[Channel, Outlet]:
+    """Return the channels that are set up; a message for any other one fails."""
+    outlets: dict[Channel, Outlet] = {}
+    if settings.smtp_host is not None:
+        password = settings.smtp_password
+        outlets[Channel.EMAIL] = SmtpOutlet(
+            settings.smtp_host,
+            settings.smtp_port,
+            settings.smtp_tls,
+            settings.smtp_user,
+            None if password is None else password.get_secret_value(),
+            settings.smtp_from,
+            connections_max=settings.smtp_connections_max,
+            send_ms_max=settings.send_ms_max,
+        )
+    if settings.spool_path is not None:
+        spool = FileOutlet(settings.spool_path)
+        for channel in {Channel.FILE, *settings.spool_for}:
+            outlets.setdefault(channel, spool)
+    return outlets

@@ -1,0 +1,49 @@
+"""Settings of notification: `AIDMESH_NOTIFICATION_…` in the environment."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr
+
+from aidmesh_chassis.settings import Port, ServiceSettings, settings_config
+from aidmesh_notification.domain.cards import Channel
+
+
+class Settings(ServiceSettings):
+    """What is particular to notification.
+
+    Attributes:
+        organization: how plain texts sign; neutral ones never do.
+        hours_from, hours_to: `HH:MM` in Europe/Kyiv, for people who named no hours.
+        message_hours_max: a message not sent by then is told in person.
+        send_batch_max: messages marked `sending` in one transaction at most.
+        send_ms_max: one call of a channel.
+        tries_max, retry_s: a refusal that may pass is tried again, after `retry_s` doubled
+            each time.
+        digest_from: `HH:MM` after which staff get their digest of people to be told.
+        spool_path: file that the `file` channel appends to; None where there is none.
+        spool_for: channels that write to the spool too, for a demonstration or a test.
+        smtp_host: None where no mail is sent.
+        smtp_from: a neutral address; its domain and name say nothing about the organization.
+    """
+
+    model_config = settings_config("notification")
+
+    organization: str = Field(default="Aidmesh", min_length=1, max_length=60)
+    hours_from: str = "09:00"
+    hours_to: str = "20:00"
+    message_hours_max: int = Field(default=72, ge=1, le=24 * 30)
+    send_batch_max: int = Field(default=512, ge=1, le=2000)
+    send_ms_max: int = Field(default=15_000, ge=100, le=60_000)
+    tries_max: int = Field(default=5, ge=1, le=20)
+    retry_s: float = Field(default=30.0, gt=0, le=3600)
+    digest_from: str = "09:00"
+    spool_path: Path | None = None
+    spool_for: frozenset[Channel] = frozenset()
+    smtp_host: str | None = None
+    smtp_port: Port = 587
+    smtp_tls: Literal["starttls", "tls", "none"] = "starttls"
+    smtp_user: str | None = None
+    smtp_password: SecretStr | None = None
+    smtp_from: str = "reminder@localhost"
+    smtp_connections_max: int = Field(default=4, ge=1, le=32)

@@ -1,0 +1,31 @@
+"""Which event goes to which handler; the order is that within a batch.
+
+What ends an attempt comes before what announces it, so that nothing is queued in vain.
+"""
+
+from aidmesh_chassis.consuming import Subscription
+from aidmesh_contracts.intake import (
+    ContactSealedV1,
+    NeedReadyV1,
+    NeedToldV1,
+    NeedWithdrawnV1,
+    PersonErasedV1,
+)
+from aidmesh_contracts.streams import Stream
+from aidmesh_notification import handlers
+
+
+def subscriptions(message_hours_max: int) -> tuple[Subscription, ...]:
+    """Return what notification takes in."""
+    return (
+        Subscription(
+            Stream.LOCAL,
+            {
+                PersonErasedV1: handlers.erase,
+                NeedWithdrawnV1: handlers.end_attempts,
+                NeedToldV1: handlers.end_attempts,
+                NeedReadyV1: handlers.queue_ready(message_hours_max),
+            },
+        ),
+        Subscription(Stream.PRIVATE, {ContactSealedV1: handlers.keep_contacts}),
+    )

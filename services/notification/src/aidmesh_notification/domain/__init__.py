@@ -1,0 +1,1 @@
+"""What notification decides: pure functions, the clock passed in."""

@@ -1,0 +1,126 @@
+"""Whether a message may go out, decided at the moment of sending, not when it was queued.
+
+A message that waited through a blackout must not arrive at night, at a phone that somebody
+else holds by now, or about help that was withdrawn.
+"""
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Final, Literal
+from uuid import UUID
+
+from aidmesh_notification.domain.cards import Reach
+from aidmesh_notification.domain.hours import KYIV, Window
+
+Wording = Literal["neutral", "plain"]
+Reason = Literal[
+    "no_safe_contact", "erased", "superseded", "expired", "failed", "rejected", "unknown"
+]
+DEFAULT_HOURS: Final = Window(9 * 60, 20 * 60)
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """A message that waits: no address, no text.
+
+    Attributes:
+        sensitive: the help is of a sensitive kind, so its wording is always neutral.
+        collect_days: how long the person may take to come, counted from the sending.
+        expires_at: after that the person is told in person.
+    """
+
+    message_id: UUID
+    template: str
+    sensitive: bool
+    collect_days: int
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """It may go out now."""
+
+    reach: Reach
+    wording: Wording
+    until_on: date
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Not now: it is looked at again at `until`."""
+
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Suppress:
+    """It will not go out."""
+
+    reason: Reason
+
+
+Decision = Send | Wait | Suppress
+
+
+def decide(
+    message: Queued,
+    now: datetime,
+    *,
+    over: bool,
+    erased: bool,
+    reach: Reach | None,
+    default_hours: Window = DEFAULT_HOURS,
+) -> Decision:
+    """Decide on one message.
+
+    Args:
+        message: as it was queued.
+        now: the database's clock.
+        over: the attempt it speaks of was withdrawn, or the person knows already.
+        erased: the person's data was erased.
+        reach: how the person may be reached safely, by the newest card; None for not at all.
+        default_hours: for people who named no hours of their own.
+    """
+    if over:
+        return Suppress("superseded")
+    if erased:
+        return Suppress("erased")
+    if now >= message.expires_at:
+        return Suppress("expired")
+    if reach is None:
+        return Suppress("no_safe_contact")
+    opening = (reach.hours or default_hours).next_opening(now)
+    if opening >= message.expires_at:
+        # Waiting would only make the person learn of it later.
+        return Suppress("expired")
+    if opening > now:
+        return Wait(opening)
+    return Send(
+        reach,
+        "neutral" if message.sensitive else reach.wording,
+        now.astimezone(KYIV).date() + timedelta(days=message.collect_days),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """The channel did not take it; it is tried again at `at`."""
+
+    at: datetime
+
+
+def after_refusal(
+    tries: int, now: datetime, *, lasting: bool, tries_max: int, retry_s: float
+) -> Retry | Suppress:
+    """Decide what follows when a channel certainly did not take a message.
+
+    Args:
+        tries: how often it was tried, this time included.
+        lasting: trying again would end the same way (no such address, channel not set up).
+        retry_s: delay after the first try, doubled with each further one.
+    """
+    if lasting:
+        return Suppress("rejected")
+    if tries >= tries_max:
+        return Suppress("failed")
+    return Retry(now + timedelta(seconds=retry_s * 2 ** (tries - 1)))

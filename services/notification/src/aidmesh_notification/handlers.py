@@ -1,0 +1,171 @@
+"""Events of intake become messages, contacts and tombstones; whole batches at a time."""
+
+import base64
+import binascii
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from datetime import timedelta
+from typing import Literal
+from uuid import UUID
+
+from aidmesh_chassis.consuming import Handler, Received
+from aidmesh_chassis.db import Tx
+from aidmesh_chassis.errors import Poison
+from aidmesh_contracts.ids import MessageId, NeedId, derive_id
+from aidmesh_contracts.intake import (
+    ContactSealedV1,
+    NeedReadyV1,
+    NeedToldV1,
+    NeedWithdrawnV1,
+    PersonErasedV1,
+)
+from aidmesh_contracts.notification import MessageSuppressedV1
+from aidmesh_notification import store
+from aidmesh_notification.domain.hours import KYIV
+from aidmesh_notification.domain.sending import Reason
+from aidmesh_notification.texts import Templates
+
+NEED_READY = "need_ready"
+STAFF_TO_TELL = "staff_to_tell"
+SWEEP_ROWS_MAX = 500
+
+_STATES: dict[Reason, str] = {
+    "no_safe_contact": "suppressed",
+    "erased": "suppressed",
+    "superseded": "suppressed",
+    "expired": "expired",
+    "failed": "failed",
+    "rejected": "failed",
+    "unknown": "unknown",
+}
+_TOLD_AS: dict[str, Literal["no_safe_contact", "expired", "failed", "unknown", "superseded"]] = {
+    "no_safe_contact": "no_safe_contact",
+    # To others an erased person is one without a contact.
+    "erased": "no_safe_contact",
+    "superseded": "superseded",
+    "expired": "expired",
+    "failed": "failed",
+    "rejected": "failed",
+    "unknown": "unknown",
+}
+
+
+def state_of(reason: Reason) -> str:
+    """Return the state of a message that did not go out for this reason."""
+    return _STATES[reason]
+
+
+def emit_suppressed(tx: Tx, messages: Iterable[store.Told]) -> None:
+    """Tell intake which messages will not go out, and why."""
+    for message in messages:
+        if message.reason is not None:
+            tx.emit(
+                MessageSuppressedV1(
+                    message_id=MessageId(message.message_id),
+                    need_id=NeedId(message.need_id),
+                    attempt_no=message.attempt_no,
+                    reason=_TOLD_AS[message.reason],
+                )
+            )
+
+
+def queue_ready(message_hours_max: int) -> Handler:
+    """Return the handler that queues one message for each attempt of a need that is ready."""
+
+    async def queue(tx: Tx, batch: Sequence[Received[NeedReadyV1]]) -> None:
+        expires_at = tx.now + timedelta(hours=message_hours_max)
+        by_id = {
+            message.message_id: message
+            for message in (
+                store.NewMessage(
+                    message_id=derive_id(
+                        "message", received.event.need_id, received.event.attempt_no, NEED_READY
+                    ),
+                    template=NEED_READY,
+                    need_id=received.event.need_id,
+                    attempt_no=received.event.attempt_no,
+                    person_id=received.event.person_id,
+                    sensitive=received.event.sensitive,
+                    collect_days=received.event.collect_days,
+                    expires_at=expires_at,
+                )
+                for received in batch
+            )
+        }
+        await store.queue(tx.conn, list(by_id.values()))
+
+    return queue
+
+
+async def end_attempts(tx: Tx, batch: Sequence[Received[NeedWithdrawnV1 | NeedToldV1]]) -> None:
+    """Attempts that are over, or whose person knows already, need no message any more."""
+    last: dict[UUID, int] = {}
+    for received in batch:
+        need_id, attempt_no = received.event.need_id, received.event.attempt_no
+        last[need_id] = max(attempt_no, last.get(need_id, 0))
+    await store.end_attempts(tx.conn, list(last.items()))
+
+
+async def keep_contacts(tx: Tx, batch: Sequence[Received[ContactSealedV1]]) -> None:
+    """Store contact cards, sealed as they came.
+
+    Raises:
+        Poison: a card is not base64.
+    """
+    newest: dict[UUID, tuple[int, bytes]] = {}
+    for received in batch:
+        event = received.event
+        try:
+            sealed = base64.b64decode(event.sealed, validate=True)
+        except (binascii.Error, ValueError):
+            raise Poison("bad_sealed_box") from None
+        known = newest.get(event.person_id)
+        if known is None or known[0] < event.version:
+            newest[event.person_id] = (event.version, sealed)
+    changed = await store.put_contacts(
+        tx.conn,
+        [(person_id, version, sealed) for person_id, (version, sealed) in newest.items()],
+    )
+    if changed:
+        await store.look_again(tx.conn, changed)
+
+
+async def erase(tx: Tx, batch: Sequence[Received[PersonErasedV1]]) -> None:
+    """Delete the contacts of erased persons, and leave a tombstone."""
+    persons = sorted({received.event.person_id for received in batch})
+    await store.erase_contacts(tx.conn, persons)
+    await store.look_again(tx.conn, persons)
+
+
+def settle_cut_short(templates: Templates) -> Callable[[Tx], Awaitable[int]]:
+    """Return the sweep over messages whose sender was never heard of again."""
+
+    async def sweep(tx: Tx) -> int:
+        told = await store.cut_short(tx.conn, templates.at_least_once, SWEEP_ROWS_MAX)
+        emit_suppressed(tx, told)
+        return len(told)
+
+    return sweep
+
+
+def queue_digests(from_min: int, message_hours_max: int) -> Callable[[Tx], Awaitable[int]]:
+    """Return the sweep that queues, once a day, a digest for every member of staff who wants it.
+
+    Args:
+        from_min: minutes since midnight in Europe/Kyiv before which no digest is made.
+    """
+
+    async def sweep(tx: Tx) -> int:
+        local = tx.now.astimezone(KYIV)
+        if local.hour * 60 + local.minute < from_min or not await store.count_to_tell(tx.conn):
+            return 0
+        staff = await store.claim_digests(tx.conn, local.date(), SWEEP_ROWS_MAX)
+        if staff:
+            await store.queue_digests(
+                tx.conn,
+                [(derive_id("digest", staff_id, local.date()), staff_id) for staff_id in staff],
+                STAFF_TO_TELL,
+                tx.now + timedelta(hours=message_hours_max),
+            )
+        return len(staff)
+
+    return sweep

@@ -1,0 +1,318 @@
+"""Sends what is due: marked `sending` first, then out, then recorded.
+
+Between the first and the last step the process may die. Whoever finds such a message later
+can't tell whether it left, so it becomes `unknown` (see `handlers.settle_cut_short`).
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID, uuid4
+
+from aidmesh_chassis.crypto import DecryptionFailed, PrivateKey, unseal
+from aidmesh_chassis.db import Database, Tx
+from aidmesh_chassis.errors import CONTENTION, OUTAGES
+from aidmesh_chassis.keys import Locked
+from aidmesh_chassis.logs import get_logger
+from aidmesh_chassis.privacy import PersonalText
+from aidmesh_contracts.ids import MessageId, NeedId
+from aidmesh_contracts.notification import MessageSentV1
+from aidmesh_notification import store
+from aidmesh_notification.channels import NotSent, Outlet
+from aidmesh_notification.domain.cards import Channel, Reach, reach_of, read_card
+from aidmesh_notification.domain.hours import Window
+from aidmesh_notification.domain.sending import (
+    Reason,
+    Retry,
+    Send,
+    Suppress,
+    Wait,
+    after_refusal,
+    decide,
+)
+from aidmesh_notification.handlers import emit_suppressed, state_of
+from aidmesh_notification.texts import Rendered, Templates
+
+log = get_logger()
+
+IDLE_S = 0.25
+LOCKED_S = 2.0
+OUTAGE_S = 1.0
+# No message is begun later than this after its batch was marked; together with the longest
+# call it stays below the lease, so a sender that lives never finds its own messages lost.
+BEGIN_S_MAX = 30.0
+LEASE_SLACK_S = 15.0
+RECORD_TRIES_MAX = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A message marked `sending`: only here do address and text come together."""
+
+    message_id: UUID
+    tries: int
+    channel: Channel
+    address: PersonalText
+    rendered: Rendered
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of a batch, message by message."""
+
+    sent: list[UUID] = field(default_factory=list)
+    refused: list[tuple[Outgoing, bool]] = field(default_factory=list)
+    unknown: list[UUID] = field(default_factory=list)
+    not_begun: list[UUID] = field(default_factory=list)
+
+
+class Sender:
+    """Sends batches of due messages for as long as the service runs.
+
+    Args:
+        private_key: gives the key that opens contact cards; raises `Locked` without it.
+        outlets: the channels that are set up.
+        default_hours: for people who named no hours of their own.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        private_key: Callable[[], PrivateKey],
+        outlets: Mapping[Channel, Outlet],
+        templates: Templates,
+        default_hours: Window,
+        *,
+        batch_max: int,
+        send_ms_max: int,
+        tries_max: int,
+        retry_s: float,
+    ) -> None:
+        self._db = database
+        self._private_key = private_key
+        self._outlets = dict(outlets)
+        self._templates = templates
+        self._default_hours = default_hours
+        self._batch_max = batch_max
+        self._send_s_max = send_ms_max / 1000
+        self._tries_max = tries_max
+        self._retry_s = retry_s
+
+    async def run(self) -> None:
+        """Send until cancelled; an outage or a missing key only makes it wait."""
+        locked = False
+        try:
+            while True:
+                try:
+                    handled = await self.run_once()
+                    locked = False
+                except Locked:
+                    if not locked:
+                        log.warning("sender.locked")
+                    locked = True
+                    await asyncio.sleep(LOCKED_S)
+                    continue
+                except (*OUTAGES, *CONTENTION) as error:
+                    log.warning("sender.waits", cause=type(error).__name__)
+                    await asyncio.sleep(OUTAGE_S)
+                    handled = 0
+                except Exception:
+                    log.exception("sender.failed")
+                    handled = 0
+                if handled < self._batch_max:
+                    await asyncio.sleep(IDLE_S)
+        finally:
+            for outlet in set(self._outlets.values()):
+                await outlet.close()
+
+    async def run_once(self) -> int:
+        """Decide on one batch of due messages and send those that may go out.
+
+        Returns:
+            how many messages were decided on.
+
+        Raises:
+            Locked: the key for contact cards is not loaded; messages wait.
+        """
+        key = self._private_key()
+        claim_id = uuid4()
+        async with self._db.transaction() as tx:
+            messages = await store.due(tx.conn, self._batch_max)
+            if not messages:
+                return 0
+            outgoing = await self._claim(tx, messages, key, claim_id)
+        if outgoing:
+            outcome = await self._send_all(outgoing)
+            await self._persist(lambda tx: self._record(tx, outcome, claim_id))
+        return len(messages)
+
+    async def _claim(
+        self, tx: Tx, messages: Sequence[store.Due], key: PrivateKey, claim_id: UUID
+    ) -> list[Outgoing]:
+        """Decide on each message; what may go out is `sending` when this transaction commits."""
+        count = (
+            await store.count_to_tell(tx.conn)
+            if any(message.need_id is None for message in messages)
+            else 0
+        )
+        outgoing: list[Outgoing] = []
+        waits: list[tuple[UUID, datetime]] = []
+        ended: list[tuple[UUID, str, str]] = []
+        for message in messages:
+            queued = message.queued
+            decision = decide(
+                queued,
+                tx.now,
+                over=message.over,
+                erased=message.erased,
+                reach=None if message.over or message.erased else _reach(message, key),
+                default_hours=self._default_hours,
+            )
+            if isinstance(decision, Send) and not self._can_send(queued.template, decision):
+                decision = Suppress("rejected")
+            if isinstance(decision, Wait):
+                waits.append((queued.message_id, decision.until))
+            elif isinstance(decision, Suppress):
+                ended.append((queued.message_id, state_of(decision.reason), decision.reason))
+            else:
+                outgoing.append(
+                    Outgoing(
+                        queued.message_id,
+                        message.tries + 1,
+                        decision.reach.channel,
+                        decision.reach.address,
+                        self._templates.render(
+                            queued.template,
+                            decision.wording,
+                            decision.reach.language,
+                            until_on=decision.until_on,
+                            count=count,
+                        ),
+                    )
+                )
+        if waits:
+            await store.postpone(tx.conn, waits, None)
+        if ended:
+            emit_suppressed(tx, await store.end(tx.conn, ended, None))
+        if outgoing:
+            await store.mark_sending(
+                tx.conn,
+                [(message.message_id, message.channel) for message in outgoing],
+                claim_id,
+                BEGIN_S_MAX + self._send_s_max + LEASE_SLACK_S,
+            )
+        return outgoing
+
+    def _can_send(self, template: str, decision: Send) -> bool:
+        return decision.reach.channel in self._outlets and self._templates.get(template) is not None
+
+    async def _send_all(self, outgoing: Sequence[Outgoing]) -> Outcome:
+        outcome = Outcome()
+        by_outlet: dict[Outlet, list[Outgoing]] = defaultdict(list)
+        for message in outgoing:
+            by_outlet[self._outlets[message.channel]].append(message)
+        begin_until = asyncio.get_running_loop().time() + BEGIN_S_MAX
+        async with asyncio.TaskGroup() as tasks:
+            for outlet, messages in by_outlet.items():
+                shared = iter(messages)
+                for _ in range(min(outlet.concurrency, len(messages))):
+                    tasks.create_task(self._drain(outlet, shared, begin_until, outcome))
+        return outcome
+
+    async def _drain(
+        self,
+        outlet: Outlet,
+        messages: Iterator[Outgoing],
+        begin_until: float,
+        outcome: Outcome,
+    ) -> None:
+        """One worker: takes messages from the shared iterator until there are none."""
+        loop = asyncio.get_running_loop()
+        for message in messages:
+            if loop.time() >= begin_until:
+                outcome.not_begun.append(message.message_id)
+                continue
+            try:
+                async with asyncio.timeout(self._send_s_max):
+                    await outlet.send(message.address, message.rendered)
+            except NotSent as refusal:
+                outcome.refused.append((message, refusal.lasting))
+            except Exception as error:  # noqa: BLE001 - whatever it was, it may have left
+                # The text of the error may repeat the address, so only its class is told.
+                log.warning(
+                    "message.unknown",
+                    message_id=str(message.message_id),
+                    cause=type(error).__name__,
+                )
+                outcome.unknown.append(message.message_id)
+            else:
+                outcome.sent.append(message.message_id)
+
+    async def _record(self, tx: Tx, outcome: Outcome, claim_id: UUID) -> None:
+        """Write down what became of a batch; what was settled meanwhile is left alone."""
+        waits = [(message_id, tx.now) for message_id in outcome.not_begun]
+        ended: list[tuple[UUID, str, str]] = []
+        for message, lasting in outcome.refused:
+            follows = after_refusal(
+                message.tries,
+                tx.now,
+                lasting=lasting,
+                tries_max=self._tries_max,
+                retry_s=self._retry_s,
+            )
+            if isinstance(follows, Retry):
+                waits.append((message.message_id, follows.at))
+            else:
+                ended.append((message.message_id, state_of(follows.reason), follows.reason))
+        unknown: Reason = "unknown"
+        ended += [(message_id, state_of(unknown), unknown) for message_id in outcome.unknown]
+        if outcome.sent:
+            for told in await store.mark_sent(tx.conn, outcome.sent, claim_id):
+                tx.emit(
+                    MessageSentV1(
+                        message_id=MessageId(told.message_id),
+                        need_id=NeedId(told.need_id),
+                        attempt_no=told.attempt_no,
+                        sent_at=tx.now,
+                    )
+                )
+        if waits:
+            await store.postpone(tx.conn, waits, claim_id)
+        if ended:
+            emit_suppressed(tx, await store.end(tx.conn, ended, claim_id))
+
+    async def _persist(self, write: Callable[[Tx], Awaitable[None]]) -> None:
+        """Write results through an outage: forgetting them would make sent messages unknown.
+
+        Raises:
+            OSError, asyncpg.PostgresError: the database stayed away; the lease decides.
+        """
+        for attempt in range(1, RECORD_TRIES_MAX + 1):
+            try:
+                async with self._db.transaction() as tx:
+                    await write(tx)
+            except (*OUTAGES, *CONTENTION) as error:
+                if attempt == RECORD_TRIES_MAX:
+                    raise
+                log.warning("sender.waits", cause=type(error).__name__)
+                await asyncio.sleep(min(0.1 * attempt, 2.0))
+            else:
+                return
+
+
+def _reach(message: store.Due, key: PrivateKey) -> Reach | None:
+    """Open the card of a message, in memory only."""
+    if message.sealed is None or message.card_of is None:
+        return None
+    try:
+        plain = unseal(key, message.sealed)
+    except DecryptionFailed:
+        log.warning("contact.unreadable", message_id=str(message.queued.message_id))
+        return None
+    card = read_card(plain, message.card_of, message.card_version)
+    if card is None:
+        log.warning("contact.unreadable", message_id=str(message.queued.message_id))
+        return None
+    return reach_of(card)

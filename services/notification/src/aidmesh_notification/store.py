@@ -1,0 +1,467 @@
+"""Every SQL statement of notification, set-based."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import NamedTuple
+from uuid import UUID
+
+import asyncpg
+
+from aidmesh_notification.domain.sending import Queued
+
+TO_TELL_STATES = ("suppressed", "failed", "expired", "unknown")
+
+
+class NewMessage(NamedTuple):
+    """A message to queue for an attempt of a need."""
+
+    message_id: UUID
+    template: str
+    need_id: UUID
+    attempt_no: int
+    person_id: UUID | None
+    sensitive: bool
+    collect_days: int
+    expires_at: datetime
+
+
+async def queue(conn: asyncpg.Connection, messages: Sequence[NewMessage]) -> int:
+    """Queue messages that are not known yet; returns how many were new."""
+    rows = await conn.fetch(
+        """
+        INSERT INTO message (message_id, template, need_id, attempt_no, person_id, sensitive,
+                             collect_days, expires_at)
+        SELECT * FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::int[], $5::uuid[],
+                             $6::boolean[], $7::int[], $8::timestamptz[]) AS n (id)
+        ORDER BY id
+        ON CONFLICT (message_id) DO NOTHING RETURNING 1
+        """,
+        *(list(column) for column in zip(*messages, strict=True)),
+    )
+    return len(rows)
+
+
+async def end_attempts(conn: asyncpg.Connection, attempts: Sequence[tuple[UUID, int]]) -> None:
+    """Remember that attempts up to these numbers need no message any more.
+
+    What waits for them is looked at again at once; what had to be told in person is settled.
+
+    Args:
+        attempts: need and attempt number, at most one for each need.
+    """
+    needs = [need_id for need_id, _ in attempts]
+    numbers = [attempt_no for _, attempt_no in attempts]
+    await conn.execute(
+        """
+        INSERT INTO attempt_over (need_id, attempt_no)
+        SELECT * FROM unnest($1::uuid[], $2::int[]) AS n (need_id, attempt_no) ORDER BY need_id
+        ON CONFLICT (need_id) DO UPDATE
+        SET attempt_no = greatest(attempt_over.attempt_no, excluded.attempt_no)
+        """,
+        needs,
+        numbers,
+    )
+    await conn.execute(
+        """
+        WITH mine AS (
+            SELECT m.message_id FROM message m
+            JOIN unnest($1::uuid[], $2::int[]) AS n (need_id, attempt_no)
+              ON m.need_id = n.need_id AND m.attempt_no <= n.attempt_no
+            WHERE m.settled_at IS NULL AND m.state = ANY($3::text[] || 'queued'::text)
+            ORDER BY m.message_id FOR UPDATE OF m)
+        UPDATE message m SET changed_at = now(),
+               due_at = CASE WHEN m.state = 'queued' THEN now() ELSE m.due_at END,
+               settled_at = CASE WHEN m.state = 'queued' THEN NULL ELSE now() END
+        FROM mine WHERE m.message_id = mine.message_id
+        """,
+        needs,
+        numbers,
+        list(TO_TELL_STATES),
+    )
+
+
+async def put_contacts(
+    conn: asyncpg.Connection, cards: Sequence[tuple[UUID, int, bytes]]
+) -> list[UUID]:
+    """Store sealed cards; the highest version wins and an erased person stays erased.
+
+    Args:
+        cards: person, version and sealed card, at most one for each person.
+
+    Returns:
+        the persons whose card is new.
+    """
+    rows = await conn.fetch(
+        """
+        INSERT INTO contact (person_id, version, sealed)
+        SELECT * FROM unnest($1::uuid[], $2::int[], $3::bytea[]) AS n (person_id, version, sealed)
+        ORDER BY person_id
+        ON CONFLICT (person_id) DO UPDATE
+        SET version = excluded.version, sealed = excluded.sealed, changed_at = now()
+        WHERE contact.erased_at IS NULL AND contact.version < excluded.version
+        RETURNING person_id
+        """,
+        *(list(column) for column in zip(*cards, strict=True)),
+    )
+    return [row["person_id"] for row in rows]
+
+
+async def erase_contacts(conn: asyncpg.Connection, persons: Sequence[UUID]) -> None:
+    """Delete the cards of these persons for good; a tombstone stays."""
+    await conn.execute(
+        """
+        INSERT INTO contact (person_id, version, sealed, erased_at)
+        SELECT person_id, 0, NULL, now() FROM unnest($1::uuid[]) AS n (person_id)
+        ORDER BY person_id
+        ON CONFLICT (person_id) DO UPDATE
+        SET sealed = NULL, erased_at = coalesce(contact.erased_at, now()), changed_at = now()
+        """,
+        list(persons),
+    )
+
+
+async def look_again(conn: asyncpg.Connection, persons: Sequence[UUID]) -> None:
+    """Decide anew on messages of persons whose contact changed.
+
+    A card travels in another stream than the news that a need is ready, so it may come later
+    than the message that missed it.
+    """
+    await conn.execute(
+        """
+        WITH mine AS (
+            SELECT message_id FROM message
+            WHERE person_id = ANY($1::uuid[]) AND settled_at IS NULL AND expires_at > now()
+              AND (state = 'queued' OR (state = 'suppressed' AND reason = 'no_safe_contact'))
+            ORDER BY message_id FOR UPDATE)
+        UPDATE message m SET state = 'queued', reason = NULL, due_at = now(), changed_at = now()
+        FROM mine WHERE m.message_id = mine.message_id
+        """,
+        list(persons),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A message whose time has come, with all that the decision needs."""
+
+    queued: Queued
+    need_id: UUID | None
+    attempt_no: int | None
+    tries: int
+    over: bool
+    erased: bool
+    card_of: UUID | None
+    card_version: int
+    sealed: bytes | None
+
+
+async def due(conn: asyncpg.Connection, limit: int) -> list[Due]:
+    """Lock up to `limit` due messages that nobody else holds, the oldest first."""
+    rows = await conn.fetch(
+        """
+        SELECT m.*, coalesce(o.attempt_no >= m.attempt_no, false) AS over,
+               c.erased_at IS NOT NULL AS erased,
+               coalesce(c.version, 1) AS card_version, coalesce(c.sealed, s.sealed) AS sealed
+        FROM (SELECT message_id, template, need_id, attempt_no, person_id, staff_id, sensitive,
+                     collect_days, expires_at, tries
+              FROM message WHERE state = 'queued' AND due_at <= now()
+              ORDER BY due_at, message_id LIMIT $1 FOR UPDATE SKIP LOCKED) m
+        LEFT JOIN contact c ON c.person_id = m.person_id
+        LEFT JOIN attempt_over o ON o.need_id = m.need_id
+        LEFT JOIN subscription s ON s.staff_id = m.staff_id
+        """,
+        limit,
+    )
+    return [
+        Due(
+            queued=Queued(
+                message_id=row["message_id"],
+                template=row["template"],
+                sensitive=row["sensitive"],
+                collect_days=row["collect_days"],
+                expires_at=row["expires_at"],
+            ),
+            need_id=row["need_id"],
+            attempt_no=row["attempt_no"],
+            tries=row["tries"],
+            over=row["over"],
+            erased=row["erased"],
+            card_of=row["person_id"] or row["staff_id"],
+            card_version=row["card_version"],
+            sealed=row["sealed"],
+        )
+        for row in rows
+    ]
+
+
+async def mark_sending(
+    conn: asyncpg.Connection,
+    messages: Sequence[tuple[UUID, str]],
+    claim_id: UUID,
+    lease_s: float,
+) -> None:
+    """Record, before any channel is called, that these messages are about to leave.
+
+    Args:
+        messages: id and channel; locked by the caller.
+        lease_s: seconds after which whoever finds them may take them for cut short.
+    """
+    await conn.execute(
+        """
+        UPDATE message m SET state = 'sending', channel = n.channel, claim_id = $3,
+               claimed_until = now() + make_interval(secs => $4), tries = tries + 1,
+               changed_at = now()
+        FROM unnest($1::uuid[], $2::text[]) AS n (message_id, channel)
+        WHERE m.message_id = n.message_id
+        """,
+        [message_id for message_id, _ in messages],
+        [channel for _, channel in messages],
+        claim_id,
+        lease_s,
+    )
+
+
+async def postpone(
+    conn: asyncpg.Connection, waits: Sequence[tuple[UUID, datetime]], claim_id: UUID | None
+) -> None:
+    """Put messages back in the queue until a time of their own.
+
+    Args:
+        claim_id: of the sending that they come back from; None for those still queued.
+    """
+    await conn.execute(
+        """
+        UPDATE message m SET state = 'queued', due_at = n.due_at, claim_id = NULL,
+               claimed_until = NULL, changed_at = now()
+        FROM unnest($1::uuid[], $2::timestamptz[]) AS n (message_id, due_at)
+        WHERE m.message_id = n.message_id AND m.claim_id IS NOT DISTINCT FROM $3
+        """,
+        [message_id for message_id, _ in waits],
+        [until for _, until in waits],
+        claim_id,
+    )
+
+
+class Told(NamedTuple):
+    """A message of a need whose state changed."""
+
+    message_id: UUID
+    need_id: UUID
+    attempt_no: int
+    reason: str | None
+
+
+async def end(
+    conn: asyncpg.Connection,
+    ended: Sequence[tuple[UUID, str, str]],
+    claim_id: UUID | None,
+) -> list[Told]:
+    """End messages that will not go out.
+
+    Args:
+        ended: id, state and reason.
+        claim_id: of the sending that failed; None for those still queued.
+
+    Returns:
+        those about needs whose state did change.
+    """
+    rows = await conn.fetch(
+        """
+        UPDATE message m SET state = n.state, reason = n.reason, claim_id = NULL,
+               claimed_until = NULL, changed_at = now(),
+               settled_at = CASE WHEN m.staff_id IS NOT NULL OR EXISTS (
+                   SELECT 1 FROM attempt_over o
+                   WHERE o.need_id = m.need_id AND o.attempt_no >= m.attempt_no) THEN now() END
+        FROM unnest($1::uuid[], $2::text[], $3::text[]) AS n (message_id, state, reason)
+        WHERE m.message_id = n.message_id AND m.claim_id IS NOT DISTINCT FROM $4
+        RETURNING m.message_id, m.need_id, m.attempt_no, m.reason
+        """,
+        *(list(column) for column in zip(*ended, strict=True)),
+        claim_id,
+    )
+    return _told(rows)
+
+
+async def mark_sent(
+    conn: asyncpg.Connection, messages: Sequence[UUID], claim_id: UUID
+) -> list[Told]:
+    """Record what a channel took; returns those about needs that were still being sent."""
+    rows = await conn.fetch(
+        """
+        UPDATE message SET state = 'sent', sent_at = now(), settled_at = now(), claim_id = NULL,
+               claimed_until = NULL, changed_at = now()
+        WHERE message_id = ANY($1::uuid[]) AND claim_id = $2
+        RETURNING message_id, need_id, attempt_no, reason
+        """,
+        list(messages),
+        claim_id,
+    )
+    return _told(rows)
+
+
+async def cut_short(conn: asyncpg.Connection, again: Sequence[str], limit: int) -> list[Told]:
+    """Settle messages whose sender was never heard of again.
+
+    Those of the templates `again` are queued once more, the others become `unknown`: they may
+    or may not have left, and a person decides.
+
+    Returns:
+        those about needs that became `unknown`, and of the rest only their number matters:
+        they come with reason None.
+    """
+    rows = await conn.fetch(
+        """
+        WITH lost AS (
+            SELECT message_id FROM message
+            WHERE state = 'sending' AND claimed_until < now()
+            ORDER BY message_id LIMIT $2 FOR UPDATE SKIP LOCKED)
+        UPDATE message m SET changed_at = now(), claim_id = NULL, claimed_until = NULL,
+               state = CASE WHEN m.template = ANY($1::text[]) THEN 'queued' ELSE 'unknown' END,
+               reason = CASE WHEN m.template = ANY($1::text[]) THEN NULL ELSE 'unknown' END,
+               due_at = CASE WHEN m.template = ANY($1::text[]) THEN now() ELSE m.due_at END
+        FROM lost WHERE m.message_id = lost.message_id
+        RETURNING m.message_id, m.need_id, m.attempt_no, m.reason
+        """,
+        list(again),
+        limit,
+    )
+    return _told(rows)
+
+
+def _told(rows: Sequence[asyncpg.Record]) -> list[Told]:
+    return [
+        Told(row["message_id"], row["need_id"], row["attempt_no"], row["reason"])
+        for row in rows
+        if row["need_id"] is not None
+    ]
+
+
+async def count_to_tell(conn: asyncpg.Connection) -> int:
+    """Return how many people wait to be told in person."""
+    count: int = await conn.fetchval(
+        "SELECT count(*) FROM message WHERE settled_at IS NULL AND state = ANY($1::text[])",
+        list(TO_TELL_STATES),
+    )
+    return count
+
+
+async def list_messages(
+    conn: asyncpg.Connection,
+    *,
+    states: Sequence[str] | None,
+    need_id: UUID | None,
+    after: tuple[datetime, UUID] | None,
+    limit: int,
+) -> list[asyncpg.Record]:
+    """Return a page of messages about needs, oldest first."""
+    return await conn.fetch(
+        """
+        SELECT message_id, need_id, attempt_no, template, sensitive, state, reason, channel,
+               tries, queued_at, due_at, expires_at, sent_at, settled_at
+        FROM message
+        WHERE need_id IS NOT NULL
+          AND ($1::text[] IS NULL OR state = ANY($1::text[]))
+          AND ($2::uuid IS NULL OR need_id = $2)
+          AND ($3::timestamptz IS NULL OR (queued_at, message_id) > ($3, $4::uuid))
+        ORDER BY queued_at, message_id LIMIT $5
+        """,
+        None if states is None else list(states),
+        need_id,
+        None if after is None else after[0],
+        None if after is None else after[1],
+        limit,
+    )
+
+
+async def list_to_tell(
+    conn: asyncpg.Connection, *, after: tuple[datetime, UUID] | None, limit: int
+) -> list[asyncpg.Record]:
+    """Return a page of messages that did not go out and whose people do not know yet."""
+    return await conn.fetch(
+        """
+        SELECT message_id, need_id, attempt_no, template, sensitive, state, reason, channel,
+               tries, queued_at, due_at, expires_at, sent_at, settled_at
+        FROM message
+        WHERE settled_at IS NULL AND need_id IS NOT NULL
+          AND state IN ('suppressed', 'failed', 'expired', 'unknown')
+          AND ($1::timestamptz IS NULL OR (queued_at, message_id) > ($1, $2::uuid))
+        ORDER BY queued_at, message_id LIMIT $3
+        """,
+        None if after is None else after[0],
+        None if after is None else after[1],
+        limit,
+    )
+
+
+async def count_by_state(conn: asyncpg.Connection) -> list[tuple[str, int]]:
+    """Return how many messages are in each state."""
+    rows = await conn.fetch(
+        "SELECT state, count(*) AS messages FROM message GROUP BY state ORDER BY state"
+    )
+    return [(row["state"], row["messages"]) for row in rows]
+
+
+async def put_subscription(conn: asyncpg.Connection, staff_id: UUID, sealed: bytes) -> None:
+    """Store where a member of staff wants the digest; a later one replaces it."""
+    await conn.execute(
+        """
+        INSERT INTO subscription (staff_id, sealed) VALUES ($1, $2)
+        ON CONFLICT (staff_id) DO UPDATE SET sealed = excluded.sealed, changed_at = now()
+        """,
+        staff_id,
+        sealed,
+    )
+
+
+async def delete_subscription(conn: asyncpg.Connection, staff_id: UUID) -> bool:
+    """Forget a subscription; returns whether there was one."""
+    return (
+        await conn.execute("DELETE FROM subscription WHERE staff_id = $1", staff_id) == "DELETE 1"
+    )
+
+
+async def subscribed_since(conn: asyncpg.Connection, staff_id: UUID) -> datetime | None:
+    """Return when a member of staff last set their subscription, None without one."""
+    since: datetime | None = await conn.fetchval(
+        "SELECT changed_at FROM subscription WHERE staff_id = $1", staff_id
+    )
+    return since
+
+
+async def claim_digests(conn: asyncpg.Connection, on: date, limit: int) -> list[UUID]:
+    """Take members of staff who had no digest on this day yet."""
+    rows = await conn.fetch(
+        """
+        WITH mine AS (
+            SELECT staff_id FROM subscription
+            WHERE last_digest_on IS NULL OR last_digest_on < $1
+            ORDER BY staff_id LIMIT $2 FOR UPDATE SKIP LOCKED)
+        UPDATE subscription s SET last_digest_on = $1
+        FROM mine WHERE s.staff_id = mine.staff_id RETURNING s.staff_id
+        """,
+        on,
+        limit,
+    )
+    return [row["staff_id"] for row in rows]
+
+
+async def queue_digests(
+    conn: asyncpg.Connection,
+    digests: Sequence[tuple[UUID, UUID]],
+    template: str,
+    expires_at: datetime,
+) -> None:
+    """Queue one digest for each (message, member of staff)."""
+    await conn.execute(
+        """
+        INSERT INTO message (message_id, template, staff_id, sensitive, collect_days, expires_at)
+        SELECT id, $3, staff_id, false, 0, $4
+        FROM unnest($1::uuid[], $2::uuid[]) AS n (id, staff_id) ORDER BY id
+        ON CONFLICT (message_id) DO NOTHING
+        """,
+        [message_id for message_id, _ in digests],
+        [staff_id for _, staff_id in digests],
+        template,
+        expires_at,
+    )
