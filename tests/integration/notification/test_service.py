@@ -1,0 +1,172 @@
+"""The service as it is put together: its API, and what nobody may ever read in it."""
+
+import io
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import uuid4
+
+import httpx
+from pydantic import SecretStr
+
+from aidmesh_chassis import logs
+from aidmesh_chassis.auth import Role, issue_token
+from aidmesh_chassis.crypto import PrivateKey
+from aidmesh_chassis.idempotency import posts_without_key
+from aidmesh_chassis.keys import NOTIFICATION, TOKENS, KeyRing
+from aidmesh_chassis.service import Service
+from aidmesh_notification.app import build
+from aidmesh_notification.config import Settings
+from aidmesh_notification.sender import Sender
+from integration.notification.world import World, ready, spool_lines
+from support.servers import DatabaseFactory
+
+ADDRESS = "+380440000042"
+CANARIES = (ADDRESS, "380440000042", "Canary Organization", "everything is ready")
+
+
+def client_of(service: Service, keys_dir: Path, *roles: Role) -> httpx.AsyncClient:
+    signer = KeyRing(keys_dir, [TOKENS]).token_signer()
+    token = issue_token(signer, uuid4(), roles, "kyiv", datetime.now(UTC), 600)
+    return httpx.AsyncClient(
+        transport=httpx.ASGITransport(service.app),
+        base_url="http://notification",
+        headers={"Authorization": f"Bearer {token}"},
+    )
+
+
+async def built(
+    database: DatabaseFactory, keys_dir: Path, spool: Path
+) -> tuple[Service, World, Sender]:
+    service = build(
+        Settings(
+            region="kyiv",
+            database_url=SecretStr(await database("notification")),
+            keys_dir=keys_dir,
+            organization="Canary Organization",
+            hours_from="00:00",
+            hours_to="24:00",
+            spool_path=spool,
+        )
+    )
+    assert service.database is not None
+    await service.database.open()
+    world = World(service.database)
+    world.key = PrivateKey((keys_dir / "notification.key").read_bytes())
+    sender = service.tasks["sender"].__self__  # type: ignore[attr-defined]
+    assert isinstance(sender, Sender)
+    return service, world, sender
+
+
+async def test_lists_show_states_and_reasons_but_never_address_or_text(
+    database: DatabaseFactory, keys_dir: Path, tmp_path: Path
+) -> None:
+    service, world, sender = await built(database, keys_dir, tmp_path / "spool.jsonl")
+    assert service.database is not None
+    lines = io.StringIO()
+    logs.configure("notification", "kyiv", level="debug", stream=lines)
+    try:
+        person = uuid4()
+        await world.take(world.card(person, channel="file", address=ADDRESS, wording="plain"))
+        reached, unreached = ready(person), ready(None)
+        await world.take(reached, unreached)
+        await sender.run_once()
+        async with client_of(service, keys_dir, Role.CASEWORKER) as client:
+            listed = await client.get("/v1/messages", params={"limit": 1})
+            rest = await client.get(
+                "/v1/messages", params={"limit": 1, "after": listed.json()["next"]}
+            )
+            both = [*listed.json()["messages"], *rest.json()["messages"]]
+            assert rest.json()["next"] is None
+            assert {
+                each["need_id"]: (each["state"], each["why"], each["told"]) for each in both
+            } == {
+                str(reached.need_id): ("sent", None, True),
+                str(unreached.need_id): ("suppressed", "no_safe_contact", False),
+            }
+            only = await client.get("/v1/messages", params={"state": "sent"})
+            assert [each["need_id"] for each in only.json()["messages"]] == [str(reached.need_id)]
+            queue = await client.get("/v1/messages/to-tell")
+            assert [each["need_id"] for each in queue.json()["messages"]] == [
+                str(unreached.need_id)
+            ]
+            counts = await client.get("/v1/messages/counts")
+            assert counts.json() == {"sent": 1, "suppressed": 1}
+        async with client_of(service, keys_dir, Role.FINANCE) as client:
+            assert (await client.get("/v1/messages")).status_code == 403
+        [line] = spool_lines(tmp_path / "spool.jsonl")
+        assert line["address"] == ADDRESS
+        seen = lines.getvalue() + json.dumps(both) + queue.text + await everything(service)
+        for canary in CANARIES:
+            assert canary not in seen
+        assert ADDRESS not in repr(vars(sender))
+    finally:
+        await sender._outlets[next(iter(sender._outlets))].close()
+        await service.database.close()
+
+
+async def everything(service: Service) -> str:
+    """Every row of every table, as text; bytes are shown in both hex and as they are."""
+    assert service.database is not None
+    shown: list[str] = []
+    async with service.database.read() as conn:
+        tables = await conn.fetch(
+            "SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY tablename"
+        )
+        assert len(tables) > 5
+        for table in tables:
+            for row in await conn.fetch(f'SELECT * FROM "{table["tablename"]}"'):  # noqa: S608
+                for value in row.values():
+                    raw = value.decode(errors="replace") if isinstance(value, bytes) else ""
+                    shown.append(f"{value!s} {raw}")
+    return "\n".join(shown)
+
+
+async def test_staff_subscribe_with_a_sealed_address_and_see_the_templates(
+    database: DatabaseFactory, keys_dir: Path, tmp_path: Path
+) -> None:
+    service, _, sender = await built(database, keys_dir, tmp_path / "spool.jsonl")
+    assert service.database is not None
+    try:
+        async with client_of(service, keys_dir, Role.LEAD) as client:
+            assert (await client.get("/v1/subscription")).json()["subscribed"] is False
+            body = {"channel": "file", "address": ADDRESS, "language": "en"}
+            assert (await client.put("/v1/subscription", json=body)).status_code == 204
+            assert (await client.get("/v1/subscription")).json()["subscribed"] is True
+            refused = await client.put(
+                "/v1/subscription", json={**body, "hours_from": "09:00", "hours_to": "09:00"}
+            )
+            assert refused.status_code == 422
+            assert ADDRESS not in refused.text
+            assert ADDRESS not in await everything(service)
+            assert (await client.delete("/v1/subscription")).status_code == 204
+            templates = (await client.get("/v1/templates")).json()
+        assert {template["code"] for template in templates} == {"need_ready", "staff_to_tell"}
+        assert all(len(template["texts"]) == 6 for template in templates)
+        assert posts_without_key(service.app) == []
+    finally:
+        await sender._outlets[next(iter(sender._outlets))].close()
+        await service.database.close()
+
+
+async def test_a_service_without_its_key_is_locked_but_answers(
+    database: DatabaseFactory, keys_dir: Path, tmp_path: Path
+) -> None:
+    (keys_dir / "notification.key").unlink()
+    assert KeyRing(keys_dir, [NOTIFICATION]).missing == (NOTIFICATION,)
+    service = build(
+        Settings(
+            region="kyiv",
+            database_url=SecretStr(await database("notification")),
+            keys_dir=keys_dir,
+        )
+    )
+    assert service.database is not None
+    await service.database.open()
+    try:
+        await World(service.database).take(ready(None))
+        async with client_of(service, keys_dir, Role.LEAD) as client:
+            assert (await client.get("/healthz")).status_code == 200
+            assert (await client.get("/v1/messages/counts")).json() == {"queued": 1}
+    finally:
+        await service.database.close()
