@@ -170,11 +170,16 @@ class GoodsReceivedV1(
 class DiscrepancyOpenedV1(
     Event, type="inventory.discrepancy.opened.v1", stream=Stream.LOCAL, key="discrepancy_id"
 ):
-    """A fact does not fit the books; a person settles it."""
+    """A fact does not fit the books; a person settles it.
+
+    Attributes:
+        need_id: None for a count or a loss.
+        site_id: None for aid that was given where this region has no site.
+    """
 
     discrepancy_id: UUID
-    need_id: NeedId | None
-    site_id: SiteId
+    need_id: NeedId | None = None
+    site_id: SiteId | None = None
     about: Literal["stock", "bed", "slot"]
     code: Code
     quantity: int
