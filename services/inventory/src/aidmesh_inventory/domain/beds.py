@@ -118,9 +118,7 @@ class House:
                 free.sort(key=lambda bed: (len(bed.features), bed.room, bed.bed_id))
                 beds = tuple(free[: wanted.places])
                 extra = sum(len(bed.features - wanted.features) for bed in beds)
-                choices.append(
-                    (site_id in wanted.avoid, extra, site_id, BedsPicked(site_id, beds))
-                )
+                choices.append((site_id in wanted.avoid, extra, site_id, BedsPicked(site_id, beds)))
         if choices:
             return min(choices, key=lambda each: each[:3])[3]
         named = None if wanted.site_id is None else self.places.get(wanted.site_id)

@@ -10,8 +10,8 @@ from datetime import date, datetime
 from typing import Literal
 from uuid import UUID
 
-from aidmesh_contracts.values import Area, BlockedBy, StockDemand
 from aidmesh_contracts.ids import SiteId
+from aidmesh_contracts.values import Area, BlockedBy, StockDemand
 from aidmesh_inventory.domain.beds import BedsPicked, BedsWanted, House, NoBeds
 from aidmesh_inventory.domain.picking import Missing, Picked, Reason, Shelves, Wanted
 from aidmesh_inventory.domain.slots import Diary, NoSlot, Slot, SlotWanted
@@ -61,7 +61,7 @@ class Picture:
         found = self._choose(request, now)
         if isinstance(found, Granted):
             if found.stock is not None:
-                self.shelves.take(found.stock)
+                self.shelves.take(found.stock.taken)
             if found.beds is not None and request.beds is not None:
                 self.house.book(found.beds, request.beds.stay)
             if found.slot is not None and request.slot is not None:

@@ -6,7 +6,7 @@ restricted first (what fewer needs may take is used while it can be), then the s
 Among sites that can serve every line the one whose first lot comes first in that same order.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Literal
@@ -15,7 +15,7 @@ from uuid import UUID
 from aidmesh_contracts.restriction import UNRESTRICTED, Restriction, Use
 from aidmesh_contracts.values import StockDemand
 
-Reason = Literal["short", "restricted", "closed", "unknown_item"]
+Reason = Literal["short", "restricted", "closed", "withdrawn", "unknown_item"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,12 +129,12 @@ class Shelves:
         """What is left of a lot."""
         return self._free[lot.lot_id]
 
-    def take(self, picked: Picked) -> None:
+    def take(self, taken: Iterable[Taken]) -> None:
         """Set aside what was picked."""
-        for taken in picked.taken:
-            left = self._free[taken.lot.lot_id] - taken.quantity
+        for part in taken:
+            left = self._free[part.lot.lot_id] - part.quantity
             assert left >= 0, "more was picked than is free"
-            self._free[taken.lot.lot_id] = left
+            self._free[part.lot.lot_id] = left
 
     def pick(self, wanted: Wanted) -> Picked | Missing:
         """Choose, without taking."""
@@ -147,7 +147,7 @@ class Shelves:
             reason: Reason = "closed" if named is not None and not named.is_open else "short"
             return Missing(reason, wanted.lines[0])
         whole: list[tuple[bool, tuple[date, int, UUID], Picked]] = []
-        lacking: list[tuple[int, UUID, Sequence[StockDemand]]] = []
+        lacking: list[tuple[int, UUID, list[StockDemand]]] = []
         for site_id in sites:
             taken, missing = self._fill(site_id, wanted, lambda lot: _may_take(lot, wanted))
             if missing:

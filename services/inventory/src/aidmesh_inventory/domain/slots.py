@@ -21,6 +21,11 @@ class Slot:
     minutes: int
     free: int
 
+    @property
+    def day(self) -> date:
+        """The day in Kyiv on which it starts."""
+        return day_of(self.starts_at)
+
 
 @dataclass(frozen=True, slots=True)
 class SlotWanted:
@@ -93,8 +98,7 @@ class Diary:
 
     @staticmethod
     def _is_in(slot: Slot, wanted: SlotWanted, place: Place) -> bool:
-        day = day_of(slot.starts_at)
-        if day < wanted.from_on or (wanted.to_on is not None and day > wanted.to_on):
+        if slot.day < wanted.from_on or (wanted.to_on is not None and slot.day > wanted.to_on):
             return False
         if wanted.site_id is not None:
             return slot.site_id == wanted.site_id

@@ -1,0 +1,180 @@
+"""Aid that was given before it was entered: booked from what is there, never refused."""
+
+from collections.abc import Sequence
+from datetime import date
+from uuid import UUID
+
+from aidmesh_chassis.db import Tx
+from aidmesh_chassis.envelope import Received
+from aidmesh_contracts.ids import derive_id
+from aidmesh_contracts.intake import AidGivenV1
+from aidmesh_inventory.domain.beds import BedsPicked
+from aidmesh_inventory.domain.holding import Picture, Request
+from aidmesh_inventory.domain.picking import Wanted, merged
+from aidmesh_inventory.domain.slots import NoSlot
+from aidmesh_inventory.handlers.capacity import publish_capacity
+from aidmesh_inventory.handlers.changes import StockChanges
+from aidmesh_inventory.handlers.discrepancies import About, Found, open_discrepancies
+from aidmesh_inventory.handlers.hold import draw_picture, place_wanted, use_of, way_of
+from aidmesh_inventory.store import beds, reservations, sites, slots
+from aidmesh_inventory.store.reservations import NewAllocation, NewReservation
+from aidmesh_inventory.store.stock import MovementRow
+
+
+async def book_facts(tx: Tx, batch: Sequence[Received[AidGivenV1]]) -> None:
+    """Book what was given; what the books lack opens a discrepancy."""
+    given: dict[UUID, AidGivenV1] = {
+        each.event.need_id: each.event
+        for each in batch
+        if each.event.stock or each.event.capacity is not None
+    }
+    for attempt in await reservations.attempts(tx.conn, list(given)):
+        if attempt.attempt_no == 0:
+            given.pop(attempt.need_id, None)  # entered twice under two ids
+    if not given:
+        return
+    events = list(given.values())
+    places = await sites.places(
+        tx.conn,
+        sorted({event.place_area for event in events if event.site_id is None}),
+        sorted({event.site_id for event in events if event.site_id is not None}),
+    )
+    picture, _ = await draw_picture(
+        tx,
+        places,
+        items={line.item for event in events for line in event.stock},
+        demands=[event.capacity for event in events if event.capacity is not None],
+    )
+    booking = _Booking(tx, picture)
+    for event in sorted(events, key=lambda each: (each.served_on, each.need_id)):
+        booking.add(event)
+    await booking.save()
+
+
+class _Booking:
+    """Collects what a batch of facts takes, then saves it at once."""
+
+    def __init__(self, tx: Tx, picture: Picture) -> None:
+        self._tx = tx
+        self._picture = picture
+        self._changes = StockChanges()
+        self._reservations: list[NewReservation] = []
+        self._allocations: list[NewAllocation] = []
+        self._beds: list[tuple[UUID, UUID, date, date | None]] = []
+        self._seats: list[tuple[UUID, UUID, int]] = []
+        self._touched: set[tuple[UUID, str, str]] = set()
+        self._lacking: list[Found] = []
+
+    def add(self, event: AidGivenV1) -> None:
+        """Take what is there for one fact."""
+        fact_id = derive_id("fact", event.need_id)
+        bed, slot = place_wanted(event.capacity, event.place_area, event.site_id, frozenset())
+        request = Request(event.need_id, 0, 0, event.served_on, None, bed, slot)
+        place_site = self._take_place(fact_id, request, event)
+        stock_site = self._take_goods(fact_id, event)
+        self._reservations.append(
+            NewReservation(
+                fact_id,
+                event.need_id,
+                0,
+                way_of(request),
+                "issued",
+                place_site or stock_site or self._known(event.site_id),
+                0,
+                event.served_on,
+                self._tx.now,
+                event.served_on,
+            )
+        )
+
+    def _known(self, site_id: UUID | None) -> UUID | None:
+        return site_id if site_id in self._picture.shelves.places else None
+
+    def _take_goods(self, fact_id: UUID, event: AidGivenV1) -> UUID | None:
+        if not event.stock:
+            return None
+        wanted = Wanted(
+            merged(event.stock),
+            event.place_area,
+            event.served_on,
+            use_of(
+                programme=event.programme,
+                kind=event.kind,
+                on=event.served_on,
+                place_area=event.place_area,
+                stay_area=event.stay_area,
+                origin_area=event.origin_area,
+            ),
+            event.site_id,
+        )
+        shelves = self._picture.shelves
+        site_id, taken, lacking = shelves.gather(wanted)
+        shelves.take(taken)
+        for part in taken:
+            lot = part.lot
+            self._allocations.append(NewAllocation(fact_id, lot.lot_id, part.quantity))
+            self._changes.lot(lot.lot_id, (lot.site_id, lot.item), on_hand=-part.quantity)
+            self._changes.movement(
+                MovementRow(
+                    derive_id("movement", "fact", event.need_id, lot.lot_id),
+                    lot.lot_id,
+                    -part.quantity,
+                    "fact",
+                    fact_id,
+                    None,
+                    None,
+                    event.served_on,
+                    None,
+                )
+            )
+        for item, quantity in lacking.items():
+            self._lack(event, site_id, "stock", item, quantity)
+        return site_id
+
+    def _take_place(self, fact_id: UUID, request: Request, event: AidGivenV1) -> UUID | None:
+        house, diary = self._picture.house, self._picture.diary
+        if request.beds is not None:
+            picked = house.pick(request.beds)
+            if isinstance(picked, BedsPicked):
+                stay = request.beds.stay
+                house.book(picked, stay)
+                self._beds.extend(
+                    (fact_id, bed.bed_id, stay.from_on, stay.to_on) for bed in picked.beds
+                )
+                self._touched.add((picked.site_id, "bed", request.beds.code))
+                return picked.site_id
+            self._lack(event, event.site_id, "bed", request.beds.code, request.beds.places)
+        if request.slot is not None:
+            slot = diary.pick(request.slot, self._tx.now)
+            if not isinstance(slot, NoSlot):
+                diary.take(slot, request.slot.seats)
+                self._seats.append((fact_id, slot.slot_id, request.slot.seats))
+                self._touched.add((slot.site_id, "slot", slot.code))
+                return slot.site_id
+            self._lack(event, event.site_id, "slot", request.slot.code, request.slot.seats)
+        return None
+
+    def _lack(
+        self, event: AidGivenV1, site_id: UUID | None, about: About, code: str, quantity: int
+    ) -> None:
+        self._lacking.append(
+            Found(
+                derive_id("discrepancy", "fact", event.need_id, about, code),
+                event.need_id,
+                self._known(site_id),
+                about,
+                code,
+                quantity,
+                "not_in_books",
+            )
+        )
+
+    async def save(self) -> None:
+        """Write it all."""
+        conn = self._tx.conn
+        await reservations.insert(conn, self._reservations, self._allocations)
+        await beds.book(conn, self._beds)
+        await slots.book(conn, self._seats)
+        await self._changes.save(self._tx)
+        await publish_capacity(self._tx, self._touched)
+        await open_discrepancies(self._tx, self._lacking)

@@ -1,0 +1,288 @@
+"""Handing over, checking in, attending; and taking that back when it was entered by mistake."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Literal
+from uuid import UUID
+
+from aidmesh_chassis.db import Tx
+from aidmesh_contracts.ids import NeedId, ReservationId, SiteId, derive_id
+from aidmesh_contracts.inventory import ReservationIssuedV1, ReservationReversedV1
+from aidmesh_inventory.domain import days
+from aidmesh_inventory.domain.shares import Part, shares_of
+from aidmesh_inventory.handlers.capacity import publish_capacity
+from aidmesh_inventory.handlers.changes import StockChanges
+from aidmesh_inventory.handlers.discrepancies import Found, open_discrepancies
+from aidmesh_inventory.handlers.hold import Way
+from aidmesh_inventory.handlers.stays import arrive, too_late
+from aidmesh_inventory.store import assets, beds, capacity, reservations, sites, slots, stock
+from aidmesh_inventory.store.assets import NewAsset
+from aidmesh_inventory.store.reservations import Allocated, Changed
+from aidmesh_inventory.store.stock import MovementRow
+
+Fault = Literal[
+    "unknown-reservation", "not-confirmed", "already-issued", "reservation-over", "wrong-way",
+    "stay-over",
+]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Issue:
+    """What was handed over, or who came.
+
+    Attributes:
+        served_on: the day in Kyiv.
+        to_site_id: the center that goods with serial numbers went to; the giving site if None.
+        serials: their serial numbers, as far as they have any.
+    """
+
+    reservation_id: UUID
+    way: Way
+    served_on: date
+    to_site_id: UUID | None = None
+    serials: tuple[str, ...] = field(default=())
+
+
+async def issue(tx: Tx, commands: Sequence[Issue], recorded_by: UUID | None) -> dict[UUID, Fault]:
+    """Issue confirmed reservations, each once; returns those that can't be, and why."""
+    ids = [each.reservation_id for each in commands]
+    by_id = {each.reservation_id: each for each in commands}
+    allocated = await reservations.allocated(tx.conn, ids)
+    keys = {
+        (bed.site_id, "bed", bed.code)
+        for bed in (await beds.booked(tx.conn, ids) if _has(commands, "check_in") else ())
+    }
+    await capacity.lock(tx.conn, keys)
+    await stock.lock(tx.conn, {(each.site_id, each.item) for each in allocated})
+    faults: dict[UUID, Fault] = {}
+    came = {each.reservation_id: each.served_on for each in commands if each.way == "check_in"}
+    if keys:
+        faults.update(dict.fromkeys(await too_late(tx, came), "stay-over"))
+    changed = await reservations.issue(
+        tx.conn,
+        [(each.reservation_id, each.way, each.served_on) for each in commands
+         if each.reservation_id not in faults],
+    )  # fmt: skip
+    done = {each.reservation_id: each for each in changed}
+    await arrive(tx, {each: day for each, day in came.items() if each in done})
+    await _hand_out(tx, done, by_id, allocated, recorded_by)
+    if keys:
+        await publish_capacity(tx, keys)
+    missed = [each for each in commands if each.reservation_id not in {*done, *faults}]
+    if missed:
+        states = await reservations.states(tx.conn, [each.reservation_id for each in missed])
+        faults.update(
+            (each.reservation_id, _fault(each, states.get(each.reservation_id))) for each in missed
+        )
+    return faults
+
+
+def _has(commands: Sequence[Issue], way: Way) -> bool:
+    return any(each.way == way for each in commands)
+
+
+def _fault(command: Issue, state: tuple[str, str] | None) -> Fault:
+    if state is None:
+        return "unknown-reservation"
+    name, way = state
+    if way != command.way:
+        return "wrong-way"
+    if name == "issued":
+        return "already-issued"
+    return "not-confirmed" if name == "held" else "reservation-over"
+
+
+async def _hand_out(
+    tx: Tx,
+    done: dict[UUID, Changed],
+    commands: dict[UUID, Issue],
+    allocated: Sequence[Allocated],
+    recorded_by: UUID | None,
+) -> None:
+    if not done:
+        return
+    changes = StockChanges()
+    goods: dict[UUID, list[Allocated]] = {}
+    lots = await stock.lot_states(tx.conn, {each.lot_id for each in allocated})
+    for each in allocated:
+        reservation = done.get(each.reservation_id)
+        if reservation is None:
+            continue
+        goods.setdefault(each.reservation_id, []).append(each)
+        changes.lot(
+            each.lot_id,
+            (each.site_id, each.item),
+            on_hand=-each.quantity,
+            held=-each.quantity,
+            counts=lots[each.lot_id].status == "available",
+        )
+        changes.movement(
+            _movement("issue", reservation, each, commands[each.reservation_id].served_on,
+                      None, recorded_by)
+        )  # fmt: skip
+    await changes.save(tx)
+    await _register_assets(tx, done, commands, goods)
+    await open_discrepancies(
+        tx,
+        [
+            Found(
+                derive_id("discrepancy", "expired", each.reservation_id, each.lot_id),
+                done[each.reservation_id].need_id,
+                each.site_id,
+                "stock",
+                each.item,
+                each.quantity,
+                "expired_lot",
+            )
+            for parts in goods.values()
+            for each in parts
+            if each.expiry is not None and each.expiry < commands[each.reservation_id].served_on
+        ],
+    )
+    await _tell_issued(tx, done, goods)
+
+
+def _movement(
+    kind: Literal["issue", "reversal"],
+    reservation: Changed,
+    part: Allocated,
+    happened_on: date,
+    reason: str | None,
+    recorded_by: UUID | None,
+) -> MovementRow:
+    sign = -1 if kind == "issue" else 1
+    return MovementRow(
+        derive_id("movement", kind, part.reservation_id, reservation.issue_no, part.lot_id),
+        part.lot_id,
+        sign * part.quantity,
+        kind,
+        part.reservation_id,
+        None,
+        reason,
+        happened_on,
+        recorded_by,
+    )
+
+
+async def _register_assets(
+    tx: Tx,
+    done: dict[UUID, Changed],
+    commands: dict[UUID, Issue],
+    goods: dict[UUID, list[Allocated]],
+) -> None:
+    """Things with serial numbers stay ours when they go to a center: each gets a row."""
+    items = await sites.items_by_code(
+        tx.conn, [each.item for parts in goods.values() for each in parts]
+    )
+    rows: list[NewAsset] = []
+    for reservation_id, parts in goods.items():
+        command, reservation = commands[reservation_id], done[reservation_id]
+        serials = iter(command.serials)
+        for part in parts:
+            if items[part.item].tracking != "serial":
+                continue
+            rows.extend(
+                NewAsset(
+                    derive_id("asset", reservation_id, reservation.issue_no, part.lot_id, number),
+                    part.item,
+                    next(serials, None),
+                    part.grant_id,
+                    part.unit_value_minor,
+                    part.currency,
+                    command.to_site_id or part.site_id,
+                    reservation_id,
+                    part.lot_id,
+                    command.served_on,
+                )
+                for number in range(part.quantity)
+            )
+    await assets.insert(tx.conn, rows)
+
+
+async def _tell_issued(
+    tx: Tx, done: dict[UUID, Changed], goods: dict[UUID, list[Allocated]]
+) -> None:
+    ids = list(done)
+    ways = {each.way for each in done.values()}
+    nights: dict[UUID, list[beds.Booked]] = {}
+    if "check_in" in ways:
+        for bed in await beds.booked(tx.conn, ids):
+            nights.setdefault(bed.reservation_id, []).append(bed)
+    seats = (
+        {seat.reservation_id: seat for seat in await slots.seated(tx.conn, ids)}
+        if "attendance" in ways
+        else {}
+    )
+    areas = await sites.areas_of(tx.conn, [each.site_id for each in done.values()])
+    for reservation_id, each in done.items():
+        parts = [
+            Part(part.grant_id, part.currency, part.unit_value_minor, part.quantity)
+            for part in goods.get(reservation_id, ())
+        ]
+        quantity, unit, how = sum(part.quantity for part in parts), "piece", "handover"
+        if each.way == "check_in":
+            booked = nights.get(reservation_id, [])
+            quantity, unit, how = sum(bed.stay.nights for bed in booked), "night", "check_in"
+            parts += [
+                Part(bed.grant_id, bed.currency, bed.night_minor, bed.stay.nights) for bed in booked
+            ]
+        elif each.way == "attendance":
+            quantity, unit, how = seats[reservation_id].minutes, "minute", "attendance"
+        tx.emit(
+            ReservationIssuedV1(
+                reservation_id=ReservationId(reservation_id),
+                need_id=NeedId(each.need_id),
+                attempt_no=each.attempt_no,
+                issue_no=each.issue_no,
+                how=how,
+                served_on=each.served_on,
+                site_id=SiteId(each.site_id),
+                area=areas[each.site_id].area,
+                quantity=quantity,
+                unit=unit,
+                shares=shares_of(parts),
+            )
+        )
+
+
+async def undo(
+    tx: Tx, reservation_id: UUID, reason: str, recorded_by: UUID | None
+) -> Changed | None:
+    """Take an issue back: the goods are set aside again for the same need.
+
+    Returns None when it is not issued (any more).
+    """
+    allocated = await reservations.allocated(tx.conn, [reservation_id])
+    keys = {(bed.site_id, "bed", bed.code) for bed in await beds.booked(tx.conn, [reservation_id])}
+    await capacity.lock(tx.conn, keys)
+    await stock.lock(tx.conn, {(each.site_id, each.item) for each in allocated})
+    changed = await reservations.undo(tx.conn, reservation_id, days.GRACE)
+    if changed is None or changed.served_on is None:
+        return None
+    lots = await stock.lot_states(tx.conn, {each.lot_id for each in allocated})
+    changes = StockChanges()
+    for each in allocated:
+        changes.lot(
+            each.lot_id,
+            (each.site_id, each.item),
+            on_hand=each.quantity,
+            held=each.quantity,
+            counts=lots[each.lot_id].status == "available",
+        )
+        changes.movement(
+            _movement("reversal", changed, each, changed.served_on, reason, recorded_by)
+        )
+    await changes.save(tx)
+    await beds.forget_leaving(tx.conn, reservation_id)
+    await assets.take_back(tx.conn, reservation_id, reason)
+    tx.emit(
+        ReservationReversedV1(
+            reservation_id=ReservationId(reservation_id),
+            need_id=NeedId(changed.need_id),
+            attempt_no=changed.attempt_no,
+            issue_no=changed.issue_no,
+            reason=reason,
+        )
+    )
+    return changed

@@ -1,0 +1,320 @@
+"""Approved needs: hold what they want, or refuse with what would have to grow."""
+
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime, timedelta
+from typing import Literal
+from uuid import UUID
+
+from aidmesh_chassis.db import Tx
+from aidmesh_chassis.envelope import Received
+from aidmesh_contracts.ids import LotId, ReservationId, SiteId, derive_id
+from aidmesh_contracts.intake import NeedApprovedV1
+from aidmesh_contracts.inventory import Booking, ReservationHeldV1, ReservationRefusedV1
+from aidmesh_contracts.restriction import Use
+from aidmesh_contracts.values import Allocation, Area, CapacityDemand
+from aidmesh_inventory.domain.beds import BedsWanted, House, Stay
+from aidmesh_inventory.domain.holding import Granted, Picture, Refusal, Request, ranked
+from aidmesh_inventory.domain.picking import Place, Shelves, Wanted, merged
+from aidmesh_inventory.domain.slots import Diary, Slot, SlotWanted
+from aidmesh_inventory.handlers.capacity import publish_capacity
+from aidmesh_inventory.handlers.changes import StockChanges
+from aidmesh_inventory.handlers.release import release
+from aidmesh_inventory.store import beds, capacity, reservations, sites, slots, stock
+from aidmesh_inventory.store.reservations import NewAllocation, NewReservation
+
+Way = Literal["handover", "check_in", "attendance"]
+
+
+def reservation_id_of(need_id: UUID, attempt_no: int) -> ReservationId:
+    """The id of the reservation of one attempt."""
+    return ReservationId(derive_id("reservation", need_id, attempt_no))
+
+
+async def hold(tx: Tx, batch: Sequence[Received[NeedApprovedV1]]) -> None:
+    """Hold for a batch of approved needs, the most urgent first."""
+    owed = [each for each in batch if each.event.stock or each.event.capacity is not None]
+    if not owed:
+        return
+    current, avoid = await _current(tx, owed)
+    if not current:
+        return
+    events = [each.event for each in current.values()]
+    places = await sites.places(
+        tx.conn,
+        sorted({event.place_area for event in events if event.site_id is None}),
+        sorted({event.site_id for event in events if event.site_id is not None}),
+    )
+    picture, at = await draw_picture(
+        tx,
+        places,
+        items={line.item for event in events for line in event.stock},
+        demands=[event.capacity for event in events if event.capacity is not None],
+    )
+    granted: list[tuple[Received[NeedApprovedV1], Request, Granted]] = []
+    for request in ranked(_request(event, avoid) for event in events):
+        received = current[request.need_id]
+        answer = picture.serve(request, at)
+        if isinstance(answer, Granted):
+            granted.append((received, request, answer))
+        else:
+            _refuse(tx, received, answer, at)
+    if granted:
+        await _save(tx, granted, at)
+
+
+async def draw_picture(
+    tx: Tx, places: Sequence[Place], *, items: Iterable[str], demands: Iterable[CapacityDemand]
+) -> tuple[Picture, datetime]:
+    """Lock and load all that could serve; returns it with the clock once it was locked."""
+    site_ids = [place.site_id for place in places]
+    wanted_items = sorted(set(items))
+    bed_demands = [demand for demand in demands if demand.resource == "bed"]
+    slot_demands = [demand for demand in demands if demand.resource == "slot"]
+    kinds = {(demand.resource, demand.code) for demand in (*bed_demands, *slot_demands)}
+    await capacity.lock(
+        tx.conn, [(site_id, *kind) for site_id in site_ids for kind in sorted(kinds)]
+    )
+    at = await stock.lock(
+        tx.conn, [(site_id, item) for site_id in site_ids for item in wanted_items]
+    )
+    known = await sites.items_by_code(tx.conn, wanted_items) if wanted_items else {}
+    lots = await stock.free_lots(tx.conn, site_ids, wanted_items) if wanted_items else []
+    house = House.of(places, (), ())
+    if bed_demands:
+        found, stays = await beds.picture(
+            tx.conn,
+            site_ids,
+            sorted({demand.code for demand in bed_demands}),
+            min(demand.from_on for demand in bed_demands),
+        )
+        house = House.of(places, found, stays)
+    diary = Diary.of(places, ())
+    if slot_demands:
+        ends = [demand.to_on for demand in slot_demands]
+        found_slots = await slots.picture(
+            tx.conn,
+            site_ids,
+            sorted({demand.code for demand in slot_demands}),
+            min(demand.from_on for demand in slot_demands),
+            max((end for end in ends if end is not None), default=None) if all(ends) else None,
+        )
+        diary = Diary.of(places, found_slots)
+    return Picture(Shelves.of(places, lots, known), house, diary), at
+
+
+async def _current(
+    tx: Tx, batch: Sequence[Received[NeedApprovedV1]]
+) -> tuple[dict[UUID, Received[NeedApprovedV1]], dict[UUID, frozenset[UUID]]]:
+    """The approvals that are still to be tried, and the sites each need was sent away from.
+
+    An approval that was over before it was tried is refused; an older attempt that is still
+    held makes way, since intake would not ask again if it had not given it up.
+    """
+    need_ids = sorted({each.event.need_id for each in batch})
+    ended = await reservations.ended(tx.conn, need_ids)
+    known: dict[UUID, int] = {}
+    older: list[UUID] = []
+    avoid: dict[UUID, set[UUID]] = {}
+    for attempt in await reservations.attempts(tx.conn, need_ids):
+        known[attempt.need_id] = attempt.attempt_no
+        if attempt.state in reservations.LIVE:
+            older.append(attempt.reservation_id)
+        if attempt.cause == "relocated" and attempt.site_id is not None:
+            avoid.setdefault(attempt.need_id, set()).add(attempt.site_id)
+    latest = dict.fromkeys(need_ids, 0)
+    for each in batch:
+        latest[each.event.need_id] = max(latest[each.event.need_id], each.event.attempt_no)
+    current: dict[UUID, Received[NeedApprovedV1]] = {}
+    for each in batch:
+        need_id, attempt_no = each.event.need_id, each.event.attempt_no
+        if attempt_no == known.get(need_id):
+            continue  # the same approval under another id: it was answered already
+        if attempt_no < max(latest[need_id], known.get(need_id, 0)) or attempt_no <= ended.get(
+            need_id, 0
+        ):
+            _refuse(tx, each, Refusal("withdrawn", None), tx.now)
+        else:
+            current[need_id] = each
+    superseded = {reservation_id_of(need, known[need]) for need in current if need in known}
+    await release(tx, [each for each in older if each in superseded], "withdrawn")
+    return current, {need: frozenset(found) for need, found in avoid.items()}
+
+
+def use_of(
+    *,
+    programme: str,
+    kind: str,
+    on: date,
+    place_area: Area,
+    stay_area: Area | None,
+    origin_area: Area | None,
+) -> Use:
+    """The use that a lot's restriction is asked about."""
+    return Use(
+        programme=programme,
+        kind=kind,
+        on=on,
+        service_area=place_area,
+        stay_area=stay_area,
+        origin_area=origin_area,
+    )
+
+
+def _request(event: NeedApprovedV1, avoid: dict[UUID, frozenset[UUID]]) -> Request:
+    away = avoid.get(event.need_id, frozenset())
+    stock_wanted = None
+    if event.stock:
+        stock_wanted = Wanted(
+            merged(event.stock),
+            event.place_area,
+            event.planned_on,
+            use_of(
+                programme=event.programme,
+                kind=event.kind,
+                on=event.planned_on,
+                place_area=event.place_area,
+                stay_area=event.stay_area,
+                origin_area=event.origin_area,
+            ),
+            event.site_id,
+            away,
+        )
+    bed, slot = place_wanted(event.capacity, event.place_area, event.site_id, away)
+    return Request(
+        event.need_id, event.attempt_no, event.priority, event.asked_on, stock_wanted, bed, slot
+    )
+
+
+def place_wanted(
+    demand: CapacityDemand | None, area: Area, site_id: UUID | None, avoid: frozenset[UUID]
+) -> tuple[BedsWanted | None, SlotWanted | None]:
+    """The wish for beds or for a slot that a demand makes."""
+    if demand is None:
+        return None, None
+    if demand.resource == "bed":
+        stay = Stay(demand.from_on, demand.to_on)
+        features = frozenset(demand.features)
+        return (
+            BedsWanted(demand.code, stay, demand.places, features, area, site_id, avoid),
+            None,
+        )
+    return None, SlotWanted(
+        demand.code, demand.from_on, demand.to_on, demand.places, area, site_id, avoid
+    )
+
+
+def way_of(request: Request) -> Way:
+    """How a reservation will be issued."""
+    if request.beds is not None:
+        return "check_in"
+    return "attendance" if request.slot is not None else "handover"
+
+
+def booking_of(request: Request, granted: Granted) -> Booking | None:
+    """What intake is told of the beds or the slot."""
+    if granted.beds is not None and request.beds is not None:
+        return Booking(
+            resource="bed",
+            code=request.beds.code,
+            site_id=SiteId(granted.site_id),
+            from_on=request.beds.stay.from_on,
+            to_on=request.beds.stay.to_on,
+            places=request.beds.places,
+        )
+    if granted.slot is not None and request.slot is not None:
+        slot: Slot = granted.slot
+        return Booking(
+            resource="slot",
+            code=slot.code,
+            site_id=SiteId(slot.site_id),
+            from_on=slot.day,
+            to_on=slot.day,
+            starts_at=slot.starts_at,
+            places=request.slot.seats,
+        )
+    return None
+
+
+async def _save(
+    tx: Tx,
+    granted: Sequence[tuple[Received[NeedApprovedV1], Request, Granted]],
+    at: datetime,
+) -> None:
+    changes = StockChanges()
+    rows: list[NewReservation] = []
+    allocations: list[NewAllocation] = []
+    bed_rows: list[tuple[UUID, UUID, date, date | None]] = []
+    slot_rows: list[tuple[UUID, UUID, int]] = []
+    touched: set[tuple[UUID, str, str]] = set()
+    for received, request, grant in granted:
+        event = received.event
+        reservation_id = reservation_id_of(event.need_id, event.attempt_no)
+        hold_until = at + timedelta(seconds=event.hold_s)
+        rows.append(
+            NewReservation(
+                reservation_id,
+                event.need_id,
+                event.attempt_no,
+                way_of(request),
+                "held",
+                grant.site_id,
+                event.priority,
+                event.planned_on,
+                hold_until,
+                None,
+            )
+        )
+        told: list[Allocation] = []
+        for taken in grant.stock.taken if grant.stock is not None else ():
+            lot = taken.lot
+            allocations.append(NewAllocation(reservation_id, lot.lot_id, taken.quantity))
+            changes.lot(lot.lot_id, (lot.site_id, lot.item), held=taken.quantity)
+            told.append(
+                Allocation(
+                    lot_id=LotId(lot.lot_id),
+                    item=lot.item,
+                    quantity=taken.quantity,
+                    site_id=SiteId(lot.site_id),
+                )
+            )
+        if grant.beds is not None and request.beds is not None:
+            stay = request.beds.stay
+            bed_rows.extend(
+                (reservation_id, bed.bed_id, stay.from_on, stay.to_on) for bed in grant.beds.beds
+            )
+            touched.add((grant.site_id, "bed", request.beds.code))
+        if grant.slot is not None and request.slot is not None:
+            slot_rows.append((reservation_id, grant.slot.slot_id, request.slot.seats))
+            touched.add((grant.site_id, "slot", grant.slot.code))
+        tx.emit(
+            ReservationHeldV1(
+                reservation_id=reservation_id,
+                need_id=event.need_id,
+                attempt_no=event.attempt_no,
+                hold_until=hold_until,
+                site_id=SiteId(grant.site_id),
+                allocations=tuple(told),
+                booking=booking_of(request, grant),
+            ),
+            cause=received,
+        )
+    await reservations.insert(tx.conn, rows, allocations)
+    await beds.book(tx.conn, bed_rows)
+    await slots.book(tx.conn, slot_rows)
+    await changes.save(tx)
+    await publish_capacity(tx, touched)
+
+
+def _refuse(
+    tx: Tx, received: Received[NeedApprovedV1], refusal: Refusal, decided_at: datetime
+) -> None:
+    tx.emit(
+        ReservationRefusedV1(
+            need_id=received.event.need_id,
+            attempt_no=received.event.attempt_no,
+            reason=refusal.reason,
+            blocked_by=refusal.blocked_by,
+            decided_at=decided_at,
+        ),
+        cause=received,
+    )

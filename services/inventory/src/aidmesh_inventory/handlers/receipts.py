@@ -1,0 +1,205 @@
+"""Goods that come in: receipts become lots with the terms they were bought or given under."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Literal
+from uuid import UUID
+
+from aidmesh_chassis.db import Tx
+from aidmesh_chassis.envelope import Received
+from aidmesh_contracts.ids import PurchaseId, derive_id
+from aidmesh_contracts.inventory import GoodsReceivedV1
+from aidmesh_contracts.payments import PurchaseOrderedV1
+from aidmesh_contracts.restriction import UNRESTRICTED, Restriction
+from aidmesh_inventory.domain.picking import Place
+from aidmesh_inventory.handlers.changes import StockChanges
+from aidmesh_inventory.handlers.release import emit_grew
+from aidmesh_inventory.store import sites, stock
+from aidmesh_inventory.store.stock import LotRow, MovementRow, PurchaseTerms
+
+Fault = Literal["unknown-site", "unknown-item", "unknown-purchase", "not-in-purchase"]
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Counted pieces of one item.
+
+    Attributes:
+        grant_id, restriction, unit_value_minor, currency: of donated goods; a purchase has its
+            own and overrules them.
+    """
+
+    item: str
+    quantity: int
+    batch: str | None = None
+    expiry: date | None = None
+    grant_id: UUID | None = None
+    restriction: Restriction | None = None
+    unit_value_minor: int = 0
+    currency: str = "UAH"
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What came in at once."""
+
+    receipt_id: UUID
+    site_id: UUID
+    received_on: date
+    lines: tuple[Line, ...]
+    purchase_id: UUID | None = None
+
+
+async def expect(tx: Tx, batch: Sequence[Received[PurchaseOrderedV1]]) -> None:
+    """Remember what was ordered, and under which terms it will be received."""
+    lines: dict[tuple[UUID, str], tuple[int, int]] = {}
+    for each in batch:
+        for line in each.event.lines:
+            key = (each.event.purchase_id, line.item)
+            count, value = lines.get(key, (0, 0))
+            lines[key] = (count + line.quantity, value + line.quantity * line.unit_value_minor)
+    await stock.expect_purchases(
+        tx.conn,
+        [
+            (
+                each.event.purchase_id,
+                each.event.grant_id,
+                each.event.restriction.model_dump_json(exclude_none=True),
+                each.event.currency,
+            )
+            for each in batch
+        ],
+        # Two lines of one item at different prices become one at their average, rounded half up.
+        [
+            (purchase_id, item, count, (2 * value + count) // (2 * count))
+            for (purchase_id, item), (count, value) in sorted(lines.items())
+        ],
+    )
+
+
+async def receive(
+    tx: Tx, receipts: Sequence[Receipt], recorded_by: UUID | None
+) -> dict[UUID, Fault]:
+    """Take goods in; returns the receipts that can't be, with what is wrong. The rest is done."""
+    site_ids = {each.site_id for each in receipts}
+    known_sites = {each.site_id: each for each in await sites.places(tx.conn, (), list(site_ids))}
+    items = await sites.items_by_code(
+        tx.conn, [line.item for each in receipts for line in each.lines]
+    )
+    purchases = await stock.purchase_terms(
+        tx.conn, {each.purchase_id for each in receipts if each.purchase_id is not None}
+    )
+    faults: dict[UUID, Fault] = {}
+    good: list[Receipt] = []
+    for receipt in receipts:
+        fault = _fault(receipt, set(known_sites), set(items), purchases)
+        if fault is None:
+            good.append(receipt)
+        else:
+            faults[receipt.receipt_id] = fault
+    if good:
+        await _save(tx, good, purchases, recorded_by, known_sites)
+    return faults
+
+
+def _fault(
+    receipt: Receipt, known: set[UUID], items: set[str], purchases: dict[UUID, PurchaseTerms]
+) -> Fault | None:
+    if receipt.site_id not in known:
+        return "unknown-site"
+    if any(line.item not in items for line in receipt.lines):
+        return "unknown-item"
+    if receipt.purchase_id is not None:
+        terms = purchases.get(receipt.purchase_id)
+        if terms is None:
+            return "unknown-purchase"
+        if any(line.item not in terms.values for line in receipt.lines):
+            return "not-in-purchase"
+    return None
+
+
+async def _save(
+    tx: Tx,
+    good: Sequence[Receipt],
+    purchases: dict[UUID, PurchaseTerms],
+    recorded_by: UUID | None,
+    places: dict[UUID, Place],
+) -> None:
+    at = await stock.lock(
+        tx.conn, {(each.site_id, line.item) for each in good for line in each.lines}
+    )
+    changes = StockChanges()
+    lots: list[LotRow] = []
+    grown: dict[stock.Key, int] = {}
+    counted: dict[tuple[UUID, str], int] = {}
+    for receipt in good:
+        terms = None if receipt.purchase_id is None else purchases[receipt.purchase_id]
+        for number, line in enumerate(receipt.lines):
+            lot = _lot(receipt, number, line, terms)
+            lots.append(lot)
+            key = (receipt.site_id, line.item)
+            changes.lot(lot.lot_id, key, on_hand=line.quantity)
+            changes.movement(
+                MovementRow(
+                    derive_id("movement", "receipt", lot.lot_id),
+                    lot.lot_id,
+                    line.quantity,
+                    "receipt",
+                    None,
+                    receipt.receipt_id,
+                    None,
+                    receipt.received_on,
+                    recorded_by,
+                )
+            )
+            grown[key] = grown.get(key, 0) + line.quantity
+            if receipt.purchase_id is not None:
+                line_key = (receipt.purchase_id, line.item)
+                counted[line_key] = counted.get(line_key, 0) + line.quantity
+        if receipt.purchase_id is not None:
+            tx.emit(
+                GoodsReceivedV1(
+                    receipt_id=receipt.receipt_id,
+                    purchase_id=PurchaseId(receipt.purchase_id),
+                    received_on=receipt.received_on,
+                    lines=tuple(
+                        GoodsReceivedV1.Line(item=line.item, quantity=line.quantity)
+                        for line in receipt.lines
+                    ),
+                )
+            )
+    await stock.insert_receipts(
+        tx.conn,
+        [
+            (each.receipt_id, each.site_id, each.purchase_id, each.received_on, recorded_by)
+            for each in good
+        ],
+    )
+    await stock.insert_lots(tx.conn, lots)
+    if counted:
+        await stock.add_received(tx.conn, counted)
+    await changes.save(tx)
+    for (site_id, item), quantity in sorted(grown.items()):
+        emit_grew(tx, "stock", item, places[site_id], quantity, at)
+
+
+def _lot(receipt: Receipt, number: int, line: Line, terms: PurchaseTerms | None) -> LotRow:
+    restriction = line.restriction
+    text = (
+        None
+        if restriction is None or restriction == UNRESTRICTED
+        else restriction.model_dump_json(exclude_none=True)
+    )
+    return LotRow(
+        derive_id("lot", receipt.receipt_id, number),
+        receipt.receipt_id,
+        line.item,
+        receipt.site_id,
+        line.batch,
+        line.expiry,
+        line.grant_id if terms is None else terms.grant_id,
+        text if terms is None else terms.restriction,
+        line.unit_value_minor if terms is None else terms.values[line.item],
+        line.currency if terms is None else terms.currency,
+    )

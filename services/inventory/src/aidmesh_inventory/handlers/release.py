@@ -1,0 +1,154 @@
+"""Give back what was set aside: goods, beds, seats; and say so to whoever waits for them."""
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from aidmesh_chassis.db import Tx
+from aidmesh_contracts.ids import NeedId, ReservationId, SiteId
+from aidmesh_contracts.inventory import ReservationReleasedV1, SupplyGrewV1
+from aidmesh_inventory.domain.picking import Place
+from aidmesh_inventory.handlers.capacity import publish_capacity
+from aidmesh_inventory.handlers.changes import StockChanges
+from aidmesh_inventory.store import beds, capacity, reservations, sites, slots, stock
+from aidmesh_inventory.store.reservations import Changed
+
+Cause = Literal["hold_expired", "not_collected", "withdrawn", "relocated", "no_show"]
+
+STATES: dict[Cause, str] = {
+    "hold_expired": "expired",
+    "not_collected": "released",
+    "withdrawn": "released",
+    "relocated": "relocated",
+    "no_show": "released",
+}
+
+
+async def release(
+    tx: Tx, ids: Collection[UUID], cause: Cause, *, only_due: bool = False, tell: bool = True
+) -> list[Changed]:
+    """Release reservations that were not issued; returns those that this call released.
+
+    Args:
+        ids: candidates; each is released only if `cause` holds when its row is locked.
+        only_due: only those whose pick-up clock has run out.
+        tell: publish `ReservationReleasedV1`.
+    """
+    if not ids:
+        return []
+    allocated = await reservations.allocated(tx.conn, ids)
+    keys, at = await lock_for(tx, ids, {(each.site_id, each.item) for each in allocated})
+    changed = await reservations.release(tx.conn, ids, STATES[cause], cause, only_due=only_due)
+    if not changed:
+        return []
+    by_id = {each.reservation_id: each for each in changed}
+    places = await sites.areas_of(tx.conn, [each.site_id for each in changed])
+    grown = _Grown(places, at)
+    changes = StockChanges()
+    # What a lot's status is was settled by its mutex, so it is read again.
+    lots = await stock.lot_states(tx.conn, {each.lot_id for each in allocated})
+    for each in allocated:
+        if each.reservation_id not in by_id:
+            continue
+        counts = lots[each.lot_id].status == "available"
+        changes.lot(each.lot_id, (each.site_id, each.item), held=-each.quantity, counts=counts)
+        if counts:
+            need_id = by_id[each.reservation_id].need_id
+            grown.add("stock", each.item, each.site_id, each.quantity, need_id)
+    for bed in await beds.release(tx.conn, list(by_id)):
+        need_id = by_id[bed.reservation_id].need_id
+        grown.add("bed", bed.code, bed.site_id, 1, need_id)
+    for seat in await slots.release(tx.conn, list(by_id)):
+        need_id = by_id[seat.reservation_id].need_id
+        grown.add("slot", seat.code, seat.site_id, seat.seats, need_id)
+    await changes.save(tx)
+    await publish_capacity(tx, keys)
+    if tell:
+        for each_changed in changed:
+            emit_released(
+                tx,
+                each_changed.reservation_id,
+                each_changed.need_id,
+                each_changed.attempt_no,
+                cause,
+            )
+    grown.emit(tx)
+    return changed
+
+
+async def lock_for(
+    tx: Tx, ids: Collection[UUID], stock_keys: Collection[stock.Key]
+) -> tuple[set[capacity.Key], datetime]:
+    """Take the mutexes of the places of these reservations and of this stock, in order."""
+    keys = {
+        *((each.site_id, "bed", each.code) for each in await beds.booked(tx.conn, ids)),
+        *((each.site_id, "slot", each.code) for each in await slots.seated(tx.conn, ids)),
+    }
+    await capacity.lock(tx.conn, keys)
+    return keys, await stock.lock(tx.conn, stock_keys)
+
+
+def emit_released(
+    tx: Tx, reservation_id: UUID, need_id: UUID, attempt_no: int, cause: Cause
+) -> None:
+    """Publish that a reservation is over."""
+    tx.emit(
+        ReservationReleasedV1(
+            reservation_id=ReservationId(reservation_id),
+            need_id=NeedId(need_id),
+            attempt_no=attempt_no,
+            cause=cause,
+        )
+    )
+
+
+class _Grown:
+    """What became free, summed by site, thing and the need it was freed by."""
+
+    def __init__(self, places: dict[UUID, Place], at: datetime) -> None:
+        self._places = places
+        self._at = at
+        self._total: dict[tuple[Literal["stock", "bed", "slot"], str, UUID, UUID | None], int] = {}
+
+    def add(
+        self,
+        resource: Literal["stock", "bed", "slot"],
+        code: str,
+        site_id: UUID,
+        quantity: int,
+        freed_by: UUID | None,
+    ) -> None:
+        key = (resource, code, site_id, freed_by)
+        self._total[key] = self._total.get(key, 0) + quantity
+
+    def emit(self, tx: Tx) -> None:
+        for (resource, code, site_id, freed_by), quantity in self._total.items():
+            emit_grew(
+                tx, resource, code, self._places[site_id], quantity, self._at, freed_by=freed_by
+            )
+
+
+def emit_grew(
+    tx: Tx,
+    resource: Literal["stock", "bed", "slot"],
+    code: str,
+    place: Place,
+    quantity: int,
+    at: datetime,
+    *,
+    freed_by: UUID | None = None,
+) -> None:
+    """Publish that more can be had at an open site; at a closed one nothing can be had."""
+    if place.is_open and quantity > 0:
+        tx.emit(
+            SupplyGrewV1(
+                resource=resource,
+                code=code,
+                site_id=SiteId(place.site_id),
+                area=place.area,
+                quantity=quantity,
+                freed_by=None if freed_by is None else NeedId(freed_by),
+                grew_at=at,
+            )
+        )

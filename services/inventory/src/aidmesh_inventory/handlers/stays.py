@@ -1,0 +1,130 @@
+"""Guests: who came when, who left when, and how many nights that makes."""
+
+from collections.abc import Mapping
+from datetime import date
+from typing import Literal
+from uuid import UUID
+
+from aidmesh_chassis.db import Tx
+from aidmesh_contracts.ids import NeedId, ReservationId, derive_id
+from aidmesh_contracts.inventory import StaySettledV1
+from aidmesh_inventory.domain.beds import Stay, arrived, left
+from aidmesh_inventory.handlers.capacity import publish_capacity
+from aidmesh_inventory.handlers.discrepancies import Found, open_discrepancies
+from aidmesh_inventory.handlers.release import emit_grew
+from aidmesh_inventory.store import beds, capacity, reservations, sites, stock
+from aidmesh_inventory.store.beds import Booked
+
+LeaveFault = Literal[
+    "unknown-reservation", "not-checked-in", "already-checked-out", "left-before-arrival"
+]
+
+
+async def too_late(tx: Tx, came: Mapping[UUID, date]) -> set[UUID]:
+    """Reservations whose nights had all passed when the guest came."""
+    return {
+        bed.reservation_id
+        for bed in await beds.booked(tx.conn, list(came))
+        if arrived(bed.stay, came[bed.reservation_id]) is None
+    }
+
+
+async def arrive(tx: Tx, came: Mapping[UUID, date]) -> None:
+    """Let stays begin when the guest came; the caller holds the mutexes.
+
+    Coming early takes the nights before, unless somebody else sleeps there: that opens a
+    discrepancy and the stay begins as booked.
+    """
+    changed: list[tuple[Booked, Stay]] = []
+    for bed in await beds.booked(tx.conn, list(came)):
+        stay = arrived(bed.stay, came[bed.reservation_id])
+        if stay is not None and stay != bed.stay:
+            changed.append((bed, stay))
+    await _correct(tx, changed)
+
+
+async def check_out(tx: Tx, leaving: Mapping[UUID, date]) -> dict[UUID, LeaveFault]:
+    """Settle the nights of guests who left; returns those that can't be, and why."""
+    ids = list(leaving)
+    found = await beds.booked(tx.conn, ids)
+    keys = {(bed.site_id, "bed", bed.code) for bed in found}
+    await capacity.lock(tx.conn, keys)
+    at = await stock.lock(tx.conn, ())
+    by_id: dict[UUID, list[Booked]] = {}
+    for bed in await beds.booked(tx.conn, ids):
+        by_id.setdefault(bed.reservation_id, []).append(bed)
+    known = {each.reservation_id: each for each in await reservations.by_id(tx.conn, ids)}
+    faults: dict[UUID, LeaveFault] = {}
+    changed: list[tuple[Booked, Stay]] = []
+    freed: dict[tuple[UUID, str, UUID], int] = {}
+    for reservation_id, left_on in leaving.items():
+        attempt, booked = known.get(reservation_id), by_id.get(reservation_id, [])
+        if attempt is None:
+            faults[reservation_id] = "unknown-reservation"
+        elif attempt.state != "issued" or not booked:
+            faults[reservation_id] = "not-checked-in"
+        elif any(bed.left_on is not None for bed in booked):
+            faults[reservation_id] = "already-checked-out"
+        elif any(left(bed.stay, left_on) is None for bed in booked):
+            faults[reservation_id] = "left-before-arrival"
+        else:
+            from_on = min(bed.stay.from_on for bed in booked)
+            tx.emit(
+                StaySettledV1(
+                    reservation_id=ReservationId(reservation_id),
+                    need_id=NeedId(attempt.need_id),
+                    nights=sum((left_on - bed.stay.from_on).days for bed in booked),
+                    from_on=from_on,
+                    to_on=left_on,
+                )
+            )
+            for bed in booked:
+                changed.append((bed, Stay(bed.stay.from_on, left_on)))
+                if bed.stay.to_on is None or left_on < bed.stay.to_on:
+                    key = (bed.site_id, bed.code, attempt.need_id)
+                    freed[key] = freed.get(key, 0) + 1
+    await _correct(tx, changed, left_on=leaving)
+    await publish_capacity(tx, keys)
+    places = await sites.areas_of(tx.conn, [site_id for site_id, _, _ in freed])
+    for (site_id, code, need_id), quantity in freed.items():
+        emit_grew(tx, "bed", code, places[site_id], quantity, at, freed_by=need_id)
+    return faults
+
+
+async def _correct(
+    tx: Tx,
+    changed: list[tuple[Booked, Stay]],
+    *,
+    left_on: Mapping[UUID, date] | None = None,
+) -> None:
+    """Save corrected stays; where they would run into another guest's, only as far as that."""
+    if not changed:
+        return
+    others = await beds.next_guests(
+        tx.conn,
+        [(bed.reservation_id, bed.bed_id, stay.from_on, stay.to_on) for bed, stay in changed],
+    )
+    rows: list[tuple[UUID, UUID, date, date | None, date | None]] = []
+    clashes: list[Found] = []
+    for bed, stay in changed:
+        from_on, to_on = stay.from_on, stay.to_on
+        clash = others.get((bed.reservation_id, bed.bed_id), [])
+        if clash:
+            from_on = max(stay.from_on, bed.stay.from_on)
+            if bed.stay.to_on is not None and (to_on is None or to_on > bed.stay.to_on):
+                to_on = bed.stay.to_on
+            clashes.append(
+                Found(
+                    derive_id("discrepancy", "bed", bed.reservation_id, bed.bed_id, stay.from_on),
+                    None,
+                    bed.site_id,
+                    "bed",
+                    bed.code,
+                    1,
+                    "double_booked",
+                )
+            )
+        left_day = None if left_on is None else left_on[bed.reservation_id]
+        rows.append((bed.reservation_id, bed.bed_id, from_on, to_on, left_day))
+    await beds.set_stays(tx.conn, rows)
+    await open_discrepancies(tx, clashes)

@@ -1,0 +1,56 @@
+"""What time brings about."""
+
+from aidmesh_chassis.db import Tx
+from aidmesh_inventory.domain.days import day_of, downtime
+from aidmesh_inventory.handlers.changes import StockChanges
+from aidmesh_inventory.handlers.release import release
+from aidmesh_inventory.store import reservations, stock
+
+LIMIT = 500
+
+
+async def expire_holds(tx: Tx) -> int:
+    """Release holds that were not confirmed in time."""
+    found = await reservations.expired_holds(tx.conn, LIMIT)
+    await release(tx, found, "hold_expired")
+    return len(found)
+
+
+async def take_back_uncollected(tx: Tx) -> int:
+    """Release goods that nobody came for."""
+    await _make_up_for_downtime(tx)
+    found = await reservations.not_collected(tx.conn, LIMIT, bookings=False)
+    await release(tx, found, "not_collected", only_due=True)
+    return len(found)
+
+
+async def release_no_shows(tx: Tx) -> int:
+    """Release beds and seats of those who did not turn up."""
+    await _make_up_for_downtime(tx)
+    found = await reservations.not_collected(tx.conn, LIMIT, bookings=True)
+    await release(tx, found, "no_show", only_due=True)
+    return len(found)
+
+
+async def _make_up_for_downtime(tx: Tx) -> None:
+    """Extend every clock by the time in which we were not there to hand anything out."""
+    seen_at, now = await reservations.last_seen(tx.conn)
+    gap = downtime(seen_at, now)
+    if gap:
+        await reservations.extend_all(tx.conn, seen_at, gap)
+
+
+async def expire_lots(tx: Tx) -> int:
+    """Count lots past their expiry no longer as free; what is held stays held."""
+    found = await stock.expired_lots(tx.conn, day_of(tx.now), LIMIT)
+    if not found:
+        return 0
+    await stock.lock(tx.conn, {(lot.site_id, lot.item) for lot in found})
+    changed = await stock.set_status(
+        tx.conn, [lot.lot_id for lot in found], "expired", was="available"
+    )
+    changes = StockChanges()
+    for lot in changed:
+        changes.state((lot.site_id, lot.item), free=-(lot.on_hand - lot.held))
+    await changes.save(tx)
+    return len(found)

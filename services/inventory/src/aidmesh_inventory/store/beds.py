@@ -1,0 +1,267 @@
+"""Beds and who sleeps in them."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import NamedTuple
+from uuid import UUID
+
+import asyncpg
+
+from aidmesh_inventory.domain.beds import Bed, Stay
+
+
+class NewBed(NamedTuple):
+    """A bed; `night_minor` is what a night costs, charged to the grant if there is one."""
+
+    bed_id: UUID
+    site_id: UUID
+    label: str
+    room: str
+    code: str
+    owner: str
+    grant_id: UUID | None
+    night_minor: int
+    currency: str
+
+
+@dataclass(frozen=True, slots=True)
+class Booked:
+    """One bed of a reservation."""
+
+    reservation_id: UUID
+    bed_id: UUID
+    site_id: UUID
+    code: str
+    stay: Stay
+    left_on: date | None
+    grant_id: UUID | None
+    night_minor: int
+    currency: str
+
+
+_BOOKED = """
+    g.reservation_id, g.bed_id, b.site_id, b.code, lower(g.stay) AS from_on,
+    upper(g.stay) AS to_on, g.left_on, b.grant_id, b.night_minor, b.currency
+"""
+
+
+def _stay_of(row: asyncpg.Record) -> Stay:
+    if row["from_on"] is None:  # the empty range: nobody slept there
+        left_on: date = row["left_on"]
+        return Stay(left_on, left_on)
+    return Stay(row["from_on"], row["to_on"])
+
+
+def _booked(row: asyncpg.Record) -> Booked:
+    return Booked(
+        row["reservation_id"],
+        row["bed_id"],
+        row["site_id"],
+        row["code"],
+        _stay_of(row),
+        row["left_on"],
+        row["grant_id"],
+        row["night_minor"],
+        row["currency"],
+    )
+
+
+async def insert(
+    conn: asyncpg.Connection, beds: Sequence[tuple[NewBed, Sequence[str]]]
+) -> set[UUID]:
+    """Add beds with their features; returns the ids of those whose label was free."""
+    rows = await conn.fetch(
+        """
+        INSERT INTO bed (id, site_id, label, room, code, owner, grant_id, night_minor, currency,
+                         features)
+        SELECT n.id, n.site_id, n.label, n.room, n.code, n.owner, n.grant_id, n.night_minor,
+               n.currency, string_to_array(n.features, ' ')
+        FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[],
+                    $7::uuid[], $8::bigint[], $9::text[], $10::text[])
+             AS n (id, site_id, label, room, code, owner, grant_id, night_minor, currency, features)
+        ON CONFLICT DO NOTHING RETURNING id
+        """,
+        *(list(column) for column in zip(*(bed for bed, _ in beds), strict=True)),
+        [" ".join(sorted(set(features))) for _, features in beds],
+    )
+    return {row["id"] for row in rows}
+
+
+async def picture(
+    conn: asyncpg.Connection, site_ids: Collection[UUID], codes: Collection[str], from_on: date
+) -> tuple[list[Bed], list[tuple[UUID, Stay]]]:
+    """Beds of these kinds at these sites, and the stays in them from a day on."""
+    found = await conn.fetch(
+        """
+        SELECT id, site_id, code, room, features FROM bed
+        WHERE code = ANY($2::text[]) AND site_id = ANY($1::uuid[]) AND status = 'active'
+        """,
+        list(site_ids),
+        list(codes),
+    )
+    stays = await conn.fetch(
+        """
+        SELECT g.bed_id, lower(g.stay) AS from_on, upper(g.stay) AS to_on
+        FROM bed_booking g
+        WHERE g.bed_id = ANY($1::uuid[]) AND g.live AND g.stay && daterange($2, NULL)
+        """,
+        [row["id"] for row in found],
+        from_on,
+    )
+    return (
+        [
+            Bed(row["id"], row["site_id"], row["code"], row["room"], frozenset(row["features"]))
+            for row in found
+        ],
+        [(row["bed_id"], Stay(row["from_on"], row["to_on"])) for row in stays],
+    )
+
+
+async def book(
+    conn: asyncpg.Connection, rows: Sequence[tuple[UUID, UUID, date, date | None]]
+) -> None:
+    """Book beds: reservation, bed, first night, day of leaving.
+
+    Raises:
+        asyncpg.ExclusionViolationError: somebody else sleeps there.
+    """
+    if rows:
+        await conn.execute(
+            """
+            INSERT INTO bed_booking (reservation_id, bed_id, stay)
+            SELECT n.reservation_id, n.bed_id, daterange(n.from_on, n.to_on)
+            FROM unnest($1::uuid[], $2::uuid[], $3::date[], $4::date[])
+                 AS n (reservation_id, bed_id, from_on, to_on)
+            """,
+            *(list(column) for column in zip(*rows, strict=True)),
+        )
+
+
+async def booked(conn: asyncpg.Connection, ids: Collection[UUID]) -> list[Booked]:
+    """The live bookings of these reservations."""
+    rows = await conn.fetch(
+        f"""
+        SELECT {_BOOKED} FROM bed_booking g JOIN bed b ON b.id = g.bed_id
+        WHERE g.reservation_id = ANY($1::uuid[]) AND g.live ORDER BY g.reservation_id, g.bed_id
+        """,  # noqa: S608 - a constant
+        list(ids),
+    )
+    return [_booked(row) for row in rows]
+
+
+async def release(conn: asyncpg.Connection, ids: Collection[UUID]) -> list[Booked]:
+    """Give the beds of these reservations back."""
+    rows = await conn.fetch(
+        f"""
+        UPDATE bed_booking g SET live = false FROM bed b
+        WHERE g.reservation_id = ANY($1::uuid[]) AND g.live AND b.id = g.bed_id
+        RETURNING {_BOOKED}
+        """,  # noqa: S608 - a constant
+        list(ids),
+    )
+    return [_booked(row) for row in rows]
+
+
+async def next_guests(
+    conn: asyncpg.Connection, wanted: Sequence[tuple[UUID, UUID, date, date | None]]
+) -> dict[tuple[UUID, UUID], list[Stay]]:
+    """Who else sleeps in these beds (reservation, bed) on some night from a day to a day."""
+    rows = await conn.fetch(
+        """
+        SELECT w.reservation_id, w.bed_id, lower(g.stay) AS from_on, upper(g.stay) AS to_on
+        FROM unnest($1::uuid[], $2::uuid[], $3::date[], $4::date[])
+             AS w (reservation_id, bed_id, from_on, to_on)
+        JOIN bed_booking g ON g.bed_id = w.bed_id AND g.live
+         AND g.reservation_id <> w.reservation_id AND g.stay && daterange(w.from_on, w.to_on)
+        ORDER BY lower(g.stay)
+        """,
+        *(list(column) for column in zip(*wanted, strict=True)),
+    )
+    found: dict[tuple[UUID, UUID], list[Stay]] = {}
+    for row in rows:
+        key = (row["reservation_id"], row["bed_id"])
+        found.setdefault(key, []).append(Stay(row["from_on"], row["to_on"]))
+    return found
+
+
+async def set_stays(
+    conn: asyncpg.Connection, rows: Sequence[tuple[UUID, UUID, date, date | None, date | None]]
+) -> None:
+    """Correct stays: reservation, bed, first night, day of leaving, when the guest left."""
+    await conn.execute(
+        """
+        UPDATE bed_booking g SET stay = daterange(n.from_on, n.to_on), left_on = n.left_on
+        FROM unnest($1::uuid[], $2::uuid[], $3::date[], $4::date[], $5::date[])
+             AS n (reservation_id, bed_id, from_on, to_on, left_on)
+        WHERE g.reservation_id = n.reservation_id AND g.bed_id = n.bed_id AND g.live
+        """,
+        *(list(column) for column in zip(*rows, strict=True)),
+    )
+
+
+async def forget_leaving(conn: asyncpg.Connection, reservation_id: UUID) -> None:
+    """The guest has not left after all; the nights stay as they were corrected."""
+    await conn.execute(
+        """
+        UPDATE bed_booking SET left_on = NULL
+        WHERE reservation_id = $1 AND live AND left_on IS NOT NULL AND NOT isempty(stay)
+        """,
+        reservation_id,
+    )
+
+
+async def board(
+    conn: asyncpg.Connection, site_id: UUID, from_on: date, to_on: date
+) -> list[asyncpg.Record]:
+    """Beds of a site, each with its stays in a period (none: one row without)."""
+    return await conn.fetch(
+        """
+        SELECT b.id AS bed_id, b.label, b.room, b.code, b.features, b.owner, b.status,
+               r.id AS reservation_id, r.need_id, r.state, lower(g.stay) AS from_on,
+               upper(g.stay) AS to_on, g.left_on
+        FROM bed b
+        LEFT JOIN bed_booking g ON g.bed_id = b.id AND g.live AND g.stay && daterange($2, $3)
+        LEFT JOIN reservation r ON r.id = g.reservation_id
+        WHERE b.site_id = $1 ORDER BY b.room, b.label, lower(g.stay)
+        """,
+        site_id,
+        from_on,
+        to_on,
+    )
+
+
+async def retire(conn: asyncpg.Connection, bed_id: UUID) -> tuple[UUID, str] | None:
+    """Take a bed out of use; returns its site and kind, None if it is booked, gone or unknown."""
+    row = await conn.fetchrow(
+        """
+        UPDATE bed b SET status = 'retired'
+        WHERE b.id = $1 AND b.status = 'active' AND NOT EXISTS (
+            SELECT FROM bed_booking g JOIN reservation r ON r.id = g.reservation_id
+            WHERE g.bed_id = b.id AND g.live AND g.left_on IS NULL)
+        RETURNING b.site_id, b.code
+        """,
+        bed_id,
+    )
+    return None if row is None else (row["site_id"], row["code"])
+
+
+async def bed_key(conn: asyncpg.Connection, bed_id: UUID) -> tuple[UUID, str] | None:
+    """Site and kind of a bed."""
+    row = await conn.fetchrow("SELECT site_id, code FROM bed WHERE id = $1", bed_id)
+    return None if row is None else (row["site_id"], row["code"])
+
+
+async def free_tonight(conn: asyncpg.Connection, site_id: UUID, day: date) -> list[tuple[str, int]]:
+    """How many beds of each kind are free at a site in the night of a day."""
+    rows = await conn.fetch(
+        """
+        SELECT b.code, count(*)::int AS free FROM bed b
+        WHERE b.site_id = $1 AND b.status = 'active' AND NOT EXISTS (
+            SELECT FROM bed_booking g WHERE g.bed_id = b.id AND g.live AND g.stay @> $2::date)
+        GROUP BY b.code ORDER BY b.code
+        """,
+        site_id,
+        day,
+    )
+    return [(row["code"], row["free"]) for row in rows]

@@ -1,0 +1,149 @@
+"""The state of each kind of place at each site: mutex, version, and what was last told."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import date
+from uuid import UUID
+
+import asyncpg
+
+Key = tuple[UUID, str, str]
+"""A site, `bed` or `slot`, and the kind of place."""
+
+DAYS = 14
+"""How many days ahead other regions are told of."""
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Free places of one kind at one site, by day from `first_on`."""
+
+    site_id: UUID
+    resource: str
+    code: str
+    area: str
+    first_on: date
+    free_by_day: tuple[int, ...]
+    total: int
+    version: int
+
+
+async def lock(conn: asyncpg.Connection, keys: Collection[Key]) -> None:
+    """Take the mutex of each kind of place; rows that are not there yet are made."""
+    wanted = sorted(set(keys))
+    if not wanted:
+        return
+    columns = [list(column) for column in zip(*wanted, strict=True)]
+    if await _lock_existing(conn, columns) < len(wanted):
+        await conn.execute(
+            """
+            INSERT INTO capacity_state (site_id, resource, code)
+            SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[]) AS k (site_id, resource, code)
+            ORDER BY 1, 2, 3 ON CONFLICT DO NOTHING
+            """,
+            *columns,
+        )
+        await _lock_existing(conn, columns)
+
+
+async def _lock_existing(conn: asyncpg.Connection, columns: list[list[object]]) -> int:
+    return len(
+        await conn.fetch(
+            """
+            SELECT 1 FROM capacity_state s
+            JOIN unnest($1::uuid[], $2::text[], $3::text[]) AS k (site_id, resource, code)
+              ON s.site_id = k.site_id AND s.resource = k.resource AND s.code = k.code
+            ORDER BY s.site_id, s.resource, s.code FOR UPDATE OF s
+            """,
+            *columns,
+        )
+    )
+
+
+async def refresh(conn: asyncpg.Connection, keys: Collection[Key], today: date) -> list[State]:
+    """Count anew what is free; returns only what differs from what was last told."""
+    wanted = sorted(set(keys))
+    if not wanted:
+        return []
+    rows = await conn.fetch(
+        """
+        WITH k AS (
+            SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[]) AS k (site_id, resource, code)
+        ), day AS (
+            SELECT $4::date + n AS day, n FROM generate_series(0, $5::int - 1) AS n
+        ), beds AS (
+            SELECT k.site_id, k.resource, k.code, d.n,
+                   count(b.id) AS total,
+                   count(b.id) FILTER (WHERE NOT EXISTS (
+                       SELECT FROM bed_booking g
+                       WHERE g.bed_id = b.id AND g.live AND g.stay @> d.day)) AS free
+            FROM k CROSS JOIN day d
+            LEFT JOIN bed b ON b.site_id = k.site_id AND b.code = k.code AND b.status = 'active'
+            WHERE k.resource = 'bed'
+            GROUP BY 1, 2, 3, 4
+        ), slots AS (
+            SELECT k.site_id, k.resource, k.code, d.n,
+                   COALESCE(sum(s.seats), 0) AS total,
+                   COALESCE(sum(s.seats - s.taken), 0) AS free
+            FROM k CROSS JOIN day d
+            LEFT JOIN slot s ON s.site_id = k.site_id AND s.code = k.code AND s.status = 'open'
+              AND s.starts_at >= d.day::timestamp AT TIME ZONE 'Europe/Kyiv'
+              AND s.starts_at < (d.day + 1)::timestamp AT TIME ZONE 'Europe/Kyiv'
+            WHERE k.resource = 'slot'
+            GROUP BY 1, 2, 3, 4
+        ), counted AS (
+            SELECT site_id, resource, code, array_agg(free::int ORDER BY n) AS free_by_day,
+                   CASE resource WHEN 'bed' THEN max(total) ELSE sum(total) END::int AS total
+            FROM (SELECT * FROM beds UNION ALL SELECT * FROM slots) AS both_kinds
+            GROUP BY 1, 2, 3
+        )
+        UPDATE capacity_state c
+        SET version = c.version + 1, first_on = $4, free_by_day = n.free_by_day, total = n.total
+        FROM counted n, site
+        WHERE c.site_id = n.site_id AND c.resource = n.resource AND c.code = n.code
+          AND site.id = c.site_id
+          AND (c.first_on, c.free_by_day, c.total)
+              IS DISTINCT FROM ($4::date, n.free_by_day, n.total)
+        RETURNING c.site_id, c.resource, c.code, site.area, c.first_on, c.free_by_day, c.total,
+                  c.version
+        """,
+        *(list(column) for column in zip(*wanted, strict=True)),
+        today,
+        DAYS,
+    )
+    return [
+        State(
+            row["site_id"],
+            row["resource"],
+            row["code"],
+            row["area"],
+            row["first_on"],
+            tuple(row["free_by_day"]),
+            row["total"],
+            row["version"],
+        )
+        for row in rows
+    ]
+
+
+async def stale(conn: asyncpg.Connection, today: date, limit: int) -> list[Key]:
+    """Kinds of places of which was told from an earlier day on."""
+    rows = await conn.fetch(
+        """
+        SELECT site_id, resource, code FROM capacity_state
+        WHERE first_on < $1 AND total > 0 ORDER BY site_id, resource, code LIMIT $2
+        """,
+        today,
+        limit,
+    )
+    return [(row["site_id"], row["resource"], row["code"]) for row in rows]
+
+
+async def at_site(conn: asyncpg.Connection, site_id: UUID) -> list[Key]:
+    """The kinds of places there are at a site."""
+    rows = await conn.fetch(
+        "SELECT site_id, resource, code FROM capacity_state WHERE site_id = $1"
+        " ORDER BY resource, code",
+        site_id,
+    )
+    return [(row["site_id"], row["resource"], row["code"]) for row in rows]

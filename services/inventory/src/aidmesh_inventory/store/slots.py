@@ -1,0 +1,206 @@
+"""Slots with professionals and who has a seat in them."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import NamedTuple
+from uuid import UUID
+
+import asyncpg
+
+from aidmesh_inventory.domain.slots import Slot
+
+SLOTS_MAX = 5000
+"""How many free slots, earliest first, one batch looks at."""
+
+
+class NewSlot(NamedTuple):
+    """Time with a professional; `professional` is a code, never a name."""
+
+    slot_id: UUID
+    site_id: UUID
+    code: str
+    professional: str
+    starts_at: datetime
+    ends_at: datetime
+    minutes: int
+    seats: int
+
+
+@dataclass(frozen=True, slots=True)
+class Seated:
+    """The seats of a reservation."""
+
+    reservation_id: UUID
+    slot_id: UUID
+    site_id: UUID
+    code: str
+    starts_at: datetime
+    ends_at: datetime
+    minutes: int
+    seats: int
+
+
+async def insert(conn: asyncpg.Connection, slots: Sequence[NewSlot]) -> set[UUID]:
+    """Add slots; returns the ids of those whose professional is not elsewhere then."""
+    rows = await conn.fetch(
+        """
+        INSERT INTO slot (id, site_id, code, professional, starts_at, ends_at, minutes, seats)
+        SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::timestamptz[],
+            $6::timestamptz[], $7::int[], $8::int[])
+        ON CONFLICT DO NOTHING RETURNING id
+        """,
+        *(list(column) for column in zip(*slots, strict=True)),
+    )
+    return {row["id"] for row in rows}
+
+
+async def picture(
+    conn: asyncpg.Connection,
+    site_ids: Collection[UUID],
+    codes: Collection[str],
+    from_on: date,
+    to_on: date | None,
+) -> list[Slot]:
+    """Slots with free seats of these kinds at these sites in a period."""
+    rows = await conn.fetch(
+        """
+        SELECT id, site_id, code, starts_at, minutes, seats - taken AS free FROM slot
+        WHERE code = ANY($2::text[]) AND site_id = ANY($1::uuid[])
+          AND status = 'open' AND taken < seats
+          AND starts_at >= $3::date::timestamp AT TIME ZONE 'Europe/Kyiv'
+          AND ($4::date IS NULL
+               OR starts_at < ($4::date + 1)::timestamp AT TIME ZONE 'Europe/Kyiv')
+        ORDER BY starts_at, id LIMIT $5
+        """,
+        list(site_ids),
+        list(codes),
+        from_on,
+        to_on,
+        SLOTS_MAX,
+    )
+    return [Slot(*row) for row in rows]
+
+
+async def book(conn: asyncpg.Connection, rows: Sequence[tuple[UUID, UUID, int]]) -> None:
+    """Take seats: reservation, slot, seats.
+
+    Raises:
+        asyncpg.CheckViolationError: a slot has no such number of seats left.
+    """
+    if rows:
+        await conn.execute(
+            """
+            WITH new AS (
+                INSERT INTO slot_booking (reservation_id, slot_id, seats)
+                SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::int[]) RETURNING slot_id, seats
+            )
+            UPDATE slot SET taken = taken + s.seats
+            FROM (SELECT slot_id, sum(seats)::int AS seats FROM new GROUP BY 1) AS s
+            WHERE slot.id = s.slot_id
+            """,
+            *(list(column) for column in zip(*rows, strict=True)),
+        )
+
+
+async def seated(conn: asyncpg.Connection, ids: Collection[UUID]) -> list[Seated]:
+    """The live seats of these reservations."""
+    rows = await conn.fetch(
+        """
+        SELECT g.reservation_id, s.id, s.site_id, s.code, s.starts_at, s.ends_at, s.minutes,
+               g.seats
+        FROM slot_booking g JOIN slot s ON s.id = g.slot_id
+        WHERE g.reservation_id = ANY($1::uuid[]) AND g.live
+        """,
+        list(ids),
+    )
+    return [Seated(*row) for row in rows]
+
+
+async def release(conn: asyncpg.Connection, ids: Collection[UUID]) -> list[Seated]:
+    """Give the seats of these reservations back."""
+    rows = await conn.fetch(
+        """
+        WITH gone AS (
+            UPDATE slot_booking SET live = false WHERE reservation_id = ANY($1::uuid[]) AND live
+            RETURNING reservation_id, slot_id, seats
+        ), given AS (
+            UPDATE slot SET taken = taken - s.seats
+            FROM (SELECT slot_id, sum(seats)::int AS seats FROM gone GROUP BY 1) AS s
+            WHERE slot.id = s.slot_id
+        )
+        SELECT g.reservation_id, s.id, s.site_id, s.code, s.starts_at, s.ends_at, s.minutes,
+               g.seats
+        FROM gone g JOIN slot s ON s.id = g.slot_id
+        """,
+        list(ids),
+    )
+    return [Seated(*row) for row in rows]
+
+
+async def page(
+    conn: asyncpg.Connection,
+    *,
+    site_id: UUID | None,
+    code: str | None,
+    from_on: date,
+    after: tuple[datetime, UUID] | None,
+    limit: int,
+) -> list[asyncpg.Record]:
+    """Slots from a day on, earliest first."""
+    return await conn.fetch(
+        """
+        SELECT id AS slot_id, site_id, code, professional, starts_at, minutes, seats, taken, status
+        FROM slot
+        WHERE ($1::uuid IS NULL OR site_id = $1) AND ($2::text IS NULL OR code = $2)
+          AND starts_at >= $3::date::timestamp AT TIME ZONE 'Europe/Kyiv'
+          AND ($4::timestamptz IS NULL OR (starts_at, id) > ($4, $5::uuid))
+        ORDER BY starts_at, id LIMIT $6
+        """,
+        site_id,
+        code,
+        from_on,
+        None if after is None else after[0],
+        None if after is None else after[1],
+        limit,
+    )
+
+
+async def key_of(conn: asyncpg.Connection, slot_id: UUID) -> tuple[UUID, str] | None:
+    """Site and kind of a slot."""
+    row = await conn.fetchrow("SELECT site_id, code FROM slot WHERE id = $1", slot_id)
+    return None if row is None else (row["site_id"], row["code"])
+
+
+async def cancel(conn: asyncpg.Connection, slot_id: UUID) -> list[UUID] | None:
+    """Cancel an open slot; returns its reservations that were not attended, None if not open."""
+    found = await conn.fetchval(
+        "UPDATE slot SET status = 'cancelled' WHERE id = $1 AND status = 'open' RETURNING id",
+        slot_id,
+    )
+    if found is None:
+        return None
+    rows = await conn.fetch(
+        """
+        SELECT r.id FROM slot_booking g JOIN reservation r ON r.id = g.reservation_id
+        WHERE g.slot_id = $1 AND g.live AND r.state IN ('held', 'confirmed')
+        """,
+        slot_id,
+    )
+    return [row["id"] for row in rows]
+
+
+async def free_at(
+    conn: asyncpg.Connection, site_id: UUID, since: datetime
+) -> list[tuple[str, int]]:
+    """Free seats of each kind at a site in slots that are still to come."""
+    rows = await conn.fetch(
+        """
+        SELECT code, sum(seats - taken)::int AS free FROM slot
+        WHERE site_id = $1 AND status = 'open' AND taken < seats AND starts_at > $2
+        GROUP BY code ORDER BY code
+        """,
+        site_id,
+        since,
+    )
+    return [(row["code"], row["free"]) for row in rows]

@@ -1,0 +1,392 @@
+"""Lots, their movements, and the state of each item at each site."""
+
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from functools import lru_cache
+from typing import NamedTuple
+from uuid import UUID
+
+import asyncpg
+
+from aidmesh_contracts.restriction import UNRESTRICTED, Restriction
+from aidmesh_inventory.domain.picking import Lot
+
+Key = tuple[UUID, str]
+"""A site and an item."""
+
+
+class LotRow(NamedTuple):
+    """A lot that came in; `restriction` is JSON."""
+
+    lot_id: UUID
+    receipt_id: UUID
+    item: str
+    site_id: UUID
+    batch: str | None
+    expiry: date | None
+    grant_id: UUID | None
+    restriction: str | None
+    unit_value_minor: int
+    currency: str
+
+
+class MovementRow(NamedTuple):
+    """Pieces that came or went; `quantity` is signed."""
+
+    movement_id: UUID
+    lot_id: UUID
+    quantity: int
+    kind: str
+    reservation_id: UUID | None
+    receipt_id: UUID | None
+    reason: str | None
+    happened_on: date
+    recorded_by: UUID | None
+
+
+class LotChange(NamedTuple):
+    """By how much a lot's two figures change."""
+
+    lot_id: UUID
+    on_hand: int
+    held: int
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What there is of an item at a site, after a change."""
+
+    site_id: UUID
+    item: str
+    area: str
+    on_hand: int
+    free: int
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class LotState:
+    """A lot as it is now, read under its mutex."""
+
+    lot_id: UUID
+    item: str
+    site_id: UUID
+    status: str
+    on_hand: int
+    held: int
+
+
+async def lock(conn: asyncpg.Connection, keys: Collection[Key]) -> datetime:
+    """Take the mutex of each site and item, and return the clock with all of them held.
+
+    Rows that are not there yet are made, so that there is always something to hold.
+    """
+    wanted = sorted(set(keys))
+    if wanted:
+        columns = [key[0] for key in wanted], [key[1] for key in wanted]
+        if await _lock_existing(conn, *columns) < len(wanted):
+            await conn.execute(
+                """
+                INSERT INTO stock_state (site_id, item)
+                SELECT * FROM unnest($1::uuid[], $2::text[]) AS k (site_id, item)
+                ORDER BY site_id, item ON CONFLICT DO NOTHING
+                """,
+                *columns,
+            )
+            await _lock_existing(conn, *columns)
+    at: datetime = await conn.fetchval("SELECT clock_timestamp()")
+    return at
+
+
+async def _lock_existing(conn: asyncpg.Connection, sites: list[UUID], items: list[str]) -> int:
+    return len(
+        await conn.fetch(
+            """
+            SELECT 1 FROM stock_state s
+            JOIN unnest($1::uuid[], $2::text[]) AS k (site_id, item)
+              ON s.site_id = k.site_id AND s.item = k.item
+            ORDER BY s.site_id, s.item FOR UPDATE OF s
+            """,
+            sites,
+            items,
+        )
+    )
+
+
+async def free_lots(
+    conn: asyncpg.Connection, site_ids: Collection[UUID], items: Collection[str]
+) -> list[Lot]:
+    """Lots with free pieces of these items at these sites; hold their mutexes first."""
+    rows = await conn.fetch(
+        """
+        SELECT id, site_id, item, expiry, restriction, on_hand - held AS free FROM lot
+        WHERE item = ANY($2::text[]) AND site_id = ANY($1::uuid[])
+          AND status = 'available' AND on_hand > held
+        ORDER BY id FOR UPDATE
+        """,
+        list(site_ids),
+        list(items),
+    )
+    return [
+        Lot(
+            row["id"],
+            row["site_id"],
+            row["item"],
+            row["expiry"],
+            _restriction(row["restriction"]),
+            row["free"],
+        )
+        for row in rows
+    ]
+
+
+@lru_cache(maxsize=1024)
+def _restriction(text: str | None) -> Restriction:
+    # The same few donors' terms are on thousands of lots.
+    if text is None:
+        return UNRESTRICTED
+    found = Restriction.model_validate_json(text)
+    return UNRESTRICTED if found == UNRESTRICTED else found
+
+
+async def lot_states(conn: asyncpg.Connection, lot_ids: Collection[UUID]) -> dict[UUID, LotState]:
+    """Lots by id."""
+    rows = await conn.fetch(
+        "SELECT id, item, site_id, status, on_hand, held FROM lot WHERE id = ANY($1::uuid[])",
+        list(lot_ids),
+    )
+    return {row["id"]: LotState(*row) for row in rows}
+
+
+async def change_lots(conn: asyncpg.Connection, changes: Sequence[LotChange]) -> None:
+    """Change lots; hold their mutexes first.
+
+    Raises:
+        asyncpg.CheckViolationError: a lot would not stay within 0 ≤ held ≤ on_hand.
+    """
+    if changes:
+        await conn.execute(
+            """
+            UPDATE lot SET on_hand = lot.on_hand + c.on_hand, held = lot.held + c.held
+            FROM unnest($1::uuid[], $2::int[], $3::int[]) AS c (id, on_hand, held)
+            WHERE lot.id = c.id
+            """,
+            *_columns(changes),
+        )
+
+
+async def change_states(
+    conn: asyncpg.Connection, changes: Mapping[Key, tuple[int, int]]
+) -> list[State]:
+    """Change `(on_hand, free)` of items at sites and return what they are now."""
+    if not changes:
+        return []
+    rows = await conn.fetch(
+        """
+        UPDATE stock_state s SET on_hand = s.on_hand + c.on_hand, free = s.free + c.free,
+               version = s.version + 1, changed_at = clock_timestamp()
+        FROM unnest($1::uuid[], $2::text[], $3::int[], $4::int[])
+             AS c (site_id, item, on_hand, free),
+             site
+        WHERE s.site_id = c.site_id AND s.item = c.item AND site.id = s.site_id
+        RETURNING s.site_id, s.item, site.area, s.on_hand, s.free, s.version
+        """,
+        [key[0] for key in changes],
+        [key[1] for key in changes],
+        [on_hand for on_hand, _ in changes.values()],
+        [free for _, free in changes.values()],
+    )
+    return [State(*row) for row in rows]
+
+
+async def insert_receipts(
+    conn: asyncpg.Connection,
+    receipts: Sequence[tuple[UUID, UUID, UUID | None, date, UUID | None]],
+) -> None:
+    """Add receipts: id, site, purchase, day, who recorded it."""
+    await conn.execute(
+        """
+        INSERT INTO receipt (id, site_id, purchase_id, received_on, recorded_by)
+        SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::date[], $5::uuid[])
+        """,
+        *_columns(receipts),
+    )
+
+
+async def insert_lots(conn: asyncpg.Connection, lots: Sequence[LotRow]) -> None:
+    """Add empty lots; what they hold comes by a movement."""
+    await conn.execute(
+        """
+        INSERT INTO lot (id, receipt_id, item, site_id, batch, expiry, grant_id, restriction,
+                         unit_value_minor, currency)
+        SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::uuid[], $5::text[],
+            $6::date[], $7::uuid[], $8::jsonb[], $9::bigint[], $10::text[])
+        """,
+        *_columns(lots),
+    )
+
+
+async def insert_movements(conn: asyncpg.Connection, movements: Sequence[MovementRow]) -> None:
+    """Record movements. The id makes each apply once: the same again is an error."""
+    if movements:
+        await conn.execute(
+            """
+            INSERT INTO movement (id, lot_id, quantity, kind, reservation_id, receipt_id, reason,
+                                  happened_on, recorded_by)
+            SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::int[], $4::text[], $5::uuid[],
+                $6::uuid[], $7::text[], $8::date[], $9::uuid[])
+            """,
+            *_columns(movements),
+        )
+
+
+async def expired_lots(conn: asyncpg.Connection, today: date, limit: int) -> list[LotState]:
+    """Lots past their expiry that still count as free, oldest first."""
+    rows = await conn.fetch(
+        """
+        SELECT id, item, site_id, status, on_hand, held FROM lot
+        WHERE status = 'available' AND on_hand > 0 AND expiry < $1
+        ORDER BY expiry, id LIMIT $2
+        """,
+        today,
+        limit,
+    )
+    return [LotState(*row) for row in rows]
+
+
+async def set_status(
+    conn: asyncpg.Connection, lot_ids: Collection[UUID], status: str, was: str
+) -> list[LotState]:
+    """Change the status of lots that have another one; returns those that changed."""
+    rows = await conn.fetch(
+        """
+        UPDATE lot SET status = $2 WHERE id = ANY($1::uuid[]) AND status = $3
+        RETURNING id, item, site_id, status, on_hand, held
+        """,
+        list(lot_ids),
+        status,
+        was,
+    )
+    return [LotState(*row) for row in rows]
+
+
+async def free_at(conn: asyncpg.Connection, site_id: UUID) -> list[tuple[str, int]]:
+    """What is free at a site, by item."""
+    rows = await conn.fetch(
+        "SELECT item, free FROM stock_state WHERE site_id = $1 AND free > 0 ORDER BY item", site_id
+    )
+    return [(row["item"], row["free"]) for row in rows]
+
+
+async def lots_page(
+    conn: asyncpg.Connection,
+    *,
+    site_id: UUID | None,
+    item: str | None,
+    after: UUID | None,
+    limit: int,
+) -> list[asyncpg.Record]:
+    """Lots that have something on hand, by id."""
+    return await conn.fetch(
+        """
+        SELECT id AS lot_id, item, site_id, batch, expiry, grant_id, restriction,
+               unit_value_minor, currency, status, on_hand, held
+        FROM lot
+        WHERE on_hand > 0 AND ($1::uuid IS NULL OR site_id = $1)
+          AND ($2::text IS NULL OR item = $2) AND ($3::uuid IS NULL OR id > $3)
+        ORDER BY id LIMIT $4
+        """,
+        site_id,
+        item,
+        after,
+        limit,
+    )
+
+
+async def expect_purchases(
+    conn: asyncpg.Connection,
+    purchases: Sequence[tuple[UUID, UUID, str, str]],
+    lines: Sequence[tuple[UUID, str, int, int]],
+) -> None:
+    """Record orders (id, grant, restriction, currency) and their lines (item, count, value)."""
+    await conn.execute(
+        """
+        INSERT INTO purchase (id, grant_id, restriction, currency)
+        SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::jsonb[], $4::text[])
+        ON CONFLICT DO NOTHING
+        """,
+        *_columns(purchases),
+    )
+    if lines:
+        await conn.execute(
+            """
+            INSERT INTO purchase_line (purchase_id, item, ordered, unit_value_minor)
+            SELECT * FROM unnest($1::uuid[], $2::text[], $3::int[], $4::bigint[])
+            ON CONFLICT DO NOTHING
+            """,
+            *_columns(lines),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PurchaseTerms:
+    """What lots of a purchase carry; `values` are minor units by item."""
+
+    grant_id: UUID
+    restriction: str
+    currency: str
+    values: Mapping[str, int]
+
+
+async def purchase_terms(
+    conn: asyncpg.Connection, purchase_ids: Collection[UUID]
+) -> dict[UUID, PurchaseTerms]:
+    """The terms of purchases that were ordered."""
+    rows = await conn.fetch(
+        """
+        SELECT p.id, p.grant_id, p.restriction, p.currency,
+               (SELECT COALESCE(jsonb_object_agg(l.item, l.unit_value_minor), '{}')
+                FROM purchase_line l WHERE l.purchase_id = p.id) AS item_values
+        FROM purchase p WHERE p.id = ANY($1::uuid[])
+        """,
+        list(purchase_ids),
+    )
+    return {
+        row["id"]: PurchaseTerms(
+            row["grant_id"], row["restriction"], row["currency"], json.loads(row["item_values"])
+        )
+        for row in rows
+    }
+
+
+async def add_received(conn: asyncpg.Connection, counted: Mapping[tuple[UUID, str], int]) -> None:
+    """Count pieces that came in for lines of purchases."""
+    await conn.execute(
+        """
+        UPDATE purchase_line l SET received = l.received + c.quantity
+        FROM unnest($1::uuid[], $2::text[], $3::int[]) AS c (purchase_id, item, quantity)
+        WHERE l.purchase_id = c.purchase_id AND l.item = c.item
+        """,
+        [key[0] for key in counted],
+        [key[1] for key in counted],
+        list(counted.values()),
+    )
+
+
+async def expected_purchases(conn: asyncpg.Connection, limit: int) -> list[asyncpg.Record]:
+    """Lines of purchases of which less came in than was ordered."""
+    return await conn.fetch(
+        """
+        SELECT l.purchase_id, p.grant_id, l.item, l.ordered, l.received, l.unit_value_minor,
+               p.currency
+        FROM purchase_line l JOIN purchase p ON p.id = l.purchase_id
+        WHERE l.received < l.ordered ORDER BY l.purchase_id, l.item LIMIT $1
+        """,
+        limit,
+    )
+
+
+def _columns(rows: Iterable[Sequence[object]]) -> list[list[object]]:
+    return [list(column) for column in zip(*rows, strict=True)]

@@ -1,0 +1,187 @@
+"""What other regions say they have; the highest (epoch, version) wins."""
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import NamedTuple
+from uuid import UUID
+
+import asyncpg
+
+
+class WorldSite(NamedTuple):
+    """A site of another region."""
+
+    region: str
+    site_id: UUID
+    area: str
+    site_type: str
+    status: str
+    epoch: int
+    version: int
+    as_of: datetime
+
+
+class WorldStock(NamedTuple):
+    """An item at a site of another region."""
+
+    region: str
+    site_id: UUID
+    item: str
+    area: str
+    on_hand: int
+    free: int
+    epoch: int
+    version: int
+    as_of: datetime
+
+
+class WorldCapacity(NamedTuple):
+    """A kind of place at a site of another region; `free_by_day` has blanks between numbers."""
+
+    region: str
+    site_id: UUID
+    resource: str
+    code: str
+    area: str
+    first_on: date
+    free_by_day: str
+    total: int
+    epoch: int
+    version: int
+    as_of: datetime
+
+
+async def put_sites(conn: asyncpg.Connection, rows: Sequence[WorldSite]) -> None:
+    """Keep the newer state of each site."""
+    await conn.execute(
+        """
+        INSERT INTO world_site AS w (region, site_id, area, site_type, status, epoch, version,
+                                     as_of)
+        SELECT * FROM unnest($1::text[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::int[],
+            $7::int[], $8::timestamptz[])
+        ON CONFLICT (region, site_id) DO UPDATE
+        SET area = EXCLUDED.area, site_type = EXCLUDED.site_type, status = EXCLUDED.status,
+            epoch = EXCLUDED.epoch, version = EXCLUDED.version, as_of = EXCLUDED.as_of
+        WHERE (EXCLUDED.epoch, EXCLUDED.version) > (w.epoch, w.version)
+        """,
+        *(list(column) for column in zip(*rows, strict=True)),
+    )
+
+
+async def put_stock(conn: asyncpg.Connection, rows: Sequence[WorldStock]) -> None:
+    """Keep the newer state of each item at each site."""
+    await conn.execute(
+        """
+        INSERT INTO world_stock AS w (region, site_id, item, area, on_hand, free, epoch, version,
+                                      as_of)
+        SELECT * FROM unnest($1::text[], $2::uuid[], $3::text[], $4::text[], $5::int[], $6::int[],
+            $7::int[], $8::int[], $9::timestamptz[])
+        ON CONFLICT (region, site_id, item) DO UPDATE
+        SET area = EXCLUDED.area, on_hand = EXCLUDED.on_hand, free = EXCLUDED.free,
+            epoch = EXCLUDED.epoch, version = EXCLUDED.version, as_of = EXCLUDED.as_of
+        WHERE (EXCLUDED.epoch, EXCLUDED.version) > (w.epoch, w.version)
+        """,
+        *(list(column) for column in zip(*rows, strict=True)),
+    )
+
+
+async def put_capacity(conn: asyncpg.Connection, rows: Sequence[WorldCapacity]) -> None:
+    """Keep the newer state of each kind of place at each site."""
+    await conn.execute(
+        """
+        INSERT INTO world_capacity AS w (region, site_id, resource, code, area, first_on,
+                                         free_by_day, total, epoch, version, as_of)
+        SELECT n.region, n.site_id, n.resource, n.code, n.area, n.first_on,
+               string_to_array(n.free_by_day, ' ')::int[], n.total, n.epoch, n.version, n.as_of
+        FROM unnest($1::text[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::date[],
+                    $7::text[], $8::int[], $9::int[], $10::int[], $11::timestamptz[])
+             AS n (region, site_id, resource, code, area, first_on, free_by_day, total, epoch,
+                   version, as_of)
+        ON CONFLICT (region, site_id, resource, code) DO UPDATE
+        SET area = EXCLUDED.area, first_on = EXCLUDED.first_on,
+            free_by_day = EXCLUDED.free_by_day, total = EXCLUDED.total,
+            epoch = EXCLUDED.epoch, version = EXCLUDED.version, as_of = EXCLUDED.as_of
+        WHERE (EXCLUDED.epoch, EXCLUDED.version) > (w.epoch, w.version)
+        """,
+        *(list(column) for column in zip(*rows, strict=True)),
+    )
+
+
+async def own_stock(
+    conn: asyncpg.Connection, *, site_id: UUID | None, item: str | None, limit: int
+) -> list[asyncpg.Record]:
+    """This region's stock by site and item, with the soonest expiry of what is left."""
+    return await conn.fetch(
+        """
+        SELECT s.site_id, s.item, site.area, s.on_hand, s.free,
+               COALESCE(l.held, 0)::int AS held, l.expiry, s.changed_at AS as_of
+        FROM stock_state s JOIN site ON site.id = s.site_id
+        LEFT JOIN LATERAL (
+            SELECT sum(held) AS held, min(expiry) FILTER (WHERE status = 'available') AS expiry
+            FROM lot WHERE lot.site_id = s.site_id AND lot.item = s.item AND lot.on_hand > 0
+        ) l ON true
+        WHERE s.version > 0 AND ($1::uuid IS NULL OR s.site_id = $1)
+          AND ($2::text IS NULL OR s.item = $2)
+        ORDER BY s.item, s.site_id LIMIT $3
+        """,
+        site_id,
+        item,
+        limit,
+    )
+
+
+async def others_stock(
+    conn: asyncpg.Connection, *, item: str | None, limit: int
+) -> list[asyncpg.Record]:
+    """Other regions' stock, as they told it."""
+    return await conn.fetch(
+        """
+        SELECT region, site_id, area, item, on_hand, free, as_of FROM world_stock
+        WHERE $1::text IS NULL OR item = $1 ORDER BY item, region, site_id LIMIT $2
+        """,
+        item,
+        limit,
+    )
+
+
+async def own_capacity(
+    conn: asyncpg.Connection, *, resource: str | None, limit: int
+) -> list[asyncpg.Record]:
+    """This region's free places as last told."""
+    return await conn.fetch(
+        """
+        SELECT c.site_id, site.area, c.resource, c.code, c.first_on, c.free_by_day, c.total,
+               now() AS as_of
+        FROM capacity_state c JOIN site ON site.id = c.site_id
+        WHERE c.first_on IS NOT NULL AND ($1::text IS NULL OR c.resource = $1)
+        ORDER BY c.site_id, c.resource, c.code LIMIT $2
+        """,
+        resource,
+        limit,
+    )
+
+
+async def others_capacity(
+    conn: asyncpg.Connection, *, resource: str | None, limit: int
+) -> list[asyncpg.Record]:
+    """Other regions' free places, as they told them."""
+    return await conn.fetch(
+        """
+        SELECT region, site_id, area, resource, code, first_on, free_by_day, total, as_of
+        FROM world_capacity WHERE $1::text IS NULL OR resource = $1
+        ORDER BY region, site_id, resource, code LIMIT $2
+        """,
+        resource,
+        limit,
+    )
+
+
+async def others_sites(conn: asyncpg.Connection, *, limit: int) -> list[asyncpg.Record]:
+    """Other regions' sites: area and kind, never an address."""
+    return await conn.fetch(
+        """
+        SELECT region, site_id, area, site_type, status, as_of FROM world_site
+        ORDER BY region, site_id LIMIT $1
+        """,
+        limit,
+    )
