@@ -8,16 +8,11 @@ and week is made up, in proportions that such a year may well have had.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Literal
 
 PEOPLE = 14_385
 FIRST_DAY = date(2024, 1, 1)
 LAST_DAY = date(2024, 12, 31)
 WEEKS = 53
-
-Ending = Literal["handover", "check_in", "attendance", "payout", "fact"]
-"""What makes the need a service: goods handed over, a guest checked in, a place attended, a
-payment settled, or a fact that is entered after it happened."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +52,6 @@ class KindFacts:
     Attributes:
         code: of the catalogue.
         services: how many were given in the year, at scale 1.
-        ending: what makes it a service.
         gap_days: the same person gets it again after this many days at the earliest.
         shelter_only: only where there is a shelter.
         first_week, last_week: when it is asked for.
@@ -66,7 +60,6 @@ class KindFacts:
 
     code: str
     services: int
-    ending: Ending
     gap_days: int = 35
     shelter_only: bool = False
     first_week: int = 1
@@ -75,32 +68,32 @@ class KindFacts:
 
 
 KINDS: tuple[KindFacts, ...] = (
-    KindFacts("shelter_night", 380, "check_in", 60, shelter_only=True, last_week=49),
-    KindFacts("shelter_outside", 60, "check_in", 60, winter=1.5),
-    KindFacts("food_parcel", 3_780, "handover", 40, winter=1.6),
-    KindFacts("food_voucher", 1_060, "payout", 60, winter=1.4),
-    KindFacts("hygiene_kit", 2_950, "handover", 40, winter=1.1),
-    KindFacts("financial_aid", 3_860, "payout", 100, winter=1.3),
-    KindFacts("counseling", 2_240, "attendance", 14),
-    KindFacts("counseling_paid", 680, "attendance", 14),
-    KindFacts("medical_care", 640, "attendance", 21),
-    KindFacts("legal_advice", 880, "attendance", 21),
-    KindFacts("hiv_test", 2_050, "attendance", 90),
-    KindFacts("sti_test", 690, "attendance", 90),
-    KindFacts("self_test", 620, "handover", 60),
-    KindFacts("condoms_lubricant", 980, "handover", 40),
-    KindFacts("prep_navigation", 410, "attendance", 90),
-    KindFacts("pep_navigation", 38, "attendance", 90),
-    KindFacts("hormone_therapy", 250, "handover", 60),
-    KindFacts("event_place", 186, "attendance", 300, first_week=30, last_week=36),
-    KindFacts("travel", 118, "payout", 200, winter=0.8),
+    KindFacts("shelter_night", 380, 60, shelter_only=True, last_week=49),
+    KindFacts("shelter_outside", 60, 60, winter=1.5),
+    KindFacts("food_parcel", 3_780, 40, winter=1.6),
+    KindFacts("food_voucher", 1_060, 60, winter=1.4),
+    KindFacts("hygiene_kit", 2_950, 40, winter=1.1),
+    KindFacts("financial_aid", 3_860, 100, winter=1.3),
+    KindFacts("counseling", 2_240, 14),
+    KindFacts("counseling_paid", 680, 14),
+    KindFacts("medical_care", 640, 21),
+    KindFacts("legal_advice", 880, 21),
+    KindFacts("hiv_test", 2_050, 90),
+    KindFacts("sti_test", 690, 90),
+    KindFacts("self_test", 620, 60),
+    KindFacts("condoms_lubricant", 980, 40),
+    KindFacts("prep_navigation", 410, 90),
+    KindFacts("pep_navigation", 38, 90),
+    KindFacts("hormone_therapy", 250, 60),
+    KindFacts("event_place", 186, 300, first_week=30, last_week=36),
+    KindFacts("travel", 118, 200, winter=0.8),
 )
 
 OUTREACH_KIND = "condoms_lubricant"
 OUTREACH_SESSIONS = 260
 CENTER_KIND = "equipment_center"
-CENTER_PIECES = 3
-"""Each of the eight centers is equipped three times in the year."""
+EQUIPMENT_MONTHS = (3, 6, 10)
+"""When each of the eight centers gets furniture and devices."""
 
 EVENT_KIND = "event_place"
 EVENT_WEEK = 39

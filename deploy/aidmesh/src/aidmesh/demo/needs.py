@@ -7,11 +7,27 @@ from random import Random
 from typing import Literal
 
 from aidmesh.demo import facts
-from aidmesh.demo.facts import Ending, KindFacts, week_of
+from aidmesh.demo.facts import KindFacts, week_of
 from aidmesh.demo.people import Person, make_person
+from aidmesh_intake.domain.kinds import Kind
+
+SHELTERS = ("shelter_night", "shelter_outside")
 
 Fate = Literal["served", "waits", "cancelled", "wrong"]
 """What becomes of a need: `wrong` was handed over, undone and then cancelled."""
+
+Ending = Literal["handover", "check_in", "attendance", "payout", "serve", "fact"]
+"""What makes a need a service: goods handed over, a guest checked in, a place attended, a
+payment settled, work done that takes nothing, or a fact entered after it happened."""
+
+
+def ending_of(kind: Kind) -> Ending:
+    """What makes a need of this kind a service."""
+    if kind.capacity is not None:
+        return "check_in" if kind.capacity.resource == "bed" else "attendance"
+    if kind.stock:
+        return "handover"
+    return "payout" if kind.money is not None else "serve"
 
 
 @dataclass(slots=True)
@@ -52,14 +68,6 @@ class Need:
     def week(self) -> int:
         """The week it is asked for in."""
         return week_of(self.asked_on)
-
-
-@dataclass(frozen=True, slots=True)
-class Demand:
-    """All people and needs of the year, needs in the order they are asked."""
-
-    people: tuple[Person, ...]
-    needs: tuple[Need, ...]
 
 
 @dataclass(slots=True)
@@ -121,57 +129,54 @@ def give_out(
         spoken_for: so many of the people (the first) have a service already.
     """
     rng.shuffle(wishes)
-    pairs: list[tuple[Person, _Wish]] = []
     waiting = people[spoken_for:]
-    # A kind for few would leave nobody over for the rest of its wishes: everyone's first wish
-    # is any of them, in shuffled order.
-    for person, wish in zip(waiting, wishes, strict=False):
+    if len(wishes) < len(waiting):
+        raise ValueError("fewer services than people")
+    pairs: list[tuple[Person, _Wish]] = []
+    for i, wish in enumerate(wishes):
+        person = (
+            waiting[i]
+            if i < len(waiting)
+            else someone(rng, people, wish.kind.code, wish.asked_on, wish.kind.gap_days)
+        )
+        person.remember(wish.kind.code, wish.asked_on)
         pairs.append((person, wish))
-        _remember(person, wish)
-    for wish in wishes[len(waiting) :]:
-        person = _someone(rng, people, wish)
-        pairs.append((person, wish))
-        _remember(person, wish)
     return pairs
 
 
-def _remember(person: Person, wish: _Wish) -> None:
-    person.last_day[wish.kind.code] = wish.asked_on.toordinal()
+def someone(rng: Random, people: list[Person], kind: str, day: date, gap_days: int) -> Person:
+    """Someone who has not asked for this kind near that day.
 
-
-def _someone(rng: Random, people: list[Person], wish: _Wish) -> Person:
-    """Someone who has not had this kind near that day."""
-    day = wish.asked_on.toordinal()
-    for _ in range(50):
+    Raises:
+        ValueError: everyone has.
+    """
+    for _ in range(30):
         person = rng.choice(people)
-        last = person.last_day.get(wish.kind.code)
-        if last is None:
+        if person.may_ask(kind, day, gap_days):
             return person
     for person in people:
-        last = person.last_day.get(wish.kind.code)
-        if last is None or abs(last - day) > wish.kind.gap_days:
+        if person.may_ask(kind, day, gap_days):
             return person
-    raise ValueError(f"too few people for {wish.kind.code}")
+    raise ValueError(f"too few people for {kind}")
 
 
 def make_wishes(rng: Random, area: str, scale: float) -> list[_Wish]:
     """All that is asked for and served in an area, shelters left out: they need free beds."""
-    wishes = []
-    for kind in facts.KINDS:
-        if kind.ending == "check_in":
-            continue
-        for _ in range(services_by_area(kind, scale).get(area, 0)):
-            wishes.append(_Wish(kind, _asked_on(rng, kind)))
-    return wishes
+    return [
+        _Wish(kind, _asked_on(rng, kind))
+        for kind in facts.KINDS
+        if kind.code not in SHELTERS
+        for _ in range(services_by_area(kind, scale).get(area, 0))
+    ]
 
 
-def need_of(rng: Random, person: Person, wish: _Wish) -> Need:
+def need_of(rng: Random, person: Person, wish: _Wish, ending: Ending) -> Need:
     """The need a wish becomes, with the week of its end."""
     week = week_of(wish.asked_on)
     kind = wish.kind
     need = Need(
         kind=kind.code,
-        ending=kind.ending,
+        ending=ending,
         person=person,
         home_area=person.area,
         place_area=person.area,
@@ -182,12 +187,10 @@ def need_of(rng: Random, person: Person, wish: _Wish) -> Need:
         need.place_area = facts.KYIV
         need.act_week, need.act_on = facts.EVENT_WEEK, facts.EVENT_DAY
         need.from_on = need.to_on = facts.EVENT_DAY
-    elif kind.ending == "attendance":
+    elif ending == "attendance":
         # Places are published for the week that follows.
         need.act_week = week + 1
-        need.from_on = wish.asked_on
-    elif kind.ending == "payout":
-        need.act_week = week + 1
-    elif rng.random() < 0.2:
+        need.from_on, need.to_on = wish.asked_on, facts.LAST_DAY
+    elif ending == "payout" or rng.random() < 0.2:
         need.act_week = week + 1
     return need

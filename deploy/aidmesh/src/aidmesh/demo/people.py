@@ -5,6 +5,7 @@ personal data leaked. `aidmesh verify` searches events, logs and tables for them
 """
 
 from dataclasses import dataclass, field
+from datetime import date
 from random import Random
 
 FIRST_NAMES = (
@@ -30,7 +31,7 @@ class Person:
         with_details: False for those who are known by their code only.
         safe: whether the contact is marked safe; otherwise the person is told when they come.
         household: a code shared by those who live together.
-        last_day: by kind, the ordinal of the last day it was asked for.
+        days: by kind, the ordinals of the days it was asked for.
     """
 
     number: int
@@ -47,7 +48,15 @@ class Person:
     origin_area: str = ""
     iban: str = ""
     household: str = ""
-    last_day: dict[str, int] = field(default_factory=dict)
+    days: dict[str, list[int]] = field(default_factory=dict)
+
+    def may_ask(self, kind: str, day: date, gap_days: int) -> bool:
+        """Whether nothing of this kind was asked for within `gap_days` of a day."""
+        return all(abs(other - day.toordinal()) > gap_days for other in self.days.get(kind, ()))
+
+    def remember(self, kind: str, day: date) -> None:
+        """Keep in mind that this kind was asked for."""
+        self.days.setdefault(kind, []).append(day.toordinal())
 
 
 def iban(bank: int, account: int) -> str:
