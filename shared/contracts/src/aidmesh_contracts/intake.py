@@ -199,10 +199,16 @@ class ContactSealedV1(
 
 
 class PayeeSealedV1(Event, type="intake.payee.sealed.v1", stream=Stream.PRIVATE, key="payee_ref"):
-    """Payee details, as a sealed box that only the paying office opens."""
+    """Payee details, as a sealed box that only the paying office opens.
+
+    Attributes:
+        mechanism: how the money goes; cash waits to be fetched, and its clock needs to know.
+        sealed: base64 of the sealed box.
+    """
 
     payee_ref: PayeeRef
     need_id: NeedId
+    mechanism: Literal["iban", "card", "post", "cash"] | None = None
     sealed: str
 
 

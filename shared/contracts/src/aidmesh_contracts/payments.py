@@ -187,6 +187,7 @@ class AllotmentSentV1(
         amount_minor: in the currency of spending.
         granted_minor: what the grantor counts as gone, in the grant's currency.
         rate: spending currency per unit of the grant's, as a decimal string.
+        cost_categories: what the budget line pays for; None for all that the grant allows.
     """
 
     allotment_id: AllotmentId
@@ -200,6 +201,7 @@ class AllotmentSentV1(
     granted_minor: int = Field(gt=0)
     rate: str
     valid_until: date | None = None
+    cost_categories: tuple[Code, ...] | None = None
 
 
 class AllotmentReceivedV1(
