@@ -54,7 +54,9 @@ SETTINGS: Mapping[str, str] = {
     "log_rotation_age": "1d",
     "log_rotation_size": "0",
     "log_timezone": "UTC",
-    # Values of rows may be personal: no statements, parameters or "Key (...)=(...)" in the log.
+    # Values of rows may be personal, and even the first line of an error can quote one. Errors of
+    # statements reach the service that sent them; the log has the server's own life (LOG, FATAL).
+    "log_min_messages": "log",
     "log_error_verbosity": "terse",
     "log_min_error_statement": "panic",
     "log_parameter_max_length": "0",

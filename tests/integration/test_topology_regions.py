@@ -1,0 +1,144 @@
+"""Regions linked for real: what crosses, what never does, and healing after a cut."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from uuid import uuid4
+
+import nats.errors
+import pytest
+from nats.aio.client import Client
+
+from support.regions import LinkedRegions, ids_in, linked_regions
+from support.servers import NatsRegion
+from support.waiting import eventually
+
+NAMES = ("kyiv", "lviv", "odesa")
+
+
+@pytest.fixture
+async def mesh(tmp_path: Path) -> AsyncIterator[LinkedRegions]:
+    async with linked_regions(tmp_path, NAMES) as linked:
+        yield linked
+
+
+async def publish(region: NatsRegion, stream_prefix: str, count: int) -> set[str]:
+    """Publish events of a region; returns their ids."""
+    client = await region.admin()
+    context = client.jetstream()
+    ids = {str(uuid4()) for _ in range(count)}
+    subject = f"{stream_prefix}.{region.region}.payments.grant.changed.v1"
+    await asyncio.gather(
+        *(context.publish(subject, b"{}", headers={"Nats-Msg-Id": one}) for one in ids)
+    )
+    await client.close()
+    return ids
+
+
+async def test_events_reach_every_peer_once_and_local_ones_none(mesh: LinkedRegions) -> None:
+    sent = {name: await publish(mesh.regions[name], "aid", 20) for name in NAMES}
+    secret = await publish(mesh.regions["kyiv"], "local", 5)
+    private = await publish(mesh.regions["kyiv"], "private", 5)
+    for name in NAMES:
+        wanted = set().union(*(sent[other] for other in NAMES if other != name))
+
+        async def complete(name: str = name, wanted: set[str] = wanted) -> bool:
+            return len(await ids_in(mesh.regions[name], "WORLD")) >= len(wanted)
+
+        await eventually(complete, 20)
+        world = await ids_in(mesh.regions[name], "WORLD")
+        assert sorted(world) == sorted(wanted)
+        assert not set(world) & (secret | private)
+        assert set(await ids_in(mesh.regions[name], "EVENTS")) == sent[name]
+
+
+async def test_a_handoff_lands_at_its_region_and_a_forged_sender_nowhere(
+    mesh: LinkedRegions,
+) -> None:
+    kyiv, odesa = mesh.regions["kyiv"], mesh.regions["odesa"]
+
+    async def linked() -> bool:
+        return {"kyiv", "lviv"} <= odesa.warden.watcher.linked
+
+    await eventually(linked, 20)
+    for sender, receiver in ((kyiv, odesa), (odesa, kyiv)):  # acceptor to dialer, and back
+        client = await nats.connect(
+            sender.url,
+            user="intake",
+            password="service",
+            inbox_prefix=f"_INBOX_handoff_{sender.region}".encode(),
+        )
+
+        async def handed_over(
+            client: Client = client, sender: NatsRegion = sender, receiver: NatsRegion = receiver
+        ) -> bool:
+            subject = f"handoff.{receiver.region}.{sender.region}.intake.referral.offered.v1"
+            try:
+                answer = await client.request(subject, b"sealed", timeout=2)
+            except (nats.errors.NoRespondersError, nats.errors.TimeoutError):
+                return False
+            return bool(json.loads(answer.data)["stream"] == "HANDOFF")
+
+        await eventually(handed_over, 20)
+        await client.close()
+
+    admin = await kyiv.admin()  # whoever holds all of kyiv still can't speak for lviv
+    for subject in (
+        "handoff.odesa.lviv.intake.referral.offered.v1",
+        "local.odesa.intake.need.ready.v1",
+        "aid.odesa.payments.grant.changed.v1",
+        "$JS.odesa.API.STREAM.DELETE.EVENTS",
+        "$JS.odesa.API.CONSUMER.CREATE.LOCAL.thief",
+    ):
+        with pytest.raises((nats.errors.NoRespondersError, nats.errors.TimeoutError)):
+            await admin.request(subject, b"{}", timeout=1)
+    await admin.close()
+    handoffs = await odesa.admin()
+    info = await handoffs.jetstream().stream_info("HANDOFF", subjects_filter=">")
+    await handoffs.close()
+    assert set(info.state.subjects or {}) == {"handoff.odesa.kyiv.intake.referral.offered.v1"}
+
+
+async def test_a_service_may_not_speak_for_another(mesh: LinkedRegions) -> None:
+    client = await mesh.regions["kyiv"].connect("intake")
+    refused = [
+        "aid.kyiv.payments.grant.changed.v1",
+        "aid.lviv.intake.need.changed.v1",
+        "$JS.API.STREAM.DELETE.EVENTS",
+        "$JS.API.STREAM.PURGE.LOCAL",
+        "$JS.API.CONSUMER.DELETE.LOCAL.payments-local",
+        "$JS.API.CONSUMER.MSG.NEXT.LOCAL.payments-local",
+    ]
+    for subject in refused:
+        with pytest.raises((nats.errors.TimeoutError, nats.errors.NoRespondersError)):
+            await client.request(subject, b"", timeout=0.3)
+    answer = await client.request("local.kyiv.intake.need.ready.v1", b"{}", timeout=2)
+    assert json.loads(answer.data)["stream"] == "LOCAL"
+    await client.close()
+
+
+async def test_a_cut_link_heals_within_ten_seconds(mesh: LinkedRegions) -> None:
+    kyiv, odesa = mesh.regions["kyiv"], mesh.regions["odesa"]
+    sent = await publish(kyiv, "aid", 10)
+
+    async def arrived() -> bool:
+        return sent <= set(await ids_in(odesa, "WORLD", "aid.kyiv."))
+
+    await eventually(arrived, 20)
+    cable = mesh.cable("kyiv", "odesa")
+    await cable.cut()
+    await eventually(lambda: "kyiv" not in odesa.warden.watcher.linked, 20)
+    sent |= await publish(kyiv, "aid", 10)
+
+    # Long enough for the server's own request to be in flight, which alone would wait 30 s.
+    def silent() -> bool:
+        seconds = odesa.warden.watcher.silent_s.get("kyiv", 0.0)
+        return seconds is None or seconds > 12
+
+    await eventually(silent, 30)
+    assert not await arrived()
+    await cable.connect()
+    await eventually(arrived, 10)
+    world = await ids_in(odesa, "WORLD", "aid.kyiv.")
+    assert sorted(world) == sorted(sent)

@@ -1,0 +1,48 @@
+"""Run by tests as a process of its own: starts servers, says so, waits to be ended somehow.
+
+Arguments: the folder for data; then one line of JSON is printed with the processes it began.
+"""
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+from aidmesh.embedded import NOT_DURABLE, FolderLock, NatsServer, PostgresServer, free_ports
+from aidmesh.topology.config import RegionServer, render
+
+
+def main(folder: Path) -> None:
+    """Start both servers."""
+    lock = FolderLock(folder)
+    lock.acquire()
+    database_port, client_port, monitor_port = free_ports(3)
+    postgres = PostgresServer(
+        folder / "postgres", database_port, "secret", NOT_DURABLE, keep_fds=(lock.fd,)
+    )
+    config = RegionServer(
+        region="kyiv",
+        client_port=client_port,
+        monitor_port=monitor_port,
+        store_dir=str(folder / "jetstream"),
+        admin_password="admin",
+        system_password="system",
+        service_passwords={},
+    )
+    nats = NatsServer(
+        folder / "nats",
+        render(config),
+        (client_port, monitor_port),
+        monitor_port,
+        keep_fds=(lock.fd,),
+    )
+    postgres.start()
+    nats.start()
+    started = {"postgres": postgres.pid, "nats": nats.pid, "uid": os.getuid()}
+    print(json.dumps(started), flush=True)  # noqa: T201
+    time.sleep(600)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
