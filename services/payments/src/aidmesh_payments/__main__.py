@@ -1,0 +1,8 @@
+"""`python -m aidmesh_payments run | migrate`."""
+
+from pathlib import Path
+
+from aidmesh_chassis.service import main
+from aidmesh_payments.app import build
+
+main("payments", build, migrations=Path(__file__).parent / "migrations")

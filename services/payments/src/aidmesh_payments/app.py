@@ -1,0 +1,46 @@
+"""The one place where payments is put together."""
+
+from functools import partial
+
+from aidmesh_chassis.auth import Verifier
+from aidmesh_chassis.http import create_app
+from aidmesh_chassis.keys import PAYMENTS, KeyRing
+from aidmesh_chassis.service import Health, Service, Sweep, open_database
+from aidmesh_payments.api import add_routes
+from aidmesh_payments.config import Settings
+from aidmesh_payments.consumers import subscriptions
+from aidmesh_payments.handlers import sweeps
+from aidmesh_payments.handlers.office import Office
+
+
+def build(settings: Settings | None = None) -> Service:
+    """Settings → keys, pool, HTTP app, subscriptions and sweeps."""
+    found = settings or Settings()
+    keys = KeyRing(found.keys_dir, [PAYMENTS])
+    database = open_database("payments", found)
+    office = Office(found.region, dict(found.float_limits_minor))
+    health = Health()
+    app = create_app(
+        "payments",
+        found.region,
+        Verifier(keys.token_verifier(), found.region),
+        checks=health.checks,
+    )
+    add_routes(app, office, database, keys, found.payment_purpose)
+    return Service(
+        name="payments",
+        settings=found,
+        database=database,
+        app=app,
+        health=health,
+        subscriptions=subscriptions(office),
+        sweeps=(
+            Sweep("expired_holds", 1.0, partial(sweeps.expire_holds, office), sweeps.LIMIT),
+            Sweep(
+                "uncollected_cash", 30.0, partial(sweeps.expire_collections, office), sweeps.LIMIT
+            ),
+            Sweep("ended_allotments", 60.0, partial(sweeps.end_validity, office), sweeps.LIMIT),
+            Sweep("overdue_reviews", 60.0, sweeps.mark_reviews, sweeps.LIMIT),
+            Sweep("old_answers", 600.0, sweeps.purge_answers, sweeps.LIMIT),
+        ),
+    )

@@ -1,0 +1,139 @@
+"""The way of a payout, and how many people it takes.
+
+    draft → approved → exported → accepted → settled
+    rejected (before it was booked), returned (after), cancelled (before it left)
+
+Reasons of `rejected` and `returned` are ISO 20022 external reason codes.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Literal
+from uuid import UUID
+
+PayoutState = Literal[
+    "draft", "approved", "exported", "accepted", "settled", "rejected", "returned", "cancelled"
+]
+Verb = Literal["approve", "export", "accept", "settle", "reject", "return", "cancel"]
+
+REVIEW_DAYS = 7
+
+RETURN_REASONS: Mapping[str, str] = {
+    "AC01": "The account number is wrong.",
+    "AC04": "The account is closed.",
+    "AC06": "The account is blocked.",
+    "AM04": "There was not enough money on the paying account.",
+    "AM05": "The payment is a duplicate.",
+}
+"""ISO 20022 external status reason codes that banks answer with."""
+
+LIVE: frozenset[PayoutState] = frozenset({"draft", "approved", "exported", "accepted", "settled"})
+"""States of which a need has at most one payout."""
+
+
+class PayoutRefusal(StrEnum):
+    """Why a step is refused."""
+
+    WRONG_STATE = "wrong-state"
+    SECOND_PERSON = "second-person-needed"
+    REASON_UNKNOWN = "return-reason-unknown"
+    ALREADY_REVIEWED = "already-reviewed"
+
+
+@dataclass(frozen=True, slots=True)
+class Payout:
+    """State of a payout and the people who touched it.
+
+    Attributes:
+        maker: who drew it up; None when the need's own commitment did.
+        review_due_at: a single person paid; a second looks at it until then.
+        version: counts its states.
+    """
+
+    amount_minor: int
+    currency: str
+    state: PayoutState = "draft"
+    reason: str | None = None
+    maker: UUID | None = None
+    approver: UUID | None = None
+    settler: UUID | None = None
+    reviewer: UUID | None = None
+    review_due_at: datetime | None = None
+    version: int = 1
+
+
+_FROM: Mapping[Verb, frozenset[PayoutState]] = {
+    "approve": frozenset({"draft"}),
+    "export": frozenset({"approved"}),
+    "accept": frozenset({"exported"}),
+    "settle": frozenset({"draft", "approved", "exported", "accepted"}),
+    "reject": frozenset({"approved", "exported", "accepted"}),
+    "return": frozenset({"settled"}),
+    "cancel": frozenset({"draft", "approved"}),
+}
+
+_TO: Mapping[Verb, PayoutState] = {
+    "approve": "approved",
+    "export": "exported",
+    "accept": "accepted",
+    "settle": "settled",
+    "reject": "rejected",
+    "return": "returned",
+    "cancel": "cancelled",
+}
+
+
+def step(
+    payout: Payout,
+    verb: Verb,
+    by: UUID,
+    now: datetime,
+    *,
+    float_limit_minor: int,
+    reason: str | None = None,
+) -> Payout | PayoutRefusal:
+    """Take one step.
+
+    Up to the float limit one person may do everything, and a second reviews it within
+    `REVIEW_DAYS`. Above it whoever approves did not draw it up, and it is not settled before two
+    different people had it in hand; a draft is not settled at all.
+
+    Args:
+        by: the member of staff.
+        now: the database's clock.
+        float_limit_minor: of the payout's currency.
+        reason: required when it is rejected or returned.
+    """
+    if payout.state not in _FROM[verb]:
+        return PayoutRefusal.WRONG_STATE
+    if verb in ("reject", "return") and reason not in RETURN_REASONS:
+        return PayoutRefusal.REASON_UNKNOWN
+    small = payout.amount_minor <= float_limit_minor
+    changed = replace(payout, state=_TO[verb], version=payout.version + 1)
+    if verb == "approve":
+        if not small and by == payout.maker:
+            return PayoutRefusal.SECOND_PERSON
+        changed = replace(changed, approver=by)
+    elif verb == "settle":
+        people = {payout.maker, payout.approver, by} - {None}
+        if not small:
+            if payout.state == "draft":
+                return PayoutRefusal.WRONG_STATE
+            if len(people) < 2:
+                return PayoutRefusal.SECOND_PERSON
+        due = now + timedelta(days=REVIEW_DAYS) if len(people) < 2 else None
+        changed = replace(changed, settler=by, review_due_at=due)
+    elif verb in ("reject", "return", "cancel"):
+        changed = replace(changed, reason=reason)
+    return changed
+
+
+def review(payout: Payout, by: UUID) -> Payout | PayoutRefusal:
+    """A second person looked at a payout that one person made alone."""
+    if payout.review_due_at is None or payout.reviewer is not None:
+        return PayoutRefusal.ALREADY_REVIEWED
+    if by in (payout.maker, payout.approver, payout.settler):
+        return PayoutRefusal.SECOND_PERSON
+    return replace(payout, reviewer=by)

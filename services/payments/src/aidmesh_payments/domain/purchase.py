@@ -1,0 +1,132 @@
+"""The way of a purchase: budget line → order → received → invoice → paid.
+
+    draft → ordered → received → invoiced → paid; or cancelled
+
+Goods are charged once, here: issuing them later charges nothing. Rent, salaries, halls, travel
+and furniture go the same way, with nothing to count on arrival where there are no goods.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Literal
+from uuid import UUID
+
+PurchaseState = Literal["draft", "ordered", "received", "invoiced", "paid", "cancelled"]
+
+
+class PurchaseRefusal(StrEnum):
+    """Why a step is refused."""
+
+    WRONG_STATE = "wrong-state"
+    SECOND_PERSON = "second-person-needed"
+    NOT_SO_MUCH = "not-so-much"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What is bought: pieces of an item, or (item None) a service or cost.
+
+    Attributes:
+        unit_value_minor: price of one, in minor units of the order's currency.
+        received: pieces counted in so far.
+    """
+
+    item: str | None
+    description: str
+    quantity: int
+    unit_value_minor: int
+    received: int = 0
+
+    @property
+    def value_minor(self) -> int:
+        """Price of the line."""
+        return self.quantity * self.unit_value_minor
+
+
+@dataclass(frozen=True, slots=True)
+class Purchase:
+    """State of an order and the people who touched it."""
+
+    lines: tuple[Line, ...]
+    amount_minor: int
+    maker: UUID
+    state: PurchaseState = "draft"
+    approver: UUID | None = None
+    payer: UUID | None = None
+    version: int = 1
+
+    @property
+    def has_goods(self) -> bool:
+        """Whether something has to be counted in."""
+        return any(line.item is not None for line in self.lines)
+
+
+def draft(lines: Sequence[Line], maker: UUID) -> Purchase:
+    """Draw up an order; its amount is the sum of its lines."""
+    return Purchase(tuple(lines), sum(line.value_minor for line in lines), maker)
+
+
+def order(purchase: Purchase, by: UUID, *, float_limit_minor: int) -> Purchase | PurchaseRefusal:
+    """Approve and order; above the float limit not by its maker."""
+    if purchase.state != "draft":
+        return PurchaseRefusal.WRONG_STATE
+    if purchase.amount_minor > float_limit_minor and by == purchase.maker:
+        return PurchaseRefusal.SECOND_PERSON
+    return replace(purchase, state="ordered", approver=by, version=purchase.version + 1)
+
+
+def count_in(purchase: Purchase, counted: Mapping[str, int]) -> Purchase:
+    """Take in what inventory counted; facts are taken in whatever the state.
+
+    More than was ordered is booked on the last line of that item, so that nothing counted is
+    lost; an item that was not ordered changes nothing here (inventory has the lot).
+    """
+    left = dict(counted)
+    lines: list[Line] = []
+    last = {line.item: place for place, line in enumerate(purchase.lines)}
+    for place, line in enumerate(purchase.lines):
+        here = left.get(line.item, 0) if line.item is not None else 0
+        taken = (
+            here if last[line.item] == place else min(here, max(0, line.quantity - line.received))
+        )
+        if line.item is not None and taken:
+            left[line.item] = here - taken
+        lines.append(replace(line, received=line.received + taken))
+    complete = all(line.received >= line.quantity for line in lines if line.item is not None)
+    state = "received" if complete and purchase.state == "ordered" else purchase.state
+    return replace(purchase, lines=tuple(lines), state=state, version=purchase.version + 1)
+
+
+def receive(purchase: Purchase) -> Purchase | PurchaseRefusal:
+    """Say by hand that all there is to come has come: services, or the rest will not arrive."""
+    if purchase.state != "ordered":
+        return PurchaseRefusal.WRONG_STATE
+    return replace(purchase, state="received", version=purchase.version + 1)
+
+
+def invoice(purchase: Purchase, amount_minor: int) -> Purchase | PurchaseRefusal:
+    """Take in the bill; the commitment follows its amount."""
+    if purchase.state != "received":
+        return PurchaseRefusal.WRONG_STATE
+    return replace(
+        purchase, state="invoiced", amount_minor=amount_minor, version=purchase.version + 1
+    )
+
+
+def pay(purchase: Purchase, by: UUID, *, float_limit_minor: int) -> Purchase | PurchaseRefusal:
+    """Pay; above the float limit two different people had it in hand."""
+    if purchase.state != "invoiced":
+        return PurchaseRefusal.WRONG_STATE
+    people = {purchase.maker, purchase.approver, by} - {None}
+    if purchase.amount_minor > float_limit_minor and len(people) < 2:
+        return PurchaseRefusal.SECOND_PERSON
+    return replace(purchase, state="paid", payer=by, version=purchase.version + 1)
+
+
+def cancel(purchase: Purchase) -> Purchase | PurchaseRefusal:
+    """Give up an order of which nothing has come yet."""
+    came = any(line.received for line in purchase.lines)
+    if purchase.state not in ("draft", "ordered") or came:
+        return PurchaseRefusal.WRONG_STATE
+    return replace(purchase, state="cancelled", version=purchase.version + 1)

@@ -1,0 +1,1 @@
+"""Load, decide, save, tell: events and commands, whole batches in one transaction."""

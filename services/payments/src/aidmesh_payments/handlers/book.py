@@ -1,0 +1,203 @@
+"""The allotments that one transaction works on: locked, changed, and told of once at the end."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import date, datetime
+
+from aidmesh_chassis.db import Tx
+from aidmesh_chassis.envelope import Received
+from aidmesh_contracts.base import Event
+from aidmesh_contracts.ids import AllotmentId, GrantId, NeedId, TransferId, derive_id
+from aidmesh_contracts.payments import AllotmentChangedV1, AllotmentReturnedV1, FundsGrewV1
+from aidmesh_payments.domain import ledger
+from aidmesh_payments.domain.allotments import Allotment
+from aidmesh_payments.domain.choosing import Purse
+from aidmesh_payments.domain.money import today_in_kyiv
+from aidmesh_payments.handlers import returning
+from aidmesh_payments.handlers.office import Office
+from aidmesh_payments.store import allotments as store
+from aidmesh_payments.store import ledger as ledger_store
+
+Cause = Received[Event] | None
+
+
+class Book:
+    """Balances of locked allotments, the journals to write, and what grew.
+
+    `close` gives back what recalled allotments have free, saves every changed balance in one
+    statement, writes the journals, and publishes one state event for each allotment.
+    """
+
+    def __init__(
+        self, tx: Tx, office: Office, allotments: Mapping[AllotmentId, Allotment], now: datetime
+    ) -> None:
+        self.tx = tx
+        self.office = office
+        self.now = now
+        self._before = dict(allotments)
+        self._after = dict(allotments)
+        self._journals: list[ledger.Journal] = []
+        self._grown: list[tuple[AllotmentId, int, NeedId | None, Cause]] = []
+
+    @classmethod
+    async def open(cls, tx: Tx, office: Office, ids: Iterable[AllotmentId]) -> "Book":
+        """Lock these allotments; the clock is read afterwards."""
+        locked = await store.lock(tx.conn, ids)
+        return cls(tx, office, locked, await store.clock(tx.conn))
+
+    @classmethod
+    async def open_purses(
+        cls, tx: Tx, office: Office, currencies: Iterable[str]
+    ) -> tuple["Book", list[Purse]]:
+        """Lock every allotment in these currencies and show them as a choice sees them."""
+        locked, purses = await store.lock_purses(tx.conn, currencies)
+        return cls(tx, office, locked, await store.clock(tx.conn)), purses
+
+    @classmethod
+    async def open_purse(
+        cls, tx: Tx, office: Office, allotment_id: AllotmentId
+    ) -> tuple["Book", list[Purse]]:
+        """Lock one allotment and show it as a choice sees it; no purse when it is over."""
+        locked, purses = await store.lock_purse(tx.conn, allotment_id)
+        return cls(tx, office, locked, await store.clock(tx.conn)), purses
+
+    @property
+    def today(self) -> date:
+        """The day in Kyiv."""
+        return today_in_kyiv(self.now)
+
+    def __getitem__(self, allotment_id: AllotmentId) -> Allotment:
+        return self._after[allotment_id]
+
+    def __contains__(self, allotment_id: AllotmentId) -> bool:
+        return allotment_id in self._after
+
+    async def add(self, ids: Iterable[AllotmentId]) -> None:
+        """Lock further allotments, which this transaction has just made."""
+        locked = await store.lock(self.tx.conn, ids)
+        self._before |= locked
+        self._after |= locked
+
+    def put(self, allotment: Allotment) -> None:
+        """Replace the picture of an allotment."""
+        self._after[allotment.id] = allotment
+
+    def write(self, journal: ledger.Journal) -> None:
+        """Book a journal when the book closes."""
+        self._journals.append(journal)
+
+    def grew(
+        self,
+        allotment_id: AllotmentId,
+        amount_minor: int,
+        freed_by: NeedId | None = None,
+        cause: Cause = None,
+    ) -> None:
+        """Note that more can be held; told unless the allotment takes nothing new."""
+        self._grown.append((allotment_id, amount_minor, freed_by, cause))
+
+    async def close(self) -> None:
+        """Save, book and tell."""
+        changed = [
+            after for key, after in sorted(self._after.items()) if after is not self._before[key]
+        ]
+        saved: list[Allotment] = []
+        for allotment in changed:
+            settled, returned_minor = allotment.settle()
+            if returned_minor:
+                await self._give_back(settled, returned_minor)
+            saved.append(replace(settled, version=settled.version + 1))
+        if saved:
+            await store.save(self.tx.conn, saved)
+        for each in saved:
+            self._after[each.id] = self._before[each.id] = each
+        await ledger_store.post(self.tx.conn, self._journals)
+        self._journals.clear()
+        await self._tell_growth()
+        for each in saved:
+            self.tx.emit(_state(each, self.office.region, self.now), version=each.version)
+
+    async def give_back(self, allotment_id: AllotmentId, amount_minor: int) -> None:
+        """Return free money to the grantor without having been asked. Raises `NotEnough`."""
+        changed = self[allotment_id].give_back(amount_minor)
+        self.put(changed)
+        await self._give_back(changed, amount_minor)
+
+    async def _give_back(self, allotment: Allotment, amount_minor: int) -> None:
+        number = await store.count_returns(self.tx.conn, allotment.id) + 1
+        transfer_id = TransferId(derive_id("return", allotment.id, self.office.region, number))
+        own = allotment.grantor == self.office.region
+        await store.insert_transfer(
+            self.tx.conn,
+            transfer_id,
+            "return",
+            allotment.id,
+            self.office.region,
+            allotment.grantor,
+            amount_minor,
+            allotment.currency,
+            "received" if own else "in_transit",
+        )
+        self.write(
+            ledger.return_sent(
+                transfer_id,
+                allotment.grant_id,
+                allotment.id,
+                allotment.currency,
+                amount_minor,
+                self.today,
+            )
+        )
+        if own:
+            self._journals += await returning.credit_grant(
+                self.tx, allotment.id, transfer_id, amount_minor, self.today
+            )
+        else:
+            self.tx.emit(
+                AllotmentReturnedV1(
+                    allotment_id=allotment.id,
+                    transfer_id=transfer_id,
+                    grantor=allotment.grantor,
+                    holder=self.office.region,
+                    amount_minor=amount_minor,
+                    currency=allotment.currency,
+                )
+            )
+
+    async def _tell_growth(self) -> None:
+        grown = [entry for entry in self._grown if self[entry[0]].status == "active"]
+        self._grown.clear()
+        if not grown:
+            return
+        programmes = await store.programmes(self.tx.conn, (entry[0] for entry in grown))
+        for allotment_id, amount_minor, freed_by, cause in grown:
+            if allotment_id in programmes:
+                self.tx.emit(
+                    FundsGrewV1(
+                        allotment_id=allotment_id,
+                        programmes=programmes[allotment_id],
+                        currency=self[allotment_id].currency,
+                        amount_minor=amount_minor,
+                        freed_by=freed_by,
+                        grew_at=self.now,
+                    ),
+                    cause=cause,
+                )
+
+
+def _state(allotment: Allotment, region: str, now: datetime) -> AllotmentChangedV1:
+    return AllotmentChangedV1(
+        allotment_id=allotment.id,
+        grant_id=GrantId(allotment.grant_id),
+        grantor=allotment.grantor,
+        holder=region,
+        currency=allotment.currency,
+        received_minor=allotment.received_minor,
+        returned_minor=allotment.returned_minor,
+        held_minor=allotment.held_minor,
+        committed_minor=allotment.committed_minor,
+        spent_minor=allotment.spent_minor,
+        status=allotment.status,
+        version=allotment.version,
+        as_of=now,
+    )

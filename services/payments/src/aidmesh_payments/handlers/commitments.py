@@ -1,0 +1,119 @@
+"""Commitments that a person changes: a bill that differs, a discrepancy to settle."""
+
+from dataclasses import replace
+from uuid import UUID
+
+from aidmesh_chassis.db import Tx
+from aidmesh_chassis.problems import NOT_FOUND, Problem
+from aidmesh_contracts.ids import AllotmentId, CommitmentId
+from aidmesh_payments.domain import commitments as rules
+from aidmesh_payments.domain.allotments import NotEnough
+from aidmesh_payments.domain.commitments import Commitment
+from aidmesh_payments.handlers.book import Book
+from aidmesh_payments.handlers.needs import commitment_id_of, tell_spent
+from aidmesh_payments.handlers.office import Office
+from aidmesh_payments.handlers.services import reverse_spending
+from aidmesh_payments.problems import problem
+from aidmesh_payments.store import commitments as store
+
+
+def resize(book: Book, commitment: Commitment, amount_minor: int) -> Commitment:
+    """Change a committed amount: spending less releases the rest, more is topped up.
+
+    Raises:
+        Problem: there is not so much free.
+    """
+    more = amount_minor - commitment.amount_minor
+    allotment = book[commitment.allotment_id]
+    if more > 0:
+        try:
+            book.put(allotment.commit_free(more))
+        except NotEnough:
+            raise problem("not-so-much") from None
+    elif more < 0:
+        book.put(allotment.release_committed(-more))
+        book.grew(allotment.id, -more, commitment.need_id)
+    return replace(commitment, amount_minor=amount_minor)
+
+
+async def bill(
+    office: Office, tx: Tx, commitment_id: CommitmentId, amount_minor: int, reason: str
+) -> None:
+    """Enter what a provider really charges for a need, before or after the service.
+
+    What was spent already is reversed and spent anew, so that both show. Raises `Problem`.
+    """
+    place = await store.place_of(tx.conn, commitment_id)
+    if place is None:
+        raise Problem(NOT_FOUND)
+    book = await Book.open(tx, office, [place.allotment_id])
+    commitment = (await store.lock(tx.conn, [commitment_id]))[commitment_id]
+    if commitment.purpose != "provider" or commitment.state not in ("committed", "spent"):
+        raise problem("wrong-state")
+    if amount_minor != commitment.amount_minor:
+        spent_on = commitment.spent_on
+        if spent_on is not None:
+            commitment = reverse_spending(book, commitment, reason, fulfils=False)
+        commitment = resize(book, commitment, amount_minor)
+        if spent_on is not None:
+            book.put(book[commitment.allotment_id].spend(amount_minor))
+            commitment = rules.spend(commitment, spent_on)
+            tell_spent(book, commitment, fulfils=False)
+        await store.save(tx.conn, [commitment])
+    await book.close()
+
+
+async def settle_discrepancy(
+    office: Office,
+    tx: Tx,
+    discrepancy_id: UUID,
+    allotment_id: AllotmentId | None,
+    by: UUID,
+    note: str,
+) -> None:
+    """Settle a fact that did not fit the books.
+
+    With an allotment the money is booked there now, whatever its terms say: the note is the
+    record of why. Without one nothing is booked. Raises `Problem`.
+    """
+    wanted = [] if allotment_id is None else [allotment_id]
+    book = await Book.open(tx, office, wanted)
+    found = await store.lock_discrepancy(tx.conn, discrepancy_id)
+    if found is None or (allotment_id is not None and allotment_id not in book):
+        raise Problem(NOT_FOUND)
+    odd, is_open = found
+    if not is_open:
+        raise problem("wrong-state")
+    if allotment_id is not None:
+        await _book_late(book, odd, allotment_id)
+    await store.settle_discrepancy(tx.conn, discrepancy_id, by, note)
+    await book.close()
+
+
+async def _book_late(book: Book, odd: store.Discrepancy, allotment_id: AllotmentId) -> None:
+    if odd.about == "withdrawn_after_export":
+        # The payout itself tells what became of the money.
+        raise problem("wrong-state")
+    allotment = book[allotment_id]
+    if allotment.currency != odd.currency:
+        raise problem("restriction-misfit", misfit="currency")
+    try:
+        book.put(allotment.spend_free(odd.amount_minor))
+    except NotEnough:
+        raise problem("not-so-much") from None
+    spent = Commitment(
+        id=commitment_id_of(odd.need_id, 0),
+        need_id=odd.need_id,
+        attempt_no=0,
+        allotment_id=allotment_id,
+        grant_id=allotment.grant_id,
+        amount_minor=odd.amount_minor,
+        currency=odd.currency,
+        purpose="provider",
+        state="spent",
+        programme=odd.programme,
+        spend_no=1,
+        spent_on=odd.occurred_on,
+    )
+    await store.insert(book.tx.conn, [spent])
+    tell_spent(book, spent, fulfils=False)

@@ -1,0 +1,262 @@
+"""Donors, grants and instalments at their grantor."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from uuid import UUID
+
+from aidmesh_chassis.db import Tx
+from aidmesh_chassis.problems import NOT_FOUND, Problem
+from aidmesh_contracts.ids import GrantId, derive_id
+from aidmesh_contracts.payments import GrantTerms
+from aidmesh_contracts.restriction import Restriction
+from aidmesh_payments.domain import grants as rules
+from aidmesh_payments.domain import ledger
+from aidmesh_payments.domain.grants import OVERHEAD, Grant, GrantRefusal, Line
+from aidmesh_payments.handlers.office import Office
+from aidmesh_payments.handlers.returning import tell_grants
+from aidmesh_payments.problems import problem
+from aidmesh_payments.store import allotments as allotment_store
+from aidmesh_payments.store import grants as store
+from aidmesh_payments.store import ledger as ledger_store
+
+Decision = Callable[[Grant], Grant | GrantRefusal]
+
+
+@dataclass(frozen=True, slots=True)
+class NewGrant:
+    """A grant that a donor pledged. `overhead_bp` are hundredths of a percent."""
+
+    id: GrantId
+    donor_id: UUID
+    code: str
+    currency: str
+    amount_minor: int
+    period: tuple[date, date]
+    restriction: Restriction
+    lines: tuple[Line, ...]
+    overhead_bp: int
+    paying_office: str
+
+
+async def pledge(office: Office, tx: Tx, new: NewGrant, by: UUID) -> None:
+    """Register a grant; its overhead becomes a budget line. Raises `Problem`."""
+    donor = await store.donor_name(tx.conn, new.donor_id)
+    if donor is None:
+        raise Problem(NOT_FOUND)
+    lines = new.lines
+    overhead = rules.overhead_minor(new.amount_minor, new.overhead_bp)
+    if overhead:
+        lines += (Line(OVERHEAD, overhead, 0, cost_categories=(OVERHEAD,)),)
+    refusal = rules.check_lines(new.amount_minor, lines)
+    if refusal is not None:
+        raise problem(refusal)
+    restriction = new.restriction.model_copy(
+        update={
+            "valid_from": max(new.period[0], new.restriction.valid_from or date.min),
+            "valid_to": min(new.period[1], new.restriction.valid_to or date.max),
+        }
+    )
+    terms = GrantTerms(
+        grant_id=new.id,
+        code=new.code,
+        donor=donor,
+        currency=new.currency,
+        restriction=restriction,
+        paying_office=new.paying_office,
+        terms_version=1,
+    )
+    await allotment_store.put_terms(
+        tx.conn,
+        terms,
+        office.region,
+        status="pledged",
+        state_version=1,
+        amount_minor=new.amount_minor,
+        received_minor=0,
+    )
+    grant = Grant(new.id, new.currency, new.amount_minor, "pledged")
+    if not await store.insert_grant(
+        tx.conn, grant, new.donor_id, new.code, new.period, new.overhead_bp, lines, by
+    ):
+        raise problem("code-taken")
+    await tell_grants(tx, [grant])
+
+
+async def change_status(tx: Tx, grant_id: GrantId, verb: str) -> None:
+    """Activate, suspend, resume or close. Raises `Problem`."""
+    await _change(tx, grant_id, lambda grant: rules.change_status(grant, verb))
+
+
+async def _change(tx: Tx, grant_id: GrantId, decide: Decision, *journals: ledger.Journal) -> Grant:
+    grant = (await store.lock(tx.conn, [grant_id])).get(grant_id)
+    if grant is None:
+        raise Problem(NOT_FOUND)
+    decided = decide(grant)
+    if isinstance(decided, GrantRefusal):
+        raise problem(decided)
+    await store.save(tx.conn, [decided])
+    await ledger_store.post(tx.conn, journals)
+    await tell_grants(tx, [decided])
+    return decided
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """An instalment that a donor promised, in the grant's currency."""
+
+    id: UUID
+    grant_id: GrantId
+    amount_minor: int
+    on: date
+
+
+@dataclass(frozen=True, slots=True)
+class Came:
+    """Money that came in.
+
+    Attributes:
+        amount_minor: credited, in the grant's currency.
+        paid_minor, paid_currency: what the donor paid, where that is another currency.
+    """
+
+    instalment_id: UUID
+    amount_minor: int
+    on: date
+    bank_reference: str
+    paid_minor: int | None = None
+    paid_currency: str | None = None
+
+
+async def expect(tx: Tx, expected: Sequence[Expected], by: UUID) -> None:
+    """Record instalments that are to come; their grants are known."""
+    await store.add_expected(
+        tx.conn, [(each.id, each.grant_id, each.amount_minor, each.on) for each in expected], by
+    )
+
+
+async def take_in(tx: Tx, came: Sequence[Came]) -> Mapping[UUID, GrantRefusal | None]:
+    """Credit instalments that came in; refused ones do not stop the others.
+
+    Returns:
+        by instalment that exists, why it was refused, or None when it is credited.
+    """
+    ids = [each.instalment_id for each in came]
+    found = await store.lock_instalments(tx.conn, ids)
+    locked = await store.lock(tx.conn, (grant_id for grant_id, _, _ in found.values()))
+    # Read again under the lock.
+    found = await store.lock_instalments(tx.conn, ids)
+    outcomes: dict[UUID, GrantRefusal | None] = {}
+    receipts: list[store.Receipt] = []
+    journals: list[ledger.Journal] = []
+    for each in came:
+        if each.instalment_id not in found:
+            continue
+        grant_id, state, _ = found[each.instalment_id]
+        grant = rules.receive(locked[grant_id], each.amount_minor)
+        if state != "expected" or each.instalment_id in outcomes:
+            outcomes.setdefault(each.instalment_id, GrantRefusal.WRONG_STATE)
+            continue
+        if isinstance(grant, GrantRefusal):
+            outcomes[each.instalment_id] = grant
+            continue
+        locked[grant_id] = grant
+        outcomes[each.instalment_id] = None
+        paid_minor = each.paid_minor or each.amount_minor
+        paid_currency = each.paid_currency or grant.currency
+        receipts.append(
+            store.Receipt(
+                each.instalment_id,
+                each.amount_minor,
+                paid_minor,
+                paid_currency,
+                each.on,
+                each.bank_reference,
+            )
+        )
+        journals.append(
+            ledger.instalment(
+                derive_id("journal", "instalment", each.instalment_id),
+                grant_id,
+                grant.currency,
+                each.amount_minor,
+                paid_minor,
+                paid_currency,
+                each.on,
+                each.bank_reference,
+            )
+        )
+    if receipts:
+        touched = {found[receipt.instalment_id][0] for receipt in receipts}
+        changed = [locked[grant_id] for grant_id in sorted(touched)]
+        await store.save(tx.conn, changed)
+        await store.receive(tx.conn, receipts)
+        await ledger_store.post(tx.conn, journals)
+        await tell_grants(tx, changed)
+    return outcomes
+
+
+async def demand_back(
+    tx: Tx, demand_id: UUID, grant_id: GrantId, amount_minor: int, reason: str, on: date, by: UUID
+) -> int:
+    """Set aside what a donor wants back; what is missing becomes a shortfall.
+
+    Returns:
+        the shortfall in minor units. Raises `Problem`.
+    """
+    grant = (await store.lock(tx.conn, [grant_id])).get(grant_id)
+    if grant is None:
+        raise Problem(NOT_FOUND)
+    changed, missing = rules.demand_back(grant, amount_minor)
+    await store.save(tx.conn, [changed])
+    if amount_minor > missing:
+        journal = ledger.refund_due(
+            derive_id("journal", "refund_due", demand_id),
+            grant_id,
+            grant.currency,
+            amount_minor - missing,
+            on,
+        )
+        await ledger_store.post(tx.conn, [journal])
+    if missing:
+        await store.insert_shortfall(tx.conn, demand_id, grant_id, missing, reason, on, by)
+    await tell_grants(tx, [changed])
+    return missing
+
+
+async def refund(
+    tx: Tx, refund_id: UUID, grant_id: GrantId, amount_minor: int, on: date, reference: str
+) -> None:
+    """Record that money set aside went back to the donor. Raises `Problem`."""
+    grant = (await store.lock(tx.conn, [grant_id])).get(grant_id)
+    if grant is None:
+        raise Problem(NOT_FOUND)
+    journal = ledger.refund(
+        derive_id("journal", "refund", refund_id),
+        grant_id,
+        grant.currency,
+        amount_minor,
+        on,
+        reference,
+    )
+    await _change(tx, grant_id, lambda each: rules.refund(each, amount_minor), journal)
+
+
+async def book_difference(
+    tx: Tx, difference_id: UUID, grant_id: GrantId, loss_minor: int, on: date, reason: str
+) -> None:
+    """Book what a real conversion cost more or less than its rate. Raises `Problem`."""
+    grant = (await store.lock(tx.conn, [grant_id])).get(grant_id)
+    if grant is None:
+        raise Problem(NOT_FOUND)
+    journal = ledger.exchange_difference(
+        derive_id("journal", "exchange_difference", difference_id),
+        grant_id,
+        grant.currency,
+        loss_minor,
+        on,
+        reason,
+    )
+    await _change(
+        tx, grant_id, lambda each: rules.book_exchange_difference(each, loss_minor), journal
+    )

@@ -1,0 +1,465 @@
+"""What intake says of a need: hold, commit, let go, start the pick-up clock, book a fact."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import date, timedelta
+
+from aidmesh_chassis.db import Tx
+from aidmesh_chassis.envelope import Received
+from aidmesh_contracts.ids import AllotmentId, CommitmentId, NeedId, PayoutId, derive_id
+from aidmesh_contracts.intake import (
+    AidGivenV1,
+    NeedApprovedV1,
+    NeedConfirmedV1,
+    NeedToldV1,
+    NeedWithdrawnV1,
+)
+from aidmesh_contracts.payments import (
+    CommitmentHeldV1,
+    CommitmentMadeV1,
+    CommitmentRefusedV1,
+    CommitmentReleasedV1,
+    CommitmentSpentV1,
+    PayoutChangedV1,
+)
+from aidmesh_contracts.restriction import Use
+from aidmesh_contracts.values import BlockedBy
+from aidmesh_payments.domain import commitments as rules
+from aidmesh_payments.domain import ledger
+from aidmesh_payments.domain.choosing import Ask, Purse, choose, money_key
+from aidmesh_payments.domain.commitments import Commitment
+from aidmesh_payments.domain.payout import Payout
+from aidmesh_payments.handlers.book import Book, Cause
+from aidmesh_payments.handlers.office import Office
+from aidmesh_payments.store import commitments as store
+from aidmesh_payments.store import payouts as payout_store
+from aidmesh_payments.store.payouts import PayoutRow
+
+
+def commitment_id_of(need_id: NeedId, attempt_no: int) -> CommitmentId:
+    """The id that every try to commit money for this attempt finds."""
+    return CommitmentId(derive_id("commitment", need_id, attempt_no))
+
+
+def _use(event: NeedApprovedV1 | AidGivenV1, on: date) -> Use:
+    assert event.money is not None  # noqa: S101 - callers filter
+    return Use(
+        programme=event.programme,
+        kind=event.kind,
+        on=on,
+        service_area=event.place_area,
+        stay_area=event.stay_area,
+        origin_area=event.origin_area,
+        cost_category=event.money.cost_category,
+    )
+
+
+async def hold(office: Office, tx: Tx, batch: Sequence[Received[NeedApprovedV1]]) -> None:
+    """Set money aside for approved needs, or say what is missing."""
+    wanted = {
+        (item.event.need_id, item.event.attempt_no): item
+        for item in batch
+        if item.event.money is not None
+    }
+    if not wanted:
+        return
+    attempts = await store.begin_attempts(tx.conn, list(wanted))
+    known = {
+        (place.need_id, place.attempt_no)
+        for place in await store.locate(tx.conn, (need_id for need_id, _ in wanted))
+    }
+    paying = await payout_store.live_of_needs(tx.conn, (need_id for need_id, _ in wanted))
+    asks: list[Ask] = []
+    refusals: list[tuple[NeedId, int, str, BlockedBy | None]] = []
+    for key, item in wanted.items():
+        event = item.event
+        seen_no, ended_no = attempts[event.need_id]
+        if key in known:
+            continue
+        if event.attempt_no <= ended_no or event.attempt_no < seen_no or event.need_id in paying:
+            # Over before it began; or money for an earlier attempt is on its way to the bank.
+            refusals.append((*key, "withdrawn", None))
+        elif event.money is not None:
+            use = _use(event, event.planned_on)
+            asks.append(
+                Ask(
+                    event.need_id,
+                    event.attempt_no,
+                    event.priority,
+                    event.asked_on,
+                    event.money.amount_minor,
+                    event.money.currency,
+                    use,
+                )
+            )
+    book, purses = await Book.open_purses(tx, office, (ask.currency for ask in asks))
+    answers = choose(purses, asks, book.today)
+    held: list[Commitment] = []
+    for ask in asks:
+        key = (ask.need_id, ask.attempt_no)
+        item, answer = wanted[key], answers[key]
+        if isinstance(answer, Purse):
+            commitment = _held(item.event, answer, book)
+            held.append(commitment)
+            book.put(book[answer.allotment_id].hold(ask.amount_minor))
+            tx.emit(_held_event(commitment), cause=item)
+        else:
+            refusals.append((*key, answer.reason, answer.blocked_by))
+    await store.insert(tx.conn, held)
+    await _refuse(tx, book, refusals, wanted)
+    await book.close()
+
+
+def _held(event: NeedApprovedV1, purse: Purse, book: Book) -> Commitment:
+    money = event.money
+    assert money is not None  # noqa: S101 - callers filter
+    return Commitment(
+        id=commitment_id_of(event.need_id, event.attempt_no),
+        need_id=event.need_id,
+        attempt_no=event.attempt_no,
+        allotment_id=purse.allotment_id,
+        grant_id=purse.grant_id,
+        amount_minor=money.amount_minor,
+        currency=money.currency,
+        purpose=money.by,
+        state="held",
+        programme=event.programme,
+        hold_until=book.now + timedelta(seconds=event.hold_s),
+        payee_ref=event.payee_ref,
+    )
+
+
+def _held_event(commitment: Commitment) -> CommitmentHeldV1:
+    assert commitment.need_id is not None  # noqa: S101 - it is a need's
+    assert commitment.hold_until is not None  # noqa: S101 - it is held
+    return CommitmentHeldV1(
+        commitment_id=commitment.id,
+        need_id=commitment.need_id,
+        attempt_no=commitment.attempt_no,
+        grant_id=commitment.grant_id,
+        allotment_id=commitment.allotment_id,
+        amount_minor=commitment.amount_minor,
+        currency=commitment.currency,
+        hold_until=commitment.hold_until,
+    )
+
+
+async def _refuse(
+    tx: Tx,
+    book: Book,
+    refusals: Sequence[tuple[NeedId, int, str, BlockedBy | None]],
+    causes: dict[tuple[NeedId, int], Received[NeedApprovedV1]]
+    | dict[tuple[NeedId, int], Received[NeedConfirmedV1]],
+) -> None:
+    if not refusals:
+        return
+    await store.put_refusals(tx.conn, refusals, book.now)
+    for need_id, attempt_no, reason, blocked_by in refusals:
+        tx.emit(
+            CommitmentRefusedV1.model_validate(
+                {
+                    "need_id": need_id,
+                    "attempt_no": attempt_no,
+                    "reason": reason,
+                    "blocked_by": blocked_by,
+                    "decided_at": book.now,
+                }
+            ),
+            cause=causes[need_id, attempt_no],
+        )
+
+
+async def confirm(office: Office, tx: Tx, batch: Sequence[Received[NeedConfirmedV1]]) -> None:
+    """Make holds firm; those that ran out are let go and refused."""
+    wanted = {
+        (item.event.need_id, item.event.attempt_no): item for item in batch if item.event.with_money
+    }
+    if not wanted:
+        return
+    places = [
+        place
+        for place in await store.locate(tx.conn, (need_id for need_id, _ in wanted))
+        if (place.need_id, place.attempt_no) in wanted
+    ]
+    book = await Book.open(tx, office, (place.allotment_id for place in places))
+    locked = await store.lock(tx.conn, (place.id for place in places))
+    by_key = {(place.need_id, place.attempt_no): locked[place.id] for place in places}
+    refusals: list[tuple[NeedId, int, str, BlockedBy | None]] = []
+    saved: list[Commitment] = []
+    drafts: list[PayoutRow] = []
+    for key, item in wanted.items():
+        commitment = by_key.get(key)
+        firm = None if commitment is None else rules.confirm(commitment, book.now)
+        if commitment is None or firm is None:
+            refusals.append((*key, "expired", None if commitment is None else _blocked(commitment)))
+            if commitment is not None and commitment.state == "held":
+                saved.append(let_go(book, commitment, "hold_expired", item))
+            continue
+        if firm is commitment:
+            continue
+        saved.append(firm)
+        book.put(book[firm.allotment_id].commit(firm.amount_minor))
+        tx.emit(
+            CommitmentMadeV1(
+                commitment_id=firm.id,
+                need_id=key[0],
+                attempt_no=firm.attempt_no,
+                grant_id=firm.grant_id,
+                amount_minor=firm.amount_minor,
+                currency=firm.currency,
+            ),
+            cause=item,
+        )
+        if firm.purpose == "payout":
+            drafts.append(draft_of(firm, 1))
+            tx.emit(payout_state(drafts[-1]), cause=item, version=1)
+    await store.save(tx.conn, saved)
+    await payout_store.insert(tx.conn, drafts)
+    await _refuse(tx, book, refusals, wanted)
+    await book.close()
+
+
+def _blocked(commitment: Commitment) -> BlockedBy:
+    return BlockedBy(
+        resource="money",
+        code=money_key(commitment.programme, commitment.currency),
+        quantity=commitment.amount_minor,
+    )
+
+
+def let_go(
+    book: Book, commitment: Commitment, why: rules.ReleaseCause, cause: Cause = None
+) -> Commitment:
+    """Free what a commitment holds; the caller saves it and tells of it."""
+    released = rules.release(commitment, why)
+    assert released is not None  # noqa: S101 - callers look at the state
+    allotment = book[commitment.allotment_id]
+    free = allotment.release_held if commitment.state == "held" else allotment.release_committed
+    book.put(free(commitment.amount_minor))
+    book.grew(commitment.allotment_id, commitment.amount_minor, commitment.need_id, cause)
+    return released
+
+
+def released_event(commitment: Commitment) -> CommitmentReleasedV1:
+    """Say that a commitment was let go."""
+    assert commitment.need_id is not None  # noqa: S101 - it is a need's
+    assert commitment.cause is not None  # noqa: S101 - it is released
+    return CommitmentReleasedV1(
+        commitment_id=commitment.id,
+        need_id=commitment.need_id,
+        attempt_no=commitment.attempt_no,
+        cause=commitment.cause,
+    )
+
+
+def draft_of(commitment: Commitment, payout_no: int) -> PayoutRow:
+    """Draw up the payout that a commitment is for."""
+    assert commitment.need_id is not None  # noqa: S101 - it is a need's
+    return PayoutRow(
+        id=PayoutId(derive_id("payout", commitment.id, payout_no)),
+        commitment_id=commitment.id,
+        need_id=commitment.need_id,
+        allotment_id=commitment.allotment_id,
+        payee_ref=commitment.payee_ref,
+        mechanism=None,
+        payout_no=payout_no,
+        payout=Payout(commitment.amount_minor, commitment.currency),
+    )
+
+
+def payout_state(row: PayoutRow) -> PayoutChangedV1:
+    """Tell the state of a payout."""
+    return PayoutChangedV1(
+        payout_id=row.id,
+        need_id=row.need_id,
+        state=row.payout.state,
+        reason=row.payout.reason,
+        version=row.payout.version,
+    )
+
+
+def cancelled(row: PayoutRow) -> PayoutRow:
+    """A payout that did not leave is given up with its commitment."""
+    payout = replace(row.payout, state="cancelled", version=row.payout.version + 1)
+    return replace(row, payout=payout)
+
+
+async def withdraw(office: Office, tx: Tx, batch: Sequence[Received[NeedWithdrawnV1]]) -> None:
+    """End attempts: release what they hold, leave a tombstone for what may still come."""
+    causes = {item.event.need_id: item for item in batch}
+    ended = await store.end_attempts(
+        tx.conn, [(item.event.need_id, item.event.attempt_no) for item in batch]
+    )
+    places = [
+        place
+        for place in await store.locate(tx.conn, ended)
+        if 0 < place.attempt_no <= ended[place.need_id]
+    ]
+    if not places:
+        return
+    book = await Book.open(tx, office, (place.allotment_id for place in places))
+    locked = await store.lock(tx.conn, (place.id for place in places))
+    payouts = await payout_store.lock_live_of(tx.conn, locked)
+    saved: list[Commitment] = []
+    given_up: list[PayoutRow] = []
+    odd: list[store.Discrepancy] = []
+    for commitment in locked.values():
+        need_id = commitment.need_id
+        if need_id is None or commitment.state not in ("held", "committed"):
+            continue
+        row = payouts.get(commitment.id)
+        if row is not None and row.payout.state not in ("draft", "approved"):
+            # The bank may have paid by now: what comes of it is a fact, and a person looks.
+            odd.append(discrepancy_of(commitment, "withdrawn_after_export", book.today))
+            continue
+        if row is not None:
+            given_up.append(cancelled(row))
+            tx.emit(
+                payout_state(given_up[-1]),
+                cause=causes[need_id],
+                version=given_up[-1].payout.version,
+            )
+        saved.append(let_go(book, commitment, "withdrawn", causes[need_id]))
+        tx.emit(released_event(saved[-1]), cause=causes[need_id])
+    await store.save(tx.conn, saved)
+    await payout_store.save(tx.conn, given_up)
+    await store.open_discrepancies(tx.conn, odd)
+    await book.close()
+
+
+def discrepancy_of(commitment: Commitment, about: str, on: date) -> store.Discrepancy:
+    """Describe a fact about a commitment that a person has to settle."""
+    assert commitment.need_id is not None  # noqa: S101 - it is a need's
+    return store.Discrepancy(
+        id=derive_id("discrepancy", about, commitment.id, commitment.issue_no),
+        about=about,
+        need_id=commitment.need_id,
+        programme=commitment.programme,
+        amount_minor=commitment.amount_minor,
+        currency=commitment.currency,
+        occurred_on=on,
+        cost_category=None,
+        commitment_id=commitment.id,
+    )
+
+
+async def told(tx: Tx, batch: Sequence[Received[NeedToldV1]]) -> None:
+    """Start the pick-up clock of cash."""
+    await store.start_collection(
+        tx.conn,
+        [
+            (
+                item.event.need_id,
+                item.event.attempt_no,
+                item.event.told_at + timedelta(days=item.event.collect_days),
+            )
+            for item in batch
+        ],
+    )
+
+
+async def book_fact(office: Office, tx: Tx, batch: Sequence[Received[AidGivenV1]]) -> None:
+    """Book money that was already given; what no allotment can bear becomes a discrepancy."""
+    facts = {item.event.need_id: item for item in batch if item.event.money is not None}
+    if not facts:
+        return
+    await store.begin_attempts(tx.conn, [(need_id, 0) for need_id in facts])
+    known = {place.need_id for place in await store.locate(tx.conn, facts) if not place.attempt_no}
+    asks = [
+        Ask(
+            event.need_id,
+            0,
+            0,
+            event.served_on,
+            event.money.amount_minor,
+            event.money.currency,
+            _use(event, event.served_on),
+        )
+        for event in (item.event for item in facts.values())
+        if event.money is not None and event.need_id not in known
+    ]
+    book, purses = await Book.open_purses(tx, office, (ask.currency for ask in asks))
+    # A fact counts for its own day; that the allotment ended since does not undo it.
+    answers = choose(purses, asks, date.min)
+    spent: list[Commitment] = []
+    odd: list[store.Discrepancy] = []
+    for ask in asks:
+        item, answer = facts[ask.need_id], answers[ask.need_id, 0]
+        money = item.event.money
+        assert money is not None  # noqa: S101 - filtered above
+        if isinstance(answer, Purse):
+            commitment = Commitment(
+                id=commitment_id_of(ask.need_id, 0),
+                need_id=ask.need_id,
+                attempt_no=0,
+                allotment_id=answer.allotment_id,
+                grant_id=answer.grant_id,
+                amount_minor=ask.amount_minor,
+                currency=ask.currency,
+                purpose=money.by,
+                state="spent",
+                programme=item.event.programme,
+                spend_no=1,
+                spent_on=item.event.served_on,
+            )
+            spent.append(commitment)
+            book.put(book[answer.allotment_id].spend_free(ask.amount_minor))
+            tell_spent(book, commitment, fulfils=False, cause=item)
+        else:
+            odd.append(
+                store.Discrepancy(
+                    id=derive_id("discrepancy", "no_money", ask.need_id),
+                    about="no_money",
+                    need_id=ask.need_id,
+                    programme=item.event.programme,
+                    amount_minor=ask.amount_minor,
+                    currency=ask.currency,
+                    occurred_on=item.event.served_on,
+                    cost_category=money.cost_category,
+                    commitment_id=None,
+                )
+            )
+    await store.insert(tx.conn, spent)
+    await store.open_discrepancies(tx.conn, odd)
+    await book.close()
+
+
+def tell_spent(
+    book: Book,
+    commitment: Commitment,
+    *,
+    fulfils: bool,
+    payout_id: PayoutId | None = None,
+    reference: str = "",
+    cause: Cause = None,
+) -> None:
+    """Book a spending and, where a need is served by it, tell of it."""
+    assert commitment.spent_on is not None  # noqa: S101 - it is spent
+    book.write(
+        ledger.spending(
+            commitment.id,
+            commitment.spend_no,
+            commitment.grant_id,
+            AllotmentId(commitment.allotment_id),
+            commitment.currency,
+            commitment.amount_minor,
+            commitment.spent_on,
+            reference=reference,
+        )
+    )
+    if commitment.need_id is not None:
+        book.tx.emit(
+            CommitmentSpentV1(
+                commitment_id=commitment.id,
+                need_id=commitment.need_id,
+                attempt_no=commitment.attempt_no,
+                spend_no=commitment.spend_no,
+                grant_id=commitment.grant_id,
+                amount_minor=commitment.amount_minor,
+                currency=commitment.currency,
+                spent_on=commitment.spent_on,
+                payout_id=payout_id,
+                fulfils=fulfils,
+            ),
+            cause=cause,
+        )

@@ -1,0 +1,155 @@
+"""Payee details: kept sealed, opened only for a payment list, and every opening is noted."""
+
+import base64
+import binascii
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+
+from aidmesh_chassis.crypto import DecryptionFailed, PublicKey, seal, unseal
+from aidmesh_chassis.db import Tx
+from aidmesh_chassis.envelope import Received
+from aidmesh_chassis.errors import Poison
+from aidmesh_chassis.keys import PAYMENTS, KeyRing
+from aidmesh_chassis.privacy import REVEAL, PersonalText
+from aidmesh_chassis.problems import NOT_FOUND, Problem
+from aidmesh_contracts.ids import NeedId, PayeeRef
+from aidmesh_contracts.intake import PayeeSealedV1
+from aidmesh_payments.domain.payee import Mechanism, compact, is_card, is_iban
+from aidmesh_payments.problems import problem
+from aidmesh_payments.store import payouts as store
+
+
+class Payee(BaseModel):
+    """What a payment needs to know of a person. Sealed as this model's JSON.
+
+    Raises:
+        ValueError: the number of the mechanism is missing or its check digits are wrong.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    mechanism: Mechanism
+    legal_name: PersonalText
+    iban: PersonalText | None = None
+    card: PersonalText | None = None
+    tax_number: PersonalText | None = None
+    post_address: PersonalText | None = None
+
+    @model_validator(mode="after")
+    def _can_be_paid(self) -> "Payee":
+        rule = unpayable(self)
+        if rule is not None:
+            raise ValueError(rule)
+        return self
+
+
+def unpayable(payee: Payee) -> str | None:
+    """Name the rule that these details break, or None."""
+    if payee.mechanism == "iban" and (
+        payee.iban is None or not is_iban(compact(payee.iban.reveal()))
+    ):
+        return "iban_check_digits"
+    if payee.mechanism == "card" and (
+        payee.card is None or not is_card(compact(payee.card.reveal()))
+    ):
+        return "card_check_digit"
+    if payee.mechanism == "post" and payee.post_address is None:
+        return "post_address_missing"
+    return None
+
+
+def sealed(payee: Payee, key: PublicKey) -> bytes:
+    """Seal details so that only payments opens them."""
+    return seal(key, payee.model_dump_json(exclude_none=True, context=dict(REVEAL)).encode())
+
+
+def opened(keys: KeyRing, box: bytes) -> Payee:
+    """Open sealed details.
+
+    Raises:
+        Locked: the key is not loaded.
+        Problem: they are damaged or break a rule; the member `rule` says which.
+    """
+    key = keys.private(PAYMENTS)
+    try:
+        return Payee.model_validate_json(unseal(key, box))
+    except DecryptionFailed:
+        raise problem("payee-unusable", rule="cannot_be_opened") from None
+    except ValidationError as error:
+        # pydantic's own text would repeat the input.
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        rule = str(first["msg"]).removeprefix("Value error, ")
+        known = {"iban_check_digits", "card_check_digit", "post_address_missing"}
+        raise problem("payee-unusable", rule=rule if rule in known else "fields") from None
+
+
+async def keep(tx: Tx, batch: Sequence[Received[PayeeSealedV1]]) -> None:
+    """Keep what intake sealed, as it is."""
+    rows: list[tuple[PayeeRef, NeedId, str | None, bytes]] = []
+    for item in batch:
+        try:
+            box = base64.b64decode(item.event.sealed, validate=True)
+        except binascii.Error:
+            raise Poison("sealed_is_not_base64") from None
+        rows.append((item.event.payee_ref, item.event.need_id, item.event.mechanism, box))
+    await store.put_payees(tx.conn, rows)
+
+
+COLUMNS = ("end_to_end_id", "legal_name", "iban", "card", "post_address", "tax_number",
+           "amount", "currency", "purpose")  # fmt: skip
+
+
+async def payment_list(
+    tx: Tx, keys: KeyRing, batch_id: UUID, by: UUID, purpose: str, exponents: Mapping[str, int]
+) -> str:
+    """Return a payment list as CSV, payees opened; who opened them is noted.
+
+    Raises:
+        Locked: the key is not loaded.
+        Problem: there is no such list, or a payee's details cannot be used.
+    """
+    lines = await store.batch_lines(tx.conn, batch_id)
+    if not lines:
+        raise Problem(NOT_FOUND)
+    out = io.StringIO()
+    writer = csv.DictWriter(out, COLUMNS, lineterminator="\r\n", restval="")
+    writer.writeheader()
+    for line in lines:
+        row: dict[str, str] = {}
+        if line.sealed is not None:
+            payee = opened(keys, line.sealed)
+            row = {
+                name: _safe(value)
+                for name, value in json.loads(
+                    payee.model_dump_json(exclude_none=True, context=dict(REVEAL))
+                ).items()
+                if name in COLUMNS
+            }
+        exponent = exponents.get(line.currency, 2)
+        row |= {
+            "end_to_end_id": line.payout_id.hex,
+            "amount": _decimal(line.amount_minor, exponent),
+            "currency": line.currency,
+            "purpose": purpose,
+        }
+        writer.writerow(row)
+    refs = [line.payee_ref for line in lines if line.payee_ref is not None]
+    await store.note_access(tx.conn, refs, by, f"payment list {batch_id}")
+    return out.getvalue()
+
+
+def _decimal(amount_minor: int, exponent: int) -> str:
+    if exponent == 0:
+        return str(amount_minor)
+    whole, part = divmod(amount_minor, 10**exponent)
+    return f"{whole}.{part:0{exponent}d}"
+
+
+def _safe(value: str) -> str:
+    """A spreadsheet takes text that begins like this for a formula."""
+    return f"'{value}" if value[:1] in ("=", "+", "-", "@", "\t") else value

@@ -1,0 +1,233 @@
+"""Purchases: from a budget line's allotment to what is ordered, received, billed and paid."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import date
+from uuid import UUID
+
+from aidmesh_chassis.db import Tx
+from aidmesh_chassis.problems import NOT_FOUND, Problem
+from aidmesh_contracts.ids import AllotmentId, CommitmentId, PurchaseId, derive_id
+from aidmesh_contracts.payments import PurchaseOrderedV1
+from aidmesh_contracts.restriction import Use
+from aidmesh_payments.domain import commitments as commitment_rules
+from aidmesh_payments.domain import purchase as rules
+from aidmesh_payments.domain.allotments import NotEnough
+from aidmesh_payments.domain.choosing import Purse
+from aidmesh_payments.domain.commitments import Commitment
+from aidmesh_payments.domain.money import today_in_kyiv
+from aidmesh_payments.domain.purchase import Line, Purchase, PurchaseRefusal
+from aidmesh_payments.handlers.book import Book
+from aidmesh_payments.handlers.commitments import resize
+from aidmesh_payments.handlers.needs import tell_spent
+from aidmesh_payments.handlers.office import Office
+from aidmesh_payments.problems import problem
+from aidmesh_payments.store import commitments as commitment_store
+from aidmesh_payments.store import purchases as store
+from aidmesh_payments.store.purchases import PurchaseRow
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What somebody wants to buy, and for what."""
+
+    allotment_id: AllotmentId
+    supplier: str
+    cost_category: str
+    programme: str
+    area: str
+    planned_on: date
+    lines: tuple[Line, ...]
+
+
+async def draw_up(tx: Tx, purchase_id: PurchaseId, wish: Wish, currency: str, by: UUID) -> None:
+    """Keep a draft; no money is set aside before it is ordered."""
+    await store.insert(
+        tx.conn,
+        PurchaseRow(
+            id=purchase_id,
+            allotment_id=wish.allotment_id,
+            commitment_id=None,
+            supplier=wish.supplier,
+            cost_category=wish.cost_category,
+            programme=wish.programme,
+            area=wish.area,
+            currency=currency,
+            planned_on=wish.planned_on,
+            purchase=rules.draft(wish.lines, by),
+        ),
+    )
+
+
+async def _lock(office: Office, tx: Tx, purchase_id: PurchaseId) -> tuple[Book, list[Purse]]:
+    allotment_id = await store.allotment_of(tx.conn, purchase_id)
+    if allotment_id is None:
+        raise Problem(NOT_FOUND)
+    return await Book.open_purse(tx, office, allotment_id)
+
+
+def _check(purse: Purse, row: PurchaseRow, today: date) -> None:
+    """Refuse what donor or budget line do not allow.
+
+    Kinds of need are not asked here: goods carry the restriction along, and it is asked again
+    when they are handed out.
+    """
+    use = Use(
+        programme=row.programme,
+        kind="purchase",
+        on=row.planned_on,
+        service_area=row.area,
+        stay_area=row.area,
+        origin_area=row.area,
+        cost_category=row.cost_category,
+    )
+    terms = purse.restriction.model_copy(update={"kinds": None})
+    misfit = terms.misfit(use)
+    if misfit is not None:
+        raise problem("restriction-misfit", misfit=misfit.value)
+    if not replace(purse, restriction=terms).fits(use, today):
+        raise problem("restriction-misfit", misfit="budget_line")
+    if not purse.usable:
+        raise problem("grant-not-active")
+
+
+async def order(office: Office, tx: Tx, purchase_id: PurchaseId, by: UUID) -> None:
+    """Approve and order: the money is committed, inventory is told what will come.
+
+    Raises:
+        Problem: the decision refuses.
+    """
+    book, purses = await _lock(office, tx, purchase_id)
+    purse = purses[0]
+    commitment_id = CommitmentId(derive_id("commitment", "purchase", purchase_id))
+    row = (await store.lock(tx.conn, [purchase_id]))[purchase_id]
+    _check(purse, row, book.today)
+    ordered = rules.order(
+        row.purchase, by, float_limit_minor=office.float_limit_minor(row.currency)
+    )
+    if isinstance(ordered, PurchaseRefusal):
+        raise problem(ordered)
+    try:
+        book.put(book[row.allotment_id].commit_free(ordered.amount_minor))
+    except NotEnough:
+        raise problem("not-so-much") from None
+    await commitment_store.insert(
+        tx.conn,
+        [
+            Commitment(
+                id=commitment_id,
+                need_id=None,
+                attempt_no=0,
+                allotment_id=row.allotment_id,
+                grant_id=purse.grant_id,
+                amount_minor=ordered.amount_minor,
+                currency=row.currency,
+                purpose="purchase",
+                state="committed",
+                programme=row.programme,
+            )
+        ],
+    )
+    await store.save(tx.conn, [replace(row, purchase=ordered, commitment_id=commitment_id)])
+    goods = tuple(
+        PurchaseOrderedV1.Line(
+            item=line.item, quantity=line.quantity, unit_value_minor=line.unit_value_minor
+        )
+        for line in ordered.lines
+        if line.item is not None
+    )
+    if goods:
+        tx.emit(
+            PurchaseOrderedV1(
+                purchase_id=purchase_id,
+                grant_id=purse.grant_id,
+                restriction=purse.restriction,
+                currency=row.currency,
+                lines=goods,
+            )
+        )
+    await book.close()
+
+
+async def _step(
+    office: Office,
+    tx: Tx,
+    purchase_id: PurchaseId,
+    decide: Callable[[Purchase, str], Purchase | PurchaseRefusal],
+    apply: Callable[[Book, Commitment], Commitment] | None,
+    note: Callable[[PurchaseRow], PurchaseRow] = lambda row: row,
+) -> None:
+    """Lock in order, decide by purchase and currency, change the commitment with it, save."""
+    book, _ = await _lock(office, tx, purchase_id)
+    commitment_id = CommitmentId(derive_id("commitment", "purchase", purchase_id))
+    commitments = await commitment_store.lock(tx.conn, [commitment_id])
+    row = (await store.lock(tx.conn, [purchase_id]))[purchase_id]
+    decided = decide(row.purchase, row.currency)
+    if isinstance(decided, PurchaseRefusal):
+        raise problem(decided)
+    if apply is not None:
+        await commitment_store.save(tx.conn, [apply(book, each) for each in commitments.values()])
+    await store.save(tx.conn, [note(replace(row, purchase=decided))])
+    await book.close()
+
+
+async def receive(office: Office, tx: Tx, purchase_id: PurchaseId) -> None:
+    """Say by hand that all has come. Raises `Problem`."""
+    await _step(office, tx, purchase_id, lambda purchase, _: rules.receive(purchase), None)
+
+
+async def invoice(
+    office: Office, tx: Tx, purchase_id: PurchaseId, amount_minor: int, reference: str
+) -> None:
+    """Take in the bill; the commitment follows it, up or down. Raises `Problem`."""
+    await _step(
+        office,
+        tx,
+        purchase_id,
+        lambda purchase, _: rules.invoice(purchase, amount_minor),
+        lambda book, commitment: resize(book, commitment, amount_minor),
+        lambda row: replace(row, invoice_reference=reference),
+    )
+
+
+async def pay(
+    office: Office,
+    tx: Tx,
+    purchase_id: PurchaseId,
+    by: UUID,
+    bank_reference: str,
+    paid_on: date | None,
+) -> None:
+    """Pay the bill: the money is spent. Raises `Problem`."""
+    day = paid_on or today_in_kyiv(tx.now)
+
+    def spend(book: Book, commitment: Commitment) -> Commitment:
+        book.put(book[commitment.allotment_id].spend(commitment.amount_minor))
+        spent = commitment_rules.spend(commitment, day)
+        tell_spent(book, spent, fulfils=False, reference=bank_reference)
+        return spent
+
+    await _step(
+        office,
+        tx,
+        purchase_id,
+        lambda purchase, currency: rules.pay(
+            purchase, by, float_limit_minor=office.float_limit_minor(currency)
+        ),
+        spend,
+        lambda row: replace(row, bank_reference=bank_reference, paid_on=day),
+    )
+
+
+async def cancel(office: Office, tx: Tx, purchase_id: PurchaseId) -> None:
+    """Give up an order of which nothing has come. Raises `Problem`."""
+
+    def release(book: Book, commitment: Commitment) -> Commitment:
+        released = commitment_rules.release(commitment, "withdrawn")
+        if released is None:
+            raise problem("wrong-state")
+        book.put(book[commitment.allotment_id].release_committed(commitment.amount_minor))
+        book.grew(commitment.allotment_id, commitment.amount_minor)
+        return released
+
+    await _step(office, tx, purchase_id, lambda purchase, _: rules.cancel(purchase), release)

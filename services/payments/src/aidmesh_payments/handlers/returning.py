@@ -1,0 +1,100 @@
+"""Money that comes back to its grant, and how a grant's state is told."""
+
+from collections.abc import Iterable
+from datetime import date
+
+from aidmesh_chassis.db import Tx
+from aidmesh_contracts.ids import AllotmentId, TransferId, derive_id
+from aidmesh_contracts.payments import GrantChangedV1
+from aidmesh_payments.domain import grants, ledger
+from aidmesh_payments.domain.money import to_grant_currency
+from aidmesh_payments.store import grants as store
+
+
+async def credit_grant(
+    tx: Tx,
+    allotment_id: AllotmentId,
+    transfer_id: TransferId,
+    amount_minor: int,
+    on: date,
+) -> list[ledger.Journal]:
+    """Credit a return that was not credited before, at the newest rate kept.
+
+    What a donor still waits for is set aside from it first.
+
+    Returns:
+        the journals to write.
+
+    Raises:
+        LookupError: we made no such allotment.
+    """
+    made = await store.allotment(tx.conn, allotment_id)
+    if made is None:
+        raise LookupError("no such allotment")
+    grant = (await store.lock(tx.conn, [made.grant_id]))[made.grant_id]
+    # Read again: another return may have been credited while we waited for the lock.
+    made = await store.allotment(tx.conn, allotment_id)
+    assert made is not None  # noqa: S101 - allotments are never deleted
+    line = await store.line(tx.conn, made.grant_id, made.budget_line)
+    assert line is not None  # noqa: S101 - a foreign key
+    worth: int | None = None
+    if grant.currency != made.currency:
+        kept = await store.latest_rate(tx.conn, grant.currency, made.currency, on)
+        if kept is not None:
+            worth = to_grant_currency(amount_minor, made.currency, grant.currency, kept[0])
+    shortfalls = await store.open_shortfalls(tx.conn, grant.id)
+    taken = grants.take_back(
+        grant,
+        line,
+        made.granted,
+        amount_minor,
+        worth_minor=worth,
+        shortfall_minor=sum(each.open_minor for each in shortfalls),
+    )
+    await store.save(tx.conn, [taken.grant])
+    await store.save_line(tx.conn, grant.id, taken.line)
+    await store.save_returned(tx.conn, allotment_id, taken.granted)
+    await store.cover_shortfalls(tx.conn, shortfalls, taken.set_aside_minor)
+    await tell_grants(tx, [taken.grant])
+    journals = [
+        ledger.return_received(
+            transfer_id,
+            grant.id,
+            allotment_id,
+            grant.currency,
+            taken.booked_minor,
+            taken.credited_minor,
+            made.currency,
+            amount_minor,
+            on,
+        )
+    ]
+    if taken.set_aside_minor:
+        journals.append(
+            ledger.refund_due(
+                derive_id("journal", "refund_due", transfer_id),
+                grant.id,
+                grant.currency,
+                taken.set_aside_minor,
+                on,
+            )
+        )
+    return journals
+
+
+async def tell_grants(tx: Tx, changed: Iterable[grants.Grant]) -> None:
+    """Publish the state of grants."""
+    for grant in changed:
+        terms = await store.terms(tx.conn, grant.id)
+        assert terms is not None  # noqa: S101 - a foreign key
+        tx.emit(
+            GrantChangedV1(
+                grant_id=grant.id,
+                terms=terms,
+                amount_minor=grant.amount_minor,
+                received_minor=grant.received_minor,
+                status=grant.status,
+                version=grant.version,
+            ),
+            version=grant.version,
+        )

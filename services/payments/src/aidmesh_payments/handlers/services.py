@@ -1,0 +1,151 @@
+"""What inventory says: a provider served a need, or did not after all; goods were counted in."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+
+from aidmesh_chassis.db import Tx
+from aidmesh_chassis.envelope import Received
+from aidmesh_contracts.ids import PurchaseId
+from aidmesh_contracts.inventory import (
+    GoodsReceivedV1,
+    ReservationIssuedV1,
+    ReservationReversedV1,
+)
+from aidmesh_contracts.payments import CommitmentReversedV1
+from aidmesh_payments.domain import commitments as rules
+from aidmesh_payments.domain import ledger, purchase
+from aidmesh_payments.domain.allotments import NotEnough
+from aidmesh_payments.domain.commitments import Commitment
+from aidmesh_payments.handlers.book import Book, Cause
+from aidmesh_payments.handlers.needs import discrepancy_of, tell_spent
+from aidmesh_payments.handlers.office import Office
+from aidmesh_payments.store import commitments as store
+from aidmesh_payments.store import purchases as purchase_store
+
+
+async def pay_providers(
+    office: Office, tx: Tx, batch: Sequence[Received[ReservationIssuedV1]]
+) -> None:
+    """Spend what was committed for providers whose service was given."""
+    places = {
+        (place.need_id, place.attempt_no): place
+        for place in await store.locate(
+            tx.conn, (item.event.need_id for item in batch), ("provider",)
+        )
+    }
+    issued = [item for item in batch if (item.event.need_id, item.event.attempt_no) in places]
+    if not issued:
+        return
+    book = await Book.open(tx, office, (place.allotment_id for place in places.values()))
+    current = await store.lock(tx.conn, (place.id for place in places.values()))
+    odd: list[store.Discrepancy] = []
+    touched: dict[object, Commitment] = {}
+    for item in issued:
+        event = item.event
+        commitment = current[places[event.need_id, event.attempt_no].id]
+        taken, verdict = rules.served(commitment, event.issue_no)
+        if taken is commitment:
+            continue
+        if verdict == "pay_late":
+            try:
+                book.put(book[taken.allotment_id].commit_free(taken.amount_minor))
+            except NotEnough:
+                odd.append(discrepancy_of(taken, "late_service", event.served_on))
+                verdict = "known"
+            else:
+                taken = replace(taken, state="committed", cause=None)
+        elif verdict == "pay" and taken.state == "held":
+            book.put(book[taken.allotment_id].commit(taken.amount_minor))
+            taken = replace(taken, state="committed", hold_until=None)
+        if verdict != "known":
+            book.put(book[taken.allotment_id].spend(taken.amount_minor))
+            taken = rules.spend(taken, event.served_on)
+            tell_spent(book, taken, fulfils=False, cause=item)
+        current[taken.id] = touched[taken.id] = taken
+    await store.save(tx.conn, list(touched.values()))
+    await store.open_discrepancies(tx.conn, odd)
+    await book.close()
+
+
+async def unpay_providers(
+    office: Office, tx: Tx, batch: Sequence[Received[ReservationReversedV1]]
+) -> None:
+    """Reverse the spending for services that did not happen."""
+    places = {
+        (place.need_id, place.attempt_no): place
+        for place in await store.locate(
+            tx.conn, (item.event.need_id for item in batch), ("provider",)
+        )
+    }
+    undone = [item for item in batch if (item.event.need_id, item.event.attempt_no) in places]
+    if not undone:
+        return
+    book = await Book.open(tx, office, (place.allotment_id for place in places.values()))
+    current = await store.lock(tx.conn, (place.id for place in places.values()))
+    touched: dict[object, Commitment] = {}
+    for item in undone:
+        event = item.event
+        commitment = current[places[event.need_id, event.attempt_no].id]
+        marked, reverse = rules.undone(commitment, event.issue_no)
+        if reverse:
+            marked = reverse_spending(book, marked, event.reason, fulfils=False, cause=item)
+        current[marked.id] = touched[marked.id] = marked
+    await store.save(tx.conn, list(touched.values()))
+    await book.close()
+
+
+def reverse_spending(
+    book: Book, commitment: Commitment, reason: str, *, fulfils: bool, cause: Cause = None
+) -> Commitment:
+    """Undo the last spending of a commitment: a new journal, and an event."""
+    book.put(book[commitment.allotment_id].reverse(commitment.amount_minor))
+    book.write(
+        ledger.spending_reversed(
+            commitment.id,
+            commitment.spend_no,
+            commitment.grant_id,
+            commitment.allotment_id,
+            commitment.currency,
+            commitment.amount_minor,
+            book.today,
+            reason,
+        )
+    )
+    if commitment.need_id is not None:
+        book.tx.emit(
+            CommitmentReversedV1(
+                commitment_id=commitment.id,
+                need_id=commitment.need_id,
+                attempt_no=commitment.attempt_no,
+                spend_no=commitment.spend_no,
+                fulfils=fulfils,
+                reason=reason,
+            ),
+            cause=cause,
+        )
+    return rules.unspend(commitment)
+
+
+async def count_goods(tx: Tx, batch: Sequence[Received[GoodsReceivedV1]]) -> None:
+    """Match what was counted to the purchases, once by receipt."""
+    orders = await purchase_store.lock(tx.conn, (item.event.purchase_id for item in batch))
+    fresh = await purchase_store.admit_receipts(
+        tx.conn,
+        [
+            (item.event.receipt_id, item.event.purchase_id, item.event.received_on)
+            for item in batch
+            # A purchase of before a restore, or of another system: inventory has the lots.
+            if item.event.purchase_id in orders
+        ],
+    )
+    counted: dict[PurchaseId, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    for item in batch:
+        if item.event.receipt_id in fresh:
+            for line in item.event.lines:
+                counted[item.event.purchase_id][line.item] += line.quantity
+    changed = [
+        replace(orders[key], purchase=purchase.count_in(orders[key].purchase, pieces))
+        for key, pieces in counted.items()
+    ]
+    await purchase_store.save(tx.conn, changed)

@@ -1,0 +1,113 @@
+"""Problems of payments: its part of the catalog, and how refusals become answers."""
+
+from enum import StrEnum
+from typing import Final
+
+from aidmesh_chassis.problems import Problem, ProblemType
+
+PROBLEMS: Final[tuple[ProblemType, ...]] = (
+    ProblemType(
+        "grant-not-active",
+        409,
+        "The grant is not active",
+        "Activate or resume the grant, or record an instalment, then try again.",
+    ),
+    ProblemType(
+        "wrong-state",
+        409,
+        "This step is not possible now",
+        "Load it again and look at its state; perhaps somebody else was faster.",
+    ),
+    ProblemType(
+        "budget-line-unknown",
+        422,
+        "The grant has no such budget line",
+        "Use one of the grant's budget lines.",
+    ),
+    ProblemType(
+        "money-not-received",
+        409,
+        "The grant has not received so much",
+        "Allot less, or record the instalment when it has come in.",
+    ),
+    ProblemType(
+        "budget-line-exceeded",
+        409,
+        "The budget line does not allow so much",
+        "Allot less, or send over_line_reason and have a second person approve the request.",
+    ),
+    ProblemType(
+        "budget-lines-exceed-grant",
+        422,
+        "The budget lines promise more than the grant",
+        "Lower a line or the overhead, so that together they are at most the grant's amount.",
+    ),
+    ProblemType(
+        "second-person-needed",
+        409,
+        "This takes a second person",
+        "Have somebody else do this step: who drew it up or approved it may not.",
+    ),
+    ProblemType(
+        "not-so-much",
+        409,
+        "There is not so much free",
+        "Look at the free amount, take less, or raise the allotment first.",
+    ),
+    ProblemType(
+        "return-reason-unknown",
+        422,
+        "The bank's reason is not known",
+        "Send one of the ISO 20022 codes AC01, AC04, AC06, AM04, AM05.",
+    ),
+    ProblemType(
+        "already-reviewed",
+        409,
+        "Nothing to review",
+        "It was reviewed already, or two people paid it in the first place.",
+    ),
+    ProblemType(
+        "rate-missing",
+        422,
+        "There is no exchange rate",
+        "Send rate, rate_on and rate_source, or record a rate under /v1/rates first.",
+    ),
+    ProblemType(
+        "restriction-misfit",
+        409,
+        "The donor does not allow this use",
+        "Choose an allotment whose terms fit; the member `misfit` says what does not.",
+    ),
+    ProblemType(
+        "code-taken",
+        409,
+        "There is one with this name already",
+        "Use the one that is there, or choose another name or code.",
+    ),
+    ProblemType(
+        "row-changed",
+        409,
+        "This row came before with other content",
+        "Correct what it made instead of sending the row again, or use a new row_id.",
+    ),
+    ProblemType(
+        "unknown-row",
+        404,
+        "The row names nothing that is here",
+        "Check the id or code in this row.",
+    ),
+    ProblemType(
+        "payee-unusable",
+        422,
+        "The payee details cannot be used",
+        "Have the details registered again; the member `rule` names the rule.",
+    ),
+)
+"""Payments' part of the catalog."""
+
+_BY_SLUG = {kind.slug: kind for kind in PROBLEMS}
+
+
+def problem(slug: str | StrEnum, **extra: str) -> Problem:
+    """The problem of a slug, or of a refusal whose value is one."""
+    return Problem(_BY_SLUG[str(slug)], **extra)

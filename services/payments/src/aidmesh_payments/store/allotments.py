@@ -1,0 +1,342 @@
+"""Allotments at their holder, transfers, recalls."""
+
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime
+
+import asyncpg
+
+from aidmesh_contracts.ids import AllotmentId, GrantId, TransferId
+from aidmesh_contracts.payments import AllotmentChangedV1, GrantTerms
+from aidmesh_contracts.restriction import Restriction
+from aidmesh_payments.domain.allotments import Allotment
+from aidmesh_payments.domain.choosing import Purse
+
+_COLUMNS = """a.id, a.grant_id, a.budget_line, a.grantor, a.currency, a.received_minor,
+    a.returned_minor, a.held_minor, a.committed_minor, a.spent_minor, a.status, a.valid_until,
+    a.version"""
+
+_PURSES = f"""SELECT {_COLUMNS}, a.cost_categories, t.restriction, t.status AS grant_status
+    FROM allotment a JOIN grant_terms t ON t.grant_id = a.grant_id"""  # noqa: S608 - our columns
+
+
+def _allotment(row: asyncpg.Record) -> Allotment:
+    return Allotment(
+        id=AllotmentId(row["id"]),
+        grant_id=GrantId(row["grant_id"]),
+        budget_line=row["budget_line"],
+        grantor=row["grantor"],
+        currency=row["currency"],
+        received_minor=row["received_minor"],
+        returned_minor=row["returned_minor"],
+        held_minor=row["held_minor"],
+        committed_minor=row["committed_minor"],
+        spent_minor=row["spent_minor"],
+        status=row["status"],
+        valid_until=row["valid_until"],
+        version=row["version"],
+    )
+
+
+async def lock(
+    conn: asyncpg.Connection, ids: Iterable[AllotmentId]
+) -> dict[AllotmentId, Allotment]:
+    """Lock allotments in order of id."""
+    rows = await conn.fetch(
+        f"SELECT {_COLUMNS} FROM allotment a WHERE id = ANY($1::uuid[]) ORDER BY id FOR UPDATE",  # noqa: S608
+        list(set(ids)),
+    )
+    return {AllotmentId(row["id"]): _allotment(row) for row in rows}
+
+
+async def lock_purses(
+    conn: asyncpg.Connection, currencies: Iterable[str]
+) -> tuple[dict[AllotmentId, Allotment], list[Purse]]:
+    """Lock every allotment in these currencies and show them as a choice sees them."""
+    rows = await conn.fetch(
+        f"""
+        {_PURSES} WHERE a.currency = ANY($1::text[]) AND a.status <> 'returned'
+        ORDER BY a.id FOR UPDATE OF a
+        """,
+        list(set(currencies)),
+    )
+    return _purses(rows)
+
+
+async def lock_purse(
+    conn: asyncpg.Connection, allotment_id: AllotmentId
+) -> tuple[dict[AllotmentId, Allotment], list[Purse]]:
+    """Lock one allotment and show it as a choice sees it."""
+    return _purses(await conn.fetch(f"{_PURSES} WHERE a.id = $1 FOR UPDATE OF a", allotment_id))
+
+
+def _purses(
+    rows: Sequence[asyncpg.Record],
+) -> tuple[dict[AllotmentId, Allotment], list[Purse]]:
+    allotments = {AllotmentId(row["id"]): _allotment(row) for row in rows}
+    purses = [
+        Purse(
+            allotment_id=allotment.id,
+            grant_id=allotment.grant_id,
+            currency=allotment.currency,
+            free_minor=allotment.free_minor,
+            restriction=Restriction.model_validate_json(row["restriction"]),
+            cost_categories=None
+            if row["cost_categories"] is None
+            else tuple(row["cost_categories"]),
+            valid_until=allotment.valid_until,
+            usable=allotment.status == "active" and row["grant_status"] == "active",
+        )
+        for row, allotment in zip(rows, allotments.values(), strict=True)
+    ]
+    return allotments, purses
+
+
+async def save(conn: asyncpg.Connection, allotments: Sequence[Allotment]) -> None:
+    """Write balances, status and version of locked allotments."""
+    await conn.execute(
+        """
+        UPDATE allotment a SET received_minor = n.received, returned_minor = n.returned,
+               held_minor = n.held, committed_minor = n.committed, spent_minor = n.spent,
+               status = n.status, version = n.version
+        FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[],
+                    $6::bigint[], $7::text[], $8::int[])
+             AS n (id, received, returned, held, committed, spent, status, version)
+        WHERE a.id = n.id
+        """,
+        [each.id for each in allotments],
+        [each.received_minor for each in allotments],
+        [each.returned_minor for each in allotments],
+        [each.held_minor for each in allotments],
+        [each.committed_minor for each in allotments],
+        [each.spent_minor for each in allotments],
+        [each.status for each in allotments],
+        [each.version for each in allotments],
+    )
+
+
+async def open_empty(
+    conn: asyncpg.Connection,
+    allotment: Allotment,
+    cost_categories: Sequence[str] | None,
+) -> None:
+    """Make the allotment, without money, if it is not there."""
+    await conn.execute(
+        """
+        INSERT INTO allotment (id, grant_id, budget_line, grantor, currency, cost_categories,
+                               valid_until)
+        VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (id) DO NOTHING
+        """,
+        allotment.id,
+        allotment.grant_id,
+        allotment.budget_line,
+        allotment.grantor,
+        allotment.currency,
+        None if cost_categories is None else list(cost_categories),
+        allotment.valid_until,
+    )
+
+
+async def put_terms(
+    conn: asyncpg.Connection,
+    terms: GrantTerms,
+    grantor: str,
+    *,
+    status: str | None = None,
+    state_version: int = 0,
+    amount_minor: int | None = None,
+    received_minor: int | None = None,
+) -> None:
+    """Keep the newest terms (by their version) and the newest state (by its version)."""
+    await conn.execute(
+        """
+        INSERT INTO grant_terms AS old (grant_id, grantor, code, donor, currency, restriction,
+            paying_office, terms_version, status, state_version, amount_minor, received_minor)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, COALESCE($9, 'active'), $10, $11, $12)
+        ON CONFLICT (grant_id) DO UPDATE SET
+            code = CASE WHEN excluded.terms_version > old.terms_version
+                        THEN excluded.code ELSE old.code END,
+            donor = CASE WHEN excluded.terms_version > old.terms_version
+                         THEN excluded.donor ELSE old.donor END,
+            restriction = CASE WHEN excluded.terms_version > old.terms_version
+                               THEN excluded.restriction ELSE old.restriction END,
+            paying_office = CASE WHEN excluded.terms_version > old.terms_version
+                                 THEN excluded.paying_office ELSE old.paying_office END,
+            terms_version = greatest(excluded.terms_version, old.terms_version),
+            status = CASE WHEN excluded.state_version > old.state_version
+                          THEN excluded.status ELSE old.status END,
+            amount_minor = CASE WHEN excluded.state_version > old.state_version
+                                THEN excluded.amount_minor ELSE old.amount_minor END,
+            received_minor = CASE WHEN excluded.state_version > old.state_version
+                                  THEN excluded.received_minor ELSE old.received_minor END,
+            state_version = greatest(excluded.state_version, old.state_version)
+        """,
+        terms.grant_id,
+        grantor,
+        terms.code,
+        terms.donor,
+        terms.currency,
+        terms.restriction.model_dump_json(),
+        terms.paying_office,
+        terms.terms_version,
+        status,
+        state_version,
+        amount_minor,
+        received_minor,
+    )
+
+
+async def programmes(
+    conn: asyncpg.Connection, ids: Iterable[AllotmentId]
+) -> dict[AllotmentId, tuple[str, ...] | None]:
+    """Return whom each allotment may serve; None for all. Left out: grants that are not active."""
+    rows = await conn.fetch(
+        """
+        SELECT a.id, t.restriction FROM allotment a JOIN grant_terms t ON t.grant_id = a.grant_id
+        WHERE a.id = ANY($1::uuid[]) AND t.status = 'active'
+        """,
+        list(set(ids)),
+    )
+    return {
+        AllotmentId(row["id"]): Restriction.model_validate_json(row["restriction"]).programmes
+        for row in rows
+    }
+
+
+async def insert_transfer(
+    conn: asyncpg.Connection,
+    transfer_id: TransferId,
+    kind: str,
+    allotment_id: AllotmentId,
+    from_region: str,
+    to_region: str,
+    amount_minor: int,
+    currency: str,
+    state: str,
+    granted_minor: int | None = None,
+) -> bool:
+    """Record a transfer; False when it is known already."""
+    return bool(
+        await conn.fetchval(
+            """
+            INSERT INTO transfer (id, kind, allotment_id, from_region, to_region, amount_minor,
+                                  currency, state, granted_minor)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (id) DO NOTHING RETURNING true
+            """,
+            transfer_id,
+            kind,
+            allotment_id,
+            from_region,
+            to_region,
+            amount_minor,
+            currency,
+            state,
+            granted_minor,
+        )
+    )
+
+
+async def arrive(conn: asyncpg.Connection, transfer_id: TransferId, holder: str) -> bool | None:
+    """Take a sent transfer out of transit; False when it is out already, None when unknown."""
+    row = await conn.fetchrow(
+        "SELECT state FROM transfer WHERE id = $1 AND to_region = $2 FOR UPDATE",
+        transfer_id,
+        holder,
+    )
+    if row is None:
+        return None
+    if row["state"] == "received":
+        return False
+    await conn.execute("UPDATE transfer SET state = 'received' WHERE id = $1", transfer_id)
+    return True
+
+
+async def count_returns(conn: asyncpg.Connection, allotment_id: AllotmentId) -> int:
+    """Return how often money of an allotment went back."""
+    count: int = await conn.fetchval(
+        "SELECT count(*) FROM transfer WHERE allotment_id = $1 AND kind = 'return'", allotment_id
+    )
+    return count
+
+
+async def remember_recall(
+    conn: asyncpg.Connection, allotment_id: AllotmentId, grantor: str, reason: str
+) -> None:
+    """Keep a recall, which may have overtaken the money."""
+    await conn.execute(
+        """
+        INSERT INTO recall (allotment_id, grantor, reason) VALUES ($1, $2, $3)
+        ON CONFLICT (allotment_id) DO NOTHING
+        """,
+        allotment_id,
+        grantor,
+        reason,
+    )
+
+
+async def is_recalled(conn: asyncpg.Connection, allotment_id: AllotmentId) -> bool:
+    """Whether its grantor asked for this allotment back."""
+    return bool(
+        await conn.fetchval(
+            "SELECT EXISTS (SELECT FROM recall WHERE allotment_id = $1)", allotment_id
+        )
+    )
+
+
+async def past_validity(conn: asyncpg.Connection, today: date, limit: int) -> list[AllotmentId]:
+    """Return active allotments whose last day is over."""
+    rows = await conn.fetch(
+        """
+        SELECT id FROM allotment WHERE status = 'active' AND valid_until < $1
+        ORDER BY id LIMIT $2
+        """,
+        today,
+        limit,
+    )
+    return [AllotmentId(row["id"]) for row in rows]
+
+
+async def keep_elsewhere(conn: asyncpg.Connection, states: Sequence[AllotmentChangedV1]) -> None:
+    """Keep other regions' states; the highest version wins, whatever comes last."""
+    newest: dict[AllotmentId, AllotmentChangedV1] = {}
+    for state in states:
+        known = newest.get(state.allotment_id)
+        if known is None or state.version > known.version:
+            newest[state.allotment_id] = state
+    rows: list[tuple[object, ...]] = [
+        (
+            each.allotment_id,
+            each.grant_id,
+            each.grantor,
+            each.holder,
+            each.currency,
+            each.received_minor,
+            each.returned_minor,
+            each.held_minor,
+            each.committed_minor,
+            each.spent_minor,
+            each.status,
+            each.version,
+            each.as_of,
+        )
+        for each in sorted(newest.values(), key=lambda each: each.allotment_id)
+    ]
+    await conn.execute(
+        """
+        INSERT INTO allotment_elsewhere AS old
+        SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[],
+            $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[], $11::text[],
+            $12::int[], $13::timestamptz[])
+        ON CONFLICT (allotment_id) DO UPDATE SET received_minor = excluded.received_minor,
+            returned_minor = excluded.returned_minor, held_minor = excluded.held_minor,
+            committed_minor = excluded.committed_minor, spent_minor = excluded.spent_minor,
+            status = excluded.status, version = excluded.version, as_of = excluded.as_of
+        WHERE excluded.version > old.version
+        """,
+        *(list(column) for column in zip(*rows, strict=True)),
+    )
+
+
+async def clock(conn: asyncpg.Connection) -> datetime:
+    """Return the database's clock now: asked after locking, it tells the order of decisions."""
+    now: datetime = await conn.fetchval("SELECT clock_timestamp()")
+    return now

@@ -1,0 +1,319 @@
+"""Commitments, attempts of needs, refusals and discrepancies."""
+
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime
+from typing import NamedTuple
+from uuid import UUID
+
+import asyncpg
+
+from aidmesh_contracts.ids import AllotmentId, CommitmentId, GrantId, NeedId, PayeeRef
+from aidmesh_contracts.values import BlockedBy
+from aidmesh_payments.domain.commitments import Commitment
+
+Key = tuple[NeedId, int]
+"""A need and its attempt."""
+
+
+class Place(NamedTuple):
+    """Where a commitment is: what is known before anything is locked; never changes."""
+
+    id: CommitmentId
+    need_id: NeedId
+    attempt_no: int
+    allotment_id: AllotmentId
+
+
+def _commitment(row: asyncpg.Record) -> Commitment:
+    return Commitment(
+        id=CommitmentId(row["id"]),
+        need_id=None if row["need_id"] is None else NeedId(row["need_id"]),
+        attempt_no=row["attempt_no"],
+        allotment_id=AllotmentId(row["allotment_id"]),
+        grant_id=GrantId(row["grant_id"]),
+        amount_minor=row["amount_minor"],
+        currency=row["currency"],
+        purpose=row["purpose"],
+        state=row["state"],
+        programme=row["programme"],
+        hold_until=row["hold_until"],
+        collect_by=row["collect_by"],
+        payee_ref=None if row["payee_ref"] is None else PayeeRef(row["payee_ref"]),
+        spend_no=row["spend_no"],
+        spent_on=row["spent_on"],
+        issue_no=row["issue_no"],
+        reversed_no=row["reversed_no"],
+        cause=row["cause"],
+    )
+
+
+async def begin_attempts(
+    conn: asyncpg.Connection, attempts: Sequence[Key]
+) -> dict[NeedId, tuple[int, int]]:
+    """Lock the needs and note their newest attempt; returns (seen, ended) attempt numbers."""
+    newest: dict[NeedId, int] = {}
+    for need_id, attempt_no in attempts:
+        newest[need_id] = max(attempt_no, newest.get(need_id, 0))
+    ordered = sorted(newest)
+    rows = await conn.fetch(
+        """
+        INSERT INTO need_attempt AS old (need_id, seen_no)
+        SELECT * FROM unnest($1::uuid[], $2::int[])
+        ON CONFLICT (need_id) DO UPDATE SET seen_no = greatest(old.seen_no, excluded.seen_no)
+        RETURNING need_id, seen_no, ended_no
+        """,
+        ordered,
+        [newest[need_id] for need_id in ordered],
+    )
+    return {NeedId(row["need_id"]): (row["seen_no"], row["ended_no"]) for row in rows}
+
+
+async def end_attempts(conn: asyncpg.Connection, attempts: Sequence[Key]) -> dict[NeedId, int]:
+    """Lock the needs and note that attempts up to these are over: a tombstone."""
+    newest: dict[NeedId, int] = {}
+    for need_id, attempt_no in attempts:
+        newest[need_id] = max(attempt_no, newest.get(need_id, 0))
+    ordered = sorted(newest)
+    rows = await conn.fetch(
+        """
+        INSERT INTO need_attempt AS old (need_id, ended_no)
+        SELECT * FROM unnest($1::uuid[], $2::int[])
+        ON CONFLICT (need_id) DO UPDATE SET ended_no = greatest(old.ended_no, excluded.ended_no)
+        RETURNING need_id, ended_no
+        """,
+        ordered,
+        [newest[need_id] for need_id in ordered],
+    )
+    return {NeedId(row["need_id"]): row["ended_no"] for row in rows}
+
+
+async def locate(
+    conn: asyncpg.Connection,
+    need_ids: Iterable[NeedId],
+    purposes: Sequence[str] = ("payout", "provider"),
+) -> list[Place]:
+    """Find the commitments of needs, without locking anything."""
+    rows = await conn.fetch(
+        """
+        SELECT id, need_id, attempt_no, allotment_id FROM commitment
+        WHERE need_id = ANY($1::uuid[]) AND purpose = ANY($2::text[])
+        """,
+        list(set(need_ids)),
+        list(purposes),
+    )
+    return [Place(*row) for row in rows]
+
+
+async def place_of(conn: asyncpg.Connection, commitment_id: CommitmentId) -> Place | None:
+    """Find one commitment, without locking it."""
+    row = await conn.fetchrow(
+        "SELECT id, need_id, attempt_no, allotment_id FROM commitment WHERE id = $1",
+        commitment_id,
+    )
+    return None if row is None else Place(*row)
+
+
+async def lock(
+    conn: asyncpg.Connection, ids: Iterable[CommitmentId]
+) -> dict[CommitmentId, Commitment]:
+    """Lock commitments in order of id; their allotments are locked before."""
+    rows = await conn.fetch(
+        "SELECT * FROM commitment WHERE id = ANY($1::uuid[]) ORDER BY id FOR UPDATE",
+        list(set(ids)),
+    )
+    return {CommitmentId(row["id"]): _commitment(row) for row in rows}
+
+
+async def insert(conn: asyncpg.Connection, commitments: Sequence[Commitment]) -> None:
+    """Write new commitments."""
+    if not commitments:
+        return
+    rows: list[tuple[object, ...]] = [
+        (
+            each.id,
+            each.need_id,
+            each.attempt_no,
+            each.allotment_id,
+            each.grant_id,
+            each.amount_minor,
+            each.currency,
+            each.purpose,
+            each.state,
+            each.programme,
+            each.hold_until,
+            each.payee_ref,
+            each.spend_no,
+            each.spent_on,
+        )
+        for each in commitments
+    ]
+    await conn.execute(
+        """
+        INSERT INTO commitment (id, need_id, attempt_no, allotment_id, grant_id, amount_minor,
+            currency, purpose, state, programme, hold_until, payee_ref, spend_no, spent_on)
+        SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::int[], $4::uuid[], $5::uuid[],
+            $6::bigint[], $7::text[], $8::text[], $9::text[], $10::text[], $11::timestamptz[],
+            $12::uuid[], $13::int[], $14::date[])
+        """,
+        *(list(column) for column in zip(*rows, strict=True)),
+    )
+
+
+async def save(conn: asyncpg.Connection, commitments: Sequence[Commitment]) -> None:
+    """Write the state of locked commitments."""
+    if not commitments:
+        return
+    await conn.execute(
+        """
+        UPDATE commitment c SET amount_minor = n.amount, state = n.state,
+               hold_until = n.hold_until, collect_by = n.collect_by, spend_no = n.spend_no,
+               spent_on = n.spent_on, issue_no = n.issue_no, reversed_no = n.reversed_no,
+               cause = n.cause
+        FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::timestamptz[], $5::timestamptz[],
+                    $6::int[], $7::date[], $8::int[], $9::int[], $10::text[])
+             AS n (id, amount, state, hold_until, collect_by, spend_no, spent_on, issue_no,
+                   reversed_no, cause)
+        WHERE c.id = n.id
+        """,
+        [each.id for each in commitments],
+        [each.amount_minor for each in commitments],
+        [each.state for each in commitments],
+        [each.hold_until for each in commitments],
+        [each.collect_by for each in commitments],
+        [each.spend_no for each in commitments],
+        [each.spent_on for each in commitments],
+        [each.issue_no for each in commitments],
+        [each.reversed_no for each in commitments],
+        [each.cause for each in commitments],
+    )
+
+
+async def start_collection(
+    conn: asyncpg.Connection, told: Sequence[tuple[NeedId, int, datetime]]
+) -> None:
+    """Set until when cash waits to be fetched; only what is paid in cash has such a clock."""
+    await conn.execute(
+        """
+        WITH cash AS (
+            SELECT c.id, n.collect_by
+            FROM unnest($1::uuid[], $2::int[], $3::timestamptz[])
+                 AS n (need_id, attempt_no, collect_by)
+            JOIN commitment c ON c.need_id = n.need_id AND c.attempt_no = n.attempt_no
+            JOIN payout p ON p.commitment_id = c.id AND p.mechanism = 'cash'
+                 AND p.state IN ('draft', 'approved')
+            WHERE c.state = 'committed'
+            ORDER BY c.id FOR UPDATE OF c
+        )
+        UPDATE commitment c SET collect_by = cash.collect_by FROM cash WHERE c.id = cash.id
+        """,
+        [need_id for need_id, _, _ in told],
+        [attempt_no for _, attempt_no, _ in told],
+        [collect_by for _, _, collect_by in told],
+    )
+
+
+async def due_holds(conn: asyncpg.Connection, limit: int) -> list[Place]:
+    """Find holds that ran out by the database's clock."""
+    rows = await conn.fetch(
+        """
+        SELECT id, need_id, attempt_no, allotment_id FROM commitment
+        WHERE state = 'held' AND hold_until <= clock_timestamp() ORDER BY hold_until LIMIT $1
+        """,
+        limit,
+    )
+    return [Place(*row) for row in rows]
+
+
+async def due_collections(conn: asyncpg.Connection, limit: int) -> list[Place]:
+    """Find cash that nobody fetched in time."""
+    rows = await conn.fetch(
+        """
+        SELECT c.id, c.need_id, c.attempt_no, c.allotment_id
+        FROM commitment c JOIN payout p ON p.commitment_id = c.id
+             AND p.state IN ('draft', 'approved')
+        WHERE c.state = 'committed' AND c.collect_by <= clock_timestamp()
+        ORDER BY c.collect_by LIMIT $1
+        """,
+        limit,
+    )
+    return [Place(*row) for row in rows]
+
+
+async def put_refusals(
+    conn: asyncpg.Connection,
+    refusals: Sequence[tuple[NeedId, int, str, BlockedBy | None]],
+    decided_at: datetime,
+) -> None:
+    """Keep the last refusal of each need."""
+    last = {need_id: (attempt_no, reason, key) for need_id, attempt_no, reason, key in refusals}
+    ordered = sorted(last)
+    await conn.execute(
+        """
+        INSERT INTO refusal AS old (need_id, attempt_no, reason, code, amount_minor, decided_at)
+        SELECT *, $6 FROM unnest($1::uuid[], $2::int[], $3::text[], $4::text[], $5::bigint[])
+        ON CONFLICT (need_id) DO UPDATE SET attempt_no = excluded.attempt_no,
+            reason = excluded.reason, code = excluded.code,
+            amount_minor = excluded.amount_minor, decided_at = excluded.decided_at
+        WHERE excluded.attempt_no >= old.attempt_no
+        """,
+        ordered,
+        [last[need_id][0] for need_id in ordered],
+        [last[need_id][1] for need_id in ordered],
+        [key.code if (key := last[need_id][2]) else None for need_id in ordered],
+        [key.quantity if (key := last[need_id][2]) else None for need_id in ordered],
+        decided_at,
+    )
+
+
+class Discrepancy(NamedTuple):
+    """A fact that does not fit the books."""
+
+    id: UUID
+    about: str
+    need_id: NeedId
+    programme: str
+    amount_minor: int
+    currency: str
+    occurred_on: date
+    cost_category: str | None
+    commitment_id: CommitmentId | None
+
+
+async def open_discrepancies(
+    conn: asyncpg.Connection, discrepancies: Sequence[Discrepancy]
+) -> None:
+    """Open what a person has to settle; once by id."""
+    if discrepancies:
+        await conn.execute(
+            """
+            INSERT INTO discrepancy (id, about, need_id, programme, amount_minor, currency,
+                                     occurred_on, cost_category, commitment_id)
+            SELECT * FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::text[], $5::bigint[],
+                $6::text[], $7::date[], $8::text[], $9::uuid[])
+            ON CONFLICT (id) DO NOTHING
+            """,
+            *(list(column) for column in zip(*discrepancies, strict=True)),
+        )
+
+
+async def lock_discrepancy(
+    conn: asyncpg.Connection, discrepancy_id: UUID
+) -> tuple[Discrepancy, bool] | None:
+    """Lock one; returns it and whether it is still open."""
+    row = await conn.fetchrow("SELECT * FROM discrepancy WHERE id = $1 FOR UPDATE", discrepancy_id)
+    if row is None:
+        return None
+    fields = {name: row[name] for name in Discrepancy._fields}
+    return Discrepancy(**fields), row["settled_at"] is None
+
+
+async def settle_discrepancy(
+    conn: asyncpg.Connection, discrepancy_id: UUID, by: UUID, note: str
+) -> None:
+    """Close one."""
+    await conn.execute(
+        "UPDATE discrepancy SET settled_at = now(), settled_by = $2, note = $3 WHERE id = $1",
+        discrepancy_id,
+        by,
+        note,
+    )

@@ -1,0 +1,496 @@
+"""Donors, grants, budget lines, instalments, and allotments as their grantor remembers them."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import NamedTuple
+from uuid import UUID
+
+import asyncpg
+
+from aidmesh_contracts.ids import AllotmentId, GrantId
+from aidmesh_contracts.payments import GrantTerms
+from aidmesh_contracts.restriction import Restriction
+from aidmesh_payments.domain.grants import Grant, Granted, Line
+
+
+@dataclass(frozen=True, slots=True)
+class GrantAllotment:
+    """What the grantor remembers of an allotment."""
+
+    id: AllotmentId
+    grant_id: GrantId
+    budget_line: str
+    holder: str
+    currency: str
+    granted: Granted
+    rate: str
+    valid_until: date | None
+    recall_reason: str | None
+
+
+class Shortfall(NamedTuple):
+    """What a donor still waits for."""
+
+    id: UUID
+    open_minor: int
+
+
+def _grant(row: asyncpg.Record) -> Grant:
+    return Grant(
+        id=GrantId(row["id"]),
+        currency=row["currency"],
+        amount_minor=row["amount_minor"],
+        status=row["status"],
+        received_minor=row["received_minor"],
+        unallotted_minor=row["unallotted_minor"],
+        allotted_minor=row["allotted_minor"],
+        exchange_difference_minor=row["exchange_difference_minor"],
+        refund_due_minor=row["refund_due_minor"],
+        refunded_minor=row["refunded_minor"],
+        version=row["version"],
+    )
+
+
+def _line(row: asyncpg.Record) -> Line:
+    return Line(
+        code=row["code"],
+        amount_minor=row["amount_minor"],
+        flexibility_percent=row["flexibility_percent"],
+        allotted_minor=row["allotted_minor"],
+        cost_categories=None if row["cost_categories"] is None else tuple(row["cost_categories"]),
+    )
+
+
+async def insert_donor(conn: asyncpg.Connection, donor_id: UUID, name: str) -> bool:
+    """Write a donor; False when there is one of that name."""
+    return bool(
+        await conn.fetchval(
+            "INSERT INTO donor (id, name) VALUES ($1, $2) ON CONFLICT DO NOTHING RETURNING true",
+            donor_id,
+            name,
+        )
+    )
+
+
+async def donor_name(conn: asyncpg.Connection, donor_id: UUID) -> str | None:
+    """Return a donor's name."""
+    name: str | None = await conn.fetchval("SELECT name FROM donor WHERE id = $1", donor_id)
+    return name
+
+
+async def insert_grant(
+    conn: asyncpg.Connection,
+    grant: Grant,
+    donor_id: UUID,
+    code: str,
+    period: tuple[date, date],
+    overhead_bp: int,
+    lines: Sequence[Line],
+    by: UUID,
+) -> bool:
+    """Write a new grant whose terms are there; False when the code is taken."""
+    new = await conn.fetchval(
+        """
+        INSERT INTO donor_grant (id, donor_id, code, currency, amount_minor, period_from,
+                                 period_to, overhead_bp, status, recorded_by)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+        ON CONFLICT (code) DO NOTHING RETURNING true
+        """,
+        grant.id,
+        donor_id,
+        code,
+        grant.currency,
+        grant.amount_minor,
+        *period,
+        overhead_bp,
+        grant.status,
+        by,
+    )
+    if not new:
+        return False
+    await conn.executemany(
+        """
+        INSERT INTO budget_line (grant_id, code, amount_minor, flexibility_percent, cost_categories)
+        VALUES ($1, $2, $3, $4, $5)
+        """,
+        [
+            (
+                grant.id,
+                line.code,
+                line.amount_minor,
+                line.flexibility_percent,
+                None if line.cost_categories is None else list(line.cost_categories),
+            )
+            for line in lines
+        ],
+    )
+    return True
+
+
+async def lock(conn: asyncpg.Connection, ids: Iterable[GrantId]) -> dict[GrantId, Grant]:
+    """Lock grants in order of id; with a grant goes all that hangs on it here."""
+    rows = await conn.fetch(
+        "SELECT * FROM donor_grant WHERE id = ANY($1::uuid[]) ORDER BY id FOR UPDATE",
+        list(set(ids)),
+    )
+    return {GrantId(row["id"]): _grant(row) for row in rows}
+
+
+async def save(conn: asyncpg.Connection, grants: Sequence[Grant]) -> None:
+    """Write balances and status of locked grants, and the status in their terms."""
+    await conn.execute(
+        """
+        UPDATE donor_grant g SET status = n.status, received_minor = n.received,
+               unallotted_minor = n.unallotted, allotted_minor = n.allotted,
+               exchange_difference_minor = n.difference, refund_due_minor = n.due,
+               refunded_minor = n.refunded, version = n.version
+        FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[],
+                    $6::bigint[], $7::bigint[], $8::bigint[], $9::int[])
+             AS n (id, status, received, unallotted, allotted, difference, due, refunded, version)
+        WHERE g.id = n.id
+        """,
+        [each.id for each in grants],
+        [each.status for each in grants],
+        [each.received_minor for each in grants],
+        [each.unallotted_minor for each in grants],
+        [each.allotted_minor for each in grants],
+        [each.exchange_difference_minor for each in grants],
+        [each.refund_due_minor for each in grants],
+        [each.refunded_minor for each in grants],
+        [each.version for each in grants],
+    )
+    await conn.execute(
+        """
+        UPDATE grant_terms t SET status = g.status, state_version = g.version,
+               received_minor = g.received_minor
+        FROM donor_grant g WHERE g.id = t.grant_id AND g.id = ANY($1::uuid[])
+        """,
+        [each.id for each in grants],
+    )
+
+
+async def terms(conn: asyncpg.Connection, grant_id: GrantId) -> GrantTerms | None:
+    """Return what holders must know of a grant."""
+    row = await conn.fetchrow("SELECT * FROM grant_terms WHERE grant_id = $1", grant_id)
+    if row is None:
+        return None
+    return GrantTerms(
+        grant_id=GrantId(row["grant_id"]),
+        code=row["code"],
+        donor=row["donor"],
+        currency=row["currency"],
+        restriction=Restriction.model_validate_json(row["restriction"]),
+        paying_office=row["paying_office"],
+        terms_version=row["terms_version"],
+    )
+
+
+async def line(conn: asyncpg.Connection, grant_id: GrantId, code: str) -> Line | None:
+    """Return a budget line; its grant is locked."""
+    row = await conn.fetchrow(
+        "SELECT * FROM budget_line WHERE grant_id = $1 AND code = $2", grant_id, code
+    )
+    return None if row is None else _line(row)
+
+
+async def save_line(conn: asyncpg.Connection, grant_id: GrantId, changed: Line) -> None:
+    """Write what is allotted from a line."""
+    await conn.execute(
+        "UPDATE budget_line SET allotted_minor = $3 WHERE grant_id = $1 AND code = $2",
+        grant_id,
+        changed.code,
+        changed.allotted_minor,
+    )
+
+
+async def put_allotment(
+    conn: asyncpg.Connection, allotment: GrantAllotment, rate_on: date, rate_source: str
+) -> None:
+    """Write an allotment that was made or raised."""
+    await conn.execute(
+        """
+        INSERT INTO grant_allotment (id, grant_id, budget_line, holder, currency, amount_minor,
+                                     granted_minor, rate, rate_on, rate_source, valid_until)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+        ON CONFLICT (id) DO UPDATE SET amount_minor = excluded.amount_minor,
+            granted_minor = excluded.granted_minor, rate = excluded.rate,
+            rate_on = excluded.rate_on, rate_source = excluded.rate_source
+        """,
+        allotment.id,
+        allotment.grant_id,
+        allotment.budget_line,
+        allotment.holder,
+        allotment.currency,
+        allotment.granted.amount_minor,
+        allotment.granted.granted_minor,
+        allotment.rate,
+        rate_on,
+        rate_source,
+        allotment.valid_until,
+    )
+
+
+async def allotment(conn: asyncpg.Connection, allotment_id: AllotmentId) -> GrantAllotment | None:
+    """Return what we remember of an allotment we made; lock its grant before changing it."""
+    row = await conn.fetchrow("SELECT * FROM grant_allotment WHERE id = $1", allotment_id)
+    if row is None:
+        return None
+    return GrantAllotment(
+        id=AllotmentId(row["id"]),
+        grant_id=GrantId(row["grant_id"]),
+        budget_line=row["budget_line"],
+        holder=row["holder"],
+        currency=row["currency"],
+        granted=Granted(
+            amount_minor=row["amount_minor"],
+            granted_minor=row["granted_minor"],
+            returned_minor=row["returned_minor"],
+            returned_granted_minor=row["returned_granted_minor"],
+        ),
+        rate=row["rate"],
+        valid_until=row["valid_until"],
+        recall_reason=row["recall_reason"],
+    )
+
+
+async def save_returned(
+    conn: asyncpg.Connection, allotment_id: AllotmentId, granted: Granted
+) -> None:
+    """Write what of an allotment came back."""
+    await conn.execute(
+        """
+        UPDATE grant_allotment SET returned_minor = $2, returned_granted_minor = $3 WHERE id = $1
+        """,
+        allotment_id,
+        granted.returned_minor,
+        granted.returned_granted_minor,
+    )
+
+
+async def note_recall(conn: asyncpg.Connection, allotment_id: AllotmentId, reason: str) -> None:
+    """Note that an allotment was asked back."""
+    await conn.execute(
+        "UPDATE grant_allotment SET recall_reason = $2 WHERE id = $1", allotment_id, reason
+    )
+
+
+async def open_shortfalls(conn: asyncpg.Connection, grant_id: GrantId) -> list[Shortfall]:
+    """Return what a donor still waits for, oldest first; the grant is locked."""
+    rows = await conn.fetch(
+        """
+        SELECT id, open_minor FROM shortfall WHERE grant_id = $1 AND open_minor > 0
+        ORDER BY opened_on, id
+        """,
+        grant_id,
+    )
+    return [Shortfall(row["id"], row["open_minor"]) for row in rows]
+
+
+async def insert_shortfall(
+    conn: asyncpg.Connection,
+    shortfall_id: UUID,
+    grant_id: GrantId,
+    minor: int,
+    reason: str,
+    on: date,
+    by: UUID,
+) -> None:
+    """Record what is missing for a donor who wants money back."""
+    await conn.execute(
+        """
+        INSERT INTO shortfall (id, grant_id, demanded_minor, open_minor, reason, opened_on,
+                               recorded_by)
+        VALUES ($1, $2, $3, $3, $4, $5, $6)
+        """,
+        shortfall_id,
+        grant_id,
+        minor,
+        reason,
+        on,
+        by,
+    )
+
+
+async def cover_shortfalls(
+    conn: asyncpg.Connection, shortfalls: Sequence[Shortfall], minor: int
+) -> None:
+    """Work off shortfalls, oldest first."""
+    for each in shortfalls:
+        covered = min(each.open_minor, minor)
+        if not covered:
+            return
+        await conn.execute(
+            "UPDATE shortfall SET open_minor = open_minor - $2 WHERE id = $1", each.id, covered
+        )
+        minor -= covered
+
+
+async def add_expected(
+    conn: asyncpg.Connection,
+    rows: Sequence[tuple[UUID, GrantId, int, date]],
+    by: UUID,
+) -> None:
+    """Write instalments that are expected."""
+    if rows:
+        await conn.execute(
+            """
+            INSERT INTO instalment (id, grant_id, expected_minor, expected_on, state, recorded_by)
+            SELECT n.*, 'expected', $5
+            FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::date[]) AS n
+            """,
+            *(list(column) for column in zip(*rows, strict=True)),
+            by,
+        )
+
+
+class Receipt(NamedTuple):
+    """Money of an instalment that came in."""
+
+    instalment_id: UUID
+    received_minor: int
+    paid_minor: int
+    paid_currency: str
+    received_on: date
+    bank_reference: str
+
+
+async def lock_instalments(
+    conn: asyncpg.Connection, ids: Iterable[UUID]
+) -> dict[UUID, tuple[GrantId, str, int]]:
+    """Return grant, state and expected amount of instalments; their grants are locked."""
+    rows = await conn.fetch(
+        "SELECT id, grant_id, state, expected_minor FROM instalment WHERE id = ANY($1::uuid[])",
+        list(set(ids)),
+    )
+    return {
+        row["id"]: (GrantId(row["grant_id"]), row["state"], row["expected_minor"]) for row in rows
+    }
+
+
+async def receive(conn: asyncpg.Connection, receipts: Sequence[Receipt]) -> None:
+    """Mark instalments as received."""
+    if receipts:
+        await conn.execute(
+            """
+            UPDATE instalment i SET state = 'received', received_minor = n.received,
+                   paid_minor = n.paid, paid_currency = n.currency, received_on = n.received_on,
+                   bank_reference = n.reference
+            FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::text[], $5::date[],
+                        $6::text[]) AS n (id, received, paid, currency, received_on, reference)
+            WHERE i.id = n.id
+            """,
+            *(list(column) for column in zip(*receipts, strict=True)),
+        )
+
+
+async def grants_by_code(conn: asyncpg.Connection, codes: Iterable[str]) -> dict[str, GrantId]:
+    """Return the ids of our own grants by code."""
+    rows = await conn.fetch(
+        "SELECT code, id FROM donor_grant WHERE code = ANY($1::text[])", list(set(codes))
+    )
+    return {row["code"]: GrantId(row["id"]) for row in rows}
+
+
+async def put_rate(
+    conn: asyncpg.Connection,
+    base: str,
+    spending: str,
+    on: date,
+    source: str,
+    rate: str,
+    by: UUID,
+) -> bool:
+    """Keep a published rate; False when that source already gave one for the day."""
+    return bool(
+        await conn.fetchval(
+            """
+            INSERT INTO exchange_rate (base, spending, rate_on, source, rate, recorded_by)
+            VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING RETURNING true
+            """,
+            base,
+            spending,
+            on,
+            source,
+            rate,
+            by,
+        )
+    )
+
+
+async def latest_rate(
+    conn: asyncpg.Connection, base: str, spending: str, on: date
+) -> tuple[str, date, str] | None:
+    """Return the newest rate of a day not after `on`: rate, day, source."""
+    row = await conn.fetchrow(
+        """
+        SELECT rate, rate_on, source FROM exchange_rate
+        WHERE base = $1 AND spending = $2 AND rate_on <= $3
+        ORDER BY rate_on DESC, recorded_at DESC LIMIT 1
+        """,
+        base,
+        spending,
+        on,
+    )
+    return None if row is None else (row["rate"], row["rate_on"], row["source"])
+
+
+async def ask_override(
+    conn: asyncpg.Connection,
+    request_id: UUID,
+    grant_id: GrantId,
+    order_json: str,
+    reason: str,
+    maker: UUID,
+) -> None:
+    """Keep an allotment beyond its budget line for a second person."""
+    await conn.execute(
+        """
+        INSERT INTO allotment_request (id, grant_id, order_json, reason, maker)
+        VALUES ($1, $2, $3, $4, $5)
+        """,
+        request_id,
+        grant_id,
+        order_json,
+        reason,
+        maker,
+    )
+
+
+class OverrideRequest(NamedTuple):
+    """An allotment beyond its budget line."""
+
+    order_json: str
+    reason: str
+    maker: UUID
+    state: str
+
+
+async def lock_request(conn: asyncpg.Connection, request_id: UUID) -> OverrideRequest | None:
+    """Lock a request for an override."""
+    row = await conn.fetchrow(
+        "SELECT order_json, reason, maker, state FROM allotment_request WHERE id = $1 FOR UPDATE",
+        request_id,
+    )
+    return None if row is None else OverrideRequest(*row)
+
+
+async def decide_request(
+    conn: asyncpg.Connection,
+    request_id: UUID,
+    state: str,
+    by: UUID,
+    allotment_id: AllotmentId | None,
+) -> None:
+    """Close a request for an override."""
+    await conn.execute(
+        """
+        UPDATE allotment_request SET state = $2, decided_by = $3, decided_at = now(),
+               allotment_id = $4
+        WHERE id = $1
+        """,
+        request_id,
+        state,
+        by,
+        allotment_id,
+    )

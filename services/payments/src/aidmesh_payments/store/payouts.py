@@ -1,0 +1,400 @@
+"""Payouts, payees, batches for the bank, and rows of bulk forms."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import NamedTuple
+from uuid import UUID
+
+import asyncpg
+
+from aidmesh_contracts.ids import AllotmentId, CommitmentId, NeedId, PayeeRef, PayoutId
+from aidmesh_payments.domain.payout import LIVE, Payout
+
+
+@dataclass(frozen=True, slots=True)
+class PayoutRow:
+    """A payout and what it belongs to."""
+
+    id: PayoutId
+    commitment_id: CommitmentId
+    need_id: NeedId
+    allotment_id: AllotmentId
+    payee_ref: PayeeRef | None
+    mechanism: str | None
+    payout_no: int
+    payout: Payout
+    bank_reference: str | None = None
+    settled_on: date | None = None
+    batch_id: UUID | None = None
+
+
+def _payout(row: asyncpg.Record) -> PayoutRow:
+    return PayoutRow(
+        id=PayoutId(row["id"]),
+        commitment_id=CommitmentId(row["commitment_id"]),
+        need_id=NeedId(row["need_id"]),
+        allotment_id=AllotmentId(row["allotment_id"]),
+        payee_ref=None if row["payee_ref"] is None else PayeeRef(row["payee_ref"]),
+        mechanism=row["mechanism"],
+        payout_no=row["payout_no"],
+        payout=Payout(
+            amount_minor=row["amount_minor"],
+            currency=row["currency"],
+            state=row["state"],
+            reason=row["reason"],
+            maker=row["maker"],
+            approver=row["approver"],
+            settler=row["settler"],
+            reviewer=row["reviewer"],
+            review_due_at=row["review_due_at"],
+            version=row["version"],
+        ),
+        bank_reference=row["bank_reference"],
+        settled_on=row["settled_on"],
+        batch_id=row["batch_id"],
+    )
+
+
+async def insert(conn: asyncpg.Connection, payouts: Sequence[PayoutRow]) -> None:
+    """Write drafts; the mechanism is the payee's, cash where no payee was given.
+
+    Raises:
+        asyncpg.UniqueViolationError: a need already has a live payout.
+    """
+    if payouts:
+        await conn.execute(
+            """
+            INSERT INTO payout (id, payout_no, commitment_id, need_id, allotment_id, amount_minor,
+                                currency, payee_ref, mechanism, state, maker)
+            SELECT n.id, n.payout_no, n.commitment_id, n.need_id, n.allotment_id, n.amount,
+                   n.currency, n.payee_ref,
+                   CASE WHEN n.payee_ref IS NULL THEN 'cash' ELSE payee.mechanism END,
+                   'draft', n.maker
+            FROM unnest($1::uuid[], $2::int[], $3::uuid[], $4::uuid[], $5::uuid[], $6::bigint[],
+                        $7::text[], $8::uuid[], $9::uuid[])
+                 AS n (id, payout_no, commitment_id, need_id, allotment_id, amount, currency,
+                       payee_ref, maker)
+            LEFT JOIN payee ON payee.payee_ref = n.payee_ref
+            """,
+            [each.id for each in payouts],
+            [each.payout_no for each in payouts],
+            [each.commitment_id for each in payouts],
+            [each.need_id for each in payouts],
+            [each.allotment_id for each in payouts],
+            [each.payout.amount_minor for each in payouts],
+            [each.payout.currency for each in payouts],
+            [each.payee_ref for each in payouts],
+            [each.payout.maker for each in payouts],
+        )
+
+
+async def find(conn: asyncpg.Connection, ids: Iterable[PayoutId]) -> list[PayoutRow]:
+    """Read payouts without locking them."""
+    rows = await conn.fetch("SELECT * FROM payout WHERE id = ANY($1::uuid[])", list(set(ids)))
+    return [_payout(row) for row in rows]
+
+
+async def live_of_needs(
+    conn: asyncpg.Connection, need_ids: Iterable[NeedId]
+) -> dict[NeedId, PayoutId]:
+    """Return each need's one payout that is not over."""
+    rows = await conn.fetch(
+        """
+        SELECT need_id, id FROM payout
+        WHERE need_id = ANY($1::uuid[]) AND state = ANY($2::text[])
+        """,
+        list(set(need_ids)),
+        sorted(LIVE),
+    )
+    return {NeedId(row["need_id"]): PayoutId(row["id"]) for row in rows}
+
+
+async def last_number(conn: asyncpg.Connection, commitment_id: CommitmentId) -> int:
+    """Return how many payouts a commitment had."""
+    number: int = await conn.fetchval(
+        "SELECT max(payout_no) FROM payout WHERE commitment_id = $1", commitment_id
+    )
+    return number
+
+
+async def lock(conn: asyncpg.Connection, ids: Iterable[PayoutId]) -> dict[PayoutId, PayoutRow]:
+    """Lock payouts in order of id; allotments and commitments are locked before."""
+    rows = await conn.fetch(
+        "SELECT * FROM payout WHERE id = ANY($1::uuid[]) ORDER BY id FOR UPDATE", list(set(ids))
+    )
+    return {PayoutId(row["id"]): _payout(row) for row in rows}
+
+
+async def lock_live_of(
+    conn: asyncpg.Connection, commitment_ids: Iterable[CommitmentId]
+) -> dict[CommitmentId, PayoutRow]:
+    """Lock the payouts of commitments that are not over."""
+    rows = await conn.fetch(
+        """
+        SELECT * FROM payout WHERE commitment_id = ANY($1::uuid[]) AND state = ANY($2::text[])
+        ORDER BY id FOR UPDATE
+        """,
+        list(set(commitment_ids)),
+        sorted(LIVE),
+    )
+    return {CommitmentId(row["commitment_id"]): _payout(row) for row in rows}
+
+
+async def save(conn: asyncpg.Connection, payouts: Sequence[PayoutRow]) -> None:
+    """Write the state of locked payouts."""
+    if payouts:
+        await conn.execute(
+            """
+            UPDATE payout p SET state = n.state, reason = n.reason, approver = n.approver,
+                   settler = n.settler, reviewer = n.reviewer, review_due_at = n.review_due_at,
+                   version = n.version, bank_reference = n.bank_reference,
+                   settled_on = n.settled_on, batch_id = n.batch_id
+            FROM unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::uuid[], $6::uuid[],
+                        $7::timestamptz[], $8::int[], $9::text[], $10::date[], $11::uuid[])
+                 AS n (id, state, reason, approver, settler, reviewer, review_due_at, version,
+                       bank_reference, settled_on, batch_id)
+            WHERE p.id = n.id
+            """,
+            [each.id for each in payouts],
+            [each.payout.state for each in payouts],
+            [each.payout.reason for each in payouts],
+            [each.payout.approver for each in payouts],
+            [each.payout.settler for each in payouts],
+            [each.payout.reviewer for each in payouts],
+            [each.payout.review_due_at for each in payouts],
+            [each.payout.version for each in payouts],
+            [each.bank_reference for each in payouts],
+            [each.settled_on for each in payouts],
+            [each.batch_id for each in payouts],
+        )
+
+
+async def mark_overdue(conn: asyncpg.Connection, limit: int) -> int:
+    """Mark payouts that a second person should have looked at by now; returns how many."""
+    result = await conn.execute(
+        """
+        UPDATE payout SET review_overdue = true WHERE id IN (
+            SELECT id FROM payout WHERE review_due_at < clock_timestamp() AND reviewer IS NULL
+                AND NOT review_overdue
+            ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED)
+        """,
+        limit,
+    )
+    return int(result.split()[-1])
+
+
+async def exportable(
+    conn: asyncpg.Connection, currency: str, mechanism: str, limit: int
+) -> list[PayoutId]:
+    """Return approved payouts for one payment list; those of unknown mechanism come with IBANs."""
+    rows = await conn.fetch(
+        """
+        SELECT id FROM payout WHERE state = 'approved' AND currency = $1
+            AND COALESCE(mechanism, 'iban') = $2
+        ORDER BY recorded_at, id LIMIT $3
+        """,
+        currency,
+        mechanism,
+        limit,
+    )
+    return [PayoutId(row["id"]) for row in rows]
+
+
+async def insert_batch(
+    conn: asyncpg.Connection,
+    batch_id: UUID,
+    currency: str,
+    mechanism: str,
+    payouts: int,
+    total_minor: int,
+    by: UUID,
+) -> None:
+    """Record a payment list."""
+    await conn.execute(
+        """
+        INSERT INTO payout_batch (id, currency, mechanism, payouts, total_minor, exported_by)
+        VALUES ($1, $2, $3, $4, $5, $6)
+        """,
+        batch_id,
+        currency,
+        mechanism,
+        payouts,
+        total_minor,
+        by,
+    )
+
+
+class BatchLine(NamedTuple):
+    """One line of a payment list, its payee still sealed."""
+
+    payout_id: PayoutId
+    payee_ref: PayeeRef | None
+    amount_minor: int
+    currency: str
+    sealed: bytes | None
+
+
+async def batch_lines(conn: asyncpg.Connection, batch_id: UUID) -> list[BatchLine]:
+    """Return a payment list."""
+    rows = await conn.fetch(
+        """
+        SELECT p.id, p.payee_ref, p.amount_minor, p.currency, payee.sealed
+        FROM payout p LEFT JOIN payee ON payee.payee_ref = p.payee_ref
+        WHERE p.batch_id = $1 ORDER BY p.id
+        """,
+        batch_id,
+    )
+    return [BatchLine(*row) for row in rows]
+
+
+async def put_payee(
+    conn: asyncpg.Connection,
+    payee_ref: PayeeRef,
+    need_id: NeedId | None,
+    mechanism: str | None,
+    sealed: bytes,
+) -> bool:
+    """Keep a payee's sealed details, once; payouts that waited learn their mechanism."""
+    new = await conn.fetchval(
+        """
+        INSERT INTO payee (payee_ref, need_id, mechanism, sealed) VALUES ($1, $2, $3, $4)
+        ON CONFLICT (payee_ref) DO NOTHING RETURNING true
+        """,
+        payee_ref,
+        need_id,
+        mechanism,
+        sealed,
+    )
+    if new and mechanism is not None:
+        await conn.execute(
+            "UPDATE payout SET mechanism = $2 WHERE payee_ref = $1 AND mechanism IS NULL",
+            payee_ref,
+            mechanism,
+        )
+    return bool(new)
+
+
+async def put_payees(
+    conn: asyncpg.Connection,
+    payees: Sequence[tuple[PayeeRef, NeedId, str | None, bytes]],
+) -> None:
+    """Keep a batch of sealed details, each once."""
+    rows = list({payee[0]: payee for payee in payees}.values())
+    await conn.execute(
+        """
+        INSERT INTO payee (payee_ref, need_id, mechanism, sealed)
+        SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::bytea[])
+        ON CONFLICT (payee_ref) DO NOTHING
+        """,
+        *(list(column) for column in zip(*rows, strict=True)),
+    )
+    await conn.execute(
+        """
+        WITH waiting AS (
+            SELECT p.id, payee.mechanism FROM payout p
+            JOIN payee ON payee.payee_ref = p.payee_ref
+            WHERE p.payee_ref = ANY($1::uuid[]) AND p.mechanism IS NULL
+            ORDER BY p.id FOR UPDATE OF p
+        )
+        UPDATE payout p SET mechanism = waiting.mechanism FROM waiting WHERE p.id = waiting.id
+        """,
+        [payee[0] for payee in rows],
+    )
+
+
+async def note_access(
+    conn: asyncpg.Connection, payee_refs: Sequence[PayeeRef], staff_id: UUID, purpose: str
+) -> None:
+    """Record whose details were opened, by whom, and for what."""
+    await conn.execute(
+        """
+        INSERT INTO payee_access (payee_ref, staff_id, purpose)
+        SELECT ref, $2, $3 FROM unnest($1::uuid[]) AS ref
+        """,
+        list(payee_refs),
+        staff_id,
+        purpose,
+    )
+
+
+async def admit_rows(
+    conn: asyncpg.Connection, form: str, rows: Sequence[tuple[str, str, bytes]]
+) -> tuple[set[int], dict[int, UUID | None], set[int]]:
+    """Write the keys of a bulk form's rows, each (source, row id, content hash).
+
+    Returns:
+        by position: rows that are new; known ones with the same content and what they made;
+        known ones with other content.
+    """
+    written = await conn.fetch(
+        """
+        INSERT INTO imported_row (form, source, row_id, content_hash)
+        SELECT $1, source, row_id, content_hash
+        FROM unnest($2::text[], $3::text[], $4::bytea[]) WITH ORDINALITY
+             AS n (source, row_id, content_hash, place)
+        ORDER BY source, row_id, place
+        ON CONFLICT DO NOTHING RETURNING source, row_id
+        """,
+        form,
+        [row[0] for row in rows],
+        [row[1] for row in rows],
+        [row[2] for row in rows],
+    )
+    fresh = {(row["source"], row["row_id"]) for row in written}
+    kept = {
+        (row["source"], row["row_id"]): row
+        for row in await conn.fetch(
+            """
+            SELECT i.source, i.row_id, i.content_hash, i.result_id FROM imported_row i
+            JOIN unnest($2::text[], $3::text[]) AS n (source, row_id)
+                 ON i.source = n.source AND i.row_id = n.row_id
+            WHERE i.form = $1
+            """,
+            form,
+            [row[0] for row in rows],
+            [row[1] for row in rows],
+        )
+    }
+    new: set[int] = set()
+    same: dict[int, UUID | None] = {}
+    changed: set[int] = set()
+    for place, (source, row_id, content_hash) in enumerate(rows):
+        key = (source, row_id)
+        if kept[key]["content_hash"] != content_hash:
+            changed.add(place)
+        elif key in fresh:
+            # The same row twice in one form is done once.
+            fresh.discard(key)
+            new.add(place)
+        else:
+            same[place] = kept[key]["result_id"]
+    return new, same, changed
+
+
+async def finish_rows(
+    conn: asyncpg.Connection,
+    form: str,
+    done: Sequence[tuple[str, str, UUID]],
+    rejected: Sequence[tuple[str, str]],
+) -> None:
+    """Note what rows made; rejected rows are forgotten, so that they may come again."""
+    if done:
+        await conn.execute(
+            """
+            UPDATE imported_row i SET result_id = n.result_id
+            FROM unnest($2::text[], $3::text[], $4::uuid[]) AS n (source, row_id, result_id)
+            WHERE i.form = $1 AND i.source = n.source AND i.row_id = n.row_id
+            """,
+            form,
+            *(list(column) for column in zip(*done, strict=True)),
+        )
+    if rejected:
+        await conn.execute(
+            """
+            DELETE FROM imported_row i USING unnest($2::text[], $3::text[]) AS n (source, row_id)
+            WHERE i.form = $1 AND i.source = n.source AND i.row_id = n.row_id
+            """,
+            form,
+            *(list(column) for column in zip(*rejected, strict=True)),
+        )
