@@ -2,20 +2,22 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from faststream import AckPolicy
 from faststream.nats import JStream, NatsBroker, PullSub
-from faststream.nats.message import NatsBatchMessage
 from faststream.nats.subscriber.usecases.stream_pull_subscriber import BatchPullStreamSubscriber
+from faststream.security import SASLPlaintext
 from nats.aio.client import Client
+from nats.aio.msg import Msg
 from nats.errors import ConnectionClosedError, Error
 from nats.errors import TimeoutError as NatsTimeoutError
+from nats.js.api import ConsumerConfig
 
 from aidmesh_chassis.consuming import Inlet
 from aidmesh_chassis.logs import get_logger
 from aidmesh_chassis.settings import ServiceSettings
-from aidmesh_contracts.streams import Stream
+from aidmesh_contracts.consumers import Consumer
 
 if TYPE_CHECKING:
     from faststream.message import StreamMessage
@@ -54,9 +56,9 @@ class PromptBatchSubscriber(BatchPullStreamSubscriber):
                 await self.consume(messages)
 
 
-async def _as_it_came(message: "StreamMessage[Any]") -> Any:
-    """Leave bodies alone: each is parsed, and can fail, by itself."""
-    return message.body
+async def _as_they_came(message: "StreamMessage[list[Msg]]") -> list[Msg]:
+    """Decode nothing: each message of a batch is parsed, and can fail, by itself."""
+    return message.raw_message
 
 
 class Broker:
@@ -74,17 +76,15 @@ class Broker:
         service: str,
         on_reconnect: Callable[[], Awaitable[None]],
     ) -> None:
-        credentials: dict[str, Any] = {}
+        security = None
         if settings.nats_user is not None and settings.nats_password is not None:
-            credentials = {
-                "user": settings.nats_user,
-                "password": settings.nats_password.get_secret_value(),
-            }
+            security = SASLPlaintext(settings.nats_user, settings.nats_password.get_secret_value())
         self._settings = settings
+        self._inbox_prefix = f"_INBOX_{service}".encode()
         self._broker = NatsBroker(
             settings.nats_url.split(","),
             name=f"aidmesh-{settings.region}-{service}",
-            inbox_prefix=f"_INBOX_{service}".encode(),
+            inbox_prefix=self._inbox_prefix,
             max_reconnect_attempts=-1,
             reconnect_time_wait=1,
             connect_timeout=int(CONNECT_S_MAX),
@@ -96,26 +96,30 @@ class Broker:
             reconnected_cb=on_reconnect,
             apply_types=False,
             logger=None,
-            **credentials,
+            security=security,
         )
         self._client: Client | None = None
 
-    def subscribe(self, stream: Stream, durable: str, inlet: Inlet) -> None:
+    def subscribe(self, consumer: Consumer, inlet: Inlet) -> None:
         """Feed `inlet` from a durable that provisioning has made."""
+        subjects = consumer.filter_subjects(self._settings.region)
         subscriber = self._broker.subscriber(
-            stream=JStream(stream.value, declare=False),
-            durable=durable,
+            stream=JStream(consumer.stream.value, declare=False),
+            durable=consumer.durable,
+            config=ConsumerConfig(filter_subjects=list(subjects)),
             pull_sub=PullSub(batch_size=self._settings.batch_max, timeout=FETCH_S_MAX, batch=True),
             ack_policy=AckPolicy.MANUAL,
-            decoder=_as_it_came,
+            # Named anew: the default is the common inbox, where this user may not listen.
+            inbox_prefix=self._inbox_prefix + b".",
+            decoder=_as_they_came,
         )
         if not isinstance(subscriber, BatchPullStreamSubscriber):
             raise TypeError("FastStream gave another subscriber than a batch puller")
         # FastStream has no option for this; the subclass replaces its one fetching loop.
         subscriber.__class__ = PromptBatchSubscriber
 
-        async def handle(message: NatsBatchMessage) -> None:
-            await inlet.take(message.raw_message)
+        async def handle(messages: list[Msg]) -> None:
+            await inlet.take(messages)
 
         subscriber(handle)
 

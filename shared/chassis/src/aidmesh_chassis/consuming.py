@@ -19,7 +19,7 @@ from aidmesh_chassis.errors import CONTENTION, OUTAGES, Park, Poison
 from aidmesh_chassis.inbox import Letter
 from aidmesh_chassis.logs import get_logger
 from aidmesh_contracts.base import Event
-from aidmesh_contracts.consumers import consumers_of
+from aidmesh_contracts.consumers import Consumer, consumers_of
 from aidmesh_contracts.ids import derive_id
 from aidmesh_contracts.streams import Stream
 
@@ -66,11 +66,11 @@ class Subscription:
         self.stream = stream
         self.handlers = dict(handlers)
 
-    def durable_of(self, service: str) -> str:
-        """Return the durable's name.
+    def consumer_of(self, service: str) -> Consumer:
+        """Return the consumer that the contracts name for this stream.
 
         Raises:
-            ValueError: the contracts name other events for this service and stream.
+            ValueError: they name none, or one that takes other events.
         """
         for consumer in consumers_of(service):
             if consumer.stream is self.stream:
@@ -78,7 +78,7 @@ class Subscription:
                     odd = set(consumer.events) ^ set(self.handlers)
                     names = ", ".join(sorted(event.__name__ for event in odd))
                     raise ValueError(f"{consumer.durable}: handlers and contracts differ: {names}")
-                return consumer.durable
+                return consumer
         raise ValueError(f"the contracts name no consumer for {service} on {self.stream}")
 
 

@@ -140,10 +140,10 @@ class _Running:
         self._inlets: list[Inlet] = []
         if service.database is not None:
             for subscription in service.subscriptions:
-                durable = subscription.durable_of(service.name)
-                inlet = Inlet(service.database, durable, subscription.handlers)
-                self._broker.subscribe(subscription.stream, durable, inlet)
-                self._durables[durable] = subscription.stream.value
+                consumer = subscription.consumer_of(service.name)
+                inlet = Inlet(service.database, consumer.durable, subscription.handlers)
+                self._broker.subscribe(consumer, inlet)
+                self._durables[consumer.durable] = consumer.stream.value
                 self._inlets.append(inlet)
         service.health.attach(self)
         service.app.add_api_route(
@@ -201,10 +201,13 @@ class _Running:
                 lifespan="on",
             )
         )
+        serving = asyncio.create_task(server.serve())
         try:
-            await server.serve()
-        finally:
+            await asyncio.shield(serving)
+        except asyncio.CancelledError:
             server.should_exit = True
+            await serving  # bounded by timeout_graceful_shutdown
+            raise
 
     async def _wait_for_database(self, database: Database) -> None:
         while True:

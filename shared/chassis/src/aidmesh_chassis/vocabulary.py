@@ -57,4 +57,82 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
         "Run `aidmesh unlock` when somebody who knows the passphrase is there.",
     ),
     "keys.unlocked": LogEvent("info", "The keys for personal data were loaded."),
+    "relay.opened": LogEvent("info", "The gate is open: this service's events are published."),
+    "relay.waits": LogEvent(
+        "warning",
+        "Events wait in the outbox: the gate is closed, or PostgreSQL or NATS is away.",
+        "If it lasts, look at NATS and at the region's supervisor; nothing is lost meanwhile.",
+    ),
+    "outbox.batch_split": LogEvent(
+        "info", "An atomic batch was refused (a duplicate id, as a rule); each event goes alone."
+    ),
+    "outbox.publish_failed": LogEvent(
+        "error",
+        "JetStream refused one event; it stays in the outbox and is tried again.",
+        "Look up `code` among the JetStream errors; often the stream is full or missing.",
+    ),
+    "outbox.row_refused": LogEvent(
+        "error",
+        "Some events were refused and wait for their next try; others go on.",
+        "See outbox.publish_failed next to it.",
+    ),
+    "batch.waits": LogEvent(
+        "warning",
+        "A batch could not be handled because the database was away; it comes again.",
+        "If it lasts, look at PostgreSQL.",
+    ),
+    "batch.split": LogEvent(
+        "warning", "A batch failed; its messages are handled one by one to find the one to blame."
+    ),
+    "message.waits": LogEvent(
+        "warning", "One message could not be handled because the database was away; it comes again."
+    ),
+    "message.parked": LogEvent("info", "A message is tried again later, by itself."),
+    "message.failed": LogEvent(
+        "error",
+        "Handling a message raised; it is tried again after a growing delay.",
+        "Read exception.at; after five attempts it is a dead letter.",
+    ),
+    "message.dead": LogEvent(
+        "error",
+        "A message was set aside for a person: it can't be handled.",
+        "Read `reason`; fix the cause, then have the letter tried again or dropped.",
+    ),
+    "broker.waits": LogEvent(
+        "warning",
+        "The service waits for NATS, or for its consumers to be provisioned.",
+        "If it lasts: is NATS up, has `aidmesh topology apply` run?",
+    ),
+    "broker.fetch_failed": LogEvent(
+        "warning", "Asking NATS for messages failed; it is asked again in a second."
+    ),
+    "broker.reconnected": LogEvent(
+        "warning", "The connection to NATS came back; the gate is asked before anything is sent."
+    ),
+    "broker.cut": LogEvent("warning", "At shutdown the connection did not drain; it was cut."),
+    "database.waits": LogEvent(
+        "warning",
+        "The service waits for its database, or for its migrations.",
+        "If it lasts: is PostgreSQL up, has `migrate` run?",
+    ),
+    "service.started": LogEvent("info", "The service takes in events and answers requests."),
+    "service.stopped": LogEvent("info", "The service stopped in order."),
+    "service.failed": LogEvent(
+        "critical",
+        "A service can't go on and the process ends; the supervisor starts it anew.",
+        "Read exception.at; if it repeats, run `aidmesh topology check`.",
+    ),
+    "consumer.missing": LogEvent(
+        "critical",
+        "A durable consumer was deleted under the running service, which now restarts.",
+        "Run `aidmesh topology check`; find out who deleted it.",
+    ),
+    "sweep.waits": LogEvent(
+        "warning", "Timed work could not be done because the database was away; it is tried again."
+    ),
+    "sweep.failed": LogEvent(
+        "error",
+        "Timed work raised; the next round tries again.",
+        "Read exception.at; report it as a bug.",
+    ),
 }
