@@ -1,0 +1,43 @@
+"""The composition root of reporting."""
+
+from aidmesh_chassis import idempotency
+from aidmesh_chassis.auth import Verifier
+from aidmesh_chassis.http import create_app
+from aidmesh_chassis.keys import KeyRing
+from aidmesh_chassis.service import Health, Service, Sweep, open_database
+from aidmesh_reporting import api, consumers
+from aidmesh_reporting.config import Settings
+from aidmesh_reporting.publishing import MONTHS_MAX, publish
+
+NAME = "reporting"
+
+
+def build(settings: Settings | None = None) -> Service:
+    """Put the service together; nothing is opened yet.
+
+    Raises:
+        ValueError: settings are missing or do not fit.
+    """
+    settings = settings or Settings()
+    keys = KeyRing(settings.keys_dir)
+    database = open_database(NAME, settings)
+    health = Health()
+    app = create_app(
+        NAME,
+        settings.region,
+        Verifier(keys.token_verifier(), settings.region),
+        checks=health.checks,
+    )
+    app.include_router(api.router(database, settings.region, settings.small_cell_k))
+    return Service(
+        name=NAME,
+        settings=settings,
+        database=database,
+        app=app,
+        health=health,
+        subscriptions=consumers.subscriptions(),
+        sweeps=(
+            Sweep("publish", settings.publish_s, publish, limit=MONTHS_MAX),
+            Sweep("idempotency", 3600.0, idempotency.purge, limit=idempotency.PURGE_ROWS_MAX),
+        ),
+    )

@@ -1,0 +1,23 @@
+"""Settings of reporting: `AIDMESH_REPORTING_…` in the environment."""
+
+from pydantic import Field, SecretStr
+
+from aidmesh_chassis.settings import ServiceSettings, settings_config
+
+
+class Settings(ServiceSettings):
+    """What is particular to reporting.
+
+    Attributes:
+        publish_s: pause between two publications, in which changes of a month gather.
+        small_cell_k: the public variant tells of no fewer people than this.
+        operator_user, operator_password: of the account that may read whole streams; needed
+            for `rebuild --from-stream` only.
+    """
+
+    model_config = settings_config("reporting")
+
+    publish_s: float = Field(default=3.0, gt=0, le=600)
+    small_cell_k: int = Field(default=5, ge=2, le=100)
+    operator_user: str | None = None
+    operator_password: SecretStr | None = None

@@ -1,0 +1,58 @@
+"""Calendar months, as results go by them: `YYYY-MM` of the day a service was given."""
+
+from collections.abc import Iterable
+from datetime import date, timedelta
+
+
+def month_of(day: date) -> str:
+    """Return the month of a day."""
+    return f"{day.year:04d}-{day.month:02d}"
+
+
+def first_day(month: str) -> date:
+    """Return the first day of a month."""
+    year, number = month.split("-")
+    return date(int(year), int(number), 1)
+
+
+def last_day(month: str) -> date:
+    """Return the last day of a month."""
+    first = first_day(month)
+    next_first = date(first.year + first.month // 12, first.month % 12 + 1, 1)
+    return next_first - timedelta(days=1)
+
+
+def months_between(from_on: date, to_on: date) -> list[str]:
+    """Return the months that have a day in the period, both days included."""
+    months: list[str] = []
+    day = from_on.replace(day=1)
+    while day <= to_on:
+        month = month_of(day)
+        months.append(month)
+        day = last_day(month) + timedelta(days=1)
+    return months
+
+
+def whole_months(from_on: date, to_on: date) -> list[str]:
+    """Return the months that lie in the period with every day."""
+    return [
+        month
+        for month in months_between(from_on, to_on)
+        if first_day(month) >= from_on and last_day(month) <= to_on
+    ]
+
+
+def to_restate(dirty: Iterable[str], known: Iterable[str]) -> list[str]:
+    """Return the months whose published results may have changed.
+
+    Every month tells the people of its year so far, so a change reaches the later months of
+    its year that were published.
+    """
+    changed = set(dirty)
+    first_by_year: dict[str, str] = {}
+    for month in sorted(changed, reverse=True):
+        first_by_year[month[:4]] = month
+    changed.update(
+        month for month in known if month[:4] in first_by_year and month > first_by_year[month[:4]]
+    )
+    return sorted(changed)

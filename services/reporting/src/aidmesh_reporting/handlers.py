@@ -1,0 +1,134 @@
+"""Events become facts. Live and in a rebuild they take the same way through `apply`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeVar
+from uuid import UUID
+
+import asyncpg
+
+from aidmesh_chassis.consuming import Received
+from aidmesh_chassis.db import Tx
+from aidmesh_contracts.base import Event
+from aidmesh_contracts.consumers import consumers_of
+from aidmesh_contracts.intake import (
+    NeedClosedV1,
+    NeedFulfilledV1,
+    NeedReversedV1,
+    NeedWaitlistedV1,
+    PersonMergedV1,
+)
+from aidmesh_contracts.inventory import StaySettledV1
+from aidmesh_contracts.payments import CommitmentReversedV1, CommitmentSpentV1, GrantChangedV1
+from aidmesh_contracts.reporting import MonthlyResultsV1
+from aidmesh_reporting.domain.months import month_of
+from aidmesh_reporting.domain.people import join
+from aidmesh_reporting.store import facts
+
+KNOWN: dict[str, type[Event]] = {
+    event.type: event for consumer in consumers_of("reporting") for event in consumer.events
+}
+"""Every event that reporting takes in, by its type."""
+
+E = TypeVar("E", bound=Event)
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """An event with what of its envelope results need."""
+
+    event: Event
+    event_id: UUID
+    occurred_at: datetime
+    region: str
+
+
+async def record(tx: Tx, batch: Sequence[Received[Event]]) -> None:
+    """Keep a batch of events of one class, and apply it. The handler of every event.
+
+    Raises:
+        TimeoutError: a rebuild holds the facts; the batch waits.
+    """
+    await facts.alone(tx.conn)
+    await facts.keep(
+        tx.conn,
+        [
+            facts.Stored(
+                received.event_id,
+                received.event.type,
+                received.region,
+                received.occurred_at,
+                facts.payload_of(received.event),
+            )
+            for received in batch
+        ],
+    )
+    await apply(
+        tx.conn,
+        [
+            Fact(received.event, received.event_id, received.occurred_at, received.region)
+            for received in batch
+        ],
+    )
+
+
+async def apply(conn: asyncpg.Connection, batch: Sequence[Fact]) -> None:
+    """Write what a batch of any events says into the read models.
+
+    Each fact has the same effect whenever it comes, and no more when it comes again.
+    """
+    dirty: set[str] = set()
+    if fulfilled := _of(batch, NeedFulfilledV1):
+        await facts.add_services(conn, [(fact.event_id, event) for fact, event in fulfilled])
+        dirty.update(month_of(event.served_on) for _, event in fulfilled)
+    if undone := _of(batch, NeedReversedV1):
+        await facts.add_reversals(
+            conn, [(fact.event_id, fact.occurred_at, event) for fact, event in undone]
+        )
+        dirty.update(
+            await facts.months_of_services(
+                conn, [(event.need_id, event.service_no) for _, event in undone]
+            )
+        )
+    if stays := _of(batch, StaySettledV1):
+        await facts.add_stays(
+            conn, [(fact.event_id, fact.occurred_at, event) for fact, event in stays]
+        )
+    if spends := _of(batch, CommitmentSpentV1):
+        await facts.add_spends(conn, [(fact.event_id, event) for fact, event in spends])
+    if returned := _of(batch, CommitmentReversedV1):
+        await facts.add_spend_reversals(conn, [(fact.event_id, event) for fact, event in returned])
+    needs = [
+        *(event.need_id for _, event in stays),
+        *(event.need_id for _, event in spends),
+        *(event.need_id for _, event in returned),
+    ]
+    if needs:
+        dirty.update(await facts.months_of_needs(conn, needs))
+    if merged := _of(batch, PersonMergedV1):
+        dirty.update(await _merge(conn, [event for _, event in merged]))
+    if waitlisted := _of(batch, NeedWaitlistedV1):
+        await facts.put_waiting(conn, [event for _, event in waitlisted])
+    if closed := _of(batch, NeedClosedV1):
+        await facts.add_closed(conn, [event for _, event in closed])
+    if grants := _of(batch, GrantChangedV1):
+        await facts.put_grants(conn, [(fact.region, event) for fact, event in grants])
+    if results := _of(batch, MonthlyResultsV1):
+        await facts.put_world_months(conn, [(fact.region, event) for fact, event in results])
+    if dirty:
+        await facts.mark_dirty(conn, dirty)
+
+
+async def _merge(conn: asyncpg.Connection, events: Sequence[PersonMergedV1]) -> list[str]:
+    pairs = [(event.person_id, event.into_person_id) for event in events]
+    known = await facts.roots_of(conn, list({person for pair in pairs for person in pair}))
+    changed = join(known, pairs)
+    if not changed:
+        return []
+    await facts.put_roots(conn, changed)
+    return await facts.months_of_people(conn, list(changed))
+
+
+def _of(batch: Sequence[Fact], event_class: type[E]) -> list[tuple[Fact, E]]:
+    return [(fact, fact.event) for fact in batch if isinstance(fact.event, event_class)]

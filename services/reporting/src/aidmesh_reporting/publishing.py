@@ -1,0 +1,76 @@
+"""Monthly results for the other regions, restated when their numbers change."""
+
+import hashlib
+from datetime import datetime
+
+import asyncpg
+
+from aidmesh_chassis.db import Tx
+from aidmesh_contracts.ids import GrantId
+from aidmesh_contracts.reporting import MonthlyResultsV1, ResultLine
+from aidmesh_reporting.domain.months import first_day, last_day, to_restate
+from aidmesh_reporting.domain.results import Cell, Line
+from aidmesh_reporting.store import facts, results
+
+MONTHS_MAX = 24
+
+
+async def publish(tx: Tx) -> int:
+    """Publish the months whose numbers changed, each with its next version. A sweep.
+
+    Returns:
+        how many months were looked at.
+    """
+    await facts.alone(tx.conn)
+    dirty = await results.take_dirty(tx.conn, MONTHS_MAX)
+    if not dirty:
+        return 0
+    published = await results.published(tx.conn)
+    for month in to_restate(dirty, published):
+        version, known_hash = published.get(month, (0, b""))
+        event = await results_of_month(tx.conn, month, version + 1, tx.now)
+        content_hash = _content_hash(event)
+        if content_hash == known_hash or (version == 0 and not event.lines):
+            continue
+        await results.put_published(tx.conn, month, event.version, content_hash)
+        tx.emit(event, version=event.version)
+    return len(dirty)
+
+
+async def results_of_month(
+    conn: asyncpg.Connection, month: str, version: int, as_of: datetime
+) -> MonthlyResultsV1:
+    """Return a month's results as they are published."""
+    first, last = first_day(month), last_day(month)
+    lines = await results.lines(conn, first, last, ("kind", "area", "grant", "unit"))
+    whole = (await results.lines(conn, first, last, ())).get(Cell(), Line())
+    year = (await results.lines(conn, first.replace(month=1), last, ())).get(Cell(), Line())
+    return MonthlyResultsV1(
+        month=month,
+        people=whole.people,
+        services=whole.services,
+        contacts=whole.contacts,
+        year_people=year.people,
+        lines=tuple(
+            ResultLine(
+                area=cell.area or "",
+                kind=cell.kind or "",
+                grant_id=None if cell.grant is None else GrantId(cell.grant),
+                people=line.people,
+                services=line.services,
+                contacts=line.contacts,
+                quantity=line.quantities.get(cell.unit or "", 0),
+                unit=cell.unit or "",
+            )
+            for cell, line in sorted(lines.items(), key=lambda item: str(item[0]))
+            # Money of a second grant makes a line of its own; its service stands elsewhere.
+            if line.services
+        ),
+        version=version,
+        as_of=as_of,
+    )
+
+
+def _content_hash(event: MonthlyResultsV1) -> bytes:
+    text = event.model_dump_json(exclude={"version", "as_of"})
+    return hashlib.blake2b(text.encode(), digest_size=16).digest()

@@ -1,0 +1,1 @@
+"""Every SQL statement of reporting: `facts` writes them, `results` adds them up."""

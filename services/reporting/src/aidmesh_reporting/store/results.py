@@ -1,0 +1,311 @@
+"""Results out: what the facts add up to."""
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import NamedTuple
+from uuid import UUID
+
+import asyncpg
+
+from aidmesh_contracts.reporting import MonthlyResultsV1
+from aidmesh_reporting.domain.results import (
+    Cell,
+    Dimension,
+    Line,
+    PublishedLine,
+    PublishedMonth,
+)
+
+# What was given in the period and not reversed; nights as settled; who bore what.
+# $1, $2: first and last day.
+_FACTS = """
+    WITH live AS (
+        SELECT s.need_id, s.service_no, s.event_id, s.kind, s.area, s.month, s.unit, s.headcount,
+               s.served_on, CASE WHEN s.unit = 'night'
+                   THEN coalesce((SELECT sum(st.nights) FROM stay st
+                                  WHERE st.need_id = s.need_id), s.quantity)
+                   ELSE s.quantity END AS quantity
+        FROM service s
+        WHERE s.served_on BETWEEN $1 AND $2 AND NOT EXISTS (
+            SELECT 1 FROM reversal r
+            WHERE r.need_id = s.need_id AND r.service_no = s.service_no)),
+    paid AS (
+        SELECT l.need_id, l.service_no, h.grant_id, h.amount_minor, h.currency
+        FROM live l JOIN share h USING (need_id, service_no)
+        UNION ALL
+        SELECT l.need_id, l.service_no, p.grant_id, p.amount_minor, p.currency
+        FROM live l JOIN spend p USING (need_id)
+        WHERE NOT p.fulfils AND NOT EXISTS (
+            SELECT 1 FROM spend_reversal r
+            WHERE r.commitment_id = p.commitment_id AND r.spend_no = p.spend_no)),
+    bearer AS (
+        SELECT DISTINCT ON (need_id, service_no) need_id, service_no, grant_id
+        FROM (SELECT need_id, service_no, grant_id, sum(amount_minor) AS amount_minor
+              FROM paid GROUP BY need_id, service_no, grant_id) b
+        ORDER BY need_id, service_no, amount_minor DESC, grant_id NULLS LAST),
+    given AS (
+        SELECT l.*, b.grant_id FROM live l LEFT JOIN bearer b USING (need_id, service_no))
+"""
+
+# $3 … $7: whether to split by kind, area, month, grant, unit.
+_SPLIT = """
+    CASE WHEN $3 THEN g.kind END AS kind, CASE WHEN $4 THEN g.area END AS area,
+    CASE WHEN $5 THEN g.month END AS month
+"""
+
+_SERVICES = f"""{_FACTS}
+    SELECT {_SPLIT}, CASE WHEN $6 THEN g.grant_id END AS grant_id,
+           CASE WHEN $7 THEN g.unit END AS unit, g.unit AS of_unit, count(*) AS services,
+           sum(g.quantity)::bigint AS quantity, coalesce(sum(g.headcount), 0) AS contacts
+    FROM given g GROUP BY 1, 2, 3, 4, 5, 6
+"""  # noqa: S608
+
+_PEOPLE = f"""{_FACTS}
+    SELECT {_SPLIT}, CASE WHEN $6 THEN g.grant_id END AS grant_id,
+           CASE WHEN $7 THEN g.unit END AS unit,
+           count(DISTINCT coalesce(a.root_id, p.person_id)) AS people
+    FROM given g JOIN service_person p USING (need_id, service_no)
+    LEFT JOIN same_person a ON a.person_id = p.person_id GROUP BY 1, 2, 3, 4, 5
+"""  # noqa: S608
+
+_AMOUNTS = f"""{_FACTS}
+    SELECT {_SPLIT}, CASE WHEN $6 THEN p.grant_id END AS grant_id,
+           CASE WHEN $7 THEN g.unit END AS unit, p.currency,
+           sum(p.amount_minor)::bigint AS amount_minor
+    FROM live g JOIN paid p USING (need_id, service_no) GROUP BY 1, 2, 3, 4, 5, 6
+"""  # noqa: S608
+
+_TRACE = f"""{_FACTS}
+    SELECT g.need_id, g.service_no, g.served_on, g.kind, g.area, g.grant_id, g.event_id,
+           array(SELECT st.event_id FROM stay st WHERE st.need_id = g.need_id AND g.unit = 'night'
+                 ORDER BY 1) AS stay_event_ids,
+           array(SELECT p.event_id FROM spend p WHERE p.need_id = g.need_id AND NOT EXISTS (
+                     SELECT 1 FROM spend_reversal r WHERE r.commitment_id = p.commitment_id
+                     AND r.spend_no = p.spend_no) ORDER BY 1) AS spend_event_ids
+    FROM given g
+    WHERE ($3::text IS NULL OR g.kind = $3) AND ($4::text IS NULL OR g.area = $4)
+      AND ($5::uuid IS NULL OR g.grant_id = $5) AND (NOT $6 OR g.grant_id IS NULL)
+      AND ($7::date IS NULL OR (g.served_on, g.need_id, g.service_no) > ($7, $8::uuid, $9::int))
+    ORDER BY g.served_on, g.need_id, g.service_no LIMIT $10
+"""  # noqa: S608
+
+
+async def lines(
+    conn: asyncpg.Connection, from_on: date, to_on: date, by: Sequence[Dimension]
+) -> dict[Cell, Line]:
+    """Return the region's own results of a period, both days included.
+
+    Args:
+        by: what to split by; nothing for one line over all.
+    """
+    split = [dimension in by for dimension in ("kind", "area", "month", "grant", "unit")]
+    found: dict[Cell, Line] = {}
+
+    def line_of(row: asyncpg.Record) -> Line:
+        cell = Cell(row["kind"], row["area"], row["month"], row["grant_id"], row["unit"])
+        return found.setdefault(cell, Line())
+
+    for row in await conn.fetch(_SERVICES, from_on, to_on, *split):
+        line = line_of(row)
+        line.services += row["services"]
+        line.contacts += row["contacts"]
+        line.quantities[row["of_unit"]] = row["quantity"]
+    for row in await conn.fetch(_PEOPLE, from_on, to_on, *split):
+        line_of(row).people = row["people"]
+    for row in await conn.fetch(_AMOUNTS, from_on, to_on, *split):
+        line_of(row).amounts[row["currency"]] = row["amount_minor"]
+    return found
+
+
+class Traced(NamedTuple):
+    """One service behind a figure, and the events that tell of it."""
+
+    need_id: UUID
+    service_no: int
+    served_on: date
+    kind: str
+    area: str
+    grant_id: UUID | None
+    event_ids: list[UUID]
+
+
+async def trace(
+    conn: asyncpg.Connection,
+    from_on: date,
+    to_on: date,
+    *,
+    kind: str | None,
+    area: str | None,
+    grant_id: UUID | None,
+    without_grant: bool,
+    after: tuple[date, UUID, int] | None,
+    limit: int,
+) -> list[Traced]:
+    """Return the services that a figure counts, one by one."""
+    rows = await conn.fetch(
+        _TRACE,
+        from_on,
+        to_on,
+        kind,
+        area,
+        grant_id,
+        without_grant,
+        *(after or (None, None, None)),
+        limit,
+    )
+    return [
+        Traced(
+            row["need_id"],
+            row["service_no"],
+            row["served_on"],
+            row["kind"],
+            row["area"],
+            row["grant_id"],
+            [row["event_id"], *row["stay_event_ids"], *row["spend_event_ids"]],
+        )
+        for row in rows
+    ]
+
+
+async def world_months(conn: asyncpg.Connection, months: Sequence[str]) -> list[PublishedMonth]:
+    """Return what other regions published of these months."""
+    rows = await conn.fetch(
+        "SELECT region, payload FROM world_month WHERE month = ANY($1::text[])", list(months)
+    )
+    published: list[PublishedMonth] = []
+    for row in rows:
+        event = MonthlyResultsV1.model_validate_json(row["payload"])
+        published.append(
+            PublishedMonth(
+                region=row["region"],
+                month=event.month,
+                as_of=event.as_of,
+                people=event.people,
+                services=event.services,
+                contacts=event.contacts,
+                year_people=event.year_people,
+                lines=tuple(
+                    PublishedLine(
+                        line.area,
+                        line.kind,
+                        line.grant_id,
+                        line.people,
+                        line.services,
+                        line.contacts,
+                        line.quantity,
+                        line.unit,
+                    )
+                    for line in event.lines
+                ),
+            )
+        )
+    return published
+
+
+async def freshness(conn: asyncpg.Connection) -> tuple[datetime, datetime | None]:
+    """Return the database's clock, and when the newest event taken in happened."""
+    row = await conn.fetchrow(
+        "SELECT now() AS as_of, (SELECT max(occurred_at) FROM fact_event) AS last_event_at"
+    )
+    assert row is not None  # noqa: S101 - a SELECT without FROM gives a row
+    return row["as_of"], row["last_event_at"]
+
+
+async def take_dirty(conn: asyncpg.Connection, limit: int) -> list[str]:
+    """Take months to publish anew."""
+    rows = await conn.fetch(
+        """
+        DELETE FROM dirty_month WHERE month IN (
+            SELECT month FROM dirty_month ORDER BY month LIMIT $1)
+        RETURNING month
+        """,
+        limit,
+    )
+    return [row["month"] for row in rows]
+
+
+async def published(conn: asyncpg.Connection) -> dict[str, tuple[int, bytes]]:
+    """Return version and content hash of every month published so far."""
+    rows = await conn.fetch("SELECT month, version, content_hash FROM published_month")
+    return {row["month"]: (row["version"], row["content_hash"]) for row in rows}
+
+
+async def put_published(
+    conn: asyncpg.Connection, month: str, version: int, content_hash: bytes
+) -> None:
+    """Record a publication."""
+    await conn.execute(
+        """
+        INSERT INTO published_month (month, version, content_hash, as_of)
+        VALUES ($1, $2, $3, now())
+        ON CONFLICT (month) DO UPDATE
+        SET version = excluded.version, content_hash = excluded.content_hash, as_of = now()
+        """,
+        month,
+        version,
+        content_hash,
+    )
+
+
+async def settled(conn: asyncpg.Connection, months: Sequence[str]) -> set[str]:
+    """Return which of these months a lead has settled."""
+    rows = await conn.fetch(
+        "SELECT month FROM settled_month WHERE month = ANY($1::text[])", list(months)
+    )
+    return {row["month"] for row in rows}
+
+
+async def settle(conn: asyncpg.Connection, month: str, by: UUID) -> None:
+    """Record that a month is settled; the first decision stays."""
+    await conn.execute(
+        "INSERT INTO settled_month (month, settled_by) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+        month,
+        by,
+    )
+
+
+async def list_months(conn: asyncpg.Connection) -> list[asyncpg.Record]:
+    """Return every month with services: whether it is settled, and what was published of it."""
+    return await conn.fetch(
+        """
+        SELECT m.month, s.settled_at, p.version, p.as_of AS published_at
+        FROM (SELECT DISTINCT month FROM service) m
+        LEFT JOIN settled_month s USING (month) LEFT JOIN published_month p USING (month)
+        ORDER BY m.month
+        """
+    )
+
+
+async def grants(conn: asyncpg.Connection) -> list[asyncpg.Record]:
+    """Return the names of grants, this region's and others'."""
+    return await conn.fetch(
+        "SELECT grant_id, region, code, donor, currency, status FROM grant_name ORDER BY code"
+    )
+
+
+async def waiting(conn: asyncpg.Connection) -> list[asyncpg.Record]:
+    """Return how many needs were waitlisted and have neither been served nor closed since."""
+    return await conn.fetch(
+        """
+        SELECT w.kind, w.area, w.resource, w.code, count(*) AS needs,
+               sum(w.quantity)::bigint AS quantity, min(w.asked_on) AS oldest_asked_on
+        FROM waiting w
+        WHERE NOT EXISTS (SELECT 1 FROM closed_need c WHERE c.need_id = w.need_id)
+          AND NOT EXISTS (
+            SELECT 1 FROM service s WHERE s.need_id = w.need_id AND NOT EXISTS (
+                SELECT 1 FROM reversal r
+                WHERE r.need_id = s.need_id AND r.service_no = s.service_no))
+        GROUP BY w.kind, w.area, w.resource, w.code
+        ORDER BY needs DESC, w.kind, w.area, w.resource, w.code
+        """
+    )
+
+
+async def closed(conn: asyncpg.Connection) -> list[asyncpg.Record]:
+    """Return how many needs ended without a service, by state and reason."""
+    return await conn.fetch(
+        """
+        SELECT state, reason, count(*) AS needs FROM closed_need
+        GROUP BY state, reason ORDER BY state, reason
+        """
+    )
