@@ -64,6 +64,14 @@ async def settle(conn: asyncpg.Connection, discrepancy_id: UUID, by: UUID, reaso
     return found is not None
 
 
+async def lock_sources(conn: asyncpg.Connection, form: str, sources: Sequence[str]) -> None:
+    """Wait for other transactions that take in rows of these sources, until this one ends."""
+    for source in sources:
+        await conn.execute(
+            "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", f"bulk {form} {source}"
+        )
+
+
 async def known_rows(
     conn: asyncpg.Connection, form: str, keys: Collection[tuple[str, str]]
 ) -> dict[tuple[str, str], tuple[bytes, UUID | None]]:

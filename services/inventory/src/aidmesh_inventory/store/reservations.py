@@ -408,32 +408,3 @@ async def states(conn: asyncpg.Connection, ids: Collection[UUID]) -> dict[UUID, 
         "SELECT id, state, way FROM reservation WHERE id = ANY($1::uuid[])", list(ids)
     )
     return {row["id"]: (row["state"], row["way"]) for row in rows}
-
-
-async def views(conn: asyncpg.Connection, ids: Collection[UUID]) -> list[asyncpg.Record]:
-    """Reservations as staff see them."""
-    return await conn.fetch(
-        """
-        SELECT id AS reservation_id, need_id, attempt_no, way, state, cause, site_id, planned_on,
-               hold_until, told_at, collect_by, served_on, issue_no
-        FROM reservation WHERE id = ANY($1::uuid[]) ORDER BY id
-        """,
-        list(ids),
-    )
-
-
-async def waiting_at(
-    conn: asyncpg.Connection, site_id: UUID, way: str, after: UUID | None, limit: int
-) -> list[UUID]:
-    """Confirmed reservations at a site, by id."""
-    rows = await conn.fetch(
-        """
-        SELECT id FROM reservation WHERE site_id = $1 AND way = $2 AND state = 'confirmed'
-          AND ($3::uuid IS NULL OR id > $3) ORDER BY id LIMIT $4
-        """,
-        site_id,
-        way,
-        after,
-        limit,
-    )
-    return [row["id"] for row in rows]

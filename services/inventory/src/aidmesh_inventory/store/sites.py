@@ -69,6 +69,12 @@ async def get(conn: asyncpg.Connection, site_id: UUID) -> SiteRow | None:
     return None if row is None else SiteRow(**row)
 
 
+async def get_by_code(conn: asyncpg.Connection, code: str) -> SiteRow | None:
+    """One site by its code."""
+    row = await conn.fetchrow(f"SELECT {_COLUMNS} FROM site WHERE code = $1", code)  # noqa: S608
+    return None if row is None else SiteRow(**row)
+
+
 async def list_all(
     conn: asyncpg.Connection, *, area: str | None, after: str | None, limit: int
 ) -> list[SiteRow]:

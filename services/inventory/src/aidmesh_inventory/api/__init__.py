@@ -1,0 +1,1 @@
+"""The HTTP API: thin; what it asks for is decided and done in `handlers`."""

@@ -1,0 +1,193 @@
+"""Forms of many rows: each row counts once, good rows stay, and every row gets an answer.
+
+A row is known by `(source, row_id)`. Sent again unchanged it is skipped; with other content it
+is rejected, never taken in twice.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Annotated, Generic, Literal, TypeVar
+from uuid import UUID
+
+from pydantic import BaseModel, Field, JsonValue, ValidationError
+
+from aidmesh_chassis.db import Tx
+from aidmesh_chassis.http import Body
+from aidmesh_chassis.problems import INVALID, rejected_fields
+from aidmesh_inventory.store import discrepancies, sites
+from aidmesh_inventory.store.discrepancies import BulkRow
+
+ROWS_MAX = 5000
+SOURCE_DEFAULT = "bulk"
+
+Source = Annotated[str, Field(min_length=1, max_length=64)]
+
+
+class Row(Body):
+    """What every row has.
+
+    Attributes:
+        source: where the row comes from, such as a file's name; the body's by default.
+        row_id: the row's own id there; never a name or number of a person.
+    """
+
+    source: Source | None = None
+    row_id: Annotated[str, Field(min_length=1, max_length=128)]
+
+
+class SiteRow(Row):
+    """A row that names a site by its id or by its code."""
+
+    site_id: UUID | None = None
+    site_code: Annotated[str, Field(min_length=1, max_length=64)] | None = None
+
+
+class BulkIn(Body):
+    """Rows of one form. They are checked one by one, so that a bad row rejects only itself."""
+
+    source: Source = SOURCE_DEFAULT
+    rows: Annotated[list[dict[str, JsonValue]], Field(min_length=1, max_length=ROWS_MAX)]
+
+
+class RowOut(BaseModel):
+    """What became of a row; `problem` is the slug of why it was rejected."""
+
+    row: int
+    row_id: str | None
+    status: Literal["done", "skipped", "rejected"]
+    problem: str | None = None
+    id: UUID | None = None
+    errors: tuple[JsonValue, ...] = ()
+
+
+class BulkOut(BaseModel):
+    """What became of all rows, in the order in which they were sent."""
+
+    done: int
+    skipped: int
+    rejected: int
+    rows: list[RowOut]
+
+
+R = TypeVar("R", bound=Row)
+
+
+class Bulk(Generic[R]):
+    """One body of a bulk form on its way: `begin`, then `done` or `reject` each of `fresh`."""
+
+    def __init__(self, tx: Tx, form: str) -> None:
+        self._tx = tx
+        self._form = form
+        self._answers: dict[int, RowOut] = {}
+        self._keys: dict[int, tuple[str, str, bytes]] = {}
+        self.fresh: dict[int, R] = {}
+
+    @classmethod
+    async def begin(cls, tx: Tx, form: str, body: BulkIn, model: type[R]) -> "Bulk[R]":
+        """Check the rows and find out which of them are new."""
+        bulk = cls(tx, form)
+        valid: dict[int, R] = {}
+        for number, raw in enumerate(body.rows):
+            try:
+                row = model.model_validate(raw)
+            except ValidationError as error:
+                given = raw.get("row_id")
+                bulk._answers[number] = RowOut(
+                    row=number,
+                    row_id=given if isinstance(given, str) and len(given) <= 128 else None,
+                    status="rejected",
+                    problem=INVALID.slug,
+                    errors=tuple(rejected_fields([dict(each) for each in error.errors()])),
+                )
+            else:
+                valid[number] = row
+                bulk._keys[number] = (row.source or body.source, row.row_id, _hash_of(row))
+        await bulk._sort_out(valid)
+        return bulk
+
+    async def _sort_out(self, valid: Mapping[int, R]) -> None:
+        # Two senders of one source would both find a row new; the second waits for the first.
+        await discrepancies.lock_sources(
+            self._tx.conn, self._form, sorted({key[0] for key in self._keys.values()})
+        )
+        known = await discrepancies.known_rows(
+            self._tx.conn, self._form, sorted({key[:2] for key in self._keys.values()})
+        )
+        seen: dict[tuple[str, str], tuple[bytes, UUID | None]] = dict(known)
+        for number, row in valid.items():
+            source, row_id, content_hash = self._keys[number]
+            before = seen.get((source, row_id))
+            if before is None:
+                seen[source, row_id] = (content_hash, None)
+                self.fresh[number] = row
+            elif before[0] == content_hash:
+                self._answers[number] = RowOut(
+                    row=number, row_id=row_id, status="skipped", id=before[1]
+                )
+            else:
+                self.reject(number, "row-changed")
+
+    def key(self, number: int) -> tuple[str, str]:
+        """Source and row id of a row."""
+        return self._keys[number][:2]
+
+    def done(self, number: int, result_id: UUID | None) -> None:
+        """The row was taken in and became this."""
+        self._answers[number] = RowOut(
+            row=number, row_id=self._keys[number][1], status="done", id=result_id
+        )
+
+    def reject(self, number: int, slug: str) -> None:
+        """The row was not taken in; corrected or later it may be sent again."""
+        self.fresh.pop(number, None)
+        self._answers[number] = RowOut(
+            row=number, row_id=self._keys[number][1], status="rejected", problem=slug
+        )
+
+    async def finish(self) -> dict[str, object]:
+        """Remember what was taken in; returns the answer."""
+        rows = [self._answers[number] for number in sorted(self._answers)]
+        await discrepancies.remember_rows(
+            self._tx.conn,
+            self._form,
+            [
+                BulkRow(*self._keys[answer.row], answer.id)
+                for answer in rows
+                if answer.status == "done"
+            ],
+        )
+        counts = {
+            status: sum(answer.status == status for answer in rows)
+            for status in ("done", "skipped", "rejected")
+        }
+        return {
+            **counts,
+            "rows": [row.model_dump(mode="json", exclude_defaults=True) for row in rows],
+        }
+
+
+S = TypeVar("S", bound=SiteRow)
+
+
+async def resolve_sites(tx: Tx, bulk: Bulk[S]) -> dict[int, UUID]:
+    """The site of each fresh row; rows whose site is not known are rejected."""
+    wanted = dict(bulk.fresh)
+    codes = await sites.ids_by_code(
+        tx.conn, sorted({row.site_code for row in wanted.values() if row.site_code is not None})
+    )
+    ids = await sites.areas_of(
+        tx.conn, [row.site_id for row in wanted.values() if row.site_id is not None]
+    )
+    found: dict[int, UUID] = {}
+    for number, row in wanted.items():
+        site_id = row.site_id if row.site_id in ids else codes.get(row.site_code or "")
+        if site_id is None:
+            bulk.reject(number, "unknown-site")
+        else:
+            found[number] = site_id
+    return found
+
+
+def _hash_of(row: Row) -> bytes:
+    content = row.model_dump_json(exclude={"source", "row_id"})
+    return hashlib.blake2b(content.encode(), digest_size=16, person=b"inventory-bulk").digest()

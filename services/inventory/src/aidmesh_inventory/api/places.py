@@ -1,0 +1,360 @@
+"""Beds, slots, assets, and the capacity of this region and the others."""
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Annotated, Literal
+from uuid import UUID, uuid4
+
+import asyncpg
+from fastapi import APIRouter, Depends, Query, Response
+from pydantic import AwareDatetime, BaseModel, Field, TypeAdapter
+
+from aidmesh_chassis.auth import Caller, Role, require
+from aidmesh_chassis.db import Database
+from aidmesh_chassis.http import Body, BulkRoute, PageQuery
+from aidmesh_chassis.idempotency import Once
+from aidmesh_chassis.problems import NOT_FOUND, Problem
+from aidmesh_contracts.ids import derive_id
+from aidmesh_contracts.values import Code, Currency
+from aidmesh_inventory.api.bulk import Bulk, BulkIn, BulkOut, SiteRow, resolve_sites
+from aidmesh_inventory.api.problems import problem
+from aidmesh_inventory.domain.days import day_of
+from aidmesh_inventory.handlers import places
+from aidmesh_inventory.store import beds, slots, world
+from aidmesh_inventory.store.beds import NewBed
+from aidmesh_inventory.store.slots import NewSlot
+
+_ANYONE = Depends(require())
+_SLOT_KEY: TypeAdapter[tuple[datetime, UUID]] = TypeAdapter(tuple[datetime, UUID])
+Manager = Annotated[Caller, Depends(require(Role.LOGISTICIAN, Role.LEAD))]
+DAYS_MAX = 62
+CAPACITY_MAX = 5000
+Label = Annotated[str, Field(min_length=1, max_length=64)]
+
+
+class BedFields(Body):
+    """A bed.
+
+    Attributes:
+        label: unique at the site, such as `2-B`.
+        code: which kind of place, such as `shelter`.
+        owner: `outside` beds are paid for by the night where someone else has them.
+        night_minor: what a night costs the grant; 0 for beds that cost nothing per use.
+    """
+
+    label: Label
+    room: Label
+    code: Code
+    features: Annotated[tuple[Code, ...], Field(max_length=50)] = ()
+    owner: Literal["own", "outside"] = "own"
+    grant_id: UUID | None = None
+    night_minor: Annotated[int, Field(ge=0, le=10**12)] = 0
+    currency: Currency = "UAH"
+
+
+class BedIn(BedFields):
+    """A new bed at a site."""
+
+    site_id: UUID
+
+
+class BedRow(SiteRow, BedFields):
+    """A new bed, as a row of a bulk form."""
+
+
+class SlotFields(Body):
+    """Time with a professional.
+
+    Attributes:
+        professional: a code, never a name; nobody is in two slots at once.
+        seats: more than one for a group.
+    """
+
+    code: Code
+    professional: Code
+    starts_at: AwareDatetime
+    minutes: Annotated[int, Field(ge=1, le=1440)]
+    seats: Annotated[int, Field(ge=1, le=1000)] = 1
+
+
+class SlotIn(SlotFields):
+    """A new slot at a site."""
+
+    site_id: UUID
+
+
+class SlotRow(SiteRow, SlotFields):
+    """A new slot, as a row of a bulk form."""
+
+
+class BookingOut(BaseModel):
+    """Who has a bed and when; a `to_on` of None is an open end."""
+
+    reservation_id: UUID
+    need_id: UUID
+    state: str
+    from_on: date
+    to_on: date | None
+    left_on: date | None
+
+
+class BedOut(BaseModel):
+    """A bed with its nights: `free`, `held`, `confirmed` or `occupied`."""
+
+    bed_id: UUID
+    label: str
+    room: str
+    code: str
+    features: list[str]
+    outside: bool
+    status: str
+    nights: list[str]
+    bookings: list[BookingOut]
+
+
+class BoardOut(BaseModel):
+    """The beds of a site, night by night."""
+
+    site_id: UUID
+    nights: list[date]
+    beds: list[BedOut]
+
+
+class SlotOut(BaseModel):
+    """A slot."""
+
+    slot_id: UUID
+    site_id: UUID
+    code: str
+    professional: str
+    starts_at: datetime
+    minutes: int
+    seats: int
+    taken: int
+    status: str
+
+
+class SlotPage(BaseModel):
+    """Slots, earliest first."""
+
+    rows: list[SlotOut]
+    next: str | None
+
+
+class CapacityRow(BaseModel):
+    """Free places of one kind at one site by day, as of when that was told."""
+
+    region: str
+    site_id: UUID
+    area: str
+    resource: str
+    code: str
+    first_on: date
+    free_by_day: list[int]
+    total: int
+    as_of: datetime
+
+
+class CapacityOut(BaseModel):
+    """Free places here and, as they told, in the other regions."""
+
+    rows: list[CapacityRow]
+
+
+_NIGHT = {"held": "held", "confirmed": "confirmed", "issued": "occupied"}
+
+
+def _board(site_id: UUID, nights: list[date], rows: list[asyncpg.Record]) -> BoardOut:
+    found: dict[UUID, BedOut] = {}
+    for row in rows:
+        bed = found.get(row["bed_id"])
+        if bed is None:
+            bed = found[row["bed_id"]] = BedOut(
+                bed_id=row["bed_id"],
+                label=row["label"],
+                room=row["room"],
+                code=row["code"],
+                features=row["features"],
+                outside=row["owner"] == "outside",
+                status=row["status"],
+                nights=["free"] * len(nights),
+                bookings=[],
+            )
+        if row["reservation_id"] is None:
+            continue
+        booking = BookingOut(**{name: row[name] for name in BookingOut.model_fields})
+        bed.bookings.append(booking)
+        for number, night in enumerate(nights):
+            if booking.from_on <= night and (booking.to_on is None or night < booking.to_on):
+                bed.nights[number] = _NIGHT[booking.state]
+    return BoardOut(site_id=site_id, nights=nights, beds=list(found.values()))
+
+
+def _new_bed(bed_id: UUID, site_id: UUID, bed: BedFields) -> tuple[NewBed, tuple[str, ...]]:
+    return (
+        NewBed(
+            bed_id, site_id, bed.label, bed.room, bed.code, bed.owner, bed.grant_id,
+            bed.night_minor, bed.currency,
+        ),
+        bed.features,
+    )  # fmt: skip
+
+
+def _new_slot(slot_id: UUID, site_id: UUID, slot: SlotFields) -> NewSlot:
+    starts_at = slot.starts_at.astimezone(UTC)
+    return NewSlot(
+        slot_id,
+        site_id,
+        slot.code,
+        slot.professional,
+        starts_at,
+        starts_at + timedelta(minutes=slot.minutes),
+        slot.minutes,
+        slot.seats,
+    )
+
+
+def router(database: Database, region: str) -> APIRouter:
+    """Return the routes."""
+    routes = APIRouter(prefix="/v1", tags=["beds and slots"])
+    bulk_routes = APIRouter(prefix="/v1", tags=["beds and slots"], route_class=BulkRoute)
+
+    @routes.post("/beds", status_code=201)
+    async def add_bed(body: BedIn, caller: Manager, once: Once) -> Response:
+        """Add a bed."""
+        async with database.transaction() as tx:
+            if known := await once.replay(tx):
+                return known
+            bed_id = uuid4()
+            fault = (await places.add_beds(tx, [_new_bed(bed_id, body.site_id, body)])).get(bed_id)
+            if fault is not None:
+                raise problem(fault)
+            return await once.answer(tx, 201, {"bed_id": bed_id})
+
+    @bulk_routes.post("/beds:bulk", response_model=BulkOut)
+    async def add_bed_rows(body: BulkIn, caller: Manager, once: Once) -> Response:
+        """Rows with the fields of a bed and `site_id` or `site_code`."""
+        async with database.transaction() as tx:
+            if known := await once.replay(tx):
+                return known
+            bulk = await Bulk.begin(tx, "beds", body, BedRow)
+            site_ids = await resolve_sites(tx, bulk)
+            ids = {number: derive_id("bed", region, *bulk.key(number)) for number in bulk.fresh}
+            faults = await places.add_beds(
+                tx,
+                [
+                    _new_bed(ids[number], site_ids[number], row)
+                    for number, row in bulk.fresh.items()
+                ],
+            )
+            for number, bed_id in ids.items():
+                if bed_id in faults:
+                    bulk.reject(number, faults[bed_id])
+                else:
+                    bulk.done(number, bed_id)
+            return await once.answer(tx, 200, await bulk.finish())
+
+    @routes.post("/beds/{bed_id}:retire")
+    async def retire_bed(bed_id: UUID, caller: Manager, once: Once) -> Response:
+        """Take a bed out of use, if nobody has it."""
+        async with database.transaction() as tx:
+            if known := await once.replay(tx):
+                return known
+            fault = await places.retire_bed(tx, bed_id)
+            if fault is not None:
+                raise Problem(NOT_FOUND) if fault == "not-found" else problem(fault)
+            return await once.answer(tx, 200, {"bed_id": bed_id})
+
+    @routes.get("/beds", dependencies=[_ANYONE])
+    async def see_beds(
+        site_id: UUID,
+        from_on: Annotated[date | None, Query(alias="from")] = None,
+        days: Annotated[int, Query(ge=1, le=DAYS_MAX)] = 14,
+    ) -> BoardOut:
+        """The beds of a site and who has them, night by night from today or a given day."""
+        first = from_on or day_of(datetime.now(UTC))
+        nights = [first + timedelta(days=number) for number in range(days)]
+        async with database.read() as conn:
+            rows = await beds.board(conn, site_id, first, first + timedelta(days=days))
+        return _board(site_id, nights, rows)
+
+    @routes.post("/slots", status_code=201)
+    async def add_slot(body: SlotIn, caller: Manager, once: Once) -> Response:
+        """Add a slot."""
+        async with database.transaction() as tx:
+            if known := await once.replay(tx):
+                return known
+            slot_id = uuid4()
+            faults = await places.add_slots(tx, [_new_slot(slot_id, body.site_id, body)])
+            if slot_id in faults:
+                raise problem(faults[slot_id])
+            return await once.answer(tx, 201, {"slot_id": slot_id})
+
+    @bulk_routes.post("/slots:bulk", response_model=BulkOut)
+    async def add_slot_rows(body: BulkIn, caller: Manager, once: Once) -> Response:
+        """Rows with the fields of a slot and `site_id` or `site_code`."""
+        async with database.transaction() as tx:
+            if known := await once.replay(tx):
+                return known
+            bulk = await Bulk.begin(tx, "slots", body, SlotRow)
+            site_ids = await resolve_sites(tx, bulk)
+            ids = {number: derive_id("slot", region, *bulk.key(number)) for number in bulk.fresh}
+            faults = await places.add_slots(
+                tx,
+                [
+                    _new_slot(ids[number], site_ids[number], row)
+                    for number, row in bulk.fresh.items()
+                ],
+            )
+            for number, slot_id in ids.items():
+                if slot_id in faults:
+                    bulk.reject(number, faults[slot_id])
+                else:
+                    bulk.done(number, slot_id)
+            return await once.answer(tx, 200, await bulk.finish())
+
+    @routes.post("/slots/{slot_id}:cancel")
+    async def cancel_slot(slot_id: UUID, caller: Manager, once: Once) -> Response:
+        """Cancel a slot; those who had a seat are placed anew."""
+        async with database.transaction() as tx:
+            if known := await once.replay(tx):
+                return known
+            fault = await places.cancel_slot(tx, slot_id)
+            if fault is not None:
+                raise Problem(NOT_FOUND) if fault == "not-found" else problem(fault)
+            return await once.answer(tx, 200, {"slot_id": slot_id})
+
+    @routes.get("/slots", dependencies=[_ANYONE])
+    async def see_slots(
+        page: PageQuery,
+        site_id: UUID | None = None,
+        code: str | None = None,
+        from_on: Annotated[date | None, Query(alias="from")] = None,
+    ) -> SlotPage:
+        """Slots from today or a given day on."""
+        async with database.read() as conn:
+            rows = await slots.page(
+                conn,
+                site_id=site_id,
+                code=code,
+                from_on=from_on or day_of(datetime.now(UTC)),
+                after=page.after(_SLOT_KEY),
+                limit=page.limit + 1,
+            )
+        kept, after = page.cut(rows, lambda row: (row["starts_at"], row["slot_id"]))
+        return SlotPage(rows=[SlotOut(**row) for row in kept], next=after)
+
+    @routes.get("/capacity", dependencies=[_ANYONE])
+    async def see_capacity(resource: Literal["bed", "slot"] | None = None) -> CapacityOut:
+        """Free places of the coming 14 days, here and in the other regions."""
+        async with database.read() as conn:
+            own = await world.own_capacity(conn, resource=resource, limit=CAPACITY_MAX)
+            others = await world.others_capacity(conn, resource=resource, limit=CAPACITY_MAX)
+        return CapacityOut(
+            rows=[
+                *(CapacityRow(region=region, **row) for row in own),
+                *(CapacityRow(**row) for row in others),
+            ]
+        )
+
+    routes.include_router(bulk_routes)
+    return routes

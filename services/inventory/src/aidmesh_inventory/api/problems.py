@@ -1,0 +1,162 @@
+"""What inventory may answer besides success, in words that say what to do."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Final
+
+from aidmesh_chassis.problems import Problem, ProblemType
+
+
+def _kind(slug: str, status: HTTPStatus, title: str, what_to_do: str) -> ProblemType:
+    return ProblemType(slug, int(status), title, what_to_do)
+
+
+PROBLEMS: Final[tuple[ProblemType, ...]] = (
+    _kind(
+        "unknown-site",
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        "There is no such site",
+        "Name a site of this region by its id or code; see GET /v1/sites.",
+    ),
+    _kind(
+        "unknown-item",
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        "There is no such item",
+        "Add the item with POST /v1/items first, or correct its code.",
+    ),
+    _kind(
+        "unknown-purchase",
+        HTTPStatus.CONFLICT,
+        "This purchase is not known here yet",
+        "Check its id; if it was ordered just now, try again in a moment.",
+    ),
+    _kind(
+        "not-in-purchase",
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        "The purchase has no such item",
+        "Receive what was not ordered without a purchase, as a gift or a surplus.",
+    ),
+    _kind(
+        "unknown-area",
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        "There is no such area",
+        "Give the COD-AB P-code of an oblast or city, or a longer one inside it.",
+    ),
+    _kind(
+        "code-taken",
+        HTTPStatus.CONFLICT,
+        "Something else has this code",
+        "Choose another code, or look at what has it.",
+    ),
+    _kind(
+        "unknown-lot",
+        HTTPStatus.NOT_FOUND,
+        "There is no such lot",
+        "Check the lot's id; see GET /v1/lots.",
+    ),
+    _kind(
+        "more-than-on-hand",
+        HTTPStatus.CONFLICT,
+        "The lot has fewer pieces than that",
+        "Count the lot and enter the count instead of a loss.",
+    ),
+    _kind(
+        "unknown-reservation",
+        HTTPStatus.NOT_FOUND,
+        "Nothing is set aside for this",
+        "Look the need up: it may wait, or be served by another region.",
+    ),
+    _kind(
+        "not-confirmed",
+        HTTPStatus.CONFLICT,
+        "It is not confirmed yet",
+        "Wait until the need is ready; what was given all the same is entered as aid given.",
+    ),
+    _kind(
+        "already-issued",
+        HTTPStatus.CONFLICT,
+        "It was handed out already",
+        "Nothing is left to do; undo it with a reason if that was a mistake.",
+    ),
+    _kind(
+        "reservation-over",
+        HTTPStatus.CONFLICT,
+        "It is not set aside any more",
+        "It ran out, was given back or taken back. The need waits again; what was given all the "
+        "same is entered as aid given.",
+    ),
+    _kind(
+        "wrong-way",
+        HTTPStatus.CONFLICT,
+        "This is handed out in another way",
+        "Goods are handed over, beds are checked in to, slots are attended.",
+    ),
+    _kind(
+        "stay-over",
+        HTTPStatus.CONFLICT,
+        "All booked nights have passed",
+        "Book anew from the day the guest came.",
+    ),
+    _kind(
+        "not-issued",
+        HTTPStatus.CONFLICT,
+        "There is nothing to undo",
+        "It is not handed out (any more). Aid entered as given is corrected where it was entered.",
+    ),
+    _kind(
+        "not-checked-in",
+        HTTPStatus.CONFLICT,
+        "The guest is not checked in",
+        "Check the guest in first, with the day they came.",
+    ),
+    _kind(
+        "already-checked-out",
+        HTTPStatus.CONFLICT,
+        "The guest has checked out",
+        "Nothing is left to do.",
+    ),
+    _kind(
+        "left-before-arrival",
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        "That is before the guest came",
+        "Give the day on which the guest left.",
+    ),
+    _kind(
+        "not-open",
+        HTTPStatus.CONFLICT,
+        "It is not open",
+        "Look at its state; somebody may have closed it already.",
+    ),
+    _kind(
+        "not-closed",
+        HTTPStatus.CONFLICT,
+        "It is not closed",
+        "Look at its state; somebody may have opened it already.",
+    ),
+    _kind(
+        "in-use",
+        HTTPStatus.CONFLICT,
+        "Somebody uses or has booked it",
+        "Check guests out and release bookings first.",
+    ),
+    _kind(
+        "row-changed",
+        HTTPStatus.CONFLICT,
+        "This row was sent before with other content",
+        "Correct what was recorded through its own route, or give a new row a new row_id.",
+    ),
+    _kind(
+        "professional-busy",
+        HTTPStatus.CONFLICT,
+        "The professional has another slot then",
+        "Choose another time or another professional.",
+    ),
+)
+"""Inventory's part of the catalogue of problems."""
+
+BY_SLUG: Final[Mapping[str, ProblemType]] = {kind.slug: kind for kind in PROBLEMS}
+
+
+def problem(slug: str) -> Problem:
+    """The problem with this slug."""
+    return Problem(BY_SLUG[slug])

@@ -1,0 +1,279 @@
+"""Sites and items."""
+
+from typing import Annotated, Literal
+from uuid import UUID, uuid4
+
+from fastapi import APIRouter, Depends, Response
+from pydantic import BaseModel, Field, TypeAdapter
+
+from aidmesh_chassis.auth import Role, require
+from aidmesh_chassis.crypto import decrypt, encrypt
+from aidmesh_chassis.db import Database, Tx
+from aidmesh_chassis.http import Body, PageQuery, revealed
+from aidmesh_chassis.idempotency import Once
+from aidmesh_chassis.keys import KeyRing
+from aidmesh_chassis.privacy import PersonalText
+from aidmesh_chassis.problems import NOT_FOUND, Problem
+from aidmesh_contracts.values import Area, Code
+from aidmesh_inventory.api.problems import problem
+from aidmesh_inventory.domain.areas import iso_code_of
+from aidmesh_inventory.handlers import sites as handlers
+from aidmesh_inventory.store import sites, world
+
+_TEXT_KEY: TypeAdapter[str] = TypeAdapter(str)
+_ANYONE = Depends(require())
+_STORES = Depends(require(Role.LOGISTICIAN, Role.LEAD))
+_SEES_ADDRESS = Depends(require(Role.CASEWORKER, Role.LOGISTICIAN, Role.LEAD))
+OTHERS_MAX = 1000
+
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class SiteIn(Body):
+    """A new site.
+
+    Attributes:
+        area: P-code; the ISO code that goes with it is kept beside it.
+        site_type: such as `shelter`, `warehouse`, `center`, `office`.
+        address: encrypted; where a shelter is must not be known.
+    """
+
+    code: Code
+    name: Name
+    area: Area
+    site_type: Code
+    address: PersonalText | None = None
+
+
+class SiteOut(BaseModel):
+    """A site as staff see it in lists: no address."""
+
+    site_id: UUID
+    code: str
+    name: str
+    area: str
+    iso_code: str
+    site_type: str
+    status: Literal["open", "closed"]
+    status_reason: str | None
+    version: int
+
+
+class SiteDetail(SiteOut):
+    """A site with its address."""
+
+    address: PersonalText | None
+
+
+class OtherSite(BaseModel):
+    """A site of another region."""
+
+    region: str
+    site_id: UUID
+    area: str
+    site_type: str
+    status: str
+    as_of: str
+
+
+class Reason(Body):
+    """Why something is done: a code, never anything about a person."""
+
+    reason: Code
+
+
+class CloseIn(Reason):
+    """Closing a site.
+
+    Attributes:
+        keep: for an alert or a power cut: reservations stay and their clocks stand still.
+    """
+
+    keep: bool = False
+
+
+class Names(Body):
+    """A name in the three languages of the desk."""
+
+    uk: Name
+    en: Name
+    de: Name
+
+
+class ItemIn(Body):
+    """A new item.
+
+    Attributes:
+        pack: pieces in a pack.
+        tracking: `serial` items become assets when they are handed to a center.
+    """
+
+    code: Code
+    names: Names
+    unit: Code = "piece"
+    pack: Annotated[int, Field(ge=1, le=100_000)] = 1
+    tracking: Literal["lot", "serial", "none"] = "lot"
+    prescription: bool = False
+
+
+class ItemOut(BaseModel):
+    """An item."""
+
+    code: str
+    names: dict[str, str]
+    unit: str
+    pack: int
+    tracking: str
+    prescription: bool
+
+
+class SitePage(BaseModel):
+    """Sites of this region by code."""
+
+    rows: list[SiteOut]
+    next: str | None
+
+
+class ItemPage(BaseModel):
+    """Items by code."""
+
+    rows: list[ItemOut]
+    next: str | None
+
+
+def _out(row: sites.SiteRow) -> SiteOut:
+    return SiteOut.model_validate(row, from_attributes=True)
+
+
+def _place_of(site_id: UUID) -> bytes:
+    return b"site:" + site_id.bytes
+
+
+def router(database: Database, keys: KeyRing) -> APIRouter:
+    """Return the routes."""
+    routes = APIRouter(prefix="/v1", tags=["sites and items"])
+
+    @routes.post("/sites", status_code=201, response_model=SiteOut, dependencies=[_STORES])
+    async def add_site(body: SiteIn, once: Once) -> Response:
+        """Add a site. Sent again with the same content it gives the site there is."""
+        iso_code = iso_code_of(body.area)
+        if iso_code is None:
+            raise problem("unknown-area")
+        site_id = uuid4()
+        address = None
+        if body.address is not None:
+            text = body.address.reveal().encode()
+            address = encrypt(keys.master(), text, _place_of(site_id))
+        row = sites.SiteRow(
+            site_id, body.code, body.name, body.area, iso_code, body.site_type, "open", None,
+            address, 1,
+        )  # fmt: skip
+        async with database.transaction() as tx:
+            if known := await once.replay(tx):
+                return known
+            status = 201
+            if not await handlers.add(tx, row):
+                found = await sites.get_by_code(tx.conn, body.code)
+                same = found is not None and (found.area, found.site_type, found.name) == (
+                    body.area,
+                    body.site_type,
+                    body.name,
+                )
+                if found is None or not same:
+                    raise problem("code-taken")
+                row, status = found, 200
+            return await once.answer(
+                tx, status, _out(row).model_dump(mode="json"), location=f"/v1/sites/{row.site_id}"
+            )
+
+    @routes.get("/sites", dependencies=[_ANYONE])
+    async def list_sites(page: PageQuery, area: str | None = None) -> SitePage:
+        """Sites of this region by code; `area` takes in what lies inside it."""
+        async with database.read() as conn:
+            rows = await sites.list_all(
+                conn, area=area, after=page.after(_TEXT_KEY), limit=page.limit + 1
+            )
+        kept, after = page.cut(rows, lambda row: row.code)
+        return SitePage(rows=[_out(row) for row in kept], next=after)
+
+    @routes.get("/sites/others", dependencies=[_ANYONE])
+    async def other_sites() -> list[OtherSite]:
+        """Sites of the other regions: area and kind, never where exactly."""
+        async with database.read() as conn:
+            rows = await world.others_sites(conn, limit=OTHERS_MAX)
+        return [OtherSite(**{**row, "as_of": row["as_of"].isoformat()}) for row in rows]
+
+    @routes.get("/sites/{site_id}", response_model=SiteDetail, dependencies=[_SEES_ADDRESS])
+    async def get_site(site_id: UUID) -> Response:
+        """A site with its address."""
+        async with database.read() as conn:
+            row = await sites.get(conn, site_id)
+        if row is None:
+            raise Problem(NOT_FOUND)
+        address = None
+        if row.address is not None:
+            text = decrypt(keys.master(), row.address, _place_of(site_id))
+            address = PersonalText(text.decode())
+        return revealed(SiteDetail(**_out(row).model_dump(), address=address))
+
+    @routes.post("/sites/{site_id}:close", response_model=SiteOut, dependencies=[_STORES])
+    async def close_site(site_id: UUID, body: CloseIn, once: Once) -> Response:
+        """Close a site: what is not handed out there is released, for its needs to go elsewhere."""
+        async with database.transaction() as tx:
+            if known := await once.replay(tx):
+                return known
+            row = await handlers.close(tx, site_id, body.reason, keeps=body.keep)
+            if row is None:
+                raise await _missing(tx, site_id, "not-open")
+            return await once.answer(tx, 200, _out(row).model_dump(mode="json"))
+
+    @routes.post("/sites/{site_id}:reopen", response_model=SiteOut, dependencies=[_STORES])
+    async def reopen_site(site_id: UUID, body: Reason, once: Once) -> Response:
+        """Open a closed site; pick-up deadlines are extended by the time it was closed."""
+        async with database.transaction() as tx:
+            if known := await once.replay(tx):
+                return known
+            row = await handlers.reopen(tx, site_id, body.reason)
+            if row is None:
+                raise await _missing(tx, site_id, "not-closed")
+            return await once.answer(tx, 200, _out(row).model_dump(mode="json"))
+
+    @routes.post("/items", status_code=201, response_model=ItemOut, dependencies=[_STORES])
+    async def add_item(body: ItemIn, once: Once) -> Response:
+        """Add an item. Sent again with the same content it gives the item there is."""
+        row = sites.ItemRow(
+            body.code,
+            body.names.model_dump(),
+            body.unit,
+            body.pack,
+            body.tracking,
+            body.prescription,
+        )
+        async with database.transaction() as tx:
+            if known := await once.replay(tx):
+                return known
+            status = 201
+            if not await sites.put_item(tx.conn, row):
+                found = (await sites.items_by_code(tx.conn, [body.code])).get(body.code)
+                if found != row:
+                    raise problem("code-taken")
+                status = 200
+            out = ItemOut.model_validate(row, from_attributes=True)
+            return await once.answer(tx, status, out.model_dump(mode="json"))
+
+    @routes.get("/items", dependencies=[_ANYONE])
+    async def list_items(page: PageQuery) -> ItemPage:
+        """Items by code."""
+        async with database.read() as conn:
+            rows = await sites.items(conn, after=page.after(_TEXT_KEY), limit=page.limit + 1)
+        kept, after = page.cut(rows, lambda row: row.code)
+        return ItemPage(
+            rows=[ItemOut.model_validate(row, from_attributes=True) for row in kept], next=after
+        )
+
+    return routes
+
+
+async def _missing(tx: Tx, site_id: UUID, otherwise: str) -> Problem:
+    known = await sites.get(tx.conn, site_id)
+    return Problem(NOT_FOUND) if known is None else problem(otherwise)

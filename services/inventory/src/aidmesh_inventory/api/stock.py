@@ -1,0 +1,395 @@
+"""Receipts, counts and losses, and what there is: here and in the other regions."""
+
+import json
+from datetime import date, datetime
+from typing import Annotated, Literal
+from uuid import UUID, uuid4
+
+from fastapi import APIRouter, Depends, Query, Response
+from pydantic import BaseModel, Field, TypeAdapter
+
+from aidmesh_chassis.auth import Caller, Role, require
+from aidmesh_chassis.db import Database
+from aidmesh_chassis.http import Body, BulkRoute, PageQuery
+from aidmesh_chassis.idempotency import Once
+from aidmesh_chassis.problems import NOT_FOUND, Problem
+from aidmesh_contracts.ids import derive_id
+from aidmesh_contracts.restriction import Restriction
+from aidmesh_contracts.values import Code, Currency
+from aidmesh_inventory.api.bulk import Bulk, BulkIn, BulkOut, SiteRow, resolve_sites
+from aidmesh_inventory.api.problems import problem
+from aidmesh_inventory.domain.days import day_of
+from aidmesh_inventory.handlers import adjustments, receipts
+from aidmesh_inventory.store import discrepancies, stock, world
+
+_UUID_KEY: TypeAdapter[UUID] = TypeAdapter(UUID)
+_ANYONE = Depends(require())
+Storekeeper = Annotated[Caller, Depends(require(Role.LOGISTICIAN, Role.LEAD))]
+ROWS_MAX = 5000
+Quantity = Annotated[int, Field(ge=1, le=1_000_000)]
+Minor = Annotated[int, Field(ge=0, le=10**15)]
+Batch = Annotated[str, Field(min_length=1, max_length=64)]
+
+
+class LineIn(Body):
+    """Counted pieces of one item.
+
+    Attributes:
+        grant_id, restriction, unit_value_minor, currency: of donated goods. Goods of a purchase
+            carry its terms, whatever is given here.
+    """
+
+    item: Code
+    quantity: Quantity
+    batch: Batch | None = None
+    expiry: date | None = None
+    grant_id: UUID | None = None
+    restriction: Restriction | None = None
+    unit_value_minor: Minor = 0
+    currency: Currency = "UAH"
+
+
+class ReceiptIn(Body):
+    """Goods that came in at once; `received_on` is today (Kyiv) by default."""
+
+    site_id: UUID
+    purchase_id: UUID | None = None
+    received_on: date | None = None
+    lines: Annotated[list[LineIn], Field(min_length=1, max_length=500)]
+
+
+class ReceiptRow(SiteRow):
+    """One line of goods that came in, as a row of a bulk form."""
+
+    item: Code
+    quantity: Quantity
+    purchase_id: UUID | None = None
+    received_on: date | None = None
+    batch: Batch | None = None
+    expiry: date | None = None
+    grant_id: UUID | None = None
+    restriction: Restriction | None = None
+    unit_value_minor: Minor = 0
+    currency: Currency = "UAH"
+
+
+class ReceiptOut(BaseModel):
+    """A receipt and the lots it became, in the order of its lines."""
+
+    receipt_id: UUID
+    lot_ids: list[UUID]
+
+
+class AdjustmentIn(Body):
+    """A correction of one lot.
+
+    Attributes:
+        kind: `count` says how many pieces there are, `loss` how many are gone.
+        happened_on: today (Kyiv) by default.
+    """
+
+    lot_id: UUID
+    kind: Literal["count", "loss"]
+    quantity: Annotated[int, Field(ge=0, le=10_000_000)]
+    reason: Code
+    happened_on: date | None = None
+
+
+class LotOut(BaseModel):
+    """A lot after a correction."""
+
+    lot_id: UUID
+    item: str
+    site_id: UUID
+    status: str
+    on_hand: int
+    held: int
+
+
+class LotDetail(LotOut):
+    """A lot with its terms."""
+
+    batch: str | None
+    expiry: date | None
+    grant_id: UUID | None
+    restriction: Restriction | None
+    unit_value_minor: int
+    currency: str
+
+
+class LotPage(BaseModel):
+    """Lots with something on hand, by id."""
+
+    rows: list[LotDetail]
+    next: str | None
+
+
+class OwnStock(BaseModel):
+    """An item at a site of this region; `expiry` is the soonest of what may be given out."""
+
+    site_id: UUID
+    area: str
+    item: str
+    on_hand: int
+    held: int
+    free: int
+    expiry: date | None
+    as_of: datetime
+
+
+class OtherStock(BaseModel):
+    """An item at a site of another region, as of when that region said so."""
+
+    region: str
+    site_id: UUID
+    area: str
+    item: str
+    on_hand: int
+    free: int
+    as_of: datetime
+
+
+class StockOut(BaseModel):
+    """Stock here, and what the others last told of theirs."""
+
+    region: str
+    own: list[OwnStock]
+    others: list[OtherStock]
+
+
+class FreeRow(BaseModel):
+    """Where an item can be had."""
+
+    region: str
+    site_id: UUID
+    area: str
+    free: int
+    as_of: datetime
+
+
+class FreeOut(BaseModel):
+    """Where an item can be had: this region first."""
+
+    item: str
+    rows: list[FreeRow]
+
+
+class ExpectedLine(BaseModel):
+    """A line of a purchase of which not everything came in."""
+
+    purchase_id: UUID
+    grant_id: UUID
+    item: str
+    ordered: int
+    received: int
+    unit_value_minor: int
+    currency: str
+
+
+class DiscrepancyOut(BaseModel):
+    """A fact that does not fit the books."""
+
+    discrepancy_id: UUID
+    need_id: UUID | None
+    site_id: UUID | None
+    about: str
+    code: str
+    quantity: int
+    why: str
+    status: str
+    opened_at: datetime
+    settled_at: datetime | None
+    settled_reason: str | None
+
+
+class DiscrepancyPage(BaseModel):
+    """Discrepancies by id."""
+
+    rows: list[DiscrepancyOut]
+    next: str | None
+
+
+class SettleIn(Body):
+    """How a discrepancy was settled: a code, such as `counted` or `entered_later`."""
+
+    reason: Code
+
+
+def _line(row: LineIn | ReceiptRow) -> receipts.Line:
+    return receipts.Line(
+        row.item,
+        row.quantity,
+        row.batch,
+        row.expiry,
+        row.grant_id,
+        row.restriction,
+        row.unit_value_minor,
+        row.currency,
+    )
+
+
+def router(database: Database, region: str) -> APIRouter:
+    """Return the routes."""
+    routes = APIRouter(prefix="/v1", tags=["stock"])
+    bulk_routes = APIRouter(prefix="/v1", tags=["stock"], route_class=BulkRoute)
+
+    @routes.post("/receipts", status_code=201, response_model=ReceiptOut)
+    async def receive(body: ReceiptIn, caller: Storekeeper, once: Once) -> Response:
+        """Take goods in: they can be held at once, and whoever waits for them is woken."""
+        async with database.transaction() as tx:
+            if known := await once.replay(tx):
+                return known
+            receipt = receipts.Receipt(
+                uuid4(),
+                body.site_id,
+                body.received_on or day_of(tx.now),
+                tuple(_line(line) for line in body.lines),
+                body.purchase_id,
+            )
+            faults = await receipts.receive(tx, [receipt], caller.staff_id)
+            if faults:
+                raise problem(faults[receipt.receipt_id])
+            out = ReceiptOut(
+                receipt_id=receipt.receipt_id,
+                lot_ids=[
+                    derive_id("lot", receipt.receipt_id, number)
+                    for number in range(len(body.lines))
+                ],
+            )
+            return await once.answer(tx, 201, out.model_dump(mode="json"))
+
+    @bulk_routes.post("/receipts:bulk", response_model=BulkOut)
+    async def receive_rows(body: BulkIn, caller: Storekeeper, once: Once) -> Response:
+        """Take in many lines of goods; rows have the fields of a receipt with one line."""
+        async with database.transaction() as tx:
+            if known := await once.replay(tx):
+                return known
+            bulk = await Bulk.begin(tx, "receipts", body, ReceiptRow)
+            site_ids = await resolve_sites(tx, bulk)
+            made = {
+                number: receipts.Receipt(
+                    derive_id("receipt", region, *bulk.key(number)),
+                    site_ids[number],
+                    row.received_on or day_of(tx.now),
+                    (_line(row),),
+                    row.purchase_id,
+                )
+                for number, row in bulk.fresh.items()
+            }
+            faults = await receipts.receive(tx, list(made.values()), caller.staff_id)
+            for number, receipt in made.items():
+                fault = faults.get(receipt.receipt_id)
+                if fault is None:
+                    bulk.done(number, receipt.receipt_id)
+                else:
+                    bulk.reject(number, fault)
+            return await once.answer(tx, 200, await bulk.finish())
+
+    @routes.post("/adjustments", response_model=LotOut)
+    async def adjust(body: AdjustmentIn, caller: Storekeeper, once: Once) -> Response:
+        """Enter a count or a loss; where less is left than was promised, promises are given up."""
+        async with database.transaction() as tx:
+            if known := await once.replay(tx):
+                return known
+            result = await adjustments.adjust(
+                tx,
+                adjustments.Adjustment(
+                    uuid4(),
+                    body.lot_id,
+                    body.kind,
+                    body.quantity,
+                    body.reason,
+                    body.happened_on or day_of(tx.now),
+                ),
+                caller.staff_id,
+            )
+            if isinstance(result, str):
+                raise problem(result)
+            out = LotOut.model_validate(result, from_attributes=True)
+            return await once.answer(tx, 200, out.model_dump(mode="json"))
+
+    @routes.get("/lots", dependencies=[_ANYONE])
+    async def list_lots(
+        page: PageQuery, site_id: UUID | None = None, item: str | None = None
+    ) -> LotPage:
+        """Lots with something on hand."""
+        async with database.read() as conn:
+            rows = await stock.lots_page(
+                conn,
+                site_id=site_id,
+                item=item,
+                after=page.after(_UUID_KEY),
+                limit=page.limit + 1,
+            )
+        kept, after = page.cut(rows, lambda row: row["lot_id"])
+        return LotPage(
+            rows=[
+                LotDetail(
+                    **{
+                        **row,
+                        "restriction": row["restriction"] and json.loads(row["restriction"]),
+                    }
+                )
+                for row in kept
+            ],
+            next=after,
+        )
+
+    @routes.get("/stock", dependencies=[_ANYONE])
+    async def see_stock(site_id: UUID | None = None, item: str | None = None) -> StockOut:
+        """What there is, what of it is held, what is free; here, and in the other regions."""
+        async with database.read() as conn:
+            own = await world.own_stock(conn, site_id=site_id, item=item, limit=ROWS_MAX)
+            others = [] if site_id else await world.others_stock(conn, item=item, limit=ROWS_MAX)
+        return StockOut(
+            region=region,
+            own=[OwnStock(**row) for row in own],
+            others=[OtherStock(**row) for row in others],
+        )
+
+    @routes.get("/stock/free", dependencies=[_ANYONE])
+    async def see_free(item: Annotated[str, Query(max_length=64)]) -> FreeOut:
+        """Where an item can be had."""
+        async with database.read() as conn:
+            own = await world.own_stock(conn, site_id=None, item=item, limit=ROWS_MAX)
+            others = await world.others_stock(conn, item=item, limit=ROWS_MAX)
+        rows = [{"region": region, **row} for row in own] + [dict(row) for row in others]
+        return FreeOut(
+            item=item, rows=[FreeRow.model_validate(row) for row in rows if row["free"] > 0]
+        )
+
+    @routes.get("/purchases/expected", dependencies=[_ANYONE])
+    async def expected() -> list[ExpectedLine]:
+        """What was ordered and has not come in."""
+        async with database.read() as conn:
+            rows = await stock.expected_purchases(conn, ROWS_MAX)
+        return [ExpectedLine(**row) for row in rows]
+
+    @routes.get("/discrepancies", dependencies=[_ANYONE])
+    async def list_discrepancies(
+        page: PageQuery, status: Literal["open", "settled"] = "open"
+    ) -> DiscrepancyPage:
+        """Facts that do not fit the books, for a person to settle."""
+        async with database.read() as conn:
+            rows = await discrepancies.page(
+                conn, status=status, after=page.after(_UUID_KEY), limit=page.limit + 1
+            )
+        kept, after = page.cut(rows, lambda row: row["discrepancy_id"])
+        return DiscrepancyPage(rows=[DiscrepancyOut(**row) for row in kept], next=after)
+
+    @routes.post("/discrepancies/{discrepancy_id}:settle")
+    async def settle(
+        discrepancy_id: UUID, body: SettleIn, caller: Storekeeper, once: Once
+    ) -> Response:
+        """Say how a discrepancy was settled."""
+        async with database.transaction() as tx:
+            if known := await once.replay(tx):
+                return known
+            if not await discrepancies.settle(
+                tx.conn, discrepancy_id, caller.staff_id, body.reason
+            ):
+                raise Problem(NOT_FOUND)
+            return await once.answer(tx, 200, {"discrepancy_id": discrepancy_id})
+
+    routes.include_router(bulk_routes)
+    return routes

@@ -1,0 +1,56 @@
+"""The composition root of inventory."""
+
+from aidmesh_chassis import idempotency
+from aidmesh_chassis.auth import Verifier
+from aidmesh_chassis.http import create_app
+from aidmesh_chassis.keys import MASTER, KeyRing
+from aidmesh_chassis.service import Health, Service, Sweep, open_database
+from aidmesh_inventory import consumers
+from aidmesh_inventory.api import assets, forms, places, reservations, sites, stock
+from aidmesh_inventory.config import Settings
+from aidmesh_inventory.handlers import capacity, sweeps
+
+NAME = "inventory"
+
+
+def build(settings: Settings | None = None) -> Service:
+    """Put the service together; nothing is opened yet.
+
+    Raises:
+        ValueError: settings are missing or do not fit.
+    """
+    settings = settings or Settings()
+    keys = KeyRing(settings.keys_dir, [MASTER])
+    database = open_database(NAME, settings)
+    health = Health()
+    app = create_app(
+        NAME,
+        settings.region,
+        Verifier(keys.token_verifier(), settings.region),
+        checks=health.checks,
+    )
+    for router in (
+        sites.router(database, keys),
+        stock.router(database, settings.region),
+        forms.router(database),
+        reservations.router(database),
+        places.router(database, settings.region),
+        assets.router(database),
+    ):
+        app.include_router(router)
+    return Service(
+        name=NAME,
+        settings=settings,
+        database=database,
+        app=app,
+        health=health,
+        subscriptions=consumers.subscriptions(),
+        sweeps=(
+            Sweep("expired_holds", 1.0, sweeps.expire_holds, limit=sweeps.LIMIT),
+            Sweep("not_collected", 10.0, sweeps.take_back_uncollected, limit=sweeps.LIMIT),
+            Sweep("no_shows", 10.0, sweeps.release_no_shows, limit=sweeps.LIMIT),
+            Sweep("expired_lots", 300.0, sweeps.expire_lots, limit=sweeps.LIMIT),
+            Sweep("capacity_day", 60.0, capacity.new_day, limit=capacity.REFRESHED_MAX),
+            Sweep("idempotency", 3600.0, idempotency.purge, limit=idempotency.PURGE_ROWS_MAX),
+        ),
+    )

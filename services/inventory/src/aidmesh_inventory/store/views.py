@@ -1,0 +1,67 @@
+"""Reservations as staff see them."""
+
+from collections.abc import Collection
+from uuid import UUID
+
+import asyncpg
+
+_VIEW = """
+    SELECT r.id AS reservation_id, r.need_id, r.attempt_no, r.way, r.state, r.cause, r.site_id,
+           r.planned_on, r.hold_until, r.told_at, r.collect_by, r.served_on, r.issue_no,
+           (SELECT COALESCE(jsonb_agg(jsonb_build_object(
+                'lot_id', a.lot_id, 'item', l.item, 'quantity', a.quantity) ORDER BY l.item), '[]')
+            FROM allocation a JOIN lot l ON l.id = a.lot_id WHERE a.reservation_id = r.id)
+               AS allocations,
+           (SELECT jsonb_build_object('resource', 'bed', 'code', min(b.code),
+                'from_on', min(COALESCE(lower(g.stay), g.left_on)),
+                'to_on', max(COALESCE(upper(g.stay), g.left_on)), 'left_on', max(g.left_on),
+                'places', count(*), 'beds', jsonb_agg(b.label ORDER BY b.label))
+            FROM bed_booking g JOIN bed b ON b.id = g.bed_id
+            WHERE g.reservation_id = r.id HAVING count(*) > 0) AS beds,
+           (SELECT jsonb_build_object('resource', 'slot', 'code', s.code, 'slot_id', s.id,
+                'starts_at', s.starts_at, 'minutes', s.minutes, 'places', g.seats)
+            FROM slot_booking g JOIN slot s ON s.id = g.slot_id WHERE g.reservation_id = r.id)
+               AS slot
+    FROM reservation r
+"""
+
+
+async def by_ids(conn: asyncpg.Connection, ids: Collection[UUID]) -> list[asyncpg.Record]:
+    """These reservations."""
+    return await conn.fetch(f"{_VIEW} WHERE r.id = ANY($1::uuid[]) ORDER BY r.id", list(ids))
+
+
+async def page(
+    conn: asyncpg.Connection,
+    *,
+    states: Collection[str],
+    site_id: UUID | None,
+    way: str | None,
+    after: UUID | None,
+    limit: int,
+) -> list[asyncpg.Record]:
+    """Reservations in some states, by id."""
+    return await conn.fetch(
+        f"""{_VIEW}
+        WHERE r.state = ANY($1::text[]) AND ($2::uuid IS NULL OR r.site_id = $2)
+          AND ($3::text IS NULL OR r.way = $3) AND ($4::uuid IS NULL OR r.id > $4)
+        ORDER BY r.id LIMIT $5
+        """,
+        list(states),
+        site_id,
+        way,
+        after,
+        limit,
+    )
+
+
+async def current(conn: asyncpg.Connection, need_ids: Collection[UUID]) -> list[asyncpg.Record]:
+    """The latest reservation of each of these needs."""
+    return await conn.fetch(
+        f"""{_VIEW}
+        WHERE r.id IN (SELECT DISTINCT ON (need_id) id FROM reservation
+                       WHERE need_id = ANY($1::uuid[]) ORDER BY need_id, attempt_no DESC)
+        ORDER BY r.id
+        """,  # noqa: S608 - a constant
+        list(need_ids),
+    )
