@@ -70,13 +70,18 @@ class KindFacts:
 KINDS: tuple[KindFacts, ...] = (
     KindFacts("shelter_night", 380, 60, shelter_only=True, last_week=49),
     KindFacts("shelter_outside", 60, 60, winter=1.5),
-    KindFacts("food_parcel", 3_780, 40, winter=1.6),
+    KindFacts("food_parcel", 3_780, 80, winter=1.6),
     KindFacts("food_voucher", 1_060, 60, winter=1.4),
-    KindFacts("hygiene_kit", 2_950, 40, winter=1.1),
-    KindFacts("financial_aid", 3_860, 100, winter=1.3),
+    KindFacts("hygiene_kit", 2_950, 80, winter=1.1),
+    KindFacts("financial_aid", 3_760, 100, winter=1.3),
+    KindFacts("rent_support", 90, 120, winter=1.2),
+    KindFacts("travel", 60, 100, winter=0.8),
     KindFacts("counseling", 2_240, 14),
     KindFacts("counseling_paid", 680, 14),
-    KindFacts("medical_care", 640, 21),
+    KindFacts("medical_care", 560, 21),
+    KindFacts("medical_care_paid", 60, 60),
+    KindFacts("medicine", 110, 40),
+    KindFacts("hormone_therapy", 250, 80),
     KindFacts("legal_advice", 880, 21),
     KindFacts("hiv_test", 2_050, 90),
     KindFacts("sti_test", 690, 90),
@@ -84,20 +89,21 @@ KINDS: tuple[KindFacts, ...] = (
     KindFacts("condoms_lubricant", 980, 40),
     KindFacts("prep_navigation", 410, 90),
     KindFacts("pep_navigation", 38, 90),
-    KindFacts("hormone_therapy", 250, 60),
     KindFacts("event_place", 186, 300, first_week=30, last_week=36),
-    KindFacts("travel", 118, 200, winter=0.8),
+    KindFacts("event_lodging", 64, 300, first_week=30, last_week=36),
+    KindFacts("event_travel", 82, 300, first_week=30, last_week=36),
 )
 
-OUTREACH_KIND = "condoms_lubricant"
-OUTREACH_SESSIONS = 260
-CENTER_KIND = "equipment_center"
-EQUIPMENT_MONTHS = (3, 6, 10)
-"""When each of the eight centers gets furniture and devices."""
+OUTREACH: Mapping[str, int] = {"condoms_lubricant": 260, "group_session": 84}
+"""Evenings at meeting points and group sessions: nobody is registered, heads are counted."""
 
-EVENT_KIND = "event_place"
+CENTER_KINDS = ("equipment_center", "furniture_center")
+EQUIPMENT_MONTHS = (3, 6, 10)
+"""When each of the eight centers gets devices and furniture."""
+
+EVENT_KINDS = ("event_place", "event_lodging", "event_travel")
 EVENT_WEEK = 39
-EVENT_DAY = date(2024, 9, 27)
+EVENT_DAY, EVENT_END = date(2024, 9, 27), date(2024, 9, 29)
 """The national conference in Kyiv; its date here is as synthetic as the rest."""
 
 WAITING_AT_THE_END: Mapping[str, int] = {"food_parcel": 150, "hormone_therapy": 14}

@@ -23,11 +23,11 @@ from aidmesh.demo.money import BRIDGE, CUT_GRANT, GRANTS, Money, kind_of_item, p
 from aidmesh.demo.needs import Ending, Need
 from aidmesh.demo.people import Person, canaries_of
 from aidmesh.demo.supply import (
+    Bed,
     Receipt,
     Site,
     Slot,
     center_of,
-    conference_of,
     plan_beds,
     plan_receipts,
     plan_sites,
@@ -107,6 +107,7 @@ def generate(
     receipts = plan_receipts(rng, kinds, year.needs, served_by)
     slots = plan_slots(rng, kinds, year.needs, served_by)
     money = plan_money(kinds, year.needs, receipts, served_by)
+    beds = plan_beds(kinds, year.needs, served_by, scale)
     expected = _expected(year)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "README.txt").write_text(NOTICE, encoding="utf-8")
@@ -119,7 +120,7 @@ def generate(
         ("field", "value"),
         [{"field": field, "value": value} for field, value in canaries],
     )
-    _write_setup(folder / "setup", kinds, money, plan_sites(served_by), served_by, scale)
+    _write_setup(folder / "setup", kinds, money, plan_sites(served_by), beds)
     _write_money(folder / "weeks", money)
     _write_supply(folder / "weeks", money, receipts, slots, served_by)
     _write_needs(folder / "weeks", rng, kinds, year, served_by)
@@ -143,18 +144,17 @@ def _write_setup(
     kinds: Mapping[str, Kind],
     money: Money,
     sites: Sequence[Site],
-    served_by: Mapping[str, str],
-    scale: float,
+    beds: Sequence[Bed],
 ) -> None:
     write_rows(
         folder / "sites.csv",
-        ("region", "code", "name", "area", "iso_code", "site_type"),
+        ("region", "code", "name", "area", "site_type"),
         [asdict(site) for site in sites],
     )
     write_rows(
         folder / "beds.csv",
         ("region", "site_code", "label", "room", "code", "owner"),
-        [asdict(bed) for bed in plan_beds(kinds, served_by, scale)],
+        [asdict(bed) for bed in beds],
     )
     write_rows(
         folder / "items.csv",
@@ -164,16 +164,26 @@ def _write_setup(
                 "code": item,
                 **_item_names(kinds[kind], item),
                 "unit": "piece",
-                "tracking": "serial" if kind == facts.CENTER_KIND else "lot",
-                "prescription": kind == "hormone_therapy",
+                "tracking": "serial" if kind in facts.CENTER_KINDS else "lot",
+                "prescription": kind in ("hormone_therapy", "medicine"),
             }
             for item, kind in sorted(kind_of_item(kinds).items())
         ],
     )
-    grantor = next(iter(dict.fromkeys(served_by.values())))
+    grantor = sites[0].region
     write_rows(
         folder / "grants.csv",
-        ("region", "code", "donor", "currency", "amount_minor", "kinds", "valid_from", "valid_to"),
+        (
+            "region",
+            "code",
+            "donor",
+            "currency",
+            "amount_minor",
+            "programmes",
+            "kinds",
+            "valid_from",
+            "valid_to",
+        ),
         [
             {
                 "region": grantor,
@@ -181,6 +191,7 @@ def _write_setup(
                 "donor": terms.donor,
                 "currency": terms.currency,
                 "amount_minor": money.amounts[terms.code],
+                "programmes": " ".join(sorted({kinds[k].programme for k in terms.kinds or ()})),
                 "kinds": " ".join(terms.kinds or ()),
                 "valid_from": facts.FIRST_DAY,
                 "valid_to": facts.LAST_DAY,
@@ -336,10 +347,9 @@ def _request(need: Need, region: str, kinds: Mapping[str, Kind], introduced: set
         "to_on": need.to_on,
         "headcount": need.headcount,
     }
-    if need.kind == facts.EVENT_KIND:
-        row["site_code"] = conference_of(region)
+    if need.kind in facts.EVENT_KINDS:
         row["planned_on"] = facts.EVENT_DAY
-    if need.person is None:
+    if need.kind in facts.CENTER_KINDS:
         row["site_code"] = center_of(need.place_area)
     if need.ending == "fact":
         row |= {"given": True, "served_on": need.act_on}

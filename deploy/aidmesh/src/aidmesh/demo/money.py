@@ -19,7 +19,10 @@ ROUND_MINOR = 100_000
 UNIT_VALUES: Mapping[str, int] = {
     "food_parcel": 64_000,
     "hygiene_kit": 38_500,
+    "food_voucher": 80_000,
     "equipment_center": 1_250_000,
+    "furniture_center": 980_000,
+    "medicine": 31_000,
     "hormone_therapy": 92_000,
     "self_test": 21_000,
     "hiv_test": 9_500,
@@ -51,10 +54,11 @@ class Terms:
 HEALTH = (
     "counseling", "counseling_paid", "medical_care", "legal_advice", "hiv_test", "sti_test",
     "self_test", "condoms_lubricant", "prep_navigation", "pep_navigation", "hormone_therapy",
+    "medicine", "medical_care_paid",
 )  # fmt: skip
-CENTERS = ("equipment_center", "event_place", "travel")
+CENTERS = (*facts.CENTER_KINDS, *facts.EVENT_KINDS)
 RELIEF = ("shelter_night", "shelter_outside", "food_parcel", "food_voucher", "hygiene_kit",
-          "financial_aid")  # fmt: skip
+          "financial_aid", "rent_support", "travel")  # fmt: skip
 CUT_GRANT = "health-2024"
 OPEN_GRANT = "neighbors-2024"
 _EUR = ("41.82", "42.05", "43.96", "45.31")
@@ -145,7 +149,7 @@ def quarter_of(week: int) -> int:
 def kind_of_item(kinds: Mapping[str, Kind]) -> dict[str, str]:
     """The first kind of the scenario that takes each item."""
     found: dict[str, str] = {}
-    for code in (*(k.code for k in facts.KINDS), facts.CENTER_KIND):
+    for code in (*(k.code for k in facts.KINDS), *facts.CENTER_KINDS):
         for line in kinds[code].stock:
             found.setdefault(line.item, code)
     return found

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import cache
+from itertools import accumulate
 from math import cos, pi
 from random import Random
 from typing import Literal
@@ -11,6 +13,7 @@ from aidmesh.demo.facts import KindFacts, week_of
 from aidmesh.demo.people import Person, make_person
 from aidmesh_intake.domain.kinds import Kind
 
+WEEKDAYS = tuple(accumulate((6, 6, 6, 6, 5, 2, 1)))
 SHELTERS = ("shelter_night", "shelter_outside")
 
 Fate = Literal["served", "waits", "cancelled", "wrong"]
@@ -94,12 +97,18 @@ def people_by_area(scale: float) -> dict[str, int]:
 
 def _asked_on(rng: Random, kind: KindFacts) -> date:
     """A day of the kind's weeks, in winter more often than in summer; Sundays are quiet."""
-    numbers = range(kind.first_week, kind.last_week + 1)
-    cold = [(1 + cos(2 * pi * (n - 2) / facts.WEEKS)) / 2 for n in numbers]
-    weights = [1 + (kind.winter - 1) * c for c in cold]
-    week = rng.choices(numbers, weights)[0]
-    weekday = rng.choices(range(7), (6, 6, 6, 6, 5, 2, 1))[0]
+    numbers, until = _weeks_of(kind)
+    week = rng.choices(numbers, cum_weights=until)[0]
+    weekday = rng.choices(range(7), cum_weights=WEEKDAYS)[0]
     return facts.FIRST_DAY + timedelta(weeks=week - 1, days=weekday)
+
+
+@cache
+def _weeks_of(kind: KindFacts) -> tuple[tuple[int, ...], tuple[float, ...]]:
+    """The weeks of a kind, and their weights summed up."""
+    numbers = tuple(range(kind.first_week, kind.last_week + 1))
+    cold = [(1 + cos(2 * pi * (n - 2) / facts.WEEKS)) / 2 for n in numbers]
+    return numbers, tuple(accumulate(1 + (kind.winter - 1) * c for c in cold))
 
 
 def make_people(rng: Random, scale: float) -> dict[str, list[Person]]:
@@ -183,10 +192,12 @@ def need_of(rng: Random, person: Person, wish: _Wish, ending: Ending) -> Need:
         asked_on=wish.asked_on,
         act_week=week,
     )
-    if kind.code == facts.EVENT_KIND:
+    if kind.code in facts.EVENT_KINDS and ending != "payout":
         need.place_area = facts.KYIV
         need.act_week, need.act_on = facts.EVENT_WEEK, facts.EVENT_DAY
-        need.from_on = need.to_on = facts.EVENT_DAY
+        need.from_on = facts.EVENT_DAY
+        need.to_on = facts.EVENT_END if ending == "check_in" else facts.EVENT_DAY
+        need.left_on = facts.EVENT_END if ending == "check_in" else None
     elif ending == "attendance":
         # Places are published for the week that follows.
         need.act_week = week + 1

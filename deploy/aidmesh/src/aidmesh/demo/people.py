@@ -87,7 +87,7 @@ def make_person(rng: Random, number: int, area: str, areas: tuple[str, ...]) -> 
         last_name = f"Зозуленко{mark}" if canary else rng.choice(LAST_NAMES)
         person.legal_name = f"{rng.choice(FIRST_NAMES)} {last_name}"
         if canary or rng.random() < 0.62:
-            person.channel = "file"
+            person.channel = "sms"
             person.address = f"+38099{number:07d}"
             person.safe = rng.random() < 0.7
     return person

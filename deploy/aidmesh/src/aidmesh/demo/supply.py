@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from math import ceil
 from random import Random
+from zoneinfo import ZoneInfo
 
 from aidmesh.demo import facts
 from aidmesh.demo.needs import Need
 from aidmesh.demo.shelters import outside_beds, shelter_beds
 from aidmesh_intake.domain.kinds import Kind
 
+KYIV_TIME = ZoneInfo("Europe/Kyiv")
 SLOTS_A_WEEK = 40
 """One professional: eight an hour apart on each of five days."""
 
@@ -27,7 +29,6 @@ class Site:
     code: str
     name: str
     area: str
-    iso_code: str
     site_type: str
 
 
@@ -70,19 +71,6 @@ class Slot:
     seats: int
 
 
-ISO_CODES = {
-    "UA80": "UA-30",
-    "UA46": "UA-46",
-    "UA51": "UA-51",
-    "UA63": "UA-63",
-    "UA12": "UA-12",
-    "UA23": "UA-23",
-    "UA05": "UA-05",
-    "UA73": "UA-77",
-}
-"""ISO 3166-2 by P-code: two different codes, mapped one by one."""
-
-
 def center_of(area: str) -> str:
     """Code of the community center of an area."""
     return f"center-{area.lower()}"
@@ -97,24 +85,23 @@ def plan_sites(regions: Mapping[str, str]) -> list[Site]:
     """A center in each area, shelters in five cities, rented beds, places at the conference."""
     sites = []
     for area in facts.AREAS:
-        region, low, iso = regions[area.code], area.code.lower(), ISO_CODES[area.code]
-        sites.append(
-            Site(region, center_of(area.code), f"Center {area.name}", area.code, iso, "center")
-        )
+        region, low = regions[area.code], area.code.lower()
+        sites.append(Site(region, center_of(area.code), f"Center {area.name}", area.code, "center"))
         if area.beds:
             name = f"Shelter {area.name}"
-            sites.append(Site(region, f"shelter-{low}", name, area.code, iso, "shelter"))
+            sites.append(Site(region, f"shelter-{low}", name, area.code, "shelter"))
         name = f"Guest house {area.name}"
-        sites.append(Site(region, f"outside-{low}", name, area.code, iso, "hotel"))
+        sites.append(Site(region, f"outside-{low}", name, area.code, "hotel"))
     for region in dict.fromkeys(regions.values()):
         name = "National conference, Kyiv"
-        iso = ISO_CODES[facts.KYIV]
-        sites.append(Site(region, conference_of(region), name, facts.KYIV, iso, "venue"))
+        sites.append(Site(region, conference_of(region), name, facts.KYIV, "venue"))
     return sites
 
 
-def plan_beds(kinds: Mapping[str, Kind], regions: Mapping[str, str], scale: float) -> list[Bed]:
-    """The beds of the shelters, and those rented outside."""
+def plan_beds(
+    kinds: Mapping[str, Kind], needs: Sequence[Need], regions: Mapping[str, str], scale: float
+) -> list[Bed]:
+    """The beds of the shelters, those rented outside, and those of the conference."""
     beds = []
     for area in facts.AREAS:
         low = area.code.lower()
@@ -130,6 +117,13 @@ def plan_beds(kinds: Mapping[str, Kind], regions: Mapping[str, str], scale: floa
             for number in range(count):
                 label, room = f"{number + 1:02d}", f"room-{number // 2 + 1}"
                 beds.append(Bed(regions[area.code], site, label, room, take.code, owner))
+    guests = Counter(regions[need.home_area] for need in needs if need.kind == "event_lodging")
+    for region, count in sorted(guests.items()):
+        beds += [
+            Bed(region, conference_of(region), f"{i + 1:03d}", f"room-{i // 2 + 1}",
+                "event_lodging", "outside")
+            for i in range(count)
+        ]  # fmt: skip
     return beds
 
 
@@ -212,7 +206,7 @@ def plan_slots(
         take = kinds[need.kind].capacity
         if take is None or take.resource != "slot" or need.fate != "served":
             continue
-        if need.kind == facts.EVENT_KIND:
+        if need.kind in facts.EVENT_KINDS:
             event[regions[need.home_area]] += 1
             continue
         minutes[take.code] = take.minutes or 50
@@ -256,7 +250,7 @@ def _week_of_slots(
     for number in range(count):
         professional, place = divmod(number, SLOTS_A_WEEK)
         day, hour = divmod(place, 8)
-        starts_at = datetime.combine(monday + timedelta(days=day), time(9 + hour))
+        starts_at = datetime.combine(monday + timedelta(days=day), time(9 + hour), KYIV_TIME)
         slots.append(
             Slot(
                 region=region,
@@ -273,7 +267,7 @@ def _week_of_slots(
 
 
 def _conference(kinds: Mapping[str, Kind], region: str, seats: int) -> Slot:
-    take = kinds[facts.EVENT_KIND].capacity
+    take = kinds["event_place"].capacity
     if take is None:
         raise ValueError("the conference has no places")
     return Slot(
@@ -282,7 +276,7 @@ def _conference(kinds: Mapping[str, Kind], region: str, seats: int) -> Slot:
         site_code=conference_of(region),
         code=take.code,
         professional=conference_of(region),
-        starts_at=datetime.combine(facts.EVENT_DAY, time(10)),
-        minutes=600,
+        starts_at=datetime.combine(facts.EVENT_DAY, time(10), KYIV_TIME),
+        minutes=take.minutes or 480,
         seats=seats,
     )

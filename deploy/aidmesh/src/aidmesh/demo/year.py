@@ -71,7 +71,7 @@ def plan_year(rng: Random, kinds: Mapping[str, Kind], scale: float, regions: Seq
     needs += _waiting(rng, people, scale)
     needs += _cancelled(rng, people, scale)
     needs += _undone(rng, people, needs, scale)
-    needs += _outreach(rng, scale)
+    needs += _outreach(rng, kinds, scale)
     needs += _equipment(scale)
     _some_miss_it(rng, needs, scale)
     merges = _duplicates(rng, needs, scale)
@@ -178,18 +178,16 @@ def _some_day(rng: Random, first_week: int, last_week: int) -> date:
     return facts.FIRST_DAY + timedelta(weeks=week - 1, days=rng.randrange(5))
 
 
-def _outreach(rng: Random, scale: float) -> list[Need]:
-    """Evenings at meeting points: nobody is registered, heads are counted."""
+def _outreach(rng: Random, kinds: Mapping[str, Kind], scale: float) -> list[Need]:
+    """What is given to people whom nobody registers."""
     needs = []
-    shares = facts.apportion(
-        scaled(facts.OUTREACH_SESSIONS, scale), [area.share for area in facts.AREAS]
-    )
-    for area, share in zip(facts.AREAS, shares, strict=True):
-        for _ in range(share):
-            day = _some_day(rng, 2, 51)
-            needs.append(
-                Need(
-                    kind=facts.OUTREACH_KIND,
+    for kind, count in facts.OUTREACH.items():
+        shares = facts.apportion(scaled(count, scale), [area.share for area in facts.AREAS])
+        for area, share in zip(facts.AREAS, shares, strict=True):
+            for _ in range(share):
+                day = _some_day(rng, 2, 51)
+                need = Need(
+                    kind=kind,
                     ending="fact",
                     person=None,
                     home_area=area.code,
@@ -197,23 +195,27 @@ def _outreach(rng: Random, scale: float) -> list[Need]:
                     asked_on=day,
                     act_week=week_of(day),
                     act_on=day,
-                    headcount=rng.randint(12, 45),
+                    headcount=rng.randint(8, 40),
                 )
-            )
+                if ending_of(kinds[kind]) == "attendance":
+                    need.ending, need.act_week, need.act_on = "attendance", need.week + 1, None
+                    need.from_on, need.to_on = day, facts.LAST_DAY
+                needs.append(need)
     return needs
 
 
 def _equipment(scale: float) -> list[Need]:
     """Centers are equipped in spring, summer and autumn; each at least once at any scale."""
     dates = [
-        (area.code, date(2024, month, 3 + number))
+        (kind, area.code, date(2024, month, 3 + number))
+        for kind in facts.CENTER_KINDS
         for month in facts.EQUIPMENT_MONTHS
         for number, area in enumerate(facts.AREAS)
     ]
     count = scaled(len(dates), scale, at_least=len(facts.AREAS))
     return [
         Need(
-            kind=facts.CENTER_KIND,
+            kind=kind,
             ending="handover",
             person=None,
             home_area=area,
@@ -221,7 +223,7 @@ def _equipment(scale: float) -> list[Need]:
             asked_on=day,
             act_week=week_of(day),
         )
-        for area, day in (dates * -(-count // len(dates)))[:count]
+        for kind, area, day in (dates * -(-count // len(dates)))[:count]
     ]
 
 
@@ -229,7 +231,7 @@ def _some_miss_it(rng: Random, needs: list[Need], scale: float) -> None:
     could = [
         need
         for need in needs
-        if need.ending == "attendance" and need.kind != facts.EVENT_KIND and need.week < 48
+        if need.ending == "attendance" and need.kind not in facts.EVENT_KINDS and need.week < 48
     ]
     for need in rng.sample(could, min(scaled(facts.NO_SHOWS, scale), len(could))):
         need.missed = 1
