@@ -2,7 +2,7 @@
 
 from cyclopts import App
 
-from aidmesh.commands import keys, topology, up
+from aidmesh.commands import keys, topology, up, verify
 
 
 def build() -> App:
@@ -14,6 +14,7 @@ def build() -> App:
         help_formatter="plain",
     )
     app.command(up.up)
+    app.command(verify.verify)
 
     streams = App(name="topology", help="Streams and durables of the regions that run.")
     for command in (topology.plan, topology.apply, topology.check, topology.recover):

@@ -60,7 +60,8 @@ CHECKS = (
         "no_bed_double_booked",
         "no bed has two guests in one night",
         """
-        SELECT format('bed %s: reservations %s and %s', a.bed_id, a.reservation_id, b.reservation_id)
+        SELECT format('bed %s: reservations %s and %s', a.bed_id, a.reservation_id,
+                      b.reservation_id)
         FROM bed_booking a
         JOIN bed_booking b ON b.bed_id = a.bed_id AND b.reservation_id > a.reservation_id
                           AND b.stay && a.stay AND b.live

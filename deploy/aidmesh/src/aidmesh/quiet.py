@@ -1,0 +1,108 @@
+"""Waiting until a mesh is quiet: nothing unsent, nothing untaken, nothing being tried again."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+import asyncpg
+import nats
+from nats.aio.client import Client
+
+from aidmesh.meshfile import WITH_DATABASE, MeshFile, RegionEntry
+from aidmesh.topology.config import ADMIN
+from aidmesh_contracts.consumers import CONSUMERS
+
+POLL_S = 0.05
+STEADY_POLLS = 2
+"""Two looks in a row: an event can be between a stream and an outbox during one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lag:
+    """What is still on its way in one region."""
+
+    unsent: int
+    untaken: int
+    failing: int
+
+    @property
+    def none(self) -> bool:
+        """Whether nothing is."""
+        return not (self.unsent or self.untaken or self.failing)
+
+
+class RegionProbe:
+    """Looks at one region from outside: its databases and its streams, as the operator."""
+
+    def __init__(self, name: str, client: Client, connections: dict[str, asyncpg.Connection]):
+        self.name = name
+        self.client = client
+        self.connections = connections
+
+    async def lag(self) -> Lag:
+        """Count events not sent, messages not taken or not acknowledged, letters failing."""
+        unsent = failing = 0
+        for conn in self.connections.values():
+            unsent += await conn.fetchval("SELECT count(*) FROM outbox WHERE status = 'pending'")
+            failing += await conn.fetchval(
+                "SELECT count(*) FROM dead_letter WHERE status IN ('failing', 'parked')"
+            )
+        manager = self.client.jsm(timeout=5.0)
+        untaken = 0
+        for consumer in CONSUMERS:
+            info = await manager.consumer_info(consumer.stream.value, consumer.durable)
+            untaken += (info.num_pending or 0) + (info.num_ack_pending or 0)
+        return Lag(unsent, untaken, failing)
+
+
+@asynccontextmanager
+async def probing(mesh: MeshFile) -> AsyncIterator[list[RegionProbe]]:
+    """Connect to every region of a running mesh.
+
+    Raises:
+        OSError, nats.errors.Error, asyncpg.PostgresError: a region does not answer.
+    """
+    async with AsyncExitStack() as stack:
+        probes = []
+        for name, entry in mesh.regions.items():
+            client = await nats.connect(
+                entry.nats.url, user=ADMIN, password=entry.nats.admin_password, connect_timeout=5
+            )
+            stack.push_async_callback(client.close)
+            connections = await _connect_databases(entry, stack)
+            probes.append(RegionProbe(name, client, connections))
+        yield probes
+
+
+async def _connect_databases(
+    entry: RegionEntry, stack: AsyncExitStack
+) -> dict[str, asyncpg.Connection]:
+    connections = {}
+    for service in WITH_DATABASE:
+        conn = await asyncpg.connect(entry.admin_dsn(service), timeout=10)
+        stack.push_async_callback(conn.close)
+        connections[service] = conn
+    return connections
+
+
+async def wait_quiet(probes: list[RegionProbe], deadline_s: float) -> dict[str, Lag]:
+    """Wait until no region has any lag; returns what is left when `deadline_s` runs out.
+
+    Args:
+        probes: of `probing`.
+        deadline_s: seconds at most.
+
+    Returns:
+        the regions that are not quiet, by name; empty when all are.
+    """
+    end = time.monotonic() + deadline_s
+    steady = 0
+    while True:
+        lags = dict(zip([p.name for p in probes], [await p.lag() for p in probes], strict=True))
+        noisy = {name: lag for name, lag in lags.items() if not lag.none}
+        steady = 0 if noisy else steady + 1
+        if steady >= STEADY_POLLS or time.monotonic() > end:
+            return noisy
+        await asyncio.sleep(POLL_S)

@@ -1,0 +1,1 @@
+"""`aidmesh verify`: recomputes from databases and streams what the mesh promises."""
