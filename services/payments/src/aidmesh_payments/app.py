@@ -7,6 +7,7 @@ from aidmesh_chassis.http import create_app
 from aidmesh_chassis.keys import PAYMENTS, KeyRing
 from aidmesh_chassis.service import Health, Service, Sweep, open_database
 from aidmesh_payments.api import add_routes
+from aidmesh_payments.api.desk import Desk
 from aidmesh_payments.config import Settings
 from aidmesh_payments.consumers import subscriptions
 from aidmesh_payments.handlers import sweeps
@@ -26,7 +27,7 @@ def build(settings: Settings | None = None) -> Service:
         Verifier(keys.token_verifier(), found.region),
         checks=health.checks,
     )
-    add_routes(app, office, database, keys, found.payment_purpose)
+    add_routes(app, Desk(office, database, keys, found.payment_purpose))
     return Service(
         name="payments",
         settings=found,

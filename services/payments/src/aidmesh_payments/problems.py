@@ -108,6 +108,9 @@ PROBLEMS: Final[tuple[ProblemType, ...]] = (
 _BY_SLUG = {kind.slug: kind for kind in PROBLEMS}
 
 
-def problem(slug: str | StrEnum, **extra: str) -> Problem:
+def problem(slug: str | StrEnum, *, misfit: str | None = None, rule: str | None = None) -> Problem:
     """The problem of a slug, or of a refusal whose value is one."""
-    return Problem(_BY_SLUG[str(slug)], **extra)
+    kind = _BY_SLUG[str(slug)]
+    if misfit is not None:
+        return Problem(kind, misfit=misfit)
+    return Problem(kind) if rule is None else Problem(kind, rule=rule)

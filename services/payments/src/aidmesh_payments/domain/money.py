@@ -63,7 +63,7 @@ def round_half_up(amount: Fraction) -> int:
 
 
 def _scale(currency: str) -> int:
-    return 10 ** EXPONENTS.get(currency, EXPONENT_DEFAULT)
+    return int(10 ** EXPONENTS.get(currency, EXPONENT_DEFAULT))
 
 
 def to_grant_currency(amount_minor: int, spending: str, grant: str, rate: str) -> int:

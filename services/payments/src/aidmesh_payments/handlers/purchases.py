@@ -40,8 +40,14 @@ class Wish:
     lines: tuple[Line, ...]
 
 
-async def draw_up(tx: Tx, purchase_id: PurchaseId, wish: Wish, currency: str, by: UUID) -> None:
-    """Keep a draft; no money is set aside before it is ordered."""
+async def draw_up(office: Office, tx: Tx, purchase_id: PurchaseId, wish: Wish, by: UUID) -> None:
+    """Keep a draft; no money is set aside before it is ordered. Raises `Problem`."""
+    _, purses = await Book.open_purse(tx, office, wish.allotment_id)
+    if not purses:
+        raise Problem(NOT_FOUND)
+    drafted = rules.draft(wish.lines, by)
+    if drafted.amount_minor == 0:
+        raise problem("not-so-much")
     await store.insert(
         tx.conn,
         PurchaseRow(
@@ -52,9 +58,9 @@ async def draw_up(tx: Tx, purchase_id: PurchaseId, wish: Wish, currency: str, by
             cost_category=wish.cost_category,
             programme=wish.programme,
             area=wish.area,
-            currency=currency,
+            currency=purses[0].currency,
             planned_on=wish.planned_on,
-            purchase=rules.draft(wish.lines, by),
+            purchase=drafted,
         ),
     )
 

@@ -1,0 +1,17 @@
+"""HTTP in, handlers out: thin."""
+
+from fastapi import FastAPI
+
+from aidmesh_payments.api import allotments, grants, payouts, spending
+from aidmesh_payments.api.desk import Desk
+
+
+def add_routes(app: FastAPI, desk: Desk) -> None:
+    """Add every route of payments."""
+    app.include_router(grants.router(desk))
+    app.include_router(grants.bulk_router(desk))
+    app.include_router(allotments.router(desk))
+    app.include_router(payouts.router(desk))
+    app.include_router(payouts.bulk_router(desk))
+    app.include_router(spending.router(desk))
+    app.include_router(spending.purchase_router(desk))

@@ -1,0 +1,113 @@
+"""What the routes share: who may do what, and how bulk forms are answered."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Literal, TypeVar
+from uuid import UUID
+
+from fastapi import Depends
+from pydantic import BaseModel, Field, StringConstraints
+
+from aidmesh_chassis.auth import Caller, Role, require
+from aidmesh_chassis.db import Database, Tx
+from aidmesh_chassis.http import Body
+from aidmesh_chassis.keys import KeyRing
+from aidmesh_payments.handlers.office import Office
+from aidmesh_payments.store import payouts as row_store
+
+ROWS_MAX = 5000
+
+Reader = Annotated[Caller, Depends(require(Role.FINANCE, Role.APPROVER, Role.LEAD, Role.ONCALL))]
+Finance = Annotated[Caller, Depends(require(Role.FINANCE, Role.LEAD))]
+Approver = Annotated[Caller, Depends(require(Role.APPROVER, Role.LEAD))]
+Payer = Annotated[Caller, Depends(require(Role.FINANCE, Role.APPROVER, Role.LEAD))]
+Lead = Annotated[Caller, Depends(require(Role.LEAD))]
+Worker = Annotated[
+    Caller, Depends(require(Role.CASEWORKER, Role.FINANCE, Role.APPROVER, Role.LEAD))
+]
+
+Text = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+Minor = Annotated[int, Field(gt=0, le=10**15, description="Minor units of the currency")]
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What the routes work with."""
+
+    office: Office
+    db: Database
+    keys: KeyRing
+    payment_purpose: str
+
+
+class RowBody(Body):
+    """A row of a bulk form; (source, row_id) is what makes it come only once."""
+
+    source: Text | None = None
+    row_id: Text
+
+
+class RowResult(BaseModel):
+    """What became of a row."""
+
+    row: int
+    status: Literal["done", "skipped", "rejected"]
+    problem: str | None = None
+    id: UUID | None = None
+
+
+R = TypeVar("R", bound=RowBody)
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """The rows of one bulk form after those known already were set aside."""
+
+    form: str
+    keys: Sequence[tuple[str, str]]
+    fresh: Sequence[int]
+    results: dict[int, RowResult]
+
+    def reject(self, place: int, slug: str) -> None:
+        """Answer a row with a problem."""
+        self.results[place] = RowResult(row=place, status="rejected", problem=slug)
+
+    def done(self, place: int, made: UUID) -> None:
+        """Answer a row that had its effect."""
+        self.results[place] = RowResult(row=place, status="done", id=made)
+
+    async def finish(self, tx: Tx) -> Mapping[str, object]:
+        """Remember what rows made, forget rejected new ones, and return the answer."""
+        fresh = set(self.fresh)
+        done: list[tuple[str, str, UUID]] = []
+        rejected: list[tuple[str, str]] = []
+        for place, result in self.results.items():
+            if place in fresh and result.id is not None:
+                done.append((*self.keys[place], result.id))
+            elif place in fresh:
+                rejected.append(self.keys[place])
+        await row_store.finish_rows(tx.conn, self.form, done, rejected)
+        answers = [self.results[place] for place in range(len(self.keys))]
+        return {"rows": [answer.model_dump(mode="json") for answer in answers]}
+
+
+async def admit(tx: Tx, form: str, source: str, rows: Sequence[R]) -> Intake:
+    """Set aside rows that came before: the same are skipped, changed ones rejected."""
+    keys = [(row.source or source, row.row_id) for row in rows]
+    hashes = [
+        hashlib.sha256(row.model_dump_json(exclude={"source", "row_id"}).encode()).digest()
+        for row in rows
+    ]
+    new, same, changed = await row_store.admit_rows(
+        tx.conn,
+        form,
+        [(*key, digest) for key, digest in zip(keys, hashes, strict=True)],
+    )
+    results = {
+        place: RowResult(row=place, status="skipped", id=made) for place, made in same.items()
+    }
+    intake = Intake(form, keys, sorted(new), results)
+    for place in changed:
+        intake.reject(place, "row-changed")
+    return intake

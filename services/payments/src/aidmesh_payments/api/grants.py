@@ -1,0 +1,358 @@
+"""Routes about donors, grants, instalments and rates."""
+
+from datetime import date
+from typing import Annotated, Literal
+from uuid import UUID, uuid4
+
+from fastapi import APIRouter, Response
+from pydantic import Field
+
+from aidmesh_chassis.http import Body, BulkRoute
+from aidmesh_chassis.idempotency import Once
+from aidmesh_chassis.problems import NOT_FOUND, Problem
+from aidmesh_contracts.ids import GrantId
+from aidmesh_contracts.restriction import UNRESTRICTED, Restriction
+from aidmesh_contracts.values import Code, Currency, Region
+from aidmesh_payments.api.desk import (
+    ROWS_MAX,
+    Desk,
+    Finance,
+    Lead,
+    Minor,
+    Reader,
+    RowBody,
+    Text,
+    admit,
+)
+from aidmesh_payments.domain.grants import OVERHEAD, Line
+from aidmesh_payments.domain.money import Rate, today_in_kyiv
+from aidmesh_payments.handlers import grants
+from aidmesh_payments.handlers.grants import Came, Expected, NewGrant
+from aidmesh_payments.problems import problem
+from aidmesh_payments.store import grants as store
+from aidmesh_payments.store import queries
+
+
+class DonorBody(Body):
+    """A donor."""
+
+    name: Text
+
+
+class LineBody(Body):
+    """A budget line: its amount in the grant's currency."""
+
+    code: Code
+    amount_minor: Minor
+    flexibility_percent: int = Field(default=10, ge=0, le=100)
+    cost_categories: tuple[Code, ...] | None = None
+
+
+class GrantBody(Body):
+    """A pledged grant."""
+
+    donor_id: UUID
+    code: Code
+    currency: Currency
+    amount_minor: Minor
+    period_from: date
+    period_to: date
+    restriction: Restriction = UNRESTRICTED
+    budget_lines: Annotated[tuple[LineBody, ...], Field(min_length=1, max_length=200)]
+    overhead_bp: int = Field(default=0, ge=0, le=10_000, description="Hundredths of a percent")
+    paying_office: Region | None = None
+
+
+class DemandBody(Body):
+    """A donor wants money back."""
+
+    amount_minor: Minor
+    reason: Text
+    on: date | None = None
+
+
+class RefundBody(Body):
+    """Money went back to the donor."""
+
+    amount_minor: Minor
+    bank_reference: Text
+    on: date | None = None
+
+
+class DifferenceBody(Body):
+    """What a conversion really cost more (negative: less) than its booked rate."""
+
+    loss_minor: int = Field(ge=-(10**15), le=10**15)
+    reason: Text
+    on: date | None = None
+
+
+class RateBody(Body):
+    """Units of `spending` for one unit of `base`, as published."""
+
+    base: Currency
+    spending: Currency
+    rate: Annotated[str, Field(pattern=r"^[0-9]{1,9}(\.[0-9]{1,9})?$")]
+    on: date
+    source: Text
+
+
+class InstalmentRow(RowBody):
+    """An instalment that is expected, or that came in, or both.
+
+    With `instalment_id` an expected one came in; otherwise `grant` is the grant's code.
+    """
+
+    instalment_id: UUID | None = None
+    grant: Code | None = None
+    amount_minor: Minor
+    expected_on: date | None = None
+    received_on: date | None = None
+    bank_reference: Text | None = None
+    paid_minor: Minor | None = None
+    paid_currency: Currency | None = None
+
+
+class InstalmentsBody(Body):
+    """Many instalments."""
+
+    source: Text = "form"
+    rows: Annotated[tuple[InstalmentRow, ...], Field(min_length=1, max_length=ROWS_MAX)]
+
+
+def router(desk: Desk) -> APIRouter:
+    """The routes."""
+    routes = APIRouter(prefix="/v1", tags=["grants"])
+
+    @routes.post("/donors", status_code=201)
+    async def add_donor(body: DonorBody, caller: Finance, once: Once) -> Response:
+        async with desk.db.transaction() as tx:
+            if known := await once.replay(tx):
+                return known
+            donor_id = uuid4()
+            if not await store.insert_donor(tx.conn, donor_id, body.name):
+                raise problem("code-taken")
+            return await once.answer(tx, 201, {"donor_id": donor_id})
+
+    @routes.get("/donors")
+    async def list_donors(caller: Reader) -> dict[str, object]:
+        async with desk.db.read() as conn:
+            return {"donors": await queries.donors(conn)}
+
+    @routes.post("/grants", status_code=201)
+    async def pledge(body: GrantBody, caller: Finance, once: Once) -> Response:
+        codes = [line.code for line in body.budget_lines]
+        if body.period_to < body.period_from or len(set(codes)) < len(codes) or OVERHEAD in codes:
+            raise problem("budget-line-unknown")
+        async with desk.db.transaction() as tx:
+            if known := await once.replay(tx):
+                return known
+            grant_id = GrantId(uuid4())
+            await grants.pledge(
+                desk.office,
+                tx,
+                NewGrant(
+                    id=grant_id,
+                    donor_id=body.donor_id,
+                    code=body.code,
+                    currency=body.currency,
+                    amount_minor=body.amount_minor,
+                    period=(body.period_from, body.period_to),
+                    restriction=body.restriction,
+                    lines=tuple(
+                        Line(
+                            line.code,
+                            line.amount_minor,
+                            line.flexibility_percent,
+                            cost_categories=line.cost_categories,
+                        )
+                        for line in body.budget_lines
+                    ),
+                    overhead_bp=body.overhead_bp,
+                    paying_office=body.paying_office or desk.office.region,
+                ),
+                caller.staff_id,
+            )
+            return await once.answer(
+                tx, 201, {"grant_id": grant_id}, location=f"/v1/grants/{grant_id}"
+            )
+
+    @routes.get("/grants")
+    async def list_grants(caller: Reader) -> dict[str, object]:
+        async with desk.db.read() as conn:
+            return {"region": desk.office.region, "grants": await queries.grants(conn)}
+
+    @routes.get("/grants/summary")
+    async def summary(caller: Reader) -> dict[str, object]:
+        """What every grant received, gave to whom, and what became of it, as of when."""
+        async with desk.db.read() as conn:
+            as_of = await conn.fetchval("SELECT now()")
+            ours = await queries.grants(conn)
+            held = await queries.holdings(conn, desk.office.region)
+        for grant in ours:
+            grant["holders"] = [each for each in held if each["grant_id"] == grant["id"]]
+        known = {grant["id"] for grant in ours}
+        return {
+            "region": desk.office.region,
+            "as_of": as_of,
+            "grants": ours,
+            "others": [each for each in held if each["grant_id"] not in known],
+        }
+
+    @routes.get("/grants/{grant_id}")
+    async def show(grant_id: UUID, caller: Reader) -> dict[str, object]:
+        async with desk.db.read() as conn:
+            found = await queries.grants(conn, GrantId(grant_id))
+            if not found:
+                raise Problem(NOT_FOUND)
+            return {
+                **found[0],
+                "budget_lines": await queries.lines(conn, GrantId(grant_id)),
+                "instalments": await queries.instalments(conn, GrantId(grant_id)),
+            }
+
+    @routes.post("/grants/{grant_id}:demand")
+    async def demand(grant_id: UUID, body: DemandBody, caller: Lead, once: Once) -> Response:
+        async with desk.db.transaction() as tx:
+            if known := await once.replay(tx):
+                return known
+            missing = await grants.demand_back(
+                tx,
+                uuid4(),
+                GrantId(grant_id),
+                body.amount_minor,
+                body.reason,
+                body.on or today_in_kyiv(tx.now),
+                caller.staff_id,
+            )
+            return await once.answer(tx, 200, {"grant_id": grant_id, "shortfall_minor": missing})
+
+    @routes.post("/grants/{grant_id}:refund")
+    async def refund(grant_id: UUID, body: RefundBody, caller: Finance, once: Once) -> Response:
+        async with desk.db.transaction() as tx:
+            if known := await once.replay(tx):
+                return known
+            await grants.refund(
+                tx,
+                uuid4(),
+                GrantId(grant_id),
+                body.amount_minor,
+                body.on or today_in_kyiv(tx.now),
+                body.bank_reference,
+            )
+            return await once.answer(tx, 200, {"grant_id": grant_id})
+
+    @routes.post("/grants/{grant_id}:book-difference")
+    async def book_difference(
+        grant_id: UUID, body: DifferenceBody, caller: Finance, once: Once
+    ) -> Response:
+        if body.loss_minor == 0:
+            raise problem("not-so-much")
+        async with desk.db.transaction() as tx:
+            if known := await once.replay(tx):
+                return known
+            await grants.book_difference(
+                tx,
+                uuid4(),
+                GrantId(grant_id),
+                body.loss_minor,
+                body.on or today_in_kyiv(tx.now),
+                body.reason,
+            )
+            return await once.answer(tx, 200, {"grant_id": grant_id})
+
+    @routes.post("/grants/{grant_id}:{verb}")
+    async def change(
+        grant_id: UUID,
+        verb: Literal["activate", "suspend", "resume", "close"],
+        caller: Lead,
+        once: Once,
+    ) -> Response:
+        async with desk.db.transaction() as tx:
+            if known := await once.replay(tx):
+                return known
+            await grants.change_status(tx, GrantId(grant_id), verb)
+            return await once.answer(tx, 200, {"grant_id": grant_id})
+
+    @routes.post("/rates", status_code=201)
+    async def add_rate(body: RateBody, caller: Finance, once: Once) -> Response:
+        try:
+            Rate(body.rate, body.on, body.source)
+        except ValueError:
+            raise problem("rate-missing") from None
+        if body.base == body.spending:
+            raise problem("rate-missing")
+        async with desk.db.transaction() as tx:
+            if known := await once.replay(tx):
+                return known
+            if not await store.put_rate(
+                tx.conn,
+                body.base,
+                body.spending,
+                body.on,
+                body.source,
+                body.rate,
+                caller.staff_id,
+            ):
+                raise problem("code-taken")
+            return await once.answer(tx, 201, {"base": body.base, "spending": body.spending})
+
+    @routes.get("/rates")
+    async def list_rates(caller: Reader) -> dict[str, object]:
+        async with desk.db.read() as conn:
+            return {"rates": await queries.rates(conn, 200)}
+
+    return routes
+
+
+def bulk_router(desk: Desk) -> APIRouter:
+    """The routes that take many rows."""
+    routes = APIRouter(prefix="/v1", tags=["grants"], route_class=BulkRoute)
+
+    @routes.post("/instalments:bulk")
+    async def instalments(body: InstalmentsBody, caller: Finance, once: Once) -> Response:
+        """Expected and received instalments. Only what was received can be allotted."""
+        async with desk.db.transaction() as tx:
+            if known := await once.replay(tx):
+                return known
+            intake = await admit(tx, "instalments", body.source, body.rows)
+            today = today_in_kyiv(tx.now)
+            codes = await store.grants_by_code(
+                tx.conn, (row.grant for row in body.rows if row.grant is not None)
+            )
+            expected: list[Expected] = []
+            came: dict[int, Came] = {}
+            for place in intake.fresh:
+                row = body.rows[place]
+                if row.instalment_id is None:
+                    grant_id = codes.get(row.grant or "")
+                    if grant_id is None:
+                        intake.reject(place, "unknown-row")
+                        continue
+                    instalment_id = uuid4()
+                    day = row.expected_on or row.received_on or today
+                    expected.append(Expected(instalment_id, grant_id, row.amount_minor, day))
+                else:
+                    instalment_id = row.instalment_id
+                if row.received_on is None and row.instalment_id is None:
+                    intake.done(place, instalment_id)
+                else:
+                    came[place] = Came(
+                        instalment_id,
+                        row.amount_minor,
+                        row.received_on or today,
+                        row.bank_reference or row.row_id,
+                        row.paid_minor,
+                        row.paid_currency,
+                    )
+            await grants.expect(tx, expected, caller.staff_id)
+            outcomes = await grants.take_in(tx, list(came.values()))
+            for place, each in came.items():
+                refusal = outcomes.get(each.instalment_id, "unknown-row")
+                if refusal is None:
+                    intake.done(place, each.instalment_id)
+                else:
+                    intake.reject(place, str(refusal))
+            return await once.answer(tx, 200, await intake.finish(tx))
+
+    return routes

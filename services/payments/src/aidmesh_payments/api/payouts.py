@@ -1,0 +1,336 @@
+"""Routes about payouts, payees, payment lists and reviews."""
+
+from collections.abc import Mapping
+from datetime import date, datetime
+from typing import Annotated, Literal
+from uuid import UUID, uuid4
+
+from fastapi import APIRouter, Response
+from pydantic import Field, TypeAdapter, ValidationError
+
+from aidmesh_chassis.db import Tx
+from aidmesh_chassis.http import Body, BulkRoute, PageQuery
+from aidmesh_chassis.idempotency import Once
+from aidmesh_chassis.keys import PAYMENTS
+from aidmesh_chassis.privacy import PersonalText
+from aidmesh_contracts.ids import NeedId, PayeeRef, PayoutId
+from aidmesh_contracts.values import Currency
+from aidmesh_payments.api.desk import (
+    ROWS_MAX,
+    Approver,
+    Desk,
+    Finance,
+    Intake,
+    Payer,
+    Reader,
+    RowBody,
+    Text,
+    Worker,
+    admit,
+)
+from aidmesh_payments.domain.money import EXPONENTS
+from aidmesh_payments.domain.payee import Mechanism
+from aidmesh_payments.domain.payout import PayoutState, Verb
+from aidmesh_payments.handlers import payees, payouts
+from aidmesh_payments.handlers.payees import Payee
+from aidmesh_payments.handlers.payouts import Step
+from aidmesh_payments.problems import problem
+from aidmesh_payments.store import payouts as store
+from aidmesh_payments.store import queries
+
+_AFTER: TypeAdapter[tuple[datetime, UUID]] = TypeAdapter(tuple[datetime, UUID])
+
+
+class PayoutRow(RowBody):
+    """A payout by its own id or by its need's."""
+
+    payout_id: UUID | None = None
+    need_id: UUID | None = None
+
+
+class SettledRow(PayoutRow):
+    """A payout that was paid, as the bank or the cash desk says."""
+
+    bank_reference: Text
+    served_on: date | None = None
+
+
+class ApproveBody(Body):
+    """Many payouts to approve."""
+
+    source: Text = "form"
+    rows: Annotated[tuple[PayoutRow, ...], Field(min_length=1, max_length=ROWS_MAX)]
+
+
+class SettleBody(Body):
+    """Many payouts that were paid."""
+
+    source: Text = "form"
+    rows: Annotated[tuple[SettledRow, ...], Field(min_length=1, max_length=ROWS_MAX)]
+
+
+class ExportBody(Body):
+    """Which approved payouts to put on a payment list."""
+
+    currency: Currency
+    mechanism: Mechanism
+    rows_max: int = Field(default=1000, ge=1, le=ROWS_MAX)
+
+
+class ReasonBody(Body):
+    """The bank's reason, an ISO 20022 code."""
+
+    reason: Literal["AC01", "AC04", "AC06", "AM04", "AM05"]
+
+
+class RedoBody(Body):
+    """New payee details, where the old were wrong."""
+
+    payee_ref: UUID | None = None
+
+
+class PayeeBody(Body):
+    """Who is paid and how. It is sealed before it is stored."""
+
+    need_id: UUID | None = None
+    mechanism: Mechanism
+    legal_name: PersonalText
+    iban: PersonalText | None = None
+    card: PersonalText | None = None
+    tax_number: PersonalText | None = None
+    post_address: PersonalText | None = None
+
+
+def router(desk: Desk) -> APIRouter:
+    """The routes."""
+    routes = APIRouter(prefix="/v1", tags=["payouts"])
+
+    @routes.get("/payouts")
+    async def queue(
+        caller: Reader, page: PageQuery, state: PayoutState = "draft"
+    ) -> dict[str, object]:
+        async with desk.db.read() as conn:
+            rows = await queries.payouts(conn, state, page.after(_AFTER), page.limit + 1)
+        kept, following = page.cut(rows, lambda row: (row["recorded_at"], row["id"]))
+        return {"payouts": kept, "next": following}
+
+    @routes.get("/payouts/reviews")
+    async def reviews(caller: Reader) -> dict[str, object]:
+        """What one person paid alone and a second has to look at."""
+        async with desk.db.read() as conn:
+            return {"payouts": await queries.reviews(conn, 200)}
+
+    @routes.post("/payouts/{payout_id}:review")
+    async def review(payout_id: UUID, caller: Payer, once: Once) -> Response:
+        async with desk.db.transaction() as tx:
+            if known := await once.replay(tx):
+                return known
+            await payouts.review_one(tx, PayoutId(payout_id), caller.staff_id)
+            return await once.answer(tx, 200, {"payout_id": payout_id})
+
+    @routes.post("/payouts/{payout_id}:redo", status_code=201)
+    async def redo(payout_id: UUID, body: RedoBody, caller: Finance, once: Once) -> Response:
+        async with desk.db.transaction() as tx:
+            if known := await once.replay(tx):
+                return known
+            drawn = await payouts.redo(
+                desk.office,
+                tx,
+                PayoutId(payout_id),
+                caller.staff_id,
+                None if body.payee_ref is None else PayeeRef(body.payee_ref),
+            )
+            return await once.answer(tx, 201, {"payout_id": drawn})
+
+    @routes.post("/payouts/{payout_id}:give-up")
+    async def give_up(payout_id: UUID, caller: Finance, once: Once) -> Response:
+        """Let go of the money of a rejected or returned payout; its need waits again."""
+        async with desk.db.transaction() as tx:
+            if known := await once.replay(tx):
+                return known
+            await payouts.give_up(desk.office, tx, PayoutId(payout_id))
+            return await once.answer(tx, 200, {"payout_id": payout_id})
+
+    @routes.post("/payouts/{payout_id}:reject")
+    async def reject(payout_id: UUID, body: ReasonBody, caller: Finance, once: Once) -> Response:
+        return await _one(desk, once, "reject", payout_id, caller.staff_id, body.reason)
+
+    @routes.post("/payouts/{payout_id}:return")
+    async def send_back(payout_id: UUID, body: ReasonBody, caller: Finance, once: Once) -> Response:
+        """A settled payment came back: it is reversed, and its need is ready again."""
+        return await _one(desk, once, "return", payout_id, caller.staff_id, body.reason)
+
+    @routes.post("/payouts/{payout_id}:{verb}")
+    async def step(
+        payout_id: UUID, verb: Literal["accept", "cancel"], caller: Finance, once: Once
+    ) -> Response:
+        return await _one(desk, once, verb, payout_id, caller.staff_id, None)
+
+    @routes.post("/payouts:export", status_code=201)
+    async def export(body: ExportBody, caller: Finance, once: Once) -> Response:
+        """Put approved payouts on a payment list; the list is read under `list.csv`."""
+        async with desk.db.transaction() as tx:
+            if known := await once.replay(tx):
+                return known
+            ids = await store.exportable(tx.conn, body.currency, body.mechanism, body.rows_max)
+            found = {row.id: row for row in await store.find(tx.conn, ids)}
+            if not found:
+                raise problem("wrong-state")
+            batch_id = uuid4()
+            total = sum(row.payout.amount_minor for row in found.values())
+            await store.insert_batch(
+                tx.conn,
+                batch_id,
+                body.currency,
+                body.mechanism,
+                len(found),
+                total,
+                caller.staff_id,
+            )
+            outcomes = await payouts.take_steps(
+                desk.office,
+                tx,
+                "export",
+                [Step(payout_id, batch_id=batch_id) for payout_id in found],
+                caller.staff_id,
+            )
+            if any(outcomes.values()):
+                # Somebody else was faster with one of them: nothing is exported twice.
+                raise problem("wrong-state")
+            return await once.answer(
+                tx,
+                201,
+                {"batch_id": batch_id, "payouts": len(found), "total_minor": total},
+                location=f"/v1/payout-batches/{batch_id}/list.csv",
+            )
+
+    @routes.get("/payout-batches")
+    async def batches(caller: Reader) -> dict[str, object]:
+        async with desk.db.read() as conn:
+            return {"batches": await queries.batches(conn, 200)}
+
+    @routes.get("/payout-batches/{batch_id}/list.csv")
+    async def payment_list(batch_id: UUID, caller: Finance) -> Response:
+        """The payment list with payees opened. Every reading is recorded."""
+        async with desk.db.transaction() as tx:
+            text = await payees.payment_list(
+                tx, desk.keys, batch_id, caller.staff_id, desk.payment_purpose, EXPONENTS
+            )
+        return Response(
+            text,
+            media_type="text/csv; charset=utf-8",
+            headers={
+                "Content-Disposition": f'attachment; filename="{batch_id}.csv"',
+                "Cache-Control": "no-store",
+            },
+        )
+
+    @routes.post("/payees", status_code=201)
+    async def add_payee(body: PayeeBody, caller: Worker, once: Once) -> Response:
+        try:
+            payee = Payee(
+                mechanism=body.mechanism,
+                legal_name=body.legal_name,
+                iban=body.iban,
+                card=body.card,
+                tax_number=body.tax_number,
+                post_address=body.post_address,
+            )
+        except ValidationError:
+            raise problem("payee-unusable", rule=f"{body.mechanism}_number") from None
+        box = payees.sealed(payee, desk.keys.public(PAYMENTS))
+        async with desk.db.transaction() as tx:
+            if known := await once.replay(tx):
+                return known
+            payee_ref = PayeeRef(uuid4())
+            await store.put_payee(
+                tx.conn,
+                payee_ref,
+                None if body.need_id is None else NeedId(body.need_id),
+                body.mechanism,
+                box,
+            )
+            return await once.answer(tx, 201, {"payee_ref": payee_ref})
+
+    return routes
+
+
+async def _one(
+    desk: Desk, once: Once, verb: Verb, payout_id: UUID, by: UUID, reason: str | None
+) -> Response:
+    async with desk.db.transaction() as tx:
+        if known := await once.replay(tx):
+            return known
+        order = Step(PayoutId(payout_id), reason=reason)
+        await payouts.take_step(desk.office, tx, verb, order, by)
+        return await once.answer(tx, 200, {"payout_id": payout_id})
+
+
+def bulk_router(desk: Desk) -> APIRouter:
+    """The routes that take many rows."""
+    routes = APIRouter(prefix="/v1", tags=["payouts"], route_class=BulkRoute)
+
+    @routes.post("/payouts:approve")
+    async def approve(body: ApproveBody, caller: Approver, once: Once) -> Response:
+        async with desk.db.transaction() as tx:
+            if known := await once.replay(tx):
+                return known
+            intake = await admit(tx, "approvals", body.source, body.rows)
+            wanted = await _payouts(tx, intake, dict(enumerate(body.rows)))
+            steps = {place: Step(payout_id) for place, payout_id in wanted.items()}
+            await _take(desk, tx, intake, "approve", steps, caller.staff_id)
+            return await once.answer(tx, 200, await intake.finish(tx))
+
+    @routes.post("/payouts:settle")
+    async def settle(body: SettleBody, caller: Payer, once: Once) -> Response:
+        """Payments that were made: a reconciliation file that comes twice counts once."""
+        async with desk.db.transaction() as tx:
+            if known := await once.replay(tx):
+                return known
+            intake = await admit(tx, "settlements", body.source, body.rows)
+            wanted = await _payouts(tx, intake, dict(enumerate(body.rows)))
+            steps = {
+                place: Step(
+                    payout_id,
+                    bank_reference=body.rows[place].bank_reference,
+                    settled_on=body.rows[place].served_on,
+                )
+                for place, payout_id in wanted.items()
+            }
+            await _take(desk, tx, intake, "settle", steps, caller.staff_id)
+            return await once.answer(tx, 200, await intake.finish(tx))
+
+    return routes
+
+
+async def _payouts(tx: Tx, intake: Intake, rows: Mapping[int, PayoutRow]) -> Mapping[int, PayoutId]:
+    """Find the payout of each new row; rows that name none, or one twice, are rejected."""
+    live = await store.live_of_needs(
+        tx.conn,
+        (NeedId(row.need_id) for row in rows.values() if row.need_id is not None),
+    )
+    found: dict[int, PayoutId] = {}
+    for place in intake.fresh:
+        row = rows[place]
+        payout_id = None if row.payout_id is None else PayoutId(row.payout_id)
+        if payout_id is None and row.need_id is not None:
+            payout_id = live.get(NeedId(row.need_id))
+        if payout_id is None:
+            intake.reject(place, "unknown-row")
+        elif payout_id in found.values():
+            intake.reject(place, "wrong-state")
+        else:
+            found[place] = payout_id
+    return found
+
+
+async def _take(
+    desk: Desk, tx: Tx, intake: Intake, verb: Verb, steps: Mapping[int, Step], by: UUID
+) -> None:
+    outcomes = await payouts.take_steps(desk.office, tx, verb, list(steps.values()), by)
+    for place, order in steps.items():
+        refusal = outcomes.get(order.payout_id, "unknown-row")
+        if refusal is None:
+            intake.done(place, order.payout_id)
+        else:
+            intake.reject(place, str(refusal))

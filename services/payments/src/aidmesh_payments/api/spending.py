@@ -1,0 +1,287 @@
+"""Routes about commitments, discrepancies, purchases and the ledger."""
+
+from datetime import date, datetime
+from typing import Annotated
+from uuid import UUID, uuid4
+
+from fastapi import APIRouter, Query, Response
+from pydantic import Field, TypeAdapter
+
+from aidmesh_chassis.http import Body, PageQuery
+from aidmesh_chassis.idempotency import Once
+from aidmesh_chassis.problems import NOT_FOUND, Problem
+from aidmesh_contracts.ids import AllotmentId, CommitmentId, GrantId, NeedId, PurchaseId
+from aidmesh_contracts.values import Area, Code
+from aidmesh_payments.api.desk import Approver, Desk, Finance, Minor, Payer, Reader, Text, Worker
+from aidmesh_payments.domain.money import today_in_kyiv
+from aidmesh_payments.domain.purchase import Line
+from aidmesh_payments.handlers import commitments, purchases
+from aidmesh_payments.handlers.purchases import Wish
+from aidmesh_payments.store import ledger as ledger_store
+from aidmesh_payments.store import queries
+
+_AFTER: TypeAdapter[tuple[datetime, UUID]] = TypeAdapter(tuple[datetime, UUID])
+
+
+class BillBody(Body):
+    """What a provider really charges."""
+
+    amount_minor: Minor
+    reason: Code = "bill"
+
+
+class SettleBody(Body):
+    """How a discrepancy was settled: booked on an allotment, or not to be booked."""
+
+    allotment_id: UUID | None = None
+    note: Text
+
+
+class PurchaseLineBody(Body):
+    """Pieces of an item; without `item` a service or cost such as rent."""
+
+    item: Code | None = None
+    description: Text
+    quantity: int = Field(gt=0, le=10**9)
+    unit_value_minor: int = Field(ge=0, le=10**12)
+
+
+class PurchaseBody(Body):
+    """What is to be bought from which allotment."""
+
+    allotment_id: UUID
+    supplier: Text
+    cost_category: Code
+    programme: Code
+    area: Area
+    planned_on: date | None = None
+    lines: Annotated[tuple[PurchaseLineBody, ...], Field(min_length=1, max_length=200)]
+
+
+class InvoiceBody(Body):
+    """The supplier's bill."""
+
+    amount_minor: Minor
+    reference: Text
+
+
+class PayBody(Body):
+    """A payment to the supplier."""
+
+    bank_reference: Text
+    paid_on: date | None = None
+
+
+def router(desk: Desk) -> APIRouter:
+    """The routes about commitments, discrepancies and the ledger."""
+    routes = APIRouter(prefix="/v1", tags=["spending"])
+
+    @routes.get("/needs/{need_id}/commitment")
+    async def of_need(need_id: UUID, caller: Worker) -> dict[str, object]:
+        async with desk.db.read() as conn:
+            return {
+                "commitments": await queries.commitments_of(conn, NeedId(need_id)),
+                "refused": await queries.refusal_of(conn, NeedId(need_id)),
+            }
+
+    @routes.post("/commitments/{commitment_id}:bill")
+    async def bill(commitment_id: UUID, body: BillBody, caller: Finance, once: Once) -> Response:
+        """Spending less than committed releases the rest; more takes free money."""
+        async with desk.db.transaction() as tx:
+            if known := await once.replay(tx):
+                return known
+            await commitments.bill(
+                desk.office, tx, CommitmentId(commitment_id), body.amount_minor, body.reason
+            )
+            return await once.answer(tx, 200, {"commitment_id": commitment_id})
+
+    @routes.get("/discrepancies")
+    async def discrepancies(caller: Reader) -> dict[str, object]:
+        async with desk.db.read() as conn:
+            return {"discrepancies": await queries.discrepancies(conn, 200)}
+
+    @routes.post("/discrepancies/{discrepancy_id}:settle")
+    async def settle(
+        discrepancy_id: UUID, body: SettleBody, caller: Approver, once: Once
+    ) -> Response:
+        async with desk.db.transaction() as tx:
+            if known := await once.replay(tx):
+                return known
+            await commitments.settle_discrepancy(
+                desk.office,
+                tx,
+                discrepancy_id,
+                None if body.allotment_id is None else AllotmentId(body.allotment_id),
+                caller.staff_id,
+                body.note,
+            )
+            return await once.answer(tx, 200, {"discrepancy_id": discrepancy_id})
+
+    @routes.get("/accounts")
+    async def accounts(caller: Reader, grant_id: UUID | None = None) -> dict[str, object]:
+        async with desk.db.read() as conn:
+            found = await queries.accounts(conn, None if grant_id is None else GrantId(grant_id))
+        return {"accounts": found}
+
+    @routes.get("/ledger")
+    async def ledger(
+        caller: Reader,
+        page: PageQuery,
+        grant_id: UUID | None = None,
+        first_on: Annotated[date, Query(alias="from")] = date(2000, 1, 1),
+        last_on: Annotated[date, Query(alias="to")] = date(2999, 12, 31),
+    ) -> dict[str, object]:
+        """Journals with their postings, by when they were recorded."""
+        async with desk.db.read() as conn:
+            rows = await queries.journals(
+                conn,
+                None if grant_id is None else GrantId(grant_id),
+                (first_on, last_on),
+                page.after(_AFTER),
+                page.limit + 1,
+            )
+        journals: dict[object, dict[str, object]] = {}
+        postings: dict[object, list[dict[str, object]]] = {}
+        for row in rows:
+            journals.setdefault(
+                row["id"],
+                {
+                    name: row[name]
+                    for name in ("id", "kind", "occurred_on", "recorded_at", "reference", "reason")
+                },
+            )
+            postings.setdefault(row["id"], []).append(
+                {
+                    name: row[name]
+                    for name in (
+                        "account",
+                        "grant_id",
+                        "allotment_id",
+                        "currency",
+                        "amount_minor",
+                    )
+                }
+            )
+        kept, following = page.cut(
+            list(journals.values()), lambda row: (row["recorded_at"], row["id"])
+        )
+        return {
+            "journals": [{**row, "postings": postings[row["id"]]} for row in kept],
+            "next": following,
+        }
+
+    @routes.get("/ledger/check")
+    async def check(caller: Reader) -> dict[str, object]:
+        """Whether every balance is the sum of its postings, and every currency sums to zero."""
+        async with desk.db.read() as conn:
+            sums = await ledger_store.sums_by_currency(conn)
+            drifted = await ledger_store.drifted(conn)
+        return {"ok": not drifted and not any(sums.values()), "sums": sums, "drifted": drifted}
+
+    return routes
+
+
+def purchase_router(desk: Desk) -> APIRouter:
+    """The routes about purchases."""
+    routes = APIRouter(prefix="/v1", tags=["purchases"])
+
+    @routes.get("/purchases")
+    async def list_purchases(caller: Reader, page: PageQuery) -> dict[str, object]:
+        async with desk.db.read() as conn:
+            rows = await queries.purchases(conn, page.after(_AFTER), page.limit + 1)
+        kept, following = page.cut(rows, lambda row: (row["recorded_at"], row["id"]))
+        return {"purchases": kept, "next": following}
+
+    @routes.get("/purchases/{purchase_id}")
+    async def show(purchase_id: UUID, caller: Reader) -> dict[str, object]:
+        async with desk.db.read() as conn:
+            found = await queries.purchase(conn, purchase_id)
+        if found is None:
+            raise Problem(NOT_FOUND)
+        return found
+
+    @routes.post("/purchases", status_code=201)
+    async def draw_up(body: PurchaseBody, caller: Finance, once: Once) -> Response:
+        async with desk.db.transaction() as tx:
+            if known := await once.replay(tx):
+                return known
+            purchase_id = PurchaseId(uuid4())
+            await purchases.draw_up(
+                desk.office,
+                tx,
+                purchase_id,
+                Wish(
+                    allotment_id=AllotmentId(body.allotment_id),
+                    supplier=body.supplier,
+                    cost_category=body.cost_category,
+                    programme=body.programme,
+                    area=body.area,
+                    planned_on=body.planned_on or today_in_kyiv(tx.now),
+                    lines=tuple(
+                        Line(line.item, line.description, line.quantity, line.unit_value_minor)
+                        for line in body.lines
+                    ),
+                ),
+                caller.staff_id,
+            )
+            return await once.answer(
+                tx,
+                201,
+                {"purchase_id": purchase_id},
+                location=f"/v1/purchases/{purchase_id}",
+            )
+
+    @routes.post("/purchases/{purchase_id}:order")
+    async def order(purchase_id: UUID, caller: Payer, once: Once) -> Response:
+        """Approve and order; above the float limit not by who drew it up."""
+        async with desk.db.transaction() as tx:
+            if known := await once.replay(tx):
+                return known
+            await purchases.order(desk.office, tx, PurchaseId(purchase_id), caller.staff_id)
+            return await once.answer(tx, 200, {"purchase_id": purchase_id})
+
+    @routes.post("/purchases/{purchase_id}:receive")
+    async def receive(purchase_id: UUID, caller: Finance, once: Once) -> Response:
+        """Say that all has come: for services, or when the rest of the goods will not."""
+        async with desk.db.transaction() as tx:
+            if known := await once.replay(tx):
+                return known
+            await purchases.receive(desk.office, tx, PurchaseId(purchase_id))
+            return await once.answer(tx, 200, {"purchase_id": purchase_id})
+
+    @routes.post("/purchases/{purchase_id}:invoice")
+    async def invoice(
+        purchase_id: UUID, body: InvoiceBody, caller: Finance, once: Once
+    ) -> Response:
+        async with desk.db.transaction() as tx:
+            if known := await once.replay(tx):
+                return known
+            await purchases.invoice(
+                desk.office, tx, PurchaseId(purchase_id), body.amount_minor, body.reference
+            )
+            return await once.answer(tx, 200, {"purchase_id": purchase_id})
+
+    @routes.post("/purchases/{purchase_id}:pay")
+    async def pay(purchase_id: UUID, body: PayBody, caller: Payer, once: Once) -> Response:
+        async with desk.db.transaction() as tx:
+            if known := await once.replay(tx):
+                return known
+            await purchases.pay(
+                desk.office,
+                tx,
+                PurchaseId(purchase_id),
+                caller.staff_id,
+                body.bank_reference,
+                body.paid_on,
+            )
+            return await once.answer(tx, 200, {"purchase_id": purchase_id})
+
+    @routes.post("/purchases/{purchase_id}:cancel")
+    async def cancel(purchase_id: UUID, caller: Finance, once: Once) -> Response:
+        async with desk.db.transaction() as tx:
+            if known := await once.replay(tx):
+                return known
+            await purchases.cancel(desk.office, tx, PurchaseId(purchase_id))
+            return await once.answer(tx, 200, {"purchase_id": purchase_id})
+
+    return routes

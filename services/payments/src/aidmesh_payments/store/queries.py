@@ -1,0 +1,314 @@
+"""What the API shows. Reads only."""
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from uuid import UUID
+
+import asyncpg
+
+from aidmesh_contracts.ids import GrantId, NeedId
+
+Row = dict[str, object]
+
+
+def _rows(records: Sequence[asyncpg.Record]) -> list[Row]:
+    return [dict(record) for record in records]
+
+
+async def donors(conn: asyncpg.Connection) -> list[Row]:
+    """Every donor."""
+    return _rows(await conn.fetch("SELECT id, name FROM donor ORDER BY name"))
+
+
+async def grants(conn: asyncpg.Connection, grant_id: GrantId | None = None) -> list[Row]:
+    """Our grants with their balances, or one of them."""
+    return _rows(
+        await conn.fetch(
+            """
+            SELECT g.id, g.code, t.donor, g.currency, g.amount_minor, g.period_from, g.period_to,
+                   g.overhead_bp, g.status, t.paying_office, g.received_minor, g.unallotted_minor,
+                   g.allotted_minor, g.exchange_difference_minor, g.refund_due_minor,
+                   g.refunded_minor, g.version,
+                   (SELECT COALESCE(sum(open_minor), 0)::bigint FROM shortfall s
+                    WHERE s.grant_id = g.id) AS shortfall_minor,
+                   (SELECT COALESCE(sum(x.granted_minor), 0)::bigint
+                    FROM transfer x JOIN grant_allotment a ON a.id = x.allotment_id
+                    WHERE a.grant_id = g.id AND x.kind = 'allotment' AND x.state = 'in_transit')
+                       AS in_transit_minor
+            FROM donor_grant g JOIN grant_terms t ON t.grant_id = g.id
+            WHERE $1::uuid IS NULL OR g.id = $1
+            ORDER BY g.code
+            """,
+            grant_id,
+        )
+    )
+
+
+async def lines(conn: asyncpg.Connection, grant_id: GrantId) -> list[Row]:
+    """The budget lines of a grant."""
+    return _rows(
+        await conn.fetch(
+            """
+            SELECT code, amount_minor, flexibility_percent, cost_categories, allotted_minor
+            FROM budget_line WHERE grant_id = $1 ORDER BY code
+            """,
+            grant_id,
+        )
+    )
+
+
+async def instalments(conn: asyncpg.Connection, grant_id: GrantId) -> list[Row]:
+    """The instalments of a grant."""
+    return _rows(
+        await conn.fetch(
+            """
+            SELECT id, expected_minor, expected_on, state, received_minor, paid_minor,
+                   paid_currency, received_on, bank_reference
+            FROM instalment WHERE grant_id = $1 ORDER BY expected_on, id
+            """,
+            grant_id,
+        )
+    )
+
+
+async def holdings(conn: asyncpg.Connection, region: str) -> list[Row]:
+    """Every allotment known here: our own as of now, others' as they last told.
+
+    `in_transit_minor` is on its way as far as this region knows.
+    """
+    return _rows(
+        await conn.fetch(
+            """
+            WITH known AS (
+                SELECT a.id AS allotment_id, a.grant_id, a.grantor, $1::text AS holder,
+                       a.budget_line, a.currency, a.received_minor, a.returned_minor,
+                       a.held_minor, a.committed_minor, a.spent_minor, a.status, a.valid_until,
+                       now() AS as_of
+                FROM allotment a
+                UNION ALL
+                SELECT e.allotment_id, e.grant_id, e.grantor, e.holder, m.budget_line, e.currency,
+                       e.received_minor, e.returned_minor, e.held_minor, e.committed_minor,
+                       e.spent_minor, e.status, m.valid_until, e.as_of
+                FROM allotment_elsewhere e LEFT JOIN grant_allotment m ON m.id = e.allotment_id
+                UNION ALL
+                SELECT m.id, m.grant_id, $1, m.holder, m.budget_line, m.currency, 0, 0, 0, 0, 0,
+                       'active', m.valid_until, NULL
+                FROM grant_allotment m
+                WHERE NOT EXISTS (SELECT FROM allotment a WHERE a.id = m.id)
+                  AND NOT EXISTS (SELECT FROM allotment_elsewhere e WHERE e.allotment_id = m.id)
+            )
+            SELECT k.*, t.code AS grant_code, t.status AS grant_status,
+                   k.received_minor - k.returned_minor - k.held_minor - k.committed_minor
+                       - k.spent_minor AS free_minor,
+                   (SELECT COALESCE(sum(x.amount_minor), 0)::bigint FROM transfer x
+                    WHERE x.allotment_id = k.allotment_id AND x.kind = 'allotment'
+                      AND x.state = 'in_transit') AS in_transit_minor
+            FROM known k LEFT JOIN grant_terms t ON t.grant_id = k.grant_id
+            ORDER BY t.code, k.holder, k.allotment_id
+            """,
+            region,
+        )
+    )
+
+
+async def requests(conn: asyncpg.Connection) -> list[Row]:
+    """Allotments beyond their budget line that wait for a second person."""
+    return _rows(
+        await conn.fetch(
+            """
+            SELECT id, grant_id, reason, maker, asked_at,
+                   order_json->>'budget_line' AS budget_line,
+                   order_json->>'to_region' AS to_region,
+                   (order_json->>'amount_minor')::bigint AS amount_minor,
+                   order_json->>'currency' AS currency
+            FROM allotment_request WHERE state = 'asked' ORDER BY asked_at, id
+            """
+        )
+    )
+
+
+async def rates(conn: asyncpg.Connection, limit: int) -> list[Row]:
+    """The newest rates kept."""
+    return _rows(
+        await conn.fetch(
+            """
+            SELECT base, spending, rate, rate_on, source FROM exchange_rate
+            ORDER BY rate_on DESC, base, spending LIMIT $1
+            """,
+            limit,
+        )
+    )
+
+
+async def commitments_of(conn: asyncpg.Connection, need_id: NeedId) -> list[Row]:
+    """What was committed for a need, attempt by attempt."""
+    return _rows(
+        await conn.fetch(
+            """
+            SELECT c.id, c.attempt_no, c.allotment_id, t.code AS grant_code, c.amount_minor,
+                   c.currency, c.purpose, c.state, c.hold_until, c.collect_by, c.spent_on, c.cause
+            FROM commitment c JOIN grant_terms t ON t.grant_id = c.grant_id
+            WHERE c.need_id = $1 ORDER BY c.attempt_no
+            """,
+            need_id,
+        )
+    )
+
+
+async def refusal_of(conn: asyncpg.Connection, need_id: NeedId) -> Row | None:
+    """Why money was refused last."""
+    row = await conn.fetchrow(
+        """
+        SELECT attempt_no, reason, code, amount_minor, decided_at FROM refusal WHERE need_id = $1
+        """,
+        need_id,
+    )
+    return None if row is None else dict(row)
+
+
+async def payouts(
+    conn: asyncpg.Connection, state: str, after: tuple[datetime, UUID] | None, limit: int
+) -> list[Row]:
+    """The queue of one state, oldest first."""
+    return _rows(
+        await conn.fetch(
+            """
+            SELECT id, need_id, amount_minor, currency, mechanism, state, reason, maker, approver,
+                   settler, review_due_at, batch_id, bank_reference, settled_on, recorded_at
+            FROM payout
+            WHERE state = $1 AND ($2::timestamptz IS NULL OR (recorded_at, id) > ($2, $3::uuid))
+            ORDER BY recorded_at, id LIMIT $4
+            """,
+            state,
+            None if after is None else after[0],
+            None if after is None else after[1],
+            limit,
+        )
+    )
+
+
+async def reviews(conn: asyncpg.Connection, limit: int) -> list[Row]:
+    """What one person paid alone and nobody has reviewed, most urgent first."""
+    return _rows(
+        await conn.fetch(
+            """
+            SELECT id, need_id, amount_minor, currency, settler, settled_on, review_due_at,
+                   review_overdue
+            FROM payout WHERE review_due_at IS NOT NULL AND reviewer IS NULL
+            ORDER BY review_due_at, id LIMIT $1
+            """,
+            limit,
+        )
+    )
+
+
+async def batches(conn: asyncpg.Connection, limit: int) -> list[Row]:
+    """The newest payment lists."""
+    return _rows(
+        await conn.fetch(
+            """
+            SELECT id, currency, mechanism, payouts, total_minor, exported_at FROM payout_batch
+            ORDER BY exported_at DESC, id LIMIT $1
+            """,
+            limit,
+        )
+    )
+
+
+async def discrepancies(conn: asyncpg.Connection, limit: int) -> list[Row]:
+    """Facts that do not fit the books, oldest first."""
+    return _rows(
+        await conn.fetch(
+            """
+            SELECT id, about, need_id, programme, amount_minor, currency, occurred_on,
+                   cost_category, commitment_id, opened_at
+            FROM discrepancy WHERE settled_at IS NULL ORDER BY opened_at, id LIMIT $1
+            """,
+            limit,
+        )
+    )
+
+
+async def purchases(
+    conn: asyncpg.Connection, after: tuple[datetime, UUID] | None, limit: int
+) -> list[Row]:
+    """Purchases, oldest first."""
+    return _rows(
+        await conn.fetch(
+            """
+            SELECT id, allotment_id, supplier, cost_category, programme, currency, amount_minor,
+                   state, planned_on, paid_on, recorded_at
+            FROM purchase
+            WHERE $1::timestamptz IS NULL OR (recorded_at, id) > ($1, $2::uuid)
+            ORDER BY recorded_at, id LIMIT $3
+            """,
+            None if after is None else after[0],
+            None if after is None else after[1],
+            limit,
+        )
+    )
+
+
+async def purchase(conn: asyncpg.Connection, purchase_id: UUID) -> Row | None:
+    """One purchase with its lines."""
+    row = await conn.fetchrow("SELECT * FROM purchase WHERE id = $1", purchase_id)
+    if row is None:
+        return None
+    lines_of = await conn.fetch(
+        """
+        SELECT line, item, description, quantity, unit_value_minor, received FROM purchase_line
+        WHERE purchase_id = $1 ORDER BY line
+        """,
+        purchase_id,
+    )
+    return {**dict(row), "lines": _rows(lines_of)}
+
+
+async def accounts(conn: asyncpg.Connection, grant_id: GrantId | None) -> list[Row]:
+    """Accounts with their balances, of one grant or all."""
+    return _rows(
+        await conn.fetch(
+            """
+            SELECT id, code, currency, grant_id, allotment_id, balance_minor FROM account
+            WHERE $1::uuid IS NULL OR grant_id = $1
+            ORDER BY code, currency, grant_id, allotment_id
+            """,
+            grant_id,
+        )
+    )
+
+
+async def journals(
+    conn: asyncpg.Connection,
+    grant_id: GrantId | None,
+    days: tuple[date, date],
+    after: tuple[datetime, UUID] | None,
+    limit: int,
+) -> list[Row]:
+    """Journals by when they were recorded, with their postings."""
+    return _rows(
+        await conn.fetch(
+            """
+            SELECT j.id, j.kind, j.occurred_on, j.recorded_at, j.reference, j.reason,
+                   p.line, a.code AS account, a.grant_id, a.allotment_id, p.currency,
+                   p.amount_minor
+            FROM (
+                SELECT * FROM journal j
+                WHERE j.occurred_on BETWEEN $2 AND $3
+                  AND ($4::timestamptz IS NULL OR (j.recorded_at, j.id) > ($4, $5::uuid))
+                  AND ($1::uuid IS NULL OR EXISTS (
+                      SELECT FROM posting p JOIN account a ON a.id = p.account_id
+                      WHERE p.journal_id = j.id AND a.grant_id = $1))
+                ORDER BY j.recorded_at, j.id LIMIT $6
+            ) j
+            JOIN posting p ON p.journal_id = j.id JOIN account a ON a.id = p.account_id
+            ORDER BY j.recorded_at, j.id, p.line
+            """,
+            grant_id,
+            days[0],
+            days[1],
+            None if after is None else after[0],
+            None if after is None else after[1],
+            limit,
+        )
+    )
