@@ -83,8 +83,8 @@ class NeedReadyV1(Event, type="intake.need.ready.v1", stream=Stream.LOCAL, key="
     attempt_no: int = Field(gt=0)
     kind: Code
     sensitive: bool
-    person_id: PersonId | None
-    site_id: SiteId | None
+    person_id: PersonId | None = None
+    site_id: SiteId | None = None
     collect_days: int = Field(gt=0)
 
 
@@ -164,7 +164,7 @@ class AidGivenV1(Event, type="intake.aid.given.v1", stream=Stream.LOCAL, key="ne
     place_area: Area
     stay_area: Area | None = None
     origin_area: Area | None = None
-    site_id: SiteId | None
+    site_id: SiteId | None = None
     stock: tuple[StockDemand, ...] = ()
     capacity: CapacityDemand | None = None
     money: MoneyDemand | None = None

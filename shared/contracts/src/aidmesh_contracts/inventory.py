@@ -19,7 +19,7 @@ class Booking(Value):
     code: Code
     site_id: SiteId
     from_on: date
-    to_on: date | None
+    to_on: date | None = None
     starts_at: AwareDatetime | None = None
     places: int = Field(gt=0)
 
@@ -53,7 +53,7 @@ class ReservationRefusedV1(
     need_id: NeedId
     attempt_no: int = Field(gt=0)
     reason: Literal["short", "restricted", "closed", "withdrawn", "unknown_item"]
-    blocked_by: BlockedBy | None
+    blocked_by: BlockedBy | None = None
     decided_at: AwareDatetime
 
 

@@ -43,7 +43,7 @@ class CommitmentRefusedV1(
     need_id: NeedId
     attempt_no: int = Field(gt=0)
     reason: Literal["short", "restricted", "expired", "withdrawn", "recalled"]
-    blocked_by: BlockedBy | None
+    blocked_by: BlockedBy | None = None
     decided_at: AwareDatetime
 
 
@@ -115,7 +115,7 @@ class FundsGrewV1(Event, type="payments.funds.grew.v1", stream=Stream.LOCAL, key
     """
 
     allotment_id: AllotmentId
-    programmes: tuple[Code, ...] | None
+    programmes: tuple[Code, ...] | None = None
     currency: Currency
     amount_minor: int = Field(gt=0)
     freed_by: NeedId | None = None

@@ -13,7 +13,7 @@ class ResultLine(Value):
 
     area: Area
     kind: Code
-    grant_id: GrantId | None
+    grant_id: GrantId | None = None
     people: int
     services: int
     contacts: int

@@ -102,6 +102,6 @@ class Allocation(Value):
 class GrantShare(Value):
     """What one grant bore of a service; a grant of None is aid without a donor's condition."""
 
-    grant_id: GrantId | None
+    grant_id: GrantId | None = None
     amount_minor: int
     currency: Currency
