@@ -1,0 +1,171 @@
+"""Results against a naive model: random order, duplicates, reversals, merges, rebuilds."""
+
+import json
+import random
+from collections.abc import Sequence
+from datetime import date
+from uuid import UUID
+
+import pytest
+
+from aidmesh_chassis.db import Database
+from aidmesh_chassis.envelope import Received
+from aidmesh_contracts.base import Event
+from aidmesh_contracts.ids import GrantId, NeedId, PersonId
+from aidmesh_contracts.intake import NeedFulfilledV1, NeedReversedV1, PersonMergedV1
+from aidmesh_contracts.reporting import MonthlyResultsV1
+from aidmesh_contracts.values import GrantShare
+from aidmesh_reporting.domain.results import Cell, Dimension, Line
+from aidmesh_reporting.handlers import record
+from aidmesh_reporting.publishing import publish
+from aidmesh_reporting.rebuild import rebuild
+from aidmesh_reporting.store import results
+from integration.reporting.model import FROM, TO, expected, history, received
+
+SPLITS: Sequence[tuple[Dimension, ...]] = (
+    (),
+    ("kind",),
+    ("month",),
+    ("grant",),
+    ("kind", "area", "month", "grant"),
+    ("kind", "area", "grant", "unit"),
+)
+
+
+async def take(db: Database, *batch: Received[Event]) -> None:
+    async with db.transaction() as tx:
+        await record(tx, batch)
+
+
+async def shown(
+    db: Database, by: Sequence[Dimension], from_on: date = FROM, to_on: date = TO
+) -> dict[Cell, Line]:
+    async with db.read() as conn:
+        return await results.lines(conn, from_on, to_on, by)
+
+
+@pytest.mark.parametrize("seed", range(12))
+async def test_any_order_and_any_duplicates_give_what_is_counted_by_hand(
+    facts_db: Database, seed: int
+) -> None:
+    chance = random.Random(seed)
+    events = history(chance, needs=25)
+    messages = [received(event, number) for number, event in enumerate(events)]
+    messages += chance.sample(messages, len(messages) // 3)
+    chance.shuffle(messages)
+    while messages:
+        size = chance.randint(1, 20)
+        await take(facts_db, *messages[:size])
+        del messages[:size]
+        if chance.random() < 0.3:
+            async with facts_db.transaction() as tx:
+                await publish(tx)
+    for by in SPLITS:
+        assert await shown(facts_db, by) == expected(events, FROM, TO, by), by
+    part = (date(2024, 2, 10), date(2024, 3, 3))
+    assert await shown(facts_db, ("kind",), *part) == expected(events, *part, ("kind",))
+
+    async with facts_db.transaction() as tx:
+        await publish(tx)
+    await assert_published(facts_db, events)
+
+    before = {by: await shown(facts_db, by) for by in SPLITS}
+    assert await rebuild(facts_db) == len(events)
+    assert {by: await shown(facts_db, by) for by in SPLITS} == before
+    published = await publications(facts_db)
+    async with facts_db.transaction() as tx:
+        await publish(tx)
+    assert await publications(facts_db) == published  # nothing changed, nothing is restated
+
+
+async def publications(db: Database) -> list[MonthlyResultsV1]:
+    async with db.read() as conn:
+        rows = await conn.fetch("SELECT payload FROM outbox ORDER BY seq")
+    return [MonthlyResultsV1.model_validate_json(row["payload"]) for row in rows]
+
+
+async def assert_published(db: Database, events: Sequence[Event]) -> None:
+    """The last version of each month says what the model counts."""
+    last: dict[str, MonthlyResultsV1] = {}
+    for event in await publications(db):
+        known = last.get(event.month)
+        assert event.version == (1 if known is None else known.version + 1)
+        last[event.month] = event
+    by_month = expected(events, FROM, TO, ("month",))
+    for cell, line in by_month.items():
+        assert cell.month is not None
+        event = last[cell.month]
+        assert (event.people, event.services, event.contacts) == (
+            line.people,
+            line.services,
+            line.contacts,
+        )
+        assert sum(each.services for each in event.lines) == line.services
+        year, number = map(int, cell.month.split("-"))
+        next_month = date(year, number + 1, 1)
+        until = date.fromordinal(next_month.toordinal() - 1)
+        assert event.year_people == expected(events, FROM, until, ()).get(Cell(), Line()).people
+    for name, event in last.items():
+        if Cell(month=name) not in by_month:
+            assert (event.people, event.services, event.lines) == (0, 0, ())
+
+
+def service(number: int, people: Sequence[int], served_on: date = FROM) -> NeedFulfilledV1:
+    return NeedFulfilledV1(
+        need_id=NeedId(UUID(int=number)),
+        service_no=1,
+        kind="food_parcel",
+        programme="relief",
+        person_ids=tuple(PersonId(UUID(int=person)) for person in people),
+        area="UA80",
+        asked_on=FROM,
+        served_on=served_on,
+        quantity=1,
+        unit="piece",
+        shares=(GrantShare(grant_id=GrantId(UUID(int=9)), amount_minor=500, currency="UAH"),),
+    )
+
+
+async def test_a_reversal_may_come_before_its_service(facts_db: Database) -> None:
+    undone = NeedReversedV1(need_id=NeedId(UUID(int=1)), service_no=1, reason="mistake")
+    await take(facts_db, received(undone, 1))
+    await take(facts_db, received(service(1, [1]), 2), received(service(2, [1, 2]), 3))
+    assert (await shown(facts_db, ()))[Cell()].services == 1
+
+
+async def test_a_merge_restates_the_months_it_touches(facts_db: Database) -> None:
+    await take(
+        facts_db,
+        received(service(1, [1]), 1),
+        received(service(2, [2], date(2024, 2, 5)), 2),
+        received(service(3, [3], date(2024, 2, 6)), 3),
+    )
+    async with facts_db.transaction() as tx:
+        await publish(tx)
+    merged = PersonMergedV1(person_id=PersonId(UUID(int=2)), into_person_id=PersonId(UUID(int=1)))
+    await take(facts_db, received(merged, 4))
+    async with facts_db.transaction() as tx:
+        assert await publish(tx) == 2
+    told = [
+        (each.month, each.version, each.people, each.year_people)
+        for each in await publications(facts_db)
+    ]
+    assert told == [
+        ("2024-01", 1, 1, 1),
+        ("2024-02", 1, 2, 3),
+        ("2024-02", 2, 2, 2),  # January's numbers stay the same, so it is not told again
+    ]
+
+
+async def test_what_is_published_says_nothing_about_a_single_person(facts_db: Database) -> None:
+    await take(facts_db, received(service(1, [77]), 1))
+    async with facts_db.transaction() as tx:
+        await publish(tx)
+        await tx.flush()
+        row = await tx.conn.fetchrow("SELECT stream, subject, payload FROM outbox")
+    assert row is not None
+    assert row["stream"] == "EVENTS"
+    assert row["subject"] == "aid.kyiv.reporting.results.published.v1"
+    text = json.dumps(json.loads(row["payload"]))
+    assert str(UUID(int=77)) not in text
+    assert str(UUID(int=1)) not in text

@@ -1,0 +1,272 @@
+"""The service as it is put together: its API, and rebuilding from the streams."""
+
+import csv
+import io
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+from pydantic import SecretStr
+
+from aidmesh_chassis.auth import Role, issue_token
+from aidmesh_chassis.db import Database
+from aidmesh_chassis.envelope import Received
+from aidmesh_chassis.idempotency import posts_without_key
+from aidmesh_chassis.keys import TOKENS, KeyRing, create_region_keys
+from aidmesh_chassis.outbox import Origin, row_of
+from aidmesh_chassis.service import Service
+from aidmesh_contracts.base import Event
+from aidmesh_contracts.ids import GrantId, NeedId, PersonId
+from aidmesh_contracts.intake import NeedClosedV1, NeedFulfilledV1, NeedWaitlistedV1
+from aidmesh_contracts.payments import GrantChangedV1, GrantTerms
+from aidmesh_contracts.reporting import MonthlyResultsV1, ResultLine
+from aidmesh_contracts.restriction import UNRESTRICTED
+from aidmesh_contracts.values import BlockedBy, GrantShare
+from aidmesh_reporting.app import build
+from aidmesh_reporting.config import Settings
+from aidmesh_reporting.handlers import record
+from aidmesh_reporting.rebuild import keep_from_streams, rebuild
+from integration.reporting.model import START, received
+from support.servers import DatabaseFactory, NatsRegion
+
+GRANT = GrantId(UUID(int=9))
+
+
+@dataclass
+class Built:
+    service: Service
+    db: Database
+    keys: Path
+
+    def client(self, *roles: Role) -> httpx.AsyncClient:
+        signer = KeyRing(self.keys, [TOKENS]).token_signer()
+        token = issue_token(signer, uuid4(), roles, "kyiv", datetime.now(UTC), 600)
+        return httpx.AsyncClient(
+            transport=httpx.ASGITransport(self.service.app),
+            base_url="http://reporting",
+            headers={"Authorization": f"Bearer {token}"},
+        )
+
+    async def take(self, *batch: Received[Event]) -> None:
+        async with self.db.transaction() as tx:
+            await record(tx, batch)
+
+
+@pytest.fixture
+async def built(database: DatabaseFactory, tmp_path: Path) -> AsyncIterator[Built]:
+    create_region_keys(tmp_path / "keys")
+    service = build(
+        Settings(
+            region="kyiv",
+            database_url=SecretStr(await database("reporting")),
+            keys_dir=tmp_path / "keys",
+        )
+    )
+    assert service.database is not None
+    await service.database.open()
+    yield Built(service, service.database, tmp_path / "keys")
+    await service.database.close()
+
+
+def service(
+    number: int, people: list[int], *, kind: str = "food_parcel", day: date = date(2024, 3, 4)
+) -> NeedFulfilledV1:
+    return NeedFulfilledV1(
+        need_id=NeedId(UUID(int=1000 + number)),
+        service_no=1,
+        kind=kind,
+        programme="relief",
+        person_ids=tuple(PersonId(UUID(int=person)) for person in people),
+        area="UA80",
+        asked_on=day,
+        served_on=day,
+        quantity=2,
+        unit="piece",
+        shares=(GrantShare(grant_id=GRANT, amount_minor=500, currency="UAH"),),
+    )
+
+
+def lviv(version: int, people: int) -> MonthlyResultsV1:
+    return MonthlyResultsV1(
+        month="2024-03",
+        people=people,
+        services=people + 1,
+        contacts=0,
+        year_people=people,
+        lines=(
+            ResultLine(
+                area="UA46", kind="food_parcel", grant_id=None, people=people,
+                services=people + 1, contacts=0, quantity=people, unit="piece",
+            ),
+        ),
+        version=version,
+        as_of=START,
+    )  # fmt: skip
+
+
+GRANT_CHANGED = GrantChangedV1(
+    grant_id=GRANT,
+    terms=GrantTerms(
+        grant_id=GRANT,
+        code="qn-2024",
+        donor="Queere Nothilfe Ukraine",
+        currency="EUR",
+        restriction=UNRESTRICTED,
+        paying_office="kyiv",
+        terms_version=1,
+    ),
+    amount_minor=1,
+    received_minor=1,
+    status="active",
+    version=1,
+)
+MARCH = {"from": "2024-03-01", "to": "2024-03-31"}
+
+
+async def fill(built: Built) -> None:
+    events: list[Event] = [service(number, [number, 50]) for number in range(6)]
+    events += [service(20, [1], kind="legal_advice"), GRANT_CHANGED]
+    await built.take(*(received(event, number) for number, event in enumerate(events)))
+    # The later version wins, whichever comes first.
+    await built.take(received(lviv(2, 30), 100, "lviv"))
+    await built.take(received(lviv(1, 99), 101, "lviv"))
+
+
+async def test_every_figure_carries_its_region_and_freshness(built: Built) -> None:
+    await fill(built)
+    async with built.client(Role.LEAD) as client:
+        answer = (await client.get("/v1/results", params={**MARCH, "by": "kind"})).json()
+        assert answer["region"] == "kyiv"
+        assert answer["provisional"] is True
+        assert answer["last_event_at"] is not None
+        assert {line["kind"]: (line["people"], line["services"]) for line in answer["lines"]} == {
+            "food_parcel": (7, 6),
+            "legal_advice": (1, 1),
+        }
+        assert answer["total"]["people"] == 7
+        assert answer["total"]["amounts"] == {"UAH": 3500}
+        whole = answer["whole"]
+        assert whole["total"]["people"] == 37
+        assert whole["total"]["services"] == 38
+        assert [source["region"] for source in whole["regions"]] == ["kyiv", "lviv"]
+        assert whole["regions"][1]["as_of"].startswith("2024-01-01")
+        partly = await client.get("/v1/results", params={"from": "2024-03-02", "to": "2024-03-31"})
+        assert partly.json()["whole"]["left_out"] == ["2024-03"]
+        assert partly.json()["whole"]["total"]["people"] == 7
+
+        settled = await client.post("/v1/months/2024-03:settle", headers=key())
+        assert settled.status_code == 200
+        answer = (await client.get("/v1/results", params=MARCH)).json()
+        assert answer["provisional"] is False
+        future = await client.post("/v1/months/2099-01:settle", headers=key())
+        assert future.json()["type"] == "urn:aidmesh:problem:month-not-over"
+        months = (await client.get("/v1/months")).json()
+        assert [each["month"] for each in months] == ["2024-03"]
+        grants = (await client.get("/v1/grants")).json()
+        assert [each["code"] for each in grants] == ["qn-2024"]
+    assert posts_without_key(built.service.app) == []
+
+
+def key() -> dict[str, str]:
+    return {"Idempotency-Key": str(uuid4())}
+
+
+async def test_the_public_variant_shows_no_small_numbers(built: Built) -> None:
+    await fill(built)
+    async with built.client(Role.CASEWORKER) as client:
+        assert (await client.get("/v1/results", params=MARCH)).status_code == 403
+        answer = (await client.get("/v1/results/public", params={**MARCH, "by": "kind"})).json()
+        # One person had legal advice; the other line would tell so by subtraction.
+        assert [line["suppressed"] for line in answer["lines"]] == [True, True]
+        assert all(line["services"] is None for line in answer["lines"])
+        assert answer["total"]["people"] == 37
+        for refused in (
+            {**MARCH, "by": "kind,area"},
+            {"from": "2024-03-02", "to": "2024-03-31"},
+            {"from": "2024-03-31", "to": "2024-03-01"},
+            {**MARCH, "by": "person"},
+        ):
+            assert (await client.get("/v1/results/public", params=refused)).status_code == 422, (
+                refused
+            )
+
+
+async def test_a_figure_can_be_traced_to_services_and_events(built: Built) -> None:
+    await fill(built)
+    found: list[dict[str, object]] = []
+    params = {**MARCH, "kind": "food_parcel", "grant_id": str(GRANT), "limit": "4"}
+    async with built.client(Role.LEAD) as client:
+        while True:
+            page = (await client.get("/v1/results/trace", params=params)).json()
+            found += page["services"]
+            if page["next"] is None:
+                break
+            params["after"] = page["next"]
+        none = await client.get("/v1/results/trace", params={**MARCH, "without_grant": "true"})
+        assert none.json()["services"] == []
+    assert len(found) == 6
+    assert {each["need_id"] for each in found} == {str(UUID(int=1000 + n)) for n in range(6)}
+    assert all(each["event_ids"] for each in found)
+    async with built.client(Role.FINANCE) as client:
+        assert (await client.get("/v1/results/trace", params=MARCH)).status_code == 403
+
+
+async def test_csv_carries_hxl_hashtags(built: Built) -> None:
+    await fill(built)
+    async with built.client(Role.LEAD) as client:
+        answer = await client.get("/v1/results.csv", params={**MARCH, "by": "area,grant"})
+    assert answer.headers["content-type"].startswith("text/csv")
+    names, tags, *rows = csv.reader(io.StringIO(answer.text))
+    assert names[:3] == ["region", "area", "grant"]
+    assert tags[:4] == ["#org+region", "#adm1+code", "#project+grant+code", "#reached+people"]
+    assert rows == [["kyiv", "UA80", "qn-2024", "7", "True", "7", "0", "piece:14", "provisional"]]
+
+
+async def test_waiting_needs_are_those_neither_served_nor_closed(built: Built) -> None:
+    def waits(number: int, code: str) -> NeedWaitlistedV1:
+        return NeedWaitlistedV1(
+            need_id=NeedId(UUID(int=1000 + number)),
+            attempt_no=1,
+            kind="food_parcel",
+            area="UA80",
+            asked_on=date(2024, 3, number),
+            blocked_by=BlockedBy(resource="stock", code=code, quantity=2),
+        )
+
+    closed = NeedClosedV1(need_id=NeedId(UUID(int=1003)), state="cancelled", reason="moved_away")
+    await built.take(received(service(1, [1]), 1), received(closed, 2))
+    await built.take(*(received(waits(number, "parcel"), 10 + number) for number in range(1, 6)))
+    async with built.client(Role.CASEWORKER, Role.LEAD) as client:
+        [line] = (await client.get("/v1/waiting")).json()
+        assert (line["needs"], line["quantity"], line["oldest_asked_on"]) == (3, 6, "2024-03-02")
+        assert (await client.get("/v1/closed")).json() == [
+            {"state": "cancelled", "reason": "moved_away", "needs": 1}
+        ]
+
+
+async def test_a_lost_database_is_filled_again_from_the_streams(
+    built: Built, nats_region: NatsRegion
+) -> None:
+    client = await nats_region.admin()
+    try:
+        js = client.jetstream()
+        origin = Origin("kyiv", "intake")
+        events: list[Event] = [service(number, [number]) for number in range(40)]
+        events += [GRANT_CHANGED, service(0, [0])]
+        ids = [UUID(int=500 + number) for number in range(41)]
+        for event, event_id in zip(events, [*ids, ids[0]], strict=True):
+            row = row_of(event, origin, START, cause=None, event_id=event_id, version=None)
+            await js.publish(row.subject, row.payload, headers=json.loads(row.headers))
+        assert await keep_from_streams(built.db, client, "kyiv") == 41
+        assert await keep_from_streams(built.db, client, "kyiv") == 41
+    finally:
+        await client.close()
+    assert await rebuild(built.db) == 41
+    async with built.client(Role.LEAD) as lead:
+        answer = (await lead.get("/v1/results", params=MARCH)).json()
+    assert (answer["total"]["people"], answer["total"]["services"]) == (40, 40)

@@ -1,0 +1,152 @@
+"""The whole of several regions, and what of it may be shown in public."""
+
+from datetime import UTC, date, datetime, timedelta
+from uuid import UUID
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aidmesh_reporting.domain.months import (
+    first_day,
+    last_day,
+    month_of,
+    months_between,
+    to_restate,
+    whole_months,
+)
+from aidmesh_reporting.domain.results import (
+    Cell,
+    Dimension,
+    Line,
+    PublishedLine,
+    PublishedMonth,
+    of_others,
+    suppress_small,
+)
+
+AT = datetime(2024, 7, 1, tzinfo=UTC)
+GRANT = UUID(int=7)
+
+
+def row(
+    area: str, kind: str, people: int, services: int, grant: UUID | None = None
+) -> PublishedLine:
+    return PublishedLine(area, kind, grant, people, services, 0, services * 2, "piece")
+
+
+def month(
+    name: str, people: int, year_people: int, *lines: PublishedLine, region: str = "lviv"
+) -> PublishedMonth:
+    services = sum(line.services for line in lines)
+    return PublishedMonth(region, name, AT, people, services, 0, year_people, lines)
+
+
+JANUARY = month("2024-01", 8, 8, row("UA46", "food", 6, 7), row("UA46", "legal", 4, 4, GRANT))
+FEBRUARY = month("2024-02", 5, 10, row("UA46", "food", 5, 5))
+
+
+def test_services_add_up_and_people_do_so_only_where_they_are_distinct() -> None:
+    by_kind = of_others([JANUARY, FEBRUARY], ("kind",))
+    assert by_kind[Cell(kind="food")].services == 12
+    assert by_kind[Cell(kind="food")].people == 11
+    assert not by_kind[Cell(kind="food")].people_exact
+    assert by_kind[Cell(kind="legal")].people_exact
+    by_month = of_others([JANUARY, FEBRUARY], ("month",))
+    assert by_month[Cell(month="2024-01")].people == 8
+    assert by_month[Cell(month="2024-01")].people_exact
+
+
+def test_the_years_own_count_makes_the_total_exact() -> None:
+    total = of_others([FEBRUARY, JANUARY], ())[Cell()]
+    assert (total.people, total.people_exact, total.services) == (10, True, 16)
+    march = month("2024-03", 4, 12, row("UA46", "food", 4, 4))
+    later = of_others([FEBRUARY, march], ())[Cell()]
+    assert (later.people, later.people_exact) == (9, False)
+
+
+def test_regions_add_up() -> None:
+    other = month("2024-01", 3, 3, row("UA80", "food", 3, 3), region="kyiv")
+    total = of_others([JANUARY, other], ())[Cell()]
+    assert (total.people, total.services, total.quantities) == (11, 14, {"piece": 28})
+
+
+counts = st.integers(0, 40)
+cells = st.dictionaries(
+    st.integers(0, 9).map(lambda number: Cell(kind=f"kind-{number}")),
+    st.builds(
+        lambda people, more, contacts: Line(
+            people=people, services=people + more, contacts=contacts
+        ),
+        counts,
+        counts,
+        st.one_of(st.just(0), counts),
+    ),
+    max_size=8,
+)
+
+
+@given(cells, st.integers(2, 10))
+def test_nothing_small_is_shown_or_follows_from_the_rest(lines: dict[Cell, Line], k: int) -> None:
+    total = Line()
+    for line in lines.values():
+        total.add(line)
+    shown, total_shown = suppress_small(lines, total, k)
+    assert [each.cell for each in shown] == sorted(lines, key=str)
+    hidden = [lines[each.cell] for each in shown if each.line is None]
+    for each in shown:
+        if each.line is not None:
+            assert not 0 < each.line.people < k
+            assert not 0 < each.line.contacts < k
+    if hidden and total_shown:
+        # The total less what is shown: never one line alone, never fewer than k.
+        assert len(hidden) >= 2
+        assert sum(line.people + line.contacts for line in hidden) >= k
+    if total_shown:
+        assert not 0 < total.people < k
+    if not any(0 < line.people < k or 0 < line.contacts < k for line in lines.values()):
+        assert not hidden
+
+
+def test_one_small_line_hides_the_next_smallest_too() -> None:
+    lines = {
+        Cell(kind="a"): Line(people=2, services=2),
+        Cell(kind="b"): Line(people=9, services=9),
+        Cell(kind="c"): Line(people=50, services=60),
+    }
+    shown, total_shown = suppress_small(lines, Line(people=61, services=71), 5)
+    assert [each.line is None for each in shown] == [True, True, False]
+    assert total_shown
+
+
+days = st.dates(date(2020, 1, 1), date(2030, 12, 31))
+
+
+@given(days, st.integers(0, 900))
+def test_months_of_a_period(start: date, length: int) -> None:
+    end = start + timedelta(days=length)
+    period = {start + timedelta(days=offset) for offset in range(length + 1)}
+    months = months_between(start, end)
+    assert months == sorted({month_of(day) for day in period})
+    for name in months:
+        assert first_day(name).day == 1
+        assert (last_day(name) + timedelta(days=1)).day == 1
+        in_full = first_day(name) in period and last_day(name) in period
+        assert (name in whole_months(start, end)) == in_full
+
+
+def test_a_change_reaches_the_later_months_of_its_year() -> None:
+    known = ["2023-12", "2024-01", "2024-03", "2024-05", "2025-01"]
+    assert to_restate(["2024-03", "2024-02"], known) == [
+        "2024-02", "2024-03", "2024-05",
+    ]  # fmt: skip
+    assert to_restate(["2023-11"], known) == ["2023-11", "2023-12"]
+
+
+dimensions = st.lists(st.sampled_from(["kind", "area", "month", "grant"]), unique=True, max_size=4)
+
+
+@given(dimensions)
+def test_services_are_the_same_however_they_are_split(by: list[Dimension]) -> None:
+    lines = of_others([JANUARY, FEBRUARY], by)
+    assert sum(line.services for line in lines.values()) == 16
+    assert sum(line.quantities["piece"] for line in lines.values()) == 32
