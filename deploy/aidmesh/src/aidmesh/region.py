@@ -117,7 +117,8 @@ class Region:
         self.warden = self._new_warden()
         groups = [(service,) for service in services] if apart else [tuple(services)]
         self.hosts = {
-            "-".join(group) if apart else "host": self._host(group) for group in groups if group
+            key: self._host(key, group)
+            for key, group in ((group[0] if apart else "host", group) for group in groups if group)
         }
         self._watched = [
             Watched("postgres", self.postgres, self.postgres.start),
@@ -245,8 +246,7 @@ class Region:
         if not link.is_symlink():
             link.symlink_to(Path("..") / "postgres" / "log")
 
-    def _host(self, services: tuple[str, ...]) -> KeptProcess:
-        name = "host" if len(services) > 1 else services[0]
+    def _host(self, name: str, services: tuple[str, ...]) -> KeptProcess:
         return KeptProcess(
             command=(sys.executable, "-m", "aidmesh.host", *services),
             output=self._folder / "log" / f"{name}.log",

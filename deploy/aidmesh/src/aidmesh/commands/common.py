@@ -6,6 +6,7 @@ from typing import NoReturn
 
 EXIT_FAILED = 1
 EXIT_REFUSED = 2
+EXIT_INTERRUPTED = 130
 
 
 def names(text: str | None) -> tuple[str, ...] | None:
@@ -40,18 +41,21 @@ def run(work: Coroutine[None, None, int]) -> NoReturn:
 
     expected = (EmbeddedError, MeshError, TopologyError, ApiError, OSError, nats.errors.Error,
                 asyncpg.PostgresError)  # fmt: skip
-    code = EXIT_FAILED
     try:
-        code = asyncio.run(work)
-    except* (FolderInUseError, MeshError) as group:
-        refuse(_first(group))
-    except* expected as group:
-        say(f"aidmesh: {_first(group)}")
-    sys.exit(code)
+        sys.exit(asyncio.run(work))
+    except KeyboardInterrupt:
+        sys.exit(EXIT_INTERRUPTED)
+    except (*expected, BaseExceptionGroup) as error:
+        first = _first(error)
+        if isinstance(first, FolderInUseError | MeshError):
+            refuse(str(first))
+        if not isinstance(first, expected):
+            raise
+        print(f"aidmesh: {str(first) or type(first).__name__}", file=sys.stderr)  # noqa: T201
+        sys.exit(EXIT_FAILED)
 
 
-def _first(group: BaseExceptionGroup[BaseException]) -> str:
-    error: BaseException = group
+def _first(error: BaseException) -> BaseException:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
-    return str(error) or type(error).__name__
+    return error

@@ -9,7 +9,6 @@ import asyncio
 from collections.abc import Sequence
 
 import asyncpg
-import nats
 import nats.errors
 from nats.aio.client import Client
 
@@ -40,16 +39,27 @@ OUTAGES = (
 
 
 async def connect_admin(url: str, password: str) -> Client:
-    """One connection with administrative rights, for a command that ends soon."""
-    return await nats.connect(
-        url,
-        user=ADMIN,
-        password=password,
-        name="aidmesh-topology",
-        connect_timeout=CONNECT_SECONDS_MAX,
-        allow_reconnect=False,
-        error_cb=_ignore,
-    )
+    """One connection with administrative rights, for a command that ends soon.
+
+    Raises ConnectionError when the server does not answer.
+    """
+    client = Client()
+    try:
+        async with asyncio.timeout(CONNECT_SECONDS_MAX):
+            await client.connect(
+                url,
+                user=ADMIN,
+                password=password,
+                name="aidmesh-topology",
+                connect_timeout=CONNECT_SECONDS_MAX,
+                allow_reconnect=False,
+                max_reconnect_attempts=1,
+                reconnect_time_wait=0,
+                error_cb=_be_quiet,  # what matters is raised
+            )
+    except (OSError, TimeoutError, nats.errors.Error) as error:
+        raise ConnectionError(f"NATS does not answer at {url}; does the mesh run?") from error
+    return client
 
 
 class Warden:
@@ -167,3 +177,7 @@ class Warden:
 
 async def _ignore(error: Exception) -> None:
     log.debug("nats.client_error", reason=type(error).__name__)
+
+
+async def _be_quiet(_: Exception) -> None:
+    return
