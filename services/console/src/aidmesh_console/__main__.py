@@ -1,0 +1,7 @@
+"""`python -m aidmesh_console run`."""
+
+from aidmesh_chassis.service import main
+from aidmesh_console.app import build
+
+if __name__ == "__main__":
+    main("console", build, None)

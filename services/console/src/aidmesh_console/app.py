@@ -1,0 +1,79 @@
+"""The composition root of the desk."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx
+from fastapi import FastAPI
+from starlette.middleware.gzip import GZipMiddleware
+
+from aidmesh_chassis.auth import Verifier
+from aidmesh_chassis.http import create_app
+from aidmesh_chassis.keys import TOKENS, KeyRing
+from aidmesh_chassis.service import Health, Service
+from aidmesh_chassis.staff import StaffFile
+from aidmesh_console.config import Settings
+from aidmesh_console.headers import CarefulHeaders
+from aidmesh_console.pages import (
+    beds,
+    entrance,
+    failures,
+    hand_over,
+    home,
+    money,
+    needs,
+    register,
+    results,
+    stock,
+)
+from aidmesh_console.served import static_files
+from aidmesh_console.session import Sessions
+from aidmesh_console.visit import Desk, templates
+
+NAME = "console"
+STAFF_FILE = "staff.jsonl"
+
+
+def build(
+    settings: Settings | None = None, transport: httpx.AsyncBaseTransport | None = None
+) -> Service:
+    """Put the desk together; nothing is opened yet.
+
+    Args:
+        transport: how the other services are reached; over the network when not given.
+
+    Raises:
+        ValueError: settings are missing or do not fit.
+        KeyFileError: the region's key for verifying tokens is not there.
+    """
+    settings = settings or Settings()
+    keys = KeyRing(settings.keys_dir, [TOKENS])
+    verifier = Verifier(keys.token_verifier(), settings.region)
+    staff = StaffFile(settings.keys_dir / STAFF_FILE)
+    http = httpx.AsyncClient(
+        transport=transport,
+        timeout=httpx.Timeout(settings.wait_ms_max / 1000),
+        limits=httpx.Limits(max_connections=settings.connections_max),
+        follow_redirects=False,
+        trust_env=False,
+    )
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with http:
+            yield
+
+    health = Health()
+    app = create_app(NAME, settings.region, verifier, checks=health.checks, lifespan=lifespan)
+    served = static_files()
+    jinja = templates()
+    jinja.globals["static"] = {name: file.path for name, file in served.items()}
+    jinja.globals["idle_s"] = settings.idle_s_max
+    app.state.desk = Desk(settings, Sessions(settings, keys, staff, verifier), http, jinja)
+    app.add_middleware(GZipMiddleware, minimum_size=1000)
+    app.add_middleware(CarefulHeaders, https=settings.https)
+    failures.install(app)
+    app.include_router(entrance.router(served))
+    for page in (home, register, needs, hand_over, stock, beds, money, results):
+        app.include_router(page.routes, include_in_schema=False)
+    return Service(name=NAME, settings=settings, database=None, app=app, health=health)

@@ -1,0 +1,264 @@
+"""Inventory as the desk sees it: sites, stock, beds, slots and what is set aside."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+from pydantic import TypeAdapter
+
+from aidmesh_console.clients.link import ACCEPTED, Link, Query, View
+
+ROWS_MAX = 200
+"""How many rows of a list a service gives at once; what a region has of sites and items."""
+
+
+class Site(View):
+    """A place of this region."""
+
+    site_id: UUID
+    code: str
+    name: str
+    area: str
+    site_type: str
+    status: str = "open"
+
+
+class Item(View):
+    """A kind of goods."""
+
+    code: str
+    names: Mapping[str, str]
+    unit: str = "piece"
+
+
+class Stock(View):
+    """One item at one site of this region; `expiry` is the soonest."""
+
+    site_id: UUID
+    item: str
+    on_hand: int
+    held: int = 0
+    free: int
+    expiry: date | None = None
+
+
+class StockAway(View):
+    """One item at one site of another region, as it was told at `as_of`."""
+
+    region: str
+    site_id: UUID
+    area: str
+    item: str
+    on_hand: int
+    free: int
+    as_of: datetime
+
+
+class AllStock(View):
+    """What there is, here and elsewhere."""
+
+    own: tuple[Stock, ...] = ()
+    others: tuple[StockAway, ...] = ()
+
+
+class Capacity(View):
+    """Free places of one kind at one site by day; `region` of None is this one."""
+
+    region: str | None = None
+    site_id: UUID
+    area: str
+    resource: str
+    code: str
+    first_on: date
+    free_by_day: tuple[int, ...]
+    total: int
+    as_of: datetime | None = None
+
+
+class Booking(View):
+    """Who is in a bed, by reservation."""
+
+    reservation_id: UUID
+    need_id: UUID
+    state: str
+    from_on: date
+    to_on: date | None = None
+    left_on: date | None = None
+
+
+class Bed(View):
+    """A bed, its nights (`free`, `held`, `confirmed` or `occupied`) and its bookings."""
+
+    bed_id: UUID
+    label: str
+    room: str = ""
+    code: str = ""
+    features: tuple[str, ...] = ()
+    outside: bool = False
+    nights: tuple[str, ...] = ()
+    bookings: tuple[Booking, ...] = ()
+
+
+class Line(View):
+    """Pieces of an item."""
+
+    item: str
+    quantity: int
+
+
+class Place(View):
+    """The bed or slot that is set aside."""
+
+    resource: str
+    code: str
+    from_on: date | None = None
+    to_on: date | None = None
+    starts_at: datetime | None = None
+    places: int = 1
+    beds: tuple[str, ...] = ()
+
+
+class Reservation(View):
+    """What is set aside for a need; `way` is how it is given."""
+
+    reservation_id: UUID
+    need_id: UUID
+    state: str
+    way: str = "handover"
+    site_id: UUID | None = None
+    allocations: tuple[Line, ...] = ()
+    booking: Place | None = None
+    collect_by: datetime | None = None
+    served_on: date | None = None
+
+    @property
+    def lines(self) -> tuple[Line, ...]:
+        """What to give, by item: pieces of several lots are one line."""
+        pieces: dict[str, int] = {}
+        for each in self.allocations:
+            pieces[each.item] = pieces.get(each.item, 0) + each.quantity
+        return tuple(Line(item=item, quantity=count) for item, count in pieces.items())
+
+
+class Lot(View):
+    """Pieces that came in together; counted and written off by themselves."""
+
+    lot_id: UUID
+    item: str
+    site_id: UUID
+    on_hand: int
+    held: int = 0
+    batch: str | None = None
+    expiry: date | None = None
+
+
+class _Lots(View):
+    rows: tuple[Lot, ...]
+
+
+class _Sites(View):
+    rows: tuple[Site, ...]
+
+
+class _Items(View):
+    rows: tuple[Item, ...]
+
+
+class _CapacityList(View):
+    rows: tuple[Capacity, ...]
+
+
+class _Beds(View):
+    beds: tuple[Bed, ...]
+
+
+class Reservations(View):
+    """A page of what is set aside."""
+
+    rows: tuple[Reservation, ...]
+    next: str | None = None
+
+
+_SITES = TypeAdapter(_Sites)
+_ITEMS = TypeAdapter(_Items)
+_LOTS = TypeAdapter(_Lots)
+_STOCK = TypeAdapter(AllStock)
+_CAPACITY = TypeAdapter(_CapacityList)
+_BEDS = TypeAdapter(_Beds)
+_RESERVATIONS = TypeAdapter(Reservations)
+
+
+class Inventory:
+    """What the desk asks of inventory."""
+
+    def __init__(self, link: Link, region: str) -> None:
+        self.link = link
+        self._region = region
+
+    async def sites(self) -> Sequence[Site]:
+        """The places of this region."""
+        return (await self.link.get("/v1/sites", _SITES, {"limit": ROWS_MAX})).rows
+
+    async def items(self) -> Sequence[Item]:
+        """The kinds of goods."""
+        return (await self.link.get("/v1/items", _ITEMS, {"limit": ROWS_MAX})).rows
+
+    async def stock(self, site_id: UUID | None = None) -> AllStock:
+        """What there is, here and elsewhere."""
+        return await self.link.get(
+            "/v1/stock", _STOCK, {"site_id": str(site_id) if site_id else None}
+        )
+
+    async def lots(self, site_id: UUID | None, item: str | None) -> Sequence[Lot]:
+        """Lots with something on hand."""
+        query: Query = {
+            "site_id": str(site_id) if site_id else None,
+            "item": item,
+            "limit": ROWS_MAX,
+        }
+        return (await self.link.get("/v1/lots", _LOTS, query)).rows
+
+    async def capacity(self) -> Sequence[Capacity]:
+        """Free beds and slots of the next days, here and elsewhere."""
+        rows = (await self.link.get("/v1/capacity", _CAPACITY)).rows
+        return [
+            each.model_copy(update={"region": None}) if each.region == self._region else each
+            for each in rows
+        ]
+
+    async def beds(self, site_id: UUID, first_on: date, days: int) -> Sequence[Bed]:
+        """The beds of a site and who is in them."""
+        query: Query = {"site_id": str(site_id), "from": first_on.isoformat(), "days": days}
+        return (await self.link.get("/v1/beds", _BEDS, query)).beds
+
+    async def ready(
+        self, site_id: UUID | None = None, after: str | None = None, limit: int = 50
+    ) -> Reservations:
+        """What is ready to be handed over, the soonest deadline first."""
+        query: Query = {
+            "state": "confirmed",
+            "site_id": str(site_id) if site_id else None,
+            "after": after,
+            "limit": limit,
+        }
+        return await self.link.get("/v1/reservations", _RESERVATIONS, query)
+
+    async def of_needs(self, need_ids: Sequence[UUID]) -> Sequence[Reservation]:
+        """What is or was set aside for these needs."""
+        body = {"need_ids": [str(each) for each in need_ids]}
+        return (await self.link.post("/v1/reservations:lookup", _RESERVATIONS, body)).rows
+
+    async def act(
+        self, reservation_id: UUID, step: str, body: Mapping[str, Any], key: UUID
+    ) -> None:
+        """Hand over, check in or out, undo and so on: `step` is its name."""
+        await self.link.post(f"/v1/reservations/{reservation_id}:{step}", ACCEPTED, body, key)
+
+    async def receive(self, receipt: Mapping[str, Any], key: UUID) -> None:
+        """Goods came in and were counted."""
+        await self.link.post("/v1/receipts", ACCEPTED, receipt, key)
+
+    async def adjust(self, adjustment: Mapping[str, Any], key: UUID) -> None:
+        """Make the book say what is there."""
+        await self.link.post("/v1/adjustments", ACCEPTED, adjustment, key)

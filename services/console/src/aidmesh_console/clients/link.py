@@ -1,0 +1,156 @@
+"""One service over HTTP: bounded, with the token of whoever is signed in.
+
+ClientError
+├── Refused   the service said no, with a problem (RFC 9457)
+└── Away      it did not answer, or not in a way that the desk understands
+"""
+
+from collections.abc import Mapping
+from typing import Final, TypeVar
+from uuid import UUID
+
+import httpx
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from structlog.contextvars import get_contextvars
+
+from aidmesh_chassis.logs import get_logger
+
+log = get_logger()
+
+T = TypeVar("T")
+_SLUG: Final = "urn:aidmesh:problem:"
+Query = Mapping[str, str | int | bool | None]
+
+
+class View(BaseModel):
+    """What the desk reads of an answer; fields that it does not know are ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Fault(View):
+    """One field that a service did not accept, and the rule it broke."""
+
+    field: str = ""
+    rule: str = ""
+
+
+class _ProblemBody(View):
+    type: str = "about:blank"
+    errors: tuple[Fault, ...] = ()
+
+
+class ClientError(Exception):
+    """A service did not do what the desk asked for."""
+
+
+class Refused(ClientError):
+    """The service said no.
+
+    Attributes:
+        slug: which problem, such as `conflict`; the desk has a text for it.
+    """
+
+    def __init__(self, status: int, slug: str, faults: tuple[Fault, ...] = ()) -> None:
+        super().__init__(slug)
+        self.status = status
+        self.slug = slug
+        self.faults = faults
+
+
+class Away(ClientError):
+    """No answer. A change that was asked for may have been made all the same."""
+
+    def __init__(self, service: str) -> None:
+        super().__init__(service)
+        self.service = service
+
+
+class Link:
+    """One service, for one visit."""
+
+    def __init__(self, http: httpx.AsyncClient, service: str, base: str, token: str) -> None:
+        self._http = http
+        self._service = service
+        self._base = base.rstrip("/")
+        self._token = token
+
+    async def get(self, path: str, answer: TypeAdapter[T], query: Query | None = None) -> T:
+        """Read something. Raises `ClientError`."""
+        asked = {name: value for name, value in (query or {}).items() if value is not None}
+        response = await self._send("GET", path, params=asked)
+        return self._understood(response, answer)
+
+    async def post(
+        self,
+        path: str,
+        answer: TypeAdapter[T],
+        body: Mapping[str, object] | None = None,
+        key: UUID | None = None,
+    ) -> T:
+        """Have something done, at most once for one `key`. Raises `ClientError`."""
+        headers = {} if key is None else {"Idempotency-Key": str(key)}
+        response = await self._send("POST", path, json=dict(body or {}), headers=headers)
+        return self._understood(response, answer)
+
+    async def put(self, path: str, answer: TypeAdapter[T], body: Mapping[str, object]) -> T:
+        """Set something. Raises `ClientError`."""
+        return self._understood(await self._send("PUT", path, json=dict(body)), answer)
+
+    async def is_ready(self) -> bool:
+        """Whether the service says that it can work."""
+        try:
+            await self._send("GET", "/readyz")
+        except ClientError:
+            return False
+        return True
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str | int | bool] | None = None,
+        json: Mapping[str, object] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> httpx.Response:
+        sent = {"Authorization": f"Bearer {self._token}", **(headers or {})}
+        correlation_id = get_contextvars().get("correlation_id")
+        if correlation_id:
+            sent["X-Correlation-Id"] = str(correlation_id)
+        try:
+            response = await self._http.request(
+                method, self._base + path, params=params, json=json, headers=sent
+            )
+        except httpx.HTTPError as error:
+            log.warning("service.away", of=self._service, cause=type(error).__name__)
+            raise Away(self._service) from None
+        if response.status_code >= 400:
+            raise self._problem(response)
+        return response
+
+    def _problem(self, response: httpx.Response) -> ClientError:
+        try:
+            body = _ProblemBody.model_validate_json(response.content)
+        except ValidationError:
+            body = _ProblemBody()
+        if response.status_code >= 500:
+            log.warning("service.away", of=self._service, cause=str(response.status_code))
+            return Away(self._service)
+        slug = body.type.removeprefix(_SLUG)
+        return Refused(response.status_code, slug, body.errors)
+
+    def _understood(self, response: httpx.Response, answer: TypeAdapter[T]) -> T:
+        try:
+            return answer.validate_json(response.content or b"{}")
+        except ValidationError as error:
+            fields = sorted({".".join(map(str, each["loc"])) for each in error.errors()})
+            log.error("service.puzzled", of=self._service, fields=fields[:5])
+            raise Away(self._service) from None
+
+
+class Accepted(View):
+    """An answer of which the desk needs nothing but that it is one."""
+
+
+ACCEPTED: Final = TypeAdapter(Accepted)

@@ -1,0 +1,89 @@
+"""Reporting as the desk sees it: results with the freshness of each figure."""
+
+from collections.abc import Mapping
+from datetime import date, datetime
+from uuid import UUID
+
+from pydantic import TypeAdapter
+
+from aidmesh_console.clients.link import Link, Query, View
+
+
+class Line(View):
+    """One line of results; numbers too small to be shown are None."""
+
+    kind: str | None = None
+    area: str | None = None
+    month: str | None = None
+    grant_id: UUID | None = None
+    people: int | None = None
+    people_exact: bool | None = None
+    services: int | None = None
+    contacts: int | None = None
+
+
+class Source(View):
+    """How fresh a region's part of the whole is."""
+
+    region: str
+    as_of: datetime
+
+
+class Whole(View):
+    """This region and the others together; `left_out` are months asked for only in part."""
+
+    regions: tuple[Source, ...]
+    left_out: tuple[str, ...] = ()
+    lines: tuple[Line, ...]
+    total: Line
+
+
+class Results(View):
+    """Results of a period: the whole, and whether some month of it may still change."""
+
+    provisional: bool
+    whole: Whole
+
+
+class _Public(View):
+    provisional: bool
+    regions: tuple[Source, ...]
+    lines: tuple[Line, ...]
+    total: Line
+
+
+class _GrantName(View):
+    grant_id: UUID
+    code: str
+
+
+_RESULTS = TypeAdapter(Results)
+_PUBLIC = TypeAdapter(_Public)
+_GRANTS = TypeAdapter(tuple[_GrantName, ...])
+
+
+class Reporting:
+    """What the desk asks of reporting."""
+
+    def __init__(self, link: Link) -> None:
+        self.link = link
+
+    async def results(self, first_on: date, last_on: date, by: str) -> Results:
+        """Results of the days from `first_on` to `last_on`, the last included."""
+        return await self.link.get("/v1/results", _RESULTS, _period(first_on, last_on, by))
+
+    async def public(self, first_on: date, last_on: date, by: str) -> Results:
+        """The same of whole months, without numbers that could tell of a single person."""
+        path = "/v1/results/public"
+        found = await self.link.get(path, _PUBLIC, _period(first_on, last_on, by))
+        whole = Whole(regions=found.regions, lines=found.lines, total=found.total)
+        return Results(provisional=found.provisional, whole=whole)
+
+    async def grants(self) -> Mapping[UUID, str]:
+        """The codes of grants."""
+        found = await self.link.get("/v1/grants", _GRANTS)
+        return {each.grant_id: each.code for each in found}
+
+
+def _period(first_on: date, last_on: date, by: str) -> Query:
+    return {"from": first_on.isoformat(), "to": last_on.isoformat(), "by": by}

@@ -1,0 +1,108 @@
+"""A form that came in: its fields as what they mean, and which of them mean nothing."""
+
+from collections.abc import Mapping
+from datetime import date
+from decimal import Decimal, InvalidOperation
+from typing import Final
+from uuid import UUID, uuid4
+
+from babel.numbers import get_currency_precision
+from starlette.datastructures import FormData
+
+TEXT_CHARS_MAX: Final = 4_000
+FIELDS_MAX: Final = 2_000
+WHOLE_MAX: Final = 10_000_000
+
+
+class Form:
+    """The fields of a form. What cannot be understood is None and noted in `faults`."""
+
+    def __init__(self, data: FormData) -> None:
+        self._texts: dict[str, list[str]] = {}
+        self._secrets: dict[str, str] = {}
+        for name, value in data.multi_items():
+            if name == "password" and isinstance(value, str):
+                self._secrets[name] = value
+            elif isinstance(value, str):
+                self._texts.setdefault(name, []).append(value.strip()[:TEXT_CHARS_MAX])
+        self.faults: dict[str, str] = {}
+
+    @property
+    def values(self) -> Mapping[str, str]:
+        """Every field as it was written, to show it again."""
+        return {name: texts[-1] for name, texts in self._texts.items()}
+
+    @property
+    def key(self) -> UUID:
+        """What makes this form count once: made when it was shown, sent with it each time."""
+        return self.uuid("key") or uuid4()
+
+    def text(self, name: str, *, needed: bool = False) -> str | None:
+        """The text of a field, None if it is empty."""
+        found = self._texts.get(name, [""])[-1].replace("\0", "") or None
+        if found is None and needed:
+            self.faults[name] = "missing"
+        return found
+
+    def secret(self, name: str) -> str:
+        """A password, exactly as it was typed."""
+        return self._secrets.get(name, "")
+
+    def many(self, name: str) -> tuple[str, ...]:
+        """All values of a field that may be there several times."""
+        return tuple(text for text in self._texts.get(name, ()) if text)
+
+    def checked(self, name: str) -> bool:
+        """Whether a box was ticked."""
+        return bool(self._texts.get(name, [""])[-1])
+
+    def whole(self, name: str, *, needed: bool = False, least: int = 1) -> int | None:
+        """A whole number of at least `least`."""
+        text = self.text(name, needed=needed)
+        if text is None:
+            return None
+        try:
+            number = int(text.replace(" ", "").replace("\u00a0", ""))
+        except ValueError:
+            number = least - 1
+        if not least <= number <= WHOLE_MAX:
+            self.faults[name] = "number"
+            return None
+        return number
+
+    def money(self, name: str, currency: str, *, needed: bool = False) -> int | None:
+        """An amount above zero, in minor units of `currency`; comma and point both do."""
+        text = self.text(name, needed=needed)
+        if text is None:
+            return None
+        plain = text.replace(" ", "").replace("\u00a0", "").replace(",", ".")
+        try:
+            minor = Decimal(plain).scaleb(get_currency_precision(currency))
+        except InvalidOperation:
+            minor = Decimal(-1)
+        if not minor.is_finite() or minor != minor.to_integral_value() or not 0 < minor < 10**15:
+            self.faults[name] = "amount"
+            return None
+        return int(minor)
+
+    def day(self, name: str, *, needed: bool = False) -> date | None:
+        """A day, as browsers send it."""
+        text = self.text(name, needed=needed)
+        if text is None:
+            return None
+        try:
+            return date.fromisoformat(text)
+        except ValueError:
+            self.faults[name] = "day"
+            return None
+
+    def uuid(self, name: str, *, needed: bool = False) -> UUID | None:
+        """The id of something chosen from a list."""
+        text = self.text(name, needed=needed)
+        if text is None:
+            return None
+        try:
+            return UUID(text)
+        except ValueError:
+            self.faults[name] = "choice"
+            return None

@@ -1,0 +1,74 @@
+"""Beds: the next fourteen nights of a shelter; checking in and out, sending on."""
+
+import asyncio
+from datetime import timedelta
+from typing import Annotated, Final
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Response
+
+from aidmesh_chassis.problems import NOT_FOUND, Problem
+from aidmesh_console import i18n
+from aidmesh_console.clients.link import ClientError
+from aidmesh_console.pages.common import names_of
+from aidmesh_console.roles import Act
+from aidmesh_console.visit import Posted, Visit, visitor
+
+routes = APIRouter()
+Reader = Annotated[Visit, Depends(visitor(Act.SEE_BEDS))]
+Keeper = Annotated[Visit, Depends(visitor(Act.RUN_BEDS))]
+
+DAYS: Final = 14
+_SAID: Final = {"check-in": "guest_came", "check-out": "checked_out", "relocate": "sent_on"}
+_DAY_FIELD: Final = {"check-in": "served_on", "check-out": "left_on"}
+
+
+@routes.get("/beds")
+async def show(visit: Reader) -> Response:
+    """The nights of one shelter, and how many beds the others have tonight."""
+    return await _page(visit, visit.asked_id("site"))
+
+
+@routes.post("/beds/{reservation_id}/{step}")
+async def act(reservation_id: UUID, step: str, form: Posted, visit: Keeper) -> Response:
+    """Check in, check out, or send on to another shelter."""
+    if step not in _SAID:
+        raise Problem(NOT_FOUND)
+    site_id = form.uuid("site")
+    body: dict[str, str] = {}
+    if step in _DAY_FIELD:
+        body[_DAY_FIELD[step]] = (form.day("day") or i18n.today()).isoformat()
+    if form.faults:
+        return await _page(visit, site_id, 422, visit.say("fault.day"))
+    try:
+        await visit.inventory.act(reservation_id, step, body, form.key)
+    except ClientError as error:
+        return await _page(visit, site_id, 409, visit.problem(error))
+    return visit.go("/beds", said=_SAID[step], site=site_id)
+
+
+async def _page(
+    visit: Visit, site_id: UUID | None, status: int = 200, wrong: str | None = None
+) -> Response:
+    first_on = i18n.today()
+    names, capacity = await asyncio.gather(names_of(visit), visit.hear(visit.inventory.capacity()))
+    every = [each for each in capacity.value or () if each.resource == "bed"]
+    own = [each for each in every if each.region is None]
+    if site_id is None and own:
+        site_id = own[0].site_id
+    beds = await visit.hear(visit.inventory.beds(site_id, first_on, DAYS)) if site_id else None
+    rows = sorted((beds.value if beds else None) or (), key=lambda bed: (bed.room, bed.label))
+    return visit.page(
+        "beds",
+        status,
+        names=names,
+        capacity=capacity,
+        shelters=own,
+        away=[each for each in every if each.region is not None],
+        site=site_id,
+        beds=beds,
+        days=[first_on + timedelta(days=number) for number in range(DAYS)],
+        rows=rows,
+        free=[night.count("free") for night in zip(*(row.nights for row in rows), strict=True)],
+        wrong=wrong,
+    )

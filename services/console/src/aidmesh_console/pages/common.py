@@ -1,0 +1,88 @@
+"""What several pages look up: how sites, goods and kinds of need are called."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from aidmesh_console.clients.intake import Kind
+from aidmesh_console.clients.inventory import Item, Site
+from aidmesh_console.i18n import Speaker
+from aidmesh_console.visit import Visit
+
+AREAS = (
+    "UA01", "UA05", "UA07", "UA12", "UA14", "UA18", "UA21", "UA23", "UA26", "UA32", "UA35", "UA44",
+    "UA46", "UA48", "UA51", "UA53", "UA56", "UA59", "UA61", "UA63", "UA65", "UA68", "UA71", "UA73",
+    "UA74", "UA80", "UA85",
+)  # fmt: skip
+"""COD-AB P-codes of the oblasts and of the two cities with special status."""
+
+CANCEL_REASONS = ("not_needed", "not_reached", "helped_elsewhere", "moved_away", "entry_error")
+DECLINE_REASONS = ("not_eligible", "not_offered", "duplicate")
+UNDO_REASONS = ("entry_error", "wrong_person", "returned", "not_happened")
+ADJUST_REASONS = ("counted", "damaged", "expired", "lost", "theft")
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What things are called in the language of a page; codes where nobody can say."""
+
+    say: Speaker
+    sites: Mapping[UUID, Site]
+    items: Mapping[str, Item]
+    kinds: Mapping[str, Kind]
+
+    def site(self, site_id: UUID | None) -> str:
+        """The name of a site of this region."""
+        found = self.sites.get(site_id) if site_id else None
+        return found.name if found else "–"
+
+    def item(self, code: str) -> str:
+        """The name of a kind of goods."""
+        found = self.items.get(code)
+        return self.say.name(found.names, code) if found else code.replace("_", " ")
+
+    def kind(self, code: str) -> str:
+        """The name of a kind of need."""
+        found = self.kinds.get(code)
+        return self.say.name(found.names, code) if found else code.replace("_", " ")
+
+    def area(self, code: str | None) -> str:
+        """The name of an oblast or city."""
+        return self.say.code("area", code) if code else "–"
+
+    def of_resource(self, resource: str, code: str) -> str:
+        """The name of what a need waits for."""
+        if resource == "stock":
+            return self.item(code)
+        if resource == "money":
+            programme, _, currency = code.partition("/")
+            return f"{self.say.code('programme', programme)} · {currency}"
+        return self.say.code("place", code)
+
+    @property
+    def open_sites(self) -> Sequence[tuple[UUID, str]]:
+        """Sites to choose from, by name."""
+        found = [(each.site_id, each.name) for each in self.sites.values() if each.status == "open"]
+        return sorted(found, key=lambda each: each[1])
+
+    @property
+    def areas(self) -> Sequence[tuple[str, str]]:
+        """Areas to choose from: first those that have a site, then the rest, by name."""
+        ours = {site.area for site in self.sites.values()}
+        named = [(code, self.area(code)) for code in AREAS]
+        return sorted(named, key=lambda each: (each[0] not in ours, each[1]))
+
+
+async def names_of(visit: Visit, *, kinds: bool = False) -> Names:
+    """Look the names up; `kinds` of need only where they are shown."""
+    sites, items = await asyncio.gather(
+        visit.hear(visit.inventory.sites()), visit.hear(visit.inventory.items())
+    )
+    known = await visit.hear(visit.intake.kinds()) if kinds else None
+    return Names(
+        visit.say,
+        {each.site_id: each for each in sites.value or ()},
+        {each.code: each for each in items.value or ()},
+        {each.code: each for each in (known.value if known else None) or ()},
+    )

@@ -1,0 +1,167 @@
+"""Signing in and out, the quick exit, the language, and the files of the pages."""
+
+import re
+import secrets
+from collections.abc import Mapping
+from typing import Final
+
+from fastapi import APIRouter, Request, Response
+from starlette.responses import RedirectResponse
+
+from aidmesh_chassis.keys import Locked
+from aidmesh_chassis.logs import get_logger
+from aidmesh_chassis.problems import Problem
+from aidmesh_chassis.staff import StaffError, TooManyAttempts, WrongCredentials
+from aidmesh_console import i18n
+from aidmesh_console.forms import Form
+from aidmesh_console.served import StaticFile
+from aidmesh_console.session import COOKIE, PRE_COOKIE
+from aidmesh_console.visit import LANGUAGE_COOKIE, Guest, Posted, Visit, from_here
+
+log = get_logger()
+
+_LOCAL: Final = re.compile(r"/(?:[A-Za-z0-9_-]+/?)*")
+_YEAR_S: Final = 365 * 24 * 3600
+_FORM_S: Final = 2 * 3600
+
+
+def local_path(path: str | None) -> str:
+    """A path of this desk, or its first page: nobody is sent elsewhere by a link."""
+    return path if path and len(path) < 200 and _LOCAL.fullmatch(path) else "/"
+
+
+def router(served: Mapping[str, StaticFile]) -> APIRouter:
+    """The routes that need nobody signed in."""
+    routes = APIRouter(include_in_schema=False)
+    by_path = {file.path: file for file in served.values()}
+
+    @routes.get("/static/{version}/{name}")
+    async def static(request: Request) -> Response:
+        file = by_path.get(request.url.path)
+        if file is None:
+            return Response(status_code=404)
+        return Response(
+            file.content,
+            media_type=file.media_type,
+            headers={"Cache-Control": f"public, max-age={_YEAR_S}, immutable"},
+        )
+
+    @routes.get("/sign-in")
+    async def show(request: Request) -> Response:
+        guest = Guest(request)
+        if guest.session is not None:
+            return guest.go("/")
+        return _sign_in_page(guest, local_path(request.query_params.get("next")))
+
+    @routes.post("/sign-in")
+    async def sign_in(request: Request) -> Response:
+        guest = Guest(request)
+        form = Form(await request.form(max_files=0, max_fields=20))
+        back = local_path(form.text("next"))
+        sessions = guest.desk.sessions
+        pre = request.cookies.get(PRE_COOKIE, "")
+        if not from_here(request) or not pre or not sessions.proves(pre, form.text("proof") or ""):
+            log.warning("form.stale")
+            return _sign_in_page(guest, back, 403, guest.say("problem.stale-form"))
+        token = form.text("token") if guest.desk.settings.paste_token else None
+        try:
+            if token:
+                guest.session = sessions.by_token("".join(token.split()))
+            else:
+                guest.session = await sessions.by_password(
+                    form.text("login") or "", form.secret("password")
+                )
+        except TooManyAttempts as error:
+            log.warning("visit.refused", cause="too_many_attempts")
+            wrong = guest.say("sign_in.wait", error.retry_s)
+            return _sign_in_page(guest, back, 429, wrong)
+        except (WrongCredentials, Problem) as error:
+            if isinstance(error, Locked):
+                return _sign_in_page(guest, back, 423, guest.say("problem.locked"))
+            log.warning("visit.refused", cause="wrong")
+            wrong = guest.say("sign_in.wrong_token" if token else "sign_in.wrong")
+            return _sign_in_page(guest, back, 403, wrong, token_open=bool(token))
+        except StaffError:
+            log.exception("staff.unreadable")
+            return _sign_in_page(guest, back, 503, guest.say("problem.unknown"))
+        log.info("visit.began", staff_id=str(guest.session.caller.staff_id))
+        response = guest.go(back)
+        response.delete_cookie(PRE_COOKIE)
+        return response
+
+    @routes.post("/sign-out")
+    async def sign_out(request: Request, form: Posted) -> Response:
+        _end(request)
+        return _cleared(RedirectResponse("/sign-in?said=signed_out", status_code=303))
+
+    @routes.get("/leave")
+    async def leave(request: Request) -> Response:
+        _end(request)
+        target = str(request.app.state.desk.settings.leave_url)
+        return _cleared(RedirectResponse(target, status_code=303))
+
+    @routes.get("/idle")
+    async def idle(request: Request) -> Response:
+        _end(request)
+        return _cleared(RedirectResponse("/sign-in?said=idle", status_code=303))
+
+    @routes.get("/alive")
+    async def alive(request: Request) -> Response:
+        return Visit(request).keep(Response(status_code=204))
+
+    @routes.post("/language")
+    async def language(request: Request) -> Response:
+        guest = Guest(request)
+        form = Form(await request.form(max_files=0, max_fields=5))
+        response = guest.go(local_path(form.text("back")))
+        wanted = form.text("language")
+        if wanted in i18n.LANGUAGES:
+            response.set_cookie(
+                LANGUAGE_COOKIE,
+                wanted,
+                max_age=_YEAR_S,
+                secure=guest.desk.settings.https,
+                httponly=True,
+                samesite="strict",
+            )
+        return response
+
+    return routes
+
+
+def _end(request: Request) -> None:
+    guest = Guest(request)
+    if guest.session is not None:
+        guest.desk.sessions.end(guest.session)
+        log.info("visit.ended", staff_id=str(guest.session.caller.staff_id))
+
+
+def _cleared(response: Response) -> Response:
+    response.delete_cookie(COOKIE)
+    response.headers["Clear-Site-Data"] = '"cache", "storage"'
+    return response
+
+
+def _sign_in_page(
+    guest: Guest,
+    back: str,
+    status: int = 200,
+    wrong: str | None = None,
+    *,
+    token_open: bool = False,
+) -> Response:
+    pre = guest.request.cookies.get(PRE_COOKIE) or secrets.token_urlsafe(24)
+    settings = guest.desk.settings
+    response = guest.page(
+        "sign_in",
+        status,
+        proof=guest.desk.sessions.proof(pre),
+        next=back,
+        wrong=wrong,
+        paste_token=settings.paste_token,
+        token_open=token_open,
+    )
+    response.set_cookie(
+        PRE_COOKIE, pre, max_age=_FORM_S, secure=settings.https, httponly=True, samesite="strict"
+    )
+    return response

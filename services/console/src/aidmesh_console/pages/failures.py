@@ -1,0 +1,66 @@
+"""What people see when something is not as it should be."""
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from structlog.contextvars import get_contextvars
+
+from aidmesh_chassis.problems import Problem
+from aidmesh_console.clients.link import Away, ClientError, Refused
+from aidmesh_console.visit import Guest, SignInFirst, StaleForm
+
+
+def install(app: FastAPI) -> None:
+    """Have every error of the desk shown as a page."""
+    app.add_exception_handler(SignInFirst, _sign_in_first)
+    app.add_exception_handler(StaleForm, _stale_form)
+    app.add_exception_handler(Problem, _problem)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(RequestValidationError, _not_found)
+    app.add_exception_handler(ClientError, _client)
+    app.add_exception_handler(Exception, _unexpected)
+
+
+def _page(request: Request, status: int, slug: str, **values: str) -> Response:
+    guest = Guest(request)
+    key = f"problem.{slug}"
+    detail = guest.say(key if guest.say.has(key) else "problem.unknown", **values)
+    return guest.page("problem", status, heading=guest.say("problem"), detail=detail)
+
+
+async def _sign_in_first(request: Request, error: Exception) -> Response:
+    assert isinstance(error, SignInFirst)  # noqa: S101 - registered for this class
+    back = error.path if error.path not in {"/", "/leave"} else None
+    return Guest(request).go("/sign-in", next=back)
+
+
+async def _stale_form(request: Request, error: Exception) -> Response:
+    return _page(request, 403, "stale-form")
+
+
+async def _problem(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Problem)  # noqa: S101
+    return _page(request, error.kind.status, error.kind.slug)
+
+
+async def _http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101
+    slug = {404: "not-found", 405: "method-not-allowed", 413: "body-too-large"}
+    return _page(request, error.status_code, slug.get(error.status_code, "unknown"))
+
+
+async def _not_found(request: Request, error: Exception) -> Response:
+    return _page(request, 404, "not-found")
+
+
+async def _client(request: Request, error: Exception) -> Response:
+    if isinstance(error, Refused):
+        return _page(request, error.status, error.slug)
+    assert isinstance(error, Away)  # noqa: S101
+    service = Guest(request).say.code("service", error.service)
+    return _page(request, 503, "away", service=service)
+
+
+async def _unexpected(request: Request, error: Exception) -> Response:
+    number = str(get_contextvars().get("correlation_id", ""))
+    return _page(request, 500, "unexpected", number=number)

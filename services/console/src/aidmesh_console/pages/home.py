@@ -1,0 +1,82 @@
+"""Home: what waits for whoever is signed in."""
+
+import asyncio
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Response
+
+from aidmesh_console.pages.common import names_of
+from aidmesh_console.roles import Act
+from aidmesh_console.supply import low
+from aidmesh_console.visit import Posted, Visit, visitor
+
+routes = APIRouter()
+
+_TELL_ROWS = 8
+_PAYOUTS_ROWS = 100
+
+
+@routes.get("/")
+async def show(visit: Annotated[Visit, Depends(visitor())]) -> Response:
+    """What there is to do, by role; the services are asked all at once."""
+    async with asyncio.TaskGroup() as tasks:
+        begin = tasks.create_task
+        cases = begin(_cases(visit)) if visit.may(Act.DECIDE_NEEDS) else None
+        goods = begin(_goods(visit)) if visit.may(Act.SEE_STOCK) else None
+        money = begin(_money(visit)) if visit.may(Act.SEE_MONEY) else None
+        ready = begin(visit.readiness()) if visit.may(Act.SEE_HEALTH) else None
+    return visit.page(
+        "home",
+        cases=cases.result() if cases is not None else None,
+        goods=goods.result() if goods is not None else None,
+        money=money.result() if money is not None else None,
+        services=ready.result() if ready is not None else None,
+    )
+
+
+@routes.post("/told/{need_id}")
+async def told(
+    need_id: UUID, form: Posted, visit: Annotated[Visit, Depends(visitor(Act.DECIDE_NEEDS))]
+) -> Response:
+    """Somebody was told in person."""
+    await visit.intake.told(need_id, form.key)
+    return visit.go("/", said="told")
+
+
+async def _cases(visit: Visit) -> dict[str, object]:
+    counts, tell = await asyncio.gather(
+        visit.hear(visit.intake.counts()),
+        visit.hear(visit.notification.to_tell(limit=_TELL_ROWS)),
+    )
+    return {"counts": counts, "tell": tell}
+
+
+async def _goods(visit: Visit) -> dict[str, object]:
+    stock, capacity, waitlist, names = await asyncio.gather(
+        visit.hear(visit.inventory.stock()),
+        visit.hear(visit.inventory.capacity()),
+        visit.hear(visit.intake.waitlist()),
+        names_of(visit),
+    )
+    waiting: dict[str, int] = {}
+    for each in waitlist.value or ():
+        if each.resource == "stock":
+            waiting[each.code] = waiting.get(each.code, 0) + each.needs
+    beds = [each for each in capacity.value or () if each.region is None and each.resource == "bed"]
+    return {
+        "names": names,
+        "stock": stock,
+        "low": low(stock.value, waiting) if stock.value else (),
+        "capacity": capacity,
+        "beds": beds,
+        "waitlist": waitlist,
+    }
+
+
+async def _money(visit: Visit) -> dict[str, object]:
+    draft, approved = await asyncio.gather(
+        visit.hear(visit.payments.payouts("draft", limit=_PAYOUTS_ROWS)),
+        visit.hear(visit.payments.payouts("approved", limit=_PAYOUTS_ROWS)),
+    )
+    return {"draft": draft, "approved": approved}

@@ -1,0 +1,121 @@
+"""Register: who asks, and for what; what can be had now stands beside each kind."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated
+from uuid import UUID, uuid4
+
+from fastapi import APIRouter, Depends, Response
+
+from aidmesh_console import i18n
+from aidmesh_console.clients.intake import Kind
+from aidmesh_console.clients.inventory import AllStock
+from aidmesh_console.clients.link import Away, ClientError, Refused
+from aidmesh_console.pages.common import names_of
+from aidmesh_console.pages.registering import ANSWERS, CONSENTS, FOR_WHOM, request_of
+from aidmesh_console.roles import Act
+from aidmesh_console.supply import Supply, supply_of
+from aidmesh_console.visit import Posted, Visit, visitor
+
+routes = APIRouter()
+Worker = Annotated[Visit, Depends(visitor(Act.REGISTER))]
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A kind of need and what can be had of it."""
+
+    kind: Kind
+    supply: Supply
+
+
+@routes.get("/register")
+async def show(visit: Worker) -> Response:
+    """An empty form."""
+    return await _page(visit, {}, {})
+
+
+@routes.post("/register/find")
+async def find(form: Posted, visit: Worker) -> Response:
+    """Whether the client code is known here; the rest of the form stays as it is."""
+    code = form.text("client_code", needed=True)
+    found: str | None = None
+    wrong: str | None = None
+    if code is not None:
+        try:
+            person_id = await visit.intake.find(code)
+        except ClientError as error:
+            wrong = visit.problem(error)
+        else:
+            found = "known" if person_id else "new"
+    return await _page(visit, form.values, form.faults, key=form.key, found=found, wrong=wrong)
+
+
+@routes.post("/register")
+async def register(form: Posted, visit: Worker) -> Response:
+    """Enter the request."""
+    try:
+        kinds = await visit.intake.kinds()
+    except ClientError as error:
+        return await _page(
+            visit, form.values, {}, status=503, key=form.key, wrong=visit.problem(error)
+        )
+    request = request_of(form, kinds, i18n.today())
+    if form.faults:
+        wrong = visit.say("register.faults", len(form.faults))
+        return await _page(visit, form.values, form.faults, status=422, key=form.key, wrong=wrong)
+    try:
+        done = await visit.intake.register(request, form.key)
+    except Refused as error:
+        faults = {each.field.removeprefix("body."): "refused" for each in error.faults}
+        return await _page(
+            visit, form.values, faults, status=error.status, wrong=visit.problem(error)
+        )
+    except Away as error:
+        # It may have been entered all the same: the same key makes a second try harmless.
+        return await _page(
+            visit, form.values, {}, status=503, key=form.key, wrong=visit.problem(error)
+        )
+    return visit.go("/needs", said="registered", request=done.request_id)
+
+
+async def _page(
+    visit: Visit,
+    values: Mapping[str, str],
+    faults: Mapping[str, str],
+    *,
+    status: int = 200,
+    key: UUID | None = None,
+    found: str | None = None,
+    wrong: str | None = None,
+) -> Response:
+    names, stock, capacity = await asyncio.gather(
+        names_of(visit, kinds=True),
+        visit.hear(visit.inventory.stock()),
+        visit.hear(visit.inventory.capacity()),
+    )
+    offers: dict[str, list[Offer]] = {}
+    for kind in names.kinds.values():
+        supply = (
+            supply_of(kind, stock.value or AllStock(), capacity.value or ())
+            if stock.value is not None or capacity.value is not None
+            else Supply(None)
+        )
+        offers.setdefault(kind.programme, []).append(Offer(kind, supply))
+    return visit.page(
+        "register",
+        status,
+        names=names,
+        offers=offers,
+        values=values,
+        faults=faults,
+        key=key or uuid4(),
+        found=found,
+        wrong=wrong,
+        for_whom=FOR_WHOM,
+        consents=CONSENTS,
+        answers=ANSWERS,
+        answer_fields=[f"answer_{each}" for each in ANSWERS],
+        stock=stock,
+    )

@@ -1,0 +1,156 @@
+"""What the register form means, as the request that intake takes. No I/O."""
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Any, Final
+
+from aidmesh_console.clients.intake import Kind
+from aidmesh_console.forms import Form
+
+FOR_WHOM: Final = ("person", "household", "group", "site")
+CHANNELS: Final = ("sms", "email")
+MECHANISMS: Final = ("iban", "card", "post", "cash")
+CONSENTS: Final = ("contact", "data", "referral")
+SAFE: Final = ("safe_channel", "safe_hours", "safe_wording")
+ANSWERS: Final = (
+    "in_danger_now",
+    "no_shelter_tonight",
+    "medication_runs_out",
+    "violence_at_home",
+    "displaced_this_month",
+    "with_children",
+    "disability",
+    "chronic_illness",
+    "pregnant",
+    "minor",
+    "over_60",
+    "no_income",
+    "veteran_or_family",
+)
+"""What makes a need more urgent, in the words of intake's triage."""
+NEEDS_MAX: Final = 20
+
+
+def request_of(form: Form, kinds: Sequence[Kind], today: date) -> dict[str, Any]:
+    """The body of `POST /v1/requests`; what is missing or makes no sense is in `form.faults`."""
+    for_whom = form.text("for_whom") or "person"
+    if for_whom not in FOR_WHOM:
+        form.faults["for_whom"] = "choice"
+    body: dict[str, Any] = {
+        "for_whom": for_whom,
+        "asked_on": _iso(form.day("asked_on") or today),
+        "answers": {each: True for each in ANSWERS if form.checked(f"answer_{each}")} or None,
+        "note": form.text("note"),
+    }
+    if for_whom == "site":
+        body["site_id"] = _text(form.uuid("site_id", needed=True))
+    if for_whom in {"person", "household"}:
+        body["person"] = _person(form, today, of_household=for_whom == "household")
+    chosen = [kind for kind in kinds if form.checked(f"need_{kind.code}")]
+    if not chosen:
+        form.faults["needs"] = "missing"
+    if len(chosen) > NEEDS_MAX:
+        form.faults["needs"] = "too_many"
+    shared = _shared(form, for_whom, today)
+    body["needs"] = [_filled(shared | _need(form, kind, for_whom)) for kind in chosen]
+    return _filled(body)
+
+
+def _shared(form: Form, for_whom: str, today: date) -> dict[str, Any]:
+    """What the form asks once for all needs."""
+    given = form.checked("given")
+    return {
+        "place_area": form.text("place_area", needed=True),
+        "site_id": _text(form.uuid("site_id")),
+        "needed_by": _iso(form.day("needed_by")),
+        "headcount": form.whole("headcount", needed=True) if for_whom == "group" else None,
+        "given": given or None,
+        "served_on": _iso(form.day("served_on") or today) if given else None,
+    }
+
+
+def _person(form: Form, today: date, *, of_household: bool) -> dict[str, Any]:
+    if form.text("client_code") is None and form.text("chosen_name") is None:
+        form.faults["client_code"] = "code_or_name"
+    language = form.text("language")
+    return _filled(
+        {
+            "client_code": form.text("client_code"),
+            "chosen_name": form.text("chosen_name"),
+            "legal_name": form.text("legal_name"),
+            "birth_year": form.whole("birth_year", least=1900),
+            "languages": [language] if language else None,
+            "area": form.text("area"),
+            "origin_area": form.text("origin_area"),
+            "household_code": form.text("household_code", needed=of_household),
+            "consents": {
+                each: today.isoformat() for each in CONSENTS if form.checked(f"consent_{each}")
+            }
+            or None,
+            "contact": _contact(form),
+        }
+    )
+
+
+def _contact(form: Form) -> dict[str, Any] | None:
+    """A contact is safe only if channel, hours and wording each were marked so."""
+    address = form.text("contact_address")
+    if address is None:
+        return None
+    return {
+        "channel": form.text("contact_channel") or CHANNELS[0],
+        "address": address,
+        "hours_from": form.text("hours_from") or "09:00",
+        "hours_to": form.text("hours_to") or "20:00",
+        "wording": form.text("wording") or "neutral",
+        "safe": all(form.checked(each) for each in SAFE),
+    }
+
+
+def _need(form: Form, kind: Kind, for_whom: str) -> dict[str, Any]:
+    """What the form asks about one kind."""
+    code = kind.code
+    if for_whom not in kind.for_whom:
+        form.faults[f"need_{code}"] = "for_whom"
+    need: dict[str, Any] = {"kind": code, "quantity": form.whole(f"quantity_{code}") or 1}
+    if kind.capacity is not None:
+        first, last = form.day(f"from_{code}"), form.day(f"to_{code}")
+        if first and last and last <= first:
+            form.faults[f"to_{code}"] = "order"
+        need |= {"from_on": _iso(first), "to_on": _iso(last)}
+    if kind.money is not None and kind.money.amount_given:
+        need["amount_minor"] = form.money(f"amount_{code}", kind.money.currency)
+    if kind.money is not None and kind.money.by == "payout":
+        need["payee"] = _payee(form, code)
+    return need
+
+
+def _payee(form: Form, code: str) -> dict[str, Any] | None:
+    name = form.text(f"payee_name_{code}")
+    account = form.text(f"payee_account_{code}")
+    if name is None and account is None:
+        return None
+    mechanism = form.text(f"mechanism_{code}") or "iban"
+    payee = {
+        "mechanism": mechanism,
+        "legal_name": form.text(f"payee_name_{code}", needed=True),
+        "tax_number": form.text(f"payee_tax_{code}"),
+    }
+    if mechanism in {"iban", "card"}:
+        needed = form.text(f"payee_account_{code}", needed=True) or ""
+        payee[mechanism] = needed.replace(" ", "").upper()
+    elif mechanism == "post":
+        payee["address"] = account
+    return _filled(payee)
+
+
+def _filled(body: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in body.items() if value is not None}
+
+
+def _iso(day: date | None) -> str | None:
+    return day.isoformat() if day else None
+
+
+def _text(value: object) -> str | None:
+    return str(value) if value is not None else None

@@ -1,0 +1,129 @@
+"""Stock: what is on hand, held and free here, what others have; receiving and correcting."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Annotated
+from uuid import UUID, uuid4
+
+from fastapi import APIRouter, Depends, Response
+
+from aidmesh_console import i18n
+from aidmesh_console.clients.link import Away, ClientError
+from aidmesh_console.pages.common import ADJUST_REASONS, names_of
+from aidmesh_console.roles import Act
+from aidmesh_console.visit import Posted, Visit, visitor
+
+routes = APIRouter()
+Reader = Annotated[Visit, Depends(visitor(Act.SEE_STOCK))]
+Keeper = Annotated[Visit, Depends(visitor(Act.CHANGE_STOCK))]
+
+
+@routes.get("/stock")
+async def show(visit: Reader) -> Response:
+    """Own stock by item and site, and other regions' with its age."""
+    return await _page(visit)
+
+
+@routes.post("/stock/receive")
+async def receive(form: Posted, visit: Keeper) -> Response:
+    """Goods came in and were counted."""
+    line = {
+        "item": form.text("item", needed=True),
+        "quantity": form.whole("quantity", needed=True),
+        "batch": form.text("batch"),
+        "expiry": _iso(form.day("expiry")),
+        "unit_value_minor": form.money("value", "UAH"),
+    }
+    receipt = {
+        "site_id": _text(form.uuid("site_id", needed=True)),
+        "received_on": _iso(form.day("received_on") or i18n.today()),
+        "purchase_id": _text(form.uuid("purchase_id")),
+    }
+    if form.faults:
+        return await _page(visit, form.values, form.faults, "receive", status=422)
+    body = {**_filled(receipt), "lines": [_filled(line)]}
+    try:
+        await visit.inventory.receive(body, form.key)
+    except ClientError as error:
+        return await _failed(visit, form.values, error, "receive", form.key)
+    return visit.go("/stock", said="received", site=form.uuid("site_id"))
+
+
+@routes.post("/stock/adjust")
+async def adjust(form: Posted, visit: Keeper) -> Response:
+    """The shelf says something else than the book."""
+    body = {
+        "lot_id": _text(form.uuid("lot_id", needed=True)),
+        "kind": "count",
+        "quantity": form.whole("counted", needed=True, least=0),
+        "reason": form.text("reason", needed=True),
+    }
+    if body["reason"] is not None and body["reason"] not in ADJUST_REASONS:
+        form.faults["reason"] = "choice"
+    if form.faults:
+        return await _page(visit, form.values, form.faults, "adjust", status=422)
+    try:
+        await visit.inventory.adjust(body, form.key)
+    except ClientError as error:
+        return await _failed(visit, form.values, error, "adjust", form.key)
+    return visit.go("/stock", said="adjusted", site=form.uuid("site"))
+
+
+async def _failed(
+    visit: Visit, values: Mapping[str, str], error: ClientError, opened: str, key: UUID
+) -> Response:
+    # No answer: it may have been booked all the same, so a second try keeps its key.
+    kept = key if isinstance(error, Away) else None
+    status = 503 if kept else 409
+    wrong = visit.problem(error)
+    return await _page(visit, values, {}, opened, wrong=wrong, status=status, key=kept)
+
+
+async def _page(
+    visit: Visit,
+    values: Mapping[str, str] | None = None,
+    faults: Mapping[str, str] | None = None,
+    opened: str | None = None,
+    *,
+    wrong: str | None = None,
+    status: int = 200,
+    key: UUID | None = None,
+) -> Response:
+    site_id, item = visit.asked_id("site"), visit.asked.get("item") or None
+    stock, names = await asyncio.gather(visit.hear(visit.inventory.stock(site_id)), names_of(visit))
+    lots = None
+    if (site_id or item) and visit.may(Act.CHANGE_STOCK):
+        lots = (await visit.hear(visit.inventory.lots(site_id, item))).value
+    own = [each for each in (stock.value.own if stock.value else ()) if item in {None, each.item}]
+    others = [
+        each for each in (stock.value.others if stock.value else ()) if item in {None, each.item}
+    ]
+    return visit.page(
+        "stock",
+        status,
+        names=names,
+        stock=stock,
+        own=sorted(own, key=lambda each: (names.item(each.item), names.site(each.site_id))),
+        others=sorted(others, key=lambda each: (names.item(each.item), each.region)),
+        lots=lots,
+        site=site_id,
+        item=item,
+        values=values or {},
+        faults=faults or {},
+        opened=opened,
+        wrong=wrong,
+        reasons=ADJUST_REASONS,
+        keys={each: key or uuid4() for each in ("receive", "adjust")},
+    )
+
+
+def _filled(body: Mapping[str, object]) -> dict[str, object]:
+    return {name: value for name, value in body.items() if value is not None}
+
+
+def _iso(day: object) -> str | None:
+    return str(day) if day is not None else None
+
+
+def _text(value: object) -> str | None:
+    return str(value) if value is not None else None

@@ -1,0 +1,82 @@
+"""Which pages and actions a role sees. The services decide; this only spares people refusals."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from aidmesh_chassis.auth import Role
+
+_CASE: Final = frozenset({Role.CASEWORKER, Role.LEAD})
+_GOODS: Final = frozenset({Role.LOGISTICIAN, Role.LEAD})
+_MONEY: Final = frozenset({Role.FINANCE, Role.APPROVER, Role.LEAD})
+_ALL: Final = frozenset(Role)
+
+
+class Act(StrEnum):
+    """Something that only some may do."""
+
+    REGISTER = "register"
+    SEE_NEEDS = "see_needs"
+    DECIDE_NEEDS = "decide_needs"
+    HAND_OVER = "hand_over"
+    SEE_STOCK = "see_stock"
+    CHANGE_STOCK = "change_stock"
+    SEE_BEDS = "see_beds"
+    RUN_BEDS = "run_beds"
+    SEE_MONEY = "see_money"
+    APPROVE_PAYOUTS = "approve_payouts"
+    SETTLE_PAYOUTS = "settle_payouts"
+    SEE_RESULTS = "see_results"
+    SEE_SMALL_NUMBERS = "see_small_numbers"
+    SEE_HEALTH = "see_health"
+
+
+ALLOWED: Final = {
+    Act.REGISTER: _CASE,
+    Act.SEE_NEEDS: _CASE | _GOODS,
+    Act.DECIDE_NEEDS: _CASE,
+    Act.HAND_OVER: _CASE | _GOODS,
+    Act.SEE_STOCK: _CASE | _GOODS,
+    Act.CHANGE_STOCK: _GOODS,
+    Act.SEE_BEDS: _CASE | _GOODS,
+    Act.RUN_BEDS: _CASE | _GOODS,
+    Act.SEE_MONEY: _MONEY,
+    Act.APPROVE_PAYOUTS: frozenset({Role.APPROVER, Role.LEAD}),
+    Act.SETTLE_PAYOUTS: _MONEY,
+    Act.SEE_RESULTS: _ALL,
+    Act.SEE_SMALL_NUMBERS: _MONEY | {Role.ONCALL},
+    Act.SEE_HEALTH: frozenset({Role.ONCALL, Role.LEAD}),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page of the menu; `act` of None is for everybody."""
+
+    name: str
+    path: str
+    act: Act | None
+
+
+PAGES: Final = (
+    Page("home", "/", None),
+    Page("register", "/register", Act.REGISTER),
+    Page("needs", "/needs", Act.SEE_NEEDS),
+    Page("hand_over", "/hand-over", Act.HAND_OVER),
+    Page("stock", "/stock", Act.SEE_STOCK),
+    Page("beds", "/beds", Act.SEE_BEDS),
+    Page("money", "/money", Act.SEE_MONEY),
+    Page("results", "/results", Act.SEE_RESULTS),
+)
+
+
+def may(roles: Iterable[Role], act: Act) -> bool:
+    """Whether someone with these roles may do it."""
+    return not ALLOWED[act].isdisjoint(roles)
+
+
+def menu(roles: Iterable[Role]) -> tuple[Page, ...]:
+    """The pages that someone with these roles has a use for."""
+    held = frozenset(roles)
+    return tuple(page for page in PAGES if page.act is None or may(held, page.act))

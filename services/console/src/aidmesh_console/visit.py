@@ -1,0 +1,282 @@
+"""What every page works with: who is there, in which language, and what they may ask for."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Final, Generic, TypeVar
+from urllib.parse import urlencode
+from uuid import UUID, uuid4
+
+import httpx
+from fastapi import Depends, Request, Response
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from markupsafe import Markup
+from starlette.datastructures import QueryParams
+from starlette.responses import HTMLResponse, RedirectResponse
+
+from aidmesh_chassis.auth import Role
+from aidmesh_chassis.logs import get_logger
+from aidmesh_chassis.problems import FORBIDDEN, Problem
+from aidmesh_console import i18n
+from aidmesh_console.clients.intake import Intake
+from aidmesh_console.clients.inventory import Inventory
+from aidmesh_console.clients.link import Away, ClientError, Link, Refused
+from aidmesh_console.clients.notification import Notification
+from aidmesh_console.clients.payments import Payments
+from aidmesh_console.clients.reporting import Reporting
+from aidmesh_console.config import Settings
+from aidmesh_console.forms import FIELDS_MAX, Form
+from aidmesh_console.roles import Act, may, menu
+from aidmesh_console.session import COOKIE, Session, Sessions
+
+log = get_logger()
+
+T = TypeVar("T")
+LANGUAGE_COOKIE: Final = "desk_language"
+_HERE: Final = Path(__file__).parent
+
+
+class SignInFirst(Exception):
+    """Nobody is signed in, or the visit ended; `path` is where to go on afterwards."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__("sign in first")
+        self.path = path
+
+
+class StaleForm(Exception):
+    """A form without the proof that this visit was given it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heard(Generic[T]):
+    """What a service said for a part of a page, or why that part is missing."""
+
+    value: T | None = None
+    error: ClientError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What the desk is made of; one per process."""
+
+    settings: Settings
+    sessions: Sessions
+    http: httpx.AsyncClient
+    jinja: Environment
+
+
+def short(number: UUID) -> str:
+    """The first digits of an id: enough to call a need by, over a counter."""
+    return number.hex[:8].upper()
+
+
+def templates() -> Environment:
+    """The pages. Everything is escaped; a name that is not there is an error, not a hole."""
+    jinja = Environment(
+        loader=FileSystemLoader(_HERE / "templates"),
+        autoescape=select_autoescape(default=True),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    jinja.globals["today"] = i18n.today
+    jinja.globals["new_key"] = uuid4
+    jinja.filters["short"] = short
+    jinja.globals["languages"] = i18n.LANGUAGES
+    return jinja
+
+
+class Guest:
+    """Someone at the desk who need not be signed in."""
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self.desk: Desk = request.app.state.desk
+        self.say = i18n.Speaker(
+            i18n.choose(
+                request.cookies.get(LANGUAGE_COOKIE), request.headers.get("accept-language")
+            )
+        )
+        self.session = self.desk.sessions.read(request.cookies.get(COOKIE))
+
+    def page(self, name: str, status: int = 200, **values: object) -> Response:
+        """A whole page: the template of this name, filled in."""
+        template = self.desk.jinja.get_template(f"{name}.html")
+        text = template.render(
+            say=self.say,
+            session=self.session,
+            menu=menu(self.session.roles) if self.session else (),
+            act=Act,
+            may=self.may,
+            path=self.request.url.path,
+            region=self.desk.settings.region,
+            said=self._said(),
+            form_proof=self._proof_field(),
+            problem=self.problem,
+            **values,
+        )
+        return self.keep(HTMLResponse(text, status_code=status))
+
+    def go(self, path: str, **query: object) -> Response:
+        """Send the browser to another page of the desk (after a form: a reload is harmless)."""
+        asked = {name: str(value) for name, value in query.items() if value is not None}
+        target = f"{path}?{urlencode(asked)}" if asked else path
+        return self.keep(RedirectResponse(target, status_code=303))
+
+    def keep(self, response: Response) -> Response:
+        """Carry the visit on with this answer."""
+        if self.session is not None:
+            settings = self.desk.settings
+            response.set_cookie(
+                COOKIE,
+                self.desk.sessions.cookie(self.session),
+                max_age=settings.idle_s_max,
+                path="/",
+                secure=settings.https,
+                httponly=True,
+                samesite="strict",
+            )
+        return response
+
+    def may(self, act: Act) -> bool:
+        """Whether the one who is there may do it."""
+        return self.session is not None and may(self.session.roles, act)
+
+    def problem(self, error: ClientError) -> str:
+        """What to tell about a refusal or a silence."""
+        if isinstance(error, Away):
+            return self.say("problem.away", service=self.say.code("service", error.service))
+        if isinstance(error, Refused):
+            return self.refusal(error.slug)
+        return self.say("problem.unknown")
+
+    def refusal(self, slug: str | None) -> str:
+        """What to tell about a problem of this kind."""
+        key = f"problem.{slug}"
+        return self.say(key) if self.say.has(key) else self.say("problem.unknown")
+
+    def _said(self) -> str | None:
+        """The notice that goes with this page: one of ours, never text out of the address."""
+        code = self.request.query_params.get("said", "")
+        key = f"said.{code}"
+        return self.say(key) if code and self.say.has(key) else None
+
+    def _proof_field(self) -> Markup:
+        if self.session is None:
+            return Markup()
+        proof = self.desk.sessions.proof(self.session.visit_id)
+        return Markup('<input type="hidden" name="proof" value="{}">').format(proof)
+
+
+class Visit(Guest):
+    """Someone who is signed in."""
+
+    session: Session
+
+    def __init__(self, request: Request) -> None:
+        super().__init__(request)
+        if self.session is None:
+            raise SignInFirst(request.url.path if request.method == "GET" else "/")
+
+    @property
+    def asked(self) -> QueryParams:
+        """What the address asks for."""
+        return self.request.query_params
+
+    @cached_property
+    def intake(self) -> Intake:
+        """Persons, requests and needs."""
+        return Intake(self._link("intake", str(self.desk.settings.intake_url)))
+
+    @cached_property
+    def inventory(self) -> Inventory:
+        """Sites, stock, beds and slots."""
+        return Inventory(
+            self._link("inventory", str(self.desk.settings.inventory_url)),
+            self.desk.settings.region,
+        )
+
+    @cached_property
+    def payments(self) -> Payments:
+        """Grants and payouts."""
+        return Payments(self._link("payments", str(self.desk.settings.payments_url)))
+
+    @cached_property
+    def notification(self) -> Notification:
+        """Messages."""
+        return Notification(self._link("notification", str(self.desk.settings.notification_url)))
+
+    @cached_property
+    def reporting(self) -> Reporting:
+        """Results."""
+        return Reporting(self._link("reporting", str(self.desk.settings.reporting_url)))
+
+    async def hear(self, answer: Awaitable[T]) -> Heard[T]:
+        """Ask for a part of a page; the page is shown without it where it can't be had."""
+        try:
+            return Heard(value=await answer)
+        except ClientError as error:
+            return Heard(error=error)
+
+    async def readiness(self) -> Mapping[str, bool]:
+        """Which services say that they are ready."""
+        links = {
+            "intake": self.intake.link,
+            "inventory": self.inventory.link,
+            "payments": self.payments.link,
+            "notification": self.notification.link,
+            "reporting": self.reporting.link,
+        }
+        said = await asyncio.gather(*(link.is_ready() for link in links.values()))
+        return dict(zip(links, said, strict=True))
+
+    def asked_id(self, name: str) -> UUID | None:
+        """An id in the address, None where there is none that is one."""
+        try:
+            return UUID(self.asked.get(name, ""))
+        except ValueError:
+            return None
+
+    def _link(self, service: str, base: str) -> Link:
+        return Link(self.desk.http, service, base, self.session.token)
+
+
+def visitor(*acts: Act) -> Callable[[Request], Awaitable[Visit]]:
+    """A dependency: whoever is signed in and may do one of `acts`; anybody where none is named."""
+
+    async def of(request: Request) -> Visit:
+        visit = Visit(request)
+        if acts and not any(visit.may(act) for act in acts):
+            raise Problem(FORBIDDEN)
+        return visit
+
+    return of
+
+
+async def _posted(request: Request) -> Form:
+    guest = Guest(request)
+    if guest.session is None:
+        raise SignInFirst("/")
+    form = Form(await request.form(max_files=0, max_fields=FIELDS_MAX))
+    if not from_here(request) or not guest.desk.sessions.proves(
+        guest.session.visit_id, form.text("proof") or ""
+    ):
+        log.warning("form.stale")
+        raise StaleForm
+    return form
+
+
+def from_here(request: Request) -> bool:
+    """Whether the browser, if it says so, was on a page of this desk when it sent a form."""
+    return request.headers.get("sec-fetch-site", "same-origin") in {"same-origin", "none"}
+
+
+Posted = Annotated[Form, Depends(_posted)]
+"""A parameter of this type is a form that this visit was given and sent."""
+
+Query = Mapping[str, str]
+__all__ = ["Desk", "Form", "Guest", "Heard", "Posted", "Role", "SignInFirst", "StaleForm", "Visit",
+           "templates", "visitor"]  # fmt: skip
