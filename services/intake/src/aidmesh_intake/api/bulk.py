@@ -1,0 +1,160 @@
+"""The bulk forms: approve and tell many at once, and find imported rows again."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Response
+from pydantic import BaseModel, Field
+
+from aidmesh_chassis.http import Body, BulkRoute
+from aidmesh_chassis.idempotency import Once
+from aidmesh_contracts.values import Code
+from aidmesh_intake.api.context import (
+    HINDERED,
+    STEP_NOT_ALLOWED,
+    Caseworker,
+    Ctx,
+    Staff,
+    Teller,
+    sees_sensitive,
+)
+from aidmesh_intake.domain import commands
+from aidmesh_intake.domain.need import Need
+from aidmesh_intake.handlers import acting
+from aidmesh_intake.handlers.acting import Outcome
+from aidmesh_intake.store import imports, lists
+
+router = APIRouter(prefix="/v1", tags=["bulk"], route_class=BulkRoute)
+ROWS_MAX = 5000
+
+
+class NeedRef(Body):
+    """A need, by its id."""
+
+    need_id: UUID
+    row_id: str | None = Field(default=None, max_length=128)
+
+
+class NeedRefs(Body):
+    """Needs to act on, each on its own merits."""
+
+    rows: Annotated[tuple[NeedRef, ...], Field(min_length=1, max_length=ROWS_MAX)]
+    override_reason: Code | None = None
+
+
+class ImportedRows(Body):
+    """Rows of imports, by the ids that their source gave them."""
+
+    source: Code
+    row_ids: Annotated[
+        tuple[Annotated[str, Field(min_length=1, max_length=128)], ...],
+        Field(min_length=1, max_length=ROWS_MAX),
+    ]
+
+
+class Imported(BaseModel):
+    """Where an imported row stands."""
+
+    row: int
+    need_id: UUID | None
+    state: str | None
+    attempt_no: int | None = None
+    site_id: UUID | None = None
+
+
+@router.post("/needs:approve")
+async def approve_many(body: NeedRefs, ctx: Ctx, caller: Caseworker, once: Once) -> Response:
+    """Approve needs; an approved one that is named again is skipped."""
+    async with ctx.database.transaction() as tx:
+        if known := await once.replay(tx):
+            return known
+        kinds = await ctx.catalogue.current(tx.conn)
+        ids = list(dict.fromkeys(row.need_id for row in body.rows))
+        outcomes = await acting.approve(
+            tx, ids, kinds, caller.staff_id, override=body.override_reason is not None
+        )
+        found = dict(zip(ids, outcomes, strict=True))
+        return await once.answer(tx, 200, _told(body, found, skipped=("not_waiting_for_approval",)))
+
+
+@router.post("/needs:told")
+async def tell_many(body: NeedRefs, ctx: Ctx, caller: Teller, once: Once) -> Response:
+    """Note that people were told in person; those who know already are skipped."""
+    sensitive_too = sees_sensitive(caller)
+
+    def visible(need: Need) -> bool:
+        return sensitive_too or not need.sensitive
+
+    async with ctx.database.transaction() as tx:
+        if known := await once.replay(tx):
+            return known
+        ids = list(dict.fromkeys(row.need_id for row in body.rows))
+        outcomes = await acting.act(
+            tx, ids, lambda need: commands.tell(need, tx.now), caller.staff_id, visible=visible
+        )
+        found = dict(zip(ids, outcomes, strict=True))
+        return await once.answer(tx, 200, _told(body, found, skipped=("already_told",)))
+
+
+@router.post("/needs:lookup")
+async def lookup(body: ImportedRows, ctx: Ctx, caller: Staff, once: Once) -> Response:
+    """The needs that rows of imports became, and where they stand."""
+    vault = ctx.vault.open()
+    keys = [vault.row_key(body.source, row_id) for row_id in body.row_ids]
+    async with ctx.database.transaction() as tx:
+        if known := await once.replay(tx):
+            return known
+        rows = await imports.rows_by_key(tx.conn, keys)
+        states = await lists.states_of(tx.conn, [row.need_id for row in rows.values()])
+        answer: list[Imported] = []
+        for number, key in enumerate(keys):
+            row = rows.get(key)
+            state = None if row is None else states.get(row.need_id)
+            if state is None or (state["sensitive"] and not sees_sensitive(caller)):
+                answer.append(Imported(row=number, need_id=None, state=None))
+                continue
+            answer.append(
+                Imported(
+                    row=number,
+                    need_id=state["id"],
+                    state=state["state"],
+                    attempt_no=state["attempt_no"],
+                    site_id=state["at_site_id"],
+                )
+            )
+        return await once.answer(
+            tx, 200, {"rows": [each.model_dump(mode="json") for each in answer]}
+        )
+
+
+def _told(
+    body: NeedRefs, found: dict[UUID, Outcome], skipped: tuple[str, ...]
+) -> dict[str, object]:
+    return {
+        "rows": [
+            _row(number, row.need_id, found[row.need_id], skipped)
+            for number, row in enumerate(body.rows)
+        ]
+    }
+
+
+def _row(
+    number: int, need_id: UUID, outcome: Outcome, skipped: tuple[str, ...]
+) -> dict[str, object]:
+    problem: str | None = None
+    status = "done"
+    if outcome.missing:
+        status, problem = "rejected", "not-found"
+    elif outcome.rule in skipped:
+        status = "skipped"
+    elif outcome.rule is not None:
+        status = "rejected"
+        problem = (HINDERED if outcome.hindered else STEP_NOT_ALLOWED).slug
+    return {
+        "row": number,
+        "status": status,
+        "problem": problem,
+        "rule": outcome.rule,
+        "id": need_id,
+        "state": None if outcome.need is None else outcome.need.state.value,
+    }

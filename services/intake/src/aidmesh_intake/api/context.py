@@ -1,0 +1,103 @@
+"""What every route works with."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Annotated, Final
+
+from fastapi import Depends, Request
+
+from aidmesh_chassis.auth import Caller, Role, require
+from aidmesh_chassis.db import Database
+from aidmesh_chassis.problems import CONFLICT, INVALID, NOT_FOUND, Problem, ProblemType
+from aidmesh_intake.domain.kinds import AskError
+from aidmesh_intake.domain.need import NotAllowed
+from aidmesh_intake.store.catalogue import Catalogue
+from aidmesh_intake.vault import Vault
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Put together by `app.build`."""
+
+    region: str
+    database: Database
+    vault: Vault
+    catalogue: Catalogue
+
+
+def _context(request: Request) -> Context:
+    found: Context = request.app.state.context
+    return found
+
+
+Ctx = Annotated[Context, Depends(_context)]
+Caseworker = Annotated[Caller, Depends(require(Role.CASEWORKER, Role.LEAD))]
+Lead = Annotated[Caller, Depends(require(Role.LEAD))]
+Staff = Annotated[Caller, Depends(require())]
+Teller = Annotated[Caller, Depends(require(Role.CASEWORKER, Role.LEAD, Role.LOGISTICIAN))]
+
+SEES_SENSITIVE: Final = frozenset({Role.CASEWORKER, Role.LEAD})
+
+
+def sees_sensitive(caller: Caller) -> bool:
+    """Whether kinds that endanger people are shown to this caller."""
+    return bool(SEES_SENSITIVE & caller.roles)
+
+
+STEP_NOT_ALLOWED: Final = ProblemType(
+    "step-not-allowed",
+    409,
+    "The need's state does not allow this",
+    "Load the need again, look where it stands now (`rule` says what is in the way), then decide.",
+)
+HINDERED: Final = ProblemType(
+    "needs-a-decision",
+    409,
+    "A limit or a duplicate speaks against this",
+    "Look at what the person got before; to approve all the same, repeat with `override_reason`.",
+)
+UNMAPPED: Final = ProblemType(
+    "unmapped-columns",
+    422,
+    "Some columns of the file are not known",
+    "Map each of the named columns to a field, or list it under `ignore`; then send it again.",
+)
+UNREADABLE: Final = ProblemType(
+    "unreadable-file",
+    422,
+    "The file cannot be read",
+    "Send CSV or NDJSON in UTF-8, or XLSX, with one header line, and name the format.",
+)
+PROBLEMS: Final = (STEP_NOT_ALLOWED, HINDERED, UNMAPPED, UNREADABLE)
+"""Intake's part of the catalogue of problems."""
+
+
+def not_allowed(error: NotAllowed) -> Problem:
+    """A step that came too late or too early."""
+    return Problem(STEP_NOT_ALLOWED, rule=error.rule)
+
+
+def invalid(field: str, rule: str) -> Problem:
+    """A field that breaks a rule of the domain."""
+    return Problem(INVALID, errors=[{"field": field, "rule": rule}])
+
+
+def unfit(error: AskError, place: str) -> Problem:
+    """A need that does not fit its kind."""
+    return invalid(f"{place}.{error.field}", error.rule)
+
+
+def not_found() -> Problem:
+    """Nothing of that id, or nothing that this caller may see."""
+    return Problem(NOT_FOUND)
+
+
+def stale() -> Problem:
+    """Someone else changed it first."""
+    return Problem(CONFLICT)
+
+
+def only(found: Collection[object]) -> None:
+    """Refuse when a lookup found nothing."""
+    if not found:
+        raise not_found()

@@ -1,0 +1,152 @@
+"""Bulk import of requests: a file as the body, or as a part of a form."""
+
+import asyncio
+import re
+from collections.abc import AsyncGenerator
+from typing import Annotated, Final
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import JSONResponse
+from pydantic import ValidationError
+from starlette.datastructures import UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+
+from aidmesh_chassis.http import BULK_BODY_BYTES_MAX, BulkRoute
+from aidmesh_chassis.idempotency import Once
+from aidmesh_chassis.problems import MALFORMED, Problem
+from aidmesh_contracts.values import Code
+from aidmesh_intake.api.context import UNMAPPED, UNREADABLE, Caseworker, Ctx, invalid
+from aidmesh_intake.handlers.importing import File, Importer
+from aidmesh_intake.handlers.reading import (
+    ColumnMapping,
+    Format,
+    Rows,
+    Unmapped,
+    Unreadable,
+    read_rows,
+)
+
+router = APIRouter(prefix="/v1", tags=["imports"], route_class=BulkRoute)
+_TYPES: Final[dict[str, Format]] = {
+    "text/csv": "csv",
+    "application/csv": "csv",
+    "application/x-ndjson": "ndjson",
+    "application/ndjson": "ndjson",
+    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": "xlsx",
+}
+_COLUMN: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_./:-]{0,63}")
+_BODY: Final = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "text/csv": {"schema": {"type": "string"}},
+            "application/x-ndjson": {"schema": {"type": "string"}},
+            "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": {
+                "schema": {"type": "string", "format": "binary"}
+            },
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["file"],
+                    "properties": {
+                        "file": {"type": "string", "format": "binary"},
+                        "mapping": {"type": "string", "description": "JSON: columns, ignore"},
+                    },
+                }
+            },
+        },
+    }
+}
+
+
+@router.post("/requests:import", openapi_extra=_BODY)
+async def import_requests(
+    request: Request,
+    ctx: Ctx,
+    caller: Caseworker,
+    once: Once,
+    source: Code,
+    dry_run: bool = False,
+    file_format: Annotated[Format | None, Query(alias="format")] = None,
+    mapping: Annotated[str | None, Query(max_length=8192, description="JSON")] = None,
+) -> Response:
+    """Take in a file of requests, one need in each row; the good rows stay.
+
+    Sent again after it was cut off, it goes on where it was. Sent again whole, its rows are
+    skipped. Rows are known by `source` and `row_id`.
+    """
+    vault = ctx.vault.open()
+    async with ctx.database.transaction() as tx:
+        if known := await once.replay(tx):
+            return known
+    body, name, mapping_part = await _body(request)
+    kind = file_format or _format_of(request.headers.get("content-type", ""), name)
+    text = mapping_part or mapping or "{}"
+    try:
+        columns = ColumnMapping.model_validate_json(text)
+    except ValidationError:
+        raise invalid("mapping", "malformed") from None
+    rows = await _rows(body, kind, columns)
+    importer = Importer(ctx.database, ctx.catalogue, vault, caller.staff_id)
+    file = File(source, rows, body + b"\0" + columns.model_dump_json().encode())
+    report = await (importer.dry_run(file) if dry_run else importer.run(file))
+    async with ctx.database.transaction() as tx:
+        if known := await once.replay(tx):
+            return known
+        return await once.answer(tx, 200, report.body())
+
+
+@router.get("/imports/{import_id}")
+async def get_import(import_id: UUID, ctx: Ctx, caller: Caseworker) -> Response:
+    """How far an import has come, and what was rejected: line, column, rule."""
+    importer = Importer(ctx.database, ctx.catalogue, ctx.vault.open(), caller.staff_id)
+    body = (await importer.report(import_id)).body()
+    body.pop("by_state")
+    return JSONResponse({**body, "import_id": str(import_id)})
+
+
+async def _rows(body: bytes, kind: Format, columns: ColumnMapping) -> Rows:
+    try:
+        return await asyncio.to_thread(read_rows, body, kind, columns)
+    except Unreadable as error:
+        raise Problem(UNREADABLE, rule=error.rule, line=error.line) from None
+    except Unmapped as error:
+        # A name that looks like no column name may be somebody's data in the wrong line.
+        names = [name if _COLUMN.fullmatch(name) else "***" for name in error.columns[:100]]
+        raise Problem(UNMAPPED, columns=list(names)) from None
+
+
+async def _body(request: Request) -> tuple[bytes, str, str | None]:
+    """The file's bytes, its name and the mapping of the form."""
+    body = await request.body()
+    if not request.headers.get("content-type", "").startswith("multipart/form-data"):
+        return body, "", None
+
+    async def stream() -> AsyncGenerator[bytes, None]:
+        yield body
+
+    parser = MultiPartParser(request.headers, stream(), max_files=1, max_fields=4)
+    # Never to disk: the file is full of names.
+    parser.spool_max_size = BULK_BODY_BYTES_MAX
+    try:
+        form = await parser.parse()
+    except MultiPartException:
+        raise Problem(MALFORMED) from None
+    part, mapping = form.get("file"), form.get("mapping")
+    if not isinstance(part, UploadFile):
+        raise invalid("file", "missing")
+    try:
+        return await part.read(), part.filename or "", mapping if isinstance(mapping, str) else None
+    finally:
+        await form.close()
+
+
+def _format_of(content_type: str, name: str) -> Format:
+    for ending in ("csv", "xlsx", "ndjson"):
+        if name.lower().endswith(f".{ending}"):
+            return ending
+    found = _TYPES.get(content_type.partition(";")[0].strip().lower())
+    if found is None:
+        raise invalid("query.format", "missing")
+    return found

@@ -1,0 +1,51 @@
+"""The catalogue of kinds of need."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Response
+from fastapi.responses import JSONResponse
+
+from aidmesh_intake.api.context import Ctx, Lead, Staff, invalid, not_found, sees_sensitive, stale
+from aidmesh_intake.domain.kinds import Kind
+from aidmesh_intake.store import catalogue as store
+
+router = APIRouter(prefix="/v1/kinds", tags=["kinds"])
+KindCode = Annotated[str, Path(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")]
+
+
+@router.get("")
+async def list_kinds(ctx: Ctx, caller: Staff) -> Response:
+    """All kinds that the caller may see."""
+    async with ctx.database.transaction() as tx:
+        kinds = await ctx.catalogue.current(tx.conn)
+    seen = [
+        kind.model_dump(mode="json")
+        for kind in kinds.values()
+        if sees_sensitive(caller) or not kind.sensitive
+    ]
+    return JSONResponse({"kinds": seen})
+
+
+@router.get("/{code}")
+async def get_kind(code: KindCode, ctx: Ctx, caller: Staff) -> Kind:
+    """One kind."""
+    async with ctx.database.transaction() as tx:
+        kind = (await ctx.catalogue.current(tx.conn)).get(code)
+    if kind is None or (kind.sensitive and not sees_sensitive(caller)):
+        raise not_found()
+    return kind
+
+
+@router.put("/{code}")
+async def put_kind(code: KindCode, kind: Kind, ctx: Ctx, caller: Lead) -> Kind:
+    """Change a kind, or make a new one (version 1). `version` is one more than the stored one.
+
+    Needs that were asked for before keep what they were asked for.
+    """
+    if kind.code != code:
+        raise invalid("code", "differs_from_path")
+    async with ctx.database.transaction() as tx:
+        await ctx.catalogue.current(tx.conn)
+        if not await store.put(tx.conn, kind, caller.staff_id):
+            raise stale()
+    return kind

@@ -1,0 +1,282 @@
+"""Persons and households. Whoever sees details leaves a trace."""
+
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID, uuid4
+
+from fastapi import APIRouter, Response
+from pydantic import BaseModel, Field
+
+from aidmesh_chassis.db import Tx
+from aidmesh_chassis.http import Body, revealed
+from aidmesh_chassis.idempotency import Once
+from aidmesh_chassis.privacy import PersonalText
+from aidmesh_contracts.ids import PersonId
+from aidmesh_contracts.intake import ContactSealedV1
+from aidmesh_contracts.values import Area
+from aidmesh_intake.api.context import (
+    Caseworker,
+    Context,
+    Ctx,
+    Lead,
+    invalid,
+    not_found,
+    only,
+    stale,
+)
+from aidmesh_intake.api.requests import PersonIn
+from aidmesh_intake.domain.dates import today_of
+from aidmesh_intake.domain.persons import Consents, Details, card_of, with_contact_consent
+from aidmesh_intake.handlers import people
+from aidmesh_intake.handlers.registering import HOUSEHOLD_CODE, PERSON_CODE
+from aidmesh_intake.store import persons as store
+from aidmesh_intake.store.persons import PersonRow
+
+router = APIRouter(prefix="/v1", tags=["persons"])
+
+
+class PersonView(BaseModel):
+    """A person, decrypted for a caseworker."""
+
+    person_id: UUID
+    details: Details
+    languages: tuple[str, ...]
+    area: str | None
+    origin_area: str | None
+    household_id: UUID | None
+    consents: Consents
+    version: int
+
+
+class PersonChange(PersonIn):
+    """A person written anew; `version` is the one that was looked at."""
+
+    version: int = Field(gt=0)
+
+
+class CodeIn(Body):
+    """A client code; in a body, since URLs are logged on their way."""
+
+    client_code: PersonalText
+
+
+class MergeIn(Body):
+    """Which record stands for both from now on."""
+
+    into_person_id: UUID
+
+
+class HouseholdIn(Body):
+    """A household and who belongs to it."""
+
+    code: PersonalText | None = None
+    area: Area | None = None
+    person_ids: Annotated[tuple[UUID, ...], Field(max_length=50)] = ()
+
+
+class MembersIn(Body):
+    """Who moves into a household."""
+
+    person_ids: Annotated[tuple[UUID, ...], Field(min_length=1, max_length=50)]
+
+
+class AccessEntry(BaseModel):
+    """Who saw a person's details."""
+
+    at: datetime
+    staff_id: UUID
+    why: str
+
+
+@router.post("/persons", status_code=201)
+async def create_person(body: PersonIn, ctx: Ctx, caller: Caseworker, once: Once) -> Response:
+    """Register a person. A code that is known is a conflict: find them by it."""
+    vault = ctx.vault.open()
+    async with ctx.database.transaction() as tx:
+        if known := await once.replay(tx):
+            return known
+        person_id = uuid4()
+        locker = vault.new_locker(person_id)
+        details = body.details()
+        consents = with_contact_consent(body.consents, body.contact, today_of(tx.now))
+        row = PersonRow(
+            id=person_id,
+            code_lookup=None
+            if body.client_code is None
+            else vault.lookup(body.client_code.reveal(), PERSON_CODE),
+            details=vault.hide(locker, person_id, details),
+            wrapped_key=locker.wrapped,
+            languages=body.languages,
+            area=body.area,
+            origin_area=body.origin_area,
+            household_id=None,
+            consents=consents,
+            card_version=1 if body.contact else 0,
+        )
+        if not await store.insert(tx.conn, [row]):
+            raise stale()
+        if body.household_code is not None:
+            lookup = vault.lookup(body.household_code.reveal(), HOUSEHOLD_CODE)
+            found = await store.households_by_codes(tx.conn, {lookup: uuid4()}, {lookup: body.area})
+            await store.join_household(tx.conn, {person_id: found[lookup]})
+        if row.card_version:
+            card = card_of(person_id, 1, body.contact, body.languages, consents)
+            tx.emit(
+                ContactSealedV1(
+                    person_id=PersonId(person_id), version=1, sealed=vault.seal_card(card)
+                )
+            )
+        return await once.answer(
+            tx, 201, {"person_id": person_id}, location=f"/v1/persons/{person_id}"
+        )
+
+
+@router.post("/persons:find")
+async def find_person(body: CodeIn, ctx: Ctx, caller: Caseworker, once: Once) -> Response:
+    """The person of a client code."""
+    lookup = ctx.vault.open().lookup(body.client_code.reveal(), PERSON_CODE)
+    async with ctx.database.transaction() as tx:
+        if known := await once.replay(tx):
+            return known
+        found = await store.by_codes(tx.conn, [lookup])
+        only(found)
+        return await once.answer(
+            tx, 200, {"person_id": found[lookup].id}, location=f"/v1/persons/{found[lookup].id}"
+        )
+
+
+@router.get("/persons/{person_id}")
+async def get_person(person_id: UUID, ctx: Ctx, caller: Caseworker) -> Response:
+    """A person's details. Who looked is remembered."""
+    async with ctx.database.transaction() as tx:
+        view = await _view(ctx, tx, await people.load(tx, person_id), caller.staff_id)
+    return revealed(view)
+
+
+@router.put("/persons/{person_id}")
+async def change_person(
+    person_id: UUID, body: PersonChange, ctx: Ctx, caller: Caseworker
+) -> Response:
+    """Write a person's details anew, contact and consents too."""
+    vault = ctx.vault.open()
+    if body.household_code is not None:
+        raise invalid("body.household_code", "moved_by_households")
+    async with ctx.database.transaction() as tx:
+        person = await people.change(
+            tx,
+            vault,
+            person_id,
+            body.version,
+            body.details(),
+            body.languages,
+            body.area,
+            body.origin_area,
+            body.consents,
+        )
+        view = await _view(ctx, tx, person, caller.staff_id)
+    return revealed(view)
+
+
+@router.get("/persons/{person_id}/access")
+async def get_access(person_id: UUID, ctx: Ctx, caller: Lead) -> list[AccessEntry]:
+    """Who saw a person's details, latest first."""
+    async with ctx.database.read() as conn:
+        rows = await store.access_of(conn, person_id)
+    return [AccessEntry(at=row["at"], staff_id=row["staff_id"], why=row["why"]) for row in rows]
+
+
+@router.post("/persons/{person_id}:merge")
+async def merge_person(
+    person_id: UUID, body: MergeIn, ctx: Ctx, caller: Lead, once: Once
+) -> Response:
+    """Two records are one person: results count them once from now on."""
+    if body.into_person_id == person_id:
+        raise invalid("body.into_person_id", "same_person")
+    async with ctx.database.transaction() as tx:
+        if known := await once.replay(tx):
+            return known
+        await people.merge(tx, person_id, body.into_person_id)
+        return await once.answer(tx, 200, {"person_id": body.into_person_id})
+
+
+@router.post("/persons/{person_id}:erase")
+async def erase_person(person_id: UUID, ctx: Ctx, caller: Lead, once: Once) -> Response:
+    """Erase a person: their key is deleted here and at notification, and it cannot be undone.
+
+    Services that were given stay as counts. Payment records stay under payments' own key until
+    the legal date.
+    """
+    async with ctx.database.transaction() as tx:
+        if known := await once.replay(tx):
+            return known
+        await people.erase(tx, person_id, caller.staff_id)
+        return await once.answer(
+            tx, 200, {"person_id": person_id, "kept": "payment records until the legal date"}
+        )
+
+
+@router.post("/households", status_code=201)
+async def create_household(body: HouseholdIn, ctx: Ctx, caller: Caseworker, once: Once) -> Response:
+    """Make a household of persons."""
+    lookup = (
+        None if body.code is None else ctx.vault.open().lookup(body.code.reveal(), HOUSEHOLD_CODE)
+    )
+    household_id = uuid4()
+    async with ctx.database.transaction() as tx:
+        if known := await once.replay(tx):
+            return known
+        if not await store.add_household(tx.conn, household_id, lookup, body.area):
+            raise stale()
+        if body.person_ids:
+            await _move_in(tx, household_id, body.person_ids)
+        return await once.answer(
+            tx, 201, {"household_id": household_id}, location=f"/v1/households/{household_id}"
+        )
+
+
+@router.get("/households/{household_id}")
+async def get_household(household_id: UUID, ctx: Ctx, caller: Caseworker) -> dict[str, object]:
+    """Who belongs to a household, by their ids."""
+    async with ctx.database.read() as conn:
+        if not await store.has_household(conn, household_id):
+            raise not_found()
+        found = await store.members(conn, [household_id])
+    return {"household_id": household_id, "person_ids": found.get(household_id, [])}
+
+
+@router.post("/households/{household_id}:join")
+async def join_household(
+    household_id: UUID, body: MembersIn, ctx: Ctx, caller: Caseworker, once: Once
+) -> Response:
+    """Move persons into a household."""
+    async with ctx.database.transaction() as tx:
+        if known := await once.replay(tx):
+            return known
+        if not await store.has_household(tx.conn, household_id):
+            raise not_found()
+        await _move_in(tx, household_id, body.person_ids)
+        return await once.answer(tx, 200, {"household_id": household_id})
+
+
+async def _move_in(tx: Tx, household_id: UUID, person_ids: tuple[UUID, ...]) -> None:
+    wanted = sorted(set(person_ids))
+    if await store.set_household(tx.conn, household_id, wanted) != len(wanted):
+        raise invalid("body.person_ids", "unknown")
+
+
+async def _view(ctx: Context, tx: Tx, person: PersonRow, staff_id: UUID) -> PersonView:
+    vault = ctx.vault.open()
+    if person.details is None or person.wrapped_key is None:
+        raise not_found()
+    details = vault.show(vault.locker(person.id, person.wrapped_key), person.id, person.details)
+    await store.note_access(tx.conn, staff_id, [person.id], "opened")
+    return PersonView(
+        person_id=person.id,
+        details=details,
+        languages=person.languages,
+        area=person.area,
+        origin_area=person.origin_area,
+        household_id=person.household_id,
+        consents=person.consents,
+        version=person.version,
+    )

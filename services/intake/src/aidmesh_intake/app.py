@@ -1,0 +1,40 @@
+"""The only composition root of intake: settings → keys, database, API, consumers, sweeps."""
+
+from aidmesh_chassis.auth import Verifier
+from aidmesh_chassis.http import create_app
+from aidmesh_chassis.keys import MASTER, KeyRing
+from aidmesh_chassis.service import Health, Service, open_database
+from aidmesh_intake.api import routers
+from aidmesh_intake.api.context import Context
+from aidmesh_intake.catalogue import packaged
+from aidmesh_intake.config import Settings
+from aidmesh_intake.consumers import subscriptions
+from aidmesh_intake.handlers.sweeping import SWEEPS
+from aidmesh_intake.store.catalogue import Catalogue
+from aidmesh_intake.vault import Vault
+
+
+def build(settings: Settings | None = None) -> Service:
+    """Put the service together; settings come from the environment unless given."""
+    chosen = settings or Settings()
+    database = open_database("intake", chosen)
+    ring = KeyRing(chosen.keys_dir, (MASTER,))
+    health = Health()
+    app = create_app(
+        "intake",
+        chosen.region,
+        Verifier(ring.token_verifier(), chosen.region),
+        checks=health.checks,
+    )
+    app.state.context = Context(chosen.region, database, Vault(ring), Catalogue(packaged()))
+    for router in routers():
+        app.include_router(router)
+    return Service(
+        name="intake",
+        settings=chosen,
+        database=database,
+        app=app,
+        health=health,
+        subscriptions=subscriptions(),
+        sweeps=SWEEPS,
+    )

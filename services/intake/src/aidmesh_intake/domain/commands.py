@@ -1,0 +1,258 @@
+"""What people and time do to a need: approve, cancel, tell, expire, move, split."""
+
+from dataclasses import replace
+from datetime import date, datetime
+from typing import Final
+
+from aidmesh_contracts.base import Event
+from aidmesh_contracts.ids import NeedId, SiteId, derive_id
+from aidmesh_contracts.intake import AidGivenV1, NeedToldV1
+from aidmesh_contracts.values import Area, BlockedBy, StockDemand
+from aidmesh_intake.domain.dates import today_of
+from aidmesh_intake.domain.need import (
+    LIVE,
+    Decision,
+    Leg,
+    Need,
+    NotAllowed,
+    State,
+    Wait,
+    begin_attempt,
+    close,
+    fulfil,
+    moved,
+    progress,
+    reverse,
+    wait_for,
+    withdrawal,
+)
+
+OPEN: Final = frozenset({State.REQUESTED, State.WAITLISTED, *LIVE})
+"""Neither served nor closed."""
+
+
+def approve(
+    need: Need,
+    now: datetime,
+    *,
+    behind: BlockedBy | None = None,
+    note: str = "approved",
+    woken: bool = False,
+) -> Decision:
+    """Let a requested or waiting need be served.
+
+    Args:
+        behind: what others of higher or equal priority wait for already, so that this one
+            queues behind them.
+        woken: growth started this attempt.
+
+    Raises:
+        NotAllowed: it is being served already, or closed.
+    """
+    if need.state not in (State.REQUESTED, State.WAITLISTED):
+        raise NotAllowed("not_waiting_for_approval")
+    if behind is not None:
+        waiting, event = wait_for(need, behind, Wait.BEHIND, now)
+        return moved(need, waiting, waiting.state.value, event)
+    asked, approved = begin_attempt(need, now, woken=woken)
+    asked, events = progress(asked, now)
+    return moved(need, asked, note, *((approved,) if approved else ()), *events)
+
+
+def ask_anew(need: Need, now: datetime) -> Decision:
+    """End an attempt that was not answered in time and start the next."""
+    if need.state not in (State.APPROVED, State.HELD):
+        raise NotAllowed("no_attempt_is_running")
+    over = withdrawal(need, "hold_expired")
+    asked, approved = begin_attempt(need, now)
+    assert approved is not None, "a need that takes nothing is ready at once"
+    return moved(need, asked, "asked_anew", over, approved)
+
+
+def end(need: Need, state: State, reason: str) -> Decision:
+    """Cancel, decline or expire a need that is not served yet.
+
+    Raises:
+        NotAllowed: it was served or closed already.
+    """
+    if need.state not in OPEN:
+        raise NotAllowed("already_over")
+    over: tuple[Event, ...] = ()
+    # Also before anyone was asked: a message that is on its way may say otherwise.
+    if need.attempt_no > 0 and need.state in LIVE:
+        over = (withdrawal(need, state.value),)
+    ended, event = close(need, state, reason)
+    return moved(need, ended, state.value, *over, event)
+
+
+def tell(need: Need, now: datetime) -> Decision:
+    """Note that the person was told in person.
+
+    Raises:
+        NotAllowed: there is nothing to tell yet, or they know.
+    """
+    if need.state is not State.READY:
+        raise NotAllowed("not_ready")
+    if need.told_at is not None:
+        raise NotAllowed("already_told")
+    told = replace(need, told_at=now, told_how="in_person")
+    return moved(
+        need,
+        told,
+        "told_in_person",
+        NeedToldV1(
+            need_id=need.id,
+            attempt_no=need.attempt_no,
+            told_at=now,
+            how="in_person",
+            collect_days=need.collect_days,
+        ),
+    )
+
+
+def serve(need: Need, served_on: date) -> Decision:
+    """Record a service that takes neither goods nor place nor money, such as navigation.
+
+    Raises:
+        NotAllowed: it is not ready, or what it takes is handed over elsewhere.
+    """
+    if need.state is not State.READY:
+        raise NotAllowed("not_ready")
+    if need.ask.of_supply or need.ask.of_money:
+        raise NotAllowed("handed_over_elsewhere")
+    served, event = fulfil(
+        need,
+        area=need.place_area,
+        site_id=need.site_id,
+        served_on=served_on,
+        quantity=need.quantity,
+        unit=need.unit,
+        issued=(need.attempt_no, need.issued[1] + 1),
+    )
+    return moved(need, served, "fulfilled", event)
+
+
+def take_back(need: Need, reason: str) -> Decision:
+    """Reverse a service that intake itself recorded: given aid, or one that took nothing.
+
+    Raises:
+        NotAllowed: there is none, or it is undone where it was handed over or paid.
+    """
+    if need.state is not State.FULFILLED:
+        raise NotAllowed("not_fulfilled")
+    if need.given:
+        undone, events = reverse(replace(need, supply=Leg.FIRM), reason)
+        closed, event = close(undone, State.CANCELLED, reason)
+        return moved(need, closed, "reversed", *events, event)
+    if need.ask.of_supply or need.ask.of_money:
+        raise NotAllowed("undone_elsewhere")
+    undone, events = reverse(need, reason)
+    return moved(need, undone, "reversed", *events)
+
+
+def give(need: Need, served_on: date, minutes: int | None = None) -> tuple[Need, tuple[Event, ...]]:
+    """Record aid that was given before it was entered; returns the need as first saved.
+
+    Nothing can refuse it: it is a fact.
+
+    Args:
+        minutes: how long one slot of its kind takes.
+    """
+    ask = need.ask
+    quantity, unit = need.quantity, need.unit
+    if ask.money is not None and ask.money.by == "payout":
+        quantity, unit = ask.money.amount_minor, ask.money.currency.lower()
+    elif ask.capacity is not None and ask.capacity.resource == "bed":
+        nights = (ask.capacity.to_on - ask.capacity.from_on).days if ask.capacity.to_on else 1
+        quantity, unit = nights * ask.capacity.places, "night"
+    elif ask.capacity is not None and minutes is not None:
+        quantity, unit = minutes, "minute"
+    served, event = fulfil(
+        replace(need, given=True),
+        area=need.place_area,
+        site_id=need.site_id,
+        served_on=served_on,
+        quantity=quantity,
+        unit=unit,
+    )
+    if not (ask.of_supply or ask.of_money):
+        return served, (event,)
+    given = AidGivenV1(
+        need_id=need.id,
+        kind=need.kind,
+        programme=need.programme,
+        served_on=served_on,
+        place_area=need.place_area,
+        stay_area=need.stay_area,
+        origin_area=need.origin_area,
+        site_id=need.site_id,
+        stock=ask.stock,
+        capacity=ask.capacity,
+        money=ask.money,
+    )
+    return served, (given, event)
+
+
+def move(need: Need, now: datetime, area: Area, site_id: SiteId | None) -> Decision:
+    """Have a need served elsewhere, such as a guest for whom the shelter has no bed.
+
+    Raises:
+        NotAllowed: it was served or closed already.
+    """
+    if need.state not in OPEN:
+        raise NotAllowed("already_over")
+    over: tuple[Event, ...] = (withdrawal(need, "refused"),) if need.state in LIVE else ()
+    there = replace(need, place_area=area, site_id=site_id)
+    if need.state is State.REQUESTED:
+        return moved(need, there, "moved")
+    asked, approved = begin_attempt(there, now)
+    asked, events = progress(asked, now)
+    return moved(need, asked, "moved", *over, *((approved,) if approved else ()), *events)
+
+
+def is_past(need: Need, now: datetime) -> bool:
+    """Whether the need's own last day is over while nothing is set aside for it."""
+    return (
+        need.needed_by is not None
+        and need.needed_by < today_of(now)
+        and need.state in (State.REQUESTED, State.WAITLISTED)
+    )
+
+
+def units_within(need: Need, pieces: int) -> int:
+    """How many units of a waiting, splittable need so many pieces of what it lacks serve."""
+    assert need.blocked_by is not None
+    return pieces * need.quantity // need.blocked_by.quantity
+
+
+def split(need: Need, units: int) -> tuple[Need, Need]:
+    """Two needs of one: `units` that can be served now, and the rest, which keeps its place.
+
+    The part that goes first keeps the id; the rest has one derived from it, so that a retry
+    finds the same.
+    """
+    assert need.splittable
+    assert 0 < units < need.quantity
+    assert need.blocked_by is not None
+    rest_units = need.quantity - units
+    rest_id = NeedId(derive_id("split", need.id, need.attempt_no, need.version))
+    first = _scaled(need, units)
+    rest = replace(_scaled(need, rest_units), id=rest_id, version=1, service_no=0)
+    return first, rest
+
+
+def _scaled(need: Need, units: int) -> Need:
+    assert need.blocked_by is not None
+    stock = tuple(
+        StockDemand(item=line.item, quantity=line.quantity // need.quantity * units)
+        for line in need.ask.stock
+    )
+    blocked = need.blocked_by.model_copy(
+        update={"quantity": need.blocked_by.quantity // need.quantity * units}
+    )
+    return replace(
+        need,
+        quantity=units,
+        ask=need.ask.model_copy(update={"stock": stock}),
+        blocked_by=blocked,
+    )

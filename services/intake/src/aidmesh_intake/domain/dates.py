@@ -1,0 +1,26 @@
+"""Days as people mean them: in Ukraine, whatever the server's clock is set to."""
+
+from datetime import date, datetime
+from typing import Final
+from zoneinfo import ZoneInfo
+
+KYIV: Final = ZoneInfo("Europe/Kyiv")
+
+
+def today_of(now: datetime) -> date:
+    """The day in Europe/Kyiv at an aware instant."""
+    return now.astimezone(KYIV).date()
+
+
+def planned_day(
+    planned_on: date | None, needed_by: date | None, imported_on: date | None, today: date
+) -> date:
+    """The day that limits, prices and grant periods go by until a need is served.
+
+    Args:
+        planned_on: given for this very purpose.
+        needed_by: the last day on which the aid is of use.
+        imported_on: `asked_on` of an import's row, None for what is entered by hand.
+        today: in Europe/Kyiv.
+    """
+    return planned_on or needed_by or imported_on or today

@@ -1,0 +1,399 @@
+"""A need as it stands, and the steps between its states that every way in shares.
+
+::
+
+    requested → approved → held → ready → fulfilled
+        ↑           ↓        ↓      ↓
+        └────── waitlisted ←────────┘        declined · cancelled · expired · referred
+
+Whoever owes a need something is a leg of it. Each attempt asks both legs anew and carries its
+own number: what the legs answer to an older attempt is ignored, except that goods or money did
+go out, because facts are always recorded.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from enum import IntEnum, StrEnum
+from typing import Final
+
+from aidmesh_contracts.base import Event
+from aidmesh_contracts.ids import HouseholdId, NeedId, PayeeRef, PersonId, RequestId, SiteId
+from aidmesh_contracts.intake import (
+    NeedApprovedV1,
+    NeedClosedV1,
+    NeedConfirmedV1,
+    NeedFulfilledV1,
+    NeedReadyV1,
+    NeedReversedV1,
+    NeedWaitlistedV1,
+    NeedWithdrawnV1,
+)
+from aidmesh_contracts.values import Area, BlockedBy, GrantShare
+from aidmesh_intake.domain.dates import today_of
+from aidmesh_intake.domain.kinds import Ask, ForWhom, blockers_of
+
+GRACE_S: Final = 60
+"""Answers may be this late, in seconds, after the hold they speak of ran out."""
+
+
+class State(StrEnum):
+    """The field's own words for where a need stands."""
+
+    REQUESTED = "requested"
+    APPROVED = "approved"
+    HELD = "held"
+    READY = "ready"
+    FULFILLED = "fulfilled"
+    WAITLISTED = "waitlisted"
+    DECLINED = "declined"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+    REFERRED = "referred"
+
+
+LIVE: Final = frozenset({State.APPROVED, State.HELD, State.READY})
+"""An attempt is running: something is held for the need, or asked for."""
+
+CLOSED: Final = frozenset({State.DECLINED, State.CANCELLED, State.EXPIRED, State.REFERRED})
+"""Ended without a service."""
+
+
+class Leg(IntEnum):
+    """How far one of those who owe a need something has come; it never goes back."""
+
+    NONE = 0
+    ASKED = 1
+    HELD = 2
+    FIRM = 3
+
+
+class Wait(StrEnum):
+    """Why a need waits."""
+
+    SHORT = "short"
+    BEHIND = "behind"
+    RESTRICTED = "restricted"
+    SITE_CLOSED = "closed"
+    RECALLED = "recalled"
+    HOLD_EXPIRED = "hold_expired"
+    NOT_COLLECTED = "not_collected"
+
+
+class NotAllowed(Exception):
+    """A step that the need's state does not allow; `rule` is a code."""
+
+    def __init__(self, rule: str) -> None:
+        super().__init__(rule)
+        self.rule = rule
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """One need. The first part is fixed when it is asked for; the second is its course.
+
+    Attributes:
+        members: of the household, where it is for one.
+        sensitive: hidden from roles that need not know.
+        deadline_at: until when an attempt must have become ready, else it is asked anew.
+        decided_at: when the refusal was decided, by the clock of who refused.
+        waiting_since: by intake's clock.
+        retry_at: when a wait ends that no growth would end.
+        woken: whether this attempt was started by growth that it may have to give back.
+        at_site_id: where it is set aside or was served.
+        issued, undone: attempt and count of the last issue in force, and of the last undone.
+        service_no: how often it was fulfilled.
+        given: aid that was entered after it was given.
+        message: what became of the message: None, `sent`, or why there was none.
+        attention: a conflict that a person should look at.
+    """
+
+    id: NeedId
+    request_id: RequestId
+    kind: str
+    programme: str
+    sensitive: bool
+    for_whom: ForWhom
+    person_id: PersonId | None
+    household_id: HouseholdId | None
+    members: tuple[PersonId, ...]
+    headcount: int | None
+    quantity: int
+    unit: str
+    asked_on: date
+    planned_on: date
+    needed_by: date | None
+    priority: int
+    rule_version: int
+    place_area: Area
+    stay_area: Area | None
+    origin_area: Area | None
+    site_id: SiteId | None
+    ask: Ask
+    payee_ref: PayeeRef | None
+    hold_s: int
+    collect_days: int
+    splittable: bool
+    given: bool = False
+
+    state: State = State.REQUESTED
+    attempt_no: int = 0
+    supply: Leg = Leg.NONE
+    money: Leg = Leg.NONE
+    deadline_at: datetime | None = None
+    blocked_by: BlockedBy | None = None
+    wait: Wait | None = None
+    decided_at: datetime | None = None
+    waiting_since: datetime | None = None
+    retry_at: datetime | None = None
+    woken: bool = False
+    at_site_id: SiteId | None = None
+    told_at: datetime | None = None
+    told_how: str | None = None
+    message: str | None = None
+    issued: tuple[int, int] = (0, 0)
+    undone: tuple[int, int] = (0, 0)
+    service_no: int = 0
+    served_on: date | None = None
+    reason: str | None = None
+    attention: str | None = None
+    version: int = 1
+
+    @property
+    def beneficiaries(self) -> tuple[PersonId, ...]:
+        """The distinct people it helps; none where only heads are counted."""
+        if self.for_whom is ForWhom.PERSON and self.person_id is not None:
+            return (self.person_id,)
+        return self.members if self.for_whom is ForWhom.HOUSEHOLD else ()
+
+    @property
+    def blockers(self) -> tuple[BlockedBy, ...]:
+        """Everything it could come to wait for."""
+        return blockers_of(self.ask, self.programme, self.site_id, self.place_area)
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What became of a need, what is published, and one word for its timeline."""
+
+    need: Need
+    events: tuple[Event, ...] = ()
+    note: str = ""
+
+
+def moved(before: Need, after: Need, note: str, *events: Event) -> Decision:
+    """A decision that changed something."""
+    return Decision(replace(after, version=before.version + 1), events, note)
+
+
+def begin_attempt(need: Need, now: datetime, *, woken: bool = False) -> tuple[Need, Event | None]:
+    """Ask everyone who owes something; a need that takes nothing is ready at once."""
+    attempt_no = need.attempt_no + 1
+    asked = replace(
+        need,
+        state=State.APPROVED,
+        attempt_no=attempt_no,
+        supply=Leg.ASKED if need.ask.of_supply else Leg.NONE,
+        money=Leg.ASKED if need.ask.of_money else Leg.NONE,
+        deadline_at=deadline(need, now),
+        blocked_by=None,
+        wait=None,
+        decided_at=None,
+        waiting_since=None,
+        retry_at=None,
+        woken=woken,
+        at_site_id=None,
+        told_at=None,
+        told_how=None,
+        message=None,
+        reason=None,
+    )
+    if asked.supply is Leg.NONE and asked.money is Leg.NONE:
+        return asked, None
+    return asked, NeedApprovedV1(
+        need_id=need.id,
+        attempt_no=attempt_no,
+        request_id=need.request_id,
+        kind=need.kind,
+        programme=need.programme,
+        priority=need.priority,
+        asked_on=need.asked_on,
+        planned_on=need.planned_on,
+        place_area=need.place_area,
+        stay_area=need.stay_area,
+        origin_area=need.origin_area,
+        site_id=need.site_id,
+        stock=need.ask.stock,
+        capacity=need.ask.capacity,
+        money=need.ask.money,
+        payee_ref=need.payee_ref,
+        hold_s=need.hold_s,
+    )
+
+
+def deadline(need: Need, now: datetime) -> datetime:
+    """When an answer that is still missing will not come any more."""
+    return now + timedelta(seconds=need.hold_s + GRACE_S)
+
+
+def progress(need: Need, now: datetime) -> tuple[Need, tuple[Event, ...]]:
+    """Take every step that the legs' answers allow."""
+    events: list[Event] = []
+    owed = [leg for leg in (need.supply, need.money) if leg is not Leg.NONE]
+    if need.state is State.APPROVED and all(leg >= Leg.HELD for leg in owed):
+        need = replace(need, state=State.HELD, deadline_at=deadline(need, now), woken=False)
+        if owed:
+            events.append(
+                NeedConfirmedV1(
+                    need_id=need.id,
+                    attempt_no=need.attempt_no,
+                    with_money=need.money is not Leg.NONE,
+                    with_supply=need.supply is not Leg.NONE,
+                )
+            )
+    if need.state is State.HELD and all(leg is Leg.FIRM for leg in owed):
+        need = replace(need, state=State.READY, deadline_at=None)
+        events.append(ready_event(need))
+    return need, tuple(events)
+
+
+def ready_event(need: Need) -> NeedReadyV1:
+    """The news that the person may be told."""
+    return NeedReadyV1(
+        need_id=need.id,
+        attempt_no=need.attempt_no,
+        kind=need.kind,
+        sensitive=need.sensitive,
+        person_id=need.person_id,
+        site_id=need.at_site_id or need.site_id,
+        collect_days=need.collect_days,
+    )
+
+
+def withdrawal(need: Need, reason: str) -> NeedWithdrawnV1:
+    """The news that the running attempt is over."""
+    return NeedWithdrawnV1.model_validate(
+        {"need_id": need.id, "attempt_no": need.attempt_no, "reason": reason}
+    )
+
+
+def wait_for(
+    need: Need,
+    blocked_by: BlockedBy,
+    why: Wait,
+    now: datetime,
+    *,
+    decided_at: datetime | None = None,
+    retry_at: datetime | None = None,
+) -> tuple[Need, Event]:
+    """Put a need on the waitlist with its age, or end it if its own last day has passed."""
+    if need.needed_by is not None and need.needed_by < today_of(now):
+        return close(need, State.EXPIRED, "last_day_passed")
+    waiting = replace(
+        need,
+        state=State.WAITLISTED,
+        supply=Leg.NONE,
+        money=Leg.NONE,
+        deadline_at=None,
+        blocked_by=blocked_by,
+        wait=why,
+        decided_at=decided_at,
+        waiting_since=now,
+        retry_at=retry_at,
+        woken=False,
+        at_site_id=None,
+        reason=None,
+    )
+    return waiting, NeedWaitlistedV1(
+        need_id=need.id,
+        attempt_no=need.attempt_no,
+        kind=need.kind,
+        area=need.place_area,
+        asked_on=need.asked_on,
+        blocked_by=blocked_by,
+    )
+
+
+def close(need: Need, state: State, reason: str) -> tuple[Need, Event]:
+    """End a need without a service."""
+    assert state in CLOSED
+    ended = replace(
+        need,
+        state=state,
+        supply=Leg.NONE,
+        money=Leg.NONE,
+        deadline_at=None,
+        blocked_by=None,
+        wait=None,
+        decided_at=None,
+        waiting_since=None,
+        retry_at=None,
+        woken=False,
+        reason=reason,
+    )
+    return ended, NeedClosedV1.model_validate(
+        {"need_id": need.id, "state": state.value, "reason": reason}
+    )
+
+
+def fulfil(
+    need: Need,
+    *,
+    area: Area,
+    site_id: SiteId | None,
+    served_on: date,
+    quantity: int,
+    unit: str,
+    shares: tuple[GrantShare, ...] = (),
+    issued: tuple[int, int] = (0, 0),
+) -> tuple[Need, Event]:
+    """Record one service."""
+    if issued[0] != need.attempt_no:
+        # An older attempt's goods went out: nothing of the running one is wanted any more.
+        need = replace(need, supply=Leg.NONE, money=Leg.NONE)
+    served = replace(
+        need,
+        state=State.FULFILLED,
+        deadline_at=None,
+        blocked_by=None,
+        wait=None,
+        decided_at=None,
+        waiting_since=None,
+        retry_at=None,
+        woken=False,
+        at_site_id=site_id,
+        issued=issued,
+        service_no=need.service_no + 1,
+        served_on=served_on,
+        reason=None,
+    )
+    return served, NeedFulfilledV1(
+        need_id=need.id,
+        service_no=served.service_no,
+        kind=need.kind,
+        programme=need.programme,
+        person_ids=need.beneficiaries,
+        household_id=need.household_id,
+        headcount=need.headcount,
+        area=area,
+        site_id=site_id,
+        asked_on=need.asked_on,
+        served_on=served_on,
+        quantity=quantity,
+        unit=unit,
+        shares=shares,
+    )
+
+
+def reverse(need: Need, reason: str) -> tuple[Need, tuple[Event, ...]]:
+    """Undo the service in force.
+
+    What it took is set aside for the need again. Only if the attempt had been ended before the
+    news of the service came, nothing of it may stay: a person decides how it goes on.
+    """
+    assert need.state is State.FULFILLED
+    undone = replace(need, state=State.READY, undone=need.issued, served_on=None, reason=reason)
+    reversal = NeedReversedV1(need_id=need.id, service_no=need.service_no, reason=reason)
+    owes = need.ask.of_supply or need.ask.of_money
+    if not owes or need.supply is not Leg.NONE or need.money is not Leg.NONE:
+        return undone, (reversal,)
+    return replace(undone, state=State.REQUESTED), (reversal, withdrawal(need, "cancelled"))

@@ -1,0 +1,157 @@
+"""What is known about a person, and what of it notification may use."""
+
+from datetime import date
+from typing import Annotated, Literal, Self
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic_core import PydanticCustomError
+
+from aidmesh_chassis.privacy import REVEAL, PersonalText, PersonalYear
+
+Channel = Literal["email", "sms", "file"]
+Consent = Literal["contact", "data", "referral"]
+Clock = Annotated[str, StringConstraints(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
+Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$")]
+
+
+class Contact(BaseModel):
+    """How a person may be reached. Unusable until all of it is marked safe.
+
+    Attributes:
+        hours_from, hours_to: `HH:MM` in Europe/Kyiv within which a message may arrive.
+        wording: `neutral` says nothing about the organization or the help; `plain` may.
+        safe: the person said that channel, hours and wording put them in no danger.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    channel: Channel
+    address: PersonalText
+    hours_from: Clock | None = None
+    hours_to: Clock | None = None
+    wording: Literal["neutral", "plain"] | None = None
+    safe: bool = False
+
+    @model_validator(mode="after")
+    def _complete_if_safe(self) -> Self:
+        if self.safe and None in (self.hours_from, self.hours_to, self.wording):
+            raise PydanticCustomError(
+                "safe_needs_hours_and_wording", "a safe contact names its hours and wording"
+            )
+        return self
+
+
+class Details(BaseModel):
+    """What is stored only encrypted under the person's own key."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    client_code: PersonalText | None = None
+    chosen_name: PersonalText | None = None
+    legal_name: PersonalText | None = None
+    birth_year: PersonalYear | None = None
+    contact: Contact | None = None
+    note: PersonalText | None = None
+
+    def to_bytes(self) -> bytes:
+        """The plain JSON, to be encrypted at once."""
+        return self.model_dump_json(exclude_none=True, context=dict(REVEAL)).encode()
+
+
+Consents = dict[Consent, date]
+"""What the person agreed to, and when."""
+
+
+def with_contact_consent(consents: Consents, contact: Contact | None, day: date) -> Consents:
+    """Marking a contact safe is asked of the person: it is their consent to be contacted."""
+    if contact is None or not contact.safe or "contact" in consents:
+        return consents
+    return {**consents, "contact": day}
+
+
+class Card(BaseModel):
+    """What is sealed to notification; the whole of what it ever learns of a person."""
+
+    model_config = ConfigDict(frozen=True)
+
+    person_id: UUID
+    version: int = Field(gt=0)
+    language: str | None
+    channel: str | None
+    address: PersonalText | None
+    hours_from: str | None
+    hours_to: str | None
+    wording: str | None
+    safe: bool
+
+    def to_bytes(self) -> bytes:
+        """The plain JSON, to be sealed at once."""
+        return self.model_dump_json(exclude_none=True, context=dict(REVEAL)).encode()
+
+
+def card_of(
+    person_id: UUID,
+    version: int,
+    contact: Contact | None,
+    languages: tuple[str, ...],
+    consents: Consents,
+) -> Card:
+    """The card as it is now; without contact or consent it says only that there is none."""
+    usable = contact if contact is not None and contact.safe and "contact" in consents else None
+    return Card(
+        person_id=person_id,
+        version=version,
+        language=languages[0] if languages else None,
+        channel=usable.channel if usable else None,
+        address=usable.address if usable else None,
+        hours_from=usable.hours_from if usable else None,
+        hours_to=usable.hours_to if usable else None,
+        wording=usable.wording if usable else "neutral",
+        safe=usable is not None,
+    )
+
+
+class Payee(BaseModel):
+    """Who is paid and how; sealed to the paying office and kept nowhere else."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    mechanism: Literal["iban", "card", "post", "cash"]
+    legal_name: PersonalText
+    iban: PersonalText | None = None
+    card: PersonalText | None = None
+    tax_number: PersonalText | None = None
+    address: PersonalText | None = None
+
+    @model_validator(mode="after")
+    def _has_account(self) -> Self:
+        if (self.mechanism == "iban") != (self.iban is not None):
+            raise PydanticCustomError("iban_goes_with_mechanism", "an IBAN for `iban`, only then")
+        if (self.mechanism == "card") != (self.card is not None):
+            raise PydanticCustomError("card_goes_with_mechanism", "a card for `card`, only then")
+        return self
+
+    def to_bytes(self, need_id: UUID, payee_ref: UUID) -> bytes:
+        """The plain JSON, to be sealed at once."""
+        body = self.model_dump(exclude_none=True, context=dict(REVEAL))
+        return (
+            _Sealed(need_id=need_id, payee_ref=payee_ref, **body)
+            .model_dump_json(exclude_none=True)
+            .encode()
+        )
+
+
+class _Sealed(BaseModel):
+    """A payee as it travels; plain values, made and encrypted in one breath."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+    need_id: UUID
+    payee_ref: UUID
+    mechanism: str
+    legal_name: str = Field(repr=False)
+    iban: str | None = Field(default=None, repr=False)
+    card: str | None = Field(default=None, repr=False)
+    tax_number: str | None = Field(default=None, repr=False)
+    address: str | None = Field(default=None, repr=False)

@@ -1,0 +1,329 @@
+"""What a need does when inventory, payments or notification say something.
+
+`decide` takes messages in any order and any number of times. Nothing it reaches sticks: an
+attempt that is never answered in full is asked anew after its deadline (`commands.ask_anew`).
+"""
+
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+from typing import Final, Literal
+
+from aidmesh_contracts.base import Event
+from aidmesh_contracts.ids import SiteId
+from aidmesh_contracts.intake import NeedToldV1
+from aidmesh_contracts.inventory import (
+    ReservationConfirmedV1,
+    ReservationHeldV1,
+    ReservationIssuedV1,
+    ReservationRefusedV1,
+    ReservationReleasedV1,
+    ReservationReversedV1,
+)
+from aidmesh_contracts.notification import MessageSentV1, MessageSuppressedV1
+from aidmesh_contracts.payments import (
+    CommitmentHeldV1,
+    CommitmentMadeV1,
+    CommitmentRefusedV1,
+    CommitmentReleasedV1,
+    CommitmentReversedV1,
+    CommitmentSpentV1,
+)
+from aidmesh_contracts.values import Area, BlockedBy, GrantShare
+from aidmesh_intake.domain.need import (
+    LIVE,
+    Decision,
+    Leg,
+    Need,
+    State,
+    Wait,
+    begin_attempt,
+    close,
+    fulfil,
+    moved,
+    progress,
+    reverse,
+    wait_for,
+    withdrawal,
+)
+
+Answer = (
+    ReservationHeldV1
+    | ReservationRefusedV1
+    | ReservationConfirmedV1
+    | ReservationReleasedV1
+    | ReservationIssuedV1
+    | ReservationReversedV1
+    | CommitmentHeldV1
+    | CommitmentRefusedV1
+    | CommitmentMadeV1
+    | CommitmentReleasedV1
+    | CommitmentSpentV1
+    | CommitmentReversedV1
+    | MessageSentV1
+    | MessageSuppressedV1
+)
+"""Everything the need listens to."""
+
+RETRY_S: Final = 30
+RETRY_S_MAX: Final = 1800
+_Side = Literal["supply", "money"]
+
+_WAITS: Final = {
+    "short": Wait.SHORT,
+    "restricted": Wait.RESTRICTED,
+    "closed": Wait.SITE_CLOSED,
+    "recalled": Wait.RECALLED,
+}
+
+
+def decide(need: Need, answer: Answer, now: datetime) -> Decision:
+    """The need after one message, and what it publishes; unchanged where there is nothing to do.
+
+    Args:
+        now: intake's database clock.
+    """
+    match answer:
+        case ReservationHeldV1():
+            return _advance(need, answer.attempt_no, "supply", Leg.HELD, now, answer.site_id)
+        case ReservationConfirmedV1():
+            return _advance(need, answer.attempt_no, "supply", Leg.FIRM, now, answer.site_id)
+        case CommitmentHeldV1():
+            return _advance(need, answer.attempt_no, "money", Leg.HELD, now, None)
+        case CommitmentMadeV1():
+            return _advance(need, answer.attempt_no, "money", Leg.FIRM, now, None)
+        case ReservationRefusedV1():
+            return _refused(need, answer, "supply", now)
+        case CommitmentRefusedV1():
+            return _refused(need, answer, "money", now)
+        case ReservationReleasedV1():
+            return _released(need, answer, "supply", now)
+        case CommitmentReleasedV1():
+            return _released(need, answer, "money", now)
+        case ReservationIssuedV1():
+            return _served(
+                need,
+                (answer.attempt_no, answer.issue_no),
+                area=answer.area,
+                site_id=answer.site_id,
+                served_on=answer.served_on,
+                quantity=answer.quantity,
+                unit=answer.unit,
+                shares=answer.shares,
+            )
+        case CommitmentSpentV1():
+            return _paid(need, answer)
+        case ReservationReversedV1():
+            return _undone(need, (answer.attempt_no, answer.issue_no), answer.reason)
+        case CommitmentReversedV1():
+            if not answer.fulfils:
+                return Decision(need)
+            return _undone(need, (answer.attempt_no, answer.spend_no), answer.reason)
+        case MessageSentV1():
+            return _sent(need, answer)
+        case MessageSuppressedV1():
+            return _suppressed(need, answer)
+
+
+def _is_current(need: Need, attempt_no: int) -> bool:
+    return attempt_no == need.attempt_no and need.state in LIVE
+
+
+def _advance(
+    need: Need, attempt_no: int, side: _Side, leg: Leg, now: datetime, site_id: SiteId | None
+) -> Decision:
+    before = need.supply if side == "supply" else need.money
+    if not _is_current(need, attempt_no) or before is Leg.NONE or before >= leg:
+        return Decision(need)
+    if side == "supply":
+        after = replace(need, supply=leg, at_site_id=site_id or need.at_site_id)
+    else:
+        after = replace(need, money=leg)
+    after, events = progress(after, now)
+    if after.state is need.state:
+        return moved(need, after, f"{side}_{'held' if leg is Leg.HELD else 'confirmed'}", *events)
+    return moved(need, after, after.state.value, *events)
+
+
+def _refused(
+    need: Need, answer: ReservationRefusedV1 | CommitmentRefusedV1, side: _Side, now: datetime
+) -> Decision:
+    if not _is_current(need, answer.attempt_no):
+        return Decision(need)
+    ending = _ending(need, side, "refused")
+    if answer.reason == "unknown_item":
+        # The catalogue names something that inventory does not know: waiting would not help.
+        declined, closed = close(need, State.DECLINED, "unknown_item")
+        return moved(need, declined, "declined", *ending, closed)
+    why = _WAITS.get(answer.reason, Wait.HOLD_EXPIRED)
+    blocked_by, retry_at = answer.blocked_by, None
+    if blocked_by is None or why is Wait.HOLD_EXPIRED:
+        # Nothing is lacking (a hold ran out too early, say): growth would not wake it.
+        blocked_by, retry_at = blocked_by or _own(need, side), _retry_at(need, now)
+    waiting, event = wait_for(
+        need, blocked_by, why, now, decided_at=answer.decided_at, retry_at=retry_at
+    )
+    return moved(need, waiting, waiting.state.value, *ending, event)
+
+
+def _released(
+    need: Need, answer: ReservationReleasedV1 | CommitmentReleasedV1, side: _Side, now: datetime
+) -> Decision:
+    if not _is_current(need, answer.attempt_no):
+        return Decision(need)
+    if answer.cause == "relocated":
+        asked, approved = begin_attempt(need, now)
+        assert approved is not None, "whoever released something owed it"
+        return moved(need, asked, "relocated", *_ending(need, side, "refused"), approved)
+    if answer.cause == "returned":
+        # The bank sent the money back: the payee's details are wrong, which no waiting mends.
+        back = replace(
+            need,
+            state=State.REQUESTED,
+            supply=Leg.NONE,
+            money=Leg.NONE,
+            deadline_at=None,
+            reason="payment_returned",
+        )
+        return moved(need, back, "payment_returned", *_ending(need, side, "refused"))
+    if answer.cause in ("not_collected", "no_show"):
+        ending = _ending(need, side, "not_collected")
+        waiting, event = wait_for(need, _own(need, side), Wait.NOT_COLLECTED, now, decided_at=now)
+        return moved(need, waiting, "not_collected", *ending, event)
+    ending = _ending(need, side, "hold_expired")
+    waiting, event = wait_for(
+        need,
+        _own(need, side),
+        Wait.HOLD_EXPIRED,
+        now,
+        decided_at=now,
+        retry_at=_retry_at(need, now),
+    )
+    return moved(need, waiting, "hold_expired", *ending, event)
+
+
+def _ending(need: Need, side: _Side, reason: str) -> tuple[Event, ...]:
+    """Tell the others that the attempt is over; whoever ended it knows."""
+    other = need.money if side == "supply" else need.supply
+    if other is Leg.NONE and need.state is not State.READY:
+        return ()
+    return (withdrawal(need, reason),)
+
+
+def _own(need: Need, side: _Side) -> BlockedBy:
+    """What the need itself wants from the side that let go."""
+    wanted = need.blockers
+    return wanted[-1] if side == "money" else wanted[0]
+
+
+def _retry_at(need: Need, now: datetime) -> datetime:
+    return now + timedelta(seconds=min(RETRY_S * need.attempt_no, RETRY_S_MAX))
+
+
+def _paid(need: Need, answer: CommitmentSpentV1) -> Decision:
+    if not answer.fulfils:
+        return Decision(need)
+    return _served(
+        need,
+        (answer.attempt_no, answer.spend_no),
+        area=need.place_area,
+        site_id=need.site_id,
+        served_on=answer.spent_on,
+        quantity=answer.amount_minor,
+        unit=answer.currency.lower(),
+        shares=(
+            GrantShare(
+                grant_id=answer.grant_id,
+                amount_minor=answer.amount_minor,
+                currency=answer.currency,
+            ),
+        ),
+    )
+
+
+def _served(
+    need: Need,
+    issue: tuple[int, int],
+    *,
+    area: Area,
+    site_id: SiteId | None,
+    served_on: date,
+    quantity: int,
+    unit: str,
+    shares: tuple[GrantShare, ...],
+) -> Decision:
+    attempt_no, _ = issue
+    if not 0 < attempt_no <= need.attempt_no or issue in (need.issued, need.undone):
+        return Decision(need)
+    if issue < max(need.issued, need.undone):
+        if attempt_no == max(need.issued, need.undone)[0]:
+            return Decision(need)  # the same hold was issued again since
+        # An attempt thought to be over went out as well: two services for one need.
+        return _flagged(need, "served_by_two_attempts")
+    events: list[Event] = []
+    subject = need
+    if need.state is State.FULFILLED:
+        if need.issued[0] != attempt_no:
+            return _flagged(need, "served_by_two_attempts")
+        subject, reversal = reverse(need, "issued_again")
+        events.extend(reversal)
+    elif need.state in LIVE and need.attempt_no != attempt_no:
+        events.append(withdrawal(need, "cancelled"))
+    served, event = fulfil(
+        subject,
+        area=area,
+        site_id=site_id,
+        served_on=served_on,
+        quantity=quantity,
+        unit=unit,
+        shares=shares,
+        issued=issue,
+    )
+    return moved(need, served, "fulfilled", *events, event)
+
+
+def _flagged(need: Need, attention: str) -> Decision:
+    if need.attention == attention:
+        return Decision(need)
+    return moved(need, replace(need, attention=attention), attention)
+
+
+def _undone(need: Need, issue: tuple[int, int], reason: str) -> Decision:
+    if not 0 < issue[0] <= need.attempt_no:
+        return Decision(need)
+    if need.state is State.FULFILLED:
+        if issue[0] != need.issued[0] or issue < need.issued:
+            return Decision(need)
+        undone, events = reverse(need, reason)
+        return moved(need, replace(undone, undone=issue), "reversed", *events)
+    if issue <= need.undone:
+        return Decision(need)
+    # It overtook the issue that it undoes: remembered, so that the issue changes nothing.
+    return moved(need, replace(need, undone=issue), "issue_undone_early")
+
+
+def _sent(need: Need, answer: MessageSentV1) -> Decision:
+    if not _awaits_telling(need, answer.attempt_no):
+        return Decision(need)
+    told = replace(need, told_at=answer.sent_at, told_how="message", message="sent")
+    return moved(
+        need,
+        told,
+        "told_by_message",
+        NeedToldV1(
+            need_id=need.id,
+            attempt_no=need.attempt_no,
+            told_at=answer.sent_at,
+            how="message",
+            collect_days=need.collect_days,
+        ),
+    )
+
+
+def _suppressed(need: Need, answer: MessageSuppressedV1) -> Decision:
+    if not _awaits_telling(need, answer.attempt_no) or need.message == answer.reason:
+        return Decision(need)
+    return moved(need, replace(need, message=answer.reason), "tell_in_person")
+
+
+def _awaits_telling(need: Need, attempt_no: int) -> bool:
+    return need.state is State.READY and attempt_no == need.attempt_no and need.told_at is None

@@ -1,0 +1,86 @@
+"""Who is served first: points for answers, by rules that anyone can read.
+
+The rules carry a version; a need keeps the version it was scored by. Why someone has points
+says much about them, so the reasons are stored encrypted and lists show a band only.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+
+class Band(StrEnum):
+    """What lists show of a score."""
+
+    EMERGENCY = "emergency"
+    URGENT = "urgent"
+    RAISED = "raised"
+    NORMAL = "normal"
+
+
+RULE_VERSION: Final = 1
+ANSWERS: Final[Mapping[str, int]] = {
+    "in_danger_now": 100,
+    "no_shelter_tonight": 80,
+    "medication_runs_out": 60,
+    "violence_at_home": 50,
+    "displaced_this_month": 30,
+    "with_children": 25,
+    "disability": 25,
+    "chronic_illness": 20,
+    "pregnant": 20,
+    "minor": 20,
+    "over_60": 15,
+    "no_income": 15,
+    "veteran_or_family": 10,
+}
+"""Points of a yes, version 1."""
+
+POINTS_MAX: Final = 900
+_BANDS: Final = ((1000, Band.EMERGENCY), (100, Band.URGENT), (40, Band.RAISED))
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """Points, where they come from, and the rules' version."""
+
+    points: int
+    reasons: tuple[str, ...]
+    rule_version: int = RULE_VERSION
+
+
+def score(base_points: int, answers: Mapping[str, bool]) -> Score:
+    """Add the points of every yes to those of the kind.
+
+    Answers alone never lift a need over an emergency kind such as PEP, for which hours count.
+
+    Raises:
+        KeyError: an answer to a question that the rules do not ask.
+    """
+    reasons = tuple(sorted(name for name, yes in answers.items() if _known(name) and yes))
+    return Score(base_points + min(sum(ANSWERS[name] for name in reasons), POINTS_MAX), reasons)
+
+
+def _known(name: str) -> bool:
+    if name not in ANSWERS:
+        raise KeyError(name)
+    return True
+
+
+def band(points: int) -> Band:
+    """The band of a score."""
+    for floor, found in _BANDS:
+        if points >= floor:
+            return found
+    return Band.NORMAL
+
+
+def floor_of(wanted: Band) -> tuple[int, int | None]:
+    """The points of a band: from, and below (None for no bound)."""
+    below: int | None = None
+    for floor, found in _BANDS:
+        if found is wanted:
+            return floor, below
+        below = floor
+    return 0, below

@@ -1,0 +1,202 @@
+"""Whom growth wakes, and who queues behind whom.
+
+Growth is offered in the order of the waitlist: priority, then who asked first, then id. It wakes
+no more needs than it serves: the first that wants more than is left waits whole, and those
+behind it wait with it, unless it may be served in parts. Each need is offered a growth once.
+What a woken need could not use is offered to the next.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+from aidmesh_contracts.values import BlockedBy, CapacityDemand
+
+SLACK: Final = timedelta(seconds=5)
+"""A refusal decided so shortly after growth may not have seen it yet: transactions overlap."""
+
+
+@dataclass(slots=True)
+class Growth:
+    """More of something, as far as nobody was woken for it yet.
+
+    Attributes:
+        code: item or kind of place; None for money, which `currency` and `programmes` name.
+        cap: needs that want more than this cannot use it (None: any can).
+        grew_at: by the clock of who reported it; received_at by intake's.
+    """
+
+    id: UUID
+    resource: str
+    code: str | None
+    currency: str | None
+    programmes: frozenset[str] | None
+    site_id: UUID | None
+    area: str | None
+    left: int
+    cap: int | None
+    freed_by: UUID | None
+    grew_at: datetime
+    received_at: datetime
+
+    def concerns(self, blocked: BlockedBy) -> bool:
+        """Whether it is growth of exactly what is waited for."""
+        if blocked.resource != self.resource:
+            return False
+        if self.code is None:
+            programme, _, currency = blocked.code.rpartition("/")
+            return currency == self.currency and (
+                self.programmes is None or programme in self.programmes
+            )
+        return (
+            blocked.code == self.code
+            and (blocked.site_id is None or self.site_id is None or blocked.site_id == self.site_id)
+            and (blocked.area is None or self.area is None or self.area.startswith(blocked.area))
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Waiter:
+    """A waiting need.
+
+    Attributes:
+        decided_at: when it was refused; None if it queued behind others without asking.
+        piece: the smallest part it may be served in, None if only whole.
+        tried: growth that it was woken for before.
+    """
+
+    need_id: UUID
+    priority: int
+    asked_on: date
+    blocked_by: BlockedBy
+    decided_at: datetime | None
+    waiting_since: datetime
+    piece: int | None = None
+    tried: frozenset[UUID] = field(default_factory=frozenset)
+
+    @property
+    def rank(self) -> tuple[int, date, UUID]:
+        """Sorts the waitlist."""
+        return (-self.priority, self.asked_on, self.need_id)
+
+    def may_use(self, growth: Growth) -> bool:
+        """Whether this growth could be what it waits for."""
+        if growth.freed_by == self.need_id or growth.id in self.tried:
+            return False
+        if growth.cap is not None and self.blocked_by.quantity > growth.cap:
+            return False
+        fresh = (
+            growth.received_at >= self.waiting_since
+            if self.decided_at is None
+            else growth.grew_at + SLACK > self.decided_at
+        )
+        return fresh and growth.concerns(self.blocked_by)
+
+
+@dataclass(frozen=True, slots=True)
+class Wake:
+    """A need to be asked for again, and what it takes of which growth."""
+
+    need_id: UUID
+    taken: tuple[tuple[UUID, int], ...]
+    pieces: int | None = None
+    """Only so much of it, the rest goes on waiting; None for the whole."""
+
+
+def offer(growths: Sequence[Growth], waiters: Iterable[Waiter]) -> list[Wake]:
+    """Wake those whom the growth serves; `left` of the growths goes down by what they take."""
+    oldest_first = sorted(growths, key=lambda growth: (growth.grew_at, growth.id))
+    kept_for_first: set[UUID] = set()
+    wakes: list[Wake] = []
+    for waiter in sorted(waiters, key=lambda each: each.rank):
+        usable = [
+            growth
+            for growth in oldest_first
+            if growth.left > 0 and growth.id not in kept_for_first and waiter.may_use(growth)
+        ]
+        if not usable:
+            continue
+        credit = sum(growth.left for growth in usable)
+        wanted = waiter.blocked_by.quantity
+        if credit >= wanted:
+            wakes.append(Wake(waiter.need_id, _take(usable, wanted)))
+        elif waiter.piece is not None and credit >= waiter.piece:
+            pieces = credit // waiter.piece * waiter.piece
+            wakes.append(Wake(waiter.need_id, _take(usable, pieces), pieces))
+            kept_for_first.update(growth.id for growth in usable)
+        else:
+            kept_for_first.update(growth.id for growth in usable)
+    return wakes
+
+
+def _take(growths: Sequence[Growth], quantity: int) -> tuple[tuple[UUID, int], ...]:
+    taken: list[tuple[UUID, int]] = []
+    for growth in growths:
+        part = min(growth.left, quantity)
+        if part:
+            growth.left -= part
+            quantity -= part
+            taken.append((growth.id, part))
+    assert quantity == 0
+    return tuple(taken)
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """Needs that wait for the same in the same place; new needs go behind them.
+
+    Attributes:
+        first_on, last_on: of the stay or the days looked at, None for goods and money.
+    """
+
+    blocked_by: BlockedBy
+    priority_max: int
+    first_on: date | None = None
+    last_on: date | None = None
+
+
+def queue_behind(
+    wanted: Sequence[BlockedBy],
+    capacity: CapacityDemand | None,
+    area: str,
+    priority: int,
+    queues: Sequence[Queue],
+) -> BlockedBy | None:
+    """What a new need has to wait for because others do, or None if it may ask.
+
+    It goes behind those who could use whatever it would take: the same thing, in a place and on
+    days that would do for them.
+    """
+    for blocker in wanted:
+        for queue in queues:
+            if queue.priority_max >= priority and _takes_from(blocker, capacity, area, queue):
+                return blocker
+    return None
+
+
+def _takes_from(mine: BlockedBy, capacity: CapacityDemand | None, area: str, queue: Queue) -> bool:
+    theirs = queue.blocked_by
+    if (mine.resource, mine.code) != (theirs.resource, theirs.code):
+        return False
+    if theirs.site_id is not None and mine.site_id != theirs.site_id:
+        return False
+    if theirs.area is not None and not area.startswith(theirs.area):
+        return False
+    if mine.resource == "bed" and capacity is not None:
+        # They could use my bed if all their nights are among mine.
+        last = capacity.to_on or date.max
+        return (
+            queue.first_on is not None
+            and capacity.from_on <= queue.first_on
+            and (queue.last_on or date.max) <= last
+        )
+    if mine.resource == "slot" and capacity is not None:
+        # They could use any slot that I could, if my days are among theirs.
+        return (
+            queue.first_on is not None
+            and queue.first_on <= capacity.from_on
+            and (capacity.to_on or date.max) <= (queue.last_on or date.max)
+        )
+    return True

@@ -1,0 +1,1 @@
+"""Load, decide, save, publish: whole batches in one transaction each."""

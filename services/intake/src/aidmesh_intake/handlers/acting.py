@@ -1,0 +1,112 @@
+"""What staff do to needs: one or many at a time, each on its own merits."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from aidmesh_chassis.db import Tx
+from aidmesh_intake.domain.kinds import Kind
+from aidmesh_intake.domain.limits import Hindrance
+from aidmesh_intake.domain.need import Decision, Need, NotAllowed, State
+from aidmesh_intake.handlers import approving
+from aidmesh_intake.handlers.applying import Change, apply
+from aidmesh_intake.store import needs as store
+from aidmesh_intake.store import persons as person_store
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one row; `rule` says why nothing did.
+
+    Attributes:
+        missing: there is no such need.
+        hindered: a limit or a duplicate speaks against it.
+    """
+
+    need: Need | None
+    rule: str | None = None
+    missing: bool = False
+    hindered: bool = False
+
+
+async def act(
+    tx: Tx,
+    need_ids: Sequence[UUID],
+    step: Callable[[Need], Decision],
+    staff_id: UUID,
+    *,
+    terms: bool = False,
+    visible: Callable[[Need], bool] = lambda _: True,
+) -> list[Outcome]:
+    """Take one step with each of some needs.
+
+    Args:
+        step: raises `NotAllowed` where a need's state does not allow it.
+        terms: the step changes where the need is to be served.
+        visible: needs that the caller may see; others are not there.
+    """
+    needs = await store.lock(tx.conn, need_ids)
+    outcomes: list[Outcome] = []
+    changes: list[Change] = []
+    for need_id in need_ids:
+        need = needs.get(need_id)
+        if need is None or not visible(need):
+            outcomes.append(Outcome(None, missing=True))
+            continue
+        try:
+            decision = step(need)
+        except NotAllowed as error:
+            outcomes.append(Outcome(need, rule=error.rule))
+            continue
+        needs[need_id] = decision.need
+        changes.append(Change(need, decision))
+        outcomes.append(Outcome(decision.need))
+    await apply(tx, changes, staff_id)
+    if terms:
+        await store.save_terms(tx.conn, [change.decision.need for change in changes])
+    return outcomes
+
+
+async def approve(
+    tx: Tx,
+    need_ids: Sequence[UUID],
+    kinds: Mapping[str, Kind],
+    staff_id: UUID,
+    *,
+    override: bool = False,
+) -> list[Outcome]:
+    """Approve needs, unless a limit or a duplicate speaks against it.
+
+    Args:
+        override: a person answers for what limits and duplicates say.
+    """
+    needs = await store.lock(tx.conn, need_ids)
+    persons = [need.person_id for need in needs.values() if need.person_id is not None]
+    await person_store.by_ids(tx.conn, persons, lock=True)
+    open_needs = [
+        need for need in needs.values() if need.state in (State.REQUESTED, State.WAITLISTED)
+    ]
+    verdicts = await approving.decide(
+        tx,
+        open_needs,
+        kinds,
+        unchecked={need.id for need in open_needs if override or need.attempt_no > 0},
+    )
+    found: dict[UUID, Outcome] = {}
+    changes: list[Change] = []
+    for need, verdict in zip(open_needs, verdicts, strict=True):
+        if isinstance(verdict, Hindrance):
+            found[need.id] = Outcome(need, rule=verdict.value, hindered=True)
+        else:
+            changes.append(Change(need, verdict))
+            found[need.id] = Outcome(verdict.need)
+    await apply(tx, changes, staff_id)
+    return [
+        found.get(need_id)
+        or (
+            Outcome(needs[need_id], rule="not_waiting_for_approval")
+            if need_id in needs
+            else Outcome(None, missing=True)
+        )
+        for need_id in need_ids
+    ]

@@ -1,0 +1,140 @@
+"""What every change of needs ends with: save, publish, timeline, and the waitlist's due."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from aidmesh_chassis.db import Tx
+from aidmesh_chassis.envelope import Received, new_event_id
+from aidmesh_contracts.base import Event
+from aidmesh_contracts.values import BlockedBy
+from aidmesh_intake.domain import commands
+from aidmesh_intake.domain.need import Decision, Need, State, Wait
+from aidmesh_intake.domain.waitlist import Growth, Wake, offer
+from aidmesh_intake.store import needs as store
+from aidmesh_intake.store import waitlist
+from aidmesh_intake.store.waitlist import Key, key_of
+
+PASSES_MAX = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One step of one need, and the message it follows from."""
+
+    before: Need
+    decision: Decision
+    cause: Received[Event] | None = None
+
+
+async def apply(tx: Tx, changes: Sequence[Change], staff_id: UUID | None = None) -> None:
+    """Save what changed, in the order given; a need may occur several times."""
+    real = [each for each in changes if each.decision.need is not each.before]
+    if not real:
+        return
+    last = {each.before.id: each.decision.need for each in real}
+    await store.save(tx.conn, [last[need_id] for need_id in sorted(last)])
+    await store.log_events(
+        tx.conn, [(each.decision.need, each.decision.note) for each in real], tx.now, staff_id
+    )
+    for each in real:
+        for event in each.decision.events:
+            tx.emit(event, cause=each.cause)
+    await _settle_waitlist(tx, real)
+
+
+async def _settle_waitlist(tx: Tx, changes: Iterable[Change]) -> None:
+    """Give back what woken needs could not use, and offer what others may use now."""
+    used: list[UUID] = []
+    unused: list[tuple[UUID, BlockedBy | None]] = []
+    left: list[Growth] = []
+    keys: set[Key] = set()
+    for each in changes:
+        before, after = each.before, each.decision.need
+        if before.woken and not after.woken:
+            if after.state in (State.HELD, State.READY, State.FULFILLED):
+                used.append(before.id)
+            else:
+                unused.append((before.id, _short_of(after)))
+        if after.state is State.WAITLISTED and after.blocked_by is not None:
+            keys.add(key_of(after.blocked_by))
+        if _made_room(before, after):
+            assert before.blocked_by is not None  # noqa: S101 - it was waiting
+            keys.add(key_of(before.blocked_by))
+            left.append(
+                waitlist.synthetic_growth(new_event_id(), before.blocked_by, before.id, tx.now)
+            )
+    await waitlist.settle_wakes(tx.conn, used)
+    keys.update(await waitlist.give_back(tx.conn, unused))
+    if left:
+        await waitlist.add_growth(tx.conn, left)
+    if keys:
+        await offer_growth(tx, keys)
+
+
+def _short_of(need: Need) -> BlockedBy | None:
+    """What a refused need proves there is too little of; beds and slots depend on days too."""
+    blocked_by = need.blocked_by
+    if need.wait is Wait.SHORT and blocked_by is not None:
+        return blocked_by if blocked_by.resource in ("stock", "money") else None
+    return None
+
+
+def _made_room(before: Need, after: Need) -> bool:
+    """Whether others queued behind a need that left the waitlist without being woken."""
+    return (
+        before.state is State.WAITLISTED
+        and before.wait in (Wait.SHORT, Wait.BEHIND)
+        and after.state is not State.WAITLISTED
+        and not after.woken
+    )
+
+
+async def offer_growth(tx: Tx, keys: Iterable[Key], cause: Received[Event] | None = None) -> int:
+    """Wake those on the waitlist whom growth of these keys serves; returns how many."""
+    wanted = sorted(set(keys))
+    await waitlist.lock_keys(tx.conn, wanted)
+    woken = 0
+    for _ in range(PASSES_MAX):
+        growths = await waitlist.open_growths(tx.conn, wanted)
+        waiters = await waitlist.waiters(tx.conn, growths) if growths else []
+        wakes = offer(growths, waiters)
+        if not wakes:
+            await waitlist.set_done(tx.conn, wanted)
+            return woken
+        woken += await _wake(tx, growths, wakes, cause)
+    return woken  # what is left stays pending: the sweep goes on
+
+
+async def _wake(
+    tx: Tx, growths: Sequence[Growth], wakes: Sequence[Wake], cause: Received[Event] | None
+) -> int:
+    needs = await store.lock(tx.conn, [wake.need_id for wake in wakes])
+    left = {growth.id: growth for growth in growths}
+    saved: list[Need] = []
+    rest: list[Need] = []
+    notes: list[tuple[Need, str]] = []
+    done: list[tuple[Wake, int]] = []
+    for wake in wakes:
+        need = needs[wake.need_id]
+        if need.state is not State.WAITLISTED:
+            for growth_id, quantity in wake.taken:  # it left while we looked
+                left[growth_id].left += quantity
+            continue
+        if wake.pieces is not None:
+            need, remainder = commands.split(need, commands.units_within(need, wake.pieces))
+            rest.append(remainder)
+            notes.append((remainder, "split"))
+        decision = commands.approve(need, tx.now, note="woken", woken=True)
+        saved.append(decision.need)
+        notes.append((decision.need, decision.note))
+        done.append((wake, decision.need.attempt_no))
+        for event in decision.events:
+            tx.emit(event, cause=cause)
+    await store.insert(tx.conn, rest)
+    await store.save(tx.conn, saved)
+    if rest:
+        await store.save_terms(tx.conn, saved)
+    await store.log_events(tx.conn, notes, tx.now)
+    await waitlist.save_offer(tx.conn, growths, done, pending=True)
+    return len(saved)

@@ -1,0 +1,98 @@
+"""Letting needs be served: limits, duplicates, and those who wait already."""
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from datetime import timedelta
+from uuid import UUID
+
+from aidmesh_chassis.db import Tx
+from aidmesh_intake.domain import commands
+from aidmesh_intake.domain.kinds import Kind
+from aidmesh_intake.domain.limits import Hindrance, Past, Wish, hindrance
+from aidmesh_intake.domain.need import Decision, Need
+from aidmesh_intake.domain.waitlist import Queue, queue_behind
+from aidmesh_intake.store import requests, waitlist
+
+Verdict = Decision | Hindrance
+
+
+async def decide(
+    tx: Tx,
+    needs: Sequence[Need],
+    kinds: Mapping[str, Kind],
+    *,
+    unchecked: Collection[UUID] = (),
+    newcomers: Collection[UUID] = (),
+) -> list[Verdict]:
+    """For each need: its approval (or its place on the waitlist), or what speaks against it.
+
+    Args:
+        unchecked: needs that a person lets pass whatever limits say.
+        newcomers: persons without any history.
+    """
+    past = await _history(tx, needs, kinds, newcomers)
+    queues = await _queues(tx, needs)
+    verdicts: list[Verdict] = []
+    for need in needs:
+        wish = Wish(need.id, need.person_id, need.household_id, need.planned_on)
+        found = None
+        if need.id not in unchecked:
+            found = hindrance(kinds[need.kind], wish, past[need.person_id or need.household_id])
+        if found is not None:
+            verdicts.append(found)
+            continue
+        behind = (
+            queue_behind(need.blockers, need.ask.capacity, need.place_area, need.priority, queues)
+            if queues
+            else None
+        )
+        verdicts.append(commands.approve(need, tx.now, behind=behind))
+        _remember(past, need)
+    return verdicts
+
+
+def _remember(past: dict[UUID | None, list[Past]], need: Need) -> None:
+    entry = Past(need.id, need.person_id, need.household_id, need.kind, need.planned_on, open=True)
+    for key in {need.person_id, need.household_id} - {None}:
+        past[key].append(entry)
+
+
+async def _history(
+    tx: Tx, needs: Sequence[Need], kinds: Mapping[str, Kind], newcomers: Collection[UUID]
+) -> dict[UUID | None, list[Past]]:
+    """By person and by household. A person's list includes their household's."""
+    past: dict[UUID | None, list[Past]] = defaultdict(list)
+    persons = {n.person_id for n in needs if n.person_id and n.person_id not in newcomers}
+    households = {n.household_id for n in needs if n.household_id}
+    if not persons and not households:
+        return past
+    days = max(
+        (limit.days for code in {n.kind for n in needs} for limit in kinds[code].limits), default=1
+    )
+    household_of = {n.person_id: n.household_id for n in needs if n.person_id and n.household_id}
+    seen: set[tuple[UUID, UUID]] = set()
+    for entry in await requests.history(
+        tx.conn,
+        list(persons),
+        list(households),
+        min(n.planned_on for n in needs) - timedelta(days=days),
+        max(n.planned_on for n in needs) + timedelta(days=days),
+    ):
+        keys = {entry.person_id, entry.household_id}
+        keys |= {p for p, h in household_of.items() if h == entry.household_id}
+        for key in keys - {None}:
+            assert key is not None  # noqa: S101 - taken out above
+            if (key, entry.need_id) not in seen:
+                seen.add((key, entry.need_id))
+                past[key].append(entry)
+    return past
+
+
+async def _queues(tx: Tx, needs: Sequence[Need]) -> list[Queue]:
+    wanted = [blocker for need in needs for blocker in need.blockers]
+    found = await waitlist.queues(tx.conn, wanted)
+    if not found:
+        return []
+    # Somebody waits: look again when nobody can be woken in between.
+    await waitlist.lock_keys(tx.conn, {waitlist.key_of(queue.blocked_by) for queue in found})
+    return await waitlist.queues(tx.conn, wanted)

@@ -1,0 +1,108 @@
+"""What was asked for, checked against the catalogue, whether typed in or imported."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from uuid import UUID
+
+from aidmesh_intake.domain.dates import planned_day
+from aidmesh_intake.domain.kinds import AskError, ForWhom, Kind, ask_of
+from aidmesh_intake.domain.persons import Payee
+from aidmesh_intake.handlers.registering import NeedDraft
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """One need in the caller's words."""
+
+    kind: str
+    quantity: int = 1
+    needed_by: date | None = None
+    planned_on: date | None = None
+    place_area: str | None = None
+    site_id: UUID | None = None
+    from_on: date | None = None
+    to_on: date | None = None
+    amount_minor: int | None = None
+    features: tuple[str, ...] = ()
+    payee: Payee | None = None
+    headcount: int | None = None
+    given: bool = False
+    served_on: date | None = None
+
+
+def draft_need(
+    need_id: UUID,
+    wanted: Wanted,
+    kinds: Mapping[str, Kind],
+    for_whom: ForWhom,
+    home_area: str | None,
+    today: date,
+    imported_on: date | None = None,
+) -> NeedDraft:
+    """Check one need.
+
+    Args:
+        home_area: where the person stays; where the need is served unless it says otherwise.
+        imported_on: `asked_on` of an import's row.
+
+    Raises:
+        AskError: names the field and the rule that it breaks.
+    """
+    kind = kinds.get(wanted.kind)
+    if kind is None:
+        raise AskError("kind", "unknown")
+    _check_whom(kind, wanted, for_whom)
+    area = wanted.place_area or home_area
+    if area is None:
+        raise AskError("place_area", "missing")
+    served_on = _served_on(kind, wanted, today)
+    planned_on = served_on or planned_day(wanted.planned_on, wanted.needed_by, imported_on, today)
+    ask = ask_of(
+        kind,
+        wanted.quantity,
+        planned_on,
+        from_on=wanted.from_on,
+        to_on=wanted.to_on,
+        amount_minor=wanted.amount_minor,
+        features=wanted.features,
+    )
+    if wanted.payee is not None and (ask.money is None or ask.money.by != "payout"):
+        raise AskError("payee", "not_of_this_kind")
+    return NeedDraft(
+        id=need_id,
+        kind=kind,
+        quantity=wanted.quantity,
+        ask=ask,
+        planned_on=planned_on,
+        needed_by=wanted.needed_by,
+        place_area=area,
+        site_id=wanted.site_id,
+        payee=wanted.payee,
+        headcount=wanted.headcount,
+        given_on=served_on,
+    )
+
+
+def _check_whom(kind: Kind, wanted: Wanted, for_whom: ForWhom) -> None:
+    if for_whom not in kind.for_whom:
+        raise AskError("for_whom", "not_of_this_kind")
+    if (for_whom is ForWhom.GROUP) != (wanted.headcount is not None):
+        raise AskError("headcount", "goes_with_groups")
+    if wanted.headcount is not None and not (kind.headcount and 0 < wanted.headcount <= 100_000):
+        raise AskError("headcount", "not_of_this_kind")
+    if for_whom is ForWhom.SITE and wanted.site_id is None:
+        raise AskError("site_id", "missing")
+
+
+def _served_on(kind: Kind, wanted: Wanted, today: date) -> date | None:
+    if not wanted.given:
+        if wanted.served_on is not None:
+            raise AskError("served_on", "only_for_given_aid")
+        if not kind.active:
+            raise AskError("kind", "no_longer_offered")
+        return None
+    served_on = wanted.served_on or today
+    if served_on > today:
+        raise AskError("served_on", "in_the_future")
+    return served_on

@@ -1,0 +1,321 @@
+"""Bulk import: a file is a job, committed by chunk, that goes on where it was cut off."""
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+from uuid import UUID, uuid4
+
+import asyncpg
+
+from aidmesh_chassis.db import Database, Tx
+from aidmesh_chassis.errors import CONTENTION
+from aidmesh_chassis.problems import IN_PROGRESS, NOT_FOUND, Problem, retry_after
+from aidmesh_intake.domain.dates import today_of
+from aidmesh_intake.domain.kinds import AskError, ForWhom
+from aidmesh_intake.domain.rows import ImportRow, RowError, parse_row
+from aidmesh_intake.handlers.drafting import Wanted, draft_need
+from aidmesh_intake.handlers.registering import Draft, PersonDraft, register
+from aidmesh_intake.store import imports as store
+from aidmesh_intake.store.catalogue import Catalogue
+from aidmesh_intake.vault import OpenVault
+
+CHUNK_ROWS: Final = 500
+TRIES_MAX: Final = 5
+RETRIED: Final[tuple[type[BaseException], ...]] = (
+    *CONTENTION,
+    asyncpg.UniqueViolationError,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file that was read: rows by field name, each with its line.
+
+    Attributes:
+        content: what makes two files the same: all of it, and how it was mapped.
+    """
+
+    source: str
+    rows: Sequence[tuple[int, dict[str, str]]]
+    content: bytes
+
+
+@dataclass(slots=True)
+class Report:
+    """What became of a file's rows. Problems name line, column and rule, never a value."""
+
+    import_id: UUID | None
+    rows_total: int
+    state: str = "running"
+    accepted: int = 0
+    skipped: int = 0
+    rejected: int = 0
+    by_state: Counter[str] = field(default_factory=Counter)
+    problems: list[dict[str, object]] = field(default_factory=list)
+
+    def add(self, chunk: "Chunk") -> None:
+        """Count a chunk in."""
+        self.accepted += chunk.accepted
+        self.skipped += chunk.skipped
+        self.rejected += len({problem["line"] for problem in chunk.problems})
+        self.by_state.update(chunk.by_state)
+        room = store.PROBLEMS_MAX - len(self.problems)
+        self.problems.extend(chunk.problems[:room])
+
+    def body(self) -> dict[str, object]:
+        """The answer."""
+        return {
+            "import_id": self.import_id,
+            "state": self.state,
+            "rows_total": self.rows_total,
+            "accepted": self.accepted,
+            "skipped": self.skipped,
+            "rejected": self.rejected,
+            "by_state": dict(self.by_state),
+            "problems": self.problems,
+        }
+
+
+@dataclass(slots=True)
+class Chunk:
+    """What became of a few hundred rows."""
+
+    accepted: int = 0
+    skipped: int = 0
+    by_state: Counter[str] = field(default_factory=Counter)
+    problems: list[dict[str, object]] = field(default_factory=list)
+
+    def reject(self, line: int, column: str, rule: str) -> None:
+        """Note why a row is not taken in."""
+        self.problems.append({"line": line, "column": column, "rule": rule})
+
+    @property
+    def counts(self) -> tuple[int, int, int]:
+        """Accepted, skipped, rejected."""
+        return self.accepted, self.skipped, len({each["line"] for each in self.problems})
+
+
+@dataclass(frozen=True, slots=True)
+class Importer:
+    """What an import works with."""
+
+    database: Database
+    catalogue: Catalogue
+    vault: OpenVault
+    staff_id: UUID
+
+    async def dry_run(self, file: File) -> Report:
+        """Do everything and undo it: what would be accepted, rejected and why.
+
+        Chunks do not see each other's persons, which changes nothing about what is accepted.
+        """
+        report = Report(None, len(file.rows), state="dry_run")
+        for start in range(0, len(file.rows), CHUNK_ROWS):
+            chunk = Chunk()
+            try:
+                async with self.database.transaction() as tx:
+                    await self._take(tx, file, start, chunk, uuid4(), remember=False)
+                    raise _UndoError  # noqa: TRY301 - rolling back is the point
+            except _UndoError:
+                report.add(chunk)
+            await asyncio.sleep(0)
+        return report
+
+    async def run(self, file: File) -> Report:
+        """Take a file in, or go on with it where it was cut off.
+
+        Raises:
+            Problem: the same file is being taken in right now.
+        """
+        async with self.database.transaction() as tx:
+            job_id = await store.open_job(
+                tx.conn,
+                uuid4(),
+                file.source,
+                self.vault.content_hash(file.content),
+                len(file.rows),
+                self.staff_id,
+            )
+        by_state: Counter[str] = Counter()
+        while True:
+            chunk = await self._next(file, job_id)
+            if chunk is None:
+                break
+            by_state.update(chunk.by_state)
+            await asyncio.sleep(0)  # others in this process have work too
+        report = await self.report(job_id)
+        report.by_state = by_state
+        return report
+
+    async def report(self, job_id: UUID) -> Report:
+        """A job as it stands.
+
+        Raises:
+            Problem: there is none.
+        """
+        async with self.database.read() as conn:
+            row = await store.read_job(conn, job_id)
+        if row is None:
+            raise Problem(NOT_FOUND)
+        return report_of(row)
+
+    async def _next(self, file: File, job_id: UUID) -> Chunk | None:
+        for attempt in range(TRIES_MAX):
+            chunk = Chunk()
+            try:
+                async with self.database.transaction() as tx:
+                    job = await store.lock_job(tx.conn, job_id)
+                    if job is None:
+                        raise retry_after(IN_PROGRESS, 5)
+                    if job["state"] == "done" or job["next_row"] >= len(file.rows):
+                        return None
+                    start = int(job["next_row"])
+                    await self._take(tx, file, start, chunk, job_id, remember=True)
+                    await store.save_chunk(
+                        tx.conn,
+                        job_id,
+                        min(start + CHUNK_ROWS, len(file.rows)),
+                        chunk.counts,
+                        chunk.problems,
+                    )
+            except RETRIED:
+                # Another file brought the same row or person at this moment.
+                if attempt == TRIES_MAX - 1:
+                    raise
+                await asyncio.sleep(0.05 * 2**attempt)
+            else:
+                return chunk
+        raise AssertionError("the loop above returns or raises")
+
+    async def _take(
+        self, tx: Tx, file: File, start: int, chunk: Chunk, job_id: UUID, *, remember: bool
+    ) -> None:
+        kinds = await self.catalogue.current(tx.conn)
+        today = today_of(tx.now)
+        fresh = await self._fresh(tx, file, start, chunk)
+        drafts: list[Draft] = []
+        kept: list[tuple[bytes, bytes, UUID]] = []
+        for line, row, key, content in fresh:
+            try:
+                need_id = uuid4()
+                need = draft_need(
+                    need_id,
+                    _wanted(row),
+                    kinds,
+                    row.for_whom,
+                    row.area,
+                    today,
+                    imported_on=row.asked_on or today,
+                )
+            except AskError as error:
+                chunk.reject(line, error.field, error.rule)
+                continue
+            drafts.append(
+                Draft(
+                    id=uuid4(),
+                    for_whom=row.for_whom,
+                    person=_person(row),
+                    household_id=None,
+                    site_id=row.site_id,
+                    source=file.source,
+                    asked_on=row.asked_on or today,
+                    caseworker=self.staff_id,
+                    needs=(need,),
+                    answers={},
+                )
+            )
+            kept.append((key, content, need_id))
+        done = await register(tx, self.vault, kinds, drafts)
+        if remember:
+            await store.add_rows(tx.conn, job_id, kept)
+        chunk.accepted = len(done)
+        chunk.by_state.update(each.needs[0].state.value for each in done)
+
+    async def _fresh(
+        self, tx: Tx, file: File, start: int, chunk: Chunk
+    ) -> list[tuple[int, ImportRow, bytes, bytes]]:
+        """The rows that are well-formed and were not taken in before."""
+        read: list[tuple[int, dict[str, str], bytes, bytes]] = []
+        for line, cells in file.rows[start : start + CHUNK_ROWS]:
+            row_id = cells.get("row_id")
+            if not row_id:
+                chunk.reject(line, "row_id", "missing")
+                continue
+            content = self.vault.content_hash(json.dumps(cells, sort_keys=True).encode())
+            read.append((line, cells, self.vault.row_key(file.source, row_id), content))
+        known = {
+            key: row.content_hash
+            for key, row in (
+                await store.rows_by_key(tx.conn, [key for _, _, key, _ in read])
+            ).items()
+        }
+        fresh: list[tuple[int, ImportRow, bytes, bytes]] = []
+        for line, cells, key, content in read:
+            before = known.get(key)
+            if before is not None:
+                if before == content:
+                    chunk.skipped += 1
+                else:
+                    chunk.reject(line, "row_id", "changed_since_it_was_imported")
+                continue
+            try:
+                row = parse_row(cells)
+            except RowError as error:
+                for column, rule in error.problems:
+                    chunk.reject(line, column, rule)
+                continue
+            known[key] = content
+            fresh.append((line, row, key, content))
+        return fresh
+
+
+def _wanted(row: ImportRow) -> Wanted:
+    return Wanted(
+        kind=row.kind,
+        quantity=row.quantity,
+        needed_by=row.needed_by,
+        planned_on=row.planned_on,
+        place_area=row.place_area,
+        site_id=row.site_id,
+        from_on=row.from_on,
+        to_on=row.to_on,
+        amount_minor=row.amount_minor,
+        features=row.features,
+        payee=row.payee,
+        headcount=row.headcount,
+        given=row.given,
+        served_on=row.served_on,
+    )
+
+
+def _person(row: ImportRow) -> PersonDraft | None:
+    if row.for_whom in (ForWhom.GROUP, ForWhom.SITE):
+        return None
+    return PersonDraft(
+        details=row.details,
+        languages=row.languages,
+        area=row.area,
+        origin_area=row.origin_area,
+        household_code=row.household_code.reveal() if row.household_code else None,
+        consents=dict.fromkeys(row.consents, row.asked_on) if row.asked_on else None,
+    )
+
+
+def report_of(row: asyncpg.Record) -> Report:
+    """A stored job as a report."""
+    return Report(
+        import_id=row["id"],
+        rows_total=row["rows_total"],
+        state=row["state"],
+        accepted=row["accepted"],
+        skipped=row["skipped"],
+        rejected=row["rejected"],
+        problems=json.loads(row["problems"]),
+    )
+
+
+class _UndoError(Exception):
+    """Rolls a dry run back."""

@@ -1,0 +1,148 @@
+"""Persons one by one: change, merge, erase."""
+
+from dataclasses import replace
+from uuid import UUID
+
+from aidmesh_chassis.db import Tx
+from aidmesh_chassis.problems import CONFLICT, NOT_FOUND, Problem
+from aidmesh_contracts.ids import PersonId
+from aidmesh_contracts.intake import ContactSealedV1, PersonErasedV1, PersonMergedV1
+from aidmesh_intake.domain import commands
+from aidmesh_intake.domain.dates import today_of
+from aidmesh_intake.domain.need import State
+from aidmesh_intake.domain.persons import Consents, Details, card_of, with_contact_consent
+from aidmesh_intake.handlers import acting
+from aidmesh_intake.handlers.registering import PERSON_CODE
+from aidmesh_intake.store import persons as store
+from aidmesh_intake.store.persons import PersonRow
+from aidmesh_intake.vault import OpenVault
+
+
+async def load(tx: Tx, person_id: UUID, *, lock: bool = False) -> PersonRow:
+    """A person who is there and not erased; one who was merged gives whom into.
+
+    Raises:
+        Problem: there is no such person.
+    """
+    found = (await store.by_ids(tx.conn, [person_id], lock=lock)).get(person_id)
+    if found is not None and found.merged_into is not None:
+        return await load(tx, found.merged_into, lock=lock)
+    if found is None or found.erased_at is not None:
+        raise Problem(NOT_FOUND)
+    return found
+
+
+async def change(
+    tx: Tx,
+    vault: OpenVault,
+    person_id: UUID,
+    version: int,
+    details: Details,
+    languages: tuple[str, ...],
+    area: str | None,
+    origin_area: str | None,
+    consents: Consents,
+) -> PersonRow:
+    """Write a person anew and, if their contact or consent changed, seal a new card.
+
+    Args:
+        version: the one that was looked at; never does the last writer win silently.
+
+    Raises:
+        Problem: someone else changed them first, or the code belongs to somebody else.
+    """
+    person = await load(tx, person_id, lock=True)
+    if person.version != version:
+        raise Problem(CONFLICT)
+    lookup = None
+    if details.client_code is not None:
+        lookup = vault.lookup(details.client_code.reveal(), PERSON_CODE)
+        taken = await store.by_codes(tx.conn, [lookup])
+        if lookup in taken and taken[lookup].id != person.id:
+            raise Problem(CONFLICT, field="client_code")
+    assert person.wrapped_key is not None  # noqa: S101 - only erasure takes it
+    assert person.details is not None  # noqa: S101
+    locker = vault.locker(person.id, person.wrapped_key)
+    before = vault.show(locker, person.id, person.details)
+    agreed = with_contact_consent(consents, details.contact, today_of(tx.now))
+    seal_anew = (
+        details.contact != before.contact
+        or agreed.get("contact") != person.consents.get("contact")
+        or (languages[:1] != person.languages[:1] and details.contact is not None)
+    )
+    after = replace(
+        person,
+        code_lookup=lookup,
+        details=vault.hide(locker, person.id, details),
+        languages=languages,
+        area=area,
+        origin_area=origin_area,
+        consents=agreed,
+        card_version=person.card_version + 1 if seal_anew else person.card_version,
+        version=person.version + 1,
+    )
+    await store.update(tx.conn, after)
+    if seal_anew:
+        card = card_of(person.id, after.card_version, details.contact, languages, agreed)
+        tx.emit(
+            ContactSealedV1(
+                person_id=PersonId(person.id),
+                version=after.card_version,
+                sealed=vault.seal_card(card),
+            )
+        )
+    return after
+
+
+async def merge(tx: Tx, person_id: UUID, into_id: UUID) -> None:
+    """Note that two records are one person; the other record stays as it was, behind this one.
+
+    Raises:
+        Problem: one of them is not there, or they are one already.
+    """
+    found = await store.by_ids(tx.conn, [person_id, into_id], lock=True)
+    if len(found) < 2 or any(each.erased_at is not None for each in found.values()):
+        raise Problem(NOT_FOUND)
+    if any(each.merged_into is not None for each in found.values()):
+        raise Problem(CONFLICT)
+    await store.repoint(tx.conn, person_id, into_id)
+    tx.emit(PersonMergedV1(person_id=PersonId(person_id), into_person_id=PersonId(into_id)))
+
+
+async def erase(tx: Tx, person_id: UUID, staff_id: UUID) -> None:
+    """Delete a person's key and all that finds them; open needs are cancelled first.
+
+    Records merged into this one go with it: they are the same person.
+
+    Raises:
+        Problem: there is no such person.
+    """
+    person = await load(tx, person_id, lock=True)
+    others = await store.merged_into(tx.conn, person.id)
+    for each in (person.id, *others):
+        open_needs = await store.open_needs(tx.conn, each)
+        await acting.act(
+            tx,
+            open_needs,
+            lambda need: commands.end(need, State.CANCELLED, "person_erased"),
+            staff_id,
+        )
+        row = (await store.by_ids(tx.conn, [each], lock=True))[each]
+        await store.update(
+            tx.conn,
+            replace(
+                row,
+                code_lookup=None,
+                details=None,
+                wrapped_key=None,
+                languages=(),
+                area=None,
+                origin_area=None,
+                household_id=None,
+                consents={},
+                version=row.version + 1,
+                erased_at=tx.now,
+            ),
+        )
+        await store.bury(tx.conn, each, tx.now, staff_id)
+        tx.emit(PersonErasedV1(person_id=PersonId(each)))

@@ -1,0 +1,210 @@
+"""Files of an import into rows of text: CSV, XLSX, NDJSON, with columns renamed by a mapping."""
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import date, datetime
+from fnmatch import fnmatchcase
+from typing import Annotated, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from python_calamine import CalamineError, CalamineWorkbook
+
+from aidmesh_intake.domain.rows import FIELDS
+
+Format = Literal["csv", "xlsx", "ndjson"]
+ROWS_MAX: Final = 200_000
+COLUMNS_MAX: Final = 400
+CELL_CHARS_MAX: Final = 8000
+_SITE_CODE: Final = "site_code"
+
+
+class ColumnMapping(BaseModel):
+    """How a file's columns become fields. Kobo's groups are written `group/question`.
+
+    Attributes:
+        columns: the file's column → field.
+        ignore: columns that are left out; `*` stands for anything, as in `meta/*`.
+        constants: fields that are the same for every row.
+        sites: the file's site codes → the ids that inventory gave them.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    columns: dict[str, str] = Field(default_factory=dict, max_length=COLUMNS_MAX)
+    ignore: Annotated[tuple[str, ...], Field(max_length=COLUMNS_MAX)] = ()
+    constants: dict[str, str] = Field(default_factory=dict, max_length=100)
+    sites: dict[str, str] = Field(default_factory=dict, max_length=2000)
+
+    def field_of(self, column: str) -> str | None:
+        """The field of a column, None for one that is ignored.
+
+        Raises:
+            KeyError: it is neither mapped, nor ignored, nor a field itself.
+        """
+        name = self.columns.get(column, column)
+        if name in FIELDS or name == _SITE_CODE:
+            return name
+        if any(fnmatchcase(column, pattern) for pattern in self.ignore):
+            return None
+        raise KeyError(column)
+
+
+class Unreadable(Exception):
+    """The file is not what it says it is; `rule` is a code, `line` where it was noticed."""
+
+    def __init__(self, rule: str, line: int | None = None) -> None:
+        super().__init__(rule)
+        self.rule = rule
+        self.line = line
+
+
+class Unmapped(Exception):
+    """Columns that are not known; nothing is taken in before somebody says what they are."""
+
+    def __init__(self, columns: Sequence[str]) -> None:
+        super().__init__(f"{len(columns)} columns")
+        self.columns = columns
+
+
+Rows = list[tuple[int, dict[str, str]]]
+
+
+def read_rows(body: bytes, kind: Format, mapping: ColumnMapping) -> Rows:
+    """Read a whole file: rows by field, each with its line (the header is line 1).
+
+    Empty cells are left out.
+
+    Raises:
+        Unreadable: it cannot be read, or has too many rows.
+        Unmapped: columns are neither fields, nor mapped, nor ignored.
+    """
+    raw = {"csv": _csv, "xlsx": _xlsx, "ndjson": _ndjson}[kind](body)
+    known: dict[str, str | None] = {}
+    unmapped: dict[str, None] = {}
+    rows: Rows = []
+    for line, cells in raw:
+        if len(rows) >= ROWS_MAX:
+            raise Unreadable("too_many_rows", line)
+        row = dict(mapping.constants)
+        for column, value in cells:
+            if column not in known:
+                try:
+                    known[column] = mapping.field_of(column)
+                except KeyError:
+                    unmapped[column] = None
+                    known[column] = None
+            field = known[column]
+            if field is not None and value:
+                row[field] = value
+        if not any(value for _, value in cells):
+            continue
+        code = row.pop(_SITE_CODE, None)
+        if code is not None:
+            row["site_id"] = mapping.sites.get(code, "unknown")
+        rows.append((line, row))
+    if unmapped:
+        raise Unmapped(sorted(unmapped))
+    return rows
+
+
+def _csv(body: bytes) -> Iterator[tuple[int, list[tuple[str, str]]]]:
+    try:
+        text = body.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise Unreadable("not_utf8") from None
+    first = text.partition("\n")[0]
+    delimiter = ";" if first.count(";") > first.count(",") else ","
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    try:
+        header = _header(next(reader, []))
+        for cells in reader:
+            if len(cells) > len(header):
+                raise Unreadable("more_cells_than_columns", reader.line_num)
+            yield (
+                reader.line_num,
+                [
+                    (column, _bounded(value.strip(), reader.line_num))
+                    for column, value in zip(header, cells, strict=False)
+                ],
+            )
+    except csv.Error:
+        raise Unreadable("bad_csv", reader.line_num) from None
+
+
+def _xlsx(body: bytes) -> Iterator[tuple[int, list[tuple[str, str]]]]:
+    try:
+        workbook = CalamineWorkbook.from_filelike(io.BytesIO(body))
+        sheet = workbook.get_sheet_by_index(0)
+        rows: Iterable[Sequence[object]] = sheet.to_python(skip_empty_area=False)
+    except (CalamineError, IndexError, OSError, ValueError):
+        raise Unreadable("bad_xlsx") from None
+    header: list[str] | None = None
+    for line, cells in enumerate(rows, start=1):
+        if header is None:
+            header = _header([_text(cell) for cell in cells])
+            continue
+        yield (
+            line,
+            [
+                (column, _bounded(_text(cell), line))
+                for column, cell in zip(header, cells, strict=False)
+                if column
+            ],
+        )
+
+
+def _ndjson(body: bytes) -> Iterator[tuple[int, list[tuple[str, str]]]]:
+    for line, raw in enumerate(body.split(b"\n"), start=1):
+        if not raw.strip():
+            continue
+        try:
+            found: JsonValue = json.loads(raw)
+        except (ValueError, RecursionError):
+            raise Unreadable("bad_json", line) from None
+        if not isinstance(found, dict):
+            raise Unreadable("not_an_object", line)
+        yield line, [(name, _bounded(value, line)) for name, value in _flat(found)]
+
+
+def _flat(found: Mapping[str, JsonValue], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Nested objects become `a/b`, lists of plain values one text."""
+    for name, value in found.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{name}/")
+        elif isinstance(value, list):
+            yield f"{prefix}{name}", " ".join(_text(each) for each in value)
+        else:
+            yield f"{prefix}{name}", _text(value)
+
+
+def _text(cell: object) -> str:
+    """A cell as people would type it."""
+    if cell is None:
+        return ""
+    if isinstance(cell, bool):
+        return "true" if cell else "false"
+    if isinstance(cell, float) and cell.is_integer():
+        return str(int(cell))
+    if isinstance(cell, datetime):
+        return cell.date().isoformat()
+    if isinstance(cell, date):
+        return cell.isoformat()
+    return str(cell).strip()
+
+
+def _bounded(value: str, line: int) -> str:
+    if len(value) > CELL_CHARS_MAX or "\0" in value:
+        raise Unreadable("cell_not_acceptable", line)
+    return value
+
+
+def _header(cells: Sequence[str]) -> list[str]:
+    header = [cell.strip() for cell in cells]
+    named = [cell for cell in header if cell]
+    if not named or len(header) > COLUMNS_MAX:
+        raise Unreadable("no_header" if not named else "too_many_columns", 1)
+    if len(set(named)) != len(named):
+        raise Unreadable("column_named_twice", 1)
+    return header

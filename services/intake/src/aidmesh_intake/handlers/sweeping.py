@@ -1,0 +1,82 @@
+"""What time brings about."""
+
+from datetime import timedelta
+from typing import Final
+
+from aidmesh_chassis import idempotency
+from aidmesh_chassis.db import Tx
+from aidmesh_chassis.service import Sweep
+from aidmesh_intake.domain import commands
+from aidmesh_intake.domain.dates import today_of
+from aidmesh_intake.domain.need import State
+from aidmesh_intake.handlers.applying import Change, apply, offer_growth
+from aidmesh_intake.store import needs as store
+from aidmesh_intake.store import sweeps, waitlist
+
+LIMIT: Final = 500
+GROWTH_KEPT: Final = timedelta(days=2)
+KEYS_MAX: Final = 100
+
+
+async def ask_overdue_anew(tx: Tx) -> int:
+    """Attempts that were not answered in full in time are ended and started anew."""
+    needs = await store.lock(tx.conn, await sweeps.overdue(tx.conn, LIMIT))
+    await apply(
+        tx,
+        [
+            Change(need, commands.ask_anew(need, tx.now))
+            for need in needs.values()
+            if need.deadline_at is not None and need.deadline_at <= tx.now
+        ],
+    )
+    return len(needs)
+
+
+async def retry(tx: Tx) -> int:
+    """Needs that wait for nothing that could grow are asked for again."""
+    needs = await store.lock(tx.conn, await sweeps.to_retry(tx.conn, LIMIT))
+    await apply(
+        tx,
+        [
+            Change(need, commands.approve(need, tx.now, note="retried"))
+            for need in needs.values()
+            if need.state is State.WAITLISTED
+        ],
+    )
+    return len(needs)
+
+
+async def expire(tx: Tx) -> int:
+    """Needs whose own last day has passed end."""
+    found = await sweeps.past_last_day(tx.conn, today_of(tx.now), LIMIT)
+    needs = await store.lock(tx.conn, found)
+    await apply(
+        tx,
+        [
+            Change(need, commands.end(need, State.EXPIRED, "last_day_passed"))
+            for need in needs.values()
+            if commands.is_past(need, tx.now)
+        ],
+    )
+    return len(needs)
+
+
+async def offer_pending(tx: Tx) -> int:
+    """Growth that was not offered to everybody at once goes on being offered."""
+    keys = await waitlist.pending_keys(tx.conn, KEYS_MAX)
+    return await offer_growth(tx, keys) if keys else 0
+
+
+async def prune(tx: Tx) -> int:
+    """Old growth is forgotten: whoever waits now was refused since."""
+    return await waitlist.prune(tx.conn, GROWTH_KEPT, LIMIT)
+
+
+SWEEPS: Final = (
+    Sweep(name="overdue_attempts", every_s=5.0, run=ask_overdue_anew, limit=LIMIT),
+    Sweep(name="retries", every_s=5.0, run=retry, limit=LIMIT),
+    Sweep(name="pending_growth", every_s=2.0, run=offer_pending, limit=LIMIT),
+    Sweep(name="last_days", every_s=60.0, run=expire, limit=LIMIT),
+    Sweep(name="old_growth", every_s=600.0, run=prune, limit=LIMIT),
+    Sweep(name="idempotency_keys", every_s=600.0, run=idempotency.purge, limit=1000),
+)

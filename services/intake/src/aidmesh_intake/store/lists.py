@@ -1,0 +1,111 @@
+"""What the desk reads: lists, one need with its timeline, ids of imported rows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from uuid import UUID
+
+import asyncpg
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which needs a list shows; None does not filter."""
+
+    states: Sequence[str] | None = None
+    kinds: Sequence[str] | None = None
+    area: str | None = None
+    site_id: UUID | None = None
+    person_id: UUID | None = None
+    household_id: UUID | None = None
+    points_from: int | None = None
+    points_below: int | None = None
+    to_tell: bool = False
+    attention: bool = False
+    sensitive_too: bool = False
+
+
+async def needs(
+    conn: asyncpg.Connection, wanted: Filter, after: tuple[int, date, UUID] | None, limit: int
+) -> list[asyncpg.Record]:
+    """Needs by priority, then by who asked first."""
+    return await conn.fetch(
+        """
+        SELECT id, request_id, kind, for_whom, person_id, household_id, headcount, quantity, unit,
+            asked_on, planned_on, needed_by, priority, place_area, site_id, state, attempt_no,
+            blocked_resource, blocked_code, wait, at_site_id, told_at, told_how, message,
+            served_on, given, reason, attention, sensitive, version, changed_at
+        FROM need
+        WHERE ($1::text[] IS NULL OR state = ANY($1))
+            AND ($2::text[] IS NULL OR kind = ANY($2))
+            AND ($3::text IS NULL OR starts_with(place_area, $3))
+            AND ($4::uuid IS NULL OR site_id = $4 OR at_site_id = $4)
+            AND ($5::uuid IS NULL OR person_id = $5)
+            AND ($6::uuid IS NULL OR household_id = $6)
+            AND ($7::int IS NULL OR priority >= $7)
+            AND ($8::int IS NULL OR priority < $8)
+            AND (NOT $9 OR (state = 'ready' AND told_at IS NULL))
+            AND (NOT $10 OR attention IS NOT NULL)
+            AND ($11 OR NOT sensitive)
+            AND ($12::int IS NULL OR priority < $12
+                OR (priority = $12 AND (asked_on, id) > ($13::date, $14::uuid)))
+        ORDER BY priority DESC, asked_on, id LIMIT $15
+        """,
+        None if wanted.states is None else list(wanted.states),
+        None if wanted.kinds is None else list(wanted.kinds),
+        wanted.area,
+        wanted.site_id,
+        wanted.person_id,
+        wanted.household_id,
+        wanted.points_from,
+        wanted.points_below,
+        wanted.to_tell,
+        wanted.attention,
+        wanted.sensitive_too,
+        None if after is None else after[0],
+        None if after is None else after[1],
+        None if after is None else after[2],
+        limit,
+    )
+
+
+async def timeline(conn: asyncpg.Connection, need_id: UUID) -> list[asyncpg.Record]:
+    """What happened to a need, in order."""
+    return await conn.fetch(
+        "SELECT version, at, note, state, attempt_no, detail, staff_id FROM need_event"
+        " WHERE need_id = $1 ORDER BY version LIMIT 1000",
+        need_id,
+    )
+
+
+async def counts(conn: asyncpg.Connection) -> dict[str, int]:
+    """How many needs are in each state."""
+    rows = await conn.fetch("SELECT state, count(*) AS n FROM need GROUP BY state")
+    return {row["state"]: row["n"] for row in rows}
+
+
+async def states_of(
+    conn: asyncpg.Connection, need_ids: Sequence[UUID]
+) -> dict[UUID, asyncpg.Record]:
+    """Where some needs stand."""
+    rows = await conn.fetch(
+        "SELECT id, state, attempt_no, at_site_id, sensitive, version FROM need"
+        " WHERE id = ANY($1::uuid[])",
+        list(need_ids),
+    )
+    return {row["id"]: row for row in rows}
+
+
+async def waiting_ahead(conn: asyncpg.Connection, need_id: UUID) -> int:
+    """How many wait for the same thing and would be served before this need."""
+    found = await conn.fetchval(
+        """
+        SELECT count(*) FROM need n JOIN need o
+            ON o.state = 'waitlisted' AND o.blocked_resource = n.blocked_resource
+            AND o.blocked_code = n.blocked_code
+            AND (-o.priority, o.asked_on, o.id) < (-n.priority, n.asked_on, n.id)
+        WHERE n.id = $1 AND n.state = 'waitlisted'
+        """,
+        need_id,
+    )
+    return int(found)

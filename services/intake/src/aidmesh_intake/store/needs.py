@@ -1,0 +1,319 @@
+"""Needs and their timeline in the database."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+import asyncpg
+
+from aidmesh_contracts.ids import HouseholdId, NeedId, PayeeRef, PersonId, RequestId, SiteId
+from aidmesh_contracts.values import BlockedBy
+from aidmesh_intake.domain.kinds import Ask, ForWhom
+from aidmesh_intake.domain.need import Leg, Need, State, Wait
+
+_SELECT: Final = """
+SELECT
+    n.id, n.request_id, n.kind, n.programme, n.sensitive, n.for_whom, n.person_id,
+    n.household_id, n.headcount, n.quantity, n.unit, n.asked_on, n.planned_on, n.needed_by,
+    n.priority, n.rule_version, n.place_area, n.stay_area, n.origin_area, n.site_id, n.ask,
+    n.payee_ref, n.hold_s, n.collect_days, n.splittable, n.given, n.state, n.attempt_no,
+    n.supply, n.money, n.deadline_at, n.blocked_resource, n.blocked_code, n.blocked_site,
+    n.blocked_area, n.blocked_quantity, n.wait, n.decided_at, n.waiting_since, n.retry_at,
+    n.woken, n.at_site_id, n.told_at, n.told_how, n.message, n.issued_attempt, n.issued_no,
+    n.undone_attempt, n.undone_no, n.service_no, n.served_on, n.reason, n.attention, n.version,
+    CASE WHEN n.for_whom = 'household' THEN ARRAY(
+        SELECT p.id FROM person p WHERE p.household_id = n.household_id
+        AND p.merged_into IS NULL AND p.erased_at IS NULL ORDER BY p.id) END AS members
+FROM need n
+"""
+_LOCK: Final = _SELECT + " WHERE n.id = ANY($1::uuid[]) ORDER BY n.id FOR UPDATE OF n"
+_READ: Final = _SELECT + " WHERE n.id = $1"
+
+
+async def lock(conn: asyncpg.Connection, need_ids: Sequence[UUID]) -> dict[UUID, Need]:
+    """Load needs and lock them, in the order of their ids; unknown ids are left out."""
+    rows = await conn.fetch(_LOCK, list(set(need_ids)))
+    return {row["id"]: need_of(row) for row in rows}
+
+
+async def read(conn: asyncpg.Connection, need_id: UUID) -> Need | None:
+    """Load one need without locking it."""
+    row = await conn.fetchrow(_READ, need_id)
+    return None if row is None else need_of(row)
+
+
+async def insert(conn: asyncpg.Connection, needs: Sequence[Need]) -> None:
+    """Write new needs."""
+    if needs:
+        await conn.execute(
+            """
+            INSERT INTO need (
+                id, request_id, kind, programme, sensitive, for_whom,
+                person_id, household_id, headcount,
+                quantity, unit, asked_on, planned_on, needed_by, priority,
+                rule_version, place_area,
+                stay_area, origin_area, site_id, ask, first_on, last_on,
+                payee_ref, hold_s, collect_days,
+                splittable, given, state, attempt_no, supply, money,
+                deadline_at, blocked_resource,
+                blocked_code, blocked_site, blocked_area, blocked_quantity, wait,
+                decided_at, waiting_since,
+                retry_at, woken, at_site_id, told_at, told_how, message,
+                issued_attempt, issued_no,
+                undone_attempt, undone_no, service_no, served_on, reason, attention, version)
+            SELECT * FROM unnest(
+                $1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::boolean[],
+                $6::text[], $7::uuid[],
+                $8::uuid[], $9::int[], $10::int[], $11::text[], $12::date[],
+                $13::date[], $14::date[],
+                $15::int[], $16::int[], $17::text[], $18::text[], $19::text[],
+                $20::uuid[], $21::jsonb[],
+                $22::date[], $23::date[], $24::uuid[], $25::int[], $26::int[], $27::boolean[],
+                $28::boolean[], $29::text[], $30::int[], $31::smallint[], $32::smallint[],
+                $33::timestamptz[], $34::text[], $35::text[], $36::uuid[],
+                $37::text[], $38::bigint[],
+                $39::text[], $40::timestamptz[], $41::timestamptz[],
+                $42::timestamptz[], $43::boolean[],
+                $44::uuid[], $45::timestamptz[], $46::text[], $47::text[], $48::int[], $49::int[],
+                $50::int[], $51::int[], $52::int[], $53::date[], $54::text[],
+                $55::text[], $56::int[])
+            """,
+            *columns([(*_terms(need), *_course(need)) for need in needs]),
+        )
+
+
+async def save(conn: asyncpg.Connection, needs: Sequence[Need]) -> None:
+    """Write how far needs have come."""
+    if needs:
+        await conn.execute(
+            """
+            UPDATE need SET
+                state = u.state, attempt_no = u.attempt_no, supply = u.supply, money = u.money,
+                deadline_at = u.deadline_at, blocked_resource = u.blocked_resource,
+                blocked_code = u.blocked_code, blocked_site = u.blocked_site,
+                blocked_area = u.blocked_area,
+                blocked_quantity = u.blocked_quantity, wait = u.wait, decided_at = u.decided_at,
+                waiting_since = u.waiting_since, retry_at = u.retry_at, woken = u.woken,
+                at_site_id = u.at_site_id, told_at = u.told_at, told_how = u.told_how,
+                message = u.message,
+                issued_attempt = u.issued_attempt, issued_no = u.issued_no,
+                undone_attempt = u.undone_attempt, undone_no = u.undone_no,
+                service_no = u.service_no,
+                served_on = u.served_on, reason = u.reason, attention = u.attention,
+                version = u.version,
+                changed_at = now()
+            FROM unnest(
+                $1::uuid[], $2::text[], $3::int[], $4::smallint[],
+                $5::smallint[], $6::timestamptz[],
+                $7::text[], $8::text[], $9::uuid[], $10::text[], $11::bigint[], $12::text[],
+                $13::timestamptz[], $14::timestamptz[], $15::timestamptz[],
+                $16::boolean[], $17::uuid[],
+                $18::timestamptz[], $19::text[], $20::text[], $21::int[], $22::int[],
+                $23::int[], $24::int[],
+                $25::int[], $26::date[], $27::text[], $28::text[], $29::int[])
+            AS u (
+                id, state, attempt_no, supply, money, deadline_at, blocked_resource, blocked_code,
+                blocked_site, blocked_area, blocked_quantity, wait, decided_at,
+                waiting_since, retry_at,
+                woken, at_site_id, told_at, told_how, message, issued_attempt,
+                issued_no, undone_attempt,
+                undone_no, service_no, served_on, reason, attention, version)
+            WHERE need.id = u.id
+            """,
+            *columns([(need.id, *_course(need)) for need in needs]),
+        )
+
+
+async def save_terms(conn: asyncpg.Connection, needs: Sequence[Need]) -> None:
+    """Write what rarely changes: where a need is to be served, and how much of it."""
+    if needs:
+        await conn.execute(
+            """
+            UPDATE need SET quantity = u.quantity, ask = u.ask, place_area = u.place_area,
+                site_id = u.site_id
+            FROM unnest($1::uuid[], $2::int[], $3::jsonb[], $4::text[], $5::uuid[])
+            AS u (id, quantity, ask, place_area, site_id)
+            WHERE need.id = u.id
+            """,
+            *columns([(n.id, n.quantity, _json(n.ask), n.place_area, n.site_id) for n in needs]),
+        )
+
+
+async def log_events(
+    conn: asyncpg.Connection,
+    entries: Sequence[tuple[Need, str]],
+    now: datetime,
+    staff_id: UUID | None = None,
+) -> None:
+    """Add to the timelines: for each need, as it stands now, one word of what happened."""
+    if entries:
+        await conn.execute(
+            """
+            INSERT INTO need_event (need_id, version, at, note, state, attempt_no,
+            detail, staff_id)
+            SELECT u.need_id, u.version, $7, u.note, u.state, u.attempt_no, u.detail, $8
+            FROM unnest($1::uuid[], $2::int[], $3::text[], $4::text[], $5::int[], $6::text[])
+            AS u (need_id, version, note, state, attempt_no, detail)
+            """,
+            *columns(
+                [
+                    (need.id, need.version, note, need.state.value, need.attempt_no, _detail(need))
+                    for need, note in entries
+                ]
+            ),
+            now,
+            staff_id,
+        )
+
+
+def columns(rows: Sequence[Sequence[object]]) -> list[list[object]]:
+    """Turn rows into the arrays that `unnest` takes."""
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+def _detail(need: Need) -> str | None:
+    if need.blocked_by is not None:
+        return f"{need.blocked_by.resource}:{need.blocked_by.code}"
+    return need.reason
+
+
+def _json(ask: Ask) -> str:
+    return ask.model_dump_json(exclude_defaults=True)
+
+
+def _terms(n: Need) -> tuple[object, ...]:
+    return (
+        n.id,
+        n.request_id,
+        n.kind,
+        n.programme,
+        n.sensitive,
+        n.for_whom.value,
+        n.person_id,
+        n.household_id,
+        n.headcount,
+        n.quantity,
+        n.unit,
+        n.asked_on,
+        n.planned_on,
+        n.needed_by,
+        n.priority,
+        n.rule_version,
+        n.place_area,
+        n.stay_area,
+        n.origin_area,
+        n.site_id,
+        _json(n.ask),
+        n.ask.capacity.from_on if n.ask.capacity else None,
+        n.ask.capacity.to_on if n.ask.capacity else None,
+        n.payee_ref,
+        n.hold_s,
+        n.collect_days,
+        n.splittable,
+        n.given,
+    )
+
+
+def _course(n: Need) -> tuple[object, ...]:
+    return (
+        n.state.value,
+        n.attempt_no,
+        n.supply.value,
+        n.money.value,
+        n.deadline_at,
+        n.blocked_by.resource if n.blocked_by else None,
+        n.blocked_by.code if n.blocked_by else None,
+        n.blocked_by.site_id if n.blocked_by else None,
+        n.blocked_by.area if n.blocked_by else None,
+        n.blocked_by.quantity if n.blocked_by else None,
+        n.wait.value if n.wait else None,
+        n.decided_at,
+        n.waiting_since,
+        n.retry_at,
+        n.woken,
+        n.at_site_id,
+        n.told_at,
+        n.told_how,
+        n.message,
+        n.issued[0],
+        n.issued[1],
+        n.undone[0],
+        n.undone[1],
+        n.service_no,
+        n.served_on,
+        n.reason,
+        n.attention,
+        n.version,
+    )
+
+
+def need_of(row: asyncpg.Record) -> Need:
+    """Make a need of its row."""
+    site = row["site_id"]
+    blocked_by = None
+    if row["blocked_resource"] is not None:
+        blocked_site = row["blocked_site"]
+        blocked_by = BlockedBy(
+            resource=row["blocked_resource"],
+            code=row["blocked_code"],
+            site_id=None if blocked_site is None else SiteId(blocked_site),
+            area=row["blocked_area"],
+            quantity=row["blocked_quantity"],
+        )
+    return Need(
+        id=NeedId(row["id"]),
+        request_id=RequestId(row["request_id"]),
+        kind=row["kind"],
+        programme=row["programme"],
+        sensitive=row["sensitive"],
+        for_whom=ForWhom(row["for_whom"]),
+        person_id=None if row["person_id"] is None else PersonId(row["person_id"]),
+        household_id=None if row["household_id"] is None else HouseholdId(row["household_id"]),
+        members=tuple(PersonId(each) for each in row["members"] or ()),
+        headcount=row["headcount"],
+        quantity=row["quantity"],
+        unit=row["unit"],
+        asked_on=row["asked_on"],
+        planned_on=row["planned_on"],
+        needed_by=row["needed_by"],
+        priority=row["priority"],
+        rule_version=row["rule_version"],
+        place_area=row["place_area"],
+        stay_area=row["stay_area"],
+        origin_area=row["origin_area"],
+        site_id=None if site is None else SiteId(site),
+        ask=Ask.model_validate_json(row["ask"]),
+        payee_ref=None if row["payee_ref"] is None else PayeeRef(row["payee_ref"]),
+        hold_s=row["hold_s"],
+        collect_days=row["collect_days"],
+        splittable=row["splittable"],
+        given=row["given"],
+        state=State(row["state"]),
+        attempt_no=row["attempt_no"],
+        supply=Leg(row["supply"]),
+        money=Leg(row["money"]),
+        deadline_at=row["deadline_at"],
+        blocked_by=blocked_by,
+        wait=None if row["wait"] is None else Wait(row["wait"]),
+        decided_at=row["decided_at"],
+        waiting_since=row["waiting_since"],
+        retry_at=row["retry_at"],
+        woken=row["woken"],
+        at_site_id=None if row["at_site_id"] is None else SiteId(row["at_site_id"]),
+        told_at=row["told_at"],
+        told_how=row["told_how"],
+        message=row["message"],
+        issued=(row["issued_attempt"], row["issued_no"]),
+        undone=(row["undone_attempt"], row["undone_no"]),
+        service_no=row["service_no"],
+        served_on=row["served_on"],
+        reason=row["reason"],
+        attention=row["attention"],
+        version=row["version"],
+    )
+
+
+def site(site_id: UUID | None) -> SiteId | None:
+    """Type a plain id."""
+    return None if site_id is None else SiteId(site_id)

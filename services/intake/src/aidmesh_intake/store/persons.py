@@ -1,0 +1,324 @@
+"""Persons and households in the database; what is secret comes in encrypted."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from uuid import UUID
+
+import asyncpg
+
+from aidmesh_intake.domain.persons import Consents
+from aidmesh_intake.store.needs import columns
+
+
+@dataclass(frozen=True, slots=True)
+class PersonRow:
+    """A person as stored."""
+
+    id: UUID
+    code_lookup: bytes | None
+    details: bytes | None
+    wrapped_key: bytes | None
+    languages: tuple[str, ...]
+    area: str | None
+    origin_area: str | None
+    household_id: UUID | None
+    consents: Consents
+    card_version: int = 0
+    version: int = 1
+    merged_into: UUID | None = None
+    erased_at: datetime | None = None
+
+
+async def by_ids(
+    conn: asyncpg.Connection, person_ids: Sequence[UUID], *, lock: bool = False
+) -> dict[UUID, PersonRow]:
+    """Load persons, locked in the order of their ids if asked; unknown ids are left out."""
+    ids = list(set(person_ids))
+    if lock:
+        rows = await conn.fetch(
+            "SELECT * FROM person WHERE id = ANY($1::uuid[]) ORDER BY id FOR NO KEY UPDATE", ids
+        )
+    else:
+        rows = await conn.fetch("SELECT * FROM person WHERE id = ANY($1::uuid[])", ids)
+    return {row["id"]: _person(row) for row in rows}
+
+
+async def by_codes(conn: asyncpg.Connection, lookups: Sequence[bytes]) -> dict[bytes, PersonRow]:
+    """Find persons by what their codes are found by; a merged one gives whom it was merged into."""
+    if not lookups:
+        return {}
+    rows = await conn.fetch(
+        """
+        SELECT c.code_lookup AS asked, p.* FROM person c
+        JOIN person p ON p.id = coalesce(c.merged_into, c.id)
+        WHERE c.code_lookup = ANY($1::bytea[])
+        """,
+        list(set(lookups)),
+    )
+    return {row["asked"]: _person(row) for row in rows}
+
+
+async def insert(conn: asyncpg.Connection, persons: Sequence[PersonRow]) -> set[UUID]:
+    """Write new persons; returns the ids of those whose code nobody else had meanwhile."""
+    if not persons:
+        return set()
+    rows = await conn.fetch(
+        """
+        INSERT INTO person (id, code_lookup, details, wrapped_key, languages, area, origin_area,
+            household_id, consents, card_version)
+        SELECT u.id, u.code_lookup, u.details, u.wrapped_key,
+            string_to_array(u.languages, ' '), u.area, u.origin_area, u.household_id, u.consents,
+            u.card_version
+        FROM unnest($1::uuid[], $2::bytea[], $3::bytea[], $4::bytea[], $5::text[], $6::text[],
+            $7::text[], $8::uuid[], $9::jsonb[], $10::int[])
+        AS u (id, code_lookup, details, wrapped_key, languages, area, origin_area, household_id,
+            consents, card_version)
+        ORDER BY u.code_lookup, u.id
+        ON CONFLICT (code_lookup) DO NOTHING RETURNING id
+        """,
+        *columns(
+            [
+                (
+                    each.id,
+                    each.code_lookup,
+                    each.details,
+                    each.wrapped_key,
+                    " ".join(each.languages),
+                    each.area,
+                    each.origin_area,
+                    each.household_id,
+                    _consents_json(each.consents),
+                    each.card_version,
+                )
+                for each in persons
+            ]
+        ),
+    )
+    return {row["id"] for row in rows}
+
+
+async def update(conn: asyncpg.Connection, person: PersonRow) -> None:
+    """Write a person anew."""
+    await conn.execute(
+        """
+        UPDATE person SET code_lookup = $2, details = $3, wrapped_key = $4, languages = $5,
+            area = $6, origin_area = $7, household_id = $8, consents = $9::jsonb,
+            card_version = $10, version = $11, merged_into = $12, erased_at = $13
+        WHERE id = $1
+        """,
+        person.id,
+        person.code_lookup,
+        person.details,
+        person.wrapped_key,
+        list(person.languages),
+        person.area,
+        person.origin_area,
+        person.household_id,
+        _consents_json(person.consents),
+        person.card_version,
+        person.version,
+        person.merged_into,
+        person.erased_at,
+    )
+
+
+async def repoint(conn: asyncpg.Connection, person_id: UUID, into_id: UUID) -> None:
+    """Have a person, and all who were merged into them before, stand for another."""
+    await conn.execute(
+        """
+        UPDATE person SET merged_into = $2, version = version + 1
+        WHERE id = $1 OR merged_into = $1
+        """,
+        person_id,
+        into_id,
+    )
+
+
+async def merged_into(conn: asyncpg.Connection, person_id: UUID) -> list[UUID]:
+    """The records that were merged into a person."""
+    rows = await conn.fetch("SELECT id FROM person WHERE merged_into = $1 ORDER BY id", person_id)
+    return [row["id"] for row in rows]
+
+
+async def open_needs(conn: asyncpg.Connection, person_id: UUID) -> list[UUID]:
+    """A person's needs that are neither served nor closed."""
+    rows = await conn.fetch(
+        """
+        SELECT id FROM need WHERE person_id = $1
+            AND state IN ('requested', 'approved', 'held', 'ready', 'waitlisted') ORDER BY id
+        """,
+        person_id,
+    )
+    return [row["id"] for row in rows]
+
+
+async def bury(conn: asyncpg.Connection, person_id: UUID, now: datetime, staff_id: UUID) -> None:
+    """Enter an erasure into the list that outlives backups, and blank what was encrypted.
+
+    Sealed cards and payee details that the broker has taken are blanked in the outbox too; their
+    ids and hashes stay.
+    """
+    await conn.execute(
+        "INSERT INTO erased_person (person_id, erased_at, staff_id) VALUES ($1, $2, $3)"
+        " ON CONFLICT DO NOTHING",
+        person_id,
+        now,
+        staff_id,
+    )
+    await conn.execute("UPDATE request SET sealed_reasons = NULL WHERE person_id = $1", person_id)
+    await conn.execute(
+        """
+        UPDATE outbox SET payload = NULL
+        WHERE stream = 'PRIVATE' AND status = 'acked' AND payload IS NOT NULL
+            AND headers ->> 'ce-subject' = ANY(
+                SELECT $1::text
+                UNION ALL
+                SELECT payee_ref::text FROM need WHERE person_id = $1::uuid
+                    AND payee_ref IS NOT NULL)
+        """,
+        str(person_id),
+    )
+
+
+async def households_by_codes(
+    conn: asyncpg.Connection, wanted: Mapping[bytes, UUID], area: Mapping[bytes, str | None]
+) -> dict[bytes, UUID]:
+    """Find households by code, making those that are not there.
+
+    Args:
+        wanted: lookup → the id that a new one gets.
+        area: lookup → where a new one lives.
+    """
+    if not wanted:
+        return {}
+    lookups = sorted(wanted)
+    await conn.execute(
+        """
+        INSERT INTO household (id, code_lookup, area)
+        SELECT * FROM unnest($1::uuid[], $2::bytea[], $3::text[])
+        ON CONFLICT (code_lookup) DO NOTHING
+        """,
+        [wanted[each] for each in lookups],
+        lookups,
+        [area.get(each) for each in lookups],
+    )
+    rows = await conn.fetch(
+        "SELECT id, code_lookup FROM household WHERE code_lookup = ANY($1::bytea[])", lookups
+    )
+    return {row["code_lookup"]: row["id"] for row in rows}
+
+
+async def members(
+    conn: asyncpg.Connection, household_ids: Sequence[UUID]
+) -> dict[UUID, list[UUID]]:
+    """Who belongs to households: not merged, not erased."""
+    if not household_ids:
+        return {}
+    rows = await conn.fetch(
+        """
+        SELECT household_id, array_agg(id ORDER BY id) AS ids FROM person
+        WHERE household_id = ANY($1::uuid[]) AND merged_into IS NULL AND erased_at IS NULL
+        GROUP BY 1
+        """,
+        list(set(household_ids)),
+    )
+    return {row["household_id"]: row["ids"] for row in rows}
+
+
+async def join_household(conn: asyncpg.Connection, household_of: Mapping[UUID, UUID]) -> None:
+    """Put persons who belong to no household into one."""
+    if household_of:
+        await conn.execute(
+            """
+            UPDATE person SET household_id = u.household_id
+            FROM unnest($1::uuid[], $2::uuid[]) AS u (id, household_id)
+            WHERE person.id = u.id AND person.household_id IS NULL
+            """,
+            list(household_of),
+            list(household_of.values()),
+        )
+
+
+async def add_household(
+    conn: asyncpg.Connection, household_id: UUID, code_lookup: bytes | None, area: str | None
+) -> bool:
+    """Write a new household; False if the code is taken."""
+    result = await conn.execute(
+        "INSERT INTO household (id, code_lookup, area) VALUES ($1, $2, $3)"
+        " ON CONFLICT (code_lookup) DO NOTHING",
+        household_id,
+        code_lookup,
+        area,
+    )
+    return bool(result.endswith("1"))
+
+
+async def has_household(conn: asyncpg.Connection, household_id: UUID) -> bool:
+    """Whether there is a household of this id."""
+    return bool(
+        await conn.fetchval("SELECT EXISTS (SELECT FROM household WHERE id = $1)", household_id)
+    )
+
+
+async def set_household(
+    conn: asyncpg.Connection, household_id: UUID, person_ids: Sequence[UUID]
+) -> int:
+    """Move persons into a household; returns how many there were."""
+    result = await conn.execute(
+        """
+        UPDATE person SET household_id = $1, version = version + 1
+        WHERE id = ANY($2::uuid[]) AND erased_at IS NULL AND merged_into IS NULL
+        """,
+        household_id,
+        list(person_ids),
+    )
+    return int(result.split()[-1])
+
+
+async def note_access(
+    conn: asyncpg.Connection, staff_id: UUID, person_ids: Sequence[UUID], why: str
+) -> None:
+    """Remember who saw whose details."""
+    await conn.execute(
+        "INSERT INTO person_access (staff_id, person_id, why)"
+        " SELECT $1, id, $3 FROM unnest($2::uuid[]) AS id",
+        staff_id,
+        list(person_ids),
+        why,
+    )
+
+
+async def access_of(conn: asyncpg.Connection, person_id: UUID) -> list[asyncpg.Record]:
+    """Who saw a person's details, latest first."""
+    return await conn.fetch(
+        "SELECT at, staff_id, why FROM person_access WHERE person_id = $1"
+        " ORDER BY at DESC, id DESC LIMIT 200",
+        person_id,
+    )
+
+
+def _consents_json(consents: Consents) -> str:
+    return json.dumps({name: day.isoformat() for name, day in consents.items()})
+
+
+def _person(row: asyncpg.Record) -> PersonRow:
+    consents: Consents = {
+        name: date.fromisoformat(day) for name, day in json.loads(row["consents"]).items()
+    }
+    return PersonRow(
+        id=row["id"],
+        code_lookup=row["code_lookup"],
+        details=row["details"],
+        wrapped_key=row["wrapped_key"],
+        languages=tuple(row["languages"]),
+        area=row["area"],
+        origin_area=row["origin_area"],
+        household_id=row["household_id"],
+        consents=consents,
+        card_version=row["card_version"],
+        version=row["version"],
+        merged_into=row["merged_into"],
+        erased_at=row["erased_at"],
+    )

@@ -1,0 +1,97 @@
+"""Requests, and what the limits look at."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from uuid import UUID
+
+import asyncpg
+
+from aidmesh_intake.domain.limits import Past
+from aidmesh_intake.store.needs import columns
+
+
+@dataclass(frozen=True, slots=True)
+class RequestRow:
+    """A request as stored; its answers and notes are encrypted."""
+
+    id: UUID
+    for_whom: str
+    person_id: UUID | None
+    household_id: UUID | None
+    site_id: UUID | None
+    source: str
+    asked_on: date
+    caseworker: UUID | None
+    sealed_reasons: bytes | None
+
+
+async def insert(conn: asyncpg.Connection, requests: Sequence[RequestRow]) -> None:
+    """Write new requests."""
+    await conn.execute(
+        """
+        INSERT INTO request (id, for_whom, person_id, household_id, site_id, source, asked_on,
+            caseworker, sealed_reasons)
+        SELECT * FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::uuid[], $5::uuid[],
+            $6::text[], $7::date[], $8::uuid[], $9::bytea[])
+        """,
+        *columns(
+            [
+                (
+                    each.id,
+                    each.for_whom,
+                    each.person_id,
+                    each.household_id,
+                    each.site_id,
+                    each.source,
+                    each.asked_on,
+                    each.caseworker,
+                    each.sealed_reasons,
+                )
+                for each in requests
+            ]
+        ),
+    )
+
+
+async def history(
+    conn: asyncpg.Connection,
+    person_ids: Sequence[UUID],
+    household_ids: Sequence[UUID],
+    from_on: date,
+    to_on: date,
+) -> list[Past]:
+    """What these people got or are waiting for around some days, for limits and duplicates."""
+    rows = await conn.fetch(
+        """
+        SELECT id, person_id, household_id, kind, coalesce(served_on, planned_on) AS on_day,
+            state <> 'fulfilled' AS open
+        FROM need WHERE (person_id = ANY($1::uuid[]) OR household_id = ANY($2::uuid[]))
+            AND state IN ('approved', 'held', 'ready', 'waitlisted', 'fulfilled')
+            AND coalesce(served_on, planned_on) BETWEEN $3 AND $4
+        """,
+        list(set(person_ids)),
+        list(set(household_ids)),
+        from_on,
+        to_on,
+    )
+    return [
+        Past(
+            row["id"],
+            row["person_id"],
+            row["household_id"],
+            row["kind"],
+            row["on_day"],
+            row["open"],
+        )
+        for row in rows
+    ]
+
+
+async def sealed_reasons(conn: asyncpg.Connection, request_id: UUID) -> asyncpg.Record | None:
+    """A request with its encrypted answers and notes."""
+    return await conn.fetchrow(
+        "SELECT id, person_id, source, asked_on, recorded_at, caseworker, sealed_reasons"
+        " FROM request WHERE id = $1",
+        request_id,
+    )

@@ -1,0 +1,33 @@
+"""Needs whose time has come."""
+
+from datetime import date
+from uuid import UUID
+
+import asyncpg
+
+
+async def overdue(conn: asyncpg.Connection, limit: int) -> list[UUID]:
+    """Attempts past their deadline, longest overdue first."""
+    rows = await conn.fetch(
+        "SELECT id FROM need WHERE deadline_at <= now() ORDER BY deadline_at LIMIT $1", limit
+    )
+    return [row["id"] for row in rows]
+
+
+async def to_retry(conn: asyncpg.Connection, limit: int) -> list[UUID]:
+    """Waiting needs that are to be asked for again without any growth."""
+    rows = await conn.fetch(
+        "SELECT id FROM need WHERE retry_at <= now() ORDER BY retry_at LIMIT $1", limit
+    )
+    return [row["id"] for row in rows]
+
+
+async def past_last_day(conn: asyncpg.Connection, today: date, limit: int) -> list[UUID]:
+    """Needs that came too late for themselves."""
+    rows = await conn.fetch(
+        "SELECT id FROM need WHERE needed_by < $1 AND state IN ('requested', 'waitlisted')"
+        " ORDER BY needed_by LIMIT $2",
+        today,
+        limit,
+    )
+    return [row["id"] for row in rows]
