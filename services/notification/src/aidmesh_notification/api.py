@@ -18,10 +18,10 @@ from aidmesh_chassis.db import Database
 from aidmesh_chassis.http import Body, Page, PageQuery
 from aidmesh_chassis.privacy import PersonalText
 from aidmesh_chassis.problems import NOT_FOUND, Problem
-from aidmesh_notification import store
 from aidmesh_notification.domain.cards import Channel
 from aidmesh_notification.domain.hours import KYIV, parse_hours
 from aidmesh_notification.domain.sending import Wording
+from aidmesh_notification.store import contacts, outbound
 from aidmesh_notification.texts import Templates
 
 State = Literal[
@@ -121,7 +121,7 @@ def router(database: Database, templates: Templates, card_key: PublicKey | None)
     ) -> MessagePage:
         """Messages about needs, the oldest first."""
         async with database.read() as conn:
-            rows = await store.list_messages(
+            rows = await outbound.list_messages(
                 conn,
                 states=state,
                 need_id=need_id,
@@ -134,14 +134,14 @@ def router(database: Database, templates: Templates, card_key: PublicKey | None)
     async def to_tell(page: PageQuery) -> MessagePage:
         """Needs that are ready and whose person no message reached: tell them in person."""
         async with database.read() as conn:
-            rows = await store.list_to_tell(conn, after=page.after(_KEY), limit=page.limit + 1)
+            rows = await outbound.list_to_tell(conn, after=page.after(_KEY), limit=page.limit + 1)
         return _page(page, [_message(row) for row in rows])
 
     @routes.get("/messages/counts", dependencies=[_SEE])
     async def counts() -> dict[str, int]:
         """How many messages are in each state."""
         async with database.read() as conn:
-            return dict(await store.count_by_state(conn))
+            return dict(await outbound.count_by_state(conn))
 
     @routes.get("/templates", dependencies=[Depends(require())])
     async def list_templates() -> list[TemplateOut]:
@@ -176,7 +176,7 @@ def router(database: Database, templates: Templates, card_key: PublicKey | None)
     async def subscription(caller: Annotated[Caller, Depends(require())]) -> SubscriptionOut:
         """Whether the caller gets the daily digest."""
         async with database.read() as conn:
-            since = await store.subscribed_since(conn, caller.staff_id)
+            since = await contacts.subscribed_since(conn, caller.staff_id)
         return SubscriptionOut(subscribed=since is not None, changed_at=since)
 
     @routes.put("/subscription", status_code=204)
@@ -200,14 +200,14 @@ def router(database: Database, templates: Templates, card_key: PublicKey | None)
         }
         sealed = seal(card_key, json.dumps(card, ensure_ascii=False).encode())
         async with database.transaction() as tx:
-            await store.put_subscription(tx.conn, caller.staff_id, sealed)
+            await contacts.put_subscription(tx.conn, caller.staff_id, sealed)
         return Response(status_code=204)
 
     @routes.delete("/subscription", status_code=204)
     async def unsubscribe(caller: Annotated[Caller, Depends(require())]) -> Response:
         """Forget where the caller had the digest sent."""
         async with database.transaction() as tx:
-            await store.delete_subscription(tx.conn, caller.staff_id)
+            await contacts.delete_subscription(tx.conn, caller.staff_id)
         return Response(status_code=204)
 
     return routes

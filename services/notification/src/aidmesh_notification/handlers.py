@@ -19,9 +19,9 @@ from aidmesh_contracts.intake import (
     PersonErasedV1,
 )
 from aidmesh_contracts.notification import MessageSuppressedV1
-from aidmesh_notification import store
 from aidmesh_notification.domain.hours import KYIV
 from aidmesh_notification.domain.sending import Reason
+from aidmesh_notification.store import contacts, outbound
 from aidmesh_notification.texts import Templates
 
 NEED_READY = "need_ready"
@@ -54,7 +54,7 @@ def state_of(reason: Reason) -> str:
     return _STATES[reason]
 
 
-def emit_suppressed(tx: Tx, messages: Iterable[store.Told]) -> None:
+def emit_suppressed(tx: Tx, messages: Iterable[outbound.Told]) -> None:
     """Tell intake which messages will not go out, and why."""
     for message in messages:
         if message.reason is not None:
@@ -76,7 +76,7 @@ def queue_ready(message_hours_max: int) -> Handler:
         by_id = {
             message.message_id: message
             for message in (
-                store.NewMessage(
+                outbound.NewMessage(
                     message_id=derive_id(
                         "message", received.event.need_id, received.event.attempt_no, NEED_READY
                     ),
@@ -91,7 +91,7 @@ def queue_ready(message_hours_max: int) -> Handler:
                 for received in batch
             )
         }
-        await store.queue(tx.conn, list(by_id.values()))
+        await outbound.queue(tx.conn, list(by_id.values()))
 
     return queue
 
@@ -102,7 +102,7 @@ async def end_attempts(tx: Tx, batch: Sequence[Received[NeedWithdrawnV1 | NeedTo
     for received in batch:
         need_id, attempt_no = received.event.need_id, received.event.attempt_no
         last[need_id] = max(attempt_no, last.get(need_id, 0))
-    await store.end_attempts(tx.conn, list(last.items()))
+    await outbound.end_attempts(tx.conn, list(last.items()))
 
 
 async def keep_contacts(tx: Tx, batch: Sequence[Received[ContactSealedV1]]) -> None:
@@ -121,26 +121,26 @@ async def keep_contacts(tx: Tx, batch: Sequence[Received[ContactSealedV1]]) -> N
         known = newest.get(event.person_id)
         if known is None or known[0] < event.version:
             newest[event.person_id] = (event.version, sealed)
-    changed = await store.put_contacts(
+    changed = await contacts.put_contacts(
         tx.conn,
         [(person_id, version, sealed) for person_id, (version, sealed) in newest.items()],
     )
     if changed:
-        await store.look_again(tx.conn, changed)
+        await outbound.look_again(tx.conn, changed)
 
 
 async def erase(tx: Tx, batch: Sequence[Received[PersonErasedV1]]) -> None:
     """Delete the contacts of erased persons, and leave a tombstone."""
     persons = sorted({received.event.person_id for received in batch})
-    await store.erase_contacts(tx.conn, persons)
-    await store.look_again(tx.conn, persons)
+    await contacts.erase_contacts(tx.conn, persons)
+    await outbound.look_again(tx.conn, persons)
 
 
 def settle_cut_short(templates: Templates) -> Callable[[Tx], Awaitable[int]]:
     """Return the sweep over messages whose sender was never heard of again."""
 
     async def sweep(tx: Tx) -> int:
-        told = await store.cut_short(tx.conn, templates.at_least_once, SWEEP_ROWS_MAX)
+        told = await outbound.cut_short(tx.conn, templates.at_least_once, SWEEP_ROWS_MAX)
         emit_suppressed(tx, told)
         return len(told)
 
@@ -156,11 +156,11 @@ def queue_digests(from_min: int, message_hours_max: int) -> Callable[[Tx], Await
 
     async def sweep(tx: Tx) -> int:
         local = tx.now.astimezone(KYIV)
-        if local.hour * 60 + local.minute < from_min or not await store.count_to_tell(tx.conn):
+        if local.hour * 60 + local.minute < from_min or not await outbound.count_to_tell(tx.conn):
             return 0
-        staff = await store.claim_digests(tx.conn, local.date(), SWEEP_ROWS_MAX)
+        staff = await contacts.claim_digests(tx.conn, local.date(), SWEEP_ROWS_MAX)
         if staff:
-            await store.queue_digests(
+            await outbound.queue_digests(
                 tx.conn,
                 [(derive_id("digest", staff_id, local.date()), staff_id) for staff_id in staff],
                 STAFF_TO_TELL,

@@ -19,7 +19,6 @@ from aidmesh_chassis.logs import get_logger
 from aidmesh_chassis.privacy import PersonalText
 from aidmesh_contracts.ids import MessageId, NeedId
 from aidmesh_contracts.notification import MessageSentV1
-from aidmesh_notification import store
 from aidmesh_notification.channels import NotSent, Outlet
 from aidmesh_notification.domain.cards import Channel, Reach, reach_of, read_card
 from aidmesh_notification.domain.hours import Window
@@ -33,6 +32,7 @@ from aidmesh_notification.domain.sending import (
     decide,
 )
 from aidmesh_notification.handlers import emit_suppressed, state_of
+from aidmesh_notification.store import outbound
 from aidmesh_notification.texts import Rendered, Templates
 
 log = get_logger()
@@ -139,7 +139,7 @@ class Sender:
         key = self._private_key()
         claim_id = uuid4()
         async with self._db.transaction() as tx:
-            messages = await store.due(tx.conn, self._batch_max)
+            messages = await outbound.due(tx.conn, self._batch_max)
             if not messages:
                 return 0
             outgoing = await self._claim(tx, messages, key, claim_id)
@@ -149,11 +149,11 @@ class Sender:
         return len(messages)
 
     async def _claim(
-        self, tx: Tx, messages: Sequence[store.Due], key: PrivateKey, claim_id: UUID
+        self, tx: Tx, messages: Sequence[outbound.Due], key: PrivateKey, claim_id: UUID
     ) -> list[Outgoing]:
         """Decide on each message; what may go out is `sending` when this transaction commits."""
         count = (
-            await store.count_to_tell(tx.conn)
+            await outbound.count_to_tell(tx.conn)
             if any(message.need_id is None for message in messages)
             else 0
         )
@@ -193,11 +193,11 @@ class Sender:
                     )
                 )
         if waits:
-            await store.postpone(tx.conn, waits, None)
+            await outbound.postpone(tx.conn, waits, None)
         if ended:
-            emit_suppressed(tx, await store.end(tx.conn, ended, None))
+            emit_suppressed(tx, await outbound.end(tx.conn, ended, None))
         if outgoing:
-            await store.mark_sending(
+            await outbound.mark_sending(
                 tx.conn,
                 [(message.message_id, message.channel) for message in outgoing],
                 claim_id,
@@ -269,7 +269,7 @@ class Sender:
         unknown: Reason = "unknown"
         ended += [(message_id, state_of(unknown), unknown) for message_id in outcome.unknown]
         if outcome.sent:
-            for told in await store.mark_sent(tx.conn, outcome.sent, claim_id):
+            for told in await outbound.mark_sent(tx.conn, outcome.sent, claim_id):
                 tx.emit(
                     MessageSentV1(
                         message_id=MessageId(told.message_id),
@@ -279,9 +279,9 @@ class Sender:
                     )
                 )
         if waits:
-            await store.postpone(tx.conn, waits, claim_id)
+            await outbound.postpone(tx.conn, waits, claim_id)
         if ended:
-            emit_suppressed(tx, await store.end(tx.conn, ended, claim_id))
+            emit_suppressed(tx, await outbound.end(tx.conn, ended, claim_id))
 
     async def _persist(self, write: Callable[[Tx], Awaitable[None]]) -> None:
         """Write results through an outage: forgetting them would make sent messages unknown.
@@ -302,7 +302,7 @@ class Sender:
                 return
 
 
-def _reach(message: store.Due, key: PrivateKey) -> Reach | None:
+def _reach(message: outbound.Due, key: PrivateKey) -> Reach | None:
     """Open the card of a message, in memory only."""
     if message.sealed is None or message.card_of is None:
         return None

@@ -1,0 +1,1 @@
+"""Every SQL statement of notification, set-based: `contacts` and `outbound`."""
