@@ -50,13 +50,13 @@ Names, codes and accounts in canaries.csv must never appear outside encrypted fi
 REQUEST_COLUMNS = (
     "row_id", "client_code", "chosen_name", "legal_name", "birth_year", "contact_channel",
     "contact_address", "contact_hours", "contact_wording", "contact_safe", "languages", "area",
-    "origin_area", "household_code", "kind", "quantity", "asked_on", "planned_on", "place_area",
-    "site_code", "from_on", "to_on", "payee_name", "payee_iban", "headcount", "given",
-    "served_on",
+    "origin_area", "household_code", "for_household", "for_site", "kind", "quantity", "asked_on",
+    "planned_on", "place_area", "site_code", "from_on", "to_on", "payee_mechanism", "payee_name",
+    "payee_iban", "headcount", "given", "served_on",
 )  # fmt: skip
 
 SUPPLY_COLUMNS: Mapping[str, tuple[str, ...]] = {
-    "purchases": ("code", "grant", "item", "quantity", "unit_value_minor"),
+    "purchases": ("code", "grant", "programme", "item", "quantity", "unit_value_minor"),
     "receipts": ("row_id", "site_code", "item", "quantity", "received_on", "purchase"),
     "slots": ("site_code", "code", "professional", "starts_at", "minutes", "seats"),
 }
@@ -350,14 +350,20 @@ def _request(need: Need, region: str, kinds: Mapping[str, Kind], introduced: set
     if need.kind in facts.EVENT_KINDS:
         row["planned_on"] = facts.EVENT_DAY
     if need.kind in facts.CENTER_KINDS:
-        row["site_code"] = center_of(need.place_area)
+        row |= {"site_code": center_of(need.place_area), "for_site": True}
     if need.ending == "fact":
         row |= {"given": True, "served_on": need.act_on}
     if need.person is not None:
         row |= _person_fields(need.person, need.alias, introduced)
+        if need.for_household:
+            row |= {"household_code": need.person.household, "for_household": True}
         money = kinds[need.kind].money
         if money is not None and money.by == "payout":
-            row |= {"payee_name": need.person.legal_name, "payee_iban": need.person.iban}
+            row |= {
+                "payee_mechanism": "iban",
+                "payee_name": need.person.legal_name,
+                "payee_iban": need.person.iban,
+            }
     return row
 
 

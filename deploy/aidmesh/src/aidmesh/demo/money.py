@@ -119,12 +119,17 @@ class Allotment:
 
 @dataclass(frozen=True, slots=True)
 class PurchaseLine:
-    """Goods ordered from a grant; lines of one code are one order."""
+    """Goods ordered from a grant, a week before they come.
+
+    Attributes:
+        code: what receipts name; its lines of one grant are one order.
+    """
 
     week: int
     region: str
     code: str
     grant: str
+    programme: str
     item: str
     quantity: int
     unit_value_minor: int
@@ -205,15 +210,18 @@ def _cost_of_aid(
 
 def _purchases(kinds: Mapping[str, Kind], receipts: Sequence[Receipt]) -> list[PurchaseLine]:
     of_item = kind_of_item(kinds)
-    total: Counter[tuple[int, str, str, str, str]] = Counter()
+    total: Counter[tuple[int, str, str, str, str, str]] = Counter()
     for receipt in receipts:
         if receipt.purchase:
             kind = of_item[receipt.item]
             grant = next(t.code for t in GRANTS if t.kinds is not None and kind in t.kinds)
-            if grant == CUT_GRANT and receipt.week >= facts.CUT_WEEK - 2:
-                grant = OPEN_GRANT if receipt.week <= BRIDGE_WEEK else BRIDGE.code
-            key = (receipt.week, receipt.region, receipt.purchase, grant, receipt.item)
-            total[key] += receipt.quantity
+            week = receipt.week - 1
+            if grant == CUT_GRANT and week >= facts.CUT_WEEK - 2:
+                grant = OPEN_GRANT if week < BRIDGE_WEEK else BRIDGE.code
+            programme = kinds[kind].programme
+            total[week, receipt.region, receipt.purchase, grant, programme, receipt.item] += (
+                receipt.quantity
+            )
     return [
         PurchaseLine(*key, quantity, UNIT_VALUES.get(of_item[key[-1]], UNIT_VALUE))
         for key, quantity in sorted(total.items())

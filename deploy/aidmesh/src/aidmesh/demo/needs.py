@@ -14,6 +14,7 @@ from aidmesh.demo.people import Person, make_person
 from aidmesh_intake.domain.kinds import Kind
 
 WEEKDAYS = tuple(accumulate((6, 6, 6, 6, 5, 2, 1)))
+GOODS = ("food_parcel", "hygiene_kit")
 SHELTERS = ("shelter_night", "shelter_outside")
 
 Fate = Literal["served", "waits", "cancelled", "wrong"]
@@ -64,8 +65,8 @@ class Need:
     undone_week: int | None = None
     missed: int = 0
     sent_on_to: str | None = None
-    open_ended: bool = False
     alias: str = ""
+    for_household: bool = False
 
     @property
     def week(self) -> int:
@@ -204,4 +205,6 @@ def need_of(rng: Random, person: Person, wish: _Wish, ending: Ending) -> Need:
         need.from_on, need.to_on = wish.asked_on, facts.LAST_DAY
     elif ending == "payout" or rng.random() < 0.2:
         need.act_week = week + 1
+    if person.household and kind.code in GOODS:
+        need.for_household = rng.random() < 0.7
     return need

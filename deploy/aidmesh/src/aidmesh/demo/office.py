@@ -8,7 +8,6 @@ from typing import Self
 from uuid import UUID, uuid4
 
 import httpx
-from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from aidmesh.meshfile import RegionEntry
 from aidmesh_chassis.auth import LIFETIME_S_MAX, Role, issue_token
@@ -26,20 +25,6 @@ Json = dict[str, object]
 
 class RefusedError(Exception):
     """A region refused what the scenario asks; the message names route and problem."""
-
-
-class RowResult(BaseModel):
-    """What a bulk form answers for one row."""
-
-    model_config = ConfigDict(extra="ignore")
-
-    row: int
-    status: str
-    problem: str | None = None
-    id: UUID | None = None
-
-
-_RESULTS = TypeAdapter(list[RowResult])
 
 
 class Office:
@@ -113,15 +98,19 @@ class Office:
         )
 
     async def rows(
-        self, service: str, path: str, role: Role, rows: Sequence[Mapping[str, object]]
-    ) -> list[RowResult]:
+        self,
+        service: str,
+        path: str,
+        role: Role,
+        source: str,
+        rows: Sequence[Mapping[str, object]],
+    ) -> list[Json]:
         """Send rows through a bulk form, in chunks; results in the order of the rows."""
-        results: list[RowResult] = []
+        results: list[Json] = []
         for start in range(0, len(rows), CHUNK_ROWS_MAX):
             chunk = rows[start : start + CHUNK_ROWS_MAX]
-            answer = await self.post(service, path, role, {"rows": chunk})
-            found = _RESULTS.validate_python(answer.json()["rows"])
-            results += [r.model_copy(update={"row": r.row + start}) for r in found]
+            answer = await self.post(service, path, role, {"source": source, "rows": chunk})
+            results += answer.json()["rows"]
         return results
 
     async def _send(

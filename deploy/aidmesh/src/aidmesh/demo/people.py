@@ -82,10 +82,11 @@ def make_person(rng: Random, number: int, area: str, areas: tuple[str, ...]) -> 
     person.origin_area = rng.choice(areas) if displaced else area
     person.birth_year = rng.randint(1952, 2006)
     person.language = "uk" if rng.random() < 0.96 else "en"
+    # Whoever is paid has a legal name, even if intake knows nothing but a code.
+    last_name = f"Зозуленко{mark}" if canary else rng.choice(LAST_NAMES)
+    person.legal_name = f"{rng.choice(FIRST_NAMES)} {last_name}"
     if with_details:
         person.chosen_name = f"Канарка{mark}" if canary else rng.choice(FIRST_NAMES)
-        last_name = f"Зозуленко{mark}" if canary else rng.choice(LAST_NAMES)
-        person.legal_name = f"{rng.choice(FIRST_NAMES)} {last_name}"
         if canary or rng.random() < 0.62:
             person.channel = "sms"
             person.address = f"+38099{number:07d}"

@@ -155,7 +155,7 @@ def plan_receipts(
                     site_code=center_of(area),
                     item=item,
                     quantity=quantity,
-                    purchase=f"{region}-{week:02d}" if index % 2 == 0 else "",
+                    purchase=f"{region}-{week:02d}" if index % 2 else "",
                 )
             )
     receipts.sort(key=lambda r: (r.region, r.week, r.site_code, r.item))

@@ -8,6 +8,7 @@ from random import Random
 from aidmesh.demo import facts
 from aidmesh.demo.facts import scaled, week_of
 from aidmesh.demo.needs import (
+    GOODS,
     Fate,
     Need,
     ending_of,
@@ -21,8 +22,6 @@ from aidmesh.demo.needs import (
 from aidmesh.demo.people import Person
 from aidmesh.demo.shelters import Stay, plan_outside, plan_stays
 from aidmesh_intake.domain.kinds import Kind
-
-GOODS = ("food_parcel", "hygiene_kit")
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,7 +248,7 @@ def _duplicates(rng: Random, needs: list[Need], scale: float) -> list[Merge]:
     for number, theirs in enumerate(chosen):
         need = max(theirs, key=lambda need: (need.asked_on, need.kind))
         person = need.person
-        if person is None:
+        if person is None or need.for_household:
             continue
         need.alias = f"{person.area[2:]}-again-{number:04d}"
         week = max(n.act_week for n in theirs) + 3

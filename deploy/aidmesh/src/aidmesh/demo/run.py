@@ -1,0 +1,133 @@
+"""The whole demonstration: scenario, mesh, staff, the year, and what it came to."""
+
+import asyncio
+import secrets
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+from uuid import UUID
+
+from aidmesh.demo import facts
+from aidmesh.demo.csvfiles import read_rows
+from aidmesh.demo.office import Office, RefusedError
+from aidmesh.demo.player import RegionPlay
+from aidmesh.demo.setting_up import set_up_grants, set_up_region
+from aidmesh.demo.treasury import Buyer, Treasury
+from aidmesh.meshfile import MeshFile
+from aidmesh.quiet import RegionProbe, probing, wait_quiet
+from aidmesh_chassis.auth import Role
+from aidmesh_chassis.staff import StaffFile
+from aidmesh_intake.domain.kinds import Kind
+
+QUIET_S_MAX = 60.0
+LAST_ROUNDS_MAX = 4
+"""After the last week, so often what is still open is tried again."""
+
+STAFF_FILE = "staff.jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """How someone signs in at the desk of every region."""
+
+    role: Role
+    name: str
+    password: str
+
+
+class Progress(Protocol):
+    """What a progress display needs to be told."""
+
+    def __call__(self, week: int, services: int, needs: int) -> None:
+        """Weeks played, services recorded and needs asked for so far."""
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """The year as it was played.
+
+    Attributes:
+        seconds: from the first row to the last quiet, start-up left out.
+        left: rows that could not be acted on to the end.
+    """
+
+    seconds: float
+    needs: int
+    left: Sequence[str]
+
+
+def make_staff(mesh: MeshFile) -> tuple[list[Login], dict[str, dict[Role, UUID]]]:
+    """Add a member of staff per role in every region, with the same names and passwords."""
+    logins = [Login(role, role.value, secrets.token_urlsafe(12)) for role in Role]
+    ids: dict[str, dict[Role, UUID]] = {}
+    for region, entry in mesh.regions.items():
+        staff = StaffFile(entry.keys / STAFF_FILE)
+        ids[region] = {
+            login.role: staff.add(login.name, login.password, [login.role]).staff_id
+            for login in logins
+        }
+    return logins, ids
+
+
+async def play_year(
+    folder: Path,
+    mesh: MeshFile,
+    offices: Mapping[str, Office],
+    kinds: Mapping[str, Kind],
+    progress: Progress,
+    clock: Callable[[], float] = time.monotonic,
+) -> Played:
+    """Play every week of the scenario in all regions at once.
+
+    Raises:
+        RefusedError: a region refused what must not be refused, or does not come to rest.
+    """
+    grants = read_rows(folder / "setup" / "grants.csv")
+    grantor = grants[0]["region"]
+    async with AsyncExitStack() as stack:
+        probes = await stack.enter_async_context(probing(mesh))
+        begun = clock()
+        sites = await asyncio.gather(*(set_up_region(folder, o) for o in offices.values()))
+        treasury = Treasury(
+            folder,
+            offices[grantor],
+            await set_up_grants(folder, offices[grantor], kinds),
+            {row["code"]: row["currency"] for row in grants},
+        )
+        plays = [
+            RegionPlay(folder, office, ids, Buyer(folder, office, _area(name), treasury))
+            for (name, office), ids in zip(offices.items(), sites, strict=True)
+        ]
+        for week in range(1, facts.WEEKS + 1):
+            if await treasury.play_week(week):
+                await _settle(probes)
+            await asyncio.gather(*(play.begin_week(week) for play in plays))
+            await _settle(probes)
+            await asyncio.gather(*(play.end_week(week) for play in plays))
+            progress(week, sum(play.done for play in plays), sum(play.asked for play in plays))
+        for _ in range(LAST_ROUNDS_MAX):
+            await _settle(probes)
+            if not any(play.pending or play.buyer.unpaid for play in plays):
+                break
+            for play in plays:
+                await play.work_off(facts.WEEKS)
+                await play.buyer.pay(facts.WEEKS + LAST_ROUNDS_MAX)
+        await _settle(probes)
+        seconds = clock() - begun
+    progress(facts.WEEKS, sum(play.done for play in plays), sum(play.asked for play in plays))
+    left = [f"{p.office.region} {act.form} {act.row_id}" for p in plays for act in p.pending]
+    return Played(seconds, sum(play.asked for play in plays), left)
+
+
+async def _settle(probes: list[RegionProbe]) -> None:
+    noisy = await wait_quiet(probes, QUIET_S_MAX)
+    if noisy:
+        raise RefusedError(f"no rest within {QUIET_S_MAX:.0f} s: {noisy}")
+
+
+def _area(region: str) -> str:
+    """The first area that names a region as its own, for what is bought there."""
+    return next((area.code for area in facts.AREAS if region in area.regions), facts.KYIV)
