@@ -48,12 +48,14 @@ CHECKS = (
         "stock_told_right",
         "what other regions are told of free stock is what the lots say",
         """
-        SELECT format('%s at %s: told %s on hand, lots %s', s.item, s.site_id, s.on_hand,
-                      COALESCE(l.on_hand, 0))
+        SELECT format('%s at %s: told %s on hand and %s free, lots %s and %s', s.item, s.site_id,
+                      s.on_hand, s.free, COALESCE(l.on_hand, 0), COALESCE(l.free, 0))
         FROM stock_state s
-        LEFT JOIN (SELECT site_id, item, sum(on_hand) AS on_hand FROM lot GROUP BY 1, 2) l
+        LEFT JOIN (SELECT site_id, item, sum(on_hand) AS on_hand,
+                          sum(on_hand - held) FILTER (WHERE status = 'available') AS free
+                   FROM lot GROUP BY 1, 2) l
                USING (site_id, item)
-        WHERE s.on_hand <> COALESCE(l.on_hand, 0)
+        WHERE s.on_hand <> COALESCE(l.on_hand, 0) OR s.free <> COALESCE(l.free, 0)
         """,
     ),
     Check(

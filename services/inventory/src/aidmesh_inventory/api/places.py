@@ -216,7 +216,7 @@ def _new_slot(slot_id: UUID, site_id: UUID, slot: SlotFields) -> NewSlot:
 def router(database: Database, region: str) -> APIRouter:
     """Return the routes."""
     routes = APIRouter(prefix="/v1", tags=["beds and slots"])
-    bulk_routes = APIRouter(prefix="/v1", tags=["beds and slots"], route_class=BulkRoute)
+    bulk_routes = APIRouter(tags=["beds and slots"], route_class=BulkRoute)
 
     @routes.post("/beds", status_code=201)
     async def add_bed(body: BedIn, caller: Manager, once: Once) -> Response:

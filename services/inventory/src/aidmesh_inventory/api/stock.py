@@ -231,7 +231,7 @@ def _line(row: LineIn | ReceiptRow) -> receipts.Line:
 def router(database: Database, region: str) -> APIRouter:
     """Return the routes."""
     routes = APIRouter(prefix="/v1", tags=["stock"])
-    bulk_routes = APIRouter(prefix="/v1", tags=["stock"], route_class=BulkRoute)
+    bulk_routes = APIRouter(tags=["stock"], route_class=BulkRoute)
 
     @routes.post("/receipts", status_code=201, response_model=ReceiptOut)
     async def receive(body: ReceiptIn, caller: Storekeeper, once: Once) -> Response:

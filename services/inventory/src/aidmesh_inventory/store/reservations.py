@@ -363,17 +363,14 @@ async def extend_all(conn: asyncpg.Connection, since: datetime, by: timedelta) -
 
 async def last_seen(conn: asyncpg.Connection) -> tuple[datetime, datetime]:
     """When the pick-up clocks were last looked at, and now; now is remembered."""
-    row = await conn.fetchrow(
+    before: datetime | None = await conn.fetchval("SELECT seen_at FROM pickup_clock FOR UPDATE")
+    now: datetime = await conn.fetchval(
         """
-        WITH old AS (SELECT seen_at FROM pickup_clock FOR UPDATE)
         INSERT INTO pickup_clock (seen_at) VALUES (clock_timestamp())
-        ON CONFLICT (only_row) DO UPDATE SET seen_at = EXCLUDED.seen_at
-        RETURNING COALESCE((SELECT seen_at FROM old), seen_at) AS before, seen_at
+        ON CONFLICT (only_row) DO UPDATE SET seen_at = EXCLUDED.seen_at RETURNING seen_at
         """
     )
-    if row is None:  # pragma: no cover - INSERT … RETURNING always gives a row
-        raise LookupError("pickup_clock")
-    return row["before"], row["seen_at"]
+    return before or now, now
 
 
 async def latest_holders_of(conn: asyncpg.Connection, lot_id: UUID) -> list[tuple[UUID, int]]:

@@ -1,0 +1,309 @@
+"""The HTTP API on a real database."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+
+from aidmesh_chassis.auth import Role, issue_token
+from aidmesh_chassis.idempotency import posts_without_key
+from aidmesh_chassis.keys import TOKENS, KeyRing, create_region_keys
+from aidmesh_chassis.service import Service
+from aidmesh_contracts.inventory import SupplyGrewV1
+from aidmesh_contracts.values import CapacityDemand
+from aidmesh_inventory.app import build
+from aidmesh_inventory.config import Settings
+from integration.inventory.world import DAY, World, approved, confirmed, night
+from support.servers import DatabaseFactory
+
+CANARY = "вул. Канаркова, 7"
+
+
+@pytest.fixture
+async def service(database: DatabaseFactory, tmp_path: Path) -> AsyncIterator[Service]:
+    create_region_keys(tmp_path / "keys")
+    built = build(
+        Settings(
+            region="kyiv", database_url=await database("inventory"), keys_dir=tmp_path / "keys"
+        )
+    )
+    assert built.database is not None
+    await built.database.open()
+    yield built
+    await built.database.close()
+
+
+@pytest.fixture
+def world(service: Service) -> World:
+    assert service.database is not None
+    return World(service.database)
+
+
+class Api:
+    """A member of staff with all roles, or those given."""
+
+    def __init__(self, service: Service, *roles: Role) -> None:
+        key = KeyRing(service.settings.keys_dir, [TOKENS]).token_signer()
+        token = issue_token(key, uuid4(), roles or tuple(Role), "kyiv", datetime.now(UTC), 600)
+        self._client = httpx.AsyncClient(
+            transport=httpx.ASGITransport(service.app),
+            base_url="http://inventory",
+            headers={"Authorization": f"Bearer {token}"},
+        )
+
+    async def get(self, path: str, status: int = 200, **query: object) -> Any:
+        asked = {name.rstrip("_"): str(value) for name, value in query.items()}
+        response = await self._client.get(f"/v1/{path}", params=asked)
+        assert response.status_code == status, response.text
+        return response.json()
+
+    async def post(
+        self, path: str, body: object = None, status: int | None = None, key: str | None = None
+    ) -> Any:
+        headers = {} if key is None else {"Idempotency-Key": key}
+        response = await self._client.post(f"/v1/{path}", json=body or {}, headers=headers)
+        good = response.status_code in (200, 201) if status is None else False
+        assert good or response.status_code == status, response.text
+        return response.json()
+
+
+@pytest.fixture
+def api(service: Service) -> Api:
+    return Api(service)
+
+
+async def new_site(api: Api, code: str = "kyiv-1", area: str = "UA80") -> str:
+    body = {"code": code, "name": code, "area": area, "site_type": "shelter", "address": CANARY}
+    return str((await api.post("sites", body))["site_id"])
+
+
+async def new_item(api: Api, code: str = "parcel") -> None:
+    names = {"uk": "набір", "en": "parcel", "de": "Paket"}
+    await api.post("items", {"code": code, "names": names})
+
+
+async def test_every_post_honors_the_idempotency_key(service: Service) -> None:
+    assert posts_without_key(service.app) == []
+
+
+async def test_sites_keep_their_address_to_themselves(api: Api, world: World) -> None:
+    site_id = await new_site(api)
+    assert await new_site(api) == site_id
+    listed = await api.get("sites")
+    assert [(row["code"], row["iso_code"]) for row in listed["rows"]] == [("kyiv-1", "UA-30")]
+    assert CANARY not in str(listed)
+    assert (await api.get(f"sites/{site_id}"))["address"] == CANARY
+    (stored,) = await world.rows("SELECT address FROM site")
+    assert CANARY.encode() not in stored["address"]
+    body = {"code": "kyiv-1", "name": "another", "area": "UA80", "site_type": "shelter"}
+    problem = await api.post("sites", body, status=409)
+    assert problem["type"].endswith(":code-taken")
+    body = {"code": "mars", "name": "mars", "area": "UA99", "site_type": "shelter"}
+    assert (await api.post("sites", body, status=422))["type"].endswith(":unknown-area")
+
+
+async def test_roles_and_unknown_fields_are_checked(service: Service, api: Api) -> None:
+    caseworker = Api(service, Role.CASEWORKER)
+    body = {"code": "x", "name": "x", "area": "UA80", "site_type": "center"}
+    await caseworker.post("sites", body, status=403)
+    await api.post("sites", {**body, "surprise": 1}, status=422)
+
+
+async def test_receive_hand_over_undo(api: Api, world: World) -> None:
+    site_id = await new_site(api)
+    await new_item(api)
+    body = {"site_id": site_id, "lines": [{"item": "parcel", "quantity": 3}]}
+    key = uuid4().hex
+    receipt = await api.post("receipts", body, key=key)
+    assert await api.post("receipts", body, key=key) == receipt
+    unknown = {"site_id": site_id, "lines": [{"item": "gold", "quantity": 3}]}
+    assert (await api.post("receipts", unknown, status=422))["type"].endswith(":unknown-item")
+    need = approved()
+    await world.take(need)
+    held = await api.get(f"needs/{need.need_id}/reservation")
+    path = f"reservations/{held['reservation_id']}"
+    assert held["state"] == "held"
+    early = await api.post(f"{path}:issue", status=409)
+    assert early["type"].endswith(":not-confirmed")
+    await world.take(confirmed(need.need_id))
+    (waiting,) = (await api.get("reservations", site_id=site_id, resource="stock"))["rows"]
+    assert waiting["reservation_id"] == held["reservation_id"]
+    stock = await api.get("stock", item="parcel")
+    assert [(row["on_hand"], row["held"], row["free"]) for row in stock["own"]] == [(3, 1, 2)]
+
+    await api.post(f"{path}:issue", {"served_on": "2026-03-02"})
+    assert (await api.post(f"{path}:issue", status=409))["type"].endswith(":already-issued")
+    await api.post(f"{path}:undo", {"reason": "wrong_person"})
+    assert (await api.post(f"{path}:undo", {"reason": "again"}, status=409))["type"].endswith(
+        ":not-issued"
+    )
+    looked_up = await api.post("reservations:lookup", {"need_ids": [str(need.need_id)]})
+    assert [row["state"] for row in looked_up["rows"]] == ["confirmed"]
+    free = await api.get("stock/free", item="parcel")
+    assert [(row["region"], row["free"]) for row in free["rows"]] == [("kyiv", 2)]
+    (lot,) = (await api.get("lots"))["rows"]
+    assert (lot["on_hand"], lot["held"]) == (3, 1)
+    loss = {"lot_id": lot["lot_id"], "kind": "loss", "quantity": 1, "reason": "damaged"}
+    assert (await api.post("adjustments", loss))["on_hand"] == 2
+    await world.books_are_right()
+
+
+async def test_bulk_receipts_and_handovers(api: Api, world: World) -> None:
+    await new_site(api)
+    await new_item(api)
+    rows: list[dict[str, object]] = [
+        {"row_id": f"r{number}", "site_code": "kyiv-1", "item": "parcel", "quantity": 10}
+        for number in range(3)
+    ]
+    rows += [
+        {"row_id": "bad", "site_code": "kyiv-1", "item": "parcel", "quantity": "many"},
+        {"row_id": "lost", "site_code": "nowhere", "item": "parcel", "quantity": 1},
+        {"row_id": "r0", "site_code": "kyiv-1", "item": "parcel", "quantity": 10},
+    ]
+    first = await api.post("receipts:bulk", {"source": "week-1", "rows": rows})
+    assert [row["status"] for row in first["rows"]] == [
+        *["done"] * 3,
+        "rejected",
+        "rejected",
+        "skipped",
+    ]
+    assert first["rows"][3]["errors"][0]["field"] == "quantity"
+    assert "many" not in str(first)
+    rows[1]["quantity"] = 11
+    again = await api.post("receipts:bulk", {"source": "week-1", "rows": rows[:3]})
+    assert [row["status"] for row in again["rows"]] == ["skipped", "rejected", "skipped"]
+    assert again["rows"][1]["problem"] == "row-changed"
+    assert await world.value("SELECT sum(on_hand) FROM lot") == 30
+
+    needs = [approved() for _ in range(5)]
+    await world.take(*needs)
+    await world.take(*(confirmed(need.need_id) for need in needs[:4]))
+    handed = [
+        {"row_id": str(number), "need_id": str(need.need_id), "served_on": "2026-03-03"}
+        for number, need in enumerate(needs)
+    ]
+    handed.append({"row_id": "x", "need_id": str(uuid4())})
+    told = await api.post("handovers:bulk", {"source": "week-1", "rows": handed})
+    assert (told["done"], told["rejected"]) == (4, 2)
+    assert [row["problem"] for row in told["rows"][4:]] == ["not-confirmed", "unknown-reservation"]
+    told = await api.post("handovers:bulk", {"source": "week-1", "rows": handed})
+    assert (told["skipped"], told["rejected"]) == (4, 2)
+    await world.books_are_right()
+
+
+async def test_beds_by_the_night(api: Api, world: World) -> None:
+    site_id = await new_site(api)
+    beds = [
+        {"row_id": str(n), "site_code": "kyiv-1", "label": f"b{n}", "room": "1", "code": "shelter"}
+        for n in range(2)
+    ]
+    assert (await api.post("beds:bulk", {"rows": beds}))["done"] == 2
+    taken = {"site_id": site_id, "label": "b1", "room": "1", "code": "shelter"}
+    assert (await api.post("beds", taken, status=409))["type"].endswith(":code-taken")
+    guests = [approved(items=(), capacity=night()) for _ in range(2)]
+    await world.take(*guests)
+    await world.take(*(confirmed(guest.need_id) for guest in guests))
+    rows = [
+        {"row_id": str(n), "need_id": str(guest.need_id), "served_on": DAY.isoformat()}
+        for n, guest in enumerate(guests)
+    ]
+    assert (await api.post("checkins:bulk", {"rows": rows}))["done"] == 2
+    board = await api.get("beds", site_id=site_id, from_=DAY, days=4)
+    assert [bed["nights"] for bed in board["beds"]] == [["occupied"] * 3 + ["free"]] * 2
+    left = [{"row_id": "1", "need_id": str(guests[0].need_id), "to_on": "2026-03-03"}]
+    assert (await api.post("checkouts:bulk", {"rows": left}))["done"] == 1
+    assert (await api.post("checkouts:bulk", {"rows": left}))["skipped"] == 1
+    board = await api.get("beds", site_id=site_id, from_=DAY, days=4)
+    assert sorted(bed["nights"].count("free") for bed in board["beds"]) == [1, 3]
+    assert (await world.emitted(SupplyGrewV1))[-1].resource == "bed"
+    assert (await api.get("capacity", resource="bed"))["rows"][0]["total"] == 2
+    for bed in board["beds"]:
+        has_left = bed["nights"].count("free") == 3
+        await api.post(f"beds/{bed['bed_id']}:retire", status=None if has_left else 409)
+    await world.books_are_right()
+
+
+async def test_slots_and_attendance(api: Api, world: World) -> None:
+    await new_site(api)
+    slots: list[dict[str, object]] = [
+        {
+            "row_id": str(hour),
+            "site_code": "kyiv-1",
+            "code": "counseling",
+            "professional": "psy-1",
+            "starts_at": f"2026-03-02T{hour}:00:00+02:00",
+            "minutes": 50,
+        }
+        for hour in (10, 11)
+    ]
+    clash = {**slots[0], "row_id": "clash", "starts_at": "2026-03-02T10:30:00+02:00"}
+    told = await api.post("slots:bulk", {"rows": [*slots, clash]})
+    assert [row["status"] for row in told["rows"]] == ["done", "done", "rejected"]
+    assert told["rows"][2]["problem"] == "professional-busy"
+    demand = CapacityDemand(resource="slot", code="counseling", from_on=DAY, to_on=DAY)
+    visits = [approved(items=(), capacity=demand) for _ in range(2)]
+    await world.take(*visits)
+    await world.take(*(confirmed(visit.need_id) for visit in visits))
+    rows: list[dict[str, object]] = [
+        {"row_id": str(n), "need_id": str(visit.need_id), "attended": n == 0}
+        for n, visit in enumerate(visits)
+    ]
+    assert (await api.post("attendance:bulk", {"rows": rows}))["done"] == 2
+    assert {await world.state(visit.need_id) for visit in visits} == {"issued", "released"}
+    listed = (await api.get("slots", from_=DAY))["rows"]
+    assert [slot["taken"] for slot in listed] in ([1, 0], [0, 1])
+    for slot in listed:
+        await api.post(f"slots/{slot['slot_id']}:cancel")
+    await api.post(f"slots/{listed[0]['slot_id']}:cancel", status=409)
+    await world.books_are_right()
+
+
+async def test_closing_and_opening(api: Api) -> None:
+    site_id = await new_site(api)
+    assert (await api.post(f"sites/{site_id}:close", {"reason": "alert"}))["status"] == "closed"
+    problem = await api.post(f"sites/{site_id}:close", {"reason": "alert"}, status=409)
+    assert problem["type"].endswith(":not-open")
+    assert (await api.post(f"sites/{site_id}:reopen", {"reason": "over"}))["status"] == "open"
+    await api.post(f"sites/{uuid4()}:reopen", {"reason": "over"}, status=404)
+
+
+async def test_assets_by_center_and_by_grant(api: Api, world: World) -> None:
+    store, center, grant_id = await new_site(api), await new_site(api, "center"), uuid4()
+    names = {"uk": "ноутбук", "en": "laptop", "de": "Laptop"}
+    await api.post("items", {"code": "laptop", "names": names, "tracking": "serial"})
+    line = {"item": "laptop", "quantity": 1, "grant_id": str(grant_id), "unit_value_minor": 5}
+    await api.post("receipts", {"site_id": store, "lines": [line]})
+    need = approved(items=("laptop",))
+    await world.take(need)
+    await world.take(confirmed(need.need_id))
+    reservation = await api.get(f"needs/{need.need_id}/reservation")
+    await api.post(
+        f"reservations/{reservation['reservation_id']}:issue",
+        {"to_site_id": center, "serials": ["SN-1"]},
+    )
+    (asset,) = (await api.get("assets", site_id=center))["rows"]
+    assert (await api.get("assets", grant_id=grant_id))["rows"] == [asset]
+    await api.post(f"assets/{asset['asset_id']}:move", {"site_id": store, "reason": "needed"})
+    assert (await api.get("assets", site_id=center))["rows"] == []
+    end = {"status": "lost", "reason": "shelling"}
+    await api.post(f"assets/{asset['asset_id']}:end", end)
+    await api.post(f"assets/{asset['asset_id']}:end", end, status=404)
+
+
+async def test_discrepancies_are_settled_once(api: Api, world: World) -> None:
+    site_id = await new_site(api)
+    await new_item(api)
+    lot_id = await world.stock(UUID(site_id), 1)
+    await world.take(approved())
+    body = {"lot_id": str(lot_id), "kind": "count", "quantity": 0, "reason": "stolen"}
+    await api.post("adjustments", body)
+    (found,) = (await api.get("discrepancies"))["rows"]
+    assert (found["why"], found["quantity"]) == ("count_below_held", 1)
+    path = f"discrepancies/{found['discrepancy_id']}:settle"
+    await api.post(path, {"reason": "reported"})
+    await api.post(path, {"reason": "reported"}, status=404)
+    assert (await api.get("discrepancies"))["rows"] == []

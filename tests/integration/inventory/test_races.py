@@ -1,0 +1,224 @@
+"""Races on purpose: two transactions at once, and exactly one of them wins."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+
+from aidmesh_chassis.db import Database, Tx
+from aidmesh_contracts.inventory import (
+    ReservationConfirmedV1,
+    ReservationHeldV1,
+    ReservationIssuedV1,
+    ReservationRefusedV1,
+    ReservationReleasedV1,
+    SupplyGrewV1,
+)
+from aidmesh_inventory.handlers import handover, sites, sweeps
+from aidmesh_inventory.handlers.hold import reservation_id_of
+from aidmesh_inventory.handlers.release import release
+from integration.inventory.world import DAY, World, approved, confirmed, night, received
+from support.waiting import eventually
+
+
+@pytest.fixture
+async def replica(world: World) -> AsyncIterator[World]:
+    """Another process of the same service on the same database."""
+    opened = Database(world.database._dsn, world.database.origin)
+    await opened.open()
+    yield World(opened)
+    await opened.close()
+
+
+async def second_waits_for_first(
+    world: World,
+    first: Callable[[Tx], Awaitable[object]],
+    second: Callable[[], Awaitable[object]],
+) -> None:
+    """Run `second` while `first` has done its work and not committed yet."""
+    async with world.database.transaction() as tx:
+        await first(tx)
+        task = asyncio.ensure_future(second())
+
+        async def is_waiting() -> bool:
+            return task.done() or bool(
+                await world.value(
+                    "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+                    " AND datname = current_database())"
+                )
+            )
+
+        await eventually(is_waiting)
+    await task
+
+
+async def test_two_replicas_on_the_last_parcel(world: World, replica: World) -> None:
+    site_id = await world.site()
+    await world.item()
+    await world.stock(site_id, 1)
+    first, second = approved(), approved()
+
+    await second_waits_for_first(
+        world, lambda tx: world.handle(tx, first), lambda: replica.take(second)
+    )
+
+    (held,) = await world.emitted(ReservationHeldV1)
+    (refused,) = await world.emitted(ReservationRefusedV1)
+    assert (held.need_id, refused.need_id) == (first.need_id, second.need_id)
+    await world.books_are_right()
+
+
+async def test_two_replicas_on_the_last_bed(world: World, replica: World) -> None:
+    await world.beds(await world.site(), 1)
+    first, second = (approved(items=(), capacity=night()) for _ in range(2))
+
+    await second_waits_for_first(
+        world, lambda tx: world.handle(tx, first), lambda: replica.take(second)
+    )
+
+    assert len(await world.emitted(ReservationHeldV1)) == 1
+    assert len(await world.emitted(ReservationRefusedV1)) == 1
+    await world.books_are_right()
+
+
+async def test_many_needs_in_two_replicas_never_share_a_piece(world: World, replica: World) -> None:
+    site_id = await world.site()
+    for item in ("parcel", "kit"):
+        await world.item(item)
+        for _ in range(3):
+            await world.stock(site_id, 7, item)
+    batches = [
+        [approved(items=("parcel", "kit") if number % 3 else ("kit",)) for number in range(10)]
+        for _ in range(6)
+    ]
+
+    await asyncio.gather(
+        *((world if number % 2 else replica).take(*batch) for number, batch in enumerate(batches))
+    )
+
+    (totals,) = await world.rows("SELECT sum(held) AS held, sum(on_hand) AS on_hand FROM lot")
+    assert totals["on_hand"] == 42
+    kits = await world.value("SELECT sum(held) FROM lot WHERE item = 'kit'")
+    assert kits == 21
+    await world.books_are_right()
+
+
+@pytest.mark.parametrize("first", ["confirm", "expire"])
+async def test_confirmation_against_expiry(world: World, replica: World, first: str) -> None:
+    site_id = await world.site()
+    await world.item()
+    await world.stock(site_id, 1)
+    need = approved()
+    await world.take(need)
+    reservation_id = reservation_id_of(need.need_id, 1)
+
+    if first == "confirm":
+        await second_waits_for_first(
+            world,
+            lambda tx: world.handle(tx, confirmed(need.need_id)),
+            lambda: _force_expiry(replica, need.need_id),
+        )
+        assert await world.state(need.need_id) == "confirmed"
+        assert await world.emitted(ReservationReleasedV1) == []
+    else:
+        await world.expire(need.need_id)
+        await second_waits_for_first(
+            world,
+            lambda tx: release(tx, [reservation_id], "hold_expired"),
+            lambda: replica.take(confirmed(need.need_id)),
+        )
+        assert await world.state(need.need_id) == "expired"
+        assert await world.emitted(ReservationConfirmedV1) == []
+        assert len(await world.emitted(ReservationReleasedV1)) == 2
+    await world.books_are_right()
+
+
+async def _force_expiry(replica: World, need_id: object) -> None:
+    async with replica.database.transaction() as tx:
+        await release(tx, [reservation_id_of(need_id, 1)], "hold_expired")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("first", ["issue", "expire"])
+async def test_handover_against_expiry(world: World, replica: World, first: str) -> None:
+    site_id = await world.site()
+    await world.item()
+    await world.stock(site_id, 1)
+    need = approved()
+    await world.take(need)
+    await world.take(confirmed(need.need_id))
+    await world.execute("UPDATE reservation SET collect_by = now() - interval '1 s'")
+    await world.execute("INSERT INTO pickup_clock (seen_at) VALUES (now())")
+    wanted = handover.Issue(reservation_id_of(need.need_id, 1), "handover", DAY)
+
+    if first == "issue":
+        await second_waits_for_first(
+            world,
+            lambda tx: handover.issue(tx, [wanted], None),
+            lambda: replica.run(sweeps.take_back_uncollected),
+        )
+        assert await world.state(need.need_id) == "issued"
+        assert await world.emitted(ReservationReleasedV1) == []
+    else:
+        await second_waits_for_first(
+            world,
+            sweeps.take_back_uncollected,
+            lambda: replica.issue(need.need_id),
+        )
+        assert await world.state(need.need_id) == "released"
+        assert await world.emitted(ReservationIssuedV1) == []
+    await world.books_are_right()
+
+
+async def test_a_refusal_has_seen_all_growth_before_it_or_growth_comes_after(
+    world: World, replica: World
+) -> None:
+    """Whichever commits first: intake can tell from the two instants whether to ask again."""
+    site_id = await world.site()
+    await world.item()
+    await world.stock(site_id, 1)
+    holder, asker = approved(), approved()
+    await world.take(holder)
+
+    async def refuse_first(tx: Tx) -> None:
+        await world.handle(tx, asker)
+
+    async def grow() -> None:
+        async with replica.database.transaction() as tx:
+            await release(tx, [reservation_id_of(holder.need_id, 1)], "withdrawn")
+
+    await second_waits_for_first(world, refuse_first, grow)
+    (refused,) = await world.emitted(ReservationRefusedV1)
+    grown = (await world.emitted(SupplyGrewV1))[-1]
+    assert grown.freed_by == holder.need_id
+    assert grown.grew_at > refused.decided_at
+
+
+async def test_a_hold_against_the_closing_of_its_site(world: World, replica: World) -> None:
+    site_id = await world.site()
+    await world.item()
+    await world.stock(site_id, 1)
+    need = approved()
+
+    async def close() -> None:
+        async with replica.database.transaction() as tx:
+            assert await sites.close(tx, site_id, "shelling", keeps=False) is not None
+
+    await second_waits_for_first(world, lambda tx: world.handle(tx, need), close)
+    assert await world.state(need.need_id) == "relocated"
+    await world.books_are_right()
+
+
+async def test_a_failed_batch_leaves_nothing_behind(world: World) -> None:
+    site_id = await world.site()
+    await world.item()
+    await world.stock(site_id, 1)
+
+    async def fail() -> None:
+        async with world.database.transaction() as tx:
+            await world.handlers[type(approved())](tx, [received(tx, approved())])
+            raise RuntimeError("power cut")
+
+    with pytest.raises(RuntimeError, match="power cut"):
+        await fail()
+    assert await world.emitted(ReservationHeldV1) == []
+    await world.books_are_right()
