@@ -206,6 +206,8 @@ async def issue(
     conn: asyncpg.Connection, wanted: Sequence[tuple[UUID, str, date]]
 ) -> list[Changed]:
     """Hand out confirmed reservations (id, way, served_on); returns those that changed."""
+    if not wanted:
+        return []
     rows = await conn.fetch(
         f"""
         WITH mine AS (
