@@ -14,7 +14,6 @@ from aidmesh_reporting.config import Settings
 def _rebuild(from_stream: bool) -> None:
     settings = Settings()
     logs.configure(NAME, settings.region, level=settings.log_level)
-    # The statements of a rebuild are many and small, but the first one may have to wait.
     database = open_database(NAME, settings)
     try:
         asyncio.run(rebuild.run(database, settings, from_stream=from_stream))

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, get_args
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Path, Query, Response
-from pydantic import BaseModel, TypeAdapter
+from pydantic import TypeAdapter
 
 from aidmesh_chassis.auth import Caller, Role, require
 from aidmesh_chassis.db import Database
@@ -15,6 +15,22 @@ from aidmesh_chassis.http import PageQuery
 from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.problems import INVALID, Problem
 from aidmesh_reporting import hxl
+from aidmesh_reporting.answers import (
+    ClosedOut,
+    GrantOut,
+    MonthOut,
+    PublicOut,
+    ResultsOut,
+    SourceOut,
+    TracedOut,
+    TracePage,
+    WaitingOut,
+    WholeOut,
+    in_order,
+    line_out,
+    lines_out,
+    shown_out,
+)
 from aidmesh_reporting.domain.months import last_day, months_between, whole_months
 from aidmesh_reporting.domain.results import (
     Cell,
@@ -33,145 +49,6 @@ DAYS_MAX = 3700
 _KEY: TypeAdapter[tuple[date, UUID, int]] = TypeAdapter(tuple[date, UUID, int])
 _SEE = Depends(require(Role.LEAD, Role.FINANCE, Role.APPROVER, Role.ONCALL))
 _LEAD = Depends(require(Role.LEAD))
-
-
-class LineOut(BaseModel):
-    """One line of results; a part that it is not split by is left out as None.
-
-    Attributes:
-        people: distinct beneficiaries; an upper bound unless `people_exact`.
-        contacts: headcount of outreach and group sessions, apart from people.
-        quantities: by unit.
-        amounts: minor units by currency; of other regions' results they are not known.
-        suppressed: the numbers are too small to be shown in public.
-    """
-
-    kind: str | None = None
-    area: str | None = None
-    month: str | None = None
-    grant_id: UUID | None = None
-    people: int | None
-    people_exact: bool | None
-    services: int | None
-    contacts: int | None
-    quantities: dict[str, int] | None
-    amounts: dict[str, int] | None
-    suppressed: bool = False
-
-
-class SourceOut(BaseModel):
-    """How fresh a region's part of the whole is."""
-
-    region: str
-    as_of: datetime
-    months: list[str]
-
-
-class WholeOut(BaseModel):
-    """This region and the others together.
-
-    Attributes:
-        left_out: months that lie in the period only in part; other regions publish whole ones.
-    """
-
-    regions: list[SourceOut]
-    left_out: list[str]
-    lines: list[LineOut]
-    total: LineOut
-
-
-class ResultsOut(BaseModel):
-    """Results of a period.
-
-    Attributes:
-        as_of: when they were added up, by this region's clock.
-        last_event_at: when the newest event that they rest on happened.
-        provisional: some month of the period is not settled yet.
-    """
-
-    region: str
-    from_on: date
-    to_on: date
-    by: list[Dimension]
-    as_of: datetime
-    last_event_at: datetime | None
-    provisional: bool
-    lines: list[LineOut]
-    total: LineOut
-    whole: WholeOut
-
-
-class PublicOut(BaseModel):
-    """What may be shown to everybody."""
-
-    regions: list[SourceOut]
-    from_on: date
-    to_on: date
-    by: list[Dimension]
-    as_of: datetime
-    provisional: bool
-    smallest: int
-    lines: list[LineOut]
-    total: LineOut
-
-
-class TracedOut(BaseModel):
-    """One service behind a figure, and the events that tell of it."""
-
-    need_id: UUID
-    service_no: int
-    served_on: date
-    kind: str
-    area: str
-    grant_id: UUID | None
-    event_ids: list[UUID]
-
-
-class TracePage(BaseModel):
-    """A page of services; `next` is the cursor of the following one."""
-
-    services: list[TracedOut]
-    next: str | None
-
-
-class MonthOut(BaseModel):
-    """A month with services."""
-
-    month: str
-    settled_at: datetime | None
-    version: int | None
-    published_at: datetime | None
-
-
-class GrantOut(BaseModel):
-    """The name of a grant."""
-
-    grant_id: UUID
-    region: str
-    code: str
-    donor: str
-    currency: str
-    status: str
-
-
-class WaitingOut(BaseModel):
-    """Needs that wait for the same."""
-
-    kind: str
-    area: str
-    resource: str
-    code: str
-    needs: int
-    quantity: int
-    oldest_asked_on: date
-
-
-class ClosedOut(BaseModel):
-    """Needs that ended without a service."""
-
-    state: str
-    reason: str
-    needs: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,13 +146,13 @@ def router(database: Database, region: str, small_cell_k: int) -> APIRouter:
             as_of=found.as_of,
             last_event_at=found.last_event_at,
             provisional=found.provisional,
-            lines=_lines(found.own),
-            total=_line(Cell(), found.own_total),
+            lines=lines_out(found.own),
+            total=line_out(Cell(), found.own_total),
             whole=WholeOut(
                 regions=found.regions,
                 left_out=found.left_out,
-                lines=_lines(found.whole),
-                total=_line(Cell(), found.whole_total),
+                lines=lines_out(found.whole),
+                total=line_out(Cell(), found.whole_total),
             ),
         )
 
@@ -289,7 +166,7 @@ def router(database: Database, region: str, small_cell_k: int) -> APIRouter:
         text = hxl.to_csv(
             region if part == "own" else "+".join(each.region for each in found.regions),
             period.by,
-            _sorted(lines),
+            in_order(lines),
             "provisional" if found.provisional else "settled",
             codes,
         )
@@ -320,8 +197,8 @@ def router(database: Database, region: str, small_cell_k: int) -> APIRouter:
             as_of=found.as_of,
             provisional=found.provisional,
             smallest=small_cell_k,
-            lines=[_shown(each) for each in shown] if period.by else [],
-            total=_shown(Shown(Cell(), found.whole_total if total_shown else None)),
+            lines=[shown_out(each) for each in shown] if period.by else [],
+            total=shown_out(Shown(Cell(), found.whole_total if total_shown else None)),
         )
 
     @routes.get("/results/trace", dependencies=[_LEAD])
@@ -404,44 +281,3 @@ def _sources(published: Iterable[PublishedMonth]) -> list[SourceOut]:
         )
         for name, months in sorted(by_region.items())
     ]
-
-
-def _sorted(lines: Mapping[Cell, Line]) -> list[tuple[Cell, Line]]:
-    return sorted(lines.items(), key=lambda item: tuple(str(part) for part in item[0]))
-
-
-def _lines(lines: Mapping[Cell, Line]) -> list[LineOut]:
-    return [_line(cell, line) for cell, line in _sorted(lines)]
-
-
-def _line(cell: Cell, line: Line) -> LineOut:
-    return LineOut(
-        kind=cell.kind,
-        area=cell.area,
-        month=cell.month,
-        grant_id=cell.grant,
-        people=line.people,
-        people_exact=line.people_exact,
-        services=line.services,
-        contacts=line.contacts,
-        quantities=line.quantities,
-        amounts=line.amounts,
-    )
-
-
-def _shown(shown: Shown) -> LineOut:
-    if shown.line is not None:
-        return _line(shown.cell, shown.line)
-    return LineOut(
-        kind=shown.cell.kind,
-        area=shown.cell.area,
-        month=shown.cell.month,
-        grant_id=shown.cell.grant,
-        people=None,
-        people_exact=None,
-        services=None,
-        contacts=None,
-        quantities=None,
-        amounts=None,
-        suppressed=True,
-    )

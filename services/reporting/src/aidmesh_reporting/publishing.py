@@ -9,7 +9,6 @@ from aidmesh_chassis.db import Tx
 from aidmesh_contracts.ids import GrantId
 from aidmesh_contracts.reporting import MonthlyResultsV1, ResultLine
 from aidmesh_reporting.domain.months import first_day, last_day, to_restate
-from aidmesh_reporting.domain.results import Cell, Line
 from aidmesh_reporting.store import facts, results
 
 MONTHS_MAX = 24
@@ -43,14 +42,12 @@ async def results_of_month(
     """Return a month's results as they are published."""
     first, last = first_day(month), last_day(month)
     lines = await results.lines(conn, first, last, ("kind", "area", "grant", "unit"))
-    whole = (await results.lines(conn, first, last, ())).get(Cell(), Line())
-    year = (await results.lines(conn, first.replace(month=1), last, ())).get(Cell(), Line())
     return MonthlyResultsV1(
         month=month,
-        people=whole.people,
-        services=whole.services,
-        contacts=whole.contacts,
-        year_people=year.people,
+        people=await results.people(conn, first, last),
+        services=sum(line.services for line in lines.values()),
+        contacts=sum(line.contacts for line in lines.values()),
+        year_people=await results.people(conn, first.replace(month=1), last),
         lines=tuple(
             ResultLine(
                 area=cell.area or "",

@@ -117,6 +117,23 @@ async def lines(
     return found
 
 
+async def people(conn: asyncpg.Connection, from_on: date, to_on: date) -> int:
+    """Return the distinct people of a period, both days included."""
+    count: int = await conn.fetchval(
+        """
+        SELECT count(DISTINCT coalesce(a.root_id, p.person_id))
+        FROM service s JOIN service_person p USING (need_id, service_no)
+        LEFT JOIN same_person a ON a.person_id = p.person_id
+        WHERE s.served_on BETWEEN $1 AND $2 AND NOT EXISTS (
+            SELECT 1 FROM reversal r
+            WHERE r.need_id = s.need_id AND r.service_no = s.service_no)
+        """,
+        from_on,
+        to_on,
+    )
+    return count
+
+
 class Traced(NamedTuple):
     """One service behind a figure, and the events that tell of it."""
 
