@@ -1,0 +1,302 @@
+"""Allotments between two real databases, with messages doubled, reordered and held back."""
+
+import random
+from collections.abc import AsyncIterator
+from datetime import date
+from functools import partial
+from uuid import UUID
+
+import pytest
+from integration.payments.offices import (
+    CHECKER,
+    MAKER,
+    Desk,
+    approved,
+    confirmed,
+    open_desk,
+    withdrawn,
+)
+from support.servers import DatabaseFactory
+
+from aidmesh_chassis.errors import Poison
+from aidmesh_chassis.problems import Problem
+from aidmesh_contracts.base import Event
+from aidmesh_contracts.ids import AllotmentId
+from aidmesh_contracts.intake import NeedApprovedV1
+from aidmesh_contracts.payments import (
+    AllotmentChangedV1,
+    AllotmentReceivedV1,
+    AllotmentReturnedV1,
+    AllotmentSentV1,
+    CommitmentRefusedV1,
+    FundsGrewV1,
+    GrantChangedV1,
+    RecallRequestedV1,
+)
+from aidmesh_contracts.streams import Stream
+from aidmesh_payments.domain.grants import Line, Override
+from aidmesh_payments.domain.money import Rate
+from aidmesh_payments.handlers import allotting, grants, sweeps
+from aidmesh_payments.store import grants as grant_store
+
+RATE = Rate("41.25", date(2024, 6, 1), "nbu")
+
+
+@pytest.fixture
+async def pair(database: DatabaseFactory) -> AsyncIterator[tuple[Desk, Desk]]:
+    """kyiv and lviv."""
+    desks = (
+        await open_desk(await database("payments"), "kyiv"),
+        await open_desk(await database("payments"), "lviv"),
+    )
+    yield desks
+    for desk in desks:
+        await desk.check()
+        await desk.db.close()
+
+
+async def public(desk: Desk) -> list[Event]:
+    """What other regions hear."""
+    return [event for event in await desk.told() if event.stream is Stream.EVENTS]
+
+
+async def exchange(one: Desk, other: Desk) -> None:
+    """Deliver until nothing more is said."""
+    while True:
+        from_one, from_other = await public(one), await public(other)
+        if not from_one and not from_other:
+            return
+        await other.feed(*from_one, region=one.office.region)
+        await one.feed(*from_other, region=other.office.region)
+
+
+async def test_a_transfer_is_in_transit_until_the_holder_says_so(pair: tuple[Desk, Desk]) -> None:
+    kyiv, lviv = pair
+    grant_id = await kyiv.grant(100_000, "EUR")
+    allotment_id = await kyiv.allot(grant_id, 412_500, to="lviv", rate=RATE)
+    assert await kyiv.value("SELECT state FROM transfer") == "in_transit"
+    assert await kyiv.value("SELECT unallotted_minor FROM donor_grant") == 90_000
+    await exchange(kyiv, lviv)
+    assert await kyiv.value("SELECT state FROM transfer") == "received"
+    assert await lviv.value("SELECT received_minor FROM allotment") == 412_500
+    elsewhere = await kyiv.value("SELECT received_minor FROM allotment_elsewhere")
+    assert elsewhere == 412_500
+    # Recalled while something is held: the free part comes now, the rest as it frees.
+    need = approved(100_000)
+    await lviv.feed(need)
+    await kyiv.run(lambda tx: allotting.recall(kyiv.office, tx, allotment_id, "grant_cut"))
+    await exchange(kyiv, lviv)
+    assert await kyiv.value("SELECT returned_minor FROM grant_allotment") == 312_500
+    await lviv.feed(approved(1))
+    assert [e.reason for e in await lviv.told_of(CommitmentRefusedV1)][-1:] == ["recalled"]
+    await lviv.feed(withdrawn(need))
+    events = await lviv.told()
+    assert not [event for event in events if isinstance(event, FundsGrewV1)]
+    await kyiv.feed(*(e for e in events if e.stream is Stream.EVENTS), region="lviv")
+    assert await kyiv.value("SELECT returned_granted_minor FROM grant_allotment") == 10_000
+    assert await kyiv.value("SELECT unallotted_minor FROM donor_grant") == 100_000
+    assert await lviv.value("SELECT status FROM allotment") == "returned"
+
+
+async def test_a_recall_may_overtake_its_money(pair: tuple[Desk, Desk]) -> None:
+    kyiv, lviv = pair
+    allotment_id = await kyiv.allot(await kyiv.grant(5_000), 5_000, to="lviv")
+    await kyiv.run(lambda tx: allotting.recall(kyiv.office, tx, allotment_id, "grant_cut"))
+    said = await public(kyiv)
+    await lviv.feed(*(e for e in said if isinstance(e, RecallRequestedV1)), region="kyiv")
+    await lviv.feed(*(e for e in said if isinstance(e, AllotmentSentV1)), region="kyiv")
+    back = await public(lviv)
+    # The return may overtake the receipt.
+    await kyiv.feed(*(e for e in back if isinstance(e, AllotmentReturnedV1)), region="lviv")
+    await kyiv.feed(*(e for e in back if isinstance(e, AllotmentReceivedV1)), region="lviv")
+    assert await kyiv.value("SELECT unallotted_minor FROM donor_grant") == 5_000
+    assert await lviv.value("SELECT status FROM allotment") == "returned"
+
+
+async def test_nobody_speaks_for_another_region(pair: tuple[Desk, Desk]) -> None:
+    kyiv, lviv = pair
+    await kyiv.allot(await kyiv.grant(5_000), 5_000, to="lviv")
+    sent = [event for event in await public(kyiv) if isinstance(event, AllotmentSentV1)]
+    with pytest.raises(Poison):
+        await lviv.feed(*sent, region="odesa")
+    await lviv.feed(*sent, region="kyiv")
+    received = [e for e in await public(lviv) if isinstance(e, AllotmentReceivedV1)]
+    with pytest.raises(Poison):
+        await kyiv.feed(*received, region="odesa")
+
+
+async def _books(kyiv: Desk, lviv: Desk) -> tuple[int, int]:
+    """What the grantor counts as gone, and where it is: in transit, there, coming back."""
+    gone = await kyiv.value(
+        "SELECT COALESCE(sum(amount_minor - returned_minor), 0)::bigint FROM grant_allotment"
+    )
+    there = await lviv.value(
+        "SELECT COALESCE(sum(received_minor - returned_minor), 0)::bigint FROM allotment"
+    )
+    async with kyiv.db.read() as ours, lviv.db.read() as theirs:
+        sent = {r["id"]: r for r in await ours.fetch("SELECT * FROM transfer")}
+        taken = {r["id"]: r for r in await theirs.fetch("SELECT * FROM transfer")}
+    going = sum(
+        row["amount_minor"]
+        for key, row in sent.items()
+        if row["kind"] == "allotment" and key not in taken
+    )
+    coming = sum(
+        row["amount_minor"]
+        for key, row in taken.items()
+        if row["kind"] == "return" and key not in sent
+    )
+    return gone, there + going + coming
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_no_cent_is_lost_whatever_the_wire_does(pair: tuple[Desk, Desk], seed: int) -> None:
+    kyiv, lviv = pair
+    dice = random.Random(seed)
+    grant_id = await kyiv.grant(10_000_000, "EUR")
+    wire: list[tuple[Desk, Desk, Event]] = []
+    handled: set[int] = set()
+    needs: list[NeedApprovedV1] = []
+    allotments: list[AllotmentId] = []
+
+    async def listen() -> None:
+        for one, other in ((kyiv, lviv), (lviv, kyiv)):
+            wire.extend((one, other, event) for event in await public(one))
+
+    for _ in range(40):
+        act = dice.random()
+        if act < 0.2:
+            amount = dice.randint(41, 50_000)
+            allotments.append(await kyiv.allot(grant_id, amount, to="lviv", rate=RATE))
+        elif act < 0.25 and allotments:
+            chosen = dice.choice(allotments)
+            await kyiv.run(partial(_recall, kyiv, chosen))
+        elif act < 0.5:
+            needs.append(approved(dice.randint(1, 20_000)))
+            await lviv.feed(needs[-1])
+        elif act < 0.7 and needs:
+            pick = dice.choice([confirmed, withdrawn])
+            await lviv.feed(pick(dice.choice(needs)))
+        elif wire:
+            # Any message, any time; the inbox stops an exact double, so each comes once.
+            place = dice.randrange(len(wire))
+            if place not in handled:
+                handled.add(place)
+                one, other, event = wire[place]
+                await other.feed(event, region=one.office.region)
+        await listen()
+        gone, found = await _books(kyiv, lviv)
+        assert gone == found
+    # In the end everything arrives, transfers even twice under another event id.
+    for _ in range(3):
+        for place, (one, other, event) in enumerate(list(wire)):
+            if place not in handled or isinstance(event, AllotmentSentV1 | AllotmentReturnedV1):
+                handled.add(place)
+                await other.feed(event, region=one.office.region)
+                await listen()
+    assert await kyiv.value("SELECT count(*) FROM transfer WHERE state = 'in_transit'") == 0
+    gone, found = await _books(kyiv, lviv)
+    assert gone == found
+    async with kyiv.db.read() as ours, lviv.db.read() as theirs:
+        told = {
+            row["allotment_id"]: row["received_minor"] - row["returned_minor"]
+            for row in await ours.fetch("SELECT * FROM allotment_elsewhere")
+        }
+        real = {
+            row["id"]: row["received_minor"] - row["returned_minor"]
+            for row in await theirs.fetch("SELECT * FROM allotment")
+        }
+    assert told == real
+
+
+async def _recall(desk: Desk, allotment_id: AllotmentId, tx: object) -> None:
+    await allotting.recall(desk.office, tx, allotment_id, "grant_cut")  # type: ignore[arg-type]
+
+
+async def test_a_cut_grant_becomes_a_shortfall_that_returns_work_off(desk: Desk) -> None:
+    grant_id = await desk.grant(10_000)
+    allotment_id = await desk.allot(grant_id, 7_000)
+    need = approved(2_000)
+    await desk.feed(need)
+    demand = UUID(int=77)
+    missing = await desk.run(
+        lambda tx: grants.demand_back(tx, demand, grant_id, 9_000, "cut", date(2024, 9, 1), CHECKER)
+    )
+    assert missing == 6_000
+    await desk.run(lambda tx: allotting.recall(desk.office, tx, allotment_id, "grant_cut"))
+    assert await desk.value("SELECT open_minor FROM shortfall") == 1_000
+    assert await desk.value("SELECT refund_due_minor FROM donor_grant") == 8_000
+    await desk.feed(withdrawn(need))
+    assert await desk.value("SELECT open_minor FROM shortfall") == 0
+    assert await desk.value("SELECT unallotted_minor FROM donor_grant") == 1_000
+    refund = UUID(int=78)
+    await desk.run(
+        lambda tx: grants.refund(tx, refund, grant_id, 9_000, date(2024, 9, 9), "bank-9")
+    )
+    assert await desk.value("SELECT refunded_minor FROM donor_grant") == 9_000
+
+
+async def test_what_comes_back_at_another_rate_shows_as_a_difference(desk: Desk) -> None:
+    grant_id = await desk.grant(100_000, "EUR")
+    allotment_id = await desk.allot(grant_id, 400_000, rate=Rate("40", RATE.on, "nbu"))
+    await desk.run(
+        lambda tx: grant_store.put_rate(tx.conn, "EUR", "UAH", date(2024, 8, 1), "nbu", "50", MAKER)
+    )
+    await desk.run(lambda tx: allotting.give_back(desk.office, tx, allotment_id, 200_000))
+    # Booked at 40 as 5,000 euro cents gone, worth 4,000 now.
+    assert await desk.value("SELECT exchange_difference_minor FROM donor_grant") == 1_000
+    assert await desk.value("SELECT unallotted_minor FROM donor_grant") == 94_000
+    code = "exchange_difference"
+    assert await desk.value("SELECT balance_minor FROM account WHERE code = $1", code) == 1_000
+
+
+async def test_the_last_day_ends_an_allotment(desk: Desk) -> None:
+    await desk.allot(await desk.grant(5_000), 5_000, valid_until=date(2024, 1, 1))
+    assert await desk.run(partial(sweeps.end_validity, desk.office)) == 1
+    assert await desk.value("SELECT unallotted_minor FROM donor_grant") == 5_000
+    assert await desk.run(partial(sweeps.end_validity, desk.office)) == 0
+
+
+async def test_a_budget_line_is_exceeded_only_with_a_second_person(desk: Desk) -> None:
+    grant_id = await desk.grant(10_000, lines=[Line("aid", 5_000, 10), Line("rent", 5_000, 0)])
+    await desk.allot(grant_id, 5_500)
+    with pytest.raises(Problem):
+        await desk.allot(grant_id, 1)
+    order = allotting.Order(
+        allotment_id=AllotmentId(UUID(int=5)),
+        transfer_id=UUID(int=6),
+        grant_id=grant_id,
+        budget_line="aid",
+        to_region="kyiv",
+        amount_minor=1,
+        currency="UAH",
+    )
+    await desk.run(
+        lambda tx: allotting.allot(desk.office, tx, order, MAKER, Override(CHECKER, "winter"))
+    )
+    assert await desk.value("SELECT allotted_minor FROM budget_line WHERE code = 'aid'") == 5_501
+
+
+async def test_a_suspended_grant_pays_for_nothing_new(pair: tuple[Desk, Desk]) -> None:
+    kyiv, lviv = pair
+    grant_id = await kyiv.grant(5_000)
+    await kyiv.allot(grant_id, 5_000, to="lviv")
+    await exchange(kyiv, lviv)
+    await kyiv.run(lambda tx: grants.change_status(tx, grant_id, "suspend"))
+    told = [event for event in await public(kyiv) if isinstance(event, GrantChangedV1)]
+    await lviv.feed(*told, region="kyiv")
+    await lviv.told()
+    await lviv.feed(approved(100))
+    assert [event.reason for event in await lviv.told_of(CommitmentRefusedV1)] == ["recalled"]
+
+
+async def test_old_states_do_not_undo_new_ones(pair: tuple[Desk, Desk]) -> None:
+    kyiv, lviv = pair
+    await kyiv.allot(await kyiv.grant(5_000), 5_000, to="lviv")
+    await exchange(kyiv, lviv)
+    await lviv.feed(approved(100))
+    await lviv.feed(approved(200))
+    states = [event for event in await public(lviv) if isinstance(event, AllotmentChangedV1)]
+    await kyiv.feed(*reversed(states), region="lviv")
+    await kyiv.feed(states[0], region="lviv")
+    assert await kyiv.value("SELECT held_minor FROM allotment_elsewhere") == 300

@@ -1,0 +1,125 @@
+"""Rounding, rates, and the ledger's balance."""
+
+from datetime import date
+from decimal import ROUND_HALF_UP, Decimal
+from fractions import Fraction
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import aidmesh_payments
+from aidmesh_contracts.ids import AllotmentId, GrantId
+from aidmesh_payments.domain import ledger
+from aidmesh_payments.domain.ledger import Account, Journal, Posting, move
+from aidmesh_payments.domain.money import (
+    Rate,
+    line_limit,
+    round_half_up,
+    share_of,
+    to_grant_currency,
+    to_spending_currency,
+)
+
+amounts = st.integers(min_value=1, max_value=10**12)
+rates = st.decimals(min_value="0.0001", max_value="9999", places=4).filter(bool).map(str)
+TODAY = date(2024, 6, 1)
+
+
+@given(st.fractions(max_denominator=10**6))
+def test_halves_go_away_from_zero_like_decimal_says(value: Fraction) -> None:
+    rounded = round_half_up(value)
+    assert abs(rounded - value) <= Fraction(1, 2)
+    assert round_half_up(-value) == -rounded
+    exact = Decimal(value.numerator * 10) / Decimal(value.denominator * 10)
+    if Fraction(exact) == value:
+        assert rounded == int(exact.quantize(Decimal(1), ROUND_HALF_UP))
+
+
+@given(amounts, rates)
+def test_a_conversion_is_off_by_at_most_half_a_minor_unit(amount: int, rate: str) -> None:
+    granted = to_grant_currency(amount, "UAH", "EUR", rate)
+    assert abs(granted - Fraction(amount) / Fraction(rate)) <= Fraction(1, 2)
+    back = to_spending_currency(granted, "EUR", "UAH", rate)
+    assert abs(back - amount) <= Fraction(rate) / 2 + Fraction(1, 2)
+
+
+def test_currencies_have_their_own_minor_units() -> None:
+    # 100.00 UAH at 0.26 UAH for a yen are 385 yen: yen have no minor unit.
+    assert to_grant_currency(10_000, "UAH", "JPY", "0.26") == 385
+    assert to_grant_currency(4_125, "UAH", "EUR", "41.25") == 100
+
+
+@given(amounts, amounts, st.lists(st.integers(min_value=1, max_value=10**6), min_size=1))
+def test_the_parts_of_a_return_add_up_exactly(granted: int, amount: int, wishes: list[int]) -> None:
+    left_granted, left = granted, amount
+    for wish in wishes:
+        part = min(wish, left)
+        if part == 0:
+            break
+        booked = share_of(left_granted, part, left)
+        assert 0 <= booked <= left_granted
+        left_granted, left = left_granted - booked, left - part
+    if left:
+        left_granted -= share_of(left_granted, left, left)
+    assert left_granted == 0
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "NaN", "Infinity", "x", "", "1e999999999x"])
+def test_what_is_no_rate(text: str) -> None:
+    with pytest.raises(ValueError, match="a rate is"):
+        Rate(text, TODAY, "nbu")
+
+
+def test_flexibility_is_rounded_down() -> None:
+    assert line_limit(999, 10) == 1098
+
+
+accounts = st.builds(
+    Account,
+    st.sampled_from(["donor", "unallotted", "available", "spent"]),
+    st.sampled_from(["UAH", "EUR"]),
+    st.just(GrantId(uuid4())),
+)
+
+
+@given(st.lists(st.builds(Posting, accounts, st.integers(-100, 100)), max_size=6))
+def test_a_journal_balances_in_every_currency_or_is_none(postings: list[Posting]) -> None:
+    sums = {
+        currency: sum(p.amount_minor for p in postings if p.account.currency == currency)
+        for currency in ("UAH", "EUR")
+    }
+    if postings and not any(sums.values()):
+        Journal(uuid4(), "instalment", TODAY, tuple(postings))
+    else:
+        with pytest.raises(ValueError, match="sum to zero"):
+            Journal(uuid4(), "instalment", TODAY, tuple(postings))
+
+
+@given(amounts, amounts, amounts)
+def test_every_booking_balances_whatever_the_amounts(a: int, b: int, c: int) -> None:
+    grant, allotment, one = GrantId(uuid4()), AllotmentId(uuid4()), uuid4()
+    for currency in ("EUR", "UAH"):
+        ledger.instalment(one, grant, "EUR", a, b, currency, TODAY, "x")
+        granted = a if currency == "EUR" else b
+        ledger.allotment_sent(one, grant, allotment, "EUR", granted, currency, a, TODAY)
+        ledger.return_received(one, grant, allotment, "EUR", b, c, currency, a, TODAY)
+    ledger.return_received(one, grant, allotment, "EUR", 0, 0, "UAH", a, TODAY)
+    ledger.exchange_difference(one, grant, "EUR", -a, TODAY, "bank")
+
+
+def test_ids_follow_from_what_an_account_is() -> None:
+    grant = GrantId(uuid4())
+    assert Account("spent", "UAH", grant).id == Account("spent", "UAH", grant).id
+    assert Account("spent", "UAH", grant).id != Account("spent", "EUR", grant).id
+    assert move(Account("spent", "UAH", grant), Account("available", "UAH", grant), 0) == ()
+
+
+def test_the_first_migration_has_the_exchange_accounts() -> None:
+    sql = (
+        Path(aidmesh_payments.__file__).parent / "migrations" / "0001_payments_ledger.sql"
+    ).read_text(encoding="utf-8")
+    for currency in ("CHF", "CZK", "DKK", "EUR", "GBP", "NOK", "PLN", "SEK", "UAH", "USD"):
+        assert f"('{Account('exchange', currency).id}', 'exchange', '{currency}')" in sql

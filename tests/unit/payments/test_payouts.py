@@ -1,0 +1,152 @@
+"""The payout's way and who may take which step; purchases; payees."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import get_args
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aidmesh_payments.domain import purchase as buying
+from aidmesh_payments.domain.payee import compact, iban_check_digits, is_card, is_iban
+from aidmesh_payments.domain.payout import (
+    LIVE,
+    RETURN_REASONS,
+    Payout,
+    PayoutRefusal,
+    Verb,
+    review,
+    step,
+)
+from aidmesh_payments.domain.purchase import Line, Purchase, PurchaseRefusal
+
+NOW = datetime(2024, 6, 1, tzinfo=UTC)
+PEOPLE = [UUID(int=number) for number in (1, 2, 3)]
+LIMIT = 1_000
+verbs: tuple[Verb, ...] = get_args(Verb)
+moves = st.lists(st.tuples(st.sampled_from(verbs), st.sampled_from(PEOPLE)), max_size=12)
+
+
+@given(st.integers(1, 3 * LIMIT), st.sampled_from([None, *PEOPLE]), moves)
+def test_no_way_around_the_second_person(
+    amount: int, maker: UUID | None, moves: list[tuple[Verb, UUID]]
+) -> None:
+    payout = Payout(amount, "UAH", maker=maker)
+    seen = [payout.state]
+    for verb, by in moves:
+        after = step(payout, verb, by, NOW, float_limit_minor=LIMIT, reason="AC04")
+        if isinstance(after, PayoutRefusal):
+            continue
+        assert after.version == payout.version + 1
+        payout = after
+        seen.append(payout.state)
+    if "settled" in seen:
+        people = {payout.maker, payout.approver, payout.settler} - {None}
+        if amount > LIMIT:
+            assert len(people) >= 2
+            assert payout.approver != payout.maker
+            assert payout.review_due_at is None
+        else:
+            assert (payout.review_due_at is None) == (len(people) >= 2)
+    if payout.state in ("rejected", "returned"):
+        assert payout.reason in RETURN_REASONS
+        assert payout.state not in LIVE
+    assert seen.count("settled") <= 1
+
+
+def test_the_usual_way() -> None:
+    payout = Payout(5_000, "UAH")
+    for verb, by in (
+        ("approve", PEOPLE[0]),
+        ("export", PEOPLE[0]),
+        ("accept", PEOPLE[0]),
+        ("settle", PEOPLE[1]),
+    ):
+        after = step(payout, verb, by, NOW, float_limit_minor=LIMIT)  # type: ignore[arg-type]
+        assert isinstance(after, Payout)
+        payout = after
+    assert payout.state == "settled"
+    refused = step(payout, "return", PEOPLE[0], NOW, float_limit_minor=LIMIT, reason="lost")
+    assert refused is PayoutRefusal.REASON_UNKNOWN
+
+
+def test_one_person_alone_is_reviewed_by_another() -> None:
+    settled = step(Payout(10, "UAH"), "settle", PEOPLE[0], NOW, float_limit_minor=LIMIT)
+    assert isinstance(settled, Payout)
+    assert settled.review_due_at is not None
+    assert review(settled, PEOPLE[0]) is PayoutRefusal.SECOND_PERSON
+    reviewed = review(settled, PEOPLE[1])
+    assert isinstance(reviewed, Payout)
+    assert review(reviewed, PEOPLE[2]) is PayoutRefusal.ALREADY_REVIEWED
+
+
+@given(st.sampled_from(["UA", "DE"]), st.integers(0, 10**18 - 1), st.integers(0, 9))
+def test_one_wrong_digit_of_an_iban_is_found(country: str, number: int, wrong: int) -> None:
+    account = f"{number:0{25 if country == 'UA' else 18}d}"
+    good = country + iban_check_digits(country, account) + account
+    assert is_iban(good)
+    place = 4 + wrong
+    changed = str((int(good[place]) + 1) % 10)
+    assert not is_iban(good[:place] + changed + good[place + 1 :])
+
+
+@pytest.mark.parametrize(
+    ("number", "good"),
+    [
+        ("UA21 3223 1300 0002 6007 2335 6600 1", True),  # the registry's example
+        ("DE89 3704 0044 0532 0130 00", True),
+        ("DE89 3704 0044 0532 0130 0", False),
+        ("ua213223130000026007233566001", True),
+        ("", False),
+        ("DE893704004405320130ÄÖ", False),
+    ],
+)
+def test_ibans(number: str, good: bool) -> None:
+    assert is_iban(compact(number)) is good
+
+
+def test_cards() -> None:
+    assert is_card(compact("4242 4242 4242 4242"))
+    assert not is_card(compact("4242 4242 4242 4241"))
+
+
+def _ordered(*lines: Line) -> Purchase:
+    ordered = buying.order(buying.draft(lines, PEOPLE[0]), PEOPLE[1], float_limit_minor=0)
+    assert isinstance(ordered, Purchase)
+    return ordered
+
+
+counts = st.lists(
+    st.dictionaries(st.sampled_from(["soap", "bed", "lamp"]), st.integers(1, 9)), max_size=6
+)
+
+
+@given(counts)
+def test_whatever_is_counted_in_is_kept(counted: list[dict[str, int]]) -> None:
+    purchase = _ordered(
+        Line("soap", "soap", 5, 10), Line("bed", "beds", 2, 900), Line("soap", "more soap", 3, 11)
+    )
+    for receipt in counted:
+        purchase = buying.count_in(purchase, receipt)
+    for item in ("soap", "bed"):
+        came = sum(receipt.get(item, 0) for receipt in counted)
+        assert sum(line.received for line in purchase.lines if line.item == item) == came
+    complete = all(line.received >= line.quantity for line in purchase.lines)
+    assert (purchase.state == "received") == (complete and bool(counted))
+
+
+def test_a_purchase_takes_two_people_above_the_limit() -> None:
+    drawn = buying.draft([Line(None, "rent", 1, 5_000)], PEOPLE[0])
+    assert buying.order(drawn, PEOPLE[0], float_limit_minor=LIMIT) is PurchaseRefusal.SECOND_PERSON
+    purchase: Purchase | PurchaseRefusal = buying.order(drawn, PEOPLE[1], float_limit_minor=LIMIT)
+    assert isinstance(purchase, Purchase)
+    assert not purchase.has_goods
+    purchase = buying.receive(purchase)
+    assert isinstance(purchase, Purchase)
+    purchase = buying.invoice(purchase, 4_800)
+    assert isinstance(purchase, Purchase)
+    paid = buying.pay(replace(purchase), PEOPLE[0], float_limit_minor=LIMIT)
+    assert isinstance(paid, Purchase)
+    assert buying.cancel(paid) is PurchaseRefusal.WRONG_STATE
