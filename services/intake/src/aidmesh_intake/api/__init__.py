@@ -2,16 +2,14 @@
 
 from fastapi import APIRouter
 
-from aidmesh_intake.api import bulk, imports, kinds, needs, persons, requests
+from aidmesh_intake.api.bulk import router as bulk
+from aidmesh_intake.api.imports import router as imports
+from aidmesh_intake.api.kinds import router as kinds
+from aidmesh_intake.api.needs import router as needs
+from aidmesh_intake.api.persons import router as persons
+from aidmesh_intake.api.requests import router as requests
 
 
 def routers() -> tuple[APIRouter, ...]:
-    """Every route of intake; the bulk ones first, since their paths are the more exact."""
-    return (
-        imports.router,
-        bulk.router,
-        requests.router,
-        needs.router,
-        persons.router,
-        kinds.router,
-    )
+    """Every route of intake."""
+    return (imports, bulk, requests, needs, persons, kinds)

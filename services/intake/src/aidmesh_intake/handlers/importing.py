@@ -5,6 +5,7 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Final
 from uuid import UUID, uuid4
 
@@ -217,7 +218,7 @@ class Importer:
                 Draft(
                     id=uuid4(),
                     for_whom=row.for_whom,
-                    person=_person(row),
+                    person=_person(row, row.asked_on or today),
                     household_id=None,
                     site_id=row.site_id,
                     source=file.source,
@@ -291,7 +292,7 @@ def _wanted(row: ImportRow) -> Wanted:
     )
 
 
-def _person(row: ImportRow) -> PersonDraft | None:
+def _person(row: ImportRow, day: date) -> PersonDraft | None:
     if row.for_whom in (ForWhom.GROUP, ForWhom.SITE):
         return None
     return PersonDraft(
@@ -300,7 +301,7 @@ def _person(row: ImportRow) -> PersonDraft | None:
         area=row.area,
         origin_area=row.origin_area,
         household_code=row.household_code.reveal() if row.household_code else None,
-        consents=dict.fromkeys(row.consents, row.asked_on) if row.asked_on else None,
+        consents=dict.fromkeys(row.consents, day),
     )
 
 

@@ -1,0 +1,333 @@
+"""A need from the desk to the handover, through real rows."""
+
+from datetime import UTC, datetime
+from uuid import UUID, uuid4
+
+import pytest
+
+from aidmesh_chassis.auth import Role
+from aidmesh_chassis.errors import Poison
+from aidmesh_contracts.ids import MessageId, NeedId
+from aidmesh_contracts.intake import (
+    AidGivenV1,
+    NeedApprovedV1,
+    NeedClosedV1,
+    NeedConfirmedV1,
+    NeedFulfilledV1,
+    NeedReadyV1,
+    NeedReversedV1,
+    NeedToldV1,
+    NeedWaitlistedV1,
+    NeedWithdrawnV1,
+    PayeeSealedV1,
+)
+from aidmesh_contracts.inventory import ReservationReleasedV1
+from aidmesh_contracts.notification import MessageSentV1, MessageSuppressedV1
+from integration.intake.world import (
+    KYIV,
+    SITE,
+    World,
+    confirmed,
+    held,
+    issued,
+    money_held,
+    money_made,
+    money_spent,
+    only,
+    refused,
+    undone,
+)
+
+
+async def test_a_parcel_all_the_way(world: World) -> None:
+    need_id = await world.request("food_parcel", "mesa-1")
+    (approved,) = only(await world.published(), NeedApprovedV1)
+    assert approved.stock[0].item == "food_parcel"
+    assert approved.attempt_no == 1
+    assert approved.place_area == KYIV
+
+    events = await world.feed(held(need_id))
+    assert only(events, NeedConfirmedV1)[0].with_supply
+    assert await world.state(need_id) == "held"
+
+    (ready,) = only(await world.feed(confirmed(need_id)), NeedReadyV1)
+    assert ready.site_id == SITE
+    assert await world.state(need_id) == "ready"
+
+    sent = MessageSentV1(
+        message_id=MessageId(uuid4()),
+        need_id=NeedId(need_id),
+        attempt_no=1,
+        sent_at=datetime.now(UTC),
+    )
+    (told,) = only(await world.feed(sent, sent), NeedToldV1)
+    assert told.how == "message"
+
+    (fulfilled,) = only(await world.feed(issued(need_id)), NeedFulfilledV1)
+    assert fulfilled.service_no == 1
+    assert len(fulfilled.person_ids) == 1
+    assert await world.state(need_id) == "fulfilled"
+
+    (reversed_,) = only(await world.feed(undone(need_id)), NeedReversedV1)
+    assert reversed_.service_no == 1
+    assert await world.state(need_id) == "ready"
+    (again,) = only(await world.feed(issued(need_id, issue_no=2)), NeedFulfilledV1)
+    assert again.service_no == 2
+
+    shown = await world.need(need_id)
+    notes = [entry["note"] for entry in shown["timeline"]]
+    assert notes == [
+        "approved",
+        "held",
+        "ready",
+        "told_by_message",
+        "fulfilled",
+        "reversed",
+        "fulfilled",
+    ]
+
+
+async def test_capacity_and_money_need_both(world: World) -> None:
+    need_id = await world.request("counseling_paid", planned_on="2024-02-01")
+    (approved,) = only(await world.published(), NeedApprovedV1)
+    assert approved.money is not None
+    assert approved.money.amount_minor == 80_000
+    assert approved.capacity is not None
+    assert not only(await world.feed(held(need_id)), NeedConfirmedV1)
+    (confirm,) = only(await world.feed(money_held(need_id, 80_000)), NeedConfirmedV1)
+    assert confirm.with_money
+    assert confirm.with_supply
+    assert not only(await world.feed(money_made(need_id, 80_000)), NeedReadyV1)
+    assert only(await world.feed(confirmed(need_id)), NeedReadyV1)
+    (done,) = only(await world.feed(issued(need_id)), NeedFulfilledV1)
+    assert done.kind == "counseling_paid"
+    # The provider's bill is no second service.
+    assert await world.feed(money_spent(need_id, 80_000, fulfils=False)) == []
+
+
+async def test_cash_is_fulfilled_by_its_payment(world: World) -> None:
+    answer = await world.post(
+        "/v1/requests",
+        {
+            "person": {"client_code": "cash-1", "area": KYIV},
+            "needs": [
+                {
+                    "kind": "financial_aid",
+                    "payee": {
+                        "mechanism": "iban",
+                        "legal_name": "Canary Payee",
+                        "iban": "UA213223130000026007233566001",
+                    },
+                }
+            ],
+        },
+        status=201,
+    )
+    need_id = UUID(answer["needs"][0]["need_id"])
+    events = await world.published()
+    assert len(only(events, PayeeSealedV1)) == 1
+    assert only(events, NeedApprovedV1)[0].payee_ref is not None
+    await world.feed(money_held(need_id, 360_000), money_made(need_id, 360_000))
+    assert await world.state(need_id) == "ready"
+    (done,) = only(await world.feed(money_spent(need_id, 360_000, fulfils=True)), NeedFulfilledV1)
+    assert (done.quantity, done.unit) == (360_000, "uah")
+    assert done.shares[0].amount_minor == 360_000
+
+
+async def test_refusal_releases_the_other_and_waits(world: World) -> None:
+    need_id = await world.request("counseling_paid")
+    (approved,) = only(await world.published(), NeedApprovedV1)
+    events = await world.feed(money_held(need_id, 80_000), refused(approved))
+    assert only(events, NeedWithdrawnV1)[0].reason == "refused"
+    (waiting,) = only(events, NeedWaitlistedV1)
+    assert waiting.blocked_by.code == "counseling_paid"
+    shown = await world.need(need_id)
+    assert (shown["state"], shown["wait"], shown["ahead"]) == ("waitlisted", "short", 0)
+
+
+async def test_hold_expired_is_retried_and_old_answers_are_ignored(world: World) -> None:
+    need_id = await world.request("food_parcel")
+    await world.feed(held(need_id))
+    released = ReservationReleasedV1(
+        reservation_id=held(need_id).reservation_id,
+        need_id=NeedId(need_id),
+        attempt_no=1,
+        cause="hold_expired",
+    )
+    await world.feed(released)
+    assert await world.state(need_id) == "waitlisted"
+    async with world.db.transaction() as tx:
+        await tx.conn.execute("UPDATE need SET retry_at = now()")
+    assert await world.sweep("retries") == 1
+    (again,) = only(await world.published(), NeedApprovedV1)
+    assert again.attempt_no == 2
+    assert await world.feed(confirmed(need_id, 1), held(need_id, 1), released) == []
+    await world.feed(held(need_id, 2), confirmed(need_id, 2))
+    assert await world.state(need_id) == "ready"
+
+
+async def test_relocation_asks_again_at_once(world: World) -> None:
+    need_id = await world.request("shelter_night")
+    await world.feed(held(need_id), confirmed(need_id))
+    await world.published()
+    events = await world.feed(
+        ReservationReleasedV1(
+            reservation_id=held(need_id).reservation_id,
+            need_id=NeedId(need_id),
+            attempt_no=1,
+            cause="relocated",
+        )
+    )
+    assert only(events, NeedWithdrawnV1)
+    assert only(events, NeedApprovedV1)[0].attempt_no == 2
+
+
+async def test_unanswered_attempts_are_asked_anew(world: World) -> None:
+    need_id = await world.request("food_parcel")
+    await world.published()
+    assert await world.sweep("overdue_attempts") == 0
+    async with world.db.transaction() as tx:
+        await tx.conn.execute("UPDATE need SET deadline_at = now() - interval '1 second'")
+    assert await world.sweep("overdue_attempts") == 1
+    events = await world.published()
+    assert only(events, NeedWithdrawnV1)[0].attempt_no == 1
+    assert only(events, NeedApprovedV1)[0].attempt_no == 2
+    assert await world.state(need_id) == "approved"
+
+
+async def test_needs_past_their_last_day_expire(world: World) -> None:
+    need_id = await world.request("food_parcel", needed_by="2999-01-01")
+    (approved,) = only(await world.published(), NeedApprovedV1)
+    await world.feed(refused(approved))
+    async with world.db.transaction() as tx:
+        await tx.conn.execute("UPDATE need SET needed_by = '2024-01-01'")
+    assert await world.sweep("last_days") == 1
+    assert only(await world.published(), NeedClosedV1)[0].state == "expired"
+    assert await world.state(need_id) == "expired"
+
+
+async def test_cancel_tells_the_holders(world: World) -> None:
+    need_id = await world.request("food_parcel")
+    await world.feed(held(need_id))
+    await world.published()
+    await world.post(f"/v1/needs/{need_id}:cancel", {"reason": "no_longer_needed"})
+    events = await world.published()
+    assert only(events, NeedWithdrawnV1)[0].reason == "cancelled"
+    assert only(events, NeedClosedV1)[0].state == "cancelled"
+    assert await world.feed(confirmed(need_id)) == []
+    await world.post(f"/v1/needs/{need_id}:cancel", {"reason": "again"}, status=409)
+    # It was handed over all the same: facts are recorded, and undoing it asks a person.
+    assert only(await world.feed(issued(need_id)), NeedFulfilledV1)
+    events = await world.feed(undone(need_id))
+    assert only(events, NeedReversedV1)
+    assert only(events, NeedWithdrawnV1)
+    assert await world.state(need_id) == "requested"
+
+
+async def test_told_in_person_when_no_message_goes_out(world: World) -> None:
+    need_id = await world.request("food_parcel")
+    await world.post(f"/v1/needs/{need_id}:told", status=409)
+    await world.feed(held(need_id), confirmed(need_id))
+    await world.feed(
+        MessageSuppressedV1(
+            message_id=MessageId(uuid4()),
+            need_id=NeedId(need_id),
+            attempt_no=1,
+            reason="no_safe_contact",
+        )
+    )
+    (row,) = (await world.get("/v1/needs", to_tell=True))["needs"]
+    assert row["message"] == "no_safe_contact"
+    answer = await world.post("/v1/needs:told", {"rows": [{"need_id": str(need_id)}]})
+    assert answer["rows"][0]["status"] == "done"
+    assert only(await world.published(), NeedToldV1)[0].how == "in_person"
+    answer = await world.post("/v1/needs:told", {"rows": [{"need_id": str(need_id)}]})
+    assert answer["rows"][0]["status"] == "skipped"
+
+
+async def test_aid_already_given_is_never_refused(world: World) -> None:
+    for _ in range(2):  # beyond the limit of one parcel in thirty days
+        answer = await world.post(
+            "/v1/requests",
+            {
+                "person": {"client_code": "given-1", "area": KYIV},
+                "needs": [{"kind": "food_parcel", "given": True, "served_on": "2024-03-01"}],
+            },
+            status=201,
+        )
+        assert answer["needs"][0]["state"] == "fulfilled"
+        events = await world.published()
+        assert only(events, AidGivenV1)[0].stock[0].quantity == 1
+        assert only(events, NeedFulfilledV1)[0].served_on.isoformat() == "2024-03-01"
+
+
+async def test_outreach_counts_heads(world: World) -> None:
+    answer = await world.post(
+        "/v1/requests",
+        {
+            "for_whom": "group",
+            "needs": [
+                {
+                    "kind": "condoms_lubricant",
+                    "quantity": 40,
+                    "headcount": 40,
+                    "place_area": KYIV,
+                    "given": True,
+                }
+            ],
+        },
+        status=201,
+    )
+    assert answer["person_id"] is None
+    (done,) = only(await world.published(), NeedFulfilledV1)
+    assert (done.headcount, done.person_ids, done.quantity) == (40, (), 40)
+
+
+async def test_navigation_takes_nothing_and_is_served_here(world: World) -> None:
+    need_id = await world.request("pep_navigation")
+    events = await world.published()
+    assert only(events, NeedReadyV1)
+    assert not only(events, NeedApprovedV1)
+    shown = await world.need(need_id)
+    assert (shown["state"], shown["band"]) == ("ready", "emergency")
+    await world.post(f"/v1/needs/{need_id}:serve", {})
+    assert only(await world.published(), NeedFulfilledV1)
+    await world.post(f"/v1/needs/{need_id}:reverse", {"reason": "mistake"}, Role.LEAD)
+    assert only(await world.published(), NeedReversedV1)
+    assert await world.state(need_id) == "ready"
+
+
+async def test_a_household_is_served_whole(world: World) -> None:
+    people = [
+        (await world.post("/v1/persons", {"client_code": f"h-{n}"}, status=201))["person_id"]
+        for n in range(3)
+    ]
+    home = await world.post("/v1/households", {"person_ids": people}, status=201)
+    answer = await world.post(
+        "/v1/requests",
+        {
+            "for_whom": "household",
+            "household_id": home["household_id"],
+            "needs": [{"kind": "food_parcel", "quantity": 3, "place_area": KYIV}],
+        },
+        status=201,
+    )
+    need_id = UUID(answer["needs"][0]["need_id"])
+    await world.feed(held(need_id), confirmed(need_id))
+    (done,) = only(await world.feed(issued(need_id)), NeedFulfilledV1)
+    assert sorted(str(each) for each in done.person_ids) == sorted(people)
+
+
+async def test_a_guest_is_sent_on(world: World) -> None:
+    need_id = await world.request("shelter_night")
+    (approved,) = only(await world.published(), NeedApprovedV1)
+    await world.feed(refused(approved))
+    await world.post(f"/v1/needs/{need_id}:move", {"place_area": "UA46"})
+    (again,) = only(await world.published(), NeedApprovedV1)
+    assert (again.place_area, again.attempt_no) == ("UA46", 2)
+    assert (await world.need(need_id))["place_area"] == "UA46"
+
+
+async def test_an_answer_about_an_unknown_need_is_poison(world: World) -> None:
+    with pytest.raises(Poison):
+        await world.feed(held(uuid4()))
