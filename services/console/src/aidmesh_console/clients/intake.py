@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
+from http import HTTPStatus
 from typing import Any, Literal
 from uuid import UUID
 
-from pydantic import AliasChoices, Field, TypeAdapter
+from pydantic import JsonValue, TypeAdapter
 
-from aidmesh_console.clients.link import ACCEPTED, Link, View
+from aidmesh_chassis.privacy import PersonalText, PersonalYear
+from aidmesh_console.clients.link import ACCEPTED, Link, Query, Refused, View
 
 
 class StockTake(View):
@@ -73,70 +75,121 @@ class BlockedBy(View):
 
     resource: str
     code: str
-    site_id: UUID | None = None
-    area: str | None = None
-    quantity: int = 1
 
 
 class Need(View):
-    """A need as lists show it: a band and dates, never the reasons."""
+    """A need as lists show it: a band and dates, never the reasons.
+
+    Attributes:
+        message: what became of the message to the person, None before there was one.
+        attention: a conflict that a person should look at.
+    """
 
     need_id: UUID
     kind: str
     state: str
-    band: str | None = None
-    quantity: int = 1
-    area: str | None = Field(default=None, validation_alias=AliasChoices("place_area", "area"))
-    site_id: UUID | None = None
-    at_site_id: UUID | None = None
-    asked_on: date | None = None
-    needed_by: date | None = None
-    planned_on: date | None = None
-    served_on: date | None = None
-    attempt_no: int = 0
-    blocked_by: BlockedBy | None = None
-    wait: str | None = None
-    told_at: datetime | None = None
-    reason: str | None = None
-    person_id: UUID | None = None
-    for_whom: str | None = None
-    headcount: int | None = None
+    band: str
+    quantity: int
+    place_area: str
+    site_id: UUID | None
+    at_site_id: UUID | None
+    asked_on: date
+    needed_by: date | None
+    told_at: datetime | None
+    attention: str | None = None
+
+
+class NeedPage(View):
+    """A page of needs; `next` is the cursor of the following one."""
+
+    needs: tuple[Need, ...]
+    next: str | None
 
 
 class Step(View):
     """One entry of a need's history."""
 
     at: datetime
-    event: str
-    attempt_no: int | None = None
-    reason: str | None = None
+    note: str
+    detail: str | None
+
+
+class Ask(View):
+    """What a need takes; nothing at all for a service that intake itself records."""
+
+    stock: tuple[StockTake, ...] = ()
+    capacity: CapacityTake | None = None
+    money: Mapping[str, JsonValue] | None = None
+
+    @property
+    def of_nothing(self) -> bool:
+        """Whether nobody but intake has a part in it."""
+        return not self.stock and self.capacity is None and self.money is None
 
 
 class NeedWhole(Need):
-    """A need with its history."""
+    """A need with its history; `ahead` is how many are served before it."""
 
-    timeline: tuple[Step, ...] = ()
+    person_id: UUID | None
+    headcount: int | None
+    ask: Ask
+    blocked_by: BlockedBy | None
+    wait: str | None
+    ahead: int | None
+    served_on: date | None
+    given: bool
+    reason: str | None
+    timeline: tuple[Step, ...]
 
 
-class Needs(View):
-    """A page of needs; `next` is the cursor of the following one."""
+class Contact(View):
+    """How a person may be reached."""
 
-    rows: tuple[Need, ...] = Field(default=(), validation_alias=AliasChoices("needs", "rows"))
-    next: str | None = None
+    channel: str
+    address: PersonalText
+    hours_from: str | None = None
+    hours_to: str | None = None
+    wording: str | None = None
+    safe: bool = False
 
 
-class Found(View):
-    """Whether somebody of a client code is known."""
+class Details(View):
+    """What is known of a person; hides itself wherever it is not asked to show."""
 
-    person_id: UUID | None = None
+    client_code: PersonalText | None = None
+    chosen_name: PersonalText | None = None
+    legal_name: PersonalText | None = None
+    birth_year: PersonalYear | None = None
+    contact: Contact | None = None
+    note: PersonalText | None = None
+
+
+class Person(View):
+    """A person, for a caseworker."""
+
+    person_id: UUID
+    details: Details
+    languages: tuple[str, ...]
+    area: str | None
+    origin_area: str | None
+    consents: Mapping[str, date]
+
+
+class _Found(View):
+    person_id: UUID
+
+
+class _NeedMade(View):
+    need_id: UUID
+    kind: str
+    state: str
 
 
 class Registered(View):
     """What became of a request."""
 
     request_id: UUID
-    person_id: UUID | None = None
-    needs: tuple[Need, ...] = ()
+    needs: tuple[_NeedMade, ...]
 
 
 class Waiting(View):
@@ -144,27 +197,25 @@ class Waiting(View):
 
     resource: str
     code: str
-    site_id: UUID | None = None
-    area: str | None = None
+    site_id: UUID | None
+    area: str | None
     needs: int
-    quantity: int | None = None
-    oldest_asked_on: date | None = None
+    oldest_asked_on: date
 
 
 class _Kinds(View):
-    kinds: tuple[Kind, ...] = Field(validation_alias=AliasChoices("kinds", "rows"))
+    kinds: tuple[Kind, ...]
 
 
 class _Waitlist(View):
-    rows: tuple[Waiting, ...] = Field(
-        default=(), validation_alias=AliasChoices("waitlist", "blockers", "rows")
-    )
+    waiting: tuple[Waiting, ...]
 
 
 _KINDS = TypeAdapter(_Kinds)
-_NEEDS = TypeAdapter(Needs)
+_NEEDS = TypeAdapter(NeedPage)
 _NEED = TypeAdapter(NeedWhole)
-_FOUND = TypeAdapter(Found)
+_PERSON = TypeAdapter(Person)
+_FOUND = TypeAdapter(_Found)
 _REGISTERED = TypeAdapter(Registered)
 _WAITLIST = TypeAdapter(_Waitlist)
 _COUNTS = TypeAdapter(dict[str, int])
@@ -184,7 +235,16 @@ class Intake:
     async def find(self, client_code: str) -> UUID | None:
         """The person of a client code, None if there is none here."""
         body = {"client_code": client_code}
-        return (await self.link.post("/v1/persons:search", _FOUND, body)).person_id
+        try:
+            return (await self.link.post("/v1/persons:find", _FOUND, body)).person_id
+        except Refused as error:
+            if error.status == HTTPStatus.NOT_FOUND:
+                return None
+            raise
+
+    async def person(self, person_id: UUID) -> Person:
+        """A person's details; intake remembers who looked."""
+        return await self.link.get(f"/v1/persons/{person_id}", _PERSON)
 
     async def register(self, request: Mapping[str, Any], key: UUID) -> Registered:
         """Enter a request with its needs, and the person where they are new."""
@@ -196,16 +256,22 @@ class Intake:
         state: str | None = None,
         kind: str | None = None,
         area: str | None = None,
+        band: str | None = None,
         person_id: UUID | None = None,
+        to_tell: bool = False,
+        attention: bool = False,
         after: str | None = None,
         limit: int = 50,
-    ) -> Needs:
+    ) -> NeedPage:
         """A page of needs, the most urgent first."""
-        query = {
+        query: Query = {
             "state": state,
             "kind": kind,
             "area": area,
+            "band": band,
             "person_id": str(person_id) if person_id else None,
+            "to_tell": to_tell or None,
+            "attention": attention or None,
             "after": after,
             "limit": limit,
         }
@@ -217,21 +283,12 @@ class Intake:
 
     async def counts(self) -> Mapping[str, int]:
         """How many needs are in each state."""
-        return await self.link.get("/v1/needs/counts", _COUNTS)
+        return await self.link.get("/v1/needs-by-state", _COUNTS)
 
     async def waitlist(self) -> Sequence[Waiting]:
         """What needs wait for."""
-        return (await self.link.get("/v1/waitlist", _WAITLIST)).rows
+        return (await self.link.get("/v1/waitlist", _WAITLIST)).waiting
 
-    async def approve(self, need_id: UUID, key: UUID) -> None:
-        """Let a need be served."""
-        await self.link.post(f"/v1/needs/{need_id}:approve", ACCEPTED, key=key)
-
-    async def told(self, need_id: UUID, key: UUID) -> None:
-        """The person was told in person that everything is ready."""
-        await self.link.post(f"/v1/needs/{need_id}:told", ACCEPTED, key=key)
-
-    async def end(self, need_id: UUID, how: str, reason: str, key: UUID) -> None:
-        """Cancel a need, or decline it: `how` is the step's name."""
-        body = {"reason": reason}
-        await self.link.post(f"/v1/needs/{need_id}:{how}", ACCEPTED, body, key)
+    async def act(self, need_id: UUID, step: str, body: Mapping[str, Any], key: UUID) -> None:
+        """Approve, tell, cancel, serve and so on: `step` is its name."""
+        await self.link.post(f"/v1/needs/{need_id}:{step}", ACCEPTED, body, key)

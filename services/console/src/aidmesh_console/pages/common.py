@@ -19,6 +19,7 @@ AREAS = (
 
 CANCEL_REASONS = ("not_needed", "not_reached", "helped_elsewhere", "moved_away", "entry_error")
 DECLINE_REASONS = ("not_eligible", "not_offered", "duplicate")
+OVERRIDE_REASONS = ("danger", "lost_or_stolen", "larger_household", "lead_decided")
 UNDO_REASONS = ("entry_error", "wrong_person", "returned", "not_happened")
 ADJUST_REASONS = ("counted", "damaged", "expired", "lost", "theft")
 

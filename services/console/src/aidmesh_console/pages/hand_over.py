@@ -95,7 +95,7 @@ async def _found(visit: Visit, wanted: str) -> Sequence[Reservation]:
         if person_id is None:
             return ()
         needs = await visit.intake.needs(person_id=person_id, state="ready", limit=_NEEDS_MAX)
-        need_ids = [need.need_id for need in needs.rows]
+        need_ids = [need.need_id for need in needs.needs]
     if not need_ids:
         return ()
     aside = await visit.inventory.of_needs(need_ids)

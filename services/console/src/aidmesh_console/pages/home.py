@@ -40,7 +40,7 @@ async def told(
     need_id: UUID, form: Posted, visit: Annotated[Visit, Depends(visitor(Act.DECIDE_NEEDS))]
 ) -> Response:
     """Somebody was told in person."""
-    await visit.intake.told(need_id, form.key)
+    await visit.intake.act(need_id, "told", {}, form.key)
     return visit.go("/", said="told")
 
 

@@ -1,15 +1,24 @@
 """Needs: which there are, what each waits for, and what a person may decide about it."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Final
 from uuid import UUID, uuid4
 
 from fastapi import APIRouter, Depends, Response
 
+from aidmesh_chassis.problems import NOT_FOUND, Problem
+from aidmesh_console import i18n
 from aidmesh_console.clients.inventory import Reservation
-from aidmesh_console.clients.link import ClientError
-from aidmesh_console.pages.common import CANCEL_REASONS, DECLINE_REASONS, UNDO_REASONS, names_of
+from aidmesh_console.clients.link import Away, ClientError, Refused
+from aidmesh_console.pages.common import (
+    AREAS,
+    CANCEL_REASONS,
+    DECLINE_REASONS,
+    OVERRIDE_REASONS,
+    UNDO_REASONS,
+    names_of,
+)
 from aidmesh_console.roles import Act
 from aidmesh_console.visit import Form, Posted, Visit, visitor
 
@@ -21,21 +30,36 @@ STATES: Final = (
     "requested", "waitlisted", "approved", "held", "ready", "fulfilled", "declined", "cancelled",
     "expired", "referred",
 )  # fmt: skip
+BANDS: Final = ("emergency", "urgent", "raised", "normal")
 _SAID: Final = {
     "approve": "approved",
     "told": "told",
     "cancel": "cancelled",
     "decline": "declined",
+    "serve": "served",
+    "move": "moved",
+    "reverse": "undone",
 }
+_REASONS: Final = {"cancel": CANCEL_REASONS, "decline": DECLINE_REASONS, "reverse": UNDO_REASONS}
+_NEEDS_OVERRIDE: Final = "needs-a-decision"
 
 
 @routes.get("/needs")
 async def show(visit: Reader) -> Response:
     """A page of needs; the filters are codes, so the address says nothing about a person."""
-    state, kind, area = (visit.asked.get(name) or None for name in ("state", "kind", "area"))
-    after = visit.asked.get("after")
+    fields = ("state", "kind", "area", "band", "attention")
+    asked = {name: text for name in fields if (text := visit.asked.get(name))}
     found, names, waitlist = await asyncio.gather(
-        visit.hear(visit.intake.needs(state=state, kind=kind, area=area, after=after)),
+        visit.hear(
+            visit.intake.needs(
+                state=asked.get("state"),
+                kind=asked.get("kind"),
+                area=asked.get("area"),
+                band=asked.get("band"),
+                attention="attention" in asked,
+                after=visit.asked.get("after"),
+            )
+        ),
         names_of(visit, kinds=True),
         visit.hear(visit.intake.waitlist()),
     )
@@ -43,13 +67,10 @@ async def show(visit: Reader) -> Response:
         "needs",
         names=names,
         needs=found,
-        waitlist=waitlist if state == "waitlisted" else None,
+        waitlist=waitlist if asked.get("state") == "waitlisted" else None,
         states=STATES,
-        asked={
-            name: value
-            for name, value in (("state", state), ("kind", kind), ("area", area))
-            if value
-        },
+        bands=BANDS,
+        asked=asked,
     )
 
 
@@ -61,23 +82,52 @@ async def one(need_id: UUID, visit: Reader) -> Response:
 
 @routes.post("/needs/{need_id}/{step}")
 async def decide(need_id: UUID, step: str, form: Posted, visit: Decider) -> Response:
-    """Approve, tell in person, cancel or decline."""
+    """Approve, tell in person, cancel, decline, serve, take back, or have it served elsewhere."""
+    if step not in _SAID:
+        raise Problem(NOT_FOUND)
+    body = _body(step, form)
+    if form.faults:
+        fault = next(iter(form.faults.values()))
+        return await _page(visit, need_id, 422, visit.say(f"fault.{fault}"), form)
     try:
-        if step == "approve":
-            await visit.intake.approve(need_id, form.key)
-        elif step == "told":
-            await visit.intake.told(need_id, form.key)
-        elif step in {"cancel", "decline"}:
-            known = CANCEL_REASONS if step == "cancel" else DECLINE_REASONS
-            reason = form.text("reason")
-            if reason is None or reason not in known:
-                return await _page(visit, need_id, 422, visit.say("fault.reason"), form)
-            await visit.intake.end(need_id, step, reason, form.key)
-        else:
-            return await _page(visit, need_id, 404, visit.say("problem.not-found"))
+        await visit.intake.act(need_id, step, body, form.key)
     except ClientError as error:
-        return await _page(visit, need_id, 409, visit.problem(error), form)
+        hindered = isinstance(error, Refused) and error.slug == _NEEDS_OVERRIDE
+        kept = form if isinstance(error, Away) else None
+        wrong = visit.problem(error)
+        return await _page(visit, need_id, 409, wrong, kept, hindered=hindered)
     return visit.go(f"/needs/{need_id}", said=_SAID[step])
+
+
+@routes.get("/people/{person_id}")
+async def person(person_id: UUID, visit: Decider) -> Response:
+    """A person and their needs; intake remembers who looked."""
+    found, needs, names = await asyncio.gather(
+        visit.intake.person(person_id),
+        visit.hear(visit.intake.needs(person_id=person_id)),
+        names_of(visit, kinds=True),
+    )
+    return visit.page("person", person=found, needs=needs, names=names)
+
+
+def _body(step: str, form: Form) -> Mapping[str, str]:
+    """What intake wants to know for a step; what is missing is in `form.faults`."""
+    if step in _REASONS:
+        reason = form.text("reason")
+        if reason is None or reason not in _REASONS[step]:
+            form.faults["reason"] = "reason"
+        return {"reason": reason or ""}
+    if step == "approve":
+        override = form.text("override_reason")
+        return {"override_reason": override} if override in OVERRIDE_REASONS and override else {}
+    if step == "serve":
+        return {"served_on": (form.day("served_on") or i18n.today()).isoformat()}
+    if step == "move":
+        area, site_id = form.text("place_area"), form.uuid("site_id")
+        if area not in AREAS or area is None:
+            form.faults["place_area"] = "choice"
+        return {"place_area": area or ""} | ({"site_id": str(site_id)} if site_id else {})
+    return {}
 
 
 async def _page(
@@ -86,6 +136,8 @@ async def _page(
     status: int = 200,
     wrong: str | None = None,
     form: Form | None = None,
+    *,
+    hindered: bool = False,
 ) -> Response:
     need, aside, names = await asyncio.gather(
         visit.intake.need(need_id),
@@ -100,9 +152,11 @@ async def _page(
         aside=aside,
         current=_current(aside.value or ()),
         wrong=wrong,
+        hindered=hindered,
         key=form.key if form else uuid4(),
         cancel_reasons=CANCEL_REASONS,
         decline_reasons=DECLINE_REASONS,
+        override_reasons=OVERRIDE_REASONS,
         undo_reasons=UNDO_REASONS,
     )
 

@@ -1,0 +1,417 @@
+"""A desk with made-up services behind it: what its pages show without a running region."""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from importlib.resources import files
+from pathlib import Path
+from uuid import UUID, uuid4, uuid5
+
+import httpx
+
+from aidmesh_chassis.auth import Role, issue_token
+from aidmesh_chassis.keys import TOKENS, KeyRing, create_region_keys
+from aidmesh_chassis.service import Service
+from aidmesh_console.app import build
+from aidmesh_console.config import Settings
+
+REGION = "kyiv"
+SPACE = UUID("3f2a91c0-5b1e-4a77-9d3c-000000000000")
+TODAY = datetime.now(UTC).date()
+NOW = datetime.now(UTC)
+
+Answer = tuple[int, object]
+
+
+def number(name: str) -> UUID:
+    """The same id for the same name, every time."""
+    return uuid5(SPACE, name)
+
+
+def iso(days: int = 0) -> str:
+    """A day, so many days from today."""
+    return (TODAY + timedelta(days=days)).isoformat()
+
+
+def at(minutes: int) -> str:
+    """A moment, so many minutes from now."""
+    return (NOW + timedelta(minutes=minutes)).isoformat()
+
+
+def problem(status: int, slug: str, **members: object) -> Answer:
+    """A refusal as the services word it."""
+    return status, {"type": f"urn:aidmesh:problem:{slug}", "title": slug, "status": status,
+                    "detail": "", **members}  # fmt: skip
+
+
+SHELTER, SMALL, WAREHOUSE = number("shelter"), number("small"), number("warehouse")
+
+
+def kinds() -> list[dict[str, object]]:
+    """The catalogue that comes with the product."""
+    path = files("aidmesh_intake") / "catalogue.json"
+    found: list[dict[str, object]] = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
+def need(name: str, kind: str, state: str, **more: object) -> dict[str, object]:
+    """A need as intake's lists show it."""
+    return {
+        "need_id": str(number(name)),
+        "request_id": str(number(f"request {name}")),
+        "kind": kind,
+        "state": state,
+        "band": "normal",
+        "quantity": 1,
+        "place_area": "UA80",
+        "site_id": None,
+        "at_site_id": None,
+        "asked_on": iso(-3),
+        "needed_by": None,
+        "told_at": None,
+        "attention": None,
+        **more,
+    }
+
+
+NEEDS = [
+    need("pep", "pep_navigation", "ready", band="emergency", asked_on=iso()),
+    need("bed", "shelter_night", "waitlisted", band="urgent", needed_by=iso(2)),
+    need("parcel", "food_parcel", "ready", quantity=2, at_site_id=str(WAREHOUSE)),
+    need("aid", "financial_aid", "requested", band="raised"),
+    need("talk", "counseling", "fulfilled", asked_on=iso(-20)),
+    need("kit", "hygiene_kit", "waitlisted", attention="issued_twice"),
+]
+
+
+def whole(row: Mapping[str, object]) -> dict[str, object]:
+    """A need as intake shows one."""
+    waits = row["state"] == "waitlisted"
+    return {
+        **row,
+        "person_id": str(number("person")),
+        "headcount": None,
+        "ask": {"stock": [{"item": "food_parcel", "quantity": 2}]}
+        if row["kind"] == "food_parcel"
+        else {},
+        "blocked_by": {"resource": "bed", "code": "shelter"} if waits else None,
+        "wait": "short" if waits else None,
+        "ahead": 3 if waits else None,
+        "served_on": iso(-1) if row["state"] == "fulfilled" else None,
+        "given": False,
+        "reason": None,
+        "timeline": [
+            {"at": at(-4000), "note": "requested", "detail": None},
+            {"at": at(-3900), "note": "approved", "detail": None},
+            {"at": at(-3800), "note": "waitlisted", "detail": "stock:food_parcel"},
+            {"at": at(-60), "note": "woken", "detail": None},
+            {"at": at(-59), "note": "ready", "detail": None},
+        ],
+    }
+
+
+def reservation(name: str, way: str, state: str = "confirmed", **more: object) -> dict[str, object]:
+    """Something set aside, as inventory shows it."""
+    return {
+        "reservation_id": str(number(f"reservation {name}")),
+        "need_id": str(number(name)),
+        "way": way,
+        "state": state,
+        "site_id": str(WAREHOUSE),
+        "collect_by": at(3000),
+        "served_on": None,
+        "allocations": [],
+        "booking": None,
+        **more,
+    }
+
+
+RESERVATIONS = [
+    reservation("parcel", "handover", allocations=[
+        {"lot_id": str(number("lot a")), "item": "food_parcel", "quantity": 1},
+        {"lot_id": str(number("lot b")), "item": "food_parcel", "quantity": 1}]),
+    reservation("guest", "check_in", site_id=str(SHELTER), booking={
+        "resource": "bed", "code": "shelter", "from_on": iso(), "to_on": iso(4), "beds": ["2-A"],
+        "places": 1}),
+    reservation("visit", "attendance", site_id=str(SMALL), booking={
+        "resource": "slot", "code": "counseling", "starts_at": at(90), "minutes": 50,
+        "places": 1}),
+]  # fmt: skip
+
+
+def _beds() -> list[dict[str, object]]:
+    rows: list[dict[str, object]] = []
+    for place in range(8):
+        nights = ["free"] * 14
+        bookings: list[dict[str, object]] = []
+        if place % 3 != 2:
+            stays = (place + 2) * 2
+            state = "issued" if place % 2 == 0 else "confirmed"
+            for night in range(min(stays, 14)):
+                nights[night] = "occupied" if state == "issued" else "confirmed"
+            bookings.append({
+                "reservation_id": str(number(f"stay {place}")),
+                "need_id": str(number(f"guest {place}")),
+                "state": state, "from_on": iso(-2 if state == "issued" else 0),
+                "to_on": iso(stays) if place else None, "left_on": None,
+            })  # fmt: skip
+        rows.append({
+            "bed_id": str(number(f"bed {place}")), "label": f"{place // 4 + 1}-{'ABCD'[place % 4]}",
+            "room": f"Кімната {place // 4 + 1}", "code": "shelter", "features": [],
+            "outside": False, "status": "active", "nights": nights, "bookings": bookings,
+        })  # fmt: skip
+    rows[5]["nights"] = ["held"] + ["free"] * 13
+    return rows
+
+
+def _capacity() -> list[dict[str, object]]:
+    def row(region: str, site: UUID, area: str, free: list[int], total: int) -> dict[str, object]:
+        return {"region": region, "site_id": str(site), "area": area, "resource": "bed",
+                "code": "shelter", "first_on": iso(), "free_by_day": free, "total": total,
+                "as_of": at(-7)}  # fmt: skip
+
+    slots = row(REGION, SMALL, "UA80", [0, 2, 1], 6) | {"resource": "slot", "code": "counseling"}
+    return [
+        row(REGION, SHELTER, "UA80", [2, 2, 3, 4], 14),
+        row(REGION, SMALL, "UA32", [0, 1, 1, 1], 6),
+        row("lviv", number("lviv"), "UA46", [5, 5, 5, 5], 20),
+        slots,
+    ]
+
+
+SITES = [
+    {"site_id": str(SHELTER), "code": "kyiv-1", "name": "Притулок на Подолі", "area": "UA80",
+     "site_type": "shelter", "status": "open"},
+    {"site_id": str(SMALL), "code": "kyiv-2", "name": "Малий притулок", "area": "UA32",
+     "site_type": "shelter", "status": "open"},
+    {"site_id": str(WAREHOUSE), "code": "kyiv-w", "name": "Склад", "area": "UA80",
+     "site_type": "warehouse", "status": "open"},
+]  # fmt: skip
+ITEMS = [
+    {"code": code, "names": {"uk": uk, "en": en, "de": de}, "unit": "piece"}
+    for code, uk, en, de in (
+        ("food_parcel", "Продуктовий набір", "Food parcel", "Lebensmittelpaket"),
+        ("hygiene_kit", "Гігієнічний набір", "Hygiene kit", "Hygienepaket"),
+        ("hiv_self_test", "Самотест на ВІЛ", "HIV self-test", "HIV-Selbsttest"),
+        ("condom", "Презервативи", "Condoms", "Kondome"),
+    )
+]
+STOCK = {
+    "own": [
+        {"site_id": str(site), "area": "UA80", "item": item, "on_hand": on_hand, "held": held,
+         "free": on_hand - held, "expiry": expiry, "as_of": at(-1)}
+        for site, item, on_hand, held, expiry in (
+            (WAREHOUSE, "food_parcel", 140, 22, iso(30)), (WAREHOUSE, "hygiene_kit", 6, 6, None),
+            (SMALL, "food_parcel", 9, 1, iso(9)), (WAREHOUSE, "hiv_self_test", 58, 0, iso(200)),
+            (WAREHOUSE, "condom", 4200, 0, iso(700)),
+        )
+    ],
+    "others": [
+        {"region": "lviv", "site_id": str(number("lviv w")), "area": "UA46", "item": "hygiene_kit",
+         "on_hand": 300, "free": 260, "as_of": at(-4)},
+        {"region": "odesa", "site_id": str(number("odesa w")), "area": "UA51",
+         "item": "food_parcel", "on_hand": 80, "free": 80, "as_of": at(-190)},
+    ],
+}  # fmt: skip
+LOTS = [
+    {"lot_id": str(number("lot a")), "item": "food_parcel", "site_id": str(WAREHOUSE),
+     "status": "available", "on_hand": 60, "held": 10, "batch": "L-204", "expiry": iso(30)},
+]  # fmt: skip
+
+
+def _payout(name: str, state: str, minor: int) -> dict[str, object]:
+    return {"id": str(number(name)), "need_id": str(number(f"need of {name}")),
+            "amount_minor": minor, "currency": "UAH", "mechanism": "iban", "state": state,
+            "recorded_at": at(-600), "settled_on": None, "review_due_at": None}  # fmt: skip
+
+
+GRANTS = {
+    "region": REGION, "as_of": at(0),
+    "grants": [
+        {"id": str(number("qn")), "code": "qn-2024", "donor": "Queere Nothilfe", "currency": "EUR",
+         "status": "active", "amount_minor": 25_000_000, "received_minor": 15_000_000,
+         "unallotted_minor": 2_000_000, "allotted_minor": 13_000_000, "in_transit_minor": 1_000_000,
+         "shortfall_minor": 0, "holders": [
+             {"holder": "kyiv", "currency": "UAH", "status": "active",
+              "received_minor": 310_000_000, "held_minor": 2_000_000, "committed_minor": 40_000_000,
+              "spent_minor": 180_000_000, "free_minor": 88_000_000, "in_transit_minor": 0,
+              "as_of": at(0)},
+             {"holder": "lviv", "currency": "UAH", "status": "active",
+              "received_minor": 180_000_000, "held_minor": 0, "committed_minor": 12_500_050,
+              "spent_minor": 20_000_000, "free_minor": 147_499_950, "in_transit_minor": 42_000_000,
+              "as_of": at(-11)}]},
+        {"id": str(number("us")), "code": "us-cash", "donor": "Rapid Fund", "currency": "USD",
+         "status": "suspended", "amount_minor": 6_000_000, "received_minor": 3_000_000,
+         "unallotted_minor": 0, "allotted_minor": 3_000_000, "in_transit_minor": 0,
+         "shortfall_minor": 120_000, "holders": []},
+    ],
+    "others": [],
+}  # fmt: skip
+
+
+def _line(people: int | None, services: int | None, contacts: int | None = 0,
+          **more: object) -> dict[str, object]:  # fmt: skip
+    return {"kind": None, "area": None, "month": None, "grant_id": None, "people": people,
+            "people_exact": True, "services": services, "contacts": contacts, "quantities": {},
+            "amounts": {}, "suppressed": False, **more}  # fmt: skip
+
+
+RESULT_LINES = {
+    "kind": [_line(4120, 6120, kind="food_parcel"), _line(2011, 3300, kind="hygiene_kit"),
+             _line(169, 214, kind="shelter_night"), _line(1880, 3020, kind="counseling"),
+             _line(0, 220, 5400, kind="condoms_lubricant")],
+    "area": [_line(7020, 11_000, 3000, area="UA80"), _line(3120, 5200, 900, area="UA46")],
+    "month": [_line(1200, 1800, 400, month="2024-01"), _line(1311, 1900, 420, month="2024-02")],
+    "grant": [_line(5000, 7000, grant_id=str(number("qn"))), _line(1200, 1500)],
+}  # fmt: skip
+
+
+@dataclass
+class FakeRegion:
+    """Answers for all services; what was posted is kept in `posts`.
+
+    Attributes:
+        answers: instead of the usual answer, by `METHOD path`.
+        down: services that do not answer.
+    """
+
+    posts: list[tuple[str, dict[str, object], Mapping[str, str]]] = field(default_factory=list)
+    answers: dict[str, Answer] = field(default_factory=dict)
+    down: set[str] = field(default_factory=set)
+    gets: list[tuple[str, Mapping[str, str]]] = field(default_factory=list)
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        """What a service would say."""
+        service = request.url.host.split(".")[0]
+        if service in self.down:
+            raise httpx.ConnectTimeout("away", request=request)
+        path = request.url.path
+        if request.method == "POST":
+            body = json.loads(request.content or b"{}")
+            self.posts.append((path, body, dict(request.headers)))
+        else:
+            self.gets.append((path, dict(request.url.params)))
+        known = self.answers.get(f"{request.method} {path}")
+        status, content = known or self._usual(request.method, path, request.url.params)
+        return httpx.Response(status, json=content)
+
+    def _usual(self, method: str, path: str, asked: httpx.QueryParams) -> Answer:
+        if method == "POST":
+            return _posted(path)
+        fixed = _fixed().get(path)
+        if fixed is not None:
+            return 200, fixed
+        if path == "/v1/needs":
+            state = asked.get("state")
+            rows = [row for row in NEEDS if state in (None, row["state"])]
+            return 200, {"needs": rows, "next": None}
+        if found := re.fullmatch(r"/v1/needs/([0-9a-f-]{36})", path):
+            return _one(found[1])
+        if path == "/v1/payouts":
+            name = asked.get("state", "draft")
+            rows = [_payout(f"{name} {each}", name, 240_000 + 36_050 * each) for each in range(3)]
+            return 200, {"payouts": rows, "next": None}
+        if path == "/v1/results":
+            return 200, _results(asked.get("by", "kind"))
+        if path == "/v1/results/public":
+            parts = _results(asked.get("by", "kind"))["whole"]
+            assert isinstance(parts, dict)
+            return 200, {**parts, "provisional": False}
+        return problem(404, "not-found")
+
+
+def _posted(path: str) -> Answer:
+    if path == "/v1/persons:find":
+        return 200, {"person_id": str(number("person"))}
+    if path == "/v1/requests":
+        made = {"need_id": str(number("parcel")), "kind": "food_parcel", "state": "approved"}
+        return 201, {"request_id": str(number("request")), "person_id": None, "needs": [made]}
+    if path == "/v1/reservations:lookup":
+        return 200, {"rows": RESERVATIONS[:1]}
+    if path.startswith("/v1/payouts:"):
+        return 200, {"rows": [{"row": 0, "status": "done", "problem": None}]}
+    return 200, {"state": "done"}
+
+
+def _one(need_id: str) -> Answer:
+    for row in NEEDS:
+        if row["need_id"] == need_id:
+            return 200, whole(row)
+    return problem(404, "not-found")
+
+
+def _results(by: str) -> dict[str, object]:
+    return {
+        "provisional": True,
+        "whole": {
+            "regions": [{"region": "kyiv", "as_of": at(0)}, {"region": "lviv", "as_of": at(-25)}],
+            "left_out": ["2024-03"],
+            "lines": RESULT_LINES[by],
+            "total": _line(14_385, 22_104, 5400) | {"people_exact": False},
+        },
+    }
+
+
+def _fixed() -> dict[str, object]:
+    return {
+        "/v1/kinds": {"kinds": kinds()},
+        "/v1/needs-by-state": {"requested": 4, "ready": 12, "waitlisted": 31, "fulfilled": 820},
+        "/v1/waitlist": {"waiting": [
+            {"resource": "bed", "code": "shelter", "site_id": None, "area": "UA80", "needs": 21,
+             "oldest_asked_on": iso(-9)},
+            {"resource": "stock", "code": "hygiene_kit", "site_id": None, "area": "UA80",
+             "needs": 10, "oldest_asked_on": iso(-4)}]},
+        f"/v1/persons/{number('person')}": {
+            "person_id": str(number("person")), "languages": ["uk"], "area": "UA80",
+            "origin_area": "UA63", "consents": {"contact": iso(-3)},
+            "details": {"client_code": "КИ-0417", "chosen_name": "Саша", "contact": {
+                "channel": "sms", "address": "+380 50 000 0000", "hours_from": "10:00",
+                "hours_to": "18:00", "wording": "neutral", "safe": True}}},
+        "/v1/sites": {"rows": SITES, "next": None},
+        "/v1/items": {"rows": ITEMS, "next": None},
+        "/v1/stock": STOCK,
+        "/v1/lots": {"rows": LOTS, "next": None},
+        "/v1/capacity": {"rows": _capacity()},
+        "/v1/beds": {"beds": _beds()},
+        "/v1/reservations": {"rows": RESERVATIONS, "next": None},
+        "/v1/grants/summary": GRANTS,
+        "/v1/payouts/reviews": {"payouts": [_payout("alone", "settled", 90_000)
+                                            | {"settled_on": iso(-2), "review_due_at": at(7000)}]},
+        "/v1/messages/to-tell": {"messages": [
+            {"need_id": str(number("parcel")), "attempt_no": 1, "why": "no_safe_contact",
+             "queued_at": at(-200)},
+            {"need_id": str(number("pep")), "attempt_no": 2, "why": "failed",
+             "queued_at": at(-45)}], "next": None},
+        "/v1/grants": [{"grant_id": str(number("qn")), "code": "qn-2024"}],
+        "/readyz": {"ready": True},
+    }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class FakeDesk:
+    """A desk, what answers it, and its keys folder."""
+
+    service: Service
+    region: FakeRegion
+    keys_dir: Path
+
+    def token(self, roles: Iterable[Role], lifetime_s: int = 3600) -> str:
+        """A token for somebody with these roles."""
+        signer = KeyRing(self.keys_dir, [TOKENS]).token_signer()
+        return issue_token(signer, uuid4(), roles, REGION, datetime.now(UTC), lifetime_s)
+
+
+def fake_desk(folder: Path, **settings: object) -> FakeDesk:
+    """A desk of region kyiv whose services are made up; `folder` takes its keys."""
+    keys_dir = folder / "keys"
+    create_region_keys(keys_dir)
+    region = FakeRegion()
+    services = ("intake", "inventory", "payments", "notification", "reporting")
+    urls = {f"{name}_url": f"http://{name}.test" for name in services}
+    values = {"region": REGION, "keys_dir": keys_dir, "paste_token": True, **urls, **settings}
+    service = build(Settings.model_validate(values), httpx.MockTransport(region))
+    return FakeDesk(service, region, keys_dir)
+
+
