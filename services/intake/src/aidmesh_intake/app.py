@@ -1,5 +1,6 @@
 """The only composition root of intake: settings → keys, database, API, consumers, sweeps."""
 
+from aidmesh_chassis import key_routes
 from aidmesh_chassis.auth import Verifier
 from aidmesh_chassis.http import create_app
 from aidmesh_chassis.keys import MASTER, KeyRing
@@ -27,7 +28,7 @@ def build(settings: Settings | None = None) -> Service:
         checks=health.checks,
     )
     app.state.context = Context(chosen.region, database, Vault(ring), Catalogue(packaged()))
-    for router in routers():
+    for router in (*routers(), key_routes.router(ring)):
         app.include_router(router)
     return Service(
         name="intake",

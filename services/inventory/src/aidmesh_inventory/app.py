@@ -1,6 +1,6 @@
 """The composition root of inventory."""
 
-from aidmesh_chassis import idempotency
+from aidmesh_chassis import idempotency, key_routes
 from aidmesh_chassis.auth import Verifier
 from aidmesh_chassis.http import create_app
 from aidmesh_chassis.keys import MASTER, KeyRing
@@ -36,6 +36,7 @@ def build(settings: Settings | None = None) -> Service:
         reservations.router(database),
         places.router(database, settings.region),
         assets.router(database),
+        key_routes.router(keys),
     ):
         app.include_router(router)
     return Service(

@@ -1,6 +1,6 @@
 """The composition root of notification."""
 
-from aidmesh_chassis import idempotency
+from aidmesh_chassis import idempotency, key_routes
 from aidmesh_chassis.auth import Verifier
 from aidmesh_chassis.http import create_app
 from aidmesh_chassis.keys import NOTIFICATION, KeyFileError, KeyRing
@@ -48,6 +48,7 @@ def build(settings: Settings | None = None) -> Service:
     except KeyFileError:
         card_key = None
     app.include_router(api.router(database, templates, card_key))
+    app.include_router(key_routes.router(keys))
     digest_from = parse_hours(settings.digest_from, "24:00").from_min
     return Service(
         name=NAME,

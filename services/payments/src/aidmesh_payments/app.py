@@ -2,6 +2,7 @@
 
 from functools import partial
 
+from aidmesh_chassis import key_routes
 from aidmesh_chassis.auth import Verifier
 from aidmesh_chassis.http import create_app
 from aidmesh_chassis.keys import PAYMENTS, KeyRing
@@ -28,6 +29,7 @@ def build(settings: Settings | None = None) -> Service:
         checks=health.checks,
     )
     add_routes(app, Desk(office, database, keys, found.payment_purpose))
+    app.include_router(key_routes.router(keys))
     return Service(
         name="payments",
         settings=found,

@@ -57,6 +57,11 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
         "Run `aidmesh unlock` when somebody who knows the passphrase is there.",
     ),
     "keys.unlocked": LogEvent("info", "The keys for personal data were loaded."),
+    "keys.unlock_refused": LogEvent(
+        "warning",
+        "Somebody of the on-call staff tried to unlock and could not; `cause` says why.",
+        "Ask who it was (`staff_id`); if nobody knows, someone guesses: take their role away.",
+    ),
     "relay.opened": LogEvent("info", "The gate is open: this service's events are published."),
     "relay.waits": LogEvent(
         "warning",
