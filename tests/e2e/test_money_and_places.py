@@ -1,0 +1,192 @@
+"""Cash, counseling that costs, and a bed: from request to service, money and places included."""
+
+from datetime import UTC, date, datetime, timedelta
+from uuid import uuid4
+
+import pytest
+
+from support.running import Json, RunningMesh, Staff
+from support.waiting import eventually
+
+TODAY = datetime.now(UTC).date()
+
+
+async def fund(
+    desk: Staff, amount_minor: int, *, to_region: str | None = None, area: str | None = None
+) -> Json:
+    """A grant in UAH with one instalment received, and an allotment of all of it."""
+    donor = await desk.post("finance", "payments", "/donors", {"name": f"Donor {uuid4().hex[:8]}"})
+    code = f"g{uuid4().hex[:8]}"
+    grant = {
+        "donor_id": donor["donor_id"],
+        "code": code,
+        "currency": "UAH",
+        "amount_minor": amount_minor,
+        "period_from": str(TODAY - timedelta(days=30)),
+        "period_to": str(TODAY + timedelta(days=300)),
+        "budget_lines": [{"code": "aid", "amount_minor": amount_minor}],
+    }
+    if area is not None:
+        grant["restriction"] = {"areas": [area]}
+    made = await desk.post("finance", "payments", "/grants", grant)
+    await desk.post("lead", "payments", f"/grants/{made['grant_id']}:activate")
+    row = {
+        "row_id": code,
+        "grant": code,
+        "amount_minor": amount_minor,
+        "received_on": str(TODAY),
+        "bank_reference": f"ref-{code}",
+    }
+    came = await desk.post(
+        "finance", "payments", "/instalments:bulk", {"source": code, "rows": [row]}
+    )
+    assert [each["status"] for each in came["rows"]] == ["done"]
+    allotment = {
+        "grant_id": made["grant_id"],
+        "budget_line": "aid",
+        "to_region": to_region,
+        "amount_minor": amount_minor,
+        "currency": "UAH",
+    }
+    sent = await desk.post("finance", "payments", "/allotments", allotment)
+    return {"grant_id": made["grant_id"], "allotment_id": sent["allotment_id"], "code": code}
+
+
+async def test_cash_is_held_committed_paid_by_two_people_and_counted(kyiv: Staff) -> None:
+    area = "UA8011"
+    need = await kyiv.ask(
+        "financial_aid",
+        place_area=area,
+        payee={"mechanism": "cash", "legal_name": "Anna Testova"},
+    )
+    waiting = await kyiv.becomes(need, "waitlisted")
+    assert waiting["blocked_by"]["code"] == "cash/UAH"
+    money = await fund(kyiv, 400_000, area=area)
+    await kyiv.becomes(need, "ready")
+    commitment = await kyiv.get("finance", "payments", f"/needs/{need}/commitment")
+    assert commitment["state"] == "committed"
+
+    row = {"row_id": str(need), "need_id": str(need)}
+    approved = await kyiv.post(
+        "approver", "payments", "/payouts:approve", {"source": "e2e", "rows": [row]}
+    )
+    assert [each["status"] for each in approved["rows"]] == ["done"]
+    paid = {**row, "bank_reference": "B-1", "served_on": str(TODAY)}
+    body = {"source": "e2e-bank", "rows": [paid]}
+    settled = await kyiv.post("finance", "payments", "/payouts:settle", body)
+    assert [each["status"] for each in settled["rows"]] == ["done"]
+    again = await kyiv.post("finance", "payments", "/payouts:settle", body)
+    assert [each["status"] for each in again["rows"]] == ["skipped"]
+    await kyiv.becomes(need, "fulfilled")
+
+    async def spent() -> bool:
+        summary = await kyiv.get("finance", "payments", "/grants/summary")
+        (grant,) = [each for each in summary["grants"] if each["id"] == money["grant_id"]]
+        (holder,) = grant["holders"]
+        assert holder["spent_minor"] == 360_000
+        return True
+
+    await eventually(spent)
+
+
+async def test_counseling_that_costs_takes_a_slot_and_money(kyiv: Staff) -> None:
+    area = "UA8012"
+    site = await kyiv.site(f"center-{uuid4().hex[:6]}", area=area)
+    await fund(kyiv, 100_000, area=area)
+    starts = datetime.now(UTC).replace(microsecond=0) + timedelta(days=2)
+    slot = {
+        "site_id": str(site),
+        "code": "counseling_paid",
+        "professional": f"p-{uuid4().hex[:6]}",
+        "starts_at": starts.isoformat(),
+        "minutes": 50,
+        "seats": 1,
+    }
+    await kyiv.post("logistician", "inventory", "/slots", slot)
+    first = await kyiv.ask("counseling_paid", place_area=area)
+    await kyiv.becomes(first, "ready")
+    second = await kyiv.ask("counseling_paid", place_area=area)
+    await kyiv.becomes(second, "waitlisted")
+    held = await kyiv.reservation(first)
+    await kyiv.post(
+        "caseworker",
+        "inventory",
+        f"/reservations/{held['reservation_id']}:attend",
+        {"served_on": str(TODAY)},
+    )
+    await kyiv.becomes(first, "fulfilled")
+
+    async def spent() -> bool:
+        found = await kyiv.get("finance", "payments", f"/needs/{first}/commitment")
+        assert found["state"] == "spent"
+        return True
+
+    await eventually(spent)
+
+
+async def test_a_bed_is_booked_once_and_the_guest_checks_in_and_out(kyiv: Staff) -> None:
+    area = "UA8013"
+    site = await kyiv.site(f"shelter-{uuid4().hex[:6]}", area=area)
+    bed = {"site_id": str(site), "label": "A1", "room": "A", "code": "shelter"}
+    await kyiv.post("logistician", "inventory", "/beds", bed)
+    night = {"from_on": str(TODAY), "to_on": str(TODAY + timedelta(days=3))}
+    first = await kyiv.ask("shelter_night", place_area=area, **night)
+    await kyiv.becomes(first, "ready")
+    second = await kyiv.ask("shelter_night", place_area=area, **night)
+    await kyiv.becomes(second, "waitlisted")
+    reservation = (await kyiv.reservation(first))["reservation_id"]
+    await kyiv.post("caseworker", "inventory", f"/reservations/{reservation}:check-in")
+    await kyiv.becomes(first, "fulfilled")
+    await kyiv.post(
+        "caseworker",
+        "inventory",
+        f"/reservations/{reservation}:check-out",
+        {"left_on": str(TODAY + timedelta(days=1))},
+    )
+
+
+async def test_a_grant_of_one_region_pays_in_another(kyiv: Staff, lviv: Staff) -> None:
+    area = "UA4611"
+    need = await lviv.ask(
+        "travel",
+        {"client_code": uuid4().hex, "area": area},
+        place_area=area,
+        payee={"mechanism": "cash", "legal_name": "Olena Probna"},
+    )
+    await lviv.becomes(need, "waitlisted")
+    money = await fund(kyiv, 200_000, to_region="lviv", area=area)
+    await lviv.becomes(need, "ready", deadline_s=30)
+
+    async def arrived() -> bool:
+        summary = await kyiv.get("finance", "payments", "/grants/summary")
+        (grant,) = [each for each in summary["grants"] if each["id"] == money["grant_id"]]
+        (holder,) = grant["holders"]
+        assert holder["received_minor"] == 200_000
+        assert holder["committed_minor"] == 150_000
+        return True
+
+    await eventually(arrived, 30)
+
+
+async def test_free_stock_of_a_region_shows_in_the_other_with_its_time(
+    kyiv: Staff, lviv: Staff
+) -> None:
+    site = await lviv.site(f"center-{uuid4().hex[:6]}", area="UA46")
+    await lviv.item("food_voucher")
+    await lviv.receive(site, "food_voucher", 7)
+
+    async def seen() -> bool:
+        stock = await kyiv.get("logistician", "inventory", "/stock")
+        (row,) = [each for each in stock["others"] if each["site_id"] == str(site)]
+        assert (row["region"], row["free"]) == ("lviv", 7)
+        assert datetime.fromisoformat(row["as_of"]).date() >= date(2024, 1, 1)
+        return True
+
+    await eventually(seen, 30)
+
+
+@pytest.mark.timeout(200)
+async def test_after_all_that_everything_promised_holds(mesh: RunningMesh) -> None:
+    result = mesh.aidmesh("verify")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "checks hold" in result.stdout
