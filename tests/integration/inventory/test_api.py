@@ -307,3 +307,8 @@ async def test_discrepancies_are_settled_once(api: Api, world: World) -> None:
     await api.post(path, {"reason": "reported"})
     await api.post(path, {"reason": "reported"}, status=404)
     assert (await api.get("discrepancies"))["rows"] == []
+
+
+async def test_subscriptions_are_those_of_the_contracts(service: Service) -> None:
+    durables = [each.durable_of("inventory") for each in service.subscriptions]
+    assert durables == ["inventory-local", "inventory-world"]

@@ -1,0 +1,194 @@
+"""Which lots: a pure choice."""
+
+from datetime import date, timedelta
+from uuid import UUID
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aidmesh_contracts.restriction import UNRESTRICTED, Restriction, Use
+from aidmesh_contracts.values import StockDemand
+from aidmesh_inventory.domain.picking import (
+    Lot,
+    Missing,
+    Picked,
+    Place,
+    Shelves,
+    Wanted,
+    merged,
+    restrictedness,
+)
+
+DAY = date(2026, 3, 2)
+ITEMS = ("parcel", "kit", "soap")
+SITES = tuple(UUID(int=number) for number in range(1, 4))
+PLACES = (
+    Place(SITES[0], "UA80", is_open=True),
+    Place(SITES[1], "UA8036", is_open=True),
+    Place(SITES[2], "UA46", is_open=False),
+)
+RESTRICTIONS = (
+    UNRESTRICTED,
+    Restriction(programmes=("food",)),
+    Restriction(programmes=("health",)),
+    Restriction(programmes=("food",), areas=("UA80",)),
+    Restriction(valid_to=DAY - timedelta(days=1)),
+)
+USE = Use(programme="food", kind="food_parcel", on=DAY, service_area="UA80", stay_area="UA80")
+
+lots = st.lists(
+    st.builds(
+        Lot,
+        lot_id=st.uuids(version=4),
+        site_id=st.sampled_from(SITES),
+        item=st.sampled_from(ITEMS),
+        expiry=st.none() | st.dates(DAY - timedelta(days=3), DAY + timedelta(days=9)),
+        restriction=st.sampled_from(RESTRICTIONS),
+        free=st.integers(0, 6),
+    ),
+    max_size=14,
+    unique_by=lambda lot: lot.lot_id,
+)
+wishes = st.builds(
+    lambda lines, site_id, avoid: Wanted(
+        merged(lines), "UA80", DAY, USE, site_id, frozenset(avoid)
+    ),
+    st.lists(
+        st.builds(StockDemand, item=st.sampled_from(ITEMS), quantity=st.integers(1, 5)),
+        min_size=1,
+        max_size=4,
+    ),
+    st.none() | st.sampled_from(SITES),
+    st.sets(st.sampled_from(SITES), max_size=1),
+)
+
+
+def usable(lot: Lot) -> bool:
+    return (lot.expiry is None or lot.expiry >= DAY) and lot.restriction.fits(USE)
+
+
+def open_sites(wanted: Wanted) -> list[Place]:
+    return [
+        place
+        for place in PLACES
+        if place.is_open
+        and (
+            place.area.startswith("UA80")
+            if wanted.site_id is None
+            else place.site_id == wanted.site_id
+        )
+    ]
+
+
+def can_serve(site_id: UUID, stock: list[Lot], wanted: Wanted) -> bool:
+    return all(
+        sum(
+            lot.free
+            for lot in stock
+            if lot.site_id == site_id and lot.item == line.item and usable(lot)
+        )
+        >= line.quantity
+        for line in wanted.lines
+    )
+
+
+@given(lots, wishes)
+def test_all_lines_come_from_one_site_that_may_give_them(stock: list[Lot], wanted: Wanted) -> None:
+    found = Shelves.of(PLACES, stock, ITEMS).pick(wanted)
+    able = {
+        place.site_id for place in open_sites(wanted) if can_serve(place.site_id, stock, wanted)
+    }
+    if isinstance(found, Missing):
+        assert not able
+        assert found.line in wanted.lines
+        return
+    assert found.site_id in able
+    if able - wanted.avoid:
+        assert found.site_id not in wanted.avoid
+    given_out: dict[str, int] = {}
+    for taken in found.taken:
+        assert taken.lot.site_id == found.site_id
+        assert usable(taken.lot)
+        assert 0 < taken.quantity <= taken.lot.free
+        given_out[taken.lot.item] = given_out.get(taken.lot.item, 0) + taken.quantity
+    assert given_out == {line.item: line.quantity for line in wanted.lines}
+
+
+@given(lots, wishes)
+def test_first_expired_is_first_out_and_of_those_the_most_restricted(
+    stock: list[Lot], wanted: Wanted
+) -> None:
+    found = Shelves.of(PLACES, stock, ITEMS).pick(wanted)
+    if isinstance(found, Missing):
+        return
+    for item in {taken.lot.item for taken in found.taken}:
+        taken = {each.lot.lot_id: each for each in found.taken if each.lot.item == item}
+        there = sorted(
+            (
+                lot
+                for lot in stock
+                if lot.site_id == found.site_id and lot.item == item and lot.free and usable(lot)
+            ),
+            key=lambda lot: (
+                lot.expiry or date.max,
+                -restrictedness(lot.restriction),
+                lot.lot_id,
+            ),
+        )
+        assert [lot.lot_id for lot in there[: len(taken)]] == list(taken)
+        # Only the last lot may be taken in part.
+        assert all(taken[lot.lot_id].quantity == lot.free for lot in there[: len(taken) - 1])
+
+
+@given(lots, st.lists(wishes, max_size=8))
+def test_nothing_is_promised_twice_and_order_of_lots_does_not_matter(
+    stock: list[Lot], wanted: list[Wanted]
+) -> None:
+    one, other = Shelves.of(PLACES, stock, ITEMS), Shelves.of(PLACES, reversed(stock), ITEMS)
+    taken: dict[UUID, int] = {}
+    for wish in wanted:
+        found = one.pick(wish)
+        assert found == other.pick(wish)
+        if isinstance(found, Picked):
+            one.take(found.taken)
+            other.take(found.taken)
+            for each in found.taken:
+                taken[each.lot.lot_id] = taken.get(each.lot.lot_id, 0) + each.quantity
+    for lot in stock:
+        assert one.free(lot) == lot.free - taken.get(lot.lot_id, 0) >= 0
+
+
+@given(lots, wishes)
+def test_a_fact_is_never_refused_and_takes_no_more_than_there_is(
+    stock: list[Lot], wanted: Wanted
+) -> None:
+    shelves = Shelves.of(PLACES, stock, ITEMS)
+    site_id, taken, lacking = shelves.gather(wanted)
+    shelves.take(taken)
+    booked: dict[str, int] = dict(lacking)
+    for each in taken:
+        assert each.lot.site_id == site_id
+        assert usable(each.lot)
+        booked[each.lot.item] = booked.get(each.lot.item, 0) + each.quantity
+    assert booked == {line.item: line.quantity for line in wanted.lines}
+
+
+def test_what_is_missing_is_named_with_its_reason() -> None:
+    site_id = SITES[0]
+    lot = Lot(UUID(int=9), site_id, "kit", None, RESTRICTIONS[2], 5)
+    closed = Lot(UUID(int=8), SITES[2], "kit", None, UNRESTRICTED, 5)
+    shelves = Shelves.of(PLACES, [lot, closed], ["kit", "soap"])
+
+    def asked(item: str, site: UUID | None = None) -> Picked | Missing:
+        line = StockDemand(item=item, quantity=1)
+        return shelves.pick(Wanted((line,), "UA80", DAY, USE, site))
+
+    def reason(found: Picked | Missing) -> str:
+        assert isinstance(found, Missing)
+        return found.reason
+
+    assert reason(asked("kit")) == "restricted"
+    assert reason(asked("soap")) == "short"
+    assert reason(asked("gold")) == "unknown_item"
+    assert reason(asked("kit", SITES[2])) == "closed"
+    assert reason(asked("kit", UUID(int=77))) == "short"
