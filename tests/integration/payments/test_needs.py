@@ -3,7 +3,7 @@
 import asyncio
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
@@ -24,6 +24,7 @@ from aidmesh_contracts.payments import (
 )
 from aidmesh_contracts.restriction import Restriction
 from aidmesh_contracts.values import MoneyDemand
+from aidmesh_payments.domain.payout import Verb
 from aidmesh_payments.handlers import sweeps
 from aidmesh_payments.handlers.needs import hold
 from aidmesh_payments.handlers.payouts import Step, take_step, take_steps
@@ -323,16 +324,15 @@ async def test_a_returned_payment_is_reversed_and_can_be_paid_again(desk: Desk) 
     await desk.feed(confirmed(need))
     payout_id = await desk.value("SELECT id FROM payout")
     # Above the float limit two people are needed.
-    for verb, by, order in (
+    ways: list[tuple[Verb, UUID, Step]] = [
         ("approve", MAKER, Step(payout_id)),
         ("export", MAKER, Step(payout_id)),
         ("accept", MAKER, Step(payout_id)),
         ("settle", CHECKER, Step(payout_id, "bank-1", date(2024, 6, 2))),
-    ):
-        outcome = await desk.run(
-            lambda tx, verb=verb, by=by, order=order: take_steps(desk.office, tx, verb, [order], by)
-        )
-        assert outcome == {payout_id: None}
+    ]
+    for verb, by, order in ways:
+        async with desk.db.transaction() as tx:
+            assert await take_steps(desk.office, tx, verb, [order], by) == {payout_id: None}
     await desk.told()
     await desk.run(
         lambda tx: take_step(desk.office, tx, "return", Step(payout_id, reason="AC04"), MAKER)

@@ -25,7 +25,7 @@ from aidmesh_contracts.payments import (
     RecallRequestedV1,
 )
 from aidmesh_contracts.streams import Stream
-from aidmesh_payments.handlers import allotting, needs, payees, services
+from aidmesh_payments.handlers import allotting, needs, payees, services, spending
 from aidmesh_payments.handlers.office import Office
 
 
@@ -38,7 +38,7 @@ def subscriptions(office: Office) -> tuple[Subscription, ...]:
                 NeedWithdrawnV1: partial(needs.withdraw, office),
                 ReservationReversedV1: partial(services.unpay_providers, office),
                 NeedConfirmedV1: partial(needs.confirm, office),
-                AidGivenV1: partial(needs.book_fact, office),
+                AidGivenV1: partial(spending.book_fact, office),
                 NeedApprovedV1: partial(needs.hold, office),
                 ReservationIssuedV1: partial(services.pay_providers, office),
                 NeedToldV1: needs.told,

@@ -29,8 +29,8 @@ from aidmesh_payments.domain.money import Rate, today_in_kyiv
 from aidmesh_payments.handlers import grants
 from aidmesh_payments.handlers.grants import Came, Expected, NewGrant
 from aidmesh_payments.problems import problem
+from aidmesh_payments.store import funding, queries
 from aidmesh_payments.store import grants as store
-from aidmesh_payments.store import queries
 
 
 class DonorBody(Body):
@@ -285,7 +285,7 @@ def router(desk: Desk) -> APIRouter:
         async with desk.db.transaction() as tx:
             if known := await once.replay(tx):
                 return known
-            if not await store.put_rate(
+            if not await funding.put_rate(
                 tx.conn,
                 body.base,
                 body.spending,

@@ -29,6 +29,7 @@ from aidmesh_payments.handlers.office import Office
 from aidmesh_payments.handlers.returning import credit_grant, tell_grants
 from aidmesh_payments.problems import problem
 from aidmesh_payments.store import allotments as store
+from aidmesh_payments.store import funding
 from aidmesh_payments.store import grants as grant_store
 from aidmesh_payments.store import ledger as ledger_store
 from aidmesh_payments.store.grants import GrantAllotment
@@ -60,7 +61,7 @@ async def _rate(tx: Tx, order: Order, grant_currency: str, today: date) -> Rate:
         return Rate("1", today, "same_currency")
     if order.rate is not None:
         return order.rate
-    kept = await grant_store.latest_rate(tx.conn, grant_currency, order.currency, today)
+    kept = await funding.latest_rate(tx.conn, grant_currency, order.currency, today)
     if kept is None:
         raise problem("rate-missing")
     return Rate(*kept)

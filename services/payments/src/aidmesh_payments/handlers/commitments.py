@@ -10,9 +10,9 @@ from aidmesh_payments.domain import commitments as rules
 from aidmesh_payments.domain.allotments import NotEnough
 from aidmesh_payments.domain.commitments import Commitment
 from aidmesh_payments.handlers.book import Book
-from aidmesh_payments.handlers.needs import commitment_id_of, tell_spent
+from aidmesh_payments.handlers.needs import commitment_id_of
 from aidmesh_payments.handlers.office import Office
-from aidmesh_payments.handlers.services import reverse_spending
+from aidmesh_payments.handlers.spending import reverse_spending, tell_spent
 from aidmesh_payments.problems import problem
 from aidmesh_payments.store import commitments as store
 

@@ -17,6 +17,7 @@ from aidmesh_payments.handlers.office import Office
 from aidmesh_payments.handlers.returning import tell_grants
 from aidmesh_payments.problems import problem
 from aidmesh_payments.store import allotments as allotment_store
+from aidmesh_payments.store import funding
 from aidmesh_payments.store import grants as store
 from aidmesh_payments.store import ledger as ledger_store
 
@@ -130,7 +131,7 @@ class Came:
 
 async def expect(tx: Tx, expected: Sequence[Expected], by: UUID) -> None:
     """Record instalments that are to come; their grants are known."""
-    await store.add_expected(
+    await funding.add_expected(
         tx.conn, [(each.id, each.grant_id, each.amount_minor, each.on) for each in expected], by
     )
 
@@ -142,12 +143,12 @@ async def take_in(tx: Tx, came: Sequence[Came]) -> Mapping[UUID, GrantRefusal | 
         by instalment that exists, why it was refused, or None when it is credited.
     """
     ids = [each.instalment_id for each in came]
-    found = await store.lock_instalments(tx.conn, ids)
+    found = await funding.lock_instalments(tx.conn, ids)
     locked = await store.lock(tx.conn, (grant_id for grant_id, _, _ in found.values()))
     # Read again under the lock.
-    found = await store.lock_instalments(tx.conn, ids)
+    found = await funding.lock_instalments(tx.conn, ids)
     outcomes: dict[UUID, GrantRefusal | None] = {}
-    receipts: list[store.Receipt] = []
+    receipts: list[funding.Receipt] = []
     journals: list[ledger.Journal] = []
     for each in came:
         if each.instalment_id not in found:
@@ -165,7 +166,7 @@ async def take_in(tx: Tx, came: Sequence[Came]) -> Mapping[UUID, GrantRefusal | 
         paid_minor = each.paid_minor or each.amount_minor
         paid_currency = each.paid_currency or grant.currency
         receipts.append(
-            store.Receipt(
+            funding.Receipt(
                 each.instalment_id,
                 each.amount_minor,
                 paid_minor,
@@ -190,7 +191,7 @@ async def take_in(tx: Tx, came: Sequence[Came]) -> Mapping[UUID, GrantRefusal | 
         touched = {found[receipt.instalment_id][0] for receipt in receipts}
         changed = [locked[grant_id] for grant_id in sorted(touched)]
         await store.save(tx.conn, changed)
-        await store.receive(tx.conn, receipts)
+        await funding.receive(tx.conn, receipts)
         await ledger_store.post(tx.conn, journals)
         await tell_grants(tx, changed)
     return outcomes
@@ -219,7 +220,7 @@ async def demand_back(
         )
         await ledger_store.post(tx.conn, [journal])
     if missing:
-        await store.insert_shortfall(tx.conn, demand_id, grant_id, missing, reason, on, by)
+        await funding.insert_shortfall(tx.conn, demand_id, grant_id, missing, reason, on, by)
     await tell_grants(tx, [changed])
     return missing
 

@@ -17,10 +17,9 @@ from aidmesh_payments.handlers.needs import (
     let_go,
     payout_state,
     released_event,
-    tell_spent,
 )
 from aidmesh_payments.handlers.office import Office
-from aidmesh_payments.handlers.services import reverse_spending
+from aidmesh_payments.handlers.spending import reverse_spending, tell_spent
 from aidmesh_payments.problems import problem
 from aidmesh_payments.store import commitments as commitment_store
 from aidmesh_payments.store import payouts as store

@@ -19,8 +19,8 @@ from aidmesh_payments.domain.money import today_in_kyiv
 from aidmesh_payments.domain.purchase import Line, Purchase, PurchaseRefusal
 from aidmesh_payments.handlers.book import Book
 from aidmesh_payments.handlers.commitments import resize
-from aidmesh_payments.handlers.needs import tell_spent
 from aidmesh_payments.handlers.office import Office
+from aidmesh_payments.handlers.spending import tell_spent
 from aidmesh_payments.problems import problem
 from aidmesh_payments.store import commitments as commitment_store
 from aidmesh_payments.store import purchases as store

@@ -8,6 +8,7 @@ from aidmesh_contracts.ids import AllotmentId, TransferId, derive_id
 from aidmesh_contracts.payments import GrantChangedV1
 from aidmesh_payments.domain import grants, ledger
 from aidmesh_payments.domain.money import to_grant_currency
+from aidmesh_payments.store import funding
 from aidmesh_payments.store import grants as store
 
 
@@ -39,10 +40,10 @@ async def credit_grant(
     assert line is not None  # noqa: S101 - a foreign key
     worth: int | None = None
     if grant.currency != made.currency:
-        kept = await store.latest_rate(tx.conn, grant.currency, made.currency, on)
+        kept = await funding.latest_rate(tx.conn, grant.currency, made.currency, on)
         if kept is not None:
             worth = to_grant_currency(amount_minor, made.currency, grant.currency, kept[0])
-    shortfalls = await store.open_shortfalls(tx.conn, grant.id)
+    shortfalls = await funding.open_shortfalls(tx.conn, grant.id)
     taken = grants.take_back(
         grant,
         line,
@@ -54,7 +55,7 @@ async def credit_grant(
     await store.save(tx.conn, [taken.grant])
     await store.save_line(tx.conn, grant.id, taken.line)
     await store.save_returned(tx.conn, allotment_id, taken.granted)
-    await store.cover_shortfalls(tx.conn, shortfalls, taken.set_aside_minor)
+    await funding.cover_shortfalls(tx.conn, shortfalls, taken.set_aside_minor)
     await tell_grants(tx, [taken.grant])
     journals = [
         ledger.return_received(

@@ -12,14 +12,14 @@ from aidmesh_contracts.inventory import (
     ReservationIssuedV1,
     ReservationReversedV1,
 )
-from aidmesh_contracts.payments import CommitmentReversedV1
 from aidmesh_payments.domain import commitments as rules
-from aidmesh_payments.domain import ledger, purchase
+from aidmesh_payments.domain import purchase
 from aidmesh_payments.domain.allotments import NotEnough
 from aidmesh_payments.domain.commitments import Commitment
-from aidmesh_payments.handlers.book import Book, Cause
-from aidmesh_payments.handlers.needs import discrepancy_of, tell_spent
+from aidmesh_payments.handlers.book import Book
+from aidmesh_payments.handlers.needs import discrepancy_of
 from aidmesh_payments.handlers.office import Office
+from aidmesh_payments.handlers.spending import reverse_spending, tell_spent
 from aidmesh_payments.store import commitments as store
 from aidmesh_payments.store import purchases as purchase_store
 
@@ -93,38 +93,6 @@ async def unpay_providers(
         current[marked.id] = touched[marked.id] = marked
     await store.save(tx.conn, list(touched.values()))
     await book.close()
-
-
-def reverse_spending(
-    book: Book, commitment: Commitment, reason: str, *, fulfils: bool, cause: Cause = None
-) -> Commitment:
-    """Undo the last spending of a commitment: a new journal, and an event."""
-    book.put(book[commitment.allotment_id].reverse(commitment.amount_minor))
-    book.write(
-        ledger.spending_reversed(
-            commitment.id,
-            commitment.spend_no,
-            commitment.grant_id,
-            commitment.allotment_id,
-            commitment.currency,
-            commitment.amount_minor,
-            book.today,
-            reason,
-        )
-    )
-    if commitment.need_id is not None:
-        book.tx.emit(
-            CommitmentReversedV1(
-                commitment_id=commitment.id,
-                need_id=commitment.need_id,
-                attempt_no=commitment.attempt_no,
-                spend_no=commitment.spend_no,
-                fulfils=fulfils,
-                reason=reason,
-            ),
-            cause=cause,
-        )
-    return rules.unspend(commitment)
 
 
 async def count_goods(tx: Tx, batch: Sequence[Received[GoodsReceivedV1]]) -> None:

@@ -1,0 +1,157 @@
+"""Money that leaves for good, comes back, or had left before anybody entered it."""
+
+from collections.abc import Sequence
+from datetime import date
+
+from aidmesh_chassis.db import Tx
+from aidmesh_chassis.envelope import Received
+from aidmesh_contracts.ids import AllotmentId, PayoutId, derive_id
+from aidmesh_contracts.intake import AidGivenV1
+from aidmesh_contracts.payments import CommitmentReversedV1, CommitmentSpentV1
+from aidmesh_payments.domain import commitments as rules
+from aidmesh_payments.domain import ledger
+from aidmesh_payments.domain.choosing import Ask, Purse, choose
+from aidmesh_payments.domain.commitments import Commitment
+from aidmesh_payments.handlers.book import Book, Cause
+from aidmesh_payments.handlers.needs import commitment_id_of, use_of
+from aidmesh_payments.handlers.office import Office
+from aidmesh_payments.store import commitments as store
+
+
+def tell_spent(
+    book: Book,
+    commitment: Commitment,
+    *,
+    fulfils: bool,
+    payout_id: PayoutId | None = None,
+    reference: str = "",
+    cause: Cause = None,
+) -> None:
+    """Book a spending and, where a need is served by it, tell of it."""
+    assert commitment.spent_on is not None  # noqa: S101 - it is spent
+    book.write(
+        ledger.spending(
+            commitment.id,
+            commitment.spend_no,
+            commitment.grant_id,
+            AllotmentId(commitment.allotment_id),
+            commitment.currency,
+            commitment.amount_minor,
+            commitment.spent_on,
+            reference=reference,
+        )
+    )
+    if commitment.need_id is not None:
+        book.tx.emit(
+            CommitmentSpentV1(
+                commitment_id=commitment.id,
+                need_id=commitment.need_id,
+                attempt_no=commitment.attempt_no,
+                spend_no=commitment.spend_no,
+                grant_id=commitment.grant_id,
+                amount_minor=commitment.amount_minor,
+                currency=commitment.currency,
+                spent_on=commitment.spent_on,
+                payout_id=payout_id,
+                fulfils=fulfils,
+            ),
+            cause=cause,
+        )
+
+
+def reverse_spending(
+    book: Book, commitment: Commitment, reason: str, *, fulfils: bool, cause: Cause = None
+) -> Commitment:
+    """Undo the last spending of a commitment: a new journal, and an event."""
+    book.put(book[commitment.allotment_id].reverse(commitment.amount_minor))
+    book.write(
+        ledger.spending_reversed(
+            commitment.id,
+            commitment.spend_no,
+            commitment.grant_id,
+            commitment.allotment_id,
+            commitment.currency,
+            commitment.amount_minor,
+            book.today,
+            reason,
+        )
+    )
+    if commitment.need_id is not None:
+        book.tx.emit(
+            CommitmentReversedV1(
+                commitment_id=commitment.id,
+                need_id=commitment.need_id,
+                attempt_no=commitment.attempt_no,
+                spend_no=commitment.spend_no,
+                fulfils=fulfils,
+                reason=reason,
+            ),
+            cause=cause,
+        )
+    return rules.unspend(commitment)
+
+
+async def book_fact(office: Office, tx: Tx, batch: Sequence[Received[AidGivenV1]]) -> None:
+    """Book money that was already given; what no allotment can bear becomes a discrepancy."""
+    facts = {item.event.need_id: item for item in batch if item.event.money is not None}
+    if not facts:
+        return
+    await store.begin_attempts(tx.conn, [(need_id, 0) for need_id in facts])
+    known = {place.need_id for place in await store.locate(tx.conn, facts) if not place.attempt_no}
+    asks = [
+        Ask(
+            event.need_id,
+            0,
+            0,
+            event.served_on,
+            event.money.amount_minor,
+            event.money.currency,
+            use_of(event, event.served_on),
+        )
+        for event in (item.event for item in facts.values())
+        if event.money is not None and event.need_id not in known
+    ]
+    book, purses = await Book.open_purses(tx, office, (ask.currency for ask in asks))
+    # A fact counts for its own day; that the allotment ended since does not undo it.
+    answers = choose(purses, asks, date.min)
+    spent: list[Commitment] = []
+    odd: list[store.Discrepancy] = []
+    for ask in asks:
+        item, answer = facts[ask.need_id], answers[ask.need_id, 0]
+        money = item.event.money
+        assert money is not None  # noqa: S101 - filtered above
+        if isinstance(answer, Purse):
+            commitment = Commitment(
+                id=commitment_id_of(ask.need_id, 0),
+                need_id=ask.need_id,
+                attempt_no=0,
+                allotment_id=answer.allotment_id,
+                grant_id=answer.grant_id,
+                amount_minor=ask.amount_minor,
+                currency=ask.currency,
+                purpose=money.by,
+                state="spent",
+                programme=item.event.programme,
+                spend_no=1,
+                spent_on=item.event.served_on,
+            )
+            spent.append(commitment)
+            book.put(book[answer.allotment_id].spend_free(ask.amount_minor))
+            tell_spent(book, commitment, fulfils=False, cause=item)
+        else:
+            odd.append(
+                store.Discrepancy(
+                    id=derive_id("discrepancy", "no_money", ask.need_id),
+                    about="no_money",
+                    need_id=ask.need_id,
+                    programme=item.event.programme,
+                    amount_minor=ask.amount_minor,
+                    currency=ask.currency,
+                    occurred_on=item.event.served_on,
+                    cost_category=money.cost_category,
+                    commitment_id=None,
+                )
+            )
+    await store.insert(tx.conn, spent)
+    await store.open_discrepancies(tx.conn, odd)
+    await book.close()

@@ -1,0 +1,360 @@
+"""Payments through its HTTP API, on a real database."""
+
+import csv
+import io
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+from pydantic import SecretStr
+
+from aidmesh_chassis.auth import Role, issue_token
+from aidmesh_chassis.idempotency import posts_without_key
+from aidmesh_chassis.keys import TOKENS, KeyRing, create_region_keys
+from aidmesh_contracts.ids import PayeeRef, PurchaseId
+from aidmesh_contracts.inventory import GoodsReceivedV1
+from aidmesh_contracts.payments import CommitmentReleasedV1, CommitmentSpentV1, PurchaseOrderedV1
+from aidmesh_payments.app import build
+from aidmesh_payments.config import Settings
+from aidmesh_payments.handlers.office import Office
+from integration.payments.offices import CHECKER, MAKER, Desk, approved, confirmed
+from support.servers import DatabaseFactory
+
+IBAN = "UA213223130000026007233566001"
+NAME = "Canary Kanarenko"
+EVERYONE = [Role.FINANCE, Role.APPROVER, Role.LEAD]
+
+
+@dataclass
+class Api:
+    """A client for each of two members of staff, and the office behind it."""
+
+    desk: Desk
+    maker: httpx.AsyncClient
+    checker: httpx.AsyncClient
+    nobody: httpx.AsyncClient
+
+    async def post(self, path: str, status: int = 200, **body: Any) -> Any:
+        return await self.post_as(self.maker, path, status, **body)
+
+    async def post_as(
+        self, who: httpx.AsyncClient, path: str, status: int = 200, **body: Any
+    ) -> Any:
+        answer = await who.post(path, json=body or None)
+        assert answer.status_code == status, answer.text
+        return answer.json()
+
+    async def get(self, path: str) -> Any:
+        answer = await self.maker.get(path)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+
+@pytest.fixture
+async def api(database: DatabaseFactory, tmp_path: Path) -> AsyncIterator[Api]:
+    """The whole service, without a broker."""
+    create_region_keys(tmp_path / "keys")
+    service = build(
+        Settings(
+            region="kyiv",
+            database_url=SecretStr(await database("payments")),
+            keys_dir=tmp_path / "keys",
+            float_limits_minor={"UAH": 10_000},
+        )
+    )
+    assert service.database is not None
+    await service.database.open()
+    signer = KeyRing(tmp_path / "keys", [TOKENS]).token_signer()
+
+    def client(staff_id: UUID, *roles: Role) -> httpx.AsyncClient:
+        token = issue_token(signer, staff_id, roles, "kyiv", datetime.now(UTC), 3600)
+        return httpx.AsyncClient(
+            transport=httpx.ASGITransport(service.app),
+            base_url="http://payments",
+            headers={"Authorization": f"Bearer {token}"},
+        )
+
+    desk = Desk(Office("kyiv", {"UAH": 10_000}), service.database)
+    async with (
+        client(MAKER, *EVERYONE) as maker,
+        client(CHECKER, *EVERYONE) as checker,
+        client(uuid4(), Role.LOGISTICIAN) as nobody,
+    ):
+        yield Api(desk, maker, checker, nobody)
+    await desk.check()
+    await service.database.close()
+
+
+async def _grant(api: Api, **more: Any) -> str:
+    donor = await api.post("/v1/donors", 201, name=f"Donor {uuid4()}")
+    made = await api.post(
+        "/v1/grants",
+        201,
+        **{
+            "donor_id": donor["donor_id"],
+            "code": f"g{uuid4().hex}",
+            "currency": "EUR",
+            "amount_minor": 1_000_000,
+            "period_from": "2024-01-01",
+            "period_to": "2024-12-31",
+            "budget_lines": [{"code": "aid", "amount_minor": 900_000}],
+            "overhead_bp": 700,
+            **more,
+        },
+    )
+    grant_id: str = made["grant_id"]
+    return grant_id
+
+
+async def _purse(api: Api, amount_minor: int = 4_000_000) -> str:
+    grant_id = await _grant(api)
+    grant = await api.get(f"/v1/grants/{grant_id}")
+    rows = [
+        {
+            "row_id": "1",
+            "grant": grant["code"],
+            "amount_minor": 500_000,
+            "received_on": "2024-02-01",
+            "bank_reference": "b-1",
+        }
+    ]
+    answer = await api.post("/v1/instalments:bulk", source=grant["code"], rows=rows)
+    assert answer["rows"][0]["status"] == "done"
+    made = await api.post(
+        "/v1/allotments",
+        201,
+        grant_id=grant_id,
+        budget_line="aid",
+        amount_minor=amount_minor,
+        currency="UAH",
+        rate="41.25",
+    )
+    allotment_id: str = made["allotment_id"]
+    return allotment_id
+
+
+async def test_a_grant_from_pledge_to_summary(api: Api) -> None:
+    allotment_id = await _purse(api)
+    summary = await api.get("/v1/grants/summary")
+    [grant] = summary["grants"]
+    assert (grant["received_minor"], grant["status"]) == (500_000, "active")
+    # 40,000.00 UAH at 41.25 are 969.70 EUR.
+    assert (grant["allotted_minor"], grant["unallotted_minor"]) == (96_970, 403_030)
+    [holder] = grant["holders"]
+    assert (holder["holder"], holder["free_minor"], holder["currency"]) == (
+        "kyiv",
+        4_000_000,
+        "UAH",
+    )
+    shown = await api.get(f"/v1/grants/{grant['id']}")
+    assert {line["code"] for line in shown["budget_lines"]} == {"aid", "overhead"}
+    assert (await api.get("/v1/allotments"))["allotments"][0]["allotment_id"] == allotment_id
+    ledger = await api.get("/v1/ledger?limit=1")
+    assert ledger["next"] is not None
+    following = await api.get(f"/v1/ledger?after={ledger['next']}")
+    assert following["journals"][0]["id"] != ledger["journals"][0]["id"]
+    assert (await api.get("/v1/ledger/check"))["ok"]
+
+
+async def test_a_reconciliation_file_that_comes_twice_counts_once(api: Api) -> None:
+    await _purse(api)
+    needs = [approved(20_000) for _ in range(5)]
+    await api.desk.feed(*needs)
+    await api.desk.feed(*(confirmed(need) for need in needs))
+    queue = await api.get("/v1/payouts?limit=3")
+    assert len(queue["payouts"]) == 3
+    assert len((await api.get(f"/v1/payouts?after={queue['next']}"))["payouts"]) == 2
+    rows = [{"row_id": str(n), "need_id": str(need.need_id)} for n, need in enumerate(needs)]
+    answer = await api.post("/v1/payouts:approve", source="june", rows=rows)
+    assert [row["status"] for row in answer["rows"]] == ["done"] * 5
+    paid = [{**row, "bank_reference": "camt-1", "served_on": "2024-06-12"} for row in rows]
+    # Above the float limit the one who approved may not settle.
+    alone = await api.post("/v1/payouts:settle", source="camt", rows=paid)
+    assert {row["problem"] for row in alone["rows"]} == {"second-person-needed"}
+    await api.desk.told()
+    unknown = {"row_id": "x", "need_id": str(uuid4()), "bank_reference": "camt-1"}
+    answer = await api.post_as(
+        api.checker, "/v1/payouts:settle", source="camt", rows=[*paid, unknown]
+    )
+    assert [row["status"] for row in answer["rows"]] == ["done"] * 5 + ["rejected"]
+    spent = await api.desk.told_of(CommitmentSpentV1)
+    assert {event.spent_on for event in spent} == {date(2024, 6, 12)}
+    answer = await api.post_as(api.checker, "/v1/payouts:settle", source="camt", rows=paid)
+    assert [row["status"] for row in answer["rows"]] == ["skipped"] * 5
+    changed = [{**paid[0], "bank_reference": "camt-2"}]
+    answer = await api.post_as(api.checker, "/v1/payouts:settle", source="camt", rows=changed)
+    assert answer["rows"][0]["problem"] == "row-changed"
+    other = await api.post_as(api.checker, "/v1/payouts:settle", source="again", rows=paid)
+    assert {row["status"] for row in other["rows"]} == {"rejected"}
+    assert await api.desk.told_of(CommitmentSpentV1) == []
+    assert await api.desk.value("SELECT spent_minor FROM allotment") == 100_000
+
+
+async def test_a_payment_list_opens_payees_and_says_who_did(api: Api) -> None:
+    await _purse(api)
+    bad = await api.maker.post(
+        "/v1/payees", json={"mechanism": "iban", "legal_name": NAME, "iban": IBAN[:-1] + "2"}
+    )
+    assert bad.status_code == 422
+    assert IBAN[:20] not in bad.text
+    made = await api.post("/v1/payees", 201, mechanism="iban", legal_name=NAME, iban=IBAN)
+    need = approved(20_000, payee_ref=PayeeRef(UUID(made["payee_ref"])))
+    await api.desk.feed(need)
+    await api.desk.feed(confirmed(need))
+    rows = [{"row_id": "1", "need_id": str(need.need_id)}]
+    await api.post("/v1/payouts:approve", rows=rows)
+    batch = await api.post("/v1/payouts:export", 201, currency="UAH", mechanism="iban")
+    await api.post("/v1/payouts:export", 409, currency="UAH", mechanism="iban")
+    answer = await api.maker.get(f"/v1/payout-batches/{batch['batch_id']}/list.csv")
+    [line] = csv.DictReader(io.StringIO(answer.text))
+    assert (line["iban"], line["legal_name"], line["amount"]) == (IBAN, NAME, "200.00")
+    assert len(line["end_to_end_id"]) <= 35
+    assert await api.desk.value("SELECT staff_id FROM payee_access") == MAKER
+    # Nothing of it is in the database in the clear, nor in any event.
+    for table in ("payee", "payout", "payee_access", "outbox", "idempotency"):
+        text = await api.desk.value(f"SELECT string_agg(t::text, '') FROM {table} t") or ""  # noqa: S608
+        for canary in (NAME, IBAN):
+            assert canary not in text
+            assert canary.encode().hex() not in text
+    refused = await api.nobody.get(f"/v1/payout-batches/{batch['batch_id']}/list.csv")
+    assert refused.status_code == 403
+
+
+async def test_rejected_then_drawn_up_again_or_given_up(api: Api) -> None:
+    await _purse(api)
+    need = approved(20_000)
+    await api.desk.feed(need)
+    await api.desk.feed(confirmed(need))
+    payout_id = (await api.get("/v1/payouts"))["payouts"][0]["id"]
+    await api.post("/v1/payouts:approve", rows=[{"row_id": "1", "payout_id": payout_id}])
+    await api.post(f"/v1/payouts/{payout_id}:reject", reason="AC01")
+    await api.post(f"/v1/payouts/{payout_id}:accept", 409)
+    again = (await api.post(f"/v1/payouts/{payout_id}:redo", 201, payee_ref=None))["payout_id"]
+    await api.post(f"/v1/payouts/{payout_id}:redo", 409, payee_ref=None)
+    await api.post(f"/v1/payouts/{payout_id}:give-up", 409)
+    # Whoever drew it up does not approve it above the limit.
+    rows = [{"row_id": "2", "payout_id": again}]
+    answer = await api.post("/v1/payouts:approve", rows=rows)
+    assert answer["rows"][0]["problem"] == "second-person-needed"
+    await api.post_as(api.checker, "/v1/payouts:approve", rows=rows)
+    await api.post(f"/v1/payouts/{again}:reject", reason="AC04")
+    await api.desk.told()
+    await api.post(f"/v1/payouts/{again}:give-up")
+    assert [e.cause for e in await api.desk.told_of(CommitmentReleasedV1)] == ["returned"]
+
+
+async def test_small_payments_by_one_person_are_reviewed(api: Api) -> None:
+    await _purse(api)
+    need = approved(5_000)
+    await api.desk.feed(need)
+    await api.desk.feed(confirmed(need))
+    rows = [{"row_id": "1", "need_id": str(need.need_id), "bank_reference": "cash desk"}]
+    answer = await api.post("/v1/payouts:settle", rows=rows)
+    payout_id = answer["rows"][0]["id"]
+    [waiting] = (await api.get("/v1/payouts/reviews"))["payouts"]
+    assert waiting["id"] == payout_id
+    await api.post(f"/v1/payouts/{payout_id}:review", 409)
+    await api.post_as(api.checker, f"/v1/payouts/{payout_id}:review")
+    assert (await api.get("/v1/payouts/reviews"))["payouts"] == []
+
+
+async def test_goods_are_charged_once_when_bought(api: Api) -> None:
+    allotment_id = await _purse(api)
+    wish = {
+        "allotment_id": allotment_id,
+        "supplier": "Wholesale 7",
+        "cost_category": "goods",
+        "programme": "relief",
+        "area": "UA80",
+        "planned_on": "2024-05-01",
+    }
+    lines = [
+        {"item": "soap", "description": "soap", "quantity": 100, "unit_value_minor": 1_000},
+        {"description": "delivery", "quantity": 1, "unit_value_minor": 5_000},
+    ]
+    made = await api.post("/v1/purchases", 201, **wish, lines=lines)
+    path = f"/v1/purchases/{made['purchase_id']}"
+    await api.post(f"{path}:order", 409)
+    await api.desk.told()
+    await api.post_as(api.checker, f"{path}:order")
+    [ordered] = await api.desk.told_of(PurchaseOrderedV1)
+    assert [(line.item, line.quantity) for line in ordered.lines] == [("soap", 100)]
+    assert await api.desk.value("SELECT committed_minor FROM allotment") == 105_000
+    counted = GoodsReceivedV1(
+        receipt_id=uuid4(),
+        purchase_id=PurchaseId(UUID(made["purchase_id"])),
+        received_on=date(2024, 5, 9),
+        lines=(GoodsReceivedV1.Line(item="soap", quantity=100),),
+    )
+    await api.desk.feed(counted)
+    await api.desk.feed(counted)
+    shown = await api.get(path)
+    assert (shown["state"], shown["lines"][0]["received"]) == ("received", 100)
+    await api.post(f"{path}:invoice", amount_minor=104_000, reference="R-1")
+    assert await api.desk.value("SELECT committed_minor FROM allotment") == 104_000
+    await api.post(f"{path}:pay", bank_reference="bank-5", paid_on="2024-05-20")
+    assert await api.desk.value("SELECT spent_minor FROM allotment") == 104_000
+    await api.post(f"{path}:cancel", 409)
+    late = await api.post("/v1/purchases", 201, **{**wish, "planned_on": "2025-05-01"}, lines=lines)
+    misfit = await api.post_as(api.checker, f"/v1/purchases/{late['purchase_id']}:order", 409)
+    assert misfit["misfit"] == "period"
+
+
+async def test_a_line_beyond_its_flexibility_asks_a_second_person(api: Api) -> None:
+    grant_id = await _grant(
+        api,
+        currency="UAH",
+        budget_lines=[{"code": "aid", "amount_minor": 1_000, "flexibility_percent": 0}],
+    )
+    code = (await api.get(f"/v1/grants/{grant_id}"))["code"]
+    row = {"row_id": "1", "grant": code, "amount_minor": 9_000, "received_on": "2024-01-05"}
+    await api.post("/v1/instalments:bulk", rows=[row])
+    order = {
+        "grant_id": grant_id,
+        "budget_line": "aid",
+        "amount_minor": 1_500,
+        "currency": "UAH",
+    }
+    refused = await api.post("/v1/allotments", 409, **order)
+    assert refused["type"].endswith("budget-line-exceeded")
+    asked = await api.post("/v1/allotments", 202, **order, over_line_reason="cold winter")
+    path = f"/v1/allotment-requests/{asked['request_id']}"
+    await api.post(f"{path}:approve", 409)
+    assert len((await api.get("/v1/allotment-requests"))["requests"]) == 1
+    await api.post_as(api.checker, f"{path}:approve")
+    await api.post_as(api.checker, f"{path}:approve", 409)
+    assert await api.desk.value("SELECT received_minor FROM allotment") == 1_500
+
+
+async def test_bills_and_discrepancies(api: Api) -> None:
+    allotment_id = await _purse(api, 100_000)
+    need = approved(3_000, by="provider")
+    await api.desk.feed(need)
+    await api.desk.feed(confirmed(need))
+    found = await api.get(f"/v1/needs/{need.need_id}/commitment")
+    commitment_id = found["commitments"][0]["id"]
+    await api.post(f"/v1/commitments/{commitment_id}:bill", amount_minor=2_500)
+    assert await api.desk.value("SELECT committed_minor FROM allotment") == 2_500
+    await api.post(f"/v1/commitments/{commitment_id}:bill", 409, amount_minor=200_000)
+    assert (await api.get("/v1/discrepancies"))["discrepancies"] == []
+    await api.post(f"/v1/allotments/{allotment_id}:return", amount_minor=97_500)
+    await api.post(f"/v1/allotments/{allotment_id}:return", 409, amount_minor=1)
+
+
+async def test_roles_keys_and_unknown_fields(api: Api) -> None:
+    assert (await api.nobody.get("/v1/payouts")).status_code == 403
+    unknown = await api.maker.post("/v1/donors", json={"name": "X", "nmae": "Y"})
+    assert unknown.status_code == 422
+    key = {"Idempotency-Key": "a-key-of-sixteen-"}
+    first = await api.maker.post("/v1/donors", json={"name": "Once"}, headers=key)
+    second = await api.maker.post("/v1/donors", json={"name": "Once"}, headers=key)
+    assert first.json() == second.json()
+    assert (first.status_code, second.status_code) == (201, 201)
+    transport = api.maker._transport
+    assert isinstance(transport, httpx.ASGITransport)
+    assert posts_without_key(transport.app) == []  # type: ignore[arg-type]
