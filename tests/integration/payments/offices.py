@@ -16,6 +16,7 @@ from aidmesh_contracts.registry import REGISTRY
 from aidmesh_contracts.restriction import UNRESTRICTED, Restriction
 from aidmesh_contracts.streams import event_type_of
 from aidmesh_contracts.values import MoneyDemand
+from aidmesh_payments.checks import CHECKS
 from aidmesh_payments.consumers import subscriptions
 from aidmesh_payments.domain.grants import Line
 from aidmesh_payments.handlers import allotting, grants
@@ -151,40 +152,11 @@ class Desk:
         return await self.allot(await self.grant(amount_minor, **grant), amount_minor)
 
     async def check(self) -> None:
-        """Every invariant of the books."""
+        """What `aidmesh verify` asks of the books."""
         async with self.db.read() as conn:
-            sums = await conn.fetch(
-                "SELECT currency, sum(amount_minor) AS s FROM posting GROUP BY currency"
-            )
-            assert all(row["s"] == 0 for row in sums)
-            assert not await conn.fetch(
-                """
-                SELECT a.id FROM account a LEFT JOIN posting p ON p.account_id = a.id
-                GROUP BY a.id HAVING a.balance_minor <> COALESCE(sum(p.amount_minor), 0)
-                """
-            )
-            assert not await conn.fetch(
-                """
-                SELECT a.id FROM allotment a LEFT JOIN commitment c ON c.allotment_id = a.id
-                GROUP BY a.id
-                HAVING a.held_minor <> COALESCE(sum(c.amount_minor) FILTER (
-                           WHERE c.state = 'held'), 0)
-                    OR a.committed_minor <> COALESCE(sum(c.amount_minor) FILTER (
-                           WHERE c.state = 'committed'), 0)
-                    OR a.spent_minor <> COALESCE(sum(c.amount_minor) FILTER (
-                           WHERE c.state = 'spent'), 0)
-                """
-            )
-            assert not await conn.fetch(
-                """
-                SELECT a.id FROM allotment a
-                LEFT JOIN account spent ON spent.allotment_id = a.id AND spent.code = 'spent'
-                LEFT JOIN account open ON open.allotment_id = a.id AND open.code = 'available'
-                WHERE COALESCE(spent.balance_minor, 0) <> a.spent_minor
-                   OR COALESCE(open.balance_minor, 0)
-                      <> a.received_minor - a.returned_minor - a.spent_minor
-                """
-            )
+            for check in CHECKS:
+                odd = [row[0] for row in await conn.fetch(check.sql)]
+                assert not odd, (check.name, odd)
 
 
 def received(event: E, region: str, at: datetime | None = None) -> Received[E]:

@@ -28,7 +28,7 @@ CHECKS = (
         FROM account a
         LEFT JOIN (SELECT account_id, sum(amount_minor) AS total FROM posting GROUP BY 1) p
                ON p.account_id = a.id
-        WHERE abs(a.balance_minor) <> abs(COALESCE(p.total, 0))
+        WHERE a.balance_minor <> COALESCE(p.total, 0)
         """,
     ),
     Check(
@@ -89,6 +89,21 @@ CHECKS = (
         ) c ON c.allotment_id = a.id
         WHERE (a.held_minor, a.committed_minor, a.spent_minor)
               <> (COALESCE(c.held, 0), COALESCE(c.committed, 0), COALESCE(c.spent, 0))
+        """,
+    ),
+    Check(
+        "ledger_agrees_with_allotments",
+        "what the ledger calls available and spent is what the allotments say",
+        """
+        SELECT format('allotment %s: spent %s/%s available %s/%s', a.id, a.spent_minor,
+                      COALESCE(s.balance_minor, 0),
+                      a.received_minor - a.returned_minor - a.spent_minor,
+                      COALESCE(f.balance_minor, 0))
+        FROM allotment a
+        LEFT JOIN account s ON s.allotment_id = a.id AND s.code = 'spent'
+        LEFT JOIN account f ON f.allotment_id = a.id AND f.code = 'available'
+        WHERE a.spent_minor <> COALESCE(s.balance_minor, 0)
+           OR a.received_minor - a.returned_minor - a.spent_minor <> COALESCE(f.balance_minor, 0)
         """,
     ),
     Check(
