@@ -23,14 +23,18 @@ async def decide(
     *,
     unchecked: Collection[UUID] = (),
     newcomers: Collection[UUID] = (),
+    facts: Sequence[Need] = (),
 ) -> list[Verdict]:
     """For each need: its approval (or its place on the waitlist), or what speaks against it.
 
     Args:
         unchecked: needs that a person lets pass whatever limits say.
         newcomers: persons without any history.
+        facts: aid that was given before, about to be saved in this transaction too.
     """
     past = await _history(tx, needs, kinds, newcomers)
+    for fact in facts:
+        _remember(past, fact)
     queues = await _queues(tx, needs)
     verdicts: list[Verdict] = []
     for need in needs:
@@ -52,7 +56,14 @@ async def decide(
 
 
 def _remember(past: dict[UUID | None, list[Past]], need: Need) -> None:
-    entry = Past(need.id, need.person_id, need.household_id, need.kind, need.planned_on, open=True)
+    entry = Past(
+        need.id,
+        need.person_id,
+        need.household_id,
+        need.kind,
+        need.served_on or need.planned_on,
+        open=need.served_on is None,
+    )
     for key in {need.person_id, need.household_id} - {None}:
         past[key].append(entry)
 

@@ -176,21 +176,27 @@ async def _decide(
     newcomers: frozenset[UUID],
 ) -> list[tuple[Need, tuple[Event, ...], str]]:
     """Facts are recorded, what the rule lets pass is approved, the rest waits for a person."""
-    by_rule = [
-        need
-        for need in needs
-        if need.id not in given and approves_itself(kinds[need.kind], need.quantity, need.ask)
-    ]
-    verdicts = await approving.decide(tx, by_rule, kinds, newcomers=newcomers) if by_rule else []
+    facts: dict[UUID, tuple[Need, tuple[Event, ...]]] = {}
+    by_rule: list[Need] = []
+    for need in needs:
+        kind = kinds[need.kind]
+        if need.id in given:
+            minutes = None if kind.capacity is None else kind.capacity.minutes
+            facts[need.id] = commands.give(need, given[need.id], minutes)
+        elif approves_itself(kind, need.quantity, need.ask):
+            by_rule.append(need)
+    verdicts = (
+        await approving.decide(
+            tx, by_rule, kinds, newcomers=newcomers, facts=[fact for fact, _ in facts.values()]
+        )
+        if by_rule
+        else []
+    )
     verdict_of = {need.id: verdict for need, verdict in zip(by_rule, verdicts, strict=True)}
     decided: list[tuple[Need, tuple[Event, ...], str]] = []
     for need in needs:
-        if need.id in given:
-            place = kinds[need.kind].capacity
-            served, events = commands.give(
-                need, given[need.id], None if place is None else place.minutes
-            )
-            decided.append((served, events, "given"))
+        if need.id in facts:
+            decided.append((*facts[need.id], "given"))
             continue
         verdict = verdict_of.get(need.id)
         if verdict is None:

@@ -1,0 +1,235 @@
+"""Bulk import: dry run, once only, good rows stay, going on after a cut; three formats."""
+
+import io
+import json
+import zipfile
+from typing import Any
+
+import pytest
+
+from aidmesh_chassis.auth import Role
+from aidmesh_contracts.intake import (
+    AidGivenV1,
+    ContactSealedV1,
+    NeedApprovedV1,
+    NeedFulfilledV1,
+    PayeeSealedV1,
+)
+from aidmesh_intake.handlers import importing
+from integration.intake.world import World, only
+
+HEAD = "row_id,client_code,kind,area,asked_on,contact_channel,contact_address,contact_hours"
+HEAD += ",contact_wording,contact_safe,given,served_on,quantity"
+
+
+def line(n: int, code: str | None = None, kind: str = "food_parcel", quantity: str = "1") -> str:
+    """A good row."""
+    return (
+        f"r{n},{code or f'code-{n}'},{kind},UA80,2024-02-03,email,canary{n}@example.org,"
+        f"09:00-20:00,neutral,true,,,{quantity}"
+    )
+
+
+async def send(world: World, body: str | bytes, status: int = 200, **query: str) -> Any:
+    """Import a file."""
+    answer = await world.client.post(
+        "/v1/requests:import",
+        params={"source": "kobo", "format": "csv", **query},
+        content=body,
+        headers=world.headers() | {"Content-Type": "text/csv"},
+    )
+    assert answer.status_code == status, answer.text
+    return answer.json()
+
+
+async def test_dry_run_then_import_then_again(world: World) -> None:
+    bad = line(3).replace("UA80", "Kyiv").replace("canary3@example.org", "")
+    file = "\n".join([HEAD, line(1), line(2), bad, line(4, quantity="0")])
+    dry = await send(world, file, dry_run="true")
+    assert (dry["state"], dry["accepted"], dry["rejected"]) == ("dry_run", 2, 2)
+    assert {(p["line"], p["column"]) for p in dry["problems"]} == {(4, "area"), (5, "quantity")}
+    assert "Kyiv" not in json.dumps(dry)
+    assert await world.published() == []
+    assert (await world.get("/v1/needs"))["needs"] == []
+
+    done = await send(world, file)
+    assert (done["state"], done["accepted"], done["skipped"], done["rejected"]) == ("done", 2, 0, 2)
+    assert done["by_state"] == {"approved": 2}
+    events = await world.published()
+    assert len(only(events, NeedApprovedV1)) == 2
+    assert len(only(events, ContactSealedV1)) == 2
+    assert only(events, NeedApprovedV1)[0].planned_on.isoformat() == "2024-02-03"
+
+    same = await send(world, file)
+    assert (same["import_id"], same["accepted"]) == (done["import_id"], 2)
+    mended = "\n".join([HEAD, line(1), line(2, quantity="2"), line(3), line(4)])
+    more = await send(world, mended)
+    assert (more["accepted"], more["skipped"], more["rejected"]) == (2, 1, 1)
+    assert more["problems"] == [
+        {"line": 3, "column": "row_id", "rule": "changed_since_it_was_imported"}
+    ]
+    assert (await world.get(f"/v1/imports/{more['import_id']}"))["accepted"] == 2
+
+    found = await world.post("/v1/needs:lookup", {"source": "kobo", "row_ids": ["r1", "r9"]})
+    assert [row["state"] for row in found["rows"]] == ["approved", None]
+
+
+async def test_one_code_is_one_person(world: World) -> None:
+    file = "\n".join(
+        [HEAD, line(1, "same"), line(2, "Same", "hygiene_kit"), line(3, "same", "hiv_test")]
+    )
+    await send(world, file)
+    answer = await world.post("/v1/persons:find", {"client_code": "SAME"})
+    page = await world.get("/v1/needs", person_id=answer["person_id"], names=True)
+    assert len(page["needs"]) == 3
+    assert {row["client_code"] for row in page["needs"]} == {"same"}
+    assert len(only(await world.published(), ContactSealedV1)) == 1
+    # A later file does not rewrite who they are.
+    await send(world, "\n".join([HEAD, line(4, "same", "legal_advice")]))
+    assert only(await world.published(), ContactSealedV1) == []
+
+
+async def test_facts_headcounts_payees_and_limits(world: World) -> None:
+    head = "row_id,client_code,kind,area,asked_on,quantity,headcount,given,served_on"
+    head += ",payee_mechanism,payee_name,payee_iban,place_area"
+    iban = "UA213223130000026007233566001"
+    file = f"""{head}
+1,a,food_parcel,UA80,2024-02-03,1,,true,2024-02-04,,,,
+2,a,food_parcel,UA80,2024-02-05,1,,,,,,,
+3,,condoms_lubricant,,2024-02-03,30,30,yes,2024-02-03,,,,UA46
+4,b,financial_aid,UA80,2024-02-03,1,,,,iban,Canary Name,{iban},
+5,b,financial_aid,UA80,2024-02-03,1,,,,iban,Canary Name,,
+"""
+    done = await send(world, file)
+    assert done["accepted"] == 4
+    assert done["problems"][0]["rule"] == "iban_goes_with_mechanism"
+    assert done["by_state"] == {"fulfilled": 2, "requested": 1, "approved": 1}
+    events = await world.published()
+    assert len(only(events, NeedFulfilledV1)) == 2
+    assert len(only(events, AidGivenV1)) == 2
+    assert len(only(events, PayeeSealedV1)) == 1
+    (limited,) = (await world.get("/v1/needs", state="requested"))["needs"]
+    assert limited["reason"] == "limit"
+
+
+async def test_unmapped_columns_are_refused_unless_ignored(world: World) -> None:
+    rows = [
+        {
+            "_uuid": "u-1",
+            "person": {"code": "kobo-1"},
+            "need": {"kind": "food_parcel", "area": "UA80"},
+            "meta": {"device": "x"},
+        },
+        {"_uuid": "u-2", "person": {"code": "kobo-2"}, "need": {"kind": "nope", "area": "UA80"}},
+    ]
+    body = "\n".join(json.dumps(row) for row in rows)
+    refused = await send(world, body, 422, format="ndjson")
+    assert refused["type"] == "urn:aidmesh:problem:unmapped-columns"
+    assert refused["columns"] == ["_uuid", "meta/device", "need/area", "need/kind", "person/code"]
+    mapping = {
+        "columns": {
+            "_uuid": "row_id",
+            "person/code": "client_code",
+            "need/kind": "kind",
+            "need/area": "area",
+        },
+        "ignore": ["meta/*"],
+        "constants": {"asked_on": "2024-05-01"},
+    }
+    done = await send(world, body, format="ndjson", mapping=json.dumps(mapping))
+    assert done["accepted"] == 1
+    assert done["problems"] == [{"line": 2, "column": "kind", "rule": "unknown"}]
+
+
+async def test_a_form_with_a_workbook(world: World) -> None:
+    answer = await world.client.post(
+        "/v1/requests:import",
+        params={"source": "office"},
+        files={"file": ("list.xlsx", workbook([["row_id", "client_code", "kind", "area"],
+                                               [7, 1001, "food_parcel", "UA80"]]))},
+        data={"mapping": "{}"},
+        headers=world.headers(),
+    )  # fmt: skip
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["accepted"] == 1
+    assert (await world.post("/v1/persons:find", {"client_code": "1001"}))["person_id"]
+
+
+async def test_an_import_goes_on_where_it_was_cut_off(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importing, "CHUNK_ROWS", 3)
+    file = "\n".join([HEAD, *(line(n) for n in range(10))])
+    real = importing.register
+    calls = 0
+
+    async def breaking(*args: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == 3:
+            raise ConnectionResetError("the power went")
+        return await real(*args)
+
+    monkeypatch.setattr(importing, "register", breaking)
+    with pytest.raises(AssertionError):
+        await send(world, file)
+    assert len(only(await world.published(), NeedApprovedV1)) == 6
+    done = await send(world, file)
+    assert (done["state"], done["accepted"], done["skipped"]) == ("done", 10, 0)
+    assert len(only(await world.published(), NeedApprovedV1)) == 4
+
+
+async def test_files_that_cannot_be_read(world: World) -> None:
+    assert (await send(world, b"\xff\xfe", 422))["rule"] == "not_utf8"
+    assert (await send(world, "a,a\n1,2", 422))["rule"] == "column_named_twice"
+    assert (await send(world, "", 422))["rule"] == "no_header"
+    assert (await send(world, "{", 422, format="ndjson"))["rule"] == "bad_json"
+    assert (await send(world, b"PK", 422, format="xlsx"))["rule"] == "bad_xlsx"
+    answer = await world.client.post(
+        "/v1/requests:import",
+        params={"source": "kobo", "format": "csv"},
+        content="row_id\n1",
+        headers=world.headers(Role.LOGISTICIAN),
+    )
+    assert answer.status_code == 403
+
+
+def workbook(rows: list[list[str | int]]) -> bytes:
+    """The smallest XLSX that spreadsheet programs accept."""
+    cells = "".join(
+        "<row>"
+        + "".join(
+            f"<c><v>{value}</v></c>"
+            if isinstance(value, int)
+            else f'<c t="inlineStr"><is><t>{value}</t></is></c>'
+            for value in row
+        )
+        + "</row>"
+        for row in rows
+    )
+    main = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+    office = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+    package = "http://schemas.openxmlformats.org/package/2006"
+    types = "application/vnd.openxmlformats-officedocument.spreadsheetml"
+    parts = {
+        "[Content_Types].xml": f'<Types xmlns="{package}/content-types">'
+        '<Default Extension="rels" ContentType='
+        '"application/vnd.openxmlformats-package.relationships+xml"/>'
+        f'<Override PartName="/xl/workbook.xml" ContentType="{types}.sheet.main+xml"/>'
+        f'<Override PartName="/xl/worksheets/sheet1.xml" ContentType="{types}.worksheet+xml"/>'
+        "</Types>",
+        "_rels/.rels": f'<Relationships xmlns="{package}/relationships"><Relationship Id="r1"'
+        f' Type="{office}/officeDocument" Target="xl/workbook.xml"/></Relationships>',
+        "xl/workbook.xml": f'<workbook xmlns="{main}" xmlns:r="{office}"><sheets>'
+        '<sheet name="a" sheetId="1" r:id="r1"/></sheets></workbook>',
+        "xl/_rels/workbook.xml.rels": f'<Relationships xmlns="{package}/relationships">'
+        f'<Relationship Id="r1" Type="{office}/worksheet" Target="worksheets/sheet1.xml"/>'
+        "</Relationships>",
+        "xl/worksheets/sheet1.xml": f'<worksheet xmlns="{main}"><sheetData>{cells}</sheetData>'
+        "</worksheet>",
+    }
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, text in parts.items():
+            archive.writestr(name, text)
+    return buffer.getvalue()

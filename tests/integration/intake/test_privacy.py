@@ -1,0 +1,258 @@
+"""Personal data: encrypted, seen by role only, merged, erased, found in no table."""
+
+import base64
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import asyncpg
+
+from aidmesh_chassis.auth import Role
+from aidmesh_chassis.crypto import unseal
+from aidmesh_chassis.idempotency import posts_without_key
+from aidmesh_chassis.keys import NOTIFICATION, PAYMENTS
+from aidmesh_contracts.intake import (
+    ContactSealedV1,
+    NeedClosedV1,
+    PayeeSealedV1,
+    PersonErasedV1,
+    PersonMergedV1,
+)
+from integration.intake.world import World, only
+
+PERSON = {
+    "client_code": "CanaryCode",
+    "chosen_name": "CanaryChosen",
+    "legal_name": "CanaryLegal",
+    "birth_year": 1987,
+    "note": "CanaryNote",
+    "languages": ["uk", "en"],
+    "area": "UA80",
+    "household_code": "CanaryHome",
+    "contact": {
+        "channel": "email",
+        "address": "canary@example.org",
+        "hours_from": "10:00",
+        "hours_to": "18:00",
+        "wording": "neutral",
+        "safe": True,
+    },
+}
+REQUEST = {
+    "person": PERSON,
+    "note": "CanaryStory",
+    "answers": {"violence_at_home": True},
+    "needs": [
+        {
+            "kind": "financial_aid",
+            "payee": {
+                "mechanism": "iban",
+                "legal_name": "CanaryPayee",
+                "iban": "UA213223130000026007233566001",
+            },
+        }
+    ],
+}
+
+
+async def everything(world: World) -> str:
+    """All tables of intake as one text."""
+    async with world.db.read() as conn:
+        tables = await conn.fetch(
+            "SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1"
+        )
+        parts: list[str] = []
+        for row in tables:
+            found: list[asyncpg.Record] = await conn.fetch(
+                f"SELECT t::text AS line FROM {row['tablename']} AS t"  # noqa: S608 - names of ours
+            )
+            parts += [each["line"] for each in found]
+    hexes = "\n".join(parts)
+    raw = b"".join(
+        bytes.fromhex(word)
+        for word in hexes.replace("\\x", " ").replace(",", " ").replace('"', " ").split()
+        if len(word) % 2 == 0 and len(word) >= 16 and all(c in "0123456789abcdef" for c in word)
+    )
+    return hexes + raw.decode("latin-1")
+
+
+async def create(world: World) -> dict[str, Any]:
+    """A request with everything one could say."""
+    found: dict[str, Any] = await world.post("/v1/requests", REQUEST, status=201)
+    return found
+
+
+async def test_no_plain_word_in_any_table(world: World) -> None:
+    done = await create(world)
+    await world.get(f"/v1/persons/{done['person_id']}")
+    text = (await everything(world)).lower()
+    assert "food_parcel" in text
+    assert "intake.contact.sealed" in text
+    for canary in ("canary", "1987", "ua21322313", "violence_at_home"):
+        assert canary not in text, canary
+
+
+async def test_only_the_right_service_opens_what_was_sealed(world: World) -> None:
+    done = await create(world)
+    events = await world.published()
+    (sealed,) = only(events, ContactSealedV1)
+    card = json.loads(unseal(world.keys.private(NOTIFICATION), base64.b64decode(sealed.sealed)))
+    assert card == {
+        "person_id": done["person_id"],
+        "version": 1,
+        "language": "uk",
+        "channel": "email",
+        "address": "canary@example.org",
+        "hours_from": "10:00",
+        "hours_to": "18:00",
+        "wording": "neutral",
+        "safe": True,
+    }
+    (payee,) = only(events, PayeeSealedV1)
+    opened = json.loads(unseal(world.keys.private(PAYMENTS), base64.b64decode(payee.sealed)))
+    assert opened["legal_name"] == "CanaryPayee"
+    assert opened["need_id"] == done["needs"][0]["need_id"]
+
+
+async def test_details_by_role_and_with_a_trace(world: World) -> None:
+    path = f"/v1/persons/{(await create(world))['person_id']}"
+    await world.get(path, Role.LOGISTICIAN, status=403)
+    shown = await world.get(path)
+    assert shown["details"]["chosen_name"] == "CanaryChosen"
+    assert "contact" in shown["consents"]
+    trace = await world.get(f"{path}/access", Role.LEAD)
+    assert [entry["staff_id"] for entry in trace] == [str(world.staff_id)]
+
+
+async def test_contact_is_sealed_anew_when_it_changes(world: World) -> None:
+    done = await create(world)
+    await world.published()
+    path = f"/v1/persons/{done['person_id']}"
+    body = {name: value for name, value in PERSON.items() if name != "household_code"}
+    body["contact"] = None
+    answer = await world.client.put(path, json=body | {"version": 1}, headers=world.headers())
+    assert answer.status_code == 200, answer.text
+    (sealed,) = only(await world.published(), ContactSealedV1)
+    card = json.loads(unseal(world.keys.private(NOTIFICATION), base64.b64decode(sealed.sealed)))
+    assert (sealed.version, card["safe"]) == (2, False)
+    assert "address" not in card
+    answer = await world.client.put(path, json=body | {"version": 1}, headers=world.headers())
+    assert answer.status_code == 409
+
+
+async def test_a_contact_is_not_safe_before_all_of_it_is(world: World) -> None:
+    await world.post(
+        "/v1/persons",
+        {"contact": {"channel": "email", "address": "canary@example.org", "safe": True}},
+        status=422,
+    )
+    await world.post(
+        "/v1/persons",
+        {"contact": {"channel": "email", "address": "canary@example.org"}},
+        status=201,
+    )
+    (sealed,) = only(await world.published(), ContactSealedV1)
+    card = unseal(world.keys.private(NOTIFICATION), base64.b64decode(sealed.sealed))
+    assert b"canary" not in card
+
+
+async def test_erasure_deletes_the_key_and_what_was_sealed(world: World) -> None:
+    done = await create(world)
+    await world.published()
+    async with world.db.transaction() as tx:
+        await tx.conn.execute("UPDATE outbox SET status = 'acked', ack_seq = seq, acked_at = now()")
+    path = f"/v1/persons/{done['person_id']}"
+    await world.post(f"{path}:erase", status=403)
+    await world.post(f"{path}:erase", None, Role.LEAD)
+    events = await world.published()
+    assert len(only(events, PersonErasedV1)) == 1
+    assert only(events, NeedClosedV1)[0].reason == "person_erased"
+    await world.get(path, status=404)
+    await world.post("/v1/persons:find", {"client_code": "CanaryCode"}, status=404)
+    async with world.db.read() as conn:
+        left = await conn.fetchval(
+            "SELECT count(*) FROM outbox WHERE stream = 'PRIVATE' AND payload IS NOT NULL"
+        )
+        tombs = await conn.fetchval("SELECT count(*) FROM erased_person")
+        sealed = await conn.fetchval(
+            "SELECT count(*) FROM request WHERE sealed_reasons IS NOT NULL"
+        )
+    assert (left, tombs, sealed) == (0, 1, 0)
+    # Somebody new may carry the code.
+    assert (await create(world))["person_id"] != done["person_id"]
+
+
+async def test_two_records_of_one_person(world: World) -> None:
+    first = (await world.post("/v1/persons", {"client_code": "one"}, status=201))["person_id"]
+    second = (await world.post("/v1/persons", {"client_code": "two"}, status=201))["person_id"]
+    await world.post(f"/v1/persons/{second}:merge", {"into_person_id": first}, Role.LEAD)
+    (merged,) = only(await world.published(), PersonMergedV1)
+    assert (str(merged.person_id), str(merged.into_person_id)) == (second, first)
+    answer = await world.post("/v1/persons:find", {"client_code": "two"})
+    assert answer["person_id"] == first
+    await world.post(
+        f"/v1/persons/{first}:merge", {"into_person_id": second}, Role.LEAD, status=409
+    )
+    await world.request("food_parcel", "two")
+    page = await world.get("/v1/needs", person_id=first)
+    assert len(page["needs"]) == 1
+
+
+async def test_sensitive_kinds_are_seen_by_role(world: World) -> None:
+    secret = await world.request("hiv_test")
+    plain = await world.request("hygiene_kit")
+    seen = await world.get("/v1/needs", Role.LOGISTICIAN)
+    assert [row["need_id"] for row in seen["needs"]] == [str(plain)]
+    await world.get(f"/v1/needs/{secret}", Role.LOGISTICIAN, status=404)
+    kinds = (await world.get("/v1/kinds", Role.LOGISTICIAN))["kinds"]
+    assert "hiv_test" not in {kind["code"] for kind in kinds}
+    assert len((await world.get("/v1/needs"))["needs"]) == 2
+
+
+async def test_locked_keys_stop_only_what_needs_them(world: World) -> None:
+    need_id = await world.request("food_parcel")
+    world.service.app.state.context.vault.ring.lock()
+    answer = await world.post("/v1/requests", REQUEST, status=423)
+    assert answer["type"] == "urn:aidmesh:problem:locked"
+    await world.post(f"/v1/needs/{need_id}:cancel", {"reason": "moved_away"})
+    await world.get("/v1/needs")
+
+
+async def test_pages_are_read_by_key(world: World) -> None:
+    for n in range(5):
+        await world.request("hygiene_kit", f"page-{n}")
+    seen: list[str] = []
+    after: str | None = None
+    while True:
+        query = {"limit": 2} | ({"after": after} if after else {})
+        page = await world.get("/v1/needs", **query)
+        seen += [row["need_id"] for row in page["needs"]]
+        after = page["next"]
+        if after is None:
+            break
+    assert len(seen) == len(set(seen)) == 5
+
+
+async def test_a_lead_changes_the_catalogue(world: World) -> None:
+    kind = await world.get("/v1/kinds/food_parcel")
+    kind["collect_days"] = 3
+    path = "/v1/kinds/food_parcel"
+    answer = await world.client.put(path, json=kind, headers=world.headers(Role.LEAD))
+    assert answer.status_code == 409
+    kind["version"] = 2
+    assert (await world.client.put(path, json=kind, headers=world.headers())).status_code == 403
+    answer = await world.client.put(path, json=kind, headers=world.headers(Role.LEAD))
+    assert answer.status_code == 200, answer.text
+    assert (await world.get(path))["collect_days"] == 3
+
+
+def test_every_post_honors_the_idempotency_key(world: World) -> None:
+    assert posts_without_key(world.service.app) == []
+
+
+async def test_a_request_sent_twice_is_one(world: World) -> None:
+    key = f"key-{datetime.now(UTC).timestamp()}"
+    first = await world.post("/v1/requests", REQUEST, status=201, key=key)
+    second = await world.post("/v1/requests", REQUEST, status=201, key=key)
+    assert first == second
+    assert len((await world.get("/v1/needs"))["needs"]) == 1
