@@ -218,6 +218,18 @@ def is_protected(path: Path) -> bool:
     return _read(path).startswith(_MAGIC)
 
 
+def opens(path: Path, passphrase: str) -> bool:
+    """Whether a passphrase opens a protected key file; takes about a second and much memory.
+
+    Raises `KeyFileError` if the file cannot be read or is damaged.
+    """
+    try:
+        _read_secret(path, passphrase)
+    except WrongPassphrase:
+        return False
+    return True
+
+
 def _derived(passphrase: str, salt: bytes, passes: int, memory_bytes: int) -> SecretKey:
     return SecretKey(
         argon2id.kdf(KEY_BYTES, passphrase.encode(), salt, opslimit=passes, memlimit=memory_bytes)

@@ -3,6 +3,11 @@
 from pathlib import Path
 
 from aidmesh.commands.common import names, refuse, say
+from aidmesh.commands.secret import ask, keys_folder
+
+PERSONAL = "master,notification,payments"
+"""The keys that personal data is read with. tokens.key signs what staff sign in with; without it
+nobody could, after every restart."""
 
 
 def init(*, keys: Path, regions: str) -> None:
@@ -22,3 +27,44 @@ def init(*, keys: Path, regions: str) -> None:
             refuse(str(error))
         say(f"{folder}: {len(written)} files written")
     say("Keep a copy of these folders apart from all backups of data: a lost key is lost data.")
+
+
+def protect(
+    *,
+    keys: Path | None = None,
+    data: Path | None = None,
+    region: str | None = None,
+    which: str = PERSONAL,
+) -> None:
+    """Put a passphrase on a region's keys; its services then start locked, until unlock.
+
+    Args:
+        keys: folder with a folder of keys per region.
+        data: folder of a mesh instead.
+        region: which region; may be left out if the mesh has one only.
+        which: keys separated by commas, of master, notification, payments.
+    """
+    from aidmesh_chassis.keys import KeyFileError, is_protected, opens  # noqa: PLC0415
+    from aidmesh_chassis.keys import protect as protect_file  # noqa: PLC0415
+
+    _, folder = keys_folder(keys, data, region)
+    wanted = names(which) or ()
+    if not wanted or set(wanted) - set(PERSONAL.split(",")):
+        refuse(f"keys that can have a passphrase are {PERSONAL.replace(',', ', ')}")
+    paths = [folder / f"{name}.key" for name in wanted]
+    try:
+        already = [path for path in paths if is_protected(path)]
+        plain = [path for path in paths if path not in already]
+        if not plain:
+            refuse("they have a passphrase already; nothing was changed")
+        passphrase = ask("Passphrase", twice=True)
+        for path in already:
+            if not opens(path, passphrase):
+                refuse(f"{path.name} has another passphrase already; nothing was changed")
+        for path in plain:
+            protect_file(path, passphrase)
+            say(f"{path} has a passphrase now")
+    except (KeyFileError, ValueError, OSError) as error:
+        refuse(str(error))
+    say("Without it this data is lost: keep it, or an unprotected copy of the keys, in a safe.")
+    say("Services that run keep their keys until aidmesh lock, or until they are started again.")

@@ -1,0 +1,201 @@
+"""`aidmesh staff`: who may sign in to a region's desk.
+
+A password is asked for on the terminal, or read from standard input; left empty on the terminal,
+one is made up and shown once.
+"""
+
+import secrets
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aidmesh.commands.common import names, refuse, say
+from aidmesh.commands.secret import ask, keys_folder
+
+if TYPE_CHECKING:
+    from aidmesh_chassis.auth import Role
+    from aidmesh_chassis.staff import StaffFile
+
+# Read aloud and typed from paper, so nothing that looks like something else: 99 bits.
+ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
+GROUPS, GROUP_CHARS = 5, 4
+
+
+def add(
+    login: str,
+    /,
+    *,
+    roles: str,
+    keys: Path | None = None,
+    data: Path | None = None,
+    region: str | None = None,
+    generate: bool = False,
+) -> None:
+    """Let somebody sign in.
+
+    Args:
+        login: name to sign in with; 2 to 64 letters, digits, dots, hyphens and underscores.
+        roles: separated by commas, of caseworker, logistician, finance, approver, lead, oncall.
+        keys: folder with a folder of keys per region.
+        data: folder of a mesh instead.
+        region: which region; may be left out if the mesh has one only.
+        generate: make up a password without asking, and show it.
+    """
+    with _staff(keys, data, region) as staff:
+        wanted = _roles(roles)
+        password, made_up = _password(generate)
+        staff.add(login, password, wanted)
+    say(f"{login} may sign in as {', '.join(sorted(wanted))}")
+    _show(password, made_up)
+
+
+def show(*, keys: Path | None = None, data: Path | None = None, region: str | None = None) -> None:
+    """List who may sign in, with their roles and random ids.
+
+    Args:
+        keys: folder with a folder of keys per region.
+        data: folder of a mesh instead.
+        region: which region; may be left out if the mesh has one only.
+    """
+    with _staff(keys, data, region) as staff:
+        found = staff.all()
+    if not found:
+        say("nobody yet; aidmesh staff add adds somebody")
+    width = max((len(each.login) for each in found), default=0)
+    for each in found:
+        told = "disabled" if each.disabled else ", ".join(sorted(each.roles))
+        say(f"{each.login:<{width}}  {each.staff_id}  {told}")
+
+
+def disable(
+    login: str,
+    /,
+    *,
+    keys: Path | None = None,
+    data: Path | None = None,
+    region: str | None = None,
+) -> None:
+    """Stop somebody from signing in.
+
+    Args:
+        login: whom.
+        keys: folder with a folder of keys per region.
+        data: folder of a mesh instead.
+        region: which region; may be left out if the mesh has one only.
+    """
+    with _staff(keys, data, region) as staff:
+        staff.set_disabled(login, disabled=True)
+    say(f"{login} can't sign in any more; a visit that is open ends within the hour")
+
+
+def enable(
+    login: str,
+    /,
+    *,
+    keys: Path | None = None,
+    data: Path | None = None,
+    region: str | None = None,
+) -> None:
+    """Let somebody who was disabled sign in again.
+
+    Args:
+        login: whom.
+        keys: folder with a folder of keys per region.
+        data: folder of a mesh instead.
+        region: which region; may be left out if the mesh has one only.
+    """
+    with _staff(keys, data, region) as staff:
+        staff.set_disabled(login, disabled=False)
+    say(f"{login} may sign in again")
+
+
+def roles(
+    login: str,
+    roles: str,
+    /,
+    *,
+    keys: Path | None = None,
+    data: Path | None = None,
+    region: str | None = None,
+) -> None:
+    """Give somebody other roles.
+
+    Args:
+        login: whom.
+        roles: separated by commas, of caseworker, logistician, finance, approver, lead, oncall.
+        keys: folder with a folder of keys per region.
+        data: folder of a mesh instead.
+        region: which region; may be left out if the mesh has one only.
+    """
+    with _staff(keys, data, region) as staff:
+        wanted = _roles(roles)
+        staff.set_roles(login, wanted)
+    say(f"{login} is {', '.join(sorted(wanted))}; a visit that is open has them within the hour")
+
+
+def password(
+    login: str,
+    /,
+    *,
+    keys: Path | None = None,
+    data: Path | None = None,
+    region: str | None = None,
+    generate: bool = False,
+) -> None:
+    """Give somebody another password.
+
+    Args:
+        login: whom.
+        keys: folder with a folder of keys per region.
+        data: folder of a mesh instead.
+        region: which region; may be left out if the mesh has one only.
+        generate: make up a password without asking, and show it.
+    """
+    with _staff(keys, data, region) as staff:
+        if all(each.login != login.strip().lower() for each in staff.all()):
+            refuse("There is nobody of this login.")
+        chosen, made_up = _password(generate)
+        staff.set_password(login, chosen)
+    say(f"{login} has another password")
+    _show(chosen, made_up)
+
+
+@contextmanager
+def _staff(keys: Path | None, data: Path | None, region: str | None) -> Iterator["StaffFile"]:
+    from aidmesh_chassis.staff import StaffError, StaffFile  # noqa: PLC0415
+    from aidmesh_console.app import STAFF_FILE  # noqa: PLC0415
+
+    _, folder = keys_folder(keys, data, region)
+    try:
+        yield StaffFile(folder / STAFF_FILE)
+    except (StaffError, OSError) as error:
+        refuse(str(error))
+
+
+def _roles(text: str) -> frozenset["Role"]:
+    from aidmesh_chassis.auth import Role  # noqa: PLC0415
+
+    try:
+        return frozenset(Role(name) for name in names(text) or ())
+    except ValueError:
+        refuse(f"roles are {', '.join(Role)}")
+
+
+def _password(generate: bool) -> tuple[str, bool]:
+    """A password, and whether it was made up here."""
+    if not generate:
+        entered = ask("Password (empty: one is made up)", twice=True)
+        if entered:
+            return entered, False
+        if not sys.stdin.isatty():
+            refuse("no password on standard input; --generate makes one up")
+    groups = ("".join(secrets.choice(ALPHABET) for _ in range(GROUP_CHARS)) for _ in range(GROUPS))
+    return "-".join(groups), True
+
+
+def _show(password: str, made_up: bool) -> None:
+    if made_up:
+        say(f"password: {password}")
+        say("It is shown this once; it is kept as a hash only.")
