@@ -2,7 +2,7 @@
 
 from cyclopts import App
 
-from aidmesh.commands import keys, topology, up, verify
+from aidmesh.commands import bench, demo, keys, lock, staff, topology, up, verify
 
 
 def build() -> App:
@@ -14,6 +14,7 @@ def build() -> App:
         help_formatter="plain",
     )
     app.command(up.up)
+    app.command(demo.demo)
     app.command(verify.verify)
 
     streams = App(name="topology", help="Streams and durables of the regions that run.")
@@ -23,7 +24,20 @@ def build() -> App:
 
     secret = App(name="keys", help="The keys of regions.")
     secret.command(keys.init)
+    secret.command(keys.protect)
     app.command(secret)
+    app.command(lock.lock)
+    app.command(lock.unlock)
+
+    speed = App(name="bench", help="What this machine can do.")
+    speed.command(bench.needs)
+    app.command(speed)
+
+    people = App(name="staff", help="Who may sign in to a region's desk.")
+    people.command(staff.show, name="list")
+    for change in (staff.add, staff.disable, staff.enable, staff.roles, staff.password):
+        people.command(change)
+    app.command(people)
     return app
 
 

@@ -3,8 +3,6 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from types import TracebackType
-from typing import Self
 from uuid import UUID, uuid4
 
 import httpx
@@ -51,15 +49,8 @@ class Office:
             limits=httpx.Limits(max_connections=8, max_keepalive_connections=8),
         )
 
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def close(self) -> None:
+        """Let go of the connections."""
         await self._client.aclose()
 
     async def get(

@@ -82,7 +82,7 @@ class RegionPlay:
         return read_rows(self.folder / "weeks" / f"{week:02d}" / self.office.region / f"{name}.csv")
 
     async def begin_week(self, week: int) -> None:
-        """Open and close sites, take goods in, publish places, import what is asked for."""
+        """Open and close sites, take goods in, publish places, import requests, order goods."""
         for row in self.rows(week, "closures"):
             site_id = self.site_ids[row["site_code"]]
             path = f"/v1/sites/{site_id}:{row['action']}"
@@ -102,6 +102,7 @@ class RegionPlay:
         )
         refuse_rejected(self.office.region, "slots", results)
         await self._import(week)
+        await self.buyer.order(week)
 
     async def _receive(self, week: int) -> None:
         rows = []
@@ -159,7 +160,7 @@ class RegionPlay:
             await self.office.post("intake", "/v1/needs:approve", Role.LEAD, body)
 
     async def end_week(self, week: int) -> None:
-        """Hand over, check in and out, attend, pay, undo, cancel, send on, merge, order."""
+        """Hand over, check in and out, attend, pay, undo, cancel, send on, merge."""
         for form in (
             "moves", "checkins", "handovers", "attendance", "services", "payouts", "checkouts",
             "undos", "cancellations", "merges",
@@ -167,7 +168,6 @@ class RegionPlay:
             for row in self.rows(week, form):
                 self.pending.append(Act(form, row.get("row_id", ""), row))
         await self.work_off(week)
-        await self.buyer.order(week)
         await self.buyer.pay(week)
 
     async def work_off(self, week: int) -> None:

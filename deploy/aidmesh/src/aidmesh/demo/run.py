@@ -59,12 +59,16 @@ class Played:
     left: Sequence[str]
 
 
-def make_staff(mesh: MeshFile) -> tuple[list[Login], dict[str, dict[Role, UUID]]]:
-    """Add a member of staff per role in every region, with the same names and passwords."""
+def make_staff(keys: Mapping[str, Path]) -> tuple[list[Login], dict[str, dict[Role, UUID]]]:
+    """Add a member of staff per role in every region, with the same names and passwords.
+
+    Args:
+        keys: the folder of keys of each region.
+    """
     logins = [Login(role, role.value, secrets.token_urlsafe(12)) for role in Role]
     ids: dict[str, dict[Role, UUID]] = {}
-    for region, entry in mesh.regions.items():
-        staff = StaffFile(entry.keys / STAFF_FILE)
+    for region, folder in keys.items():
+        staff = StaffFile(folder / STAFF_FILE)
         ids[region] = {
             login.role: staff.add(login.name, login.password, [login.role]).staff_id
             for login in logins
