@@ -310,5 +310,5 @@ async def test_discrepancies_are_settled_once(api: Api, world: World) -> None:
 
 
 async def test_subscriptions_are_those_of_the_contracts(service: Service) -> None:
-    durables = [each.durable_of("inventory") for each in service.subscriptions]
+    durables = [each.consumer_of("inventory").durable for each in service.subscriptions]
     assert durables == ["inventory-local", "inventory-world"]

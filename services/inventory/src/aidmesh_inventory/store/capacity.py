@@ -137,13 +137,3 @@ async def stale(conn: asyncpg.Connection, today: date, limit: int) -> list[Key]:
         limit,
     )
     return [(row["site_id"], row["resource"], row["code"]) for row in rows]
-
-
-async def at_site(conn: asyncpg.Connection, site_id: UUID) -> list[Key]:
-    """The kinds of places there are at a site."""
-    rows = await conn.fetch(
-        "SELECT site_id, resource, code FROM capacity_state WHERE site_id = $1"
-        " ORDER BY resource, code",
-        site_id,
-    )
-    return [(row["site_id"], row["resource"], row["code"]) for row in rows]
