@@ -1,0 +1,270 @@
+"""How many needs a second one region takes from the first byte of an import to the last message.
+
+The mix is half stock, three tenths a slot that also costs money, two tenths cash. Everything is
+as in service: encryption on, PostgreSQL and JetStream on disk with every flush, contacts that are
+safe, approval by the catalog's rule. Setting up is not counted.
+"""
+
+import asyncio
+import csv
+import io
+import random
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import asyncpg
+
+from aidmesh.demo.office import Office
+from aidmesh.mesh import Mesh, running_mesh
+from aidmesh.quiet import RegionProbe, probing, wait_quiet
+from aidmesh_chassis.auth import Role
+from aidmesh_chassis.keys import create_region_keys
+
+REGION = "kyiv"
+AREA = "UA80"
+ROUND_S_MAX = 900.0
+POLL_S = 0.1
+SLOT_DAYS = 18
+SLOTS_A_DAY = 8
+STOCK_SHARE, SLOT_SHARE = 0.5, 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """One measured import.
+
+    Attributes:
+        seconds: from the first byte sent to the last message queued.
+        import_s: until the import answered; what is left is the saga catching up.
+        events: written to all outboxes meanwhile.
+    """
+
+    needs: int
+    seconds: float
+    needs_per_s: float
+    import_s: float
+    events: int
+    events_per_s: float
+    ready: int
+
+
+async def bench_needs(
+    data: Path, needs: int, rounds: int, *, apart: bool, say: Callable[[str], None]
+) -> dict[str, object]:
+    """Measure in a region of its own.
+
+    Args:
+        data: empty folder for the region.
+        needs: per round.
+        rounds: the median of these is the figure.
+        apart: one process per service instead of one for all.
+        say: gets a line per step.
+
+    Returns:
+        `needs_per_s` (median) and what it is made of.
+    """
+    keys = data / "keys" / REGION
+    create_region_keys(keys)
+    async with running_mesh(data, (REGION,), lambda _: keys, apart=apart, announce=say) as mesh:
+        office = Office(REGION, mesh.file.regions[REGION], {role: uuid4() for role in Role})
+        try:
+            site_id = await _set_up(office, needs * rounds)
+            say("the region is set up")
+            done = [
+                await _round(mesh, office, site_id, number, needs, say)
+                for number in range(1, rounds + 1)
+            ]
+        finally:
+            await office.close()
+    median = statistics.median(each.needs_per_s for each in done)
+    return {
+        "needs_per_s": round(median, 1),
+        "needs": needs,
+        "mix": {"stock": STOCK_SHARE, "slot_and_money": SLOT_SHARE, "money": 0.2},
+        "processes": "one per service" if apart else "one for all services",
+        "rounds": [asdict(each) for each in done],
+    }
+
+
+async def _set_up(office: Office, needs: int) -> UUID:
+    """Enough of everything, so that nobody waits."""
+    today = datetime.now(UTC).date()
+    site = {"code": "bench", "name": "bench", "area": AREA, "site_type": "center"}
+    answer = await office.post("inventory", "/v1/sites", Role.LOGISTICIAN, site)
+    site_id = UUID(answer.json()["site_id"])
+    names = dict.fromkeys(("uk", "en", "de"), "parcel")
+    await office.post(
+        "inventory", "/v1/items", Role.LOGISTICIAN, {"code": "food_parcel", "names": names}
+    )
+    lots = [
+        {
+            "row_id": f"lot{number}",
+            "site_id": str(site_id),
+            "item": "food_parcel",
+            "quantity": needs // 10 + 10,
+            "expiry": str(today + timedelta(days=90 + number)),
+        }
+        for number in range(10)
+    ]
+    await office.rows("inventory", "/v1/receipts:bulk", Role.LOGISTICIAN, "bench", lots)
+    morning = datetime.now(UTC).replace(hour=6, minute=0, second=0, microsecond=0)
+    professionals = int(needs * SLOT_SHARE) // (SLOT_DAYS * SLOTS_A_DAY) + 1
+    slots = [
+        {
+            "row_id": f"{who}/{day}/{hour}",
+            "site_id": str(site_id),
+            "code": "counseling_paid",
+            "professional": f"p{who}",
+            "starts_at": (morning + timedelta(days=day, hours=hour)).isoformat(),
+            "minutes": 50,
+            "seats": 1,
+        }
+        for who in range(professionals)
+        for day in range(1, SLOT_DAYS + 1)
+        for hour in range(SLOTS_A_DAY)
+    ]
+    await office.rows("inventory", "/v1/slots:bulk", Role.LOGISTICIAN, "bench", slots)
+    await _fund(office, needs * 400_000)
+    return site_id
+
+
+async def _fund(office: Office, amount_minor: int) -> None:
+    today = datetime.now(UTC).date()
+    donor = await office.post("payments", "/v1/donors", Role.FINANCE, {"name": "bench"})
+    grant = {
+        "donor_id": donor.json()["donor_id"],
+        "code": "bench",
+        "currency": "UAH",
+        "amount_minor": amount_minor,
+        "period_from": str(today),
+        "period_to": str(today + timedelta(days=365)),
+        "budget_lines": [{"code": "aid", "amount_minor": amount_minor}],
+    }
+    made = await office.post("payments", "/v1/grants", Role.FINANCE, grant)
+    grant_id = made.json()["grant_id"]
+    await office.post("payments", f"/v1/grants/{grant_id}:activate", Role.LEAD)
+    instalment = {
+        "row_id": "1",
+        "grant": "bench",
+        "amount_minor": amount_minor,
+        "received_on": str(today),
+        "bank_reference": "bench",
+    }
+    await office.rows("payments", "/v1/instalments:bulk", Role.FINANCE, "bench", [instalment])
+    allotment = {
+        "grant_id": grant_id,
+        "budget_line": "aid",
+        "amount_minor": amount_minor,
+        "currency": "UAH",
+    }
+    await office.post("payments", "/v1/allotments", Role.FINANCE, allotment)
+
+
+def _file(number: int, needs: int) -> bytes:
+    """The import: distinct people, each with details, a safe contact and one need."""
+    shuffled = random.Random(number)  # noqa: S311 - a fixed order of kinds
+    kinds = ["food_parcel"] * int(needs * STOCK_SHARE)
+    kinds += ["counseling_paid"] * int(needs * SLOT_SHARE)
+    kinds += ["financial_aid"] * (needs - len(kinds))
+    shuffled.shuffle(kinds)
+    text = io.StringIO()
+    columns = [
+        "row_id", "client_code", "chosen_name", "birth_year", "contact_channel",
+        "contact_address", "contact_hours", "contact_wording", "contact_safe", "consents",
+        "languages", "area", "place_area", "kind", "payee_mechanism", "payee_name",
+    ]  # fmt: skip
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    for row, kind in enumerate(kinds):
+        payee = (
+            {"payee_mechanism": "cash", "payee_name": f"Bench Person {row}"}
+            if kind == "financial_aid"
+            else {}
+        )
+        writer.writerow(
+            {
+                "row_id": f"{number}-{row}",
+                "client_code": f"B{number}-{row}",
+                "chosen_name": f"Person {row}",
+                "birth_year": 1960 + row % 45,
+                "contact_channel": "sms",
+                "contact_address": f"+38050{number:01d}{row:06d}",
+                "contact_hours": "09:00-20:00",
+                "contact_wording": "neutral",
+                "contact_safe": "true",
+                "consents": "contact",
+                "languages": "uk",
+                "area": AREA,
+                "place_area": AREA,
+                "kind": kind,
+                **payee,
+            }
+        )
+    return text.getvalue().encode()
+
+
+async def _round(
+    mesh: Mesh,
+    office: Office,
+    site_id: UUID,
+    number: int,
+    needs: int,
+    say: Callable[[str], None],
+) -> Round:
+    body = _file(number, needs)
+    async with probing(mesh.file) as probes:
+        await wait_quiet(probes, 60.0)
+        (probe,) = probes
+        queued_before = await _queued(probe)
+        events_before = await _events(probe)
+        started = time.monotonic()
+        answer = await office.post(
+            "intake",
+            "/v1/requests:import",
+            Role.CASEWORKER,
+            content=body,
+            content_type="text/csv",
+            query={"source": f"bench{number}"},
+        )
+        import_s = time.monotonic() - started
+        report = answer.json()
+        if report["accepted"] != needs:
+            raise RuntimeError(f"the import took {report['accepted']} of {needs} rows: {report}")
+        while (queued := await _queued(probe) - queued_before) < needs:
+            if time.monotonic() - started > ROUND_S_MAX:
+                raise RuntimeError(f"only {queued} of {needs} messages after {ROUND_S_MAX} s")
+            await asyncio.sleep(POLL_S)
+        seconds = time.monotonic() - started
+        events = await _events(probe) - events_before
+        ready = await _ready(probe.connections["intake"])
+    done = Round(
+        needs=needs,
+        seconds=round(seconds, 2),
+        needs_per_s=round(needs / seconds, 1),
+        import_s=round(import_s, 2),
+        events=events,
+        events_per_s=round(events / seconds, 1),
+        ready=ready,
+    )
+    say(f"round {number}: {done.needs_per_s} needs/s ({seconds:.1f} s, import {import_s:.1f} s)")
+    return done
+
+
+async def _queued(probe: RegionProbe) -> int:
+    return int(await probe.connections["notification"].fetchval("SELECT count(*) FROM message"))
+
+
+async def _events(probe: RegionProbe) -> int:
+    total = 0
+    for conn in probe.connections.values():
+        total += await conn.fetchval("SELECT COALESCE(max(seq), 0) FROM outbox")
+    return total
+
+
+async def _ready(conn: asyncpg.Connection) -> int:
+    return int(await conn.fetchval("SELECT count(*) FROM need WHERE state = 'ready'"))
