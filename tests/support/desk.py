@@ -413,5 +413,3 @@ def fake_desk(folder: Path, **settings: object) -> FakeDesk:
     values = {"region": REGION, "keys_dir": keys_dir, "paste_token": True, **urls, **settings}
     service = build(Settings.model_validate(values), httpx.MockTransport(region))
     return FakeDesk(service, region, keys_dir)
-
-

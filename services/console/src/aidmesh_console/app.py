@@ -28,7 +28,7 @@ from aidmesh_console.pages import (
 )
 from aidmesh_console.served import static_files
 from aidmesh_console.session import Sessions
-from aidmesh_console.visit import Desk, templates
+from aidmesh_console.visit import Desk
 
 NAME = "console"
 STAFF_FILE = "staff.jsonl"
@@ -66,10 +66,7 @@ def build(
     health = Health()
     app = create_app(NAME, settings.region, verifier, checks=health.checks, lifespan=lifespan)
     served = static_files()
-    jinja = templates()
-    jinja.globals["static"] = {name: file.path for name, file in served.items()}
-    jinja.globals["idle_s"] = settings.idle_s_max
-    app.state.desk = Desk(settings, Sessions(settings, keys, staff, verifier), http, jinja)
+    app.state.desk = Desk(settings, Sessions(settings, keys, staff, verifier), http, served)
     app.add_middleware(GZipMiddleware, minimum_size=1000)
     app.add_middleware(CarefulHeaders, https=settings.https)
     failures.install(app)

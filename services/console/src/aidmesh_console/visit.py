@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Annotated, Final, Generic, TypeVar
 from urllib.parse import urlencode
@@ -16,7 +16,6 @@ from markupsafe import Markup
 from starlette.datastructures import QueryParams
 from starlette.responses import HTMLResponse, RedirectResponse
 
-from aidmesh_chassis.auth import Role
 from aidmesh_chassis.logs import get_logger
 from aidmesh_chassis.problems import FORBIDDEN, Problem
 from aidmesh_console import i18n
@@ -29,6 +28,7 @@ from aidmesh_console.clients.reporting import Reporting
 from aidmesh_console.config import Settings
 from aidmesh_console.forms import FIELDS_MAX, Form
 from aidmesh_console.roles import Act, may, menu
+from aidmesh_console.served import StaticFile
 from aidmesh_console.session import COOKIE, Session, Sessions
 
 log = get_logger()
@@ -65,7 +65,7 @@ class Desk:
     settings: Settings
     sessions: Sessions
     http: httpx.AsyncClient
-    jinja: Environment
+    static: Mapping[str, StaticFile]
 
 
 def short(number: UUID) -> str:
@@ -73,8 +73,12 @@ def short(number: UUID) -> str:
     return number.hex[:8].upper()
 
 
+@cache
 def templates() -> Environment:
-    """The pages. Everything is escaped; a name that is not there is an error, not a hole."""
+    """The pages, compiled once in a process.
+
+    Everything is escaped; a name that is not there is an error, not a hole.
+    """
     jinja = Environment(
         loader=FileSystemLoader(_HERE / "templates"),
         autoescape=select_autoescape(default=True),
@@ -104,7 +108,7 @@ class Guest:
 
     def page(self, name: str, status: int = 200, **values: object) -> Response:
         """A whole page: the template of this name, filled in."""
-        template = self.desk.jinja.get_template(f"{name}.html")
+        template = templates().get_template(f"{name}.html")
         text = template.render(
             say=self.say,
             session=self.session,
@@ -113,6 +117,8 @@ class Guest:
             may=self.may,
             path=self.request.url.path,
             region=self.desk.settings.region,
+            idle_s=self.desk.settings.idle_s_max,
+            static={name: file.path for name, file in self.desk.static.items()},
             said=self._said(),
             form_proof=self._proof_field(),
             problem=self.problem,
@@ -276,7 +282,3 @@ def from_here(request: Request) -> bool:
 
 Posted = Annotated[Form, Depends(_posted)]
 """A parameter of this type is a form that this visit was given and sent."""
-
-Query = Mapping[str, str]
-__all__ = ["Desk", "Form", "Guest", "Heard", "Posted", "Role", "SignInFirst", "StaleForm", "Visit",
-           "templates", "visitor"]  # fmt: skip

@@ -17,7 +17,12 @@ from zoneinfo import ZoneInfo
 from babel import Locale, UnknownLocaleError
 from babel.core import negotiate_locale
 from babel.dates import format_date, format_datetime, format_timedelta
-from babel.numbers import format_currency, format_decimal, get_currency_precision
+from babel.numbers import (
+    format_currency,
+    format_decimal,
+    get_currency_precision,
+    get_currency_symbol,
+)
 from pydantic import TypeAdapter
 
 LANGUAGES: Final = ("uk", "en", "de")
@@ -106,12 +111,13 @@ class Speaker:
         """An amount in minor units, written out; whole amounts without their zeros."""
         amount = Decimal(amount_minor).scaleb(-get_currency_precision(currency))
         whole = amount == amount.to_integral_value()
+        pattern = _money_pattern(self._locale, get_currency_symbol(currency, self._locale))
         return format_currency(
             amount,
             currency,
+            pattern.replace(".00", "") if whole else pattern,
             locale=self._locale,
             currency_digits=not whole,
-            format=None if not whole else _without_decimals(self._locale),
         )
 
     def day(self, day: date | None) -> str:
@@ -120,6 +126,10 @@ class Speaker:
             return "–"
         pattern = "d MMM" if day.year == today().year else "d MMM y"
         return format_date(day, pattern, locale=self._locale)
+
+    def whole_day(self, day: date) -> str:
+        """A day with its name, for the head of a page."""
+        return format_date(day, "EEEE, d MMMM", locale=self._locale)
 
     def weekday(self, day: date) -> str:
         """The two or three letters of a day of the week."""
@@ -149,7 +159,7 @@ def today() -> date:
     return datetime.now(KYIV).date()
 
 
-@cache
-def _without_decimals(locale: Locale) -> str:
+def _money_pattern(locale: Locale, symbol: str) -> str:
+    """How the language writes money; a symbol of letters stands apart from the number."""
     pattern: str = locale.currency_formats["standard"].pattern
-    return pattern.replace(".00", "")
+    return pattern.replace("¤#", "¤\N{NO-BREAK SPACE}#") if symbol.isalpha() else pattern

@@ -1,0 +1,207 @@
+"""What forms do: the right call, once, and what is told when it does not work."""
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from aidmesh_chassis.auth import Role
+from support.desk import WAREHOUSE, number, problem
+
+if TYPE_CHECKING:
+    from .conftest import Browser
+
+KEY = "6f1f3a44-6dc3-4c8e-9d52-0f7a4f0c2f11"
+RESERVATION = number("reservation parcel")
+NEED = number("parcel")
+PAYOUT = number("draft 0")
+
+CASES = [
+    ("/told/{need}", {}, "/v1/needs/{need}:told", {}),
+    ("/needs/{need}/approve", {}, "/v1/needs/{need}:approve", {}),
+    ("/needs/{need}/approve", {"override_reason": "danger"}, "/v1/needs/{need}:approve",
+     {"override_reason": "danger"}),
+    ("/needs/{need}/told", {}, "/v1/needs/{need}:told", {}),
+    ("/needs/{need}/cancel", {"reason": "not_needed"}, "/v1/needs/{need}:cancel",
+     {"reason": "not_needed"}),
+    ("/needs/{need}/decline", {"reason": "duplicate"}, "/v1/needs/{need}:decline",
+     {"reason": "duplicate"}),
+    ("/needs/{need}/serve", {"served_on": "2024-04-02"}, "/v1/needs/{need}:serve",
+     {"served_on": "2024-04-02"}),
+    ("/needs/{need}/move", {"place_area": "UA46"}, "/v1/needs/{need}:move",
+     {"place_area": "UA46"}),
+    ("/hand-over/{reservation}/handover", {"served_on": "2024-04-02"},
+     "/v1/reservations/{reservation}:issue", {"served_on": "2024-04-02"}),
+    ("/hand-over/{reservation}/check_in", {"served_on": "2024-04-02"},
+     "/v1/reservations/{reservation}:check-in", {"served_on": "2024-04-02"}),
+    ("/hand-over/{reservation}/attendance", {"served_on": "2024-04-02"},
+     "/v1/reservations/{reservation}:attend", {"served_on": "2024-04-02"}),
+    ("/hand-over/{reservation}/undo", {"reason": "wrong_person"},
+     "/v1/reservations/{reservation}:undo", {"reason": "wrong_person"}),
+    ("/beds/{reservation}/check-in", {"day": "2024-04-02"},
+     "/v1/reservations/{reservation}:check-in", {"served_on": "2024-04-02"}),
+    ("/beds/{reservation}/check-out", {"day": "2024-04-02"},
+     "/v1/reservations/{reservation}:check-out", {"left_on": "2024-04-02"}),
+    ("/beds/{reservation}/relocate", {}, "/v1/reservations/{reservation}:relocate", {}),
+    ("/stock/receive",
+     {"site_id": str(WAREHOUSE), "item": "food_parcel", "quantity": "40", "expiry": "2025-01-31",
+      "received_on": "2024-04-02", "value": "350,50"},
+     "/v1/receipts",
+     {"site_id": str(WAREHOUSE), "received_on": "2024-04-02", "lines": [
+         {"item": "food_parcel", "quantity": 40, "expiry": "2025-01-31",
+          "unit_value_minor": 35050}]}),
+    ("/stock/adjust", {"lot_id": str(number("lot a")), "counted": "0", "reason": "theft"},
+     "/v1/adjustments", {"lot_id": str(number("lot a")), "kind": "count", "quantity": 0,
+                         "reason": "theft"}),
+    ("/money/review/{payout}", {}, "/v1/payouts/{payout}:review", {}),
+]  # fmt: skip
+
+
+def _named(text: str) -> str:
+    return text.format(need=NEED, reservation=RESERVATION, payout=PAYOUT)
+
+
+@pytest.mark.parametrize(("path", "fields", "called", "body"), CASES)
+async def test_a_form_makes_its_call_under_its_key(
+    browser: "Browser", path: str, fields: dict[str, str], called: str, body: dict[str, object]
+) -> None:
+    await browser.sign_in(Role.LEAD)
+    answer = await browser.post(_named(path), key=KEY, **fields)
+    assert answer.status_code == 303, answer.text
+    ((found, sent, headers),) = browser.desk.region.posts
+    assert found == _named(called)
+    assert sent == body
+    assert headers["idempotency-key"] == KEY
+    assert headers["authorization"].startswith("Bearer ")
+    page = await browser.get(answer.headers["location"])
+    assert page.status_code == 200
+    assert 'class="notice" role="status"' in page.text
+
+
+async def test_a_payout_is_approved_and_settled_by_rows(browser: "Browser") -> None:
+    await browser.sign_in(Role.LEAD)
+    await browser.post("/money/approve", key=KEY, payout=str(PAYOUT))
+    await browser.post(
+        f"/money/settle/{PAYOUT}", key=KEY, bank_reference="B-1", served_on="2024-04-02"
+    )
+    approved, settled = (sent for _, sent, _ in browser.desk.region.posts)
+    assert approved["rows"] == [{"row_id": f"{KEY}/{PAYOUT}", "payout_id": str(PAYOUT)}]
+    assert settled["rows"] == [
+        {"row_id": KEY, "payout_id": str(PAYOUT), "bank_reference": "B-1",
+         "served_on": "2024-04-02"}
+    ]  # fmt: skip
+
+
+async def test_a_refused_row_is_told(browser: "Browser") -> None:
+    await browser.sign_in(Role.APPROVER)
+    row = {"row": 0, "status": "rejected", "problem": "second-person-needed"}
+    browser.desk.region.answers["POST /v1/payouts:approve"] = (200, {"rows": [row]})
+    answer = await browser.post("/money/approve", payout=str(PAYOUT))
+    assert answer.status_code == 409
+    assert "1 was not accepted. A second person is needed" in answer.text
+
+
+async def test_registering_sends_the_form_once(browser: "Browser") -> None:
+    await browser.sign_in(Role.CASEWORKER)
+    page = await browser.get("/register")
+    found = re.search(r'name="key" value="([0-9a-f-]{36})"', page.text)
+    assert found is not None
+    fields = {"key": found[1], "client_code": "КИ-9", "place_area": "UA80", "need_food_parcel": "1"}
+    first = await browser.post("/register", **fields)
+    second = await browser.post("/register", **fields)
+    assert first.status_code == second.status_code == 303
+    assert "КИ" not in first.headers["location"]
+    (_, one, head), (_, two, again) = browser.desk.region.posts
+    assert one == two
+    assert head["idempotency-key"] == again["idempotency-key"] == found[1]
+
+
+async def test_without_an_answer_the_form_keeps_its_key(browser: "Browser") -> None:
+    await browser.sign_in(Role.CASEWORKER)
+    browser.desk.region.answers["POST /v1/requests"] = (503, {})
+    fields = {"key": KEY, "client_code": "КИ-9", "place_area": "UA80", "need_food_parcel": "1"}
+    answer = await browser.post("/register", **fields)
+    assert answer.status_code == 503
+    assert f'name="key" value="{KEY}"' in answer.text
+    assert 'value="КИ-9"' in answer.text
+    assert "it will not count twice" in answer.text
+
+
+async def test_a_refused_form_gets_a_new_key_and_names_the_field(browser: "Browser") -> None:
+    await browser.sign_in(Role.CASEWORKER)
+    browser.desk.region.answers["POST /v1/requests"] = problem(
+        422, "invalid-request", errors=[{"field": "body.person.birth_year", "rule": "int"}]
+    )
+    fields = {"key": KEY, "client_code": "КИ-9", "place_area": "UA80", "need_food_parcel": "1"}
+    answer = await browser.post("/register", **fields)
+    assert answer.status_code == 422
+    assert KEY not in answer.text
+    assert "Some fields are not acceptable" in answer.text
+
+
+async def test_mistakes_are_named_before_anything_is_sent(browser: "Browser") -> None:
+    await browser.sign_in(Role.LOGISTICIAN)
+    answer = await browser.post("/stock/receive", quantity="many", item="food_parcel")
+    assert answer.status_code == 422
+    assert "A whole number, please" in answer.text
+    assert 'value="many"' in answer.text
+    answer = await browser.post(f"/hand-over/{RESERVATION}/undo", reason="because")
+    assert answer.status_code == 422
+    assert browser.desk.region.posts == []
+
+
+async def test_a_limit_asks_for_a_reason(browser: "Browser") -> None:
+    await browser.sign_in(Role.CASEWORKER)
+    need = number("aid")
+    browser.desk.region.answers[f"POST /v1/needs/{need}:approve"] = problem(
+        409, "needs-a-decision", rule="limit"
+    )
+    answer = await browser.post(f"/needs/{need}/approve")
+    assert answer.status_code == 409
+    assert 'name="override_reason"' in answer.text
+
+
+@pytest.mark.parametrize("wanted", ["КИ-0417", str(NEED), NEED.hex[:8].upper(), NEED.hex[:8]])
+async def test_what_is_ready_is_found_by_code_or_number(browser: "Browser", wanted: str) -> None:
+    await browser.sign_in(Role.CASEWORKER)
+    answer = await browser.post("/hand-over/find", wanted=wanted)
+    assert answer.status_code == 200
+    assert f"/hand-over/{RESERVATION}/handover" in answer.text
+    assert all(wanted not in path for path, _ in browser.desk.region.gets)
+
+
+async def test_an_unknown_code_finds_nothing(browser: "Browser") -> None:
+    await browser.sign_in(Role.CASEWORKER)
+    browser.desk.region.answers["POST /v1/persons:find"] = problem(404, "not-found")
+    answer = await browser.post("/hand-over/find", wanted="КИ-0000")
+    assert "Nothing is ready under this code or number" in answer.text
+    answer = await browser.post("/register/find", client_code="КИ-0000", need_food_parcel="1")
+    assert "This code is new" in answer.text
+    assert re.search(r'id="need_food_parcel" checked', answer.text)
+
+
+async def test_undo_is_offered_after_handing_over(browser: "Browser") -> None:
+    await browser.sign_in(Role.CASEWORKER)
+    answer = await browser.post(f"/hand-over/{RESERVATION}/handover", key=KEY)
+    page = await browser.get(answer.headers["location"])
+    assert f'action="/hand-over/{RESERVATION}/undo"' in page.text
+
+
+@pytest.mark.parametrize(
+    ("role", "path"),
+    [
+        (Role.CASEWORKER, "/stock/receive"),
+        (Role.CASEWORKER, "/money/approve"),
+        (Role.FINANCE, "/money/approve"),
+        (Role.LOGISTICIAN, "/register"),
+        (Role.ONCALL, f"/beds/{RESERVATION}/check-in"),
+        (Role.LOGISTICIAN, f"/needs/{NEED}/approve"),
+    ],
+)
+async def test_a_role_cannot_send_the_forms_of_others(
+    browser: "Browser", role: Role, path: str
+) -> None:
+    await browser.sign_in(role)
+    answer = await browser.post(path, key=KEY)
+    assert answer.status_code == 403
+    assert browser.desk.region.posts == []

@@ -1,0 +1,139 @@
+"""Every text in every language, and the same blanks in each."""
+
+import re
+from collections.abc import Mapping
+from datetime import date
+from importlib.resources import files
+from string import Formatter
+
+import pytest
+from babel import Locale
+
+import aidmesh_chassis.problems
+import aidmesh_intake.api.context
+import aidmesh_inventory.api.problems
+import aidmesh_payments.problems
+import aidmesh_reporting.problems
+from aidmesh_console import i18n
+from aidmesh_console.i18n import LANGUAGES, Speaker, choose, texts
+from aidmesh_console.pages import common, registering
+from aidmesh_console.pages.needs import BANDS, STATES
+from aidmesh_console.roles import PAGES
+from aidmesh_intake.domain.need import Wait
+from aidmesh_intake.domain.triage import ANSWERS, Band
+from support.desk import kinds
+
+_USED = re.compile(r"""say\(\s*["']([a-z_.-]+[a-z_])["']\s*[,)]""")
+
+
+def _forms(text: str | Mapping[str, str]) -> list[str]:
+    return [text] if isinstance(text, str) else list(text.values())
+
+
+def _blanks(text: str | Mapping[str, str]) -> set[str]:
+    return {
+        name for form in _forms(text) for _, name, _, _ in Formatter().parse(form) if name
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_each_language_says_everything(language: str) -> None:
+    ours, english = texts(language), texts("en")
+    assert set(ours) == set(english)
+    for key, text in english.items():
+        assert _blanks(ours[key]) == _blanks(text), key
+        assert isinstance(ours[key], str) == isinstance(text, str), key
+        assert all(form.strip() for form in _forms(ours[key])), key
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_what_counts_has_every_plural_form(language: str) -> None:
+    needed = {Locale.parse(language).plural_form(number) for number in range(200)}
+    for key, text in texts(language).items():
+        if not isinstance(text, str):
+            assert needed <= set(text), key
+
+
+def test_ukrainian_counts_as_ukrainian_does() -> None:
+    say = Speaker("uk")
+    assert [say("people", number) for number in (1, 2, 5, 11, 21, 22, 25)] == [
+        "людина", "люди" + "ни", "людей", "людей", "людина", "людини", "людей",
+    ]  # fmt: skip
+
+
+def test_templates_say_nothing_that_is_not_there() -> None:
+    folder = files("aidmesh_console") / "templates"
+    used = {
+        key for path in folder.iterdir() for key in _USED.findall(path.read_text(encoding="utf-8"))
+    }
+    assert len(used) > 100
+    assert used - set(texts("en")) == set()
+
+
+def test_every_problem_of_every_service_has_words() -> None:
+    catalogues = (
+        aidmesh_chassis.problems.PROBLEMS,
+        aidmesh_intake.api.context.PROBLEMS,
+        aidmesh_inventory.api.problems.PROBLEMS,
+        aidmesh_payments.problems.PROBLEMS,
+        aidmesh_reporting.problems.PROBLEMS,
+    )
+    slugs = {kind.slug for catalogue in catalogues for kind in catalogue}
+    assert {slug for slug in slugs if f"problem.{slug}" not in texts("en")} == set()
+
+
+def test_codes_of_the_field_have_words() -> None:
+    reasons = (
+        common.CANCEL_REASONS
+        + common.DECLINE_REASONS
+        + common.UNDO_REASONS
+        + common.ADJUST_REASONS
+        + common.OVERRIDE_REASONS
+    )
+    wanted = {f"reason.{each}" for each in reasons}
+    wanted |= {f"state.{each}" for each in STATES} | {f"band.{each}" for each in BANDS}
+    wanted |= {f"page.{page.name}" for page in PAGES} | {f"area.{each}" for each in common.AREAS}
+    wanted |= {f"answer.{each}" for each in registering.ANSWERS}
+    wanted |= {f"consent.{each}" for each in registering.CONSENTS}
+    wanted |= {f"wait.{each.value}" for each in Wait}
+    for kind in kinds():
+        wanted.add(f"programme.{kind['programme']}")
+        capacity = kind.get("capacity")
+        if isinstance(capacity, dict):
+            wanted.add(f"place.{capacity['code']}")
+    assert wanted - set(texts("en")) == set()
+
+
+def test_the_desk_asks_what_triage_knows() -> None:
+    assert set(registering.ANSWERS) == set(ANSWERS)
+    assert set(BANDS) == {each.value for each in Band}
+
+
+@pytest.mark.parametrize(
+    ("asked", "accept", "found"),
+    [
+        (None, None, "uk"),
+        (None, "de-AT,de;q=0.9,en;q=0.5", "de"),
+        (None, "fr,en;q=0.2", "en"),
+        (None, "en;q=0,pl;q=1", "uk"),
+        (None, "en;q=x, ;;;", "uk"),
+        ("en", "de", "en"),
+        ("xx", "de", "de"),
+    ],
+)
+def test_language_is_asked_for_or_the_browsers(
+    asked: str | None, accept: str | None, found: str
+) -> None:
+    assert choose(asked, accept) == found
+
+
+def test_money_and_days_as_each_language_writes_them() -> None:
+    assert Speaker("uk").money(360_000, "UAH") == "3\u00a0600\u00a0₴"
+    assert Speaker("en").money(12_345, "EUR") == "€123.45"
+    assert Speaker("en").money(360_000, "UAH") == "UAH\u00a03,600"
+    assert Speaker("de").money(-150, "EUR") == "-1,50\u00a0€"
+    assert Speaker("de").day(date(2024, 4, 7)) == "7. Apr. 2024" or Speaker("de").day(
+        date(2024, 4, 7)
+    ).endswith("2024")
+    assert Speaker("uk").month("2024-04") == "квітень 2024"
+    assert i18n.Speaker("en").age(None) == "–"

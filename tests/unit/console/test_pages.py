@@ -1,0 +1,142 @@
+"""Every page: for every role, in every language, small, and with services away."""
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+from structlog.testing import capture_logs
+
+from aidmesh_chassis.auth import Role
+from aidmesh_console.i18n import LANGUAGES
+from aidmesh_console.roles import ALLOWED, PAGES, Act, may, menu
+from support.desk import NEEDS, SHELTER, WAREHOUSE, number
+
+if TYPE_CHECKING:
+    from .conftest import Browser
+
+PATHS = (
+    "/",
+    "/register",
+    "/needs",
+    "/needs?state=waitlisted&band=urgent&attention=1",
+    *(f"/needs/{row['need_id']}" for row in NEEDS),
+    f"/people/{number('person')}",
+    "/hand-over",
+    f"/hand-over?said=handed_over&undo={number('x')}",
+    "/stock",
+    f"/stock?site={WAREHOUSE}&item=food_parcel",
+    "/beds",
+    f"/beds?site={SHELTER}",
+    "/money",
+    *(f"/results?by={by}" for by in ("kind", "area", "month", "grant")),
+)
+BYTES_MAX = 50 * 1024
+FOREIGN = re.compile(r"<script>|<style|style=|\son[a-z]+=|https?://(?!www\.w3\.org)")
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+async def test_every_page_in_every_language(browser: "Browser", language: str) -> None:
+    await browser.sign_in(Role.LEAD)
+    for path in PATHS:
+        answer = await browser.get(path, language)
+        assert answer.status_code == 200, path
+        assert f'<html lang="{language}">' in answer.text
+        assert len(answer.content) < BYTES_MAX, path
+        assert not FOREIGN.search(answer.text), path
+        assert answer.text.count("<h1") == 1, path
+
+
+async def test_every_field_has_a_label(browser: "Browser") -> None:
+    await browser.sign_in(Role.LEAD)
+    for path in PATHS:
+        text = (await browser.get(path)).text
+        labelled = set(re.findall(r'<label[^>]* for="([^"]+)"', text))
+        for tag in re.findall(r"<(?:input|select|textarea)\b[^>]*>", text):
+            if 'type="hidden"' in tag or "aria-label=" in tag:
+                continue
+            found = re.search(r'\sid="([^"]+)"', tag)
+            inside = f'<label class="tick">{tag}' in text
+            assert inside or (found and found[1] in labelled), f"{path}: {tag}"
+
+
+@pytest.mark.parametrize("role", list(Role))
+async def test_a_role_sees_its_pages_and_no_others(browser: "Browser", role: Role) -> None:
+    await browser.sign_in(role)
+    seen = {page.name for page in menu([role])}
+    for page in PAGES:
+        answer = await browser.get(page.path)
+        allowed = page.act is None or may([role], page.act)
+        assert (page.name in seen) == allowed
+        assert answer.status_code == (200 if allowed else 403), page.path
+        if answer.status_code == 403:
+            assert "Your role does not allow this" in answer.text
+
+
+def test_every_act_has_somebody() -> None:
+    assert all(ALLOWED[act] for act in ALLOWED)
+    acts = (Act.REGISTER, Act.SEE_NEEDS, Act.DECIDE_NEEDS, Act.SEE_BEDS, Act.CHANGE_STOCK)
+    assert all(not may([Role.ONCALL], act) for act in acts)
+
+
+@pytest.mark.parametrize(
+    "service", ["intake", "inventory", "payments", "notification", "reporting"]
+)
+async def test_one_service_away_takes_no_page_with_it(browser: "Browser", service: str) -> None:
+    await browser.sign_in(Role.LEAD)
+    browser.desk.region.down.add(service)
+    for path in ("/", "/needs", "/hand-over", "/stock", "/beds", "/money", "/results", "/register"):
+        answer = await browser.get(path)
+        assert answer.status_code == 200, path
+    home = await browser.get("/")
+    assert "not ready" in home.text
+
+
+async def test_a_need_that_is_not_there(browser: "Browser") -> None:
+    await browser.sign_in(Role.CASEWORKER)
+    answer = await browser.get(f"/needs/{number('nothing')}")
+    assert answer.status_code == 404
+    assert "There is nothing here" in answer.text
+    assert (await browser.get("/needs/not-an-id")).status_code == 404
+
+
+async def test_an_answer_that_is_not_understood_is_no_answer(browser: "Browser") -> None:
+    await browser.sign_in(Role.LEAD)
+    browser.desk.region.answers["GET /v1/needs"] = (200, {"needs": [{"need_id": 7}]})
+    answer = await browser.get("/needs")
+    assert answer.status_code == 200
+    assert "No answer from: Intake" in answer.text
+
+
+async def test_lists_show_a_band_and_dates_not_reasons(browser: "Browser") -> None:
+    await browser.sign_in(Role.LEAD)
+    text = (await browser.get("/needs")).text
+    assert "emergency" in text
+    assert "КИ-0417" not in text
+    assert "Саша" not in text
+
+
+async def test_small_numbers_only_for_who_needs_them(browser: "Browser") -> None:
+    await browser.sign_in(Role.CASEWORKER)
+    answer = await browser.get("/results?from=2024-02-10&to=2024-03-05&by=area")
+    assert answer.status_code == 200
+    public = [query for path, query in browser.desk.region.gets if path == "/v1/results/public"]
+    assert public[-1]["from"] == "2024-02-01"
+    assert public[-1]["to"] == "2024-03-31"
+    assert not any(path == "/v1/results" for path, _ in browser.desk.region.gets)
+
+
+async def test_unexpected_errors_are_a_page_with_a_number(
+    browser: "Browser", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await browser.sign_in(Role.LEAD)
+
+    def broken(*_: object, **__: object) -> object:
+        raise RuntimeError("КИ-0417")
+
+    monkeypatch.setattr("aidmesh_console.pages.stock._page", broken)
+    with capture_logs() as lines:
+        answer = await browser.get("/stock")
+    assert any(line["event"] == "http.failed" for line in lines)
+    assert answer.status_code == 500
+    assert "A fault on our side" in answer.text
+    assert "КИ-0417" not in answer.text

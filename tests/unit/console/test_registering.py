@@ -1,0 +1,129 @@
+"""What the form means: pure, so tried with many forms."""
+
+from datetime import date
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+from starlette.datastructures import FormData
+
+from aidmesh_console.clients.intake import Kind
+from aidmesh_console.forms import Form
+from aidmesh_console.pages.registering import SAFE, request_of
+from aidmesh_intake.api.requests import RequestIn
+from support.desk import kinds
+
+DAY = date(2024, 4, 12)
+KINDS = [Kind.model_validate(each) for each in kinds()]
+CODES = [kind.code for kind in KINDS]
+
+
+def _form(**fields: str) -> Form:
+    return Form(FormData(list(fields.items())))
+
+
+def _request(**fields: str) -> tuple[dict[str, Any], Form]:
+    form = _form(**{"place_area": "UA80", "client_code": "КИ-1"} | fields)
+    return request_of(form, KINDS, DAY), form
+
+
+def test_a_code_and_a_parcel_are_enough() -> None:
+    body, form = _request(need_food_parcel="1")
+    assert form.faults == {}
+    assert body == {
+        "for_whom": "person",
+        "asked_on": "2024-04-12",
+        "person": {"client_code": "КИ-1"},
+        "needs": [{"place_area": "UA80", "kind": "food_parcel", "quantity": 1}],
+    }
+
+
+@given(marked=st.sets(st.sampled_from(SAFE)))
+def test_a_contact_is_safe_only_with_all_three_marks(marked: set[str]) -> None:
+    body, _ = _request(
+        need_food_parcel="1", contact_address="+380501112233", **dict.fromkeys(marked, "1")
+    )
+    contact = body["person"]["contact"]
+    assert contact["safe"] is (marked == set(SAFE))
+    assert contact["wording"] == "neutral"
+
+
+@given(
+    for_whom=st.sampled_from(["person", "household", "group", "site"]),
+    chosen=st.sets(st.sampled_from(CODES), min_size=1, max_size=5),
+    given=st.booleans(),
+    amount=st.sampled_from(["", "1200,50", "3 000"]),
+    quantity=st.integers(1, 9),
+)
+def test_what_the_form_accepts_intake_understands(
+    for_whom: str, chosen: set[str], given: bool, amount: str, quantity: int
+) -> None:
+    fields = {f"need_{code}": "1" for code in chosen}
+    fields |= {f"quantity_{code}": str(quantity) for code in chosen}
+    fields |= {f"amount_{code}": amount for code in chosen}
+    fields |= {
+        "payee_name_financial_aid": "Олена К.",
+        "payee_account_financial_aid": "UA213223130000026007233566001",
+    }
+    body, form = _request(
+        for_whom=for_whom,
+        household_code="Р-7",
+        headcount="12",
+        site_id="11111111-1111-4111-8111-111111111111",
+        given="1" if given else "",
+        answer_no_income="1",
+        consent_contact="1",
+        **fields,
+    )
+    if form.faults:
+        assert all(fault == "for_whom" for fault in form.faults.values())
+        return
+    request = RequestIn.model_validate(body)
+    assert {need.kind for need in request.needs} == chosen
+    assert all(need.given is given for need in request.needs)
+    request.who()
+
+
+def test_what_is_missing_is_named() -> None:
+    _, form = _request(client_code="", place_area="")
+    assert form.faults == {
+        "client_code": "code_or_name",
+        "place_area": "missing",
+        "needs": "missing",
+    }
+
+
+def test_nights_must_end_after_they_begin() -> None:
+    _, form = _request(
+        need_shelter_night="1", from_shelter_night="2024-04-12", to_shelter_night="2024-04-12"
+    )
+    assert form.faults == {"to_shelter_night": "order"}
+
+
+def test_an_account_is_sent_without_its_blanks() -> None:
+    body, form = _request(
+        need_financial_aid="1",
+        payee_name_financial_aid="Олена К.",
+        payee_account_financial_aid="ua21 3223 1300 0002 6007 2335 6600 1",
+    )
+    assert form.faults == {}
+    assert body["needs"][0]["payee"] == {
+        "mechanism": "iban",
+        "legal_name": "Олена К.",
+        "iban": "UA213223130000026007233566001",
+    }
+
+
+@given(st.text(max_size=40))
+def test_fields_never_fail_whatever_is_typed(text: str) -> None:
+    form = _form(n=text, d=text, u=text, m=text)
+    whole, day, chosen, money = (
+        form.whole("n"),
+        form.day("d"),
+        form.uuid("u"),
+        form.money("m", "UAH"),
+    )
+    assert whole is None or whole >= 1
+    assert money is None or money > 0
+    for name, value in (("n", whole), ("d", day), ("u", chosen), ("m", money)):
+        assert (value is None) == (name in form.faults or not form.text(name))
