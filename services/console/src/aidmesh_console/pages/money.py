@@ -10,8 +10,9 @@ from fastapi import APIRouter, Depends, Response
 from aidmesh_console import i18n
 from aidmesh_console.clients.link import Away, ClientError
 from aidmesh_console.clients.payments import RowAnswer
+from aidmesh_console.forms import Form
 from aidmesh_console.roles import Act
-from aidmesh_console.visit import Form, Posted, Visit, visitor
+from aidmesh_console.visit import Posted, Visit, visitor
 
 routes = APIRouter()
 Reader = Annotated[Visit, Depends(visitor(Act.SEE_MONEY))]

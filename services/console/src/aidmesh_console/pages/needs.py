@@ -11,6 +11,7 @@ from aidmesh_chassis.problems import NOT_FOUND, Problem
 from aidmesh_console import i18n
 from aidmesh_console.clients.inventory import Reservation
 from aidmesh_console.clients.link import Away, ClientError, Refused
+from aidmesh_console.forms import Form
 from aidmesh_console.pages.common import (
     AREAS,
     CANCEL_REASONS,
@@ -20,7 +21,7 @@ from aidmesh_console.pages.common import (
     names_of,
 )
 from aidmesh_console.roles import Act
-from aidmesh_console.visit import Form, Posted, Visit, visitor
+from aidmesh_console.visit import Posted, Visit, visitor
 
 routes = APIRouter()
 Reader = Annotated[Visit, Depends(visitor(Act.SEE_NEEDS))]
