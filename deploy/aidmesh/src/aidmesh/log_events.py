@@ -31,8 +31,16 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
         "A stream lost acknowledged messages and is made anew from the outboxes.",
         "Find out who wiped or put back JetStream's files.",
     ),
-    "stream.recovery_finished": LogEvent("warning", "A stream was made anew; the gate will open."),
-    "link.up": LogEvent("warning", "The link to a peer region is there."),
+    "stream.recovery_finished": LogEvent(
+        "warning",
+        "A stream was made anew; the gate will open.",
+        "Run aidmesh verify when the region is quiet.",
+    ),
+    "link.up": LogEvent(
+        "warning",
+        "The link to a peer region is there.",
+        "If it comes and goes, look at the network between the two.",
+    ),
     "link.down": LogEvent(
         "warning",
         "The link to a peer region is gone; work goes on, its events come later.",

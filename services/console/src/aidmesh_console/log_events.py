@@ -30,6 +30,9 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
         "The desk and the service named in `of` are of different versions; deploy the same.",
     ),
     "form.stale": LogEvent(
-        "warning", "A form was sent without the proof that the desk had given it out."
+        "warning",
+        "A form was sent without the proof that the desk had given it out.",
+        "One now and then is a visit that ended meanwhile; many mean that another site sends "
+        "forms in staff's name: ask whose browser it is.",
     ),
 }

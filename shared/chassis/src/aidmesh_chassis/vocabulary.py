@@ -87,10 +87,14 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
         "If it lasts, look at PostgreSQL.",
     ),
     "batch.split": LogEvent(
-        "warning", "A batch failed; its messages are handled one by one to find the one to blame."
+        "warning",
+        "A batch failed; its messages are handled one by one to find the one to blame.",
+        "Look for message.failed or message.dead after it; without one the batch went through.",
     ),
     "message.waits": LogEvent(
-        "warning", "One message could not be handled because the database was away; it comes again."
+        "warning",
+        "One message could not be handled because the database was away; it comes again.",
+        "If it lasts, look at PostgreSQL.",
     ),
     "message.parked": LogEvent("info", "A message is tried again later, by itself."),
     "message.failed": LogEvent(
@@ -109,12 +113,20 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
         "If it lasts: is NATS up, has `aidmesh topology apply` run?",
     ),
     "broker.fetch_failed": LogEvent(
-        "warning", "Asking NATS for messages failed; it is asked again in a second."
+        "warning",
+        "Asking NATS for messages failed; it is asked again in a second.",
+        "If it lasts, look at NATS; `cause` is the class of the error.",
     ),
     "broker.reconnected": LogEvent(
-        "warning", "The connection to NATS came back; the gate is asked before anything is sent."
+        "warning",
+        "The connection to NATS came back; the gate is asked before anything is sent.",
+        "If it repeats, look at the network and at NATS's own log.",
     ),
-    "broker.cut": LogEvent("warning", "At shutdown the connection did not drain; it was cut."),
+    "broker.cut": LogEvent(
+        "warning",
+        "At shutdown the connection did not drain; it was cut.",
+        "Nothing is lost: what was not acknowledged comes again. If it repeats, look at NATS.",
+    ),
     "database.waits": LogEvent(
         "warning",
         "The service waits for its database, or for its migrations.",
@@ -133,7 +145,9 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
         "Run `aidmesh topology check`; find out who deleted it.",
     ),
     "sweep.waits": LogEvent(
-        "warning", "Timed work could not be done because the database was away; it is tried again."
+        "warning",
+        "Timed work could not be done because the database was away; it is tried again.",
+        "If it lasts, look at PostgreSQL.",
     ),
     "sweep.failed": LogEvent(
         "error",
