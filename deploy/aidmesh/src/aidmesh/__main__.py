@@ -2,7 +2,7 @@
 
 from cyclopts import App
 
-from aidmesh.commands import bench, demo, keys, lock, staff, topology, up, verify
+from aidmesh.commands import bench, demo, import_, keys, lock, staff, topology, up, verify
 
 
 def build() -> App:
@@ -15,6 +15,7 @@ def build() -> App:
     )
     app.command(up.up)
     app.command(demo.demo)
+    app.command(import_.import_, name="import")
     app.command(verify.verify)
 
     streams = App(name="topology", help="Streams and durables of the regions that run.")

@@ -1,0 +1,127 @@
+"""`aidmesh import`: take a file of requests into a region that runs."""
+
+from pathlib import Path
+from typing import Literal
+
+from aidmesh.commands.common import EXIT_FAILED, refuse, run, say
+
+TOKEN_VARIABLE = "AIDMESH_TOKEN"  # noqa: S105 - the name of a variable
+TIMEOUT_S = 600.0
+PROBLEMS_SHOWN_MAX = 50
+
+
+def import_(
+    file: Path,
+    *,
+    source: str,
+    data: Path | None = None,
+    region: str | None = None,
+    url: str | None = None,
+    mapping: Path | None = None,
+    file_format: Literal["csv", "xlsx", "ndjson"] | None = None,
+    dry_run: bool = False,
+) -> None:
+    """Import requests from a CSV, XLSX or NDJSON file; exit code 1 if a row is rejected.
+
+    Good rows stay. Sent again after an interruption it goes on where it was; rows that came
+    before are skipped. The token of a caseworker is read from AIDMESH_TOKEN, or, for a folder
+    of aidmesh demo, from there.
+
+    Args:
+        file: the file.
+        source: a code that says where the rows come from; with their row_id it names them.
+        data: data folder of a mesh on this machine.
+        region: which of its regions; not needed where there is only one.
+        url: address of the region's intake, instead of a data folder.
+        mapping: JSON file that maps columns to fields and lists those to ignore.
+        file_format: when the file's ending does not say it.
+        dry_run: only say what would be accepted and what rejected.
+    """
+    if (url is None) == (data is None):
+        refuse("name a data folder with --data, or an address with --url")
+    run(_import(file, source, data, region, url, mapping, file_format, dry_run))
+
+
+async def _import(
+    file: Path,
+    source: str,
+    data: Path | None,
+    region: str | None,
+    url: str | None,
+    mapping: Path | None,
+    file_format: str | None,
+    dry_run: bool,
+) -> int:
+    import asyncio  # noqa: PLC0415
+    import uuid  # noqa: PLC0415
+
+    import httpx  # noqa: PLC0415
+
+    address, token = _address_and_token(data, region, url)
+    content = await asyncio.to_thread(file.read_bytes)
+    fields: dict[str, str] = {}
+    if mapping is not None:
+        fields["mapping"] = await asyncio.to_thread(mapping.read_text, encoding="utf-8")
+    query = {"source": source, "dry_run": str(dry_run).lower()}
+    if file_format is not None:
+        query["format"] = file_format
+    try:
+        async with httpx.AsyncClient(timeout=TIMEOUT_S, trust_env=False) as client:
+            answer = await client.post(
+                f"{address}/v1/requests:import",
+                params=query,
+                headers={"Authorization": f"Bearer {token}", "Idempotency-Key": str(uuid.uuid4())},
+                files={"file": (file.name, content, "application/octet-stream")},
+                data=fields,
+            )
+    except httpx.TransportError as error:
+        say(f"aidmesh: {address} does not answer ({type(error).__name__}); send the file again")
+        return EXIT_FAILED
+    return _tell(answer.json(), answer.is_success, dry_run)
+
+
+def _tell(body: dict[str, object], success: bool, dry_run: bool) -> int:
+    if not success:
+        say(f"aidmesh: {body.get('title')}: {body.get('detail')}")
+        for name in ("columns", "errors", "rule", "line"):
+            if body.get(name):
+                say(f"  {name}: {body[name]}")
+        return EXIT_FAILED
+    would = "would be " if dry_run else ""
+    say(
+        f"{body['rows_total']} rows: {body['accepted']} {would}accepted, "
+        f"{body['skipped']} {would}skipped, {body['rejected']} {would}rejected"
+    )
+    problems = body["problems"]
+    if isinstance(problems, list):
+        for problem in problems[:PROBLEMS_SHOWN_MAX]:
+            say(f"  line {problem['line']}, {problem['column']}: {problem['rule']}")
+        if len(problems) > PROBLEMS_SHOWN_MAX:
+            say(f"  and {len(problems) - PROBLEMS_SHOWN_MAX} more")
+    return EXIT_FAILED if body["rejected"] else 0
+
+
+def _address_and_token(data: Path | None, region: str | None, url: str | None) -> tuple[str, str]:
+    import json  # noqa: PLC0415
+    import os  # noqa: PLC0415
+
+    from aidmesh.meshfile import MeshError, read_mesh  # noqa: PLC0415
+
+    token = os.environ.get(TOKEN_VARIABLE, "")
+    if data is None:
+        if not token or url is None:
+            raise MeshError(f"put the token of a caseworker into {TOKEN_VARIABLE}")
+        return url.rstrip("/"), token
+    folder = data.expanduser().resolve()
+    mesh = read_mesh(folder)
+    if region is None and len(mesh.regions) > 1:
+        raise MeshError(f"name one of the regions with --region: {', '.join(mesh.regions)}")
+    name = region or next(iter(mesh.regions))
+    if name not in mesh.regions:
+        raise MeshError(f"{folder} holds no region {name}, but {', '.join(mesh.regions)}")
+    tokens = folder / "tokens.json"
+    if not token and tokens.exists():
+        token = json.loads(tokens.read_text(encoding="utf-8"))[name]["caseworker"]
+    if not token:
+        raise MeshError(f"put the token of a caseworker of {name} into {TOKEN_VARIABLE}")
+    return mesh.regions[name].services["intake"].url, token
