@@ -113,6 +113,8 @@ class Database:
             command_timeout=self._statement_s_max + 5.0,
             statement_cache_size=0 if self._pooler else 200,
             server_settings=settings,
+            # Nothing is ever left in a session, so nothing has to be reset: a round trip saved.
+            reset=_keep_as_it_is,
         )
 
     async def close(self) -> None:
@@ -171,6 +173,10 @@ class Database:
         """A connection for queries only."""
         async with self.connection() as conn, conn.transaction(readonly=True):
             yield conn
+
+
+async def _keep_as_it_is(_: asyncpg.Connection) -> None:
+    """What the pool does to a connection that comes back."""
 
 
 async def migrate(dsn: str, directories: Sequence[Path]) -> None:
