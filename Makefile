@@ -48,8 +48,9 @@ format: setup    ## let the formatter have its way
 bench: setup     ## how many needs a second
 	$(BIN)/aidmesh bench needs $(ARGS)
 
-documents: setup ## write schemas, AsyncAPI documents and the event catalog anew
+documents: setup ## write schemas, AsyncAPI documents and the reference pages anew
 	$(BIN)/python -m aidmesh_contracts write .
+	$(BIN)/python -m aidmesh.reference write .
 
 locks: $(VENV)/bin/uv  ## write requirements/*.lock anew
 	BIN=$(BIN) sh requirements/lock.sh

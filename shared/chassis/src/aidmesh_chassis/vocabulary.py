@@ -60,7 +60,8 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
     "keys.unlock_refused": LogEvent(
         "warning",
         "Somebody of the on-call staff tried to unlock and could not; `cause` says why.",
-        "Ask who it was (`staff_id`); if nobody knows, someone guesses: take their role away.",
+        "Ask who it was (`staff_id`; all zeros: whoever ran `aidmesh unlock`). If nobody knows, "
+        "someone is guessing: take the role away, or look at who can reach the folder of keys.",
     ),
     "relay.opened": LogEvent("info", "The gate is open: this service's events are published."),
     "relay.waits": LogEvent(

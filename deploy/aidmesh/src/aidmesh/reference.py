@@ -1,0 +1,105 @@
+"""`python -m aidmesh.reference write FOLDER`: what operators look up, written from the code.
+
+The words of the logs, the metrics and the problem types, each from the catalog that the code
+itself uses.
+"""
+
+import sys
+from collections.abc import Iterable, Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Final
+
+from aidmesh_chassis import key_routes, metrics, problems, vocabulary
+from aidmesh_chassis.problems import ProblemType
+from aidmesh_chassis.vocabulary import LogEvent
+
+LOG_MODULES: Final = {
+    "The desk (console)": "aidmesh_console.log_events",
+    "Notification": "aidmesh_notification.log_events",
+    "Reporting": "aidmesh_reporting.log_events",
+    "The mesh on one machine (`aidmesh up`, `aidmesh demo`)": "aidmesh.log_events",
+}
+"""Packages with words of their own; the others use those of every service."""
+
+PROBLEM_MODULES: Final = {
+    "Intake": "aidmesh_intake.api.context",
+    "Inventory": "aidmesh_inventory.api.problems",
+    "Payments": "aidmesh_payments.problems",
+    "Reporting": "aidmesh_reporting.problems",
+}
+
+LOG_HEAD: Final = """# Words of the logs
+
+Generated from the code by `make documents`; a test compares it with the code.
+Every line has `event` (a name below), `ts`, `level`, `service` and `region`, and the ids at hand.
+An exception shows as `exception`: its `type`, its `message` redacted, and under `at` where it rose.
+"""
+METRICS_HEAD: Final = """# Metrics
+
+Generated from the code by `make documents`; a test compares it with the code.
+Every service answers on `/metrics` in the Prometheus format, with these and with the
+`process_*` metrics of the Prometheus client (CPU, memory, open files). Services that share a
+process report the same `process_*` numbers.
+
+"""
+PROBLEMS_HEAD: Final = """# Problems
+
+Generated from the code by `make documents`; a test compares it with the code.
+Errors are problem details (RFC 9457): `type` is `urn:aidmesh:problem:` and the name below, and
+`detail` says what to do.
+"""
+
+
+def documents() -> dict[str, str]:
+    """The text of every generated file, by its path below the repository's root."""
+    return {
+        "docs/log-events.md": LOG_HEAD
+        + "".join(_words(owner, events) for owner, events in log_events().items()),
+        "docs/metrics.md": METRICS_HEAD + metrics.reference(metrics.METRICS),
+        "docs/problems.md": PROBLEMS_HEAD
+        + "".join(_kinds(owner, kinds) for owner, kinds in problem_types().items()),
+    }
+
+
+def log_events() -> dict[str, Mapping[str, LogEvent]]:
+    """The words of the logs, by whose they are."""
+    own = {owner: import_module(module).EVENTS for owner, module in LOG_MODULES.items()}
+    return {"Every service": vocabulary.EVENTS, **own}
+
+
+def problem_types() -> dict[str, tuple[ProblemType, ...]]:
+    """The problem types, by whose they are."""
+    own = {owner: import_module(module).PROBLEMS for owner, module in PROBLEM_MODULES.items()}
+    return {"Every service": problems.PROBLEMS, "Keys": key_routes.PROBLEMS, **own}
+
+
+def _words(owner: str, events: Mapping[str, LogEvent]) -> str:
+    return _table(
+        owner,
+        ("event", "level", "what it means", "what to do"),
+        (
+            (f"`{name}`", word.level, word.meaning, word.what_to_do)
+            for name, word in sorted(events.items())
+        ),
+    )
+
+
+def _kinds(owner: str, kinds: Iterable[ProblemType]) -> str:
+    return _table(
+        owner,
+        ("name", "status", "title", "what to do"),
+        ((f"`{kind.slug}`", str(kind.status), kind.title, kind.what_to_do) for kind in kinds),
+    )
+
+
+def _table(owner: str, head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    lines = [f"| {' | '.join(cells)} |" for cells in (head, ("---",) * len(head), *rows)]
+    return "\n".join(["", f"## {owner}", "", *lines, ""])
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] != ["write"] or len(sys.argv) != 3:
+        sys.exit("usage: python -m aidmesh.reference write FOLDER")
+    for name, text in documents().items():
+        Path(sys.argv[2], name).write_text(text, encoding="utf-8")

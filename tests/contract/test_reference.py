@@ -1,0 +1,77 @@
+"""What operators look up is what the code says, and all of it."""
+
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from pkgutil import walk_packages
+from types import ModuleType
+
+import pytest
+
+from aidmesh import reference
+from aidmesh_chassis.metrics import METRICS, MetricSpec
+from aidmesh_chassis.problems import ProblemType
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = (
+    "aidmesh",
+    "aidmesh_chassis",
+    "aidmesh_intake",
+    "aidmesh_inventory",
+    "aidmesh_payments",
+    "aidmesh_notification",
+    "aidmesh_reporting",
+    "aidmesh_console",
+)
+
+
+def modules() -> Iterator[ModuleType]:
+    for package in PACKAGES:
+        root = import_module(package)
+        yield root
+        for found in walk_packages(root.__path__, f"{package}."):
+            if not found.name.endswith("__main__"):
+                yield import_module(found.name)
+
+
+def of_class(wanted: type) -> set[object]:
+    """Every object of a class that a module holds, by itself or in a tuple or a mapping."""
+    found: set[object] = set()
+    for module in modules():
+        for value in vars(module).values():
+            held = value.values() if isinstance(value, dict) else value
+            many = held if isinstance(value, dict | tuple | list) else (value,)
+            found |= {each for each in many if isinstance(each, wanted)}
+    return found
+
+
+@pytest.mark.parametrize("name", sorted(reference.documents()))
+def test_generated_pages_are_what_the_code_says(name: str) -> None:
+    path = ROOT / name
+    written = path.read_text(encoding="utf-8") if path.exists() else ""
+    assert written == reference.documents()[name], "run `make documents`"
+
+
+def test_every_problem_type_is_in_the_reference() -> None:
+    kinds = {kind for kinds in reference.problem_types().values() for kind in kinds}
+    assert of_class(ProblemType) == kinds
+    for own in reference.problem_types().values():
+        assert len({kind.slug for kind in own}) == len(own)
+
+
+def test_a_name_means_one_status() -> None:
+    statuses: dict[str, set[int]] = {}
+    for kinds in reference.problem_types().values():
+        for kind in kinds:
+            statuses.setdefault(kind.slug, set()).add(kind.status)
+    assert {slug: found for slug, found in statuses.items() if len(found) > 1} == {}
+
+
+def test_every_metric_is_in_the_reference() -> None:
+    assert of_class(MetricSpec) == set(METRICS)
+
+
+def test_every_vocabulary_is_in_the_reference() -> None:
+    files = set(ROOT.glob("*/*/src/**/log_events.py"))
+    listed = {Path(str(import_module(m).__file__)) for m in reference.LOG_MODULES.values()}
+    assert listed == files
