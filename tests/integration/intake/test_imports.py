@@ -15,7 +15,7 @@ from aidmesh_contracts.intake import (
     NeedFulfilledV1,
     PayeeSealedV1,
 )
-from aidmesh_intake.handlers import importing
+from aidmesh_intake.handlers import importing, registering
 from integration.intake.world import World, only
 
 HEAD = "row_id,client_code,kind,area,asked_on,contact_channel,contact_address,contact_hours"
@@ -160,7 +160,7 @@ async def test_an_import_goes_on_where_it_was_cut_off(
 ) -> None:
     monkeypatch.setattr(importing, "CHUNK_ROWS", 3)
     file = "\n".join([HEAD, *(line(n) for n in range(10))])
-    real = importing.register
+    real = registering.register
     calls = 0
 
     async def breaking(*args: Any) -> Any:

@@ -4,6 +4,7 @@ import base64
 import json
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlencode
 
 import asyncpg
 
@@ -224,8 +225,8 @@ async def test_pages_are_read_by_key(world: World) -> None:
     seen: list[str] = []
     after: str | None = None
     while True:
-        query = {"limit": 2} | ({"after": after} if after else {})
-        page = await world.get("/v1/needs", **query)
+        query = {"limit": "2"} | ({"after": after} if after else {})
+        page = await world.get(f"/v1/needs?{urlencode(query)}")
         seen += [row["need_id"] for row in page["needs"]]
         after = page["next"]
         if after is None:

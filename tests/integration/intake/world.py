@@ -228,6 +228,7 @@ def refused(
     approved: NeedApprovedV1, *, decided_at: datetime | None = None, reason: str = "short"
 ) -> ReservationRefusedV1:
     """Inventory has none of the first thing that is asked for."""
+    resource: str
     if approved.capacity is not None:
         resource, code = approved.capacity.resource, approved.capacity.code
         quantity = approved.capacity.places

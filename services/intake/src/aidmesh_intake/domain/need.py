@@ -350,9 +350,13 @@ def fulfil(
     if issued[0] != need.attempt_no:
         # An older attempt's goods went out: nothing of the running one is wanted any more.
         need = replace(need, supply=Leg.NONE, money=Leg.NONE)
+    firm = Leg.FIRM if need.supply is not Leg.NONE else Leg.NONE
+    paid = Leg.FIRM if need.money is not Leg.NONE else Leg.NONE
     served = replace(
         need,
         state=State.FULFILLED,
+        supply=firm,  # what was handed over had been confirmed, whatever we heard of it
+        money=paid,
         deadline_at=None,
         blocked_by=None,
         wait=None,

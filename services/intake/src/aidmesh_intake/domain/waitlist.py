@@ -1,9 +1,10 @@
 """Whom growth wakes, and who queues behind whom.
 
 Growth is offered in the order of the waitlist: priority, then who asked first, then id. It wakes
-no more needs than it serves: the first that wants more than is left waits whole, and those
-behind it wait with it, unless it may be served in parts. Each need is offered a growth once.
-What a woken need could not use is offered to the next.
+no more needs than it serves, and the one after them: that one wants more than is left, but what
+grew may complete what was there. If it does not, it waits whole, what grew is kept for it, and
+those behind it wait with it, unless it may be served in parts. Each need is woken by a growth
+once. What a woken need could not use otherwise is offered to the next.
 """
 
 from collections.abc import Iterable, Sequence
@@ -63,6 +64,7 @@ class Waiter:
 
     Attributes:
         decided_at: when it was refused; None if it queued behind others without asking.
+        short: there was too little of it, rather than something that did not fit.
         piece: the smallest part it may be served in, None if only whole.
         tried: growth that it was woken for before.
     """
@@ -73,6 +75,7 @@ class Waiter:
     blocked_by: BlockedBy
     decided_at: datetime | None
     waiting_since: datetime
+    short: bool = False
     piece: int | None = None
     tried: frozenset[UUID] = field(default_factory=frozenset)
 
@@ -94,6 +97,16 @@ class Waiter:
         )
         return fresh and growth.concerns(self.blocked_by)
 
+    def keeps(self, growth: Growth) -> bool:
+        """Whether it waits for more of this growth than there is, and those behind wait for it."""
+        return (
+            self.short
+            and self.piece is None
+            and growth.freed_by != self.need_id
+            and growth.left < self.blocked_by.quantity
+            and growth.concerns(self.blocked_by)
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Wake:
@@ -108,27 +121,28 @@ class Wake:
 def offer(growths: Sequence[Growth], waiters: Iterable[Waiter]) -> list[Wake]:
     """Wake those whom the growth serves; `left` of the growths goes down by what they take."""
     oldest_first = sorted(growths, key=lambda growth: (growth.grew_at, growth.id))
-    kept_for_first: set[UUID] = set()
+    kept: set[UUID] = set()
     wakes: list[Wake] = []
     for waiter in sorted(waiters, key=lambda each: each.rank):
-        usable = [
-            growth
-            for growth in oldest_first
-            if growth.left > 0 and growth.id not in kept_for_first and waiter.may_use(growth)
-        ]
-        if not usable:
+        there = [growth for growth in oldest_first if growth.left > 0 and growth.id not in kept]
+        usable = [growth for growth in there if waiter.may_use(growth) or waiter.keeps(growth)]
+        if not any(waiter.may_use(growth) for growth in usable):
+            kept.update(growth.id for growth in usable)
             continue
-        credit = sum(growth.left for growth in usable)
-        wanted = waiter.blocked_by.quantity
-        if credit >= wanted:
-            wakes.append(Wake(waiter.need_id, _take(usable, wanted)))
-        elif waiter.piece is not None and credit >= waiter.piece:
-            pieces = credit // waiter.piece * waiter.piece
-            wakes.append(Wake(waiter.need_id, _take(usable, pieces), pieces))
-            kept_for_first.update(growth.id for growth in usable)
-        else:
-            kept_for_first.update(growth.id for growth in usable)
+        wake = _wake(waiter, usable)
+        wakes.append(wake)
+        if wake.pieces is not None:
+            kept.update(growth.id for growth in usable)
     return wakes
+
+
+def _wake(waiter: Waiter, usable: Sequence[Growth]) -> Wake:
+    credit = sum(growth.left for growth in usable)
+    wanted = waiter.blocked_by.quantity
+    if credit < wanted and waiter.piece is not None and credit >= waiter.piece:
+        pieces = credit // waiter.piece * waiter.piece
+        return Wake(waiter.need_id, _take(usable, pieces), pieces)
+    return Wake(waiter.need_id, _take(usable, min(credit, wanted)))
 
 
 def _take(growths: Sequence[Growth], quantity: int) -> tuple[tuple[UUID, int], ...]:

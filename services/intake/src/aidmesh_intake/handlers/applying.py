@@ -64,7 +64,7 @@ async def _settle_waitlist(tx: Tx, changes: Iterable[Change]) -> None:
             left.append(
                 waitlist.synthetic_growth(new_event_id(), before.blocked_by, before.id, tx.now)
             )
-    await waitlist.settle_wakes(tx.conn, used)
+    keys.update(await waitlist.settle_wakes(tx.conn, used))
     keys.update(await waitlist.give_back(tx.conn, unused))
     if left:
         await waitlist.add_growth(tx.conn, left)

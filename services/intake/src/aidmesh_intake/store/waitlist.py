@@ -139,11 +139,15 @@ async def open_growths(conn: asyncpg.Connection, keys: Iterable[Key]) -> list[Gr
 
 
 async def waiters(conn: asyncpg.Connection, growths: Sequence[Growth]) -> list[Waiter]:
-    """The first of each growth's queue who may use it, no more than it could serve."""
+    """The first of each growth's queue who may use it or for whom it is kept.
+
+    No more of them than it could serve, and the one after.
+    """
     rows = await conn.fetch(
         """
         SELECT DISTINCT n.id, n.priority, n.asked_on, n.blocked_resource, n.blocked_code,
             n.blocked_site, n.blocked_area, n.blocked_quantity, n.decided_at, n.waiting_since,
+            n.wait = 'short' AS short,
             CASE WHEN n.splittable THEN n.blocked_quantity / n.quantity END AS piece,
             ARRAY(SELECT w.growth_id FROM wake w WHERE w.need_id = n.id) AS tried
         FROM growth g CROSS JOIN LATERAL (
@@ -156,14 +160,15 @@ async def waiters(conn: asyncpg.Connection, growths: Sequence[Growth]) -> list[W
                 AND (w.blocked_site IS NULL OR g.site_id IS NULL OR w.blocked_site = g.site_id)
                 AND (w.blocked_area IS NULL OR g.area IS NULL
                     OR starts_with(g.area, w.blocked_area))
-                AND (g.cap IS NULL OR w.blocked_quantity <= g.cap)
                 AND w.id IS DISTINCT FROM g.freed_by
-                AND CASE WHEN w.decided_at IS NULL THEN g.received_at >= w.waiting_since
-                    ELSE g.grew_at + $2::interval > w.decided_at END
-                AND NOT EXISTS (SELECT FROM wake x
-                    WHERE x.need_id = w.id AND x.growth_id = g.id)
+                AND ((w.wait = 'short' AND NOT w.splittable AND w.blocked_quantity > g.left_over)
+                    OR ((g.cap IS NULL OR w.blocked_quantity <= g.cap)
+                        AND CASE WHEN w.decided_at IS NULL THEN g.received_at >= w.waiting_since
+                            ELSE g.grew_at + $2::interval > w.decided_at END
+                        AND NOT EXISTS (SELECT FROM wake x
+                            WHERE x.need_id = w.id AND x.growth_id = g.id)))
             ORDER BY w.priority DESC, w.asked_on, w.id
-            LIMIT least(g.left_over, $3)
+            LIMIT least(g.left_over + 1, $3)
         ) AS n
         WHERE g.id = ANY($1::uuid[])
         """,
@@ -179,6 +184,7 @@ async def waiters(conn: asyncpg.Connection, growths: Sequence[Growth]) -> list[W
             blocked_by=_blocked(row, row["blocked_quantity"]),
             decided_at=row["decided_at"],
             waiting_since=row["waiting_since"],
+            short=row["short"],
             piece=row["piece"],
             tried=frozenset(row["tried"]),
         )
@@ -217,18 +223,36 @@ async def save_offer(
             """
             INSERT INTO wake (need_id, growth_id, attempt_no, quantity, status)
             SELECT u.*, 'asked' FROM unnest($1::uuid[], $2::uuid[], $3::int[], $4::bigint[]) AS u
+            ON CONFLICT (need_id, growth_id) DO UPDATE SET attempt_no = excluded.attempt_no,
+                quantity = excluded.quantity, status = 'asked'
             """,
             *columns(taken),
         )
 
 
-async def settle_wakes(conn: asyncpg.Connection, need_ids: Sequence[UUID]) -> None:
-    """These needs got what they were woken for."""
-    if need_ids:
-        await conn.execute(
-            "UPDATE wake SET status = 'used' WHERE need_id = ANY($1::uuid[]) AND status = 'asked'",
-            list(need_ids),
+async def settle_wakes(conn: asyncpg.Connection, need_ids: Sequence[UUID]) -> list[Key]:
+    """These needs got what they were woken for.
+
+    At least one piece of it was missing before, but the rest may have been there already and is
+    there still: it is offered to those who queued behind them. Returns the keys of that.
+    """
+    if not need_ids:
+        return []
+    rows = await conn.fetch(
+        """
+        WITH used AS (
+            UPDATE wake SET status = 'used'
+            WHERE need_id = ANY($1::uuid[]) AND status = 'asked' RETURNING growth_id, quantity
+        ), summed AS (
+            SELECT growth_id, sum(quantity - 1) AS spare FROM used WHERE quantity > 1 GROUP BY 1
         )
+        UPDATE growth SET left_over = least(quantity, left_over + s.spare), pending = true
+        FROM summed s WHERE growth.id = s.growth_id
+        RETURNING growth.resource, coalesce(growth.code, growth.currency) AS code
+        """,
+        list(need_ids),
+    )
+    return [Key(row["resource"], row["code"]) for row in rows]
 
 
 async def give_back(

@@ -1,0 +1,167 @@
+"""Limits, triage, prices, days: small rules against plain restatements of them."""
+
+from collections.abc import Sequence
+from datetime import date, timedelta
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aidmesh_intake.catalogue import packaged
+from aidmesh_intake.domain.dates import planned_day, today_of
+from aidmesh_intake.domain.kinds import (
+    AskError,
+    AutoApprove,
+    Kind,
+    Limit,
+    approves_itself,
+    ask_of,
+)
+from aidmesh_intake.domain.limits import Hindrance, Past, Wish, hindrance
+from aidmesh_intake.domain.rows import RowError, parse_row
+from aidmesh_intake.domain.triage import ANSWERS, Band, band, floor_of, score
+from unit.intake.builders import DAY, NOW
+
+PERSON, HOME = UUID(int=3), UUID(int=4)
+KINDS = {kind.code: kind for kind in packaged()}
+DAYS = st.dates(date(2024, 1, 1), date(2024, 4, 30))
+
+
+def limited(count: int, days: int) -> Kind:
+    """A kind with one limit."""
+    parcel = KINDS["food_parcel"]
+    return parcel.model_copy(update={"limits": (Limit(count=count, days=days),)})
+
+
+def past(day: date, *, kind: str = "food_parcel", open_: bool = False) -> Past:
+    """Something the person got."""
+    return Past(UUID(int=day.toordinal()), PERSON, None, kind, day, open_)
+
+
+@given(st.lists(DAYS, unique=True, max_size=8), DAYS, st.integers(1, 3), st.integers(1, 40))
+def test_a_limit_counts_every_window(
+    days: Sequence[date], on: date, count: int, length: int
+) -> None:
+    found = hindrance(
+        limited(count, length),
+        Wish(UUID(int=1), PERSON, None, on),
+        [past(day) for day in days if day != on],
+    )
+    all_days = [day for day in days if day != on] + [on]
+    exceeded = any(
+        sum(start <= day < start + timedelta(days=length) for day in all_days) > count
+        for start in (on - timedelta(days=back) for back in range(length))
+    )
+    assert (found is Hindrance.LIMIT) is exceeded
+
+
+def test_a_limit_of_a_household_counts_its_members() -> None:
+    kind = KINDS["rent_support"]
+    theirs = Past(UUID(int=7), UUID(int=8), HOME, kind.code, DAY, open=False)
+    assert hindrance(kind, Wish(UUID(int=1), PERSON, HOME, DAY), [theirs]) is Hindrance.LIMIT
+    assert hindrance(kind, Wish(UUID(int=1), PERSON, None, DAY), [theirs]) is None
+
+
+def test_the_same_request_twice() -> None:
+    kind = KINDS["counseling"]
+    wish = Wish(UUID(int=1), PERSON, None, DAY)
+    assert hindrance(kind, wish, [past(DAY, kind=kind.code, open_=True)]) is Hindrance.DUPLICATE
+    assert hindrance(kind, wish, [past(DAY, kind=kind.code)]) is None
+    assert hindrance(kind, wish, [past(DAY, kind="other", open_=True)]) is None
+    itself = Past(wish.need_id, PERSON, None, kind.code, DAY, open=True)
+    assert hindrance(kind, wish, [itself]) is None
+
+
+@given(st.dictionaries(st.sampled_from(sorted(ANSWERS)), st.booleans()))
+def test_points_add_up_and_pep_tops_all(answers: dict[str, bool]) -> None:
+    parcel = score(KINDS["food_parcel"].base_points, answers)
+    assert parcel.points == 20 + sum(ANSWERS[name] for name, yes in answers.items() if yes)
+    assert list(parcel.reasons) == sorted(name for name, yes in answers.items() if yes)
+    pep = score(KINDS["pep_navigation"].base_points, {})
+    every_yes = dict.fromkeys(ANSWERS, True)
+    for kind in KINDS.values():
+        if kind.code != "pep_navigation":
+            assert score(kind.base_points, every_yes).points < pep.points
+    with pytest.raises(KeyError):
+        score(0, {"unheard_of": True})
+
+
+@given(st.integers(0, 3000))
+def test_bands_cover_every_score(points: int) -> None:
+    floor, below = floor_of(band(points))
+    assert floor <= points
+    assert below is None or points < below
+    assert band(1000) is Band.EMERGENCY
+
+
+@given(DAYS, st.integers(1, 50))
+def test_the_price_is_that_of_the_day(day: date, quantity: int) -> None:
+    ask = ask_of(KINDS["travel"], 1, day)
+    assert ask.money is not None
+    assert ask.money.amount_minor == 150_000
+    old = ask_of(KINDS["travel"], 2, date(2023, 12, 31))
+    assert old.money is not None
+    assert old.money.amount_minor == 200_000
+    parcels = ask_of(KINDS["condoms_lubricant"], quantity, day)
+    assert [line.quantity for line in parcels.stock] == [10 * quantity, 5 * quantity]
+
+
+def test_asks_that_do_not_fit_their_kind() -> None:
+    with pytest.raises(AskError, match="price_is_fixed"):
+        ask_of(KINDS["counseling_paid"], 1, DAY, amount_minor=5)
+    with pytest.raises(AskError, match="out_of_range"):
+        ask_of(KINDS["financial_aid"], 1, DAY, amount_minor=10**9)
+    with pytest.raises(AskError, match="not_after_from_on"):
+        ask_of(KINDS["shelter_night"], 1, DAY, to_on=DAY)
+    with pytest.raises(AskError, match="not_of_this_kind"):
+        ask_of(KINDS["food_parcel"], 1, DAY, from_on=DAY)
+    beds = ask_of(KINDS["shelter_outside"], 2, DAY)
+    assert beds.capacity is not None
+    assert (beds.capacity.places, beds.capacity.to_on) == (2, DAY + timedelta(days=7))
+
+
+def test_the_rule_approves_within_its_bounds() -> None:
+    kind = KINDS["financial_aid"]
+    assert approves_itself(kind, 1, ask_of(kind, 1, DAY))
+    assert not approves_itself(kind, 1, ask_of(kind, 1, DAY, amount_minor=1_080_001))
+    assert not approves_itself(KINDS["rent_support"], 1, ask_of(KINDS["rent_support"], 1, DAY))
+    two = kind.model_copy(update={"auto_approve": AutoApprove(quantity_max=1)})
+    assert not approves_itself(two, 2, ask_of(kind, 2, DAY))
+
+
+def test_kinds_that_make_no_sense_are_refused() -> None:
+    body = KINDS["counseling_paid"].model_dump()
+    with pytest.raises(ValueError, match="provider"):
+        Kind.model_validate(body | {"capacity": None})
+    with pytest.raises(ValueError, match="split"):
+        Kind.model_validate(body | {"splittable": True})
+
+
+def test_every_row_of_work_is_in_the_catalogue() -> None:
+    programmes = {kind.programme for kind in KINDS.values()}
+    assert programmes >= {
+        "shelter", "food", "hygiene", "cash", "psychosocial", "medical", "legal", "prevention",
+        "centers", "events",
+    }  # fmt: skip
+    assert len(KINDS) == len(packaged())
+
+
+def test_days_are_those_of_kyiv() -> None:
+    late = NOW.replace(hour=21, minute=30)
+    assert today_of(late) == DAY + timedelta(days=1)
+    assert planned_day(None, None, None, DAY) == DAY
+    assert planned_day(None, DAY + timedelta(days=2), DAY, DAY) == DAY + timedelta(days=2)
+
+
+def test_rows_name_columns_and_rules_never_values() -> None:
+    good = {"row_id": "1", "kind": "food_parcel", "client_code": "c", "languages": "uk, en"}
+    assert parse_row(good).languages == ("uk", "en")
+    with pytest.raises(RowError) as caught:
+        parse_row(good | {"birth_year": "secret", "asked_on": "2024-13-01", "contact_safe": "yes"})
+    columns = {column for column, _ in caught.value.problems}
+    assert columns >= {"birth_year", "asked_on"}
+    assert "secret" not in repr(caught.value.problems)
+    with pytest.raises(RowError) as caught:
+        parse_row(good | {"contact_safe": "yes"})
+    assert caught.value.problems == [("row", "safe_needs_channel_hours_and_wording")]
