@@ -1,7 +1,8 @@
 """`/docs`: a service's OpenAPI document as one page, made on the server.
 
 No script and nothing from elsewhere, so it opens in an office without a line to the outside.
-(The usual viewers load from a CDN; no well-kept package on PyPI ships their files.)
+FastAPI's own page loads its viewer from a CDN; packages that bring one's files were looked up and
+could not be had (docs/decisions/0009).
 """
 
 import json
