@@ -54,7 +54,8 @@ def _escaped(value: str) -> str:
 
 def logs_are_clean(region: str, folder: Path, pattern: re.Pattern[bytes]) -> Outcome:
     """No log file of the region shows a planted value."""
-    found = [path.name for path in sorted(folder.glob("*")) if _holds(path, pattern)]
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    found = [str(path.relative_to(folder)) for path in files if _holds(path, pattern)]
     return outcome(
         f"{region}.no_personal_data_in_logs",
         "none of the planted personal values is in a log file",
