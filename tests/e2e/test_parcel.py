@@ -6,8 +6,8 @@ from support.running import Staff
 from support.waiting import eventually
 
 
-async def _services(desk: Staff, kind: str) -> int:
-    answer = await desk.get(
+async def _services(staff: Staff, kind: str) -> int:
+    answer = await staff.get(
         "lead",
         "reporting",
         "/results",

@@ -59,7 +59,8 @@ class Subscription:
 
     Args:
         stream: LOCAL, EVENTS, WORLD or PRIVATE.
-        handlers: by event class; their order is the order within a batch.
+        handlers: by event class; their order is the order within a batch. Classes that share
+            a handler come to it together, in the order of the stream.
     """
 
     def __init__(self, stream: Stream, handlers: Mapping[type[Event], Handler]) -> None:
@@ -96,8 +97,12 @@ class Inlet:
     ) -> None:
         self._db = database
         self._durable = durable
-        self._handlers = dict(handlers)
         self._known = {event.type: event for event in handlers}
+        # A handler of several classes gets them together, in the order they came.
+        self._groups = [
+            (handler, {event for event, other in handlers.items() if other is handler})
+            for handler in dict.fromkeys(handlers.values())
+        ]
 
     async def take(self, messages: Sequence[Message]) -> None:
         """Handle a batch and settle every message of it: acknowledged, delayed or dead."""
@@ -207,11 +212,11 @@ class Inlet:
             fresh, changed = await inbox.admit(tx.conn, list(unique.values()))
             if changed:
                 raise Poison("id_reused_with_other_content")
-            for event_class, handler in self._handlers.items():
+            for handler, classes in self._groups:
                 group = [
                     item
                     for item in unique.values()
-                    if item.event_id in fresh and type(item.event) is event_class
+                    if item.event_id in fresh and type(item.event) in classes
                 ]
                 if group:
                     await handler(tx, group)
