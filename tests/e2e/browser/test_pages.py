@@ -1,0 +1,122 @@
+"""The pages as a phone shows them, with made-up services."""
+
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Page, expect
+
+from aidmesh_chassis.auth import Role
+from support.browser import open_page, served
+from support.desk import WAREHOUSE, FakeDesk, fake_desk, number
+
+pytestmark = pytest.mark.browser
+
+PHONE_WIDTH = 320
+PATHS = (
+    "/",
+    "/register",
+    "/needs",
+    f"/needs/{number('bed')}",
+    "/hand-over",
+    f"/stock?site={WAREHOUSE}",
+    "/beds",
+    "/money",
+    "/results",
+)
+TARGET_PX_MIN = 44
+
+
+async def sign_in(page: Page, address: str, token: str) -> None:
+    """Sign in with a token, as in the demo."""
+    await page.goto(f"{address}/sign-in")
+    await page.locator("summary").click()
+    await page.locator("#token").fill(token)
+    await page.locator("form:has(#token) button").click()
+    await page.wait_for_url(f"{address}/")
+
+
+@pytest.mark.parametrize("language", ["uk", "de"])
+async def test_nothing_is_wider_than_a_phone(address: str, token: str, language: str) -> None:
+    async with open_page(PHONE_WIDTH, language=language) as page:
+        await page.goto(f"{address}/sign-in")
+        assert await _width(page) <= PHONE_WIDTH
+        await sign_in(page, address, token)
+        for path in PATHS:
+            await page.goto(address + path)
+            await page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+            assert await _width(page) <= PHONE_WIDTH, path
+
+
+async def test_what_is_pressed_is_large_enough_for_a_thumb(address: str, token: str) -> None:
+    async with open_page(PHONE_WIDTH) as page:
+        await sign_in(page, address, token)
+        for path in PATHS:
+            await page.goto(address + path)
+            boxes = await page.evaluate(
+                """() => [...document.querySelectorAll('main button, main summary, main select,'
+                  + ' main input:not([type=hidden], [type=checkbox], [type=radio]), main .tile,'
+                  + ' main label.tick, .kind > label, .leave, .menu-for')]
+                  .filter(each => each.offsetParent)
+                  .map(each => [each.outerHTML.slice(0, 90), each.getBoundingClientRect().height])
+                """
+            )
+            assert boxes
+            small = [html for html, height in boxes if height < TARGET_PX_MIN]
+            assert small == [], path
+
+
+async def test_the_menu_opens_by_key(address: str, token: str) -> None:
+    async with open_page(PHONE_WIDTH) as page:
+        await sign_in(page, address, token)
+        await expect(page.locator("nav.menu")).to_be_hidden()
+        await page.locator("#menu-box").focus()
+        await page.keyboard.press("Space")
+        await expect(page.locator("nav.menu")).to_be_visible()
+        await page.get_by_role("link", name="Hand over").first.click()
+        await page.wait_for_url("**/hand-over")
+
+
+async def test_fields_of_a_kind_show_once_it_is_ticked_without_script(
+    address: str, token: str, desk: FakeDesk
+) -> None:
+    async with open_page(PHONE_WIDTH, script=False) as page:
+        await sign_in(page, address, token)
+        await page.goto(f"{address}/register")
+        await expect(page.locator("#f-from_shelter_night")).to_be_hidden()
+        await page.locator("#need_shelter_night").check()
+        await expect(page.locator("#f-from_shelter_night")).to_be_visible()
+        await page.locator("#f-client_code").fill("КИ-77")
+        await page.get_by_role("button", name="Enter the request").click()
+        await page.wait_for_url("**/needs?said=registered**")
+        assert "КИ" not in page.url
+    ((path, body, _),) = desk.region.posts
+    assert path == "/v1/requests"
+    assert body["person"] == {"client_code": "КИ-77"}
+
+
+async def test_a_double_click_is_one_form(address: str, token: str, desk: FakeDesk) -> None:
+    async with open_page() as page:
+        await sign_in(page, address, token)
+        await page.goto(f"{address}/hand-over")
+        await page.get_by_role("button", name="Hand over").first.dblclick()
+        await page.wait_for_url("**/hand-over?said=handed_over**")
+    keys = {headers["idempotency-key"] for _, _, headers in desk.region.posts}
+    assert len(keys) == 1
+
+
+async def test_escape_twice_leaves(tmp_path: Path) -> None:
+    with served(fake_desk(tmp_path / "neutral")) as neutral:
+        desk = fake_desk(tmp_path / "desk", leave_url=f"{neutral}/healthz")
+        with served(desk) as address:
+            async with open_page() as page:
+                await sign_in(page, address, desk.token([Role.LEAD]))
+                await page.keyboard.press("Escape")
+                await page.keyboard.press("Escape")
+                await page.wait_for_url(f"{neutral}/healthz")
+                await page.goto(f"{address}/needs")
+                assert "/sign-in" in page.url
+
+
+async def _width(page: Page) -> int:
+    found: int = await page.evaluate("document.documentElement.scrollWidth")
+    return found

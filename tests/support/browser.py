@@ -1,0 +1,83 @@
+"""A real browser before a desk: the Chromium that the machine has."""
+
+import os
+import shutil
+import socket
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+import uvicorn
+from playwright.async_api import Page, async_playwright
+
+from support.desk import FakeDesk
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+REQUIRE = "AIDMESH_REQUIRE_BROWSER"
+START_S_MAX = 20.0
+ACT_MS_MAX = 15_000
+QUIET_FLAGS = (
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-default-apps",
+    "--disable-sync",
+    "--no-first-run",
+    "--disable-dev-shm-usage",
+)
+
+
+def chromium() -> str | None:
+    """The path of a Chromium, if there is one."""
+    return next((path for name in NAMES if (path := shutil.which(name))), None)
+
+
+def required() -> bool:
+    """Whether tests fail without a browser instead of not running."""
+    return os.environ.get(REQUIRE) == "1"
+
+
+@asynccontextmanager
+async def open_page(
+    width: int = 1100, *, script: bool = True, language: str = "en"
+) -> AsyncIterator[Page]:
+    """A page of a fresh browser; a fault of a page's script or policy fails the test at the end."""
+    path = chromium()
+    assert path is not None, f"no Chromium on PATH; looked for {', '.join(NAMES)}"
+    flags = [*QUIET_FLAGS, *(["--no-sandbox"] if os.geteuid() == 0 else [])]
+    faults: list[str] = []
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=path, args=flags)
+        context = await browser.new_context(
+            viewport={"width": width, "height": 800}, locale=language, java_script_enabled=script
+        )
+        page = await context.new_page()
+        page.set_default_timeout(ACT_MS_MAX)
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.on(
+            "console",
+            lambda said: faults.append(said.text) if "Content Security" in said.text else None,
+        )
+        try:
+            yield page
+        finally:
+            await browser.close()
+    assert faults == []
+
+
+@contextmanager
+def served(desk: FakeDesk) -> Iterator[str]:
+    """The desk on a free port of this machine; gives its address."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        config = uvicorn.Config(desk.service.app, log_config=None, lifespan="on")
+        server = uvicorn.Server(config)
+        thread = threading.Thread(
+            target=server.run, kwargs={"sockets": [listening]}, name="desk", daemon=True
+        )
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join(START_S_MAX)
