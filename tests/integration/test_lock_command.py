@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from aidmesh.embedded import free_ports
+from aidmesh.meshfile import prepare_mesh, write_mesh
 from aidmesh_chassis.auth import Role, issue_token
 from aidmesh_chassis.keys import TOKENS, KeyRing, create_region_keys
 from support.servers import DatabaseFactory
@@ -30,11 +31,14 @@ class Intake:
     log: Path
     client: httpx.AsyncClient
 
-    async def type(self, *arguments: str, stdin: str = "") -> tuple[int, str]:
-        """The exit code of an `aidmesh` command, and what it said."""
+    async def type(
+        self, *arguments: str, stdin: str = "", data: Path | None = None
+    ) -> tuple[int, str]:
+        """The exit code of an `aidmesh` command, and what it said; `data` instead of the keys."""
+        where = ("--keys", str(self.keys)) if data is None else ("--data", str(data))
         process = await asyncio.create_subprocess_exec(
             sys.executable,
-            *("-m", "aidmesh", *arguments, "--keys", str(self.keys), "--region", "kyiv"),
+            *("-m", "aidmesh", *arguments, *where, "--region", "kyiv"),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
@@ -134,3 +138,25 @@ async def test_what_does_not_answer_is_named_and_open_lines_are_not_used(intake:
     code, said = await intake.type("unlock", "--url", "http://10.0.0.7:8101", stdin=PASSPHRASE)
     assert code == 2
     assert "neither https" in said
+
+
+async def test_the_folder_of_a_mesh_knows_keys_and_addresses(
+    intake: Intake, tmp_path: Path
+) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    mesh, _ = prepare_mesh(data, ("kyiv",), {"kyiv": intake.keys / "kyiv"})
+    port = httpx.URL(intake.url).port
+    assert port is not None
+    mesh.regions["kyiv"].services["intake"].http_port = port
+    write_mesh(data, mesh)
+
+    code, said = await intake.type("lock", data=data)
+    lines = said.splitlines()
+    assert lines[0] == "kyiv intake: locked"
+    others = [line.split(":")[0] for line in lines[1:] if "does not answer" in line]
+    assert others == ["kyiv inventory", "kyiv payments", "kyiv notification"]
+    assert code == 1  # not all of them could be told
+    assert await intake.find_person() == 423
+    assert (await intake.type("unlock", data=data))[1].startswith("kyiv intake: unlocked")
+    assert (await intake.type("staff", "list", data=data))[0] == 0
