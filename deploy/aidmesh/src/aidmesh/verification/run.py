@@ -11,7 +11,12 @@ from aidmesh.verification.across import (
     transfers_match,
 )
 from aidmesh.verification.outcome import Outcome, Verification, outcome
-from aidmesh.verification.privacy import canary_pattern, logs_are_clean, tables_are_clean
+from aidmesh.verification.privacy import (
+    canary_pattern,
+    logs_are_clean,
+    sample,
+    tables_are_clean,
+)
 from aidmesh.verification.streams import Read, read_stream, sent_is_there, there_is_taken
 from aidmesh_chassis.checks import Check
 from aidmesh_contracts.streams import Stream
@@ -39,7 +44,7 @@ async def verify(
         data: the mesh's data folder (its logs are searched too).
         mesh: what runs there.
         quiet_s_max: seconds to wait until nothing is on its way.
-        canaries: planted personal values to search for.
+        canaries: planted personal values; up to `SEARCHED_MAX` of them are searched for.
     """
     async with probing(mesh) as probes:
         noisy = await wait_quiet(probes, quiet_s_max)
@@ -49,6 +54,7 @@ async def verify(
                 for name, lag in noisy.items()
             )
             return Verification(settled=False, unsettled=unsettled, checks=())
+        canaries = sample(canaries)
         pattern = canary_pattern(canaries)
         reads = {
             probe.name: {
