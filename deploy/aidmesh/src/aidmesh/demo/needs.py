@@ -10,7 +10,7 @@ from typing import Literal
 
 from aidmesh.demo import facts
 from aidmesh.demo.facts import KindFacts, week_of
-from aidmesh.demo.people import Person, make_person
+from aidmesh.demo.people import CANARIES, Person, make_person
 from aidmesh_intake.domain.kinds import Kind
 
 WEEKDAYS = tuple(accumulate((6, 6, 6, 6, 5, 2, 1)))
@@ -117,8 +117,12 @@ def make_people(rng: Random, scale: float) -> dict[str, list[Person]]:
     codes = tuple(area.code for area in facts.AREAS)
     people: dict[str, list[Person]] = {}
     number = 0
+    canary_every = max(1, facts.scaled(facts.PEOPLE, scale) // CANARIES)
     for code, count in people_by_area(scale).items():
-        people[code] = [make_person(rng, number + i, code, codes) for i in range(count)]
+        people[code] = [
+            make_person(rng, n, code, codes, canary=n % canary_every == 0)
+            for n in range(number, number + count)
+        ]
         number += count
         i = 0
         while i < count - 4:

@@ -18,8 +18,8 @@ LAST_NAMES = (
     "Поліщук", "Савчук", "Марчук", "Кушнір", "Дяченко", "Яременко", "Романюк", "Левченко",
     "Білик", "Журавель", "Стець", "Гайдук", "Вовк", "Щербак", "Панчук", "Сорока", "Чумак",
 )  # fmt: skip
-CANARY_EVERY = 97
-"""Every so many-th person carries canaries."""
+CANARIES = 20
+"""About so many people carry canaries, at any scale."""
 
 
 @dataclass(slots=True)
@@ -29,6 +29,7 @@ class Person:
     Attributes:
         number: counts from 0 over all areas.
         with_details: False for those who are known by their code only.
+        canary: whether its values are to be searched for.
         safe: whether the contact is marked safe; otherwise the person is told when they come.
         household: a code shared by those who live together.
         days: by kind, the ordinals of the days it was asked for.
@@ -45,6 +46,7 @@ class Person:
     address: str = ""
     safe: bool = False
     language: str = "uk"
+    canary: bool = False
     origin_area: str = ""
     iban: str = ""
     household: str = ""
@@ -66,9 +68,10 @@ def iban(bank: int, account: int) -> str:
     return f"UA{check:02d}{bban}"
 
 
-def make_person(rng: Random, number: int, area: str, areas: tuple[str, ...]) -> Person:
-    """One synthetic person of an area; every `CANARY_EVERY`-th with canaries."""
-    canary = number % CANARY_EVERY == 0
+def make_person(
+    rng: Random, number: int, area: str, areas: tuple[str, ...], *, canary: bool
+) -> Person:
+    """One synthetic person of an area."""
     with_details = canary or rng.random() < 0.72
     mark = f"{number:05d}"
     person = Person(
@@ -76,6 +79,7 @@ def make_person(rng: Random, number: int, area: str, areas: tuple[str, ...]) -> 
         area=area,
         code=f"kanarka-{mark}" if canary else f"{area[2:]}-{rng.randrange(16**5):05x}{mark}",
         with_details=with_details,
+        canary=canary,
         iban=iban(399_999, 26_000_000_000_000 + number * 7919),
     )
     displaced = rng.random() < 0.35
@@ -96,7 +100,7 @@ def make_person(rng: Random, number: int, area: str, areas: tuple[str, ...]) -> 
 
 def canaries_of(person: Person) -> list[tuple[str, str]]:
     """The `(field, value)` pairs to search for, nothing for most people."""
-    if person.number % CANARY_EVERY:
+    if not person.canary:
         return []
     return [
         ("client_code", person.code),
