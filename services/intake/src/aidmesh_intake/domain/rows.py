@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 from datetime import date
+from functools import cached_property
 from typing import Annotated, Final, Literal, Self
 from uuid import UUID
 
@@ -108,7 +109,7 @@ class ImportRow(BaseModel):
             raise PydanticCustomError("headcount_or_person", "heads are counted, not named")
         return self
 
-    @property
+    @cached_property
     def for_whom(self) -> ForWhom:
         """Whom the row is for."""
         if self.headcount is not None:
@@ -117,7 +118,7 @@ class ImportRow(BaseModel):
             return ForWhom.SITE
         return ForWhom.HOUSEHOLD if self.for_household else ForWhom.PERSON
 
-    @property
+    @cached_property
     def contact(self) -> Contact | None:
         """The contact, if there is one."""
         if self.contact_channel is None or self.contact_address is None:
@@ -132,7 +133,7 @@ class ImportRow(BaseModel):
             safe=self.contact_safe,
         )
 
-    @property
+    @cached_property
     def details(self) -> Details:
         """What is encrypted."""
         return Details(
@@ -143,7 +144,7 @@ class ImportRow(BaseModel):
             contact=self.contact,
         )
 
-    @property
+    @cached_property
     def payee(self) -> Payee | None:
         """Who is paid, if it was said."""
         if self.payee_mechanism is None or self.payee_name is None:

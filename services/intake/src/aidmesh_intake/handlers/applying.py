@@ -33,7 +33,16 @@ async def apply(tx: Tx, changes: Sequence[Change], staff_id: UUID | None = None)
     if not real:
         return
     last = {each.before.id: each.decision.need for each in real}
-    await store.save(tx.conn, [last[need_id] for need_id in sorted(last)])
+    unusual = {
+        each.before.id
+        for each in real
+        if State.WAITLISTED in (each.before.state, each.decision.need.state)
+        or each.before.attempt_no != each.decision.need.attempt_no
+        or each.before.attention != each.decision.need.attention
+    }
+    ids = sorted(last)
+    await store.save_progress(tx.conn, [last[each] for each in ids if each not in unusual])
+    await store.save(tx.conn, [last[each] for each in ids if each in unusual])
     await store.log_events(
         tx.conn, [(each.decision.need, each.decision.note) for each in real], tx.now, staff_id
     )

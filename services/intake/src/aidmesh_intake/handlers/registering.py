@@ -27,7 +27,7 @@ from aidmesh_intake.domain.kinds import Ask, ForWhom, Kind, approves_itself
 from aidmesh_intake.domain.limits import Hindrance
 from aidmesh_intake.domain.need import Need
 from aidmesh_intake.domain.persons import Consents, Details, Payee, card_of, with_contact_consent
-from aidmesh_intake.domain.triage import score
+from aidmesh_intake.domain.triage import Score, score
 from aidmesh_intake.handlers import approving
 from aidmesh_intake.store import needs as need_store
 from aidmesh_intake.store import persons as person_store
@@ -132,8 +132,8 @@ async def register(
             )
         )
         for each in draft.needs:
-            need = _need(draft, each, person, household_id, points[each.id].points)
-            needs.append(replace(need, rule_version=points[each.id].rule_version))
+            need = _need(draft, each, person, household_id, points[each.id])
+            needs.append(need)
             if each.given_on is not None:
                 given[need.id] = each.given_on
             if each.payee is not None and need.payee_ref is not None:
@@ -209,7 +209,7 @@ async def _decide(
 
 
 def _need(
-    draft: Draft, each: NeedDraft, person: PersonRow | None, household_id: UUID | None, points: int
+    draft: Draft, each: NeedDraft, person: PersonRow | None, household_id: UUID | None, found: Score
 ) -> Need:
     kind = each.kind
     payee_ref = None if each.payee is None else PayeeRef(derive_id("payee", each.id))
@@ -229,8 +229,8 @@ def _need(
         asked_on=draft.asked_on,
         planned_on=each.planned_on,
         needed_by=each.needed_by,
-        priority=points,
-        rule_version=0,
+        priority=found.points,
+        rule_version=found.rule_version,
         place_area=each.place_area,
         stay_area=person.area if person else None,
         origin_area=person.origin_area if person else None,

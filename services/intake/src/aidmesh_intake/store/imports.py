@@ -7,8 +7,6 @@ from uuid import UUID
 
 import asyncpg
 
-from aidmesh_intake.store.needs import columns
-
 PROBLEMS_MAX = 1000
 
 
@@ -34,13 +32,10 @@ async def add_rows(
 ) -> None:
     """Remember rows: key, hash of the content, need."""
     if rows:
-        await conn.execute(
-            """
-            INSERT INTO import_row (row_key, content_hash, need_id, job_id)
-            SELECT u.*, $4 FROM unnest($1::bytea[], $2::bytea[], $3::uuid[]) AS u
-            """,
-            *columns(rows),
-            job_id,
+        await conn.copy_records_to_table(
+            "import_row",
+            records=[(*row, job_id) for row in rows],
+            columns=("row_key", "content_hash", "need_id", "job_id"),
         )
 
 

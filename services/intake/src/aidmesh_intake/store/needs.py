@@ -30,6 +30,18 @@ FROM need n
 _LOCK: Final = _SELECT + " WHERE n.id = ANY($1::uuid[]) ORDER BY n.id FOR UPDATE OF n"
 _READ: Final = _SELECT + " WHERE n.id = $1"
 
+_COLUMNS: Final = (
+    "id", "request_id", "kind", "programme", "sensitive", "for_whom", "person_id", "household_id",
+    "headcount", "quantity", "unit", "asked_on", "planned_on", "needed_by", "priority",
+    "rule_version", "place_area", "stay_area", "origin_area", "site_id", "ask", "first_on",
+    "last_on", "payee_ref", "hold_s", "collect_days", "splittable", "given", "state",
+    "attempt_no", "supply", "money", "deadline_at", "blocked_resource", "blocked_code",
+    "blocked_site", "blocked_area", "blocked_quantity", "wait", "decided_at", "waiting_since",
+    "retry_at", "woken", "at_site_id", "told_at", "told_how", "message", "issued_attempt",
+    "issued_no", "undone_attempt", "undone_no", "service_no", "served_on", "reason", "attention",
+    "version",
+)  # fmt: skip
+
 
 async def lock(conn: asyncpg.Connection, need_ids: Sequence[UUID]) -> dict[UUID, Need]:
     """Load needs and lock them, in the order of their ids; unknown ids are left out."""
@@ -44,47 +56,17 @@ async def read(conn: asyncpg.Connection, need_id: UUID) -> Need | None:
 
 
 async def insert(conn: asyncpg.Connection, needs: Sequence[Need]) -> None:
-    """Write new needs."""
+    """Write new needs, by COPY: the fastest way in for the thousand needs of an import."""
     if needs:
-        await conn.execute(
-            """
-            INSERT INTO need (
-                id, request_id, kind, programme, sensitive, for_whom,
-                person_id, household_id, headcount,
-                quantity, unit, asked_on, planned_on, needed_by, priority,
-                rule_version, place_area,
-                stay_area, origin_area, site_id, ask, first_on, last_on,
-                payee_ref, hold_s, collect_days,
-                splittable, given, state, attempt_no, supply, money,
-                deadline_at, blocked_resource,
-                blocked_code, blocked_site, blocked_area, blocked_quantity, wait,
-                decided_at, waiting_since,
-                retry_at, woken, at_site_id, told_at, told_how, message,
-                issued_attempt, issued_no,
-                undone_attempt, undone_no, service_no, served_on, reason, attention, version)
-            SELECT * FROM unnest(
-                $1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::boolean[],
-                $6::text[], $7::uuid[],
-                $8::uuid[], $9::int[], $10::int[], $11::text[], $12::date[],
-                $13::date[], $14::date[],
-                $15::int[], $16::int[], $17::text[], $18::text[], $19::text[],
-                $20::uuid[], $21::jsonb[],
-                $22::date[], $23::date[], $24::uuid[], $25::int[], $26::int[], $27::boolean[],
-                $28::boolean[], $29::text[], $30::int[], $31::smallint[], $32::smallint[],
-                $33::timestamptz[], $34::text[], $35::text[], $36::uuid[],
-                $37::text[], $38::bigint[],
-                $39::text[], $40::timestamptz[], $41::timestamptz[],
-                $42::timestamptz[], $43::boolean[],
-                $44::uuid[], $45::timestamptz[], $46::text[], $47::text[], $48::int[], $49::int[],
-                $50::int[], $51::int[], $52::int[], $53::date[], $54::text[],
-                $55::text[], $56::int[])
-            """,
-            *columns([(*_terms(need), *_course(need)) for need in needs]),
+        await conn.copy_records_to_table(
+            "need",
+            records=[(*_terms(need), *_course(need)) for need in needs],
+            columns=_COLUMNS,
         )
 
 
 async def save(conn: asyncpg.Connection, needs: Sequence[Need]) -> None:
-    """Write how far needs have come."""
+    """Write how far needs have come, whatever it was."""
     if needs:
         await conn.execute(
             """
@@ -125,6 +107,37 @@ async def save(conn: asyncpg.Connection, needs: Sequence[Need]) -> None:
         )
 
 
+async def save_progress(conn: asyncpg.Connection, needs: Sequence[Need]) -> None:
+    """Write how far needs have come that neither wait nor did, nor began another attempt.
+
+    That is what most of them go through, and half the columns.
+    """
+    if needs:
+        await conn.execute(
+            """
+            UPDATE need SET
+                state = u.state, supply = u.supply, money = u.money,
+                deadline_at = u.deadline_at, woken = u.woken, at_site_id = u.at_site_id,
+                told_at = u.told_at, told_how = u.told_how, message = u.message,
+                issued_attempt = u.issued_attempt, issued_no = u.issued_no,
+                undone_attempt = u.undone_attempt, undone_no = u.undone_no,
+                service_no = u.service_no, served_on = u.served_on, reason = u.reason,
+                version = u.version, changed_at = now()
+            FROM unnest($1::uuid[],
+                $2::text[], $3::smallint[], $4::smallint[], $5::timestamptz[], $6::boolean[],
+                $7::uuid[], $8::timestamptz[], $9::text[], $10::text[], $11::int[],
+                $12::int[], $13::int[], $14::int[], $15::int[], $16::date[], $17::text[],
+                $18::int[])
+            AS u (id,
+                state, supply, money, deadline_at, woken, at_site_id, told_at, told_how,
+                message, issued_attempt, issued_no, undone_attempt, undone_no, service_no,
+                served_on, reason, version)
+            WHERE need.id = u.id
+            """,
+            *columns([(need.id, *_progress(need)) for need in needs]),
+        )
+
+
 async def save_terms(conn: asyncpg.Connection, needs: Sequence[Need]) -> None:
     """Write what rarely changes: where a need is to be served, and how much of it."""
     if needs:
@@ -148,23 +161,25 @@ async def log_events(
 ) -> None:
     """Add to the timelines: for each need, as it stands now, one word of what happened."""
     if entries:
-        await conn.execute(
-            """
-            INSERT INTO need_event (need_id, version, at, note, state, attempt_no,
-            detail, staff_id)
-            SELECT u.need_id, u.version, $7, u.note, u.state, u.attempt_no, u.detail, $8
-            FROM unnest($1::uuid[], $2::int[], $3::text[], $4::text[], $5::int[], $6::text[])
-            AS u (need_id, version, note, state, attempt_no, detail)
-            """,
-            *columns(
-                [
-                    (need.id, need.version, note, need.state.value, need.attempt_no, _detail(need))
-                    for need, note in entries
-                ]
+        await conn.copy_records_to_table(
+            "need_event",
+            records=[
+                (
+                    need.id,
+                    need.version,
+                    now,
+                    note,
+                    need.state.value,
+                    need.attempt_no,
+                    _detail(need),
+                    staff_id,
+                )
+                for need, note in entries
+            ],
+            columns=(
+                "need_id", "version", "at", "note", "state", "attempt_no", "detail", "staff_id",
             ),
-            now,
-            staff_id,
-        )
+        )  # fmt: skip
 
 
 def columns(rows: Sequence[Sequence[object]]) -> list[list[object]]:
@@ -244,6 +259,28 @@ def _course(n: Need) -> tuple[object, ...]:
         n.served_on,
         n.reason,
         n.attention,
+        n.version,
+    )
+
+
+def _progress(n: Need) -> tuple[object, ...]:
+    return (
+        n.state.value,
+        n.supply.value,
+        n.money.value,
+        n.deadline_at,
+        n.woken,
+        n.at_site_id,
+        n.told_at,
+        n.told_how,
+        n.message,
+        n.issued[0],
+        n.issued[1],
+        n.undone[0],
+        n.undone[1],
+        n.service_no,
+        n.served_on,
+        n.reason,
         n.version,
     )
 

@@ -8,7 +8,6 @@ from uuid import UUID
 import asyncpg
 
 from aidmesh_intake.domain.limits import Past
-from aidmesh_intake.store.needs import columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,30 +27,27 @@ class RequestRow:
 
 async def insert(conn: asyncpg.Connection, requests: Sequence[RequestRow]) -> None:
     """Write new requests."""
-    await conn.execute(
-        """
-        INSERT INTO request (id, for_whom, person_id, household_id, site_id, source, asked_on,
-            caseworker, sealed_reasons)
-        SELECT * FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::uuid[], $5::uuid[],
-            $6::text[], $7::date[], $8::uuid[], $9::bytea[])
-        """,
-        *columns(
-            [
-                (
-                    each.id,
-                    each.for_whom,
-                    each.person_id,
-                    each.household_id,
-                    each.site_id,
-                    each.source,
-                    each.asked_on,
-                    each.caseworker,
-                    each.sealed_reasons,
-                )
-                for each in requests
-            ]
+    await conn.copy_records_to_table(
+        "request",
+        records=[
+            (
+                each.id,
+                each.for_whom,
+                each.person_id,
+                each.household_id,
+                each.site_id,
+                each.source,
+                each.asked_on,
+                each.caseworker,
+                each.sealed_reasons,
+            )
+            for each in requests
+        ],
+        columns=(
+            "id", "for_whom", "person_id", "household_id", "site_id", "source", "asked_on",
+            "caseworker", "sealed_reasons",
         ),
-    )
+    )  # fmt: skip
 
 
 async def history(
