@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from uuid import UUID
 
+import asyncpg
+
 from aidmesh.quiet import RegionProbe
 from aidmesh.verification.outcome import Outcome, outcome
 
@@ -45,7 +47,9 @@ async def holds_belong_to_live_attempts(probe: RegionProbe) -> Outcome:
 async def services_agree(probe: RegionProbe) -> Outcome:
     """Needs that intake calls fulfilled were issued, settled or recorded as given."""
     rows = await probe.connections["intake"].fetch(
-        "SELECT id, attempt_no FROM need WHERE state = 'fulfilled' AND NOT given"
+        "SELECT id, attempt_no FROM need WHERE state = 'fulfilled' AND NOT given "
+        "AND (ask ->> 'capacity' IS NOT NULL OR ask ->> 'money' IS NOT NULL "
+        "OR COALESCE(ask -> 'stock', '[]') <> '[]')"
     )
     issued = {
         row["need_id"]
@@ -78,31 +82,27 @@ async def services_agree(probe: RegionProbe) -> Outcome:
 
 async def transfers_match(probes: Sequence[RegionProbe]) -> Outcome:
     """Money that left a region for another arrived there once, with the same amount."""
-    ends: dict[UUID, dict[str, tuple[int, str, str]]] = {}
+    here = {probe.name for probe in probes}
+    seen: dict[UUID, dict[str, asyncpg.Record]] = {}
     for probe in probes:
         rows = await probe.connections["payments"].fetch(
             "SELECT id, from_region, to_region, amount_minor, currency, state FROM transfer"
         )
         for row in rows:
-            ends.setdefault(row["id"], {})[probe.name] = (
-                row["amount_minor"],
-                row["currency"],
-                row["state"],
-            )
-            ends[row["id"]].setdefault(f"<{row['from_region']}>", (0, "", ""))
-            ends[row["id"]].setdefault(f">{row['to_region']}<", (0, "", ""))
-    here = {probe.name for probe in probes}
+            seen.setdefault(row["id"], {})[probe.name] = row
     odd: list[str] = []
-    for transfer_id, seen in ends.items():
-        regions = {name.strip("<>") for name in seen}
-        known = {name: seen[name] for name in seen if not name.startswith(("<", ">"))}
-        amounts = {(amount, currency) for amount, currency, _ in known.values()}
-        if len(amounts) > 1:
-            odd.append(f"transfer {transfer_id}: {sorted(amounts)}")
-        if regions <= here and set(known) != regions:
-            odd.append(f"transfer {transfer_id} is only known to {', '.join(sorted(known))}")
-        if any(state != "received" for _, _, state in known.values()) and regions <= here:
-            odd.append(f"transfer {transfer_id} is still in transit")
+    for transfer_id, by_region in seen.items():
+        some = next(iter(by_region.values()))
+        ends = {some["from_region"], some["to_region"]}
+        if len({(row["amount_minor"], row["currency"]) for row in by_region.values()}) > 1:
+            odd.append(f"transfer {transfer_id} has two amounts")
+        if not ends <= here:
+            continue
+        arrived = by_region.get(some["to_region"])
+        if set(by_region) != ends:
+            odd.append(f"transfer {transfer_id} is known to {', '.join(sorted(by_region))} only")
+        elif arrived is None or arrived["state"] != "received":
+            odd.append(f"transfer {transfer_id} never arrived")
     return outcome(
         "mesh.transfers_match",
         "every transfer of money arrived once, with the amount that left",
