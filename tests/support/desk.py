@@ -71,15 +71,23 @@ def need(name: str, kind: str, state: str, **more: object) -> dict[str, object]:
         "asked_on": iso(-3),
         "needed_by": None,
         "told_at": None,
+        "message": None,
         "attention": None,
         **more,
     }
 
 
 NEEDS = [
-    need("pep", "pep_navigation", "ready", band="emergency", asked_on=iso()),
+    need("pep", "pep_navigation", "ready", band="emergency", asked_on=iso(), message="failed"),
     need("bed", "shelter_night", "waitlisted", band="urgent", needed_by=iso(2)),
-    need("parcel", "food_parcel", "ready", quantity=2, at_site_id=str(WAREHOUSE)),
+    need(
+        "parcel",
+        "food_parcel",
+        "ready",
+        quantity=2,
+        at_site_id=str(WAREHOUSE),
+        message="no_safe_contact",
+    ),
     need("aid", "financial_aid", "requested", band="raised"),
     need("talk", "counseling", "fulfilled", asked_on=iso(-20)),
     need("kit", "hygiene_kit", "waitlisted", attention="issued_twice"),
@@ -304,7 +312,7 @@ class FakeRegion:
         if fixed is not None:
             return 200, fixed
         if path == "/v1/needs":
-            state = asked.get("state")
+            state = "ready" if "to_tell" in asked else asked.get("state")
             rows = [row for row in NEEDS if state in (None, row["state"])]
             return 200, {"needs": rows, "next": None}
         if found := re.fullmatch(r"/v1/needs/([0-9a-f-]{36})", path):
@@ -379,11 +387,6 @@ def _fixed() -> dict[str, object]:
         "/v1/grants/summary": GRANTS,
         "/v1/payouts/reviews": {"payouts": [_payout("alone", "settled", 90_000)
                                             | {"settled_on": iso(-2), "review_due_at": at(7000)}]},
-        "/v1/messages/to-tell": {"messages": [
-            {"need_id": str(number("parcel")), "attempt_no": 1, "why": "no_safe_contact",
-             "queued_at": at(-200)},
-            {"need_id": str(number("pep")), "attempt_no": 2, "why": "failed",
-             "queued_at": at(-45)}], "next": None},
         "/v1/grants": [{"grant_id": str(number("qn")), "code": "qn-2024"}],
         "/readyz": {"ready": True},
     }  # fmt: skip

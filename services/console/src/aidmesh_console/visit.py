@@ -22,7 +22,6 @@ from aidmesh_console import i18n
 from aidmesh_console.clients.intake import Intake
 from aidmesh_console.clients.inventory import Inventory
 from aidmesh_console.clients.link import Away, ClientError, Link, Refused
-from aidmesh_console.clients.notification import Notification
 from aidmesh_console.clients.payments import Payments
 from aidmesh_console.clients.reporting import Reporting
 from aidmesh_console.config import Settings
@@ -211,11 +210,6 @@ class Visit(Guest):
         return Payments(self._link("payments", str(self.desk.settings.payments_url)))
 
     @cached_property
-    def notification(self) -> Notification:
-        """Messages."""
-        return Notification(self._link("notification", str(self.desk.settings.notification_url)))
-
-    @cached_property
     def reporting(self) -> Reporting:
         """Results."""
         return Reporting(self._link("reporting", str(self.desk.settings.reporting_url)))
@@ -233,7 +227,7 @@ class Visit(Guest):
             "intake": self.intake.link,
             "inventory": self.inventory.link,
             "payments": self.payments.link,
-            "notification": self.notification.link,
+            "notification": self._link("notification", str(self.desk.settings.notification_url)),
             "reporting": self.reporting.link,
         }
         said = await asyncio.gather(*(link.is_ready() for link in links.values()))

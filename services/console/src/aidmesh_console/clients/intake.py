@@ -96,6 +96,7 @@ class Need(View):
     asked_on: date
     needed_by: date | None
     told_at: datetime | None
+    message: str | None = None
     attention: str | None = None
 
 

@@ -13,6 +13,7 @@ class Holding(View):
     """Part of a grant that a region holds, in the currency of spending, in minor units."""
 
     holder: str
+    budget_line: str | None = None
     currency: str
     status: str
     received_minor: int = 0

@@ -14,6 +14,8 @@ from aidmesh_console.visit import Posted, Visit, visitor
 routes = APIRouter()
 
 _TELL_ROWS = 8
+_TELL_ASKED = 200
+_BY_MESSAGE = frozenset({None, "sent"})
 _PAYOUTS_ROWS = 100
 
 
@@ -26,8 +28,11 @@ async def show(visit: Annotated[Visit, Depends(visitor())]) -> Response:
         goods = begin(_goods(visit)) if visit.may(Act.SEE_STOCK) else None
         money = begin(_money(visit)) if visit.may(Act.SEE_MONEY) else None
         ready = begin(visit.readiness()) if visit.may(Act.SEE_HEALTH) else None
+        named = cases is not None or goods is not None
+        names = begin(names_of(visit, kinds=cases is not None)) if named else None
     return visit.page(
         "home",
+        names=names.result() if names is not None else None,
         cases=cases.result() if cases is not None else None,
         goods=goods.result() if goods is not None else None,
         money=money.result() if money is not None else None,
@@ -47,17 +52,25 @@ async def told(
 async def _cases(visit: Visit) -> dict[str, object]:
     counts, tell = await asyncio.gather(
         visit.hear(visit.intake.counts()),
-        visit.hear(visit.notification.to_tell(limit=_TELL_ROWS)),
+        visit.hear(visit.intake.needs(to_tell=True, limit=_TELL_ASKED)),
     )
-    return {"counts": counts, "tell": tell}
+    # Needs without a word about their message still have one on its way.
+    by_voice = [
+        need for need in (tell.value.needs if tell.value else ()) if need.message not in _BY_MESSAGE
+    ]
+    return {
+        "counts": counts,
+        "tell": tell,
+        "by_voice": by_voice[:_TELL_ROWS],
+        "more_to_tell": len(by_voice) > _TELL_ROWS,
+    }
 
 
 async def _goods(visit: Visit) -> dict[str, object]:
-    stock, capacity, waitlist, names = await asyncio.gather(
+    stock, capacity, waitlist = await asyncio.gather(
         visit.hear(visit.inventory.stock()),
         visit.hear(visit.inventory.capacity()),
         visit.hear(visit.intake.waitlist()),
-        names_of(visit),
     )
     waiting: dict[str, int] = {}
     for each in waitlist.value or ():
@@ -65,7 +78,6 @@ async def _goods(visit: Visit) -> dict[str, object]:
             waiting[each.code] = waiting.get(each.code, 0) + each.needs
     beds = [each for each in capacity.value or () if each.region is None and each.resource == "bed"]
     return {
-        "names": names,
         "stock": stock,
         "low": low(stock.value, waiting) if stock.value else (),
         "capacity": capacity,

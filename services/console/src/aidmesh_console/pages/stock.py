@@ -1,15 +1,18 @@
 """Stock: what is on hand, held and free here, what others have; receiving and correcting."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
 from typing import Annotated
 from uuid import UUID, uuid4
 
 from fastapi import APIRouter, Depends, Response
 
 from aidmesh_console import i18n
+from aidmesh_console.clients.inventory import Stock
 from aidmesh_console.clients.link import Away, ClientError
-from aidmesh_console.pages.common import ADJUST_REASONS, names_of
+from aidmesh_console.pages.common import ADJUST_REASONS, Names, names_of
 from aidmesh_console.roles import Act
 from aidmesh_console.visit import Posted, Visit, visitor
 
@@ -103,8 +106,11 @@ async def _page(
         status,
         names=names,
         stock=stock,
-        own=sorted(own, key=lambda each: (names.item(each.item), names.site(each.site_id))),
-        others=sorted(others, key=lambda each: (names.item(each.item), each.region)),
+        own=_by_item(own, names),
+        others=sorted(
+            (each for each in others if each.free > 0),
+            key=lambda each: (names.item(each.item), each.region),
+        ),
         lots=lots,
         site=site_id,
         item=item,
@@ -115,6 +121,36 @@ async def _page(
         reasons=ADJUST_REASONS,
         keys={each: key or uuid4() for each in ("receive", "adjust")},
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """One item in this region, and the sites that have some of it."""
+
+    item: str
+    on_hand: int
+    held: int
+    free: int
+    expiry: date | None
+    sites: Sequence[Stock]
+
+
+def _by_item(rows: Sequence[Stock], names: Names) -> Sequence[_Group]:
+    """Stock summed up by item, by name; sites that have none of it are left out."""
+    groups: dict[str, list[Stock]] = {}
+    for row in rows:
+        groups.setdefault(row.item, []).append(row)
+    return [
+        _Group(
+            item,
+            sum(row.on_hand for row in found),
+            sum(row.held for row in found),
+            sum(row.free for row in found),
+            min((row.expiry for row in found if row.expiry and row.on_hand), default=None),
+            sorted((row for row in found if row.on_hand), key=lambda row: names.site(row.site_id)),
+        )
+        for item, found in sorted(groups.items(), key=lambda each: names.item(each[0]))
+    ]
 
 
 def _filled(body: Mapping[str, object]) -> dict[str, object]:
