@@ -12,12 +12,14 @@ import random
 import statistics
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID, uuid4
 
 import asyncpg
+import psutil
 
 from aidmesh.demo.office import Office
 from aidmesh.mesh import Mesh, running_mesh
@@ -42,6 +44,7 @@ class Round:
         seconds: from the first byte sent to the last message queued.
         import_s: until the import answered; what is left is the saga catching up.
         events: written to all outboxes meanwhile.
+        cpu_ms_per_need: by what used it; with it figures compare on a machine that is shared.
     """
 
     needs: int
@@ -51,6 +54,7 @@ class Round:
     events: int
     events_per_s: float
     ready: int
+    cpu_ms_per_need: dict[str, float]
 
 
 async def bench_needs(
@@ -222,6 +226,7 @@ async def _round(
         (probe,) = probes
         queued_before = await _queued(probe)
         events_before = await _events(probe)
+        cpu_before = _cpu_s(mesh)
         started = time.monotonic()
         answer = await office.post(
             "intake",
@@ -242,6 +247,7 @@ async def _round(
         seconds = time.monotonic() - started
         events = await _events(probe) - events_before
         ready = await _ready(probe.connections["intake"])
+        cpu_after = _cpu_s(mesh)
     done = Round(
         needs=needs,
         seconds=round(seconds, 2),
@@ -250,9 +256,31 @@ async def _round(
         events=events,
         events_per_s=round(events / seconds, 1),
         ready=ready,
+        cpu_ms_per_need={
+            name: round((cpu_after[name] - cpu_before[name]) * 1000 / needs, 3)
+            for name in cpu_after
+        },
     )
     say(f"round {number}: {done.needs_per_s} needs/s ({seconds:.1f} s, import {import_s:.1f} s)")
     return done
+
+
+def _cpu_s(mesh: Mesh) -> dict[str, float]:
+    """Seconds of processor time used so far, user and system, children included."""
+    region = mesh.regions[REGION]
+    parts = {"postgres": region.postgres.pid, "nats": region.nats.pid}
+    parts |= {name: host.pid for name, host in region.hosts.items()}
+    used = {}
+    for name, pid in parts.items():
+        process = psutil.Process(pid)
+        total = 0.0
+        for each in (process, *process.children(recursive=True)):
+            with suppress(psutil.NoSuchProcess):
+                times = each.cpu_times()
+                total += times.user + times.system
+        ended = process.cpu_times()
+        used[name] = total + ended.children_user + ended.children_system
+    return used
 
 
 async def _queued(probe: RegionProbe) -> int:
