@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import asyncpg
+import pytest
 
 from aidmesh_chassis.auth import Role
 from aidmesh_chassis.crypto import unseal
@@ -19,6 +20,7 @@ from aidmesh_contracts.intake import (
     PersonErasedV1,
     PersonMergedV1,
 )
+from aidmesh_payments.handlers.payees import opened
 from integration.intake.world import World, only
 
 PERSON = {
@@ -113,6 +115,30 @@ async def test_only_the_right_service_opens_what_was_sealed(world: World) -> Non
     opened = json.loads(unseal(world.keys.private(PAYMENTS), base64.b64decode(payee.sealed)))
     assert opened["legal_name"] == "CanaryPayee"
     assert opened["need_id"] == done["needs"][0]["need_id"]
+
+
+@pytest.mark.parametrize(
+    "payee",
+    [
+        {"mechanism": "iban", "legal_name": "Anna", "iban": "UA213223130000026007233566001"},
+        {"mechanism": "card", "legal_name": "Anna", "card": "4111111111111111"},
+        {"mechanism": "post", "legal_name": "Anna", "address": "Poshtova 1, Odesa"},
+        {"mechanism": "cash", "legal_name": "Anna", "tax_number": "1234567890"},
+    ],
+)
+async def test_payments_can_use_what_was_sealed_to_it(world: World, payee: dict[str, str]) -> None:
+    await world.request("financial_aid", payee=payee)
+    (sealed,) = only(await world.published(), PayeeSealedV1)
+    found = opened(world.keys, base64.b64decode(sealed.sealed))
+    assert sealed.mechanism == found.mechanism == payee["mechanism"]
+    address = found.post_address.reveal() if found.post_address else None
+    assert address == payee.get("address")
+
+
+async def test_a_postal_order_needs_an_address(world: World) -> None:
+    need = {"kind": "financial_aid", "payee": {"mechanism": "post", "legal_name": "Anna"}}
+    body = {"person": {"client_code": "post", "area": "UA80"}, "needs": [need]}
+    await world.post("/v1/requests", body, status=422)
 
 
 async def test_details_by_role_and_with_a_trace(world: World) -> None:

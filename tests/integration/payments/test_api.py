@@ -17,6 +17,7 @@ from aidmesh_chassis.auth import Role, issue_token
 from aidmesh_chassis.idempotency import posts_without_key
 from aidmesh_chassis.keys import TOKENS, KeyRing, create_region_keys
 from aidmesh_contracts.ids import PayeeRef, PurchaseId
+from aidmesh_contracts.intake import PayeeSealedV1
 from aidmesh_contracts.inventory import GoodsReceivedV1
 from aidmesh_contracts.payments import CommitmentReleasedV1, CommitmentSpentV1, PurchaseOrderedV1
 from aidmesh_payments.app import build
@@ -223,6 +224,27 @@ async def test_a_payment_list_opens_payees_and_says_who_did(api: Api) -> None:
             assert canary.encode().hex() not in text
     refused = await api.nobody.get(f"/v1/payout-batches/{batch['batch_id']}/list.csv")
     assert refused.status_code == 403
+
+
+async def test_one_payee_who_cannot_be_paid_stops_no_other(api: Api) -> None:
+    await _purse(api)
+    made = await api.post("/v1/payees", 201, mechanism="iban", legal_name=NAME, iban=IBAN)
+    refs = [PayeeRef(UUID(made["payee_ref"])), PayeeRef(uuid4())]
+    needs = [approved(20_000, payee_ref=ref) for ref in refs]
+    await api.desk.feed(*needs)
+    await api.desk.feed(*(confirmed(need) for need in needs))
+    await api.desk.feed(
+        PayeeSealedV1(payee_ref=refs[1], need_id=needs[1].need_id, mechanism="iban", sealed="AAAA")
+    )
+    rows = [{"row_id": str(need.need_id), "need_id": str(need.need_id)} for need in needs]
+    await api.post("/v1/payouts:approve", rows=rows)
+    batch = await api.post("/v1/payouts:export", 201, currency="UAH", mechanism="iban")
+    path = f"/v1/payout-batches/{batch['batch_id']}/list.csv"
+    refused = await api.maker.get(path)
+    assert refused.json()["type"].endswith("payee-unusable")
+    await api.post(f"/v1/payouts/{refused.json()['payout_id']}:reject", reason="AC01")
+    [line] = csv.DictReader(io.StringIO((await api.maker.get(path)).text))
+    assert (line["iban"], line["legal_name"]) == (IBAN, NAME)
 
 
 async def test_rejected_then_drawn_up_again_or_given_up(api: Api) -> None:

@@ -2,6 +2,7 @@
 
 from enum import StrEnum
 from typing import Final
+from uuid import UUID
 
 from aidmesh_chassis.problems import Problem, ProblemType
 
@@ -108,9 +109,15 @@ PROBLEMS: Final[tuple[ProblemType, ...]] = (
 _BY_SLUG = {kind.slug: kind for kind in PROBLEMS}
 
 
-def problem(slug: str | StrEnum, *, misfit: str | None = None, rule: str | None = None) -> Problem:
-    """The problem of a slug, or of a refusal whose value is one."""
-    kind = _BY_SLUG[str(slug)]
-    if misfit is not None:
-        return Problem(kind, misfit=misfit)
-    return Problem(kind) if rule is None else Problem(kind, rule=rule)
+def problem(
+    slug: str | StrEnum,
+    *,
+    misfit: str | None = None,
+    rule: str | None = None,
+    payout_id: UUID | None = None,
+) -> Problem:
+    """The problem of a slug, or of a refusal whose value is one, with what else is known."""
+    found = Problem(_BY_SLUG[str(slug)])
+    known = {"misfit": misfit, "rule": rule, "payout_id": payout_id}
+    found.extra.update((name, str(value)) for name, value in known.items() if value is not None)
+    return found

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Any, Final
 
-from aidmesh_console.clients.intake import Kind
+from aidmesh_console.clients.intake import Contact, Kind, Person
 from aidmesh_console.forms import Form
 
 FOR_WHOM: Final = ("person", "household", "group", "site")
@@ -107,6 +107,60 @@ def _contact(form: Form) -> dict[str, Any] | None:
     }
 
 
+def change_of(form: Form, person: Person, today: date) -> dict[str, Any]:
+    """The body of `PUT /v1/persons/…`: all there is, as the form now has it.
+
+    The contact stays, is removed or is written anew; a new one is unusable until its three marks
+    are set again. Taking the consent to be contacted back makes the contact unusable too.
+    """
+    if form.text("client_code") is None and form.text("chosen_name") is None:
+        form.faults["client_code"] = "code_or_name"
+    agreed = {
+        each: (person.consents.get(each) or today).isoformat()
+        for each in CONSENTS
+        if form.checked(f"consent_{each}")
+    }
+    contact = _changed_contact(form, person.details.contact)
+    if contact is not None and "contact" in person.consents and "contact" not in agreed:
+        contact["safe"] = False
+    first = form.text("language")
+    also = [each for each in form.many("also") if each != first]
+    return _filled(
+        {
+            "version": form.whole("version", needed=True),
+            "client_code": form.text("client_code"),
+            "chosen_name": form.text("chosen_name"),
+            "legal_name": form.text("legal_name"),
+            "birth_year": form.whole("birth_year", least=1900),
+            "note": form.text("note"),
+            "languages": [each for each in (first, *also) if each],
+            "area": form.text("area"),
+            "origin_area": form.text("origin_area"),
+            "consents": agreed,
+            "contact": contact,
+        }
+    )
+
+
+def _changed_contact(form: Form, known: Contact | None) -> dict[str, Any] | None:
+    way = form.text("contact_way") or "keep"
+    if way == "change":
+        form.text("contact_address", needed=True)
+        return _contact(form)
+    if way == "remove" or known is None:
+        return None
+    return _filled(
+        {
+            "channel": known.channel,
+            "address": known.address.reveal(),
+            "hours_from": known.hours_from,
+            "hours_to": known.hours_to,
+            "wording": known.wording,
+            "safe": known.safe,
+        }
+    )
+
+
 def _need(form: Form, kind: Kind, for_whom: str) -> dict[str, Any]:
     """What the form asks about one kind."""
     code = kind.code
@@ -140,7 +194,7 @@ def _payee(form: Form, code: str) -> dict[str, Any] | None:
         needed = form.text(f"payee_account_{code}", needed=True) or ""
         payee[mechanism] = needed.replace(" ", "").upper()
     elif mechanism == "post":
-        payee["address"] = account
+        payee["address"] = form.text(f"payee_account_{code}", needed=True)
     return _filled(payee)
 
 

@@ -130,20 +130,24 @@ class Payee(BaseModel):
             raise PydanticCustomError("iban_goes_with_mechanism", "an IBAN for `iban`, only then")
         if (self.mechanism == "card") != (self.card is not None):
             raise PydanticCustomError("card_goes_with_mechanism", "a card for `card`, only then")
+        if self.mechanism == "post" and self.address is None:
+            raise PydanticCustomError("post_needs_address", "a postal order needs an address")
         return self
 
     def to_bytes(self, need_id: UUID, payee_ref: UUID) -> bytes:
         """The plain JSON, to be sealed at once."""
-        body = self.model_dump(exclude_none=True, context=dict(REVEAL))
-        return (
-            _Sealed(need_id=need_id, payee_ref=payee_ref, **body)
-            .model_dump_json(exclude_none=True)
-            .encode()
+        body = self.model_dump(exclude_none=True, exclude={"address"}, context=dict(REVEAL))
+        sealed = _Sealed(
+            need_id=need_id,
+            payee_ref=payee_ref,
+            post_address=None if self.address is None else self.address.reveal(),
+            **body,
         )
+        return sealed.model_dump_json(exclude_none=True).encode()
 
 
 class _Sealed(BaseModel):
-    """A payee as it travels; plain values, made and encrypted in one breath."""
+    """A payee as payments reads it; plain values, made and encrypted in one breath."""
 
     model_config = ConfigDict(hide_input_in_errors=True)
 
@@ -154,4 +158,4 @@ class _Sealed(BaseModel):
     iban: str | None = Field(default=None, repr=False)
     card: str | None = Field(default=None, repr=False)
     tax_number: str | None = Field(default=None, repr=False)
-    address: str | None = Field(default=None, repr=False)
+    post_address: str | None = Field(default=None, repr=False)

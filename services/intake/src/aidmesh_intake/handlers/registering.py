@@ -141,6 +141,7 @@ async def register(
                     PayeeSealedV1(
                         payee_ref=need.payee_ref,
                         need_id=need.id,
+                        mechanism=each.payee.mechanism,
                         sealed=vault.seal_payee(each.payee, need.id, need.payee_ref),
                     )
                 )

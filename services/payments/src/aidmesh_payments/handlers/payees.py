@@ -17,7 +17,7 @@ from aidmesh_chassis.errors import Poison
 from aidmesh_chassis.keys import PAYMENTS, KeyRing
 from aidmesh_chassis.privacy import REVEAL, PersonalText
 from aidmesh_chassis.problems import NOT_FOUND, Problem
-from aidmesh_contracts.ids import NeedId, PayeeRef
+from aidmesh_contracts.ids import NeedId, PayeeRef, PayoutId
 from aidmesh_contracts.intake import PayeeSealedV1
 from aidmesh_payments.domain.payee import Mechanism, compact, is_card, is_iban
 from aidmesh_payments.problems import problem
@@ -68,8 +68,11 @@ def sealed(payee: Payee, key: PublicKey) -> bytes:
     return seal(key, payee.model_dump_json(exclude_none=True, context=dict(REVEAL)).encode())
 
 
-def opened(keys: KeyRing, box: bytes) -> Payee:
+def opened(keys: KeyRing, box: bytes, payout_id: PayoutId | None = None) -> Payee:
     """Open sealed details.
+
+    Args:
+        payout_id: whose payee this is; the problem names it.
 
     Raises:
         Locked: the key is not loaded.
@@ -79,13 +82,15 @@ def opened(keys: KeyRing, box: bytes) -> Payee:
     try:
         return Payee.model_validate_json(unseal(key, box))
     except DecryptionFailed:
-        raise problem("payee-unusable", rule="cannot_be_opened") from None
+        raise problem("payee-unusable", rule="cannot_be_opened", payout_id=payout_id) from None
     except ValidationError as error:
         # pydantic's own text would repeat the input.
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         rule = str(first["msg"]).removeprefix("Value error, ")
         known = {"iban_check_digits", "card_check_digit", "post_address_missing"}
-        raise problem("payee-unusable", rule=rule if rule in known else "fields") from None
+        raise problem(
+            "payee-unusable", rule=rule if rule in known else "fields", payout_id=payout_id
+        ) from None
 
 
 async def keep(tx: Tx, batch: Sequence[Received[PayeeSealedV1]]) -> None:
@@ -122,7 +127,7 @@ async def payment_list(
     for line in lines:
         row: dict[str, str] = {}
         if line.sealed is not None:
-            payee = opened(keys, line.sealed)
+            payee = opened(keys, line.sealed, line.payout_id)
             row = {
                 name: _safe(value)
                 for name, value in json.loads(
