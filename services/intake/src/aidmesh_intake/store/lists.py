@@ -10,7 +10,11 @@ import asyncpg
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which needs a list shows; None does not filter."""
+    """Which needs a list shows; None does not filter.
+
+    Attributes:
+        person_id: with whoever was merged into them.
+    """
 
     states: Sequence[str] | None = None
     kinds: Sequence[str] | None = None
@@ -40,7 +44,8 @@ async def needs(
             AND ($2::text[] IS NULL OR kind = ANY($2))
             AND ($3::text IS NULL OR starts_with(place_area, $3))
             AND ($4::uuid IS NULL OR site_id = $4 OR at_site_id = $4)
-            AND ($5::uuid IS NULL OR person_id = $5)
+            AND ($5::uuid IS NULL OR person_id = ANY($5
+                || ARRAY(SELECT p.id FROM person p WHERE p.merged_into = $5)))
             AND ($6::uuid IS NULL OR household_id = $6)
             AND ($7::int IS NULL OR priority >= $7)
             AND ($8::int IS NULL OR priority < $8)

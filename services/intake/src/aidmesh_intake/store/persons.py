@@ -142,6 +142,15 @@ async def merged_into(conn: asyncpg.Connection, person_id: UUID) -> list[UUID]:
     return [row["id"] for row in rows]
 
 
+async def stands_for(conn: asyncpg.Connection, person_ids: Sequence[UUID]) -> dict[UUID, UUID]:
+    """Of these records those that were merged, each with the one that stands for it."""
+    rows = await conn.fetch(
+        "SELECT id, merged_into FROM person WHERE id = ANY($1::uuid[]) AND merged_into IS NOT NULL",
+        list(set(person_ids)),
+    )
+    return {row["id"]: row["merged_into"] for row in rows}
+
+
 async def open_needs(conn: asyncpg.Connection, person_id: UUID) -> list[UUID]:
     """A person's needs that are neither served nor closed."""
     rows = await conn.fetch(
@@ -225,6 +234,14 @@ async def members(
         list(set(household_ids)),
     )
     return {row["household_id"]: row["ids"] for row in rows}
+
+
+async def lock_households(conn: asyncpg.Connection, household_ids: Sequence[UUID]) -> None:
+    """Lock households, in the order of their ids."""
+    await conn.execute(
+        "SELECT FROM household WHERE id = ANY($1::uuid[]) ORDER BY id FOR NO KEY UPDATE",
+        list(household_ids),
+    )
 
 
 async def join_household(conn: asyncpg.Connection, household_of: Mapping[UUID, UUID]) -> None:

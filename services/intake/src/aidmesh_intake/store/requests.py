@@ -57,14 +57,20 @@ async def history(
     from_on: date,
     to_on: date,
 ) -> list[Past]:
-    """What these people got or are waiting for around some days, for limits and duplicates."""
+    """What these people got or are waiting for around some days, for limits and duplicates.
+
+    Records that were merged are one person, who is named by the record that stands for them.
+    """
     rows = await conn.fetch(
         """
-        SELECT id, person_id, household_id, kind, coalesce(served_on, planned_on) AS on_day,
-            state <> 'fulfilled' AS open
-        FROM need WHERE (person_id = ANY($1::uuid[]) OR household_id = ANY($2::uuid[]))
-            AND state IN ('approved', 'held', 'ready', 'waitlisted', 'fulfilled')
-            AND coalesce(served_on, planned_on) BETWEEN $3 AND $4
+        SELECT n.id, coalesce(p.merged_into, n.person_id) AS person_id, n.household_id, n.kind,
+            coalesce(n.served_on, n.planned_on) AS on_day, n.state <> 'fulfilled' AS open
+        FROM need n LEFT JOIN person p ON p.id = n.person_id
+        WHERE (n.person_id = ANY($1::uuid[]
+                    || ARRAY(SELECT m.id FROM person m WHERE m.merged_into = ANY($1::uuid[])))
+                OR n.household_id = ANY($2::uuid[]))
+            AND n.state IN ('approved', 'held', 'ready', 'waitlisted', 'fulfilled')
+            AND coalesce(n.served_on, n.planned_on) BETWEEN $3 AND $4
         """,
         list(set(person_ids)),
         list(set(household_ids)),
