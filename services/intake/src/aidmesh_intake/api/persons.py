@@ -192,10 +192,11 @@ async def merge_person(
     """Two records are one person: results count them once from now on."""
     if body.into_person_id == person_id:
         raise invalid("body.into_person_id", "same_person")
+    vault = ctx.vault.open()
     async with ctx.database.transaction() as tx:
         if known := await once.replay(tx):
             return known
-        await people.merge(tx, person_id, body.into_person_id)
+        await people.merge(tx, vault, person_id, body.into_person_id)
         return await once.answer(tx, 200, {"person_id": body.into_person_id})
 
 

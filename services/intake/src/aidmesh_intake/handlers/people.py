@@ -64,7 +64,13 @@ async def change(
     assert person.details is not None  # noqa: S101
     locker = vault.locker(person.id, person.wrapped_key)
     before = vault.show(locker, person.id, person.details)
-    agreed = with_contact_consent(consents, details.contact, today_of(tx.now))
+    # Marking a contact safe is consent. Of one that stays as it was only what is said now counts:
+    # whoever takes their consent back must not be taken to have given it again.
+    agreed = (
+        consents
+        if details.contact == before.contact
+        else with_contact_consent(consents, details.contact, today_of(tx.now))
+    )
     seal_anew = (
         details.contact != before.contact
         or agreed.get("contact") != person.consents.get("contact")
@@ -94,8 +100,11 @@ async def change(
     return after
 
 
-async def merge(tx: Tx, person_id: UUID, into_id: UUID) -> None:
-    """Note that two records are one person; the other record stays as it was, behind this one.
+async def merge(tx: Tx, vault: OpenVault, person_id: UUID, into_id: UUID) -> None:
+    """Note that two records are one person; the other record stays, behind this one.
+
+    Its contact card is taken back: from now on only this one's can be changed or withdrawn, so
+    what is still under way for the other is told in person.
 
     Raises:
         Problem: one of them is not there, or they are one already.
@@ -105,6 +114,18 @@ async def merge(tx: Tx, person_id: UUID, into_id: UUID) -> None:
         raise Problem(NOT_FOUND)
     if any(each.merged_into is not None for each in found.values()):
         raise Problem(CONFLICT)
+    other = found[person_id]
+    if other.card_version:
+        other = replace(other, card_version=other.card_version + 1, version=other.version + 1)
+        await store.update(tx.conn, other)
+        card = card_of(other.id, other.card_version, None, other.languages, {})
+        tx.emit(
+            ContactSealedV1(
+                person_id=PersonId(other.id),
+                version=other.card_version,
+                sealed=vault.seal_card(card),
+            )
+        )
     await store.repoint(tx.conn, person_id, into_id)
     tx.emit(PersonMergedV1(person_id=PersonId(person_id), into_person_id=PersonId(into_id)))
 

@@ -1,0 +1,103 @@
+"""Two records of one person, two members of one household: limits, lists and contacts."""
+
+import asyncio
+import base64
+import json
+from typing import Any
+from uuid import UUID
+
+from aidmesh_chassis.auth import Role
+from aidmesh_chassis.crypto import unseal
+from aidmesh_chassis.keys import NOTIFICATION
+from aidmesh_contracts.intake import ContactSealedV1
+from integration.intake.world import World, only
+
+CONTACT = {
+    "channel": "email",
+    "address": "somebody@example.org",
+    "hours_from": "10:00",
+    "hours_to": "18:00",
+    "wording": "neutral",
+    "safe": True,
+}
+
+
+async def person(world: World, code: str, **more: object) -> str:
+    """Somebody new."""
+    made = await world.post("/v1/persons", {"client_code": code} | more, status=201)
+    return str(made["person_id"])
+
+
+async def merge(world: World, person_id: str, into: str) -> None:
+    """A lead finds that they are one."""
+    await world.post(f"/v1/persons/{person_id}:merge", {"into_person_id": into}, Role.LEAD)
+
+
+async def cards(world: World) -> list[dict[str, Any]]:
+    """The contact cards published since the last look, opened."""
+    key = world.keys.private(NOTIFICATION)
+    sealed = only(await world.published(), ContactSealedV1)
+    return [json.loads(unseal(key, base64.b64decode(each.sealed))) for each in sealed]
+
+
+async def test_a_limit_counts_what_either_record_got(world: World) -> None:
+    first, second = await person(world, "one"), await person(world, "two")
+    for code in ("one", "two"):
+        await world.request("food_parcel", code)
+    await merge(world, second, first)
+    for code in ("one", "two"):
+        again = await world.request("food_parcel", code)
+        assert (await world.need(again))["reason"] == "limit"
+
+
+async def test_what_waits_for_approval_is_checked_against_both_records(world: World) -> None:
+    first, second = await person(world, "one"), await person(world, "two")
+    waiting = await world.request("food_parcel", "two", quantity=6)
+    assert await world.state(waiting) == "requested"
+    await world.request("food_parcel", "one")
+    await merge(world, second, first)
+    answer = await world.post(f"/v1/needs/{waiting}:approve", status=409)
+    assert answer["rule"] == "limit"
+
+
+async def test_a_person_has_the_needs_of_both_records(world: World) -> None:
+    first, second = await person(world, "one"), await person(world, "two")
+    wanted = {str(await world.request("hygiene_kit", code)) for code in ("one", "two")}
+    await merge(world, second, first)
+    page = await world.get("/v1/needs", person_id=first)
+    assert {row["need_id"] for row in page["needs"]} == wanted
+
+
+async def test_the_contact_of_a_merged_record_is_used_no_more(world: World) -> None:
+    first, second = await person(world, "one"), await person(world, "two", contact=CONTACT)
+    assert [card["safe"] for card in await cards(world)] == [True]
+    await merge(world, second, first)
+    (card,) = await cards(world)
+    assert (card["person_id"], card["version"], card["safe"]) == (second, 2, False)
+    assert "address" not in card
+
+
+async def test_consent_that_was_taken_back_stays_so(world: World) -> None:
+    person_id = await person(world, "one", contact=CONTACT)
+    assert [card["safe"] for card in await cards(world)] == [True]
+    body = {"client_code": "one", "contact": CONTACT, "consents": {}}
+    for version, told in ((1, [False]), (2, [])):
+        answer = await world.client.put(
+            f"/v1/persons/{person_id}", json=body | {"version": version}, headers=world.headers()
+        )
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["consents"] == {}
+        assert [card["safe"] for card in await cards(world)] == told
+
+
+async def test_two_members_at_once_do_not_both_pass_the_limit(world: World) -> None:
+    members = [await person(world, code, household_code="home") for code in ("one", "two")]
+    households = {(await world.get(f"/v1/persons/{member}"))["household_id"] for member in members}
+    assert len(households) == 1
+    needs = [await world.request("rent_support", code) for code in ("one", "two")]
+
+    async def approve(need: UUID) -> int:
+        answer = await world.client.post(f"/v1/needs/{need}:approve", headers=world.headers())
+        return answer.status_code
+
+    assert sorted(await asyncio.gather(*map(approve, needs))) == [200, 409]
