@@ -24,7 +24,7 @@ from aidmesh_chassis.db import Database, Tx
 from aidmesh_chassis.errors import Park, Poison
 from aidmesh_chassis.http import create_app
 from aidmesh_chassis.relay import Relay
-from aidmesh_chassis.service import Health, Service, _Running
+from aidmesh_chassis.service import BLANK_PRIVATE, Health, Service, _Running
 from aidmesh_chassis.settings import ServiceSettings
 from aidmesh_contracts.ids import PersonId
 from aidmesh_contracts.intake import ContactSealedV1
@@ -434,6 +434,28 @@ async def test_what_is_no_event_is_a_dead_letter(
     assert message.outcome == ["term"]
     async with db.connection() as conn:
         assert await conn.fetchval("SELECT reason FROM dead_letter") == reason
+    await db.close()
+
+
+async def test_sealed_payloads_leave_the_history_after_a_week(database: DatabaseFactory) -> None:
+    db = await opened(await database("console"))
+    await emit(db, [1, 2, 3])
+    async with db.transaction() as tx:
+        for number, days in ((1, 8), (2, 6)):
+            await tx.conn.execute(
+                "UPDATE outbox SET status = 'acked', ack_seq = seq,"
+                " acked_at = now() - make_interval(days => $2) WHERE headers ->> 'ce-subject' = $1",
+                str(UUID(int=number)),
+                days,
+            )
+    async with db.transaction() as tx:
+        assert await BLANK_PRIVATE.run(tx) == 1
+        assert await BLANK_PRIVATE.run(tx) == 0
+        kept = await tx.conn.fetch(
+            "SELECT payload IS NOT NULL AS kept, octet_length(payload_hash) AS hashed"
+            " FROM outbox ORDER BY seq"
+        )
+    assert [(row["kept"], row["hashed"]) for row in kept] == [(False, 16), (True, 16), (True, 16)]
     await db.close()
 
 

@@ -5,13 +5,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Final, NamedTuple
 from uuid import UUID
 
 import asyncpg
 
 from aidmesh_chassis.envelope import Received, hash_of, new_event_id
 from aidmesh_contracts.base import Event
+
+PRIVATE_KEPT_DAYS: Final = 7
 
 
 @dataclass(slots=True)
@@ -163,6 +165,26 @@ async def postpone(conn: asyncpg.Connection, rows: Sequence[Pending], delay_s: f
         [row.created_at for row in rows],
         delay_s,
     )
+
+
+async def blank_private(conn: asyncpg.Connection, limit: int) -> int:
+    """Blank sealed payloads that JetStream took over 7 days ago; returns how many.
+
+    The stream itself keeps them no longer. Id, hash and sequence stay.
+    """
+    result = await conn.execute(
+        """
+        UPDATE outbox o SET payload = NULL FROM (
+            SELECT seq, created_at FROM outbox
+            WHERE stream = 'PRIVATE' AND status = 'acked' AND payload IS NOT NULL
+              AND acked_at < now() - make_interval(days => $1)
+            ORDER BY ack_seq LIMIT $2 FOR UPDATE SKIP LOCKED) old
+        WHERE o.seq = old.seq AND o.created_at = old.created_at
+        """,
+        PRIVATE_KEPT_DAYS,
+        limit,
+    )
+    return int(result.split()[-1])
 
 
 async def oldest_pending_s(conn: asyncpg.Connection) -> float:

@@ -55,6 +55,14 @@ class Sweep:
     limit: int = 500
 
 
+async def _blank_private(tx: Tx) -> int:
+    return await outbox.blank_private(tx.conn, BLANK_PRIVATE.limit)
+
+
+BLANK_PRIVATE = Sweep("blank_private", 3600.0, _blank_private, limit=1000)
+"""Of every service: sealed personal data does not stay in the history of what was published."""
+
+
 class Health:
     """What `/readyz` asks. Made before the app, filled in by the running service."""
 
@@ -179,6 +187,7 @@ class _Running:
                 tasks.create_task(self._beat())
                 tasks.create_task(self._keep_partitions(database))
                 tasks.create_task(self._take_parked())
+                tasks.create_task(self._sweep(database, BLANK_PRIVATE), name=BLANK_PRIVATE.name)
                 for sweep in self._service.sweeps:
                     tasks.create_task(self._sweep(database, sweep), name=sweep.name)
         finally:
