@@ -12,7 +12,7 @@ from aidmesh_chassis.db import Tx
 from aidmesh_chassis.errors import Poison
 from aidmesh_chassis.problems import Problem
 from aidmesh_contracts.base import Event
-from aidmesh_contracts.ids import AllotmentId
+from aidmesh_contracts.ids import AllotmentId, GrantId
 from aidmesh_contracts.intake import NeedApprovedV1
 from aidmesh_contracts.payments import (
     AllotmentChangedV1,
@@ -283,12 +283,36 @@ async def test_a_suspended_grant_pays_for_nothing_new(pair: tuple[Desk, Desk]) -
     grant_id = await kyiv.grant(5_000)
     await kyiv.allot(grant_id, 5_000, to="lviv")
     await exchange(kyiv, lviv)
-    await kyiv.run(lambda tx: grants.change_status(tx, grant_id, "suspend"))
+    await kyiv.run(lambda tx: grants.change_status(kyiv.office, tx, grant_id, "suspend"))
     told = [event for event in await public(kyiv) if isinstance(event, GrantChangedV1)]
     await lviv.feed(*told, region="kyiv")
     await lviv.told()
     await lviv.feed(approved(100))
     assert [event.reason for event in await lviv.told_of(CommitmentRefusedV1)] == ["recalled"]
+
+
+async def test_a_resumed_grant_wakes_who_waited_for_it(pair: tuple[Desk, Desk]) -> None:
+    kyiv, lviv = pair
+    grant_id = await kyiv.grant(5_000)
+    await kyiv.allot(grant_id, 2_000, to="lviv")
+    await kyiv.allot(grant_id, 3_000)
+    await exchange(kyiv, lviv)
+    for verb, woken in (("suspend", ([], [])), ("resume", ([3_000], [2_000]))):
+        await lviv.told()
+        await kyiv.run(partial(change, kyiv, grant_id, verb))
+        events = await kyiv.told()
+        assert [each.amount_minor for each in events if isinstance(each, FundsGrewV1)] == woken[0]
+        states = [each for each in events if isinstance(each, GrantChangedV1)]
+        await lviv.feed(*states, region="kyiv")
+        await lviv.feed(*states, region="kyiv")
+        assert [each.amount_minor for each in await lviv.told_of(FundsGrewV1)] == woken[1]
+    await lviv.feed(approved(100))
+    assert await lviv.told_of(CommitmentRefusedV1) == []
+
+
+async def change(desk: Desk, grant_id: GrantId, verb: str, tx: Tx) -> None:
+    """Suspend or resume a grant."""
+    await grants.change_status(desk.office, tx, grant_id, verb)
 
 
 async def test_old_states_do_not_undo_new_ones(pair: tuple[Desk, Desk]) -> None:

@@ -49,7 +49,7 @@ def subscriptions(office: Office) -> tuple[Subscription, ...]:
         Subscription(
             Stream.WORLD,
             {
-                GrantChangedV1: allotting.know_grants,
+                GrantChangedV1: partial(allotting.know_grants, office),
                 AllotmentSentV1: partial(allotting.receive, office),
                 AllotmentReceivedV1: partial(allotting.arrived, office),
                 AllotmentReturnedV1: partial(allotting.take_back, office),

@@ -271,7 +271,7 @@ def router(desk: Desk) -> APIRouter:
         async with desk.db.transaction() as tx:
             if known := await once.replay(tx):
                 return known
-            await grants.change_status(tx, GrantId(grant_id), verb)
+            await grants.change_status(desk.office, tx, GrantId(grant_id), verb)
             return await once.answer(tx, 200, {"grant_id": grant_id})
 
     @routes.post("/rates", status_code=201)

@@ -338,10 +338,12 @@ async def give_back(office: Office, tx: Tx, allotment_id: AllotmentId, amount_mi
     await book.close()
 
 
-async def know_grants(tx: Tx, batch: Sequence[Received[GrantChangedV1]]) -> None:
-    """Keep other regions' grants; the highest version wins."""
+async def know_grants(office: Office, tx: Tx, batch: Sequence[Received[GrantChangedV1]]) -> None:
+    """Keep other regions' grants; the highest version wins. One that is resumed wakes needs."""
+    resumed: list[AllotmentId] = []
     for item in sorted(batch, key=lambda item: item.event.grant_id):
         event = item.event
+        before = await store.grant_status(tx.conn, event.grant_id)
         await store.put_terms(
             tx.conn,
             event.terms,
@@ -351,6 +353,13 @@ async def know_grants(tx: Tx, batch: Sequence[Received[GrantChangedV1]]) -> None
             amount_minor=event.amount_minor,
             received_minor=event.received_minor,
         )
+        after = await store.grant_status(tx.conn, event.grant_id)
+        if before == "suspended" and after == "active":
+            resumed += await store.of_grant(tx.conn, event.grant_id)
+    if resumed:
+        book = await Book.open(tx, office, resumed)
+        book.all_grew()
+        await book.close()
 
 
 async def know_allotments(tx: Tx, batch: Sequence[Received[AllotmentChangedV1]]) -> None:

@@ -96,6 +96,12 @@ class Book:
         """Note that more can be held; told unless the allotment takes nothing new."""
         self._grown.append((allotment_id, amount_minor, freed_by, cause))
 
+    def all_grew(self) -> None:
+        """Note that what is free of every allotment here can be held again."""
+        for allotment in self._after.values():
+            if allotment.free_minor > 0:
+                self.grew(allotment.id, allotment.free_minor)
+
     async def close(self) -> None:
         """Save, book and tell."""
         changed = [

@@ -13,6 +13,7 @@ from aidmesh_contracts.restriction import Restriction
 from aidmesh_payments.domain import grants as rules
 from aidmesh_payments.domain import ledger
 from aidmesh_payments.domain.grants import OVERHEAD, Grant, GrantRefusal, Line
+from aidmesh_payments.handlers.book import Book
 from aidmesh_payments.handlers.office import Office
 from aidmesh_payments.handlers.returning import tell_grants
 from aidmesh_payments.problems import problem
@@ -84,9 +85,14 @@ async def pledge(office: Office, tx: Tx, new: NewGrant, by: UUID) -> None:
     await tell_grants(tx, [grant])
 
 
-async def change_status(tx: Tx, grant_id: GrantId, verb: str) -> None:
-    """Activate, suspend, resume or close. Raises `Problem`."""
+async def change_status(office: Office, tx: Tx, grant_id: GrantId, verb: str) -> None:
+    """Activate, suspend, resume or close. What can be spent again wakes needs. Raises `Problem`."""
+    # Allotments are locked before their grant, like everywhere.
+    book = await Book.open(tx, office, await allotment_store.of_grant(tx.conn, grant_id))
     await _change(tx, grant_id, lambda grant: rules.change_status(grant, verb))
+    if verb == "resume":
+        book.all_grew()
+    await book.close()
 
 
 async def _change(tx: Tx, grant_id: GrantId, decide: Decision, *journals: ledger.Journal) -> Grant:

@@ -185,6 +185,22 @@ async def put_terms(
     )
 
 
+async def of_grant(conn: asyncpg.Connection, grant_id: GrantId) -> list[AllotmentId]:
+    """Return the active allotments that this region holds of a grant."""
+    rows = await conn.fetch(
+        "SELECT id FROM allotment WHERE grant_id = $1 AND status = 'active' ORDER BY id", grant_id
+    )
+    return [AllotmentId(row["id"]) for row in rows]
+
+
+async def grant_status(conn: asyncpg.Connection, grant_id: GrantId) -> str | None:
+    """Return the state of a grant as this region knows it."""
+    status: str | None = await conn.fetchval(
+        "SELECT status FROM grant_terms WHERE grant_id = $1", grant_id
+    )
+    return status
+
+
 async def programmes(
     conn: asyncpg.Connection, ids: Iterable[AllotmentId]
 ) -> dict[AllotmentId, tuple[str, ...] | None]:
