@@ -5,6 +5,7 @@ need waits, goods are late, a payment is not committed) stays on the list and is
 week after, as a desk would.
 """
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -87,7 +88,11 @@ class RegionPlay:
             site_id = self.site_ids[row["site_code"]]
             path = f"/v1/sites/{site_id}:{row['action']}"
             await self.office.post("inventory", path, Role.LEAD, {"reason": row["reason"]})
-        await self._receive(week)
+        await asyncio.gather(self._receive(week), self._publish(week))
+        await self._import(week)
+        await self.buyer.order(week)
+
+    async def _publish(self, week: int) -> None:
         slots = [
             {
                 "row_id": f"{row['professional']}/{row['starts_at'][:16]}",
@@ -101,8 +106,6 @@ class RegionPlay:
             "inventory", "/v1/slots:bulk", Role.LOGISTICIAN, SOURCE, slots
         )
         refuse_rejected(self.office.region, "slots", results)
-        await self._import(week)
-        await self.buyer.order(week)
 
     async def _receive(self, week: int) -> None:
         rows = []
@@ -176,18 +179,27 @@ class RegionPlay:
         by_form: dict[str, list[Act]] = {}
         for act in todo:
             by_form.setdefault(act.form, []).append(act)
-        for form in ("moves", "checkins", "handovers", "attendance"):
-            await self._bulk(form, by_form.get(form, []), week)
-        await self._payouts(by_form.get("payouts", []), week)
+        await asyncio.gather(
+            self._houses(by_form, week),
+            self._bulk("handovers", by_form.get("handovers", []), week),
+            self._bulk("attendance", by_form.get("attendance", []), week),
+            self._payouts(by_form.get("payouts", []), week),
+        )
         for act in by_form.get("services", []):
             if await self._need_step(act, "serve", {"served_on": self._day(act, week)}):
                 self.done += 1
-        await self._bulk("checkouts", by_form.get("checkouts", []), week)
         await self._undo(by_form.get("undos", []))
         for act in by_form.get("cancellations", []):
             await self._need_step(act, "cancel", {"reason": act.fields["reason"]})
         for act in by_form.get("merges", []):
             await self._merge(act)
+
+    async def _houses(self, by_form: dict[str, list[Act]], week: int) -> None:
+        """Send guests on, check guests in, then out."""
+        for act in by_form.get("moves", []):
+            await self._need_step(act, "move", {"place_area": act.fields["place_area"]})
+        await self._bulk("checkins", by_form.get("checkins", []), week)
+        await self._bulk("checkouts", by_form.get("checkouts", []), week)
 
     def _day(self, act: Act, week: int) -> str:
         """The day planned, or one of this week when that was missed."""
@@ -198,10 +210,6 @@ class RegionPlay:
         return min(planned, facts.LAST_DAY).isoformat()
 
     async def _bulk(self, form: str, acts: list[Act], week: int) -> None:
-        if form == "moves":
-            for act in acts:
-                await self._need_step(act, "move", {"place_area": act.fields["place_area"]})
-            return
         results = await self.office.rows(
             "inventory",
             BULK[form],

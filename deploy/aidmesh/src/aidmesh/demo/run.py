@@ -23,6 +23,7 @@ from aidmesh_chassis.staff import StaffFile
 from aidmesh_intake.domain.kinds import Kind
 
 QUIET_S_MAX = 60.0
+ASKING_POLL_S = 0.1
 LAST_ROUNDS_MAX = 4
 """After the last week, so often what is still open is tried again."""
 
@@ -127,9 +128,22 @@ async def play_year(
 
 
 async def _settle(probes: list[RegionProbe]) -> None:
+    # A need that is being asked for says at once that there is work; only when none is left is
+    # it worth looking at every outbox and every durable.
+    deadline = time.monotonic() + QUIET_S_MAX
+    for probe in probes:
+        while await _asking(probe):
+            if time.monotonic() > deadline:
+                break
+            await asyncio.sleep(ASKING_POLL_S)
     noisy = await wait_quiet(probes, QUIET_S_MAX)
     if noisy:
         raise RefusedError(f"no rest within {QUIET_S_MAX:.0f} s: {noisy}")
+
+
+async def _asking(probe: RegionProbe) -> bool:
+    sql = "SELECT EXISTS (SELECT FROM need WHERE state IN ('approved', 'held'))"
+    return bool(await probe.connections["intake"].fetchval(sql))
 
 
 def _area(region: str) -> str:

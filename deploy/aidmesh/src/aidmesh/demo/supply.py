@@ -141,8 +141,9 @@ def plan_receipts(
             if need.kind in TIGHT:
                 tight.add(line.item)
     receipts = []
+    names = list(dict.fromkeys(regions.values()))
     for (area, item), by_week in sorted(wanted.items()):
-        deliveries = _delivery_weeks(area)
+        deliveries = _delivery_weeks(area, names.index(regions[area]))
         for index, (week, quantity) in enumerate(
             _deliveries(rng, by_week, deliveries, tight=item in tight)
         ):
@@ -162,10 +163,9 @@ def plan_receipts(
     return receipts
 
 
-def _delivery_weeks(area: str) -> list[int]:
-    """Every fourth week, each area on its own turn; a closed center takes nothing in."""
-    turn = [a.code for a in facts.AREAS].index(area) % 4
-    weeks = [1, *range(4 + turn, 50, 4)]
+def _delivery_weeks(area: str, turn: int) -> list[int]:
+    """Every fourth week, each region on its own turn; a closed center takes nothing in."""
+    weeks = [1, *range(4 + turn % 4, 50, 4)]
     if area == facts.CLOSED_AREA:
         closed = range(facts.CLOSED_FIRST_WEEK, facts.CLOSED_LAST_WEEK + 1)
         weeks = [facts.CLOSED_LAST_WEEK + 1 if week in closed else week for week in weeks]
