@@ -14,6 +14,10 @@ from aidmesh_contracts.streams import Stream
 from aidmesh_inventory.handlers import attempts, facts, hold, receipts, world
 
 
+WORLD_LINGER_S = 0.25
+"""Copies of what peers say may be a moment older; larger batches cost less."""
+
+
 def subscriptions() -> tuple[Subscription, ...]:
     """The service's subscriptions.
 
@@ -40,5 +44,6 @@ def subscriptions() -> tuple[Subscription, ...]:
                 StockChangedV1: world.copy_stock,
                 CapacityChangedV1: world.copy_capacity,
             },
+            linger_s=WORLD_LINGER_S,
         ),
     )

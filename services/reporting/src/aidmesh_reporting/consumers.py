@@ -5,12 +5,16 @@ from aidmesh_contracts.consumers import consumers_of
 from aidmesh_reporting.handlers import record
 
 
+LINGER_S = 0.25
+"""Results may be a moment old; larger batches cost the region less."""
+
+
 def subscriptions() -> tuple[Subscription, ...]:
     """Return one subscription for each of reporting's streams.
 
     The contracts alone say which events these are: each is a fact, and facts have no order.
     """
     return tuple(
-        Subscription(consumer.stream, dict.fromkeys(consumer.events, record))
+        Subscription(consumer.stream, dict.fromkeys(consumer.events, record), linger_s=LINGER_S)
         for consumer in consumers_of("reporting")
     )

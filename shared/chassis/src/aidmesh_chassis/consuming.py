@@ -61,10 +61,15 @@ class Subscription:
         stream: LOCAL, EVENTS, WORLD or PRIVATE.
         handlers: by event class; their order is the order within a batch. Classes that share
             a handler come to it together, in the order of the stream.
+        linger_s: how long a batch that is not full may wait for more, where nobody waits for its
+            effect (copies of other regions' figures, results).
     """
 
-    def __init__(self, stream: Stream, handlers: Mapping[type[Event], Handler]) -> None:
+    def __init__(
+        self, stream: Stream, handlers: Mapping[type[Event], Handler], *, linger_s: float = 0.0
+    ) -> None:
         self.stream = stream
+        self.linger_s = linger_s
         self.handlers = dict(handlers)
 
     def consumer_of(self, service: str) -> Consumer:

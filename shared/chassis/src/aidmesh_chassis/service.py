@@ -150,7 +150,7 @@ class _Running:
             for subscription in service.subscriptions:
                 consumer = subscription.consumer_of(service.name)
                 inlet = Inlet(service.database, consumer.durable, subscription.handlers)
-                self._broker.subscribe(consumer, inlet)
+                self._broker.subscribe(consumer, inlet, subscription.linger_s)
                 self._durables[consumer.durable] = consumer.stream.value
                 self._inlets.append(inlet)
         service.health.attach(self)
