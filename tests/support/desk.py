@@ -223,6 +223,11 @@ STOCK = {
          "item": "food_parcel", "on_hand": 80, "free": 80, "as_of": at(-190)},
     ],
 }  # fmt: skip
+DISCREPANCIES = [
+    {"discrepancy_id": str(number("unfit")), "need_id": str(number("parcel")),
+     "site_id": str(WAREHOUSE), "about": "stock", "code": "food_parcel", "quantity": 2,
+     "why": "not_in_books", "status": "open", "opened_at": at(-90)},
+]  # fmt: skip
 LOTS = [
     {"lot_id": str(number("lot a")), "item": "food_parcel", "site_id": str(WAREHOUSE),
      "status": "available", "on_hand": 60, "held": 10, "batch": "L-204", "expiry": iso(30)},
@@ -278,17 +283,19 @@ RESULT_LINES = {
 
 @dataclass
 class FakeRegion:
-    """Answers for all services; what was posted is kept in `posts`.
+    """Answers for all services; what was posted or put is kept in `posts`.
 
     Attributes:
         answers: instead of the usual answer, by `METHOD path`.
         down: services that do not answer.
+        queries: what the address of each of `posts` asked for.
     """
 
     posts: list[tuple[str, dict[str, object], Mapping[str, str]]] = field(default_factory=list)
     answers: dict[str, Answer] = field(default_factory=dict)
     down: set[str] = field(default_factory=set)
     gets: list[tuple[str, Mapping[str, str]]] = field(default_factory=list)
+    queries: list[Mapping[str, str]] = field(default_factory=list)
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         """What a service would say."""
@@ -296,9 +303,11 @@ class FakeRegion:
         if service in self.down:
             raise httpx.ConnectTimeout("away", request=request)
         path = request.url.path
-        if request.method == "POST":
-            body = json.loads(request.content or b"{}")
+        if request.method in {"POST", "PUT"}:
+            is_file = request.headers.get("content-type", "").startswith("multipart/")
+            body = {"file": request.content} if is_file else json.loads(request.content or b"{}")
             self.posts.append((path, body, dict(request.headers)))
+            self.queries.append(dict(request.url.params))
         else:
             self.gets.append((path, dict(request.url.params)))
         known = self.answers.get(f"{request.method} {path}")
@@ -306,7 +315,7 @@ class FakeRegion:
         return httpx.Response(status, json=content)
 
     def _usual(self, method: str, path: str, asked: httpx.QueryParams) -> Answer:
-        if method == "POST":
+        if method in {"POST", "PUT"}:
             return _posted(path)
         fixed = _fixed().get(path)
         if fixed is not None:
@@ -372,7 +381,7 @@ def _fixed() -> dict[str, object]:
             {"resource": "stock", "code": "hygiene_kit", "site_id": None, "area": "UA80",
              "needs": 10, "oldest_asked_on": iso(-4)}]},
         f"/v1/persons/{number('person')}": {
-            "person_id": str(number("person")), "languages": ["uk"], "area": "UA80",
+            "person_id": str(number("person")), "version": 3, "languages": ["uk"], "area": "UA80",
             "origin_area": "UA63", "consents": {"contact": iso(-3)},
             "details": {"client_code": "КИ-0417", "chosen_name": "Саша", "contact": {
                 "channel": "sms", "address": "+380 50 000 0000", "hours_from": "10:00",
@@ -380,6 +389,7 @@ def _fixed() -> dict[str, object]:
         "/v1/sites": {"rows": SITES, "next": None},
         "/v1/items": {"rows": ITEMS, "next": None},
         "/v1/stock": STOCK,
+        "/v1/discrepancies": {"rows": DISCREPANCIES, "next": None},
         "/v1/lots": {"rows": LOTS, "next": None},
         "/v1/capacity": {"rows": _capacity()},
         "/v1/beds": {"beds": _beds()},

@@ -53,6 +53,34 @@ CASES = [
     ("/stock/adjust", {"lot_id": str(number("lot a")), "counted": "0", "reason": "theft"},
      "/v1/adjustments", {"lot_id": str(number("lot a")), "kind": "count", "quantity": 0,
                          "reason": "theft"}),
+    ("/stock/settle/{need}", {"reason": "counted"}, "/v1/discrepancies/{need}:settle",
+     {"reason": "counted"}),
+    ("/stock/sites/{need}/close", {"reason": "air_alert", "keep": "keep"},
+     "/v1/sites/{need}:close", {"reason": "air_alert", "keep": True}),
+    ("/stock/sites/{need}/close", {"reason": "moved_out", "keep": "release"},
+     "/v1/sites/{need}:close", {"reason": "moved_out", "keep": False}),
+    ("/stock/sites/{need}/reopen", {"reason": "alert_over"}, "/v1/sites/{need}:reopen",
+     {"reason": "alert_over"}),
+    ("/stock/new/sites",
+     {"code": "kyiv-9", "name": "Центр", "area": "UA80", "site_type": "center", "address": "вул."},
+     "/v1/sites",
+     {"code": "kyiv-9", "name": "Центр", "area": "UA80", "site_type": "center",
+      "address": "вул."}),
+    ("/stock/new/items",
+     {"code": "soap", "name_uk": "Мило", "name_en": "Soap", "name_de": "Seife", "pack": "12",
+      "tracking": "lot"},
+     "/v1/items",
+     {"code": "soap", "names": {"uk": "Мило", "en": "Soap", "de": "Seife"}, "pack": 12,
+      "tracking": "lot", "prescription": False}),
+    ("/stock/new/beds",
+     {"site_id": str(WAREHOUSE), "label": "2-B", "room": "2", "code": "shelter"},
+     "/v1/beds", {"site_id": str(WAREHOUSE), "label": "2-B", "room": "2", "code": "shelter"}),
+    ("/stock/new/slots",
+     {"site_id": str(WAREHOUSE), "code": "counseling", "professional": "psy-1",
+      "starts_at": "2024-07-02T10:30", "minutes": "50", "seats": "1"},
+     "/v1/slots",
+     {"site_id": str(WAREHOUSE), "code": "counseling", "professional": "psy-1",
+      "starts_at": "2024-07-02T10:30:00+03:00", "minutes": 50, "seats": 1}),
     ("/money/review/{payout}", {}, "/v1/payouts/{payout}:review", {}),
 ]  # fmt: skip
 
@@ -150,6 +178,29 @@ async def test_mistakes_are_named_before_anything_is_sent(browser: "Browser") ->
     assert browser.desk.region.posts == []
 
 
+@pytest.mark.parametrize(
+    ("path", "fields"),
+    [
+        (
+            "/stock/new/sites",
+            {"code": "Київ 9", "name": "x", "area": "UA80", "site_type": "center"},
+        ),
+        ("/stock/new/items", {"code": "soap", "name_uk": "Мило", "tracking": "lot"}),
+        ("/stock/new/slots", {"starts_at": "soon"}),
+        (f"/stock/sites/{WAREHOUSE}/close", {"reason": "air_alert"}),
+        (f"/stock/sites/{WAREHOUSE}/reopen", {"reason": "because"}),
+        (f"/stock/settle/{NEED}", {}),
+    ],
+)
+async def test_what_makes_no_sense_is_not_sent(
+    browser: "Browser", path: str, fields: dict[str, str]
+) -> None:
+    await browser.sign_in(Role.LOGISTICIAN)
+    answer = await browser.post(path, **fields)
+    assert answer.status_code == 422
+    assert browser.desk.region.posts == []
+
+
 async def test_a_limit_asks_for_a_reason(browser: "Browser") -> None:
     await browser.sign_in(Role.CASEWORKER)
     need = number("aid")
@@ -191,6 +242,8 @@ async def test_undo_is_offered_after_handing_over(browser: "Browser") -> None:
     ("role", "path"),
     [
         (Role.CASEWORKER, "/stock/receive"),
+        (Role.CASEWORKER, "/stock/new/sites"),
+        (Role.CASEWORKER, f"/stock/sites/{WAREHOUSE}/close"),
         (Role.CASEWORKER, "/money/approve"),
         (Role.FINANCE, "/money/approve"),
         (Role.LOGISTICIAN, "/register"),

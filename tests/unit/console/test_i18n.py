@@ -89,6 +89,9 @@ def test_codes_of_the_field_have_words() -> None:
         + common.UNDO_REASONS
         + common.ADJUST_REASONS
         + common.OVERRIDE_REASONS
+        + common.SETTLE_REASONS
+        + common.CLOSE_REASONS
+        + common.REOPEN_REASONS
     )
     wanted = {f"reason.{each}" for each in reasons}
     wanted |= {f"state.{each}" for each in STATES} | {f"band.{each}" for each in BANDS}

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 PATHS = (
     "/",
     "/register",
+    "/import",
     "/needs",
     "/needs?state=waitlisted&band=urgent&attention=1",
     *(f"/needs/{row['need_id']}" for row in NEEDS),
@@ -25,6 +26,7 @@ PATHS = (
     f"/hand-over?said=handed_over&undo={number('x')}",
     "/stock",
     f"/stock?site={WAREHOUSE}&item=food_parcel",
+    "/stock/sites",
     "/beds",
     f"/beds?site={SHELTER}",
     "/money",

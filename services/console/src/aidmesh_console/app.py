@@ -20,10 +20,13 @@ from aidmesh_console.pages import (
     failures,
     hand_over,
     home,
+    importing,
     money,
     needs,
+    people,
     register,
     results,
+    sites,
     stock,
 )
 from aidmesh_console.served import static_files
@@ -71,6 +74,8 @@ def build(
     app.add_middleware(CarefulHeaders, https=settings.https)
     failures.install(app)
     app.include_router(entrance.router(served))
-    for page in (home, register, needs, hand_over, stock, beds, money, results):
+    for page in (
+        home, register, importing, needs, people, hand_over, sites, stock, beds, money, results,
+    ):  # fmt: skip
         app.include_router(page.routes, include_in_schema=False)
     return Service(name=NAME, settings=settings, database=None, app=app, health=health)

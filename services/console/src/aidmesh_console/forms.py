@@ -1,6 +1,7 @@
 """A form that came in: its fields as what they mean, and which of them mean nothing."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Container, Mapping
 from datetime import date
 from decimal import Decimal, InvalidOperation
 from typing import Final
@@ -10,7 +11,10 @@ from babel.numbers import get_currency_precision
 from starlette.datastructures import FormData
 
 TEXT_CHARS_MAX: Final = 4_000
+UNCUT: Final = frozenset({"note", "mapping", "table"})
+"""Fields of many lines: as long as a form may be, for half of a note or table is a wrong one."""
 FIELDS_MAX: Final = 2_000
+CODE: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 WHOLE_MAX: Final = 10_000_000
 
 
@@ -24,7 +28,8 @@ class Form:
             if name == "password" and isinstance(value, str):
                 self._secrets[name] = value
             elif isinstance(value, str):
-                self._texts.setdefault(name, []).append(value.strip()[:TEXT_CHARS_MAX])
+                text = value.strip() if name in UNCUT else value.strip()[:TEXT_CHARS_MAX]
+                self._texts.setdefault(name, []).append(text)
         self.faults: dict[str, str] = {}
 
     @property
@@ -43,6 +48,22 @@ class Form:
         if found is None and needed:
             self.faults[name] = "missing"
         return found
+
+    def code(self, name: str) -> str | None:
+        """A code that somebody made up, such as `kyiv-2`; it is needed."""
+        text = self.text(name, needed=True)
+        if text is not None and not CODE.fullmatch(text):
+            self.faults[name] = "source"
+            return None
+        return text
+
+    def choice(self, name: str, options: Container[str]) -> str | None:
+        """One of `options`; it is needed."""
+        text = self.text(name, needed=True)
+        if text is not None and text not in options:
+            self.faults[name] = "choice"
+            return None
+        return text
 
     def secret(self, name: str) -> str:
         """A password, exactly as it was typed."""

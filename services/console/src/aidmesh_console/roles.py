@@ -17,6 +17,8 @@ class Act(StrEnum):
     """Something that only some may do."""
 
     REGISTER = "register"
+    IMPORT = "import"
+    UNITE_OR_ERASE = "unite_or_erase"
     SEE_NEEDS = "see_needs"
     DECIDE_NEEDS = "decide_needs"
     HAND_OVER = "hand_over"
@@ -27,6 +29,7 @@ class Act(StrEnum):
     SEE_MONEY = "see_money"
     APPROVE_PAYOUTS = "approve_payouts"
     SETTLE_PAYOUTS = "settle_payouts"
+    REDO_PAYOUTS = "redo_payouts"
     SEE_RESULTS = "see_results"
     SEE_SMALL_NUMBERS = "see_small_numbers"
     SEE_HEALTH = "see_health"
@@ -34,6 +37,8 @@ class Act(StrEnum):
 
 ALLOWED: Final = {
     Act.REGISTER: _CASE,
+    Act.IMPORT: _CASE,
+    Act.UNITE_OR_ERASE: frozenset({Role.LEAD}),
     Act.SEE_NEEDS: _CASE | _GOODS,
     Act.DECIDE_NEEDS: _CASE,
     Act.HAND_OVER: _CASE | _GOODS,
@@ -44,6 +49,7 @@ ALLOWED: Final = {
     Act.SEE_MONEY: _MONEY,
     Act.APPROVE_PAYOUTS: frozenset({Role.APPROVER, Role.LEAD}),
     Act.SETTLE_PAYOUTS: _MONEY,
+    Act.REDO_PAYOUTS: frozenset({Role.FINANCE, Role.LEAD}),
     Act.SEE_RESULTS: _ALL,
     Act.SEE_SMALL_NUMBERS: _MONEY | {Role.ONCALL},
     Act.SEE_HEALTH: frozenset({Role.ONCALL, Role.LEAD}),

@@ -261,12 +261,19 @@ async def _posted(request: Request) -> Form:
     if guest.session is None:
         raise SignInFirst("/")
     form = Form(await request.form(max_files=0, max_fields=FIELDS_MAX))
-    if not from_here(request) or not guest.desk.sessions.proves(
-        guest.session.visit_id, form.text("proof") or ""
+    prove(request, guest, form)
+    return form
+
+
+def prove(request: Request, guest: Guest, form: Form) -> None:
+    """Raise `StaleForm` unless this visit was given the form on a page of this desk."""
+    if (
+        guest.session is None
+        or not from_here(request)
+        or not guest.desk.sessions.proves(guest.session.visit_id, form.text("proof") or "")
     ):
         log.warning("form.stale")
         raise StaleForm
-    return form
 
 
 def from_here(request: Request) -> bool:

@@ -9,7 +9,7 @@ from uuid import UUID
 from pydantic import JsonValue, TypeAdapter
 
 from aidmesh_chassis.privacy import PersonalText, PersonalYear
-from aidmesh_console.clients.link import ACCEPTED, Link, Query, Refused, View
+from aidmesh_console.clients.link import ACCEPTED, Link, Query, Refused, Upload, View
 
 
 class StockTake(View):
@@ -166,9 +166,10 @@ class Details(View):
 
 
 class Person(View):
-    """A person, for a caseworker."""
+    """A person, for a caseworker; `version` is told back when they are changed."""
 
     person_id: UUID
+    version: int
     details: Details
     languages: tuple[str, ...]
     area: str | None
@@ -204,6 +205,25 @@ class Waiting(View):
     oldest_asked_on: date
 
 
+class RowProblem(View):
+    """Why a row of a file is not taken in: never the value itself."""
+
+    line: int
+    column: str
+    rule: str
+
+
+class Report(View):
+    """What became of a file's rows, or would become of them."""
+
+    state: str
+    rows_total: int
+    accepted: int
+    skipped: int
+    rejected: int
+    problems: tuple[RowProblem, ...] = ()
+
+
 class _Kinds(View):
     kinds: tuple[Kind, ...]
 
@@ -219,7 +239,9 @@ _PERSON = TypeAdapter(Person)
 _FOUND = TypeAdapter(_Found)
 _REGISTERED = TypeAdapter(Registered)
 _WAITLIST = TypeAdapter(_Waitlist)
+_REPORT = TypeAdapter(Report)
 _COUNTS = TypeAdapter(dict[str, int])
+_IMPORT_MS_MAX = 300_000
 
 
 class Intake:
@@ -246,6 +268,28 @@ class Intake:
     async def person(self, person_id: UUID) -> Person:
         """A person's details; intake remembers who looked."""
         return await self.link.get(f"/v1/persons/{person_id}", _PERSON)
+
+    async def change_person(self, person_id: UUID, body: Mapping[str, Any]) -> None:
+        """Write a person anew; refused if somebody else did since `version`."""
+        await self.link.put(f"/v1/persons/{person_id}", ACCEPTED, body)
+
+    async def merge(self, person_id: UUID, into: UUID, key: UUID) -> None:
+        """Two records are one person: `into` stands for both."""
+        body = {"into_person_id": str(into)}
+        await self.link.post(f"/v1/persons/{person_id}:merge", ACCEPTED, body, key)
+
+    async def erase(self, person_id: UUID, key: UUID) -> None:
+        """Erase a person, for good."""
+        await self.link.post(f"/v1/persons/{person_id}:erase", ACCEPTED, key=key)
+
+    async def take_in(
+        self, file: Upload, source: str, mapping: str, key: UUID, *, dry_run: bool
+    ) -> Report:
+        """Take a file of requests in, or only say what would become of it."""
+        query: Query = {"source": source, "format": file.format, "dry_run": dry_run}
+        return await self.link.send_file(
+            "/v1/requests:import", _REPORT, file, {"mapping": mapping}, query, key, _IMPORT_MS_MAX
+        )
 
     async def register(self, request: Mapping[str, Any], key: UUID) -> Registered:
         """Enter a request with its needs, and the person where they are new."""

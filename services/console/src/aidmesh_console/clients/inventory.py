@@ -22,6 +22,7 @@ class Site(View):
     area: str
     site_type: str
     status: str = "open"
+    status_reason: str | None = None
 
 
 class Item(View):
@@ -153,6 +154,38 @@ class Lot(View):
     expiry: date | None = None
 
 
+class Discrepancy(View):
+    """A fact that does not fit the books; `quantity` is what does not fit."""
+
+    discrepancy_id: UUID
+    need_id: UUID | None = None
+    site_id: UUID | None = None
+    about: str
+    code: str
+    quantity: int
+    why: str
+    opened_at: datetime
+
+
+class Discrepancies(View):
+    """A page of discrepancies."""
+
+    rows: tuple[Discrepancy, ...]
+    next: str | None = None
+
+
+class RowAnswer(View):
+    """What became of one row of a bulk form."""
+
+    row: int
+    status: str
+    problem: str | None = None
+
+
+class _Rows(View):
+    rows: tuple[RowAnswer, ...]
+
+
 class _Lots(View):
     rows: tuple[Lot, ...]
 
@@ -187,6 +220,9 @@ _STOCK = TypeAdapter(AllStock)
 _CAPACITY = TypeAdapter(_CapacityList)
 _BEDS = TypeAdapter(_Beds)
 _RESERVATIONS = TypeAdapter(Reservations)
+_DISCREPANCIES = TypeAdapter(Discrepancies)
+_ROWS = TypeAdapter(_Rows)
+_SOURCE = "desk"
 
 
 class Inventory:
@@ -254,6 +290,43 @@ class Inventory:
     ) -> None:
         """Hand over, check in or out, undo and so on: `step` is its name."""
         await self.link.post(f"/v1/reservations/{reservation_id}:{step}", ACCEPTED, body, key)
+
+    async def hand_over(
+        self, reservation_ids: Sequence[UUID], served_on: date, key: UUID
+    ) -> Sequence[RowAnswer]:
+        """Hand over goods to many; each is answered by itself."""
+        rows = [
+            {
+                "row_id": f"{key}/{each}",
+                "reservation_id": str(each),
+                "served_on": served_on.isoformat(),
+            }
+            for each in reservation_ids
+        ]
+        body = {"source": _SOURCE, "rows": rows}
+        return (await self.link.post("/v1/handovers:bulk", _ROWS, body, key)).rows
+
+    async def discrepancies(self, after: str | None = None) -> Discrepancies:
+        """Open discrepancies."""
+        return await self.link.get("/v1/discrepancies", _DISCREPANCIES, {"after": after})
+
+    async def settle(self, discrepancy_id: UUID, reason: str, key: UUID) -> None:
+        """Say how a discrepancy was settled."""
+        path = f"/v1/discrepancies/{discrepancy_id}:settle"
+        await self.link.post(path, ACCEPTED, {"reason": reason}, key)
+
+    async def close_site(self, site_id: UUID, reason: str, key: UUID, *, keep: bool) -> None:
+        """Close a site; `keep` leaves what is set aside there, its clocks stand still."""
+        body = {"reason": reason, "keep": keep}
+        await self.link.post(f"/v1/sites/{site_id}:close", ACCEPTED, body, key)
+
+    async def reopen_site(self, site_id: UUID, reason: str, key: UUID) -> None:
+        """Open a closed site again."""
+        await self.link.post(f"/v1/sites/{site_id}:reopen", ACCEPTED, {"reason": reason}, key)
+
+    async def add(self, what: str, body: Mapping[str, Any], key: UUID) -> None:
+        """Add one of `sites`, `items`, `beds` or `slots`."""
+        await self.link.post(f"/v1/{what}", ACCEPTED, body, key)
 
     async def receive(self, receipt: Mapping[str, Any], key: UUID) -> None:
         """Goods came in and were counted."""

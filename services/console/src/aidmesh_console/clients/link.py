@@ -6,6 +6,7 @@ ClientError
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final, TypeVar
 from uuid import UUID
 
@@ -38,6 +39,21 @@ class Fault(View):
 class _ProblemBody(View):
     type: str = "about:blank"
     errors: tuple[Fault, ...] = ()
+    columns: tuple[str, ...] = ()
+    rule: str = ""
+    line: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A file on its way through the desk; only ever in memory.
+
+    Attributes:
+        format: `csv`, `xlsx` or `ndjson`.
+    """
+
+    content: bytes
+    format: str
 
 
 class ClientError(Exception):
@@ -49,13 +65,28 @@ class Refused(ClientError):
 
     Attributes:
         slug: which problem, such as `conflict`; the desk has a text for it.
+        faults: fields that were not accepted.
+        columns: columns of a file that nobody knows.
+        rule, line: why and where a file could not be read.
     """
 
-    def __init__(self, status: int, slug: str, faults: tuple[Fault, ...] = ()) -> None:
+    def __init__(
+        self,
+        status: int,
+        slug: str,
+        faults: tuple[Fault, ...] = (),
+        *,
+        columns: tuple[str, ...] = (),
+        rule: str = "",
+        line: int | None = None,
+    ) -> None:
         super().__init__(slug)
         self.status = status
         self.slug = slug
         self.faults = faults
+        self.columns = columns
+        self.rule = rule
+        self.line = line
 
 
 class Away(ClientError):
@@ -93,6 +124,34 @@ class Link:
         response = await self._send("POST", path, json=dict(body or {}), headers=headers)
         return self._understood(response, answer)
 
+    async def send_file(
+        self,
+        path: str,
+        answer: TypeAdapter[T],
+        file: Upload,
+        fields: Mapping[str, str],
+        query: Query,
+        key: UUID,
+        wait_ms_max: int,
+    ) -> T:
+        """Pass a file on, at most once for one `key`. Raises `ClientError`."""
+        headers = {
+            "Idempotency-Key": str(key),
+            # A retry is recognized by its bytes, so the boundary must not change with each try.
+            "Content-Type": f"multipart/form-data; boundary={key.hex}",
+        }
+        asked = {name: value for name, value in query.items() if value is not None}
+        response = await self._send(
+            "POST",
+            path,
+            params=asked,
+            headers=headers,
+            data=fields,
+            files={"file": (f"file.{file.format}", file.content, "application/octet-stream")},
+            wait_ms_max=wait_ms_max,
+        )
+        return self._understood(response, answer)
+
     async def put(self, path: str, answer: TypeAdapter[T], body: Mapping[str, object]) -> T:
         """Set something. Raises `ClientError`."""
         return self._understood(await self._send("PUT", path, json=dict(body)), answer)
@@ -113,6 +172,9 @@ class Link:
         params: Mapping[str, str | int | bool] | None = None,
         json: Mapping[str, object] | None = None,
         headers: Mapping[str, str] | None = None,
+        data: Mapping[str, str] | None = None,
+        files: Mapping[str, tuple[str, bytes, str]] | None = None,
+        wait_ms_max: int | None = None,
     ) -> httpx.Response:
         sent = {"Authorization": f"Bearer {self._token}", **(headers or {})}
         correlation_id = get_contextvars().get("correlation_id")
@@ -120,7 +182,14 @@ class Link:
             sent["X-Correlation-Id"] = str(correlation_id)
         try:
             response = await self._http.request(
-                method, self._base + path, params=params, json=json, headers=sent
+                method,
+                self._base + path,
+                params=params,
+                json=json,
+                data=data,
+                files=files,
+                headers=sent,
+                timeout=httpx.USE_CLIENT_DEFAULT if wait_ms_max is None else wait_ms_max / 1000,
             )
         except httpx.HTTPError as error:
             log.warning("service.away", of=self._service, cause=type(error).__name__)
@@ -138,7 +207,14 @@ class Link:
             log.warning("service.away", of=self._service, cause=str(response.status_code))
             return Away(self._service)
         slug = body.type.removeprefix(_SLUG)
-        return Refused(response.status_code, slug, body.errors)
+        return Refused(
+            response.status_code,
+            slug,
+            body.errors,
+            columns=body.columns,
+            rule=body.rule,
+            line=body.line,
+        )
 
     def _understood(self, response: httpx.Response, answer: TypeAdapter[T]) -> T:
         try:

@@ -22,6 +22,9 @@ DECLINE_REASONS = ("not_eligible", "not_offered", "duplicate")
 OVERRIDE_REASONS = ("danger", "lost_or_stolen", "larger_household", "lead_decided")
 UNDO_REASONS = ("entry_error", "wrong_person", "returned", "not_happened")
 ADJUST_REASONS = ("counted", "damaged", "expired", "lost", "theft")
+SETTLE_REASONS = ("counted", "entered_later", "entry_error", "lead_decided")
+CLOSE_REASONS = ("air_alert", "power_cut", "damage", "evacuation", "repairs", "moved_out")
+REOPEN_REASONS = ("alert_over", "power_back", "repaired", "safe_again", "entry_error")
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,17 +100,6 @@ async def decide(need_id: UUID, step: str, form: Posted, visit: Decider) -> Resp
     return visit.go(f"/needs/{need_id}", said=_SAID[step])
 
 
-@routes.get("/people/{person_id}")
-async def person(person_id: UUID, visit: Decider) -> Response:
-    """A person and their needs; intake remembers who looked."""
-    found, needs, names = await asyncio.gather(
-        visit.intake.person(person_id),
-        visit.hear(visit.intake.needs(person_id=person_id)),
-        names_of(visit, kinds=True),
-    )
-    return visit.page("person", person=found, needs=needs, names=names)
-
-
 def _body(step: str, form: Form) -> Mapping[str, str]:
     """What intake wants to know for a step; what is missing is in `form.faults`."""
     if step in _REASONS:

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Depends, Response
 from aidmesh_console import i18n
 from aidmesh_console.clients.inventory import Stock
 from aidmesh_console.clients.link import Away, ClientError
-from aidmesh_console.pages.common import ADJUST_REASONS, Names, names_of
+from aidmesh_console.pages.common import ADJUST_REASONS, SETTLE_REASONS, Names, names_of
 from aidmesh_console.roles import Act
 from aidmesh_console.visit import Posted, Visit, visitor
 
@@ -72,6 +72,19 @@ async def adjust(form: Posted, visit: Keeper) -> Response:
     return visit.go("/stock", said="adjusted", site=form.uuid("site"))
 
 
+@routes.post("/stock/settle/{discrepancy_id}")
+async def settle(discrepancy_id: UUID, form: Posted, visit: Keeper) -> Response:
+    """Somebody looked at what did not fit the books, and put it right."""
+    reason = form.text("reason")
+    if reason is None or reason not in SETTLE_REASONS:
+        return await _page(visit, wrong=visit.say("fault.reason"), status=422)
+    try:
+        await visit.inventory.settle(discrepancy_id, reason, form.key)
+    except ClientError as error:
+        return await _failed(visit, {}, error, "", form.key)
+    return visit.go("/stock", said="settled")
+
+
 async def _failed(
     visit: Visit, values: Mapping[str, str], error: ClientError, opened: str, key: UUID
 ) -> Response:
@@ -94,9 +107,11 @@ async def _page(
 ) -> Response:
     site_id, item = visit.asked_id("site"), visit.asked.get("item") or None
     stock, names = await asyncio.gather(visit.hear(visit.inventory.stock(site_id)), names_of(visit))
-    lots = None
-    if (site_id or item) and visit.may(Act.CHANGE_STOCK):
-        lots = (await visit.hear(visit.inventory.lots(site_id, item))).value
+    lots = unfit = None
+    if visit.may(Act.CHANGE_STOCK):
+        unfit = await visit.hear(visit.inventory.discrepancies(visit.asked.get("after")))
+        if site_id or item:
+            lots = (await visit.hear(visit.inventory.lots(site_id, item))).value
     own = [each for each in (stock.value.own if stock.value else ()) if item in {None, each.item}]
     others = [
         each for each in (stock.value.others if stock.value else ()) if item in {None, each.item}
@@ -112,6 +127,8 @@ async def _page(
             key=lambda each: (names.item(each.item), each.region),
         ),
         lots=lots,
+        unfit=unfit,
+        settle_reasons=SETTLE_REASONS,
         site=site_id,
         item=item,
         values=values or {},

@@ -1,0 +1,152 @@
+"""One person: what is known, changing it, two records that are one, and erasure."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Annotated, Final
+from uuid import UUID, uuid4
+
+from fastapi import APIRouter, Depends, Response
+
+from aidmesh_console import i18n
+from aidmesh_console.clients.intake import Person
+from aidmesh_console.clients.link import Away, ClientError, Refused
+from aidmesh_console.forms import Form
+from aidmesh_console.pages.common import names_of
+from aidmesh_console.pages.registering import CHANNELS, CONSENTS, SAFE, change_of
+from aidmesh_console.roles import Act
+from aidmesh_console.visit import Posted, Visit, visitor
+
+routes = APIRouter()
+Worker = Annotated[Visit, Depends(visitor(Act.DECIDE_NEEDS))]
+Lead = Annotated[Visit, Depends(visitor(Act.UNITE_OR_ERASE))]
+
+_CONFLICT: Final = "conflict"
+
+
+@routes.get("/people/{person_id}")
+async def show(person_id: UUID, visit: Worker) -> Response:
+    """A person and their needs; intake remembers who looked."""
+    person = await visit.intake.person(person_id)
+    if person.person_id != person_id:
+        return visit.go(f"/people/{person.person_id}")
+    return await _page(visit, person)
+
+
+@routes.post("/people/{person_id}")
+async def change(person_id: UUID, form: Posted, visit: Worker) -> Response:
+    """Write the person anew, unless somebody else did meanwhile."""
+    person = await visit.intake.person(person_id)
+    body = change_of(form, person, i18n.today())
+    if form.faults:
+        wrong = visit.say("register.faults", len(form.faults))
+        return await _page(visit, person, 422, wrong, "change", form)
+    try:
+        await visit.intake.change_person(person_id, body)
+    except Refused as error:
+        if error.slug == _CONFLICT:
+            # Shown as it is now: what was typed would overwrite what somebody else wrote.
+            return await _again(visit, person_id, 409, visit.problem(error), "change", None)
+        form.faults.update({each.field.split(".")[-1]: "refused" for each in error.faults})
+        return await _page(visit, person, error.status, visit.problem(error), "change", form)
+    except Away as error:
+        return await _page(visit, person, 503, visit.problem(error), "change", form)
+    return visit.go(f"/people/{person_id}", said="person_changed")
+
+
+@routes.post("/people/{person_id}/merge")
+async def merge(person_id: UUID, form: Posted, visit: Lead) -> Response:
+    """Another record, named by its client code, is this person too; this record stands for both."""
+    code = form.text("other_code", needed=True)
+    if code is None or not form.checked("sure"):
+        return await _again(visit, person_id, 422, visit.say("people.merge_unsure"), "merge", form)
+    try:
+        other = await visit.intake.find(code)
+        if other is None:
+            wrong = visit.say("people.unknown_code")
+            return await _again(visit, person_id, 404, wrong, "merge", form)
+        await visit.intake.merge(other, person_id, form.key)
+    except ClientError as error:
+        return await _failed(visit, person_id, error, "merge", form)
+    return visit.go(f"/people/{person_id}", said="merged")
+
+
+@routes.post("/people/{person_id}/erase")
+async def erase(person_id: UUID, form: Posted, visit: Lead) -> Response:
+    """Erase, once the word for it was typed."""
+    if (form.text("word") or "").casefold() != visit.say("people.erase_word").casefold():
+        return await _again(visit, person_id, 422, visit.say("people.erase_unsure"), "erase", form)
+    try:
+        await visit.intake.erase(person_id, form.key)
+    except ClientError as error:
+        return await _failed(visit, person_id, error, "erase", form)
+    return visit.go("/needs", said="erased")
+
+
+async def _failed(
+    visit: Visit, person_id: UUID, error: ClientError, opened: str, form: Form
+) -> Response:
+    status = 503 if isinstance(error, Away) else 409
+    kept = form if isinstance(error, Away) else None
+    return await _again(visit, person_id, status, visit.problem(error), opened, kept)
+
+
+async def _again(
+    visit: Visit, person_id: UUID, status: int, wrong: str, opened: str, form: Form | None
+) -> Response:
+    return await _page(visit, await visit.intake.person(person_id), status, wrong, opened, form)
+
+
+async def _page(
+    visit: Visit,
+    person: Person,
+    status: int = 200,
+    wrong: str | None = None,
+    opened: str | None = None,
+    form: Form | None = None,
+) -> Response:
+    needs, names = await asyncio.gather(
+        visit.hear(visit.intake.needs(person_id=person.person_id)),
+        names_of(visit, kinds=True),
+    )
+    languages = dict.fromkeys((*person.languages, *i18n.LANGUAGES))
+    kept = form if opened == "change" else None
+    return visit.page(
+        "person",
+        status,
+        person=person,
+        needs=needs,
+        names=names,
+        wrong=wrong,
+        opened=opened,
+        values=kept.values if kept else _values(person),
+        also=kept.many("also") if kept else person.languages[1:],
+        faults=form.faults if form else {},
+        key=form.key if form else uuid4(),
+        spoken=[(each, visit.say.code("language", each)) for each in languages],
+        channels=[(each, visit.say.code("channel", each)) for each in CHANNELS],
+        consents=CONSENTS,
+        safe=SAFE,
+    )
+
+
+def _values(person: Person) -> Mapping[str, str]:
+    """What the form begins with. A new contact begins without marks: they are asked anew."""
+    details, contact = person.details, person.details.contact
+    texts = {
+        "version": str(person.version),
+        "client_code": details.client_code and details.client_code.reveal(),
+        "chosen_name": details.chosen_name and details.chosen_name.reveal(),
+        "legal_name": details.legal_name and details.legal_name.reveal(),
+        "birth_year": details.birth_year and str(details.birth_year.reveal()),
+        "note": details.note and details.note.reveal(),
+        "language": person.languages[0] if person.languages else None,
+        "area": person.area,
+        "origin_area": person.origin_area,
+        "contact_channel": contact and contact.channel,
+        "contact_address": contact and contact.address.reveal(),
+        "hours_from": contact and contact.hours_from,
+        "hours_to": contact and contact.hours_to,
+        "wording": contact and contact.wording,
+        **{f"consent_{each}": "1" for each in person.consents},
+    }
+    return {name: text for name, text in texts.items() if text}

@@ -1,0 +1,190 @@
+"""Sites: which are open, closing and reopening them; new sites, items, beds and slots."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Annotated, Any, Final
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Response
+
+from aidmesh_chassis.problems import NOT_FOUND, Problem
+from aidmesh_console.clients.link import Away, ClientError, Refused
+from aidmesh_console.forms import Form
+from aidmesh_console.i18n import KYIV
+from aidmesh_console.pages.common import AREAS, CLOSE_REASONS, REOPEN_REASONS, names_of
+from aidmesh_console.roles import Act
+from aidmesh_console.visit import Posted, Visit, visitor
+
+routes = APIRouter()
+Keeper = Annotated[Visit, Depends(visitor(Act.CHANGE_STOCK))]
+
+SITE_TYPES: Final = ("shelter", "center", "warehouse", "office")
+TRACKING: Final = ("lot", "serial", "none")
+MINUTES_MAX: Final = 1440
+
+
+@routes.get("/stock/sites")
+async def show(visit: Keeper) -> Response:
+    """The sites of this region, and forms for what is new."""
+    return await _page(visit)
+
+
+@routes.post("/stock/sites/{site_id}/close")
+async def close(site_id: UUID, form: Posted, visit: Keeper) -> Response:
+    """Close a site: for a while, keeping what is set aside, or giving all of it back."""
+    reason = form.text("reason")
+    if reason not in CLOSE_REASONS or form.text("keep") not in {"keep", "release"}:
+        return await _page(visit, 422, visit.say("fault.reason"))
+    keep = form.text("keep") == "keep"
+    try:
+        await visit.inventory.close_site(site_id, str(reason), form.key, keep=keep)
+    except ClientError as error:
+        return await _failed(visit, error, form, None)
+    return visit.go("/stock/sites", said="site_closed")
+
+
+@routes.post("/stock/sites/{site_id}/reopen")
+async def reopen(site_id: UUID, form: Posted, visit: Keeper) -> Response:
+    """Open a site again: deadlines are extended by the time it was closed."""
+    reason = form.text("reason")
+    if reason not in REOPEN_REASONS:
+        return await _page(visit, 422, visit.say("fault.reason"))
+    try:
+        await visit.inventory.reopen_site(site_id, str(reason), form.key)
+    except ClientError as error:
+        return await _failed(visit, error, form, None)
+    return visit.go("/stock/sites", said="site_reopened")
+
+
+@routes.post("/stock/new/{what}")
+async def add(what: str, form: Posted, visit: Keeper) -> Response:
+    """A new site, item, bed or slot."""
+    if what not in _BODIES:
+        raise Problem(NOT_FOUND)
+    body = _BODIES[what](form)
+    if form.faults:
+        wrong = visit.say("register.faults", len(form.faults))
+        return await _page(visit, 422, wrong, what, form)
+    try:
+        await visit.inventory.add(what, body, form.key)
+    except ClientError as error:
+        return await _failed(visit, error, form, what)
+    return visit.go("/stock/sites", said="added")
+
+
+def site_of(form: Form) -> dict[str, Any]:
+    """The body of `POST /v1/sites`; what makes no sense is in `form.faults`."""
+    return _filled(
+        {
+            "code": form.code("code"),
+            "name": form.text("name", needed=True),
+            "area": form.choice("area", AREAS),
+            "site_type": form.choice("site_type", SITE_TYPES),
+            "address": form.text("address"),
+        }
+    )
+
+
+def item_of(form: Form) -> dict[str, Any]:
+    """The body of `POST /v1/items`; a name is needed in each language of the desk."""
+    return _filled(
+        {
+            "code": form.code("code"),
+            "names": {each: form.text(f"name_{each}", needed=True) for each in ("uk", "en", "de")},
+            "pack": form.whole("pack"),
+            "tracking": form.choice("tracking", TRACKING),
+            "prescription": form.checked("prescription"),
+        }
+    )
+
+
+def bed_of(form: Form) -> dict[str, Any]:
+    """The body of `POST /v1/beds`."""
+    return {
+        "site_id": _text(form.uuid("site_id", needed=True)),
+        "label": form.text("label", needed=True),
+        "room": form.text("room", needed=True),
+        "code": form.code("code"),
+    }
+
+
+def slot_of(form: Form) -> dict[str, Any]:
+    """The body of `POST /v1/slots`; the time is on the clocks of Kyiv."""
+    starts_at = form.text("starts_at", needed=True)
+    try:
+        moment = datetime.fromisoformat(starts_at or "").replace(tzinfo=KYIV).isoformat()
+    except ValueError:
+        form.faults.setdefault("starts_at", "moment")
+        moment = None
+    minutes = form.whole("minutes", needed=True)
+    if minutes is not None and minutes > MINUTES_MAX:
+        form.faults["minutes"] = "number"
+    return _filled(
+        {
+            "site_id": _text(form.uuid("site_id", needed=True)),
+            "code": form.code("code"),
+            "professional": form.code("professional"),
+            "starts_at": moment,
+            "minutes": minutes,
+            "seats": form.whole("seats"),
+        }
+    )
+
+
+_BODIES: Final[Mapping[str, Callable[[Form], dict[str, Any]]]] = {
+    "sites": site_of,
+    "items": item_of,
+    "beds": bed_of,
+    "slots": slot_of,
+}
+
+
+async def _failed(visit: Visit, error: ClientError, form: Form, opened: str | None) -> Response:
+    if isinstance(error, Refused):
+        form.faults.update({each.field.split(".")[-1]: "refused" for each in error.faults})
+    # No answer: it may have been done all the same, so a second try keeps its key.
+    key = form.key if isinstance(error, Away) else None
+    return await _page(visit, 503 if key else 409, visit.problem(error), opened, form, key)
+
+
+async def _page(
+    visit: Visit,
+    status: int = 200,
+    wrong: str | None = None,
+    opened: str | None = None,
+    form: Form | None = None,
+    key: UUID | None = None,
+) -> Response:
+    names, sites = await asyncio.gather(
+        names_of(visit, kinds=True), visit.hear(visit.inventory.sites())
+    )
+    takes = [kind.capacity for kind in names.kinds.values() if kind.capacity is not None]
+    return visit.page(
+        "sites",
+        status,
+        names=names,
+        sites=sites,
+        wrong=wrong,
+        opened=opened,
+        values={opened: form.values} if form and opened else {},
+        faults={opened: form.faults} if form and opened else {},
+        keys={opened: key} if key else {},
+        places={
+            resource: sorted({(each.code, visit.say.code("place", each.code))
+                              for each in takes if each.resource == resource})
+            for resource in ("bed", "slot")
+        },
+        site_types=SITE_TYPES,
+        tracking=TRACKING,
+        close_reasons=CLOSE_REASONS,
+        reopen_reasons=REOPEN_REASONS,
+    )  # fmt: skip
+
+
+def _filled(body: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in body.items() if value is not None}
+
+
+def _text(value: object) -> str | None:
+    return str(value) if value is not None else None

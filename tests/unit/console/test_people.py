@@ -1,0 +1,166 @@
+"""The page of a person: what is sent when they are changed, united with another record, erased."""
+
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from starlette.datastructures import FormData
+
+from aidmesh_chassis.auth import Role
+from aidmesh_console.clients.intake import Person
+from aidmesh_console.forms import Form
+from aidmesh_console.pages.registering import SAFE, change_of
+from aidmesh_intake.api.persons import PersonChange
+from support.desk import number, problem
+
+if TYPE_CHECKING:
+    from .conftest import Browser
+
+KEY = "6f1f3a44-6dc3-4c8e-9d52-0f7a4f0c2f11"
+PERSON = number("person")
+DAY = date(2024, 4, 12)
+KNOWN = Person.model_validate({
+    "person_id": str(PERSON), "version": 3, "languages": ["uk", "ru"], "area": "UA80",
+    "origin_area": None, "consents": {"contact": "2024-01-05"},
+    "details": {"client_code": "КИ-1", "contact": {
+        "channel": "sms", "address": "+380501112233", "hours_from": "10:00", "hours_to": "18:00",
+        "wording": "neutral", "safe": True}},
+})  # fmt: skip
+
+
+def _change(*more: tuple[str, str]) -> tuple[dict[str, Any], Form]:
+    form = Form(FormData([("version", "3"), ("client_code", "КИ-1"), *more]))
+    return change_of(form, KNOWN, DAY), form
+
+
+def test_what_is_not_touched_stays() -> None:
+    body, form = _change(("consent_contact", "1"), ("language", "uk"), ("also", "ru"))
+    assert form.faults == {}
+    assert body["contact"] == {
+        "channel": "sms", "address": "+380501112233", "hours_from": "10:00", "hours_to": "18:00",
+        "wording": "neutral", "safe": True,
+    }  # fmt: skip
+    assert body["consents"] == {"contact": "2024-01-05"}
+    assert body["languages"] == ["uk", "ru"]
+    assert body["version"] == 3
+
+
+def test_a_consent_taken_back_makes_the_contact_unusable() -> None:
+    body, _ = _change()
+    assert body["consents"] == {}
+    assert body["contact"]["safe"] is False
+
+
+@given(marked=st.sets(st.sampled_from(SAFE)))
+def test_a_new_contact_is_safe_only_with_all_three_marks(marked: set[str]) -> None:
+    body, _ = _change(
+        ("consent_contact", "1"), ("contact_way", "change"), ("contact_address", "a@example.org"),
+        ("contact_channel", "email"), *((each, "1") for each in sorted(marked)),
+    )  # fmt: skip
+    assert body["contact"]["address"] == "a@example.org"
+    assert body["contact"]["safe"] is (marked == set(SAFE))
+
+
+def test_a_contact_is_removed_only_when_asked() -> None:
+    body, _ = _change(("contact_way", "remove"))
+    assert "contact" not in body
+    _, form = _change(("contact_way", "change"))
+    assert form.faults == {"contact_address": "missing"}
+
+
+@given(
+    way=st.sampled_from(["keep", "change", "remove"]),
+    fields=st.dictionaries(
+        st.sampled_from(["chosen_name", "legal_name", "note", "area", "origin_area"]),
+        st.sampled_from(["UA80", "UA46"]),
+    ),
+    consents=st.sets(st.sampled_from(["contact", "data", "referral"])),
+)
+def test_what_the_form_accepts_intake_understands(
+    way: str, fields: dict[str, str], consents: set[str]
+) -> None:
+    body, form = _change(
+        ("contact_way", way), ("contact_address", "+380501112233"), *fields.items(),
+        *((f"consent_{each}", "1") for each in sorted(consents)),
+    )  # fmt: skip
+    assert form.faults == {}
+    PersonChange.model_validate(body)
+
+
+def test_a_long_note_is_not_cut() -> None:
+    body, _ = _change(("note", "н" * 9000))
+    assert len(body["note"]) == 9000
+
+
+async def test_a_person_is_written_anew(browser: "Browser") -> None:
+    await browser.sign_in(Role.CASEWORKER)
+    page = await browser.get(f"/people/{PERSON}")
+    assert 'name="version" value="3"' in page.text
+    assert "/merge" not in page.text
+    assert "/erase" not in page.text
+    answer = await browser.post(
+        f"/people/{PERSON}", version="3", client_code="КИ-0418", consent_contact="1"
+    )
+    assert answer.status_code == 303
+    ((path, body, _),) = browser.desk.region.posts
+    assert path == f"/v1/persons/{PERSON}"
+    assert body["client_code"] == "КИ-0418"
+    assert body["version"] == 3
+
+
+async def test_somebody_else_was_faster(browser: "Browser") -> None:
+    await browser.sign_in(Role.CASEWORKER)
+    browser.desk.region.answers[f"PUT /v1/persons/{PERSON}"] = problem(409, "conflict")
+    answer = await browser.post(f"/people/{PERSON}", version="2", client_code="КИ-0499")
+    assert answer.status_code == 409
+    assert "Something changed in the meantime" in answer.text
+    assert "КИ-0499" not in answer.text
+    assert 'name="version" value="3"' in answer.text
+
+
+async def test_two_records_become_one(browser: "Browser") -> None:
+    await browser.sign_in(Role.LEAD)
+    other = number("other")
+    browser.desk.region.answers["POST /v1/persons:find"] = (200, {"person_id": str(other)})
+    unsure = await browser.post(f"/people/{PERSON}/merge", other_code="КИ-2")
+    assert unsure.status_code == 422
+    assert browser.desk.region.posts == []
+    answer = await browser.post(f"/people/{PERSON}/merge", key=KEY, other_code="КИ-2", sure="1")
+    assert answer.headers["location"] == f"/people/{PERSON}?said=merged"
+    _, (path, body, headers) = browser.desk.region.posts
+    assert path == f"/v1/persons/{other}:merge"
+    assert body == {"into_person_id": str(PERSON)}
+    assert headers["idempotency-key"] == KEY
+
+
+async def test_a_merge_needs_a_code_that_is_known(browser: "Browser") -> None:
+    await browser.sign_in(Role.LEAD)
+    browser.desk.region.answers["POST /v1/persons:find"] = problem(404, "not-found")
+    answer = await browser.post(f"/people/{PERSON}/merge", other_code="КИ-2", sure="1")
+    assert answer.status_code == 404
+    assert "There is no such code here" in answer.text
+
+
+@pytest.mark.parametrize(
+    ("language", "word"), [("en", "erase"), ("uk", "СТЕРТИ"), ("de", "LÖSCHEN")]
+)
+async def test_erasing_takes_a_typed_word(browser: "Browser", language: str, word: str) -> None:
+    await browser.sign_in(Role.LEAD)
+    wrong = await browser.post(f"/people/{PERSON}/erase", language, key=KEY, word="yes")
+    assert wrong.status_code == 422
+    assert browser.desk.region.posts == []
+    answer = await browser.post(f"/people/{PERSON}/erase", language, key=KEY, word=word)
+    assert answer.headers["location"] == "/needs?said=erased"
+    ((path, _, headers),) = browser.desk.region.posts
+    assert path == f"/v1/persons/{PERSON}:erase"
+    assert headers["idempotency-key"] == KEY
+
+
+@pytest.mark.parametrize("step", ["merge", "erase"])
+async def test_only_a_lead_unites_or_erases(browser: "Browser", step: str) -> None:
+    await browser.sign_in(Role.CASEWORKER)
+    answer = await browser.post(f"/people/{PERSON}/{step}", word="ERASE", other_code="x", sure="1")
+    assert answer.status_code == 403
+    assert browser.desk.region.posts == []
