@@ -52,6 +52,10 @@ def approve(
     if need.state not in (State.REQUESTED, State.WAITLISTED):
         raise NotAllowed("not_waiting_for_approval")
     if behind is not None:
+        if need.wait in (Wait.SHORT, Wait.BEHIND):
+            # It has its place already: asked anew it would let those behind it take what is
+            # kept for it.
+            return Decision(need)
         waiting, event = wait_for(need, behind, Wait.BEHIND, now)
         return moved(need, waiting, waiting.state.value, event)
     asked, approved = begin_attempt(need, now, woken=woken)
