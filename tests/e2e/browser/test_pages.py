@@ -15,9 +15,13 @@ PHONE_WIDTH = 320
 PATHS = (
     "/",
     "/register",
+    "/import",
     "/needs",
     f"/needs/{number('bed')}",
+    f"/people/{number('person')}",
     "/hand-over",
+    f"/hand-over?site={WAREHOUSE}",
+    "/stock/sites",
     f"/stock?site={WAREHOUSE}",
     "/beds",
     "/money",

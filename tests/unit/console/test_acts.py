@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from aidmesh_chassis.auth import Role
-from support.desk import WAREHOUSE, number, problem
+from aidmesh_console.clients.payments import Paid
+from aidmesh_console.pages.money import table_of
+from support.desk import WAREHOUSE, number, problem, reservation
 
 if TYPE_CHECKING:
     from .conftest import Browser
@@ -81,6 +83,8 @@ CASES = [
      "/v1/slots",
      {"site_id": str(WAREHOUSE), "code": "counseling", "professional": "psy-1",
       "starts_at": "2024-07-02T10:30:00+03:00", "minutes": 50, "seats": 1}),
+    ("/money/{payout}/redo", {}, "/v1/payouts/{payout}:redo", {}),
+    ("/money/{payout}/give-up", {}, "/v1/payouts/{payout}:give-up", {}),
     ("/money/review/{payout}", {}, "/v1/payouts/{payout}:review", {}),
 ]  # fmt: skip
 
@@ -246,6 +250,9 @@ async def test_undo_is_offered_after_handing_over(browser: "Browser") -> None:
         (Role.CASEWORKER, f"/stock/sites/{WAREHOUSE}/close"),
         (Role.CASEWORKER, "/money/approve"),
         (Role.FINANCE, "/money/approve"),
+        (Role.APPROVER, f"/money/{PAYOUT}/redo"),
+        (Role.CASEWORKER, "/money/settle"),
+        (Role.FINANCE, "/hand-over/many"),
         (Role.LOGISTICIAN, "/register"),
         (Role.ONCALL, f"/beds/{RESERVATION}/check-in"),
         (Role.LOGISTICIAN, f"/needs/{NEED}/approve"),
@@ -258,3 +265,94 @@ async def test_a_role_cannot_send_the_forms_of_others(
     answer = await browser.post(path, key=KEY)
     assert answer.status_code == 403
     assert browser.desk.region.posts == []
+
+
+async def test_many_are_handed_over_in_one_call(browser: "Browser") -> None:
+    await browser.sign_in(Role.CASEWORKER)
+    chosen = [str(RESERVATION), str(number("reservation other"))]
+    browser.desk.region.answers["POST /v1/handovers:bulk"] = (200, {"rows": [
+        {"row": 0, "status": "done"}, {"row": 1, "status": "skipped"}]})  # fmt: skip
+    answer = await browser.http.post(
+        "/hand-over/many",
+        data={"proof": browser.proof, "key": KEY, "reservation": [*chosen, chosen[0]],
+              "served_on": "2024-04-02", "site": str(WAREHOUSE)},
+    )  # fmt: skip
+    assert answer.headers["location"] == f"/hand-over?said=handed_over_many&site={WAREHOUSE}"
+    ((path, body, headers),) = browser.desk.region.posts
+    assert path == "/v1/handovers:bulk"
+    assert headers["idempotency-key"] == KEY
+    assert body["rows"] == [
+        {"row_id": f"{KEY}/{each}", "reservation_id": each, "served_on": "2024-04-02"}
+        for each in chosen
+    ]
+
+
+async def test_goods_are_ticked_at_a_chosen_site_only(browser: "Browser") -> None:
+    await browser.sign_in(Role.CASEWORKER)
+    two = [reservation(name, "handover") for name in ("a", "b")]
+    visit = reservation("visit", "attendance")
+    browser.desk.region.answers["GET /v1/reservations"] = (200, {"rows": [*two, visit]})
+    page = await browser.get(f"/hand-over?site={WAREHOUSE}")
+    ticked = re.findall(r'form="many" name="reservation" value="([^"]+)"', page.text)
+    assert ticked == [each["reservation_id"] for each in two]
+    assert 'form="many"' not in (await browser.get("/hand-over")).text
+
+
+async def test_what_of_many_was_refused_is_told(browser: "Browser") -> None:
+    await browser.sign_in(Role.CASEWORKER)
+    none = await browser.post("/hand-over/many", site=str(WAREHOUSE))
+    assert none.status_code == 422
+    row = {"row": 0, "status": "rejected", "problem": "already-issued"}
+    browser.desk.region.answers["POST /v1/handovers:bulk"] = (200, {"rows": [row]})
+    answer = await browser.post("/hand-over/many", reservation=str(RESERVATION))
+    assert answer.status_code == 409
+    assert "1 was not accepted. It was handed out already" in answer.text
+
+
+TABLE = f'number;reference\n{PAYOUT}\tB-1\n\n{NEED}; "B 2"\n'
+
+
+def test_a_pasted_table_is_read_line_by_line() -> None:
+    assert table_of(TABLE) == ([Paid(2, PAYOUT, "B-1"), Paid(4, NEED, "B 2")], [])
+    assert table_of(f"{PAYOUT} B-1\nB-2 {NEED}\n{NEED}\n{NEED} {'x' * 141}") == (
+        [Paid(1, PAYOUT, "B-1")],
+        [2, 3, 4],
+    )
+
+
+@pytest.mark.parametrize(("by", "field"), [("payout", "payout_id"), ("need", "need_id")])
+async def test_many_are_settled_by_a_table(browser: "Browser", by: str, field: str) -> None:
+    await browser.sign_in(Role.FINANCE)
+    answer = await browser.post(
+        "/money/settle", key=KEY, table=TABLE, by=by, served_on="2024-04-02"
+    )
+    assert answer.headers["location"] == "/money?said=payouts_settled"
+    ((path, body, headers),) = browser.desk.region.posts
+    assert path == "/v1/payouts:settle"
+    assert headers["idempotency-key"] == KEY
+    assert body["rows"] == [
+        {"row_id": f"{each}/{reference}", field: str(each), "bank_reference": reference,
+         "served_on": "2024-04-02"}
+        for each, reference in ((PAYOUT, "B-1"), (NEED, "B 2"))
+    ]  # fmt: skip
+
+
+async def test_a_table_with_a_wrong_line_settles_nothing(browser: "Browser") -> None:
+    await browser.sign_in(Role.FINANCE)
+    answer = await browser.post("/money/settle", table=f"{PAYOUT} B-1\nnonsense\n")
+    assert answer.status_code == 422
+    assert "These lines make no sense: 2" in answer.text
+    assert "nonsense" in answer.text
+    assert browser.desk.region.posts == []
+
+
+async def test_refused_lines_of_a_table_are_named(browser: "Browser") -> None:
+    await browser.sign_in(Role.FINANCE)
+    rows = [
+        {"row": 0, "status": "done"},
+        {"row": 1, "status": "rejected", "problem": "wrong-state"},
+    ]
+    browser.desk.region.answers["POST /v1/payouts:settle"] = (200, {"rows": rows})
+    answer = await browser.post("/money/settle", table=TABLE)
+    assert answer.status_code == 409
+    assert f"Line 4: {NEED.hex[:8].upper()}" in answer.text

@@ -105,6 +105,14 @@ async def test_unknown_columns_are_put_where_they_can_be_explained(worker: "Brow
     assert "a = kind\nq1 =\nq2 =</textarea>" in answer.text
 
 
+async def test_without_the_sites_nothing_is_sent(worker: "Browser") -> None:
+    worker.desk.region.down.add("inventory")
+    answer = await _send(worker)
+    assert answer.status_code == 503
+    assert "No answer from: Inventory" in answer.text
+    assert worker.desk.region.posts == []
+
+
 async def test_an_unreadable_file_is_told_where(worker: "Browser") -> None:
     worker.desk.region.answers[IMPORT] = problem(422, "unreadable-file", rule="not_utf8", line=None)
     assert "the text is not UTF-8" in (await _send(worker)).text

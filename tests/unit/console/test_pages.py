@@ -24,6 +24,7 @@ PATHS = (
     f"/people/{number('person')}",
     "/hand-over",
     f"/hand-over?said=handed_over&undo={number('x')}",
+    f"/hand-over?site={WAREHOUSE}",
     "/stock",
     f"/stock?site={WAREHOUSE}&item=food_parcel",
     "/stock/sites",

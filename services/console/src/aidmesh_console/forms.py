@@ -73,6 +73,16 @@ class Form:
         """All values of a field that may be there several times."""
         return tuple(text for text in self._texts.get(name, ()) if text)
 
+    def ids(self, name: str) -> tuple[UUID, ...]:
+        """Each id of a field that may be there several times, once; what is none is left out."""
+        found: dict[UUID, None] = {}
+        for text in self.many(name):
+            try:
+                found[UUID(text)] = None
+            except ValueError:
+                continue
+        return tuple(found)
+
     def checked(self, name: str) -> bool:
         """Whether a box was ticked."""
         return bool(self._texts.get(name, [""])[-1])

@@ -1,6 +1,7 @@
 """Payments as the desk sees it: grants in sums, and payouts waiting for someone."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
 from uuid import UUID
 
@@ -65,6 +66,7 @@ class Payout(View):
     currency: str
     mechanism: str | None = None
     state: str = ""
+    reason: str | None = None
     recorded_at: datetime | None = None
     settled_on: date | None = None
     review_due_at: datetime | None = None
@@ -85,6 +87,15 @@ class RowAnswer(View):
     problem: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Paid:
+    """A line of a table: the bank paid this need or payout under this reference."""
+
+    line: int
+    id: UUID
+    bank_reference: str
+
+
 class _Rows(View):
     rows: tuple[RowAnswer, ...]
 
@@ -93,6 +104,8 @@ _GRANTS = TypeAdapter(Grants)
 _PAYOUTS = TypeAdapter(Payouts)
 _ROWS = TypeAdapter(_Rows)
 _SOURCE = "desk"
+REFERENCE_CHARS_MAX = 140
+"""What a bank's reference may have, as in ISO 20022."""
 
 
 class Payments:
@@ -136,3 +149,27 @@ class Payments:
         }
         body = {"source": _SOURCE, "rows": [row]}
         return (await self.link.post("/v1/payouts:settle", _ROWS, body, key)).rows
+
+    async def settle_many(
+        self, table: Sequence[Paid], served_on: date, key: UUID, *, by_need: bool
+    ) -> Sequence[RowAnswer]:
+        """The bank paid many. A line that comes twice, today or later, counts once."""
+        rows = [
+            {
+                "row_id": f"{paid.id}/{paid.bank_reference}",
+                "need_id" if by_need else "payout_id": str(paid.id),
+                "bank_reference": paid.bank_reference,
+                "served_on": served_on.isoformat(),
+            }
+            for paid in table
+        ]
+        body = {"source": _SOURCE, "rows": rows}
+        return (await self.link.post("/v1/payouts:settle", _ROWS, body, key)).rows
+
+    async def redo(self, payout_id: UUID, key: UUID) -> None:
+        """Draw up a rejected or returned payout again."""
+        await self.link.post(f"/v1/payouts/{payout_id}:redo", ACCEPTED, key=key)
+
+    async def give_up(self, payout_id: UUID, key: UUID) -> None:
+        """Let go of the money of a rejected or returned payout."""
+        await self.link.post(f"/v1/payouts/{payout_id}:give-up", ACCEPTED, key=key)

@@ -3,14 +3,14 @@
 import re
 from collections.abc import Sequence
 from typing import Annotated, Final
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from fastapi import APIRouter, Depends, Response
 
 from aidmesh_chassis.problems import NOT_FOUND, Problem
 from aidmesh_console import i18n
 from aidmesh_console.clients.inventory import Reservation
-from aidmesh_console.clients.link import ClientError
+from aidmesh_console.clients.link import Away, ClientError
 from aidmesh_console.pages.common import UNDO_REASONS, names_of
 from aidmesh_console.roles import Act
 from aidmesh_console.visit import Posted, Visit, visitor
@@ -26,11 +26,7 @@ _NUMBER: Final = re.compile(r"[0-9a-fA-F]{8}")
 @routes.get("/hand-over")
 async def show(visit: Worker) -> Response:
     """The queue of a site, or of all."""
-    site_id = visit.asked_id("site")
-    queue = await visit.hear(visit.inventory.ready(site_id, visit.asked.get("after")))
-    rows = queue.value.rows if queue.value else ()
-    wrong = visit.problem(queue.error) if queue.error else None
-    return await _page(visit, rows, wrong=wrong, next_=queue.value.next if queue.value else None)
+    return await _queue(visit, visit.asked_id("site"))
 
 
 @routes.post("/hand-over/find")
@@ -45,6 +41,28 @@ async def find(form: Posted, visit: Worker) -> Response:
         return await _page(visit, (), wrong=visit.problem(error), wanted=wanted)
     wrong = None if rows else visit.say("hand_over.nothing_found")
     return await _page(visit, rows, wrong=wrong, wanted=wanted)
+
+
+@routes.post("/hand-over/many")
+async def many(form: Posted, visit: Worker) -> Response:
+    """Hand over all that was ticked, in one call."""
+    chosen = form.ids("reservation")
+    day = form.day("served_on") or i18n.today()
+    if form.faults or not chosen:
+        said = "fault.day" if form.faults else "money.none_chosen"
+        return await _queue(visit, form.uuid("site"), 422, visit.say(said))
+    try:
+        rows = await visit.inventory.hand_over(chosen, day, form.key)
+    except ClientError as error:
+        key = form.key if isinstance(error, Away) else None
+        status = 503 if key else 409
+        return await _queue(visit, form.uuid("site"), status, visit.problem(error), key)
+    refused = [row for row in rows if row.status == "rejected"]
+    if refused:
+        count = visit.say("money.some_refused", len(refused))
+        wrong = f"{count} {visit.refusal(refused[0].problem)}"
+        return await _queue(visit, form.uuid("site"), 409, wrong)
+    return visit.go("/hand-over", said="handed_over_many", site=form.uuid("site"))
 
 
 @routes.post("/hand-over/{reservation_id}/{step}")
@@ -102,6 +120,22 @@ async def _found(visit: Visit, wanted: str) -> Sequence[Reservation]:
     return [each for each in aside if each.state == "confirmed"]
 
 
+async def _queue(
+    visit: Visit,
+    site_id: UUID | None,
+    status: int = 200,
+    wrong: str | None = None,
+    key: UUID | None = None,
+) -> Response:
+    queue = await visit.hear(visit.inventory.ready(site_id, visit.asked.get("after")))
+    if wrong is None and queue.error:
+        wrong = visit.problem(queue.error)
+    rows, next_ = (queue.value.rows, queue.value.next) if queue.value else ((), None)
+    return await _page(
+        visit, rows, wrong=wrong, status=status, next_=next_, site_id=site_id, key=key
+    )
+
+
 async def _page(
     visit: Visit,
     rows: Sequence[Reservation],
@@ -111,6 +145,8 @@ async def _page(
     status: int = 200,
     next_: str | None = None,
     undo: UUID | None = None,
+    site_id: UUID | None = None,
+    key: UUID | None = None,
 ) -> Response:
     names = await names_of(visit)
     return visit.page(
@@ -121,7 +157,9 @@ async def _page(
         wrong=wrong,
         wanted=wanted,
         next=next_,
-        site=visit.asked_id("site"),
+        site=site_id,
+        many=[each for each in rows if each.way == "handover"] if site_id else (),
+        key=key or uuid4(),
         undo=undo or visit.asked_id("undo"),
         undo_reasons=UNDO_REASONS,
     )

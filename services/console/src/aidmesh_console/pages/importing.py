@@ -47,8 +47,11 @@ async def take(request: Request, visit: Worker) -> Response:
     if form.faults or source is None or columns is None or file is None:
         wrong = visit.say("register.faults", len(form.faults))
         return _page(visit, form.values, form.faults, status=422, wrong=wrong)
-    sites = await visit.hear(visit.inventory.sites())
-    columns["sites"] = {each.code: str(each.site_id) for each in sites.value or ()}
+    try:
+        sites = await visit.inventory.sites()
+    except ClientError as error:
+        return _failed(visit, form, error)
+    columns["sites"] = {each.code: str(each.site_id) for each in sites}
     mapping = json.dumps(columns, sort_keys=True)
     seen = _seen(file, source, form.text("mapping") or "")
     wants_in = form.checked("take_in")
@@ -115,7 +118,7 @@ async def _file_of(data: FormData) -> Upload | None:
 def _seen(file: Upload, source: str, mapping: str) -> str:
     """What tells whether the same file is sent again, read in the same way."""
     digest = hashlib.sha256(file.content)
-    for part in (file.format, source, "\n".join(mapping.split())):
+    for part in (file.format, source, "\n".join(mapping.splitlines())):
         digest.update(b"\0" + part.encode())
     return digest.hexdigest()
 

@@ -1,7 +1,8 @@
 """Money: grants in sums, and the payouts that wait for a second person or for the bank."""
 
 import asyncio
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 from uuid import UUID, uuid4
 
@@ -9,7 +10,7 @@ from fastapi import APIRouter, Depends, Response
 
 from aidmesh_console import i18n
 from aidmesh_console.clients.link import Away, ClientError
-from aidmesh_console.clients.payments import RowAnswer
+from aidmesh_console.clients.payments import REFERENCE_CHARS_MAX, Paid, RowAnswer
 from aidmesh_console.forms import Form
 from aidmesh_console.roles import Act
 from aidmesh_console.visit import Posted, Visit, visitor
@@ -17,9 +18,12 @@ from aidmesh_console.visit import Posted, Visit, visitor
 routes = APIRouter()
 Reader = Annotated[Visit, Depends(visitor(Act.SEE_MONEY))]
 Approver = Annotated[Visit, Depends(visitor(Act.APPROVE_PAYOUTS))]
+Redoer = Annotated[Visit, Depends(visitor(Act.REDO_PAYOUTS))]
 Settler = Annotated[Visit, Depends(visitor(Act.SETTLE_PAYOUTS))]
 
 _ROWS = 50
+_LINES_TOLD = 20
+_BETWEEN = re.compile(r"[\s;,]+")
 
 
 @routes.get("/money")
@@ -31,7 +35,7 @@ async def show(visit: Reader) -> Response:
 @routes.post("/money/approve")
 async def approve(form: Posted, visit: Approver) -> Response:
     """Approve the payouts that were ticked."""
-    chosen = [found for text in form.many("payout") if (found := _id(text)) is not None]
+    chosen = form.ids("payout")
     if not chosen:
         return await _page(visit, 422, visit.say("money.none_chosen"))
     try:
@@ -55,6 +59,50 @@ async def settle(payout_id: UUID, form: Posted, visit: Settler) -> Response:
     return await _told(visit, rows, "payout_settled")
 
 
+@routes.post("/money/settle")
+async def settle_many(form: Posted, visit: Settler) -> Response:
+    """The bank paid many: a pasted table of numbers and references."""
+    day = form.day("served_on") or i18n.today()
+    table, wrong_lines = table_of(form.text("table") or "")
+    by_need = form.text("by") == "need"
+    if form.faults or wrong_lines or not table:
+        lines = ", ".join(str(line) for line in wrong_lines[:_LINES_TOLD])
+        said = visit.say("money.table_wrong", lines=lines) if lines else None
+        wrong = said or visit.say("fault.day" if form.faults else "money.table_empty")
+        return await _page(visit, 422, wrong, form.key, pasted=form.values)
+    try:
+        rows = await visit.payments.settle_many(table, day, form.key, by_need=by_need)
+    except ClientError as error:
+        key = form.key if isinstance(error, Away) else None
+        status = 503 if key else 409
+        return await _page(visit, status, visit.problem(error), key, pasted=form.values)
+    refused = [(table[row.row], row) for row in rows if row.status == "rejected"]
+    if refused:
+        wrong = visit.say("money.some_refused", len(refused))
+        return await _page(visit, 409, wrong, pasted=form.values, refused=refused)
+    return visit.go("/money", said="payouts_settled")
+
+
+@routes.post("/money/{payout_id}/redo")
+async def redo(payout_id: UUID, form: Posted, visit: Redoer) -> Response:
+    """Draw a payout up again that the bank did not carry out."""
+    try:
+        await visit.payments.redo(payout_id, form.key)
+    except ClientError as error:
+        return await _failed(visit, error, form)
+    return visit.go("/money", said="payout_redone")
+
+
+@routes.post("/money/{payout_id}/give-up")
+async def give_up(payout_id: UUID, form: Posted, visit: Redoer) -> Response:
+    """Let go of the money: the need waits again."""
+    try:
+        await visit.payments.give_up(payout_id, form.key)
+    except ClientError as error:
+        return await _failed(visit, error, form)
+    return visit.go("/money", said="payout_given_up")
+
+
 @routes.post("/money/review/{payout_id}")
 async def review(payout_id: UUID, form: Posted, visit: Settler) -> Response:
     """A second person looked at what one paid alone."""
@@ -63,6 +111,29 @@ async def review(payout_id: UUID, form: Posted, visit: Settler) -> Response:
     except ClientError as error:
         return await _failed(visit, error, form)
     return visit.go("/money", said="payout_reviewed")
+
+
+def table_of(text: str) -> tuple[Sequence[Paid], Sequence[int]]:
+    """Lines of an id and a bank reference, and the numbers of lines that are something else.
+
+    Between the two may stand a tab, a semicolon, a comma or spaces. A first line without an id is
+    a heading.
+    """
+    found: list[Paid] = []
+    wrong: list[int] = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        parts = _BETWEEN.split(line.strip(), maxsplit=1)
+        try:
+            paid_id, reference = UUID(parts[0]), parts[1].strip(' \t;,"')
+        except (ValueError, IndexError):
+            if line.strip() and number > 1:
+                wrong.append(number)
+            continue
+        if reference and len(reference) <= REFERENCE_CHARS_MAX:
+            found.append(Paid(number, paid_id, reference))
+        else:
+            wrong.append(number)
+    return found, wrong
 
 
 async def _told(visit: Visit, rows: Sequence[RowAnswer], said: str) -> Response:
@@ -79,13 +150,21 @@ async def _failed(visit: Visit, error: ClientError, form: Form) -> Response:
 
 
 async def _page(
-    visit: Visit, status: int = 200, wrong: str | None = None, key: UUID | None = None
+    visit: Visit,
+    status: int = 200,
+    wrong: str | None = None,
+    key: UUID | None = None,
+    *,
+    pasted: Mapping[str, str] | None = None,
+    refused: Sequence[tuple[Paid, RowAnswer]] = (),
 ) -> Response:
-    grants, reviews, draft, approved = await asyncio.gather(
+    grants, reviews, draft, approved, rejected, returned = await asyncio.gather(
         visit.hear(visit.payments.grants()),
         visit.hear(visit.payments.reviews()),
         visit.hear(visit.payments.payouts("draft", visit.asked.get("after"), _ROWS)),
         visit.hear(visit.payments.payouts("approved", limit=_ROWS)),
+        visit.hear(visit.payments.payouts("rejected", limit=_ROWS)),
+        visit.hear(visit.payments.payouts("returned", limit=_ROWS)),
     )
     return visit.page(
         "money",
@@ -94,13 +173,9 @@ async def _page(
         reviews=reviews,
         draft=draft,
         approved=approved,
+        failed=(rejected, returned),
+        pasted=pasted or {},
+        refused=[(paid, visit.refusal(row.problem)) for paid, row in refused],
         wrong=wrong,
         key=key or uuid4(),
     )
-
-
-def _id(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None
