@@ -12,7 +12,8 @@ from typing import Any
 import psutil
 import pytest
 
-DEMO_S_MAX = 110
+DEMO_S_MAX = 300
+"""A bound, not a goal: an idle machine of two cores takes under a minute."""
 
 pytestmark = pytest.mark.timeout(DEMO_S_MAX + 10)
 

@@ -277,12 +277,16 @@ async def collect(
 
 def scenario_checks(result: DemoResult, scenario: Scenario) -> list[Check]:
     """Compare what the mesh reports with what the files say it must come to."""
-    pairs: list[tuple[str, object, object]] = [
+    pairs = [
         ("people", result.people, scenario.people),
         ("services", result.services, scenario.services),
         ("contacts", result.contacts, scenario.contacts),
         ("waitlisted", result.waitlisted, scenario.waitlisted),
-        ("services_by_kind", result.services_by_kind, scenario.services_by_kind),
+    ]
+    kinds = sorted({*result.services_by_kind, *scenario.services_by_kind})
+    pairs += [
+        (kind, result.services_by_kind.get(kind, 0), scenario.services_by_kind.get(kind, 0))
+        for kind in kinds
     ]
     return [
         Check(

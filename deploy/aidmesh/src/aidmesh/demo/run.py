@@ -23,7 +23,7 @@ from aidmesh_chassis.staff import StaffFile
 from aidmesh_intake.domain.kinds import Kind
 
 QUIET_S_MAX = 60.0
-ASKING_POLL_S = 0.1
+POLL_S = 0.1
 LAST_ROUNDS_MAX = 4
 """After the last week, so often what is still open is tried again."""
 
@@ -122,6 +122,10 @@ async def play_year(
                 await play.buyer.pay(facts.WEEKS + LAST_ROUNDS_MAX)
         await _settle(probes)
         seconds = clock() - begun
+        # Reporting publishes a month some seconds after it last changed: not part of the year,
+        # but of what is looked at after it.
+        await _until_none(probes, "reporting", "SELECT EXISTS (SELECT FROM dirty_month)")
+        await _settle(probes)
     progress(facts.WEEKS, sum(play.done for play in plays), sum(play.asked for play in plays))
     left = [f"{p.office.region} {act.form} {act.row_id}" for p in plays for act in p.pending]
     return Played(seconds, sum(play.asked for play in plays), left)
@@ -130,20 +134,25 @@ async def play_year(
 async def _settle(probes: list[RegionProbe]) -> None:
     # A need that is being asked for says at once that there is work; only when none is left is
     # it worth looking at every outbox and every durable.
-    deadline = time.monotonic() + QUIET_S_MAX
-    for probe in probes:
-        while await _asking(probe):
-            if time.monotonic() > deadline:
-                break
-            await asyncio.sleep(ASKING_POLL_S)
+    asking = "SELECT EXISTS (SELECT FROM need WHERE state IN ('approved', 'held'))"
+    await _until_none(probes, "intake", asking)
     noisy = await wait_quiet(probes, QUIET_S_MAX)
     if noisy:
         raise RefusedError(f"no rest within {QUIET_S_MAX:.0f} s: {noisy}")
 
 
-async def _asking(probe: RegionProbe) -> bool:
-    sql = "SELECT EXISTS (SELECT FROM need WHERE state IN ('approved', 'held'))"
-    return bool(await probe.connections["intake"].fetchval(sql))
+async def _until_none(probes: list[RegionProbe], service: str, exists: str) -> None:
+    """Wait until a question to a service's database is answered with no, in every region.
+
+    Raises:
+        RefusedError: it is not within `QUIET_S_MAX`.
+    """
+    deadline = time.monotonic() + QUIET_S_MAX
+    for probe in probes:
+        while await probe.connections[service].fetchval(exists):
+            if time.monotonic() > deadline:
+                raise RefusedError(f"{probe.name}: {service} does not come to rest")
+            await asyncio.sleep(POLL_S)
 
 
 def _area(region: str) -> str:

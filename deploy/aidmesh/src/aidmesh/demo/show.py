@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -47,9 +48,9 @@ class Bars:
             self._console.print(f"week {week} of {facts.WEEKS}: {services} services")
 
 
-def money(amount_minor: int, currency: str) -> str:
-    """An amount for people: major units, thousands apart."""
-    return f"{amount_minor / 10**MINOR_DIGITS:,.2f} {currency}"
+def thousands(amount_minor: int) -> str:
+    """An amount of minor units in thousands of major ones."""
+    return f"{amount_minor / 10**MINOR_DIGITS / 1000:,.1f}"
 
 
 def show(console: Console, result: DemoResult) -> None:
@@ -60,12 +61,13 @@ def show(console: Console, result: DemoResult) -> None:
         f"[bold]{result.people:,}[/] people · [bold]{result.services:,}[/] services · "
         f"{result.contacts:,} contacts of outreach and groups · {result.waitlisted:,} needs wait"
     )
+    console.print()
     console.print(_regions(result))
     console.print(_counts("Services by kind", "kind", result.services_by_kind))
     console.print(_areas(result))
     console.print(_grants(result))
     if result.waiting_for:
-        console.print(_counts("Waitlist at the end of the year", "waits for", result.waiting_for))
+        console.print(_counts("Waitlist", "waits for", result.waiting_for))
     console.print(
         f"Played in {result.seconds:.1f} s, {result.needs_per_s:.0f} needs/s; from approval to "
         f"ready: median {result.latency_ms.p50:.0f} ms, 95 % within {result.latency_ms.p95:.0f} ms"
@@ -79,7 +81,7 @@ def show(console: Console, result: DemoResult) -> None:
 
 
 def _table(title: str, columns: Sequence[str]) -> Table:
-    table = Table(title=title, title_justify="left")
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for number, column in enumerate(columns):
         table.add_column(column, justify="left" if number == 0 else "right")
     return table
@@ -114,23 +116,19 @@ def _areas(result: DemoResult) -> Table:
 
 
 def _grants(result: DemoResult) -> Table:
-    columns = ("grant", "pledged", "received", "allotted", "held", "committed", "spent", "returned")
-    table = _table("Money by grant", columns)
+    columns = ("grant", "", "received", "allotted", "", "held", "committed", "spent", "returned")
+    table = _table("Money by grant, in thousands", columns)
     for grant in result.grants:
         table.add_row(
             grant.code,
-            money(grant.amount_minor, grant.currency),
-            money(grant.received_minor, grant.currency),
-            money(grant.allotted_minor, grant.currency),
-            *(
-                money(amount, grant.spending_currency)
-                for amount in (
-                    grant.held_minor,
-                    grant.committed_minor,
-                    grant.spent_minor,
-                    grant.returned_minor,
-                )
-            ),
+            grant.currency,
+            thousands(grant.received_minor),
+            thousands(grant.allotted_minor),
+            grant.spending_currency,
+            thousands(grant.held_minor),
+            thousands(grant.committed_minor),
+            thousands(grant.spent_minor),
+            thousands(grant.returned_minor),
         )
     return table
 
@@ -151,11 +149,11 @@ def show_doors(
     console.print()
     for region in result.regions:
         console.print(f"[bold]{region.console}[/]  the desk of {region.region}", highlight=False)
-    table = Table(title="Sign in at any desk", title_justify="left")
-    for column in ("role", "name", "password"):
+    table = Table(title="Sign in at any desk", title_justify="left", box=SIMPLE_HEAD)
+    for column in ("name and role", "password"):
         table.add_column(column, no_wrap=True)
     for login in logins:
-        table.add_row(login.role.value, login.name, login.password)
+        table.add_row(login.name, login.password)
     console.print(table)
     console.print(f"Tokens of {result.regions[0].region}; those of all regions: {tokens_file}")
     for role, token in tokens.items():

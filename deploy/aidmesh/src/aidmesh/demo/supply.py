@@ -216,6 +216,10 @@ def plan_slots(
             wanted[need.place_area, take.code][need.week + 2] += need.missed
     slots = []
     for (area, code), by_week in sorted(wanted.items()):
+        if area == facts.CLOSED_AREA:
+            # Places of the weeks before are lost with the closure: there are others after it.
+            reopened = facts.CLOSED_LAST_WEEK + 1
+            by_week[reopened] += sum(by_week[reopened - n] for n in range(3, 6))
         for week, count in _published(rng, area, by_week):
             slots += _week_of_slots(regions[area], area, code, week, count, minutes[code])
     for region, seats in sorted(event.items()):
