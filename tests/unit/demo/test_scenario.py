@@ -138,11 +138,11 @@ def test_goods_run_out_between_deliveries_and_suffice_in_the_end(
     folder, expected = year
     came: dict[int, int] = defaultdict(int)
     for (week, _), part in weekly(folder, "receipts").items():
-        came[week] += sum(int(r["quantity"]) for r in part if "food_parcel" in r["item"])
+        came[week] += sum(int(r["quantity"]) for r in part if r["item"] == "food_voucher")
     asked: dict[int, int] = defaultdict(int)
     for (week, _), part in weekly(folder, "requests").items():
-        asked[week] += sum(r["kind"] == "food_parcel" for r in part)
-    assert sum(came.values()) == expected.services_by_kind["food_parcel"]
+        asked[week] += sum(r["kind"] == "food_voucher" for r in part)
+    assert sum(came.values()) == expected.services_by_kind["food_voucher"]
     short, stock = 0, 0
     for week in range(1, facts.WEEKS + 1):
         stock += came[week] - asked[week]

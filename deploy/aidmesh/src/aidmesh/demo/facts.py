@@ -71,7 +71,7 @@ KINDS: tuple[KindFacts, ...] = (
     KindFacts("shelter_night", 380, 60, shelter_only=True, last_week=49),
     KindFacts("shelter_outside", 60, 60, winter=1.5),
     KindFacts("food_parcel", 3_780, 80, winter=1.6),
-    KindFacts("food_voucher", 1_060, 60, winter=1.4),
+    KindFacts("food_voucher", 1_060, 80, winter=1.4),
     KindFacts("hygiene_kit", 2_950, 80, winter=1.1),
     KindFacts("financial_aid", 3_760, 100, winter=1.3),
     KindFacts("rent_support", 90, 120, winter=1.2),
@@ -106,7 +106,7 @@ EVENT_WEEK = 39
 EVENT_DAY, EVENT_END = date(2024, 9, 27), date(2024, 9, 29)
 """The national conference in Kyiv; its date here is as synthetic as the rest."""
 
-WAITING_AT_THE_END: Mapping[str, int] = {"food_parcel": 150, "hormone_therapy": 14}
+WAITING_AT_THE_END: Mapping[str, int] = {"food_voucher": 150, "hormone_therapy": 14}
 """Asked for in the last week, when nothing is left: they wait into the next year."""
 
 UNDONE = 64

@@ -17,8 +17,9 @@ KYIV_TIME = ZoneInfo("Europe/Kyiv")
 SLOTS_A_WEEK = 40
 """One professional: eight an hour apart on each of five days."""
 
-TIGHT = ("food_parcel", "hygiene_kit", "hormone_therapy")
-"""Kinds whose goods run out between deliveries, and are all used up in the end."""
+TIGHT = ("food_parcel", "food_voucher", "hygiene_kit", "hormone_therapy")
+"""Kinds whose goods run out between deliveries. Those that somebody waits for at the end are
+used up to the last piece; of the others some are left, for whoever tries the desk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +134,7 @@ def plan_receipts(
     """Deliveries to the centers, some four weeks apart, by item."""
     wanted: dict[tuple[str, str], Counter[int]] = defaultdict(Counter)
     tight: set[str] = set()
+    used_up: set[str] = set()
     for need in needs:
         if need.fate != "served":
             continue
@@ -140,12 +142,15 @@ def plan_receipts(
             wanted[need.place_area, line.item][need.week] += line.quantity * need.quantity
             if need.kind in TIGHT:
                 tight.add(line.item)
+            if need.kind in facts.WAITING_AT_THE_END:
+                used_up.add(line.item)
     receipts = []
     names = list(dict.fromkeys(regions.values()))
     for (area, item), by_week in sorted(wanted.items()):
-        deliveries = _delivery_weeks(area, names.index(regions[area]))
+        weeks = _delivery_weeks(area, names.index(regions[area]))
+        left_over = 0.0 if item in used_up else 0.1
         for index, (week, quantity) in enumerate(
-            _deliveries(rng, by_week, deliveries, tight=item in tight)
+            _deliveries(rng, by_week, weeks, tight=item in tight, left_over=left_over)
         ):
             region = regions[area]
             receipts.append(
@@ -173,10 +178,12 @@ def _delivery_weeks(area: str, turn: int) -> list[int]:
 
 
 def _deliveries(
-    rng: Random, by_week: Counter[int], weeks: list[int], *, tight: bool
+    rng: Random, by_week: Counter[int], weeks: list[int], *, tight: bool, left_over: float
 ) -> list[tuple[int, int]]:
-    """What comes in when: of tight goods a little less than is wanted until the next delivery,
-    and by the last one exactly as much as the year's services take."""
+    """What comes in when: of tight goods a little less than is wanted until the next delivery.
+
+    By the last one it is as much as the year's services take, and `left_over` of that more.
+    """
     total = sum(by_week.values())
     given = 0
     deliveries = []
@@ -184,7 +191,7 @@ def _deliveries(
         until = weeks[position + 1] if position + 1 < len(weeks) else facts.WEEKS + 1
         due = sum(quantity for w, quantity in by_week.items() if w < until)
         if until > facts.WEEKS:
-            quantity = total - given if tight else ceil(total * 1.1) - given
+            quantity = ceil(total * (1 + left_over)) - given
         elif tight:
             quantity = int((due - given) * rng.choice((0.7, 0.85, 1.0, 1.0)))
         else:
