@@ -1,7 +1,10 @@
 """Runs every check against a mesh on this machine."""
 
+import asyncio
+import re
 from collections.abc import Sequence
 from pathlib import Path
+from uuid import UUID
 
 from aidmesh.meshfile import MeshFile
 from aidmesh.quiet import RegionProbe, probing, wait_quiet
@@ -17,7 +20,14 @@ from aidmesh.verification.privacy import (
     sample,
     tables_are_clean,
 )
-from aidmesh.verification.streams import Read, read_stream, sent_is_there, there_is_taken
+from aidmesh.verification.streams import (
+    Read,
+    Sent,
+    read_stream,
+    sent_by,
+    sent_is_there,
+    there_is_taken,
+)
 from aidmesh_chassis.checks import Check
 from aidmesh_contracts.streams import Stream
 from aidmesh_intake.checks import CHECKS as INTAKE
@@ -25,6 +35,9 @@ from aidmesh_inventory.checks import CHECKS as INVENTORY
 from aidmesh_notification.checks import CHECKS as NOTIFICATION
 from aidmesh_payments.checks import CHECKS as PAYMENTS
 from aidmesh_reporting.checks import CHECKS as REPORTING
+
+WORLD_LOOKS_MAX = 10
+WORLD_LOOK_S = 1.0
 
 OWN: dict[str, tuple[Check, ...]] = {
     "intake": INTAKE,
@@ -56,16 +69,26 @@ async def verify(
             return Verification(settled=False, unsettled=unsettled, checks=())
         canaries = sample(canaries)
         pattern = canary_pattern(canaries)
+        sent = {probe.name: await sent_by(probe) for probe in probes}
         reads = {
             probe.name: {
                 stream: await read_stream(probe.client, stream, pattern)
-                for stream in (Stream.EVENTS, Stream.LOCAL, Stream.WORLD, Stream.PRIVATE)
+                for stream in (Stream.EVENTS, Stream.LOCAL, Stream.PRIVATE)
             }
             for probe in probes
         }
+        for probe in probes:
+            expected = {
+                row.event_id
+                for name, rows in sent.items()
+                if name != probe.name
+                for row in rows
+                if row.stream is Stream.EVENTS
+            }
+            reads[probe.name][Stream.WORLD] = await _read_world(probe, expected, pattern)
         outcomes: list[Outcome] = []
         for probe in probes:
-            outcomes += await _check_region(probe, reads)
+            outcomes += await _check_region(probe, reads, sent[probe.name])
             if pattern is not None:
                 outcomes.append(await tables_are_clean(probe, canaries))
                 outcomes.append(logs_are_clean(probe.name, data / probe.name / "log", pattern))
@@ -80,7 +103,21 @@ async def verify(
     return Verification(settled=True, unsettled="", checks=tuple(outcomes))
 
 
-async def _check_region(probe: RegionProbe, reads: dict[str, dict[Stream, Read]]) -> list[Outcome]:
+async def _read_world(
+    probe: RegionProbe, expected: set[UUID], pattern: re.Pattern[bytes] | None
+) -> Read:
+    """Read WORLD; an event sent a moment ago may still be on the link, so look again for it."""
+    for _ in range(WORLD_LOOKS_MAX - 1):
+        read = await read_stream(probe.client, Stream.WORLD, pattern)
+        if expected <= set(read.by_seq.values()):
+            return read
+        await asyncio.sleep(WORLD_LOOK_S)
+    return await read_stream(probe.client, Stream.WORLD, pattern)
+
+
+async def _check_region(
+    probe: RegionProbe, reads: dict[str, dict[Stream, Read]], sent: Sequence[Sent]
+) -> list[Outcome]:
     outcomes = []
     for service, checks in OWN.items():
         for check in checks:
@@ -101,6 +138,6 @@ async def _check_region(probe: RegionProbe, reads: dict[str, dict[Stream, Read]]
     outcomes.append(await holds_belong_to_live_attempts(probe))
     outcomes.append(await services_agree(probe))
     worlds = {name: read[Stream.WORLD] for name, read in reads.items() if name != probe.name}
-    outcomes += await sent_is_there(probe, reads[probe.name], worlds)
+    outcomes += sent_is_there(probe.name, sent, reads[probe.name], worlds)
     outcomes.append(await there_is_taken(probe, reads[probe.name]))
     return outcomes

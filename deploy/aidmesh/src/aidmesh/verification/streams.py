@@ -1,7 +1,7 @@
 """Streams against databases: what was sent is there, and what is there was taken in."""
 
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -73,34 +73,58 @@ async def _messages(
         await subscription.unsubscribe()
 
 
-async def sent_is_there(
-    probe: RegionProbe, reads: Mapping[Stream, Read], worlds: Mapping[str, Read]
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """An outbox row that JetStream acknowledged."""
+
+    service: str
+    event_id: UUID
+    stream: Stream
+    seq: int
+
+
+async def sent_by(probe: RegionProbe) -> list[Sent]:
+    """Return the settled rows of EVENTS and LOCAL.
+
+    To be asked before the streams are read: whatever is sent meanwhile is then no violation.
+    """
+    return [
+        Sent(service, row["event_id"], Stream(row["stream"]), row["ack_seq"])
+        for service, conn in probe.connections.items()
+        for row in await conn.fetch(
+            "SELECT event_id, stream, ack_seq FROM outbox "
+            "WHERE status = 'acked' AND stream IN ('EVENTS', 'LOCAL')"
+        )
+    ]
+
+
+def sent_is_there(
+    region: str, sent: Sequence[Sent], reads: Mapping[Stream, Read], worlds: Mapping[str, Read]
 ) -> list[Outcome]:
     """Every settled outbox row is in its stream under its sequence, and public ones with peers.
 
     Args:
-        probe: the region.
-        reads: its own streams.
+        region: whose rows these are.
+        sent: of `sent_by`, before the streams were read.
+        reads: the region's own streams.
         worlds: WORLD of every other region, by region.
     """
-    missing: list[str] = []
+    missing = [
+        f"{row.service} {row.event_id} not at {row.stream} #{row.seq}"
+        for row in sent
+        if reads[row.stream].by_seq.get(row.seq) != row.event_id
+    ]
     untold: list[str] = []
-    for service, conn in probe.connections.items():
-        rows = await conn.fetch(
-            "SELECT event_id, stream, ack_seq FROM outbox "
-            "WHERE status = 'acked' AND stream IN ('EVENTS', 'LOCAL')"
-        )
-        for row in rows:
-            stream = Stream(row["stream"])
-            if reads[stream].by_seq.get(row["ack_seq"]) != row["event_id"]:
-                missing.append(f"{service} {row['event_id']} not at {stream} #{row['ack_seq']}")
-        public = {row["event_id"] for row in rows if row["stream"] == Stream.EVENTS}
-        for peer, world in worlds.items():
-            lacking = public - set(world.by_seq.values())
-            untold += [f"{service} {event_id} not in WORLD of {peer}" for event_id in lacking]
+    for peer, world in worlds.items():
+        told = set(world.by_seq.values())
+        untold += [
+            f"{row.service} {row.event_id} not in WORLD of {peer}"
+            for row in sent
+            if row.stream is Stream.EVENTS and row.event_id not in told
+        ]
     outcomes = [
         outcome(
-            f"{probe.name}.sent_events_are_in_their_streams",
+            f"{region}.sent_events_are_in_their_streams",
             "every acknowledged outbox row is in its stream under its sequence",
             missing,
         )
@@ -108,7 +132,7 @@ async def sent_is_there(
     if worlds:
         outcomes.append(
             outcome(
-                f"{probe.name}.public_events_reached_the_peers",
+                f"{region}.public_events_reached_the_peers",
                 "every public event is in the WORLD of every peer",
                 untold,
             )
