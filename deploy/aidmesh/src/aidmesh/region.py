@@ -25,6 +25,7 @@ from aidmesh.embedded.process import KeptProcess
 from aidmesh.meshfile import MeshFile, RegionEntry
 from aidmesh.topology.config import Link, RegionServer, dials, render
 from aidmesh.topology.warden import Warden
+from aidmesh_chassis.ending import goes_on
 from aidmesh_chassis.logs import get_logger
 
 log = get_logger()
@@ -159,7 +160,7 @@ class Region:
     async def watch(self) -> None:
         """Start again what dies, until cancelled."""
         logs_looked_at = time.monotonic()
-        while True:
+        while goes_on():
             for watched in self._watched:
                 await self._look(watched)
             self._look_at_warden()

@@ -13,6 +13,7 @@ from uuid import UUID, uuid4
 
 from aidmesh_chassis.crypto import DecryptionFailed, PrivateKey, unseal
 from aidmesh_chassis.db import Database, Tx
+from aidmesh_chassis.ending import goes_on
 from aidmesh_chassis.errors import CONTENTION, OUTAGES
 from aidmesh_chassis.keys import Locked
 from aidmesh_chassis.logs import get_logger
@@ -104,7 +105,7 @@ class Sender:
         """Send until cancelled; an outage or a missing key only makes it wait."""
         locked = False
         try:
-            while True:
+            while goes_on():
                 try:
                     handled = await self.run_once()
                     locked = False

@@ -16,6 +16,7 @@ from nats.errors import TimeoutError as NatsTimeoutError
 from nats.js.api import ConsumerConfig
 
 from aidmesh_chassis.consuming import Inlet
+from aidmesh_chassis.ending import goes_on
 from aidmesh_chassis.logs import get_logger
 from aidmesh_chassis.settings import ServiceSettings
 from aidmesh_contracts.consumers import Consumer
@@ -43,7 +44,7 @@ class PromptBatchSubscriber(BatchPullStreamSubscriber):
     linger_s: float = 0.0
 
     async def _consume_pull(self) -> None:
-        while self.running:
+        while self.running and goes_on():
             subscription = self.subscription
             if subscription is None:
                 return

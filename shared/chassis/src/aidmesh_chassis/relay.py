@@ -18,6 +18,7 @@ from nats.js.errors import APIError
 
 from aidmesh_chassis import outbox
 from aidmesh_chassis.db import Database
+from aidmesh_chassis.ending import goes_on
 from aidmesh_chassis.errors import OUTAGES
 from aidmesh_chassis.logs import get_logger
 from aidmesh_chassis.outbox import Pending
@@ -62,7 +63,7 @@ class Relay:
 
     async def run(self) -> None:
         """Publish until cancelled."""
-        while True:
+        while goes_on():
             try:
                 if self._stream_created is None and not await self._ask_gate():
                     await asyncio.sleep(SWEEP_S)
@@ -74,7 +75,8 @@ class Relay:
                 await asyncio.sleep(SWEEP_S)
                 continue
             try:
-                await asyncio.wait_for(self._wake.wait(), SWEEP_S)
+                async with asyncio.timeout(SWEEP_S):
+                    await self._wake.wait()
             except TimeoutError:
                 continue
             finally:

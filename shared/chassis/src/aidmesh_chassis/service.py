@@ -18,10 +18,11 @@ import uvloop
 from fastapi import FastAPI
 from nats.js.errors import NotFoundError
 
-from aidmesh_chassis import logs, outbox
+from aidmesh_chassis import ending, logs, outbox
 from aidmesh_chassis.broker import Broker
 from aidmesh_chassis.consuming import Inlet, Subscription
 from aidmesh_chassis.db import Database, Tx, migrate
+from aidmesh_chassis.ending import goes_on
 from aidmesh_chassis.errors import OUTAGES
 from aidmesh_chassis.relay import Relay
 from aidmesh_chassis.settings import ServiceSettings
@@ -180,6 +181,7 @@ class _Running:
         try:
             await self._wait_for_consumers()
             await self._broker.start()
+            ending.check()
             log.info("service.started", durables=sorted(self._durables))
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(relay.run())
@@ -219,7 +221,7 @@ class _Running:
             raise
 
     async def _wait_for_database(self, database: Database) -> None:
-        while True:
+        while goes_on():
             try:
                 await database.open()
             except NOT_YET as error:
@@ -233,7 +235,7 @@ class _Running:
             await asyncio.sleep(RETRY_S)
 
     async def _wait_for_consumers(self) -> None:
-        while True:
+        while goes_on():
             try:
                 await self.check_consumers()
             except NOT_YET as error:
@@ -244,7 +246,7 @@ class _Running:
 
     async def _watch_consumers(self) -> None:
         """A durable that vanished makes a puller spin in silence, so look for them."""
-        while True:
+        while goes_on():
             await asyncio.sleep(WATCH_S)
             try:
                 await self.check_consumers()
@@ -258,13 +260,13 @@ class _Running:
         """Last value only, over the connection itself: no outbox, no inbox."""
         region = self._service.settings.region
         subject = f"{BEAT_SUBJECT.format(region=region)}"
-        while True:
+        while goes_on():
             if self._broker.connected:
                 await self._broker.client.publish(subject, self._service.name.encode())
             await asyncio.sleep(BEAT_S)
 
     async def _keep_partitions(self, database: Database) -> None:
-        while True:
+        while goes_on():
             try:
                 async with database.connection() as conn:
                     for table in ("outbox", "inbox"):
@@ -278,7 +280,7 @@ class _Running:
                 await asyncio.sleep(PARTITIONS_S)
 
     async def _take_parked(self) -> None:
-        while True:
+        while goes_on():
             await asyncio.sleep(WATCH_S)
             try:
                 for inlet in self._inlets:
@@ -287,7 +289,7 @@ class _Running:
                 log.warning("database.waits", cause=type(error).__name__)
 
     async def _sweep(self, database: Database, sweep: Sweep) -> None:
-        while True:
+        while goes_on():
             try:
                 async with database.transaction() as tx:
                     done = await sweep.run(tx)

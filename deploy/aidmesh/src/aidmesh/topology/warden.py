@@ -19,6 +19,8 @@ from aidmesh.topology.plan import plan_of
 from aidmesh.topology.provision import TopologyError, apply
 from aidmesh.topology.recover import recover
 from aidmesh.topology.watcher import LinkWatcher
+from aidmesh_chassis import ending
+from aidmesh_chassis.ending import goes_on
 from aidmesh_chassis.logs import get_logger
 
 log = get_logger()
@@ -102,6 +104,7 @@ class Warden:
         try:
             await self._connect()
             await self.gate.start()
+            ending.check()
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._open_at_every_connection())
                 tasks.create_task(self.watcher.run())
@@ -115,7 +118,7 @@ class Warden:
 
     async def _connect(self) -> None:
         pause_s = RETRY_S_MIN
-        while True:
+        while goes_on():
             try:
                 async with asyncio.timeout(CONNECT_SECONDS_MAX):  # it can hang on a dead server
                     await self._client.connect(
@@ -141,7 +144,7 @@ class Warden:
 
     async def _open_at_every_connection(self) -> None:
         pause_s = RETRY_S_MIN
-        while True:
+        while goes_on():
             await self._connected.wait()
             self._connected.clear()
             try:

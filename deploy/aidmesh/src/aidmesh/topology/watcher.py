@@ -18,6 +18,7 @@ import nats.errors
 
 from aidmesh.topology.api import ApiError, JetStreamApi, Json, section
 from aidmesh.topology.plan import peer_of
+from aidmesh_chassis.ending import goes_on
 from aidmesh_chassis.logs import get_logger
 from aidmesh_contracts.streams import Stream
 
@@ -81,7 +82,7 @@ class LinkWatcher:
 
     async def run(self) -> None:
         """Watch until cancelled; while the server is away there is nothing to heal."""
-        while True:
+        while goes_on():
             try:
                 await self.look()
             except (OSError, TimeoutError, nats.errors.Error, ApiError, ValueError) as error:
