@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from aidmesh.commands.common import names, refuse, run
+from aidmesh.commands.common import names, refuse, run, say
 
 DEFAULT_DATA = Path("data") / "demo"
 REGIONS = "kyiv,lviv,odesa"
@@ -57,4 +57,6 @@ async def _demo(
     session = Demo(folder, regions, scale, seed, ports_from)
     with cancelled_by_signals():
         await session.run(json, leave=leave)
+    if not session.over:
+        say("Stopped.")
     return session.code

@@ -64,6 +64,7 @@ class Demo:
     Attributes:
         data: an empty folder with our mark.
         code: the exit code: 1 until the year was played and all that was promised holds.
+        over: whether it ended by itself.
     """
 
     data: Path
@@ -72,6 +73,7 @@ class Demo:
     seed: int
     ports_from: int | None
     code: int = 1
+    over: bool = False
 
     async def run(self, result_file: Path | None, *, leave: bool) -> None:
         """Play the year, and stay up until cancelled unless `leave`.
@@ -119,6 +121,7 @@ class Demo:
                 result = await self._judge(mesh, offices, played)
             except RefusedError as error:
                 console.print(f"[red]The year could not be played:[/] {error}", highlight=False)
+                self.over = True
                 return
             finally:
                 for office in offices.values():
@@ -130,6 +133,7 @@ class Demo:
             if not leave:
                 self._open_doors(console, result, logins, offices)
                 await asyncio.Event().wait()
+        self.over = True
 
     async def _judge(self, mesh: Mesh, offices: dict[str, Office], played: Played) -> DemoResult:
         scenario = self.data / "scenario"

@@ -83,7 +83,7 @@ def show(console: Console, result: DemoResult) -> None:
 def _table(title: str, columns: Sequence[str]) -> Table:
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for number, column in enumerate(columns):
-        table.add_column(column, justify="left" if number == 0 else "right")
+        table.add_column(column, justify="left" if number == 0 else "right", no_wrap=True)
     return table
 
 
@@ -116,15 +116,16 @@ def _areas(result: DemoResult) -> Table:
 
 
 def _grants(result: DemoResult) -> Table:
-    columns = ("grant", "", "received", "allotted", "", "held", "committed", "spent", "returned")
-    table = _table("Money by grant, in thousands", columns)
+    spending = ", ".join(sorted({grant.spending_currency for grant in result.grants}))
+    title = f"Money by grant, in thousands; held, committed, spent and returned in {spending}"
+    columns = ("grant", "", "received", "allotted", "held", "committed", "spent", "returned")
+    table = _table(title, columns)
     for grant in result.grants:
         table.add_row(
             grant.code,
             grant.currency,
             thousands(grant.received_minor),
             thousands(grant.allotted_minor),
-            grant.spending_currency,
             thousands(grant.held_minor),
             thousands(grant.committed_minor),
             thousands(grant.spent_minor),
