@@ -2,8 +2,8 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from typing import TYPE_CHECKING, cast
+from uuid import uuid4
 
 from faststream import AckPolicy
 from faststream.nats import JStream, NatsBroker, PullSub
@@ -11,60 +11,63 @@ from faststream.nats.subscriber.usecases.stream_pull_subscriber import BatchPull
 from faststream.security import SASLPlaintext
 from nats.aio.client import Client
 from nats.aio.msg import Msg
-from nats.errors import ConnectionClosedError, Error
-from nats.errors import TimeoutError as NatsTimeoutError
+from nats.errors import Error
 from nats.js.api import ConsumerConfig
 
 from aidmesh_chassis.consuming import Inlet
 from aidmesh_chassis.ending import goes_on
 from aidmesh_chassis.logs import get_logger
+from aidmesh_chassis.pulling import Puller
 from aidmesh_chassis.settings import ServiceSettings
 from aidmesh_contracts.consumers import Consumer
 
 if TYPE_CHECKING:
     from faststream.message import StreamMessage
+    from nats.js import JetStreamContext
 
 log = get_logger()
 
-FETCH_S_MAX = 5.0
 CONNECT_S_MAX = 5.0
 STOP_S_MAX = 10.0
 RETRY_S = 1.0
-LINGER_FETCH_S = 0.02
 
 
 class PromptBatchSubscriber(BatchPullStreamSubscriber):
     """Hands over what is there; FastStream's own waits until the batch is full or time is up.
 
-    A long poll that returns with the first messages costs an idle region nothing and a busy one
-    no delay (decision 0003). Where nobody waits for the effect, `linger_s` lets more messages
-    come in first: a transaction costs much the same for one as for a hundred.
+    A request that stays open costs an idle region nothing and a busy one no delay (decision
+    0003). Where nobody waits for the effect, `linger_s` lets more messages come in first: a
+    transaction costs much the same for one as for a hundred.
     """
 
-    linger_s: float = 0.0
+    durable: str
+    inbox: str
+    linger_s: float
+    puller: Puller | None
+
+    async def _create_subscription(self) -> None:
+        self.puller = Puller(
+            self.connection, self.stream.name, self.durable, self.inbox, self.pull_sub.batch_size
+        )
+        await self.puller.start()
+        # FastStream unsubscribes it when it stops; it asks nothing else of it.
+        self.subscription = cast("JetStreamContext.PullSubscription", self.puller)
+        self.add_task(self._consume_pull)
 
     async def _consume_pull(self) -> None:
-        while self.running and goes_on():
-            subscription = self.subscription
-            if subscription is None:
-                return
+        puller = self.puller
+        while puller is not None and self.running and goes_on():
             try:
-                messages = await subscription.fetch(
-                    batch=self.pull_sub.batch_size, timeout=self.pull_sub.timeout
-                )
-            except (NatsTimeoutError, TimeoutError):
-                continue
-            except (ConnectionClosedError, Error) as error:
+                messages = await puller.next()
+            except (Error, OSError) as error:
                 log.warning("broker.fetch_failed", cause=type(error).__name__)
                 await asyncio.sleep(RETRY_S)
                 continue
-            if messages and self.linger_s and len(messages) < self.pull_sub.batch_size:
+            batch_max = self.pull_sub.batch_size
+            if self.linger_s and len(messages) < batch_max:
                 await asyncio.sleep(self.linger_s)
-                with suppress(NatsTimeoutError, TimeoutError, ConnectionClosedError, Error):
-                    messages += await subscription.fetch(
-                        batch=self.pull_sub.batch_size - len(messages), timeout=LINGER_FETCH_S
-                    )
-            if messages and self.running:
+                messages += await puller.ready(batch_max - len(messages))
+            if self.running:
                 await self.consume(messages)
 
 
@@ -105,12 +108,14 @@ class Broker:
             drain_timeout=5,
             pending_size=64 * 1024 * 1024,
             graceful_timeout=STOP_S_MAX,
-            reconnected_cb=on_reconnect,
+            reconnected_cb=self._ask_anew,
             apply_types=False,
             logger=None,
             security=security,
         )
         self._client: Client | None = None
+        self._on_reconnect = on_reconnect
+        self._subscribers: list[PromptBatchSubscriber] = []
 
     def subscribe(self, consumer: Consumer, inlet: Inlet, linger_s: float) -> None:
         """Feed `inlet` from a durable that provisioning has made."""
@@ -119,7 +124,7 @@ class Broker:
             stream=JStream(consumer.stream.value, declare=False),
             durable=consumer.durable,
             config=ConsumerConfig(filter_subjects=list(subjects)),
-            pull_sub=PullSub(batch_size=self._settings.batch_max, timeout=FETCH_S_MAX, batch=True),
+            pull_sub=PullSub(batch_size=self._settings.batch_max, batch=True),
             ack_policy=AckPolicy.MANUAL,
             # Named anew: the default is the common inbox, where this user may not listen.
             inbox_prefix=self._inbox_prefix + b".",
@@ -127,9 +132,14 @@ class Broker:
         )
         if not isinstance(subscriber, BatchPullStreamSubscriber):
             raise TypeError("FastStream gave another subscriber than a batch puller")
-        # FastStream has no option for this; the subclass replaces its one fetching loop.
+        # FastStream has no option for this; the subclass replaces how it subscribes and fetches.
         subscriber.__class__ = PromptBatchSubscriber
-        cast("PromptBatchSubscriber", subscriber).linger_s = linger_s
+        prompt = cast("PromptBatchSubscriber", subscriber)
+        prompt.durable = consumer.durable
+        prompt.inbox = f"{self._inbox_prefix.decode()}.pull.{consumer.durable}.{uuid4().hex}"
+        prompt.linger_s = linger_s
+        prompt.puller = None
+        self._subscribers.append(prompt)
 
         async def handle(messages: list[Msg]) -> None:
             await inlet.take(messages)
@@ -162,6 +172,12 @@ class Broker:
                 log.warning("broker.waits", cause=type(error).__name__)
                 await asyncio.sleep(RETRY_S)
         return self._client
+
+    async def _ask_anew(self) -> None:
+        for subscriber in self._subscribers:
+            if subscriber.puller is not None:
+                subscriber.puller.ask_anew()
+        await self._on_reconnect()
 
     async def start(self) -> None:
         """Start fetching."""

@@ -118,6 +118,11 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
         "Asking NATS for messages failed; it is asked again in a second.",
         "If it lasts, look at NATS; `cause` is the class of the error.",
     ),
+    "broker.pull_refused": LogEvent(
+        "warning",
+        "NATS ended a request for messages before its time; it is asked again in a second.",
+        "Read `reason`: at a restart of NATS it is normal; otherwise `aidmesh topology check`.",
+    ),
     "broker.reconnected": LogEvent(
         "warning",
         "The connection to NATS came back; the gate is asked before anything is sent.",
