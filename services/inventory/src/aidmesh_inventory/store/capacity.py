@@ -81,16 +81,21 @@ async def refresh(conn: asyncpg.Connection, keys: Collection[Key], today: date) 
             LEFT JOIN bed b ON b.site_id = k.site_id AND b.code = k.code AND b.status = 'active'
             WHERE k.resource = 'bed'
             GROUP BY 1, 2, 3, 4
+        ), seats AS (
+            SELECT s.site_id, s.code, (s.starts_at AT TIME ZONE 'Europe/Kyiv')::date AS day,
+                   sum(s.seats) AS total, sum(s.seats - s.taken) AS free
+            FROM slot s
+            WHERE (s.site_id, s.code) IN (SELECT site_id, code FROM k WHERE resource = 'slot')
+              AND s.status = 'open'
+              AND s.starts_at >= $4::date::timestamp AT TIME ZONE 'Europe/Kyiv'
+              AND s.starts_at < ($4::date + $5::int)::timestamp AT TIME ZONE 'Europe/Kyiv'
+            GROUP BY 1, 2, 3
         ), slots AS (
             SELECT k.site_id, k.resource, k.code, d.n,
-                   COALESCE(sum(s.seats), 0) AS total,
-                   COALESCE(sum(s.seats - s.taken), 0) AS free
+                   COALESCE(s.total, 0) AS total, COALESCE(s.free, 0) AS free
             FROM k CROSS JOIN day d
-            LEFT JOIN slot s ON s.site_id = k.site_id AND s.code = k.code AND s.status = 'open'
-              AND s.starts_at >= d.day::timestamp AT TIME ZONE 'Europe/Kyiv'
-              AND s.starts_at < (d.day + 1)::timestamp AT TIME ZONE 'Europe/Kyiv'
+            LEFT JOIN seats s ON s.site_id = k.site_id AND s.code = k.code AND s.day = d.day
             WHERE k.resource = 'slot'
-            GROUP BY 1, 2, 3, 4
         ), counted AS (
             SELECT site_id, resource, code, array_agg(free::int ORDER BY n) AS free_by_day,
                    CASE resource WHEN 'bed' THEN max(total) ELSE sum(total) END::int AS total
