@@ -17,6 +17,7 @@ from aidmesh_contracts.inventory import SupplyGrewV1
 from aidmesh_contracts.values import CapacityDemand
 from aidmesh_inventory.app import build
 from aidmesh_inventory.config import Settings
+from aidmesh_inventory.handlers.hold import reservation_id_of
 from integration.inventory.world import DAY, World, approved, confirmed, night
 from support.servers import DatabaseFactory
 
@@ -135,6 +136,9 @@ async def test_receive_hand_over_undo(api: Api, world: World) -> None:
     stock = await api.get("stock", item="parcel")
     assert [(row["on_hand"], row["held"], row["free"]) for row in stock["own"]] == [(3, 1, 2)]
 
+    future = await api.post(f"{path}:issue", {"served_on": "2999-01-01"}, status=422)
+    assert future["type"].endswith(":day-in-future")
+    assert "today in Kyiv at the latest" in future["detail"]
     await api.post(f"{path}:issue", {"served_on": "2026-03-02"})
     assert (await api.post(f"{path}:issue", status=409))["type"].endswith(":already-issued")
     await api.post(f"{path}:undo", {"reason": "wrong_person"})
@@ -187,6 +191,10 @@ async def test_bulk_receipts_and_handovers(api: Api, world: World) -> None:
         for number, need in enumerate(needs)
     ]
     handed.append({"row_id": "x", "need_id": str(uuid4())})
+    early = [{**row, "served_on": "2999-01-01"} for row in handed]
+    told = await api.post("handovers:bulk", {"source": "week-1", "rows": early})
+    problems = [row["problem"] for row in told["rows"]]
+    assert problems == ["day-in-future"] * 5 + ["unknown-reservation"]
     told = await api.post("handovers:bulk", {"source": "week-1", "rows": handed})
     assert (told["done"], told["rejected"]) == (4, 2)
     assert [row["problem"] for row in told["rows"][4:]] == ["not-confirmed", "unknown-reservation"]
@@ -215,6 +223,11 @@ async def test_beds_by_the_night(api: Api, world: World) -> None:
     board = await api.get("beds", site_id=site_id, from_=DAY, days=4)
     assert [bed["nights"] for bed in board["beds"]] == [["occupied"] * 3 + ["free"]] * 2
     left = [{"row_id": "1", "need_id": str(guests[0].need_id), "to_on": "2026-03-03"}]
+    for day, problem in (("2026-03-01", "left-before-arrival"), ("2999-01-01", "day-in-future")):
+        told = await api.post("checkouts:bulk", {"rows": [{**left[0], "to_on": day}]})
+        assert told["rows"][0]["problem"] == problem
+        path = f"reservations/{reservation_id_of(guests[0].need_id, 1)}:check-out"
+        assert (await api.post(path, {"on": day}, status=422))["type"].endswith(problem)
     assert (await api.post("checkouts:bulk", {"rows": left}))["done"] == 1
     assert (await api.post("checkouts:bulk", {"rows": left}))["skipped"] == 1
     board = await api.get("beds", site_id=site_id, from_=DAY, days=4)

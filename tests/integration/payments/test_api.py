@@ -162,6 +162,26 @@ async def test_a_grant_from_pledge_to_summary(api: Api) -> None:
     assert (await api.get("/v1/ledger/check"))["ok"]
 
 
+async def test_money_does_not_move_on_a_day_to_come(api: Api) -> None:
+    grant_id = await _grant(api)
+    code = (await api.get(f"/v1/grants/{grant_id}"))["code"]
+    row = {"row_id": "1", "grant": code, "amount_minor": 5_000, "received_on": "2999-02-01"}
+    answer = await api.post("/v1/instalments:bulk", rows=[row])
+    assert answer["rows"][0]["problem"] == "day-in-future"
+    # It did not leave an instalment that is expected, which the corrected row would double.
+    answer = await api.post("/v1/instalments:bulk", rows=[{**row, "received_on": "2024-02-01"}])
+    assert answer["rows"][0]["status"] == "done"
+    shown = await api.get(f"/v1/grants/{grant_id}")
+    assert [each["state"] for each in shown["instalments"]] == ["received"]
+    for verb, more in (
+        ("demand", {"amount_minor": 5, "reason": "cut"}),
+        ("refund", {"amount_minor": 5, "bank_reference": "b-9"}),
+        ("book-difference", {"loss_minor": 5, "reason": "bank fee"}),
+    ):
+        early = await api.post(f"/v1/grants/{grant_id}:{verb}", 422, **more, on="2999-01-01")
+        assert early["type"].endswith(":day-in-future")
+
+
 async def test_a_reconciliation_file_that_comes_twice_counts_once(api: Api) -> None:
     await _purse(api)
     needs = [approved(20_000) for _ in range(5)]
@@ -177,6 +197,9 @@ async def test_a_reconciliation_file_that_comes_twice_counts_once(api: Api) -> N
     # Above the float limit the one who approved may not settle.
     alone = await api.post("/v1/payouts:settle", source="camt", rows=paid)
     assert {row["problem"] for row in alone["rows"]} == {"second-person-needed"}
+    early = [{**row, "served_on": "2999-01-01"} for row in paid]
+    refused = await api.post_as(api.checker, "/v1/payouts:settle", source="camt", rows=early)
+    assert {row["problem"] for row in refused["rows"]} == {"day-in-future"}
     await api.desk.told()
     unknown = {"row_id": "x", "need_id": str(uuid4()), "bank_reference": "camt-1"}
     answer = await api.post_as(
@@ -319,6 +342,8 @@ async def test_goods_are_charged_once_when_bought(api: Api) -> None:
     assert (shown["state"], shown["lines"][0]["received"]) == ("received", 100)
     await api.post(f"{path}:invoice", amount_minor=104_000, reference="R-1")
     assert await api.desk.value("SELECT committed_minor FROM allotment") == 104_000
+    early = await api.post(f"{path}:pay", 422, bank_reference="bank-5", paid_on="2999-05-20")
+    assert early["type"].endswith(":day-in-future")
     await api.post(f"{path}:pay", bank_reference="bank-5", paid_on="2024-05-20")
     assert await api.desk.value("SELECT spent_minor FROM allotment") == 104_000
     await api.post(f"{path}:cancel", 409)

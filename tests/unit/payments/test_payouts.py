@@ -1,7 +1,7 @@
 """The payout's way and who may take which step; purchases; payees."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import get_args
 from uuid import UUID
 
@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aidmesh_payments.domain import purchase as buying
+from aidmesh_payments.domain.money import KYIV
 from aidmesh_payments.domain.payee import compact, iban_check_digits, is_card, is_iban
 from aidmesh_payments.domain.payout import (
     LIVE,
@@ -80,6 +81,18 @@ def test_one_person_alone_is_reviewed_by_another() -> None:
     reviewed = review(settled, PEOPLE[1])
     assert isinstance(reviewed, Payout)
     assert review(reviewed, PEOPLE[2]) is PayoutRefusal.ALREADY_REVIEWED
+
+
+@given(
+    st.integers(-3, 3),
+    st.integers(0, 3 * 365 * 24 * 60).map(lambda minutes: NOW + timedelta(minutes=minutes)),
+)
+def test_a_payout_is_settled_on_a_day_that_has_come(days: int, now: datetime) -> None:
+    on = now.astimezone(KYIV).date() + timedelta(days=days)
+    draft = Payout(LIMIT, "UAH")
+    settled = step(draft, "settle", PEOPLE[0], now, float_limit_minor=LIMIT, settled_on=on)
+    assert (settled is PayoutRefusal.DAY_IN_FUTURE) == (days > 0)
+    assert isinstance(settled, Payout) == (days <= 0)
 
 
 @given(st.sampled_from(["UA", "DE"]), st.integers(0, 10**18 - 1), st.integers(0, 9))

@@ -80,6 +80,12 @@ PROBLEMS: Final[tuple[ProblemType, ...]] = (
         "Choose an allotment whose terms fit; the member `misfit` says what does not.",
     ),
     ProblemType(
+        "day-in-future",
+        422,
+        "That day has not come yet",
+        "Give the day on which the money moved, today in Kyiv at the latest.",
+    ),
+    ProblemType(
         "code-taken",
         409,
         "There is one with this name already",

@@ -14,7 +14,7 @@ from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.problems import NOT_FOUND, Problem
 from aidmesh_contracts.values import Code
 from aidmesh_inventory.api.problems import problem
-from aidmesh_inventory.domain.days import day_of
+from aidmesh_inventory.domain.days import day_of, is_future
 from aidmesh_inventory.store import assets, sites
 
 _UUID_KEY: TypeAdapter[UUID] = TypeAdapter(UUID)
@@ -87,7 +87,7 @@ def router(database: Database) -> APIRouter:
         async with database.transaction() as tx:
             if known := await once.replay(tx):
                 return known
-            day = body.on or day_of(tx.now)
+            day = _happened_on(tx, body.on)
             done = await assets.end(tx.conn, asset_id, body.status, body.reason, day)
             return await _answer(tx, once, asset_id, is_done=done)
 
@@ -99,11 +99,17 @@ def router(database: Database) -> APIRouter:
                 return known
             if await sites.get(tx.conn, body.site_id) is None:
                 raise problem("unknown-site")
-            day = body.on or day_of(tx.now)
+            day = _happened_on(tx, body.on)
             done = await assets.move(tx.conn, asset_id, body.site_id, body.reason, day)
             return await _answer(tx, once, asset_id, is_done=done)
 
     return routes
+
+
+def _happened_on(tx: Tx, day: date | None) -> date:
+    if day is not None and is_future(day, tx.now):
+        raise problem("day-in-future")
+    return day or day_of(tx.now)
 
 
 async def _answer(tx: Tx, once: Once, asset_id: UUID, *, is_done: bool) -> Response:

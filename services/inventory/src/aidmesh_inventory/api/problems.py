@@ -122,6 +122,12 @@ PROBLEMS: Final[tuple[ProblemType, ...]] = (
         "Give the day on which the guest left.",
     ),
     _kind(
+        "day-in-future",
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        "That day has not come yet",
+        "Give the day on which it happened, today in Kyiv at the latest.",
+    ),
+    _kind(
         "not-open",
         HTTPStatus.CONFLICT,
         "It is not open",

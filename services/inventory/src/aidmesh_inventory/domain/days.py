@@ -22,6 +22,11 @@ def day_of(instant: datetime) -> date:
     return instant.astimezone(KYIV).date()
 
 
+def is_future(day: date, now: datetime) -> bool:
+    """Whether a day has not come yet in Kyiv: nothing can have happened on it."""
+    return day > day_of(now)
+
+
 def bed_due_at(from_on: date, since: datetime) -> datetime:
     """Until when a guest may come: noon after the first night, or 24 hours after `since`."""
     noon = datetime.combine(from_on + timedelta(days=1), ARRIVAL_UNTIL, tzinfo=KYIV)

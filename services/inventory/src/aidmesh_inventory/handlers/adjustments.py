@@ -7,13 +7,14 @@ from uuid import UUID
 
 from aidmesh_chassis.db import Tx
 from aidmesh_contracts.ids import derive_id
+from aidmesh_inventory.domain.days import is_future
 from aidmesh_inventory.handlers.changes import StockChanges
 from aidmesh_inventory.handlers.discrepancies import Found, open_discrepancies
 from aidmesh_inventory.handlers.release import emit_grew, lock_for, release
 from aidmesh_inventory.store import reservations, sites, stock
 from aidmesh_inventory.store.stock import LotState, MovementRow
 
-Fault = Literal["unknown-lot", "more-than-on-hand"]
+Fault = Literal["unknown-lot", "more-than-on-hand", "day-in-future"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,8 @@ async def adjust(tx: Tx, wanted: Adjustment, recorded_by: UUID | None) -> LotSta
     Where fewer pieces are left than are held, holds are given up: the lowest priority first,
     of equal ones the latest. Intake asks for those needs anew.
     """
+    if is_future(wanted.happened_on, tx.now):
+        return "day-in-future"
     lot = (await stock.lot_states(tx.conn, [wanted.lot_id])).get(wanted.lot_id)
     if lot is None:
         return "unknown-lot"

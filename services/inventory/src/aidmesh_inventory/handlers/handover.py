@@ -23,7 +23,7 @@ from aidmesh_inventory.store.stock import MovementRow
 
 Fault = Literal[
     "unknown-reservation", "not-confirmed", "already-issued", "reservation-over", "wrong-way",
-    "stay-over",
+    "stay-over", "day-in-future",
 ]  # fmt: skip
 
 
@@ -46,6 +46,12 @@ class Issue:
 
 async def issue(tx: Tx, commands: Sequence[Issue], recorded_by: UUID | None) -> dict[UUID, Fault]:
     """Issue confirmed reservations, each once; returns those that can't be, and why."""
+    faults: dict[UUID, Fault] = {
+        each.reservation_id: "day-in-future"
+        for each in commands
+        if days.is_future(each.served_on, tx.now)
+    }
+    commands = [each for each in commands if each.reservation_id not in faults]
     ids = [each.reservation_id for each in commands]
     by_id = {each.reservation_id: each for each in commands}
     allocated = await reservations.allocated(tx.conn, ids)
@@ -55,7 +61,6 @@ async def issue(tx: Tx, commands: Sequence[Issue], recorded_by: UUID | None) -> 
     }
     await capacity.lock(tx.conn, keys)
     await stock.lock(tx.conn, {(each.site_id, each.item) for each in allocated})
-    faults: dict[UUID, Fault] = {}
     came = {each.reservation_id: each.served_on for each in commands if each.way == "check_in"}
     if keys:
         faults.update(dict.fromkeys(await too_late(tx, came), "stay-over"))

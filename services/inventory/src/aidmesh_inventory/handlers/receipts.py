@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Literal
 from uuid import UUID
 
@@ -12,13 +12,16 @@ from aidmesh_contracts.ids import PurchaseId, derive_id
 from aidmesh_contracts.inventory import GoodsReceivedV1
 from aidmesh_contracts.payments import PurchaseOrderedV1
 from aidmesh_contracts.restriction import UNRESTRICTED, Restriction
+from aidmesh_inventory.domain.days import is_future
 from aidmesh_inventory.domain.picking import Place
 from aidmesh_inventory.handlers.changes import StockChanges
 from aidmesh_inventory.handlers.release import emit_grew
 from aidmesh_inventory.store import sites, stock
 from aidmesh_inventory.store.stock import LotRow, MovementRow, PurchaseTerms
 
-Fault = Literal["unknown-site", "unknown-item", "unknown-purchase", "not-in-purchase"]
+Fault = Literal[
+    "unknown-site", "unknown-item", "unknown-purchase", "not-in-purchase", "day-in-future"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +96,7 @@ async def receive(
     faults: dict[UUID, Fault] = {}
     good: list[Receipt] = []
     for receipt in receipts:
-        fault = _fault(receipt, set(known_sites), set(items), purchases)
+        fault = _fault(receipt, set(known_sites), set(items), purchases, tx.now)
         if fault is None:
             good.append(receipt)
         else:
@@ -104,8 +107,14 @@ async def receive(
 
 
 def _fault(
-    receipt: Receipt, known: set[UUID], items: set[str], purchases: dict[UUID, PurchaseTerms]
+    receipt: Receipt,
+    known: set[UUID],
+    items: set[str],
+    purchases: dict[UUID, PurchaseTerms],
+    now: datetime,
 ) -> Fault | None:
+    if is_future(receipt.received_on, now):
+        return "day-in-future"
     if receipt.site_id not in known:
         return "unknown-site"
     if any(line.item not in items for line in receipt.lines):

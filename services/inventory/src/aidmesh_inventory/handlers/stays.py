@@ -8,6 +8,7 @@ from uuid import UUID
 from aidmesh_chassis.db import Tx
 from aidmesh_contracts.ids import NeedId, ReservationId, derive_id
 from aidmesh_contracts.inventory import StaySettledV1
+from aidmesh_inventory.domain import days
 from aidmesh_inventory.domain.beds import Stay, arrived, left
 from aidmesh_inventory.handlers.capacity import publish_capacity
 from aidmesh_inventory.handlers.discrepancies import Found, open_discrepancies
@@ -16,7 +17,11 @@ from aidmesh_inventory.store import beds, capacity, reservations, sites, stock
 from aidmesh_inventory.store.beds import Booked
 
 LeaveFault = Literal[
-    "unknown-reservation", "not-checked-in", "already-checked-out", "left-before-arrival"
+    "unknown-reservation",
+    "not-checked-in",
+    "already-checked-out",
+    "left-before-arrival",
+    "day-in-future",
 ]
 
 
@@ -45,6 +50,12 @@ async def arrive(tx: Tx, came: Mapping[UUID, date]) -> None:
 
 async def check_out(tx: Tx, leaving: Mapping[UUID, date]) -> dict[UUID, LeaveFault]:
     """Settle the nights of guests who left; returns those that can't be, and why."""
+    faults: dict[UUID, LeaveFault] = {
+        each: "day-in-future"
+        for each, left_on in leaving.items()
+        if days.is_future(left_on, tx.now)
+    }
+    leaving = {each: left_on for each, left_on in leaving.items() if each not in faults}
     ids = list(leaving)
     found = await beds.booked(tx.conn, ids)
     keys = {(bed.site_id, "bed", bed.code) for bed in found}
@@ -54,7 +65,6 @@ async def check_out(tx: Tx, leaving: Mapping[UUID, date]) -> dict[UUID, LeaveFau
     for bed in await beds.booked(tx.conn, ids):
         by_id.setdefault(bed.reservation_id, []).append(bed)
     known = {each.reservation_id: each for each in await reservations.by_id(tx.conn, ids)}
-    faults: dict[UUID, LeaveFault] = {}
     changed: list[tuple[Booked, Stay]] = []
     freed: dict[tuple[UUID, str, UUID], int] = {}
     for reservation_id, left_on in leaving.items():

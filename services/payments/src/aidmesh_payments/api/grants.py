@@ -1,6 +1,6 @@
 """Routes about donors, grants, instalments and rates."""
 
-from datetime import date
+from datetime import date, datetime
 from typing import Annotated, Literal
 from uuid import UUID, uuid4
 
@@ -25,7 +25,7 @@ from aidmesh_payments.api.desk import (
     admit,
 )
 from aidmesh_payments.domain.grants import OVERHEAD, Line
-from aidmesh_payments.domain.money import Rate, today_in_kyiv
+from aidmesh_payments.domain.money import Rate, is_future, today_in_kyiv
 from aidmesh_payments.handlers import grants
 from aidmesh_payments.handlers.grants import Came, Expected, NewGrant
 from aidmesh_payments.problems import problem
@@ -222,7 +222,7 @@ def router(desk: Desk) -> APIRouter:
                 GrantId(grant_id),
                 body.amount_minor,
                 body.reason,
-                body.on or today_in_kyiv(tx.now),
+                _moved_on(body.on, tx.now),
                 caller.staff_id,
             )
             return await once.answer(tx, 200, {"grant_id": grant_id, "shortfall_minor": missing})
@@ -237,7 +237,7 @@ def router(desk: Desk) -> APIRouter:
                 uuid4(),
                 GrantId(grant_id),
                 body.amount_minor,
-                body.on or today_in_kyiv(tx.now),
+                _moved_on(body.on, tx.now),
                 body.bank_reference,
             )
             return await once.answer(tx, 200, {"grant_id": grant_id})
@@ -256,7 +256,7 @@ def router(desk: Desk) -> APIRouter:
                 uuid4(),
                 GrantId(grant_id),
                 body.loss_minor,
-                body.on or today_in_kyiv(tx.now),
+                _moved_on(body.on, tx.now),
                 body.reason,
             )
             return await once.answer(tx, 200, {"grant_id": grant_id})
@@ -305,6 +305,12 @@ def router(desk: Desk) -> APIRouter:
     return routes
 
 
+def _moved_on(on: date | None, now: datetime) -> date:
+    if on is not None and is_future(on, now):
+        raise problem("day-in-future")
+    return on or today_in_kyiv(now)
+
+
 def bulk_router(desk: Desk) -> APIRouter:
     """The routes that take many rows."""
     routes = APIRouter(prefix="/v1", tags=["grants"], route_class=BulkRoute)
@@ -324,6 +330,9 @@ def bulk_router(desk: Desk) -> APIRouter:
             came: dict[int, Came] = {}
             for place in intake.fresh:
                 row = body.rows[place]
+                if row.received_on is not None and is_future(row.received_on, tx.now):
+                    intake.reject(place, "day-in-future")
+                    continue
                 if row.instalment_id is None:
                     grant_id = codes.get(row.grant or "")
                     if grant_id is None:

@@ -55,6 +55,11 @@ def today_in_kyiv(now: datetime) -> date:
     return now.astimezone(KYIV).date()
 
 
+def is_future(day: date, now: datetime) -> bool:
+    """Whether a day has not come yet in Kyiv: no money can have moved on it."""
+    return day > today_in_kyiv(now)
+
+
 def round_half_up(amount: Fraction) -> int:
     """Round to a whole number; a half goes away from zero, so that signs are symmetric."""
     doubled = abs(amount) * 2 + 1

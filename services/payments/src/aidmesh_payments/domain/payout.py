@@ -8,10 +8,12 @@ Reasons of `rejected` and `returned` are ISO 20022 external reason codes.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Literal
 from uuid import UUID
+
+from aidmesh_payments.domain.money import is_future
 
 PayoutState = Literal[
     "draft", "approved", "exported", "accepted", "settled", "rejected", "returned", "cancelled"
@@ -40,6 +42,7 @@ class PayoutRefusal(StrEnum):
     SECOND_PERSON = "second-person-needed"
     REASON_UNKNOWN = "return-reason-unknown"
     ALREADY_REVIEWED = "already-reviewed"
+    DAY_IN_FUTURE = "day-in-future"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +96,7 @@ def step(
     *,
     float_limit_minor: int,
     reason: str | None = None,
+    settled_on: date | None = None,
 ) -> Payout | PayoutRefusal:
     """Take one step.
 
@@ -105,11 +109,14 @@ def step(
         now: the database's clock.
         float_limit_minor: of the payout's currency.
         reason: required when it is rejected or returned.
+        settled_on: when the money moved, of a settlement; None for today.
     """
     if payout.state not in _FROM[verb]:
         return PayoutRefusal.WRONG_STATE
     if verb in ("reject", "return") and reason not in RETURN_REASONS:
         return PayoutRefusal.REASON_UNKNOWN
+    if settled_on is not None and is_future(settled_on, now):
+        return PayoutRefusal.DAY_IN_FUTURE
     small = payout.amount_minor <= float_limit_minor
     changed = replace(payout, state=_TO[verb], version=payout.version + 1)
     if verb == "approve":

@@ -67,6 +67,7 @@ async def take_steps(
             book.now,
             float_limit_minor=office.float_limit_minor(row.payout.currency),
             reason=order.reason,
+            settled_on=order.settled_on,
         )
         if isinstance(payout, PayoutRefusal):
             outcomes[payout_id] = payout

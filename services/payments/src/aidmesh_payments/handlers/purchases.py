@@ -15,7 +15,7 @@ from aidmesh_payments.domain import purchase as rules
 from aidmesh_payments.domain.allotments import NotEnough
 from aidmesh_payments.domain.choosing import Purse
 from aidmesh_payments.domain.commitments import Commitment
-from aidmesh_payments.domain.money import today_in_kyiv
+from aidmesh_payments.domain.money import is_future, today_in_kyiv
 from aidmesh_payments.domain.purchase import Line, Purchase, PurchaseRefusal
 from aidmesh_payments.handlers.book import Book
 from aidmesh_payments.handlers.commitments import resize
@@ -205,6 +205,8 @@ async def pay(
     paid_on: date | None,
 ) -> None:
     """Pay the bill: the money is spent. Raises `Problem`."""
+    if paid_on is not None and is_future(paid_on, tx.now):
+        raise problem("day-in-future")
     day = paid_on or today_in_kyiv(tx.now)
 
     def spend(book: Book, commitment: Commitment) -> Commitment:
