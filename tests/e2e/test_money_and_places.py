@@ -5,10 +5,11 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from aidmesh_inventory.domain.days import day_of
 from support.running import Json, RunningMesh, Staff
 from support.waiting import eventually
 
-TODAY = datetime.now(UTC).date()
+TODAY = day_of(datetime.now(UTC))
 
 
 async def fund(
@@ -137,14 +138,44 @@ async def test_a_bed_is_booked_once_and_the_guest_checks_in_and_out(kyiv: Staff)
     second = await kyiv.ask("shelter_night", place_area=area, **night)
     await kyiv.becomes(second, "waitlisted")
     reservation = (await kyiv.reservation(first))["reservation_id"]
-    await kyiv.post("caseworker", "inventory", f"/reservations/{reservation}:check-in")
+    came = {"from_on": str(TODAY - timedelta(days=1))}
+    await kyiv.post("caseworker", "inventory", f"/reservations/{reservation}:check-in", came)
     await kyiv.becomes(first, "fulfilled")
-    await kyiv.post(
-        "caseworker",
-        "inventory",
-        f"/reservations/{reservation}:check-out",
-        {"left_on": str(TODAY + timedelta(days=1))},
-    )
+    left = f"/reservations/{reservation}:check-out"
+    for day, status in ((1, 422), (-2, 422), (0, None)):
+        body = {"left_on": str(TODAY + timedelta(days=day))}
+        await kyiv.post("caseworker", "inventory", left, body, status=status)
+
+
+async def test_aid_entered_as_given_by_mistake_gives_stock_and_money_back(kyiv: Staff) -> None:
+    area = "UA8014"
+    site = await kyiv.site(f"center-{uuid4().hex[:6]}", area=area)
+    await kyiv.item("food_parcel")
+    await kyiv.receive(site, "food_parcel", 3)
+    money = await fund(kyiv, 360_000, area=area)
+    given: Json = {"place_area": area, "given": True, "served_on": str(TODAY)}
+    parcel = await kyiv.ask("food_parcel", **given)
+    cash = await kyiv.ask("financial_aid", **given)
+
+    async def booked(free: int, spent_minor: int) -> None:
+        async def there() -> bool:
+            stock = await kyiv.get("logistician", "inventory", f"/stock?site_id={site}")
+            assert [each["free"] for each in stock["own"]] == [free]
+            summary = await kyiv.get("finance", "payments", "/grants/summary")
+            (grant,) = [each for each in summary["grants"] if each["id"] == money["grant_id"]]
+            (holder,) = grant["holders"]
+            assert holder["spent_minor"] == spent_minor
+            return True
+
+        await eventually(there)
+
+    await booked(2, 360_000)
+    for need in (parcel, cash):
+        await kyiv.post("lead", "intake", f"/needs/{need}:reverse", {"reason": "wrong_person"})
+    await booked(3, 0)
+    again = await kyiv.ask("financial_aid", **given)
+    await booked(3, 360_000)
+    assert (await kyiv.need(again))["state"] == "fulfilled"
 
 
 async def test_a_grant_of_one_region_pays_in_another(kyiv: Staff, lviv: Staff) -> None:

@@ -5,6 +5,7 @@ from aidmesh_contracts.intake import (
     AidGivenV1,
     NeedApprovedV1,
     NeedConfirmedV1,
+    NeedReversedV1,
     NeedToldV1,
     NeedWithdrawnV1,
 )
@@ -20,8 +21,8 @@ WORLD_LINGER_S = 0.25
 def subscriptions() -> tuple[Subscription, ...]:
     """The service's subscriptions.
 
-    Within a batch withdrawals come first: what they free can be held by the approvals of the
-    same batch, and an approval that is over already is not tried.
+    Within a batch withdrawals and reversals come first: what they free can be held by the
+    approvals of the same batch, and what is over already is not tried.
     """
     return (
         Subscription(
@@ -29,6 +30,7 @@ def subscriptions() -> tuple[Subscription, ...]:
             {
                 NeedWithdrawnV1: attempts.withdraw,
                 PurchaseOrderedV1: receipts.expect,
+                NeedReversedV1: facts.reverse_facts,
                 AidGivenV1: facts.book_facts,
                 NeedConfirmedV1: attempts.confirm,
                 CommitmentMadeV1: attempts.confirm_paid,

@@ -7,6 +7,7 @@ from aidmesh_contracts.intake import (
     AidGivenV1,
     NeedApprovedV1,
     NeedConfirmedV1,
+    NeedReversedV1,
     NeedToldV1,
     NeedWithdrawnV1,
     PayeeSealedV1,
@@ -37,6 +38,7 @@ def subscriptions(office: Office) -> tuple[Subscription, ...]:
             {
                 NeedWithdrawnV1: partial(needs.withdraw, office),
                 ReservationReversedV1: partial(services.unpay_providers, office),
+                NeedReversedV1: partial(spending.reverse_facts, office),
                 NeedConfirmedV1: partial(needs.confirm, office),
                 AidGivenV1: partial(spending.book_fact, office),
                 NeedApprovedV1: partial(needs.hold, office),

@@ -80,6 +80,44 @@ async def services_agree(probe: RegionProbe) -> Outcome:
     )
 
 
+async def facts_are_booked(probe: RegionProbe) -> Outcome:
+    """Aid entered as given is in the books or asked about; once it was reversed it is neither."""
+    rows = await probe.connections["intake"].fetch(
+        "SELECT id, state = 'fulfilled' AS stands, ask ->> 'money' IS NOT NULL AS of_money, "
+        "ask ->> 'capacity' IS NOT NULL OR COALESCE(ask -> 'stock', '[]') <> '[]' AS of_supply "
+        "FROM need WHERE given"
+    )
+    taken = {
+        row["need_id"]
+        for row in await probe.connections["inventory"].fetch(
+            "SELECT need_id FROM reservation WHERE attempt_no = 0 AND state = 'issued'"
+        )
+    }
+    borne = {
+        row["need_id"]
+        for row in await probe.connections["payments"].fetch(
+            "SELECT need_id FROM commitment WHERE attempt_no = 0 AND state = 'spent' "
+            "UNION SELECT need_id FROM discrepancy WHERE about = 'no_money' "
+            "AND note IS DISTINCT FROM 'reversed'"
+        )
+    }
+    odd: list[str] = []
+    for row in rows:
+        for booked, wanted, where in (
+            (taken, row["of_supply"], "inventory"),
+            (borne, row["of_money"], "payments"),
+        ):
+            if row["stands"] and wanted and row["id"] not in booked:
+                odd.append(f"aid given for need {row['id']} is not booked in {where}")
+            elif not row["stands"] and row["id"] in booked:
+                odd.append(f"reversed aid of need {row['id']} is still booked in {where}")
+    return outcome(
+        f"{probe.name}.facts_are_booked",
+        "aid entered as given is booked or asked about, and taken back when it was reversed",
+        odd,
+    )
+
+
 async def transfers_match(probes: Sequence[RegionProbe]) -> Outcome:
     """Money that left a region for another arrived there once, with the same amount."""
     here = {probe.name for probe in probes}

@@ -9,6 +9,7 @@ from uuid import UUID
 from aidmesh.meshfile import MeshFile
 from aidmesh.quiet import RegionProbe, probing, wait_quiet
 from aidmesh.verification.across import (
+    facts_are_booked,
     holds_belong_to_live_attempts,
     services_agree,
     transfers_match,
@@ -137,6 +138,7 @@ async def _check_region(
         )
     outcomes.append(await holds_belong_to_live_attempts(probe))
     outcomes.append(await services_agree(probe))
+    outcomes.append(await facts_are_booked(probe))
     worlds = {name: read[Stream.WORLD] for name, read in reads.items() if name != probe.name}
     outcomes += sent_is_there(probe.name, sent, reads[probe.name], worlds)
     outcomes.append(await there_is_taken(probe, reads[probe.name]))

@@ -1,4 +1,8 @@
-"""Aid that was given before it was entered: booked from what is there, never refused."""
+"""Aid that was given before it was entered: booked from what is there, never refused.
+
+A fact that was entered by mistake is reversed by intake; what it booked goes back, in whichever
+order the two arrive.
+"""
 
 from collections.abc import Sequence
 from datetime import date
@@ -6,9 +10,10 @@ from uuid import UUID
 
 from aidmesh_chassis.db import Tx
 from aidmesh_chassis.envelope import Received
-from aidmesh_contracts.ids import derive_id
-from aidmesh_contracts.intake import AidGivenV1
+from aidmesh_contracts.ids import NeedId, derive_id
+from aidmesh_contracts.intake import AidGivenV1, NeedReversedV1
 from aidmesh_inventory.domain.beds import BedsPicked
+from aidmesh_inventory.domain.days import day_of
 from aidmesh_inventory.domain.holding import Picture, Request
 from aidmesh_inventory.domain.picking import Wanted, merged
 from aidmesh_inventory.domain.slots import NoSlot
@@ -16,7 +21,8 @@ from aidmesh_inventory.handlers.capacity import publish_capacity
 from aidmesh_inventory.handlers.changes import StockChanges
 from aidmesh_inventory.handlers.discrepancies import About, Found, open_discrepancies
 from aidmesh_inventory.handlers.hold import draw_picture, place_wanted, use_of, way_of
-from aidmesh_inventory.store import beds, reservations, sites, slots
+from aidmesh_inventory.handlers.release import Grown, lock_for
+from aidmesh_inventory.store import beds, facts, reservations, sites, slots, stock
 from aidmesh_inventory.store.reservations import NewAllocation, NewReservation
 from aidmesh_inventory.store.stock import MovementRow
 
@@ -28,9 +34,13 @@ async def book_facts(tx: Tx, batch: Sequence[Received[AidGivenV1]]) -> None:
         for each in batch
         if each.event.stock or each.event.capacity is not None
     }
+    if not given:
+        return
+    over = await facts.begin(tx.conn, given)
     for attempt in await reservations.attempts(tx.conn, list(given)):
         if attempt.attempt_no == 0:
-            given.pop(attempt.need_id, None)  # entered twice under two ids
+            over.add(attempt.need_id)  # entered twice under two ids
+    given = {need_id: event for need_id, event in given.items() if need_id not in over}
     if not given:
         return
     events = list(given.values())
@@ -49,6 +59,68 @@ async def book_facts(tx: Tx, batch: Sequence[Received[AidGivenV1]]) -> None:
     for event in sorted(events, key=lambda each: (each.served_on, each.need_id)):
         booking.add(event)
     await booking.save()
+
+
+async def reverse_facts(tx: Tx, batch: Sequence[Received[NeedReversedV1]]) -> None:
+    """Put back what facts took, once intake says that they were none.
+
+    What was handed over here is undone here, so needs with an attempt of their own are left
+    alone.
+    """
+    reasons = {each.event.need_id: each.event.reason for each in batch}
+    for attempt in await reservations.attempts(tx.conn, list(reasons)):
+        if attempt.attempt_no > 0:
+            reasons.pop(NeedId(attempt.need_id), None)
+    if not reasons:
+        return
+    # The tombstone: a fact that arrives after its own reversal is not booked.
+    await reservations.end_attempts(tx.conn, dict.fromkeys(reasons, 0))
+    ids = [derive_id("fact", need_id) for need_id in reasons]
+    allocated = await reservations.allocated(tx.conn, ids)
+    keys, at = await lock_for(tx, ids, {(each.site_id, each.item) for each in allocated})
+    undone = await facts.reverse(tx.conn, reasons)
+    booked = await beds.release(tx.conn, undone)
+    seated = await slots.release(tx.conn, undone)
+    site_ids = [
+        *(part.site_id for part in allocated),
+        *(bed.site_id for bed in booked),
+        *(seat.site_id for seat in seated),
+    ]
+    grown = Grown(await sites.areas_of(tx.conn, site_ids), at)
+    lots = await stock.lot_states(tx.conn, {each.lot_id for each in allocated})
+    changes = StockChanges()
+    for part in allocated:
+        if part.reservation_id not in undone:
+            continue
+        need_id, served_on = undone[part.reservation_id]
+        counts = lots[part.lot_id].status == "available"
+        changes.lot(part.lot_id, (part.site_id, part.item), on_hand=part.quantity, counts=counts)
+        changes.movement(
+            MovementRow(
+                derive_id("movement", "fact_reversal", need_id, part.lot_id),
+                part.lot_id,
+                part.quantity,
+                "reversal",
+                part.reservation_id,
+                None,
+                reasons[NeedId(need_id)],
+                served_on,
+                None,
+            )
+        )
+        if counts:
+            grown.add("stock", part.item, part.site_id, part.quantity, need_id)
+    # Nights and hours gone by serve nobody who waits.
+    for bed in booked:
+        if bed.stay.to_on is None or bed.stay.to_on > day_of(tx.now):
+            grown.add("bed", bed.code, bed.site_id, 1, undone[bed.reservation_id][0])
+    for seat in seated:
+        if seat.starts_at > at:
+            grown.add("slot", seat.code, seat.site_id, seat.seats, undone[seat.reservation_id][0])
+    await changes.save(tx)
+    await publish_capacity(tx, keys)
+    await facts.settle(tx.conn, reasons, "reversed")
+    grown.emit(tx)
 
 
 class _Booking:

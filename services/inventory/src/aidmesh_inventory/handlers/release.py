@@ -44,7 +44,7 @@ async def release(
         return []
     by_id = {each.reservation_id: each for each in changed}
     places = await sites.areas_of(tx.conn, [each.site_id for each in changed])
-    grown = _Grown(places, at)
+    grown = Grown(places, at)
     changes = StockChanges()
     # What a lot's status is was settled by its mutex, so it is read again.
     lots = await stock.lot_states(tx.conn, {each.lot_id for each in allocated})
@@ -103,7 +103,7 @@ def emit_released(
     )
 
 
-class _Grown:
+class Grown:
     """What became free, summed by site, thing and the need it was freed by."""
 
     def __init__(self, places: dict[UUID, Place], at: datetime) -> None:
@@ -119,10 +119,12 @@ class _Grown:
         quantity: int,
         freed_by: UUID | None,
     ) -> None:
+        """Count more of a thing in."""
         key = (resource, code, site_id, freed_by)
         self._total[key] = self._total.get(key, 0) + quantity
 
     def emit(self, tx: Tx) -> None:
+        """Publish all of it."""
         for (resource, code, site_id, freed_by), quantity in self._total.items():
             emit_grew(
                 tx, resource, code, self._places[site_id], quantity, self._at, freed_by=freed_by

@@ -1,6 +1,6 @@
 """Reservations, what is allocated to them, and the attempts that are over."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
@@ -112,8 +112,8 @@ async def ended(conn: asyncpg.Connection, need_ids: Collection[UUID]) -> dict[UU
     return {row["need_id"]: row["attempt_no"] for row in rows}
 
 
-async def end_attempts(conn: asyncpg.Connection, ended_by_need: dict[UUID, int]) -> None:
-    """Remember that attempts up to these are over."""
+async def end_attempts(conn: asyncpg.Connection, ended_by_need: Mapping[UUID, int]) -> None:
+    """Remember that attempts up to these are over; attempt 0 is a fact, over once reversed."""
     needs = sorted(ended_by_need)
     await conn.execute(
         """

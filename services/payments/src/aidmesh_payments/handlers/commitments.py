@@ -76,6 +76,10 @@ async def settle_discrepancy(
     With an allotment the money is booked there now, whatever its terms say: the note is the
     record of why. Without one nothing is booked. Raises `Problem`.
     """
+    need_id = await store.need_of_discrepancy(tx.conn, discrepancy_id)
+    if need_id is not None:
+        # Its fact may be reversed right now; whoever comes second sees what the first did.
+        await store.begin_facts(tx.conn, [need_id])
     wanted = [] if allotment_id is None else [allotment_id]
     book = await Book.open(tx, office, wanted)
     found = await store.lock_discrepancy(tx.conn, discrepancy_id)

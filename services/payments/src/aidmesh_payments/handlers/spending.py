@@ -6,14 +6,14 @@ from datetime import date
 from aidmesh_chassis.db import Tx
 from aidmesh_chassis.envelope import Received
 from aidmesh_contracts.ids import AllotmentId, PayoutId, derive_id
-from aidmesh_contracts.intake import AidGivenV1
+from aidmesh_contracts.intake import AidGivenV1, NeedReversedV1
 from aidmesh_contracts.payments import CommitmentReversedV1, CommitmentSpentV1
 from aidmesh_payments.domain import commitments as rules
 from aidmesh_payments.domain import ledger
 from aidmesh_payments.domain.choosing import Ask, Purse, choose
 from aidmesh_payments.domain.commitments import Commitment
 from aidmesh_payments.handlers.book import Book, Cause
-from aidmesh_payments.handlers.needs import commitment_id_of, use_of
+from aidmesh_payments.handlers.needs import commitment_id_of, let_go, use_of
 from aidmesh_payments.handlers.office import Office
 from aidmesh_payments.store import commitments as store
 
@@ -96,8 +96,8 @@ async def book_fact(office: Office, tx: Tx, batch: Sequence[Received[AidGivenV1]
     facts = {item.event.need_id: item for item in batch if item.event.money is not None}
     if not facts:
         return
-    await store.begin_attempts(tx.conn, [(need_id, 0) for need_id in facts])
-    known = {place.need_id for place in await store.locate(tx.conn, facts) if not place.attempt_no}
+    known = await store.begin_facts(tx.conn, facts)
+    known |= {place.need_id for place in await store.locate(tx.conn, facts) if not place.attempt_no}
     asks = [
         Ask(
             event.need_id,
@@ -154,4 +154,33 @@ async def book_fact(office: Office, tx: Tx, batch: Sequence[Received[AidGivenV1]
             )
     await store.insert(tx.conn, spent)
     await store.open_discrepancies(tx.conn, odd)
+    await book.close()
+
+
+async def reverse_facts(office: Office, tx: Tx, batch: Sequence[Received[NeedReversedV1]]) -> None:
+    """Reverse what facts spent, once intake says that they were none.
+
+    What was paid or served for an attempt is undone by its own events, so needs with one are left
+    alone. The tombstone keeps a fact that arrives after its own reversal from being booked.
+    """
+    causes = {item.event.need_id: item for item in batch}
+    for place in await store.locate(tx.conn, causes):
+        if place.attempt_no:
+            causes.pop(place.need_id, None)
+    if not causes:
+        return
+    await store.reverse_facts(tx.conn, causes)
+    places = await store.locate(tx.conn, causes)
+    book = await Book.open(tx, office, (place.allotment_id for place in places))
+    locked = await store.lock(tx.conn, (place.id for place in places))
+    saved: list[Commitment] = []
+    for place in places:
+        commitment, item = locked[place.id], causes[place.need_id]
+        if commitment.state == "spent":
+            undone = reverse_spending(
+                book, commitment, item.event.reason, fulfils=False, cause=item
+            )
+            saved.append(let_go(book, undone, "withdrawn", item))
+    await store.save(tx.conn, saved)
+    await store.close_facts(tx.conn, causes, "reversed")
     await book.close()

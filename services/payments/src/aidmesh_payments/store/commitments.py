@@ -87,6 +87,31 @@ async def end_attempts(conn: asyncpg.Connection, attempts: Sequence[Key]) -> dic
     return {NeedId(row["need_id"]): row["ended_no"] for row in rows}
 
 
+async def begin_facts(conn: asyncpg.Connection, need_ids: Iterable[NeedId]) -> set[NeedId]:
+    """Lock the needs of facts; returns those whose fact was reversed already."""
+    rows = await conn.fetch(
+        """
+        INSERT INTO need_attempt AS old (need_id) SELECT * FROM unnest($1::uuid[])
+        ON CONFLICT (need_id) DO UPDATE SET fact_reversed = old.fact_reversed
+        RETURNING need_id, fact_reversed
+        """,
+        sorted(set(need_ids)),
+    )
+    return {NeedId(row["need_id"]) for row in rows if row["fact_reversed"]}
+
+
+async def reverse_facts(conn: asyncpg.Connection, need_ids: Iterable[NeedId]) -> None:
+    """Lock the needs and note that their facts are reversed: a tombstone."""
+    await conn.execute(
+        """
+        INSERT INTO need_attempt (need_id, fact_reversed)
+        SELECT need_id, true FROM unnest($1::uuid[]) AS need_id
+        ON CONFLICT (need_id) DO UPDATE SET fact_reversed = true
+        """,
+        sorted(set(need_ids)),
+    )
+
+
 async def locate(
     conn: asyncpg.Connection,
     need_ids: Iterable[NeedId],
@@ -296,6 +321,12 @@ async def open_discrepancies(
         )
 
 
+async def need_of_discrepancy(conn: asyncpg.Connection, discrepancy_id: UUID) -> NeedId | None:
+    """The need that a discrepancy is about, without locking it; None if there is no such."""
+    found = await conn.fetchval("SELECT need_id FROM discrepancy WHERE id = $1", discrepancy_id)
+    return None if found is None else NeedId(found)
+
+
 async def lock_discrepancy(
     conn: asyncpg.Connection, discrepancy_id: UUID
 ) -> tuple[Discrepancy, bool] | None:
@@ -315,5 +346,17 @@ async def settle_discrepancy(
         "UPDATE discrepancy SET settled_at = now(), settled_by = $2, note = $3 WHERE id = $1",
         discrepancy_id,
         by,
+        note,
+    )
+
+
+async def close_facts(conn: asyncpg.Connection, need_ids: Iterable[NeedId], note: str) -> None:
+    """Close what no allotment could bear for facts of these needs; nobody settles it any more."""
+    await conn.execute(
+        """
+        UPDATE discrepancy SET settled_at = now(), note = $2
+        WHERE need_id = ANY($1::uuid[]) AND about = 'no_money' AND settled_at IS NULL
+        """,
+        list(set(need_ids)),
         note,
     )
