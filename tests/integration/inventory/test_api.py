@@ -179,6 +179,11 @@ async def test_bulk_receipts_and_handovers(api: Api, world: World) -> None:
     assert "many" not in str(first)
     rows[1]["quantity"] = 11
     again = await api.post("receipts:bulk", {"source": "week-1", "rows": rows[:3]})
+    # Neither ids nor contents of rows can be read from the database, the kept answers included.
+    assert not await world.value(
+        "SELECT EXISTS (SELECT FROM taken_row t WHERE t::text ~ 'week-1') OR EXISTS ("
+        " SELECT FROM idempotency WHERE convert_from(body, 'UTF8') ~ 'row_id')"
+    )
     assert [row["status"] for row in again["rows"]] == ["skipped", "rejected", "skipped"]
     assert again["rows"][1]["problem"] == "row-changed"
     assert await world.value("SELECT sum(on_hand) FROM lot") == 30

@@ -1,11 +1,11 @@
 """Forms of many rows: each row counts once, good rows stay, and every row gets an answer.
 
 A row is known by `(source, row_id)`. Sent again unchanged it is skipped; with other content it
-is rejected, never taken in twice.
+is rejected, never taken in twice. Only keyed hashes of both are kept.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Annotated, Generic, Literal, TypeVar
 from uuid import UUID
 
@@ -14,8 +14,10 @@ from pydantic import BaseModel, Field, JsonValue, ValidationError
 from aidmesh_chassis.db import Tx
 from aidmesh_chassis.http import Body
 from aidmesh_chassis.problems import INVALID, rejected_fields
-from aidmesh_inventory.store import discrepancies, sites
-from aidmesh_inventory.store.discrepancies import BulkRow
+from aidmesh_chassis.row_keys import content_key, row_key
+from aidmesh_inventory.store import rows as store
+from aidmesh_inventory.store import sites
+from aidmesh_inventory.store.rows import TakenRow
 
 ROWS_MAX = 5000
 SOURCE_DEFAULT = "bulk"
@@ -50,10 +52,9 @@ class BulkIn(Body):
 
 
 class RowOut(BaseModel):
-    """What became of a row; `problem` is the slug of why it was rejected."""
+    """What became of a row, by its place; `problem` is the slug of why it was rejected."""
 
     row: int
-    row_id: str | None
     status: Literal["done", "skipped", "rejected"]
     problem: str | None = None
     id: UUID | None = None
@@ -79,79 +80,72 @@ class Bulk(Generic[R]):
         self._tx = tx
         self._form = form
         self._answers: dict[int, RowOut] = {}
-        self._keys: dict[int, tuple[str, str, bytes]] = {}
+        self._keys: dict[int, tuple[bytes, bytes]] = {}
         self.fresh: dict[int, R] = {}
 
     @classmethod
     async def begin(cls, tx: Tx, form: str, body: BulkIn, model: type[R]) -> "Bulk[R]":
         """Check the rows and find out which of them are new."""
         bulk = cls(tx, form)
+        secret = await store.secret(tx.conn)
+        sources: set[str] = set()
         valid: dict[int, R] = {}
         for number, raw in enumerate(body.rows):
             try:
                 row = model.model_validate(raw)
             except ValidationError as error:
-                given = raw.get("row_id")
                 bulk._answers[number] = RowOut(
                     row=number,
-                    row_id=given if isinstance(given, str) and len(given) <= 128 else None,
                     status="rejected",
                     problem=INVALID.slug,
                     errors=tuple(rejected_fields([dict(each) for each in error.errors()])),
                 )
             else:
                 valid[number] = row
-                bulk._keys[number] = (row.source or body.source, row.row_id, _hash_of(row))
-        await bulk._sort_out(valid)
+                source = row.source or body.source
+                sources.add(source)
+                bulk._keys[number] = (
+                    row_key(secret, form, source, row.row_id),
+                    content_key(secret, row.row_id, _digest_of(row)),
+                )
+        await bulk._sort_out(valid, sources)
         return bulk
 
-    async def _sort_out(self, valid: Mapping[int, R]) -> None:
+    async def _sort_out(self, valid: Mapping[int, R], sources: Collection[str]) -> None:
         # Two senders of one source would both find a row new; the second waits for the first.
-        await discrepancies.lock_sources(
-            self._tx.conn, self._form, sorted({key[0] for key in self._keys.values()})
-        )
-        known = await discrepancies.known_rows(
-            self._tx.conn, self._form, sorted({key[:2] for key in self._keys.values()})
-        )
-        seen: dict[tuple[str, str], tuple[bytes, UUID | None]] = dict(known)
+        await store.lock_sources(self._tx.conn, self._form, sorted(sources))
+        seen = await store.known(self._tx.conn, {key for key, _ in self._keys.values()})
         for number, row in valid.items():
-            source, row_id, content_hash = self._keys[number]
-            before = seen.get((source, row_id))
+            key, content_hash = self._keys[number]
+            before = seen.get(key)
             if before is None:
-                seen[source, row_id] = (content_hash, None)
+                seen[key] = TakenRow(key, content_hash, None)
                 self.fresh[number] = row
-            elif before[0] == content_hash:
-                self._answers[number] = RowOut(
-                    row=number, row_id=row_id, status="skipped", id=before[1]
-                )
+            elif before.content_hash == content_hash:
+                self._answers[number] = RowOut(row=number, status="skipped", id=before.result_id)
             else:
                 self.reject(number, "row-changed")
 
-    def key(self, number: int) -> tuple[str, str]:
-        """Source and row id of a row."""
-        return self._keys[number][:2]
+    def key(self, number: int) -> str:
+        """What a row is found by: ids made from it are the same when it comes again."""
+        return self._keys[number][0].hex()
 
     def done(self, number: int, result_id: UUID | None) -> None:
         """The row was taken in and became this."""
-        self._answers[number] = RowOut(
-            row=number, row_id=self._keys[number][1], status="done", id=result_id
-        )
+        self._answers[number] = RowOut(row=number, status="done", id=result_id)
 
     def reject(self, number: int, slug: str) -> None:
         """The row was not taken in; corrected or later it may be sent again."""
         self.fresh.pop(number, None)
-        self._answers[number] = RowOut(
-            row=number, row_id=self._keys[number][1], status="rejected", problem=slug
-        )
+        self._answers[number] = RowOut(row=number, status="rejected", problem=slug)
 
     async def finish(self) -> dict[str, object]:
         """Remember what was taken in; returns the answer."""
         rows = [self._answers[number] for number in sorted(self._answers)]
-        await discrepancies.remember_rows(
+        await store.remember(
             self._tx.conn,
-            self._form,
             [
-                BulkRow(*self._keys[answer.row], answer.id)
+                TakenRow(*self._keys[answer.row], answer.id)
                 for answer in rows
                 if answer.status == "done"
             ],
@@ -188,6 +182,6 @@ async def resolve_sites(tx: Tx, bulk: Bulk[S]) -> dict[int, UUID]:
     return found
 
 
-def _hash_of(row: Row) -> bytes:
+def _digest_of(row: Row) -> bytes:
     content = row.model_dump_json(exclude={"source", "row_id"})
     return hashlib.blake2b(content.encode(), digest_size=16, person=b"inventory-bulk").digest()

@@ -238,7 +238,7 @@ def router(database: Database, region: str) -> APIRouter:
                 return known
             bulk = await Bulk.begin(tx, "beds", body, BedRow)
             site_ids = await resolve_sites(tx, bulk)
-            ids = {number: derive_id("bed", region, *bulk.key(number)) for number in bulk.fresh}
+            ids = {number: derive_id("bed", region, bulk.key(number)) for number in bulk.fresh}
             faults = await places.add_beds(
                 tx,
                 [
@@ -297,7 +297,7 @@ def router(database: Database, region: str) -> APIRouter:
                 return known
             bulk = await Bulk.begin(tx, "slots", body, SlotRow)
             site_ids = await resolve_sites(tx, bulk)
-            ids = {number: derive_id("slot", region, *bulk.key(number)) for number in bulk.fresh}
+            ids = {number: derive_id("slot", region, bulk.key(number)) for number in bulk.fresh}
             faults = await places.add_slots(
                 tx,
                 [

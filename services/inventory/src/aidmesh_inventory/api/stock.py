@@ -268,7 +268,7 @@ def router(database: Database, region: str) -> APIRouter:
             site_ids = await resolve_sites(tx, bulk)
             made = {
                 number: receipts.Receipt(
-                    derive_id("receipt", region, *bulk.key(number)),
+                    derive_id("receipt", region, bulk.key(number)),
                     site_ids[number],
                     row.received_on or day_of(tx.now),
                     (_line(row),),

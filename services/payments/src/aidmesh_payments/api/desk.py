@@ -13,8 +13,9 @@ from aidmesh_chassis.auth import Caller, Role, require
 from aidmesh_chassis.db import Database, Tx
 from aidmesh_chassis.http import Body
 from aidmesh_chassis.keys import KeyRing
+from aidmesh_chassis.row_keys import content_key, row_key
 from aidmesh_payments.handlers.office import Office
-from aidmesh_payments.store import payouts as row_store
+from aidmesh_payments.store import rows as row_store
 
 ROWS_MAX = 5000
 
@@ -64,8 +65,7 @@ R = TypeVar("R", bound=RowBody)
 class Intake:
     """The rows of one bulk form after those known already were set aside."""
 
-    form: str
-    keys: Sequence[tuple[str, str]]
+    keys: Sequence[bytes]
     fresh: Sequence[int]
     results: dict[int, RowResult]
 
@@ -80,34 +80,32 @@ class Intake:
     async def finish(self, tx: Tx) -> Mapping[str, object]:
         """Remember what rows made, forget rejected new ones, and return the answer."""
         fresh = set(self.fresh)
-        done: list[tuple[str, str, UUID]] = []
-        rejected: list[tuple[str, str]] = []
+        done: list[tuple[bytes, UUID]] = []
+        rejected: list[bytes] = []
         for place, result in self.results.items():
             if place in fresh and result.id is not None:
-                done.append((*self.keys[place], result.id))
+                done.append((self.keys[place], result.id))
             elif place in fresh:
                 rejected.append(self.keys[place])
-        await row_store.finish_rows(tx.conn, self.form, done, rejected)
+        await row_store.finish(tx.conn, done, rejected)
         answers = [self.results[place] for place in range(len(self.keys))]
         return {"rows": [answer.model_dump(mode="json") for answer in answers]}
 
 
 async def admit(tx: Tx, form: str, source: str, rows: Sequence[R]) -> Intake:
     """Set aside rows that came before: the same are skipped, changed ones rejected."""
-    keys = [(row.source or source, row.row_id) for row in rows]
-    hashes = [
-        hashlib.sha256(row.model_dump_json(exclude={"source", "row_id"}).encode()).digest()
-        for row in rows
-    ]
-    new, same, changed = await row_store.admit_rows(
-        tx.conn,
-        form,
-        [(*key, digest) for key, digest in zip(keys, hashes, strict=True)],
-    )
+    secret = await row_store.secret(tx.conn)
+    keys = [row_key(secret, form, row.source or source, row.row_id) for row in rows]
+    hashes = [content_key(secret, row.row_id, _digest_of(row)) for row in rows]
+    new, same, changed = await row_store.admit(tx.conn, list(zip(keys, hashes, strict=True)))
     results = {
         place: RowResult(row=place, status="skipped", id=made) for place, made in same.items()
     }
-    intake = Intake(form, keys, sorted(new), results)
+    intake = Intake(keys, sorted(new), results)
     for place in changed:
         intake.reject(place, "row-changed")
     return intake
+
+
+def _digest_of(row: RowBody) -> bytes:
+    return hashlib.sha256(row.model_dump_json(exclude={"source", "row_id"}).encode()).digest()
