@@ -129,13 +129,13 @@ class World:
         async with self.db.transaction() as tx:
             return await sweep.run(tx)
 
-    async def published(self) -> list[Event]:
-        """What was published since the last look."""
+    async def published(self, *, from_start: bool = False) -> list[Event]:
+        """What was published since the last look, or ever."""
         async with self.db.read() as conn:
             rows = await conn.fetch(
                 "SELECT seq, headers::json ->> 'ce-type' AS type, payload FROM outbox"
                 " WHERE seq > $1 ORDER BY seq",
-                self._seen,
+                0 if from_start else self._seen,
             )
         if rows:
             self._seen = rows[-1]["seq"]

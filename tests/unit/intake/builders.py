@@ -36,6 +36,7 @@ def need(ask: Ask = STOCK, *, quantity: int = 1, splittable: bool = False) -> Ne
         quantity=quantity,
         unit="piece",
         asked_on=DAY,
+        queue_no=1,
         planned_on=DAY,
         needed_by=None,
         priority=10,

@@ -8,9 +8,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from aidmesh_contracts.values import BlockedBy, CapacityDemand
-from aidmesh_intake.domain.waitlist import SLACK, Growth, Queue, Waiter, offer, queue_behind
-from unit.intake.builders import DAY, NOW
+from aidmesh_contracts.ids import NeedId, SiteId
+from aidmesh_contracts.values import BlockedBy, CapacityDemand, StockDemand
+from aidmesh_intake.domain import commands
+from aidmesh_intake.domain.kinds import Ask
+from aidmesh_intake.domain.need import LIVE, Need, State, Wait
+from aidmesh_intake.domain.waitlist import (
+    SLACK,
+    Growth,
+    Queue,
+    Rank,
+    Waiter,
+    offer,
+    place_of,
+    queue_behind,
+)
+from unit.intake.builders import DAY, NOW, need
 
 SITES = [UUID(int=100), UUID(int=101)]
 AREAS = ["UA80", "UA8012", "UA46"]
@@ -28,6 +41,7 @@ waiters = st.builds(
     need_id=st.uuids(),
     priority=st.integers(0, 3),
     asked_on=st.dates(date(2024, 1, 1), date(2024, 1, 5)),
+    queue_no=st.integers(1, 3),
     blocked_by=blockers,
     decided_at=st.sampled_from([None, NOW - timedelta(hours=1), NOW + timedelta(hours=1)]),
     waiting_since=st.just(NOW - timedelta(minutes=30)),
@@ -60,18 +74,25 @@ def test_an_offer_is_fair_and_within_what_grew(some: list[Waiter], more: list[Gr
     wakes = offer(more, some)
     by_id = {waiter.need_id: waiter for waiter in some}
     taken = dict.fromkeys(before, 0)
+    woken = {wake.need_id for wake in wakes}
+
+    def is_kept(growth: Growth, waiter: Waiter) -> bool:
+        return any(
+            other.rank < waiter.rank and other.keeps(growth) and other.need_id not in woken
+            for other in some
+        )
+
     for wake in wakes:
         waiter = by_id[wake.need_id]
         sizes = sum(quantity for _, quantity in wake.taken)
         assert 0 < sizes <= waiter.blocked_by.quantity
         if sizes < waiter.blocked_by.quantity:
             # What grew may complete what was there; but then nothing of it is left for others.
-            assert all(g.left == 0 for g in more if waiter.may_use(g)) or sizes == 0
+            assert all(g.left == 0 or is_kept(g, waiter) for g in more if waiter.may_use(g))
         for growth_id, quantity in wake.taken:
             taken[growth_id] += quantity
     for growth in more:
         assert growth.left == before[growth.id] - taken[growth.id] >= 0
-    woken = {wake.need_id for wake in wakes}
     assert len(woken) == len(wakes), "nobody is woken twice"
     ranks = [by_id[wake.need_id].rank for wake in wakes]
     assert ranks == sorted(ranks)
@@ -81,10 +102,7 @@ def test_an_offer_is_fair_and_within_what_grew(some: list[Waiter], more: list[Gr
         # Whoever could have used something finds that it is kept for somebody before them.
         for growth in more:
             if growth.left > 0 and waiter.may_use(growth):
-                assert any(
-                    other.rank < waiter.rank and other.keeps(growth) and other.need_id not in woken
-                    for other in some
-                )
+                assert is_kept(growth, waiter)
 
 
 def test_a_splittable_need_takes_what_there_is() -> None:
@@ -148,6 +166,7 @@ def _waiter(
         need_id=UUID(int=number),
         priority=1,
         asked_on=DAY,
+        queue_no=number,
         blocked_by=BlockedBy(resource="stock", code="parcel", area="UA80", quantity=quantity),
         decided_at=NOW - timedelta(hours=1),
         waiting_since=NOW - timedelta(hours=1),
@@ -156,39 +175,155 @@ def _waiter(
     )
 
 
+def _need(
+    ask: Ask | None = None, site: UUID | None = None, *, priority: int = 10, asked_on: date = DAY
+) -> Need:
+    """A new need for a parcel, or for something else."""
+    parcel = Ask(stock=(StockDemand(item="parcel", quantity=1),))
+    return replace(
+        need(parcel if ask is None else ask),
+        site_id=None if site is None else SiteId(site),
+        priority=priority,
+        asked_on=asked_on,
+    )
+
+
+def _first(priority: int = 10, asked_on: date = DAY, queue_no: int = 5) -> Rank:
+    return (-priority, asked_on, queue_no, UUID(int=77))
+
+
 def test_queueing_behind() -> None:
     mine = BlockedBy(resource="stock", code="parcel", area="UA80", quantity=1)
     elsewhere = BlockedBy(resource="stock", code="parcel", area="UA46", quantity=1)
     one_site = BlockedBy(resource="stock", code="parcel", site_id=SITES[0], quantity=1)
     for theirs, priority, behind in [
+        (mine, 11, True),
         (mine, 10, True),
         (mine, 9, False),
         (elsewhere, 10, False),
         (one_site, 10, False),
     ]:
-        found = queue_behind([mine], None, "UA80", 10, [Queue(theirs, priority)])
+        found = queue_behind(_need(), [Queue(theirs, _first(priority))])
         assert (found is not None) is behind
     # One who wants a certain site queues behind those who would take it anywhere in the area.
-    assert queue_behind([one_site], None, "UA80", 10, [Queue(mine, 10)]) is not None
+    assert queue_behind(_need(site=SITES[0]), [Queue(mine, _first())]) is not None
+
+
+def test_a_new_need_goes_behind_those_who_asked_later_but_wait_already() -> None:
+    mine = BlockedBy(resource="stock", code="parcel", area="UA80", quantity=1)
+    long_ago = _need(asked_on=DAY - timedelta(days=30))
+    assert queue_behind(long_ago, [Queue(mine, _first())]) is not None
+
+
+@given(
+    st.integers(0, 2),
+    st.sampled_from([DAY - timedelta(days=1), DAY]),
+    st.integers(1, 3),
+    st.sampled_from([each for each in State if each is not State.REQUESTED]),
+    st.builds(
+        _first,
+        st.integers(0, 2),
+        st.sampled_from([DAY - timedelta(days=1), DAY]),
+        st.integers(1, 3),
+    ),
+)
+def test_whoever_was_in_line_before_goes_where_priority_and_age_put_them(
+    priority: int, asked_on: date, queue_no: int, state: State, first: Rank
+) -> None:
+    back = replace(
+        _need(priority=priority, asked_on=asked_on),
+        id=NeedId(UUID(int=78)),
+        queue_no=queue_no,
+        state=state,
+    )
+    theirs = BlockedBy(resource="stock", code="parcel", area="UA80", quantity=1)
+    behind = queue_behind(back, [Queue(theirs, first)])
+    before_me = (-first[0], -first[1].toordinal(), -first[2]) >= (
+        priority,
+        -asked_on.toordinal(),
+        -queue_no,
+    )
+    assert (behind is not None) is before_me
 
 
 def test_queueing_behind_on_the_same_days_only() -> None:
     bed = BlockedBy(resource="bed", code="shelter", area="UA80", quantity=1)
-    tonight = CapacityDemand(
-        resource="bed", code="shelter", from_on=DAY, to_on=DAY + timedelta(days=1)
+    tonight = _need(
+        Ask(
+            capacity=CapacityDemand(
+                resource="bed", code="shelter", from_on=DAY, to_on=DAY + timedelta(days=1)
+            )
+        )
     )
-    other_night = Queue(bed, 10, DAY + timedelta(days=30), DAY + timedelta(days=31))
-    same_night = Queue(bed, 10, DAY, DAY + timedelta(days=1))
-    assert queue_behind([bed], tonight, "UA80", 10, [other_night]) is None
-    assert queue_behind([bed], tonight, "UA80", 10, [same_night]) == bed
+    other_night = Queue(bed, _first(), DAY + timedelta(days=30), DAY + timedelta(days=31))
+    same_night = Queue(bed, _first(), DAY, DAY + timedelta(days=1))
+    assert queue_behind(tonight, [other_night]) is None
+    assert queue_behind(tonight, [same_night]) == bed
     slot = BlockedBy(resource="slot", code="legal", area="UA80", quantity=1)
-    this_week = CapacityDemand(
-        resource="slot", code="legal", from_on=DAY, to_on=DAY + timedelta(days=7)
+    this_week = _need(
+        Ask(
+            capacity=CapacityDemand(
+                resource="slot", code="legal", from_on=DAY, to_on=DAY + timedelta(days=7)
+            )
+        )
     )
-    month = Queue(slot, 10, DAY, DAY + timedelta(days=30))
-    one_day = Queue(slot, 10, DAY, DAY)
-    assert queue_behind([slot], this_week, "UA80", 10, [month]) == slot
-    assert queue_behind([slot], this_week, "UA80", 10, [one_day]) is None
+    month = Queue(slot, _first(), DAY, DAY + timedelta(days=30))
+    one_day = Queue(slot, _first(), DAY, DAY)
+    assert queue_behind(this_week, [month]) == slot
+    assert queue_behind(this_week, [one_day]) is None
+
+
+@given(
+    st.sampled_from([State.REQUESTED, State.APPROVED, State.HELD, State.READY, State.WAITLISTED]),
+    st.sampled_from(list(Wait)),
+    st.booleans(),
+)
+def test_a_moved_need_asks_there_or_queues_there_with_its_age(
+    state: State, wait: Wait, someone_waits: bool
+) -> None:
+    before = _need(asked_on=DAY - timedelta(days=9))
+    attempt_no = 0
+    if state is not State.REQUESTED:
+        attempt_no = 3
+        before = replace(before, state=state, attempt_no=attempt_no)
+    if state is State.WAITLISTED:
+        before = replace(before, wait=wait, blocked_by=before.blockers[0], waiting_since=NOW)
+    there = BlockedBy(resource="stock", code="parcel", area="UA46", quantity=1)
+    behind = there if someone_waits else None
+    decision = commands.move(before, NOW, "UA46", None, behind=behind)
+    after = decision.need
+    assert (after.place_area, after.asked_on, after.queue_no) == (
+        "UA46",
+        before.asked_on,
+        before.queue_no,
+    )
+    names = [type(event).__name__ for event in decision.events]
+    assert ("NeedWithdrawnV1" in names) is (state in LIVE), "what was set aside is let go"
+    if state is State.REQUESTED:
+        assert (after.state, names) == (State.REQUESTED, [])
+    elif someone_waits:
+        assert (after.state, after.wait, after.blocked_by) == (
+            State.WAITLISTED,
+            Wait.BEHIND,
+            there,
+        )
+        assert after.attempt_no == attempt_no
+        assert "NeedApprovedV1" not in names
+        assert place_of(after) == (-10, before.asked_on, before.queue_no, before.id)
+    else:
+        assert (after.state, after.attempt_no) == (State.APPROVED, attempt_no + 1)
+        assert "NeedApprovedV1" in names
+
+
+def test_a_waiting_need_that_is_moved_to_where_it_is_keeps_its_place() -> None:
+    before = replace(
+        _need(),
+        state=State.WAITLISTED,
+        wait=Wait.SHORT,
+        blocked_by=_need().blockers[0],
+        waiting_since=NOW,
+    )
+    assert commands.move(before, NOW, "UA80", None).need is before
 
 
 def test_the_first_is_asked_again_and_those_behind_wait_with_it() -> None:
@@ -228,7 +363,8 @@ class Waitlist(RuleBasedStateMachine):
     """One item at one site. Inventory is a number; asks and answers are on their way for long.
 
     The model keeps the rules of the handlers: growth is kept with what is left of it, a woken
-    need takes of it, a refused one gives back, and every refusal or growth offers anew.
+    need takes of it, a refused one gives back, and every refusal or growth offers anew. A hold
+    may run out: its need goes back to the waitlist, where it is asked for again after a while.
     """
 
     @initialize()
@@ -236,15 +372,43 @@ class Waitlist(RuleBasedStateMachine):
         self.clock = NOW
         self.stock = 0
         self.waiting: dict[UUID, Waiter] = {}
+        self.lapsed: set[UUID] = set()
         self.asking: dict[UUID, tuple[Waiter, tuple[tuple[UUID, int], ...]]] = {}
         self.refusals: list[tuple[Waiter, tuple[tuple[UUID, int], ...]]] = []
         self.holds: list[tuple[tuple[UUID, int], ...]] = []
+        self.held: dict[UUID, Waiter] = {}
         self.news: list[Growth] = []
         self.growths: list[Growth] = []
         self.number = 0
 
     def tick(self) -> None:
         self.clock += SLACK + timedelta(seconds=1)
+
+    def in_line(self) -> list[Waiter]:
+        """Those whom others queue behind."""
+        return [each for each in self.waiting.values() if each.need_id not in self.lapsed]
+
+    def ask_or_queue(self, waiter: Waiter, state: State) -> None:
+        wanted = StockDemand(item="parcel", quantity=waiter.blocked_by.quantity)
+        subject = replace(
+            _need(Ask(stock=(wanted,)), priority=waiter.priority, asked_on=waiter.asked_on),
+            id=NeedId(waiter.need_id),
+            queue_no=waiter.queue_no,
+            state=state,
+        )
+        line = self.in_line()
+        first = min((each.rank for each in line), default=None)
+        queues = [] if first is None else [Queue(subject.blockers[0], first)]
+        if queue_behind(subject, queues) is None:
+            assert all(each.priority < waiter.priority for each in line) or (
+                state is State.WAITLISTED and all(waiter.rank < each.rank for each in line)
+            ), "nobody overtakes those who wait"
+            self.asking[waiter.need_id] = (waiter, ())
+        else:
+            self.waiting[waiter.need_id] = replace(
+                waiter, decided_at=None, waiting_since=self.clock, short=False
+            )
+            self.offer()
 
     @rule(quantity=st.integers(1, 3), priority=st.integers(0, 2))
     def ask(self, quantity: int, priority: int) -> None:
@@ -253,25 +417,62 @@ class Waitlist(RuleBasedStateMachine):
             need_id=UUID(int=self.number),
             priority=priority,
             asked_on=DAY,
+            queue_no=self.number,
             blocked_by=BlockedBy(resource="stock", code="parcel", area="UA80", quantity=quantity),
             decided_at=None,
             waiting_since=self.clock,
         )
-        if any(each.priority >= priority for each in self.waiting.values()):
-            self.waiting[waiter.need_id] = waiter
-            self.offer()
-        else:
-            self.asking[waiter.need_id] = (waiter, ())
+        self.ask_or_queue(waiter, State.REQUESTED)
+
+    @rule(index=st.integers(0, 100))
+    def hold_runs_out(self, index: int) -> None:
+        if not self.held:
+            return
+        self.tick()
+        waiter = self.held.pop(sorted(self.held)[index % len(self.held)])
+        self.stock += waiter.blocked_by.quantity
+        self.grow(waiter.blocked_by.quantity, waiter.need_id)
+        self.waiting[waiter.need_id] = replace(
+            waiter, decided_at=self.clock, waiting_since=self.clock, short=False
+        )
+        self.lapsed.add(waiter.need_id)
+        self.offer()
+
+    @rule()
+    def retry(self) -> None:
+        for need_id in sorted(self.lapsed & self.waiting.keys()):
+            self.lapsed.discard(need_id)
+            self.ask_or_queue(self.waiting.pop(need_id), State.WAITLISTED)
+
+    @rule(index=st.integers(0, 100))
+    def cancel(self, index: int) -> None:
+        if not self.waiting:
+            return
+        self.tick()
+        waiter = self.waiting.pop(sorted(self.waiting)[index % len(self.waiting)])
+        if waiter.need_id in self.lapsed:
+            self.lapsed.discard(waiter.need_id)
+            return
+        # It leaves its place in line: what was kept for it is offered to those behind.
+        self.grow(waiter.blocked_by.quantity, waiter.need_id)
+        growth = self.news.pop()
+        growth.received_at = self.clock
+        self.growths.append(growth)
+        self.offer()
+
+    def grow(self, quantity: int, freed_by: UUID | None = None) -> None:
+        growth = _growth(quantity)
+        growth.id = UUID(int=10_000 + self.number + len(self.growths) + len(self.news) * 1000)
+        self.number += 1
+        growth.grew_at = self.clock
+        growth.freed_by = freed_by
+        self.news.append(growth)
 
     @rule(quantity=st.integers(1, 4))
     def receive(self, quantity: int) -> None:
         self.tick()
         self.stock += quantity
-        growth = _growth(quantity)
-        growth.id = UUID(int=10_000 + self.number + len(self.growths) + len(self.news) * 1000)
-        self.number += 1
-        growth.grew_at = self.clock
-        self.news.append(growth)
+        self.grow(quantity)
 
     @rule(index=st.integers(0, 100))
     def inventory_decides(self, index: int) -> None:
@@ -282,17 +483,10 @@ class Waitlist(RuleBasedStateMachine):
         if self.stock >= waiter.blocked_by.quantity:
             self.stock -= waiter.blocked_by.quantity
             self.holds.append(taken)
+            self.held[waiter.need_id] = waiter
         else:
-            refused = Waiter(
-                waiter.need_id,
-                waiter.priority,
-                waiter.asked_on,
-                waiter.blocked_by,
-                self.clock,
-                waiter.waiting_since,
-                short=True,
-                tried=waiter.tried | {growth_id for growth_id, _ in taken},
-            )
+            tried = waiter.tried | {growth_id for growth_id, _ in taken}
+            refused = replace(waiter, decided_at=self.clock, short=True, tried=tried)
             self.refusals.append((refused, taken))
 
     @rule()
@@ -335,13 +529,14 @@ class Waitlist(RuleBasedStateMachine):
         ]
         for wake in offer(fresh, self.waiting.values()):
             waiter = self.waiting.pop(wake.need_id)
+            self.lapsed.discard(wake.need_id)
             self.asking[waiter.need_id] = (waiter, wake.taken)
 
     @invariant()
     def nobody_is_forgotten(self) -> None:
         if not hasattr(self, "waiting") or self.asking or self.refusals or self.news:
             return
-        if self.holds:
+        if self.holds or self.lapsed:
             return
         # Quiet: whoever is first in line does not fit into what there is.
         if self.waiting:
@@ -360,6 +555,8 @@ class Waitlist(RuleBasedStateMachine):
                 self.intake_hears_of_hold()
             elif self.asking:
                 self.inventory_decides(0)
+            elif self.lapsed:
+                self.retry()
             else:
                 self.nobody_is_forgotten()
                 return

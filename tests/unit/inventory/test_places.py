@@ -164,17 +164,18 @@ def test_the_earliest_fitting_slot_is_given_and_never_more_seats_than_it_has(
         assert free[found.slot_id] >= 0
 
 
-def request(number: int, priority: int, asked_on: date) -> Request:
+def request(number: int, priority: int, asked_on: date, queue_no: int = 0) -> Request:
     use = Use(programme="food", kind="food_parcel", on=DAY, service_area="UA80")
     wanted = Wanted((StockDemand(item="parcel", quantity=1),), "UA80", DAY, use)
-    return Request(UUID(int=number), 1, priority, asked_on, wanted)
+    return Request(UUID(int=number), 1, priority, asked_on, queue_no, wanted)
 
 
-@given(st.permutations(range(6)))
-def test_needs_are_served_by_priority_then_age_then_id(order: list[int]) -> None:
+@given(st.permutations(range(7)))
+def test_needs_are_served_by_priority_then_age_then_as_recorded(order: list[int]) -> None:
     requests = [
-        request(1, 5, DAY),
-        request(2, 5, DAY),
+        request(9, 5, DAY, 7),
+        request(1, 5, DAY, 8),
+        request(2, 5, DAY, 8),
         request(3, 1, DAY - timedelta(days=2)),
         request(4, 1, DAY - timedelta(days=1)),
         request(5, 1, DAY),

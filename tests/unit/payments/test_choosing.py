@@ -1,6 +1,7 @@
 """Which allotment pays: order, restrictions, and never more than there is."""
 
 from collections import Counter
+from dataclasses import replace
 from datetime import date, timedelta
 from uuid import UUID, uuid4
 
@@ -44,6 +45,7 @@ asks = st.builds(
     attempt_no=st.just(1),
     priority=st.integers(0, 3),
     asked_on=st.sampled_from([TODAY, TODAY - timedelta(days=3)]),
+    queue_no=st.integers(0, 3),
     amount_minor=st.integers(1, 300),
     currency=st.sampled_from(["UAH", "EUR"]),
     use=uses,
@@ -119,7 +121,22 @@ def _purse(number: int, **more: object) -> Purse:
 
 def _ask(amount: int = 50) -> Ask:
     use = Use(programme="relief", kind="aid", on=TODAY, service_area="UA80", cost_category="cash")
-    return Ask(NeedId(uuid4()), 1, 1, TODAY, amount, "UAH", use)
+    return Ask(NeedId(uuid4()), 1, 1, TODAY, 1, amount, "UAH", use)
+
+
+def test_of_one_day_whose_need_was_recorded_first_gets_the_money() -> None:
+    first, second = (replace(_ask(), queue_no=number) for number in (1, 2))
+    older = replace(_ask(), queue_no=3, asked_on=TODAY - timedelta(days=1))
+    urgent = replace(_ask(), queue_no=4, priority=2)
+    asks = [second, older, first, urgent]
+    assert rank(asks) == [urgent, older, first, second]
+    answers = choose([_purse(1, free_minor=150)], asks, TODAY)
+    assert [isinstance(answers[each.need_id, 1], Purse) for each in rank(asks)] == [
+        True,
+        True,
+        True,
+        False,
+    ]
 
 
 def test_what_ends_first_then_the_most_restricted_then_the_smallest_id() -> None:

@@ -32,6 +32,8 @@ class NeedApprovedV1(Event, type="intake.need.approved.v1", stream=Stream.LOCAL,
     Attributes:
         attempt_no: counts from 1; messages of older attempts are ignored.
         priority: larger is served first.
+        queue_no: grows with every need that is recorded; orders those asked for on one day.
+            0 before there were such numbers.
         planned_on: the day that limits, grant periods and lot expiry go by until it is served.
         place_area: where it is to be served; `site_id` narrows it to one site.
         hold_s: how long a hold may last unconfirmed, in seconds.
@@ -44,6 +46,7 @@ class NeedApprovedV1(Event, type="intake.need.approved.v1", stream=Stream.LOCAL,
     programme: Code
     priority: int
     asked_on: date
+    queue_no: int = 0
     planned_on: date
     place_area: Area
     stay_area: Area | None = None

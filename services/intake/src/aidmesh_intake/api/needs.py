@@ -37,7 +37,7 @@ from aidmesh_intake.store import lists, persons, waitlist
 from aidmesh_intake.store import needs as store
 
 router = APIRouter(prefix="/v1", tags=["needs"])
-_AFTER: Final = TypeAdapter(tuple[int, date, UUID])
+_AFTER: Final = TypeAdapter(tuple[int, date, int, UUID])
 
 
 class NeedRow(BaseModel):
@@ -144,7 +144,7 @@ async def list_needs(
     attention: bool = False,
     names: bool = False,
 ) -> Response:
-    """Needs by priority, then by who asked first. Sensitive kinds only for roles that see them."""
+    """Needs in the order of the waitlist. Sensitive kinds only for roles that see them."""
     floor, below = (None, None) if priority_band is None else floor_of(priority_band)
     wanted = lists.Filter(
         states=None if state is None else [each.value for each in state],
@@ -162,7 +162,9 @@ async def list_needs(
     after = page.after(_AFTER)
     async with ctx.database.read() as conn:
         rows = await lists.needs(conn, wanted, after, page.limit + 1)
-    kept, following = page.cut(rows, lambda row: (row["priority"], row["asked_on"], str(row["id"])))
+    kept, following = page.cut(
+        rows, lambda row: (row["priority"], row["asked_on"], row["queue_no"], str(row["id"]))
+    )
     shown = [_row(row) for row in kept]
     if names and sees_sensitive(caller):
         shown = await _with_names(ctx, caller.staff_id, shown)
@@ -353,13 +355,8 @@ async def move(need_id: UUID, body: MoveIn, ctx: Ctx, caller: Caseworker, once: 
     async with ctx.database.transaction() as tx:
         if known := await once.replay(tx):
             return known
-        site_id = body.site_id
-        (outcome,) = await acting.act(
-            tx,
-            [need_id],
-            lambda need: commands.move(need, tx.now, body.place_area, store.site(site_id)),
-            caller.staff_id,
-            terms=True,
+        outcome = await acting.move(
+            tx, need_id, body.place_area, store.site(body.site_id), caller.staff_id
         )
         return await _answer(tx, once, outcome)
 

@@ -197,18 +197,33 @@ def give(need: Need, served_on: date, minutes: int | None = None) -> tuple[Need,
     return served, (given, event)
 
 
-def move(need: Need, now: datetime, area: Area, site_id: SiteId | None) -> Decision:
+def move(
+    need: Need,
+    now: datetime,
+    area: Area,
+    site_id: SiteId | None,
+    *,
+    behind: BlockedBy | None = None,
+) -> Decision:
     """Have a need served elsewhere, such as a guest for whom the shelter has no bed.
+
+    Args:
+        behind: what others before it wait for there already; it queues behind them, with its age.
 
     Raises:
         NotAllowed: it was served or closed already.
     """
     if need.state not in OPEN:
         raise NotAllowed("already_over")
-    over: tuple[Event, ...] = (withdrawal(need, "refused"),) if need.state in LIVE else ()
     there = replace(need, place_area=area, site_id=site_id)
     if need.state is State.REQUESTED:
         return moved(need, there, "moved")
+    if need.state is State.WAITLISTED and there == need:
+        return Decision(need)
+    over: tuple[Event, ...] = (withdrawal(need, "refused"),) if need.state in LIVE else ()
+    if behind is not None:
+        waiting, event = wait_for(there, behind, Wait.BEHIND, now)
+        return moved(need, waiting, "moved", *over, event)
     asked, approved = begin_attempt(there, now)
     asked, events = progress(asked, now)
     return moved(need, asked, "moved", *over, *((approved,) if approved else ()), *events)

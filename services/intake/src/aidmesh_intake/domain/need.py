@@ -94,6 +94,7 @@ class Need:
     Attributes:
         members: of the household, where it is for one.
         sensitive: hidden from roles that need not know.
+        queue_no: grows with every need that is recorded; orders those asked for on one day.
         deadline_at: until when an attempt must have become ready, else it is asked anew.
         decided_at: when the refusal was decided, by the clock of who refused.
         waiting_since: by intake's clock.
@@ -120,6 +121,7 @@ class Need:
     quantity: int
     unit: str
     asked_on: date
+    queue_no: int
     planned_on: date
     needed_by: date | None
     priority: int
@@ -217,6 +219,7 @@ def begin_attempt(need: Need, now: datetime, *, woken: bool = False) -> tuple[Ne
         programme=need.programme,
         priority=need.priority,
         asked_on=need.asked_on,
+        queue_no=need.queue_no,
         planned_on=need.planned_on,
         place_area=need.place_area,
         stay_area=need.stay_area,

@@ -157,7 +157,9 @@ def _refused(
     why = _WAITS.get(answer.reason, Wait.HOLD_EXPIRED)
     blocked_by, retry_at = answer.blocked_by, None
     if blocked_by is None or why is Wait.HOLD_EXPIRED:
-        # Nothing is lacking (a hold ran out too early, say): growth would not wake it.
+        # Nothing is lacking (a hold ran out too early, say): growth would not wake it, and
+        # nobody queues behind it.
+        why = Wait.HOLD_EXPIRED
         blocked_by, retry_at = blocked_by or _own(need, side), _retry_at(need, now)
     waiting, event = wait_for(
         need, blocked_by, why, now, decided_at=answer.decided_at, retry_at=retry_at

@@ -1,10 +1,10 @@
 """Whom growth wakes, and who queues behind whom.
 
-Growth is offered in the order of the waitlist: priority, then who asked first, then id. It wakes
-no more needs than it serves, and the one after them: that one wants more than is left, but what
-grew may complete what was there. If it does not, it waits whole, what grew is kept for it, and
-those behind it wait with it, unless it may be served in parts. Each need is woken by a growth
-once. What a woken need could not use otherwise is offered to the next.
+Growth is offered in the order of the waitlist: priority, then who asked first, then whose need
+was recorded first. It wakes no more needs than it serves, and the one after them: that one wants
+more than is left, but what grew may complete what was there. If it does not, it waits whole, what
+grew is kept for it, and those behind it wait with it, unless it may be served in parts. Each need
+is woken by a growth once. What a woken need could not use otherwise is offered to the next.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,7 +14,12 @@ from typing import Final
 from uuid import UUID
 
 from aidmesh_contracts.values import BlockedBy, CapacityDemand
+from aidmesh_intake.domain.need import Need, State
 
+Rank = tuple[int, date, int, UUID]
+"""Sorts the waitlist. The id decides only between the parts that one need was split into."""
+
+_QUEUE_NO_MAX: Final = 2**63 - 1
 SLACK: Final = timedelta(seconds=5)
 """A refusal decided so shortly after growth may not have seen it yet: transactions overlap."""
 
@@ -72,6 +77,7 @@ class Waiter:
     need_id: UUID
     priority: int
     asked_on: date
+    queue_no: int
     blocked_by: BlockedBy
     decided_at: datetime | None
     waiting_since: datetime
@@ -80,9 +86,9 @@ class Waiter:
     tried: frozenset[UUID] = field(default_factory=frozenset)
 
     @property
-    def rank(self) -> tuple[int, date, UUID]:
-        """Sorts the waitlist."""
-        return (-self.priority, self.asked_on, self.need_id)
+    def rank(self) -> Rank:
+        """Its place in line."""
+        return (-self.priority, self.asked_on, self.queue_no, self.need_id)
 
     def may_use(self, growth: Growth) -> bool:
         """Whether this growth could be what it waits for."""
@@ -159,33 +165,41 @@ def _take(growths: Sequence[Growth], quantity: int) -> tuple[tuple[UUID, int], .
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """Needs that wait for the same in the same place; new needs go behind them.
+    """Needs that wait for the same in the same place, because there is too little of it.
 
     Attributes:
+        first: whoever is served first of them.
         first_on, last_on: of the stay or the days looked at, None for goods and money.
     """
 
     blocked_by: BlockedBy
-    priority_max: int
+    first: Rank
     first_on: date | None = None
     last_on: date | None = None
 
 
-def queue_behind(
-    wanted: Sequence[BlockedBy],
-    capacity: CapacityDemand | None,
-    area: str,
-    priority: int,
-    queues: Sequence[Queue],
-) -> BlockedBy | None:
-    """What a new need has to wait for because others do, or None if it may ask.
+def place_of(need: Need) -> Rank:
+    """Where a need stands among those who wait: by its age if it was in line before.
+
+    A new need stands behind everyone of its priority, whenever it was asked for.
+    """
+    if need.state is State.REQUESTED:
+        return (-need.priority, date.max, _QUEUE_NO_MAX, need.id)
+    return (-need.priority, need.asked_on, need.queue_no, need.id)
+
+
+def queue_behind(need: Need, queues: Sequence[Queue]) -> BlockedBy | None:
+    """What a need has to wait for because others before it do, or None if it may ask.
 
     It goes behind those who could use whatever it would take: the same thing, in a place and on
     days that would do for them.
     """
-    for blocker in wanted:
+    place = place_of(need)
+    for blocker in need.blockers:
         for queue in queues:
-            if queue.priority_max >= priority and _takes_from(blocker, capacity, area, queue):
+            if queue.first <= place and _takes_from(
+                blocker, need.ask.capacity, need.place_area, queue
+            ):
                 return blocker
     return None
 

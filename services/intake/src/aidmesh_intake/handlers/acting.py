@@ -1,13 +1,17 @@
 """What staff do to needs: one or many at a time, each on its own merits."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from aidmesh_chassis.db import Tx
+from aidmesh_contracts.ids import SiteId
+from aidmesh_contracts.values import Area
+from aidmesh_intake.domain import commands
 from aidmesh_intake.domain.kinds import Kind
 from aidmesh_intake.domain.limits import Hindrance
 from aidmesh_intake.domain.need import Decision, Need, NotAllowed, State
+from aidmesh_intake.domain.waitlist import queue_behind
 from aidmesh_intake.handlers import approving
 from aidmesh_intake.handlers.applying import Change, apply
 from aidmesh_intake.store import needs as store
@@ -35,14 +39,12 @@ async def act(
     step: Callable[[Need], Decision],
     staff_id: UUID,
     *,
-    terms: bool = False,
     visible: Callable[[Need], bool] = lambda _: True,
 ) -> list[Outcome]:
     """Take one step with each of some needs.
 
     Args:
         step: raises `NotAllowed` where a need's state does not allow it.
-        terms: the step changes where the need is to be served.
         visible: needs that the caller may see; others are not there.
     """
     needs = await store.lock(tx.conn, need_ids)
@@ -62,9 +64,26 @@ async def act(
         changes.append(Change(need, decision))
         outcomes.append(Outcome(decision.need))
     await apply(tx, changes, staff_id)
-    if terms:
-        await store.save_terms(tx.conn, [change.decision.need for change in changes])
     return outcomes
+
+
+async def move(
+    tx: Tx, need_id: UUID, area: Area, site_id: SiteId | None, staff_id: UUID
+) -> Outcome:
+    """Have a need served elsewhere; it queues there with its age if others wait before it."""
+    need = (await store.lock(tx.conn, [need_id])).get(need_id)
+    if need is None:
+        return Outcome(None, missing=True)
+    there = replace(need, place_area=area, site_id=site_id)
+    queues = await approving.queues_of(tx, [there], apart_from=need.id)
+    try:
+        decision = commands.move(need, tx.now, area, site_id, behind=queue_behind(there, queues))
+    except NotAllowed as error:
+        return Outcome(need, rule=error.rule)
+    # First where it goes: what its leaving frees may wake it there at once.
+    await store.save_terms(tx.conn, [decision.need])
+    await apply(tx, [Change(need, decision)], staff_id)
+    return Outcome(decision.need)
 
 
 async def approve(

@@ -90,11 +90,11 @@ def _short_of(need: Need) -> BlockedBy | None:
 
 
 def _made_room(before: Need, after: Need) -> bool:
-    """Whether others queued behind a need that left the waitlist without being woken."""
+    """Whether others queued behind a need that left its place in line without being woken."""
     return (
         before.state is State.WAITLISTED
         and before.wait in (Wait.SHORT, Wait.BEHIND)
-        and after.state is not State.WAITLISTED
+        and after.blocked_by != before.blocked_by
         and not after.woken
     )
 

@@ -38,7 +38,7 @@ async def decide(
     past = await _history(tx, needs, kinds, newcomers, roots)
     for fact in facts:
         _remember(past, fact, roots)
-    queues = await _queues(tx, needs)
+    queues = await queues_of(tx, needs)
     verdicts: list[Verdict] = []
     for need in needs:
         person_id = _one(need.person_id, roots)
@@ -49,11 +49,7 @@ async def decide(
         if found is not None:
             verdicts.append(found)
             continue
-        behind = (
-            queue_behind(need.blockers, need.ask.capacity, need.place_area, need.priority, queues)
-            if queues
-            else None
-        )
+        behind = queue_behind(need, queues) if queues else None
         verdicts.append(commands.approve(need, tx.now, behind=behind))
         _remember(past, need, roots)
     return verdicts
@@ -135,11 +131,18 @@ async def _history(
     return past
 
 
-async def _queues(tx: Tx, needs: Sequence[Need]) -> list[Queue]:
+async def queues_of(
+    tx: Tx, needs: Sequence[Need], *, apart_from: UUID | None = None
+) -> list[Queue]:
+    """Who waits for what these needs want; nobody of them is woken before the transaction ends.
+
+    Args:
+        apart_from: a need that does not count, since it is about to leave its place.
+    """
     wanted = [blocker for need in needs for blocker in need.blockers]
-    found = await waitlist.queues(tx.conn, wanted)
+    found = await waitlist.queues(tx.conn, wanted, apart_from)
     if not found:
         return []
     # Somebody waits: look again when nobody can be woken in between.
     await waitlist.lock_keys(tx.conn, {waitlist.key_of(queue.blocked_by) for queue in found})
-    return await waitlist.queues(tx.conn, wanted)
+    return await waitlist.queues(tx.conn, wanted, apart_from)

@@ -114,6 +114,7 @@ async def register(
     requests: list[request_store.RequestRow] = []
     needs: list[Need] = []
     given: dict[UUID, date] = {}
+    queue_no = iter(await need_store.queue_numbers(tx.conn, sum(len(d.needs) for d in drafts)))
     for draft in drafts:
         person = people.of(draft)
         household_id = people.household_of(draft)
@@ -132,7 +133,7 @@ async def register(
             )
         )
         for each in draft.needs:
-            need = _need(draft, each, person, household_id, points[each.id])
+            need = _need(draft, each, person, household_id, points[each.id], next(queue_no))
             needs.append(need)
             if each.given_on is not None:
                 given[need.id] = each.given_on
@@ -210,7 +211,12 @@ async def _decide(
 
 
 def _need(
-    draft: Draft, each: NeedDraft, person: PersonRow | None, household_id: UUID | None, found: Score
+    draft: Draft,
+    each: NeedDraft,
+    person: PersonRow | None,
+    household_id: UUID | None,
+    found: Score,
+    queue_no: int,
 ) -> Need:
     kind = each.kind
     payee_ref = None if each.payee is None else PayeeRef(derive_id("payee", each.id))
@@ -228,6 +234,7 @@ def _need(
         quantity=each.quantity,
         unit=kind.unit,
         asked_on=draft.asked_on,
+        queue_no=queue_no,
         planned_on=each.planned_on,
         needed_by=each.needed_by,
         priority=found.points,

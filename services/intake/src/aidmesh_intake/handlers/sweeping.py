@@ -9,6 +9,8 @@ from aidmesh_chassis.service import Sweep
 from aidmesh_intake.domain import commands
 from aidmesh_intake.domain.dates import today_of
 from aidmesh_intake.domain.need import State
+from aidmesh_intake.domain.waitlist import queue_behind
+from aidmesh_intake.handlers import approving
 from aidmesh_intake.handlers.applying import Change, apply, offer_growth
 from aidmesh_intake.store import needs as store
 from aidmesh_intake.store import sweeps, waitlist
@@ -33,14 +35,22 @@ async def ask_overdue_anew(tx: Tx) -> int:
 
 
 async def retry(tx: Tx) -> int:
-    """Needs that wait for nothing that could grow are asked for again."""
+    """Needs that wait for nothing that could grow are asked for again, or queue by their age."""
     needs = await store.lock(tx.conn, await sweeps.to_retry(tx.conn, LIMIT))
+    due = [
+        need
+        for need in needs.values()
+        if need.state is State.WAITLISTED and need.retry_at is not None and need.retry_at <= tx.now
+    ]
+    queues = await approving.queues_of(tx, due)
     await apply(
         tx,
         [
-            Change(need, commands.approve(need, tx.now, note="retried"))
-            for need in needs.values()
-            if need.state is State.WAITLISTED
+            Change(
+                need,
+                commands.approve(need, tx.now, behind=queue_behind(need, queues), note="retried"),
+            )
+            for need in due
         ],
     )
     return len(needs)

@@ -30,15 +30,15 @@ class Filter:
 
 
 async def needs(
-    conn: asyncpg.Connection, wanted: Filter, after: tuple[int, date, UUID] | None, limit: int
+    conn: asyncpg.Connection, wanted: Filter, after: tuple[int, date, int, UUID] | None, limit: int
 ) -> list[asyncpg.Record]:
-    """Needs by priority, then by who asked first."""
+    """Needs in the order of the waitlist."""
     return await conn.fetch(
         """
         SELECT id, request_id, kind, for_whom, person_id, household_id, headcount, quantity, unit,
-            asked_on, planned_on, needed_by, priority, place_area, site_id, state, attempt_no,
-            blocked_resource, blocked_code, wait, at_site_id, told_at, told_how, message,
-            served_on, given, reason, attention, sensitive, version, changed_at
+            asked_on, queue_no, planned_on, needed_by, priority, place_area, site_id, state,
+            attempt_no, blocked_resource, blocked_code, wait, at_site_id, told_at, told_how,
+            message, served_on, given, reason, attention, sensitive, version, changed_at
         FROM need
         WHERE ($1::text[] IS NULL OR state = ANY($1))
             AND ($2::text[] IS NULL OR kind = ANY($2))
@@ -53,8 +53,9 @@ async def needs(
             AND (NOT $10 OR attention IS NOT NULL)
             AND ($11 OR NOT sensitive)
             AND ($12::int IS NULL OR priority < $12
-                OR (priority = $12 AND (asked_on, id) > ($13::date, $14::uuid)))
-        ORDER BY priority DESC, asked_on, id LIMIT $15
+                OR (priority = $12
+                    AND (asked_on, queue_no, id) > ($13::date, $14::bigint, $15::uuid)))
+        ORDER BY priority DESC, asked_on, queue_no, id LIMIT $16
         """,
         None if wanted.states is None else list(wanted.states),
         None if wanted.kinds is None else list(wanted.kinds),
@@ -67,9 +68,7 @@ async def needs(
         wanted.to_tell,
         wanted.attention,
         wanted.sensitive_too,
-        None if after is None else after[0],
-        None if after is None else after[1],
-        None if after is None else after[2],
+        *(after or (None, None, None, None)),
         limit,
     )
 
@@ -108,7 +107,8 @@ async def waiting_ahead(conn: asyncpg.Connection, need_id: UUID) -> int:
         SELECT count(*) FROM need n JOIN need o
             ON o.state = 'waitlisted' AND o.blocked_resource = n.blocked_resource
             AND o.blocked_code = n.blocked_code
-            AND (-o.priority, o.asked_on, o.id) < (-n.priority, n.asked_on, n.id)
+            AND (-o.priority, o.asked_on, o.queue_no, o.id)
+                < (-n.priority, n.asked_on, n.queue_no, n.id)
         WHERE n.id = $1 AND n.state = 'waitlisted'
         """,
         need_id,

@@ -15,9 +15,9 @@ from aidmesh_intake.domain.need import Leg, Need, State, Wait
 _SELECT: Final = """
 SELECT
     n.id, n.request_id, n.kind, n.programme, n.sensitive, n.for_whom, n.person_id,
-    n.household_id, n.headcount, n.quantity, n.unit, n.asked_on, n.planned_on, n.needed_by,
-    n.priority, n.rule_version, n.place_area, n.stay_area, n.origin_area, n.site_id, n.ask,
-    n.payee_ref, n.hold_s, n.collect_days, n.splittable, n.given, n.state, n.attempt_no,
+    n.household_id, n.headcount, n.quantity, n.unit, n.asked_on, n.queue_no, n.planned_on,
+    n.needed_by, n.priority, n.rule_version, n.place_area, n.stay_area, n.origin_area, n.site_id,
+    n.ask, n.payee_ref, n.hold_s, n.collect_days, n.splittable, n.given, n.state, n.attempt_no,
     n.supply, n.money, n.deadline_at, n.blocked_resource, n.blocked_code, n.blocked_site,
     n.blocked_area, n.blocked_quantity, n.wait, n.decided_at, n.waiting_since, n.retry_at,
     n.woken, n.at_site_id, n.told_at, n.told_how, n.message, n.issued_attempt, n.issued_no,
@@ -32,7 +32,7 @@ _READ: Final = _SELECT + " WHERE n.id = $1"
 
 _COLUMNS: Final = (
     "id", "request_id", "kind", "programme", "sensitive", "for_whom", "person_id", "household_id",
-    "headcount", "quantity", "unit", "asked_on", "planned_on", "needed_by", "priority",
+    "headcount", "quantity", "unit", "asked_on", "queue_no", "planned_on", "needed_by", "priority",
     "rule_version", "place_area", "stay_area", "origin_area", "site_id", "ask", "first_on",
     "last_on", "payee_ref", "hold_s", "collect_days", "splittable", "given", "state",
     "attempt_no", "supply", "money", "deadline_at", "blocked_resource", "blocked_code",
@@ -53,6 +53,14 @@ async def read(conn: asyncpg.Connection, need_id: UUID) -> Need | None:
     """Load one need without locking it."""
     row = await conn.fetchrow(_READ, need_id)
     return None if row is None else need_of(row)
+
+
+async def queue_numbers(conn: asyncpg.Connection, count: int) -> list[int]:
+    """Take so many numbers, in ascending order, for needs about to be recorded."""
+    rows = await conn.fetch(
+        "SELECT nextval('need_queue_no') AS number FROM generate_series(1, $1)", count
+    )
+    return [row["number"] for row in rows]
 
 
 async def insert(conn: asyncpg.Connection, needs: Sequence[Need]) -> None:
@@ -211,6 +219,7 @@ def _terms(n: Need) -> tuple[object, ...]:
         n.quantity,
         n.unit,
         n.asked_on,
+        n.queue_no,
         n.planned_on,
         n.needed_by,
         n.priority,
@@ -312,6 +321,7 @@ def need_of(row: asyncpg.Record) -> Need:
         quantity=row["quantity"],
         unit=row["unit"],
         asked_on=row["asked_on"],
+        queue_no=row["queue_no"],
         planned_on=row["planned_on"],
         needed_by=row["needed_by"],
         priority=row["priority"],

@@ -48,10 +48,15 @@ async def lock_keys(conn: asyncpg.Connection, keys: Iterable[Key]) -> None:
         )
 
 
-async def queues(conn: asyncpg.Connection, wanted: Iterable[BlockedBy]) -> list[Queue]:
+async def queues(
+    conn: asyncpg.Connection, wanted: Iterable[BlockedBy], apart_from: UUID | None = None
+) -> list[Queue]:
     """Those waiting for the same things because there is too little of them.
 
     Needs that ask for special features wait for something rarer: nobody queues behind them.
+
+    Args:
+        apart_from: a need that does not count, since it is about to leave its place.
     """
     pairs = list({(each.resource, each.code) for each in wanted})
     if not pairs:
@@ -59,17 +64,19 @@ async def queues(conn: asyncpg.Connection, wanted: Iterable[BlockedBy]) -> list[
     rows = await conn.fetch(
         """
         SELECT blocked_resource, blocked_code, blocked_site, blocked_area, first_on, last_on,
-            max(priority) AS priority_max
+            min(ROW(-priority, asked_on, queue_no, id)) AS first  -- from PostgreSQL 18 on
         FROM need JOIN unnest($1::text[], $2::text[]) AS u (resource, code)
             ON blocked_resource = u.resource AND blocked_code = u.code
         WHERE state = 'waitlisted' AND wait IN ('short', 'behind')
             AND coalesce(jsonb_array_length(ask -> 'capacity' -> 'features'), 0) = 0
+            AND id IS DISTINCT FROM $3
         GROUP BY 1, 2, 3, 4, 5, 6
         """,
         *columns(pairs),
+        apart_from,
     )
     return [
-        Queue(_blocked(row, 1), row["priority_max"], row["first_on"], row["last_on"])
+        Queue(_blocked(row, 1), tuple(row["first"]), row["first_on"], row["last_on"])
         for row in rows
     ]
 
@@ -145,9 +152,9 @@ async def waiters(conn: asyncpg.Connection, growths: Sequence[Growth]) -> list[W
     """
     rows = await conn.fetch(
         """
-        SELECT DISTINCT n.id, n.priority, n.asked_on, n.blocked_resource, n.blocked_code,
-            n.blocked_site, n.blocked_area, n.blocked_quantity, n.decided_at, n.waiting_since,
-            n.wait = 'short' AS short,
+        SELECT DISTINCT n.id, n.priority, n.asked_on, n.queue_no, n.blocked_resource,
+            n.blocked_code, n.blocked_site, n.blocked_area, n.blocked_quantity, n.decided_at,
+            n.waiting_since, n.wait = 'short' AS short,
             CASE WHEN n.splittable THEN n.blocked_quantity / n.quantity END AS piece,
             ARRAY(SELECT w.growth_id FROM wake w WHERE w.need_id = n.id) AS tried
         FROM growth g CROSS JOIN LATERAL (
@@ -167,7 +174,7 @@ async def waiters(conn: asyncpg.Connection, growths: Sequence[Growth]) -> list[W
                             ELSE g.grew_at + $2::interval > w.decided_at END
                         AND NOT EXISTS (SELECT FROM wake x
                             WHERE x.need_id = w.id AND x.growth_id = g.id)))
-            ORDER BY w.priority DESC, w.asked_on, w.id
+            ORDER BY w.priority DESC, w.asked_on, w.queue_no, w.id
             LIMIT least(g.left_over + 1, $3)
         ) AS n
         WHERE g.id = ANY($1::uuid[])
@@ -181,6 +188,7 @@ async def waiters(conn: asyncpg.Connection, growths: Sequence[Growth]) -> list[W
             need_id=row["id"],
             priority=row["priority"],
             asked_on=row["asked_on"],
+            queue_no=row["queue_no"],
             blocked_by=_blocked(row, row["blocked_quantity"]),
             decided_at=row["decided_at"],
             waiting_since=row["waiting_since"],

@@ -1,7 +1,7 @@
 """Who gets what: a batch of approved needs against one picture of all that is free.
 
-Needs are served by priority, then by who asked first, then by id. A need that wants goods and a
-place gets both at one site or nothing.
+Needs are served by priority, then by who asked first, then by whose need was recorded first.
+A need that wants goods and a place gets both at one site or nothing.
 """
 
 from collections.abc import Iterable
@@ -25,6 +25,7 @@ class Request:
     attempt_no: int
     priority: int
     asked_on: date
+    queue_no: int
     stock: Wanted | None = None
     beds: BedsWanted | None = None
     slot: SlotWanted | None = None
@@ -114,7 +115,10 @@ class Picture:
 
 def ranked(requests: Iterable[Request]) -> list[Request]:
     """In the order in which they are served."""
-    return sorted(requests, key=lambda each: (-each.priority, each.asked_on, each.need_id))
+    return sorted(
+        requests,
+        key=lambda each: (-each.priority, each.asked_on, each.queue_no, each.need_id),
+    )
 
 
 def blocked_by(

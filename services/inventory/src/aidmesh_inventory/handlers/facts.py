@@ -141,7 +141,7 @@ class _Booking:
         """Take what is there for one fact."""
         fact_id = derive_id("fact", event.need_id)
         bed, slot = place_wanted(event.capacity, event.place_area, event.site_id, frozenset())
-        request = Request(event.need_id, 0, 0, event.served_on, None, bed, slot)
+        request = Request(event.need_id, 0, 0, event.served_on, 0, None, bed, slot)
         place_site = self._take_place(fact_id, request, event)
         stock_site = self._take_goods(fact_id, event)
         self._reservations.append(

@@ -181,7 +181,14 @@ def _request(event: NeedApprovedV1, avoid: dict[UUID, frozenset[UUID]]) -> Reque
         )
     bed, slot = place_wanted(event.capacity, event.place_area, event.site_id, away)
     return Request(
-        event.need_id, event.attempt_no, event.priority, event.asked_on, stock_wanted, bed, slot
+        event.need_id,
+        event.attempt_no,
+        event.priority,
+        event.asked_on,
+        event.queue_no,
+        stock_wanted,
+        bed,
+        slot,
     )
 
 

@@ -64,6 +64,7 @@ class Ask:
     attempt_no: int
     priority: int
     asked_on: date
+    queue_no: int
     amount_minor: int
     currency: str
     use: Use
@@ -91,8 +92,8 @@ def best_first(purses: Sequence[Purse]) -> list[Purse]:
 
 
 def rank(asks: Sequence[Ask]) -> list[Ask]:
-    """Order needs: highest priority, then who asked first, then id."""
-    return sorted(asks, key=lambda ask: (-ask.priority, ask.asked_on, ask.need_id))
+    """Order needs: highest priority, then who asked first, then whose need was recorded first."""
+    return sorted(asks, key=lambda ask: (-ask.priority, ask.asked_on, ask.queue_no, ask.need_id))
 
 
 def choose(

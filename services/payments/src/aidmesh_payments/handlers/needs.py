@@ -86,6 +86,7 @@ async def hold(office: Office, tx: Tx, batch: Sequence[Received[NeedApprovedV1]]
                     event.attempt_no,
                     event.priority,
                     event.asked_on,
+                    event.queue_no,
                     event.money.amount_minor,
                     event.money.currency,
                     use,

@@ -104,6 +104,7 @@ async def book_fact(office: Office, tx: Tx, batch: Sequence[Received[AidGivenV1]
             0,
             0,
             event.served_on,
+            0,
             event.money.amount_minor,
             event.money.currency,
             use_of(event, event.served_on),
