@@ -15,13 +15,15 @@ from aidmesh_chassis.idempotency import posts_without_key
 from aidmesh_chassis.keys import NOTIFICATION, PAYMENTS
 from aidmesh_contracts.intake import (
     ContactSealedV1,
+    NeedApprovedV1,
     NeedClosedV1,
+    NeedWaitlistedV1,
     PayeeSealedV1,
     PersonErasedV1,
     PersonMergedV1,
 )
 from aidmesh_payments.handlers.payees import opened
-from integration.intake.world import World, only
+from integration.intake.world import World, only, refused
 
 PERSON = {
     "client_code": "CanaryCode",
@@ -234,6 +236,30 @@ async def test_sensitive_kinds_are_seen_by_role(world: World) -> None:
     kinds = (await world.get("/v1/kinds", Role.LOGISTICIAN))["kinds"]
     assert "hiv_test" not in {kind["code"] for kind in kinds}
     assert len((await world.get("/v1/needs"))["needs"]) == 2
+
+
+async def test_counts_are_of_what_a_role_may_see(world: World) -> None:
+    for kind in ("hiv_test", "hygiene_kit"):
+        await world.request(kind)
+    approvals = only(await world.published(), NeedApprovedV1)
+    assert {each.kind: each.sensitive for each in approvals} == {
+        "hiv_test": True,
+        "hygiene_kit": False,
+    }
+    events = await world.feed(*(refused(each) for each in approvals))
+    assert {each.kind: each.sensitive for each in only(events, NeedWaitlistedV1)} == {
+        "hiv_test": True,
+        "hygiene_kit": False,
+    }
+    for roles, codes in [
+        ((Role.LOGISTICIAN,), {"hygiene_kit"}),
+        ((Role.FINANCE, Role.APPROVER, Role.ONCALL), {"hygiene_kit"}),
+        ((Role.CASEWORKER,), {"hygiene_kit", "hiv_test"}),
+        ((Role.LEAD,), {"hygiene_kit", "hiv_test"}),
+    ]:
+        waiting = (await world.get("/v1/waitlist", *roles))["waiting"]
+        assert {row["code"] for row in waiting} == codes
+        assert await world.get("/v1/needs-by-state", *roles) == {"waitlisted": len(codes)}
 
 
 async def test_locked_keys_stop_only_what_needs_them(world: World) -> None:

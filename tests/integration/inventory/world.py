@@ -237,6 +237,7 @@ def approved(
     site_id: UUID | None = None,
     capacity: CapacityDemand | None = None,
     hold_s: int = 900,
+    sensitive: bool = False,
 ) -> NeedApprovedV1:
     """An approved need."""
     return NeedApprovedV1(
@@ -254,6 +255,7 @@ def approved(
         stock=tuple(StockDemand(item=item, quantity=quantity) for item in items),
         capacity=capacity,
         hold_s=hold_s,
+        sensitive=sensitive,
     )
 
 

@@ -105,6 +105,30 @@ async def test_lists_show_states_and_reasons_but_never_address_or_text(
         await service.database.close()
 
 
+async def test_messages_about_sensitive_needs_are_seen_by_role(
+    database: DatabaseFactory, keys_dir: Path, tmp_path: Path
+) -> None:
+    service, world, sender = await built(database, keys_dir, tmp_path / "spool.jsonl")
+    assert service.database is not None
+    try:
+        plain, secret = ready(None), ready(None, sensitive=True)
+        await world.take(plain, secret)
+        await sender.run_once()
+        both = {str(plain.need_id), str(secret.need_id)}
+        for role, seen in [
+            (Role.ONCALL, {str(plain.need_id)}),
+            (Role.CASEWORKER, both),
+            (Role.LEAD, both),
+        ]:
+            async with client_of(service, keys_dir, role) as client:
+                for path in ("/v1/messages", "/v1/messages/to-tell"):
+                    found = (await client.get(path)).json()["messages"]
+                    assert {each["need_id"] for each in found} == seen
+    finally:
+        await sender._outlets[next(iter(sender._outlets))].close()
+        await service.database.close()
+
+
 async def everything(service: Service) -> str:
     """Every row of every table, as text; bytes are shown in both hex and as they are."""
     assert service.database is not None

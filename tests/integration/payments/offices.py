@@ -195,6 +195,7 @@ def approved(
     area: str = "UA80",
     payee_ref: PayeeRef | None = None,
     hold_s: int = 600,
+    sensitive: bool = False,
 ) -> NeedApprovedV1:
     """A need that costs money."""
     return NeedApprovedV1(
@@ -217,6 +218,7 @@ def approved(
         ),
         payee_ref=payee_ref,
         hold_s=hold_s,
+        sensitive=sensitive,
     )
 
 

@@ -16,10 +16,11 @@ from pydantic import SecretStr
 from aidmesh_chassis.auth import Role, issue_token
 from aidmesh_chassis.idempotency import posts_without_key
 from aidmesh_chassis.keys import TOKENS, KeyRing, create_region_keys
-from aidmesh_contracts.ids import PayeeRef, PurchaseId
-from aidmesh_contracts.intake import PayeeSealedV1
+from aidmesh_contracts.ids import NeedId, PayeeRef, PurchaseId
+from aidmesh_contracts.intake import AidGivenV1, PayeeSealedV1
 from aidmesh_contracts.inventory import GoodsReceivedV1
 from aidmesh_contracts.payments import CommitmentReleasedV1, CommitmentSpentV1, PurchaseOrderedV1
+from aidmesh_contracts.values import MoneyDemand
 from aidmesh_payments.app import build
 from aidmesh_payments.config import Settings
 from aidmesh_payments.handlers.office import Office
@@ -39,6 +40,7 @@ class Api:
     maker: httpx.AsyncClient
     checker: httpx.AsyncClient
     nobody: httpx.AsyncClient
+    finance: httpx.AsyncClient
 
     async def post(self, path: str, status: int = 200, **body: Any) -> Any:
         return await self.post_as(self.maker, path, status, **body)
@@ -85,8 +87,9 @@ async def api(database: DatabaseFactory, tmp_path: Path) -> AsyncIterator[Api]:
         client(MAKER, *EVERYONE) as maker,
         client(CHECKER, *EVERYONE) as checker,
         client(uuid4(), Role.LOGISTICIAN) as nobody,
+        client(uuid4(), Role.FINANCE, Role.APPROVER) as finance,
     ):
-        yield Api(desk, maker, checker, nobody)
+        yield Api(desk, maker, checker, nobody, finance)
     await desk.check()
     await service.database.close()
 
@@ -391,6 +394,45 @@ async def test_bills_and_discrepancies(api: Api) -> None:
     assert (await api.get("/v1/discrepancies"))["discrepancies"] == []
     await api.post(f"/v1/allotments/{allotment_id}:return", amount_minor=97_500)
     await api.post(f"/v1/allotments/{allotment_id}:return", 409, amount_minor=1)
+
+
+async def test_of_sensitive_needs_those_who_move_money_see_how_much_not_what_for(
+    api: Api,
+) -> None:
+    await _purse(api, 100_000)
+    plain, secret = approved(3_000), approved(3_000, sensitive=True)
+    missing = approved(900_000, programme="health", sensitive=True)
+    fact = AidGivenV1(
+        need_id=NeedId(uuid4()),
+        kind="medical",
+        programme="health",
+        served_on=date(2024, 5, 1),
+        place_area="UA80",
+        money=MoneyDemand(amount_minor=900_000, currency="UAH", cost_category="fees", by="payout"),
+    )
+    await api.desk.feed(plain, secret, missing)
+    await api.desk.feed(fact)
+
+    async def seen(who: httpx.AsyncClient, need_id: UUID) -> dict[str, Any]:
+        found = (await who.get(f"/v1/needs/{need_id}/commitment")).json()
+        rows = [*found["commitments"], *([found["refused"]] if found["refused"] else [])]
+        (row,) = rows
+        assert isinstance(row, dict)
+        return row
+
+    for need_id, amount_minor, names in [
+        (secret.need_id, 3_000, ("allotment_id", "grant_code")),
+        (missing.need_id, 900_000, ("code",)),
+    ]:
+        hidden, shown = await seen(api.finance, need_id), await seen(api.maker, need_id)
+        assert hidden["amount_minor"] == shown["amount_minor"] == amount_minor
+        assert [hidden[name] for name in names] == [None] * len(names)
+        assert all(shown[name] for name in names)
+    assert await seen(api.finance, plain.need_id) == await seen(api.maker, plain.need_id)
+    (odd,) = (await api.finance.get("/v1/discrepancies")).json()["discrepancies"]
+    assert (odd["programme"], odd["cost_category"], odd["amount_minor"]) == (None, None, 900_000)
+    (odd,) = (await api.get("/v1/discrepancies"))["discrepancies"]
+    assert (odd["programme"], odd["cost_category"]) == ("health", "fees")
 
 
 async def test_roles_keys_and_unknown_fields(api: Api) -> None:

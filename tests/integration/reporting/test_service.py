@@ -249,6 +249,31 @@ async def test_waiting_needs_are_those_neither_served_nor_closed(built: Built) -
         ]
 
 
+async def test_who_waits_for_what_is_sensitive_is_counted_by_role(built: Built) -> None:
+    def waits(number: int, **more: bool) -> NeedWaitlistedV1:
+        return NeedWaitlistedV1(
+            need_id=NeedId(UUID(int=1000 + number)),
+            attempt_no=1,
+            kind=f"kind_{number}",
+            area="UA80",
+            asked_on=date(2024, 3, 1),
+            blocked_by=BlockedBy(resource="stock", code="kit", quantity=1),
+            **more,
+        )
+
+    told = [waits(1, sensitive=False), waits(2, sensitive=True), waits(3)]
+    await built.take(*(received(event, number) for number, event in enumerate(told)))
+    for role, kinds in [
+        (Role.LOGISTICIAN, ["kind_1"]),
+        (Role.FINANCE, ["kind_1"]),
+        (Role.CASEWORKER, ["kind_1", "kind_2", "kind_3"]),
+        (Role.LEAD, ["kind_1", "kind_2", "kind_3"]),
+    ]:
+        async with built.client(role) as client:
+            rows = (await client.get("/v1/waiting")).json()
+        assert sorted(row["kind"] for row in rows) == kinds
+
+
 async def test_a_lost_database_is_filled_again_from_the_streams(
     built: Built, nats_region: NatsRegion
 ) -> None:

@@ -11,7 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from aidmesh_chassis.auth import LIFETIME_S_MAX, Role, Verifier, issue_token
+from aidmesh_chassis.auth import LIFETIME_S_MAX, Caller, Role, Verifier, issue_token
 from aidmesh_chassis.problems import Problem
 
 KEY = Ed25519PrivateKey.generate()
@@ -121,3 +121,10 @@ def test_lifetimes_are_bounded(lifetime_s: int) -> None:
         issue_token(KEY, STAFF, [Role.LEAD], "kyiv", NOW, lifetime_s)
     with pytest.raises(ValueError, match="role"):
         issue_token(KEY, STAFF, [], "kyiv", NOW, 60)
+
+
+def test_only_case_work_and_leads_see_what_is_sensitive() -> None:
+    seeing = {role for role in Role if Caller(uuid4(), frozenset({role})).sees_sensitive}
+    assert seeing == {Role.CASEWORKER, Role.LEAD}
+    assert Caller(uuid4(), frozenset({Role.LOGISTICIAN, Role.LEAD})).sees_sensitive
+    assert not Caller(uuid4(), frozenset()).sees_sensitive

@@ -29,6 +29,7 @@ State = Literal[
 ]
 _KEY: TypeAdapter[tuple[datetime, UUID]] = TypeAdapter(tuple[datetime, UUID])
 _SEE = Depends(require(Role.CASEWORKER, Role.LEAD, Role.ONCALL))
+Reader = Annotated[Caller, _SEE]
 # Seen in previews where a real message has a number.
 _PREVIEW_DAYS = 7
 _PREVIEW_COUNT = 3
@@ -113,8 +114,9 @@ def router(database: Database, templates: Templates, card_key: PublicKey | None)
     """
     routes = APIRouter(prefix="/v1")
 
-    @routes.get("/messages", dependencies=[_SEE])
+    @routes.get("/messages")
     async def list_messages(
+        caller: Reader,
         page: PageQuery,
         state: Annotated[list[State] | None, Query(max_length=len(get_args(State)))] = None,
         need_id: UUID | None = None,
@@ -125,16 +127,22 @@ def router(database: Database, templates: Templates, card_key: PublicKey | None)
                 conn,
                 states=state,
                 need_id=need_id,
+                sensitive_too=caller.sees_sensitive,
                 after=page.after(_KEY),
                 limit=page.limit + 1,
             )
         return _page(page, [_message(row) for row in rows])
 
-    @routes.get("/messages/to-tell", dependencies=[_SEE])
-    async def to_tell(page: PageQuery) -> MessagePage:
+    @routes.get("/messages/to-tell")
+    async def to_tell(caller: Reader, page: PageQuery) -> MessagePage:
         """Needs that are ready and whose person no message reached: tell them in person."""
         async with database.read() as conn:
-            rows = await outbound.list_to_tell(conn, after=page.after(_KEY), limit=page.limit + 1)
+            rows = await outbound.list_to_tell(
+                conn,
+                sensitive_too=caller.sees_sensitive,
+                after=page.after(_KEY),
+                limit=page.limit + 1,
+            )
         return _page(page, [_message(row) for row in rows])
 
     @routes.get("/messages/counts", dependencies=[_SEE])

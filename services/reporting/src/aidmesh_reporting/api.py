@@ -253,11 +253,12 @@ def router(database: Database, region: str, small_cell_k: int) -> APIRouter:
         async with database.read() as conn:
             return [GrantOut(**dict(row)) for row in await results.grants(conn)]
 
-    @routes.get("/waiting", dependencies=[Depends(require())])
-    async def waiting() -> list[WaitingOut]:
+    @routes.get("/waiting")
+    async def waiting(caller: Annotated[Caller, Depends(require())]) -> list[WaitingOut]:
         """Where need outgrows supply: needs that were waitlisted and not served since."""
         async with database.read() as conn:
-            return [WaitingOut(**dict(row)) for row in await results.waiting(conn)]
+            rows = await results.waiting(conn, sensitive_too=caller.sees_sensitive)
+        return [WaitingOut(**dict(row)) for row in rows]
 
     @routes.get("/closed", dependencies=[_SEE])
     async def closed() -> list[ClosedOut]:

@@ -40,12 +40,21 @@ class Role(StrEnum):
     ONCALL = "oncall"
 
 
+SEES_SENSITIVE: Final = frozenset({Role.CASEWORKER, Role.LEAD})
+"""Who may know what endangers a single person: health, HIV, legal matters, violence."""
+
+
 @dataclass(frozen=True, slots=True)
 class Caller:
     """A verified member of staff."""
 
     staff_id: UUID
     roles: frozenset[Role]
+
+    @property
+    def sees_sensitive(self) -> bool:
+        """Whether what is sensitive about single people is shown; else it is not there."""
+        return not SEES_SENSITIVE.isdisjoint(self.roles)
 
 
 def _issuer(region: str) -> str:

@@ -37,6 +37,8 @@ class NeedApprovedV1(Event, type="intake.need.approved.v1", stream=Stream.LOCAL,
         planned_on: the day that limits, grant periods and lot expiry go by until it is served.
         place_area: where it is to be served; `site_id` narrows it to one site.
         hold_s: how long a hold may last unconfirmed, in seconds.
+        sensitive: only some roles may see that this person has this need; where nobody said,
+            it is taken to be.
     """
 
     need_id: NeedId
@@ -57,6 +59,7 @@ class NeedApprovedV1(Event, type="intake.need.approved.v1", stream=Stream.LOCAL,
     money: MoneyDemand | None = None
     payee_ref: PayeeRef | None = None
     hold_s: int = Field(gt=0)
+    sensitive: bool = True
 
 
 class NeedConfirmedV1(Event, type="intake.need.confirmed.v1", stream=Stream.LOCAL, key="need_id"):
@@ -110,6 +113,7 @@ class NeedWaitlistedV1(Event, type="intake.need.waitlisted.v1", stream=Stream.LO
     area: Area
     asked_on: date
     blocked_by: BlockedBy
+    sensitive: bool = True
 
 
 class NeedFulfilledV1(Event, type="intake.need.fulfilled.v1", stream=Stream.LOCAL, key="need_id"):
@@ -171,6 +175,7 @@ class AidGivenV1(Event, type="intake.aid.given.v1", stream=Stream.LOCAL, key="ne
     stock: tuple[StockDemand, ...] = ()
     capacity: CapacityDemand | None = None
     money: MoneyDemand | None = None
+    sensitive: bool = True
 
 
 class PersonMergedV1(Event, type="intake.person.merged.v1", stream=Stream.LOCAL, key="person_id"):

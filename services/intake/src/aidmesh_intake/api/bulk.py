@@ -16,7 +16,6 @@ from aidmesh_intake.api.context import (
     Ctx,
     Staff,
     Teller,
-    sees_sensitive,
 )
 from aidmesh_intake.domain import commands
 from aidmesh_intake.domain.need import Need
@@ -80,7 +79,7 @@ async def approve_many(body: NeedRefs, ctx: Ctx, caller: Caseworker, once: Once)
 @router.post("/needs:told")
 async def tell_many(body: NeedRefs, ctx: Ctx, caller: Teller, once: Once) -> Response:
     """Note that people were told in person; those who know already are skipped."""
-    sensitive_too = sees_sensitive(caller)
+    sensitive_too = caller.sees_sensitive
 
     def visible(need: Need) -> bool:
         return sensitive_too or not need.sensitive
@@ -110,7 +109,7 @@ async def lookup(body: ImportedRows, ctx: Ctx, caller: Staff, once: Once) -> Res
         for number, key in enumerate(keys):
             row = rows.get(key)
             state = None if row is None else states.get(row.need_id)
-            if state is None or (state["sensitive"] and not sees_sensitive(caller)):
+            if state is None or (state["sensitive"] and not caller.sees_sensitive):
                 answer.append(Imported(row=number, need_id=None, state=None))
                 continue
             answer.append(

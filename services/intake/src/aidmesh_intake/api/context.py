@@ -36,14 +36,6 @@ Lead = Annotated[Caller, Depends(require(Role.LEAD))]
 Staff = Annotated[Caller, Depends(require())]
 Teller = Annotated[Caller, Depends(require(Role.CASEWORKER, Role.LEAD, Role.LOGISTICIAN))]
 
-SEES_SENSITIVE: Final = frozenset({Role.CASEWORKER, Role.LEAD})
-
-
-def sees_sensitive(caller: Caller) -> bool:
-    """Whether kinds that endanger people are shown to this caller."""
-    return bool(SEES_SENSITIVE & caller.roles)
-
-
 STEP_NOT_ALLOWED: Final = ProblemType(
     "step-not-allowed",
     409,

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Response
 from fastapi.responses import JSONResponse
 
-from aidmesh_intake.api.context import Ctx, Lead, Staff, invalid, not_found, sees_sensitive, stale
+from aidmesh_intake.api.context import Ctx, Lead, Staff, invalid, not_found, stale
 from aidmesh_intake.domain.kinds import Kind
 from aidmesh_intake.store import catalogue as store
 
@@ -21,7 +21,7 @@ async def list_kinds(ctx: Ctx, caller: Staff) -> Response:
     seen = [
         kind.model_dump(mode="json")
         for kind in kinds.values()
-        if sees_sensitive(caller) or not kind.sensitive
+        if caller.sees_sensitive or not kind.sensitive
     ]
     return JSONResponse({"kinds": seen})
 
@@ -31,7 +31,7 @@ async def get_kind(code: KindCode, ctx: Ctx, caller: Staff) -> Kind:
     """One kind."""
     async with ctx.database.transaction() as tx:
         kind = (await ctx.catalogue.current(tx.conn)).get(code)
-    if kind is None or (kind.sensitive and not sees_sensitive(caller)):
+    if kind is None or (kind.sensitive and not caller.sees_sensitive):
         raise not_found()
     return kind
 

@@ -25,7 +25,6 @@ from aidmesh_intake.api.context import (
     Teller,
     invalid,
     not_found,
-    sees_sensitive,
 )
 from aidmesh_intake.domain import commands
 from aidmesh_intake.domain.dates import today_of
@@ -157,7 +156,7 @@ async def list_needs(
         points_below=below,
         to_tell=to_tell,
         attention=attention,
-        sensitive_too=sees_sensitive(caller),
+        sensitive_too=caller.sees_sensitive,
     )
     after = page.after(_AFTER)
     async with ctx.database.read() as conn:
@@ -166,7 +165,7 @@ async def list_needs(
         rows, lambda row: (row["priority"], row["asked_on"], row["queue_no"], str(row["id"]))
     )
     shown = [_row(row) for row in kept]
-    if names and sees_sensitive(caller):
+    if names and caller.sees_sensitive:
         shown = await _with_names(ctx, caller.staff_id, shown)
     return revealed(NeedPage(needs=shown, next=following))
 
@@ -197,7 +196,7 @@ async def get_need(need_id: UUID, ctx: Ctx, caller: Staff) -> NeedView:
     """One need and what happened to it."""
     async with ctx.database.read() as conn:
         need = await store.read(conn, need_id)
-        if need is None or not _visible(need, sees_sensitive(caller)):
+        if need is None or not _visible(need, caller.sees_sensitive):
             raise not_found()
         timeline = await lists.timeline(conn, need_id)
         ahead = await lists.waiting_ahead(conn, need_id) if need.state is State.WAITLISTED else None
@@ -206,16 +205,16 @@ async def get_need(need_id: UUID, ctx: Ctx, caller: Staff) -> NeedView:
 
 @router.get("/needs-by-state")
 async def count_needs(ctx: Ctx, caller: Staff) -> dict[str, int]:
-    """How many needs are in each state."""
+    """How many needs are in each state, of those that the caller may see."""
     async with ctx.database.read() as conn:
-        return await lists.counts(conn)
+        return await lists.counts(conn, sensitive_too=caller.sees_sensitive)
 
 
 @router.get("/waitlist")
 async def waitlist_summary(ctx: Ctx, caller: Staff) -> dict[str, object]:
-    """What is waited for, where, by how many needs, and since when."""
+    """What is waited for, where, by how many needs that the caller may see, and since when."""
     async with ctx.database.read() as conn:
-        rows = await waitlist.summary(conn, None)
+        rows = await waitlist.summary(conn, sensitive_too=caller.sees_sensitive)
     return {"waiting": [dict(row) for row in rows]}
 
 
@@ -314,7 +313,7 @@ async def told(
             [need_id],
             lambda need: commands.tell(need, tx.now),
             caller.staff_id,
-            visible=lambda need: _visible(need, sees_sensitive(caller)),
+            visible=lambda need: _visible(need, caller.sees_sensitive),
         )
         return await _answer(tx, once, outcome)
 

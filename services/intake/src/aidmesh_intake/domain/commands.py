@@ -193,6 +193,7 @@ def give(need: Need, served_on: date, minutes: int | None = None) -> tuple[Need,
         stock=ask.stock,
         capacity=ask.capacity,
         money=ask.money,
+        sensitive=need.sensitive,
     )
     return served, (given, event)
 

@@ -230,6 +230,7 @@ def begin_attempt(need: Need, now: datetime, *, woken: bool = False) -> tuple[Ne
         money=need.ask.money,
         payee_ref=need.payee_ref,
         hold_s=need.hold_s,
+        sensitive=need.sensitive,
     )
 
 
@@ -313,6 +314,7 @@ def wait_for(
         area=need.place_area,
         asked_on=need.asked_on,
         blocked_by=blocked_by,
+        sensitive=need.sensitive,
     )
 
 

@@ -82,9 +82,12 @@ async def timeline(conn: asyncpg.Connection, need_id: UUID) -> list[asyncpg.Reco
     )
 
 
-async def counts(conn: asyncpg.Connection) -> dict[str, int]:
+async def counts(conn: asyncpg.Connection, *, sensitive_too: bool) -> dict[str, int]:
     """How many needs are in each state."""
-    rows = await conn.fetch("SELECT state, count(*) AS n FROM need GROUP BY state")
+    rows = await conn.fetch(
+        "SELECT state, count(*) AS n FROM need WHERE $1 OR NOT sensitive GROUP BY state",
+        sensitive_too,
+    )
     return {row["state"]: row["n"] for row in rows}
 
 

@@ -350,19 +350,17 @@ async def prune(conn: asyncpg.Connection, older_than: timedelta, limit: int) -> 
     return int(result.split()[-1])
 
 
-async def summary(
-    conn: asyncpg.Connection, programmes: Sequence[str] | None
-) -> list[asyncpg.Record]:
+async def summary(conn: asyncpg.Connection, *, sensitive_too: bool) -> list[asyncpg.Record]:
     """How many wait for what, where, since when, and how much they want."""
     return await conn.fetch(
         """
         SELECT blocked_resource AS resource, blocked_code AS code, blocked_site AS site_id,
             blocked_area AS area, count(*) AS needs, sum(blocked_quantity)::bigint AS quantity,
             min(asked_on) AS oldest_asked_on, max(priority) AS priority_max
-        FROM need WHERE state = 'waitlisted' AND ($1::text[] IS NULL OR programme = ANY($1))
+        FROM need WHERE state = 'waitlisted' AND ($1 OR NOT sensitive)
         GROUP BY 1, 2, 3, 4 ORDER BY needs DESC, 1, 2 LIMIT 1000
         """,
-        None if programmes is None else list(programmes),
+        sensitive_too,
     )
 
 

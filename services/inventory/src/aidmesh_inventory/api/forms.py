@@ -13,7 +13,7 @@ from aidmesh_chassis.db import Database, Tx
 from aidmesh_chassis.http import BulkRoute
 from aidmesh_chassis.idempotency import Once
 from aidmesh_inventory.api.bulk import Bulk, BulkIn, BulkOut, Row
-from aidmesh_inventory.api.reservations import Desk, Serial
+from aidmesh_inventory.api.reservations import Desk, Serial, unseen
 from aidmesh_inventory.domain.days import day_of
 from aidmesh_inventory.handlers import handover, stays
 from aidmesh_inventory.handlers.hold import Way
@@ -68,16 +68,18 @@ class AttendanceRow(NeedRow):
 N = TypeVar("N", bound=NeedRow)
 
 
-async def _named(tx: Tx, bulk: Bulk[N]) -> dict[int, UUID]:
+async def _named(tx: Tx, bulk: Bulk[N], caller: Caller) -> dict[int, UUID]:
     """The reservations that fresh rows mean, each named once; other rows are rejected."""
     of_need = await reservations.current(
         tx.conn, {row.need_id for row in bulk.fresh.values() if row.need_id is not None}
     )
+    by_id = {row.reservation_id for row in bulk.fresh.values() if row.reservation_id is not None}
+    hidden = await unseen(tx, {*of_need.values(), *by_id}, caller)
     named: dict[int, UUID] = {}
     seen: set[UUID] = set()
     for number, row in list(bulk.fresh.items()):
         found = row.reservation_id if row.need_id is None else of_need.get(row.need_id)
-        if found is None:
+        if found is None or found in hidden:
             bulk.reject(number, "unknown-reservation")
         elif found in seen:
             bulk.reject(number, "already-issued")
@@ -124,7 +126,7 @@ def router(database: Database) -> APIRouter:
                     bulk.fresh[number].to_site_id,
                     bulk.fresh[number].serials,
                 )
-                for number, reservation_id in (await _named(tx, bulk)).items()
+                for number, reservation_id in (await _named(tx, bulk, caller)).items()
             }
             await _issue(tx, bulk, commands, caller)
             return await once.answer(tx, 200, await bulk.finish())
@@ -138,7 +140,7 @@ def router(database: Database) -> APIRouter:
             bulk = await Bulk.begin(tx, "checkins", body, CheckInRow)
             commands = {
                 number: _came(tx, reservation_id, "check_in", bulk.fresh[number].served_on)
-                for number, reservation_id in (await _named(tx, bulk)).items()
+                for number, reservation_id in (await _named(tx, bulk, caller)).items()
             }
             await _issue(tx, bulk, commands, caller)
             return await once.answer(tx, 200, await bulk.finish())
@@ -150,7 +152,7 @@ def router(database: Database) -> APIRouter:
             if known := await once.replay(tx):
                 return known
             bulk = await Bulk.begin(tx, "checkouts", body, CheckOutRow)
-            named = await _named(tx, bulk)
+            named = await _named(tx, bulk, caller)
             faults = await stays.check_out(
                 tx,
                 {
@@ -168,7 +170,7 @@ def router(database: Database) -> APIRouter:
             if known := await once.replay(tx):
                 return known
             bulk = await Bulk.begin(tx, "attendance", body, AttendanceRow)
-            named = await _named(tx, bulk)
+            named = await _named(tx, bulk, caller)
             came = {
                 number: _came(tx, reservation_id, "attendance", bulk.fresh[number].served_on)
                 for number, reservation_id in named.items()

@@ -24,6 +24,7 @@ from aidmesh_inventory.store.beds import NewBed
 from aidmesh_inventory.store.slots import NewSlot
 
 _ANYONE = Depends(require())
+Staff = Annotated[Caller, Depends(require())]
 _SLOT_KEY: TypeAdapter[tuple[datetime, UUID]] = TypeAdapter(tuple[datetime, UUID])
 Manager = Annotated[Caller, Depends(require(Role.LOGISTICIAN, Role.LEAD))]
 DAYS_MAX = 62
@@ -163,7 +164,10 @@ class CapacityOut(BaseModel):
 _NIGHT = {"held": "held", "confirmed": "confirmed", "issued": "occupied"}
 
 
-def _board(site_id: UUID, nights: list[date], rows: list[asyncpg.Record]) -> BoardOut:
+def _board(
+    site_id: UUID, nights: list[date], rows: list[asyncpg.Record], *, sensitive_too: bool
+) -> BoardOut:
+    """The board; of sensitive needs only that the bed is taken, unless the caller may see them."""
     found: dict[UUID, BedOut] = {}
     for row in rows:
         bed = found.get(row["bed_id"])
@@ -182,7 +186,8 @@ def _board(site_id: UUID, nights: list[date], rows: list[asyncpg.Record]) -> Boa
         if row["reservation_id"] is None:
             continue
         booking = BookingOut(**{name: row[name] for name in BookingOut.model_fields})
-        bed.bookings.append(booking)
+        if sensitive_too or not row["sensitive"]:
+            bed.bookings.append(booking)
         for number, night in enumerate(nights):
             if booking.from_on <= night and (booking.to_on is None or night < booking.to_on):
                 bed.nights[number] = _NIGHT[booking.state]
@@ -264,8 +269,9 @@ def router(database: Database, region: str) -> APIRouter:
                 raise Problem(NOT_FOUND) if fault == "not-found" else problem(fault)
             return await once.answer(tx, 200, {"bed_id": bed_id})
 
-    @routes.get("/beds", dependencies=[_ANYONE])
+    @routes.get("/beds")
     async def see_beds(
+        caller: Staff,
         site_id: UUID,
         from_on: Annotated[date | None, Query(alias="from")] = None,
         days: Annotated[int, Query(ge=1, le=DAYS_MAX)] = 14,
@@ -275,7 +281,7 @@ def router(database: Database, region: str) -> APIRouter:
         nights = [first + timedelta(days=number) for number in range(days)]
         async with database.read() as conn:
             rows = await beds.board(conn, site_id, first, first + timedelta(days=days))
-        return _board(site_id, nights, rows)
+        return _board(site_id, nights, rows, sensitive_too=caller.sees_sensitive)
 
     @routes.post("/slots", status_code=201)
     async def add_slot(body: SlotIn, caller: Manager, once: Once) -> Response:

@@ -1,6 +1,7 @@
 """Reservations: find them, hand over, check in and out, attend, undo; one by one."""
 
 import json
+from collections.abc import Collection
 from datetime import date, datetime
 from typing import Annotated, Literal
 from uuid import UUID
@@ -10,7 +11,7 @@ from fastapi import APIRouter, Depends, Query, Response
 from pydantic import AliasChoices, BaseModel, Field, TypeAdapter
 
 from aidmesh_chassis.auth import Caller, Role, require
-from aidmesh_chassis.db import Database
+from aidmesh_chassis.db import Database, Tx
 from aidmesh_chassis.http import Body, PageQuery
 from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.problems import NOT_FOUND, Problem
@@ -23,7 +24,7 @@ from aidmesh_inventory.handlers.release import release
 from aidmesh_inventory.store import reservations, views
 
 _UUID_KEY: TypeAdapter[UUID] = TypeAdapter(UUID)
-_ANYONE = Depends(require())
+Staff = Annotated[Caller, Depends(require())]
 Desk = Annotated[Caller, Depends(require(Role.CASEWORKER, Role.LOGISTICIAN, Role.LEAD))]
 IDS_MAX = 5000
 Serial = Annotated[str, Field(min_length=1, max_length=64)]
@@ -120,8 +121,9 @@ def router(database: Database) -> APIRouter:
     """Return the routes."""
     routes = APIRouter(prefix="/v1", tags=["reservations"])
 
-    @routes.get("/reservations", dependencies=[_ANYONE])
+    @routes.get("/reservations")
     async def list_reservations(
+        caller: Staff,
         page: PageQuery,
         state: Annotated[list[State] | None, Query(max_length=6)] = None,
         site_id: UUID | None = None,
@@ -134,26 +136,30 @@ def router(database: Database) -> APIRouter:
                 states=state or ["confirmed"],
                 site_id=site_id,
                 way=None if resource is None else WAYS[resource],
+                sensitive_too=caller.sees_sensitive,
                 after=page.after(_UUID_KEY),
                 limit=page.limit + 1,
             )
         kept, after = page.cut(rows, lambda row: row["reservation_id"])
         return ReservationPage(rows=[_out(row) for row in kept], next=after)
 
-    @routes.post("/reservations:lookup", dependencies=[_ANYONE])
-    async def lookup(body: LookupIn, once: Once) -> LookupOut:
+    @routes.post("/reservations:lookup")
+    async def lookup(body: LookupIn, caller: Staff, once: Once) -> LookupOut:
         """The latest reservations of needs, and reservations by id. Changes nothing."""
+        too = caller.sees_sensitive
         async with database.read() as conn:
-            rows = await views.current(conn, body.need_ids) if body.need_ids else []
+            rows = (
+                await views.current(conn, body.need_ids, sensitive_too=too) if body.need_ids else []
+            )
             if body.reservation_ids:
-                rows += await views.by_ids(conn, body.reservation_ids)
+                rows += await views.by_ids(conn, body.reservation_ids, sensitive_too=too)
         return LookupOut(rows=[_out(row) for row in rows])
 
-    @routes.get("/needs/{need_id}/reservation", dependencies=[_ANYONE])
-    async def of_need(need_id: UUID) -> ReservationOut:
+    @routes.get("/needs/{need_id}/reservation")
+    async def of_need(need_id: UUID, caller: Staff) -> ReservationOut:
         """The latest reservation of a need."""
         async with database.read() as conn:
-            rows = await views.current(conn, [need_id])
+            rows = await views.current(conn, [need_id], sensitive_too=caller.sees_sensitive)
         if not rows:
             raise Problem(NOT_FOUND)
         return _out(rows[0])
@@ -164,6 +170,7 @@ def router(database: Database) -> APIRouter:
         async with database.transaction() as tx:
             if known := await once.replay(tx):
                 return known
+            await _admit(tx, reservation_id, caller)
             faults = await handover.issue(
                 tx,
                 [
@@ -202,6 +209,7 @@ def router(database: Database) -> APIRouter:
         async with database.transaction() as tx:
             if known := await once.replay(tx):
                 return known
+            await _admit(tx, reservation_id, caller)
             faults = await stays.check_out(tx, {reservation_id: body.on or day_of(tx.now)})
             if faults:
                 raise problem(faults[reservation_id])
@@ -213,6 +221,7 @@ def router(database: Database) -> APIRouter:
         async with database.transaction() as tx:
             if known := await once.replay(tx):
                 return known
+            await _admit(tx, reservation_id, caller)
             changed = await handover.undo(tx, reservation_id, body.reason, caller.staff_id)
             if changed is None:
                 states = await reservations.states(tx.conn, [reservation_id])
@@ -220,11 +229,12 @@ def router(database: Database) -> APIRouter:
             return await once.answer(tx, 200, _changed(reservation_id, "confirmed"))
 
     async def give_up(
-        reservation_id: UUID, cause: Literal["no_show", "relocated"], once: Once
+        reservation_id: UUID, cause: Literal["no_show", "relocated"], caller: Caller, once: Once
     ) -> Response:
         async with database.transaction() as tx:
             if known := await once.replay(tx):
                 return known
+            await _admit(tx, reservation_id, caller)
             if not await release(tx, [reservation_id], cause):
                 states = await reservations.states(tx.conn, [reservation_id])
                 if not states:
@@ -237,14 +247,24 @@ def router(database: Database) -> APIRouter:
     @routes.post("/reservations/{reservation_id}:no-show", response_model=ChangedOut)
     async def no_show(reservation_id: UUID, caller: Desk, once: Once) -> Response:
         """Nobody came: the bed or the seat is free again."""
-        return await give_up(reservation_id, "no_show", once)
+        return await give_up(reservation_id, "no_show", caller, once)
 
     @routes.post("/reservations/{reservation_id}:relocate", response_model=ChangedOut)
     async def relocate(reservation_id: UUID, caller: Desk, once: Once) -> Response:
         """Send someone on: intake asks anew, and this site is taken only if no other will do."""
-        return await give_up(reservation_id, "relocated", once)
+        return await give_up(reservation_id, "relocated", caller, once)
 
     return routes
+
+
+async def unseen(tx: Tx, ids: Collection[UUID], caller: Caller) -> set[UUID]:
+    """Those of these reservations that are not there for this caller."""
+    return set() if caller.sees_sensitive else await reservations.sensitive(tx.conn, ids)
+
+
+async def _admit(tx: Tx, reservation_id: UUID, caller: Caller) -> None:
+    if await unseen(tx, [reservation_id], caller):
+        raise problem("unknown-reservation")
 
 
 def _changed(reservation_id: UUID, state: str) -> dict[str, object]:

@@ -24,6 +24,7 @@ from aidmesh_inventory.store import discrepancies, stock, world
 
 _UUID_KEY: TypeAdapter[UUID] = TypeAdapter(UUID)
 _ANYONE = Depends(require())
+Staff = Annotated[Caller, Depends(require())]
 Storekeeper = Annotated[Caller, Depends(require(Role.LOGISTICIAN, Role.LEAD))]
 ROWS_MAX = 5000
 Quantity = Annotated[int, Field(ge=1, le=1_000_000)]
@@ -365,14 +366,18 @@ def router(database: Database, region: str) -> APIRouter:
             rows = await stock.expected_purchases(conn, ROWS_MAX)
         return [ExpectedLine(**row) for row in rows]
 
-    @routes.get("/discrepancies", dependencies=[_ANYONE])
+    @routes.get("/discrepancies")
     async def list_discrepancies(
-        page: PageQuery, status: Literal["open", "settled"] = "open"
+        caller: Staff, page: PageQuery, status: Literal["open", "settled"] = "open"
     ) -> DiscrepancyPage:
         """Facts that do not fit the books, for a person to settle."""
         async with database.read() as conn:
             rows = await discrepancies.page(
-                conn, status=status, after=page.after(_UUID_KEY), limit=page.limit + 1
+                conn,
+                status=status,
+                sensitive_too=caller.sees_sensitive,
+                after=page.after(_UUID_KEY),
+                limit=page.limit + 1,
             )
         kept, after = page.cut(rows, lambda row: row["discrepancy_id"])
         return DiscrepancyPage(rows=[DiscrepancyOut(**row) for row in kept], next=after)
@@ -386,7 +391,11 @@ def router(database: Database, region: str) -> APIRouter:
             if known := await once.replay(tx):
                 return known
             if not await discrepancies.settle(
-                tx.conn, discrepancy_id, caller.staff_id, body.reason
+                tx.conn,
+                discrepancy_id,
+                caller.staff_id,
+                body.reason,
+                sensitive_too=caller.sees_sensitive,
             ):
                 raise Problem(NOT_FOUND)
             return await once.answer(tx, 200, {"discrepancy_id": discrepancy_id})

@@ -156,6 +156,7 @@ class _Booking:
                 event.served_on,
                 self._tx.now,
                 event.served_on,
+                event.sensitive,
             )
         )
 

@@ -269,6 +269,7 @@ async def _save(
                 event.planned_on,
                 hold_until,
                 None,
+                event.sensitive,
             )
         )
         told: list[Allocation] = []

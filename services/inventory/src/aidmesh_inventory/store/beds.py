@@ -218,8 +218,8 @@ async def board(
     return await conn.fetch(
         """
         SELECT b.id AS bed_id, b.label, b.room, b.code, b.features, b.owner, b.status,
-               r.id AS reservation_id, r.need_id, r.state, lower(g.stay) AS from_on,
-               upper(g.stay) AS to_on, g.left_on
+               r.id AS reservation_id, r.need_id, r.state, r.sensitive,
+               lower(g.stay) AS from_on, upper(g.stay) AS to_on, g.left_on
         FROM bed b
         LEFT JOIN bed_booking g ON g.bed_id = b.id AND g.live AND g.stay && daterange($2, $3)
         LEFT JOIN reservation r ON r.id = g.reservation_id

@@ -23,32 +23,48 @@ async def insert(
     return {row["id"] for row in rows}
 
 
+_SEEN = """
+    ({} OR d.need_id IS NULL OR EXISTS (
+        SELECT FROM reservation r WHERE r.need_id = d.need_id AND NOT r.sensitive))
+"""
+
+
 async def page(
-    conn: asyncpg.Connection, *, status: str, after: UUID | None, limit: int
+    conn: asyncpg.Connection,
+    *,
+    status: str,
+    sensitive_too: bool,
+    after: UUID | None,
+    limit: int,
 ) -> list[asyncpg.Record]:
     """Discrepancies by id."""
     return await conn.fetch(
-        """
+        f"""
         SELECT id AS discrepancy_id, need_id, site_id, about, code, quantity, why, status,
                opened_at, settled_at, settled_reason
-        FROM discrepancy WHERE status = $1 AND ($2::uuid IS NULL OR id > $2) ORDER BY id LIMIT $3
-        """,
+        FROM discrepancy d WHERE status = $1 AND {_SEEN.format("$2")}
+          AND ($3::uuid IS NULL OR id > $3) ORDER BY id LIMIT $4
+        """,  # noqa: S608 - a constant
         status,
+        sensitive_too,
         after,
         limit,
     )
 
 
-async def settle(conn: asyncpg.Connection, discrepancy_id: UUID, by: UUID, reason: str) -> bool:
+async def settle(
+    conn: asyncpg.Connection, discrepancy_id: UUID, by: UUID, reason: str, *, sensitive_too: bool
+) -> bool:
     """Settle an open discrepancy; False if there is none."""
     found = await conn.fetchval(
-        """
-        UPDATE discrepancy SET status = 'settled', settled_at = clock_timestamp(),
+        f"""
+        UPDATE discrepancy d SET status = 'settled', settled_at = clock_timestamp(),
                settled_by = $2, settled_reason = $3
-        WHERE id = $1 AND status = 'open' RETURNING id
-        """,
+        WHERE id = $1 AND status = 'open' AND {_SEEN.format("$4")} RETURNING id
+        """,  # noqa: S608 - a constant
         discrepancy_id,
         by,
         reason,
+        sensitive_too,
     )
     return found is not None

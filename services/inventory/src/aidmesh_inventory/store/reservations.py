@@ -22,6 +22,7 @@ class NewReservation(NamedTuple):
     planned_on: date
     hold_until: datetime
     served_on: date | None
+    sensitive: bool
 
 
 class NewAllocation(NamedTuple):
@@ -87,9 +88,10 @@ async def insert(
         await conn.execute(
             """
             INSERT INTO reservation (id, need_id, attempt_no, way, state, site_id, priority,
-                                     planned_on, hold_until, served_on)
+                                     planned_on, hold_until, served_on, sensitive)
             SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::int[], $4::text[], $5::text[],
-                $6::uuid[], $7::int[], $8::date[], $9::timestamptz[], $10::date[])
+                $6::uuid[], $7::int[], $8::date[], $9::timestamptz[], $10::date[],
+                $11::boolean[])
             """,
             *(list(column) for column in zip(*reservations, strict=True)),
         )
@@ -399,6 +401,14 @@ async def current(conn: asyncpg.Connection, need_ids: Collection[UUID]) -> dict[
         list(need_ids),
     )
     return {row["need_id"]: row["id"] for row in rows}
+
+
+async def sensitive(conn: asyncpg.Connection, ids: Collection[UUID]) -> set[UUID]:
+    """Those of these reservations that only some roles may see."""
+    rows = await conn.fetch(
+        "SELECT id FROM reservation WHERE id = ANY($1::uuid[]) AND sensitive", list(ids)
+    )
+    return {row["id"] for row in rows}
 
 
 async def states(conn: asyncpg.Connection, ids: Collection[UUID]) -> dict[UUID, tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""Reservations as staff see them."""
+"""Reservations as staff see them. Sensitive ones are not there for those who may not see them."""
 
 from collections.abc import Collection
 from uuid import UUID
@@ -26,9 +26,15 @@ _VIEW = """
 """
 
 
-async def by_ids(conn: asyncpg.Connection, ids: Collection[UUID]) -> list[asyncpg.Record]:
+async def by_ids(
+    conn: asyncpg.Connection, ids: Collection[UUID], *, sensitive_too: bool
+) -> list[asyncpg.Record]:
     """These reservations."""
-    return await conn.fetch(f"{_VIEW} WHERE r.id = ANY($1::uuid[]) ORDER BY r.id", list(ids))
+    return await conn.fetch(
+        f"{_VIEW} WHERE r.id = ANY($1::uuid[]) AND ($2 OR NOT r.sensitive) ORDER BY r.id",
+        list(ids),
+        sensitive_too,
+    )
 
 
 async def page(
@@ -37,6 +43,7 @@ async def page(
     states: Collection[str],
     site_id: UUID | None,
     way: str | None,
+    sensitive_too: bool,
     after: UUID | None,
     limit: int,
 ) -> list[asyncpg.Record]:
@@ -44,24 +51,30 @@ async def page(
     return await conn.fetch(
         f"""{_VIEW}
         WHERE r.state = ANY($1::text[]) AND ($2::uuid IS NULL OR r.site_id = $2)
-          AND ($3::text IS NULL OR r.way = $3) AND ($4::uuid IS NULL OR r.id > $4)
-        ORDER BY r.id LIMIT $5
+          AND ($3::text IS NULL OR r.way = $3) AND ($4 OR NOT r.sensitive)
+          AND ($5::uuid IS NULL OR r.id > $5)
+        ORDER BY r.id LIMIT $6
         """,
         list(states),
         site_id,
         way,
+        sensitive_too,
         after,
         limit,
     )
 
 
-async def current(conn: asyncpg.Connection, need_ids: Collection[UUID]) -> list[asyncpg.Record]:
+async def current(
+    conn: asyncpg.Connection, need_ids: Collection[UUID], *, sensitive_too: bool
+) -> list[asyncpg.Record]:
     """The latest reservation of each of these needs."""
     return await conn.fetch(
         f"""{_VIEW}
         WHERE r.id IN (SELECT DISTINCT ON (need_id) id FROM reservation
                        WHERE need_id = ANY($1::uuid[]) ORDER BY need_id, attempt_no DESC)
+          AND ($2 OR NOT r.sensitive)
         ORDER BY r.id
         """,  # noqa: S608 - a constant
         list(need_ids),
+        sensitive_too,
     )

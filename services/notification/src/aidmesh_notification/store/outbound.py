@@ -311,6 +311,7 @@ async def list_messages(
     *,
     states: Sequence[str] | None,
     need_id: UUID | None,
+    sensitive_too: bool,
     after: tuple[datetime, UUID] | None,
     limit: int,
 ) -> list[asyncpg.Record]:
@@ -322,12 +323,13 @@ async def list_messages(
         FROM message
         WHERE need_id IS NOT NULL
           AND ($1::text[] IS NULL OR state = ANY($1::text[]))
-          AND ($2::uuid IS NULL OR need_id = $2)
-          AND ($3::timestamptz IS NULL OR (queued_at, message_id) > ($3, $4::uuid))
-        ORDER BY queued_at, message_id LIMIT $5
+          AND ($2::uuid IS NULL OR need_id = $2) AND ($3 OR NOT sensitive)
+          AND ($4::timestamptz IS NULL OR (queued_at, message_id) > ($4, $5::uuid))
+        ORDER BY queued_at, message_id LIMIT $6
         """,
         None if states is None else list(states),
         need_id,
+        sensitive_too,
         None if after is None else after[0],
         None if after is None else after[1],
         limit,
@@ -335,7 +337,11 @@ async def list_messages(
 
 
 async def list_to_tell(
-    conn: asyncpg.Connection, *, after: tuple[datetime, UUID] | None, limit: int
+    conn: asyncpg.Connection,
+    *,
+    sensitive_too: bool,
+    after: tuple[datetime, UUID] | None,
+    limit: int,
 ) -> list[asyncpg.Record]:
     """Return a page of messages that did not go out and whose people do not know yet."""
     return await conn.fetch(
@@ -344,10 +350,11 @@ async def list_to_tell(
                tries, queued_at, due_at, expires_at, sent_at, settled_at
         FROM message
         WHERE settled_at IS NULL AND need_id IS NOT NULL
-          AND state IN ('suppressed', 'failed', 'expired', 'unknown')
-          AND ($1::timestamptz IS NULL OR (queued_at, message_id) > ($1, $2::uuid))
-        ORDER BY queued_at, message_id LIMIT $3
+          AND state IN ('suppressed', 'failed', 'expired', 'unknown') AND ($1 OR NOT sensitive)
+          AND ($2::timestamptz IS NULL OR (queued_at, message_id) > ($2, $3::uuid))
+        ORDER BY queued_at, message_id LIMIT $4
         """,
+        sensitive_too,
         None if after is None else after[0],
         None if after is None else after[1],
         limit,

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Final, Literal, TypeVar
 from uuid import UUID
 
 from fastapi import Depends
@@ -30,6 +30,23 @@ Worker = Annotated[
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Minor = Annotated[int, Field(gt=0, le=10**15, description="Minor units of the currency")]
+
+
+_WHAT_FOR: Final = frozenset({"allotment_id", "grant_code", "programme", "cost_category", "code"})
+
+
+def seen_by(caller: Caller, row: Mapping[str, object]) -> dict[str, object]:
+    """A row about a need as the caller may see it.
+
+    Money has to be moved by those who may not see what a sensitive need is: they see how much
+    and when, not what for.
+    """
+    hides = bool(row["sensitive"]) and not caller.sees_sensitive
+    return {
+        name: None if hides and name in _WHAT_FOR else value
+        for name, value in row.items()
+        if name != "sensitive"
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,17 @@ from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.problems import NOT_FOUND, Problem
 from aidmesh_contracts.ids import AllotmentId, CommitmentId, GrantId, NeedId, PurchaseId
 from aidmesh_contracts.values import Area, Code
-from aidmesh_payments.api.desk import Approver, Desk, Finance, Minor, Payer, Reader, Text, Worker
+from aidmesh_payments.api.desk import (
+    Approver,
+    Desk,
+    Finance,
+    Minor,
+    Payer,
+    Reader,
+    Text,
+    Worker,
+    seen_by,
+)
 from aidmesh_payments.domain.money import today_in_kyiv
 from aidmesh_payments.domain.purchase import Line
 from aidmesh_payments.handlers import commitments, purchases
@@ -78,11 +88,14 @@ def router(desk: Desk) -> APIRouter:
 
     @routes.get("/needs/{need_id}/commitment")
     async def of_need(need_id: UUID, caller: Worker) -> dict[str, object]:
+        """What was committed for a need; of a sensitive one, to some, not what for."""
         async with desk.db.read() as conn:
-            return {
-                "commitments": await queries.commitments_of(conn, NeedId(need_id)),
-                "refused": await queries.refusal_of(conn, NeedId(need_id)),
-            }
+            made = await queries.commitments_of(conn, NeedId(need_id))
+            refused = await queries.refusal_of(conn, NeedId(need_id))
+        return {
+            "commitments": [seen_by(caller, each) for each in made],
+            "refused": None if refused is None else seen_by(caller, refused),
+        }
 
     @routes.post("/commitments/{commitment_id}:bill")
     async def bill(commitment_id: UUID, body: BillBody, caller: Finance, once: Once) -> Response:
@@ -97,8 +110,10 @@ def router(desk: Desk) -> APIRouter:
 
     @routes.get("/discrepancies")
     async def discrepancies(caller: Reader) -> dict[str, object]:
+        """Facts that do not fit the books; of sensitive needs, to some, not what for."""
         async with desk.db.read() as conn:
-            return {"discrepancies": await queries.discrepancies(conn, 200)}
+            rows = await queries.discrepancies(conn, 200)
+        return {"discrepancies": [seen_by(caller, each) for each in rows]}
 
     @routes.post("/discrepancies/{discrepancy_id}:settle")
     async def settle(

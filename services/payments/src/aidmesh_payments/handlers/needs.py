@@ -62,7 +62,9 @@ async def hold(office: Office, tx: Tx, batch: Sequence[Received[NeedApprovedV1]]
     }
     if not wanted:
         return
-    attempts = await store.begin_attempts(tx.conn, list(wanted))
+    attempts = await store.begin_attempts(
+        tx.conn, {key: item.event.sensitive for key, item in wanted.items()}
+    )
     known = {
         (place.need_id, place.attempt_no)
         for place in await store.locate(tx.conn, (need_id for need_id, _ in wanted))

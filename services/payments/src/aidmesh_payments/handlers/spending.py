@@ -97,6 +97,9 @@ async def book_fact(office: Office, tx: Tx, batch: Sequence[Received[AidGivenV1]
     if not facts:
         return
     known = await store.begin_facts(tx.conn, facts)
+    await store.set_sensitive(
+        tx.conn, {need_id: item.event.sensitive for need_id, item in facts.items()}
+    )
     known |= {place.need_id for place in await store.locate(tx.conn, facts) if not place.attempt_no}
     asks = [
         Ask(

@@ -1,6 +1,6 @@
 """Commitments, attempts of needs, refusals and discrepancies."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from typing import NamedTuple
 from uuid import UUID
@@ -48,22 +48,30 @@ def _commitment(row: asyncpg.Record) -> Commitment:
 
 
 async def begin_attempts(
-    conn: asyncpg.Connection, attempts: Sequence[Key]
+    conn: asyncpg.Connection, attempts: Mapping[Key, bool]
 ) -> dict[NeedId, tuple[int, int]]:
-    """Lock the needs and note their newest attempt; returns (seen, ended) attempt numbers."""
+    """Lock the needs and note their newest attempt; returns (seen, ended) attempt numbers.
+
+    Args:
+        attempts: with whether the need is sensitive.
+    """
     newest: dict[NeedId, int] = {}
-    for need_id, attempt_no in attempts:
+    sensitive: dict[NeedId, bool] = {}
+    for (need_id, attempt_no), is_sensitive in attempts.items():
         newest[need_id] = max(attempt_no, newest.get(need_id, 0))
+        sensitive[need_id] = is_sensitive
     ordered = sorted(newest)
     rows = await conn.fetch(
         """
-        INSERT INTO need_attempt AS old (need_id, seen_no)
-        SELECT * FROM unnest($1::uuid[], $2::int[])
-        ON CONFLICT (need_id) DO UPDATE SET seen_no = greatest(old.seen_no, excluded.seen_no)
+        INSERT INTO need_attempt AS old (need_id, seen_no, sensitive)
+        SELECT * FROM unnest($1::uuid[], $2::int[], $3::boolean[])
+        ON CONFLICT (need_id) DO UPDATE SET seen_no = greatest(old.seen_no, excluded.seen_no),
+            sensitive = excluded.sensitive
         RETURNING need_id, seen_no, ended_no
         """,
         ordered,
         [newest[need_id] for need_id in ordered],
+        [sensitive[need_id] for need_id in ordered],
     )
     return {NeedId(row["need_id"]): (row["seen_no"], row["ended_no"]) for row in rows}
 
@@ -98,6 +106,19 @@ async def begin_facts(conn: asyncpg.Connection, need_ids: Iterable[NeedId]) -> s
         sorted(set(need_ids)),
     )
     return {NeedId(row["need_id"]) for row in rows if row["fact_reversed"]}
+
+
+async def set_sensitive(conn: asyncpg.Connection, sensitive: Mapping[NeedId, bool]) -> None:
+    """Note of needs that are locked whether only some roles may see what they are."""
+    await conn.execute(
+        """
+        UPDATE need_attempt n SET sensitive = u.sensitive
+        FROM unnest($1::uuid[], $2::boolean[]) AS u (need_id, sensitive)
+        WHERE n.need_id = u.need_id
+        """,
+        list(sensitive),
+        list(sensitive.values()),
+    )
 
 
 async def reverse_facts(conn: asyncpg.Connection, need_ids: Iterable[NeedId]) -> None:

@@ -146,8 +146,10 @@ async def commitments_of(conn: asyncpg.Connection, need_id: NeedId) -> list[Row]
         await conn.fetch(
             """
             SELECT c.id, c.attempt_no, c.allotment_id, t.code AS grant_code, c.amount_minor,
-                   c.currency, c.purpose, c.state, c.hold_until, c.collect_by, c.spent_on, c.cause
+                   c.currency, c.purpose, c.state, c.hold_until, c.collect_by, c.spent_on, c.cause,
+                   COALESCE(n.sensitive, true) AS sensitive
             FROM commitment c JOIN grant_terms t ON t.grant_id = c.grant_id
+            LEFT JOIN need_attempt n ON n.need_id = c.need_id
             WHERE c.need_id = $1 ORDER BY c.attempt_no
             """,
             need_id,
@@ -159,7 +161,9 @@ async def refusal_of(conn: asyncpg.Connection, need_id: NeedId) -> Row | None:
     """Why money was refused last."""
     row = await conn.fetchrow(
         """
-        SELECT attempt_no, reason, code, amount_minor, decided_at FROM refusal WHERE need_id = $1
+        SELECT r.attempt_no, r.reason, r.code, r.amount_minor, r.decided_at,
+               COALESCE(n.sensitive, true) AS sensitive
+        FROM refusal r LEFT JOIN need_attempt n ON n.need_id = r.need_id WHERE r.need_id = $1
         """,
         need_id,
     )
@@ -220,9 +224,11 @@ async def discrepancies(conn: asyncpg.Connection, limit: int) -> list[Row]:
     return _rows(
         await conn.fetch(
             """
-            SELECT id, about, need_id, programme, amount_minor, currency, occurred_on,
-                   cost_category, commitment_id, opened_at
-            FROM discrepancy WHERE settled_at IS NULL ORDER BY opened_at, id LIMIT $1
+            SELECT d.id, d.about, d.need_id, d.programme, d.amount_minor, d.currency,
+                   d.occurred_on, d.cost_category, d.commitment_id, d.opened_at,
+                   COALESCE(n.sensitive, true) AS sensitive
+            FROM discrepancy d LEFT JOIN need_attempt n ON n.need_id = d.need_id
+            WHERE d.settled_at IS NULL ORDER BY d.opened_at, d.id LIMIT $1
             """,
             limit,
         )

@@ -283,13 +283,14 @@ async def put_waiting(conn: asyncpg.Connection, events: Sequence[NeedWaitlistedV
     newest = {event.need_id: event for event in sorted(events, key=lambda each: each.attempt_no)}
     await conn.execute(
         """
-        INSERT INTO waiting (need_id, attempt_no, kind, area, asked_on, resource, code, quantity)
+        INSERT INTO waiting (need_id, attempt_no, kind, area, asked_on, resource, code, quantity,
+                             sensitive)
         SELECT * FROM unnest($1::uuid[], $2::int[], $3::text[], $4::text[], $5::date[],
-                             $6::text[], $7::text[], $8::bigint[]) AS n (need_id)
+                             $6::text[], $7::text[], $8::bigint[], $9::boolean[]) AS n (need_id)
         ORDER BY need_id
         ON CONFLICT (need_id) DO UPDATE
         SET attempt_no = excluded.attempt_no, resource = excluded.resource,
-            code = excluded.code, quantity = excluded.quantity
+            code = excluded.code, quantity = excluded.quantity, sensitive = excluded.sensitive
         WHERE waiting.attempt_no < excluded.attempt_no
         """,
         *_columns(
@@ -302,6 +303,7 @@ async def put_waiting(conn: asyncpg.Connection, events: Sequence[NeedWaitlistedV
                 event.blocked_by.resource,
                 event.blocked_by.code,
                 event.blocked_by.quantity,
+                event.sensitive,
             )
             for event in newest.values()
         ),
