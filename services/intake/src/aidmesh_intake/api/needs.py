@@ -1,4 +1,4 @@
-"""Needs: lists, one with its timeline, and what staff do to it."""
+"""Needs as staff see them: lists, one with its timeline, counts of those that wait."""
 
 from datetime import date, datetime
 from typing import Annotated, Final
@@ -8,30 +8,17 @@ import asyncpg
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, TypeAdapter
 
-from aidmesh_chassis.db import Tx
-from aidmesh_chassis.http import Body, PageQuery, revealed
-from aidmesh_chassis.idempotency import Once
+from aidmesh_chassis.http import PageQuery, revealed
 from aidmesh_chassis.privacy import PersonalText
-from aidmesh_chassis.problems import Problem
 from aidmesh_contracts.values import Area, BlockedBy, Code
 from aidmesh_intake.api.context import (
-    HINDERED,
-    STEP_NOT_ALLOWED,
-    Caseworker,
     Context,
     Ctx,
-    Lead,
     Staff,
-    Teller,
-    invalid,
     not_found,
 )
-from aidmesh_intake.domain import commands
-from aidmesh_intake.domain.dates import today_of
 from aidmesh_intake.domain.need import Need, State
 from aidmesh_intake.domain.triage import Band, band, floor_of
-from aidmesh_intake.handlers import acting
-from aidmesh_intake.handlers.acting import Outcome
 from aidmesh_intake.store import lists, persons, waitlist
 from aidmesh_intake.store import needs as store
 
@@ -196,7 +183,7 @@ async def get_need(need_id: UUID, ctx: Ctx, caller: Staff) -> NeedView:
     """One need and what happened to it."""
     async with ctx.database.read() as conn:
         need = await store.read(conn, need_id)
-        if need is None or not _visible(need, caller.sees_sensitive):
+        if need is None or (need.sensitive and not caller.sees_sensitive):
             raise not_found()
         timeline = await lists.timeline(conn, need_id)
         ahead = await lists.waiting_ahead(conn, need_id) if need.state is State.WAITLISTED else None
@@ -216,170 +203,6 @@ async def waitlist_summary(ctx: Ctx, caller: Staff) -> dict[str, object]:
     async with ctx.database.read() as conn:
         rows = await waitlist.summary(conn, sensitive_too=caller.sees_sensitive)
     return {"waiting": [dict(row) for row in rows]}
-
-
-class ApproveIn(Body):
-    """`override_reason` approves whatever limits and duplicates say; a person answers for it."""
-
-    override_reason: Code | None = None
-
-
-class ReasonIn(Body):
-    """Why; a code, no free text about anybody."""
-
-    reason: Code
-
-
-class ServeIn(Body):
-    """When it was given; today by default."""
-
-    served_on: date | None = None
-
-
-class MoveIn(Body):
-    """Where the need is to be served instead."""
-
-    place_area: Area
-    site_id: UUID | None = None
-
-
-class Nothing(Body):
-    """An empty body."""
-
-
-@router.post("/needs/{need_id}:approve")
-async def approve(
-    need_id: UUID, ctx: Ctx, caller: Caseworker, once: Once, body: ApproveIn | None = None
-) -> Response:
-    """Let a requested need be served, or ask again for one that waits."""
-    async with ctx.database.transaction() as tx:
-        if known := await once.replay(tx):
-            return known
-        kinds = await ctx.catalogue.current(tx.conn)
-        (outcome,) = await acting.approve(
-            tx,
-            [need_id],
-            kinds,
-            caller.staff_id,
-            override=body is not None and body.override_reason is not None,
-        )
-        return await _answer(tx, once, outcome)
-
-
-@router.post("/needs/{need_id}:decline")
-async def decline(
-    need_id: UUID, body: ReasonIn, ctx: Ctx, caller: Caseworker, once: Once
-) -> Response:
-    """Decide that a need will not be served."""
-    async with ctx.database.transaction() as tx:
-        if known := await once.replay(tx):
-            return known
-        (outcome,) = await acting.act(
-            tx,
-            [need_id],
-            lambda need: commands.end(need, State.DECLINED, body.reason),
-            caller.staff_id,
-        )
-        return await _answer(tx, once, outcome)
-
-
-@router.post("/needs/{need_id}:cancel")
-async def cancel(
-    need_id: UUID, body: ReasonIn, ctx: Ctx, caller: Caseworker, once: Once
-) -> Response:
-    """The person does not want it any more; whatever is held for it is released."""
-    async with ctx.database.transaction() as tx:
-        if known := await once.replay(tx):
-            return known
-        (outcome,) = await acting.act(
-            tx,
-            [need_id],
-            lambda need: commands.end(need, State.CANCELLED, body.reason),
-            caller.staff_id,
-        )
-        return await _answer(tx, once, outcome)
-
-
-@router.post("/needs/{need_id}:told")
-async def told(
-    need_id: UUID, ctx: Ctx, caller: Teller, once: Once, body: Nothing | None = None
-) -> Response:
-    """The person was told in person: the time to collect begins."""
-    async with ctx.database.transaction() as tx:
-        if known := await once.replay(tx):
-            return known
-        (outcome,) = await acting.act(
-            tx,
-            [need_id],
-            lambda need: commands.tell(need, tx.now),
-            caller.staff_id,
-            visible=lambda need: _visible(need, caller.sees_sensitive),
-        )
-        return await _answer(tx, once, outcome)
-
-
-@router.post("/needs/{need_id}:serve")
-async def serve(need_id: UUID, body: ServeIn, ctx: Ctx, caller: Caseworker, once: Once) -> Response:
-    """Record a service that takes nothing from stock, places or money, such as navigation."""
-    async with ctx.database.transaction() as tx:
-        if known := await once.replay(tx):
-            return known
-        today = today_of(tx.now)
-        if body.served_on is not None and body.served_on > today:
-            raise invalid("body.served_on", "in_the_future")
-        (outcome,) = await acting.act(
-            tx,
-            [need_id],
-            lambda need: commands.serve(need, body.served_on or today),
-            caller.staff_id,
-        )
-        return await _answer(tx, once, outcome)
-
-
-@router.post("/needs/{need_id}:reverse")
-async def reverse(need_id: UUID, body: ReasonIn, ctx: Ctx, caller: Lead, once: Once) -> Response:
-    """Undo a service that intake itself recorded. Goods and money are undone where they went."""
-    async with ctx.database.transaction() as tx:
-        if known := await once.replay(tx):
-            return known
-        (outcome,) = await acting.act(
-            tx, [need_id], lambda need: commands.take_back(need, body.reason), caller.staff_id
-        )
-        return await _answer(tx, once, outcome)
-
-
-@router.post("/needs/{need_id}:move")
-async def move(need_id: UUID, body: MoveIn, ctx: Ctx, caller: Caseworker, once: Once) -> Response:
-    """Have it served elsewhere, such as a guest whom a full shelter sends on."""
-    async with ctx.database.transaction() as tx:
-        if known := await once.replay(tx):
-            return known
-        outcome = await acting.move(
-            tx, need_id, body.place_area, store.site(body.site_id), caller.staff_id
-        )
-        return await _answer(tx, once, outcome)
-
-
-async def _answer(tx: Tx, once: Once, outcome: Outcome) -> Response:
-    if outcome.need is None:
-        raise not_found()
-    if outcome.rule is not None:
-        raise Problem(HINDERED if outcome.hindered else STEP_NOT_ALLOWED, rule=outcome.rule)
-    need = outcome.need
-    return await once.answer(
-        tx,
-        200,
-        {
-            "need_id": need.id,
-            "state": need.state.value,
-            "attempt_no": need.attempt_no,
-            "version": need.version,
-        },
-    )
-
-
-def _visible(need: Need, sensitive_too: bool) -> bool:
-    return sensitive_too or not need.sensitive
 
 
 def _row(row: asyncpg.Record) -> NeedRow:

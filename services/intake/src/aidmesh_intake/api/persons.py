@@ -28,7 +28,7 @@ from aidmesh_intake.api.requests import PersonIn
 from aidmesh_intake.domain.dates import today_of
 from aidmesh_intake.domain.persons import Consents, Details, card_of, with_contact_consent
 from aidmesh_intake.handlers import people
-from aidmesh_intake.handlers.registering import HOUSEHOLD_CODE, PERSON_CODE
+from aidmesh_intake.handlers.identifying import HOUSEHOLD_CODE, PERSON_CODE
 from aidmesh_intake.store import persons as store
 from aidmesh_intake.store.persons import PersonRow
 

@@ -14,11 +14,12 @@ from aidmesh_chassis.privacy import PersonalText, PersonalYear
 from aidmesh_contracts.values import Area, Code
 from aidmesh_intake.api.context import Caseworker, Ctx, invalid, unfit
 from aidmesh_intake.domain.dates import today_of
+from aidmesh_intake.domain.drafts import Draft, PersonDraft
 from aidmesh_intake.domain.kinds import AskError, ForWhom, Kind
 from aidmesh_intake.domain.persons import Consents, Contact, Details, Language, Payee
 from aidmesh_intake.domain.triage import ANSWERS
 from aidmesh_intake.handlers.drafting import Wanted, draft_need
-from aidmesh_intake.handlers.registering import Draft, PersonDraft, Registered, register
+from aidmesh_intake.handlers.registering import Registered, register
 from aidmesh_intake.store import persons
 
 router = APIRouter(prefix="/v1/requests", tags=["requests"])

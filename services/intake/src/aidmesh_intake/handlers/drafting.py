@@ -6,9 +6,9 @@ from datetime import date
 from uuid import UUID
 
 from aidmesh_intake.domain.dates import planned_day
+from aidmesh_intake.domain.drafts import NeedDraft
 from aidmesh_intake.domain.kinds import AskError, ForWhom, Kind, ask_of
 from aidmesh_intake.domain.persons import Payee
-from aidmesh_intake.handlers.registering import NeedDraft
 
 
 @dataclass(frozen=True, slots=True)

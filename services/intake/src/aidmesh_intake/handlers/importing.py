@@ -15,10 +15,11 @@ from aidmesh_chassis.db import Database, Tx
 from aidmesh_chassis.errors import CONTENTION
 from aidmesh_chassis.problems import IN_PROGRESS, NOT_FOUND, Problem, retry_after
 from aidmesh_intake.domain.dates import today_of
+from aidmesh_intake.domain.drafts import Draft, PersonDraft
 from aidmesh_intake.domain.kinds import AskError, ForWhom
 from aidmesh_intake.domain.rows import ImportRow, RowError, parse_row
 from aidmesh_intake.handlers.drafting import Wanted, draft_need
-from aidmesh_intake.handlers.registering import Draft, PersonDraft, register
+from aidmesh_intake.handlers.registering import register
 from aidmesh_intake.store import imports as store
 from aidmesh_intake.store.catalogue import Catalogue
 from aidmesh_intake.vault import OpenVault

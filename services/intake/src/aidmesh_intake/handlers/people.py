@@ -12,7 +12,7 @@ from aidmesh_intake.domain.dates import today_of
 from aidmesh_intake.domain.need import State
 from aidmesh_intake.domain.persons import Consents, Details, card_of, with_contact_consent
 from aidmesh_intake.handlers import acting
-from aidmesh_intake.handlers.registering import PERSON_CODE
+from aidmesh_intake.handlers.identifying import PERSON_CODE
 from aidmesh_intake.store import persons as store
 from aidmesh_intake.store.persons import PersonRow
 from aidmesh_intake.vault import OpenVault

@@ -6,11 +6,9 @@ All of a call's rows are written by one statement per table, whatever their numb
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from typing import Final
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from aidmesh_chassis.db import Tx
-from aidmesh_chassis.problems import NOT_FOUND, Problem
 from aidmesh_contracts.base import Event
 from aidmesh_contracts.ids import (
     HouseholdId,
@@ -21,73 +19,20 @@ from aidmesh_contracts.ids import (
     SiteId,
     derive_id,
 )
-from aidmesh_contracts.intake import ContactSealedV1, PayeeSealedV1
+from aidmesh_contracts.intake import PayeeSealedV1
 from aidmesh_intake.domain import commands
-from aidmesh_intake.domain.kinds import Ask, ForWhom, Kind, approves_itself
+from aidmesh_intake.domain.drafts import Draft, NeedDraft
+from aidmesh_intake.domain.kinds import ForWhom, Kind, approves_itself
 from aidmesh_intake.domain.limits import Hindrance
 from aidmesh_intake.domain.need import Need
-from aidmesh_intake.domain.persons import Consents, Details, Payee, card_of, with_contact_consent
 from aidmesh_intake.domain.triage import Score, score
 from aidmesh_intake.handlers import approving
+from aidmesh_intake.handlers.identifying import find_or_make
 from aidmesh_intake.store import needs as need_store
 from aidmesh_intake.store import persons as person_store
 from aidmesh_intake.store import requests as request_store
 from aidmesh_intake.store.persons import PersonRow
 from aidmesh_intake.vault import Locker, OpenVault
-
-PERSON_CODE: Final = b"client-code"
-HOUSEHOLD_CODE: Final = b"household-code"
-
-
-@dataclass(frozen=True, slots=True)
-class PersonDraft:
-    """Someone a request is for: found by code if they are known, else made."""
-
-    details: Details
-    languages: tuple[str, ...] = ()
-    area: str | None = None
-    origin_area: str | None = None
-    household_code: str | None = None
-    consents: Consents | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class NeedDraft:
-    """One need of a request, checked against its kind."""
-
-    id: UUID
-    kind: Kind
-    quantity: int
-    ask: Ask
-    planned_on: date
-    needed_by: date | None
-    place_area: str
-    site_id: UUID | None
-    payee: Payee | None = None
-    headcount: int | None = None
-    given_on: date | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """A request as it was asked for.
-
-    Attributes:
-        person: one who is registered, someone to be found or made, or None.
-        answers: of triage.
-    """
-
-    id: UUID
-    for_whom: ForWhom
-    person: UUID | PersonDraft | None
-    household_id: UUID | None
-    site_id: UUID | None
-    source: str
-    asked_on: date
-    caseworker: UUID | None
-    needs: tuple[NeedDraft, ...]
-    answers: Mapping[str, bool]
-    note: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +54,7 @@ async def register(
     """
     if not drafts:
         return []
-    people = await _people(tx, vault, drafts)
+    people = await find_or_make(tx, vault, drafts)
     lockers: dict[UUID, Locker] = {}
     requests: list[request_store.RequestRow] = []
     needs: list[Need] = []
@@ -267,161 +212,6 @@ async def _with_members(tx: Tx, needs: list[Need]) -> list[Need]:
         else need
         for need in needs
     ]
-
-
-@dataclass(frozen=True, slots=True)
-class _People:
-    """The persons of a call, known and new."""
-
-    by_id: Mapping[UUID, PersonRow]
-    of_draft: Mapping[UUID, UUID]
-    newcomers: frozenset[UUID]
-    lockers: Mapping[UUID, Locker]
-    households: Mapping[str, UUID]
-
-    def household_of(self, draft: Draft) -> UUID | None:
-        if draft.household_id is not None:
-            return draft.household_id
-        person = self.of(draft)
-        if person is not None and person.household_id is not None:
-            return person.household_id
-        code = draft.person.household_code if isinstance(draft.person, PersonDraft) else None
-        return self.households.get(code) if code is not None else None
-
-    def of(self, draft: Draft) -> PersonRow | None:
-        person_id = self.of_draft.get(draft.id)
-        return None if person_id is None else self.by_id[person_id]
-
-
-async def _people(tx: Tx, vault: OpenVault, drafts: Sequence[Draft]) -> _People:
-    """Find or make everyone; the first draft that names a new code says who they are.
-
-    Someone who is known keeps what is known of them: a request never rewrites it.
-    """
-    known = await person_store.by_ids(
-        tx.conn, [each.person for each in drafts if isinstance(each.person, UUID)], lock=True
-    )
-    of_draft: dict[UUID, UUID] = {}
-    lookups: dict[UUID, bytes] = {}
-    for draft in drafts:
-        if isinstance(draft.person, UUID):
-            found = known.get(draft.person)
-            if found is None or found.erased_at is not None:
-                raise Problem(NOT_FOUND, field="person_id")
-            of_draft[draft.id] = found.merged_into or found.id
-        elif draft.person is not None and draft.person.details.client_code is not None:
-            code = draft.person.details.client_code.reveal()
-            lookups[draft.id] = vault.lookup(code, PERSON_CODE)
-    roots = [found.merged_into for found in known.values() if found.merged_into is not None]
-    by_id = {**known, **await person_store.by_ids(tx.conn, roots)} if roots else dict(known)
-    by_code = await person_store.by_codes(tx.conn, list(lookups.values()))
-    households = await _households(tx, vault, drafts)
-    made: dict[UUID, tuple[PersonRow, Locker, PersonDraft]] = {}
-    made_by_code: dict[bytes, UUID] = {}
-    for draft in drafts:
-        if not isinstance(draft.person, PersonDraft):
-            continue
-        lookup = lookups.get(draft.id)
-        if lookup is not None and lookup in by_code:
-            of_draft[draft.id] = by_code[lookup].id
-            by_id[by_code[lookup].id] = by_code[lookup]
-        elif lookup is not None and lookup in made_by_code:
-            of_draft[draft.id] = made_by_code[lookup]
-        else:
-            row, locker = _new_person(vault, draft.person, lookup, draft.asked_on, households)
-            made[row.id] = (row, locker, draft.person)
-            of_draft[draft.id] = row.id
-            if lookup is not None:
-                made_by_code[lookup] = row.id
-    taken = await person_store.insert(tx.conn, [row for row, _, _ in made.values()])
-    if len(taken) < len(made):
-        # Somebody else registered the same code a moment ago: theirs is the record.
-        late = await person_store.by_codes(tx.conn, list(made_by_code))
-        for draft in drafts:
-            lookup = lookups.get(draft.id)
-            if lookup in late and of_draft[draft.id] not in taken:
-                of_draft[draft.id] = late[lookup].id
-                by_id[late[lookup].id] = late[lookup]
-    for person_id in taken:
-        row, _, person = made[person_id]
-        by_id[person_id] = row
-        _emit_card(tx, vault, row, person)
-    lockers = {person_id: made[person_id][1] for person_id in taken}
-    await _lock_for_limits(tx, of_draft, lockers)
-    people = _People(by_id, of_draft, frozenset(taken), lockers, households)
-    joining = {
-        of_draft[draft.id]: household_id
-        for draft in drafts
-        if draft.id in of_draft
-        and of_draft[draft.id] not in taken
-        and by_id[of_draft[draft.id]].household_id is None
-        and isinstance(draft.person, PersonDraft)
-        and (household_id := people.household_of(draft)) is not None
-    }
-    await person_store.join_household(tx.conn, joining)
-    return people
-
-
-async def _lock_for_limits(
-    tx: Tx, of_draft: Mapping[UUID, UUID], new: Mapping[UUID, Locker]
-) -> None:
-    """Two requests for one person at once must see each other, or both would pass a limit."""
-    known = [each for each in of_draft.values() if each not in new]
-    if known:
-        await person_store.by_ids(tx.conn, known, lock=True)
-
-
-def _new_person(
-    vault: OpenVault,
-    draft: PersonDraft,
-    lookup: bytes | None,
-    day: date,
-    households: Mapping[str, UUID],
-) -> tuple[PersonRow, Locker]:
-    person_id = uuid4()
-    locker = vault.new_locker(person_id)
-    consents = with_contact_consent(draft.consents or {}, draft.details.contact, day)
-    return (
-        PersonRow(
-            id=person_id,
-            code_lookup=lookup,
-            details=vault.hide(locker, person_id, draft.details),
-            wrapped_key=locker.wrapped,
-            languages=draft.languages,
-            area=draft.area,
-            origin_area=draft.origin_area,
-            household_id=households.get(draft.household_code or ""),
-            consents=consents,
-            card_version=1 if draft.details.contact else 0,
-        ),
-        locker,
-    )
-
-
-def _emit_card(tx: Tx, vault: OpenVault, row: PersonRow, draft: PersonDraft) -> None:
-    if row.card_version:
-        card = card_of(row.id, row.card_version, draft.details.contact, row.languages, row.consents)
-        tx.emit(
-            ContactSealedV1(
-                person_id=PersonId(row.id), version=row.card_version, sealed=vault.seal_card(card)
-            )
-        )
-
-
-async def _households(tx: Tx, vault: OpenVault, drafts: Sequence[Draft]) -> dict[str, UUID]:
-    """Households by the codes that drafts name; new ones are made."""
-    codes: dict[str, bytes] = {}
-    areas: dict[bytes, str | None] = {}
-    for draft in drafts:
-        if isinstance(draft.person, PersonDraft) and draft.person.household_code:
-            code = draft.person.household_code
-            if code not in codes:
-                codes[code] = vault.lookup(code, HOUSEHOLD_CODE)
-                areas[codes[code]] = draft.person.area
-    found = await person_store.households_by_codes(
-        tx.conn, {lookup: uuid4() for lookup in codes.values()}, areas
-    )
-    return {code: found[lookup] for code, lookup in codes.items()}
 
 
 def _sealed_reasons(

@@ -1,0 +1,60 @@
+"""A request as it was asked for, before it is taken in."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from uuid import UUID
+
+from aidmesh_intake.domain.kinds import Ask, ForWhom, Kind
+from aidmesh_intake.domain.persons import Consents, Details, Payee
+
+
+@dataclass(frozen=True, slots=True)
+class PersonDraft:
+    """Someone a request is for: found by code if they are known, else made."""
+
+    details: Details
+    languages: tuple[str, ...] = ()
+    area: str | None = None
+    origin_area: str | None = None
+    household_code: str | None = None
+    consents: Consents | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NeedDraft:
+    """One need of a request, checked against its kind."""
+
+    id: UUID
+    kind: Kind
+    quantity: int
+    ask: Ask
+    planned_on: date
+    needed_by: date | None
+    place_area: str
+    site_id: UUID | None
+    payee: Payee | None = None
+    headcount: int | None = None
+    given_on: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A request as it was asked for.
+
+    Attributes:
+        person: one who is registered, someone to be found or made, or None.
+        answers: of triage.
+    """
+
+    id: UUID
+    for_whom: ForWhom
+    person: UUID | PersonDraft | None
+    household_id: UUID | None
+    site_id: UUID | None
+    source: str
+    asked_on: date
+    caseworker: UUID | None
+    needs: tuple[NeedDraft, ...]
+    answers: Mapping[str, bool]
+    note: str | None = None
