@@ -357,7 +357,7 @@ class _NoSignals:
 
 
 def _collect_rarely() -> None:
-    """Let the garbage collector look at fewer objects, less often (decision 0015).
+    """Let the garbage collector look at fewer objects, less often (decision 0016).
 
     A batch makes tens of thousands of objects that live until it is committed; the default of
     700 has the collector walk them again and again in vain.
