@@ -9,7 +9,7 @@ from aidmesh.commands.common import names, refuse, run, say
 def up(
     *,
     data: Path,
-    keys: Path,
+    keys: Path | None = None,
     regions: str | None = None,
     apart: bool = False,
     servers_only: bool = False,
@@ -20,14 +20,26 @@ def up(
     Args:
         data: folder of all state; made when missing.
         keys: folder with a folder of keys per region, outside the data folder; see `keys init`.
+            A demo, in which nobody is real, has its own.
         regions: names separated by commas; those the folder holds already when not given.
         apart: run each service in a process of its own instead of one process per region.
         servers_only: run PostgreSQL and NATS, but no services.
         ports_from: look for free ports from this one on.
     """
-    data, keys = data.expanduser().resolve(), keys.expanduser().resolve()
-    if keys.is_relative_to(data):
-        refuse("keys must not lie in the data folder: who takes the one must not have the other")
+    import os  # noqa: PLC0415
+
+    from aidmesh.demo.session import is_demo, settings_of_a_demo  # noqa: PLC0415
+
+    data = data.expanduser().resolve()
+    if is_demo(data):
+        keys = data / "keys" if keys is None else keys.expanduser().resolve()
+        os.environ |= settings_of_a_demo(data)
+    elif keys is None:
+        refuse("name the folder of keys with --keys; aidmesh keys init makes it")
+    else:
+        keys = keys.expanduser().resolve()
+        if keys.is_relative_to(data):
+            refuse("keys must not lie in the data folder: who takes one must not have the other")
     run(_up(data, keys, names(regions), apart, servers_only, ports_from))
 
 

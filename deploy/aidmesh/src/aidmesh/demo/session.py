@@ -39,8 +39,7 @@ def prepare_folder(folder: Path, *, empty_it: bool) -> None:
         FolderInUseError: a mesh runs in it.
     """
     if folder.exists() and any(folder.iterdir()):
-        ours = (folder / MARK).is_file()
-        if not ours:
+        if not is_demo(folder):
             raise MeshError(f"{folder} holds something that is no demo; name an empty --data")
         if not empty_it:
             raise MeshError(f"{folder} holds an earlier demo; name an empty folder, or remove it")
@@ -55,6 +54,20 @@ def prepare_folder(folder: Path, *, empty_it: bool) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o711 if os.geteuid() == 0 else 0o700)
     (folder / MARK).write_text('{"made_by": "aidmesh demo"}\n', encoding="utf-8")
+
+
+def is_demo(folder: Path) -> bool:
+    """Whether `aidmesh demo` made this folder: nobody in it is real."""
+    return (folder / MARK).is_file()
+
+
+def settings_of_a_demo(folder: Path) -> dict[str, str]:
+    """Return what the services of a demo read from the environment besides their own."""
+    return {
+        "AIDMESH_CONSOLE_PASTE_TOKEN": "true",
+        "AIDMESH_NOTIFICATION_SPOOL_PATH": str(folder / "phone.jsonl"),
+        "AIDMESH_NOTIFICATION_SPOOL_FOR": '["sms", "email"]',
+    }
 
 
 @dataclass(slots=True)
@@ -88,12 +101,7 @@ class Demo:
         keys = {region: self.data / "keys" / region for region in self.regions}
         for folder in keys.values():
             create_region_keys(folder)
-        # Settings of the services, read by the processes that are started below.
-        os.environ |= {
-            "AIDMESH_CONSOLE_PASTE_TOKEN": "true",
-            "AIDMESH_NOTIFICATION_SPOOL_PATH": str(self.data / "phone.jsonl"),
-            "AIDMESH_NOTIFICATION_SPOOL_FOR": '["sms", "email"]',
-        }
+        os.environ |= settings_of_a_demo(self.data)
         scenario = self.data / "scenario"
         drawn = asyncio.create_task(
             asyncio.to_thread(
