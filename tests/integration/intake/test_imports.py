@@ -1,8 +1,6 @@
 """Bulk import: dry run, once only, good rows stay, going on after a cut; three formats."""
 
-import io
 import json
-import zipfile
 from typing import Any
 
 import pytest
@@ -17,6 +15,7 @@ from aidmesh_contracts.intake import (
 )
 from aidmesh_intake.handlers import importing, registering
 from integration.intake.world import World, only
+from support.workbooks import workbook
 
 HEAD = "row_id,client_code,kind,area,asked_on,contact_channel,contact_address,contact_hours"
 HEAD += ",contact_wording,contact_safe,given,served_on,quantity"
@@ -185,6 +184,9 @@ async def test_files_that_cannot_be_read(world: World) -> None:
     assert (await send(world, "", 422))["rule"] == "no_header"
     assert (await send(world, "{", 422, format="ndjson"))["rule"] == "bad_json"
     assert (await send(world, b"PK", 422, format="xlsx"))["rule"] == "bad_xlsx"
+    far = workbook([["row_id"]], more='<row r="1048576"><c r="XFD1048576"><v>1</v></c></row>')
+    assert len(far) < 5000
+    assert (await send(world, far, 422, format="xlsx"))["rule"] == "too_large_unpacked"
     answer = await world.client.post(
         "/v1/requests:import",
         params={"source": "kobo", "format": "csv"},
@@ -192,44 +194,3 @@ async def test_files_that_cannot_be_read(world: World) -> None:
         headers=world.headers(Role.LOGISTICIAN),
     )
     assert answer.status_code == 403
-
-
-def workbook(rows: list[list[str | int]]) -> bytes:
-    """The smallest XLSX that spreadsheet programs accept."""
-    cells = "".join(
-        "<row>"
-        + "".join(
-            f"<c><v>{value}</v></c>"
-            if isinstance(value, int)
-            else f'<c t="inlineStr"><is><t>{value}</t></is></c>'
-            for value in row
-        )
-        + "</row>"
-        for row in rows
-    )
-    main = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
-    office = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
-    package = "http://schemas.openxmlformats.org/package/2006"
-    types = "application/vnd.openxmlformats-officedocument.spreadsheetml"
-    parts = {
-        "[Content_Types].xml": f'<Types xmlns="{package}/content-types">'
-        '<Default Extension="rels" ContentType='
-        '"application/vnd.openxmlformats-package.relationships+xml"/>'
-        f'<Override PartName="/xl/workbook.xml" ContentType="{types}.sheet.main+xml"/>'
-        f'<Override PartName="/xl/worksheets/sheet1.xml" ContentType="{types}.worksheet+xml"/>'
-        "</Types>",
-        "_rels/.rels": f'<Relationships xmlns="{package}/relationships"><Relationship Id="r1"'
-        f' Type="{office}/officeDocument" Target="xl/workbook.xml"/></Relationships>',
-        "xl/workbook.xml": f'<workbook xmlns="{main}" xmlns:r="{office}"><sheets>'
-        '<sheet name="a" sheetId="1" r:id="r1"/></sheets></workbook>',
-        "xl/_rels/workbook.xml.rels": f'<Relationships xmlns="{package}/relationships">'
-        f'<Relationship Id="r1" Type="{office}/worksheet" Target="worksheets/sheet1.xml"/>'
-        "</Relationships>",
-        "xl/worksheets/sheet1.xml": f'<worksheet xmlns="{main}"><sheetData>{cells}</sheetData>'
-        "</worksheet>",
-    }
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        for name, text in parts.items():
-            archive.writestr(name, text)
-    return buffer.getvalue()

@@ -3,15 +3,15 @@
 import csv
 import io
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime
 from fnmatch import fnmatchcase
 from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
-from python_calamine import CalamineError, CalamineWorkbook
 
 from aidmesh_intake.domain.rows import FIELDS
+from aidmesh_intake.handlers.workbook import NotAWorkbook, TooLarge, sheet_rows
 
 Format = Literal["csv", "xlsx", "ndjson"]
 ROWS_MAX: Final = 200_000
@@ -134,25 +134,24 @@ def _csv(body: bytes) -> Iterator[tuple[int, list[tuple[str, str]]]]:
 
 
 def _xlsx(body: bytes) -> Iterator[tuple[int, list[tuple[str, str]]]]:
-    try:
-        workbook = CalamineWorkbook.from_filelike(io.BytesIO(body))
-        sheet = workbook.get_sheet_by_index(0)
-        rows: Iterable[Sequence[object]] = sheet.to_python(skip_empty_area=False)
-    except (CalamineError, IndexError, OSError, ValueError):
-        raise Unreadable("bad_xlsx") from None
     header: list[str] | None = None
-    for line, cells in enumerate(rows, start=1):
-        if header is None:
-            header = _header([_text(cell) for cell in cells])
-            continue
-        yield (
-            line,
-            [
-                (column, _bounded(_text(cell), line))
-                for column, cell in zip(header, cells, strict=False)
-                if column
-            ],
-        )
+    try:
+        for line, cells in enumerate(sheet_rows(body), start=1):
+            if header is None:
+                header = _header([_text(cell) for cell in cells])
+                continue
+            yield (
+                line,
+                [
+                    (column, _bounded(_text(cell), line))
+                    for column, cell in zip(header, cells, strict=False)
+                    if column
+                ],
+            )
+    except NotAWorkbook:
+        raise Unreadable("bad_xlsx") from None
+    except TooLarge:
+        raise Unreadable("too_large_unpacked") from None
 
 
 def _ndjson(body: bytes) -> Iterator[tuple[int, list[tuple[str, str]]]]:
