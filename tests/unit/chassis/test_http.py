@@ -85,6 +85,10 @@ def make_app() -> FastAPI:
     async def me(caller: Annotated[Caller, Depends(require(Role.LEAD))]) -> str:
         return str(caller.staff_id)
 
+    @router.post("/people/{person_id}:forget")
+    async def forget(person_id: UUID) -> str:
+        return "forgotten"
+
     bulk = APIRouter(prefix="/v1", route_class=BulkRoute)
 
     @bulk.post("/people:import")
@@ -188,6 +192,38 @@ async def test_unreadable_bodies(
 ) -> None:
     response = await client.post("/v1/people", content=content, headers={"Content-Type": kind})
     is_problem(response, status, slug)
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [("?limt=5", "query.limt"), ("?limit=2&limit=3&%2B380501234567=1", "query.***")],
+)
+async def test_a_query_that_is_not_declared_is_refused(
+    client: httpx.AsyncClient, query: str, field: str
+) -> None:
+    body = is_problem(await client.get(f"/v1/rows{query}"), 422, "invalid-request")
+    assert body["errors"] == [{"field": field, "rule": "extra_forbidden"}]
+    assert (await client.get("/v1/rows?limit=2&after=")).status_code == 422  # no cursor of ours
+    assert (await client.get("/v1/rows?limit=2")).status_code == 200
+
+
+async def test_undeclared_queries_of_posts_and_prefixed_routes_too(
+    client: httpx.AsyncClient,
+) -> None:
+    answer = await client.post("/api/v1/people:import?dry_rum=true", json=[])
+    is_problem(answer, 422, "invalid-request")
+    answer = await client.post("/v1/people?x", json={"name": "x", "age": 1})
+    is_problem(answer, 422, "invalid-request")
+    assert (await client.get("/healthz?from=the-load-balancer")).status_code == 200
+
+
+async def test_a_body_nobody_declared_must_be_empty(client: httpx.AsyncClient) -> None:
+    path = f"/v1/people/{uuid4()}:forget"
+    for nothing in (b"", b" {} "):
+        assert (await client.post(path, content=nothing)).status_code == 200
+    for something in (b'{"dry_run": true}', b"x", b"[]"):
+        body = is_problem(await client.post(path, content=something), 422, "invalid-request")
+        assert body["errors"] == [{"field": "body", "rule": "extra_forbidden"}]
 
 
 async def test_body_limit_counts_what_streams_in(client: httpx.AsyncClient) -> None:

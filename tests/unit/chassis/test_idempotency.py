@@ -55,7 +55,11 @@ def app(db: Database, gate: Gate) -> FastAPI:
 
     @app.post("/v1/shelves/{shelf}/things")
     async def make(
-        shelf: str, body: Thing, once: Once, caller: Annotated[Caller, Depends(require())]
+        shelf: str,
+        body: Thing,
+        once: Once,
+        caller: Annotated[Caller, Depends(require())],
+        q: int | None = None,
     ) -> Response:
         async with db.transaction() as tx:
             if known := await once.replay(tx):

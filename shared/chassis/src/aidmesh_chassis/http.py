@@ -2,7 +2,8 @@
 
 `middleware` stands around every route; `problems` renders what goes wrong. Bodies are limited
 to `BODY_BYTES_MAX`, while they stream in; routes of a `BulkRoute` router may take more, for
-longer.
+longer. What a route does not declare is refused, in the query and in the body alike: a
+misspelled `dry_run` must not import for real.
 """
 
 import asyncio
@@ -11,6 +12,7 @@ import binascii
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated, Any, Final, TypeVar
 
 from fastapi import Depends, FastAPI, Query, Request, Response
@@ -23,7 +25,7 @@ from starlette.types import ASGIApp
 from aidmesh_chassis import problems
 from aidmesh_chassis.auth import Verifier
 from aidmesh_chassis.metrics import Metrics
-from aidmesh_chassis.middleware import RequestMiddleware, extend_time, on_unexpected
+from aidmesh_chassis.middleware import RequestMiddleware, extend_time, on_unexpected, route_of
 from aidmesh_chassis.openapi_page import render
 from aidmesh_chassis.privacy import REVEAL
 from aidmesh_chassis.problems import Problem
@@ -135,13 +137,56 @@ class BulkRoute(APIRoute):
         return handle_bulk
 
 
+@dataclass(frozen=True, slots=True)
+class _Declared:
+    """What a route's part of the OpenAPI document says that it takes."""
+
+    query: frozenset[str]
+    takes_body: bool
+
+
 class _App(FastAPI):
     """FastAPI with `RequestMiddleware` around all of it, error pages included."""
 
     outermost: Callable[[ASGIApp], ASGIApp]
 
+    @cached_property
+    def declared(self) -> Mapping[tuple[str, str], _Declared]:
+        """By method and path, what each route of the document takes."""
+        return {
+            (method.upper(), path): _Declared(
+                frozenset(
+                    each["name"] for each in item.get("parameters", ()) if each["in"] == "query"
+                ),
+                "requestBody" in item,
+            )
+            for path, items in self.openapi()["paths"].items()
+            for method, item in items.items()
+        }
+
     def build_middleware_stack(self) -> ASGIApp:
         return self.outermost(super().build_middleware_stack())
+
+
+async def _only_declared(request: Request) -> None:
+    """Refuse what the route would ignore; pages outside the document are free to take anything."""
+    app = request.app
+    assert isinstance(app, _App)  # noqa: S101 - only `create_app` uses it
+    declared = app.declared.get((request.method, route_of(request.scope)))
+    if declared is None:
+        return
+    errors: list[Mapping[str, object]] = [
+        {"loc": ("query", name), "type": "extra_forbidden"}
+        for name in dict.fromkeys(request.query_params)
+        if name not in declared.query
+    ]
+    if not declared.takes_body and (await request.body()).strip() not in _NO_FIELDS:
+        errors.append({"loc": ("body",), "type": "extra_forbidden"})
+    if errors:
+        raise Problem(problems.INVALID, errors=problems.rejected_fields(errors))
+
+
+_NO_FIELDS: Final = frozenset({b"", b"{}"})
 
 
 def create_app(
@@ -169,6 +214,7 @@ def create_app(
         redirect_slashes=False,
         max_body_size=body_bytes_max,
         lifespan=lifespan,
+        dependencies=[Depends(_only_declared)],
         responses={
             "default": {"description": "A problem (RFC 9457)", "content": _PROBLEM_CONTENT},
             422: {"description": "Fields that broke a rule", "content": _PROBLEM_CONTENT},

@@ -36,7 +36,7 @@ def _given_id(raw: bytes | None) -> str | None:
         return None
 
 
-def _route_of(scope: Scope) -> str:
+def route_of(scope: Scope) -> str:
     """The template of the route that matched, with the prefixes it was included under."""
     route = scope.get("route")
     if route is None:
@@ -176,20 +176,20 @@ class RequestMiddleware:
                 await self._app(scope, receive, answer.send)
         except Exception as error:
             if isinstance(error, TimeoutError) and bound.expired():
-                log.warning("http.timed_out", route=_route_of(scope))
+                log.warning("http.timed_out", route=route_of(scope))
                 problem = Problem(problems.TOOK_TOO_LONG)
             elif _is_outage(error):
-                log.warning("http.unavailable", route=_route_of(scope), exc_info=True)
+                log.warning("http.unavailable", route=route_of(scope), exc_info=True)
                 problem = _problem_for(error)
             else:
-                log.exception("http.failed", route=_route_of(scope))
+                log.exception("http.failed", route=route_of(scope))
                 problem = _problem_for(error)
             if answer.status == 0:
                 await answer.problem(problem)
 
     def _account(self, scope: Scope, status: int, seconds: float) -> None:
         method = scope["method"] if scope["method"] in _METHODS else "OTHER"
-        route = _route_of(scope)
+        route = route_of(scope)
         self._metrics.observe_http(method, route, status, seconds)
         write = log.debug if route in _PROBES else log.info
         event = "http.probe" if route in _PROBES else "http.request"
