@@ -307,8 +307,13 @@ async def test_many_are_woken_by_one_receipt(world: World) -> None:
     woken = only(await world.feed(grew("food_parcel", 25)), NeedApprovedV1)
     assert len(woken) == 25
     assert first in {each.need_id for each in woken}
+    await waiting(world, "hygiene_kit")
     summary = (await world.get("/v1/waitlist"))["waiting"]
-    assert summary[0]["needs"] == 6
+    assert [each["needs"] for each in summary] == [6, 1]
+    first_page = await world.get("/v1/waitlist", limit=1)
+    last_page = await world.get("/v1/waitlist", limit=1, after=first_page["next"])
+    assert first_page["waiting"] + last_page["waiting"] == summary
+    assert last_page["next"] is None
     assert await world.sweep("pending_growth") == 0
 
 

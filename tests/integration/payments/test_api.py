@@ -185,6 +185,49 @@ async def test_money_does_not_move_on_a_day_to_come(api: Api) -> None:
         assert early["type"].endswith(":day-in-future")
 
 
+async def _walk(api: Api, path: str, rows: str) -> list[Any]:
+    """All rows of a list, read one by one."""
+    found: list[Any] = []
+    after = ""
+    while True:
+        page = await api.get(f"{path}?limit=1{after}")
+        assert len(page[rows]) <= 1
+        found += page[rows]
+        if page["next"] is None:
+            return found
+        after = f"&after={page['next']}"
+
+
+async def test_every_list_is_read_page_by_page(api: Api) -> None:
+    for _ in range(3):
+        await _purse(api)
+    grants = await _walk(api, "/v1/grants", "grants")
+    assert len(grants) == 3
+    assert [each["code"] for each in grants] == sorted(each["code"] for each in grants)
+    summary = await _walk(api, "/v1/grants/summary", "grants")
+    assert [each["id"] for each in summary] == [each["id"] for each in grants]
+    assert all(len(each["holders"]) == 1 for each in summary)
+    assert len({each["name"] for each in await _walk(api, "/v1/donors", "donors")}) == 3
+    held = await _walk(api, "/v1/allotments", "allotments")
+    assert {each["grant_id"] for each in held} == {each["id"] for each in grants}
+    accounts = await _walk(api, "/v1/accounts", "accounts")
+    whole = (await api.get("/v1/accounts?limit=200"))["accounts"]
+    assert accounts == whole
+    assert len(whole) > 10
+    for grant in grants:
+        await api.post(
+            "/v1/allotments",
+            202,
+            grant_id=grant["id"],
+            budget_line="aid",
+            amount_minor=1,
+            currency="EUR",
+            over_line_reason="cold winter",
+        )
+    asked = await _walk(api, "/v1/allotment-requests", "requests")
+    assert {each["grant_id"] for each in asked} == {each["id"] for each in grants}
+
+
 async def test_a_reconciliation_file_that_comes_twice_counts_once(api: Api) -> None:
     await _purse(api)
     needs = [approved(20_000) for _ in range(5)]

@@ -6,9 +6,11 @@ from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
 import httpx
+from pydantic_core import from_json
 
 from aidmesh.meshfile import RegionEntry
 from aidmesh_chassis.auth import LIFETIME_S_MAX, Role, issue_token
+from aidmesh_chassis.http import PAGE_ROWS_MAX
 from aidmesh_chassis.keys import TOKENS, KeyRing
 
 TIMEOUT_S = 60.0
@@ -58,6 +60,17 @@ class Office:
     ) -> bytes:
         """The body of an answer. Raises `RefusedError`."""
         return (await self._send("GET", service, path, role, query=query)).content
+
+    async def every(self, service: str, path: str, role: Role, rows: str) -> list[Json]:
+        """All rows of a list, read page by page. Raises `RefusedError`."""
+        found: list[Json] = []
+        query = {"limit": str(PAGE_ROWS_MAX)}
+        while True:
+            page = from_json(await self.get(service, path, role, query))
+            found += page[rows]
+            if page["next"] is None:
+                return found
+            query["after"] = page["next"]
 
     async def post(
         self,

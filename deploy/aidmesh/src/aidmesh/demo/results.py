@@ -6,7 +6,6 @@ from statistics import quantiles
 
 import asyncpg
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
-from pydantic_core import from_json
 
 from aidmesh.demo import facts
 from aidmesh.demo.office import Office
@@ -156,9 +155,9 @@ async def reported(office: Office, by: str) -> Reported:
 
 async def grants_of(office: Office) -> list[GrantResult]:
     """Ask the grantor's payments what became of every grant, in all regions."""
-    content = await office.get("payments", "/v1/grants/summary", Role.FINANCE)
+    rows = await office.every("payments", "/v1/grants/summary", Role.FINANCE, "grants")
     found = []
-    for grant in _GRANTS.validate_python(from_json(content)["grants"]):
+    for grant in _GRANTS.validate_python(rows):
         sums = {
             name: sum(int(str(holder[name])) for holder in grant.holders)
             for name in (
@@ -187,10 +186,9 @@ async def grants_of(office: Office) -> list[GrantResult]:
 
 async def waiting_of(office: Office) -> Counter[str]:
     """What needs of a region wait for, by item, place or money."""
-    content = await office.get("intake", "/v1/waitlist", Role.LEAD)
     waiting: Counter[str] = Counter()
-    for row in from_json(content)["waiting"]:
-        waiting[f"{row['resource']}/{row['code']}"] += row["needs"]
+    for row in await office.every("intake", "/v1/waitlist", Role.LEAD, "waiting"):
+        waiting[f"{row['resource']}/{row['code']}"] += int(str(row["needs"]))
     return waiting
 
 

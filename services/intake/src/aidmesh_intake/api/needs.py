@@ -24,6 +24,7 @@ from aidmesh_intake.store import needs as store
 
 router = APIRouter(prefix="/v1", tags=["needs"])
 _AFTER: Final = TypeAdapter(tuple[int, date, int, UUID])
+_QUEUE: Final[TypeAdapter[waitlist.SummaryKey]] = TypeAdapter(waitlist.SummaryKey)
 
 
 class NeedRow(BaseModel):
@@ -198,11 +199,27 @@ async def count_needs(ctx: Ctx, caller: Staff) -> dict[str, int]:
 
 
 @router.get("/waitlist")
-async def waitlist_summary(ctx: Ctx, caller: Staff) -> dict[str, object]:
-    """What is waited for, where, by how many needs that the caller may see, and since when."""
+async def waitlist_summary(ctx: Ctx, caller: Staff, page: PageQuery) -> dict[str, object]:
+    """What is waited for, where, by how many needs that the caller may see, and since when.
+
+    The longest queue comes first.
+    """
     async with ctx.database.read() as conn:
-        rows = await waitlist.summary(conn, sensitive_too=caller.sees_sensitive)
-    return {"waiting": [dict(row) for row in rows]}
+        rows = await waitlist.summary(
+            conn, page.after(_QUEUE), page.limit + 1, sensitive_too=caller.sees_sensitive
+        )
+    kept, after = page.cut(rows, _queue_key)
+    return {"waiting": [dict(row) for row in kept], "next": after}
+
+
+def _queue_key(row: asyncpg.Record) -> waitlist.SummaryKey:
+    return (
+        row["needs"],
+        row["resource"],
+        row["code"],
+        row["area"] or "",
+        row["site_id"] or waitlist.NO_SITE,
+    )
 
 
 def _row(row: asyncpg.Record) -> NeedRow:

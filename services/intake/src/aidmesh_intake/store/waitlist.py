@@ -350,16 +350,42 @@ async def prune(conn: asyncpg.Connection, older_than: timedelta, limit: int) -> 
     return int(result.split()[-1])
 
 
-async def summary(conn: asyncpg.Connection, *, sensitive_too: bool) -> list[asyncpg.Record]:
-    """How many wait for what, where, since when, and how much they want."""
+SummaryKey = tuple[int, str, str, str, UUID]
+"""Where a page of the summary ended: needs, resource, code, area, site (`NO_SITE` for any)."""
+NO_SITE = UUID(int=0)
+
+
+async def summary(
+    conn: asyncpg.Connection, after: SummaryKey | None, limit: int, *, sensitive_too: bool
+) -> list[asyncpg.Record]:
+    """How many wait for what, where, since when, and how much they want; the longest first.
+
+    The length of a queue is part of the order, so a queue that grows or shrinks meanwhile may come
+    on two pages or on none; what comes first is what people ask for.
+    """
+    needs, resource, code, area, site = after or (None, None, None, None, None)
     return await conn.fetch(
         """
-        SELECT blocked_resource AS resource, blocked_code AS code, blocked_site AS site_id,
-            blocked_area AS area, count(*) AS needs, sum(blocked_quantity)::bigint AS quantity,
-            min(asked_on) AS oldest_asked_on, max(priority) AS priority_max
-        FROM need WHERE state = 'waitlisted' AND ($1 OR NOT sensitive)
-        GROUP BY 1, 2, 3, 4 ORDER BY needs DESC, 1, 2 LIMIT 1000
+        SELECT resource, code, site_id, area, needs, quantity, oldest_asked_on, priority_max
+        FROM (
+            SELECT blocked_resource AS resource, blocked_code AS code, blocked_site AS site_id,
+                blocked_area AS area, count(*) AS needs, sum(blocked_quantity)::bigint AS quantity,
+                min(asked_on) AS oldest_asked_on, max(priority) AS priority_max,
+                (-count(*), blocked_resource, blocked_code, COALESCE(blocked_area, ''),
+                 COALESCE(blocked_site, $6)) AS place
+            FROM need WHERE state = 'waitlisted' AND ($8 OR NOT sensitive) GROUP BY 1, 2, 3, 4
+        ) queue
+        WHERE $1::bigint IS NULL
+           OR place > (-$1::bigint, $2::text, $3::text, $4::text, $5::uuid)
+        ORDER BY place LIMIT $7
         """,
+        needs,
+        resource,
+        code,
+        area,
+        site,
+        NO_SITE,
+        limit,
         sensitive_too,
     )
 

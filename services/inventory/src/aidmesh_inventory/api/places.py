@@ -25,6 +25,7 @@ from aidmesh_inventory.store.slots import NewSlot
 
 _ANYONE = Depends(require())
 Staff = Annotated[Caller, Depends(require())]
+_UUID_KEY: TypeAdapter[UUID] = TypeAdapter(UUID)
 _SLOT_KEY: TypeAdapter[tuple[datetime, UUID]] = TypeAdapter(tuple[datetime, UUID])
 Manager = Annotated[Caller, Depends(require(Role.LOGISTICIAN, Role.LEAD))]
 DAYS_MAX = 62
@@ -113,11 +114,12 @@ class BedOut(BaseModel):
 
 
 class BoardOut(BaseModel):
-    """The beds of a site, night by night."""
+    """The beds of a site by room and label, night by night."""
 
     site_id: UUID
     nights: list[date]
     beds: list[BedOut]
+    next: str | None
 
 
 class SlotOut(BaseModel):
@@ -164,10 +166,8 @@ class CapacityOut(BaseModel):
 _NIGHT = {"held": "held", "confirmed": "confirmed", "issued": "occupied"}
 
 
-def _board(
-    site_id: UUID, nights: list[date], rows: list[asyncpg.Record], *, sensitive_too: bool
-) -> BoardOut:
-    """The board; of sensitive needs only that the bed is taken, unless the caller may see them."""
+def _board(nights: list[date], rows: list[asyncpg.Record], *, sensitive_too: bool) -> list[BedOut]:
+    """The beds; of sensitive needs only that the bed is taken, unless the caller may see them."""
     found: dict[UUID, BedOut] = {}
     for row in rows:
         bed = found.get(row["bed_id"])
@@ -191,7 +191,7 @@ def _board(
         for number, night in enumerate(nights):
             if booking.from_on <= night and (booking.to_on is None or night < booking.to_on):
                 bed.nights[number] = _NIGHT[booking.state]
-    return BoardOut(site_id=site_id, nights=nights, beds=list(found.values()))
+    return list(found.values())
 
 
 def _new_bed(bed_id: UUID, site_id: UUID, bed: BedFields) -> tuple[NewBed, tuple[str, ...]]:
@@ -272,6 +272,7 @@ def router(database: Database, region: str) -> APIRouter:
     @routes.get("/beds")
     async def see_beds(
         caller: Staff,
+        page: PageQuery,
         site_id: UUID,
         from_on: Annotated[date | None, Query(alias="from")] = None,
         days: Annotated[int, Query(ge=1, le=DAYS_MAX)] = 14,
@@ -280,8 +281,17 @@ def router(database: Database, region: str) -> APIRouter:
         first = from_on or day_of(datetime.now(UTC))
         nights = [first + timedelta(days=number) for number in range(days)]
         async with database.read() as conn:
-            rows = await beds.board(conn, site_id, first, first + timedelta(days=days))
-        return _board(site_id, nights, rows, sensitive_too=caller.sees_sensitive)
+            rows = await beds.board(
+                conn,
+                site_id,
+                first,
+                first + timedelta(days=days),
+                page.after(_UUID_KEY),
+                page.limit + 1,
+            )
+        board = _board(nights, rows, sensitive_too=caller.sees_sensitive)
+        kept, after = page.cut(board, lambda bed: bed.bed_id)
+        return BoardOut(site_id=site_id, nights=nights, beds=list(kept), next=after)
 
     @routes.post("/slots", status_code=201)
     async def add_slot(body: SlotIn, caller: Manager, once: Once) -> Response:

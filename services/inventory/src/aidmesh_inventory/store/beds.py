@@ -212,22 +212,35 @@ async def forget_leaving(conn: asyncpg.Connection, reservation_id: UUID) -> None
 
 
 async def board(
-    conn: asyncpg.Connection, site_id: UUID, from_on: date, to_on: date
+    conn: asyncpg.Connection,
+    site_id: UUID,
+    from_on: date,
+    to_on: date,
+    after: UUID | None,
+    limit: int,
 ) -> list[asyncpg.Record]:
-    """Beds of a site, each with its stays in a period (none: one row without)."""
+    """Up to `limit` beds of a site by room and label, each with its stays in a period.
+
+    A bed without a stay is one row; `after` is the last bed of the page before.
+    """
     return await conn.fetch(
         """
         SELECT b.id AS bed_id, b.label, b.room, b.code, b.features, b.owner, b.status,
                r.id AS reservation_id, r.need_id, r.state, r.sensitive,
                lower(g.stay) AS from_on, upper(g.stay) AS to_on, g.left_on
-        FROM bed b
+        FROM (SELECT * FROM bed
+              WHERE site_id = $1 AND ($4::uuid IS NULL
+                OR (room, label, id) > (SELECT room, label, id FROM bed WHERE id = $4))
+              ORDER BY room, label, id LIMIT $5) b
         LEFT JOIN bed_booking g ON g.bed_id = b.id AND g.live AND g.stay && daterange($2, $3)
         LEFT JOIN reservation r ON r.id = g.reservation_id
-        WHERE b.site_id = $1 ORDER BY b.room, b.label, lower(g.stay)
+        ORDER BY b.room, b.label, b.id, lower(g.stay)
         """,
         site_id,
         from_on,
         to_on,
+        after,
+        limit,
     )
 
 

@@ -1,13 +1,13 @@
 """Routes about allotments: making, raising, recalling and returning them."""
 
-from datetime import date
+from datetime import date, datetime
 from typing import Annotated
 from uuid import UUID, uuid4
 
 from fastapi import APIRouter, Response
-from pydantic import Field
+from pydantic import Field, TypeAdapter
 
-from aidmesh_chassis.http import Body
+from aidmesh_chassis.http import Body, PageQuery
 from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.problems import NOT_FOUND, Problem
 from aidmesh_contracts.ids import AllotmentId, GrantId, TransferId
@@ -20,6 +20,9 @@ from aidmesh_payments.handlers.allotting import Order
 from aidmesh_payments.problems import problem
 from aidmesh_payments.store import grants as store
 from aidmesh_payments.store import queries
+
+_ID: TypeAdapter[UUID] = TypeAdapter(UUID)
+_ASKED: TypeAdapter[tuple[datetime, UUID]] = TypeAdapter(tuple[datetime, UUID])
 
 
 class AllotmentBody(Body):
@@ -76,13 +79,12 @@ def router(desk: Desk) -> APIRouter:
     routes = APIRouter(prefix="/v1", tags=["allotments"])
 
     @routes.get("/allotments")
-    async def list_allotments(caller: Reader) -> dict[str, object]:
-        """Every allotment known here; those of other regions as they last told."""
+    async def list_allotments(caller: Reader, page: PageQuery) -> dict[str, object]:
+        """Allotments known here, by id; those of other regions as they last told."""
         async with desk.db.read() as conn:
-            return {
-                "region": desk.office.region,
-                "allotments": await queries.holdings(conn, desk.office.region),
-            }
+            rows = await queries.holdings(conn, desk.office.region, page.after(_ID), page.limit + 1)
+        kept, following = page.cut(rows, lambda row: row["allotment_id"])
+        return {"region": desk.office.region, "allotments": kept, "next": following}
 
     @routes.post("/allotments", status_code=201)
     async def make(body: AllotmentBody, caller: Finance, once: Once) -> Response:
@@ -166,9 +168,12 @@ def router(desk: Desk) -> APIRouter:
             return await once.answer(tx, 200, {"allotment_id": allotment_id})
 
     @routes.get("/allotment-requests")
-    async def list_requests(caller: Reader) -> dict[str, object]:
+    async def list_requests(caller: Reader, page: PageQuery) -> dict[str, object]:
+        """What waits for a second person, oldest first."""
         async with desk.db.read() as conn:
-            return {"requests": await queries.requests(conn)}
+            rows = await queries.requests(conn, page.after(_ASKED), page.limit + 1)
+        kept, following = page.cut(rows, lambda row: (row["asked_at"], row["id"]))
+        return {"requests": kept, "next": following}
 
     @routes.post("/allotment-requests/{request_id}:approve")
     async def approve(request_id: UUID, caller: Approver, once: Once) -> Response:

@@ -5,9 +5,9 @@ from typing import Annotated, Literal
 from uuid import UUID, uuid4
 
 from fastapi import APIRouter, Response
-from pydantic import Field
+from pydantic import Field, TypeAdapter
 
-from aidmesh_chassis.http import Body, BulkRoute
+from aidmesh_chassis.http import Body, BulkRoute, PageQuery
 from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.problems import NOT_FOUND, Problem
 from aidmesh_contracts.ids import GrantId
@@ -31,6 +31,10 @@ from aidmesh_payments.handlers.grants import Came, Expected, NewGrant
 from aidmesh_payments.problems import problem
 from aidmesh_payments.store import funding, queries
 from aidmesh_payments.store import grants as store
+
+_DONOR: TypeAdapter[UUID] = TypeAdapter(UUID)
+_CODE: TypeAdapter[str] = TypeAdapter(str)
+_KNOWN: TypeAdapter[tuple[str, UUID]] = TypeAdapter(tuple[str, UUID])
 
 
 class DonorBody(Body):
@@ -135,9 +139,11 @@ def router(desk: Desk) -> APIRouter:
             return await once.answer(tx, 201, {"donor_id": donor_id})
 
     @routes.get("/donors")
-    async def list_donors(caller: Reader) -> dict[str, object]:
+    async def list_donors(caller: Reader, page: PageQuery) -> dict[str, object]:
         async with desk.db.read() as conn:
-            return {"donors": await queries.donors(conn)}
+            rows = await queries.donors(conn, page.after(_DONOR), page.limit + 1)
+        kept, following = page.cut(rows, lambda row: row["id"])
+        return {"donors": kept, "next": following}
 
     @routes.post("/grants", status_code=201)
     async def pledge(body: GrantBody, caller: Finance, once: Once) -> Response:
@@ -178,17 +184,25 @@ def router(desk: Desk) -> APIRouter:
             )
 
     @routes.get("/grants")
-    async def list_grants(caller: Reader) -> dict[str, object]:
+    async def list_grants(caller: Reader, page: PageQuery) -> dict[str, object]:
         async with desk.db.read() as conn:
-            return {"region": desk.office.region, "grants": await queries.grants(conn)}
+            rows = await queries.grants(conn, page.after(_CODE), page.limit + 1)
+        kept, following = page.cut(rows, lambda row: row["code"])
+        return {"region": desk.office.region, "grants": kept, "next": following}
 
     @routes.get("/grants/summary")
-    async def summary(caller: Reader) -> dict[str, object]:
-        """What every grant received, gave to whom, and what became of it, as of when."""
+    async def summary(caller: Reader, page: PageQuery) -> dict[str, object]:
+        """What every grant received, gave to whom, and what became of it, as of when.
+
+        A page is so many grants, ours and those of other regions together.
+        """
         async with desk.db.read() as conn:
             as_of = await conn.fetchval("SELECT now()")
-            ours = await queries.grants(conn)
-            held = await queries.holdings(conn, desk.office.region)
+            rows = await queries.known_grants(conn, page.after(_KNOWN), page.limit + 1)
+            kept, following = page.cut(rows, lambda row: row)
+            ids = [grant_id for _, grant_id in kept]
+            ours = await queries.grants_of(conn, ids)
+            held = await queries.holdings_of(conn, desk.office.region, ids)
         for grant in ours:
             grant["holders"] = [each for each in held if each["grant_id"] == grant["id"]]
         known = {grant["id"] for grant in ours}
@@ -197,12 +211,13 @@ def router(desk: Desk) -> APIRouter:
             "as_of": as_of,
             "grants": ours,
             "others": [each for each in held if each["grant_id"] not in known],
+            "next": following,
         }
 
     @routes.get("/grants/{grant_id}")
     async def show(grant_id: UUID, caller: Reader) -> dict[str, object]:
         async with desk.db.read() as conn:
-            found = await queries.grants(conn, GrantId(grant_id))
+            found = await queries.grants_of(conn, [grant_id])
             if not found:
                 raise Problem(NOT_FOUND)
             return {

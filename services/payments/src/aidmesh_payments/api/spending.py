@@ -24,13 +24,14 @@ from aidmesh_payments.api.desk import (
     seen_by,
 )
 from aidmesh_payments.domain.money import today_in_kyiv
-from aidmesh_payments.domain.purchase import Line
+from aidmesh_payments.domain.purchase import Line, PurchaseState
 from aidmesh_payments.handlers import commitments, purchases
 from aidmesh_payments.handlers.purchases import Wish
 from aidmesh_payments.store import ledger as ledger_store
 from aidmesh_payments.store import queries
 
 _AFTER: TypeAdapter[tuple[datetime, UUID]] = TypeAdapter(tuple[datetime, UUID])
+_ACCOUNT: TypeAdapter[tuple[str, UUID]] = TypeAdapter(tuple[str, UUID])
 
 
 class BillBody(Body):
@@ -109,11 +110,12 @@ def router(desk: Desk) -> APIRouter:
             return await once.answer(tx, 200, {"commitment_id": commitment_id})
 
     @routes.get("/discrepancies")
-    async def discrepancies(caller: Reader) -> dict[str, object]:
-        """Facts that do not fit the books; of sensitive needs, to some, not what for."""
+    async def discrepancies(caller: Reader, page: PageQuery) -> dict[str, object]:
+        """Facts that do not fit the books, oldest first; some see not what a sensitive one is for."""
         async with desk.db.read() as conn:
-            rows = await queries.discrepancies(conn, 200)
-        return {"discrepancies": [seen_by(caller, each) for each in rows]}
+            rows = await queries.discrepancies(conn, page.after(_AFTER), page.limit + 1)
+        kept, following = page.cut(rows, lambda row: (row["opened_at"], row["id"]))
+        return {"discrepancies": [seen_by(caller, each) for each in kept], "next": following}
 
     @routes.post("/discrepancies/{discrepancy_id}:settle")
     async def settle(
@@ -133,10 +135,19 @@ def router(desk: Desk) -> APIRouter:
             return await once.answer(tx, 200, {"discrepancy_id": discrepancy_id})
 
     @routes.get("/accounts")
-    async def accounts(caller: Reader, grant_id: UUID | None = None) -> dict[str, object]:
+    async def accounts(
+        caller: Reader, page: PageQuery, grant_id: UUID | None = None
+    ) -> dict[str, object]:
+        """Accounts with their balances, by code."""
         async with desk.db.read() as conn:
-            found = await queries.accounts(conn, None if grant_id is None else GrantId(grant_id))
-        return {"accounts": found}
+            rows = await queries.accounts(
+                conn,
+                None if grant_id is None else GrantId(grant_id),
+                page.after(_ACCOUNT),
+                page.limit + 1,
+            )
+        kept, following = page.cut(rows, lambda row: (row["code"], row["id"]))
+        return {"accounts": kept, "next": following}
 
     @routes.get("/ledger")
     async def ledger(
@@ -201,9 +212,14 @@ def purchase_router(desk: Desk) -> APIRouter:
     routes = APIRouter(prefix="/v1", tags=["purchases"])
 
     @routes.get("/purchases")
-    async def list_purchases(caller: Reader, page: PageQuery) -> dict[str, object]:
+    async def list_purchases(
+        caller: Reader,
+        page: PageQuery,
+        state: Annotated[list[PurchaseState] | None, Query(max_length=6)] = None,
+    ) -> dict[str, object]:
+        """Purchases, oldest first; of some states or of all."""
         async with desk.db.read() as conn:
-            rows = await queries.purchases(conn, page.after(_AFTER), page.limit + 1)
+            rows = await queries.purchases(conn, state, page.after(_AFTER), page.limit + 1)
         kept, following = page.cut(rows, lambda row: (row["recorded_at"], row["id"]))
         return {"purchases": kept, "next": following}
 
