@@ -10,6 +10,7 @@ from pathlib import Path
 from uuid import UUID, uuid4, uuid5
 
 import httpx
+from pydantic import TypeAdapter
 
 from aidmesh_chassis.auth import Role, issue_token
 from aidmesh_chassis.keys import TOKENS, KeyRing, create_region_keys
@@ -143,6 +144,8 @@ RESERVATIONS = [
     reservation("guest", "check_in", site_id=str(SHELTER), booking={
         "resource": "bed", "code": "shelter", "from_on": iso(), "to_on": iso(4), "beds": ["2-A"],
         "places": 1}),
+    reservation("laptops", "handover", allocations=[
+        {"lot_id": str(number("lot l")), "item": "laptop", "quantity": 2}]),
     reservation("visit", "attendance", site_id=str(SMALL), booking={
         "resource": "slot", "code": "counseling", "starts_at": at(90), "minutes": 50,
         "places": 1}),
@@ -198,12 +201,18 @@ SITES = [
      "site_type": "warehouse", "status": "open"},
 ]  # fmt: skip
 ITEMS = [
-    {"code": code, "names": {"uk": uk, "en": en, "de": de}, "unit": "piece"}
+    {
+        "code": code,
+        "names": {"uk": uk, "en": en, "de": de},
+        "unit": "piece",
+        "tracking": "serial" if code == "laptop" else "lot",
+    }
     for code, uk, en, de in (
         ("food_parcel", "Продуктовий набір", "Food parcel", "Lebensmittelpaket"),
         ("hygiene_kit", "Гігієнічний набір", "Hygiene kit", "Hygienepaket"),
         ("hiv_self_test", "Самотест на ВІЛ", "HIV self-test", "HIV-Selbsttest"),
         ("condom", "Презервативи", "Condoms", "Kondome"),
+        ("laptop", "Ноутбук", "Laptop", "Laptop"),
     )
 ]
 STOCK = {
@@ -240,9 +249,7 @@ def _payout(name: str, state: str, minor: int) -> dict[str, object]:
             "recorded_at": at(-600), "settled_on": None, "review_due_at": None}  # fmt: skip
 
 
-GRANTS = {
-    "region": REGION, "as_of": at(0),
-    "grants": [
+OUR_GRANTS: list[dict[str, object]] = [
         {"id": str(number("qn")), "code": "qn-2024", "donor": "Queere Nothilfe", "currency": "EUR",
          "status": "active", "amount_minor": 25_000_000, "received_minor": 15_000_000,
          "unallotted_minor": 2_000_000, "allotted_minor": 13_000_000, "in_transit_minor": 1_000_000,
@@ -259,9 +266,74 @@ GRANTS = {
          "status": "suspended", "amount_minor": 6_000_000, "received_minor": 3_000_000,
          "unallotted_minor": 0, "allotted_minor": 3_000_000, "in_transit_minor": 0,
          "shortfall_minor": 120_000, "holders": []},
-    ],
-    "others": [],
+    ]  # fmt: skip
+GRANTS = {
+    "region": REGION, "as_of": at(0), "grants": OUR_GRANTS,
+    "others": [
+        {"holder": "kyiv", "grant_code": "lv-1", "currency": "UAH", "status": "active",
+         "received_minor": 500_000, "spent_minor": 100_000, "free_minor": 400_000,
+         "as_of": at(-5)}],
+    "next": None,
 }  # fmt: skip
+GRANT = {
+    **OUR_GRANTS[0],
+    "period_from": iso(-200), "period_to": iso(165), "paying_office": "kyiv",
+    "budget_lines": [
+        {"code": "aid", "amount_minor": 20_000_000, "allotted_minor": 12_000_000,
+         "flexibility_percent": 10, "cost_categories": ["cash", "goods"]},
+        {"code": "overhead", "amount_minor": 5_000_000, "allotted_minor": 1_000_000,
+         "flexibility_percent": 0, "cost_categories": None}],
+    "instalments": [
+        {"id": str(number("first")), "expected_minor": 15_000_000, "expected_on": iso(-180),
+         "state": "received", "received_minor": 15_000_000, "received_on": iso(-178),
+         "bank_reference": "QN-1"},
+        {"id": str(number("second")), "expected_minor": 10_000_000, "expected_on": iso(20),
+         "state": "expected", "received_minor": None, "received_on": None,
+         "bank_reference": None}],
+}  # fmt: skip
+HOLDINGS = [
+    {"allotment_id": str(number("purse")), "grant_code": "qn-2024", "budget_line": "aid",
+     "holder": "kyiv", "currency": "UAH", "status": "active", "received_minor": 310_000_000,
+     "free_minor": 88_000_000, "as_of": at(0)},
+]  # fmt: skip
+PURCHASE_STATES = ("draft", "ordered", "received", "invoiced", "paid", "cancelled")
+
+
+def purchase(state: str) -> dict[str, object]:
+    """A purchase in a state, as payments shows it."""
+    return {
+        "id": str(number(f"purchase {state}")), "allotment_id": str(number("purse")),
+        "supplier": "ТОВ «Меблі для центрів і притулків»", "cost_category": "equipment",
+        "programme": "centers", "area": "UA80", "currency": "UAH", "amount_minor": 9_600_000,
+        "state": state, "planned_on": iso(-3), "paid_on": iso(-1) if state == "paid" else None,
+        "invoice_reference": "R-7" if state in {"invoiced", "paid"} else None,
+        "bank_reference": "B-7" if state == "paid" else None,
+        "lines": [
+            {"line": 1, "item": "laptop", "description": "Ноутбук", "quantity": 4,
+             "unit_value_minor": 2_250_000, "received": 2},
+            {"line": 2, "item": None, "description": "Доставка", "quantity": 1,
+             "unit_value_minor": 600_000, "received": 0}],
+    }  # fmt: skip
+
+
+MONEY_UNFIT = [
+    {"id": str(number(f"unfit {about}")), "about": about, "need_id": str(number("parcel")),
+     "programme": "cash", "amount_minor": 360_000, "currency": "UAH", "occurred_on": iso(-4),
+     "opened_at": at(-4000)}
+    for about in ("no_money", "late_service", "withdrawn_after_export")
+]  # fmt: skip
+REQUESTS = [
+    {"id": str(number("request over")), "grant_id": str(number("qn")), "reason": "Холодна зима",
+     "maker": str(number("maker")), "asked_at": at(-300), "budget_line": "aid",
+     "to_region": "lviv", "amount_minor": 4_000_000, "currency": "UAH"},
+]  # fmt: skip
+ASSETS = [
+    {"asset_id": str(number(f"asset {status}")), "item": "laptop", "serial": serial,
+     "grant_id": str(number("qn")), "unit_value_minor": 2_250_000, "currency": "UAH",
+     "site_id": str(SMALL), "reservation_id": str(number("r")), "status": status,
+     "status_reason": None if status == "in_use" else "theft", "since": iso(-30)}
+    for status, serial in (("in_use", "SN-0017"), ("lost", None))
+]  # fmt: skip
 
 
 def _line(people: int | None, services: int | None, contacts: int | None = 0,
@@ -294,7 +366,7 @@ class FakeRegion:
     posts: list[tuple[str, dict[str, object], Mapping[str, str]]] = field(default_factory=list)
     answers: dict[str, Answer] = field(default_factory=dict)
     down: set[str] = field(default_factory=set)
-    gets: list[tuple[str, Mapping[str, str]]] = field(default_factory=list)
+    gets: list[tuple[str, httpx.QueryParams]] = field(default_factory=list)
     queries: list[Mapping[str, str]] = field(default_factory=list)
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
@@ -303,26 +375,36 @@ class FakeRegion:
         if service in self.down:
             raise httpx.ConnectTimeout("away", request=request)
         path = request.url.path
+        body: dict[str, object] = {}
         if request.method in {"POST", "PUT"}:
             is_file = request.headers.get("content-type", "").startswith("multipart/")
             body = {"file": request.content} if is_file else json.loads(request.content or b"{}")
             self.posts.append((path, body, dict(request.headers)))
             self.queries.append(dict(request.url.params))
         else:
-            self.gets.append((path, dict(request.url.params)))
+            self.gets.append((path, request.url.params))
         known = self.answers.get(f"{request.method} {path}")
-        status, content = known or self._usual(request.method, path, request.url.params)
+        status, content = known or self._usual(
+            service, request.method, path, request.url.params, body
+        )
         return httpx.Response(status, json=content)
 
-    def _usual(self, method: str, path: str, asked: httpx.QueryParams) -> Answer:
+    def _usual(
+        self,
+        service: str,
+        method: str,
+        path: str,
+        asked: httpx.QueryParams,
+        body: Mapping[str, object],
+    ) -> Answer:
         if method in {"POST", "PUT"}:
-            return _posted(path)
-        fixed = _fixed().get(path)
+            return _looked_up(body) if path == "/v1/reservations:lookup" else _posted(path)
+        fixed = _fixed().get(path) or _fixed().get(f"{service}{path}")
         if fixed is not None:
             return 200, fixed
         if path == "/v1/needs":
-            state = "ready" if "to_tell" in asked else asked.get("state")
-            rows = [row for row in NEEDS if state in (None, row["state"])]
+            states = ["ready"] if "to_tell" in asked else asked.get_list("state")
+            rows = [row for row in NEEDS if not states or row["state"] in states]
             return 200, {"needs": rows, "next": None}
         if found := re.fullmatch(r"/v1/needs/([0-9a-f-]{36})", path):
             return _one(found[1])
@@ -332,6 +414,14 @@ class FakeRegion:
             if name in {"rejected", "returned"}:
                 rows = [rows[0] | {"reason": "AC04"}]
             return 200, {"payouts": rows, "next": None}
+        if found := re.fullmatch(r"/v1/purchases/([0-9a-f-]{36})", path):
+            rows = [purchase(state) for state in PURCHASE_STATES]
+            one = [row for row in rows if row["id"] == found[1]]
+            return (200, one[0]) if one else problem(404, "not-found")
+        if path == "/v1/purchases":
+            wanted = asked.get_list("state")
+            states = [state for state in PURCHASE_STATES if state in wanted]
+            return 200, {"purchases": [purchase(state) for state in states], "next": None}
         if path == "/v1/results":
             return 200, _results(asked.get("by", "kind"))
         if path == "/v1/results/public":
@@ -341,14 +431,33 @@ class FakeRegion:
         return problem(404, "not-found")
 
 
+def _looked_up(body: Mapping[str, object]) -> Answer:
+    """What was asked for by id or by the first digits of a need's number; else the parcel."""
+    ids = TypeAdapter(list[str])
+    wanted = {
+        each
+        for key in ("need_ids", "reservation_ids")
+        for each in ids.validate_python(body.get(key) or [])
+    }
+    digits = str(body.get("need_number") or "-").lower()
+    rows = [
+        row for row in RESERVATIONS
+        if {str(row["need_id"]), str(row["reservation_id"])} & wanted
+        or UUID(str(row["need_id"])).hex.startswith(digits)
+    ]  # fmt: skip
+    return 200, {"rows": rows}
+
+
 def _posted(path: str) -> Answer:
     if path == "/v1/persons:find":
         return 200, {"person_id": str(number("person"))}
     if path == "/v1/requests":
         made = {"need_id": str(number("parcel")), "kind": "food_parcel", "state": "approved"}
         return 201, {"request_id": str(number("request")), "person_id": None, "needs": [made]}
-    if path == "/v1/reservations:lookup":
-        return 200, {"rows": RESERVATIONS[:1]}
+    if path == "/v1/purchases":
+        return 201, {"purchase_id": str(number("purchase draft"))}
+    if path == "/v1/allotments":
+        return 201, {"allotment_id": str(number("purse")), "transfer_id": str(number("t"))}
     if path.startswith("/v1/payouts:"):
         return 200, {"rows": [{"row": 0, "status": "done", "problem": None}]}
     return 200, {"state": "done"}
@@ -391,12 +500,17 @@ def _fixed() -> dict[str, object]:
         "/v1/sites": {"rows": SITES, "next": None},
         "/v1/items": {"rows": ITEMS, "next": None},
         "/v1/stock": STOCK,
-        "/v1/discrepancies": {"rows": DISCREPANCIES, "next": None},
+        "inventory/v1/discrepancies": {"rows": DISCREPANCIES, "next": None},
+        "payments/v1/discrepancies": {"discrepancies": MONEY_UNFIT, "next": None},
         "/v1/lots": {"rows": LOTS, "next": None},
         "/v1/capacity": {"rows": _capacity()},
         "/v1/beds": {"beds": _beds()},
         "/v1/reservations": {"rows": RESERVATIONS, "next": None},
         "/v1/grants/summary": GRANTS,
+        f"/v1/grants/{number('qn')}": GRANT,
+        "/v1/allotments": {"region": REGION, "allotments": HOLDINGS, "next": None},
+        "/v1/allotment-requests": {"requests": REQUESTS, "next": None},
+        "/v1/assets": {"rows": ASSETS, "next": None},
         "/v1/payouts/reviews": {"payouts": [_payout("alone", "settled", 90_000)
                                             | {"settled_on": iso(-2), "review_due_at": at(7000)}]},
         "/v1/grants": [{"grant_id": str(number("qn")), "code": "qn-2024"}],

@@ -25,6 +25,12 @@ PATHS = (
     f"/stock?site={WAREHOUSE}",
     "/beds",
     "/money",
+    "/money/grants",
+    f"/money/grants/{number('qn')}",
+    "/money/purchases",
+    f"/money/purchases/{number('purchase received')}",
+    "/money/questions",
+    "/assets",
     "/results",
 )
 TARGET_PX_MIN = 44
@@ -90,6 +96,7 @@ async def test_fields_of_a_kind_show_once_it_is_ticked_without_script(
         await page.locator("#need_shelter_night").check()
         await expect(page.locator("#f-from_shelter_night")).to_be_visible()
         await page.locator("#f-client_code").fill("КИ-77")
+        await page.locator("#f-place_area").select_option("UA80")
         await page.get_by_role("button", name="Enter the request").click()
         await page.wait_for_url("**/needs?said=registered**")
         assert "КИ" not in page.url

@@ -229,6 +229,10 @@ async def test_beds_by_the_night(api: Api, world: World) -> None:
     assert (await api.post("checkins:bulk", {"rows": rows}))["done"] == 2
     board = await api.get("beds", site_id=site_id, from_=DAY, days=4)
     assert [bed["nights"] for bed in board["beds"]] == [["occupied"] * 3 + ["free"]] * 2
+    first = await api.get("beds", site_id=site_id, from_=DAY, days=4, limit=1)
+    rest = await api.get("beds", site_id=site_id, from_=DAY, days=4, limit=1, after=first["next"])
+    assert first["beds"] + rest["beds"] == board["beds"]
+    assert rest["next"] is None
     left = [{"row_id": "1", "need_id": str(guests[0].need_id), "to_on": "2026-03-03"}]
     for day, problem in (("2026-03-01", "left-before-arrival"), ("2999-01-01", "day-in-future")):
         told = await api.post("checkouts:bulk", {"rows": [{**left[0], "to_on": day}]})
@@ -301,6 +305,12 @@ async def test_assets_by_center_and_by_grant(api: Api, world: World) -> None:
     await world.take(need)
     await world.take(confirmed(need.need_id))
     reservation = await api.get(f"needs/{need.need_id}/reservation")
+    for digits in (need.need_id.hex[:8], need.need_id.hex.upper()):
+        found = await api.post("reservations:lookup", {"need_number": digits})
+        assert found["rows"] == [reservation]
+    other = f"{int(need.need_id.hex[:8], 16) ^ 1:08x}"
+    assert (await api.post("reservations:lookup", {"need_number": other}))["rows"] == []
+    await api.post("reservations:lookup", {"need_number": "1234"}, status=422)
     await api.post(
         f"reservations/{reservation['reservation_id']}:issue",
         {"to_site_id": center, "serials": ["SN-1"]},

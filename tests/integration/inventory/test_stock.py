@@ -378,6 +378,11 @@ async def test_things_with_serial_numbers_are_registered_at_the_center(world: Wo
     await world.take(need)
     await world.take(confirmed(need.need_id))
 
+    for serials in (("SN1", "SN1"), ("SN1", "SN2", "SN3")):
+        fault = await world.issue(need.need_id, to_site_id=center, serials=serials)
+        assert fault == "serials-do-not-fit"
+    assert await world.issue(need.need_id, to_site_id=uuid4()) == "unknown-site"
+    assert await world.state(need.need_id) == "confirmed"
     assert await world.issue(need.need_id, to_site_id=center, serials=("SN1",)) is None
     found = await world.rows("SELECT site_id, serial, status FROM asset ORDER BY serial")
     assert [each["serial"] for each in found] == ["SN1", None]
@@ -385,6 +390,16 @@ async def test_things_with_serial_numbers_are_registered_at_the_center(world: Wo
     assert await world.undo(need.need_id)
     found = await world.rows("SELECT DISTINCT status FROM asset")
     assert found == [{"status": "taken_back"}]
+
+
+async def test_parcels_have_no_serial_numbers(world: World) -> None:
+    await world.item()
+    await world.stock(await world.site(), 1)
+    need = approved()
+    await world.take(need)
+    await world.take(confirmed(need.need_id))
+    assert await world.issue(need.need_id, serials=("SN1",)) == "serials-do-not-fit"
+    assert await world.issue(need.need_id) is None
 
 
 async def test_a_batch_of_256_serves_the_most_urgent_first(world: World) -> None:

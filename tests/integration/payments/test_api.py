@@ -156,6 +156,8 @@ async def test_a_grant_from_pledge_to_summary(api: Api) -> None:
         "UAH",
     )
     shown = await api.get(f"/v1/grants/{grant['id']}")
+    assert [each["free_minor"] for each in shown["holders"]] == [4_000_000]
+    assert (await api.get("/v1/allotments?holder=lviv"))["allotments"] == []
     assert {line["code"] for line in shown["budget_lines"]} == {"aid", "overhead"}
     assert (await api.get("/v1/allotments"))["allotments"][0]["allotment_id"] == allotment_id
     ledger = await api.get("/v1/ledger?limit=1")
@@ -210,6 +212,7 @@ async def test_every_list_is_read_page_by_page(api: Api) -> None:
     assert len({each["name"] for each in await _walk(api, "/v1/donors", "donors")}) == 3
     held = await _walk(api, "/v1/allotments", "allotments")
     assert {each["grant_id"] for each in held} == {each["id"] for each in grants}
+    assert len((await api.get("/v1/allotments?holder=kyiv"))["allotments"]) == 3
     accounts = await _walk(api, "/v1/accounts", "accounts")
     whole = (await api.get("/v1/accounts?limit=200"))["accounts"]
     assert accounts == whole

@@ -8,7 +8,7 @@ import pytest
 from aidmesh_chassis.auth import Role
 from aidmesh_console.clients.payments import Paid
 from aidmesh_console.pages.money import table_of
-from support.desk import WAREHOUSE, number, problem, reservation
+from support.desk import NEEDS, WAREHOUSE, number, problem, reservation
 
 if TYPE_CHECKING:
     from .conftest import Browser
@@ -40,6 +40,47 @@ CASES = [
      "/v1/reservations/{reservation}:attend", {"served_on": "2024-04-02"}),
     ("/hand-over/{reservation}/undo", {"reason": "wrong_person"},
      "/v1/reservations/{reservation}:undo", {"reason": "wrong_person"}),
+    ("/hand-over/{reservation}/handover",
+     {"served_on": "2024-04-02", "numbered": "1", "to_site_id": str(WAREHOUSE),
+      "serials": "SN-1\n\n SN-2 "},
+     "/v1/reservations/{reservation}:issue",
+     {"served_on": "2024-04-02", "to_site_id": str(WAREHOUSE), "serials": ["SN-1", "SN-2"]}),
+    ("/money/grants/{grant}/allot",
+     {"budget_line": "aid", "to_region": "lviv", "amount": "1 200,50", "currency": "UAH",
+      "rate": "41,25", "grant_currency": "EUR", "over_line_reason": "зима"},
+     "/v1/allotments",
+     {"grant_id": str(number("qn")), "budget_line": "aid", "to_region": "lviv",
+      "amount_minor": 120050, "currency": "UAH", "rate": "41.25", "over_line_reason": "зима"}),
+    ("/money/purchases",
+     {"allotment_id": str(number("purse")), "supplier": "ТОВ", "programme": "centers",
+      "cost_category": "equipment", "area": "UA80", "planned_on": "2024-04-02",
+      "description_0": "Ноутбук", "item_0": "laptop", "quantity_0": "4", "price_0": "22500",
+      "description_3": "Доставка", "quantity_3": "1", "price_3": "600,50"},
+     "/v1/purchases",
+     {"allotment_id": str(number("purse")), "supplier": "ТОВ", "programme": "centers",
+      "cost_category": "equipment", "area": "UA80", "planned_on": "2024-04-02", "lines": [
+          {"description": "Ноутбук", "item": "laptop", "quantity": 4,
+           "unit_value_minor": 2250000},
+          {"description": "Доставка", "quantity": 1, "unit_value_minor": 60050}]}),
+    ("/money/purchases/{purchase}/order", {}, "/v1/purchases/{purchase}:order", {}),
+    ("/money/purchases/{purchase}/receive", {}, "/v1/purchases/{purchase}:receive", {}),
+    ("/money/purchases/{purchase}/invoice",
+     {"amount": "96000", "currency": "UAH", "reference": "R-7"},
+     "/v1/purchases/{purchase}:invoice", {"amount_minor": 9600000, "reference": "R-7"}),
+    ("/money/purchases/{purchase}/pay", {"bank_reference": "B-7", "paid_on": "2024-04-02"},
+     "/v1/purchases/{purchase}:pay", {"bank_reference": "B-7", "paid_on": "2024-04-02"}),
+    ("/money/purchases/{purchase}/cancel", {}, "/v1/purchases/{purchase}:cancel", {}),
+    ("/money/questions/{need}/settle", {"note": "так", "allotment_id": str(number("purse"))},
+     "/v1/discrepancies/{need}:settle",
+     {"note": "так", "allotment_id": str(number("purse"))}),
+    ("/money/questions/{need}/settle", {"note": "так"}, "/v1/discrepancies/{need}:settle",
+     {"note": "так"}),
+    ("/money/requests/{need}/approve", {}, "/v1/allotment-requests/{need}:approve", {}),
+    ("/money/requests/{need}/refuse", {}, "/v1/allotment-requests/{need}:refuse", {}),
+    ("/assets/{need}/move", {"to_site_id": str(WAREHOUSE), "reason": "broken"},
+     "/v1/assets/{need}:move", {"site_id": str(WAREHOUSE), "reason": "broken"}),
+    ("/assets/{need}/end", {"status": "lost", "reason": "theft"},
+     "/v1/assets/{need}:end", {"status": "lost", "reason": "theft"}),
     ("/beds/{reservation}/check-in", {"day": "2024-04-02"},
      "/v1/reservations/{reservation}:check-in", {"served_on": "2024-04-02"}),
     ("/beds/{reservation}/check-out", {"day": "2024-04-02"},
@@ -90,7 +131,10 @@ CASES = [
 
 
 def _named(text: str) -> str:
-    return text.format(need=NEED, reservation=RESERVATION, payout=PAYOUT)
+    return text.format(
+        need=NEED, reservation=RESERVATION, payout=PAYOUT, grant=number("qn"),
+        purchase=number("purchase draft"),
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(("path", "fields", "called", "body"), CASES)
@@ -194,12 +238,32 @@ async def test_mistakes_are_named_before_anything_is_sent(browser: "Browser") ->
         (f"/stock/sites/{WAREHOUSE}/close", {"reason": "air_alert"}),
         (f"/stock/sites/{WAREHOUSE}/reopen", {"reason": "because"}),
         (f"/stock/settle/{NEED}", {}),
+        (
+            f"/money/grants/{number('qn')}/allot",
+            {"budget_line": "aid", "to_region": "lviv", "amount": "many", "currency": "UAH"},
+        ),
+        (
+            f"/money/grants/{number('qn')}/allot",
+            {
+                "budget_line": "aid",
+                "to_region": "lviv",
+                "amount": "1",
+                "currency": "UAH",
+                "rate": "dear",
+            },
+        ),
+        ("/money/purchases", {"allotment_id": str(NEED), "supplier": "x"}),
+        (f"/money/purchases/{number('purchase received')}/invoice", {"reference": "R"}),
+        (f"/money/purchases/{number('purchase invoiced')}/pay", {}),
+        (f"/money/questions/{NEED}/settle", {}),
+        (f"/assets/{NEED}/move", {"reason": "broken"}),
+        (f"/assets/{NEED}/end", {"status": "in_use", "reason": "broken"}),
     ],
 )
 async def test_what_makes_no_sense_is_not_sent(
     browser: "Browser", path: str, fields: dict[str, str]
 ) -> None:
-    await browser.sign_in(Role.LOGISTICIAN)
+    await browser.sign_in(Role.LEAD)
     answer = await browser.post(path, **fields)
     assert answer.status_code == 422
     assert browser.desk.region.posts == []
@@ -223,6 +287,86 @@ async def test_what_is_ready_is_found_by_code_or_number(browser: "Browser", want
     assert answer.status_code == 200
     assert f"/hand-over/{RESERVATION}/handover" in answer.text
     assert all(wanted not in path for path, _ in browser.desk.region.gets)
+
+
+async def test_things_with_serial_numbers_ask_for_them_and_the_center(browser: "Browser") -> None:
+    await browser.sign_in(Role.LOGISTICIAN)
+    page = (await browser.get("/hand-over")).text
+    laptops = number("reservation laptops")
+    form = page.partition(f'action="/hand-over/{laptops}/handover"')[2].partition("</form>")[0]
+    assert 'name="serials"' in form
+    assert 'name="to_site_id" required' in form
+    assert "at most 2" in form
+    parcel = page.partition(f'action="/hand-over/{RESERVATION}/handover"')[2]
+    assert "serials" not in parcel.partition("</form>")[0]
+    browser.desk.region.answers[f"POST /v1/reservations/{laptops}:issue"] = problem(
+        422, "serials-do-not-fit"
+    )
+    for center, serials, status, said in (
+        ("", "", 422, "Fill this in"),
+        (str(WAREHOUSE), "x" * 65, 422, "too long"),
+        (str(WAREHOUSE), "SN-1\nSN-1", 409, "do not fit"),
+    ):
+        answer = await browser.post(
+            f"/hand-over/{laptops}/handover", numbered="1", to_site_id=center, serials=serials
+        )
+        assert answer.status_code == status
+        assert said in answer.text
+        assert f'action="/hand-over/{laptops}/handover"' in answer.text
+        assert f">{serials}</textarea>" in answer.text
+
+
+async def test_a_number_is_looked_up_where_all_are(browser: "Browser") -> None:
+    await browser.sign_in(Role.CASEWORKER)
+    browser.desk.region.answers["GET /v1/reservations"] = (200, {"rows": []})
+    answer = await browser.post("/hand-over/find", wanted=NEED.hex[:8])
+    assert f"/hand-over/{RESERVATION}/handover" in answer.text
+    looked_up = [body for path, body, _ in browser.desk.region.posts if path.endswith(":lookup")]
+    assert looked_up == [{"need_number": NEED.hex[:8]}]
+
+
+async def test_a_waiting_need_is_asked_for_again(browser: "Browser") -> None:
+    await browser.sign_in(Role.CASEWORKER)
+    for row in NEEDS:
+        page = (await browser.get(f"/needs/{row['need_id']}")).text
+        assert ("Ask again" in page) == (row["state"] == "waitlisted"), row["state"]
+
+
+async def test_a_second_person_is_asked_beyond_a_budget_line(browser: "Browser") -> None:
+    await browser.sign_in(Role.FINANCE)
+    browser.desk.region.answers["POST /v1/allotments"] = (202, {"request_id": str(NEED)})
+    fields = {"budget_line": "aid", "to_region": "lviv", "amount": "1", "currency": "EUR"}
+    answer = await browser.post(f"/money/grants/{number('qn')}/allot", **fields)
+    assert answer.headers["location"].endswith("?said=allotment_asked")
+
+
+@pytest.mark.parametrize(
+    ("role", "state", "steps"),
+    [
+        (Role.FINANCE, "draft", {"order", "cancel"}),
+        (Role.APPROVER, "draft", {"order"}),
+        (Role.FINANCE, "ordered", {"receive", "cancel"}),
+        (Role.APPROVER, "ordered", set()),
+        (Role.FINANCE, "received", {"invoice"}),
+        (Role.APPROVER, "invoiced", {"pay"}),
+        (Role.LEAD, "paid", set()),
+    ],
+)
+async def test_a_purchase_offers_its_next_step(
+    browser: "Browser", role: Role, state: str, steps: set[str]
+) -> None:
+    await browser.sign_in(role)
+    page = (await browser.get(f"/money/purchases/{number(f'purchase {state}')}")).text
+    assert set(re.findall(r'action="/money/purchases/[0-9a-f-]+/([a-z]+)"', page)) == steps
+
+
+async def test_a_grant_adds_up_what_its_holders_have(browser: "Browser") -> None:
+    await browser.sign_in(Role.APPROVER)
+    page = (await browser.get(f"/money/grants/{number('qn')}")).text
+    # 1,800,000 and 200,000 hryvnias were spent in Kyiv and Lviv.
+    assert "<dt>Spent</dt><dd>UAH\u00a02,000,000</dd>" in page
+    assert "SN-0017" in page
+    assert "Allot money" not in page
 
 
 async def test_an_unknown_code_finds_nothing(browser: "Browser") -> None:
@@ -256,6 +400,14 @@ async def test_undo_is_offered_after_handing_over(browser: "Browser") -> None:
         (Role.LOGISTICIAN, "/register"),
         (Role.ONCALL, f"/beds/{RESERVATION}/check-in"),
         (Role.LOGISTICIAN, f"/needs/{NEED}/approve"),
+        (Role.APPROVER, f"/money/grants/{number('qn')}/allot"),
+        (Role.APPROVER, "/money/purchases"),
+        (Role.APPROVER, f"/money/purchases/{number('purchase draft')}/cancel"),
+        (Role.LOGISTICIAN, f"/money/purchases/{number('purchase draft')}/order"),
+        (Role.FINANCE, f"/money/questions/{NEED}/settle"),
+        (Role.FINANCE, f"/money/requests/{NEED}/approve"),
+        (Role.CASEWORKER, f"/assets/{NEED}/move"),
+        (Role.FINANCE, f"/assets/{NEED}/end"),
     ],
 )
 async def test_a_role_cannot_send_the_forms_of_others(

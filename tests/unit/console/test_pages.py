@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 from aidmesh_chassis.auth import Role
 from aidmesh_console.i18n import LANGUAGES
 from aidmesh_console.roles import ALLOWED, PAGES, Act, may, menu
-from support.desk import NEEDS, SHELTER, WAREHOUSE, number
+from support.desk import NEEDS, PURCHASE_STATES, SHELTER, SITES, WAREHOUSE, number
 
 if TYPE_CHECKING:
     from .conftest import Browser
@@ -31,6 +31,14 @@ PATHS = (
     "/beds",
     f"/beds?site={SHELTER}",
     "/money",
+    "/money/grants",
+    f"/money/grants/{number('qn')}",
+    "/money/purchases",
+    "/money/purchases?state=ordered",
+    *(f"/money/purchases/{number(f'purchase {state}')}" for state in PURCHASE_STATES),
+    "/money/questions",
+    "/assets",
+    f"/assets?site={SHELTER}&grant={number('qn')}",
     *(f"/results?by={by}" for by in ("kind", "area", "month", "grant")),
 )
 BYTES_MAX = 50 * 1024
@@ -87,7 +95,10 @@ def test_every_act_has_somebody() -> None:
 async def test_one_service_away_takes_no_page_with_it(browser: "Browser", service: str) -> None:
     await browser.sign_in(Role.LEAD)
     browser.desk.region.down.add(service)
-    for path in ("/", "/needs", "/hand-over", "/stock", "/beds", "/money", "/results", "/register"):
+    for path in (
+        "/", "/needs", "/hand-over", "/stock", "/beds", "/money", "/results", "/register",
+        "/money/grants", "/money/purchases", "/money/questions", "/assets",
+    ):  # fmt: skip
         answer = await browser.get(path)
         assert answer.status_code == 200, path
     home = await browser.get("/")
@@ -108,6 +119,39 @@ async def test_an_answer_that_is_not_understood_is_no_answer(browser: "Browser")
     answer = await browser.get("/needs")
     assert answer.status_code == 200
     assert "No answer from: Intake" in answer.text
+
+
+async def test_lists_show_what_is_open_unless_asked(browser: "Browser") -> None:
+    await browser.sign_in(Role.LEAD)
+    for path, service in (("/needs", "/v1/needs"), ("/money/purchases", "/v1/purchases")):
+        for asked, over in (("", False), ("?state=all", True)):
+            browser.desk.region.gets.clear()
+            await browser.get(path + asked)
+            (query,) = [query for called, query in browser.desk.region.gets if called == service]
+            states = query.get_list("state")
+            ended = {"fulfilled", "paid"}
+            assert (not states or bool(ended & set(states))) == over, path
+
+
+async def test_after_registering_the_needs_of_the_request_are_shown(browser: "Browser") -> None:
+    await browser.sign_in(Role.CASEWORKER)
+    browser.desk.region.gets.clear()
+    await browser.get(f"/needs?said=registered&request={number('request')}")
+    (query,) = [query for called, query in browser.desk.region.gets if called == "/v1/needs"]
+    assert query["request_id"] == str(number("request"))
+    assert "state" not in query
+
+
+async def test_an_area_is_chosen_where_there_are_several(browser: "Browser") -> None:
+    await browser.sign_in(Role.CASEWORKER)
+    text = (await browser.get("/register")).text
+    field = text.partition('id="f-place_area"')[2].partition("</select>")[0]
+    assert field.count('<option value="">') == 1
+    assert " selected" not in field
+    browser.desk.region.answers["GET /v1/sites"] = (200, {"rows": SITES[:1]})
+    text = (await browser.get("/register")).text
+    field = text.partition('id="f-place_area"')[2].partition("</select>")[0]
+    assert field.partition("<option")[2].startswith(' value="UA80"')
 
 
 async def test_lists_show_a_band_and_dates_not_reasons(browser: "Browser") -> None:

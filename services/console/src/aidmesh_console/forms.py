@@ -11,10 +11,11 @@ from babel.numbers import get_currency_precision
 from starlette.datastructures import FormData
 
 TEXT_CHARS_MAX: Final = 4_000
-UNCUT: Final = frozenset({"note", "mapping", "table"})
+UNCUT: Final = frozenset({"note", "mapping", "table", "serials"})
 """Fields of many lines: as long as a form may be, for half of a note or table is a wrong one."""
 FIELDS_MAX: Final = 2_000
 CODE: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
+RATE: Final = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 WHOLE_MAX: Final = 10_000_000
 
 
@@ -115,6 +116,17 @@ class Form:
             self.faults[name] = "amount"
             return None
         return int(minor)
+
+    def rate(self, name: str) -> str | None:
+        """A rate of exchange as it was published; comma and point both do."""
+        text = self.text(name)
+        if text is None:
+            return None
+        plain = text.replace(" ", "").replace(",", ".")
+        if not RATE.fullmatch(plain):
+            self.faults[name] = "rate"
+            return None
+        return plain
 
     def day(self, name: str, *, needed: bool = False) -> date | None:
         """A day, as browsers send it."""

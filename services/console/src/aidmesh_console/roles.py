@@ -30,6 +30,10 @@ class Act(StrEnum):
     APPROVE_PAYOUTS = "approve_payouts"
     SETTLE_PAYOUTS = "settle_payouts"
     REDO_PAYOUTS = "redo_payouts"
+    ALLOT_AND_BUY = "allot_and_buy"
+    ORDER_AND_PAY = "order_and_pay"
+    SETTLE_MONEY = "settle_money"
+    SEE_ASSETS = "see_assets"
     SEE_RESULTS = "see_results"
     SEE_SMALL_NUMBERS = "see_small_numbers"
     SEE_HEALTH = "see_health"
@@ -50,6 +54,10 @@ ALLOWED: Final = {
     Act.APPROVE_PAYOUTS: frozenset({Role.APPROVER, Role.LEAD}),
     Act.SETTLE_PAYOUTS: _MONEY,
     Act.REDO_PAYOUTS: frozenset({Role.FINANCE, Role.LEAD}),
+    Act.ALLOT_AND_BUY: frozenset({Role.FINANCE, Role.LEAD}),
+    Act.ORDER_AND_PAY: _MONEY,
+    Act.SETTLE_MONEY: frozenset({Role.APPROVER, Role.LEAD}),
+    Act.SEE_ASSETS: _CASE | _GOODS | _MONEY,
     Act.SEE_RESULTS: _ALL,
     Act.SEE_SMALL_NUMBERS: _MONEY | {Role.ONCALL},
     Act.SEE_HEALTH: frozenset({Role.ONCALL, Role.LEAD}),

@@ -242,6 +242,8 @@ _WAITLIST = TypeAdapter(_Waitlist)
 _REPORT = TypeAdapter(Report)
 _COUNTS = TypeAdapter(dict[str, int])
 _IMPORT_MS_MAX = 300_000
+ROWS_MAX = 200
+"""How many rows of a list intake gives at once."""
 
 
 class Intake:
@@ -298,11 +300,12 @@ class Intake:
     async def needs(
         self,
         *,
-        state: str | None = None,
+        states: Sequence[str] = (),
         kind: str | None = None,
         area: str | None = None,
         band: str | None = None,
         person_id: UUID | None = None,
+        request_id: UUID | None = None,
         to_tell: bool = False,
         attention: bool = False,
         after: str | None = None,
@@ -310,11 +313,12 @@ class Intake:
     ) -> NeedPage:
         """A page of needs, the most urgent first."""
         query: Query = {
-            "state": state,
+            "state": states or None,
             "kind": kind,
             "area": area,
             "band": band,
             "person_id": str(person_id) if person_id else None,
+            "request_id": str(request_id) if request_id else None,
             "to_tell": to_tell or None,
             "attention": attention or None,
             "after": after,
@@ -331,8 +335,8 @@ class Intake:
         return await self.link.get("/v1/needs-by-state", _COUNTS)
 
     async def waitlist(self) -> Sequence[Waiting]:
-        """What needs wait for."""
-        return (await self.link.get("/v1/waitlist", _WAITLIST)).waiting
+        """What needs wait for, the longest queues first; the desk shows no more than a page."""
+        return (await self.link.get("/v1/waitlist", _WAITLIST, {"limit": ROWS_MAX})).waiting
 
     async def act(self, need_id: UUID, step: str, body: Mapping[str, Any], key: UUID) -> None:
         """Approve, tell, cancel, serve and so on: `step` is its name."""

@@ -31,6 +31,7 @@ class Item(View):
     code: str
     names: Mapping[str, str]
     unit: str = "piece"
+    tracking: str = "lot"
 
 
 class Stock(View):
@@ -61,6 +62,28 @@ class AllStock(View):
 
     own: tuple[Stock, ...] = ()
     others: tuple[StockAway, ...] = ()
+
+
+class Asset(View):
+    """A thing that was handed to a center, and what paid for it."""
+
+    asset_id: UUID
+    item: str
+    serial: str | None = None
+    grant_id: UUID | None = None
+    unit_value_minor: int = 0
+    currency: str = "UAH"
+    site_id: UUID
+    status: str
+    status_reason: str | None = None
+    since: date
+
+
+class Assets(View):
+    """A page of the register of assets."""
+
+    rows: tuple[Asset, ...]
+    next: str | None = None
 
 
 class Capacity(View):
@@ -202,8 +225,11 @@ class _CapacityList(View):
     rows: tuple[Capacity, ...]
 
 
-class _Beds(View):
+class Beds(View):
+    """A page of the beds of a site."""
+
     beds: tuple[Bed, ...]
+    next: str | None = None
 
 
 class Reservations(View):
@@ -218,10 +244,11 @@ _ITEMS = TypeAdapter(_Items)
 _LOTS = TypeAdapter(_Lots)
 _STOCK = TypeAdapter(AllStock)
 _CAPACITY = TypeAdapter(_CapacityList)
-_BEDS = TypeAdapter(_Beds)
+_BEDS = TypeAdapter(Beds)
 _RESERVATIONS = TypeAdapter(Reservations)
 _DISCREPANCIES = TypeAdapter(Discrepancies)
 _ROWS = TypeAdapter(_Rows)
+_ASSETS = TypeAdapter(Assets)
 _SOURCE = "desk"
 
 
@@ -263,10 +290,18 @@ class Inventory:
             for each in rows
         ]
 
-    async def beds(self, site_id: UUID, first_on: date, days: int) -> Sequence[Bed]:
-        """The beds of a site and who is in them."""
-        query: Query = {"site_id": str(site_id), "from": first_on.isoformat(), "days": days}
-        return (await self.link.get("/v1/beds", _BEDS, query)).beds
+    async def beds(
+        self, site_id: UUID, first_on: date, days: int, after: str | None = None
+    ) -> Beds:
+        """The beds of a site by room, and who is in them."""
+        query: Query = {
+            "site_id": str(site_id),
+            "from": first_on.isoformat(),
+            "days": days,
+            "after": after,
+            "limit": ROWS_MAX,
+        }
+        return await self.link.get("/v1/beds", _BEDS, query)
 
     async def ready(
         self, site_id: UUID | None = None, after: str | None = None, limit: int = 50
@@ -283,6 +318,16 @@ class Inventory:
     async def of_needs(self, need_ids: Sequence[UUID]) -> Sequence[Reservation]:
         """What is or was set aside for these needs."""
         body = {"need_ids": [str(each) for each in need_ids]}
+        return (await self.link.post("/v1/reservations:lookup", _RESERVATIONS, body)).rows
+
+    async def set_aside(self, reservation_id: UUID) -> Sequence[Reservation]:
+        """What is set aside under this id; nothing if there is no such reservation."""
+        body = {"reservation_ids": [str(reservation_id)]}
+        return (await self.link.post("/v1/reservations:lookup", _RESERVATIONS, body)).rows
+
+    async def of_number(self, number: str) -> Sequence[Reservation]:
+        """What is or was set aside for needs whose id begins with these digits."""
+        body = {"need_number": number}
         return (await self.link.post("/v1/reservations:lookup", _RESERVATIONS, body)).rows
 
     async def act(
@@ -305,6 +350,23 @@ class Inventory:
         ]
         body = {"source": _SOURCE, "rows": rows}
         return (await self.link.post("/v1/handovers:bulk", _ROWS, body, key)).rows
+
+    async def assets(
+        self, site_id: UUID | None, grant_id: UUID | None, after: str | None = None
+    ) -> Assets:
+        """The register of assets, of a center or bought by a grant."""
+        query: Query = {
+            "site_id": str(site_id) if site_id else None,
+            "grant_id": str(grant_id) if grant_id else None,
+            "after": after,
+        }
+        return await self.link.get("/v1/assets", _ASSETS, query)
+
+    async def act_on_asset(
+        self, asset_id: UUID, step: str, body: Mapping[str, Any], key: UUID
+    ) -> None:
+        """Move an asset to another center, or say how it ended: `step` is its name."""
+        await self.link.post(f"/v1/assets/{asset_id}:{step}", ACCEPTED, body, key)
 
     async def discrepancies(self, after: str | None = None) -> Discrepancies:
         """Open discrepancies."""

@@ -5,7 +5,7 @@ ClientError
 └── Away      it did not answer, or not in a way that the desk understands
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar
 from uuid import UUID
@@ -20,7 +20,7 @@ log = get_logger()
 
 T = TypeVar("T")
 _SLUG: Final = "urn:aidmesh:problem:"
-Query = Mapping[str, str | int | bool | None]
+Query = Mapping[str, str | int | bool | Sequence[str] | None]
 
 
 class View(BaseModel):
@@ -169,7 +169,7 @@ class Link:
         method: str,
         path: str,
         *,
-        params: Mapping[str, str | int | bool] | None = None,
+        params: Mapping[str, str | int | bool | Sequence[str]] | None = None,
         json: Mapping[str, object] | None = None,
         headers: Mapping[str, str] | None = None,
         data: Mapping[str, str] | None = None,

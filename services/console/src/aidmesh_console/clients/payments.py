@@ -1,6 +1,6 @@
-"""Payments as the desk sees it: grants in sums, and payouts waiting for someone."""
+"""Payments as the desk sees it: grants, payouts, purchases, and what waits for someone."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from uuid import UUID
@@ -13,6 +13,8 @@ from aidmesh_console.clients.link import ACCEPTED, Link, Query, View
 class Holding(View):
     """Part of a grant that a region holds, in the currency of spending, in minor units."""
 
+    allotment_id: UUID | None = None
+    grant_code: str | None = None
     holder: str
     budget_line: str | None = None
     currency: str
@@ -43,18 +45,121 @@ class Grant(View):
     holders: tuple[Holding, ...] = ()
 
 
-class Foreign(Holding):
-    """What a grant of another region gave to this one."""
+class BudgetLine(View):
+    """A line of a grant's budget, in the grant's currency."""
 
-    grant_code: str | None = None
+    code: str
+    amount_minor: int
+    allotted_minor: int = 0
+    flexibility_percent: int = 0
+    cost_categories: tuple[str, ...] | None = None
+
+
+class Instalment(View):
+    """A part of a grant that is expected or came in."""
+
+    id: UUID
+    expected_minor: int
+    expected_on: date
+    state: str
+    received_minor: int | None = None
+    received_on: date | None = None
+    bank_reference: str | None = None
+
+
+class WholeGrant(Grant):
+    """A grant of this region with its budget and its instalments."""
+
+    period_from: date
+    period_to: date
+    paying_office: str | None = None
+    budget_lines: tuple[BudgetLine, ...] = ()
+    instalments: tuple[Instalment, ...] = ()
 
 
 class Grants(View):
-    """Every grant known here; `others` are those of other regions."""
+    """A page of the grants known here; `others` are what grants of other regions gave."""
 
     as_of: datetime
     grants: tuple[Grant, ...]
-    others: tuple[Foreign, ...] = ()
+    others: tuple[Holding, ...] = ()
+    next: str | None = None
+
+
+class PurchaseLine(View):
+    """What is bought: pieces of an item, or a service."""
+
+    item: str | None = None
+    description: str
+    quantity: int
+    unit_value_minor: int
+    received: int = 0
+
+
+class Purchase(View):
+    """Something that is bought from an allotment."""
+
+    id: UUID
+    allotment_id: UUID
+    supplier: str
+    cost_category: str
+    programme: str
+    currency: str
+    amount_minor: int
+    state: str
+    planned_on: date
+    paid_on: date | None = None
+    area: str | None = None
+    invoice_reference: str | None = None
+    bank_reference: str | None = None
+    lines: tuple[PurchaseLine, ...] = ()
+
+
+class Purchases(View):
+    """A page of purchases."""
+
+    rows: tuple[Purchase, ...] = Field(validation_alias="purchases")
+    next: str | None = None
+
+
+class Discrepancy(View):
+    """Money that a fact took and the books do not have; some may not see what for."""
+
+    id: UUID
+    about: str
+    need_id: UUID
+    programme: str | None
+    amount_minor: int
+    currency: str
+    occurred_on: date
+    opened_at: datetime
+
+
+class Discrepancies(View):
+    """A page of discrepancies."""
+
+    rows: tuple[Discrepancy, ...] = Field(validation_alias="discrepancies")
+    next: str | None = None
+
+
+class AllotmentRequest(View):
+    """An allotment beyond its budget line that waits for a second person."""
+
+    id: UUID
+    grant_id: UUID
+    reason: str
+    asked_at: datetime
+    budget_line: str
+    to_region: str
+    amount_minor: int
+    currency: str
+
+
+class AllotmentRequests(View):
+    """A page of requests."""
+
+    rows: tuple[AllotmentRequest, ...] = Field(validation_alias="requests")
+    next: str | None = None
 
 
 class Payout(View):
@@ -100,9 +205,31 @@ class _Rows(View):
     rows: tuple[RowAnswer, ...]
 
 
+class _Holdings(View):
+    allotments: tuple[Holding, ...]
+
+
+class _Allotted(View):
+    request_id: UUID | None = None
+
+
+class _Drawn(View):
+    purchase_id: UUID
+
+
 _GRANTS = TypeAdapter(Grants)
 _PAYOUTS = TypeAdapter(Payouts)
 _ROWS = TypeAdapter(_Rows)
+_GRANT = TypeAdapter(WholeGrant)
+_HOLDINGS = TypeAdapter(_Holdings)
+_ALLOTTED = TypeAdapter(_Allotted)
+_PURCHASES = TypeAdapter(Purchases)
+_PURCHASE = TypeAdapter(Purchase)
+_DRAWN = TypeAdapter(_Drawn)
+_DISCREPANCIES = TypeAdapter(Discrepancies)
+_REQUESTS = TypeAdapter(AllotmentRequests)
+ROWS_MAX = 200
+"""How many rows of a list payments gives at once."""
 _SOURCE = "desk"
 REFERENCE_CHARS_MAX = 140
 """What a bank's reference may have, as in ISO 20022."""
@@ -114,9 +241,60 @@ class Payments:
     def __init__(self, link: Link) -> None:
         self.link = link
 
-    async def grants(self) -> Grants:
-        """Every grant in sums."""
-        return await self.link.get("/v1/grants/summary", _GRANTS)
+    async def grants(self, after: str | None = None) -> Grants:
+        """A page of grants in sums."""
+        return await self.link.get("/v1/grants/summary", _GRANTS, {"after": after})
+
+    async def grant(self, grant_id: UUID) -> WholeGrant:
+        """One grant of this region, whole."""
+        return await self.link.get(f"/v1/grants/{grant_id}", _GRANT)
+
+    async def held_by(self, region: str) -> Sequence[Holding]:
+        """What a region may spend: its allotments."""
+        query: Query = {"holder": region, "limit": ROWS_MAX}
+        return (await self.link.get("/v1/allotments", _HOLDINGS, query)).allotments
+
+    async def allot(self, order: Mapping[str, object], key: UUID) -> bool:
+        """Allot money; False if a second person has to approve it first."""
+        answer = await self.link.post("/v1/allotments", _ALLOTTED, order, key)
+        return answer.request_id is None
+
+    async def purchases(self, states: Sequence[str], after: str | None = None) -> Purchases:
+        """Purchases in some states, the oldest first."""
+        query: Query = {"state": states, "after": after}
+        return await self.link.get("/v1/purchases", _PURCHASES, query)
+
+    async def purchase(self, purchase_id: UUID) -> Purchase:
+        """One purchase with its lines."""
+        return await self.link.get(f"/v1/purchases/{purchase_id}", _PURCHASE)
+
+    async def draw_up(self, wish: Mapping[str, object], key: UUID) -> UUID:
+        """Draw up a purchase; its id."""
+        return (await self.link.post("/v1/purchases", _DRAWN, wish, key)).purchase_id
+
+    async def act_on_purchase(
+        self, purchase_id: UUID, step: str, body: Mapping[str, object], key: UUID
+    ) -> None:
+        """Order, receive, invoice, pay or cancel a purchase: `step` is its name."""
+        await self.link.post(f"/v1/purchases/{purchase_id}:{step}", ACCEPTED, body, key)
+
+    async def discrepancies(self, after: str | None = None) -> Discrepancies:
+        """Open discrepancies of money, the oldest first."""
+        return await self.link.get("/v1/discrepancies", _DISCREPANCIES, {"after": after})
+
+    async def settle_discrepancy(
+        self, discrepancy_id: UUID, body: Mapping[str, object], key: UUID
+    ) -> None:
+        """Book a discrepancy on an allotment, or say why it is not booked."""
+        await self.link.post(f"/v1/discrepancies/{discrepancy_id}:settle", ACCEPTED, body, key)
+
+    async def requests(self) -> AllotmentRequests:
+        """Allotments beyond their budget line that wait for a second person."""
+        return await self.link.get("/v1/allotment-requests", _REQUESTS, {"limit": ROWS_MAX})
+
+    async def decide_request(self, request_id: UUID, step: str, key: UUID) -> None:
+        """Approve or refuse such an allotment."""
+        await self.link.post(f"/v1/allotment-requests/{request_id}:{step}", ACCEPTED, key=key)
 
     async def payouts(self, state: str, after: str | None = None, limit: int = 50) -> Payouts:
         """Payouts in a state, the oldest first."""

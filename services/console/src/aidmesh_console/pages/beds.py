@@ -56,8 +56,12 @@ async def _page(
     own = [each for each in every if each.region is None]
     if site_id is None and own:
         site_id = own[0].site_id
-    beds = await visit.hear(visit.inventory.beds(site_id, first_on, DAYS)) if site_id else None
-    rows = sorted((beds.value if beds else None) or (), key=lambda bed: (bed.room, bed.label))
+    beds = (
+        await visit.hear(visit.inventory.beds(site_id, first_on, DAYS, visit.asked.get("after")))
+        if site_id
+        else None
+    )
+    rows = beds.value.beds if beds and beds.value else ()
     return visit.page(
         "beds",
         status,

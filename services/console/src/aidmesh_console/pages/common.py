@@ -1,12 +1,12 @@
 """What several pages look up: how sites, goods and kinds of need are called."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
 from aidmesh_console.clients.intake import Kind
-from aidmesh_console.clients.inventory import Item, Site
+from aidmesh_console.clients.inventory import Item, Line, Site
 from aidmesh_console.i18n import Speaker
 from aidmesh_console.visit import Visit
 
@@ -17,6 +17,9 @@ AREAS = (
 )  # fmt: skip
 """COD-AB P-codes of the oblasts and of the two cities with special status."""
 
+ALL = "all"
+"""A filter that lets everything through, where none means what is open."""
+
 CANCEL_REASONS = ("not_needed", "not_reached", "helped_elsewhere", "moved_away", "entry_error")
 DECLINE_REASONS = ("not_eligible", "not_offered", "duplicate")
 OVERRIDE_REASONS = ("danger", "lost_or_stolen", "larger_household", "lead_decided")
@@ -24,6 +27,12 @@ UNDO_REASONS = ("entry_error", "wrong_person", "returned", "not_happened")
 ADJUST_REASONS = ("counted", "damaged", "expired", "lost", "theft")
 SETTLE_REASONS = ("counted", "entered_later", "entry_error", "lead_decided")
 CLOSE_REASONS = ("air_alert", "power_cut", "damage", "evacuation", "repairs", "moved_out")
+ASSET_REASONS = ("needed_elsewhere", "broken", "worn_out", "theft", "lost", "entry_error")
+PROGRAMMES = (
+    "food", "hygiene", "cash", "shelter", "psychosocial", "medical", "legal", "prevention",
+    "centers", "events",
+)  # fmt: skip
+"""Programmes of the catalogue; what is bought belongs to one of them."""
 REOPEN_REASONS = ("alert_over", "power_back", "repaired", "safe_again", "entry_error")
 
 
@@ -45,6 +54,14 @@ class Names:
         """The name of a kind of goods."""
         found = self.items.get(code)
         return self.say.name(found.names, code) if found else code.replace("_", " ")
+
+    def numbered(self, lines: Iterable[Line]) -> int:
+        """How many of these things carry serial numbers, so that a center receives them."""
+        return sum(
+            line.quantity
+            for line in lines
+            if (item := self.items.get(line.item)) is not None and item.tracking == "serial"
+        )
 
     def kind(self, code: str) -> str:
         """The name of a kind of need."""
@@ -69,6 +86,18 @@ class Names:
         """Sites to choose from, by name."""
         found = [(each.site_id, each.name) for each in self.sites.values() if each.status == "open"]
         return sorted(found, key=lambda each: each[1])
+
+    @property
+    def centers(self) -> Sequence[tuple[UUID, str]]:
+        """Sites that things are handed to: first the centers, then the rest, by name."""
+        found = [each for each in self.sites.values() if each.status == "open"]
+        found.sort(key=lambda each: (each.site_type != "center", each.name))
+        return [(each.site_id, each.name) for each in found]
+
+    @property
+    def own_areas(self) -> int:
+        """In how many areas this region has sites: with one there is nothing to choose."""
+        return len({site.area for site in self.sites.values()})
 
     @property
     def areas(self) -> Sequence[tuple[str, str]]:

@@ -1,7 +1,7 @@
 """Hand over: what is ready at a site, by list, by number or by client code; and undo."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Final
 from uuid import UUID, uuid4
 
@@ -11,6 +11,7 @@ from aidmesh_chassis.problems import NOT_FOUND, Problem
 from aidmesh_console import i18n
 from aidmesh_console.clients.inventory import Reservation
 from aidmesh_console.clients.link import Away, ClientError
+from aidmesh_console.forms import Form
 from aidmesh_console.pages.common import UNDO_REASONS, names_of
 from aidmesh_console.roles import Act
 from aidmesh_console.visit import Posted, Visit, visitor
@@ -20,7 +21,9 @@ Worker = Annotated[Visit, Depends(visitor(Act.HAND_OVER))]
 
 WAYS: Final = {"handover": "issue", "check_in": "check-in", "attendance": "attend"}
 _NEEDS_MAX: Final = 100
-_NUMBER: Final = re.compile(r"[0-9a-fA-F]{8}")
+_NUMBER: Final = re.compile(r"[0-9a-fA-F]{8,32}")
+_BETWEEN: Final = re.compile(r"[\n\r,;]+")
+_SERIAL_CHARS_MAX: Final = 64
 
 
 @routes.get("/hand-over")
@@ -70,7 +73,7 @@ async def act(reservation_id: UUID, step: str, form: Posted, visit: Worker) -> R
     """Hand over, check in, note attendance or absence, or undo one of these."""
     if step not in _SAID:
         raise Problem(NOT_FOUND)
-    body: dict[str, str | bool] = {}
+    body: dict[str, object] = {}
     if step == "undo":
         reason = form.text("reason")
         if reason not in UNDO_REASONS:
@@ -80,12 +83,15 @@ async def act(reservation_id: UUID, step: str, form: Posted, visit: Worker) -> R
         body["reason"] = reason
     else:
         body["served_on"] = (form.day("served_on") or i18n.today()).isoformat()
+        if form.checked("numbered"):
+            body |= _numbered(form)
         if form.faults:
-            return await _page(visit, (), wrong=visit.say("fault.day"), status=422)
+            fault = next(iter(form.faults.values()))
+            return await _again(visit, reservation_id, visit.say(f"fault.{fault}"), 422, form)
     try:
         await visit.inventory.act(reservation_id, WAYS.get(step, step), body, form.key)
     except ClientError as error:
-        return await _page(visit, (), wrong=visit.problem(error), status=409)
+        return await _again(visit, reservation_id, visit.problem(error), 409, form, error)
     undoable = reservation_id if step in WAYS else None
     return visit.go("/hand-over", said=_SAID[step], site=form.uuid("site"), undo=undoable)
 
@@ -99,24 +105,46 @@ _SAID: Final = {
 }
 
 
+def _numbered(form: Form) -> dict[str, object]:
+    """The serial numbers of what is handed over, and the center that receives it."""
+    serials = [each.strip() for each in _BETWEEN.split(form.text("serials") or "")]
+    named = [each for each in serials if each]
+    if any(len(each) > _SERIAL_CHARS_MAX for each in named):
+        form.faults["serials"] = "serials"
+    return {"to_site_id": str(form.uuid("to_site_id", needed=True)), "serials": named}
+
+
+async def _again(
+    visit: Visit,
+    reservation_id: UUID,
+    wrong: str,
+    status: int,
+    form: Form,
+    error: ClientError | None = None,
+) -> Response:
+    """What could not be handed over, with what was entered, as long as it is still set aside."""
+    found = (await visit.hear(visit.inventory.set_aside(reservation_id))).value or ()
+    rows = [each for each in found if each.state == "confirmed"]
+    kept = form.key if isinstance(error, Away) else None
+    return await _page(
+        visit, rows, wrong=wrong, status=status, values=form.values, key=kept,
+        site_id=form.uuid("site"),
+    )  # fmt: skip
+
+
 async def _found(visit: Visit, wanted: str) -> Sequence[Reservation]:
     number = wanted.replace("-", "").replace(" ", "")
     if _NUMBER.fullmatch(number):
-        queue = await visit.inventory.ready(limit=200)
-        near = [each for each in queue.rows if each.need_id.hex.startswith(number.lower())]
-        if near:
-            return near
-    try:
-        need_ids = [UUID(wanted)]
-    except ValueError:
-        person_id = await visit.intake.find(wanted)
-        if person_id is None:
-            return ()
-        needs = await visit.intake.needs(person_id=person_id, state="ready", limit=_NEEDS_MAX)
-        need_ids = [need.need_id for need in needs.needs]
-    if not need_ids:
+        near = await visit.inventory.of_number(number)
+        if ready := [each for each in near if each.state == "confirmed"]:
+            return ready
+    person_id = await visit.intake.find(wanted)
+    if person_id is None:
         return ()
-    aside = await visit.inventory.of_needs(need_ids)
+    needs = await visit.intake.needs(person_id=person_id, states=["ready"], limit=_NEEDS_MAX)
+    if not needs.needs:
+        return ()
+    aside = await visit.inventory.of_needs([need.need_id for need in needs.needs])
     return [each for each in aside if each.state == "confirmed"]
 
 
@@ -147,8 +175,10 @@ async def _page(
     undo: UUID | None = None,
     site_id: UUID | None = None,
     key: UUID | None = None,
+    values: Mapping[str, str] | None = None,
 ) -> Response:
     names = await names_of(visit)
+    parcels = [each for each in rows if each.way == "handover" and not names.numbered(each.lines)]
     return visit.page(
         "hand_over",
         status,
@@ -158,8 +188,9 @@ async def _page(
         wanted=wanted,
         next=next_,
         site=site_id,
-        many=[each for each in rows if each.way == "handover"] if site_id else (),
+        many=[each.reservation_id for each in parcels] if site_id and values is None else (),
         key=key or uuid4(),
+        values=values or {},
         undo=undo or visit.asked_id("undo"),
         undo_reasons=UNDO_REASONS,
     )

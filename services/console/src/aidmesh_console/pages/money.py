@@ -1,4 +1,4 @@
-"""Money: grants in sums, and the payouts that wait for a second person or for the bank."""
+"""Money: the payouts that wait for a second person or for the bank."""
 
 import asyncio
 import re
@@ -28,7 +28,7 @@ _BETWEEN = re.compile(r"[\s;,]+")
 
 @routes.get("/money")
 async def show(visit: Reader) -> Response:
-    """Grants and the two queues."""
+    """The queues."""
     return await _page(visit)
 
 
@@ -158,8 +158,7 @@ async def _page(
     pasted: Mapping[str, str] | None = None,
     refused: Sequence[tuple[Paid, RowAnswer]] = (),
 ) -> Response:
-    grants, reviews, draft, approved, rejected, returned = await asyncio.gather(
-        visit.hear(visit.payments.grants()),
+    reviews, draft, approved, rejected, returned = await asyncio.gather(
         visit.hear(visit.payments.reviews()),
         visit.hear(visit.payments.payouts("draft", visit.asked.get("after"), _ROWS)),
         visit.hear(visit.payments.payouts("approved", limit=_ROWS)),
@@ -169,7 +168,6 @@ async def _page(
     return visit.page(
         "money",
         status,
-        grants=grants,
         reviews=reviews,
         draft=draft,
         approved=approved,

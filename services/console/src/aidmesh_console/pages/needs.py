@@ -13,6 +13,7 @@ from aidmesh_console.clients.inventory import Reservation
 from aidmesh_console.clients.link import Away, ClientError, Refused
 from aidmesh_console.forms import Form
 from aidmesh_console.pages.common import (
+    ALL,
     AREAS,
     CANCEL_REASONS,
     DECLINE_REASONS,
@@ -31,6 +32,8 @@ STATES: Final = (
     "requested", "waitlisted", "approved", "held", "ready", "fulfilled", "declined", "cancelled",
     "expired", "referred",
 )  # fmt: skip
+OPEN: Final = STATES[:5]
+"""What is not over."""
 BANDS: Final = ("emergency", "urgent", "raised", "normal")
 _SAID: Final = {
     "approve": "approved",
@@ -47,17 +50,24 @@ _NEEDS_OVERRIDE: Final = "needs-a-decision"
 
 @routes.get("/needs")
 async def show(visit: Reader) -> Response:
-    """A page of needs; the filters are codes, so the address says nothing about a person."""
+    """A page of needs, those that are not over where nothing is asked for.
+
+    The filters are codes, so the address says nothing about a person.
+    """
     fields = ("state", "kind", "area", "band", "attention")
     asked = {name: text for name in fields if (text := visit.asked.get(name))}
+    request_id = visit.asked_id("request")
+    state = asked.get("state")
+    states = [state] if state in STATES else [] if state == ALL or request_id else OPEN
     found, names, waitlist = await asyncio.gather(
         visit.hear(
             visit.intake.needs(
-                state=asked.get("state"),
+                states=states,
                 kind=asked.get("kind"),
                 area=asked.get("area"),
                 band=asked.get("band"),
                 attention="attention" in asked,
+                request_id=request_id,
                 after=visit.asked.get("after"),
             )
         ),
@@ -70,6 +80,7 @@ async def show(visit: Reader) -> Response:
         needs=found,
         waitlist=waitlist if asked.get("state") == "waitlisted" else None,
         states=STATES,
+        request=request_id,
         bands=BANDS,
         asked=asked,
     )

@@ -17,6 +17,7 @@ from aidmesh_console.visit import Visit, visitor
 routes = APIRouter()
 Reader = Annotated[Visit, Depends(visitor(Act.SEE_RESULTS))]
 
+YEARS_BACK: Final = 2
 BY: Final = ("kind", "area", "month", "grant")
 
 
@@ -53,6 +54,7 @@ async def show(visit: Reader) -> Response:
         most=max((line.services or 0 for line in lines), default=0),
         by=by,
         ways=BY,
+        years=range(today.year - YEARS_BACK, today.year + 1),
         first_on=first_on,
         last_on=last_on,
         in_full=in_full,

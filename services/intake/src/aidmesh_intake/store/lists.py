@@ -22,6 +22,7 @@ class Filter:
     site_id: UUID | None = None
     person_id: UUID | None = None
     household_id: UUID | None = None
+    request_id: UUID | None = None
     points_from: int | None = None
     points_below: int | None = None
     to_tell: bool = False
@@ -55,6 +56,7 @@ async def needs(
             AND ($12::int IS NULL OR priority < $12
                 OR (priority = $12
                     AND (asked_on, queue_no, id) > ($13::date, $14::bigint, $15::uuid)))
+            AND ($17::uuid IS NULL OR request_id = $17)
         ORDER BY priority DESC, asked_on, queue_no, id LIMIT $16
         """,
         None if wanted.states is None else list(wanted.states),
@@ -70,6 +72,7 @@ async def needs(
         wanted.sensitive_too,
         *(after or (None, None, None, None)),
         limit,
+        wanted.request_id,
     )
 
 

@@ -98,6 +98,12 @@ PROBLEMS: Final[tuple[ProblemType, ...]] = (
         "Book anew from the day the guest came.",
     ),
     _kind(
+        "serials-do-not-fit",
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        "The serial numbers do not fit what is handed over",
+        "Give each serial number once, and no more of them than there are things.",
+    ),
+    _kind(
         "not-issued",
         HTTPStatus.CONFLICT,
         "There is nothing to undo",

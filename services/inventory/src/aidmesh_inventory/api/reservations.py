@@ -27,6 +27,7 @@ _UUID_KEY: TypeAdapter[UUID] = TypeAdapter(UUID)
 Staff = Annotated[Caller, Depends(require())]
 Desk = Annotated[Caller, Depends(require(Role.CASEWORKER, Role.LOGISTICIAN, Role.LEAD))]
 IDS_MAX = 5000
+NUMBERS_MAX = 50
 Serial = Annotated[str, Field(min_length=1, max_length=64)]
 State = Literal["held", "confirmed", "issued", "released", "expired", "relocated"]
 WAYS: dict[str, Way] = {"stock": "handover", "bed": "check_in", "slot": "attendance"}
@@ -60,14 +61,22 @@ class ReservationPage(BaseModel):
 
 
 class LookupIn(Body):
-    """Needs or reservations to look up."""
+    """Needs or reservations to look up.
+
+    Attributes:
+        need_number: the first digits of a need's id, as it is called over a counter.
+    """
 
     need_ids: Annotated[tuple[UUID, ...], Field(max_length=IDS_MAX)] = ()
     reservation_ids: Annotated[tuple[UUID, ...], Field(max_length=IDS_MAX)] = ()
+    need_number: Annotated[str | None, Field(pattern=r"^[0-9A-Fa-f]{6,32}$")] = None
 
 
 class LookupOut(BaseModel):
-    """What was found; needs without a reservation are not in it."""
+    """What was found; needs without a reservation are not in it.
+
+    Of the needs that a number could mean, at most 50.
+    """
 
     rows: list[ReservationOut]
 
@@ -153,6 +162,9 @@ def router(database: Database) -> APIRouter:
             )
             if body.reservation_ids:
                 rows += await views.by_ids(conn, body.reservation_ids, sensitive_too=too)
+            if body.need_number:
+                first, last = _meant(body.need_number)
+                rows += await views.by_number(conn, first, last, NUMBERS_MAX, sensitive_too=too)
         return LookupOut(rows=[_out(row) for row in rows])
 
     @routes.get("/needs/{need_id}/reservation")
@@ -265,6 +277,11 @@ async def unseen(tx: Tx, ids: Collection[UUID], caller: Caller) -> set[UUID]:
 async def _admit(tx: Tx, reservation_id: UUID, caller: Caller) -> None:
     if await unseen(tx, [reservation_id], caller):
         raise problem("unknown-reservation")
+
+
+def _meant(number: str) -> tuple[UUID, UUID]:
+    """The first and the last id that a need's number could stand for."""
+    return UUID(number.ljust(32, "0")), UUID(number.ljust(32, "f"))
 
 
 def _changed(reservation_id: UUID, state: str) -> dict[str, object]:

@@ -23,7 +23,7 @@ from aidmesh_inventory.store.stock import MovementRow
 
 Fault = Literal[
     "unknown-reservation", "not-confirmed", "already-issued", "reservation-over", "wrong-way",
-    "stay-over", "day-in-future",
+    "stay-over", "day-in-future", "unknown-site", "serials-do-not-fit",
 ]  # fmt: skip
 
 
@@ -61,9 +61,10 @@ async def issue(tx: Tx, commands: Sequence[Issue], recorded_by: UUID | None) -> 
     }
     await capacity.lock(tx.conn, keys)
     await stock.lock(tx.conn, {(each.site_id, each.item) for each in allocated})
+    faults |= await _unfit(tx, commands, allocated)
     came = {each.reservation_id: each.served_on for each in commands if each.way == "check_in"}
     if keys:
-        faults.update(dict.fromkeys(await too_late(tx, came), "stay-over"))
+        faults |= dict.fromkeys(await too_late(tx, came), "stay-over")
     changed = await reservations.issue(
         tx.conn,
         [(each.reservation_id, each.way, each.served_on) for each in commands
@@ -80,6 +81,33 @@ async def issue(tx: Tx, commands: Sequence[Issue], recorded_by: UUID | None) -> 
         faults.update(
             (each.reservation_id, _fault(each, states.get(each.reservation_id))) for each in missed
         )
+    return faults
+
+
+async def _unfit(
+    tx: Tx, commands: Sequence[Issue], allocated: Sequence[Allocated]
+) -> dict[UUID, Fault]:
+    """Centers that there are not, and serial numbers for more things than are handed over."""
+    wanted = [each.to_site_id for each in commands if each.to_site_id is not None]
+    named = {each.reservation_id for each in commands if each.serials}
+    if not wanted and not named:
+        return {}
+    known = await sites.areas_of(tx.conn, wanted)
+    parts = [each for each in allocated if each.reservation_id in named]
+    items = await sites.items_by_code(tx.conn, [each.item for each in parts])
+    pieces = dict.fromkeys(named, 0)
+    for each in parts:
+        if items[each.item].tracking == "serial":
+            pieces[each.reservation_id] += each.quantity
+    faults: dict[UUID, Fault] = {}
+    for command in commands:
+        serials = command.serials
+        if command.to_site_id is not None and command.to_site_id not in known:
+            faults[command.reservation_id] = "unknown-site"
+        elif serials and (
+            len(serials) > pieces[command.reservation_id] or len(set(serials)) < len(serials)
+        ):
+            faults[command.reservation_id] = "serials-do-not-fit"
     return faults
 
 

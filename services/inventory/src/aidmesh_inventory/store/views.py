@@ -78,3 +78,21 @@ async def current(
         list(need_ids),
         sensitive_too,
     )
+
+
+async def by_number(
+    conn: asyncpg.Connection, first: UUID, last: UUID, limit: int, *, sensitive_too: bool
+) -> list[asyncpg.Record]:
+    """The latest reservation of each need whose id lies between two, by id of the need."""
+    return await conn.fetch(
+        f"""{_VIEW}
+        WHERE r.id IN (SELECT DISTINCT ON (need_id) id FROM reservation
+                       WHERE need_id BETWEEN $1 AND $2 ORDER BY need_id, attempt_no DESC LIMIT $3)
+          AND ($4 OR NOT r.sensitive)
+        ORDER BY r.need_id
+        """,  # noqa: S608 - a constant
+        first,
+        last,
+        limit,
+        sensitive_too,
+    )

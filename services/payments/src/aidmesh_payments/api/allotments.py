@@ -79,10 +79,14 @@ def router(desk: Desk) -> APIRouter:
     routes = APIRouter(prefix="/v1", tags=["allotments"])
 
     @routes.get("/allotments")
-    async def list_allotments(caller: Reader, page: PageQuery) -> dict[str, object]:
-        """Allotments known here, by id; those of other regions as they last told."""
+    async def list_allotments(
+        caller: Reader, page: PageQuery, holder: Region | None = None
+    ) -> dict[str, object]:
+        """Allotments known here, by id, of one holder or all; others' as they last told."""
         async with desk.db.read() as conn:
-            rows = await queries.holdings(conn, desk.office.region, page.after(_ID), page.limit + 1)
+            rows = await queries.holdings(
+                conn, desk.office.region, holder, page.after(_ID), page.limit + 1
+            )
         kept, following = page.cut(rows, lambda row: row["allotment_id"])
         return {"region": desk.office.region, "allotments": kept, "next": following}
 

@@ -137,18 +137,22 @@ _HOLDING = """
 
 
 async def holdings(
-    conn: asyncpg.Connection, region: str, after: UUID | None, limit: int
+    conn: asyncpg.Connection, region: str, holder: str | None, after: UUID | None, limit: int
 ) -> list[Row]:
-    """Allotments known here, by id: our own as of now, others' as they last told.
+    """Allotments known here, by id, of one holder or all.
 
-    `in_transit_minor` is on its way as far as this region knows.
+    Our own are as of now, others' as they last told; `in_transit_minor` is on its way as far as
+    this region knows.
     """
     return _rows(
         await conn.fetch(
             f"""{_HOLDING}
-            WHERE $2::uuid IS NULL OR k.allotment_id > $2 ORDER BY k.allotment_id LIMIT $3
+            WHERE ($2::text IS NULL OR k.holder = $2)
+              AND ($3::uuid IS NULL OR k.allotment_id > $3)
+            ORDER BY k.allotment_id LIMIT $4
             """,
             region,
+            holder,
             after,
             limit,
         )

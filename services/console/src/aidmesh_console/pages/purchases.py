@@ -1,0 +1,189 @@
+"""Purchases: drawing one up from an allotment, and its way to being paid."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Final
+from uuid import UUID, uuid4
+
+from fastapi import APIRouter, Depends, Response
+
+from aidmesh_chassis.problems import FORBIDDEN, NOT_FOUND, Problem
+from aidmesh_console import i18n
+from aidmesh_console.clients.link import Away, ClientError
+from aidmesh_console.clients.payments import Holding
+from aidmesh_console.forms import Form
+from aidmesh_console.pages.common import ALL, AREAS, PROGRAMMES, names_of
+from aidmesh_console.roles import Act
+from aidmesh_console.visit import Posted, Visit, visitor
+
+routes = APIRouter()
+Reader = Annotated[Visit, Depends(visitor(Act.SEE_MONEY))]
+Buyer = Annotated[Visit, Depends(visitor(Act.ALLOT_AND_BUY))]
+
+OPEN: Final = ("draft", "ordered", "received", "invoiced")
+STATES: Final = (*OPEN, "paid", "cancelled")
+LINES: Final = 5
+STEPS: Final = {
+    "order": (Act.ORDER_AND_PAY, "ordered"),
+    "receive": (Act.ALLOT_AND_BUY, "all_came"),
+    "invoice": (Act.ALLOT_AND_BUY, "invoiced"),
+    "pay": (Act.ORDER_AND_PAY, "paid"),
+    "cancel": (Act.ALLOT_AND_BUY, "purchase_cancelled"),
+}
+"""By step: who may take it, and what is said afterwards."""
+
+
+@routes.get("/money/purchases")
+async def show(visit: Reader) -> Response:
+    """Purchases by state, those that are not over where none is asked for; and a new one."""
+    return await _list(visit)
+
+
+@routes.post("/money/purchases")
+async def draw_up(form: Posted, visit: Buyer) -> Response:
+    """Draw up a purchase; nothing is set aside before it is ordered."""
+    held = await visit.hear(visit.payments.held_by(visit.desk.settings.region))
+    wish = wish_of(form, held.value or ())
+    if held.error or form.faults:
+        wrong = visit.problem(held.error) if held.error else None
+        return await _list(visit, 422, wrong, form, form.key)
+    try:
+        purchase_id = await visit.payments.draw_up(wish, form.key)
+    except ClientError as error:
+        key = form.key if isinstance(error, Away) else None
+        return await _list(visit, 409, visit.problem(error), form, key)
+    return visit.go(f"/money/purchases/{purchase_id}", said="drawn_up")
+
+
+@routes.get("/money/purchases/{purchase_id}")
+async def one(purchase_id: UUID, visit: Reader) -> Response:
+    """One purchase, and its next step."""
+    return await _page(visit, purchase_id)
+
+
+@routes.post("/money/purchases/{purchase_id}/{step}")
+async def act(purchase_id: UUID, step: str, form: Posted, visit: Reader) -> Response:
+    """Order, receive, invoice, pay or cancel."""
+    if step not in STEPS:
+        raise Problem(NOT_FOUND)
+    who, said = STEPS[step]
+    if not visit.may(who):
+        raise Problem(FORBIDDEN)
+    body = step_of(step, form)
+    if form.faults:
+        fault = next(iter(form.faults.values()))
+        return await _page(visit, purchase_id, 422, visit.say(f"fault.{fault}"), form, form.key)
+    try:
+        await visit.payments.act_on_purchase(purchase_id, step, body, form.key)
+    except ClientError as error:
+        key = form.key if isinstance(error, Away) else None
+        return await _page(visit, purchase_id, 409, visit.problem(error), form, key)
+    return visit.go(f"/money/purchases/{purchase_id}", said=said)
+
+
+def wish_of(form: Form, held: Sequence[Holding]) -> Mapping[str, object]:
+    """The body of `POST /v1/purchases`; what is missing is in `form.faults`."""
+    allotment_id = form.uuid("allotment_id", needed=True)
+    purse = next((each for each in held if each.allotment_id == allotment_id), None)
+    if allotment_id is not None and purse is None:
+        form.faults["allotment_id"] = "choice"
+    currency = purse.currency if purse else "UAH"
+    lines = []
+    for number in range(LINES):
+        names = [f"{field}_{number}" for field in ("description", "item", "quantity", "price")]
+        if not any(form.text(name) for name in names):
+            continue
+        line = {
+            "description": form.text(names[0], needed=True),
+            "item": form.text(names[1]),
+            "quantity": form.whole(names[2], needed=True),
+            "unit_value_minor": form.money(names[3], currency, needed=True),
+        }
+        lines.append({name: value for name, value in line.items() if value is not None})
+    if not lines:
+        form.faults["description_0"] = "missing"
+    return {
+        "allotment_id": str(allotment_id),
+        "supplier": form.text("supplier", needed=True),
+        "cost_category": form.code("cost_category"),
+        "programme": form.choice("programme", PROGRAMMES),
+        "area": form.choice("area", AREAS),
+        "planned_on": (form.day("planned_on") or i18n.today()).isoformat(),
+        "lines": lines,
+    }
+
+
+def step_of(step: str, form: Form) -> Mapping[str, object]:
+    """The body of a step; what is missing is in `form.faults`."""
+    if step == "invoice":
+        amount = form.money("amount", form.text("currency") or "UAH", needed=True)
+        return {"amount_minor": amount, "reference": form.text("reference", needed=True)}
+    if step == "pay":
+        day = form.day("paid_on") or i18n.today()
+        reference = form.text("bank_reference", needed=True)
+        return {"bank_reference": reference, "paid_on": day.isoformat()}
+    return {}
+
+
+async def _list(
+    visit: Visit,
+    status: int = 200,
+    wrong: str | None = None,
+    form: Form | None = None,
+    key: UUID | None = None,
+) -> Response:
+    asked = visit.asked.get("state", "")
+    state = asked if asked in {*STATES, ALL} else ""
+    states = {"": OPEN, ALL: STATES}.get(state, (state,))
+    may_buy = visit.may(Act.ALLOT_AND_BUY)
+    purchases, held, names = await asyncio.gather(
+        visit.hear(visit.payments.purchases(states, visit.asked.get("after"))),
+        visit.hear(visit.payments.held_by(visit.desk.settings.region)),
+        names_of(visit),
+    )
+    purses = [each for each in held.value or () if each.status == "active"]
+    return visit.page(
+        "purchases",
+        status,
+        purchases=purchases,
+        held=held if may_buy else None,
+        purses=sorted(purses, key=lambda each: (each.grant_code or "", each.budget_line or "")),
+        names=names,
+        programmes=PROGRAMMES,
+        states=STATES,
+        state=state,
+        lines=LINES,
+        wrong=wrong,
+        values=form.values if form else {},
+        faults=form.faults if form else {},
+        opened=form is not None,
+        key=key or uuid4(),
+    )
+
+
+async def _page(
+    visit: Visit,
+    purchase_id: UUID,
+    status: int = 200,
+    wrong: str | None = None,
+    form: Form | None = None,
+    key: UUID | None = None,
+) -> Response:
+    purchase, held, names = await asyncio.gather(
+        visit.payments.purchase(purchase_id),
+        visit.hear(visit.payments.held_by(visit.desk.settings.region)),
+        names_of(visit),
+    )
+    purse = next(
+        (each for each in held.value or () if each.allotment_id == purchase.allotment_id), None
+    )
+    return visit.page(
+        "purchase",
+        status,
+        purchase=purchase,
+        purse=purse,
+        names=names,
+        wrong=wrong,
+        values=form.values if form else {},
+        key=key or uuid4(),
+    )
