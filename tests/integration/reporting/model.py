@@ -42,26 +42,16 @@ def history(chance: random.Random, needs: int) -> list[Event]:
     events: list[Event] = []
     for number in range(needs):
         need_id = NeedId(UUID(int=1000 + number))
-        service = _service(chance, need_id, 1)
-        events.append(service)
-        # Undone, and perhaps given again.
-        if chance.random() < 0.25:
+        service = _service(chance, need_id, 1, (1, 1))
+        events += [service, *_settled(chance, service)]
+        # Undone, and perhaps given again: from the same hold or in another attempt.
+        if chance.random() < 0.4:
             events.append(
                 NeedReversedV1(need_id=need_id, service_no=1, reason="entered_by_mistake")
             )
-            if chance.random() < 0.5:
-                service = _service(chance, need_id, 2)
-                events.append(service)
-        if service.unit == "night" and chance.random() < 0.7:
-            events.append(
-                StaySettledV1(
-                    reservation_id=ReservationId(UUID(int=5000 + number)),
-                    need_id=need_id,
-                    nights=chance.randint(0, 9),
-                    from_on=service.served_on,
-                    to_on=service.served_on,
-                )
-            )
+            if chance.random() < 0.6:
+                service = _service(chance, need_id, 2, chance.choice([(1, 2), (2, 1)]))
+                events += [service, *_settled(chance, service)]
         if chance.random() < 0.5:
             events += _spent(chance, need_id, number, service.served_on)
     for _ in range(chance.randint(0, 4)):
@@ -70,12 +60,48 @@ def history(chance: random.Random, needs: int) -> list[Event]:
     return events
 
 
-def _service(chance: random.Random, need_id: NeedId, service_no: int) -> NeedFulfilledV1:
+def _settled(chance: random.Random, service: NeedFulfilledV1) -> list[Event]:
+    """Perhaps the nights of a stay, and what grants bore of them."""
+    if service.unit != "night" or chance.random() < 0.3:
+        return []
+    assert service.attempt_no is not None
+    return [
+        StaySettledV1(
+            reservation_id=ReservationId(
+                UUID(int=(service.need_id.int << 8) + 5_000_000 + service.attempt_no)
+            ),
+            need_id=service.need_id,
+            attempt_no=service.attempt_no,
+            issue_no=service.issue_no,
+            nights=chance.randint(0, 9),
+            from_on=service.served_on,
+            to_on=service.served_on,
+            shares=None if chance.random() < 0.3 else _shares(chance),
+        )
+    ]
+
+
+def _shares(chance: random.Random) -> tuple[GrantShare, ...]:
+    return tuple(
+        GrantShare(
+            grant_id=chance.choice([*GRANTS, None]),
+            amount_minor=chance.randint(1, 500),
+            currency=chance.choice(["UAH", "EUR"]),
+        )
+        for _ in range(chance.randint(0, 3))
+    )
+
+
+def _service(
+    chance: random.Random, need_id: NeedId, service_no: int, issue: tuple[int, int]
+) -> NeedFulfilledV1:
     people = tuple(chance.sample(PEOPLE, chance.randint(0, 3)))
     unit = chance.choice(["piece", "night", "minute"])
     return NeedFulfilledV1(
         need_id=need_id,
         service_no=service_no,
+        attempt_no=issue[0],
+        issue_no=issue[1],
         kind=chance.choice(["food_parcel", "shelter_night", "counseling"]),
         programme="relief",
         person_ids=people,
@@ -85,14 +111,7 @@ def _service(chance: random.Random, need_id: NeedId, service_no: int) -> NeedFul
         served_on=FROM + timedelta(days=chance.randint(0, 120)),
         quantity=chance.randint(1, 5),
         unit=unit,
-        shares=tuple(
-            GrantShare(
-                grant_id=chance.choice([*GRANTS, None]),
-                amount_minor=chance.randint(1, 500),
-                currency=chance.choice(["UAH", "EUR"]),
-            )
-            for _ in range(chance.randint(0, 3))
-        ),
+        shares=_shares(chance),
     )
 
 
@@ -151,7 +170,11 @@ def expected(
         for event in events
         if isinstance(event, CommitmentReversedV1)
     }
-    nights = {event.need_id: event.nights for event in events if isinstance(event, StaySettledV1)}
+    stays = {
+        (event.need_id, event.attempt_no, event.issue_no): event
+        for event in events
+        if isinstance(event, StaySettledV1)
+    }
     tallies: dict[Cell, Tally] = defaultdict(Tally)
     for event in events:
         if not isinstance(event, NeedFulfilledV1):
@@ -160,7 +183,13 @@ def expected(
             continue
         if not from_on <= event.served_on <= to_on:
             continue
-        paid = [(share.grant_id, share.amount_minor, share.currency) for share in event.shares] + [
+        settled = None
+        if event.unit == "night":
+            settled = stays.get((event.need_id, event.attempt_no, event.issue_no))
+        shares = event.shares
+        if settled is not None and settled.shares is not None:
+            shares = settled.shares
+        paid = [(share.grant_id, share.amount_minor, share.currency) for share in shares] + [
             (spend.grant_id, spend.amount_minor, spend.currency)
             for spend in events
             if isinstance(spend, CommitmentSpentV1)
@@ -172,9 +201,7 @@ def expected(
         tally.people |= {same.get(person, person) for person in event.person_ids}
         tally.line.services += 1
         tally.line.contacts += event.headcount or 0
-        quantity = (
-            nights.get(event.need_id, event.quantity) if event.unit == "night" else event.quantity
-        )
+        quantity = event.quantity if settled is None else settled.nights
         quantities = tally.line.quantities
         quantities[event.unit] = quantities.get(event.unit, 0) + quantity
         for grant, amount, currency in paid:

@@ -11,8 +11,9 @@ import pytest
 from aidmesh_chassis.db import Database
 from aidmesh_chassis.envelope import Received
 from aidmesh_contracts.base import Event
-from aidmesh_contracts.ids import GrantId, NeedId, PersonId
+from aidmesh_contracts.ids import GrantId, NeedId, PersonId, ReservationId
 from aidmesh_contracts.intake import NeedFulfilledV1, NeedReversedV1, PersonMergedV1
+from aidmesh_contracts.inventory import StaySettledV1
 from aidmesh_contracts.reporting import MonthlyResultsV1
 from aidmesh_contracts.values import GrantShare
 from aidmesh_reporting.domain.results import Cell, Dimension, Line
@@ -131,6 +132,65 @@ async def test_a_reversal_may_come_before_its_service(facts_db: Database) -> Non
     await take(facts_db, received(undone, 1))
     await take(facts_db, received(service(1, [1]), 2), received(service(2, [1, 2]), 3))
     assert (await shown(facts_db, ()))[Cell()].services == 1
+
+
+def guest(number: int, attempt_no: int | None, issue_no: int | None) -> NeedFulfilledV1:
+    """Seven nights booked by one grant, for the `number`-th time."""
+    return service(1, [1]).model_copy(
+        update={
+            "service_no": number, "attempt_no": attempt_no, "issue_no": issue_no,
+            "unit": "night", "quantity": 7,
+        }
+    )  # fmt: skip
+
+
+def stay(
+    attempt_no: int | None, issue_no: int | None, nights: int, amount_minor: int | None = None
+) -> StaySettledV1:
+    grant_id = GrantId(UUID(int=9))
+    share = GrantShare(grant_id=grant_id, amount_minor=amount_minor or 0, currency="UAH")
+    return StaySettledV1(
+        reservation_id=ReservationId(UUID(int=50 + (attempt_no or 0))),
+        need_id=NeedId(UUID(int=1)),
+        attempt_no=attempt_no,
+        issue_no=issue_no,
+        nights=nights,
+        from_on=FROM,
+        to_on=FROM,
+        shares=None if amount_minor is None else (share,),
+    )
+
+
+async def test_the_nights_of_a_stay_that_was_reversed_do_not_count_again(
+    facts_db: Database,
+) -> None:
+    undone = NeedReversedV1(need_id=NeedId(UUID(int=1)), service_no=1, reason="mistake")
+    await take(facts_db, received(guest(1, 1, 1), 1), received(stay(1, 1, 14, 1_400), 2))
+    line = (await shown(facts_db, ()))[Cell()]
+    assert (line.quantities, line.amounts) == ({"night": 14}, {"UAH": 1_400})
+    await take(facts_db, received(undone, 3), received(guest(2, 2, 1), 4))
+    line = (await shown(facts_db, ()))[Cell()]
+    assert (line.quantities, line.amounts) == ({"night": 7}, {"UAH": 500})
+    await take(facts_db, received(stay(2, 1, 3, 300), 5))
+    line = (await shown(facts_db, ()))[Cell()]
+    assert (line.quantities, line.amounts) == ({"night": 3}, {"UAH": 300})
+
+
+async def test_of_a_guest_checked_in_again_the_last_stay_holds(facts_db: Database) -> None:
+    undone = NeedReversedV1(need_id=NeedId(UUID(int=1)), service_no=1, reason="mistake")
+    # The first stay is told of last.
+    await take(
+        facts_db, received(guest(2, 1, 2), 1), received(undone, 2), received(stay(1, 2, 3, 300), 3)
+    )
+    await take(facts_db, received(guest(1, 1, 1), 4), received(stay(1, 1, 14, 1_400), 5))
+    line = (await shown(facts_db, ()))[Cell()]
+    assert (line.quantities, line.amounts) == ({"night": 3}, {"UAH": 300})
+
+
+async def test_stays_told_of_without_their_check_in_count_once(facts_db: Database) -> None:
+    await take(facts_db, received(guest(1, None, None), 1), received(stay(None, None, 4), 2))
+    line = (await shown(facts_db, ()))[Cell()]
+    assert (line.quantities, line.amounts) == ({"night": 4}, {"UAH": 500})
 
 
 async def test_a_merge_restates_the_months_it_touches(facts_db: Database) -> None:

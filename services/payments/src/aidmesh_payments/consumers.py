@@ -16,6 +16,7 @@ from aidmesh_contracts.inventory import (
     GoodsReceivedV1,
     ReservationIssuedV1,
     ReservationReversedV1,
+    StaySettledV1,
 )
 from aidmesh_contracts.payments import (
     AllotmentChangedV1,
@@ -43,6 +44,7 @@ def subscriptions(office: Office) -> tuple[Subscription, ...]:
                 AidGivenV1: partial(spending.book_fact, office),
                 NeedApprovedV1: partial(needs.hold, office),
                 ReservationIssuedV1: partial(services.pay_providers, office),
+                StaySettledV1: partial(services.settle_stays, office),
                 NeedToldV1: needs.told,
                 GoodsReceivedV1: services.count_goods,
             },

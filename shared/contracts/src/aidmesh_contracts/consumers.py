@@ -84,6 +84,7 @@ CONSUMERS: tuple[Consumer, ...] = (
             intake.NeedReversedV1,
             inventory.ReservationIssuedV1,
             inventory.ReservationReversedV1,
+            inventory.StaySettledV1,
             inventory.GoodsReceivedV1,
         ),
     ),

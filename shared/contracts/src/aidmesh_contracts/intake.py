@@ -36,6 +36,7 @@ class NeedApprovedV1(Event, type="intake.need.approved.v1", stream=Stream.LOCAL,
             0 before there were such numbers.
         planned_on: the day that limits, grant periods and lot expiry go by until it is served.
         place_area: where it is to be served; `site_id` narrows it to one site.
+        to_site_id: the site that the goods are for; any site of the region may give them.
         hold_s: how long a hold may last unconfirmed, in seconds.
         sensitive: only some roles may see that this person has this need; where nobody said,
             it is taken to be.
@@ -54,6 +55,7 @@ class NeedApprovedV1(Event, type="intake.need.approved.v1", stream=Stream.LOCAL,
     stay_area: Area | None = None
     origin_area: Area | None = None
     site_id: SiteId | None = None
+    to_site_id: SiteId | None = None
     stock: tuple[StockDemand, ...] = ()
     capacity: CapacityDemand | None = None
     money: MoneyDemand | None = None
@@ -122,6 +124,8 @@ class NeedFulfilledV1(Event, type="intake.need.fulfilled.v1", stream=Stream.LOCA
     Attributes:
         service_no: counts how often this need was fulfilled (undone and done again); with
             `need_id` it names the service.
+        attempt_no, issue_no: of the issue or payment that it tells of (0, 0 where there was
+            none); None before services said so.
         person_ids: the distinct beneficiaries; empty for outreach and for sites.
         headcount: contacts of outreach or a group session, shown apart from people.
         area: of the place of service.
@@ -131,6 +135,8 @@ class NeedFulfilledV1(Event, type="intake.need.fulfilled.v1", stream=Stream.LOCA
 
     need_id: NeedId
     service_no: int = Field(gt=0)
+    attempt_no: int | None = Field(default=None, ge=0)
+    issue_no: int | None = Field(default=None, ge=0)
     kind: Code
     programme: Code
     person_ids: tuple[PersonId, ...]
@@ -162,7 +168,11 @@ class NeedClosedV1(Event, type="intake.need.closed.v1", stream=Stream.LOCAL, key
 
 
 class AidGivenV1(Event, type="intake.aid.given.v1", stream=Stream.LOCAL, key="need_id"):
-    """Aid was given before it was entered. A fact: it is booked even if the books lack it."""
+    """Aid was given before it was entered. A fact: it is booked even if the books lack it.
+
+    Attributes:
+        to_site_id: the site that the goods were for.
+    """
 
     need_id: NeedId
     kind: Code
@@ -172,6 +182,7 @@ class AidGivenV1(Event, type="intake.aid.given.v1", stream=Stream.LOCAL, key="ne
     stay_area: Area | None = None
     origin_area: Area | None = None
     site_id: SiteId | None = None
+    to_site_id: SiteId | None = None
     stock: tuple[StockDemand, ...] = ()
     capacity: CapacityDemand | None = None
     money: MoneyDemand | None = None

@@ -91,6 +91,7 @@ class ReservationIssuedV1(
 
     Attributes:
         issue_no: counts how often this reservation was issued (undone and done again).
+        site_id, area: where it was of use: of goods for a site that site, else whoever gave them.
         quantity, unit: pieces, nights booked so far, or minutes.
         shares: the value of the goods, by the grants that bought them.
     """
@@ -123,13 +124,24 @@ class ReservationReversedV1(
 class StaySettledV1(
     Event, type="inventory.stay.settled.v1", stream=Stream.LOCAL, key="reservation_id"
 ):
-    """A guest checked out: the nights are known, half-open `[from_on, to_on)`."""
+    """A guest checked out: the nights are known, half-open `[from_on, to_on)`.
+
+    Attributes:
+        attempt_no, issue_no: of the check-in that is settled (0, 0 for aid that was entered after
+            it was given); None before settlements said so.
+        nights: of all beds together.
+        shares: what each grant bore in the end, in place of the shares of the check-in; None
+            before settlements said so.
+    """
 
     reservation_id: ReservationId
     need_id: NeedId
+    attempt_no: int | None = Field(default=None, ge=0)
+    issue_no: int | None = Field(default=None, ge=0)
     nights: int = Field(ge=0)
     from_on: date
     to_on: date
+    shares: tuple[GrantShare, ...] | None = None
 
 
 class SupplyGrewV1(Event, type="inventory.supply.grew.v1", stream=Stream.LOCAL, key="site_id"):

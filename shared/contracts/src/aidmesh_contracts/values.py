@@ -50,6 +50,8 @@ class CapacityDemand(Value):
         to_on: None leaves the stay open-ended (beds) or takes any later slot.
         places: beds wanted together, or seats in the slot.
         features: what the bed's room must have, such as `ground_floor`.
+        as_written: the days are meant as they stand, though they had passed when they were
+            entered: what was arranged on paper. Otherwise days gone by are no longer wanted.
     """
 
     resource: Literal["bed", "slot"]
@@ -58,6 +60,7 @@ class CapacityDemand(Value):
     to_on: date | None = None
     places: int = Field(default=1, gt=0)
     features: tuple[Code, ...] = ()
+    as_written: bool = False
 
 
 class MoneyDemand(Value):
@@ -65,12 +68,15 @@ class MoneyDemand(Value):
 
     Attributes:
         by: `payout` pays the person, `provider` pays whoever serves them once they did.
+        night_minor: what one night of one bed costs, where the amount is a number of nights:
+            check-out settles it by those there were. None for an amount of another kind.
     """
 
     amount_minor: int = Field(gt=0)
     currency: Currency
     cost_category: Code
     by: Literal["payout", "provider"]
+    night_minor: int | None = Field(default=None, gt=0)
 
 
 class BlockedBy(Value):

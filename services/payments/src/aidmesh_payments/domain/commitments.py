@@ -22,6 +22,8 @@ class Commitment:
         issue_no: highest issue of the service that was taken in.
         reversed_no: highest issue that was undone; the wire promises no order.
         collect_by: when cash that nobody fetched goes back.
+        night_minor: what a night of one bed costs, while check-out settles the amount; None
+            where it does not, or where a bill was entered by hand.
     """
 
     id: CommitmentId
@@ -42,6 +44,7 @@ class Commitment:
     issue_no: int = 0
     reversed_no: int = 0
     cause: ReleaseCause | None = None
+    night_minor: int | None = None
 
     def __post_init__(self) -> None:
         """A hold has an end, money spent has a day."""
@@ -105,3 +108,17 @@ def undone(commitment: Commitment, issue_no: int) -> tuple[Commitment, bool]:
     """The `issue_no`-th service did not happen; returns whether its spending is to be reversed."""
     marked = replace(commitment, reversed_no=max(commitment.reversed_no, issue_no))
     return marked, commitment.state == "spent" and commitment.issue_no == issue_no
+
+
+def cost_of_stay(commitment: Commitment, issue_no: int, nights: int) -> int | None:
+    """What the nights of a settled stay cost, in minor units; None if it settles no amount.
+
+    Args:
+        issue_no: of the check-in that is settled; one that was undone, or made again since,
+            settles nothing.
+        nights: of all beds together.
+    """
+    is_over = issue_no < commitment.issue_no or 0 < issue_no <= commitment.reversed_no
+    if commitment.night_minor is None or is_over:
+        return None
+    return commitment.night_minor * nights

@@ -9,7 +9,7 @@ from aidmesh_contracts.ids import AllotmentId, CommitmentId
 from aidmesh_payments.domain import commitments as rules
 from aidmesh_payments.domain.allotments import NotEnough
 from aidmesh_payments.domain.commitments import Commitment
-from aidmesh_payments.handlers.book import Book
+from aidmesh_payments.handlers.book import Book, Cause
 from aidmesh_payments.handlers.needs import commitment_id_of
 from aidmesh_payments.handlers.office import Office
 from aidmesh_payments.handlers.spending import reverse_spending, tell_spent
@@ -36,12 +36,34 @@ def resize(book: Book, commitment: Commitment, amount_minor: int) -> Commitment:
     return replace(commitment, amount_minor=amount_minor)
 
 
+def charge(
+    book: Book, commitment: Commitment, amount_minor: int, reason: str, cause: Cause = None
+) -> Commitment:
+    """Change what a provider gets; spent money is reversed and spent anew, so that both show.
+
+    Raises:
+        NotEnough: there is not so much free; nothing was changed.
+    """
+    more = amount_minor - commitment.amount_minor
+    if more > 0:
+        book[commitment.allotment_id].commit_free(more)  # tried before anything is booked
+    spent_on = commitment.spent_on
+    if spent_on is not None:
+        commitment = reverse_spending(book, commitment, reason, fulfils=False, cause=cause)
+    commitment = resize(book, commitment, amount_minor)
+    if spent_on is not None:
+        book.put(book[commitment.allotment_id].spend(amount_minor))
+        commitment = rules.spend(commitment, spent_on)
+        tell_spent(book, commitment, fulfils=False, cause=cause)
+    return commitment
+
+
 async def bill(
     office: Office, tx: Tx, commitment_id: CommitmentId, amount_minor: int, reason: str
 ) -> None:
     """Enter what a provider really charges for a need, before or after the service.
 
-    What was spent already is reversed and spent anew, so that both show. Raises `Problem`.
+    It holds whatever check-out says of the nights. Raises `Problem`.
     """
     place = await store.place_of(tx.conn, commitment_id)
     if place is None:
@@ -51,15 +73,11 @@ async def bill(
     if commitment.purpose != "provider" or commitment.state not in ("committed", "spent"):
         raise problem("wrong-state")
     if amount_minor != commitment.amount_minor:
-        spent_on = commitment.spent_on
-        if spent_on is not None:
-            commitment = reverse_spending(book, commitment, reason, fulfils=False)
-        commitment = resize(book, commitment, amount_minor)
-        if spent_on is not None:
-            book.put(book[commitment.allotment_id].spend(amount_minor))
-            commitment = rules.spend(commitment, spent_on)
-            tell_spent(book, commitment, fulfils=False)
-        await store.save(tx.conn, [commitment])
+        try:
+            commitment = charge(book, commitment, amount_minor, reason)
+        except NotEnough:
+            raise problem("not-so-much") from None
+    await store.save(tx.conn, [replace(commitment, night_minor=None)])
     await book.close()
 
 
@@ -101,6 +119,11 @@ async def _book_late(book: Book, odd: store.Discrepancy, allotment_id: Allotment
     allotment = book[allotment_id]
     if allotment.currency != odd.currency:
         raise problem("restriction-misfit", misfit="currency")
+    if odd.about == "longer_stay" and await _top_up(book, odd, allotment_id):
+        return
+    if any(not place.attempt_no for place in await store.locate(book.tx.conn, [odd.need_id])):
+        # What was booked late for a need already, or for aid that was given, stands alone.
+        raise problem("wrong-state")
     try:
         book.put(allotment.spend_free(odd.amount_minor))
     except NotEnough:
@@ -121,3 +144,17 @@ async def _book_late(book: Book, odd: store.Discrepancy, allotment_id: Allotment
     )
     await store.insert(book.tx.conn, [spent])
     tell_spent(book, spent, fulfils=False)
+
+
+async def _top_up(book: Book, odd: store.Discrepancy, allotment_id: AllotmentId) -> bool:
+    """Charge nights that were missing to the money that paid for the others, if that is meant."""
+    assert odd.commitment_id is not None  # noqa: S101 - it is about one
+    commitment = (await store.lock(book.tx.conn, [odd.commitment_id]))[odd.commitment_id]
+    if commitment.allotment_id != allotment_id or commitment.state not in ("committed", "spent"):
+        return False
+    try:
+        commitment = charge(book, commitment, commitment.amount_minor + odd.amount_minor, odd.about)
+    except NotEnough:
+        raise problem("not-so-much") from None
+    await store.save(book.tx.conn, [commitment])
+    return True

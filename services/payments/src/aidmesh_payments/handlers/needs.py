@@ -128,6 +128,7 @@ def _held(event: NeedApprovedV1, purse: Purse, book: Book) -> Commitment:
         programme=event.programme,
         hold_until=book.now + timedelta(seconds=event.hold_s),
         payee_ref=event.payee_ref,
+        night_minor=money.night_minor,
     )
 
 

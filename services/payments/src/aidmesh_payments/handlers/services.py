@@ -1,4 +1,4 @@
-"""What inventory says: a provider served a need, or did not after all; goods were counted in."""
+"""What inventory says: a provider served a need, for how long, or did not; goods came in."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -11,13 +11,15 @@ from aidmesh_contracts.inventory import (
     GoodsReceivedV1,
     ReservationIssuedV1,
     ReservationReversedV1,
+    StaySettledV1,
 )
 from aidmesh_payments.domain import commitments as rules
 from aidmesh_payments.domain import purchase
 from aidmesh_payments.domain.allotments import NotEnough
 from aidmesh_payments.domain.commitments import Commitment
-from aidmesh_payments.handlers.book import Book
-from aidmesh_payments.handlers.needs import discrepancy_of
+from aidmesh_payments.handlers.book import Book, Cause
+from aidmesh_payments.handlers.commitments import charge
+from aidmesh_payments.handlers.needs import discrepancy_of, let_go
 from aidmesh_payments.handlers.office import Office
 from aidmesh_payments.handlers.spending import reverse_spending, tell_spent
 from aidmesh_payments.store import commitments as store
@@ -93,6 +95,59 @@ async def unpay_providers(
         current[marked.id] = touched[marked.id] = marked
     await store.save(tx.conn, list(touched.values()))
     await book.close()
+
+
+async def settle_stays(office: Office, tx: Tx, batch: Sequence[Received[StaySettledV1]]) -> None:
+    """Charge the nights there were, where a price by night was committed.
+
+    Fewer than were booked release the rest; more need a top-up, and without money for it a
+    person has to find some.
+    """
+    places = {
+        (place.need_id, place.attempt_no): place
+        for place in await store.locate(
+            tx.conn, (item.event.need_id for item in batch), ("provider",)
+        )
+    }
+    settled = [item for item in batch if (item.event.need_id, item.event.attempt_no) in places]
+    if not settled:
+        return
+    book = await Book.open(tx, office, (place.allotment_id for place in places.values()))
+    current = await store.lock(tx.conn, (place.id for place in places.values()))
+    odd: list[store.Discrepancy] = []
+    touched: dict[object, Commitment] = {}
+    for item in settled:
+        event = item.event
+        assert event.attempt_no is not None  # noqa: S101 - it has a commitment
+        known = current[places[event.need_id, event.attempt_no].id]
+        cost_minor = rules.cost_of_stay(known, event.issue_no or 0, event.nights)
+        if cost_minor is None or cost_minor == known.amount_minor:
+            continue
+        if cost_minor == 0:
+            slept = replace(known, issue_no=max(known.issue_no, event.issue_no or 0))
+            changed = _charge_nothing(book, slept, item)
+        elif known.state == "released":
+            changed = replace(known, amount_minor=cost_minor)
+        else:
+            try:
+                changed = charge(book, known, cost_minor, "check_out", item)
+            except NotEnough:
+                more = replace(known, amount_minor=cost_minor - known.amount_minor)
+                odd.append(discrepancy_of(more, "longer_stay", event.to_on))
+                continue
+        current[known.id] = touched[known.id] = changed
+    await store.save(tx.conn, list(touched.values()))
+    await store.open_discrepancies(tx.conn, odd)
+    await book.close()
+
+
+def _charge_nothing(book: Book, commitment: Commitment, cause: Cause) -> Commitment:
+    """Whoever left on the day they came slept no night: all of the money is free again."""
+    if commitment.state == "spent":
+        commitment = reverse_spending(book, commitment, "check_out", fulfils=False, cause=cause)
+    if commitment.state == "released":
+        return commitment
+    return let_go(book, commitment, "withdrawn", cause)
 
 
 async def count_goods(tx: Tx, batch: Sequence[Received[GoodsReceivedV1]]) -> None:

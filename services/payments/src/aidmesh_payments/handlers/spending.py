@@ -138,6 +138,7 @@ async def book_fact(office: Office, tx: Tx, batch: Sequence[Received[AidGivenV1]
                 programme=item.event.programme,
                 spend_no=1,
                 spent_on=item.event.served_on,
+                night_minor=money.night_minor,
             )
             spent.append(commitment)
             book.put(book[answer.allotment_id].spend_free(ask.amount_minor))

@@ -44,6 +44,7 @@ def _commitment(row: asyncpg.Record) -> Commitment:
         issue_no=row["issue_no"],
         reversed_no=row["reversed_no"],
         cause=row["cause"],
+        night_minor=row["night_minor"],
     )
 
 
@@ -190,16 +191,18 @@ async def insert(conn: asyncpg.Connection, commitments: Sequence[Commitment]) ->
             each.payee_ref,
             each.spend_no,
             each.spent_on,
+            each.night_minor,
         )
         for each in commitments
     ]
     await conn.execute(
         """
         INSERT INTO commitment (id, need_id, attempt_no, allotment_id, grant_id, amount_minor,
-            currency, purpose, state, programme, hold_until, payee_ref, spend_no, spent_on)
+            currency, purpose, state, programme, hold_until, payee_ref, spend_no, spent_on,
+            night_minor)
         SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::int[], $4::uuid[], $5::uuid[],
             $6::bigint[], $7::text[], $8::text[], $9::text[], $10::text[], $11::timestamptz[],
-            $12::uuid[], $13::int[], $14::date[])
+            $12::uuid[], $13::int[], $14::date[], $15::bigint[])
         """,
         *(list(column) for column in zip(*rows, strict=True)),
     )
@@ -214,11 +217,11 @@ async def save(conn: asyncpg.Connection, commitments: Sequence[Commitment]) -> N
         UPDATE commitment c SET amount_minor = n.amount, state = n.state,
                hold_until = n.hold_until, collect_by = n.collect_by, spend_no = n.spend_no,
                spent_on = n.spent_on, issue_no = n.issue_no, reversed_no = n.reversed_no,
-               cause = n.cause
+               cause = n.cause, night_minor = n.night_minor
         FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::timestamptz[], $5::timestamptz[],
-                    $6::int[], $7::date[], $8::int[], $9::int[], $10::text[])
+                    $6::int[], $7::date[], $8::int[], $9::int[], $10::text[], $11::bigint[])
              AS n (id, amount, state, hold_until, collect_by, spend_no, spent_on, issue_no,
-                   reversed_no, cause)
+                   reversed_no, cause, night_minor)
         WHERE c.id = n.id
         """,
         [each.id for each in commitments],
@@ -231,6 +234,7 @@ async def save(conn: asyncpg.Connection, commitments: Sequence[Commitment]) -> N
         [each.issue_no for each in commitments],
         [each.reversed_no for each in commitments],
         [each.cause for each in commitments],
+        [each.night_minor for each in commitments],
     )
 
 
@@ -376,7 +380,8 @@ async def close_facts(conn: asyncpg.Connection, need_ids: Iterable[NeedId], note
     await conn.execute(
         """
         UPDATE discrepancy SET settled_at = now(), note = $2
-        WHERE need_id = ANY($1::uuid[]) AND about = 'no_money' AND settled_at IS NULL
+        WHERE need_id = ANY($1::uuid[]) AND about IN ('no_money', 'longer_stay')
+          AND settled_at IS NULL
         """,
         list(set(need_ids)),
         note,

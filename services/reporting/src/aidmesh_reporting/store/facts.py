@@ -25,6 +25,7 @@ READ_MODELS = (
     "service_person",
     "share",
     "stay",
+    "stay_share",
     "spend",
     "spend_reversal",
     "same_person",
@@ -100,10 +101,11 @@ async def add_services(
     await conn.execute(
         """
         INSERT INTO service (need_id, service_no, event_id, kind, programme, area, site_id,
-                             asked_on, served_on, month, quantity, unit, headcount)
+                             asked_on, served_on, month, quantity, unit, headcount,
+                             attempt_no, issue_no)
         SELECT * FROM unnest($1::uuid[], $2::int[], $3::uuid[], $4::text[], $5::text[],
             $6::text[], $7::uuid[], $8::date[], $9::date[], $10::text[], $11::bigint[],
-            $12::text[], $13::int[]) AS n (need_id, service_no)
+            $12::text[], $13::int[], $14::int[], $15::int[]) AS n (need_id, service_no)
         ORDER BY need_id, service_no ON CONFLICT DO NOTHING
         """,
         *_columns(
@@ -121,6 +123,8 @@ async def add_services(
                 event.quantity,
                 event.unit,
                 event.headcount,
+                event.attempt_no,
+                event.issue_no,
             )
             for event_id, event in events
         ),
@@ -183,27 +187,58 @@ async def add_reversals(
 async def add_stays(
     conn: asyncpg.Connection, events: Sequence[tuple[UUID, datetime, StaySettledV1]]
 ) -> None:
-    """Record settled nights; of two settlements of one stay the later one holds."""
+    """Record settled nights; of a guest who was checked in again the last stay holds."""
     newest = {
         event.reservation_id: (event_id, occurred_at, event)
-        for event_id, occurred_at, event in sorted(events, key=lambda each: (each[1], each[0]))
+        for event_id, occurred_at, event in sorted(
+            events, key=lambda each: (each[2].issue_no or 0, each[1], each[0])
+        )
     }
-    await conn.execute(
+    rows = await conn.fetch(
         """
-        INSERT INTO stay (reservation_id, need_id, nights, event_id, occurred_at)
-        SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::int[], $4::uuid[], $5::timestamptz[])
+        INSERT INTO stay (reservation_id, need_id, nights, event_id, occurred_at, attempt_no,
+                          issue_no, has_shares)
+        SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::int[], $4::uuid[], $5::timestamptz[],
+                             $6::int[], $7::int[], $8::boolean[])
             AS n (reservation_id)
         ORDER BY reservation_id
         ON CONFLICT (reservation_id) DO UPDATE
         SET nights = excluded.nights, event_id = excluded.event_id,
-            occurred_at = excluded.occurred_at
-        WHERE (stay.occurred_at, stay.event_id) < (excluded.occurred_at, excluded.event_id)
+            occurred_at = excluded.occurred_at, attempt_no = excluded.attempt_no,
+            issue_no = excluded.issue_no, has_shares = excluded.has_shares
+        WHERE (coalesce(stay.issue_no, 0), stay.occurred_at, stay.event_id)
+            < (coalesce(excluded.issue_no, 0), excluded.occurred_at, excluded.event_id)
+        RETURNING reservation_id
         """,
         *_columns(
-            (event.reservation_id, event.need_id, event.nights, event_id, occurred_at)
+            (
+                event.reservation_id,
+                event.need_id,
+                event.nights,
+                event_id,
+                occurred_at,
+                event.attempt_no,
+                event.issue_no,
+                event.shares is not None,
+            )
             for event_id, occurred_at, event in newest.values()
         ),
     )
+    written = [row["reservation_id"] for row in rows]
+    await conn.execute("DELETE FROM stay_share WHERE reservation_id = ANY($1::uuid[])", written)
+    shares = [
+        (reservation_id, position, share.grant_id, share.amount_minor, share.currency)
+        for reservation_id in written
+        for position, share in enumerate(newest[reservation_id][2].shares or ())
+    ]
+    if shares:
+        await conn.execute(
+            """
+            INSERT INTO stay_share (reservation_id, position, grant_id, amount_minor, currency)
+            SELECT * FROM unnest($1::uuid[], $2::int[], $3::uuid[], $4::bigint[], $5::text[])
+            """,
+            *_columns(shares),
+        )
 
 
 async def add_spends(

@@ -16,22 +16,30 @@ from aidmesh_reporting.domain.results import (
     PublishedMonth,
 )
 
-# What was given in the period and not reversed; nights as settled; who bore what.
+# What was given in the period and not reversed; nights as settled; who bore what. A stay belongs
+# to the service of the same check-in; those told of without one, to the need's last.
 # $1, $2: first and last day.
 _FACTS = """
     WITH live AS (
         SELECT s.need_id, s.service_no, s.event_id, s.kind, s.area, s.month, s.unit, s.headcount,
-               s.served_on, CASE WHEN s.unit = 'night'
-                   THEN coalesce((SELECT sum(st.nights) FROM stay st
-                                  WHERE st.need_id = s.need_id), s.quantity)
-                   ELSE s.quantity END AS quantity
-        FROM service s
+               s.served_on, coalesce(t.nights, s.quantity) AS quantity,
+               t.event_id AS stay_event_id,
+               CASE WHEN t.has_shares THEN t.reservation_id END AS settled_by
+        FROM service s LEFT JOIN LATERAL (
+            SELECT st.nights, st.event_id, st.has_shares, st.reservation_id FROM stay st
+            WHERE s.unit = 'night' AND st.need_id = s.need_id
+              AND (st.attempt_no IS NULL OR s.attempt_no IS NULL
+                   OR (st.attempt_no, st.issue_no) = (s.attempt_no, s.issue_no))
+            ORDER BY st.occurred_at DESC, st.event_id DESC LIMIT 1) t ON true
         WHERE s.served_on BETWEEN $1 AND $2 AND NOT EXISTS (
             SELECT 1 FROM reversal r
             WHERE r.need_id = s.need_id AND r.service_no = s.service_no)),
     paid AS (
         SELECT l.need_id, l.service_no, h.grant_id, h.amount_minor, h.currency
-        FROM live l JOIN share h USING (need_id, service_no)
+        FROM live l JOIN share h USING (need_id, service_no) WHERE l.settled_by IS NULL
+        UNION ALL
+        SELECT l.need_id, l.service_no, h.grant_id, h.amount_minor, h.currency
+        FROM live l JOIN stay_share h ON h.reservation_id = l.settled_by
         UNION ALL
         SELECT l.need_id, l.service_no, p.grant_id, p.amount_minor, p.currency
         FROM live l JOIN spend p USING (need_id)
@@ -77,8 +85,7 @@ _AMOUNTS = f"""{_FACTS}
 
 _TRACE = f"""{_FACTS}
     SELECT g.need_id, g.service_no, g.served_on, g.kind, g.area, g.grant_id, g.event_id,
-           array(SELECT st.event_id FROM stay st WHERE st.need_id = g.need_id AND g.unit = 'night'
-                 ORDER BY 1) AS stay_event_ids,
+           g.stay_event_id,
            array(SELECT p.event_id FROM spend p WHERE p.need_id = g.need_id AND NOT EXISTS (
                      SELECT 1 FROM spend_reversal r WHERE r.commitment_id = p.commitment_id
                      AND r.spend_no = p.spend_no) ORDER BY 1) AS spend_event_ids
@@ -178,7 +185,11 @@ async def trace(
             row["kind"],
             row["area"],
             row["grant_id"],
-            [row["event_id"], *row["stay_event_ids"], *row["spend_event_ids"]],
+            [
+                row["event_id"],
+                *filter(None, [row["stay_event_id"]]),
+                *row["spend_event_ids"],
+            ],
         )
         for row in rows
     ]
