@@ -110,10 +110,14 @@ async def put_capacity(conn: asyncpg.Connection, rows: Sequence[WorldCapacity]) 
 async def own_stock(
     conn: asyncpg.Connection, *, site_id: UUID | None, item: str | None, limit: int
 ) -> list[asyncpg.Record]:
-    """This region's stock by site and item, with the soonest expiry of what is left."""
+    """This region's stock by site and item, with the soonest expiry of what is left.
+
+    Nothing can be had at a closed site.
+    """
     return await conn.fetch(
         """
-        SELECT s.site_id, s.item, site.area, s.on_hand, s.free,
+        SELECT s.site_id, s.item, site.area, s.on_hand,
+               CASE site.status WHEN 'open' THEN s.free ELSE 0 END AS free,
                COALESCE(l.held, 0)::int AS held, l.expiry, s.changed_at AS as_of
         FROM stock_state s JOIN site ON site.id = s.site_id
         LEFT JOIN LATERAL (
@@ -133,10 +137,12 @@ async def own_stock(
 async def others_stock(
     conn: asyncpg.Connection, *, item: str | None, limit: int
 ) -> list[asyncpg.Record]:
-    """Other regions' stock, as they told it."""
+    """Other regions' stock, as they told it; nothing can be had at a closed site."""
     return await conn.fetch(
         """
-        SELECT region, site_id, area, item, on_hand, free, as_of FROM world_stock
+        SELECT region, site_id, s.area, item, on_hand,
+               CASE w.status WHEN 'closed' THEN 0 ELSE free END AS free, s.as_of
+        FROM world_stock s LEFT JOIN world_site w USING (region, site_id)
         WHERE $1::text IS NULL OR item = $1 ORDER BY item, region, site_id LIMIT $2
         """,
         item,
@@ -147,11 +153,12 @@ async def others_stock(
 async def own_capacity(
     conn: asyncpg.Connection, *, resource: str | None, limit: int
 ) -> list[asyncpg.Record]:
-    """This region's free places as last told."""
+    """This region's free places as last told; none at a closed site."""
     return await conn.fetch(
         """
-        SELECT c.site_id, site.area, c.resource, c.code, c.first_on, c.free_by_day, c.total,
-               now() AS as_of
+        SELECT c.site_id, site.area, c.resource, c.code, c.first_on, c.total, now() AS as_of,
+               CASE site.status WHEN 'open' THEN c.free_by_day
+                    ELSE array_fill(0, ARRAY[cardinality(c.free_by_day)]) END AS free_by_day
         FROM capacity_state c JOIN site ON site.id = c.site_id
         WHERE c.first_on IS NOT NULL AND ($1::text IS NULL OR c.resource = $1)
         ORDER BY c.site_id, c.resource, c.code LIMIT $2
@@ -164,11 +171,15 @@ async def own_capacity(
 async def others_capacity(
     conn: asyncpg.Connection, *, resource: str | None, limit: int
 ) -> list[asyncpg.Record]:
-    """Other regions' free places, as they told them."""
+    """Other regions' free places, as they told them; none at a closed site."""
     return await conn.fetch(
         """
-        SELECT region, site_id, area, resource, code, first_on, free_by_day, total, as_of
-        FROM world_capacity WHERE $1::text IS NULL OR resource = $1
+        SELECT region, site_id, c.area, resource, code, first_on, total, c.as_of,
+               CASE w.status WHEN 'closed'
+                    THEN array_fill(0, ARRAY[cardinality(free_by_day)])
+                    ELSE free_by_day END AS free_by_day
+        FROM world_capacity c LEFT JOIN world_site w USING (region, site_id)
+        WHERE $1::text IS NULL OR resource = $1
         ORDER BY region, site_id, resource, code LIMIT $2
         """,
         resource,
