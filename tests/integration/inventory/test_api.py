@@ -268,7 +268,9 @@ async def test_slots_and_attendance(api: Api, world: World) -> None:
     told = await api.post("slots:bulk", {"rows": [*slots, clash]})
     assert [row["status"] for row in told["rows"]] == ["done", "done", "rejected"]
     assert told["rows"][2]["problem"] == "professional-busy"
-    demand = CapacityDemand(resource="slot", code="counseling", from_on=DAY, to_on=DAY)
+    demand = CapacityDemand(
+        resource="slot", code="counseling", from_on=DAY, to_on=DAY, as_written=True
+    )
     visits = [approved(items=(), capacity=demand) for _ in range(2)]
     await world.take(*visits)
     await world.take(*(confirmed(visit.need_id) for visit in visits))

@@ -167,7 +167,9 @@ async def test_no_shows_lose_their_place_but_not_before_they_could_come(world: W
     await world.beds(site_id, 1)
     await world.slot(site_id, DAY)
     guest = approved(items=(), capacity=night())
-    demand = CapacityDemand(resource="slot", code="counseling", from_on=DAY, to_on=DAY)
+    demand = CapacityDemand(
+        resource="slot", code="counseling", from_on=DAY, to_on=DAY, as_written=True
+    )
     visitor = approved(items=(), capacity=demand)
     await world.take(guest, visitor)
     await world.take(confirmed(guest.need_id), confirmed(visitor.need_id))
@@ -203,7 +205,9 @@ async def test_goods_and_a_seat_come_from_one_site(world: World) -> None:
     await world.stock(with_both, 1, "test_kit")
     await world.slot(with_seat, DAY, 9)
     await world.slot(with_both, DAY, 15)
-    demand = CapacityDemand(resource="slot", code="counseling", from_on=DAY, to_on=DAY)
+    demand = CapacityDemand(
+        resource="slot", code="counseling", from_on=DAY, to_on=DAY, as_written=True
+    )
     visit, second = (approved(items=("test_kit",), capacity=demand) for _ in range(2))
     await world.take(visit)
     await world.take(second)

@@ -169,10 +169,15 @@ class World:
         return slot_id
 
     async def issue(
-        self, need_id: UUID, way: Way = "handover", on: date = DAY, **more: Any
+        self,
+        need_id: UUID,
+        way: Way = "handover",
+        on: date = DAY,
+        attempt_no: int = 1,
+        **more: Any,
     ) -> str | None:
         """Hand over, check in or attend; returns what is wrong, if anything is."""
-        reservation_id = reservation_id_of(need_id, 1)
+        reservation_id = reservation_id_of(need_id, attempt_no)
         async with self.database.transaction() as tx:
             faults = await handover.issue(
                 tx, [handover.Issue(reservation_id, way, on, **more)], None
@@ -235,6 +240,7 @@ def approved(
     planned_on: date = DAY,
     area: str = "UA80",
     site_id: UUID | None = None,
+    to_site_id: UUID | None = None,
     capacity: CapacityDemand | None = None,
     hold_s: int = 900,
     sensitive: bool = False,
@@ -252,6 +258,7 @@ def approved(
         place_area=area,
         stay_area=area,
         site_id=None if site_id is None else SiteId(site_id),
+        to_site_id=None if to_site_id is None else SiteId(to_site_id),
         stock=tuple(StockDemand(item=item, quantity=quantity) for item in items),
         capacity=capacity,
         hold_s=hold_s,
@@ -262,7 +269,7 @@ def approved(
 def night(
     from_on: date = DAY, nights: int | None = 3, places_wanted: int = 1, *features: str
 ) -> CapacityDemand:
-    """Beds from a day on."""
+    """Beds from a day on; days gone by are meant as they are written."""
     return CapacityDemand(
         resource="bed",
         code="shelter",
@@ -270,6 +277,7 @@ def night(
         to_on=None if nights is None else from_on + timedelta(days=nights),
         places=places_wanted,
         features=features,
+        as_written=True,
     )
 
 

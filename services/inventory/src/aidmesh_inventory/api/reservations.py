@@ -43,6 +43,7 @@ class ReservationOut(BaseModel):
     state: str
     cause: str | None
     site_id: UUID | None
+    to_site_id: UUID | None
     planned_on: date
     hold_until: datetime
     told_at: datetime | None
@@ -85,7 +86,7 @@ class IssueIn(Body):
     """Handing over; `served_on` is today (Kyiv) by default.
 
     Attributes:
-        to_site_id: the center that things with serial numbers go to.
+        to_site_id: the center that the goods go to; by default the site they were asked for.
         serials: their serial numbers.
     """
 

@@ -125,10 +125,10 @@ def blocked_by(
     resource: Literal["stock", "bed", "slot"],
     code: str,
     site_id: UUID | None,
-    area: Area,
+    area: Area | None,
     quantity: int,
 ) -> BlockedBy:
-    """What a need waits for: growth at its one site, or anywhere in its area."""
+    """What a need waits for: growth at its one site, in its area, or anywhere in the region."""
     return BlockedBy(
         resource=resource,
         code=code,
@@ -142,9 +142,10 @@ def _lacks(missing: Missing, wanted: Wanted) -> Refusal:
     line: StockDemand | None = missing.line
     if line is None:
         return Refusal(missing.reason, None)
+    area = wanted.area if wanted.to_site_id is None else None
     return Refusal(
         missing.reason,
-        blocked_by("stock", line.item, wanted.site_id, wanted.area, line.quantity),
+        blocked_by("stock", line.item, wanted.site_id, area, line.quantity),
     )
 
 

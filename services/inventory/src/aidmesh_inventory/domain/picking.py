@@ -4,6 +4,8 @@ All lines of a need come from one site. Within the site: lots whose restriction 
 and that do not expire before the planned day; first expired, first out; of equal ones the most
 restricted first (what fewer needs may take is used while it can be), then the smallest id.
 Among sites that can serve every line the one whose first lot comes first in that same order.
+Goods for a site may come from any site of the region: what lies there is taken first, then what
+lies in its area.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -51,6 +53,7 @@ class Wanted:
     Attributes:
         lines: at most one for an item; see `merged`.
         site_id: the one site that will do, or None for any open site in `area`.
+        to_site_id: the site that the goods are for; then any open site of the region will do.
         avoid: sites the need was sent away from; taken only where nothing else will do.
     """
 
@@ -60,6 +63,7 @@ class Wanted:
     use: Use
     site_id: UUID | None = None
     avoid: frozenset[UUID] = frozenset()
+    to_site_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +150,7 @@ class Shelves:
             named = None if wanted.site_id is None else self.places.get(wanted.site_id)
             reason: Reason = "closed" if named is not None and not named.is_open else "short"
             return Missing(reason, wanted.lines[0])
-        whole: list[tuple[bool, tuple[date, int, UUID], Picked]] = []
+        whole: list[tuple[bool, int, tuple[date, int, UUID], Picked]] = []
         lacking: list[tuple[int, UUID, list[StockDemand]]] = []
         for site_id in sites:
             taken, missing = self._fill(site_id, wanted, lambda lot: _may_take(lot, wanted))
@@ -154,9 +158,10 @@ class Shelves:
                 lacking.append((len(missing), site_id, missing))
             else:
                 picked = Picked(site_id, tuple(taken))
-                whole.append((site_id in wanted.avoid, taken[0].lot.order, picked))
+                avoided, way = site_id in wanted.avoid, self._way(site_id, wanted)
+                whole.append((avoided, way, taken[0].lot.order, picked))
         if whole:
-            return min(whole, key=lambda each: each[:2])[2]
+            return min(whole, key=lambda each: each[:3])[3]
         _, site_id, missing = min(lacking, key=lambda each: each[:2])
         line = missing[0]
         short = self._fill(site_id, wanted, lambda lot: _keeps(lot, wanted.planned_on))[1]
@@ -193,8 +198,15 @@ class Shelves:
         return [
             place.site_id
             for place in self.places.values()
-            if (place.is_open or closed_too) and place.area.startswith(wanted.area)
+            if (place.is_open or closed_too)
+            and (wanted.to_site_id is not None or place.area.startswith(wanted.area))
         ]
+
+    def _way(self, site_id: UUID, wanted: Wanted) -> int:
+        """How far goods for a site have to go: nowhere, within its area, or farther."""
+        if wanted.to_site_id in (None, site_id):
+            return 0
+        return 1 if self.places[site_id].area.startswith(wanted.area) else 2
 
     def _fill(
         self, site_id: UUID, wanted: Wanted, allowed: Callable[[Lot], bool]

@@ -29,7 +29,11 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class SlotWanted:
-    """Seats in one slot that starts from `from_on` to `to_on`, both included."""
+    """Seats in one slot that starts from `from_on` to `to_on`, both included.
+
+    Attributes:
+        as_written: slots that have begun will do: what was arranged on paper is being entered.
+    """
 
     code: str
     from_on: date
@@ -38,6 +42,7 @@ class SlotWanted:
     area: str
     site_id: UUID | None = None
     avoid: frozenset[UUID] = frozenset()
+    as_written: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +72,8 @@ class Diary:
     def pick(self, wanted: SlotWanted, now: datetime) -> Slot | NoSlot:
         """Choose, without taking.
 
-        A slot that has begun is not given any more, except where the whole wish lies in the
-        past: then someone is entering what was arranged on paper.
+        A slot that has begun is not given any more, unless days gone by are meant.
         """
-        begun_too = wanted.from_on < day_of(now)
         avoided: Slot | None = None
         for slot in self._slots.get(wanted.code, ()):
             place = self.places.get(slot.site_id)
@@ -79,7 +82,7 @@ class Diary:
                 or not place.is_open
                 or self._free[slot.slot_id] < wanted.seats
                 or not self._is_in(slot, wanted, place)
-                or not (begun_too or slot.starts_at > now)
+                or not (wanted.as_written or slot.starts_at > now)
             ):
                 continue
             if slot.site_id not in wanted.avoid:

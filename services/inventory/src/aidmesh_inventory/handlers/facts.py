@@ -20,7 +20,7 @@ from aidmesh_inventory.domain.slots import NoSlot
 from aidmesh_inventory.handlers.capacity import publish_capacity
 from aidmesh_inventory.handlers.changes import StockChanges
 from aidmesh_inventory.handlers.discrepancies import About, Found, open_discrepancies
-from aidmesh_inventory.handlers.hold import draw_picture, place_wanted, use_of, way_of
+from aidmesh_inventory.handlers.hold import draw_picture, place_wanted, places_for, use_of, way_of
 from aidmesh_inventory.handlers.release import Grown, lock_for
 from aidmesh_inventory.store import beds, facts, reservations, sites, slots, stock
 from aidmesh_inventory.store.reservations import NewAllocation, NewReservation
@@ -44,11 +44,7 @@ async def book_facts(tx: Tx, batch: Sequence[Received[AidGivenV1]]) -> None:
     if not given:
         return
     events = list(given.values())
-    places = await sites.places(
-        tx.conn,
-        sorted({event.place_area for event in events if event.site_id is None}),
-        sorted({event.site_id for event in events if event.site_id is not None}),
-    )
+    places = await places_for(tx, events)
     picture, _ = await draw_picture(
         tx,
         places,
@@ -140,7 +136,7 @@ class _Booking:
     def add(self, event: AidGivenV1) -> None:
         """Take what is there for one fact."""
         fact_id = derive_id("fact", event.need_id)
-        bed, slot = place_wanted(event.capacity, event.place_area, event.site_id, frozenset())
+        bed, slot = place_wanted(event.capacity, event.place_area, event.site_id, frozenset(), None)
         request = Request(event.need_id, 0, 0, event.served_on, 0, None, bed, slot)
         place_site = self._take_place(fact_id, request, event)
         stock_site = self._take_goods(fact_id, event)
@@ -157,6 +153,7 @@ class _Booking:
                 self._tx.now,
                 event.served_on,
                 event.sensitive,
+                self._known(event.to_site_id),
             )
         )
 
@@ -179,6 +176,7 @@ class _Booking:
                 origin_area=event.origin_area,
             ),
             event.site_id,
+            to_site_id=event.to_site_id,
         )
         shelves = self._picture.shelves
         site_id, taken, lacking = shelves.gather(wanted)

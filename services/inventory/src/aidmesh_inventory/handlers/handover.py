@@ -10,12 +10,12 @@ from aidmesh_chassis.db import Tx
 from aidmesh_contracts.ids import NeedId, ReservationId, SiteId, derive_id
 from aidmesh_contracts.inventory import ReservationIssuedV1, ReservationReversedV1
 from aidmesh_inventory.domain import days
-from aidmesh_inventory.domain.shares import Part, shares_of
+from aidmesh_inventory.domain.shares import shares_of
 from aidmesh_inventory.handlers.capacity import publish_capacity
 from aidmesh_inventory.handlers.changes import StockChanges
 from aidmesh_inventory.handlers.discrepancies import Found, open_discrepancies
 from aidmesh_inventory.handlers.hold import Way
-from aidmesh_inventory.handlers.stays import arrive, too_late
+from aidmesh_inventory.handlers.stays import arrive, parts_of, too_late
 from aidmesh_inventory.store import assets, beds, capacity, reservations, sites, slots, stock
 from aidmesh_inventory.store.assets import NewAsset
 from aidmesh_inventory.store.reservations import Allocated, Changed
@@ -33,7 +33,8 @@ class Issue:
 
     Attributes:
         served_on: the day in Kyiv.
-        to_site_id: the center that goods with serial numbers went to; the giving site if None.
+        to_site_id: the center that the goods went to; if None the site they were asked for, or
+            that which gave them.
         serials: their serial numbers, as far as they have any.
     """
 
@@ -173,7 +174,7 @@ async def _hand_out(
             if each.expiry is not None and each.expiry < commands[each.reservation_id].served_on
         ],
     )
-    await _tell_issued(tx, done, goods)
+    await _tell_issued(tx, done, commands, goods)
 
 
 def _movement(
@@ -223,7 +224,7 @@ async def _register_assets(
                     part.grant_id,
                     part.unit_value_minor,
                     part.currency,
-                    command.to_site_id or part.site_id,
+                    command.to_site_id or reservation.to_site_id or part.site_id,
                     reservation_id,
                     part.lot_id,
                     command.served_on,
@@ -234,7 +235,10 @@ async def _register_assets(
 
 
 async def _tell_issued(
-    tx: Tx, done: dict[UUID, Changed], goods: dict[UUID, list[Allocated]]
+    tx: Tx,
+    done: dict[UUID, Changed],
+    commands: dict[UUID, Issue],
+    goods: dict[UUID, list[Allocated]],
 ) -> None:
     ids = list(done)
     ways = {each.way for each in done.values()}
@@ -247,19 +251,18 @@ async def _tell_issued(
         if "attendance" in ways
         else {}
     )
-    areas = await sites.areas_of(tx.conn, [each.site_id for each in done.values()])
+    # Results go by where it is of use: goods for a center count there, wherever they lay.
+    where = {
+        reservation_id: commands[reservation_id].to_site_id or each.to_site_id or each.site_id
+        for reservation_id, each in done.items()
+    }
+    areas = await sites.areas_of(tx.conn, list(where.values()))
     for reservation_id, each in done.items():
-        parts = [
-            Part(part.grant_id, part.currency, part.unit_value_minor, part.quantity)
-            for part in goods.get(reservation_id, ())
-        ]
-        quantity, unit, how = sum(part.quantity for part in parts), "piece", "handover"
+        given = goods.get(reservation_id, ())
+        booked = [(bed, bed.stay.nights) for bed in nights.get(reservation_id, ())]
+        quantity, unit, how = sum(part.quantity for part in given), "piece", "handover"
         if each.way == "check_in":
-            booked = nights.get(reservation_id, [])
-            quantity, unit, how = sum(bed.stay.nights for bed in booked), "night", "check_in"
-            parts += [
-                Part(bed.grant_id, bed.currency, bed.night_minor, bed.stay.nights) for bed in booked
-            ]
+            quantity, unit, how = sum(count for _, count in booked), "night", "check_in"
         elif each.way == "attendance":
             quantity, unit, how = seats[reservation_id].minutes, "minute", "attendance"
         tx.emit(
@@ -270,11 +273,11 @@ async def _tell_issued(
                 issue_no=each.issue_no,
                 how=how,
                 served_on=each.served_on,
-                site_id=SiteId(each.site_id),
-                area=areas[each.site_id].area,
+                site_id=SiteId(where[reservation_id]),
+                area=areas[where[reservation_id]].area,
                 quantity=quantity,
                 unit=unit,
-                shares=shares_of(parts),
+                shares=shares_of(parts_of(given, booked)),
             )
         )
 

@@ -2,17 +2,18 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime, timedelta
-from typing import Literal
+from typing import Final, Literal
 from uuid import UUID
 
 from aidmesh_chassis.db import Tx
 from aidmesh_chassis.envelope import Received
 from aidmesh_contracts.ids import LotId, ReservationId, SiteId, derive_id
-from aidmesh_contracts.intake import NeedApprovedV1
+from aidmesh_contracts.intake import AidGivenV1, NeedApprovedV1
 from aidmesh_contracts.inventory import Booking, ReservationHeldV1, ReservationRefusedV1
 from aidmesh_contracts.restriction import Use
 from aidmesh_contracts.values import Allocation, Area, CapacityDemand
 from aidmesh_inventory.domain.beds import BedsWanted, House, Stay
+from aidmesh_inventory.domain.days import day_of
 from aidmesh_inventory.domain.holding import Granted, Picture, Refusal, Request, ranked
 from aidmesh_inventory.domain.picking import Place, Shelves, Wanted, merged
 from aidmesh_inventory.domain.slots import Diary, Slot, SlotWanted
@@ -23,6 +24,8 @@ from aidmesh_inventory.store import beds, capacity, reservations, sites, slots, 
 from aidmesh_inventory.store.reservations import NewAllocation, NewReservation
 
 Way = Literal["handover", "check_in", "attendance"]
+ANYWHERE: Final = "UA"
+"""What the codes of all areas begin with."""
 
 
 def reservation_id_of(need_id: UUID, attempt_no: int) -> ReservationId:
@@ -39,11 +42,7 @@ async def hold(tx: Tx, batch: Sequence[Received[NeedApprovedV1]]) -> None:
     if not current:
         return
     events = [each.event for each in current.values()]
-    places = await sites.places(
-        tx.conn,
-        sorted({event.place_area for event in events if event.site_id is None}),
-        sorted({event.site_id for event in events if event.site_id is not None}),
-    )
+    places = await places_for(tx, events)
     picture, at = await draw_picture(
         tx,
         places,
@@ -51,7 +50,10 @@ async def hold(tx: Tx, batch: Sequence[Received[NeedApprovedV1]]) -> None:
         demands=[event.capacity for event in events if event.capacity is not None],
     )
     granted: list[tuple[Received[NeedApprovedV1], Request, Granted]] = []
-    for request in ranked(_request(event, avoid) for event in events):
+    today, known = day_of(at), {place.site_id for place in places}
+    for each in [each for each in current.values() if _is_over(each.event, today)]:
+        _refuse(tx, current.pop(each.event.need_id), Refusal("withdrawn", None), at)
+    for request in ranked(_request(each.event, avoid, known, today) for each in current.values()):
         received = current[request.need_id]
         answer = picture.serve(request, at)
         if isinstance(answer, Granted):
@@ -60,6 +62,20 @@ async def hold(tx: Tx, batch: Sequence[Received[NeedApprovedV1]]) -> None:
             _refuse(tx, received, answer, at)
     if granted:
         await _save(tx, granted, at)
+
+
+async def places_for(tx: Tx, events: Sequence[NeedApprovedV1 | AidGivenV1]) -> list[Place]:
+    """The sites that could serve; goods for a site may come from anywhere in the region."""
+    areas: set[str] = set()
+    site_ids: set[UUID] = set()
+    for event in events:
+        if event.site_id is not None:
+            site_ids.add(event.site_id)
+        else:
+            areas.add(event.place_area if event.to_site_id is None else ANYWHERE)
+        if event.to_site_id is not None:
+            site_ids.add(event.to_site_id)
+    return await sites.places(tx.conn, sorted(areas), sorted(site_ids))
 
 
 async def draw_picture(
@@ -160,8 +176,21 @@ def use_of(
     )
 
 
-def _request(event: NeedApprovedV1, avoid: dict[UUID, frozenset[UUID]]) -> Request:
+def _is_over(event: NeedApprovedV1, today: date) -> bool:
+    """Whether every night of the stay has gone by before anybody could be told of it."""
+    place = event.capacity
+    if place is None or place.resource != "bed" or place.as_written:
+        return False
+    return place.to_on is not None and place.to_on <= today
+
+
+def _request(
+    event: NeedApprovedV1, avoid: dict[UUID, frozenset[UUID]], known: set[UUID], today: date
+) -> Request:
     away = avoid.get(event.need_id, frozenset())
+    # A site that nobody knows yet: its goods wait until there are some at that very site.
+    is_known = event.to_site_id is None or event.to_site_id in known
+    site_id = event.site_id if is_known else event.to_site_id
     stock_wanted = None
     if event.stock:
         stock_wanted = Wanted(
@@ -176,10 +205,11 @@ def _request(event: NeedApprovedV1, avoid: dict[UUID, frozenset[UUID]]) -> Reque
                 stay_area=event.stay_area,
                 origin_area=event.origin_area,
             ),
-            event.site_id,
+            site_id,
             away,
+            event.to_site_id if is_known else None,
         )
-    bed, slot = place_wanted(event.capacity, event.place_area, event.site_id, away)
+    bed, slot = place_wanted(event.capacity, event.place_area, site_id, away, today)
     return Request(
         event.need_id,
         event.attempt_no,
@@ -193,20 +223,30 @@ def _request(event: NeedApprovedV1, avoid: dict[UUID, frozenset[UUID]]) -> Reque
 
 
 def place_wanted(
-    demand: CapacityDemand | None, area: Area, site_id: UUID | None, avoid: frozenset[UUID]
+    demand: CapacityDemand | None,
+    area: Area,
+    site_id: UUID | None,
+    avoid: frozenset[UUID],
+    today: date | None,
 ) -> tuple[BedsWanted | None, SlotWanted | None]:
-    """The wish for beds or for a slot that a demand makes."""
+    """The wish for beds or for a slot that a demand makes.
+
+    Args:
+        today: nights and hours before it are not wanted any more; None for aid that was given.
+    """
     if demand is None:
         return None, None
+    as_written = today is None or demand.as_written
     if demand.resource == "bed":
-        stay = Stay(demand.from_on, demand.to_on)
+        first = demand.from_on if today is None or as_written else max(demand.from_on, today)
+        stay = Stay(first, demand.to_on)
         features = frozenset(demand.features)
         return (
             BedsWanted(demand.code, stay, demand.places, features, area, site_id, avoid),
             None,
         )
     return None, SlotWanted(
-        demand.code, demand.from_on, demand.to_on, demand.places, area, site_id, avoid
+        demand.code, demand.from_on, demand.to_on, demand.places, area, site_id, avoid, as_written
     )
 
 
@@ -270,6 +310,7 @@ async def _save(
                 hold_until,
                 None,
                 event.sensitive,
+                event.to_site_id,
             )
         )
         told: list[Allocation] = []

@@ -1,6 +1,6 @@
 """Guests: who came when, who left when, and how many nights that makes."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date
 from typing import Literal
 from uuid import UUID
@@ -10,11 +10,13 @@ from aidmesh_contracts.ids import NeedId, ReservationId, derive_id
 from aidmesh_contracts.inventory import StaySettledV1
 from aidmesh_inventory.domain import days
 from aidmesh_inventory.domain.beds import Stay, arrived, left
+from aidmesh_inventory.domain.shares import Part, shares_of
 from aidmesh_inventory.handlers.capacity import publish_capacity
 from aidmesh_inventory.handlers.discrepancies import Found, open_discrepancies
 from aidmesh_inventory.handlers.release import emit_grew
 from aidmesh_inventory.store import beds, capacity, reservations, sites, stock
 from aidmesh_inventory.store.beds import Booked
+from aidmesh_inventory.store.reservations import Allocated
 
 LeaveFault = Literal[
     "unknown-reservation",
@@ -23,6 +25,15 @@ LeaveFault = Literal[
     "left-before-arrival",
     "day-in-future",
 ]
+
+
+def parts_of(goods: Iterable[Allocated], nights: Iterable[tuple[Booked, int]]) -> list[Part]:
+    """What grants bought of a reservation: its goods, and the nights in each of its beds."""
+    return [
+        *(Part(each.grant_id, each.currency, each.unit_value_minor, each.quantity)
+          for each in goods),
+        *(Part(bed.grant_id, bed.currency, bed.night_minor, count) for bed, count in nights),
+    ]  # fmt: skip
 
 
 async def too_late(tx: Tx, came: Mapping[UUID, date]) -> set[UUID]:
@@ -65,6 +76,9 @@ async def check_out(tx: Tx, leaving: Mapping[UUID, date]) -> dict[UUID, LeaveFau
     for bed in await beds.booked(tx.conn, ids):
         by_id.setdefault(bed.reservation_id, []).append(bed)
     known = {each.reservation_id: each for each in await reservations.by_id(tx.conn, ids)}
+    goods: dict[UUID, list[Allocated]] = {}
+    for part in await reservations.allocated(tx.conn, ids):
+        goods.setdefault(part.reservation_id, []).append(part)
     changed: list[tuple[Booked, Stay]] = []
     freed: dict[tuple[UUID, str, UUID], int] = {}
     for reservation_id, left_on in leaving.items():
@@ -78,21 +92,24 @@ async def check_out(tx: Tx, leaving: Mapping[UUID, date]) -> dict[UUID, LeaveFau
         elif any(left(bed.stay, left_on) is None for bed in booked):
             faults[reservation_id] = "left-before-arrival"
         else:
-            from_on = min(bed.stay.from_on for bed in booked)
+            nights = [(bed, (left_on - bed.stay.from_on).days) for bed in booked]
             tx.emit(
                 StaySettledV1(
                     reservation_id=ReservationId(reservation_id),
                     need_id=NeedId(attempt.need_id),
-                    nights=sum((left_on - bed.stay.from_on).days for bed in booked),
-                    from_on=from_on,
+                    attempt_no=attempt.attempt_no,
+                    issue_no=attempt.issue_no,
+                    nights=sum(count for _, count in nights),
+                    from_on=min(bed.stay.from_on for bed in booked),
                     to_on=left_on,
+                    shares=shares_of(parts_of(goods.get(reservation_id, ()), nights)),
                 )
             )
             for bed in booked:
                 changed.append((bed, Stay(bed.stay.from_on, left_on)))
-                if bed.stay.to_on is None or left_on < bed.stay.to_on:
-                    key = (bed.site_id, bed.code, attempt.need_id)
-                    freed[key] = freed.get(key, 0) + 1
+                # Also who leaves as booked makes room: whoever waits wants the nights to come.
+                key = (bed.site_id, bed.code, attempt.need_id)
+                freed[key] = freed.get(key, 0) + 1
     await _correct(tx, changed, left_on=leaving)
     await publish_capacity(tx, keys)
     places = await sites.areas_of(tx.conn, [site_id for site_id, _, _ in freed])

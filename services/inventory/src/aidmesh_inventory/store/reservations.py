@@ -23,6 +23,7 @@ class NewReservation(NamedTuple):
     hold_until: datetime
     served_on: date | None
     sensitive: bool
+    to_site_id: UUID | None
 
 
 class NewAllocation(NamedTuple):
@@ -60,6 +61,7 @@ class Changed:
     site_id: UUID
     issue_no: int
     served_on: date | None
+    to_site_id: UUID | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +74,10 @@ class Attempt:
     state: str
     cause: str | None
     site_id: UUID | None
+    issue_no: int
 
 
-_CHANGED = "r.id, r.need_id, r.attempt_no, r.way, r.site_id, r.issue_no, r.served_on"
+_CHANGED = "r.id, r.need_id, r.attempt_no, r.way, r.site_id, r.issue_no, r.served_on, r.to_site_id"
 LIVE = ("held", "confirmed")
 
 
@@ -88,10 +91,10 @@ async def insert(
         await conn.execute(
             """
             INSERT INTO reservation (id, need_id, attempt_no, way, state, site_id, priority,
-                                     planned_on, hold_until, served_on, sensitive)
+                                     planned_on, hold_until, served_on, sensitive, to_site_id)
             SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::int[], $4::text[], $5::text[],
                 $6::uuid[], $7::int[], $8::date[], $9::timestamptz[], $10::date[],
-                $11::boolean[])
+                $11::boolean[], $12::uuid[])
             """,
             *(list(column) for column in zip(*reservations, strict=True)),
         )
@@ -133,7 +136,7 @@ async def attempts(conn: asyncpg.Connection, need_ids: Collection[UUID]) -> list
     """All attempts of these needs, oldest first."""
     rows = await conn.fetch(
         """
-        SELECT id, need_id, attempt_no, state, cause, site_id FROM reservation
+        SELECT id, need_id, attempt_no, state, cause, site_id, issue_no FROM reservation
         WHERE need_id = ANY($1::uuid[]) ORDER BY need_id, attempt_no
         """,
         list(need_ids),
@@ -145,7 +148,7 @@ async def by_id(conn: asyncpg.Connection, ids: Collection[UUID]) -> list[Attempt
     """These reservations."""
     rows = await conn.fetch(
         """
-        SELECT id, need_id, attempt_no, state, cause, site_id FROM reservation
+        SELECT id, need_id, attempt_no, state, cause, site_id, issue_no FROM reservation
         WHERE id = ANY($1::uuid[])
         """,
         list(ids),
@@ -172,7 +175,7 @@ async def confirm(
         [need for need, _ in wanted],
         [attempt for _, attempt in wanted],
     )
-    return [(Changed(*row[:7]), row["planned_on"]) for row in rows]
+    return [(Changed(*row[:8]), row["planned_on"]) for row in rows]
 
 
 async def release(

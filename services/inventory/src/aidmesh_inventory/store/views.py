@@ -7,6 +7,7 @@ import asyncpg
 
 _VIEW = """
     SELECT r.id AS reservation_id, r.need_id, r.attempt_no, r.way, r.state, r.cause, r.site_id,
+           r.to_site_id,
            r.planned_on, r.hold_until, r.told_at, r.collect_by, r.served_on, r.issue_no,
            (SELECT COALESCE(jsonb_agg(jsonb_build_object(
                 'lot_id', a.lot_id, 'item', l.item, 'quantity', a.quantity) ORDER BY l.item), '[]')
