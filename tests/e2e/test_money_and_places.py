@@ -178,6 +178,60 @@ async def test_aid_entered_as_given_by_mistake_gives_stock_and_money_back(kyiv: 
     assert (await kyiv.need(again))["state"] == "fulfilled"
 
 
+async def test_whoever_leaves_a_rented_bed_early_is_charged_for_the_nights_there_were(
+    kyiv: Staff,
+) -> None:
+    area = "UA8014"
+    site = await kyiv.site(f"guest-house-{uuid4().hex[:6]}", area=area)
+    bed = {"site_id": str(site), "label": "A1", "room": "A", "code": "outside"}
+    await kyiv.post("logistician", "inventory", "/beds", bed)
+    await fund(kyiv, 500_000, area=area)
+    need = await kyiv.ask("shelter_outside", place_area=area)
+    await kyiv.becomes(need, "ready")
+    reservation = (await kyiv.reservation(need))["reservation_id"]
+    # Here since the day before yesterday, while the house was not entered yet.
+    came = {"served_on": str(TODAY - timedelta(days=2))}
+    await kyiv.post("caseworker", "inventory", f"/reservations/{reservation}:check-in", came)
+    await kyiv.becomes(need, "fulfilled")
+
+    async def charged(amount_minor: int) -> bool:
+        found = await kyiv.get("caseworker", "payments", f"/needs/{need}/commitment")
+        states = [(each["state"], each["amount_minor"]) for each in found["commitments"]]
+        assert states == [("spent", amount_minor)]
+        return True
+
+    await eventually(lambda: charged(7 * 70_000))
+    await kyiv.post(
+        "caseworker",
+        "inventory",
+        f"/reservations/{reservation}:check-out",
+        {"left_on": str(TODAY)},
+    )
+    await eventually(lambda: charged(2 * 70_000))
+
+
+async def test_a_warehouse_equips_a_center_in_another_area(kyiv: Staff) -> None:
+    warehouse = await kyiv.site(f"warehouse-{uuid4().hex[:6]}", area="UA80")
+    center = await kyiv.site(f"center-{uuid4().hex[:6]}", area="UA6315")
+    await kyiv.item("furniture_set")
+    await kyiv.receive(warehouse, "furniture_set", 1)
+    body = {
+        "for_whom": "site",
+        "site_id": str(center),
+        "needs": [{"kind": "furniture_center", "place_area": "UA6315"}],
+    }
+    done = await kyiv.post("caseworker", "intake", "/requests", body)
+    need = UUID(done["needs"][0]["need_id"])
+    await kyiv.post("lead", "intake", f"/needs/{need}:approve")
+    await kyiv.becomes(need, "ready")
+    held = await kyiv.reservation(need)
+    assert (held["site_id"], held["to_site_id"]) == (str(warehouse), str(center))
+    path = f"/reservations/{held['reservation_id']}:issue"
+    await kyiv.post("logistician", "inventory", path)
+    served = await kyiv.becomes(need, "fulfilled")
+    assert served["at_site_id"] == str(center)
+
+
 async def test_a_grant_of_one_region_pays_in_another(kyiv: Staff, lviv: Staff) -> None:
     area = "UA4611"
     need = await lviv.ask(

@@ -1,12 +1,12 @@
 """The nights of a stay are charged when they are known."""
 
 from datetime import date
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
 from aidmesh_chassis.problems import Problem
-from aidmesh_contracts.ids import CommitmentId, NeedId, ReservationId, SiteId
+from aidmesh_contracts.ids import AllotmentId, CommitmentId, NeedId, ReservationId, SiteId
 from aidmesh_contracts.intake import AidGivenV1, NeedApprovedV1, NeedReversedV1
 from aidmesh_contracts.inventory import ReservationIssuedV1, ReservationReversedV1, StaySettledV1
 from aidmesh_contracts.payments import CommitmentReversedV1, CommitmentSpentV1, FundsGrewV1
@@ -83,6 +83,11 @@ async def books(desk: Desk) -> tuple[int, int]:
     return row[0], row[1]
 
 
+async def settle(desk: Desk, odd: UUID, source: AllotmentId) -> None:
+    """A person finds money for what was missing."""
+    await desk.run(lambda tx: settle_discrepancy(desk.office, tx, odd, source, MAKER, "found"))
+
+
 async def test_fewer_nights_release_the_rest(desk: Desk) -> None:
     await desk.purse(20_000)
     need = await guest(desk)
@@ -119,7 +124,7 @@ async def test_more_nights_are_topped_up_or_opened_for_a_person(desk: Desk) -> N
     # A donor gave more: the nights that were missing are booked.
     other = await desk.purse(5_000)
     odd = await desk.value("SELECT id FROM discrepancy")
-    await desk.run(lambda tx: settle_discrepancy(desk.office, tx, odd, other, MAKER, "found"))
+    await settle(desk, odd, other)
     assert await books(desk) == (0, 12 * NIGHT)
     assert allotment_id != other
 
@@ -221,15 +226,11 @@ async def test_nights_that_were_given_are_settled_too(desk: Desk) -> None:
     assert await books(desk) == (0, 5 * NIGHT)
     odd = await desk.value("SELECT id FROM discrepancy WHERE about = 'longer_stay'")
     elsewhere = await desk.purse(5_000)
-    for allotment_id in (own, elsewhere):
+    for source in (own, elsewhere):
         with pytest.raises(Problem):
-            await desk.run(
-                lambda tx, source=allotment_id: settle_discrepancy(
-                    desk.office, tx, odd, source, MAKER, "found"
-                )
-            )
+            await settle(desk, odd, source)
     await desk.feed(withdrawn(other_need))
-    await desk.run(lambda tx: settle_discrepancy(desk.office, tx, odd, own, MAKER, "found"))
+    await settle(desk, odd, own)
     assert await books(desk) == (0, 6 * NIGHT)
 
 

@@ -203,16 +203,16 @@ def test_queueing_behind() -> None:
         (elsewhere, 10, False),
         (one_site, 10, False),
     ]:
-        found = queue_behind(_need(), [Queue(theirs, _first(priority))])
+        found = queue_behind(_need(), [Queue(theirs, _first(priority))], DAY)
         assert (found is not None) is behind
     # One who wants a certain site queues behind those who would take it anywhere in the area.
-    assert queue_behind(_need(site=SITES[0]), [Queue(mine, _first())]) is not None
+    assert queue_behind(_need(site=SITES[0]), [Queue(mine, _first())], DAY) is not None
 
 
 def test_a_new_need_goes_behind_those_who_asked_later_but_wait_already() -> None:
     mine = BlockedBy(resource="stock", code="parcel", area="UA80", quantity=1)
     long_ago = _need(asked_on=DAY - timedelta(days=30))
-    assert queue_behind(long_ago, [Queue(mine, _first())]) is not None
+    assert queue_behind(long_ago, [Queue(mine, _first())], DAY) is not None
 
 
 @given(
@@ -237,7 +237,7 @@ def test_whoever_was_in_line_before_goes_where_priority_and_age_put_them(
         state=state,
     )
     theirs = BlockedBy(resource="stock", code="parcel", area="UA80", quantity=1)
-    behind = queue_behind(back, [Queue(theirs, first)])
+    behind = queue_behind(back, [Queue(theirs, first)], DAY)
     before_me = (-first[0], -first[1].toordinal(), -first[2]) >= (
         priority,
         -asked_on.toordinal(),
@@ -257,8 +257,8 @@ def test_queueing_behind_on_the_same_days_only() -> None:
     )
     other_night = Queue(bed, _first(), DAY + timedelta(days=30), DAY + timedelta(days=31))
     same_night = Queue(bed, _first(), DAY, DAY + timedelta(days=1))
-    assert queue_behind(tonight, [other_night]) is None
-    assert queue_behind(tonight, [same_night]) == bed
+    assert queue_behind(tonight, [other_night], DAY) is None
+    assert queue_behind(tonight, [same_night], DAY) == bed
     slot = BlockedBy(resource="slot", code="legal", area="UA80", quantity=1)
     this_week = _need(
         Ask(
@@ -269,8 +269,8 @@ def test_queueing_behind_on_the_same_days_only() -> None:
     )
     month = Queue(slot, _first(), DAY, DAY + timedelta(days=30))
     one_day = Queue(slot, _first(), DAY, DAY)
-    assert queue_behind(this_week, [month]) == slot
-    assert queue_behind(this_week, [one_day]) is None
+    assert queue_behind(this_week, [month], DAY) == slot
+    assert queue_behind(this_week, [one_day], DAY) is None
 
 
 @given(
@@ -399,7 +399,7 @@ class Waitlist(RuleBasedStateMachine):
         line = self.in_line()
         first = min((each.rank for each in line), default=None)
         queues = [] if first is None else [Queue(subject.blockers[0], first)]
-        if queue_behind(subject, queues) is None:
+        if queue_behind(subject, queues, DAY) is None:
             assert all(each.priority < waiter.priority for each in line) or (
                 state is State.WAITLISTED and all(waiter.rank < each.rank for each in line)
             ), "nobody overtakes those who wait"

@@ -201,7 +201,7 @@ def _cost_of_aid(
         kind = kinds[need.kind]
         if kind.money is None or need.fate != "served":
             continue
-        ask = ask_of(kind, need.quantity, need.asked_on)
+        ask = ask_of(kind, need.quantity, need.asked_on, from_on=need.from_on, to_on=need.to_on)
         if ask.money is not None:
             region = regions[need.home_area]
             cost[region, need.kind][quarter_of(need.week)] += ask.money.amount_minor

@@ -97,6 +97,7 @@ class NeedView(BaseModel):
     needed_by: date | None
     place_area: str
     site_id: UUID | None
+    to_site_id: UUID | None
     at_site_id: UUID | None
     ask: dict[str, object]
     attempt_no: int
@@ -255,6 +256,7 @@ def view(need: Need, timeline: list[asyncpg.Record], ahead: int | None) -> NeedV
         needed_by=need.needed_by,
         place_area=need.place_area,
         site_id=need.site_id,
+        to_site_id=need.to_site_id,
         at_site_id=need.at_site_id,
         ask=need.ask.model_dump(mode="json", exclude_defaults=True),
         attempt_no=need.attempt_no,

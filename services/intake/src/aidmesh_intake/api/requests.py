@@ -64,7 +64,12 @@ class PersonIn(Body):
 
 
 class NeedIn(Body):
-    """One need. `given` records aid that was given already: it is never refused."""
+    """One need. `given` records aid that was given already: it is never refused.
+
+    Attributes:
+        site_id: the one site that it is to be served at or from; any in the area if None.
+        from_on, to_on: nights of a stay (half open), or days within which a slot will do.
+    """
 
     kind: Code
     quantity: int = Field(default=1, gt=0, le=100_000)
@@ -102,7 +107,11 @@ class NeedIn(Body):
 
 
 class RequestIn(Body):
-    """A request for a person, a household, a group (by headcount) or a site."""
+    """A request for a person, a household, a group (by headcount) or a site.
+
+    Attributes:
+        site_id: the site that it is for; the goods may come from any other.
+    """
 
     for_whom: ForWhom = ForWhom.PERSON
     person_id: UUID | None = None
@@ -179,10 +188,7 @@ def _draft(
         raise invalid("asked_on", "in_the_future")
     for number, each in enumerate(body.needs):
         try:
-            wanted = each.wanted()
-            if body.for_whom is ForWhom.SITE and wanted.site_id is None:
-                wanted = each.model_copy(update={"site_id": body.site_id}).wanted()
-            needs.append(draft_need(uuid4(), wanted, kinds, body.for_whom, home, today))
+            needs.append(draft_need(uuid4(), each.wanted(), kinds, body.for_whom, home, today))
         except AskError as error:
             raise unfit(error, f"body.needs.{number}") from None
     return Draft(

@@ -8,7 +8,6 @@ from aidmesh_contracts.base import Event
 from aidmesh_contracts.ids import NeedId, SiteId, derive_id
 from aidmesh_contracts.intake import AidGivenV1, NeedToldV1
 from aidmesh_contracts.values import Area, BlockedBy, StockDemand
-from aidmesh_intake.domain.dates import today_of
 from aidmesh_intake.domain.need import (
     LIVE,
     Decision,
@@ -20,6 +19,7 @@ from aidmesh_intake.domain.need import (
     begin_attempt,
     close,
     fulfil,
+    is_over,
     moved,
     progress,
     reverse,
@@ -127,7 +127,7 @@ def serve(need: Need, served_on: date) -> Decision:
     served, event = fulfil(
         need,
         area=need.place_area,
-        site_id=need.site_id,
+        site_id=need.to_site_id or need.site_id,
         served_on=served_on,
         quantity=need.quantity,
         unit=need.unit,
@@ -174,7 +174,7 @@ def give(need: Need, served_on: date, minutes: int | None = None) -> tuple[Need,
     served, event = fulfil(
         replace(need, given=True),
         area=need.place_area,
-        site_id=need.site_id,
+        site_id=need.to_site_id or need.site_id,
         served_on=served_on,
         quantity=quantity,
         unit=unit,
@@ -190,6 +190,7 @@ def give(need: Need, served_on: date, minutes: int | None = None) -> tuple[Need,
         stay_area=need.stay_area,
         origin_area=need.origin_area,
         site_id=need.site_id,
+        to_site_id=need.to_site_id,
         stock=ask.stock,
         capacity=ask.capacity,
         money=ask.money,
@@ -232,11 +233,7 @@ def move(
 
 def is_past(need: Need, now: datetime) -> bool:
     """Whether the need's own last day is over while nothing is set aside for it."""
-    return (
-        need.needed_by is not None
-        and need.needed_by < today_of(now)
-        and need.state in (State.REQUESTED, State.WAITLISTED)
-    )
+    return need.state in (State.REQUESTED, State.WAITLISTED) and is_over(need, now)
 
 
 def units_within(need: Need, pieces: int) -> int:

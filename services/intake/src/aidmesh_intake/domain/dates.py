@@ -24,3 +24,11 @@ def planned_day(
         today: in Europe/Kyiv.
     """
     return planned_on or needed_by or imported_on or today
+
+
+def first_day(planned_on: date | None, imported_on: date | None, today: date) -> date:
+    """The day from which a place is looked for, unless the request names one.
+
+    Never `needed_by`: aid that begins on its last useful day has been of use on no other.
+    """
+    return planned_on or imported_on or today

@@ -44,6 +44,7 @@ class Draft:
 
     Attributes:
         person: one who is registered, someone to be found or made, or None.
+        site_id: the site that it is for, or where it was asked for.
         answers: of triage.
     """
 

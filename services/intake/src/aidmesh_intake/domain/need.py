@@ -28,7 +28,7 @@ from aidmesh_contracts.intake import (
     NeedWaitlistedV1,
     NeedWithdrawnV1,
 )
-from aidmesh_contracts.values import Area, BlockedBy, GrantShare
+from aidmesh_contracts.values import Area, BlockedBy, CapacityDemand, GrantShare
 from aidmesh_intake.domain.dates import today_of
 from aidmesh_intake.domain.kinds import Ask, ForWhom, blockers_of
 
@@ -100,6 +100,7 @@ class Need:
         waiting_since: by intake's clock.
         retry_at: when a wait ends that no growth would end.
         woken: whether this attempt was started by growth that it may have to give back.
+        to_site_id: the site that it is for, where it is for one; any site may give the goods.
         at_site_id: where it is set aside or was served.
         issued, undone: attempt and count of the last issue in force, and of the last undone.
         service_no: how often it was fulfilled.
@@ -135,6 +136,7 @@ class Need:
     hold_s: int
     collect_days: int
     splittable: bool
+    to_site_id: SiteId | None = None
     given: bool = False
 
     state: State = State.REQUESTED
@@ -170,7 +172,17 @@ class Need:
     @property
     def blockers(self) -> tuple[BlockedBy, ...]:
         """Everything it could come to wait for."""
-        return blockers_of(self.ask, self.programme, self.site_id, self.place_area)
+        area = None if self.to_site_id is not None else self.place_area
+        return blockers_of(self.ask, self.programme, self.site_id, area)
+
+    @property
+    def last_day(self) -> date | None:
+        """The need's own last day, if it has one: nothing is of use after it."""
+        return min(filter(None, (self.needed_by, self.ask.last_day)), default=None)
+
+    def place_on(self, today: date) -> CapacityDemand | None:
+        """The place that its next attempt asks for."""
+        return self.ask.place_on(today, self.needed_by, again=self.attempt_no > 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,8 +237,9 @@ def begin_attempt(need: Need, now: datetime, *, woken: bool = False) -> tuple[Ne
         stay_area=need.stay_area,
         origin_area=need.origin_area,
         site_id=need.site_id,
+        to_site_id=need.to_site_id,
         stock=need.ask.stock,
-        capacity=need.ask.capacity,
+        capacity=need.place_on(today_of(now)),
         money=need.ask.money,
         payee_ref=need.payee_ref,
         hold_s=need.hold_s,
@@ -290,7 +303,7 @@ def wait_for(
     retry_at: datetime | None = None,
 ) -> tuple[Need, Event]:
     """Put a need on the waitlist with its age, or end it if its own last day has passed."""
-    if need.needed_by is not None and need.needed_by < today_of(now):
+    if is_over(need, now):
         return close(need, State.EXPIRED, "last_day_passed")
     waiting = replace(
         need,
@@ -316,6 +329,11 @@ def wait_for(
         blocked_by=blocked_by,
         sensitive=need.sensitive,
     )
+
+
+def is_over(need: Need, now: datetime) -> bool:
+    """Whether the need's own last day has passed."""
+    return need.last_day is not None and need.last_day < today_of(now)
 
 
 def close(need: Need, state: State, reason: str) -> tuple[Need, Event]:
@@ -378,6 +396,8 @@ def fulfil(
     return served, NeedFulfilledV1(
         need_id=need.id,
         service_no=served.service_no,
+        attempt_no=issued[0],
+        issue_no=issued[1],
         kind=need.kind,
         programme=need.programme,
         person_ids=need.beneficiaries,

@@ -43,6 +43,7 @@ class ImportRow(BaseModel):
         row_id: the source's own id of the row; the same row sent twice is taken in once.
         contact_hours: `HH:MM-HH:MM` in Europe/Kyiv.
         consents: any of contact, data, referral; given on `asked_on`.
+        site_id: where it is served; with `for_site` the site that it is for.
         headcount: outreach or a group: no person, so many contacts.
         given: aid that was given already, on `served_on`.
     """
@@ -105,6 +106,8 @@ class ImportRow(BaseModel):
             raise PydanticCustomError("payee_needs_mechanism_and_name", "a payee has both")
         if self.for_household and self.household_code is None:
             raise PydanticCustomError("household_code_missing", "a household has a code")
+        if self.for_site and self.site_id is None:
+            raise PydanticCustomError("site_id_missing", "aid for a site names the site")
         if self.headcount is not None and self.client_code is not None:
             raise PydanticCustomError("headcount_or_person", "heads are counted, not named")
         return self

@@ -188,18 +188,16 @@ def place_of(need: Need) -> Rank:
     return (-need.priority, need.asked_on, need.queue_no, need.id)
 
 
-def queue_behind(need: Need, queues: Sequence[Queue]) -> BlockedBy | None:
+def queue_behind(need: Need, queues: Sequence[Queue], today: date) -> BlockedBy | None:
     """What a need has to wait for because others before it do, or None if it may ask.
 
     It goes behind those who could use whatever it would take: the same thing, in a place and on
     days that would do for them.
     """
-    place = place_of(need)
+    place, wanted = place_of(need), need.place_on(today)
     for blocker in need.blockers:
         for queue in queues:
-            if queue.first <= place and _takes_from(
-                blocker, need.ask.capacity, need.place_area, queue
-            ):
+            if queue.first <= place and _takes_from(blocker, wanted, need.place_area, queue):
                 return blocker
     return None
 

@@ -8,6 +8,7 @@ from aidmesh_chassis.db import Tx
 from aidmesh_contracts.ids import SiteId
 from aidmesh_contracts.values import Area
 from aidmesh_intake.domain import commands
+from aidmesh_intake.domain.dates import today_of
 from aidmesh_intake.domain.kinds import Kind
 from aidmesh_intake.domain.limits import Hindrance
 from aidmesh_intake.domain.need import Decision, Need, NotAllowed, State
@@ -77,7 +78,8 @@ async def move(
     there = replace(need, place_area=area, site_id=site_id)
     queues = await approving.queues_of(tx, [there], apart_from=need.id)
     try:
-        decision = commands.move(need, tx.now, area, site_id, behind=queue_behind(there, queues))
+        behind = queue_behind(there, queues, today_of(tx.now))
+        decision = commands.move(need, tx.now, area, site_id, behind=behind)
     except NotAllowed as error:
         return Outcome(need, rule=error.rule)
     # First where it goes: what its leaving frees may wake it there at once.

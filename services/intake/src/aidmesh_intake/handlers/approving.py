@@ -7,6 +7,7 @@ from uuid import UUID
 
 from aidmesh_chassis.db import Tx
 from aidmesh_intake.domain import commands
+from aidmesh_intake.domain.dates import today_of
 from aidmesh_intake.domain.kinds import Kind
 from aidmesh_intake.domain.limits import Hindrance, Past, Wish, hindrance
 from aidmesh_intake.domain.need import Decision, Need
@@ -49,7 +50,7 @@ async def decide(
         if found is not None:
             verdicts.append(found)
             continue
-        behind = queue_behind(need, queues) if queues else None
+        behind = queue_behind(need, queues, today_of(tx.now)) if queues else None
         verdicts.append(commands.approve(need, tx.now, behind=behind))
         _remember(past, need, roots)
     return verdicts
@@ -140,9 +141,10 @@ async def queues_of(
         apart_from: a need that does not count, since it is about to leave its place.
     """
     wanted = [blocker for need in needs for blocker in need.blockers]
-    found = await waitlist.queues(tx.conn, wanted, apart_from)
+    today = today_of(tx.now)
+    found = await waitlist.queues(tx.conn, wanted, today, apart_from)
     if not found:
         return []
     # Somebody waits: look again when nobody can be woken in between.
     await waitlist.lock_keys(tx.conn, {waitlist.key_of(queue.blocked_by) for queue in found})
-    return await waitlist.queues(tx.conn, wanted, apart_from)
+    return await waitlist.queues(tx.conn, wanted, today, apart_from)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date
 from uuid import UUID
 
-from aidmesh_intake.domain.dates import planned_day
+from aidmesh_intake.domain.dates import first_day, planned_day
 from aidmesh_intake.domain.drafts import NeedDraft
 from aidmesh_intake.domain.kinds import AskError, ForWhom, Kind, ask_of
 from aidmesh_intake.domain.persons import Payee
@@ -62,8 +62,11 @@ def draft_need(
         kind,
         wanted.quantity,
         planned_on,
+        first_on=served_on or first_day(wanted.planned_on, imported_on, today),
         from_on=wanted.from_on,
         to_on=wanted.to_on,
+        needed_by=None if served_on else wanted.needed_by,  # a fact is never refused
+        today=today,
         amount_minor=wanted.amount_minor,
         features=wanted.features,
     )
@@ -91,8 +94,6 @@ def _check_whom(kind: Kind, wanted: Wanted, for_whom: ForWhom) -> None:
         raise AskError("headcount", "goes_with_groups")
     if wanted.headcount is not None and not (kind.headcount and 0 < wanted.headcount <= 100_000):
         raise AskError("headcount", "not_of_this_kind")
-    if for_whom is ForWhom.SITE and wanted.site_id is None:
-        raise AskError("site_id", "missing")
 
 
 def _served_on(kind: Kind, wanted: Wanted, today: date) -> date | None:

@@ -281,7 +281,8 @@ def _wanted(row: ImportRow) -> Wanted:
         needed_by=row.needed_by,
         planned_on=row.planned_on,
         place_area=row.place_area,
-        site_id=row.site_id,
+        # Of a row for a site it is the site that the goods are for.
+        site_id=None if row.for_whom is ForWhom.SITE else row.site_id,
         from_on=row.from_on,
         to_on=row.to_on,
         amount_minor=row.amount_minor,

@@ -193,6 +193,9 @@ def _need(
         hold_s=kind.hold_s,
         collect_days=kind.collect_days,
         splittable=kind.splittable and each.quantity > 1,
+        to_site_id=SiteId(draft.site_id)
+        if draft.for_whom is ForWhom.SITE and draft.site_id is not None
+        else None,
     )
 
 

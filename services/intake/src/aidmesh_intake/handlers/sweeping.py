@@ -42,13 +42,15 @@ async def retry(tx: Tx) -> int:
         for need in needs.values()
         if need.state is State.WAITLISTED and need.retry_at is not None and need.retry_at <= tx.now
     ]
-    queues = await approving.queues_of(tx, due)
+    queues, today = await approving.queues_of(tx, due), today_of(tx.now)
     await apply(
         tx,
         [
             Change(
                 need,
-                commands.approve(need, tx.now, behind=queue_behind(need, queues), note="retried"),
+                commands.approve(
+                    need, tx.now, behind=queue_behind(need, queues, today), note="retried"
+                ),
             )
             for need in due
         ],

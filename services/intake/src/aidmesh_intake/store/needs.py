@@ -24,7 +24,9 @@ SELECT
     n.undone_attempt, n.undone_no, n.service_no, n.served_on, n.reason, n.attention, n.version,
     CASE WHEN n.for_whom = 'household' THEN ARRAY(
         SELECT p.id FROM person p WHERE p.household_id = n.household_id
-        AND p.merged_into IS NULL AND p.erased_at IS NULL ORDER BY p.id) END AS members
+        AND p.merged_into IS NULL AND p.erased_at IS NULL ORDER BY p.id) END AS members,
+    CASE WHEN n.for_whom = 'site' THEN (
+        SELECT r.site_id FROM request r WHERE r.id = n.request_id) END AS to_site_id
 FROM need n
 """
 _LOCK: Final = _SELECT + " WHERE n.id = ANY($1::uuid[]) ORDER BY n.id FOR UPDATE OF n"
@@ -296,7 +298,6 @@ def _progress(n: Need) -> tuple[object, ...]:
 
 def need_of(row: asyncpg.Record) -> Need:
     """Make a need of its row."""
-    site = row["site_id"]
     blocked_by = None
     if row["blocked_resource"] is not None:
         blocked_site = row["blocked_site"]
@@ -329,12 +330,13 @@ def need_of(row: asyncpg.Record) -> Need:
         place_area=row["place_area"],
         stay_area=row["stay_area"],
         origin_area=row["origin_area"],
-        site_id=None if site is None else SiteId(site),
+        site_id=site(row["site_id"]),
         ask=Ask.model_validate_json(row["ask"]),
         payee_ref=None if row["payee_ref"] is None else PayeeRef(row["payee_ref"]),
         hold_s=row["hold_s"],
         collect_days=row["collect_days"],
         splittable=row["splittable"],
+        to_site_id=site(row["to_site_id"]),
         given=row["given"],
         state=State(row["state"]),
         attempt_no=row["attempt_no"],

@@ -23,10 +23,17 @@ async def to_retry(conn: asyncpg.Connection, limit: int) -> list[UUID]:
 
 
 async def past_last_day(conn: asyncpg.Connection, today: date, limit: int) -> list[UUID]:
-    """Needs that came too late for themselves."""
+    """Needs that came too late for themselves; see `Need.last_day`."""
     rows = await conn.fetch(
-        "SELECT id FROM need WHERE needed_by < $1 AND state IN ('requested', 'waitlisted')"
-        " ORDER BY needed_by LIMIT $2",
+        """
+        (SELECT id FROM need WHERE needed_by < $1 AND state IN ('requested', 'waitlisted')
+         ORDER BY needed_by LIMIT $2)
+        UNION
+        (SELECT id FROM need WHERE last_on <= $1 AND state IN ('requested', 'waitlisted')
+             AND (last_on < $1 OR ask -> 'capacity' ->> 'resource' = 'bed')
+             AND NOT ask ? 'days' AND NOT ask -> 'capacity' ? 'as_written'
+         ORDER BY last_on LIMIT $2)
+        """,
         today,
         limit,
     )

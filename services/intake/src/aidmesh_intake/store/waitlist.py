@@ -6,7 +6,7 @@ transaction, so that neither misses the other.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from uuid import UUID
 
 import asyncpg
@@ -49,13 +49,17 @@ async def lock_keys(conn: asyncpg.Connection, keys: Iterable[Key]) -> None:
 
 
 async def queues(
-    conn: asyncpg.Connection, wanted: Iterable[BlockedBy], apart_from: UUID | None = None
+    conn: asyncpg.Connection,
+    wanted: Iterable[BlockedBy],
+    today: date,
+    apart_from: UUID | None = None,
 ) -> list[Queue]:
     """Those waiting for the same things because there is too little of them.
 
     Needs that ask for special features wait for something rarer: nobody queues behind them.
 
     Args:
+        today: those whose first days have gone by wait for what begins today; see `Ask.place_on`.
         apart_from: a need that does not count, since it is about to leave its place.
     """
     pairs = list({(each.resource, each.code) for each in wanted})
@@ -63,7 +67,11 @@ async def queues(
         return []
     rows = await conn.fetch(
         """
-        SELECT blocked_resource, blocked_code, blocked_site, blocked_area, first_on, last_on,
+        SELECT blocked_resource, blocked_code, blocked_site, blocked_area,
+            CASE WHEN ask -> 'capacity' ? 'as_written' THEN first_on
+                ELSE greatest(first_on, $4::date) END AS first_on,
+            CASE WHEN ask ? 'days' THEN greatest(last_on, $4::date + (ask ->> 'days')::int)
+                ELSE last_on END AS last_on,
             min(ROW(-priority, asked_on, queue_no, id)) AS first  -- from PostgreSQL 18 on
         FROM need JOIN unnest($1::text[], $2::text[]) AS u (resource, code)
             ON blocked_resource = u.resource AND blocked_code = u.code
@@ -74,6 +82,7 @@ async def queues(
         """,
         *columns(pairs),
         apart_from,
+        today,
     )
     return [
         Queue(_blocked(row, 1), tuple(row["first"]), row["first_on"], row["last_on"])

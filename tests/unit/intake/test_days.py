@@ -1,0 +1,171 @@
+"""Which days a need asks for while time goes by, and what the nights of a stay cost."""
+
+from datetime import date, timedelta
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aidmesh_contracts.intake import NeedApprovedV1, NeedClosedV1
+from aidmesh_contracts.inventory import ReservationRefusedV1
+from aidmesh_contracts.values import CapacityDemand
+from aidmesh_intake.catalogue import packaged
+from aidmesh_intake.domain.commands import approve, is_past
+from aidmesh_intake.domain.drafts import NeedDraft
+from aidmesh_intake.domain.kinds import Ask, AskError, ForWhom, Kind, ask_of
+from aidmesh_intake.domain.need import State
+from aidmesh_intake.domain.saga import decide
+from aidmesh_intake.handlers.drafting import Wanted, draft_need
+from unit.intake.builders import DAY, NOW, need
+
+KINDS = {kind.code: kind for kind in packaged()}
+days = st.dates(DAY - timedelta(days=40), DAY + timedelta(days=40))
+some_days = st.integers(1, 20)
+
+
+def later(count: int) -> date:
+    return DAY + timedelta(days=count)
+
+
+def drafted(kind: str, imported_on: date | None = None, **wanted: object) -> NeedDraft:
+    """What a request makes of a kind, on `DAY`."""
+    row = Wanted(kind=kind, **wanted)  # type: ignore[arg-type]
+    return draft_need(UUID(int=1), row, KINDS, ForWhom.PERSON, "UA80", DAY, imported_on)
+
+
+def place(ask: Ask) -> CapacityDemand:
+    assert ask.capacity is not None
+    return ask.capacity
+
+
+def test_needed_by_is_the_last_day_looked_at_and_never_the_first() -> None:
+    soon = drafted("counseling", needed_by=later(5))
+    assert (place(soon.ask).from_on, place(soon.ask).to_on) == (DAY, later(5))
+    assert soon.planned_on == later(5)  # limits and prices go by it
+    far = place(drafted("counseling", needed_by=later(90)).ask)
+    assert (far.from_on, far.to_on) == (DAY, later(14))
+    planned = place(drafted("counseling", planned_on=later(3), needed_by=later(5)).ask)
+    assert (planned.from_on, planned.to_on) == (later(3), later(5))
+    named = place(drafted("counseling", from_on=later(4), to_on=later(8), needed_by=later(6)).ask)
+    assert (named.from_on, named.to_on) == (later(4), later(6))
+    assert place(drafted("shelter_night", needed_by=later(5)).ask).from_on == DAY
+    row = place(drafted("counseling", later(-3), needed_by=later(5)).ask)
+    assert (row.from_on, row.to_on) == (later(-3), later(5))
+    with pytest.raises(AskError, match="before_the_first_day"):
+        drafted("shelter_night", needed_by=later(-1))
+    # A fact is recorded whatever it was needed by.
+    fact = drafted("counseling", needed_by=later(-9), given=True, served_on=later(-2))
+    assert place(fact.ask).from_on == later(-2)
+
+
+def test_only_days_that_were_named_and_are_over_are_meant_as_written() -> None:
+    paper = {"from_on": later(-20), "to_on": later(-10)}
+    assert place(drafted("shelter_night", **paper).ask).as_written
+    assert place(drafted("counseling", **paper).ask).as_written
+    assert place(drafted("shelter_night", from_on=later(-1)).ask).as_written
+    assert not place(drafted("shelter_night", from_on=later(-1), to_on=later(1)).ask).as_written
+    assert place(drafted("shelter_night", from_on=later(-1), to_on=DAY).ask).as_written
+    assert not place(drafted("counseling", from_on=later(-1), to_on=DAY).ask).as_written
+    assert not place(drafted("shelter_night", from_on=DAY).ask).as_written
+    assert not place(drafted("counseling", later(-60)).ask).as_written
+
+
+@given(days, st.none() | some_days, days, st.booleans())
+def test_a_stay_never_begins_in_a_night_gone_by(
+    first: date, nights: int | None, today: date, again: bool
+) -> None:
+    last = None if nights is None else first + timedelta(days=nights)
+    ask = ask_of(KINDS["shelter_night"], 1, first, to_on=last)
+    wanted = ask.place_on(today, None, again=again)
+    assert wanted is not None
+    assert (wanted.from_on, wanted.to_on) == (max(first, today), last)
+    moving = ask_of(KINDS["shelter_outside"], 1, first).place_on(today, None, again=again)
+    assert moving is not None
+    assert moving.to_on == moving.from_on + timedelta(days=7)
+    assert moving.from_on == max(first, today)
+
+
+@given(days, days, st.none() | some_days)
+def test_the_window_for_an_appointment_opens_again(
+    first: date, today: date, still_useful: int | None
+) -> None:
+    needed_by = None if still_useful is None else max(first, today) + timedelta(days=still_useful)
+    ask = ask_of(KINDS["counseling"], 1, first, needed_by=needed_by)
+    wanted = ask.place_on(today, needed_by)
+    assert wanted is not None
+    assert wanted.from_on == max(first, today)
+    assert wanted.to_on == min(
+        filter(None, (wanted.from_on + timedelta(days=14), needed_by)), default=None
+    )
+    named = ask_of(KINDS["counseling"], 1, first, to_on=first).place_on(today, None)
+    assert named is not None
+    assert named.to_on == first
+
+
+def test_what_was_written_stays_except_where_an_open_end_is_tried_again() -> None:
+    closed = drafted("shelter_night", from_on=later(-9), to_on=later(-2)).ask
+    assert closed.place_on(later(3), None, again=True) == closed.capacity
+    open_end = drafted("shelter_night", from_on=later(-2)).ask
+    assert open_end.place_on(DAY, None) == open_end.capacity
+    again = open_end.place_on(later(3), None, again=True)
+    assert again is not None
+    assert (again.from_on, again.to_on, again.as_written) == (later(3), None, False)
+
+
+def test_every_attempt_asks_for_the_days_to_come() -> None:
+    waiting = need(ask_of(KINDS["counseling"], 1, later(-30)))
+    approved = approve(waiting, NOW).events[0]
+    assert isinstance(approved, NeedApprovedV1)
+    assert approved.capacity is not None
+    assert (approved.capacity.from_on, approved.capacity.to_on) == (DAY, later(14))
+
+
+def test_a_stay_that_is_over_ends_its_need() -> None:
+    stay = ask_of(KINDS["shelter_night"], 1, later(-5), to_on=DAY)
+    asked = approve(need(stay), NOW).need
+    refused = ReservationRefusedV1(
+        need_id=asked.id, attempt_no=1, reason="withdrawn", decided_at=NOW
+    )
+    over = decide(asked, refused, NOW)
+    assert over.need.state is State.EXPIRED
+    assert any(isinstance(event, NeedClosedV1) for event in over.events)
+    assert is_past(need(stay), NOW)
+    assert not is_past(need(stay), NOW - timedelta(days=1))
+    # Its last night, its last day, and days that move on.
+    assert stay.last_day == later(-1)
+    assert ask_of(KINDS["counseling"], 1, DAY, to_on=DAY).last_day == DAY
+    assert ask_of(KINDS["counseling"], 1, later(-90)).last_day is None
+    assert ask_of(KINDS["shelter_night"], 1, later(-90)).last_day is None
+    assert drafted("shelter_night", from_on=later(-9), to_on=later(-2)).ask.last_day is None
+
+
+@given(st.integers(1, 2), some_days)
+def test_beds_are_priced_by_the_night(places: int, nights: int) -> None:
+    for code, night_minor in (("shelter_outside", 70_000), ("event_lodging", 150_000)):
+        ask = ask_of(KINDS[code], places, DAY, to_on=later(nights))
+        assert ask.money is not None
+        assert ask.money.amount_minor == places * nights * night_minor
+        assert ask.money.night_minor == night_minor
+
+
+def test_a_price_by_night_of_stays_whose_end_is_not_known() -> None:
+    usual = ask_of(KINDS["shelter_outside"], 1, DAY).money
+    assert usual is not None
+    assert usual.amount_minor == 7 * 70_000
+    named = ask_of(KINDS["shelter_outside"], 1, DAY, amount_minor=99_000).money
+    assert named is not None
+    assert (named.amount_minor, named.night_minor) == (99_000, None)
+    body = KINDS["shelter_outside"].model_dump()
+    body["capacity"]["nights"] = None
+    with pytest.raises(ValueError, match="open-ended"):
+        Kind.model_validate(body)
+    body["money"]["nights"] = 5
+    open_end = ask_of(Kind.model_validate(body), 2, DAY)
+    assert place(open_end).to_on is None
+    assert open_end.money is not None
+    assert open_end.money.amount_minor == 2 * 5 * 70_000
+    slots = KINDS["counseling_paid"].model_dump()
+    slots["money"]["per"] = "night"
+    with pytest.raises(ValueError, match="beds"):
+        Kind.model_validate(slots)
