@@ -144,7 +144,7 @@ RESERVATIONS = [
     reservation("guest", "check_in", site_id=str(SHELTER), booking={
         "resource": "bed", "code": "shelter", "from_on": iso(), "to_on": iso(4), "beds": ["2-A"],
         "places": 1}),
-    reservation("laptops", "handover", allocations=[
+    reservation("laptops", "handover", to_site_id=str(SMALL), allocations=[
         {"lot_id": str(number("lot l")), "item": "laptop", "quantity": 2}]),
     reservation("visit", "attendance", site_id=str(SMALL), booking={
         "resource": "slot", "code": "counseling", "starts_at": at(90), "minutes": 50,
@@ -320,7 +320,7 @@ MONEY_UNFIT = [
     {"id": str(number(f"unfit {about}")), "about": about, "need_id": str(number("parcel")),
      "programme": "cash", "amount_minor": 360_000, "currency": "UAH", "occurred_on": iso(-4),
      "opened_at": at(-4000)}
-    for about in ("no_money", "late_service", "withdrawn_after_export")
+    for about in ("no_money", "late_service", "longer_stay", "withdrawn_after_export")
 ]  # fmt: skip
 REQUESTS = [
     {"id": str(number("request over")), "grant_id": str(number("qn")), "reason": "Холодна зима",

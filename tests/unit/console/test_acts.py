@@ -8,7 +8,7 @@ import pytest
 from aidmesh_chassis.auth import Role
 from aidmesh_console.clients.payments import Paid
 from aidmesh_console.pages.money import table_of
-from support.desk import NEEDS, WAREHOUSE, number, problem, reservation
+from support.desk import NEEDS, SMALL, WAREHOUSE, number, problem, reservation
 
 if TYPE_CHECKING:
     from .conftest import Browser
@@ -297,6 +297,7 @@ async def test_things_with_serial_numbers_ask_for_them_and_the_center(browser: "
     assert 'name="serials"' in form
     assert 'name="to_site_id" required' in form
     assert "at most 2" in form
+    assert f'<option value="{SMALL}" selected>' in form  # where they were asked for
     parcel = page.partition(f'action="/hand-over/{RESERVATION}/handover"')[2]
     assert "serials" not in parcel.partition("</form>")[0]
     browser.desk.region.answers[f"POST /v1/reservations/{laptops}:issue"] = problem(

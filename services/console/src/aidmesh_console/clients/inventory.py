@@ -144,13 +144,14 @@ class Place(View):
 
 
 class Reservation(View):
-    """What is set aside for a need; `way` is how it is given."""
+    """What is set aside for a need; `way` is how it is given, `to_site_id` the site it is for."""
 
     reservation_id: UUID
     need_id: UUID
     state: str
     way: str = "handover"
     site_id: UUID | None = None
+    to_site_id: UUID | None = None
     allocations: tuple[Line, ...] = ()
     booking: Place | None = None
     collect_by: datetime | None = None

@@ -111,7 +111,7 @@ def router(desk: Desk) -> APIRouter:
 
     @routes.get("/discrepancies")
     async def discrepancies(caller: Reader, page: PageQuery) -> dict[str, object]:
-        """Facts that do not fit the books, oldest first; some see not what a sensitive one is for."""
+        """Facts that do not fit the books, oldest first; some see not what they are for."""
         async with desk.db.read() as conn:
             rows = await queries.discrepancies(conn, page.after(_AFTER), page.limit + 1)
         kept, following = page.cut(rows, lambda row: (row["opened_at"], row["id"]))
