@@ -50,6 +50,7 @@ async def book_facts(tx: Tx, batch: Sequence[Received[AidGivenV1]]) -> None:
         places,
         items={line.item for event in events for line in event.stock},
         demands=[event.capacity for event in events if event.capacity is not None],
+        begun_too=True,
     )
     booking = _Booking(tx, picture)
     for event in sorted(events, key=lambda each: (each.served_on, each.need_id)):

@@ -22,6 +22,7 @@ from aidmesh_inventory.handlers.changes import StockChanges
 from aidmesh_inventory.handlers.release import release
 from aidmesh_inventory.store import beds, capacity, reservations, sites, slots, stock
 from aidmesh_inventory.store.reservations import NewAllocation, NewReservation
+from aidmesh_inventory.store.slots import Wish
 
 Way = Literal["handover", "check_in", "attendance"]
 ANYWHERE: Final = "UA"
@@ -79,9 +80,18 @@ async def places_for(tx: Tx, events: Sequence[NeedApprovedV1 | AidGivenV1]) -> l
 
 
 async def draw_picture(
-    tx: Tx, places: Sequence[Place], *, items: Iterable[str], demands: Iterable[CapacityDemand]
+    tx: Tx,
+    places: Sequence[Place],
+    *,
+    items: Iterable[str],
+    demands: Sequence[CapacityDemand],
+    begun_too: bool = False,
 ) -> tuple[Picture, datetime]:
-    """Lock and load all that could serve; returns it with the clock once it was locked."""
+    """Lock and load all that could serve; returns it with the clock once it was locked.
+
+    Args:
+        begun_too: slots that have begun as well, for aid that was given.
+    """
     site_ids = [place.site_id for place in places]
     wanted_items = sorted(set(items))
     bed_demands = [demand for demand in demands if demand.resource == "bed"]
@@ -106,14 +116,11 @@ async def draw_picture(
         house = House.of(places, found, stays)
     diary = Diary.of(places, ())
     if slot_demands:
-        ends = [demand.to_on for demand in slot_demands]
-        found_slots = await slots.picture(
-            tx.conn,
-            site_ids,
-            sorted({demand.code for demand in slot_demands}),
-            min(demand.from_on for demand in slot_demands),
-            max((end for end in ends if end is not None), default=None) if all(ends) else None,
-        )
+        wishes = [
+            Wish(each.code, each.from_on, each.to_on, each.places, begun_too or each.as_written)
+            for each in slot_demands
+        ]
+        found_slots = await slots.picture(tx.conn, site_ids, wishes, at)
         diary = Diary.of(places, found_slots)
     return Picture(Shelves.of(places, lots, known), house, diary), at
 

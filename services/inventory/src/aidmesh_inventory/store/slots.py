@@ -1,5 +1,6 @@
 """Slots with professionals and who has a seat in them."""
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -9,9 +10,6 @@ from uuid import UUID
 import asyncpg
 
 from aidmesh_inventory.domain.slots import Slot
-
-SLOTS_MAX = 5000
-"""How many free slots, earliest first, one batch looks at."""
 
 
 class NewSlot(NamedTuple):
@@ -55,29 +53,50 @@ async def insert(conn: asyncpg.Connection, slots: Sequence[NewSlot]) -> set[UUID
     return {row["id"] for row in rows}
 
 
+class Wish(NamedTuple):
+    """Seats in a slot that starts on one of these days; one that has begun only if meant so."""
+
+    code: str
+    from_on: date
+    to_on: date | None
+    seats: int
+    begun_too: bool
+
+
 async def picture(
-    conn: asyncpg.Connection,
-    site_ids: Collection[UUID],
-    codes: Collection[str],
-    from_on: date,
-    to_on: date | None,
+    conn: asyncpg.Connection, site_ids: Collection[UUID], wishes: Sequence[Wish], at: datetime
 ) -> list[Slot]:
-    """Slots with free seats of these kinds at these sites in a period."""
+    """The slots among which every one of these wishes finds its earliest, whoever comes first.
+
+    For each different wish these are, at each site, as many free slots as there are wishes of its
+    kind: others can take all but one of them.
+
+    Args:
+        at: the clock by which a slot has begun.
+    """
+    of_kind = Counter(wish.code for wish in wishes)
+    different = sorted(set(wishes), key=str)
     rows = await conn.fetch(
         """
-        SELECT id, site_id, code, starts_at, minutes, seats - taken AS free FROM slot
-        WHERE code = ANY($2::text[]) AND site_id = ANY($1::uuid[])
-          AND status = 'open' AND taken < seats
-          AND starts_at >= $3::date::timestamp AT TIME ZONE 'Europe/Kyiv'
-          AND ($4::date IS NULL
-               OR starts_at < ($4::date + 1)::timestamp AT TIME ZONE 'Europe/Kyiv')
-        ORDER BY starts_at, id LIMIT $5
+        SELECT DISTINCT s.* FROM unnest($2::text[], $3::date[], $4::date[], $5::int[], $6::bool[],
+                                        $7::int[])
+             AS w (code, from_on, to_on, seats, begun_too, wishes)
+        CROSS JOIN unnest($1::uuid[]) AS site (id)
+        CROSS JOIN LATERAL (
+            SELECT id, site_id, code, starts_at, minutes, seats - taken AS free FROM slot
+            WHERE site_id = site.id AND code = w.code AND status = 'open' AND taken < seats
+              AND seats - taken >= w.seats
+              AND starts_at >= w.from_on::timestamp AT TIME ZONE 'Europe/Kyiv'
+              AND (w.to_on IS NULL
+                   OR starts_at < (w.to_on + 1)::timestamp AT TIME ZONE 'Europe/Kyiv')
+              AND (w.begun_too OR starts_at > $8)
+            ORDER BY starts_at, id LIMIT w.wishes
+        ) AS s
         """,
         list(site_ids),
-        list(codes),
-        from_on,
-        to_on,
-        SLOTS_MAX,
+        *(list(column) for column in zip(*different, strict=True)),
+        [of_kind[wish.code] for wish in different],
+        at,
     )
     return [Slot(*row) for row in rows]
 

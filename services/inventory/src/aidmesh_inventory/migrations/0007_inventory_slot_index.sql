@@ -1,0 +1,13 @@
+-- Free slots are looked for by site and kind, earliest first.
+-- depends: 0006_inventory_destination
+
+-- migrate: apply
+
+CREATE INDEX slot_free_at_site ON slot (site_id, code, starts_at)
+    WHERE status = 'open' AND taken < seats;
+DROP INDEX slot_free;
+
+-- migrate: rollback
+
+CREATE INDEX slot_free ON slot (code, starts_at) WHERE status = 'open' AND taken < seats;
+DROP INDEX slot_free_at_site;
