@@ -48,6 +48,9 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
     ),
     "link.watch_failed": LogEvent("debug", "The region's own server did not say how links are."),
     "source.renewed": LogEvent("info", "A peer was asked anew for its events after a cut."),
+    "world.report_failed": LogEvent(
+        "debug", "The peers could not be told what has arrived of their events; it is tried again."
+    ),
     "warden.failed": LogEvent(
         "error",
         "What keeps a region's streams in order met an error nobody expected; it starts anew.",

@@ -28,7 +28,11 @@ GATE_SUBJECT = "gate.{region}"
 """Asked by relays at every (re)connection; answered by the region's supervisor."""
 
 BEAT_SUBJECT = "beat.{region}"
-"""Heartbeats: last value only, in memory, outside outbox, inbox and verification."""
+"""Heartbeats: last value only, in memory, outside outbox and inbox."""
+
+WORLD_REPORT_SUBJECT = "beat.{region}.world"
+"""How much of each other region's EVENTS a region has, as JSON: `{"<origin>": {"messages": 12,
+"last_seq": 40}}`, sequences being the origin's. The only word of it that crosses a link."""
 
 
 def subject(stream: Stream, region: str, event_type: str) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from aidmesh_contracts.consumers import CONSUMERS
+from aidmesh_contracts.streams import WORLD_REPORT_SUBJECT
 
 ADMIN = "admin"
 SYSTEM = "system"
@@ -97,6 +98,7 @@ def link_permissions(region: str, peer: str) -> tuple[list[str], list[str]]:
         f"handoff.{region}.{peer}.>",
         f"_INBOX_handoff_{region}.>",
         f"beat.{peer}",
+        WORLD_REPORT_SUBJECT.format(region=peer),
         *flow,
     ]
     subscribe = [
@@ -105,6 +107,7 @@ def link_permissions(region: str, peer: str) -> tuple[list[str], list[str]]:
         f"handoff.{peer}.{region}.>",
         f"_INBOX_handoff_{peer}.>",
         f"beat.{region}",
+        WORLD_REPORT_SUBJECT.format(region=region),
         *flow,
     ]
     return publish, subscribe

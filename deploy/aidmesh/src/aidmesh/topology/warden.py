@@ -2,7 +2,7 @@
 
 At every connection to the region's server it closes the gate, brings streams and durables to the
 plan, compares the logs with the outboxes and recovers what was lost, and only then opens the gate
-to the relays. All the time it watches the links to the peers.
+to the relays. All the time it watches the links to the peers, and tells them what has arrived.
 """
 
 import asyncio
@@ -18,6 +18,7 @@ from aidmesh.topology.gate import Gate
 from aidmesh.topology.plan import plan_of
 from aidmesh.topology.provision import TopologyError, apply
 from aidmesh.topology.recover import recover
+from aidmesh.topology.reporter import Reporter
 from aidmesh.topology.watcher import LinkWatcher
 from aidmesh_chassis import ending
 from aidmesh_chassis.ending import goes_on
@@ -95,6 +96,7 @@ class Warden:
         self.trouble: str | None = None
         self.gate = Gate(self._client, region, epoch)
         self.watcher = LinkWatcher(self._api, monitor_port)
+        self._reporter = Reporter(self._client, self._api, region)
 
     async def run(self) -> None:
         """Connect, and keep the region in order until cancelled.
@@ -108,6 +110,7 @@ class Warden:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._open_at_every_connection())
                 tasks.create_task(self.watcher.run())
+                tasks.create_task(self._reporter.run())
         finally:
             self.gate.close()
             try:
