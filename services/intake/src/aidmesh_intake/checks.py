@@ -25,10 +25,20 @@ CHECKS = (
     ),
     Check(
         "erased_stay_erased",
-        "nothing readable is left of an erased person",
+        "whoever was erased has a tombstone, nothing readable left, and no open need",
         """
-        SELECT format('person %s', p.id) FROM person p JOIN erased_person e ON e.person_id = p.id
-        WHERE p.details IS NOT NULL OR p.wrapped_key IS NOT NULL OR p.code_lookup IS NOT NULL
+        SELECT format('person %s has no tombstone', p.id) FROM person p
+        WHERE p.erased_at IS NOT NULL
+          AND NOT EXISTS (SELECT FROM erased_person e WHERE e.person_id = p.id)
+        UNION ALL
+        SELECT format('person %s came back', p.id)
+        FROM person p JOIN erased_person e ON e.person_id = p.id
+        WHERE p.erased_at IS NULL OR p.details IS NOT NULL OR p.wrapped_key IS NOT NULL
+           OR p.code_lookup IS NOT NULL
+        UNION ALL
+        SELECT format('need %s of erased person %s is %s', n.id, n.person_id, n.state)
+        FROM need n JOIN erased_person e ON e.person_id = n.person_id
+        WHERE n.state IN ('requested', 'approved', 'held', 'ready', 'waitlisted')
         """,
     ),
 )

@@ -32,51 +32,60 @@ CHECKS = (
         "stock_issued_by_reservations",
         "what left a lot for a reservation is what the reservation was given, once",
         """
-        SELECT format('reservation %s, lot %s: moved %s, issued %s', r.id, a.lot_id,
-                      COALESCE(m.total, 0), CASE WHEN r.state = 'issued' THEN a.quantity ELSE 0 END)
-        FROM reservation r
-        JOIN allocation a ON a.reservation_id = r.id
-        LEFT JOIN (
+        SELECT format('reservation %s, lot %s: moved %s, issued %s', reservation_id, lot_id,
+                      COALESCE(m.total, 0), COALESCE(a.issued, 0))
+        FROM (
+            SELECT a.reservation_id, a.lot_id,
+                   CASE WHEN r.state = 'issued' THEN a.quantity ELSE 0 END AS issued
+            FROM allocation a JOIN reservation r ON r.id = a.reservation_id
+        ) a
+        FULL JOIN (
             SELECT reservation_id, lot_id, -sum(quantity) AS total FROM movement
-            WHERE reservation_id IS NOT NULL GROUP BY reservation_id, lot_id
-        ) m ON m.reservation_id = r.id AND m.lot_id = a.lot_id
-        WHERE r.way = 'handover'
-          AND COALESCE(m.total, 0) <> CASE WHEN r.state = 'issued' THEN a.quantity ELSE 0 END
+            WHERE reservation_id IS NOT NULL GROUP BY 1, 2
+        ) m USING (reservation_id, lot_id)
+        WHERE COALESCE(m.total, 0) <> COALESCE(a.issued, 0)
         """,
     ),
     Check(
         "stock_told_right",
         "what other regions are told of free stock is what the lots say",
         """
-        SELECT format('%s at %s: told %s on hand and %s free, lots %s and %s', s.item, s.site_id,
+        SELECT format('%s at %s: told %s on hand and %s free, lots %s and %s', item, site_id,
                       s.on_hand, s.free, COALESCE(l.on_hand, 0), COALESCE(l.free, 0))
         FROM stock_state s
-        LEFT JOIN (SELECT site_id, item, sum(on_hand) AS on_hand,
+        FULL JOIN (SELECT site_id, item, sum(on_hand) AS on_hand,
                           sum(on_hand - held) FILTER (WHERE status = 'available') AS free
                    FROM lot GROUP BY 1, 2) l
                USING (site_id, item)
-        WHERE s.on_hand <> COALESCE(l.on_hand, 0) OR s.free <> COALESCE(l.free, 0)
+        WHERE (COALESCE(s.on_hand, 0), COALESCE(s.free, 0))
+              <> (COALESCE(l.on_hand, 0), COALESCE(l.free, 0))
         """,
     ),
     Check(
         "no_bed_double_booked",
         "no bed has two guests in one night",
         """
+        WITH booked AS (
+            SELECT b.reservation_id, b.bed_id, b.stay
+            FROM bed_booking b JOIN reservation r ON r.id = b.reservation_id
+            WHERE r.state IN ('held', 'confirmed', 'issued')
+        )
         SELECT format('bed %s: reservations %s and %s', a.bed_id, a.reservation_id,
                       b.reservation_id)
-        FROM bed_booking a
-        JOIN bed_booking b ON b.bed_id = a.bed_id AND b.reservation_id > a.reservation_id
-                          AND b.stay && a.stay AND b.live
-        WHERE a.live
+        FROM booked a
+        JOIN booked b ON b.bed_id = a.bed_id AND b.reservation_id > a.reservation_id
+                     AND b.stay && a.stay
         """,
     ),
     Check(
         "slot_seats_counted",
-        "the seats taken in a slot are those of its live bookings",
+        "the seats taken in a slot are those of the reservations that have it",
         """
         SELECT format('slot %s: taken %s, booked %s', s.id, s.taken, COALESCE(b.seats, 0))
         FROM slot s
-        LEFT JOIN (SELECT slot_id, sum(seats) AS seats FROM slot_booking WHERE live GROUP BY 1) b
+        LEFT JOIN (SELECT b.slot_id, sum(b.seats) AS seats
+                   FROM slot_booking b JOIN reservation r ON r.id = b.reservation_id
+                   WHERE r.state IN ('held', 'confirmed', 'issued') GROUP BY 1) b
                ON b.slot_id = s.id
         WHERE s.taken <> COALESCE(b.seats, 0)
         """,

@@ -13,11 +13,23 @@ CHECKS = (
     ),
     Check(
         "one_message_per_effect",
-        "a template speaks of one attempt of a need at most once",
+        "of every attempt of a need a person was told once, by the message that says it was sent",
         """
-        SELECT format('need %s attempt %s %s: %s messages', need_id, attempt_no, template, count(*))
-        FROM message WHERE need_id IS NOT NULL
-        GROUP BY need_id, attempt_no, template HAVING count(*) > 1
+        WITH told AS (
+            SELECT (body ->> 'message_id')::uuid AS message_id,
+                   (body ->> 'need_id')::uuid AS need_id, (body ->> 'attempt_no')::int AS attempt_no
+            FROM (SELECT convert_from(payload, 'UTF8')::jsonb AS body FROM outbox
+                  WHERE headers ->> 'ce-type' = 'notification.message.sent.v1') sent
+        )
+        SELECT format('need %s attempt %s: told %s times', need_id, attempt_no, count(*)) FROM told
+        GROUP BY need_id, attempt_no HAVING count(*) > 1
+        UNION ALL
+        SELECT format('message %s is %s, said to be sent: %s', message_id,
+                      COALESCE(m.state, 'unknown here'), t.message_id IS NOT NULL)
+        FROM (SELECT DISTINCT message_id FROM told) t
+        FULL JOIN (SELECT message_id, state FROM message WHERE need_id IS NOT NULL) m
+             USING (message_id)
+        WHERE (t.message_id IS NOT NULL) <> (COALESCE(m.state, '') IN ('sent', 'delivered'))
         """,
     ),
 )

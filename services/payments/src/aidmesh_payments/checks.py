@@ -5,10 +5,10 @@ from aidmesh_chassis.checks import Check
 CHECKS = (
     Check(
         "ledger_balances",
-        "all postings sum to zero in every currency",
+        "all balances sum to zero in every currency",
         """
-        SELECT format('%s: %s', currency, sum(amount_minor)) FROM posting
-        GROUP BY currency HAVING sum(amount_minor) <> 0
+        SELECT format('%s: %s', currency, sum(balance_minor)) FROM account
+        GROUP BY currency HAVING sum(balance_minor) <> 0
         """,
     ),
     Check(
@@ -33,11 +33,36 @@ CHECKS = (
     ),
     Check(
         "grantor_equation",
-        "received = unallotted + allotted + exchange difference + refunds, for every own grant",
+        "received = unallotted + allotted + exchange difference + refunds, as booked in the ledger",
         """
-        SELECT format('grant %s: received %s', code, received_minor) FROM donor_grant
-        WHERE received_minor <> unallotted_minor + allotted_minor + exchange_difference_minor
-                                + refund_due_minor + refunded_minor
+        SELECT format('grant %s: received %s/%s unallotted %s/%s allotted %s/%s exchange '
+                      'difference %s/%s refund due %s/%s refunded %s/%s', g.code,
+                      g.received_minor, b.received, g.unallotted_minor, b.unallotted,
+                      g.allotted_minor, b.allotted, g.exchange_difference_minor, b.difference,
+                      g.refund_due_minor, b.due, g.refunded_minor, b.refunded)
+        FROM donor_grant g
+        CROSS JOIN LATERAL (
+            SELECT COALESCE(sum(p.amount_minor) FILTER (
+                       WHERE a.code = 'unallotted' AND j.kind = 'instalment'), 0) AS received,
+                   COALESCE(sum(p.amount_minor) FILTER (
+                       WHERE a.code = 'unallotted'), 0) AS unallotted,
+                   COALESCE(-sum(p.amount_minor) FILTER (
+                       WHERE a.code IN ('unallotted', 'exchange_difference')
+                         AND j.kind IN ('allotment_sent', 'return_received')), 0) AS allotted,
+                   COALESCE(sum(p.amount_minor) FILTER (
+                       WHERE a.code = 'exchange_difference'), 0) AS difference,
+                   COALESCE(sum(p.amount_minor) FILTER (WHERE a.code = 'refund_due'), 0) AS due,
+                   COALESCE(-sum(p.amount_minor) FILTER (
+                       WHERE a.code = 'refund_due' AND j.kind = 'refund'), 0) AS refunded
+            FROM account a
+            JOIN posting p ON p.account_id = a.id
+            JOIN journal j ON j.id = p.journal_id
+            WHERE a.grant_id = g.id AND a.currency = g.currency
+        ) b
+        WHERE (g.received_minor, g.unallotted_minor, g.allotted_minor,
+               g.exchange_difference_minor, g.refund_due_minor, g.refunded_minor)
+              <> (b.received, b.unallotted, b.allotted, b.difference, b.due, b.refunded)
+           OR b.received <> b.unallotted + b.allotted + b.difference + b.due + b.refunded
         """,
     ),
     Check(
@@ -54,22 +79,96 @@ CHECKS = (
     ),
     Check(
         "allotted_is_sent_less_returned",
-        "what a grant counts as allotted is what it sent less what came back",
+        "what a grant and its budget lines count as allotted is what was sent less what came back",
         """
-        SELECT format('grant %s: allotted %s, sent less returned %s', g.code, g.allotted_minor,
-                      COALESCE(a.total, 0))
+        SELECT format('grant %s line %s: allotted %s, sent less returned %s', g.code, l.code,
+                      l.allotted_minor, COALESCE(a.total, 0))
+        FROM budget_line l
+        JOIN donor_grant g ON g.id = l.grant_id
+        LEFT JOIN (SELECT grant_id, budget_line,
+                          sum(granted_minor - returned_granted_minor) AS total
+                   FROM grant_allotment GROUP BY 1, 2) a
+               ON a.grant_id = l.grant_id AND a.budget_line = l.code
+        WHERE l.allotted_minor <> COALESCE(a.total, 0)
+        UNION ALL
+        SELECT format('grant %s: allotted %s, its lines %s', g.code, g.allotted_minor,
+                      COALESCE(l.total, 0))
         FROM donor_grant g
-        LEFT JOIN (SELECT grant_id, sum(granted_minor - returned_granted_minor) AS total
-                   FROM grant_allotment GROUP BY 1) a ON a.grant_id = g.id
-        WHERE g.allotted_minor <> COALESCE(a.total, 0)
+        LEFT JOIN (SELECT grant_id, sum(allotted_minor) AS total FROM budget_line GROUP BY 1) l
+               ON l.grant_id = g.id
+        WHERE g.allotted_minor <> COALESCE(l.total, 0)
+        """,
+    ),
+    Check(
+        "granted_is_transferred",
+        "what the grantor remembers of an allotment is what its transfers and returns say",
+        """
+        SELECT format('allotment %s: sent %s/%s granted %s/%s returned %s/%s of which granted '
+                      '%s/%s', a.id, a.amount_minor, COALESCE(t.sent, 0), a.granted_minor,
+                      COALESCE(t.granted, 0), a.returned_minor, COALESCE(t.returned, 0),
+                      a.returned_granted_minor, COALESCE(t.booked, 0))
+        FROM grant_allotment a
+        LEFT JOIN (
+            SELECT t.allotment_id,
+                   COALESCE(sum(t.amount_minor) FILTER (WHERE t.kind = 'allotment'), 0) AS sent,
+                   COALESCE(sum(t.granted_minor) FILTER (WHERE t.kind = 'allotment'), 0)
+                       AS granted,
+                   COALESCE(sum(t.amount_minor) FILTER (WHERE t.kind = 'return'), 0) AS returned,
+                   COALESCE(sum(b.booked), 0) AS booked
+            FROM transfer t
+            LEFT JOIN (
+                SELECT j.reference, sum(p.amount_minor) AS booked
+                FROM journal j
+                JOIN posting p ON p.journal_id = j.id
+                JOIN account c ON c.id = p.account_id
+                WHERE j.kind = 'return_received'
+                  AND c.code IN ('unallotted', 'exchange_difference')
+                GROUP BY 1
+            ) b ON b.reference = t.id::text
+            GROUP BY 1
+        ) t ON t.allotment_id = a.id
+        WHERE (a.amount_minor, a.granted_minor, a.returned_minor, a.returned_granted_minor)
+              <> (COALESCE(t.sent, 0), COALESCE(t.granted, 0), COALESCE(t.returned, 0),
+                  COALESCE(t.booked, 0))
         """,
     ),
     Check(
         "holder_equation",
-        "held + committed + spent is at most received less returned, for every allotment",
+        "what is held, committed and spent of an allotment is at most what came less what went "
+        "back",
         """
-        SELECT format('allotment %s', id) FROM allotment
-        WHERE held_minor + committed_minor + spent_minor > received_minor - returned_minor
+        SELECT format('allotment %s: taken %s, received %s, returned %s', a.id, c.taken,
+                      COALESCE(t.received, 0), COALESCE(t.returned, 0))
+        FROM allotment a
+        JOIN (SELECT allotment_id, sum(amount_minor) AS taken FROM commitment
+              WHERE state IN ('held', 'committed', 'spent') GROUP BY 1) c
+          ON c.allotment_id = a.id
+        LEFT JOIN (
+            SELECT allotment_id,
+                   sum(amount_minor) FILTER (WHERE kind = 'allotment' AND state = 'received')
+                       AS received,
+                   sum(amount_minor) FILTER (WHERE kind = 'return') AS returned
+            FROM transfer GROUP BY 1
+        ) t ON t.allotment_id = a.id
+        WHERE c.taken > COALESCE(t.received, 0) - COALESCE(t.returned, 0)
+        """,
+    ),
+    Check(
+        "allotments_agree_with_transfers",
+        "received and returned of an allotment are what its transfers say",
+        """
+        SELECT format('allotment %s: received %s/%s returned %s/%s', a.id, a.received_minor,
+                      COALESCE(t.received, 0), a.returned_minor, COALESCE(t.returned, 0))
+        FROM allotment a
+        LEFT JOIN (
+            SELECT allotment_id,
+                   sum(amount_minor) FILTER (WHERE kind = 'allotment' AND state = 'received')
+                       AS received,
+                   sum(amount_minor) FILTER (WHERE kind = 'return') AS returned
+            FROM transfer GROUP BY 1
+        ) t ON t.allotment_id = a.id
+        WHERE (a.received_minor, a.returned_minor)
+              <> (COALESCE(t.received, 0), COALESCE(t.returned, 0))
         """,
     ),
     Check(
@@ -108,11 +207,18 @@ CHECKS = (
     ),
     Check(
         "no_need_paid_twice",
-        "a need has at most one payout that is under way or settled",
+        "a need is paid out at most once, and what is paid out was settled by one payout",
         """
-        SELECT format('need %s: %s payouts', need_id, count(*)) FROM payout
-        WHERE state IN ('draft', 'approved', 'exported', 'accepted', 'settled')
-        GROUP BY need_id HAVING count(*) > 1
+        SELECT format('need %s: paid out by %s commitments', need_id, count(*)) FROM commitment
+        WHERE state = 'spent' AND purpose = 'payout' GROUP BY need_id HAVING count(*) > 1
+        UNION ALL
+        SELECT format('commitment %s of need %s is %s, with %s settled payouts', c.id, c.need_id,
+                      c.state, count(p.id))
+        FROM commitment c
+        LEFT JOIN payout p ON p.commitment_id = c.id AND p.state = 'settled'
+        WHERE c.purpose = 'payout' AND c.attempt_no > 0
+        GROUP BY c.id
+        HAVING count(p.id) <> CASE WHEN c.state = 'spent' THEN 1 ELSE 0 END
         """,
     ),
     Check(
