@@ -56,6 +56,7 @@ class KindFacts:
         shelter_only: only where there is a shelter.
         first_week, last_week: when it is asked for.
         winter: how many times more often it is asked for in winter than in summer.
+        per_household: those who live together count as one.
     """
 
     code: str
@@ -65,6 +66,7 @@ class KindFacts:
     first_week: int = 1
     last_week: int = 51
     winter: float = 1.0
+    per_household: bool = False
 
 
 KINDS: tuple[KindFacts, ...] = (
@@ -74,7 +76,7 @@ KINDS: tuple[KindFacts, ...] = (
     KindFacts("food_voucher", 1_060, 80, winter=1.4),
     KindFacts("hygiene_kit", 2_950, 80, winter=1.1),
     KindFacts("financial_aid", 3_760, 100, winter=1.3),
-    KindFacts("rent_support", 90, 120, winter=1.2),
+    KindFacts("rent_support", 90, 120, winter=1.2, per_household=True),
     KindFacts("travel", 60, 100, winter=0.8),
     KindFacts("counseling", 2_240, 14),
     KindFacts("counseling_paid", 680, 14),
@@ -112,6 +114,14 @@ WAITING_AT_THE_END: Mapping[str, int] = {"food_voucher": 150, "hormone_therapy":
 UNDONE = 64
 UNDONE_FOR_GOOD = 16
 """Handovers undone; so many of them were for the wrong person and are cancelled then."""
+
+TOGETHER_GAP_DAYS = 60
+"""A parcel for a household counts for all of it, so nobody of it asks for one near that day."""
+
+LOST = 12
+LOST_AFTER_DAYS = 10
+"""Parcels lost in a strike soon after they were handed over: a second one within the limit, which
+only a lead may approve, with the reason."""
 
 CANCELLED = 90
 NO_SHOWS = 120

@@ -289,8 +289,9 @@ def _write_needs(
         if need.ending != "fact":
             kind = kinds[need.kind]
             ask = ask_of(kind, need.quantity, need.asked_on, from_on=need.from_on, to_on=need.to_on)
-            if not approves_itself(kind, need.quantity, ask):
-                add(need.week, region, "approvals", {"row_id": need.row_id})
+            if need.override or not approves_itself(kind, need.quantity, ask):
+                approval = {"row_id": need.row_id, "override_reason": need.override}
+                add(need.week, region, "approvals", approval)
             _write_course(need, region, rng, add)
     for merge in year.merges:
         codes = {"code": merge.code, "into_code": merge.into_code}

@@ -44,6 +44,7 @@ class Need:
         act_on: the day of that, where it is fixed.
         undone_week: the week after the handover in which it is undone.
         missed: how often the person does not come before they do.
+        override: why it is approved although a limit speaks against it.
         left_on: the day a guest really leaves; `to_on` is the day booked, None if open.
     """
 
@@ -66,6 +67,7 @@ class Need:
     missed: int = 0
     sent_on_to: str | None = None
     alias: str = ""
+    override: str = ""
     for_household: bool = False
 
     @property
@@ -128,10 +130,17 @@ def make_people(rng: Random, scale: float) -> dict[str, list[Person]]:
         while i < count - 4:
             size = rng.choices((1, 2, 3, 4), (88, 8, 3, 1))[0]
             if size > 1:
-                for member in people[code][i : i + size]:
-                    member.household = f"h-{code[2:]}-{people[code][i].number:05d}"
+                _live_together(people[code][i : i + size])
             i += size
     return people
+
+
+def _live_together(members: list[Person]) -> None:
+    first = members[0]
+    shared: dict[str, list[int]] = {kind.code: [] for kind in facts.KINDS if kind.per_household}
+    for member in members:
+        member.household = f"h-{first.area[2:]}-{first.number:05d}"
+        member.days |= shared  # the same lists for all of them
 
 
 def give_out(
@@ -147,15 +156,26 @@ def give_out(
     if len(wishes) < len(waiting):
         raise ValueError("fewer services than people")
     pairs: list[tuple[Person, _Wish]] = []
-    for i, wish in enumerate(wishes):
-        person = (
-            waiting[i]
-            if i < len(waiting)
-            else someone(rng, people, wish.kind.code, wish.asked_on, wish.kind.gap_days)
-        )
+    for i in range(len(wishes)):
+        if i < len(waiting):
+            person = waiting[i]
+            _swap_if_asked_before(wishes, i, person)
+            wish = wishes[i]
+        else:
+            wish = wishes[i]
+            person = someone(rng, people, wish.kind.code, wish.asked_on, wish.kind.gap_days)
         person.remember(wish.kind.code, wish.asked_on)
         pairs.append((person, wish))
     return pairs
+
+
+def _swap_if_asked_before(wishes: list[_Wish], i: int, person: Person) -> None:
+    """Give someone whose household has asked for this already one of the later wishes."""
+    for j in range(i, len(wishes)):
+        kind = wishes[j].kind
+        if person.may_ask(kind.code, wishes[j].asked_on, kind.gap_days):
+            wishes[i], wishes[j] = wishes[j], wishes[i]
+            return
 
 
 def someone(rng: Random, people: list[Person], kind: str, day: date, gap_days: int) -> Person:

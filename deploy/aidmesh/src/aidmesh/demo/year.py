@@ -1,7 +1,7 @@
 """The whole year's demand: everyone's needs, and those with which something goes wrong."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from random import Random
 
@@ -70,6 +70,8 @@ def plan_year(rng: Random, kinds: Mapping[str, Kind], scale: float, regions: Seq
     needs += _waiting(rng, people, scale)
     needs += _cancelled(rng, people, scale)
     needs += _undone(rng, people, needs, scale)
+    needs += _lost(rng, needs, scale)
+    _ask_once_for_all(needs)
     needs += _outreach(rng, kinds, scale)
     needs += _equipment(scale)
     _some_miss_it(rng, needs, scale)
@@ -154,6 +156,38 @@ def _undone(
     for need in rng.sample(again, min(redo, len(again))):
         need.undone_week = need.act_week + 1
     return wrong
+
+
+def _lost(rng: Random, needs: Sequence[Need], scale: float) -> list[Need]:
+    """Parcels given a second time, because the first one was lost."""
+    could = [
+        need
+        for need in needs
+        if (need.kind, need.fate, need.undone_week) == ("food_parcel", "served", None)
+        and 2 < need.week < 44
+        and not need.for_household
+    ]
+    again = []
+    for first in rng.sample(could, min(scaled(facts.LOST, scale), len(could))):
+        day = first.asked_on + timedelta(days=facts.LOST_AFTER_DAYS)
+        need = replace(first, asked_on=day, act_week=week_of(day), override="lost_in_strike")
+        again.append(need)
+    return again
+
+
+def _ask_once_for_all(needs: Sequence[Need]) -> None:
+    """Let a household ask as one only where none of its members asks for the same near that day."""
+    asked: dict[tuple[str, str], list[Need]] = {}
+    for need in needs:
+        if need.person is not None and need.person.household:
+            asked.setdefault((need.person.household, need.kind), []).append(need)
+    for theirs in asked.values():
+        for need in theirs:
+            need.for_household = need.for_household and not any(
+                other.person is not need.person
+                and abs((other.asked_on - need.asked_on).days) <= facts.TOGETHER_GAP_DAYS
+                for other in theirs
+            )
 
 
 def _extra(rng: Random, crowd: list[Person], kind: str, day: date, fate: Fate) -> Need:
@@ -257,5 +291,5 @@ def _duplicates(rng: Random, needs: list[Need], scale: float) -> list[Merge]:
 
 
 def _shown(theirs: list[Need]) -> bool:
-    """Whether some of these are asked by a household or stay under a roof: left as they are."""
-    return any(need.ending == "check_in" for need in theirs)
+    """Whether some of these are stays under a roof, or against a limit: left as they are."""
+    return any(need.ending == "check_in" or need.override for need in theirs)
