@@ -15,6 +15,9 @@ from aidmesh.topology.config import ADMIN
 from aidmesh_contracts.consumers import CONSUMERS
 
 POLL_S = 0.05
+ONE_BIG_QUESTION = {"work_mem": "64MB", "jit": "off"}
+"""Whoever looks from outside asks few questions, over whole tables."""
+
 STEADY_POLLS = 2
 """Two looks in a row: an event can be between a stream and an outbox during one."""
 
@@ -36,8 +39,15 @@ class Lag:
 class RegionProbe:
     """Looks at one region from outside: its databases and its streams, as the operator."""
 
-    def __init__(self, name: str, client: Client, connections: dict[str, asyncpg.Connection]):
+    def __init__(
+        self,
+        name: str,
+        entry: RegionEntry,
+        client: Client,
+        connections: dict[str, asyncpg.Connection],
+    ) -> None:
         self.name = name
+        self.entry = entry
         self.client = client
         self.connections = connections
 
@@ -48,10 +58,12 @@ class RegionProbe:
         those who work little.
         """
         manager = self.client.jsm(timeout=5.0)
+        durables = {consumer.durable for consumer in CONSUMERS}
         untaken = 0
         for stream in sorted({consumer.stream for consumer in CONSUMERS}):
             for info in await manager.consumers_info(stream.value):
-                untaken += (info.num_pending or 0) + (info.num_ack_pending or 0)
+                if info.name in durables:  # whoever else reads is nobody to wait for
+                    untaken += (info.num_pending or 0) + (info.num_ack_pending or 0)
         unsent = failing = 0
         if not untaken:
             for conn in self.connections.values():
@@ -79,7 +91,7 @@ async def probing(mesh: MeshFile) -> AsyncIterator[list[RegionProbe]]:
             )
             stack.push_async_callback(client.close)
             connections = await _connect_databases(entry, stack)
-            probes.append(RegionProbe(name, client, connections))
+            probes.append(RegionProbe(name, entry, client, connections))
         yield probes
 
 
@@ -88,7 +100,9 @@ async def _connect_databases(
 ) -> dict[str, asyncpg.Connection]:
     connections = {}
     for service in WITH_DATABASE:
-        conn = await asyncpg.connect(entry.admin_dsn(service), timeout=10)
+        conn = await asyncpg.connect(
+            entry.admin_dsn(service), timeout=10, server_settings=ONE_BIG_QUESTION
+        )
         stack.push_async_callback(conn.close)
         connections[service] = conn
     return connections
@@ -107,7 +121,8 @@ async def wait_quiet(probes: list[RegionProbe], deadline_s: float) -> dict[str, 
     end = time.monotonic() + deadline_s
     steady = 0
     while True:
-        lags = dict(zip([p.name for p in probes], [await p.lag() for p in probes], strict=True))
+        found = await asyncio.gather(*(probe.lag() for probe in probes))
+        lags = dict(zip([probe.name for probe in probes], found, strict=True))
         noisy = {name: lag for name, lag in lags.items() if not lag.none}
         steady = 0 if noisy else steady + 1
         if steady >= STEADY_POLLS or time.monotonic() > end:

@@ -27,10 +27,16 @@ def outcome(name: str, promise: str, violations: Sequence[str]) -> Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """The whole: `ok` when the mesh was settled and every check was."""
+    """The whole: `ok` when the mesh was settled and every check was.
+
+    Attributes:
+        canaries: how many planted personal values were searched for; with none nothing can be
+            said of personal data.
+    """
 
     settled: bool
     unsettled: str
+    canaries: int
     checks: tuple[Outcome, ...]
 
     @property
@@ -44,5 +50,6 @@ class Verification:
             "ok": self.ok,
             "settled": self.settled,
             "unsettled": self.unsettled,
+            "canaries": self.canaries,
             "checks": [asdict(check) for check in self.checks],
         }

@@ -1,8 +1,13 @@
 """Looking for canaries: personal values that were planted and must be readable nowhere."""
 
+import asyncio
+import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from json import dumps
 from pathlib import Path
+from urllib.parse import quote
 
 import asyncpg
 
@@ -10,87 +15,148 @@ from aidmesh.quiet import RegionProbe
 from aidmesh.verification.outcome import Outcome, outcome
 
 READ_BYTES = 4 * 1024 * 1024
-OVERLAP_BYTES = 256
-STATEMENT_S_MAX = 120.0
-SEARCHED_MAX = 61
 
 
-def sample(values: Sequence[str]) -> list[str]:
-    """Return at most `SEARCHED_MAX` values, spread evenly: every field and every week has some."""
-    step = max(1, -(-len(values) // SEARCHED_MAX))
-    return list(values[::step])
+class Canaries:
+    """Planted values, in each form in which they could be written down.
+
+    A value is looked for as it is (UTF-8), as JSON writes it in ASCII, and as an URL does.
+    """
+
+    def __init__(self, values: Sequence[str]) -> None:
+        self.count = len(values)
+        forms = {
+            form.encode()
+            for value in values
+            for form in (value, dumps(value)[1:-1], quote(value, safe=""))
+        }
+        self.longest_bytes = max(map(len, forms))
+        self._pattern = re.compile(_any_of(sorted(forms)))
+
+    def are_in(self, data: bytes) -> bool:
+        """Whether any of them is."""
+        return self._pattern.search(data) is not None
 
 
-def canary_pattern(values: Sequence[str]) -> re.Pattern[bytes] | None:
-    """Return a pattern that finds any of the values in bytes, None when there are none."""
-    if not values:
-        return None
-    return re.compile(b"|".join(re.escape(value.encode()) for value in values))
+def _any_of(words: Sequence[bytes]) -> bytes:
+    """A pattern for any of some sorted words, what they begin with in common written once.
+
+    It is three times as fast as a list of them all: most places are dismissed at one byte.
+    """
+    if words[0] == b"":  # whatever begins with a word that ends here shows it already
+        return b""
+    branches = [
+        re.escape(first) + _any_of([word[1:] for word in group])
+        for first, group in groupby(words, key=lambda word: word[:1])
+    ]
+    return branches[0] if len(branches) == 1 else b"(?:%s)" % b"|".join(branches)
 
 
-async def tables_are_clean(probe: RegionProbe, values: Sequence[str]) -> Outcome:
+class _Search:
+    """Searches what comes in pieces."""
+
+    def __init__(self, canaries: Canaries) -> None:
+        self._canaries = canaries
+        self._rest = b""
+        self.found = False
+
+    async def __call__(self, piece: bytes) -> None:
+        self.add(piece)
+
+    def add(self, piece: bytes) -> None:
+        if self.found:
+            return
+        data = self._rest + piece
+        self.found = self._canaries.are_in(data)
+        self._rest = data[-self._canaries.longest_bytes :]
+
+
+async def tables_are_clean(probe: RegionProbe, canaries: Canaries) -> Outcome:
     """No table of any service shows a planted value, not even its own one unencrypted."""
-    found: list[str] = []
-    for service, conn in probe.connections.items():
-        in_text = "|".join(_escaped(value) for value in values)
-        as_bytes = await conn.fetch(
-            "SELECT encode(convert_to(value, 'UTF8'), 'escape') FROM unnest($1::text[]) value",
-            list(values),
-        )
-        in_bytes = "|".join(_escaped(row[0]) for row in as_bytes)
-        for table, column, is_bytes in await _columns(conn):
-            shown = f"encode(\"{column}\", 'escape')" if is_bytes else f'"{column}"::text'
-            rows = await conn.fetchval(
-                f'SELECT count(*) FROM "{table}" WHERE {shown} ~ $1',  # noqa: S608 - from the catalog
-                in_bytes if is_bytes else in_text,
-                timeout=STATEMENT_S_MAX,
-            )
-            if rows:
-                found.append(f"{service}.{table}.{column}: {rows} rows")
+
+    async def of_one(service: str, conn: asyncpg.Connection) -> list[str]:
+        return [f"{service}.{where}" for where in await _found_in(conn, canaries)]
+
+    found = await asyncio.gather(
+        *(of_one(service, conn) for service, conn in probe.connections.items())
+    )
     return outcome(
         f"{probe.name}.no_personal_data_in_tables",
-        f"none of {len(values)} planted personal values is readable in any table",
-        found,
+        f"none of {canaries.count} planted personal values is readable in any table",
+        [one for places in found for one in places],
     )
 
 
-async def _columns(conn: asyncpg.Connection) -> list[tuple[str, str, bool]]:
-    """Every column that could hold words: table, column, and whether it is of bytes."""
+async def _found_in(conn: asyncpg.Connection, canaries: Canaries) -> list[str]:
+    """Tables and columns that show a value: each table is read once, as the bytes it holds."""
+    found: list[str] = []
+    for table, columns in await _columns(conn):
+        if await _shows(conn, table, "*", canaries):
+            found += [
+                f"{table}.{column}"
+                for column in columns
+                if await _shows(conn, table, f'"{column}"', canaries)
+            ]
+    return found
+
+
+async def _shows(conn: asyncpg.Connection, table: str, columns: str, canaries: Canaries) -> bool:
+    # In PostgreSQL's binary form texts and bytes are what they are, JSON is text, with no escapes.
+    search = _Search(canaries)
+    query = f'SELECT {columns} FROM "{table}"'  # noqa: S608 - names from the catalog
+    await conn.copy_from_query(query, output=search, format="binary")
+    return search.found
+
+
+async def _columns(conn: asyncpg.Connection) -> list[tuple[str, list[str]]]:
+    """Every table with its columns."""
     rows = await conn.fetch(
         """
-        SELECT c.relname, a.attname, t.typname = 'bytea' AS is_bytes
+        SELECT c.relname, array_agg(a.attname::text ORDER BY a.attnum) AS columns
         FROM pg_class c
         JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-        JOIN pg_type t ON t.oid = a.atttypid
         WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition
           AND c.relnamespace = 'public'::regnamespace
-          AND t.typname IN ('bytea', 'text', 'varchar', 'bpchar', 'json', 'jsonb', '_text')
-        ORDER BY c.relname, a.attnum
+        GROUP BY c.relname ORDER BY c.relname
         """
     )
-    return [(row["relname"], row["attname"], row["is_bytes"]) for row in rows]
+    return [(row["relname"], row["columns"]) for row in rows]
 
 
-def _escaped(value: str) -> str:
-    return re.sub(r"([.^$*+?()\[\]{}|\\])", r"\\\1", value)
+def logs_are_clean(name: str, files: Iterable[Path], canaries: Canaries) -> Outcome:
+    """No log file shows a planted value.
 
-
-def logs_are_clean(region: str, folder: Path, pattern: re.Pattern[bytes]) -> Outcome:
-    """No log file of the region shows a planted value."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    found = [str(path.relative_to(folder)) for path in files if _holds(path, pattern)]
+    Args:
+        name: of the check.
+        files: of `logs_in`.
+    """
     return outcome(
-        f"{region}.no_personal_data_in_logs",
+        name,
         "none of the planted personal values is in a log file",
-        found,
+        [str(path) for path in files if _holds(path, canaries)],
     )
 
 
-def _holds(path: Path, pattern: re.Pattern[bytes]) -> bool:
-    rest = b""
-    with path.open("rb") as file:
-        while piece := file.read(READ_BYTES):
-            if pattern.search(rest + piece):
-                return True
-            rest = piece[-OVERLAP_BYTES:]
-    return False
+def logs_in(folder: Path) -> list[Path]:
+    """Every file in a region's folder of logs, and in those of its servers, linked into it."""
+    return [
+        Path(parent) / name
+        for parent, _, names in os.walk(folder, followlinks=True)
+        for name in sorted(names)
+    ]
+
+
+def supervisor_logs_in(data: Path) -> list[Path]:
+    """The logs of whoever runs the regions: they lie in the data folder itself."""
+    return sorted(data.glob("*.log*"))
+
+
+def _holds(path: Path, canaries: Canaries) -> bool:
+    search = _Search(canaries)
+    try:
+        with path.open("rb") as file:
+            while not search.found and (piece := file.read(READ_BYTES)):
+                search.add(piece)
+    except FileNotFoundError:  # rotated away while we looked
+        return False
+    return search.found

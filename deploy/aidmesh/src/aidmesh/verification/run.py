@@ -1,44 +1,47 @@
-"""Runs every check against a mesh on this machine."""
+"""Runs every check against a mesh on this machine: regions, and databases, at the same time."""
 
 import asyncio
-import re
 from collections.abc import Sequence
 from pathlib import Path
-from uuid import UUID
+
+import asyncpg
 
 from aidmesh.meshfile import MeshFile
 from aidmesh.quiet import RegionProbe, probing, wait_quiet
 from aidmesh.verification.across import (
+    erased_everywhere,
     facts_are_booked,
     holds_belong_to_live_attempts,
+    needs_of,
+    results_agree,
     services_agree,
     transfers_match,
 )
 from aidmesh.verification.outcome import Outcome, Verification, outcome
+from aidmesh.verification.peers import peers_elsewhere, public_events_reported
 from aidmesh.verification.privacy import (
-    canary_pattern,
+    Canaries,
     logs_are_clean,
-    sample,
+    logs_in,
+    supervisor_logs_in,
     tables_are_clean,
 )
 from aidmesh.verification.streams import (
-    Read,
-    Sent,
-    read_stream,
-    sent_by,
+    Marks,
+    Reads,
+    marks_of,
+    no_personal_data_in_events,
+    public_events_reached,
+    read_streams,
     sent_is_there,
     there_is_taken,
 )
 from aidmesh_chassis.checks import Check
-from aidmesh_contracts.streams import Stream
 from aidmesh_intake.checks import CHECKS as INTAKE
 from aidmesh_inventory.checks import CHECKS as INVENTORY
 from aidmesh_notification.checks import CHECKS as NOTIFICATION
 from aidmesh_payments.checks import CHECKS as PAYMENTS
 from aidmesh_reporting.checks import CHECKS as REPORTING
-
-WORLD_LOOKS_MAX = 10
-WORLD_LOOK_S = 1.0
 
 OWN: dict[str, tuple[Check, ...]] = {
     "intake": INTAKE,
@@ -58,8 +61,9 @@ async def verify(
         data: the mesh's data folder (its logs are searched too).
         mesh: what runs there.
         quiet_s_max: seconds to wait until nothing is on its way.
-        canaries: planted personal values; up to `SEARCHED_MAX` of them are searched for.
+        canaries: planted personal values; every one is searched for.
     """
+    planted = Canaries(canaries) if canaries else None
     async with probing(mesh) as probes:
         noisy = await wait_quiet(probes, quiet_s_max)
         if noisy:
@@ -67,79 +71,114 @@ async def verify(
                 f"{name}: {lag.unsent} unsent, {lag.untaken} untaken, {lag.failing} failing"
                 for name, lag in noisy.items()
             )
-            return Verification(settled=False, unsettled=unsettled, checks=())
-        canaries = sample(canaries)
-        pattern = canary_pattern(canaries)
-        sent = {probe.name: await sent_by(probe) for probe in probes}
-        reads = {
-            probe.name: {
-                stream: await read_stream(probe.client, stream, pattern)
-                for stream in (Stream.EVENTS, Stream.LOCAL, Stream.PRIVATE)
-            }
-            for probe in probes
-        }
-        for probe in probes:
-            expected = {
-                row.event_id
-                for name, rows in sent.items()
-                if name != probe.name
-                for row in rows
-                if row.stream is Stream.EVENTS
-            }
-            reads[probe.name][Stream.WORLD] = await _read_world(probe, expected, pattern)
-        outcomes: list[Outcome] = []
-        for probe in probes:
-            outcomes += await _check_region(probe, reads, sent[probe.name])
-            if pattern is not None:
-                outcomes.append(await tables_are_clean(probe, canaries))
-                outcomes.append(logs_are_clean(probe.name, data / probe.name / "log", pattern))
-                outcomes.append(
-                    outcome(
-                        f"{probe.name}.no_personal_data_in_events",
-                        "none of the planted personal values is in an event",
-                        [where for read in reads[probe.name].values() for where in read.suspicious],
-                    )
-                )
-        outcomes.append(await transfers_match(probes))
-    return Verification(settled=True, unsettled="", checks=tuple(outcomes))
+            return Verification(False, unsettled, len(canaries), ())
+        outcomes = await check_all(data, probes, planted)
+    return Verification(True, "", len(canaries), tuple(outcomes))
 
 
-async def _read_world(
-    probe: RegionProbe, expected: set[UUID], pattern: re.Pattern[bytes] | None
-) -> Read:
-    """Read WORLD; an event sent a moment ago may still be on the link, so look again for it."""
-    for _ in range(WORLD_LOOKS_MAX - 1):
-        read = await read_stream(probe.client, Stream.WORLD, pattern)
-        if expected <= set(read.by_seq.values()):
-            return read
-        await asyncio.sleep(WORLD_LOOK_S)
-    return await read_stream(probe.client, Stream.WORLD, pattern)
-
-
-async def _check_region(
-    probe: RegionProbe, reads: dict[str, dict[Stream, Read]], sent: Sequence[Sent]
+async def check_all(
+    data: Path, probes: Sequence[RegionProbe], canaries: Canaries | None
 ) -> list[Outcome]:
-    outcomes = []
-    for service, checks in OWN.items():
-        for check in checks:
-            rows = await probe.connections[service].fetch(check.sql)
-            name = f"{probe.name}.{service}.{check.name}"
-            outcomes.append(outcome(name, check.promise, [row[0] for row in rows]))
-        dead = await probe.connections[service].fetch(
-            "SELECT format('%s %s: %s', durable, event_id, reason) FROM dead_letter "
-            "WHERE status = 'dead' ORDER BY id"
+    """Run every check once; what a probe's connections see is what is checked."""
+    here = [probe.name for probe in probes]
+    elsewhere = {probe.name: await peers_elsewhere(probe, here) for probe in probes}
+    marks = dict(zip(here, await asyncio.gather(*map(marks_of, probes)), strict=True))
+    found = await asyncio.gather(
+        *(
+            _databases_and_streams(probe, canaries, world_is_a_copy=not elsewhere[probe.name])
+            for probe in probes
         )
-        outcomes.append(
-            outcome(
-                f"{probe.name}.{service}.no_dead_letters",
-                "no message waits for a person",
-                [row[0] for row in dead],
-            )
+    )
+    outcomes = [one for of_region, _ in found for one in of_region]
+    reads = {name: read for name, (_, read) in zip(here, found, strict=True)}
+    for compared in await asyncio.gather(
+        *(_compare(probe, marks[probe.name], reads[probe.name]) for probe in probes)
+    ):
+        outcomes += compared
+    for probe in probes:
+        peers = [(peer, reads[peer.name]) for peer in probes if peer is not probe]
+        if peers:
+            outcomes.append(await public_events_reached(probe, marks[probe.name], peers))
+        for peer in elsewhere[probe.name]:
+            outcomes.append(await public_events_reported(probe, marks[probe.name], peer))
+    outcomes.append(await transfers_match(probes))
+    if canaries is not None:
+        outcomes += await _search(data, probes, reads, canaries)
+    return outcomes
+
+
+async def _databases_and_streams(
+    probe: RegionProbe, canaries: Canaries | None, *, world_is_a_copy: bool
+) -> tuple[list[Outcome], Reads]:
+    """The two do not mind each other: one works in the databases, the other here."""
+    outcomes, reads = await asyncio.gather(
+        check_databases(probe),
+        read_streams(probe, canaries, world_is_a_copy=world_is_a_copy),
+    )
+    return outcomes, reads
+
+
+async def check_databases(probe: RegionProbe) -> list[Outcome]:
+    """What the databases of a region say, each by itself and together."""
+    outcomes: list[Outcome] = []
+    for of_service in await asyncio.gather(
+        *(
+            _check_service(probe.name, service, probe.connections[service], checks)
+            for service, checks in OWN.items()
         )
-    outcomes.append(await holds_belong_to_live_attempts(probe))
-    outcomes.append(await services_agree(probe))
-    outcomes.append(await facts_are_booked(probe))
-    worlds = {name: read[Stream.WORLD] for name, read in reads.items() if name != probe.name}
-    outcomes += sent_is_there(probe.name, sent, reads[probe.name], worlds)
-    outcomes.append(await there_is_taken(probe, reads[probe.name]))
+    ):
+        outcomes += of_service
+    known = await needs_of(probe)
+    return [
+        *outcomes,
+        holds_belong_to_live_attempts(probe.name, known),
+        services_agree(probe.name, known),
+        facts_are_booked(probe.name, known),
+        await results_agree(probe),
+        await erased_everywhere(probe),
+    ]
+
+
+async def _check_service(
+    region: str, service: str, conn: asyncpg.Connection, checks: Sequence[Check]
+) -> list[Outcome]:
+    outcomes: list[Outcome] = []
+    for check in checks:
+        rows = await conn.fetch(check.sql)
+        name = f"{region}.{service}.{check.name}"
+        outcomes.append(outcome(name, check.promise, [row[0] for row in rows]))
+    dead = await conn.fetch(
+        "SELECT format('%s %s: %s', durable, event_id, reason) FROM dead_letter "
+        "WHERE status = 'dead' ORDER BY id"
+    )
+    outcomes.append(
+        outcome(
+            f"{region}.{service}.no_dead_letters",
+            "no message waits for a person",
+            [row[0] for row in dead],
+        )
+    )
+    return outcomes
+
+
+async def _compare(probe: RegionProbe, marks: Sequence[Marks], reads: Reads) -> list[Outcome]:
+    return [
+        await sent_is_there(probe, marks, reads),
+        await there_is_taken(probe, reads),
+    ]
+
+
+async def _search(
+    data: Path,
+    probes: Sequence[RegionProbe],
+    reads: dict[str, Reads],
+    canaries: Canaries,
+) -> list[Outcome]:
+    outcomes = list(await asyncio.gather(*(tables_are_clean(probe, canaries) for probe in probes)))
+    for probe in probes:
+        outcomes.append(no_personal_data_in_events(probe.name, reads[probe.name]))
+        name = f"{probe.name}.no_personal_data_in_logs"
+        outcomes.append(logs_are_clean(name, logs_in(data / probe.name / "log"), canaries))
+    name = "mesh.no_personal_data_in_logs"
+    outcomes.append(logs_are_clean(name, supervisor_logs_in(data), canaries))
     return outcomes

@@ -1,0 +1,307 @@
+"""What `aidmesh verify` promises, broken on purpose: one table over all its checks."""
+
+from dataclasses import dataclass
+
+PLANTED = "Kanarka-Ґудзик-77"
+
+
+@dataclass(frozen=True)
+class Break:
+    """SQL behind a service's back, undone afterwards, and the checks that must notice it.
+
+    Attributes:
+        sql: may name `{some_ready}` (a need), `{erased}` (a person) and `{planted}`.
+    """
+
+    fails: str
+    service: str
+    sql: str
+    also: tuple[str, ...] = ()
+    region: str = "kyiv"
+
+    @property
+    def name(self) -> str:
+        return f"{self.fails}-{self.service}"
+
+
+SOME_READY = "(SELECT id FROM need WHERE state = 'ready' AND kind = 'food_parcel' LIMIT 1)"
+LETTER = """
+    INSERT INTO dead_letter (durable, event_id, subject, headers, payload, status, reason)
+    VALUES ('x', gen_random_uuid(), 'x', '{}', '', 'dead', 'poison')
+"""
+BALANCED_BUT_WRONG = """
+    WITH j AS (
+        INSERT INTO journal (id, kind, occurred_on, reference, reason)
+        VALUES (gen_random_uuid(), 'spending', '2024-01-01', 'x', '') RETURNING id
+    ), a AS (
+        SELECT s.id AS spent, f.id AS available, s.currency FROM account s
+        JOIN account f ON f.allotment_id = s.allotment_id AND f.code = 'available'
+        WHERE s.code = 'spent' AND f.balance_minor > 0 LIMIT 1
+    ), p AS (
+        INSERT INTO posting (journal_id, line, account_id, currency, amount_minor)
+        SELECT j.id, 1, a.spent, a.currency, 1 FROM j, a
+        UNION ALL SELECT j.id, 2, a.available, a.currency, -1 FROM j, a
+    )
+    UPDATE account SET balance_minor = balance_minor + CASE WHEN account.id = a.spent THEN 1
+                                                            ELSE -1 END
+    FROM a WHERE account.id IN (a.spent, a.available)
+"""
+UNBALANCED_JOURNALS = """
+    WITH j AS (
+        INSERT INTO journal (id, kind, occurred_on, reference, reason)
+        SELECT gen_random_uuid(), 'spending', '2024-01-01', 'x', '' FROM generate_series(1, 2)
+        RETURNING id
+    ), n AS (SELECT id, row_number() OVER () AS no FROM j)
+    INSERT INTO posting (journal_id, line, account_id, currency, amount_minor)
+    SELECT n.id, 1, a.id, a.currency, CASE n.no WHEN 1 THEN 5 ELSE -5 END
+    FROM n, account a WHERE a.code = 'exchange' AND a.currency = 'CHF'
+"""
+HELD_TOO_LONG = """
+    WITH c AS (
+        UPDATE commitment SET state = 'held', hold_until = now() - interval '1 hour'
+        WHERE state = 'committed' AND purpose = 'payout' RETURNING allotment_id, amount_minor
+    )
+    UPDATE allotment a SET held_minor = held_minor + c.amount_minor,
+           committed_minor = committed_minor - c.amount_minor
+    FROM c WHERE a.id = c.allotment_id
+"""
+SENT_UNKNOWN = """
+    INSERT INTO outbox (event_id, stream, subject, headers, payload, payload_hash)
+    SELECT gen_random_uuid(), 'LOCAL', 'x', '{"ce-type": "notification.message.sent.v1"}',
+           convert_to(format('{"message_id": "%s", "need_id": "%s", "attempt_no": 1}',
+                             gen_random_uuid(), gen_random_uuid()), 'UTF8'), ''
+"""
+SENT_BUT_NOT_THERE = """
+    INSERT INTO outbox (event_id, stream, subject, headers, payload, payload_hash, status,
+                        ack_seq, acked_at)
+    SELECT gen_random_uuid(), stream, subject, '{}', '', '', 'acked', 1, now()
+    FROM outbox WHERE stream = 'LOCAL' AND status = 'acked' LIMIT 1
+"""
+
+BREAKS = (
+    Break(
+        "intake.no_need_overdue",
+        "intake",
+        """
+        WITH n AS (
+            UPDATE need SET state = 'held', deadline_at = now() - interval '1 hour'
+            WHERE id = {some_ready} RETURNING id
+        )
+        UPDATE need_event e SET state = 'held' FROM n WHERE e.need_id = n.id
+        """,
+    ),
+    Break(
+        "intake.timelines_complete",
+        "intake",
+        "UPDATE need_event SET state = 'held' WHERE need_id = {some_ready}",
+    ),
+    Break("intake.erased_stay_erased", "intake", "DELETE FROM erased_person"),
+    Break(
+        "inventory.stock_conserved",
+        "inventory",
+        "UPDATE movement SET quantity = quantity + 1 WHERE kind = 'receipt'",
+    ),
+    Break(
+        "inventory.stock_held_by_reservations",
+        "inventory",
+        "UPDATE allocation SET quantity = quantity + 1 WHERE reservation_id IN "
+        "(SELECT id FROM reservation WHERE state = 'confirmed')",
+    ),
+    Break(
+        "inventory.stock_issued_by_reservations",
+        "inventory",
+        "UPDATE allocation SET quantity = quantity + 1 WHERE reservation_id IN "
+        "(SELECT id FROM reservation WHERE state = 'issued')",
+    ),
+    Break(
+        "inventory.stock_issued_by_reservations",
+        "inventory",
+        "UPDATE movement SET lot_id = gen_random_uuid() WHERE kind = 'issue'",
+        also=("inventory.stock_conserved",),
+    ),
+    Break(
+        "inventory.stock_told_right",
+        "inventory",
+        "UPDATE stock_state SET free = free - 1 WHERE free > 0",
+    ),
+    Break("inventory.stock_told_right", "inventory", "DELETE FROM stock_state"),
+    Break(
+        "inventory.no_bed_double_booked",
+        "inventory",
+        "UPDATE bed_booking SET live = false, bed_id = (SELECT min(bed_id::text)::uuid "
+        "FROM bed_booking)",
+    ),
+    Break(
+        "inventory.slot_seats_counted",
+        "inventory",
+        "UPDATE slot SET taken = taken - 1 WHERE taken > 0",
+    ),
+    Break(
+        "inventory.holds_expire",
+        "inventory",
+        "UPDATE reservation SET state = 'held', hold_until = now() - interval '1 hour' "
+        "WHERE state = 'confirmed'",
+    ),
+    Break(
+        "payments.ledger_balances",
+        "payments",
+        "UPDATE account SET balance_minor = 1 WHERE code = 'exchange' AND currency = 'CHF'",
+        also=("payments.accounts_agree_with_postings",),
+    ),
+    Break("payments.journals_balance", "payments", UNBALANCED_JOURNALS),
+    Break(
+        "payments.accounts_agree_with_postings",
+        "payments",
+        """
+        WITH one AS (
+            UPDATE account SET balance_minor = balance_minor + 1
+            WHERE code = 'exchange' AND currency = 'UAH'
+        )
+        UPDATE account SET balance_minor = balance_minor - 1
+        WHERE id = (SELECT id FROM account WHERE code = 'granted' AND currency = 'UAH' LIMIT 1)
+        """,
+    ),
+    Break(
+        "payments.grantor_equation",
+        "payments",
+        "UPDATE donor_grant SET unallotted_minor = unallotted_minor - 1, "
+        "exchange_difference_minor = exchange_difference_minor + 1 WHERE unallotted_minor > 0",
+    ),
+    Break(
+        "payments.grantor_equation",
+        "payments",
+        "UPDATE journal SET kind = 'exchange_difference' WHERE kind = 'instalment'",
+    ),
+    Break(
+        "payments.instalments_are_what_was_received",
+        "payments",
+        "UPDATE instalment SET received_minor = received_minor + 1",
+    ),
+    Break(
+        "payments.allotted_is_sent_less_returned",
+        "payments",
+        "UPDATE budget_line SET allotted_minor = allotted_minor + 1",
+    ),
+    Break(
+        "payments.granted_is_transferred",
+        "payments",
+        "UPDATE grant_allotment SET amount_minor = amount_minor + 1",
+    ),
+    Break(
+        "payments.granted_is_transferred",
+        "payments",
+        "UPDATE journal SET reference = 'lost' WHERE kind = 'return_received'",
+    ),
+    Break(
+        "payments.holder_equation",
+        "payments",
+        "UPDATE commitment SET amount_minor = amount_minor + 1000000000 WHERE state = 'spent'",
+        also=("payments.allotments_agree_with_commitments",),
+    ),
+    Break(
+        "payments.allotments_agree_with_transfers",
+        "payments",
+        "UPDATE transfer SET amount_minor = amount_minor + 1 WHERE kind = 'allotment'",
+        also=("mesh.transfers_match",),
+        region="lviv",
+    ),
+    Break(
+        "payments.allotments_agree_with_commitments",
+        "payments",
+        "UPDATE allotment SET committed_minor = committed_minor - 1 WHERE committed_minor > 0",
+    ),
+    Break("payments.ledger_agrees_with_allotments", "payments", BALANCED_BUT_WRONG),
+    Break(
+        "payments.no_need_paid_twice",
+        "payments",
+        "UPDATE payout SET state = 'accepted' WHERE state = 'settled'",
+    ),
+    Break("payments.holds_expire", "payments", HELD_TOO_LONG),
+    Break(
+        "notification.every_message_has_an_outcome",
+        "notification",
+        """
+        INSERT INTO message (message_id, template, need_id, attempt_no, sensitive, collect_days,
+                             state, expires_at, claim_id, claimed_until)
+        VALUES (gen_random_uuid(), 'need_ready', gen_random_uuid(), 1, false, 7, 'sending', now(),
+                gen_random_uuid(), now() - interval '1 hour')
+        """,
+    ),
+    Break("notification.one_message_per_effect", "notification", SENT_UNKNOWN),
+    Break(
+        "reporting.results_are_what_events_said",
+        "reporting",
+        "UPDATE service SET quantity = quantity + 1",
+    ),
+    *(
+        Break(f"{service}.no_dead_letters", service, LETTER)
+        for service in ("intake", "inventory", "payments", "notification", "reporting")
+    ),
+    Break(
+        "holds_belong_to_live_attempts",
+        "intake",
+        """
+        WITH n AS (UPDATE need SET state = 'cancelled' WHERE id = {some_ready} RETURNING id)
+        UPDATE need_event e SET state = 'cancelled' FROM n WHERE e.need_id = n.id
+        """,
+    ),
+    Break(
+        "services_agree",
+        "intake",
+        "UPDATE need SET issued_attempt = issued_attempt + 1 WHERE state = 'fulfilled'",
+    ),
+    Break(
+        "facts_are_booked",
+        "intake",
+        "UPDATE need SET given = true WHERE state = 'fulfilled' AND kind = 'food_parcel'",
+    ),
+    Break(
+        "results_agree",
+        "intake",
+        "UPDATE need SET service_no = service_no + 1 WHERE state = 'fulfilled'",
+    ),
+    Break(
+        "results_agree",
+        "intake",
+        "UPDATE need SET person_id = gen_random_uuid() WHERE state = 'fulfilled'",
+    ),
+    Break("results_agree", "reporting", "DELETE FROM same_person"),
+    Break(
+        "erased_everywhere",
+        "notification",
+        "INSERT INTO contact (person_id, version, sealed) VALUES ('{erased}', 1, '') "
+        "ON CONFLICT (person_id) DO UPDATE SET sealed = '', erased_at = NULL",
+    ),
+    Break(
+        "mesh.transfers_match",
+        "payments",
+        "UPDATE transfer SET state = 'in_transit' WHERE kind = 'return' AND to_region = 'kyiv'",
+    ),
+    Break("sent_events_are_in_their_streams", "intake", SENT_BUT_NOT_THERE),
+    Break(
+        "every_event_was_taken_in",
+        "inventory",
+        "DELETE FROM inbox WHERE event_id = (SELECT min(event_id::text)::uuid FROM inbox)",
+    ),
+    Break(
+        "no_personal_data_in_tables",
+        "inventory",
+        "UPDATE site SET name = 'for {planted}'",
+    ),
+    Break(
+        "no_personal_data_in_tables",
+        "payments",
+        "UPDATE allotment_elsewhere SET holder = '{planted}'",
+    ),
+    Break(
+        "no_personal_data_in_tables",
+        "intake",
+        "UPDATE kind SET body = body || jsonb_build_object('note', '{planted}')",
+    ),
+    Break(
+        "no_personal_data_in_tables",
+        "reporting",
+        "UPDATE fact_event SET payload = payload || convert_to(' ', 'UTF8'), "
+        "type = '{planted}' WHERE type = 'intake.need.closed.v1'",
+    ),
+)

@@ -1,0 +1,246 @@
+"""The parts of `aidmesh verify` that need no mesh: frames, planted values, and what agrees."""
+
+import json
+from pathlib import Path
+from urllib.parse import quote
+from uuid import UUID, uuid4
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aidmesh.verification.across import (
+    Commitment,
+    Need,
+    Needs,
+    facts_are_booked,
+    holds_belong_to_live_attempts,
+    services_agree,
+)
+from aidmesh.verification.privacy import Canaries, logs_are_clean, logs_in
+from aidmesh.verification.wire import Frame, WireError, parse
+
+NEED = UUID(int=1)
+words = st.text(st.sampled_from("аbє ґ+'\"\\/7"), min_size=1, max_size=6)
+
+
+def wire_form(frame: Frame, *, new: bool) -> bytes:
+    account = "kyiv.HASH." if new else ""
+    reply = f"$JS.ACK.{account}LOCAL.c1.1.{frame.seq}.1.1700000000000000000.0"
+    sizes = f"{len(frame.head)} {len(frame.head) + len(frame.body)}"
+    line = f"HMSG {frame.subject} 1 {reply} {sizes}\r\n".encode()
+    return line + frame.head + frame.body + b"\r\n"
+
+
+frames_of_any_size = st.lists(
+    st.builds(
+        Frame,
+        st.integers(1, 10**9),
+        st.just("local.kyiv.intake.need.ready.v1"),
+        st.just(b"NATS/1.0\r\nce-id: x\r\n\r\n"),
+        st.binary(max_size=40) | st.just(b"HMSG \r\nPING\r\n"),
+    ),
+    max_size=6,
+)
+
+
+@given(frames_of_any_size, st.booleans(), st.data())
+def test_frames_are_the_same_however_they_are_cut(
+    frames: list[Frame], new: bool, data: st.DataObject
+) -> None:
+    sent = b"PING\r\n".join(wire_form(frame, new=new) for frame in frames)
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(sent)), max_size=5)))
+    found: list[Frame] = []
+    controls: list[bytes] = []
+    rest = b""
+    for start, end in zip([0, *cuts], [*cuts, len(sent)], strict=True):
+        rest += sent[start:end]
+        came, lines, used = parse(rest)
+        found += came
+        controls += lines
+        rest = rest[used:]
+
+    assert found == frames
+    assert controls == [b"PING"] * max(0, len(frames) - 1)
+    assert rest == b""
+
+
+def test_a_status_is_no_message() -> None:
+    head = b"NATS/1.0 409 Consumer Deleted\r\n\r\n"
+    line = f"HMSG _INBOX.verify.x 1 {len(head)} {len(head)}\r\n".encode()
+
+    with pytest.raises(WireError, match="Consumer Deleted"):
+        parse(line + head + b"\r\n")
+
+
+@given(st.lists(words, min_size=1, max_size=8), st.binary(max_size=20), words)
+def test_a_planted_value_is_found_in_each_form(
+    values: list[str], before: bytes, other: str
+) -> None:
+    canaries = Canaries(values)
+
+    for value in values:
+        for form in (value, json.dumps(value)[1:-1], quote(value, safe="")):
+            assert canaries.are_in(before + form.encode() + b"!")
+    shown = other.encode()
+    forms = [f for v in values for f in (v, json.dumps(v)[1:-1], quote(v, safe=""))]
+    assert canaries.are_in(shown) == any(form.encode() in shown for form in forms)
+
+
+def test_logs_of_servers_are_linked_in(tmp_path: Path) -> None:
+    (tmp_path / "postgres" / "log").mkdir(parents=True)
+    (tmp_path / "log").mkdir()
+    (tmp_path / "log" / "postgres").symlink_to("../postgres/log")
+    (tmp_path / "postgres" / "log" / "postgres-Mon.log").write_text("x" * 100 + "Kanarka-7")
+
+    outcome = logs_are_clean("kyiv.logs", logs_in(tmp_path / "log"), Canaries(["Kanarka-7"]))
+
+    assert not outcome.ok
+    assert "postgres-Mon.log" in outcome.detail
+
+
+def need(
+    state: str,
+    *,
+    paid_by: str | None = None,
+    issued: int = 0,
+    attention: str | None = None,
+    given: bool = False,
+) -> Need:
+    return Need(1, state, issued, given, attention, of_supply=paid_by != "payout", paid_by=paid_by)
+
+
+def money(state: str, purpose: str = "provider") -> Commitment:
+    return Commitment(uuid4(), state, purpose)
+
+
+@pytest.mark.parametrize(
+    ("state", "reservation", "fits"),
+    [
+        ("approved", "held", True),
+        ("held", "confirmed", True),
+        ("ready", "confirmed", True),
+        ("fulfilled", "confirmed", False),
+        ("cancelled", "confirmed", False),
+        ("waitlisted", "held", False),
+        ("cancelled", "released", True),
+    ],
+)
+def test_goods_are_held_for_running_attempts_only(state: str, reservation: str, fits: bool) -> None:
+    known = Needs({NEED: need(state, issued=1)}, {(NEED, 1): reservation}, {})
+
+    assert holds_belong_to_live_attempts("kyiv", known).ok is fits
+
+
+@pytest.mark.parametrize(
+    ("state", "commitment", "fits"),
+    [
+        ("ready", money("committed"), True),
+        ("fulfilled", money("committed"), True),  # the provider is still owed
+        ("fulfilled", money("committed", "payout"), False),
+        ("fulfilled", money("held"), False),
+        ("cancelled", money("committed", "payout"), False),
+    ],
+)
+def test_money_outlives_an_attempt_only_while_a_provider_is_owed(
+    state: str, commitment: Commitment, fits: bool
+) -> None:
+    needs = {NEED: need(state, paid_by=commitment.purpose, issued=1)}
+    known = Needs(needs, {}, {(NEED, 1): commitment})
+
+    assert holds_belong_to_live_attempts("kyiv", known).ok is fits
+
+
+def test_money_that_may_have_left_stays_until_a_person_has_looked() -> None:
+    commitment = money("committed", "payout")
+    needs = {NEED: need("cancelled", paid_by="payout")}
+    odd = frozenset({commitment.id})
+
+    looked = Needs(needs, {}, {(NEED, 1): commitment})
+    unlooked = Needs(needs, {}, {(NEED, 1): commitment}, odd_commitments=odd)
+
+    assert not holds_belong_to_live_attempts("kyiv", looked).ok
+    assert holds_belong_to_live_attempts("kyiv", unlooked).ok
+
+
+def test_a_hold_of_an_older_attempt_or_of_nobody_is_stray() -> None:
+    needs = {NEED: need("ready")._replace(attempt_no=2)}
+
+    assert not holds_belong_to_live_attempts("kyiv", Needs(needs, {(NEED, 1): "held"}, {})).ok
+    assert not holds_belong_to_live_attempts("kyiv", Needs({}, {(NEED, 1): "held"}, {})).ok
+
+
+@pytest.mark.parametrize(
+    ("paid_by", "reservation", "commitment", "fits"),
+    [
+        (None, "issued", None, True),
+        (None, "confirmed", None, False),
+        (None, None, None, False),
+        ("provider", "issued", "spent", True),
+        ("provider", "issued", "committed", True),
+        ("provider", "issued", "released", False),
+        ("provider", "issued", None, False),
+        ("provider", None, "spent", False),
+        ("payout", None, "spent", True),
+        ("payout", None, "committed", False),
+    ],
+)
+def test_every_part_of_a_service_was_given(
+    paid_by: str | None, reservation: str | None, commitment: str | None, fits: bool
+) -> None:
+    known = Needs(
+        {NEED: need("fulfilled", paid_by=paid_by, issued=1)},
+        {} if reservation is None else {(NEED, 1): reservation},
+        {} if commitment is None else {(NEED, 1): money(commitment, paid_by or "")},
+    )
+
+    assert services_agree("kyiv", known).ok is fits
+
+
+def test_a_provider_whose_money_is_a_discrepancy_is_somebody_s_task() -> None:
+    needs = {NEED: need("fulfilled", paid_by="provider", issued=1)}
+    served = {(NEED, 1): "issued"}
+    odd = frozenset({NEED})
+
+    assert not services_agree("kyiv", Needs(needs, served, {(NEED, 1): money("released")})).ok
+    known = Needs(needs, served, {(NEED, 1): money("released")}, odd_needs=odd)
+    assert services_agree("kyiv", known).ok
+
+
+@pytest.mark.parametrize(
+    ("found", "attempt_no", "fits"),
+    [
+        (need("ready"), 1, False),
+        (need("ready", attention="served_by_two_attempts"), 1, True),
+        (need("cancelled"), 0, True),
+    ],
+)
+def test_what_went_out_is_a_service(found: Need, attempt_no: int, fits: bool) -> None:
+    known = Needs({NEED: found}, {(NEED, attempt_no): "issued"}, {})
+
+    assert services_agree("kyiv", known).ok is fits
+
+
+@pytest.mark.parametrize(
+    ("state", "reservation", "commitment", "asked_about", "fits"),
+    [
+        ("fulfilled", "issued", "spent", False, True),
+        ("fulfilled", "issued", None, True, True),
+        ("fulfilled", "issued", None, False, False),
+        ("fulfilled", None, "spent", False, False),
+        ("cancelled", "released", "released", False, True),
+        ("cancelled", "issued", "released", False, False),
+        ("cancelled", "released", "spent", False, False),
+    ],
+)
+def test_aid_entered_as_given_is_booked_while_it_stands(
+    state: str, reservation: str | None, commitment: str | None, asked_about: bool, fits: bool
+) -> None:
+    known = Needs(
+        {NEED: need(state, paid_by="provider", given=True)},
+        {} if reservation is None else {(NEED, 0): reservation},
+        {} if commitment is None else {(NEED, 0): money(commitment)},
+        odd_needs=frozenset({NEED} if asked_about else ()),
+    )
+
+    assert facts_are_booked("kyiv", known).ok is fits
