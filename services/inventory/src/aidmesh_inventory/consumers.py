@@ -14,7 +14,7 @@ from aidmesh_contracts.payments import CommitmentMadeV1, PurchaseOrderedV1
 from aidmesh_contracts.streams import Stream
 from aidmesh_inventory.handlers import attempts, facts, hold, receipts, world
 
-WORLD_LINGER_S = 0.25
+WORLD_LINGER_S = 0.1
 """Copies of what peers say may be a moment older; larger batches cost less."""
 
 

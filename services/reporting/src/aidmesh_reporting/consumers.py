@@ -4,7 +4,7 @@ from aidmesh_chassis.consuming import Subscription
 from aidmesh_contracts.consumers import consumers_of
 from aidmesh_reporting.handlers import record
 
-LINGER_S = 0.25
+LINGER_S = 0.1
 """Results may be a moment old; larger batches cost the region less."""
 
 

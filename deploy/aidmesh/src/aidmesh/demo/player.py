@@ -90,8 +90,7 @@ class RegionPlay:
             path = f"/v1/sites/{site_id}:{row['action']}"
             await self.office.post("inventory", path, Role.LEAD, {"reason": row["reason"]})
         await asyncio.gather(self._receive(week), self._publish(week))
-        await self._import(week)
-        await self.buyer.order(week)
+        await asyncio.gather(self._import(week), self.buyer.order(week))
 
     async def _publish(self, week: int) -> None:
         slots = [
@@ -213,14 +212,21 @@ class RegionPlay:
             self._bulk("attendance", by_form.get("attendance", []), week),
             self._payouts(by_form.get("payouts", []), week),
         )
-        for act in by_form.get("services", []):
-            if await self._need_step(act, "serve", {"served_on": self._day(act, week)}):
-                self.done += 1
-        await self._undo(by_form.get("undos", []))
-        for act in by_form.get("cancellations", []):
-            await self._need_step(act, "cancel", {"reason": act.fields["reason"]})
-        for act in by_form.get("merges", []):
-            await self._merge(act)
+        served = await asyncio.gather(
+            *(
+                self._need_step(act, "serve", {"served_on": self._day(act, week)})
+                for act in by_form.get("services", [])
+            )
+        )
+        self.done += sum(served)
+        await asyncio.gather(
+            self._undo(by_form.get("undos", [])),
+            *(
+                self._need_step(act, "cancel", {"reason": act.fields["reason"]})
+                for act in by_form.get("cancellations", [])
+            ),
+            *(self._merge(act) for act in by_form.get("merges", [])),
+        )
 
     async def _houses(self, by_form: dict[str, list[Act]], week: int) -> None:
         """Send guests on, check guests in, then out."""

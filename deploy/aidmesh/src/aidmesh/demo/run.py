@@ -23,7 +23,7 @@ from aidmesh_chassis.staff import StaffFile
 from aidmesh_intake.domain.kinds import Kind
 
 QUIET_S_MAX = 60.0
-POLL_S = 0.1
+POLL_S = 0.03
 LAST_ROUNDS_MAX = 4
 """After the last week, so often what is still open is tried again."""
 
