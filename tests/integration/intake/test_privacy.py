@@ -143,6 +143,24 @@ async def test_a_postal_order_needs_an_address(world: World) -> None:
     await world.post("/v1/requests", body, status=422)
 
 
+@pytest.mark.parametrize(
+    ("payee", "rule"),
+    [
+        ({"mechanism": "iban", "iban": "UA213223130000026007233566002"}, "iban_check_digits"),
+        ({"mechanism": "card", "card": "4111111111111112"}, "card_check_digit"),
+    ],
+)
+async def test_a_mistyped_account_is_refused_at_the_desk(
+    world: World, payee: dict[str, str], rule: str
+) -> None:
+    need = {"kind": "financial_aid", "payee": {"legal_name": "Anna"} | payee}
+    body = {"person": {"client_code": "typo", "area": "UA80"}, "needs": [need]}
+    refused = await world.post("/v1/requests", body, status=422)
+    assert rule in json.dumps(refused)
+    assert payee[payee["mechanism"]] not in json.dumps(refused)
+    assert await world.published() == []
+
+
 async def test_details_by_role_and_with_a_trace(world: World) -> None:
     path = f"/v1/persons/{(await create(world))['person_id']}"
     await world.get(path, Role.LOGISTICIAN, status=403)

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aidmesh_contracts.accounts import compact, iban_check_digits, is_card, is_iban
 from aidmesh_payments.domain import purchase as buying
 from aidmesh_payments.domain.money import KYIV
-from aidmesh_payments.domain.payee import compact, iban_check_digits, is_card, is_iban
 from aidmesh_payments.domain.payout import (
     LIVE,
     RETURN_REASONS,

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 from pydantic_core import PydanticCustomError
 
 from aidmesh_chassis.privacy import REVEAL, PersonalText, PersonalYear
+from aidmesh_contracts.accounts import Mechanism, compact, is_card, is_iban
 
 Channel = Literal["email", "sms", "file"]
 Consent = Literal["contact", "data", "referral"]
@@ -117,7 +118,7 @@ class Payee(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    mechanism: Literal["iban", "card", "post", "cash"]
+    mechanism: Mechanism
     legal_name: PersonalText
     iban: PersonalText | None = None
     card: PersonalText | None = None
@@ -130,6 +131,11 @@ class Payee(BaseModel):
             raise PydanticCustomError("iban_goes_with_mechanism", "an IBAN for `iban`, only then")
         if (self.mechanism == "card") != (self.card is not None):
             raise PydanticCustomError("card_goes_with_mechanism", "a card for `card`, only then")
+        # Here, where the number is typed in: the paying office would notice weeks later.
+        if self.iban is not None and not is_iban(compact(self.iban.reveal())):
+            raise PydanticCustomError("iban_check_digits", "the IBAN has a typing error")
+        if self.card is not None and not is_card(compact(self.card.reveal())):
+            raise PydanticCustomError("card_check_digit", "the card number has a typing error")
         if self.mechanism == "post" and self.address is None:
             raise PydanticCustomError("post_needs_address", "a postal order needs an address")
         return self

@@ -13,6 +13,7 @@ from aidmesh_chassis.http import Body, BulkRoute, PageQuery
 from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.keys import PAYMENTS
 from aidmesh_chassis.privacy import PersonalText
+from aidmesh_contracts.accounts import Mechanism
 from aidmesh_contracts.ids import NeedId, PayeeRef, PayoutId
 from aidmesh_contracts.values import Currency
 from aidmesh_payments.api.desk import (
@@ -29,7 +30,6 @@ from aidmesh_payments.api.desk import (
     admit,
 )
 from aidmesh_payments.domain.money import EXPONENTS
-from aidmesh_payments.domain.payee import Mechanism
 from aidmesh_payments.domain.payout import PayoutState, Verb
 from aidmesh_payments.handlers import payees, payouts
 from aidmesh_payments.handlers.payees import Payee

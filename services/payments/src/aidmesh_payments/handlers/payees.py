@@ -17,9 +17,9 @@ from aidmesh_chassis.errors import Poison
 from aidmesh_chassis.keys import PAYMENTS, KeyRing
 from aidmesh_chassis.privacy import REVEAL, PersonalText
 from aidmesh_chassis.problems import NOT_FOUND, Problem
+from aidmesh_contracts.accounts import Mechanism, compact, is_card, is_iban
 from aidmesh_contracts.ids import NeedId, PayeeRef, PayoutId
 from aidmesh_contracts.intake import PayeeSealedV1
-from aidmesh_payments.domain.payee import Mechanism, compact, is_card, is_iban
 from aidmesh_payments.problems import problem
 from aidmesh_payments.store import payouts as store
 

@@ -1,9 +1,10 @@
-"""Who is paid and how: what is sealed, and the check digits that find typing errors early."""
+"""Account and card numbers: the check digits that find a typing error where it is made."""
 
 import re
 from typing import Literal
 
 Mechanism = Literal["iban", "card", "post", "cash"]
+"""How money reaches whoever is paid."""
 
 # Lengths by country (SWIFT IBAN registry); a country that is not listed is checked by digits only.
 _IBAN_LENGTHS = {
