@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from aidmesh_chassis.auth import Role
+from aidmesh_chassis.keys import MASTER, KeyRing
 from aidmesh_contracts.intake import (
     AidGivenV1,
     ContactSealedV1,
@@ -14,6 +15,7 @@ from aidmesh_contracts.intake import (
     PayeeSealedV1,
 )
 from aidmesh_intake.handlers import importing, registering
+from aidmesh_intake.vault import Vault
 from integration.intake.world import World, only
 from support.workbooks import workbook
 
@@ -138,6 +140,34 @@ async def test_unmapped_columns_are_refused_unless_ignored(world: World) -> None
     done = await send(world, body, format="ndjson", mapping=json.dumps(mapping))
     assert done["accepted"] == 1
     assert done["problems"] == [{"line": 2, "column": "kind", "rule": "unknown"}]
+
+
+async def test_answers_and_notes_are_imported_and_sealed(world: World) -> None:
+    file = """row_id,client_code,kind,area,asked_on,answer_in_danger_now,answer_pregnant,note
+1,a,food_parcel,UA80,2024-02-03,yes,no,CanaryStory
+2,b,food_parcel,UA80,2024-02-03,,,
+3,c,food_parcel,UA80,2024-02-03,perhaps,,
+"""
+    done = await send(world, file)
+    assert (done["accepted"], done["rejected"]) == (2, 1)
+    assert done["problems"] == [
+        {"line": 4, "column": "answer_in_danger_now", "rule": "bool_parsing"}
+    ]
+    page = (await world.get("/v1/needs"))["needs"]
+    assert [row["band"] for row in page] == ["urgent", "normal"]
+    async with world.db.read() as conn:
+        row = await conn.fetchrow(
+            "SELECT r.id, r.sealed_reasons, p.id AS person_id, p.wrapped_key, r::text AS line"
+            " FROM request r JOIN person p ON p.id = r.person_id WHERE sealed_reasons IS NOT NULL"
+        )
+    assert row is not None
+    assert "CanaryStory" not in row["line"]
+    vault = Vault(KeyRing(world.service.settings.keys_dir, (MASTER,))).open()
+    locker = vault.locker(row["person_id"], row["wrapped_key"])
+    assert vault.show_reasons(locker, row["id"], row["sealed_reasons"]) == {
+        "answers": {"in_danger_now": True, "pregnant": False},
+        "note": "CanaryStory",
+    }
 
 
 async def test_a_form_with_a_workbook(world: World) -> None:

@@ -19,7 +19,7 @@ from aidmesh_intake.domain.kinds import (
     ask_of,
 )
 from aidmesh_intake.domain.limits import Hindrance, Past, Wish, hindrance
-from aidmesh_intake.domain.rows import RowError, parse_row
+from aidmesh_intake.domain.rows import FIELDS, RowError, parse_row
 from aidmesh_intake.domain.triage import ANSWERS, Band, band, floor_of, score
 from unit.intake.builders import DAY, NOW
 
@@ -138,12 +138,30 @@ def test_kinds_that_make_no_sense_are_refused() -> None:
         Kind.model_validate(body | {"splittable": True})
 
 
+WORK = {
+    "emergency shelter": {"shelter_night", "shelter_outside"},
+    "food parcels and vouchers": {"food_parcel", "food_voucher"},
+    "hygiene kits": {"hygiene_kit"},
+    "financial aid": {"financial_aid", "rent_support", "travel"},
+    "psychological counseling": {"counseling", "counseling_paid", "group_session"},
+    "medical care": {"medical_care", "medical_care_paid", "medicine"},
+    "legal advice": {"legal_advice"},
+    "HIV and STI prevention": {
+        "hiv_test", "sti_test", "self_test", "condoms_lubricant", "prep_navigation",
+        "pep_navigation",
+    },
+    "hormone therapy on prescription": {"hormone_therapy"},
+    "community centers": {"equipment_center", "furniture_center"},
+    "events": {"event_place", "event_lodging", "event_travel"},
+}  # fmt: skip
+"""The organization's rows of work that serve somebody; grants and results are no kinds."""
+
+
 def test_every_row_of_work_is_in_the_catalogue() -> None:
-    programmes = {kind.programme for kind in KINDS.values()}
-    assert programmes >= {
-        "shelter", "food", "hygiene", "cash", "psychosocial", "medical", "legal", "prevention",
-        "centers", "events",
-    }  # fmt: skip
+    for row, codes in WORK.items():
+        assert codes <= KINDS.keys(), row
+        assert all(KINDS[code].active for code in codes), row
+    assert set().union(*WORK.values()) == KINDS.keys()
     assert len(KINDS) == len(packaged())
 
 
@@ -165,3 +183,42 @@ def test_rows_name_columns_and_rules_never_values() -> None:
     with pytest.raises(RowError) as caught:
         parse_row(good | {"contact_safe": "yes"})
     assert caught.value.problems == [("row", "safe_needs_channel_hours_and_wording")]
+    with pytest.raises(RowError) as caught:
+        parse_row(good | {"answer_pregnant": "secret"})
+    assert caught.value.problems == [("answer_pregnant", "bool_parsing")]
+    with pytest.raises(RowError) as caught:
+        parse_row(good | {"answer_unheard_of": "yes"})
+    assert caught.value.problems == [("row", "unknown")]
+
+
+def test_answers_of_triage_are_columns() -> None:
+    row = parse_row(
+        {"row_id": "1", "kind": "food_parcel", "answer_pregnant": "yes", "answer_minor": "no"}
+    )
+    assert row.answers == {"pregnant": True, "minor": False}
+    assert {f"answer_{question}" for question in ANSWERS} < FIELDS
+    assert "answers" not in FIELDS
+
+
+@pytest.mark.parametrize(
+    ("mechanism", "good", "mistyped", "rule"),
+    [
+        ("iban", "UA21 3223 1300 0002 6007 2335 6600 1", "UA21 3223 1300 0002 6007 2335 6600 2",
+         "iban_check_digits"),
+        ("card", "4242-4242-4242-4242", "4242-4242-4242-4241", "card_check_digit"),
+    ],
+)  # fmt: skip
+def test_a_mistyped_account_is_found_where_it_is_typed(
+    mechanism: str, good: str, mistyped: str, rule: str
+) -> None:
+    row = {
+        "row_id": "1",
+        "kind": "financial_aid",
+        "payee_mechanism": mechanism,
+        "payee_name": "Somebody",
+    }
+    assert parse_row(row | {f"payee_{mechanism}": good}).payee is not None
+    with pytest.raises(RowError) as caught:
+        parse_row(row | {f"payee_{mechanism}": mistyped})
+    assert [found for _, found in caught.value.problems] == [rule]
+    assert mistyped not in repr(caught.value)

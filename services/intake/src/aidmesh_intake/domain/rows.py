@@ -8,6 +8,7 @@ from typing import Annotated, Final, Literal, Self
 from uuid import UUID
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -19,9 +20,11 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from aidmesh_chassis.privacy import PersonalText, PersonalYear
+from aidmesh_contracts.accounts import Mechanism
 from aidmesh_contracts.values import Area, Code
 from aidmesh_intake.domain.kinds import ForWhom
 from aidmesh_intake.domain.persons import Channel, Consent, Contact, Details, Language, Payee
+from aidmesh_intake.domain.triage import ANSWERS
 
 _LIST: Final = re.compile(r"[\s,;]+")
 
@@ -33,6 +36,15 @@ def _split(value: object) -> object:
 Languages = Annotated[tuple[Language, ...], BeforeValidator(_split), Field(max_length=8)]
 Words = Annotated[tuple[Code, ...], BeforeValidator(_split), Field(max_length=10)]
 Hours = Annotated[str, Field(pattern=r"^[0-9]{2}:[0-9]{2}-[0-9]{2}:[0-9]{2}$")]
+
+
+def _question(name: str) -> str:
+    if name not in ANSWERS:
+        raise PydanticCustomError("unknown", "no question of triage")
+    return name
+
+
+Question = Annotated[str, AfterValidator(_question)]
 ConsentNames = Annotated[tuple[Consent, ...], BeforeValidator(_split)]
 
 
@@ -46,6 +58,7 @@ class ImportRow(BaseModel):
         site_id: where it is served; with `for_site` the site that it is for.
         headcount: outreach or a group: no person, so many contacts.
         given: aid that was given already, on `served_on`.
+        answers: of triage, each from a column `answer_<question>`; stored sealed, as `note` is.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
@@ -80,7 +93,7 @@ class ImportRow(BaseModel):
     to_on: date | None = None
     features: Words = ()
     amount_minor: int | None = Field(default=None, gt=0)
-    payee_mechanism: Literal["iban", "card", "post", "cash"] | None = None
+    payee_mechanism: Mechanism | None = None
     payee_name: PersonalText | None = None
     payee_iban: PersonalText | None = None
     payee_card: PersonalText | None = None
@@ -89,6 +102,8 @@ class ImportRow(BaseModel):
     headcount: int | None = Field(default=None, gt=0, le=100_000)
     given: bool = False
     served_on: date | None = None
+    note: PersonalText | None = None
+    answers: dict[Question, bool] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -162,7 +177,11 @@ class ImportRow(BaseModel):
         )
 
 
-FIELDS: Final = frozenset(ImportRow.model_fields)
+_ANSWER: Final = "answer_"
+FIELDS: Final = frozenset(ImportRow.model_fields) - {"answers"} | {
+    _ANSWER + each for each in ANSWERS
+}
+"""The columns that an import knows."""
 _ROW: Final = TypeAdapter(ImportRow)
 
 
@@ -180,8 +199,14 @@ def parse_row(cells: Mapping[str, str]) -> ImportRow:
     Raises:
         RowError: names the columns and the rules.
     """
+    answers = {
+        column.removeprefix(_ANSWER): cell
+        for column, cell in cells.items()
+        if column.startswith(_ANSWER)
+    }
+    plain = {column: cell for column, cell in cells.items() if not column.startswith(_ANSWER)}
     try:
-        row = _ROW.validate_python(cells)
+        row = _ROW.validate_python({**plain, "answers": answers})
         # Their own rules, found out now and not in the middle of a chunk.
         _ = row.contact, row.payee
     except ValidationError as error:
@@ -192,4 +217,6 @@ def parse_row(cells: Mapping[str, str]) -> ImportRow:
 def _problems(error: ValidationError) -> Iterator[tuple[str, str]]:
     for each in error.errors(include_url=False, include_context=False, include_input=False):
         column = str(each["loc"][0]) if each["loc"] else "row"
+        if column == "answers":
+            column = _ANSWER + str(each["loc"][1])
         yield column if column in FIELDS else "row", str(each["type"])

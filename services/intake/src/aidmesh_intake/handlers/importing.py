@@ -226,7 +226,8 @@ class Importer:
                     asked_on=row.asked_on or today,
                     caseworker=self.staff_id,
                     needs=(need,),
-                    answers={},
+                    answers=row.answers,
+                    note=row.note.reveal() if row.note else None,
                 )
             )
             kept.append((key, content, need_id))
