@@ -50,6 +50,73 @@ async def test_a_limit_counts_what_either_record_got(world: World) -> None:
         assert (await world.need(again))["reason"] == "limit"
 
 
+async def ask(world: World, kind: str, quantity: int = 1, **who: object) -> dict[str, Any]:
+    """A request for somebody who is known; its need."""
+    body = {"needs": [{"kind": kind, "quantity": quantity, "place_area": "UA80"}]} | who
+    made = await world.post("/v1/requests", body, status=201)
+    found: dict[str, Any] = made["needs"][0]
+    return found
+
+
+async def family(world: World) -> tuple[list[str], str]:
+    """Three persons and their household."""
+    members = [await person(world, code, household_code="home") for code in ("one", "two", "three")]
+    return members, (await world.get(f"/v1/persons/{members[0]}"))["household_id"]
+
+
+async def test_many_for_one_are_not_one_for_each(world: World) -> None:
+    many = await world.request("food_parcel", "one", quantity=5)
+    assert (await world.need(many))["reason"] == "limit"
+    assert await world.state(many) == "requested"
+    assert (await world.post(f"/v1/needs/{many}:approve", status=409))["rule"] == "limit"
+    await world.post(f"/v1/needs/{many}:approve", {"override_reason": "shares_with_neighbors"})
+    assert await world.state(many) == "approved"
+
+
+async def test_a_household_by_its_id_gets_one_for_each_member(world: World) -> None:
+    members, home = await family(world)
+    whole = {"for_whom": "household", "household_id": home}
+    assert (await ask(world, "food_parcel", 4, **whole))["reason"] == "limit"
+    assert (await ask(world, "food_parcel", 3, **whole))["state"] == "approved"
+    assert (await ask(world, "food_parcel", 1, **whole))["reason"] == "limit"
+    for member in members:
+        assert (await ask(world, "food_parcel", person_id=member))["reason"] == "limit"
+        assert (await ask(world, "food_voucher", person_id=member))["state"] == "approved"
+
+
+async def test_what_a_member_got_counts_for_the_household(world: World) -> None:
+    members, home = await family(world)
+    assert (await ask(world, "food_parcel", person_id=members[1]))["state"] == "approved"
+    whole = {"for_whom": "household", "household_id": home}
+    assert (await ask(world, "food_parcel", 3, **whole))["reason"] == "limit"
+
+
+async def test_a_member_and_the_household_at_once_do_not_both_pass(world: World) -> None:
+    members, home = await family(world)
+    kind = await world.get("/v1/kinds/food_parcel")
+    by_hand = kind | {"auto_approve": None, "version": kind["version"] + 1}
+    answer = await world.client.put(
+        "/v1/kinds/food_parcel", json=by_hand, headers=world.headers(Role.LEAD)
+    )
+    assert answer.status_code == 200, answer.text
+    whole = await ask(world, "food_parcel", 3, for_whom="household", household_id=home)
+    own = await ask(world, "food_parcel", person_id=members[0])
+
+    async def approve(need: dict[str, Any]) -> int:
+        path = f"/v1/needs/{need['need_id']}:approve"
+        answer = await world.client.post(path, headers=world.headers())
+        return answer.status_code
+
+    assert sorted(await asyncio.gather(approve(whole), approve(own))) == [200, 409]
+
+
+async def test_a_household_that_nobody_is_known_of_is_limited(world: World) -> None:
+    home = (await world.post("/v1/households", {}, status=201))["household_id"]
+    whole = {"for_whom": "household", "household_id": home}
+    assert (await ask(world, "food_parcel", **whole))["state"] == "approved"
+    assert (await ask(world, "food_parcel", **whole))["reason"] == "limit"
+
+
 async def test_what_waits_for_approval_is_checked_against_both_records(world: World) -> None:
     first, second = await person(world, "one"), await person(world, "two")
     waiting = await world.request("food_parcel", "two", quantity=6)

@@ -121,7 +121,7 @@ class MoneyTake(_Part):
 
 
 class Limit(_Part):
-    """At most `count` of these kinds within any `days` days."""
+    """At most `count` units of these kinds within any `days` days."""
 
     per: Literal["person", "household"] = "person"
     count: int = Field(default=1, gt=0)

@@ -1,12 +1,17 @@
 """How much one person may get of a kind, and what looks like the same request twice.
 
 Limits bind what is to be held, never what was given: facts are recorded whatever they exceed.
+
+What a household gets counts for each of its members, in equal shares: two parcels for a
+household of three are two thirds for everyone. So three parcels are within "one for each person",
+four are not, and none of the three may have another of their own in the same days.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
+from fractions import Fraction
 from uuid import UUID
 
 from aidmesh_intake.domain.kinds import Kind, Limit
@@ -20,66 +25,96 @@ class Hindrance(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Past:
-    """An earlier need that counts: open or served.
+class Wish:
+    """A need as limits see it: what is to be checked, and each that counts against it.
 
     Attributes:
+        people: whom it counts for: the person, or every member of the household (the household's
+            own id while nobody is known to belong to it).
+        household_id: of the household, or of the person's household.
+        quantity: units of the kind, for all of them together.
         on: `served_on`, else `planned_on`.
-        open: not served yet.
     """
 
     need_id: UUID
-    person_id: UUID | None
+    people: frozenset[UUID]
     household_id: UUID | None
     kind: str
+    quantity: int
     on: date
-    open: bool
+
+    @property
+    def share(self) -> Fraction:
+        """What of it counts for each one."""
+        return Fraction(self.quantity, max(1, len(self.people)))
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """What is to be checked."""
+class Past(Wish):
+    """An earlier need that counts: open (not served yet) or served."""
 
-    need_id: UUID
-    person_id: UUID | None
-    household_id: UUID | None
-    on: date
+    open: bool
+
+
+def people_of(
+    person_id: UUID | None, household_id: UUID | None, members: Iterable[UUID], *, as_one: bool
+) -> frozenset[UUID]:
+    """Whom a need counts for.
+
+    Args:
+        members: of the household.
+        as_one: it is for the whole household.
+    """
+    if not as_one:
+        return frozenset(() if person_id is None else (person_id,))
+    everyone = frozenset(members)
+    if everyone or household_id is None:
+        return everyone
+    return frozenset((household_id,))
 
 
 def hindrance(kind: Kind, wish: Wish, history: Iterable[Past]) -> Hindrance | None:
     """The first thing that speaks against a wish, or None.
 
     Args:
-        history: other needs of the same person or household, of any kind.
+        history: other needs of the same people or household, of any kind, each once.
     """
     past = [each for each in history if each.need_id != wish.need_id]
     for limit in kind.limits:
         kinds = limit.kinds or (kind.code,)
-        days = sorted(each.on for each in past if each.kind in kinds and _same(limit, wish, each))
-        if _exceeds(limit, wish.on, days):
+        if _exceeds(limit, wish, [each for each in past if each.kind in kinds]):
             return Hindrance.LIMIT
     same_day = any(
-        each.open
-        and each.kind == kind.code
-        and each.on == wish.on
-        and wish.person_id is not None
-        and each.person_id == wish.person_id
+        each.open and each.kind == kind.code and each.on == wish.on and each.people == wish.people
         for each in past
+        if wish.people
     )
     return Hindrance.DUPLICATE if same_day else None
 
 
-def _same(limit: Limit, wish: Wish, past: Past) -> bool:
+def _exceeds(limit: Limit, wish: Wish, past: Sequence[Past]) -> bool:
     if limit.per == "household" and wish.household_id is not None:
-        return past.household_id == wish.household_id
-    return wish.person_id is not None and past.person_id == wish.person_id
-
-
-def _exceeds(limit: Limit, on: date, days: Sequence[date]) -> bool:
-    """Whether some window of `limit.days` days around `on` would hold more than allowed."""
-    near = sorted([*(day for day in days if abs((day - on).days) < limit.days), on])
+        theirs = [
+            (each.on, Fraction(each.quantity))
+            for each in past
+            if each.household_id == wish.household_id or not each.people.isdisjoint(wish.people)
+        ]
+        return _over(limit, wish.on, Fraction(wish.quantity), theirs)
     return any(
-        (near[last] - near[first]).days < limit.days
-        for first in range(len(near) - limit.count)
-        for last in (first + limit.count,)
+        _over(
+            limit,
+            wish.on,
+            wish.share,
+            [(each.on, each.share) for each in past if person in each.people],
+        )
+        for person in wish.people
+    )
+
+
+def _over(limit: Limit, on: date, more: Fraction, got: Sequence[tuple[date, Fraction]]) -> bool:
+    """Whether some window of `limit.days` days around `on` would hold more than allowed."""
+    starts = {on, *(day for day, _ in got if 0 <= (on - day).days < limit.days)}
+    return any(
+        more + sum(much for day, much in got if 0 <= (day - start).days < limit.days) > limit.count
+        for start in starts
     )

@@ -8,8 +8,8 @@ from uuid import UUID
 from aidmesh_chassis.db import Tx
 from aidmesh_intake.domain import commands
 from aidmesh_intake.domain.dates import today_of
-from aidmesh_intake.domain.kinds import Kind
-from aidmesh_intake.domain.limits import Hindrance, Past, Wish, hindrance
+from aidmesh_intake.domain.kinds import ForWhom, Kind
+from aidmesh_intake.domain.limits import Hindrance, Past, Wish, hindrance, people_of
 from aidmesh_intake.domain.need import Decision, Need
 from aidmesh_intake.domain.waitlist import Queue, queue_behind
 from aidmesh_intake.store import persons as persons_store
@@ -34,42 +34,36 @@ async def decide(
         newcomers: persons without any history.
         facts: aid that was given before, about to be saved in this transaction too.
     """
-    await _lock_households(tx, needs, kinds)
+    await _lock_households(tx, needs, kinds, newcomers)
     roots = await _roots(tx, needs, newcomers)
     past = await _history(tx, needs, kinds, newcomers, roots)
     for fact in facts:
-        _remember(past, fact, roots)
+        past.add(_past(fact, roots))
     queues = await queues_of(tx, needs)
     verdicts: list[Verdict] = []
     for need in needs:
-        person_id = _one(need.person_id, roots)
-        wish = Wish(need.id, person_id, need.household_id, need.planned_on)
+        itself = _past(need, roots)
         found = None
         if need.id not in unchecked:
-            found = hindrance(kinds[need.kind], wish, past[person_id or need.household_id])
+            found = hindrance(kinds[need.kind], itself, past.of(itself))
         if found is not None:
             verdicts.append(found)
             continue
         behind = queue_behind(need, queues, today_of(tx.now)) if queues else None
         verdicts.append(commands.approve(need, tx.now, behind=behind))
-        _remember(past, need, roots)
+        past.add(itself)
     return verdicts
 
 
-async def _lock_households(tx: Tx, needs: Sequence[Need], kinds: Mapping[str, Kind]) -> None:
-    """Two members who ask at once must see each other, or both would pass a household's limit."""
-    limited = {
-        need.household_id
-        for need in needs
-        if need.household_id and any(each.per == "household" for each in kinds[need.kind].limits)
-    }
-    if limited:
-        await persons_store.lock_households(tx.conn, list(limited))
-
-
-def _one(person_id: UUID | None, roots: Mapping[UUID, UUID]) -> UUID | None:
-    """The record that stands for a person, whichever of theirs this is."""
-    return None if person_id is None else roots.get(person_id, person_id)
+async def _lock_households(
+    tx: Tx, needs: Sequence[Need], kinds: Mapping[str, Kind], newcomers: Collection[UUID]
+) -> None:
+    """Two members, or one and the household, must see each other, or both would pass a limit."""
+    limited = [need for need in needs if kinds[need.kind].limits]
+    households = {need.household_id for need in limited if need.household_id}
+    persons = {n.person_id for n in limited if n.person_id and n.person_id not in newcomers}
+    if households or persons:
+        await persons_store.lock_households(tx.conn, list(households), list(persons))
 
 
 async def _roots(tx: Tx, needs: Sequence[Need], newcomers: Collection[UUID]) -> Mapping[UUID, UUID]:
@@ -77,18 +71,45 @@ async def _roots(tx: Tx, needs: Sequence[Need], newcomers: Collection[UUID]) -> 
     return await persons_store.stands_for(tx.conn, list(known)) if known else {}
 
 
-def _remember(past: dict[UUID | None, list[Past]], need: Need, roots: Mapping[UUID, UUID]) -> None:
-    person_id = _one(need.person_id, roots)
-    entry = Past(
-        need.id,
-        person_id,
-        need.household_id,
-        need.kind,
-        need.served_on or need.planned_on,
+def _past(need: Need, roots: Mapping[UUID, UUID]) -> Past:
+    """A need as limits see it; a person is named by the record that stands for them."""
+    person_id = None if need.person_id is None else roots.get(need.person_id, need.person_id)
+    return Past(
+        need_id=need.id,
+        people=people_of(
+            person_id,
+            need.household_id,
+            need.members,
+            as_one=need.for_whom is ForWhom.HOUSEHOLD,
+        ),
+        household_id=need.household_id,
+        kind=need.kind,
+        quantity=need.quantity,
+        on=need.served_on or need.planned_on,
         open=need.served_on is None,
     )
-    for key in {person_id, need.household_id} - {None}:
-        past[key].append(entry)
+
+
+class _Pasts:
+    """Needs by whom they count for and by household, each once."""
+
+    def __init__(self) -> None:
+        self._by: dict[UUID, dict[UUID, Past]] = defaultdict(dict)
+
+    def add(self, past: Past) -> None:
+        for key in _keys(past):
+            self._by[key][past.need_id] = past
+
+    def of(self, wish: Wish) -> Collection[Past]:
+        """Everything that may count against a wish."""
+        found: dict[UUID, Past] = {}
+        for key in _keys(wish):
+            found |= self._by.get(key, {})
+        return found.values()
+
+
+def _keys(wish: Wish) -> frozenset[UUID]:
+    return wish.people if wish.household_id is None else wish.people | {wish.household_id}
 
 
 async def _history(
@@ -97,24 +118,15 @@ async def _history(
     kinds: Mapping[str, Kind],
     newcomers: Collection[UUID],
     roots: Mapping[UUID, UUID],
-) -> dict[UUID | None, list[Past]]:
-    """By person and by household. A person's list includes their household's."""
-    past: dict[UUID | None, list[Past]] = defaultdict(list)
-    persons = {
-        roots.get(n.person_id, n.person_id)
-        for n in needs
-        if n.person_id and n.person_id not in newcomers
-    }
+) -> _Pasts:
+    past = _Pasts()
+    persons = {each for n in needs for each in _past(n, roots).people} - set(newcomers)
     households = {n.household_id for n in needs if n.household_id}
     if not persons and not households:
         return past
     days = max(
         (limit.days for code in {n.kind for n in needs} for limit in kinds[code].limits), default=1
     )
-    household_of = {
-        _one(n.person_id, roots): n.household_id for n in needs if n.person_id and n.household_id
-    }
-    seen: set[tuple[UUID, UUID]] = set()
     for entry in await requests.history(
         tx.conn,
         list(persons),
@@ -122,13 +134,7 @@ async def _history(
         min(n.planned_on for n in needs) - timedelta(days=days),
         max(n.planned_on for n in needs) + timedelta(days=days),
     ):
-        keys = {entry.person_id, entry.household_id}
-        keys |= {p for p, h in household_of.items() if h == entry.household_id}
-        for key in keys - {None}:
-            assert key is not None  # noqa: S101 - taken out above
-            if (key, entry.need_id) not in seen:
-                seen.add((key, entry.need_id))
-                past[key].append(entry)
+        past.add(entry)
     return past
 
 

@@ -236,11 +236,19 @@ async def members(
     return {row["household_id"]: row["ids"] for row in rows}
 
 
-async def lock_households(conn: asyncpg.Connection, household_ids: Sequence[UUID]) -> None:
-    """Lock households, in the order of their ids."""
+async def lock_households(
+    conn: asyncpg.Connection, household_ids: Sequence[UUID], person_ids: Sequence[UUID]
+) -> None:
+    """Lock households, and those that persons belong to, in the order of their ids."""
     await conn.execute(
-        "SELECT FROM household WHERE id = ANY($1::uuid[]) ORDER BY id FOR NO KEY UPDATE",
+        """
+        SELECT FROM household WHERE id = ANY($1::uuid[] || ARRAY(
+            SELECT household_id FROM person
+            WHERE id = ANY($2::uuid[]) AND household_id IS NOT NULL))
+        ORDER BY id FOR NO KEY UPDATE
+        """,
         list(household_ids),
+        list(person_ids),
     )
 
 

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import asyncpg
 
-from aidmesh_intake.domain.limits import Past
+from aidmesh_intake.domain.limits import Past, people_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,18 +57,26 @@ async def history(
     from_on: date,
     to_on: date,
 ) -> list[Past]:
-    """What these people got or are waiting for around some days, for limits and duplicates.
+    """What these people and households got or are waiting for around some days.
 
     Records that were merged are one person, who is named by the record that stands for them.
+    What a person's household got is theirs too; who belongs to a household is as of now.
     """
     rows = await conn.fetch(
         """
         SELECT n.id, coalesce(p.merged_into, n.person_id) AS person_id, n.household_id, n.kind,
-            coalesce(n.served_on, n.planned_on) AS on_day, n.state <> 'fulfilled' AS open
+            n.quantity, n.for_whom = 'household' AS as_one,
+            coalesce(n.served_on, n.planned_on) AS on_day, n.state <> 'fulfilled' AS open,
+            CASE WHEN n.for_whom = 'household' THEN ARRAY(
+                SELECT coalesce(m.merged_into, m.id) FROM person m
+                WHERE m.household_id = n.household_id) END AS members
         FROM need n LEFT JOIN person p ON p.id = n.person_id
         WHERE (n.person_id = ANY($1::uuid[]
                     || ARRAY(SELECT m.id FROM person m WHERE m.merged_into = ANY($1::uuid[])))
-                OR n.household_id = ANY($2::uuid[]))
+                OR n.household_id = ANY($2::uuid[]
+                    || ARRAY(SELECT m.household_id FROM person m
+                        WHERE (m.id = ANY($1::uuid[]) OR m.merged_into = ANY($1::uuid[]))
+                        AND m.household_id IS NOT NULL)))
             AND n.state IN ('approved', 'held', 'ready', 'waitlisted', 'fulfilled')
             AND coalesce(n.served_on, n.planned_on) BETWEEN $3 AND $4
         """,
@@ -79,12 +87,15 @@ async def history(
     )
     return [
         Past(
-            row["id"],
-            row["person_id"],
-            row["household_id"],
-            row["kind"],
-            row["on_day"],
-            row["open"],
+            need_id=row["id"],
+            people=people_of(
+                row["person_id"], row["household_id"], row["members"] or (), as_one=row["as_one"]
+            ),
+            household_id=row["household_id"],
+            kind=row["kind"],
+            quantity=row["quantity"],
+            on=row["on_day"],
+            open=row["open"],
         )
         for row in rows
     ]
