@@ -64,7 +64,7 @@ async def test_a_parcel_all_the_way(world: World) -> None:
     assert told.how == "message"
 
     (fulfilled,) = only(await world.feed(issued(need_id)), NeedFulfilledV1)
-    assert fulfilled.service_no == 1
+    assert (fulfilled.service_no, fulfilled.attempt_no) == (1, 1)
     assert len(fulfilled.person_ids) == 1
     assert await world.state(need_id) == "fulfilled"
 
@@ -243,6 +243,24 @@ async def test_told_in_person_when_no_message_goes_out(world: World) -> None:
     assert only(await world.published(), NeedToldV1)[0].how == "in_person"
     answer = await world.post("/v1/needs:told", {"rows": [{"need_id": str(need_id)}]})
     assert answer["rows"][0]["status"] == "skipped"
+
+
+@pytest.mark.parametrize("in_order", [True, False])
+async def test_whom_a_message_did_not_reach_is_told_again(world: World, in_order: bool) -> None:
+    need_id = await world.request("food_parcel")
+    await world.feed(held(need_id), confirmed(need_id))
+    about = {"message_id": MessageId(uuid4()), "need_id": NeedId(need_id), "attempt_no": 1}
+    sent = MessageSentV1.model_validate({**about, "sent_at": datetime.now(UTC)})
+    bounced = MessageSuppressedV1.model_validate({**about, "reason": "failed"})
+    for event in (sent, bounced) if in_order else (bounced, sent):
+        await world.feed(event)
+    (row,) = (await world.get("/v1/needs", to_tell=True))["needs"]
+    assert (row["message"], row["told_at"]) == ("failed", None)
+    await world.post(f"/v1/needs/{need_id}:told")
+    (told,) = only(await world.published(), NeedToldV1)
+    assert told.how == "in_person"
+    await world.feed(bounced)  # says nothing new to somebody who was told in person
+    assert (await world.get("/v1/needs", to_tell=True))["needs"] == []
 
 
 async def test_aid_already_given_is_never_refused(world: World) -> None:

@@ -195,6 +195,21 @@ async def test_what_is_not_collected_goes_back_but_not_while_the_site_is_closed(
         "SELECT collect_by FROM reservation WHERE need_id = $1", need.need_id
     )
     assert collect_by == now + timedelta(days=3)
+    # The message came back, so the person was told in person, a day later.
+    later = now + timedelta(days=1)
+    for told_at in (later, now):
+        await world.take(
+            NeedToldV1(
+                need_id=need.need_id,
+                attempt_no=1,
+                told_at=told_at,
+                how="in_person",
+                collect_days=3,
+            )
+        )
+        assert await world.value(
+            "SELECT collect_by FROM reservation WHERE need_id = $1", need.need_id
+        ) == later + timedelta(days=3)
     overdue = "UPDATE reservation SET collect_by = now() - interval '1 s' WHERE need_id = $1"
 
     await world.execute(overdue, need.need_id)

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
@@ -16,6 +17,7 @@ from aidmesh_notification.domain.cards import Channel
 from aidmesh_notification.texts import Rendered
 
 MESSAGE = Rendered(subject="Нагадування", text="Усе готово, чекаємо на вас.")
+ID = UUID(int=7)
 SOMEBODY = PersonalText("somebody@example.org")
 
 
@@ -71,8 +73,8 @@ async def test_a_mail_says_no_more_than_its_text() -> None:
     mailbox = Mailbox()
     async with mailbox.listen() as port:
         smtp = outlet(port)
-        await smtp.send(SOMEBODY, MESSAGE)
-        await smtp.send(SOMEBODY, MESSAGE)
+        await smtp.send(ID, SOMEBODY, MESSAGE)
+        await smtp.send(ID, SOMEBODY, MESSAGE)
         await smtp.close()
     assert mailbox.conversations == 1
     assert len(mailbox.mails) == 2
@@ -80,6 +82,7 @@ async def test_a_mail_says_no_more_than_its_text() -> None:
     assert isinstance(mail, EmailMessage)
     assert mail["From"] == "reminder@post.example"
     assert mail["Subject"] == "Нагадування"
+    assert mail["Message-ID"] == f"<{ID}@post.example>"  # what a report about it names
     assert "Усе готово" in mail.get_content()
     assert set(mail.keys()) <= {
         "From", "To", "Subject", "Date", "Message-ID", "MIME-Version", "Content-Type",
@@ -108,7 +111,7 @@ async def test_a_refusal_means_not_sent(command: str, reply: str | None, lasting
     async with mailbox.listen() as port:
         smtp = outlet(port)
         with pytest.raises(NotSent) as refusal:
-            await smtp.send(SOMEBODY, MESSAGE)
+            await smtp.send(ID, SOMEBODY, MESSAGE)
         assert refusal.value.lasting is lasting
         assert "somebody" not in repr(refusal.value)
         await smtp.close()
@@ -120,10 +123,10 @@ async def test_a_connection_lost_after_the_text_is_no_refusal() -> None:
     async with mailbox.listen() as port:
         smtp = outlet(port)
         with pytest.raises(Exception) as trouble:  # noqa: PT011 - any class but one
-            await smtp.send(SOMEBODY, MESSAGE)
+            await smtp.send(ID, SOMEBODY, MESSAGE)
         assert not isinstance(trouble.value, NotSent)
         mailbox.answers.clear()
-        await smtp.send(SOMEBODY, MESSAGE)
+        await smtp.send(ID, SOMEBODY, MESSAGE)
         await smtp.close()
 
 
@@ -131,21 +134,21 @@ async def test_without_a_server_nothing_left() -> None:
     async with Mailbox().listen() as port:
         pass
     with pytest.raises(NotSent) as refusal:
-        await outlet(port).send(SOMEBODY, MESSAGE)
+        await outlet(port).send(ID, SOMEBODY, MESSAGE)
     assert not refusal.value.lasting
 
 
 async def test_an_address_with_a_line_break_is_refused_for_good() -> None:
     async with Mailbox().listen() as port:
         with pytest.raises(NotSent) as refusal:
-            await outlet(port).send(PersonalText("a@b.example\r\nBcc: c@d.example"), MESSAGE)
+            await outlet(port).send(ID, PersonalText("a@b.example\r\nBcc: c@d.example"), MESSAGE)
     assert refusal.value.lasting
 
 
 async def test_a_spool_that_cannot_be_written_means_not_sent(tmp_path: Path) -> None:
     (tmp_path / "taken").mkdir()
     with pytest.raises(NotSent):
-        await FileOutlet(tmp_path / "taken").send(SOMEBODY, MESSAGE)
+        await FileOutlet(tmp_path / "taken").send(ID, SOMEBODY, MESSAGE)
 
 
 def test_the_spool_stands_in_for_the_channels_that_settings_name(tmp_path: Path) -> None:

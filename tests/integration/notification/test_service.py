@@ -129,6 +129,45 @@ async def test_messages_about_sensitive_needs_are_seen_by_role(
         await service.database.close()
 
 
+async def test_a_gateway_reports_what_became_of_a_message(
+    database: DatabaseFactory, keys_dir: Path, tmp_path: Path
+) -> None:
+    service, world, sender = await built(database, keys_dir, tmp_path / "spool.jsonl")
+    assert service.database is not None
+    try:
+        person = uuid4()
+        await world.take(world.card(person, channel="file", address=ADDRESS))
+        await world.take(ready(person), ready(None))
+        await sender.run_once()
+        [line] = spool_lines(tmp_path / "spool.jsonl")
+        path = f"/v1/messages/{line['message_id']}:report"
+        failed = {"outcome": "failed", "reason": "mailbox_full"}
+        key = {"Idempotency-Key": "report-0123456789"}
+        async with client_of(service, keys_dir, Role.FINANCE) as client:
+            assert (await client.post(path, json=failed, headers=key)).status_code == 403
+        async with client_of(service, keys_dir, Role.ONCALL) as client:
+            for body in ({"outcome": "failed"}, {"outcome": "delivered", "reason": "x"}):
+                assert (await client.post(path, json=body)).status_code == 422
+            answers = [await client.post(path, json=failed, headers=key) for _ in range(2)]
+            assert [answer.status_code for answer in answers] == [200, 200]
+            assert answers[0].json() == answers[1].json()
+            assert answers[0].json()["state"] == "failed"
+            late = await client.post(path, json={"outcome": "delivered"})
+            assert late.status_code == 409
+            assert late.json()["type"] == "urn:aidmesh:problem:not-reportable"
+            nothing = await client.post(f"/v1/messages/{uuid4()}:report", json=failed)
+            assert nothing.status_code == 404
+            [shown] = (await client.get("/v1/messages", params={"state": "failed"})).json()[
+                "messages"
+            ]
+            assert (shown["why"], shown["report_code"]) == ("undelivered", "mailbox_full")
+            queue = (await client.get("/v1/messages/to-tell")).json()["messages"]
+            assert line["message_id"] in {each["message_id"] for each in queue}
+    finally:
+        await sender._outlets[next(iter(sender._outlets))].close()
+        await service.database.close()
+
+
 async def everything(service: Service) -> str:
     """Every row of every table, as text; bytes are shown in both hex and as they are."""
     assert service.database is not None

@@ -34,7 +34,7 @@ class Recorder:
         self.sent: list[tuple[str, Rendered]] = []
         self.fails: Exception | None = None
 
-    async def send(self, address: PersonalText, message: Rendered) -> None:
+    async def send(self, message_id: UUID, address: PersonalText, message: Rendered) -> None:
         if self.fails is not None:
             raise self.fails
         self.sent.append((address.reveal(), message))

@@ -26,6 +26,7 @@ PROBLEM_MODULES: Final = {
     "Intake": "aidmesh_intake.api.context",
     "Inventory": "aidmesh_inventory.api.problems",
     "Payments": "aidmesh_payments.problems",
+    "Notification": "aidmesh_notification.problems",
     "Reporting": "aidmesh_reporting.problems",
 }
 

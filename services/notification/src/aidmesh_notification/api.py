@@ -16,17 +16,18 @@ from aidmesh_chassis.auth import Caller, Role, require
 from aidmesh_chassis.crypto import PublicKey, seal
 from aidmesh_chassis.db import Database
 from aidmesh_chassis.http import Body, Page, PageQuery
+from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.privacy import PersonalText
 from aidmesh_chassis.problems import NOT_FOUND, Problem
+from aidmesh_contracts.values import Code
 from aidmesh_notification.domain.cards import Channel
 from aidmesh_notification.domain.hours import KYIV, parse_hours
-from aidmesh_notification.domain.sending import Wording
+from aidmesh_notification.domain.sending import NotReportable, Report, State, Wording
+from aidmesh_notification.handlers import report
+from aidmesh_notification.problems import NOT_REPORTABLE
 from aidmesh_notification.store import contacts, outbound
 from aidmesh_notification.texts import Templates
 
-State = Literal[
-    "queued", "sending", "sent", "delivered", "suppressed", "failed", "expired", "unknown"
-]
 _KEY: TypeAdapter[tuple[datetime, UUID]] = TypeAdapter(tuple[datetime, UUID])
 _SEE = Depends(require(Role.CASEWORKER, Role.LEAD, Role.ONCALL))
 Reader = Annotated[Caller, _SEE]
@@ -41,6 +42,7 @@ class MessageOut(BaseModel):
     Attributes:
         why: for a message that did not go out.
         told: whether the person knows by now, by this message or in person.
+        report_code: why it did not arrive, in the gateway's words.
     """
 
     message_id: UUID
@@ -57,6 +59,20 @@ class MessageOut(BaseModel):
     expires_at: datetime
     sent_at: datetime | None
     told: bool
+    report_code: str | None
+
+
+class ReportIn(Body):
+    """What became of a message that was sent; `reason` is a code, such as `mailbox_full`."""
+
+    outcome: Report
+    reason: Code | None = None
+
+    @model_validator(mode="after")
+    def _reason(self) -> "ReportIn":
+        if (self.outcome == "failed") != (self.reason is not None):
+            raise ValueError("a reason goes with failed, only then")
+        return self
 
 
 class MessagePage(BaseModel):
@@ -144,6 +160,23 @@ def router(database: Database, templates: Templates, card_key: PublicKey | None)
                 limit=page.limit + 1,
             )
         return _page(page, [_message(row) for row in rows])
+
+    @routes.post("/messages/{message_id}:report")
+    async def report_on(message_id: UUID, body: ReportIn, caller: Reader, once: Once) -> Response:
+        """A gateway, or staff for it, says whether a message arrived. Twice the same is once.
+
+        Mails carry the id in their Message-ID, lines of a spool as `message_id`.
+        """
+        async with database.transaction() as tx:
+            if known := await once.replay(tx):
+                return known
+            try:
+                state = await report(tx, message_id, body.outcome, body.reason)
+            except NotReportable:
+                raise Problem(NOT_REPORTABLE) from None
+            if state is None:
+                raise Problem(NOT_FOUND)
+            return await once.answer(tx, 200, {"message_id": message_id, "state": state})
 
     @routes.get("/messages/counts", dependencies=[_SEE])
     async def counts() -> dict[str, int]:

@@ -10,9 +10,10 @@ from asyncio import LifoQueue, QueueEmpty
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.message import EmailMessage
-from email.utils import format_datetime, make_msgid
+from email.utils import format_datetime
 from pathlib import Path
 from typing import Literal, Protocol
+from uuid import UUID
 
 import aiosmtplib
 
@@ -37,8 +38,8 @@ class Outlet(Protocol):
     def concurrency(self) -> int:
         """How many messages it takes at once."""
 
-    async def send(self, address: PersonalText, message: Rendered) -> None:
-        """Send one message.
+    async def send(self, message_id: UUID, address: PersonalText, message: Rendered) -> None:
+        """Send one message, marked with its id as far as the channel lets a gateway report on it.
 
         Raises:
             NotSent: it certainly did not leave.
@@ -60,7 +61,7 @@ class FileOutlet:
         self._path = path
         self._file: int | None = None
 
-    async def send(self, address: PersonalText, message: Rendered) -> None:
+    async def send(self, message_id: UUID, address: PersonalText, message: Rendered) -> None:
         """Append the message.
 
         Raises:
@@ -68,6 +69,7 @@ class FileOutlet:
         """
         line = json.dumps(
             {
+                "message_id": str(message_id),
                 "sent_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
                 "address": address.reveal(),
                 "subject": message.subject,
@@ -124,14 +126,14 @@ class SmtpOutlet:
         self._step_s_max = send_ms_max / 1000
         self._idle: LifoQueue[aiosmtplib.SMTP] = LifoQueue()
 
-    async def send(self, address: PersonalText, message: Rendered) -> None:
+    async def send(self, message_id: UUID, address: PersonalText, message: Rendered) -> None:
         """Send a mail of plain text.
 
         Raises:
             NotSent: refused, or not offered to the server as a whole.
         """
         recipient = address.reveal()
-        data = self._mail(recipient, message)
+        data = self._mail(message_id, recipient, message)
         client = await self._connection()
         try:
             await self._offer(client, recipient)
@@ -154,7 +156,7 @@ class SmtpOutlet:
                 return
             client.close()
 
-    def _mail(self, recipient: str, message: Rendered) -> bytes:
+    def _mail(self, message_id: UUID, recipient: str, message: Rendered) -> bytes:
         mail = EmailMessage()
         try:
             mail["From"] = self._sender
@@ -163,7 +165,8 @@ class SmtpOutlet:
         except ValueError:
             raise NotSent(lasting=True) from None
         mail["Date"] = format_datetime(datetime.now(UTC))
-        mail["Message-ID"] = make_msgid(domain=self._sender.rpartition("@")[2])
+        # A report about it names this, and says nothing to anybody else.
+        mail["Message-ID"] = f"<{message_id}@{self._sender.rpartition('@')[2]}>"
         mail.set_content(message.text)
         return mail.as_bytes()
 

@@ -6,6 +6,8 @@ What ends an attempt comes before what announces it, so that nothing is queued i
 from aidmesh_chassis.consuming import Subscription
 from aidmesh_contracts.intake import (
     ContactSealedV1,
+    NeedClosedV1,
+    NeedFulfilledV1,
     NeedReadyV1,
     NeedToldV1,
     NeedWithdrawnV1,
@@ -24,6 +26,8 @@ def subscriptions(message_hours_max: int) -> tuple[Subscription, ...]:
                 PersonErasedV1: handlers.erase,
                 NeedWithdrawnV1: handlers.end_attempts,
                 NeedToldV1: handlers.end_attempts,
+                NeedFulfilledV1: handlers.end_attempts,
+                NeedClosedV1: handlers.end_attempts,
                 NeedReadyV1: handlers.queue_ready(message_hours_max),
             },
         ),

@@ -13,6 +13,8 @@ from aidmesh_chassis.errors import Poison
 from aidmesh_contracts.ids import MessageId, NeedId, derive_id
 from aidmesh_contracts.intake import (
     ContactSealedV1,
+    NeedClosedV1,
+    NeedFulfilledV1,
     NeedReadyV1,
     NeedToldV1,
     NeedWithdrawnV1,
@@ -20,8 +22,8 @@ from aidmesh_contracts.intake import (
 )
 from aidmesh_contracts.notification import MessageSuppressedV1
 from aidmesh_notification.domain.hours import KYIV
-from aidmesh_notification.domain.sending import Reason
-from aidmesh_notification.store import contacts, outbound
+from aidmesh_notification.domain.sending import Reason, Report, State, report_changes
+from aidmesh_notification.store import contacts, outbound, reports
 from aidmesh_notification.texts import Templates
 
 NEED_READY = "need_ready"
@@ -36,6 +38,7 @@ _STATES: dict[Reason, str] = {
     "failed": "failed",
     "rejected": "failed",
     "unknown": "unknown",
+    "undelivered": "failed",
 }
 _TOLD_AS: dict[str, Literal["no_safe_contact", "expired", "failed", "unknown", "superseded"]] = {
     "no_safe_contact": "no_safe_contact",
@@ -46,6 +49,7 @@ _TOLD_AS: dict[str, Literal["no_safe_contact", "expired", "failed", "unknown", "
     "failed": "failed",
     "rejected": "failed",
     "unknown": "unknown",
+    "undelivered": "failed",
 }
 
 
@@ -96,13 +100,40 @@ def queue_ready(message_hours_max: int) -> Handler:
     return queue
 
 
-async def end_attempts(tx: Tx, batch: Sequence[Received[NeedWithdrawnV1 | NeedToldV1]]) -> None:
-    """Attempts that are over, or whose person knows already, need no message any more."""
+Ending = NeedWithdrawnV1 | NeedToldV1 | NeedFulfilledV1 | NeedClosedV1
+
+
+async def end_attempts(tx: Tx, batch: Sequence[Received[Ending]]) -> None:
+    """Attempts that are over, served, or whose person knows already, need no message any more."""
     last: dict[UUID, int] = {}
     for received in batch:
         need_id, attempt_no = received.event.need_id, received.event.attempt_no
+        if not attempt_no:  # nobody was ever asked for it
+            continue
         last[need_id] = max(attempt_no, last.get(need_id, 0))
-    await outbound.end_attempts(tx.conn, list(last.items()))
+    if last:
+        await outbound.end_attempts(tx.conn, list(last.items()))
+
+
+async def report(tx: Tx, message_id: UUID, told: Report, code: str | None) -> State | None:
+    """Note what a gateway says became of a message; returns its state, None if there is none.
+
+    What did not arrive is told in person, unless the person knows or was served meanwhile.
+
+    Args:
+        code: why it did not arrive.
+
+    Raises:
+        NotReportable: the message's state does not allow this report.
+    """
+    state = await reports.lock_state(tx.conn, message_id)
+    if state is None or not report_changes(state, told):
+        return state
+    if told == "delivered":
+        await reports.mark_delivered(tx.conn, message_id)
+    else:
+        emit_suppressed(tx, await reports.mark_undelivered(tx.conn, message_id, code))
+    return told
 
 
 async def keep_contacts(tx: Tx, batch: Sequence[Received[ContactSealedV1]]) -> None:

@@ -237,7 +237,7 @@ class Sender:
                 continue
             try:
                 async with asyncio.timeout(self._send_s_max):
-                    await outlet.send(message.address, message.rendered)
+                    await outlet.send(message.message_id, message.address, message.rendered)
             except NotSent as refusal:
                 outcome.refused.append((message, refusal.lasting))
             except Exception as error:  # noqa: BLE001 - whatever it was, it may have left

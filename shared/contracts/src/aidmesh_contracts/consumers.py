@@ -104,7 +104,14 @@ CONSUMERS: tuple[Consumer, ...] = (
     Consumer(
         "notification",
         Stream.LOCAL,
-        (intake.NeedReadyV1, intake.NeedWithdrawnV1, intake.NeedToldV1, intake.PersonErasedV1),
+        (
+            intake.NeedReadyV1,
+            intake.NeedWithdrawnV1,
+            intake.NeedToldV1,
+            intake.NeedFulfilledV1,
+            intake.NeedClosedV1,
+            intake.PersonErasedV1,
+        ),
     ),
     Consumer("notification", Stream.PRIVATE, (intake.ContactSealedV1,)),
     Consumer(

@@ -125,7 +125,7 @@ class NeedFulfilledV1(Event, type="intake.need.fulfilled.v1", stream=Stream.LOCA
         service_no: counts how often this need was fulfilled (undone and done again); with
             `need_id` it names the service.
         attempt_no, issue_no: of the issue or payment that it tells of (0, 0 where there was
-            none); None before services said so.
+            none); None before services said so. Nobody waits any more to be told of it.
         person_ids: the distinct beneficiaries; empty for outreach and for sites.
         headcount: contacts of outreach or a group session, shown apart from people.
         area: of the place of service.
@@ -160,9 +160,10 @@ class NeedReversedV1(Event, type="intake.need.reversed.v1", stream=Stream.LOCAL,
 
 
 class NeedClosedV1(Event, type="intake.need.closed.v1", stream=Stream.LOCAL, key="need_id"):
-    """The need ended without a service."""
+    """The need ended without a service, and with it its attempts up to this one, if any."""
 
     need_id: NeedId
+    attempt_no: int | None = Field(default=None, gt=0)
     state: Literal["declined", "cancelled", "expired", "referred"]
     reason: Code
 

@@ -354,7 +354,12 @@ def close(need: Need, state: State, reason: str) -> tuple[Need, Event]:
         reason=reason,
     )
     return ended, NeedClosedV1.model_validate(
-        {"need_id": need.id, "state": state.value, "reason": reason}
+        {
+            "need_id": need.id,
+            "attempt_no": need.attempt_no or None,
+            "state": state.value,
+            "reason": reason,
+        }
     )
 
 

@@ -304,7 +304,8 @@ def _undone(need: Need, issue: tuple[int, int], reason: str) -> Decision:
 
 
 def _sent(need: Need, answer: MessageSentV1) -> Decision:
-    if not _awaits_telling(need, answer.attempt_no):
+    # Nothing is sent after it failed: this was overtaken by the news that it did not arrive.
+    if not _awaits_telling(need, answer.attempt_no) or need.message == "failed":
         return Decision(need)
     told = replace(need, told_at=answer.sent_at, told_how="message", message="sent")
     return moved(
@@ -322,6 +323,11 @@ def _sent(need: Need, answer: MessageSentV1) -> Decision:
 
 
 def _suppressed(need: Need, answer: MessageSuppressedV1) -> Decision:
+    if answer.reason == "failed" and need.told_how == "message":
+        # It was sent, and came back: the person does not know after all.
+        need_again = replace(need, told_at=None, told_how=None)
+        if _awaits_telling(need_again, answer.attempt_no):
+            return moved(need, replace(need_again, message="failed"), "not_delivered")
     if not _awaits_telling(need, answer.attempt_no) or need.message == answer.reason:
         return Decision(need)
     return moved(need, replace(need, message=answer.reason), "tell_in_person")

@@ -108,11 +108,11 @@ async def set_booking_deadlines(tx: Tx, changed: Sequence[Changed], since: datet
 
 async def tell(tx: Tx, batch: Sequence[Received[NeedToldV1]]) -> None:
     """Start the pick-up clock of people who know."""
-    first: dict[Attempt, NeedToldV1] = {}
+    last: dict[Attempt, NeedToldV1] = {}
     for each in batch:
         key = (each.event.need_id, each.event.attempt_no)
-        if key not in first or each.event.told_at < first[key].told_at:
-            first[key] = each.event
+        if key not in last or each.event.told_at > last[key].told_at:
+            last[key] = each.event
     await reservations.start_clocks(
         tx.conn,
         [
@@ -123,6 +123,6 @@ async def tell(tx: Tx, batch: Sequence[Received[NeedToldV1]]) -> None:
                 days.collect_by(event.told_at, event.collect_days, tx.now),
                 tx.now + days.GRACE,
             )
-            for (need_id, attempt_no), event in sorted(first.items())
+            for (need_id, attempt_no), event in sorted(last.items())
         ],
     )

@@ -313,20 +313,20 @@ async def start_clocks(
 ) -> None:
     """Start pick-up clocks: need, attempt, told_at, collect_by of goods, least of a booking.
 
-    Only the first word to the person counts. A booking's clock is only ever extended.
+    The last word to the person counts: a message that came back is followed by another. What
+    runs already is only ever extended.
     """
     await conn.execute(
         """
         WITH mine AS (
-            SELECT r.id, t.told_at,
-                   CASE r.way WHEN 'handover' THEN t.collect_by
-                        ELSE greatest(r.collect_by, t.booking_until) END AS collect_by
+            SELECT r.id, t.told_at, greatest(r.collect_by, CASE r.way
+                   WHEN 'handover' THEN t.collect_by ELSE t.booking_until END) AS collect_by
             FROM reservation r
             JOIN unnest($1::uuid[], $2::int[], $3::timestamptz[], $4::timestamptz[],
                         $5::timestamptz[])
                  AS t (need_id, attempt_no, told_at, collect_by, booking_until)
               ON r.need_id = t.need_id AND r.attempt_no = t.attempt_no
-            WHERE r.state = 'confirmed' AND r.told_at IS NULL
+            WHERE r.state = 'confirmed' AND (r.told_at IS NULL OR r.told_at < t.told_at)
             ORDER BY r.id FOR UPDATE OF r
         )
         UPDATE reservation r SET told_at = mine.told_at, collect_by = mine.collect_by

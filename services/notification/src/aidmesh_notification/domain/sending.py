@@ -13,9 +13,14 @@ from aidmesh_notification.domain.cards import Reach
 from aidmesh_notification.domain.hours import KYIV, Window
 
 Wording = Literal["neutral", "plain"]
-Reason = Literal[
-    "no_safe_contact", "erased", "superseded", "expired", "failed", "rejected", "unknown"
+State = Literal[
+    "queued", "sending", "sent", "delivered", "suppressed", "failed", "expired", "unknown"
 ]
+Reason = Literal[
+    "no_safe_contact", "erased", "superseded", "expired", "failed", "rejected", "unknown",
+    "undelivered",
+]  # fmt: skip
+Report = Literal["delivered", "failed"]
 DEFAULT_HOURS: Final = Window(9 * 60, 20 * 60)
 
 
@@ -124,3 +129,20 @@ def after_refusal(
     if tries >= tries_max:
         return Suppress("failed")
     return Retry(now + timedelta(seconds=retry_s * 2 ** (tries - 1)))
+
+
+class NotReportable(Exception):
+    """It never left, or the opposite was reported before."""
+
+
+def report_changes(state: State, report: Report) -> bool:
+    """Whether a gateway's report changes anything about a message; the same one again does not.
+
+    Raises:
+        NotReportable: the message's state does not allow this report.
+    """
+    if state == report:
+        return False
+    if state != "sent":
+        raise NotReportable
+    return True

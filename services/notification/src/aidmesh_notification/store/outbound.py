@@ -240,7 +240,7 @@ async def end(
         *(list(column) for column in zip(*ended, strict=True)),
         claim_id,
     )
-    return _told(rows)
+    return told_of(rows)
 
 
 async def mark_sent(
@@ -257,7 +257,7 @@ async def mark_sent(
         list(messages),
         claim_id,
     )
-    return _told(rows)
+    return told_of(rows)
 
 
 async def cut_short(conn: asyncpg.Connection, again: Sequence[str], limit: int) -> list[Told]:
@@ -279,17 +279,22 @@ async def cut_short(conn: asyncpg.Connection, again: Sequence[str], limit: int) 
         UPDATE message m SET changed_at = now(), claim_id = NULL, claimed_until = NULL,
                state = CASE WHEN m.template = ANY($1::text[]) THEN 'queued' ELSE 'unknown' END,
                reason = CASE WHEN m.template = ANY($1::text[]) THEN NULL ELSE 'unknown' END,
-               due_at = CASE WHEN m.template = ANY($1::text[]) THEN now() ELSE m.due_at END
+               due_at = CASE WHEN m.template = ANY($1::text[]) THEN now() ELSE m.due_at END,
+               settled_at = CASE WHEN m.template <> ALL($1::text[]) AND (
+                   m.staff_id IS NOT NULL OR EXISTS (
+                       SELECT 1 FROM attempt_over o
+                       WHERE o.need_id = m.need_id AND o.attempt_no >= m.attempt_no)) THEN now() END
         FROM lost WHERE m.message_id = lost.message_id
         RETURNING m.message_id, m.need_id, m.attempt_no, m.reason
         """,
         list(again),
         limit,
     )
-    return _told(rows)
+    return told_of(rows)
 
 
-def _told(rows: Sequence[asyncpg.Record]) -> list[Told]:
+def told_of(rows: Sequence[asyncpg.Record]) -> list[Told]:
+    """Those of the changed messages that are about needs."""
     return [
         Told(row["message_id"], row["need_id"], row["attempt_no"], row["reason"])
         for row in rows
@@ -319,7 +324,7 @@ async def list_messages(
     return await conn.fetch(
         """
         SELECT message_id, need_id, attempt_no, template, sensitive, state, reason, channel,
-               tries, queued_at, due_at, expires_at, sent_at, settled_at
+               tries, queued_at, due_at, expires_at, sent_at, settled_at, report_code
         FROM message
         WHERE need_id IS NOT NULL
           AND ($1::text[] IS NULL OR state = ANY($1::text[]))
@@ -347,7 +352,7 @@ async def list_to_tell(
     return await conn.fetch(
         """
         SELECT message_id, need_id, attempt_no, template, sensitive, state, reason, channel,
-               tries, queued_at, due_at, expires_at, sent_at, settled_at
+               tries, queued_at, due_at, expires_at, sent_at, settled_at, report_code
         FROM message
         WHERE settled_at IS NULL AND need_id IS NOT NULL
           AND state IN ('suppressed', 'failed', 'expired', 'unknown') AND ($1 OR NOT sensitive)
