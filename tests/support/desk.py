@@ -92,6 +92,16 @@ NEEDS = [
     need("aid", "financial_aid", "requested", band="raised"),
     need("talk", "counseling", "fulfilled", asked_on=iso(-20)),
     need("kit", "hygiene_kit", "waitlisted", attention="issued_twice"),
+    need(
+        "prep",
+        "prep_navigation",
+        "ready",
+        confirmed_start=True,
+        attended_on=iso(-1),
+        told_at=at(-900),
+        needed_by=iso(1),
+        ends_soon=True,
+    ),
 ]
 
 
@@ -214,7 +224,10 @@ ITEMS = [
         ("condom", "Презервативи", "Condoms", "Kondome"),
         ("laptop", "Ноутбук", "Laptop", "Laptop"),
     )
-]
+] + [
+    {"code": "hormone_pack", "names": {"uk": "Гормони", "en": "Hormones", "de": "Hormone"},
+     "unit": "piece", "prescription": True},
+]  # fmt: skip
 STOCK = {
     "own": [
         {"site_id": str(site), "area": "UA80", "item": item, "on_hand": on_hand, "held": held,

@@ -1,6 +1,6 @@
 """A need from the desk to the handover, through real rows."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from uuid import UUID, uuid4
 
 import pytest
@@ -23,6 +23,7 @@ from aidmesh_contracts.intake import (
 )
 from aidmesh_contracts.inventory import ReservationReleasedV1
 from aidmesh_contracts.notification import MessageSentV1, MessageSuppressedV1
+from aidmesh_intake.domain.dates import today_of
 from integration.intake.world import (
     KYIV,
     SITE,
@@ -313,6 +314,57 @@ async def test_navigation_takes_nothing_and_is_served_here(world: World) -> None
     await world.post(f"/v1/needs/{need_id}:reverse", {"reason": "mistake"}, Role.LEAD)
     assert only(await world.published(), NeedReversedV1)
     assert await world.state(need_id) == "ready"
+
+
+async def test_prep_is_served_when_its_start_is_confirmed(world: World) -> None:
+    need_id = await world.request("prep_navigation")
+    await world.feed(held(need_id), confirmed(need_id))
+    path = f"/v1/needs/{need_id}"
+    assert (await world.post(f"{path}:serve", {}, status=409))["rule"] == "not_attended"
+    kept = issued(need_id).model_copy(
+        update={"how": "attendance", "quantity": 30, "unit": "minute"}
+    )
+    events = await world.feed(kept)
+    assert not only(events, NeedFulfilledV1)
+    assert only(events, NeedToldV1)
+    (row,) = (await world.get("/v1/needs", to_confirm=True))["needs"]
+    assert (row["state"], row["attended_on"], row["confirmed_start"]) == (
+        "ready", "2024-05-06", True,
+    )  # fmt: skip
+    assert (await world.get("/v1/needs", to_tell=True))["needs"] == []
+    assert await world.sweep("last_days") == 0
+
+    await world.post(f"{path}:serve", {"served_on": "2024-05-10"})
+    (fulfilled,) = only(await world.published(), NeedFulfilledV1)
+    assert (fulfilled.served_on, fulfilled.quantity) == (date(2024, 5, 10), 30)
+    assert (await world.get("/v1/needs", to_confirm=True))["needs"] == []
+    await world.post(f"{path}:reverse", {"reason": "mistake"}, Role.LEAD)
+    assert only(await world.published(), NeedReversedV1)
+    assert (await world.need(need_id))["attended_on"] == "2024-05-06"
+    await world.post(f"{path}:cancel", {"reason": "not_started"})
+    assert (await world.need(need_id))["reason"] == "not_started"
+
+
+async def test_pep_is_on_top_until_it_expires_unserved(world: World) -> None:
+    day = today_of(datetime.now(UTC))
+    exposed_at = datetime.now(UTC) - timedelta(hours=60)
+    parcel = await world.request("food_parcel", needed_by=(day + timedelta(days=9)).isoformat())
+    need_id = await world.request("pep_navigation", exposed_at=exposed_at.isoformat())
+    last = today_of(exposed_at + timedelta(hours=72))
+    assert (await world.need(need_id))["needed_by"] == last.isoformat()
+    page = (await world.get("/v1/needs"))["needs"]
+    assert [row["need_id"] for row in page] == [str(need_id), str(parcel)]
+    assert [row["ends_soon"] for row in page] == [True, False]
+    (row,) = (await world.get("/v1/needs", attention=True))["needs"]
+    assert row["need_id"] == str(need_id)
+    assert await world.sweep("last_days") == 0
+    async with world.db.transaction() as tx:
+        await tx.conn.execute("UPDATE need SET needed_by = needed_by - 3 WHERE id = $1", need_id)
+    await world.published()
+    assert await world.sweep("last_days") == 1
+    (closed,) = only(await world.published(), NeedClosedV1)
+    assert (closed.state, closed.reason, closed.attempt_no) == ("expired", "last_day_passed", 1)
+    assert (await world.get("/v1/needs", attention=True))["needs"] == []
 
 
 async def test_a_household_is_served_whole(world: World) -> None:

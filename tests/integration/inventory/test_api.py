@@ -116,6 +116,47 @@ async def test_roles_and_unknown_fields_are_checked(service: Service, api: Api) 
     await api.post("sites", {**body, "surprise": 1}, status=422)
 
 
+async def test_what_needs_a_prescription_is_not_handed_over_without(api: Api, world: World) -> None:
+    site_id = await new_site(api)
+    names = {"uk": "гормони", "en": "hormones", "de": "Hormone"}
+    await api.post("items", {"code": "hormone_pack", "names": names, "prescription": True})
+    await new_item(api)
+    for item in ("hormone_pack", "parcel"):
+        await world.stock(UUID(site_id), 5, item)
+    needs = [approved(items=("hormone_pack",)) for _ in range(3)] + [approved()]
+    await world.take(*needs)
+    early = await api.get(f"needs/{needs[0].need_id}/reservation")
+    path = f"reservations/{early['reservation_id']}:issue"
+    assert (await api.post(path, status=409))["type"].endswith(":not-confirmed")
+    await world.take(*(confirmed(need.need_id) for need in needs))
+
+    refused = await api.post(path, status=409)
+    assert refused["type"].endswith(":prescription-not-seen")
+    assert "prescription_seen_on" in refused["detail"]
+    future = await api.post(path, {"prescription_seen_on": "2999-01-01"}, status=422)
+    assert future["type"].endswith(":day-in-future")
+    assert await world.state(needs[0].need_id) == "confirmed"
+    await api.post(path, {"prescription_seen_on": "2024-05-01"})
+
+    rows = [{"row_id": str(n), "need_id": str(need.need_id)} for n, need in enumerate(needs[1:])]
+    rows[1]["prescription_seen_on"] = "2024-05-02"
+    done = await api.post("handovers:bulk", {"rows": rows})
+    assert [(row["status"], row.get("problem")) for row in done["rows"]] == [
+        ("rejected", "prescription-not-seen"),
+        ("done", None),
+        ("done", None),
+    ]
+    rows[0]["prescription_seen_on"] = "2024-05-03"
+    again = await api.post("handovers:bulk", {"rows": rows[:1]})
+    assert again["rows"][0]["status"] == "done"
+    kept = await world.rows("SELECT seen_on, role, issue_no FROM prescription_seen ORDER BY 1")
+    assert [(str(row["seen_on"]), row["issue_no"]) for row in kept] == [
+        ("2024-05-01", 1), ("2024-05-02", 1), ("2024-05-03", 1),
+    ]  # fmt: skip
+    assert {row["role"] for row in kept} == {"caseworker"}
+    await world.books_are_right()
+
+
 async def test_receive_hand_over_undo(api: Api, world: World) -> None:
     site_id = await new_site(api)
     await new_item(api)

@@ -92,12 +92,15 @@ class World:
             assert await sites.add(tx, row)
         return site_id
 
-    async def item(self, code: str = "parcel", tracking: str = "lot") -> str:
+    async def item(
+        self, code: str = "parcel", tracking: str = "lot", *, prescription: bool = False
+    ) -> str:
         """An item."""
         names = {"uk": code, "en": code, "de": code}
         async with self.database.transaction() as tx:
             await site_store.put_item(
-                tx.conn, site_store.ItemRow(code, names, "piece", 1, tracking, prescription=False)
+                tx.conn,
+                site_store.ItemRow(code, names, "piece", 1, tracking, prescription=prescription),
             )
         return code
 

@@ -8,7 +8,7 @@ import pytest
 from aidmesh_chassis.auth import Role
 from aidmesh_console.clients.payments import Paid
 from aidmesh_console.pages.money import table_of
-from support.desk import NEEDS, SMALL, WAREHOUSE, number, problem, reservation
+from support.desk import NEEDS, SMALL, WAREHOUSE, iso, number, problem, reservation
 
 if TYPE_CHECKING:
     from .conftest import Browser
@@ -34,6 +34,9 @@ CASES = [
      {"place_area": "UA46"}),
     ("/hand-over/{reservation}/handover", {"served_on": "2024-04-02"},
      "/v1/reservations/{reservation}:issue", {"served_on": "2024-04-02"}),
+    ("/hand-over/{reservation}/handover", {"served_on": "2024-04-02", "prescription_seen": "1"},
+     "/v1/reservations/{reservation}:issue",
+     {"served_on": "2024-04-02", "prescription_seen_on": iso()}),
     ("/hand-over/{reservation}/check_in", {"served_on": "2024-04-02"},
      "/v1/reservations/{reservation}:check-in", {"served_on": "2024-04-02"}),
     ("/hand-over/{reservation}/attendance", {"served_on": "2024-04-02"},
@@ -443,11 +446,15 @@ async def test_many_are_handed_over_in_one_call(browser: "Browser") -> None:
 async def test_goods_are_ticked_at_a_chosen_site_only(browser: "Browser") -> None:
     await browser.sign_in(Role.CASEWORKER)
     two = [reservation(name, "handover") for name in ("a", "b")]
+    hormones = reservation("c", "handover", allocations=[
+        {"lot_id": str(number("lot c")), "item": "hormone_pack", "quantity": 1}])  # fmt: skip
     visit = reservation("visit", "attendance")
-    browser.desk.region.answers["GET /v1/reservations"] = (200, {"rows": [*two, visit]})
+    browser.desk.region.answers["GET /v1/reservations"] = (200, {"rows": [*two, hormones, visit]})
     page = await browser.get(f"/hand-over?site={WAREHOUSE}")
     ticked = re.findall(r'form="many" name="reservation" value="([^"]+)"', page.text)
     assert ticked == [each["reservation_id"] for each in two]
+    # A prescription is looked at one by one.
+    assert page.text.count('name="prescription_seen"') == 1
     assert 'form="many"' not in (await browser.get("/hand-over")).text
 
 

@@ -12,6 +12,7 @@ from babel import Locale
 import aidmesh_chassis.problems
 import aidmesh_intake.api.context
 import aidmesh_inventory.api.problems
+import aidmesh_notification.problems
 import aidmesh_payments.problems
 import aidmesh_reporting.problems
 from aidmesh_console import i18n
@@ -75,6 +76,7 @@ def test_every_problem_of_every_service_has_words() -> None:
         aidmesh_chassis.problems.PROBLEMS,
         aidmesh_intake.api.context.PROBLEMS,
         aidmesh_inventory.api.problems.PROBLEMS,
+        aidmesh_notification.problems.PROBLEMS,
         aidmesh_payments.problems.PROBLEMS,
         aidmesh_reporting.problems.PROBLEMS,
     )

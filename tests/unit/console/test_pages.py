@@ -187,3 +187,15 @@ async def test_unexpected_errors_are_a_page_with_a_number(
     assert answer.status_code == 500
     assert "A fault on our side" in answer.text
     assert "КИ-0417" not in answer.text
+
+
+async def test_a_start_is_confirmed_on_the_page_of_its_need(browser: "Browser") -> None:
+    await browser.sign_in(Role.CASEWORKER)
+    prep, pep = number("prep"), number("pep")
+    page = (await browser.get(f"/needs/{prep}", "en")).text
+    assert f'action="/needs/{prep}/serve"' in page
+    assert "Start confirmed" in page
+    assert "not started" in page
+    assert "Start confirmed" not in (await browser.get(f"/needs/{pep}", "en")).text
+    listed = (await browser.get("/needs", "en")).text
+    assert listed.count("start to be confirmed") == listed.count("ends soon") == 1

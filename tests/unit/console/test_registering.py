@@ -38,6 +38,20 @@ def test_a_code_and_a_parcel_are_enough() -> None:
     }
 
 
+def test_the_hour_of_an_exposure_is_asked_where_hours_count() -> None:
+    pep = [Kind.model_validate(KINDS[0].model_dump() | {"code": "pep", "within_hours": 72})]
+
+    def request(**fields: str) -> tuple[dict[str, Any], Form]:
+        form = _form(place_area="UA80", client_code="КИ-1", need_pep="1", **fields)
+        return request_of(form, pep, DAY), form
+
+    body, form = request(exposed_pep="2024-04-11T22:30")
+    assert form.faults == {}
+    assert body["needs"][0]["exposed_at"] == "2024-04-11T22:30:00+03:00"
+    assert "exposed_at" not in request()[0]["needs"][0]
+    assert request(exposed_pep="yesterday")[1].faults == {"exposed_pep": "moment"}
+
+
 @given(marked=st.sets(st.sampled_from(SAFE)))
 def test_a_contact_is_safe_only_with_all_three_marks(marked: set[str]) -> None:
     body, _ = _request(

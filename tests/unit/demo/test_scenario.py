@@ -93,6 +93,19 @@ def test_rows_are_unique_and_each_is_acted_on_once(year: tuple[Path, Expected]) 
     for name in ("handovers", "checkins", "attendance", "payouts", "services"):
         acted.update(row["row_id"] for part in weekly(folder, name).values() for row in part)
     assert max(acted.values()) == 1
+    begun = Counter(
+        row["row_id"] for part in weekly(folder, "confirmations").values() for row in part
+    )
+    kind_of = {row["row_id"]: row["kind"] for p in weekly(folder, "requests").values() for row in p}
+    assert set(begun.values()) == {1}
+    assert begun.keys() == {each for each in acted if kind_of[each] == "prep_navigation"}
+    prescribed = {
+        kind_of[row["row_id"]]
+        for part in weekly(folder, "handovers").values()
+        for row in part
+        if row["prescription"]
+    }
+    assert prescribed == {"hormone_therapy", "medicine"}
     undone_for_good = sum(
         row["again"] == "" for part in weekly(folder, "undos").values() for row in part
     )

@@ -430,6 +430,81 @@ def test_a_need_that_takes_nothing_is_ready_at_once() -> None:
     assert commands.take_back(served.need, "mistake").need.state is State.READY
 
 
+def awaiting_start() -> Need:
+    """A need of PrEP whose appointment was kept: attempt and issue 1."""
+    play = Play(replace(need(PAID), confirmed_start=True))
+    play.record(commands.approve(play.need, NOW))
+    play.settle()
+    with pytest.raises(NotAllowed, match="not_attended"):
+        commands.serve(play.need, DAY)
+    play.answer(play.supply.issue())
+    play.settle()
+    assert not play.services
+    return play.need
+
+
+def test_an_appointment_is_not_yet_the_start() -> None:
+    waiting = awaiting_start()
+    assert (waiting.state, waiting.served_on, waiting.service_no) == (State.READY, None, 0)
+    assert waiting.attended is not None
+    assert waiting.told_how == "in_person"  # whoever was there is not told to come
+    assert saga.decide(waiting, _issued(1, 1), NOW).need is waiting
+
+    served = commands.serve(waiting, DAY + timedelta(days=3))
+    (event,) = served.events
+    assert isinstance(event, NeedFulfilledV1)
+    assert event.served_on == DAY + timedelta(days=3)
+    assert (event.quantity, event.unit) == (waiting.attended.quantity, waiting.attended.unit)
+    assert saga.decide(served.need, _issued(1, 1), NOW).need is served.need
+
+
+def test_what_did_not_start_ends_with_a_reason() -> None:
+    waiting = awaiting_start()
+    ended = commands.end(waiting, State.CANCELLED, "not_started").need
+    assert (ended.state, ended.reason) == (State.CANCELLED, "not_started")
+    assert not commands.is_past(replace(waiting, needed_by=DAY - timedelta(days=9)), NOW)
+    with pytest.raises(NotAllowed, match="already_attended"):
+        commands.move(waiting, NOW, "UA46", None)
+
+
+def test_a_start_and_an_appointment_are_taken_back_each_by_itself() -> None:
+    waiting = awaiting_start()
+    served = commands.serve(waiting, DAY).need
+    back = commands.take_back(served, "mistake")
+    assert [type(event).__name__ for event in back.events] == ["NeedReversedV1"]
+    assert (back.need.state, back.need.attended) == (State.READY, waiting.attended)
+    assert commands.serve(back.need, DAY).need.service_no == 2
+
+    undone = ReservationReversedV1(
+        reservation_id=RESERVATION, need_id=NEED, attempt_no=1, issue_no=1, reason="mistake"
+    )
+    not_there = saga.decide(waiting, undone, NOW).need
+    assert (not_there.state, not_there.attended) == (State.READY, None)
+    assert saga.decide(not_there, _issued(1, 1), NOW).need is not_there
+    assert saga.decide(not_there, _issued(1, 2), NOW).need.attended is not None
+
+    both = saga.decide(served, undone, NOW)
+    assert [type(event).__name__ for event in both.events] == ["NeedReversedV1"]
+    assert (both.need.state, both.need.attended) == (State.READY, None)
+    again = saga.decide(served, _issued(1, 2), NOW)
+    assert (again.need.state, again.events) == (State.FULFILLED, ())
+    assert saga.decide(again.need, undone, NOW).need is again.need
+
+
+def test_an_appointment_of_an_older_attempt_was_kept_all_the_same() -> None:
+    first = commands.approve(replace(need(PAID), confirmed_start=True), NOW).need
+    second = commands.ask_anew(first, NOW).need
+    kept = saga.decide(second, _issued(1, 1), NOW)
+    assert kept.need.attended is not None
+    assert (kept.need.state, kept.need.supply) == (State.READY, Leg.NONE)
+    assert isinstance(kept.events[0], NeedWithdrawnV1)
+    assert commands.serve(kept.need, DAY).need.state is State.FULFILLED
+    undone = ReservationReversedV1(
+        reservation_id=RESERVATION, need_id=NEED, attempt_no=1, issue_no=1, reason="mistake"
+    )
+    assert saga.decide(kept.need, undone, NOW).need.state is State.REQUESTED
+
+
 def test_two_attempts_that_both_went_out_are_shown_to_a_person() -> None:
     first = commands.approve(need(), NOW).need
     second = commands.ask_anew(first, NOW).need

@@ -1,7 +1,8 @@
 """Limits, triage, prices, days: small rules against plain restatements of them."""
 
 from collections.abc import Sequence
-from datetime import date, timedelta
+from datetime import date, datetime, time, timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -9,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aidmesh_intake.catalogue import packaged
-from aidmesh_intake.domain.dates import planned_day, today_of
+from aidmesh_intake.domain.dates import KYIV, last_day, planned_day, today_of
 from aidmesh_intake.domain.kinds import (
     AskError,
     AutoApprove,
+    ForWhom,
     Kind,
     Limit,
     approves_itself,
@@ -21,6 +23,7 @@ from aidmesh_intake.domain.kinds import (
 from aidmesh_intake.domain.limits import Hindrance, Past, Wish, hindrance, people_of
 from aidmesh_intake.domain.rows import FIELDS, RowError, parse_row
 from aidmesh_intake.domain.triage import ANSWERS, Band, band, floor_of, score
+from aidmesh_intake.handlers.drafting import Wanted, draft_need
 from unit.intake.builders import DAY, NOW
 
 PERSON, OTHER, THIRD, HOME = UUID(int=3), UUID(int=4), UUID(int=5), UUID(int=9)
@@ -194,12 +197,67 @@ def test_the_rule_approves_within_its_bounds() -> None:
     assert not approves_itself(two, 2, ask_of(kind, 2, DAY))
 
 
+@given(st.integers(0, 71), st.integers(0, 23), st.dates(date(2024, 3, 1), date(2024, 12, 1)))
+def test_hours_set_the_last_day(hours_ago: int, hour: int, day: date) -> None:
+    now = datetime.combine(day, time(hour), KYIV)
+    exposed_at = now - timedelta(hours=hours_ago)
+    last = last_day(72, day, exposed_at)
+    assert last == today_of(exposed_at + timedelta(hours=72))
+    assert day <= last <= last_day(72, day, None) == day + timedelta(days=3)
+
+
+def draft(needed_by: date | None = None, **more: Any) -> date | None:
+    """The last day of a need of PEP."""
+    wanted = Wanted(kind="pep_navigation", needed_by=needed_by, place_area="UA80", **more)
+    asked_on = DAY - timedelta(days=1)
+    return draft_need(UUID(int=1), wanted, KINDS, ForWhom.PERSON, None, DAY, asked_on).needed_by
+
+
+def test_pep_has_a_last_day_of_its_own() -> None:
+    asked_on = DAY - timedelta(days=1)
+    assert draft() == asked_on + timedelta(days=3)
+    assert draft(needed_by=DAY) == DAY
+    # Two and a half days ago in the evening: it ends in the small hours of tomorrow.
+    exposed_at = datetime.combine(DAY - timedelta(days=2), time(2), KYIV)
+    assert draft(exposed_at=exposed_at) == DAY + timedelta(days=1)
+    assert draft(DAY + timedelta(days=9), exposed_at=exposed_at) == DAY + timedelta(days=1)
+    assert draft(DAY, exposed_at=exposed_at) == DAY
+    for days, rule in ((4, "too_late"), (-1, "in_the_future")):
+        then = datetime.combine(DAY - timedelta(days=days), time(2), KYIV)
+        with pytest.raises(AskError, match=rule):
+            draft(exposed_at=then)
+    before = draft(exposed_at=exposed_at - timedelta(days=3), given=True)
+    assert before == DAY - timedelta(days=2)
+    with pytest.raises(AskError, match="not_of_this_kind"):
+        draft_need(
+            UUID(int=1),
+            Wanted(kind="food_parcel", place_area="UA80", exposed_at=exposed_at),
+            KINDS,
+            ForWhom.PERSON,
+            None,
+            DAY,
+            DAY,
+        )
+
+
+def test_what_is_entered_after_its_last_day_has_none() -> None:
+    wanted = Wanted(kind="pep_navigation", place_area="UA80")
+    late = draft_need(
+        UUID(int=1), wanted, KINDS, ForWhom.PERSON, None, DAY, DAY - timedelta(days=4)
+    )
+    assert late.needed_by is None
+
+
 def test_kinds_that_make_no_sense_are_refused() -> None:
     body = KINDS["counseling_paid"].model_dump()
     with pytest.raises(ValueError, match="provider"):
         Kind.model_validate(body | {"capacity": None})
     with pytest.raises(ValueError, match="split"):
         Kind.model_validate(body | {"splittable": True})
+    with pytest.raises(ValueError, match="after an appointment"):
+        Kind.model_validate(KINDS["medicine"].model_dump() | {"confirmed_start": True})
+    with pytest.raises(ValueError, match="before everything else"):
+        Kind.model_validate(KINDS["pep_navigation"].model_dump() | {"base_points": 999})
 
 
 WORK = {

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Container, Mapping
-from datetime import date
+from datetime import date, datetime, tzinfo
 from decimal import Decimal, InvalidOperation
 from typing import Final
 from uuid import UUID, uuid4
@@ -137,6 +137,17 @@ class Form:
             return date.fromisoformat(text)
         except ValueError:
             self.faults[name] = "day"
+            return None
+
+    def moment(self, name: str, zone: tzinfo) -> datetime | None:
+        """A date and a time of day in `zone`, as browsers send it."""
+        text = self.text(name)
+        if text is None:
+            return None
+        try:
+            return datetime.fromisoformat(text).replace(tzinfo=zone)
+        except ValueError:
+            self.faults[name] = "moment"
             return None
 
     def uuid(self, name: str, *, needed: bool = False) -> UUID | None:

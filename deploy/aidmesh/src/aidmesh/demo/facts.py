@@ -99,6 +99,8 @@ KINDS: tuple[KindFacts, ...] = (
 OUTREACH: Mapping[str, int] = {"condoms_lubricant": 260, "group_session": 84}
 """Evenings at meeting points and group sessions: nobody is registered, heads are counted."""
 
+ON_PRESCRIPTION = ("hormone_therapy", "medicine")
+
 CENTER_KINDS = ("equipment_center", "furniture_center")
 EQUIPMENT_MONTHS = (3, 6, 10)
 """When each of the eight centers gets devices and furniture."""

@@ -4,8 +4,8 @@ README.txt  expected.json  canaries.csv
 setup/      sites, beds, items, grants, budget lines
 weeks/01/   instalments, allotments, recalls
 weeks/01/kyiv/  purchases, receipts, slots, closures, requests, approvals, handovers,
-            checkins, checkouts, attendance, services, payouts, undos, cancellations,
-            moves, merges
+            checkins, checkouts, attendance, services, payouts, confirmations, undos,
+            cancellations, moves, merges
 """
 
 import json
@@ -68,6 +68,10 @@ ACT_FILES: Mapping[Ending, str] = {
     "payout": "payouts",
     "serve": "services",
 }
+
+
+BEGUN_AFTER = timedelta(days=5)
+"""So long after the appointment the caseworker hears that it has begun."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +169,7 @@ def _write_setup(
                 **_item_names(kinds[kind], item),
                 "unit": "piece",
                 "tracking": "serial" if kind in facts.CENTER_KINDS else "lot",
-                "prescription": kind in ("hormone_therapy", "medicine"),
+                "prescription": kind in facts.ON_PRESCRIPTION,
             }
             for item, kind in sorted(kind_of_item(kinds).items())
         ],
@@ -292,7 +296,7 @@ def _write_needs(
             if need.override or not approves_itself(kind, need.quantity, ask):
                 approval = {"row_id": need.row_id, "override_reason": need.override}
                 add(need.week, region, "approvals", approval)
-            _write_course(need, region, rng, add)
+            _write_course(need, kind, region, rng, add)
     for merge in year.merges:
         codes = {"code": merge.code, "into_code": merge.into_code}
         add(merge.week, served_by[merge.area], "merges", codes)
@@ -302,7 +306,7 @@ def _write_needs(
 
 
 def _write_course(
-    need: Need, region: str, rng: Random, add: Callable[[int, str, str, Row], None]
+    need: Need, kind: Kind, region: str, rng: Random, add: Callable[[int, str, str, Row], None]
 ) -> None:
     """What happens to a need after it was asked for."""
     if need.sent_on_to is not None:
@@ -316,9 +320,14 @@ def _write_course(
     act: dict[str, object] = {"row_id": need.row_id, "served_on": act_on}
     if need.ending == "attendance":
         act["missed"] = need.missed
+    if need.ending == "handover":
+        act["prescription"] = need.kind in facts.ON_PRESCRIPTION
     if need.ending == "payout":
         act["bank_reference"] = f"B24-{need.row_id}"
     add(need.act_week, region, ACT_FILES[need.ending], act)
+    if kind.confirmed_start and need.ending == "attendance":
+        began = {"row_id": need.row_id, "served_on": min(act_on + BEGUN_AFTER, facts.LAST_DAY)}
+        add(need.act_week + 1, region, "confirmations", began)
     if need.left_on is not None:
         left = {"row_id": need.row_id, "left_on": need.left_on}
         add(week_of(need.left_on), region, "checkouts", left)

@@ -193,7 +193,7 @@ class RegionPlay:
         """Hand over, check in and out, attend, pay, undo, cancel, send on, merge."""
         for form in (
             "moves", "checkins", "handovers", "attendance", "services", "payouts", "checkouts",
-            "undos", "cancellations", "merges",
+            "confirmations", "undos", "cancellations", "merges",
         ):  # fmt: skip
             for row in self.rows(week, form):
                 self.pending.append(Act(form, row.get("row_id", ""), row))
@@ -220,6 +220,10 @@ class RegionPlay:
         )
         self.done += sum(served)
         await asyncio.gather(
+            *(
+                self._need_step(act, "serve", {"served_on": self._day(act, week)})
+                for act in by_form.get("confirmations", [])
+            ),
             self._undo(by_form.get("undos", [])),
             *(
                 self._need_step(act, "cancel", {"reason": act.fields["reason"]})
@@ -273,6 +277,8 @@ class RegionPlay:
         row["served_on"] = self._day(act, week)
         if act.form == "attendance":
             row["attended"] = act.fields["missed"] == "0"
+        if act.fields.get("prescription"):
+            row["prescription_seen_on"] = row["served_on"]
         center = self.center_needs.get(act.row_id)
         if center is not None:
             row |= {"to_site_id": center, "serials": [f"sn-{act.row_id}"]}

@@ -67,6 +67,7 @@ class Kind(View):
     capacity: CapacityTake | None = None
     money: MoneyTake | None = None
     unit: str = "piece"
+    within_hours: int | None = None
     active: bool = True
 
 
@@ -83,6 +84,8 @@ class Need(View):
     Attributes:
         message: what became of the message to the person, None before there was one.
         attention: a conflict that a person should look at.
+        confirmed_start: it is served when its start is confirmed, after its appointment was kept.
+        ends_soon: it is not served, and its last day is today or tomorrow.
     """
 
     need_id: UUID
@@ -98,6 +101,9 @@ class Need(View):
     told_at: datetime | None
     message: str | None = None
     attention: str | None = None
+    confirmed_start: bool = False
+    attended_on: date | None = None
+    ends_soon: bool = False
 
 
 class NeedPage(View):

@@ -32,6 +32,7 @@ class Item(View):
     names: Mapping[str, str]
     unit: str = "piece"
     tracking: str = "lot"
+    prescription: bool = False
 
 
 class Stock(View):

@@ -20,7 +20,9 @@ AREAS = (
 ALL = "all"
 """A filter that lets everything through, where none means what is open."""
 
-CANCEL_REASONS = ("not_needed", "not_reached", "helped_elsewhere", "moved_away", "entry_error")
+CANCEL_REASONS = (
+    "not_needed", "not_started", "not_reached", "helped_elsewhere", "moved_away", "entry_error",
+)  # fmt: skip
 DECLINE_REASONS = ("not_eligible", "not_offered", "duplicate")
 OVERRIDE_REASONS = ("danger", "lost_or_stolen", "larger_household", "lead_decided")
 UNDO_REASONS = ("entry_error", "wrong_person", "returned", "not_happened")
@@ -62,6 +64,10 @@ class Names:
             for line in lines
             if (item := self.items.get(line.item)) is not None and item.tracking == "serial"
         )
+
+    def on_prescription(self, codes: Iterable[str]) -> bool:
+        """Whether any of these goods is handed over on prescription only."""
+        return any(code in self.items and self.items[code].prescription for code in codes)
 
     def kind(self, code: str) -> str:
         """The name of a kind of need."""

@@ -12,7 +12,7 @@ from aidmesh_console import i18n
 from aidmesh_console.clients.inventory import Reservation
 from aidmesh_console.clients.link import Away, ClientError
 from aidmesh_console.forms import Form
-from aidmesh_console.pages.common import UNDO_REASONS, names_of
+from aidmesh_console.pages.common import UNDO_REASONS, Names, names_of
 from aidmesh_console.roles import Act
 from aidmesh_console.visit import Posted, Visit, visitor
 
@@ -88,6 +88,8 @@ async def act(reservation_id: UUID, step: str, form: Posted, visit: Worker) -> R
         if form.faults:
             fault = next(iter(form.faults.values()))
             return await _again(visit, reservation_id, visit.say(f"fault.{fault}"), 422, form)
+        if step == "handover" and form.checked("prescription_seen"):
+            body["prescription_seen_on"] = i18n.today().isoformat()
     try:
         await visit.inventory.act(reservation_id, WAYS.get(step, step), body, form.key)
     except ClientError as error:
@@ -164,6 +166,15 @@ async def _queue(
     )
 
 
+def _is_plain(each: Reservation, names: Names) -> bool:
+    """Whether it can go with many others: prescriptions and numbers are looked at one by one."""
+    return (
+        each.way == "handover"
+        and not names.numbered(each.lines)
+        and not names.on_prescription(line.item for line in each.lines)
+    )
+
+
 async def _page(
     visit: Visit,
     rows: Sequence[Reservation],
@@ -178,7 +189,7 @@ async def _page(
     values: Mapping[str, str] | None = None,
 ) -> Response:
     names = await names_of(visit)
-    parcels = [each for each in rows if each.way == "handover" and not names.numbered(each.lines)]
+    parcels = [each for each in rows if _is_plain(each, names)]
     return visit.page(
         "hand_over",
         status,

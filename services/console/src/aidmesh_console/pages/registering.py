@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from aidmesh_console.clients.intake import Contact, Kind, Person
 from aidmesh_console.forms import Form
+from aidmesh_console.i18n import KYIV
 
 FOR_WHOM: Final = ("person", "household", "group", "site")
 CHANNELS: Final = ("sms", "email")
@@ -172,6 +173,9 @@ def _need(form: Form, kind: Kind, for_whom: str) -> dict[str, Any]:
         if first and last and last <= first:
             form.faults[f"to_{code}"] = "order"
         need |= {"from_on": _iso(first), "to_on": _iso(last)}
+    if kind.within_hours is not None:
+        since = form.moment(f"exposed_{code}", KYIV)
+        need["exposed_at"] = since.isoformat() if since else None
     if kind.money is not None and kind.money.amount_given:
         need["amount_minor"] = form.money(f"amount_{code}", kind.money.currency)
     if kind.money is not None and kind.money.by == "payout":

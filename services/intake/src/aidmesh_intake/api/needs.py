@@ -28,7 +28,13 @@ _QUEUE: Final[TypeAdapter[waitlist.SummaryKey]] = TypeAdapter(waitlist.SummaryKe
 
 
 class NeedRow(BaseModel):
-    """One line of a list. Names only where they were asked for by a role that may see them."""
+    """One line of a list. Names only where they were asked for by a role that may see them.
+
+    Attributes:
+        confirmed_start: it is served when its start is confirmed (`:serve`).
+        attended_on: its appointment was kept then; without a `served_on` it awaits confirmation.
+        ends_soon: it is not served, and its last day is today or tomorrow.
+    """
 
     need_id: UUID
     request_id: UUID
@@ -50,10 +56,13 @@ class NeedRow(BaseModel):
     wait: str | None
     told_at: datetime | None
     message: str | None
+    confirmed_start: bool
+    attended_on: date | None
     served_on: date | None
     given: bool
     reason: str | None
     attention: str | None
+    ends_soon: bool
     version: int
     chosen_name: PersonalText | None = None
     client_code: PersonalText | None = None
@@ -109,6 +118,8 @@ class NeedView(BaseModel):
     message: str | None
     given: bool
     service_no: int
+    confirmed_start: bool
+    attended_on: date | None
     served_on: date | None
     reason: str | None
     attention: str | None
@@ -130,7 +141,8 @@ async def list_needs(
     request_id: UUID | None = None,
     priority_band: Annotated[Band | None, Query(alias="band")] = None,
     to_tell: bool = False,
-    attention: bool = False,
+    to_confirm: bool = False,
+    attention: Annotated[bool, Query(description="conflicts, and what ends soon")] = False,
     names: bool = False,
 ) -> Response:
     """Needs in the order of the waitlist. Sensitive kinds only for roles that see them."""
@@ -146,6 +158,7 @@ async def list_needs(
         points_from=floor,
         points_below=below,
         to_tell=to_tell,
+        to_confirm=to_confirm,
         attention=attention,
         sensitive_too=caller.sees_sensitive,
     )
@@ -268,6 +281,8 @@ def view(need: Need, timeline: list[asyncpg.Record], ahead: int | None) -> NeedV
         message=need.message,
         given=need.given,
         service_no=need.service_no,
+        confirmed_start=need.confirmed_start,
+        attended_on=None if need.attended is None else need.attended.on,
         served_on=need.served_on,
         reason=need.reason,
         attention=need.attention,

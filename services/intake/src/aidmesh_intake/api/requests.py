@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 
 import asyncpg
 from fastapi import APIRouter, Response
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
 from aidmesh_chassis.http import Body
 from aidmesh_chassis.idempotency import Once
@@ -69,11 +69,13 @@ class NeedIn(Body):
     Attributes:
         site_id: the one site that it is to be served at or from; any in the area if None.
         from_on, to_on: nights of a stay (half open), or days within which a slot will do.
+        exposed_at: since when the hours of a kind such as PEP run; the last day follows from it.
     """
 
     kind: Code
     quantity: int = Field(default=1, gt=0, le=100_000)
     needed_by: date | None = None
+    exposed_at: AwareDatetime | None = None
     planned_on: date | None = None
     place_area: Area | None = None
     site_id: UUID | None = None
@@ -92,6 +94,7 @@ class NeedIn(Body):
             kind=self.kind,
             quantity=self.quantity,
             needed_by=self.needed_by,
+            exposed_at=self.exposed_at,
             planned_on=self.planned_on,
             place_area=self.place_area,
             site_id=self.site_id,
@@ -188,7 +191,9 @@ def _draft(
         raise invalid("asked_on", "in_the_future")
     for number, each in enumerate(body.needs):
         try:
-            needs.append(draft_need(uuid4(), each.wanted(), kinds, body.for_whom, home, today))
+            needs.append(
+                draft_need(uuid4(), each.wanted(), kinds, body.for_whom, home, today, asked_on)
+            )
         except AskError as error:
             raise unfit(error, f"body.needs.{number}") from None
     return Draft(

@@ -132,7 +132,11 @@ async def told(
 
 @router.post("/needs/{need_id}:serve")
 async def serve(need_id: UUID, body: ServeIn, ctx: Ctx, caller: Caseworker, once: Once) -> Response:
-    """Record a service that takes nothing from stock, places or money, such as navigation."""
+    """Record a service that takes nothing from stock, places or money, such as navigation.
+
+    Of a kind whose start is to be confirmed this is the confirmation, after the appointment was
+    kept. If it did not start, cancel the need with a reason, such as `not_started`.
+    """
     async with ctx.database.transaction() as tx:
         if known := await once.replay(tx):
             return known
@@ -150,7 +154,10 @@ async def serve(need_id: UUID, body: ServeIn, ctx: Ctx, caller: Caseworker, once
 
 @router.post("/needs/{need_id}:reverse")
 async def reverse(need_id: UUID, body: ReasonIn, ctx: Ctx, caller: Lead, once: Once) -> Response:
-    """Undo a service that intake itself recorded. Goods and money are undone where they went."""
+    """Undo a service that intake itself recorded, or a start that was confirmed by mistake.
+
+    Goods, appointments and money are undone where they went.
+    """
     async with ctx.database.transaction() as tx:
         if known := await once.replay(tx):
             return known

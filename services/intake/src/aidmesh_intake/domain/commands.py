@@ -6,7 +6,7 @@ from typing import Final
 
 from aidmesh_contracts.base import Event
 from aidmesh_contracts.ids import NeedId, SiteId, derive_id
-from aidmesh_contracts.intake import AidGivenV1, NeedToldV1
+from aidmesh_contracts.intake import AidGivenV1
 from aidmesh_contracts.values import Area, BlockedBy, StockDemand
 from aidmesh_intake.domain.need import (
     LIVE,
@@ -18,14 +18,14 @@ from aidmesh_intake.domain.need import (
     Wait,
     begin_attempt,
     close,
-    fulfil,
     is_over,
     moved,
     progress,
-    reverse,
+    told,
     wait_for,
     withdrawal,
 )
+from aidmesh_intake.domain.serving import fulfil, reverse, take_start_back
 
 OPEN: Final = frozenset({State.REQUESTED, State.WAITLISTED, *LIVE})
 """Neither served nor closed."""
@@ -99,29 +99,35 @@ def tell(need: Need, now: datetime) -> Decision:
         raise NotAllowed("not_ready")
     if need.told_at is not None:
         raise NotAllowed("already_told")
-    told = replace(need, told_at=now, told_how="in_person")
-    return moved(
-        need,
-        told,
-        "told_in_person",
-        NeedToldV1(
-            need_id=need.id,
-            attempt_no=need.attempt_no,
-            told_at=now,
-            how="in_person",
-            collect_days=need.collect_days,
-        ),
-    )
+    knows, news = told(need, now, "in_person")
+    return moved(need, knows, "told_in_person", *news)
 
 
 def serve(need: Need, served_on: date) -> Decision:
     """Record a service that takes neither goods nor place nor money, such as navigation.
 
+    Where an appointment leads to it, this confirms that it has begun.
+
     Raises:
-        NotAllowed: it is not ready, or what it takes is handed over elsewhere.
+        NotAllowed: it is not ready or not attended yet, or what it takes is handed over elsewhere.
     """
     if need.state is not State.READY:
         raise NotAllowed("not_ready")
+    if need.attended is not None:
+        kept = need.attended
+        served, event = fulfil(
+            need,
+            area=kept.area,
+            site_id=kept.site_id,
+            served_on=served_on,
+            quantity=kept.quantity,
+            unit=kept.unit,
+            shares=kept.shares,
+            issued=need.issued,
+        )
+        return moved(need, served, "start_confirmed", event)
+    if need.confirmed_start and need.ask.of_supply:
+        raise NotAllowed("not_attended")
     if need.ask.of_supply or need.ask.of_money:
         raise NotAllowed("handed_over_elsewhere")
     served, event = fulfil(
@@ -148,6 +154,9 @@ def take_back(need: Need, reason: str) -> Decision:
         undone, events = reverse(replace(need, supply=Leg.FIRM), reason)
         closed, event = close(undone, State.CANCELLED, reason)
         return moved(need, closed, "reversed", *events, event)
+    if need.attended is not None:
+        waiting, event = take_start_back(need, reason)
+        return moved(need, waiting, "reversed", event)
     if need.ask.of_supply or need.ask.of_money:
         raise NotAllowed("undone_elsewhere")
     undone, events = reverse(need, reason)
@@ -213,10 +222,12 @@ def move(
         behind: what others before it wait for there already; it queues behind them, with its age.
 
     Raises:
-        NotAllowed: it was served or closed already.
+        NotAllowed: it was attended, served or closed already.
     """
     if need.state not in OPEN:
         raise NotAllowed("already_over")
+    if need.attended is not None:
+        raise NotAllowed("already_attended")
     there = replace(need, place_area=area, site_id=site_id)
     if need.state is State.REQUESTED:
         return moved(need, there, "moved")
@@ -233,7 +244,13 @@ def move(
 
 def is_past(need: Need, now: datetime) -> bool:
     """Whether the need's own last day is over while nothing is set aside for it."""
-    return need.state in (State.REQUESTED, State.WAITLISTED) and is_over(need, now)
+    nothing_aside = need.state in (State.REQUESTED, State.WAITLISTED) or (
+        need.state is State.READY
+        and need.attended is None
+        and need.supply is Leg.NONE
+        and need.money is Leg.NONE
+    )
+    return nothing_aside and is_over(need, now)
 
 
 def units_within(need: Need, pieces: int) -> int:

@@ -1,6 +1,6 @@
 """Days as people mean them: in Ukraine, whatever the server's clock is set to."""
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -32,3 +32,15 @@ def first_day(planned_on: date | None, imported_on: date | None, today: date) ->
     Never `needed_by`: aid that begins on its last useful day has been of use on no other.
     """
     return planned_on or imported_on or today
+
+
+def last_day(within_hours: int, asked_on: date, exposed_at: datetime | None) -> date:
+    """The last day on which a kind is of use for which hours count.
+
+    Args:
+        asked_on: what it is counted from while the hour is not known: its whole day is left.
+        exposed_at: when the hours began to run.
+    """
+    if exposed_at is not None:
+        return today_of(exposed_at + timedelta(hours=within_hours))
+    return asked_on + timedelta(days=-(-within_hours // 24))

@@ -20,6 +20,7 @@ from aidmesh_contracts.values import (
     MoneyDemand,
     StockDemand,
 )
+from aidmesh_intake.domain.triage import EMERGENCY_POINTS
 
 HOLD_S: Final = 900
 COLLECT_DAYS: Final = 7
@@ -141,8 +142,12 @@ class Kind(_Part):
 
     Attributes:
         base_points: where triage begins; 1000 and more comes before everything else.
+        within_hours: it is of use only so many hours after the exposure (else the asking), as PEP
+            is: that sets its last day, and such a kind comes before everything else.
         headcount: whether it may be given to a number of unnamed people.
         unit: what its quantity is reported in when intake itself records the service.
+        confirmed_start: it is served when a caseworker confirms that what it leads to has begun, as
+            with PrEP; attending the appointment is a step on the way.
         splittable: whether a waiting need may be served in parts.
         active: whether new requests may name it.
     """
@@ -160,9 +165,11 @@ class Kind(_Part):
     limits: tuple[Limit, ...] = ()
     auto_approve: AutoApprove | None = None
     base_points: int = Field(default=0, ge=0, le=10_000)
+    within_hours: int | None = Field(default=None, gt=0, le=24 * 60)
     hold_s: int = Field(default=HOLD_S, ge=30, le=86_400)
     collect_days: int = Field(default=COLLECT_DAYS, ge=1, le=366)
     unit: Code = "piece"
+    confirmed_start: bool = False
     splittable: bool = False
     active: bool = True
 
@@ -179,6 +186,14 @@ class Kind(_Part):
                 raise ValueError("an open-ended stay needs a number of nights for its price")
         if self.splittable and (self.capacity is not None or self.money is not None):
             raise ValueError("only a need of goods alone can be split")
+        if self.confirmed_start and (
+            self.stock
+            or (self.capacity is not None and self.capacity.resource != "slot")
+            or (self.money is not None and not supplied)
+        ):
+            raise ValueError("a start is confirmed after an appointment, or after nothing at all")
+        if self.within_hours is not None and self.base_points < EMERGENCY_POINTS:
+            raise ValueError("where hours count, base_points put it before everything else")
         items = [take.item for take in self.stock]
         if len(set(items)) != len(items):
             raise ValueError("an item is named twice")

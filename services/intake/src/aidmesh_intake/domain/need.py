@@ -14,7 +14,9 @@ go out, because facts are always recorded.
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from enum import IntEnum, StrEnum
-from typing import Final
+from typing import Final, Literal
+
+from pydantic import BaseModel, ConfigDict
 
 from aidmesh_contracts.base import Event
 from aidmesh_contracts.ids import HouseholdId, NeedId, PayeeRef, PersonId, RequestId, SiteId
@@ -22,9 +24,8 @@ from aidmesh_contracts.intake import (
     NeedApprovedV1,
     NeedClosedV1,
     NeedConfirmedV1,
-    NeedFulfilledV1,
     NeedReadyV1,
-    NeedReversedV1,
+    NeedToldV1,
     NeedWaitlistedV1,
     NeedWithdrawnV1,
 )
@@ -87,12 +88,26 @@ class NotAllowed(Exception):
         self.rule = rule
 
 
+class Attended(BaseModel):
+    """An appointment that was kept, as inventory reported it; its service is still to begin."""
+
+    model_config = ConfigDict(frozen=True)
+
+    on: date
+    area: Area
+    site_id: SiteId | None
+    quantity: int
+    unit: str
+    shares: tuple[GrantShare, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Need:
     """One need. The first part is fixed when it is asked for; the second is its course.
 
     Attributes:
         members: of the household, where it is for one.
+        confirmed_start: it is served when its start is confirmed, not when it was attended.
         sensitive: hidden from roles that need not know.
         queue_no: grows with every need that is recorded; orders those asked for on one day.
         deadline_at: until when an attempt must have become ready, else it is asked anew.
@@ -103,6 +118,7 @@ class Need:
         to_site_id: the site that it is for, where it is for one; any site may give the goods.
         at_site_id: where it is set aside or was served.
         issued, undone: attempt and count of the last issue in force, and of the last undone.
+        attended: its appointment was kept: its start is to be confirmed.
         service_no: how often it was fulfilled.
         given: aid that was entered after it was given.
         message: what became of the message: None, `sent`, or why there was none.
@@ -137,6 +153,7 @@ class Need:
     collect_days: int
     splittable: bool
     to_site_id: SiteId | None = None
+    confirmed_start: bool = False
     given: bool = False
 
     state: State = State.REQUESTED
@@ -156,6 +173,7 @@ class Need:
     message: str | None = None
     issued: tuple[int, int] = (0, 0)
     undone: tuple[int, int] = (0, 0)
+    attended: Attended | None = None
     service_no: int = 0
     served_on: date | None = None
     reason: str | None = None
@@ -219,6 +237,7 @@ def begin_attempt(need: Need, now: datetime, *, woken: bool = False) -> tuple[Ne
         told_at=None,
         told_how=None,
         message=None,
+        attended=None,
         reason=None,
     )
     if asked.supply is Leg.NONE and asked.money is Leg.NONE:
@@ -363,71 +382,15 @@ def close(need: Need, state: State, reason: str) -> tuple[Need, Event]:
     )
 
 
-def fulfil(
-    need: Need,
-    *,
-    area: Area,
-    site_id: SiteId | None,
-    served_on: date,
-    quantity: int,
-    unit: str,
-    shares: tuple[GrantShare, ...] = (),
-    issued: tuple[int, int] = (0, 0),
-) -> tuple[Need, Event]:
-    """Record one service."""
-    if issued[0] != need.attempt_no:
-        # An older attempt's goods went out: nothing of the running one is wanted any more.
-        need = replace(need, supply=Leg.NONE, money=Leg.NONE)
-    firm = Leg.FIRM if need.supply is not Leg.NONE else Leg.NONE
-    paid = Leg.FIRM if need.money is not Leg.NONE else Leg.NONE
-    served = replace(
-        need,
-        state=State.FULFILLED,
-        supply=firm,  # what was handed over had been confirmed, whatever we heard of it
-        money=paid,
-        deadline_at=None,
-        blocked_by=None,
-        wait=None,
-        decided_at=None,
-        waiting_since=None,
-        retry_at=None,
-        woken=False,
-        at_site_id=site_id,
-        issued=issued,
-        service_no=need.service_no + 1,
-        served_on=served_on,
-        reason=None,
-    )
-    return served, NeedFulfilledV1(
+def told(
+    need: Need, at: datetime, how: Literal["message", "in_person"]
+) -> tuple[Need, tuple[Event, ...]]:
+    """Note that the person knows."""
+    news = NeedToldV1(
         need_id=need.id,
-        service_no=served.service_no,
-        attempt_no=issued[0],
-        issue_no=issued[1],
-        kind=need.kind,
-        programme=need.programme,
-        person_ids=need.beneficiaries,
-        household_id=need.household_id,
-        headcount=need.headcount,
-        area=area,
-        site_id=site_id,
-        asked_on=need.asked_on,
-        served_on=served_on,
-        quantity=quantity,
-        unit=unit,
-        shares=shares,
+        attempt_no=need.attempt_no,
+        told_at=at,
+        how=how,
+        collect_days=need.collect_days,
     )
-
-
-def reverse(need: Need, reason: str) -> tuple[Need, tuple[Event, ...]]:
-    """Undo the service in force.
-
-    What it took is set aside for the need again. Only if the attempt had been ended before the
-    news of the service came, nothing of it may stay: a person decides how it goes on.
-    """
-    assert need.state is State.FULFILLED
-    undone = replace(need, state=State.READY, undone=need.issued, served_on=None, reason=reason)
-    reversal = NeedReversedV1(need_id=need.id, service_no=need.service_no, reason=reason)
-    owes = need.ask.of_supply or need.ask.of_money
-    if not owes or need.supply is not Leg.NONE or need.money is not Leg.NONE:
-        return undone, (reversal,)
-    return replace(undone, state=State.REQUESTED), (reversal, withdrawal(need, "cancelled"))
+    return replace(need, told_at=at, told_how=how), (news,)

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from pydantic import (
     AfterValidator,
+    AwareDatetime,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -56,6 +57,7 @@ class ImportRow(BaseModel):
         contact_hours: `HH:MM-HH:MM` in Europe/Kyiv.
         consents: any of contact, data, referral; given on `asked_on`.
         site_id: where it is served; with `for_site` the site that it is for.
+        exposed_at: since when the hours of a kind such as PEP run, with the time zone.
         headcount: outreach or a group: no person, so many contacts.
         given: aid that was given already, on `served_on`.
         answers: of triage, each from a column `answer_<question>`; stored sealed, as `note` is.
@@ -85,6 +87,7 @@ class ImportRow(BaseModel):
     quantity: int = Field(default=1, gt=0, le=100_000)
     asked_on: date | None = None
     needed_by: date | None = None
+    exposed_at: AwareDatetime | None = None
     planned_on: date | None = None
     place_area: Area | None = None
     site_id: UUID | None = None

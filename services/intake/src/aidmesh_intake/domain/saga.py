@@ -10,7 +10,6 @@ from typing import Final, Literal
 
 from aidmesh_contracts.base import Event
 from aidmesh_contracts.ids import SiteId
-from aidmesh_contracts.intake import NeedToldV1
 from aidmesh_contracts.inventory import (
     ReservationConfirmedV1,
     ReservationHeldV1,
@@ -31,6 +30,7 @@ from aidmesh_contracts.payments import (
 from aidmesh_contracts.values import Area, BlockedBy, GrantShare
 from aidmesh_intake.domain.need import (
     LIVE,
+    Attended,
     Decision,
     Leg,
     Need,
@@ -38,13 +38,13 @@ from aidmesh_intake.domain.need import (
     Wait,
     begin_attempt,
     close,
-    fulfil,
     moved,
     progress,
-    reverse,
+    told,
     wait_for,
     withdrawal,
 )
+from aidmesh_intake.domain.serving import attend, fulfil, not_attended, reverse
 
 Answer = (
     ReservationHeldV1
@@ -103,6 +103,7 @@ def decide(need: Need, answer: Answer, now: datetime) -> Decision:
             return _served(
                 need,
                 (answer.attempt_no, answer.issue_no),
+                now,
                 area=answer.area,
                 site_id=answer.site_id,
                 served_on=answer.served_on,
@@ -111,7 +112,7 @@ def decide(need: Need, answer: Answer, now: datetime) -> Decision:
                 shares=answer.shares,
             )
         case CommitmentSpentV1():
-            return _paid(need, answer)
+            return _paid(need, answer, now)
         case ReservationReversedV1():
             return _undone(need, (answer.attempt_no, answer.issue_no), answer.reason)
         case CommitmentReversedV1():
@@ -221,12 +222,13 @@ def _retry_at(need: Need, now: datetime) -> datetime:
     return now + timedelta(seconds=min(RETRY_S * need.attempt_no, RETRY_S_MAX))
 
 
-def _paid(need: Need, answer: CommitmentSpentV1) -> Decision:
+def _paid(need: Need, answer: CommitmentSpentV1, now: datetime) -> Decision:
     if not answer.fulfils:
         return Decision(need)
     return _served(
         need,
         (answer.attempt_no, answer.spend_no),
+        now,
         area=need.place_area,
         site_id=need.site_id,
         served_on=answer.spent_on,
@@ -245,6 +247,7 @@ def _paid(need: Need, answer: CommitmentSpentV1) -> Decision:
 def _served(
     need: Need,
     issue: tuple[int, int],
+    now: datetime,
     *,
     area: Area,
     site_id: SiteId | None,
@@ -266,10 +269,18 @@ def _served(
     if need.state is State.FULFILLED:
         if need.issued[0] != attempt_no:
             return _flagged(need, "served_by_two_attempts")
+        if need.confirmed_start:
+            return moved(need, replace(need, issued=issue), "attended")
         subject, reversal = reverse(need, "issued_again")
         events.extend(reversal)
     elif need.state in LIVE and need.attempt_no != attempt_no:
         events.append(withdrawal(need, "cancelled"))
+    if need.confirmed_start:
+        kept = Attended(
+            on=served_on, area=area, site_id=site_id, quantity=quantity, unit=unit, shares=shares
+        )
+        waiting, news = attend(subject, kept, issue, now)
+        return moved(need, waiting, "attended", *events, *news)
     served, event = fulfil(
         subject,
         area=area,
@@ -297,6 +308,9 @@ def _undone(need: Need, issue: tuple[int, int], reason: str) -> Decision:
             return Decision(need)
         undone, events = reverse(need, reason)
         return moved(need, replace(undone, undone=issue), "reversed", *events)
+    if need.attended is not None and need.state is State.READY and issue >= need.issued:
+        back, events = not_attended(need, issue, reason)
+        return moved(need, back, "reversed", *events)
     if issue <= need.undone:
         return Decision(need)
     # It overtook the issue that it undoes: remembered, so that the issue changes nothing.
@@ -307,19 +321,8 @@ def _sent(need: Need, answer: MessageSentV1) -> Decision:
     # Nothing is sent after it failed: this was overtaken by the news that it did not arrive.
     if not _awaits_telling(need, answer.attempt_no) or need.message == "failed":
         return Decision(need)
-    told = replace(need, told_at=answer.sent_at, told_how="message", message="sent")
-    return moved(
-        need,
-        told,
-        "told_by_message",
-        NeedToldV1(
-            need_id=need.id,
-            attempt_no=need.attempt_no,
-            told_at=answer.sent_at,
-            how="message",
-            collect_days=need.collect_days,
-        ),
-    )
+    knows, news = told(replace(need, message="sent"), answer.sent_at, "message")
+    return moved(need, knows, "told_by_message", *news)
 
 
 def _suppressed(need: Need, answer: MessageSuppressedV1) -> Decision:

@@ -38,7 +38,10 @@ ANSWERS: Final[Mapping[str, int]] = {
 """Points of a yes, version 1."""
 
 POINTS_MAX: Final = 900
-_BANDS: Final = ((1000, Band.EMERGENCY), (100, Band.URGENT), (40, Band.RAISED))
+EMERGENCY_POINTS: Final = 1000
+"""What no answers alone come to."""
+
+_BANDS: Final = ((EMERGENCY_POINTS, Band.EMERGENCY), (100, Band.URGENT), (40, Band.RAISED))
 
 
 @dataclass(frozen=True, slots=True)

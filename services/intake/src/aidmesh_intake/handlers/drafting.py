@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from uuid import UUID
 
-from aidmesh_intake.domain.dates import first_day, planned_day
+from aidmesh_intake.domain.dates import first_day, last_day, planned_day, today_of
 from aidmesh_intake.domain.drafts import NeedDraft
 from aidmesh_intake.domain.kinds import AskError, ForWhom, Kind, ask_of
 from aidmesh_intake.domain.persons import Payee
@@ -13,11 +13,17 @@ from aidmesh_intake.domain.persons import Payee
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """One need in the caller's words."""
+    """One need in the caller's words.
+
+    Attributes:
+        exposed_at: since when the hours of a kind such as PEP run. Only the last day that follows
+            from it is kept.
+    """
 
     kind: str
     quantity: int = 1
     needed_by: date | None = None
+    exposed_at: datetime | None = None
     planned_on: date | None = None
     place_area: str | None = None
     site_id: UUID | None = None
@@ -38,13 +44,15 @@ def draft_need(
     for_whom: ForWhom,
     home_area: str | None,
     today: date,
-    imported_on: date | None = None,
+    asked_on: date,
+    *,
+    imported: bool = False,
 ) -> NeedDraft:
     """Check one need.
 
     Args:
         home_area: where the person stays; where the need is served unless it says otherwise.
-        imported_on: `asked_on` of an import's row.
+        imported: it is planned for the day it was asked on, not for today.
 
     Raises:
         AskError: names the field and the rule that it breaks.
@@ -57,15 +65,18 @@ def draft_need(
     if area is None:
         raise AskError("place_area", "missing")
     served_on = _served_on(kind, wanted, today)
-    planned_on = served_on or planned_day(wanted.planned_on, wanted.needed_by, imported_on, today)
+    planned_on = served_on or planned_day(
+        wanted.planned_on, wanted.needed_by, asked_on if imported else None, today
+    )
+    needed_by = _needed_by(kind, wanted, asked_on, today)
     ask = ask_of(
         kind,
         wanted.quantity,
         planned_on,
-        first_on=served_on or first_day(wanted.planned_on, imported_on, today),
+        first_on=served_on or first_day(wanted.planned_on, asked_on if imported else None, today),
         from_on=wanted.from_on,
         to_on=wanted.to_on,
-        needed_by=None if served_on else wanted.needed_by,  # a fact is never refused
+        needed_by=None if served_on else needed_by,  # a fact is never refused
         today=today,
         amount_minor=wanted.amount_minor,
         features=wanted.features,
@@ -78,13 +89,30 @@ def draft_need(
         quantity=wanted.quantity,
         ask=ask,
         planned_on=planned_on,
-        needed_by=wanted.needed_by,
+        needed_by=needed_by,
         place_area=area,
         site_id=wanted.site_id,
         payee=wanted.payee,
         headcount=wanted.headcount,
         given_on=served_on,
     )
+
+
+def _needed_by(kind: Kind, wanted: Wanted, asked_on: date, today: date) -> date | None:
+    """The need's own last day: as it was given, and where hours count never later than they run."""
+    if wanted.exposed_at is None and (kind.within_hours is None or wanted.needed_by is not None):
+        return wanted.needed_by
+    if kind.within_hours is None:
+        raise AskError("exposed_at", "not_of_this_kind")
+    last = last_day(kind.within_hours, asked_on, wanted.exposed_at)
+    if wanted.exposed_at is None:
+        # Entered when it was over: whether it was served in time is for a person to say.
+        return last if last >= today else None
+    if today_of(wanted.exposed_at) > today:
+        raise AskError("exposed_at", "in_the_future")
+    if last < today and not wanted.given:
+        raise AskError("exposed_at", "too_late")
+    return min(last, wanted.needed_by or last)
 
 
 def _check_whom(kind: Kind, wanted: Wanted, for_whom: ForWhom) -> None:

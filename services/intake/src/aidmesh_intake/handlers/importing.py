@@ -210,7 +210,8 @@ class Importer:
                     row.for_whom,
                     row.area,
                     today,
-                    imported_on=row.asked_on or today,
+                    row.asked_on or today,
+                    imported=True,
                 )
             except AskError as error:
                 chunk.reject(line, error.field, error.rule)
@@ -280,6 +281,7 @@ def _wanted(row: ImportRow) -> Wanted:
         kind=row.kind,
         quantity=row.quantity,
         needed_by=row.needed_by,
+        exposed_at=row.exposed_at,
         planned_on=row.planned_on,
         place_area=row.place_area,
         # Of a row for a site it is the site that the goods are for.

@@ -196,6 +196,7 @@ def _need(
         to_site_id=SiteId(draft.site_id)
         if draft.for_whom is ForWhom.SITE and draft.site_id is not None
         else None,
+        confirmed_start=kind.confirmed_start,
     )
 
 

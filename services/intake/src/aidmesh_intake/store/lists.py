@@ -14,6 +14,8 @@ class Filter:
 
     Attributes:
         person_id: with whoever was merged into them.
+        to_confirm: an appointment was kept, and its start is to be confirmed.
+        attention: for a person to look at: conflicts, and what ends today or tomorrow unserved.
     """
 
     states: Sequence[str] | None = None
@@ -26,8 +28,15 @@ class Filter:
     points_from: int | None = None
     points_below: int | None = None
     to_tell: bool = False
+    to_confirm: bool = False
     attention: bool = False
     sensitive_too: bool = False
+
+
+_ENDS_SOON = """
+needed_by <= (now() AT TIME ZONE 'Europe/Kyiv')::date + 1
+AND state IN ('requested', 'waitlisted', 'approved', 'held', 'ready')
+"""
 
 
 async def needs(
@@ -35,11 +44,13 @@ async def needs(
 ) -> list[asyncpg.Record]:
     """Needs in the order of the waitlist."""
     return await conn.fetch(
-        """
+        f"""
         SELECT id, request_id, kind, for_whom, person_id, household_id, headcount, quantity, unit,
             asked_on, queue_no, planned_on, needed_by, priority, place_area, site_id, state,
             attempt_no, blocked_resource, blocked_code, wait, at_site_id, told_at, told_how,
-            message, served_on, given, reason, attention, sensitive, version, changed_at
+            message, served_on, given, reason, attention, sensitive, version, changed_at,
+            confirmed_start, (attended ->> 'on')::date AS attended_on,
+            coalesce({_ENDS_SOON}, false) AS ends_soon
         FROM need
         WHERE ($1::text[] IS NULL OR state = ANY($1))
             AND ($2::text[] IS NULL OR kind = ANY($2))
@@ -51,14 +62,15 @@ async def needs(
             AND ($7::int IS NULL OR priority >= $7)
             AND ($8::int IS NULL OR priority < $8)
             AND (NOT $9 OR (state = 'ready' AND told_at IS NULL))
-            AND (NOT $10 OR attention IS NOT NULL)
+            AND (NOT $10 OR attention IS NOT NULL OR ({_ENDS_SOON}))
+            AND (NOT $18 OR (state = 'ready' AND attended IS NOT NULL))
             AND ($11 OR NOT sensitive)
             AND ($12::int IS NULL OR priority < $12
                 OR (priority = $12
                     AND (asked_on, queue_no, id) > ($13::date, $14::bigint, $15::uuid)))
             AND ($17::uuid IS NULL OR request_id = $17)
         ORDER BY priority DESC, asked_on, queue_no, id LIMIT $16
-        """,
+        """,  # noqa: S608 - a constant
         None if wanted.states is None else list(wanted.states),
         None if wanted.kinds is None else list(wanted.kinds),
         wanted.area,
@@ -73,6 +85,7 @@ async def needs(
         *(after or (None, None, None, None)),
         limit,
         wanted.request_id,
+        wanted.to_confirm,
     )
 
 

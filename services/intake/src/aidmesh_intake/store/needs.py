@@ -10,18 +10,20 @@ import asyncpg
 from aidmesh_contracts.ids import HouseholdId, NeedId, PayeeRef, PersonId, RequestId, SiteId
 from aidmesh_contracts.values import BlockedBy
 from aidmesh_intake.domain.kinds import Ask, ForWhom
-from aidmesh_intake.domain.need import Leg, Need, State, Wait
+from aidmesh_intake.domain.need import Attended, Leg, Need, State, Wait
 
 _SELECT: Final = """
 SELECT
     n.id, n.request_id, n.kind, n.programme, n.sensitive, n.for_whom, n.person_id,
     n.household_id, n.headcount, n.quantity, n.unit, n.asked_on, n.queue_no, n.planned_on,
     n.needed_by, n.priority, n.rule_version, n.place_area, n.stay_area, n.origin_area, n.site_id,
-    n.ask, n.payee_ref, n.hold_s, n.collect_days, n.splittable, n.given, n.state, n.attempt_no,
+    n.ask, n.payee_ref, n.hold_s, n.collect_days, n.splittable, n.confirmed_start, n.given,
+    n.state, n.attempt_no,
     n.supply, n.money, n.deadline_at, n.blocked_resource, n.blocked_code, n.blocked_site,
     n.blocked_area, n.blocked_quantity, n.wait, n.decided_at, n.waiting_since, n.retry_at,
     n.woken, n.at_site_id, n.told_at, n.told_how, n.message, n.issued_attempt, n.issued_no,
-    n.undone_attempt, n.undone_no, n.service_no, n.served_on, n.reason, n.attention, n.version,
+    n.undone_attempt, n.undone_no, n.attended, n.service_no, n.served_on, n.reason, n.attention,
+    n.version,
     CASE WHEN n.for_whom = 'household' THEN ARRAY(
         SELECT p.id FROM person p WHERE p.household_id = n.household_id
         AND p.merged_into IS NULL AND p.erased_at IS NULL ORDER BY p.id) END AS members,
@@ -36,12 +38,12 @@ _COLUMNS: Final = (
     "id", "request_id", "kind", "programme", "sensitive", "for_whom", "person_id", "household_id",
     "headcount", "quantity", "unit", "asked_on", "queue_no", "planned_on", "needed_by", "priority",
     "rule_version", "place_area", "stay_area", "origin_area", "site_id", "ask", "first_on",
-    "last_on", "payee_ref", "hold_s", "collect_days", "splittable", "given", "state",
-    "attempt_no", "supply", "money", "deadline_at", "blocked_resource", "blocked_code",
+    "last_on", "payee_ref", "hold_s", "collect_days", "splittable", "confirmed_start", "given",
+    "state", "attempt_no", "supply", "money", "deadline_at", "blocked_resource", "blocked_code",
     "blocked_site", "blocked_area", "blocked_quantity", "wait", "decided_at", "waiting_since",
     "retry_at", "woken", "at_site_id", "told_at", "told_how", "message", "issued_attempt",
-    "issued_no", "undone_attempt", "undone_no", "service_no", "served_on", "reason", "attention",
-    "version",
+    "issued_no", "undone_attempt", "undone_no", "attended", "service_no", "served_on",
+    "reason", "attention", "version",
 )  # fmt: skip
 
 
@@ -91,7 +93,7 @@ async def save(conn: asyncpg.Connection, needs: Sequence[Need]) -> None:
                 message = u.message,
                 issued_attempt = u.issued_attempt, issued_no = u.issued_no,
                 undone_attempt = u.undone_attempt, undone_no = u.undone_no,
-                service_no = u.service_no,
+                attended = u.attended, service_no = u.service_no,
                 served_on = u.served_on, reason = u.reason, attention = u.attention,
                 version = u.version,
                 changed_at = now()
@@ -102,15 +104,15 @@ async def save(conn: asyncpg.Connection, needs: Sequence[Need]) -> None:
                 $13::timestamptz[], $14::timestamptz[], $15::timestamptz[],
                 $16::boolean[], $17::uuid[],
                 $18::timestamptz[], $19::text[], $20::text[], $21::int[], $22::int[],
-                $23::int[], $24::int[],
-                $25::int[], $26::date[], $27::text[], $28::text[], $29::int[])
+                $23::int[], $24::int[], $25::jsonb[],
+                $26::int[], $27::date[], $28::text[], $29::text[], $30::int[])
             AS u (
                 id, state, attempt_no, supply, money, deadline_at, blocked_resource, blocked_code,
                 blocked_site, blocked_area, blocked_quantity, wait, decided_at,
                 waiting_since, retry_at,
                 woken, at_site_id, told_at, told_how, message, issued_attempt,
                 issued_no, undone_attempt,
-                undone_no, service_no, served_on, reason, attention, version)
+                undone_no, attended, service_no, served_on, reason, attention, version)
             WHERE need.id = u.id
             """,
             *columns([(need.id, *_course(need)) for need in needs]),
@@ -131,17 +133,17 @@ async def save_progress(conn: asyncpg.Connection, needs: Sequence[Need]) -> None
                 told_at = u.told_at, told_how = u.told_how, message = u.message,
                 issued_attempt = u.issued_attempt, issued_no = u.issued_no,
                 undone_attempt = u.undone_attempt, undone_no = u.undone_no,
-                service_no = u.service_no, served_on = u.served_on, reason = u.reason,
-                version = u.version, changed_at = now()
+                attended = u.attended, service_no = u.service_no, served_on = u.served_on,
+                reason = u.reason, version = u.version, changed_at = now()
             FROM unnest($1::uuid[],
                 $2::text[], $3::smallint[], $4::smallint[], $5::timestamptz[], $6::boolean[],
                 $7::uuid[], $8::timestamptz[], $9::text[], $10::text[], $11::int[],
-                $12::int[], $13::int[], $14::int[], $15::int[], $16::date[], $17::text[],
-                $18::int[])
+                $12::int[], $13::int[], $14::int[], $15::jsonb[], $16::int[], $17::date[],
+                $18::text[], $19::int[])
             AS u (id,
                 state, supply, money, deadline_at, woken, at_site_id, told_at, told_how,
-                message, issued_attempt, issued_no, undone_attempt, undone_no, service_no,
-                served_on, reason, version)
+                message, issued_attempt, issued_no, undone_attempt, undone_no, attended,
+                service_no, served_on, reason, version)
             WHERE need.id = u.id
             """,
             *columns([(need.id, *_progress(need)) for need in needs]),
@@ -203,8 +205,8 @@ def _detail(need: Need) -> str | None:
     return need.reason
 
 
-def _json(ask: Ask) -> str:
-    return ask.model_dump_json(exclude_defaults=True)
+def _json(value: Ask | Attended) -> str:
+    return value.model_dump_json(exclude_defaults=True)
 
 
 def _terms(n: Need) -> tuple[object, ...]:
@@ -237,6 +239,7 @@ def _terms(n: Need) -> tuple[object, ...]:
         n.hold_s,
         n.collect_days,
         n.splittable,
+        n.confirmed_start,
         n.given,
     )
 
@@ -266,6 +269,7 @@ def _course(n: Need) -> tuple[object, ...]:
         n.issued[1],
         n.undone[0],
         n.undone[1],
+        None if n.attended is None else _json(n.attended),
         n.service_no,
         n.served_on,
         n.reason,
@@ -289,6 +293,7 @@ def _progress(n: Need) -> tuple[object, ...]:
         n.issued[1],
         n.undone[0],
         n.undone[1],
+        None if n.attended is None else _json(n.attended),
         n.service_no,
         n.served_on,
         n.reason,
@@ -337,6 +342,7 @@ def need_of(row: asyncpg.Record) -> Need:
         collect_days=row["collect_days"],
         splittable=row["splittable"],
         to_site_id=site(row["to_site_id"]),
+        confirmed_start=row["confirmed_start"],
         given=row["given"],
         state=State(row["state"]),
         attempt_no=row["attempt_no"],
@@ -355,6 +361,7 @@ def need_of(row: asyncpg.Record) -> Need:
         message=row["message"],
         issued=(row["issued_attempt"], row["issued_no"]),
         undone=(row["undone_attempt"], row["undone_no"]),
+        attended=None if row["attended"] is None else Attended.model_validate_json(row["attended"]),
         service_no=row["service_no"],
         served_on=row["served_on"],
         reason=row["reason"],

@@ -26,7 +26,8 @@ async def past_last_day(conn: asyncpg.Connection, today: date, limit: int) -> li
     """Needs that came too late for themselves; see `Need.last_day`."""
     rows = await conn.fetch(
         """
-        (SELECT id FROM need WHERE needed_by < $1 AND state IN ('requested', 'waitlisted')
+        (SELECT id FROM need WHERE needed_by < $1 AND (state IN ('requested', 'waitlisted')
+             OR (state = 'ready' AND supply = 0 AND money = 0 AND attended IS NULL))
          ORDER BY needed_by LIMIT $2)
         UNION
         (SELECT id FROM need WHERE last_on <= $1 AND state IN ('requested', 'waitlisted')

@@ -13,7 +13,7 @@ from aidmesh_chassis.db import Database, Tx
 from aidmesh_chassis.http import BulkRoute
 from aidmesh_chassis.idempotency import Once
 from aidmesh_inventory.api.bulk import Bulk, BulkIn, BulkOut, Row
-from aidmesh_inventory.api.reservations import Desk, Serial, unseen
+from aidmesh_inventory.api.reservations import Desk, Serial, seen, unseen
 from aidmesh_inventory.domain.days import day_of
 from aidmesh_inventory.handlers import handover, stays
 from aidmesh_inventory.handlers.hold import Way
@@ -35,11 +35,12 @@ class NeedRow(Row):
 
 
 class HandoverRow(NeedRow):
-    """Goods that were handed over."""
+    """Goods that were handed over; on prescription only with the day it was looked at."""
 
     served_on: date | None = None
     to_site_id: UUID | None = None
     serials: Annotated[tuple[Serial, ...], Field(max_length=500)] = ()
+    prescription_seen_on: date | None = None
 
 
 class CheckInRow(NeedRow):
@@ -113,7 +114,10 @@ def router(database: Database) -> APIRouter:
 
     @routes.post("/handovers:bulk", response_model=BulkOut)
     async def hand_over_rows(body: BulkIn, caller: Desk, once: Once) -> Response:
-        """Rows `{row_id, need_id | reservation_id, served_on, to_site_id, serials}`."""
+        """Rows `{row_id, need_id | reservation_id, served_on, to_site_id, serials, …}`.
+
+        What needs a prescription also takes `prescription_seen_on`.
+        """
         async with database.transaction() as tx:
             if known := await once.replay(tx):
                 return known
@@ -125,6 +129,7 @@ def router(database: Database) -> APIRouter:
                     bulk.fresh[number].served_on or day_of(tx.now),
                     bulk.fresh[number].to_site_id,
                     bulk.fresh[number].serials,
+                    seen(bulk.fresh[number].prescription_seen_on, caller),
                 )
                 for number, reservation_id in (await _named(tx, bulk, caller)).items()
             }

@@ -86,6 +86,12 @@ PROBLEMS: Final[tuple[ProblemType, ...]] = (
         "same is entered as aid given.",
     ),
     _kind(
+        "prescription-not-seen",
+        HTTPStatus.CONFLICT,
+        "This is handed over on prescription only",
+        "Look at the prescription, then send it again with the day under `prescription_seen_on`.",
+    ),
+    _kind(
         "wrong-way",
         HTTPStatus.CONFLICT,
         "This is handed out in another way",

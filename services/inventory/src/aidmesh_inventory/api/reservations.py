@@ -25,12 +25,21 @@ from aidmesh_inventory.store import reservations, views
 
 _UUID_KEY: TypeAdapter[UUID] = TypeAdapter(UUID)
 Staff = Annotated[Caller, Depends(require())]
-Desk = Annotated[Caller, Depends(require(Role.CASEWORKER, Role.LOGISTICIAN, Role.LEAD))]
+DESK_ROLES = (Role.CASEWORKER, Role.LOGISTICIAN, Role.LEAD)
+Desk = Annotated[Caller, Depends(require(*DESK_ROLES))]
 IDS_MAX = 5000
 NUMBERS_MAX = 50
 Serial = Annotated[str, Field(min_length=1, max_length=64)]
 State = Literal["held", "confirmed", "issued", "released", "expired", "relocated"]
 WAYS: dict[str, Way] = {"stock": "handover", "bed": "check_in", "slot": "attendance"}
+
+
+def seen(on: date | None, caller: Caller) -> handover.Prescription | None:
+    """Who looked at a prescription, by role."""
+    if on is None:
+        return None
+    role = next(role for role in DESK_ROLES if role in caller.roles)
+    return handover.Prescription(on, role.value)
 
 
 class ReservationOut(BaseModel):
@@ -88,11 +97,13 @@ class IssueIn(Body):
     Attributes:
         to_site_id: the center that the goods go to; by default the site they were asked for.
         serials: their serial numbers.
+        prescription_seen_on: the day somebody looked at the prescription of what needs one.
     """
 
     served_on: date | None = None
     to_site_id: UUID | None = None
     serials: Annotated[tuple[Serial, ...], Field(max_length=500)] = ()
+    prescription_seen_on: date | None = None
 
 
 class DayIn(Body):
@@ -193,6 +204,7 @@ def router(database: Database) -> APIRouter:
                         body.served_on or day_of(tx.now),
                         body.to_site_id,
                         body.serials,
+                        seen(body.prescription_seen_on, caller),
                     )
                 ],
                 caller.staff_id,

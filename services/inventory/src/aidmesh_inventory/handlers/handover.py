@@ -23,8 +23,16 @@ from aidmesh_inventory.store.stock import MovementRow
 
 Fault = Literal[
     "unknown-reservation", "not-confirmed", "already-issued", "reservation-over", "wrong-way",
-    "stay-over", "day-in-future", "unknown-site", "serials-do-not-fit",
+    "stay-over", "day-in-future", "unknown-site", "serials-do-not-fit", "prescription-not-seen",
 ]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Prescription:
+    """That one was looked at: on which day, by somebody of which role. Never what it says."""
+
+    seen_on: date
+    role: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +44,7 @@ class Issue:
         to_site_id: the center that the goods went to; if None the site they were asked for, or
             that which gave them.
         serials: their serial numbers, as far as they have any.
+        prescription: without it, what needs one is not handed over.
     """
 
     reservation_id: UUID
@@ -43,6 +52,13 @@ class Issue:
     served_on: date
     to_site_id: UUID | None = None
     serials: tuple[str, ...] = field(default=())
+    prescription: Prescription | None = None
+
+    @property
+    def days(self) -> tuple[date, ...]:
+        """The days it names."""
+        seen = () if self.prescription is None else (self.prescription.seen_on,)
+        return (self.served_on, *seen)
 
 
 async def issue(tx: Tx, commands: Sequence[Issue], recorded_by: UUID | None) -> dict[UUID, Fault]:
@@ -50,7 +66,7 @@ async def issue(tx: Tx, commands: Sequence[Issue], recorded_by: UUID | None) -> 
     faults: dict[UUID, Fault] = {
         each.reservation_id: "day-in-future"
         for each in commands
-        if days.is_future(each.served_on, tx.now)
+        if any(days.is_future(day, tx.now) for day in each.days)
     }
     commands = [each for each in commands if each.reservation_id not in faults]
     ids = [each.reservation_id for each in commands]
@@ -66,12 +82,23 @@ async def issue(tx: Tx, commands: Sequence[Issue], recorded_by: UUID | None) -> 
     came = {each.reservation_id: each.served_on for each in commands if each.way == "check_in"}
     if keys:
         faults |= dict.fromkeys(await too_late(tx, came), "stay-over")
+    prescribed = await _prescribed(tx, allocated)
+    unseen = {each for each in prescribed if by_id[each].prescription is None}
     changed = await reservations.issue(
         tx.conn,
         [(each.reservation_id, each.way, each.served_on) for each in commands
-         if each.reservation_id not in faults],
+         if each.reservation_id not in {*faults, *unseen}],
     )  # fmt: skip
     done = {each.reservation_id: each for each in changed}
+    await reservations.add_prescriptions(
+        tx.conn,
+        [
+            (each.reservation_id, each.issue_no, seen.seen_on, seen.role)
+            for each in changed
+            if each.reservation_id in prescribed
+            and (seen := by_id[each.reservation_id].prescription) is not None
+        ],
+    )
     await arrive(tx, {each: day for each, day in came.items() if each in done})
     await _hand_out(tx, done, by_id, allocated, recorded_by)
     if keys:
@@ -80,7 +107,8 @@ async def issue(tx: Tx, commands: Sequence[Issue], recorded_by: UUID | None) -> 
     if missed:
         states = await reservations.states(tx.conn, [each.reservation_id for each in missed])
         faults.update(
-            (each.reservation_id, _fault(each, states.get(each.reservation_id))) for each in missed
+            (each.reservation_id, _fault(each, states.get(each.reservation_id), unseen))
+            for each in missed
         )
     return faults
 
@@ -116,7 +144,13 @@ def _has(commands: Sequence[Issue], way: Way) -> bool:
     return any(each.way == way for each in commands)
 
 
-def _fault(command: Issue, state: tuple[str, str] | None) -> Fault:
+async def _prescribed(tx: Tx, allocated: Sequence[Allocated]) -> set[UUID]:
+    """Reservations of what is handed over on prescription only."""
+    items = await sites.items_by_code(tx.conn, [each.item for each in allocated])
+    return {each.reservation_id for each in allocated if items[each.item].prescription}
+
+
+def _fault(command: Issue, state: tuple[str, str] | None, unseen: set[UUID]) -> Fault:
     if state is None:
         return "unknown-reservation"
     name, way = state
@@ -124,6 +158,8 @@ def _fault(command: Issue, state: tuple[str, str] | None) -> Fault:
         return "wrong-way"
     if name == "issued":
         return "already-issued"
+    if name == "confirmed" and command.reservation_id in unseen:
+        return "prescription-not-seen"
     return "not-confirmed" if name == "held" else "reservation-over"
 
 

@@ -231,6 +231,18 @@ async def issue(
     return [Changed(*row) for row in rows]
 
 
+async def add_prescriptions(
+    conn: asyncpg.Connection, seen: Sequence[tuple[UUID, int, date, str]]
+) -> None:
+    """Remember that prescriptions were looked at: reservation, issue, day, role."""
+    if seen:
+        await conn.copy_records_to_table(
+            "prescription_seen",
+            records=seen,
+            columns=("reservation_id", "issue_no", "seen_on", "role"),
+        )
+
+
 async def undo(conn: asyncpg.Connection, reservation_id: UUID, grace: timedelta) -> Changed | None:
     """Take an issue back; what is to be collected is kept for at least `grace` more."""
     row = await conn.fetchrow(
