@@ -31,7 +31,16 @@ def later(count: int) -> date:
 def drafted(kind: str, imported_on: date | None = None, **wanted: object) -> NeedDraft:
     """What a request makes of a kind, on `DAY`."""
     row = Wanted(kind=kind, **wanted)  # type: ignore[arg-type]
-    return draft_need(UUID(int=1), row, KINDS, ForWhom.PERSON, "UA80", DAY, imported_on)
+    return draft_need(
+        UUID(int=1),
+        row,
+        KINDS,
+        ForWhom.PERSON,
+        "UA80",
+        DAY,
+        imported_on or DAY,
+        imported=imported_on is not None,
+    )
 
 
 def place(ask: Ask) -> CapacityDemand:

@@ -1,5 +1,5 @@
 -- Free slots are looked for by site and kind, earliest first.
--- depends: 0006_inventory_destination
+-- depends: 0007_inventory_prescriptions
 
 -- migrate: apply
 
