@@ -271,6 +271,10 @@ def test_queueing_behind_on_the_same_days_only() -> None:
     one_day = Queue(slot, _first(), DAY, DAY)
     assert queue_behind(this_week, [month], DAY) == slot
     assert queue_behind(this_week, [one_day], DAY) is None
+    # Its first days have gone by: it asks for what is still to come, as they do.
+    rest = Queue(slot, _first(), DAY + timedelta(days=5), DAY + timedelta(days=30))
+    assert queue_behind(this_week, [rest], DAY) is None
+    assert queue_behind(this_week, [rest], DAY + timedelta(days=5)) == slot
 
 
 @given(
