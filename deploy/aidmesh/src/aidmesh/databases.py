@@ -1,12 +1,9 @@
 """A region's databases: one per service, closed to all other roles, brought up to date."""
 
-from importlib.util import find_spec
-from pathlib import Path
-
 import asyncpg
 
 from aidmesh.meshfile import WITH_DATABASE, RegionEntry
-from aidmesh_chassis.db import migrate
+from aidmesh_chassis.db import migrate, migrations_of
 
 CONNECT_SECONDS_MAX = 10.0
 STATEMENT_SECONDS_MAX = 60.0
@@ -30,14 +27,6 @@ async def prepare_databases(entry: RegionEntry) -> None:
         await admin.close(timeout=CONNECT_SECONDS_MAX)
     for service in WITH_DATABASE:
         await migrate(entry.dsn(service), migrations_of(service))
-
-
-def migrations_of(service: str) -> list[Path]:
-    """The folders of a service's own migrations, found without importing the service."""
-    spec = find_spec(f"aidmesh_{service}")
-    locations = spec.submodule_search_locations if spec else None
-    folders = [Path(location) / "migrations" for location in locations or ()]
-    return [folder for folder in folders if folder.is_dir()]
 
 
 async def _create(admin: asyncpg.Connection, service: str, password: str) -> None:

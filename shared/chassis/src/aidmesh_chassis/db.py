@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 from uuid import UUID
@@ -179,6 +180,34 @@ async def _keep_as_it_is(_: asyncpg.Connection) -> None:
     """What the pool does to a connection that comes back."""
 
 
+def migrations_of(service: str) -> list[Path]:
+    """The folders of a service's own migrations, found without importing the service."""
+    spec = find_spec(f"aidmesh_{service}")
+    locations = spec.submodule_search_locations if spec else None
+    folders = [Path(location) / "migrations" for location in locations or ()]
+    return [folder for folder in folders if folder.is_dir()]
+
+
+async def is_migrated(conn: asyncpg.Connection, directories: Sequence[Path]) -> bool:
+    """Whether all that these folders and the chassis' migrations make is there.
+
+    Raises as asyncpg does when nothing was migrated yet.
+    """
+    applied = await conn.fetch("SELECT migration_id FROM public._pogo_migration")
+    known = {row["migration_id"] for row in applied}
+    return all(
+        path.stem in known
+        for directory in (CHASSIS_MIGRATIONS, *directories)
+        for path in directory.glob("*.sql")
+    )
+
+
+async def ensure_partitions(conn: asyncpg.Connection) -> None:
+    """Make the partitions of this month and the next ones, where they are missing."""
+    for table in ("outbox", "inbox"):
+        await conn.execute("SELECT ensure_month_partitions($1::text::regclass, 3)", table)
+
+
 async def migrate(dsn: str, directories: Sequence[Path]) -> None:
     """Bring a database up to date: the chassis' migrations first, then each directory's.
 
@@ -194,7 +223,6 @@ async def migrate(dsn: str, directories: Sequence[Path]) -> None:
             async with conn.transaction():
                 await conn.execute("SELECT pg_advisory_xact_lock(711_001)")
                 await pogo.apply(conn, directory, schema_name="public")
-        for table in ("outbox", "inbox"):
-            await conn.execute("SELECT ensure_month_partitions($1::text::regclass, 3)", table)
+        await ensure_partitions(conn)
     finally:
         await conn.close(timeout=5.0)

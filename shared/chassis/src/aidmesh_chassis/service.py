@@ -22,7 +22,14 @@ from nats.js.errors import NotFoundError
 from aidmesh_chassis import ending, logs, outbox
 from aidmesh_chassis.broker import Broker
 from aidmesh_chassis.consuming import Inlet, Subscription
-from aidmesh_chassis.db import Database, Tx, migrate
+from aidmesh_chassis.db import (
+    Database,
+    Tx,
+    ensure_partitions,
+    is_migrated,
+    migrate,
+    migrations_of,
+)
 from aidmesh_chassis.ending import goes_on
 from aidmesh_chassis.errors import OUTAGES
 from aidmesh_chassis.relay import Relay
@@ -225,14 +232,15 @@ class _Running:
         while goes_on():
             try:
                 await database.open()
-            except NOT_YET as error:
-                log.warning("database.waits", cause=type(error).__name__)
-            else:
                 async with database.connection() as conn:
-                    if await conn.fetchval("SELECT to_regclass('outbox') IS NOT NULL"):
+                    # All of it: between two migrations there are tables that others need.
+                    if await is_migrated(conn, migrations_of(self._service.name)):
+                        await ensure_partitions(conn)
                         return
                 log.warning("database.waits", cause="not_migrated")
-                await database.close()
+            except NOT_YET as error:
+                log.warning("database.waits", cause=type(error).__name__)
+            await database.close()
             await asyncio.sleep(RETRY_S)
 
     async def _wait_for_consumers(self) -> None:
@@ -270,10 +278,7 @@ class _Running:
         while goes_on():
             try:
                 async with database.connection() as conn:
-                    for table in ("outbox", "inbox"):
-                        await conn.execute(
-                            "SELECT ensure_month_partitions($1::text::regclass, 3)", table
-                        )
+                    await ensure_partitions(conn)
             except OUTAGES as error:
                 log.warning("database.waits", cause=type(error).__name__)
                 await asyncio.sleep(RETRY_S)
