@@ -15,6 +15,7 @@ from aidmesh.demo.generator import generate
 from aidmesh.demo.office import Office, RefusedError
 from aidmesh.demo.results import Check, DemoResult, Scenario, Verified, collect, scenario_checks
 from aidmesh.demo.run import Login, Played, make_staff, play_year
+from aidmesh.demo.setting_up import lay_out_gifts
 from aidmesh.demo.show import Bars, show, show_doors
 from aidmesh.embedded import FolderLock
 from aidmesh.mesh import Mesh, running_mesh
@@ -127,6 +128,9 @@ class Demo:
                 with bars.display:
                     played = await play_year(scenario, mesh.file, offices, kinds, bars)
                 result = await self._judge(mesh, offices, played)
+                if not leave:
+                    for office in offices.values():
+                        await lay_out_gifts(office)
             except RefusedError as error:
                 console.print(f"[red]The year could not be played:[/] {error}", highlight=False)
                 self.over = True

@@ -159,4 +159,7 @@ def show_doors(
     console.print(f"Tokens of {result.regions[0].region}; those of all regions: {tokens_file}")
     for role, token in tokens.items():
         console.print(f"{role}: {token}", highlight=False, soft_wrap=True)
+    console.print(
+        "Every center has food parcels and hygiene kits to hand out, to try the desk with."
+    )
     console.print("The mesh stays up; Ctrl-C stops it.")
