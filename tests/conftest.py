@@ -3,11 +3,37 @@
 import shutil
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
 from aidmesh.embedded import PostgresServer
+from support import leftout
 from support.servers import DatabaseFactory, Databases, NatsRegion, new_postgres
+
+
+class Worker(Protocol):
+    """What is used of a worker of xdist."""
+
+    config: pytest.Config
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what needs something that this machine lacks."""
+    leftout.leave_out(config, items)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Worker, error: object) -> None:
+    """A worker of xdist is done."""
+    leftout.hear(node.config, getattr(node, "workeroutput", {}))
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Say plainly what did not run."""
+    leftout.tell(terminalreporter, config)
 
 
 @pytest.fixture(scope="session")
