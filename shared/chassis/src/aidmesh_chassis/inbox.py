@@ -4,7 +4,7 @@ Here too: messages that could not be handled, with the count of attempts and how
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 from uuid import UUID
 
@@ -158,3 +158,44 @@ async def open_letters(conn: asyncpg.Connection) -> Mapping[str, int]:
         """
     )
     return {row["status"]: row["letters"] for row in rows}
+
+
+async def sealed_letters(conn: asyncpg.Connection) -> list[str]:
+    """Return the aggregates of letters that hold sealed personal data."""
+    rows = await conn.fetch(
+        """
+        SELECT DISTINCT headers ->> 'ce-subject' AS aggregate FROM dead_letter
+        WHERE starts_with(subject, 'private.') AND payload <> ''
+          AND headers ->> 'ce-subject' IS NOT NULL
+        """
+    )
+    return [row["aggregate"] for row in rows]
+
+
+async def blank_letters(conn: asyncpg.Connection, aggregate_ids: Collection[object]) -> None:
+    """Drop and blank the sealed letters of these aggregates: whoever they speak of was erased."""
+    await conn.execute(
+        """
+        UPDATE dead_letter SET payload = '', changed_at = now(), retry_at = NULL,
+               status = CASE status WHEN 'done' THEN status ELSE 'dropped' END
+        WHERE starts_with(subject, 'private.') AND payload <> ''
+          AND headers ->> 'ce-subject' = ANY($1::text[])
+        """,
+        [str(each) for each in aggregate_ids],
+    )
+
+
+async def blank_settled_letters(conn: asyncpg.Connection, older_days: int, limit: int) -> int:
+    """Blank sealed letters that were settled over `older_days` ago; returns how many."""
+    result = await conn.execute(
+        """
+        UPDATE dead_letter SET payload = '' WHERE id IN (
+            SELECT id FROM dead_letter
+            WHERE starts_with(subject, 'private.') AND payload <> ''
+              AND status IN ('done', 'dropped') AND changed_at < now() - make_interval(days => $1)
+            ORDER BY id LIMIT $2 FOR UPDATE SKIP LOCKED)
+        """,
+        older_days,
+        limit,
+    )
+    return int(result.split()[-1])

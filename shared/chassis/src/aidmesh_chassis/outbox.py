@@ -1,7 +1,7 @@
 """Events written in the same transaction as the change they speak of."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -185,6 +185,23 @@ async def blank_private(conn: asyncpg.Connection, limit: int) -> int:
         limit,
     )
     return int(result.split()[-1])
+
+
+async def withdraw_sealed(conn: asyncpg.Connection, aggregate_ids: Collection[UUID]) -> None:
+    """Blank every sealed payload that speaks of these aggregates; ids, hashes, sequences stay.
+
+    What was not published yet is withdrawn. A row that the relay is publishing right now is
+    waited for, and then blanked as published.
+    """
+    await conn.execute(
+        """
+        UPDATE outbox SET payload = NULL,
+               status = CASE status WHEN 'pending' THEN 'withdrawn' ELSE status END
+        WHERE stream = 'PRIVATE' AND (status = 'acked' OR status = 'pending')
+          AND payload IS NOT NULL AND headers ->> 'ce-subject' = ANY($1::text[])
+        """,
+        [str(each) for each in aggregate_ids],
+    )
 
 
 async def oldest_pending_s(conn: asyncpg.Connection) -> float:

@@ -19,7 +19,7 @@ import uvloop
 from fastapi import FastAPI
 from nats.js.errors import NotFoundError
 
-from aidmesh_chassis import ending, logs, outbox
+from aidmesh_chassis import ending, inbox, logs, outbox
 from aidmesh_chassis.broker import Broker
 from aidmesh_chassis.consuming import Inlet, Subscription
 from aidmesh_chassis.db import (
@@ -65,11 +65,14 @@ class Sweep:
 
 
 async def _blank_private(tx: Tx) -> int:
-    return await outbox.blank_private(tx.conn, BLANK_PRIVATE.limit)
+    limit = BLANK_PRIVATE.limit
+    published = await outbox.blank_private(tx.conn, limit)
+    letters = await inbox.blank_settled_letters(tx.conn, outbox.PRIVATE_KEPT_DAYS, limit)
+    return max(published, letters)
 
 
 BLANK_PRIVATE = Sweep("blank_private", 3600.0, _blank_private, limit=1000)
-"""Of every service: sealed personal data does not stay in the history of what was published."""
+"""Of every service: sealed personal data stays neither in the history nor in letters."""
 
 
 class Health:
