@@ -329,6 +329,26 @@ async def test_slots_and_attendance(api: Api, world: World) -> None:
     await world.books_are_right()
 
 
+async def test_alerts_are_the_leads(api: Api, service: Service) -> None:
+    body = {"area": "UA80", "reason": "air_raid"}
+    await Api(service, Role.LOGISTICIAN).post("alerts", body, status=403)
+    assert (await api.post("alerts", body | {"area": "UA99"}, status=422))["type"].endswith(
+        "unknown-area"
+    )
+    alert = await api.post("alerts", body)
+    assert await api.post("alerts", body) == alert
+    listed = await Api(service, Role.CASEWORKER).get("alerts")
+    assert listed["rows"] == [alert]
+    path = f"alerts/{alert['alert_id']}"
+    await Api(service, Role.CASEWORKER).post(f"{path}:end", status=403)
+    ended = await api.post(f"{path}:end")
+    assert ended["ended_at"] > alert["began_at"]
+    assert await api.post(f"{path}:end") == await api.get(path) == ended
+    assert (await api.get("alerts"))["rows"] == []
+    await api.post(f"alerts/{uuid4()}:end", status=404)
+    assert (await api.post("alerts", body))["alert_id"] != alert["alert_id"]
+
+
 async def test_closing_and_opening(api: Api) -> None:
     site_id = await new_site(api)
     assert (await api.post(f"sites/{site_id}:close", {"reason": "alert"}))["status"] == "closed"

@@ -10,7 +10,15 @@ from aidmesh_chassis.db import Database, Tx
 from aidmesh_chassis.envelope import Received, new_event_id
 from aidmesh_chassis.outbox import Origin
 from aidmesh_contracts.base import Event
-from aidmesh_contracts.ids import AllotmentId, GrantId, NeedId, PayeeRef, RequestId, TransferId
+from aidmesh_contracts.ids import (
+    AllotmentId,
+    GrantId,
+    NeedId,
+    PayeeRef,
+    RequestId,
+    SiteId,
+    TransferId,
+)
 from aidmesh_contracts.intake import NeedApprovedV1, NeedConfirmedV1, NeedWithdrawnV1
 from aidmesh_contracts.registry import REGISTRY
 from aidmesh_contracts.restriction import UNRESTRICTED, Restriction
@@ -194,6 +202,7 @@ def approved(
     currency: str = "UAH",
     area: str = "UA80",
     payee_ref: PayeeRef | None = None,
+    site_id: SiteId | None = None,
     hold_s: int = 600,
     sensitive: bool = False,
 ) -> NeedApprovedV1:
@@ -208,6 +217,7 @@ def approved(
         asked_on=asked_on,
         planned_on=date(2024, 6, 10),
         place_area=area,
+        site_id=site_id,
         money=MoneyDemand.model_validate(
             {
                 "amount_minor": amount_minor,

@@ -1,15 +1,15 @@
 """Holds, commitments and what ends them, on real PostgreSQL."""
 
 import asyncio
-from datetime import UTC, date, datetime, timedelta
+from datetime import date
 from functools import partial
 from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
 
-from aidmesh_contracts.ids import NeedId, PayeeRef, ReservationId, SiteId
-from aidmesh_contracts.intake import AidGivenV1, NeedToldV1, PayeeSealedV1
+from aidmesh_contracts.ids import NeedId, ReservationId, SiteId
+from aidmesh_contracts.intake import AidGivenV1
 from aidmesh_contracts.inventory import ReservationIssuedV1, ReservationReversedV1
 from aidmesh_contracts.payments import (
     AllotmentChangedV1,
@@ -286,35 +286,6 @@ async def test_aid_already_given_is_booked_or_asked_about(desk: Desk) -> None:
     assert await desk.value("SELECT about FROM discrepancy") == "no_money"
     await desk.feed(fact)
     assert await desk.told_of(CommitmentSpentV1) == []
-
-
-async def test_cash_that_nobody_fetches_goes_back(desk: Desk) -> None:
-    await desk.purse(50_000)
-    bank_ref = PayeeRef(uuid4())
-    cash, bank = approved(3_000), approved(3_000, payee_ref=bank_ref)
-    await desk.feed(cash, bank)
-    await desk.feed(confirmed(cash), confirmed(bank))
-    await desk.feed(
-        PayeeSealedV1(payee_ref=bank_ref, need_id=bank.need_id, mechanism="iban", sealed="AAAA")
-    )
-    assert await desk.value("SELECT mechanism FROM payout WHERE payee_ref IS NOT NULL") == "iban"
-    long_ago = datetime.now(UTC) - timedelta(days=10)
-    await desk.feed(
-        *(
-            NeedToldV1(
-                need_id=need.need_id,
-                attempt_no=1,
-                told_at=long_ago,
-                how="in_person",
-                collect_days=7,
-            )
-            for need in (cash, bank)
-        )
-    )
-    await desk.told()
-    assert await desk.run(partial(sweeps.expire_collections, desk.office)) == 1
-    [released] = await desk.told_of(CommitmentReleasedV1)
-    assert (released.need_id, released.cause) == (cash.need_id, "not_collected")
 
 
 async def test_a_returned_payment_is_reversed_and_can_be_paid_again(desk: Desk) -> None:

@@ -200,8 +200,6 @@ def test_pick_up_clocks() -> None:
     assert days.collect_by(told_at, 3, NOW) == told_at + timedelta(days=3)
     # Heard of hours later: nobody could have handed anything out meanwhile.
     assert days.collect_by(NOW - timedelta(hours=5), 3, NOW) == NOW + timedelta(days=3)
-    assert days.downtime(NOW - timedelta(minutes=15), NOW) == timedelta(0)
-    assert days.downtime(NOW - timedelta(hours=2), NOW) == timedelta(hours=2)
 
 
 @given(some_days, st.integers(-2000, 8000).map(lambda hours: NOW + timedelta(hours=hours)))

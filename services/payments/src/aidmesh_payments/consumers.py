@@ -13,9 +13,11 @@ from aidmesh_contracts.intake import (
     PayeeSealedV1,
 )
 from aidmesh_contracts.inventory import (
+    AlertChangedV1,
     GoodsReceivedV1,
     ReservationIssuedV1,
     ReservationReversedV1,
+    SiteChangedV1,
     StaySettledV1,
 )
 from aidmesh_contracts.payments import (
@@ -27,7 +29,7 @@ from aidmesh_contracts.payments import (
     RecallRequestedV1,
 )
 from aidmesh_contracts.streams import Stream
-from aidmesh_payments.handlers import allotting, needs, payees, services, spending
+from aidmesh_payments.handlers import allotting, needs, payees, pickup, services, spending
 from aidmesh_payments.handlers.office import Office
 
 
@@ -45,11 +47,15 @@ def subscriptions(office: Office) -> tuple[Subscription, ...]:
                 NeedApprovedV1: partial(needs.hold, office),
                 ReservationIssuedV1: partial(services.pay_providers, office),
                 StaySettledV1: partial(services.settle_stays, office),
-                NeedToldV1: needs.told,
+                NeedToldV1: pickup.told,
                 GoodsReceivedV1: services.count_goods,
             },
         ),
         Subscription(Stream.PRIVATE, {PayeeSealedV1: payees.keep}),
+        Subscription(
+            Stream.EVENTS,
+            {SiteChangedV1: pickup.know_sites, AlertChangedV1: pickup.know_alerts},
+        ),
         Subscription(
             Stream.WORLD,
             {

@@ -89,6 +89,7 @@ CONSUMERS: tuple[Consumer, ...] = (
         ),
     ),
     Consumer("payments", Stream.PRIVATE, (intake.PayeeSealedV1,)),
+    Consumer("payments", Stream.EVENTS, (inventory.SiteChangedV1, inventory.AlertChangedV1)),
     Consumer(
         "payments",
         Stream.WORLD,

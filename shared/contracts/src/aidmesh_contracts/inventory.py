@@ -230,12 +230,36 @@ class CapacityChangedV1(
 
 
 class SiteChangedV1(Event, type="inventory.site.changed.v1", stream=Stream.EVENTS, key="site_id"):
-    """State of a site: no address, no name that would tell where it is."""
+    """State of a site: no address, no name that would tell where it is.
+
+    Attributes:
+        closed_at: when it was last closed (inventory's clock); None if it never was.
+        reopened_at: when that closing ended; None while it lasts.
+    """
 
     site_id: SiteId
     area: Area
     site_type: Code
     status: Literal["open", "closed"]
+    version: int = Field(gt=0)
+    closed_at: AwareDatetime | None = None
+    reopened_at: AwareDatetime | None = None
+
+
+class AlertChangedV1(
+    Event, type="inventory.alert.changed.v1", stream=Stream.EVENTS, key="alert_id"
+):
+    """State of an alert over an area: while it lasts pick-up clocks inside it stand still.
+
+    Attributes:
+        area: and all that lies inside it.
+        ended_at: None while it lasts; an end is final.
+    """
+
+    alert_id: UUID
+    area: Area
+    began_at: AwareDatetime
+    ended_at: AwareDatetime | None = None
     version: int = Field(gt=0)
 
 
@@ -253,4 +277,5 @@ EVENTS: tuple[type[Event], ...] = (
     StockChangedV1,
     CapacityChangedV1,
     SiteChangedV1,
+    AlertChangedV1,
 )

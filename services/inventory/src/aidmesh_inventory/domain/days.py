@@ -4,6 +4,8 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from aidmesh_contracts.pickup import starts_at
+
 KYIV: Final = ZoneInfo("Europe/Kyiv")
 ARRIVAL_UNTIL: Final = time(12, 0)
 GRACE: Final = timedelta(hours=24)
@@ -12,9 +14,6 @@ GRACE: Final = timedelta(hours=24)
 A place that was booked for a day gone by (an import, a region that was dark) would otherwise be
 lost in the second it was confirmed.
 """
-
-DOWNTIME_MAX: Final = timedelta(minutes=15)
-"""Longer silences of ours extend the pick-up clocks, by as much."""
 
 
 def day_of(instant: datetime) -> date:
@@ -39,15 +38,5 @@ def slot_due_at(ends_at: datetime, since: datetime) -> datetime:
 
 
 def collect_by(told_at: datetime, collect_days: int, now: datetime) -> datetime:
-    """Until when goods are kept for someone who was told at `told_at`.
-
-    A message that we heard of late (more than `DOWNTIME_MAX`) starts the clock only now.
-    """
-    start = told_at if now - told_at <= DOWNTIME_MAX else now
-    return start + timedelta(days=collect_days)
-
-
-def downtime(last_seen: datetime, now: datetime) -> timedelta:
-    """By how much the pick-up clocks are extended when they are looked at again."""
-    gap = now - last_seen
-    return gap if gap > DOWNTIME_MAX else timedelta(0)
+    """Until when goods are kept for someone who was told at `told_at`, as we hear at `now`."""
+    return starts_at(told_at, now) + timedelta(days=collect_days)

@@ -1,7 +1,8 @@
 """What time brings about."""
 
 from aidmesh_chassis.db import Tx
-from aidmesh_inventory.domain.days import day_of, downtime
+from aidmesh_contracts.pickup import downtime
+from aidmesh_inventory.domain.days import day_of
 from aidmesh_inventory.handlers.changes import StockChanges
 from aidmesh_inventory.handlers.release import release
 from aidmesh_inventory.store import reservations, stock

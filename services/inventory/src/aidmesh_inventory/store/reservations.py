@@ -284,11 +284,12 @@ async def expired_holds(conn: asyncpg.Connection, limit: int) -> list[UUID]:
 
 
 async def not_collected(conn: asyncpg.Connection, limit: int, *, bookings: bool) -> list[UUID]:
-    """Goods nobody came for, or bookings nobody turned up for; not while the site is closed."""
+    """Goods nobody came for, or bookings nobody turned up for; not while the clock stands still."""
     rows = await conn.fetch(
         """
         SELECT r.id FROM reservation r JOIN site s ON s.id = r.site_id
-        WHERE r.state = 'confirmed' AND r.collect_by <= clock_timestamp() AND s.status = 'open'
+        WHERE r.state = 'confirmed' AND r.collect_by <= clock_timestamp()
+          AND s.still_since IS NULL
           AND (r.way <> 'handover') = $2
         ORDER BY r.collect_by LIMIT $1
         """,
@@ -348,30 +349,17 @@ async def start_clocks(
     )
 
 
-async def extend_at_site(conn: asyncpg.Connection, site_id: UUID, closed_at: datetime) -> None:
-    """Give people the time back during which the site was closed."""
-    await conn.execute(
-        """
-        WITH mine AS (
-            SELECT id FROM reservation WHERE site_id = $1 AND state = 'confirmed'
-              AND collect_by > $2 ORDER BY id FOR UPDATE
-        )
-        UPDATE reservation r
-        SET collect_by = r.collect_by + (clock_timestamp() - greatest($2, r.told_at, r.state_at))
-        FROM mine WHERE r.id = mine.id
-        """,
-        site_id,
-        closed_at,
-    )
-
-
 async def extend_all(conn: asyncpg.Connection, since: datetime, by: timedelta) -> None:
-    """Extend every pick-up clock that was running at `since`."""
+    """Extend every pick-up clock that was running at `since`.
+
+    One that stands still anyway gets this time back when its site goes on.
+    """
     await conn.execute(
         """
         WITH mine AS (
-            SELECT id FROM reservation WHERE state = 'confirmed' AND collect_by > $1
-            ORDER BY id FOR UPDATE
+            SELECT r.id FROM reservation r JOIN site s ON s.id = r.site_id
+            WHERE r.state = 'confirmed' AND r.collect_by > $1 AND s.still_since IS NULL
+            ORDER BY r.id FOR UPDATE OF r
         )
         UPDATE reservation r SET collect_by = r.collect_by + $2 FROM mine WHERE r.id = mine.id
         """,

@@ -109,31 +109,38 @@ async def places(
     return [Place(row["id"], row["area"], row["status"] == "open") for row in rows]
 
 
-async def close(conn: asyncpg.Connection, site_id: UUID, reason: str) -> SiteRow | None:
-    """Close an open site; None if there is none."""
+async def close(
+    conn: asyncpg.Connection, site_id: UUID, reason: str
+) -> tuple[SiteRow, datetime] | None:
+    """Close an open site; returns it and when that was, None if there is none."""
     row = await conn.fetchrow(
         f"""
         UPDATE site SET status = 'closed', status_reason = $2, closed_at = clock_timestamp(),
-               version = version + 1
-        WHERE id = $1 AND status = 'open' RETURNING {_COLUMNS}
+               still_since = COALESCE(still_since, clock_timestamp()), version = version + 1
+        WHERE id = $1 AND status = 'open' RETURNING {_COLUMNS}, closed_at
         """,  # noqa: S608 - a constant
         site_id,
         reason,
     )
-    return None if row is None else SiteRow(**row)
+    if row is None:
+        return None
+    fields = dict(row)
+    closed_at: datetime = fields.pop("closed_at")
+    return SiteRow(**fields), closed_at
 
 
 async def reopen(
     conn: asyncpg.Connection, site_id: UUID, reason: str
-) -> tuple[SiteRow, datetime] | None:
-    """Open a closed site; returns it and when it had been closed, None if there is none."""
+) -> tuple[SiteRow, datetime, datetime] | None:
+    """Open a closed site; returns it, when it was closed and when that ended; None if it isn't."""
     row = await conn.fetchrow(
         f"""
         WITH old AS (SELECT id AS old_id, closed_at AS was_closed_at FROM site
                      WHERE id = $1 AND status = 'closed' FOR UPDATE)
         UPDATE site SET status = 'open', status_reason = $2, closed_at = NULL,
                version = version + 1
-        FROM old WHERE id = old_id RETURNING {_COLUMNS}, was_closed_at
+        FROM old WHERE id = old_id
+        RETURNING {_COLUMNS}, was_closed_at, clock_timestamp() AS ended_at
         """,  # noqa: S608 - a constant
         site_id,
         reason,
@@ -142,7 +149,8 @@ async def reopen(
         return None
     fields = dict(row)
     closed_at: datetime = fields.pop("was_closed_at")
-    return SiteRow(**fields), closed_at
+    ended_at: datetime = fields.pop("ended_at")
+    return SiteRow(**fields), closed_at, ended_at
 
 
 async def areas_of(conn: asyncpg.Connection, site_ids: Sequence[UUID]) -> dict[UUID, Place]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Literal
 
-from aidmesh_contracts.ids import AllotmentId, CommitmentId, GrantId, NeedId, PayeeRef
+from aidmesh_contracts.ids import AllotmentId, CommitmentId, GrantId, NeedId, PayeeRef, SiteId
 
 CommitmentState = Literal["held", "committed", "spent", "refused", "released"]
 Purpose = Literal["payout", "provider", "purchase"]
@@ -24,6 +24,7 @@ class Commitment:
         collect_by: when cash that nobody fetched goes back.
         night_minor: what a night of one bed costs, while check-out settles the amount; None
             where it does not, or where a bill was entered by hand.
+        site_id, area: where it is to be fetched, as far as that is known.
     """
 
     id: CommitmentId
@@ -45,6 +46,8 @@ class Commitment:
     reversed_no: int = 0
     cause: ReleaseCause | None = None
     night_minor: int | None = None
+    site_id: SiteId | None = None
+    area: str | None = None
 
     def __post_init__(self) -> None:
         """A hold has an end, money spent has a day."""

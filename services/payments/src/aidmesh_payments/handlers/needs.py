@@ -1,4 +1,4 @@
-"""What intake says of a need: hold, commit, let go, start the pick-up clock, book a fact."""
+"""What intake says of a need: hold, commit, let go."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,7 +11,6 @@ from aidmesh_contracts.intake import (
     AidGivenV1,
     NeedApprovedV1,
     NeedConfirmedV1,
-    NeedToldV1,
     NeedWithdrawnV1,
 )
 from aidmesh_contracts.payments import (
@@ -129,6 +128,8 @@ def _held(event: NeedApprovedV1, purse: Purse, book: Book) -> Commitment:
         hold_until=book.now + timedelta(seconds=event.hold_s),
         payee_ref=event.payee_ref,
         night_minor=money.night_minor,
+        site_id=event.site_id,
+        area=event.place_area,
     )
 
 
@@ -343,19 +344,4 @@ def discrepancy_of(commitment: Commitment, about: str, on: date) -> store.Discre
         occurred_on=on,
         cost_category=None,
         commitment_id=commitment.id,
-    )
-
-
-async def told(tx: Tx, batch: Sequence[Received[NeedToldV1]]) -> None:
-    """Start the pick-up clock of cash."""
-    await store.start_collection(
-        tx.conn,
-        [
-            (
-                item.event.need_id,
-                item.event.attempt_no,
-                item.event.told_at + timedelta(days=item.event.collect_days),
-            )
-            for item in batch
-        ],
     )

@@ -4,6 +4,7 @@ from aidmesh_chassis.db import Tx
 from aidmesh_chassis.idempotency import purge
 from aidmesh_payments.domain.commitments import Commitment, ReleaseCause
 from aidmesh_payments.domain.money import today_in_kyiv
+from aidmesh_payments.handlers import pickup
 from aidmesh_payments.handlers.book import Book
 from aidmesh_payments.handlers.needs import cancelled, let_go, payout_state, released_event
 from aidmesh_payments.handlers.office import Office
@@ -23,7 +24,7 @@ async def expire_holds(office: Office, tx: Tx) -> int:
 
 async def expire_collections(office: Office, tx: Tx) -> int:
     """Release cash that nobody fetched in time, with its payout."""
-    places = await store.due_collections(tx.conn, LIMIT)
+    places = await pickup.uncollected(tx, LIMIT)
     await _release(office, tx, places, "not_collected")
     return len(places)
 

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import asyncpg
 
-from aidmesh_contracts.ids import AllotmentId, CommitmentId, GrantId, NeedId, PayeeRef
+from aidmesh_contracts.ids import AllotmentId, CommitmentId, GrantId, NeedId, PayeeRef, SiteId
 from aidmesh_contracts.values import BlockedBy
 from aidmesh_payments.domain.commitments import Commitment
 
@@ -45,6 +45,8 @@ def _commitment(row: asyncpg.Record) -> Commitment:
         reversed_no=row["reversed_no"],
         cause=row["cause"],
         night_minor=row["night_minor"],
+        site_id=None if row["site_id"] is None else SiteId(row["site_id"]),
+        area=row["area"],
     )
 
 
@@ -192,6 +194,8 @@ async def insert(conn: asyncpg.Connection, commitments: Sequence[Commitment]) ->
             each.spend_no,
             each.spent_on,
             each.night_minor,
+            each.site_id,
+            each.area,
         )
         for each in commitments
     ]
@@ -199,10 +203,10 @@ async def insert(conn: asyncpg.Connection, commitments: Sequence[Commitment]) ->
         """
         INSERT INTO commitment (id, need_id, attempt_no, allotment_id, grant_id, amount_minor,
             currency, purpose, state, programme, hold_until, payee_ref, spend_no, spent_on,
-            night_minor)
+            night_minor, site_id, area)
         SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::int[], $4::uuid[], $5::uuid[],
             $6::bigint[], $7::text[], $8::text[], $9::text[], $10::text[], $11::timestamptz[],
-            $12::uuid[], $13::int[], $14::date[], $15::bigint[])
+            $12::uuid[], $13::int[], $14::date[], $15::bigint[], $16::uuid[], $17::text[])
         """,
         *(list(column) for column in zip(*rows, strict=True)),
     )
@@ -238,51 +242,12 @@ async def save(conn: asyncpg.Connection, commitments: Sequence[Commitment]) -> N
     )
 
 
-async def start_collection(
-    conn: asyncpg.Connection, told: Sequence[tuple[NeedId, int, datetime]]
-) -> None:
-    """Set until when cash waits to be fetched; only what is paid in cash has such a clock."""
-    await conn.execute(
-        """
-        WITH cash AS (
-            SELECT c.id, n.collect_by
-            FROM unnest($1::uuid[], $2::int[], $3::timestamptz[])
-                 AS n (need_id, attempt_no, collect_by)
-            JOIN commitment c ON c.need_id = n.need_id AND c.attempt_no = n.attempt_no
-            JOIN payout p ON p.commitment_id = c.id AND p.mechanism = 'cash'
-                 AND p.state IN ('draft', 'approved')
-            WHERE c.state = 'committed'
-            ORDER BY c.id FOR UPDATE OF c
-        )
-        UPDATE commitment c SET collect_by = cash.collect_by FROM cash WHERE c.id = cash.id
-        """,
-        [need_id for need_id, _, _ in told],
-        [attempt_no for _, attempt_no, _ in told],
-        [collect_by for _, _, collect_by in told],
-    )
-
-
 async def due_holds(conn: asyncpg.Connection, limit: int) -> list[Place]:
     """Find holds that ran out by the database's clock."""
     rows = await conn.fetch(
         """
         SELECT id, need_id, attempt_no, allotment_id FROM commitment
         WHERE state = 'held' AND hold_until <= clock_timestamp() ORDER BY hold_until LIMIT $1
-        """,
-        limit,
-    )
-    return [Place(*row) for row in rows]
-
-
-async def due_collections(conn: asyncpg.Connection, limit: int) -> list[Place]:
-    """Find cash that nobody fetched in time."""
-    rows = await conn.fetch(
-        """
-        SELECT c.id, c.need_id, c.attempt_no, c.allotment_id
-        FROM commitment c JOIN payout p ON p.commitment_id = c.id
-             AND p.state IN ('draft', 'approved')
-        WHERE c.state = 'committed' AND c.collect_by <= clock_timestamp()
-        ORDER BY c.collect_by LIMIT $1
         """,
         limit,
     )

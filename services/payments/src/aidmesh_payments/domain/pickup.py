@@ -1,0 +1,49 @@
+"""The pick-up clock of cash: how long it has run, whatever stood in the way."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """A time in which cash could not be fetched; it lasts still if `ended_at` is None.
+
+    Attributes:
+        site_id: only at this site.
+        area: only in this area and what lies inside it. With neither it holds everywhere.
+    """
+
+    began_at: datetime
+    ended_at: datetime | None
+    site_id: UUID | None = None
+    area: str | None = None
+
+    def holds_at(self, site_id: UUID | None, area: str | None) -> bool:
+        """Whether whoever comes to this place is concerned; None is a place that is not known."""
+        if self.site_id is not None:
+            return self.site_id == site_id
+        return self.area is None or (area is not None and area.startswith(self.area))
+
+
+def runs_out_at(started_at: datetime, lasts: timedelta, pauses: Iterable[Pause]) -> datetime | None:
+    """When a clock has run for `lasts`; None while it stands still and nobody knows how long.
+
+    It does not matter in which order pauses became known, nor whether they overlap.
+
+    Args:
+        pauses: those that concern it.
+    """
+    now, left = started_at, lasts
+    for pause in sorted(pauses, key=lambda each: each.began_at):
+        if pause.ended_at is not None and pause.ended_at <= now:
+            continue
+        running = max(pause.began_at - now, timedelta(0))
+        if left <= running:
+            break
+        left -= running
+        if pause.ended_at is None:
+            return None
+        now = pause.ended_at
+    return now + left

@@ -1,0 +1,96 @@
+"""The pick-up clock of cash: when it starts, and what makes it stand still."""
+
+from collections.abc import Sequence
+from datetime import UTC, timedelta
+from uuid import UUID, uuid4
+
+from aidmesh_chassis.db import Tx
+from aidmesh_chassis.envelope import Received
+from aidmesh_contracts import pickup as shared
+from aidmesh_contracts.ids import derive_id
+from aidmesh_contracts.intake import NeedToldV1
+from aidmesh_contracts.inventory import AlertChangedV1, SiteChangedV1
+from aidmesh_payments.domain.pickup import Pause, runs_out_at
+from aidmesh_payments.store import pickup as store
+from aidmesh_payments.store.allotments import clock
+from aidmesh_payments.store.commitments import Place
+
+
+async def told(tx: Tx, batch: Sequence[Received[NeedToldV1]]) -> None:
+    """Start the pick-up clock of cash."""
+    first: dict[tuple[UUID, int], NeedToldV1] = {}
+    for item in batch:
+        key = (item.event.need_id, item.event.attempt_no)
+        if key not in first or item.event.told_at < first[key].told_at:
+            first[key] = item.event
+    starts: list[store.Start] = []
+    for event in first.values():
+        start = shared.starts_at(event.told_at, tx.now)
+        until = start + timedelta(days=event.collect_days)
+        starts.append(
+            store.Start(event.need_id, event.attempt_no, start, event.collect_days, until)
+        )
+    await store.start_clocks(tx.conn, starts)
+
+
+async def know_sites(tx: Tx, batch: Sequence[Received[SiteChangedV1]]) -> None:
+    """Keep a copy of the region's sites, and of when each was closed."""
+    newest: dict[UUID, store.SiteRow] = {}
+    pauses: list[tuple[UUID, Pause]] = []
+    for item in batch:
+        event = item.event
+        known = newest.get(event.site_id)
+        if known is None or known.version < event.version:
+            newest[event.site_id] = store.SiteRow(
+                event.site_id, event.area, event.status, event.version, item.occurred_at
+            )
+        if event.closed_at is not None:
+            pause = Pause(event.closed_at, event.reopened_at, site_id=event.site_id)
+            since = event.closed_at.astimezone(UTC).isoformat()
+            pauses.append((derive_id("closing", event.site_id, since), pause))
+    await store.put_sites(tx.conn, list(newest.values()))
+    await store.put_pauses(tx.conn, pauses)
+
+
+async def know_alerts(tx: Tx, batch: Sequence[Received[AlertChangedV1]]) -> None:
+    """Keep when areas were under alert."""
+    await store.put_pauses(
+        tx.conn,
+        [
+            (event.alert_id, Pause(event.began_at, event.ended_at, area=event.area))
+            for event in (item.event for item in batch)
+        ],
+    )
+
+
+async def uncollected(tx: Tx, limit: int) -> list[Place]:
+    """Find cash that nobody fetched in the time they had; what stood in the way is added to it."""
+    await _remember_downtime(tx)
+    due = await store.due(tx.conn, limit)
+    if not due:
+        return []
+    now = await clock(tx.conn)
+    pauses = await store.pauses_since(tx.conn, min(each.collect_from for each in due))
+    over: list[Place] = []
+    later = []
+    for each in due:
+        until = runs_out_at(
+            each.collect_from,
+            timedelta(days=each.collect_days),
+            (pause for pause in pauses if pause.holds_at(each.site_id, each.area)),
+        )
+        if until is None:
+            continue  # it began to stand still this very moment
+        if until <= now:
+            over.append(each.place)
+        else:
+            later.append((each.place.id, until))
+    await store.set_deadlines(tx.conn, later)
+    return over
+
+
+async def _remember_downtime(tx: Tx) -> None:
+    """While this service was down nobody could be paid out."""
+    seen_at, now = await store.last_seen(tx.conn)
+    if shared.downtime(seen_at, now):
+        await store.put_pauses(tx.conn, [(uuid4(), Pause(seen_at, now))])

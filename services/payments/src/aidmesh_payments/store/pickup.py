@@ -1,0 +1,183 @@
+"""The pick-up clock of cash, and what makes it stand still."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+import asyncpg
+
+from aidmesh_contracts.ids import AllotmentId, CommitmentId, NeedId, SiteId
+from aidmesh_payments.domain.pickup import Pause
+from aidmesh_payments.store.commitments import Place
+
+
+class Start(NamedTuple):
+    """Someone was told: from when, for how many days, and until when their cash waits."""
+
+    need_id: NeedId
+    attempt_no: int
+    collect_from: datetime
+    collect_days: int
+    collect_by: datetime
+
+
+async def start_clocks(conn: asyncpg.Connection, starts: Sequence[Start]) -> None:
+    """Start the clocks of what is paid in cash, or may be: how is perhaps not known yet.
+
+    Only the first word to the person counts.
+    """
+    await conn.execute(
+        """
+        WITH cash AS (
+            SELECT c.id, n.collect_from, n.collect_days, n.collect_by
+            FROM unnest($1::uuid[], $2::int[], $3::timestamptz[], $4::int[], $5::timestamptz[])
+                 AS n (need_id, attempt_no, collect_from, collect_days, collect_by)
+            JOIN commitment c ON c.need_id = n.need_id AND c.attempt_no = n.attempt_no
+            JOIN payout p ON p.commitment_id = c.id AND COALESCE(p.mechanism, 'cash') = 'cash'
+                 AND p.state IN ('draft', 'approved')
+            WHERE c.state = 'committed' AND c.collect_by IS NULL
+            ORDER BY c.id FOR UPDATE OF c
+        )
+        UPDATE commitment c SET collect_from = cash.collect_from,
+               collect_days = cash.collect_days, collect_by = cash.collect_by
+        FROM cash WHERE c.id = cash.id
+        """,
+        *(list(column) for column in zip(*starts, strict=True)),
+    )
+
+
+class Due(NamedTuple):
+    """Cash whose time would be over if nothing had stood in the way."""
+
+    place: Place
+    collect_from: datetime
+    collect_days: int
+    site_id: UUID | None
+    area: str | None
+
+
+async def due(conn: asyncpg.Connection, limit: int) -> list[Due]:
+    """Find cash that nobody fetched; not where its clock stands still now."""
+    rows = await conn.fetch(
+        """
+        SELECT c.id, c.need_id, c.attempt_no, c.allotment_id, c.collect_from, c.collect_days,
+               c.site_id, COALESCE(s.area, c.area) AS area
+        FROM commitment c
+        JOIN payout p ON p.commitment_id = c.id AND p.mechanism = 'cash'
+             AND p.state IN ('draft', 'approved')
+        LEFT JOIN site s ON s.id = c.site_id
+        WHERE c.state = 'committed' AND c.collect_by <= clock_timestamp()
+          AND c.collect_from IS NOT NULL
+          AND NOT EXISTS (
+              SELECT FROM pause WHERE ended_at IS NULL AND began_at <= clock_timestamp()
+                AND (pause.site_id = c.site_id
+                     OR starts_with(COALESCE(s.area, c.area), pause.area)))
+        ORDER BY c.collect_by LIMIT $1
+        """,
+        limit,
+    )
+    return [
+        Due(
+            Place(
+                CommitmentId(row["id"]),
+                NeedId(row["need_id"]),
+                row["attempt_no"],
+                AllotmentId(row["allotment_id"]),
+            ),
+            row["collect_from"],
+            row["collect_days"],
+            row["site_id"],
+            row["area"],
+        )
+        for row in rows
+    ]
+
+
+async def set_deadlines(
+    conn: asyncpg.Connection, deadlines: Sequence[tuple[CommitmentId, datetime]]
+) -> None:
+    """Set until when cash waits, now that more pauses are known."""
+    if deadlines:
+        await conn.execute(
+            """
+            WITH mine AS (
+                SELECT c.id, n.collect_by FROM unnest($1::uuid[], $2::timestamptz[])
+                     AS n (id, collect_by)
+                JOIN commitment c ON c.id = n.id
+                WHERE c.state = 'committed' ORDER BY c.id FOR UPDATE OF c)
+            UPDATE commitment c SET collect_by = mine.collect_by FROM mine WHERE c.id = mine.id
+            """,
+            *(list(column) for column in zip(*deadlines, strict=True)),
+        )
+
+
+async def pauses_since(conn: asyncpg.Connection, since: datetime) -> list[Pause]:
+    """Return the pauses that were not over at an instant."""
+    rows = await conn.fetch(
+        """
+        SELECT began_at, ended_at, site_id, area FROM pause
+        WHERE ended_at IS NULL OR ended_at > $1 ORDER BY began_at, id
+        """,
+        since,
+    )
+    return [Pause(*row) for row in rows]
+
+
+async def put_pauses(conn: asyncpg.Connection, pauses: Sequence[tuple[UUID, Pause]]) -> None:
+    """Keep pauses; one that is known learns its end, in whichever order they come."""
+    if not pauses:
+        return
+    await conn.execute(
+        """
+        INSERT INTO pause (id, site_id, area, began_at, ended_at)
+        SELECT DISTINCT ON (id) * FROM unnest($1::uuid[], $2::uuid[], $3::text[],
+            $4::timestamptz[], $5::timestamptz[]) AS n (id, site_id, area, began_at, ended_at)
+        ORDER BY id, ended_at
+        ON CONFLICT (id) DO UPDATE SET ended_at = excluded.ended_at
+        WHERE pause.ended_at IS NULL
+        """,
+        [pause_id for pause_id, _ in pauses],
+        [pause.site_id for _, pause in pauses],
+        [pause.area for _, pause in pauses],
+        [pause.began_at for _, pause in pauses],
+        [pause.ended_at for _, pause in pauses],
+    )
+
+
+class SiteRow(NamedTuple):
+    """What inventory says of a site."""
+
+    site_id: SiteId
+    area: str
+    status: str
+    version: int
+    as_of: datetime
+
+
+async def put_sites(conn: asyncpg.Connection, sites: Sequence[SiteRow]) -> None:
+    """Keep the newest state of each site; at most one row a site."""
+    await conn.execute(
+        """
+        INSERT INTO site (id, area, status, version, as_of)
+        SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::int[], $5::timestamptz[])
+             AS n (id, area, status, version, as_of)
+        ORDER BY id
+        ON CONFLICT (id) DO UPDATE SET area = excluded.area, status = excluded.status,
+            version = excluded.version, as_of = excluded.as_of
+        WHERE site.version < excluded.version
+        """,
+        *(list(column) for column in zip(*sites, strict=True)),
+    )
+
+
+async def last_seen(conn: asyncpg.Connection) -> tuple[datetime, datetime]:
+    """When the clocks were last looked at, and now; now is remembered."""
+    before: datetime | None = await conn.fetchval("SELECT seen_at FROM pickup_clock FOR UPDATE")
+    now: datetime = await conn.fetchval(
+        """
+        INSERT INTO pickup_clock (seen_at) VALUES (clock_timestamp())
+        ON CONFLICT (only_row) DO UPDATE SET seen_at = excluded.seen_at RETURNING seen_at
+        """
+    )
+    return before or now, now

@@ -1,0 +1,220 @@
+"""Cash that waits to be fetched: its clock, and what makes it stand still."""
+
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from itertools import permutations
+from uuid import uuid4
+
+import pytest
+
+from aidmesh_contracts.base import Event
+from aidmesh_contracts.ids import PayeeRef, SiteId
+from aidmesh_contracts.intake import NeedApprovedV1, NeedToldV1, PayeeSealedV1
+from aidmesh_contracts.inventory import AlertChangedV1, SiteChangedV1
+from aidmesh_contracts.payments import CommitmentReleasedV1
+from aidmesh_payments.handlers import sweeps
+from integration.payments.offices import Desk, approved, confirmed
+
+DAYS = 7
+SITE = SiteId(uuid4())
+
+
+def ago(**time: float) -> datetime:
+    return datetime.now(UTC) - timedelta(**time)
+
+
+def about(time: timedelta, *, hours: int) -> bool:
+    return abs(time - timedelta(hours=hours)) < timedelta(minutes=5)
+
+
+def told(need: NeedApprovedV1, told_at: datetime | None = None) -> NeedToldV1:
+    return NeedToldV1(
+        need_id=need.need_id,
+        attempt_no=need.attempt_no,
+        told_at=told_at or datetime.now(UTC),
+        how="in_person",
+        collect_days=DAYS,
+    )
+
+
+async def waiting(desk: Desk, *needs: NeedApprovedV1, passed: timedelta) -> None:
+    """Cash for these needs, whose people were told so long ago."""
+    await desk.feed(*needs)
+    await desk.feed(*(confirmed(need) for need in needs))
+    await desk.feed(*(told(need) for need in needs))
+    await desk.execute(
+        "UPDATE commitment SET collect_from = collect_from - $1::interval,"
+        " collect_by = collect_by - $1::interval",
+        passed,
+    )
+    await desk.told()
+
+
+async def goes_back(desk: Desk) -> set[object]:
+    """Run the sweep; the needs whose cash went back."""
+    await desk.run(partial(sweeps.expire_collections, desk.office))
+    found = await desk.told_of(CommitmentReleasedV1)
+    assert {each.cause for each in found} <= {"not_collected"}
+    return {each.need_id for each in found}
+
+
+def site(
+    version: int, closed_at: datetime | None = None, reopened_at: datetime | None = None
+) -> SiteChangedV1:
+    is_closed = closed_at is not None and reopened_at is None
+    return SiteChangedV1(
+        site_id=SITE,
+        area="UA80",
+        site_type="center",
+        status="closed" if is_closed else "open",
+        version=version,
+        closed_at=closed_at,
+        reopened_at=reopened_at,
+    )
+
+
+def alert(began_at: datetime, ended_at: datetime | None = None) -> tuple[AlertChangedV1, ...]:
+    """An alert over Kyiv, as it is told of: when it begins, and when it has ended."""
+    alert_id = uuid4()
+    begun = AlertChangedV1(alert_id=alert_id, area="UA80", began_at=began_at, version=1)
+    if ended_at is None:
+        return (begun,)
+    return begun, begun.model_copy(update={"ended_at": ended_at, "version": 2})
+
+
+async def test_cash_that_nobody_fetches_goes_back(desk: Desk) -> None:
+    await desk.purse(50_000)
+    bank_ref = PayeeRef(uuid4())
+    cash, late, bank = approved(3_000), approved(3_000), approved(3_000, payee_ref=bank_ref)
+    await waiting(desk, cash, bank, passed=timedelta(days=DAYS + 1))
+    await desk.feed(
+        PayeeSealedV1(payee_ref=bank_ref, need_id=bank.need_id, mechanism="iban", sealed="AAAA")
+    )
+    await desk.feed(late)
+    await desk.feed(confirmed(late))
+    await desk.feed(told(late))
+    await desk.told()
+    assert await goes_back(desk) == {cash.need_id}
+
+
+async def test_how_they_are_paid_may_come_after_they_were_told(desk: Desk) -> None:
+    await desk.purse(50_000)
+    ref = PayeeRef(uuid4())
+    need = approved(3_000, payee_ref=ref)
+    await waiting(desk, need, passed=timedelta(days=DAYS + 1))
+    assert await goes_back(desk) == set()
+    await desk.feed(
+        PayeeSealedV1(payee_ref=ref, need_id=need.need_id, mechanism="cash", sealed="AAAA")
+    )
+    assert await goes_back(desk) == {need.need_id}
+
+
+async def test_word_that_came_late_starts_the_clock_late(desk: Desk) -> None:
+    await desk.purse(50_000)
+    need = approved(3_000)
+    await desk.feed(need)
+    await desk.feed(confirmed(need))
+    await desk.feed(told(need, ago(days=30)))
+    await desk.told()
+    assert await goes_back(desk) == set()
+    # Only the first word counts.
+    before = await desk.value("SELECT collect_by FROM commitment")
+    await desk.feed(told(need))
+    assert await desk.value("SELECT collect_by FROM commitment") == before
+
+
+CLOSED = (ago(days=5), ago(days=3))
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+async def test_a_closed_site_stops_the_clock_in_whichever_order_it_is_told(
+    desk: Desk, order: tuple[int, ...]
+) -> None:
+    await desk.purse(50_000)
+    here, elsewhere = approved(3_000, site_id=SITE), approved(3_000)
+    events: list[Event] = [site(1), site(2, CLOSED[0]), site(3, *CLOSED)]
+    for place in order:
+        await desk.feed(events[place])
+    assert await desk.value("SELECT status || version FROM site") == "open3"
+    await waiting(desk, here, elsewhere, passed=timedelta(days=DAYS + 1))
+    assert await goes_back(desk) == {elsewhere.need_id}
+    # Two days were lost: told eight days ago it has one more.
+    left = await desk.value("SELECT collect_by - now() FROM commitment WHERE site_id IS NOT NULL")
+    assert about(left, hours=24)
+    await desk.execute(
+        "UPDATE commitment SET collect_from = collect_from - interval '25 hours',"
+        " collect_by = collect_by - interval '25 hours' WHERE state = 'committed'"
+    )
+    assert await goes_back(desk) == {here.need_id}
+
+
+async def test_while_a_site_is_closed_nothing_there_goes_back(desk: Desk) -> None:
+    await desk.purse(50_000)
+    here = approved(3_000, site_id=SITE)
+    closed_at = ago(minutes=1)
+    await desk.feed(site(2, closed_at))
+    await waiting(desk, here, passed=timedelta(days=DAYS + 1))
+    # It ran out long before, but nobody looked: whoever came now would stand before a door.
+    assert await goes_back(desk) == set()
+    await desk.feed(site(3, closed_at, datetime.now(UTC)))
+    assert await goes_back(desk) == {here.need_id}
+
+
+async def test_an_alert_stops_the_clocks_of_its_area(desk: Desk) -> None:
+    await desk.purse(50_000)
+    await desk.feed(site(1))
+    at_site, in_city = approved(3_000, site_id=SITE, area="UA46"), approved(3_000, area="UA80")
+    lviv = approved(3_000, area="UA46")
+    begun = alert(ago(hours=30))
+    await desk.feed(*begun)
+    await waiting(desk, at_site, in_city, lviv, passed=timedelta(days=DAYS, hours=6))
+    # A site lies where inventory says, whatever area the need was asked for in.
+    assert await goes_back(desk) == {lviv.need_id}
+    over = begun[0].model_copy(update={"ended_at": ago(hours=10), "version": 2})
+    await desk.feed(over)
+    await desk.feed(*begun)
+    assert await goes_back(desk) == set()
+    left = await desk.value("SELECT min(collect_by) - now() FROM commitment WHERE cause IS NULL")
+    assert about(left, hours=14)
+
+
+async def test_alert_and_closing_at_once_count_once(desk: Desk) -> None:
+    await desk.purse(50_000)
+    need = approved(3_000, site_id=SITE, area="UA80")
+    closed = (ago(hours=40), ago(hours=20))
+    await desk.feed(site(2, closed[0]), site(3, *closed), *alert(ago(hours=30), ago(hours=10)))
+    await waiting(desk, need, passed=timedelta(days=DAYS, hours=29))
+    assert await goes_back(desk) == set()
+    left = await desk.value("SELECT collect_by - now() FROM commitment")
+    assert about(left, hours=1)
+
+
+async def test_downtime_of_ours_is_given_back(desk: Desk) -> None:
+    await desk.purse(50_000)
+    need = approved(3_000)
+    await waiting(desk, need, passed=timedelta(days=DAYS - 1))
+    assert await goes_back(desk) == set()
+    await desk.execute("UPDATE pickup_clock SET seen_at = now() - interval '14 minutes'")
+    assert await goes_back(desk) == set()
+    assert await desk.value("SELECT count(*) FROM pause") == 0
+    await desk.execute("UPDATE pickup_clock SET seen_at = now() - interval '20 hours'")
+    await desk.execute(
+        "UPDATE commitment SET collect_from = collect_from - interval '30 hours',"
+        " collect_by = collect_by - interval '30 hours'"
+    )
+    assert await goes_back(desk) == set()
+    left = await desk.value("SELECT collect_by - now() FROM commitment")
+    assert about(left, hours=14)
+
+
+async def test_cash_that_stands_still_keeps_nobody_else_waiting(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweeps, "LIMIT", 2)
+    await desk.purse(50_000)
+    still = [approved(1_000, site_id=SITE) for _ in range(3)]
+    await waiting(desk, *still, passed=timedelta(days=30))
+    await desk.feed(site(2, ago(days=1)))
+    free = approved(1_000)
+    await waiting(desk, free, passed=timedelta(days=DAYS + 1))
+    assert await goes_back(desk) == {free.need_id}
