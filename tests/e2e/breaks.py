@@ -218,6 +218,13 @@ BREAKS = (
     ),
     Break("payments.holds_expire", "payments", HELD_TOO_LONG),
     Break(
+        "payments.erased_payees_stay_erased",
+        "payments",
+        "WITH gone AS (INSERT INTO erased_need (need_id, erased_at) VALUES (gen_random_uuid(), "
+        "now() - interval '1 hour') RETURNING need_id) "
+        "INSERT INTO payee (payee_ref, need_id, sealed) SELECT need_id, need_id, '' FROM gone",
+    ),
+    Break(
         "notification.every_message_has_an_outcome",
         "notification",
         """

@@ -16,10 +16,8 @@ from aidmesh_chassis.keys import NOTIFICATION, PAYMENTS
 from aidmesh_contracts.intake import (
     ContactSealedV1,
     NeedApprovedV1,
-    NeedClosedV1,
     NeedWaitlistedV1,
     PayeeSealedV1,
-    PersonErasedV1,
     PersonMergedV1,
 )
 from aidmesh_payments.handlers.payees import opened
@@ -201,32 +199,6 @@ async def test_a_contact_is_not_safe_before_all_of_it_is(world: World) -> None:
     (sealed,) = only(await world.published(), ContactSealedV1)
     card = unseal(world.keys.private(NOTIFICATION), base64.b64decode(sealed.sealed))
     assert b"canary" not in card
-
-
-async def test_erasure_deletes_the_key_and_what_was_sealed(world: World) -> None:
-    done = await create(world)
-    await world.published()
-    async with world.db.transaction() as tx:
-        await tx.conn.execute("UPDATE outbox SET status = 'acked', ack_seq = seq, acked_at = now()")
-    path = f"/v1/persons/{done['person_id']}"
-    await world.post(f"{path}:erase", status=403)
-    await world.post(f"{path}:erase", None, Role.LEAD)
-    events = await world.published()
-    assert len(only(events, PersonErasedV1)) == 1
-    assert only(events, NeedClosedV1)[0].reason == "person_erased"
-    await world.get(path, status=404)
-    await world.post("/v1/persons:find", {"client_code": "CanaryCode"}, status=404)
-    async with world.db.read() as conn:
-        left = await conn.fetchval(
-            "SELECT count(*) FROM outbox WHERE stream = 'PRIVATE' AND payload IS NOT NULL"
-        )
-        tombs = await conn.fetchval("SELECT count(*) FROM erased_person")
-        sealed = await conn.fetchval(
-            "SELECT count(*) FROM request WHERE sealed_reasons IS NOT NULL"
-        )
-    assert (left, tombs, sealed) == (0, 1, 0)
-    # Somebody new may carry the code.
-    assert (await create(world))["person_id"] != done["person_id"]
 
 
 async def test_two_records_of_one_person(world: World) -> None:

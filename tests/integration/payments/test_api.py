@@ -17,7 +17,7 @@ from aidmesh_chassis.auth import Role, issue_token
 from aidmesh_chassis.idempotency import posts_without_key
 from aidmesh_chassis.keys import TOKENS, KeyRing, create_region_keys
 from aidmesh_contracts.ids import NeedId, PayeeRef, PurchaseId
-from aidmesh_contracts.intake import AidGivenV1, PayeeSealedV1
+from aidmesh_contracts.intake import AidGivenV1, PayeeErasedV1, PayeeSealedV1
 from aidmesh_contracts.inventory import GoodsReceivedV1
 from aidmesh_contracts.payments import CommitmentReleasedV1, CommitmentSpentV1, PurchaseOrderedV1
 from aidmesh_contracts.values import MoneyDemand
@@ -92,6 +92,13 @@ async def api(database: DatabaseFactory, tmp_path: Path) -> AsyncIterator[Api]:
         yield Api(desk, maker, checker, nobody, finance)
     await desk.check()
     await service.database.close()
+
+
+async def _payee(api: Api, need_id: NeedId) -> PayeeRef:
+    made = await api.post(
+        "/v1/payees", 201, need_id=str(need_id), mechanism="iban", legal_name=NAME, iban=IBAN
+    )
+    return PayeeRef(UUID(made["payee_ref"]))
 
 
 async def _grant(api: Api, **more: Any) -> str:
@@ -271,12 +278,18 @@ async def test_a_reconciliation_file_that_comes_twice_counts_once(api: Api) -> N
 async def test_a_payment_list_opens_payees_and_says_who_did(api: Api) -> None:
     await _purse(api)
     bad = await api.maker.post(
-        "/v1/payees", json={"mechanism": "iban", "legal_name": NAME, "iban": IBAN[:-1] + "2"}
+        "/v1/payees",
+        json={
+            "need_id": str(uuid4()),
+            "mechanism": "iban",
+            "legal_name": NAME,
+            "iban": IBAN[:-1] + "2",
+        },
     )
     assert bad.status_code == 422
     assert IBAN[:20] not in bad.text
-    made = await api.post("/v1/payees", 201, mechanism="iban", legal_name=NAME, iban=IBAN)
-    need = approved(20_000, payee_ref=PayeeRef(UUID(made["payee_ref"])))
+    need_id = NeedId(uuid4())
+    need = approved(20_000, payee_ref=await _payee(api, need_id), need_id=need_id)
     await api.desk.feed(need)
     await api.desk.feed(confirmed(need))
     rows = [{"row_id": "1", "need_id": str(need.need_id)}]
@@ -298,11 +311,37 @@ async def test_a_payment_list_opens_payees_and_says_who_did(api: Api) -> None:
     assert refused.status_code == 403
 
 
+async def test_no_details_of_whom_was_erased_or_of_another_need(api: Api) -> None:
+    await _purse(api)
+    need, other = approved(5_000), approved(5_000)
+    await api.desk.feed(need, other)
+    await api.desk.feed(confirmed(need), confirmed(other))
+    payout_id = await api.desk.value("SELECT id FROM payout WHERE need_id = $1", need.need_id)
+    rows = [{"row_id": "1", "payout_id": str(payout_id)}]
+    await api.post("/v1/payouts:approve", rows=rows)
+    await api.post(f"/v1/payouts/{payout_id}:reject", reason="AC01")
+    theirs = await _payee(api, other.need_id)
+    redo = f"/v1/payouts/{payout_id}:redo"
+    assert (await api.post(redo, 422, payee_ref=str(theirs)))["rule"] == "unknown"
+    own = await _payee(api, need.need_id)
+    await api.desk.feed(PayeeErasedV1(need_id=need.need_id))
+    assert (await api.post(redo, 422, payee_ref=str(own)))["rule"] == "unknown"
+    refused = await api.post(
+        "/v1/payees", 409, need_id=str(need.need_id), mechanism="cash", legal_name=NAME
+    )
+    assert refused["type"].endswith("payee-erased")
+    await api.post(f"/v1/payouts/{payout_id}:give-up")
+    assert await api.desk.value("SELECT array_agg(payee_ref) FROM payee") == [theirs]
+
+
 async def test_one_payee_who_cannot_be_paid_stops_no_other(api: Api) -> None:
     await _purse(api)
-    made = await api.post("/v1/payees", 201, mechanism="iban", legal_name=NAME, iban=IBAN)
-    refs = [PayeeRef(UUID(made["payee_ref"])), PayeeRef(uuid4())]
-    needs = [approved(20_000, payee_ref=ref) for ref in refs]
+    ids = [NeedId(uuid4()), NeedId(uuid4())]
+    refs = [await _payee(api, ids[0]), PayeeRef(uuid4())]
+    needs = [
+        approved(20_000, payee_ref=ref, need_id=need_id)
+        for ref, need_id in zip(refs, ids, strict=True)
+    ]
     await api.desk.feed(*needs)
     await api.desk.feed(*(confirmed(need) for need in needs))
     await api.desk.feed(

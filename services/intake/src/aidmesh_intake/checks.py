@@ -39,6 +39,17 @@ CHECKS = (
         SELECT format('need %s of erased person %s is %s', n.id, n.person_id, n.state)
         FROM need n JOIN erased_person e ON e.person_id = n.person_id
         WHERE n.state IN ('requested', 'approved', 'held', 'ready', 'waitlisted')
+          AND n.changed_at < now() - interval '5 minutes'
+        UNION ALL
+        SELECT format('household %s came back', h.id)
+        FROM household h JOIN erased_household e ON e.household_id = h.id
+        WHERE h.erased_at IS NULL OR h.wrapped_key IS NOT NULL OR h.code_lookup IS NOT NULL
+        UNION ALL
+        SELECT format('request %s says why', r.id) FROM request r
+        WHERE r.sealed_reasons IS NOT NULL
+          AND (r.person_id IN (SELECT person_id FROM erased_person)
+               OR (r.person_id IS NULL
+                   AND r.household_id IN (SELECT household_id FROM erased_household)))
         """,
     ),
 )

@@ -23,7 +23,7 @@ from aidmesh_intake.domain.persons import Card, Details, Payee
 
 @dataclass(frozen=True, slots=True)
 class Locker:
-    """A person's key in hand, and as it is stored."""
+    """The key of a person or a household in hand, and as it is stored."""
 
     key: PersonKey
     wrapped: bytes
@@ -83,6 +83,15 @@ class OpenVault:
         """A stored key, unwrapped."""
         return Locker(unwrap_key(self._master, wrapped, _aad(person_id)), wrapped)
 
+    def new_household_locker(self, household_id: UUID) -> Locker:
+        """A new key for a household: for what is said of it and of no single member."""
+        key = PersonKey.random()
+        return Locker(key, wrap_key(self._master, key, _household(household_id)))
+
+    def household_locker(self, household_id: UUID, wrapped: bytes) -> Locker:
+        """A household's stored key, unwrapped."""
+        return Locker(unwrap_key(self._master, wrapped, _household(household_id)), wrapped)
+
     def hide(self, locker: Locker, person_id: UUID, details: Details) -> bytes:
         """Details as they are stored."""
         return encrypt(locker.key, details.to_bytes(), b"details:" + person_id.bytes)
@@ -95,7 +104,7 @@ class OpenVault:
     def hide_reasons(
         self, locker: Locker | None, request_id: UUID, reasons: Mapping[str, object]
     ) -> bytes:
-        """Answers and notes of a request; under the master key where it is for no one person."""
+        """Answers and notes of a request; under the master key for a group or a site."""
         key = self._master if locker is None else locker.key
         return encrypt(key, json.dumps(dict(reasons)).encode(), b"reasons:" + request_id.bytes)
 
@@ -115,6 +124,10 @@ class OpenVault:
         """Payee details that only the paying office opens."""
         sealed = seal(self._payments, payee.to_bytes(need_id, payee_ref))
         return base64.b64encode(sealed).decode()
+
+
+def _household(household_id: UUID) -> bytes:
+    return b"household:" + household_id.bytes
 
 
 def _aad(person_id: UUID) -> bytes:

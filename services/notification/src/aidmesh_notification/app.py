@@ -70,6 +70,7 @@ def build(settings: Settings | None = None) -> Service:
                 handlers.queue_digests(digest_from, settings.message_hours_max),
                 limit=handlers.SWEEP_ROWS_MAX,
             ),
+            Sweep("erased_letters", 600.0, handlers.erase_letters),
             Sweep("idempotency", 3600.0, idempotency.purge, limit=idempotency.PURGE_ROWS_MAX),
         ),
         tasks={"sender": sender.run},

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Literal
 from uuid import UUID
 
+from aidmesh_chassis import inbox
 from aidmesh_chassis.consuming import Handler, Received
 from aidmesh_chassis.db import Tx
 from aidmesh_chassis.errors import Poison
@@ -164,7 +165,16 @@ async def erase(tx: Tx, batch: Sequence[Received[PersonErasedV1]]) -> None:
     """Delete the contacts of erased persons, and leave a tombstone."""
     persons = sorted({received.event.person_id for received in batch})
     await contacts.erase_contacts(tx.conn, persons)
+    await inbox.blank_letters(tx.conn, persons)
     await outbound.look_again(tx.conn, persons)
+
+
+async def erase_letters(tx: Tx) -> int:
+    """Blank cards of erased persons that could not be handled and were set aside since."""
+    letters = await inbox.sealed_letters(tx.conn)
+    if letters:
+        await inbox.blank_letters(tx.conn, await contacts.erased_among(tx.conn, letters))
+    return 0
 
 
 def settle_cut_short(templates: Templates) -> Callable[[Tx], Awaitable[int]]:

@@ -44,6 +44,7 @@ def build(settings: Settings | None = None) -> Service:
             ),
             Sweep("ended_allotments", 60.0, partial(sweeps.end_validity, office), sweeps.LIMIT),
             Sweep("overdue_reviews", 60.0, sweeps.mark_reviews, sweeps.LIMIT),
+            Sweep("erased_payees", 60.0, sweeps.forget_payees, sweeps.LIMIT),
             Sweep("old_answers", 600.0, sweeps.purge_answers, sweeps.LIMIT),
         ),
     )

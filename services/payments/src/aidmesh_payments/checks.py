@@ -229,4 +229,17 @@ CHECKS = (
         WHERE state = 'held' AND hold_until < now() - interval '60 seconds'
         """,
     ),
+    Check(
+        "erased_payees_stay_erased",
+        "nothing is kept of whom erased needs were to be paid to, unless money went there",
+        """
+        SELECT format('payee %s', payee.payee_ref)
+        FROM payee JOIN erased_need e ON e.need_id = payee.need_id
+        WHERE e.erased_at < now() - interval '5 minutes'
+          AND NOT EXISTS (SELECT FROM payout p WHERE p.payee_ref = payee.payee_ref
+                          AND p.state IN ('exported', 'accepted', 'settled', 'returned'))
+          AND NOT EXISTS (SELECT FROM commitment c WHERE c.need_id = payee.need_id
+                          AND c.attempt_no = 0 AND c.spent_on IS NOT NULL)
+        """,
+    ),
 )

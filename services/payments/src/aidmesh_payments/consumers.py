@@ -10,6 +10,7 @@ from aidmesh_contracts.intake import (
     NeedReversedV1,
     NeedToldV1,
     NeedWithdrawnV1,
+    PayeeErasedV1,
     PayeeSealedV1,
 )
 from aidmesh_contracts.inventory import (
@@ -48,6 +49,7 @@ def subscriptions(office: Office) -> tuple[Subscription, ...]:
                 ReservationIssuedV1: partial(services.pay_providers, office),
                 StaySettledV1: partial(services.settle_stays, office),
                 NeedToldV1: pickup.told,
+                PayeeErasedV1: payees.erase,
                 GoodsReceivedV1: services.count_goods,
             },
         ),

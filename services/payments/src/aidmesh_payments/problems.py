@@ -109,6 +109,12 @@ PROBLEMS: Final[tuple[ProblemType, ...]] = (
         "The payee details cannot be used",
         "Have the details registered again; the member `rule` names the rule.",
     ),
+    ProblemType(
+        "payee-erased",
+        409,
+        "Whom this need was for was erased",
+        "Keep no details of them; let the money of a payment that came back go (give-up).",
+    ),
 )
 """Payments' part of the catalog."""
 

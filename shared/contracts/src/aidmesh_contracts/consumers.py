@@ -82,6 +82,7 @@ CONSUMERS: tuple[Consumer, ...] = (
             intake.NeedToldV1,
             intake.AidGivenV1,
             intake.NeedReversedV1,
+            intake.PayeeErasedV1,
             inventory.ReservationIssuedV1,
             inventory.ReservationReversedV1,
             inventory.StaySettledV1,

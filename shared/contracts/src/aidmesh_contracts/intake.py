@@ -203,6 +203,16 @@ class PersonErasedV1(Event, type="intake.person.erased.v1", stream=Stream.LOCAL,
     person_id: PersonId
 
 
+class PayeeErasedV1(Event, type="intake.payee.erased.v1", stream=Stream.LOCAL, key="need_id"):
+    """Whoever was to be paid for this need was erased: sealed details go unless money was paid.
+
+    It names no person, and may overtake the details it speaks of, so receivers keep a tombstone.
+    """
+
+    need_id: NeedId
+    payee_ref: PayeeRef | None = None
+
+
 class ContactSealedV1(
     Event, type="intake.contact.sealed.v1", stream=Stream.PRIVATE, key="person_id"
 ):
@@ -245,6 +255,7 @@ EVENTS: tuple[type[Event], ...] = (
     AidGivenV1,
     PersonMergedV1,
     PersonErasedV1,
+    PayeeErasedV1,
     ContactSealedV1,
     PayeeSealedV1,
 )

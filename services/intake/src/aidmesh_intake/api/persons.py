@@ -27,7 +27,7 @@ from aidmesh_intake.api.context import (
 from aidmesh_intake.api.requests import PersonIn
 from aidmesh_intake.domain.dates import today_of
 from aidmesh_intake.domain.persons import Consents, Details, card_of, with_contact_consent
-from aidmesh_intake.handlers import people
+from aidmesh_intake.handlers import erasing, people
 from aidmesh_intake.handlers.identifying import HOUSEHOLD_CODE, PERSON_CODE
 from aidmesh_intake.store import persons as store
 from aidmesh_intake.store.persons import PersonRow
@@ -118,6 +118,8 @@ async def create_person(body: PersonIn, ctx: Ctx, caller: Caseworker, once: Once
         if body.household_code is not None:
             lookup = vault.lookup(body.household_code.reveal(), HOUSEHOLD_CODE)
             found = await store.households_by_codes(tx.conn, {lookup: uuid4()}, {lookup: body.area})
+            if not found:
+                raise stale()
             await store.join_household(tx.conn, {person_id: found[lookup]})
         if row.card_version:
             card = card_of(person_id, 1, body.contact, body.languages, consents)
@@ -202,18 +204,17 @@ async def merge_person(
 
 @router.post("/persons/{person_id}:erase")
 async def erase_person(person_id: UUID, ctx: Ctx, caller: Lead, once: Once) -> Response:
-    """Erase a person: their key is deleted here and at notification, and it cannot be undone.
+    """Erase a person: keys and sealed details are deleted everywhere; it cannot be undone.
 
-    Services that were given stay as counts. Payment records stay under payments' own key until
-    the legal date.
+    Services that were given stay as counts. Where money was paid the record of it stays, sealed
+    to the paying office, until the legal date that the answer names. A household that nobody
+    belongs to any more is erased too.
     """
     async with ctx.database.transaction() as tx:
         if known := await once.replay(tx):
             return known
-        await people.erase(tx, person_id, caller.staff_id)
-        return await once.answer(
-            tx, 200, {"person_id": person_id, "kept": "payment records until the legal date"}
-        )
+        receipt = await erasing.erase_person(tx, person_id, caller.staff_id)
+        return await once.answer(tx, 200, {"person_id": person_id, **receipt.body()})
 
 
 @router.post("/households", status_code=201)
@@ -238,10 +239,10 @@ async def create_household(body: HouseholdIn, ctx: Ctx, caller: Caseworker, once
 @router.get("/households/{household_id}")
 async def get_household(household_id: UUID, ctx: Ctx, caller: Caseworker) -> dict[str, object]:
     """Who belongs to a household, by their ids."""
-    async with ctx.database.read() as conn:
-        if not await store.has_household(conn, household_id):
+    async with ctx.database.transaction() as tx:
+        if not await store.has_household(tx.conn, household_id):
             raise not_found()
-        found = await store.members(conn, [household_id])
+        found = await store.members(tx.conn, [household_id])
     return {"household_id": household_id, "person_ids": found.get(household_id, [])}
 
 
@@ -253,10 +254,22 @@ async def join_household(
     async with ctx.database.transaction() as tx:
         if known := await once.replay(tx):
             return known
+        # Persons before households, as everyone locks them.
+        await store.by_ids(tx.conn, body.person_ids, lock=True)
         if not await store.has_household(tx.conn, household_id):
             raise not_found()
         await _move_in(tx, household_id, body.person_ids)
         return await once.answer(tx, 200, {"household_id": household_id})
+
+
+@router.post("/households/{household_id}:erase")
+async def erase_household(household_id: UUID, ctx: Ctx, caller: Lead, once: Once) -> Response:
+    """Erase a household: its key, its code and what was said of it. Its members stay persons."""
+    async with ctx.database.transaction() as tx:
+        if known := await once.replay(tx):
+            return known
+        receipt = await erasing.erase_household(tx, household_id, caller.staff_id)
+        return await once.answer(tx, 200, {"household_id": household_id, **receipt.body()})
 
 
 async def _move_in(tx: Tx, household_id: UUID, person_ids: tuple[UUID, ...]) -> None:

@@ -11,6 +11,7 @@ from pydantic import AwareDatetime, Field
 from aidmesh_chassis.http import Body
 from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.privacy import PersonalText, PersonalYear
+from aidmesh_chassis.problems import NOT_FOUND, Problem
 from aidmesh_contracts.values import Area, Code
 from aidmesh_intake.api.context import Caseworker, Ctx, invalid, unfit
 from aidmesh_intake.domain.dates import today_of
@@ -172,14 +173,18 @@ async def _home_area(conn: asyncpg.Connection, body: RequestIn) -> str | None:
     """Where whom it is for stays.
 
     Raises:
-        Problem: the household is not there.
+        Problem: the person or the household is not there.
     """
+    home = body.person.area if body.person else None
+    if body.person_id is not None:
+        # Persons before households, as everyone locks them.
+        found = (await persons.by_ids(conn, [body.person_id], lock=True)).get(body.person_id)
+        if found is None or found.erased_at is not None:
+            raise Problem(NOT_FOUND, field="person_id")
+        home = found.area
     if body.household_id is not None and not await persons.has_household(conn, body.household_id):
         raise invalid("household_id", "unknown")
-    if body.person_id is not None:
-        found = await persons.by_ids(conn, [body.person_id])
-        return found[body.person_id].area if body.person_id in found else None
-    return body.person.area if body.person else None
+    return home
 
 
 def _draft(

@@ -59,3 +59,8 @@ class Draft:
     needs: tuple[NeedDraft, ...]
     answers: Mapping[str, bool]
     note: str | None = None
+
+    @property
+    def has_reasons(self) -> bool:
+        """Whether anything was said that is kept encrypted."""
+        return bool(self.answers) or self.note is not None

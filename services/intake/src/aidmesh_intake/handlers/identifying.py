@@ -1,13 +1,13 @@
 """Whom requests are for: persons and households are found by their codes, or made."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Final
 from uuid import UUID, uuid4
 
 from aidmesh_chassis.db import Tx
-from aidmesh_chassis.problems import NOT_FOUND, Problem
+from aidmesh_chassis.problems import CONFLICT, NOT_FOUND, Problem
 from aidmesh_contracts.ids import PersonId
 from aidmesh_contracts.intake import ContactSealedV1
 from aidmesh_intake.domain.drafts import Draft, PersonDraft
@@ -66,8 +66,12 @@ async def find_or_make(tx: Tx, vault: OpenVault, drafts: Sequence[Draft]) -> Peo
             code = draft.person.details.client_code.reveal()
             lookups[draft.id] = vault.lookup(code, PERSON_CODE)
     roots = [found.merged_into for found in known.values() if found.merged_into is not None]
-    by_id = {**known, **await person_store.by_ids(tx.conn, roots)} if roots else dict(known)
+    by_id = dict(known)
+    if roots:
+        by_id |= await person_store.by_ids(tx.conn, roots, lock=True)
     by_code = await person_store.by_codes(tx.conn, list(lookups.values()))
+    # Persons before households, as everyone locks them.
+    await _lock_for_limits(tx, {person.id for person in by_code.values()})
     households = await _households(tx, vault, drafts)
     made: dict[UUID, tuple[PersonRow, Locker, PersonDraft]] = {}
     made_by_code: dict[bytes, UUID] = {}
@@ -95,12 +99,12 @@ async def find_or_make(tx: Tx, vault: OpenVault, drafts: Sequence[Draft]) -> Peo
             if lookup in late and of_draft[draft.id] not in taken:
                 of_draft[draft.id] = late[lookup].id
                 by_id[late[lookup].id] = late[lookup]
+        await _lock_for_limits(tx, {person.id for person in late.values()} - taken)
     for person_id in taken:
         row, _, person = made[person_id]
         by_id[person_id] = row
         _emit_card(tx, vault, row, person)
     lockers = {person_id: made[person_id][1] for person_id in taken}
-    await _lock_for_limits(tx, of_draft, lockers)
     people = People(by_id, of_draft, frozenset(taken), lockers, households)
     joining = {
         of_draft[draft.id]: household_id
@@ -115,13 +119,17 @@ async def find_or_make(tx: Tx, vault: OpenVault, drafts: Sequence[Draft]) -> Peo
     return people
 
 
-async def _lock_for_limits(
-    tx: Tx, of_draft: Mapping[UUID, UUID], new: Mapping[UUID, Locker]
-) -> None:
-    """Two requests for one person at once must see each other, or both would pass a limit."""
-    known = [each for each in of_draft.values() if each not in new]
+async def _lock_for_limits(tx: Tx, known: Collection[UUID]) -> None:
+    """Two requests for one person at once must see each other, or both would pass a limit.
+
+    Raises:
+        Problem: one of them was erased since they were found by their code.
+    """
     if known:
-        await person_store.by_ids(tx.conn, known, lock=True)
+        locked = await person_store.by_ids(tx.conn, list(known), lock=True)
+        if any(each.erased_at is not None for each in locked.values()):
+            # Asked again, it is somebody new.
+            raise Problem(CONFLICT, field="client_code")
 
 
 def _new_person(
@@ -174,4 +182,38 @@ async def _households(tx: Tx, vault: OpenVault, drafts: Sequence[Draft]) -> dict
     found = await person_store.households_by_codes(
         tx.conn, {lookup: uuid4() for lookup in codes.values()}, areas
     )
+    if len(found) < len(codes):
+        # One of them was erased this very moment: asked again, its code is free for a new one.
+        raise Problem(CONFLICT, field="household_code")
     return {code: found[lookup] for code, lookup in codes.items()}
+
+
+async def household_lockers(
+    tx: Tx, vault: OpenVault, drafts: Sequence[Draft], people: People
+) -> dict[UUID | None, Locker]:
+    """Keys of households that something is said of which is no one member's; made if need be.
+
+    Raises:
+        Problem: a household is not there, or was erased.
+    """
+    wanted = [
+        household_id
+        for draft in drafts
+        if draft.has_reasons
+        and people.of(draft) is None
+        and (household_id := people.household_of(draft)) is not None
+    ]
+    if not wanted:
+        return {}
+    stored = await person_store.household_keys(tx.conn, wanted)
+    if len(stored) < len(set(wanted)):
+        raise Problem(NOT_FOUND, field="household_id")
+    new = {each: vault.new_household_locker(each) for each, key in stored.items() if key is None}
+    if new:
+        await person_store.set_household_keys(
+            tx.conn, {each: locker.wrapped for each, locker in new.items()}
+        )
+    known: dict[UUID | None, Locker] = {
+        each: vault.household_locker(each, key) for each, key in stored.items() if key is not None
+    }
+    return known | new

@@ -1,4 +1,4 @@
-"""Persons one by one: change, merge, erase."""
+"""Persons one by one: change and merge."""
 
 from dataclasses import replace
 from uuid import UUID
@@ -6,12 +6,9 @@ from uuid import UUID
 from aidmesh_chassis.db import Tx
 from aidmesh_chassis.problems import CONFLICT, NOT_FOUND, Problem
 from aidmesh_contracts.ids import PersonId
-from aidmesh_contracts.intake import ContactSealedV1, PersonErasedV1, PersonMergedV1
-from aidmesh_intake.domain import commands
+from aidmesh_contracts.intake import ContactSealedV1, PersonMergedV1
 from aidmesh_intake.domain.dates import today_of
-from aidmesh_intake.domain.need import State
 from aidmesh_intake.domain.persons import Consents, Details, card_of, with_contact_consent
-from aidmesh_intake.handlers import acting
 from aidmesh_intake.handlers.identifying import PERSON_CODE
 from aidmesh_intake.store import persons as store
 from aidmesh_intake.store.persons import PersonRow
@@ -128,42 +125,3 @@ async def merge(tx: Tx, vault: OpenVault, person_id: UUID, into_id: UUID) -> Non
         )
     await store.repoint(tx.conn, person_id, into_id)
     tx.emit(PersonMergedV1(person_id=PersonId(person_id), into_person_id=PersonId(into_id)))
-
-
-async def erase(tx: Tx, person_id: UUID, staff_id: UUID) -> None:
-    """Delete a person's key and all that finds them; open needs are cancelled first.
-
-    Records merged into this one go with it: they are the same person.
-
-    Raises:
-        Problem: there is no such person.
-    """
-    person = await load(tx, person_id, lock=True)
-    others = await store.merged_into(tx.conn, person.id)
-    for each in (person.id, *others):
-        open_needs = await store.open_needs(tx.conn, each)
-        await acting.act(
-            tx,
-            open_needs,
-            lambda need: commands.end(need, State.CANCELLED, "person_erased"),
-            staff_id,
-        )
-        row = (await store.by_ids(tx.conn, [each], lock=True))[each]
-        await store.update(
-            tx.conn,
-            replace(
-                row,
-                code_lookup=None,
-                details=None,
-                wrapped_key=None,
-                languages=(),
-                area=None,
-                origin_area=None,
-                household_id=None,
-                consents={},
-                version=row.version + 1,
-                erased_at=tx.now,
-            ),
-        )
-        await store.bury(tx.conn, each, tx.now, staff_id)
-        tx.emit(PersonErasedV1(person_id=PersonId(each)))

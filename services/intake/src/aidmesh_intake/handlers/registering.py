@@ -27,7 +27,7 @@ from aidmesh_intake.domain.limits import Hindrance
 from aidmesh_intake.domain.need import Need
 from aidmesh_intake.domain.triage import Score, score
 from aidmesh_intake.handlers import approving
-from aidmesh_intake.handlers.identifying import find_or_make
+from aidmesh_intake.handlers.identifying import find_or_make, household_lockers
 from aidmesh_intake.store import needs as need_store
 from aidmesh_intake.store import persons as person_store
 from aidmesh_intake.store import requests as request_store
@@ -55,6 +55,7 @@ async def register(
     if not drafts:
         return []
     people = await find_or_make(tx, vault, drafts)
+    homes = await household_lockers(tx, vault, drafts, people)
     lockers: dict[UUID, Locker] = {}
     requests: list[request_store.RequestRow] = []
     needs: list[Need] = []
@@ -74,7 +75,9 @@ async def register(
                 draft.source,
                 draft.asked_on,
                 draft.caseworker,
-                _sealed_reasons(vault, draft, person, people.lockers, lockers),
+                _sealed_reasons(
+                    vault, draft, person, people.lockers, lockers, homes.get(household_id)
+                ),
             )
         )
         for each in draft.needs:
@@ -224,10 +227,11 @@ def _sealed_reasons(
     person: PersonRow | None,
     new: Mapping[UUID, Locker],
     opened: dict[UUID, Locker],
+    home: Locker | None,
 ) -> bytes | None:
-    if not draft.answers and draft.note is None:
+    if not draft.has_reasons:
         return None
-    locker: Locker | None = None
+    locker = home
     if person is not None:
         locker = new.get(person.id) or opened.get(person.id)
         if locker is None and person.wrapped_key is not None:

@@ -73,6 +73,20 @@ async def expire(tx: Tx) -> int:
     return len(needs)
 
 
+async def end_erased(tx: Tx) -> int:
+    """Needs of the erased end that opened once more: a payment came back, a handover was undone."""
+    needs = await store.lock(tx.conn, await sweeps.open_of_erased(tx.conn, LIMIT))
+    await apply(
+        tx,
+        [
+            Change(need, commands.end(need, State.CANCELLED, "person_erased"))
+            for need in needs.values()
+            if need.state in commands.OPEN
+        ],
+    )
+    return len(needs)
+
+
 async def offer_pending(tx: Tx) -> int:
     """Growth that was not offered to everybody at once goes on being offered."""
     keys = await waitlist.pending_keys(tx.conn, KEYS_MAX)
@@ -89,6 +103,7 @@ SWEEPS: Final = (
     Sweep(name="retries", every_s=5.0, run=retry, limit=LIMIT),
     Sweep(name="pending_growth", every_s=2.0, run=offer_pending, limit=LIMIT),
     Sweep(name="last_days", every_s=60.0, run=expire, limit=LIMIT),
+    Sweep(name="erased", every_s=30.0, run=end_erased, limit=LIMIT),
     Sweep(name="old_growth", every_s=600.0, run=prune, limit=LIMIT),
     Sweep(name="idempotency_keys", every_s=600.0, run=idempotency.purge, limit=1000),
 )

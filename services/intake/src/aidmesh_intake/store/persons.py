@@ -151,50 +151,12 @@ async def stands_for(conn: asyncpg.Connection, person_ids: Sequence[UUID]) -> di
     return {row["id"]: row["merged_into"] for row in rows}
 
 
-async def open_needs(conn: asyncpg.Connection, person_id: UUID) -> list[UUID]:
-    """A person's needs that are neither served nor closed."""
-    rows = await conn.fetch(
-        """
-        SELECT id FROM need WHERE person_id = $1
-            AND state IN ('requested', 'approved', 'held', 'ready', 'waitlisted') ORDER BY id
-        """,
-        person_id,
-    )
-    return [row["id"] for row in rows]
-
-
-async def bury(conn: asyncpg.Connection, person_id: UUID, now: datetime, staff_id: UUID) -> None:
-    """Enter an erasure into the list that outlives backups, and blank what was encrypted.
-
-    Sealed cards and payee details that the broker has taken are blanked in the outbox too; their
-    ids and hashes stay.
-    """
-    await conn.execute(
-        "INSERT INTO erased_person (person_id, erased_at, staff_id) VALUES ($1, $2, $3)"
-        " ON CONFLICT DO NOTHING",
-        person_id,
-        now,
-        staff_id,
-    )
-    await conn.execute("UPDATE request SET sealed_reasons = NULL WHERE person_id = $1", person_id)
-    await conn.execute(
-        """
-        UPDATE outbox SET payload = NULL
-        WHERE stream = 'PRIVATE' AND status = 'acked' AND payload IS NOT NULL
-            AND headers ->> 'ce-subject' = ANY(
-                SELECT $1::text
-                UNION ALL
-                SELECT payee_ref::text FROM need WHERE person_id = $1::uuid
-                    AND payee_ref IS NOT NULL)
-        """,
-        str(person_id),
-    )
-
-
 async def households_by_codes(
     conn: asyncpg.Connection, wanted: Mapping[bytes, UUID], area: Mapping[bytes, str | None]
 ) -> dict[bytes, UUID]:
     """Find households by code, making those that are not there.
+
+    They are kept from being erased meanwhile; one that just was is left out.
 
     Args:
         wanted: lookup → the id that a new one gets.
@@ -214,7 +176,11 @@ async def households_by_codes(
         [area.get(each) for each in lookups],
     )
     rows = await conn.fetch(
-        "SELECT id, code_lookup FROM household WHERE code_lookup = ANY($1::bytea[])", lookups
+        """
+        SELECT id, code_lookup FROM household WHERE code_lookup = ANY($1::bytea[])
+        ORDER BY id FOR KEY SHARE
+        """,
+        lookups,
     )
     return {row["code_lookup"]: row["id"] for row in rows}
 
@@ -281,9 +247,12 @@ async def add_household(
 
 
 async def has_household(conn: asyncpg.Connection, household_id: UUID) -> bool:
-    """Whether there is a household of this id."""
+    """Whether there is a household of this id; it is kept from being erased meanwhile."""
     return bool(
-        await conn.fetchval("SELECT EXISTS (SELECT FROM household WHERE id = $1)", household_id)
+        await conn.fetchval(
+            "SELECT true FROM household WHERE id = $1 AND erased_at IS NULL FOR KEY SHARE",
+            household_id,
+        )
     )
 
 
@@ -300,6 +269,32 @@ async def set_household(
         list(person_ids),
     )
     return int(result.split()[-1])
+
+
+async def household_keys(
+    conn: asyncpg.Connection, household_ids: Sequence[UUID]
+) -> dict[UUID, bytes | None]:
+    """Lock households that are not erased; returns their keys, None where there is none yet."""
+    rows = await conn.fetch(
+        """
+        SELECT id, wrapped_key FROM household WHERE id = ANY($1::uuid[]) AND erased_at IS NULL
+        ORDER BY id FOR NO KEY UPDATE
+        """,
+        list(set(household_ids)),
+    )
+    return {row["id"]: row["wrapped_key"] for row in rows}
+
+
+async def set_household_keys(conn: asyncpg.Connection, keys: Mapping[UUID, bytes]) -> None:
+    """Give locked households their keys."""
+    await conn.execute(
+        """
+        UPDATE household SET wrapped_key = u.wrapped_key
+        FROM unnest($1::uuid[], $2::bytea[]) AS u (id, wrapped_key) WHERE household.id = u.id
+        """,
+        list(keys),
+        list(keys.values()),
+    )
 
 
 async def note_access(

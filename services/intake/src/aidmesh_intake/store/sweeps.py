@@ -39,3 +39,20 @@ async def past_last_day(conn: asyncpg.Connection, today: date, limit: int) -> li
         limit,
     )
     return [row["id"] for row in rows]
+
+
+async def open_of_erased(conn: asyncpg.Connection, limit: int) -> list[UUID]:
+    """Open needs of persons who were erased, and of erased households."""
+    rows = await conn.fetch(
+        """
+        SELECT n.id FROM erased_person e JOIN need n ON n.person_id = e.person_id
+        WHERE n.state IN ('requested', 'approved', 'held', 'ready', 'waitlisted')
+        UNION
+        SELECT n.id FROM erased_household e
+        JOIN need n ON n.household_id = e.household_id AND n.person_id IS NULL
+        WHERE n.state IN ('requested', 'approved', 'held', 'ready', 'waitlisted')
+        LIMIT $1
+        """,
+        limit,
+    )
+    return [row["id"] for row in rows]

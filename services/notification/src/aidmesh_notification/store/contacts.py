@@ -47,6 +47,18 @@ async def erase_contacts(conn: asyncpg.Connection, persons: Sequence[UUID]) -> N
     )
 
 
+async def erased_among(conn: asyncpg.Connection, persons: Sequence[str]) -> list[UUID]:
+    """Of these persons those who were erased."""
+    rows = await conn.fetch(
+        """
+        SELECT person_id FROM contact
+        WHERE person_id::text = ANY($1::text[]) AND erased_at IS NOT NULL
+        """,
+        list(persons),
+    )
+    return [row["person_id"] for row in rows]
+
+
 async def put_subscription(conn: asyncpg.Connection, staff_id: UUID, sealed: bytes) -> None:
     """Store where a member of staff wants the digest; a later one replaces it."""
     await conn.execute(

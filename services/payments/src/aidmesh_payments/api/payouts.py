@@ -35,8 +35,8 @@ from aidmesh_payments.handlers import payees, payouts
 from aidmesh_payments.handlers.payees import Payee
 from aidmesh_payments.handlers.payouts import Step
 from aidmesh_payments.problems import problem
+from aidmesh_payments.store import erasure, queries
 from aidmesh_payments.store import payouts as store
-from aidmesh_payments.store import queries
 
 _AFTER: TypeAdapter[tuple[datetime, UUID]] = TypeAdapter(tuple[datetime, UUID])
 
@@ -90,9 +90,9 @@ class RedoBody(Body):
 
 
 class PayeeBody(Body):
-    """Who is paid and how. It is sealed before it is stored."""
+    """Who is paid for a need, and how. It is sealed before it is stored."""
 
-    need_id: UUID | None = None
+    need_id: UUID
     mechanism: Mechanism
     legal_name: PersonalText
     iban: PersonalText | None = None
@@ -242,14 +242,10 @@ def router(desk: Desk) -> APIRouter:
         async with desk.db.transaction() as tx:
             if known := await once.replay(tx):
                 return known
-            payee_ref = PayeeRef(uuid4())
-            await store.put_payee(
-                tx.conn,
-                payee_ref,
-                None if body.need_id is None else NeedId(body.need_id),
-                body.mechanism,
-                box,
-            )
+            need_id, payee_ref = NeedId(body.need_id), PayeeRef(uuid4())
+            if await erasure.is_erased(tx.conn, need_id):
+                raise problem("payee-erased")
+            await store.put_payee(tx.conn, payee_ref, need_id, body.mechanism, box)
             return await once.answer(tx, 201, {"payee_ref": payee_ref})
 
     return routes

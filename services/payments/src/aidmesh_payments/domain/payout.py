@@ -34,6 +34,9 @@ RETURN_REASONS: Mapping[str, str] = {
 LIVE: frozenset[PayoutState] = frozenset({"draft", "approved", "exported", "accepted", "settled"})
 """States of which a need has at most one payout."""
 
+PAID: frozenset[PayoutState] = frozenset({"exported", "accepted", "settled", "returned"})
+"""States in which money went to the payee, or may have: their details are a payment record."""
+
 
 class PayoutRefusal(StrEnum):
     """Why a step is refused."""

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
+from aidmesh_chassis import inbox
 from aidmesh_chassis.crypto import DecryptionFailed, PublicKey, seal, unseal
 from aidmesh_chassis.db import Tx
 from aidmesh_chassis.envelope import Received
@@ -19,8 +20,11 @@ from aidmesh_chassis.privacy import REVEAL, PersonalText
 from aidmesh_chassis.problems import NOT_FOUND, Problem
 from aidmesh_contracts.accounts import Mechanism, compact, is_card, is_iban
 from aidmesh_contracts.ids import NeedId, PayeeRef, PayoutId
-from aidmesh_contracts.intake import PayeeSealedV1
+from aidmesh_contracts.intake import PayeeErasedV1, PayeeSealedV1
+from aidmesh_contracts.retention import kept_if_paid_from
+from aidmesh_payments.domain.money import today_in_kyiv
 from aidmesh_payments.problems import problem
+from aidmesh_payments.store import erasure as erasure_store
 from aidmesh_payments.store import payouts as store
 
 
@@ -103,6 +107,29 @@ async def keep(tx: Tx, batch: Sequence[Received[PayeeSealedV1]]) -> None:
             raise Poison("sealed_is_not_base64") from None
         rows.append((item.event.payee_ref, item.event.need_id, item.event.mechanism, box))
     await store.put_payees(tx.conn, rows)
+
+
+async def erase(tx: Tx, batch: Sequence[Received[PayeeErasedV1]]) -> None:
+    """Forget whom these needs were to be paid to, unless money went there; leave a tombstone.
+
+    Details that were paid are a payment record: they stay sealed to this office's own key until
+    the legal date.
+    """
+    needs = {item.event.need_id: item.event.payee_ref for item in batch}
+    await erasure_store.bury(tx.conn, list(needs.items()))
+    await erasure_store.forget(tx.conn, kept_if_paid_from(today_in_kyiv(tx.now)), list(needs))
+    await inbox.blank_letters(tx.conn, [ref for ref in needs.values() if ref is not None])
+
+
+async def forget_all(tx: Tx) -> int:
+    """Look at all erased needs again: payments are rejected, and legal dates come.
+
+    It also finds what came in at the very moment of the erasure, which neither could see.
+    """
+    letters = await inbox.sealed_letters(tx.conn)
+    if letters:
+        await inbox.blank_letters(tx.conn, await erasure_store.erased_among(tx.conn, letters))
+    return await erasure_store.forget(tx.conn, kept_if_paid_from(today_in_kyiv(tx.now)))
 
 
 COLUMNS = ("end_to_end_id", "legal_name", "iban", "card", "post_address", "tax_number",

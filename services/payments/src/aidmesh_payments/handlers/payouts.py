@@ -133,10 +133,14 @@ async def redo(
     failed = row.payout.state in ("rejected", "returned")
     if not (failed and newest and commitment.state == "committed"):
         raise problem("wrong-state")
+    payee_ref = payee_ref or row.payee_ref
+    if payee_ref is not None and not await store.has_payee(tx.conn, payee_ref, row.need_id):
+        # Of another need, or of somebody who was erased since.
+        raise problem("payee-unusable", rule="unknown", payout_id=row.id)
     draft = draft_of(commitment, row.payout_no + 1)
     draft = replace(
         draft,
-        payee_ref=payee_ref or row.payee_ref,
+        payee_ref=payee_ref,
         payout=Payout(commitment.amount_minor, commitment.currency, maker=by),
     )
     await store.insert(tx.conn, [draft])

@@ -4,7 +4,7 @@ from aidmesh_chassis.db import Tx
 from aidmesh_chassis.idempotency import purge
 from aidmesh_payments.domain.commitments import Commitment, ReleaseCause
 from aidmesh_payments.domain.money import today_in_kyiv
-from aidmesh_payments.handlers import pickup
+from aidmesh_payments.handlers import payees, pickup
 from aidmesh_payments.handlers.book import Book
 from aidmesh_payments.handlers.needs import cancelled, let_go, payout_state, released_event
 from aidmesh_payments.handlers.office import Office
@@ -67,6 +67,11 @@ async def end_validity(office: Office, tx: Tx) -> int:
             book.put(book[allotment_id].recall())
         await book.close()
     return len(ids)
+
+
+async def forget_payees(tx: Tx) -> int:
+    """Delete what is kept of erased people and is no payment record, or not any more."""
+    return await payees.forget_all(tx)
 
 
 async def mark_reviews(tx: Tx) -> int:

@@ -251,7 +251,7 @@ async def batch_lines(conn: asyncpg.Connection, batch_id: UUID) -> list[BatchLin
 async def put_payee(
     conn: asyncpg.Connection,
     payee_ref: PayeeRef,
-    need_id: NeedId | None,
+    need_id: NeedId,
     mechanism: str | None,
     sealed: bytes,
 ) -> bool:
@@ -275,16 +275,29 @@ async def put_payee(
     return bool(new)
 
 
+async def has_payee(conn: asyncpg.Connection, payee_ref: PayeeRef, need_id: NeedId) -> bool:
+    """Whether there are details under this reference for whom this need pays."""
+    return bool(
+        await conn.fetchval(
+            "SELECT EXISTS (SELECT FROM payee WHERE payee_ref = $1 AND need_id = $2)",
+            payee_ref,
+            need_id,
+        )
+    )
+
+
 async def put_payees(
     conn: asyncpg.Connection,
     payees: Sequence[tuple[PayeeRef, NeedId, str | None, bytes]],
 ) -> None:
-    """Keep a batch of sealed details, each once."""
+    """Keep a batch of sealed details, each once; nothing of needs whose people were erased."""
     rows = list({payee[0]: payee for payee in payees}.values())
     await conn.execute(
         """
         INSERT INTO payee (payee_ref, need_id, mechanism, sealed)
         SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::bytea[])
+             AS n (payee_ref, need_id, mechanism, sealed)
+        WHERE NOT EXISTS (SELECT FROM erased_need e WHERE e.need_id = n.need_id)
         ON CONFLICT (payee_ref) DO NOTHING
         """,
         *(list(column) for column in zip(*rows, strict=True)),

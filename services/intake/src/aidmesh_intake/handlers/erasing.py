@@ -1,0 +1,132 @@
+"""Erasing persons and households: their keys go, and everyone who holds something is told."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import date
+from uuid import UUID
+
+from aidmesh_chassis import outbox
+from aidmesh_chassis.db import Tx
+from aidmesh_chassis.problems import NOT_FOUND, Problem
+from aidmesh_contracts.ids import NeedId, PayeeRef, PersonId
+from aidmesh_contracts.intake import PayeeErasedV1, PersonErasedV1
+from aidmesh_contracts.retention import payment_kept_until
+from aidmesh_intake.domain import commands
+from aidmesh_intake.domain.dates import today_of
+from aidmesh_intake.domain.need import State
+from aidmesh_intake.handlers import acting, people
+from aidmesh_intake.store import erasing as store
+from aidmesh_intake.store import persons as person_store
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What an erasure left behind.
+
+    Attributes:
+        households: those that were erased with it, since nobody belonged to them any more.
+        payments_kept_until: the legal date until which payments that were made stay on record
+            with whom they went to; None if no money was paid.
+    """
+
+    households: tuple[UUID, ...]
+    payments_kept_until: date | None
+
+    def body(self) -> dict[str, object]:
+        """As the answer says it."""
+        return {
+            "erased_household_ids": self.households,
+            "kept": "nothing"
+            if self.payments_kept_until is None
+            else "records of payments that were made, under their own key until the legal date",
+            "payments_kept_until": self.payments_kept_until,
+        }
+
+
+async def erase_person(tx: Tx, person_id: UUID, staff_id: UUID) -> Receipt:
+    """Delete a person's key and all that finds them; open needs are cancelled first.
+
+    Records merged into this one go with it: they are the same person. So does a household that
+    nobody belongs to any more.
+
+    Raises:
+        Problem: there is no such person.
+    """
+    person = await people.load(tx, person_id, lock=True)
+    ids = [person.id, *await person_store.merged_into(tx.conn, person.id)]
+    found = await person_store.by_ids(tx.conn, ids, lock=True)
+    homes = {row.household_id for row in found.values() if row.household_id is not None}
+    # Persons before households, as everyone locks them.
+    await store.lock_households(tx.conn, homes)
+    needs = await _forget_needs(
+        tx, await store.needs_of(tx.conn, persons=ids), "person_erased", staff_id, also=ids
+    )
+    await store.bury_persons(tx.conn, ids, tx.now, staff_id)
+    for each in ids:
+        tx.emit(PersonErasedV1(person_id=PersonId(each)))
+    empty = await store.emptied(tx.conn, homes)
+    if empty:
+        needs += await _erase_households(tx, empty, staff_id)
+    return _receipt(tx, needs, empty)
+
+
+async def erase_household(tx: Tx, household_id: UUID, staff_id: UUID) -> Receipt:
+    """Delete a household's key, its code and what was said of it; its members stay persons.
+
+    Raises:
+        Problem: there is no such household.
+    """
+    await store.lock_members(tx.conn, household_id)
+    if not await store.lock_households(tx.conn, [household_id]):
+        raise Problem(NOT_FOUND)
+    return _receipt(tx, await _erase_households(tx, [household_id], staff_id), [household_id])
+
+
+async def _erase_households(
+    tx: Tx, household_ids: Collection[UUID], staff_id: UUID
+) -> list[store.ErasedNeed]:
+    needs = await _forget_needs(
+        tx,
+        await store.needs_of(tx.conn, households=household_ids),
+        "household_erased",
+        staff_id,
+    )
+    await store.bury_households(tx.conn, household_ids, tx.now, staff_id)
+    return needs
+
+
+async def _forget_needs(
+    tx: Tx,
+    needs: list[store.ErasedNeed],
+    reason: str,
+    staff_id: UUID,
+    also: Collection[UUID] = (),
+) -> list[store.ErasedNeed]:
+    """Cancel what is open, have payees forgotten, and blank what was sealed for others.
+
+    Args:
+        also: persons whose sealed cards are blanked too.
+    """
+    await acting.act(
+        tx,
+        [need.need_id for need in needs if need.is_open],
+        lambda need: commands.end(need, State.CANCELLED, reason),
+        staff_id,
+    )
+    for need in needs:
+        # Payments may have details of its own, registered there, of whatever is paid out.
+        if need.paid or need.payee_ref is not None:
+            payee_ref = None if need.payee_ref is None else PayeeRef(need.payee_ref)
+            tx.emit(PayeeErasedV1(need_id=NeedId(need.need_id), payee_ref=payee_ref))
+    payees = [need.payee_ref for need in needs if need.payee_ref is not None]
+    await outbox.withdraw_sealed(tx.conn, [*also, *payees])
+    return needs
+
+
+def _receipt(
+    tx: Tx, needs: Collection[store.ErasedNeed], household_ids: Collection[UUID]
+) -> Receipt:
+    """No payment is later than today, so the legal date of today is the latest there can be."""
+    paid = any(need.paid and need.served for need in needs)
+    until = payment_kept_until(today_of(tx.now)) if paid else None
+    return Receipt(tuple(household_ids), until)

@@ -1,0 +1,151 @@
+"""What is deleted of people and households, and what is remembered of that."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+import asyncpg
+
+
+@dataclass(frozen=True, slots=True)
+class ErasedNeed:
+    """A need of whom is erased.
+
+    Attributes:
+        paid: it takes money that is paid to the person or the household themselves.
+        served: it was ever fulfilled, or was ready to be.
+    """
+
+    need_id: UUID
+    payee_ref: UUID | None
+    is_open: bool
+    paid: bool
+    served: bool
+
+
+async def lock_households(conn: asyncpg.Connection, household_ids: Collection[UUID]) -> set[UUID]:
+    """Lock households that are not erased, so that nobody joins them or asks for them."""
+    rows = await conn.fetch(
+        """
+        SELECT id FROM household WHERE id = ANY($1::uuid[]) AND erased_at IS NULL
+        ORDER BY id FOR UPDATE
+        """,
+        list(household_ids),
+    )
+    return {row["id"] for row in rows}
+
+
+async def lock_members(conn: asyncpg.Connection, household_id: UUID) -> None:
+    """Lock whoever belongs to a household."""
+    await conn.execute(
+        "SELECT FROM person WHERE household_id = $1 ORDER BY id FOR NO KEY UPDATE", household_id
+    )
+
+
+async def emptied(conn: asyncpg.Connection, household_ids: Collection[UUID]) -> list[UUID]:
+    """Of these households those that nobody belongs to any more.
+
+    A record that was merged into another still counts: it is a person who lives on in that one.
+    """
+    rows = await conn.fetch(
+        """
+        SELECT h.id FROM household h
+        WHERE h.id = ANY($1::uuid[]) AND h.erased_at IS NULL
+          AND NOT EXISTS (SELECT FROM person p WHERE p.household_id = h.id)
+        ORDER BY h.id
+        """,
+        list(household_ids),
+    )
+    return [row["id"] for row in rows]
+
+
+async def needs_of(
+    conn: asyncpg.Connection, *, persons: Collection[UUID] = (), households: Collection[UUID] = ()
+) -> list[ErasedNeed]:
+    """Needs of these persons, and those of these households that are no one member's."""
+    rows = await conn.fetch(
+        """
+        SELECT id, payee_ref,
+            state IN ('requested', 'approved', 'held', 'ready', 'waitlisted') AS is_open,
+            COALESCE(ask #>> '{money,by}' = 'payout', false) AS paid,
+            service_no > 0 OR state = 'ready' AS served
+        FROM need
+        WHERE person_id = ANY($1::uuid[])
+           OR (person_id IS NULL AND household_id = ANY($2::uuid[]))
+        ORDER BY id
+        """,
+        list(persons),
+        list(households),
+    )
+    return [ErasedNeed(*row) for row in rows]
+
+
+async def bury_persons(
+    conn: asyncpg.Connection, person_ids: Collection[UUID], now: datetime, staff_id: UUID
+) -> None:
+    """Enter erasures into the list that outlives backups; delete keys and what they encrypted."""
+    ids = sorted(person_ids)
+    await conn.execute(
+        """
+        INSERT INTO erased_person (person_id, erased_at, staff_id)
+        SELECT id, $2, $3 FROM unnest($1::uuid[]) AS id ON CONFLICT DO NOTHING
+        """,
+        ids,
+        now,
+        staff_id,
+    )
+    await conn.execute(
+        """
+        UPDATE person SET code_lookup = NULL, details = NULL, wrapped_key = NULL,
+            languages = '{}', area = NULL, origin_area = NULL, household_id = NULL,
+            consents = '{}', version = version + 1, erased_at = $2
+        WHERE id = ANY($1::uuid[])
+        """,
+        ids,
+        now,
+    )
+    await conn.execute(
+        "UPDATE request SET sealed_reasons = NULL WHERE person_id = ANY($1::uuid[])", ids
+    )
+
+
+async def bury_households(
+    conn: asyncpg.Connection, household_ids: Collection[UUID], now: datetime, staff_id: UUID
+) -> None:
+    """The same for households; who belonged to one belongs to none."""
+    ids = sorted(household_ids)
+    await conn.execute(
+        """
+        INSERT INTO erased_household (household_id, erased_at, staff_id)
+        SELECT id, $2, $3 FROM unnest($1::uuid[]) AS id ON CONFLICT DO NOTHING
+        """,
+        ids,
+        now,
+        staff_id,
+    )
+    await conn.execute(
+        """
+        WITH members AS (
+            SELECT id FROM person WHERE household_id = ANY($1::uuid[])
+            ORDER BY id FOR NO KEY UPDATE)
+        UPDATE person p SET household_id = NULL, version = version + 1
+        FROM members WHERE p.id = members.id
+        """,
+        ids,
+    )
+    await conn.execute(
+        """
+        UPDATE household SET code_lookup = NULL, wrapped_key = NULL, area = NULL, erased_at = $2
+        WHERE id = ANY($1::uuid[])
+        """,
+        ids,
+        now,
+    )
+    await conn.execute(
+        """
+        UPDATE request SET sealed_reasons = NULL
+        WHERE household_id = ANY($1::uuid[]) AND person_id IS NULL
+        """,
+        ids,
+    )

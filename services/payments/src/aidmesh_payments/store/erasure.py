@@ -1,0 +1,68 @@
+"""Payee details of people who were erased."""
+
+from collections.abc import Collection, Sequence
+from datetime import date
+
+import asyncpg
+
+from aidmesh_contracts.ids import NeedId, PayeeRef
+from aidmesh_payments.domain.payout import PAID
+
+
+async def bury(conn: asyncpg.Connection, needs: Sequence[tuple[NeedId, PayeeRef | None]]) -> None:
+    """Remember needs whose people were erased, each with its payee as intake names it."""
+    ordered = sorted(needs)
+    await conn.execute(
+        """
+        INSERT INTO erased_need (need_id, payee_ref) SELECT * FROM unnest($1::uuid[], $2::uuid[])
+        ON CONFLICT (need_id) DO NOTHING
+        """,
+        [need_id for need_id, _ in ordered],
+        [payee_ref for _, payee_ref in ordered],
+    )
+
+
+async def forget(
+    conn: asyncpg.Connection, kept_from: date, need_ids: Collection[NeedId] | None = None
+) -> int:
+    """Delete sealed details of erased needs that are no payment record; returns how many.
+
+    A record is what was paid on `kept_from` or later, or may be on its way to the payee: by a
+    payout, or as aid that was entered when it had been given.
+
+    Args:
+        need_ids: only of these; None looks at all.
+    """
+    result = await conn.execute(
+        """
+        DELETE FROM payee USING erased_need e
+        WHERE payee.need_id = e.need_id AND ($3::uuid[] IS NULL OR e.need_id = ANY($3))
+          AND NOT EXISTS (
+              SELECT FROM payout p
+              WHERE p.payee_ref = payee.payee_ref AND p.state = ANY($2::text[])
+                AND COALESCE(p.settled_on >= $1, true))
+          AND NOT EXISTS (
+              SELECT FROM commitment c
+              WHERE c.need_id = payee.need_id AND c.attempt_no = 0 AND c.spent_on >= $1)
+        """,
+        kept_from,
+        sorted(PAID),
+        None if need_ids is None else list(need_ids),
+    )
+    return int(result.split()[-1])
+
+
+async def is_erased(conn: asyncpg.Connection, need_id: NeedId) -> bool:
+    """Whether whom a need was for was erased."""
+    return bool(
+        await conn.fetchval("SELECT EXISTS (SELECT FROM erased_need WHERE need_id = $1)", need_id)
+    )
+
+
+async def erased_among(conn: asyncpg.Connection, payee_refs: Collection[str]) -> list[str]:
+    """Of these payees those who were erased."""
+    rows = await conn.fetch(
+        "SELECT payee_ref FROM erased_need WHERE payee_ref::text = ANY($1::text[])",
+        list(payee_refs),
+    )
+    return [str(row["payee_ref"]) for row in rows]
