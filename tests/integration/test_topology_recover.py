@@ -6,8 +6,9 @@ import shutil
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
@@ -19,11 +20,12 @@ from aidmesh.topology import recover as recovery
 from aidmesh.topology.api import JetStreamApi
 from aidmesh.topology.history import Mark, Published
 from aidmesh.topology.recover import Log, lost
-from aidmesh_chassis import outbox
+from aidmesh_chassis import outbox, relay
 from aidmesh_chassis.db import Database
-from aidmesh_chassis.relay import Relay
+from aidmesh_chassis.service import _Running
 from support.regions import LinkedRegions, ids_in, linked_regions
 from support.servers import DatabaseFactory
+from support.services import is_open, service_of
 from support.waiting import eventually
 
 SUBJECTS = {
@@ -71,40 +73,43 @@ class Shop:
 
 @asynccontextmanager
 async def relaying(shops: Sequence[Shop], mesh: LinkedRegions) -> AsyncIterator[None]:
-    """Relays as a service runs them, for as long as the block."""
-    clients, tasks = [], []
+    """Services as they run in production, for as long as the block."""
+    tasks = [
+        asyncio.create_task(
+            _Running(service_of(shop.service, mesh.regions["kyiv"], shop.database)).run()
+        )
+        for shop in shops
+    ]
     try:
-        for shop in shops:
-            await shop.database.open()
-            client = await mesh.regions["kyiv"].connect(shop.service)
-            clients.append(client)
-            relay = Relay(shop.database, client)
-
-            async def close_gate(relay: Relay = relay) -> None:
-                relay.close_gate()
-
-            client._disconnected_cb = close_gate
-            client._reconnected_cb = close_gate
-            tasks.append(asyncio.create_task(relay.run()))
         yield
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        for client in clients:
-            await client.close()
-        for shop in shops:
-            await shop.database.close()
 
 
 async def all_sent(shops: Sequence[Shop]) -> bool:
     return not any([await shop.pending() for shop in shops])
 
 
-@pytest.mark.parametrize("damage", ["wiped", "rolled back", "wiped, and the recovery is cut off"])
+@pytest.mark.parametrize(
+    ("damage", "lost_count"),
+    [
+        ("wiped", 100),
+        ("rolled back", 100),
+        ("rolled back", 10),
+        ("rolled back", 1),
+        ("wiped, and the recovery is cut off", 100),
+    ],
+)
 async def test_history_is_published_again_before_anything_new(
-    tmp_path: Path, database: DatabaseFactory, monkeypatch: pytest.MonkeyPatch, damage: str
+    tmp_path: Path,
+    database: DatabaseFactory,
+    monkeypatch: pytest.MonkeyPatch,
+    damage: str,
+    lost_count: int,
 ) -> None:
+    monkeypatch.setattr(relay, "SWEEP_S", 0.05)  # relays try many times while the server is away
     dsns = {service: await database(service) for service in ("intake", "payments")}
     shops = [Shop(service, dsn) for service, dsn in dsns.items()]
     async with (
@@ -122,25 +127,26 @@ async def test_history_is_published_again_before_anything_new(
         async def in_world(wanted: set[str]) -> bool:
             return wanted <= set(await ids_in(lviv, "WORLD"))
 
+        await asyncio.gather(*(eventually(partial(is_open, shop.database)) for shop in shops))
         for stream, ids in (await write(150)).items():
             old[stream] |= ids
         await eventually(lambda: all_sent(shops), 20)
-        kyiv.stop()
+        await asyncio.to_thread(kyiv.stop)
         shutil.copytree(store, saved)
-        kyiv.start()
-        for stream, ids in (await write(100)).items():
+        await asyncio.to_thread(kyiv.start)
+        for stream, ids in (await write(lost_count)).items():
             old[stream] |= ids
         await eventually(lambda: all_sent(shops), 20)
         await eventually(lambda: in_world(old["EVENTS"]), 20)
 
-        kyiv.kill()
+        await asyncio.to_thread(kyiv.kill)
         shutil.rmtree(store)
         if damage == "rolled back":
             shutil.copytree(saved, store)
         if damage == "wiped, and the recovery is cut off":
             cut_off_once(monkeypatch, after_batches=2)
-        new = await write(50)
-        kyiv.start()
+        new = await write(50)  # more than were lost: published early they would hide the loss
+        await asyncio.to_thread(kyiv.start)
         await eventually(lambda: all_sent(shops), 40)
 
         for stream in SUBJECTS:
@@ -193,22 +199,75 @@ def cut_off_once(monkeypatch: pytest.MonkeyPatch, after_batches: int) -> None:
 
 
 TIMES = st.sampled_from([datetime(2024, 1, day, tzinfo=UTC) for day in (1, 2, 3)])
-MARKS = st.lists(st.builds(Mark, st.integers(1, 20), TIMES), max_size=4)
+IDS = st.sampled_from([UUID(int=n) for n in range(4)])
+MARKS = st.lists(st.builds(Mark, st.integers(1, 20), TIMES, IDS), max_size=4)
+HELD = st.dictionaries(st.integers(1, 20), st.one_of(st.none(), IDS.map(str)))
 
 
-@given(found=st.builds(Log, TIMES, st.integers(0, 20), st.just(value=False)), marks=MARKS)
-def test_a_log_is_whole_only_if_it_reaches_the_highest_acknowledged(
-    found: Log, marks: list[Mark]
+@given(found=st.builds(Log, TIMES, st.integers(0, 20), st.just(value=False)), marks=MARKS, ids=HELD)
+def test_a_log_is_whole_only_if_it_holds_what_was_acknowledged_highest(
+    found: Log, marks: list[Mark], ids: dict[int, str | None]
 ) -> None:
-    if lost(found, marks) is None:
+    if lost(found, marks, ids) is None:
         assert all(mark.ack_seq <= found.last_seq for mark in marks)
         assert not marks or max(marks).stream_created == found.created
+        here = [mark for mark in marks if mark.stream_created == found.created]
+        assert all(ids[mark.ack_seq] == str(mark.event_id) for mark in here)
     else:
         assert marks
 
 
-@given(marks=MARKS)
-def test_a_missing_or_half_recovered_log_is_lost(marks: list[Mark]) -> None:
-    assert (lost(None, marks) is None) == (not marks)
+@given(marks=MARKS, ids=HELD)
+def test_a_missing_or_half_recovered_log_is_lost(
+    marks: list[Mark], ids: dict[int, str | None]
+) -> None:
+    assert (lost(None, marks, ids) is None) == (not marks)
     half = Log(datetime(2024, 1, 1, tzinfo=UTC), last_seq=100, recovering=True)
-    assert lost(half, marks) is not None
+    assert lost(half, marks, ids) is not None
+
+
+async def test_a_log_that_was_put_back_and_grew_again_is_found_out(
+    tmp_path: Path, database: DatabaseFactory
+) -> None:
+    """Whoever published into it: the messages there are not those that were acknowledged."""
+    dsn = await database("intake")
+    shop = Shop("intake", dsn)
+    async with linked_regions(tmp_path, ("kyiv", "lviv"), {"kyiv": [dsn]}) as mesh:
+        kyiv = mesh.regions["kyiv"]
+        async with relaying([shop], mesh):
+            await eventually(lambda: is_open(shop.database))
+            await shop.write(5)
+            await eventually(lambda: all_sent([shop]), 20)
+        assert not await no_longer_lost(mesh, [dsn])
+        admin = await kyiv.admin()
+        context = admin.jetstream()
+        last = (await context.stream_info("LOCAL")).state.last_seq
+        await context.delete_msg("LOCAL", last)
+        found = await no_longer_lost(mesh, [dsn])
+        assert list(found) == ["LOCAL"]
+        await admin.close()
+
+
+async def test_what_was_blanked_or_is_about_to_age_out_is_not_missed(
+    tmp_path: Path, database: DatabaseFactory
+) -> None:
+    dsn = await database("intake")
+    shop = Shop("intake", dsn)
+    async with linked_regions(tmp_path, ("kyiv", "lviv"), {"kyiv": [dsn]}) as mesh:
+        async with relaying([shop], mesh):
+            await eventually(lambda: is_open(shop.database))
+            await shop.write(5)
+            await eventually(lambda: all_sent([shop]), 20)
+        admin = await mesh.regions["kyiv"].admin()
+        await admin.jetstream().purge_stream("PRIVATE")
+        await admin.close()
+        assert list(await no_longer_lost(mesh, [dsn])) == ["PRIVATE"]
+        conn = await asyncpg.connect(dsn)
+        change = "UPDATE outbox SET {} WHERE stream = 'PRIVATE'"
+        await conn.execute(change.format("payload = NULL"))
+        assert not await no_longer_lost(mesh, [dsn])
+        await conn.execute(
+            change.format("payload = '1', acked_at = now() - interval '6 days 23.5 hours'")
+        )
+        assert not await no_longer_lost(mesh, [dsn])
+        await conn.close()

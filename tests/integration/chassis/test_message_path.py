@@ -5,94 +5,35 @@ Real PostgreSQL and NATS; what is killed is killed for real.
 
 import asyncio
 import contextlib
-import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from aidmesh.embedded import PostgresServer
 from aidmesh_chassis import outbox
-from aidmesh_chassis.auth import Verifier
 from aidmesh_chassis.consuming import Inlet, Received, Subscription
-from aidmesh_chassis.db import Database, Tx
+from aidmesh_chassis.db import Tx
 from aidmesh_chassis.errors import Park, Poison
-from aidmesh_chassis.http import create_app
 from aidmesh_chassis.relay import Relay
-from aidmesh_chassis.service import BLANK_PRIVATE, Health, Service, _Running
-from aidmesh_chassis.settings import ServiceSettings
-from aidmesh_contracts.ids import PersonId
+from aidmesh_chassis.service import BLANK_PRIVATE
 from aidmesh_contracts.intake import ContactSealedV1
 from aidmesh_contracts.streams import Stream
-from support.servers import SERVICE_PASSWORD, DatabaseFactory, NatsRegion
+from integration.chassis.parts import (
+    FakeMessage,
+    Producer,
+    Taker,
+    card,
+    emit,
+    in_stream,
+    opened,
+    pending,
+    record,
+    wire,
+)
+from support.servers import DatabaseFactory, NatsRegion
 from support.waiting import eventually
-
-
-def card(number: int) -> ContactSealedV1:
-    return ContactSealedV1(person_id=PersonId(UUID(int=number)), version=1, sealed="c2VhbGVk")
-
-
-async def opened(dsn: str, service: str = "intake") -> Database:
-    database = Database(dsn, outbox.Origin("kyiv", service))
-    await database.open()
-    return database
-
-
-async def emit(database: Database, numbers: Sequence[int]) -> None:
-    async with database.transaction() as tx:
-        for number in numbers:
-            tx.emit(card(number))
-
-
-@dataclass
-class Producer:
-    """A service that only publishes."""
-
-    database: Database
-    relay: Relay
-
-
-@pytest.fixture
-async def producer(database: DatabaseFactory, nats_region: NatsRegion) -> AsyncIterator[Producer]:
-    db = await opened(await database("console"))
-    client = await nats_region.connect("intake")
-    relay = Relay(db, client)
-    db.on_commit(relay.wake)
-    task = asyncio.create_task(relay.run())
-    yield Producer(db, relay)
-    task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await task
-    await client.close()
-    await db.close()
-
-
-async def pending(database: Database) -> int:
-    async with database.connection() as conn:
-        return int(await conn.fetchval("SELECT count(*) FROM outbox WHERE status = 'pending'"))
-
-
-async def in_stream(region: NatsRegion, name: str = "PRIVATE") -> list[tuple[int, str]]:
-    """Every message of a stream: sequence and event id, read straight from the server."""
-    client = await region.admin()
-    try:
-        js = client.jetstream()
-        total = (await js.stream_info(name)).state.messages
-        reader = await js.subscribe(
-            ">", stream=name, ordered_consumer=True, pending_msgs_limit=100_000
-        )
-        found: list[tuple[int, str]] = []
-        while len(found) < total:
-            message = await reader.next_msg(timeout=5)
-            found.append((message.metadata.sequence.stream, (message.headers or {})["ce-id"]))
-        return found
-    finally:
-        await client.close()
 
 
 async def test_events_reach_the_stream_once_with_their_sequence_recorded(
@@ -193,75 +134,6 @@ async def test_nats_killed_in_the_middle_of_publishing_loses_and_doubles_nothing
     assert len(stored) == len({event_id for _, event_id in stored}) == 3000
 
 
-# ---- taking in ---------------------------------------------------------------------------------
-
-Effect = Callable[[Tx, Sequence[Received[ContactSealedV1]]], Awaitable[None]]
-
-
-@dataclass
-class Taker:
-    """A running service that takes contact cards into a table of its own."""
-
-    database: Database
-    service: Service
-    effect: list[Effect]
-    task: "asyncio.Task[None]"
-
-    async def seen(self) -> dict[int, int]:
-        async with self.database.connection() as conn:
-            rows = await conn.fetch("SELECT person_id, count(*) AS n FROM seen GROUP BY 1")
-        return {row["person_id"].int: row["n"] for row in rows}
-
-    async def letters(self, status: str) -> list[asyncpg.Record]:
-        async with self.database.connection() as conn:
-            return await conn.fetch("SELECT * FROM dead_letter WHERE status = $1", status)
-
-
-async def record(tx: Tx, batch: Sequence[Received[ContactSealedV1]]) -> None:
-    await tx.conn.execute(
-        "INSERT INTO seen SELECT * FROM unnest($1::uuid[])",
-        [item.event.person_id for item in batch],
-    )
-
-
-@pytest.fixture
-async def taker(
-    database: DatabaseFactory, nats_region: NatsRegion, tmp_path: Path
-) -> AsyncIterator[Taker]:
-    dsn = await database("console")
-    conn = await asyncpg.connect(dsn)
-    await conn.execute("CREATE TABLE seen (person_id uuid NOT NULL)")
-    await conn.close()
-    settings = ServiceSettings(
-        region="kyiv",
-        nats_url=nats_region.url,
-        nats_user="notification",
-        nats_password=SERVICE_PASSWORD,
-        batch_max=64,
-    )
-    db = Database(dsn, outbox.Origin("kyiv", "notification"))
-    effect: list[Effect] = [record]
-
-    async def handle(tx: Tx, batch: Sequence[Received[ContactSealedV1]]) -> None:
-        await effect[0](tx, batch)
-
-    health = Health()
-    public = Ed25519PrivateKey.generate().public_key()
-    app = create_app("notification", "kyiv", Verifier(public, "kyiv"), checks=health.checks)
-    service = Service(
-        name="notification",
-        settings=settings,
-        database=db,
-        app=app,
-        health=health,
-        subscriptions=(Subscription(Stream.PRIVATE, {ContactSealedV1: handle}),),
-    )
-    task = asyncio.create_task(_Running(service).run())
-    yield Taker(db, service, effect, task)
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
-
-
 async def test_every_event_is_handled_once(producer: Producer, taker: Taker) -> None:
     await emit(producer.database, range(1, 501))
 
@@ -360,34 +232,6 @@ async def test_postgres_killed_while_events_stream_in(
     assert not await taker.letters("dead")
 
 
-class FakeMessage:
-    """A message that notes what was done with it; for cases a server would not send."""
-
-    def __init__(self, subject: str, data: bytes, headers: dict[str, str] | None) -> None:
-        self.subject, self.data, self.headers = subject, data, headers
-        self.outcome: list[str] = []
-
-    async def ack(self) -> None:
-        self.outcome.append("ack")
-
-    async def nak(self, delay: float | None = None) -> None:
-        self.outcome.append("nak")
-
-    async def term(self) -> None:
-        self.outcome.append("term")
-
-    async def in_progress(self) -> None:
-        self.outcome.append("in_progress")
-
-
-def wire(event: ContactSealedV1, event_id: UUID) -> FakeMessage:
-    at = datetime(2024, 3, 8, tzinfo=UTC)
-    row = outbox.row_of(
-        event, outbox.Origin("kyiv", "intake"), at, cause=None, event_id=event_id, version=None
-    )
-    return FakeMessage(row.subject, row.payload, json.loads(row.headers))
-
-
 async def test_a_reused_id_with_other_content_is_a_dead_letter(database: DatabaseFactory) -> None:
     dsn = await database("console")
     db = await opened(dsn, "notification")
@@ -452,7 +296,7 @@ async def test_sealed_payloads_leave_the_history_after_a_week(database: Database
         await tx.conn.execute(
             """
             INSERT INTO dead_letter (durable, event_id, subject, headers, payload, status, reason,
-                                     changed_at)
+                                     first_at)
             SELECT 'x-private', gen_random_uuid(), subject, '{}', 'sealed', status, 'broken',
                    now() - make_interval(days => days)
             FROM (VALUES ('private.kyiv.x', 'done', 8), ('private.kyiv.x', 'done', 6),
@@ -460,10 +304,10 @@ async def test_sealed_payloads_leave_the_history_after_a_week(database: Database
                  AS n (subject, status, days)
             """
         )
-        assert await BLANK_PRIVATE.run(tx) == 1
+        assert await BLANK_PRIVATE.run(tx) == 2
         assert await BLANK_PRIVATE.run(tx) == 0
         letters = await tx.conn.fetchval("SELECT count(*) FROM dead_letter WHERE payload <> ''")
-        assert letters == 3
+        assert letters == 2
         kept = await tx.conn.fetch(
             "SELECT payload IS NOT NULL AS kept, octet_length(payload_hash) AS hashed"
             " FROM outbox ORDER BY seq"

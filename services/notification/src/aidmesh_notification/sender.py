@@ -14,7 +14,7 @@ from uuid import UUID, uuid4
 from aidmesh_chassis.crypto import DecryptionFailed, PrivateKey, unseal
 from aidmesh_chassis.db import Database, Tx
 from aidmesh_chassis.ending import goes_on
-from aidmesh_chassis.errors import CONTENTION, OUTAGES
+from aidmesh_chassis.errors import TRANSIENT
 from aidmesh_chassis.keys import Locked
 from aidmesh_chassis.logs import get_logger
 from aidmesh_chassis.privacy import PersonalText
@@ -115,7 +115,7 @@ class Sender:
                     locked = True
                     await asyncio.sleep(LOCKED_S)
                     continue
-                except (*OUTAGES, *CONTENTION) as error:
+                except TRANSIENT as error:
                     log.warning("sender.waits", cause=type(error).__name__)
                     await asyncio.sleep(OUTAGE_S)
                     handled = 0
@@ -294,7 +294,7 @@ class Sender:
             try:
                 async with self._db.transaction() as tx:
                     await write(tx)
-            except (*OUTAGES, *CONTENTION) as error:
+            except TRANSIENT as error:
                 if attempt == RECORD_TRIES_MAX:
                     raise
                 log.warning("sender.waits", cause=type(error).__name__)

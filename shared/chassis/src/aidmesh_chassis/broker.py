@@ -20,6 +20,7 @@ from aidmesh_chassis.logs import get_logger
 from aidmesh_chassis.pulling import Puller
 from aidmesh_chassis.settings import ServiceSettings
 from aidmesh_contracts.consumers import Consumer
+from aidmesh_contracts.streams import Stream
 
 if TYPE_CHECKING:
     from faststream.message import StreamMessage
@@ -30,6 +31,7 @@ log = get_logger()
 CONNECT_S_MAX = 5.0
 STOP_S_MAX = 10.0
 RETRY_S = 1.0
+ASK_S_MAX = 2.0
 
 
 class PromptBatchSubscriber(BatchPullStreamSubscriber):
@@ -82,6 +84,7 @@ class Broker:
     Args:
         settings: where it is.
         service: for the connection's name and the prefix of its inbox.
+        on_disconnect: called whenever the connection broke, before there is another.
         on_reconnect: called after every reconnection.
     """
 
@@ -89,6 +92,7 @@ class Broker:
         self,
         settings: ServiceSettings,
         service: str,
+        on_disconnect: Callable[[], Awaitable[None]],
         on_reconnect: Callable[[], Awaitable[None]],
     ) -> None:
         security = None
@@ -106,8 +110,11 @@ class Broker:
             ping_interval=5,
             max_outstanding_pings=2,
             drain_timeout=5,
-            pending_size=64 * 1024 * 1024,
+            # Without a connection publishing raises. What nats-py buffers it sends at the next
+            # connection before anybody is told, and so before the gate is asked.
+            pending_size=0,
             graceful_timeout=STOP_S_MAX,
+            disconnected_cb=on_disconnect,
             reconnected_cb=self._ask_anew,
             apply_types=False,
             logger=None,
@@ -162,6 +169,11 @@ class Broker:
         """Whether the server answers now."""
         return self._client is not None and bool(self._client.is_connected)
 
+    @property
+    def closed(self) -> bool:
+        """Whether the connection ended for good: the client does not try to reconnect."""
+        return self._client is not None and bool(self._client.is_closed)
+
     async def connect(self) -> Client:
         """Connect, however long it takes: a first try can hang on a dead server."""
         while self._client is None:
@@ -179,6 +191,17 @@ class Broker:
                 subscriber.puller.ask_anew()
         await self._on_reconnect()
 
+    async def peers(self) -> frozenset[str]:
+        """The regions whose events come into WORLD.
+
+        Raises:
+            OSError, nats.errors.Error: the server did not say.
+        """
+        info = await self.client.jsm(timeout=ASK_S_MAX).stream_info(Stream.WORLD.value)
+        sources = [source.external for source in info.config.sources or []]
+        # $JS.<region>.API
+        return frozenset(each.api.split(".")[1] for each in sources if each and each.api)
+
     async def start(self) -> None:
         """Start fetching."""
         await self._broker.start()
@@ -188,7 +211,7 @@ class Broker:
         try:
             async with asyncio.timeout(STOP_S_MAX):
                 await self._broker.stop()
-        except (TimeoutError, OSError, Error) as error:
+        except (TimeoutError, OSError, Error, ExceptionGroup) as error:  # one per subscriber
             log.warning("broker.cut", cause=type(error).__name__)
             if self._client is not None:
                 await self._client.close()

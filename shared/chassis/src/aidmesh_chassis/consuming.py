@@ -5,8 +5,17 @@ The way of a batch: parse → inbox (which are new?) → handlers, class by clas
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+import time
+from collections import Counter
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
@@ -14,10 +23,12 @@ import structlog
 
 from aidmesh_chassis import inbox
 from aidmesh_chassis.db import Database, Tx
+from aidmesh_chassis.ending import goes_on
 from aidmesh_chassis.envelope import Received, read
-from aidmesh_chassis.errors import CONTENTION, OUTAGES, Park, Poison
+from aidmesh_chassis.errors import CONTENTION, OUTAGES, Park, Poison, is_outage
 from aidmesh_chassis.inbox import Letter
-from aidmesh_chassis.logs import get_logger
+from aidmesh_chassis.logs import TRACEPARENT, get_logger
+from aidmesh_chassis.metrics import MessageNumbers
 from aidmesh_contracts.base import Event
 from aidmesh_contracts.consumers import Consumer, consumers_of
 from aidmesh_contracts.ids import derive_id
@@ -28,7 +39,12 @@ log = get_logger()
 ATTEMPTS_MAX = 5
 CONTENTION_RETRIES_MAX = 5
 OUTAGE_DELAY_S = 2.0
+PARKED_RETRY_S = 30.0
+"""How long a parked letter that failed waits; twice as long after each further failure."""
 HEARTBEAT_S = 10.0
+ACK_S_MAX = 30.0
+"""How long an acknowledgment is repeated: after that the server brings the message again."""
+ACK_RETRY_S = 0.5
 
 E = TypeVar("E", bound=Event)
 Handler = Callable[[Tx, Sequence[Received[Any]]], Awaitable[None]]
@@ -95,13 +111,19 @@ class Inlet:
         database: where inbox, effects and outbox are written.
         durable: the consumer's name.
         handlers: by event class.
+        numbers: where what is handled is counted.
     """
 
     def __init__(
-        self, database: Database, durable: str, handlers: Mapping[type[Event], Handler]
+        self,
+        database: Database,
+        durable: str,
+        handlers: Mapping[type[Event], Handler],
+        numbers: MessageNumbers | None = None,
     ) -> None:
         self._db = database
         self._durable = durable
+        self._numbers = numbers
         self._known = {event.type: event for event in handlers}
         # A handler of several classes gets them together, in the order they came.
         self._groups = [
@@ -119,72 +141,95 @@ class Inlet:
                 await self._bury(message, poison.reason)
         if not good:
             return
-        async with _kept_alive([message for message, _ in good]):
-            try:
-                await self._apply_through_contention([received for _, received in good])
-            except OUTAGES as error:
-                log.warning("batch.waits", durable=self._durable, cause=type(error).__name__)
-                await _nak_all([message for message, _ in good], OUTAGE_DELAY_S)
-                return
-            except Exception as error:  # noqa: BLE001 - whatever it is, each message is tried alone
-                log.warning(
-                    "batch.split",
-                    durable=self._durable,
-                    messages=len(good),
-                    cause=type(error).__name__,
-                )
-                for message, received in good:
-                    await self._take_one(message, received)
-                return
-        for message, _ in good:
-            await message.ack()
+        if len(good) > 1:
+            await self._take_batch(good)
+        else:
+            with _bound(good[0][1]):
+                await self._take_batch(good)
 
     async def take_parked(self) -> int:
         """Try parked letters whose time has come; returns how many there were.
 
-        Letters that a person asked to try again come this way too.
+        Letters that a person asked to try again come this way too. Before that, letters whose
+        event was handled meanwhile are settled.
         """
         async with self._db.transaction() as tx:
+            await inbox.settle_handled(tx.conn, self._durable)
             letters = await inbox.due(tx.conn, self._durable, 100)
         for letter in letters:
-            try:
-                await self._apply([self._read(letter)], settles=True)
-            except Park as park:
-                await self._put(letter, "parked", park.reason, park.retry_s)
-            except OUTAGES:
-                raise
-            except Exception as error:  # noqa: BLE001 - a person asked for it and sees the result
-                reason = error.reason if isinstance(error, Poison) else type(error).__name__
-                await self._put(letter, "dead", reason, None)
+            await self._try_again(letter)
         return len(letters)
+
+    async def _try_again(self, letter: Letter) -> None:
+        try:
+            received = self._read(letter)
+            with _bound(received):
+                await self._apply_through_contention([received], settles=True)
+        except Park as park:
+            await self._put(letter, "parked", park.reason, park.retry_s)
+        except Poison as poison:
+            reason = poison.reason if letter.payload else inbox.EXPIRED
+            await self._put(letter, "dead", reason, None)
+            log.error("message.dead", durable=self._durable, reason=reason)
+        except Exception as error:
+            if is_outage(error):
+                raise
+            await self._count_failure(letter, error, PARKED_RETRY_S)
+
+    async def _take_batch(self, batch: Sequence[tuple[Message, Received[Event]]]) -> None:
+        messages = [message for message, _ in batch]
+        async with _kept_alive(messages):
+            try:
+                await self._apply_through_contention([received for _, received in batch])
+            except Exception as error:  # noqa: BLE001 - whatever it is, each message is tried alone
+                if is_outage(error):
+                    log.warning("batch.waits", durable=self._durable, cause=type(error).__name__)
+                    await _nak_all(messages, OUTAGE_DELAY_S)
+                    return
+                log.warning(
+                    "batch.split",
+                    durable=self._durable,
+                    messages=len(batch),
+                    cause=type(error).__name__,
+                )
+                for message, received in batch:
+                    with _bound(received):
+                        await self._take_one(message, received)
+                return
+        await _ack_all(messages)
 
     def _read(self, letter: Letter) -> Received[Event]:
         return read(letter.subject, letter.headers, letter.payload, self._known)
 
     async def _take_one(self, message: Message, received: Received[Event]) -> None:
         letter = _letter(self._durable, message)
-        with structlog.contextvars.bound_contextvars(event_id=str(received.event_id)):
-            try:
-                await self._apply_through_contention([received], settles=True)
-            except OUTAGES as error:
+        try:
+            await self._apply_through_contention([received], settles=True)
+        except Park as park:
+            log.info("message.parked", durable=self._durable, reason=park.reason)
+            await self._put(letter, "parked", park.reason, park.retry_s)
+            await _tell(message.term())
+        except Poison as poison:
+            await self._bury(message, poison.reason)
+        except Exception as error:  # noqa: BLE001 - counted, delayed, at last a dead letter
+            if is_outage(error):
                 log.warning("message.waits", durable=self._durable, cause=type(error).__name__)
-                await message.nak(delay=OUTAGE_DELAY_S)
-            except Park as park:
-                log.info("message.parked", durable=self._durable, reason=park.reason)
-                await self._put(letter, "parked", park.reason, park.retry_s)
-                await message.term()
-            except Poison as poison:
-                await self._bury(message, poison.reason)
-            except Exception as error:  # noqa: BLE001 - counted, delayed, at last a dead letter
-                await self._count_failure(message, letter, error)
+                await _tell(message.nak(delay=OUTAGE_DELAY_S))
+                return
+            attempts = await self._count_failure(letter, error)
+            if attempts >= ATTEMPTS_MAX:
+                await _tell(message.term())
             else:
-                await message.ack()
+                await _tell(message.nak(delay=float(2**attempts)))
+        else:
+            await _ack_all([message])
 
-    async def _count_failure(self, message: Message, letter: Letter, error: Exception) -> None:
+    async def _count_failure(
+        self, letter: Letter, error: Exception, retry_s: float | None = None
+    ) -> int:
+        reason = type(error).__name__
         async with self._db.transaction() as tx:
-            attempts = await inbox.count_failure(
-                tx.conn, letter, type(error).__name__, ATTEMPTS_MAX
-            )
+            attempts = await inbox.count_failure(tx.conn, letter, reason, ATTEMPTS_MAX, retry_s)
         log.error(
             "message.failed",
             durable=self._durable,
@@ -193,10 +238,8 @@ class Inlet:
             exc_info=error,
         )
         if attempts >= ATTEMPTS_MAX:
-            log.error("message.dead", durable=self._durable, reason=type(error).__name__)
-            await message.term()
-        else:
-            await message.nak(delay=float(2**attempts))
+            log.error("message.dead", durable=self._durable, reason=reason)
+        return attempts
 
     async def _apply_through_contention(
         self, batch: Sequence[Received[Event]], *, settles: bool = False
@@ -215,8 +258,8 @@ class Inlet:
         async with self._db.transaction() as tx:
             unique = {item.event_id: item for item in batch}
             fresh, changed = await inbox.admit(tx.conn, list(unique.values()))
-            if changed:
-                raise Poison("id_reused_with_other_content")
+            if changed or (len(unique) < len(batch) and _contradicts_itself(batch)):
+                raise Poison(inbox.OTHER_CONTENT)
             for handler, classes in self._groups:
                 group = [
                     item
@@ -227,15 +270,21 @@ class Inlet:
                     await handler(tx, group)
             if settles:
                 await inbox.settle(tx.conn, self._durable, list(unique))
+        if self._numbers is not None:
+            self._numbers.took_in(
+                self._durable,
+                len(batch),
+                Counter(item.event.type for item in unique.values() if item.event_id in fresh),
+            )
 
     async def _bury(self, message: Message, reason: str) -> None:
         try:
             await self._put(_letter(self._durable, message), "dead", reason, None)
         except OUTAGES:
-            await message.nak(delay=OUTAGE_DELAY_S)
+            await _tell(message.nak(delay=OUTAGE_DELAY_S))
             return
         log.error("message.dead", durable=self._durable, subject=message.subject, reason=reason)
-        await message.term()
+        await _tell(message.term())
 
     async def _put(self, letter: Letter, status: str, reason: str, retry_s: float | None) -> None:
         async with self._db.transaction() as tx:
@@ -252,10 +301,57 @@ def _letter(durable: str, message: Message) -> Letter:
     return Letter(durable, event_id, message.subject, kept, message.data)
 
 
-async def _nak_all(messages: Sequence[Message], delay_s: float) -> None:
+def _contradicts_itself(batch: Sequence[Received[Event]]) -> bool:
+    """Whether one id comes with two contents."""
+    contents = {(item.event_id, item.content_hash) for item in batch}
+    return len(contents) > len({item.event_id for item in batch})
+
+
+@contextmanager
+def _bound(received: Received[Event]) -> Iterator[None]:
+    """Name this event in the log, and carry its trace on, while it is handled by itself."""
+    token = TRACEPARENT.set(received.traceparent)
+    try:
+        with structlog.contextvars.bound_contextvars(
+            event_id=str(received.event_id), correlation_id=str(received.correlation_id)
+        ):
+            yield
+    finally:
+        TRACEPARENT.reset(token)
+
+
+async def _ack_all(messages: Sequence[Message]) -> None:
+    """Acknowledge; while the link is away nothing is buffered, so it is said again.
+
+    It is true whichever connection says it. If it can't be said in time the server brings the
+    messages again and the inbox knows them.
+    """
+    done = 0
+    deadline = time.monotonic() + ACK_S_MAX
+    while goes_on():
+        try:
+            for message in messages[done:]:
+                await message.ack()
+                done += 1
+        except OUTAGES as error:
+            left = len(messages) - done
+            log.warning("message.ack_waits", messages=left, cause=type(error).__name__)
+            if time.monotonic() > deadline:
+                return
+            await asyncio.sleep(ACK_RETRY_S)
+        else:
+            return
+
+
+async def _tell(said: Awaitable[None]) -> None:
+    """Say nak or term; if the link is away the message comes again, and is told the same."""
     with suppress(*OUTAGES):
-        for message in messages:
-            await message.nak(delay=delay_s)
+        await said
+
+
+async def _nak_all(messages: Sequence[Message], delay_s: float) -> None:
+    for message in messages:
+        await _tell(message.nak(delay=delay_s))
 
 
 @asynccontextmanager

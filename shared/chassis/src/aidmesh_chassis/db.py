@@ -1,7 +1,7 @@
 """The service's database: a bounded pool, and transactions that carry their events along."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from importlib.util import find_spec
@@ -19,6 +19,12 @@ if TYPE_CHECKING:
     from aidmesh_chassis.envelope import Received
 
 CHASSIS_MIGRATIONS = Path(__file__).parent / "migrations"
+ACQUIRE_S_MAX = 10.0
+MONTHS_AHEAD = 3
+
+
+async def _nothing(_: asyncpg.Connection) -> None:
+    """What is done before the pool is used, where nothing has to be."""
 
 
 class Tx:
@@ -90,8 +96,13 @@ class Database:
         self._pool: asyncpg.Pool | None = None
         self._wake_relay: Callable[[], None] | None = None
 
-    async def open(self) -> None:
+    async def open(
+        self, prepare: Callable[[asyncpg.Connection], Awaitable[None]] = _nothing
+    ) -> None:
         """Open the pool.
+
+        Args:
+            prepare: what must be done before anybody may use it; if it raises, nobody can.
 
         Raises:
             OSError, asyncpg.PostgresError: the server can't be reached, or refuses.
@@ -106,7 +117,7 @@ class Database:
                 "lock_timeout": "10000",
             }
         )
-        self._pool = await asyncpg.create_pool(
+        pool = await asyncpg.create_pool(
             self._dsn,
             min_size=1,
             max_size=self._pool_max,
@@ -117,6 +128,13 @@ class Database:
             # Nothing is ever left in a session, so nothing has to be reset: a round trip saved.
             reset=_keep_as_it_is,
         )
+        try:
+            async with pool.acquire(timeout=ACQUIRE_S_MAX) as proxy:
+                await prepare(cast("asyncpg.Connection", proxy))
+        except BaseException:
+            pool.terminate()
+            raise
+        self._pool = pool
 
     async def close(self) -> None:
         """Close the pool; connections still busy after 5 s are cut."""
@@ -147,16 +165,23 @@ class Database:
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[asyncpg.Connection]:
         """A connection outside any transaction, for those who keep their own."""
-        async with self.pool.acquire(timeout=10.0) as proxy:
-            # The pool's proxy forwards everything, so callers need to know one type only.
-            conn = cast("asyncpg.Connection", proxy)
-            try:
-                yield conn
-            except asyncpg.InterfaceError as error:
-                # The same class means misuse and a connection that broke under a transaction.
-                if conn.is_closed():
-                    raise ConnectionResetError("the database connection broke") from error
-                raise
+        pool = self.pool
+        try:
+            proxy = await pool.acquire(timeout=ACQUIRE_S_MAX)
+        except (FileNotFoundError, PermissionError) as error:
+            # The socket of a server on this machine that is not up: no fault of the caller's.
+            raise ConnectionRefusedError("the database's socket is not there") from error
+        # The pool's proxy forwards everything, so callers need to know one type only.
+        conn = cast("asyncpg.Connection", proxy)
+        try:
+            yield conn
+        except asyncpg.InterfaceError as error:
+            # The same class means misuse and a connection that broke under a transaction.
+            if conn.is_closed():
+                raise ConnectionResetError("the database connection broke") from error
+            raise
+        finally:
+            await pool.release(proxy)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Tx]:
@@ -202,12 +227,6 @@ async def is_migrated(conn: asyncpg.Connection, directories: Sequence[Path]) -> 
     )
 
 
-async def ensure_partitions(conn: asyncpg.Connection) -> None:
-    """Make the partitions of this month and the next ones, where they are missing."""
-    for table in ("outbox", "inbox"):
-        await conn.execute("SELECT ensure_month_partitions($1::text::regclass, 3)", table)
-
-
 async def migrate(dsn: str, directories: Sequence[Path]) -> None:
     """Bring a database up to date: the chassis' migrations first, then each directory's.
 
@@ -223,6 +242,17 @@ async def migrate(dsn: str, directories: Sequence[Path]) -> None:
             async with conn.transaction():
                 await conn.execute("SELECT pg_advisory_xact_lock(711_001)")
                 await pogo.apply(conn, directory, schema_name="public")
-        await ensure_partitions(conn)
+        await make_partitions(conn)
     finally:
         await conn.close(timeout=5.0)
+
+
+async def make_partitions(conn: asyncpg.Connection) -> None:
+    """Make the partitions of outbox and inbox for this month and the next ones.
+
+    Rows of such a month that had to go into the default partition move into their own.
+    """
+    for table in ("outbox", "inbox"):
+        await conn.execute(
+            "SELECT ensure_month_partitions($1::text::regclass, $2)", table, MONTHS_AHEAD
+        )

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import random
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ class Received(Generic[E_co]):
         region: where it happened.
         epoch: of that region; raised by every restore.
         version: of the aggregate, on state events.
+        traceparent: W3C trace context of what it was caused by, if that had one.
     """
 
     event: E_co
@@ -38,6 +40,7 @@ class Received(Generic[E_co]):
     epoch: int
     version: int | None
     content_hash: bytes
+    traceparent: str | None = None
 
 
 _RANDOM = random.Random(os.urandom(32))  # noqa: S311 - ids have to differ, not to be secret
@@ -56,6 +59,14 @@ def new_event_id() -> UUID:
 def hash_of(payload: bytes) -> bytes:
     """Return the hash by which a reused id with other content is found out (16 bytes)."""
     return hashlib.blake2b(payload, digest_size=16).digest()
+
+
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+
+
+def traceparent_of(text: str | None) -> str | None:
+    """Return a W3C trace context if it is one: free text could carry anything further."""
+    return text if text and _TRACEPARENT.fullmatch(text) else None
 
 
 def read(
@@ -103,4 +114,5 @@ def read(
         epoch=epoch,
         version=None if version is None else int(version),
         content_hash=hash_of(payload),
+        traceparent=traceparent_of(attributes.get("traceparent")),
     )

@@ -8,8 +8,11 @@
     │   └── Park     not now, perhaps later             → parked in the database until `retry_at`
     ├── outages      connection lost, server starting   → waits, no attempt is used up
     ├── contention   deadlock, serialization, lock wait → the batch again, no attempt used up
-    └── anything else                                   → one by one, with growing delays; after
+    └── anything else, faults of ours among them        → one by one, with growing delays; after
                                                           `ATTEMPTS_MAX` tries a dead letter
+
+`is_outage` tells an outage from a fault that shares its class: a missing file is an `OSError`
+too, and waiting brings neither a file nor a smaller message.
 """
 
 import asyncio
@@ -40,9 +43,13 @@ class Park(HandlingError):
 
 OUTAGES: tuple[type[BaseException], ...] = (
     asyncpg.PostgresConnectionError,
+    # Not all of OperatorInterventionError: a statement that ran into its time limit belongs to
+    # that class as well, and would run into it again for ever.
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
     asyncpg.CannotConnectNowError,
-    asyncpg.TooManyConnectionsError,
-    asyncpg.OperatorInterventionError,
+    asyncpg.DatabaseDroppedError,
+    asyncpg.IdleSessionTimeoutError,
     asyncpg.InsufficientResourcesError,
     asyncpg.InternalClientError,
     nats.errors.Error,
@@ -50,7 +57,17 @@ OUTAGES: tuple[type[BaseException], ...] = (
     TimeoutError,
     OSError,
 )
-"""The other side is away: wait, and try the same again."""
+"""The other side is away: wait, and try the same again. See `is_outage` for what is not meant."""
+
+FAULTS: tuple[type[BaseException], ...] = (
+    ValueError,
+    FileNotFoundError,
+    PermissionError,
+    nats.errors.MaxPayloadError,
+    nats.errors.BadSubjectError,
+    nats.errors.BadHeaderError,
+)
+"""What is also an outage's class but means a fault of ours, such as asyncpg's input errors."""
 
 CONTENTION: tuple[type[BaseException], ...] = (
     asyncpg.DeadlockDetectedError,
@@ -58,3 +75,11 @@ CONTENTION: tuple[type[BaseException], ...] = (
     asyncpg.LockNotAvailableError,
 )
 """Two transactions got in each other's way: run the same again."""
+
+TRANSIENT: tuple[type[BaseException], ...] = (*OUTAGES, *CONTENTION, asyncpg.QueryCanceledError)
+"""What a loop in the background waits out: its next round does the same work again."""
+
+
+def is_outage(error: BaseException) -> bool:
+    """Whether the other side is away, so that waiting will help."""
+    return isinstance(error, OUTAGES) and not isinstance(error, FAULTS)

@@ -203,7 +203,8 @@ def create_app(
 ) -> FastAPI:
     """The app of one service: add its routers and serve it.
 
-    `checks` are what `/readyz` asks, each within `CHECK_MS_MAX`. `/docs`, `/openapi.json`,
+    `checks` are what `/readyz` asks, each within `CHECK_MS_MAX`; what `app.state.details` gives by
+    name is shown there too and makes nothing unready. `/docs`, `/openapi.json`,
     `/healthz`, `/readyz` and `/metrics` need no token and say nothing about people.
     """
     app = _App(
@@ -231,12 +232,14 @@ def create_app(
     measured = metrics or Metrics(service, region)
     app.state.verifier = verifier
     app.state.metrics = measured
+    details: dict[str, Callable[[], object]] = {}
+    app.state.details = details
     app.outermost = lambda inner: RequestMiddleware(
         inner, service, region, measured, request_ms_max
     )
     problems.install(app)
     app.add_exception_handler(Exception, on_unexpected)
-    _add_operators_routes(app, measured, dict(checks or {}))
+    _add_operators_routes(app, measured, dict(checks or {}), details)
     return app
 
 
@@ -265,7 +268,12 @@ async def _outcome(check: Check) -> str:
     return "ok"
 
 
-def _add_operators_routes(app: FastAPI, metrics: Metrics, checks: Mapping[str, Check]) -> None:
+def _add_operators_routes(
+    app: FastAPI,
+    metrics: Metrics,
+    checks: Mapping[str, Check],
+    details: Mapping[str, Callable[[], object]],
+) -> None:
     @app.get("/healthz", include_in_schema=False)
     async def healthz() -> Response:
         return JSONResponse({"alive": True})
@@ -274,8 +282,9 @@ def _add_operators_routes(app: FastAPI, metrics: Metrics, checks: Mapping[str, C
     async def readyz() -> Response:
         outcomes = await asyncio.gather(*(_outcome(check) for check in checks.values()))
         ready = all(outcome == "ok" for outcome in outcomes)
+        shown = {name: tell() for name, tell in details.items()}
         return JSONResponse(
-            {"ready": ready, "checks": dict(zip(checks, outcomes, strict=True))},
+            {"ready": ready, "checks": dict(zip(checks, outcomes, strict=True)), **shown},
             status_code=200 if ready else 503,
         )
 

@@ -5,7 +5,7 @@ Here too: messages that could not be handled, with the count of attempts and how
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 from uuid import UUID
 
 import asyncpg
@@ -13,27 +13,32 @@ import asyncpg
 from aidmesh_chassis.envelope import Received
 from aidmesh_contracts.base import Event
 
+OTHER_CONTENT: Final = "id_reused_with_other_content"
+EXPIRED: Final = "payload_expired"
+"""Why a letter is dead: sealed payloads are kept no longer than in the stream they came from."""
+
 
 async def admit(
     conn: asyncpg.Connection, batch: Sequence[Received[Event]]
 ) -> tuple[set[UUID], set[UUID]]:
-    """Write the ids of a batch.
+    """Write the ids of a batch; each may be in it once.
+
+    The id alone decides: the time beside it in the key follows from the id (`inbox_time`), not
+    from what the message says of itself.
 
     Returns:
         ids that are new, and ids known already but with other content.
     """
     ids = [item.event_id for item in batch]
-    times = [item.occurred_at for item in batch]
     hashes = [item.content_hash for item in batch]
     rows = await conn.fetch(
         """
         INSERT INTO inbox (event_id, occurred_at, content_hash)
-        SELECT * FROM unnest($1::uuid[], $2::timestamptz[], $3::bytea[]) AS new (id, at, hash)
+        SELECT id, inbox_time(id), hash FROM unnest($1::uuid[], $2::bytea[]) AS new (id, hash)
         ORDER BY id
         ON CONFLICT DO NOTHING RETURNING event_id
         """,
         ids,
-        times,
         hashes,
     )
     fresh = {row["event_id"] for row in rows}
@@ -42,11 +47,11 @@ async def admit(
     rows = await conn.fetch(
         """
         SELECT i.event_id FROM inbox i
-        JOIN unnest($1::uuid[], $2::timestamptz[], $3::bytea[]) AS new (id, at, hash)
-          ON i.event_id = new.id AND i.occurred_at = new.at AND i.content_hash <> new.hash
+        JOIN unnest($1::uuid[], $2::bytea[]) AS new (id, hash)
+          ON i.event_id = new.id AND i.occurred_at = inbox_time(new.id)
+             AND i.content_hash <> new.hash
         """,
         ids,
-        times,
         hashes,
     )
     return fresh, {row["event_id"] for row in rows}
@@ -63,20 +68,37 @@ class Letter(NamedTuple):
 
 
 async def count_failure(
-    conn: asyncpg.Connection, letter: Letter, reason: str, attempts_max: int
+    conn: asyncpg.Connection,
+    letter: Letter,
+    reason: str,
+    attempts_max: int,
+    retry_s: float | None = None,
 ) -> int:
     """Record that handling failed; returns the attempts so far.
 
-    At `attempts_max` the letter is dead and waits for a person.
+    A letter that a person dropped stays so, and counts as having used up its attempts.
+
+    Args:
+        conn: in a transaction.
+        letter: what could not be handled.
+        reason: a code, never data of the message.
+        attempts_max: after so many failures the letter is dead and waits for a person.
+        retry_s: None where the stream brings the message again; else the letter is parked, and
+            due after this, twice as long after each further failure.
     """
-    attempts: int = await conn.fetchval(
+    attempts: int | None = await conn.fetchval(
         """
-        INSERT INTO dead_letter (durable, event_id, subject, headers, payload, reason, attempts,
-                                 status)
-        VALUES ($1, $2, $3, $4, $5, $6, 1, CASE WHEN $7 <= 1 THEN 'dead' ELSE 'failing' END)
+        INSERT INTO dead_letter AS l (durable, event_id, subject, headers, payload, reason,
+                                      attempts, status, retry_at)
+        VALUES ($1, $2, $3, $4, $5, $6, 1,
+                CASE WHEN $7 <= 1 THEN 'dead' WHEN $8::float8 IS NULL THEN 'failing'
+                     ELSE 'parked' END,
+                now() + make_interval(secs => $8))
         ON CONFLICT (durable, event_id) DO UPDATE
-        SET attempts = dead_letter.attempts + 1, reason = excluded.reason, changed_at = now(),
-            status = CASE WHEN dead_letter.attempts + 1 >= $7 THEN 'dead' ELSE 'failing' END
+        SET attempts = l.attempts + 1, reason = excluded.reason, changed_at = now(),
+            status = CASE WHEN l.attempts + 1 >= $7 THEN 'dead' ELSE excluded.status END,
+            retry_at = now() + make_interval(secs => $8 * 2 ^ l.attempts)
+        WHERE l.status <> 'dropped'
         RETURNING attempts
         """,
         letter.durable,
@@ -86,22 +108,29 @@ async def count_failure(
         letter.payload,
         reason,
         attempts_max,
+        retry_s,
     )
-    return attempts
+    return attempts_max if attempts is None else attempts
 
 
 async def set_aside(
     conn: asyncpg.Connection, letter: Letter, status: str, reason: str, retry_s: float | None
 ) -> None:
-    """Write a letter as `dead` or `parked`; a parked one comes again after `retry_s` seconds."""
+    """Write a letter as `dead` or `parked`; a parked one comes again after `retry_s` seconds.
+
+    To be parked by a handler is no failure: the count of attempts begins anew.
+    """
     await conn.execute(
         """
-        INSERT INTO dead_letter (durable, event_id, subject, headers, payload, status, reason,
-                                 attempts, retry_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, 1, now() + make_interval(secs => $8))
+        INSERT INTO dead_letter AS l (durable, event_id, subject, headers, payload, status, reason,
+                                      attempts, retry_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, CASE $6 WHEN 'parked' THEN 0 ELSE 1 END,
+                now() + make_interval(secs => $8))
         ON CONFLICT (durable, event_id) DO UPDATE
         SET status = excluded.status, reason = excluded.reason, retry_at = excluded.retry_at,
-            attempts = dead_letter.attempts + 1, changed_at = now()
+            attempts = CASE excluded.status WHEN 'parked' THEN 0 ELSE l.attempts + 1 END,
+            changed_at = now()
+        WHERE l.status <> 'dropped'
         """,
         letter.durable,
         letter.event_id,
@@ -126,13 +155,58 @@ async def settle(conn: asyncpg.Connection, durable: str, ids: Sequence[UUID]) ->
     )
 
 
+async def settle_handled(conn: asyncpg.Connection, durable: str) -> int:
+    """Mark letters as done whose event was handled after all; returns how many.
+
+    A message that failed comes again in a batch, or a service crashed after it had written the
+    letter and before the server knew. Looked for here, so that no batch has to.
+    """
+    result = await conn.execute(
+        """
+        UPDATE dead_letter l SET status = 'done', changed_at = now()
+        WHERE durable = $1 AND status IN ('failing', 'parked', 'dead') AND reason <> $2
+          AND EXISTS (SELECT FROM inbox i WHERE i.event_id = l.event_id
+                      AND i.occurred_at = inbox_time(l.event_id))
+        """,
+        durable,
+        OTHER_CONTENT,
+    )
+    return int(result.split()[-1])
+
+
+async def blank_letters_kept(conn: asyncpg.Connection, kept_days: int, limit: int) -> int:
+    """Blank sealed letters that came over `kept_days` ago; returns how many.
+
+    One that was still to be tried is dead then: there is nothing left to try.
+    """
+    result = await conn.execute(
+        """
+        UPDATE dead_letter l SET payload = '', changed_at = now(), retry_at = NULL,
+               status = CASE WHEN status IN ('failing', 'parked') THEN 'dead' ELSE status END,
+               reason = CASE WHEN status IN ('failing', 'parked') THEN $3 ELSE reason END
+        FROM (SELECT id FROM dead_letter
+              WHERE starts_with(subject, 'private.') AND payload <> ''
+                AND first_at < now() - make_interval(days => $1)
+              ORDER BY first_at LIMIT $2 FOR UPDATE SKIP LOCKED) old
+        WHERE l.id = old.id
+        """,
+        kept_days,
+        limit,
+        EXPIRED,
+    )
+    return int(result.split()[-1])
+
+
 async def due(conn: asyncpg.Connection, durable: str, limit: int) -> list[Letter]:
-    """Return parked letters whose time has come, locked against other replicas."""
+    """Return parked letters whose time has come.
+
+    Two replicas may be given the same ones: the inbox lets one of them handle each.
+    """
     rows = await conn.fetch(
         """
         SELECT event_id, subject, headers, payload FROM dead_letter
         WHERE durable = $1 AND status = 'parked' AND retry_at <= now()
-        ORDER BY id LIMIT $2 FOR UPDATE SKIP LOCKED
+        ORDER BY id LIMIT $2
         """,
         durable,
         limit,
@@ -183,19 +257,3 @@ async def blank_letters(conn: asyncpg.Connection, aggregate_ids: Collection[obje
         """,
         [str(each) for each in aggregate_ids],
     )
-
-
-async def blank_settled_letters(conn: asyncpg.Connection, older_days: int, limit: int) -> int:
-    """Blank sealed letters that were settled over `older_days` ago; returns how many."""
-    result = await conn.execute(
-        """
-        UPDATE dead_letter SET payload = '' WHERE id IN (
-            SELECT id FROM dead_letter
-            WHERE starts_with(subject, 'private.') AND payload <> ''
-              AND status IN ('done', 'dropped') AND changed_at < now() - make_interval(days => $1)
-            ORDER BY id LIMIT $2 FOR UPDATE SKIP LOCKED)
-        """,
-        older_days,
-        limit,
-    )
-    return int(result.split()[-1])

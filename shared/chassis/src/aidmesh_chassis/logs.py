@@ -43,6 +43,9 @@ _OWN_HANDLERS: Final = ("uvicorn", "uvicorn.error", "uvicorn.asgi", "faststream"
 TRACEPARENT: ContextVar[str | None] = ContextVar("traceparent", default=None)
 """The W3C trace context of the request or message at hand, passed on with what it causes."""
 
+CORRELATION: ContextVar[str | None] = ContextVar("correlation", default=None)
+"""The correlation id of the request at hand: events that it causes carry it on."""
+
 
 def get_logger() -> FilteringBoundLogger:
     """The logger: `log.info("need.approved", need_id=…)`; names are from the vocabulary."""

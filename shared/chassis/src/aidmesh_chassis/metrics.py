@@ -4,7 +4,7 @@ What is measured is declared as `MetricSpec` rows, so that the documented list i
 Labels are bounded: route templates and status classes, never an id, a subject or a raw path.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -43,8 +43,65 @@ HTTP_RUNNING: Final = MetricSpec(
     "Requests being answered now: saturation.",
 )
 
-METRICS: Final[tuple[MetricSpec, ...]] = (INFO, HTTP_SECONDS, HTTP_RUNNING)
-"""What every service's HTTP side measures."""
+INBOX_BATCH: Final = MetricSpec(
+    "aidmesh_inbox_batch_events",
+    "histogram",
+    "How many events were taken in by one transaction, by durable consumer.",
+    ("durable",),
+    buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256, 512),
+)
+INBOX_HANDLED: Final = MetricSpec(
+    "aidmesh_inbox_events_handled_total",
+    "counter",
+    "Events handled, each once however often it came.",
+    ("durable", "event_type"),
+)
+OUTBOX_PENDING: Final = MetricSpec(
+    "aidmesh_outbox_pending_rows", "gauge", "Events written and not yet acknowledged by JetStream."
+)
+OUTBOX_AGE: Final = MetricSpec(
+    "aidmesh_outbox_pending_age_seconds",
+    "gauge",
+    "Age of the oldest of these; alert when it grows beyond a minute.",
+)
+LETTERS: Final = MetricSpec(
+    "aidmesh_dead_letters",
+    "gauge",
+    "Messages set aside and not settled: failing, parked, or dead (these wait for a person).",
+    ("status",),
+)
+GATE_OPEN: Final = MetricSpec(
+    "aidmesh_gate_open", "gauge", "1 when the region's gate lets this service publish, else 0."
+)
+CONSUMER_PENDING: Final = MetricSpec(
+    "aidmesh_consumer_pending_events",
+    "gauge",
+    "Events that wait in the stream, or are delivered and not acknowledged, by durable consumer.",
+    ("durable",),
+)
+PEER_BEAT_AGE: Final = MetricSpec(
+    "aidmesh_peer_beat_age_seconds",
+    "gauge",
+    "Time since a peer region was last heard; alert when a link stays silent for minutes.",
+    ("peer",),
+)
+
+METRICS: Final[tuple[MetricSpec, ...]] = (
+    INFO,
+    HTTP_SECONDS,
+    HTTP_RUNNING,
+    INBOX_BATCH,
+    INBOX_HANDLED,
+    OUTBOX_PENDING,
+    OUTBOX_AGE,
+    LETTERS,
+    GATE_OPEN,
+    CONSUMER_PENDING,
+    PEER_BEAT_AGE,
+)
+"""What every service measures; the desk, which takes in no events, only the first three."""
+
+LETTER_STATUSES: Final = ("failing", "parked", "dead")
 
 
 class Metrics:
@@ -85,6 +142,31 @@ class Metrics:
     def exposition(self) -> bytes:
         """All of it in the Prometheus text format."""
         return generate_latest(self.registry)
+
+
+class MessageNumbers:
+    """What a service with a database says of its way of messages; one per service."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._batch = metrics.histogram(INBOX_BATCH)
+        self._handled = metrics.counter(INBOX_HANDLED)
+        self._letters = metrics.gauge(LETTERS)
+        self.outbox_rows = metrics.gauge(OUTBOX_PENDING)
+        self.outbox_age_s = metrics.gauge(OUTBOX_AGE)
+        self.gate_open = metrics.gauge(GATE_OPEN)
+        self.consumer_pending = metrics.gauge(CONSUMER_PENDING)
+        self.peer_beat_age_s = metrics.gauge(PEER_BEAT_AGE)
+
+    def took_in(self, durable: str, events: int, handled: Mapping[str, int]) -> None:
+        """Count a batch that was committed; `handled` by event type, those not known before."""
+        self._batch.labels(durable).observe(events)
+        for event_type, number in handled.items():
+            self._handled.labels(durable, event_type).inc(number)
+
+    def set_letters(self, by_status: Mapping[str, int]) -> None:
+        """Say how many letters are open."""
+        for status in LETTER_STATUSES:
+            self._letters.labels(status).set(by_status.get(status, 0))
 
 
 def reference(specs: Iterable[MetricSpec]) -> str:

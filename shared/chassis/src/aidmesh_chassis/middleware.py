@@ -1,7 +1,6 @@
 """What stands around every route of a service, as plain ASGI: see `RequestMiddleware`."""
 
 import asyncio
-import re
 import time
 from typing import Final
 from uuid import UUID, uuid4
@@ -13,14 +12,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bind_contextvars, clear_contextvars, get_contextvars
 
 from aidmesh_chassis import problems
-from aidmesh_chassis.errors import CONTENTION, OUTAGES
-from aidmesh_chassis.logs import TRACEPARENT, get_logger
+from aidmesh_chassis.envelope import traceparent_of
+from aidmesh_chassis.errors import FAULTS, TRANSIENT
+from aidmesh_chassis.logs import CORRELATION, TRACEPARENT, get_logger
 from aidmesh_chassis.metrics import Metrics
 from aidmesh_chassis.problems import Problem
 
 log = get_logger()
 
-_TRACEPARENT = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _PROBES: Final = frozenset({"/healthz", "/readyz", "/metrics"})
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _NO_ROUTE: Final = "(none)"
@@ -50,22 +49,16 @@ def route_of(scope: Scope) -> str:
     return _NO_ROUTE
 
 
-_FAULTS: Final = (ValueError, FileNotFoundError, PermissionError)
-"""What is also an outage's class but means a fault of ours, such as asyncpg's input errors."""
-
-
-def _is_outage(error: BaseException) -> bool:
+def _may_be_retried(error: BaseException) -> bool:
     """Whether the database or the network is away or busy, so that a retry will do.
 
     asyncpg says InterfaceError when the connection was lost before the statement at hand.
     """
-    return isinstance(error, (*OUTAGES, *CONTENTION, asyncpg.InterfaceError)) and not isinstance(
-        error, _FAULTS
-    )
+    return isinstance(error, (*TRANSIENT, asyncpg.InterfaceError)) and not isinstance(error, FAULTS)
 
 
 def _problem_for(error: BaseException) -> Problem:
-    if _is_outage(error):
+    if _may_be_retried(error):
         return problems.retry_after(problems.UNAVAILABLE, 2)
     correlation_id = get_contextvars().get("correlation_id")
     return Problem(problems.UNEXPECTED, correlation_id=str(correlation_id))
@@ -147,15 +140,16 @@ class RequestMiddleware:
         started = time.perf_counter()
         headers = dict(scope["headers"])
         request_id = _given_id(headers.get(b"x-request-id")) or str(uuid4())
+        correlation_id = _given_id(headers.get(b"x-correlation-id")) or request_id
         clear_contextvars()
         bind_contextvars(
             service=self._service,
             region=self._region,
             request_id=request_id,
-            correlation_id=_given_id(headers.get(b"x-correlation-id")) or request_id,
+            correlation_id=correlation_id,
         )
-        trace = headers.get(b"traceparent", b"")
-        TRACEPARENT.set(trace.decode() if _TRACEPARENT.fullmatch(trace) else None)
+        CORRELATION.set(correlation_id)
+        TRACEPARENT.set(traceparent_of(headers.get(b"traceparent", b"").decode("latin-1")))
         answer = _Answer(scope, send, request_id)
         self._metrics.http_running.inc()
         try:
@@ -164,6 +158,8 @@ class RequestMiddleware:
             self._metrics.http_running.dec()
             self._account(scope, answer.status, time.perf_counter() - started)
             clear_contextvars()
+            CORRELATION.set(None)
+            TRACEPARENT.set(None)
 
     async def _run(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
         if b"%00" in scope.get("raw_path", b"") or b"%00" in scope["query_string"]:
@@ -178,7 +174,7 @@ class RequestMiddleware:
             if isinstance(error, TimeoutError) and bound.expired():
                 log.warning("http.timed_out", route=route_of(scope))
                 problem = Problem(problems.TOOK_TOO_LONG)
-            elif _is_outage(error):
+            elif _may_be_retried(error):
                 log.warning("http.unavailable", route=route_of(scope), exc_info=True)
                 problem = _problem_for(error)
             else:

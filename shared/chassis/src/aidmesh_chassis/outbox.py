@@ -1,7 +1,7 @@
 """Events written in the same transaction as the change they speak of."""
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -11,9 +11,12 @@ from uuid import UUID
 import asyncpg
 
 from aidmesh_chassis.envelope import Received, hash_of, new_event_id
+from aidmesh_chassis.logs import CORRELATION, TRACEPARENT
 from aidmesh_contracts.base import Event
 
 PRIVATE_KEPT_DAYS: Final = 7
+POSTPONED_S_MIN: Final = 5.0
+POSTPONED_S_MAX: Final = 60.0
 
 
 @dataclass(slots=True)
@@ -45,10 +48,16 @@ def row_of(
     event_id: UUID | None,
     version: int | None,
 ) -> Row:
-    """Wrap an event: CloudEvents 1.0 attributes, ids, and the payload as JSON."""
+    """Wrap an event: CloudEvents 1.0 attributes, ids, and the payload as JSON.
+
+    Correlation and trace are those of its cause, else of the request at hand if there is one.
+    """
     identity = event_id or new_event_id()
     text = str(identity)
-    correlation = text if cause is None else str(cause.correlation_id)
+    if cause is None:
+        correlation, trace = CORRELATION.get() or text, TRACEPARENT.get()
+    else:
+        correlation, trace = str(cause.correlation_id), cause.traceparent
     # Put together as text: ids, times and codes need no escaping, and this is done for every event.
     headers = (
         f'{{{_unchanging(type(event), origin.region, origin.service)},"ce-id":"{text}",'
@@ -60,6 +69,8 @@ def row_of(
         headers += f',"aid-causation":"{cause.event_id}"'
     if version is not None:
         headers += f',"aid-version":"{version}"'
+    if trace is not None:
+        headers += f',"traceparent":"{trace}"'
     payload = event.model_dump_json(exclude_none=True).encode()
     return Row(
         identity,
@@ -135,15 +146,19 @@ async def claim(conn: asyncpg.Connection, limit: int) -> list[Pending]:
 async def acknowledge(
     conn: asyncpg.Connection,
     acked: Sequence[tuple[Pending, int]],
-    stream_created: dict[str, datetime],
+    stream_created: Mapping[str, datetime],
 ) -> None:
-    """Record the stream sequence that JetStream gave each row."""
+    """Record the stream sequence that JetStream gave each row.
+
+    Nobody waits for the disk: what a crash forgets is published again under the same id.
+    """
     await conn.execute(
         """
         UPDATE outbox o SET status = 'acked', ack_seq = a.ack_seq, acked_at = now(),
                stream_created = a.stream_created, retry_at = NULL
         FROM unnest($1::bigint[], $2::timestamptz[], $3::bigint[], $4::timestamptz[])
-             AS a (seq, created_at, ack_seq, stream_created)
+             AS a (seq, created_at, ack_seq, stream_created),
+             (SELECT set_config('synchronous_commit', 'off', true)) AS unhurried
         WHERE o.seq = a.seq AND o.created_at = a.created_at
         """,
         [row.seq for row, _ in acked],
@@ -153,17 +168,23 @@ async def acknowledge(
     )
 
 
-async def postpone(conn: asyncpg.Connection, rows: Sequence[Pending], delay_s: float) -> None:
-    """Leave rows pending, not to be tried before `delay_s` seconds have passed."""
+async def postpone(conn: asyncpg.Connection, rows: Sequence[Pending]) -> None:
+    """Leave rows pending, to be tried again when they have waited for twice as long as so far.
+
+    At least `POSTPONED_S_MIN` and at most `POSTPONED_S_MAX` seconds pass until then.
+    """
     await conn.execute(
         """
-        UPDATE outbox o SET retry_at = now() + make_interval(secs => $3)
+        UPDATE outbox o
+        SET retry_at = now() + LEAST(GREATEST(now() - o.created_at, make_interval(secs => $3)),
+                                     make_interval(secs => $4))
         FROM unnest($1::bigint[], $2::timestamptz[]) AS p (seq, created_at)
         WHERE o.seq = p.seq AND o.created_at = p.created_at
         """,
         [row.seq for row in rows],
         [row.created_at for row in rows],
-        delay_s,
+        POSTPONED_S_MIN,
+        POSTPONED_S_MAX,
     )
 
 
@@ -178,7 +199,7 @@ async def blank_private(conn: asyncpg.Connection, limit: int) -> int:
             SELECT seq, created_at FROM outbox
             WHERE stream = 'PRIVATE' AND status = 'acked' AND payload IS NOT NULL
               AND acked_at < now() - make_interval(days => $1)
-            ORDER BY ack_seq LIMIT $2 FOR UPDATE SKIP LOCKED) old
+            ORDER BY acked_at LIMIT $2 FOR UPDATE SKIP LOCKED) old
         WHERE o.seq = old.seq AND o.created_at = old.created_at
         """,
         PRIVATE_KEPT_DAYS,
@@ -204,12 +225,20 @@ async def withdraw_sealed(conn: asyncpg.Connection, aggregate_ids: Collection[UU
     )
 
 
-async def oldest_pending_s(conn: asyncpg.Connection) -> float:
-    """Return the age of the oldest unsent event in seconds, 0 when all are sent."""
-    age: float = await conn.fetchval(
+class Backlog(NamedTuple):
+    """What waits to be sent: how many rows, and the age of the oldest in seconds (0 if none)."""
+
+    rows: int
+    age_s: float
+
+
+async def backlog(conn: asyncpg.Connection) -> Backlog:
+    """Look at what is pending."""
+    (row,) = await conn.fetch(
         """
-        SELECT COALESCE(EXTRACT(EPOCH FROM clock_timestamp() - min(created_at)), 0)::float8
+        SELECT count(*) AS rows,
+               COALESCE(EXTRACT(EPOCH FROM clock_timestamp() - min(created_at)), 0)::float8 AS age_s
         FROM outbox WHERE status = 'pending'
         """
     )
-    return age
+    return Backlog(row["rows"], row["age_s"])

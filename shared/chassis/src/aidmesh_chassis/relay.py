@@ -1,25 +1,29 @@
 """The relay: outbox rows become stream messages, in atomic batches.
 
-It starts closed and closes at every reconnection. Only when the region's supervisor says that
-no acknowledged event is missing from the streams (the gate) does it publish; otherwise new
-events would take the sequence numbers of lost ones and peers would never see them.
+It starts closed and closes whenever the connection breaks. Only when the region's supervisor says
+that no acknowledged event is missing from the streams (the gate) does it publish; otherwise new
+events would take the sequence numbers of lost ones and peers would never see them. For the same
+reason an answer counts only for the connection that it came over, be it the gate's or a stream's:
+what was not answered when the connection broke is published again after the gate.
 """
 
 import asyncio
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import groupby
 from uuid import uuid4
 
 from nats.aio.client import Client
+from nats.errors import NoRespondersError
 from nats.js import JetStreamContext
-from nats.js.errors import APIError
+from nats.js.errors import APIError, NoStreamResponseError
 
 from aidmesh_chassis import outbox
 from aidmesh_chassis.db import Database
 from aidmesh_chassis.ending import goes_on
-from aidmesh_chassis.errors import OUTAGES
+from aidmesh_chassis.errors import FAULTS, TRANSIENT
 from aidmesh_chassis.logs import get_logger
 from aidmesh_chassis.outbox import Pending
 from aidmesh_contracts.streams import GATE_SUBJECT
@@ -30,7 +34,31 @@ BATCH_MAX = 256
 CLAIM_MAX = 1024
 SWEEP_S = 1.0
 PUBLISH_S_MAX = 5.0
-RETRY_S = 5.0
+HEADER_BYTES_MAX = 8 * 1024
+"""Room for headers: a server cuts the connection when headers and payload together are too long."""
+
+REFUSALS: tuple[type[BaseException], ...] = (APIError, NoStreamResponseError, *FAULTS)
+"""Of this row alone: it waits, the others go on."""
+
+SPLITS: tuple[type[BaseException], ...] = (APIError, NoRespondersError, *FAULTS)
+"""Of one row in a batch, a duplicate id as a rule: then each goes by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The gate's answer: when each stream was created, and the connection it holds for."""
+
+    stream_created: Mapping[str, datetime]
+    connection: int
+
+
+@dataclass(slots=True)
+class Round:
+    """What came of publishing some rows; those in neither list were not answered."""
+
+    opened: Opened
+    acked: list[tuple[Pending, int]] = field(default_factory=list)
+    refused: list[Pending] = field(default_factory=list)
 
 
 class Relay:
@@ -46,31 +74,33 @@ class Relay:
         self._client = client
         self._js: JetStreamContext = client.jetstream(timeout=PUBLISH_S_MAX)
         self._wake = asyncio.Event()
-        self._stream_created: dict[str, datetime] | None = None
+        self._opened: Opened | None = None
+        self._connection = 0
 
     def wake(self) -> None:
         """Say that there is something to publish."""
         self._wake.set()
 
     def close_gate(self) -> None:
-        """Publish nothing until the supervisor has been asked again."""
-        self._stream_created = None
+        """Publish nothing until the supervisor has been asked again: the connection broke."""
+        self._opened = None
+        self._connection += 1
 
     @property
     def is_open(self) -> bool:
         """Whether the gate is open."""
-        return self._stream_created is not None
+        return self._opened is not None
 
     async def run(self) -> None:
         """Publish until cancelled."""
         while goes_on():
             try:
-                if self._stream_created is None and not await self._ask_gate():
+                if self._opened is None and not await self._ask_gate():
                     await asyncio.sleep(SWEEP_S)
                     continue
                 if await self.publish_once() >= CLAIM_MAX:
                     continue
-            except OUTAGES as error:
+            except TRANSIENT as error:
                 log.warning("relay.waits", cause=type(error).__name__)
                 await asyncio.sleep(SWEEP_S)
                 continue
@@ -88,38 +118,55 @@ class Relay:
         The rows stay locked until their sequence is written, so two relays share the work and a
         crash in between publishes again under the same id.
         """
-        created = self._stream_created
-        if created is None:
+        opened = self._opened
+        if opened is None:
             return 0
         async with self._db.connection() as conn, conn.transaction():
             rows = await outbox.claim(conn, CLAIM_MAX)
             if not rows:
                 return 0
-            results = await asyncio.gather(*(self._publish(batch) for batch in _batches(rows)))
-            acked = [pair for result in results for pair in result]
-            if acked:
-                await outbox.acknowledge(conn, acked, created)
-            done = {row.seq for row, _ in acked}
-            refused = [row for row in rows if row.seq not in done]
-            if refused:
-                log.error("outbox.row_refused", rows=len(refused), first=refused[0].subject)
-                await outbox.postpone(conn, refused, RETRY_S)
+            done = Round(opened)
+            failures = await _together(self._publish(batch, done) for batch in _batches(rows))
+            # The log may be another one by now: what the old one said must not be written down.
+            self._check(opened)
+            if done.acked:
+                await outbox.acknowledge(conn, done.acked, opened.stream_created)
+            if done.refused:
+                log.error(
+                    "outbox.row_refused", rows=len(done.refused), first=done.refused[0].subject
+                )
+                await outbox.postpone(conn, done.refused)
+        if failures:
+            raise failures[0]
         return len(rows)
 
-    async def _publish(self, batch: Sequence[Pending]) -> list[tuple[Pending, int]]:
-        if len(batch) > 1:
-            try:
-                last = await self._publish_atomically(batch)
-            except APIError as error:
-                # One duplicate id rejects a whole batch: then each goes by itself.
-                log.info("outbox.batch_split", rows=len(batch), code=error.err_code)
-            else:
-                first = last - len(batch) + 1
-                return [(row, first + i) for i, row in enumerate(batch)]
-        sequences = await asyncio.gather(*(self._publish_one(row) for row in batch))
-        return [(row, seq) for row, seq in zip(batch, sequences, strict=True) if seq is not None]
+    def _check(self, opened: Opened) -> None:
+        """Raise unless the connection is still the one over which the gate was opened."""
+        if self._connection != opened.connection:
+            raise ConnectionResetError("the connection broke; the gate is asked again")
 
-    async def _publish_atomically(self, batch: Sequence[Pending]) -> int:
+    async def _publish(self, batch: Sequence[Pending], done: Round) -> None:
+        fitting = []
+        payload_bytes_max = self._client.max_payload - HEADER_BYTES_MAX
+        for row in batch:
+            if len(row.payload) > payload_bytes_max:
+                self._refuse(row, done, "too_large")
+            else:
+                fitting.append(row)
+        if len(fitting) > 1:
+            try:
+                last = await self._publish_atomically(fitting, done.opened)
+            except SPLITS as error:
+                log.info("outbox.batch_split", rows=len(fitting), cause=_cause(error))
+            else:
+                first = last - len(fitting) + 1
+                done.acked += [(row, first + i) for i, row in enumerate(fitting)]
+                return
+        failures = await _together(self._publish_one(row, done) for row in fitting)
+        if failures:
+            raise failures[0]
+
+    async def _publish_atomically(self, batch: Sequence[Pending], opened: Opened) -> int:
         """Publish all or nothing (NATS ADR-50); returns the sequence of the last message."""
         batch_id = uuid4().hex
         answer = b""
@@ -131,6 +178,7 @@ class Relay:
             }
             if number == len(batch):
                 headers["Nats-Batch-Commit"] = "1"
+            self._check(opened)
             if number in (1, len(batch)):
                 reply = await self._client.request(
                     row.subject, row.payload, timeout=PUBLISH_S_MAX, headers=headers
@@ -144,28 +192,47 @@ class Relay:
                 await self._client.publish(row.subject, row.payload, headers=headers)
         return int(json.loads(answer)["seq"])
 
-    async def _publish_one(self, row: Pending) -> int | None:
+    async def _publish_one(self, row: Pending, done: Round) -> None:
+        self._check(done.opened)
         try:
             ack = await self._js.publish(
                 row.subject, row.payload, stream=row.stream, headers=row.headers
             )
-        except APIError as error:
-            log.error("outbox.publish_failed", event_id=str(row.event_id), code=error.err_code)
-            return None
-        return ack.seq
+        except REFUSALS as error:
+            self._refuse(row, done, _cause(error))
+        else:
+            done.acked.append((row, ack.seq))
+
+    def _refuse(self, row: Pending, done: Round, cause: str) -> None:
+        log.error("outbox.publish_failed", event_id=str(row.event_id), cause=cause)
+        done.refused.append(row)
 
     async def _ask_gate(self) -> bool:
+        connection = self._connection
         region = self._db.origin.region
         reply = await self._client.request(GATE_SUBJECT.format(region=region), b"", timeout=2.0)
         answer = json.loads(reply.data)
-        if not answer["open"]:
+        if not answer["open"] or self._connection != connection:
             return False
         self._db.origin.epoch = int(answer["epoch"])
-        self._stream_created = {
+        created = {
             name: datetime.fromisoformat(created) for name, created in answer["streams"].items()
         }
+        self._opened = Opened(created, connection)
         log.info("relay.opened", epoch=self._db.origin.epoch)
         return True
+
+
+async def _together(branches: Iterable[Coroutine[None, None, None]]) -> list[BaseException]:
+    """Run all to their end, whatever befalls one of them; returns what was raised."""
+    ended = await asyncio.gather(*branches, return_exceptions=True)
+    return [error for error in ended if error is not None]
+
+
+def _cause(error: BaseException) -> str:
+    """A code for the log: JetStream's number if there is one."""
+    code = error.err_code if isinstance(error, APIError) else None
+    return type(error).__name__ if code is None else str(code)
 
 
 def _batches(rows: Iterable[Pending]) -> list[list[Pending]]:

@@ -9,70 +9,46 @@ import gc
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import asyncpg
 import structlog
-import uvicorn
 import uvloop
 from fastapi import FastAPI
-from nats.js.errors import NotFoundError
+from nats.aio.msg import Msg
 
-from aidmesh_chassis import ending, inbox, logs, outbox
+from aidmesh_chassis import ending, inbox, logs, outbox, upkeep
 from aidmesh_chassis.broker import Broker
 from aidmesh_chassis.consuming import Inlet, Subscription
-from aidmesh_chassis.db import (
-    Database,
-    Tx,
-    ensure_partitions,
-    is_migrated,
-    migrate,
-    migrations_of,
-)
+from aidmesh_chassis.db import Database, migrate, migrations_of
+from aidmesh_chassis.durables import DurableDiffers, DurableMissing, Durables
 from aidmesh_chassis.ending import goes_on
-from aidmesh_chassis.errors import OUTAGES
+from aidmesh_chassis.errors import OUTAGES, TRANSIENT
+from aidmesh_chassis.metrics import MessageNumbers, Metrics
+from aidmesh_chassis.peers import Peers
 from aidmesh_chassis.relay import Relay
+from aidmesh_chassis.serving import serve_http
 from aidmesh_chassis.settings import ServiceSettings
+from aidmesh_chassis.upkeep import BLANK_PRIVATE, Sweep
+from aidmesh_contracts.consumers import Consumer
 from aidmesh_contracts.documents import asyncapi
-from aidmesh_contracts.streams import BEAT_SUBJECT
+from aidmesh_contracts.streams import BEAT_SUBJECT, BEATS_SUBJECT
 
 log = logs.get_logger()
 
+__all__ = ["BLANK_PRIVATE", "Health", "Service", "Sweep", "main", "open_database", "run", "serve"]
+
 WATCH_S = 5.0
 BEAT_S = 2.0
+MEASURE_S = 10.0
 RETRY_S = 1.0
 OUTBOX_AGE_S_MAX = 60.0
-PARTITIONS_S = 6 * 3600.0
 
 NOT_YET: tuple[type[BaseException], ...] = (*OUTAGES, asyncpg.PostgresError, LookupError)
 """While starting: the server, the role, the tables or the consumers are not there yet."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sweep:
-    """Work that time brings about, such as holds that ran out.
-
-    Attributes:
-        every_s: pause after a sweep that found less than `limit`.
-        run: does at most `limit` rows in one transaction, returns how many.
-    """
-
-    name: str
-    every_s: float
-    run: Callable[[Tx], Awaitable[int]]
-    limit: int = 500
-
-
-async def _blank_private(tx: Tx) -> int:
-    limit = BLANK_PRIVATE.limit
-    published = await outbox.blank_private(tx.conn, limit)
-    letters = await inbox.blank_settled_letters(tx.conn, outbox.PRIVATE_KEPT_DAYS, limit)
-    return max(published, letters)
-
-
-BLANK_PRIVATE = Sweep("blank_private", 3600.0, _blank_private, limit=1000)
-"""Of every service: sealed personal data stays neither in the history nor in letters."""
 
 
 class Health:
@@ -155,16 +131,29 @@ class _Running:
     def __init__(self, service: Service) -> None:
         self._service = service
         self._relay: Relay | None = None
-        self._broker = Broker(service.settings, service.name, self._on_reconnect)
-        self._durables: dict[str, str] = {}
+        self._broker = Broker(
+            service.settings, service.name, self._on_disconnect, self._on_reconnect
+        )
+        self._peers = Peers(service.settings.region)
+        self._numbers: MessageNumbers | None = None
         self._inlets: list[Inlet] = []
+        consumers: list[Consumer] = []
         if service.database is not None:
+            metrics: Metrics = service.app.state.metrics
+            self._numbers = MessageNumbers(metrics)
+            self._numbers.gate_open.set_function(lambda: float(self._gate_is_open))
             for subscription in service.subscriptions:
                 consumer = subscription.consumer_of(service.name)
-                inlet = Inlet(service.database, consumer.durable, subscription.handlers)
+                inlet = Inlet(
+                    service.database, consumer.durable, subscription.handlers, self._numbers
+                )
                 self._broker.subscribe(consumer, inlet, subscription.linger_s)
-                self._durables[consumer.durable] = consumer.stream.value
+                consumers.append(consumer)
                 self._inlets.append(inlet)
+            service.app.state.details["peers"] = self._peers.report
+        self._durables = Durables(
+            service.settings.region, consumers, lambda: self._broker.client, self._count_pending
+        )
         service.health.attach(self)
         service.app.add_api_route(
             "/asyncapi.json", lambda: asyncapi(service.name), include_in_schema=False
@@ -174,11 +163,12 @@ class _Running:
         """Run until cancelled.
 
         Raises:
-            RuntimeError: a durable consumer vanished; the supervisor starts the service anew.
+            RuntimeError: a durable consumer vanished or is another than agreed, or the connection
+                to NATS ended for good; the supervisor starts the service anew.
         """
         structlog.contextvars.bind_contextvars(service=self._service.name)
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._serve_http())
+            tasks.create_task(serve_http(self._service.app, self._service.settings))
             for name, task in self._service.tasks.items():
                 tasks.create_task(task(), name=name)
             if self._service.database is not None:
@@ -192,129 +182,108 @@ class _Running:
         try:
             await self._wait_for_consumers()
             await self._broker.start()
+            await client.subscribe(BEATS_SUBJECT, cb=self._hear)
             ending.check()
-            log.info("service.started", durables=sorted(self._durables))
+            log.info("service.started", durables=self._durables.names)
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(relay.run())
-                tasks.create_task(self._watch_consumers())
+                tasks.create_task(self._watch_broker())
                 tasks.create_task(self._beat())
-                tasks.create_task(self._keep_partitions(database))
-                tasks.create_task(self._take_parked())
-                tasks.create_task(self._sweep(database, BLANK_PRIVATE), name=BLANK_PRIVATE.name)
-                for sweep in self._service.sweeps:
-                    tasks.create_task(self._sweep(database, sweep), name=sweep.name)
+                tasks.create_task(self._measure(database))
+                tasks.create_task(upkeep.keep_partitions(database))
+                tasks.create_task(upkeep.take_parked(self._inlets))
+                for sweep in (BLANK_PRIVATE, *self._service.sweeps):
+                    tasks.create_task(upkeep.keep_sweeping(database, sweep), name=sweep.name)
         finally:
             await self._broker.stop()
             await database.close()
             log.info("service.stopped")
 
-    async def _serve_http(self) -> None:
-        settings = self._service.settings
-        server = _Server(
-            uvicorn.Config(
-                self._service.app,
-                host=settings.http_host,
-                port=settings.http_port,
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                timeout_keep_alive=30,
-                timeout_graceful_shutdown=5,
-                lifespan="on",
-            )
-        )
-        serving = asyncio.create_task(server.serve())
-        try:
-            await asyncio.shield(serving)
-        except asyncio.CancelledError:
-            server.should_exit = True
-            await serving  # bounded by timeout_graceful_shutdown
-            raise
-
     async def _wait_for_database(self, database: Database) -> None:
         while goes_on():
             try:
-                await database.open()
-                async with database.connection() as conn:
-                    # All of it: between two migrations there are tables that others need.
-                    if await is_migrated(conn, migrations_of(self._service.name)):
-                        await ensure_partitions(conn)
-                        return
-                log.warning("database.waits", cause="not_migrated")
+                await database.open(partial(upkeep.prepare, migrations_of(self._service.name)))
             except NOT_YET as error:
                 log.warning("database.waits", cause=type(error).__name__)
-            await database.close()
-            await asyncio.sleep(RETRY_S)
+                await asyncio.sleep(RETRY_S)
+            else:
+                return
 
     async def _wait_for_consumers(self) -> None:
         while goes_on():
+            self._end_if_closed()
             try:
-                await self.check_consumers()
+                await self._durables.check()
             except NOT_YET as error:
                 log.warning("broker.waits", cause=type(error).__name__)
                 await asyncio.sleep(RETRY_S)
             else:
                 return
 
-    async def _watch_consumers(self) -> None:
-        """A durable that vanished makes a puller spin in silence, so look for them."""
+    async def _watch_broker(self) -> None:
         while goes_on():
             await asyncio.sleep(WATCH_S)
+            self._end_if_closed()
             try:
-                await self.check_consumers()
-            except LookupError as error:
+                await self._durables.check()
+                self._peers.expect(await self._broker.peers())
+            except DurableMissing as error:
                 log.critical("consumer.missing", durable=str(error))
                 raise RuntimeError("a durable consumer is missing") from error
+            except DurableDiffers as error:
+                log.critical("consumer.differs", difference=str(error))
+                raise RuntimeError("a durable consumer is not the one agreed") from error
             except OUTAGES:
                 continue
 
+    def _end_if_closed(self) -> None:
+        if self._broker.closed:
+            log.critical("broker.closed")
+            raise RuntimeError("the connection to NATS ended for good")
+
     async def _beat(self) -> None:
         """Last value only, over the connection itself: no outbox, no inbox."""
-        region = self._service.settings.region
-        subject = f"{BEAT_SUBJECT.format(region=region)}"
+        subject = BEAT_SUBJECT.format(region=self._service.settings.region)
         while goes_on():
             if self._broker.connected:
-                await self._broker.client.publish(subject, self._service.name.encode())
+                with suppress(*OUTAGES):
+                    await self._broker.client.publish(subject, self._service.name.encode())
             await asyncio.sleep(BEAT_S)
 
-    async def _keep_partitions(self, database: Database) -> None:
-        while goes_on():
+    async def _hear(self, message: Msg) -> None:
+        self._peers.heard(message.subject, message.data)
+
+    async def _measure(self, database: Database) -> None:
+        """Bring the numbers up to date that are not counted where they arise."""
+        numbers = self._numbers
+        while numbers is not None and goes_on():
+            for peer, age_s in self._peers.ages_s().items():
+                numbers.peer_beat_age_s.labels(peer).set(age_s)
             try:
                 async with database.connection() as conn:
-                    await ensure_partitions(conn)
-            except OUTAGES as error:
+                    waiting = await outbox.backlog(conn)
+                    numbers.set_letters(await inbox.open_letters(conn))
+            except TRANSIENT as error:
                 log.warning("database.waits", cause=type(error).__name__)
-                await asyncio.sleep(RETRY_S)
             else:
-                await asyncio.sleep(PARTITIONS_S)
+                numbers.outbox_rows.set(waiting.rows)
+                numbers.outbox_age_s.set(waiting.age_s)
+            await asyncio.sleep(MEASURE_S)
 
-    async def _take_parked(self) -> None:
-        while goes_on():
-            await asyncio.sleep(WATCH_S)
-            try:
-                for inlet in self._inlets:
-                    await inlet.take_parked()
-            except OUTAGES as error:
-                log.warning("database.waits", cause=type(error).__name__)
+    def _count_pending(self, durable: str, events: int) -> None:
+        if self._numbers is not None:
+            self._numbers.consumer_pending.labels(durable).set(events)
 
-    async def _sweep(self, database: Database, sweep: Sweep) -> None:
-        while goes_on():
-            try:
-                async with database.transaction() as tx:
-                    done = await sweep.run(tx)
-            except OUTAGES as error:
-                log.warning("sweep.waits", sweep=sweep.name, cause=type(error).__name__)
-                done = 0
-            except Exception:
-                log.exception("sweep.failed", sweep=sweep.name)
-                done = 0
-            if done < sweep.limit:
-                await asyncio.sleep(sweep.every_s)
+    @property
+    def _gate_is_open(self) -> bool:
+        return self._relay is not None and self._relay.is_open
+
+    async def _on_disconnect(self) -> None:
+        if self._relay is not None:
+            self._relay.close_gate()
 
     async def _on_reconnect(self) -> None:
         log.warning("broker.reconnected")
-        if self._relay is not None:
-            self._relay.close_gate()
 
     async def check_database(self) -> None:
         """Raise unless the database answers."""
@@ -328,40 +297,21 @@ class _Running:
             return
         if not self._broker.connected:
             raise ConnectionError("no connection to NATS")
-        if self._relay is None or not self._relay.is_open:
+        if not self._gate_is_open:
             raise ConnectionError("the region's gate is closed")
 
     async def check_consumers(self) -> None:
-        """Raise `LookupError` for a durable that is not there."""
-        manager = self._broker.client.jsm(timeout=2.0) if self._durables else None
-        for durable, stream in self._durables.items():
-            if manager is not None:
-                try:
-                    await manager.consumer_info(stream, durable)
-                except NotFoundError as error:
-                    raise LookupError(durable) from error
+        """Raise `LookupError` for a durable that is not there, or not as agreed."""
+        await self._durables.check()
 
     async def check_outbox(self) -> None:
         """Raise when events wait for long."""
         if self._service.database is None:
             return
         async with self._service.database.connection() as conn:
-            age_s = await outbox.oldest_pending_s(conn)
-        if age_s > OUTBOX_AGE_S_MAX:
-            raise TimeoutError(f"the oldest unsent event waits for {age_s:.0f} s")
-
-
-class _Server(uvicorn.Server):
-    """uvicorn without signal handlers: `serve` has them for the whole process."""
-
-    def capture_signals(self) -> "_NoSignals":  # type: ignore[override]
-        return _NoSignals()
-
-
-class _NoSignals:
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, *_: object) -> None: ...
+            waiting = await outbox.backlog(conn)
+        if waiting.age_s > OUTBOX_AGE_S_MAX:
+            raise TimeoutError(f"the oldest unsent event waits for {waiting.age_s:.0f} s")
 
 
 def _collect_rarely() -> None:

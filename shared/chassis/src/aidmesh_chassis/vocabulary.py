@@ -75,7 +75,8 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
     "outbox.publish_failed": LogEvent(
         "error",
         "JetStream refused one event; it stays in the outbox and is tried again.",
-        "Look up `code` among the JetStream errors; often the stream is full or missing.",
+        "Look up `cause` among the JetStream errors; often the stream is full or missing. "
+        "`too_large`: no try will help; report it as a bug.",
     ),
     "outbox.row_refused": LogEvent(
         "error",
@@ -149,6 +150,28 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
         "critical",
         "A durable consumer was deleted under the running service, which now restarts.",
         "Run `aidmesh topology check`; find out who deleted it.",
+    ),
+    "consumer.differs": LogEvent(
+        "critical",
+        "A durable consumer filters or acknowledges otherwise than agreed; the service, which "
+        "would miss events, restarts and waits.",
+        "Run `aidmesh topology apply`; find out who changed it.",
+    ),
+    "broker.closed": LogEvent(
+        "critical",
+        "The connection to NATS ended for good and the service restarts: NATS refused it.",
+        "If it repeats, look at NATS's own log: a password or a right may have changed.",
+    ),
+    "message.ack_waits": LogEvent(
+        "warning",
+        "Messages were handled while NATS is away; that is said again until it is heard.",
+        "If it lasts, look at NATS; nothing is handled twice.",
+    ),
+    "partitions.failed": LogEvent(
+        "error",
+        "The tables of the next months could not be made; it is tried again in a minute, and rows "
+        "go to the default table until then.",
+        "A lock that was waited for too long goes by itself; if it lasts, report it as a bug.",
     ),
     "sweep.waits": LogEvent(
         "warning",

@@ -10,6 +10,12 @@ from aidmesh_contracts import intake, inventory, notification, payments, reporti
 from aidmesh_contracts.base import Event
 from aidmesh_contracts.streams import Stream
 
+ACK_POLICY = "explicit"
+ACK_WAIT_S = 30
+ACKS_PENDING_MAX = 4_096
+DELIVERIES_MAX = -1
+"""How every durable is acknowledged; how often a message is tried is for the database to count."""
+
 
 @dataclass(frozen=True, slots=True)
 class Consumer:

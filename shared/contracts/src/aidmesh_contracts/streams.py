@@ -28,7 +28,13 @@ GATE_SUBJECT = "gate.{region}"
 """Asked by relays at every (re)connection; answered by the region's supervisor."""
 
 BEAT_SUBJECT = "beat.{region}"
-"""Heartbeats: last value only, in memory, outside outbox and inbox."""
+"""Heartbeats: last value only, in memory, outside outbox, inbox and verification.
+
+The subject says whose region it is, the payload which service.
+"""
+
+BEATS_SUBJECT = "beat.*"
+"""Those of all regions that are linked."""
 
 WORLD_REPORT_SUBJECT = "beat.{region}.world"
 """How much of each other region's EVENTS a region has, as JSON: `{"<origin>": {"messages": 12,

@@ -4,6 +4,7 @@ Configurations travel as the JSON the server sent: a client library's classes dr
 they don't know, and writing such a copy back would reset them.
 """
 
+import base64
 import json
 from dataclasses import dataclass
 from typing import cast
@@ -12,6 +13,7 @@ from nats.aio.client import Client
 
 REQUEST_SECONDS_MAX = 5.0
 NOT_FOUND = 404
+MESSAGE_ID = "Nats-Msg-Id"
 
 Json = dict[str, object]
 
@@ -55,6 +57,24 @@ class JetStreamApi:
     async def consumer_info(self, stream: str, durable: str) -> Json | None:
         """Configuration and state of a durable; None when there is none."""
         return await self._found(f"CONSUMER.INFO.{stream}.{durable}")
+
+    async def message_id(self, stream: str, seq: int) -> str | None:
+        """The id under which the message at this sequence was published; None when none is there.
+
+        A message without an id gives an empty text.
+        """
+        try:
+            answer = await self.request(f"STREAM.MSG.GET.{stream}", {"seq": seq})
+        except ApiError as error:
+            if error.code == NOT_FOUND:
+                return None
+            raise
+        headers = base64.b64decode(str(section(answer, "message").get("hdrs") or "")).decode()
+        for line in headers.splitlines():
+            name, _, value = line.partition(":")
+            if name == MESSAGE_ID:
+                return value.strip()
+        return ""
 
     async def create_stream(self, config: Json) -> Json:
         """Create a stream; a stream of that name with another configuration is refused."""

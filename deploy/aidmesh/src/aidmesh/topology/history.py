@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
+from uuid import UUID
 
 import asyncpg
 
@@ -16,10 +17,11 @@ PREFETCH = 1_000
 
 
 class Mark(NamedTuple):
-    """The highest sequence of a stream that one outbox saw acknowledged, and in which log."""
+    """The highest sequence of a stream that one outbox saw acknowledged: in which log, of what."""
 
     ack_seq: int
     stream_created: datetime
+    event_id: UUID
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +45,16 @@ class Outboxes:
         self._connections = connections
 
     async def marks(self, stream: str, age_s_max: float | None) -> list[Mark]:
-        """The highest acknowledged row of every outbox that has one, not older than given."""
+        """The highest acknowledged row of every outbox that has one, not older than given.
+
+        Rows whose payload was blanked are no marks: they could not be published again.
+        """
         rows = await asyncio.gather(
             *(
                 connection.fetchrow(
                     """
-                    SELECT ack_seq, stream_created FROM outbox
-                    WHERE status = 'acked' AND stream = $1
+                    SELECT ack_seq, stream_created, event_id FROM outbox
+                    WHERE status = 'acked' AND stream = $1 AND payload IS NOT NULL
                       AND ($2::float8 IS NULL OR acked_at > now() - make_interval(secs => $2))
                     ORDER BY ack_seq DESC LIMIT 1
                     """,
@@ -59,7 +64,23 @@ class Outboxes:
                 for connection in self._connections
             )
         )
-        return [Mark(row["ack_seq"], row["stream_created"]) for row in rows if row is not None]
+        return [
+            Mark(row["ack_seq"], row["stream_created"], row["event_id"])
+            for row in rows
+            if row is not None
+        ]
+
+    async def highest(self, stream: str) -> int:
+        """The highest sequence of a stream that any outbox ever saw acknowledged; 0 for none."""
+        found = await asyncio.gather(
+            *(
+                connection.fetchval(
+                    "SELECT max(ack_seq) FROM outbox WHERE status = 'acked' AND stream = $1", stream
+                )
+                for connection in self._connections
+            )
+        )
+        return max((seq for seq in found if seq is not None), default=0)
 
     async def batches(
         self, stream: str, age_s_max: float | None, size_max: int

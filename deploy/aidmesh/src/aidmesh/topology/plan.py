@@ -6,14 +6,19 @@ from enum import StrEnum
 from typing import cast
 
 from aidmesh.topology.api import Json
-from aidmesh_contracts.consumers import CONSUMERS, Consumer
+from aidmesh_contracts.consumers import (
+    ACK_POLICY,
+    ACK_WAIT_S,
+    ACKS_PENDING_MAX,
+    CONSUMERS,
+    DELIVERIES_MAX,
+    Consumer,
+)
 from aidmesh_contracts.streams import PREFIXES, Stream
 
 SECOND_NS = 1_000_000_000
 DAY_NS = 86_400 * SECOND_NS
 DUPLICATE_WINDOW_NS = 120 * SECOND_NS
-ACK_WAIT_NS = 30 * SECOND_NS
-ACKS_PENDING_MAX = 4_096
 AGE_NS_MAX: Mapping[Stream, int] = {Stream.PRIVATE: 7 * DAY_NS, Stream.HANDOFF: 7 * DAY_NS}
 
 # Everything else (storage, retention, subjects, ages) could lose messages: a person decides.
@@ -166,9 +171,9 @@ def _base(stream: Stream) -> Json:
 def _durable(consumer: Consumer, region: str) -> Json:
     return {
         "durable_name": consumer.durable,
-        "ack_policy": "explicit",
-        "ack_wait": ACK_WAIT_NS,
-        "max_deliver": -1,
+        "ack_policy": ACK_POLICY,
+        "ack_wait": ACK_WAIT_S * SECOND_NS,
+        "max_deliver": DELIVERIES_MAX,
         "max_ack_pending": ACKS_PENDING_MAX,
         "deliver_policy": "all",
         "replay_policy": "instant",

@@ -3,7 +3,9 @@
 A log that was wiped or put back to an earlier state would give old sequence numbers to new
 events, and peers, who remember the last number they read, would never fetch those. So before a
 region's relays may publish, the stream's creation time and last sequence are compared with the
-highest acknowledged ones in all outboxes. If the log is shorter, or another one, it is made anew:
+highest acknowledged ones in all outboxes, and the messages there with the events that were
+acknowledged: a log that was put back may have grown again since. If the log is shorter, or another
+one, it is made anew:
 
 1. the stream is deleted and created again, its numbers starting far above every number ever
    used, so that whatever position a peer remembers, all of the new log lies behind it;
@@ -34,6 +36,9 @@ PUBLISH_SECONDS_MAX = 30.0
 SEQUENCE_GAP = 1_000_000
 """More than can have been acknowledged without any outbox having written it down."""
 
+AGE_MARGIN_S = 3600.0
+"""An event is in the stream a moment before its outbox knows, and clocks differ."""
+
 RECOVERING = "aidmesh-recovering"
 OWN_STREAMS = tuple(PREFIXES)
 
@@ -56,8 +61,11 @@ class Recovered:
     messages: int
 
 
-def lost(found: Log | None, marks: Sequence[Mark]) -> str | None:
-    """Why the log must be made anew, None when nothing acknowledged is missing. Pure."""
+def lost(found: Log | None, marks: Sequence[Mark], ids: Mapping[int, str | None]) -> str | None:
+    """Why the log must be made anew, None when nothing acknowledged is missing. Pure.
+
+    `ids` says which message the log holds at each mark's sequence, None for none.
+    """
     if found is not None and found.recovering:
         return "an earlier recovery did not finish"
     if not marks:
@@ -69,6 +77,9 @@ def lost(found: Log | None, marks: Sequence[Mark]) -> str | None:
         return "the stream is another one than that which acknowledged"
     if newest.ack_seq > found.last_seq:
         return f"it ends at {found.last_seq}, acknowledged was {newest.ack_seq}"
+    for mark in marks:
+        if mark.stream_created == found.created and ids.get(mark.ack_seq) != str(mark.event_id):
+            return f"at {mark.ack_seq} it does not hold what was acknowledged there"
     return None
 
 
@@ -97,8 +108,14 @@ async def recover(client: Client, plan: Plan, dsns: Sequence[str]) -> list[Recov
 async def _check(api: JetStreamApi, outboxes: Outboxes) -> dict[str, str]:
     reasons = {}
     for stream in OWN_STREAMS:
-        marks = await outboxes.marks(stream.value, _age_s_max(stream))
-        reason = lost(_log(await api.stream_info(stream.value)), marks)
+        age_s_max = _age_s_max(stream)
+        if age_s_max is not None:  # what is about to age out may be gone from the stream already
+            age_s_max -= AGE_MARGIN_S
+        marks = await outboxes.marks(stream.value, age_s_max)
+        found = _log(await api.stream_info(stream.value))
+        seqs = {mark.ack_seq for mark in marks} if found is not None else set()
+        ids = {seq: await api.message_id(stream.value, seq) for seq in seqs}
+        reason = lost(found, marks, ids)
         if reason is not None:
             reasons[stream.value] = reason
     return reasons
@@ -107,8 +124,7 @@ async def _check(api: JetStreamApi, outboxes: Outboxes) -> dict[str, str]:
 async def _recreate(api: JetStreamApi, plan: Plan, outboxes: Outboxes, stream: str) -> int:
     age_s_max = _age_s_max(Stream(stream))
     found = _log(await api.stream_info(stream))
-    marks = await outboxes.marks(stream, None)
-    highest = max([mark.ack_seq for mark in marks] + [found.last_seq if found else 0])
+    highest = max(await outboxes.highest(stream), found.last_seq if found else 0)
     if found is not None:
         await api.delete_stream(stream)
     config: Json = {

@@ -1,0 +1,116 @@
+"""What a service does beside its work: sweeps, parked letters, partitions for the next months."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncpg
+
+from aidmesh_chassis import inbox, logs, outbox
+from aidmesh_chassis.consuming import Inlet
+from aidmesh_chassis.db import Database, Tx, is_migrated, make_partitions
+from aidmesh_chassis.ending import goes_on
+from aidmesh_chassis.errors import OUTAGES, TRANSIENT
+
+log = logs.get_logger()
+
+PARKED_S = 5.0
+PARTITIONS_S = 6 * 3600.0
+PARTITIONS_RETRY_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """Work that time brings about, such as holds that ran out.
+
+    Attributes:
+        every_s: pause after a sweep that found less than `limit`.
+        run: does at most `limit` rows in one transaction, returns how many.
+    """
+
+    name: str
+    every_s: float
+    run: Callable[[Tx], Awaitable[int]]
+    limit: int = 500
+
+
+async def _blank_private(tx: Tx) -> int:
+    limit = BLANK_PRIVATE.limit
+    published = await outbox.blank_private(tx.conn, limit)
+    letters = await inbox.blank_letters_kept(tx.conn, outbox.PRIVATE_KEPT_DAYS, limit)
+    return max(published, letters)
+
+
+BLANK_PRIVATE = Sweep("blank_private", 3600.0, _blank_private, limit=1000)
+"""Of every service: sealed personal data stays neither in the history nor among dead letters."""
+
+
+async def keep_sweeping(database: Database, sweep: Sweep) -> None:
+    """Do the sweep's work whenever it is due, until cancelled."""
+    while goes_on():
+        try:
+            async with database.transaction() as tx:
+                done = await sweep.run(tx)
+        except TRANSIENT as error:
+            log.warning("sweep.waits", sweep=sweep.name, cause=type(error).__name__)
+            done = 0
+        except Exception:
+            log.exception("sweep.failed", sweep=sweep.name)
+            done = 0
+        if done < sweep.limit:
+            await asyncio.sleep(sweep.every_s)
+
+
+async def take_parked(inlets: Sequence[Inlet]) -> None:
+    """Try parked letters when their time has come, until cancelled."""
+    while goes_on():
+        await asyncio.sleep(PARKED_S)
+        try:
+            for inlet in inlets:
+                await inlet.take_parked()
+        except TRANSIENT as error:
+            log.warning("database.waits", cause=type(error).__name__)
+
+
+async def prepare(directories: Sequence[Path], conn: asyncpg.Connection) -> None:
+    """What must be there before anybody may write: all tables, and this month's partitions.
+
+    Args:
+        directories: the service's migrations. Between two of them there are tables that others
+            need.
+
+    Raises:
+        LookupError: the migrations have not run.
+    """
+    if not await is_migrated(conn, directories):
+        raise LookupError("not migrated")
+    await _make_partitions(conn)
+
+
+async def _make_partitions(conn: asyncpg.Connection) -> bool:
+    """Whether they could be made; if not the default partition takes the rows until they can.
+
+    Raises:
+        OSError, asyncpg.PostgresError: the database is away.
+    """
+    try:
+        await make_partitions(conn)
+    except OUTAGES:
+        raise
+    except asyncpg.PostgresError:
+        log.exception("partitions.failed")
+        return False
+    return True
+
+
+async def keep_partitions(database: Database) -> None:
+    """Make the partitions of the next months in time, until cancelled."""
+    made = False
+    while goes_on():
+        await asyncio.sleep(PARTITIONS_S if made else PARTITIONS_RETRY_S)
+        try:
+            async with database.connection() as conn:
+                made = await _make_partitions(conn)
+        except OUTAGES as error:
+            log.warning("database.waits", cause=type(error).__name__)

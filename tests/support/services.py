@@ -1,0 +1,77 @@
+"""A service as it runs in production, put together from parts that a test gives."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from aidmesh_chassis.auth import Verifier
+from aidmesh_chassis.broker import Broker
+from aidmesh_chassis.consuming import Subscription
+from aidmesh_chassis.db import Database
+from aidmesh_chassis.http import create_app
+from aidmesh_chassis.relay import Relay
+from aidmesh_chassis.service import Health, Service
+from aidmesh_chassis.settings import ServiceSettings
+from support.servers import SERVICE_PASSWORD, NatsRegion
+
+
+def is_open(database: Database) -> bool:
+    """Whether a running service has opened its pool."""
+    try:
+        return bool(database.pool)
+    except ConnectionError:
+        return False
+
+
+def settings_for(name: str, region: NatsRegion) -> ServiceSettings:
+    """Settings of a service that connects to a region's server."""
+    return ServiceSettings(
+        region=region.region,
+        nats_url=region.url,
+        nats_user=name,
+        nats_password=SERVICE_PASSWORD,
+        batch_max=64,
+    )
+
+
+def service_of(
+    name: str, region: NatsRegion, database: Database, subscriptions: Sequence[Subscription] = ()
+) -> Service:
+    """A service with that database; its HTTP side takes any free port."""
+    health = Health()
+    verifier = Verifier(Ed25519PrivateKey.generate().public_key(), region.region)
+    return Service(
+        name=name,
+        settings=settings_for(name, region),
+        database=database,
+        app=create_app(name, region.region, verifier, checks=health.checks),
+        health=health,
+        subscriptions=tuple(subscriptions),
+    )
+
+
+@asynccontextmanager
+async def relaying(name: str, region: NatsRegion, database: Database) -> AsyncIterator[Relay]:
+    """A relay over a connection like a service's, for as long as the block."""
+    relays: list[Relay] = []
+
+    async def broke() -> None:
+        for relay in relays:
+            relay.close_gate()
+
+    async def came_back() -> None:
+        return
+
+    broker = Broker(settings_for(name, region), name, broke, came_back)
+    relay = Relay(database, await broker.connect())
+    relays.append(relay)
+    database.on_commit(relay.wake)
+    task = asyncio.create_task(relay.run())
+    try:
+        yield relay
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await broker.stop()
