@@ -316,6 +316,28 @@ async def test_sealed_payloads_leave_the_history_after_a_week(database: Database
     await db.close()
 
 
+async def test_a_connection_that_the_pool_took_back_broken_is_an_outage(
+    database: DatabaseFactory,
+) -> None:
+    db = await opened(await database("console"))
+
+    async def cut_off() -> None:
+        async with db.connection() as conn:
+            pid = await conn.fetchval("SELECT pg_backend_pid()")
+            async with db.connection() as other:
+                await other.execute("SELECT pg_terminate_backend($1)", pid)
+
+            async def taken_back() -> bool:
+                return "released" in repr(conn)
+
+            await eventually(taken_back)
+            await conn.execute("SELECT 1")
+
+    with pytest.raises(ConnectionResetError):
+        await cut_off()
+    await db.close()
+
+
 async def test_what_was_sealed_of_the_erased_is_withdrawn(
     producer: Producer, nats_region: NatsRegion
 ) -> None:

@@ -177,7 +177,7 @@ class Database:
             yield conn
         except asyncpg.InterfaceError as error:
             # The same class means misuse and a connection that broke under a transaction.
-            if conn.is_closed():
+            if _is_gone(conn):
                 raise ConnectionResetError("the database connection broke") from error
             raise
         finally:
@@ -199,6 +199,14 @@ class Database:
         """A connection for queries only."""
         async with self.connection() as conn, conn.transaction(readonly=True):
             yield conn
+
+
+def _is_gone(conn: asyncpg.Connection) -> bool:
+    """Whether a connection broke; one that the pool has taken back already says no more."""
+    try:
+        return conn.is_closed()
+    except asyncpg.InterfaceError:
+        return True
 
 
 async def _keep_as_it_is(_: asyncpg.Connection) -> None:
