@@ -56,7 +56,8 @@ class Desk:
 
 @pytest.fixture
 async def desk(database: DatabaseFactory) -> AsyncIterator[Desk]:
-    db = Database(await database("notification"), Origin("kyiv", "notification"), statement_s_max=0.3)
+    origin = Origin("kyiv", "notification")
+    db = Database(await database("notification"), origin, statement_s_max=0.3)
     await db.open()
     yield Desk(db)
     await db.close()
