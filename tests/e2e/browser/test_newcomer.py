@@ -112,7 +112,10 @@ async def test_goods_that_come_in_show_on_the_register_page(mesh: RunningMesh, k
         await expect(page.locator(".kind", has=page.locator("#need_hygiene_kit"))).to_contain_text(
             "free"
         )
-        for path in ("/money", "/results", "/needs", "/"):
+        for path in (
+            "/money", "/money/grants", "/money/purchases?state=all", "/money/questions",
+            "/assets", "/results", "/needs", "/hand-over", "/beds", "/import", "/",
+        ):  # fmt: skip
             answer = await page.goto(address + path)
             assert answer is not None
             assert answer.status == 200

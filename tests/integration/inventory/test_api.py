@@ -431,6 +431,9 @@ async def test_sensitive_reservations_are_not_there_for_those_who_may_not_see_th
         ):
             assert {row["need_id"] for row in answer["rows"]} == seen
         for need in needs:
+            number = {"need_number": need.need_id.hex[:8]}
+            found = (await staff.post("reservations:lookup", number))["rows"]
+            assert {row["need_id"] for row in found} == {str(need.need_id)} & seen
             status = 200 if str(need.need_id) in seen else 404
             await staff.get(f"needs/{need.need_id}/reservation", status)
 

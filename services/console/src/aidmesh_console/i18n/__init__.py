@@ -72,6 +72,7 @@ class Speaker:
             language = DEFAULT
             self._locale = Locale.parse(DEFAULT)
         self.language = language
+        self._d = "d." if language == "de" else "d"
         self._texts = texts(language)
 
     def __call__(self, key: str, count: int | None = None, /, **values: object) -> str:
@@ -124,12 +125,12 @@ class Speaker:
         """A day as one says it: short, with the year only when it is another one."""
         if day is None:
             return "–"
-        pattern = "d MMM" if day.year == today().year else "d MMM y"
+        pattern = f"{self._d} MMM" if day.year == today().year else f"{self._d} MMM y"
         return format_date(day, pattern, locale=self._locale)
 
     def whole_day(self, day: date) -> str:
         """A day with its name, for the head of a page."""
-        return format_date(day, "EEEE, d MMMM", locale=self._locale)
+        return format_date(day, f"EEEE, {self._d} MMMM", locale=self._locale)
 
     def weekday(self, day: date) -> str:
         """The two or three letters of a day of the week."""
@@ -143,7 +144,9 @@ class Speaker:
         """A moment on the clocks of Kyiv."""
         if moment is None:
             return "–"
-        pattern = "d MMM, HH:mm" if moment.year == today().year else "d MMM y, HH:mm"
+        pattern = (
+            f"{self._d} MMM, HH:mm" if moment.year == today().year else f"{self._d} MMM y, HH:mm"
+        )
         return format_datetime(moment, pattern, tzinfo=KYIV, locale=self._locale)
 
     def age(self, moment: datetime | None) -> str:
