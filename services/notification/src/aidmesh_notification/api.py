@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field, TypeAdapter, model_validator
 
 from aidmesh_chassis.auth import Caller, Role, require
 from aidmesh_chassis.crypto import PublicKey, seal
-from aidmesh_chassis.db import Database
+from aidmesh_chassis.db import Database, clock
 from aidmesh_chassis.http import Body, Page, PageQuery
 from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.privacy import PersonalText
@@ -188,7 +188,7 @@ def router(database: Database, templates: Templates, card_key: PublicKey | None)
     async def list_templates() -> list[TemplateOut]:
         """What people may be sent, word for word, with sample values."""
         async with database.read() as conn:
-            now: datetime = await conn.fetchval("SELECT now()")
+            now = await clock(conn)
         until_on = (now.astimezone(KYIV) + timedelta(days=_PREVIEW_DAYS)).date()
         return [
             TemplateOut(

@@ -188,7 +188,7 @@ class Database:
         """Begin, yield, write the events to the outbox, commit; then wake the relay."""
         async with self.connection() as conn:
             async with conn.transaction():
-                tx = Tx(conn, await conn.fetchval("SELECT now()"), self.origin)
+                tx = Tx(conn, await clock(conn), self.origin)
                 yield tx
                 emitted = await tx.flush()
             if emitted and self._wake_relay is not None:
@@ -207,6 +207,12 @@ def _is_gone(conn: asyncpg.Connection) -> bool:
         return conn.is_closed()
     except asyncpg.InterfaceError:
         return True
+
+
+async def clock(conn: asyncpg.Connection) -> datetime:
+    """The database's clock, as of when this transaction began."""
+    now: datetime = await conn.fetchval("SELECT now()")
+    return now
 
 
 async def _keep_as_it_is(_: asyncpg.Connection) -> None:

@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 from fastapi import APIRouter, Response
 from pydantic import Field, TypeAdapter
 
+from aidmesh_chassis.db import clock
 from aidmesh_chassis.http import Body, BulkRoute, PageQuery
 from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.problems import NOT_FOUND, Problem
@@ -197,7 +198,7 @@ def router(desk: Desk) -> APIRouter:
         A page is so many grants, ours and those of other regions together.
         """
         async with desk.db.read() as conn:
-            as_of = await conn.fetchval("SELECT now()")
+            as_of = await clock(conn)
             rows = await queries.known_grants(conn, page.after(_KNOWN), page.limit + 1)
             kept, following = page.cut(rows, lambda row: row)
             ids = [grant_id for _, grant_id in kept]
