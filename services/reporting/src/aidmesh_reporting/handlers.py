@@ -24,7 +24,7 @@ from aidmesh_contracts.payments import CommitmentReversedV1, CommitmentSpentV1, 
 from aidmesh_contracts.reporting import MonthlyResultsV1
 from aidmesh_reporting.domain.months import month_of
 from aidmesh_reporting.domain.people import join
-from aidmesh_reporting.store import facts
+from aidmesh_reporting.store import kept, money, months, needs, people, services
 
 KNOWN: dict[str, type[Event]] = {
     event.type: event for consumer in consumers_of("reporting") for event in consumer.events
@@ -50,16 +50,16 @@ async def record(tx: Tx, batch: Sequence[Received[Event]]) -> None:
     Raises:
         TimeoutError: a rebuild holds the facts; the batch waits.
     """
-    await facts.alone(tx.conn)
-    await facts.keep(
+    await kept.alone(tx.conn)
+    await kept.keep(
         tx.conn,
         [
-            facts.Stored(
+            kept.Stored(
                 received.event_id,
                 received.event.type,
                 received.region,
                 received.occurred_at,
-                facts.payload_of(received.event),
+                kept.payload_of(received.event),
             )
             for received in batch
         ],
@@ -80,54 +80,54 @@ async def apply(conn: asyncpg.Connection, batch: Sequence[Fact]) -> None:
     """
     dirty: set[str] = set()
     if fulfilled := _of(batch, NeedFulfilledV1):
-        await facts.add_services(conn, [(fact.event_id, event) for fact, event in fulfilled])
+        await services.add_services(conn, [(fact.event_id, event) for fact, event in fulfilled])
         dirty.update(month_of(event.served_on) for _, event in fulfilled)
     if undone := _of(batch, NeedReversedV1):
-        await facts.add_reversals(
+        await services.add_reversals(
             conn, [(fact.event_id, fact.occurred_at, event) for fact, event in undone]
         )
         dirty.update(
-            await facts.months_of_services(
+            await services.months_of_services(
                 conn, [(event.need_id, event.service_no) for _, event in undone]
             )
         )
     if stays := _of(batch, StaySettledV1):
-        await facts.add_stays(
+        await services.add_stays(
             conn, [(fact.event_id, fact.occurred_at, event) for fact, event in stays]
         )
     if spends := _of(batch, CommitmentSpentV1):
-        await facts.add_spends(conn, [(fact.event_id, event) for fact, event in spends])
+        await money.add_spends(conn, [(fact.event_id, event) for fact, event in spends])
     if returned := _of(batch, CommitmentReversedV1):
-        await facts.add_spend_reversals(conn, [(fact.event_id, event) for fact, event in returned])
-    needs = [
+        await money.add_spend_reversals(conn, [(fact.event_id, event) for fact, event in returned])
+    touched = [
         *(event.need_id for _, event in stays),
         *(event.need_id for _, event in spends),
         *(event.need_id for _, event in returned),
     ]
-    if needs:
-        dirty.update(await facts.months_of_needs(conn, needs))
+    if touched:
+        dirty.update(await services.months_of_needs(conn, touched))
     if merged := _of(batch, PersonMergedV1):
         dirty.update(await _merge(conn, [event for _, event in merged]))
     if waitlisted := _of(batch, NeedWaitlistedV1):
-        await facts.put_waiting(conn, [event for _, event in waitlisted])
+        await needs.put_waiting(conn, [event for _, event in waitlisted])
     if closed := _of(batch, NeedClosedV1):
-        await facts.add_closed(conn, [event for _, event in closed])
+        await needs.add_closed(conn, [event for _, event in closed])
     if grants := _of(batch, GrantChangedV1):
-        await facts.put_grants(conn, [(fact.region, event) for fact, event in grants])
+        await money.put_grants(conn, [(fact.region, event) for fact, event in grants])
     if results := _of(batch, MonthlyResultsV1):
-        await facts.put_world_months(conn, [(fact.region, event) for fact, event in results])
+        await months.put_world_months(conn, [(fact.region, event) for fact, event in results])
     if dirty:
-        await facts.mark_dirty(conn, dirty)
+        await months.mark_dirty(conn, dirty)
 
 
 async def _merge(conn: asyncpg.Connection, events: Sequence[PersonMergedV1]) -> list[str]:
     pairs = [(event.person_id, event.into_person_id) for event in events]
-    known = await facts.roots_of(conn, list({person for pair in pairs for person in pair}))
+    known = await people.roots_of(conn, list({person for pair in pairs for person in pair}))
     changed = join(known, pairs)
     if not changed:
         return []
-    await facts.put_roots(conn, changed)
-    return await facts.months_of_people(conn, list(changed))
+    await people.put_roots(conn, changed)
+    return await people.months_of_people(conn, list(changed))
 
 
 def _of(batch: Sequence[Fact], event_class: type[E]) -> list[tuple[Fact, E]]:

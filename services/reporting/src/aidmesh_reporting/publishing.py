@@ -9,7 +9,7 @@ from aidmesh_chassis.db import Tx
 from aidmesh_contracts.ids import GrantId
 from aidmesh_contracts.reporting import MonthlyResultsV1, ResultLine
 from aidmesh_reporting.domain.months import first_day, last_day, to_restate
-from aidmesh_reporting.store import facts, results
+from aidmesh_reporting.store import kept, results
 
 MONTHS_MAX = 24
 
@@ -20,7 +20,7 @@ async def publish(tx: Tx) -> int:
     Returns:
         how many months were looked at.
     """
-    await facts.alone(tx.conn)
+    await kept.alone(tx.conn)
     dirty = await results.take_dirty(tx.conn, MONTHS_MAX)
     if not dirty:
         return 0

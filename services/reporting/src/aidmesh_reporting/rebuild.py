@@ -20,7 +20,7 @@ from aidmesh_contracts.base import Event
 from aidmesh_contracts.consumers import Consumer, consumers_of
 from aidmesh_reporting.config import Settings
 from aidmesh_reporting.handlers import KNOWN, Fact, apply
-from aidmesh_reporting.store import facts
+from aidmesh_reporting.store import kept
 
 BATCH_MAX = 1000
 FETCH_S_MAX = 5.0
@@ -39,9 +39,9 @@ async def rebuild(database: Database) -> int:
     started = time.monotonic()
     count, seq = 0, 0
     async with database.transaction() as tx:
-        await facts.alone(tx.conn)
-        await facts.empty_read_models(tx.conn)
-        while rows := await facts.kept_after(tx.conn, seq, BATCH_MAX):
+        await kept.alone(tx.conn)
+        await kept.empty_read_models(tx.conn)
+        while rows := await kept.kept_after(tx.conn, seq, BATCH_MAX):
             await apply(
                 tx.conn,
                 [
@@ -76,15 +76,15 @@ async def keep_from_streams(database: Database, client: Client, region: str) -> 
     for consumer in consumers_of("reporting"):
         async for batch in _retained(client, consumer, region):
             async with database.transaction() as tx:
-                await facts.keep(
+                await kept.keep(
                     tx.conn,
                     [
-                        facts.Stored(
+                        kept.Stored(
                             received.event_id,
                             received.event.type,
                             received.region,
                             received.occurred_at,
-                            facts.payload_of(received.event),
+                            kept.payload_of(received.event),
                         )
                         for received in batch
                     ],

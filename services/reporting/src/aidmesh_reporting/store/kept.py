@@ -1,0 +1,90 @@
+"""The kept events, which all read models are made of, and emptying those."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+import asyncpg
+
+from aidmesh_contracts.base import Event
+from aidmesh_reporting.store.rows import columns
+
+READ_MODELS = (
+    "service",
+    "reversal",
+    "service_person",
+    "share",
+    "stay",
+    "stay_share",
+    "spend",
+    "spend_reversal",
+    "same_person",
+    "waiting",
+    "closed_need",
+    "grant_name",
+    "world_month",
+    "dirty_month",
+)
+"""Tables that a rebuild empties and fills again."""
+
+_ALONE = 0x7265706F7274
+
+
+class Stored(NamedTuple):
+    """An event as it is kept for rebuilding."""
+
+    event_id: UUID
+    type: str
+    region: str
+    occurred_at: datetime
+    payload: bytes
+
+
+async def keep(conn: asyncpg.Connection, events: Sequence[Stored]) -> None:
+    """Keep events; those known already are left alone."""
+    await conn.execute(
+        """
+        INSERT INTO fact_event (event_id, type, region, occurred_at, payload)
+        SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::timestamptz[], $5::bytea[])
+        ON CONFLICT (event_id) DO NOTHING
+        """,
+        *columns(events),
+    )
+
+
+async def kept_after(conn: asyncpg.Connection, seq: int, limit: int) -> list[asyncpg.Record]:
+    """Return kept events after `seq`, with their `seq`."""
+    return await conn.fetch(
+        """
+        SELECT seq, event_id, type, region, occurred_at, payload FROM fact_event
+        WHERE seq > $1 ORDER BY seq LIMIT $2
+        """,
+        seq,
+        limit,
+    )
+
+
+async def alone(conn: asyncpg.Connection) -> None:
+    """Let one transaction at a time write facts or publish; the others wait for its end.
+
+    A payment tells which month changed only if it sees the service it paid for. Were both
+    written at once by two replicas, neither would see the other.
+
+    Raises:
+        TimeoutError: another one, such as a rebuild, takes long.
+    """
+    try:
+        await conn.execute("SELECT pg_advisory_xact_lock($1)", _ALONE)
+    except asyncpg.LockNotAvailableError as error:
+        raise TimeoutError("the facts are being rebuilt") from error
+
+
+async def empty_read_models(conn: asyncpg.Connection) -> None:
+    """Forget everything but the kept events and what was decided or published."""
+    await conn.execute(f"TRUNCATE {', '.join(READ_MODELS)}")
+
+
+def payload_of(event: Event) -> bytes:
+    """Return an event as it is kept."""
+    return event.model_dump_json(exclude_none=True).encode()

@@ -1,0 +1,90 @@
+"""Money that left and came back, and the grants' names; each applies once, in any order."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+import asyncpg
+
+from aidmesh_contracts.payments import CommitmentReversedV1, CommitmentSpentV1, GrantChangedV1
+from aidmesh_reporting.store.rows import columns
+
+
+async def add_spends(
+    conn: asyncpg.Connection, events: Sequence[tuple[UUID, CommitmentSpentV1]]
+) -> None:
+    """Record money that left."""
+    await conn.execute(
+        """
+        INSERT INTO spend (commitment_id, spend_no, event_id, need_id, grant_id, amount_minor,
+                           currency, spent_on, fulfils)
+        SELECT * FROM unnest($1::uuid[], $2::int[], $3::uuid[], $4::uuid[], $5::uuid[],
+            $6::bigint[], $7::text[], $8::date[], $9::boolean[]) AS n (commitment_id, spend_no)
+        ORDER BY commitment_id, spend_no ON CONFLICT DO NOTHING
+        """,
+        *columns(
+            (
+                event.commitment_id,
+                event.spend_no,
+                event_id,
+                event.need_id,
+                event.grant_id,
+                event.amount_minor,
+                event.currency,
+                event.spent_on,
+                event.fulfils,
+            )
+            for event_id, event in events
+        ),
+    )
+
+
+async def add_spend_reversals(
+    conn: asyncpg.Connection, events: Sequence[tuple[UUID, CommitmentReversedV1]]
+) -> None:
+    """Record money that came back."""
+    await conn.execute(
+        """
+        INSERT INTO spend_reversal (commitment_id, spend_no, event_id, need_id)
+        SELECT * FROM unnest($1::uuid[], $2::int[], $3::uuid[], $4::uuid[])
+            AS n (commitment_id, spend_no)
+        ORDER BY commitment_id, spend_no ON CONFLICT DO NOTHING
+        """,
+        *columns(
+            (event.commitment_id, event.spend_no, event_id, event.need_id)
+            for event_id, event in events
+        ),
+    )
+
+
+async def put_grants(
+    conn: asyncpg.Connection, events: Sequence[tuple[str, GrantChangedV1]]
+) -> None:
+    """Keep names of grants, the highest version of each."""
+    newest = {
+        event.grant_id: (region, event)
+        for region, event in sorted(events, key=lambda each: each[1].version)
+    }
+    await conn.execute(
+        """
+        INSERT INTO grant_name (grant_id, region, code, donor, currency, status, version)
+        SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[],
+                             $6::text[], $7::int[]) AS n (grant_id)
+        ORDER BY grant_id
+        ON CONFLICT (grant_id) DO UPDATE
+        SET code = excluded.code, donor = excluded.donor, currency = excluded.currency,
+            status = excluded.status, version = excluded.version
+        WHERE grant_name.version < excluded.version
+        """,
+        *columns(
+            (
+                event.grant_id,
+                region,
+                event.terms.code,
+                event.terms.donor,
+                event.terms.currency,
+                event.status,
+                event.version,
+            )
+            for region, event in newest.values()
+        ),
+    )
