@@ -11,8 +11,8 @@ from aidmesh_contracts.values import BlockedBy
 from aidmesh_intake.domain import commands
 from aidmesh_intake.domain.need import Decision, Need, State, Wait
 from aidmesh_intake.domain.waitlist import Growth, Wake, offer
+from aidmesh_intake.store import growth, waitlist
 from aidmesh_intake.store import needs as store
-from aidmesh_intake.store import waitlist
 from aidmesh_intake.store.waitlist import Key, key_of
 
 PASSES_MAX = 4
@@ -71,12 +71,12 @@ async def _settle_waitlist(tx: Tx, changes: Iterable[Change]) -> None:
             assert before.blocked_by is not None  # noqa: S101 - it was waiting
             keys.add(key_of(before.blocked_by))
             left.append(
-                waitlist.synthetic_growth(new_event_id(), before.blocked_by, before.id, tx.now)
+                growth.synthetic_growth(new_event_id(), before.blocked_by, before.id, tx.now)
             )
-    keys.update(await waitlist.settle_wakes(tx.conn, used))
-    keys.update(await waitlist.give_back(tx.conn, unused))
+    keys.update(await growth.settle_wakes(tx.conn, used))
+    keys.update(await growth.give_back(tx.conn, unused))
     if left:
-        await waitlist.add_growth(tx.conn, left)
+        await growth.add_growth(tx.conn, left)
     if keys:
         await offer_growth(tx, keys)
 
@@ -105,11 +105,11 @@ async def offer_growth(tx: Tx, keys: Iterable[Key], cause: Received[Event] | Non
     await waitlist.lock_keys(tx.conn, wanted)
     woken = 0
     for _ in range(PASSES_MAX):
-        growths = await waitlist.open_growths(tx.conn, wanted)
+        growths = await growth.open_growths(tx.conn, wanted)
         waiters = await waitlist.waiters(tx.conn, growths) if growths else []
         wakes = offer(growths, waiters)
         if not wakes:
-            await waitlist.set_done(tx.conn, wanted)
+            await growth.set_done(tx.conn, wanted)
             return woken
         woken += await _wake(tx, growths, wakes, cause)
     return woken  # what is left stays pending: the sweep goes on
@@ -119,7 +119,7 @@ async def _wake(
     tx: Tx, growths: Sequence[Growth], wakes: Sequence[Wake], cause: Received[Event] | None
 ) -> int:
     needs = await store.lock(tx.conn, [wake.need_id for wake in wakes])
-    left = {growth.id: growth for growth in growths}
+    left = {each.id: each for each in growths}
     saved: list[Need] = []
     rest: list[Need] = []
     notes: list[tuple[Need, str]] = []
@@ -145,5 +145,5 @@ async def _wake(
     if rest:
         await store.save_terms(tx.conn, saved)
     await store.log_events(tx.conn, notes, tx.now)
-    await waitlist.save_offer(tx.conn, growths, done, pending=True)
+    await growth.save_offer(tx.conn, growths, done, pending=True)
     return len(saved)

@@ -11,8 +11,8 @@ from aidmesh_contracts.payments import CommitmentRefusedV1, FundsGrewV1
 from aidmesh_intake.domain import saga
 from aidmesh_intake.domain.waitlist import Growth
 from aidmesh_intake.handlers.applying import Change, apply, offer_growth
+from aidmesh_intake.store import growth, waitlist
 from aidmesh_intake.store import needs as store
-from aidmesh_intake.store import waitlist
 from aidmesh_intake.store.waitlist import Key
 
 A = TypeVar("A", bound=saga.Answer)
@@ -65,7 +65,7 @@ async def supply_grew(tx: Tx, batch: Sequence[Received[SupplyGrewV1]]) -> None:
         )
         for received in batch
     ]
-    keys = {Key(growth.resource, growth.code or "") for growth in growths}
+    keys = {Key(each.resource, each.code or "") for each in growths}
     await _grew(tx, growths, keys, batch)
 
 
@@ -90,7 +90,7 @@ async def funds_grew(tx: Tx, batch: Sequence[Received[FundsGrewV1]]) -> None:
         )
         for received in batch
     ]
-    keys = {Key("money", growth.currency or "") for growth in growths}
+    keys = {Key("money", each.currency or "") for each in growths}
     await _grew(tx, growths, keys, batch)
 
 
@@ -101,5 +101,5 @@ async def _grew(
     batch: Sequence[Received[SupplyGrewV1]] | Sequence[Received[FundsGrewV1]],
 ) -> None:
     await waitlist.lock_keys(tx.conn, keys)
-    await waitlist.add_growth(tx.conn, growths)
+    await growth.add_growth(tx.conn, growths)
     await offer_growth(tx, keys, cause=batch[0] if len(batch) == 1 else None)

@@ -12,8 +12,8 @@ from aidmesh_intake.domain.need import State
 from aidmesh_intake.domain.waitlist import queue_behind
 from aidmesh_intake.handlers import approving
 from aidmesh_intake.handlers.applying import Change, apply, offer_growth
+from aidmesh_intake.store import growth, sweeps
 from aidmesh_intake.store import needs as store
-from aidmesh_intake.store import sweeps, waitlist
 
 LIMIT: Final = 500
 GROWTH_KEPT: Final = timedelta(days=2)
@@ -89,13 +89,13 @@ async def end_erased(tx: Tx) -> int:
 
 async def offer_pending(tx: Tx) -> int:
     """Growth that was not offered to everybody at once goes on being offered."""
-    keys = await waitlist.pending_keys(tx.conn, KEYS_MAX)
+    keys = await growth.pending_keys(tx.conn, KEYS_MAX)
     return await offer_growth(tx, keys) if keys else 0
 
 
 async def prune(tx: Tx) -> int:
     """Old growth is forgotten: whoever waits now was refused since."""
-    return await waitlist.prune(tx.conn, GROWTH_KEPT, LIMIT)
+    return await growth.prune(tx.conn, GROWTH_KEPT, LIMIT)
 
 
 SWEEPS: Final = (

@@ -1,0 +1,269 @@
+"""What has grown, and who on the waitlist was woken for it, in the database.
+
+Whoever adds to what has grown holds the lock of its key; see `waitlist.lock_keys`.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import asyncpg
+
+from aidmesh_contracts.values import BlockedBy
+from aidmesh_intake.domain.waitlist import SLACK, Growth, Wake
+from aidmesh_intake.store.needs import columns
+from aidmesh_intake.store.waitlist import Key, key_of
+
+GROWTHS_MAX = 50
+
+
+async def add_growth(conn: asyncpg.Connection, growths: Sequence[Growth]) -> None:
+    """Note what has grown."""
+    await conn.execute(
+        """
+        INSERT INTO growth (id, resource, code, currency, programmes, site_id, area, quantity,
+            left_over, freed_by, grew_at, received_at)
+        SELECT u.id, u.resource, u.code, u.currency,
+            CASE WHEN u.programmes IS NOT NULL THEN string_to_array(u.programmes, ' ') END,
+            u.site_id, u.area, u.quantity, u.quantity, u.freed_by, u.grew_at, u.received_at
+        FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::uuid[],
+            $7::text[], $8::bigint[], $9::uuid[], $10::timestamptz[], $11::timestamptz[])
+        AS u (id, resource, code, currency, programmes, site_id, area, quantity, freed_by,
+            grew_at, received_at)
+        ON CONFLICT (id) DO NOTHING
+        """,
+        *columns(
+            [
+                (
+                    each.id,
+                    each.resource,
+                    each.code,
+                    each.currency,
+                    None if each.programmes is None else " ".join(sorted(each.programmes)),
+                    each.site_id,
+                    each.area,
+                    each.left,
+                    each.freed_by,
+                    each.grew_at,
+                    each.received_at,
+                )
+                for each in growths
+            ]
+        ),
+    )
+
+
+async def open_growths(conn: asyncpg.Connection, keys: Iterable[Key]) -> list[Growth]:
+    """Growth of these keys that somebody on the waitlist may still use, oldest first."""
+    pairs = list({(key.resource, key.code) for key in keys})
+    if not pairs:
+        return []
+    rows = await conn.fetch(
+        """
+        SELECT DISTINCT g.id, g.resource, g.code, g.currency, g.programmes, g.site_id, g.area,
+            g.left_over, g.cap, g.freed_by, g.grew_at, g.received_at
+        FROM unnest($1::text[], $2::text[]) AS k (resource, code)
+        JOIN growth g ON g.left_over > 0 AND g.resource = k.resource
+            AND k.code = CASE WHEN g.resource = 'money' THEN g.currency ELSE g.code END
+        CROSS JOIN LATERAL (
+            SELECT min(coalesce(n.decided_at, n.waiting_since)) AS since FROM need n
+            WHERE n.state = 'waitlisted' AND n.blocked_resource = k.resource
+                AND (n.blocked_code = k.code
+                    OR (k.resource = 'money' AND split_part(n.blocked_code, '/', 2) = k.code))
+        ) AS waiting
+        WHERE greatest(g.grew_at, g.received_at) + $3::interval > waiting.since
+        ORDER BY g.grew_at, g.id LIMIT $4
+        """,
+        *columns(pairs),
+        SLACK,
+        GROWTHS_MAX,
+    )
+    return [growth_of(row) for row in rows]
+
+
+async def save_offer(
+    conn: asyncpg.Connection,
+    growths: Sequence[Growth],
+    wakes: Sequence[tuple[Wake, int]],
+    *,
+    pending: bool,
+) -> None:
+    """Write what is left of the growths, and who was woken for which attempt.
+
+    Args:
+        pending: more may be woken by what is left; the sweep goes on.
+    """
+    await conn.execute(
+        """
+        UPDATE growth SET left_over = u.left_over, pending = $3
+        FROM unnest($1::uuid[], $2::bigint[]) AS u (id, left_over) WHERE growth.id = u.id
+        """,
+        [growth.id for growth in growths],
+        [growth.left for growth in growths],
+        pending,
+    )
+    taken = [
+        (wake.need_id, growth_id, attempt_no, quantity)
+        for wake, attempt_no in wakes
+        for growth_id, quantity in wake.taken
+    ]
+    if taken:
+        await conn.execute(
+            """
+            INSERT INTO wake (need_id, growth_id, attempt_no, quantity, status)
+            SELECT u.*, 'asked' FROM unnest($1::uuid[], $2::uuid[], $3::int[], $4::bigint[]) AS u
+            ON CONFLICT (need_id, growth_id) DO UPDATE SET attempt_no = excluded.attempt_no,
+                quantity = excluded.quantity, status = 'asked'
+            """,
+            *columns(taken),
+        )
+
+
+async def settle_wakes(conn: asyncpg.Connection, need_ids: Sequence[UUID]) -> list[Key]:
+    """These needs got what they were woken for.
+
+    At least one piece of it was missing before, but the rest may have been there already and is
+    there still: it is offered to those who queued behind them. Returns the keys of that.
+    """
+    if not need_ids:
+        return []
+    rows = await conn.fetch(
+        """
+        WITH used AS (
+            UPDATE wake SET status = 'used'
+            WHERE need_id = ANY($1::uuid[]) AND status = 'asked' RETURNING growth_id, quantity
+        ), summed AS (
+            SELECT growth_id, sum(quantity - 1) AS spare FROM used WHERE quantity > 1 GROUP BY 1
+        )
+        UPDATE growth SET left_over = least(quantity, left_over + s.spare), pending = true
+        FROM summed s WHERE growth.id = s.growth_id
+        RETURNING growth.resource, coalesce(growth.code, growth.currency) AS code
+        """,
+        list(need_ids),
+    )
+    return [Key(row["resource"], row["code"]) for row in rows]
+
+
+async def give_back(
+    conn: asyncpg.Connection, refused: Sequence[tuple[UUID, BlockedBy | None]]
+) -> list[Key]:
+    """Return what these needs were woken for, to be offered to the next.
+
+    Args:
+        refused: needs, each with what it was too short of, or None where something else was in
+            its way. Whoever is short of the very thing proves that there is less of it than it
+            wanted: only those who want less are offered it.
+
+    Returns:
+        The keys of what can be offered again.
+    """
+    if not refused:
+        return []
+    rows = await conn.fetch(
+        """
+        WITH back AS (
+            UPDATE wake SET status = 'given_back'
+            FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[])
+                AS u (need_id, resource, code, short_of)
+            WHERE wake.need_id = u.need_id AND status = 'asked'
+            RETURNING wake.growth_id, wake.quantity, u.resource, u.code, u.short_of
+        ), summed AS (
+            SELECT b.growth_id, sum(b.quantity) AS quantity,
+                min(b.short_of - 1) FILTER (WHERE b.resource = g.resource
+                    AND b.code = coalesce(g.code, g.currency)) AS cap
+            FROM back b JOIN growth g ON g.id = b.growth_id GROUP BY 1
+        )
+        UPDATE growth SET left_over = least(growth.quantity, left_over + s.quantity),
+            cap = least(growth.cap, s.cap), pending = true
+        FROM summed s WHERE growth.id = s.growth_id
+        RETURNING growth.resource, coalesce(growth.code, growth.currency) AS code
+        """,
+        *columns(
+            [
+                (
+                    need_id,
+                    None if short is None else short.resource,
+                    None if short is None else key_of(short).code,
+                    None if short is None else short.quantity,
+                )
+                for need_id, short in refused
+            ]
+        ),
+    )
+    return [Key(row["resource"], row["code"]) for row in rows]
+
+
+async def pending_keys(conn: asyncpg.Connection, limit: int) -> list[Key]:
+    """Keys with growth that was not offered to everybody yet."""
+    rows = await conn.fetch(
+        """
+        SELECT DISTINCT resource, coalesce(code, currency) AS code FROM (
+            SELECT * FROM growth WHERE pending ORDER BY received_at LIMIT $1) AS g
+        """,
+        limit,
+    )
+    return [Key(row["resource"], row["code"]) for row in rows]
+
+
+async def set_done(conn: asyncpg.Connection, keys: Iterable[Key]) -> None:
+    """Nobody on the waitlist can use what is left of these keys."""
+    await conn.execute(
+        """
+        UPDATE growth SET pending = false FROM unnest($1::text[], $2::text[]) AS k (resource, code)
+        WHERE pending AND growth.resource = k.resource
+            AND coalesce(growth.code, growth.currency) = k.code
+        """,
+        *columns([(key.resource, key.code) for key in keys]),
+    )
+
+
+async def prune(conn: asyncpg.Connection, older_than: timedelta, limit: int) -> int:
+    """Forget old growth; returns how many rows."""
+    result = await conn.execute(
+        """
+        DELETE FROM growth WHERE id IN (
+            SELECT id FROM growth WHERE received_at < now() - $1::interval
+            ORDER BY received_at LIMIT $2 FOR UPDATE SKIP LOCKED)
+        """,
+        older_than,
+        limit,
+    )
+    return int(result.split()[-1])
+
+
+def growth_of(row: asyncpg.Record) -> Growth:
+    """Make a growth of its row."""
+    programmes = row["programmes"]
+    return Growth(
+        id=row["id"],
+        resource=row["resource"],
+        code=row["code"],
+        currency=row["currency"],
+        programmes=None if programmes is None else frozenset(programmes),
+        site_id=row["site_id"],
+        area=row["area"],
+        left=row["left_over"],
+        cap=row["cap"],
+        freed_by=row["freed_by"],
+        grew_at=row["grew_at"],
+        received_at=row["received_at"],
+    )
+
+
+def synthetic_growth(growth_id: UUID, freed: BlockedBy, need_id: UUID, now: datetime) -> Growth:
+    """What a need that left the waitlist no longer keeps from those behind it."""
+    currency = key_of(freed).code if freed.resource == "money" else None
+    return Growth(
+        id=growth_id,
+        resource=freed.resource,
+        code=None if currency else freed.code,
+        currency=currency,
+        programmes=frozenset({freed.code.rpartition("/")[0]}) if currency else None,
+        site_id=freed.site_id,
+        area=freed.area,
+        left=freed.quantity,
+        cap=None,
+        freed_by=need_id,
+        grew_at=now,
+        received_at=now,
+    )
