@@ -5,7 +5,8 @@ from uuid import UUID
 
 from aidmesh_contracts.ids import NeedId, PersonId, RequestId
 from aidmesh_contracts.values import CapacityDemand, MoneyDemand, StockDemand
-from aidmesh_intake.domain.kinds import Ask, ForWhom
+from aidmesh_intake.domain.asks import Ask
+from aidmesh_intake.domain.kinds import ForWhom
 from aidmesh_intake.domain.need import Need
 
 NOW = datetime(2024, 5, 6, 9, 0, tzinfo=UTC)

@@ -11,9 +11,10 @@ from aidmesh_contracts.intake import NeedApprovedV1, NeedClosedV1
 from aidmesh_contracts.inventory import ReservationRefusedV1
 from aidmesh_contracts.values import CapacityDemand
 from aidmesh_intake.catalogue import packaged
+from aidmesh_intake.domain.asks import Ask, AskError, ask_of
 from aidmesh_intake.domain.commands import approve, is_past
 from aidmesh_intake.domain.drafts import NeedDraft
-from aidmesh_intake.domain.kinds import Ask, AskError, ForWhom, Kind, ask_of
+from aidmesh_intake.domain.kinds import ForWhom, Kind
 from aidmesh_intake.domain.need import State
 from aidmesh_intake.domain.saga import decide
 from aidmesh_intake.handlers.drafting import Wanted, draft_need

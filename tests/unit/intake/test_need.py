@@ -48,7 +48,7 @@ from aidmesh_contracts.payments import (
     CommitmentReleasedV1,
 )
 from aidmesh_intake.domain import commands, saga
-from aidmesh_intake.domain.kinds import Ask
+from aidmesh_intake.domain.asks import Ask
 from aidmesh_intake.domain.need import LIVE, Decision, Leg, Need, NotAllowed, State, Wait
 from unit.intake.builders import CASH, DAY, NOTHING, NOW, PAID, STOCK, need
 

@@ -10,16 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aidmesh_intake.catalogue import packaged
+from aidmesh_intake.domain.asks import AskError, approves_itself, ask_of
 from aidmesh_intake.domain.dates import KYIV, last_day, planned_day, today_of
-from aidmesh_intake.domain.kinds import (
-    AskError,
-    AutoApprove,
-    ForWhom,
-    Kind,
-    Limit,
-    approves_itself,
-    ask_of,
-)
+from aidmesh_intake.domain.kinds import AutoApprove, ForWhom, Kind, Limit
 from aidmesh_intake.domain.limits import Hindrance, Past, Wish, hindrance, people_of
 from aidmesh_intake.domain.rows import FIELDS, RowError, parse_row
 from aidmesh_intake.domain.triage import ANSWERS, Band, band, floor_of, score

@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from aidmesh_contracts.ids import NeedId, SiteId
 from aidmesh_contracts.values import BlockedBy, CapacityDemand, StockDemand
 from aidmesh_intake.domain import commands
-from aidmesh_intake.domain.kinds import Ask
+from aidmesh_intake.domain.asks import Ask
 from aidmesh_intake.domain.need import LIVE, Need, State, Wait
 from aidmesh_intake.domain.waitlist import (
     SLACK,

@@ -34,7 +34,8 @@ from aidmesh.demo.supply import (
     plan_slots,
 )
 from aidmesh.demo.year import Year, plan_year
-from aidmesh_intake.domain.kinds import Kind, approves_itself, ask_of
+from aidmesh_intake.domain.asks import approves_itself, ask_of
+from aidmesh_intake.domain.kinds import Kind
 
 SOURCE = "year-2024"
 SCALE_MIN, SCALE_MAX = 0.01, 20.0

@@ -9,7 +9,8 @@ from fractions import Fraction
 from aidmesh.demo import facts
 from aidmesh.demo.needs import Need
 from aidmesh.demo.supply import Receipt
-from aidmesh_intake.domain.kinds import Kind, ask_of
+from aidmesh_intake.domain.asks import ask_of
+from aidmesh_intake.domain.kinds import Kind
 
 QUARTER_WEEKS = (1, 14, 27, 40)
 BRIDGE_WEEK = 38

@@ -9,7 +9,7 @@ from fastapi import Depends, Request
 from aidmesh_chassis.auth import Caller, Role, require
 from aidmesh_chassis.db import Database
 from aidmesh_chassis.problems import CONFLICT, INVALID, NOT_FOUND, Problem, ProblemType
-from aidmesh_intake.domain.kinds import AskError
+from aidmesh_intake.domain.asks import AskError
 from aidmesh_intake.domain.need import NotAllowed
 from aidmesh_intake.store.catalogue import Catalogue
 from aidmesh_intake.vault import Vault

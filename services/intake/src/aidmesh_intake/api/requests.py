@@ -14,9 +14,10 @@ from aidmesh_chassis.privacy import PersonalText, PersonalYear
 from aidmesh_chassis.problems import NOT_FOUND, Problem
 from aidmesh_contracts.values import Area, Code
 from aidmesh_intake.api.context import Caseworker, Ctx, invalid, unfit
+from aidmesh_intake.domain.asks import AskError
 from aidmesh_intake.domain.dates import today_of
 from aidmesh_intake.domain.drafts import Draft, PersonDraft
-from aidmesh_intake.domain.kinds import AskError, ForWhom, Kind
+from aidmesh_intake.domain.kinds import ForWhom, Kind
 from aidmesh_intake.domain.persons import Consents, Contact, Details, Language, Payee
 from aidmesh_intake.domain.triage import ANSWERS
 from aidmesh_intake.handlers.drafting import Wanted, draft_need

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import date
 from uuid import UUID
 
-from aidmesh_intake.domain.kinds import Ask, ForWhom, Kind
+from aidmesh_intake.domain.asks import Ask
+from aidmesh_intake.domain.kinds import ForWhom, Kind
 from aidmesh_intake.domain.persons import Consents, Details, Payee
 
 

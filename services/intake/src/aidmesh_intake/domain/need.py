@@ -30,8 +30,9 @@ from aidmesh_contracts.intake import (
     NeedWithdrawnV1,
 )
 from aidmesh_contracts.values import Area, BlockedBy, CapacityDemand, GrantShare
+from aidmesh_intake.domain.asks import Ask, blockers_of
 from aidmesh_intake.domain.dates import today_of
-from aidmesh_intake.domain.kinds import Ask, ForWhom, blockers_of
+from aidmesh_intake.domain.kinds import ForWhom
 
 GRACE_S: Final = 60
 """Answers may be this late, in seconds, after the hold they speak of ran out."""

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from uuid import UUID
 
+from aidmesh_intake.domain.asks import AskError, ask_of
 from aidmesh_intake.domain.dates import first_day, last_day, planned_day, today_of
 from aidmesh_intake.domain.drafts import NeedDraft
-from aidmesh_intake.domain.kinds import AskError, ForWhom, Kind, ask_of
+from aidmesh_intake.domain.kinds import ForWhom, Kind
 from aidmesh_intake.domain.persons import Payee
 
 

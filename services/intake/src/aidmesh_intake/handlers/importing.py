@@ -14,9 +14,10 @@ import asyncpg
 from aidmesh_chassis.db import Database, Tx
 from aidmesh_chassis.errors import CONTENTION
 from aidmesh_chassis.problems import IN_PROGRESS, NOT_FOUND, Problem, retry_after
+from aidmesh_intake.domain.asks import AskError
 from aidmesh_intake.domain.dates import today_of
 from aidmesh_intake.domain.drafts import Draft, PersonDraft
-from aidmesh_intake.domain.kinds import AskError, ForWhom
+from aidmesh_intake.domain.kinds import ForWhom
 from aidmesh_intake.domain.rows import ImportRow, RowError, parse_row
 from aidmesh_intake.handlers.drafting import Wanted, draft_need
 from aidmesh_intake.handlers.registering import register

@@ -21,8 +21,9 @@ from aidmesh_contracts.ids import (
 )
 from aidmesh_contracts.intake import PayeeSealedV1
 from aidmesh_intake.domain import commands
+from aidmesh_intake.domain.asks import approves_itself
 from aidmesh_intake.domain.drafts import Draft, NeedDraft
-from aidmesh_intake.domain.kinds import ForWhom, Kind, approves_itself
+from aidmesh_intake.domain.kinds import ForWhom, Kind
 from aidmesh_intake.domain.limits import Hindrance
 from aidmesh_intake.domain.need import Need
 from aidmesh_intake.domain.triage import Score, score

@@ -9,7 +9,8 @@ import asyncpg
 
 from aidmesh_contracts.ids import HouseholdId, NeedId, PayeeRef, PersonId, RequestId, SiteId
 from aidmesh_contracts.values import BlockedBy
-from aidmesh_intake.domain.kinds import Ask, ForWhom
+from aidmesh_intake.domain.asks import Ask
+from aidmesh_intake.domain.kinds import ForWhom
 from aidmesh_intake.domain.need import Attended, Leg, Need, State, Wait
 
 _SELECT: Final = """
