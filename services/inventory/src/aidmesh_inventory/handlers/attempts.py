@@ -14,7 +14,7 @@ from aidmesh_contracts.payments import CommitmentMadeV1
 from aidmesh_inventory.domain import days
 from aidmesh_inventory.handlers.hold import reservation_id_of
 from aidmesh_inventory.handlers.release import emit_released, release
-from aidmesh_inventory.store import beds, reservations, slots
+from aidmesh_inventory.store import beds, clocks, reservations, slots
 from aidmesh_inventory.store.reservations import Changed
 
 Attempt = tuple[UUID, int]
@@ -103,7 +103,7 @@ async def set_booking_deadlines(tx: Tx, changed: Sequence[Changed], since: datet
         deadlines[bed.reservation_id] = days.bed_due_at(bed.stay.from_on, since)
     for seat in await slots.seated(tx.conn, ids):
         deadlines[seat.reservation_id] = days.slot_due_at(seat.ends_at, since)
-    await reservations.set_deadlines(tx.conn, sorted(deadlines.items()))
+    await clocks.set_deadlines(tx.conn, sorted(deadlines.items()))
 
 
 async def tell(tx: Tx, batch: Sequence[Received[NeedToldV1]]) -> None:
@@ -113,7 +113,7 @@ async def tell(tx: Tx, batch: Sequence[Received[NeedToldV1]]) -> None:
         key = (each.event.need_id, each.event.attempt_no)
         if key not in last or each.event.told_at > last[key].told_at:
             last[key] = each.event
-    await reservations.start_clocks(
+    await clocks.start_clocks(
         tx.conn,
         [
             (

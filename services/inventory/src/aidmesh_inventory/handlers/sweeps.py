@@ -5,14 +5,14 @@ from aidmesh_contracts.pickup import downtime
 from aidmesh_inventory.domain.days import day_of
 from aidmesh_inventory.handlers.changes import StockChanges
 from aidmesh_inventory.handlers.release import release
-from aidmesh_inventory.store import reservations, stock
+from aidmesh_inventory.store import clocks, stock
 
 LIMIT = 500
 
 
 async def expire_holds(tx: Tx) -> int:
     """Release holds that were not confirmed in time."""
-    found = await reservations.expired_holds(tx.conn, LIMIT)
+    found = await clocks.expired_holds(tx.conn, LIMIT)
     await release(tx, found, "hold_expired")
     return len(found)
 
@@ -20,7 +20,7 @@ async def expire_holds(tx: Tx) -> int:
 async def take_back_uncollected(tx: Tx) -> int:
     """Release goods that nobody came for."""
     await _make_up_for_downtime(tx)
-    found = await reservations.not_collected(tx.conn, LIMIT, bookings=False)
+    found = await clocks.not_collected(tx.conn, LIMIT, bookings=False)
     await release(tx, found, "not_collected", only_due=True)
     return len(found)
 
@@ -28,17 +28,17 @@ async def take_back_uncollected(tx: Tx) -> int:
 async def release_no_shows(tx: Tx) -> int:
     """Release beds and seats of those who did not turn up."""
     await _make_up_for_downtime(tx)
-    found = await reservations.not_collected(tx.conn, LIMIT, bookings=True)
+    found = await clocks.not_collected(tx.conn, LIMIT, bookings=True)
     await release(tx, found, "no_show", only_due=True)
     return len(found)
 
 
 async def _make_up_for_downtime(tx: Tx) -> None:
     """Extend every clock by the time in which we were not there to hand anything out."""
-    seen_at, now = await reservations.last_seen(tx.conn)
+    seen_at, now = await clocks.last_seen(tx.conn)
     gap = downtime(seen_at, now)
     if gap:
-        await reservations.extend_all(tx.conn, seen_at, gap)
+        await clocks.extend_all(tx.conn, seen_at, gap)
 
 
 async def expire_lots(tx: Tx) -> int:
