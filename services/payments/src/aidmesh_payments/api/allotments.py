@@ -19,7 +19,7 @@ from aidmesh_payments.handlers import allotting
 from aidmesh_payments.handlers.allotting import Order
 from aidmesh_payments.problems import problem
 from aidmesh_payments.store import grants as store
-from aidmesh_payments.store import queries
+from aidmesh_payments.store.queries import grants as queries
 
 _ID: TypeAdapter[UUID] = TypeAdapter(UUID)
 _ASKED: TypeAdapter[tuple[datetime, UUID]] = TypeAdapter(tuple[datetime, UUID])

@@ -30,8 +30,9 @@ from aidmesh_payments.domain.money import Rate, is_future, today_in_kyiv
 from aidmesh_payments.handlers import grants
 from aidmesh_payments.handlers.grants import Came, Expected, NewGrant
 from aidmesh_payments.problems import problem
-from aidmesh_payments.store import funding, queries
+from aidmesh_payments.store import funding
 from aidmesh_payments.store import grants as store
+from aidmesh_payments.store.queries import grants as queries
 
 _DONOR: TypeAdapter[UUID] = TypeAdapter(UUID)
 _CODE: TypeAdapter[str] = TypeAdapter(str)

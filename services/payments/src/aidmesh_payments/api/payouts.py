@@ -35,8 +35,9 @@ from aidmesh_payments.handlers import payees, payouts
 from aidmesh_payments.handlers.payees import Payee
 from aidmesh_payments.handlers.payouts import Step
 from aidmesh_payments.problems import problem
-from aidmesh_payments.store import erasure, queries
+from aidmesh_payments.store import erasure
 from aidmesh_payments.store import payouts as store
+from aidmesh_payments.store.queries import payouts as queries
 
 _AFTER: TypeAdapter[tuple[datetime, UUID]] = TypeAdapter(tuple[datetime, UUID])
 

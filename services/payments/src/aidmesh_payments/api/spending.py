@@ -28,7 +28,7 @@ from aidmesh_payments.domain.purchase import Line, PurchaseState
 from aidmesh_payments.handlers import commitments, purchases
 from aidmesh_payments.handlers.purchases import Wish
 from aidmesh_payments.store import ledger as ledger_store
-from aidmesh_payments.store import queries
+from aidmesh_payments.store.queries import spending as queries
 
 _AFTER: TypeAdapter[tuple[datetime, UUID]] = TypeAdapter(tuple[datetime, UUID])
 _ACCOUNT: TypeAdapter[tuple[str, UUID]] = TypeAdapter(tuple[str, UUID])

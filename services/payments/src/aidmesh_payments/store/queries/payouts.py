@@ -1,0 +1,57 @@
+"""What the API shows of payouts and their batches."""
+
+from datetime import datetime
+from uuid import UUID
+
+import asyncpg
+
+from aidmesh_payments.store.queries.rows import Row, rows_of
+
+
+async def payouts(
+    conn: asyncpg.Connection, state: str, after: tuple[datetime, UUID] | None, limit: int
+) -> list[Row]:
+    """The queue of one state, oldest first."""
+    return rows_of(
+        await conn.fetch(
+            """
+            SELECT id, need_id, amount_minor, currency, mechanism, state, reason, maker, approver,
+                   settler, review_due_at, batch_id, bank_reference, settled_on, recorded_at
+            FROM payout
+            WHERE state = $1 AND ($2::timestamptz IS NULL OR (recorded_at, id) > ($2, $3::uuid))
+            ORDER BY recorded_at, id LIMIT $4
+            """,
+            state,
+            None if after is None else after[0],
+            None if after is None else after[1],
+            limit,
+        )
+    )
+
+
+async def reviews(conn: asyncpg.Connection, limit: int) -> list[Row]:
+    """What one person paid alone and nobody has reviewed, most urgent first."""
+    return rows_of(
+        await conn.fetch(
+            """
+            SELECT id, need_id, amount_minor, currency, settler, settled_on, review_due_at,
+                   review_overdue
+            FROM payout WHERE review_due_at IS NOT NULL AND reviewer IS NULL
+            ORDER BY review_due_at, id LIMIT $1
+            """,
+            limit,
+        )
+    )
+
+
+async def batches(conn: asyncpg.Connection, limit: int) -> list[Row]:
+    """The newest payment lists."""
+    return rows_of(
+        await conn.fetch(
+            """
+            SELECT id, currency, mechanism, payouts, total_minor, exported_at FROM payout_batch
+            ORDER BY exported_at DESC, id LIMIT $1
+            """,
+            limit,
+        )
+    )
