@@ -20,7 +20,7 @@ from support.waiting import eventually
 NEEDS = 120
 
 
-IMPORT_ROWS = 4000
+IMPORT_ROWS = 10_000
 
 
 @pytest.fixture

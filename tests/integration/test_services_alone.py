@@ -162,7 +162,7 @@ async def test_services_wait_for_what_they_need_and_then_are_ready(
         await make()
         if step == "databases":
             for name in waiting:  # half of the tables are not enough
-                await eventually(lambda name=name: alone.said(name, "not_migrated"), READY_S_MAX)
+                await eventually(lambda name=name: alone.said(name, "NotMigrated"), READY_S_MAX)
     await eventually(lambda: all_answer("/readyz", 200, SERVICES), READY_S_MAX)
     for name, path in ASKED.items():
         assert await alone.answer(name, path) == 200

@@ -73,6 +73,10 @@ async def take_parked(inlets: Sequence[Inlet]) -> None:
             log.warning("database.waits", cause=type(error).__name__)
 
 
+class NotMigrated(LookupError):
+    """The tables are not there, or not all of them."""
+
+
 async def prepare(directories: Sequence[Path], conn: asyncpg.Connection) -> None:
     """What must be there before anybody may write: all tables, and this month's partitions.
 
@@ -81,10 +85,10 @@ async def prepare(directories: Sequence[Path], conn: asyncpg.Connection) -> None
             need.
 
     Raises:
-        LookupError: the migrations have not run.
+        NotMigrated: the migrations have not run, or not all.
     """
     if not await is_migrated(conn, directories):
-        raise LookupError("not migrated")
+        raise NotMigrated("migrations have to run first")
     await _make_partitions(conn)
 
 
