@@ -120,6 +120,8 @@ class Sender:
                     await asyncio.sleep(OUTAGE_S)
                     handled = 0
                 except Exception:
+                    # What was claimed is found again when its claim runs out: `unknown` if it was
+                    # being sent, else due once more.
                     log.exception("sender.failed")
                     handled = 0
                 if handled < self._batch_max:

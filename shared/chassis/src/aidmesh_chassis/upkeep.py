@@ -56,6 +56,7 @@ async def keep_sweeping(database: Database, sweep: Sweep) -> None:
             log.warning("sweep.waits", sweep=sweep.name, cause=type(error).__name__)
             done = 0
         except Exception:
+            # Rolled back as a whole; the rows stay due, and the next round tries them again.
             log.exception("sweep.failed", sweep=sweep.name)
             done = 0
         if done < sweep.limit:
