@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
@@ -13,6 +13,7 @@ from nats.aio.client import Client
 from aidmesh.meshfile import WITH_DATABASE, MeshFile, RegionEntry
 from aidmesh.topology.config import ADMIN
 from aidmesh_contracts.consumers import CONSUMERS
+from aidmesh_contracts.streams import Stream
 
 POLL_S = 0.05
 ONE_BIG_QUESTION = {"work_mem": "64MB", "jit": "off"}
@@ -51,16 +52,19 @@ class RegionProbe:
         self.client = client
         self.connections = connections
 
-    async def lag(self) -> Lag:
+    async def lag(self, streams: Collection[Stream] = tuple(Stream)) -> Lag:
         """Count messages not taken or not acknowledged, events not sent, letters failing.
 
         Looks at the databases only when the streams are quiet: what is asked often should cost
         those who work little.
+
+        Args:
+            streams: whose consumers are looked at.
         """
         manager = self.client.jsm(timeout=5.0)
         durables = {consumer.durable for consumer in CONSUMERS}
         untaken = 0
-        for stream in sorted({consumer.stream for consumer in CONSUMERS}):
+        for stream in sorted({consumer.stream for consumer in CONSUMERS} & set(streams)):
             for info in await manager.consumers_info(stream.value):
                 if info.name in durables:  # whoever else reads is nobody to wait for
                     untaken += (info.num_pending or 0) + (info.num_ack_pending or 0)
@@ -108,12 +112,15 @@ async def _connect_databases(
     return connections
 
 
-async def wait_quiet(probes: list[RegionProbe], deadline_s: float) -> dict[str, Lag]:
+async def wait_quiet(
+    probes: list[RegionProbe], deadline_s: float, streams: Collection[Stream] = tuple(Stream)
+) -> dict[str, Lag]:
     """Wait until no region has any lag; returns what is left when `deadline_s` runs out.
 
     Args:
         probes: of `probing`.
         deadline_s: seconds at most.
+        streams: whose consumers have to be done.
 
     Returns:
         the regions that are not quiet, by name; empty when all are.
@@ -121,7 +128,7 @@ async def wait_quiet(probes: list[RegionProbe], deadline_s: float) -> dict[str, 
     end = time.monotonic() + deadline_s
     steady = 0
     while True:
-        found = await asyncio.gather(*(probe.lag() for probe in probes))
+        found = await asyncio.gather(*(probe.lag(streams) for probe in probes))
         lags = dict(zip([probe.name for probe in probes], found, strict=True))
         noisy = {name: lag for name, lag in lags.items() if not lag.none}
         steady = 0 if noisy else steady + 1

@@ -18,6 +18,16 @@ PAID_AFTER_WEEKS = 3
 """A purchase is billed and paid so many weeks after it was ordered."""
 
 
+def weeks_with_money(folder: Path) -> list[int]:
+    """The weeks of a scenario in which something happens to its grants."""
+    weeks = sorted((folder / "weeks").iterdir())
+    return [
+        int(week.name)
+        for week in weeks
+        if any((week / f"{name}.csv").exists() for name in ("instalments", "allotments", "recalls"))
+    ]
+
+
 @dataclass(slots=True)
 class Treasury:
     """The grantor's part of the year."""
