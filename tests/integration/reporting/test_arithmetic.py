@@ -229,3 +229,31 @@ async def test_what_is_published_says_nothing_about_a_single_person(facts_db: Da
     text = json.dumps(json.loads(row["payload"]))
     assert str(UUID(int=77)) not in text
     assert str(UUID(int=1)) not in text
+
+
+async def test_a_month_is_published_when_it_rests_or_has_changed_for_a_minute(
+    facts_db: Database,
+) -> None:
+    async def sweep() -> int:
+        async with facts_db.transaction() as tx:
+            return await publish(tx, rest_s=3.0)
+
+    async def age(column: str, seconds: int) -> None:
+        async with facts_db.transaction() as tx:
+            await tx.conn.execute(
+                f"UPDATE dirty_month SET {column} = {column} - make_interval(secs => $1)",  # noqa: S608
+                seconds,
+            )
+
+    await take(facts_db, received(service(1, [1]), 1))
+    assert await sweep() == 0
+    await age("changed_at", 4)
+    await take(facts_db, received(service(2, [2]), 2))
+    assert await sweep() == 0  # it changed again
+    await age("changed_at", 4)
+    assert await sweep() == 1
+    assert await sweep() == 0
+    await take(facts_db, received(service(3, [3]), 3))
+    await age("since", 61)
+    assert await sweep() == 1
+    assert [each.people for each in await publications(facts_db)] == [2, 3]

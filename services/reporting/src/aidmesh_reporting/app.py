@@ -1,5 +1,7 @@
 """The composition root of reporting."""
 
+from functools import partial
+
 from aidmesh_chassis import idempotency
 from aidmesh_chassis.auth import Verifier
 from aidmesh_chassis.http import create_app
@@ -37,7 +39,12 @@ def build(settings: Settings | None = None) -> Service:
         health=health,
         subscriptions=consumers.subscriptions(),
         sweeps=(
-            Sweep("publish", settings.publish_s, publish, limit=MONTHS_MAX),
+            Sweep(
+                "publish",
+                settings.publish_s,
+                partial(publish, rest_s=settings.publish_s),
+                limit=MONTHS_MAX,
+            ),
             Sweep("idempotency", 3600.0, idempotency.purge, limit=idempotency.PURGE_ROWS_MAX),
         ),
     )

@@ -9,7 +9,8 @@ class Settings(ServiceSettings):
     """What is particular to reporting.
 
     Attributes:
-        publish_s: pause between two publications, in which changes of a month gather.
+        publish_s: how long a month's numbers rest before they are published anew; while they
+            don't, they are published every minute.
         small_cell_k: the public variant tells of no fewer people than this.
         operator_user, operator_password: of the account that may read whole streams; needed
             for `rebuild --from-stream` only.

@@ -12,16 +12,23 @@ from aidmesh_reporting.domain.months import first_day, last_day, to_restate
 from aidmesh_reporting.store import kept, results
 
 MONTHS_MAX = 24
+RESTLESS_S_MAX = 60.0
+"""Numbers that go on changing are published that often, although they are at no rest."""
 
 
-async def publish(tx: Tx) -> int:
+async def publish(tx: Tx, rest_s: float = 0.0) -> int:
     """Publish the months whose numbers changed, each with its next version. A sweep.
+
+    Putting a month together reads all of its services, so it is done once they have come to rest.
+
+    Args:
+        rest_s: seconds for which a month has not changed before it is published.
 
     Returns:
         how many months were looked at.
     """
     await kept.alone(tx.conn)
-    dirty = await results.take_dirty(tx.conn, MONTHS_MAX)
+    dirty = await results.take_dirty(tx.conn, MONTHS_MAX, rest_s, RESTLESS_S_MAX)
     if not dirty:
         return 0
     published = await results.published(tx.conn)

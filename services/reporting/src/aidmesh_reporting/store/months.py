@@ -37,6 +37,9 @@ async def put_world_months(
 async def mark_dirty(conn: asyncpg.Connection, months: Iterable[str]) -> None:
     """Have months published anew."""
     await conn.execute(
-        "INSERT INTO dirty_month (month) SELECT * FROM unnest($1::text[]) ON CONFLICT DO NOTHING",
+        """
+        INSERT INTO dirty_month (month) SELECT * FROM unnest($1::text[])
+        ON CONFLICT (month) DO UPDATE SET changed_at = now()
+        """,
         sorted(set(months)),
     )

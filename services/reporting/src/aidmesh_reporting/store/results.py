@@ -239,15 +239,22 @@ async def freshness(conn: asyncpg.Connection) -> tuple[datetime, datetime | None
     return row["as_of"], row["last_event_at"]
 
 
-async def take_dirty(conn: asyncpg.Connection, limit: int) -> list[str]:
-    """Take months to publish anew."""
+async def take_dirty(
+    conn: asyncpg.Connection, limit: int, rest_s: float, restless_s_max: float
+) -> list[str]:
+    """Take months to publish anew: those at rest for so long, or changing for longer than that."""
     rows = await conn.fetch(
         """
         DELETE FROM dirty_month WHERE month IN (
-            SELECT month FROM dirty_month ORDER BY month LIMIT $1)
+            SELECT month FROM dirty_month
+            WHERE changed_at <= now() - make_interval(secs => $2)
+               OR since <= now() - make_interval(secs => $3)
+            ORDER BY month LIMIT $1)
         RETURNING month
         """,
         limit,
+        rest_s,
+        restless_s_max,
     )
     return [row["month"] for row in rows]
 
