@@ -15,6 +15,7 @@ from aidmesh_contracts.intake import AidGivenV1, NeedReversedV1
 from aidmesh_contracts.inventory import CapacityChangedV1, StockChangedV1, SupplyGrewV1
 from aidmesh_contracts.values import CapacityDemand, StockDemand
 from aidmesh_inventory.domain.days import day_of
+from aidmesh_inventory.handlers import changes
 from integration.inventory.world import DAY, World, approved, confirmed, night
 
 
@@ -68,6 +69,7 @@ async def test_goods_go_back_to_their_lots_with_a_movement_that_says_why(world: 
         " WHERE kind = 'reversal' GROUP BY 2, 3"
     )
     assert moved == [{"pieces": 3, "reason": "entered_by_mistake", "happened_on": DAY}]
+    await world.run(changes.tell_stock)
     last = (await world.emitted(StockChangedV1))[-1]
     assert (last.on_hand, last.free) == (4, 4)
     (grown,) = (await world.emitted(SupplyGrewV1))[before:]

@@ -27,7 +27,7 @@ from aidmesh_contracts.payments import (
 from aidmesh_contracts.streams import Stream
 from aidmesh_payments.domain.grants import Line, Override
 from aidmesh_payments.domain.money import Rate
-from aidmesh_payments.handlers import allotting, grants, sweeps
+from aidmesh_payments.handlers import allotting, book, grants, sweeps
 from aidmesh_payments.store import funding
 from integration.payments.offices import (
     CHECKER,
@@ -57,7 +57,8 @@ async def pair(database: DatabaseFactory) -> AsyncIterator[tuple[Desk, Desk]]:
 
 
 async def public(desk: Desk) -> list[Event]:
-    """What other regions hear."""
+    """What other regions hear, once they have been told."""
+    await desk.run(partial(book.tell_allotments, desk.office))
     return [event for event in await desk.told() if event.stream is Stream.EVENTS]
 
 
@@ -319,9 +320,10 @@ async def test_old_states_do_not_undo_new_ones(pair: tuple[Desk, Desk]) -> None:
     kyiv, lviv = pair
     await kyiv.allot(await kyiv.grant(5_000), 5_000, to="lviv")
     await exchange(kyiv, lviv)
-    await lviv.feed(approved(100))
-    await lviv.feed(approved(200))
-    states = [event for event in await public(lviv) if isinstance(event, AllotmentChangedV1)]
+    states = []
+    for amount in (100, 200):
+        await lviv.feed(approved(amount))
+        states += [event for event in await public(lviv) if isinstance(event, AllotmentChangedV1)]
     await kyiv.feed(*reversed(states), region="lviv")
     await kyiv.feed(states[0], region="lviv")
     assert await kyiv.value("SELECT held_minor FROM allotment_elsewhere") == 300

@@ -8,7 +8,7 @@ from aidmesh_chassis.service import Health, Service, Sweep, open_database
 from aidmesh_inventory import consumers
 from aidmesh_inventory.api import alerts, assets, forms, places, reservations, sites, stock
 from aidmesh_inventory.config import Settings
-from aidmesh_inventory.handlers import capacity, sweeps
+from aidmesh_inventory.handlers import capacity, changes, sweeps
 
 NAME = "inventory"
 
@@ -52,6 +52,7 @@ def build(settings: Settings | None = None) -> Service:
             Sweep("not_collected", 10.0, sweeps.take_back_uncollected, limit=sweeps.LIMIT),
             Sweep("no_shows", 10.0, sweeps.release_no_shows, limit=sweeps.LIMIT),
             Sweep("expired_lots", 300.0, sweeps.expire_lots, limit=sweeps.LIMIT),
+            Sweep("told_stock", 1.0, changes.tell_stock, limit=changes.TOLD_MAX),
             Sweep("capacity_day", 60.0, capacity.new_day, limit=capacity.REFRESHED_MAX),
             Sweep("idempotency", 3600.0, idempotency.purge, limit=idempotency.PURGE_ROWS_MAX),
         ),

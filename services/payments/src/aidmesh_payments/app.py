@@ -11,7 +11,7 @@ from aidmesh_payments.api import add_routes
 from aidmesh_payments.api.desk import Desk
 from aidmesh_payments.config import Settings
 from aidmesh_payments.consumers import subscriptions
-from aidmesh_payments.handlers import sweeps
+from aidmesh_payments.handlers import book, sweeps
 from aidmesh_payments.handlers.office import Office
 
 
@@ -42,6 +42,7 @@ def build(settings: Settings | None = None) -> Service:
             Sweep(
                 "uncollected_cash", 30.0, partial(sweeps.expire_collections, office), sweeps.LIMIT
             ),
+            Sweep("told_allotments", 1.0, partial(book.tell_allotments, office), book.TOLD_MAX),
             Sweep("ended_allotments", 60.0, partial(sweeps.end_validity, office), sweeps.LIMIT),
             Sweep("overdue_reviews", 60.0, sweeps.mark_reviews, sweeps.LIMIT),
             Sweep("erased_payees", 60.0, sweeps.forget_payees, sweeps.LIMIT),

@@ -1,4 +1,4 @@
-"""The changes of one transaction to stock, saved at once and told to all in one event each."""
+"""The changes of one transaction to stock, saved at once; other regions are told by a sweep."""
 
 from dataclasses import dataclass, field
 from uuid import UUID
@@ -7,7 +7,9 @@ from aidmesh_chassis.db import Tx
 from aidmesh_contracts.ids import SiteId
 from aidmesh_contracts.inventory import StockChangedV1
 from aidmesh_inventory.store import stock
-from aidmesh_inventory.store.stock import Key, LotChange, MovementRow, State
+from aidmesh_inventory.store.stock import Key, LotChange, MovementRow
+
+TOLD_MAX = 500
 
 
 @dataclass(slots=True)
@@ -39,7 +41,7 @@ class StockChanges:
         self._movements.append(row)
 
     async def save(self, tx: Tx) -> None:
-        """Write everything and publish the state of each item and site that changed."""
+        """Write everything."""
         await stock.change_lots(
             tx.conn,
             [
@@ -50,22 +52,28 @@ class StockChanges:
         )
         await stock.insert_movements(tx.conn, self._movements)
         changed = {key: change for key, change in sorted(self._states.items()) if any(change)}
-        for state in await stock.change_states(tx.conn, changed):
-            emit_state(tx, state)
+        await stock.change_states(tx.conn, changed)
 
 
-def emit_state(tx: Tx, state: State) -> None:
-    """Publish the state of an item at a site."""
-    tx.emit(
-        StockChangedV1(
-            stock_key=f"{state.site_id}/{state.item}",
-            site_id=SiteId(state.site_id),
-            area=state.area,
-            item=state.item,
-            on_hand=state.on_hand,
-            free=state.free,
+async def tell_stock(tx: Tx) -> int:
+    """Publish the state of items at sites that changed since it was published last. A sweep.
+
+    Nobody elsewhere acts on a single piece, and what is told piece by piece tells when somebody
+    came for it.
+    """
+    states = await stock.take_untold(tx.conn, TOLD_MAX)
+    for state in states:
+        tx.emit(
+            StockChangedV1(
+                stock_key=f"{state.site_id}/{state.item}",
+                site_id=SiteId(state.site_id),
+                area=state.area,
+                item=state.item,
+                on_hand=state.on_hand,
+                free=state.free,
+                version=state.version,
+                as_of=tx.now,
+            ),
             version=state.version,
-            as_of=tx.now,
-        ),
-        version=state.version,
-    )
+        )
+    return len(states)

@@ -177,26 +177,37 @@ async def change_lots(conn: asyncpg.Connection, changes: Sequence[LotChange]) ->
         )
 
 
-async def change_states(
-    conn: asyncpg.Connection, changes: Mapping[Key, tuple[int, int]]
-) -> list[State]:
-    """Change `(on_hand, free)` of items at sites and return what they are now."""
+async def change_states(conn: asyncpg.Connection, changes: Mapping[Key, tuple[int, int]]) -> None:
+    """Change `(on_hand, free)` of items at sites."""
     if not changes:
-        return []
-    rows = await conn.fetch(
+        return
+    await conn.execute(
         """
         UPDATE stock_state s SET on_hand = s.on_hand + c.on_hand, free = s.free + c.free,
                version = s.version + 1, changed_at = clock_timestamp()
         FROM unnest($1::uuid[], $2::text[], $3::int[], $4::int[])
-             AS c (site_id, item, on_hand, free),
-             site
-        WHERE s.site_id = c.site_id AND s.item = c.item AND site.id = s.site_id
-        RETURNING s.site_id, s.item, site.area, s.on_hand, s.free, s.version
+             AS c (site_id, item, on_hand, free)
+        WHERE s.site_id = c.site_id AND s.item = c.item
         """,
         [key[0] for key in changes],
         [key[1] for key in changes],
         [on_hand for on_hand, _ in changes.values()],
         [free for _, free in changes.values()],
+    )
+
+
+async def take_untold(conn: asyncpg.Connection, limit: int) -> list[State]:
+    """Items at sites that changed since other regions were told, as they are now; now told."""
+    rows = await conn.fetch(
+        """
+        WITH untold AS (
+            SELECT site_id, item FROM stock_state WHERE version > told_version
+            ORDER BY site_id, item LIMIT $1 FOR UPDATE)
+        UPDATE stock_state s SET told_version = s.version FROM untold u, site
+        WHERE s.site_id = u.site_id AND s.item = u.item AND site.id = s.site_id
+        RETURNING s.site_id, s.item, site.area, s.on_hand, s.free, s.version
+        """,
+        limit,
     )
     return [State(*row) for row in rows]
 

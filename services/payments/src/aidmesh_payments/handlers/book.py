@@ -1,4 +1,4 @@
-"""The allotments that one transaction works on: locked, changed, and told of once at the end."""
+"""The allotments that one transaction works on: locked, changed, and saved once at the end."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -20,12 +20,14 @@ from aidmesh_payments.store import ledger as ledger_store
 
 Cause = Received[Event] | None
 
+TOLD_MAX = 500
+
 
 class Book:
     """Balances of locked allotments, the journals to write, and what grew.
 
     `close` gives back what recalled allotments have free, saves every changed balance in one
-    statement, writes the journals, and publishes one state event for each allotment.
+    statement, and writes the journals. Other regions are told by a sweep.
     """
 
     def __init__(
@@ -120,8 +122,6 @@ class Book:
         await ledger_store.post(self.tx.conn, self._journals)
         self._journals.clear()
         await self._tell_growth()
-        for each in saved:
-            self.tx.emit(_state(each, self.office.region, self.now), version=each.version)
 
     async def give_back(self, allotment_id: AllotmentId, amount_minor: int) -> None:
         """Return free money to the grantor without having been asked. Raises `NotEnough`."""
@@ -189,6 +189,17 @@ class Book:
                     ),
                     cause=cause,
                 )
+
+
+async def tell_allotments(office: Office, tx: Tx) -> int:
+    """Publish the state of allotments that changed since it was published last. A sweep.
+
+    It is there to be looked at: money moves between regions by transfers alone.
+    """
+    states = await store.take_untold(tx.conn, TOLD_MAX)
+    for allotment in states:
+        tx.emit(_state(allotment, office.region, tx.now), version=allotment.version)
+    return len(states)
 
 
 def _state(allotment: Allotment, region: str, now: datetime) -> AllotmentChangedV1:

@@ -114,6 +114,21 @@ async def save(conn: asyncpg.Connection, allotments: Sequence[Allotment]) -> Non
     )
 
 
+async def take_untold(conn: asyncpg.Connection, limit: int) -> list[Allotment]:
+    """Allotments that changed since other regions were told, as they are now; now told."""
+    rows = await conn.fetch(
+        f"""
+        WITH untold AS (
+            SELECT id FROM allotment WHERE version > told_version
+            ORDER BY id LIMIT $1 FOR UPDATE)
+        UPDATE allotment a SET told_version = a.version FROM untold u WHERE a.id = u.id
+        RETURNING {_COLUMNS}
+        """,  # noqa: S608 - our columns
+        limit,
+    )
+    return [_allotment(row) for row in rows]
+
+
 async def open_empty(
     conn: asyncpg.Connection,
     allotment: Allotment,
