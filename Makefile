@@ -45,7 +45,7 @@ format: setup    ## let the formatter have its way
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
-bench: setup     ## how many needs a second
+bench: setup     ## how many needs a second (aidmesh bench import: rows of a file)
 	$(BIN)/aidmesh bench needs $(ARGS)
 
 documents: setup ## write schemas, AsyncAPI documents and the reference pages anew

@@ -32,6 +32,7 @@ def build() -> App:
 
     speed = App(name="bench", help="What this machine can do.")
     speed.command(bench.needs)
+    speed.command(bench.rows, name="import")
     app.command(speed)
 
     people = App(name="staff", help="Who may sign in to a region's desk.")

@@ -1,4 +1,5 @@
-"""How many needs a second one region takes from the first byte of an import to the last message.
+"""How many needs a second one region takes from the first byte of an import to the last message,
+and how many rows a second an import takes in by itself.
 
 The mix is half stock, three tenths a slot that also costs money, two tenths cash. Everything is
 as in service: encryption on, PostgreSQL and JetStream on disk with every flush, contacts that are
@@ -11,7 +12,7 @@ import io
 import random
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
@@ -34,6 +35,8 @@ POLL_S = 0.1
 SLOT_DAYS = 18
 SLOTS_A_DAY = 8
 STOCK_SHARE, SLOT_SHARE = 0.5, 0.3
+BY_A_PERSON = "medicine"
+"""A kind that no rule approves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +96,61 @@ async def bench_needs(
         "processes": "one per service" if apart else "one for all services",
         "rounds": [asdict(each) for each in done],
     }
+
+
+async def bench_import(
+    data: Path, rows: int, rounds: int, *, say: Callable[[str], None]
+) -> dict[str, object]:
+    """Measure how fast files come in by themselves: no need of them is approved by a rule.
+
+    Args:
+        data: empty folder for the region.
+        rows: per file; each a new person with sealed details and a need.
+        rounds: the median of these is the figure.
+        say: gets a line per step.
+
+    Returns:
+        `rows_per_s` (median), of each file, and of a dry run of as many rows.
+    """
+    keys = data / "keys" / REGION
+    create_region_keys(keys)
+    figures: list[float] = []
+    async with running_mesh(data, (REGION,), lambda _: keys, announce=say) as mesh:
+        office = Office(REGION, mesh.file.regions[REGION], {role: uuid4() for role in Role})
+        try:
+            dry = await _import(office, 0, [BY_A_PERSON] * rows, dry_run=True)
+            for number in range(1, rounds + 1):
+                figures.append(await _import(office, number, [BY_A_PERSON] * rows))
+                say(f"file {number}: {figures[-1]:.0f} rows/s")
+        finally:
+            await office.close()
+    return {
+        "rows_per_s": round(statistics.median(figures)),
+        "rows": rows,
+        "files": [round(each) for each in figures],
+        "dry_run_rows_per_s": round(dry),
+    }
+
+
+async def _import(
+    office: Office, number: int, kinds: Sequence[str], *, dry_run: bool = False
+) -> float:
+    """Send one file and return rows a second from its first byte to the answer."""
+    body = _file(number, kinds)
+    started = time.monotonic()
+    answer = await office.post(
+        "intake",
+        "/v1/requests:import",
+        Role.CASEWORKER,
+        content=body,
+        content_type="text/csv",
+        query={"source": f"bench{number}", "dry_run": str(dry_run).lower()},
+    )
+    seconds = time.monotonic() - started
+    report = answer.json()
+    if report["accepted"] != len(kinds):
+        raise RuntimeError(f"the import took {report['accepted']} of {len(kinds)} rows: {report}")
+    return len(kinds) / seconds
 
 
 async def _set_up(office: Office, needs: int) -> UUID:
@@ -169,13 +227,17 @@ async def _fund(office: Office, amount_minor: int) -> None:
     await office.post("payments", "/v1/allotments", Role.FINANCE, allotment)
 
 
-def _file(number: int, needs: int) -> bytes:
-    """The import: distinct people, each with details, a safe contact and one need."""
-    shuffled = random.Random(number)  # noqa: S311 - a fixed order of kinds
+def _mix(number: int, needs: int) -> list[str]:
+    """The kinds of a round's needs, shuffled."""
     kinds = ["food_parcel"] * int(needs * STOCK_SHARE)
     kinds += ["counseling_paid"] * int(needs * SLOT_SHARE)
     kinds += ["financial_aid"] * (needs - len(kinds))
-    shuffled.shuffle(kinds)
+    random.Random(number).shuffle(kinds)  # noqa: S311 - a fixed order of kinds
+    return kinds
+
+
+def _file(number: int, kinds: Sequence[str]) -> bytes:
+    """An import: distinct people, each with details, a safe contact and one need."""
     text = io.StringIO()
     columns = [
         "row_id", "client_code", "chosen_name", "birth_year", "contact_channel",
@@ -220,7 +282,7 @@ async def _round(
     needs: int,
     say: Callable[[str], None],
 ) -> Round:
-    body = _file(number, needs)
+    kinds = _mix(number, needs)
     async with probing(mesh.file) as probes:
         await wait_quiet(probes, 60.0)
         (probe,) = probes
@@ -228,18 +290,7 @@ async def _round(
         events_before = await _events(probe)
         cpu_before = _cpu_s(mesh)
         started = time.monotonic()
-        answer = await office.post(
-            "intake",
-            "/v1/requests:import",
-            Role.CASEWORKER,
-            content=body,
-            content_type="text/csv",
-            query={"source": f"bench{number}"},
-        )
-        import_s = time.monotonic() - started
-        report = answer.json()
-        if report["accepted"] != needs:
-            raise RuntimeError(f"the import took {report['accepted']} of {needs} rows: {report}")
+        import_s = needs / await _import(office, number, kinds)
         while (queued := await _queued(probe) - queued_before) < needs:
             if time.monotonic() - started > ROUND_S_MAX:
                 raise RuntimeError(f"only {queued} of {needs} messages after {ROUND_S_MAX} s")
