@@ -10,7 +10,7 @@ import pytest
 from aidmesh_chassis import outbox
 from aidmesh_chassis.db import Database
 from aidmesh_chassis.outbox import Pending
-from aidmesh_chassis.relay import Opened, Relay
+from aidmesh_chassis.relay import FEW, Opened, Relay
 from integration.chassis.parts import Producer, emit, in_stream, pending
 from support.servers import NatsRegion
 from support.waiting import eventually
@@ -86,8 +86,8 @@ async def test_what_was_taken_is_recorded_though_another_stream_does_not_answer(
         return await real(self, batch, opened)
 
     monkeypatch.setattr(Relay, "_publish_atomically", publish)
-    stuck = [row("EVENTS", f"aid.kyiv.{EVENT}") for _ in range(3)]
-    good = [row("LOCAL", f"local.kyiv.{EVENT}") for _ in range(3)]
+    stuck = [row("EVENTS", f"aid.kyiv.{EVENT}") for _ in range(FEW + 1)]
+    good = [row("LOCAL", f"local.kyiv.{EVENT}") for _ in range(FEW + 1)]
     await write(producer.database, *stuck, *good)
 
     async def good_recorded() -> bool:
@@ -96,7 +96,9 @@ async def test_what_was_taken_is_recorded_though_another_stream_does_not_answer(
 
     await eventually(good_recorded)
     states = [await state_of(producer.database, one) for one in stuck]
-    assert [(state["status"], state["postponed"]) for state in states] == [("pending", None)] * 3
+    assert [(state["status"], state["postponed"]) for state in states] == [("pending", None)] * (
+        FEW + 1
+    )
 
     async def reported() -> bool:
         try:
@@ -112,6 +114,43 @@ async def test_what_was_taken_is_recorded_though_another_stream_does_not_answer(
         return await pending(producer.database) == 0
 
     await eventually(all_sent)
+
+
+@pytest.mark.parametrize("rows", [1, FEW, FEW + 1, 40])
+async def test_rows_go_in_order_however_many_there_are(
+    producer: Producer, nats_region: NatsRegion, rows: int
+) -> None:
+    await eventually(lambda: producer.relay.is_open)
+    await emit(producer.database, range(rows))
+
+    async def all_sent() -> bool:
+        return await pending(producer.database) == 0
+
+    await eventually(all_sent)
+    async with producer.database.connection() as conn:
+        found = await conn.fetch("SELECT event_id, ack_seq FROM outbox ORDER BY seq")
+    stored = await in_stream(nats_region)
+    assert [(each["ack_seq"], str(each["event_id"])) for each in found] == stored
+    assert [seq for seq, _ in stored] == list(range(1, rows + 1))
+
+
+@pytest.mark.parametrize("place", [0, FEW, 2 * FEW])
+async def test_what_a_server_refuses_in_a_batch_keeps_nobody_waiting(
+    producer: Producer, place: int
+) -> None:
+    """Only the commit asks for an answer, wherever in the batch the refused row is."""
+    await eventually(lambda: producer.relay.is_open)
+    rows = [row("LOCAL", f"local.kyiv.{EVENT}") for _ in range(2 * FEW + 1)]
+    bad = row("LOCAL", f"handoff.lviv.kyiv.{EVENT}")  # no stream takes it
+    rows[place] = bad
+    await write(producer.database, *rows)
+
+    async def others_sent() -> bool:
+        states = [await state_of(producer.database, one) for one in rows if one is not bad]
+        return all(state["status"] == "acked" for state in states)
+
+    await eventually(others_sent)
+    assert (await state_of(producer.database, bad))["status"] == "pending"
 
 
 async def test_an_answer_of_a_connection_that_broke_is_not_written_down(
