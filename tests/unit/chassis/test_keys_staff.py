@@ -3,14 +3,20 @@
 import asyncio
 import stat
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
 from nacl.pwhash import argon2id
 
-from aidmesh_chassis.auth import Role
+from aidmesh_chassis.auth import Role, Verifier, issue_token
+from aidmesh_chassis.keys import TOKENS, KeyRing, create_region_keys
+from aidmesh_chassis.problems import Problem
+from aidmesh_chassis.revoking import LOOK_S, REVOKED_FILE, Revocations
 from aidmesh_chassis.staff import (
     Attempts,
+    Staff,
     StaffError,
     StaffFile,
     TooManyAttempts,
@@ -76,6 +82,50 @@ async def test_disabled_staff_stay_out(tmp_path: Path) -> None:
     staff.set_roles("olena", [Role.FINANCE])
     assert (await staff.verify_password("olena", PASSWORD * 2)).roles == {Role.FINANCE}
     assert staff.find(added.staff_id) is not None
+
+
+def test_a_change_voids_what_was_given_out_before(tmp_path: Path) -> None:
+    create_region_keys(tmp_path / "keys")
+    keys = KeyRing(tmp_path / "keys", [TOKENS])
+    staff = make(tmp_path)
+    olena, taras = (staff.add(name, PASSWORD, [Role.LEAD]) for name in ("olena", "taras"))
+    earlier = datetime.now(UTC) - timedelta(minutes=5)
+
+    def token(of: Staff, at: datetime) -> str:
+        return issue_token(keys.token_signer(), of.staff_id, [Role.LEAD], "kyiv", at, 3600)
+
+    def refused(verifier: Verifier, what: str) -> bool:
+        try:
+            verifier.verify(what)
+        except Problem as problem:
+            return problem.kind.status == 401
+        return False
+
+    clock = Clock()
+    revocations = Revocations(tmp_path / "keys" / REVOKED_FILE, clock)
+    verifier = Verifier(keys.token_verifier(), "kyiv", revocations=revocations)
+    assert not refused(verifier, token(olena, earlier))
+    for change in (
+        partial(staff.set_disabled, "olena", disabled=True),
+        partial(staff.set_disabled, "olena", disabled=False),
+        partial(staff.set_roles, "olena", [Role.FINANCE]),
+        partial(staff.set_password, "olena", PASSWORD + "!"),
+    ):
+        (tmp_path / "keys" / REVOKED_FILE).unlink(missing_ok=True)
+        change()
+        clock.now += LOOK_S
+        assert refused(verifier, token(olena, earlier))
+        assert not refused(verifier, token(taras, earlier))
+    # What is given out later holds; a file that can't be read changes nothing.
+    later = datetime.now(UTC) + timedelta(seconds=2)
+    assert not refused(verifier, token(olena, later))
+    (tmp_path / "keys" / REVOKED_FILE).write_text("{")
+    clock.now += LOOK_S
+    assert refused(verifier, token(olena, earlier))
+    assert not refused(verifier, token(olena, later))
+    with pytest.raises(StaffError, match="damaged"):
+        staff.set_disabled("taras", disabled=True)
+    assert staff.find(taras.staff_id) is None
 
 
 async def test_attempts_are_bounded_per_name(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import httpx
 from fastapi import FastAPI
 from starlette.middleware.gzip import GZipMiddleware
 
-from aidmesh_chassis.auth import Verifier
+from aidmesh_chassis.auth import verifier_of
 from aidmesh_chassis.http import create_app
 from aidmesh_chassis.keys import TOKENS, KeyRing
 from aidmesh_chassis.service import Health, Service
@@ -55,7 +55,7 @@ def build(
     """
     settings = settings or Settings()
     keys = KeyRing(settings.keys_dir, [TOKENS])
-    verifier = Verifier(keys.token_verifier(), settings.region)
+    verifier = verifier_of(keys, settings.region)
     staff = StaffFile(settings.keys_dir / STAFF_FILE)
     http = httpx.AsyncClient(
         transport=transport,

@@ -1,7 +1,7 @@
 """The only composition root of intake: settings → keys, database, API, consumers, sweeps."""
 
 from aidmesh_chassis import key_routes
-from aidmesh_chassis.auth import Verifier
+from aidmesh_chassis.auth import verifier_of
 from aidmesh_chassis.http import create_app
 from aidmesh_chassis.keys import MASTER, KeyRing
 from aidmesh_chassis.service import Health, Service, open_database
@@ -24,7 +24,7 @@ def build(settings: Settings | None = None) -> Service:
     app = create_app(
         "intake",
         chosen.region,
-        Verifier(ring.token_verifier(), chosen.region),
+        verifier_of(ring, chosen.region),
         checks=health.checks,
     )
     app.state.context = Context(chosen.region, database, Vault(ring), Catalogue(packaged()))

@@ -1,7 +1,7 @@
 """The composition root of notification."""
 
 from aidmesh_chassis import idempotency, key_routes
-from aidmesh_chassis.auth import Verifier
+from aidmesh_chassis.auth import verifier_of
 from aidmesh_chassis.http import create_app
 from aidmesh_chassis.keys import NOTIFICATION, KeyFileError, KeyRing
 from aidmesh_chassis.service import Health, Service, Sweep, open_database
@@ -40,7 +40,7 @@ def build(settings: Settings | None = None) -> Service:
     app = create_app(
         NAME,
         settings.region,
-        Verifier(keys.token_verifier(), settings.region),
+        verifier_of(keys, settings.region),
         checks=health.checks,
     )
     try:

@@ -3,7 +3,7 @@
 from functools import partial
 
 from aidmesh_chassis import key_routes
-from aidmesh_chassis.auth import Verifier
+from aidmesh_chassis.auth import verifier_of
 from aidmesh_chassis.http import create_app
 from aidmesh_chassis.keys import PAYMENTS, KeyRing
 from aidmesh_chassis.service import Health, Service, Sweep, open_database
@@ -25,7 +25,7 @@ def build(settings: Settings | None = None) -> Service:
     app = create_app(
         "payments",
         found.region,
-        Verifier(keys.token_verifier(), found.region),
+        verifier_of(keys, found.region),
         checks=health.checks,
     )
     add_routes(app, Desk(office, database, keys, found.payment_purpose))

@@ -3,7 +3,7 @@
 from functools import partial
 
 from aidmesh_chassis import idempotency
-from aidmesh_chassis.auth import Verifier
+from aidmesh_chassis.auth import verifier_of
 from aidmesh_chassis.http import create_app
 from aidmesh_chassis.keys import KeyRing
 from aidmesh_chassis.service import Health, Service, Sweep, open_database
@@ -27,7 +27,7 @@ def build(settings: Settings | None = None) -> Service:
     app = create_app(
         NAME,
         settings.region,
-        Verifier(keys.token_verifier(), settings.region),
+        verifier_of(keys, settings.region),
         checks=health.checks,
     )
     app.include_router(api.router(database, settings.region, settings.small_cell_k))

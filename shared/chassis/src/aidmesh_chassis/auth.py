@@ -2,8 +2,8 @@
 
 A token is a JWT (RFC 7519) signed with Ed25519 (`EdDSA`, RFC 8037). Only the console holds the
 signing key; every service holds the public one. `aud` is the region, `sub` the random id of a
-member of staff, `roles` what they may do. Twelve hours at most, so that a lost phone is not a
-lasting key.
+member of staff, `roles` what they may do. Twelve hours at most, and void within a second when
+the member of staff is disabled or gets other roles: a lost phone is not a lasting key.
 """
 
 import time
@@ -21,7 +21,9 @@ from fastapi import Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from structlog.contextvars import bind_contextvars
 
+from aidmesh_chassis.keys import KeyRing
 from aidmesh_chassis.problems import FORBIDDEN, UNAUTHENTICATED, Problem
+from aidmesh_chassis.revoking import REVOKED_FILE, Revocations
 
 LIFETIME_S_MAX: Final = 12 * 3600
 TOKEN_BYTES_MAX: Final = 4096
@@ -93,6 +95,13 @@ def issue_token(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Verified:
+    caller: Caller
+    issued_at: int
+    expires_at: int
+
+
 class Verifier:
     """Verifies the tokens of one region.
 
@@ -105,14 +114,16 @@ class Verifier:
         public_key: Ed25519PublicKey,
         region: str,
         *,
+        revocations: Revocations | None = None,
         clock: Callable[[], float] = time.time,
         remembered_max: int = 1024,
     ) -> None:
         self._public_key = public_key
         self._region = region
+        self._revocations = revocations
         self._clock = clock
         self._remembered_max = remembered_max
-        self._remembered: OrderedDict[str, tuple[Caller, int]] = OrderedDict()
+        self._remembered: OrderedDict[str, _Verified] = OrderedDict()
 
     def verify(self, token: str) -> Caller:
         """Who holds this token. Raises `Problem` (401) unless it is valid now, here."""
@@ -123,13 +134,16 @@ class Verifier:
             self._remembered[token] = known
             if len(self._remembered) > self._remembered_max:
                 self._remembered.popitem(last=False)
-        caller, expires_at = known
-        if now >= expires_at + _LEEWAY_S:
+        if now >= known.expires_at + _LEEWAY_S:
             self._remembered.pop(token, None)
             raise _unauthenticated()
-        return caller
+        if self._revocations is not None and self._revocations.void(
+            known.caller.staff_id, known.issued_at
+        ):
+            raise _unauthenticated()
+        return known.caller
 
-    def _checked(self, token: str, now: float) -> tuple[Caller, int]:
+    def _checked(self, token: str, now: float) -> _Verified:
         if len(token) > TOKEN_BYTES_MAX:
             raise _unauthenticated()
         try:
@@ -152,7 +166,13 @@ class Verifier:
             raise _unauthenticated() from None
         if issued_at > now + _LEEWAY_S or not 0 < expires_at - issued_at <= LIFETIME_S_MAX:
             raise _unauthenticated()
-        return caller, expires_at
+        return _Verified(caller, issued_at, expires_at)
+
+
+def verifier_of(keys: KeyRing, region: str) -> Verifier:
+    """The verifier of a region's tokens, with its keys folder. Raises `KeyFileError`."""
+    revocations = Revocations(keys.folder / REVOKED_FILE)
+    return Verifier(keys.token_verifier(), region, revocations=revocations)
 
 
 def _unauthenticated() -> Problem:

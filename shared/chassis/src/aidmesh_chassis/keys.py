@@ -76,7 +76,7 @@ class KeyRing:
     """
 
     def __init__(self, folder: Path, secrets: Iterable[str] = ()) -> None:
-        self._folder = folder
+        self.folder = folder
         self._wanted = tuple(secrets)
         self._secrets: dict[str, bytes] = {}
         self._privates: dict[str, PrivateKey] = {}
@@ -155,7 +155,7 @@ class KeyRing:
     def _path(self, name: str, ending: str) -> Path:
         if name not in SECRETS:
             raise ValueError(f"There is no key called {name}.")
-        return self._folder / f"{name}.{ending}"
+        return self.folder / f"{name}.{ending}"
 
 
 def create_region_keys(folder: Path) -> tuple[Path, ...]:

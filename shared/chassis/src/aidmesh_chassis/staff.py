@@ -23,7 +23,8 @@ from nacl.exceptions import InvalidkeyError
 from nacl.pwhash import argon2id
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from aidmesh_chassis.auth import Role
+from aidmesh_chassis.auth import LIFETIME_S_MAX, Role
+from aidmesh_chassis.revoking import REVOKED_FILE, revoke
 
 PASSWORD_CHARS_MIN: Final = 12
 PASSWORD_CHARS_MAX: Final = 256
@@ -214,20 +215,28 @@ class StaffFile:
         ).decode()
 
     def _change(self, login: str, **changes: object) -> None:
+        """Change a member of staff; what they were given before ends at once."""
         with self._changing() as staff:
             for index, each in enumerate(staff):
                 if each.login == login.strip().lower():
                     staff[index] = each.model_copy(update=changes)
-                    return
-            raise StaffError("There is nobody of this login.")
+                    break
+            else:
+                raise StaffError("There is nobody of this login.")
+        # Afterwards: a visit renewed in between has a token that is void too.
+        with self._alone():
+            path = self._path.with_name(REVOKED_FILE)
+            try:
+                revoke(path, staff[index].staff_id, int(time.time()), LIFETIME_S_MAX)
+            except ValueError:
+                raise StaffError(
+                    f"{path.name} is damaged; tokens given out are not void."
+                ) from None
 
     @contextmanager
     def _changing(self) -> Iterator[list[Staff]]:
         """The staff as a list to change; written back when the block ends well."""
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = os.open(self._path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with self._alone():
             staff = list(self.all())
             yield staff
             part = self._path.with_suffix(".part")
@@ -238,6 +247,15 @@ class StaffFile:
                 file.flush()
                 os.fsync(descriptor)
             part.replace(self._path)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keep other processes from changing the files of this folder."""
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = os.open(self._path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
         finally:
             os.close(lock)
 

@@ -63,6 +63,12 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
         "Ask who it was (`staff_id`; all zeros: whoever ran `aidmesh unlock`). If nobody knows, "
         "someone is guessing: take the role away, or look at who can reach the folder of keys.",
     ),
+    "revocations.unreadable": LogEvent(
+        "error",
+        "Whose tokens are void can't be read; what was known before holds.",
+        "Look at `revoked.json` in the region's folder of keys, which `aidmesh staff` writes. If "
+        "it is damaged remove it, then disable again whom you disabled in the last twelve hours.",
+    ),
     "relay.opened": LogEvent("info", "The gate is open: this service's events are published."),
     "relay.waits": LogEvent(
         "warning",

@@ -87,7 +87,7 @@ def disable(
     """
     with _staff(keys, data, region) as staff:
         staff.set_disabled(login, disabled=True)
-    say(f"{login} can't sign in any more; a visit that is open ends within the hour")
+    say(f"{login} can't sign in any more; a visit that is open has ended")
 
 
 def enable(
@@ -132,7 +132,7 @@ def roles(
     with _staff(keys, data, region) as staff:
         wanted = _roles(roles)
         staff.set_roles(login, wanted)
-    say(f"{login} is {', '.join(sorted(wanted))}; a visit that is open has them within the hour")
+    say(f"{login} is {', '.join(sorted(wanted))}; whoever was signed in signs in again")
 
 
 def password(
@@ -158,7 +158,7 @@ def password(
             refuse("There is nobody of this login.")
         chosen, made_up = _password(generate)
         staff.set_password(login, chosen)
-    say(f"{login} has another password")
+    say(f"{login} has another password; whoever was signed in signs in again")
     _show(chosen, made_up)
 
 
