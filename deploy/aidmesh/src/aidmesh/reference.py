@@ -1,17 +1,23 @@
 """`python -m aidmesh.reference write FOLDER`: what operators look up, written from the code.
 
-The words of the logs, the metrics and the problem types, each from the catalog that the code
-itself uses.
+The words of the logs, the metrics, the problem types and the settings, each from the catalog that
+the code itself uses.
 """
 
+import inspect
+import re
 import sys
 from collections.abc import Iterable, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Final
 
+from pydantic.fields import FieldInfo
+from pydantic_core import to_json
+
 from aidmesh_chassis import key_routes, metrics, problems, vocabulary
 from aidmesh_chassis.problems import ProblemType
+from aidmesh_chassis.settings import ServiceSettings
 from aidmesh_chassis.vocabulary import LogEvent
 
 LOG_MODULES: Final = {
@@ -29,6 +35,8 @@ PROBLEM_MODULES: Final = {
     "Notification": "aidmesh_notification.problems",
     "Reporting": "aidmesh_reporting.problems",
 }
+
+SERVICES: Final = ("intake", "inventory", "payments", "notification", "reporting", "console")
 
 LOG_HEAD: Final = """# Words of the logs
 
@@ -50,6 +58,15 @@ Generated from the code by `make documents`; a test compares it with the code.
 Errors are problem details (RFC 9457): `type` is `urn:aidmesh:problem:` and the name below, and
 `detail` says what to do.
 """
+SETTINGS_HEAD: Final = """# Settings
+
+Generated from the code by `make documents`; a test compares it with the code.
+Every service reads its settings from the environment: `AIDMESH_`, the service, and the name below,
+such as `AIDMESH_PAYMENTS_POOL_MAX`. `aidmesh up` sets addresses, passwords and keys by itself and
+leaves the rest to the environment that it was started in.
+"""
+
+_NAMED: Final = re.compile(r"(?m)^    ([a-z_]+(?:, [a-z_]+)*): ")
 
 
 def documents() -> dict[str, str]:
@@ -58,6 +75,8 @@ def documents() -> dict[str, str]:
         "docs/log-events.md": LOG_HEAD
         + "".join(_words(owner, events) for owner, events in log_events().items()),
         "docs/metrics.md": METRICS_HEAD + metrics.reference(metrics.METRICS),
+        "docs/settings.md": SETTINGS_HEAD
+        + "".join(_settings(owner, kind, of) for owner, kind, of in settings_classes()),
         "docs/problems.md": PROBLEMS_HEAD
         + "".join(_kinds(owner, kinds) for owner, kinds in problem_types().items()),
     }
@@ -73,6 +92,48 @@ def problem_types() -> dict[str, tuple[ProblemType, ...]]:
     """The problem types, by whose they are."""
     own = {owner: import_module(module).PROBLEMS for owner, module in PROBLEM_MODULES.items()}
     return {"Every service": problems.PROBLEMS, "Keys": key_routes.PROBLEMS, **own}
+
+
+def settings_classes() -> list[tuple[str, type[ServiceSettings], type[ServiceSettings] | None]]:
+    """The settings: whose they are, the class, and the class whose fields are not told again."""
+    own = [
+        (name.capitalize(), import_module(f"aidmesh_{name}.config").Settings, ServiceSettings)
+        for name in SERVICES
+    ]
+    return [("Every service", ServiceSettings, None), *own]
+
+
+def described(kind: type[ServiceSettings]) -> dict[str, str]:
+    """What the docstring of a class says of each of its fields, by name."""
+    _, _, text = inspect.cleandoc(kind.__doc__ or "").partition("Attributes:\n")
+    parts = _NAMED.split(text)[1:]
+    return {
+        name: " ".join(words.split())
+        for names, words in zip(parts[::2], parts[1::2], strict=True)
+        for name in names.split(", ")
+    }
+
+
+def _settings(owner: str, kind: type[ServiceSettings], of: type[ServiceSettings] | None) -> str:
+    said = described(kind)
+    told_elsewhere = () if of is None else of.model_fields
+    rows = [
+        (f"`{name.upper()}`", _default(field), said[name])
+        for name, field in kind.model_fields.items()
+        if name not in told_elsewhere
+    ]
+    return _table(owner, ("name", "default", "what it is"), rows) if rows else ""
+
+
+def _default(field: FieldInfo) -> str:
+    """As the environment would say it."""
+    if field.is_required():
+        return "needed"
+    value = field.get_default(call_default_factory=True)
+    if value is None:
+        return ""
+    text = value if isinstance(value, str) else to_json(value).decode().strip('"')
+    return f"`{text}`"
 
 
 def _words(owner: str, events: Mapping[str, LogEvent]) -> str:

@@ -17,8 +17,7 @@ class Settings(ServiceSettings):
         connections_max: open connections to the services, all together.
         idle_s_max: a visit without a click ends after so many seconds.
         visit_s_max: a visit ends after so many seconds whatever happens, 12 hours at most.
-        token_s: how long a token given out at sign-in is good for before it is renewed; someone
-            who is no longer staff is out after this long.
+        token_s: how long a token given out at sign-in is good for before it is renewed.
         leave_url: the neutral page that the quick exit goes to.
         paste_token: whether one may sign in with a token, as in the demo.
         https: whether the desk is reached by https only, so that cookies are marked Secure.

@@ -24,7 +24,11 @@ class Settings(ServiceSettings):
         spool_path: file that the `file` channel appends to; None where there is none.
         spool_for: channels that write to the spool too, for a demonstration or a test.
         smtp_host: None where no mail is sent.
+        smtp_port: its port.
+        smtp_tls: `starttls`, `tls` from the first byte, or `none`.
+        smtp_user, smtp_password: None where the server asks for none.
         smtp_from: a neutral address; its domain and name say nothing about the organization.
+        smtp_connections_max: mails sent at the same time at most.
     """
 
     model_config = settings_config("notification")

@@ -18,12 +18,17 @@ class ServiceSettings(BaseSettings):
     are `AIDMESH_INVENTORY_REGION`, `AIDMESH_INVENTORY_DATABASE_URL` and so on.
 
     Attributes:
+        region: its short name, such as `kyiv`; the same for all services of a region.
         database_url: of the role that owns the service's database; None for one without.
         pooler: True where a transaction-mode pooler stands before PostgreSQL.
         pool_max: database connections at most.
         nats_url: one or more servers, separated by commas.
+        nats_user, nats_password: the service's own account; None for a server without accounts.
+        http_host: the address to listen on.
+        http_port: the port to listen on; 0 takes any that is free.
         keys_dir: folder with the keys that this service may see.
         batch_max: messages handled in one transaction at most.
+        log_level: the least severe lines that are written.
     """
 
     region: Region
