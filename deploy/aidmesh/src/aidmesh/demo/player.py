@@ -212,18 +212,9 @@ class RegionPlay:
             self._bulk("attendance", by_form.get("attendance", []), week),
             self._payouts(by_form.get("payouts", []), week),
         )
-        served = await asyncio.gather(
-            *(
-                self._need_step(act, "serve", {"served_on": self._day(act, week)})
-                for act in by_form.get("services", [])
-            )
-        )
-        self.done += sum(served)
+        self.done += await self._serve(by_form.get("services", []), week)
         await asyncio.gather(
-            *(
-                self._need_step(act, "serve", {"served_on": self._day(act, week)})
-                for act in by_form.get("confirmations", [])
-            ),
+            self._serve(by_form.get("confirmations", []), week),
             self._undo(by_form.get("undos", [])),
             *(
                 self._need_step(act, "cancel", {"reason": act.fields["reason"]})
@@ -340,6 +331,27 @@ class RegionPlay:
             else:
                 over = {"row_id": act.row_id, "reason": act.fields["reason"]}
                 self.pending.append(Act("cancellations", act.row_id, over))
+
+    async def _serve(self, acts: list[Act], week: int) -> int:
+        """Record services and confirm starts; returns how many there were."""
+        results = await self.office.rows(
+            "intake",
+            "/v1/needs:serve",
+            Role.CASEWORKER,
+            SOURCE,
+            [
+                {
+                    "row_id": f"{act.form}/{act.key}",
+                    "need_id": str(self.need_ids[act.row_id]),
+                    "served_on": self._day(act, week),
+                }
+                for act in acts
+            ],
+        )
+        for act, result in zip(acts, results, strict=True):
+            if result["status"] == "rejected":
+                self._later(act, result)
+        return sum(result["status"] != "rejected" for result in results)
 
     async def _need_step(self, act: Act, step: str, body: Json) -> bool:
         """One step with one need; put off when its state does not allow it yet."""

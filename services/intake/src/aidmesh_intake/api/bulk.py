@@ -1,6 +1,7 @@
-"""The bulk forms: approve and tell many at once, and find imported rows again."""
+"""The bulk forms: approve, tell and serve many at once, and find imported rows again."""
 
-from typing import Annotated
+from datetime import date
+from typing import Annotated, Final
 from uuid import UUID
 
 from fastapi import APIRouter, Response
@@ -8,23 +9,29 @@ from pydantic import BaseModel, Field
 
 from aidmesh_chassis.http import Body, BulkRoute
 from aidmesh_chassis.idempotency import Once
+from aidmesh_chassis.problems import INVALID
 from aidmesh_contracts.values import Code
 from aidmesh_intake.api.context import (
     HINDERED,
+    ROW_CHANGED,
     STEP_NOT_ALLOWED,
     Caseworker,
     Ctx,
     Staff,
     Teller,
 )
-from aidmesh_intake.domain import commands
+from aidmesh_intake.domain import commands, served_rows
 from aidmesh_intake.domain.need import Need
-from aidmesh_intake.handlers import acting
+from aidmesh_intake.handlers import acting, serving
 from aidmesh_intake.handlers.acting import Outcome
 from aidmesh_intake.store import imports, lists
 
 router = APIRouter(prefix="/v1", tags=["bulk"], route_class=BulkRoute)
 ROWS_MAX = 5000
+_PROBLEM_OF: Final = {
+    served_rows.ROW_CHANGED: ROW_CHANGED.slug,
+    served_rows.IN_THE_FUTURE: INVALID.slug,
+}
 
 
 class NeedRef(Body):
@@ -39,6 +46,26 @@ class NeedRefs(Body):
 
     rows: Annotated[tuple[NeedRef, ...], Field(min_length=1, max_length=ROWS_MAX)]
     override_reason: Code | None = None
+
+
+class ServedIn(Body):
+    """A need that was served.
+
+    Attributes:
+        row_id: the row's own id at its source; never a name or number of a person.
+        served_on: when it was given; today by default.
+    """
+
+    row_id: Annotated[str, Field(min_length=1, max_length=128)]
+    need_id: UUID
+    served_on: date | None = None
+
+
+class ServedRows(Body):
+    """Needs that were served, each on its own merits; a row is known by source and `row_id`."""
+
+    source: Code = "bulk"
+    rows: Annotated[tuple[ServedIn, ...], Field(min_length=1, max_length=ROWS_MAX)]
 
 
 class ImportedRows(Body):
@@ -95,6 +122,30 @@ async def tell_many(body: NeedRefs, ctx: Ctx, caller: Teller, once: Once) -> Res
         return await once.answer(tx, 200, _told(body, found, skipped=("already_told",)))
 
 
+@router.post("/needs:serve")
+async def serve_many(body: ServedRows, ctx: Ctx, caller: Caseworker, once: Once) -> Response:
+    """Record services that take nothing from stock, places or money, and confirm starts.
+
+    Rows that were taken in before are skipped; a row whose need is not ready is rejected and may
+    be sent again.
+    """
+    sensitive_too = caller.sees_sensitive
+
+    def visible(need: Need) -> bool:
+        return sensitive_too or not need.sensitive
+
+    rows = [serving.Served(row.row_id, row.need_id, row.served_on) for row in body.rows]
+    async with ctx.database.transaction() as tx:
+        if known := await once.replay(tx):
+            return known
+        outcomes = await serving.serve(tx, body.source, rows, caller.staff_id, visible)
+        answers = [
+            _row(number, row.need_id, outcome, (served_rows.TAKEN_BEFORE,))
+            for number, (row, outcome) in enumerate(zip(rows, outcomes, strict=True))
+        ]
+        return await once.answer(tx, 200, {"rows": answers})
+
+
 @router.post("/needs:lookup")
 async def lookup(body: ImportedRows, ctx: Ctx, caller: Staff, once: Once) -> Response:
     """The needs that rows of imports became, and where they stand."""
@@ -148,7 +199,8 @@ def _row(
         status = "skipped"
     elif outcome.rule is not None:
         status = "rejected"
-        problem = (HINDERED if outcome.hindered else STEP_NOT_ALLOWED).slug
+        kind = HINDERED if outcome.hindered else STEP_NOT_ALLOWED
+        problem = _PROBLEM_OF.get(outcome.rule, kind.slug)
     return {
         "row": number,
         "status": status,

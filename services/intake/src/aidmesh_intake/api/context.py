@@ -60,7 +60,13 @@ UNREADABLE: Final = ProblemType(
     "The file cannot be read",
     "Send CSV or NDJSON in UTF-8, or XLSX, with one header line, and name the format.",
 )
-PROBLEMS: Final = (STEP_NOT_ALLOWED, HINDERED, UNMAPPED, UNREADABLE)
+ROW_CHANGED: Final = ProblemType(
+    "row-changed",
+    409,
+    "This row was sent before with other content",
+    "Correct what it recorded through the need's own route, or give a new row a new row_id.",
+)
+PROBLEMS: Final = (STEP_NOT_ALLOWED, HINDERED, UNMAPPED, UNREADABLE, ROW_CHANGED)
 """Intake's part of the catalogue of problems."""
 
 

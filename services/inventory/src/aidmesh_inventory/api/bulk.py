@@ -11,13 +11,13 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field, JsonValue, ValidationError
 
+from aidmesh_chassis import taken_rows
 from aidmesh_chassis.db import Tx
 from aidmesh_chassis.http import Body
 from aidmesh_chassis.problems import INVALID, rejected_fields
 from aidmesh_chassis.row_keys import content_key, row_key
-from aidmesh_inventory.store import rows as store
+from aidmesh_chassis.taken_rows import TakenRow
 from aidmesh_inventory.store import sites
-from aidmesh_inventory.store.rows import TakenRow
 
 ROWS_MAX = 5000
 SOURCE_DEFAULT = "bulk"
@@ -87,7 +87,7 @@ class Bulk(Generic[R]):
     async def begin(cls, tx: Tx, form: str, body: BulkIn, model: type[R]) -> "Bulk[R]":
         """Check the rows and find out which of them are new."""
         bulk = cls(tx, form)
-        secret = await store.secret(tx.conn)
+        secret = await taken_rows.secret(tx.conn)
         sources: set[str] = set()
         valid: dict[int, R] = {}
         for number, raw in enumerate(body.rows):
@@ -113,8 +113,8 @@ class Bulk(Generic[R]):
 
     async def _sort_out(self, valid: Mapping[int, R], sources: Collection[str]) -> None:
         # Two senders of one source would both find a row new; the second waits for the first.
-        await store.lock_sources(self._tx.conn, self._form, sorted(sources))
-        seen = await store.known(self._tx.conn, {key for key, _ in self._keys.values()})
+        await taken_rows.lock_sources(self._tx.conn, self._form, sorted(sources))
+        seen = await taken_rows.known(self._tx.conn, {key for key, _ in self._keys.values()})
         for number, row in valid.items():
             key, content_hash = self._keys[number]
             before = seen.get(key)
@@ -142,7 +142,7 @@ class Bulk(Generic[R]):
     async def finish(self) -> dict[str, object]:
         """Remember what was taken in; returns the answer."""
         rows = [self._answers[number] for number in sorted(self._answers)]
-        await store.remember(
+        await taken_rows.remember(
             self._tx.conn,
             [
                 TakenRow(*self._keys[answer.row], answer.id)

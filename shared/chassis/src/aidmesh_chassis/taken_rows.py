@@ -1,4 +1,8 @@
-"""Rows of bulk forms that were taken in, as keyed hashes."""
+"""Rows of bulk forms that were taken in, as keyed hashes.
+
+A service that has such forms makes the tables `row_secret` and `taken_row` in a migration of its
+own, and computes the hashes with `row_keys`.
+"""
 
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
