@@ -79,7 +79,16 @@ def need(name: str, kind: str, state: str, **more: object) -> dict[str, object]:
 
 
 NEEDS = [
-    need("pep", "pep_navigation", "ready", band="emergency", asked_on=iso(), message="failed"),
+    need(
+        "pep",
+        "pep_navigation",
+        "ready",
+        band="emergency",
+        asked_on=iso(),
+        message="failed",
+        needed_by=iso(2),
+        needed_until=f"{iso(2)}T06:30:00Z",
+    ),
     need("bed", "shelter_night", "waitlisted", band="urgent", needed_by=iso(2)),
     need(
         "parcel",

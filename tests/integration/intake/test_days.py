@@ -88,6 +88,29 @@ async def test_newcomers_stay_behind_a_guest_whose_first_night_has_passed(world:
         assert (shown["state"], shown["wait"]) == ("waitlisted", "behind"), kind
 
 
+async def test_newcomers_take_the_days_that_those_who_wait_cannot_use(world: World) -> None:
+    today = await today_at(world)
+    soon = today + timedelta(days=3)
+    await waiting(world, "counseling", needed_by=str(soon))
+    assert await world.state(await world.request("counseling")) == "approved"
+    within = await world.request("counseling", needed_by=str(soon))
+    assert (await world.need(within))["wait"] == "behind"
+    # Beds are another matter: by when they are needed says nothing of the nights.
+    await world.published()
+    await waiting(world, "shelter_outside", needed_by=str(soon))
+    newcomer = await world.request("shelter_outside")
+    assert (await world.need(newcomer))["wait"] == "behind"
+
+
+async def test_newcomers_take_the_hours_that_those_who_wait_cannot_use(world: World) -> None:
+    today = await today_at(world)
+    first = await waiting(world, "counseling", needed_by=str(today))
+    async with world.db.transaction() as tx:
+        await tx.conn.execute("UPDATE need SET needed_until = now() WHERE id = $1", first)
+    newcomer = await world.request("counseling", needed_by=str(today))
+    assert await world.state(newcomer) == "approved"
+
+
 async def test_a_need_ends_with_its_last_night_or_day_but_not_with_days_that_move_on(
     world: World,
 ) -> None:

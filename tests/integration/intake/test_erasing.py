@@ -1,7 +1,7 @@
 """Erasing persons and households in intake."""
 
 import asyncio
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -95,6 +95,15 @@ async def test_erasure_deletes_the_key_and_what_was_sealed(world: World) -> None
     assert await value(world, "SELECT count(*) FROM erased_person") == 1
     # Somebody new may carry the code.
     assert (await create(world))["person_id"] != done["person_id"]
+
+
+async def test_erasure_forgets_since_when_hours_counted(world: World) -> None:
+    exposed_at = (datetime.now(UTC) - timedelta(hours=5)).isoformat()
+    need_id = await world.request("pep_navigation", exposed_at=exposed_at)
+    shown = await world.need(need_id)
+    assert shown["needed_until"] is not None
+    await erase(world, shown["person_id"])
+    assert await value(world, "SELECT needed_until FROM need") is None
 
 
 async def test_what_was_not_published_yet_is_withdrawn(world: World) -> None:

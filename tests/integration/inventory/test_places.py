@@ -1,6 +1,6 @@
 """Beds and slots from hold to check-out, and what other regions tell."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import uuid4
 
 import asyncpg
@@ -8,7 +8,7 @@ import pytest
 
 from aidmesh_chassis.db import Tx
 from aidmesh_contracts.ids import NeedId, SiteId
-from aidmesh_contracts.intake import AidGivenV1
+from aidmesh_contracts.intake import AidGivenV1, NeedApprovedV1
 from aidmesh_contracts.inventory import (
     CapacityChangedV1,
     DiscrepancyOpenedV1,
@@ -224,6 +224,30 @@ async def test_goods_and_a_seat_come_from_one_site(world: World) -> None:
     (lot,) = await world.rows("SELECT on_hand, held FROM lot")
     assert lot == {"on_hand": 0, "held": 0}
     await world.books_are_right()
+
+
+async def test_where_hours_count_a_slot_has_to_start_before_they_run_out(world: World) -> None:
+    site_id = await world.site()
+    now = await world.value("SELECT now()")
+    tomorrow = day_of(now) + timedelta(days=1)
+    early = await world.slot(site_id, tomorrow, 9)
+    await world.slot(site_id, tomorrow, 15)
+    starts_at = await world.value("SELECT starts_at FROM slot WHERE id = $1", early)
+    window = CapacityDemand(resource="slot", code="counseling", from_on=tomorrow, to_on=tomorrow)
+
+    def until(moment: datetime) -> NeedApprovedV1:
+        capacity = window.model_copy(update={"starts_before": moment})
+        return approved(items=(), capacity=capacity)
+
+    await world.take(until(starts_at))
+    assert len(await world.emitted(ReservationRefusedV1)) == 1
+    await world.take(until(starts_at + timedelta(minutes=1)))
+    (held,) = await world.emitted(ReservationHeldV1)
+    assert held.booking is not None
+    assert held.booking.starts_at == starts_at
+    # The one at three is left, too late for whoever has until noon.
+    await world.take(until(starts_at + timedelta(hours=3)))
+    assert len(await world.emitted(ReservationRefusedV1)) == 2
 
 
 async def test_a_night_that_was_given_is_booked_as_a_fact(world: World) -> None:

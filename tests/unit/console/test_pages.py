@@ -198,4 +198,6 @@ async def test_a_start_is_confirmed_on_the_page_of_its_need(browser: "Browser") 
     assert "not started" in page
     assert "Start confirmed" not in (await browser.get(f"/needs/{pep}", "en")).text
     listed = (await browser.get("/needs", "en")).text
+    for text in (listed, (await browser.get(f"/needs/{pep}", "en")).text):
+        assert re.search(r"\b\d?\d \w+, (08|09):30", text)  # where hours count, until which
     assert listed.count("start to be confirmed") == listed.count("ends soon") == 1

@@ -38,7 +38,7 @@ def drafted(kind: str, imported_on: date | None = None, **wanted: object) -> Nee
         KINDS,
         ForWhom.PERSON,
         "UA80",
-        DAY,
+        NOW,
         imported_on or DAY,
         imported=imported_on is not None,
     )

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from aidmesh_intake.catalogue import packaged
 from aidmesh_intake.domain.asks import AskError, approves_itself, ask_of
-from aidmesh_intake.domain.dates import KYIV, last_day, planned_day, today_of
+from aidmesh_intake.domain.dates import KYIV, planned_day, today_of
+from aidmesh_intake.domain.drafts import NeedDraft
 from aidmesh_intake.domain.kinds import AutoApprove, ForWhom, Kind, Limit
 from aidmesh_intake.domain.limits import Hindrance, Past, Wish, hindrance, people_of
 from aidmesh_intake.domain.rows import FIELDS, RowError, parse_row
@@ -190,37 +191,46 @@ def test_the_rule_approves_within_its_bounds() -> None:
     assert not approves_itself(two, 2, ask_of(kind, 2, DAY))
 
 
-@given(st.integers(0, 71), st.integers(0, 23), st.dates(date(2024, 3, 1), date(2024, 12, 1)))
-def test_hours_set_the_last_day(hours_ago: int, hour: int, day: date) -> None:
-    now = datetime.combine(day, time(hour), KYIV)
-    exposed_at = now - timedelta(hours=hours_ago)
-    last = last_day(72, day, exposed_at)
-    assert last == today_of(exposed_at + timedelta(hours=72))
-    assert day <= last <= last_day(72, day, None) == day + timedelta(days=3)
-
-
-def draft(needed_by: date | None = None, **more: Any) -> date | None:
-    """The last day of a need of PEP."""
+def pep(needed_by: date | None = None, now: datetime = NOW, **more: Any) -> NeedDraft:
+    """A need of PEP that was asked for the day before."""
     wanted = Wanted(kind="pep_navigation", needed_by=needed_by, place_area="UA80", **more)
-    asked_on = DAY - timedelta(days=1)
-    return draft_need(UUID(int=1), wanted, KINDS, ForWhom.PERSON, None, DAY, asked_on).needed_by
+    asked_on = today_of(now) - timedelta(days=1)
+    return draft_need(UUID(int=1), wanted, KINDS, ForWhom.PERSON, None, now, asked_on)
+
+
+@given(
+    st.integers(0, 73 * 3600),
+    st.integers(0, 300 * 24 * 3600).map(lambda seconds: NOW + timedelta(seconds=seconds)),
+    st.none() | st.integers(0, 5),
+)
+def test_hours_end_to_the_second(seconds_ago: int, now: datetime, days_left: int | None) -> None:
+    exposed_at = now - timedelta(seconds=seconds_ago)
+    needed_by = None if days_left is None else today_of(now) + timedelta(days=days_left)
+    if seconds_ago >= 72 * 3600:
+        with pytest.raises(AskError, match="too_late"):
+            pep(needed_by, now, exposed_at=exposed_at)
+        return
+    drafted = pep(needed_by, now, exposed_at=exposed_at)
+    until = exposed_at + timedelta(hours=72)
+    assert drafted.needed_until == until
+    assert drafted.needed_by == min(today_of(until), needed_by or today_of(until))
 
 
 def test_pep_has_a_last_day_of_its_own() -> None:
     asked_on = DAY - timedelta(days=1)
-    assert draft() == asked_on + timedelta(days=3)
-    assert draft(needed_by=DAY) == DAY
+    assert (pep().needed_by, pep().needed_until) == (asked_on + timedelta(days=3), None)
+    assert (pep(DAY).needed_by, pep(DAY).needed_until) == (DAY, None)
     # Two and a half days ago in the evening: it ends in the small hours of tomorrow.
     exposed_at = datetime.combine(DAY - timedelta(days=2), time(2), KYIV)
-    assert draft(exposed_at=exposed_at) == DAY + timedelta(days=1)
-    assert draft(DAY + timedelta(days=9), exposed_at=exposed_at) == DAY + timedelta(days=1)
-    assert draft(DAY, exposed_at=exposed_at) == DAY
-    for days, rule in ((4, "too_late"), (-1, "in_the_future")):
-        then = datetime.combine(DAY - timedelta(days=days), time(2), KYIV)
+    assert pep(exposed_at=exposed_at).needed_by == DAY + timedelta(days=1)
+    for at, rule in (
+        (NOW - timedelta(hours=72), "too_late"),
+        (NOW + timedelta(seconds=1), "in_the_future"),
+    ):
         with pytest.raises(AskError, match=rule):
-            draft(exposed_at=then)
-    before = draft(exposed_at=exposed_at - timedelta(days=3), given=True)
-    assert before == DAY - timedelta(days=2)
+            pep(exposed_at=at)
+    before = pep(exposed_at=exposed_at - timedelta(days=3), given=True)
+    assert before.needed_by == DAY - timedelta(days=2)
     with pytest.raises(AskError, match="not_of_this_kind"):
         draft_need(
             UUID(int=1),
@@ -228,7 +238,7 @@ def test_pep_has_a_last_day_of_its_own() -> None:
             KINDS,
             ForWhom.PERSON,
             None,
-            DAY,
+            NOW,
             DAY,
         )
 
@@ -236,7 +246,7 @@ def test_pep_has_a_last_day_of_its_own() -> None:
 def test_what_is_entered_after_its_last_day_has_none() -> None:
     wanted = Wanted(kind="pep_navigation", place_area="UA80")
     late = draft_need(
-        UUID(int=1), wanted, KINDS, ForWhom.PERSON, None, DAY, DAY - timedelta(days=4)
+        UUID(int=1), wanted, KINDS, ForWhom.PERSON, None, NOW, DAY - timedelta(days=4)
     )
     assert late.needed_by is None
 

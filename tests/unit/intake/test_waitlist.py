@@ -277,6 +277,20 @@ def test_queueing_behind_on_the_same_days_only() -> None:
     assert queue_behind(this_week, [rest], DAY + timedelta(days=5)) == slot
 
 
+def test_whoever_can_use_an_hour_that_others_cannot_does_not_queue_behind_them() -> None:
+    slot = BlockedBy(resource="slot", code="legal", area="UA80", quantity=1)
+    today_only = CapacityDemand(resource="slot", code="legal", from_on=DAY, to_on=DAY)
+    all_day = _need(Ask(capacity=today_only))
+    until_noon = replace(all_day, needed_until=NOW + timedelta(hours=3))
+    until_one = replace(all_day, needed_until=NOW + timedelta(hours=4))
+    theirs = Queue(slot, _first(), DAY, DAY, starts_before=NOW + timedelta(hours=3))
+    assert queue_behind(all_day, [theirs], DAY) is None
+    assert queue_behind(until_one, [theirs], DAY) is None
+    assert queue_behind(until_noon, [theirs], DAY) == slot
+    assert queue_behind(until_noon, [Queue(slot, _first(), DAY, DAY)], DAY) == slot
+    assert queue_behind(all_day, [Queue(slot, _first(), DAY, date.max)], DAY) == slot
+
+
 @given(
     st.sampled_from([State.REQUESTED, State.APPROVED, State.HELD, State.READY, State.WAITLISTED]),
     st.sampled_from(list(Wait)),

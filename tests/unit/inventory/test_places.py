@@ -135,6 +135,7 @@ slot_wishes = st.builds(
     area=st.just("UA80"),
     site_id=st.none() | st.sampled_from(SITES),
     as_written=st.booleans(),
+    starts_before=st.none() | st.integers(-60, 140).map(lambda hours: NOW + timedelta(hours=hours)),
 )
 
 
@@ -154,6 +155,7 @@ def test_the_earliest_fitting_slot_is_given_and_never_more_seats_than_it_has(
             and free[slot.slot_id] >= wish.seats
             and wish.from_on <= days.day_of(slot.starts_at) <= (wish.to_on or date.max)
             and (slot.starts_at > NOW or wish.as_written)
+            and (wish.starts_before is None or slot.starts_at < wish.starts_before)
         ]
         found = diary.pick(wish, NOW)
         if isinstance(found, NoSlot):

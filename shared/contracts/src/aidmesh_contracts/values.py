@@ -3,7 +3,7 @@
 from datetime import date
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from aidmesh_contracts.ids import GrantId, LotId, SiteId
 
@@ -52,6 +52,7 @@ class CapacityDemand(Value):
         features: what the bed's room must have, such as `ground_floor`.
         as_written: the days are meant as they stand, though they had passed when they were
             entered: what was arranged on paper. Otherwise days gone by are no longer wanted.
+        starts_before: the instant before which a slot has to start, where hours count.
     """
 
     resource: Literal["bed", "slot"]
@@ -61,6 +62,7 @@ class CapacityDemand(Value):
     places: int = Field(default=1, gt=0)
     features: tuple[Code, ...] = ()
     as_written: bool = False
+    starts_before: AwareDatetime | None = None
 
 
 class MoneyDemand(Value):

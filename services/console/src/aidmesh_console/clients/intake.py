@@ -85,6 +85,7 @@ class Need(View):
         message: what became of the message to the person, None before there was one.
         attention: a conflict that a person should look at.
         confirmed_start: it is served when its start is confirmed, after its appointment was kept.
+        needed_until: where hours count, the instant after which it is of no use.
         ends_soon: it is not served, and its last day is today or tomorrow.
     """
 
@@ -98,6 +99,7 @@ class Need(View):
     at_site_id: UUID | None
     asked_on: date
     needed_by: date | None
+    needed_until: datetime | None = None
     told_at: datetime | None
     message: str | None = None
     attention: str | None = None

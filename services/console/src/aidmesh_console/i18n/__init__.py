@@ -149,6 +149,12 @@ class Speaker:
         )
         return format_datetime(moment, pattern, tzinfo=KYIV, locale=self._locale)
 
+    def until(self, day: date, moment: datetime | None) -> str:
+        """The last day on which something is of use, or its last hour where that comes first."""
+        if moment is None or moment.astimezone(KYIV).date() > day:
+            return self.day(day)
+        return self.moment(moment)
+
     def age(self, moment: datetime | None) -> str:
         """How long ago a moment was."""
         if moment is None:

@@ -33,6 +33,7 @@ class NeedRow(BaseModel):
     Attributes:
         confirmed_start: it is served when its start is confirmed (`:serve`).
         attended_on: its appointment was kept then; without a `served_on` it awaits confirmation.
+        needed_until: where hours count, the instant after which it is of no use.
         ends_soon: it is not served, and its last day is today or tomorrow.
     """
 
@@ -49,6 +50,7 @@ class NeedRow(BaseModel):
     asked_on: date
     planned_on: date
     needed_by: date | None
+    needed_until: datetime | None
     place_area: str
     site_id: UUID | None
     at_site_id: UUID | None
@@ -104,6 +106,7 @@ class NeedView(BaseModel):
     asked_on: date
     planned_on: date
     needed_by: date | None
+    needed_until: datetime | None
     place_area: str
     site_id: UUID | None
     to_site_id: UUID | None
@@ -267,6 +270,7 @@ def view(need: Need, timeline: list[asyncpg.Record], ahead: int | None) -> NeedV
         asked_on=need.asked_on,
         planned_on=need.planned_on,
         needed_by=need.needed_by,
+        needed_until=need.needed_until,
         place_area=need.place_area,
         site_id=need.site_id,
         to_site_id=need.to_site_id,

@@ -1,6 +1,6 @@
 """Requests: one call makes the request, its needs, and the person if they are new."""
 
-from datetime import date
+from datetime import date, datetime
 from typing import Annotated
 from uuid import UUID, uuid4
 
@@ -71,7 +71,8 @@ class NeedIn(Body):
     Attributes:
         site_id: the one site that it is to be served at or from; any in the area if None.
         from_on, to_on: nights of a stay (half open), or days within which a slot will do.
-        exposed_at: since when the hours of a kind such as PEP run; the last day follows from it.
+        exposed_at: since when the hours of a kind such as PEP run; until when it is of use follows
+            from it.
     """
 
     kind: Code
@@ -165,7 +166,7 @@ async def create_request(body: RequestIn, ctx: Ctx, caller: Caseworker, once: On
             return known
         kinds = await ctx.catalogue.current(tx.conn)
         home = await _home_area(tx.conn, body)
-        draft = _draft(body, kinds, caller.staff_id, today_of(tx.now), home)
+        draft = _draft(body, kinds, caller.staff_id, tx.now, home)
         (done,) = await register(tx, vault, kinds, [draft])
         return await once.answer(tx, 201, told(done), location=f"/v1/needs/{done.needs[0].id}")
 
@@ -189,16 +190,17 @@ async def _home_area(conn: asyncpg.Connection, body: RequestIn) -> str | None:
 
 
 def _draft(
-    body: RequestIn, kinds: dict[str, Kind], staff_id: UUID, today: date, home: str | None
+    body: RequestIn, kinds: dict[str, Kind], staff_id: UUID, now: datetime, home: str | None
 ) -> Draft:
     needs = []
+    today = today_of(now)
     asked_on = body.asked_on or today
     if asked_on > today:
         raise invalid("asked_on", "in_the_future")
     for number, each in enumerate(body.needs):
         try:
             needs.append(
-                draft_need(uuid4(), each.wanted(), kinds, body.for_whom, home, today, asked_on)
+                draft_need(uuid4(), each.wanted(), kinds, body.for_whom, home, now, asked_on)
             )
         except AskError as error:
             raise unfit(error, f"body.needs.{number}") from None

@@ -1,6 +1,6 @@
 """What one need takes and costs, worked out from its kind when it is asked for."""
 
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Final
 
 from pydantic import BaseModel, ConfigDict
@@ -50,12 +50,18 @@ class Ask(BaseModel):
         return place.to_on - timedelta(days=1) if place.resource == "bed" else place.to_on
 
     def place_on(
-        self, today: date, needed_by: date | None, *, again: bool = False
+        self,
+        today: date,
+        needed_by: date | None,
+        needed_until: datetime | None = None,
+        *,
+        again: bool = False,
     ) -> CapacityDemand | None:
         """What it asks for on a day: nobody sleeps in a night gone by, or comes to a past hour.
 
         Args:
             needed_by: the last day on which an appointment is of use.
+            needed_until: the instant before which it has to begin, where hours count.
             again: it was tried before, so that even an open-ended stay that was entered as
                 written begins today at the earliest.
         """
@@ -68,7 +74,14 @@ class Ask(BaseModel):
             last = first + timedelta(days=self.days)
             if place.resource == "slot" and needed_by is not None:
                 last = min(last, needed_by)
-        return place.model_copy(update={"from_on": first, "to_on": last, "as_written": False})
+        return place.model_copy(
+            update={
+                "from_on": first,
+                "to_on": last,
+                "as_written": False,
+                "starts_before": needed_until if place.resource == "slot" else None,
+            }
+        )
 
 
 class AskError(ValueError):

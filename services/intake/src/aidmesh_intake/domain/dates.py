@@ -1,6 +1,6 @@
 """Days as people mean them: in Ukraine, whatever the server's clock is set to."""
 
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -10,6 +10,11 @@ KYIV: Final = ZoneInfo("Europe/Kyiv")
 def today_of(now: datetime) -> date:
     """The day in Europe/Kyiv at an aware instant."""
     return now.astimezone(KYIV).date()
+
+
+def end_of(day: date) -> datetime:
+    """The last instant of a day in Europe/Kyiv."""
+    return datetime.combine(day, time.max, KYIV)
 
 
 def planned_day(
@@ -34,13 +39,9 @@ def first_day(planned_on: date | None, imported_on: date | None, today: date) ->
     return planned_on or imported_on or today
 
 
-def last_day(within_hours: int, asked_on: date, exposed_at: datetime | None) -> date:
-    """The last day on which a kind is of use for which hours count.
+def last_day(within_hours: int, asked_on: date) -> date:
+    """The last day on which a kind is of use for which hours count, while nobody said since when.
 
-    Args:
-        asked_on: what it is counted from while the hour is not known: its whole day is left.
-        exposed_at: when the hours began to run.
+    All of `asked_on` may still have been before the exposure: no hour is taken from anybody.
     """
-    if exposed_at is not None:
-        return today_of(exposed_at + timedelta(hours=within_hours))
     return asked_on + timedelta(days=-(-within_hours // 24))

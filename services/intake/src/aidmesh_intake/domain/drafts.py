@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from uuid import UUID
 
 from aidmesh_intake.domain.asks import Ask
@@ -24,7 +24,11 @@ class PersonDraft:
 
 @dataclass(frozen=True, slots=True)
 class NeedDraft:
-    """One need of a request, checked against its kind."""
+    """One need of a request, checked against its kind.
+
+    Attributes:
+        needed_until: where hours count, the instant after which it is of no use.
+    """
 
     id: UUID
     kind: Kind
@@ -37,6 +41,7 @@ class NeedDraft:
     payee: Payee | None = None
     headcount: int | None = None
     given_on: date | None = None
+    needed_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,6 +110,8 @@ class Need:
         members: of the household, where it is for one.
         confirmed_start: it is served when its start is confirmed, not when it was attended.
         sensitive: hidden from roles that need not know.
+        needed_until: where hours count, the instant after which nothing is of use; `needed_by` is
+            its day, or an earlier one.
         queue_no: grows with every need that is recorded; orders those asked for on one day.
         deadline_at: until when an attempt must have become ready, else it is asked anew.
         decided_at: when the refusal was decided, by the clock of who refused.
@@ -156,6 +158,7 @@ class Need:
     to_site_id: SiteId | None = None
     confirmed_start: bool = False
     given: bool = False
+    needed_until: datetime | None = None
 
     state: State = State.REQUESTED
     attempt_no: int = 0
@@ -201,7 +204,9 @@ class Need:
 
     def place_on(self, today: date) -> CapacityDemand | None:
         """The place that its next attempt asks for."""
-        return self.ask.place_on(today, self.needed_by, again=self.attempt_no > 0)
+        return self.ask.place_on(
+            today, self.needed_by, self.needed_until, again=self.attempt_no > 0
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -352,7 +357,9 @@ def wait_for(
 
 
 def is_over(need: Need, now: datetime) -> bool:
-    """Whether the need's own last day has passed."""
+    """Whether the need's own last day has passed, or its hours have run out."""
+    if need.needed_until is not None and need.needed_until <= now:
+        return True
     return need.last_day is not None and need.last_day < today_of(now)
 
 

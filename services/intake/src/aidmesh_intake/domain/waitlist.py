@@ -9,17 +9,19 @@ is woken by a growth once. What a woken need could not use otherwise is offered 
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Final
 from uuid import UUID
 
 from aidmesh_contracts.values import BlockedBy, CapacityDemand
+from aidmesh_intake.domain.dates import end_of
 from aidmesh_intake.domain.need import Need, State
 
 Rank = tuple[int, date, int, UUID]
 """Sorts the waitlist. The id decides only between the parts that one need was split into."""
 
 _QUEUE_NO_MAX: Final = 2**63 - 1
+_NEVER: Final = datetime.max.replace(tzinfo=UTC)
 SLACK: Final = timedelta(seconds=5)
 """A refusal decided so shortly after growth may not have seen it yet: transactions overlap."""
 
@@ -170,12 +172,14 @@ class Queue:
     Attributes:
         first: whoever is served first of them.
         first_on, last_on: of the stay or the days looked at, None for goods and money.
+        starts_before: the instant before which a slot has to start, where hours count.
     """
 
     blocked_by: BlockedBy
     first: Rank
     first_on: date | None = None
     last_on: date | None = None
+    starts_before: datetime | None = None
 
 
 def place_of(need: Need) -> Rank:
@@ -223,6 +227,13 @@ def _takes_from(mine: BlockedBy, capacity: CapacityDemand | None, area: str, que
         return (
             queue.first_on is not None
             and queue.first_on <= capacity.from_on
-            and (capacity.to_on or date.max) <= (queue.last_on or date.max)
+            and _end(capacity.to_on, capacity.starts_before)
+            <= _end(queue.last_on, queue.starts_before)
         )
     return True
+
+
+def _end(last_on: date | None, starts_before: datetime | None) -> datetime:
+    """Until when a slot may start."""
+    ends = [_NEVER if last_on is None else end_of(last_on), starts_before or _NEVER]
+    return min(ends)

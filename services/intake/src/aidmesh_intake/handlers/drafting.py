@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from uuid import UUID
 
 from aidmesh_intake.domain.asks import AskError, ask_of
@@ -17,8 +17,8 @@ class Wanted:
     """One need in the caller's words.
 
     Attributes:
-        exposed_at: since when the hours of a kind such as PEP run. Only the last day that follows
-            from it is kept.
+        exposed_at: since when the hours of a kind such as PEP run. Only until when that is will
+            be kept.
     """
 
     kind: str
@@ -44,7 +44,7 @@ def draft_need(
     kinds: Mapping[str, Kind],
     for_whom: ForWhom,
     home_area: str | None,
-    today: date,
+    now: datetime,
     asked_on: date,
     *,
     imported: bool = False,
@@ -58,6 +58,7 @@ def draft_need(
     Raises:
         AskError: names the field and the rule that it breaks.
     """
+    today = today_of(now)
     kind = kinds.get(wanted.kind)
     if kind is None:
         raise AskError("kind", "unknown")
@@ -69,7 +70,7 @@ def draft_need(
     planned_on = served_on or planned_day(
         wanted.planned_on, wanted.needed_by, asked_on if imported else None, today
     )
-    needed_by = _needed_by(kind, wanted, asked_on, today)
+    needed_by, needed_until = _needed(kind, wanted, asked_on, now)
     ask = ask_of(
         kind,
         wanted.quantity,
@@ -96,24 +97,32 @@ def draft_need(
         payee=wanted.payee,
         headcount=wanted.headcount,
         given_on=served_on,
+        needed_until=needed_until,
     )
 
 
-def _needed_by(kind: Kind, wanted: Wanted, asked_on: date, today: date) -> date | None:
-    """The need's own last day: as it was given, and where hours count never later than they run."""
-    if wanted.exposed_at is None and (kind.within_hours is None or wanted.needed_by is not None):
-        return wanted.needed_by
+def _needed(
+    kind: Kind, wanted: Wanted, asked_on: date, now: datetime
+) -> tuple[date | None, datetime | None]:
+    """The need's own last day and, where hours count and run, the instant in which it ends.
+
+    The day is as it was given, and never later than the hours run.
+    """
+    if wanted.exposed_at is None:
+        if kind.within_hours is None or wanted.needed_by is not None:
+            return wanted.needed_by, None
+        last = last_day(kind.within_hours, asked_on)
+        # Entered when it was over: whether it was served in time is for a person to say.
+        return (last if last >= today_of(now) else None), None
     if kind.within_hours is None:
         raise AskError("exposed_at", "not_of_this_kind")
-    last = last_day(kind.within_hours, asked_on, wanted.exposed_at)
-    if wanted.exposed_at is None:
-        # Entered when it was over: whether it was served in time is for a person to say.
-        return last if last >= today else None
-    if today_of(wanted.exposed_at) > today:
+    if wanted.exposed_at > now:
         raise AskError("exposed_at", "in_the_future")
-    if last < today and not wanted.given:
+    until = wanted.exposed_at + timedelta(hours=kind.within_hours)
+    if until <= now and not wanted.given:
         raise AskError("exposed_at", "too_late")
-    return min(last, wanted.needed_by or last)
+    last = today_of(until)
+    return min(last, wanted.needed_by or last), until
 
 
 def _check_whom(kind: Kind, wanted: Wanted, for_whom: ForWhom) -> None:

@@ -210,7 +210,7 @@ class Importer:
                     kinds,
                     row.for_whom,
                     row.area,
-                    today,
+                    tx.now,
                     row.asked_on or today,
                     imported=True,
                 )

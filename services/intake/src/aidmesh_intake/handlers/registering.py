@@ -186,6 +186,7 @@ def _need(
         queue_no=queue_no,
         planned_on=each.planned_on,
         needed_by=each.needed_by,
+        needed_until=each.needed_until,
         priority=found.points,
         rule_version=found.rule_version,
         place_area=each.place_area,

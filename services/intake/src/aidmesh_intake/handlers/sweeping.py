@@ -59,8 +59,8 @@ async def retry(tx: Tx) -> int:
 
 
 async def expire(tx: Tx) -> int:
-    """Needs whose own last day has passed end."""
-    found = await sweeps.past_last_day(tx.conn, today_of(tx.now), LIMIT)
+    """Needs whose own last day has passed end, where hours count with their last hour."""
+    found = await sweeps.past_last_day(tx.conn, tx.now, LIMIT)
     needs = await store.lock(tx.conn, found)
     await apply(
         tx,

@@ -108,6 +108,14 @@ async def bury_persons(
     await conn.execute(
         "UPDATE request SET sealed_reasons = NULL WHERE person_id = ANY($1::uuid[])", ids
     )
+    # Until when hours count tells when they began.
+    await conn.execute(
+        """
+        UPDATE need SET needed_until = NULL
+        WHERE person_id = ANY($1::uuid[]) AND needed_until IS NOT NULL
+        """,
+        ids,
+    )
 
 
 async def bury_households(
@@ -146,6 +154,13 @@ async def bury_households(
         """
         UPDATE request SET sealed_reasons = NULL
         WHERE household_id = ANY($1::uuid[]) AND person_id IS NULL
+        """,
+        ids,
+    )
+    await conn.execute(
+        """
+        UPDATE need SET needed_until = NULL
+        WHERE household_id = ANY($1::uuid[]) AND person_id IS NULL AND needed_until IS NOT NULL
         """,
         ids,
     )

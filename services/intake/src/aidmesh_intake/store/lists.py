@@ -46,8 +46,8 @@ async def needs(
     return await conn.fetch(
         f"""
         SELECT id, request_id, kind, for_whom, person_id, household_id, headcount, quantity, unit,
-            asked_on, queue_no, planned_on, needed_by, priority, place_area, site_id, state,
-            attempt_no, blocked_resource, blocked_code, wait, at_site_id, told_at, told_how,
+            asked_on, queue_no, planned_on, needed_by, needed_until, priority, place_area, site_id,
+            state, attempt_no, blocked_resource, blocked_code, wait, at_site_id, told_at, told_how,
             message, served_on, given, reason, attention, sensitive, version, changed_at,
             confirmed_start, (attended ->> 'on')::date AS attended_on,
             coalesce({_ENDS_SOON}, false) AS ends_soon

@@ -1,9 +1,11 @@
 """Needs whose time has come."""
 
-from datetime import date
+from datetime import datetime
 from uuid import UUID
 
 import asyncpg
+
+from aidmesh_intake.domain.dates import today_of
 
 
 async def overdue(conn: asyncpg.Connection, limit: int) -> list[UUID]:
@@ -22,21 +24,26 @@ async def to_retry(conn: asyncpg.Connection, limit: int) -> list[UUID]:
     return [row["id"] for row in rows]
 
 
-async def past_last_day(conn: asyncpg.Connection, today: date, limit: int) -> list[UUID]:
-    """Needs that came too late for themselves; see `Need.last_day`."""
+async def past_last_day(conn: asyncpg.Connection, now: datetime, limit: int) -> list[UUID]:
+    """Needs that came too late for themselves; see `Need.last_day` and `needed_until`."""
     rows = await conn.fetch(
         """
         (SELECT id FROM need WHERE needed_by < $1 AND (state IN ('requested', 'waitlisted')
              OR (state = 'ready' AND supply = 0 AND money = 0 AND attended IS NULL))
          ORDER BY needed_by LIMIT $2)
         UNION
+        (SELECT id FROM need WHERE needed_until <= $3 AND (state IN ('requested', 'waitlisted')
+             OR (state = 'ready' AND supply = 0 AND money = 0 AND attended IS NULL))
+         ORDER BY needed_until LIMIT $2)
+        UNION
         (SELECT id FROM need WHERE last_on <= $1 AND state IN ('requested', 'waitlisted')
              AND (last_on < $1 OR ask -> 'capacity' ->> 'resource' = 'bed')
              AND NOT ask ? 'days' AND NOT ask -> 'capacity' ? 'as_written'
          ORDER BY last_on LIMIT $2)
         """,
-        today,
+        today_of(now),
         limit,
+        now,
     )
     return [row["id"] for row in rows]
 

@@ -69,22 +69,33 @@ async def queues(
         SELECT blocked_resource, blocked_code, blocked_site, blocked_area,
             CASE WHEN ask -> 'capacity' ? 'as_written' THEN first_on
                 ELSE greatest(first_on, $4::date) END AS first_on,
-            CASE WHEN ask ? 'days' THEN greatest(last_on, $4::date + (ask ->> 'days')::int)
+            CASE WHEN ask ? 'days' THEN
+                -- An appointment is looked for until the need's own last day at most.
+                least(greatest(first_on, $4::date) + (ask ->> 'days')::int,
+                    CASE WHEN ask -> 'capacity' ->> 'resource' = 'slot' THEN needed_by END)
                 ELSE last_on END AS last_on,
+            CASE WHEN ask -> 'capacity' ->> 'resource' = 'slot' THEN needed_until
+                END AS starts_before,
             min(ROW(-priority, asked_on, queue_no, id)) AS first  -- from PostgreSQL 18 on
         FROM need JOIN unnest($1::text[], $2::text[]) AS u (resource, code)
             ON blocked_resource = u.resource AND blocked_code = u.code
         WHERE state = 'waitlisted' AND wait IN ('short', 'behind')
             AND coalesce(jsonb_array_length(ask -> 'capacity' -> 'features'), 0) = 0
             AND id IS DISTINCT FROM $3
-        GROUP BY 1, 2, 3, 4, 5, 6
+        GROUP BY 1, 2, 3, 4, 5, 6, 7
         """,
         *columns(pairs),
         apart_from,
         today,
     )
     return [
-        Queue(_blocked(row, 1), tuple(row["first"]), row["first_on"], row["last_on"])
+        Queue(
+            _blocked(row, 1),
+            tuple(row["first"]),
+            row["first_on"],
+            row["last_on"],
+            row["starts_before"],
+        )
         for row in rows
     ]
 

@@ -33,6 +33,7 @@ class SlotWanted:
 
     Attributes:
         as_written: slots that have begun will do: what was arranged on paper is being entered.
+        starts_before: the instant before which it has to start, where hours count.
     """
 
     code: str
@@ -43,6 +44,7 @@ class SlotWanted:
     site_id: UUID | None = None
     avoid: frozenset[UUID] = frozenset()
     as_written: bool = False
+    starts_before: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,8 @@ class Diary:
     @staticmethod
     def _is_in(slot: Slot, wanted: SlotWanted, place: Place) -> bool:
         if slot.day < wanted.from_on or (wanted.to_on is not None and slot.day > wanted.to_on):
+            return False
+        if wanted.starts_before is not None and slot.starts_at >= wanted.starts_before:
             return False
         if wanted.site_id is not None:
             return slot.site_id == wanted.site_id

@@ -117,7 +117,14 @@ async def draw_picture(
     diary = Diary.of(places, ())
     if slot_demands:
         wishes = [
-            Wish(each.code, each.from_on, each.to_on, each.places, begun_too or each.as_written)
+            Wish(
+                each.code,
+                each.from_on,
+                each.to_on,
+                each.places,
+                begun_too or each.as_written,
+                each.starts_before,
+            )
             for each in slot_demands
         ]
         found_slots = await slots.picture(tx.conn, site_ids, wishes, at)
@@ -253,7 +260,15 @@ def place_wanted(
             None,
         )
     return None, SlotWanted(
-        demand.code, demand.from_on, demand.to_on, demand.places, area, site_id, avoid, as_written
+        demand.code,
+        demand.from_on,
+        demand.to_on,
+        demand.places,
+        area,
+        site_id,
+        avoid,
+        as_written,
+        demand.starts_before,
     )
 
 

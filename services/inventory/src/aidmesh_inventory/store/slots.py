@@ -54,13 +54,18 @@ async def insert(conn: asyncpg.Connection, slots: Sequence[NewSlot]) -> set[UUID
 
 
 class Wish(NamedTuple):
-    """Seats in a slot that starts on one of these days; one that has begun only if meant so."""
+    """Seats in a slot that starts on one of these days; one that has begun only if meant so.
+
+    Attributes:
+        starts_before: the instant before which it has to start, None for the end of `to_on`.
+    """
 
     code: str
     from_on: date
     to_on: date | None
     seats: int
     begun_too: bool
+    starts_before: datetime | None
 
 
 async def picture(
@@ -79,8 +84,8 @@ async def picture(
     rows = await conn.fetch(
         """
         SELECT DISTINCT s.* FROM unnest($2::text[], $3::date[], $4::date[], $5::int[], $6::bool[],
-                                        $7::int[])
-             AS w (code, from_on, to_on, seats, begun_too, wishes)
+                                        $7::timestamptz[], $8::int[])
+             AS w (code, from_on, to_on, seats, begun_too, starts_before, wishes)
         CROSS JOIN unnest($1::uuid[]) AS site (id)
         CROSS JOIN LATERAL (
             SELECT id, site_id, code, starts_at, minutes, seats - taken AS free FROM slot
@@ -89,7 +94,8 @@ async def picture(
               AND starts_at >= w.from_on::timestamp AT TIME ZONE 'Europe/Kyiv'
               AND (w.to_on IS NULL
                    OR starts_at < (w.to_on + 1)::timestamp AT TIME ZONE 'Europe/Kyiv')
-              AND (w.begun_too OR starts_at > $8)
+              AND (w.starts_before IS NULL OR starts_at < w.starts_before)
+              AND (w.begun_too OR starts_at > $9)
             ORDER BY starts_at, id LIMIT w.wishes
         ) AS s
         """,
