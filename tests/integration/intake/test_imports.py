@@ -1,9 +1,12 @@
 """Bulk import: dry run, once only, good rows stay, going on after a cut; three formats."""
 
+import asyncio
 import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from httpx import Response
 
 from aidmesh_chassis.auth import Role
 from aidmesh_chassis.keys import MASTER, KeyRing
@@ -14,6 +17,7 @@ from aidmesh_contracts.intake import (
     NeedFulfilledV1,
     PayeeSealedV1,
 )
+from aidmesh_intake.domain.dates import today_of
 from aidmesh_intake.handlers import importing, registering
 from aidmesh_intake.vault import Vault
 from integration.intake.world import World, only
@@ -31,14 +35,20 @@ def line(n: int, code: str | None = None, kind: str = "food_parcel", quantity: s
     )
 
 
-async def send(world: World, body: str | bytes, status: int = 200, **query: str) -> Any:
-    """Import a file."""
-    answer = await world.client.post(
+async def post(world: World, body: str | bytes, key: str | None = None, **query: str) -> Response:
+    """Send a file."""
+    headers = world.headers() | {"Content-Type": "text/csv"}
+    return await world.client.post(
         "/v1/requests:import",
         params={"source": "kobo", "format": "csv", **query},
         content=body,
-        headers=world.headers() | {"Content-Type": "text/csv"},
+        headers=headers if key is None else headers | {"Idempotency-Key": key},
     )
+
+
+async def send(world: World, body: str | bytes, status: int = 200, **query: str) -> Any:
+    """Import a file."""
+    answer = await post(world, body, **query)
     assert answer.status_code == status, answer.text
     return answer.json()
 
@@ -206,6 +216,92 @@ async def test_an_import_goes_on_where_it_was_cut_off(
     done = await send(world, file)
     assert (done["state"], done["accepted"], done["skipped"]) == ("done", 10, 0)
     assert len(only(await world.published(), NeedApprovedV1)) == 4
+
+
+async def test_a_day_that_has_not_come_is_refused(world: World) -> None:
+    tomorrow = today_of(datetime.now(UTC)) + timedelta(days=1)
+    file = "\n".join([HEAD, line(1), line(2).replace("2024-02-03", tomorrow.isoformat())])
+    for dry_run in ("true", "false"):
+        done = await send(world, file, dry_run=dry_run)
+        assert (done["accepted"], done["rejected"]) == (1, 1)
+        assert done["problems"] == [{"line": 3, "column": "asked_on", "rule": "in_the_future"}]
+
+
+class Gate:
+    """Stops an import in its first chunk until it is opened."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.reached, self.opened = asyncio.Event(), asyncio.Event()
+        self._real = registering.register
+        monkeypatch.setattr(importing, "register", self._wait)
+
+    async def _wait(self, *args: Any) -> Any:
+        self.reached.set()
+        await asyncio.wait_for(self.opened.wait(), 30)
+        return await self._real(*args)
+
+
+async def jobs(world: World) -> int:
+    async with world.db.read() as conn:
+        found: int = await conn.fetchval("SELECT count(*) FROM import_job")
+    return found
+
+
+KEY = "0123456789abcdef"
+
+
+@pytest.mark.parametrize("dry_run", ["true", "false"])
+async def test_the_same_request_is_not_begun_while_it_runs(
+    world: World, monkeypatch: pytest.MonkeyPatch, dry_run: str
+) -> None:
+    file, other = "\n".join([HEAD, line(1), line(2)]), "\n".join([HEAD, line(3)])
+    gate = Gate(monkeypatch)
+    async with asyncio.TaskGroup() as group:
+        first = group.create_task(post(world, file, KEY, dry_run=dry_run))
+        await asyncio.wait_for(gate.reached.wait(), 30)
+        for meanwhile in (file, other):
+            refused = await post(world, meanwhile, KEY, dry_run=dry_run)
+            assert refused.status_code == 409, refused.text
+            assert refused.json()["type"].endswith(":in-progress")
+            assert int(refused.headers["Retry-After"]) > 0
+        gate.opened.set()
+    again = await post(world, file, KEY, dry_run=dry_run)
+    assert again.headers["Idempotency-Replayed"] == "true"
+    assert again.json() == first.result().json()
+    assert (await post(world, other, KEY, dry_run=dry_run)).status_code == 422
+    assert await jobs(world) == (dry_run == "false")
+    taken = 2 if dry_run == "false" else 0
+    assert len(only(await world.published(), NeedApprovedV1)) == taken
+
+
+async def test_a_file_is_taken_in_by_one_at_a_time(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = "\n".join([HEAD, line(1), line(2)])
+    gate = Gate(monkeypatch)
+    async with asyncio.TaskGroup() as group:
+        first = group.create_task(post(world, file))
+        await asyncio.wait_for(gate.reached.wait(), 30)
+        assert (await post(world, file, KEY)).status_code == 409  # under another key too
+        gate.opened.set()
+    again = await post(world, file, KEY)
+    assert again.json()["import_id"] == first.result().json()["import_id"]
+    assert await jobs(world) == 1
+
+
+async def test_many_equal_requests_at_once_make_one_import(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importing, "CHUNK_ROWS", 2)
+    file = "\n".join([HEAD, *(line(n) for n in range(9))])
+    answers = await asyncio.gather(*(post(world, file, KEY) for _ in range(8)))
+    done = [answer.json() for answer in answers if answer.status_code == 200]
+    assert done
+    assert all(answer == done[0] for answer in done)
+    assert {answer.status_code for answer in answers} <= {200, 409}
+    assert (done[0]["accepted"], done[0]["by_state"]) == (9, {"approved": 9})
+    assert await jobs(world) == 1
+    assert len(only(await world.published(), NeedApprovedV1)) == 9
 
 
 async def test_files_that_cannot_be_read(world: World) -> None:

@@ -8,6 +8,9 @@ A route takes `once: Once` and does this in its one transaction:
         ...                                    # the effect
         return await once.answer(tx, 201, {"need_id": need_id}, location=f"/v1/needs/{need_id}")
 
+Work of several transactions, such as an import, opens this one around them: its lock is then held
+until the answer is kept.
+
 The record commits with the effect or not at all, so a crashed attempt leaves nothing behind:
 PostgreSQL rolls it back when it notices that the connection is gone, or after its bound on idle
 transactions. While an attempt runs, a transaction-scoped advisory lock makes others answer 409

@@ -1,7 +1,8 @@
 """What every route works with."""
 
+import asyncio
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Final
 
 from fastapi import Depends, Request
@@ -14,6 +15,13 @@ from aidmesh_intake.domain.need import NotAllowed
 from aidmesh_intake.store.catalogue import Catalogue
 from aidmesh_intake.vault import Vault
 
+IMPORTS_AT_ONCE: Final = 3
+"""Each takes two connections of the pool; others wait for their turn."""
+
+
+def _turns() -> asyncio.Semaphore:
+    return asyncio.Semaphore(IMPORTS_AT_ONCE)
+
 
 @dataclass(frozen=True, slots=True)
 class Context:
@@ -23,6 +31,7 @@ class Context:
     database: Database
     vault: Vault
     catalogue: Catalogue
+    imports: asyncio.Semaphore = field(default_factory=_turns)
 
 
 def _context(request: Request) -> Context:

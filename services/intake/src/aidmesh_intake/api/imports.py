@@ -77,24 +77,16 @@ async def import_requests(
     skipped. Rows are known by `source` and `row_id`.
     """
     vault = ctx.vault.open()
-    async with ctx.database.transaction() as tx:
-        if known := await once.replay(tx):
-            return known
-    body, name, mapping_part = await _body(request)
-    kind = file_format or _format_of(request.headers.get("content-type", ""), name)
-    text = mapping_part or mapping or "{}"
-    try:
-        columns = ColumnMapping.model_validate_json(text)
-    except ValidationError:
-        raise invalid("mapping", "malformed") from None
-    rows = await _rows(body, kind, columns)
     importer = Importer(ctx.database, ctx.catalogue, vault, caller.staff_id)
-    file = File(source, rows, body + b"\0" + columns.model_dump_json().encode())
-    report = await (importer.dry_run(file) if dry_run else importer.run(file))
-    async with ctx.database.transaction() as tx:
-        if known := await once.replay(tx):
+    await request.body()  # an upload may take its time, without a transaction that idles
+    # The work has transactions of its own. This one holds the key's lock for as long as it takes,
+    # so that the same request, or another under the same key, is not begun a second time.
+    async with ctx.imports, ctx.database.transaction() as guard:
+        if known := await once.replay(guard):
             return known
-        return await once.answer(tx, 200, report.body())
+        file = await _file(request, source, file_format, mapping or "{}")
+        report = await (importer.dry_run(file, guard) if dry_run else importer.run(file, guard))
+        return await once.answer(guard, 200, report.body())
 
 
 @router.get("/imports/{import_id}")
@@ -104,6 +96,17 @@ async def get_import(import_id: UUID, ctx: Ctx, caller: Caseworker) -> Response:
     body = (await importer.report(import_id)).body()
     body.pop("by_state")
     return JSONResponse({**body, "import_id": str(import_id)})
+
+
+async def _file(request: Request, source: str, file_format: Format | None, mapping: str) -> File:
+    body, name, mapping_part = await _body(request)
+    kind = file_format or _format_of(request.headers.get("content-type", ""), name)
+    try:
+        columns = ColumnMapping.model_validate_json(mapping_part or mapping)
+    except ValidationError:
+        raise invalid("mapping", "malformed") from None
+    rows = await _rows(body, kind, columns)
+    return File(source, rows, body + b"\0" + columns.model_dump_json().encode())
 
 
 async def _rows(body: bytes, kind: Format, columns: ColumnMapping) -> Rows:

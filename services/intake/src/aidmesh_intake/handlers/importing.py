@@ -27,6 +27,7 @@ from aidmesh_intake.vault import OpenVault
 
 CHUNK_ROWS: Final = 500
 TRIES_MAX: Final = 5
+RETRY_S: Final = 5
 RETRIED: Final[tuple[type[BaseException], ...]] = (
     *CONTENTION,
     asyncpg.UniqueViolationError,
@@ -110,10 +111,13 @@ class Importer:
     vault: OpenVault
     staff_id: UUID
 
-    async def dry_run(self, file: File) -> Report:
+    async def dry_run(self, file: File, guard: Tx) -> Report:
         """Do everything and undo it: what would be accepted, rejected and why.
 
         Chunks do not see each other's persons, which changes nothing about what is accepted.
+
+        Args:
+            guard: an open transaction that holds the caller's locks; it is kept from idling.
         """
         report = Report(None, len(file.rows), state="dry_run")
         for start in range(0, len(file.rows), CHUNK_ROWS):
@@ -124,11 +128,15 @@ class Importer:
                     raise _UndoError  # noqa: TRY301 - rolling back is the point
             except _UndoError:
                 report.add(chunk)
-            await asyncio.sleep(0)
+            await _keep(guard)
         return report
 
-    async def run(self, file: File) -> Report:
+    async def run(self, file: File, guard: Tx) -> Report:
         """Take a file in, or go on with it where it was cut off.
+
+        Args:
+            guard: an open transaction that holds the caller's locks, and the claim to the job,
+                until all is done; the work itself has transactions of its own.
 
         Raises:
             Problem: the same file is being taken in right now.
@@ -142,13 +150,15 @@ class Importer:
                 len(file.rows),
                 self.staff_id,
             )
+        if not await store.claim_job(guard.conn, job_id):
+            raise retry_after(IN_PROGRESS, RETRY_S)
         by_state: Counter[str] = Counter()
         while True:
             chunk = await self._next(file, job_id)
             if chunk is None:
                 break
             by_state.update(chunk.by_state)
-            await asyncio.sleep(0)  # others in this process have work too
+            await _keep(guard)
         report = await self.report(job_id)
         report.by_state = by_state
         return report
@@ -172,7 +182,7 @@ class Importer:
                 async with self.database.transaction() as tx:
                     job = await store.lock_job(tx.conn, job_id)
                     if job is None:
-                        raise retry_after(IN_PROGRESS, 5)
+                        raise retry_after(IN_PROGRESS, RETRY_S)
                     if job["state"] == "done" or job["next_row"] >= len(file.rows):
                         return None
                     start = int(job["next_row"])
@@ -202,6 +212,10 @@ class Importer:
         drafts: list[Draft] = []
         kept: list[tuple[bytes, bytes, UUID]] = []
         for line, row, key, content in fresh:
+            asked_on = row.asked_on or today
+            if asked_on > today:
+                chunk.reject(line, "asked_on", "in_the_future")
+                continue
             try:
                 need_id = uuid4()
                 need = draft_need(
@@ -211,7 +225,7 @@ class Importer:
                     row.for_whom,
                     row.area,
                     tx.now,
-                    row.asked_on or today,
+                    asked_on,
                     imported=True,
                 )
             except AskError as error:
@@ -221,11 +235,11 @@ class Importer:
                 Draft(
                     id=uuid4(),
                     for_whom=row.for_whom,
-                    person=_person(row, row.asked_on or today),
+                    person=_person(row, asked_on),
                     household_id=None,
                     site_id=row.site_id,
                     source=file.source,
-                    asked_on=row.asked_on or today,
+                    asked_on=asked_on,
                     caseworker=self.staff_id,
                     needs=(need,),
                     answers=row.answers,
@@ -275,6 +289,12 @@ class Importer:
             known[key] = content
             fresh.append((line, row, key, content))
         return fresh
+
+
+async def _keep(guard: Tx) -> None:
+    """Keep a transaction from being ended for idling, and let others of this process work."""
+    await guard.conn.execute("SELECT 1")
+    await asyncio.sleep(0)
 
 
 def _wanted(row: ImportRow) -> Wanted:

@@ -65,8 +65,19 @@ async def open_job(
     return found
 
 
+async def claim_job(conn: asyncpg.Connection, job_id: UUID) -> bool:
+    """Claim a job until the end of this transaction; False while somebody else has it."""
+    claimed: bool = await conn.fetchval(
+        "SELECT pg_try_advisory_xact_lock(hashtextextended($1, 0))", f"import {job_id}"
+    )
+    return claimed
+
+
 async def lock_job(conn: asyncpg.Connection, job_id: UUID) -> asyncpg.Record | None:
-    """Lock a job for one chunk; None while somebody else is at it."""
+    """Lock a job for one chunk; None while somebody else is at it.
+
+    Only whoever has claimed the job comes here, but a claim ends with its connection.
+    """
     return await conn.fetchrow(
         "SELECT * FROM import_job WHERE id = $1 FOR UPDATE SKIP LOCKED", job_id
     )
