@@ -14,6 +14,7 @@ from aidmesh_chassis.consuming import Received
 from aidmesh_chassis.db import Database, Tx
 from aidmesh_chassis.relay import Relay
 from aidmesh_chassis.service import Service
+from aidmesh_contracts.base import Event
 from aidmesh_contracts.ids import PersonId
 from aidmesh_contracts.intake import ContactSealedV1
 from support.servers import NatsRegion
@@ -115,7 +116,7 @@ class FakeMessage:
         self.outcome.append("in_progress")
 
 
-def wire(event: ContactSealedV1, event_id: UUID) -> FakeMessage:
+def wire(event: Event, event_id: UUID) -> FakeMessage:
     at = datetime(2024, 3, 8, tzinfo=UTC)
     row = outbox.row_of(
         event, outbox.Origin("kyiv", "intake"), at, cause=None, event_id=event_id, version=None

@@ -6,6 +6,7 @@ Real PostgreSQL and NATS; what is killed is killed for real.
 import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -18,7 +19,8 @@ from aidmesh_chassis.db import Tx
 from aidmesh_chassis.errors import Park, Poison
 from aidmesh_chassis.relay import Relay
 from aidmesh_chassis.service import BLANK_PRIVATE
-from aidmesh_contracts.intake import ContactSealedV1
+from aidmesh_contracts.ids import NeedId
+from aidmesh_contracts.intake import ContactSealedV1, NeedToldV1
 from aidmesh_contracts.streams import Stream
 from integration.chassis.parts import (
     FakeMessage,
@@ -32,6 +34,7 @@ from integration.chassis.parts import (
     record,
     wire,
 )
+from support.loglines import written
 from support.servers import DatabaseFactory, NatsRegion
 from support.waiting import eventually
 
@@ -230,6 +233,32 @@ async def test_postgres_killed_while_events_stream_in(
 
     await eventually(all_there, 45)
     assert not await taker.letters("dead")
+
+
+async def test_what_is_handled_by_itself_is_named_in_its_lines(database: DatabaseFactory) -> None:
+    db = await opened(await database("console"), "notification")
+
+    async def note(tx: Tx, batch: Sequence[Received[NeedToldV1]]) -> None:
+        tx.log.info("service.started", messages=len(batch))
+
+    def told(number: int) -> NeedToldV1:
+        return NeedToldV1(
+            need_id=NeedId(UUID(int=number)),
+            attempt_no=1,
+            told_at=datetime(2024, 3, 8, tzinfo=UTC),
+            how="in_person",
+            collect_days=7,
+        )
+
+    inlet = Inlet(db, "notification-local", {NeedToldV1: note})
+    event_id = uuid4()
+    with written("notification") as lines:
+        await inlet.take([wire(told(1), event_id)])
+        await inlet.take([wire(told(2), uuid4()), wire(told(3), uuid4())])
+    alone, together = lines.of("service.started")
+    assert (alone["need_id"], alone["event_id"]) == (str(UUID(int=1)), str(event_id))
+    assert (together["messages"], "need_id" in together) == (2, False)
+    await db.close()
 
 
 async def test_a_reused_id_with_other_content_is_a_dead_letter(database: DatabaseFactory) -> None:

@@ -29,6 +29,7 @@ from aidmesh_inventory.handlers.hold import reservation_id_of
 from aidmesh_inventory.handlers.release import release
 from aidmesh_inventory.store import beds as bed_store
 from integration.inventory.world import DAY, World, approved, confirmed, night, received
+from support.loglines import written
 
 
 async def check_out(world: World, need_id: NeedId, days: int) -> str | None:
@@ -224,6 +225,23 @@ async def test_goods_and_a_seat_come_from_one_site(world: World) -> None:
     (lot,) = await world.rows("SELECT on_hand, held FROM lot")
     assert lot == {"on_hand": 0, "held": 0}
     await world.books_are_right()
+
+
+async def test_refusals_and_lapses_are_told_by_the_batch(world: World) -> None:
+    site_id = await world.site()
+    await world.beds(site_id, 1)
+    guests = [approved(items=(), capacity=night()) for _ in range(3)]
+    with written("inventory") as lines:
+        await world.take(*guests)
+        await world.take(alone := approved(items=(), capacity=night()))
+        await world.execute("UPDATE reservation SET hold_until = now() WHERE state = 'held'")
+        assert await world.run(sweeps.expire_holds) == 1
+    several, one = lines.of("reservation.refused")
+    assert (several["needs"], several["reasons"], "need_id" in several) == (2, {"short": 2}, False)
+    assert (one["need_id"], one["resources"]) == (str(alone.need_id), {"bed": 1})
+    (lapsed,) = lines.of("reservation.lapsed")
+    assert (lapsed["needs"], lapsed["cause"]) == (1, "hold_expired")
+    assert lines.of("reservation.held") == []  # of interest only with the level `debug`
 
 
 async def test_where_hours_count_a_slot_has_to_start_before_they_run_out(world: World) -> None:

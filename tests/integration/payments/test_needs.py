@@ -37,6 +37,7 @@ from integration.payments.offices import (
     received,
     withdrawn,
 )
+from support.loglines import written
 
 
 def issued(need_id: NeedId, issue_no: int = 1, attempt_no: int = 1) -> ReservationIssuedV1:
@@ -62,6 +63,22 @@ def undone(need_id: NeedId, issue_no: int = 1) -> ReservationReversedV1:
         issue_no=issue_no,
         reason="mistake",
     )
+
+
+async def test_refusals_are_told_by_the_batch_and_without_amounts(desk: Desk) -> None:
+    await desk.purse(5_000)
+    needs = [approved(4_321) for _ in range(3)]
+    with written("payments") as lines:
+        await desk.feed(*needs)
+        await desk.feed(alone := approved(4_321))
+        await desk.execute("UPDATE commitment SET hold_until = now()")
+        await desk.run(partial(sweeps.expire_holds, desk.office))
+    several, one = lines.of("commitment.refused")
+    assert (several["needs"], several["reasons"], "need_id" in several) == (2, {"short": 2}, False)
+    assert (one["needs"], one["need_id"]) == (1, str(alone.need_id))
+    (lapsed,) = lines.of("commitment.lapsed")
+    assert (lapsed["needs"], lapsed["cause"]) == (1, "hold_expired")
+    assert "4321" not in lines.text
 
 
 async def test_hold_commit_pay(desk: Desk) -> None:

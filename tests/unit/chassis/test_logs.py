@@ -32,6 +32,7 @@ from aidmesh_chassis.redaction import (
 from aidmesh_chassis.vocabulary import EVENTS
 
 log = logs.get_logger()
+NEED = UUID("a1111111-1111-4111-8111-111111111111")
 
 
 class Clock:
@@ -334,3 +335,26 @@ def test_the_vocabulary_holds_every_event_of_the_http_side() -> None:
     assert used
     for event, level in used:
         assert EVENTS[event].level == level
+
+
+def test_lines_of_a_transaction_are_written_once_and_only_when_it_is_over(lines: Lines) -> None:
+    deferred = logs.Deferred()
+    deferred.info("keys.unlocked", **logs.counted("need", {NEED, UUID(int=2)}))
+    deferred.warning("keys.locked", **logs.counted("need", [NEED]))
+    assert lines() == []
+    deferred.write()
+    deferred.write()
+    many, one = lines()
+    assert (many["needs"], "need_id" in many) == (2, False)
+    assert (one["level"], one["needs"], one["need_id"]) == ("warning", 1, str(NEED))
+
+
+@pytest.mark.parametrize("said", ["+380441234567", "not-an-id", None, 7, str(NEED) + "x"])
+def test_only_an_id_is_bound(lines: Lines, said: object) -> None:
+    logs.bind_need(said)
+    log.info("keys.unlocked")
+    logs.bind_need(str(NEED).upper())
+    log.info("keys.unlocked")
+    without, with_it = lines()
+    assert "need_id" not in without
+    assert with_it["need_id"] == str(NEED)

@@ -22,6 +22,9 @@ from aidmesh_chassis.vocabulary import LogEvent
 
 LOG_MODULES: Final = {
     "The desk (console)": "aidmesh_console.log_events",
+    "Intake": "aidmesh_intake.log_events",
+    "Inventory": "aidmesh_inventory.log_events",
+    "Payments": "aidmesh_payments.log_events",
     "Notification": "aidmesh_notification.log_events",
     "Reporting": "aidmesh_reporting.log_events",
     "The mesh on one machine (`aidmesh up`, `aidmesh demo`)": "aidmesh.log_events",
@@ -41,7 +44,12 @@ SERVICES: Final = ("intake", "inventory", "payments", "notification", "reporting
 LOG_HEAD: Final = """# Words of the logs
 
 Generated from the code by `make documents`; a test compares it with the code.
-Every line has `event` (a name below), `ts`, `level`, `service` and `region`, and the ids at hand.
+Every line has `event` (a name below), `ts`, `level`, `service` and `region`, and the ids at hand:
+`request_id` and `staff_id` of a request, `event_id` of a message that is handled by itself,
+`correlation_id` of both, and `need_id` where it is about one need. To follow a need, look for its
+id in the lines of all services. What is done by the batch is told by the batch, in counts, and
+only when it is committed; with `AIDMESH_<SERVICE>_LOG_LEVEL=debug` intake
+tells each step of each need.
 An exception shows as `exception`: its `type`, its `message` redacted, and under `at` where it rose.
 """
 METRICS_HEAD: Final = """# Metrics

@@ -1,12 +1,14 @@
 """The only composition root of intake: settings → keys, database, API, consumers, sweeps."""
 
+import asyncio
+
 from aidmesh_chassis import key_routes
 from aidmesh_chassis.auth import verifier_of
 from aidmesh_chassis.http import create_app
 from aidmesh_chassis.keys import MASTER, KeyRing
 from aidmesh_chassis.service import Health, Service, open_database
 from aidmesh_intake.api import routers
-from aidmesh_intake.api.context import Context
+from aidmesh_intake.api.context import IMPORTS_AT_ONCE, Context
 from aidmesh_intake.catalogue import packaged
 from aidmesh_intake.config import Settings
 from aidmesh_intake.consumers import subscriptions
@@ -27,7 +29,14 @@ def build(settings: Settings | None = None) -> Service:
         verifier_of(ring, chosen.region),
         checks=health.checks,
     )
-    app.state.context = Context(chosen.region, database, Vault(ring), Catalogue(packaged()))
+    app.state.context = Context(
+        chosen.region,
+        database,
+        Vault(ring),
+        Catalogue(packaged()),
+        # One connection at least has to be left for the work of those that have a turn.
+        asyncio.Semaphore(min(IMPORTS_AT_ONCE, chosen.pool_max - 1)),
+    )
     for router in (*routers(), key_routes.router(ring)):
         app.include_router(router)
     return Service(

@@ -22,6 +22,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from structlog.contextvars import bind_contextvars
 
 from aidmesh_chassis.keys import KeyRing
+from aidmesh_chassis.logs import bind_need
 from aidmesh_chassis.problems import FORBIDDEN, UNAUTHENTICATED, Problem
 from aidmesh_chassis.revoking import REVOKED_FILE, Revocations
 
@@ -201,6 +202,7 @@ def require(*roles: Role) -> Callable[..., Awaitable[Caller]]:
         found = verifier.verify(credentials.credentials)
         request.state.caller = found
         bind_contextvars(staff_id=str(found.staff_id))
+        bind_need(request.path_params.get("need_id"))
         if allowed and not allowed & found.roles:
             raise Problem(FORBIDDEN, roles=list(names))
         return found

@@ -309,12 +309,17 @@ def _contradicts_itself(batch: Sequence[Received[Event]]) -> bool:
 
 @contextmanager
 def _bound(received: Received[Event]) -> Iterator[None]:
-    """Name this event in the log, and carry its trace on, while it is handled by itself."""
+    """Name this event in the log, and carry its trace on, while it is handled by itself.
+
+    The need that it is about, if it is about one, is named too.
+    """
     token = TRACEPARENT.set(received.traceparent)
+    ids = {"event_id": str(received.event_id), "correlation_id": str(received.correlation_id)}
+    need_id = getattr(received.event, "need_id", None)
+    if need_id is not None:
+        ids["need_id"] = str(need_id)
     try:
-        with structlog.contextvars.bound_contextvars(
-            event_id=str(received.event_id), correlation_id=str(received.correlation_id)
-        ):
+        with structlog.contextvars.bound_contextvars(**ids):
             yield
     finally:
         TRACEPARENT.reset(token)

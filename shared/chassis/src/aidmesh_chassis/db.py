@@ -13,6 +13,7 @@ import asyncpg
 from pogo_core.util import migrate as pogo
 
 from aidmesh_chassis import outbox
+from aidmesh_chassis.logs import Deferred
 from aidmesh_contracts.base import Event
 
 if TYPE_CHECKING:
@@ -28,13 +29,17 @@ async def _nothing(_: asyncpg.Connection) -> None:
 
 
 class Tx:
-    """One transaction: a connection, the database's clock, and the events it will publish."""
+    """One transaction: a connection, the database's clock, and what follows from its commit.
+
+    That is the events that it will publish, and the lines of `log`.
+    """
 
     def __init__(self, conn: asyncpg.Connection, now: datetime, origin: outbox.Origin) -> None:
         self.conn = conn
         self.now = now
         self._origin = origin
         self._events: list[outbox.Row] = []
+        self.log = Deferred()
 
     def emit(
         self,
@@ -185,7 +190,7 @@ class Database:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Tx]:
-        """Begin, yield, write the events to the outbox, commit; then wake the relay."""
+        """Begin, yield, write the events to the outbox, commit; then wake the relay and log."""
         async with self.connection() as conn:
             async with conn.transaction():
                 tx = Tx(conn, await clock(conn), self.origin)
@@ -193,6 +198,7 @@ class Database:
                 emitted = await tx.flush()
             if emitted and self._wake_relay is not None:
                 self._wake_relay()
+            tx.log.write()
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[asyncpg.Connection]:

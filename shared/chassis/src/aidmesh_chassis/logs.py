@@ -9,15 +9,17 @@ dropped: logging never fails the work that it tells of.
 
 import json
 import logging
+import re
 import sys
 import threading
 import time
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Collection, MutableMapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Final, NoReturn, TextIO, cast
+from uuid import UUID
 
 import structlog
 from structlog.contextvars import get_contextvars
@@ -34,6 +36,7 @@ from aidmesh_chassis.redaction import (
 REPEATS_MAX: Final = 120
 """Lines of one event and level per minute; what comes beyond is counted, not written."""
 _WINDOW_S: Final = 60.0
+_UUID: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _KEYS_MAX: Final = 512
 # One line per request is promised, so these are never suppressed.
 _UNLIMITED: Final = frozenset({"http.request", "http.probe"})
@@ -50,6 +53,60 @@ CORRELATION: ContextVar[str | None] = ContextVar("correlation", default=None)
 def get_logger() -> FilteringBoundLogger:
     """The logger: `log.info("need.approved", need_id=…)`; names are from the vocabulary."""
     return cast("FilteringBoundLogger", structlog.get_logger())
+
+
+class Deferred:
+    """Lines about a transaction, written when it has committed: until then nothing has happened.
+
+    What costs something to put together is asked for by `is_enabled_for`.
+    """
+
+    __slots__ = ("_lines",)
+
+    def __init__(self) -> None:
+        self._lines: list[tuple[int, str, dict[str, object]]] = []
+
+    def is_enabled_for(self, level: int) -> bool:
+        """Whether lines of this level (`logging.DEBUG`, …) are written at all."""
+        return get_logger().is_enabled_for(level)
+
+    def debug(self, event: str, **fields: object) -> None:
+        """Tell what only somebody who looks closely wants to know."""
+        self._lines.append((logging.DEBUG, event, fields))
+
+    def info(self, event: str, **fields: object) -> None:
+        """Tell what happened."""
+        self._lines.append((logging.INFO, event, fields))
+
+    def warning(self, event: str, **fields: object) -> None:
+        """Tell what somebody should look at."""
+        self._lines.append((logging.WARNING, event, fields))
+
+    def write(self) -> None:
+        """Write the lines; called once, after the commit."""
+        if self._lines:
+            logger = get_logger()
+            for level, event, fields in self._lines:
+                logger.log(level, event, **fields)
+            self._lines.clear()
+
+
+def counted(word: str, ids: Collection[UUID]) -> dict[str, object]:
+    """Fields of a line about several of a kind: how many, and which one where it is only one."""
+    fields: dict[str, object] = {f"{word}s": len(ids)}
+    if len(ids) == 1:
+        fields[f"{word}_id"] = str(next(iter(ids)))
+    return fields
+
+
+def bind_need(need_id: object) -> None:
+    """Name the need that the request at hand is about in all its lines.
+
+    Args:
+        need_id: as it stands in the path; what is no id is not written.
+    """
+    if isinstance(need_id, str) and _UUID.fullmatch(need_id):
+        structlog.contextvars.bind_contextvars(need_id=need_id.lower())
 
 
 def configure(

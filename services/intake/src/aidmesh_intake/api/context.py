@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Annotated, Final
 
 from fastapi import Depends, Request
@@ -16,22 +16,21 @@ from aidmesh_intake.store.catalogue import Catalogue
 from aidmesh_intake.vault import Vault
 
 IMPORTS_AT_ONCE: Final = 3
-"""Each takes two connections of the pool; others wait for their turn."""
-
-
-def _turns() -> asyncio.Semaphore:
-    return asyncio.Semaphore(IMPORTS_AT_ONCE)
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Put together by `app.build`."""
+    """Put together by `app.build`.
+
+    Attributes:
+        import_turns: each import takes two connections of the pool; others wait for their turn.
+    """
 
     region: str
     database: Database
     vault: Vault
     catalogue: Catalogue
-    imports: asyncio.Semaphore = field(default_factory=_turns)
+    import_turns: asyncio.Semaphore
 
 
 def _context(request: Request) -> Context:

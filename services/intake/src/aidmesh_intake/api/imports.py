@@ -81,7 +81,7 @@ async def import_requests(
     await request.body()  # an upload may take its time, without a transaction that idles
     # The work has transactions of its own. This one holds the key's lock for as long as it takes,
     # so that the same request, or another under the same key, is not begun a second time.
-    async with ctx.imports, ctx.database.transaction() as guard:
+    async with ctx.import_turns, ctx.database.transaction() as guard:
         if known := await once.replay(guard):
             return known
         file = await _file(request, source, file_format, mapping or "{}")

@@ -6,11 +6,13 @@ from uuid import UUID
 
 from aidmesh_chassis.db import Tx
 from aidmesh_chassis.envelope import Received, new_event_id
+from aidmesh_chassis.logs import counted
 from aidmesh_contracts.base import Event
 from aidmesh_contracts.values import BlockedBy
 from aidmesh_intake.domain import commands
 from aidmesh_intake.domain.need import Decision, Need, State, Wait
 from aidmesh_intake.domain.waitlist import Growth, Wake, offer
+from aidmesh_intake.handlers import telling
 from aidmesh_intake.store import growth, waitlist
 from aidmesh_intake.store import needs as store
 from aidmesh_intake.store.waitlist import Key, key_of
@@ -49,6 +51,7 @@ async def apply(tx: Tx, changes: Sequence[Change], staff_id: UUID | None = None)
     for each in real:
         for event in each.decision.events:
             tx.emit(event, cause=each.cause)
+    telling.tell(tx, [(each.before, each.decision.need, each.decision.note) for each in real])
     await _settle_waitlist(tx, real)
 
 
@@ -121,6 +124,7 @@ async def _wake(
     needs = await store.lock(tx.conn, [wake.need_id for wake in wakes])
     left = {each.id: each for each in growths}
     saved: list[Need] = []
+    steps: list[telling.Step] = []
     rest: list[Need] = []
     notes: list[tuple[Need, str]] = []
     done: list[tuple[Wake, int]] = []
@@ -136,6 +140,7 @@ async def _wake(
             notes.append((remainder, "split"))
         decision = commands.approve(need, tx.now, note="woken", woken=True)
         saved.append(decision.need)
+        steps.append((need, decision.need, decision.note))
         notes.append((decision.need, decision.note))
         done.append((wake, decision.need.attempt_no))
         for event in decision.events:
@@ -146,4 +151,7 @@ async def _wake(
         await store.save_terms(tx.conn, saved)
     await store.log_events(tx.conn, notes, tx.now)
     await growth.save_offer(tx.conn, growths, done, pending=True)
+    if saved:
+        tx.log.info("need.woken", **counted("need", [need.id for need in saved]))
+        telling.tell(tx, steps)
     return len(saved)

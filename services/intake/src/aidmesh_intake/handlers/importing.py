@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 
 import asyncpg
 
-from aidmesh_chassis.db import Database, Tx
+from aidmesh_chassis.db import Database, Tx, clock
 from aidmesh_chassis.errors import CONTENTION
 from aidmesh_chassis.problems import IN_PROGRESS, NOT_FOUND, Problem, retry_after
 from aidmesh_intake.domain.asks import AskError
@@ -129,7 +129,7 @@ class Importer:
             except _UndoError:
                 report.add(chunk)
             await _keep(guard)
-        return report
+        return _ended(guard, report)
 
     async def run(self, file: File, guard: Tx) -> Report:
         """Take a file in, or go on with it where it was cut off.
@@ -161,7 +161,7 @@ class Importer:
             await _keep(guard)
         report = await self.report(job_id)
         report.by_state = by_state
-        return report
+        return _ended(guard, report)
 
     async def report(self, job_id: UUID) -> Report:
         """A job as it stands.
@@ -291,9 +291,22 @@ class Importer:
         return fresh
 
 
+def _ended(guard: Tx, report: Report) -> Report:
+    guard.log.info(
+        "import.ended",
+        import_id=None if report.import_id is None else str(report.import_id),
+        dry_run=report.import_id is None,
+        rows=report.rows_total,
+        accepted=report.accepted,
+        skipped=report.skipped,
+        rejected=report.rejected,
+    )
+    return report
+
+
 async def _keep(guard: Tx) -> None:
     """Keep a transaction from being ended for idling, and let others of this process work."""
-    await guard.conn.execute("SELECT 1")
+    await clock(guard.conn)
     await asyncio.sleep(0)
 
 

@@ -27,7 +27,7 @@ from aidmesh_intake.domain.kinds import ForWhom, Kind
 from aidmesh_intake.domain.limits import Hindrance
 from aidmesh_intake.domain.need import Need
 from aidmesh_intake.domain.triage import Score, score
-from aidmesh_intake.handlers import approving
+from aidmesh_intake.handlers import approving, telling
 from aidmesh_intake.handlers.identifying import find_or_make, household_lockers
 from aidmesh_intake.store import needs as need_store
 from aidmesh_intake.store import persons as person_store
@@ -108,6 +108,7 @@ async def register(
     for _, events, _ in decided:
         for event in events:
             tx.emit(event)
+    telling.tell(tx, [(None, need, note) for need, _, note in decided])
     by_id = {need.id: need for need, _, _ in decided}
     return [
         Registered(

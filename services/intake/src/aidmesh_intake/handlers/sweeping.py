@@ -5,6 +5,7 @@ from typing import Final
 
 from aidmesh_chassis import idempotency
 from aidmesh_chassis.db import Tx
+from aidmesh_chassis.logs import counted
 from aidmesh_chassis.service import Sweep
 from aidmesh_intake.domain import commands
 from aidmesh_intake.domain.dates import today_of
@@ -23,14 +24,14 @@ KEYS_MAX: Final = 100
 async def ask_overdue_anew(tx: Tx) -> int:
     """Attempts that were not answered in full in time are ended and started anew."""
     needs = await store.lock(tx.conn, await sweeps.overdue(tx.conn, LIMIT))
-    await apply(
-        tx,
-        [
-            Change(need, commands.ask_anew(need, tx.now))
-            for need in needs.values()
-            if need.deadline_at is not None and need.deadline_at <= tx.now
-        ],
-    )
+    changes = [
+        Change(need, commands.ask_anew(need, tx.now))
+        for need in needs.values()
+        if need.deadline_at is not None and need.deadline_at <= tx.now
+    ]
+    await apply(tx, changes)
+    if changes:
+        tx.log.warning("need.unanswered", **counted("need", [each.before.id for each in changes]))
     return len(needs)
 
 

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from aidmesh_chassis.db import Tx
 from aidmesh_chassis.envelope import Received
+from aidmesh_chassis.logs import counted
 from aidmesh_contracts.base import Event
 from aidmesh_contracts.ids import NeedId, ReservationId, SiteId
 from aidmesh_contracts.intake import NeedConfirmedV1, NeedToldV1, NeedWithdrawnV1
@@ -73,6 +74,9 @@ async def _confirm(tx: Tx, wanted: dict[Attempt, Received[Event]], *, is_ours: b
             ),
             cause=wanted[changed.need_id, changed.attempt_no],
         )
+    if confirmed:
+        ids = [changed.need_id for changed, _ in confirmed]
+        tx.log.debug("reservation.confirmed", **counted("need", ids))
     await set_booking_deadlines(tx, [changed for changed, _ in confirmed], tx.now)
     done = {(changed.need_id, changed.attempt_no) for changed, _ in confirmed}
     late = wanted.keys() - done

@@ -1,10 +1,12 @@
 """Facts that do not fit the books: kept for a person to settle."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 from uuid import UUID
 
 from aidmesh_chassis.db import Tx
+from aidmesh_chassis.logs import counted
 from aidmesh_contracts.ids import NeedId, SiteId
 from aidmesh_contracts.inventory import DiscrepancyOpenedV1
 from aidmesh_inventory.store import discrepancies
@@ -30,6 +32,14 @@ async def open_discrepancies(tx: Tx, found: Sequence[Found]) -> None:
     if not found:
         return
     new = await discrepancies.insert(tx.conn, found)
+    if new:
+        opened = [each for each in found if each.discrepancy_id in new]
+        tx.log.info(
+            "discrepancy.opened",
+            discrepancies=len(new),
+            **counted("need", {each.need_id for each in opened if each.need_id is not None}),
+            whys=Counter(each.why for each in opened),
+        )
     for each in found:
         if each.discrepancy_id in new:
             tx.emit(

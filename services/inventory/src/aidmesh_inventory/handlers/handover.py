@@ -1,5 +1,6 @@
 """Handing over, checking in, attending; and taking that back when it was entered by mistake."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -7,6 +8,7 @@ from typing import Literal
 from uuid import UUID
 
 from aidmesh_chassis.db import Tx
+from aidmesh_chassis.logs import counted
 from aidmesh_contracts.ids import NeedId, ReservationId, SiteId, derive_id
 from aidmesh_contracts.inventory import ReservationIssuedV1, ReservationReversedV1
 from aidmesh_inventory.domain import days
@@ -110,6 +112,11 @@ async def issue(tx: Tx, commands: Sequence[Issue], recorded_by: UUID | None) -> 
             (each.reservation_id, _fault(each, states.get(each.reservation_id), unseen))
             for each in missed
         )
+    tx.log.debug(
+        "reservation.issued",
+        **counted("need", [each.need_id for each in changed]),
+        faults=Counter(faults.values()),
+    )
     return faults
 
 
@@ -357,4 +364,5 @@ async def undo(
             reason=reason,
         )
     )
+    tx.log.info("reservation.reversed", need_id=str(changed.need_id), reason=reason)
     return changed

@@ -1,5 +1,6 @@
 """Approved needs: hold what they want, or refuse with what would have to grow."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime, timedelta
 from typing import Final, Literal
@@ -7,6 +8,7 @@ from uuid import UUID
 
 from aidmesh_chassis.db import Tx
 from aidmesh_chassis.envelope import Received
+from aidmesh_chassis.logs import counted
 from aidmesh_contracts.ids import LotId, ReservationId, SiteId, derive_id
 from aidmesh_contracts.intake import AidGivenV1, NeedApprovedV1
 from aidmesh_contracts.inventory import Booking, ReservationHeldV1, ReservationRefusedV1
@@ -51,18 +53,32 @@ async def hold(tx: Tx, batch: Sequence[Received[NeedApprovedV1]]) -> None:
         demands=[event.capacity for event in events if event.capacity is not None],
     )
     granted: list[tuple[Received[NeedApprovedV1], Request, Granted]] = []
+    refused: dict[UUID, Refusal] = {}
     today, known = day_of(at), {place.site_id for place in places}
     for each in [each for each in current.values() if _is_over(each.event, today)]:
-        _refuse(tx, current.pop(each.event.need_id), Refusal("withdrawn", None), at)
+        refused[each.event.need_id] = Refusal("withdrawn", None)
+        _refuse(tx, current.pop(each.event.need_id), refused[each.event.need_id], at)
     for request in ranked(_request(each.event, avoid, known, today) for each in current.values()):
         received = current[request.need_id]
         answer = picture.serve(request, at)
         if isinstance(answer, Granted):
             granted.append((received, request, answer))
         else:
+            refused[request.need_id] = answer
             _refuse(tx, received, answer, at)
     if granted:
         await _save(tx, granted, at)
+        tx.log.debug(
+            "reservation.held", **counted("need", [each.need_id for _, each, _ in granted])
+        )
+    if refused:
+        blockers = [each.blocked_by for each in refused.values() if each.blocked_by is not None]
+        tx.log.info(
+            "reservation.refused",
+            **counted("need", refused),
+            reasons=Counter(each.reason for each in refused.values()),
+            resources=Counter(each.resource for each in blockers),
+        )
 
 
 async def places_for(tx: Tx, events: Sequence[NeedApprovedV1 | AidGivenV1]) -> list[Place]:

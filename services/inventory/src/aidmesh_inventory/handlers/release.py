@@ -6,6 +6,7 @@ from typing import Literal
 from uuid import UUID
 
 from aidmesh_chassis.db import Tx
+from aidmesh_chassis.logs import counted
 from aidmesh_contracts.ids import NeedId, ReservationId, SiteId
 from aidmesh_contracts.inventory import ReservationReleasedV1, SupplyGrewV1
 from aidmesh_inventory.domain.picking import Place
@@ -74,6 +75,11 @@ async def release(
                 cause,
             )
     grown.emit(tx)
+    about = counted("need", {each.need_id for each in changed})
+    if cause == "withdrawn":
+        tx.log.debug("reservation.released", **about)
+    else:
+        tx.log.info("reservation.lapsed", **about, cause=cause)
     return changed
 
 

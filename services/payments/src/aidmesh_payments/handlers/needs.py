@@ -1,11 +1,13 @@
 """What intake says of a need: hold, commit, let go."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, timedelta
 
 from aidmesh_chassis.db import Tx
 from aidmesh_chassis.envelope import Received
+from aidmesh_chassis.logs import counted
 from aidmesh_contracts.ids import CommitmentId, NeedId, PayoutId, derive_id
 from aidmesh_contracts.intake import (
     AidGivenV1,
@@ -107,6 +109,8 @@ async def hold(office: Office, tx: Tx, batch: Sequence[Received[NeedApprovedV1]]
         else:
             refusals.append((*key, answer.reason, answer.blocked_by))
     await store.insert(tx.conn, held)
+    if held:
+        tx.log.debug("commitment.held", **counted("need", needs_of(held)))
     await _refuse(tx, book, refusals, wanted)
     await book.close()
 
@@ -158,6 +162,11 @@ async def _refuse(
     if not refusals:
         return
     await store.put_refusals(tx.conn, refusals, book.now)
+    tx.log.info(
+        "commitment.refused",
+        **counted("need", {need_id for need_id, _, _, _ in refusals}),
+        reasons=Counter(reason for _, _, reason, _ in refusals),
+    )
     for need_id, attempt_no, reason, blocked_by in refusals:
         tx.emit(
             CommitmentRefusedV1.model_validate(
@@ -190,6 +199,7 @@ async def confirm(office: Office, tx: Tx, batch: Sequence[Received[NeedConfirmed
     by_key = {(place.need_id, place.attempt_no): locked[place.id] for place in places}
     refusals: list[tuple[NeedId, int, str, BlockedBy | None]] = []
     saved: list[Commitment] = []
+    made: list[NeedId] = []
     drafts: list[PayoutRow] = []
     for key, item in wanted.items():
         commitment = by_key.get(key)
@@ -202,6 +212,7 @@ async def confirm(office: Office, tx: Tx, batch: Sequence[Received[NeedConfirmed
         if firm is commitment:
             continue
         saved.append(firm)
+        made.append(key[0])
         book.put(book[firm.allotment_id].commit(firm.amount_minor))
         tx.emit(
             CommitmentMadeV1(
@@ -218,6 +229,8 @@ async def confirm(office: Office, tx: Tx, batch: Sequence[Received[NeedConfirmed
             drafts.append(draft_of(firm, 1))
             tx.emit(payout_state(drafts[-1]), cause=item, version=1)
     await store.save(tx.conn, saved)
+    if made:
+        tx.log.debug("commitment.made", **counted("need", made))
     await payout_store.insert(tx.conn, drafts)
     await _refuse(tx, book, refusals, wanted)
     await book.close()
@@ -328,7 +341,17 @@ async def withdraw(office: Office, tx: Tx, batch: Sequence[Received[NeedWithdraw
     await store.save(tx.conn, saved)
     await payout_store.save(tx.conn, given_up)
     await store.open_discrepancies(tx.conn, odd)
+    if saved:
+        tx.log.debug("commitment.released", **counted("need", needs_of(saved)))
+    if odd:
+        about = counted("need", {each.need_id for each in odd})
+        tx.log.warning("commitment.withdrawn_late", **about)
     await book.close()
+
+
+def needs_of(commitments: Sequence[Commitment]) -> set[NeedId]:
+    """The needs that commitments are for."""
+    return {each.need_id for each in commitments if each.need_id is not None}
 
 
 def discrepancy_of(commitment: Commitment, about: str, on: date) -> store.Discrepancy:

@@ -2,11 +2,18 @@
 
 from aidmesh_chassis.db import Tx
 from aidmesh_chassis.idempotency import purge
+from aidmesh_chassis.logs import counted
 from aidmesh_payments.domain.commitments import Commitment, ReleaseCause
 from aidmesh_payments.domain.money import today_in_kyiv
 from aidmesh_payments.handlers import payees, pickup
 from aidmesh_payments.handlers.book import Book
-from aidmesh_payments.handlers.needs import cancelled, let_go, payout_state, released_event
+from aidmesh_payments.handlers.needs import (
+    cancelled,
+    let_go,
+    needs_of,
+    payout_state,
+    released_event,
+)
 from aidmesh_payments.handlers.office import Office
 from aidmesh_payments.store import allotments as allotment_store
 from aidmesh_payments.store import commitments as store
@@ -55,6 +62,8 @@ async def _release(office: Office, tx: Tx, places: list[store.Place], cause: Rel
         tx.emit(released_event(saved[-1]))
     await store.save(tx.conn, saved)
     await payout_store.save(tx.conn, given_up)
+    if saved:
+        tx.log.info("commitment.lapsed", **counted("need", needs_of(saved)), cause=cause)
     await book.close()
 
 

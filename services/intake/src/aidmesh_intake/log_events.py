@@ -1,0 +1,37 @@
+"""The words of intake's logs."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from aidmesh_chassis.vocabulary import LogEvent
+
+EVENTS: Final[Mapping[str, LogEvent]] = {
+    "need.step": LogEvent(
+        "debug",
+        "A need took a step: `step` is the word of its timeline, `state` where it stands now. "
+        "One line for each, so only with the level `debug`.",
+    ),
+    "need.waitlisted": LogEvent(
+        "info",
+        "Needs began to wait: `why` and for what (`resources`) as counts, and `need_id` where it "
+        "was one.",
+    ),
+    "need.woken": LogEvent("info", "Needs that waited are asked for anew: there is more."),
+    "need.closed": LogEvent(
+        "info", "Needs ended without a service, or a service was taken back: `states`, `reasons`."
+    ),
+    "need.unanswered": LogEvent(
+        "warning",
+        "Attempts did not get their answers in time; they were ended and are begun anew.",
+        "Look whether inventory and payments are up, and how far behind their consumers are.",
+    ),
+    "need.conflict": LogEvent(
+        "warning",
+        "What happened to needs does not fit together; `conflicts` says how.",
+        "It is under attention at the desk (GET /v1/needs?attention=true): a caseworker decides.",
+    ),
+    "import.ended": LogEvent(
+        "info",
+        "A file was taken in to its end, or tried (`dry_run`): rows accepted, skipped, rejected.",
+    ),
+}
