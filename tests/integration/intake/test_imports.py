@@ -228,12 +228,12 @@ async def test_a_day_that_has_not_come_is_refused(world: World) -> None:
 
 
 class Gate:
-    """Stops an import in its first chunk until it is opened."""
+    """Stops an import in its first chunk, or after it (`_keep`), until it is opened."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, where: str = "register") -> None:
         self.reached, self.opened = asyncio.Event(), asyncio.Event()
-        self._real = registering.register
-        monkeypatch.setattr(importing, "register", self._wait)
+        self._real = getattr(importing, where)
+        monkeypatch.setattr(importing, where, self._wait)
 
     async def _wait(self, *args: Any) -> Any:
         self.reached.set()
@@ -274,11 +274,13 @@ async def test_the_same_request_is_not_begun_while_it_runs(
     assert len(only(await world.published(), NeedApprovedV1)) == taken
 
 
+@pytest.mark.parametrize("where", ["register", "_keep"])
 async def test_a_file_is_taken_in_by_one_at_a_time(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: World, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
+    monkeypatch.setattr(importing, "CHUNK_ROWS", 1)
     file = "\n".join([HEAD, line(1), line(2)])
-    gate = Gate(monkeypatch)
+    gate = Gate(monkeypatch, where)
     async with asyncio.TaskGroup() as group:
         first = group.create_task(post(world, file))
         await asyncio.wait_for(gate.reached.wait(), 30)
@@ -286,6 +288,7 @@ async def test_a_file_is_taken_in_by_one_at_a_time(
         gate.opened.set()
     again = await post(world, file, KEY)
     assert again.json()["import_id"] == first.result().json()["import_id"]
+    assert first.result().json()["by_state"] == {"approved": 2}
     assert await jobs(world) == 1
 
 
