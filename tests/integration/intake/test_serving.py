@@ -5,10 +5,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+import pytest
+
 from aidmesh_chassis.auth import Role
 from aidmesh_contracts.intake import NeedFulfilledV1
 from aidmesh_intake.domain.dates import today_of
+from aidmesh_intake.handlers import acting
 from integration.intake.world import World, confirmed, held, issued, only
+from support.waiting import eventually
 
 
 def row(need_id: UUID, row_id: str, served_on: str | None = "2024-05-10") -> dict[str, Any]:
@@ -87,11 +91,38 @@ async def test_the_same_row_counts_once_and_a_rejected_one_may_come_again(world:
     assert len(only(await world.published(from_start=True), NeedFulfilledV1)) == 1
 
 
-async def test_two_senders_of_the_same_rows_serve_each_need_once(world: World) -> None:
+async def test_two_senders_of_the_same_rows_serve_each_need_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     needs = [await attended(world) for _ in range(3)]
     rows = [row(need_id, str(number)) for number, need_id in enumerate(needs)]
-    one, other = await asyncio.gather(serve(world, *rows), serve(world, *rows))
-    assert sorted([one[0][0], other[0][0]]) == ["done", "skipped"]
+    reached, opened = asyncio.Event(), asyncio.Event()
+    real = acting.act
+
+    async def slowly(*args: Any, **kwargs: Any) -> Any:
+        reached.set()
+        await asyncio.wait_for(opened.wait(), 30)
+        return await real(*args, **kwargs)
+
+    async def somebody_waits() -> bool:
+        async with world.db.read() as conn:
+            return bool(
+                await conn.fetchval(
+                    "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+                    " AND database = (SELECT oid FROM pg_database"
+                    " WHERE datname = current_database())"
+                )
+            )
+
+    monkeypatch.setattr(acting, "act", slowly)
+    async with asyncio.TaskGroup() as group:
+        one = group.create_task(serve(world, *rows))
+        await asyncio.wait_for(reached.wait(), 30)
+        other = group.create_task(serve(world, *rows))
+        await eventually(somebody_waits)
+        opened.set()
+    assert {status for status, _, _ in one.result()} == {"done"}
+    assert {status for status, _, _ in other.result()} == {"skipped"}
     assert len(only(await world.published(), NeedFulfilledV1)) == len(needs)
 
 
