@@ -358,11 +358,11 @@ ASSETS = [
 ]  # fmt: skip
 
 
-def _line(people: int | None, services: int | None, contacts: int | None = 0,
+def _line(people: int, services: int, contacts: int = 0,
           **more: object) -> dict[str, object]:  # fmt: skip
     return {"kind": None, "area": None, "month": None, "grant_id": None, "people": people,
             "people_exact": True, "services": services, "contacts": contacts, "quantities": {},
-            "amounts": {}, "suppressed": False, **more}  # fmt: skip
+            "amounts": {}, **more}  # fmt: skip
 
 
 RESULT_LINES = {
@@ -445,11 +445,11 @@ class FakeRegion:
             states = [state for state in PURCHASE_STATES if state in wanted]
             return 200, {"purchases": [purchase(state) for state in states], "next": None}
         if path == "/v1/results":
-            return 200, _results(asked.get("by", "kind"))
+            return 200, results(asked.get("by", "kind"))
         if path == "/v1/results/public":
-            parts = _results(asked.get("by", "kind"))["whole"]
+            parts = results(asked.get("by", "kind"), apart=TOGETHER)["whole"]
             assert isinstance(parts, dict)
-            return 200, {**parts, "provisional": False}
+            return 200, {**parts, "provisional": False, "other": TOGETHER}
         return problem(404, "not-found")
 
 
@@ -492,7 +492,11 @@ def _one(need_id: str) -> Answer:
     return problem(404, "not-found")
 
 
-def _results(by: str) -> dict[str, object]:
+TOGETHER = {"people": 61, "services": 84, "contacts": 0, "left_out": True}
+
+
+def results(by: str, apart: Mapping[str, object] | None = None) -> dict[str, object]:
+    """Results of a period, for those who see everything or (`apart`) not all of it."""
     return {
         "provisional": True,
         "whole": {
@@ -500,6 +504,7 @@ def _results(by: str) -> dict[str, object]:
             "left_out": ["2024-03"],
             "lines": RESULT_LINES[by],
             "total": _line(14_385, 22_104, 5400) | {"people_exact": False},
+            "apart": apart,
         },
     }
 

@@ -257,3 +257,24 @@ async def test_a_month_is_published_when_it_rests_or_has_changed_for_a_minute(
     await age("since", 61)
     assert await sweep() == 1
     assert [each.people for each in await publications(facts_db)] == [2, 3]
+
+
+async def test_other_regions_are_not_told_of_a_few_people_with_sensitive_help(
+    facts_db: Database,
+) -> None:
+    few = service(1, [1]).model_copy(update={"kind": "pep", "sensitive": True})
+    many = [
+        service(10 + each, [each]).model_copy(update={"kind": "hiv_test", "sensitive": True})
+        for each in range(6)
+    ]
+    plain = service(20, [3]).model_copy(update={"sensitive": False})
+    await take(facts_db, *(received(each, number) for number, each in enumerate([few, plain])))
+    await take(facts_db, *(received(each, 10 + number) for number, each in enumerate(many)))
+    async with facts_db.transaction() as tx:
+        await publish(tx)
+    [event] = await publications(facts_db)
+    assert {(line.kind, line.area, line.services, line.sensitive) for line in event.lines} == {
+        ("other", "UA00", 7, True),
+        ("food_parcel", "UA80", 1, False),
+    }
+    assert (event.services, event.people) == (8, 6)

@@ -29,6 +29,7 @@ from aidmesh_contracts.restriction import UNRESTRICTED
 from aidmesh_contracts.values import BlockedBy, GrantShare
 from aidmesh_reporting.app import build
 from aidmesh_reporting.config import Settings
+from aidmesh_reporting.domain.months import first_day, last_day, month_of
 from aidmesh_reporting.handlers import record
 from aidmesh_reporting.rebuild import keep_from_streams, rebuild
 from integration.reporting.model import START, received
@@ -88,6 +89,7 @@ def service(
         quantity=2,
         unit="piece",
         shares=(GrantShare(grant_id=GRANT, amount_minor=500, currency="UAH"),),
+        sensitive=kind != "food_parcel",
     )
 
 
@@ -101,7 +103,7 @@ def lviv(version: int, people: int) -> MonthlyResultsV1:
         lines=(
             ResultLine(
                 area="UA46", kind="food_parcel", grant_id=None, people=people,
-                services=people + 1, contacts=0, quantity=people, unit="piece",
+                services=people + 1, contacts=0, quantity=people, unit="piece", sensitive=False,
             ),
         ),
         version=version,
@@ -181,9 +183,12 @@ async def test_the_public_variant_shows_no_small_numbers(built: Built) -> None:
     async with built.client(Role.CASEWORKER) as client:
         assert (await client.get("/v1/results", params=MARCH)).status_code == 403
         answer = (await client.get("/v1/results/public", params={**MARCH, "by": "kind"})).json()
-        # One person had legal advice; the other line would tell so by subtraction.
-        assert [line["suppressed"] for line in answer["lines"]] == [True, True]
-        assert all(line["services"] is None for line in answer["lines"])
+        # One person had legal advice, and it has no other sensitive kind to stand with.
+        assert [(line["kind"], line["services"]) for line in answer["lines"]] == [
+            ("food_parcel", 37)
+        ]
+        assert answer["other"] == {"people": 0, "services": 0, "contacts": 0, "left_out": True}
+        assert answer["total"]["services"] == 37
         assert answer["total"]["people"] == 37
         for refused in (
             {**MARCH, "by": "kind,area"},
@@ -194,6 +199,67 @@ async def test_the_public_variant_shows_no_small_numbers(built: Built) -> None:
             assert (await client.get("/v1/results/public", params=refused)).status_code == 422, (
                 refused
             )
+
+
+async def test_what_is_sensitive_stands_apart_for_those_who_may_not_see_it(built: Built) -> None:
+    await fill(built)
+    by = {**MARCH, "by": "kind,area,grant"}
+    for role in (Role.FINANCE, Role.APPROVER, Role.ONCALL):
+        async with built.client(role) as client:
+            text = (await client.get("/v1/results", params=by)).text
+            assert "legal_advice" not in text
+            few = (await client.get("/v1/results", params=MARCH)).json()
+            assert few["total"]["services"] == 6
+            assert few["total"]["amounts"] is None
+            assert few["apart"] == {"people": 0, "services": 0, "contacts": 0, "left_out": True}
+            assert "legal_advice" not in (await client.get("/v1/results.csv", params=by)).text
+
+    more = [service(30 + each, [each], kind=f"kind_{each % 2}") for each in range(5)]
+    # In another month, and days that have to be given whole: nothing can be subtracted.
+    more.append(service(40, [9], kind="kind_1", day=date(2024, 4, 1)))
+    await built.take(*(received(event, 200 + number) for number, event in enumerate(more)))
+    async with built.client(Role.FINANCE) as client:
+        many = (await client.get("/v1/results", params={**MARCH, "by": "area"})).json()
+        told = {"people": 5, "services": 6, "contacts": 0, "left_out": False}
+        assert many["apart"] == many["whole"]["apart"] == told
+        assert [line["services"] for line in many["lines"]] == [6]
+        part = {"from": "2024-03-02", "to": "2024-04-30"}
+        assert (await client.get("/v1/results", params=part)).json()["apart"] == {
+            "people": 0, "services": 0, "contacts": 0, "left_out": True,
+        }  # fmt: skip
+        spring = {"from": "2024-03-01", "to": "2024-04-30"}
+        assert (await client.get("/v1/results", params=spring)).json()["apart"] == {
+            **told, "left_out": True,
+        }  # fmt: skip
+        rows = list(
+            csv.reader((await client.get("/v1/results.csv", params=MARCH)).text.splitlines())
+        )
+        assert rows[-1][1:4] == ["5", "False", "6"]
+        assert rows[-1][-1] == "provisional+sensitive"
+        public = (await client.get("/v1/results/public", params={**MARCH, "by": "area"})).json()
+        assert public["apart"] == told
+        assert [line["services"] for line in public["lines"]] == [31, 6]
+    async with built.client(Role.LEAD) as client:
+        whole = (await client.get("/v1/results", params={**MARCH, "by": "kind"})).json()
+        assert whole["apart"] is None
+        assert {line["kind"]: line["services"] for line in whole["lines"]} == {
+            "food_parcel": 6, "kind_0": 3, "kind_1": 2, "legal_advice": 1,
+        }  # fmt: skip
+
+
+async def test_a_month_that_runs_is_not_watched_as_it_grows(built: Built) -> None:
+    today = datetime.now(UTC).date()
+    await built.take(
+        *(received(service(each, [each], kind="pep", day=today), each) for each in range(9))
+    )
+    month = {
+        "from": first_day(month_of(today)).isoformat(), "to": last_day(month_of(today)).isoformat()
+    }  # fmt: skip
+    nothing = {"people": 0, "services": 0, "contacts": 0, "left_out": False}
+    async with built.client(Role.FINANCE) as client:
+        assert (await client.get("/v1/results", params=month)).json()["apart"] == nothing
+        public = (await client.get("/v1/results/public", params=month)).json()
+        assert (public["apart"], public["total"]["services"]) == (nothing, 0)
 
 
 async def test_a_figure_can_be_traced_to_services_and_events(built: Built) -> None:

@@ -9,7 +9,16 @@ from structlog.testing import capture_logs
 from aidmesh_chassis.auth import Role
 from aidmesh_console.i18n import LANGUAGES
 from aidmesh_console.roles import ALLOWED, PAGES, Act, may, menu
-from support.desk import NEEDS, PURCHASE_STATES, SHELTER, SITES, WAREHOUSE, number
+from support.desk import (
+    NEEDS,
+    PURCHASE_STATES,
+    SHELTER,
+    SITES,
+    TOGETHER,
+    WAREHOUSE,
+    number,
+    results,
+)
 
 if TYPE_CHECKING:
     from .conftest import Browser
@@ -170,6 +179,23 @@ async def test_small_numbers_only_for_who_needs_them(browser: "Browser") -> None
     assert public[-1]["from"] == "2024-02-01"
     assert public[-1]["to"] == "2024-03-31"
     assert not any(path == "/v1/results" for path, _ in browser.desk.region.gets)
+    assert "Sensitive help, together" in answer.text
+    assert "too few for a line of its own" in answer.text
+    assert "so few people that they are left out" in answer.text
+
+
+async def test_sensitive_help_is_one_line_for_who_may_not_see_more(browser: "Browser") -> None:
+    apart = TOGETHER | {"left_out": False}
+    browser.desk.region.answers["GET /v1/results"] = (200, results("kind", apart))
+    await browser.sign_in(Role.FINANCE)
+    text = (await browser.get("/results")).text
+    assert "Sensitive help, together" in text
+    assert "only together, so that nobody can be recognized" in text
+    assert "left out here" not in text
+    browser.desk.region.answers.clear()
+    browser.http.cookies.clear()
+    await browser.sign_in(Role.LEAD)
+    assert "Sensitive help" not in (await browser.get("/results")).text
 
 
 async def test_unexpected_errors_are_a_page_with_a_number(

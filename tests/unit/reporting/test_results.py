@@ -17,11 +17,9 @@ from aidmesh_reporting.domain.months import (
 from aidmesh_reporting.domain.results import (
     Cell,
     Dimension,
-    Line,
     PublishedLine,
     PublishedMonth,
     of_others,
-    suppress_small,
 )
 
 AT = datetime(2024, 7, 1, tzinfo=UTC)
@@ -68,54 +66,6 @@ def test_regions_add_up() -> None:
     other = month("2024-01", 3, 3, row("UA80", "food", 3, 3), region="kyiv")
     total = of_others([JANUARY, other], ())[Cell()]
     assert (total.people, total.services, total.quantities) == (11, 14, {"piece": 28})
-
-
-counts = st.integers(0, 40)
-cells = st.dictionaries(
-    st.integers(0, 9).map(lambda number: Cell(kind=f"kind-{number}")),
-    st.builds(
-        lambda people, more, contacts: Line(
-            people=people, services=people + more, contacts=contacts
-        ),
-        counts,
-        counts,
-        st.one_of(st.just(0), counts),
-    ),
-    max_size=8,
-)
-
-
-@given(cells, st.integers(2, 10))
-def test_nothing_small_is_shown_or_follows_from_the_rest(lines: dict[Cell, Line], k: int) -> None:
-    total = Line()
-    for line in lines.values():
-        total.add(line)
-    shown, total_shown = suppress_small(lines, total, k)
-    assert [each.cell for each in shown] == sorted(lines, key=str)
-    hidden = [lines[each.cell] for each in shown if each.line is None]
-    for each in shown:
-        if each.line is not None:
-            assert not 0 < each.line.people < k
-            assert not 0 < each.line.contacts < k
-    if hidden and total_shown:
-        # The total less what is shown: never one line alone, never fewer than k.
-        assert len(hidden) >= 2
-        assert sum(line.people + line.contacts for line in hidden) >= k
-    if total_shown:
-        assert not 0 < total.people < k
-    if not any(0 < line.people < k or 0 < line.contacts < k for line in lines.values()):
-        assert not hidden
-
-
-def test_one_small_line_hides_the_next_smallest_too() -> None:
-    lines = {
-        Cell(kind="a"): Line(people=2, services=2),
-        Cell(kind="b"): Line(people=9, services=9),
-        Cell(kind="c"): Line(people=50, services=60),
-    }
-    shown, total_shown = suppress_small(lines, Line(people=61, services=71), 5)
-    assert [each.line is None for each in shown] == [True, True, False]
-    assert total_shown
 
 
 days = st.dates(date(2020, 1, 1), date(2030, 12, 31))

@@ -6,7 +6,8 @@ from uuid import UUID
 
 from pydantic import BaseModel
 
-from aidmesh_reporting.domain.results import Cell, Dimension, Line, Shown
+from aidmesh_reporting.domain.disclosure import Protected
+from aidmesh_reporting.domain.results import Cell, Dimension, Line
 
 
 class LineOut(BaseModel):
@@ -16,21 +17,34 @@ class LineOut(BaseModel):
         people: distinct beneficiaries; an upper bound unless `people_exact`.
         contacts: headcount of outreach and group sessions, apart from people.
         quantities: by unit.
-        amounts: minor units by currency; of other regions' results they are not known.
-        suppressed: the numbers are too small to be shown in public.
+        amounts: minor units by currency, for those who may see what is sensitive; of other
+            regions' results they are not known.
     """
 
     kind: str | None = None
     area: str | None = None
     month: str | None = None
     grant_id: UUID | None = None
-    people: int | None
-    people_exact: bool | None
-    services: int | None
-    contacts: int | None
-    quantities: dict[str, int] | None
+    people: int
+    people_exact: bool
+    services: int
+    contacts: int
+    quantities: dict[str, int]
     amounts: dict[str, int] | None
-    suppressed: bool = False
+
+
+class TogetherOut(BaseModel):
+    """What may be told of several lines only as one: sums of whole months that are over.
+
+    Attributes:
+        people: added up month by month, so an upper bound.
+        left_out: in some months there were too few people even so; they are not in here.
+    """
+
+    people: int
+    services: int
+    contacts: int
+    left_out: bool
 
 
 class SourceOut(BaseModel):
@@ -46,12 +60,15 @@ class WholeOut(BaseModel):
 
     Attributes:
         left_out: months that lie in the period only in part; other regions publish whole ones.
+        apart: help of sensitive kinds, which is in neither lines nor total; None for those who
+            may see it there.
     """
 
     regions: list[SourceOut]
     left_out: list[str]
     lines: list[LineOut]
     total: LineOut
+    apart: TogetherOut | None
 
 
 class ResultsOut(BaseModel):
@@ -61,6 +78,8 @@ class ResultsOut(BaseModel):
         as_of: when they were added up, by this region's clock.
         last_event_at: when the newest event that they rest on happened.
         provisional: some month of the period is not settled yet.
+        apart: help of sensitive kinds, which is in neither lines nor total; None for those who
+            may see it there.
     """
 
     region: str
@@ -72,11 +91,20 @@ class ResultsOut(BaseModel):
     provisional: bool
     lines: list[LineOut]
     total: LineOut
+    apart: TogetherOut | None
     whole: WholeOut
 
 
 class PublicOut(BaseModel):
-    """What may be shown to everybody."""
+    """What may be shown to everybody: whole months that are over, split one way.
+
+    Attributes:
+        smallest: no line of any month tells of fewer people.
+        lines: those that are large enough; of sensitive kinds only where they are split by kind.
+        other: what is too small to have a line of its own.
+        apart: help of sensitive kinds, where it is in no line.
+        total: all of this together; its people are distinct unless `people_exact` is false.
+    """
 
     regions: list[SourceOut]
     from_on: date
@@ -86,6 +114,8 @@ class PublicOut(BaseModel):
     provisional: bool
     smallest: int
     lines: list[LineOut]
+    other: TogetherOut | None
+    apart: TogetherOut | None
     total: LineOut
 
 
@@ -153,13 +183,13 @@ def in_order(lines: Mapping[Cell, Line]) -> list[tuple[Cell, Line]]:
     return sorted(lines.items(), key=lambda item: tuple(str(part) for part in item[0]))
 
 
-def lines_out(lines: Mapping[Cell, Line]) -> list[LineOut]:
-    """Return lines as they are answered."""
-    return [line_out(cell, line) for cell, line in in_order(lines)]
+def lines_out(lines: Mapping[Cell, Line], *, amounts: bool) -> list[LineOut]:
+    """Return lines as they are answered, with money or without."""
+    return [line_out(cell, line, amounts=amounts) for cell, line in in_order(lines)]
 
 
-def line_out(cell: Cell, line: Line) -> LineOut:
-    """Return one line as it is answered."""
+def line_out(cell: Cell, line: Line, *, amounts: bool) -> LineOut:
+    """Return one line as it is answered, with money or without."""
     return LineOut(
         kind=cell.kind,
         area=cell.area,
@@ -170,24 +200,16 @@ def line_out(cell: Cell, line: Line) -> LineOut:
         services=line.services,
         contacts=line.contacts,
         quantities=line.quantities,
-        amounts=line.amounts,
+        amounts=line.amounts if amounts else None,
     )
 
 
-def shown_out(shown: Shown) -> LineOut:
-    """Return a line of the public variant."""
-    if shown.line is not None:
-        return line_out(shown.cell, shown.line)
-    return LineOut(
-        kind=shown.cell.kind,
-        area=shown.cell.area,
-        month=shown.cell.month,
-        grant_id=shown.cell.grant,
-        people=None,
-        people_exact=None,
-        services=None,
-        contacts=None,
-        quantities=None,
-        amounts=None,
-        suppressed=True,
+def together_out(shown: Protected) -> TogetherOut:
+    """Return what is told of several lines as one."""
+    line = shown.pooled or Line()
+    return TogetherOut(
+        people=line.people,
+        services=line.services,
+        contacts=line.contacts,
+        left_out=shown.left_out,
     )

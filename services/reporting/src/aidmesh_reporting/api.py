@@ -1,11 +1,12 @@
 """The HTTP API: results of this region and of the whole, each with its freshness."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Annotated, Literal, get_args
 from uuid import UUID
 
+import asyncpg
 from fastapi import APIRouter, Depends, Path, Query, Response
 from pydantic import TypeAdapter
 
@@ -29,25 +30,39 @@ from aidmesh_reporting.answers import (
     in_order,
     line_out,
     lines_out,
-    shown_out,
+    together_out,
 )
-from aidmesh_reporting.domain.months import last_day, months_between, whole_months
+from aidmesh_reporting.domain.disclosure import (
+    Protected,
+    part_of,
+    people_in_all,
+    protect,
+    protect_whole,
+    together,
+)
+from aidmesh_reporting.domain.months import (
+    first_day,
+    last_day,
+    months_between,
+    months_over,
+    whole_months,
+)
 from aidmesh_reporting.domain.results import (
     Cell,
     Dimension,
     Line,
     PublishedMonth,
-    Shown,
     merge,
     of_others,
-    suppress_small,
 )
 from aidmesh_reporting.problems import NOT_OVER, PERIOD
 from aidmesh_reporting.store import results
 
 DAYS_MAX = 3700
 _KEY: TypeAdapter[tuple[date, UUID, int]] = TypeAdapter(tuple[date, UUID, int])
-_SEE = Depends(require(Role.LEAD, Role.FINANCE, Role.APPROVER, Role.ONCALL))
+_may_see = require(Role.LEAD, Role.FINANCE, Role.APPROVER, Role.ONCALL)
+_SEE = Depends(_may_see)
+Seer = Annotated[Caller, Depends(_may_see)]
 _LEAD = Depends(require(Role.LEAD))
 
 
@@ -84,15 +99,21 @@ PeriodQuery = Annotated[Period, Depends(_period)]
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """Everything read for one answer, at one moment."""
+    """Everything read for one answer, at one moment.
+
+    Attributes:
+        apart, whole_apart: of sensitive kinds, for those who may not see them in the lines.
+    """
 
     as_of: datetime
     last_event_at: datetime | None
     provisional: bool
     own: dict[Cell, Line]
     own_total: Line
+    apart: Protected | None
     whole: dict[Cell, Line]
     whole_total: Line
+    whole_apart: Protected | None
     regions: list[SourceOut]
     left_out: list[str]
 
@@ -101,32 +122,46 @@ def router(database: Database, region: str, small_cell_k: int) -> APIRouter:
     """Return the routes."""
     routes = APIRouter(prefix="/v1")
 
-    async def read(period: Period) -> Reading:
+    async def read(period: Period, *, sensitive_too: bool) -> Reading:
         months = months_between(period.from_on, period.to_on)
         whole = whole_months(period.from_on, period.to_on)
+        plain = None if sensitive_too else False
+        days = (period.from_on, period.to_on)
         # Every number of an answer is of the same moment.
         async with (
             database.connection() as conn,
             conn.transaction(isolation="repeatable_read", readonly=True),
         ):
             as_of, last_event_at = await results.freshness(conn)
-            own = await results.lines(conn, period.from_on, period.to_on, period.by)
-            totals = await results.lines(conn, period.from_on, period.to_on, ())
+            own = await results.lines(conn, *days, period.by, sensitive=plain)
+            totals = await results.lines(conn, *days, (), sensitive=plain)
             published = await results.world_months(conn, whole)
             settled = await results.settled(conn, months)
+            apart = whole_apart = None
+            if not sensitive_too:
+                over = months_over(whole, as_of.date())
+                by_month = await _by_month(conn, over, (), sensitive=True)
+                theirs = _tables(published, over, (), sensitive=True)
+                apart = protect_whole(by_month, small_cell_k)
+                whole_apart = protect_whole([*by_month, *theirs], small_cell_k)
         own_total = totals.get(Cell(), Line())
-        together = of_others(published, period.by)
-        merge(together, own)
-        together_total = of_others(published, ())
-        merge(together_total, {Cell(): own_total})
+        shown = published
+        if not sensitive_too:
+            shown = [part_of(month, sensitive=False) for month in published]
+        summed = of_others(shown, period.by)
+        merge(summed, own)
+        summed_total = of_others(shown, ())
+        merge(summed_total, {Cell(): own_total})
         return Reading(
             as_of=as_of,
             last_event_at=last_event_at,
             provisional=set(months) != settled,
             own=own,
             own_total=own_total,
-            whole=together,
-            whole_total=together_total[Cell()],
+            apart=apart,
+            whole=summed,
+            whole_total=summed_total[Cell()],
+            whole_apart=whole_apart,
             regions=[
                 SourceOut(region=region, as_of=as_of, months=months),
                 *_sources(published),
@@ -134,10 +169,14 @@ def router(database: Database, region: str, small_cell_k: int) -> APIRouter:
             left_out=[month for month in months if month not in whole],
         )
 
-    @routes.get("/results", dependencies=[_SEE])
-    async def get_results(period: PeriodQuery) -> ResultsOut:
-        """People, contacts and services of a period, this region's own and the whole."""
-        found = await read(period)
+    @routes.get("/results")
+    async def get_results(period: PeriodQuery, caller: Seer) -> ResultsOut:
+        """People, contacts and services of a period, this region's own and the whole.
+
+        Who may not see what is sensitive is told of it apart, as one line over whole months.
+        """
+        sees = caller.sees_sensitive
+        found = await read(period, sensitive_too=sees)
         return ResultsOut(
             region=region,
             from_on=period.from_on,
@@ -146,27 +185,34 @@ def router(database: Database, region: str, small_cell_k: int) -> APIRouter:
             as_of=found.as_of,
             last_event_at=found.last_event_at,
             provisional=found.provisional,
-            lines=lines_out(found.own),
-            total=line_out(Cell(), found.own_total),
+            lines=lines_out(found.own, amounts=sees),
+            total=line_out(Cell(), found.own_total, amounts=sees),
+            apart=None if found.apart is None else together_out(found.apart),
             whole=WholeOut(
                 regions=found.regions,
                 left_out=found.left_out,
-                lines=lines_out(found.whole),
-                total=line_out(Cell(), found.whole_total),
+                lines=lines_out(found.whole, amounts=sees),
+                total=line_out(Cell(), found.whole_total, amounts=sees),
+                apart=None if found.whole_apart is None else together_out(found.whole_apart),
             ),
         )
 
-    @routes.get("/results.csv", dependencies=[_SEE])
-    async def get_csv(period: PeriodQuery, part: Literal["own", "whole"] = "own") -> Response:
+    @routes.get("/results.csv")
+    async def get_csv(
+        period: PeriodQuery, caller: Seer, part: Literal["own", "whole"] = "own"
+    ) -> Response:
         """The same as CSV with HXL hashtags."""
-        found = await read(period)
+        found = await read(period, sensitive_too=caller.sees_sensitive)
         async with database.read() as conn:
             codes = {row["grant_id"]: row["code"] for row in await results.grants(conn)}
-        lines = found.own if part == "own" else found.whole
+        lines, apart = (
+            (found.own, found.apart) if part == "own" else (found.whole, found.whole_apart)
+        )
         text = hxl.to_csv(
             region if part == "own" else "+".join(each.region for each in found.regions),
             period.by,
             in_order(lines),
+            None if apart is None else apart.pooled,
             "provisional" if found.provisional else "settled",
             codes,
         )
@@ -180,25 +226,59 @@ def router(database: Database, region: str, small_cell_k: int) -> APIRouter:
     async def get_public(period: PeriodQuery) -> PublicOut:
         """The whole, without numbers so small that they could tell of a single person.
 
-        Whole months, split one way at most: finer tables could be subtracted from each other.
+        Whole months that are over, split one way at most.
         """
-        whole = whole_months(period.from_on, period.to_on)
-        if len(period.by) > 1 or whole != months_between(period.from_on, period.to_on):
+        months = whole_months(period.from_on, period.to_on)
+        if len(period.by) > 1 or months != months_between(period.from_on, period.to_on):
             raise Problem(
                 PERIOD, "Ask for whole months and split by one thing: coarser is safer in public."
             )
-        found = await read(period)
-        shown, total_shown = suppress_small(found.whole, found.whole_total, small_cell_k)
+        async with (
+            database.connection() as conn,
+            conn.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            as_of, _ = await results.freshness(conn)
+            over = months_over(months, as_of.date())
+            published = await results.world_months(conn, over)
+            settled = await results.settled(conn, months)
+            by_kind = period.by == ("kind",)
+            plain = await _by_month(conn, over, period.by, sensitive=False)
+            delicate = await _by_month(conn, over, period.by if by_kind else (), sensitive=True)
+            people = None
+            if over:
+                days = (first_day(over[0]), last_day(over[-1]))
+                everybody = await results.lines(conn, *days, ())
+                others = await results.lines(conn, *days, (), sensitive=False)
+                people = people_in_all(
+                    everybody.get(Cell(), Line()).people,
+                    others.get(Cell(), Line()).people,
+                    small_cell_k,
+                )
+        plain += _tables(published, over, period.by, sensitive=False)
+        delicate += _tables(published, over, period.by if by_kind else (), sensitive=True)
+        shown = protect(plain, small_cell_k)
+        apart = protect_whole(delicate, small_cell_k)
+        if by_kind:
+            shown.join(protect(delicate, small_cell_k))
+        total = shown.total if by_kind else together([shown.total, apart.total])
+        if people is not None:
+            theirs = of_others(published, ()).get(Cell(), Line())
+            total.people, total.people_exact = people + theirs.people, theirs.people_exact
         return PublicOut(
-            regions=found.regions,
+            regions=[
+                SourceOut(region=region, as_of=as_of, months=over),
+                *_sources(published),
+            ],
             from_on=period.from_on,
             to_on=period.to_on,
             by=list(period.by),
-            as_of=found.as_of,
-            provisional=found.provisional,
+            as_of=as_of,
+            provisional=set(months) != settled,
             smallest=small_cell_k,
-            lines=[shown_out(each) for each in shown] if period.by else [],
-            total=shown_out(Shown(Cell(), found.whole_total if total_shown else None)),
+            lines=lines_out(shown.lines, amounts=False) if period.by else [],
+            other=together_out(shown),
+            apart=None if by_kind else together_out(apart),
+            total=line_out(Cell(), total, amounts=False),
         )
 
     @routes.get("/results/trace", dependencies=[_LEAD])
@@ -267,6 +347,36 @@ def router(database: Database, region: str, small_cell_k: int) -> APIRouter:
             return [ClosedOut(**dict(row)) for row in await results.closed(conn)]
 
     return routes
+
+
+async def _by_month(
+    conn: asyncpg.Connection, months: Sequence[str], by: Sequence[Dimension], *, sensitive: bool
+) -> list[dict[Cell, Line]]:
+    """Return the region's own results of some months in a row, a table for each."""
+    if not months:
+        return []
+    first, last = first_day(months[0]), last_day(months[-1])
+    lines = await results.lines(conn, first, last, {*by, "month"}, sensitive=sensitive)
+    tables: dict[str | None, dict[Cell, Line]] = {}
+    for cell, line in lines.items():
+        shown = cell if "month" in by else cell._replace(month=None)
+        tables.setdefault(cell.month, {})[shown] = line
+    return list(tables.values())
+
+
+def _tables(
+    published: Iterable[PublishedMonth],
+    months: Collection[str],
+    by: Sequence[Dimension],
+    *,
+    sensitive: bool,
+) -> list[dict[Cell, Line]]:
+    """Return other regions' results of some months, a table for each region and month."""
+    return [
+        of_others([part_of(month, sensitive=sensitive)], by)
+        for month in published
+        if month.month in months
+    ]
 
 
 def _sources(published: Iterable[PublishedMonth]) -> list[SourceOut]:

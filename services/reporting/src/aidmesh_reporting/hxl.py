@@ -3,6 +3,7 @@
 import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
 from uuid import UUID
 
 from aidmesh_reporting.domain.results import Cell, Dimension, Line
@@ -16,17 +17,22 @@ _TAGS: Mapping[Dimension, str] = {
 }
 
 
+SENSITIVE: Final = "sensitive"
+"""In place of a kind: all those that only some roles may see."""
+
+
 def to_csv(
     region: str,
     by: Sequence[Dimension],
-    lines: Iterable[tuple[Cell, Line | None]],
+    lines: Iterable[tuple[Cell, Line]],
+    apart: Line | None,
     status: str,
     grant_codes: Mapping[UUID, str],
 ) -> str:
     """Return a table: names, hashtags, then a row for each line and unit.
 
     Args:
-        lines: None for a line that is suppressed; its numbers stay empty.
+        apart: what is sensitive, together, for those who may not see it in the lines.
         status: `provisional` or `settled`.
     """
     out = io.StringIO()
@@ -46,7 +52,10 @@ def to_csv(
             "#status",
         ]
     )
-    for cell, line in lines:
+    rows = [(cell, line, status) for cell, line in lines]
+    if apart is not None:
+        rows.append((Cell(kind=SENSITIVE), apart, f"{status}+{SENSITIVE}"))
+    for cell, line, of_what in rows:
         names: dict[Dimension, str] = {
             "kind": cell.kind or "",
             "area": cell.area or "",
@@ -54,16 +63,12 @@ def to_csv(
             "grant": "" if cell.grant is None else grant_codes.get(cell.grant, str(cell.grant)),
             "unit": cell.unit or "",
         }
-        numbers = (
-            ["", "", "", "", ""]
-            if line is None
-            else [
-                line.people,
-                line.people_exact,
-                line.services,
-                line.contacts,
-                " ".join(f"{unit}:{value}" for unit, value in sorted(line.quantities.items())),
-            ]
-        )
-        writer.writerow([region, *(names[dimension] for dimension in by), *numbers, status])
+        numbers = [
+            line.people,
+            line.people_exact,
+            line.services,
+            line.contacts,
+            " ".join(f"{unit}:{value}" for unit, value in sorted(line.quantities.items())),
+        ]
+        writer.writerow([region, *(names[dimension] for dimension in by), *numbers, of_what])
     return out.getvalue()

@@ -1,14 +1,16 @@
 """Monthly results for the other regions, restated when their numbers change."""
 
 import hashlib
-from datetime import datetime
+from datetime import date, datetime
 
 import asyncpg
 
 from aidmesh_chassis.db import Tx
 from aidmesh_contracts.ids import GrantId
 from aidmesh_contracts.reporting import MonthlyResultsV1, ResultLine
+from aidmesh_reporting.domain.disclosure import TOLD_MIN, fold_small
 from aidmesh_reporting.domain.months import first_day, last_day, to_restate
+from aidmesh_reporting.domain.results import Dimension, PublishedLine
 from aidmesh_reporting.store import kept, results
 
 MONTHS_MAX = 24
@@ -48,31 +50,56 @@ async def results_of_month(
 ) -> MonthlyResultsV1:
     """Return a month's results as they are published."""
     first, last = first_day(month), last_day(month)
-    lines = await results.lines(conn, first, last, ("kind", "area", "grant", "unit"))
+    lines = [
+        *await _lines(conn, first, last, sensitive=False),
+        *await _lines(conn, first, last, sensitive=True),
+    ]
     return MonthlyResultsV1(
         month=month,
         people=await results.people(conn, first, last),
-        services=sum(line.services for line in lines.values()),
-        contacts=sum(line.contacts for line in lines.values()),
+        services=sum(line.services for line in lines),
+        contacts=sum(line.contacts for line in lines),
         year_people=await results.people(conn, first.replace(month=1), last),
         lines=tuple(
             ResultLine(
-                area=cell.area or "",
-                kind=cell.kind or "",
-                grant_id=None if cell.grant is None else GrantId(cell.grant),
+                area=line.area,
+                kind=line.kind,
+                grant_id=None if line.grant is None else GrantId(line.grant),
                 people=line.people,
                 services=line.services,
                 contacts=line.contacts,
-                quantity=line.quantities.get(cell.unit or "", 0),
-                unit=cell.unit or "",
+                quantity=line.quantity,
+                unit=line.unit,
+                sensitive=line.sensitive,
             )
-            for cell, line in sorted(lines.items(), key=lambda item: str(item[0]))
-            # Money of a second grant makes a line of its own; its service stands elsewhere.
-            if line.services
+            for line in fold_small(lines, TOLD_MIN)
         ),
         version=version,
         as_of=as_of,
     )
+
+
+async def _lines(
+    conn: asyncpg.Connection, first: date, last: date, *, sensitive: bool
+) -> list[PublishedLine]:
+    by: tuple[Dimension, ...] = ("kind", "area", "grant", "unit")
+    lines = await results.lines(conn, first, last, by, sensitive=sensitive)
+    return [
+        PublishedLine(
+            area=cell.area or "",
+            kind=cell.kind or "",
+            grant=cell.grant,
+            people=line.people,
+            services=line.services,
+            contacts=line.contacts,
+            quantity=line.quantities.get(cell.unit or "", 0),
+            unit=cell.unit or "",
+            sensitive=sensitive,
+        )
+        for cell, line in sorted(lines.items(), key=lambda item: str(item[0]))
+        # Money of a second grant makes a line of its own; its service stands elsewhere.
+        if line.services
+    ]
 
 
 def _content_hash(event: MonthlyResultsV1) -> bytes:

@@ -131,6 +131,7 @@ class NeedFulfilledV1(Event, type="intake.need.fulfilled.v1", stream=Stream.LOCA
         area: of the place of service.
         unit: of `quantity`: `piece`, `night`, `minute`, or a currency's minor units (`uah`).
         shares: what each grant bore.
+        sensitive: only some roles may know who had it; where nobody said, it is taken to be.
     """
 
     need_id: NeedId
@@ -149,6 +150,7 @@ class NeedFulfilledV1(Event, type="intake.need.fulfilled.v1", stream=Stream.LOCA
     quantity: int
     unit: Code
     shares: tuple[GrantShare, ...] = ()
+    sensitive: bool = True
 
 
 class NeedReversedV1(Event, type="intake.need.reversed.v1", stream=Stream.LOCAL, key="need_id"):

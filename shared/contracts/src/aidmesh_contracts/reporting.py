@@ -9,7 +9,13 @@ from aidmesh_contracts.values import Area, Code, Value
 
 
 class ResultLine(Value):
-    """Results of one area, kind and grant within a month. People are distinct within the line."""
+    """Results of one area, kind and grant within a month. People are distinct within the line.
+
+    Attributes:
+        kind: `other` where help of several kinds, some of them sensitive, was for too few people
+            to be told apart; then `area` is `UA00`, there is no grant, and people are added up.
+        sensitive: only some roles may see it by itself; where nobody said, it is taken to be.
+    """
 
     area: Area
     kind: Code
@@ -19,6 +25,7 @@ class ResultLine(Value):
     contacts: int
     quantity: int
     unit: Code
+    sensitive: bool = True
 
 
 class MonthlyResultsV1(

@@ -10,16 +10,29 @@ from aidmesh_console.clients.link import Link, Query, View
 
 
 class Line(View):
-    """One line of results; numbers too small to be shown are None."""
+    """One line of results."""
 
     kind: str | None = None
     area: str | None = None
     month: str | None = None
     grant_id: UUID | None = None
-    people: int | None = None
-    people_exact: bool | None = None
-    services: int | None = None
-    contacts: int | None = None
+    people: int
+    people_exact: bool
+    services: int
+    contacts: int
+
+
+class Together(View):
+    """Help that is told of only as one line, of whole months; people may be fewer.
+
+    Attributes:
+        left_out: there was more, in months with too few people.
+    """
+
+    people: int
+    services: int
+    contacts: int
+    left_out: bool
 
 
 class Source(View):
@@ -30,12 +43,20 @@ class Source(View):
 
 
 class Whole(View):
-    """This region and the others together; `left_out` are months asked for only in part."""
+    """This region and the others together.
+
+    Attributes:
+        left_out: months asked for only in part.
+        other: what is too small to have a line of its own.
+        apart: help of sensitive kinds, for those who may not see it in the lines.
+    """
 
     regions: tuple[Source, ...]
     left_out: tuple[str, ...] = ()
     lines: tuple[Line, ...]
     total: Line
+    other: Together | None = None
+    apart: Together | None = None
 
 
 class Results(View):
@@ -50,6 +71,8 @@ class _Public(View):
     regions: tuple[Source, ...]
     lines: tuple[Line, ...]
     total: Line
+    other: Together | None
+    apart: Together | None
 
 
 class _GrantName(View):
@@ -76,7 +99,13 @@ class Reporting:
         """The same of whole months, without numbers that could tell of a single person."""
         path = "/v1/results/public"
         found = await self.link.get(path, _PUBLIC, _period(first_on, last_on, by))
-        whole = Whole(regions=found.regions, lines=found.lines, total=found.total)
+        whole = Whole(
+            regions=found.regions,
+            lines=found.lines,
+            total=found.total,
+            other=found.other,
+            apart=found.apart,
+        )
         return Results(provisional=found.provisional, whole=whole)
 
     async def grants(self) -> Mapping[UUID, str]:

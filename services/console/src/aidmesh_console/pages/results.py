@@ -44,14 +44,14 @@ async def show(visit: Reader) -> Response:
     if by == "month":
         rows = sorted(lines, key=lambda line: line.month or "")
     else:
-        rows = sorted(lines, key=lambda line: -(line.services or 0))
+        rows = sorted(lines, key=lambda line: -line.services)
     return visit.page(
         "results",
         names=names,
         grants=grants,
         results=found,
         rows=rows,
-        most=max((line.services or 0 for line in lines), default=0),
+        most=max((line.services for line in lines), default=0),
         by=by,
         ways=BY,
         years=range(today.year - YEARS_BACK, today.year + 1),

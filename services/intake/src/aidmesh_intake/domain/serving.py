@@ -45,6 +45,7 @@ def fulfil(
         quantity=quantity,
         unit=unit,
         shares=shares,
+        sensitive=need.sensitive,
     )
 
 

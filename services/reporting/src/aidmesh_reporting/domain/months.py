@@ -42,6 +42,11 @@ def whole_months(from_on: date, to_on: date) -> list[str]:
     ]
 
 
+def months_over(months: Iterable[str], today: date) -> list[str]:
+    """Return the months that are over: nobody can watch their numbers grow."""
+    return [month for month in months if last_day(month) < today]
+
+
 def to_restate(dirty: Iterable[str], known: Iterable[str]) -> list[str]:
     """Return the months whose published results may have changed.
 

@@ -57,7 +57,7 @@ class Line:
 
 
 class PublishedLine(NamedTuple):
-    """A line of another region's month."""
+    """A line of a month as other regions are told it; `unit` is that of `quantity`."""
 
     area: str
     kind: str
@@ -67,19 +67,25 @@ class PublishedLine(NamedTuple):
     contacts: int
     quantity: int
     unit: str
+    sensitive: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class PublishedMonth:
-    """Another region's results of one month, as it published them."""
+    """Another region's results of one month, as it published them.
+
+    Attributes:
+        people, year_people: None where only a part of the lines is looked at: then people of
+            several lines can only be added up.
+    """
 
     region: str
     month: str
     as_of: datetime
-    people: int
+    people: int | None
     services: int
     contacts: int
-    year_people: int
+    year_people: int | None
     lines: tuple[PublishedLine, ...]
 
 
@@ -124,67 +130,32 @@ def _of_region(months: Sequence[PublishedMonth], by: Sequence[Dimension]) -> dic
                 line.people_exact = line.people_exact and row.people == 0
     if set(by) == {"month"}:
         for month in months:
-            line = lines.setdefault(Cell(month=month.month), Line())
-            line.people, line.people_exact = month.people, True
+            if month.people is not None:
+                line = lines.setdefault(Cell(month=month.month), Line())
+                line.people, line.people_exact = month.people, True
     elif not by and Cell() in lines:
-        lines[Cell()].people, lines[Cell()].people_exact = _people_of(months)
+        told = _people_of(months)
+        if told is not None:
+            lines[Cell()].people, lines[Cell()].people_exact = told
     return lines
 
 
-def _people_of(months: Sequence[PublishedMonth]) -> tuple[int, bool]:
+def _people_of(months: Sequence[PublishedMonth]) -> tuple[int, bool] | None:
     """Distinct people of some months, in order; exact where the year's own count tells it."""
-    if len(months) == 1:
-        return months[0].people, True
+    people = [month.people for month in months if month.people is not None]
+    if len(people) < len(months):
+        return None
+    if len(people) == 1:
+        return people[0], True
     same_year = months[0].month[:4] == months[-1].month[:4]
     # Had there been people before the first of these months, its year so far would have more.
-    if same_year and months[0].year_people == months[0].people:
-        return months[-1].year_people, True
-    return sum(month.people for month in months), False
+    so_far = months[-1].year_people
+    if same_year and so_far is not None and months[0].year_people == months[0].people:
+        return so_far, True
+    return sum(people), False
 
 
 def merge(into: dict[Cell, Line], lines: Mapping[Cell, Line]) -> None:
     """Add lines, cell by cell."""
     for cell, line in lines.items():
         into.setdefault(cell, Line()).add(line)
-
-
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """A line of the public variant; None where the number is too small to be told."""
-
-    cell: Cell
-    line: Line | None
-
-
-def suppress_small(lines: Mapping[Cell, Line], total: Line, k: int) -> tuple[list[Shown], bool]:
-    """Hide what would tell of fewer than `k` people.
-
-    What is hidden must not follow from the total less what is shown, so at least two lines are
-    hidden together, and together they speak of at least `k`; failing that, the total is hidden
-    too. This holds within one table; tables that are split in several ways, or by time, could
-    be subtracted from each other, so the public variant is split one way only.
-
-    Returns:
-        the lines, and whether the total may be shown.
-    """
-    size = {cell: _size(line) for cell, line in lines.items()}
-    hidden = {cell for cell, line in lines.items() if _is_small(line, k)}
-    rest = sorted(
-        (cell for cell in lines if cell not in hidden), key=lambda cell: (size[cell], str(cell))
-    )
-    while hidden and rest and (len(hidden) < 2 or sum(size[cell] for cell in hidden) < k):
-        hidden.add(rest.pop(0))
-    safe = not hidden or (len(hidden) >= 2 and sum(size[cell] for cell in hidden) >= k)
-    shown = [
-        Shown(cell, None if cell in hidden else line)
-        for cell, line in sorted(lines.items(), key=lambda item: str(item[0]))
-    ]
-    return shown, safe and not _is_small(total, k)
-
-
-def _size(line: Line) -> int:
-    return line.people + line.contacts
-
-
-def _is_small(line: Line, k: int) -> bool:
-    return 0 < line.people < k or 0 < line.contacts < k

@@ -1,6 +1,6 @@
 """Results out: what the facts add up to."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date, datetime
 from typing import NamedTuple
 from uuid import UUID
@@ -18,7 +18,7 @@ from aidmesh_reporting.domain.results import (
 
 # What was given in the period and not reversed; nights as settled; who bore what. A stay belongs
 # to the service of the same check-in; those told of without one, to the need's last.
-# $1, $2: first and last day.
+# $1, $2: first and last day. $3: of sensitive kinds, of others, or (NULL) of all.
 _FACTS = """
     WITH live AS (
         SELECT s.need_id, s.service_no, s.event_id, s.kind, s.area, s.month, s.unit, s.headcount,
@@ -31,7 +31,8 @@ _FACTS = """
               AND (st.attempt_no IS NULL OR s.attempt_no IS NULL
                    OR (st.attempt_no, st.issue_no) = (s.attempt_no, s.issue_no))
             ORDER BY st.occurred_at DESC, st.event_id DESC LIMIT 1) t ON true
-        WHERE s.served_on BETWEEN $1 AND $2 AND NOT EXISTS (
+        WHERE s.served_on BETWEEN $1 AND $2 AND ($3::boolean IS NULL OR s.sensitive = $3)
+          AND NOT EXISTS (
             SELECT 1 FROM reversal r
             WHERE r.need_id = s.need_id AND r.service_no = s.service_no)),
     paid AS (
@@ -55,30 +56,30 @@ _FACTS = """
         SELECT l.*, b.grant_id FROM live l LEFT JOIN bearer b USING (need_id, service_no))
 """
 
-# $3 … $7: whether to split by kind, area, month, grant, unit.
+# $4 … $8: whether to split by kind, area, month, grant, unit.
 _SPLIT = """
-    CASE WHEN $3 THEN g.kind END AS kind, CASE WHEN $4 THEN g.area END AS area,
-    CASE WHEN $5 THEN g.month END AS month
+    CASE WHEN $4 THEN g.kind END AS kind, CASE WHEN $5 THEN g.area END AS area,
+    CASE WHEN $6 THEN g.month END AS month
 """
 
 _SERVICES = f"""{_FACTS}
-    SELECT {_SPLIT}, CASE WHEN $6 THEN g.grant_id END AS grant_id,
-           CASE WHEN $7 THEN g.unit END AS unit, g.unit AS of_unit, count(*) AS services,
+    SELECT {_SPLIT}, CASE WHEN $7 THEN g.grant_id END AS grant_id,
+           CASE WHEN $8 THEN g.unit END AS unit, g.unit AS of_unit, count(*) AS services,
            sum(g.quantity)::bigint AS quantity, coalesce(sum(g.headcount), 0) AS contacts
     FROM given g GROUP BY 1, 2, 3, 4, 5, 6
 """  # noqa: S608
 
 _PEOPLE = f"""{_FACTS}
-    SELECT {_SPLIT}, CASE WHEN $6 THEN g.grant_id END AS grant_id,
-           CASE WHEN $7 THEN g.unit END AS unit,
+    SELECT {_SPLIT}, CASE WHEN $7 THEN g.grant_id END AS grant_id,
+           CASE WHEN $8 THEN g.unit END AS unit,
            count(DISTINCT coalesce(a.root_id, p.person_id)) AS people
     FROM given g JOIN service_person p USING (need_id, service_no)
     LEFT JOIN same_person a ON a.person_id = p.person_id GROUP BY 1, 2, 3, 4, 5
 """  # noqa: S608
 
 _AMOUNTS = f"""{_FACTS}
-    SELECT {_SPLIT}, CASE WHEN $6 THEN p.grant_id END AS grant_id,
-           CASE WHEN $7 THEN g.unit END AS unit, p.currency,
+    SELECT {_SPLIT}, CASE WHEN $7 THEN p.grant_id END AS grant_id,
+           CASE WHEN $8 THEN g.unit END AS unit, p.currency,
            sum(p.amount_minor)::bigint AS amount_minor
     FROM live g JOIN paid p USING (need_id, service_no) GROUP BY 1, 2, 3, 4, 5, 6
 """  # noqa: S608
@@ -90,22 +91,31 @@ _TRACE = f"""{_FACTS}
                      SELECT 1 FROM spend_reversal r WHERE r.commitment_id = p.commitment_id
                      AND r.spend_no = p.spend_no) ORDER BY 1) AS spend_event_ids
     FROM given g
-    WHERE ($3::text IS NULL OR g.kind = $3) AND ($4::text IS NULL OR g.area = $4)
-      AND ($5::uuid IS NULL OR g.grant_id = $5) AND (NOT $6 OR g.grant_id IS NULL)
-      AND ($7::date IS NULL OR (g.served_on, g.need_id, g.service_no) > ($7, $8::uuid, $9::int))
-    ORDER BY g.served_on, g.need_id, g.service_no LIMIT $10
+    WHERE ($4::text IS NULL OR g.kind = $4) AND ($5::text IS NULL OR g.area = $5)
+      AND ($6::uuid IS NULL OR g.grant_id = $6) AND (NOT $7 OR g.grant_id IS NULL)
+      AND ($8::date IS NULL OR (g.served_on, g.need_id, g.service_no) > ($8, $9::uuid, $10::int))
+    ORDER BY g.served_on, g.need_id, g.service_no LIMIT $11
 """  # noqa: S608
 
 
 async def lines(
-    conn: asyncpg.Connection, from_on: date, to_on: date, by: Sequence[Dimension]
+    conn: asyncpg.Connection,
+    from_on: date,
+    to_on: date,
+    by: Collection[Dimension],
+    *,
+    sensitive: bool | None = None,
 ) -> dict[Cell, Line]:
     """Return the region's own results of a period, both days included.
 
     Args:
         by: what to split by; nothing for one line over all.
+        sensitive: whether to count what is sensitive only, or only what is not; None for both.
     """
-    split = [dimension in by for dimension in ("kind", "area", "month", "grant", "unit")]
+    split = [
+        sensitive,
+        *(dimension in by for dimension in ("kind", "area", "month", "grant", "unit")),
+    ]
     found: dict[Cell, Line] = {}
 
     def line_of(row: asyncpg.Record) -> Line:
@@ -170,6 +180,7 @@ async def trace(
         _TRACE,
         from_on,
         to_on,
+        None,
         kind,
         area,
         grant_id,
@@ -222,6 +233,7 @@ async def world_months(conn: asyncpg.Connection, months: Sequence[str]) -> list[
                         line.contacts,
                         line.quantity,
                         line.unit,
+                        line.sensitive,
                     )
                     for line in event.lines
                 ),

@@ -20,10 +20,11 @@ async def add_services(
         """
         INSERT INTO service (need_id, service_no, event_id, kind, programme, area, site_id,
                              asked_on, served_on, month, quantity, unit, headcount,
-                             attempt_no, issue_no)
+                             attempt_no, issue_no, sensitive)
         SELECT * FROM unnest($1::uuid[], $2::int[], $3::uuid[], $4::text[], $5::text[],
             $6::text[], $7::uuid[], $8::date[], $9::date[], $10::text[], $11::bigint[],
-            $12::text[], $13::int[], $14::int[], $15::int[]) AS n (need_id, service_no)
+            $12::text[], $13::int[], $14::int[], $15::int[], $16::boolean[])
+            AS n (need_id, service_no)
         ORDER BY need_id, service_no ON CONFLICT DO NOTHING
         """,
         *columns(
@@ -43,6 +44,7 @@ async def add_services(
                 event.headcount,
                 event.attempt_no,
                 event.issue_no,
+                event.sensitive,
             )
             for event_id, event in events
         ),
