@@ -1,7 +1,7 @@
 """The HTTP API on a real database."""
 
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -492,6 +492,36 @@ async def test_a_bed_of_a_sensitive_need_is_taken_and_no_more_is_shown(
         assert [bed["nights"] for bed in board["beds"]] == [["held"] * 3] * 2
         shown = {each["need_id"] for bed in board["beds"] for each in bed["bookings"]}
         assert shown == seen
+
+
+async def test_how_much_is_taken_for_sensitive_needs_is_shown_in_steps(
+    service: Service, api: Api, world: World
+) -> None:
+    site_id = UUID(await new_site(api))
+    await new_item(api)
+    await world.stock(site_id, 20)
+    day = datetime.now(UTC).date() + timedelta(days=2)
+    await world.slot(site_id, day, seats=8)
+    seat = CapacityDemand(resource="slot", code="counseling", from_on=day, to_on=day)
+    await world.take(approved(), approved(sensitive=True), approved(quantity=2, sensitive=True))
+    await world.take(approved(items=(), capacity=seat, sensitive=True, planned_on=day))
+    for role, held, taken in [
+        (Role.CASEWORKER, 4, 1),
+        (Role.LEAD, 4, 1),
+        (Role.LOGISTICIAN, 6, 5),
+        (Role.FINANCE, 6, 5),
+    ]:
+        client = Api(service, role)
+        (row,) = (await client.get("stock"))["own"]
+        assert (row["on_hand"], row["held"], row["free"]) == (20, held, 20 - held)
+        (row,) = (await client.get("stock/free", item="parcel"))["rows"]
+        assert row["free"] == 20 - held
+        (lot,) = (await client.get("lots"))["rows"]
+        assert lot["held"] == (4 if held == 4 else None)
+        (slot,) = (await client.get("slots"))["rows"]
+        assert (slot["seats"], slot["taken"]) == (8, taken)
+        (places,) = (await client.get("capacity", resource="slot"))["rows"]
+        assert sum(places["free_by_day"]) == 8 - taken
 
 
 async def test_discrepancies_of_sensitive_needs_are_settled_by_those_who_see_them(

@@ -6,7 +6,16 @@ from aidmesh_chassis.http import create_app
 from aidmesh_chassis.keys import MASTER, KeyRing
 from aidmesh_chassis.service import Health, Service, Sweep, open_database
 from aidmesh_inventory import consumers
-from aidmesh_inventory.api import alerts, assets, forms, places, reservations, sites, stock
+from aidmesh_inventory.api import (
+    alerts,
+    assets,
+    discrepancies,
+    forms,
+    places,
+    reservations,
+    sites,
+    stock,
+)
 from aidmesh_inventory.config import Settings
 from aidmesh_inventory.handlers import capacity, changes, sweeps
 
@@ -33,6 +42,7 @@ def build(settings: Settings | None = None) -> Service:
         sites.router(database, keys),
         alerts.router(database),
         stock.router(database, settings.region),
+        discrepancies.router(database),
         forms.router(database),
         reservations.router(database),
         places.router(database, settings.region),

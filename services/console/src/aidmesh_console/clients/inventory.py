@@ -53,7 +53,6 @@ class StockAway(View):
     site_id: UUID
     area: str
     item: str
-    on_hand: int
     free: int
     as_of: datetime
 
@@ -174,7 +173,6 @@ class Lot(View):
     item: str
     site_id: UUID
     on_hand: int
-    held: int = 0
     batch: str | None = None
     expiry: date | None = None
 

@@ -1,5 +1,6 @@
 """Beds, slots, assets, and the capacity of this region and the others."""
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Literal
 from uuid import UUID, uuid4
@@ -18,12 +19,12 @@ from aidmesh_contracts.values import Code, Currency
 from aidmesh_inventory.api.bulk import Bulk, BulkIn, BulkOut, SiteRow, resolve_sites
 from aidmesh_inventory.api.problems import problem
 from aidmesh_inventory.domain.days import day_of
+from aidmesh_inventory.domain.shown import surplus
 from aidmesh_inventory.handlers import places
 from aidmesh_inventory.store import beds, slots, world
 from aidmesh_inventory.store.beds import NewBed
 from aidmesh_inventory.store.slots import NewSlot
 
-_ANYONE = Depends(require())
 Staff = Annotated[Caller, Depends(require())]
 _UUID_KEY: TypeAdapter[UUID] = TypeAdapter(UUID)
 _SLOT_KEY: TypeAdapter[tuple[datetime, UUID]] = TypeAdapter(tuple[datetime, UUID])
@@ -123,7 +124,7 @@ class BoardOut(BaseModel):
 
 
 class SlotOut(BaseModel):
-    """A slot."""
+    """A slot; seats for what is sensitive are shown in steps to those who may not see it."""
 
     slot_id: UUID
     site_id: UUID
@@ -192,6 +193,26 @@ def _board(nights: list[date], rows: list[asyncpg.Record], *, sensitive_too: boo
             if booking.from_on <= night and (booking.to_on is None or night < booking.to_on):
                 bed.nights[number] = _NIGHT[booking.state]
     return list(found.values())
+
+
+def _slot(row: asyncpg.Record, *, sensitive_too: bool) -> SlotOut:
+    """A slot as the caller may see it."""
+    out = SlotOut(**{name: row[name] for name in SlotOut.model_fields})
+    if not sensitive_too:
+        out.taken += surplus(row["sensitive"], out.seats - out.taken)
+    return out
+
+
+def _less(rows: Sequence[CapacityRow], seated: Sequence[asyncpg.Record]) -> Sequence[CapacityRow]:
+    """Free seats less those that are shown as taken in these slots."""
+    found = {(row.site_id, row.code): row for row in rows if row.resource == "slot"}
+    for slot in seated:
+        row = found.get((slot["site_id"], slot["code"]))
+        day = -1 if row is None else (slot["day"] - row.first_on).days
+        if row is not None and 0 <= day < len(row.free_by_day):
+            more = surplus(slot["sensitive"], slot["free"])
+            row.free_by_day[day] = max(0, row.free_by_day[day] - more)
+    return rows
 
 
 def _new_bed(bed_id: UUID, site_id: UUID, bed: BedFields) -> tuple[NewBed, tuple[str, ...]]:
@@ -339,8 +360,9 @@ def router(database: Database, region: str) -> APIRouter:
                 raise Problem(NOT_FOUND) if fault == "not-found" else problem(fault)
             return await once.answer(tx, 200, {"slot_id": slot_id})
 
-    @routes.get("/slots", dependencies=[_ANYONE])
+    @routes.get("/slots")
     async def see_slots(
+        caller: Staff,
         page: PageQuery,
         site_id: UUID | None = None,
         code: str | None = None,
@@ -357,17 +379,24 @@ def router(database: Database, region: str) -> APIRouter:
                 limit=page.limit + 1,
             )
         kept, after = page.cut(rows, lambda row: (row["starts_at"], row["slot_id"]))
-        return SlotPage(rows=[SlotOut(**row) for row in kept], next=after)
+        return SlotPage(
+            rows=[_slot(row, sensitive_too=caller.sees_sensitive) for row in kept], next=after
+        )
 
-    @routes.get("/capacity", dependencies=[_ANYONE])
-    async def see_capacity(resource: Literal["bed", "slot"] | None = None) -> CapacityOut:
+    @routes.get("/capacity")
+    async def see_capacity(
+        caller: Staff, resource: Literal["bed", "slot"] | None = None
+    ) -> CapacityOut:
         """Free places of the coming 14 days, here and in the other regions."""
         async with database.read() as conn:
             own = await world.own_capacity(conn, resource=resource, limit=CAPACITY_MAX)
             others = await world.others_capacity(conn, resource=resource, limit=CAPACITY_MAX)
+            seated = []
+            if not caller.sees_sensitive and resource != "bed":
+                seated = await slots.with_sensitive(conn, datetime.now(UTC) - timedelta(days=1))
         return CapacityOut(
             rows=[
-                *(CapacityRow(region=region, **row) for row in own),
+                *_less([CapacityRow(region=region, **row) for row in own], seated),
                 *(CapacityRow(**row) for row in others),
             ]
         )

@@ -1,10 +1,12 @@
 """Receipts, counts and losses, and what there is: here and in the other regions."""
 
 import json
+from collections.abc import Iterable
 from datetime import date, datetime
 from typing import Annotated, Literal
 from uuid import UUID, uuid4
 
+import asyncpg
 from fastapi import APIRouter, Depends, Query, Response
 from pydantic import BaseModel, Field, TypeAdapter
 
@@ -12,15 +14,15 @@ from aidmesh_chassis.auth import Caller, Role, require
 from aidmesh_chassis.db import Database
 from aidmesh_chassis.http import Body, BulkRoute, PageQuery
 from aidmesh_chassis.idempotency import Once
-from aidmesh_chassis.problems import NOT_FOUND, Problem
 from aidmesh_contracts.ids import derive_id
 from aidmesh_contracts.restriction import Restriction
 from aidmesh_contracts.values import Code, Currency
 from aidmesh_inventory.api.bulk import Bulk, BulkIn, BulkOut, SiteRow, resolve_sites
 from aidmesh_inventory.api.problems import problem
 from aidmesh_inventory.domain.days import day_of
+from aidmesh_inventory.domain.shown import surplus
 from aidmesh_inventory.handlers import adjustments, receipts
-from aidmesh_inventory.store import discrepancies, stock, world
+from aidmesh_inventory.store import stock, world
 
 _UUID_KEY: TypeAdapter[UUID] = TypeAdapter(UUID)
 _ANYONE = Depends(require())
@@ -97,14 +99,14 @@ class AdjustmentIn(Body):
 
 
 class LotOut(BaseModel):
-    """A lot after a correction."""
+    """A lot after a correction; `held` for those who may see what is sensitive."""
 
     lot_id: UUID
     item: str
     site_id: UUID
     status: str
     on_hand: int
-    held: int
+    held: int | None
 
 
 class LotDetail(LotOut):
@@ -126,7 +128,10 @@ class LotPage(BaseModel):
 
 
 class OwnStock(BaseModel):
-    """An item at a site of this region; `expiry` is the soonest of what may be given out."""
+    """An item at a site of this region; `expiry` is the soonest of what may be given out.
+
+    Pieces held for what is sensitive are shown in steps to those who may not see it.
+    """
 
     site_id: UUID
     area: str
@@ -139,13 +144,16 @@ class OwnStock(BaseModel):
 
 
 class OtherStock(BaseModel):
-    """An item at a site of another region, as of when that region said so."""
+    """An item at a site of another region, as of when that region said so.
+
+    What is on hand less what is free is held: only who may see what is sensitive is told both.
+    """
 
     region: str
     site_id: UUID
     area: str
     item: str
-    on_hand: int
+    on_hand: int | None
     free: int
     as_of: datetime
 
@@ -187,35 +195,6 @@ class ExpectedLine(BaseModel):
     currency: str
 
 
-class DiscrepancyOut(BaseModel):
-    """A fact that does not fit the books."""
-
-    discrepancy_id: UUID
-    need_id: UUID | None
-    site_id: UUID | None
-    about: str
-    code: str
-    quantity: int
-    why: str
-    status: str
-    opened_at: datetime
-    settled_at: datetime | None
-    settled_reason: str | None
-
-
-class DiscrepancyPage(BaseModel):
-    """Discrepancies by id."""
-
-    rows: list[DiscrepancyOut]
-    next: str | None
-
-
-class SettleIn(Body):
-    """How a discrepancy was settled: a code, such as `counted` or `entered_later`."""
-
-    reason: Code
-
-
 def _line(row: LineIn | ReceiptRow) -> receipts.Line:
     return receipts.Line(
         row.item,
@@ -227,6 +206,19 @@ def _line(row: LineIn | ReceiptRow) -> receipts.Line:
         row.unit_value_minor,
         row.currency,
     )
+
+
+def _own(rows: Iterable[asyncpg.Record], *, sensitive_too: bool) -> list[OwnStock]:
+    """Stock as the caller may see it."""
+    shown: list[OwnStock] = []
+    for row in rows:
+        out = OwnStock(**{name: row[name] for name in OwnStock.model_fields})
+        if not sensitive_too:
+            more = surplus(row["sensitive"], row["left"])
+            out.held += more
+            out.free = max(0, out.free - more)
+        shown.append(out)
+    return shown
 
 
 def router(database: Database, region: str) -> APIRouter:
@@ -307,11 +299,12 @@ def router(database: Database, region: str) -> APIRouter:
             if isinstance(result, str):
                 raise problem(result)
             out = LotOut.model_validate(result, from_attributes=True)
+            out.held = out.held if caller.sees_sensitive else None
             return await once.answer(tx, 200, out.model_dump(mode="json"))
 
-    @routes.get("/lots", dependencies=[_ANYONE])
+    @routes.get("/lots")
     async def list_lots(
-        page: PageQuery, site_id: UUID | None = None, item: str | None = None
+        caller: Staff, page: PageQuery, site_id: UUID | None = None, item: str | None = None
     ) -> LotPage:
         """Lots with something on hand."""
         async with database.read() as conn:
@@ -328,6 +321,7 @@ def router(database: Database, region: str) -> APIRouter:
                 LotDetail(
                     **{
                         **row,
+                        "held": row["held"] if caller.sees_sensitive else None,
                         "restriction": row["restriction"] and json.loads(row["restriction"]),
                     }
                 )
@@ -336,25 +330,32 @@ def router(database: Database, region: str) -> APIRouter:
             next=after,
         )
 
-    @routes.get("/stock", dependencies=[_ANYONE])
-    async def see_stock(site_id: UUID | None = None, item: str | None = None) -> StockOut:
+    @routes.get("/stock")
+    async def see_stock(
+        caller: Staff, site_id: UUID | None = None, item: str | None = None
+    ) -> StockOut:
         """What there is, what of it is held, what is free; here, and in the other regions."""
         async with database.read() as conn:
             own = await world.own_stock(conn, site_id=site_id, item=item, limit=ROWS_MAX)
             others = [] if site_id else await world.others_stock(conn, item=item, limit=ROWS_MAX)
         return StockOut(
             region=region,
-            own=[OwnStock(**row) for row in own],
-            others=[OtherStock(**row) for row in others],
+            own=_own(own, sensitive_too=caller.sees_sensitive),
+            others=[
+                OtherStock(**{**row, "on_hand": row["on_hand"] if caller.sees_sensitive else None})
+                for row in others
+            ],
         )
 
-    @routes.get("/stock/free", dependencies=[_ANYONE])
-    async def see_free(item: Annotated[str, Query(max_length=64)]) -> FreeOut:
+    @routes.get("/stock/free")
+    async def see_free(caller: Staff, item: Annotated[str, Query(max_length=64)]) -> FreeOut:
         """Where an item can be had."""
         async with database.read() as conn:
             own = await world.own_stock(conn, site_id=None, item=item, limit=ROWS_MAX)
             others = await world.others_stock(conn, item=item, limit=ROWS_MAX)
-        rows = [{"region": region, **row} for row in own] + [dict(row) for row in others]
+        shown = _own(own, sensitive_too=caller.sees_sensitive)
+        rows = [{"region": region, **row.model_dump()} for row in shown]
+        rows += [dict(row) for row in others]
         return FreeOut(
             item=item, rows=[FreeRow.model_validate(row) for row in rows if row["free"] > 0]
         )
@@ -365,40 +366,6 @@ def router(database: Database, region: str) -> APIRouter:
         async with database.read() as conn:
             rows = await stock.expected_purchases(conn, ROWS_MAX)
         return [ExpectedLine(**row) for row in rows]
-
-    @routes.get("/discrepancies")
-    async def list_discrepancies(
-        caller: Staff, page: PageQuery, status: Literal["open", "settled"] = "open"
-    ) -> DiscrepancyPage:
-        """Facts that do not fit the books, for a person to settle."""
-        async with database.read() as conn:
-            rows = await discrepancies.page(
-                conn,
-                status=status,
-                sensitive_too=caller.sees_sensitive,
-                after=page.after(_UUID_KEY),
-                limit=page.limit + 1,
-            )
-        kept, after = page.cut(rows, lambda row: row["discrepancy_id"])
-        return DiscrepancyPage(rows=[DiscrepancyOut(**row) for row in kept], next=after)
-
-    @routes.post("/discrepancies/{discrepancy_id}:settle")
-    async def settle(
-        discrepancy_id: UUID, body: SettleIn, caller: Storekeeper, once: Once
-    ) -> Response:
-        """Say how a discrepancy was settled."""
-        async with database.transaction() as tx:
-            if known := await once.replay(tx):
-                return known
-            if not await discrepancies.settle(
-                tx.conn,
-                discrepancy_id,
-                caller.staff_id,
-                body.reason,
-                sensitive_too=caller.sees_sensitive,
-            ):
-                raise Problem(NOT_FOUND)
-            return await once.answer(tx, 200, {"discrepancy_id": discrepancy_id})
 
     routes.include_router(bulk_routes)
     return routes

@@ -163,6 +163,27 @@ async def release(conn: asyncpg.Connection, ids: Collection[UUID]) -> list[Seate
     return [Seated(*row) for row in rows]
 
 
+_SENSITIVE = """
+    (SELECT COALESCE(sum(g.seats), 0)::int FROM slot_booking g
+     JOIN reservation r ON r.id = g.reservation_id
+     WHERE g.slot_id = slot.id AND g.live AND r.sensitive)
+"""
+
+
+async def with_sensitive(conn: asyncpg.Connection, since: datetime) -> list[asyncpg.Record]:
+    """Open slots from a moment on where seats are taken for what only some may see."""
+    return await conn.fetch(
+        f"""
+        SELECT * FROM (
+            SELECT site_id, code, (starts_at AT TIME ZONE 'Europe/Kyiv')::date AS day,
+                   seats - taken AS free, {_SENSITIVE} AS sensitive
+            FROM slot WHERE status = 'open' AND taken > 0 AND starts_at >= $1
+        ) s WHERE sensitive > 0
+        """,  # noqa: S608
+        since,
+    )
+
+
 async def page(
     conn: asyncpg.Connection,
     *,
@@ -172,16 +193,17 @@ async def page(
     after: tuple[datetime, UUID] | None,
     limit: int,
 ) -> list[asyncpg.Record]:
-    """Slots from a day on, earliest first."""
+    """Slots from a day on, earliest first; `sensitive` seats are for what only some may see."""
     return await conn.fetch(
-        """
-        SELECT id AS slot_id, site_id, code, professional, starts_at, minutes, seats, taken, status
+        f"""
+        SELECT id AS slot_id, site_id, code, professional, starts_at, minutes, seats, taken, status,
+               {_SENSITIVE} AS sensitive
         FROM slot
         WHERE ($1::uuid IS NULL OR site_id = $1) AND ($2::text IS NULL OR code = $2)
           AND starts_at >= $3::date::timestamp AT TIME ZONE 'Europe/Kyiv'
           AND ($4::timestamptz IS NULL OR (starts_at, id) > ($4, $5::uuid))
         ORDER BY starts_at, id LIMIT $6
-        """,
+        """,  # noqa: S608
         site_id,
         code,
         from_on,

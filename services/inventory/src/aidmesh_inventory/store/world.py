@@ -112,18 +112,27 @@ async def own_stock(
 ) -> list[asyncpg.Record]:
     """This region's stock by site and item, with the soonest expiry of what is left.
 
-    Nothing can be had at a closed site.
+    Nothing can be had at a closed site. `sensitive` are the pieces held for what only some may
+    see, `left` those that are not held, wherever they are.
     """
     return await conn.fetch(
         """
-        SELECT s.site_id, s.item, site.area, s.on_hand,
+        SELECT s.site_id, s.item, site.area, s.on_hand, s.free AS left,
                CASE site.status WHEN 'open' THEN s.free ELSE 0 END AS free,
-               COALESCE(l.held, 0)::int AS held, l.expiry, s.changed_at AS as_of
+               COALESCE(l.held, 0)::int AS held, COALESCE(h.held, 0)::int AS sensitive, l.expiry,
+               s.changed_at AS as_of
         FROM stock_state s JOIN site ON site.id = s.site_id
         LEFT JOIN LATERAL (
             SELECT sum(held) AS held, min(expiry) FILTER (WHERE status = 'available') AS expiry
             FROM lot WHERE lot.site_id = s.site_id AND lot.item = s.item AND lot.on_hand > 0
         ) l ON true
+        LEFT JOIN LATERAL (
+            SELECT sum(a.quantity) AS held
+            FROM reservation r JOIN allocation a ON a.reservation_id = r.id
+            JOIN lot ON lot.id = a.lot_id
+            WHERE r.state IN ('held', 'confirmed') AND r.sensitive
+              AND r.site_id = s.site_id AND lot.item = s.item
+        ) h ON COALESCE(l.held, 0) > 0
         WHERE s.version > 0 AND ($1::uuid IS NULL OR s.site_id = $1)
           AND ($2::text IS NULL OR s.item = $2)
         ORDER BY s.item, s.site_id LIMIT $3
