@@ -520,6 +520,38 @@ async def test_of_sensitive_needs_those_who_move_money_see_how_much_not_what_for
     assert (odd["programme"], odd["cost_category"]) == ("health", "fees")
 
 
+async def test_the_ledger_does_not_lead_from_a_sensitive_need_to_its_grant(api: Api) -> None:
+    await _purse(api, 100_000)
+    amounts = {3_000: False, 4_000: True}
+    for amount_minor, sensitive in amounts.items():
+        need = approved(amount_minor, sensitive=sensitive)
+        await api.desk.feed(need)
+        await api.desk.feed(confirmed(need))
+        row = {"row_id": str(amount_minor), "need_id": str(need.need_id)}
+        await api.post("/v1/payouts:approve", rows=[row])
+        paid = row | {"bank_reference": f"bank-{amount_minor}"}
+        answer = await api.post_as(api.checker, "/v1/payouts:settle", rows=[paid])
+        assert answer["rows"][0]["status"] == "done"
+
+    async def spent(who: httpx.AsyncClient, query: str = "") -> dict[int, set[bool]]:
+        """Whether grant and allotment are told, by amount."""
+        found = (await who.get(f"/v1/ledger?{query}")).json()["journals"]
+        return {
+            abs(journal["postings"][0]["amount_minor"]): {
+                posting["grant_id"] is not None and posting["allotment_id"] is not None
+                for posting in journal["postings"]
+            }
+            for journal in found
+            if journal["kind"] == "spending"
+        }
+
+    (grant,) = (await api.get("/v1/grants"))["grants"]
+    assert await spent(api.finance) == {3_000: {True}, 4_000: {False}}
+    assert await spent(api.finance, f"grant_id={grant['id']}") == {3_000: {True}}
+    assert await spent(api.maker) == {3_000: {True}, 4_000: {True}}
+    assert await spent(api.maker, f"grant_id={grant['id']}") == {3_000: {True}, 4_000: {True}}
+
+
 async def test_roles_keys_and_unknown_fields(api: Api) -> None:
     assert (await api.nobody.get("/v1/payouts")).status_code == 403
     unknown = await api.maker.post("/v1/donors", json={"name": "X", "nmae": "Y"})

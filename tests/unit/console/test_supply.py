@@ -52,8 +52,8 @@ def test_a_set_comes_from_one_site(rows: list[tuple[UUID, str, int]]) -> None:
 def test_other_regions_are_told_with_their_oldest_age() -> None:
     older = NOW.replace(hour=1)
     others = tuple(
-        StockAway(region="lviv", site_id=SITES[0], area="UA46", item=item, on_hand=free,
-                  free=free, as_of=as_of)
+        StockAway(region="lviv", site_id=SITES[0], area="UA46", item=item, free=free,
+                  as_of=as_of)
         for item, free, as_of in (("condom", 50, NOW), ("lubricant", 6, older))
     )  # fmt: skip
     (away,) = supply_of(SET, AllStock(others=others), ()).elsewhere

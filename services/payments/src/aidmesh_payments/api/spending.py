@@ -157,7 +157,10 @@ def router(desk: Desk) -> APIRouter:
         first_on: Annotated[date, Query(alias="from")] = date(2000, 1, 1),
         last_on: Annotated[date, Query(alias="to")] = date(2999, 12, 31),
     ) -> dict[str, object]:
-        """Journals with their postings, by when they were recorded."""
+        """Journals with their postings, by when they were recorded.
+
+        Of spending for sensitive needs some see the amount and the day, not the grant.
+        """
         async with desk.db.read() as conn:
             rows = await queries.journals(
                 conn,
@@ -165,6 +168,7 @@ def router(desk: Desk) -> APIRouter:
                 (first_on, last_on),
                 page.after(_AFTER),
                 page.limit + 1,
+                sensitive_too=caller.sees_sensitive,
             )
         journals: dict[object, dict[str, object]] = {}
         postings: dict[object, list[dict[str, object]]] = {}

@@ -82,6 +82,7 @@ class Journal:
         occurred_on: the day it counts for.
         reference: what it stands on: a bank reference, a transfer, a commitment.
         reason: for corrections.
+        commitment_id: whose spending it is; what a need was served with may be sensitive.
     """
 
     id: UUID
@@ -90,6 +91,7 @@ class Journal:
     postings: tuple[Posting, ...]
     reference: str = ""
     reason: str = ""
+    commitment_id: UUID | None = None
 
     def __post_init__(self) -> None:
         """Refuse what does not balance.
@@ -251,7 +253,9 @@ def spending(
         amount_minor,
     )
     entry_id = derive_id("journal", "spending", source, spend_no)
-    return Journal(entry_id, "spending", on, postings, reference or str(source))
+    return Journal(
+        entry_id, "spending", on, postings, reference or str(source), commitment_id=source
+    )
 
 
 def spending_reversed(
@@ -271,7 +275,9 @@ def spending_reversed(
         amount_minor,
     )
     entry_id = derive_id("journal", "spending_reversed", source, spend_no)
-    return Journal(entry_id, "spending_reversed", on, postings, str(source), reason)
+    return Journal(
+        entry_id, "spending_reversed", on, postings, str(source), reason, commitment_id=source
+    )
 
 
 def exchange_difference(

@@ -54,14 +54,16 @@ async def post(conn: asyncpg.Connection, journals: Sequence[Journal]) -> None:
     )
     await conn.execute(
         """
-        INSERT INTO journal (id, kind, occurred_on, reference, reason)
-        SELECT * FROM unnest($1::uuid[], $2::text[], $3::date[], $4::text[], $5::text[])
+        INSERT INTO journal (id, kind, occurred_on, reference, reason, commitment_id)
+        SELECT * FROM unnest($1::uuid[], $2::text[], $3::date[], $4::text[], $5::text[],
+                             $6::uuid[])
         """,
         [journal.id for journal in journals],
         [journal.kind for journal in journals],
         [journal.occurred_on for journal in journals],
         [journal.reference for journal in journals],
         [journal.reason for journal in journals],
+        [journal.commitment_id for journal in journals],
     )
     await conn.execute(
         """

@@ -131,17 +131,33 @@ async def journals(
     days: tuple[date, date],
     after: tuple[datetime, UUID] | None,
     limit: int,
+    *,
+    sensitive_too: bool,
 ) -> list[Row]:
-    """Journals by when they were recorded, with their postings."""
+    """Journals by when they were recorded, with their postings.
+
+    Of spending for sensitive needs, for those who may not see them, neither grant nor allotment;
+    asked for one grant, it is not there.
+    """
     return rows_of(
         await conn.fetch(
             """
             SELECT j.id, j.kind, j.occurred_on, j.recorded_at, j.reference, j.reason,
-                   p.line, a.code AS account, a.grant_id, a.allotment_id, p.currency,
+                   p.line, a.code AS account,
+                   CASE WHEN NOT j.hidden THEN a.grant_id END AS grant_id,
+                   CASE WHEN NOT j.hidden THEN a.allotment_id END AS allotment_id, p.currency,
                    p.amount_minor
             FROM (
-                SELECT * FROM journal j
-                WHERE j.occurred_on BETWEEN $2 AND $3
+                SELECT j.*, h.hidden
+                FROM journal j
+                LEFT JOIN commitment c ON c.id = j.commitment_id
+                LEFT JOIN need_attempt n ON n.need_id = c.need_id
+                CROSS JOIN LATERAL (
+                    SELECT NOT $7 AND j.kind IN ('spending', 'spending_reversed')
+                           AND (c.id IS NULL OR c.need_id IS NOT NULL)
+                           AND COALESCE(n.sensitive, true) AS hidden
+                ) h
+                WHERE j.occurred_on BETWEEN $2 AND $3 AND ($1::uuid IS NULL OR NOT h.hidden)
                   AND ($4::timestamptz IS NULL OR (j.recorded_at, j.id) > ($4, $5::uuid))
                   AND ($1::uuid IS NULL OR EXISTS (
                       SELECT FROM posting p JOIN account a ON a.id = p.account_id
@@ -157,5 +173,6 @@ async def journals(
             None if after is None else after[0],
             None if after is None else after[1],
             limit,
+            sensitive_too,
         )
     )
