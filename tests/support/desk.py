@@ -526,6 +526,8 @@ def _fixed() -> dict[str, object]:
                 "hours_to": "18:00", "wording": "neutral", "safe": True}}},
         "/v1/sites": {"rows": SITES, "next": None},
         "/v1/items": {"rows": ITEMS, "next": None},
+        "/v1/alerts": {"rows": [{"alert_id": str(number("alert")), "area": "UA46",
+                                 "reason": "air_alert", "began_at": at(-40), "ended_at": None}]},
         "/v1/stock": STOCK,
         "inventory/v1/discrepancies": {"rows": DISCREPANCIES, "next": None},
         "payments/v1/discrepancies": {"discrepancies": MONEY_UNFIT, "next": None},

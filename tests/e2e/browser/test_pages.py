@@ -30,6 +30,7 @@ PATHS = (
     "/money/purchases",
     f"/money/purchases/{number('purchase received')}",
     "/money/questions",
+    "/alerts",
     "/assets",
     "/results",
 )

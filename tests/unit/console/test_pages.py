@@ -46,6 +46,7 @@ PATHS = (
     "/money/purchases?state=ordered",
     *(f"/money/purchases/{number(f'purchase {state}')}" for state in PURCHASE_STATES),
     "/money/questions",
+    "/alerts",
     "/assets",
     f"/assets?site={SHELTER}&grant={number('qn')}",
     *(f"/results?by={by}" for by in ("kind", "area", "month", "grant")),
@@ -106,7 +107,7 @@ async def test_one_service_away_takes_no_page_with_it(browser: "Browser", servic
     browser.desk.region.down.add(service)
     for path in (
         "/", "/needs", "/hand-over", "/stock", "/beds", "/money", "/results", "/register",
-        "/money/grants", "/money/purchases", "/money/questions", "/assets",
+        "/money/grants", "/money/purchases", "/money/questions", "/assets", "/alerts",
     ):  # fmt: skip
         answer = await browser.get(path)
         assert answer.status_code == 200, path

@@ -15,6 +15,7 @@ from aidmesh_chassis.staff import StaffFile
 from aidmesh_console.config import Settings
 from aidmesh_console.headers import CarefulHeaders
 from aidmesh_console.pages import (
+    alerts,
     assets,
     beds,
     entrance,
@@ -79,8 +80,8 @@ def build(
     failures.install(app)
     app.include_router(entrance.router(served))
     for page in (
-        home, register, importing, needs, people, hand_over, sites, stock, beds, assets, grants,
-        purchases, questions, money, results,
+        home, register, importing, needs, people, hand_over, sites, stock, beds, assets, alerts,
+        grants, purchases, questions, money, results,
     ):  # fmt: skip
         app.include_router(page.routes, include_in_schema=False)
     return Service(name=NAME, settings=settings, database=None, app=app, health=health)

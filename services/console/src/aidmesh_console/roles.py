@@ -37,6 +37,7 @@ class Act(StrEnum):
     SEE_RESULTS = "see_results"
     SEE_SMALL_NUMBERS = "see_small_numbers"
     SEE_HEALTH = "see_health"
+    RUN_ALERTS = "run_alerts"
 
 
 ALLOWED: Final = {
@@ -61,6 +62,7 @@ ALLOWED: Final = {
     Act.SEE_RESULTS: _ALL,
     Act.SEE_SMALL_NUMBERS: _MONEY | {Role.ONCALL},
     Act.SEE_HEALTH: frozenset({Role.ONCALL, Role.LEAD}),
+    Act.RUN_ALERTS: frozenset({Role.ONCALL, Role.LEAD}),
 }
 
 

@@ -19,6 +19,7 @@ from starlette.responses import HTMLResponse, RedirectResponse
 from aidmesh_chassis.logs import get_logger
 from aidmesh_chassis.problems import FORBIDDEN, Problem
 from aidmesh_console import i18n
+from aidmesh_console.clients.alerts import Alerts
 from aidmesh_console.clients.intake import Intake
 from aidmesh_console.clients.inventory import Inventory
 from aidmesh_console.clients.link import Away, ClientError, Link, Refused
@@ -203,6 +204,11 @@ class Visit(Guest):
             self._link("inventory", str(self.desk.settings.inventory_url)),
             self.desk.settings.region,
         )
+
+    @cached_property
+    def alerts(self) -> Alerts:
+        """Alerts over areas."""
+        return Alerts(self.inventory.link)
 
     @cached_property
     def payments(self) -> Payments:

@@ -29,6 +29,7 @@ UNDO_REASONS = ("entry_error", "wrong_person", "returned", "not_happened")
 ADJUST_REASONS = ("counted", "damaged", "expired", "lost", "theft")
 SETTLE_REASONS = ("counted", "entered_later", "entry_error", "lead_decided")
 CLOSE_REASONS = ("air_alert", "power_cut", "damage", "evacuation", "repairs", "moved_out")
+ALERT_REASONS = ("air_alert", "power_cut", "damage", "evacuation")
 ASSET_REASONS = ("needed_elsewhere", "broken", "worn_out", "theft", "lost", "entry_error")
 PROGRAMMES = (
     "food", "hygiene", "cash", "shelter", "psychosocial", "medical", "legal", "prevention",

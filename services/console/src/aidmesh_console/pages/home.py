@@ -27,6 +27,7 @@ async def show(visit: Annotated[Visit, Depends(visitor())]) -> Response:
         cases = begin(_cases(visit)) if visit.may(Act.DECIDE_NEEDS) else None
         goods = begin(_goods(visit)) if visit.may(Act.SEE_STOCK) else None
         money = begin(_money(visit)) if visit.may(Act.SEE_MONEY) else None
+        alerts = begin(visit.hear(visit.alerts.lasting())) if visit.may(Act.RUN_ALERTS) else None
         ready = begin(visit.readiness()) if visit.may(Act.SEE_HEALTH) else None
         named = cases is not None or goods is not None
         names = begin(names_of(visit, kinds=cases is not None)) if named else None
@@ -36,6 +37,7 @@ async def show(visit: Annotated[Visit, Depends(visitor())]) -> Response:
         cases=cases.result() if cases is not None else None,
         goods=goods.result() if goods is not None else None,
         money=money.result() if money is not None else None,
+        alerts=alerts.result() if alerts is not None else None,
         services=ready.result() if ready is not None else None,
     )
 

@@ -19,7 +19,7 @@ from aidmesh_inventory.handlers import sites as handlers
 from aidmesh_inventory.store import alerts
 
 _ANYONE = Depends(require())
-_Lead = Annotated[Caller, Depends(require(Role.LEAD))]
+_Watch = Annotated[Caller, Depends(require(Role.LEAD, Role.ONCALL))]
 
 
 class AlertIn(Reason):
@@ -57,7 +57,7 @@ def router(database: Database) -> APIRouter:
     routes = APIRouter(prefix="/v1", tags=["alerts"])
 
     @routes.post("/alerts", status_code=201, response_model=AlertOut)
-    async def begin_alert(body: AlertIn, caller: _Lead, once: Once) -> Response:
+    async def begin_alert(body: AlertIn, caller: _Watch, once: Once) -> Response:
         """Begin an alert: pick-up clocks in the area stand still. One that lasts is given back."""
         if iso_code_of(body.area) is None:
             raise problem("unknown-area")
@@ -88,7 +88,7 @@ def router(database: Database) -> APIRouter:
         return _out(row)
 
     @routes.post("/alerts/{alert_id}:end", response_model=AlertOut)
-    async def end_alert(alert_id: UUID, caller: _Lead, once: Once) -> Response:
+    async def end_alert(alert_id: UUID, caller: _Watch, once: Once) -> Response:
         """End an alert: people get the time back, except where another alert or a closing lasts."""
         async with database.transaction() as tx:
             if known := await once.replay(tx):
