@@ -37,8 +37,12 @@ async def _register(page: Page, address: str, site: UUID, code: str, kind: str) 
     await page.goto(f"{address}/register")
     await page.locator("#f-client_code").fill(code)
     await page.locator("#f-place_area").select_option("UA80")
+    await page.locator("summary", has_text="Site and dates").click()
     await page.locator("#f-site_id").select_option(str(site))
-    await page.locator(f"#need_{kind}").check()
+    tick = page.locator(f"#need_{kind}")
+    if not await tick.is_visible():
+        await page.locator("details.programme", has=tick).locator("summary").click()
+    await tick.check()
     await page.get_by_role("button", name="Enter the request").click()
     await page.wait_for_url("**/needs?said=registered**")
 
@@ -108,6 +112,7 @@ async def test_goods_that_come_in_show_on_the_register_page(mesh: RunningMesh, k
         await page.wait_for_url("**said=received**")
         await expect(page.locator("tbody.group td.num").first).to_have_text("17")
         await page.goto(f"{address}/register")
+        await page.locator("summary", has_text="Hygiene").click()
         await page.locator("#need_hygiene_kit").check()
         await expect(page.locator(".kind", has=page.locator("#need_hygiene_kit"))).to_contain_text(
             "free"

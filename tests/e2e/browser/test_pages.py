@@ -35,6 +35,8 @@ PATHS = (
     "/results",
 )
 TARGET_PX_MIN = 44
+SCREEN_PX = 844
+SCREENS_MAX = 2.25
 
 
 async def sign_in(page: Page, address: str, token: str) -> None:
@@ -93,8 +95,12 @@ async def test_fields_of_a_kind_show_once_it_is_ticked_without_script(
     async with open_page(PHONE_WIDTH, script=False) as page:
         await sign_in(page, address, token)
         await page.goto(f"{address}/register")
+        await expect(page.locator("#need_shelter_night")).to_be_hidden()
+        await page.locator("summary", has_text="Shelter").focus()
+        await page.keyboard.press("Enter")
         await expect(page.locator("#f-from_shelter_night")).to_be_hidden()
-        await page.locator("#need_shelter_night").check()
+        await page.locator("#need_shelter_night").focus()
+        await page.keyboard.press("Space")
         await expect(page.locator("#f-from_shelter_night")).to_be_visible()
         await page.locator("#f-client_code").fill("КИ-77")
         await page.locator("#f-place_area").select_option("UA80")
@@ -104,6 +110,35 @@ async def test_fields_of_a_kind_show_once_it_is_ticked_without_script(
     ((path, body, _),) = desk.region.posts
     assert path == "/v1/requests"
     assert body["person"] == {"client_code": "КИ-77"}
+
+
+async def test_the_end_of_a_request_is_two_screens_away(address: str, token: str) -> None:
+    async with open_page(390, script=False) as page:
+        await sign_in(page, address, token)
+        await page.goto(f"{address}/register")
+        await expect(page.locator("#need_food_parcel")).to_be_visible()
+        box = await page.get_by_role("button", name="Enter the request").bounding_box()
+        assert box is not None
+        assert box["y"] + box["height"] <= SCREENS_MAX * SCREEN_PX
+
+
+async def test_a_closed_group_says_that_something_in_it_is_ticked(address: str, token: str) -> None:
+    async with open_page(390, script=False) as page:
+        await sign_in(page, address, token)
+        await page.goto(f"{address}/register")
+        group = page.locator("details.programme", has_text="Shelter")
+        await expect(group.locator(".chosen")).to_be_hidden()
+        await group.locator("summary").click()
+        await page.locator("#need_shelter_night").check()
+        await group.locator("summary").click()
+        await expect(page.locator("#need_shelter_night")).to_be_hidden()
+        await expect(group.locator(".chosen")).to_be_visible()
+        # Without an area it comes back: what was ticked is open, the rest is closed.
+        await page.get_by_role("button", name="Enter the request").click()
+        await expect(page.get_by_role("alert").first).to_be_visible()
+        await expect(page.locator("#need_shelter_night")).to_be_checked()
+        await expect(page.locator("#need_shelter_night")).to_be_visible()
+        await expect(page.locator("#need_food_parcel")).to_be_hidden()
 
 
 async def test_a_double_click_is_one_form(address: str, token: str, desk: FakeDesk) -> None:

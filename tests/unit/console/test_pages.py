@@ -164,6 +164,20 @@ async def test_an_area_is_chosen_where_there_are_several(browser: "Browser") -> 
     assert field.partition("<option")[2].startswith(' value="UA80"')
 
 
+async def test_programs_are_closed_but_for_what_is_asked_most_or_ticked(
+    browser: "Browser",
+) -> None:
+    def opened(text: str) -> list[str]:
+        return re.findall(r'<details class="card programme" open><summary><span>([^<]+)', text)
+
+    await browser.sign_in(Role.CASEWORKER)
+    assert opened((await browser.get("/register")).text) == ["Food"]
+    ticked = {"need_shelter_night": "1", "need_hygiene_kit": "1"}
+    answer = await browser.post("/register", **ticked)
+    assert answer.status_code == 422
+    assert opened(answer.text) == ["Shelter", "Hygiene"]
+
+
 async def test_lists_show_a_band_and_dates_not_reasons(browser: "Browser") -> None:
     await browser.sign_in(Role.LEAD)
     text = (await browser.get("/needs")).text

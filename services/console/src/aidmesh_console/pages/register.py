@@ -1,9 +1,9 @@
 """Register: who asks, and for what; what can be had now stands beside each kind."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Final
 from uuid import UUID, uuid4
 
 from fastapi import APIRouter, Depends, Response
@@ -19,6 +19,8 @@ from aidmesh_console.supply import Supply, supply_of
 from aidmesh_console.visit import Posted, Visit, visitor
 
 routes = APIRouter()
+MOST_ASKED: Final = "food"
+"""The programme whose kinds are shown at once; those of others are a tap away."""
 Worker = Annotated[Visit, Depends(visitor(Act.REGISTER))]
 
 
@@ -80,6 +82,16 @@ async def register(form: Posted, visit: Worker) -> Response:
     return visit.go("/needs", said="registered", request=done.request_id)
 
 
+def opened_of(offers: Mapping[str, Sequence[Offer]], values: Mapping[str, str]) -> set[str]:
+    """The programmes to show opened: those with a kind that is ticked, else the one most asked."""
+    ticked = {
+        programme
+        for programme, kinds in offers.items()
+        if any(values.get(f"need_{offer.kind.code}") for offer in kinds)
+    }
+    return ticked or {MOST_ASKED if MOST_ASKED in offers else next(iter(offers), "")}
+
+
 async def _page(
     visit: Visit,
     values: Mapping[str, str],
@@ -108,6 +120,7 @@ async def _page(
         status,
         names=names,
         offers=offers,
+        opened=opened_of(offers, values),
         values=values,
         faults=faults,
         key=key or uuid4(),
