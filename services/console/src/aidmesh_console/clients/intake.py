@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import Any, Literal
 from uuid import UUID
 
-from pydantic import JsonValue, TypeAdapter
+from pydantic import Field, JsonValue, TypeAdapter
 
 from aidmesh_chassis.privacy import PersonalText, PersonalYear
 from aidmesh_console.clients.link import ACCEPTED, Link, Query, Refused, Upload, View
@@ -236,8 +236,11 @@ class _Kinds(View):
     kinds: tuple[Kind, ...]
 
 
-class _Waitlist(View):
-    waiting: tuple[Waiting, ...]
+class Waitlist(View):
+    """A page of what is waited for, the longest queues first."""
+
+    rows: tuple[Waiting, ...] = Field(validation_alias="waiting")
+    next: str | None = None
 
 
 _KINDS = TypeAdapter(_Kinds)
@@ -246,7 +249,7 @@ _NEED = TypeAdapter(NeedWhole)
 _PERSON = TypeAdapter(Person)
 _FOUND = TypeAdapter(_Found)
 _REGISTERED = TypeAdapter(Registered)
-_WAITLIST = TypeAdapter(_Waitlist)
+_WAITLIST = TypeAdapter(Waitlist)
 _REPORT = TypeAdapter(Report)
 _COUNTS = TypeAdapter(dict[str, int])
 _IMPORT_MS_MAX = 300_000
@@ -342,9 +345,9 @@ class Intake:
         """How many needs are in each state."""
         return await self.link.get("/v1/needs-by-state", _COUNTS)
 
-    async def waitlist(self) -> Sequence[Waiting]:
-        """What needs wait for, the longest queues first; the desk shows no more than a page."""
-        return (await self.link.get("/v1/waitlist", _WAITLIST, {"limit": ROWS_MAX})).waiting
+    async def waitlist(self, after: str | None = None) -> Waitlist:
+        """A page of what needs wait for, the longest queues first."""
+        return await self.link.get("/v1/waitlist", _WAITLIST, {"limit": ROWS_MAX, "after": after})
 
     async def act(self, need_id: UUID, step: str, body: Mapping[str, Any], key: UUID) -> None:
         """Approve, tell, cancel, serve and so on: `step` is its name."""

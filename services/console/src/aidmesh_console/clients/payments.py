@@ -207,6 +207,7 @@ class _Rows(View):
 
 class _Holdings(View):
     allotments: tuple[Holding, ...]
+    next: str | None = None
 
 
 class _Allotted(View):
@@ -229,6 +230,7 @@ _DRAWN = TypeAdapter(_Drawn)
 _DISCREPANCIES = TypeAdapter(Discrepancies)
 _REQUESTS = TypeAdapter(AllotmentRequests)
 ROWS_MAX = 200
+PAGES_MAX = 20
 """How many rows of a list payments gives at once."""
 _SOURCE = "desk"
 REFERENCE_CHARS_MAX = 140
@@ -250,9 +252,17 @@ class Payments:
         return await self.link.get(f"/v1/grants/{grant_id}", _GRANT)
 
     async def held_by(self, region: str) -> Sequence[Holding]:
-        """What a region may spend: its allotments."""
-        query: Query = {"holder": region, "limit": ROWS_MAX}
-        return (await self.link.get("/v1/allotments", _HOLDINGS, query)).allotments
+        """What a region may spend: its allotments, all of them, to choose from."""
+        held: list[Holding] = []
+        after: str | None = None
+        for _ in range(PAGES_MAX):
+            query: Query = {"holder": region, "limit": ROWS_MAX, "after": after}
+            page = await self.link.get("/v1/allotments", _HOLDINGS, query)
+            held += page.allotments
+            after = page.next
+            if after is None:
+                break
+        return held
 
     async def allot(self, order: Mapping[str, object], key: UUID) -> bool:
         """Allot money; False if a second person has to approve it first."""
@@ -288,9 +298,10 @@ class Payments:
         """Book a discrepancy on an allotment, or say why it is not booked."""
         await self.link.post(f"/v1/discrepancies/{discrepancy_id}:settle", ACCEPTED, body, key)
 
-    async def requests(self) -> AllotmentRequests:
-        """Allotments beyond their budget line that wait for a second person."""
-        return await self.link.get("/v1/allotment-requests", _REQUESTS, {"limit": ROWS_MAX})
+    async def requests(self, after: str | None = None) -> AllotmentRequests:
+        """A page of allotments beyond their budget line that wait for a second person."""
+        query: Query = {"limit": ROWS_MAX, "after": after}
+        return await self.link.get("/v1/allotment-requests", _REQUESTS, query)
 
     async def decide_request(self, request_id: UUID, step: str, key: UUID) -> None:
         """Approve or refuse such an allotment."""

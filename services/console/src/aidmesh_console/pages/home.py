@@ -75,7 +75,7 @@ async def _goods(visit: Visit) -> dict[str, object]:
         visit.hear(visit.intake.waitlist()),
     )
     waiting: dict[str, int] = {}
-    for each in waitlist.value or ():
+    for each in waitlist.value.rows if waitlist.value else ():
         if each.resource == "stock":
             waiting[each.code] = waiting.get(each.code, 0) + each.needs
     beds = [each for each in capacity.value or () if each.region is None and each.resource == "bed"]

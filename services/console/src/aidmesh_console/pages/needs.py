@@ -59,6 +59,7 @@ async def show(visit: Reader) -> Response:
     request_id = visit.asked_id("request")
     state = asked.get("state")
     states = [state] if state in STATES else [] if state == ALL or request_id else OPEN
+    pages = {name: text for name in ("after", "queues") if (text := visit.asked.get(name))}
     found, names, waitlist = await asyncio.gather(
         visit.hear(
             visit.intake.needs(
@@ -68,11 +69,11 @@ async def show(visit: Reader) -> Response:
                 band=asked.get("band"),
                 attention="attention" in asked,
                 request_id=request_id,
-                after=visit.asked.get("after"),
+                after=pages.get("after"),
             )
         ),
         names_of(visit, kinds=True),
-        visit.hear(visit.intake.waitlist()),
+        visit.hear(visit.intake.waitlist(pages.get("queues"))),
     )
     return visit.page(
         "needs",
@@ -83,6 +84,7 @@ async def show(visit: Reader) -> Response:
         request=request_id,
         bands=BANDS,
         asked=asked,
+        pages=pages,
     )
 
 

@@ -59,9 +59,10 @@ async def decide(request_id: UUID, step: str, form: Posted, visit: Decider) -> R
 async def _page(
     visit: Visit, status: int = 200, wrong: str | None = None, key: UUID | None = None
 ) -> Response:
+    pages = {name: text for name in ("after", "requests") if (text := visit.asked.get(name))}
     found, requests, held = await asyncio.gather(
-        visit.hear(visit.payments.discrepancies(visit.asked.get("after"))),
-        visit.hear(visit.payments.requests()),
+        visit.hear(visit.payments.discrepancies(pages.get("after"))),
+        visit.hear(visit.payments.requests(pages.get("requests"))),
         visit.hear(visit.payments.held_by(visit.desk.settings.region)),
     )
     purses = [each for each in held.value or () if each.status == "active"]
@@ -70,6 +71,7 @@ async def _page(
         status,
         found=found,
         requests=requests,
+        pages=pages,
         purses=sorted(purses, key=lambda each: (each.grant_code or "", each.budget_line or "")),
         wrong=wrong,
         key=key or uuid4(),
