@@ -313,6 +313,10 @@ async def test_waiting_needs_are_those_neither_served_nor_closed(built: Built) -
         assert (await client.get("/v1/closed")).json() == [
             {"state": "cancelled", "reason": "moved_away", "needs": 1}
         ]
+    async with built.client(Role.FINANCE) as client:
+        assert (await client.get("/v1/closed")).json() == [
+            {"state": "cancelled", "reason": None, "needs": 1}
+        ]
 
 
 async def test_who_waits_for_what_is_sensitive_is_counted_by_role(built: Built) -> None:

@@ -171,10 +171,14 @@ class WaitingOut(BaseModel):
 
 
 class ClosedOut(BaseModel):
-    """Needs that ended without a service."""
+    """Needs that ended without a service.
+
+    Attributes:
+        reason: for those who may see what is sensitive: some reasons tell of what it was.
+    """
 
     state: str
-    reason: str
+    reason: str | None
     needs: int
 
 

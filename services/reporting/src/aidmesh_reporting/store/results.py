@@ -350,11 +350,12 @@ async def waiting(conn: asyncpg.Connection, *, sensitive_too: bool) -> list[asyn
     )
 
 
-async def closed(conn: asyncpg.Connection) -> list[asyncpg.Record]:
-    """Return how many needs ended without a service, by state and reason."""
+async def closed(conn: asyncpg.Connection, *, reasons: bool) -> list[asyncpg.Record]:
+    """Return how many needs ended without a service, by state and, if wanted, by reason."""
     return await conn.fetch(
         """
-        SELECT state, reason, count(*) AS needs FROM closed_need
-        GROUP BY state, reason ORDER BY state, reason
-        """
+        SELECT state, CASE WHEN $1 THEN reason END AS reason, count(*) AS needs FROM closed_need
+        GROUP BY 1, 2 ORDER BY 1, 2
+        """,
+        reasons,
     )
