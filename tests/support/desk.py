@@ -498,8 +498,8 @@ TOGETHER = {"people": 61, "services": 84, "contacts": 0, "left_out": True}
 def results(by: str, apart: Mapping[str, object] | None = None) -> dict[str, object]:
     """Results of a period, for those who see everything or (`apart`) not all of it."""
     return {
-        "provisional": True,
         "whole": {
+            "provisional": True,
             "regions": [{"region": "kyiv", "as_of": at(0)}, {"region": "lviv", "as_of": at(-25)}],
             "left_out": ["2024-03"],
             "lines": RESULT_LINES[by],

@@ -20,7 +20,7 @@ from aidmesh_reporting.domain.results import Cell, Dimension, Line
 from aidmesh_reporting.handlers import record
 from aidmesh_reporting.publishing import publish
 from aidmesh_reporting.rebuild import rebuild
-from aidmesh_reporting.store import results
+from aidmesh_reporting.store import months, results
 from integration.reporting.model import FROM, TO, expected, history, received
 
 SPLITS: Sequence[tuple[Dimension, ...]] = (
@@ -215,6 +215,21 @@ async def test_a_merge_restates_the_months_it_touches(facts_db: Database) -> Non
         ("2024-02", 1, 2, 3),
         ("2024-02", 2, 2, 2),  # January's numbers stay the same, so it is not told again
     ]
+
+
+async def test_that_a_month_is_settled_is_told_even_of_one_without_services(
+    facts_db: Database,
+) -> None:
+    await take(facts_db, received(service(1, [1]), 1))
+    for month in ("2024-01", "2024-02", "2024-01"):
+        async with facts_db.transaction() as tx:
+            await publish(tx)
+            await results.settle(tx.conn, month, UUID(int=9))
+            await months.mark_dirty(tx.conn, [month])
+    async with facts_db.transaction() as tx:
+        await publish(tx)
+    told = [(each.month, each.version, each.settled) for each in await publications(facts_db)]
+    assert told == [("2024-01", 1, False), ("2024-01", 2, True), ("2024-02", 1, True)]
 
 
 async def test_what_is_published_says_nothing_about_a_single_person(facts_db: Database) -> None:

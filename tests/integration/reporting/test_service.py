@@ -165,6 +165,7 @@ async def test_every_figure_carries_its_region_and_freshness(built: Built) -> No
         assert settled.status_code == 200
         answer = (await client.get("/v1/results", params=MARCH)).json()
         assert answer["provisional"] is False
+        assert answer["whole"]["provisional"] is True  # Lviv has not said so of its part
         future = await client.post("/v1/months/2099-01:settle", headers=key())
         assert future.json()["type"] == "urn:aidmesh:problem:month-not-over"
         months = (await client.get("/v1/months")).json()

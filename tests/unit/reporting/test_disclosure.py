@@ -7,6 +7,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from aidmesh_reporting.domain.disclosure import (
+    LINES_MAX,
     NO_AREA,
     POOLED,
     Protected,
@@ -193,7 +194,7 @@ published = st.lists(
 def test_other_regions_are_told_of_no_small_line_of_what_is_sensitive(
     lines: list[PublishedLine],
 ) -> None:
-    folded = fold_small(lines, K)
+    folded = fold_small(lines, K, LINES_MAX)
     own = [line for line in folded if line.kind != POOLED]
     rest = [line for line in folded if line.kind == POOLED]
     assert not any(
@@ -222,5 +223,17 @@ def test_few_in_all_lines_do_not_look_like_many() -> None:
     lines = [
         PublishedLine("UA80", kind, None, 2, 2, 0, 2, "piece", sensitive=True) for kind in "abc"
     ]
-    (pool,) = fold_small(lines, K)
+    (pool,) = fold_small(lines, K, LINES_MAX)
     assert (pool.people, pool.services) == (2, 6)
+
+
+@given(published, st.integers(2, 6))
+def test_too_many_lines_for_one_message_fold_the_least(
+    lines: list[PublishedLine], lines_max: int
+) -> None:
+    folded = fold_small(lines, K, lines_max)
+    assert len(folded) <= lines_max
+    for count in ("services", "contacts"):
+        assert sum(getattr(each, count) for each in folded) == sum(
+            getattr(each, count) for each in lines
+        )

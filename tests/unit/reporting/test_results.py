@@ -36,7 +36,7 @@ def month(
     name: str, people: int, year_people: int, *lines: PublishedLine, region: str = "lviv"
 ) -> PublishedMonth:
     services = sum(line.services for line in lines)
-    return PublishedMonth(region, name, AT, people, services, 0, year_people, lines)
+    return PublishedMonth(region, name, AT, people, services, 0, year_people, lines, False)
 
 
 JANUARY = month("2024-01", 8, 8, row("UA46", "food", 6, 7), row("UA46", "legal", 4, 4, GRANT))

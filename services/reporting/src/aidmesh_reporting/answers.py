@@ -59,11 +59,13 @@ class WholeOut(BaseModel):
     """This region and the others together.
 
     Attributes:
+        provisional: some region has not told some month, or has not called it settled.
         left_out: months that lie in the period only in part; other regions publish whole ones.
         apart: help of sensitive kinds, which is in neither lines nor total; None for those who
             may see it there.
     """
 
+    provisional: bool
     regions: list[SourceOut]
     left_out: list[str]
     lines: list[LineOut]
@@ -77,7 +79,7 @@ class ResultsOut(BaseModel):
     Attributes:
         as_of: when they were added up, by this region's clock.
         last_event_at: when the newest event that they rest on happened.
-        provisional: some month of the period is not settled yet.
+        provisional: some month of the period is not settled yet in this region.
         apart: help of sensitive kinds, which is in neither lines nor total; None for those who
             may see it there.
     """

@@ -52,11 +52,13 @@ from aidmesh_reporting.domain.results import (
     Dimension,
     Line,
     PublishedMonth,
+    all_settled,
     merge,
     of_others,
 )
 from aidmesh_reporting.problems import NOT_OVER, PERIOD
 from aidmesh_reporting.store import results
+from aidmesh_reporting.store.months import mark_dirty
 
 DAYS_MAX = 3700
 _KEY: TypeAdapter[tuple[date, UUID, int]] = TypeAdapter(tuple[date, UUID, int])
@@ -108,6 +110,7 @@ class Reading:
     as_of: datetime
     last_event_at: datetime | None
     provisional: bool
+    whole_provisional: bool
     own: dict[Cell, Line]
     own_total: Line
     apart: Protected | None
@@ -137,6 +140,7 @@ def router(database: Database, region: str, small_cell_k: int) -> APIRouter:
             totals = await results.lines(conn, *days, (), sensitive=plain)
             published = await results.world_months(conn, whole)
             settled = await results.settled(conn, months)
+            others = await results.others(conn)
             apart = whole_apart = None
             if not sensitive_too:
                 over = months_over(whole, as_of.date())
@@ -156,6 +160,7 @@ def router(database: Database, region: str, small_cell_k: int) -> APIRouter:
             as_of=as_of,
             last_event_at=last_event_at,
             provisional=set(months) != settled,
+            whole_provisional=set(months) != settled or not all_settled(published, others, whole),
             own=own,
             own_total=own_total,
             apart=apart,
@@ -189,6 +194,7 @@ def router(database: Database, region: str, small_cell_k: int) -> APIRouter:
             total=line_out(Cell(), found.own_total, amounts=sees),
             apart=None if found.apart is None else together_out(found.apart),
             whole=WholeOut(
+                provisional=found.whole_provisional,
                 regions=found.regions,
                 left_out=found.left_out,
                 lines=lines_out(found.whole, amounts=sees),
@@ -205,15 +211,17 @@ def router(database: Database, region: str, small_cell_k: int) -> APIRouter:
         found = await read(period, sensitive_too=caller.sees_sensitive)
         async with database.read() as conn:
             codes = {row["grant_id"]: row["code"] for row in await results.grants(conn)}
-        lines, apart = (
-            (found.own, found.apart) if part == "own" else (found.whole, found.whole_apart)
+        lines, apart, provisional = (
+            (found.own, found.apart, found.provisional)
+            if part == "own"
+            else (found.whole, found.whole_apart, found.whole_provisional)
         )
         text = hxl.to_csv(
             region if part == "own" else "+".join(each.region for each in found.regions),
             period.by,
             in_order(lines),
             None if apart is None else apart.pooled,
-            "provisional" if found.provisional else "settled",
+            "provisional" if provisional else "settled",
             codes,
         )
         return Response(
@@ -241,6 +249,7 @@ def router(database: Database, region: str, small_cell_k: int) -> APIRouter:
             over = months_over(months, as_of.date())
             published = await results.world_months(conn, over)
             settled = await results.settled(conn, months)
+            others = await results.others(conn)
             by_kind = period.by == ("kind",)
             plain = await _by_month(conn, over, period.by, sensitive=False)
             delicate = await _by_month(conn, over, period.by if by_kind else (), sensitive=True)
@@ -248,10 +257,10 @@ def router(database: Database, region: str, small_cell_k: int) -> APIRouter:
             if over:
                 days = (first_day(over[0]), last_day(over[-1]))
                 everybody = await results.lines(conn, *days, ())
-                others = await results.lines(conn, *days, (), sensitive=False)
+                not_sensitive = await results.lines(conn, *days, (), sensitive=False)
                 people = people_in_all(
                     everybody.get(Cell(), Line()).people,
-                    others.get(Cell(), Line()).people,
+                    not_sensitive.get(Cell(), Line()).people,
                     small_cell_k,
                 )
         plain += _tables(published, over, period.by, sensitive=False)
@@ -273,7 +282,7 @@ def router(database: Database, region: str, small_cell_k: int) -> APIRouter:
             to_on=period.to_on,
             by=list(period.by),
             as_of=as_of,
-            provisional=set(months) != settled,
+            provisional=set(months) != settled or not all_settled(published, others, months),
             smallest=small_cell_k,
             lines=lines_out(shown.lines, amounts=False) if period.by else [],
             other=together_out(shown),
@@ -325,6 +334,7 @@ def router(database: Database, region: str, small_cell_k: int) -> APIRouter:
             if tx.now.date() <= last_day(month):
                 raise Problem(NOT_OVER)
             await results.settle(tx.conn, month, caller.staff_id)
+            await mark_dirty(tx.conn, [month])  # the others are told that it is settled
             return await once.answer(tx, 200, {"month": month, "state": "settled"})
 
     @routes.get("/grants", dependencies=[_SEE])

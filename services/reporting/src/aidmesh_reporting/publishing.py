@@ -8,7 +8,7 @@ import asyncpg
 from aidmesh_chassis.db import Tx
 from aidmesh_contracts.ids import GrantId
 from aidmesh_contracts.reporting import MonthlyResultsV1, ResultLine
-from aidmesh_reporting.domain.disclosure import TOLD_MIN, fold_small
+from aidmesh_reporting.domain.disclosure import LINES_MAX, TOLD_MIN, fold_small
 from aidmesh_reporting.domain.months import first_day, last_day, to_restate
 from aidmesh_reporting.domain.results import Dimension, PublishedLine
 from aidmesh_reporting.store import kept, results
@@ -38,7 +38,8 @@ async def publish(tx: Tx, rest_s: float = 0.0) -> int:
         version, known_hash = published.get(month, (0, b""))
         event = await results_of_month(tx.conn, month, version + 1, tx.now)
         content_hash = _content_hash(event)
-        if content_hash == known_hash or (version == 0 and not event.lines):
+        nothing_yet = version == 0 and not event.lines and not event.settled
+        if content_hash == known_hash or nothing_yet:
             continue
         await results.put_published(tx.conn, month, event.version, content_hash)
         tx.emit(event, version=event.version)
@@ -72,10 +73,11 @@ async def results_of_month(
                 unit=line.unit,
                 sensitive=line.sensitive,
             )
-            for line in fold_small(lines, TOLD_MIN)
+            for line in fold_small(lines, TOLD_MIN, LINES_MAX)
         ),
         version=version,
         as_of=as_of,
+        settled=month in await results.settled(conn, [month]),
     )
 
 

@@ -37,6 +37,7 @@ class MonthlyResultsV1(
         month: `YYYY-MM`, by `served_on`.
         people: distinct people over all lines of the month.
         year_people: distinct people of the year so far, which no sum of months can give.
+        settled: a lead has called the month settled: it is restated by corrections only.
     """
 
     month: str = Field(pattern=r"^[0-9]{4}-[0-9]{2}$")
@@ -47,6 +48,7 @@ class MonthlyResultsV1(
     lines: tuple[ResultLine, ...]
     version: int = Field(gt=0)
     as_of: AwareDatetime
+    settled: bool = False
 
 
 EVENTS: tuple[type[Event], ...] = (MonthlyResultsV1,)

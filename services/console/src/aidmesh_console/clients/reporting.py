@@ -46,11 +46,13 @@ class Whole(View):
     """This region and the others together.
 
     Attributes:
+        provisional: some region has not told some month, or has not closed it.
         left_out: months asked for only in part.
         other: what is too small to have a line of its own.
         apart: help of sensitive kinds, for those who may not see it in the lines.
     """
 
+    provisional: bool
     regions: tuple[Source, ...]
     left_out: tuple[str, ...] = ()
     lines: tuple[Line, ...]
@@ -60,9 +62,8 @@ class Whole(View):
 
 
 class Results(View):
-    """Results of a period: the whole, and whether some month of it may still change."""
+    """Results of a period."""
 
-    provisional: bool
     whole: Whole
 
 
@@ -100,13 +101,14 @@ class Reporting:
         path = "/v1/results/public"
         found = await self.link.get(path, _PUBLIC, _period(first_on, last_on, by))
         whole = Whole(
+            provisional=found.provisional,
             regions=found.regions,
             lines=found.lines,
             total=found.total,
             other=found.other,
             apart=found.apart,
         )
-        return Results(provisional=found.provisional, whole=whole)
+        return Results(whole=whole)
 
     async def grants(self) -> Mapping[UUID, str]:
         """The codes of grants."""

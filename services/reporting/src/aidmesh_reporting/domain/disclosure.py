@@ -23,6 +23,9 @@ from aidmesh_reporting.domain.results import (
 TOLD_MIN: Final = 5
 """Other regions are told of no fewer people in need of what is sensitive."""
 
+LINES_MAX: Final = 3000
+"""A month is one message, and a line takes some 200 bytes of the million that a server takes."""
+
 POOLED: Final = "other"
 """In place of a kind, and with `NO_AREA` of an area: several that are too small to be told."""
 
@@ -167,11 +170,12 @@ def part_of(month: PublishedMonth, *, sensitive: bool) -> PublishedMonth:
     )
 
 
-def fold_small(lines: Sequence[PublishedLine], k: int) -> list[PublishedLine]:
+def fold_small(lines: Sequence[PublishedLine], k: int, lines_max: int) -> list[PublishedLine]:
     """Return a month's lines as other regions are told them.
 
     Small lines of sensitive kinds stand in one line that says neither where nor what, together
-    with as many others as it takes. Nothing is lost from the sum of all lines.
+    with as many others as it takes, and with the least ones where there are too many lines for
+    one message. Nothing is lost from the sum of all lines.
     """
     by_number = {
         number: Line(people=line.people, services=line.services, contacts=line.contacts)
@@ -187,7 +191,7 @@ def fold_small(lines: Sequence[PublishedLine], k: int) -> list[PublishedLine]:
             number,
         ),
     )
-    pool = to_pool(by_number, small, spare, k)
+    pool = to_pool(by_number, small | _beyond(lines, small, lines_max), spare, k)
     kept = [line for number, line in enumerate(lines) if number not in pool]
     if not pool:
         return kept
@@ -210,3 +214,12 @@ def fold_small(lines: Sequence[PublishedLine], k: int) -> list[PublishedLine]:
         )
     )
     return kept
+
+
+def _beyond(lines: Sequence[PublishedLine], small: Collection[int], lines_max: int) -> set[int]:
+    """The lines of fewest services that are too many; one line is left for what is folded."""
+    told = sorted(
+        set(range(len(lines))) - set(small), key=lambda number: (-lines[number].services, number)
+    )
+    fits = len(told) < lines_max or (len(told) == lines_max and not small)
+    return set() if fits else set(told[lines_max - 1 :])

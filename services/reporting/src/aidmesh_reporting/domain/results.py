@@ -5,7 +5,7 @@ that lines add up. Money stands under the grant that paid it. People are distinc
 line, so people of several lines do not add up unless it is known that they don't overlap.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Literal, NamedTuple
@@ -87,6 +87,15 @@ class PublishedMonth:
     contacts: int
     year_people: int | None
     lines: tuple[PublishedLine, ...]
+    settled: bool
+
+
+def all_settled(
+    published: Iterable[PublishedMonth], regions: Iterable[str], months: Collection[str]
+) -> bool:
+    """Whether every one of these regions told every one of these months, and called it settled."""
+    found = {(each.region, each.month) for each in published if each.settled}
+    return all((region, month) in found for region in regions for month in months)
 
 
 def of_others(months: Iterable[PublishedMonth], by: Sequence[Dimension]) -> dict[Cell, Line]:

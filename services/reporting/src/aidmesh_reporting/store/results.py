@@ -237,9 +237,16 @@ async def world_months(conn: asyncpg.Connection, months: Sequence[str]) -> list[
                     )
                     for line in event.lines
                 ),
+                settled=event.settled,
             )
         )
     return published
+
+
+async def others(conn: asyncpg.Connection) -> list[str]:
+    """Return the other regions that have published any month."""
+    rows = await conn.fetch("SELECT DISTINCT region FROM world_month ORDER BY region")
+    return [row["region"] for row in rows]
 
 
 async def freshness(conn: asyncpg.Connection) -> tuple[datetime, datetime | None]:
