@@ -3,17 +3,19 @@
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import permutations
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
 from aidmesh_contracts.base import Event
-from aidmesh_contracts.ids import PayeeRef, SiteId
+from aidmesh_contracts.ids import PayeeRef, PayoutId, SiteId
 from aidmesh_contracts.intake import NeedApprovedV1, NeedToldV1, PayeeSealedV1
 from aidmesh_contracts.inventory import AlertChangedV1, SiteChangedV1
-from aidmesh_contracts.payments import CommitmentReleasedV1
+from aidmesh_contracts.payments import CommitmentHeldV1, CommitmentReleasedV1, CommitmentSpentV1
+from aidmesh_payments.domain.payout import PayoutRefusal, Verb
 from aidmesh_payments.handlers import sweeps
-from integration.payments.offices import Desk, approved, confirmed
+from aidmesh_payments.handlers.payouts import Step, redo, take_steps
+from integration.payments.offices import CHECKER, Desk, approved, confirmed
 
 DAYS = 7
 SITE = SiteId(uuid4())
@@ -95,6 +97,120 @@ async def test_cash_that_nobody_fetches_goes_back(desk: Desk) -> None:
     await desk.feed(told(late))
     await desk.told()
     assert await goes_back(desk) == {cash.need_id}
+
+
+async def steps(desk: Desk, *verbs: Verb, by: UUID = CHECKER) -> list[object]:
+    """Take steps with every payout; what was refused."""
+    refused: list[object] = []
+    for verb in verbs:
+        ids = await desk.value("SELECT array_agg(id) FROM payout")
+        orders = [Step(PayoutId(each), bank_reference="cash desk") for each in ids]
+        outcomes = await desk.run(partial(take_steps, desk.office, verb=verb, steps=orders, by=by))
+        refused += [each for each in outcomes.values() if each is not None]
+    return refused
+
+
+@pytest.mark.parametrize("way", [("approve", "export"), ("approve", "export", "accept")])
+async def test_a_payment_list_does_not_stop_the_clock(desk: Desk, way: tuple[Verb, ...]) -> None:
+    await desk.purse(3_000)
+    need, next_one = approved(3_000), approved(3_000)
+    await waiting(desk, need, passed=timedelta(days=DAYS - 1))
+    assert await steps(desk, *way) == []
+    assert await goes_back(desk) == set()
+    await desk.execute("UPDATE commitment SET collect_from = collect_from - interval '2 days',"
+                       " collect_by = collect_by - interval '2 days'")  # fmt: skip
+    assert await goes_back(desk) == {need.need_id}
+    assert (
+        await desk.value("SELECT state || ' ' || reason FROM payout") == "cancelled not_collected"
+    )
+    assert await desk.value("SELECT free FROM (SELECT received_minor - committed_minor AS free"
+                            " FROM allotment) AS f") == 3_000  # fmt: skip
+    await desk.feed(next_one)
+    assert [each.need_id for each in await desk.told_of(CommitmentHeldV1)] == [next_one.need_id]
+    assert await goes_back(desk) == set()
+
+
+async def test_the_clock_starts_when_told_although_it_is_listed(desk: Desk) -> None:
+    await desk.purse(3_000)
+    need = approved(3_000)
+    await desk.feed(need)
+    await desk.feed(confirmed(need))
+    assert await steps(desk, "approve", "export") == []
+    await desk.feed(told(need))
+    left = await desk.value("SELECT collect_by - now() FROM commitment")
+    assert about(left, hours=24 * DAYS)
+
+
+async def test_cash_that_was_fetched_all_the_same_is_settled_late(desk: Desk) -> None:
+    await desk.purse(6_000)
+    need = approved(3_000)
+    await waiting(desk, need, passed=timedelta(days=DAYS + 1))
+    await steps(desk, "approve", "export")
+    assert await goes_back(desk) == {need.need_id}
+    again = need.model_copy(update={"attempt_no": 2})
+    await desk.feed(again)
+    assert await steps(desk, "settle") == []
+    spent = await desk.told_of(CommitmentSpentV1)
+    assert [(each.attempt_no, each.fulfils) for each in spent] == [(1, True)]
+    assert await goes_back(desk) == set()
+
+
+async def test_late_cash_is_not_paid_twice(desk: Desk) -> None:
+    await desk.purse(6_000)
+    need = approved(3_000)
+    await waiting(desk, need, passed=timedelta(days=DAYS + 1))
+    assert await goes_back(desk) == {need.need_id}
+    again = need.model_copy(update={"attempt_no": 2})
+    await desk.feed(again)
+    await desk.feed(confirmed(again))
+    first = await desk.value("SELECT id FROM payout WHERE state = 'cancelled'")
+    settle = partial(
+        take_steps, desk.office, verb="settle", steps=[Step(PayoutId(first))], by=CHECKER
+    )
+    assert await desk.run(lambda tx: settle(tx=tx)) == {first: PayoutRefusal.WRONG_STATE}
+    # Nor with money that is somebody else's by now.
+    await steps(desk, "cancel")
+    await desk.feed(approved(5_000))
+    assert await desk.run(lambda tx: settle(tx=tx)) == {first: PayoutRefusal.NOT_SO_MUCH}
+
+
+async def test_a_person_may_say_that_nobody_came(desk: Desk) -> None:
+    await desk.purse(50_000)
+    bank_ref = PayeeRef(uuid4())
+    cash, bank = approved(3_000), approved(3_000, payee_ref=bank_ref)
+    await desk.feed(
+        PayeeSealedV1(payee_ref=bank_ref, need_id=bank.need_id, mechanism="iban", sealed="AAAA")
+    )
+    await waiting(desk, cash, bank, passed=timedelta(0))
+    await steps(desk, "approve", "export")
+    assert await steps(desk, "not_collected") == [PayoutRefusal.WRONG_STATE]
+    [released] = await desk.told_of(CommitmentReleasedV1)
+    assert (released.need_id, released.cause) == (cash.need_id, "not_collected")
+
+
+async def test_what_comes_back_from_a_bank_and_is_paid_in_cash_waits_from_then_on(
+    desk: Desk,
+) -> None:
+    await desk.purse(50_000)
+    refs = [PayeeRef(uuid4()), PayeeRef(uuid4())]
+    need = approved(3_000, payee_ref=refs[0])
+    for ref, mechanism in zip(refs, ("iban", "cash"), strict=True):
+        await desk.feed(
+            PayeeSealedV1.model_validate(
+                {"payee_ref": ref, "need_id": need.need_id, "mechanism": mechanism,
+                 "sealed": "AAAA"}
+            )
+        )  # fmt: skip
+    await waiting(desk, need, passed=timedelta(days=DAYS + 1))
+    assert await desk.value("SELECT collect_by FROM commitment") is None
+    payout_id = PayoutId(await desk.value("SELECT id FROM payout"))
+    await steps(desk, "approve", "export")
+    reject = [Step(payout_id, reason="AC01")]
+    await desk.run(lambda tx: take_steps(desk.office, tx, "reject", reject, CHECKER))
+    await desk.run(lambda tx: redo(desk.office, tx, payout_id, CHECKER, refs[1]))
+    assert await goes_back(desk) == set()
+    left = await desk.value("SELECT collect_by - now() FROM commitment")
+    assert about(left, hours=24 * DAYS)
 
 
 async def test_how_they_are_paid_may_come_after_they_were_told(desk: Desk) -> None:

@@ -17,9 +17,11 @@ from aidmesh_payments.domain.payout import (
     RETURN_REASONS,
     Payout,
     PayoutRefusal,
+    PayoutState,
     Verb,
     review,
     step,
+    uncollected,
 )
 from aidmesh_payments.domain.purchase import Line, Purchase, PurchaseRefusal
 
@@ -30,20 +32,20 @@ verbs: tuple[Verb, ...] = get_args(Verb)
 moves = st.lists(st.tuples(st.sampled_from(verbs), st.sampled_from(PEOPLE)), max_size=12)
 
 
-@given(st.integers(1, 3 * LIMIT), st.sampled_from([None, *PEOPLE]), moves)
+@given(st.integers(1, 3 * LIMIT), st.sampled_from([None, *PEOPLE]), moves, st.booleans())
 def test_no_way_around_the_second_person(
-    amount: int, maker: UUID | None, moves: list[tuple[Verb, UUID]]
+    amount: int, maker: UUID | None, moves: list[tuple[Verb, UUID]], cash: bool
 ) -> None:
     payout = Payout(amount, "UAH", maker=maker)
     seen = [payout.state]
     for verb, by in moves:
-        after = step(payout, verb, by, NOW, float_limit_minor=LIMIT, reason="AC04")
+        after = step(payout, verb, by, NOW, float_limit_minor=LIMIT, reason="AC04", is_cash=cash)
         if isinstance(after, PayoutRefusal):
             continue
         assert after.version == payout.version + 1
         payout = after
         seen.append(payout.state)
-    if "settled" in seen:
+    if payout.state == "settled" or "returned" in seen:
         people = {payout.maker, payout.approver, payout.settler} - {None}
         if amount > LIMIT:
             assert len(people) >= 2
@@ -55,6 +57,30 @@ def test_no_way_around_the_second_person(
         assert payout.reason in RETURN_REASONS
         assert payout.state not in LIVE
     assert seen.count("settled") <= 1
+    assert cash or payout.reason != "not_collected"
+    if "settled" in seen:
+        # Once the money went out, it is nothing that nobody fetched.
+        assert payout.state in ("settled", "returned")
+
+
+@given(st.sampled_from(get_args(PayoutState)))
+def test_time_takes_back_cash_that_waits_and_nothing_else(state: PayoutState) -> None:
+    before = replace(Payout(LIMIT, "UAH"), state=state)
+    after = uncollected(before)
+    by_hand = step(before, "not_collected", PEOPLE[0], NOW, float_limit_minor=LIMIT, is_cash=True)
+    if state in ("draft", "approved", "exported", "accepted"):
+        assert after == by_hand
+        assert after is not None
+        assert (after.state, after.reason) == ("cancelled", "not_collected")
+        late = step(after, "settle", PEOPLE[0], NOW, float_limit_minor=LIMIT)
+        assert isinstance(late, Payout)
+        assert (late.state, late.reason) == ("settled", None)
+    else:
+        assert after is None
+        assert by_hand is PayoutRefusal.WRONG_STATE
+    assert isinstance(
+        step(before, "not_collected", PEOPLE[0], NOW, float_limit_minor=LIMIT), PayoutRefusal
+    )
 
 
 def test_the_usual_way() -> None:

@@ -144,7 +144,10 @@ class PurchaseOrderedV1(
 class PayoutChangedV1(
     Event, type="payments.payout.changed.v1", stream=Stream.LOCAL, key="payout_id"
 ):
-    """State of a payout; the highest version wins. `reason` is an ISO 20022 code."""
+    """State of a payout; the highest version wins.
+
+    `reason` is an ISO 20022 code, or `not_collected` of cash that nobody fetched.
+    """
 
     payout_id: PayoutId
     need_id: NeedId

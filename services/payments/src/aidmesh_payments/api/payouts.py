@@ -161,6 +161,14 @@ def router(desk: Desk) -> APIRouter:
         """A settled payment came back: it is reversed, and its need is ready again."""
         return await _one(desk, once, "return", payout_id, caller.staff_id, body.reason)
 
+    @routes.post("/payouts/{payout_id}:not-collected")
+    async def not_collected(payout_id: UUID, caller: Payer, once: Once) -> Response:
+        """Nobody came for this cash, or will: its money is free, and its need waits again.
+
+        If it was fetched after all, settle it: that also works later.
+        """
+        return await _one(desk, once, "not_collected", payout_id, caller.staff_id, None)
+
     @routes.post("/payouts/{payout_id}:{verb}")
     async def step(
         payout_id: UUID, verb: Literal["accept", "cancel"], caller: Finance, once: Once

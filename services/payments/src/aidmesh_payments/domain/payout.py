@@ -3,7 +3,9 @@
     draft → approved → exported → accepted → settled
     rejected (before it was booked), returned (after), cancelled (before it left)
 
-Reasons of `rejected` and `returned` are ISO 20022 external reason codes.
+Reasons of `rejected` and `returned` are ISO 20022 external reason codes. Cash that nobody fetched
+is `cancelled` as `not_collected`, also when it stands on a list; whoever was given it after all
+is settled late.
 """
 
 from collections.abc import Mapping
@@ -18,7 +20,9 @@ from aidmesh_payments.domain.money import is_future
 PayoutState = Literal[
     "draft", "approved", "exported", "accepted", "settled", "rejected", "returned", "cancelled"
 ]
-Verb = Literal["approve", "export", "accept", "settle", "reject", "return", "cancel"]
+Verb = Literal[
+    "approve", "export", "accept", "settle", "reject", "return", "cancel", "not_collected"
+]
 
 REVIEW_DAYS = 7
 
@@ -30,6 +34,12 @@ RETURN_REASONS: Mapping[str, str] = {
     "AM05": "The payment is a duplicate.",
 }
 """ISO 20022 external status reason codes that banks answer with."""
+
+NOT_COLLECTED = "not_collected"
+"""Why cash was cancelled that its payee did not fetch."""
+
+UNFETCHED: frozenset[PayoutState] = frozenset({"draft", "approved", "exported", "accepted"})
+"""States in which cash waits for its payee."""
 
 LIVE: frozenset[PayoutState] = frozenset({"draft", "approved", "exported", "accepted", "settled"})
 """States of which a need has at most one payout."""
@@ -46,6 +56,7 @@ class PayoutRefusal(StrEnum):
     REASON_UNKNOWN = "return-reason-unknown"
     ALREADY_REVIEWED = "already-reviewed"
     DAY_IN_FUTURE = "day-in-future"
+    NOT_SO_MUCH = "not-so-much"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +89,7 @@ _FROM: Mapping[Verb, frozenset[PayoutState]] = {
     "reject": frozenset({"approved", "exported", "accepted"}),
     "return": frozenset({"settled"}),
     "cancel": frozenset({"draft", "approved"}),
+    "not_collected": UNFETCHED,
 }
 
 _TO: Mapping[Verb, PayoutState] = {
@@ -88,6 +100,7 @@ _TO: Mapping[Verb, PayoutState] = {
     "reject": "rejected",
     "return": "returned",
     "cancel": "cancelled",
+    "not_collected": "cancelled",
 }
 
 
@@ -100,6 +113,7 @@ def step(
     float_limit_minor: int,
     reason: str | None = None,
     settled_on: date | None = None,
+    is_cash: bool = False,
 ) -> Payout | PayoutRefusal:
     """Take one step.
 
@@ -113,8 +127,12 @@ def step(
         float_limit_minor: of the payout's currency.
         reason: required when it is rejected or returned.
         settled_on: when the money moved, of a settlement; None for today.
+        is_cash: only cash waits to be fetched.
     """
-    if payout.state not in _FROM[verb]:
+    is_late = verb == "settle" and is_uncollected(payout)
+    if payout.state not in _FROM[verb] and not is_late:
+        return PayoutRefusal.WRONG_STATE
+    if verb == "not_collected" and not is_cash:
         return PayoutRefusal.WRONG_STATE
     if verb in ("reject", "return") and reason not in RETURN_REASONS:
         return PayoutRefusal.REASON_UNKNOWN
@@ -129,15 +147,29 @@ def step(
     elif verb == "settle":
         people = {payout.maker, payout.approver, by} - {None}
         if not small:
-            if payout.state == "draft":
+            if payout.approver is None:
                 return PayoutRefusal.WRONG_STATE
             if len(people) < 2:
                 return PayoutRefusal.SECOND_PERSON
         due = now + timedelta(days=REVIEW_DAYS) if len(people) < 2 else None
-        changed = replace(changed, settler=by, review_due_at=due)
+        changed = replace(changed, settler=by, review_due_at=due, reason=None)
     elif verb in ("reject", "return", "cancel"):
         changed = replace(changed, reason=reason)
+    elif verb == "not_collected":
+        changed = replace(changed, reason=NOT_COLLECTED)
     return changed
+
+
+def is_uncollected(payout: Payout) -> bool:
+    """Whether it was cash that nobody fetched, as far as is known."""
+    return payout.state == "cancelled" and payout.reason == NOT_COLLECTED
+
+
+def uncollected(payout: Payout) -> Payout | None:
+    """The time to fetch cash is over: give it up; None if it was paid, or is over already."""
+    if payout.state not in UNFETCHED:
+        return None
+    return replace(payout, state="cancelled", reason=NOT_COLLECTED, version=payout.version + 1)
 
 
 def review(payout: Payout, by: UUID) -> Payout | PayoutRefusal:

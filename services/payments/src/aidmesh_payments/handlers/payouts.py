@@ -9,8 +9,17 @@ from aidmesh_chassis.db import Tx
 from aidmesh_chassis.problems import NOT_FOUND, Problem
 from aidmesh_contracts.ids import CommitmentId, PayeeRef, PayoutId
 from aidmesh_payments.domain import commitments as rules
+from aidmesh_payments.domain.allotments import NotEnough
 from aidmesh_payments.domain.commitments import Commitment
-from aidmesh_payments.domain.payout import Payout, PayoutRefusal, Verb, review, step
+from aidmesh_payments.domain.payout import (
+    NOT_COLLECTED,
+    Payout,
+    PayoutRefusal,
+    Verb,
+    is_uncollected,
+    review,
+    step,
+)
 from aidmesh_payments.handlers.book import Book
 from aidmesh_payments.handlers.needs import (
     draft_of,
@@ -23,6 +32,7 @@ from aidmesh_payments.handlers.spending import reverse_spending, tell_spent
 from aidmesh_payments.problems import problem
 from aidmesh_payments.store import commitments as commitment_store
 from aidmesh_payments.store import payouts as store
+from aidmesh_payments.store import pickup as pickup_store
 from aidmesh_payments.store.payouts import PayoutRow
 
 
@@ -68,12 +78,24 @@ async def take_steps(
             float_limit_minor=office.float_limit_minor(row.payout.currency),
             reason=order.reason,
             settled_on=order.settled_on,
+            is_cash=row.mechanism == "cash",
         )
+        commitment = commitments[row.commitment_id]
+        if verb == "settle" and is_uncollected(row.payout) and isinstance(payout, Payout):
+            paid_now = any(each.need_id == row.need_id for each in saved)
+            late = (
+                PayoutRefusal.WRONG_STATE
+                if paid_now
+                else await _take_up_again(book, row, commitment)
+            )
+            if isinstance(late, PayoutRefusal):
+                payout = late
+            else:
+                commitment = late
         if isinstance(payout, PayoutRefusal):
             outcomes[payout_id] = payout
             continue
         changed = replace(row, payout=payout, batch_id=order.batch_id or row.batch_id)
-        commitment = commitments[row.commitment_id]
         if verb == "settle":
             settled_on = order.settled_on or book.today
             changed = replace(changed, bank_reference=order.bank_reference, settled_on=settled_on)
@@ -82,8 +104,10 @@ async def take_steps(
             touched[commitment.id] = reverse_spending(
                 book, commitment, (order.reason or "").lower(), fulfils=True
             )
-        elif verb == "cancel":
-            touched[commitment.id] = let_go(book, commitment, "returned")
+        elif verb in ("cancel", NOT_COLLECTED):
+            touched[commitment.id] = let_go(
+                book, commitment, "returned" if verb == "cancel" else "not_collected"
+            )
             tx.emit(released_event(touched[commitment.id]))
         saved.append(changed)
         tx.emit(payout_state(changed), version=payout.version)
@@ -92,6 +116,24 @@ async def take_steps(
     await store.save(tx.conn, saved)
     await book.close()
     return outcomes
+
+
+async def _take_up_again(
+    book: Book, row: PayoutRow, commitment: Commitment
+) -> Commitment | PayoutRefusal:
+    """Commit the money once more of cash that was fetched before its time was over.
+
+    The word of it came late: the cash had been let go. Intake fulfils the need by it, whatever
+    attempt it is at.
+    """
+    if row.need_id in await store.live_of_needs(book.tx.conn, [row.need_id]):
+        # Money for a later attempt is on its way: that is to be stopped first.
+        return PayoutRefusal.WRONG_STATE
+    try:
+        book.put(book[commitment.allotment_id].commit_free(commitment.amount_minor))
+    except NotEnough:
+        return PayoutRefusal.NOT_SO_MUCH
+    return replace(commitment, state="committed", cause=None)
 
 
 def _settle(book: Book, commitment: Commitment, row: PayoutRow, on: date) -> Commitment:
@@ -144,6 +186,7 @@ async def redo(
         payout=Payout(commitment.amount_minor, commitment.currency, maker=by),
     )
     await store.insert(tx.conn, [draft])
+    await pickup_store.restart_clock(tx.conn, commitment.id)
     tx.emit(payout_state(draft), version=1)
     return draft.id
 

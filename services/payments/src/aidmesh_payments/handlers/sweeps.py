@@ -1,19 +1,16 @@
 """What time brings about, by the database's clock."""
 
+from dataclasses import replace
+
 from aidmesh_chassis.db import Tx
 from aidmesh_chassis.idempotency import purge
 from aidmesh_chassis.logs import counted
 from aidmesh_payments.domain.commitments import Commitment, ReleaseCause
 from aidmesh_payments.domain.money import today_in_kyiv
+from aidmesh_payments.domain.payout import uncollected
 from aidmesh_payments.handlers import payees, pickup
 from aidmesh_payments.handlers.book import Book
-from aidmesh_payments.handlers.needs import (
-    cancelled,
-    let_go,
-    needs_of,
-    payout_state,
-    released_event,
-)
+from aidmesh_payments.handlers.needs import let_go, needs_of, payout_state, released_event
 from aidmesh_payments.handlers.office import Office
 from aidmesh_payments.store import allotments as allotment_store
 from aidmesh_payments.store import commitments as store
@@ -25,46 +22,55 @@ LIMIT = 500
 async def expire_holds(office: Office, tx: Tx) -> int:
     """Release holds that nobody confirmed in time."""
     places = await store.due_holds(tx.conn, LIMIT)
-    await _release(office, tx, places, "hold_expired")
+    if not places:
+        return 0
+    book = await Book.open(tx, office, (place.allotment_id for place in places))
+    saved: list[Commitment] = []
+    for commitment in (await store.lock(tx.conn, (place.id for place in places))).values():
+        # It was found before it was locked: a confirmation may have been faster.
+        until = commitment.hold_until if commitment.state == "held" else None
+        if until is not None and until <= book.now:
+            saved.append(let_go(book, commitment, "hold_expired"))
+            tx.emit(released_event(saved[-1]))
+    await store.save(tx.conn, saved)
+    _tell_lapsed(tx, saved, "hold_expired")
+    await book.close()
     return len(places)
 
 
 async def expire_collections(office: Office, tx: Tx) -> int:
-    """Release cash that nobody fetched in time, with its payout."""
+    """Release cash that nobody fetched in time, with its payout, whether or not it was listed."""
     places = await pickup.uncollected(tx, LIMIT)
-    await _release(office, tx, places, "not_collected")
-    return len(places)
-
-
-async def _release(office: Office, tx: Tx, places: list[store.Place], cause: ReleaseCause) -> None:
     if not places:
-        return
+        return 0
     book = await Book.open(tx, office, (place.allotment_id for place in places))
     locked = await store.lock(tx.conn, (place.id for place in places))
     payouts = await payout_store.lock_live_of(tx.conn, locked)
     saved: list[Commitment] = []
     given_up = []
     for commitment in locked.values():
-        # It was found before it was locked: a confirmation or a payment may have been faster.
-        if cause == "hold_expired":
-            until = commitment.hold_until if commitment.state == "held" else None
-        else:
-            until = commitment.collect_by if commitment.state == "committed" else None
-        row = payouts.get(commitment.id)
-        if until is None or until > book.now:
+        # It was found before it was locked: a payment or a correction may have been faster.
+        row, until = payouts.get(commitment.id), commitment.collect_by
+        is_over = commitment.state == "committed" and until is not None and until <= book.now
+        if not is_over or row is None or row.mechanism != "cash":
             continue
-        if row is not None:
-            if row.payout.state not in ("draft", "approved"):
-                continue
-            given_up.append(cancelled(row))
-            tx.emit(payout_state(given_up[-1]), version=given_up[-1].payout.version)
-        saved.append(let_go(book, commitment, cause))
+        payout = uncollected(row.payout)
+        if payout is None:
+            continue
+        given_up.append(replace(row, payout=payout))
+        tx.emit(payout_state(given_up[-1]), version=payout.version)
+        saved.append(let_go(book, commitment, "not_collected"))
         tx.emit(released_event(saved[-1]))
     await store.save(tx.conn, saved)
     await payout_store.save(tx.conn, given_up)
-    if saved:
-        tx.log.info("commitment.lapsed", **counted("need", needs_of(saved)), cause=cause)
+    _tell_lapsed(tx, saved, "not_collected")
     await book.close()
+    return len(places)
+
+
+def _tell_lapsed(tx: Tx, lapsed: list[Commitment], cause: ReleaseCause) -> None:
+    if lapsed:
+        tx.log.info("commitment.lapsed", **counted("need", needs_of(lapsed)), cause=cause)
 
 
 async def end_validity(office: Office, tx: Tx) -> int:

@@ -236,12 +236,12 @@ class BatchLine(NamedTuple):
 
 
 async def batch_lines(conn: asyncpg.Connection, batch_id: UUID) -> list[BatchLine]:
-    """Return a payment list, less what was rejected since: that is not to be paid."""
+    """Return a payment list, less what is not to be paid any more."""
     rows = await conn.fetch(
         """
         SELECT p.id, p.payee_ref, p.amount_minor, p.currency, payee.sealed
         FROM payout p LEFT JOIN payee ON payee.payee_ref = p.payee_ref
-        WHERE p.batch_id = $1 AND p.state <> 'rejected' ORDER BY p.id
+        WHERE p.batch_id = $1 AND p.state NOT IN ('rejected', 'cancelled') ORDER BY p.id
         """,
         batch_id,
     )

@@ -8,6 +8,7 @@ from uuid import UUID
 import asyncpg
 
 from aidmesh_contracts.ids import AllotmentId, CommitmentId, NeedId, SiteId
+from aidmesh_payments.domain.payout import UNFETCHED
 from aidmesh_payments.domain.pickup import Pause
 from aidmesh_payments.store.commitments import Place
 
@@ -25,25 +26,52 @@ class Start(NamedTuple):
 async def start_clocks(conn: asyncpg.Connection, starts: Sequence[Start]) -> None:
     """Start the clocks of what is paid in cash, or may be: how is perhaps not known yet.
 
-    Only the first word to the person counts.
+    Of what goes to a bank only the days are kept, should it become cash. Only the first word to
+    the person counts.
     """
     await conn.execute(
         """
-        WITH cash AS (
-            SELECT c.id, n.collect_from, n.collect_days, n.collect_by
+        WITH told AS (
+            SELECT c.id, n.collect_from, n.collect_days,
+                   CASE WHEN c.state = 'committed' AND EXISTS (
+                       SELECT FROM payout p WHERE p.commitment_id = c.id
+                           AND COALESCE(p.mechanism, 'cash') = 'cash' AND p.state = ANY($6))
+                   THEN n.collect_by END AS collect_by
             FROM unnest($1::uuid[], $2::int[], $3::timestamptz[], $4::int[], $5::timestamptz[])
                  AS n (need_id, attempt_no, collect_from, collect_days, collect_by)
             JOIN commitment c ON c.need_id = n.need_id AND c.attempt_no = n.attempt_no
-            JOIN payout p ON p.commitment_id = c.id AND COALESCE(p.mechanism, 'cash') = 'cash'
-                 AND p.state IN ('draft', 'approved')
-            WHERE c.state = 'committed' AND c.collect_by IS NULL
+            WHERE c.purpose = 'payout' AND c.collect_from IS NULL
             ORDER BY c.id FOR UPDATE OF c
         )
-        UPDATE commitment c SET collect_from = cash.collect_from,
-               collect_days = cash.collect_days, collect_by = cash.collect_by
-        FROM cash WHERE c.id = cash.id
+        UPDATE commitment c SET collect_from = told.collect_from,
+               collect_days = told.collect_days, collect_by = told.collect_by
+        FROM told WHERE c.id = told.id
         """,
         *(list(column) for column in zip(*starts, strict=True)),
+        sorted(UNFETCHED),
+    )
+
+
+async def restart_clock(conn: asyncpg.Connection, commitment_id: CommitmentId) -> None:
+    """How someone is paid, or whether, was not settled until now: cash waits from now on."""
+    await conn.execute(
+        """
+        WITH next AS (
+            SELECT c.id, EXISTS (
+                SELECT FROM payout p WHERE p.commitment_id = c.id AND p.mechanism = 'cash'
+                    AND p.state = ANY($2)) AS is_cash
+            FROM commitment c
+            WHERE c.id = $1 AND c.state = 'committed' AND c.collect_days IS NOT NULL
+            FOR UPDATE OF c
+        )
+        UPDATE commitment c SET
+               collect_from = CASE WHEN is_cash THEN clock_timestamp() ELSE collect_from END,
+               collect_by = CASE WHEN is_cash
+                   THEN clock_timestamp() + make_interval(days => collect_days) END
+        FROM next WHERE c.id = next.id
+        """,
+        commitment_id,
+        sorted(UNFETCHED),
     )
 
 
@@ -65,7 +93,7 @@ async def due(conn: asyncpg.Connection, limit: int) -> list[Due]:
                c.site_id, COALESCE(s.area, c.area) AS area
         FROM commitment c
         JOIN payout p ON p.commitment_id = c.id AND p.mechanism = 'cash'
-             AND p.state IN ('draft', 'approved')
+             AND p.state = ANY($2)
         LEFT JOIN site s ON s.id = c.site_id
         WHERE c.state = 'committed' AND c.collect_by <= clock_timestamp()
           AND c.collect_from IS NOT NULL
@@ -76,6 +104,7 @@ async def due(conn: asyncpg.Connection, limit: int) -> list[Due]:
         ORDER BY c.collect_by LIMIT $1
         """,
         limit,
+        sorted(UNFETCHED),
     )
     return [
         Due(
