@@ -123,6 +123,8 @@ def whole(row: Mapping[str, object]) -> dict[str, object]:
         "headcount": None,
         "ask": {"stock": [{"item": "food_parcel", "quantity": 2}]}
         if row["kind"] == "food_parcel"
+        else {"money": {"amount_minor": 300_000, "currency": "UAH", "by": "payout"}}
+        if row["kind"] == "financial_aid"
         else {},
         "blocked_by": {"resource": "bed", "code": "shelter"} if waits else None,
         "wait": "short" if waits else None,

@@ -5,6 +5,7 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
+from uuid import uuid4
 
 import asyncpg
 import pytest
@@ -13,6 +14,7 @@ from aidmesh_chassis.auth import Role
 from aidmesh_chassis.crypto import unseal
 from aidmesh_chassis.idempotency import posts_without_key
 from aidmesh_chassis.keys import NOTIFICATION, PAYMENTS
+from aidmesh_contracts.ids import CommitmentId, NeedId
 from aidmesh_contracts.intake import (
     ContactSealedV1,
     NeedApprovedV1,
@@ -20,6 +22,7 @@ from aidmesh_contracts.intake import (
     PayeeSealedV1,
     PersonMergedV1,
 )
+from aidmesh_contracts.payments import CommitmentReleasedV1
 from aidmesh_payments.handlers.payees import opened
 from integration.intake.world import World, only, refused
 
@@ -133,6 +136,55 @@ async def test_payments_can_use_what_was_sealed_to_it(world: World, payee: dict[
     assert sealed.mechanism == found.mechanism == payee["mechanism"]
     address = found.post_address.reveal() if found.post_address else None
     assert address == payee.get("address")
+
+
+async def test_payee_details_are_corrected_where_the_person_is_known(world: World) -> None:
+    need_id = await world.request(
+        "financial_aid",
+        payee={"mechanism": "iban", "legal_name": "Old", "iban": "UA213223130000026007233566001"},
+    )
+    (old,) = only(await world.published(), PayeeSealedV1)
+    path = f"/v1/needs/{need_id}:correct-payee"
+    new = {"mechanism": "card", "legal_name": "CanaryNew", "card": "4111111111111111"}
+    await world.post(path, new, Role.FINANCE, status=403)
+    wrong = new | {"card": "4111111111111112"}
+    assert "card_check_digit" in json.dumps(await world.post(path, wrong, status=422))
+    key = str(uuid4())
+    answer = await world.post(path, new, key=key)
+    assert await world.post(path, new, key=key) == answer
+    (sealed,) = only(await world.published(), PayeeSealedV1)
+    assert sealed.payee_ref != old.payee_ref
+    assert (sealed.replaces, sealed.version) == (old.payee_ref, answer["version"])
+    assert sealed.sealed_by == world.staff_id
+    found = opened(world.keys, base64.b64decode(sealed.sealed))
+    assert found.card is not None
+    assert found.card.reveal() == new["card"]
+    # What it replaces is blanked, and the next attempt names the new.
+    async with world.db.read() as conn:
+        left = await conn.fetchval(
+            "SELECT count(*) FROM outbox"
+            " WHERE payload IS NOT NULL AND headers ->> 'ce-subject' = $1",
+            str(old.payee_ref),
+        )
+    assert left == 0
+    back = CommitmentReleasedV1(
+        commitment_id=CommitmentId(uuid4()),
+        need_id=NeedId(need_id),
+        attempt_no=1,
+        cause="returned",
+    )
+    await world.feed(back)
+    await world.post(f"/v1/needs/{need_id}:approve")
+    (asked,) = only(await world.published(), NeedApprovedV1)
+    assert asked.payee_ref == sealed.payee_ref
+    notes = [step["note"] for step in (await world.need(need_id))["timeline"]]
+    assert "payee_corrected" in notes
+    # Not of needs that pay nobody, nor once it is over.
+    other = await world.request("food_parcel")
+    refused = await world.post(f"/v1/needs/{other}:correct-payee", new, status=409)
+    assert refused["rule"] == "not_of_this_kind"
+    await world.post(f"/v1/needs/{need_id}:cancel", {"reason": "not_needed"})
+    assert (await world.post(path, new, status=409))["rule"] == "over"
 
 
 async def test_a_postal_order_needs_an_address(world: World) -> None:

@@ -32,6 +32,13 @@ CASES = [
      {"served_on": "2024-04-02"}),
     ("/needs/{need}/move", {"place_area": "UA46"}, "/v1/needs/{need}:move",
      {"place_area": "UA46"}),
+    ("/needs/{aid}/payee",
+     {"mechanism_new": "iban", "payee_name_new": "Олена К.",
+      "payee_account_new": "ua21 3223 1300 0002 6007 2335 6600 1"},
+     "/v1/needs/{aid}:correct-payee",
+     {"mechanism": "iban", "legal_name": "Олена К.", "iban": "UA213223130000026007233566001"}),
+    ("/needs/{aid}/payee", {"mechanism_new": "cash", "payee_name_new": "Олена К."},
+     "/v1/needs/{aid}:correct-payee", {"mechanism": "cash", "legal_name": "Олена К."}),
     ("/hand-over/{reservation}/handover", {"served_on": "2024-04-02"},
      "/v1/reservations/{reservation}:issue", {"served_on": "2024-04-02"}),
     ("/hand-over/{reservation}/handover", {"served_on": "2024-04-02", "prescription_seen": "1"},
@@ -135,7 +142,7 @@ CASES = [
 
 def _named(text: str) -> str:
     return text.format(
-        need=NEED, reservation=RESERVATION, payout=PAYOUT, grant=number("qn"),
+        need=NEED, aid=number("aid"), reservation=RESERVATION, payout=PAYOUT, grant=number("qn"),
         purchase=number("purchase draft"),
     )  # fmt: skip
 
@@ -241,6 +248,8 @@ async def test_mistakes_are_named_before_anything_is_sent(browser: "Browser") ->
         (f"/stock/sites/{WAREHOUSE}/close", {"reason": "air_alert"}),
         (f"/stock/sites/{WAREHOUSE}/reopen", {"reason": "because"}),
         (f"/stock/settle/{NEED}", {}),
+        (f"/needs/{number('aid')}/payee", {"payee_account_new": "UA21"}),
+        (f"/needs/{number('aid')}/payee", {}),
         (
             f"/money/grants/{number('qn')}/allot",
             {"budget_line": "aid", "to_region": "lviv", "amount": "many", "currency": "UAH"},
@@ -269,7 +278,28 @@ async def test_what_makes_no_sense_is_not_sent(
     await browser.sign_in(Role.LEAD)
     answer = await browser.post(path, **fields)
     assert answer.status_code == 422
-    assert browser.desk.region.posts == []
+    sent = [called for called, _, _ in browser.desk.region.posts]
+    assert [called for called in sent if not called.endswith(":lookup")] == []
+
+
+async def test_a_payee_is_corrected_where_somebody_is_paid(browser: "Browser") -> None:
+    await browser.sign_in(Role.CASEWORKER)
+    page = (await browser.get(f"/needs/{number('aid')}")).text
+    assert f'action="/needs/{number("aid")}/payee"' in page
+    assert "/payee" not in (await browser.get(f"/needs/{NEED}")).text
+    browser.desk.region.answers[f"POST /v1/needs/{number('aid')}:correct-payee"] = problem(
+        422, "invalid-request", errors=[{"field": "body.iban", "rule": "iban_check_digits"}]
+    )
+    answer = await browser.post(
+        f"/needs/{number('aid')}/payee",
+        mechanism_new="iban",
+        payee_name_new="Олена К.",
+        payee_account_new="UA2132",
+    )
+    assert answer.status_code == 409
+    # What was typed is still there to be put right.
+    assert 'value="UA2132"' in answer.text
+    assert "Some fields are not acceptable" in answer.text
 
 
 async def test_a_limit_asks_for_a_reason(browser: "Browser") -> None:

@@ -2,6 +2,7 @@
 
 from datetime import date
 from typing import Literal
+from uuid import UUID
 
 from pydantic import AwareDatetime, Field
 
@@ -233,7 +234,12 @@ class ContactSealedV1(
 class PayeeSealedV1(Event, type="intake.payee.sealed.v1", stream=Stream.PRIVATE, key="payee_ref"):
     """Payee details, as a sealed box that only the paying office opens.
 
+    Corrected details come under a new reference.
+
     Attributes:
+        version: 0 as registered; of a need's corrections the highest wins, in any order.
+        replaces: what these details stand for now.
+        sealed_by: who corrected them; the payment is approved by somebody else.
         mechanism: how the money goes; cash waits to be fetched, and its clock needs to know.
         sealed: base64 of the sealed box.
     """
@@ -242,6 +248,9 @@ class PayeeSealedV1(Event, type="intake.payee.sealed.v1", stream=Stream.PRIVATE,
     need_id: NeedId
     mechanism: Literal["iban", "card", "post", "cash"] | None = None
     sealed: str
+    version: int = Field(default=0, ge=0)
+    replaces: PayeeRef | None = None
+    sealed_by: UUID | None = None
 
 
 EVENTS: tuple[type[Event], ...] = (

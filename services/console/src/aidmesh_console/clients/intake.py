@@ -135,6 +135,11 @@ class Ask(View):
         """Whether nobody but intake has a part in it."""
         return not self.stock and self.capacity is None and self.money is None
 
+    @property
+    def pays_out(self) -> bool:
+        """Whether a person is paid."""
+        return self.money is not None and self.money.get("by") == "payout"
+
 
 class NeedWhole(Need):
     """A need with its history; `ahead` is how many are served before it."""
@@ -307,6 +312,10 @@ class Intake:
     async def register(self, request: Mapping[str, Any], key: UUID) -> Registered:
         """Enter a request with its needs, and the person where they are new."""
         return await self.link.post("/v1/requests", _REGISTERED, request, key)
+
+    async def correct_payee(self, need_id: UUID, payee: Mapping[str, Any], key: UUID) -> None:
+        """Seal new payee details of a need to the paying office."""
+        await self.link.post(f"/v1/needs/{need_id}:correct-payee", ACCEPTED, payee, key)
 
     async def needs(
         self,

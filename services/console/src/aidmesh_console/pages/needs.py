@@ -21,6 +21,7 @@ from aidmesh_console.pages.common import (
     UNDO_REASONS,
     names_of,
 )
+from aidmesh_console.pages.registering import payee_of
 from aidmesh_console.roles import Act
 from aidmesh_console.visit import Posted, Visit, visitor
 
@@ -45,6 +46,8 @@ _SAID: Final = {
     "reverse": "undone",
 }
 _REASONS: Final = {"cancel": CANCEL_REASONS, "decline": DECLINE_REASONS, "reverse": UNDO_REASONS}
+PAYEE: Final = "new"
+"""What the fields of a payee end with, as those of a kind do where someone is registered."""
 _NEEDS_OVERRIDE: Final = "needs-a-decision"
 
 
@@ -92,6 +95,23 @@ async def show(visit: Reader) -> Response:
 async def one(need_id: UUID, visit: Reader) -> Response:
     """One need: its history, what is set aside for it, and what may be done."""
     return await _page(visit, need_id)
+
+
+@routes.post("/needs/{need_id}/payee")
+async def correct_payee(need_id: UUID, form: Posted, visit: Decider) -> Response:
+    """Have the person paid elsewhere: the paying office gets the new details, sealed."""
+    payee = payee_of(form, PAYEE)
+    if payee is None:
+        form.faults[f"payee_name_{PAYEE}"] = "missing"
+    if form.faults or payee is None:
+        wrong = visit.say(f"fault.{next(iter(form.faults.values()))}")
+        return await _page(visit, need_id, 422, wrong, form)
+    try:
+        await visit.intake.correct_payee(need_id, payee, form.key)
+    except ClientError as error:
+        status = 503 if isinstance(error, Away) else 409
+        return await _page(visit, need_id, status, visit.problem(error), form)
+    return visit.go(f"/needs/{need_id}", said="payee_corrected")
 
 
 @routes.post("/needs/{need_id}/{step}")
@@ -161,6 +181,8 @@ async def _page(
         decline_reasons=DECLINE_REASONS,
         override_reasons=OVERRIDE_REASONS,
         undo_reasons=UNDO_REASONS,
+        entered=form.values if form else {},
+        faults=form.faults if form else {},
     )
 
 

@@ -179,11 +179,16 @@ def _need(form: Form, kind: Kind, for_whom: str) -> dict[str, Any]:
     if kind.money is not None and kind.money.amount_given:
         need["amount_minor"] = form.money(f"amount_{code}", kind.money.currency)
     if kind.money is not None and kind.money.by == "payout":
-        need["payee"] = _payee(form, code)
+        need["payee"] = payee_of(form, code)
     return need
 
 
-def _payee(form: Form, code: str) -> dict[str, Any] | None:
+def payee_of(form: Form, code: str) -> dict[str, Any] | None:
+    """Who is paid, and how, as intake takes it; None where nothing was entered.
+
+    Args:
+        code: what the names of the fields end with.
+    """
     name = form.text(f"payee_name_{code}")
     account = form.text(f"payee_account_{code}")
     if name is None and account is None:

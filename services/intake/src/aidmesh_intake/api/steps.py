@@ -23,6 +23,7 @@ from aidmesh_intake.api.context import (
 from aidmesh_intake.domain import commands
 from aidmesh_intake.domain.dates import today_of
 from aidmesh_intake.domain.need import State
+from aidmesh_intake.domain.persons import Payee
 from aidmesh_intake.handlers import acting
 from aidmesh_intake.handlers.acting import Outcome
 from aidmesh_intake.store import needs as store
@@ -149,6 +150,23 @@ async def serve(need_id: UUID, body: ServeIn, ctx: Ctx, caller: Caseworker, once
             lambda need: commands.serve(need, body.served_on or today),
             caller.staff_id,
         )
+        return await _answer(tx, once, outcome)
+
+
+@router.post("/needs/{need_id}:correct-payee")
+async def correct_payee(
+    need_id: UUID, body: Payee, ctx: Ctx, caller: Caseworker, once: Once
+) -> Response:
+    """Have the person paid elsewhere: sealed to the paying office, and kept nowhere else.
+
+    A payment that is not on a payment list yet takes the new details and is approved anew; one
+    that is goes where the list says, and takes them if it comes back.
+    """
+    vault = ctx.vault.open()
+    async with ctx.database.transaction() as tx:
+        if known := await once.replay(tx):
+            return known
+        outcome = await acting.correct_payee(tx, need_id, body, vault, caller.staff_id)
         return await _answer(tx, once, outcome)
 
 

@@ -5,7 +5,7 @@ from datetime import date, datetime
 from typing import Final
 
 from aidmesh_contracts.base import Event
-from aidmesh_contracts.ids import NeedId, SiteId, derive_id
+from aidmesh_contracts.ids import NeedId, PayeeRef, SiteId, derive_id
 from aidmesh_contracts.intake import AidGivenV1
 from aidmesh_contracts.values import Area, BlockedBy, StockDemand
 from aidmesh_intake.domain.need import (
@@ -290,3 +290,16 @@ def _scaled(need: Need, units: int) -> Need:
         ask=need.ask.model_copy(update={"stock": stock}),
         blocked_by=blocked,
     )
+
+
+def correct_payee(need: Need, payee_ref: PayeeRef) -> Decision:
+    """Have the person paid elsewhere than their details said, in this attempt and later ones.
+
+    Raises:
+        NotAllowed: nothing is paid to a person, or the need is over.
+    """
+    if need.ask.money is None or need.ask.money.by != "payout":
+        raise NotAllowed("not_of_this_kind")
+    if need.state not in OPEN:
+        raise NotAllowed("over")
+    return moved(need, replace(need, payee_ref=payee_ref), "payee_corrected")

@@ -2,21 +2,25 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from uuid import UUID
+from uuid import UUID, uuid4
 
+from aidmesh_chassis import outbox
 from aidmesh_chassis.db import Tx
-from aidmesh_contracts.ids import SiteId
+from aidmesh_contracts.ids import PayeeRef, SiteId
+from aidmesh_contracts.intake import PayeeSealedV1
 from aidmesh_contracts.values import Area
 from aidmesh_intake.domain import commands
 from aidmesh_intake.domain.dates import today_of
 from aidmesh_intake.domain.kinds import Kind
 from aidmesh_intake.domain.limits import Hindrance
 from aidmesh_intake.domain.need import Decision, Need, NotAllowed, State
+from aidmesh_intake.domain.persons import Payee
 from aidmesh_intake.domain.waitlist import queue_behind
 from aidmesh_intake.handlers import approving
 from aidmesh_intake.handlers.applying import Change, apply
 from aidmesh_intake.store import needs as store
 from aidmesh_intake.store import persons as person_store
+from aidmesh_intake.vault import OpenVault
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,35 @@ async def act(
         outcomes.append(Outcome(decision.need))
     await apply(tx, changes, staff_id)
     return outcomes
+
+
+async def correct_payee(
+    tx: Tx, need_id: UUID, payee: Payee, vault: OpenVault, staff_id: UUID
+) -> Outcome:
+    """Seal new payee details of a need to the paying office, in place of the old."""
+    payee_ref = PayeeRef(uuid4())
+    before = (await store.lock(tx.conn, [need_id])).get(need_id)
+    (outcome,) = await act(
+        tx, [need_id], lambda need: commands.correct_payee(need, payee_ref), staff_id
+    )
+    need = outcome.need
+    if before is None or need is None or outcome.rule is not None:
+        return outcome
+    await store.set_payee(tx.conn, need)
+    if before.payee_ref is not None:
+        await outbox.withdraw_sealed(tx.conn, [before.payee_ref])
+    tx.emit(
+        PayeeSealedV1(
+            payee_ref=payee_ref,
+            need_id=need.id,
+            mechanism=payee.mechanism,
+            sealed=vault.seal_payee(payee, need.id, payee_ref),
+            version=need.version,
+            replaces=before.payee_ref,
+            sealed_by=staff_id,
+        )
+    )
+    return outcome
 
 
 async def move(

@@ -167,6 +167,11 @@ async def save_terms(conn: asyncpg.Connection, needs: Sequence[Need]) -> None:
         )
 
 
+async def set_payee(conn: asyncpg.Connection, need: Need) -> None:
+    """Write under which reference the paying office finds whom to pay."""
+    await conn.execute("UPDATE need SET payee_ref = $2 WHERE id = $1", need.id, need.payee_ref)
+
+
 async def log_events(
     conn: asyncpg.Connection,
     entries: Sequence[tuple[Need, str]],

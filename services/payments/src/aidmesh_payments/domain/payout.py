@@ -172,6 +172,21 @@ def uncollected(payout: Payout) -> Payout | None:
     return replace(payout, state="cancelled", reason=NOT_COLLECTED, version=payout.version + 1)
 
 
+def correct(payout: Payout, by: UUID | None) -> Payout | None:
+    """Somebody corrected where the money goes: it is approved anew, above the limit by another.
+
+    None where it is on a payment list already, or over.
+
+    Args:
+        by: who corrected it.
+    """
+    if payout.state not in ("draft", "approved"):
+        return None
+    return replace(
+        payout, state="draft", maker=by or payout.maker, approver=None, version=payout.version + 1
+    )
+
+
 def review(payout: Payout, by: UUID) -> Payout | PayoutRefusal:
     """A second person looked at a payout that one person made alone."""
     if payout.review_due_at is None or payout.reviewer is not None:

@@ -97,12 +97,17 @@ async def hold(office: Office, tx: Tx, batch: Sequence[Received[NeedApprovedV1]]
             )
     book, purses = await Book.open_purses(tx, office, (ask.currency for ask in asks))
     answers = choose(purses, asks, book.today)
+    # The approval may be older than a correction of where the money goes.
+    payees = await payout_store.corrected_payees(tx.conn, (ask.need_id for ask in asks))
     held: list[Commitment] = []
     for ask in asks:
         key = (ask.need_id, ask.attempt_no)
         item, answer = wanted[key], answers[key]
         if isinstance(answer, Purse):
             commitment = _held(item.event, answer, book)
+            commitment = replace(
+                commitment, payee_ref=payees.get(ask.need_id, commitment.payee_ref)
+            )
             held.append(commitment)
             book.put(book[answer.allotment_id].hold(ask.amount_minor))
             tx.emit(_held_event(commitment), cause=item)

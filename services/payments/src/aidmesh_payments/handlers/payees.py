@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
@@ -19,13 +20,18 @@ from aidmesh_chassis.keys import PAYMENTS, KeyRing
 from aidmesh_chassis.privacy import REVEAL, PersonalText
 from aidmesh_chassis.problems import NOT_FOUND, Problem
 from aidmesh_contracts.accounts import Mechanism, compact, is_card, is_iban
-from aidmesh_contracts.ids import NeedId, PayeeRef, PayoutId
+from aidmesh_contracts.ids import CommitmentId, NeedId, PayeeRef, PayoutId
 from aidmesh_contracts.intake import PayeeErasedV1, PayeeSealedV1
 from aidmesh_contracts.retention import kept_if_paid_from
 from aidmesh_payments.domain.money import today_in_kyiv
+from aidmesh_payments.domain.payout import correct
+from aidmesh_payments.handlers.needs import payout_state
 from aidmesh_payments.problems import problem
+from aidmesh_payments.store import commitments as commitment_store
 from aidmesh_payments.store import erasure as erasure_store
 from aidmesh_payments.store import payouts as store
+from aidmesh_payments.store import pickup as pickup_store
+from aidmesh_payments.store.payouts import PayoutRow
 
 
 class Payee(BaseModel):
@@ -98,15 +104,57 @@ def opened(keys: KeyRing, box: bytes, payout_id: PayoutId | None = None) -> Paye
 
 
 async def keep(tx: Tx, batch: Sequence[Received[PayeeSealedV1]]) -> None:
-    """Keep what intake sealed, as it is."""
-    rows: list[tuple[PayeeRef, NeedId, str | None, bytes]] = []
+    """Keep what intake sealed, as it is; what was corrected takes the place of the old."""
+    rows: list[tuple[PayeeRef, NeedId, str | None, bytes, int]] = []
+    corrections: dict[NeedId, Received[PayeeSealedV1]] = {}
     for item in batch:
         try:
             box = base64.b64decode(item.event.sealed, validate=True)
         except binascii.Error:
             raise Poison("sealed_is_not_base64") from None
-        rows.append((item.event.payee_ref, item.event.need_id, item.event.mechanism, box))
+        event = item.event
+        rows.append((event.payee_ref, event.need_id, event.mechanism, box, event.version))
+        known = corrections.get(event.need_id)
+        if event.version and (known is None or known.event.version < event.version):
+            corrections[event.need_id] = item
+    if corrections:
+        # Before the details are there, so that whoever holds money meanwhile is waited for.
+        await commitment_store.begin_facts(tx.conn, corrections)
     await store.put_payees(tx.conn, rows)
+    if corrections:
+        await _correct(tx, corrections)
+
+
+async def _correct(tx: Tx, corrections: Mapping[NeedId, Received[PayeeSealedV1]]) -> None:
+    """Have what is paid for these needs go where the newest details say.
+
+    What left already goes where it was sent; if it comes back, the new details are used.
+    """
+    newest = await store.corrected_payees(tx.conn, corrections)
+    causes = {
+        need_id: item
+        for need_id, item in corrections.items()
+        if newest.get(need_id) == item.event.payee_ref
+    }
+    places = await commitment_store.locate(tx.conn, causes, ("payout",))
+    locked = await commitment_store.lock(tx.conn, (each.id for each in places if each.attempt_no))
+    live = await store.lock_live_of(tx.conn, locked)
+    refs: dict[CommitmentId, PayeeRef] = {}
+    again: list[PayoutRow] = []
+    for commitment in locked.values():
+        assert commitment.need_id is not None  # noqa: S101 - it is a need's
+        item = causes[commitment.need_id]
+        refs[commitment.id] = item.event.payee_ref
+        row = live.get(commitment.id)
+        payout = None if row is None else correct(row.payout, item.event.sealed_by)
+        if row is not None and payout is not None:
+            again.append(replace(row, payout=payout))
+            tx.emit(payout_state(again[-1]), cause=item, version=payout.version)
+    for commitment_id in await store.set_payees(tx.conn, refs):
+        await pickup_store.restart_clock(tx.conn, commitment_id)
+    await store.save(tx.conn, again)
+    replaced = [item.event.replaces for item in corrections.values()]
+    await inbox.blank_letters(tx.conn, [ref for ref in replaced if ref is not None])
 
 
 async def erase(tx: Tx, batch: Sequence[Received[PayeeErasedV1]]) -> None:

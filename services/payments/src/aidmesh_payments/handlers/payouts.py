@@ -175,7 +175,7 @@ async def redo(
     failed = row.payout.state in ("rejected", "returned")
     if not (failed and newest and commitment.state == "committed"):
         raise problem("wrong-state")
-    payee_ref = payee_ref or row.payee_ref
+    payee_ref = payee_ref or commitment.payee_ref
     if payee_ref is not None and not await store.has_payee(tx.conn, payee_ref, row.need_id):
         # Of another need, or of somebody who was erased since.
         raise problem("payee-unusable", rule="unknown", payout_id=row.id)
@@ -186,6 +186,8 @@ async def redo(
         payout=Payout(commitment.amount_minor, commitment.currency, maker=by),
     )
     await store.insert(tx.conn, [draft])
+    if payee_ref is not None:
+        await store.set_payees(tx.conn, {commitment.id: payee_ref})
     await pickup_store.restart_clock(tx.conn, commitment.id)
     tx.emit(payout_state(draft), version=1)
     return draft.id

@@ -1,6 +1,6 @@
 """Payouts, payees, batches for the bank, and rows of bulk forms."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import NamedTuple
@@ -142,18 +142,19 @@ async def lock_live_of(
 
 
 async def save(conn: asyncpg.Connection, payouts: Sequence[PayoutRow]) -> None:
-    """Write the state of locked payouts."""
+    """Write the state of locked payouts, and who drew them up."""
     if payouts:
         await conn.execute(
             """
             UPDATE payout p SET state = n.state, reason = n.reason, approver = n.approver,
                    settler = n.settler, reviewer = n.reviewer, review_due_at = n.review_due_at,
                    version = n.version, bank_reference = n.bank_reference,
-                   settled_on = n.settled_on, batch_id = n.batch_id
+                   settled_on = n.settled_on, batch_id = n.batch_id, maker = n.maker
             FROM unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::uuid[], $6::uuid[],
-                        $7::timestamptz[], $8::int[], $9::text[], $10::date[], $11::uuid[])
+                        $7::timestamptz[], $8::int[], $9::text[], $10::date[], $11::uuid[],
+                        $12::uuid[])
                  AS n (id, state, reason, approver, settler, reviewer, review_due_at, version,
-                       bank_reference, settled_on, batch_id)
+                       bank_reference, settled_on, batch_id, maker)
             WHERE p.id = n.id
             """,
             [each.id for each in payouts],
@@ -167,6 +168,7 @@ async def save(conn: asyncpg.Connection, payouts: Sequence[PayoutRow]) -> None:
             [each.bank_reference for each in payouts],
             [each.settled_on for each in payouts],
             [each.batch_id for each in payouts],
+            [each.payout.maker for each in payouts],
         )
 
 
@@ -288,15 +290,15 @@ async def has_payee(conn: asyncpg.Connection, payee_ref: PayeeRef, need_id: Need
 
 async def put_payees(
     conn: asyncpg.Connection,
-    payees: Sequence[tuple[PayeeRef, NeedId, str | None, bytes]],
+    payees: Sequence[tuple[PayeeRef, NeedId, str | None, bytes, int]],
 ) -> None:
     """Keep a batch of sealed details, each once; nothing of needs whose people were erased."""
     rows = list({payee[0]: payee for payee in payees}.values())
     await conn.execute(
         """
-        INSERT INTO payee (payee_ref, need_id, mechanism, sealed)
-        SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::bytea[])
-             AS n (payee_ref, need_id, mechanism, sealed)
+        INSERT INTO payee (payee_ref, need_id, mechanism, sealed, version)
+        SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::bytea[], $5::int[])
+             AS n (payee_ref, need_id, mechanism, sealed, version)
         WHERE NOT EXISTS (SELECT FROM erased_need e WHERE e.need_id = n.need_id)
         ON CONFLICT (payee_ref) DO NOTHING
         """,
@@ -314,6 +316,50 @@ async def put_payees(
         """,
         [payee[0] for payee in rows],
     )
+
+
+async def corrected_payees(
+    conn: asyncpg.Connection, need_ids: Iterable[NeedId]
+) -> dict[NeedId, PayeeRef]:
+    """Of needs whose details were corrected, under which reference they are now."""
+    rows = await conn.fetch(
+        """
+        SELECT DISTINCT ON (need_id) need_id, payee_ref FROM payee
+        WHERE need_id = ANY($1::uuid[]) AND version > 0 ORDER BY need_id, version DESC
+        """,
+        list(set(need_ids)),
+    )
+    return {NeedId(row["need_id"]): PayeeRef(row["payee_ref"]) for row in rows}
+
+
+async def set_payees(
+    conn: asyncpg.Connection, payees: Mapping[CommitmentId, PayeeRef]
+) -> list[CommitmentId]:
+    """Have what locked commitments pay go elsewhere, also payouts that have not left.
+
+    Returns:
+        of which commitments a payout goes another way than before.
+    """
+    rows = await conn.fetch(
+        """
+        WITH n AS (
+            SELECT n.id, n.payee_ref, payee.mechanism
+            FROM unnest($1::uuid[], $2::uuid[]) AS n (id, payee_ref)
+            JOIN payee ON payee.payee_ref = n.payee_ref
+        ), of_commitment AS (
+            UPDATE commitment c SET payee_ref = n.payee_ref FROM n WHERE c.id = n.id
+        ), old AS (
+            SELECT p.id, p.mechanism FROM payout p JOIN n ON n.id = p.commitment_id
+            WHERE p.state IN ('draft', 'approved')
+        )
+        UPDATE payout p SET payee_ref = n.payee_ref, mechanism = n.mechanism
+        FROM n, old WHERE p.commitment_id = n.id AND p.id = old.id
+        RETURNING p.commitment_id, old.mechanism IS DISTINCT FROM p.mechanism AS changed
+        """,
+        list(payees),
+        list(payees.values()),
+    )
+    return [CommitmentId(row["commitment_id"]) for row in rows if row["changed"]]
 
 
 async def note_access(

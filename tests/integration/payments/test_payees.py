@@ -1,0 +1,147 @@
+"""Payee details that are corrected after someone was registered."""
+
+from collections.abc import Sequence
+from functools import partial
+from itertools import permutations
+from uuid import UUID, uuid4
+
+import pytest
+
+from aidmesh_contracts.base import Event
+from aidmesh_contracts.ids import PayeeRef, PayoutId
+from aidmesh_contracts.intake import NeedApprovedV1, PayeeErasedV1, PayeeSealedV1
+from aidmesh_contracts.payments import PayoutChangedV1
+from aidmesh_payments.domain.payout import PayoutRefusal, Verb
+from aidmesh_payments.handlers.payouts import Step, give_up, redo, take_steps
+from integration.payments.offices import CHECKER, MAKER, Desk, approved, confirmed, withdrawn
+
+ABOVE_LIMIT = 20_000
+
+
+def registered(mechanism: str | None = "iban") -> tuple[NeedApprovedV1, list[PayeeSealedV1]]:
+    """A need as it was registered, without details if there is no mechanism."""
+    need = approved(ABOVE_LIMIT, payee_ref=PayeeRef(uuid4()) if mechanism else None)
+    if need.payee_ref is None:
+        return need, []
+    return need, [sealed(need, need.payee_ref, mechanism)]
+
+
+def sealed(need: NeedApprovedV1, ref: PayeeRef, mechanism: str | None) -> PayeeSealedV1:
+    return PayeeSealedV1.model_validate(
+        {"payee_ref": ref, "need_id": need.need_id, "mechanism": mechanism, "sealed": "AAAA"}
+    )
+
+
+def corrected(
+    need: NeedApprovedV1, version: int = 2, mechanism: str = "iban", by: UUID = MAKER
+) -> PayeeSealedV1:
+    made = sealed(need, PayeeRef(uuid4()), mechanism)
+    return made.model_copy(update={"version": version, "replaces": need.payee_ref, "sealed_by": by})
+
+
+async def step(desk: Desk, verb: Verb, by: UUID, reason: str | None = None) -> object:
+    payout_id = PayoutId(
+        await desk.value("SELECT id FROM payout ORDER BY recorded_at DESC LIMIT 1")
+    )
+    orders = [Step(payout_id, bank_reference="b", reason=reason)]
+    found = await desk.run(partial(take_steps, desk.office, verb=verb, steps=orders, by=by))
+    return found[payout_id]
+
+
+async def paid_to(desk: Desk) -> Sequence[object]:
+    """Where the newest payout goes, and how far it is."""
+    return tuple(
+        await desk.value(
+            "SELECT ARRAY[state, payee_ref::text, mechanism] FROM payout"
+            " ORDER BY recorded_at DESC LIMIT 1"
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    "order", [each for each in permutations(range(4)) if each.index(0) < each.index(1)]
+)
+@pytest.mark.parametrize("mechanism", ["iban", None])
+async def test_the_newest_details_are_paid_in_whichever_order_they_come(
+    desk: Desk, order: tuple[int, ...], mechanism: str | None
+) -> None:
+    await desk.purse(50_000)
+    need, first = registered(mechanism)
+    second, third = corrected(need, 2, "card"), corrected(need, 5, "post")
+    events: list[Event] = [need, confirmed(need), second, third]
+    for place in order:
+        await desk.feed(events[place])
+    for event in first:
+        await desk.feed(event)
+    assert await paid_to(desk) == ("draft", str(third.payee_ref), "post")
+    assert await desk.value("SELECT payee_ref FROM commitment") == third.payee_ref
+
+
+async def test_an_approval_is_void_when_the_details_change(desk: Desk) -> None:
+    await desk.purse(50_000)
+    need, first = registered()
+    await desk.feed(*first)
+    await desk.feed(need)
+    await desk.feed(confirmed(need))
+    assert await step(desk, "approve", CHECKER) is None
+    await desk.told()
+    change = corrected(need, by=MAKER)
+    await desk.feed(change)
+    assert await paid_to(desk) == ("draft", str(change.payee_ref), "iban")
+    assert [(e.state, e.version) for e in await desk.told_of(PayoutChangedV1)] == [("draft", 3)]
+    # Whoever typed the new account does not approve it, nor is it exported unseen.
+    assert await step(desk, "export", CHECKER) is PayoutRefusal.WRONG_STATE
+    assert await step(desk, "approve", MAKER) is PayoutRefusal.SECOND_PERSON
+    assert await step(desk, "approve", CHECKER) is None
+    # The same message once more changes nothing.
+    await desk.feed(change.model_copy(update={"version": 1, "payee_ref": PayeeRef(uuid4())}))
+    assert await paid_to(desk) == ("approved", str(change.payee_ref), "iban")
+
+
+async def test_what_is_on_a_list_goes_where_the_list_says(desk: Desk) -> None:
+    await desk.purse(50_000)
+    need, first = registered()
+    await desk.feed(*first)
+    await desk.feed(need)
+    await desk.feed(confirmed(need))
+    await step(desk, "approve", CHECKER)
+    await step(desk, "export", CHECKER)
+    change = corrected(need)
+    await desk.feed(change)
+    assert await paid_to(desk) == ("exported", str(need.payee_ref), "iban")
+    # The bank does not take it: drawn up again it goes to the new account.
+    assert await step(desk, "reject", CHECKER, "AC01") is None
+    payout_id = PayoutId(await desk.value("SELECT id FROM payout"))
+    await desk.run(lambda tx: redo(desk.office, tx, payout_id, CHECKER, None))
+    assert await paid_to(desk) == ("draft", str(change.payee_ref), "iban")
+
+
+async def test_later_attempts_use_what_was_corrected(desk: Desk) -> None:
+    await desk.purse(50_000)
+    need, first = registered()
+    await desk.feed(*first)
+    await desk.feed(need)
+    await desk.feed(confirmed(need))
+    await step(desk, "approve", CHECKER)
+    assert await step(desk, "reject", CHECKER, "AC01") is None
+    payout_id = PayoutId(await desk.value("SELECT id FROM payout"))
+    await desk.run(lambda tx: give_up(desk.office, tx, payout_id))
+    change = corrected(need)
+    await desk.feed(change)
+    # Even if the approval was sent before the correction.
+    again = need.model_copy(update={"attempt_no": 2})
+    await desk.feed(again)
+    await desk.feed(confirmed(again))
+    assert await paid_to(desk) == ("draft", str(change.payee_ref), "iban")
+
+
+async def test_of_whom_was_erased_no_correction_is_kept(desk: Desk) -> None:
+    await desk.purse(50_000)
+    need, first = registered()
+    change = corrected(need)
+    await desk.feed(*first)
+    await desk.feed(PayeeErasedV1(need_id=need.need_id, payee_ref=change.payee_ref))
+    await desk.feed(change)
+    assert await desk.value("SELECT count(*) FROM payee") == 0
+    await desk.feed(need)
+    await desk.feed(withdrawn(need))
