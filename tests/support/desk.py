@@ -539,6 +539,7 @@ def _fixed() -> dict[str, object]:
         "/v1/reservations": {"rows": RESERVATIONS, "next": None},
         "/v1/grants/summary": GRANTS,
         f"/v1/grants/{number('qn')}": GRANT,
+        "/v1/regions": {"region": REGION, "regions": [REGION, "lviv"]},
         "/v1/allotments": {"region": REGION, "allotments": HOLDINGS, "next": None},
         "/v1/allotment-requests": {"requests": REQUESTS, "next": None},
         "/v1/assets": {"rows": ASSETS, "next": None},

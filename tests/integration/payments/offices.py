@@ -33,6 +33,7 @@ from aidmesh_payments.handlers.office import Office
 from aidmesh_payments.store import grants as grant_store
 
 MAKER, CHECKER = UUID(int=1), UUID(int=2)
+REGIONS = frozenset({"kyiv", "lviv"})
 E = TypeVar("E", bound=Event)
 
 
@@ -186,7 +187,7 @@ async def open_desk(dsn: str, region: str = "kyiv") -> Desk:
     """Open an office on a migrated database."""
     db = Database(dsn, Origin(region, "payments"))
     await db.open()
-    return Desk(Office(region, {"UAH": 10_000}), db)
+    return Desk(Office(region, {"UAH": 10_000}, lambda: REGIONS), db)
 
 
 def approved(

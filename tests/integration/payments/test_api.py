@@ -16,6 +16,7 @@ from pydantic import SecretStr
 from aidmesh_chassis.auth import Role, issue_token
 from aidmesh_chassis.idempotency import posts_without_key
 from aidmesh_chassis.keys import TOKENS, KeyRing, create_region_keys
+from aidmesh_chassis.peers import Peers
 from aidmesh_contracts.ids import NeedId, PayeeRef, PurchaseId
 from aidmesh_contracts.intake import AidGivenV1, PayeeErasedV1, PayeeSealedV1
 from aidmesh_contracts.inventory import GoodsReceivedV1
@@ -37,6 +38,7 @@ class Api:
     """A client for each of two members of staff, and the office behind it."""
 
     desk: Desk
+    peers: Peers
     maker: httpx.AsyncClient
     checker: httpx.AsyncClient
     nobody: httpx.AsyncClient
@@ -82,14 +84,15 @@ async def api(database: DatabaseFactory, tmp_path: Path) -> AsyncIterator[Api]:
             headers={"Authorization": f"Bearer {token}"},
         )
 
-    desk = Desk(Office("kyiv", {"UAH": 10_000}), service.database)
+    desk = Desk(Office("kyiv", {"UAH": 10_000}, lambda: None), service.database)
     async with (
         client(MAKER, *EVERYONE) as maker,
         client(CHECKER, *EVERYONE) as checker,
         client(uuid4(), Role.LOGISTICIAN) as nobody,
         client(uuid4(), Role.FINANCE, Role.APPROVER) as finance,
     ):
-        yield Api(desk, maker, checker, nobody, finance)
+        assert service.peers is not None
+        yield Api(desk, service.peers, maker, checker, nobody, finance)
     await desk.check()
     await service.database.close()
 
@@ -438,6 +441,33 @@ async def test_goods_are_charged_once_when_bought(api: Api) -> None:
     late = await api.post("/v1/purchases", 201, **{**wish, "planned_on": "2025-05-01"}, lines=lines)
     misfit = await api.post_as(api.checker, f"/v1/purchases/{late['purchase_id']}:order", 409)
     assert misfit["misfit"] == "period"
+
+
+async def test_money_goes_only_to_regions_that_there_are(api: Api) -> None:
+    grant_id = await _grant(api, currency="UAH")
+    code = (await api.get(f"/v1/grants/{grant_id}"))["code"]
+    row = {"row_id": "1", "grant": code, "amount_minor": 9_000, "received_on": "2024-01-05"}
+    await api.post("/v1/instalments:bulk", rows=[row])
+    order = {"grant_id": grant_id, "budget_line": "aid", "amount_minor": 100, "currency": "UAH"}
+    # The own region needs nobody; of others nothing is known before the broker said.
+    await api.post("/v1/allotments", 201, **order)
+    not_yet = await api.post("/v1/allotments", 503, **order, to_region="lviv")
+    assert not_yet["type"].endswith(":regions-not-known-yet")
+    api.peers.expect(["lviv", "odesa"])
+    assert (await api.get("/v1/regions"))["regions"] == ["kyiv", "lviv", "odesa"]
+    sent = await api.post("/v1/allotments", 201, **order, to_region="lviv")
+    for more in ({}, {"over_line_reason": "cold winter"}):
+        refused = await api.post("/v1/allotments", 422, **order, to_region="lvov", **more)
+        assert refused["type"].endswith(":region-unknown")
+    asked = await api.post(
+        "/v1/allotments", 202, **order, to_region="lviv", over_line_reason="cold winter"
+    )
+    # One that is linked no more gets no more, whatever was asked or given before.
+    api.peers.expect(["odesa"])
+    await api.post(f"/v1/allotments/{sent['allotment_id']}:raise", 422, amount_minor=1)
+    path = f"/v1/allotment-requests/{asked['request_id']}:approve"
+    assert (await api.post_as(api.checker, path, 422))["type"].endswith(":region-unknown")
+    assert await api.desk.value("SELECT count(*) FROM transfer WHERE to_region = 'lviv'") == 1
 
 
 async def test_a_line_beyond_its_flexibility_asks_a_second_person(api: Api) -> None:

@@ -36,7 +36,7 @@ async def test_money_is_committed_through_real_servers(
             keys_dir=tmp_path / "keys",
         )
     )
-    desk = Desk(Office("kyiv", {}), Database(url, Origin("kyiv", "payments")))
+    desk = Desk(Office("kyiv", {}, lambda: None), Database(url, Origin("kyiv", "payments")))
     await desk.db.open()
     await desk.purse(300_000)
     intake = await nats_region.admin()

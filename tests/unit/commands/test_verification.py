@@ -13,8 +13,10 @@ from aidmesh.verification.across import (
     Commitment,
     Need,
     Needs,
+    Transfer,
     facts_are_booked,
     holds_belong_to_live_attempts,
+    odd_transfers,
     services_agree,
 )
 from aidmesh.verification.privacy import Canaries, logs_are_clean, logs_in
@@ -244,3 +246,23 @@ def test_aid_entered_as_given_is_booked_while_it_stands(
     )
 
     assert facts_are_booked("kyiv", known).ok is fits
+
+
+@pytest.mark.parametrize(
+    ("to", "known_to", "odd"),
+    [
+        ("lviv", {"kyiv": "in_transit", "lviv": "received"}, None),
+        ("lviv", {"kyiv": "received", "lviv": "received"}, None),
+        ("lviv", {"kyiv": "in_transit"}, "known to kyiv only"),
+        ("odesa", {"kyiv": "in_transit"}, None),
+        ("lvov", {"kyiv": "in_transit"}, "kyiv knows no region lvov"),
+        ("kyiv", {"kyiv": "received"}, None),
+    ],
+)
+def test_money_that_left_for_nobody_is_told(
+    to: str, known_to: dict[str, str], odd: str | None
+) -> None:
+    seen = {NEED: {name: Transfer("kyiv", to, 5, "UAH", state) for name, state in known_to.items()}}
+    found = odd_transfers(seen, {"kyiv", "lviv"}, {"kyiv": ["odesa"], "lviv": []})
+    assert len(found) == (odd is not None)
+    assert odd is None or odd in found[0]

@@ -6,6 +6,7 @@ from aidmesh_chassis import key_routes
 from aidmesh_chassis.auth import verifier_of
 from aidmesh_chassis.http import create_app
 from aidmesh_chassis.keys import PAYMENTS, KeyRing
+from aidmesh_chassis.peers import Peers
 from aidmesh_chassis.service import Health, Service, Sweep, open_database
 from aidmesh_payments.api import add_routes
 from aidmesh_payments.api.desk import Desk
@@ -20,7 +21,8 @@ def build(settings: Settings | None = None) -> Service:
     found = settings or Settings()
     keys = KeyRing(found.keys_dir, [PAYMENTS])
     database = open_database("payments", found)
-    office = Office(found.region, dict(found.float_limits_minor))
+    peers = Peers(found.region)
+    office = Office(found.region, dict(found.float_limits_minor), lambda: peers.regions)
     health = Health()
     app = create_app(
         "payments",
@@ -36,6 +38,7 @@ def build(settings: Settings | None = None) -> Service:
         database=database,
         app=app,
         health=health,
+        peers=peers,
         subscriptions=subscriptions(office),
         sweeps=(
             Sweep("expired_holds", 1.0, partial(sweeps.expire_holds, office), sweeps.LIMIT),

@@ -68,6 +68,18 @@ PROBLEMS: Final[tuple[ProblemType, ...]] = (
         "It was reviewed already, or two people paid it in the first place.",
     ),
     ProblemType(
+        "region-unknown",
+        422,
+        "There is no such region",
+        "Choose the own region or one that it is linked with (GET /v1/regions).",
+    ),
+    ProblemType(
+        "regions-not-known-yet",
+        503,
+        "It is not known yet which regions there are",
+        "Wait until the service is connected, then send the same again.",
+    ),
+    ProblemType(
         "rate-missing",
         422,
         "There is no exchange rate",

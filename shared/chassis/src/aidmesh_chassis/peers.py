@@ -27,13 +27,20 @@ class Peers:
         self._clock = clock
         self._since = clock()
         self._expected: frozenset[str] = frozenset()
+        self._is_told = False
         self._heard: dict[str, dict[str, float]] = {}
 
     def expect(self, peers: Collection[str]) -> None:
         """These are the regions that the own one is linked with; others are forgotten."""
         self._expected = frozenset(peers)
+        self._is_told = True
         for peer in self._heard.keys() - self._expected:
             del self._heard[peer]
+
+    @property
+    def regions(self) -> frozenset[str] | None:
+        """The own region and all it is linked with, heard or dark; None until that is known."""
+        return self._expected | {self._region} if self._is_told else None
 
     def heard(self, subject: str, payload: bytes) -> None:
         """Take in a heartbeat. What is none is left alone: a peer's word is not trusted."""

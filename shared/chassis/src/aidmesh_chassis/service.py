@@ -97,6 +97,7 @@ class Service:
         database: None for one that holds no truth.
         subscriptions: at most one per stream; they match the contracts.
         tasks: further work for as long as the service runs, by name.
+        peers: who of the other regions is heard; the running service keeps it up to date.
     """
 
     name: str
@@ -107,6 +108,7 @@ class Service:
     subscriptions: Sequence[Subscription] = ()
     sweeps: Sequence[Sweep] = ()
     tasks: Mapping[str, Callable[[], Coroutine[None, None, None]]] = field(default_factory=dict)
+    peers: Peers | None = None
 
 
 def open_database(name: str, settings: ServiceSettings) -> Database:
@@ -134,7 +136,7 @@ class _Running:
         self._broker = Broker(
             service.settings, service.name, self._on_disconnect, self._on_reconnect
         )
-        self._peers = Peers(service.settings.region)
+        self._peers = service.peers or Peers(service.settings.region)
         self._numbers: MessageNumbers | None = None
         self._inlets: list[Inlet] = []
         consumers: list[Consumer] = []
@@ -222,11 +224,11 @@ class _Running:
 
     async def _watch_broker(self) -> None:
         while goes_on():
-            await asyncio.sleep(WATCH_S)
             self._end_if_closed()
             try:
-                await self._durables.check()
                 self._peers.expect(await self._broker.peers())
+                await asyncio.sleep(WATCH_S)
+                await self._durables.check()
             except DurableMissing as error:
                 log.critical("consumer.missing", durable=str(error))
                 raise RuntimeError("a durable consumer is missing") from error
@@ -234,7 +236,7 @@ class _Running:
                 log.critical("consumer.differs", difference=str(error))
                 raise RuntimeError("a durable consumer is not the one agreed") from error
             except OUTAGES:
-                continue
+                await asyncio.sleep(WATCH_S)
 
     def _end_if_closed(self) -> None:
         if self._broker.closed:

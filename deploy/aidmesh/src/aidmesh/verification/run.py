@@ -101,7 +101,7 @@ async def check_all(
             outcomes.append(await public_events_reached(probe, marks[probe.name], peers))
         for peer in elsewhere[probe.name]:
             outcomes.append(await public_events_reported(probe, marks[probe.name], peer))
-    outcomes.append(await transfers_match(probes))
+    outcomes.append(await transfers_match(probes, elsewhere))
     if canaries is not None:
         outcomes += await _search(data, probes, reads, canaries)
     return outcomes

@@ -210,6 +210,10 @@ class _Holdings(View):
     next: str | None = None
 
 
+class _Regions(View):
+    regions: tuple[str, ...]
+
+
 class _Allotted(View):
     request_id: UUID | None = None
 
@@ -223,6 +227,7 @@ _PAYOUTS = TypeAdapter(Payouts)
 _ROWS = TypeAdapter(_Rows)
 _GRANT = TypeAdapter(WholeGrant)
 _HOLDINGS = TypeAdapter(_Holdings)
+_REGIONS = TypeAdapter(_Regions)
 _ALLOTTED = TypeAdapter(_Allotted)
 _PURCHASES = TypeAdapter(Purchases)
 _PURCHASE = TypeAdapter(Purchase)
@@ -263,6 +268,10 @@ class Payments:
             if after is None:
                 break
         return held
+
+    async def regions(self) -> Sequence[str]:
+        """Whom money may be allotted to."""
+        return (await self.link.get("/v1/regions", _REGIONS)).regions
 
     async def allot(self, order: Mapping[str, object], key: UUID) -> bool:
         """Allot money; False if a second person has to approve it first."""

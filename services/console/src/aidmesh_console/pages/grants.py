@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 from fastapi import APIRouter, Depends, Response
 
 from aidmesh_console.clients.link import Away, ClientError
-from aidmesh_console.clients.payments import Holding, WholeGrant
+from aidmesh_console.clients.payments import Holding
 from aidmesh_console.forms import Form
 from aidmesh_console.pages.common import names_of
 from aidmesh_console.roles import Act
@@ -73,10 +73,11 @@ async def _page(
     form: Form | None = None,
     key: UUID | None = None,
 ) -> Response:
-    grant, assets, names = await asyncio.gather(
+    grant, assets, names, regions = await asyncio.gather(
         visit.payments.grant(grant_id),
         visit.hear(visit.inventory.assets(None, grant_id)),
         names_of(visit),
+        visit.hear(visit.payments.regions()),
     )
     return visit.page(
         "grant",
@@ -85,7 +86,7 @@ async def _page(
         sums=sums_of(grant.holders),
         assets=assets,
         names=names,
-        regions=_regions(visit, grant),
+        regions=regions.value or (visit.desk.settings.region,),
         currencies=tuple(dict.fromkeys((*CURRENCIES, grant.currency))),
         wrong=wrong,
         values=form.values if form else {},
@@ -111,8 +112,3 @@ def sums_of(holders: Sequence[Holding]) -> Sequence[Holding]:
 
 
 SUMMED: Final = tuple(name for name in Holding.model_fields if name.endswith("_minor"))
-
-
-def _regions(visit: Visit, grant: WholeGrant) -> Sequence[str]:
-    """Regions to allot to: this one, and those that hold something already."""
-    return sorted({visit.desk.settings.region, *(each.holder for each in grant.holders)})

@@ -78,6 +78,14 @@ def router(desk: Desk) -> APIRouter:
     """The routes."""
     routes = APIRouter(prefix="/v1", tags=["allotments"])
 
+    @routes.get("/regions")
+    async def list_regions(caller: Reader) -> dict[str, object]:
+        """Whom money may be allotted to: the own region, and those that it is linked with."""
+        known = desk.office.regions()
+        if known is None:
+            raise problem("regions-not-known-yet")
+        return {"region": desk.office.region, "regions": sorted(known)}
+
     @routes.get("/allotments")
     async def list_allotments(
         caller: Reader, page: PageQuery, holder: Region | None = None
@@ -107,6 +115,7 @@ def router(desk: Desk) -> APIRouter:
                 rate=_rate(body.rate, body.rate_on, body.rate_source, today),
                 valid_until=body.valid_until,
             )
+            allotting.check_region(desk.office, order.to_region)
             if body.over_line_reason is not None:
                 request_id = uuid4()
                 if await store.terms(tx.conn, order.grant_id) is None:

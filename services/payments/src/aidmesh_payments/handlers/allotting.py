@@ -67,6 +67,21 @@ async def _rate(tx: Tx, order: Order, grant_currency: str, today: date) -> Rate:
     return Rate(*kept)
 
 
+def check_region(office: Office, region: str) -> None:
+    """Refuse a region that nobody answers for: what is sent there would never come back.
+
+    Raises:
+        Problem: it is neither the own one nor a peer, or that is not known.
+    """
+    if region == office.region:
+        return
+    known = office.regions()
+    if known is None:
+        raise problem("regions-not-known-yet")
+    if region not in known:
+        raise problem("region-unknown")
+
+
 async def allot(
     office: Office, tx: Tx, order: Order, maker: UUID, override: Override | None = None
 ) -> None:
@@ -75,6 +90,7 @@ async def allot(
     Raises:
         Problem: the decision refuses.
     """
+    check_region(office, order.to_region)
     # A raised allotment of the own region is locked before its grant, like everywhere.
     book = await Book.open(tx, office, [order.allotment_id])
     grant = (await grant_store.lock(tx.conn, [order.grant_id])).get(order.grant_id)
