@@ -331,6 +331,10 @@ def purchase(state: str) -> dict[str, object]:
         "programme": "centers", "area": "UA80", "currency": "UAH", "amount_minor": 9_600_000,
         "state": state, "planned_on": iso(-3), "paid_on": iso(-1) if state == "paid" else None,
         "invoice_reference": "R-7" if state in {"invoiced", "paid"} else None,
+        "corrections": [
+            {"what": "bill", "amount_minor": 5, "reference": "R-6", "reason": "entry_error",
+             "recorded_at": at(-9)}
+        ] if state == "paid" else [],
         "bank_reference": "B-7" if state == "paid" else None,
         "lines": [
             {"line": 1, "item": "laptop", "description": "Ноутбук", "quantity": 4,

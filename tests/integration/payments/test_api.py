@@ -433,10 +433,31 @@ async def test_goods_are_charged_once_when_bought(api: Api) -> None:
     assert (shown["state"], shown["lines"][0]["received"]) == ("received", 100)
     await api.post(f"{path}:invoice", amount_minor=104_000, reference="R-1")
     assert await api.desk.value("SELECT committed_minor FROM allotment") == 104_000
+    # The bill was entered wrong: what stood there stays known.
+    right: dict[str, Any] = {"amount_minor": 103_000, "reference": "R-2", "reason": "entry_error"}
+    await api.post(f"{path}:correct-bill", **right)
+    assert await api.desk.value("SELECT committed_minor FROM allotment") == 103_000
+    dear = right | {"amount_minor": 10**12}
+    assert (await api.post(f"{path}:correct-bill", 409, **dear))["type"].endswith("not-so-much")
     early = await api.post(f"{path}:pay", 422, bank_reference="bank-5", paid_on="2999-05-20")
     assert early["type"].endswith(":day-in-future")
     await api.post(f"{path}:pay", bank_reference="bank-5", paid_on="2024-05-20")
-    assert await api.desk.value("SELECT spent_minor FROM allotment") == 104_000
+    assert await api.desk.value("SELECT spent_minor FROM allotment") == 103_000
+    await api.post(f"{path}:correct-bill", 409, **right)
+    # It was not this bill that was paid: undone by another than who paid, and paid anew.
+    await api.post(f"{path}:reverse-payment", 409, reason="entry_error")
+    await api.post_as(api.checker, f"{path}:reverse-payment", reason="entry_error")
+    spent = "SELECT ARRAY[spent_minor, committed_minor] FROM allotment"
+    assert await api.desk.value(spent) == [0, 103_000]
+    assert (await api.get(path))["paid_on"] is None
+    await api.post_as(api.checker, f"{path}:reverse-payment", 409, reason="entry_error")
+    await api.post(f"{path}:pay", bank_reference="bank-6", paid_on="2024-05-21")
+    assert await api.desk.value(spent) == [103_000, 0]
+    kept = await api.get(path)
+    assert [(each["what"], each["reference"]) for each in kept["corrections"]] == [
+        ("bill", "R-1"),
+        ("payment", "bank-5"),
+    ]
     await api.post(f"{path}:cancel", 409)
     late = await api.post("/v1/purchases", 201, **{**wish, "planned_on": "2025-05-01"}, lines=lines)
     misfit = await api.post_as(api.checker, f"/v1/purchases/{late['purchase_id']}:order", 409)

@@ -176,6 +176,41 @@ def test_whatever_is_counted_in_is_kept(counted: list[dict[str, int]]) -> None:
     assert (purchase.state == "received") == (complete and bool(counted))
 
 
+acts = st.lists(
+    st.tuples(
+        st.sampled_from(["receive", "invoice", "correct_bill", "pay", "reverse_payment", "cancel"]),
+        st.sampled_from(PEOPLE),
+        st.integers(1, 3 * LIMIT),
+    ),
+    max_size=15,
+)
+
+
+@given(acts)
+def test_a_purchase_is_paid_once_and_put_right_by_two(acts: list[tuple[str, UUID, int]]) -> None:
+    purchase = _ordered(Line(None, "rent", 1, 5_000))
+    spent = 0
+    for what, by, amount in acts:
+        before = purchase
+        if what in ("pay", "reverse_payment"):
+            after = getattr(buying, what)(purchase, by, float_limit_minor=LIMIT)
+        elif what in ("invoice", "correct_bill"):
+            after = getattr(buying, what)(purchase, amount)
+        else:
+            after = getattr(buying, what)(purchase)
+        if isinstance(after, PurchaseRefusal):
+            continue
+        purchase = after
+        if what == "pay":
+            spent += purchase.amount_minor
+        elif what == "reverse_payment":
+            spent -= purchase.amount_minor
+            assert purchase.amount_minor <= LIMIT or by != before.payer
+        # What is spent is what is paid now: nothing is corrected while it counts as paid.
+        assert spent == (purchase.amount_minor if purchase.state == "paid" else 0)
+        assert (purchase.payer is not None) == (purchase.state == "paid")
+
+
 def test_a_purchase_takes_two_people_above_the_limit() -> None:
     drawn = buying.draft([Line(None, "rent", 1, 5_000)], PEOPLE[0])
     assert buying.order(drawn, PEOPLE[0], float_limit_minor=LIMIT) is PurchaseRefusal.SECOND_PERSON

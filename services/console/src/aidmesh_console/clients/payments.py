@@ -96,6 +96,16 @@ class PurchaseLine(View):
     received: int = 0
 
 
+class Correction(View):
+    """What stood in a purchase before it was put right: a `bill` or a `payment`."""
+
+    what: str
+    amount_minor: int
+    reference: str | None = None
+    reason: str
+    recorded_at: datetime
+
+
 class Purchase(View):
     """Something that is bought from an allotment."""
 
@@ -113,6 +123,7 @@ class Purchase(View):
     invoice_reference: str | None = None
     bank_reference: str | None = None
     lines: tuple[PurchaseLine, ...] = ()
+    corrections: tuple[Correction, ...] = ()
 
 
 class Purchases(View):
@@ -294,7 +305,7 @@ class Payments:
     async def act_on_purchase(
         self, purchase_id: UUID, step: str, body: Mapping[str, object], key: UUID
     ) -> None:
-        """Order, receive, invoice, pay or cancel a purchase: `step` is its name."""
+        """Order, receive, invoice, pay, correct or cancel a purchase: `step` is its name."""
         await self.link.post(f"/v1/purchases/{purchase_id}:{step}", ACCEPTED, body, key)
 
     async def discrepancies(self, after: str | None = None) -> Discrepancies:

@@ -12,7 +12,7 @@ from aidmesh_console import i18n
 from aidmesh_console.clients.link import Away, ClientError
 from aidmesh_console.clients.payments import Holding
 from aidmesh_console.forms import Form
-from aidmesh_console.pages.common import ALL, AREAS, PROGRAMMES, names_of
+from aidmesh_console.pages.common import ALL, AREAS, MONEY_REASONS, PROGRAMMES, names_of
 from aidmesh_console.roles import Act
 from aidmesh_console.visit import Posted, Visit, visitor
 
@@ -29,6 +29,8 @@ STEPS: Final = {
     "invoice": (Act.ALLOT_AND_BUY, "invoiced"),
     "pay": (Act.ORDER_AND_PAY, "paid"),
     "cancel": (Act.ALLOT_AND_BUY, "purchase_cancelled"),
+    "correct-bill": (Act.ALLOT_AND_BUY, "bill_corrected"),
+    "reverse-payment": (Act.ORDER_AND_PAY, "payment_reversed"),
 }
 """By step: who may take it, and what is said afterwards."""
 
@@ -115,9 +117,14 @@ def wish_of(form: Form, held: Sequence[Holding]) -> Mapping[str, object]:
 
 def step_of(step: str, form: Form) -> Mapping[str, object]:
     """The body of a step; what is missing is in `form.faults`."""
-    if step == "invoice":
+    if step in ("invoice", "correct-bill"):
         amount = form.money("amount", form.text("currency") or "UAH", needed=True)
-        return {"amount_minor": amount, "reference": form.text("reference", needed=True)}
+        bill = {"amount_minor": amount, "reference": form.text("reference", needed=True)}
+        return (
+            bill if step == "invoice" else bill | {"reason": form.choice("reason", MONEY_REASONS)}
+        )
+    if step == "reverse-payment":
+        return {"reason": form.choice("reason", MONEY_REASONS)}
     if step == "pay":
         day = form.day("paid_on") or i18n.today()
         reference = form.text("bank_reference", needed=True)
@@ -182,6 +189,7 @@ async def _page(
         status,
         purchase=purchase,
         purse=purse,
+        money_reasons=MONEY_REASONS,
         names=names,
         wrong=wrong,
         values=form.values if form else {},

@@ -76,6 +76,18 @@ class InvoiceBody(Body):
     reference: Text
 
 
+class CorrectBillBody(InvoiceBody):
+    """The supplier's bill as it should have been entered, and why it was not."""
+
+    reason: Code
+
+
+class ReverseBody(Body):
+    """Why it is undone; a code."""
+
+    reason: Code
+
+
 class PayBody(Body):
     """A payment to the supplier."""
 
@@ -308,6 +320,38 @@ def purchase_router(desk: Desk) -> APIRouter:
                 caller.staff_id,
                 body.bank_reference,
                 body.paid_on,
+            )
+            return await once.answer(tx, 200, {"purchase_id": purchase_id})
+
+    @routes.post("/purchases/{purchase_id}:correct-bill")
+    async def correct_bill(
+        purchase_id: UUID, body: CorrectBillBody, caller: Finance, once: Once
+    ) -> Response:
+        """Put a bill right before it is paid; what stood there before is kept."""
+        async with desk.db.transaction() as tx:
+            if known := await once.replay(tx):
+                return known
+            await purchases.correct_bill(
+                desk.office,
+                tx,
+                PurchaseId(purchase_id),
+                caller.staff_id,
+                body.amount_minor,
+                body.reference,
+                body.reason,
+            )
+            return await once.answer(tx, 200, {"purchase_id": purchase_id})
+
+    @routes.post("/purchases/{purchase_id}:reverse-payment")
+    async def reverse_payment(
+        purchase_id: UUID, body: ReverseBody, caller: Payer, once: Once
+    ) -> Response:
+        """Undo a payment; above the float limit not by who paid. Then the bill is open again."""
+        async with desk.db.transaction() as tx:
+            if known := await once.replay(tx):
+                return known
+            await purchases.reverse_payment(
+                desk.office, tx, PurchaseId(purchase_id), caller.staff_id, body.reason
             )
             return await once.answer(tx, 200, {"purchase_id": purchase_id})
 

@@ -2,6 +2,9 @@
 
     draft → ordered → received → invoiced → paid; or cancelled
 
+A bill that was entered wrong is corrected until it is paid; a payment that was none, or was
+entered wrong, is reversed, and the bill is open again.
+
 Goods are charged once, here: issuing them later charges nothing. Rent, salaries, halls, travel
 and furniture go the same way, with nothing to count on arrival where there are no goods.
 """
@@ -122,6 +125,24 @@ def pay(purchase: Purchase, by: UUID, *, float_limit_minor: int) -> Purchase | P
     if purchase.amount_minor > float_limit_minor and len(people) < 2:
         return PurchaseRefusal.SECOND_PERSON
     return replace(purchase, state="paid", payer=by, version=purchase.version + 1)
+
+
+def correct_bill(purchase: Purchase, amount_minor: int) -> Purchase | PurchaseRefusal:
+    """Put a bill right before it is paid; the commitment follows its amount."""
+    if purchase.state != "invoiced":
+        return PurchaseRefusal.WRONG_STATE
+    return replace(purchase, amount_minor=amount_minor, version=purchase.version + 1)
+
+
+def reverse_payment(
+    purchase: Purchase, by: UUID, *, float_limit_minor: int
+) -> Purchase | PurchaseRefusal:
+    """Undo a payment; above the float limit not by who paid."""
+    if purchase.state != "paid":
+        return PurchaseRefusal.WRONG_STATE
+    if purchase.amount_minor > float_limit_minor and by == purchase.payer:
+        return PurchaseRefusal.SECOND_PERSON
+    return replace(purchase, state="invoiced", payer=None, version=purchase.version + 1)
 
 
 def cancel(purchase: Purchase) -> Purchase | PurchaseRefusal:

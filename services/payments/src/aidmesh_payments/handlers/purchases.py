@@ -20,7 +20,7 @@ from aidmesh_payments.domain.purchase import Line, Purchase, PurchaseRefusal
 from aidmesh_payments.handlers.book import Book
 from aidmesh_payments.handlers.commitments import resize
 from aidmesh_payments.handlers.office import Office
-from aidmesh_payments.handlers.spending import tell_spent
+from aidmesh_payments.handlers.spending import reverse_spending, tell_spent
 from aidmesh_payments.problems import problem
 from aidmesh_payments.store import commitments as commitment_store
 from aidmesh_payments.store import purchases as store
@@ -155,6 +155,44 @@ async def order(office: Office, tx: Tx, purchase_id: PurchaseId, by: UUID) -> No
     await book.close()
 
 
+async def correct_bill(
+    office: Office,
+    tx: Tx,
+    purchase_id: PurchaseId,
+    by: UUID,
+    amount_minor: int,
+    reference: str,
+    reason: str,
+) -> None:
+    """Put a bill right that is not paid yet; the commitment follows it. Raises `Problem`."""
+    before = await _step(
+        office,
+        tx,
+        purchase_id,
+        lambda purchase, _: rules.correct_bill(purchase, amount_minor),
+        lambda book, commitment: resize(book, commitment, amount_minor),
+        lambda row: replace(row, invoice_reference=reference),
+    )
+    await store.note_correction(tx.conn, "bill", before, reason, by)
+
+
+async def reverse_payment(
+    office: Office, tx: Tx, purchase_id: PurchaseId, by: UUID, reason: str
+) -> None:
+    """Undo a payment by a journal of its own: the bill is open again. Raises `Problem`."""
+    before = await _step(
+        office,
+        tx,
+        purchase_id,
+        lambda purchase, currency: rules.reverse_payment(
+            purchase, by, float_limit_minor=office.float_limit_minor(currency)
+        ),
+        lambda book, commitment: reverse_spending(book, commitment, reason, fulfils=False),
+        lambda row: replace(row, bank_reference=None, paid_on=None),
+    )
+    await store.note_correction(tx.conn, "payment", before, reason, by)
+
+
 async def _step(
     office: Office,
     tx: Tx,
@@ -162,8 +200,12 @@ async def _step(
     decide: Callable[[Purchase, str], Purchase | PurchaseRefusal],
     apply: Callable[[Book, Commitment], Commitment] | None,
     note: Callable[[PurchaseRow], PurchaseRow] = lambda row: row,
-) -> None:
-    """Lock in order, decide by purchase and currency, change the commitment with it, save."""
+) -> PurchaseRow:
+    """Lock in order, decide by purchase and currency, change the commitment with it, save.
+
+    Returns:
+        the purchase as it was before.
+    """
     book, _ = await _lock(office, tx, purchase_id)
     commitment_id = CommitmentId(derive_id("commitment", "purchase", purchase_id))
     commitments = await commitment_store.lock(tx.conn, [commitment_id])
@@ -175,6 +217,7 @@ async def _step(
         await commitment_store.save(tx.conn, [apply(book, each) for each in commitments.values()])
     await store.save(tx.conn, [note(replace(row, purchase=decided))])
     await book.close()
+    return row
 
 
 async def receive(office: Office, tx: Tx, purchase_id: PurchaseId) -> None:

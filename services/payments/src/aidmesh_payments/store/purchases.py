@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import Literal
 from uuid import UUID
 
 import asyncpg
@@ -162,6 +163,30 @@ async def save(conn: asyncpg.Connection, rows: Sequence[PurchaseRow]) -> None:
         WHERE l.purchase_id = n.id AND l.line = n.line
         """,
         *(list(column) for column in zip(*lines, strict=True)),
+    )
+
+
+async def note_correction(
+    conn: asyncpg.Connection,
+    what: Literal["bill", "payment"],
+    row: PurchaseRow,
+    reason: str,
+    by: UUID,
+) -> None:
+    """Keep what stood in a purchase before it was corrected."""
+    await conn.execute(
+        """
+        INSERT INTO purchase_correction (purchase_id, what, amount_minor, reference, paid_on,
+                                         reason, corrected_by)
+        VALUES ($1, $2, $3, $4, $5, $6, $7)
+        """,
+        row.id,
+        what,
+        row.purchase.amount_minor,
+        row.invoice_reference if what == "bill" else row.bank_reference,
+        row.paid_on,
+        reason,
+        by,
     )
 
 

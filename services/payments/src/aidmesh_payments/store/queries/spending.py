@@ -88,7 +88,7 @@ async def purchases(
 
 
 async def purchase(conn: asyncpg.Connection, purchase_id: UUID) -> Row | None:
-    """One purchase with its lines."""
+    """One purchase with its lines, and what was put right in it, oldest first."""
     row = await conn.fetchrow("SELECT * FROM purchase WHERE id = $1", purchase_id)
     if row is None:
         return None
@@ -99,7 +99,14 @@ async def purchase(conn: asyncpg.Connection, purchase_id: UUID) -> Row | None:
         """,
         purchase_id,
     )
-    return {**dict(row), "lines": rows_of(lines_of)}
+    corrections = await conn.fetch(
+        """
+        SELECT what, amount_minor, reference, paid_on, reason, corrected_by, recorded_at
+        FROM purchase_correction WHERE purchase_id = $1 ORDER BY id
+        """,
+        purchase_id,
+    )
+    return {**dict(row), "lines": rows_of(lines_of), "corrections": rows_of(corrections)}
 
 
 async def accounts(
