@@ -25,9 +25,9 @@ from aidmesh_contracts.payments import (
     RecallRequestedV1,
 )
 from aidmesh_contracts.streams import Stream
-from aidmesh_payments.domain.grants import Line, Override
+from aidmesh_payments.domain.grants import GrantRefusal, Line, Override
 from aidmesh_payments.domain.money import Rate
-from aidmesh_payments.handlers import allotting, book, grants, sweeps
+from aidmesh_payments.handlers import allotting, book, correcting, grants, sweeps
 from aidmesh_payments.store import funding
 from integration.payments.offices import (
     CHECKER,
@@ -236,6 +236,77 @@ async def test_a_cut_grant_becomes_a_shortfall_that_returns_work_off(desk: Desk)
         lambda tx: grants.refund(tx, refund, grant_id, 9_000, date(2024, 9, 9), "bank-9")
     )
     assert await desk.value("SELECT refunded_minor FROM donor_grant") == 9_000
+
+
+async def test_an_instalment_serves_first_whoever_asked_money_back(desk: Desk) -> None:
+    grant_id = await desk.grant(10_000)
+    await desk.allot(grant_id, 10_000)
+    demand = partial(_demand, grant_id)
+    assert await desk.run(partial(demand, 5, 3_000)) == 3_000
+    assert await desk.run(partial(demand, 6, 4_000)) == 7_000 - 3_000
+    late, later = UUID(int=21), UUID(int=22)
+    on = date(2024, 9, 2)
+    expected = [grants.Expected(each, grant_id, 5_000, on) for each in (late, later)]
+    await desk.run(lambda tx: grants.expect(tx, expected, MAKER))
+    came = [grants.Came(each, 5_000, on, "bank-7") for each in (late, later)]
+    await desk.run(lambda tx: grants.take_in(tx, came))
+    assert await desk.value("SELECT sum(open_minor)::int FROM shortfall") == 0
+    balances = "SELECT ARRAY[refund_due_minor, unallotted_minor, received_minor] FROM donor_grant"
+    assert await desk.value(balances) == [7_000, 3_000, 20_000]
+    # The donor thinks better of half of it; what is free then may be taken out again.
+    less = partial(
+        correcting.withdraw_demand,
+        entry_id=UUID(int=31), grant_id=grant_id, amount_minor=2_000, reason="kept", on=on,
+    )  # fmt: skip
+    assert await desk.run(less) == 0
+    assert await desk.value(balances) == [5_000, 5_000, 20_000]
+    reverse = partial(correcting.reverse_instalment, reason="entry_error", by=CHECKER)
+    await desk.run(partial(reverse, instalment_id=later))
+    assert await desk.value(balances) == [5_000, 0, 15_000]
+    for refused in (later, late):
+        # Not twice, and not what was set aside for the donor.
+        with pytest.raises(Problem):
+            await desk.run(partial(reverse, instalment_id=refused))
+    too_much = partial(less, entry_id=UUID(int=32), amount_minor=5_001)
+    with pytest.raises(Problem):
+        await desk.run(too_much)
+
+
+async def test_of_a_demand_that_is_withdrawn_what_is_missing_goes_first(desk: Desk) -> None:
+    grant_id = await desk.grant(10_000)
+    await desk.allot(grant_id, 9_000)
+    assert await desk.run(partial(_demand, grant_id, 5, 4_000)) == 3_000
+    less = partial(
+        correcting.withdraw_demand,
+        entry_id=UUID(int=31), grant_id=grant_id, amount_minor=3_500, reason="kept",
+        on=date(2024, 9, 2),
+    )  # fmt: skip
+    assert await desk.run(less) == 0
+    balances = "SELECT ARRAY[refund_due_minor, unallotted_minor] FROM donor_grant"
+    assert await desk.value(balances) == [500, 500]
+
+
+async def test_an_expected_instalment_is_withdrawn_once(desk: Desk) -> None:
+    grant_id = await desk.grant(10_000)
+    never, on = UUID(int=23), date(2024, 9, 2)
+    await desk.run(
+        lambda tx: grants.expect(tx, [grants.Expected(never, grant_id, 5_000, on)], MAKER)
+    )
+    withdraw = partial(
+        correcting.withdraw_instalment, instalment_id=never, reason="cut", by=CHECKER
+    )
+    await desk.run(withdraw)
+    came = [grants.Came(never, 5_000, on, "bank-7")]
+    refused = await desk.run(lambda tx: grants.take_in(tx, came))
+    assert refused == {never: GrantRefusal.WRONG_STATE}
+    with pytest.raises(Problem):
+        await desk.run(withdraw)
+
+
+async def _demand(grant_id: GrantId, number: int, amount_minor: int, tx: Tx) -> int:
+    return await grants.demand_back(
+        tx, UUID(int=number), grant_id, amount_minor, "cut", date(2024, 9, 1), CHECKER
+    )
 
 
 async def test_what_comes_back_at_another_rate_shows_as_a_difference(desk: Desk) -> None:

@@ -38,7 +38,18 @@ def test_a_line_is_exceeded_only_by_two_people() -> None:
 @given(
     st.lists(
         st.tuples(
-            st.sampled_from(["receive", "allot", "back", "demand", "refund", "difference"]),
+            st.sampled_from(
+                [
+                    "receive",
+                    "allot",
+                    "back",
+                    "demand",
+                    "refund",
+                    "difference",
+                    "unreceive",
+                    "undemand",
+                ]
+            ),
             st.integers(1, 500),
         ),
         max_size=30,
@@ -81,6 +92,20 @@ def test_the_equation_holds_whatever_happens(acts: list[tuple[str, int]]) -> Non
             after, missing = grants.demand_back(grant, amount)
             shortfall += missing
             assert after.refund_due_minor == grant.refund_due_minor + amount - missing
+        elif what == "unreceive":
+            after = grants.reverse_instalment(grant, amount)
+            assert isinstance(after, Grant) == (amount <= grant.unallotted_minor)
+        elif what == "undemand":
+            less = grants.withdraw_demand(grant, amount, shortfall)
+            if isinstance(less, GrantRefusal):
+                assert amount > shortfall + grant.refund_due_minor
+                continue
+            after, forgotten = less
+            # Together what is due and what is missing goes down by what is not wanted.
+            shortfall -= forgotten
+            assert shortfall >= 0
+            assert after.refund_due_minor == grant.refund_due_minor - (amount - forgotten)
+            assert after.refund_due_minor == grant.refund_due_minor or shortfall == 0
         elif what == "refund":
             after = grants.refund(grant, amount)
         else:

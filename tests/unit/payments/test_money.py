@@ -1,10 +1,11 @@
 """Rounding, rates, and the ledger's balance."""
 
+from collections import Counter
 from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
 from fractions import Fraction
 from pathlib import Path
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from hypothesis import given
@@ -102,11 +103,18 @@ def test_a_journal_balances_in_every_currency_or_is_none(postings: list[Posting]
 def test_every_booking_balances_whatever_the_amounts(a: int, b: int, c: int) -> None:
     grant, allotment, one = GrantId(uuid4()), AllotmentId(uuid4()), uuid4()
     for currency in ("EUR", "UAH"):
-        ledger.instalment(one, grant, "EUR", a, b, currency, TODAY, "x")
+        came = ledger.instalment(one, grant, "EUR", a, b, currency, TODAY, "x")
+        gone = ledger.instalment_reversed(one, grant, "EUR", a, b, currency, TODAY, "x")
+        assert gone.id != came.id
+        sums: Counter[UUID] = Counter()
+        for posting in (*came.postings, *gone.postings):
+            sums[posting.account.id] += posting.amount_minor
+        assert not any(sums.values())
         granted = a if currency == "EUR" else b
         ledger.allotment_sent(one, grant, allotment, "EUR", granted, currency, a, TODAY)
         ledger.return_received(one, grant, allotment, "EUR", b, c, currency, a, TODAY)
     ledger.return_received(one, grant, allotment, "EUR", 0, 0, "UAH", a, TODAY)
+    ledger.demand_withdrawn(one, grant, "EUR", a, TODAY, "x")
     ledger.exchange_difference(one, grant, "EUR", -a, TODAY, "bank")
 
 

@@ -70,6 +70,15 @@ class TwoRegions(RuleBasedStateMachine):
         assert isinstance(grant, Grant)
         region.grant = grant
 
+    @rule(name=st.sampled_from(["kyiv", "lviv"]), amount=st.integers(1, 10**6))
+    def reverse_instalment(self, name: str, amount: int) -> None:
+        region = self.regions[name]
+        grant = grants.reverse_instalment(region.grant, amount)
+        if isinstance(grant, GrantRefusal):
+            assert amount > region.grant.unallotted_minor
+        else:
+            region.grant = grant
+
     @rule(
         target=messages,
         name=st.sampled_from(["kyiv", "lviv"]),

@@ -43,7 +43,8 @@ CHECKS = (
         FROM donor_grant g
         CROSS JOIN LATERAL (
             SELECT COALESCE(sum(p.amount_minor) FILTER (
-                       WHERE a.code = 'unallotted' AND j.kind = 'instalment'), 0) AS received,
+                       WHERE a.code = 'unallotted'
+                         AND j.kind IN ('instalment', 'instalment_reversed')), 0) AS received,
                    COALESCE(sum(p.amount_minor) FILTER (
                        WHERE a.code = 'unallotted'), 0) AS unallotted,
                    COALESCE(-sum(p.amount_minor) FILTER (

@@ -2,12 +2,13 @@
 
 from fastapi import FastAPI
 
-from aidmesh_payments.api import allotments, grants, payouts, spending
+from aidmesh_payments.api import allotments, corrections, grants, payouts, spending
 from aidmesh_payments.api.desk import Desk
 
 
 def add_routes(app: FastAPI, desk: Desk) -> None:
     """Add every route of payments."""
+    app.include_router(corrections.router(desk))
     app.include_router(grants.router(desk))
     app.include_router(grants.bulk_router(desk))
     app.include_router(allotments.router(desk))

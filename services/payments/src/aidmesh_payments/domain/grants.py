@@ -260,6 +260,47 @@ def demand_back(grant: Grant, amount_minor: int) -> tuple[Grant, int]:
     return changed, amount_minor - aside
 
 
+def reverse_instalment(grant: Grant, amount_minor: int) -> Grant | GrantRefusal:
+    """Take an instalment out again that did not come, or not so.
+
+    Refused where the money was given on or set aside: that comes back first.
+    """
+    if amount_minor > grant.unallotted_minor:
+        return GrantRefusal.NOT_SO_MUCH
+    return replace(
+        grant,
+        received_minor=grant.received_minor - amount_minor,
+        unallotted_minor=grant.unallotted_minor - amount_minor,
+        version=grant.version + 1,
+    )
+
+
+def withdraw_demand(
+    grant: Grant, amount_minor: int, shortfall_minor: int
+) -> tuple[Grant, int] | GrantRefusal:
+    """The donor does not want so much back after all.
+
+    What is missing still is forgotten first; the rest was set aside, and is free again.
+
+    Args:
+        shortfall_minor: what the donor still waits for.
+
+    Returns:
+        the grant, and how much less is missing.
+    """
+    less = min(amount_minor, shortfall_minor)
+    freed = amount_minor - less
+    if freed > grant.refund_due_minor:
+        return GrantRefusal.NOT_SO_MUCH
+    changed = replace(
+        grant,
+        unallotted_minor=grant.unallotted_minor + freed,
+        refund_due_minor=grant.refund_due_minor - freed,
+        version=grant.version + 1,
+    )
+    return changed, less
+
+
 def refund(grant: Grant, amount_minor: int) -> Grant | GrantRefusal:
     """Send back to the donor what was set aside."""
     if amount_minor > grant.refund_due_minor:

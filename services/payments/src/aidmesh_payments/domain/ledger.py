@@ -36,6 +36,7 @@ AccountCode = Literal[
 
 JournalKind = Literal[
     "instalment",
+    "instalment_reversed",
     "allotment_sent",
     "allotment_received",
     "return_sent",
@@ -44,6 +45,7 @@ JournalKind = Literal[
     "spending_reversed",
     "exchange_difference",
     "refund_due",
+    "demand_withdrawn",
     "refund",
 ]
 
@@ -139,6 +141,25 @@ def instalment(
             *move(Account("exchange", paid_currency), paid, paid_minor),
         )
     return Journal(entry_id, "instalment", on, postings, reference)
+
+
+def instalment_reversed(
+    instalment_id: UUID,
+    grant_id: GrantId,
+    currency: str,
+    credited_minor: int,
+    paid_minor: int,
+    paid_currency: str,
+    on: date,
+    reason: str,
+) -> Journal:
+    """Book the reversal of an instalment: a new journal, the old one stays."""
+    booked = instalment(
+        instalment_id, grant_id, currency, credited_minor, paid_minor, paid_currency, on, ""
+    )
+    postings = tuple(Posting(each.account, -each.amount_minor) for each in booked.postings)
+    entry_id = derive_id("journal", "instalment_reversed", instalment_id)
+    return Journal(entry_id, "instalment_reversed", on, postings, str(instalment_id), reason)
 
 
 def allotment_sent(
@@ -302,6 +323,18 @@ def refund_due(
         amount_minor,
     )
     return Journal(entry_id, "refund_due", on, postings)
+
+
+def demand_withdrawn(
+    entry_id: UUID, grant_id: GrantId, currency: str, amount_minor: int, on: date, reason: str
+) -> Journal:
+    """Book money that was set aside for a donor who does not want it back after all."""
+    postings = move(
+        Account("unallotted", currency, grant_id),
+        Account("refund_due", currency, grant_id),
+        amount_minor,
+    )
+    return Journal(entry_id, "demand_withdrawn", on, postings, reason=reason)
 
 
 def refund(

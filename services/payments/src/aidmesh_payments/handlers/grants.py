@@ -153,6 +153,9 @@ async def take_in(tx: Tx, came: Sequence[Came]) -> Mapping[UUID, GrantRefusal | 
     locked = await store.lock(tx.conn, (grant_id for grant_id, _, _ in found.values()))
     # Read again under the lock.
     found = await funding.lock_instalments(tx.conn, ids)
+    short = {
+        grant_id: await funding.open_shortfalls(tx.conn, grant_id) for grant_id in sorted(locked)
+    }
     outcomes: dict[UUID, GrantRefusal | None] = {}
     receipts: list[funding.Receipt] = []
     journals: list[ledger.Journal] = []
@@ -167,7 +170,10 @@ async def take_in(tx: Tx, came: Sequence[Came]) -> Mapping[UUID, GrantRefusal | 
         if isinstance(grant, GrantRefusal):
             outcomes[each.instalment_id] = grant
             continue
-        locked[grant_id] = grant
+        # Whoever asked money back is served first.
+        missing = sum(shortfall.open_minor for shortfall in short[grant_id])
+        locked[grant_id], still = rules.demand_back(grant, missing)
+        short[grant_id] = await funding.cover_shortfalls(tx.conn, short[grant_id], missing - still)
         outcomes[each.instalment_id] = None
         paid_minor = each.paid_minor or each.amount_minor
         paid_currency = each.paid_currency or grant.currency
@@ -193,6 +199,16 @@ async def take_in(tx: Tx, came: Sequence[Came]) -> Mapping[UUID, GrantRefusal | 
                 each.bank_reference,
             )
         )
+        if missing > still:
+            journals.append(
+                ledger.refund_due(
+                    derive_id("journal", "refund_due", each.instalment_id),
+                    grant_id,
+                    grant.currency,
+                    missing - still,
+                    each.on,
+                )
+            )
     if receipts:
         touched = {found[receipt.instalment_id][0] for receipt in receipts}
         changed = [locked[grant_id] for grant_id in sorted(touched)]

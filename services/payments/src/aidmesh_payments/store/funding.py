@@ -56,16 +56,18 @@ async def insert_shortfall(
 
 async def cover_shortfalls(
     conn: asyncpg.Connection, shortfalls: Sequence[Shortfall], minor: int
-) -> None:
-    """Work off shortfalls, oldest first."""
+) -> list[Shortfall]:
+    """Work off shortfalls in this order; returns them as they are then."""
+    left: list[Shortfall] = []
     for each in shortfalls:
         covered = min(each.open_minor, minor)
-        if not covered:
-            return
-        await conn.execute(
-            "UPDATE shortfall SET open_minor = open_minor - $2 WHERE id = $1", each.id, covered
-        )
+        if covered:
+            await conn.execute(
+                "UPDATE shortfall SET open_minor = open_minor - $2 WHERE id = $1", each.id, covered
+            )
         minor -= covered
+        left.append(Shortfall(each.id, each.open_minor - covered))
+    return left
 
 
 async def add_expected(
@@ -124,6 +126,42 @@ async def receive(conn: asyncpg.Connection, receipts: Sequence[Receipt]) -> None
             """,
             *(list(column) for column in zip(*receipts, strict=True)),
         )
+
+
+class Instalment(NamedTuple):
+    """An instalment as it stands; the amounts are None while it is expected."""
+
+    id: UUID
+    grant_id: GrantId
+    state: str
+    received_minor: int | None
+    paid_minor: int | None
+    paid_currency: str | None
+
+
+async def instalment(conn: asyncpg.Connection, instalment_id: UUID) -> Instalment | None:
+    """Return an instalment; lock its grant before changing it, and read it again."""
+    row = await conn.fetchrow(
+        """
+        SELECT id, grant_id, state, received_minor, paid_minor, paid_currency
+        FROM instalment WHERE id = $1
+        """,
+        instalment_id,
+    )
+    return None if row is None else Instalment(*row)
+
+
+async def correct_instalment(
+    conn: asyncpg.Connection, instalment_id: UUID, state: str, reason: str, by: UUID
+) -> None:
+    """Mark an instalment as `reversed` or `withdrawn`; its grant is locked."""
+    await conn.execute(
+        "UPDATE instalment SET state = $2, reason = $3, corrected_by = $4 WHERE id = $1",
+        instalment_id,
+        state,
+        reason,
+        by,
+    )
 
 
 async def put_rate(

@@ -1,0 +1,73 @@
+"""Routes that put right what was entered of grants, or is not so any more."""
+
+from datetime import date
+from uuid import UUID, uuid4
+
+from fastapi import APIRouter, Response
+
+from aidmesh_chassis.http import Body
+from aidmesh_chassis.idempotency import Once
+from aidmesh_contracts.ids import GrantId
+from aidmesh_payments.api.desk import Desk, Finance, Lead, Minor, Text
+from aidmesh_payments.domain.money import is_future, today_in_kyiv
+from aidmesh_payments.handlers import correcting
+from aidmesh_payments.problems import problem
+
+
+class ReasonBody(Body):
+    """Why."""
+
+    reason: Text
+
+
+class LessBody(Body):
+    """A donor does not want so much back after all."""
+
+    amount_minor: Minor
+    reason: Text
+    on: date | None = None
+
+
+def router(desk: Desk) -> APIRouter:
+    """The routes."""
+    routes = APIRouter(prefix="/v1", tags=["grants"])
+
+    @routes.post("/instalments/{instalment_id}:reverse")
+    async def reverse(instalment_id: UUID, body: ReasonBody, caller: Lead, once: Once) -> Response:
+        """Take out an instalment that did not come, or not so; enter the right one anew."""
+        async with desk.db.transaction() as tx:
+            if known := await once.replay(tx):
+                return known
+            await correcting.reverse_instalment(tx, instalment_id, body.reason, caller.staff_id)
+            return await once.answer(tx, 200, {"instalment_id": instalment_id})
+
+    @routes.post("/instalments/{instalment_id}:withdraw")
+    async def withdraw(
+        instalment_id: UUID, body: ReasonBody, caller: Finance, once: Once
+    ) -> Response:
+        """An instalment that was expected will not come."""
+        async with desk.db.transaction() as tx:
+            if known := await once.replay(tx):
+                return known
+            await correcting.withdraw_instalment(tx, instalment_id, body.reason, caller.staff_id)
+            return await once.answer(tx, 200, {"instalment_id": instalment_id})
+
+    @routes.post("/grants/{grant_id}:withdraw-demand")
+    async def withdraw_demand(grant_id: UUID, body: LessBody, caller: Lead, once: Once) -> Response:
+        """The donor wants less back: what is missing goes first, what was set aside is free."""
+        async with desk.db.transaction() as tx:
+            if known := await once.replay(tx):
+                return known
+            if body.on is not None and is_future(body.on, tx.now):
+                raise problem("day-in-future")
+            missing = await correcting.withdraw_demand(
+                tx,
+                uuid4(),
+                GrantId(grant_id),
+                body.amount_minor,
+                body.reason,
+                body.on or today_in_kyiv(tx.now),
+            )
+            return await once.answer(tx, 200, {"grant_id": grant_id, "shortfall_minor": missing})
+
+    return routes

@@ -1,0 +1,107 @@
+"""What was entered wrong of grants, or is not so any more: put right, never edited."""
+
+from datetime import date
+from uuid import UUID
+
+from aidmesh_chassis.db import Tx
+from aidmesh_chassis.problems import NOT_FOUND, Problem
+from aidmesh_contracts.ids import GrantId, derive_id
+from aidmesh_payments.domain import grants as rules
+from aidmesh_payments.domain import ledger
+from aidmesh_payments.domain.grants import Grant, GrantRefusal
+from aidmesh_payments.domain.money import today_in_kyiv
+from aidmesh_payments.handlers.returning import tell_grants
+from aidmesh_payments.problems import problem
+from aidmesh_payments.store import funding
+from aidmesh_payments.store import grants as store
+from aidmesh_payments.store import ledger as ledger_store
+from aidmesh_payments.store.funding import Instalment
+
+
+async def _lock_instalment(tx: Tx, instalment_id: UUID) -> tuple[Grant, Instalment]:
+    found = await funding.instalment(tx.conn, instalment_id)
+    if found is None:
+        raise Problem(NOT_FOUND)
+    grant = (await store.lock(tx.conn, [found.grant_id]))[found.grant_id]
+    again = await funding.instalment(tx.conn, instalment_id)
+    assert again is not None  # noqa: S101 - instalments are never deleted
+    return grant, again
+
+
+async def reverse_instalment(tx: Tx, instalment_id: UUID, reason: str, by: UUID) -> None:
+    """Take an instalment out again that did not come, or not so.
+
+    It stays as it was entered, reversed; the right one is entered as another.
+
+    Raises:
+        Problem: it was not received, or its money was given on: it is to be returned first.
+    """
+    grant, wrong = await _lock_instalment(tx, instalment_id)
+    if wrong.state != "received":
+        raise problem("wrong-state")
+    assert wrong.received_minor is not None  # noqa: S101 - a CHECK of the table
+    assert wrong.paid_minor is not None  # noqa: S101
+    assert wrong.paid_currency is not None  # noqa: S101
+    changed = rules.reverse_instalment(grant, wrong.received_minor)
+    if isinstance(changed, GrantRefusal):
+        raise problem(changed)
+    await store.save(tx.conn, [changed])
+    await funding.correct_instalment(tx.conn, instalment_id, "reversed", reason, by)
+    journal = ledger.instalment_reversed(
+        instalment_id,
+        grant.id,
+        grant.currency,
+        wrong.received_minor,
+        wrong.paid_minor,
+        wrong.paid_currency,
+        today_in_kyiv(tx.now),
+        reason,
+    )
+    await ledger_store.post(tx.conn, [journal])
+    await tell_grants(tx, [changed])
+
+
+async def withdraw_instalment(tx: Tx, instalment_id: UUID, reason: str, by: UUID) -> None:
+    """An instalment that was expected will not come. Raises `Problem`."""
+    _, expected = await _lock_instalment(tx, instalment_id)
+    if expected.state != "expected":
+        raise problem("wrong-state")
+    await funding.correct_instalment(tx.conn, instalment_id, "withdrawn", reason, by)
+
+
+async def withdraw_demand(
+    tx: Tx, entry_id: UUID, grant_id: GrantId, amount_minor: int, reason: str, on: date
+) -> int:
+    """A donor does not want so much back after all: what is missing goes first.
+
+    Returns:
+        what the donor still waits for, in minor units.
+
+    Raises:
+        Problem: there is no such grant, or so much was not demanded or went back already.
+    """
+    grant = (await store.lock(tx.conn, [grant_id])).get(grant_id)
+    if grant is None:
+        raise Problem(NOT_FOUND)
+    shortfalls = await funding.open_shortfalls(tx.conn, grant_id)
+    decided = rules.withdraw_demand(
+        grant, amount_minor, sum(each.open_minor for each in shortfalls)
+    )
+    if isinstance(decided, GrantRefusal):
+        raise problem(decided)
+    changed, less = decided
+    await store.save(tx.conn, [changed])
+    # The newest demand is the one that is taken back.
+    left = await funding.cover_shortfalls(tx.conn, shortfalls[::-1], less)
+    if amount_minor > less:
+        journal = ledger.demand_withdrawn(
+            derive_id("journal", "demand_withdrawn", entry_id),
+            grant_id,
+            grant.currency,
+            amount_minor - less,
+            on,
+            reason,
+        )
+        await ledger_store.post(tx.conn, [journal])
+    await tell_grants(tx, [changed])
+    return sum(each.open_minor for each in left)
