@@ -399,6 +399,37 @@ async def test_small_payments_by_one_person_are_reviewed(api: Api) -> None:
     assert (await api.get("/v1/payouts/reviews"))["payouts"] == []
 
 
+async def test_every_list_has_a_next_page(api: Api) -> None:
+    await _purse(api)
+    needs = [approved(1_000) for _ in range(5)]
+    await api.desk.feed(*needs)
+    await api.desk.feed(*(confirmed(need) for need in needs))
+    for place, need in enumerate(needs):
+        row = {"row_id": str(place), "need_id": str(need.need_id)}
+        if place < 3:
+            await api.post("/v1/payouts:settle", rows=[row | {"bank_reference": "cash desk"}])
+        else:
+            await api.post("/v1/payouts:approve", rows=[row])
+            await api.post("/v1/payouts:export", 201, currency="UAH", mechanism="cash")
+    days = [("EUR", "UAH", day) for day in (1, 2)] + [("USD", "UAH", 2)]
+    for base, spending, day in days:
+        rate = {"base": base, "spending": spending, "rate": "41", "on": f"2024-05-0{day}"}
+        await api.post("/v1/rates", 201, **rate, source="nbu")
+    for path, name, count in (
+        ("/v1/payouts/reviews", "payouts", 3),
+        ("/v1/payout-batches", "batches", 2),
+        ("/v1/rates", "rates", 3),
+    ):
+        whole = (await api.get(path))[name]
+        assert len(whole) == count
+        page = await api.get(f"{path}?limit=1")
+        found = page[name]
+        while page["next"] is not None:
+            page = await api.get(f"{path}?limit=1&after={page['next']}")
+            found += page[name]
+        assert found == whole
+
+
 async def test_goods_are_charged_once_when_bought(api: Api) -> None:
     allotment_id = await _purse(api)
     wish = {

@@ -333,8 +333,8 @@ class Payments:
         return await self.link.get("/v1/payouts", _PAYOUTS, query)
 
     async def reviews(self) -> Payouts:
-        """What one person paid alone and a second has to look at."""
-        return await self.link.get("/v1/payouts/reviews", _PAYOUTS)
+        """What one person paid alone and a second has to look at, the most urgent."""
+        return await self.link.get("/v1/payouts/reviews", _PAYOUTS, {"limit": ROWS_MAX})
 
     async def review(self, payout_id: UUID, key: UUID) -> None:
         """A second person looked at it."""

@@ -36,6 +36,7 @@ from aidmesh_payments.store.queries import grants as queries
 
 _DONOR: TypeAdapter[UUID] = TypeAdapter(UUID)
 _CODE: TypeAdapter[str] = TypeAdapter(str)
+_RATE: TypeAdapter[tuple[date, str, str, str]] = TypeAdapter(tuple[date, str, str, str])
 _KNOWN: TypeAdapter[tuple[str, UUID]] = TypeAdapter(tuple[str, UUID])
 
 
@@ -316,9 +317,14 @@ def router(desk: Desk) -> APIRouter:
             return await once.answer(tx, 201, {"base": body.base, "spending": body.spending})
 
     @routes.get("/rates")
-    async def list_rates(caller: Reader) -> dict[str, object]:
+    async def list_rates(caller: Reader, page: PageQuery) -> dict[str, object]:
+        """Exchange rates, the newest first."""
         async with desk.db.read() as conn:
-            return {"rates": await queries.rates(conn, 200)}
+            rows = await queries.rates(conn, page.after(_RATE), page.limit + 1)
+        kept, following = page.cut(
+            rows, lambda row: (row["rate_on"], row["base"], row["spending"], row["source"])
+        )
+        return {"rates": kept, "next": following}
 
     return routes
 

@@ -116,10 +116,12 @@ def router(desk: Desk) -> APIRouter:
         return {"payouts": kept, "next": following}
 
     @routes.get("/payouts/reviews")
-    async def reviews(caller: Reader) -> dict[str, object]:
-        """What one person paid alone and a second has to look at."""
+    async def reviews(caller: Reader, page: PageQuery) -> dict[str, object]:
+        """What one person paid alone and a second has to look at, most urgent first."""
         async with desk.db.read() as conn:
-            return {"payouts": await queries.reviews(conn, 200)}
+            rows = await queries.reviews(conn, page.after(_AFTER), page.limit + 1)
+        kept, following = page.cut(rows, lambda row: (row["review_due_at"], row["id"]))
+        return {"payouts": kept, "next": following}
 
     @routes.post("/payouts/{payout_id}:review")
     async def review(payout_id: UUID, caller: Payer, once: Once) -> Response:
@@ -214,9 +216,12 @@ def router(desk: Desk) -> APIRouter:
             )
 
     @routes.get("/payout-batches")
-    async def batches(caller: Reader) -> dict[str, object]:
+    async def batches(caller: Reader, page: PageQuery) -> dict[str, object]:
+        """Payment lists, the newest first."""
         async with desk.db.read() as conn:
-            return {"batches": await queries.batches(conn, 200)}
+            rows = await queries.batches(conn, page.after(_AFTER), page.limit + 1)
+        kept, following = page.cut(rows, lambda row: (row["exported_at"], row["id"]))
+        return {"batches": kept, "next": following}
 
     @routes.get("/payout-batches/{batch_id}/list.csv")
     async def payment_list(batch_id: UUID, caller: Finance) -> Response:

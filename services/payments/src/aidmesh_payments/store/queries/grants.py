@@ -1,7 +1,7 @@
 """What the API shows of grants, their holders and requests for more, and rates."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
 from uuid import UUID
 
 import asyncpg
@@ -193,14 +193,18 @@ async def requests(
     )
 
 
-async def rates(conn: asyncpg.Connection, limit: int) -> list[Row]:
-    """The newest rates kept."""
+async def rates(
+    conn: asyncpg.Connection, after: tuple[date, str, str, str] | None, limit: int
+) -> list[Row]:
+    """Rates kept, the newest first; `after` names the last one of the page before."""
     return rows_of(
         await conn.fetch(
             """
             SELECT base, spending, rate, rate_on, source FROM exchange_rate
-            ORDER BY rate_on DESC, base, spending LIMIT $1
+            WHERE $1::date IS NULL OR (rate_on, base, spending, source) < ($1, $2, $3, $4::text)
+            ORDER BY rate_on DESC, base DESC, spending DESC, source DESC LIMIT $5
             """,
+            *(after or (None, None, None, None)),
             limit,
         )
     )

@@ -29,7 +29,9 @@ async def payouts(
     )
 
 
-async def reviews(conn: asyncpg.Connection, limit: int) -> list[Row]:
+async def reviews(
+    conn: asyncpg.Connection, after: tuple[datetime, UUID] | None, limit: int
+) -> list[Row]:
     """What one person paid alone and nobody has reviewed, most urgent first."""
     return rows_of(
         await conn.fetch(
@@ -37,21 +39,29 @@ async def reviews(conn: asyncpg.Connection, limit: int) -> list[Row]:
             SELECT id, need_id, amount_minor, currency, settler, settled_on, review_due_at,
                    review_overdue
             FROM payout WHERE review_due_at IS NOT NULL AND reviewer IS NULL
-            ORDER BY review_due_at, id LIMIT $1
+              AND ($1::timestamptz IS NULL OR (review_due_at, id) > ($1, $2::uuid))
+            ORDER BY review_due_at, id LIMIT $3
             """,
+            None if after is None else after[0],
+            None if after is None else after[1],
             limit,
         )
     )
 
 
-async def batches(conn: asyncpg.Connection, limit: int) -> list[Row]:
-    """The newest payment lists."""
+async def batches(
+    conn: asyncpg.Connection, after: tuple[datetime, UUID] | None, limit: int
+) -> list[Row]:
+    """Payment lists, the newest first."""
     return rows_of(
         await conn.fetch(
             """
             SELECT id, currency, mechanism, payouts, total_minor, exported_at FROM payout_batch
-            ORDER BY exported_at DESC, id LIMIT $1
+            WHERE $1::timestamptz IS NULL OR (exported_at, id) < ($1, $2::uuid)
+            ORDER BY exported_at DESC, id DESC LIMIT $3
             """,
+            None if after is None else after[0],
+            None if after is None else after[1],
             limit,
         )
     )
