@@ -522,6 +522,40 @@ async def test_money_goes_only_to_regions_that_there_are(api: Api) -> None:
     assert await api.desk.value("SELECT count(*) FROM transfer WHERE to_region = 'lviv'") == 1
 
 
+async def test_a_grant_is_amended_and_its_entries_put_right(api: Api) -> None:
+    grant_id = await _grant(api, currency="UAH", overhead_bp=0)
+    path = f"/v1/grants/{grant_id}"
+    lines = [{"code": "aid", "amount_minor": 800_000}]
+    cut: dict[str, Any] = {"amount_minor": 800_000, "budget_lines": lines, "reason": "cut"}
+    assert (await api.post(f"{path}:amend", **cut))["terms_version"] == 2
+    early = await api.post(f"{path}:amend", 422, period_to="2023-12-31", reason="typo")
+    assert early["type"].endswith("period-ends-before-it-begins")
+    await api.post_as(api.finance, f"{path}:amend", 403, period_to="2025-12-31", reason="longer")
+    await api.post(f"{path}:amend", period_to="2025-12-31", reason="longer")
+    shown = await api.get(path)
+    assert (shown["amount_minor"], shown["period_to"]) == (800_000, "2025-12-31")
+    assert [line["amount_minor"] for line in shown["budget_lines"]] == [800_000]
+    rows = [
+        {"row_id": "1", "grant": shown["code"], "amount_minor": 9_000, "received_on": "2024-01-05"},
+        {"row_id": "2", "grant": shown["code"], "amount_minor": 5, "expected_on": "2024-03-05"},
+    ]
+    came, expected = (await api.post("/v1/instalments:bulk", rows=rows))["rows"]
+    await api.post(f"/v1/instalments/{came['id']}:withdraw", 409, reason="typo")
+    await api.post(f"/v1/instalments/{expected['id']}:withdraw", reason="typo")
+    await api.post(f"/v1/instalments/{expected['id']}:reverse", 409, reason="typo")
+    await api.post(f"{path}:demand", amount_minor=9_500, reason="audit")
+    await api.post(f"/v1/instalments/{came['id']}:reverse", 409, reason="typo")
+    less = await api.post(f"{path}:withdraw-demand", amount_minor=300, reason="agreed")
+    assert less["shortfall_minor"] == 200
+    await api.post(f"{path}:withdraw-demand", amount_minor=9_200, reason="agreed")
+    await api.post(f"{path}:withdraw-demand", 409, amount_minor=1, reason="agreed")
+    await api.post(f"/v1/instalments/{came['id']}:reverse", reason="typo")
+    shown = await api.get(path)
+    assert (shown["received_minor"], shown["unallotted_minor"]) == (0, 0)
+    assert {each["state"] for each in shown["instalments"]} == {"reversed", "withdrawn"}
+    assert (await api.get("/v1/ledger/check"))["ok"] is True
+
+
 async def test_a_line_beyond_its_flexibility_asks_a_second_person(api: Api) -> None:
     grant_id = await _grant(
         api,

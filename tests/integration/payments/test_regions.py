@@ -19,6 +19,7 @@ from aidmesh_contracts.payments import (
     AllotmentReceivedV1,
     AllotmentReturnedV1,
     AllotmentSentV1,
+    CommitmentHeldV1,
     CommitmentRefusedV1,
     FundsGrewV1,
     GrantChangedV1,
@@ -380,6 +381,61 @@ async def test_a_resumed_grant_wakes_who_waited_for_it(pair: tuple[Desk, Desk]) 
         assert [each.amount_minor for each in await lviv.told_of(FundsGrewV1)] == woken[1]
     await lviv.feed(approved(100))
     assert await lviv.told_of(CommitmentRefusedV1) == []
+
+
+async def test_an_extended_grant_pays_where_it_had_ended(pair: tuple[Desk, Desk]) -> None:
+    kyiv, lviv = pair
+    grant_id = await kyiv.grant(5_000)
+    for region in ("kyiv", "lviv"):
+        await kyiv.allot(grant_id, 2_000, to=region)
+    await exchange(kyiv, lviv)
+    early, late = date(2024, 6, 9), date(2024, 6, 10)
+    states: list[GrantChangedV1] = []
+    for period_to, version, answers in (
+        (early, 2, CommitmentRefusedV1),
+        (late, 3, CommitmentHeldV1),
+    ):
+        amendment = correcting.Amendment(None, period_to, {}, "extended")
+        amend = partial(
+            correcting.amend, kyiv.office, grant_id=grant_id, amendment=amendment, by=CHECKER
+        )
+        await kyiv.told()
+        await lviv.told()
+        assert await kyiv.run(amend) == version
+        events = await kyiv.told()
+        states = [each for each in events if isinstance(each, GrantChangedV1)]
+        assert [each.amount_minor for each in events if isinstance(each, FundsGrewV1)]
+        await lviv.feed(*states, region="kyiv")
+        assert [each.amount_minor for each in await lviv.told_of(FundsGrewV1)]
+        # A need is planned for the tenth.
+        for desk in pair:
+            await desk.feed(approved(100))
+            assert len(await desk.told_of(answers)) == 1
+    # News that comes late changes nothing.
+    await lviv.feed(states[0].model_copy(update={"version": 1}), region="kyiv")
+    assert await lviv.value("SELECT terms_version FROM grant_terms") == 3
+    kept = "SELECT array_agg(period_to ORDER BY terms_version) FROM grant_amendment"
+    assert await kyiv.value(kept) == [date(2040, 12, 31), early]
+
+
+async def test_a_cut_grant_promises_less(desk: Desk) -> None:
+    grant_id = await desk.grant(10_000, lines=[Line("aid", 6_000, 0), Line("rent", 4_000, 0)])
+    await desk.allot(grant_id, 3_000)
+
+    async def amend(amount_minor: int, **lines: int) -> None:
+        amendment = correcting.Amendment(amount_minor, None, lines, "cut")
+        await desk.run(lambda tx: correcting.amend(desk.office, tx, grant_id, amendment, CHECKER))
+
+    for refused in ({}, {"aid": 2_999}, {"food": 1}):
+        with pytest.raises(Problem):
+            await amend(8_000, **refused)
+    await amend(8_000, aid=4_000)
+    amounts = "SELECT array_agg(amount_minor ORDER BY code) FROM budget_line"
+    assert await desk.value(amounts) == [4_000, 4_000]
+    assert await desk.value("SELECT amount_minor FROM donor_grant") == 8_000
+    with pytest.raises(Problem):
+        await desk.allot(grant_id, 1_001)
+    await desk.allot(grant_id, 1_000)
 
 
 async def change(desk: Desk, grant_id: GrantId, verb: str, tx: Tx) -> None:

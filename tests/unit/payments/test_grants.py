@@ -1,5 +1,6 @@
 """A grant's equation, its lines, its donor's second thoughts."""
 
+from dataclasses import replace
 from uuid import UUID
 
 from hypothesis import given
@@ -113,6 +114,40 @@ def test_the_equation_holds_whatever_happens(acts: list[tuple[str, int]]) -> Non
         if isinstance(after, Grant):
             assert after.version == grant.version + 1
             grant = after
+
+
+@given(
+    st.integers(1, 3_000),
+    st.dictionaries(st.sampled_from(["aid", "rent"]), st.integers(1, 2_000)),
+    st.integers(0, 600),
+)
+def test_an_amendment_moves_no_money_and_cuts_nothing_that_was_allotted(
+    amount: int, line_amounts: dict[str, int], allotted: int
+) -> None:
+    before = _grant()
+    lines = [Line("aid", 500, 20, allotted), Line("overhead", 100, 0), Line("rent", 400, 0)]
+    amended = grants.amend(before, lines, amount, line_amounts, 1_000)
+    if isinstance(amended, GrantRefusal):
+        assert amended in (GrantRefusal.NOT_SO_MUCH, GrantRefusal.LINES_EXCEED_GRANT)
+        return
+    grant, changed = amended
+    assert replace(grant, amount_minor=before.amount_minor, version=before.version) == before
+    assert grant.amount_minor == amount
+    assert sum(line.amount_minor for line in changed) <= amount
+    for was, line in zip(lines, changed, strict=True):
+        assert line.amount_minor >= min(was.amount_minor, was.allotted_minor)
+        assert replace(line, amount_minor=was.amount_minor) == was
+    assert changed[1].amount_minor == grants.overhead_minor(amount, 1_000)
+    assert changed[2].amount_minor == line_amounts.get("rent", 400)
+
+
+def test_what_cannot_be_amended() -> None:
+    lines = [Line("aid", 500, 0, 500)]
+    assert grants.amend(_grant(), lines, 1_000, {"aid": 499}, 0) is GrantRefusal.NOT_SO_MUCH
+    assert grants.amend(_grant(), lines, 1_000, {"food": 1}, 0) is GrantRefusal.LINE_UNKNOWN
+    assert grants.amend(_grant(), lines, 499, {}, 0) is GrantRefusal.LINES_EXCEED_GRANT
+    closed = replace(_grant(), status="closed")
+    assert grants.amend(closed, lines, 1_000, {}, 0) is GrantRefusal.WRONG_STATE
 
 
 def test_overhead_is_part_of_the_grant() -> None:

@@ -68,6 +68,12 @@ PROBLEMS: Final[tuple[ProblemType, ...]] = (
         "It was reviewed already, or two people paid it in the first place.",
     ),
     ProblemType(
+        "period-ends-before-it-begins",
+        422,
+        "The period would end before it begins",
+        "Send a last day that is not before the grant's first.",
+    ),
+    ProblemType(
         "region-unknown",
         422,
         "There is no such region",

@@ -1,22 +1,42 @@
 """Routes that put right what was entered of grants, or is not so any more."""
 
 from datetime import date
+from typing import Annotated
 from uuid import UUID, uuid4
 
 from fastapi import APIRouter, Response
+from pydantic import Field
 
 from aidmesh_chassis.http import Body
 from aidmesh_chassis.idempotency import Once
 from aidmesh_contracts.ids import GrantId
+from aidmesh_contracts.values import Code
 from aidmesh_payments.api.desk import Desk, Finance, Lead, Minor, Text
 from aidmesh_payments.domain.money import is_future, today_in_kyiv
 from aidmesh_payments.handlers import correcting
+from aidmesh_payments.handlers.correcting import Amendment
 from aidmesh_payments.problems import problem
 
 
 class ReasonBody(Body):
     """Why."""
 
+    reason: Text
+
+
+class LineAmountBody(Body):
+    """What a budget line promises now, in the grant's currency."""
+
+    code: Code
+    amount_minor: Minor
+
+
+class AmendBody(Body):
+    """What a donor changed in a grant; what is left out stays. Overhead keeps its rate."""
+
+    amount_minor: Minor | None = None
+    period_to: date | None = None
+    budget_lines: Annotated[tuple[LineAmountBody, ...], Field(max_length=200)] = ()
     reason: Text
 
 
@@ -51,6 +71,26 @@ def router(desk: Desk) -> APIRouter:
                 return known
             await correcting.withdraw_instalment(tx, instalment_id, body.reason, caller.staff_id)
             return await once.answer(tx, 200, {"instalment_id": instalment_id})
+
+    @routes.post("/grants/{grant_id}:amend")
+    async def amend(grant_id: UUID, body: AmendBody, caller: Lead, once: Once) -> Response:
+        """Extend or shorten a grant, raise or cut what it promises; its holders are told."""
+        async with desk.db.transaction() as tx:
+            if known := await once.replay(tx):
+                return known
+            version = await correcting.amend(
+                desk.office,
+                tx,
+                GrantId(grant_id),
+                Amendment(
+                    body.amount_minor,
+                    body.period_to,
+                    {line.code: line.amount_minor for line in body.budget_lines},
+                    body.reason,
+                ),
+                caller.staff_id,
+            )
+            return await once.answer(tx, 200, {"grant_id": grant_id, "terms_version": version})
 
     @routes.post("/grants/{grant_id}:withdraw-demand")
     async def withdraw_demand(grant_id: UUID, body: LessBody, caller: Lead, once: Once) -> Response:

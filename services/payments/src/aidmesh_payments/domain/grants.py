@@ -10,7 +10,7 @@ All spending goes through an allotment, that of the own region too, so what the 
 holds, committed and spent is part of `allotted`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from fractions import Fraction
@@ -131,6 +131,41 @@ def check_lines(amount_minor: int, lines: Sequence[Line]) -> GrantRefusal | None
     if sum(line.amount_minor for line in lines) > amount_minor:
         return GrantRefusal.LINES_EXCEED_GRANT
     return None
+
+
+def amend(
+    grant: Grant,
+    lines: Sequence[Line],
+    amount_minor: int,
+    line_amounts: Mapping[str, int],
+    overhead_bp: int,
+) -> tuple[Grant, tuple[Line, ...]] | GrantRefusal:
+    """Change what a grant and its budget lines promise; overhead keeps its rate.
+
+    Money that was received or allotted stays where it is: what a donor wants back of it is a
+    demand, what a holder gives back a return. A line is not cut below what is allotted from it.
+
+    Args:
+        lines: all of the grant.
+        line_amounts: new amounts by code; other lines stay as they are.
+        overhead_bp: hundredths of a percent of the amount.
+    """
+    if grant.status == "closed":
+        return GrantRefusal.WRONG_STATE
+    if line_amounts.keys() - {line.code for line in lines} or OVERHEAD in line_amounts:
+        return GrantRefusal.LINE_UNKNOWN
+    wanted = {**line_amounts, OVERHEAD: overhead_minor(amount_minor, overhead_bp)}
+    changed = tuple(
+        replace(line, amount_minor=wanted.get(line.code, line.amount_minor)) for line in lines
+    )
+    for before, after in zip(lines, changed, strict=True):
+        if after.amount_minor < min(before.amount_minor, before.allotted_minor):
+            return GrantRefusal.NOT_SO_MUCH
+    if any(line.amount_minor < 1 for line in changed):
+        return GrantRefusal.NOT_SO_MUCH
+    if refusal := check_lines(amount_minor, changed):
+        return refusal
+    return replace(grant, amount_minor=amount_minor, version=grant.version + 1), changed
 
 
 def change_status(grant: Grant, verb: str) -> Grant | GrantRefusal:

@@ -355,11 +355,14 @@ async def give_back(office: Office, tx: Tx, allotment_id: AllotmentId, amount_mi
 
 
 async def know_grants(office: Office, tx: Tx, batch: Sequence[Received[GrantChangedV1]]) -> None:
-    """Keep other regions' grants; the highest version wins. One that is resumed wakes needs."""
+    """Keep other regions' grants; the highest version wins.
+
+    One that is resumed, or may pay for other things than before, wakes needs.
+    """
     resumed: list[AllotmentId] = []
     for item in sorted(batch, key=lambda item: item.event.grant_id):
         event = item.event
-        before = await store.grant_status(tx.conn, event.grant_id)
+        before = await store.grant_state(tx.conn, event.grant_id)
         await store.put_terms(
             tx.conn,
             event.terms,
@@ -369,8 +372,11 @@ async def know_grants(office: Office, tx: Tx, batch: Sequence[Received[GrantChan
             amount_minor=event.amount_minor,
             received_minor=event.received_minor,
         )
-        after = await store.grant_status(tx.conn, event.grant_id)
-        if before == "suspended" and after == "active":
+        after = await store.grant_state(tx.conn, event.grant_id)
+        assert after is not None  # noqa: S101 - just written
+        is_back = before is not None and before[0] == "suspended"
+        is_amended = before is not None and before[1] < after[1]
+        if after[0] == "active" and (is_back or is_amended):
             resumed += await store.of_grant(tx.conn, event.grant_id)
     if resumed:
         book = await Book.open(tx, office, resumed)

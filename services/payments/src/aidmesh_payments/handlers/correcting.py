@@ -1,5 +1,7 @@
 """What was entered wrong of grants, or is not so any more: put right, never edited."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import date
 from uuid import UUID
 
@@ -10,8 +12,11 @@ from aidmesh_payments.domain import grants as rules
 from aidmesh_payments.domain import ledger
 from aidmesh_payments.domain.grants import Grant, GrantRefusal
 from aidmesh_payments.domain.money import today_in_kyiv
+from aidmesh_payments.handlers.book import Book
+from aidmesh_payments.handlers.office import Office
 from aidmesh_payments.handlers.returning import tell_grants
 from aidmesh_payments.problems import problem
+from aidmesh_payments.store import allotments as allotment_store
 from aidmesh_payments.store import funding
 from aidmesh_payments.store import grants as store
 from aidmesh_payments.store import ledger as ledger_store
@@ -105,3 +110,73 @@ async def withdraw_demand(
         await ledger_store.post(tx.conn, [journal])
     await tell_grants(tx, [changed])
     return sum(each.open_minor for each in left)
+
+
+@dataclass(frozen=True, slots=True)
+class Amendment:
+    """What a donor changed; None leaves it as it was.
+
+    Attributes:
+        line_amounts: new amounts of budget lines by code, in minor units.
+    """
+
+    amount_minor: int | None
+    period_to: date | None
+    line_amounts: Mapping[str, int]
+    reason: str
+
+
+async def amend(office: Office, tx: Tx, grant_id: GrantId, amendment: Amendment, by: UUID) -> int:
+    """Change what a grant promises and until when; its holders are told, and needs woken.
+
+    What the donor allows ends with the period, unless it ended before.
+
+    Returns:
+        the new version of its terms.
+
+    Raises:
+        Problem: there is no such grant of ours, or the decision refuses.
+    """
+    book = await Book.open(tx, office, await allotment_store.of_grant(tx.conn, grant_id))
+    grant = (await store.lock(tx.conn, [grant_id])).get(grant_id)
+    terms = await store.terms(tx.conn, grant_id)
+    if grant is None or terms is None:
+        raise Problem(NOT_FOUND)
+    before = await store.promise(tx.conn, grant_id)
+    period_to = amendment.period_to or before.period_to
+    if period_to < before.period_from:
+        raise problem("period-ends-before-it-begins")
+    decided = rules.amend(
+        grant,
+        await store.lines(tx.conn, grant_id),
+        amendment.amount_minor or grant.amount_minor,
+        amendment.line_amounts,
+        before.overhead_bp,
+    )
+    if isinstance(decided, GrantRefusal):
+        raise problem(decided)
+    changed, lines = decided
+    ended_on = terms.restriction.valid_to
+    ends_with_period = ended_on is None or ended_on == before.period_to
+    valid_to = period_to if ends_with_period else min(period_to, ended_on or period_to)
+    new = terms.model_copy(
+        update={
+            "terms_version": terms.terms_version + 1,
+            "restriction": terms.restriction.model_copy(update={"valid_to": valid_to}),
+        }
+    )
+    await store.save(tx.conn, [changed])
+    await store.amend(tx.conn, changed, before, period_to, lines, new, amendment.reason, by)
+    await allotment_store.put_terms(
+        tx.conn,
+        new,
+        office.region,
+        status=changed.status,
+        state_version=changed.version,
+        amount_minor=changed.amount_minor,
+        received_minor=changed.received_minor,
+    )
+    await tell_grants(tx, [changed])
+    book.all_grew()
+    await book.close()
+    return new.terms_version

@@ -208,12 +208,12 @@ async def of_grant(conn: asyncpg.Connection, grant_id: GrantId) -> list[Allotmen
     return [AllotmentId(row["id"]) for row in rows]
 
 
-async def grant_status(conn: asyncpg.Connection, grant_id: GrantId) -> str | None:
-    """Return the state of a grant as this region knows it."""
-    status: str | None = await conn.fetchval(
-        "SELECT status FROM grant_terms WHERE grant_id = $1", grant_id
+async def grant_state(conn: asyncpg.Connection, grant_id: GrantId) -> tuple[str, int] | None:
+    """Return state and version of the terms of a grant as this region knows it."""
+    row = await conn.fetchrow(
+        "SELECT status, terms_version FROM grant_terms WHERE grant_id = $1", grant_id
     )
-    return status
+    return None if row is None else (row["status"], row["terms_version"])
 
 
 async def programmes(

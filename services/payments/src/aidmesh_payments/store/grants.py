@@ -187,6 +187,73 @@ async def line(conn: asyncpg.Connection, grant_id: GrantId, code: str) -> Line |
     return None if row is None else _line(row)
 
 
+async def lines(conn: asyncpg.Connection, grant_id: GrantId) -> list[Line]:
+    """Return all budget lines of a grant that is locked."""
+    rows = await conn.fetch("SELECT * FROM budget_line WHERE grant_id = $1 ORDER BY code", grant_id)
+    return [_line(row) for row in rows]
+
+
+class Promise(NamedTuple):
+    """What a donor promised: until when, how much of it indirect costs."""
+
+    amount_minor: int
+    period_from: date
+    period_to: date
+    overhead_bp: int
+
+
+async def promise(conn: asyncpg.Connection, grant_id: GrantId) -> Promise:
+    """Return what a donor promised; the grant is locked."""
+    row = await conn.fetchrow(
+        "SELECT amount_minor, period_from, period_to, overhead_bp FROM donor_grant WHERE id = $1",
+        grant_id,
+    )
+    assert row is not None  # noqa: S101 - it is locked
+    return Promise(*row)
+
+
+async def amend(
+    conn: asyncpg.Connection,
+    grant: Grant,
+    before: Promise,
+    period_to: date,
+    changed: Sequence[Line],
+    terms: GrantTerms,
+    reason: str,
+    by: UUID,
+) -> None:
+    """Write the new promise of a locked grant, and how it was before."""
+    await conn.execute(
+        """
+        INSERT INTO grant_amendment (grant_id, terms_version, amount_minor, period_to, reason,
+                                     amended_by)
+        VALUES ($1, $2, $3, $4, $5, $6)
+        """,
+        grant.id,
+        terms.terms_version,
+        before.amount_minor,
+        before.period_to,
+        reason,
+        by,
+    )
+    await conn.execute(
+        "UPDATE donor_grant SET amount_minor = $2, period_to = $3 WHERE id = $1",
+        grant.id,
+        grant.amount_minor,
+        period_to,
+    )
+    await conn.execute(
+        """
+        UPDATE budget_line l SET amount_minor = n.amount_minor
+        FROM unnest($2::text[], $3::bigint[]) AS n (code, amount_minor)
+        WHERE l.grant_id = $1 AND l.code = n.code
+        """,
+        grant.id,
+        [line.code for line in changed],
+        [line.amount_minor for line in changed],
+    )
+
+
 async def save_line(conn: asyncpg.Connection, grant_id: GrantId, changed: Line) -> None:
     """Write what is allotted from a line."""
     await conn.execute(
