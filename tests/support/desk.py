@@ -439,6 +439,8 @@ class FakeRegion:
         if path == "/v1/payouts":
             name = asked.get("state", "draft")
             rows = [_payout(f"{name} {each}", name, 240_000 + 36_050 * each) for each in range(3)]
+            if name == "exported":
+                rows[0]["mechanism"] = "cash"
             if name in {"rejected", "returned"}:
                 rows = [rows[0] | {"reason": "AC04"}]
             return 200, {"payouts": rows, "next": None}

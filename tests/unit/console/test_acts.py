@@ -140,6 +140,7 @@ CASES = [
      "/v1/slots",
      {"site_id": str(WAREHOUSE), "code": "counseling", "professional": "psy-1",
       "starts_at": "2024-07-02T10:30:00+03:00", "minutes": 50, "seats": 1}),
+    ("/money/{payout}/not-collected", {}, "/v1/payouts/{payout}:not-collected", {}),
     ("/money/{payout}/redo", {}, "/v1/payouts/{payout}:redo", {}),
     ("/money/{payout}/give-up", {}, "/v1/payouts/{payout}:give-up", {}),
     ("/money/review/{payout}", {}, "/v1/payouts/{payout}:review", {}),
@@ -307,6 +308,18 @@ async def test_a_payee_is_corrected_where_somebody_is_paid(browser: "Browser") -
     # What was typed is still there to be put right.
     assert 'value="UA2132"' in answer.text
     assert "Some fields are not acceptable" in answer.text
+
+
+async def test_only_cash_is_not_collected_and_what_is_listed_can_be_settled(
+    browser: "Browser",
+) -> None:
+    await browser.sign_in(Role.FINANCE)
+    page = (await browser.get("/money")).text
+    cash, bank = number("exported 0"), number("exported 1")
+    for payout_id in (cash, bank, number("approved 1")):
+        assert f'action="/money/settle/{payout_id}"' in page
+    assert f'action="/money/{cash}/not-collected"' in page
+    assert f'action="/money/{bank}/not-collected"' not in page
 
 
 async def test_a_limit_asks_for_a_reason(browser: "Browser") -> None:

@@ -375,6 +375,10 @@ class Payments:
         body = {"source": _SOURCE, "rows": rows}
         return (await self.link.post("/v1/payouts:settle", _ROWS, body, key)).rows
 
+    async def not_collected(self, payout_id: UUID, key: UUID) -> None:
+        """Nobody came for this cash."""
+        await self.link.post(f"/v1/payouts/{payout_id}:not-collected", ACCEPTED, key=key)
+
     async def redo(self, payout_id: UUID, key: UUID) -> None:
         """Draw up a rejected or returned payout again."""
         await self.link.post(f"/v1/payouts/{payout_id}:redo", ACCEPTED, key=key)

@@ -83,6 +83,16 @@ async def settle_many(form: Posted, visit: Settler) -> Response:
     return visit.go("/money", said="payouts_settled")
 
 
+@routes.post("/money/{payout_id}/not-collected")
+async def not_collected(payout_id: UUID, form: Posted, visit: Settler) -> Response:
+    """Nobody came for this cash: its money is free, the need waits again."""
+    try:
+        await visit.payments.not_collected(payout_id, form.key)
+    except ClientError as error:
+        return await _failed(visit, error, form)
+    return visit.go("/money", said="payout_not_collected")
+
+
 @routes.post("/money/{payout_id}/redo")
 async def redo(payout_id: UUID, form: Posted, visit: Redoer) -> Response:
     """Draw a payout up again that the bank did not carry out."""
@@ -158,10 +168,11 @@ async def _page(
     pasted: Mapping[str, str] | None = None,
     refused: Sequence[tuple[Paid, RowAnswer]] = (),
 ) -> Response:
-    reviews, draft, approved, rejected, returned = await asyncio.gather(
+    reviews, draft, approved, exported, rejected, returned = await asyncio.gather(
         visit.hear(visit.payments.reviews()),
         visit.hear(visit.payments.payouts("draft", visit.asked.get("after"), _ROWS)),
         visit.hear(visit.payments.payouts("approved", limit=_ROWS)),
+        visit.hear(visit.payments.payouts("exported", limit=_ROWS)),
         visit.hear(visit.payments.payouts("rejected", limit=_ROWS)),
         visit.hear(visit.payments.payouts("returned", limit=_ROWS)),
     )
@@ -170,7 +181,7 @@ async def _page(
         status,
         reviews=reviews,
         draft=draft,
-        approved=approved,
+        to_settle=(approved, exported),
         failed=(rejected, returned),
         pasted=pasted or {},
         refused=[(paid, visit.refusal(row.problem)) for paid, row in refused],
