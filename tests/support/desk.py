@@ -134,7 +134,14 @@ def whole(row: Mapping[str, object]) -> dict[str, object]:
         "reason": None,
         "timeline": [
             {"at": at(-4000), "note": "requested", "detail": None},
-            {"at": at(-3900), "note": "approved", "detail": None},
+            {
+                "at": at(-3900),
+                "note": "approved",
+                "detail": None,
+                "staff_id": str(number("colleague")),
+                "overrode": "limit",
+                "override_reason": "larger_household",
+            },
             {"at": at(-3800), "note": "waitlisted", "detail": "stock:food_parcel"},
             {"at": at(-60), "note": "woken", "detail": None},
             {"at": at(-59), "note": "ready", "detail": None},

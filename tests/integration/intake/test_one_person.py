@@ -69,7 +69,9 @@ async def test_many_for_one_are_not_one_for_each(world: World) -> None:
     assert (await world.need(many))["reason"] == "limit"
     assert await world.state(many) == "requested"
     assert (await world.post(f"/v1/needs/{many}:approve", status=409))["rule"] == "limit"
-    await world.post(f"/v1/needs/{many}:approve", {"override_reason": "shares_with_neighbors"})
+    await world.post(
+        f"/v1/needs/{many}:approve", {"override_reason": "shares_with_neighbors"}, Role.LEAD
+    )
     assert await world.state(many) == "approved"
 
 

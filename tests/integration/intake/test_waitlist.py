@@ -16,7 +16,8 @@ async def waiting(world: World, kind: str = "food_parcel", quantity: int = 1) ->
     """A need that was refused for lack of supply."""
     need_id = await world.request(kind, quantity=quantity)
     if quantity > 1:  # more than the limit allows one person
-        await world.post(f"/v1/needs/{need_id}:approve", {"override_reason": "large_family"})
+        why = {"override_reason": "large_family"}
+        await world.post(f"/v1/needs/{need_id}:approve", why, Role.LEAD)
     approved = [e for e in only(await world.published(), NeedApprovedV1) if e.need_id == need_id]
     if approved:
         await world.feed(refused(approved[0]))
@@ -326,10 +327,7 @@ async def test_a_limit_holds_until_a_person_decides(world: World) -> None:
     assert (shown["state"], shown["reason"]) == ("requested", "limit")
     await world.post(f"/v1/needs/{second}:approve", status=409)
     await world.post(f"/v1/needs/{second}:approve", None, Role.LOGISTICIAN, status=403)
-    await world.post(
-        f"/v1/needs/{second}:approve", {"override_reason": "family_grew"}, key="k" * 16
-    )
-    again = await world.post(
-        f"/v1/needs/{second}:approve", {"override_reason": "family_grew"}, key="k" * 16
-    )
+    why = {"override_reason": "family_grew"}
+    await world.post(f"/v1/needs/{second}:approve", why, Role.LEAD, key="k" * 16)
+    again = await world.post(f"/v1/needs/{second}:approve", why, Role.LEAD, key="k" * 16)
     assert again["state"] == "approved"

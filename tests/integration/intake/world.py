@@ -58,11 +58,11 @@ class World:
     staff_id: UUID = field(default_factory=uuid4)
     _seen: int = 0
 
-    def headers(self, *roles: Role) -> dict[str, str]:
-        """A caller with these roles, a caseworker by default."""
+    def headers(self, *roles: Role, staff_id: UUID | None = None) -> dict[str, str]:
+        """A caller with these roles, a caseworker by default; always the same one by default."""
         token = issue_token(
             self.keys.token_signer(),
-            self.staff_id,
+            staff_id or self.staff_id,
             roles or (Role.CASEWORKER,),
             "kyiv",
             datetime.fromtimestamp(time.time(), UTC),
@@ -77,9 +77,10 @@ class World:
         *roles: Role,
         status: int = 200,
         key: str | None = None,
+        by: UUID | None = None,
     ) -> Any:
         """POST as staff; the answer's JSON."""
-        headers = self.headers(*roles)
+        headers = self.headers(*roles, staff_id=by)
         if key:
             headers["Idempotency-Key"] = key
         answer = await self.client.post(path, json=body, headers=headers)

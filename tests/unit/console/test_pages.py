@@ -242,3 +242,20 @@ async def test_a_start_is_confirmed_on_the_page_of_its_need(browser: "Browser") 
     for text in (listed, (await browser.get(f"/needs/{pep}", "en")).text):
         assert re.search(r"\b\d?\d \w+, (08|09):30", text)  # where hours count, until which
     assert listed.count("start to be confirmed") == listed.count("ends soon") == 1
+
+
+@pytest.mark.parametrize(
+    ("language", "words"),
+    [
+        ("uk", "попри: ліміт — велика родина"),
+        ("en", "despite: limit — large household"),
+        ("de", "trotz: Limit – großer Haushalt"),
+    ],
+)
+async def test_history_says_why_a_limit_was_overridden_and_by_whom(
+    browser: "Browser", language: str, words: str
+) -> None:
+    await browser.sign_in(Role.CASEWORKER)
+    page = (await browser.get(f"/needs/{number('parcel')}", language)).text
+    assert words in page
+    assert number("colleague").hex[:8].upper() in page

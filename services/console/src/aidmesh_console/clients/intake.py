@@ -116,11 +116,18 @@ class NeedPage(View):
 
 
 class Step(View):
-    """One entry of a need's history."""
+    """One entry of a need's history.
+
+    Attributes:
+        overrode: the `limit` or `duplicate` that `staff_id` let it pass, for `override_reason`.
+    """
 
     at: datetime
     note: str
     detail: str | None
+    staff_id: UUID | None = None
+    overrode: str | None = None
+    override_reason: str | None = None
 
 
 class Ask(View):

@@ -12,13 +12,13 @@ from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.problems import INVALID
 from aidmesh_contracts.values import Code
 from aidmesh_intake.api.context import (
-    HINDERED,
     ROW_CHANGED,
-    STEP_NOT_ALLOWED,
     Caseworker,
     Ctx,
     Staff,
     Teller,
+    kind_of,
+    override_by,
 )
 from aidmesh_intake.domain import commands, served_rows
 from aidmesh_intake.domain.need import Need
@@ -42,7 +42,12 @@ class NeedRef(Body):
 
 
 class NeedRefs(Body):
-    """Needs to act on, each on its own merits."""
+    """Needs to act on, each on its own merits.
+
+    Attributes:
+        override_reason: as with a single approval; those who entered a request themselves cannot
+            let it pass, unless they are leads.
+    """
 
     rows: Annotated[tuple[NeedRef, ...], Field(min_length=1, max_length=ROWS_MAX)]
     override_reason: Code | None = None
@@ -97,7 +102,7 @@ async def approve_many(body: NeedRefs, ctx: Ctx, caller: Caseworker, once: Once)
         kinds = await ctx.catalogue.current(tx.conn)
         ids = list(dict.fromkeys(row.need_id for row in body.rows))
         outcomes = await acting.approve(
-            tx, ids, kinds, caller.staff_id, override=body.override_reason is not None
+            tx, ids, kinds, caller.staff_id, override=override_by(caller, body.override_reason)
         )
         found = dict(zip(ids, outcomes, strict=True))
         return await once.answer(tx, 200, _told(body, found, skipped=("not_waiting_for_approval",)))
@@ -199,8 +204,7 @@ def _row(
         status = "skipped"
     elif outcome.rule is not None:
         status = "rejected"
-        kind = HINDERED if outcome.hindered else STEP_NOT_ALLOWED
-        problem = _PROBLEM_OF.get(outcome.rule, kind.slug)
+        problem = _PROBLEM_OF.get(outcome.rule, kind_of(outcome).slug)
     return {
         "row": number,
         "status": status,

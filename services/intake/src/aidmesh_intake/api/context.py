@@ -11,7 +11,9 @@ from aidmesh_chassis.auth import Caller, Role, require
 from aidmesh_chassis.db import Database
 from aidmesh_chassis.problems import CONFLICT, INVALID, NOT_FOUND, Problem, ProblemType
 from aidmesh_intake.domain.asks import AskError
+from aidmesh_intake.domain.limits import Override
 from aidmesh_intake.domain.need import NotAllowed
+from aidmesh_intake.handlers.acting import Outcome
 from aidmesh_intake.store.catalogue import Catalogue
 from aidmesh_intake.vault import Vault
 
@@ -54,7 +56,15 @@ HINDERED: Final = ProblemType(
     "needs-a-decision",
     409,
     "A limit or a duplicate speaks against this",
-    "Look at what the person got before; to approve all the same, repeat with `override_reason`.",
+    "Look at what the person got before; to approve all the same, somebody else than who entered"
+    " the request, or a lead, repeats it with `override_reason`.",
+)
+SECOND_PERSON: Final = ProblemType(
+    "second-person-needed",
+    409,
+    "This takes a second person",
+    "Ask a colleague or a lead to look at it and do this step: nobody decides it alone about what"
+    " they entered themselves.",
 )
 UNMAPPED: Final = ProblemType(
     "unmapped-columns",
@@ -74,8 +84,22 @@ ROW_CHANGED: Final = ProblemType(
     "This row was sent before with other content",
     "Correct what it recorded through the need's own route, or give a new row a new row_id.",
 )
-PROBLEMS: Final = (STEP_NOT_ALLOWED, HINDERED, UNMAPPED, UNREADABLE, ROW_CHANGED)
+PROBLEMS: Final = (STEP_NOT_ALLOWED, HINDERED, SECOND_PERSON, UNMAPPED, UNREADABLE, ROW_CHANGED)
 """Intake's part of the catalogue of problems."""
+
+
+def kind_of(outcome: Outcome) -> ProblemType:
+    """The problem of a step that was not done though the need is there."""
+    if outcome.own:
+        return SECOND_PERSON
+    return HINDERED if outcome.hindered else STEP_NOT_ALLOWED
+
+
+def override_by(caller: Caller, reason: str | None) -> Override | None:
+    """The caller answers for what limits and duplicates say, if they gave a reason."""
+    if reason is None:
+        return None
+    return Override(reason, caller.staff_id, as_lead=Role.LEAD in caller.roles)
 
 
 def not_allowed(error: NotAllowed) -> Problem:

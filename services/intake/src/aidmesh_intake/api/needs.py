@@ -78,7 +78,11 @@ class NeedPage(BaseModel):
 
 
 class TimelineEntry(BaseModel):
-    """One thing that happened to a need."""
+    """One thing that happened to a need.
+
+    Attributes:
+        overrode: the `limit` or `duplicate` that `staff_id` let it pass, for `override_reason`.
+    """
 
     at: datetime
     note: str
@@ -86,6 +90,8 @@ class TimelineEntry(BaseModel):
     attempt_no: int
     detail: str | None
     staff_id: UUID | None
+    overrode: str | None
+    override_reason: str | None
 
 
 class NeedView(BaseModel):

@@ -11,14 +11,14 @@ from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.problems import Problem
 from aidmesh_contracts.values import Area, Code
 from aidmesh_intake.api.context import (
-    HINDERED,
-    STEP_NOT_ALLOWED,
     Caseworker,
     Ctx,
     Lead,
     Teller,
     invalid,
+    kind_of,
     not_found,
+    override_by,
 )
 from aidmesh_intake.domain import commands
 from aidmesh_intake.domain.dates import today_of
@@ -32,7 +32,11 @@ router = APIRouter(prefix="/v1", tags=["needs"])
 
 
 class ApproveIn(Body):
-    """`override_reason` approves whatever limits and duplicates say; a person answers for it."""
+    """`override_reason` approves whatever limits and duplicates say; a person answers for it.
+
+    It stays in the need's timeline, and takes somebody else than who entered the request, or a
+    lead.
+    """
 
     override_reason: Code | None = None
 
@@ -74,7 +78,7 @@ async def approve(
             [need_id],
             kinds,
             caller.staff_id,
-            override=body is not None and body.override_reason is not None,
+            override=override_by(caller, None if body is None else body.override_reason),
         )
         return await _answer(tx, once, outcome)
 
@@ -201,7 +205,7 @@ async def _answer(tx: Tx, once: Once, outcome: Outcome) -> Response:
     if outcome.need is None:
         raise not_found()
     if outcome.rule is not None:
-        raise Problem(HINDERED if outcome.hindered else STEP_NOT_ALLOWED, rule=outcome.rule)
+        raise Problem(kind_of(outcome), rule=outcome.rule)
     need = outcome.need
     return await once.answer(
         tx,

@@ -25,6 +25,27 @@ class Hindrance(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Override:
+    """Somebody answers for approving what a limit or a duplicate speaks against.
+
+    Attributes:
+        reason: a code, no free text about anybody.
+        as_lead: they decide as a lead.
+    """
+
+    reason: str
+    staff_id: UUID
+    as_lead: bool
+
+    def allowed(self, caseworker: UUID | None) -> bool:
+        """Whether they may decide about a request of this caseworker.
+
+        Nobody but a lead lets pass alone what they entered themselves.
+        """
+        return self.as_lead or self.staff_id != caseworker
+
+
+@dataclass(frozen=True, slots=True)
 class Wish:
     """A need as limits see it: what is to be checked, and each that counts against it.
 

@@ -211,11 +211,16 @@ class Need:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What became of a need, what is published, and one word for its timeline."""
+    """What became of a need, what is published, and one word for its timeline.
+
+    Attributes:
+        despite: what spoke against it and was overridden by a person.
+    """
 
     need: Need
     events: tuple[Event, ...] = ()
     note: str = ""
+    despite: str | None = None
 
 
 def moved(before: Need, after: Need, note: str, *events: Event) -> Decision:

@@ -12,7 +12,7 @@ from aidmesh_contracts.values import Area
 from aidmesh_intake.domain import commands
 from aidmesh_intake.domain.dates import today_of
 from aidmesh_intake.domain.kinds import Kind
-from aidmesh_intake.domain.limits import Hindrance
+from aidmesh_intake.domain.limits import Hindrance, Override
 from aidmesh_intake.domain.need import Decision, Need, NotAllowed, State
 from aidmesh_intake.domain.persons import Payee
 from aidmesh_intake.domain.waitlist import queue_behind
@@ -20,6 +20,7 @@ from aidmesh_intake.handlers import approving
 from aidmesh_intake.handlers.applying import Change, apply
 from aidmesh_intake.store import needs as store
 from aidmesh_intake.store import persons as person_store
+from aidmesh_intake.store import requests as request_store
 from aidmesh_intake.vault import OpenVault
 
 
@@ -30,12 +31,14 @@ class Outcome:
     Attributes:
         missing: there is no such need.
         hindered: a limit or a duplicate speaks against it.
+        own: and who would override it entered the request themselves.
     """
 
     need: Need | None
     rule: str | None = None
     missing: bool = False
     hindered: bool = False
+    own: bool = False
 
 
 async def act(
@@ -127,12 +130,13 @@ async def approve(
     kinds: Mapping[str, Kind],
     staff_id: UUID,
     *,
-    override: bool = False,
+    override: Override | None = None,
 ) -> list[Outcome]:
     """Approve needs, unless a limit or a duplicate speaks against it.
 
     Args:
-        override: a person answers for what limits and duplicates say.
+        override: a person answers for what limits and duplicates say; the reason is kept in the
+            timeline of each need that it let pass.
     """
     needs = await store.lock(tx.conn, need_ids)
     persons = [need.person_id for need in needs.values() if need.person_id is not None]
@@ -140,21 +144,35 @@ async def approve(
     open_needs = [
         need for need in needs.values() if need.state in (State.REQUESTED, State.WAITLISTED)
     ]
+    overridden = await _overridden(tx, open_needs, override)
     verdicts = await approving.decide(
         tx,
         open_needs,
         kinds,
-        unchecked={need.id for need in open_needs if override or need.attempt_no > 0},
+        unchecked={need.id for need in open_needs if need.attempt_no > 0},
+        overridden=overridden,
     )
     found: dict[UUID, Outcome] = {}
     changes: list[Change] = []
     for need, verdict in zip(open_needs, verdicts, strict=True):
         if isinstance(verdict, Hindrance):
-            found[need.id] = Outcome(need, rule=verdict.value, hindered=True)
+            found[need.id] = Outcome(
+                need, rule=verdict.value, hindered=True, own=override is not None
+            )
         else:
             changes.append(Change(need, verdict))
             found[need.id] = Outcome(verdict.need)
     await apply(tx, changes, staff_id)
+    if override is not None:
+        await store.note_overrides(
+            tx.conn,
+            [
+                (each.decision.need, each.decision.despite)
+                for each in changes
+                if each.decision.despite is not None and each.decision.need is not each.before
+            ],
+            override.reason,
+        )
     return [
         found.get(need_id)
         or (
@@ -164,3 +182,11 @@ async def approve(
         )
         for need_id in need_ids
     ]
+
+
+async def _overridden(tx: Tx, needs: Sequence[Need], override: Override | None) -> set[UUID]:
+    """Those of these needs that somebody may let pass whatever speaks against it."""
+    if override is None:
+        return set()
+    caseworkers = await request_store.caseworkers(tx.conn, [need.request_id for need in needs])
+    return {need.id for need in needs if override.allowed(caseworkers[need.request_id])}

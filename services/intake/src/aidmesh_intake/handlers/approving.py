@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
@@ -24,13 +25,15 @@ async def decide(
     kinds: Mapping[str, Kind],
     *,
     unchecked: Collection[UUID] = (),
+    overridden: Collection[UUID] = (),
     newcomers: Collection[UUID] = (),
     facts: Sequence[Need] = (),
 ) -> list[Verdict]:
     """For each need: its approval (or its place on the waitlist), or what speaks against it.
 
     Args:
-        unchecked: needs that a person lets pass whatever limits say.
+        unchecked: needs that were let pass before.
+        overridden: needs that a person lets pass whatever limits say.
         newcomers: persons without any history.
         facts: aid that was given before, about to be saved in this transaction too.
     """
@@ -46,11 +49,12 @@ async def decide(
         found = None
         if need.id not in unchecked:
             found = hindrance(kinds[need.kind], itself, past.of(itself))
-        if found is not None:
+        if found is not None and need.id not in overridden:
             verdicts.append(found)
             continue
         behind = queue_behind(need, queues, today_of(tx.now)) if queues else None
-        verdicts.append(commands.approve(need, tx.now, behind=behind))
+        decision = commands.approve(need, tx.now, behind=behind)
+        verdicts.append(replace(decision, despite=found.value) if found else decision)
         past.add(itself)
     return verdicts
 

@@ -92,7 +92,8 @@ async def needs(
 async def timeline(conn: asyncpg.Connection, need_id: UUID) -> list[asyncpg.Record]:
     """What happened to a need, in order."""
     return await conn.fetch(
-        "SELECT version, at, note, state, attempt_no, detail, staff_id FROM need_event"
+        "SELECT version, at, note, state, attempt_no, detail, staff_id, overrode, override_reason"
+        " FROM need_event"
         " WHERE need_id = $1 ORDER BY version LIMIT 1000",
         need_id,
     )

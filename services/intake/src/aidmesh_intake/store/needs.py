@@ -201,6 +201,22 @@ async def log_events(
         )  # fmt: skip
 
 
+async def note_overrides(
+    conn: asyncpg.Connection, entries: Sequence[tuple[Need, str]], reason: str
+) -> None:
+    """Add to the latest entry of each need's timeline what was overridden, and why."""
+    if entries:
+        await conn.execute(
+            """
+            UPDATE need_event SET overrode = u.overrode, override_reason = $4
+            FROM unnest($1::uuid[], $2::int[], $3::text[]) AS u (need_id, version, overrode)
+            WHERE need_event.need_id = u.need_id AND need_event.version = u.version
+            """,
+            *columns([(need.id, need.version, overrode) for need, overrode in entries]),
+            reason,
+        )
+
+
 def columns(rows: Sequence[Sequence[object]]) -> list[list[object]]:
     """Turn rows into the arrays that `unnest` takes."""
     return [list(column) for column in zip(*rows, strict=True)]

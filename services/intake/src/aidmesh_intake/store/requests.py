@@ -108,3 +108,13 @@ async def sealed_reasons(conn: asyncpg.Connection, request_id: UUID) -> asyncpg.
         " FROM request WHERE id = $1",
         request_id,
     )
+
+
+async def caseworkers(
+    conn: asyncpg.Connection, request_ids: Sequence[UUID]
+) -> dict[UUID, UUID | None]:
+    """Who entered requests."""
+    rows = await conn.fetch(
+        "SELECT id, caseworker FROM request WHERE id = ANY($1::uuid[])", list(set(request_ids))
+    )
+    return {row["id"]: row["caseworker"] for row in rows}
