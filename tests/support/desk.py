@@ -119,6 +119,7 @@ def whole(row: Mapping[str, object]) -> dict[str, object]:
     waits = row["state"] == "waitlisted"
     return {
         **row,
+        "request_id": str(number("request")),
         "person_id": str(number("person")),
         "headcount": None,
         "ask": {"stock": [{"item": "food_parcel", "quantity": 2}]}
@@ -533,6 +534,26 @@ def _fixed() -> dict[str, object]:
              "oldest_asked_on": iso(-9)},
             {"resource": "stock", "code": "hygiene_kit", "site_id": None, "area": "UA80",
              "needs": 10, "oldest_asked_on": iso(-4)}]},
+        f"/v1/requests/{number('request')}": {
+            "reasons": "shown",
+            "needs": [
+                {
+                    "need_id": row["need_id"],
+                    "kind": row["kind"],
+                    "points": 95,
+                    "kind_points": 20,
+                    "rule_version": 1,
+                }
+                for row in NEEDS
+            ],
+            "answers": [
+                {"answer": "violence_at_home", "yes": True, "points": 50},
+                {"answer": "with_children", "yes": True, "points": 25},
+                {"answer": "over_60", "yes": False, "points": 0},
+            ],
+            "answer_points": 75,
+            "note": "Дзвонити <лише> вранці",
+        },
         f"/v1/persons/{number('person')}": {
             "person_id": str(number("person")), "version": 3, "languages": ["uk"], "area": "UA80",
             "origin_area": "UA63", "consents": {"contact": iso(-3)},

@@ -174,10 +174,10 @@ async def test_answers_and_notes_are_imported_and_sealed(world: World) -> None:
     assert "CanaryStory" not in row["line"]
     vault = Vault(KeyRing(world.service.settings.keys_dir, (MASTER,))).open()
     locker = vault.locker(row["person_id"], row["wrapped_key"])
-    assert vault.show_reasons(locker, row["id"], row["sealed_reasons"]) == {
-        "answers": {"in_danger_now": True, "pregnant": False},
-        "note": "CanaryStory",
-    }
+    said = vault.show_reasons(locker, row["id"], row["sealed_reasons"])
+    assert said.answers == {"in_danger_now": True, "pregnant": False}
+    assert said.note is not None
+    assert said.note.reveal() == "CanaryStory"
 
 
 async def test_a_form_with_a_workbook(world: World) -> None:

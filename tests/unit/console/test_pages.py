@@ -7,7 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from aidmesh_chassis.auth import Role
-from aidmesh_console.i18n import LANGUAGES
+from aidmesh_console.i18n import LANGUAGES, Speaker
 from aidmesh_console.roles import ALLOWED, PAGES, Act, may, menu
 from support.desk import (
     NEEDS,
@@ -17,6 +17,7 @@ from support.desk import (
     TOGETHER,
     WAREHOUSE,
     number,
+    problem,
     results,
 )
 
@@ -30,6 +31,7 @@ PATHS = (
     "/needs",
     "/needs?state=waitlisted&band=urgent&attention=1",
     *(f"/needs/{row['need_id']}" for row in NEEDS),
+    f"/needs/{number('parcel')}/reasons",
     f"/people/{number('person')}",
     "/hand-over",
     f"/hand-over?said=handed_over&undo={number('x')}",
@@ -259,3 +261,49 @@ async def test_history_says_why_a_limit_was_overridden_and_by_whom(
     page = (await browser.get(f"/needs/{number('parcel')}", language)).text
     assert words in page
     assert number("colleague").hex[:8].upper() in page
+
+
+@pytest.mark.parametrize("language", ["uk", "en", "de"])
+async def test_answers_are_shown_only_on_demand(browser: "Browser", language: str) -> None:
+    await browser.sign_in(Role.CASEWORKER)
+    say, asked = Speaker(language), f"/v1/requests/{number('request')}"
+    path = f"/needs/{number('parcel')}"
+    page = (await browser.get(path, language)).text
+    assert f'href="{path}/reasons#why"' in page
+    assert say("answer.violence_at_home") not in page
+    assert asked not in [each for each, _ in browser.desk.region.gets]
+    page = (await browser.get(f"{path}/reasons", language)).text
+    assert say("answer.violence_at_home") in page
+    assert "Дзвонити &lt;лише&gt; вранці" in page
+    assert [int(each) for each in re.findall(r'<dd class="num">(?:<b>)?(\d+)<', page)] == [
+        20, 50, 25, 0, 95,
+    ]  # fmt: skip
+    assert say("person.audited") in page
+
+
+async def test_answers_are_not_for_those_who_hand_out_goods(browser: "Browser") -> None:
+    await browser.sign_in(Role.LOGISTICIAN)
+    path = f"/needs/{number('parcel')}"
+    assert "/reasons" not in (await browser.get(path)).text
+    assert (await browser.get(f"{path}/reasons")).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (
+            (200, {"reasons": "erased", "needs": [], "answers": [], "answer_points": None,
+                   "note": None}),
+            "reasons.erased",
+        ),
+        (problem(423, "locked"), "problem.locked"),
+    ],
+)  # fmt: skip
+async def test_answers_that_cannot_be_read_say_why(
+    browser: "Browser", answer: tuple[int, object], words: str
+) -> None:
+    await browser.sign_in(Role.LEAD)
+    browser.desk.region.answers[f"GET /v1/requests/{number('request')}"] = answer
+    page = await browser.get(f"/needs/{number('parcel')}/reasons")
+    assert page.status_code == 200
+    assert Speaker("en")(words) in page.text

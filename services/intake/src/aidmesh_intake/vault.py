@@ -18,7 +18,7 @@ from aidmesh_chassis.crypto import (
     wrap_key,
 )
 from aidmesh_chassis.keys import MASTER, NOTIFICATION, PAYMENTS, KeyRing
-from aidmesh_intake.domain.persons import Card, Details, Payee
+from aidmesh_intake.domain.persons import Card, Details, Payee, Said
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,13 +108,10 @@ class OpenVault:
         key = self._master if locker is None else locker.key
         return encrypt(key, json.dumps(dict(reasons)).encode(), b"reasons:" + request_id.bytes)
 
-    def show_reasons(
-        self, locker: Locker | None, request_id: UUID, data: bytes
-    ) -> dict[str, object]:
-        """Stored answers and notes."""
+    def show_reasons(self, locker: Locker | None, request_id: UUID, data: bytes) -> Said:
+        """Stored answers and notes, to be shown to someone whose role was checked."""
         key = self._master if locker is None else locker.key
-        found: dict[str, object] = json.loads(decrypt(key, data, b"reasons:" + request_id.bytes))
-        return found
+        return Said.model_validate_json(decrypt(key, data, b"reasons:" + request_id.bytes))
 
     def seal_card(self, card: Card) -> str:
         """A contact card that only notification opens."""

@@ -151,6 +151,7 @@ class Ask(View):
 class NeedWhole(Need):
     """A need with its history; `ahead` is how many are served before it."""
 
+    request_id: UUID
     person_id: UUID | None
     headcount: int | None
     ask: Ask
@@ -161,6 +162,37 @@ class NeedWhole(Need):
     given: bool
     reason: str | None
     timeline: tuple[Step, ...]
+
+
+class Answer(View):
+    """An answer of triage and what it counts; hides itself in logs."""
+
+    answer: str = Field(repr=False)
+    yes: bool = Field(repr=False)
+    points: int = Field(repr=False)
+
+
+class Scored(View):
+    """A need's points: of its kind and of the answers."""
+
+    need_id: UUID
+    points: int
+    kind_points: int
+    rule_version: int
+
+
+class Reasons(View):
+    """Why a request has its points; `reasons` says whether they are shown, none, or erased."""
+
+    reasons: Literal["shown", "none", "erased"]
+    needs: tuple[Scored, ...]
+    answers: tuple[Answer, ...]
+    answer_points: int | None
+    note: PersonalText | None
+
+    def of(self, need_id: UUID) -> Scored | None:
+        """The points of one need."""
+        return next((each for each in self.needs if each.need_id == need_id), None)
 
 
 class Contact(View):
@@ -258,6 +290,7 @@ class Waitlist(View):
 _KINDS = TypeAdapter(_Kinds)
 _NEEDS = TypeAdapter(NeedPage)
 _NEED = TypeAdapter(NeedWhole)
+_REASONS = TypeAdapter(Reasons)
 _PERSON = TypeAdapter(Person)
 _FOUND = TypeAdapter(_Found)
 _REGISTERED = TypeAdapter(Registered)
@@ -356,6 +389,10 @@ class Intake:
     async def need(self, need_id: UUID) -> NeedWhole:
         """One need with its history."""
         return await self.link.get(f"/v1/needs/{need_id}", _NEED)
+
+    async def reasons(self, request_id: UUID) -> Reasons:
+        """A request's answers and note; intake remembers who looked."""
+        return await self.link.get(f"/v1/requests/{request_id}", _REASONS)
 
     async def counts(self) -> Mapping[str, int]:
         """How many needs are in each state."""

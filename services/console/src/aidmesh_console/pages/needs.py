@@ -97,6 +97,12 @@ async def one(need_id: UUID, visit: Reader) -> Response:
     return await _page(visit, need_id)
 
 
+@routes.get("/needs/{need_id}/reasons")
+async def explain(need_id: UUID, visit: Decider) -> Response:
+    """The same page with the answers, their points and the note; intake remembers who looked."""
+    return await _page(visit, need_id, explained=True)
+
+
 @routes.post("/needs/{need_id}/payee")
 async def correct_payee(need_id: UUID, form: Posted, visit: Decider) -> Response:
     """Have the person paid elsewhere: the paying office gets the new details, sealed."""
@@ -161,16 +167,19 @@ async def _page(
     form: Form | None = None,
     *,
     hindered: bool = False,
+    explained: bool = False,
 ) -> Response:
     need, aside, names = await asyncio.gather(
         visit.intake.need(need_id),
         visit.hear(visit.inventory.of_needs([need_id])),
         names_of(visit, kinds=True),
     )
+    reasons = await visit.hear(visit.intake.reasons(need.request_id)) if explained else None
     return visit.page(
         "need",
         status,
         need=need,
+        reasons=reasons,
         names=names,
         aside=aside,
         current=_current(aside.value or ()),

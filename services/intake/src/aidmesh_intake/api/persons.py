@@ -81,11 +81,12 @@ class MembersIn(Body):
 
 
 class AccessEntry(BaseModel):
-    """Who saw a person's details."""
+    """Who saw a person's details, or the answers and the note of the request named."""
 
     at: datetime
     staff_id: UUID
     why: str
+    request_id: UUID | None = None
 
 
 @router.post("/persons", status_code=201)
@@ -184,7 +185,7 @@ async def get_access(person_id: UUID, ctx: Ctx, caller: Lead) -> list[AccessEntr
     """Who saw a person's details, latest first."""
     async with ctx.database.read() as conn:
         rows = await store.access_of(conn, person_id)
-    return [AccessEntry(at=row["at"], staff_id=row["staff_id"], why=row["why"]) for row in rows]
+    return [AccessEntry(**dict(row)) for row in rows]
 
 
 @router.post("/persons/{person_id}:merge")

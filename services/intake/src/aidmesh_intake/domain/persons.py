@@ -60,6 +60,15 @@ class Details(BaseModel):
         return self.model_dump_json(exclude_none=True, context=dict(REVEAL)).encode()
 
 
+class Said(BaseModel):
+    """What was answered and noted when something was asked for; stored only encrypted."""
+
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
+
+    answers: dict[str, bool] = Field(repr=False)
+    note: PersonalText | None = None
+
+
 Consents = dict[Consent, date]
 """What the person agreed to, and when."""
 

@@ -4,7 +4,7 @@ The rules carry a version; a need keeps the version it was scored by. Why someon
 says much about them, so the reasons are stored encrypted and lists show a band only.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -37,6 +37,9 @@ ANSWERS: Final[Mapping[str, int]] = {
 }
 """Points of a yes, version 1."""
 
+RULES: Final[Mapping[int, Mapping[str, int]]] = {RULE_VERSION: ANSWERS}
+"""Points of a yes by the version of the rules: a need keeps the one it was scored by."""
+
 POINTS_MAX: Final = 900
 EMERGENCY_POINTS: Final = 1000
 """What no answers alone come to."""
@@ -63,6 +66,29 @@ def score(base_points: int, answers: Mapping[str, bool]) -> Score:
     """
     reasons = tuple(sorted(name for name, yes in answers.items() if _known(name) and yes))
     return Score(base_points + min(sum(ANSWERS[name] for name in reasons), POINTS_MAX), reasons)
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """An answer, and the points it brought."""
+
+    answer: str
+    yes: bool
+    points: int
+
+
+def explain(answers: Mapping[str, bool], rule_version: int) -> tuple[Explained, ...]:
+    """What each answer counted by the rules of then, what counted most first."""
+    rules = RULES[rule_version]
+    found = [
+        Explained(name, yes, rules.get(name, 0) if yes else 0) for name, yes in answers.items()
+    ]
+    return tuple(sorted(found, key=lambda each: (-each.points, each.answer)))
+
+
+def points_of(answers: Iterable[Explained]) -> int:
+    """How far answers lift a need, all together."""
+    return min(sum(each.points for each in answers), POINTS_MAX)
 
 
 def _known(name: str) -> bool:

@@ -101,11 +101,31 @@ async def history(
     ]
 
 
-async def sealed_reasons(conn: asyncpg.Connection, request_id: UUID) -> asyncpg.Record | None:
-    """A request with its encrypted answers and notes."""
+async def with_reasons(conn: asyncpg.Connection, request_id: UUID) -> asyncpg.Record | None:
+    """A request with its encrypted answers and notes, and the keys they may be under.
+
+    `erased`: whom they were about was erased since.
+    """
     return await conn.fetchrow(
-        "SELECT id, person_id, source, asked_on, recorded_at, caseworker, sealed_reasons"
-        " FROM request WHERE id = $1",
+        """
+        SELECT r.id, r.for_whom, r.person_id, r.household_id, r.site_id, r.source, r.asked_on,
+            r.recorded_at, r.caseworker, r.sealed_reasons,
+            p.wrapped_key AS person_key, h.wrapped_key AS household_key,
+            CASE WHEN r.person_id IS NULL THEN h.erased_at ELSE p.erased_at END IS NOT NULL
+                AS erased
+        FROM request r
+        LEFT JOIN person p ON p.id = r.person_id
+        LEFT JOIN household h ON h.id = r.household_id
+        WHERE r.id = $1
+        """,
+        request_id,
+    )
+
+
+async def scored_needs(conn: asyncpg.Connection, request_id: UUID) -> list[asyncpg.Record]:
+    """The needs of a request with their points."""
+    return await conn.fetch(
+        "SELECT id, kind, priority, rule_version FROM need WHERE request_id = $1 ORDER BY queue_no",
         request_id,
     )
 
