@@ -164,3 +164,18 @@ async def test_only_a_lead_unites_or_erases(browser: "Browser", step: str) -> No
     answer = await browser.post(f"/people/{PERSON}/{step}", word="ERASE", other_code="x", sure="1")
     assert answer.status_code == 403
     assert browser.desk.region.posts == []
+
+
+async def test_somebody_leaves_their_household(browser: "Browser") -> None:
+    await browser.sign_in(Role.CASEWORKER)
+    assert f'action="/people/{PERSON}/leave"' in (await browser.get(f"/people/{PERSON}")).text
+    home = str(number("household"))
+    unsure = await browser.post(f"/people/{PERSON}/leave", household_id=home)
+    assert unsure.status_code == 422
+    assert browser.desk.region.posts == []
+    answer = await browser.post(f"/people/{PERSON}/leave", key=KEY, household_id=home, sure="1")
+    assert answer.headers["location"] == f"/people/{PERSON}?said=left_household"
+    ((path, body, headers),) = browser.desk.region.posts
+    assert path == f"/v1/households/{home}:leave"
+    assert body == {"person_ids": [str(PERSON)]}
+    assert headers["idempotency-key"] == KEY

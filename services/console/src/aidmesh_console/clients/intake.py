@@ -226,6 +226,7 @@ class Person(View):
     languages: tuple[str, ...]
     area: str | None
     origin_area: str | None
+    household_id: UUID | None = None
     consents: Mapping[str, date]
 
 
@@ -335,6 +336,11 @@ class Intake:
         """Two records are one person: `into` stands for both."""
         body = {"into_person_id": str(into)}
         await self.link.post(f"/v1/persons/{person_id}:merge", ACCEPTED, body, key)
+
+    async def leave(self, household_id: UUID, person_id: UUID, key: UUID) -> None:
+        """A person belongs to their household no more."""
+        body = {"person_ids": [str(person_id)]}
+        await self.link.post(f"/v1/households/{household_id}:leave", ACCEPTED, body, key)
 
     async def erase(self, person_id: UUID, key: UUID) -> None:
         """Erase a person, for good."""

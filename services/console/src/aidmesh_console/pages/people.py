@@ -70,6 +70,19 @@ async def merge(person_id: UUID, form: Posted, visit: Lead) -> Response:
     return visit.go(f"/people/{person_id}", said="merged")
 
 
+@routes.post("/people/{person_id}/leave")
+async def leave(person_id: UUID, form: Posted, visit: Worker) -> Response:
+    """Take the person out of the household that the page showed."""
+    household_id = form.uuid("household_id")
+    if household_id is None or not form.checked("sure"):
+        return await _again(visit, person_id, 422, visit.say("people.leave_unsure"), "leave", form)
+    try:
+        await visit.intake.leave(household_id, person_id, form.key)
+    except ClientError as error:
+        return await _failed(visit, person_id, error, "leave", form)
+    return visit.go(f"/people/{person_id}", said="left_household")
+
+
 @routes.post("/people/{person_id}/erase")
 async def erase(person_id: UUID, form: Posted, visit: Lead) -> Response:
     """Erase, once the word for it was typed."""

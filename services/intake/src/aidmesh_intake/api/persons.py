@@ -29,6 +29,7 @@ from aidmesh_intake.domain.dates import today_of
 from aidmesh_intake.domain.persons import Consents, Details, card_of, with_contact_consent
 from aidmesh_intake.handlers import erasing, people
 from aidmesh_intake.handlers.identifying import HOUSEHOLD_CODE, PERSON_CODE
+from aidmesh_intake.store import needs
 from aidmesh_intake.store import persons as store
 from aidmesh_intake.store.persons import PersonRow
 
@@ -75,7 +76,7 @@ class HouseholdIn(Body):
 
 
 class MembersIn(Body):
-    """Who moves into a household."""
+    """Who moves into a household, or out of it."""
 
     person_ids: Annotated[tuple[UUID, ...], Field(min_length=1, max_length=50)]
 
@@ -260,6 +261,28 @@ async def join_household(
         if not await store.has_household(tx.conn, household_id):
             raise not_found()
         await _move_in(tx, household_id, body.person_ids)
+        return await once.answer(tx, 200, {"household_id": household_id})
+
+
+@router.post("/households/{household_id}:leave")
+async def leave_household(
+    household_id: UUID, body: MembersIn, ctx: Ctx, caller: Caseworker, once: Once
+) -> Response:
+    """Take persons out of a household: its limits are no longer theirs, nor theirs its.
+
+    What was given to either stays where it was.
+    """
+    wanted = sorted(set(body.person_ids))
+    async with ctx.database.transaction() as tx:
+        if known := await once.replay(tx):
+            return known
+        # Needs before persons, and those before households, as everyone locks them.
+        await needs.lock_open_of(tx.conn, wanted)
+        await store.by_ids(tx.conn, wanted, lock=True)
+        if not await store.has_household(tx.conn, household_id):
+            raise not_found()
+        if await store.leave_household(tx.conn, household_id, wanted) != len(wanted):
+            raise invalid("body.person_ids", "not_a_member")
         return await once.answer(tx, 200, {"household_id": household_id})
 
 

@@ -55,6 +55,20 @@ async def lock(conn: asyncpg.Connection, need_ids: Sequence[UUID]) -> dict[UUID,
     return {row["id"]: need_of(row) for row in rows}
 
 
+async def lock_open_of(conn: asyncpg.Connection, person_ids: Sequence[UUID]) -> None:
+    """Lock what is not served or ended of persons, and of records merged into them."""
+    await conn.execute(
+        """
+        SELECT FROM need
+        WHERE person_id = ANY($1::uuid[]
+                || ARRAY(SELECT id FROM person WHERE merged_into = ANY($1::uuid[])))
+            AND state IN ('requested', 'approved', 'held', 'ready', 'waitlisted')
+        ORDER BY id FOR UPDATE
+        """,
+        list(person_ids),
+    )
+
+
 async def read(conn: asyncpg.Connection, need_id: UUID) -> Need | None:
     """Load one need without locking it."""
     row = await conn.fetchrow(_READ, need_id)

@@ -271,6 +271,36 @@ async def set_household(
     return int(result.split()[-1])
 
 
+async def leave_household(
+    conn: asyncpg.Connection, household_id: UUID, person_ids: Sequence[UUID]
+) -> int:
+    """Take persons out of their household, with records merged into them; returns how many.
+
+    What is open of their own goes with them, so that it counts for the household no more; what
+    was served stays as it was.
+    """
+    left = await conn.fetch(
+        """
+        UPDATE person SET household_id = NULL, version = version + 1
+        WHERE household_id = $1 AND erased_at IS NULL
+            AND (merged_into = ANY($2::uuid[]) OR (id = ANY($2::uuid[]) AND merged_into IS NULL))
+        RETURNING id, merged_into
+        """,
+        household_id,
+        list(person_ids),
+    )
+    await conn.execute(
+        """
+        UPDATE need SET household_id = NULL
+        WHERE person_id = ANY($1::uuid[]) AND household_id = $2 AND for_whom = 'person'
+            AND state IN ('requested', 'approved', 'held', 'ready', 'waitlisted')
+        """,
+        [row["id"] for row in left],
+        household_id,
+    )
+    return sum(row["merged_into"] is None for row in left)
+
+
 async def household_keys(
     conn: asyncpg.Connection, household_ids: Sequence[UUID]
 ) -> dict[UUID, bytes | None]:

@@ -1,0 +1,66 @@
+"""Leaving a household: limits part ways, what was given stays where it was."""
+
+from integration.intake.test_one_person import ask, family, merge, person
+from integration.intake.world import World
+
+
+async def leave(world: World, home: str, *person_ids: str, status: int = 200) -> None:
+    """Somebody moves out."""
+    body = {"person_ids": list(person_ids)}
+    await world.post(f"/v1/households/{home}:leave", body, status=status)
+
+
+async def test_limits_of_the_household_hit_who_left_no_more(world: World) -> None:
+    members, home = await family(world)
+    whole = {"for_whom": "household", "household_id": home}
+    assert (await ask(world, "food_parcel", 3, **whole))["state"] == "approved"
+    await leave(world, home, members[0])
+    assert (await ask(world, "food_parcel", person_id=members[0]))["state"] == "approved"
+    assert (await ask(world, "food_parcel", person_id=members[1]))["reason"] == "limit"
+    shown = await world.get(f"/v1/persons/{members[0]}")
+    assert shown["household_id"] is None
+    assert (await world.get(f"/v1/households/{home}"))["person_ids"] == sorted(members[1:])
+
+
+async def test_what_is_open_goes_along_and_what_was_given_stays(world: World) -> None:
+    members, home = await family(world)
+    given = {"given": True, "served_on": "2026-01-02"}
+    body = {
+        "person_id": members[0],
+        "needs": [{"kind": "rent_support", "place_area": "UA80"} | given],
+    }
+    served = (await world.post("/v1/requests", body, status=201))["needs"][0]["need_id"]
+    waiting = (await ask(world, "rent_support", person_id=members[0]))["need_id"]
+    assert await world.state(waiting) == "requested"
+    await leave(world, home, members[0])
+    assert (await world.need(served))["household_id"] == home
+    assert (await world.need(served))["person_id"] == members[0]
+    assert (await world.need(waiting))["household_id"] is None
+    # One rent per household: the other's does not meet the one that went along.
+    other = (await ask(world, "rent_support", person_id=members[1]))["need_id"]
+    await world.post(f"/v1/needs/{waiting}:approve")
+    await world.post(f"/v1/needs/{other}:approve")
+
+
+async def test_a_merged_record_leaves_with_its_person(world: World) -> None:
+    members, home = await family(world)
+    root = await person(world, "elsewhere")
+    await merge(world, members[0], root)
+    body = {"person_ids": [root]}
+    await world.post(f"/v1/households/{home}:join", body)
+    whole = {"for_whom": "household", "household_id": home}
+    assert (await ask(world, "food_parcel", 3, **whole))["state"] == "approved"
+    await leave(world, home, root)
+    assert (await ask(world, "food_parcel", person_id=root))["state"] == "approved"
+
+
+async def test_only_members_leave(world: World) -> None:
+    members, home = await family(world)
+    stranger = await person(world, "stranger")
+    await leave(world, home, members[0], stranger, status=422)
+    assert len((await world.get(f"/v1/households/{home}"))["person_ids"]) == 3
+    await leave(world, str(stranger), members[0], status=404)
+    await leave(world, home, members[0])
+    await leave(world, home, members[0], status=422)
+    await world.post(f"/v1/households/{home}:join", {"person_ids": [members[0]]})
+    assert len((await world.get(f"/v1/households/{home}"))["person_ids"]) == 3
