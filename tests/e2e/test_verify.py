@@ -147,7 +147,9 @@ async def people(kyiv: Staff) -> None:
         found = await kyiv.post("caseworker", "intake", "/persons:find", {"client_code": code})
         ids.append(found["person_id"])
     await kyiv.post("lead", "intake", f"/persons/{ids[0]}:erase")
-    await kyiv.post("lead", "intake", f"/persons/{ids[1]}:merge", {"into_person_id": ids[2]})
+    into = {"into_person_id": ids[2]}
+    merge = await kyiv.post("caseworker", "intake", f"/persons/{ids[1]}:merge", into)
+    await kyiv.post("lead", "intake", f"/merges/{merge['merge_id']}:confirm")
 
 
 async def act(staff: Staff, need: UUID, step: str) -> None:

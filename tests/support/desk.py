@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 from pathlib import Path
-from uuid import UUID, uuid4, uuid5
+from uuid import UUID, uuid5
 
 import httpx
 from pydantic import TypeAdapter
@@ -111,6 +111,27 @@ NEEDS = [
         needed_by=iso(1),
         ends_soon=True,
     ),
+]
+
+
+def _merge(
+    name: str, into: str, state: str = "proposed", by: str = "colleague"
+) -> dict[str, object]:
+    return {
+        "merge_id": str(number(f"merge {name}")),
+        "person_id": str(number(name)),
+        "into_person_id": str(number(into)),
+        "state": state,
+        "proposed_by": str(number(by)),
+        "proposed_at": at(-500),
+        "decided_by": None,
+    }
+
+
+MERGES = [
+    _merge("other", "person"),
+    _merge("twin", "person", by="me"),
+    _merge("behind", "person", "merged"),
 ]
 
 
@@ -444,6 +465,9 @@ class FakeRegion:
             return 200, {"needs": rows, "next": None}
         if found := re.fullmatch(r"/v1/needs/([0-9a-f-]{36})", path):
             return _one(found[1])
+        if path == "/v1/merges":
+            rows = MERGES if "person_id" in asked else MERGES[:2]
+            return 200, {"merges": rows, "next": None}
         if path == "/v1/payouts":
             name = asked.get("state", "draft")
             rows = [_payout(f"{name} {each}", name, 240_000 + 36_050 * each) for each in range(3)]
@@ -596,7 +620,7 @@ class FakeDesk:
     def token(self, roles: Iterable[Role], lifetime_s: int = 3600) -> str:
         """A token for somebody with these roles."""
         signer = KeyRing(self.keys_dir, [TOKENS]).token_signer()
-        return issue_token(signer, uuid4(), roles, REGION, datetime.now(UTC), lifetime_s)
+        return issue_token(signer, number("me"), roles, REGION, datetime.now(UTC), lifetime_s)
 
 
 def fake_desk(folder: Path, **settings: object) -> FakeDesk:

@@ -124,10 +124,7 @@ async def test_records_of_one_person_go_together(world: World) -> None:
         await create(world),
         await create(world, person={"client_code": "other", "area": "UA80"}),
     )
-    await world.post(
-        f"/v1/persons/{second['person_id']}:merge", {"into_person_id": first["person_id"]},
-        Role.LEAD,
-    )  # fmt: skip
+    await world.merge(second["person_id"], first["person_id"])
     async with world.db.transaction() as tx:
         await tx.conn.execute("UPDATE outbox SET status = 'acked', ack_seq = seq, acked_at = now()")
     await world.published()
@@ -169,8 +166,10 @@ async def test_a_household_has_its_own_key(world: World) -> None:
         rows = await conn.fetch("SELECT id, sealed_reasons FROM request")
     locker = vault.household_locker(UUID(home), wrapped)
     for row in rows:
-        shown = vault.show_reasons(locker, row["id"], row["sealed_reasons"])
-        assert shown == {"answers": {"violence_at_home": True}, "note": "CanaryStory"}
+        said = vault.show_reasons(locker, row["id"], row["sealed_reasons"])
+        assert said.answers == {"violence_at_home": True}
+        assert said.note is not None
+        assert said.note.reveal() == "CanaryStory"
 
 
 async def test_the_last_member_takes_the_household_along(world: World) -> None:
@@ -182,7 +181,7 @@ async def test_the_last_member_takes_the_household_along(world: World) -> None:
     need_id = await ask_for(world, home, needs=[CASH | {"place_area": "UA80"}])
     # One record stands for two: the person lives on in the other, so the household is not empty.
     other = (await world.post("/v1/persons", {"client_code": "root"}, status=201))["person_id"]
-    await world.post(f"/v1/persons/{persons[2]}:merge", {"into_person_id": other}, Role.LEAD)
+    await world.merge(persons[2], other)
     await world.published()
     for person_id in persons[:2]:
         assert (await erase(world, person_id))["erased_household_ids"] == []

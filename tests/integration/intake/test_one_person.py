@@ -29,8 +29,8 @@ async def person(world: World, code: str, **more: object) -> str:
 
 
 async def merge(world: World, person_id: str, into: str) -> None:
-    """A lead finds that they are one."""
-    await world.post(f"/v1/persons/{person_id}:merge", {"into_person_id": into}, Role.LEAD)
+    """Two members of staff find that they are one."""
+    await world.merge(person_id, into)
 
 
 async def cards(world: World) -> list[dict[str, Any]]:

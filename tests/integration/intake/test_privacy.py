@@ -256,14 +256,12 @@ async def test_a_contact_is_not_safe_before_all_of_it_is(world: World) -> None:
 async def test_two_records_of_one_person(world: World) -> None:
     first = (await world.post("/v1/persons", {"client_code": "one"}, status=201))["person_id"]
     second = (await world.post("/v1/persons", {"client_code": "two"}, status=201))["person_id"]
-    await world.post(f"/v1/persons/{second}:merge", {"into_person_id": first}, Role.LEAD)
+    await world.merge(second, first)
     (merged,) = only(await world.published(), PersonMergedV1)
     assert (str(merged.person_id), str(merged.into_person_id)) == (second, first)
     answer = await world.post("/v1/persons:find", {"client_code": "two"})
     assert answer["person_id"] == first
-    await world.post(
-        f"/v1/persons/{first}:merge", {"into_person_id": second}, Role.LEAD, status=409
-    )
+    await world.merge(first, second, status=409)
     await world.request("food_parcel", "two")
     page = await world.get("/v1/needs", person_id=first)
     assert len(page["needs"]) == 1

@@ -105,6 +105,15 @@ class World:
         )
         return UUID(answer["needs"][0]["need_id"])
 
+    async def merge(self, person_id: object, into_id: object, *, status: int = 200) -> str:
+        """A caseworker finds that two records are one person, and a lead confirms it."""
+        body = {"into_person_id": str(into_id)}
+        made = await self.post(f"/v1/persons/{person_id}:merge", body, status=status)
+        if status == 200:
+            path = f"/v1/merges/{made['merge_id']}:confirm"
+            await self.post(path, None, Role.LEAD, by=uuid4())
+        return str(made.get("merge_id"))
+
     async def need(self, need_id: UUID) -> dict[str, Any]:
         """A need as the desk shows it."""
         found: dict[str, Any] = await self.get(f"/v1/needs/{need_id}")

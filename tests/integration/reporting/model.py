@@ -10,7 +10,12 @@ from uuid import UUID
 from aidmesh_chassis.envelope import Received
 from aidmesh_contracts.base import Event
 from aidmesh_contracts.ids import CommitmentId, GrantId, NeedId, PersonId, ReservationId
-from aidmesh_contracts.intake import NeedFulfilledV1, NeedReversedV1, PersonMergedV1
+from aidmesh_contracts.intake import (
+    NeedFulfilledV1,
+    NeedReversedV1,
+    PersonMergedV1,
+    PersonUnmergedV1,
+)
 from aidmesh_contracts.inventory import StaySettledV1
 from aidmesh_contracts.payments import CommitmentReversedV1, CommitmentSpentV1
 from aidmesh_contracts.values import GrantShare
@@ -56,7 +61,11 @@ def history(chance: random.Random, needs: int) -> list[Event]:
             events += _spent(chance, need_id, number, service.served_on)
     for _ in range(chance.randint(0, 4)):
         one, other = chance.sample(PEOPLE, 2)
-        events.append(PersonMergedV1(person_id=one, into_person_id=other))
+        merge_no = chance.randint(1, 2)
+        merged = PersonMergedV1(person_id=one, into_person_id=other, merge_no=merge_no)
+        events.append(merged)
+        if chance.random() < 0.4:
+            events.append(PersonUnmergedV1(**merged.model_dump()))
     return events
 
 
@@ -161,7 +170,7 @@ def expected(
 ) -> dict[Cell, Line]:
     """Results as anybody would count them by hand, from all events at once."""
     events = list(events)
-    same = _same_people(events)
+    same = _same_people(tuple(events))
     undone = {
         (event.need_id, event.service_no) for event in events if isinstance(event, NeedReversedV1)
     }
@@ -232,10 +241,15 @@ def _cell(event: NeedFulfilledV1, grant: UUID | None, by: Sequence[Dimension]) -
     )
 
 
-def _same_people(events: Iterable[Event]) -> dict[UUID, UUID]:
+def _same_people(events: Sequence[Event]) -> dict[UUID, UUID]:
     label: dict[UUID, UUID] = {person: person for person in PEOPLE}
+    undone = {_merge_of(event) for event in events if isinstance(event, PersonUnmergedV1)}
     for event in events:
-        if isinstance(event, PersonMergedV1):
+        if isinstance(event, PersonMergedV1) and _merge_of(event) not in undone:
             gone, kept = label[event.person_id], label[event.into_person_id]
             label = {person: kept if known == gone else known for person, known in label.items()}
     return label
+
+
+def _merge_of(event: PersonMergedV1 | PersonUnmergedV1) -> tuple[UUID, UUID, int]:
+    return event.person_id, event.into_person_id, event.merge_no

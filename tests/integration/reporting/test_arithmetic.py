@@ -12,7 +12,12 @@ from aidmesh_chassis.db import Database
 from aidmesh_chassis.envelope import Received
 from aidmesh_contracts.base import Event
 from aidmesh_contracts.ids import GrantId, NeedId, PersonId, ReservationId
-from aidmesh_contracts.intake import NeedFulfilledV1, NeedReversedV1, PersonMergedV1
+from aidmesh_contracts.intake import (
+    NeedFulfilledV1,
+    NeedReversedV1,
+    PersonMergedV1,
+    PersonUnmergedV1,
+)
 from aidmesh_contracts.inventory import StaySettledV1
 from aidmesh_contracts.reporting import MonthlyResultsV1
 from aidmesh_contracts.values import GrantShare
@@ -215,6 +220,15 @@ async def test_a_merge_restates_the_months_it_touches(facts_db: Database) -> Non
         ("2024-02", 1, 2, 3),
         ("2024-02", 2, 2, 2),  # January's numbers stay the same, so it is not told again
     ]
+    unmerged = PersonUnmergedV1(**merged.model_dump())
+    await take(facts_db, received(unmerged, 5), received(unmerged, 6), received(merged, 7))
+    async with facts_db.transaction() as tx:
+        assert await publish(tx) == 2
+    told = [
+        (each.month, each.version, each.people, each.year_people)
+        for each in await publications(facts_db)
+    ]
+    assert told[3:] == [("2024-02", 3, 2, 3)]
 
 
 async def test_that_a_month_is_settled_is_told_even_of_one_without_services(

@@ -29,6 +29,7 @@ PATHS = (
     "/register",
     "/import",
     "/needs",
+    "/merges",
     "/needs?state=waitlisted&band=urgent&attention=1",
     *(f"/needs/{row['need_id']}" for row in NEEDS),
     f"/needs/{number('parcel')}/reasons",

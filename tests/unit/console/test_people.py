@@ -98,7 +98,8 @@ async def test_a_person_is_written_anew(browser: "Browser") -> None:
     await browser.sign_in(Role.CASEWORKER)
     page = await browser.get(f"/people/{PERSON}")
     assert 'name="version" value="3"' in page.text
-    assert "/merge" not in page.text
+    assert "/unmerge" not in page.text
+    assert "/confirm" not in page.text
     assert "/erase" not in page.text
     answer = await browser.post(
         f"/people/{PERSON}", version="3", client_code="КИ-0418", consent_contact="1"
@@ -120,15 +121,15 @@ async def test_somebody_else_was_faster(browser: "Browser") -> None:
     assert 'name="version" value="3"' in answer.text
 
 
-async def test_two_records_become_one(browser: "Browser") -> None:
-    await browser.sign_in(Role.LEAD)
+async def test_two_records_are_said_to_be_one(browser: "Browser") -> None:
+    await browser.sign_in(Role.CASEWORKER)
     other = number("other")
     browser.desk.region.answers["POST /v1/persons:find"] = (200, {"person_id": str(other)})
     unsure = await browser.post(f"/people/{PERSON}/merge", other_code="КИ-2")
     assert unsure.status_code == 422
     assert browser.desk.region.posts == []
     answer = await browser.post(f"/people/{PERSON}/merge", key=KEY, other_code="КИ-2", sure="1")
-    assert answer.headers["location"] == f"/people/{PERSON}?said=merged"
+    assert answer.headers["location"] == f"/people/{PERSON}?said=merge_proposed"
     _, (path, body, headers) = browser.desk.region.posts
     assert path == f"/v1/persons/{other}:merge"
     assert body == {"into_person_id": str(PERSON)}
@@ -158,8 +159,8 @@ async def test_erasing_takes_a_typed_word(browser: "Browser", language: str, wor
     assert headers["idempotency-key"] == KEY
 
 
-@pytest.mark.parametrize("step", ["merge", "erase"])
-async def test_only_a_lead_unites_or_erases(browser: "Browser", step: str) -> None:
+@pytest.mark.parametrize("step", ["unmerge", "erase"])
+async def test_only_a_lead_parts_or_erases(browser: "Browser", step: str) -> None:
     await browser.sign_in(Role.CASEWORKER)
     answer = await browser.post(f"/people/{PERSON}/{step}", word="ERASE", other_code="x", sure="1")
     assert answer.status_code == 403
@@ -179,3 +180,53 @@ async def test_somebody_leaves_their_household(browser: "Browser") -> None:
     assert path == f"/v1/households/{home}:leave"
     assert body == {"person_ids": [str(PERSON)]}
     assert headers["idempotency-key"] == KEY
+
+
+@pytest.mark.parametrize("path", ["/merges", f"/people/{PERSON}"])
+async def test_a_lead_confirms_what_others_proposed(browser: "Browser", path: str) -> None:
+    await browser.sign_in(Role.LEAD)
+    page = (await browser.get(path)).text
+    other, twin = number("merge other"), number("merge twin")
+    assert f'action="/merges/{other}/confirm"' in page
+    assert f'action="/merges/{twin}/withdraw"' in page
+    answer = await browser.post(f"/merges/{other}/confirm", key=KEY)
+    assert answer.headers["location"] == "/merges?said=merged"
+    ((called, _, headers),) = browser.desk.region.posts
+    assert called == f"/v1/merges/{other}:confirm"
+    assert headers["idempotency-key"] == KEY
+
+
+async def test_who_proposed_a_merge_is_not_offered_to_confirm_it(browser: "Browser") -> None:
+    await browser.sign_in(Role.LEAD)
+    page = (await browser.get("/merges")).text
+    twin = number("merge twin")
+    assert f"/merges/{twin}/confirm" not in page
+    assert f"/merges/{twin}/withdraw" in page
+    assert "Somebody else, a lead" in page
+
+
+async def test_a_refused_confirmation_says_why(browser: "Browser") -> None:
+    await browser.sign_in(Role.LEAD)
+    merge_id = number("merge other")
+    browser.desk.region.answers[f"POST /v1/merges/{merge_id}:confirm"] = problem(
+        409, "second-person-needed"
+    )
+    answer = await browser.post(f"/merges/{merge_id}/confirm")
+    assert answer.status_code == 409
+    assert "A second person is needed" in answer.text
+    assert (await browser.post(f"/merges/{merge_id}/forget")).status_code == 404
+
+
+async def test_a_merge_is_taken_back(browser: "Browser") -> None:
+    await browser.sign_in(Role.LEAD)
+    behind = number("behind")
+    assert f'action="/people/{behind}/unmerge"' in (await browser.get(f"/people/{PERSON}")).text
+    answer = await browser.post(f"/people/{behind}/unmerge", key=KEY, into=str(PERSON))
+    assert answer.headers["location"] == f"/people/{behind}?said=unmerged"
+    ((path, _, headers),) = browser.desk.region.posts
+    assert path == f"/v1/persons/{behind}:unmerge"
+    assert headers["idempotency-key"] == KEY
+    browser.desk.region.answers[f"POST /v1/persons/{behind}:unmerge"] = problem(409, "conflict")
+    again = await browser.post(f"/people/{behind}/unmerge", into=str(PERSON))
+    assert again.status_code == 409
+    assert "Something changed in the meantime" in again.text

@@ -1,4 +1,4 @@
-"""Same-person decisions: a union, whatever the order."""
+"""Same-person decisions in force: a union, whatever the order."""
 
 import random
 from uuid import UUID
@@ -6,7 +6,7 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aidmesh_reporting.domain.people import join
+from aidmesh_reporting.domain.people import regroup
 
 PEOPLE = [UUID(int=number) for number in range(1, 13)]
 pairs = st.lists(st.tuples(st.sampled_from(PEOPLE), st.sampled_from(PEOPLE)), max_size=15)
@@ -24,26 +24,45 @@ def classes(decisions: list[tuple[UUID, UUID]]) -> dict[UUID, UUID]:
     return label
 
 
-@given(pairs, st.randoms(use_true_random=False), st.integers(1, 5))
+@given(
+    pairs,
+    st.sets(st.integers(0, 14)),
+    st.randoms(use_true_random=False),
+    st.integers(1, 5),
+)
 def test_decisions_in_any_order_and_any_batches_give_the_same_people(
-    decisions: list[tuple[UUID, UUID]], chance: random.Random, size: int
+    decisions: list[tuple[UUID, UUID]], back: set[int], chance: random.Random, size: int
 ) -> None:
-    again = [*decisions, *chance.sample(decisions, len(decisions) // 2)]
-    chance.shuffle(again)
+    """Each may be taken back, which may be heard of first, and anything more than once."""
+    undone = {each for each in back if each < len(decisions)}
+    news = [(each, False) for each in range(len(decisions))] + [(each, True) for each in undone]
+    news += chance.sample(news, len(news) // 2)
+    chance.shuffle(news)
     stored: dict[UUID, UUID] = {}
-    for start in range(0, len(again), size):
-        batch = again[start : start + size]
-        touched = {person for pair in batch for person in pair}
-        roots = {stored[person] for person in touched if person in stored}
+    heard: set[int] = set()
+    taken_back: set[int] = set()
+    for start in range(0, len(news), size):
+        batch = news[start : start + size]
+        heard |= {each for each, gone in batch if not gone}
+        taken_back |= {each for each, gone in batch if gone}
+        named = {person for each, _ in batch for person in decisions[each]}
+        roots = {stored[person] for person in named if person in stored}
         known = {person: root for person, root in stored.items() if root in roots}
-        changed = join(known, batch)
-        assert all(known.get(person) != root for person, root in changed.items())
-        stored.update(changed)
-    assert {person: stored.get(person, person) for person in PEOPLE} == classes(decisions)
+        touched = named | known.keys()
+        force = [decisions[each] for each in heard - taken_back]
+        joined, parted = regroup(known, [pair for pair in force if touched & set(pair)])
+        assert all(known.get(person) != root for person, root in joined.items())
+        assert set(parted) <= known.keys() - joined.keys()
+        stored.update(joined)
+        for person in parted:
+            del stored[person]
+    force = [pair for each, pair in enumerate(decisions) if each not in undone]
+    assert {person: stored.get(person, person) for person in PEOPLE} == classes(force)
 
 
 def test_nothing_new_changes_nothing() -> None:
     one, other = PEOPLE[:2]
-    known = join({}, [(one, other)])
-    assert known == {one: one, other: one}
-    assert join(known, [(other, one), (one, other)]) == {}
+    known, nobody = regroup({}, [(one, other)])
+    assert (known, nobody) == ({one: one, other: one}, [])
+    assert regroup(known, [(other, one), (one, other)]) == ({}, [])
+    assert regroup(known, []) == ({}, [one, other])

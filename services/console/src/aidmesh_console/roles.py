@@ -18,6 +18,7 @@ class Act(StrEnum):
 
     REGISTER = "register"
     IMPORT = "import"
+    PROPOSE_MERGE = "propose_merge"
     UNITE_OR_ERASE = "unite_or_erase"
     SEE_NEEDS = "see_needs"
     DECIDE_NEEDS = "decide_needs"
@@ -43,6 +44,7 @@ class Act(StrEnum):
 ALLOWED: Final = {
     Act.REGISTER: _CASE,
     Act.IMPORT: _CASE,
+    Act.PROPOSE_MERGE: _CASE,
     Act.UNITE_OR_ERASE: frozenset({Role.LEAD}),
     Act.SEE_NEEDS: _CASE | _GOODS,
     Act.DECIDE_NEEDS: _CASE,

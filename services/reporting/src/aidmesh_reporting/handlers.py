@@ -18,12 +18,13 @@ from aidmesh_contracts.intake import (
     NeedReversedV1,
     NeedWaitlistedV1,
     PersonMergedV1,
+    PersonUnmergedV1,
 )
 from aidmesh_contracts.inventory import StaySettledV1
 from aidmesh_contracts.payments import CommitmentReversedV1, CommitmentSpentV1, GrantChangedV1
 from aidmesh_contracts.reporting import MonthlyResultsV1
 from aidmesh_reporting.domain.months import month_of
-from aidmesh_reporting.domain.people import join
+from aidmesh_reporting.domain.people import regroup
 from aidmesh_reporting.store import kept, money, months, needs, people, services
 
 KNOWN: dict[str, type[Event]] = {
@@ -106,8 +107,10 @@ async def apply(conn: asyncpg.Connection, batch: Sequence[Fact]) -> None:
     ]
     if touched:
         dirty.update(await services.months_of_needs(conn, touched))
-    if merged := _of(batch, PersonMergedV1):
-        dirty.update(await _merge(conn, [event for _, event in merged]))
+    merged = [event for _, event in _of(batch, PersonMergedV1)]
+    unmerged = [event for _, event in _of(batch, PersonUnmergedV1)]
+    if merged or unmerged:
+        dirty.update(await _regroup(conn, merged, unmerged))
     if waitlisted := _of(batch, NeedWaitlistedV1):
         await needs.put_waiting(conn, [event for _, event in waitlisted])
     if closed := _of(batch, NeedClosedV1):
@@ -120,14 +123,30 @@ async def apply(conn: asyncpg.Connection, batch: Sequence[Fact]) -> None:
         await months.mark_dirty(conn, dirty)
 
 
-async def _merge(conn: asyncpg.Connection, events: Sequence[PersonMergedV1]) -> list[str]:
-    pairs = [(event.person_id, event.into_person_id) for event in events]
-    known = await people.roots_of(conn, list({person for pair in pairs for person in pair}))
-    changed = join(known, pairs)
-    if not changed:
+async def _regroup(
+    conn: asyncpg.Connection,
+    merged: Sequence[PersonMergedV1],
+    unmerged: Sequence[PersonUnmergedV1],
+) -> list[str]:
+    """Join and part records as the merges in force say; returns the months that changed."""
+    made, undone = [_edge(event) for event in merged], [_edge(event) for event in unmerged]
+    if made:
+        await people.add_merges(conn, made)
+    if undone:
+        await people.undo_merges(conn, undone)
+    named = {person for one, other, _ in made + undone for person in (one, other)}
+    known = await people.roots_of(conn, list(named))
+    pairs = await people.merges_among(conn, list(named | known.keys()))
+    joined, parted = regroup(known, pairs)
+    if not joined and not parted:
         return []
-    await people.put_roots(conn, changed)
-    return await people.months_of_people(conn, list(changed))
+    await people.put_roots(conn, joined)
+    await people.drop_roots(conn, parted)
+    return await people.months_of_people(conn, [*joined, *parted])
+
+
+def _edge(event: PersonMergedV1 | PersonUnmergedV1) -> people.Edge:
+    return event.person_id, event.into_person_id, event.merge_no
 
 
 def _of(batch: Sequence[Fact], event_class: type[E]) -> list[tuple[Fact, E]]:

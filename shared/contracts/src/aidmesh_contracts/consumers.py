@@ -131,6 +131,7 @@ CONSUMERS: tuple[Consumer, ...] = (
             intake.NeedWaitlistedV1,
             intake.NeedClosedV1,
             intake.PersonMergedV1,
+            intake.PersonUnmergedV1,
             inventory.StaySettledV1,
             payments.CommitmentSpentV1,
             payments.CommitmentReversedV1,

@@ -194,10 +194,25 @@ class AidGivenV1(Event, type="intake.aid.given.v1", stream=Stream.LOCAL, key="ne
 
 
 class PersonMergedV1(Event, type="intake.person.merged.v1", stream=Stream.LOCAL, key="person_id"):
-    """Two records are one person: results count `into_person_id` from now on."""
+    """Two records are one person: results count `into_person_id` from now on.
+
+    Attributes:
+        merge_no: counts the merges of this pair, each of which may be taken back once.
+    """
 
     person_id: PersonId
     into_person_id: PersonId
+    merge_no: int = Field(default=1, gt=0)
+
+
+class PersonUnmergedV1(
+    Event, type="intake.person.unmerged.v1", stream=Stream.LOCAL, key="person_id"
+):
+    """A merge was taken back: results count both records again. It may overtake the merge."""
+
+    person_id: PersonId
+    into_person_id: PersonId
+    merge_no: int = Field(gt=0)
 
 
 class PersonErasedV1(Event, type="intake.person.erased.v1", stream=Stream.LOCAL, key="person_id"):
@@ -265,6 +280,7 @@ EVENTS: tuple[type[Event], ...] = (
     NeedClosedV1,
     AidGivenV1,
     PersonMergedV1,
+    PersonUnmergedV1,
     PersonErasedV1,
     PayeeErasedV1,
     ContactSealedV1,

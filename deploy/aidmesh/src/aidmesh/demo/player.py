@@ -371,8 +371,10 @@ class RegionPlay:
                 "intake", "/v1/persons:find", Role.CASEWORKER, {"client_code": act.fields[name]}
             )
             ids.append(found.json()["person_id"])
-        path = f"/v1/persons/{ids[0]}:merge"
-        await self.office.post("intake", path, Role.LEAD, {"into_person_id": ids[1]})
+        path, body = f"/v1/persons/{ids[0]}:merge", {"into_person_id": ids[1]}
+        proposed = await self.office.post("intake", path, Role.CASEWORKER, body)
+        path = f"/v1/merges/{proposed.json()['merge_id']}:confirm"
+        await self.office.post("intake", path, Role.LEAD)
 
 
 def refuse_bad_import(region: str, answer: Json) -> None:

@@ -234,6 +234,11 @@ async def results_agree(probe: RegionProbe) -> Outcome:
         for one, other in persons.items()
         if other is not None and joined.get(one, one) != joined.get(other, other)
     ]
+    odd += [
+        f"person {one} is counted as {other}, though they are two"
+        for one, other in joined.items()
+        if (persons.get(one) or one) != (persons.get(other) or other)
+    ]
     return outcome(
         f"{probe.name}.results_agree",
         "every service is counted once in the results, for the people intake knows",

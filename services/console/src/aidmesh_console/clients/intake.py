@@ -230,6 +230,21 @@ class Person(View):
     consents: Mapping[str, date]
 
 
+class Merge(View):
+    """A record behind another: proposed, or merged and in force."""
+
+    merge_id: UUID
+    person_id: UUID
+    into_person_id: UUID
+    state: Literal["proposed", "merged"]
+    proposed_by: UUID | None
+    proposed_at: datetime
+
+
+class _Merges(View):
+    merges: tuple[Merge, ...]
+
+
 class _Found(View):
     person_id: UUID
 
@@ -294,6 +309,7 @@ _NEED = TypeAdapter(NeedWhole)
 _REASONS = TypeAdapter(Reasons)
 _PERSON = TypeAdapter(Person)
 _FOUND = TypeAdapter(_Found)
+_MERGES = TypeAdapter(_Merges)
 _REGISTERED = TypeAdapter(Registered)
 _WAITLIST = TypeAdapter(Waitlist)
 _REPORT = TypeAdapter(Report)
@@ -333,9 +349,22 @@ class Intake:
         await self.link.put(f"/v1/persons/{person_id}", ACCEPTED, body)
 
     async def merge(self, person_id: UUID, into: UUID, key: UUID) -> None:
-        """Two records are one person: `into` stands for both."""
+        """Say that two records are one person; somebody else confirms it, `into` for both."""
         body = {"into_person_id": str(into)}
         await self.link.post(f"/v1/persons/{person_id}:merge", ACCEPTED, body, key)
+
+    async def merges(self, person_id: UUID | None = None) -> Sequence[Merge]:
+        """What is to be confirmed; of one person also what was merged into them."""
+        query: Query = {"limit": ROWS_MAX, "person_id": str(person_id) if person_id else None}
+        return (await self.link.get("/v1/merges", _MERGES, query)).merges
+
+    async def decide_merge(self, merge_id: UUID, step: str, key: UUID) -> None:
+        """Confirm or withdraw what somebody proposed."""
+        await self.link.post(f"/v1/merges/{merge_id}:{step}", ACCEPTED, key=key)
+
+    async def unmerge(self, person_id: UUID, key: UUID) -> None:
+        """Let a merged record stand for itself again."""
+        await self.link.post(f"/v1/persons/{person_id}:unmerge", ACCEPTED, key=key)
 
     async def leave(self, household_id: UUID, person_id: UUID, key: UUID) -> None:
         """A person belongs to their household no more."""

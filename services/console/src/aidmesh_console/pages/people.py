@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 
 from fastapi import APIRouter, Depends, Response
 
+from aidmesh_chassis.problems import NOT_FOUND, Problem
 from aidmesh_console import i18n
 from aidmesh_console.clients.intake import Person
 from aidmesh_console.clients.link import Away, ClientError, Refused
@@ -18,9 +19,11 @@ from aidmesh_console.visit import Posted, Visit, visitor
 
 routes = APIRouter()
 Worker = Annotated[Visit, Depends(visitor(Act.DECIDE_NEEDS))]
+Uniter = Annotated[Visit, Depends(visitor(Act.PROPOSE_MERGE))]
 Lead = Annotated[Visit, Depends(visitor(Act.UNITE_OR_ERASE))]
 
 _CONFLICT: Final = "conflict"
+_DECIDED: Final = {"confirm": "merged", "withdraw": "merge_withdrawn"}
 
 
 @routes.get("/people/{person_id}")
@@ -54,8 +57,8 @@ async def change(person_id: UUID, form: Posted, visit: Worker) -> Response:
 
 
 @routes.post("/people/{person_id}/merge")
-async def merge(person_id: UUID, form: Posted, visit: Lead) -> Response:
-    """Another record, named by its client code, is this person too; this record stands for both."""
+async def merge(person_id: UUID, form: Posted, visit: Uniter) -> Response:
+    """Another record, named by its client code, is this person too: a lead is to confirm it."""
     code = form.text("other_code", needed=True)
     if code is None or not form.checked("sure"):
         return await _again(visit, person_id, 422, visit.say("people.merge_unsure"), "merge", form)
@@ -67,7 +70,37 @@ async def merge(person_id: UUID, form: Posted, visit: Lead) -> Response:
         await visit.intake.merge(other, person_id, form.key)
     except ClientError as error:
         return await _failed(visit, person_id, error, "merge", form)
-    return visit.go(f"/people/{person_id}", said="merged")
+    return visit.go(f"/people/{person_id}", said="merge_proposed")
+
+
+@routes.get("/merges")
+async def proposals(visit: Uniter) -> Response:
+    """Records that somebody says are one person, for somebody else to confirm."""
+    return await _proposals(visit)
+
+
+@routes.post("/merges/{merge_id}/{step}")
+async def decide(merge_id: UUID, step: str, form: Posted, visit: Uniter) -> Response:
+    """Confirm, as a lead who did not propose it, or withdraw."""
+    if step not in _DECIDED:
+        raise Problem(NOT_FOUND)
+    try:
+        await visit.intake.decide_merge(merge_id, step, form.key)
+    except ClientError as error:
+        status = 503 if isinstance(error, Away) else 409
+        return await _proposals(visit, status, visit.problem(error))
+    return visit.go("/merges", said=_DECIDED[step])
+
+
+@routes.post("/people/{person_id}/unmerge")
+async def unmerge(person_id: UUID, form: Posted, visit: Lead) -> Response:
+    """This record, merged into another, is somebody else after all."""
+    into = form.uuid("into")
+    try:
+        await visit.intake.unmerge(person_id, form.key)
+    except ClientError as error:
+        return await _failed(visit, into or person_id, error, "merge", form)
+    return visit.go(f"/people/{person_id}", said="unmerged")
 
 
 @routes.post("/people/{person_id}/leave")
@@ -95,6 +128,11 @@ async def erase(person_id: UUID, form: Posted, visit: Lead) -> Response:
     return visit.go("/needs", said="erased")
 
 
+async def _proposals(visit: Visit, status: int = 200, wrong: str | None = None) -> Response:
+    found = await visit.hear(visit.intake.merges())
+    return visit.page("merges", status, merges=found, wrong=wrong)
+
+
 async def _failed(
     visit: Visit, person_id: UUID, error: ClientError, opened: str, form: Form
 ) -> Response:
@@ -117,8 +155,9 @@ async def _page(
     opened: str | None = None,
     form: Form | None = None,
 ) -> Response:
-    needs, names = await asyncio.gather(
+    needs, merges, names = await asyncio.gather(
         visit.hear(visit.intake.needs(person_id=person.person_id)),
+        visit.hear(visit.intake.merges(person.person_id)),
         names_of(visit, kinds=True),
     )
     languages = dict.fromkeys((*person.languages, *i18n.LANGUAGES))
@@ -128,6 +167,7 @@ async def _page(
         status,
         person=person,
         needs=needs,
+        merges=merges,
         names=names,
         wrong=wrong,
         opened=opened,

@@ -5,6 +5,7 @@ from fastapi import APIRouter
 from aidmesh_intake.api.bulk import router as bulk
 from aidmesh_intake.api.imports import router as imports
 from aidmesh_intake.api.kinds import router as kinds
+from aidmesh_intake.api.merging import router as merging
 from aidmesh_intake.api.needs import router as needs
 from aidmesh_intake.api.persons import router as persons
 from aidmesh_intake.api.reasons import router as reasons
@@ -14,4 +15,4 @@ from aidmesh_intake.api.steps import router as steps
 
 def routers() -> tuple[APIRouter, ...]:
     """Every route of intake."""
-    return (imports, bulk, requests, reasons, needs, steps, persons, kinds)
+    return (imports, bulk, requests, reasons, needs, steps, persons, merging, kinds)

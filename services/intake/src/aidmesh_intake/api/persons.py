@@ -61,12 +61,6 @@ class CodeIn(Body):
     client_code: PersonalText
 
 
-class MergeIn(Body):
-    """Which record stands for both from now on."""
-
-    into_person_id: UUID
-
-
 class HouseholdIn(Body):
     """A household and who belongs to it."""
 
@@ -187,21 +181,6 @@ async def get_access(person_id: UUID, ctx: Ctx, caller: Lead) -> list[AccessEntr
     async with ctx.database.read() as conn:
         rows = await store.access_of(conn, person_id)
     return [AccessEntry(**dict(row)) for row in rows]
-
-
-@router.post("/persons/{person_id}:merge")
-async def merge_person(
-    person_id: UUID, body: MergeIn, ctx: Ctx, caller: Lead, once: Once
-) -> Response:
-    """Two records are one person: results count them once from now on."""
-    if body.into_person_id == person_id:
-        raise invalid("body.into_person_id", "same_person")
-    vault = ctx.vault.open()
-    async with ctx.database.transaction() as tx:
-        if known := await once.replay(tx):
-            return known
-        await people.merge(tx, vault, person_id, body.into_person_id)
-        return await once.answer(tx, 200, {"person_id": body.into_person_id})
 
 
 @router.post("/persons/{person_id}:erase")

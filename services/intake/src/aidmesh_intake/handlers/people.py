@@ -1,4 +1,4 @@
-"""Persons one by one: change and merge."""
+"""Persons one by one: find and change."""
 
 from dataclasses import replace
 from uuid import UUID
@@ -6,7 +6,7 @@ from uuid import UUID
 from aidmesh_chassis.db import Tx
 from aidmesh_chassis.problems import CONFLICT, NOT_FOUND, Problem
 from aidmesh_contracts.ids import PersonId
-from aidmesh_contracts.intake import ContactSealedV1, PersonMergedV1
+from aidmesh_contracts.intake import ContactSealedV1
 from aidmesh_intake.domain.dates import today_of
 from aidmesh_intake.domain.persons import Consents, Details, card_of, with_contact_consent
 from aidmesh_intake.handlers.identifying import PERSON_CODE
@@ -95,33 +95,3 @@ async def change(
             )
         )
     return after
-
-
-async def merge(tx: Tx, vault: OpenVault, person_id: UUID, into_id: UUID) -> None:
-    """Note that two records are one person; the other record stays, behind this one.
-
-    Its contact card is taken back: from now on only this one's can be changed or withdrawn, so
-    what is still under way for the other is told in person.
-
-    Raises:
-        Problem: one of them is not there, or they are one already.
-    """
-    found = await store.by_ids(tx.conn, [person_id, into_id], lock=True)
-    if len(found) < 2 or any(each.erased_at is not None for each in found.values()):
-        raise Problem(NOT_FOUND)
-    if any(each.merged_into is not None for each in found.values()):
-        raise Problem(CONFLICT)
-    other = found[person_id]
-    if other.card_version:
-        other = replace(other, card_version=other.card_version + 1, version=other.version + 1)
-        await store.update(tx.conn, other)
-        card = card_of(other.id, other.card_version, None, other.languages, {})
-        tx.emit(
-            ContactSealedV1(
-                person_id=PersonId(other.id),
-                version=other.card_version,
-                sealed=vault.seal_card(card),
-            )
-        )
-    await store.repoint(tx.conn, person_id, into_id)
-    tx.emit(PersonMergedV1(person_id=PersonId(person_id), into_person_id=PersonId(into_id)))

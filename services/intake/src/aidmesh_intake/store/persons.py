@@ -136,6 +136,24 @@ async def repoint(conn: asyncpg.Connection, person_id: UUID, into_id: UUID) -> N
     )
 
 
+async def part(conn: asyncpg.Connection, person_id: UUID, behind: Sequence[UUID]) -> None:
+    """Have a record stand for itself again, and for those that went behind it."""
+    await conn.execute(
+        """
+        UPDATE person SET merged_into = CASE WHEN id = $1 THEN NULL ELSE $1 END,
+            version = version + 1
+        WHERE id = $1 OR id = ANY($2::uuid[])
+        """,
+        person_id,
+        list(behind),
+    )
+
+
+async def set_card_version(conn: asyncpg.Connection, person_id: UUID, version: int) -> None:
+    """Note which contact card of a person was sealed last."""
+    await conn.execute("UPDATE person SET card_version = $2 WHERE id = $1", person_id, version)
+
+
 async def merged_into(conn: asyncpg.Connection, person_id: UUID) -> list[UUID]:
     """The records that were merged into a person."""
     rows = await conn.fetch("SELECT id FROM person WHERE merged_into = $1 ORDER BY id", person_id)

@@ -20,6 +20,7 @@ READ_MODELS = (
     "spend",
     "spend_reversal",
     "same_person",
+    "merge_edge",
     "waiting",
     "closed_need",
     "grant_name",

@@ -1,0 +1,142 @@
+"""Two records that are one person: one member of staff proposes it, another confirms it.
+
+Nothing is moved: needs, contacts and households stay with their own record, so that taking the
+merge back parts them as they were.
+"""
+
+from uuid import UUID, uuid4
+
+from aidmesh_chassis.db import Tx
+from aidmesh_chassis.problems import CONFLICT, NOT_FOUND, Problem
+from aidmesh_contracts.ids import PersonId
+from aidmesh_contracts.intake import ContactSealedV1, PersonMergedV1, PersonUnmergedV1
+from aidmesh_intake.domain.persons import card_of
+from aidmesh_intake.store import merging as store
+from aidmesh_intake.store import persons
+from aidmesh_intake.store.persons import PersonRow
+from aidmesh_intake.vault import OpenVault
+
+
+class OwnProposal(Exception):
+    """Who proposed a merge would confirm it too."""
+
+
+async def propose(tx: Tx, person_id: UUID, into_id: UUID, staff_id: UUID) -> UUID:
+    """Say that two records are one person; the id of the merge, which is still to be confirmed.
+
+    Proposing what is proposed already changes nothing.
+
+    Raises:
+        Problem: one of them is not there, or they are one already.
+    """
+    await _both(tx, person_id, into_id)
+    return await store.propose(tx.conn, uuid4(), person_id, into_id, staff_id, tx.now)
+
+
+async def confirm(tx: Tx, vault: OpenVault, merge_id: UUID, staff_id: UUID) -> UUID:
+    """Have the other record stand for both; its id.
+
+    The contact card of the one that stays behind is taken back: from now on only the other's can
+    be changed or withdrawn, so what is still under way for it is told in person.
+
+    Raises:
+        OwnProposal: the same member of staff proposed it.
+        Problem: it is not there, was decided before, or one of the records changed meanwhile.
+    """
+    merge = await store.read(tx.conn, merge_id)
+    if merge is None:
+        raise Problem(NOT_FOUND)
+    # Persons before what is said of them, as everyone locks them.
+    person, into = await _both(tx, merge.person_id, merge.into_id)
+    merge = await store.read(tx.conn, merge_id, lock=True)
+    if merge is None or merge.state != "proposed":
+        raise Problem(CONFLICT)
+    if merge.proposed_by == staff_id:
+        raise OwnProposal
+    await _seal(tx, vault, person, usable=False)
+    await persons.repoint(tx.conn, person.id, into.id)
+    merge_no = await store.confirm(tx.conn, merge_id, staff_id, tx.now)
+    tx.emit(
+        PersonMergedV1(
+            person_id=PersonId(person.id), into_person_id=PersonId(into.id), merge_no=merge_no
+        )
+    )
+    return into.id
+
+
+async def withdraw(tx: Tx, merge_id: UUID, staff_id: UUID) -> None:
+    """Decide that two records are not one person after all.
+
+    Raises:
+        Problem: it is not there, or was decided before.
+    """
+    merge = await store.read(tx.conn, merge_id, lock=True)
+    if merge is None:
+        raise Problem(NOT_FOUND)
+    if merge.state != "proposed":
+        raise Problem(CONFLICT)
+    await store.withdraw(tx.conn, merge_id, staff_id, tx.now)
+
+
+async def unmerge(tx: Tx, vault: OpenVault, person_id: UUID, staff_id: UUID) -> None:
+    """Let a record stand for itself again, with those that had been merged into it.
+
+    Each need belongs to the record that it was asked for with. The contact is used again, as far
+    as its marks and consents allow.
+
+    Raises:
+        Problem: it is not there, was erased, or stands for itself.
+    """
+    merge = await store.in_force(tx.conn, person_id)
+    behind = await store.behind(tx.conn, person_id)
+    found = await persons.by_ids(tx.conn, [person_id, *behind], lock=True)
+    person = found.get(person_id)
+    if person is None or person.erased_at is not None:
+        raise Problem(NOT_FOUND)
+    now_behind = await store.behind(tx.conn, person_id)
+    if merge is None or person.merged_into is None or set(now_behind) != set(behind):
+        raise Problem(CONFLICT)
+    merge = await store.read(tx.conn, merge.id, lock=True)
+    if merge is None or merge.state != "merged":
+        raise Problem(CONFLICT)
+    await store.undo(tx.conn, merge.id, staff_id, tx.now)
+    await persons.part(tx.conn, person_id, behind)
+    await _seal(tx, vault, person, usable=True)
+    tx.emit(
+        PersonUnmergedV1(
+            person_id=PersonId(person_id),
+            into_person_id=PersonId(merge.into_id),
+            merge_no=merge.merge_no or 1,
+        )
+    )
+
+
+async def _both(tx: Tx, person_id: UUID, into_id: UUID) -> tuple[PersonRow, PersonRow]:
+    """Two records that stand for themselves, locked."""
+    found = await persons.by_ids(tx.conn, [person_id, into_id], lock=True)
+    if len(found) < 2 or any(each.erased_at is not None for each in found.values()):
+        raise Problem(NOT_FOUND)
+    if any(each.merged_into is not None for each in found.values()):
+        raise Problem(CONFLICT)
+    return found[person_id], found[into_id]
+
+
+async def _seal(tx: Tx, vault: OpenVault, person: PersonRow, *, usable: bool) -> None:
+    """Tell notification whether the contact of a record is used, if it ever had one."""
+    if not person.card_version:
+        return
+    assert person.wrapped_key is not None  # noqa: S101 - only erasure takes it
+    assert person.details is not None  # noqa: S101
+    contact, consents = None, {}
+    if usable:
+        locker = vault.locker(person.id, person.wrapped_key)
+        contact = vault.show(locker, person.id, person.details).contact
+        consents = person.consents
+    version = person.card_version + 1
+    await persons.set_card_version(tx.conn, person.id, version)
+    card = card_of(person.id, version, contact, person.languages, consents)
+    tx.emit(
+        ContactSealedV1(
+            person_id=PersonId(person.id), version=version, sealed=vault.seal_card(card)
+        )
+    )

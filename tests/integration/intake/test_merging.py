@@ -1,0 +1,129 @@
+"""Two members of staff unite two records, and a lead parts them again as they were."""
+
+from uuid import uuid4
+
+from aidmesh_chassis.auth import Role
+from aidmesh_contracts.intake import PersonMergedV1, PersonUnmergedV1
+from integration.intake.test_one_person import CONTACT, ask, cards, person
+from integration.intake.world import World, only
+
+
+async def propose(world: World, person_id: str, into: str) -> str:
+    """A caseworker thinks that they are one."""
+    made = await world.post(f"/v1/persons/{person_id}:merge", {"into_person_id": into})
+    assert made["state"] == "proposed"
+    return str(made["merge_id"])
+
+
+async def unmerge(world: World, person_id: str, status: int = 200) -> None:
+    """A lead finds that they were two."""
+    await world.post(f"/v1/persons/{person_id}:unmerge", None, Role.LEAD, status=status)
+
+
+async def stands_for(world: World, person_id: str) -> str:
+    """The record that stands for one."""
+    return str((await world.get(f"/v1/persons/{person_id}"))["person_id"])
+
+
+async def test_who_proposed_does_not_confirm(world: World) -> None:
+    first, second = await person(world, "one"), await person(world, "two")
+    merge_id = await propose(world, second, first)
+    assert await propose(world, second, first) == merge_id
+    path = f"/v1/merges/{merge_id}:confirm"
+    problem = await world.post(path, None, Role.LEAD, status=409)
+    assert problem["type"] == "urn:aidmesh:problem:second-person-needed"
+    await world.post(path, None, by=uuid4(), status=403)
+    assert only(await world.published(), PersonMergedV1) == []
+    assert await stands_for(world, second) == second
+    (listed,) = (await world.get("/v1/merges"))["merges"]
+    assert (listed["person_id"], listed["into_person_id"]) == (second, first)
+    await world.post(path, None, Role.LEAD, by=uuid4())
+    assert await stands_for(world, second) == first
+    assert (await world.get("/v1/merges"))["merges"] == []
+    (merged,) = (await world.get("/v1/merges", person_id=first))["merges"]
+    assert (merged["state"], merged["proposed_by"]) == ("merged", str(world.staff_id))
+    await world.post(path, None, Role.LEAD, by=uuid4(), status=409)
+
+
+async def test_what_was_withdrawn_is_not_confirmed(world: World) -> None:
+    first, second = await person(world, "one"), await person(world, "two")
+    merge_id = await propose(world, second, first)
+    await world.post(f"/v1/merges/{merge_id}:withdraw")
+    await world.post(f"/v1/merges/{merge_id}:withdraw", status=409)
+    await world.post(f"/v1/merges/{merge_id}:confirm", None, Role.LEAD, by=uuid4(), status=409)
+    await world.post(f"/v1/merges/{uuid4()}:confirm", None, Role.LEAD, status=404)
+    assert await stands_for(world, second) == second
+    await world.merge(second, first)
+
+
+async def test_a_merge_taken_back_parts_them_as_they_were(world: World) -> None:
+    first = await person(world, "one")
+    second = await person(world, "two", contact=CONTACT)
+    wanted = {code: str(await world.request("food_parcel", code)) for code in ("one", "two")}
+    await world.merge(second, first)
+    assert (await ask(world, "food_parcel", person_id=first))["reason"] == "limit"
+    await cards(world)
+    await world.post(f"/v1/persons/{second}:unmerge", status=403)
+    await unmerge(world, second)
+    (back,) = [
+        event
+        for event in await world.published(from_start=True)
+        if isinstance(event, PersonUnmergedV1)
+    ]
+    assert (str(back.person_id), str(back.into_person_id), back.merge_no) == (second, first, 1)
+    assert await stands_for(world, second) == second
+    assert (await world.post("/v1/persons:find", {"client_code": "two"}))["person_id"] == second
+    rows = (await world.get("/v1/needs", person_id=second))["needs"]
+    assert {row["need_id"] for row in rows} == {wanted["two"]}
+    await unmerge(world, second, status=409)
+    assert (await world.get("/v1/merges", person_id=first))["merges"] == []
+
+
+async def test_the_contact_is_used_again(world: World) -> None:
+    first = await person(world, "one")
+    second = await person(world, "two", contact=CONTACT)
+    await world.merge(second, first)
+    await cards(world)
+    await unmerge(world, second)
+    (card,) = await cards(world)
+    assert (card["person_id"], card["version"], card["safe"]) == (second, 3, True)
+    assert card["address"] == CONTACT["address"]
+
+
+async def test_merges_of_a_pair_are_counted(world: World) -> None:
+    first, second = await person(world, "one"), await person(world, "two")
+    for _ in range(2):
+        await world.merge(second, first)
+        await unmerge(world, second)
+    await world.merge(second, first)
+    events = await world.published()
+    assert [each.merge_no for each in only(events, PersonMergedV1)] == [1, 2, 3]
+    assert [each.merge_no for each in only(events, PersonUnmergedV1)] == [1, 2]
+
+
+async def test_a_record_in_between_takes_along_who_was_behind_it(world: World) -> None:
+    a, b, c = [await person(world, code) for code in ("a", "b", "c")]
+    await world.merge(a, b)
+    await world.merge(b, c)
+    assert [await stands_for(world, each) for each in (a, b, c)] == [c, c, c]
+    await unmerge(world, b)
+    assert [await stands_for(world, each) for each in (a, b, c)] == [b, b, c]
+    await world.merge(b, c)
+    await unmerge(world, a)
+    assert [await stands_for(world, each) for each in (a, b, c)] == [a, c, c]
+    await unmerge(world, b)
+    assert [await stands_for(world, each) for each in (a, b, c)] == [a, b, c]
+
+
+async def test_who_was_erased_does_not_come_back(world: World) -> None:
+    first, second = await person(world, "one"), await person(world, "two")
+    await world.merge(second, first)
+    await world.post(f"/v1/persons/{first}:erase", None, Role.LEAD)
+    await unmerge(world, second, status=404)
+
+
+async def test_locked_keys_unite_nobody(world: World) -> None:
+    first, second = await person(world, "one"), await person(world, "two")
+    merge_id = await propose(world, second, first)
+    world.service.app.state.context.vault.ring.lock()
+    await world.post(f"/v1/merges/{merge_id}:confirm", None, Role.LEAD, by=uuid4(), status=423)
