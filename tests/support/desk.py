@@ -595,6 +595,12 @@ def _fixed() -> dict[str, object]:
         "/v1/lots": {"rows": LOTS, "next": None},
         "/v1/capacity": {"rows": _capacity()},
         "/v1/beds": {"beds": _beds()},
+        "/v1/check-outs": {"rows": [
+            {"reservation_id": str(number(f"reservation {name}")), "need_id": str(number(name)),
+             "site_id": str(SHELTER), "code": "shelter", "beds": [name], "from_on": iso(-4),
+             "to_on": iso(-1), "by_clock": by_clock}
+            for name, by_clock in (("1-C", True), ("1-D", False))
+        ]},
         "/v1/reservations": {"rows": RESERVATIONS, "next": None},
         "/v1/grants/summary": GRANTS,
         f"/v1/grants/{number('qn')}": GRANT,

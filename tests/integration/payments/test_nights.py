@@ -1,6 +1,7 @@
 """The nights of a stay are charged when they are known."""
 
 from datetime import date
+from itertools import permutations
 from uuid import UUID, uuid4
 
 import pytest
@@ -41,7 +42,13 @@ def came(need: NeedApprovedV1, issue_no: int = 1) -> ReservationIssuedV1:
     )
 
 
-def left(need_id: NeedId, nights: int, issue_no: int = 1, attempt_no: int = 1) -> StaySettledV1:
+def left(
+    need_id: NeedId,
+    nights: int,
+    issue_no: int = 1,
+    attempt_no: int = 1,
+    settle_no: int | None = None,
+) -> StaySettledV1:
     return StaySettledV1(
         reservation_id=ReservationId(uuid4()),
         need_id=need_id,
@@ -50,6 +57,7 @@ def left(need_id: NeedId, nights: int, issue_no: int = 1, attempt_no: int = 1) -
         nights=nights,
         from_on=date(2024, 6, 12),
         to_on=date(2024, 6, 30),
+        settle_no=settle_no,
     )
 
 
@@ -242,3 +250,42 @@ async def test_a_fact_that_is_reversed_takes_its_missing_nights_along(desk: Desk
     await desk.feed(NeedReversedV1(need_id=fact.need_id, service_no=1, reason="mistake"))
     assert await books(desk) == (0, 0)
     assert await desk.value("SELECT count(*) FROM discrepancy WHERE settled_at IS NULL") == 0
+
+
+async def test_of_a_stay_the_last_settlement_holds_in_any_order(desk: Desk) -> None:
+    await desk.purse(20_000)
+    settlements = {1: 2, 2: BOOKED, 3: 4}  # left too early, taken back, left
+    for order in permutations(settlements):
+        need = await guest(desk)
+        before = await desk.value("SELECT sum(spent_minor) FROM allotment") - BOOKED * NIGHT
+        for settle_no in order:
+            await desk.feed(left(need.need_id, settlements[settle_no], settle_no=settle_no))
+        assert await books(desk) == (0, before + 4 * NIGHT), order
+        await desk.feed(undone(need))
+        await desk.feed(withdrawn(need))
+
+
+async def test_what_a_settlement_lacked_goes_with_it(desk: Desk) -> None:
+    await desk.purse(BOOKED * NIGHT)
+    need = await guest(desk)
+    await desk.feed(left(need.need_id, 9, settle_no=1))
+    await desk.feed(left(need.need_id, 8, settle_no=2))
+    still_open = "SELECT array_agg(amount_minor) FROM discrepancy WHERE settled_at IS NULL"
+    assert await desk.value(still_open) == [NIGHT]
+    await desk.feed(left(need.need_id, 9, settle_no=1))
+    assert await desk.value(still_open) == [NIGHT]
+    await desk.feed(left(need.need_id, 5, settle_no=3))
+    assert await desk.value(still_open) is None
+    assert await books(desk) == (0, 5 * NIGHT)
+
+
+async def test_nights_after_a_check_out_without_any_are_for_a_person(desk: Desk) -> None:
+    await desk.purse(20_000)
+    need = await guest(desk)
+    await desk.feed(left(need.need_id, 0, settle_no=1))
+    assert await books(desk) == (0, 0)
+    await desk.feed(left(need.need_id, 3, settle_no=2))
+    assert await books(desk) == (0, 0)
+    odd = await desk.value("SELECT id FROM discrepancy WHERE amount_minor = $1", 3 * NIGHT)
+    await settle(desk, odd, await desk.purse(3 * NIGHT))
+    assert await books(desk) == (0, 3 * NIGHT)

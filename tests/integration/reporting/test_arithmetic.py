@@ -192,6 +192,16 @@ async def test_of_a_guest_checked_in_again_the_last_stay_holds(facts_db: Databas
     assert (line.quantities, line.amounts) == ({"night": 3}, {"UAH": 300})
 
 
+async def test_of_a_check_out_that_was_corrected_the_last_word_holds(facts_db: Database) -> None:
+    wrong = stay(1, 1, 2, 200).model_copy(update={"settle_no": 1})
+    right = stay(1, 1, 5, 500).model_copy(update={"settle_no": 3})
+    # The correction is told of first, by a transaction that began before the other.
+    await take(facts_db, received(guest(1, 1, 1), 1), received(right, 2))
+    await take(facts_db, received(wrong, 3))
+    line = (await shown(facts_db, ()))[Cell()]
+    assert (line.quantities, line.amounts) == ({"night": 5}, {"UAH": 500})
+
+
 async def test_stays_told_of_without_their_check_in_count_once(facts_db: Database) -> None:
     await take(facts_db, received(guest(1, None, None), 1), received(stay(None, None, 4), 2))
     line = (await shown(facts_db, ()))[Cell()]

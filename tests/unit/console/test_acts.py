@@ -101,6 +101,8 @@ CASES = [
      "/v1/reservations/{reservation}:check-in", {"served_on": "2024-04-02"}),
     ("/beds/{reservation}/check-out", {"day": "2024-04-02"},
      "/v1/reservations/{reservation}:check-out", {"left_on": "2024-04-02"}),
+    ("/beds/{reservation}/undo-check-out", {}, "/v1/reservations/{reservation}:undo-check-out",
+     {"reason": "still_here"}),
     ("/beds/{reservation}/relocate", {}, "/v1/reservations/{reservation}:relocate", {}),
     ("/stock/receive",
      {"site_id": str(WAREHOUSE), "item": "food_parcel", "quantity": "40", "expiry": "2025-01-31",

@@ -9,6 +9,7 @@ from aidmesh_inventory import consumers
 from aidmesh_inventory.api import (
     alerts,
     assets,
+    check_outs,
     discrepancies,
     forms,
     places,
@@ -45,6 +46,7 @@ def build(settings: Settings | None = None) -> Service:
         discrepancies.router(database),
         forms.router(database),
         reservations.router(database),
+        check_outs.router(database),
         places.router(database, settings.region),
         assets.router(database),
         key_routes.router(keys),
@@ -61,6 +63,7 @@ def build(settings: Settings | None = None) -> Service:
             Sweep("expired_holds", 1.0, sweeps.expire_holds, limit=sweeps.LIMIT),
             Sweep("not_collected", 10.0, sweeps.take_back_uncollected, limit=sweeps.LIMIT),
             Sweep("no_shows", 10.0, sweeps.release_no_shows, limit=sweeps.LIMIT),
+            Sweep("check_outs", 60.0, sweeps.check_out_overdue, limit=sweeps.LIMIT),
             Sweep("expired_lots", 300.0, sweeps.expire_lots, limit=sweeps.LIMIT),
             Sweep("told_stock", 1.0, changes.tell_stock, limit=changes.TOLD_MAX),
             Sweep("capacity_day", 60.0, capacity.new_day, limit=capacity.REFRESHED_MAX),

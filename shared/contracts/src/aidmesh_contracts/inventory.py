@@ -126,12 +126,18 @@ class StaySettledV1(
 ):
     """A guest checked out: the nights are known, half-open `[from_on, to_on)`.
 
+    Of one reservation the settlement with the highest `settle_no` holds.
+
     Attributes:
         attempt_no, issue_no: of the check-in that is settled (0, 0 for aid that was entered after
             it was given); None before settlements said so.
         nights: of all beds together.
         shares: what each grant bore in the end, in place of the shares of the check-in; None
             before settlements said so.
+        settle_no: counts how often the nights of this reservation were told of; None before
+            settlements could be corrected.
+        is_open: the check-out was taken back: the nights are those of the booking again.
+        reason: of a check-out that was taken back.
     """
 
     reservation_id: ReservationId
@@ -142,6 +148,9 @@ class StaySettledV1(
     from_on: date
     to_on: date
     shares: tuple[GrantShare, ...] | None = None
+    settle_no: int | None = Field(default=None, gt=0)
+    is_open: bool = False
+    reason: Code | None = None
 
 
 class SupplyGrewV1(Event, type="inventory.supply.grew.v1", stream=Stream.LOCAL, key="site_id"):

@@ -111,6 +111,24 @@ class Booking(View):
     left_on: date | None = None
 
 
+class CheckOut(View):
+    """A guest who by the booking has left; `by_clock` if that is why they are checked out."""
+
+    reservation_id: UUID
+    need_id: UUID
+    beds: tuple[str, ...] = ()
+    from_on: date
+    to_on: date
+    by_clock: bool = False
+
+
+class CheckOuts(View):
+    """A page of check-outs to look at."""
+
+    rows: tuple[CheckOut, ...]
+    next: str | None = None
+
+
 class Bed(View):
     """A bed, its nights (`free`, `held`, `confirmed` or `occupied`) and its bookings."""
 
@@ -245,6 +263,7 @@ _LOTS = TypeAdapter(_Lots)
 _STOCK = TypeAdapter(AllStock)
 _CAPACITY = TypeAdapter(_CapacityList)
 _BEDS = TypeAdapter(Beds)
+_CHECK_OUTS = TypeAdapter(CheckOuts)
 _RESERVATIONS = TypeAdapter(Reservations)
 _DISCREPANCIES = TypeAdapter(Discrepancies)
 _ROWS = TypeAdapter(_Rows)
@@ -302,6 +321,11 @@ class Inventory:
             "limit": ROWS_MAX,
         }
         return await self.link.get("/v1/beds", _BEDS, query)
+
+    async def check_outs(self, site_id: UUID) -> CheckOuts:
+        """Guests of a site who should have left, and of whom nobody said that they did."""
+        query: Query = {"site_id": str(site_id), "limit": ROWS_MAX}
+        return await self.link.get("/v1/check-outs", _CHECK_OUTS, query)
 
     async def ready(
         self, site_id: UUID | None = None, after: str | None = None, limit: int = 50

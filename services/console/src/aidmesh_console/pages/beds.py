@@ -19,7 +19,12 @@ Reader = Annotated[Visit, Depends(visitor(Act.SEE_BEDS))]
 Keeper = Annotated[Visit, Depends(visitor(Act.RUN_BEDS))]
 
 DAYS: Final = 14
-_SAID: Final = {"check-in": "guest_came", "check-out": "checked_out", "relocate": "sent_on"}
+_SAID: Final = {
+    "check-in": "guest_came",
+    "check-out": "checked_out",
+    "relocate": "sent_on",
+    "undo-check-out": "stays_on",
+}
 _DAY_FIELD: Final = {"check-in": "served_on", "check-out": "left_on"}
 
 
@@ -31,13 +36,15 @@ async def show(visit: Reader) -> Response:
 
 @routes.post("/beds/{reservation_id}/{step}")
 async def act(reservation_id: UUID, step: str, form: Posted, visit: Keeper) -> Response:
-    """Check in, check out, or send on to another shelter."""
+    """Check in, check out, say that someone is still here, or send on to another shelter."""
     if step not in _SAID:
         raise Problem(NOT_FOUND)
     site_id = form.uuid("site")
     body: dict[str, str] = {}
     if step in _DAY_FIELD:
         body[_DAY_FIELD[step]] = (form.day("day") or i18n.today()).isoformat()
+    if step == "undo-check-out":
+        body["reason"] = "still_here"
     if form.faults:
         return await _page(visit, site_id, 422, visit.say("fault.day"))
     try:
@@ -56,11 +63,12 @@ async def _page(
     own = [each for each in every if each.region is None]
     if site_id is None and own:
         site_id = own[0].site_id
-    beds = (
-        await visit.hear(visit.inventory.beds(site_id, first_on, DAYS, visit.asked.get("after")))
-        if site_id
-        else None
-    )
+    beds = gone = None
+    if site_id:
+        beds, gone = await asyncio.gather(
+            visit.hear(visit.inventory.beds(site_id, first_on, DAYS, visit.asked.get("after"))),
+            visit.hear(visit.inventory.check_outs(site_id)),
+        )
     rows = beds.value.beds if beds and beds.value else ()
     return visit.page(
         "beds",
@@ -71,6 +79,7 @@ async def _page(
         away=[each for each in every if each.region is not None],
         site=site_id,
         beds=beds,
+        gone=gone,
         days=[first_on + timedelta(days=number) for number in range(DAYS)],
         rows=rows,
         free=[night.count("free") for night in zip(*(row.nights for row in rows), strict=True)],

@@ -128,6 +128,18 @@ PROBLEMS: Final[tuple[ProblemType, ...]] = (
         "Nothing is left to do.",
     ),
     _kind(
+        "not-checked-out",
+        HTTPStatus.CONFLICT,
+        "The guest has not checked out",
+        "Nothing is left to take back; check the guest out when they leave.",
+    ),
+    _kind(
+        "day-gone-by",
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        "That day has come already",
+        "Give the day on which the guest will leave, tomorrow in Kyiv at the earliest.",
+    ),
+    _kind(
         "left-before-arrival",
         HTTPStatus.UNPROCESSABLE_ENTITY,
         "That is before the guest came",

@@ -9,7 +9,7 @@ together; then the smallest id.
 from bisect import insort
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from typing import Literal
 from uuid import UUID
 
@@ -161,3 +161,14 @@ def arrived(booked: Stay, arrived_on: date) -> Stay | None:
 def left(stay: Stay, left_on: date) -> Stay | None:
     """The stay of a guest who left on `left_on`; None when that is before they came."""
     return None if left_on < stay.from_on else Stay(stay.from_on, left_on)
+
+
+def stays_on(booked: Stay, until: date | None, today: date) -> Stay:
+    """The stay of a guest who had not left after all.
+
+    It goes on as it was booked, or until another day; where that is over, for the night to come.
+    """
+    to_on = until or booked.to_on
+    if to_on is not None and to_on <= today:
+        to_on = today + timedelta(days=1)
+    return Stay(booked.from_on, to_on)

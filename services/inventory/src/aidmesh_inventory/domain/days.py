@@ -8,6 +8,7 @@ from aidmesh_contracts.pickup import starts_at
 
 KYIV: Final = ZoneInfo("Europe/Kyiv")
 ARRIVAL_UNTIL: Final = time(12, 0)
+DEPARTURE_UNTIL: Final = time(12, 0)
 GRACE: Final = timedelta(hours=24)
 """How long a guest or a visitor has at least, counted from confirmation or from being told.
 
@@ -29,6 +30,16 @@ def is_future(day: date, now: datetime) -> bool:
 def bed_due_at(from_on: date, since: datetime) -> datetime:
     """Until when a guest may come: noon after the first night, or 24 hours after `since`."""
     noon = datetime.combine(from_on + timedelta(days=1), ARRIVAL_UNTIL, tzinfo=KYIV)
+    return max(noon.astimezone(UTC), since + GRACE)
+
+
+def check_out_due_at(to_on: date, since: datetime) -> datetime:
+    """When a guest whose leaving nobody entered is checked out: noon of the day of leaving.
+
+    Not in the first 24 hours after `since`, when the check-in was entered: whoever enters the
+    past goes on to enter when the guest left.
+    """
+    noon = datetime.combine(to_on, DEPARTURE_UNTIL, tzinfo=KYIV)
     return max(noon.astimezone(UTC), since + GRACE)
 
 

@@ -5,6 +5,7 @@ from typing import Literal
 from uuid import UUID
 
 from aidmesh_chassis.db import Tx
+from aidmesh_inventory.domain.days import day_of
 from aidmesh_inventory.handlers.capacity import publish_capacity
 from aidmesh_inventory.handlers.release import emit_grew, release
 from aidmesh_inventory.store import beds, capacity, sites, slots, stock
@@ -49,7 +50,7 @@ async def retire_bed(tx: Tx, bed_id: UUID) -> Literal["not-found", "in-use"] | N
         return "not-found"
     key = (found[0], "bed", found[1])
     await capacity.lock(tx.conn, [key])
-    if await beds.retire(tx.conn, bed_id) is None:
+    if await beds.retire(tx.conn, bed_id, day_of(tx.now)) is None:
         return "in-use"
     await publish_capacity(tx, [key])
     return None

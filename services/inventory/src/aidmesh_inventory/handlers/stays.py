@@ -1,7 +1,7 @@
 """Guests: who came when, who left when, and how many nights that makes."""
 
-from collections.abc import Iterable, Mapping
-from datetime import date
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import date, timedelta
 from typing import Literal
 from uuid import UUID
 
@@ -9,14 +9,14 @@ from aidmesh_chassis.db import Tx
 from aidmesh_contracts.ids import NeedId, ReservationId, derive_id
 from aidmesh_contracts.inventory import StaySettledV1
 from aidmesh_inventory.domain import days
-from aidmesh_inventory.domain.beds import Stay, arrived, left
+from aidmesh_inventory.domain.beds import Stay, arrived, left, stays_on
 from aidmesh_inventory.domain.shares import Part, shares_of
 from aidmesh_inventory.handlers.capacity import publish_capacity
 from aidmesh_inventory.handlers.discrepancies import Found, open_discrepancies
 from aidmesh_inventory.handlers.release import emit_grew
-from aidmesh_inventory.store import beds, capacity, reservations, sites, stock
+from aidmesh_inventory.store import beds, capacity, check_outs, reservations, sites, stock
 from aidmesh_inventory.store.beds import Booked
-from aidmesh_inventory.store.reservations import Allocated
+from aidmesh_inventory.store.reservations import Allocated, Attempt
 
 LeaveFault = Literal[
     "unknown-reservation",
@@ -25,6 +25,7 @@ LeaveFault = Literal[
     "left-before-arrival",
     "day-in-future",
 ]
+StayFault = Literal["unknown-reservation", "not-checked-out", "day-gone-by", "in-use"]
 
 
 def parts_of(goods: Iterable[Allocated], nights: Iterable[tuple[Booked, int]]) -> list[Part]:
@@ -59,8 +60,20 @@ async def arrive(tx: Tx, came: Mapping[UUID, date]) -> None:
     await _correct(tx, changed)
 
 
-async def check_out(tx: Tx, leaving: Mapping[UUID, date]) -> dict[UUID, LeaveFault]:
-    """Settle the nights of guests who left; returns those that can't be, and why."""
+async def check_out(
+    tx: Tx,
+    leaving: Mapping[UUID, date],
+    *,
+    by_clock: bool = False,
+    quietly: Collection[UUID] = (),
+) -> dict[UUID, LeaveFault]:
+    """Settle the nights of guests who left; returns those that can't be, and why.
+
+    Args:
+        by_clock: nobody said so: their last night is over. A person who says so afterwards, with
+            whichever day, is right.
+        quietly: those that nobody waited for.
+    """
     faults: dict[UUID, LeaveFault] = {
         each: "day-in-future"
         for each, left_on in leaving.items()
@@ -80,37 +93,38 @@ async def check_out(tx: Tx, leaving: Mapping[UUID, date]) -> dict[UUID, LeaveFau
     for part in await reservations.allocated(tx.conn, ids):
         goods.setdefault(part.reservation_id, []).append(part)
     changed: list[tuple[Booked, Stay]] = []
+    settled: list[UUID] = []
     freed: dict[tuple[UUID, str, UUID], int] = {}
     for reservation_id, left_on in leaving.items():
         attempt, booked = known.get(reservation_id), by_id.get(reservation_id, [])
+        if by_clock and any(bed.stay.to_on is None or bed.stay.to_on > left_on for bed in booked):
+            continue  # somebody has let the stay go on since
         if attempt is None:
             faults[reservation_id] = "unknown-reservation"
         elif attempt.state != "issued" or not booked:
             faults[reservation_id] = "not-checked-in"
-        elif any(bed.left_on is not None for bed in booked):
+        elif _has_left(booked, by_clock=by_clock):
             faults[reservation_id] = "already-checked-out"
-        elif any(left(bed.stay, left_on) is None for bed in booked):
+        elif any(left(_begun(bed), left_on) is None for bed in booked):
             faults[reservation_id] = "left-before-arrival"
         else:
-            nights = [(bed, (left_on - bed.stay.from_on).days) for bed in booked]
-            tx.emit(
-                StaySettledV1(
-                    reservation_id=ReservationId(reservation_id),
-                    need_id=NeedId(attempt.need_id),
-                    attempt_no=attempt.attempt_no,
-                    issue_no=attempt.issue_no,
-                    nights=sum(count for _, count in nights),
-                    from_on=min(bed.stay.from_on for bed in booked),
-                    to_on=left_on,
-                    shares=shares_of(parts_of(goods.get(reservation_id, ()), nights)),
-                )
-            )
+            if any(bed.left_on != left_on for bed in booked):
+                settled.append(reservation_id)
             for bed in booked:
-                changed.append((bed, Stay(bed.stay.from_on, left_on)))
-                # Also who leaves as booked makes room: whoever waits wants the nights to come.
-                key = (bed.site_id, bed.code, attempt.need_id)
-                freed[key] = freed.get(key, 0) + 1
-    await _correct(tx, changed, left_on=leaving)
+                changed.append((bed, Stay(_begun(bed).from_on, left_on)))
+                if bed.left_on is None and reservation_id not in quietly:
+                    # Also who leaves as booked makes room: whoever waits wants the nights to come.
+                    key = (bed.site_id, bed.code, attempt.need_id)
+                    freed[key] = freed.get(key, 0) + 1
+    numbers = await check_outs.tell_again(tx.conn, settled)
+    for reservation_id in settled:
+        left_on, booked = leaving[reservation_id], by_id[reservation_id]
+        nights = [(bed, (left_on - _begun(bed).from_on).days) for bed in booked]
+        _tell_settled(
+            tx, known[reservation_id], numbers[reservation_id], nights, left_on,
+            goods.get(reservation_id, ()),
+        )  # fmt: skip
+    await _correct(tx, changed, left_on=leaving, by_clock=by_clock)
     await publish_capacity(tx, keys)
     places = await sites.areas_of(tx.conn, [site_id for site_id, _, _ in freed])
     for (site_id, code, need_id), quantity in freed.items():
@@ -118,11 +132,88 @@ async def check_out(tx: Tx, leaving: Mapping[UUID, date]) -> dict[UUID, LeaveFau
     return faults
 
 
+async def undo_check_out(
+    tx: Tx, reservation_id: UUID, reason: str, until: date | None = None
+) -> StayFault | None:
+    """Take a check-out back: the guest had not left; returns why not, if not.
+
+    The stay goes on as it was booked, or until another day. Where somebody else has those nights
+    by now, a discrepancy opens; not even the first one can be taken from them.
+    """
+    today = days.day_of(tx.now)
+    if until is not None and until <= today:
+        return "day-gone-by"
+    attempts = await reservations.by_id(tx.conn, [reservation_id])
+    if not attempts:
+        return "unknown-reservation"
+    found = await beds.booked(tx.conn, [reservation_id])
+    keys = {(bed.site_id, "bed", bed.code) for bed in found}
+    await capacity.lock(tx.conn, keys)
+    (attempt,) = await reservations.by_id(tx.conn, [reservation_id])
+    booked = await beds.booked(tx.conn, [reservation_id])
+    if attempt.state != "issued" or not booked or any(bed.left_on is None for bed in booked):
+        return "not-checked-out"
+    # Stays that were left before check-outs could be taken back go on from when they ended.
+    again = [(bed, stays_on(bed.booked or bed.stay, until, today)) for bed in booked]
+    wanted = [(each.reservation_id, each.bed_id, stay.from_on, stay.to_on) for each, stay in again]
+    if any(bed.stay.is_empty for bed in booked) and await beds.next_guests(tx.conn, wanted):
+        return "in-use"
+    await _correct(tx, again)
+    numbers = await check_outs.tell_again(tx.conn, [reservation_id])
+    nights = [(bed, stay.nights) for bed, stay in again]
+    _, stay = again[0]
+    _tell_settled(
+        tx, attempt, numbers[reservation_id], nights,
+        stay.to_on or stay.from_on + timedelta(days=stay.nights),
+        await reservations.allocated(tx.conn, [reservation_id]), taken_back=reason,
+    )  # fmt: skip
+    await publish_capacity(tx, keys)
+    return None
+
+
+def _has_left(booked: Collection[Booked], *, by_clock: bool) -> bool:
+    """Whether a check-out would come second; a person's word overrules the clock's."""
+    return any(bed.left_on is not None and (by_clock or not bed.left_by_clock) for bed in booked)
+
+
+def _begun(bed: Booked) -> Stay:
+    """The stay that is left: of who was checked out by the clock the one that was booked."""
+    return bed.stay if bed.booked is None else bed.booked
+
+
+def _tell_settled(
+    tx: Tx,
+    attempt: Attempt,
+    settle_no: int,
+    nights: Sequence[tuple[Booked, int]],
+    to_on: date,
+    goods: Iterable[Allocated],
+    *,
+    taken_back: str | None = None,
+) -> None:
+    tx.emit(
+        StaySettledV1(
+            reservation_id=ReservationId(attempt.reservation_id),
+            need_id=NeedId(attempt.need_id),
+            attempt_no=attempt.attempt_no,
+            issue_no=attempt.issue_no,
+            nights=sum(count for _, count in nights),
+            from_on=min(_begun(bed).from_on for bed, _ in nights),
+            to_on=to_on,
+            shares=shares_of(parts_of(goods, nights)),
+            settle_no=settle_no,
+            is_open=taken_back is not None,
+            reason=taken_back,
+        )
+    )
+
+
 async def _correct(
     tx: Tx,
     changed: list[tuple[Booked, Stay]],
     *,
     left_on: Mapping[UUID, date] | None = None,
+    by_clock: bool = False,
 ) -> None:
     """Save corrected stays; where they would run into another guest's, only as far as that."""
     if not changed:
@@ -153,5 +244,5 @@ async def _correct(
             )
         left_day = None if left_on is None else left_on[bed.reservation_id]
         rows.append((bed.reservation_id, bed.bed_id, from_on, to_on, left_day))
-    await beds.set_stays(tx.conn, rows)
+    await beds.set_stays(tx.conn, rows, by_clock=by_clock)
     await open_discrepancies(tx, clashes)

@@ -2,10 +2,11 @@
 
 from aidmesh_chassis.db import Tx
 from aidmesh_contracts.pickup import downtime
-from aidmesh_inventory.domain.days import day_of
+from aidmesh_inventory.domain.days import check_out_due_at, day_of
 from aidmesh_inventory.handlers.changes import StockChanges
 from aidmesh_inventory.handlers.release import release
-from aidmesh_inventory.store import clocks, stock
+from aidmesh_inventory.handlers.stays import check_out
+from aidmesh_inventory.store import check_outs, clocks, stock
 
 LIMIT = 500
 
@@ -39,6 +40,27 @@ async def _make_up_for_downtime(tx: Tx) -> None:
     gap = downtime(seen_at, now)
     if gap:
         await clocks.extend_all(tx.conn, seen_at, gap)
+
+
+async def check_out_overdue(tx: Tx) -> int:
+    """Check out guests whose booked nights are over and of whom nobody said that they left.
+
+    Their bed is free by its dates, so whoever waits is woken; a person may correct it.
+    """
+    due = [
+        each
+        for each in await check_outs.staying(tx.conn, day_of(tx.now), LIMIT)
+        if check_out_due_at(each.to_on, each.since) <= tx.now
+    ]
+    # Nights that were over before they were entered kept nobody waiting.
+    late = {
+        each.reservation_id
+        for each in due
+        if each.attempt_no == 0 and day_of(each.since) >= each.to_on
+    }
+    leaving = {each.reservation_id: each.to_on for each in due}
+    await check_out(tx, leaving, by_clock=True, quietly=late)
+    return len(due)
 
 
 async def expire_lots(tx: Tx) -> int:

@@ -27,7 +27,12 @@ class NewBed(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Booked:
-    """One bed of a reservation."""
+    """One bed of a reservation.
+
+    Attributes:
+        left_by_clock: the guest was checked out when the last night was over; nobody said so.
+        booked: the stay as it was before the guest left.
+    """
 
     reservation_id: UUID
     bed_id: UUID
@@ -35,6 +40,8 @@ class Booked:
     code: str
     stay: Stay
     left_on: date | None
+    left_by_clock: bool
+    booked: Stay | None
     grant_id: UUID | None
     night_minor: int
     currency: str
@@ -42,7 +49,8 @@ class Booked:
 
 _BOOKED = """
     g.reservation_id, g.bed_id, b.site_id, b.code, lower(g.stay) AS from_on,
-    upper(g.stay) AS to_on, g.left_on, b.grant_id, b.night_minor, b.currency
+    upper(g.stay) AS to_on, g.left_on, g.left_by_clock, lower(g.booked) AS booked_from,
+    upper(g.booked) AS booked_to, b.grant_id, b.night_minor, b.currency
 """
 
 
@@ -61,6 +69,8 @@ def _booked(row: asyncpg.Record) -> Booked:
         row["code"],
         _stay_of(row),
         row["left_on"],
+        row["left_by_clock"],
+        None if row["booked_from"] is None else Stay(row["booked_from"], row["booked_to"]),
         row["grant_id"],
         row["night_minor"],
         row["currency"],
@@ -186,17 +196,27 @@ async def next_guests(
 
 
 async def set_stays(
-    conn: asyncpg.Connection, rows: Sequence[tuple[UUID, UUID, date, date | None, date | None]]
+    conn: asyncpg.Connection,
+    rows: Sequence[tuple[UUID, UUID, date, date | None, date | None]],
+    *,
+    by_clock: bool = False,
 ) -> None:
-    """Correct stays: reservation, bed, first night, day of leaving, when the guest left."""
+    """Correct stays: reservation, bed, first night, day of leaving, when the guest left.
+
+    Of who leaves it is remembered how long they would have stayed.
+    """
     await conn.execute(
         """
-        UPDATE bed_booking g SET stay = daterange(n.from_on, n.to_on), left_on = n.left_on
+        UPDATE bed_booking g
+        SET stay = daterange(n.from_on, n.to_on), left_on = n.left_on,
+            left_by_clock = $6 AND n.left_on IS NOT NULL,
+            booked = CASE WHEN n.left_on IS NOT NULL THEN COALESCE(g.booked, g.stay) END
         FROM unnest($1::uuid[], $2::uuid[], $3::date[], $4::date[], $5::date[])
              AS n (reservation_id, bed_id, from_on, to_on, left_on)
         WHERE g.reservation_id = n.reservation_id AND g.bed_id = n.bed_id AND g.live
         """,
         *(list(column) for column in zip(*rows, strict=True)),
+        by_clock,
     )
 
 
@@ -204,7 +224,7 @@ async def forget_leaving(conn: asyncpg.Connection, reservation_id: UUID) -> None
     """The guest has not left after all; the nights stay as they were corrected."""
     await conn.execute(
         """
-        UPDATE bed_booking SET left_on = NULL
+        UPDATE bed_booking SET left_on = NULL, left_by_clock = false, booked = NULL
         WHERE reservation_id = $1 AND live AND left_on IS NOT NULL AND NOT isempty(stay)
         """,
         reservation_id,
@@ -244,17 +264,22 @@ async def board(
     )
 
 
-async def retire(conn: asyncpg.Connection, bed_id: UUID) -> tuple[UUID, str] | None:
-    """Take a bed out of use; returns its site and kind, None if it is booked, gone or unknown."""
+async def retire(conn: asyncpg.Connection, bed_id: UUID, today: date) -> tuple[UUID, str] | None:
+    """Take a bed out of use; returns its site and kind, None if it is booked, gone or unknown.
+
+    A guest who should have left before today does not keep it.
+    """
     row = await conn.fetchrow(
         """
         UPDATE bed b SET status = 'retired'
         WHERE b.id = $1 AND b.status = 'active' AND NOT EXISTS (
             SELECT FROM bed_booking g JOIN reservation r ON r.id = g.reservation_id
-            WHERE g.bed_id = b.id AND g.live AND g.left_on IS NULL)
+            WHERE g.bed_id = b.id AND g.live AND g.left_on IS NULL
+              AND COALESCE(upper(g.stay) >= $2, true))
         RETURNING b.site_id, b.code
         """,
         bed_id,
+        today,
     )
     return None if row is None else (row["site_id"], row["code"])
 

@@ -16,7 +16,8 @@ _VIEW = """
            (SELECT jsonb_build_object('resource', 'bed', 'code', min(b.code),
                 'from_on', min(COALESCE(lower(g.stay), g.left_on)),
                 'to_on', max(COALESCE(upper(g.stay), g.left_on)), 'left_on', max(g.left_on),
-                'places', count(*), 'beds', jsonb_agg(b.label ORDER BY b.label))
+                'left_by_clock', COALESCE(bool_or(g.left_by_clock), false), 'places', count(*),
+                'beds', jsonb_agg(b.label ORDER BY b.label))
             FROM bed_booking g JOIN bed b ON b.id = g.bed_id
             WHERE g.reservation_id = r.id HAVING count(*) > 0) AS beds,
            (SELECT jsonb_build_object('resource', 'slot', 'code', s.code, 'slot_id', s.id,

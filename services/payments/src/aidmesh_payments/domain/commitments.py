@@ -21,6 +21,7 @@ class Commitment:
         spend_no: how often it was spent so far.
         issue_no: highest issue of the service that was taken in.
         reversed_no: highest issue that was undone; the wire promises no order.
+        settle_no: highest settlement of its nights that was taken in.
         collect_by: when cash that nobody fetched goes back.
         night_minor: what a night of one bed costs, while check-out settles the amount; None
             where it does not, or where a bill was entered by hand.
@@ -44,6 +45,7 @@ class Commitment:
     spent_on: date | None = None
     issue_no: int = 0
     reversed_no: int = 0
+    settle_no: int = 0
     cause: ReleaseCause | None = None
     night_minor: int | None = None
     site_id: SiteId | None = None
@@ -113,15 +115,20 @@ def undone(commitment: Commitment, issue_no: int) -> tuple[Commitment, bool]:
     return marked, commitment.state == "spent" and commitment.issue_no == issue_no
 
 
-def cost_of_stay(commitment: Commitment, issue_no: int, nights: int) -> int | None:
+def cost_of_stay(
+    commitment: Commitment, issue_no: int, nights: int, settle_no: int | None = None
+) -> int | None:
     """What the nights of a settled stay cost, in minor units; None if it settles no amount.
 
     Args:
         issue_no: of the check-in that is settled; one that was undone, or made again since,
             settles nothing.
         nights: of all beds together.
+        settle_no: of the settlement; one that was corrected already settles nothing. None where
+            it says nothing of that.
     """
     is_over = issue_no < commitment.issue_no or 0 < issue_no <= commitment.reversed_no
-    if commitment.night_minor is None or is_over:
+    is_old = settle_no is not None and settle_no <= commitment.settle_no
+    if commitment.night_minor is None or is_over or is_old:
         return None
     return commitment.night_minor * nights

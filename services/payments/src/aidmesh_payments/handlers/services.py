@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from aidmesh_chassis.db import Tx
 from aidmesh_chassis.envelope import Received
-from aidmesh_contracts.ids import PurchaseId
+from aidmesh_contracts.ids import CommitmentId, PurchaseId, derive_id
 from aidmesh_contracts.inventory import (
     GoodsReceivedV1,
     ReservationIssuedV1,
@@ -101,7 +101,7 @@ async def settle_stays(office: Office, tx: Tx, batch: Sequence[Received[StaySett
     """Charge the nights there were, where a price by night was committed.
 
     Fewer than were booked release the rest; more need a top-up, and without money for it a
-    person has to find some.
+    person has to find some. A settlement that is corrected later gives way to the last one.
     """
     places = {
         (place.need_id, place.attempt_no): place
@@ -115,13 +115,28 @@ async def settle_stays(office: Office, tx: Tx, batch: Sequence[Received[StaySett
     book = await Book.open(tx, office, (place.allotment_id for place in places.values()))
     current = await store.lock(tx.conn, (place.id for place in places.values()))
     odd: list[store.Discrepancy] = []
-    touched: dict[object, Commitment] = {}
+    touched: dict[CommitmentId, Commitment] = {}
+    corrected: set[CommitmentId] = set()
     for item in settled:
         event = item.event
         assert event.attempt_no is not None  # noqa: S101 - it has a commitment
         known = current[places[event.need_id, event.attempt_no].id]
-        cost_minor = rules.cost_of_stay(known, event.issue_no or 0, event.nights)
-        if cost_minor is None or cost_minor == known.amount_minor:
+        settle_no = event.settle_no
+        cost_minor = rules.cost_of_stay(known, event.issue_no or 0, event.nights, settle_no)
+        if cost_minor is None:
+            continue
+        if settle_no is not None:
+            known = replace(known, settle_no=settle_no)
+            current[known.id] = touched[known.id] = known
+            corrected.add(known.id)
+            odd = [each for each in odd if each.commitment_id != known.id]
+        slept_none = known.state == "released" and 0 < known.issue_no == event.issue_no
+        if cost_minor == (0 if slept_none else known.amount_minor):
+            continue
+        if slept_none:
+            # Nobody was to be paid; now somebody is, from money that may be gone.
+            more = replace(known, amount_minor=cost_minor)
+            odd.append(_lacking(more, event))
             continue
         if cost_minor == 0:
             slept = replace(known, issue_no=max(known.issue_no, event.issue_no or 0))
@@ -133,12 +148,21 @@ async def settle_stays(office: Office, tx: Tx, batch: Sequence[Received[StaySett
                 changed = charge(book, known, cost_minor, "check_out", item)
             except NotEnough:
                 more = replace(known, amount_minor=cost_minor - known.amount_minor)
-                odd.append(discrepancy_of(more, "longer_stay", event.to_on))
+                odd.append(_lacking(more, event))
                 continue
         current[known.id] = touched[known.id] = changed
     await store.save(tx.conn, list(touched.values()))
+    await store.close_settlements(tx.conn, corrected, "corrected")
     await store.open_discrepancies(tx.conn, odd)
     await book.close()
+
+
+def _lacking(commitment: Commitment, event: StaySettledV1) -> store.Discrepancy:
+    """What a settlement lacks; a corrected one lacks something of its own."""
+    odd = discrepancy_of(commitment, "longer_stay", event.to_on)
+    if event.settle_no is None:
+        return odd
+    return odd._replace(id=derive_id("discrepancy", odd.about, commitment.id, event.settle_no))
 
 
 def _charge_nothing(book: Book, commitment: Commitment, cause: Cause) -> Commitment:

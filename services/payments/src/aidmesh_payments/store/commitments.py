@@ -43,6 +43,7 @@ def _commitment(row: asyncpg.Record) -> Commitment:
         spent_on=row["spent_on"],
         issue_no=row["issue_no"],
         reversed_no=row["reversed_no"],
+        settle_no=row["settle_no"],
         cause=row["cause"],
         night_minor=row["night_minor"],
         site_id=None if row["site_id"] is None else SiteId(row["site_id"]),
@@ -221,11 +222,12 @@ async def save(conn: asyncpg.Connection, commitments: Sequence[Commitment]) -> N
         UPDATE commitment c SET amount_minor = n.amount, state = n.state,
                hold_until = n.hold_until, collect_by = n.collect_by, spend_no = n.spend_no,
                spent_on = n.spent_on, issue_no = n.issue_no, reversed_no = n.reversed_no,
-               cause = n.cause, night_minor = n.night_minor
+               cause = n.cause, night_minor = n.night_minor, settle_no = n.settle_no
         FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::timestamptz[], $5::timestamptz[],
-                    $6::int[], $7::date[], $8::int[], $9::int[], $10::text[], $11::bigint[])
+                    $6::int[], $7::date[], $8::int[], $9::int[], $10::text[], $11::bigint[],
+                    $12::int[])
              AS n (id, amount, state, hold_until, collect_by, spend_no, spent_on, issue_no,
-                   reversed_no, cause, night_minor)
+                   reversed_no, cause, night_minor, settle_no)
         WHERE c.id = n.id
         """,
         [each.id for each in commitments],
@@ -239,6 +241,7 @@ async def save(conn: asyncpg.Connection, commitments: Sequence[Commitment]) -> N
         [each.reversed_no for each in commitments],
         [each.cause for each in commitments],
         [each.night_minor for each in commitments],
+        [each.settle_no for each in commitments],
     )
 
 
@@ -336,6 +339,20 @@ async def settle_discrepancy(
         "UPDATE discrepancy SET settled_at = now(), settled_by = $2, note = $3 WHERE id = $1",
         discrepancy_id,
         by,
+        note,
+    )
+
+
+async def close_settlements(
+    conn: asyncpg.Connection, commitment_ids: Iterable[CommitmentId], note: str
+) -> None:
+    """Close what settlements lacked that do not hold any more."""
+    await conn.execute(
+        """
+        UPDATE discrepancy SET settled_at = now(), note = $2
+        WHERE commitment_id = ANY($1::uuid[]) AND about = 'longer_stay' AND settled_at IS NULL
+        """,
+        list(set(commitment_ids)),
         note,
     )
 

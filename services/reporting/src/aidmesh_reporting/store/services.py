@@ -107,27 +107,34 @@ async def add_reversals(
 async def add_stays(
     conn: asyncpg.Connection, events: Sequence[tuple[UUID, datetime, StaySettledV1]]
 ) -> None:
-    """Record settled nights; of a guest who was checked in again the last stay holds."""
+    """Record settled nights; of a guest who was checked in again the last stay holds.
+
+    Of one stay the last settlement does.
+    """
     newest = {
         event.reservation_id: (event_id, occurred_at, event)
         for event_id, occurred_at, event in sorted(
-            events, key=lambda each: (each[2].issue_no or 0, each[1], each[0])
+            events,
+            key=lambda each: (each[2].issue_no or 0, each[2].settle_no or 0, each[1], each[0]),
         )
     }
     rows = await conn.fetch(
         """
         INSERT INTO stay (reservation_id, need_id, nights, event_id, occurred_at, attempt_no,
-                          issue_no, has_shares)
+                          issue_no, has_shares, settle_no)
         SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::int[], $4::uuid[], $5::timestamptz[],
-                             $6::int[], $7::int[], $8::boolean[])
+                             $6::int[], $7::int[], $8::boolean[], $9::int[])
             AS n (reservation_id)
         ORDER BY reservation_id
         ON CONFLICT (reservation_id) DO UPDATE
         SET nights = excluded.nights, event_id = excluded.event_id,
             occurred_at = excluded.occurred_at, attempt_no = excluded.attempt_no,
-            issue_no = excluded.issue_no, has_shares = excluded.has_shares
-        WHERE (coalesce(stay.issue_no, 0), stay.occurred_at, stay.event_id)
-            < (coalesce(excluded.issue_no, 0), excluded.occurred_at, excluded.event_id)
+            issue_no = excluded.issue_no, has_shares = excluded.has_shares,
+            settle_no = excluded.settle_no
+        WHERE (coalesce(stay.issue_no, 0), coalesce(stay.settle_no, 0), stay.occurred_at,
+               stay.event_id)
+            < (coalesce(excluded.issue_no, 0), coalesce(excluded.settle_no, 0),
+               excluded.occurred_at, excluded.event_id)
         RETURNING reservation_id
         """,
         *columns(
@@ -140,6 +147,7 @@ async def add_stays(
                 event.attempt_no,
                 event.issue_no,
                 event.shares is not None,
+                event.settle_no,
             )
             for event_id, occurred_at, event in newest.values()
         ),

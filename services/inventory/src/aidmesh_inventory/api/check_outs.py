@@ -1,0 +1,99 @@
+"""Guests whose last night is over: whom to check out, and check-outs that are taken back."""
+
+from datetime import UTC, date, datetime
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Response
+from pydantic import AliasChoices, BaseModel, Field, TypeAdapter
+
+from aidmesh_chassis.auth import Caller, require
+from aidmesh_chassis.db import Database
+from aidmesh_chassis.http import Body, PageQuery
+from aidmesh_chassis.idempotency import Once
+from aidmesh_contracts.values import Code
+from aidmesh_inventory.api.problems import problem
+from aidmesh_inventory.api.reservations import DESK_ROLES, ChangedOut, unseen
+from aidmesh_inventory.domain.days import day_of
+from aidmesh_inventory.handlers import stays
+from aidmesh_inventory.store import check_outs
+
+_UUID_KEY: TypeAdapter[UUID] = TypeAdapter(UUID)
+Staff = Annotated[Caller, Depends(require())]
+Desk = Annotated[Caller, Depends(require(*DESK_ROLES))]
+
+
+class CheckOutOut(BaseModel):
+    """A guest who by the booking has left, and of whom nobody said so.
+
+    Attributes:
+        to_on: the day of leaving, as booked.
+        by_clock: the guest was checked out when the stay was over; a check-out with the day they
+            really left confirms or corrects it.
+    """
+
+    reservation_id: UUID
+    need_id: UUID
+    site_id: UUID
+    code: str
+    beds: list[str]
+    from_on: date
+    to_on: date
+    by_clock: bool
+
+
+class CheckOutPage(BaseModel):
+    """Check-outs to look at, by reservation."""
+
+    rows: list[CheckOutOut]
+    next: str | None
+
+
+class UndoCheckOutIn(Body):
+    """Why a check-out is taken back: a code, such as `still_here`.
+
+    Attributes:
+        until: the day the guest will leave; by default as booked, or tomorrow where that is over.
+    """
+
+    reason: Code
+    until: Annotated[date | None, Field(validation_alias=AliasChoices("to_on", "until"))] = None
+
+
+def router(database: Database) -> APIRouter:
+    """Return the routes."""
+    routes = APIRouter(prefix="/v1", tags=["reservations"])
+
+    @routes.get("/check-outs")
+    async def list_check_outs(
+        caller: Staff, page: PageQuery, site_id: UUID | None = None
+    ) -> CheckOutPage:
+        """Guests who should have left by today, checked out by the clock or not yet."""
+        async with database.read() as conn:
+            rows = await check_outs.page(
+                conn,
+                site_id=site_id,
+                today=day_of(datetime.now(UTC)),
+                sensitive_too=caller.sees_sensitive,
+                after=page.after(_UUID_KEY),
+                limit=page.limit + 1,
+            )
+        kept, after = page.cut(rows, lambda row: row["reservation_id"])
+        return CheckOutPage(rows=[CheckOutOut(**row) for row in kept], next=after)
+
+    @routes.post("/reservations/{reservation_id}:undo-check-out", response_model=ChangedOut)
+    async def undo_check_out(
+        reservation_id: UUID, body: UndoCheckOutIn, caller: Desk, once: Once
+    ) -> Response:
+        """Take only the check-out back: the guest has not left, the stay goes on."""
+        async with database.transaction() as tx:
+            if known := await once.replay(tx):
+                return known
+            if await unseen(tx, [reservation_id], caller):
+                raise problem("unknown-reservation")
+            fault = await stays.undo_check_out(tx, reservation_id, body.reason, body.until)
+            if fault is not None:
+                raise problem(fault)
+            return await once.answer(tx, 200, {"reservation_id": reservation_id, "state": "issued"})
+
+    return routes

@@ -1,0 +1,213 @@
+"""Guests whose leaving nobody entered, and check-outs that were entered by mistake."""
+
+from datetime import date, timedelta
+from uuid import UUID
+
+import pytest
+
+from aidmesh_contracts.intake import NeedApprovedV1
+from aidmesh_contracts.inventory import (
+    DiscrepancyOpenedV1,
+    ReservationHeldV1,
+    StaySettledV1,
+    SupplyGrewV1,
+)
+from aidmesh_inventory.domain.days import day_of
+from aidmesh_inventory.handlers import places, stays, sweeps
+from aidmesh_inventory.handlers.hold import reservation_id_of
+from integration.inventory.test_facts import given
+from integration.inventory.world import World, approved, confirmed, night
+
+
+@pytest.fixture
+async def today(world: World) -> date:
+    async with world.database.transaction() as tx:
+        return day_of(tx.now)
+
+
+async def guest(world: World, from_on: date, nights: int, *, hours_ago: int = 48) -> NeedApprovedV1:
+    """Someone who was checked in that long ago."""
+    need = approved(items=(), capacity=night(from_on, nights))
+    await world.take(need)
+    await world.take(confirmed(need.need_id))
+    assert await world.issue(need.need_id, "check_in", from_on) is None
+    await entered_ago(world, need.need_id, hours_ago)
+    return need
+
+
+async def entered_ago(world: World, need_id: UUID, hours: int) -> None:
+    await world.execute(
+        "UPDATE reservation SET state_at = now() - make_interval(hours => $2) WHERE need_id = $1",
+        need_id,
+        hours,
+    )
+
+
+async def check_out(world: World, need_id: UUID, on: date) -> str | None:
+    reservation_id = reservation_id_of(need_id, 1)
+    async with world.database.transaction() as tx:
+        return (await stays.check_out(tx, {reservation_id: on})).get(reservation_id)
+
+
+async def undo(world: World, need_id: UUID, until: date | None = None) -> str | None:
+    async with world.database.transaction() as tx:
+        return await stays.undo_check_out(tx, reservation_id_of(need_id, 1), "still_here", until)
+
+
+async def settled(world: World) -> list[tuple[int | None, int, bool]]:
+    """What was told of nights, in order."""
+    told = await world.emitted(StaySettledV1)
+    return [(each.settle_no, each.nights, each.is_open) for each in told]
+
+
+async def test_a_forgotten_check_out_frees_the_bed_for_who_waits(world: World, today: date) -> None:
+    site_id = await world.site()
+    (bed_id,) = await world.beds(site_id, 1)
+    forgotten = await guest(world, today - timedelta(days=5), 3)
+    before = len(await world.emitted(SupplyGrewV1))
+
+    assert await world.run(sweeps.check_out_overdue) == 1
+    assert await world.run(sweeps.check_out_overdue) == 0
+
+    (grown,) = (await world.emitted(SupplyGrewV1))[before:]
+    assert (grown.resource, grown.quantity, grown.freed_by) == ("bed", 1, forgotten.need_id)
+    (told,) = await world.emitted(StaySettledV1)
+    assert (told.nights, told.to_on) == (3, today - timedelta(days=2))
+    assert await world.rows("SELECT left_on, left_by_clock FROM bed_booking") == [
+        {"left_on": today - timedelta(days=2), "left_by_clock": True}
+    ]
+    waiting = approved(items=(), capacity=night(today, 2))
+    await world.take(waiting)
+    assert (await world.emitted(ReservationHeldV1))[-1].need_id == waiting.need_id
+    await world.books_are_right()
+    async with world.database.transaction() as tx:
+        assert await places.retire_bed(tx, bed_id) == "in-use"
+
+
+@pytest.mark.parametrize("days_left", [1, None])
+async def test_nobody_is_checked_out_before_the_stay_is_over(
+    world: World, today: date, days_left: int | None
+) -> None:
+    await world.beds(await world.site(), 1)
+    need = approved(
+        items=(),
+        capacity=night(today - timedelta(days=3), None if days_left is None else 3 + days_left),
+    )
+    await world.take(need)
+    await world.take(confirmed(need.need_id))
+    assert await world.issue(need.need_id, "check_in", today - timedelta(days=3)) is None
+    await entered_ago(world, need.need_id, 48)
+    assert await world.run(sweeps.check_out_overdue) == 0
+
+
+async def test_who_enters_the_past_has_a_day_to_enter_the_check_out(
+    world: World, today: date
+) -> None:
+    await world.beds(await world.site(), 1)
+    need = await guest(world, today - timedelta(days=9), 3, hours_ago=23)
+    assert await world.run(sweeps.check_out_overdue) == 0
+    await entered_ago(world, need.need_id, 25)
+    assert await world.run(sweeps.check_out_overdue) == 1
+
+
+async def test_a_bed_with_an_old_stay_can_be_retired(world: World, today: date) -> None:
+    site_id = await world.site()
+    (bed_id,) = await world.beds(site_id, 1)
+    await guest(world, today - timedelta(days=5), 3, hours_ago=1)
+    async with world.database.transaction() as tx:
+        assert await places.retire_bed(tx, bed_id) is None
+    (other_id,) = await world.beds(site_id, 1)
+    await guest(world, today - timedelta(days=3), 3, hours_ago=1)  # leaves today
+    async with world.database.transaction() as tx:
+        assert await places.retire_bed(tx, other_id) == "in-use"
+
+
+async def test_a_person_overrules_the_clock_once(world: World, today: date) -> None:
+    await world.beds(await world.site(), 1)
+    came = today - timedelta(days=6)
+    confirmed_as_told = await guest(world, came, 2)
+    await world.run(sweeps.check_out_overdue)
+    assert await check_out(world, confirmed_as_told.need_id, came + timedelta(days=2)) is None
+    assert await settled(world) == [(1, 2, False)]
+    later = await guest(world, came + timedelta(days=2), 1)
+    await world.run(sweeps.check_out_overdue)
+    before = len(await world.emitted(SupplyGrewV1))
+    assert await check_out(world, later.need_id, today) is None
+    assert (await settled(world))[1:] == [(1, 1, False), (2, 4, False)]
+    assert len(await world.emitted(SupplyGrewV1)) == before
+    assert await check_out(world, later.need_id, today) == "already-checked-out"
+    assert await world.value("SELECT count(*) FROM bed_booking WHERE left_by_clock") == 0
+    await world.books_are_right()
+
+
+async def test_only_the_check_out_is_taken_back(world: World, today: date) -> None:
+    await world.beds(await world.site(), 1)
+    came = today - timedelta(days=2)
+    need = await guest(world, came, 7)
+    assert await undo(world, need.need_id) == "not-checked-out"
+    assert await check_out(world, need.need_id, came) is None  # the wrong guest
+    assert await undo(world, need.need_id, today) == "day-gone-by"
+
+    assert await undo(world, need.need_id) is None
+
+    assert await world.state(need.need_id) == "issued"
+    assert await settled(world) == [(1, 0, False), (2, 7, True)]
+    assert (await world.emitted(StaySettledV1))[-1].reason == "still_here"
+    assert await world.value("SELECT upper(stay) FROM bed_booking") == came + timedelta(days=7)
+    assert await world.run(sweeps.check_out_overdue) == 0
+    assert await check_out(world, need.need_id, today) is None
+    assert (await settled(world))[-1] == (3, 2, False)
+    await world.books_are_right()
+
+
+async def test_who_is_still_there_has_the_night_to_come(world: World, today: date) -> None:
+    await world.beds(await world.site(), 1)
+    need = await guest(world, today - timedelta(days=3), 2)
+    await world.run(sweeps.check_out_overdue)
+    assert await undo(world, need.need_id) is None
+    assert await world.value("SELECT upper(stay) FROM bed_booking") == today + timedelta(days=1)
+    assert await world.run(sweeps.check_out_overdue) == 0
+    assert await check_out(world, need.need_id, today) is None
+    assert await undo(world, need.need_id, today + timedelta(days=9)) is None
+    assert await world.value("SELECT upper(stay) FROM bed_booking") == today + timedelta(days=9)
+    await world.books_are_right()
+
+
+async def test_nights_that_somebody_else_has_by_now_are_a_discrepancy(
+    world: World, today: date
+) -> None:
+    await world.beds(await world.site(), 1)
+    need = await guest(world, today - timedelta(days=3), 2)
+    await world.run(sweeps.check_out_overdue)
+    next_guest = approved(items=(), capacity=night(today, 2))
+    await world.take(next_guest)
+    assert await undo(world, need.need_id) is None
+    (odd,) = await world.emitted(DiscrepancyOpenedV1)
+    assert odd.about == "bed"
+    await world.books_are_right()
+    # The stay ends again where it ended.
+    assert await world.run(sweeps.check_out_overdue) == 1
+    assert (await settled(world))[-1] == (3, 2, False)
+
+
+async def test_the_first_night_is_not_taken_from_who_has_it_now(world: World, today: date) -> None:
+    await world.beds(await world.site(), 1)
+    need = await guest(world, today, 2)
+    assert await check_out(world, need.need_id, today) is None
+    await world.take(approved(items=(), capacity=night(today, 2)))
+    assert await undo(world, need.need_id) == "in-use"
+    await world.books_are_right()
+
+
+async def test_aid_that_was_given_is_settled_and_wakes_nobody(world: World, today: date) -> None:
+    await world.beds(await world.site(), 2)
+    past = given(capacity=night(today - timedelta(days=9), 4))
+    lasting = given(capacity=night(today - timedelta(days=3), 2))
+    await world.take(past, lasting)
+    await entered_ago(world, past.need_id, 48)
+    await entered_ago(world, lasting.need_id, 60)
+    before = len(await world.emitted(SupplyGrewV1))
+    assert await world.run(sweeps.check_out_overdue) == 2
+    grown = (await world.emitted(SupplyGrewV1))[before:]
+    assert [each.freed_by for each in grown] == [lasting.need_id]
+    assert sorted(each.nights for each in await world.emitted(StaySettledV1)) == [2, 4]
