@@ -291,7 +291,8 @@ DISCREPANCIES = [
      "why": "not_in_books", "status": "open", "opened_at": at(-90)},
 ]  # fmt: skip
 LOTS = [
-    {"lot_id": str(number("lot a")), "item": "food_parcel", "site_id": str(WAREHOUSE),
+    {"lot_id": str(number("lot a")), "receipt_id": str(number("receipt a")),
+     "item": "food_parcel", "site_id": str(WAREHOUSE),
      "status": "available", "on_hand": 60, "held": 10, "batch": "L-204", "expiry": iso(30)},
 ]  # fmt: skip
 

@@ -27,6 +27,7 @@ from aidmesh_contracts.inventory import SupplyGrewV1
 from aidmesh_inventory.handlers import stays, sweeps
 from aidmesh_inventory.handlers.adjustments import Adjustment, adjust
 from aidmesh_inventory.handlers.hold import reservation_id_of
+from aidmesh_inventory.handlers.reversals import reverse_receipt
 from integration.inventory.world import DAY, World, approved, confirmed, night, withdrawn
 from support.servers import Databases
 
@@ -65,6 +66,7 @@ class StockMachine(Machine):
         self.site_id = self.do(self.world.site())
         self.do(self.world.item())
         self.lots: dict[UUID, int] = {}
+        self.reversed: set[UUID] = set()
         self.needs: dict[UUID, tuple[str, int]] = {}  # state and pieces
         self.grown = 0
 
@@ -155,8 +157,41 @@ class StockMachine(Machine):
                 await adjust(tx, wanted, None)
 
         self.do(apply())
+        if lot_id in self.reversed:
+            counted = before
         self.lots[lot_id] += counted - before
         self.grown += max(0, counted - before)
+        self.give_up()
+
+    @rule(data=st.data())
+    def reverse(self, data: st.DataObject) -> None:
+        lot_id = data.draw(st.sampled_from(sorted(self.lots)))
+        given = self.do(
+            self.world.value(
+                "SELECT count(*) FROM allocation a JOIN reservation r ON r.id = a.reservation_id"
+                " WHERE a.lot_id = $1 AND r.state = 'issued'",
+                lot_id,
+            )
+        )
+        receipt_id = self.do(self.world.value("SELECT receipt_id FROM lot WHERE id = $1", lot_id))
+
+        async def apply() -> object:
+            async with self.world.database.transaction() as tx:
+                return await reverse_receipt(tx, receipt_id, "wrong_item", None)
+
+        done = self.do(apply())
+        if lot_id in self.reversed:
+            assert done == "already-reversed"
+        elif given:
+            assert done == "goods-gone"
+        else:
+            assert done == [lot_id]
+            self.lots[lot_id] = 0
+            self.reversed.add(lot_id)
+            self.give_up()
+
+    def give_up(self) -> None:
+        """Forget the needs that were relocated since less is left than was promised."""
         for need_id, (state, pieces) in list(self.needs.items()):
             if self.do(self.world.state(need_id)) == "relocated":
                 assert state in ("held", "confirmed")

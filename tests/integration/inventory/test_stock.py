@@ -10,6 +10,7 @@ from aidmesh_contracts.intake import AidGivenV1, NeedToldV1
 from aidmesh_contracts.inventory import (
     DiscrepancyOpenedV1,
     GoodsReceivedV1,
+    GoodsReversedV1,
     ReservationConfirmedV1,
     ReservationHeldV1,
     ReservationIssuedV1,
@@ -25,6 +26,7 @@ from aidmesh_contracts.values import StockDemand
 from aidmesh_inventory.handlers import adjustments, changes, receipts, sites, sweeps
 from aidmesh_inventory.handlers.adjustments import Adjustment
 from aidmesh_inventory.handlers.receipts import Line, Receipt
+from aidmesh_inventory.handlers.reversals import reverse_receipt
 from integration.inventory.world import DAY, World, approved, confirmed, paid, withdrawn
 
 
@@ -306,6 +308,57 @@ async def test_goods_of_a_purchase_carry_its_terms(world: World) -> None:
     need = approved()
     await world.take(need)
     assert await world.state(need.need_id) == "held"
+
+
+async def test_a_receipt_for_the_wrong_purchase_is_taken_back(world: World) -> None:
+    site_id = await world.site()
+    await world.item()
+    await world.item("soap")
+    purchase_id = PurchaseId(uuid4())
+    lines = (Line("parcel", 4), Line("soap", 1), Line("parcel", 2))
+    receipt = Receipt(uuid4(), site_id, DAY, lines, purchase_id)
+    await world.take(
+        PurchaseOrderedV1(
+            purchase_id=purchase_id,
+            grant_id=GrantId(uuid4()),
+            restriction=Restriction(),
+            currency="UAH",
+            lines=tuple(
+                PurchaseOrderedV1.Line(item=item, quantity=5, unit_value_minor=700)
+                for item in ("parcel", "soap")
+            ),
+        )
+    )
+    async with world.database.transaction() as tx:
+        assert await receipts.receive(tx, [receipt], None) == {}
+    handed, waiting = approved(), approved(quantity=3)
+    await world.take(handed, waiting)
+    await world.take(confirmed(handed.need_id))
+    assert await world.issue(handed.need_id) is None
+
+    async def reverse(receipt_id: UUID) -> object:
+        async with world.database.transaction() as tx:
+            return await reverse_receipt(tx, receipt_id, "wrong_purchase", None)
+
+    assert await reverse(uuid4()) == "unknown-receipt"
+    assert await reverse(receipt.receipt_id) == "goods-gone"
+    assert await world.emitted(GoodsReversedV1) == []
+    assert await world.undo(handed.need_id)
+    lots = await reverse(receipt.receipt_id)
+    assert isinstance(lots, list)
+    assert len(lots) == 3
+    assert await reverse(receipt.receipt_id) == "already-reversed"
+
+    (told,) = await world.emitted(GoodsReversedV1)
+    assert (told.receipt_id, told.purchase_id, told.reason) == (
+        receipt.receipt_id, purchase_id, "wrong_purchase",
+    )  # fmt: skip
+    pieces = sorted((line.item, line.quantity) for line in told.lines)
+    assert pieces == [("parcel", 2), ("parcel", 4), ("soap", 1)]
+    assert await world.value("SELECT sum(received) FROM purchase_line") == 0
+    assert {await world.state(each.need_id) for each in (handed, waiting)} == {"relocated"}
+    assert await world.value("SELECT sum(on_hand) FROM lot") == 0
+    await world.books_are_right()
 
 
 async def test_aid_given_is_booked_and_what_the_books_lack_is_a_discrepancy(

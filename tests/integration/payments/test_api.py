@@ -19,7 +19,7 @@ from aidmesh_chassis.keys import TOKENS, KeyRing, create_region_keys
 from aidmesh_chassis.peers import Peers
 from aidmesh_contracts.ids import NeedId, PayeeRef, PurchaseId
 from aidmesh_contracts.intake import AidGivenV1, PayeeErasedV1, PayeeSealedV1
-from aidmesh_contracts.inventory import GoodsReceivedV1
+from aidmesh_contracts.inventory import GoodsReceivedV1, GoodsReversedV1
 from aidmesh_contracts.payments import CommitmentReleasedV1, CommitmentSpentV1, PurchaseOrderedV1
 from aidmesh_contracts.values import MoneyDemand
 from aidmesh_payments.app import build
@@ -462,6 +462,17 @@ async def test_goods_are_charged_once_when_bought(api: Api) -> None:
     await api.desk.feed(counted)
     shown = await api.get(path)
     assert (shown["state"], shown["lines"][0]["received"]) == ("received", 100)
+    # It was another purchase's: taken back, told twice, and then counted in for good.
+    undone = GoodsReversedV1(**dict(counted), reason="wrong_purchase")
+    await api.desk.feed(undone)
+    await api.desk.feed(undone)
+    shown = await api.get(path)
+    assert (shown["state"], shown["lines"][0]["received"]) == ("ordered", 0)
+    overtaken = counted.model_copy(update={"receipt_id": uuid4()})
+    await api.desk.feed(undone.model_copy(update={"receipt_id": overtaken.receipt_id}))
+    await api.desk.feed(overtaken)
+    assert (await api.get(path))["lines"][0]["received"] == 0
+    await api.desk.feed(counted.model_copy(update={"receipt_id": uuid4()}))
     await api.post(f"{path}:invoice", amount_minor=104_000, reference="R-1")
     assert await api.desk.value("SELECT committed_minor FROM allotment") == 104_000
     # The bill was entered wrong: what stood there stays known.

@@ -114,6 +114,8 @@ CASES = [
     ("/stock/adjust", {"lot_id": str(number("lot a")), "counted": "0", "reason": "theft"},
      "/v1/adjustments", {"lot_id": str(number("lot a")), "kind": "count", "quantity": 0,
                          "reason": "theft"}),
+    ("/stock/reverse", {"receipt_id": str(number("receipt a")), "reason": "wrong_item"},
+     "/v1/receipts/" + str(number("receipt a")) + ":reverse", {"reason": "wrong_item"}),
     ("/stock/settle/{need}", {"reason": "counted"}, "/v1/discrepancies/{need}:settle",
      {"reason": "counted"}),
     ("/stock/sites/{need}/close", {"reason": "air_alert", "keep": "keep"},

@@ -174,6 +174,14 @@ def test_whatever_is_counted_in_is_kept(counted: list[dict[str, int]]) -> None:
         assert sum(line.received for line in purchase.lines if line.item == item) == came
     complete = all(line.received >= line.quantity for line in purchase.lines)
     assert (purchase.state == "received") == (complete and bool(counted))
+    # Whatever of it was counted by mistake goes out again, in any order.
+    for place, receipt in enumerate(reversed(counted), start=1):
+        purchase = buying.count_out(purchase, receipt)
+        for item in ("soap", "bed"):
+            kept = sum(each.get(item, 0) for each in counted[: len(counted) - place])
+            assert sum(line.received for line in purchase.lines if line.item == item) == kept
+    assert purchase.state == ("ordered" if counted else purchase.state)
+    assert all(line.received == 0 for line in purchase.lines)
 
 
 acts = st.lists(

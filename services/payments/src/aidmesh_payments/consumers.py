@@ -16,6 +16,7 @@ from aidmesh_contracts.intake import (
 from aidmesh_contracts.inventory import (
     AlertChangedV1,
     GoodsReceivedV1,
+    GoodsReversedV1,
     ReservationIssuedV1,
     ReservationReversedV1,
     SiteChangedV1,
@@ -51,6 +52,7 @@ def subscriptions(office: Office) -> tuple[Subscription, ...]:
                 NeedToldV1: pickup.told,
                 PayeeErasedV1: payees.erase,
                 GoodsReceivedV1: services.count_goods,
+                GoodsReversedV1: services.uncount_goods,
             },
         ),
         Subscription(Stream.PRIVATE, {PayeeSealedV1: payees.keep}),

@@ -93,6 +93,7 @@ CONSUMERS: tuple[Consumer, ...] = (
             inventory.ReservationReversedV1,
             inventory.StaySettledV1,
             inventory.GoodsReceivedV1,
+            inventory.GoodsReversedV1,
         ),
     ),
     Consumer("payments", Stream.PRIVATE, (intake.PayeeSealedV1,)),

@@ -188,6 +188,22 @@ class GoodsReceivedV1(
     lines: tuple[Line, ...]
 
 
+class GoodsReversedV1(
+    Event, type="inventory.goods.reversed.v1", stream=Stream.LOCAL, key="receipt_id"
+):
+    """A receipt was entered by mistake: its goods did not come in for the purchase.
+
+    Attributes:
+        lines: as they were told when they came in.
+    """
+
+    receipt_id: UUID
+    purchase_id: PurchaseId
+    received_on: date
+    lines: tuple[GoodsReceivedV1.Line, ...]
+    reason: Code
+
+
 class DiscrepancyOpenedV1(
     Event, type="inventory.discrepancy.opened.v1", stream=Stream.LOCAL, key="discrepancy_id"
 ):
@@ -282,6 +298,7 @@ EVENTS: tuple[type[Event], ...] = (
     StaySettledV1,
     SupplyGrewV1,
     GoodsReceivedV1,
+    GoodsReversedV1,
     DiscrepancyOpenedV1,
     StockChangedV1,
     CapacityChangedV1,

@@ -125,6 +125,24 @@ async def test_receive_hand_over_undo(api: Api, world: World) -> None:
     await world.books_are_right()
 
 
+async def test_a_receipt_is_taken_back(api: Api, service: Service, world: World) -> None:
+    site_id = await new_site(api)
+    await new_item(api)
+    body = {"site_id": site_id, "lines": [{"item": "parcel", "quantity": 3}]}
+    receipt = await api.post("receipts", body)
+    (lot,) = (await api.get("lots"))["rows"]
+    assert lot["receipt_id"] == receipt["receipt_id"]
+    path, why = f"receipts/{receipt['receipt_id']}:reverse", {"reason": "wrong_item"}
+    await Api(service, Role.CASEWORKER).post(path, why, status=403)
+    assert await api.post(path, why) == receipt
+    assert (await api.get("lots"))["rows"] == []
+    assert (await api.post(path, why, status=409))["type"].endswith(":already-reversed")
+    count = {"lot_id": lot["lot_id"], "kind": "count", "quantity": 3, "reason": "found"}
+    assert (await api.post("adjustments", count, status=409))["type"].endswith(":already-reversed")
+    await api.post(f"receipts/{uuid4()}:reverse", why, status=404)
+    await world.books_are_right()
+
+
 async def test_bulk_receipts_and_handovers(api: Api, world: World) -> None:
     await new_site(api)
     await new_item(api)

@@ -188,6 +188,7 @@ class Lot(View):
     """Pieces that came in together; counted and written off by themselves."""
 
     lot_id: UUID
+    receipt_id: UUID | None = None
     item: str
     site_id: UUID
     on_hand: int
@@ -417,6 +418,11 @@ class Inventory:
     async def receive(self, receipt: Mapping[str, Any], key: UUID) -> None:
         """Goods came in and were counted."""
         await self.link.post("/v1/receipts", ACCEPTED, receipt, key)
+
+    async def reverse_receipt(self, receipt_id: UUID, reason: str, key: UUID) -> None:
+        """Take back goods that were entered by mistake."""
+        path = f"/v1/receipts/{receipt_id}:reverse"
+        await self.link.post(path, ACCEPTED, {"reason": reason}, key)
 
     async def adjust(self, adjustment: Mapping[str, Any], key: UUID) -> None:
         """Make the book say what is there."""

@@ -26,6 +26,7 @@ CANCEL_REASONS = (
 DECLINE_REASONS = ("not_eligible", "not_offered", "duplicate")
 OVERRIDE_REASONS = ("danger", "lost_or_stolen", "larger_household", "lead_decided")
 UNDO_REASONS = ("entry_error", "wrong_person", "returned", "not_happened")
+REVERSE_REASONS = ("wrong_item", "wrong_purchase", "entered_twice", "entry_error")
 ADJUST_REASONS = ("counted", "damaged", "expired", "lost", "theft")
 MONEY_REASONS = ("entry_error", "not_happened", "lead_decided")
 SETTLE_REASONS = ("counted", "entered_later", "entry_error", "lead_decided")

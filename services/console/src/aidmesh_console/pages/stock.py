@@ -12,7 +12,13 @@ from fastapi import APIRouter, Depends, Response
 from aidmesh_console import i18n
 from aidmesh_console.clients.inventory import Stock
 from aidmesh_console.clients.link import Away, ClientError
-from aidmesh_console.pages.common import ADJUST_REASONS, SETTLE_REASONS, Names, names_of
+from aidmesh_console.pages.common import (
+    ADJUST_REASONS,
+    REVERSE_REASONS,
+    SETTLE_REASONS,
+    Names,
+    names_of,
+)
 from aidmesh_console.roles import Act
 from aidmesh_console.visit import Posted, Visit, visitor
 
@@ -70,6 +76,21 @@ async def adjust(form: Posted, visit: Keeper) -> Response:
     except ClientError as error:
         return await _failed(visit, form.values, error, "adjust", form.key)
     return visit.go("/stock", said="adjusted", site=form.uuid("site"))
+
+
+@routes.post("/stock/reverse")
+async def reverse(form: Posted, visit: Keeper) -> Response:
+    """Goods were entered by mistake: the whole receipt goes out of the books."""
+    receipt_id, reason = form.uuid("receipt_id", needed=True), form.text("reason", needed=True)
+    if reason is not None and reason not in REVERSE_REASONS:
+        form.faults["reason"] = "choice"
+    if receipt_id is None or reason is None or form.faults:
+        return await _page(visit, form.values, form.faults, "reverse", status=422)
+    try:
+        await visit.inventory.reverse_receipt(receipt_id, reason, form.key)
+    except ClientError as error:
+        return await _failed(visit, form.values, error, "reverse", form.key)
+    return visit.go("/stock", said="receipt_reversed", site=form.uuid("site"))
 
 
 @routes.post("/stock/settle/{discrepancy_id}")
@@ -136,7 +157,8 @@ async def _page(
         opened=opened,
         wrong=wrong,
         reasons=ADJUST_REASONS,
-        keys={each: key or uuid4() for each in ("receive", "adjust")},
+        reverse_reasons=REVERSE_REASONS,
+        keys={each: key or uuid4() for each in ("receive", "adjust", "reverse")},
     )
 
 

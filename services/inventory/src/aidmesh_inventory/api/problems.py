@@ -55,6 +55,24 @@ PROBLEMS: Final[tuple[ProblemType, ...]] = (
         "Check the lot's id; see GET /v1/lots.",
     ),
     _kind(
+        "unknown-receipt",
+        HTTPStatus.NOT_FOUND,
+        "There is no such receipt",
+        "Check the receipt's id; every lot names its own, see GET /v1/lots.",
+    ),
+    _kind(
+        "already-reversed",
+        HTTPStatus.CONFLICT,
+        "This receipt was taken back already",
+        "Nothing is left to do; enter what really came in as a new receipt.",
+    ),
+    _kind(
+        "goods-gone",
+        HTTPStatus.CONFLICT,
+        "Some of these goods were handed out",
+        "Undo those handovers first. If they are right, so is the receipt: count what is left.",
+    ),
+    _kind(
         "more-than-on-hand",
         HTTPStatus.CONFLICT,
         "The lot has fewer pieces than that",

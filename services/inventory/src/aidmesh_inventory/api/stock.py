@@ -21,7 +21,7 @@ from aidmesh_inventory.api.bulk import Bulk, BulkIn, BulkOut, SiteRow, resolve_s
 from aidmesh_inventory.api.problems import problem
 from aidmesh_inventory.domain.days import day_of
 from aidmesh_inventory.domain.shown import surplus
-from aidmesh_inventory.handlers import adjustments, receipts
+from aidmesh_inventory.handlers import adjustments, receipts, reversals
 from aidmesh_inventory.store import stock, world
 
 _UUID_KEY: TypeAdapter[UUID] = TypeAdapter(UUID)
@@ -83,6 +83,12 @@ class ReceiptOut(BaseModel):
     lot_ids: list[UUID]
 
 
+class ReverseIn(Body):
+    """Why a receipt is taken back: a code, such as `wrong_item`."""
+
+    reason: Code
+
+
 class AdjustmentIn(Body):
     """A correction of one lot.
 
@@ -112,6 +118,7 @@ class LotOut(BaseModel):
 class LotDetail(LotOut):
     """A lot with its terms."""
 
+    receipt_id: UUID
     batch: str | None
     expiry: date | None
     grant_id: UUID | None
@@ -277,6 +284,20 @@ def router(database: Database, region: str) -> APIRouter:
                 else:
                     bulk.reject(number, fault)
             return await once.answer(tx, 200, await bulk.finish())
+
+    @routes.post("/receipts/{receipt_id}:reverse", response_model=ReceiptOut)
+    async def reverse(
+        receipt_id: UUID, body: ReverseIn, caller: Storekeeper, once: Once
+    ) -> Response:
+        """Take a receipt back that was entered by mistake, as long as nothing of it went out."""
+        async with database.transaction() as tx:
+            if known := await once.replay(tx):
+                return known
+            lots = await reversals.reverse_receipt(tx, receipt_id, body.reason, caller.staff_id)
+            if isinstance(lots, str):
+                raise problem(lots)
+            out = ReceiptOut(receipt_id=receipt_id, lot_ids=lots)
+            return await once.answer(tx, 200, out.model_dump(mode="json"))
 
     @routes.post("/adjustments", response_model=LotOut)
     async def adjust(body: AdjustmentIn, caller: Storekeeper, once: Once) -> Response:

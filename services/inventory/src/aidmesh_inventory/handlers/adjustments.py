@@ -14,7 +14,7 @@ from aidmesh_inventory.handlers.release import emit_grew, lock_for, release
 from aidmesh_inventory.store import reservations, sites, stock
 from aidmesh_inventory.store.stock import LotState, MovementRow
 
-Fault = Literal["unknown-lot", "more-than-on-hand", "day-in-future"]
+Fault = Literal["unknown-lot", "more-than-on-hand", "already-reversed", "day-in-future"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,8 @@ async def adjust(tx: Tx, wanted: Adjustment, recorded_by: UUID | None) -> LotSta
     allocated = await reservations.allocated(tx.conn, holders)
     _, at = await lock_for(tx, holders, {key, *((each.site_id, each.item) for each in allocated)})
     lot = (await stock.lot_states(tx.conn, [wanted.lot_id]))[wanted.lot_id]
+    if lot.status == "blocked":
+        return "already-reversed"
     left = wanted.quantity if wanted.kind == "count" else lot.on_hand - wanted.quantity
     if left < 0:
         return "more-than-on-hand"

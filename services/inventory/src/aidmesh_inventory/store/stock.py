@@ -302,7 +302,7 @@ async def lots_page(
     """Lots that have something on hand, by id."""
     return await conn.fetch(
         """
-        SELECT id AS lot_id, item, site_id, batch, expiry, grant_id, restriction,
+        SELECT id AS lot_id, receipt_id, item, site_id, batch, expiry, grant_id, restriction,
                unit_value_minor, currency, status, on_hand, held
         FROM lot
         WHERE on_hand > 0 AND ($1::uuid IS NULL OR site_id = $1)

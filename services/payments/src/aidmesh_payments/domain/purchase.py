@@ -101,6 +101,25 @@ def count_in(purchase: Purchase, counted: Mapping[str, int]) -> Purchase:
     return replace(purchase, lines=tuple(lines), state=state, version=purchase.version + 1)
 
 
+def count_out(purchase: Purchase, counted: Mapping[str, int]) -> Purchase:
+    """Take back what inventory had counted in by mistake, in whichever state.
+
+    An order that lacks something again is not received any more; what was invoiced or paid stays
+    so, and shows how much has come.
+    """
+    left = dict(counted)
+    lines: list[Line] = []
+    for line in reversed(purchase.lines):
+        taken = 0 if line.item is None else min(line.received, left.get(line.item, 0))
+        if line.item is not None:
+            left[line.item] = left.get(line.item, 0) - taken
+        lines.append(replace(line, received=line.received - taken))
+    lines.reverse()
+    lacks = any(line.received < line.quantity for line in lines if line.item is not None)
+    state = "ordered" if lacks and purchase.state == "received" else purchase.state
+    return replace(purchase, lines=tuple(lines), state=state, version=purchase.version + 1)
+
+
 def receive(purchase: Purchase) -> Purchase | PurchaseRefusal:
     """Say by hand that all there is to come has come: services, or the rest will not arrive."""
     if purchase.state != "ordered":

@@ -9,6 +9,7 @@ from aidmesh_chassis.envelope import Received
 from aidmesh_contracts.ids import CommitmentId, PurchaseId, derive_id
 from aidmesh_contracts.inventory import (
     GoodsReceivedV1,
+    GoodsReversedV1,
     ReservationIssuedV1,
     ReservationReversedV1,
     StaySettledV1,
@@ -172,6 +173,34 @@ def _charge_nothing(book: Book, commitment: Commitment, cause: Cause) -> Commitm
     if commitment.state == "released":
         return commitment
     return let_go(book, commitment, "withdrawn", cause)
+
+
+async def uncount_goods(tx: Tx, batch: Sequence[Received[GoodsReversedV1]]) -> None:
+    """Take back what was counted in by mistake, once by receipt and in any order."""
+    orders = await purchase_store.lock(tx.conn, (item.event.purchase_id for item in batch))
+    counted = await purchase_store.admit_reversals(
+        tx.conn,
+        [
+            (
+                derive_id("receipt-reversal", item.event.receipt_id),
+                item.event.receipt_id,
+                item.event.purchase_id,
+                item.event.received_on,
+            )
+            for item in batch
+            if item.event.purchase_id in orders
+        ],
+    )
+    back = {item.event.receipt_id: item.event for item in batch if item.event.receipt_id in counted}
+    pieces: dict[PurchaseId, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    for event in back.values():
+        for line in event.lines:
+            pieces[event.purchase_id][line.item] += line.quantity
+    changed = [
+        replace(orders[key], purchase=purchase.count_out(orders[key].purchase, counted_out))
+        for key, counted_out in pieces.items()
+    ]
+    await purchase_store.save(tx.conn, changed)
 
 
 async def count_goods(tx: Tx, batch: Sequence[Received[GoodsReceivedV1]]) -> None:

@@ -190,6 +190,21 @@ async def note_correction(
     )
 
 
+async def admit_reversals(
+    conn: asyncpg.Connection, reversals: Sequence[tuple[UUID, UUID, PurchaseId, date]]
+) -> set[UUID]:
+    """Record reversals of receipts: reversal, receipt, purchase, day of the receipt.
+
+    Returns the receipts that were counted and are to be taken back now. One that is not known yet
+    is recorded, so that it counts for nothing when it comes.
+    """
+    if not reversals:
+        return set()
+    fresh = await admit_receipts(conn, [(each[0], each[2], each[3]) for each in reversals])
+    new = [(each[1], each[2], each[3]) for each in reversals if each[0] in fresh]
+    return {receipt_id for receipt_id, _, _ in new} - await admit_receipts(conn, new)
+
+
 async def admit_receipts(
     conn: asyncpg.Connection, receipts: Sequence[tuple[UUID, PurchaseId, date]]
 ) -> set[UUID]:
