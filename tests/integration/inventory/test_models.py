@@ -24,17 +24,20 @@ from hypothesis.stateful import (
 from aidmesh_chassis.db import Database
 from aidmesh_chassis.outbox import Origin
 from aidmesh_contracts.inventory import SupplyGrewV1
+from aidmesh_contracts.restriction import Restriction
 from aidmesh_inventory.handlers import stays, sweeps
 from aidmesh_inventory.handlers.adjustments import Adjustment, adjust
 from aidmesh_inventory.handlers.hold import reservation_id_of
 from aidmesh_inventory.handlers.reversals import reverse_receipt
+from aidmesh_inventory.handlers.terms import Correction, correct
 from integration.inventory.world import DAY, World, approved, confirmed, night, withdrawn
 from support.servers import Databases
 
 T = TypeVar("T")
 TABLES = (
     "asset, bed_booking, bed, slot_booking, slot, capacity_state, attempt_ended, discrepancy,"
-    " movement, allocation, reservation, stock_state, lot, receipt, item, site, outbox"
+    " lot_correction, movement, allocation, reservation, stock_state, lot, receipt, item, site,"
+    " outbox"
 )
 
 
@@ -189,6 +192,43 @@ class StockMachine(Machine):
             self.lots[lot_id] = 0
             self.reversed.add(lot_id)
             self.give_up()
+
+    @rule(data=st.data(), restricted=st.booleans())
+    def correct_terms_and_back(self, data: st.DataObject, restricted: bool) -> None:
+        lot_id = data.draw(st.sampled_from(sorted(self.lots)))
+        if lot_id in self.reversed:
+            return
+
+        def free() -> int:
+            query = "SELECT on_hand - held FROM lot WHERE id = $1"
+            return int(self.do(self.world.value(query, lot_id)))
+
+        before = free()
+        if restricted:
+            self.correct(lot_id, restriction=Restriction(programmes=("hygiene",)))
+            self.grown += before
+            self.give_up()
+        else:
+            self.correct(lot_id, expiry=date(2026, 3, 3))
+        self.books_hold()
+        need = approved(quantity=max(1, self.free - free() + 1))
+        self.do(self.world.take(need))
+        assert self.do(self.world.state(need.need_id)) is None, "nothing of it may be given"
+        self.correct(lot_id)
+        self.grown += free()
+
+    def correct(
+        self, lot_id: UUID, expiry: date | None = None, restriction: Restriction | None = None
+    ) -> None:
+        """Give a lot other terms."""
+        version = self.do(self.world.value("SELECT version FROM lot WHERE id = $1", lot_id))
+        wanted = Correction(lot_id, version, expiry, restriction, "entry_error")
+
+        async def apply() -> None:
+            async with self.world.database.transaction() as tx:
+                assert await correct(tx, wanted, uuid4()) is None
+
+        self.do(apply())
 
     def give_up(self) -> None:
         """Forget the needs that were relocated since less is left than was promised."""

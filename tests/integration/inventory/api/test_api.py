@@ -143,6 +143,25 @@ async def test_a_receipt_is_taken_back(api: Api, service: Service, world: World)
     await world.books_are_right()
 
 
+async def test_a_lot_is_corrected_with_its_version(api: Api, world: World) -> None:
+    site_id = await new_site(api)
+    await new_item(api)
+    terms = {"programmes": ["food"]}
+    line = {"item": "parcel", "quantity": 3, "restriction": terms, "expiry": "2999-01-31"}
+    await api.post("receipts", {"site_id": site_id, "lines": [line]})
+    (lot,) = (await api.get("lots"))["rows"]
+    path = f"lots/{lot['lot_id']}:correct"
+    why = {"version": 1, "reason": "entry_error"}
+    changed = await api.post(path, {**why, "expiry": "2998-01-31"})
+    assert changed == {**lot, "expiry": "2998-01-31", "version": 2}
+    stale = await api.post(path, {**why, "restriction": None}, status=409)
+    assert stale["type"].endswith(":version-changed")
+    freed = await api.post(path, {**why, "version": 2, "restriction": None, "expiry": None})
+    assert freed == {**lot, "restriction": None, "expiry": None, "version": 3}
+    assert (await api.get("lots"))["rows"] == [freed]
+    await api.post(f"lots/{uuid4()}:correct", why, status=404)
+
+
 async def test_bulk_receipts_and_handovers(api: Api, world: World) -> None:
     await new_site(api)
     await new_item(api)

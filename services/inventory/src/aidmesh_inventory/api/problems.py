@@ -73,6 +73,19 @@ PROBLEMS: Final[tuple[ProblemType, ...]] = (
         "Undo those handovers first. If they are right, so is the receipt: count what is left.",
     ),
     _kind(
+        "version-changed",
+        HTTPStatus.CONFLICT,
+        "Somebody else changed it meanwhile",
+        "Look at it again, and send the change with the version it has now.",
+    ),
+    _kind(
+        "terms-of-purchase",
+        HTTPStatus.CONFLICT,
+        "These goods were bought, and their purchase says for what",
+        "Leave the restriction as it is; goods of another purchase are taken back and received "
+        "anew.",
+    ),
+    _kind(
         "more-than-on-hand",
         HTTPStatus.CONFLICT,
         "The lot has fewer pieces than that",

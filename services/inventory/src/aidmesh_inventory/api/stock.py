@@ -1,9 +1,8 @@
 """Receipts, counts and losses, and what there is: here and in the other regions."""
 
-import json
 from collections.abc import Iterable
 from datetime import date, datetime
-from typing import Annotated, Literal
+from typing import Annotated
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -12,7 +11,7 @@ from pydantic import BaseModel, Field, TypeAdapter
 
 from aidmesh_chassis.auth import Caller, Role, require
 from aidmesh_chassis.db import Database
-from aidmesh_chassis.http import Body, BulkRoute, PageQuery
+from aidmesh_chassis.http import Body, BulkRoute
 from aidmesh_chassis.idempotency import Once
 from aidmesh_contracts.ids import derive_id
 from aidmesh_contracts.restriction import Restriction
@@ -21,7 +20,7 @@ from aidmesh_inventory.api.bulk import Bulk, BulkIn, BulkOut, SiteRow, resolve_s
 from aidmesh_inventory.api.problems import problem
 from aidmesh_inventory.domain.days import day_of
 from aidmesh_inventory.domain.shown import surplus
-from aidmesh_inventory.handlers import adjustments, receipts, reversals
+from aidmesh_inventory.handlers import receipts, reversals
 from aidmesh_inventory.store import stock, world
 
 _UUID_KEY: TypeAdapter[UUID] = TypeAdapter(UUID)
@@ -87,51 +86,6 @@ class ReverseIn(Body):
     """Why a receipt is taken back: a code, such as `wrong_item`."""
 
     reason: Code
-
-
-class AdjustmentIn(Body):
-    """A correction of one lot.
-
-    Attributes:
-        kind: `count` says how many pieces there are, `loss` how many are gone.
-        happened_on: today (Kyiv) by default.
-    """
-
-    lot_id: UUID
-    kind: Literal["count", "loss"]
-    quantity: Annotated[int, Field(ge=0, le=10_000_000)]
-    reason: Code
-    happened_on: date | None = None
-
-
-class LotOut(BaseModel):
-    """A lot after a correction; `held` for those who may see what is sensitive."""
-
-    lot_id: UUID
-    item: str
-    site_id: UUID
-    status: str
-    on_hand: int
-    held: int | None
-
-
-class LotDetail(LotOut):
-    """A lot with its terms."""
-
-    receipt_id: UUID
-    batch: str | None
-    expiry: date | None
-    grant_id: UUID | None
-    restriction: Restriction | None
-    unit_value_minor: int
-    currency: str
-
-
-class LotPage(BaseModel):
-    """Lots with something on hand, by id."""
-
-    rows: list[LotDetail]
-    next: str | None
 
 
 class OwnStock(BaseModel):
@@ -298,58 +252,6 @@ def router(database: Database, region: str) -> APIRouter:
                 raise problem(lots)
             out = ReceiptOut(receipt_id=receipt_id, lot_ids=lots)
             return await once.answer(tx, 200, out.model_dump(mode="json"))
-
-    @routes.post("/adjustments", response_model=LotOut)
-    async def adjust(body: AdjustmentIn, caller: Storekeeper, once: Once) -> Response:
-        """Enter a count or a loss; where less is left than was promised, promises are given up."""
-        async with database.transaction() as tx:
-            if known := await once.replay(tx):
-                return known
-            result = await adjustments.adjust(
-                tx,
-                adjustments.Adjustment(
-                    uuid4(),
-                    body.lot_id,
-                    body.kind,
-                    body.quantity,
-                    body.reason,
-                    body.happened_on or day_of(tx.now),
-                ),
-                caller.staff_id,
-            )
-            if isinstance(result, str):
-                raise problem(result)
-            out = LotOut.model_validate(result, from_attributes=True)
-            out.held = out.held if caller.sees_sensitive else None
-            return await once.answer(tx, 200, out.model_dump(mode="json"))
-
-    @routes.get("/lots")
-    async def list_lots(
-        caller: Staff, page: PageQuery, site_id: UUID | None = None, item: str | None = None
-    ) -> LotPage:
-        """Lots with something on hand."""
-        async with database.read() as conn:
-            rows = await stock.lots_page(
-                conn,
-                site_id=site_id,
-                item=item,
-                after=page.after(_UUID_KEY),
-                limit=page.limit + 1,
-            )
-        kept, after = page.cut(rows, lambda row: row["lot_id"])
-        return LotPage(
-            rows=[
-                LotDetail(
-                    **{
-                        **row,
-                        "held": row["held"] if caller.sees_sensitive else None,
-                        "restriction": row["restriction"] and json.loads(row["restriction"]),
-                    }
-                )
-                for row in kept
-            ],
-            next=after,
-        )
 
     @routes.get("/stock")
     async def see_stock(

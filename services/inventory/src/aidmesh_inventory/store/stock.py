@@ -291,31 +291,6 @@ async def free_at(conn: asyncpg.Connection, site_id: UUID) -> list[tuple[str, in
     return [(row["item"], row["free"]) for row in rows]
 
 
-async def lots_page(
-    conn: asyncpg.Connection,
-    *,
-    site_id: UUID | None,
-    item: str | None,
-    after: UUID | None,
-    limit: int,
-) -> list[asyncpg.Record]:
-    """Lots that have something on hand, by id."""
-    return await conn.fetch(
-        """
-        SELECT id AS lot_id, receipt_id, item, site_id, batch, expiry, grant_id, restriction,
-               unit_value_minor, currency, status, on_hand, held
-        FROM lot
-        WHERE on_hand > 0 AND ($1::uuid IS NULL OR site_id = $1)
-          AND ($2::text IS NULL OR item = $2) AND ($3::uuid IS NULL OR id > $3)
-        ORDER BY id LIMIT $4
-        """,
-        site_id,
-        item,
-        after,
-        limit,
-    )
-
-
 async def expect_purchases(
     conn: asyncpg.Connection,
     purchases: Sequence[tuple[UUID, UUID, str, str]],

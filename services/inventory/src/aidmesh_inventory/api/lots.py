@@ -1,0 +1,168 @@
+"""Lots: what there is of them, counts and losses, and terms that were entered wrong."""
+
+import json
+from datetime import date
+from typing import Annotated, Literal
+from uuid import UUID, uuid4
+
+import asyncpg
+from fastapi import APIRouter, Depends, Response
+from pydantic import BaseModel, Field, TypeAdapter
+
+from aidmesh_chassis.auth import Caller, Role, require
+from aidmesh_chassis.db import Database
+from aidmesh_chassis.http import Body, PageQuery
+from aidmesh_chassis.idempotency import Once
+from aidmesh_contracts.restriction import Restriction
+from aidmesh_contracts.values import Code
+from aidmesh_inventory.api.problems import problem
+from aidmesh_inventory.domain.days import day_of
+from aidmesh_inventory.handlers import adjustments, terms
+from aidmesh_inventory.store import lots
+
+_UUID_KEY: TypeAdapter[UUID] = TypeAdapter(UUID)
+Staff = Annotated[Caller, Depends(require())]
+Storekeeper = Annotated[Caller, Depends(require(Role.LOGISTICIAN, Role.LEAD))]
+
+
+class AdjustmentIn(Body):
+    """A correction of one lot.
+
+    Attributes:
+        kind: `count` says how many pieces there are, `loss` how many are gone.
+        happened_on: today (Kyiv) by default.
+    """
+
+    lot_id: UUID
+    kind: Literal["count", "loss"]
+    quantity: Annotated[int, Field(ge=0, le=10_000_000)]
+    reason: Code
+    happened_on: date | None = None
+
+
+class LotOut(BaseModel):
+    """A lot after a correction; `held` for those who may see what is sensitive."""
+
+    lot_id: UUID
+    item: str
+    site_id: UUID
+    status: str
+    on_hand: int
+    held: int | None
+
+
+class LotDetail(LotOut):
+    """A lot with its terms."""
+
+    receipt_id: UUID
+    batch: str | None
+    expiry: date | None
+    grant_id: UUID | None
+    restriction: Restriction | None
+    unit_value_minor: int
+    currency: str
+    version: int
+
+
+class LotPage(BaseModel):
+    """Lots with something on hand, by id."""
+
+    rows: list[LotDetail]
+    next: str | None
+
+
+class CorrectIn(Body):
+    """What a lot's terms should have been; what is left out stays.
+
+    Attributes:
+        version: of the lot that was looked at.
+        reason: a code, such as `entry_error`.
+        restriction: of donated goods; null for none.
+    """
+
+    version: Annotated[int, Field(ge=1)]
+    reason: Code
+    expiry: date | None = None
+    restriction: Restriction | None = None
+
+
+def _detail(row: asyncpg.Record, caller: Caller) -> LotDetail:
+    """A lot; what of it is held for those who may see what is sensitive."""
+    restriction = row["restriction"] and json.loads(row["restriction"])
+    held = row["held"] if caller.sees_sensitive else None
+    return LotDetail(**{**row, "held": held, "restriction": restriction})
+
+
+def router(database: Database) -> APIRouter:
+    """Return the routes."""
+    routes = APIRouter(prefix="/v1", tags=["stock"])
+
+    @routes.post("/adjustments", response_model=LotOut)
+    async def adjust(body: AdjustmentIn, caller: Storekeeper, once: Once) -> Response:
+        """Enter a count or a loss; where less is left than was promised, promises are given up."""
+        async with database.transaction() as tx:
+            if known := await once.replay(tx):
+                return known
+            result = await adjustments.adjust(
+                tx,
+                adjustments.Adjustment(
+                    uuid4(),
+                    body.lot_id,
+                    body.kind,
+                    body.quantity,
+                    body.reason,
+                    body.happened_on or day_of(tx.now),
+                ),
+                caller.staff_id,
+            )
+            if isinstance(result, str):
+                raise problem(result)
+            out = LotOut.model_validate(result, from_attributes=True)
+            out.held = out.held if caller.sees_sensitive else None
+            return await once.answer(tx, 200, out.model_dump(mode="json"))
+
+    @routes.get("/lots")
+    async def list_lots(
+        caller: Staff, page: PageQuery, site_id: UUID | None = None, item: str | None = None
+    ) -> LotPage:
+        """Lots with something on hand."""
+        async with database.read() as conn:
+            rows = await lots.page(
+                conn,
+                site_id=site_id,
+                item=item,
+                after=page.after(_UUID_KEY),
+                limit=page.limit + 1,
+            )
+        kept, after = page.cut(rows, lambda row: row["lot_id"])
+        return LotPage(rows=[_detail(row, caller) for row in kept], next=after)
+
+    @routes.post("/lots/{lot_id}:correct", response_model=LotDetail)
+    async def correct(lot_id: UUID, body: CorrectIn, caller: Storekeeper, once: Once) -> Response:
+        """Correct the expiry of a lot, or what the donor of its goods allows."""
+        async with database.transaction() as tx:
+            if known := await once.replay(tx):
+                return known
+            found = await lots.detail(tx.conn, lot_id)
+            if found is None:
+                raise problem("unknown-lot")
+            lot = _detail(found, caller)
+            given = body.model_fields_set
+            fault = await terms.correct(
+                tx,
+                terms.Correction(
+                    lot_id,
+                    body.version,
+                    body.expiry if "expiry" in given else lot.expiry,
+                    body.restriction if "restriction" in given else lot.restriction,
+                    body.reason,
+                ),
+                caller.staff_id,
+            )
+            if fault is not None:
+                raise problem(fault)
+            found = await lots.detail(tx.conn, lot_id)
+            assert found is not None  # noqa: S101 - it was corrected just now
+            return await once.answer(tx, 200, _detail(found, caller).model_dump(mode="json"))
+
+    return routes

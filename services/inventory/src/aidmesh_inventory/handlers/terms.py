@@ -1,0 +1,98 @@
+"""Terms of lots that were entered wrong: the day they expire, what their donor allows."""
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Literal
+from uuid import UUID
+
+from aidmesh_chassis.db import Tx
+from aidmesh_contracts.restriction import UNRESTRICTED, Restriction
+from aidmesh_inventory.domain.days import day_of
+from aidmesh_inventory.handlers.changes import StockChanges
+from aidmesh_inventory.handlers.release import emit_grew, lock_for, release
+from aidmesh_inventory.store import lots, reservations, sites
+
+Fault = Literal["unknown-lot", "already-reversed", "version-changed", "terms-of-purchase"]
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """What a lot's terms should have been.
+
+    Attributes:
+        version: that somebody looked at when they decided.
+        reason: a code, such as `entry_error`.
+    """
+
+    lot_id: UUID
+    version: int
+    expiry: date | None
+    restriction: Restriction | None
+    reason: str
+
+
+async def correct(tx: Tx, wanted: Correction, by: UUID) -> Fault | None:
+    """Correct the terms of a lot; returns why not, if not.
+
+    Holds that the new terms may not allow are given up, and intake asks for those needs anew.
+    What may be given now and could not be before is told to those who wait for it. The donor's
+    terms of goods that were bought are those of their purchase.
+    """
+    before = await lots.of_lot(tx.conn, wanted.lot_id)
+    if before is None:
+        return "unknown-lot"
+    key = (before.site_id, before.item)
+    holders = await lots.holders_after(tx.conn, wanted.lot_id, None)
+    allocated = await reservations.allocated(tx.conn, holders)
+    _, at = await lock_for(tx, holders, {key, *((each.site_id, each.item) for each in allocated)})
+    before = await lots.of_lot(tx.conn, wanted.lot_id)
+    assert before is not None  # noqa: S101 - lots are never deleted
+    if before.status == "blocked":
+        return "already-reversed"
+    if before.version != wanted.version:
+        return "version-changed"
+    restricted = _restriction(before.restriction) != (wanted.restriction or UNRESTRICTED)
+    if restricted and before.is_bought:
+        return "terms-of-purchase"
+    if not restricted and before.expiry == wanted.expiry:
+        return None
+    if restricted:
+        await _give_up(tx, wanted.lot_id, None)
+    elif wanted.expiry is not None:
+        await _give_up(tx, wanted.lot_id, wanted.expiry)
+    now = await lots.of_lot(tx.conn, wanted.lot_id)
+    assert now is not None  # noqa: S101 - it was there a moment ago
+    is_good = wanted.expiry is None or wanted.expiry >= day_of(tx.now)
+    was_good = before.status == "available"
+    await lots.correct(
+        tx.conn,
+        wanted.lot_id,
+        expiry=wanted.expiry,
+        restriction=_text(wanted.restriction),
+        status="available" if is_good else "expired",
+        reason=wanted.reason,
+        by=by,
+    )
+    changes = StockChanges()
+    changes.state(key, free=now.free * (is_good - was_good))
+    await changes.save(tx)
+    if is_good:
+        # What was given up just now was told of by its release.
+        grown = before.free if was_good else now.free
+        places = await sites.areas_of(tx.conn, [before.site_id])
+        emit_grew(tx, "stock", before.item, places[before.site_id], grown, at)
+    return None
+
+
+async def _give_up(tx: Tx, lot_id: UUID, planned_after: date | None) -> None:
+    await release(tx, await lots.holders_after(tx.conn, lot_id, planned_after), "relocated")
+
+
+def _restriction(text: str | None) -> Restriction:
+    return UNRESTRICTED if text is None else Restriction.model_validate_json(text)
+
+
+def _text(restriction: Restriction | None) -> str | None:
+    if restriction is None or restriction == UNRESTRICTED:
+        return None
+    return restriction.model_dump_json(exclude_none=True)
