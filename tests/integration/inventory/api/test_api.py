@@ -35,6 +35,72 @@ async def test_sites_keep_their_address_to_themselves(api: Api, world: World) ->
     assert (await api.post("sites", body, status=422))["type"].endswith(":unknown-area")
 
 
+async def test_a_sites_name_and_address_are_corrected_at_home(api: Api, world: World) -> None:
+    site_id = await new_site(api)
+    told = await world.value("SELECT count(*) FROM outbox")
+    path, moved = f"sites/{site_id}:correct", "вул. Інша, 9"
+    changed = await api.post(path, {"version": 1, "name": "Тепло", "address": moved})
+    assert (changed["name"], changed["version"]) == ("Тепло", 2)
+    assert moved not in str(changed)
+    stale = await api.post(path, {"version": 1, "name": "Холод"}, status=409)
+    assert stale["type"].endswith(":version-changed")
+    await api.post(path, {"version": 2, "name": "Дім"})
+    detail = await api.get(f"sites/{site_id}")
+    assert (detail["name"], detail["address"]) == ("Дім", moved)
+    await api.post(path, {"version": 3, "address": None})
+    assert (await api.get(f"sites/{site_id}"))["address"] is None
+    await api.post(f"sites/{uuid4()}:correct", {"version": 1, "name": "x"}, status=404)
+    # Neither is anything that other regions know.
+    assert await world.value("SELECT count(*) FROM outbox") == told
+
+
+async def test_an_item_turns_out_to_need_a_prescription(api: Api, world: World) -> None:
+    site_id = UUID(await new_site(api))
+    await new_item(api)
+    await world.stock(site_id, 1)
+    need = approved()
+    await world.take(need)
+    await world.take(confirmed(need.need_id))
+    changed = await api.post("items/parcel:correct", {"version": 1, "prescription": True})
+    assert (changed["prescription"], changed["version"]) == (True, 2)
+    assert changed["names"]["en"] == "parcel"
+    path = f"reservations/{reservation_id_of(need.need_id, 1)}:issue"
+    assert (await api.post(path, status=409))["type"].endswith(":prescription-not-seen")
+    names = {"uk": "ліки", "en": "medicine", "de": "Arznei"}
+    await api.post("items/parcel:correct", {"version": 1, "names": names}, status=409)
+    await api.post("items/parcel:correct", {"version": 2, "names": names})
+    (item,) = (await api.get("items"))["rows"]
+    assert (item["names"], item["prescription"], item["version"]) == (names, True, 3)
+    again = {"code": "parcel", "names": names, "prescription": True}
+    assert await api.post("items", again) == item
+    await api.post("items/nothing:correct", {"version": 1, "names": names}, status=404)
+
+
+async def test_a_bed_that_was_retired_comes_back(api: Api, world: World) -> None:
+    site_id = await new_site(api)
+    bed = {"site_id": site_id, "label": "b1", "room": "1", "code": "shelter"}
+    bed_id = (await api.post("beds", bed))["bed_id"]
+    assert (await api.post(f"beds/{bed_id}:restore", status=409))["type"].endswith(":still-in-use")
+    await api.post(f"beds/{bed_id}:retire")
+    guest = approved(items=(), capacity=night())
+    await world.take(guest)
+    assert await world.state(guest.need_id) is None
+    await api.post(f"beds/{bed_id}:restore")
+    grown = (await world.emitted(SupplyGrewV1))[-1]
+    assert (grown.resource, grown.code, grown.quantity) == ("bed", "shelter", 1)
+    await world.take(approved(need_id=guest.need_id, attempt_no=2, items=(), capacity=night()))
+    assert await world.state(guest.need_id, 2) == "held"
+    await api.post(f"beds/{uuid4()}:restore", status=404)
+    # Its label is free for another bed while it is out of use.
+    old, new = [(await api.post("beds", {**bed, "label": label}))["bed_id"] for label in "xy"]
+    await api.post(f"beds/{old}:retire")
+    await api.post(f"beds/{new}:retire")
+    await api.post("beds", {**bed, "label": "x"})
+    assert (await api.post(f"beds/{old}:restore", status=409))["type"].endswith(":code-taken")
+    await api.post(f"beds/{new}:restore")
+    await world.books_are_right()
+
+
 async def test_roles_and_unknown_fields_are_checked(service: Service, api: Api) -> None:
     caseworker = Api(service, Role.CASEWORKER)
     body = {"code": "x", "name": "x", "area": "UA80", "site_type": "center"}
@@ -348,6 +414,18 @@ async def test_assets_by_center_and_by_grant(api: Api, world: World) -> None:
     end = {"status": "lost", "reason": "shelling"}
     await api.post(f"assets/{asset['asset_id']}:end", end)
     await api.post(f"assets/{asset['asset_id']}:end", end, status=404)
+    restore = f"assets/{asset['asset_id']}:restore"
+    await api.post(restore, {"reason": "found"})
+    (back,) = (await api.get("assets", site_id=store))["rows"]
+    assert (back["status"], back["status_reason"]) == ("in_use", "found")
+    await api.post(restore, {"reason": "found"}, status=404)
+    # Given back and handed over again it is another entry; the old one stays ended.
+    await api.post(f"assets/{asset['asset_id']}:end", end)
+    path = f"reservations/{reservation['reservation_id']}"
+    await api.post(f"{path}:undo", {"reason": "mistake"})
+    await api.post(restore, {"reason": "found"}, status=404)
+    await api.post(f"{path}:issue", {"to_site_id": center, "serials": ["SN-1"]})
+    await api.post(restore, {"reason": "found"}, status=404)
 
 
 async def test_discrepancies_are_settled_once(api: Api, world: World) -> None:

@@ -23,6 +23,7 @@ class Site(View):
     site_type: str
     status: str = "open"
     status_reason: str | None = None
+    version: int = 1
 
 
 class Item(View):
@@ -390,7 +391,7 @@ class Inventory:
     async def act_on_asset(
         self, asset_id: UUID, step: str, body: Mapping[str, Any], key: UUID
     ) -> None:
-        """Move an asset to another center, or say how it ended: `step` is its name."""
+        """Move an asset, say how it ended or that it did not: `step` is its name."""
         await self.link.post(f"/v1/assets/{asset_id}:{step}", ACCEPTED, body, key)
 
     async def discrepancies(self, after: str | None = None) -> Discrepancies:
@@ -418,6 +419,10 @@ class Inventory:
     async def receive(self, receipt: Mapping[str, Any], key: UUID) -> None:
         """Goods came in and were counted."""
         await self.link.post("/v1/receipts", ACCEPTED, receipt, key)
+
+    async def correct_site(self, site_id: UUID, body: Mapping[str, Any], key: UUID) -> None:
+        """Correct a site's name or address."""
+        await self.link.post(f"/v1/sites/{site_id}:correct", ACCEPTED, body, key)
 
     async def reverse_receipt(self, receipt_id: UUID, reason: str, key: UUID) -> None:
         """Take back goods that were entered by mistake."""

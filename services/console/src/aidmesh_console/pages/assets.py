@@ -18,6 +18,7 @@ Reader = Annotated[Visit, Depends(visitor(Act.SEE_ASSETS))]
 Keeper = Annotated[Visit, Depends(visitor(Act.CHANGE_STOCK))]
 
 ENDS: Final = ("written_off", "lost")
+FOUND_REASONS: Final = ("found", "repaired", "entry_error")
 
 
 @routes.get("/assets")
@@ -28,8 +29,8 @@ async def show(visit: Reader) -> Response:
 
 @routes.post("/assets/{asset_id}/{step}")
 async def act(asset_id: UUID, step: str, form: Posted, visit: Keeper) -> Response:
-    """Move an asset to another center, or note that it is gone."""
-    if step not in {"move", "end"}:
+    """Move an asset to another center, note that it is gone, or that it is there after all."""
+    if step not in {"move", "end", "restore"}:
         raise Problem(NOT_FOUND)
     body = _body(step, form)
     site_id = form.uuid("site")
@@ -45,8 +46,10 @@ async def act(asset_id: UUID, step: str, form: Posted, visit: Keeper) -> Respons
 
 def _body(step: str, form: Form) -> dict[str, str | None]:
     reason = form.text("reason")
-    if reason is None or reason not in ASSET_REASONS:
+    if reason is None or reason not in (FOUND_REASONS if step == "restore" else ASSET_REASONS):
         form.faults["reason"] = "reason"
+    if step == "restore":
+        return {"reason": reason}
     if step == "end":
         return {"status": form.choice("status", ENDS), "reason": reason}
     return {"site_id": str(form.uuid("to_site_id", needed=True)), "reason": reason}
@@ -71,5 +74,6 @@ async def _page(
         grant=grant_id,
         ends=ENDS,
         reasons=ASSET_REASONS,
+        found_reasons=FOUND_REASONS,
         wrong=wrong,
     )

@@ -57,6 +57,25 @@ async def reopen(site_id: UUID, form: Posted, visit: Keeper) -> Response:
     return visit.go("/stock/sites", said="site_reopened")
 
 
+@routes.post("/stock/sites/{site_id}/correct")
+async def correct(site_id: UUID, form: Posted, visit: Keeper) -> Response:
+    """Give a site another name or address; an address that is left empty stays."""
+    body = _filled(
+        {
+            "version": form.whole("version", needed=True),
+            "name": form.text("name", needed=True),
+            "address": form.text("address"),
+        }
+    )
+    if form.faults:
+        return await _page(visit, 422, visit.say("register.faults", len(form.faults)))
+    try:
+        await visit.inventory.correct_site(site_id, body, form.key)
+    except ClientError as error:
+        return await _failed(visit, error, form, None)
+    return visit.go("/stock/sites", said="site_corrected")
+
+
 @routes.post("/stock/new/{what}")
 async def add(what: str, form: Posted, visit: Keeper) -> Response:
     """A new site, item, bed or slot."""

@@ -53,6 +53,13 @@ class EndIn(Body):
     on: date | None = None
 
 
+class RestoreIn(Body):
+    """Why and since when an asset is in use again; `on` is today (Kyiv) by default."""
+
+    reason: Code
+    on: date | None = None
+
+
 class MoveIn(Body):
     """Where an asset went, why and when; `on` is today (Kyiv) by default."""
 
@@ -89,6 +96,18 @@ def router(database: Database) -> APIRouter:
                 return known
             day = _happened_on(tx, body.on)
             done = await assets.end(tx.conn, asset_id, body.status, body.reason, day)
+            return await _answer(tx, once, asset_id, is_done=done)
+
+    @routes.post("/assets/{asset_id}:restore")
+    async def restore_asset(
+        asset_id: UUID, body: RestoreIn, caller: Manager, once: Once
+    ) -> Response:
+        """Take an asset into use again that was found, or written off by mistake."""
+        async with database.transaction() as tx:
+            if known := await once.replay(tx):
+                return known
+            day = _happened_on(tx, body.on)
+            done = await assets.restore(tx.conn, asset_id, body.reason, day)
             return await _answer(tx, once, asset_id, is_done=done)
 
     @routes.post("/assets/{asset_id}:move")

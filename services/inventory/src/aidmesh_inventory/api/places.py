@@ -290,6 +290,17 @@ def router(database: Database, region: str) -> APIRouter:
                 raise Problem(NOT_FOUND) if fault == "not-found" else problem(fault)
             return await once.answer(tx, 200, {"bed_id": bed_id})
 
+    @routes.post("/beds/{bed_id}:restore")
+    async def restore_bed(bed_id: UUID, caller: Manager, once: Once) -> Response:
+        """Take a bed into use again that was retired."""
+        async with database.transaction() as tx:
+            if known := await once.replay(tx):
+                return known
+            fault = await places.restore_bed(tx, bed_id)
+            if fault is not None:
+                raise Problem(NOT_FOUND) if fault == "not-found" else problem(fault)
+            return await once.answer(tx, 200, {"bed_id": bed_id})
+
     @routes.get("/beds")
     async def see_beds(
         caller: Staff,

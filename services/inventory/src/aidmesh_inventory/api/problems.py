@@ -201,6 +201,12 @@ PROBLEMS: Final[tuple[ProblemType, ...]] = (
         "Check guests out and release bookings first.",
     ),
     _kind(
+        "still-in-use",
+        HTTPStatus.CONFLICT,
+        "It is in use as it is",
+        "Nothing is left to do.",
+    ),
+    _kind(
         "row-changed",
         HTTPStatus.CONFLICT,
         "This row was sent before with other content",

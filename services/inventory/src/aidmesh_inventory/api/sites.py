@@ -1,5 +1,6 @@
 """Sites and items."""
 
+from dataclasses import replace
 from typing import Annotated, Literal
 from uuid import UUID, uuid4
 
@@ -76,6 +77,19 @@ class OtherSite(BaseModel):
     as_of: str
 
 
+class SiteCorrectIn(Body):
+    """What a site is called and where it is; what is left out stays.
+
+    Attributes:
+        version: of the site that was looked at.
+        address: null for none. It is in no event.
+    """
+
+    version: Annotated[int, Field(ge=1)]
+    name: Name | None = None
+    address: PersonalText | None = None
+
+
 class Reason(Body):
     """Why something is done: a code, never anything about a person."""
 
@@ -116,6 +130,18 @@ class ItemIn(Body):
     prescription: bool = False
 
 
+class ItemCorrectIn(Body):
+    """What an item is called, and whether it takes a prescription; what is left out stays.
+
+    Attributes:
+        version: of the item that was looked at.
+    """
+
+    version: Annotated[int, Field(ge=1)]
+    names: Names | None = None
+    prescription: bool | None = None
+
+
 class ItemOut(BaseModel):
     """An item."""
 
@@ -125,6 +151,7 @@ class ItemOut(BaseModel):
     pack: int
     tracking: str
     prescription: bool
+    version: int
 
 
 class SitePage(BaseModel):
@@ -149,6 +176,12 @@ def _place_of(site_id: UUID) -> bytes:
     return b"site:" + site_id.bytes
 
 
+def _sealed(keys: KeyRing, address: PersonalText | None, site_id: UUID) -> bytes | None:
+    if address is None:
+        return None
+    return encrypt(keys.master(), address.reveal().encode(), _place_of(site_id))
+
+
 def router(database: Database, keys: KeyRing) -> APIRouter:
     """Return the routes."""
     routes = APIRouter(prefix="/v1", tags=["sites and items"])
@@ -160,10 +193,7 @@ def router(database: Database, keys: KeyRing) -> APIRouter:
         if iso_code is None:
             raise problem("unknown-area")
         site_id = uuid4()
-        address = None
-        if body.address is not None:
-            text = body.address.reveal().encode()
-            address = encrypt(keys.master(), text, _place_of(site_id))
+        address = _sealed(keys, body.address, site_id)
         row = sites.SiteRow(
             site_id, body.code, body.name, body.area, iso_code, body.site_type, "open", None,
             address, 1,
@@ -216,6 +246,25 @@ def router(database: Database, keys: KeyRing) -> APIRouter:
             address = PersonalText(text.decode())
         return revealed(SiteDetail(**_out(row).model_dump(), address=address))
 
+    @routes.post("/sites/{site_id}:correct", response_model=SiteOut, dependencies=[_STORES])
+    async def correct_site(site_id: UUID, body: SiteCorrectIn, once: Once) -> Response:
+        """Correct a site's name or address; other regions know neither."""
+        async with database.transaction() as tx:
+            if known := await once.replay(tx):
+                return known
+            found = await sites.get(tx.conn, site_id)
+            if found is None:
+                raise Problem(NOT_FOUND)
+            address = found.address
+            if "address" in body.model_fields_set:
+                address = _sealed(keys, body.address, site_id)
+            row = await sites.correct(
+                tx.conn, site_id, body.version, name=body.name or found.name, address=address
+            )
+            if row is None:
+                raise problem("version-changed")
+            return await once.answer(tx, 200, _out(row).model_dump(mode="json"))
+
     @routes.post("/sites/{site_id}:close", response_model=SiteOut, dependencies=[_STORES])
     async def close_site(site_id: UUID, body: CloseIn, once: Once) -> Response:
         """Close a site: what is not handed out there is released, for its needs to go elsewhere."""
@@ -255,11 +304,34 @@ def router(database: Database, keys: KeyRing) -> APIRouter:
             status = 201
             if not await sites.put_item(tx.conn, row):
                 found = (await sites.items_by_code(tx.conn, [body.code])).get(body.code)
-                if found != row:
+                if found is None or replace(found, version=row.version) != row:
                     raise problem("code-taken")
-                status = 200
+                row, status = found, 200
             out = ItemOut.model_validate(row, from_attributes=True)
             return await once.answer(tx, status, out.model_dump(mode="json"))
+
+    @routes.post("/items/{code}:correct", response_model=ItemOut, dependencies=[_STORES])
+    async def correct_item(code: str, body: ItemCorrectIn, once: Once) -> Response:
+        """Correct an item's names, or whether it is given on prescription only."""
+        async with database.transaction() as tx:
+            if known := await once.replay(tx):
+                return known
+            found = (await sites.items_by_code(tx.conn, [code])).get(code)
+            if found is None:
+                raise Problem(NOT_FOUND)
+            row = await sites.correct_item(
+                tx.conn,
+                code,
+                body.version,
+                names=found.names if body.names is None else body.names.model_dump(),
+                prescription=(
+                    found.prescription if body.prescription is None else body.prescription
+                ),
+            )
+            if row is None:
+                raise problem("version-changed")
+            out = ItemOut.model_validate(row, from_attributes=True)
+            return await once.answer(tx, 200, out.model_dump(mode="json"))
 
     @routes.get("/items", dependencies=[_ANYONE])
     async def list_items(page: PageQuery) -> ItemPage:

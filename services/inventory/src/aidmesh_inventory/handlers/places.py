@@ -56,6 +56,26 @@ async def retire_bed(tx: Tx, bed_id: UUID) -> Literal["not-found", "in-use"] | N
     return None
 
 
+async def restore_bed(
+    tx: Tx, bed_id: UUID
+) -> Literal["not-found", "still-in-use", "code-taken"] | None:
+    """Take a bed into use again that was retired by mistake; returns why not, if not."""
+    found = await beds.bed_key(tx.conn, bed_id)
+    if found is None:
+        return "not-found"
+    site_id, code = found
+    key = (site_id, "bed", code)
+    (place,) = await sites.places(tx.conn, (), [site_id])
+    await capacity.lock(tx.conn, [key])
+    at = await stock.lock(tx.conn, ())
+    fault = await beds.restore(tx.conn, bed_id)
+    if fault is not None:
+        return fault
+    await publish_capacity(tx, [key])
+    emit_grew(tx, "bed", code, place, 1, at)
+    return None
+
+
 async def add_slots(
     tx: Tx, new: Sequence[NewSlot]
 ) -> dict[UUID, Literal["unknown-site", "professional-busy"]]:

@@ -66,6 +66,37 @@ async def end(
     return found is not None
 
 
+async def restore(conn: asyncpg.Connection, asset_id: UUID, reason: str, since: date) -> bool:
+    """Take a thing into use again that was written off or lost; False if it can't be.
+
+    Of what was handed over no more is in use than that: what was taken back and handed over
+    again is another entry of the register.
+    """
+    await conn.execute(
+        """
+        SELECT FROM reservation WHERE id = (SELECT reservation_id FROM asset WHERE id = $1)
+        FOR UPDATE
+        """,
+        asset_id,
+    )
+    found = await conn.fetchval(
+        """
+        UPDATE asset a SET status = 'in_use', status_reason = $2, since = $3
+        FROM allocation g JOIN reservation r ON r.id = g.reservation_id
+        WHERE a.id = $1 AND a.status IN ('written_off', 'lost')
+          AND g.reservation_id = a.reservation_id AND g.lot_id = a.lot_id AND r.state = 'issued'
+          AND g.quantity > (
+              SELECT count(*) FROM asset o WHERE o.reservation_id = a.reservation_id
+                 AND o.lot_id = a.lot_id AND o.status = 'in_use')
+        RETURNING a.id
+        """,
+        asset_id,
+        reason,
+        since,
+    )
+    return found is not None
+
+
 async def move(
     conn: asyncpg.Connection, asset_id: UUID, site_id: UUID, reason: str, since: date
 ) -> bool:

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 from uuid import UUID
 
 import asyncpg
@@ -282,6 +282,22 @@ async def retire(conn: asyncpg.Connection, bed_id: UUID, today: date) -> tuple[U
         today,
     )
     return None if row is None else (row["site_id"], row["code"])
+
+
+async def restore(
+    conn: asyncpg.Connection, bed_id: UUID
+) -> Literal["still-in-use", "code-taken"] | None:
+    """Take a bed into use again; returns why not, if it is or another one has its label."""
+    try:
+        async with conn.transaction():
+            found = await conn.fetchval(
+                "UPDATE bed SET status = 'active' WHERE id = $1 AND status = 'retired'"
+                " RETURNING id",
+                bed_id,
+            )
+    except asyncpg.UniqueViolationError:
+        return "code-taken"
+    return "still-in-use" if found is None else None
 
 
 async def bed_key(conn: asyncpg.Connection, bed_id: UUID) -> tuple[UUID, str] | None:

@@ -37,8 +37,10 @@ class ItemRow:
     pack: int
     tracking: str
     prescription: bool
+    version: int = 1
 
 
+_ITEM = "code, names, unit, pack, tracking, prescription, version"
 _COLUMNS = (
     "id AS site_id, code, name, area, iso_code, site_type, status, status_reason, address, version"
 )
@@ -107,6 +109,28 @@ async def places(
         site_ids,
     )
     return [Place(row["id"], row["area"], row["status"] == "open") for row in rows]
+
+
+async def correct(
+    conn: asyncpg.Connection,
+    site_id: UUID,
+    version: int,
+    *,
+    name: str,
+    address: bytes | None,
+) -> SiteRow | None:
+    """Give a site another name and address; None if it has another version by now."""
+    row = await conn.fetchrow(
+        f"""
+        UPDATE site SET name = $3, address = $4, version = version + 1
+        WHERE id = $1 AND version = $2 RETURNING {_COLUMNS}
+        """,  # noqa: S608 - a constant
+        site_id,
+        version,
+        name,
+        address,
+    )
+    return None if row is None else SiteRow(**row)
 
 
 async def close(
@@ -184,13 +208,35 @@ async def put_item(conn: asyncpg.Connection, row: ItemRow) -> bool:
     return added is not None
 
 
+async def correct_item(
+    conn: asyncpg.Connection,
+    code: str,
+    version: int,
+    *,
+    names: dict[str, str],
+    prescription: bool,
+) -> ItemRow | None:
+    """Give an item other names and terms; None if it has another version by now."""
+    row = await conn.fetchrow(
+        f"""
+        UPDATE item SET names = $3, prescription = $4, version = version + 1
+        WHERE code = $1 AND version = $2 RETURNING {_ITEM}
+        """,  # noqa: S608 - a constant
+        code,
+        version,
+        json.dumps(names, ensure_ascii=False),
+        prescription,
+    )
+    return None if row is None else _item(row)
+
+
 async def items(conn: asyncpg.Connection, *, after: str | None, limit: int) -> list[ItemRow]:
     """Items by code."""
     rows = await conn.fetch(
-        """
-        SELECT code, names, unit, pack, tracking, prescription FROM item
+        f"""
+        SELECT {_ITEM} FROM item
         WHERE $1::text IS NULL OR code > $1 ORDER BY code LIMIT $2
-        """,
+        """,  # noqa: S608 - a constant
         after,
         limit,
     )
@@ -200,10 +246,7 @@ async def items(conn: asyncpg.Connection, *, after: str | None, limit: int) -> l
 async def items_by_code(conn: asyncpg.Connection, codes: Sequence[str]) -> dict[str, ItemRow]:
     """The items there are among these codes."""
     rows = await conn.fetch(
-        """
-        SELECT code, names, unit, pack, tracking, prescription FROM item
-        WHERE code = ANY($1::text[])
-        """,
+        f"SELECT {_ITEM} FROM item WHERE code = ANY($1::text[])",  # noqa: S608 - a constant
         list(set(codes)),
     )
     return {row["code"]: _item(row) for row in rows}
