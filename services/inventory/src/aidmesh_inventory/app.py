@@ -18,6 +18,9 @@ from aidmesh_inventory.api import (
     sites,
     stock,
 )
+from aidmesh_inventory.api import (
+    capacity as capacity_api,
+)
 from aidmesh_inventory.config import Settings
 from aidmesh_inventory.handlers import capacity, changes, sweeps
 
@@ -50,6 +53,7 @@ def build(settings: Settings | None = None) -> Service:
         reservations.router(database),
         check_outs.router(database),
         places.router(database, settings.region),
+        capacity_api.router(database, settings.region),
         assets.router(database),
         key_routes.router(keys),
     ):

@@ -1,6 +1,7 @@
 """The HTTP API on a real database."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 from aidmesh_chassis.auth import Role
@@ -226,6 +227,67 @@ async def test_a_lot_is_corrected_with_its_version(api: Api, world: World) -> No
     assert freed == {**lot, "restriction": None, "expiry": None, "version": 3}
     assert (await api.get("lots"))["rows"] == [freed]
     await api.post(f"lots/{uuid4()}:correct", why, status=404)
+
+
+async def test_long_lists_go_on_page_by_page(api: Api, world: World) -> None:
+    for number in range(3):
+        await new_site(api, f"kyiv-{number}")
+    await new_item(api)
+    await new_item(api, "soap")
+    sites = [UUID(row["site_id"]) for row in (await api.get("sites"))["rows"]]
+    for site_id in sites:
+        await world.beds(site_id, 1)
+        for item in ("parcel", "soap"):
+            await world.stock(site_id, 2, item)
+    away = [uuid4(), uuid4()]
+    for site_id in away:
+        await world.execute(
+            "INSERT INTO world_site VALUES ('lviv', $1, 'UA46', 'center', 'open', 1, 1, now())",
+            site_id,
+        )
+        await world.execute(
+            "INSERT INTO world_stock VALUES ('lviv', $1, 'soap', 'UA46', 4, 4, 1, 1, now())",
+            site_id,
+        )
+        await world.execute(
+            "INSERT INTO world_capacity VALUES"
+            " ('lviv', $1, 'bed', 'shelter', 'UA46', current_date, '{1}', 1, 1, 1, now())",
+            site_id,
+        )
+    purchases = [uuid4() for _ in range(3)]
+    for purchase_id in purchases:
+        await world.execute(
+            "INSERT INTO purchase VALUES ($1, $2, '{}', 'UAH')", purchase_id, uuid4()
+        )
+        await world.execute("INSERT INTO purchase_line VALUES ($1, 'soap', 2, 0, 1)", purchase_id)
+
+    async def every(path: str, *lists: str, **query: object) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+        after: str | None = ""
+        while after is not None:
+            asked = {**query, "limit": 2} | ({"after": after} if after else {})
+            page = await api.get(path, 200, **asked)
+            rows = [row for name in lists for row in page[name]]
+            assert len(rows) <= 2
+            found += rows
+            after = page["next"]
+        return found
+
+    stock = await every("stock", "own", "others")
+    keys = [(row["item"], row["site_id"]) for row in stock]
+    here = sorted((item, str(each)) for item in ("parcel", "soap") for each in sites)
+    assert keys == here + sorted(("soap", str(each)) for each in away)
+    at_one = await every("stock", "own", "others", site_id=sites[0])
+    assert [row["item"] for row in at_one] == ["parcel", "soap"]
+    free = await every("stock/free", "rows", item="soap")
+    assert [row["site_id"] for row in free] == sorted(map(str, sites)) + sorted(map(str, away))
+    capacity = await every("capacity", "rows", resource="bed")
+    assert [row["site_id"] for row in capacity] == [row["site_id"] for row in free]
+    expected = await every("purchases/expected", "rows")
+    assert [row["purchase_id"] for row in expected] == sorted(map(str, purchases))
+    others = await every("sites/others", "rows")
+    assert [row["site_id"] for row in others] == sorted(map(str, away))
+    await api.get("stock", status=422, after="nonsense")
 
 
 async def test_bulk_receipts_and_handovers(api: Api, world: World) -> None:

@@ -11,6 +11,8 @@ from aidmesh_console.clients.link import ACCEPTED, Link, Query, View
 
 ROWS_MAX = 200
 """How many rows of a list a service gives at once; what a region has of sites and items."""
+PAGES_MAX = 25
+"""How many pages of one list are put together: no page of the desk shows more."""
 
 
 class Site(View):
@@ -63,6 +65,7 @@ class AllStock(View):
 
     own: tuple[Stock, ...] = ()
     others: tuple[StockAway, ...] = ()
+    next: str | None = None
 
 
 class Asset(View):
@@ -243,6 +246,7 @@ class _Items(View):
 
 class _CapacityList(View):
     rows: tuple[Capacity, ...]
+    next: str | None = None
 
 
 class Beds(View):
@@ -290,9 +294,20 @@ class Inventory:
 
     async def stock(self, site_id: UUID | None = None) -> AllStock:
         """What there is, here and elsewhere."""
-        return await self.link.get(
-            "/v1/stock", _STOCK, {"site_id": str(site_id) if site_id else None}
-        )
+        own: list[Stock] = []
+        others: list[StockAway] = []
+        query: dict[str, str | int | None] = {
+            "site_id": str(site_id) if site_id else None,
+            "limit": ROWS_MAX,
+        }
+        for _ in range(PAGES_MAX):
+            page = await self.link.get("/v1/stock", _STOCK, query)
+            own += page.own
+            others += page.others
+            if page.next is None:
+                break
+            query["after"] = page.next
+        return AllStock(own=tuple(own), others=tuple(others))
 
     async def lots(self, site_id: UUID | None, item: str | None) -> Sequence[Lot]:
         """Lots with something on hand."""
@@ -305,7 +320,14 @@ class Inventory:
 
     async def capacity(self) -> Sequence[Capacity]:
         """Free beds and slots of the next days, here and elsewhere."""
-        rows = (await self.link.get("/v1/capacity", _CAPACITY)).rows
+        rows: list[Capacity] = []
+        query: dict[str, str | int | None] = {"limit": ROWS_MAX}
+        for _ in range(PAGES_MAX):
+            page = await self.link.get("/v1/capacity", _CAPACITY, query)
+            rows += page.rows
+            if page.next is None:
+                break
+            query["after"] = page.next
         return [
             each.model_copy(update={"region": None}) if each.region == self._region else each
             for each in rows

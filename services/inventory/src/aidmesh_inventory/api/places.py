@@ -1,6 +1,5 @@
-"""Beds, slots, assets, and the capacity of this region and the others."""
+"""Beds and slots."""
 
-from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Literal
 from uuid import UUID, uuid4
@@ -21,7 +20,7 @@ from aidmesh_inventory.api.problems import problem
 from aidmesh_inventory.domain.days import day_of
 from aidmesh_inventory.domain.shown import surplus
 from aidmesh_inventory.handlers import places
-from aidmesh_inventory.store import beds, slots, world
+from aidmesh_inventory.store import beds, slots
 from aidmesh_inventory.store.beds import NewBed
 from aidmesh_inventory.store.slots import NewSlot
 
@@ -30,7 +29,6 @@ _UUID_KEY: TypeAdapter[UUID] = TypeAdapter(UUID)
 _SLOT_KEY: TypeAdapter[tuple[datetime, UUID]] = TypeAdapter(tuple[datetime, UUID])
 Manager = Annotated[Caller, Depends(require(Role.LOGISTICIAN, Role.LEAD))]
 DAYS_MAX = 62
-CAPACITY_MAX = 5000
 Label = Annotated[str, Field(min_length=1, max_length=64)]
 
 
@@ -144,26 +142,6 @@ class SlotPage(BaseModel):
     next: str | None
 
 
-class CapacityRow(BaseModel):
-    """Free places of one kind at one site by day, as of when that was told."""
-
-    region: str
-    site_id: UUID
-    area: str
-    resource: str
-    code: str
-    first_on: date
-    free_by_day: list[int]
-    total: int
-    as_of: datetime
-
-
-class CapacityOut(BaseModel):
-    """Free places here and, as they told, in the other regions."""
-
-    rows: list[CapacityRow]
-
-
 _NIGHT = {"held": "held", "confirmed": "confirmed", "issued": "occupied"}
 
 
@@ -201,18 +179,6 @@ def _slot(row: asyncpg.Record, *, sensitive_too: bool) -> SlotOut:
     if not sensitive_too:
         out.taken += surplus(row["sensitive"], out.seats - out.taken)
     return out
-
-
-def _less(rows: Sequence[CapacityRow], seated: Sequence[asyncpg.Record]) -> Sequence[CapacityRow]:
-    """Free seats less those that are shown as taken in these slots."""
-    found = {(row.site_id, row.code): row for row in rows if row.resource == "slot"}
-    for slot in seated:
-        row = found.get((slot["site_id"], slot["code"]))
-        day = -1 if row is None else (slot["day"] - row.first_on).days
-        if row is not None and 0 <= day < len(row.free_by_day):
-            more = surplus(slot["sensitive"], slot["free"])
-            row.free_by_day[day] = max(0, row.free_by_day[day] - more)
-    return rows
 
 
 def _new_bed(bed_id: UUID, site_id: UUID, bed: BedFields) -> tuple[NewBed, tuple[str, ...]]:
@@ -392,24 +358,6 @@ def router(database: Database, region: str) -> APIRouter:
         kept, after = page.cut(rows, lambda row: (row["starts_at"], row["slot_id"]))
         return SlotPage(
             rows=[_slot(row, sensitive_too=caller.sees_sensitive) for row in kept], next=after
-        )
-
-    @routes.get("/capacity")
-    async def see_capacity(
-        caller: Staff, resource: Literal["bed", "slot"] | None = None
-    ) -> CapacityOut:
-        """Free places of the coming 14 days, here and in the other regions."""
-        async with database.read() as conn:
-            own = await world.own_capacity(conn, resource=resource, limit=CAPACITY_MAX)
-            others = await world.others_capacity(conn, resource=resource, limit=CAPACITY_MAX)
-            seated = []
-            if not caller.sees_sensitive and resource != "bed":
-                seated = await slots.with_sensitive(conn, datetime.now(UTC) - timedelta(days=1))
-        return CapacityOut(
-            rows=[
-                *_less([CapacityRow(region=region, **row) for row in own], seated),
-                *(CapacityRow(**row) for row in others),
-            ]
         )
 
     routes.include_router(bulk_routes)

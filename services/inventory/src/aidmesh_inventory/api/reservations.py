@@ -13,7 +13,7 @@ from pydantic import AliasChoices, BaseModel, Field, TypeAdapter
 from aidmesh_chassis.auth import Caller, Role, require
 from aidmesh_chassis.db import Database, Tx
 from aidmesh_chassis.http import Body, PageQuery
-from aidmesh_chassis.idempotency import Once
+from aidmesh_chassis.idempotency import CHANGES_NOTHING, Once
 from aidmesh_chassis.problems import NOT_FOUND, Problem
 from aidmesh_contracts.values import Code
 from aidmesh_inventory.api.problems import problem
@@ -164,8 +164,8 @@ def router(database: Database) -> APIRouter:
         kept, after = page.cut(rows, lambda row: row["reservation_id"])
         return ReservationPage(rows=[_out(row) for row in kept], next=after)
 
-    @routes.post("/reservations:lookup")
-    async def lookup(body: LookupIn, caller: Staff, once: Once) -> LookupOut:
+    @routes.post("/reservations:lookup", openapi_extra=dict(CHANGES_NOTHING))
+    async def lookup(body: LookupIn, caller: Staff) -> LookupOut:
         """The latest reservations of needs, and reservations by id. Changes nothing."""
         too = caller.sees_sensitive
         async with database.read() as conn:

@@ -1,6 +1,7 @@
 """Sites and items."""
 
 from dataclasses import replace
+from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID, uuid4
 
@@ -22,10 +23,10 @@ from aidmesh_inventory.handlers import sites as handlers
 from aidmesh_inventory.store import sites, world
 
 _TEXT_KEY: TypeAdapter[str] = TypeAdapter(str)
+_OTHER_KEY: TypeAdapter[tuple[str, UUID]] = TypeAdapter(tuple[str, UUID])
 _ANYONE = Depends(require())
 _STORES = Depends(require(Role.LOGISTICIAN, Role.LEAD))
 _SEES_ADDRESS = Depends(require(Role.CASEWORKER, Role.LOGISTICIAN, Role.LEAD))
-OTHERS_MAX = 1000
 
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 
@@ -74,7 +75,14 @@ class OtherSite(BaseModel):
     area: str
     site_type: str
     status: str
-    as_of: str
+    as_of: datetime
+
+
+class OtherSitePage(BaseModel):
+    """Sites of the other regions by region."""
+
+    rows: list[OtherSite]
+    next: str | None
 
 
 class SiteCorrectIn(Body):
@@ -227,11 +235,14 @@ def router(database: Database, keys: KeyRing) -> APIRouter:
         return SitePage(rows=[_out(row) for row in kept], next=after)
 
     @routes.get("/sites/others", dependencies=[_ANYONE])
-    async def other_sites() -> list[OtherSite]:
+    async def other_sites(page: PageQuery) -> OtherSitePage:
         """Sites of the other regions: area and kind, never where exactly."""
         async with database.read() as conn:
-            rows = await world.others_sites(conn, limit=OTHERS_MAX)
-        return [OtherSite(**{**row, "as_of": row["as_of"].isoformat()}) for row in rows]
+            rows = await world.others_sites(
+                conn, after=page.after(_OTHER_KEY), limit=page.limit + 1
+            )
+        kept, after = page.cut(rows, lambda row: (row["region"], row["site_id"]))
+        return OtherSitePage(rows=[OtherSite(**row) for row in kept], next=after)
 
     @routes.get("/sites/{site_id}", response_model=SiteDetail, dependencies=[_SEES_ADDRESS])
     async def get_site(site_id: UUID) -> Response:

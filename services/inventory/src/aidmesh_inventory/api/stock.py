@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field, TypeAdapter
 
 from aidmesh_chassis.auth import Caller, Role, require
 from aidmesh_chassis.db import Database
-from aidmesh_chassis.http import Body, BulkRoute
+from aidmesh_chassis.http import Body, BulkRoute, Page, PageQuery
 from aidmesh_chassis.idempotency import Once
 from aidmesh_contracts.ids import derive_id
 from aidmesh_contracts.restriction import Restriction
@@ -27,7 +27,9 @@ _UUID_KEY: TypeAdapter[UUID] = TypeAdapter(UUID)
 _ANYONE = Depends(require())
 Staff = Annotated[Caller, Depends(require())]
 Storekeeper = Annotated[Caller, Depends(require(Role.LOGISTICIAN, Role.LEAD))]
-ROWS_MAX = 5000
+_STOCK_KEY: TypeAdapter[tuple[bool, str, str, UUID]] = TypeAdapter(tuple[bool, str, str, UUID])
+"""Whether it is another region's, the item, that region (none for this one) and the site."""
+_LINE_KEY: TypeAdapter[tuple[UUID, str]] = TypeAdapter(tuple[UUID, str])
 Quantity = Annotated[int, Field(ge=1, le=1_000_000)]
 Minor = Annotated[int, Field(ge=0, le=10**15)]
 Batch = Annotated[str, Field(min_length=1, max_length=64)]
@@ -125,6 +127,7 @@ class StockOut(BaseModel):
     region: str
     own: list[OwnStock]
     others: list[OtherStock]
+    next: str | None
 
 
 class FreeRow(BaseModel):
@@ -142,6 +145,7 @@ class FreeOut(BaseModel):
 
     item: str
     rows: list[FreeRow]
+    next: str | None
 
 
 class ExpectedLine(BaseModel):
@@ -154,6 +158,39 @@ class ExpectedLine(BaseModel):
     received: int
     unit_value_minor: int
     currency: str
+
+
+class ExpectedPage(BaseModel):
+    """Lines of purchases of which not everything came in, by purchase."""
+
+    rows: list[ExpectedLine]
+    next: str | None
+
+
+async def _supply(
+    conn: asyncpg.Connection, page: Page, site_id: UUID | None, item: str | None
+) -> tuple[list[asyncpg.Record], list[asyncpg.Record], str | None]:
+    """A page of stock, this region's first, then the others'; and the cursor of the next."""
+    after = page.after(_STOCK_KEY)
+    own, others = [], []
+    if after is None or not after[0]:
+        last = None if after is None else (after[1], after[3])
+        own = await world.own_stock(
+            conn, site_id=site_id, item=item, after=last, limit=page.limit + 1
+        )
+    room = page.limit + 1 - len(own)
+    if site_id is None and room > 0:
+        seen = after[1:] if after is not None and after[0] else None
+        others = await world.others_stock(conn, item=item, after=seen, limit=room)
+    rows = [(False, "", row) for row in own] + [(True, row["region"], row) for row in others]
+    kept, cursor = page.cut(
+        rows, lambda each: (each[0], each[2]["item"], each[1], each[2]["site_id"])
+    )
+    return (
+        [row for is_other, _, row in kept if not is_other],
+        [row for is_other, _, row in kept if is_other],
+        cursor,
+    )
 
 
 def _line(row: LineIn | ReceiptRow) -> receipts.Line:
@@ -255,12 +292,11 @@ def router(database: Database, region: str) -> APIRouter:
 
     @routes.get("/stock")
     async def see_stock(
-        caller: Staff, site_id: UUID | None = None, item: str | None = None
+        caller: Staff, page: PageQuery, site_id: UUID | None = None, item: str | None = None
     ) -> StockOut:
-        """What there is, what of it is held, what is free; here, and in the other regions."""
+        """What there is, what of it is held, what is free; here, then in the other regions."""
         async with database.read() as conn:
-            own = await world.own_stock(conn, site_id=site_id, item=item, limit=ROWS_MAX)
-            others = [] if site_id else await world.others_stock(conn, item=item, limit=ROWS_MAX)
+            own, others, after = await _supply(conn, page, site_id, item)
         return StockOut(
             region=region,
             own=_own(own, sensitive_too=caller.sees_sensitive),
@@ -268,27 +304,34 @@ def router(database: Database, region: str) -> APIRouter:
                 OtherStock(**{**row, "on_hand": row["on_hand"] if caller.sees_sensitive else None})
                 for row in others
             ],
+            next=after,
         )
 
     @routes.get("/stock/free")
-    async def see_free(caller: Staff, item: Annotated[str, Query(max_length=64)]) -> FreeOut:
-        """Where an item can be had."""
+    async def see_free(
+        caller: Staff, page: PageQuery, item: Annotated[str, Query(max_length=64)]
+    ) -> FreeOut:
+        """Where an item can be had: a page may hold fewer rows than there are sites looked at."""
         async with database.read() as conn:
-            own = await world.own_stock(conn, site_id=None, item=item, limit=ROWS_MAX)
-            others = await world.others_stock(conn, item=item, limit=ROWS_MAX)
+            own, others, after = await _supply(conn, page, None, item)
         shown = _own(own, sensitive_too=caller.sees_sensitive)
         rows = [{"region": region, **row.model_dump()} for row in shown]
         rows += [dict(row) for row in others]
         return FreeOut(
-            item=item, rows=[FreeRow.model_validate(row) for row in rows if row["free"] > 0]
+            item=item,
+            rows=[FreeRow.model_validate(row) for row in rows if row["free"] > 0],
+            next=after,
         )
 
     @routes.get("/purchases/expected", dependencies=[_ANYONE])
-    async def expected() -> list[ExpectedLine]:
+    async def expected(page: PageQuery) -> ExpectedPage:
         """What was ordered and has not come in."""
         async with database.read() as conn:
-            rows = await stock.expected_purchases(conn, ROWS_MAX)
-        return [ExpectedLine(**row) for row in rows]
+            rows = await stock.expected_purchases(
+                conn, after=page.after(_LINE_KEY), limit=page.limit + 1
+            )
+        kept, after = page.cut(rows, lambda row: (row["purchase_id"], row["item"]))
+        return ExpectedPage(rows=[ExpectedLine(**row) for row in kept], next=after)
 
     routes.include_router(bulk_routes)
     return routes

@@ -361,15 +361,20 @@ async def add_received(conn: asyncpg.Connection, counted: Mapping[tuple[UUID, st
     )
 
 
-async def expected_purchases(conn: asyncpg.Connection, limit: int) -> list[asyncpg.Record]:
+async def expected_purchases(
+    conn: asyncpg.Connection, *, after: tuple[UUID, str] | None, limit: int
+) -> list[asyncpg.Record]:
     """Lines of purchases of which less came in than was ordered."""
     return await conn.fetch(
         """
         SELECT l.purchase_id, p.grant_id, l.item, l.ordered, l.received, l.unit_value_minor,
                p.currency
         FROM purchase_line l JOIN purchase p ON p.id = l.purchase_id
-        WHERE l.received < l.ordered ORDER BY l.purchase_id, l.item LIMIT $1
+        WHERE l.received < l.ordered
+          AND ($1::uuid IS NULL OR (l.purchase_id, l.item) > ($1, $2::text))
+        ORDER BY l.purchase_id, l.item LIMIT $3
         """,
+        *(after or (None, None)),
         limit,
     )
 

@@ -108,9 +108,14 @@ async def put_capacity(conn: asyncpg.Connection, rows: Sequence[WorldCapacity]) 
 
 
 async def own_stock(
-    conn: asyncpg.Connection, *, site_id: UUID | None, item: str | None, limit: int
+    conn: asyncpg.Connection,
+    *,
+    site_id: UUID | None,
+    item: str | None,
+    after: tuple[str, UUID] | None,
+    limit: int,
 ) -> list[asyncpg.Record]:
-    """This region's stock by site and item, with the soonest expiry of what is left.
+    """This region's stock by item and site, with the soonest expiry of what is left.
 
     Nothing can be had at a closed site. `sensitive` are the pieces held for what only some may
     see, `left` those that are not held, wherever they are.
@@ -135,32 +140,45 @@ async def own_stock(
         ) h ON COALESCE(l.held, 0) > 0
         WHERE s.version > 0 AND ($1::uuid IS NULL OR s.site_id = $1)
           AND ($2::text IS NULL OR s.item = $2)
-        ORDER BY s.item, s.site_id LIMIT $3
+          AND ($3::text IS NULL OR (s.item, s.site_id) > ($3, $4::uuid))
+        ORDER BY s.item, s.site_id LIMIT $5
         """,
         site_id,
         item,
+        *(after or (None, None)),
         limit,
     )
 
 
 async def others_stock(
-    conn: asyncpg.Connection, *, item: str | None, limit: int
+    conn: asyncpg.Connection,
+    *,
+    item: str | None,
+    after: tuple[str, str, UUID] | None,
+    limit: int,
 ) -> list[asyncpg.Record]:
-    """Other regions' stock, as they told it; nothing can be had at a closed site."""
+    """Other regions' stock by item, region and site, as they told it; none at a closed site."""
     return await conn.fetch(
         """
         SELECT region, site_id, s.area, item, on_hand,
                CASE w.status WHEN 'closed' THEN 0 ELSE free END AS free, s.as_of
         FROM world_stock s LEFT JOIN world_site w USING (region, site_id)
-        WHERE $1::text IS NULL OR item = $1 ORDER BY item, region, site_id LIMIT $2
+        WHERE ($1::text IS NULL OR item = $1)
+          AND ($2::text IS NULL OR (item, region, site_id) > ($2, $3::text, $4::uuid))
+        ORDER BY item, region, site_id LIMIT $5
         """,
         item,
+        *(after or (None, None, None)),
         limit,
     )
 
 
 async def own_capacity(
-    conn: asyncpg.Connection, *, resource: str | None, limit: int
+    conn: asyncpg.Connection,
+    *,
+    resource: str | None,
+    after: tuple[UUID, str, str] | None,
+    limit: int,
 ) -> list[asyncpg.Record]:
     """This region's free places as last told; none at a closed site."""
     return await conn.fetch(
@@ -170,15 +188,21 @@ async def own_capacity(
                     ELSE array_fill(0, ARRAY[cardinality(c.free_by_day)]) END AS free_by_day
         FROM capacity_state c JOIN site ON site.id = c.site_id
         WHERE c.first_on IS NOT NULL AND ($1::text IS NULL OR c.resource = $1)
-        ORDER BY c.site_id, c.resource, c.code LIMIT $2
+          AND ($2::uuid IS NULL OR (c.site_id, c.resource, c.code) > ($2, $3::text, $4::text))
+        ORDER BY c.site_id, c.resource, c.code LIMIT $5
         """,
         resource,
+        *(after or (None, None, None)),
         limit,
     )
 
 
 async def others_capacity(
-    conn: asyncpg.Connection, *, resource: str | None, limit: int
+    conn: asyncpg.Connection,
+    *,
+    resource: str | None,
+    after: tuple[str, UUID, str, str] | None,
+    limit: int,
 ) -> list[asyncpg.Record]:
     """Other regions' free places, as they told them; none at a closed site."""
     return await conn.fetch(
@@ -188,20 +212,27 @@ async def others_capacity(
                     THEN array_fill(0, ARRAY[cardinality(free_by_day)])
                     ELSE free_by_day END AS free_by_day
         FROM world_capacity c LEFT JOIN world_site w USING (region, site_id)
-        WHERE $1::text IS NULL OR resource = $1
-        ORDER BY region, site_id, resource, code LIMIT $2
+        WHERE ($1::text IS NULL OR resource = $1)
+          AND ($2::text IS NULL
+               OR (region, site_id, resource, code) > ($2, $3::uuid, $4::text, $5::text))
+        ORDER BY region, site_id, resource, code LIMIT $6
         """,
         resource,
+        *(after or (None, None, None, None)),
         limit,
     )
 
 
-async def others_sites(conn: asyncpg.Connection, *, limit: int) -> list[asyncpg.Record]:
-    """Other regions' sites: area and kind, never an address."""
+async def others_sites(
+    conn: asyncpg.Connection, *, after: tuple[str, UUID] | None, limit: int
+) -> list[asyncpg.Record]:
+    """Other regions' sites by region: area and kind, never an address."""
     return await conn.fetch(
         """
         SELECT region, site_id, area, site_type, status, as_of FROM world_site
-        ORDER BY region, site_id LIMIT $1
+        WHERE $1::text IS NULL OR (region, site_id) > ($1, $2::uuid)
+        ORDER BY region, site_id LIMIT $3
         """,
+        *(after or (None, None)),
         limit,
     )

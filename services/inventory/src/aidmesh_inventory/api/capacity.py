@@ -1,0 +1,104 @@
+"""The free places of this region and the others."""
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import Annotated, Literal
+from uuid import UUID
+
+import asyncpg
+from fastapi import APIRouter, Depends
+from pydantic import BaseModel, TypeAdapter
+
+from aidmesh_chassis.auth import Caller, require
+from aidmesh_chassis.db import Database
+from aidmesh_chassis.http import Page, PageQuery
+from aidmesh_inventory.domain.shown import surplus
+from aidmesh_inventory.store import slots, world
+
+Staff = Annotated[Caller, Depends(require())]
+_CAPACITY_KEY: TypeAdapter[tuple[str | None, UUID, str, str]] = TypeAdapter(
+    tuple[str | None, UUID, str, str]
+)
+"""The region (none for this one), the site, bed or slot, and which kind."""
+
+
+class CapacityRow(BaseModel):
+    """Free places of one kind at one site by day, as of when that was told."""
+
+    region: str
+    site_id: UUID
+    area: str
+    resource: str
+    code: str
+    first_on: date
+    free_by_day: list[int]
+    total: int
+    as_of: datetime
+
+
+class CapacityOut(BaseModel):
+    """Free places here and, as they told, in the other regions."""
+
+    rows: list[CapacityRow]
+    next: str | None
+
+
+def _less(rows: Sequence[CapacityRow], seated: Sequence[asyncpg.Record]) -> Sequence[CapacityRow]:
+    """Free seats less those that are shown as taken in these slots."""
+    found = {(row.site_id, row.code): row for row in rows if row.resource == "slot"}
+    for slot in seated:
+        row = found.get((slot["site_id"], slot["code"]))
+        day = -1 if row is None else (slot["day"] - row.first_on).days
+        if row is not None and 0 <= day < len(row.free_by_day):
+            more = surplus(slot["sensitive"], slot["free"])
+            row.free_by_day[day] = max(0, row.free_by_day[day] - more)
+    return rows
+
+
+async def _capacity(
+    conn: asyncpg.Connection, page: Page, resource: str | None
+) -> tuple[list[asyncpg.Record], list[asyncpg.Record], str | None]:
+    """A page of free places, this region's first, then the others'; the cursor of the next."""
+    after = page.after(_CAPACITY_KEY)
+    own, others = [], []
+    if after is None or after[0] is None:
+        last = None if after is None else after[1:]
+        own = await world.own_capacity(conn, resource=resource, after=last, limit=page.limit + 1)
+    room = page.limit + 1 - len(own)
+    if room > 0:
+        seen = None if after is None or after[0] is None else (after[0], *after[1:])
+        others = await world.others_capacity(conn, resource=resource, after=seen, limit=room)
+    rows = [(None, row) for row in own] + [(row["region"], row) for row in others]
+    kept, cursor = page.cut(
+        rows, lambda each: (each[0], each[1]["site_id"], each[1]["resource"], each[1]["code"])
+    )
+    return (
+        [row for region, row in kept if region is None],
+        [row for region, row in kept if region is not None],
+        cursor,
+    )
+
+
+def router(database: Database, region: str) -> APIRouter:
+    """Return the routes."""
+    routes = APIRouter(prefix="/v1", tags=["beds and slots"])
+
+    @routes.get("/capacity")
+    async def see_capacity(
+        caller: Staff, page: PageQuery, resource: Literal["bed", "slot"] | None = None
+    ) -> CapacityOut:
+        """Free places of the coming 14 days, here, then in the other regions."""
+        async with database.read() as conn:
+            own, others, after = await _capacity(conn, page, resource)
+            seated = []
+            if not caller.sees_sensitive and resource != "bed":
+                seated = await slots.with_sensitive(conn, datetime.now(UTC) - timedelta(days=1))
+        return CapacityOut(
+            rows=[
+                *_less([CapacityRow(region=region, **row) for row in own], seated),
+                *(CapacityRow(**row) for row in others),
+            ],
+            next=after,
+        )
+
+    return routes
