@@ -1,0 +1,195 @@
+"""Receipts, lots and handovers over HTTP."""
+
+from uuid import UUID, uuid4
+
+from aidmesh_chassis.auth import Role
+from aidmesh_chassis.service import Service
+from integration.inventory.office import Api, new_item, new_site
+from integration.inventory.world import World, approved, confirmed
+
+
+async def test_what_needs_a_prescription_is_not_handed_over_without(api: Api, world: World) -> None:
+    site_id = await new_site(api)
+    names = {"uk": "гормони", "en": "hormones", "de": "Hormone"}
+    await api.post("items", {"code": "hormone_pack", "names": names, "prescription": True})
+    await new_item(api)
+    for item in ("hormone_pack", "parcel"):
+        await world.stock(UUID(site_id), 5, item)
+    needs = [approved(items=("hormone_pack",)) for _ in range(3)] + [approved()]
+    await world.take(*needs)
+    early = await api.get(f"needs/{needs[0].need_id}/reservation")
+    path = f"reservations/{early['reservation_id']}:issue"
+    assert (await api.post(path, status=409))["type"].endswith(":not-confirmed")
+    await world.take(*(confirmed(need.need_id) for need in needs))
+
+    refused = await api.post(path, status=409)
+    assert refused["type"].endswith(":prescription-not-seen")
+    assert "prescription_seen_on" in refused["detail"]
+    future = await api.post(path, {"prescription_seen_on": "2999-01-01"}, status=422)
+    assert future["type"].endswith(":day-in-future")
+    assert await world.state(needs[0].need_id) == "confirmed"
+    await api.post(path, {"prescription_seen_on": "2024-05-01"})
+
+    rows = [{"row_id": str(n), "need_id": str(need.need_id)} for n, need in enumerate(needs[1:])]
+    rows[1]["prescription_seen_on"] = "2024-05-02"
+    done = await api.post("handovers:bulk", {"rows": rows})
+    assert [(row["status"], row.get("problem")) for row in done["rows"]] == [
+        ("rejected", "prescription-not-seen"),
+        ("done", None),
+        ("done", None),
+    ]
+    rows[0]["prescription_seen_on"] = "2024-05-03"
+    again = await api.post("handovers:bulk", {"rows": rows[:1]})
+    assert again["rows"][0]["status"] == "done"
+    kept = await world.rows("SELECT seen_on, role, issue_no FROM prescription_seen ORDER BY 1")
+    assert [(str(row["seen_on"]), row["issue_no"]) for row in kept] == [
+        ("2024-05-01", 1), ("2024-05-02", 1), ("2024-05-03", 1),
+    ]  # fmt: skip
+    assert {row["role"] for row in kept} == {"caseworker"}
+    await world.books_are_right()
+
+
+async def test_receive_hand_over_undo(api: Api, world: World) -> None:
+    site_id = await new_site(api)
+    await new_item(api)
+    body = {"site_id": site_id, "lines": [{"item": "parcel", "quantity": 3}]}
+    key = uuid4().hex
+    receipt = await api.post("receipts", body, key=key)
+    assert await api.post("receipts", body, key=key) == receipt
+    unknown = {"site_id": site_id, "lines": [{"item": "gold", "quantity": 3}]}
+    assert (await api.post("receipts", unknown, status=422))["type"].endswith(":unknown-item")
+    need = approved()
+    await world.take(need)
+    held = await api.get(f"needs/{need.need_id}/reservation")
+    path = f"reservations/{held['reservation_id']}"
+    assert held["state"] == "held"
+    early = await api.post(f"{path}:issue", status=409)
+    assert early["type"].endswith(":not-confirmed")
+    await world.take(confirmed(need.need_id))
+    (waiting,) = (await api.get("reservations", site_id=site_id, resource="stock"))["rows"]
+    assert waiting["reservation_id"] == held["reservation_id"]
+    stock = await api.get("stock", item="parcel")
+    assert [(row["on_hand"], row["held"], row["free"]) for row in stock["own"]] == [(3, 1, 2)]
+
+    future = await api.post(f"{path}:issue", {"served_on": "2999-01-01"}, status=422)
+    assert future["type"].endswith(":day-in-future")
+    assert "today in Kyiv at the latest" in future["detail"]
+    await api.post(f"{path}:issue", {"served_on": "2026-03-02"})
+    assert (await api.post(f"{path}:issue", status=409))["type"].endswith(":already-issued")
+    await api.post(f"{path}:undo", {"reason": "wrong_person"})
+    assert (await api.post(f"{path}:undo", {"reason": "again"}, status=409))["type"].endswith(
+        ":not-issued"
+    )
+    looked_up = await api.post("reservations:lookup", {"need_ids": [str(need.need_id)]})
+    assert [row["state"] for row in looked_up["rows"]] == ["confirmed"]
+    free = await api.get("stock/free", item="parcel")
+    assert [(row["region"], row["free"]) for row in free["rows"]] == [("kyiv", 2)]
+    (lot,) = (await api.get("lots"))["rows"]
+    assert (lot["on_hand"], lot["held"]) == (3, 1)
+    loss = {"lot_id": lot["lot_id"], "kind": "loss", "quantity": 1, "reason": "damaged"}
+    assert (await api.post("adjustments", loss))["on_hand"] == 2
+    await world.books_are_right()
+
+
+async def test_a_receipt_is_taken_back(api: Api, service: Service, world: World) -> None:
+    site_id = await new_site(api)
+    await new_item(api)
+    body = {"site_id": site_id, "lines": [{"item": "parcel", "quantity": 3}]}
+    receipt = await api.post("receipts", body)
+    (lot,) = (await api.get("lots"))["rows"]
+    assert lot["receipt_id"] == receipt["receipt_id"]
+    path, why = f"receipts/{receipt['receipt_id']}:reverse", {"reason": "wrong_item"}
+    await Api(service, Role.CASEWORKER).post(path, why, status=403)
+    assert await api.post(path, why) == receipt
+    assert (await api.get("lots"))["rows"] == []
+    assert (await api.post(path, why, status=409))["type"].endswith(":already-reversed")
+    count = {"lot_id": lot["lot_id"], "kind": "count", "quantity": 3, "reason": "found"}
+    assert (await api.post("adjustments", count, status=409))["type"].endswith(":already-reversed")
+    await api.post(f"receipts/{uuid4()}:reverse", why, status=404)
+    await world.books_are_right()
+
+
+async def test_a_lot_is_corrected_with_its_version(api: Api, world: World) -> None:
+    site_id = await new_site(api)
+    await new_item(api)
+    terms = {"programmes": ["food"]}
+    line = {"item": "parcel", "quantity": 3, "restriction": terms, "expiry": "2999-01-31"}
+    await api.post("receipts", {"site_id": site_id, "lines": [line]})
+    (lot,) = (await api.get("lots"))["rows"]
+    path = f"lots/{lot['lot_id']}:correct"
+    why = {"version": 1, "reason": "entry_error"}
+    changed = await api.post(path, {**why, "expiry": "2998-01-31"})
+    assert changed == {**lot, "expiry": "2998-01-31", "version": 2}
+    stale = await api.post(path, {**why, "restriction": None}, status=409)
+    assert stale["type"].endswith(":version-changed")
+    freed = await api.post(path, {**why, "version": 2, "restriction": None, "expiry": None})
+    assert freed == {**lot, "restriction": None, "expiry": None, "version": 3}
+    assert (await api.get("lots"))["rows"] == [freed]
+    await api.post(f"lots/{uuid4()}:correct", why, status=404)
+
+
+async def test_bulk_receipts_and_handovers(api: Api, world: World) -> None:
+    await new_site(api)
+    await new_item(api)
+    rows: list[dict[str, object]] = [
+        {"row_id": f"r{number}", "site_code": "kyiv-1", "item": "parcel", "quantity": 10}
+        for number in range(3)
+    ]
+    rows += [
+        {"row_id": "bad", "site_code": "kyiv-1", "item": "parcel", "quantity": "many"},
+        {"row_id": "lost", "site_code": "nowhere", "item": "parcel", "quantity": 1},
+        {"row_id": "r0", "site_code": "kyiv-1", "item": "parcel", "quantity": 10},
+    ]
+    first = await api.post("receipts:bulk", {"source": "week-1", "rows": rows})
+    assert [row["status"] for row in first["rows"]] == [
+        *["done"] * 3,
+        "rejected",
+        "rejected",
+        "skipped",
+    ]
+    assert first["rows"][3]["errors"][0]["field"] == "quantity"
+    assert "many" not in str(first)
+    rows[1]["quantity"] = 11
+    again = await api.post("receipts:bulk", {"source": "week-1", "rows": rows[:3]})
+    # Neither ids nor contents of rows can be read from the database, the kept answers included.
+    assert not await world.value(
+        "SELECT EXISTS (SELECT FROM taken_row t WHERE t::text ~ 'week-1') OR EXISTS ("
+        " SELECT FROM idempotency WHERE convert_from(body, 'UTF8') ~ 'row_id')"
+    )
+    assert [row["status"] for row in again["rows"]] == ["skipped", "rejected", "skipped"]
+    assert again["rows"][1]["problem"] == "row-changed"
+    assert await world.value("SELECT sum(on_hand) FROM lot") == 30
+
+    needs = [approved() for _ in range(5)]
+    await world.take(*needs)
+    await world.take(*(confirmed(need.need_id) for need in needs[:4]))
+    handed = [
+        {"row_id": str(number), "need_id": str(need.need_id), "served_on": "2026-03-03"}
+        for number, need in enumerate(needs)
+    ]
+    handed.append({"row_id": "x", "need_id": str(uuid4())})
+    early = [{**row, "served_on": "2999-01-01"} for row in handed]
+    told = await api.post("handovers:bulk", {"source": "week-1", "rows": early})
+    problems = [row["problem"] for row in told["rows"]]
+    assert problems == ["day-in-future"] * 5 + ["unknown-reservation"]
+    told = await api.post("handovers:bulk", {"source": "week-1", "rows": handed})
+    assert (told["done"], told["rejected"]) == (4, 2)
+    assert [row["problem"] for row in told["rows"][4:]] == ["not-confirmed", "unknown-reservation"]
+    told = await api.post("handovers:bulk", {"source": "week-1", "rows": handed})
+    assert (told["skipped"], told["rejected"]) == (4, 2)
+    await world.books_are_right()
+
+
+async def test_discrepancies_are_settled_once(api: Api, world: World) -> None:
+    site_id = await new_site(api)
+    await new_item(api)
+    lot_id = await world.stock(UUID(site_id), 1)
+    await world.take(approved())
+    body = {"lot_id": str(lot_id), "kind": "count", "quantity": 0, "reason": "stolen"}
+    await api.post("adjustments", body)
+    (found,) = (await api.get("discrepancies"))["rows"]
+    assert (found["why"], found["quantity"]) == ("count_below_held", 1)
+    path = f"discrepancies/{found['discrepancy_id']}:settle"
+    await api.post(path, {"reason": "reported"})
+    await api.post(path, {"reason": "reported"}, status=404)
+    assert (await api.get("discrepancies"))["rows"] == []
