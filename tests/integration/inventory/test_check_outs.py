@@ -1,5 +1,6 @@
 """Guests whose leaving nobody entered, and check-outs that were entered by mistake."""
 
+import asyncio
 from datetime import date, timedelta
 from uuid import UUID
 
@@ -211,3 +212,27 @@ async def test_aid_that_was_given_is_settled_and_wakes_nobody(world: World, toda
     grown = (await world.emitted(SupplyGrewV1))[before:]
     assert [each.freed_by for each in grown] == [lasting.need_id]
     assert sorted(each.nights for each in await world.emitted(StaySettledV1)) == [2, 4]
+
+
+async def test_whoever_comes_first_the_person_is_right(world: World, today: date) -> None:
+    await world.beds(await world.site(), 4)
+    for _ in range(4):
+        came = today - timedelta(days=3)
+        guests = [await guest(world, came, 2) for _ in range(4)]
+        answers = await asyncio.gather(
+            world.run(sweeps.check_out_overdue),
+            *(check_out(world, each.need_id, today) for each in guests),
+            world.run(sweeps.check_out_overdue),
+        )
+        assert set(answers[1:-1]) == {None}
+        told = await world.emitted(StaySettledV1)
+        for each in guests:
+            last = max(
+                (one for one in told if one.need_id == each.need_id),
+                key=lambda one: one.settle_no or 0,
+            )
+            assert (last.nights, last.to_on) == (3, today)
+        await world.books_are_right()
+        await world.execute("UPDATE bed_booking SET live = false")
+        await world.execute("UPDATE reservation SET state = 'released', cause = 'reversed'")
+    assert await world.value("SELECT count(*) FROM bed_booking WHERE left_by_clock") == 0

@@ -120,6 +120,22 @@ CASES = [
                          "reason": "theft"}),
     ("/stock/reverse", {"receipt_id": str(number("receipt a")), "reason": "wrong_item"},
      "/v1/receipts/" + str(number("receipt a")) + ":reverse", {"reason": "wrong_item"}),
+    ("/stock/expiry", {"lot": str(number("lot a")) + " 3", "expiry": "2027-01-31"},
+     "/v1/lots/" + str(number("lot a")) + ":correct",
+     {"version": 3, "reason": "entry_error", "expiry": "2027-01-31"}),
+    ("/stock/expiry", {"lot": str(number("lot a")) + " 3", "expiry": ""},
+     "/v1/lots/" + str(number("lot a")) + ":correct",
+     {"version": 3, "reason": "entry_error", "expiry": None}),
+    ("/stock/items/food_parcel",
+     {"version": "2", "name_uk": "Набір", "name_en": "Parcel", "name_de": "Paket",
+      "prescription": "1"},
+     "/v1/items/food_parcel:correct",
+     {"version": 2, "names": {"uk": "Набір", "en": "Parcel", "de": "Paket"},
+      "prescription": True}),
+    ("/beds/retire", {"bed": str(number("bed 1"))},
+     "/v1/beds/" + str(number("bed 1")) + ":retire", {}),
+    ("/beds/restore", {"bed": str(number("bed 1"))},
+     "/v1/beds/" + str(number("bed 1")) + ":restore", {}),
     ("/stock/settle/{need}", {"reason": "counted"}, "/v1/discrepancies/{need}:settle",
      {"reason": "counted"}),
     ("/stock/sites/{need}/close", {"reason": "air_alert", "keep": "keep"},
@@ -461,6 +477,10 @@ async def test_undo_is_offered_after_handing_over(browser: "Browser") -> None:
         (Role.FINANCE, "/hand-over/many"),
         (Role.LOGISTICIAN, "/register"),
         (Role.ONCALL, f"/beds/{RESERVATION}/check-in"),
+        (Role.CASEWORKER, "/beds/retire"),
+        (Role.CASEWORKER, "/stock/expiry"),
+        (Role.CASEWORKER, "/stock/reverse"),
+        (Role.CASEWORKER, "/stock/items/food_parcel"),
         (Role.LOGISTICIAN, f"/needs/{NEED}/approve"),
         (Role.APPROVER, f"/money/grants/{number('qn')}/allot"),
         (Role.APPROVER, "/money/purchases"),
@@ -574,3 +594,22 @@ async def test_refused_lines_of_a_table_are_named(browser: "Browser") -> None:
     answer = await browser.post("/money/settle", table=TABLE)
     assert answer.status_code == 409
     assert f"Line 4: {NEED.hex[:8].upper()}" in answer.text
+
+
+async def test_a_retired_bed_is_not_shown_as_free(browser: "Browser") -> None:
+    await browser.sign_in(Role.LOGISTICIAN)
+    bed = {"bed_id": str(number("bed old")), "label": "9-Z", "room": "9", "code": "shelter",
+           "status": "retired", "nights": ["free"] * 14, "bookings": []}  # fmt: skip
+    browser.desk.region.answers["GET /v1/beds"] = (200, {"beds": [bed], "next": None})
+    page = (await browser.get(f"/beds?site={number('shelter')}")).text
+    assert "9-Z" not in page.split('id="restore-bed"')[0]
+    assert f'<option value="{bed["bed_id"]}">9-Z' in page
+
+
+async def test_overdue_check_outs_are_shown_with_what_to_say_of_them(browser: "Browser") -> None:
+    await browser.sign_in(Role.CASEWORKER)
+    page = (await browser.get(f"/beds?site={number('shelter')}", "en")).text
+    section = page.split('<section class="card" id="gone">')[1].split("</section>")[0]
+    assert section.count('/check-out"') == 2
+    # Only who was checked out by the clock can turn out to be still there.
+    assert section.count('/undo-check-out"') == section.count("checked out by the clock") == 1

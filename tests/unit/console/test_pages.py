@@ -40,6 +40,7 @@ PATHS = (
     "/stock",
     f"/stock?site={WAREHOUSE}&item=food_parcel",
     "/stock/sites",
+    "/stock/items/food_parcel",
     "/beds",
     f"/beds?site={SHELTER}",
     "/money",

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aidmesh_console.clients.intake import Kind
-from aidmesh_console.clients.inventory import AllStock, Capacity, Stock, StockAway
+from aidmesh_console.clients.inventory_views import AllStock, Capacity, Stock, StockAway
 from aidmesh_console.supply import low, supply_of
 
 NOW = datetime(2024, 4, 1, 12, tzinfo=UTC)

@@ -10,7 +10,16 @@ from aidmesh_contracts.restriction import UNRESTRICTED, Use
 from aidmesh_contracts.values import StockDemand
 from aidmesh_inventory.domain import days
 from aidmesh_inventory.domain.areas import ISO_BY_PCODE, iso_code_of
-from aidmesh_inventory.domain.beds import Bed, BedsPicked, BedsWanted, House, Stay, arrived, left
+from aidmesh_inventory.domain.beds import (
+    Bed,
+    BedsPicked,
+    BedsWanted,
+    House,
+    Stay,
+    arrived,
+    left,
+    stays_on,
+)
 from aidmesh_inventory.domain.holding import Granted, Picture, Request, ranked
 from aidmesh_inventory.domain.picking import Lot, Place, Shelves, Wanted
 from aidmesh_inventory.domain.shares import Part, shares_of
@@ -113,6 +122,22 @@ def test_coming_and_leaving(stay: Stay, day: date) -> None:
         assert gone.nights == (day - stay.from_on).days
 
 
+@given(stays, st.none() | st.integers(1, 9), some_days)
+def test_who_had_not_left_has_the_night_to_come_at_least(
+    booked: Stay, more: int | None, today: date
+) -> None:
+    until = None if more is None else today + timedelta(days=more)
+    again = stays_on(booked, until, today)
+    assert again.from_on == booked.from_on
+    assert again.to_on is None or again.to_on > today
+    if until is not None:
+        assert again.to_on == until
+    elif booked.to_on is None or booked.to_on > today:
+        assert again == booked, "as it was booked"
+    else:
+        assert again.to_on == today + timedelta(days=1)
+
+
 slots = st.lists(
     st.builds(
         Slot,
@@ -209,6 +234,16 @@ def test_a_guest_always_has_a_day_to_come(from_on: date, since: datetime) -> Non
     due_at = days.bed_due_at(from_on, since)
     assert due_at >= since + timedelta(days=1)
     assert days.day_of(due_at) > from_on
+
+
+@given(some_days, st.integers(-2000, 8000).map(lambda hours: NOW + timedelta(hours=hours)))
+def test_nobody_is_checked_out_before_noon_of_the_day_of_leaving(
+    to_on: date, since: datetime
+) -> None:
+    due_at = days.check_out_due_at(to_on, since)
+    assert due_at >= since + timedelta(days=1)
+    assert days.day_of(due_at - timedelta(hours=12)) >= to_on
+    assert due_at <= max(since, NOW + (to_on - DAY)) + timedelta(days=1)
 
 
 def test_days_are_those_of_kyiv() -> None:

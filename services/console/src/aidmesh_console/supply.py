@@ -6,7 +6,7 @@ from datetime import datetime
 from uuid import UUID
 
 from aidmesh_console.clients.intake import Kind
-from aidmesh_console.clients.inventory import AllStock, Capacity
+from aidmesh_console.clients.inventory_views import AllStock, Capacity
 
 
 @dataclass(frozen=True, slots=True)

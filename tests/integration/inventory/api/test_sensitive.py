@@ -66,6 +66,7 @@ async def test_nobody_acts_on_a_reservation_that_is_not_there_for_them(
         ("check-in", {}),
         ("attend", {}),
         ("check-out", {}),
+        ("undo-check-out", {"reason": "mistake"}),
         ("undo", {"reason": "mistake"}),
         ("no-show", {}),
         ("relocate", {}),

@@ -1,231 +1,34 @@
-"""Inventory as the desk sees it: sites, stock, beds, slots and what is set aside."""
+"""Inventory as the desk asks it."""
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from datetime import date
 from typing import Any
 from uuid import UUID
 
 from pydantic import TypeAdapter
 
+from aidmesh_console.clients.inventory_views import (
+    AllStock,
+    Assets,
+    Beds,
+    Capacity,
+    CheckOuts,
+    Discrepancies,
+    Item,
+    Lot,
+    Reservation,
+    Reservations,
+    RowAnswer,
+    Site,
+    Stock,
+    StockAway,
+)
 from aidmesh_console.clients.link import ACCEPTED, Link, Query, View
 
 ROWS_MAX = 200
 """How many rows of a list a service gives at once; what a region has of sites and items."""
 PAGES_MAX = 25
 """How many pages of one list are put together: no page of the desk shows more."""
-
-
-class Site(View):
-    """A place of this region."""
-
-    site_id: UUID
-    code: str
-    name: str
-    area: str
-    site_type: str
-    status: str = "open"
-    status_reason: str | None = None
-    version: int = 1
-
-
-class Item(View):
-    """A kind of goods."""
-
-    code: str
-    names: Mapping[str, str]
-    unit: str = "piece"
-    tracking: str = "lot"
-    prescription: bool = False
-
-
-class Stock(View):
-    """One item at one site of this region; `expiry` is the soonest."""
-
-    site_id: UUID
-    item: str
-    on_hand: int
-    held: int = 0
-    free: int
-    expiry: date | None = None
-
-
-class StockAway(View):
-    """One item at one site of another region, as it was told at `as_of`."""
-
-    region: str
-    site_id: UUID
-    area: str
-    item: str
-    free: int
-    as_of: datetime
-
-
-class AllStock(View):
-    """What there is, here and elsewhere."""
-
-    own: tuple[Stock, ...] = ()
-    others: tuple[StockAway, ...] = ()
-    next: str | None = None
-
-
-class Asset(View):
-    """A thing that was handed to a center, and what paid for it."""
-
-    asset_id: UUID
-    item: str
-    serial: str | None = None
-    grant_id: UUID | None = None
-    unit_value_minor: int = 0
-    currency: str = "UAH"
-    site_id: UUID
-    status: str
-    status_reason: str | None = None
-    since: date
-
-
-class Assets(View):
-    """A page of the register of assets."""
-
-    rows: tuple[Asset, ...]
-    next: str | None = None
-
-
-class Capacity(View):
-    """Free places of one kind at one site by day; `region` of None is this one."""
-
-    region: str | None = None
-    site_id: UUID
-    area: str
-    resource: str
-    code: str
-    first_on: date
-    free_by_day: tuple[int, ...]
-    total: int
-    as_of: datetime | None = None
-
-
-class Booking(View):
-    """Who is in a bed, by reservation."""
-
-    reservation_id: UUID
-    need_id: UUID
-    state: str
-    from_on: date
-    to_on: date | None = None
-    left_on: date | None = None
-
-
-class CheckOut(View):
-    """A guest who by the booking has left; `by_clock` if that is why they are checked out."""
-
-    reservation_id: UUID
-    need_id: UUID
-    beds: tuple[str, ...] = ()
-    from_on: date
-    to_on: date
-    by_clock: bool = False
-
-
-class CheckOuts(View):
-    """A page of check-outs to look at."""
-
-    rows: tuple[CheckOut, ...]
-    next: str | None = None
-
-
-class Bed(View):
-    """A bed, its nights (`free`, `held`, `confirmed` or `occupied`) and its bookings."""
-
-    bed_id: UUID
-    label: str
-    room: str = ""
-    code: str = ""
-    features: tuple[str, ...] = ()
-    outside: bool = False
-    nights: tuple[str, ...] = ()
-    bookings: tuple[Booking, ...] = ()
-
-
-class Line(View):
-    """Pieces of an item."""
-
-    item: str
-    quantity: int
-
-
-class Place(View):
-    """The bed or slot that is set aside."""
-
-    resource: str
-    code: str
-    from_on: date | None = None
-    to_on: date | None = None
-    starts_at: datetime | None = None
-    places: int = 1
-    beds: tuple[str, ...] = ()
-
-
-class Reservation(View):
-    """What is set aside for a need; `way` is how it is given, `to_site_id` the site it is for."""
-
-    reservation_id: UUID
-    need_id: UUID
-    state: str
-    way: str = "handover"
-    site_id: UUID | None = None
-    to_site_id: UUID | None = None
-    allocations: tuple[Line, ...] = ()
-    booking: Place | None = None
-    collect_by: datetime | None = None
-    served_on: date | None = None
-
-    @property
-    def lines(self) -> tuple[Line, ...]:
-        """What to give, by item: pieces of several lots are one line."""
-        pieces: dict[str, int] = {}
-        for each in self.allocations:
-            pieces[each.item] = pieces.get(each.item, 0) + each.quantity
-        return tuple(Line(item=item, quantity=count) for item, count in pieces.items())
-
-
-class Lot(View):
-    """Pieces that came in together; counted and written off by themselves."""
-
-    lot_id: UUID
-    receipt_id: UUID | None = None
-    item: str
-    site_id: UUID
-    on_hand: int
-    batch: str | None = None
-    expiry: date | None = None
-
-
-class Discrepancy(View):
-    """A fact that does not fit the books; `quantity` is what does not fit."""
-
-    discrepancy_id: UUID
-    need_id: UUID | None = None
-    site_id: UUID | None = None
-    about: str
-    code: str
-    quantity: int
-    why: str
-    opened_at: datetime
-
-
-class Discrepancies(View):
-    """A page of discrepancies."""
-
-    rows: tuple[Discrepancy, ...]
-    next: str | None = None
-
-
-class RowAnswer(View):
-    """What became of one row of a bulk form."""
-
-    row: int
-    status: str
-    problem: str | None = None
 
 
 class _Rows(View):
@@ -246,20 +49,6 @@ class _Items(View):
 
 class _CapacityList(View):
     rows: tuple[Capacity, ...]
-    next: str | None = None
-
-
-class Beds(View):
-    """A page of the beds of a site."""
-
-    beds: tuple[Bed, ...]
-    next: str | None = None
-
-
-class Reservations(View):
-    """A page of what is set aside."""
-
-    rows: tuple[Reservation, ...]
     next: str | None = None
 
 
@@ -410,6 +199,10 @@ class Inventory:
         }
         return await self.link.get("/v1/assets", _ASSETS, query)
 
+    async def act_on_bed(self, bed_id: UUID, step: str, key: UUID) -> None:
+        """Take a bed out of use, or into use again: `step` is its name."""
+        await self.link.post(f"/v1/beds/{bed_id}:{step}", ACCEPTED, {}, key)
+
     async def act_on_asset(
         self, asset_id: UUID, step: str, body: Mapping[str, Any], key: UUID
     ) -> None:
@@ -450,6 +243,14 @@ class Inventory:
         """Take back goods that were entered by mistake."""
         path = f"/v1/receipts/{receipt_id}:reverse"
         await self.link.post(path, ACCEPTED, {"reason": reason}, key)
+
+    async def correct_item(self, code: str, body: Mapping[str, Any], key: UUID) -> None:
+        """Correct an item's names, or whether it takes a prescription."""
+        await self.link.post(f"/v1/items/{code}:correct", ACCEPTED, body, key)
+
+    async def correct_lot(self, lot_id: UUID, body: Mapping[str, Any], key: UUID) -> None:
+        """Correct the terms of a lot."""
+        await self.link.post(f"/v1/lots/{lot_id}:correct", ACCEPTED, body, key)
 
     async def adjust(self, adjustment: Mapping[str, Any], key: UUID) -> None:
         """Make the book say what is there."""

@@ -17,6 +17,7 @@ from aidmesh_console.visit import Posted, Visit, visitor
 routes = APIRouter()
 Reader = Annotated[Visit, Depends(visitor(Act.SEE_BEDS))]
 Keeper = Annotated[Visit, Depends(visitor(Act.RUN_BEDS))]
+Stores = Annotated[Visit, Depends(visitor(Act.CHANGE_STOCK))]
 
 DAYS: Final = 14
 _SAID: Final = {
@@ -25,6 +26,7 @@ _SAID: Final = {
     "relocate": "sent_on",
     "undo-check-out": "stays_on",
 }
+_BED_SAID: Final = {"retire": "bed_retired", "restore": "bed_restored"}
 _DAY_FIELD: Final = {"check-in": "served_on", "check-out": "left_on"}
 
 
@@ -54,6 +56,21 @@ async def act(reservation_id: UUID, step: str, form: Posted, visit: Keeper) -> R
     return visit.go("/beds", said=_SAID[step], site=site_id)
 
 
+@routes.post("/beds/{step}")
+async def change(step: str, form: Posted, visit: Stores) -> Response:
+    """Take a bed out of use, or into use again."""
+    if step not in _BED_SAID:
+        raise Problem(NOT_FOUND)
+    site_id, bed_id = form.uuid("site"), form.uuid("bed", needed=True)
+    if bed_id is None:
+        return await _page(visit, site_id, 422, visit.say("fault.choice"))
+    try:
+        await visit.inventory.act_on_bed(bed_id, step, form.key)
+    except ClientError as error:
+        return await _page(visit, site_id, 409, visit.problem(error))
+    return visit.go("/beds", said=_BED_SAID[step], site=site_id)
+
+
 async def _page(
     visit: Visit, site_id: UUID | None, status: int = 200, wrong: str | None = None
 ) -> Response:
@@ -69,7 +86,9 @@ async def _page(
             visit.hear(visit.inventory.beds(site_id, first_on, DAYS, visit.asked.get("after"))),
             visit.hear(visit.inventory.check_outs(site_id)),
         )
-    rows = beds.value.beds if beds and beds.value else ()
+    found = beds.value.beds if beds and beds.value else ()
+    rows = [bed for bed in found if bed.status == "active" or bed.bookings]
+    retired = [bed for bed in found if bed not in rows]
     return visit.page(
         "beds",
         status,
@@ -82,6 +101,7 @@ async def _page(
         gone=gone,
         days=[first_on + timedelta(days=number) for number in range(DAYS)],
         rows=rows,
+        retired=retired,
         free=[night.count("free") for night in zip(*(row.nights for row in rows), strict=True)],
         wrong=wrong,
     )

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Response
 
 from aidmesh_console import i18n
 from aidmesh_console.clients.intake import Kind
-from aidmesh_console.clients.inventory import AllStock
+from aidmesh_console.clients.inventory_views import AllStock
 from aidmesh_console.clients.link import Away, ClientError, Refused
 from aidmesh_console.pages.common import names_of
 from aidmesh_console.pages.registering import ANSWERS, CONSENTS, FOR_WHOM, request_of

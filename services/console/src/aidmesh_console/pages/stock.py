@@ -1,16 +1,17 @@
 """Stock: what is on hand, held and free here, what others have; receiving and correcting."""
 
 import asyncio
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Annotated
+from typing import Annotated, Final
 from uuid import UUID, uuid4
 
 from fastapi import APIRouter, Depends, Response
 
 from aidmesh_console import i18n
-from aidmesh_console.clients.inventory import Stock
+from aidmesh_console.clients.inventory_views import Stock
 from aidmesh_console.clients.link import Away, ClientError
 from aidmesh_console.pages.common import (
     ADJUST_REASONS,
@@ -25,6 +26,9 @@ from aidmesh_console.visit import Posted, Visit, visitor
 routes = APIRouter()
 Reader = Annotated[Visit, Depends(visitor(Act.SEE_STOCK))]
 Keeper = Annotated[Visit, Depends(visitor(Act.CHANGE_STOCK))]
+
+_LOT_VERSION: Final = re.compile(r"([0-9a-f-]{36}) ([1-9][0-9]{0,8})")
+"""What the desk sends of a lot whose terms it showed."""
 
 
 @routes.get("/stock")
@@ -76,6 +80,21 @@ async def adjust(form: Posted, visit: Keeper) -> Response:
     except ClientError as error:
         return await _failed(visit, form.values, error, "adjust", form.key)
     return visit.go("/stock", said="adjusted", site=form.uuid("site"))
+
+
+@routes.post("/stock/expiry")
+async def expiry(form: Posted, visit: Keeper) -> Response:
+    """A lot expires on another day than was entered, or on none."""
+    found = _LOT_VERSION.fullmatch(form.text("lot", needed=True) or "")
+    day = form.day("expiry")
+    if found is None or form.faults:
+        return await _page(visit, form.values, form.faults, "expiry", status=422)
+    body = {"version": int(found[2]), "reason": "entry_error", "expiry": _iso(day)}
+    try:
+        await visit.inventory.correct_lot(UUID(found[1]), body, form.key)
+    except ClientError as error:
+        return await _failed(visit, form.values, error, "expiry", form.key)
+    return visit.go("/stock", said="expiry_corrected", site=form.uuid("site"))
 
 
 @routes.post("/stock/reverse")
@@ -158,7 +177,7 @@ async def _page(
         wrong=wrong,
         reasons=ADJUST_REASONS,
         reverse_reasons=REVERSE_REASONS,
-        keys={each: key or uuid4() for each in ("receive", "adjust", "reverse")},
+        keys={each: key or uuid4() for each in ("receive", "adjust", "expiry", "reverse")},
     )
 
 

@@ -1,0 +1,237 @@
+"""What inventory shows the desk: sites, stock, beds, slots and what is set aside."""
+
+from collections.abc import Mapping
+from datetime import date, datetime
+from uuid import UUID
+
+from aidmesh_console.clients.link import View
+
+
+class Site(View):
+    """A place of this region."""
+
+    site_id: UUID
+    code: str
+    name: str
+    area: str
+    site_type: str
+    status: str = "open"
+    status_reason: str | None = None
+    version: int = 1
+
+
+class Item(View):
+    """A kind of goods."""
+
+    code: str
+    names: Mapping[str, str]
+    unit: str = "piece"
+    tracking: str = "lot"
+    prescription: bool = False
+    version: int = 1
+
+
+class Stock(View):
+    """One item at one site of this region; `expiry` is the soonest."""
+
+    site_id: UUID
+    item: str
+    on_hand: int
+    held: int = 0
+    free: int
+    expiry: date | None = None
+
+
+class StockAway(View):
+    """One item at one site of another region, as it was told at `as_of`."""
+
+    region: str
+    site_id: UUID
+    area: str
+    item: str
+    free: int
+    as_of: datetime
+
+
+class AllStock(View):
+    """What there is, here and elsewhere."""
+
+    own: tuple[Stock, ...] = ()
+    others: tuple[StockAway, ...] = ()
+    next: str | None = None
+
+
+class Asset(View):
+    """A thing that was handed to a center, and what paid for it."""
+
+    asset_id: UUID
+    item: str
+    serial: str | None = None
+    grant_id: UUID | None = None
+    unit_value_minor: int = 0
+    currency: str = "UAH"
+    site_id: UUID
+    status: str
+    status_reason: str | None = None
+    since: date
+
+
+class Assets(View):
+    """A page of the register of assets."""
+
+    rows: tuple[Asset, ...]
+    next: str | None = None
+
+
+class Capacity(View):
+    """Free places of one kind at one site by day; `region` of None is this one."""
+
+    region: str | None = None
+    site_id: UUID
+    area: str
+    resource: str
+    code: str
+    first_on: date
+    free_by_day: tuple[int, ...]
+    total: int
+    as_of: datetime | None = None
+
+
+class Booking(View):
+    """Who is in a bed, by reservation."""
+
+    reservation_id: UUID
+    need_id: UUID
+    state: str
+    from_on: date
+    to_on: date | None = None
+    left_on: date | None = None
+
+
+class CheckOut(View):
+    """A guest who by the booking has left; `by_clock` if that is why they are checked out."""
+
+    reservation_id: UUID
+    need_id: UUID
+    beds: tuple[str, ...] = ()
+    from_on: date
+    to_on: date
+    by_clock: bool = False
+
+
+class CheckOuts(View):
+    """A page of check-outs to look at."""
+
+    rows: tuple[CheckOut, ...]
+    next: str | None = None
+
+
+class Bed(View):
+    """A bed, its nights (`free`, `held`, `confirmed` or `occupied`) and its bookings."""
+
+    bed_id: UUID
+    label: str
+    room: str = ""
+    code: str = ""
+    features: tuple[str, ...] = ()
+    outside: bool = False
+    status: str = "active"
+    nights: tuple[str, ...] = ()
+    bookings: tuple[Booking, ...] = ()
+
+
+class Line(View):
+    """Pieces of an item."""
+
+    item: str
+    quantity: int
+
+
+class Place(View):
+    """The bed or slot that is set aside."""
+
+    resource: str
+    code: str
+    from_on: date | None = None
+    to_on: date | None = None
+    starts_at: datetime | None = None
+    places: int = 1
+    beds: tuple[str, ...] = ()
+
+
+class Reservation(View):
+    """What is set aside for a need; `way` is how it is given, `to_site_id` the site it is for."""
+
+    reservation_id: UUID
+    need_id: UUID
+    state: str
+    way: str = "handover"
+    site_id: UUID | None = None
+    to_site_id: UUID | None = None
+    allocations: tuple[Line, ...] = ()
+    booking: Place | None = None
+    collect_by: datetime | None = None
+    served_on: date | None = None
+
+    @property
+    def lines(self) -> tuple[Line, ...]:
+        """What to give, by item: pieces of several lots are one line."""
+        pieces: dict[str, int] = {}
+        for each in self.allocations:
+            pieces[each.item] = pieces.get(each.item, 0) + each.quantity
+        return tuple(Line(item=item, quantity=count) for item, count in pieces.items())
+
+
+class Lot(View):
+    """Pieces that came in together; counted and written off by themselves."""
+
+    lot_id: UUID
+    receipt_id: UUID | None = None
+    item: str
+    site_id: UUID
+    on_hand: int
+    batch: str | None = None
+    expiry: date | None = None
+    version: int = 1
+
+
+class Discrepancy(View):
+    """A fact that does not fit the books; `quantity` is what does not fit."""
+
+    discrepancy_id: UUID
+    need_id: UUID | None = None
+    site_id: UUID | None = None
+    about: str
+    code: str
+    quantity: int
+    why: str
+    opened_at: datetime
+
+
+class Discrepancies(View):
+    """A page of discrepancies."""
+
+    rows: tuple[Discrepancy, ...]
+    next: str | None = None
+
+
+class RowAnswer(View):
+    """What became of one row of a bulk form."""
+
+    row: int
+    status: str
+    problem: str | None = None
+
+
+class Beds(View):
+    """A page of the beds of a site."""
+
+    beds: tuple[Bed, ...]
+    next: str | None = None
+
+
+class Reservations(View):
+    """A page of what is set aside."""
+
+    rows: tuple[Reservation, ...]
+    next: str | None = None
