@@ -1,5 +1,5 @@
 -- A check-out can be corrected: of a stay the last settlement holds.
--- depends: 0010_payments_told
+-- depends: 0015_payments_amendments
 
 -- migrate: apply
 
