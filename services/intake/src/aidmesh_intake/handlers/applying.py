@@ -106,15 +106,21 @@ async def offer_growth(tx: Tx, keys: Iterable[Key], cause: Received[Event] | Non
     """Wake those on the waitlist whom growth of these keys serves; returns how many."""
     wanted = sorted(set(keys))
     await waitlist.lock_keys(tx.conn, wanted)
-    woken = 0
-    for _ in range(PASSES_MAX):
-        growths = await growth.open_growths(tx.conn, wanted)
-        waiters = await waitlist.waiters(tx.conn, growths) if growths else []
-        wakes = offer(growths, waiters)
-        if not wakes:
+    woken, passes = 0, 0
+    seen: set[UUID] = set()
+    while passes < PASSES_MAX:
+        growths = await growth.open_growths(tx.conn, wanted, seen)
+        if not growths:
             await growth.set_done(tx.conn, wanted)
             return woken
-        woken += await _wake(tx, growths, wakes, cause)
+        wakes = offer(growths, await waitlist.waiters(tx.conn, growths))
+        if wakes:
+            woken += await _wake(tx, growths, wakes, cause)
+            passes += 1
+            # Whoever was woken keeps nothing any more: others are offered what was passed over.
+            seen.clear()
+        else:
+            seen.update(each.id for each in growths)
     return woken  # what is left stays pending: the sweep goes on
 
 

@@ -11,10 +11,11 @@ import asyncpg
 
 from aidmesh_contracts.values import BlockedBy
 from aidmesh_intake.domain.waitlist import SLACK, Growth, Wake
+from aidmesh_intake.store.matching import CONCERNS, KEEPS, MAY_USE
 from aidmesh_intake.store.needs import columns
 from aidmesh_intake.store.waitlist import Key, key_of
 
-GROWTHS_MAX = 50
+GROWTHS_MAX = 500
 
 
 async def add_growth(conn: asyncpg.Connection, growths: Sequence[Growth]) -> None:
@@ -53,31 +54,41 @@ async def add_growth(conn: asyncpg.Connection, growths: Sequence[Growth]) -> Non
     )
 
 
-async def open_growths(conn: asyncpg.Connection, keys: Iterable[Key]) -> list[Growth]:
-    """Growth of these keys that somebody on the waitlist may still use, oldest first."""
+async def open_growths(
+    conn: asyncpg.Connection, keys: Iterable[Key], apart_from: Iterable[UUID] = ()
+) -> list[Growth]:
+    """Growth of these keys that somebody on the waitlist may use, with what is kept for others.
+
+    No more than `GROWTHS_MAX`, the oldest that may be used before any that is only kept. Empty
+    when nobody may use any of what is left.
+
+    Args:
+        apart_from: growth that was looked at before.
+    """
     pairs = list({(key.resource, key.code) for key in keys})
     if not pairs:
         return []
     rows = await conn.fetch(
-        """
-        SELECT DISTINCT g.id, g.resource, g.code, g.currency, g.programmes, g.site_id, g.area,
-            g.left_over, g.cap, g.freed_by, g.grew_at, g.received_at
-        FROM unnest($1::text[], $2::text[]) AS k (resource, code)
+        f"""
+        SELECT g.id, g.resource, g.code, g.currency, g.programmes, g.site_id, g.area,
+            g.left_over, g.cap, g.freed_by, g.grew_at, g.received_at, waiting.usable
+        FROM unnest($2::text[], $3::text[]) AS k (resource, code)
         JOIN growth g ON g.left_over > 0 AND g.resource = k.resource
-            AND k.code = CASE WHEN g.resource = 'money' THEN g.currency ELSE g.code END
+            AND (g.code = k.code OR g.currency = k.code)
         CROSS JOIN LATERAL (
-            SELECT min(coalesce(n.decided_at, n.waiting_since)) AS since FROM need n
-            WHERE n.state = 'waitlisted' AND n.blocked_resource = k.resource
-                AND (n.blocked_code = k.code
-                    OR (k.resource = 'money' AND split_part(n.blocked_code, '/', 2) = k.code))
+            SELECT bool_or({MAY_USE}) AS usable FROM need w
+            WHERE {CONCERNS} AND ({KEEPS} OR {MAY_USE})
         ) AS waiting
-        WHERE greatest(g.grew_at, g.received_at) + $3::interval > waiting.since
-        ORDER BY g.grew_at, g.id LIMIT $4
-        """,
-        *columns(pairs),
+        WHERE waiting.usable IS NOT NULL AND g.id <> ALL($4::uuid[])
+        ORDER BY waiting.usable DESC, g.grew_at, g.id LIMIT $5
+        """,  # noqa: S608 - constants
         SLACK,
+        *columns(pairs),
+        list(apart_from),
         GROWTHS_MAX,
     )
+    if not rows or not rows[0]["usable"]:
+        return []
     return [growth_of(row) for row in rows]
 
 
@@ -206,7 +217,7 @@ async def pending_keys(conn: asyncpg.Connection, limit: int) -> list[Key]:
 
 
 async def set_done(conn: asyncpg.Connection, keys: Iterable[Key]) -> None:
-    """Nobody on the waitlist can use what is left of these keys."""
+    """Nobody on the waitlist can use what is left of these keys: all of it was looked at."""
     await conn.execute(
         """
         UPDATE growth SET pending = false FROM unnest($1::text[], $2::text[]) AS k (resource, code)

@@ -14,6 +14,7 @@ import asyncpg
 from aidmesh_contracts.ids import SiteId
 from aidmesh_contracts.values import BlockedBy
 from aidmesh_intake.domain.waitlist import SLACK, Growth, Queue, Waiter
+from aidmesh_intake.store.matching import CONCERNS, KEEPS, MAY_USE
 from aidmesh_intake.store.needs import columns
 
 WAKES_MAX = 500
@@ -106,37 +107,22 @@ async def waiters(conn: asyncpg.Connection, growths: Sequence[Growth]) -> list[W
     No more of them than it could serve, and the one after.
     """
     rows = await conn.fetch(
-        """
+        f"""
         SELECT DISTINCT n.id, n.priority, n.asked_on, n.queue_no, n.blocked_resource,
             n.blocked_code, n.blocked_site, n.blocked_area, n.blocked_quantity, n.decided_at,
             n.waiting_since, n.wait = 'short' AS short,
             CASE WHEN n.splittable THEN n.blocked_quantity / n.quantity END AS piece,
             ARRAY(SELECT w.growth_id FROM wake w WHERE w.need_id = n.id) AS tried
         FROM growth g CROSS JOIN LATERAL (
-            SELECT * FROM need w
-            WHERE w.state = 'waitlisted' AND w.blocked_resource = g.resource
-                AND (w.blocked_code = g.code OR (g.resource = 'money'
-                    AND split_part(w.blocked_code, '/', 2) = g.currency
-                    AND (g.programmes IS NULL
-                        OR split_part(w.blocked_code, '/', 1) = ANY(g.programmes))))
-                AND (w.blocked_site IS NULL OR g.site_id IS NULL OR w.blocked_site = g.site_id)
-                AND (w.blocked_area IS NULL OR g.area IS NULL
-                    OR starts_with(g.area, w.blocked_area))
-                AND w.id IS DISTINCT FROM g.freed_by
-                AND ((w.wait = 'short' AND NOT w.splittable AND w.blocked_quantity > g.left_over)
-                    OR ((g.cap IS NULL OR w.blocked_quantity <= g.cap)
-                        AND CASE WHEN w.decided_at IS NULL THEN g.received_at >= w.waiting_since
-                            ELSE g.grew_at + $2::interval > w.decided_at END
-                        AND NOT EXISTS (SELECT FROM wake x
-                            WHERE x.need_id = w.id AND x.growth_id = g.id)))
+            SELECT * FROM need w WHERE {CONCERNS} AND ({KEEPS} OR {MAY_USE})
             ORDER BY w.priority DESC, w.asked_on, w.queue_no, w.id
-            LIMIT least(g.left_over + 1, $3)
+            LIMIT least(g.left_over + 1, $2)
         ) AS n
-        WHERE g.id = ANY($1::uuid[])
-        """,
-        [growth.id for growth in growths],
+        WHERE g.id = ANY($3::uuid[])
+        """,  # noqa: S608 - constants
         SLACK,
         WAKES_MAX,
+        [growth.id for growth in growths],
     )
     return [
         Waiter(

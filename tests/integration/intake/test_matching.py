@@ -1,0 +1,210 @@
+"""Growth finds whoever can use it: the database's choice is that of the domain."""
+
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from uuid import UUID, uuid4
+
+import pytest
+
+from aidmesh_chassis.db import Tx
+from aidmesh_contracts.ids import NeedId, SiteId
+from aidmesh_contracts.intake import NeedApprovedV1
+from aidmesh_contracts.inventory import SupplyGrewV1
+from aidmesh_contracts.values import BlockedBy
+from aidmesh_intake.domain.need import Need, State, Wait
+from aidmesh_intake.domain.waitlist import SLACK, Growth, Waiter
+from aidmesh_intake.store import growth as growth_store
+from aidmesh_intake.store import needs as need_store
+from aidmesh_intake.store.matching import CONCERNS, KEEPS, MAY_USE
+from integration.intake.world import SITE, World, grew, only, refused
+
+MANY = 60
+ELSEWHERE = "UA46"
+
+
+async def waiting(world: World, kind: str, **wanted: object) -> UUID:
+    """A need that was refused for lack of supply."""
+    need_id = await world.request(kind, None, **wanted)
+    for approved in only(await world.published(), NeedApprovedV1):
+        await world.feed(refused(approved))
+    assert await world.state(need_id) == "waitlisted"
+    return need_id
+
+
+def grew_in(area: str, item: str) -> SupplyGrewV1:
+    return grew(item, 1).model_copy(update={"area": area, "site_id": SiteId(uuid4())})
+
+
+async def woken(world: World, *growths: SupplyGrewV1) -> list[UUID]:
+    return [each.need_id for each in only(await world.feed(*growths), NeedApprovedV1)]
+
+
+async def test_growth_that_nobody_can_use_hides_none_that_somebody_can(world: World) -> None:
+    need_id = await waiting(world, "food_parcel")
+    foreign = [grew_in(ELSEWHERE, "food_parcel") for _ in range(MANY)]
+    assert await woken(world, *foreign, grew("food_parcel", 1)) == [need_id]
+    later = await waiting(world, "food_parcel")
+    assert await woken(world, *foreign) == []
+    assert await woken(world, grew("food_parcel", 1)) == [later]
+
+
+async def test_growth_kept_for_one_need_hides_none_for_another(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = await world.post(
+        "/v1/requests",
+        {
+            "person": {"client_code": "large", "area": "UA80"},
+            "asked_on": "2024-01-01",
+            "needs": [{"kind": "hiv_test", "quantity": 900}],
+        },
+        status=201,
+    )
+    large = UUID(answer["needs"][0]["need_id"])
+    await world.post(f"/v1/needs/{large}:approve", {"override_reason": "for_a_festival"})
+    for approved in only(await world.published(), NeedApprovedV1):
+        await world.feed(refused(approved))
+    assert await world.state(large) == "waitlisted"
+    small = await world.request("hiv_test")
+    assert (await world.need(small))["wait"] == "behind"
+    for _ in range(30):
+        (approved,) = only(await world.feed(grew("hiv_test", 1)), NeedApprovedV1)
+        assert approved.need_id == large, "what grew may complete what was there"
+        assert only(await world.feed(refused(approved)), NeedApprovedV1) == []
+    other = await waiting(world, "hiv_test", place_area=ELSEWHERE)
+    monkeypatch.setattr(growth_store, "GROWTHS_MAX", 10)
+    assert await woken(world, grew_in(ELSEWHERE, "hiv_test")) == [other]
+    assert await world.state(small) == "waitlisted"
+
+
+async def test_what_was_not_looked_at_stays_to_be_offered(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(growth_store, "GROWTHS_MAX", 10)
+    needs = [await waiting(world, "food_parcel", place_area=ELSEWHERE)]
+    needs += [await world.request("food_parcel", place_area=ELSEWHERE) for _ in range(MANY)]
+    foreign = [grew("food_parcel", 1) for _ in range(MANY)]
+    fitting = [grew_in(ELSEWHERE, "food_parcel") for _ in needs]
+    found = await woken(world, *foreign, *fitting)
+    while await world.sweep("pending_growth"):
+        found += [each.need_id for each in only(await world.published(), NeedApprovedV1)]
+    assert found == needs
+    async with world.db.read() as conn:
+        assert await conn.fetchval("SELECT count(*) FROM growth WHERE pending") == 0
+
+
+async def test_the_database_matches_as_the_domain_does(world: World) -> None:
+    first = await world.request("food_parcel")
+    chance = random.Random(7)
+    async with world.db.transaction() as tx:
+        template = await need_store.read(tx.conn, NeedId(first))
+        assert template is not None
+        needs = [_need(template, chance, tx.now) for _ in range(80)]
+        await need_store.insert(tx.conn, needs)
+        growths = [_growth(chance, needs, tx.now) for _ in range(80)]
+        await growth_store.add_growth(tx.conn, growths)
+        tried = await _try(tx, chance, needs, growths)
+        rows = await tx.conn.fetch(
+            f"""
+            SELECT w.id AS need_id, g.id AS growth_id, {MAY_USE} AS may_use, {KEEPS} AS keeps
+            FROM need w, growth g WHERE {CONCERNS}
+            """,  # noqa: S608 - constants
+            SLACK,
+        )
+    found = {(row["need_id"], row["growth_id"]): (row["may_use"], row["keeps"]) for row in rows}
+    usable = kept = 0
+    for need in needs:
+        waiter = _waiter(need, tried)
+        for growth in growths:
+            expected = (waiter.may_use(growth), waiter.keeps(growth))
+            assert found.get((need.id, growth.id), (False, False)) == expected
+            usable += expected[0]
+            kept += expected[1]
+    assert usable > 30
+    assert kept > 30
+
+
+def _need(template: Need, chance: random.Random, now: datetime) -> Need:
+    resource, code = chance.choice(
+        [("stock", "parcel"), ("stock", "kit"), ("money", "food/UAH"), ("money", "cash/UAH")]
+    )
+    supply = resource == "stock"
+    quantity = chance.randint(1, 4)
+    at = now + timedelta(seconds=chance.choice([-60, -3, 0, 3, 60]))
+    return replace(
+        template,
+        id=NeedId(uuid4()),
+        queue_no=chance.randint(1, 9),
+        quantity=quantity,
+        splittable=chance.random() < 0.3,
+        state=State.WAITLISTED,
+        deadline_at=None,
+        blocked_by=BlockedBy.model_validate(
+            {
+                "resource": resource,
+                "code": code,
+                "site_id": chance.choice([None, None, SITE]) if supply else None,
+                "area": chance.choice([None, "UA80", "UA46"]) if supply else None,
+                "quantity": quantity,
+            }
+        ),
+        wait=chance.choice([Wait.SHORT] * 5 + list(Wait)),
+        decided_at=chance.choice([None, at]),
+        waiting_since=at,
+    )
+
+
+def _growth(chance: random.Random, needs: Sequence[Need], now: datetime) -> Growth:
+    resource = chance.choice(["stock", "money"])
+    supply = resource == "stock"
+    at = now + timedelta(seconds=chance.choice([-60, -3, 0, 3, 60]))
+    return Growth(
+        id=uuid4(),
+        resource=resource,
+        code=chance.choice(["parcel", "kit"]) if supply else None,
+        currency=None if supply else chance.choice(["UAH", "EUR"]),
+        programmes=None if supply else chance.choice([None, frozenset({"food", "health"})]),
+        site_id=chance.choice([None, SITE, uuid4()]) if supply else None,
+        area=chance.choice([None, "UA80", "UA8012", "UA46"]) if supply else None,
+        left=chance.randint(1, 4),
+        cap=None,
+        freed_by=chance.choice([None, chance.choice(needs).id]),
+        grew_at=at,
+        received_at=now + timedelta(seconds=chance.choice([-60, 0, 60])),
+    )
+
+
+async def _try(
+    tx: Tx, chance: random.Random, needs: Sequence[Need], growths: Sequence[Growth]
+) -> set[tuple[UUID, UUID]]:
+    """Caps, and needs that were woken before."""
+    for growth in growths:
+        growth.cap = chance.choice([None, 1, 2])
+        await tx.conn.execute("UPDATE growth SET cap = $2 WHERE id = $1", growth.id, growth.cap)
+    pairs: list[tuple[UUID, UUID]] = [(need.id, growth.id) for need in needs for growth in growths]
+    tried = {pair for pair in pairs if chance.random() < 0.2}
+    await tx.conn.executemany(
+        "INSERT INTO wake (need_id, growth_id, attempt_no, quantity, status)"
+        " VALUES ($1, $2, 1, 1, 'given_back')",
+        list(tried),
+    )
+    return tried
+
+
+def _waiter(need: Need, tried: set[tuple[UUID, UUID]]) -> Waiter:
+    assert need.blocked_by is not None
+    assert need.waiting_since is not None
+    return Waiter(
+        need_id=need.id,
+        priority=need.priority,
+        asked_on=need.asked_on,
+        queue_no=need.queue_no,
+        blocked_by=need.blocked_by,
+        decided_at=need.decided_at,
+        waiting_since=need.waiting_since,
+        short=need.wait is Wait.SHORT,
+        piece=1 if need.splittable else None,
+        tried=frozenset(growth_id for need_id, growth_id in tried if need_id == need.id),
+    )
