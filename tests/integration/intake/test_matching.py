@@ -3,7 +3,7 @@
 import random
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from uuid import UUID, uuid4
 
 import pytest
@@ -12,7 +12,9 @@ from aidmesh_chassis.db import Tx
 from aidmesh_contracts.ids import NeedId, SiteId
 from aidmesh_contracts.intake import NeedApprovedV1
 from aidmesh_contracts.inventory import SupplyGrewV1
-from aidmesh_contracts.values import BlockedBy
+from aidmesh_contracts.values import BlockedBy, CapacityDemand
+from aidmesh_intake.domain.asks import Ask
+from aidmesh_intake.domain.dates import today_of
 from aidmesh_intake.domain.need import Need, State, Wait
 from aidmesh_intake.domain.waitlist import SLACK, Growth, Waiter
 from aidmesh_intake.store import growth as growth_store
@@ -101,6 +103,7 @@ async def test_the_database_matches_as_the_domain_does(world: World) -> None:
     async with world.db.transaction() as tx:
         template = await need_store.read(tx.conn, NeedId(first))
         assert template is not None
+        today = today_of(tx.now)
         needs = [_need(template, chance, tx.now) for _ in range(80)]
         await need_store.insert(tx.conn, needs)
         growths = [_growth(chance, needs, tx.now) for _ in range(80)]
@@ -111,12 +114,13 @@ async def test_the_database_matches_as_the_domain_does(world: World) -> None:
             SELECT w.id AS need_id, g.id AS growth_id, {MAY_USE} AS may_use, {KEEPS} AS keeps
             FROM need w, growth g WHERE {CONCERNS}
             """,  # noqa: S608 - constants
+            today,
             SLACK,
         )
     found = {(row["need_id"], row["growth_id"]): (row["may_use"], row["keeps"]) for row in rows}
     usable = kept = 0
     for need in needs:
-        waiter = _waiter(need, tried)
+        waiter = _waiter(need, tried, today)
         for growth in growths:
             expected = (waiter.may_use(growth), waiter.keeps(growth))
             assert found.get((need.id, growth.id), (False, False)) == expected
@@ -128,9 +132,16 @@ async def test_the_database_matches_as_the_domain_does(world: World) -> None:
 
 def _need(template: Need, chance: random.Random, now: datetime) -> Need:
     resource, code = chance.choice(
-        [("stock", "parcel"), ("stock", "kit"), ("money", "food/UAH"), ("money", "cash/UAH")]
+        [
+            ("stock", "parcel"),
+            ("stock", "kit"),
+            ("money", "food/UAH"),
+            ("money", "cash/UAH"),
+            ("slot", "legal"),
+            ("slot", "legal"),
+        ]
     )
-    supply = resource == "stock"
+    supply = resource != "money"
     quantity = chance.randint(1, 4)
     at = now + timedelta(seconds=chance.choice([-60, -3, 0, 3, 60]))
     return replace(
@@ -138,6 +149,8 @@ def _need(template: Need, chance: random.Random, now: datetime) -> Need:
         id=NeedId(uuid4()),
         queue_no=chance.randint(1, 9),
         quantity=quantity,
+        ask=_look(chance, today_of(now)) if resource == "slot" else template.ask,
+        needed_by=chance.choice([None, today_of(now) + timedelta(days=chance.randint(1, 20))]),
         splittable=chance.random() < 0.3,
         state=State.WAITLISTED,
         deadline_at=None,
@@ -156,14 +169,37 @@ def _need(template: Need, chance: random.Random, now: datetime) -> Need:
     )
 
 
+def _look(chance: random.Random, today: date) -> Ask:
+    """An appointment on days that move on, that the request named, or that were written down."""
+    first = today + timedelta(days=chance.randint(-9, 9))
+    days = chance.choice([None, 7, 14])
+    return Ask(
+        capacity=CapacityDemand(
+            resource="slot",
+            code="legal",
+            from_on=first,
+            to_on=chance.choice([None, first + timedelta(days=12)])
+            if days is None
+            else first + timedelta(days=days),
+            as_written=days is None and chance.random() < 0.5,
+        ),
+        days=days,
+    )
+
+
 def _growth(chance: random.Random, needs: Sequence[Need], now: datetime) -> Growth:
-    resource = chance.choice(["stock", "money"])
-    supply = resource == "stock"
+    resource = chance.choice(["stock", "money", "slot"])
+    supply = resource != "money"
+    codes: dict[str, list[str | None]] = {
+        "stock": ["parcel", "kit"],
+        "slot": ["legal"],
+        "money": [None],
+    }
     at = now + timedelta(seconds=chance.choice([-60, -3, 0, 3, 60]))
     return Growth(
         id=uuid4(),
         resource=resource,
-        code=chance.choice(["parcel", "kit"]) if supply else None,
+        code=chance.choice(codes[resource]),
         currency=None if supply else chance.choice(["UAH", "EUR"]),
         programmes=None if supply else chance.choice([None, frozenset({"food", "health"})]),
         site_id=chance.choice([None, SITE, uuid4()]) if supply else None,
@@ -173,6 +209,7 @@ def _growth(chance: random.Random, needs: Sequence[Need], now: datetime) -> Grow
         freed_by=chance.choice([None, chance.choice(needs).id]),
         grew_at=at,
         received_at=now + timedelta(seconds=chance.choice([-60, 0, 60])),
+        on=today_of(now) + timedelta(days=chance.randint(0, 30)) if resource == "slot" else None,
     )
 
 
@@ -193,9 +230,10 @@ async def _try(
     return tried
 
 
-def _waiter(need: Need, tried: set[tuple[UUID, UUID]]) -> Waiter:
+def _waiter(need: Need, tried: set[tuple[UUID, UUID]], today: date) -> Waiter:
     assert need.blocked_by is not None
     assert need.waiting_since is not None
+    place = need.ask.place_on(today, need.needed_by)
     return Waiter(
         need_id=need.id,
         priority=need.priority,
@@ -207,4 +245,6 @@ def _waiter(need: Need, tried: set[tuple[UUID, UUID]]) -> Waiter:
         short=need.wait is Wait.SHORT,
         piece=1 if need.splittable else None,
         tried=frozenset(growth_id for need_id, growth_id in tried if need_id == need.id),
+        first_on=None if place is None else place.from_on,
+        last_on=None if place is None else place.to_on,
     )

@@ -73,6 +73,7 @@ def build(settings: Settings | None = None) -> Service:
             Sweep("expired_lots", 300.0, sweeps.expire_lots, limit=sweeps.LIMIT),
             Sweep("told_stock", 1.0, changes.tell_stock, limit=changes.TOLD_MAX),
             Sweep("capacity_day", 60.0, capacity.new_day, limit=capacity.REFRESHED_MAX),
+            Sweep("slots_of_a_day", 60.0, sweeps.tell_slots, limit=sweeps.LIMIT),
             Sweep("idempotency", 3600.0, idempotency.purge, limit=idempotency.PURGE_ROWS_MAX),
         ),
     )

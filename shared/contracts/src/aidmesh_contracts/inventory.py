@@ -160,6 +160,9 @@ class SupplyGrewV1(Event, type="inventory.supply.grew.v1", stream=Stream.LOCAL, 
         quantity: by how much free stock, beds or slot seats grew.
         freed_by: the need whose release this is; it is not woken by it.
         grew_at: inventory's clock.
+        on: the day of the slots in Kyiv: only whoever looks at that day can use them.
+        is_total: these are all free seats of that day, told because the days moved on; what was
+            told of it before counts no longer.
     """
 
     resource: Literal["stock", "bed", "slot"]
@@ -169,6 +172,8 @@ class SupplyGrewV1(Event, type="inventory.supply.grew.v1", stream=Stream.LOCAL, 
     quantity: int = Field(gt=0)
     freed_by: NeedId | None = None
     grew_at: AwareDatetime
+    on: date | None = None
+    is_total: bool = False
 
 
 class GoodsReceivedV1(

@@ -33,6 +33,7 @@ class Growth:
     Attributes:
         code: item or kind of place; None for money, which `currency` and `programmes` name.
         cap: needs that want more than this cannot use it (None: any can).
+        on: the day of its slots; None where it is of use on any.
         grew_at: by the clock of who reported it; received_at by intake's.
     """
 
@@ -48,6 +49,7 @@ class Growth:
     freed_by: UUID | None
     grew_at: datetime
     received_at: datetime
+    on: date | None = None
 
     def concerns(self, blocked: BlockedBy) -> bool:
         """Whether it is growth of exactly what is waited for."""
@@ -74,6 +76,8 @@ class Waiter:
         short: there was too little of it, rather than something that did not fit.
         piece: the smallest part it may be served in, None if only whole.
         tried: growth that it was woken for before.
+        first_on, last_on: the days on which it can use a place, as things stand today; None
+            without an end.
     """
 
     need_id: UUID
@@ -86,6 +90,8 @@ class Waiter:
     short: bool = False
     piece: int | None = None
     tried: frozenset[UUID] = field(default_factory=frozenset)
+    first_on: date | None = None
+    last_on: date | None = None
 
     @property
     def rank(self) -> Rank:
@@ -94,25 +100,29 @@ class Waiter:
 
     def may_use(self, growth: Growth) -> bool:
         """Whether this growth could be what it waits for."""
-        if growth.freed_by == self.need_id or growth.id in self.tried:
+        if growth.id in self.tried or not self._wants(growth):
             return False
         if growth.cap is not None and self.blocked_by.quantity > growth.cap:
             return False
-        fresh = (
-            growth.received_at >= self.waiting_since
-            if self.decided_at is None
-            else growth.grew_at + SLACK > self.decided_at
-        )
-        return fresh and growth.concerns(self.blocked_by)
+        if self.decided_at is None:
+            return growth.received_at >= self.waiting_since
+        return growth.grew_at + SLACK > self.decided_at
 
     def keeps(self, growth: Growth) -> bool:
         """Whether it waits for more of this growth than there is, and those behind wait for it."""
         return (
             self.short
             and self.piece is None
-            and growth.freed_by != self.need_id
             and growth.left < self.blocked_by.quantity
-            and growth.concerns(self.blocked_by)
+            and self._wants(growth)
+        )
+
+    def _wants(self, growth: Growth) -> bool:
+        """Whether it is growth of what it waits for, on a day that will do, and not its own."""
+        if growth.freed_by == self.need_id or not growth.concerns(self.blocked_by):
+            return False
+        return growth.on is None or (
+            (self.first_on or date.min) <= growth.on <= (self.last_on or date.max)
         )
 
 

@@ -10,6 +10,7 @@ from aidmesh_chassis.logs import counted
 from aidmesh_contracts.base import Event
 from aidmesh_contracts.values import BlockedBy
 from aidmesh_intake.domain import commands
+from aidmesh_intake.domain.dates import today_of
 from aidmesh_intake.domain.need import Decision, Need, State, Wait
 from aidmesh_intake.domain.waitlist import Growth, Wake, offer
 from aidmesh_intake.handlers import telling
@@ -106,14 +107,14 @@ async def offer_growth(tx: Tx, keys: Iterable[Key], cause: Received[Event] | Non
     """Wake those on the waitlist whom growth of these keys serves; returns how many."""
     wanted = sorted(set(keys))
     await waitlist.lock_keys(tx.conn, wanted)
-    woken, passes = 0, 0
+    today, woken, passes = today_of(tx.now), 0, 0
     seen: set[UUID] = set()
     while passes < PASSES_MAX:
-        growths = await growth.open_growths(tx.conn, wanted, seen)
+        growths = await growth.open_growths(tx.conn, wanted, today, seen)
         if not growths:
             await growth.set_done(tx.conn, wanted)
             return woken
-        wakes = offer(growths, await waitlist.waiters(tx.conn, growths))
+        wakes = offer(growths, await waitlist.waiters(tx.conn, growths, today))
         if wakes:
             woken += await _wake(tx, growths, wakes, cause)
             passes += 1

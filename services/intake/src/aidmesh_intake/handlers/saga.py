@@ -1,7 +1,8 @@
 """Answers of inventory, payments and notification, and growth, by the batch."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TypeVar
+from uuid import UUID
 
 from aidmesh_chassis.db import Tx
 from aidmesh_chassis.envelope import Received
@@ -62,11 +63,13 @@ async def supply_grew(tx: Tx, batch: Sequence[Received[SupplyGrewV1]]) -> None:
             freed_by=received.event.freed_by,
             grew_at=received.event.grew_at,
             received_at=tx.now,
+            on=received.event.on,
         )
         for received in batch
     ]
     keys = {Key(each.resource, each.code or "") for each in growths}
-    await _grew(tx, growths, keys, batch)
+    totals = {received.event_id for received in batch if received.event.is_total}
+    await _grew(tx, growths, keys, batch, totals)
 
 
 async def funds_grew(tx: Tx, batch: Sequence[Received[FundsGrewV1]]) -> None:
@@ -99,7 +102,10 @@ async def _grew(
     growths: Sequence[Growth],
     keys: set[Key],
     batch: Sequence[Received[SupplyGrewV1]] | Sequence[Received[FundsGrewV1]],
+    totals: Collection[UUID] = (),
 ) -> None:
     await waitlist.lock_keys(tx.conn, keys)
     await growth.add_growth(tx.conn, growths)
+    if totals:
+        await growth.void_days(tx.conn, [each for each in growths if each.id in totals])
     await offer_growth(tx, keys, cause=batch[0] if len(batch) == 1 else None)

@@ -4,7 +4,7 @@ Whoever adds to what has grown holds the lock of its key; see `waitlist.lock_key
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from uuid import UUID
 
 import asyncpg
@@ -23,14 +23,16 @@ async def add_growth(conn: asyncpg.Connection, growths: Sequence[Growth]) -> Non
     await conn.execute(
         """
         INSERT INTO growth (id, resource, code, currency, programmes, site_id, area, quantity,
-            left_over, freed_by, grew_at, received_at)
+            left_over, freed_by, grew_at, received_at, on_day)
         SELECT u.id, u.resource, u.code, u.currency,
             CASE WHEN u.programmes IS NOT NULL THEN string_to_array(u.programmes, ' ') END,
-            u.site_id, u.area, u.quantity, u.quantity, u.freed_by, u.grew_at, u.received_at
+            u.site_id, u.area, u.quantity, u.quantity, u.freed_by, u.grew_at, u.received_at,
+            u.on_day
         FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::uuid[],
-            $7::text[], $8::bigint[], $9::uuid[], $10::timestamptz[], $11::timestamptz[])
+            $7::text[], $8::bigint[], $9::uuid[], $10::timestamptz[], $11::timestamptz[],
+            $12::date[])
         AS u (id, resource, code, currency, programmes, site_id, area, quantity, freed_by,
-            grew_at, received_at)
+            grew_at, received_at, on_day)
         ON CONFLICT (id) DO NOTHING
         """,
         *columns(
@@ -47,6 +49,7 @@ async def add_growth(conn: asyncpg.Connection, growths: Sequence[Growth]) -> Non
                     each.freed_by,
                     each.grew_at,
                     each.received_at,
+                    each.on,
                 )
                 for each in growths
             ]
@@ -54,8 +57,23 @@ async def add_growth(conn: asyncpg.Connection, growths: Sequence[Growth]) -> Non
     )
 
 
+async def void_days(conn: asyncpg.Connection, totals: Sequence[Growth]) -> None:
+    """What was told before of a kind of slot, site and day counts no longer: this is all."""
+    await conn.execute(
+        """
+        UPDATE growth g SET left_over = 0, pending = false
+        FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::date[], $5::timestamptz[])
+            AS u (id, code, site_id, on_day, grew_at)
+        WHERE g.resource = 'slot' AND g.code = u.code AND g.site_id = u.site_id
+            AND g.on_day = u.on_day AND g.left_over > 0 AND g.id <> u.id
+            AND g.grew_at < u.grew_at
+        """,
+        *columns([(each.id, each.code, each.site_id, each.on, each.grew_at) for each in totals]),
+    )
+
+
 async def open_growths(
-    conn: asyncpg.Connection, keys: Iterable[Key], apart_from: Iterable[UUID] = ()
+    conn: asyncpg.Connection, keys: Iterable[Key], today: date, apart_from: Iterable[UUID] = ()
 ) -> list[Growth]:
     """Growth of these keys that somebody on the waitlist may use, with what is kept for others.
 
@@ -71,17 +89,19 @@ async def open_growths(
     rows = await conn.fetch(
         f"""
         SELECT g.id, g.resource, g.code, g.currency, g.programmes, g.site_id, g.area,
-            g.left_over, g.cap, g.freed_by, g.grew_at, g.received_at, waiting.usable
-        FROM unnest($2::text[], $3::text[]) AS k (resource, code)
+            g.left_over, g.cap, g.freed_by, g.grew_at, g.received_at, g.on_day,
+            waiting.usable
+        FROM unnest($3::text[], $4::text[]) AS k (resource, code)
         JOIN growth g ON g.left_over > 0 AND g.resource = k.resource
             AND (g.code = k.code OR g.currency = k.code)
         CROSS JOIN LATERAL (
             SELECT bool_or({MAY_USE}) AS usable FROM need w
             WHERE {CONCERNS} AND ({KEEPS} OR {MAY_USE})
         ) AS waiting
-        WHERE waiting.usable IS NOT NULL AND g.id <> ALL($4::uuid[])
-        ORDER BY waiting.usable DESC, g.grew_at, g.id LIMIT $5
+        WHERE waiting.usable IS NOT NULL AND g.id <> ALL($5::uuid[])
+        ORDER BY waiting.usable DESC, g.grew_at, g.id LIMIT $6
         """,  # noqa: S608 - constants
+        today,
         SLACK,
         *columns(pairs),
         list(apart_from),
@@ -258,6 +278,7 @@ def growth_of(row: asyncpg.Record) -> Growth:
         freed_by=row["freed_by"],
         grew_at=row["grew_at"],
         received_at=row["received_at"],
+        on=row["on_day"],
     )
 
 

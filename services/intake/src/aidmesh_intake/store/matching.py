@@ -1,25 +1,39 @@
 """`domain.waitlist.Waiter`, told to the database: which growth `g` is for which need `w`.
 
-Queries that use these texts give `SLACK` as their first parameter. The rule itself stands in the
-domain; a test compares the two, case by case.
+Queries that use these texts give the day in Kyiv as their first parameter and `SLACK` as their
+second. The rule itself stands in the domain; a test compares the two, case by case.
 """
 
 from typing import Final
 
-CONCERNS: Final = """(
+FIRST_ON: Final = """
+    CASE WHEN w.ask -> 'capacity' ? 'as_written' THEN w.first_on
+    ELSE greatest(w.first_on, $1::date) END"""
+"""The first day of the place that the need's next attempt asks for; see `Ask.place_on`."""
+
+LAST_ON: Final = """
+    CASE WHEN w.ask ? 'days' THEN least(
+        greatest(w.first_on, $1::date) + (w.ask ->> 'days')::int,
+        CASE WHEN w.blocked_resource = 'slot' THEN w.needed_by END)
+    ELSE w.last_on END"""
+"""Its last day, or the end of its nights; null without an end."""
+
+CONCERNS: Final = f"""(
     w.state = 'waitlisted' AND w.blocked_resource = g.resource
     AND (w.blocked_code = g.code
         OR (g.resource = 'money' AND split_part(w.blocked_code, '/', 2) = g.currency
             AND (g.programmes IS NULL OR split_part(w.blocked_code, '/', 1) = ANY(g.programmes))))
     AND (w.blocked_site IS NULL OR g.site_id IS NULL OR w.blocked_site = g.site_id)
     AND (w.blocked_area IS NULL OR g.area IS NULL OR starts_with(g.area, w.blocked_area))
-    AND w.id IS DISTINCT FROM g.freed_by)"""
-"""It is growth of what the need waits for, and not its own."""
+    AND w.id IS DISTINCT FROM g.freed_by
+    AND (g.on_day IS NULL
+        OR g.on_day BETWEEN {FIRST_ON} AND coalesce({LAST_ON}, date 'infinity')))"""
+"""It is growth of what the need waits for, on a day that will do, and not its own."""
 
 MAY_USE: Final = """(
     (g.cap IS NULL OR w.blocked_quantity <= g.cap)
     AND CASE WHEN w.decided_at IS NULL THEN g.received_at >= w.waiting_since
-        ELSE g.grew_at + $1::interval > w.decided_at END
+        ELSE g.grew_at + $2::interval > w.decided_at END
     AND NOT EXISTS (SELECT FROM wake x WHERE x.need_id = w.id AND x.growth_id = g.id))"""
 """`Waiter.may_use`, where it concerns the need."""
 

@@ -14,7 +14,7 @@ import asyncpg
 from aidmesh_contracts.ids import SiteId
 from aidmesh_contracts.values import BlockedBy
 from aidmesh_intake.domain.waitlist import SLACK, Growth, Queue, Waiter
-from aidmesh_intake.store.matching import CONCERNS, KEEPS, MAY_USE
+from aidmesh_intake.store.matching import CONCERNS, FIRST_ON, KEEPS, LAST_ON, MAY_USE
 from aidmesh_intake.store.needs import columns
 
 WAKES_MAX = 500
@@ -66,28 +66,22 @@ async def queues(
     if not pairs:
         return []
     rows = await conn.fetch(
-        """
+        f"""
         SELECT blocked_resource, blocked_code, blocked_site, blocked_area,
-            CASE WHEN ask -> 'capacity' ? 'as_written' THEN first_on
-                ELSE greatest(first_on, $4::date) END AS first_on,
-            CASE WHEN ask ? 'days' THEN
-                -- An appointment is looked for until the need's own last day at most.
-                least(greatest(first_on, $4::date) + (ask ->> 'days')::int,
-                    CASE WHEN ask -> 'capacity' ->> 'resource' = 'slot' THEN needed_by END)
-                ELSE last_on END AS last_on,
+            {FIRST_ON} AS first_on, {LAST_ON} AS last_on,
             CASE WHEN ask -> 'capacity' ->> 'resource' = 'slot' THEN needed_until
                 END AS starts_before,
             min(ROW(-priority, asked_on, queue_no, id)) AS first  -- from PostgreSQL 18 on
-        FROM need JOIN unnest($1::text[], $2::text[]) AS u (resource, code)
+        FROM need w JOIN unnest($2::text[], $3::text[]) AS u (resource, code)
             ON blocked_resource = u.resource AND blocked_code = u.code
         WHERE state = 'waitlisted' AND wait IN ('short', 'behind')
             AND coalesce(jsonb_array_length(ask -> 'capacity' -> 'features'), 0) = 0
-            AND id IS DISTINCT FROM $3
+            AND id IS DISTINCT FROM $4
         GROUP BY 1, 2, 3, 4, 5, 6, 7
-        """,
+        """,  # noqa: S608 - constants
+        today,
         *columns(pairs),
         apart_from,
-        today,
     )
     return [
         Queue(
@@ -101,7 +95,7 @@ async def queues(
     ]
 
 
-async def waiters(conn: asyncpg.Connection, growths: Sequence[Growth]) -> list[Waiter]:
+async def waiters(conn: asyncpg.Connection, growths: Sequence[Growth], today: date) -> list[Waiter]:
     """The first of each growth's queue who may use it or for whom it is kept.
 
     No more of them than it could serve, and the one after.
@@ -112,14 +106,17 @@ async def waiters(conn: asyncpg.Connection, growths: Sequence[Growth]) -> list[W
             n.blocked_code, n.blocked_site, n.blocked_area, n.blocked_quantity, n.decided_at,
             n.waiting_since, n.wait = 'short' AS short,
             CASE WHEN n.splittable THEN n.blocked_quantity / n.quantity END AS piece,
-            ARRAY(SELECT w.growth_id FROM wake w WHERE w.need_id = n.id) AS tried
+            ARRAY(SELECT w.growth_id FROM wake w WHERE w.need_id = n.id) AS tried,
+            n.looks_from, n.looks_to
         FROM growth g CROSS JOIN LATERAL (
-            SELECT * FROM need w WHERE {CONCERNS} AND ({KEEPS} OR {MAY_USE})
+            SELECT w.*, {FIRST_ON} AS looks_from, {LAST_ON} AS looks_to
+            FROM need w WHERE {CONCERNS} AND ({KEEPS} OR {MAY_USE})
             ORDER BY w.priority DESC, w.asked_on, w.queue_no, w.id
-            LIMIT least(g.left_over + 1, $2)
+            LIMIT least(g.left_over + 1, $3)
         ) AS n
-        WHERE g.id = ANY($3::uuid[])
+        WHERE g.id = ANY($4::uuid[])
         """,  # noqa: S608 - constants
+        today,
         SLACK,
         WAKES_MAX,
         [growth.id for growth in growths],
@@ -136,6 +133,8 @@ async def waiters(conn: asyncpg.Connection, growths: Sequence[Growth]) -> list[W
             short=row["short"],
             piece=row["piece"],
             tried=frozenset(row["tried"]),
+            first_on=row["looks_from"],
+            last_on=row["looks_to"],
         )
         for row in rows
     ]

@@ -113,7 +113,9 @@ async def reverse_facts(tx: Tx, batch: Sequence[Received[NeedReversedV1]]) -> No
             grown.add("bed", bed.code, bed.site_id, 1, undone[bed.reservation_id][0])
     for seat in seated:
         if seat.starts_at > at:
-            grown.add("slot", seat.code, seat.site_id, seat.seats, undone[seat.reservation_id][0])
+            need_id = undone[seat.reservation_id][0]
+            day = day_of(seat.starts_at)
+            grown.add("slot", seat.code, seat.site_id, seat.seats, need_id, day)
     await changes.save(tx)
     await publish_capacity(tx, keys)
     await facts.settle(tx.conn, reasons, "reversed")

@@ -1,6 +1,7 @@
 """New beds and slots, and those that are taken out of use."""
 
 from collections.abc import Sequence
+from datetime import date
 from typing import Literal
 from uuid import UUID
 
@@ -94,16 +95,16 @@ async def add_slots(
     await capacity.lock(tx.conn, keys)
     at = await stock.lock(tx.conn, ())
     added = await slots.insert(tx.conn, good)
-    grown: dict[tuple[UUID, str], int] = {}
+    grown: dict[tuple[UUID, str, date], int] = {}
     for slot in good:
         if slot.slot_id in added:
-            key = (slot.site_id, slot.code)
+            key = (slot.site_id, slot.code, day_of(slot.starts_at))
             grown[key] = grown.get(key, 0) + slot.seats
         else:
             faults[slot.slot_id] = "professional-busy"
     await publish_capacity(tx, keys)
-    for (site_id, code), quantity in sorted(grown.items()):
-        emit_grew(tx, "slot", code, known[site_id], quantity, at)
+    for (site_id, code, day), quantity in sorted(grown.items()):
+        emit_grew(tx, "slot", code, known[site_id], quantity, at, on=day)
     return faults
 
 

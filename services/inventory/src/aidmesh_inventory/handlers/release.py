@@ -1,7 +1,7 @@
 """Give back what was set aside: goods, beds, seats; and say so to whoever waits for them."""
 
 from collections.abc import Collection
-from datetime import datetime
+from datetime import date, datetime
 from typing import Literal
 from uuid import UUID
 
@@ -9,6 +9,7 @@ from aidmesh_chassis.db import Tx
 from aidmesh_chassis.logs import counted
 from aidmesh_contracts.ids import NeedId, ReservationId, SiteId
 from aidmesh_contracts.inventory import ReservationReleasedV1, SupplyGrewV1
+from aidmesh_inventory.domain.days import day_of
 from aidmesh_inventory.domain.picking import Place
 from aidmesh_inventory.handlers.capacity import publish_capacity
 from aidmesh_inventory.handlers.changes import StockChanges
@@ -62,7 +63,8 @@ async def release(
         grown.add("bed", bed.code, bed.site_id, 1, need_id)
     for seat in await slots.release(tx.conn, list(by_id)):
         need_id = by_id[seat.reservation_id].need_id
-        grown.add("slot", seat.code, seat.site_id, seat.seats, need_id)
+        day = day_of(seat.starts_at)
+        grown.add("slot", seat.code, seat.site_id, seat.seats, need_id, day)
     await changes.save(tx)
     await publish_capacity(tx, keys)
     if tell:
@@ -109,13 +111,16 @@ def emit_released(
     )
 
 
+_Thing = tuple[Literal["stock", "bed", "slot"], str, UUID, UUID | None, date | None]
+
+
 class Grown:
-    """What became free, summed by site, thing and the need it was freed by."""
+    """What became free, summed by site, thing, day and the need it was freed by."""
 
     def __init__(self, places: dict[UUID, Place], at: datetime) -> None:
         self._places = places
         self._at = at
-        self._total: dict[tuple[Literal["stock", "bed", "slot"], str, UUID, UUID | None], int] = {}
+        self._total: dict[_Thing, int] = {}
 
     def add(
         self,
@@ -124,17 +129,17 @@ class Grown:
         site_id: UUID,
         quantity: int,
         freed_by: UUID | None,
+        on: date | None = None,
     ) -> None:
-        """Count more of a thing in."""
-        key = (resource, code, site_id, freed_by)
+        """Count more of a thing in; seats with the day of their slot."""
+        key = (resource, code, site_id, freed_by, on)
         self._total[key] = self._total.get(key, 0) + quantity
 
     def emit(self, tx: Tx) -> None:
         """Publish all of it."""
-        for (resource, code, site_id, freed_by), quantity in self._total.items():
-            emit_grew(
-                tx, resource, code, self._places[site_id], quantity, self._at, freed_by=freed_by
-            )
+        for (resource, code, site_id, freed_by, on), quantity in self._total.items():
+            place = self._places[site_id]
+            emit_grew(tx, resource, code, place, quantity, self._at, freed_by=freed_by, on=on)
 
 
 def emit_grew(
@@ -146,8 +151,15 @@ def emit_grew(
     at: datetime,
     *,
     freed_by: UUID | None = None,
+    on: date | None = None,
+    is_total: bool = False,
 ) -> None:
-    """Publish that more can be had at an open site; at a closed one nothing can be had."""
+    """Publish that more can be had at an open site; at a closed one nothing can be had.
+
+    Args:
+        on: the day of the slots.
+        is_total: it is all there is on that day, not by how much it grew.
+    """
     if place.is_open and quantity > 0:
         tx.emit(
             SupplyGrewV1(
@@ -158,5 +170,7 @@ def emit_grew(
                 quantity=quantity,
                 freed_by=None if freed_by is None else NeedId(freed_by),
                 grew_at=at,
+                on=on,
+                is_total=is_total,
             )
         )

@@ -59,8 +59,8 @@ async def reopen(tx: Tx, site_id: UUID, reason: str) -> SiteRow | None:
         emit_grew(tx, "stock", item, place, free, at)
     for code, free in await beds.free_tonight(tx.conn, site_id, day_of(at)):
         emit_grew(tx, "bed", code, place, free, at)
-    for code, free in await slots.free_at(tx.conn, site_id, at):
-        emit_grew(tx, "slot", code, place, free, at)
+    for _, code, day, free in await slots.free_by_day(tx.conn, [site_id], at):
+        emit_grew(tx, "slot", code, place, free, at, on=day, is_total=True)
     return row
 
 

@@ -4,9 +4,9 @@ from aidmesh_chassis.db import Tx
 from aidmesh_contracts.pickup import downtime
 from aidmesh_inventory.domain.days import check_out_due_at, day_of
 from aidmesh_inventory.handlers.changes import StockChanges
-from aidmesh_inventory.handlers.release import release
+from aidmesh_inventory.handlers.release import emit_grew, release
 from aidmesh_inventory.handlers.stays import check_out
-from aidmesh_inventory.store import check_outs, clocks, stock
+from aidmesh_inventory.store import capacity, check_outs, clocks, sites, slots, stock
 
 LIMIT = 500
 
@@ -61,6 +61,27 @@ async def check_out_overdue(tx: Tx) -> int:
     leaving = {each.reservation_id: each.to_on for each in due}
     await check_out(tx, leaving, by_clock=True, quietly=late)
     return len(due)
+
+
+async def tell_slots(tx: Tx) -> int:
+    """Tell anew, once a day, which slots have free seats, for those who wait.
+
+    Waiting needs look some days ahead, and these days move on with every day. A slot that comes
+    into them grew long ago, when nobody could use it.
+    """
+    today = day_of(tx.now)
+    keys = await capacity.slots_to_tell(tx.conn, today, LIMIT)
+    if not keys:
+        return 0
+    await capacity.lock(tx.conn, keys)
+    at = await stock.lock(tx.conn, ())
+    site_ids = {site_id for site_id, _, _ in keys}
+    places = await sites.areas_of(tx.conn, list(site_ids))
+    for site_id, code, day, free in await slots.free_by_day(tx.conn, site_ids, at):
+        if (site_id, "slot", code) in keys:
+            emit_grew(tx, "slot", code, places[site_id], free, at, on=day, is_total=True)
+    await capacity.set_told(tx.conn, keys, today)
+    return len(keys)
 
 
 async def expire_lots(tx: Tx) -> int:

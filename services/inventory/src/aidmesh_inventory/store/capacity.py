@@ -142,3 +142,29 @@ async def stale(conn: asyncpg.Connection, today: date, limit: int) -> list[Key]:
         limit,
     )
     return [(row["site_id"], row["resource"], row["code"]) for row in rows]
+
+
+async def slots_to_tell(conn: asyncpg.Connection, today: date, limit: int) -> list[Key]:
+    """Kinds of slots whose free seats were last told on an earlier day."""
+    rows = await conn.fetch(
+        """
+        SELECT site_id, resource, code FROM capacity_state
+        WHERE resource = 'slot' AND grown_on < $1 ORDER BY site_id, resource, code LIMIT $2
+        """,
+        today,
+        limit,
+    )
+    return [(row["site_id"], row["resource"], row["code"]) for row in rows]
+
+
+async def set_told(conn: asyncpg.Connection, keys: Collection[Key], today: date) -> None:
+    """Note that all free seats of these kinds of slots were told today."""
+    await conn.execute(
+        """
+        UPDATE capacity_state s SET grown_on = $4
+        FROM unnest($1::uuid[], $2::text[], $3::text[]) AS k (site_id, resource, code)
+        WHERE s.site_id = k.site_id AND s.resource = k.resource AND s.code = k.code
+        """,
+        *(list(column) for column in zip(*keys, strict=True)),
+        today,
+    )

@@ -237,17 +237,19 @@ async def cancel(conn: asyncpg.Connection, slot_id: UUID) -> list[UUID] | None:
     return [row["id"] for row in rows]
 
 
-async def free_at(
-    conn: asyncpg.Connection, site_id: UUID, since: datetime
-) -> list[tuple[str, int]]:
-    """Free seats of each kind at a site in slots that are still to come."""
+async def free_by_day(
+    conn: asyncpg.Connection, site_ids: Collection[UUID], since: datetime
+) -> list[tuple[UUID, str, date, int]]:
+    """Free seats at these sites, by kind and day in Kyiv, in slots that are still to come."""
     rows = await conn.fetch(
         """
-        SELECT code, sum(seats - taken)::int AS free FROM slot
-        WHERE site_id = $1 AND status = 'open' AND taken < seats AND starts_at > $2
-        GROUP BY code ORDER BY code
+        SELECT site_id, code, (starts_at AT TIME ZONE 'Europe/Kyiv')::date AS day,
+               sum(seats - taken)::int AS free
+        FROM slot
+        WHERE site_id = ANY($1::uuid[]) AND status = 'open' AND taken < seats AND starts_at > $2
+        GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
         """,
-        site_id,
+        list(site_ids),
         since,
     )
-    return [(row["code"], row["free"]) for row in rows]
+    return [(row["site_id"], row["code"], row["day"], row["free"]) for row in rows]
