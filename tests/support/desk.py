@@ -100,7 +100,7 @@ NEEDS = [
     ),
     need("aid", "financial_aid", "requested", band="raised"),
     need("talk", "counseling", "fulfilled", asked_on=iso(-20)),
-    need("kit", "hygiene_kit", "waitlisted", attention="issued_twice"),
+    need("kit", "hygiene_kit", "waitlisted", attention="served_by_two_attempts"),
     need(
         "prep",
         "prep_navigation",

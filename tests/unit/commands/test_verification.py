@@ -106,10 +106,10 @@ def need(
     *,
     paid_by: str | None = None,
     issued: int = 0,
-    attention: str | None = None,
+    settled: str | None = None,
     given: bool = False,
 ) -> Need:
-    return Need(1, state, issued, given, attention, of_supply=paid_by != "payout", paid_by=paid_by)
+    return Need(1, state, issued, given, settled, of_supply=paid_by != "payout", paid_by=paid_by)
 
 
 def money(state: str, purpose: str = "provider") -> Commitment:
@@ -213,7 +213,8 @@ def test_a_provider_whose_money_is_a_discrepancy_is_somebody_s_task() -> None:
     ("found", "attempt_no", "fits"),
     [
         (need("ready"), 1, False),
-        (need("ready", attention="served_by_two_attempts"), 1, True),
+        (need("ready", settled="taken_back"), 1, False),
+        (need("ready", settled="given_twice"), 1, True),
         (need("cancelled"), 0, True),
     ],
 )

@@ -21,7 +21,7 @@ class Need(NamedTuple):
     state: str
     issued_attempt: int
     given: bool
-    attention: str | None
+    settled: str | None
     of_supply: bool
     paid_by: str | None
 
@@ -58,7 +58,7 @@ async def needs_of(probe: RegionProbe) -> Needs:
     needs, reservations, (commitments, odd) = await asyncio.gather(
         probe.connections["intake"].fetch(
             """
-            SELECT id, attempt_no, state, issued_attempt, given, attention,
+            SELECT id, attempt_no, state, issued_attempt, given, settled,
                    COALESCE(ask -> 'stock', '[]') <> '[]' OR ask ->> 'capacity' IS NOT NULL,
                    ask -> 'money' ->> 'by'
             FROM need
@@ -202,7 +202,7 @@ def _not_fulfilled(known: Needs) -> list[str]:
         need = known.needs.get(need_id)
         if need is not None and (
             attempt_no == 0  # entered afterwards: see `facts_are_booked`
-            or need.attention is not None  # a person is looking at two services for one need
+            or need.settled == "given_twice"  # a person answers for both services
             or (need.state, need.issued_attempt) == ("fulfilled", attempt_no)
         ):
             continue

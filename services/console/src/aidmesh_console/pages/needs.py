@@ -44,8 +44,15 @@ _SAID: Final = {
     "serve": "served",
     "move": "moved",
     "reverse": "undone",
+    "settle": "settled",
 }
-_REASONS: Final = {"cancel": CANCEL_REASONS, "decline": DECLINE_REASONS, "reverse": UNDO_REASONS}
+SETTLEMENTS: Final = ("given_twice", "taken_back")
+_REASONS: Final = {
+    "cancel": CANCEL_REASONS,
+    "decline": DECLINE_REASONS,
+    "reverse": UNDO_REASONS,
+    "settle": SETTLEMENTS,
+}
 PAYEE: Final = "new"
 """What the fields of a payee end with, as those of a kind do where someone is registered."""
 _NEEDS_OVERRIDE: Final = "needs-a-decision"
@@ -122,7 +129,7 @@ async def correct_payee(need_id: UUID, form: Posted, visit: Decider) -> Response
 
 @routes.post("/needs/{need_id}/{step}")
 async def decide(need_id: UUID, step: str, form: Posted, visit: Decider) -> Response:
-    """Approve, tell in person, cancel, decline, serve, take back, or have it served elsewhere."""
+    """Approve, tell in person, cancel, decline, serve, take back, settle, or move elsewhere."""
     if step not in _SAID:
         raise Problem(NOT_FOUND)
     body = _body(step, form)
@@ -192,6 +199,7 @@ async def _page(
         undo_reasons=UNDO_REASONS,
         entered=form.values if form else {},
         faults=form.faults if form else {},
+        settlements=SETTLEMENTS,
     )
 
 

@@ -22,7 +22,7 @@ from aidmesh_intake.api.context import (
 )
 from aidmesh_intake.domain import commands
 from aidmesh_intake.domain.dates import today_of
-from aidmesh_intake.domain.need import State
+from aidmesh_intake.domain.need import Settlement, State
 from aidmesh_intake.domain.persons import Payee
 from aidmesh_intake.handlers import acting
 from aidmesh_intake.handlers.acting import Outcome
@@ -51,6 +51,12 @@ class ServeIn(Body):
     """When it was given; today by default."""
 
     served_on: date | None = None
+
+
+class SettleIn(Body):
+    """Both services stand (`given_twice`), or one was undone where it was given (`taken_back`)."""
+
+    reason: Settlement
 
 
 class MoveIn(Body):
@@ -185,6 +191,23 @@ async def reverse(need_id: UUID, body: ReasonIn, ctx: Ctx, caller: Lead, once: O
             return known
         (outcome,) = await acting.act(
             tx, [need_id], lambda need: commands.take_back(need, body.reason), caller.staff_id
+        )
+        return await _answer(tx, once, outcome)
+
+
+@router.post("/needs/{need_id}:settle")
+async def settle(
+    need_id: UUID, body: SettleIn, ctx: Ctx, caller: Caseworker, once: Once
+) -> Response:
+    """A person looked at two services for one need; the timeline keeps who, and how it ended.
+
+    Undo the wrong one first, where it was given: `taken_back` alone changes no books.
+    """
+    async with ctx.database.transaction() as tx:
+        if known := await once.replay(tx):
+            return known
+        (outcome,) = await acting.act(
+            tx, [need_id], lambda need: commands.settle(need, body.reason), caller.staff_id
         )
         return await _answer(tx, once, outcome)
 

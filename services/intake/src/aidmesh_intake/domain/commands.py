@@ -14,6 +14,7 @@ from aidmesh_intake.domain.need import (
     Leg,
     Need,
     NotAllowed,
+    Settlement,
     State,
     Wait,
     begin_attempt,
@@ -161,6 +162,17 @@ def take_back(need: Need, reason: str) -> Decision:
         raise NotAllowed("undone_elsewhere")
     undone, events = reverse(need, reason)
     return moved(need, undone, "reversed", *events)
+
+
+def settle(need: Need, how: Settlement) -> Decision:
+    """A person looked at a conflict and answers for how it ended.
+
+    Raises:
+        NotAllowed: there is none.
+    """
+    if need.attention is None:
+        raise NotAllowed("nothing_to_settle")
+    return moved(need, replace(need, attention=None, settled=how), f"settled_{how}")
 
 
 def give(need: Need, served_on: date, minutes: int | None = None) -> tuple[Need, tuple[Event, ...]]:

@@ -81,6 +81,10 @@ class Wait(StrEnum):
     NOT_COLLECTED = "not_collected"
 
 
+Settlement = Literal["given_twice", "taken_back"]
+"""Both services stand, or one of them was undone where it was given."""
+
+
 class NotAllowed(Exception):
     """A step that the need's state does not allow; `rule` is a code."""
 
@@ -126,6 +130,7 @@ class Need:
         given: aid that was entered after it was given.
         message: what became of the message: None, `sent`, or why there was none.
         attention: a conflict that a person should look at.
+        settled: how a person settled the last one, None while it is open.
     """
 
     id: NeedId
@@ -182,6 +187,7 @@ class Need:
     served_on: date | None = None
     reason: str | None = None
     attention: str | None = None
+    settled: Settlement | None = None
     version: int = 1
 
     @property

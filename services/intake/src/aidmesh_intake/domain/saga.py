@@ -297,7 +297,7 @@ def _served(
 def _flagged(need: Need, attention: str) -> Decision:
     if need.attention == attention:
         return Decision(need)
-    return moved(need, replace(need, attention=attention), attention)
+    return moved(need, replace(need, attention=attention, settled=None), attention)
 
 
 def _undone(need: Need, issue: tuple[int, int], reason: str) -> Decision:

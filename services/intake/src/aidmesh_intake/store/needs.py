@@ -24,7 +24,7 @@ SELECT
     n.blocked_area, n.blocked_quantity, n.wait, n.decided_at, n.waiting_since, n.retry_at,
     n.woken, n.at_site_id, n.told_at, n.told_how, n.message, n.issued_attempt, n.issued_no,
     n.undone_attempt, n.undone_no, n.attended, n.service_no, n.served_on, n.reason, n.attention,
-    n.version,
+    n.settled, n.version,
     CASE WHEN n.for_whom = 'household' THEN ARRAY(
         SELECT p.id FROM person p WHERE p.household_id = n.household_id
         AND p.merged_into IS NULL AND p.erased_at IS NULL ORDER BY p.id) END AS members,
@@ -45,7 +45,7 @@ _COLUMNS: Final = (
     "blocked_site", "blocked_area", "blocked_quantity", "wait", "decided_at", "waiting_since",
     "retry_at", "woken", "at_site_id", "told_at", "told_how", "message", "issued_attempt",
     "issued_no", "undone_attempt", "undone_no", "attended", "service_no", "served_on",
-    "reason", "attention", "version",
+    "reason", "attention", "settled", "version",
 )  # fmt: skip
 
 
@@ -111,7 +111,7 @@ async def save(conn: asyncpg.Connection, needs: Sequence[Need]) -> None:
                 undone_attempt = u.undone_attempt, undone_no = u.undone_no,
                 attended = u.attended, service_no = u.service_no,
                 served_on = u.served_on, reason = u.reason, attention = u.attention,
-                version = u.version,
+                settled = u.settled, version = u.version,
                 changed_at = now()
             FROM unnest(
                 $1::uuid[], $2::text[], $3::int[], $4::smallint[],
@@ -121,14 +121,15 @@ async def save(conn: asyncpg.Connection, needs: Sequence[Need]) -> None:
                 $16::boolean[], $17::uuid[],
                 $18::timestamptz[], $19::text[], $20::text[], $21::int[], $22::int[],
                 $23::int[], $24::int[], $25::jsonb[],
-                $26::int[], $27::date[], $28::text[], $29::text[], $30::int[])
+                $26::int[], $27::date[], $28::text[], $29::text[], $30::text[],
+                $31::int[])
             AS u (
                 id, state, attempt_no, supply, money, deadline_at, blocked_resource, blocked_code,
                 blocked_site, blocked_area, blocked_quantity, wait, decided_at,
                 waiting_since, retry_at,
                 woken, at_site_id, told_at, told_how, message, issued_attempt,
                 issued_no, undone_attempt,
-                undone_no, attended, service_no, served_on, reason, attention, version)
+                undone_no, attended, service_no, served_on, reason, attention, settled, version)
             WHERE need.id = u.id
             """,
             *columns([(need.id, *_course(need)) for need in needs]),
@@ -312,6 +313,7 @@ def _course(n: Need) -> tuple[object, ...]:
         n.served_on,
         n.reason,
         n.attention,
+        n.settled,
         n.version,
     )
 
@@ -405,6 +407,7 @@ def need_of(row: asyncpg.Record) -> Need:
         served_on=row["served_on"],
         reason=row["reason"],
         attention=row["attention"],
+        settled=row["settled"],
         version=row["version"],
     )
 
