@@ -18,6 +18,7 @@ from aidmesh_intake.domain.persons import Payee
 from aidmesh_intake.domain.waitlist import queue_behind
 from aidmesh_intake.handlers import approving
 from aidmesh_intake.handlers.applying import Change, apply
+from aidmesh_intake.handlers.locking import lock_needs
 from aidmesh_intake.store import needs as store
 from aidmesh_intake.store import persons as person_store
 from aidmesh_intake.store import requests as request_store
@@ -55,7 +56,7 @@ async def act(
         step: raises `NotAllowed` where a need's state does not allow it.
         visible: needs that the caller may see; others are not there.
     """
-    needs = await store.lock(tx.conn, need_ids)
+    needs = await lock_needs(tx, need_ids)
     outcomes: list[Outcome] = []
     changes: list[Change] = []
     for need_id in need_ids:
@@ -108,7 +109,7 @@ async def move(
     tx: Tx, need_id: UUID, area: Area, site_id: SiteId | None, staff_id: UUID
 ) -> Outcome:
     """Have a need served elsewhere; it queues there with its age if others wait before it."""
-    need = (await store.lock(tx.conn, [need_id])).get(need_id)
+    need = (await lock_needs(tx, [need_id])).get(need_id)
     if need is None:
         return Outcome(None, missing=True)
     there = replace(need, place_area=area, site_id=site_id)
@@ -138,9 +139,8 @@ async def approve(
         override: a person answers for what limits and duplicates say; the reason is kept in the
             timeline of each need that it let pass.
     """
-    needs = await store.lock(tx.conn, need_ids)
-    persons = [need.person_id for need in needs.values() if need.person_id is not None]
-    await person_store.by_ids(tx.conn, persons, lock=True)
+    await person_store.lock_of_needs(tx.conn, need_ids)
+    needs = await lock_needs(tx, need_ids)
     open_needs = [
         need for need in needs.values() if need.state in (State.REQUESTED, State.WAITLISTED)
     ]

@@ -56,6 +56,19 @@ async def apply(tx: Tx, changes: Sequence[Change], staff_id: UUID | None = None)
     await _settle_waitlist(tx, real)
 
 
+def queues_touched(changes: Iterable[Change]) -> set[Key]:
+    """The queues to which these changes add or from which they take; see `_settle_waitlist`."""
+    keys: set[Key] = set()
+    for each in changes:
+        before, after = each.before, each.decision.need
+        if before.woken and not after.woken:
+            keys.update(key_of(blocker) for blocker in before.blockers)
+        for blocked_by in (before.blocked_by, after.blocked_by):
+            if blocked_by is not None and before is not after:
+                keys.add(key_of(blocked_by))
+    return keys
+
+
 async def _settle_waitlist(tx: Tx, changes: Iterable[Change]) -> None:
     """Give back what woken needs could not use, and offer what others may use now."""
     used: list[UUID] = []
@@ -104,7 +117,10 @@ def _made_room(before: Need, after: Need) -> bool:
 
 
 async def offer_growth(tx: Tx, keys: Iterable[Key], cause: Received[Event] | None = None) -> int:
-    """Wake those on the waitlist whom growth of these keys serves; returns how many."""
+    """Wake those on the waitlist whom growth of these keys serves; returns how many.
+
+    Whoever locked needs before holds these keys already; see `locking`.
+    """
     wanted = sorted(set(keys))
     await waitlist.lock_keys(tx.conn, wanted)
     today, woken, passes = today_of(tx.now), 0, 0
@@ -128,7 +144,8 @@ async def offer_growth(tx: Tx, keys: Iterable[Key], cause: Received[Event] | Non
 async def _wake(
     tx: Tx, growths: Sequence[Growth], wakes: Sequence[Wake], cause: Received[Event] | None
 ) -> int:
-    needs = await store.lock(tx.conn, [wake.need_id for wake in wakes])
+    # Whoever holds one of them may wait for what we hold: it is offered again a moment later.
+    needs = await store.lock_free(tx.conn, [wake.need_id for wake in wakes])
     left = {each.id: each for each in growths}
     saved: list[Need] = []
     steps: list[telling.Step] = []
@@ -136,8 +153,8 @@ async def _wake(
     notes: list[tuple[Need, str]] = []
     done: list[tuple[Wake, int]] = []
     for wake in wakes:
-        need = needs[wake.need_id]
-        if need.state is not State.WAITLISTED:
+        need = needs.get(wake.need_id)
+        if need is None or need.state is not State.WAITLISTED:
             for growth_id, quantity in wake.taken:  # it left while we looked
                 left[growth_id].left += quantity
             continue

@@ -15,6 +15,7 @@ from aidmesh_intake.domain import commands
 from aidmesh_intake.domain.dates import today_of
 from aidmesh_intake.domain.need import State
 from aidmesh_intake.handlers import acting, people
+from aidmesh_intake.handlers.locking import lock_needs
 from aidmesh_intake.store import erasing as store
 from aidmesh_intake.store import persons as person_store
 
@@ -58,6 +59,9 @@ async def erase_person(tx: Tx, person_id: UUID, staff_id: UUID) -> Receipt:
     homes = {row.household_id for row in found.values() if row.household_id is not None}
     # Persons before households, as everyone locks them.
     await store.lock_households(tx.conn, homes)
+    # All that may end at once: no queue is locked after a need.
+    open_needs = await store.needs_of(tx.conn, persons=ids, households=homes)
+    await lock_needs(tx, [need.need_id for need in open_needs if need.is_open])
     needs = await _forget_needs(
         tx, await store.needs_of(tx.conn, persons=ids), "person_erased", staff_id, also=ids
     )

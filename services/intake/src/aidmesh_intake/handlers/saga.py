@@ -7,15 +7,31 @@ from uuid import UUID
 from aidmesh_chassis.db import Tx
 from aidmesh_chassis.envelope import Received
 from aidmesh_chassis.errors import Poison
-from aidmesh_contracts.inventory import ReservationRefusedV1, SupplyGrewV1
-from aidmesh_contracts.payments import CommitmentRefusedV1, FundsGrewV1
+from aidmesh_contracts.inventory import (
+    ReservationRefusedV1,
+    ReservationReleasedV1,
+    SupplyGrewV1,
+)
+from aidmesh_contracts.payments import (
+    CommitmentRefusedV1,
+    CommitmentReleasedV1,
+    FundsGrewV1,
+)
 from aidmesh_intake.domain import saga
 from aidmesh_intake.domain.waitlist import Growth
-from aidmesh_intake.handlers.applying import Change, apply, offer_growth
+from aidmesh_intake.handlers.applying import Change, apply, offer_growth, queues_touched
+from aidmesh_intake.handlers.locking import lock_late
 from aidmesh_intake.store import growth, waitlist
 from aidmesh_intake.store import needs as store
 from aidmesh_intake.store.waitlist import Key
 
+_ENDING = (
+    ReservationRefusedV1,
+    ReservationReleasedV1,
+    CommitmentRefusedV1,
+    CommitmentReleasedV1,
+)
+"""Answers that put a need on the waitlist."""
 A = TypeVar("A", bound=saga.Answer)
 
 
@@ -24,17 +40,17 @@ async def advance(tx: Tx, batch: Sequence[Received[A]]) -> None:
 
     Raises:
         Poison: an answer about a need that intake never had.
+        asyncpg.LockNotAvailableError: another transaction is in the way; run it again.
     """
-    # Queues before needs: the order in which growth locks them too.
-    await waitlist.lock_keys(
-        tx.conn,
-        {
-            waitlist.key_of(received.event.blocked_by)
-            for received in batch
-            if isinstance(received.event, ReservationRefusedV1 | CommitmentRefusedV1)
-            and received.event.blocked_by is not None
-        },
+    ending = [each.event.need_id for each in batch if isinstance(each.event, _ENDING)]
+    keys = await waitlist.keys_of(
+        tx.conn, ending, standing=[received.event.need_id for received in batch]
     )
+    for received in batch:
+        if isinstance(received.event, ReservationRefusedV1 | CommitmentRefusedV1):
+            blocked_by = received.event.blocked_by
+            keys |= set() if blocked_by is None else {waitlist.key_of(blocked_by)}
+    await waitlist.lock_keys(tx.conn, keys)
     needs = await store.lock(tx.conn, [received.event.need_id for received in batch])
     changes: list[Change] = []
     for received in batch:
@@ -44,6 +60,8 @@ async def advance(tx: Tx, batch: Sequence[Received[A]]) -> None:
         decision = saga.decide(need, received.event, tx.now)
         needs[need.id] = decision.need
         changes.append(Change(need, decision, received))
+    # Somebody may have been woken, or begun to wait, since we looked.
+    await lock_late(tx, queues_touched(changes) - keys)
     await apply(tx, changes)
 
 

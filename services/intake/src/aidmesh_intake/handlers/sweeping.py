@@ -13,8 +13,8 @@ from aidmesh_intake.domain.need import State
 from aidmesh_intake.domain.waitlist import queue_behind
 from aidmesh_intake.handlers import approving
 from aidmesh_intake.handlers.applying import Change, apply, offer_growth
+from aidmesh_intake.handlers.locking import lock_needs
 from aidmesh_intake.store import growth, sweeps
-from aidmesh_intake.store import needs as store
 
 LIMIT: Final = 500
 GROWTH_KEPT: Final = timedelta(days=2)
@@ -23,7 +23,7 @@ KEYS_MAX: Final = 100
 
 async def ask_overdue_anew(tx: Tx) -> int:
     """Attempts that were not answered in full in time are ended and started anew."""
-    needs = await store.lock(tx.conn, await sweeps.overdue(tx.conn, LIMIT))
+    needs = await lock_needs(tx, await sweeps.overdue(tx.conn, LIMIT))
     changes = [
         Change(need, commands.ask_anew(need, tx.now))
         for need in needs.values()
@@ -37,7 +37,7 @@ async def ask_overdue_anew(tx: Tx) -> int:
 
 async def retry(tx: Tx) -> int:
     """Needs that wait for nothing that could grow are asked for again, or queue by their age."""
-    needs = await store.lock(tx.conn, await sweeps.to_retry(tx.conn, LIMIT))
+    needs = await lock_needs(tx, await sweeps.to_retry(tx.conn, LIMIT))
     due = [
         need
         for need in needs.values()
@@ -62,7 +62,7 @@ async def retry(tx: Tx) -> int:
 async def expire(tx: Tx) -> int:
     """Needs whose own last day has passed end, where hours count with their last hour."""
     found = await sweeps.past_last_day(tx.conn, tx.now, LIMIT)
-    needs = await store.lock(tx.conn, found)
+    needs = await lock_needs(tx, found)
     await apply(
         tx,
         [
@@ -76,7 +76,7 @@ async def expire(tx: Tx) -> int:
 
 async def end_erased(tx: Tx) -> int:
     """Needs of the erased end that opened once more: a payment came back, a handover was undone."""
-    needs = await store.lock(tx.conn, await sweeps.open_of_erased(tx.conn, LIMIT))
+    needs = await lock_needs(tx, await sweeps.open_of_erased(tx.conn, LIMIT))
     await apply(
         tx,
         [

@@ -33,6 +33,7 @@ SELECT
 FROM need n
 """
 _LOCK: Final = _SELECT + " WHERE n.id = ANY($1::uuid[]) ORDER BY n.id FOR UPDATE OF n"
+_LOCK_FREE: Final = _LOCK + " SKIP LOCKED"
 _READ: Final = _SELECT + " WHERE n.id = $1"
 
 _COLUMNS: Final = (
@@ -52,6 +53,12 @@ _COLUMNS: Final = (
 async def lock(conn: asyncpg.Connection, need_ids: Sequence[UUID]) -> dict[UUID, Need]:
     """Load needs and lock them, in the order of their ids; unknown ids are left out."""
     rows = await conn.fetch(_LOCK, list(set(need_ids)))
+    return {row["id"]: need_of(row) for row in rows}
+
+
+async def lock_free(conn: asyncpg.Connection, need_ids: Sequence[UUID]) -> dict[UUID, Need]:
+    """The same without waiting: needs that somebody else has locked are left out."""
+    rows = await conn.fetch(_LOCK_FREE, list(set(need_ids)))
     return {row["id"]: need_of(row) for row in rows}
 
 

@@ -236,6 +236,17 @@ async def lock_households(
     )
 
 
+async def lock_of_needs(conn: asyncpg.Connection, need_ids: Sequence[UUID]) -> None:
+    """Lock whom needs are for, then the households: of the needs, and of their persons."""
+    rows = await conn.fetch(
+        "SELECT person_id, household_id FROM need WHERE id = ANY($1::uuid[])", list(need_ids)
+    )
+    persons = [row["person_id"] for row in rows if row["person_id"] is not None]
+    await by_ids(conn, persons, lock=True)
+    households = [row["household_id"] for row in rows if row["household_id"] is not None]
+    await lock_households(conn, households, persons)
+
+
 async def join_household(conn: asyncpg.Connection, household_of: Mapping[UUID, UUID]) -> None:
     """Put persons who belong to no household into one."""
     if household_of:

@@ -48,6 +48,47 @@ async def lock_keys(conn: asyncpg.Connection, keys: Iterable[Key]) -> None:
         )
 
 
+async def try_keys(conn: asyncpg.Connection, keys: Iterable[Key]) -> bool:
+    """Lock queues without waiting; False if somebody holds one of them."""
+    names = sorted({f"{key.resource}/{key.code}" for key in keys})
+    locked: bool = await conn.fetchval(
+        """
+        SELECT coalesce(bool_and(
+            pg_try_advisory_xact_lock(hashtextextended('waitlist/' || name, 0))), true)
+        FROM unnest($1::text[]) AS name
+        """,
+        names,
+    )
+    return locked
+
+
+async def keys_of(
+    conn: asyncpg.Connection, need_ids: Sequence[UUID], standing: Sequence[UUID] = ()
+) -> set[Key]:
+    """The queues of everything that these needs could wait for: that does not change.
+
+    Args:
+        standing: needs that count only where they wait, or were woken.
+    """
+    rows = await conn.fetch(
+        """
+        SELECT DISTINCT k.resource, k.code FROM need n CROSS JOIN LATERAL (
+            SELECT 'stock', line ->> 'item'
+            FROM jsonb_array_elements(coalesce(n.ask -> 'stock', '[]')) AS line
+            UNION ALL SELECT n.ask -> 'capacity' ->> 'resource', n.ask -> 'capacity' ->> 'code'
+            UNION ALL SELECT 'money', n.ask -> 'money' ->> 'currency'
+            UNION ALL SELECT n.blocked_resource, CASE WHEN n.blocked_resource = 'money'
+                THEN split_part(n.blocked_code, '/', 2) ELSE n.blocked_code END
+        ) AS k (resource, code)
+        WHERE k.code IS NOT NULL AND (n.id = ANY($1::uuid[])
+            OR (n.id = ANY($2::uuid[]) AND (n.woken OR n.state = 'waitlisted')))
+        """,
+        list(need_ids),
+        list(standing),
+    )
+    return {Key(row["resource"], row["code"]) for row in rows}
+
+
 async def queues(
     conn: asyncpg.Connection,
     wanted: Iterable[BlockedBy],
