@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from aidmesh_intake.catalogue import packaged
 from aidmesh_intake.domain.asks import AskError, approves_itself, ask_of
@@ -15,9 +16,11 @@ from aidmesh_intake.domain.dates import KYIV, planned_day, today_of
 from aidmesh_intake.domain.drafts import NeedDraft
 from aidmesh_intake.domain.kinds import AutoApprove, ForWhom, Kind, Limit
 from aidmesh_intake.domain.limits import Hindrance, Past, Wish, hindrance, people_of
+from aidmesh_intake.domain.persons import Contact, Details
 from aidmesh_intake.domain.rows import FIELDS, RowError, parse_row
 from aidmesh_intake.domain.triage import ANSWERS, Band, band, floor_of, score
 from aidmesh_intake.handlers.drafting import Wanted, draft_need
+from aidmesh_notification.domain.hours import parse_hours
 from unit.intake.builders import DAY, NOW
 
 PERSON, OTHER, THIRD, HOME = UUID(int=3), UUID(int=4), UUID(int=5), UUID(int=9)
@@ -297,6 +300,34 @@ def test_days_are_those_of_kyiv() -> None:
     assert planned_day(None, DAY + timedelta(days=2), DAY, DAY) == DAY + timedelta(days=2)
 
 
+@given(st.times(), st.times(), st.booleans())
+def test_hours_that_never_open_are_refused(begin: time, end: time, safe: bool) -> None:
+    contact = {
+        "channel": "sms",
+        "address": "+380501112233",
+        "hours_from": f"{begin:%H:%M}",
+        "hours_to": f"{end:%H:%M}",
+        "wording": "neutral",
+        "safe": safe,
+    }
+    if contact["hours_from"] != contact["hours_to"]:
+        parse_hours(str(contact["hours_from"]), str(contact["hours_to"]))
+        assert Contact.model_validate(contact).safe is safe
+        return
+    with pytest.raises(ValidationError) as caught:
+        Contact.model_validate(contact)
+    (error,) = caught.value.errors()
+    assert (error["loc"], error["type"]) == (("hours_to",), "hours_are_equal")
+
+
+def test_hours_that_were_stored_before_stay_readable() -> None:
+    stored = (
+        b'{"contact": {"channel": "sms", "address": "1", "hours_from": "09:00",'
+        b' "hours_to": "09:00", "wording": "plain", "safe": true}}'
+    )
+    assert Details.from_bytes(stored).contact is not None
+
+
 def test_rows_name_columns_and_rules_never_values() -> None:
     good = {"row_id": "1", "kind": "food_parcel", "client_code": "c", "languages": "uk, en"}
     assert parse_row(good).languages == ("uk", "en")
@@ -308,6 +339,10 @@ def test_rows_name_columns_and_rules_never_values() -> None:
     with pytest.raises(RowError) as caught:
         parse_row(good | {"contact_safe": "yes"})
     assert caught.value.problems == [("row", "safe_needs_channel_hours_and_wording")]
+    reached = {"contact_channel": "sms", "contact_address": "1", "contact_wording": "plain"}
+    with pytest.raises(RowError) as caught:
+        parse_row(good | reached | {"contact_safe": "yes", "contact_hours": "09:00-09:00"})
+    assert caught.value.problems == [("contact_hours", "hours_are_equal")]
     with pytest.raises(RowError) as caught:
         parse_row(good | {"answer_pregnant": "secret"})
     assert caught.value.problems == [("answer_pregnant", "bool_parsing")]

@@ -99,7 +99,7 @@ class OpenVault:
     def show(self, locker: Locker, person_id: UUID, data: bytes) -> Details:
         """Stored details, to be shown to someone whose role was checked."""
         plain = decrypt(locker.key, data, b"details:" + person_id.bytes)
-        return Details.model_validate_json(plain)
+        return Details.from_bytes(plain)
 
     def hide_reasons(
         self, locker: Locker | None, request_id: UUID, reasons: Mapping[str, object]

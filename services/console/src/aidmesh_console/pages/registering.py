@@ -98,11 +98,14 @@ def _contact(form: Form) -> dict[str, Any] | None:
     address = form.text("contact_address")
     if address is None:
         return None
+    hours_from, hours_to = form.text("hours_from") or "09:00", form.text("hours_to") or "20:00"
+    if hours_from == hours_to:
+        form.faults["hours_to"] = "hours"
     return {
         "channel": form.text("contact_channel") or CHANNELS[0],
         "address": address,
-        "hours_from": form.text("hours_from") or "09:00",
-        "hours_to": form.text("hours_to") or "20:00",
+        "hours_from": hours_from,
+        "hours_to": hours_to,
         "wording": form.text("wording") or "neutral",
         "safe": all(form.checked(each) for each in SAFE),
     }

@@ -4,7 +4,15 @@ from datetime import date
 from typing import Annotated, Literal, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from aidmesh_chassis.privacy import REVEAL, PersonalText, PersonalYear
@@ -34,6 +42,15 @@ class Contact(BaseModel):
     wording: Literal["neutral", "plain"] | None = None
     safe: bool = False
 
+    @field_validator("hours_to")
+    @classmethod
+    def _some_hours(cls, hours_to: str | None, info: ValidationInfo) -> str | None:
+        # What was stored before this was asked stays readable; it never opens, as before.
+        is_stored = info.context is not None and info.context.get("stored", False)
+        if hours_to is not None and hours_to == info.data.get("hours_from") and not is_stored:
+            raise PydanticCustomError("hours_are_equal", "hours begin and end at different times")
+        return hours_to
+
     @model_validator(mode="after")
     def _complete_if_safe(self) -> Self:
         if self.safe and None in (self.hours_from, self.hours_to, self.wording):
@@ -54,6 +71,11 @@ class Details(BaseModel):
     birth_year: PersonalYear | None = None
     contact: Contact | None = None
     note: PersonalText | None = None
+
+    @classmethod
+    def from_bytes(cls, plain: bytes) -> Self:
+        """Read what was stored."""
+        return cls.model_validate_json(plain, context={"stored": True})
 
     def to_bytes(self) -> bytes:
         """The plain JSON, to be encrypted at once."""
@@ -94,6 +116,11 @@ class Card(BaseModel):
     hours_to: str | None
     wording: str | None
     safe: bool
+
+    @classmethod
+    def from_bytes(cls, plain: bytes) -> Self:
+        """Read what was stored."""
+        return cls.model_validate_json(plain, context={"stored": True})
 
     def to_bytes(self) -> bytes:
         """The plain JSON, to be sealed at once."""

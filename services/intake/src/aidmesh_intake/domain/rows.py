@@ -222,4 +222,6 @@ def _problems(error: ValidationError) -> Iterator[tuple[str, str]]:
         column = str(each["loc"][0]) if each["loc"] else "row"
         if column == "answers":
             column = _ANSWER + str(each["loc"][1])
+        if column in ("hours_from", "hours_to"):
+            column = "contact_hours"
         yield column if column in FIELDS else "row", str(each["type"])
