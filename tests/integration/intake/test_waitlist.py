@@ -331,3 +331,20 @@ async def test_a_limit_holds_until_a_person_decides(world: World) -> None:
     await world.post(f"/v1/needs/{second}:approve", why, Role.LEAD, key="k" * 16)
     again = await world.post(f"/v1/needs/{second}:approve", why, Role.LEAD, key="k" * 16)
     assert again["state"] == "approved"
+
+
+async def test_those_ahead_are_those_it_queues_behind(world: World) -> None:
+    elsewhere = await world.request("food_parcel", place_area="UA46")
+    one_site = await world.request("food_parcel", site_id=str(SITE))
+    first = await world.request("food_parcel")
+    for asked in only(await world.published(), NeedApprovedV1):
+        refusal = refused(asked)
+        if asked.site_id is not None:
+            there = BlockedBy(resource="stock", code="food_parcel", site_id=SITE, quantity=1)
+            refusal = refusal.model_copy(update={"blocked_by": there})
+        await world.feed(refusal)
+    second = await world.request("food_parcel")
+    third = await world.request("food_parcel", site_id=str(SITE))
+    shown = [(await world.need(each))["ahead"] for each in (elsewhere, one_site, first, second)]
+    assert shown == [0, 0, 0, 1], "whoever waits for another area or one site takes nothing of mine"
+    assert (await world.need(third))["ahead"] == 3

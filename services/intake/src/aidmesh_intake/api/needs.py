@@ -19,6 +19,7 @@ from aidmesh_intake.api.context import (
 )
 from aidmesh_intake.domain.need import Need, State
 from aidmesh_intake.domain.triage import Band, band, floor_of
+from aidmesh_intake.handlers import approving
 from aidmesh_intake.store import lists, persons, waitlist
 from aidmesh_intake.store import needs as store
 
@@ -212,7 +213,7 @@ async def get_need(need_id: UUID, ctx: Ctx, caller: Staff) -> NeedView:
         if need is None or (need.sensitive and not caller.sees_sensitive):
             raise not_found()
         timeline = await lists.timeline(conn, need_id)
-        ahead = await lists.waiting_ahead(conn, need_id) if need.state is State.WAITLISTED else None
+        ahead = await approving.waiting_ahead(conn, need)
     return view(need, timeline, ahead)
 
 

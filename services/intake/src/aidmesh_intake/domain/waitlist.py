@@ -183,6 +183,7 @@ class Queue:
         first: whoever is served first of them.
         first_on, last_on: of the stay or the days looked at, None for goods and money.
         starts_before: the instant before which a slot has to start, where hours count.
+        needs: how many they are.
     """
 
     blocked_by: BlockedBy
@@ -190,6 +191,7 @@ class Queue:
     first_on: date | None = None
     last_on: date | None = None
     starts_before: datetime | None = None
+    needs: int = 1
 
 
 def place_of(need: Need) -> Rank:
@@ -214,6 +216,21 @@ def queue_behind(need: Need, queues: Sequence[Queue], today: date) -> BlockedBy 
             if queue.first <= place and _takes_from(blocker, wanted, need.place_area, queue):
                 return blocker
     return None
+
+
+def ahead_of(need: Need, before: Sequence[Queue], today: date) -> int:
+    """How many of those who came before a waiting need are served first: it queues behind them.
+
+    Args:
+        before: those of a higher rank who wait for the same kind of thing, wherever.
+    """
+    assert need.blocked_by is not None
+    wanted = need.place_on(today)
+    return sum(
+        queue.needs
+        for queue in before
+        if _takes_from(need.blocked_by, wanted, need.place_area, queue)
+    )
 
 
 def _takes_from(mine: BlockedBy, capacity: CapacityDemand | None, area: str, queue: Queue) -> bool:

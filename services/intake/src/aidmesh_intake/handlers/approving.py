@@ -6,13 +6,15 @@ from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
-from aidmesh_chassis.db import Tx
+import asyncpg
+
+from aidmesh_chassis.db import Tx, clock
 from aidmesh_intake.domain import commands
 from aidmesh_intake.domain.dates import today_of
 from aidmesh_intake.domain.kinds import ForWhom, Kind
 from aidmesh_intake.domain.limits import Hindrance, Past, Wish, hindrance, people_of
 from aidmesh_intake.domain.need import Decision, Need
-from aidmesh_intake.domain.waitlist import Queue, queue_behind
+from aidmesh_intake.domain.waitlist import Queue, ahead_of, place_of, queue_behind
 from aidmesh_intake.store import persons as persons_store
 from aidmesh_intake.store import requests, waitlist
 
@@ -140,6 +142,15 @@ async def _history(
     ):
         past.add(entry)
     return past
+
+
+async def waiting_ahead(conn: asyncpg.Connection, need: Need) -> int | None:
+    """How many are served before a need that waits; None if it does not wait."""
+    if need.blocked_by is None:
+        return None
+    today = today_of(await clock(conn))
+    before = await waitlist.queues(conn, [need.blocked_by], today, before=place_of(need))
+    return ahead_of(need, before, today)
 
 
 async def queues_of(

@@ -118,19 +118,3 @@ async def states_of(
         list(need_ids),
     )
     return {row["id"]: row for row in rows}
-
-
-async def waiting_ahead(conn: asyncpg.Connection, need_id: UUID) -> int:
-    """How many wait for the same thing and would be served before this need."""
-    found = await conn.fetchval(
-        """
-        SELECT count(*) FROM need n JOIN need o
-            ON o.state = 'waitlisted' AND o.blocked_resource = n.blocked_resource
-            AND o.blocked_code = n.blocked_code
-            AND (-o.priority, o.asked_on, o.queue_no, o.id)
-                < (-n.priority, n.asked_on, n.queue_no, n.id)
-        WHERE n.id = $1 AND n.state = 'waitlisted'
-        """,
-        need_id,
-    )
-    return int(found)

@@ -13,7 +13,7 @@ import asyncpg
 
 from aidmesh_contracts.ids import SiteId
 from aidmesh_contracts.values import BlockedBy
-from aidmesh_intake.domain.waitlist import SLACK, Growth, Queue, Waiter
+from aidmesh_intake.domain.waitlist import SLACK, Growth, Queue, Rank, Waiter
 from aidmesh_intake.store.matching import CONCERNS, FIRST_ON, KEEPS, LAST_ON, MAY_USE
 from aidmesh_intake.store.needs import columns
 
@@ -94,6 +94,7 @@ async def queues(
     wanted: Iterable[BlockedBy],
     today: date,
     apart_from: UUID | None = None,
+    before: Rank | None = None,
 ) -> list[Queue]:
     """Those waiting for the same things because there is too little of them.
 
@@ -102,6 +103,7 @@ async def queues(
     Args:
         today: those whose first days have gone by wait for what begins today; see `Ask.place_on`.
         apart_from: a need that does not count, since it is about to leave its place.
+        before: only those who are served before this rank.
     """
     pairs = list({(each.resource, each.code) for each in wanted})
     if not pairs:
@@ -112,17 +114,21 @@ async def queues(
             {FIRST_ON} AS first_on, {LAST_ON} AS last_on,
             CASE WHEN ask -> 'capacity' ->> 'resource' = 'slot' THEN needed_until
                 END AS starts_before,
-            min(ROW(-priority, asked_on, queue_no, id)) AS first  -- from PostgreSQL 18 on
+            min(ROW(-priority, asked_on, queue_no, id)) AS first,  -- from PostgreSQL 18 on
+            count(*) AS needs
         FROM need w JOIN unnest($2::text[], $3::text[]) AS u (resource, code)
             ON blocked_resource = u.resource AND blocked_code = u.code
         WHERE state = 'waitlisted' AND wait IN ('short', 'behind')
             AND coalesce(jsonb_array_length(ask -> 'capacity' -> 'features'), 0) = 0
             AND id IS DISTINCT FROM $4
+            AND ($5::int IS NULL OR (-priority, asked_on, queue_no, id)
+                < ($5::int, $6::date, $7::bigint, $8::uuid))
         GROUP BY 1, 2, 3, 4, 5, 6, 7
         """,  # noqa: S608 - constants
         today,
         *columns(pairs),
         apart_from,
+        *(before or (None, None, None, None)),
     )
     return [
         Queue(
@@ -131,6 +137,7 @@ async def queues(
             row["first_on"],
             row["last_on"],
             row["starts_before"],
+            row["needs"],
         )
         for row in rows
     ]
