@@ -6,10 +6,14 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
+from hypothesis import settings
 
 from aidmesh.embedded import PostgresServer
 from support import leftout
 from support.servers import DatabaseFactory, Databases, NatsRegion, new_postgres
+
+settings.register_profile("thorough", max_examples=1000)
+"""`pytest --hypothesis-profile thorough`: many more examples, for a night."""
 
 
 class Worker(Protocol):

@@ -68,10 +68,20 @@ class Region:
             async with database.connection() as conn:
                 await conn.execute("UPDATE moved.clock SET ahead = ahead + $1", by)
 
-    async def sweep(self) -> None:
-        """All that time brings about, until it brings nothing more."""
+    async def set_clock(self, ahead: timedelta) -> None:
+        """Set both clocks to so much ahead of the machine's."""
+        for database in (self.intake.db, self.inventory.database):
+            async with database.connection() as conn:
+                await conn.execute("UPDATE moved.clock SET ahead = $1", ahead)
+
+    async def sweep_inventory(self) -> None:
+        """What time brings about in inventory; nobody has heard of it yet."""
         for run in (sweeps.expire_holds, sweeps.tell_slots):
             await self.inventory.run(run)
+
+    async def sweep(self) -> None:
+        """All that time brings about, until it brings nothing more."""
+        await self.sweep_inventory()
         await self.settle()
         for name in INTAKE_SWEEPS:
             while await self.intake.sweep(name):
