@@ -81,7 +81,7 @@ async def correct_payee(
 ) -> Outcome:
     """Seal new payee details of a need to the paying office, in place of the old."""
     payee_ref = PayeeRef(uuid4())
-    before = (await store.lock(tx.conn, [need_id])).get(need_id)
+    before = (await lock_needs(tx, [need_id])).get(need_id)
     (outcome,) = await act(
         tx, [need_id], lambda need: commands.correct_payee(need, payee_ref), staff_id
     )
