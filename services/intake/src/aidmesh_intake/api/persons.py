@@ -255,9 +255,9 @@ async def leave_household(
     async with ctx.database.transaction() as tx:
         if known := await once.replay(tx):
             return known
-        # Needs before persons, and those before households, as everyone locks them.
-        await needs.lock_open_of(tx.conn, wanted)
+        # Persons before needs, as everyone locks them; see `handlers.locking`.
         await store.by_ids(tx.conn, wanted, lock=True)
+        await needs.lock_open_of(tx.conn, wanted)
         if not await store.has_household(tx.conn, household_id):
             raise not_found()
         if await store.leave_household(tx.conn, household_id, wanted) != len(wanted):
