@@ -1,5 +1,5 @@
 -- Two members of staff say that two records are one person, and it can be undone.
--- depends: 0031_intake_reasons_access
+-- depends: 0012_intake_reasons_access
 
 -- migrate: apply
 

@@ -1,5 +1,5 @@
 -- Who read the answers and the note of a request leaves a trace too, for whomever it is.
--- depends: 0030_intake_overrides
+-- depends: 0011_intake_overrides
 
 -- migrate: apply
 

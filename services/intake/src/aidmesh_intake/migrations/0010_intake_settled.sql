@@ -1,5 +1,5 @@
 -- A person settles what needed one: two services for one need.
--- depends: 0020_intake_growth_day
+-- depends: 0009_intake_growth_day
 
 -- migrate: apply
 

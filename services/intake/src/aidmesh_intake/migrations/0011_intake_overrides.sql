@@ -1,5 +1,5 @@
 -- Who let a need pass against a limit or a duplicate gave a reason: it stays readable.
--- depends: 0008_intake_hours
+-- depends: 0010_intake_settled
 
 -- migrate: apply
 
