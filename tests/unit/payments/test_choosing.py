@@ -27,6 +27,7 @@ purses = st.builds(
     currency=st.sampled_from(["UAH", "EUR"]),
     free_minor=st.integers(0, 500),
     restriction=restrictions,
+    name=st.tuples(st.sampled_from(["bridge", "relief"]), st.sampled_from(["aid", "goods"])),
     cost_categories=st.sampled_from([None, ("cash",), ("rent",)]),
     valid_until=st.sampled_from([None, TODAY, TODAY - timedelta(days=1)]),
     usable=st.booleans(),
@@ -95,7 +96,10 @@ def test_the_outcome_is_that_of_serving_one_by_one_in_rank_order(
         if not will_do:
             assert isinstance(answer, Refused)
             continue
-        best = min(will_do, key=lambda each: (each.ends_on, each.looseness, each.allotment_id))
+        best = min(
+            will_do,
+            key=lambda each: (each.ends_on, each.looseness, each.name, each.allotment_id),
+        )
         assert answer == best
         free[best.allotment_id] -= ask.amount_minor
 
@@ -115,6 +119,7 @@ def _purse(number: int, **more: object) -> Purse:
         "currency": "UAH",
         "free_minor": 100,
         "restriction": UNRESTRICTED,
+        "name": ("relief", "aid"),
     }
     return Purse(**{**fields, **more})  # type: ignore[arg-type]
 
@@ -139,12 +144,14 @@ def test_of_one_day_whose_need_was_recorded_first_gets_the_money() -> None:
     ]
 
 
-def test_what_ends_first_then_the_most_restricted_then_the_smallest_id() -> None:
+def test_what_ends_first_then_the_most_restricted_then_by_name() -> None:
     ask = _ask()
     late, soon = _purse(1), _purse(4, valid_until=TODAY)
     tight = _purse(3, restriction=Restriction(programmes=("relief",)))
     assert choose([late, tight, soon], [ask], TODAY)[ask.need_id, 1] == soon
     assert choose([late, tight], [ask], TODAY)[ask.need_id, 1] == tight
+    named = _purse(9, name=("bridge", "aid"))
+    assert choose([late, named], [ask], TODAY)[ask.need_id, 1] == named
     assert choose([_purse(2), late], [ask], TODAY)[ask.need_id, 1] == late
 
 

@@ -18,6 +18,7 @@ class Purse:
     """An allotment as a choice sees it.
 
     Attributes:
+        name: the grant's code and the budget line: what people know it by.
         usable: the grant is active and the allotment takes new commitments.
         cost_categories: what its budget line pays for; None for all the grant allows.
     """
@@ -27,6 +28,7 @@ class Purse:
     currency: str
     free_minor: int
     restriction: Restriction
+    name: tuple[str, str]
     cost_categories: tuple[str, ...] | None = None
     valid_until: date | None = None
     usable: bool = True
@@ -87,8 +89,14 @@ def money_key(programme: str, currency: str) -> str:
 
 
 def best_first(purses: Sequence[Purse]) -> list[Purse]:
-    """Order purses: what ends first, then the most restricted, then the smallest id."""
-    return sorted(purses, key=lambda purse: (purse.ends_on, purse.looseness, purse.allotment_id))
+    """Order purses: what ends first, then the most restricted, then by name.
+
+    Ids are random: with them the same needs would be borne by other grants each time.
+    """
+    return sorted(
+        purses,
+        key=lambda purse: (purse.ends_on, purse.looseness, purse.name, purse.allotment_id),
+    )
 
 
 def rank(asks: Sequence[Ask]) -> list[Ask]:

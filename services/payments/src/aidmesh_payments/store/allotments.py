@@ -15,7 +15,7 @@ _COLUMNS = """a.id, a.grant_id, a.budget_line, a.grantor, a.currency, a.received
     a.returned_minor, a.held_minor, a.committed_minor, a.spent_minor, a.status, a.valid_until,
     a.version"""
 
-_PURSES = f"""SELECT {_COLUMNS}, a.cost_categories, t.restriction, t.status AS grant_status
+_PURSES = f"""SELECT {_COLUMNS}, a.cost_categories, t.code, t.restriction, t.status AS grant_status
     FROM allotment a JOIN grant_terms t ON t.grant_id = a.grant_id"""  # noqa: S608 - our columns
 
 
@@ -80,6 +80,7 @@ def _purses(
             currency=allotment.currency,
             free_minor=allotment.free_minor,
             restriction=Restriction.model_validate_json(row["restriction"]),
+            name=(row["code"], allotment.budget_line),
             cost_categories=None
             if row["cost_categories"] is None
             else tuple(row["cost_categories"]),
