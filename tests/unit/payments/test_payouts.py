@@ -203,7 +203,7 @@ def test_a_purchase_is_paid_once_and_put_right_by_two(acts: list[tuple[str, UUID
         if what in ("pay", "reverse_payment"):
             after = getattr(buying, what)(purchase, by, float_limit_minor=LIMIT)
         elif what in ("invoice", "correct_bill"):
-            after = getattr(buying, what)(purchase, amount)
+            after = getattr(buying, what)(purchase, by, amount)
         else:
             after = getattr(buying, what)(purchase)
         if isinstance(after, PurchaseRefusal):
@@ -211,6 +211,9 @@ def test_a_purchase_is_paid_once_and_put_right_by_two(acts: list[tuple[str, UUID
         purchase = after
         if what == "pay":
             spent += purchase.amount_minor
+            # Whoever alone has seen that more is asked for than was ordered does not pay it.
+            more = purchase.amount_minor > max(LIMIT, purchase.ordered_minor)
+            assert not (more and by == purchase.biller)
         elif what == "reverse_payment":
             spent -= purchase.amount_minor
             assert purchase.amount_minor <= LIMIT or by != before.payer
@@ -227,8 +230,12 @@ def test_a_purchase_takes_two_people_above_the_limit() -> None:
     assert not purchase.has_goods
     purchase = buying.receive(purchase)
     assert isinstance(purchase, Purchase)
-    purchase = buying.invoice(purchase, 4_800)
+    purchase = buying.invoice(purchase, PEOPLE[0], 4_800)
     assert isinstance(purchase, Purchase)
+    raised = buying.correct_bill(purchase, PEOPLE[0], 900_000)
+    assert isinstance(raised, Purchase)
+    assert buying.pay(raised, PEOPLE[0], float_limit_minor=LIMIT) is PurchaseRefusal.SECOND_PERSON
+    assert isinstance(buying.pay(raised, PEOPLE[1], float_limit_minor=LIMIT), Purchase)
     paid = buying.pay(replace(purchase), PEOPLE[0], float_limit_minor=LIMIT)
     assert isinstance(paid, Purchase)
     assert buying.cancel(paid) is PurchaseRefusal.WRONG_STATE

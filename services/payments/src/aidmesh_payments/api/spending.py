@@ -304,7 +304,12 @@ def purchase_router(desk: Desk) -> APIRouter:
             if known := await once.replay(tx):
                 return known
             await purchases.invoice(
-                desk.office, tx, PurchaseId(purchase_id), body.amount_minor, body.reference
+                desk.office,
+                tx,
+                PurchaseId(purchase_id),
+                caller.staff_id,
+                body.amount_minor,
+                body.reference,
             )
             return await once.answer(tx, 200, {"purchase_id": purchase_id})
 

@@ -49,7 +49,11 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Purchase:
-    """State of an order and the people who touched it."""
+    """State of an order and the people who touched it.
+
+    Attributes:
+        biller: who entered what the bill asks for.
+    """
 
     lines: tuple[Line, ...]
     amount_minor: int
@@ -57,7 +61,13 @@ class Purchase:
     state: PurchaseState = "draft"
     approver: UUID | None = None
     payer: UUID | None = None
+    biller: UUID | None = None
     version: int = 1
+
+    @property
+    def ordered_minor(self) -> int:
+        """What was drawn up and approved, whatever the bill says."""
+        return sum(line.value_minor for line in self.lines)
 
     @property
     def has_goods(self) -> bool:
@@ -127,30 +137,44 @@ def receive(purchase: Purchase) -> Purchase | PurchaseRefusal:
     return replace(purchase, state="received", version=purchase.version + 1)
 
 
-def invoice(purchase: Purchase, amount_minor: int) -> Purchase | PurchaseRefusal:
+def invoice(purchase: Purchase, by: UUID, amount_minor: int) -> Purchase | PurchaseRefusal:
     """Take in the bill; the commitment follows its amount."""
     if purchase.state != "received":
         return PurchaseRefusal.WRONG_STATE
+    return _billed(purchase, by, amount_minor)
+
+
+def _billed(purchase: Purchase, by: UUID, amount_minor: int) -> Purchase:
     return replace(
-        purchase, state="invoiced", amount_minor=amount_minor, version=purchase.version + 1
+        purchase,
+        state="invoiced",
+        amount_minor=amount_minor,
+        biller=by,
+        version=purchase.version + 1,
     )
 
 
 def pay(purchase: Purchase, by: UUID, *, float_limit_minor: int) -> Purchase | PurchaseRefusal:
-    """Pay; above the float limit two different people had it in hand."""
+    """Pay; above the float limit two different people had it in hand.
+
+    Of a bill for more than was ordered, whoever drew up and approved the order has seen nothing.
+    """
     if purchase.state != "invoiced":
         return PurchaseRefusal.WRONG_STATE
-    people = {purchase.maker, purchase.approver, by} - {None}
+    if purchase.amount_minor > purchase.ordered_minor:
+        people = {purchase.biller or purchase.maker, by}
+    else:
+        people = {each for each in (purchase.maker, purchase.approver, by) if each is not None}
     if purchase.amount_minor > float_limit_minor and len(people) < 2:
         return PurchaseRefusal.SECOND_PERSON
     return replace(purchase, state="paid", payer=by, version=purchase.version + 1)
 
 
-def correct_bill(purchase: Purchase, amount_minor: int) -> Purchase | PurchaseRefusal:
+def correct_bill(purchase: Purchase, by: UUID, amount_minor: int) -> Purchase | PurchaseRefusal:
     """Put a bill right before it is paid; the commitment follows its amount."""
     if purchase.state != "invoiced":
         return PurchaseRefusal.WRONG_STATE
-    return replace(purchase, amount_minor=amount_minor, version=purchase.version + 1)
+    return _billed(purchase, by, amount_minor)
 
 
 def reverse_payment(

@@ -169,7 +169,7 @@ async def correct_bill(
         office,
         tx,
         purchase_id,
-        lambda purchase, _: rules.correct_bill(purchase, amount_minor),
+        lambda purchase, _: rules.correct_bill(purchase, by, amount_minor),
         lambda book, commitment: resize(book, commitment, amount_minor),
         lambda row: replace(row, invoice_reference=reference),
     )
@@ -226,14 +226,14 @@ async def receive(office: Office, tx: Tx, purchase_id: PurchaseId) -> None:
 
 
 async def invoice(
-    office: Office, tx: Tx, purchase_id: PurchaseId, amount_minor: int, reference: str
+    office: Office, tx: Tx, purchase_id: PurchaseId, by: UUID, amount_minor: int, reference: str
 ) -> None:
     """Take in the bill; the commitment follows it, up or down. Raises `Problem`."""
     await _step(
         office,
         tx,
         purchase_id,
-        lambda purchase, _: rules.invoice(purchase, amount_minor),
+        lambda purchase, _: rules.invoice(purchase, by, amount_minor),
         lambda book, commitment: resize(book, commitment, amount_minor),
         lambda row: replace(row, invoice_reference=reference),
     )

@@ -115,6 +115,7 @@ async def lock(
                 state=row["state"],
                 approver=row["approver"],
                 payer=row["payer"],
+                biller=row["biller"],
                 version=row["version"],
             ),
             invoice_reference=row["invoice_reference"],
@@ -132,12 +133,13 @@ async def save(conn: asyncpg.Connection, rows: Sequence[PurchaseRow]) -> None:
     await conn.execute(
         """
         UPDATE purchase p SET commitment_id = n.commitment_id, amount_minor = n.amount,
-               state = n.state, approver = n.approver, payer = n.payer, version = n.version,
+               state = n.state, approver = n.approver, payer = n.payer, biller = n.biller,
+               version = n.version,
                invoice_reference = n.invoice, bank_reference = n.bank, paid_on = n.paid_on
         FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::text[], $5::uuid[], $6::uuid[],
-                    $7::int[], $8::text[], $9::text[], $10::date[])
+                    $7::int[], $8::text[], $9::text[], $10::date[], $11::uuid[])
              AS n (id, commitment_id, amount, state, approver, payer, version, invoice, bank,
-                   paid_on)
+                   paid_on, biller)
         WHERE p.id = n.id
         """,
         [row.id for row in rows],
@@ -150,6 +152,7 @@ async def save(conn: asyncpg.Connection, rows: Sequence[PurchaseRow]) -> None:
         [row.invoice_reference for row in rows],
         [row.bank_reference for row in rows],
         [row.paid_on for row in rows],
+        [row.purchase.biller for row in rows],
     )
     lines = [
         (row.id, number, line.received)
