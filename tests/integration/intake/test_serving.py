@@ -74,12 +74,16 @@ async def test_good_rows_stay_and_each_bad_one_says_why(world: World) -> None:
 
 async def test_the_same_row_counts_once_and_a_rejected_one_may_come_again(world: World) -> None:
     need_id = await world.request("prep_navigation")
-    assert (await serve(world, row(need_id, "1")))[0][0] == "rejected"
+    both = await serve(world, row(need_id, "1"), row(need_id, "1"))
+    assert both == [("rejected", "step-not-allowed", "not_ready")] * 2
     kept = issued(need_id).model_copy(
         update={"how": "attendance", "quantity": 30, "unit": "minute"}
     )
     await world.feed(held(need_id), confirmed(need_id), kept)
-    assert (await serve(world, row(need_id, "1"))) == [("done", None, None)]
+    assert (await serve(world, row(need_id, "1"), row(need_id, "1"))) == [
+        ("done", None, None),
+        ("skipped", None, "taken_before"),
+    ]
     assert (await serve(world, row(need_id, "1"))) == [("skipped", None, "taken_before")]
     assert (await serve(world, row(need_id, "1", "2024-05-11"))) == [
         ("rejected", "row-changed", "row_changed")

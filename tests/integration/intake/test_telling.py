@@ -28,7 +28,8 @@ async def test_a_need_can_be_followed_by_its_id(world: World) -> None:
     (woken,) = lines.of("need.woken")
     assert (woken["needs"], woken["need_id"]) == (1, str(need_id))
     (closed,) = lines.of("need.closed")
-    assert (closed["states"], closed["reasons"]) == ({"cancelled": 1}, {"no_longer_needed": 1})
+    assert closed["states"] == {"cancelled": 1}
+    assert "no_longer_needed" not in str(closed)  # with the need's id some reasons tell of health
     # The request that it was is found by the same id, and both by the request's.
     (asked,) = [each for each in lines.of("http.request") if each["route"].endswith(":cancel")]
     assert asked["need_id"] == closed["need_id"] == str(need_id)

@@ -25,6 +25,7 @@ from aidmesh_contracts.payments import (
     GrantChangedV1,
     RecallRequestedV1,
 )
+from aidmesh_contracts.restriction import Restriction
 from aidmesh_contracts.streams import Stream
 from aidmesh_payments.domain.grants import GrantRefusal, Line, Override
 from aidmesh_payments.domain.money import Rate
@@ -416,6 +417,21 @@ async def test_an_extended_grant_pays_where_it_had_ended(pair: tuple[Desk, Desk]
     assert await lviv.value("SELECT terms_version FROM grant_terms") == 3
     kept = "SELECT array_agg(period_to ORDER BY terms_version) FROM grant_amendment"
     assert await kyiv.value(kept) == [date(2040, 12, 31), early]
+
+
+async def test_a_donors_own_last_day_outlives_amendments(desk: Desk) -> None:
+    own_end = date(2030, 6, 30)
+    grant_id = await desk.grant(5_000, restriction=Restriction(valid_to=own_end))
+    ends = "SELECT (restriction ->> 'valid_to')::date FROM grant_terms"
+    assert await desk.value(ends) == own_end
+    for period_to in (date(2030, 5, 31), date(2030, 12, 31)):
+        amendment = correcting.Amendment(None, period_to, {}, "moved")
+        await desk.run(
+            partial(
+                correcting.amend, desk.office, grant_id=grant_id, amendment=amendment, by=CHECKER
+            )
+        )
+        assert await desk.value(ends) == min(period_to, own_end)
 
 
 async def test_a_cut_grant_promises_less(desk: Desk) -> None:

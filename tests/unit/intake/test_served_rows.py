@@ -10,6 +10,7 @@ from aidmesh_intake.domain.served_rows import (
     IN_THE_FUTURE,
     ROW_CHANGED,
     TAKEN_BEFORE,
+    TWICE,
     ServedRow,
     hindrances,
 )
@@ -34,15 +35,17 @@ contents = st.dictionaries(st.sampled_from([b"a", b"b"]), st.sampled_from([b"1",
 def test_a_row_is_taken_once_and_not_before_its_day(
     given_rows: list[ServedRow], known: dict[bytes, bytes]
 ) -> None:
-    taken = dict(known)
+    tried: dict[bytes, bytes] = {}
     for row, rule in zip(given_rows, hindrances(given_rows, known, TODAY), strict=True):
-        if row.key in taken:
-            assert rule == (TAKEN_BEFORE if taken[row.key] == row.content else ROW_CHANGED)
+        if row.key in known:
+            assert rule == (TAKEN_BEFORE if known[row.key] == row.content else ROW_CHANGED)
+        elif row.key in tried:
+            assert rule == (TWICE if tried[row.key] == row.content else ROW_CHANGED)
         elif row.served_on > TODAY:
             assert rule == IN_THE_FUTURE
         else:
             assert rule is None
-            taken[row.key] = row.content
+            tried[row.key] = row.content
 
 
 @given(rows)

@@ -13,7 +13,6 @@ from aidmesh_reporting.domain.disclosure import (
     Protected,
     fold_small,
     is_small,
-    people_in_all,
     protect,
     protect_whole,
     tells_of_many,
@@ -160,19 +159,6 @@ def test_joined_tables_keep_what_each_may_tell() -> None:
     shown.join(protect(delicate, K))
     assert set(shown.lines) == {Cell(kind="a"), Cell(kind="b")}
     assert (shown.pooled, shown.left_out) == (None, True)
-
-
-@given(st.integers(0, 60), st.integers(0, 60))
-def test_people_of_a_period_do_not_tell_of_few_with_sensitive_help_only(
-    without: int, only: int
-) -> None:
-    shown = people_in_all(without + only, without, K)
-    assert shown in (None, without + only)
-    if shown is not None:
-        assert not 0 < shown - without < K
-        assert not 0 < shown < K
-    if only >= K:
-        assert shown is not None
 
 
 published = st.lists(

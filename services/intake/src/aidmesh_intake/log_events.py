@@ -18,7 +18,7 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
     ),
     "need.woken": LogEvent("info", "Needs that waited are asked for anew: there is more."),
     "need.closed": LogEvent(
-        "info", "Needs ended without a service, or a service was taken back: `states`, `reasons`."
+        "info", "Needs ended without a service, or a service was taken back: `states`."
     ),
     "need.unanswered": LogEvent(
         "warning",

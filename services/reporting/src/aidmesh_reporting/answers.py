@@ -105,7 +105,7 @@ class PublicOut(BaseModel):
         lines: those that are large enough; of sensitive kinds only where they are split by kind.
         other: what is too small to have a line of its own.
         apart: help of sensitive kinds, where it is in no line.
-        total: all of this together; its people are distinct unless `people_exact` is false.
+        total: all of this together; its people are added up, so an upper bound.
     """
 
     regions: list[SourceOut]

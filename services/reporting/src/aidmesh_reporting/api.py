@@ -35,7 +35,6 @@ from aidmesh_reporting.answers import (
 from aidmesh_reporting.domain.disclosure import (
     Protected,
     part_of,
-    people_in_all,
     protect,
     protect_whole,
     together,
@@ -253,16 +252,6 @@ def router(database: Database, region: str, small_cell_k: int) -> APIRouter:
             by_kind = period.by == ("kind",)
             plain = await _by_month(conn, over, period.by, sensitive=False)
             delicate = await _by_month(conn, over, period.by if by_kind else (), sensitive=True)
-            people = None
-            if over:
-                days = (first_day(over[0]), last_day(over[-1]))
-                everybody = await results.lines(conn, *days, ())
-                not_sensitive = await results.lines(conn, *days, (), sensitive=False)
-                people = people_in_all(
-                    everybody.get(Cell(), Line()).people,
-                    not_sensitive.get(Cell(), Line()).people,
-                    small_cell_k,
-                )
         plain += _tables(published, over, period.by, sensitive=False)
         delicate += _tables(published, over, period.by if by_kind else (), sensitive=True)
         shown = protect(plain, small_cell_k)
@@ -270,9 +259,6 @@ def router(database: Database, region: str, small_cell_k: int) -> APIRouter:
         if by_kind:
             shown.join(protect(delicate, small_cell_k))
         total = shown.total if by_kind else together([shown.total, apart.total])
-        if people is not None:
-            theirs = of_others(published, ()).get(Cell(), Line())
-            total.people, total.people_exact = people + theirs.people, theirs.people_exact
         return PublicOut(
             regions=[
                 SourceOut(region=region, as_of=as_of, months=over),

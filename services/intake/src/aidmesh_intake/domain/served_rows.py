@@ -7,6 +7,7 @@ from typing import Final
 from uuid import UUID
 
 TAKEN_BEFORE: Final = "taken_before"
+TWICE: Final = "twice_in_one_call"
 ROW_CHANGED: Final = "row_changed"
 IN_THE_FUTURE: Final = "in_the_future"
 
@@ -31,18 +32,23 @@ def hindrances(
 ) -> list[str | None]:
     """What speaks against taking each row in: a rule, or None if nothing does.
 
+    Of a row that stands twice in one call the first is tried; what becomes of it is not known here.
+
     Args:
         known: contents of rows that were taken in before, by key.
     """
-    seen = dict(known)
+    tried: dict[bytes, bytes] = {}
     found: list[str | None] = []
     for row in rows:
-        before = seen.get(row.key)
+        before = known.get(row.key)
+        earlier = tried.get(row.key)
         if before is not None:
             found.append(TAKEN_BEFORE if before == row.content else ROW_CHANGED)
+        elif earlier is not None:
+            found.append(TWICE if earlier == row.content else ROW_CHANGED)
         elif row.served_on > today:
             found.append(IN_THE_FUTURE)
         else:
-            seen[row.key] = row.content
+            tried[row.key] = row.content
             found.append(None)
     return found

@@ -15,7 +15,7 @@ from aidmesh_chassis.taken_rows import TakenRow
 from aidmesh_intake.domain import commands
 from aidmesh_intake.domain.dates import today_of
 from aidmesh_intake.domain.need import Need
-from aidmesh_intake.domain.served_rows import ServedRow, hindrances
+from aidmesh_intake.domain.served_rows import TAKEN_BEFORE, TWICE, ServedRow, hindrances
 from aidmesh_intake.handlers import acting
 from aidmesh_intake.handlers.acting import Outcome
 
@@ -74,8 +74,18 @@ async def serve(
             if outcome.rule is None and not outcome.missing
         ],
     )
-    done = iter(outcomes)
-    return [next(done) if rule is None else Outcome(None, rule=rule) for rule in against]
+    of_key = {row.key: outcome for row, outcome in zip(fresh, outcomes, strict=True)}
+    answers: list[Outcome] = []
+    for row, rule in zip(rows, against, strict=True):
+        if rule is None:
+            answers.append(of_key[row.key])
+        elif rule == TWICE:
+            first = of_key[row.key]
+            taken = first.rule is None and not first.missing
+            answers.append(Outcome(None, rule=TAKEN_BEFORE) if taken else first)
+        else:
+            answers.append(Outcome(None, rule=rule))
+    return answers
 
 
 def _row(secret: SecretKey, source: str, served: Served, today: date) -> ServedRow:

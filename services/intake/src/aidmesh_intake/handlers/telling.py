@@ -1,6 +1,7 @@
 """What the log tells of needs: counts by the batch, and the need itself where it was one.
 
-Kinds and codes are left out: with a need's id they would tell what is sensitive about somebody.
+Kinds, codes and reasons are left out: with a need's id they would tell what is sensitive about
+somebody.
 """
 
 import logging
@@ -25,7 +26,6 @@ def tell(tx: Tx, steps: Sequence[Step]) -> None:
                 step=note,
                 state=need.state.value,
                 attempt_no=need.attempt_no,
-                reason=need.reason,
             )
     waiting: list[Need] = []
     closed: list[Need] = []
@@ -52,7 +52,6 @@ def tell(tx: Tx, steps: Sequence[Step]) -> None:
             "need.closed",
             **counted("need", {need.id for need in closed}),
             states=Counter(need.state.value for need in closed),
-            reasons=Counter(need.reason for need in closed),
         )
     if odd:
         tx.log.warning(

@@ -129,7 +129,7 @@ class Amendment:
 async def amend(office: Office, tx: Tx, grant_id: GrantId, amendment: Amendment, by: UUID) -> int:
     """Change what a grant promises and until when; its holders are told, and needs woken.
 
-    What the donor allows ends with the period, unless it ended before.
+    What the donor allows ends with the period, or on a day that the donor named apart from it.
 
     Returns:
         the new version of its terms.
@@ -156,9 +156,7 @@ async def amend(office: Office, tx: Tx, grant_id: GrantId, amendment: Amendment,
     if isinstance(decided, GrantRefusal):
         raise problem(decided)
     changed, lines = decided
-    ended_on = terms.restriction.valid_to
-    ends_with_period = ended_on is None or ended_on == before.period_to
-    valid_to = period_to if ends_with_period else min(period_to, ended_on or period_to)
+    valid_to = min(period_to, before.allowed_to or period_to)
     new = terms.model_copy(
         update={
             "terms_version": terms.terms_version + 1,

@@ -79,7 +79,15 @@ async def pledge(office: Office, tx: Tx, new: NewGrant, by: UUID) -> None:
     )
     grant = Grant(new.id, new.currency, new.amount_minor, "pledged")
     if not await store.insert_grant(
-        tx.conn, grant, new.donor_id, new.code, new.period, new.overhead_bp, lines, by
+        tx.conn,
+        grant,
+        new.donor_id,
+        new.code,
+        new.period,
+        new.restriction.valid_to,
+        new.overhead_bp,
+        lines,
+        by,
     ):
         raise problem("code-taken")
     await tell_grants(tx, [grant])

@@ -78,16 +78,21 @@ async def insert_grant(
     donor_id: UUID,
     code: str,
     period: tuple[date, date],
+    allowed_to: date | None,
     overhead_bp: int,
     lines: Sequence[Line],
     by: UUID,
 ) -> bool:
-    """Write a new grant whose terms are there; False when the code is taken."""
+    """Write a new grant whose terms are there; False when the code is taken.
+
+    Args:
+        allowed_to: the last day that the donor named apart from the period.
+    """
     new = await conn.fetchval(
         """
         INSERT INTO donor_grant (id, donor_id, code, currency, amount_minor, period_from,
-                                 period_to, overhead_bp, status, recorded_by)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+                                 period_to, allowed_to, overhead_bp, status, recorded_by)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
         ON CONFLICT (code) DO NOTHING RETURNING true
         """,
         grant.id,
@@ -96,6 +101,7 @@ async def insert_grant(
         grant.currency,
         grant.amount_minor,
         *period,
+        allowed_to,
         overhead_bp,
         grant.status,
         by,
@@ -199,13 +205,15 @@ class Promise(NamedTuple):
     amount_minor: int
     period_from: date
     period_to: date
+    allowed_to: date | None
     overhead_bp: int
 
 
 async def promise(conn: asyncpg.Connection, grant_id: GrantId) -> Promise:
     """Return what a donor promised; the grant is locked."""
     row = await conn.fetchrow(
-        "SELECT amount_minor, period_from, period_to, overhead_bp FROM donor_grant WHERE id = $1",
+        "SELECT amount_minor, period_from, period_to, allowed_to, overhead_bp FROM donor_grant"
+        " WHERE id = $1",
         grant_id,
     )
     assert row is not None  # noqa: S101 - it is locked

@@ -151,15 +151,6 @@ def protect_whole(tables: Iterable[Mapping[Cell, Line]], k: int) -> Protected:
     return shown
 
 
-def people_in_all(everybody: int, without_sensitive: int, k: int) -> int | None:
-    """Return the distinct people of a period, if that may be told.
-
-    Less those who had help of other kinds, it is the number of those who had sensitive help only.
-    """
-    only_sensitive = everybody - without_sensitive
-    return None if 0 < only_sensitive < k or 0 < everybody < k else everybody
-
-
 def part_of(month: PublishedMonth, *, sensitive: bool) -> PublishedMonth:
     """Return another region's month with lines of one sort; its people are those of its lines."""
     return replace(

@@ -18,5 +18,10 @@ SELECT DISTINCT (body ->> 'person_id')::uuid, (body ->> 'into_person_id')::uuid,
 FROM (SELECT convert_from(payload, 'UTF8')::jsonb AS body FROM fact_event
     WHERE type = 'intake.person.merged.v1') AS merged;
 
+-- Others do not know yet which lines are sensitive, nor which months are settled.
+INSERT INTO dirty_month (month)
+SELECT month FROM published_month UNION SELECT month FROM settled_month
+ON CONFLICT DO NOTHING;
+
 -- migrate: rollback
 DROP TABLE merge_edge;
