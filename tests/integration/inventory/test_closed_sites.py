@@ -13,7 +13,9 @@ async def free(world: World) -> dict[UUID, tuple[int, tuple[int, ...]]]:
     """What can be had at each site, own and others': pieces, and places by day."""
     async with world.database.read() as conn:
         stock = [
-            *await world_store.own_stock(conn, site_id=None, item=None, after=None, limit=99),
+            *await world_store.own_stock(
+                conn, site_id=None, item=None, sensitive_too=True, after=None, limit=99
+            ),
             *await world_store.others_stock(conn, item=None, after=None, limit=99),
         ]
         places = [

@@ -1,7 +1,7 @@
 """The free places of this region and the others."""
 
 from collections.abc import Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -43,16 +43,23 @@ class CapacityOut(BaseModel):
     next: str | None
 
 
-def _less(rows: Sequence[CapacityRow], seated: Sequence[asyncpg.Record]) -> Sequence[CapacityRow]:
-    """Free seats less those that are shown as taken in these slots."""
+async def _hide_sensitive(conn: asyncpg.Connection, rows: Sequence[CapacityRow]) -> None:
+    """Take from the free seats of these rows those that are to look taken."""
     found = {(row.site_id, row.code): row for row in rows if row.resource == "slot"}
+    if not found:
+        return
+    seated = await slots.with_sensitive(
+        conn,
+        {row.site_id for row in found.values()},
+        min(row.first_on for row in found.values()),
+        max(row.first_on + timedelta(days=len(row.free_by_day)) for row in found.values()),
+    )
     for slot in seated:
         row = found.get((slot["site_id"], slot["code"]))
         day = -1 if row is None else (slot["day"] - row.first_on).days
         if row is not None and 0 <= day < len(row.free_by_day):
             more = surplus(slot["sensitive"], slot["free"])
             row.free_by_day[day] = max(0, row.free_by_day[day] - more)
-    return rows
 
 
 async def _capacity(
@@ -90,14 +97,11 @@ def router(database: Database, region: str) -> APIRouter:
         """Free places of the coming 14 days, here, then in the other regions."""
         async with database.read() as conn:
             own, others, after = await _capacity(conn, page, resource)
-            seated = []
-            if not caller.sees_sensitive and resource != "bed":
-                seated = await slots.with_sensitive(conn, datetime.now(UTC) - timedelta(days=1))
+            shown = [CapacityRow(region=region, **row) for row in own]
+            if not caller.sees_sensitive:
+                await _hide_sensitive(conn, shown)
         return CapacityOut(
-            rows=[
-                *_less([CapacityRow(region=region, **row) for row in own], seated),
-                *(CapacityRow(**row) for row in others),
-            ],
+            rows=[*shown, *(CapacityRow(**row) for row in others)],
             next=after,
         )
 

@@ -168,7 +168,12 @@ class ExpectedPage(BaseModel):
 
 
 async def _supply(
-    conn: asyncpg.Connection, page: Page, site_id: UUID | None, item: str | None
+    conn: asyncpg.Connection,
+    page: Page,
+    site_id: UUID | None,
+    item: str | None,
+    *,
+    sensitive_too: bool,
 ) -> tuple[list[asyncpg.Record], list[asyncpg.Record], str | None]:
     """A page of stock, this region's first, then the others'; and the cursor of the next."""
     after = page.after(_STOCK_KEY)
@@ -176,7 +181,12 @@ async def _supply(
     if after is None or not after[0]:
         last = None if after is None else (after[1], after[3])
         own = await world.own_stock(
-            conn, site_id=site_id, item=item, after=last, limit=page.limit + 1
+            conn,
+            site_id=site_id,
+            item=item,
+            sensitive_too=sensitive_too,
+            after=last,
+            limit=page.limit + 1,
         )
     room = page.limit + 1 - len(own)
     if site_id is None and room > 0:
@@ -296,7 +306,9 @@ def router(database: Database, region: str) -> APIRouter:
     ) -> StockOut:
         """What there is, what of it is held, what is free; here, then in the other regions."""
         async with database.read() as conn:
-            own, others, after = await _supply(conn, page, site_id, item)
+            own, others, after = await _supply(
+                conn, page, site_id, item, sensitive_too=caller.sees_sensitive
+            )
         return StockOut(
             region=region,
             own=_own(own, sensitive_too=caller.sees_sensitive),
@@ -313,7 +325,9 @@ def router(database: Database, region: str) -> APIRouter:
     ) -> FreeOut:
         """Where an item can be had: a page may hold fewer rows than there are sites looked at."""
         async with database.read() as conn:
-            own, others, after = await _supply(conn, page, None, item)
+            own, others, after = await _supply(
+                conn, page, None, item, sensitive_too=caller.sees_sensitive
+            )
         shown = _own(own, sensitive_too=caller.sees_sensitive)
         rows = [{"region": region, **row.model_dump()} for row in shown]
         rows += [dict(row) for row in others]

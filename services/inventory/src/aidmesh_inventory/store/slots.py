@@ -170,17 +170,24 @@ _SENSITIVE = """
 """
 
 
-async def with_sensitive(conn: asyncpg.Connection, since: datetime) -> list[asyncpg.Record]:
-    """Open slots from a moment on where seats are taken for what only some may see."""
+async def with_sensitive(
+    conn: asyncpg.Connection, site_ids: Collection[UUID], from_on: date, to_on: date
+) -> list[asyncpg.Record]:
+    """Open slots of these sites, in [from_on, to_on), with seats for what only some may see."""
     return await conn.fetch(
         f"""
         SELECT * FROM (
             SELECT site_id, code, (starts_at AT TIME ZONE 'Europe/Kyiv')::date AS day,
                    seats - taken AS free, {_SENSITIVE} AS sensitive
-            FROM slot WHERE status = 'open' AND taken > 0 AND starts_at >= $1
+            FROM slot
+            WHERE site_id = ANY($1::uuid[]) AND status = 'open' AND taken > 0
+              AND starts_at >= $2::date::timestamp AT TIME ZONE 'Europe/Kyiv'
+              AND starts_at < $3::date::timestamp AT TIME ZONE 'Europe/Kyiv'
         ) s WHERE sensitive > 0
         """,  # noqa: S608
-        since,
+        list(site_ids),
+        from_on,
+        to_on,
     )
 
 

@@ -112,39 +112,46 @@ async def own_stock(
     *,
     site_id: UUID | None,
     item: str | None,
+    sensitive_too: bool,
     after: tuple[str, UUID] | None,
     limit: int,
 ) -> list[asyncpg.Record]:
     """This region's stock by item and site, with the soonest expiry of what is left.
 
-    Nothing can be had at a closed site. `sensitive` are the pieces held for what only some may
-    see, `left` those that are not held, wherever they are.
+    Nothing can be had at a closed site. `left` are the pieces that are not held, wherever they
+    are, `sensitive` those held for what only some may see.
+
+    Args:
+        sensitive_too: the reader may see it all: `sensitive` is not needed and is 0.
     """
     return await conn.fetch(
         """
+        WITH secret AS MATERIALIZED (
+            SELECT r.site_id, lot.item, sum(a.quantity)::int AS held
+            FROM reservation r JOIN allocation a ON a.reservation_id = r.id
+            JOIN lot ON lot.id = a.lot_id
+            WHERE NOT $3 AND r.sensitive AND r.state IN ('held', 'confirmed')
+              AND ($1::uuid IS NULL OR r.site_id = $1) AND ($2::text IS NULL OR lot.item = $2)
+            GROUP BY 1, 2
+        )
         SELECT s.site_id, s.item, site.area, s.on_hand, s.free AS left,
                CASE site.status WHEN 'open' THEN s.free ELSE 0 END AS free,
-               COALESCE(l.held, 0)::int AS held, COALESCE(h.held, 0)::int AS sensitive, l.expiry,
+               COALESCE(l.held, 0)::int AS held, COALESCE(secret.held, 0) AS sensitive, l.expiry,
                s.changed_at AS as_of
         FROM stock_state s JOIN site ON site.id = s.site_id
         LEFT JOIN LATERAL (
             SELECT sum(held) AS held, min(expiry) FILTER (WHERE status = 'available') AS expiry
             FROM lot WHERE lot.site_id = s.site_id AND lot.item = s.item AND lot.on_hand > 0
         ) l ON true
-        LEFT JOIN LATERAL (
-            SELECT sum(a.quantity) AS held
-            FROM reservation r JOIN allocation a ON a.reservation_id = r.id
-            JOIN lot ON lot.id = a.lot_id
-            WHERE r.state IN ('held', 'confirmed') AND r.sensitive
-              AND r.site_id = s.site_id AND lot.item = s.item
-        ) h ON COALESCE(l.held, 0) > 0
+        LEFT JOIN secret ON secret.site_id = s.site_id AND secret.item = s.item
         WHERE s.version > 0 AND ($1::uuid IS NULL OR s.site_id = $1)
           AND ($2::text IS NULL OR s.item = $2)
-          AND ($3::text IS NULL OR (s.item, s.site_id) > ($3, $4::uuid))
-        ORDER BY s.item, s.site_id LIMIT $5
+          AND ($4::text IS NULL OR (s.item, s.site_id) > ($4, $5::uuid))
+        ORDER BY s.item, s.site_id LIMIT $6
         """,
         site_id,
         item,
+        sensitive_too,
         *(after or (None, None)),
         limit,
     )
