@@ -22,6 +22,8 @@ Keeper = Annotated[Visit, Depends(visitor(Act.CHANGE_STOCK))]
 SITE_TYPES: Final = ("shelter", "center", "warehouse", "office")
 TRACKING: Final = ("lot", "serial", "none")
 MINUTES_MAX: Final = 1440
+CORRECT: Final = "correct-"
+"""With the id of a site, the form that corrects it."""
 
 
 @routes.get("/stock/sites")
@@ -67,12 +69,14 @@ async def correct(site_id: UUID, form: Posted, visit: Keeper) -> Response:
             "address": form.text("address"),
         }
     )
+    opened = f"{CORRECT}{site_id}"
     if form.faults:
-        return await _page(visit, 422, visit.say("register.faults", len(form.faults)))
+        wrong = visit.say("register.faults", len(form.faults))
+        return await _page(visit, 422, wrong, opened, form)
     try:
         await visit.inventory.correct_site(site_id, body, form.key)
     except ClientError as error:
-        return await _failed(visit, error, form, None)
+        return await _failed(visit, error, form, opened)
     return visit.go("/stock/sites", said="site_corrected")
 
 
@@ -186,6 +190,7 @@ async def _page(
         sites=sites,
         wrong=wrong,
         opened=opened,
+        correct=CORRECT,
         values={opened: form.values} if form and opened else {},
         faults={opened: form.faults} if form and opened else {},
         keys={opened: key} if key else {},

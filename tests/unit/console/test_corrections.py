@@ -1,0 +1,99 @@
+"""Forms that correct what is there: what was typed stays when it was not taken in."""
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from aidmesh_chassis.auth import Role
+from support.desk import ITEMS, SITES, SMALL, Answer, number, problem
+
+if TYPE_CHECKING:
+    from unit.console.conftest import Browser
+
+KEY = str(number("key"))
+SITE = {"version": "3", "name": "Центр на Подолі", "address": "вул. Нова, 5"}
+ITEM = {"version": "3", "name_uk": "Набір", "name_en": "New kit", "name_de": "Paket",
+        "prescription": "1"}  # fmt: skip
+FORMS = [
+    (f"/stock/sites/{SMALL}/correct", f"/v1/sites/{SMALL}:correct", SITE),
+    ("/stock/items/food_parcel", "/v1/items/food_parcel:correct", ITEM),
+]
+
+
+def form_of(page: str, action: str) -> str:
+    """The form of a page that is sent to this path."""
+    found = re.search(f'<form[^>]*action="{re.escape(action)}">.*?</form>', page, re.DOTALL)
+    assert found is not None
+    return found[0]
+
+
+def written(form: str) -> dict[str, str]:
+    """What a browser would send again."""
+    found: dict[str, str] = {}
+    for field in re.findall(r"<input[^>]*>", form):
+        name = re.search(r'name="([^"]*)"', field)
+        value = re.search(r'value="([^"]*)"', field)
+        if name and value and ('type="checkbox"' not in field or " checked" in field):
+            found[name[1]] = value[1]
+    return found
+
+
+@pytest.mark.parametrize("lists_too", [False, True])
+@pytest.mark.parametrize(("path", "called", "fields"), FORMS)
+async def test_without_an_answer_the_same_is_sent_again(
+    browser: "Browser", path: str, called: str, fields: dict[str, str], *, lists_too: bool
+) -> None:
+    await browser.sign_in(Role.LOGISTICIAN)
+    region = browser.desk.region
+    region.answers[f"POST {called}"] = (503, {})
+    if lists_too:
+        region.answers |= {"GET /v1/sites": (503, {}), "GET /v1/items": (503, {})}
+    answer = await browser.post(path, key=KEY, **fields)
+    assert answer.status_code == 503
+    shown = written(form_of(answer.text, path))
+    assert shown == {**fields, "key": KEY, "proof": shown["proof"]}
+    region.answers.clear()
+    again = await browser.post(path, **shown)
+    assert again.status_code == 303
+    (_, first, one), (_, second, other) = region.posts
+    assert first == second
+    assert one["idempotency-key"] == other["idempotency-key"] == KEY
+
+
+@pytest.mark.parametrize(("path", "called", "fields"), FORMS)
+async def test_what_was_refused_stays_and_is_tried_on_what_others_corrected(
+    browser: "Browser", path: str, called: str, fields: dict[str, str]
+) -> None:
+    await browser.sign_in(Role.LOGISTICIAN)
+    stored: dict[str, Answer] = {
+        "GET /v1/sites": (200, {"rows": [{**row, "version": 4} for row in SITES]}),
+        "GET /v1/items": (200, {"rows": [{**row, "version": 4} for row in ITEMS]}),
+    }
+    browser.desk.region.answers |= {f"POST {called}": problem(409, "version-changed"), **stored}
+    answer = await browser.post(path, key=KEY, **fields)
+    assert answer.status_code == 409
+    shown = written(form_of(answer.text, path))
+    assert shown["key"] != KEY
+    rest = {"key": shown["key"], "proof": shown["proof"]}
+    assert shown == {**fields, "version": "4", **rest}
+
+
+@pytest.mark.parametrize(
+    ("path", "fields", "wrong"),
+    [(FORMS[0][0], SITE, "name"), (FORMS[1][0], ITEM, "name_en")],
+)
+async def test_what_makes_no_sense_is_named_beside_what_was_typed(
+    browser: "Browser", path: str, fields: dict[str, str], wrong: str
+) -> None:
+    await browser.sign_in(Role.LOGISTICIAN)
+    answer = await browser.post(path, key=KEY, **{**fields, wrong: ""})
+    assert answer.status_code == 422
+    form = form_of(answer.text, path)
+    shown = written(form)
+    kept = {**fields, wrong: ""}
+    assert {name: shown[name] for name in kept} == kept
+    assert form.count('aria-invalid="true"') == 1
+    folded = answer.text[: answer.text.index(form)].rpartition("<details")[2]
+    assert path != FORMS[0][0] or folded.startswith(" open>")
+    assert browser.desk.region.posts == []
