@@ -227,6 +227,14 @@ def _beds() -> list[dict[str, object]]:
     return rows
 
 
+def _checked_out(name: str, *, by_clock: bool) -> dict[str, object]:
+    return {
+        "reservation_id": str(number(f"reservation {name}")), "need_id": str(number(name)),
+        "site_id": str(SHELTER), "code": "shelter", "beds": [name], "from_on": iso(-4),
+        "to_on": iso(-1), "by_clock": by_clock,
+    }  # fmt: skip
+
+
 def _capacity() -> list[dict[str, object]]:
     def row(region: str, site: UUID, area: str, free: list[int], total: int) -> dict[str, object]:
         return {"region": region, "site_id": str(site), "area": area, "resource": "bed",
@@ -458,6 +466,8 @@ class FakeRegion:
         if method in {"POST", "PUT"}:
             return _looked_up(body) if path == "/v1/reservations:lookup" else _posted(path)
         fixed = _fixed().get(path) or _fixed().get(f"{service}{path}")
+        if path == "/v1/check-outs" and "left_since" in asked:
+            return 200, {"rows": [_checked_out("2-C", by_clock=False)]}
         if fixed is not None:
             return 200, fixed
         if path == "/v1/needs":
@@ -596,12 +606,9 @@ def _fixed() -> dict[str, object]:
         "/v1/lots": {"rows": LOTS, "next": None},
         "/v1/capacity": {"rows": _capacity()},
         "/v1/beds": {"beds": _beds()},
-        "/v1/check-outs": {"rows": [
-            {"reservation_id": str(number(f"reservation {name}")), "need_id": str(number(name)),
-             "site_id": str(SHELTER), "code": "shelter", "beds": [name], "from_on": iso(-4),
-             "to_on": iso(-1), "by_clock": by_clock}
-            for name, by_clock in (("1-C", True), ("1-D", False))
-        ]},
+        "/v1/check-outs": {
+            "rows": [_checked_out("1-C", by_clock=True), _checked_out("1-D", by_clock=False)]
+        },
         "/v1/reservations": {"rows": RESERVATIONS, "next": None},
         "/v1/grants/summary": GRANTS,
         f"/v1/grants/{number('qn')}": GRANT,

@@ -1,15 +1,16 @@
 """What the lists of stock and places read of sensitive needs, and at what cost."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import asyncpg
 
 from aidmesh_contracts.values import CapacityDemand
-from aidmesh_inventory.store import slots
+from aidmesh_inventory.store import check_outs, slots
 from aidmesh_inventory.store import world as world_store
-from integration.inventory.world import World, approved
+from integration.inventory.world import DAY, World, approved
 
 
 async def sensitive(world: World, *, sensitive_too: bool) -> dict[tuple[UUID, str], int]:
@@ -21,17 +22,25 @@ async def sensitive(world: World, *, sensitive_too: bool) -> dict[tuple[UUID, st
     return {(row["site_id"], row["item"]): row["sensitive"] for row in rows}
 
 
-async def plan(world: World, *, sensitive_too: bool) -> str:
-    """How the database finds a page of stock."""
+async def plan(world: World, ask: Callable[[asyncpg.Connection], Awaitable[object]]) -> str:
+    """How the database finds what is asked for."""
     asked: asyncio.Future[asyncpg.connection.LoggedQuery] = asyncio.Future()
     async with world.database.read() as conn:
         with conn.query_logger(asked.set_result):
-            await world_store.own_stock(
-                conn, site_id=None, item=None, sensitive_too=sensitive_too, after=None, limit=201
-            )
+            await ask(conn)
         query = await asked
         lines = await conn.fetch(f"EXPLAIN (ANALYZE, COSTS OFF) {query.query}", *query.args)
     return "\n".join(line[0] for line in lines)
+
+
+async def stock_plan(world: World, *, sensitive_too: bool) -> str:
+    """How the database finds a page of stock."""
+    return await plan(
+        world,
+        lambda conn: world_store.own_stock(
+            conn, site_id=None, item=None, sensitive_too=sensitive_too, after=None, limit=201
+        ),
+    )
 
 
 async def test_what_is_held_for_sensitive_needs_is_known_by_site_and_item(world: World) -> None:
@@ -77,11 +86,11 @@ async def test_a_page_of_stock_reads_no_more_than_what_is_held_for_sensitive_nee
     )
     await world.execute("ANALYZE")
 
-    shown = await plan(world, sensitive_too=False)
+    shown = await stock_plan(world, sensitive_too=False)
     assert "reservation_sensitive" in shown
     assert "Seq Scan on reservation" not in shown
     assert "reservation_live" not in shown
-    skipped = await plan(world, sensitive_too=True)
+    skipped = await stock_plan(world, sensitive_too=True)
     assert "on reservation" not in skipped
 
 
@@ -102,3 +111,39 @@ async def test_only_slots_of_the_page_are_looked_at(world: World) -> None:
     assert sorted(tuple(row) for row in rows) == [
         (one, "counseling", day, 2, 1) for day in days[1:3]
     ]
+
+
+async def test_who_left_lately_is_found_among_all_who_ever_did(world: World) -> None:
+    site_id = await world.site()
+    (bed_id,) = await world.beds(site_id, 1)
+    await world.execute(
+        """
+        WITH made AS (
+            INSERT INTO reservation (id, need_id, attempt_no, way, state, site_id, planned_on,
+                                     hold_until, served_on, sensitive)
+            SELECT md5(n::text)::uuid, gen_random_uuid(), 1, 'check_in', 'issued', $1, $3::date - n,
+                   now(), $3::date - n, false
+            FROM generate_series(1, 5000) AS n RETURNING id, served_on
+        )
+        INSERT INTO bed_booking (reservation_id, bed_id, stay, left_on)
+        SELECT id, $2, daterange(served_on, served_on + 1), served_on + 1 FROM made
+        """,
+        site_id,
+        bed_id,
+        DAY,
+    )
+    await world.execute("ANALYZE")
+    shown = await plan(
+        world,
+        lambda conn: check_outs.left_since(
+            conn,
+            site_id=site_id,
+            since=DAY - timedelta(days=7),
+            sensitive_too=True,
+            after=None,
+            limit=201,
+        ),
+    )
+    assert "bed_booking_left" in shown
+    assert "Seq Scan on bed_booking" not in shown
+    assert "Seq Scan on reservation" not in shown

@@ -1,4 +1,4 @@
-"""Forms that correct what is there: what was typed stays when it was not taken in."""
+"""Corrections: what was typed stays when it was not taken in; check-outs are taken back."""
 
 import re
 from typing import TYPE_CHECKING
@@ -6,7 +6,17 @@ from typing import TYPE_CHECKING
 import pytest
 
 from aidmesh_chassis.auth import Role
-from support.desk import ITEMS, SITES, SMALL, Answer, number, problem
+from support.desk import (
+    ITEMS,
+    SHELTER,
+    SITES,
+    SMALL,
+    Answer,
+    iso,
+    number,
+    problem,
+    reservation,
+)
 
 if TYPE_CHECKING:
     from unit.console.conftest import Browser
@@ -97,3 +107,32 @@ async def test_what_makes_no_sense_is_named_beside_what_was_typed(
     folded = answer.text[: answer.text.index(form)].rpartition("<details")[2]
     assert path != FORMS[0][0] or folded.startswith(" open>")
     assert browser.desk.region.posts == []
+
+
+async def test_a_check_out_that_somebody_entered_is_taken_back_at_the_beds(
+    browser: "Browser",
+) -> None:
+    await browser.sign_in(Role.CASEWORKER)
+    page = (await browser.get(f"/beds?site={SHELTER}")).text
+    asked = [query for path, query in browser.desk.region.gets if path == "/v1/check-outs"]
+    assert sorted(query.get("left_since", "") for query in asked) == ["", iso(-7)]
+    lately = page.split('id="left">')[1].split("</details>")[0]
+    path = f"/beds/{number('reservation 2-C')}/undo-check-out"
+    answer = await browser.post(path, **written(form_of(lately, path)))
+    assert answer.headers["location"] == f"/beds?said=stays_on&site={SHELTER}"
+    ((called, body, _),) = browser.desk.region.posts
+    assert called == f"/v1/reservations/{number('reservation 2-C')}:undo-check-out"
+    assert body == {"reason": "still_here"}
+
+
+@pytest.mark.parametrize(("left_on", "offered"), [(iso(-30), True), (None, False)])
+async def test_an_older_check_out_is_taken_back_at_its_need(
+    browser: "Browser", left_on: str | None, *, offered: bool
+) -> None:
+    booking = {"resource": "bed", "code": "shelter", "from_on": iso(-40), "to_on": iso(-30),
+               "left_on": left_on, "beds": ["2-A"], "places": 1}  # fmt: skip
+    row = reservation("bed", "check_in", "issued", site_id=str(SHELTER), booking=booking)
+    browser.desk.region.answers["POST /v1/reservations:lookup"] = (200, {"rows": [row]})
+    await browser.sign_in(Role.CASEWORKER)
+    page = (await browser.get(f"/needs/{number('bed')}")).text
+    assert (f"/beds/{number('reservation bed')}/undo-check-out" in page) is offered

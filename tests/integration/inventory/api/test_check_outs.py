@@ -64,3 +64,48 @@ async def test_overdue_check_outs_are_listed_until_somebody_looked(
     )
     assert past["type"].endswith(":day-gone-by")
     await world.books_are_right()
+
+
+async def test_the_wrong_guest_who_was_checked_out_is_found_and_is_still_there(
+    api: Api, service: Service, world: World
+) -> None:
+    site_id = UUID(await new_site(api))
+    await world.beds(site_id, 4)
+    today = day_of(datetime.now(UTC))
+    came_on = today - timedelta(days=5)
+    wrong, other = await guest(world, came_on), await guest(world, came_on)
+    secret = await guest(world, came_on, sensitive=True)
+    forgotten = await guest(world, came_on)
+    for need, left_on in [
+        (wrong, came_on),
+        (secret, today),
+        (other, came_on + timedelta(days=1)),
+    ]:
+        path = f"reservations/{reservation_id_of(need.need_id, 1)}"
+        await api.post(f"{path}:check-out", {"left_on": left_on.isoformat()})
+
+    assert await world.run(sweeps.check_out_overdue) == 1
+
+    async def left(since: date, *roles: Role) -> dict[str, str]:
+        listed = await Api(service, *roles).get(
+            "check-outs", site_id=site_id, left_since=since.isoformat()
+        )
+        assert not any(row["by_clock"] or row["from_on"] != str(came_on) for row in listed["rows"])
+        return {row["need_id"]: row["to_on"] for row in listed["rows"]}
+
+    everybody = {
+        str(wrong.need_id): str(came_on),
+        str(other.need_id): str(came_on + timedelta(days=1)),
+        str(secret.need_id): str(today),
+    }
+    assert await left(came_on, Role.CASEWORKER) == everybody
+    del everybody[str(wrong.need_id)]
+    assert await left(came_on + timedelta(days=1), Role.CASEWORKER) == everybody
+    assert set(await left(came_on, Role.LOGISTICIAN)) == {str(wrong.need_id), str(other.need_id)}
+    (overdue,) = (await api.get("check-outs"))["rows"]
+    assert overdue["need_id"] == str(forgotten.need_id), "the clock's are apart"
+
+    path = f"reservations/{reservation_id_of(wrong.need_id, 1)}"
+    await api.post(f"{path}:undo-check-out", {"reason": "still_here"})
+    assert set(await left(came_on, Role.CASEWORKER)) == everybody.keys()
+    await world.books_are_right()

@@ -140,6 +140,15 @@ class Inventory:
         query: Query = {"site_id": str(site_id), "limit": ROWS_MAX}
         return await self.link.get("/v1/check-outs", _CHECK_OUTS, query)
 
+    async def left_since(self, site_id: UUID, since: date) -> CheckOuts:
+        """Guests of a site whom somebody checked out, as having left since that day."""
+        query: Query = {
+            "site_id": str(site_id),
+            "left_since": since.isoformat(),
+            "limit": ROWS_MAX,
+        }
+        return await self.link.get("/v1/check-outs", _CHECK_OUTS, query)
+
     async def ready(
         self, site_id: UUID | None = None, after: str | None = None, limit: int = 50
     ) -> Reservations:

@@ -109,7 +109,7 @@ class Booking(View):
 
 
 class CheckOut(View):
-    """A guest who by the booking has left; `by_clock` if that is why they are checked out."""
+    """A guest who has left, by the booking or as somebody said; `by_clock` if nobody did."""
 
     reservation_id: UUID
     need_id: UUID
@@ -157,6 +157,7 @@ class Place(View):
     starts_at: datetime | None = None
     places: int = 1
     beds: tuple[str, ...] = ()
+    left_on: date | None = None
 
 
 class Reservation(View):

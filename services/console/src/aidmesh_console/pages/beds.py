@@ -20,6 +20,8 @@ Keeper = Annotated[Visit, Depends(visitor(Act.RUN_BEDS))]
 Stores = Annotated[Visit, Depends(visitor(Act.CHANGE_STOCK))]
 
 DAYS: Final = 14
+LEFT_DAYS: Final = 7
+"""For how many days a check-out is offered to be taken back; later it is on the need's page."""
 _SAID: Final = {
     "check-in": "guest_came",
     "check-out": "checked_out",
@@ -80,11 +82,12 @@ async def _page(
     own = [each for each in every if each.region is None]
     if site_id is None and own:
         site_id = own[0].site_id
-    beds = gone = None
+    beds = gone = left = None
     if site_id:
-        beds, gone = await asyncio.gather(
+        beds, gone, left = await asyncio.gather(
             visit.hear(visit.inventory.beds(site_id, first_on, DAYS, visit.asked.get("after"))),
             visit.hear(visit.inventory.check_outs(site_id)),
+            visit.hear(visit.inventory.left_since(site_id, first_on - timedelta(days=LEFT_DAYS))),
         )
     found = beds.value.beds if beds and beds.value else ()
     rows = [bed for bed in found if bed.status == "active" or bed.bookings]
@@ -99,6 +102,7 @@ async def _page(
         site=site_id,
         beds=beds,
         gone=gone,
+        left=left,
         days=[first_on + timedelta(days=number) for number in range(DAYS)],
         rows=rows,
         retired=retired,

@@ -24,10 +24,10 @@ Desk = Annotated[Caller, Depends(require(*DESK_ROLES))]
 
 
 class CheckOutOut(BaseModel):
-    """A guest who by the booking has left, and of whom nobody said so.
+    """A guest who by the booking has left and of whom nobody said so, or who was checked out.
 
     Attributes:
-        to_on: the day of leaving, as booked.
+        to_on: the day of leaving, as booked or as somebody said.
         by_clock: the guest was checked out when the stay was over; a check-out with the day they
             really left confirms or corrects it.
     """
@@ -66,20 +66,33 @@ def router(database: Database) -> APIRouter:
 
     @routes.get("/check-outs")
     async def list_check_outs(
-        caller: Staff, page: PageQuery, site_id: UUID | None = None
+        caller: Staff,
+        page: PageQuery,
+        site_id: UUID | None = None,
+        left_since: date | None = None,
     ) -> CheckOutPage:
-        """Guests who should have left by today, checked out by the clock or not yet."""
+        """Guests who should have left by today, checked out by the clock or not yet.
+
+        With `left_since` those instead whom somebody checked out, as having left since that day.
+        """
+        too, after, limit = caller.sees_sensitive, page.after(_UUID_KEY), page.limit + 1
         async with database.read() as conn:
-            rows = await check_outs.page(
-                conn,
-                site_id=site_id,
-                today=day_of(datetime.now(UTC)),
-                sensitive_too=caller.sees_sensitive,
-                after=page.after(_UUID_KEY),
-                limit=page.limit + 1,
-            )
-        kept, after = page.cut(rows, lambda row: row["reservation_id"])
-        return CheckOutPage(rows=[CheckOutOut(**row) for row in kept], next=after)
+            if left_since is None:
+                today = day_of(datetime.now(UTC))
+                rows = await check_outs.overdue(
+                    conn, site_id=site_id, today=today, sensitive_too=too, after=after, limit=limit
+                )
+            else:
+                rows = await check_outs.left_since(
+                    conn,
+                    site_id=site_id,
+                    since=left_since,
+                    sensitive_too=too,
+                    after=after,
+                    limit=limit,
+                )
+        kept, cursor = page.cut(rows, lambda row: row["reservation_id"])
+        return CheckOutPage(rows=[CheckOutOut(**row) for row in kept], next=cursor)
 
     @routes.post("/reservations/{reservation_id}:undo-check-out", response_model=ChangedOut)
     async def undo_check_out(

@@ -52,7 +52,21 @@ async def tell_again(conn: asyncpg.Connection, ids: list[UUID]) -> dict[UUID, in
     return {row["id"]: row["settle_no"] for row in rows}
 
 
-async def page(
+_SEEN = """
+    SELECT r.id AS reservation_id, r.need_id, b.site_id, min(b.code) AS code,
+           array_agg(b.label ORDER BY b.label) AS beds,
+           min(COALESCE(lower(COALESCE(g.booked, g.stay)), g.left_on)) AS from_on,
+           max(COALESCE(g.left_on, upper(g.stay))) AS to_on,
+           bool_or(g.left_by_clock) AS by_clock
+    FROM bed_booking g JOIN bed b ON b.id = g.bed_id
+    JOIN reservation r ON r.id = g.reservation_id
+    WHERE g.live AND r.state = 'issued'
+      AND ($1::uuid IS NULL OR b.site_id = $1) AND ($3 OR NOT r.sensitive)
+      AND ($4::uuid IS NULL OR r.id > $4)
+"""
+
+
+async def overdue(
     conn: asyncpg.Connection,
     *,
     site_id: UUID | None,
@@ -63,22 +77,35 @@ async def page(
 ) -> list[asyncpg.Record]:
     """Guests who should have left by today and of whom nobody said so, by reservation."""
     return await conn.fetch(
-        """
-        SELECT r.id AS reservation_id, r.need_id, b.site_id, min(b.code) AS code,
-               array_agg(b.label ORDER BY b.label) AS beds,
-               min(lower(COALESCE(g.booked, g.stay))) AS from_on,
-               max(COALESCE(g.left_on, upper(g.stay))) AS to_on,
-               bool_or(g.left_by_clock) AS by_clock
-        FROM bed_booking g JOIN bed b ON b.id = g.bed_id
-        JOIN reservation r ON r.id = g.reservation_id
-        WHERE g.live AND r.state = 'issued'
-          AND (g.left_by_clock OR g.left_on IS NULL AND upper(g.stay) <= $2)
-          AND ($1::uuid IS NULL OR b.site_id = $1) AND ($3 OR NOT r.sensitive)
-          AND ($4::uuid IS NULL OR r.id > $4)
+        f"""
+        {_SEEN} AND (g.left_by_clock OR g.left_on IS NULL AND upper(g.stay) <= $2)
         GROUP BY r.id, r.need_id, b.site_id ORDER BY r.id LIMIT $5
         """,
         site_id,
         today,
+        sensitive_too,
+        after,
+        limit,
+    )
+
+
+async def left_since(
+    conn: asyncpg.Connection,
+    *,
+    site_id: UUID | None,
+    since: date,
+    sensitive_too: bool,
+    after: UUID | None,
+    limit: int,
+) -> list[asyncpg.Record]:
+    """Guests of whom somebody said that they left, on a day since then, by reservation."""
+    return await conn.fetch(
+        f"""
+        {_SEEN} AND NOT g.left_by_clock AND g.left_on >= $2
+        GROUP BY r.id, r.need_id, b.site_id ORDER BY r.id LIMIT $5
+        """,
+        site_id,
+        since,
         sensitive_too,
         after,
         limit,
