@@ -386,7 +386,9 @@ MONEY_UNFIT = [
     {"id": str(number(f"unfit {about}")), "about": about, "need_id": str(number("parcel")),
      "programme": "cash", "amount_minor": 360_000, "currency": "UAH", "occurred_on": iso(-4),
      "opened_at": at(-4000)}
-    for about in ("no_money", "late_service", "longer_stay", "withdrawn_after_export")
+    for about in (
+        "no_money", "late_service", "longer_stay", "paid_twice", "withdrawn_after_export"
+    )
 ]  # fmt: skip
 REQUESTS = [
     {"id": str(number("request over")), "grant_id": str(number("qn")), "reason": "Холодна зима",

@@ -399,6 +399,21 @@ async def test_small_payments_by_one_person_are_reviewed(api: Api) -> None:
     assert (await api.get("/v1/payouts/reviews"))["payouts"] == []
 
 
+async def test_a_row_that_names_a_need_finds_cash_that_was_given_up(api: Api) -> None:
+    await _purse(api)
+    need = approved(5_000)
+    await api.desk.feed(need)
+    await api.desk.feed(confirmed(need))
+    [payout] = (await api.get("/v1/payouts"))["payouts"]
+    await api.post(f"/v1/payouts/{payout['id']}:not-collected")
+    rows = [{"row_id": "1", "need_id": str(need.need_id)}]
+    answer = await api.post("/v1/payouts:approve", rows=rows)
+    assert answer["rows"][0]["problem"] == "unknown-row"
+    answer = await api.post("/v1/payouts:settle", rows=[rows[0] | {"bank_reference": "desk"}])
+    assert answer["rows"][0]["id"] == payout["id"]
+    assert await api.desk.value("SELECT spent_minor FROM allotment") == 5_000
+
+
 async def test_every_list_has_a_next_page(api: Api) -> None:
     await _purse(api)
     needs = [approved(1_000) for _ in range(5)]

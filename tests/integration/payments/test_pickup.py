@@ -155,25 +155,6 @@ async def test_cash_that_was_fetched_all_the_same_is_settled_late(desk: Desk) ->
     assert await goes_back(desk) == set()
 
 
-async def test_late_cash_is_not_paid_twice(desk: Desk) -> None:
-    await desk.purse(6_000)
-    need = approved(3_000)
-    await waiting(desk, need, passed=timedelta(days=DAYS + 1))
-    assert await goes_back(desk) == {need.need_id}
-    again = need.model_copy(update={"attempt_no": 2})
-    await desk.feed(again)
-    await desk.feed(confirmed(again))
-    first = await desk.value("SELECT id FROM payout WHERE state = 'cancelled'")
-    settle = partial(
-        take_steps, desk.office, verb="settle", steps=[Step(PayoutId(first))], by=CHECKER
-    )
-    assert await desk.run(lambda tx: settle(tx=tx)) == {first: PayoutRefusal.WRONG_STATE}
-    # Nor with money that is somebody else's by now.
-    await steps(desk, "cancel")
-    await desk.feed(approved(5_000))
-    assert await desk.run(lambda tx: settle(tx=tx)) == {first: PayoutRefusal.NOT_SO_MUCH}
-
-
 async def test_a_person_may_say_that_nobody_came(desk: Desk) -> None:
     await desk.purse(50_000)
     bank_ref = PayeeRef(uuid4())

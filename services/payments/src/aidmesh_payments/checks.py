@@ -208,15 +208,22 @@ CHECKS = (
     ),
     Check(
         "no_need_paid_twice",
-        "a need is paid out at most once, and what is paid out was settled by one payout",
+        "a need is paid out at most once, and what is paid out was settled by one payout, "
+        "unless a discrepancy says that cash was paid without money or beside another payment",
         """
         SELECT format('need %s: paid out by %s commitments', need_id, count(*)) FROM commitment
-        WHERE state = 'spent' AND purpose = 'payout' GROUP BY need_id HAVING count(*) > 1
+        WHERE state = 'spent' AND purpose = 'payout'
+          AND NOT EXISTS (SELECT FROM discrepancy d
+                          WHERE d.commitment_id = commitment.id AND d.about = 'paid_twice')
+        GROUP BY need_id HAVING count(*) > 1
         UNION ALL
         SELECT format('commitment %s of need %s is %s, with %s settled payouts', c.id, c.need_id,
                       c.state, count(p.id))
         FROM commitment c
         LEFT JOIN payout p ON p.commitment_id = c.id AND p.state = 'settled'
+              AND NOT (c.state = 'released' AND EXISTS (
+                  SELECT FROM discrepancy d WHERE d.commitment_id = c.id
+                  AND d.about IN ('no_money', 'paid_twice')))
         WHERE c.purpose = 'payout' AND c.attempt_no > 0
         GROUP BY c.id
         HAVING count(p.id) <> CASE WHEN c.state = 'spent' THEN 1 ELSE 0 END

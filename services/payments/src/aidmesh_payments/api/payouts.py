@@ -35,7 +35,7 @@ from aidmesh_payments.handlers import payees, payouts
 from aidmesh_payments.handlers.payees import Payee
 from aidmesh_payments.handlers.payouts import Step
 from aidmesh_payments.problems import problem
-from aidmesh_payments.store import erasure
+from aidmesh_payments.store import erasure, late_cash
 from aidmesh_payments.store import payouts as store
 from aidmesh_payments.store.queries import payouts as queries
 
@@ -298,7 +298,7 @@ def bulk_router(desk: Desk) -> APIRouter:
             if known := await once.replay(tx):
                 return known
             intake = await admit(tx, "settlements", body.source, body.rows)
-            wanted = await _payouts(tx, intake, dict(enumerate(body.rows)))
+            wanted = await _payouts(tx, intake, dict(enumerate(body.rows)), late=True)
             steps = {
                 place: Step(
                     payout_id,
@@ -313,12 +313,18 @@ def bulk_router(desk: Desk) -> APIRouter:
     return routes
 
 
-async def _payouts(tx: Tx, intake: Intake, rows: Mapping[int, PayoutRow]) -> Mapping[int, PayoutId]:
-    """Find the payout of each new row; rows that name none, or one twice, are rejected."""
-    live = await store.live_of_needs(
-        tx.conn,
-        (NeedId(row.need_id) for row in rows.values() if row.need_id is not None),
-    )
+async def _payouts(
+    tx: Tx, intake: Intake, rows: Mapping[int, PayoutRow], *, late: bool = False
+) -> Mapping[int, PayoutId]:
+    """Find the payout of each new row; rows that name none, or one twice, are rejected.
+
+    Args:
+        late: whether a row may mean cash that was given up as not collected, too.
+    """
+    need_ids = [NeedId(row.need_id) for row in rows.values() if row.need_id is not None]
+    live = await store.live_of_needs(tx.conn, need_ids)
+    if late:
+        live = await late_cash.uncollected_of_needs(tx.conn, need_ids) | live
     found: dict[int, PayoutId] = {}
     for place in intake.fresh:
         row = rows[place]

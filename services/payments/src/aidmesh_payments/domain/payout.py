@@ -56,7 +56,6 @@ class PayoutRefusal(StrEnum):
     REASON_UNKNOWN = "return-reason-unknown"
     ALREADY_REVIEWED = "already-reviewed"
     DAY_IN_FUTURE = "day-in-future"
-    NOT_SO_MUCH = "not-so-much"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,14 +7,16 @@ from aidmesh_chassis.db import Tx
 from aidmesh_chassis.problems import NOT_FOUND, Problem
 from aidmesh_contracts.ids import AllotmentId, CommitmentId
 from aidmesh_payments.domain import commitments as rules
-from aidmesh_payments.domain.allotments import NotEnough
+from aidmesh_payments.domain.allotments import Allotment, NotEnough
 from aidmesh_payments.domain.commitments import Commitment
 from aidmesh_payments.handlers.book import Book, Cause
 from aidmesh_payments.handlers.needs import commitment_id_of
 from aidmesh_payments.handlers.office import Office
+from aidmesh_payments.handlers.payouts import pay
 from aidmesh_payments.handlers.spending import reverse_spending, tell_spent
 from aidmesh_payments.problems import problem
 from aidmesh_payments.store import commitments as store
+from aidmesh_payments.store import late_cash
 
 
 def resize(book: Book, commitment: Commitment, amount_minor: int) -> Commitment:
@@ -119,6 +121,9 @@ async def _book_late(book: Book, odd: store.Discrepancy, allotment_id: Allotment
     allotment = book[allotment_id]
     if allotment.currency != odd.currency:
         raise problem("restriction-misfit", misfit="currency")
+    if odd.about in ("no_money", "paid_twice") and odd.commitment_id is not None:
+        await _pay_late(book, odd, odd.commitment_id, allotment)
+        return
     if odd.about == "longer_stay" and await _top_up(book, odd, allotment_id):
         return
     if any(not place.attempt_no for place in await store.locate(book.tx.conn, [odd.need_id])):
@@ -144,6 +149,29 @@ async def _book_late(book: Book, odd: store.Discrepancy, allotment_id: Allotment
     )
     await store.insert(book.tx.conn, [spent])
     tell_spent(book, spent, fulfils=False)
+
+
+async def _pay_late(
+    book: Book, odd: store.Discrepancy, commitment_id: CommitmentId, allotment: Allotment
+) -> None:
+    """Spend money that was found for cash that had been paid out; it moves to where that is."""
+    commitment = (await store.lock(book.tx.conn, [commitment_id]))[commitment_id]
+    row = await late_cash.lock_settled_of(book.tx.conn, commitment_id)
+    if row is None or commitment.state != "released":
+        raise problem("wrong-state")
+    try:
+        book.put(allotment.commit_free(commitment.amount_minor))
+    except NotEnough:
+        raise problem("not-so-much") from None
+    await late_cash.move(book.tx.conn, row.id, commitment_id, allotment)
+    moved = replace(
+        commitment,
+        allotment_id=allotment.id,
+        grant_id=allotment.grant_id,
+        state="committed",
+        cause=None,
+    )
+    await store.save(book.tx.conn, [pay(book, moved, row, odd.occurred_on)])
 
 
 async def _top_up(book: Book, odd: store.Discrepancy, allotment_id: AllotmentId) -> bool:

@@ -202,6 +202,7 @@ async def confirm(office: Office, tx: Tx, batch: Sequence[Received[NeedConfirmed
     book = await Book.open(tx, office, (place.allotment_id for place in places))
     locked = await store.lock(tx.conn, (place.id for place in places))
     by_key = {(place.need_id, place.attempt_no): locked[place.id] for place in places}
+    paying = await payout_store.live_of_needs(tx.conn, (need_id for need_id, _ in wanted))
     refusals: list[tuple[NeedId, int, str, BlockedBy | None]] = []
     saved: list[Commitment] = []
     made: list[NeedId] = []
@@ -215,6 +216,11 @@ async def confirm(office: Office, tx: Tx, batch: Sequence[Received[NeedConfirmed
                 saved.append(let_go(book, commitment, "hold_expired", item))
             continue
         if firm is commitment:
+            continue
+        if firm.purpose == "payout" and key[0] in paying:
+            # Cash of an earlier attempt was fetched after all, as somebody entered meanwhile.
+            refusals.append((*key, "withdrawn", None))
+            saved.append(let_go(book, commitment, "withdrawn", item))
             continue
         saved.append(firm)
         made.append(key[0])

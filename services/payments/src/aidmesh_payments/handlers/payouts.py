@@ -3,11 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from typing import Literal
 from uuid import UUID
 
 from aidmesh_chassis.db import Tx
 from aidmesh_chassis.problems import NOT_FOUND, Problem
-from aidmesh_contracts.ids import CommitmentId, PayeeRef, PayoutId
+from aidmesh_contracts.ids import CommitmentId, PayeeRef, PayoutId, derive_id
 from aidmesh_payments.domain import commitments as rules
 from aidmesh_payments.domain.allotments import NotEnough
 from aidmesh_payments.domain.commitments import Commitment
@@ -22,6 +23,7 @@ from aidmesh_payments.domain.payout import (
 )
 from aidmesh_payments.handlers.book import Book
 from aidmesh_payments.handlers.needs import (
+    discrepancy_of,
     draft_of,
     let_go,
     payout_state,
@@ -31,9 +33,14 @@ from aidmesh_payments.handlers.office import Office
 from aidmesh_payments.handlers.spending import reverse_spending, tell_spent
 from aidmesh_payments.problems import problem
 from aidmesh_payments.store import commitments as commitment_store
+from aidmesh_payments.store import late_cash
 from aidmesh_payments.store import payouts as store
 from aidmesh_payments.store import pickup as pickup_store
+from aidmesh_payments.store.commitments import Discrepancy
 from aidmesh_payments.store.payouts import PayoutRow
+
+Lacking = Literal["no_money", "paid_twice"]
+"""Why the books cannot bear cash that was paid."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +69,19 @@ async def take_steps(
     """
     wanted = {each.payout_id: each for each in steps}
     found = await store.find(tx.conn, wanted)
+    if verb in ("settle", "return"):
+        # What was let go, or has no money, depends on what else becomes of the need.
+        await commitment_store.begin_facts(
+            tx.conn,
+            (row.need_id for row in found if verb == "return" or is_uncollected(row.payout)),
+        )
     book = await Book.open(tx, office, (row.allotment_id for row in found))
     commitments = await commitment_store.lock(tx.conn, (row.commitment_id for row in found))
     locked = await store.lock(tx.conn, wanted)
     outcomes: dict[PayoutId, PayoutRefusal | None] = {}
     saved: list[PayoutRow] = []
     touched: dict[CommitmentId, Commitment] = {}
+    odd: list[Discrepancy] = []
     for payout_id, row in locked.items():
         order = wanted[payout_id]
         payout = step(
@@ -81,17 +95,16 @@ async def take_steps(
             is_cash=row.mechanism == "cash",
         )
         commitment = commitments[row.commitment_id]
+        lacking: Lacking | None = None
         if verb == "settle" and is_uncollected(row.payout) and isinstance(payout, Payout):
             paid_now = any(each.need_id == row.need_id for each in saved)
-            late = (
-                PayoutRefusal.WRONG_STATE
-                if paid_now
-                else await _take_up_again(book, row, commitment)
-            )
+            late = "paid_twice" if paid_now else await _take_up_again(book, row, commitment)
             if isinstance(late, PayoutRefusal):
                 payout = late
-            else:
+            elif isinstance(late, Commitment):
                 commitment = late
+            else:
+                lacking = late
         if isinstance(payout, PayoutRefusal):
             outcomes[payout_id] = payout
             continue
@@ -99,7 +112,14 @@ async def take_steps(
         if verb == "settle":
             settled_on = order.settled_on or book.today
             changed = replace(changed, bank_reference=order.bank_reference, settled_on=settled_on)
-            touched[commitment.id] = _settle(book, commitment, changed, settled_on)
+            if lacking is None:
+                touched[commitment.id] = pay(book, commitment, changed, settled_on)
+            else:
+                changed = replace(changed, paid_twice=lacking == "paid_twice")
+                odd.append(_paid_without_money(commitment, changed, lacking, settled_on))
+        elif verb == "return" and commitment.state != "spent":
+            # No money was found for it yet, and none is needed any more.
+            await late_cash.close_unpaid(tx.conn, commitment.id, "returned")
         elif verb == "return":
             touched[commitment.id] = reverse_spending(
                 book, commitment, (order.reason or "").lower(), fulfils=True
@@ -114,29 +134,41 @@ async def take_steps(
         outcomes[payout_id] = None
     await commitment_store.save(tx.conn, list(touched.values()))
     await store.save(tx.conn, saved)
+    await commitment_store.open_discrepancies(tx.conn, odd)
     await book.close()
     return outcomes
 
 
 async def _take_up_again(
     book: Book, row: PayoutRow, commitment: Commitment
-) -> Commitment | PayoutRefusal:
+) -> Commitment | Lacking | PayoutRefusal:
     """Commit the money once more of cash that was fetched before its time was over.
 
     The word of it came late: the cash had been let go. Intake fulfils the need by it, whatever
-    attempt it is at.
+    attempt it is at. That it was paid is a fact: only a payment that can still be stopped is to
+    be stopped first.
     """
-    if row.need_id in await store.live_of_needs(book.tx.conn, [row.need_id]):
-        # Money for a later attempt is on its way: that is to be stopped first.
-        return PayoutRefusal.WRONG_STATE
+    live = (await store.live_of_needs(book.tx.conn, [row.need_id])).values()
+    for other in await store.find(book.tx.conn, live):
+        can_stop = other.payout.state in ("draft", "approved")
+        return PayoutRefusal.WRONG_STATE if can_stop else "paid_twice"
     try:
         book.put(book[commitment.allotment_id].commit_free(commitment.amount_minor))
     except NotEnough:
-        return PayoutRefusal.NOT_SO_MUCH
+        return "no_money"
     return replace(commitment, state="committed", cause=None)
 
 
-def _settle(book: Book, commitment: Commitment, row: PayoutRow, on: date) -> Commitment:
+def _paid_without_money(
+    commitment: Commitment, row: PayoutRow, about: Lacking, on: date
+) -> Discrepancy:
+    return discrepancy_of(commitment, about, on)._replace(
+        id=derive_id("discrepancy", about, row.id)
+    )
+
+
+def pay(book: Book, commitment: Commitment, row: PayoutRow, on: date) -> Commitment:
+    """Spend what is committed for a payout that was settled on a day."""
     book.put(book[commitment.allotment_id].spend(commitment.amount_minor))
     spent = rules.spend(commitment, on)
     tell_spent(book, spent, fulfils=True, payout_id=row.id, reference=row.bank_reference or "")

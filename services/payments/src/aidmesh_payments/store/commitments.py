@@ -16,7 +16,10 @@ Key = tuple[NeedId, int]
 
 
 class Place(NamedTuple):
-    """Where a commitment is: what is known before anything is locked; never changes."""
+    """Where a commitment is, before anything is locked.
+
+    It moves only when money is found elsewhere for cash that was paid without.
+    """
 
     id: CommitmentId
     need_id: NeedId

@@ -14,7 +14,11 @@ from aidmesh_payments.domain.payout import LIVE, Payout
 
 @dataclass(frozen=True, slots=True)
 class PayoutRow:
-    """A payout and what it belongs to."""
+    """A payout and what it belongs to.
+
+    Attributes:
+        paid_twice: it was paid beside another one of its need, as came out later.
+    """
 
     id: PayoutId
     commitment_id: CommitmentId
@@ -27,6 +31,7 @@ class PayoutRow:
     bank_reference: str | None = None
     settled_on: date | None = None
     batch_id: UUID | None = None
+    paid_twice: bool = False
 
 
 def _payout(row: asyncpg.Record) -> PayoutRow:
@@ -53,6 +58,7 @@ def _payout(row: asyncpg.Record) -> PayoutRow:
         bank_reference=row["bank_reference"],
         settled_on=row["settled_on"],
         batch_id=row["batch_id"],
+        paid_twice=row["paid_twice"],
     )
 
 
@@ -98,11 +104,12 @@ async def find(conn: asyncpg.Connection, ids: Iterable[PayoutId]) -> list[Payout
 async def live_of_needs(
     conn: asyncpg.Connection, need_ids: Iterable[NeedId]
 ) -> dict[NeedId, PayoutId]:
-    """Return each need's one payout that is not over."""
+    """Return each need's payout that is not over; where it was paid twice, the one that counts."""
     rows = await conn.fetch(
         """
         SELECT need_id, id FROM payout
         WHERE need_id = ANY($1::uuid[]) AND state = ANY($2::text[])
+        ORDER BY paid_twice DESC
         """,
         list(set(need_ids)),
         sorted(LIVE),
@@ -149,12 +156,13 @@ async def save(conn: asyncpg.Connection, payouts: Sequence[PayoutRow]) -> None:
             UPDATE payout p SET state = n.state, reason = n.reason, approver = n.approver,
                    settler = n.settler, reviewer = n.reviewer, review_due_at = n.review_due_at,
                    version = n.version, bank_reference = n.bank_reference,
-                   settled_on = n.settled_on, batch_id = n.batch_id, maker = n.maker
+                   settled_on = n.settled_on, batch_id = n.batch_id, maker = n.maker,
+                   paid_twice = n.paid_twice
             FROM unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::uuid[], $6::uuid[],
                         $7::timestamptz[], $8::int[], $9::text[], $10::date[], $11::uuid[],
-                        $12::uuid[])
+                        $12::uuid[], $13::boolean[])
                  AS n (id, state, reason, approver, settler, reviewer, review_due_at, version,
-                       bank_reference, settled_on, batch_id, maker)
+                       bank_reference, settled_on, batch_id, maker, paid_twice)
             WHERE p.id = n.id
             """,
             [each.id for each in payouts],
@@ -169,6 +177,7 @@ async def save(conn: asyncpg.Connection, payouts: Sequence[PayoutRow]) -> None:
             [each.settled_on for each in payouts],
             [each.batch_id for each in payouts],
             [each.payout.maker for each in payouts],
+            [each.paid_twice for each in payouts],
         )
 
 

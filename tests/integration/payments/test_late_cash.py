@@ -1,0 +1,212 @@
+"""Cash that was paid, and of which word came after it had been let go: always recorded."""
+
+from datetime import date
+from functools import partial
+from uuid import UUID
+
+import pytest
+
+from aidmesh_chassis.problems import Problem
+from aidmesh_contracts.ids import AllotmentId, PayoutId
+from aidmesh_contracts.intake import NeedApprovedV1
+from aidmesh_contracts.payments import (
+    CommitmentHeldV1,
+    CommitmentRefusedV1,
+    CommitmentReversedV1,
+    CommitmentSpentV1,
+)
+from aidmesh_payments.domain.payout import PayoutRefusal, Verb
+from aidmesh_payments.handlers import allotting
+from aidmesh_payments.handlers.commitments import settle_discrepancy
+from aidmesh_payments.handlers.payouts import Step, take_steps
+from integration.payments.offices import CHECKER, MAKER, Desk, approved, confirmed
+
+CASH = 3_000
+PAID_ON = date(2024, 6, 12)
+
+
+async def step(desk: Desk, verb: Verb, *payouts: PayoutId) -> list[PayoutRefusal | None]:
+    """Take a step with some payouts; what was refused of it."""
+    orders = [
+        Step(each, bank_reference="desk", settled_on=PAID_ON, reason="AC04") for each in payouts
+    ]
+    outcomes = await desk.run(partial(take_steps, desk.office, verb=verb, steps=orders, by=CHECKER))
+    return [outcomes[each] for each in payouts]
+
+
+async def listed(desk: Desk, need: NeedApprovedV1, *verbs: Verb) -> PayoutId:
+    """The payout of a need that was approved, after these steps."""
+    await desk.feed(need)
+    await desk.feed(confirmed(need))
+    payout_id = PayoutId(
+        await desk.value(
+            "SELECT p.id FROM payout p JOIN commitment c ON c.id = p.commitment_id"
+            " WHERE c.need_id = $1 AND c.attempt_no = $2",
+            need.need_id,
+            need.attempt_no,
+        )
+    )
+    for verb in verbs:
+        assert await step(desk, verb, payout_id) == [None]
+    return payout_id
+
+
+async def lapsed(desk: Desk, need: NeedApprovedV1) -> PayoutId:
+    """Cash on a list that was given up as not collected."""
+    return await listed(desk, need, "approve", "export", "not_collected")
+
+
+def again(need: NeedApprovedV1, attempt_no: int = 2) -> NeedApprovedV1:
+    return need.model_copy(update={"attempt_no": attempt_no})
+
+
+async def open_odds(desk: Desk) -> list[str]:
+    found: list[str] = await desk.value(
+        "SELECT COALESCE(array_agg(about || ' ' || amount_minor ORDER BY about), '{}')"
+        " FROM discrepancy WHERE settled_at IS NULL"
+    )
+    return found
+
+
+async def spent_minor(desk: Desk) -> int:
+    await desk.check()
+    spent: int = await desk.value("SELECT sum(spent_minor)::bigint FROM allotment")
+    return spent
+
+
+async def find_money(desk: Desk, source: AllotmentId | None) -> None:
+    """A person settles the one discrepancy that is open."""
+    odd: UUID = await desk.value("SELECT id FROM discrepancy WHERE settled_at IS NULL")
+    await desk.run(lambda tx: settle_discrepancy(desk.office, tx, odd, source, MAKER, "found"))
+
+
+async def spoil(desk: Desk, how: str, purse: AllotmentId) -> None:
+    """What became of the money meanwhile."""
+    if how == "another need":
+        await desk.feed(approved(CASH))
+    else:
+        await desk.run(lambda tx: allotting.recall(desk.office, tx, purse, "donor_cut"))
+
+
+@pytest.mark.parametrize("how", ["another need", "recalled"])
+async def test_cash_whose_money_is_gone_is_recorded_and_money_is_found_for_it(
+    desk: Desk, how: str
+) -> None:
+    purse = await desk.purse(CASH)
+    need = approved(CASH)
+    payout_id = await lapsed(desk, need)
+    await spoil(desk, how, purse)
+    await desk.told()
+
+    assert await step(desk, "settle", payout_id) == [None]
+    assert await desk.value("SELECT bank_reference FROM payout WHERE state = 'settled'") == "desk"
+    assert await open_odds(desk) == [f"no_money {CASH}"]
+    assert await spent_minor(desk) == 0
+    assert await step(desk, "settle", payout_id) == [PayoutRefusal.WRONG_STATE]
+
+    # Whoever has it is not given it again.
+    other = await desk.purse(CASH)
+    await desk.feed(again(need))
+    assert [each.reason for each in await desk.told_of(CommitmentRefusedV1)] == ["withdrawn"]
+
+    await find_money(desk, other)
+    [spent] = await desk.told_of(CommitmentSpentV1)
+    assert (spent.attempt_no, spent.fulfils, spent.payout_id) == (1, True, payout_id)
+    assert spent.spent_on == PAID_ON
+    assert await spent_minor(desk) == CASH
+    assert await desk.value("SELECT spent_minor FROM allotment WHERE id = $1", other) == CASH
+    assert await step(desk, "return", payout_id) == [None]
+    assert len(await desk.told_of(CommitmentReversedV1)) == 1
+    assert await spent_minor(desk) == 0
+
+
+async def test_money_that_is_too_little_or_not_to_be_booked(desk: Desk) -> None:
+    purse = await desk.purse(CASH)
+    payout_id = await lapsed(desk, approved(CASH))
+    await spoil(desk, "another need", purse)
+    await step(desk, "settle", payout_id)
+    with pytest.raises(Problem):
+        await find_money(desk, await desk.purse(CASH - 1))
+    assert await open_odds(desk) == [f"no_money {CASH}"]
+    await find_money(desk, None)
+    assert await spent_minor(desk) == 0
+    assert await step(desk, "return", payout_id) == [None]
+
+
+async def test_cash_that_comes_back_before_money_was_found_lacks_none(desk: Desk) -> None:
+    purse = await desk.purse(CASH)
+    need = approved(CASH)
+    payout_id = await lapsed(desk, need)
+    await spoil(desk, "another need", purse)
+    await step(desk, "settle", payout_id)
+    assert await step(desk, "return", payout_id) == [None]
+    assert await open_odds(desk) == []
+    await desk.purse(CASH)
+    await desk.told()
+    await desk.feed(again(need))
+    assert len(await desk.told_of(CommitmentHeldV1)) == 1
+
+
+async def test_a_later_payment_that_can_be_stopped_is_stopped_first(desk: Desk) -> None:
+    await desk.purse(2 * CASH)
+    need = approved(CASH)
+    first = await lapsed(desk, need)
+    second = await listed(desk, again(need))
+    stops: tuple[Verb, ...] = ("approve", "cancel")
+    for verb in stops:
+        assert await step(desk, "settle", first) == [PayoutRefusal.WRONG_STATE]
+        assert await step(desk, verb, second) == [None]
+    assert await step(desk, "settle", first) == [None]
+    assert await spent_minor(desk) == CASH
+    assert await open_odds(desk) == []
+
+
+@pytest.mark.parametrize("second_is", ["settled before", "settled with it", "settled after"])
+async def test_a_need_that_was_paid_twice_in_truth_is_so_in_the_books(
+    desk: Desk, second_is: str
+) -> None:
+    await desk.purse(CASH)
+    need = approved(CASH)
+    first = await lapsed(desk, need)
+    second = await listed(desk, again(need), "approve", "export")
+    order = {
+        "settled before": ([second], [first]),
+        "settled with it": ([first, second],),
+        "settled after": ([first], [second]),
+    }[second_is]
+    for together in order:
+        assert await step(desk, "settle", *together) == [None] * len(together)
+    assert await open_odds(desk) == [f"paid_twice {CASH}"]
+    assert await spent_minor(desk) == CASH
+    await desk.purse(CASH)
+    await desk.told()
+    await desk.feed(again(need, 3))
+    assert [each.reason for each in await desk.told_of(CommitmentRefusedV1)] == ["withdrawn"]
+
+    await find_money(desk, await desk.purse(CASH))
+    assert await spent_minor(desk) == 2 * CASH
+    # Intake sees two services for one need and has a person look.
+    assert [(e.attempt_no, e.fulfils) for e in await desk.told_of(CommitmentSpentV1)] == [(1, True)]
+
+
+async def test_every_cash_of_a_need_that_was_fetched_late_is_recorded(desk: Desk) -> None:
+    await desk.purse(CASH)
+    need = approved(CASH)
+    payouts = [await lapsed(desk, again(need, attempt_no)) for attempt_no in (1, 2, 3)]
+    assert await step(desk, "settle", *payouts) == [None] * 3
+    assert await open_odds(desk) == [f"paid_twice {CASH}"] * 2
+    assert await spent_minor(desk) == CASH
+
+
+async def test_what_a_later_attempt_holds_is_not_drawn_up_beside_it(desk: Desk) -> None:
+    purse = await desk.purse(CASH)
+    need = approved(CASH)
+    first = await lapsed(desk, need)
+    await desk.feed(again(need))  # it holds the very money
+    assert await step(desk, "settle", first) == [None]
+    assert await open_odds(desk) == [f"no_money {CASH}"]
+    await desk.told()
+    await desk.feed(confirmed(again(need)))
+    assert [each.reason for each in await desk.told_of(CommitmentRefusedV1)] == ["withdrawn"]
+    await find_money(desk, purse)
+    assert await spent_minor(desk) == CASH
