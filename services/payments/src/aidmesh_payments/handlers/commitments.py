@@ -108,13 +108,15 @@ async def settle_discrepancy(
     odd, is_open = found
     if not is_open:
         raise problem("wrong-state")
-    if allotment_id is not None:
-        await _book_late(book, odd, allotment_id)
-    await store.settle_discrepancy(tx.conn, discrepancy_id, by, note)
+    booked_on = None if allotment_id is None else await _book_late(book, odd, allotment_id)
+    await store.settle_discrepancy(tx.conn, discrepancy_id, by, note, booked_on)
     await book.close()
 
 
-async def _book_late(book: Book, odd: store.Discrepancy, allotment_id: AllotmentId) -> None:
+async def _book_late(
+    book: Book, odd: store.Discrepancy, allotment_id: AllotmentId
+) -> CommitmentId | None:
+    """Book it; returns what bears it beside the commitment that it is about."""
     if odd.about == "withdrawn_after_export":
         # The payout itself tells what became of the money.
         raise problem("wrong-state")
@@ -123,32 +125,59 @@ async def _book_late(book: Book, odd: store.Discrepancy, allotment_id: Allotment
         raise problem("restriction-misfit", misfit="currency")
     if odd.about in ("no_money", "paid_twice") and odd.commitment_id is not None:
         await _pay_late(book, odd, odd.commitment_id, allotment)
-        return
+        return None
     if odd.about == "longer_stay" and await _top_up(book, odd, allotment_id):
-        return
-    if any(not place.attempt_no for place in await store.locate(book.tx.conn, [odd.need_id])):
+        return None
+    known = [
+        each.id for each in await store.locate(book.tx.conn, [odd.need_id]) if not each.attempt_no
+    ]
+    before = (await store.lock(book.tx.conn, known)).values()
+    if any(each.state != "released" for each in before):
         # What was booked late for a need already, or for aid that was given, stands alone.
         raise problem("wrong-state")
     try:
-        book.put(allotment.spend_free(odd.amount_minor))
+        book.put(allotment.commit_free(odd.amount_minor))
     except NotEnough:
         raise problem("not-so-much") from None
-    spent = Commitment(
+    for released in before:
+        # It bore what a correction took back; now it bears what holds.
+        await store.move(book.tx.conn, released.id, allotment)
+        late = _borne_by(released, allotment, odd.amount_minor)
+        break
+    else:
+        late = _first_late(odd, allotment)
+        await store.insert(book.tx.conn, [late])
+    book.put(book[allotment_id].spend(odd.amount_minor))
+    late = rules.spend(late, odd.occurred_on)
+    await store.save(book.tx.conn, [late])
+    tell_spent(book, late, fulfils=False)
+    return None if late.id == odd.commitment_id else late.id
+
+
+def _borne_by(commitment: Commitment, allotment: Allotment, amount_minor: int) -> Commitment:
+    return replace(
+        commitment,
+        allotment_id=allotment.id,
+        grant_id=allotment.grant_id,
+        amount_minor=amount_minor,
+        state="committed",
+        cause=None,
+    )
+
+
+def _first_late(odd: store.Discrepancy, allotment: Allotment) -> Commitment:
+    return Commitment(
         id=commitment_id_of(odd.need_id, 0),
         need_id=odd.need_id,
         attempt_no=0,
-        allotment_id=allotment_id,
+        allotment_id=allotment.id,
         grant_id=allotment.grant_id,
         amount_minor=odd.amount_minor,
         currency=odd.currency,
         purpose="provider",
-        state="spent",
+        state="committed",
         programme=odd.programme,
-        spend_no=1,
-        spent_on=odd.occurred_on,
     )
-    await store.insert(book.tx.conn, [spent])
-    tell_spent(book, spent, fulfils=False)
 
 
 async def _pay_late(
@@ -163,14 +192,9 @@ async def _pay_late(
         book.put(allotment.commit_free(commitment.amount_minor))
     except NotEnough:
         raise problem("not-so-much") from None
-    await late_cash.move(book.tx.conn, row.id, commitment_id, allotment)
-    moved = replace(
-        commitment,
-        allotment_id=allotment.id,
-        grant_id=allotment.grant_id,
-        state="committed",
-        cause=None,
-    )
+    await store.move(book.tx.conn, commitment_id, allotment)
+    await late_cash.move(book.tx.conn, row.id, allotment)
+    moved = _borne_by(commitment, allotment, commitment.amount_minor)
     await store.save(book.tx.conn, [pay(book, moved, row, odd.occurred_on)])
 
 

@@ -1,12 +1,12 @@
 """What inventory says: a provider served a need, for how long, or did not; goods came in."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from aidmesh_chassis.db import Tx
 from aidmesh_chassis.envelope import Received
-from aidmesh_contracts.ids import CommitmentId, PurchaseId, derive_id
+from aidmesh_contracts.ids import CommitmentId, NeedId, PurchaseId, derive_id
 from aidmesh_contracts.inventory import (
     GoodsReceivedV1,
     GoodsReversedV1,
@@ -71,30 +71,45 @@ async def pay_providers(
     await book.close()
 
 
+async def _lock_stays(
+    tx: Tx, need_ids: Iterable[NeedId]
+) -> tuple[dict[tuple[NeedId, int], store.Place], set[NeedId]]:
+    """Lock the needs that providers are committed to; returns where, and whose facts are reversed.
+
+    A person may find money for such a stay right now: whoever comes second sees the other.
+    """
+    paid_for = {place.need_id for place in await store.locate(tx.conn, need_ids, ("provider",))}
+    reversed_facts = await store.begin_facts(tx.conn, paid_for)
+    places = await store.locate(tx.conn, paid_for, ("provider",))
+    return {(place.need_id, place.attempt_no): place for place in places}, reversed_facts
+
+
 async def unpay_providers(
     office: Office, tx: Tx, batch: Sequence[Received[ReservationReversedV1]]
 ) -> None:
     """Reverse the spending for services that did not happen."""
-    places = {
-        (place.need_id, place.attempt_no): place
-        for place in await store.locate(
-            tx.conn, (item.event.need_id for item in batch), ("provider",)
-        )
-    }
+    places, _ = await _lock_stays(tx, (item.event.need_id for item in batch))
     undone = [item for item in batch if (item.event.need_id, item.event.attempt_no) in places]
     if not undone:
         return
     book = await Book.open(tx, office, (place.allotment_id for place in places.values()))
     current = await store.lock(tx.conn, (place.id for place in places.values()))
-    touched: dict[object, Commitment] = {}
+    late = await store.booked_late(tx.conn, current)
+    touched: dict[CommitmentId, Commitment] = {}
+    gone: set[CommitmentId] = set()
     for item in undone:
         event = item.event
         commitment = current[places[event.need_id, event.attempt_no].id]
         marked, reverse = rules.undone(commitment, event.issue_no)
+        if commitment.issue_no == event.issue_no:
+            gone.add(commitment.id)
+            if (lent := _late_of(commitment, late, current)) is not None:
+                current[lent.id] = touched[lent.id] = _charge_nothing(book, lent, item)
         if reverse:
             marked = reverse_spending(book, marked, event.reason, fulfils=False, cause=item)
         current[marked.id] = touched[marked.id] = marked
     await store.save(tx.conn, list(touched.values()))
+    await store.close_settlements(tx.conn, gone, "reversed")
     await book.close()
 
 
@@ -102,19 +117,16 @@ async def settle_stays(office: Office, tx: Tx, batch: Sequence[Received[StaySett
     """Charge the nights there were, where a price by night was committed.
 
     Fewer than were booked release the rest; more need a top-up, and without money for it a
-    person has to find some. A settlement that is corrected later gives way to the last one.
+    person has to find some. A settlement that is corrected later gives way to the last one, with
+    all that was booked for it: also what a person found elsewhere for nights that were missing.
     """
-    places = {
-        (place.need_id, place.attempt_no): place
-        for place in await store.locate(
-            tx.conn, (item.event.need_id for item in batch), ("provider",)
-        )
-    }
+    places, reversed_facts = await _lock_stays(tx, (item.event.need_id for item in batch))
     settled = [item for item in batch if (item.event.need_id, item.event.attempt_no) in places]
     if not settled:
         return
     book = await Book.open(tx, office, (place.allotment_id for place in places.values()))
     current = await store.lock(tx.conn, (place.id for place in places.values()))
+    late = await store.booked_late(tx.conn, current)
     odd: list[store.Discrepancy] = []
     touched: dict[CommitmentId, Commitment] = {}
     corrected: set[CommitmentId] = set()
@@ -131,7 +143,16 @@ async def settle_stays(office: Office, tx: Tx, batch: Sequence[Received[StaySett
             current[known.id] = touched[known.id] = known
             corrected.add(known.id)
             odd = [each for each in odd if each.commitment_id != known.id]
-        slept_none = known.state == "released" and 0 < known.issue_no == event.issue_no
+        slept_none = known.state == "released" and (
+            0 < known.issue_no == event.issue_no
+            or (not known.attempt_no and event.need_id not in reversed_facts)
+        )
+        lent = _late_of(known, late, current)
+        if lent is not None:
+            paid_minor = lent.amount_minor + (0 if slept_none else known.amount_minor)
+            if settle_no is None or cost_minor == paid_minor:
+                continue
+            current[lent.id] = touched[lent.id] = _charge_nothing(book, lent, item)
         if cost_minor == (0 if slept_none else known.amount_minor):
             continue
         if slept_none:
@@ -156,6 +177,16 @@ async def settle_stays(office: Office, tx: Tx, batch: Sequence[Received[StaySett
     await store.close_settlements(tx.conn, corrected, "corrected")
     await store.open_discrepancies(tx.conn, odd)
     await book.close()
+
+
+def _late_of(
+    commitment: Commitment,
+    late: Mapping[CommitmentId, CommitmentId],
+    current: Mapping[CommitmentId, Commitment],
+) -> Commitment | None:
+    """What was booked beside a commitment for its stay, and still is."""
+    found = current.get(late[commitment.id]) if commitment.id in late else None
+    return found if found is not None and found.state == "spent" else None
 
 
 def _lacking(commitment: Commitment, event: StaySettledV1) -> store.Discrepancy:

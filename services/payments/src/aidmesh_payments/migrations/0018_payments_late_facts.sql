@@ -17,8 +17,18 @@ CREATE UNIQUE INDEX payout_one_per_need ON payout (need_id)
 -- Rows that name a need find its payouts that are over, too.
 CREATE INDEX payout_need ON payout (need_id);
 
+-- Money that was found late for a stay: a correction of the stay gives it back.
+ALTER TABLE discrepancy ADD COLUMN booked_on uuid REFERENCES commitment;
+UPDATE discrepancy d SET booked_on = c.id FROM commitment c
+WHERE d.about IN ('longer_stay', 'late_service') AND d.settled_by IS NOT NULL
+  AND c.need_id = d.need_id AND c.attempt_no = 0 AND c.id <> d.commitment_id
+  AND c.amount_minor = d.amount_minor;
+CREATE INDEX discrepancy_commitment ON discrepancy (commitment_id);
+
 -- migrate: rollback
 
+DROP INDEX discrepancy_commitment;
+ALTER TABLE discrepancy DROP COLUMN booked_on;
 DROP INDEX payout_need;
 DROP INDEX payout_one_per_need;
 CREATE UNIQUE INDEX payout_one_per_need ON payout (need_id)

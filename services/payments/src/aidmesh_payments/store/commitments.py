@@ -9,6 +9,7 @@ import asyncpg
 
 from aidmesh_contracts.ids import AllotmentId, CommitmentId, GrantId, NeedId, PayeeRef, SiteId
 from aidmesh_contracts.values import BlockedBy
+from aidmesh_payments.domain.allotments import Allotment
 from aidmesh_payments.domain.commitments import Commitment
 
 Key = tuple[NeedId, int]
@@ -18,7 +19,7 @@ Key = tuple[NeedId, int]
 class Place(NamedTuple):
     """Where a commitment is, before anything is locked.
 
-    It moves only when money is found elsewhere for cash that was paid without.
+    It moves only when money is found elsewhere for what was paid without.
     """
 
     id: CommitmentId
@@ -175,6 +176,16 @@ async def lock(
         list(set(ids)),
     )
     return {CommitmentId(row["id"]): _commitment(row) for row in rows}
+
+
+async def move(conn: asyncpg.Connection, commitment_id: CommitmentId, to: Allotment) -> None:
+    """Have a locked commitment borne by another allotment."""
+    await conn.execute(
+        "UPDATE commitment SET allotment_id = $2, grant_id = $3 WHERE id = $1",
+        commitment_id,
+        to.id,
+        to.grant_id,
+    )
 
 
 async def insert(conn: asyncpg.Connection, commitments: Sequence[Commitment]) -> None:
@@ -335,25 +346,56 @@ async def lock_discrepancy(
 
 
 async def settle_discrepancy(
-    conn: asyncpg.Connection, discrepancy_id: UUID, by: UUID, note: str
+    conn: asyncpg.Connection,
+    discrepancy_id: UUID,
+    by: UUID,
+    note: str,
+    booked_on: CommitmentId | None,
 ) -> None:
-    """Close one."""
+    """Close one.
+
+    Args:
+        booked_on: what bears it beside the commitment that it is about.
+    """
     await conn.execute(
-        "UPDATE discrepancy SET settled_at = now(), settled_by = $2, note = $3 WHERE id = $1",
+        """
+        UPDATE discrepancy SET settled_at = now(), settled_by = $2, note = $3, booked_on = $4
+        WHERE id = $1
+        """,
         discrepancy_id,
         by,
         note,
+        booked_on,
     )
+
+
+async def booked_late(
+    conn: asyncpg.Connection, commitment_ids: Iterable[CommitmentId]
+) -> dict[CommitmentId, CommitmentId]:
+    """Of commitments whose needs are locked: what bears the nights that they lacked."""
+    rows = await conn.fetch(
+        """
+        SELECT late.* FROM (
+            SELECT DISTINCT ON (booked_on) booked_on, commitment_id FROM discrepancy
+            WHERE booked_on IN (SELECT booked_on FROM discrepancy
+                                WHERE commitment_id = ANY($1::uuid[]))
+            ORDER BY booked_on, settled_at DESC
+        ) late WHERE late.commitment_id = ANY($1::uuid[])
+        """,
+        list(set(commitment_ids)),
+    )
+    return {CommitmentId(row["commitment_id"]): CommitmentId(row["booked_on"]) for row in rows}
 
 
 async def close_settlements(
     conn: asyncpg.Connection, commitment_ids: Iterable[CommitmentId], note: str
 ) -> None:
-    """Close what settlements lacked that do not hold any more."""
+    """Close what stays lacked whose check-in or settlement does not hold any more."""
     await conn.execute(
         """
         UPDATE discrepancy SET settled_at = now(), note = $2
-        WHERE commitment_id = ANY($1::uuid[]) AND about = 'longer_stay' AND settled_at IS NULL
+        WHERE commitment_id = ANY($1::uuid[]) AND about IN ('longer_stay', 'late_service')
+          AND settled_at IS NULL
         """,
         list(set(commitment_ids)),
         note,

@@ -37,16 +37,8 @@ async def lock_settled_of(
     return None if found is None else (await payouts.lock(conn, [found]))[found]
 
 
-async def move(
-    conn: asyncpg.Connection, payout_id: PayoutId, commitment_id: CommitmentId, to: Allotment
-) -> None:
-    """Have a payout and its commitment, both locked, borne by another allotment."""
-    await conn.execute(
-        "UPDATE commitment SET allotment_id = $2, grant_id = $3 WHERE id = $1",
-        commitment_id,
-        to.id,
-        to.grant_id,
-    )
+async def move(conn: asyncpg.Connection, payout_id: PayoutId, to: Allotment) -> None:
+    """Have a locked payout borne by another allotment, as its commitment is."""
     await conn.execute("UPDATE payout SET allotment_id = $2 WHERE id = $1", payout_id, to.id)
 
 
