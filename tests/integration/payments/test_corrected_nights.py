@@ -8,6 +8,7 @@ import pytest
 from aidmesh_chassis.problems import Problem
 from aidmesh_contracts.ids import AllotmentId
 from aidmesh_contracts.payments import CommitmentReversedV1, CommitmentSpentV1
+from aidmesh_payments.handlers.commitments import bill
 from integration.payments.offices import Desk, approved, withdrawn
 from integration.payments.test_nights import (
     BOOKED,
@@ -108,6 +109,21 @@ async def test_a_check_in_that_is_undone_takes_along_what_was_found_for_it(desk:
     await desk.feed(undone(need, 2))
     assert await odds(desk) == {}
     assert await books(desk) == (3 * NIGHT, 0)
+
+
+@pytest.mark.parametrize("was_found", [True, False])
+async def test_a_bill_is_for_all_nights_wherever_money_was_found(
+    desk: Desk, was_found: bool
+) -> None:
+    purse = await desk.purse(4 * NIGHT)
+    need = await guest(desk, 3)
+    await desk.feed(left(need.need_id, 5, settle_no=1))
+    if was_found:
+        await find_money(desk, await desk.purse(2 * NIGHT))
+    commitment_id = await desk.value("SELECT id FROM commitment WHERE allotment_id = $1", purse)
+    await desk.run(lambda tx: bill(desk.office, tx, commitment_id, 4 * NIGHT, "hotel_bill"))
+    assert await books(desk) == (0, 4 * NIGHT)
+    assert await odds(desk) == {}
 
 
 async def test_a_service_that_was_late_and_its_nights_are_booked_once(desk: Desk) -> None:

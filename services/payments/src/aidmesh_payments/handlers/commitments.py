@@ -1,5 +1,6 @@
 """Commitments that a person changes: a bill that differs, a discrepancy to settle."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from uuid import UUID
 
@@ -10,7 +11,7 @@ from aidmesh_payments.domain import commitments as rules
 from aidmesh_payments.domain.allotments import Allotment, NotEnough
 from aidmesh_payments.domain.commitments import Commitment
 from aidmesh_payments.handlers.book import Book, Cause
-from aidmesh_payments.handlers.needs import commitment_id_of
+from aidmesh_payments.handlers.needs import commitment_id_of, let_go
 from aidmesh_payments.handlers.office import Office
 from aidmesh_payments.handlers.payouts import pay
 from aidmesh_payments.handlers.spending import reverse_spending, tell_spent
@@ -60,18 +61,43 @@ def charge(
     return commitment
 
 
+def charge_nothing(book: Book, commitment: Commitment, cause: Cause) -> Commitment:
+    """Whoever left on the day they came slept no night: all of the money is free again."""
+    if commitment.state == "spent":
+        commitment = reverse_spending(book, commitment, "check_out", fulfils=False, cause=cause)
+    if commitment.state == "released":
+        return commitment
+    return let_go(book, commitment, "withdrawn", cause)
+
+
+def late_of(
+    commitment: Commitment,
+    late: Mapping[CommitmentId, CommitmentId],
+    current: Mapping[CommitmentId, Commitment],
+) -> Commitment | None:
+    """What was booked beside a commitment for its stay, and still is."""
+    found = current.get(late[commitment.id]) if commitment.id in late else None
+    return found if found is not None and found.state == "spent" else None
+
+
 async def bill(
     office: Office, tx: Tx, commitment_id: CommitmentId, amount_minor: int, reason: str
 ) -> None:
     """Enter what a provider really charges for a need, before or after the service.
 
-    It holds whatever check-out says of the nights. Raises `Problem`.
+    It holds whatever check-out says of the nights, and for all of them: what was found elsewhere
+    for some goes back. Raises `Problem`.
     """
     place = await store.place_of(tx.conn, commitment_id)
     if place is None:
         raise Problem(NOT_FOUND)
-    book = await Book.open(tx, office, [place.allotment_id])
-    commitment = (await store.lock(tx.conn, [commitment_id]))[commitment_id]
+    if place.need_id is None:
+        raise problem("wrong-state")
+    await store.begin_facts(tx.conn, [place.need_id])
+    places = await store.locate(tx.conn, [place.need_id])
+    book = await Book.open(tx, office, (each.allotment_id for each in places))
+    current = await store.lock(tx.conn, (each.id for each in places))
+    commitment = current[commitment_id]
     if commitment.purpose != "provider" or commitment.state not in ("committed", "spent"):
         raise problem("wrong-state")
     if amount_minor != commitment.amount_minor:
@@ -79,7 +105,12 @@ async def bill(
             commitment = charge(book, commitment, amount_minor, reason)
         except NotEnough:
             raise problem("not-so-much") from None
-    await store.save(tx.conn, [replace(commitment, night_minor=None)])
+    changed = [replace(commitment, night_minor=None)]
+    lent = late_of(commitment, await store.booked_late(tx.conn, [commitment_id]), current)
+    if lent is not None:
+        changed.append(charge_nothing(book, lent, None))
+    await store.save(tx.conn, changed)
+    await store.close_settlements(tx.conn, [commitment_id], "corrected")
     await book.close()
 
 

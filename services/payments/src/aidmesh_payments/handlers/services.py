@@ -1,7 +1,7 @@
 """What inventory says: a provider served a need, for how long, or did not; goods came in."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from aidmesh_chassis.db import Tx
@@ -18,9 +18,9 @@ from aidmesh_payments.domain import commitments as rules
 from aidmesh_payments.domain import purchase
 from aidmesh_payments.domain.allotments import NotEnough
 from aidmesh_payments.domain.commitments import Commitment
-from aidmesh_payments.handlers.book import Book, Cause
-from aidmesh_payments.handlers.commitments import charge
-from aidmesh_payments.handlers.needs import discrepancy_of, let_go
+from aidmesh_payments.handlers.book import Book
+from aidmesh_payments.handlers.commitments import charge, charge_nothing, late_of
+from aidmesh_payments.handlers.needs import discrepancy_of
 from aidmesh_payments.handlers.office import Office
 from aidmesh_payments.handlers.spending import reverse_spending, tell_spent
 from aidmesh_payments.store import commitments as store
@@ -103,8 +103,8 @@ async def unpay_providers(
         marked, reverse = rules.undone(commitment, event.issue_no)
         if commitment.issue_no == event.issue_no:
             gone.add(commitment.id)
-            if (lent := _late_of(commitment, late, current)) is not None:
-                current[lent.id] = touched[lent.id] = _charge_nothing(book, lent, item)
+            if (lent := late_of(commitment, late, current)) is not None:
+                current[lent.id] = touched[lent.id] = charge_nothing(book, lent, item)
         if reverse:
             marked = reverse_spending(book, marked, event.reason, fulfils=False, cause=item)
         current[marked.id] = touched[marked.id] = marked
@@ -147,12 +147,12 @@ async def settle_stays(office: Office, tx: Tx, batch: Sequence[Received[StaySett
             0 < known.issue_no == event.issue_no
             or (not known.attempt_no and event.need_id not in reversed_facts)
         )
-        lent = _late_of(known, late, current)
+        lent = late_of(known, late, current)
         if lent is not None:
             paid_minor = lent.amount_minor + (0 if slept_none else known.amount_minor)
             if settle_no is None or cost_minor == paid_minor:
                 continue
-            current[lent.id] = touched[lent.id] = _charge_nothing(book, lent, item)
+            current[lent.id] = touched[lent.id] = charge_nothing(book, lent, item)
         if cost_minor == (0 if slept_none else known.amount_minor):
             continue
         if slept_none:
@@ -162,7 +162,7 @@ async def settle_stays(office: Office, tx: Tx, batch: Sequence[Received[StaySett
             continue
         if cost_minor == 0:
             slept = replace(known, issue_no=max(known.issue_no, event.issue_no or 0))
-            changed = _charge_nothing(book, slept, item)
+            changed = charge_nothing(book, slept, item)
         elif known.state == "released":
             changed = replace(known, amount_minor=cost_minor)
         else:
@@ -179,31 +179,12 @@ async def settle_stays(office: Office, tx: Tx, batch: Sequence[Received[StaySett
     await book.close()
 
 
-def _late_of(
-    commitment: Commitment,
-    late: Mapping[CommitmentId, CommitmentId],
-    current: Mapping[CommitmentId, Commitment],
-) -> Commitment | None:
-    """What was booked beside a commitment for its stay, and still is."""
-    found = current.get(late[commitment.id]) if commitment.id in late else None
-    return found if found is not None and found.state == "spent" else None
-
-
 def _lacking(commitment: Commitment, event: StaySettledV1) -> store.Discrepancy:
     """What a settlement lacks; a corrected one lacks something of its own."""
     odd = discrepancy_of(commitment, "longer_stay", event.to_on)
     if event.settle_no is None:
         return odd
     return odd._replace(id=derive_id("discrepancy", odd.about, commitment.id, event.settle_no))
-
-
-def _charge_nothing(book: Book, commitment: Commitment, cause: Cause) -> Commitment:
-    """Whoever left on the day they came slept no night: all of the money is free again."""
-    if commitment.state == "spent":
-        commitment = reverse_spending(book, commitment, "check_out", fulfils=False, cause=cause)
-    if commitment.state == "released":
-        return commitment
-    return let_go(book, commitment, "withdrawn", cause)
 
 
 async def uncount_goods(tx: Tx, batch: Sequence[Received[GoodsReversedV1]]) -> None:
