@@ -1,5 +1,5 @@
 -- Cash that was really paid is recorded, whatever became of its money or its need.
--- depends: 0016_payments_settlements
+-- depends: 0018_payments_last_day
 
 -- migrate: apply
 
