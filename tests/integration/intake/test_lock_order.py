@@ -8,14 +8,17 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
-from aidmesh_contracts.ids import NeedId, ReservationId
+from aidmesh_contracts.ids import AllotmentId, NeedId, ReservationId
 from aidmesh_contracts.intake import NeedApprovedV1
 from aidmesh_contracts.inventory import ReservationReleasedV1
+from aidmesh_contracts.payments import FundsGrewV1
+from aidmesh_intake.domain import commands
+from aidmesh_intake.domain.need import State
 from aidmesh_intake.handlers import acting
 from aidmesh_intake.store import needs as need_store
 from aidmesh_intake.store import waitlist
 from aidmesh_intake.store.waitlist import Key
-from integration.intake.world import World, grew, only, refused
+from integration.intake.world import World, grew, held, only, refused
 from support.waiting import eventually
 
 ROUNDS = 30
@@ -33,6 +36,25 @@ async def approve(world: World, needs: list[UUID]) -> None:
     async with world.db.transaction() as tx:
         kinds = await world.service.app.state.context.catalogue.current(tx.conn)
         await acting.approve(tx, needs, kinds, world.staff_id)
+
+
+async def cancel(world: World, need_id: UUID) -> None:
+    async with world.db.transaction() as tx:
+        await acting.act(
+            tx,
+            [need_id],
+            lambda need: commands.end(need, State.CANCELLED, "moved_away"),
+            world.staff_id,
+        )
+
+
+def money_grew() -> FundsGrewV1:
+    return FundsGrewV1(
+        allotment_id=AllotmentId(uuid4()),
+        currency="UAH",
+        amount_minor=100,
+        grew_at=datetime.now(UTC),
+    )
 
 
 async def in_a_circle(*steps: Awaitable[object]) -> int:
@@ -62,6 +84,42 @@ async def test_approving_and_a_refusal_for_the_same_queue(world: World) -> None:
         await world.published()
         async with world.db.transaction() as tx:
             await tx.conn.execute("DELETE FROM growth")
+    assert deadlocks == 0
+
+
+async def test_an_answer_and_growth_of_what_it_got_in_one_batch(world: World) -> None:
+    """The desk cancels a need while a batch moves it on and brings more of the same."""
+    deadlocks = 0
+    for _ in range(ROUNDS):
+        asked, waiting = await pair(world)
+        deadlocks += await in_a_circle(
+            world.feed(held(asked.need_id), grew("food_parcel", 1)),
+            cancel(world, asked.need_id),
+        )
+        await cancel(world, waiting)
+        await cancel(world, asked.need_id)
+        await world.published()
+        async with world.db.transaction() as tx:
+            await tx.conn.execute("DELETE FROM growth")
+    assert deadlocks == 0
+
+
+async def test_growth_of_goods_and_of_money_in_one_batch(world: World) -> None:
+    """The queue of money comes before that of goods for everybody, whatever a batch begins with."""
+    deadlocks = 0
+    both = [Key("stock", "food_parcel"), Key("money", "UAH")]
+
+    async def lock() -> None:
+        async with world.db.transaction() as tx:
+            await waitlist.lock_keys(tx.conn, both)
+
+    for _ in range(ROUNDS):
+        deadlocks += await in_a_circle(
+            world.feed(grew("food_parcel", 1), money_grew()),
+            lock(),
+            world.feed(money_grew(), grew("food_parcel", 1)),
+            lock(),
+        )
     assert deadlocks == 0
 
 

@@ -127,8 +127,12 @@ class World:
         """Take in events as one batch; what was published since the last look."""
         (subscription,) = self.service.subscriptions
         async with self.db.transaction() as tx:
-            for cls, handler in subscription.handlers.items():
-                group = [received(event) for event in events if type(event) is cls]
+            for handler in dict.fromkeys(subscription.handlers.values()):
+                group = [
+                    received(event)
+                    for event in events
+                    if subscription.handlers[type(event)] is handler
+                ]
                 if group:
                     await handler(tx, group)
         return await self.published()

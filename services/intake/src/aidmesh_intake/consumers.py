@@ -1,4 +1,4 @@
-"""Which handler takes which event; the order is the order within a batch."""
+"""What intake listens to; one handler takes a batch as a whole, so that it locks in one order."""
 
 from aidmesh_chassis.consuming import Subscription
 from aidmesh_contracts import inventory, notification, payments
@@ -12,22 +12,22 @@ def subscriptions() -> tuple[Subscription, ...]:
         Subscription(
             Stream.LOCAL,
             {
-                payments.CommitmentHeldV1: saga.advance,
-                inventory.ReservationHeldV1: saga.advance,
-                payments.CommitmentMadeV1: saga.advance,
-                inventory.ReservationConfirmedV1: saga.advance,
-                inventory.ReservationRefusedV1: saga.advance,
-                payments.CommitmentRefusedV1: saga.advance,
-                inventory.ReservationReleasedV1: saga.advance,
-                payments.CommitmentReleasedV1: saga.advance,
-                notification.MessageSentV1: saga.advance,
-                notification.MessageSuppressedV1: saga.advance,
-                inventory.ReservationIssuedV1: saga.advance,
-                payments.CommitmentSpentV1: saga.advance,
-                inventory.ReservationReversedV1: saga.advance,
-                payments.CommitmentReversedV1: saga.advance,
-                inventory.SupplyGrewV1: saga.supply_grew,
-                payments.FundsGrewV1: saga.funds_grew,
+                payments.CommitmentHeldV1: saga.take_in,
+                inventory.ReservationHeldV1: saga.take_in,
+                payments.CommitmentMadeV1: saga.take_in,
+                inventory.ReservationConfirmedV1: saga.take_in,
+                inventory.ReservationRefusedV1: saga.take_in,
+                payments.CommitmentRefusedV1: saga.take_in,
+                inventory.ReservationReleasedV1: saga.take_in,
+                payments.CommitmentReleasedV1: saga.take_in,
+                notification.MessageSentV1: saga.take_in,
+                notification.MessageSuppressedV1: saga.take_in,
+                inventory.ReservationIssuedV1: saga.take_in,
+                payments.CommitmentSpentV1: saga.take_in,
+                inventory.ReservationReversedV1: saga.take_in,
+                payments.CommitmentReversedV1: saga.take_in,
+                inventory.SupplyGrewV1: saga.take_in,
+                payments.FundsGrewV1: saga.take_in,
             },
         ),
     )

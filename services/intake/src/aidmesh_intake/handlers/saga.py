@@ -1,12 +1,15 @@
-"""Answers of inventory, payments and notification, and growth, by the batch."""
+"""Answers of inventory, payments and notification, and growth, by the batch.
 
-from collections.abc import Collection, Sequence
-from typing import TypeVar
-from uuid import UUID
+Queues come before needs, see `locking`: those of a whole batch are locked before its first need.
+"""
+
+from collections.abc import Sequence
+from typing import TypeGuard
 
 from aidmesh_chassis.db import Tx
 from aidmesh_chassis.envelope import Received
 from aidmesh_chassis.errors import Poison
+from aidmesh_contracts.base import Event
 from aidmesh_contracts.inventory import (
     ReservationRefusedV1,
     ReservationReleasedV1,
@@ -25,6 +28,8 @@ from aidmesh_intake.store import growth, waitlist
 from aidmesh_intake.store import needs as store
 from aidmesh_intake.store.waitlist import Key
 
+Answer = Received[saga.Answer]
+Grew = Received[SupplyGrewV1 | FundsGrewV1]
 _ENDING = (
     ReservationRefusedV1,
     ReservationReleasedV1,
@@ -32,28 +37,50 @@ _ENDING = (
     CommitmentReleasedV1,
 )
 """Answers that put a need on the waitlist."""
-A = TypeVar("A", bound=saga.Answer)
 
 
-async def advance(tx: Tx, batch: Sequence[Received[A]]) -> None:
-    """Move needs on by what was answered.
+async def take_in(tx: Tx, batch: Sequence[Received[Event]]) -> None:
+    """Move needs on by what was answered, then offer what grew to those who wait for it.
 
     Raises:
         Poison: an answer about a need that intake never had.
         asyncpg.LockNotAvailableError: another transaction is in the way; run it again.
     """
-    ending = [each.event.need_id for each in batch if isinstance(each.event, _ENDING)]
-    keys = await waitlist.keys_of(
-        tx.conn, ending, standing=[received.event.need_id for received in batch]
-    )
-    for received in batch:
-        if isinstance(received.event, ReservationRefusedV1 | CommitmentRefusedV1):
-            blocked_by = received.event.blocked_by
-            keys |= set() if blocked_by is None else {waitlist.key_of(blocked_by)}
+    answers = [each for each in batch if _is_answer(each)]
+    grew = [each for each in batch if _is_growth(each)]
+    growths = [_growth_of(each, tx) for each in grew]
+    grown = {Key(each.resource, each.code or each.currency or "") for each in growths}
+    keys = grown | await _queues_of(tx, answers)
     await waitlist.lock_keys(tx.conn, keys)
-    needs = await store.lock(tx.conn, [received.event.need_id for received in batch])
+    if answers:
+        await _advance(tx, answers, keys)
+    if grew:
+        await growth.add_growth(tx.conn, growths)
+        totals = {each.event_id for each in grew if _is_total(each)}
+        if totals:
+            await growth.void_days(tx.conn, [each for each in growths if each.id in totals])
+        await offer_growth(tx, grown, cause=grew[0] if len(grew) == 1 else None)
+
+
+async def _queues_of(tx: Tx, answers: Sequence[Answer]) -> set[Key]:
+    """The queues that these answers may add to or take from."""
+    if not answers:
+        return set()
+    ending = [each.event.need_id for each in answers if isinstance(each.event, _ENDING)]
+    keys = await waitlist.keys_of(
+        tx.conn, ending, standing=[each.event.need_id for each in answers]
+    )
+    for each in answers:
+        if isinstance(each.event, ReservationRefusedV1 | CommitmentRefusedV1):
+            blocked_by = each.event.blocked_by
+            keys |= set() if blocked_by is None else {waitlist.key_of(blocked_by)}
+    return keys
+
+
+async def _advance(tx: Tx, answers: Sequence[Answer], keys: set[Key]) -> None:
+    needs = await store.lock(tx.conn, [received.event.need_id for received in answers])
     changes: list[Change] = []
-    for received in batch:
+    for received in answers:
         need = needs.get(received.event.need_id)
         if need is None:
             raise Poison("unknown_need")
@@ -65,65 +92,47 @@ async def advance(tx: Tx, batch: Sequence[Received[A]]) -> None:
     await apply(tx, changes)
 
 
-async def supply_grew(tx: Tx, batch: Sequence[Received[SupplyGrewV1]]) -> None:
-    """Offer more goods and places to those who wait for them."""
-    growths = [
-        Growth(
+def _is_growth(received: Received[Event]) -> TypeGuard[Grew]:
+    return isinstance(received.event, SupplyGrewV1 | FundsGrewV1)
+
+
+def _is_answer(received: Received[Event]) -> TypeGuard[Answer]:
+    return not _is_growth(received)
+
+
+def _is_total(received: Grew) -> bool:
+    return isinstance(received.event, SupplyGrewV1) and received.event.is_total
+
+
+def _growth_of(received: Grew, tx: Tx) -> Growth:
+    event = received.event
+    if isinstance(event, SupplyGrewV1):
+        return Growth(
             id=received.event_id,
-            resource=received.event.resource,
-            code=received.event.code,
+            resource=event.resource,
+            code=event.code,
             currency=None,
             programmes=None,
-            site_id=received.event.site_id,
-            area=received.event.area,
-            left=received.event.quantity,
+            site_id=event.site_id,
+            area=event.area,
+            left=event.quantity,
             cap=None,
-            freed_by=received.event.freed_by,
-            grew_at=received.event.grew_at,
+            freed_by=event.freed_by,
+            grew_at=event.grew_at,
             received_at=tx.now,
-            on=received.event.on,
+            on=event.on,
         )
-        for received in batch
-    ]
-    keys = {Key(each.resource, each.code or "") for each in growths}
-    totals = {received.event_id for received in batch if received.event.is_total}
-    await _grew(tx, growths, keys, batch, totals)
-
-
-async def funds_grew(tx: Tx, batch: Sequence[Received[FundsGrewV1]]) -> None:
-    """Offer more money to those who wait for it."""
-    growths = [
-        Growth(
-            id=received.event_id,
-            resource="money",
-            code=None,
-            currency=received.event.currency,
-            programmes=None
-            if received.event.programmes is None
-            else frozenset(received.event.programmes),
-            site_id=None,
-            area=None,
-            left=received.event.amount_minor,
-            cap=None,
-            freed_by=received.event.freed_by,
-            grew_at=received.event.grew_at,
-            received_at=tx.now,
-        )
-        for received in batch
-    ]
-    keys = {Key("money", each.currency or "") for each in growths}
-    await _grew(tx, growths, keys, batch)
-
-
-async def _grew(
-    tx: Tx,
-    growths: Sequence[Growth],
-    keys: set[Key],
-    batch: Sequence[Received[SupplyGrewV1]] | Sequence[Received[FundsGrewV1]],
-    totals: Collection[UUID] = (),
-) -> None:
-    await waitlist.lock_keys(tx.conn, keys)
-    await growth.add_growth(tx.conn, growths)
-    if totals:
-        await growth.void_days(tx.conn, [each for each in growths if each.id in totals])
-    await offer_growth(tx, keys, cause=batch[0] if len(batch) == 1 else None)
+    return Growth(
+        id=received.event_id,
+        resource="money",
+        code=None,
+        currency=event.currency,
+        programmes=None if event.programmes is None else frozenset(event.programmes),
+        site_id=None,
+        area=None,
+        left=event.amount_minor,
+        cap=None,
+        freed_by=event.freed_by,
+        grew_at=event.grew_at,
+        received_at=tx.now,
+    )
