@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+from collections.abc import Coroutine
 from typing import Any
 from uuid import UUID
 
@@ -10,7 +11,9 @@ from aidmesh_chassis.auth import Role
 from aidmesh_chassis.crypto import unseal
 from aidmesh_chassis.keys import NOTIFICATION
 from aidmesh_contracts.intake import ContactSealedV1
+from aidmesh_intake.store import persons as person_store
 from integration.intake.world import World, only
+from support.waiting import eventually
 
 CONTACT = {
     "channel": "email",
@@ -170,3 +173,48 @@ async def test_two_members_at_once_do_not_both_pass_the_limit(world: World) -> N
         return answer.status_code
 
     assert sorted(await asyncio.gather(*map(approve, needs))) == [200, 409]
+
+
+async def test_who_moves_out_while_a_request_by_their_code_waits(world: World) -> None:
+    members, home = await family(world)
+    async with world.db.transaction() as tx:
+        await person_store.by_ids(tx.conn, [UUID(members[0])], lock=True)
+        asking = await started(world, ask(world, "rent_support", person={"client_code": "one"}))
+        await person_store.leave_household(tx.conn, UUID(home), [UUID(members[0])])
+    need = await world.need((await asking)["need_id"])
+    assert need["person_id"] == members[0]
+    assert need["household_id"] is None
+
+
+async def test_who_is_merged_while_a_request_by_their_code_waits(world: World) -> None:
+    first, second = await person(world, "one"), await person(world, "two")
+    body = {
+        "person": {"client_code": "two"},
+        "needs": [{"kind": "food_parcel", "place_area": "UA80"}],
+    }
+    async with world.db.transaction() as tx:
+        await person_store.by_ids(tx.conn, [UUID(second)], lock=True)
+        asking = await started(world, world.post("/v1/requests", body, status=409))
+        await person_store.repoint(tx.conn, UUID(second), UUID(first))
+    assert (await asking)["field"] == "client_code"
+    again = await world.request("food_parcel", "two")
+    assert (await world.need(again))["person_id"] == first
+
+
+async def started(
+    world: World, step: Coroutine[Any, Any, dict[str, Any]]
+) -> asyncio.Task[dict[str, Any]]:
+    """Run it until it waits for a lock."""
+
+    async def waits() -> bool:
+        async with world.db.read() as conn:
+            return bool(
+                await conn.fetchval(
+                    "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+                    " AND datname = current_database())"
+                )
+            )
+
+    task = asyncio.create_task(step)
+    await eventually(waits)
+    return task

@@ -1,6 +1,6 @@
 """Whom requests are for: persons and households are found by their codes, or made."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Final
@@ -71,7 +71,7 @@ async def find_or_make(tx: Tx, vault: OpenVault, drafts: Sequence[Draft]) -> Peo
         by_id |= await person_store.by_ids(tx.conn, roots, lock=True)
     by_code = await person_store.by_codes(tx.conn, list(lookups.values()))
     # Persons before households, as everyone locks them.
-    await _lock_for_limits(tx, {person.id for person in by_code.values()})
+    by_code = await _lock_for_limits(tx, by_code)
     households = await _households(tx, vault, drafts)
     made: dict[UUID, tuple[PersonRow, Locker, PersonDraft]] = {}
     made_by_code: dict[bytes, UUID] = {}
@@ -94,12 +94,14 @@ async def find_or_make(tx: Tx, vault: OpenVault, drafts: Sequence[Draft]) -> Peo
     if len(taken) < len(made):
         # Somebody else registered the same code a moment ago: theirs is the record.
         late = await person_store.by_codes(tx.conn, list(made_by_code))
+        late = await _lock_for_limits(
+            tx, {lookup: person for lookup, person in late.items() if person.id not in taken}
+        )
         for draft in drafts:
             lookup = lookups.get(draft.id)
             if lookup in late and of_draft[draft.id] not in taken:
                 of_draft[draft.id] = late[lookup].id
                 by_id[late[lookup].id] = late[lookup]
-        await _lock_for_limits(tx, {person.id for person in late.values()} - taken)
     for person_id in taken:
         row, _, person = made[person_id]
         by_id[person_id] = row
@@ -119,17 +121,23 @@ async def find_or_make(tx: Tx, vault: OpenVault, drafts: Sequence[Draft]) -> Peo
     return people
 
 
-async def _lock_for_limits(tx: Tx, known: Collection[UUID]) -> None:
+async def _lock_for_limits(tx: Tx, found: Mapping[bytes, PersonRow]) -> dict[bytes, PersonRow]:
     """Two requests for one person at once must see each other, or both would pass a limit.
 
+    Returns:
+        The persons as they are now that they are locked: they may have moved out meanwhile.
+
     Raises:
-        Problem: one of them was erased since they were found by their code.
+        Problem: one of them was erased or merged since they were found by their code.
     """
-    if known:
-        locked = await person_store.by_ids(tx.conn, list(known), lock=True)
-        if any(each.erased_at is not None for each in locked.values()):
-            # Asked again, it is somebody new.
-            raise Problem(CONFLICT, field="client_code")
+    if not found:
+        return {}
+    ids = [person.id for person in found.values()]
+    locked = await person_store.by_ids(tx.conn, ids, lock=True)
+    if any(each.erased_at or each.merged_into for each in locked.values()):
+        # Asked again, it is somebody new, or whoever stands for them now.
+        raise Problem(CONFLICT, field="client_code")
+    return {lookup: locked[person.id] for lookup, person in found.items()}
 
 
 def _new_person(
