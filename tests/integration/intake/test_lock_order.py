@@ -16,8 +16,10 @@ from aidmesh_intake.domain import commands
 from aidmesh_intake.domain.need import State
 from aidmesh_intake.handlers import acting
 from aidmesh_intake.store import needs as need_store
+from aidmesh_intake.store import persons as person_store
 from aidmesh_intake.store import waitlist
 from aidmesh_intake.store.waitlist import Key
+from integration.intake.test_one_person import ask, person, started
 from integration.intake.world import World, grew, held, only, refused
 from support.waiting import eventually
 
@@ -121,6 +123,23 @@ async def test_growth_of_goods_and_of_money_in_one_batch(world: World) -> None:
             lock(),
         )
     assert deadlocks == 0
+
+
+@pytest.mark.parametrize("order", [1, -1])
+async def test_leaving_a_household_with_a_merged_record(world: World, order: int) -> None:
+    """Whoever takes a person out of a household holds their other records before any need."""
+    home = (await world.post("/v1/households", {"code": "home"}, status=201))["household_id"]
+    made = [await person(world, code, household_code="home") for code in ("one", "two")]
+    behind, root = sorted(made)[::order]
+    need_id = UUID((await ask(world, "rent_support", person_id=behind))["need_id"])
+    await world.merge(behind, root)
+    async with world.db.transaction() as tx:
+        await person_store.by_ids(tx.conn, [UUID(behind)], lock=True)
+        body = {"person_ids": [root]}
+        leaving = await started(world, world.post(f"/v1/households/{home}:leave", body))
+        assert len(await need_store.lock_free(tx.conn, [need_id])) == 1
+    await leaving
+    assert (await world.need(need_id))["household_id"] is None
 
 
 async def test_a_refusal_takes_the_queue_before_its_need(world: World) -> None:

@@ -256,7 +256,7 @@ async def leave_household(
         if known := await once.replay(tx):
             return known
         # Persons before needs, as everyone locks them; see `handlers.locking`.
-        await store.by_ids(tx.conn, wanted, lock=True)
+        await people.lock_whole(tx, wanted)
         await needs.lock_open_of(tx.conn, wanted)
         if not await store.has_household(tx.conn, household_id):
             raise not_found()

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from aidmesh_chassis import outbox
 from aidmesh_chassis.db import Tx
-from aidmesh_chassis.problems import NOT_FOUND, Problem
+from aidmesh_chassis.problems import CONFLICT, NOT_FOUND, Problem
 from aidmesh_contracts.ids import NeedId, PayeeRef, PersonId
 from aidmesh_contracts.intake import PayeeErasedV1, PersonErasedV1
 from aidmesh_contracts.retention import payment_kept_until
@@ -17,7 +17,6 @@ from aidmesh_intake.domain.need import State
 from aidmesh_intake.handlers import acting, people
 from aidmesh_intake.handlers.locking import lock_needs
 from aidmesh_intake.store import erasing as store
-from aidmesh_intake.store import persons as person_store
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +50,15 @@ async def erase_person(tx: Tx, person_id: UUID, staff_id: UUID) -> Receipt:
     nobody belongs to any more.
 
     Raises:
-        Problem: there is no such person.
+        Problem: there is no such person, or they were merged at this moment.
     """
-    person = await people.load(tx, person_id, lock=True)
-    ids = [person.id, *await person_store.merged_into(tx.conn, person.id)]
-    found = await person_store.by_ids(tx.conn, ids, lock=True)
+    person = await people.load(tx, person_id)
+    found = await people.lock_whole(tx, [person.id])
+    if found[person.id].erased_at is not None:
+        raise Problem(NOT_FOUND)
+    if found[person.id].merged_into is not None:
+        raise Problem(CONFLICT)
+    ids = sorted(found)
     homes = {row.household_id for row in found.values() if row.household_id is not None}
     # Persons before households, as everyone locks them.
     await store.lock_households(tx.conn, homes)

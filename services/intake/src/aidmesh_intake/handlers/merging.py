@@ -11,6 +11,7 @@ from aidmesh_chassis.problems import CONFLICT, NOT_FOUND, Problem
 from aidmesh_contracts.ids import PersonId
 from aidmesh_contracts.intake import ContactSealedV1, PersonMergedV1, PersonUnmergedV1
 from aidmesh_intake.domain.persons import card_of
+from aidmesh_intake.handlers import people
 from aidmesh_intake.store import merging as store
 from aidmesh_intake.store import persons
 from aidmesh_intake.store.persons import PersonRow
@@ -112,13 +113,14 @@ async def unmerge(tx: Tx, vault: OpenVault, person_id: UUID, staff_id: UUID) -> 
 
 
 async def _both(tx: Tx, person_id: UUID, into_id: UUID) -> tuple[PersonRow, PersonRow]:
-    """Two records that stand for themselves, locked."""
-    found = await persons.by_ids(tx.conn, [person_id, into_id], lock=True)
-    if len(found) < 2 or any(each.erased_at is not None for each in found.values()):
+    """Two records that stand for themselves, locked with those behind them."""
+    found = await people.lock_whole(tx, [person_id, into_id])
+    person, into = found.get(person_id), found.get(into_id)
+    if person is None or into is None or person.erased_at or into.erased_at:
         raise Problem(NOT_FOUND)
-    if any(each.merged_into is not None for each in found.values()):
+    if person.merged_into or into.merged_into:
         raise Problem(CONFLICT)
-    return found[person_id], found[into_id]
+    return person, into
 
 
 async def _seal(tx: Tx, vault: OpenVault, person: PersonRow, *, usable: bool) -> None:

@@ -1,5 +1,6 @@
 """Persons one by one: find and change."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from uuid import UUID
 
@@ -26,6 +27,19 @@ async def load(tx: Tx, person_id: UUID, *, lock: bool = False) -> PersonRow:
         return await load(tx, found.merged_into, lock=lock)
     if found is None or found.erased_at is not None:
         raise Problem(NOT_FOUND)
+    return found
+
+
+async def lock_whole(tx: Tx, person_ids: Sequence[UUID]) -> dict[UUID, PersonRow]:
+    """Lock persons with the records merged into them, all in one order; returns all of these.
+
+    Raises:
+        Problem: others were merged into them, or parted from them, at this moment.
+    """
+    behind = await store.merged_into(tx.conn, person_ids)
+    found = await store.by_ids(tx.conn, [*person_ids, *behind], lock=True)
+    if await store.merged_into(tx.conn, person_ids) != behind:
+        raise Problem(CONFLICT)
     return found
 
 

@@ -154,9 +154,11 @@ async def set_card_version(conn: asyncpg.Connection, person_id: UUID, version: i
     await conn.execute("UPDATE person SET card_version = $2 WHERE id = $1", person_id, version)
 
 
-async def merged_into(conn: asyncpg.Connection, person_id: UUID) -> list[UUID]:
-    """The records that were merged into a person."""
-    rows = await conn.fetch("SELECT id FROM person WHERE merged_into = $1 ORDER BY id", person_id)
+async def merged_into(conn: asyncpg.Connection, person_ids: Sequence[UUID]) -> list[UUID]:
+    """The records that were merged into persons."""
+    rows = await conn.fetch(
+        "SELECT id FROM person WHERE merged_into = ANY($1::uuid[]) ORDER BY id", list(person_ids)
+    )
     return [row["id"] for row in rows]
 
 
