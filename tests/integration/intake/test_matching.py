@@ -19,11 +19,12 @@ from aidmesh_intake.domain.need import Need, State, Wait
 from aidmesh_intake.domain.waitlist import SLACK, Growth, Waiter
 from aidmesh_intake.store import growth as growth_store
 from aidmesh_intake.store import needs as need_store
-from aidmesh_intake.store.matching import CONCERNS, KEEPS, MAY_USE
+from aidmesh_intake.store.matching import CONCERNS, KEEPS, MAY_USE, WAITING
 from integration.intake.world import SITE, World, grew, only, refused
 
 MANY = 60
 ELSEWHERE = "UA46"
+DISTRICT = "UA8012"
 
 
 async def waiting(world: World, kind: str, **wanted: object) -> UUID:
@@ -97,6 +98,53 @@ async def test_what_was_not_looked_at_stays_to_be_offered(
         assert await conn.fetchval("SELECT count(*) FROM growth WHERE pending") == 0
 
 
+async def test_what_a_large_need_kept_goes_to_those_behind_when_it_leaves(world: World) -> None:
+    answer = await world.post(
+        "/v1/requests",
+        {
+            "person": {"client_code": "large", "area": "UA80"},
+            "asked_on": "2024-01-01",
+            "needs": [{"kind": "hiv_test", "quantity": 2}],
+        },
+        status=201,
+    )
+    large = UUID(answer["needs"][0]["need_id"])
+    (approved,) = only(await world.published(), NeedApprovedV1)
+    await world.feed(refused(approved))
+    small = await world.request("hiv_test", place_area=DISTRICT)
+    assert (await world.need(small))["wait"] == "behind"
+    (again,) = only(await world.feed(grew_in(DISTRICT, "hiv_test")), NeedApprovedV1)
+    assert again.need_id == large
+    assert only(await world.feed(refused(again)), NeedApprovedV1) == []
+    await world.post(f"/v1/needs/{large}:cancel", {"reason": "moved_away"})
+    assert [each.need_id for each in only(await world.published(), NeedApprovedV1)] == [small]
+
+
+async def test_the_database_finds_those_who_wait_by_the_index(world: World) -> None:
+    first = await world.request("food_parcel")
+    chance = random.Random(7)
+    async with world.db.transaction() as tx:
+        template = await need_store.read(tx.conn, NeedId(first))
+        assert template is not None
+        needs = [_need(template, chance, tx.now) for _ in range(1_000)]
+        await need_store.insert(tx.conn, needs)
+        growths = [_growth(chance, needs, tx.now) for _ in range(100)]
+        await growth_store.add_growth(tx.conn, growths)
+        await tx.conn.execute("ANALYZE need, growth, wake")
+        rows = await tx.conn.fetch(
+            f"""
+            EXPLAIN SELECT FROM growth g CROSS JOIN LATERAL (
+                SELECT FROM {WAITING} w WHERE {CONCERNS} AND {MAY_USE} LIMIT 1) AS waiting
+            """,  # noqa: S608 - constants
+            today_of(tx.now),
+            SLACK,
+        )
+    plan = "\n".join(row[0] for row in rows)
+    assert "((blocked_resource = g.resource) AND (blocked_code = g.code))" in plan
+    assert "One-Time Filter: ((g.resource = 'money'::text)" in plan, "supply looks at no money"
+    assert "Seq Scan on need" not in plan
+
+
 async def test_the_database_matches_as_the_domain_does(world: World) -> None:
     first = await world.request("food_parcel")
     chance = random.Random(7)
@@ -112,7 +160,7 @@ async def test_the_database_matches_as_the_domain_does(world: World) -> None:
         rows = await tx.conn.fetch(
             f"""
             SELECT w.id AS need_id, g.id AS growth_id, {MAY_USE} AS may_use, {KEEPS} AS keeps
-            FROM need w, growth g WHERE {CONCERNS}
+            FROM growth g CROSS JOIN LATERAL {WAITING} w WHERE {CONCERNS}
             """,  # noqa: S608 - constants
             today,
             SLACK,

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from aidmesh_chassis.db import Tx
@@ -75,6 +76,8 @@ async def _settle_waitlist(tx: Tx, changes: Iterable[Change]) -> None:
     unused: list[tuple[UUID, BlockedBy | None]] = []
     left: list[Growth] = []
     keys: set[Key] = set()
+    joined: list[datetime] = []
+    kept: set[Key] = set()
     for each in changes:
         before, after = each.before, each.decision.need
         if before.woken and not after.woken:
@@ -84,6 +87,10 @@ async def _settle_waitlist(tx: Tx, changes: Iterable[Change]) -> None:
                 unused.append((before.id, _short_of(after)))
         if after.state is State.WAITLISTED and after.blocked_by is not None:
             keys.add(key_of(after.blocked_by))
+            joined.append(_waits_since(after))
+        if _may_have_kept(before):
+            assert before.blocked_by is not None  # noqa: S101 - it was waiting
+            kept.add(key_of(before.blocked_by))
         if _made_room(before, after):
             assert before.blocked_by is not None  # noqa: S101 - it was waiting
             keys.add(key_of(before.blocked_by))
@@ -95,7 +102,24 @@ async def _settle_waitlist(tx: Tx, changes: Iterable[Change]) -> None:
     if left:
         await growth.add_growth(tx.conn, left)
     if keys:
+        # Nobody could use what is not pending: only those may who have just come, or for whom it
+        # is kept no more.
+        if joined:
+            await growth.look_again(tx.conn, keys, min(joined))
+        await growth.look_again(tx.conn, keys & kept)
         await offer_growth(tx, keys)
+
+
+def _waits_since(need: Need) -> datetime:
+    """When it was refused, or began to queue: what grew long before is of no use to it."""
+    since = need.decided_at or need.waiting_since
+    assert since is not None  # noqa: S101 - it waits
+    return since
+
+
+def _may_have_kept(need: Need) -> bool:
+    """Whether it waited for more of something than there was, and others behind it."""
+    return need.wait is Wait.SHORT and need.blocked_by is not None and need.blocked_by.quantity > 1
 
 
 def _short_of(need: Need) -> BlockedBy | None:

@@ -11,7 +11,7 @@ import asyncpg
 
 from aidmesh_contracts.values import BlockedBy
 from aidmesh_intake.domain.waitlist import SLACK, Growth, Wake
-from aidmesh_intake.store.matching import CONCERNS, KEEPS, MAY_USE
+from aidmesh_intake.store.matching import CONCERNS, KEEPS, MAY_USE, WAITING
 from aidmesh_intake.store.needs import columns
 from aidmesh_intake.store.waitlist import Key, key_of
 
@@ -72,19 +72,46 @@ async def void_days(conn: asyncpg.Connection, totals: Sequence[Growth]) -> None:
     )
 
 
+async def look_again(
+    conn: asyncpg.Connection, keys: Iterable[Key], since: datetime | None = None
+) -> None:
+    """Growth of these keys that nobody could use may be of use again.
+
+    Args:
+        since: only to needs that were refused, or began to wait, at this time or later; None for
+            anybody.
+    """
+    pairs = [(key.resource, key.code) for key in keys]
+    if not pairs:
+        return
+    await conn.execute(
+        """
+        UPDATE growth g SET pending = true FROM unnest($3::text[], $4::text[]) AS k (resource, code)
+        WHERE NOT g.pending AND g.left_over > 0 AND g.resource = k.resource
+            AND (g.code = k.code OR g.currency = k.code)
+            AND ($1::timestamptz IS NULL OR greatest(g.grew_at, g.received_at) + $2::interval > $1)
+        """,
+        since,
+        SLACK,
+        *columns(pairs),
+    )
+
+
 async def open_growths(
     conn: asyncpg.Connection, keys: Iterable[Key], today: date, apart_from: Iterable[UUID] = ()
 ) -> list[Growth]:
     """Growth of these keys that somebody on the waitlist may use, with what is kept for others.
 
     No more than `GROWTHS_MAX`, the oldest that may be used before any that is only kept. Empty
-    when nobody may use any of what is left.
+    when nobody may use any of what is pending: the rest was looked at before and wakes nobody by
+    itself, it only completes what grew. That is asked first, since each refusal comes here.
 
     Args:
         apart_from: growth that was looked at before.
     """
     pairs = list({(key.resource, key.code) for key in keys})
-    if not pairs:
+    seen = list(apart_from)
+    if not pairs or not await _is_any_of_use(conn, pairs, today, seen):
         return []
     rows = await conn.fetch(
         f"""
@@ -95,7 +122,7 @@ async def open_growths(
         JOIN growth g ON g.left_over > 0 AND g.resource = k.resource
             AND (g.code = k.code OR g.currency = k.code)
         CROSS JOIN LATERAL (
-            SELECT bool_or({MAY_USE}) AS usable FROM need w
+            SELECT bool_or({MAY_USE}) AS usable FROM {WAITING} w
             WHERE {CONCERNS} AND ({KEEPS} OR {MAY_USE})
         ) AS waiting
         WHERE waiting.usable IS NOT NULL AND g.id <> ALL($5::uuid[])
@@ -104,12 +131,34 @@ async def open_growths(
         today,
         SLACK,
         *columns(pairs),
-        list(apart_from),
+        seen,
         GROWTHS_MAX,
     )
-    if not rows or not rows[0]["usable"]:
-        return []
     return [growth_of(row) for row in rows]
+
+
+async def _is_any_of_use(
+    conn: asyncpg.Connection, pairs: Sequence[tuple[str, str]], today: date, seen: Sequence[UUID]
+) -> bool:
+    """Whether somebody on the waitlist may use growth of these keys that is pending."""
+    return bool(
+        await conn.fetchval(
+            f"""
+            SELECT EXISTS (
+                SELECT FROM unnest($3::text[], $4::text[]) AS k (resource, code)
+                JOIN growth g ON g.pending AND g.left_over > 0 AND g.resource = k.resource
+                    AND (g.code = k.code OR g.currency = k.code)
+                CROSS JOIN LATERAL (
+                    SELECT FROM {WAITING} w WHERE {CONCERNS} AND {MAY_USE} LIMIT 1
+                ) AS waiting
+                WHERE g.id <> ALL($5::uuid[]))
+            """,  # noqa: S608 - constants
+            today,
+            SLACK,
+            *columns(pairs),
+            seen,
+        )
+    )
 
 
 async def save_offer(

@@ -18,6 +18,15 @@ LAST_ON: Final = """
     ELSE w.last_on END"""
 """Its last day, or the end of its nights; null without an end."""
 
+WAITING: Final = """(
+    SELECT * FROM need
+    WHERE state = 'waitlisted' AND blocked_resource = g.resource AND blocked_code = g.code
+    UNION ALL
+    SELECT * FROM need
+    WHERE g.resource = 'money' AND state = 'waitlisted' AND blocked_resource = 'money'
+        AND split_part(blocked_code, '/', 2) = g.currency)"""
+"""Where to look for needs that growth may concern: two ways, each found by the index."""
+
 CONCERNS: Final = f"""(
     w.state = 'waitlisted' AND w.blocked_resource = g.resource
     AND (w.blocked_code = g.code

@@ -14,7 +14,7 @@ import asyncpg
 from aidmesh_contracts.ids import SiteId
 from aidmesh_contracts.values import BlockedBy
 from aidmesh_intake.domain.waitlist import SLACK, Growth, Queue, Rank, Waiter
-from aidmesh_intake.store.matching import CONCERNS, FIRST_ON, KEEPS, LAST_ON, MAY_USE
+from aidmesh_intake.store.matching import CONCERNS, FIRST_ON, KEEPS, LAST_ON, MAY_USE, WAITING
 from aidmesh_intake.store.needs import columns
 
 WAKES_MAX = 500
@@ -158,7 +158,7 @@ async def waiters(conn: asyncpg.Connection, growths: Sequence[Growth], today: da
             n.looks_from, n.looks_to
         FROM growth g CROSS JOIN LATERAL (
             SELECT w.*, {FIRST_ON} AS looks_from, {LAST_ON} AS looks_to
-            FROM need w WHERE {CONCERNS} AND ({KEEPS} OR {MAY_USE})
+            FROM {WAITING} w WHERE {CONCERNS} AND ({KEEPS} OR {MAY_USE})
             ORDER BY w.priority DESC, w.asked_on, w.queue_no, w.id
             LIMIT least(g.left_over + 1, $3)
         ) AS n
