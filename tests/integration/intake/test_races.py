@@ -1,0 +1,67 @@
+"""Answers of two services about one need that come at the same moment, to two replicas."""
+
+import asyncio
+from typing import TypeVar
+
+import asyncpg
+
+from aidmesh_contracts.base import Event
+from aidmesh_contracts.ids import NeedId
+from aidmesh_contracts.intake import NeedApprovedV1, NeedConfirmedV1, NeedWithdrawnV1
+from integration.intake.world import World, held, money_held, only, refused
+
+E = TypeVar("E", NeedConfirmedV1, NeedWithdrawnV1)
+ROUNDS = 20
+AMOUNT_MINOR = 80_000
+
+
+async def taken(world: World, event: Event) -> None:
+    """Take an answer in as a consumer does: again when another transaction is in the way."""
+    while True:
+        try:
+            await world.feed(event)
+        except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError):
+            await asyncio.sleep(0)
+        else:
+            return
+
+
+async def asked(world: World) -> NeedApprovedV1:
+    """A need of an hour that costs money, being asked for."""
+    need_id = await world.request("counseling_paid")
+    (approved,) = only(await world.published(), NeedApprovedV1)
+    assert approved.need_id == NeedId(need_id)
+    assert approved.capacity is not None
+    assert approved.money is not None
+    return approved
+
+
+async def told(world: World, cls: type[E], need_id: NeedId) -> list[E]:
+    """All that was ever published of one class about a need."""
+    found = only(await world.published(from_start=True), cls)
+    return [each for each in found if each.need_id == need_id]
+
+
+async def test_a_refusal_against_what_would_confirm(world: World) -> None:
+    for number in range(ROUNDS):
+        approved = await asked(world)
+        answers: list[Event] = [money_held(approved.need_id, AMOUNT_MINOR), refused(approved)]
+        await asyncio.gather(*(taken(world, each) for each in answers[:: 1 - 2 * (number % 2)]))
+        assert await world.state(approved.need_id) == "waitlisted"
+        assert await told(world, NeedConfirmedV1, approved.need_id) == []
+        (withdrawn,) = await told(world, NeedWithdrawnV1, approved.need_id)
+        assert withdrawn.attempt_no == 1
+        # In the next round nobody queues behind it, or is offered its place in line.
+        await world.post(f"/v1/needs/{approved.need_id}:cancel", {"reason": "moved_away"})
+        async with world.db.transaction() as tx:
+            await tx.conn.execute("DELETE FROM growth")
+
+
+async def test_both_halves_at_once_confirm_once(world: World) -> None:
+    for _ in range(ROUNDS):
+        approved = await asked(world)
+        await asyncio.gather(
+            taken(world, held(approved.need_id)),
+            taken(world, money_held(approved.need_id, AMOUNT_MINOR)),
+        )
+        assert len(await told(world, NeedConfirmedV1, approved.need_id)) == 1
