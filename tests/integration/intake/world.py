@@ -131,7 +131,7 @@ class World:
                 group = [
                     received(event)
                     for event in events
-                    if subscription.handlers[type(event)] is handler
+                    if subscription.handlers.get(type(event)) is handler
                 ]
                 if group:
                     await handler(tx, group)
