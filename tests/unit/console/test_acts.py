@@ -6,9 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from aidmesh_chassis.auth import Role
-from aidmesh_console.clients.payments import Paid
-from aidmesh_console.pages.money import table_of
-from support.desk import NEEDS, SMALL, WAREHOUSE, iso, number, problem, reservation
+from support.desk import NEEDS, WAREHOUSE, iso, number, problem
 
 if TYPE_CHECKING:
     from .conftest import Browser
@@ -197,29 +195,6 @@ async def test_a_form_makes_its_call_under_its_key(
     assert 'class="notice" role="status"' in page.text
 
 
-async def test_a_payout_is_approved_and_settled_by_rows(browser: "Browser") -> None:
-    await browser.sign_in(Role.LEAD)
-    await browser.post("/money/approve", key=KEY, payout=str(PAYOUT))
-    await browser.post(
-        f"/money/settle/{PAYOUT}", key=KEY, bank_reference="B-1", served_on="2024-04-02"
-    )
-    approved, settled = (sent for _, sent, _ in browser.desk.region.posts)
-    assert approved["rows"] == [{"row_id": f"{KEY}/{PAYOUT}", "payout_id": str(PAYOUT)}]
-    assert settled["rows"] == [
-        {"row_id": KEY, "payout_id": str(PAYOUT), "bank_reference": "B-1",
-         "served_on": "2024-04-02"}
-    ]  # fmt: skip
-
-
-async def test_a_refused_row_is_told(browser: "Browser") -> None:
-    await browser.sign_in(Role.APPROVER)
-    row = {"row": 0, "status": "rejected", "problem": "second-person-needed"}
-    browser.desk.region.answers["POST /v1/payouts:approve"] = (200, {"rows": [row]})
-    answer = await browser.post("/money/approve", payout=str(PAYOUT))
-    assert answer.status_code == 409
-    assert "1 was not accepted. A second person is needed" in answer.text
-
-
 async def test_registering_sends_the_form_once(browser: "Browser") -> None:
     await browser.sign_in(Role.CASEWORKER)
     page = await browser.get("/register")
@@ -336,18 +311,6 @@ async def test_a_payee_is_corrected_where_somebody_is_paid(browser: "Browser") -
     assert "Some fields are not acceptable" in answer.text
 
 
-async def test_only_cash_is_not_collected_and_what_is_listed_can_be_settled(
-    browser: "Browser",
-) -> None:
-    await browser.sign_in(Role.FINANCE)
-    page = (await browser.get("/money")).text
-    cash, bank = number("exported 0"), number("exported 1")
-    for payout_id in (cash, bank, number("approved 1")):
-        assert f'action="/money/settle/{payout_id}"' in page
-    assert f'action="/money/{cash}/not-collected"' in page
-    assert f'action="/money/{bank}/not-collected"' not in page
-
-
 async def test_a_limit_asks_for_a_reason(browser: "Browser") -> None:
     await browser.sign_in(Role.CASEWORKER)
     need = number("aid")
@@ -359,111 +322,11 @@ async def test_a_limit_asks_for_a_reason(browser: "Browser") -> None:
     assert 'name="override_reason"' in answer.text
 
 
-@pytest.mark.parametrize("wanted", ["КИ-0417", str(NEED), NEED.hex[:8].upper(), NEED.hex[:8]])
-async def test_what_is_ready_is_found_by_code_or_number(browser: "Browser", wanted: str) -> None:
-    await browser.sign_in(Role.CASEWORKER)
-    answer = await browser.post("/hand-over/find", wanted=wanted)
-    assert answer.status_code == 200
-    assert f"/hand-over/{RESERVATION}/handover" in answer.text
-    assert all(wanted not in path for path, _ in browser.desk.region.gets)
-
-
-async def test_things_with_serial_numbers_ask_for_them_and_the_center(browser: "Browser") -> None:
-    await browser.sign_in(Role.LOGISTICIAN)
-    page = (await browser.get("/hand-over")).text
-    laptops = number("reservation laptops")
-    form = page.partition(f'action="/hand-over/{laptops}/handover"')[2].partition("</form>")[0]
-    assert 'name="serials"' in form
-    assert 'name="to_site_id" required' in form
-    assert "at most 2" in form
-    assert f'<option value="{SMALL}" selected>' in form  # where they were asked for
-    parcel = page.partition(f'action="/hand-over/{RESERVATION}/handover"')[2]
-    assert "serials" not in parcel.partition("</form>")[0]
-    browser.desk.region.answers[f"POST /v1/reservations/{laptops}:issue"] = problem(
-        422, "serials-do-not-fit"
-    )
-    for center, serials, status, said in (
-        ("", "", 422, "Fill this in"),
-        (str(WAREHOUSE), "x" * 65, 422, "too long"),
-        (str(WAREHOUSE), "SN-1\nSN-1", 409, "do not fit"),
-    ):
-        answer = await browser.post(
-            f"/hand-over/{laptops}/handover", numbered="1", to_site_id=center, serials=serials
-        )
-        assert answer.status_code == status
-        assert said in answer.text
-        assert f'action="/hand-over/{laptops}/handover"' in answer.text
-        assert f">{serials}</textarea>" in answer.text
-
-
-async def test_a_number_is_looked_up_where_all_are(browser: "Browser") -> None:
-    await browser.sign_in(Role.CASEWORKER)
-    browser.desk.region.answers["GET /v1/reservations"] = (200, {"rows": []})
-    answer = await browser.post("/hand-over/find", wanted=NEED.hex[:8])
-    assert f"/hand-over/{RESERVATION}/handover" in answer.text
-    looked_up = [body for path, body, _ in browser.desk.region.posts if path.endswith(":lookup")]
-    assert looked_up == [{"need_number": NEED.hex[:8]}]
-
-
 async def test_a_waiting_need_is_asked_for_again(browser: "Browser") -> None:
     await browser.sign_in(Role.CASEWORKER)
     for row in NEEDS:
         page = (await browser.get(f"/needs/{row['need_id']}")).text
         assert ("Ask again" in page) == (row["state"] == "waitlisted"), row["state"]
-
-
-async def test_a_second_person_is_asked_beyond_a_budget_line(browser: "Browser") -> None:
-    await browser.sign_in(Role.FINANCE)
-    browser.desk.region.answers["POST /v1/allotments"] = (202, {"request_id": str(NEED)})
-    fields = {"budget_line": "aid", "to_region": "lviv", "amount": "1", "currency": "EUR"}
-    answer = await browser.post(f"/money/grants/{number('qn')}/allot", **fields)
-    assert answer.headers["location"].endswith("?said=allotment_asked")
-
-
-@pytest.mark.parametrize(
-    ("role", "state", "steps"),
-    [
-        (Role.FINANCE, "draft", {"order", "cancel"}),
-        (Role.APPROVER, "draft", {"order"}),
-        (Role.FINANCE, "ordered", {"receive", "cancel"}),
-        (Role.APPROVER, "ordered", set()),
-        (Role.FINANCE, "received", {"invoice"}),
-        (Role.APPROVER, "invoiced", {"pay"}),
-        (Role.LEAD, "paid", set()),
-    ],
-)
-async def test_a_purchase_offers_its_next_step(
-    browser: "Browser", role: Role, state: str, steps: set[str]
-) -> None:
-    await browser.sign_in(role)
-    page = (await browser.get(f"/money/purchases/{number(f'purchase {state}')}")).text
-    assert set(re.findall(r'action="/money/purchases/[0-9a-f-]+/([a-z]+)"', page)) == steps
-
-
-async def test_a_grant_adds_up_what_its_holders_have(browser: "Browser") -> None:
-    await browser.sign_in(Role.APPROVER)
-    page = (await browser.get(f"/money/grants/{number('qn')}")).text
-    # 1,800,000 and 200,000 hryvnias were spent in Kyiv and Lviv.
-    assert "<dt>Spent</dt><dd>UAH\u00a02,000,000</dd>" in page
-    assert "SN-0017" in page
-    assert "Allot money" not in page
-
-
-async def test_an_unknown_code_finds_nothing(browser: "Browser") -> None:
-    await browser.sign_in(Role.CASEWORKER)
-    browser.desk.region.answers["POST /v1/persons:find"] = problem(404, "not-found")
-    answer = await browser.post("/hand-over/find", wanted="КИ-0000")
-    assert "Nothing is ready under this code or number" in answer.text
-    answer = await browser.post("/register/find", client_code="КИ-0000", need_food_parcel="1")
-    assert "This code is new" in answer.text
-    assert re.search(r'id="need_food_parcel" checked', answer.text)
-
-
-async def test_undo_is_offered_after_handing_over(browser: "Browser") -> None:
-    await browser.sign_in(Role.CASEWORKER)
-    answer = await browser.post(f"/hand-over/{RESERVATION}/handover", key=KEY)
-    page = await browser.get(answer.headers["location"])
-    assert f'action="/hand-over/{RESERVATION}/undo"' in page.text
 
 
 @pytest.mark.parametrize(
@@ -501,117 +364,3 @@ async def test_a_role_cannot_send_the_forms_of_others(
     answer = await browser.post(path, key=KEY)
     assert answer.status_code == 403
     assert browser.desk.region.posts == []
-
-
-async def test_many_are_handed_over_in_one_call(browser: "Browser") -> None:
-    await browser.sign_in(Role.CASEWORKER)
-    chosen = [str(RESERVATION), str(number("reservation other"))]
-    browser.desk.region.answers["POST /v1/handovers:bulk"] = (200, {"rows": [
-        {"row": 0, "status": "done"}, {"row": 1, "status": "skipped"}]})  # fmt: skip
-    answer = await browser.http.post(
-        "/hand-over/many",
-        data={"proof": browser.proof, "key": KEY, "reservation": [*chosen, chosen[0]],
-              "served_on": "2024-04-02", "site": str(WAREHOUSE)},
-    )  # fmt: skip
-    assert answer.headers["location"] == f"/hand-over?said=handed_over_many&site={WAREHOUSE}"
-    ((path, body, headers),) = browser.desk.region.posts
-    assert path == "/v1/handovers:bulk"
-    assert headers["idempotency-key"] == KEY
-    assert body["rows"] == [
-        {"row_id": f"{KEY}/{each}", "reservation_id": each, "served_on": "2024-04-02"}
-        for each in chosen
-    ]
-
-
-async def test_goods_are_ticked_at_a_chosen_site_only(browser: "Browser") -> None:
-    await browser.sign_in(Role.CASEWORKER)
-    two = [reservation(name, "handover") for name in ("a", "b")]
-    hormones = reservation("c", "handover", allocations=[
-        {"lot_id": str(number("lot c")), "item": "hormone_pack", "quantity": 1}])  # fmt: skip
-    visit = reservation("visit", "attendance")
-    browser.desk.region.answers["GET /v1/reservations"] = (200, {"rows": [*two, hormones, visit]})
-    page = await browser.get(f"/hand-over?site={WAREHOUSE}")
-    ticked = re.findall(r'form="many" name="reservation" value="([^"]+)"', page.text)
-    assert ticked == [each["reservation_id"] for each in two]
-    # A prescription is looked at one by one.
-    assert page.text.count('name="prescription_seen"') == 1
-    assert 'form="many"' not in (await browser.get("/hand-over")).text
-
-
-async def test_what_of_many_was_refused_is_told(browser: "Browser") -> None:
-    await browser.sign_in(Role.CASEWORKER)
-    none = await browser.post("/hand-over/many", site=str(WAREHOUSE))
-    assert none.status_code == 422
-    row = {"row": 0, "status": "rejected", "problem": "already-issued"}
-    browser.desk.region.answers["POST /v1/handovers:bulk"] = (200, {"rows": [row]})
-    answer = await browser.post("/hand-over/many", reservation=str(RESERVATION))
-    assert answer.status_code == 409
-    assert "1 was not accepted. It was handed out already" in answer.text
-
-
-TABLE = f'number;reference\n{PAYOUT}\tB-1\n\n{NEED}; "B 2"\n'
-
-
-def test_a_pasted_table_is_read_line_by_line() -> None:
-    assert table_of(TABLE) == ([Paid(2, PAYOUT, "B-1"), Paid(4, NEED, "B 2")], [])
-    assert table_of(f"{PAYOUT} B-1\nB-2 {NEED}\n{NEED}\n{NEED} {'x' * 141}") == (
-        [Paid(1, PAYOUT, "B-1")],
-        [2, 3, 4],
-    )
-
-
-@pytest.mark.parametrize(("by", "field"), [("payout", "payout_id"), ("need", "need_id")])
-async def test_many_are_settled_by_a_table(browser: "Browser", by: str, field: str) -> None:
-    await browser.sign_in(Role.FINANCE)
-    answer = await browser.post(
-        "/money/settle", key=KEY, table=TABLE, by=by, served_on="2024-04-02"
-    )
-    assert answer.headers["location"] == "/money?said=payouts_settled"
-    ((path, body, headers),) = browser.desk.region.posts
-    assert path == "/v1/payouts:settle"
-    assert headers["idempotency-key"] == KEY
-    assert body["rows"] == [
-        {"row_id": f"{each}/{reference}", field: str(each), "bank_reference": reference,
-         "served_on": "2024-04-02"}
-        for each, reference in ((PAYOUT, "B-1"), (NEED, "B 2"))
-    ]  # fmt: skip
-
-
-async def test_a_table_with_a_wrong_line_settles_nothing(browser: "Browser") -> None:
-    await browser.sign_in(Role.FINANCE)
-    answer = await browser.post("/money/settle", table=f"{PAYOUT} B-1\nnonsense\n")
-    assert answer.status_code == 422
-    assert "These lines make no sense: 2" in answer.text
-    assert "nonsense" in answer.text
-    assert browser.desk.region.posts == []
-
-
-async def test_refused_lines_of_a_table_are_named(browser: "Browser") -> None:
-    await browser.sign_in(Role.FINANCE)
-    rows = [
-        {"row": 0, "status": "done"},
-        {"row": 1, "status": "rejected", "problem": "wrong-state"},
-    ]
-    browser.desk.region.answers["POST /v1/payouts:settle"] = (200, {"rows": rows})
-    answer = await browser.post("/money/settle", table=TABLE)
-    assert answer.status_code == 409
-    assert f"Line 4: {NEED.hex[:8].upper()}" in answer.text
-
-
-async def test_a_retired_bed_is_not_shown_as_free(browser: "Browser") -> None:
-    await browser.sign_in(Role.LOGISTICIAN)
-    bed = {"bed_id": str(number("bed old")), "label": "9-Z", "room": "9", "code": "shelter",
-           "status": "retired", "nights": ["free"] * 14, "bookings": []}  # fmt: skip
-    browser.desk.region.answers["GET /v1/beds"] = (200, {"beds": [bed], "next": None})
-    page = (await browser.get(f"/beds?site={number('shelter')}")).text
-    assert "9-Z" not in page.split('id="restore-bed"')[0]
-    assert f'<option value="{bed["bed_id"]}">9-Z' in page
-
-
-async def test_overdue_check_outs_are_shown_with_what_to_say_of_them(browser: "Browser") -> None:
-    await browser.sign_in(Role.CASEWORKER)
-    page = (await browser.get(f"/beds?site={number('shelter')}", "en")).text
-    section = page.split('<section class="card" id="gone">')[1].split("</section>")[0]
-    assert section.count('/check-out"') == 2
-    # Only who was checked out by the clock can turn out to be still there.
-    assert section.count('/undo-check-out"') == section.count("checked out by the clock") == 1

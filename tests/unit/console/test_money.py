@@ -1,0 +1,139 @@
+"""Payouts, purchases and grants: what is offered, and what is sent of many at once."""
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from aidmesh_chassis.auth import Role
+from aidmesh_console.clients.payments import Paid
+from aidmesh_console.pages.money import table_of
+from support.desk import number
+
+if TYPE_CHECKING:
+    from .conftest import Browser
+
+KEY = "6f1f3a44-6dc3-4c8e-9d52-0f7a4f0c2f11"
+NEED = number("parcel")
+PAYOUT = number("draft 0")
+
+
+async def test_a_payout_is_approved_and_settled_by_rows(browser: "Browser") -> None:
+    await browser.sign_in(Role.LEAD)
+    await browser.post("/money/approve", key=KEY, payout=str(PAYOUT))
+    await browser.post(
+        f"/money/settle/{PAYOUT}", key=KEY, bank_reference="B-1", served_on="2024-04-02"
+    )
+    approved, settled = (sent for _, sent, _ in browser.desk.region.posts)
+    assert approved["rows"] == [{"row_id": f"{KEY}/{PAYOUT}", "payout_id": str(PAYOUT)}]
+    assert settled["rows"] == [
+        {"row_id": KEY, "payout_id": str(PAYOUT), "bank_reference": "B-1",
+         "served_on": "2024-04-02"}
+    ]  # fmt: skip
+
+
+async def test_a_refused_row_is_told(browser: "Browser") -> None:
+    await browser.sign_in(Role.APPROVER)
+    row = {"row": 0, "status": "rejected", "problem": "second-person-needed"}
+    browser.desk.region.answers["POST /v1/payouts:approve"] = (200, {"rows": [row]})
+    answer = await browser.post("/money/approve", payout=str(PAYOUT))
+    assert answer.status_code == 409
+    assert "1 was not accepted. A second person is needed" in answer.text
+
+
+async def test_only_cash_is_not_collected_and_what_is_listed_can_be_settled(
+    browser: "Browser",
+) -> None:
+    await browser.sign_in(Role.FINANCE)
+    page = (await browser.get("/money")).text
+    cash, bank = number("exported 0"), number("exported 1")
+    for payout_id in (cash, bank, number("approved 1")):
+        assert f'action="/money/settle/{payout_id}"' in page
+    assert f'action="/money/{cash}/not-collected"' in page
+    assert f'action="/money/{bank}/not-collected"' not in page
+
+
+async def test_a_second_person_is_asked_beyond_a_budget_line(browser: "Browser") -> None:
+    await browser.sign_in(Role.FINANCE)
+    browser.desk.region.answers["POST /v1/allotments"] = (202, {"request_id": str(NEED)})
+    fields = {"budget_line": "aid", "to_region": "lviv", "amount": "1", "currency": "EUR"}
+    answer = await browser.post(f"/money/grants/{number('qn')}/allot", **fields)
+    assert answer.headers["location"].endswith("?said=allotment_asked")
+
+
+@pytest.mark.parametrize(
+    ("role", "state", "steps"),
+    [
+        (Role.FINANCE, "draft", {"order", "cancel"}),
+        (Role.APPROVER, "draft", {"order"}),
+        (Role.FINANCE, "ordered", {"receive", "cancel"}),
+        (Role.APPROVER, "ordered", set()),
+        (Role.FINANCE, "received", {"invoice"}),
+        (Role.APPROVER, "invoiced", {"pay"}),
+        (Role.LEAD, "paid", set()),
+    ],
+)
+async def test_a_purchase_offers_its_next_step(
+    browser: "Browser", role: Role, state: str, steps: set[str]
+) -> None:
+    await browser.sign_in(role)
+    page = (await browser.get(f"/money/purchases/{number(f'purchase {state}')}")).text
+    assert set(re.findall(r'action="/money/purchases/[0-9a-f-]+/([a-z]+)"', page)) == steps
+
+
+async def test_a_grant_adds_up_what_its_holders_have(browser: "Browser") -> None:
+    await browser.sign_in(Role.APPROVER)
+    page = (await browser.get(f"/money/grants/{number('qn')}")).text
+    # 1,800,000 and 200,000 hryvnias were spent in Kyiv and Lviv.
+    assert "<dt>Spent</dt><dd>UAH\u00a02,000,000</dd>" in page
+    assert "SN-0017" in page
+    assert "Allot money" not in page
+
+
+TABLE = f'number;reference\n{PAYOUT}\tB-1\n\n{NEED}; "B 2"\n'
+
+
+def test_a_pasted_table_is_read_line_by_line() -> None:
+    assert table_of(TABLE) == ([Paid(2, PAYOUT, "B-1"), Paid(4, NEED, "B 2")], [])
+    assert table_of(f"{PAYOUT} B-1\nB-2 {NEED}\n{NEED}\n{NEED} {'x' * 141}") == (
+        [Paid(1, PAYOUT, "B-1")],
+        [2, 3, 4],
+    )
+
+
+@pytest.mark.parametrize(("by", "field"), [("payout", "payout_id"), ("need", "need_id")])
+async def test_many_are_settled_by_a_table(browser: "Browser", by: str, field: str) -> None:
+    await browser.sign_in(Role.FINANCE)
+    answer = await browser.post(
+        "/money/settle", key=KEY, table=TABLE, by=by, served_on="2024-04-02"
+    )
+    assert answer.headers["location"] == "/money?said=payouts_settled"
+    ((path, body, headers),) = browser.desk.region.posts
+    assert path == "/v1/payouts:settle"
+    assert headers["idempotency-key"] == KEY
+    assert body["rows"] == [
+        {"row_id": f"{each}/{reference}", field: str(each), "bank_reference": reference,
+         "served_on": "2024-04-02"}
+        for each, reference in ((PAYOUT, "B-1"), (NEED, "B 2"))
+    ]  # fmt: skip
+
+
+async def test_a_table_with_a_wrong_line_settles_nothing(browser: "Browser") -> None:
+    await browser.sign_in(Role.FINANCE)
+    answer = await browser.post("/money/settle", table=f"{PAYOUT} B-1\nnonsense\n")
+    assert answer.status_code == 422
+    assert "These lines make no sense: 2" in answer.text
+    assert "nonsense" in answer.text
+    assert browser.desk.region.posts == []
+
+
+async def test_refused_lines_of_a_table_are_named(browser: "Browser") -> None:
+    await browser.sign_in(Role.FINANCE)
+    rows = [
+        {"row": 0, "status": "done"},
+        {"row": 1, "status": "rejected", "problem": "wrong-state"},
+    ]
+    browser.desk.region.answers["POST /v1/payouts:settle"] = (200, {"rows": rows})
+    answer = await browser.post("/money/settle", table=TABLE)
+    assert answer.status_code == 409
+    assert f"Line 4: {NEED.hex[:8].upper()}" in answer.text
