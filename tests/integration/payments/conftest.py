@@ -1,9 +1,11 @@
 """Payments on a real PostgreSQL."""
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
+from integration.payments.callers import Api, open_api
 from integration.payments.offices import Desk, open_desk
 from support.servers import DatabaseFactory
 
@@ -15,3 +17,10 @@ async def desk(database: DatabaseFactory) -> AsyncIterator[Desk]:
     yield desk
     await desk.check()
     await desk.db.close()
+
+
+@pytest.fixture
+async def api(database: DatabaseFactory, tmp_path: Path) -> AsyncIterator[Api]:
+    """Those who call the office of kyiv."""
+    async with open_api(await database("payments"), tmp_path / "keys") as api:
+        yield api

@@ -1,0 +1,136 @@
+"""Grants through the HTTP API: pledged, received, allotted, amended."""
+
+from typing import Any
+
+from integration.payments.callers import Api
+
+
+async def test_a_grant_from_pledge_to_summary(api: Api) -> None:
+    allotment_id = await api.purse()
+    summary = await api.get("/v1/grants/summary")
+    [grant] = summary["grants"]
+    assert (grant["received_minor"], grant["status"]) == (500_000, "active")
+    # 40,000.00 UAH at 41.25 are 969.70 EUR.
+    assert (grant["allotted_minor"], grant["unallotted_minor"]) == (96_970, 403_030)
+    [holder] = grant["holders"]
+    assert (holder["holder"], holder["free_minor"], holder["currency"]) == (
+        "kyiv",
+        4_000_000,
+        "UAH",
+    )
+    shown = await api.get(f"/v1/grants/{grant['id']}")
+    assert [each["free_minor"] for each in shown["holders"]] == [4_000_000]
+    assert (await api.get("/v1/allotments?holder=lviv"))["allotments"] == []
+    assert {line["code"] for line in shown["budget_lines"]} == {"aid", "overhead"}
+    assert (await api.get("/v1/allotments"))["allotments"][0]["allotment_id"] == allotment_id
+    ledger = await api.get("/v1/ledger?limit=1")
+    assert ledger["next"] is not None
+    following = await api.get(f"/v1/ledger?after={ledger['next']}")
+    assert following["journals"][0]["id"] != ledger["journals"][0]["id"]
+    assert (await api.get("/v1/ledger/check"))["ok"]
+
+
+async def test_money_does_not_move_on_a_day_to_come(api: Api) -> None:
+    grant_id = await api.grant()
+    code = (await api.get(f"/v1/grants/{grant_id}"))["code"]
+    row = {"row_id": "1", "grant": code, "amount_minor": 5_000, "received_on": "2999-02-01"}
+    answer = await api.post("/v1/instalments:bulk", rows=[row])
+    assert answer["rows"][0]["problem"] == "day-in-future"
+    # It did not leave an instalment that is expected, which the corrected row would double.
+    answer = await api.post("/v1/instalments:bulk", rows=[{**row, "received_on": "2024-02-01"}])
+    assert answer["rows"][0]["status"] == "done"
+    shown = await api.get(f"/v1/grants/{grant_id}")
+    assert [each["state"] for each in shown["instalments"]] == ["received"]
+    for verb, more in (
+        ("demand", {"amount_minor": 5, "reason": "cut"}),
+        ("refund", {"amount_minor": 5, "bank_reference": "b-9"}),
+        ("book-difference", {"loss_minor": 5, "reason": "bank fee"}),
+    ):
+        early = await api.post(f"/v1/grants/{grant_id}:{verb}", 422, **more, on="2999-01-01")
+        assert early["type"].endswith(":day-in-future")
+
+
+async def test_money_goes_only_to_regions_that_there_are(api: Api) -> None:
+    grant_id = await api.grant(currency="UAH")
+    code = (await api.get(f"/v1/grants/{grant_id}"))["code"]
+    row = {"row_id": "1", "grant": code, "amount_minor": 9_000, "received_on": "2024-01-05"}
+    await api.post("/v1/instalments:bulk", rows=[row])
+    order = {"grant_id": grant_id, "budget_line": "aid", "amount_minor": 100, "currency": "UAH"}
+    # The own region needs nobody; of others nothing is known before the broker said.
+    await api.post("/v1/allotments", 201, **order)
+    not_yet = await api.post("/v1/allotments", 503, **order, to_region="lviv")
+    assert not_yet["type"].endswith(":regions-not-known-yet")
+    api.peers.expect(["lviv", "odesa"])
+    assert (await api.get("/v1/regions"))["regions"] == ["kyiv", "lviv", "odesa"]
+    sent = await api.post("/v1/allotments", 201, **order, to_region="lviv")
+    for more in ({}, {"over_line_reason": "cold winter"}):
+        refused = await api.post("/v1/allotments", 422, **order, to_region="lvov", **more)
+        assert refused["type"].endswith(":region-unknown")
+    asked = await api.post(
+        "/v1/allotments", 202, **order, to_region="lviv", over_line_reason="cold winter"
+    )
+    # One that is linked no more gets no more, whatever was asked or given before.
+    api.peers.expect(["odesa"])
+    await api.post(f"/v1/allotments/{sent['allotment_id']}:raise", 422, amount_minor=1)
+    path = f"/v1/allotment-requests/{asked['request_id']}:approve"
+    assert (await api.post_as(api.checker, path, 422))["type"].endswith(":region-unknown")
+    assert await api.desk.value("SELECT count(*) FROM transfer WHERE to_region = 'lviv'") == 1
+
+
+async def test_a_grant_is_amended_and_its_entries_put_right(api: Api) -> None:
+    grant_id = await api.grant(currency="UAH", overhead_bp=0)
+    path = f"/v1/grants/{grant_id}"
+    lines = [{"code": "aid", "amount_minor": 800_000}]
+    cut: dict[str, Any] = {"amount_minor": 800_000, "budget_lines": lines, "reason": "cut"}
+    assert (await api.post(f"{path}:amend", **cut))["terms_version"] == 2
+    early = await api.post(f"{path}:amend", 422, period_to="2023-12-31", reason="typo")
+    assert early["type"].endswith("period-ends-before-it-begins")
+    await api.post_as(api.finance, f"{path}:amend", 403, period_to="2025-12-31", reason="longer")
+    await api.post(f"{path}:amend", period_to="2025-12-31", reason="longer")
+    shown = await api.get(path)
+    assert (shown["amount_minor"], shown["period_to"]) == (800_000, "2025-12-31")
+    assert [line["amount_minor"] for line in shown["budget_lines"]] == [800_000]
+    rows = [
+        {"row_id": "1", "grant": shown["code"], "amount_minor": 9_000, "received_on": "2024-01-05"},
+        {"row_id": "2", "grant": shown["code"], "amount_minor": 5, "expected_on": "2024-03-05"},
+    ]
+    came, expected = (await api.post("/v1/instalments:bulk", rows=rows))["rows"]
+    await api.post(f"/v1/instalments/{came['id']}:withdraw", 409, reason="typo")
+    await api.post(f"/v1/instalments/{expected['id']}:withdraw", reason="typo")
+    await api.post(f"/v1/instalments/{expected['id']}:reverse", 409, reason="typo")
+    await api.post(f"{path}:demand", amount_minor=9_500, reason="audit")
+    await api.post(f"/v1/instalments/{came['id']}:reverse", 409, reason="typo")
+    less = await api.post(f"{path}:withdraw-demand", amount_minor=300, reason="agreed")
+    assert less["shortfall_minor"] == 200
+    await api.post(f"{path}:withdraw-demand", amount_minor=9_200, reason="agreed")
+    await api.post(f"{path}:withdraw-demand", 409, amount_minor=1, reason="agreed")
+    await api.post(f"/v1/instalments/{came['id']}:reverse", reason="typo")
+    shown = await api.get(path)
+    assert (shown["received_minor"], shown["unallotted_minor"]) == (0, 0)
+    assert {each["state"] for each in shown["instalments"]} == {"reversed", "withdrawn"}
+    assert (await api.get("/v1/ledger/check"))["ok"] is True
+
+
+async def test_a_line_beyond_its_flexibility_asks_a_second_person(api: Api) -> None:
+    grant_id = await api.grant(
+        currency="UAH",
+        budget_lines=[{"code": "aid", "amount_minor": 1_000, "flexibility_percent": 0}],
+    )
+    code = (await api.get(f"/v1/grants/{grant_id}"))["code"]
+    row = {"row_id": "1", "grant": code, "amount_minor": 9_000, "received_on": "2024-01-05"}
+    await api.post("/v1/instalments:bulk", rows=[row])
+    order = {
+        "grant_id": grant_id,
+        "budget_line": "aid",
+        "amount_minor": 1_500,
+        "currency": "UAH",
+    }
+    refused = await api.post("/v1/allotments", 409, **order)
+    assert refused["type"].endswith("budget-line-exceeded")
+    asked = await api.post("/v1/allotments", 202, **order, over_line_reason="cold winter")
+    path = f"/v1/allotment-requests/{asked['request_id']}"
+    await api.post(f"{path}:approve", 409)
+    assert len((await api.get("/v1/allotment-requests"))["requests"]) == 1
+    await api.post_as(api.checker, f"{path}:approve")
+    await api.post_as(api.checker, f"{path}:approve", 409)
+    assert await api.desk.value("SELECT received_minor FROM allotment") == 1_500

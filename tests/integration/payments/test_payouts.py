@@ -1,0 +1,185 @@
+"""Payouts through the HTTP API: approved, listed, settled, rejected, reviewed."""
+
+import csv
+import io
+from datetime import date
+from uuid import uuid4
+
+from aidmesh_contracts.ids import NeedId, PayeeRef
+from aidmesh_contracts.intake import PayeeErasedV1, PayeeSealedV1
+from aidmesh_contracts.payments import CommitmentReleasedV1, CommitmentSpentV1
+from integration.payments.callers import IBAN, NAME, Api
+from integration.payments.offices import MAKER, approved, confirmed
+
+
+async def test_a_reconciliation_file_that_comes_twice_counts_once(api: Api) -> None:
+    await api.purse()
+    needs = [approved(20_000) for _ in range(5)]
+    await api.desk.feed(*needs)
+    await api.desk.feed(*(confirmed(need) for need in needs))
+    queue = await api.get("/v1/payouts?limit=3")
+    assert len(queue["payouts"]) == 3
+    assert len((await api.get(f"/v1/payouts?after={queue['next']}"))["payouts"]) == 2
+    rows = [{"row_id": str(n), "need_id": str(need.need_id)} for n, need in enumerate(needs)]
+    answer = await api.post("/v1/payouts:approve", source="june", rows=rows)
+    assert [row["status"] for row in answer["rows"]] == ["done"] * 5
+    paid = [{**row, "bank_reference": "camt-1", "served_on": "2024-06-12"} for row in rows]
+    # Above the float limit the one who approved may not settle.
+    alone = await api.post("/v1/payouts:settle", source="camt", rows=paid)
+    assert {row["problem"] for row in alone["rows"]} == {"second-person-needed"}
+    early = [{**row, "served_on": "2999-01-01"} for row in paid]
+    refused = await api.post_as(api.checker, "/v1/payouts:settle", source="camt", rows=early)
+    assert {row["problem"] for row in refused["rows"]} == {"day-in-future"}
+    await api.desk.told()
+    unknown = {"row_id": "x", "need_id": str(uuid4()), "bank_reference": "camt-1"}
+    answer = await api.post_as(
+        api.checker, "/v1/payouts:settle", source="camt", rows=[*paid, unknown]
+    )
+    assert [row["status"] for row in answer["rows"]] == ["done"] * 5 + ["rejected"]
+    spent = await api.desk.told_of(CommitmentSpentV1)
+    assert {event.spent_on for event in spent} == {date(2024, 6, 12)}
+    answer = await api.post_as(api.checker, "/v1/payouts:settle", source="camt", rows=paid)
+    assert [row["status"] for row in answer["rows"]] == ["skipped"] * 5
+    changed = [{**paid[0], "bank_reference": "camt-2"}]
+    answer = await api.post_as(api.checker, "/v1/payouts:settle", source="camt", rows=changed)
+    assert answer["rows"][0]["problem"] == "row-changed"
+    other = await api.post_as(api.checker, "/v1/payouts:settle", source="again", rows=paid)
+    assert {row["status"] for row in other["rows"]} == {"rejected"}
+    assert await api.desk.told_of(CommitmentSpentV1) == []
+    assert await api.desk.value("SELECT spent_minor FROM allotment") == 100_000
+
+
+async def test_a_payment_list_opens_payees_and_says_who_did(api: Api) -> None:
+    await api.purse()
+    bad = await api.maker.post(
+        "/v1/payees",
+        json={
+            "need_id": str(uuid4()),
+            "mechanism": "iban",
+            "legal_name": NAME,
+            "iban": IBAN[:-1] + "2",
+        },
+    )
+    assert bad.status_code == 422
+    assert IBAN[:20] not in bad.text
+    need_id = NeedId(uuid4())
+    need = approved(20_000, payee_ref=await api.payee(need_id), need_id=need_id)
+    await api.desk.feed(need)
+    await api.desk.feed(confirmed(need))
+    rows = [{"row_id": "1", "need_id": str(need.need_id)}]
+    await api.post("/v1/payouts:approve", rows=rows)
+    batch = await api.post("/v1/payouts:export", 201, currency="UAH", mechanism="iban")
+    await api.post("/v1/payouts:export", 409, currency="UAH", mechanism="iban")
+    answer = await api.maker.get(f"/v1/payout-batches/{batch['batch_id']}/list.csv")
+    [line] = csv.DictReader(io.StringIO(answer.text))
+    assert (line["iban"], line["legal_name"], line["amount"]) == (IBAN, NAME, "200.00")
+    assert len(line["end_to_end_id"]) <= 35
+    assert await api.desk.value("SELECT staff_id FROM payee_access") == MAKER
+    # Nothing of it is in the database in the clear, nor in any event.
+    for table in ("payee", "payout", "payee_access", "outbox", "idempotency"):
+        text = await api.desk.value(f"SELECT string_agg(t::text, '') FROM {table} t") or ""  # noqa: S608
+        for canary in (NAME, IBAN):
+            assert canary not in text
+            assert canary.encode().hex() not in text
+    refused = await api.nobody.get(f"/v1/payout-batches/{batch['batch_id']}/list.csv")
+    assert refused.status_code == 403
+
+
+async def test_no_details_of_whom_was_erased_or_of_another_need(api: Api) -> None:
+    await api.purse()
+    need, other = approved(5_000), approved(5_000)
+    await api.desk.feed(need, other)
+    await api.desk.feed(confirmed(need), confirmed(other))
+    payout_id = await api.desk.value("SELECT id FROM payout WHERE need_id = $1", need.need_id)
+    rows = [{"row_id": "1", "payout_id": str(payout_id)}]
+    await api.post("/v1/payouts:approve", rows=rows)
+    await api.post(f"/v1/payouts/{payout_id}:reject", reason="AC01")
+    theirs = await api.payee(other.need_id)
+    redo = f"/v1/payouts/{payout_id}:redo"
+    assert (await api.post(redo, 422, payee_ref=str(theirs)))["rule"] == "unknown"
+    own = await api.payee(need.need_id)
+    await api.desk.feed(PayeeErasedV1(need_id=need.need_id))
+    assert (await api.post(redo, 422, payee_ref=str(own)))["rule"] == "unknown"
+    refused = await api.post(
+        "/v1/payees", 409, need_id=str(need.need_id), mechanism="cash", legal_name=NAME
+    )
+    assert refused["type"].endswith("payee-erased")
+    await api.post(f"/v1/payouts/{payout_id}:give-up")
+    assert await api.desk.value("SELECT array_agg(payee_ref) FROM payee") == [theirs]
+
+
+async def test_one_payee_who_cannot_be_paid_stops_no_other(api: Api) -> None:
+    await api.purse()
+    ids = [NeedId(uuid4()), NeedId(uuid4())]
+    refs = [await api.payee(ids[0]), PayeeRef(uuid4())]
+    needs = [
+        approved(20_000, payee_ref=ref, need_id=need_id)
+        for ref, need_id in zip(refs, ids, strict=True)
+    ]
+    await api.desk.feed(*needs)
+    await api.desk.feed(*(confirmed(need) for need in needs))
+    await api.desk.feed(
+        PayeeSealedV1(payee_ref=refs[1], need_id=needs[1].need_id, mechanism="iban", sealed="AAAA")
+    )
+    rows = [{"row_id": str(need.need_id), "need_id": str(need.need_id)} for need in needs]
+    await api.post("/v1/payouts:approve", rows=rows)
+    batch = await api.post("/v1/payouts:export", 201, currency="UAH", mechanism="iban")
+    path = f"/v1/payout-batches/{batch['batch_id']}/list.csv"
+    refused = await api.maker.get(path)
+    assert refused.json()["type"].endswith("payee-unusable")
+    await api.post(f"/v1/payouts/{refused.json()['payout_id']}:reject", reason="AC01")
+    [line] = csv.DictReader(io.StringIO((await api.maker.get(path)).text))
+    assert (line["iban"], line["legal_name"]) == (IBAN, NAME)
+
+
+async def test_rejected_then_drawn_up_again_or_given_up(api: Api) -> None:
+    await api.purse()
+    need = approved(20_000)
+    await api.desk.feed(need)
+    await api.desk.feed(confirmed(need))
+    payout_id = (await api.get("/v1/payouts"))["payouts"][0]["id"]
+    await api.post("/v1/payouts:approve", rows=[{"row_id": "1", "payout_id": payout_id}])
+    await api.post(f"/v1/payouts/{payout_id}:reject", reason="AC01")
+    await api.post(f"/v1/payouts/{payout_id}:accept", 409)
+    again = (await api.post(f"/v1/payouts/{payout_id}:redo", 201, payee_ref=None))["payout_id"]
+    await api.post(f"/v1/payouts/{payout_id}:redo", 409, payee_ref=None)
+    await api.post(f"/v1/payouts/{payout_id}:give-up", 409)
+    # Whoever drew it up does not approve it above the limit.
+    rows = [{"row_id": "2", "payout_id": again}]
+    answer = await api.post("/v1/payouts:approve", rows=rows)
+    assert answer["rows"][0]["problem"] == "second-person-needed"
+    await api.post_as(api.checker, "/v1/payouts:approve", rows=rows)
+    await api.post(f"/v1/payouts/{again}:reject", reason="AC04")
+    await api.desk.told()
+    await api.post(f"/v1/payouts/{again}:give-up")
+    assert [e.cause for e in await api.desk.told_of(CommitmentReleasedV1)] == ["returned"]
+
+
+async def test_small_payments_by_one_person_are_reviewed(api: Api) -> None:
+    await api.purse()
+    need = approved(5_000)
+    await api.desk.feed(need)
+    await api.desk.feed(confirmed(need))
+    rows = [{"row_id": "1", "need_id": str(need.need_id), "bank_reference": "cash desk"}]
+    answer = await api.post("/v1/payouts:settle", rows=rows)
+    payout_id = answer["rows"][0]["id"]
+    [waiting] = (await api.get("/v1/payouts/reviews"))["payouts"]
+    assert waiting["id"] == payout_id
+    await api.post(f"/v1/payouts/{payout_id}:review", 409)
+    await api.post_as(api.checker, f"/v1/payouts/{payout_id}:review")
+    assert (await api.get("/v1/payouts/reviews"))["payouts"] == []
+
+
+async def test_a_row_that_names_a_need_finds_cash_that_was_given_up(api: Api) -> None:
+    await api.purse()
+    need = approved(5_000)
+    await api.desk.feed(need)
+    await api.desk.feed(confirmed(need))
+    [payout] = (await api.get("/v1/payouts"))["payouts"]
+    await api.post(f"/v1/payouts/{payout['id']}:not-collected")
+    rows = [{"row_id": "1", "need_id": str(need.need_id)}]
+    answer = await api.post("/v1/payouts:approve", rows=rows)
+    assert answer["rows"][0]["problem"] == "unknown-row"
+    answer = await api.post("/v1/payouts:settle", rows=[rows[0] | {"bank_reference": "desk"}])
+    assert answer["rows"][0]["id"] == payout["id"]
+    assert await api.desk.value("SELECT spent_minor FROM allotment") == 5_000

@@ -1,0 +1,102 @@
+"""Purchases and bills through the HTTP API."""
+
+from datetime import date
+from typing import Any
+from uuid import UUID, uuid4
+
+from aidmesh_contracts.ids import PurchaseId
+from aidmesh_contracts.inventory import GoodsReceivedV1, GoodsReversedV1
+from aidmesh_contracts.payments import PurchaseOrderedV1
+from integration.payments.callers import Api
+from integration.payments.offices import approved, confirmed
+
+
+async def test_goods_are_charged_once_when_bought(api: Api) -> None:
+    allotment_id = await api.purse()
+    wish = {
+        "allotment_id": allotment_id,
+        "supplier": "Wholesale 7",
+        "cost_category": "goods",
+        "programme": "relief",
+        "area": "UA80",
+        "planned_on": "2024-05-01",
+    }
+    lines = [
+        {"item": "soap", "description": "soap", "quantity": 100, "unit_value_minor": 1_000},
+        {"description": "delivery", "quantity": 1, "unit_value_minor": 5_000},
+    ]
+    made = await api.post("/v1/purchases", 201, **wish, lines=lines)
+    path = f"/v1/purchases/{made['purchase_id']}"
+    await api.post(f"{path}:order", 409)
+    await api.desk.told()
+    await api.post_as(api.checker, f"{path}:order")
+    [ordered] = await api.desk.told_of(PurchaseOrderedV1)
+    assert [(line.item, line.quantity) for line in ordered.lines] == [("soap", 100)]
+    assert await api.desk.value("SELECT committed_minor FROM allotment") == 105_000
+    counted = GoodsReceivedV1(
+        receipt_id=uuid4(),
+        purchase_id=PurchaseId(UUID(made["purchase_id"])),
+        received_on=date(2024, 5, 9),
+        lines=(GoodsReceivedV1.Line(item="soap", quantity=100),),
+    )
+    await api.desk.feed(counted)
+    await api.desk.feed(counted)
+    shown = await api.get(path)
+    assert (shown["state"], shown["lines"][0]["received"]) == ("received", 100)
+    # It was another purchase's: taken back, told twice, and then counted in for good.
+    undone = GoodsReversedV1(**dict(counted), reason="wrong_purchase")
+    await api.desk.feed(undone)
+    await api.desk.feed(undone)
+    shown = await api.get(path)
+    assert (shown["state"], shown["lines"][0]["received"]) == ("ordered", 0)
+    overtaken = counted.model_copy(update={"receipt_id": uuid4()})
+    await api.desk.feed(undone.model_copy(update={"receipt_id": overtaken.receipt_id}))
+    await api.desk.feed(overtaken)
+    assert (await api.get(path))["lines"][0]["received"] == 0
+    await api.desk.feed(counted.model_copy(update={"receipt_id": uuid4()}))
+    await api.post(f"{path}:invoice", amount_minor=104_000, reference="R-1")
+    assert await api.desk.value("SELECT committed_minor FROM allotment") == 104_000
+    # The bill was entered wrong: what stood there stays known.
+    right: dict[str, Any] = {"amount_minor": 103_000, "reference": "R-2", "reason": "entry_error"}
+    await api.post(f"{path}:correct-bill", **right)
+    assert await api.desk.value("SELECT committed_minor FROM allotment") == 103_000
+    dear = right | {"amount_minor": 10**12}
+    assert (await api.post(f"{path}:correct-bill", 409, **dear))["type"].endswith("not-so-much")
+    early = await api.post(f"{path}:pay", 422, bank_reference="bank-5", paid_on="2999-05-20")
+    assert early["type"].endswith(":day-in-future")
+    await api.post(f"{path}:pay", bank_reference="bank-5", paid_on="2024-05-20")
+    assert await api.desk.value("SELECT spent_minor FROM allotment") == 103_000
+    await api.post(f"{path}:correct-bill", 409, **right)
+    # It was not this bill that was paid: undone by another than who paid, and paid anew.
+    await api.post(f"{path}:reverse-payment", 409, reason="entry_error")
+    await api.post_as(api.checker, f"{path}:reverse-payment", reason="entry_error")
+    spent = "SELECT ARRAY[spent_minor, committed_minor] FROM allotment"
+    assert await api.desk.value(spent) == [0, 103_000]
+    assert (await api.get(path))["paid_on"] is None
+    await api.post_as(api.checker, f"{path}:reverse-payment", 409, reason="entry_error")
+    await api.post(f"{path}:pay", bank_reference="bank-6", paid_on="2024-05-21")
+    assert await api.desk.value(spent) == [103_000, 0]
+    kept = await api.get(path)
+    assert [(each["what"], each["reference"]) for each in kept["corrections"]] == [
+        ("bill", "R-1"),
+        ("payment", "bank-5"),
+    ]
+    await api.post(f"{path}:cancel", 409)
+    late = await api.post("/v1/purchases", 201, **{**wish, "planned_on": "2025-05-01"}, lines=lines)
+    misfit = await api.post_as(api.checker, f"/v1/purchases/{late['purchase_id']}:order", 409)
+    assert misfit["misfit"] == "period"
+
+
+async def test_bills_and_discrepancies(api: Api) -> None:
+    allotment_id = await api.purse(100_000)
+    need = approved(3_000, by="provider")
+    await api.desk.feed(need)
+    await api.desk.feed(confirmed(need))
+    found = await api.get(f"/v1/needs/{need.need_id}/commitment")
+    commitment_id = found["commitments"][0]["id"]
+    await api.post(f"/v1/commitments/{commitment_id}:bill", amount_minor=2_500)
+    assert await api.desk.value("SELECT committed_minor FROM allotment") == 2_500
+    await api.post(f"/v1/commitments/{commitment_id}:bill", 409, amount_minor=200_000)
+    assert (await api.get("/v1/discrepancies"))["discrepancies"] == []
+    await api.post(f"/v1/allotments/{allotment_id}:return", amount_minor=97_500)
+    await api.post(f"/v1/allotments/{allotment_id}:return", 409, amount_minor=1)
