@@ -7,7 +7,8 @@ from playwright.async_api import Page, expect
 
 from aidmesh_chassis.auth import Role
 from support.browser import open_page, served
-from support.desk import WAREHOUSE, FakeDesk, fake_desk, number
+from support.desk import FakeDesk, fake_desk
+from support.made_up.basics import WAREHOUSE, number
 
 pytestmark = pytest.mark.browser
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from aidmesh_chassis.auth import Role
-from support.desk import NEEDS, WAREHOUSE, iso, number, problem
+from support.made_up.basics import WAREHOUSE, iso, number, problem
+from support.made_up.needs import NEEDS
 
 if TYPE_CHECKING:
     from .conftest import Browser

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from aidmesh_chassis.auth import Role
-from support.desk import number, problem
+from support.made_up.basics import number, problem
 
 if TYPE_CHECKING:
     from .conftest import Browser

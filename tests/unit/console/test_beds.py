@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from aidmesh_chassis.auth import Role
-from support.desk import number
+from support.made_up.basics import number
 
 if TYPE_CHECKING:
     from .conftest import Browser

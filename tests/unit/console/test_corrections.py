@@ -6,17 +6,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from aidmesh_chassis.auth import Role
-from support.desk import (
-    ITEMS,
-    SHELTER,
-    SITES,
-    SMALL,
-    Answer,
-    iso,
-    number,
-    problem,
-    reservation,
-)
+from support.made_up.basics import SHELTER, SMALL, Answer, iso, number, problem
+from support.made_up.supply import ITEMS, SITES, reservation
 
 if TYPE_CHECKING:
     from unit.console.conftest import Browser

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from aidmesh_chassis.auth import Role
-from support.desk import SMALL, WAREHOUSE, number, problem, reservation
+from support.made_up.basics import SMALL, WAREHOUSE, number, problem
+from support.made_up.supply import reservation
 
 if TYPE_CHECKING:
     from .conftest import Browser

@@ -22,7 +22,7 @@ from aidmesh_console.pages.needs import BANDS, STATES
 from aidmesh_console.roles import PAGES
 from aidmesh_intake.domain.need import Wait
 from aidmesh_intake.domain.triage import ANSWERS, Band
-from support.desk import kinds
+from support.made_up.basics import kinds
 
 _USED = re.compile(r"""say\(\s*["']([a-z_.-]+[a-z_])["']\s*[,)]""")
 

@@ -8,7 +8,7 @@ import pytest
 
 from aidmesh_chassis.auth import Role
 from aidmesh_console.pages.importing import FILE_BYTES_MAX, columns_of
-from support.desk import problem
+from support.made_up.basics import problem
 
 if TYPE_CHECKING:
     from .conftest import Browser

@@ -8,7 +8,7 @@ import pytest
 from aidmesh_chassis.auth import Role
 from aidmesh_console.clients.payments import Paid
 from aidmesh_console.pages.money import table_of
-from support.desk import number
+from support.made_up.basics import number
 
 if TYPE_CHECKING:
     from .conftest import Browser

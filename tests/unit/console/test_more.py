@@ -9,7 +9,8 @@ import httpx
 from aidmesh_chassis.auth import Role
 from aidmesh_console.clients.link import Link
 from aidmesh_console.clients.payments import Payments
-from support.desk import HOLDINGS, NEEDS, REQUESTS
+from support.made_up.money import HOLDINGS, REQUESTS
+from support.made_up.needs import NEEDS
 
 if TYPE_CHECKING:
     from .conftest import Browser

@@ -9,17 +9,11 @@ from structlog.testing import capture_logs
 from aidmesh_chassis.auth import Role
 from aidmesh_console.i18n import LANGUAGES, Speaker
 from aidmesh_console.roles import ALLOWED, PAGES, Act, may, menu
-from support.desk import (
-    NEEDS,
-    PURCHASE_STATES,
-    SHELTER,
-    SITES,
-    TOGETHER,
-    WAREHOUSE,
-    number,
-    problem,
-    results,
-)
+from support.made_up.basics import SHELTER, WAREHOUSE, number, problem
+from support.made_up.money import PURCHASE_STATES
+from support.made_up.needs import NEEDS
+from support.made_up.results import TOGETHER, results
+from support.made_up.supply import SITES
 
 if TYPE_CHECKING:
     from .conftest import Browser

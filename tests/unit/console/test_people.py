@@ -13,7 +13,7 @@ from aidmesh_console.clients.intake import Person
 from aidmesh_console.forms import Form
 from aidmesh_console.pages.registering import SAFE, change_of
 from aidmesh_intake.api.persons import PersonChange
-from support.desk import number, problem
+from support.made_up.basics import number, problem
 
 if TYPE_CHECKING:
     from .conftest import Browser

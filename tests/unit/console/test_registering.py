@@ -11,7 +11,7 @@ from aidmesh_console.clients.intake import Kind
 from aidmesh_console.forms import Form
 from aidmesh_console.pages.registering import SAFE, request_of
 from aidmesh_intake.api.requests import RequestIn
-from support.desk import kinds
+from support.made_up.basics import kinds
 
 DAY = date(2024, 4, 12)
 KINDS = [Kind.model_validate(each) for each in kinds()]

@@ -1,0 +1,96 @@
+"""Made-up grants, purchases and payouts, as payments shows them."""
+
+from support.made_up.basics import REGION, at, iso, number
+
+
+def payout(name: str, state: str, minor: int) -> dict[str, object]:
+    """A payout in a state, as payments shows it."""
+    return {"id": str(number(name)), "need_id": str(number(f"need of {name}")),
+            "amount_minor": minor, "currency": "UAH", "mechanism": "iban", "state": state,
+            "recorded_at": at(-600), "settled_on": None, "review_due_at": None}  # fmt: skip
+
+
+OUR_GRANTS: list[dict[str, object]] = [
+        {"id": str(number("qn")), "code": "qn-2024", "donor": "Queere Nothilfe", "currency": "EUR",
+         "status": "active", "amount_minor": 25_000_000, "received_minor": 15_000_000,
+         "unallotted_minor": 2_000_000, "allotted_minor": 13_000_000, "in_transit_minor": 1_000_000,
+         "shortfall_minor": 0, "holders": [
+             {"holder": "kyiv", "currency": "UAH", "status": "active",
+              "received_minor": 310_000_000, "held_minor": 2_000_000, "committed_minor": 40_000_000,
+              "spent_minor": 180_000_000, "free_minor": 88_000_000, "in_transit_minor": 0,
+              "as_of": at(0)},
+             {"holder": "lviv", "currency": "UAH", "status": "active",
+              "received_minor": 180_000_000, "held_minor": 0, "committed_minor": 12_500_050,
+              "spent_minor": 20_000_000, "free_minor": 147_499_950, "in_transit_minor": 42_000_000,
+              "as_of": at(-11)}]},
+        {"id": str(number("us")), "code": "us-cash", "donor": "Rapid Fund", "currency": "USD",
+         "status": "suspended", "amount_minor": 6_000_000, "received_minor": 3_000_000,
+         "unallotted_minor": 0, "allotted_minor": 3_000_000, "in_transit_minor": 0,
+         "shortfall_minor": 120_000, "holders": []},
+    ]  # fmt: skip
+GRANTS = {
+    "region": REGION, "as_of": at(0), "grants": OUR_GRANTS,
+    "others": [
+        {"holder": "kyiv", "grant_code": "lv-1", "currency": "UAH", "status": "active",
+         "received_minor": 500_000, "spent_minor": 100_000, "free_minor": 400_000,
+         "as_of": at(-5)}],
+    "next": None,
+}  # fmt: skip
+GRANT = {
+    **OUR_GRANTS[0],
+    "period_from": iso(-200), "period_to": iso(165), "paying_office": "kyiv",
+    "budget_lines": [
+        {"code": "aid", "amount_minor": 20_000_000, "allotted_minor": 12_000_000,
+         "flexibility_percent": 10, "cost_categories": ["cash", "goods"]},
+        {"code": "overhead", "amount_minor": 5_000_000, "allotted_minor": 1_000_000,
+         "flexibility_percent": 0, "cost_categories": None}],
+    "instalments": [
+        {"id": str(number("first")), "expected_minor": 15_000_000, "expected_on": iso(-180),
+         "state": "received", "received_minor": 15_000_000, "received_on": iso(-178),
+         "bank_reference": "QN-1"},
+        {"id": str(number("second")), "expected_minor": 10_000_000, "expected_on": iso(20),
+         "state": "expected", "received_minor": None, "received_on": None,
+         "bank_reference": None}],
+}  # fmt: skip
+HOLDINGS = [
+    {"allotment_id": str(number("purse")), "grant_code": "qn-2024", "budget_line": "aid",
+     "holder": "kyiv", "currency": "UAH", "status": "active", "received_minor": 310_000_000,
+     "free_minor": 88_000_000, "as_of": at(0)},
+]  # fmt: skip
+PURCHASE_STATES = ("draft", "ordered", "received", "invoiced", "paid", "cancelled")
+
+
+def purchase(state: str) -> dict[str, object]:
+    """A purchase in a state, as payments shows it."""
+    return {
+        "id": str(number(f"purchase {state}")), "allotment_id": str(number("purse")),
+        "supplier": "ТОВ «Меблі для центрів і притулків»", "cost_category": "equipment",
+        "programme": "centers", "area": "UA80", "currency": "UAH", "amount_minor": 9_600_000,
+        "state": state, "planned_on": iso(-3), "paid_on": iso(-1) if state == "paid" else None,
+        "invoice_reference": "R-7" if state in {"invoiced", "paid"} else None,
+        "corrections": [
+            {"what": "bill", "amount_minor": 5, "reference": "R-6", "reason": "entry_error",
+             "recorded_at": at(-9)}
+        ] if state == "paid" else [],
+        "bank_reference": "B-7" if state == "paid" else None,
+        "lines": [
+            {"line": 1, "item": "laptop", "description": "Ноутбук", "quantity": 4,
+             "unit_value_minor": 2_250_000, "received": 2},
+            {"line": 2, "item": None, "description": "Доставка", "quantity": 1,
+             "unit_value_minor": 600_000, "received": 0}],
+    }  # fmt: skip
+
+
+MONEY_UNFIT = [
+    {"id": str(number(f"unfit {about}")), "about": about, "need_id": str(number("parcel")),
+     "programme": "cash", "amount_minor": 360_000, "currency": "UAH", "occurred_on": iso(-4),
+     "opened_at": at(-4000)}
+    for about in (
+        "no_money", "late_service", "longer_stay", "paid_twice", "withdrawn_after_export"
+    )
+]  # fmt: skip
+REQUESTS = [
+    {"id": str(number("request over")), "grant_id": str(number("qn")), "reason": "Холодна зима",
+     "maker": str(number("maker")), "asked_at": at(-300), "budget_line": "aid",
+     "to_region": "lviv", "amount_minor": 4_000_000, "currency": "UAH"},
+]  # fmt: skip
