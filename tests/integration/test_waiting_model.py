@@ -29,7 +29,7 @@ from aidmesh_intake.domain.dates import today_of
 from aidmesh_intake.domain.need import Need, State, Wait
 from aidmesh_intake.domain.waitlist import place_of
 from aidmesh_intake.store import needs as need_store
-from aidmesh_inventory.handlers.hold import Way
+from aidmesh_inventory.domain.requests import Way
 from integration.region import Region, open_region
 from support.servers import Databases
 

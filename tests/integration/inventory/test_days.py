@@ -10,8 +10,9 @@ from aidmesh_chassis.db import Tx
 from aidmesh_contracts.inventory import StaySettledV1
 from aidmesh_contracts.values import CapacityDemand
 from aidmesh_inventory.domain.days import day_of
+from aidmesh_inventory.domain.requests import Way
 from aidmesh_inventory.handlers import adjustments, handover, receipts, stays
-from aidmesh_inventory.handlers.hold import Way, reservation_id_of
+from aidmesh_inventory.handlers.hold import reservation_id_of
 from integration.inventory.world import World, approved, confirmed, night
 
 

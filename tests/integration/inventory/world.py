@@ -18,8 +18,9 @@ from aidmesh_contracts.streams import event_type_of
 from aidmesh_contracts.values import CapacityDemand, StockDemand
 from aidmesh_inventory import consumers
 from aidmesh_inventory.checks import CHECKS
+from aidmesh_inventory.domain.requests import Way
 from aidmesh_inventory.handlers import handover, places, receipts, sites
-from aidmesh_inventory.handlers.hold import Way, reservation_id_of
+from aidmesh_inventory.handlers.hold import reservation_id_of
 from aidmesh_inventory.handlers.receipts import Line, Receipt
 from aidmesh_inventory.store import sites as site_store
 from aidmesh_inventory.store.beds import NewBed

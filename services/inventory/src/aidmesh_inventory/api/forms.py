@@ -15,8 +15,8 @@ from aidmesh_chassis.idempotency import Once
 from aidmesh_inventory.api.bulk import Bulk, BulkIn, BulkOut, Row
 from aidmesh_inventory.api.reservations import Desk, Serial, seen, unseen
 from aidmesh_inventory.domain.days import day_of
+from aidmesh_inventory.domain.requests import Way
 from aidmesh_inventory.handlers import handover, stays
-from aidmesh_inventory.handlers.hold import Way
 from aidmesh_inventory.handlers.release import release
 from aidmesh_inventory.store import reservations
 

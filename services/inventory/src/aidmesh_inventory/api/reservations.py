@@ -18,8 +18,8 @@ from aidmesh_chassis.problems import NOT_FOUND, Problem
 from aidmesh_contracts.values import Code
 from aidmesh_inventory.api.problems import problem
 from aidmesh_inventory.domain.days import day_of
+from aidmesh_inventory.domain.requests import Way
 from aidmesh_inventory.handlers import handover, stays
-from aidmesh_inventory.handlers.hold import Way
 from aidmesh_inventory.handlers.release import release
 from aidmesh_inventory.store import reservations, views
 

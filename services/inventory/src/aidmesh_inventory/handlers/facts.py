@@ -16,11 +16,12 @@ from aidmesh_inventory.domain.beds import BedsPicked
 from aidmesh_inventory.domain.days import day_of
 from aidmesh_inventory.domain.holding import Picture, Request
 from aidmesh_inventory.domain.picking import Wanted, merged
+from aidmesh_inventory.domain.requests import place_wanted, use_of, way_of
 from aidmesh_inventory.domain.slots import NoSlot
 from aidmesh_inventory.handlers.capacity import publish_capacity
 from aidmesh_inventory.handlers.changes import StockChanges
 from aidmesh_inventory.handlers.discrepancies import About, Found, open_discrepancies
-from aidmesh_inventory.handlers.hold import draw_picture, place_wanted, places_for, use_of, way_of
+from aidmesh_inventory.handlers.hold import draw_picture, places_for
 from aidmesh_inventory.handlers.release import Grown, lock_for
 from aidmesh_inventory.store import beds, facts, reservations, sites, slots, stock
 from aidmesh_inventory.store.reservations import NewAllocation, NewReservation
@@ -170,14 +171,7 @@ class _Booking:
             merged(event.stock),
             event.place_area,
             event.served_on,
-            use_of(
-                programme=event.programme,
-                kind=event.kind,
-                on=event.served_on,
-                place_area=event.place_area,
-                stay_area=event.stay_area,
-                origin_area=event.origin_area,
-            ),
+            use_of(event, event.served_on),
             event.site_id,
             to_site_id=event.to_site_id,
         )

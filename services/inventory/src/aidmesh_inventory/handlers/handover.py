@@ -12,11 +12,11 @@ from aidmesh_chassis.logs import counted
 from aidmesh_contracts.ids import NeedId, ReservationId, SiteId, derive_id
 from aidmesh_contracts.inventory import ReservationIssuedV1, ReservationReversedV1
 from aidmesh_inventory.domain import days
+from aidmesh_inventory.domain.requests import Way
 from aidmesh_inventory.domain.shares import shares_of
 from aidmesh_inventory.handlers.capacity import publish_capacity
 from aidmesh_inventory.handlers.changes import StockChanges
 from aidmesh_inventory.handlers.discrepancies import Found, open_discrepancies
-from aidmesh_inventory.handlers.hold import Way
 from aidmesh_inventory.handlers.stays import arrive, parts_of, too_late
 from aidmesh_inventory.store import assets, beds, capacity, reservations, sites, slots, stock
 from aidmesh_inventory.store.assets import NewAsset

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime, timedelta
-from typing import Final, Literal
+from typing import Final
 from uuid import UUID
 
 from aidmesh_chassis.db import Tx
@@ -11,14 +11,14 @@ from aidmesh_chassis.envelope import Received
 from aidmesh_chassis.logs import counted
 from aidmesh_contracts.ids import LotId, ReservationId, SiteId, derive_id
 from aidmesh_contracts.intake import AidGivenV1, NeedApprovedV1
-from aidmesh_contracts.inventory import Booking, ReservationHeldV1, ReservationRefusedV1
-from aidmesh_contracts.restriction import Use
-from aidmesh_contracts.values import Allocation, Area, CapacityDemand
-from aidmesh_inventory.domain.beds import BedsWanted, House, Stay
+from aidmesh_contracts.inventory import ReservationHeldV1, ReservationRefusedV1
+from aidmesh_contracts.values import Allocation, CapacityDemand
+from aidmesh_inventory.domain.beds import House
 from aidmesh_inventory.domain.days import day_of
 from aidmesh_inventory.domain.holding import Granted, Picture, Refusal, Request, ranked
-from aidmesh_inventory.domain.picking import Place, Shelves, Wanted, merged
-from aidmesh_inventory.domain.slots import Diary, Slot, SlotWanted
+from aidmesh_inventory.domain.picking import Place, Shelves
+from aidmesh_inventory.domain.requests import booking_of, is_over, request_of, way_of
+from aidmesh_inventory.domain.slots import Diary
 from aidmesh_inventory.handlers.capacity import publish_capacity
 from aidmesh_inventory.handlers.changes import StockChanges
 from aidmesh_inventory.handlers.release import release
@@ -26,7 +26,6 @@ from aidmesh_inventory.store import beds, capacity, reservations, sites, slots, 
 from aidmesh_inventory.store.reservations import NewAllocation, NewReservation
 from aidmesh_inventory.store.slots import Wish
 
-Way = Literal["handover", "check_in", "attendance"]
 ANYWHERE: Final = "UA"
 """What the codes of all areas begin with."""
 
@@ -55,10 +54,10 @@ async def hold(tx: Tx, batch: Sequence[Received[NeedApprovedV1]]) -> None:
     granted: list[tuple[Received[NeedApprovedV1], Request, Granted]] = []
     refused: dict[UUID, Refusal] = {}
     today, known = day_of(at), {place.site_id for place in places}
-    for each in [each for each in current.values() if _is_over(each.event, today)]:
+    for each in [each for each in current.values() if is_over(each.event, today)]:
         refused[each.event.need_id] = Refusal("withdrawn", None)
         _refuse(tx, current.pop(each.event.need_id), refused[each.event.need_id], at)
-    for request in ranked(_request(each.event, avoid, known, today) for each in current.values()):
+    for request in ranked(request_of(each.event, avoid, known, today) for each in current.values()):
         received = current[request.need_id]
         answer = picture.serve(request, at)
         if isinstance(answer, Granted):
@@ -184,140 +183,6 @@ async def _current(
     superseded = {reservation_id_of(need, known[need]) for need in current if need in known}
     await release(tx, [each for each in older if each in superseded], "withdrawn")
     return current, {need: frozenset(found) for need, found in avoid.items()}
-
-
-def use_of(
-    *,
-    programme: str,
-    kind: str,
-    on: date,
-    place_area: Area,
-    stay_area: Area | None,
-    origin_area: Area | None,
-) -> Use:
-    """The use that a lot's restriction is asked about."""
-    return Use(
-        programme=programme,
-        kind=kind,
-        on=on,
-        service_area=place_area,
-        stay_area=stay_area,
-        origin_area=origin_area,
-    )
-
-
-def _is_over(event: NeedApprovedV1, today: date) -> bool:
-    """Whether every night of the stay has gone by before anybody could be told of it."""
-    place = event.capacity
-    if place is None or place.resource != "bed" or place.as_written:
-        return False
-    return place.to_on is not None and place.to_on <= today
-
-
-def _request(
-    event: NeedApprovedV1, avoid: dict[UUID, frozenset[UUID]], known: set[UUID], today: date
-) -> Request:
-    away = avoid.get(event.need_id, frozenset())
-    # A site that nobody knows yet: its goods wait until there are some at that very site.
-    is_known = event.to_site_id is None or event.to_site_id in known
-    site_id = event.site_id if is_known else event.to_site_id
-    stock_wanted = None
-    if event.stock:
-        stock_wanted = Wanted(
-            merged(event.stock),
-            event.place_area,
-            event.planned_on,
-            use_of(
-                programme=event.programme,
-                kind=event.kind,
-                on=event.planned_on,
-                place_area=event.place_area,
-                stay_area=event.stay_area,
-                origin_area=event.origin_area,
-            ),
-            site_id,
-            away,
-            event.to_site_id if is_known else None,
-        )
-    bed, slot = place_wanted(event.capacity, event.place_area, site_id, away, today)
-    return Request(
-        event.need_id,
-        event.attempt_no,
-        event.priority,
-        event.asked_on,
-        event.queue_no,
-        stock_wanted,
-        bed,
-        slot,
-    )
-
-
-def place_wanted(
-    demand: CapacityDemand | None,
-    area: Area,
-    site_id: UUID | None,
-    avoid: frozenset[UUID],
-    today: date | None,
-) -> tuple[BedsWanted | None, SlotWanted | None]:
-    """The wish for beds or for a slot that a demand makes.
-
-    Args:
-        today: nights and hours before it are not wanted any more; None for aid that was given.
-    """
-    if demand is None:
-        return None, None
-    as_written = today is None or demand.as_written
-    if demand.resource == "bed":
-        first = demand.from_on if today is None or as_written else max(demand.from_on, today)
-        stay = Stay(first, demand.to_on)
-        features = frozenset(demand.features)
-        return (
-            BedsWanted(demand.code, stay, demand.places, features, area, site_id, avoid),
-            None,
-        )
-    return None, SlotWanted(
-        demand.code,
-        demand.from_on,
-        demand.to_on,
-        demand.places,
-        area,
-        site_id,
-        avoid,
-        as_written,
-        demand.starts_before,
-    )
-
-
-def way_of(request: Request) -> Way:
-    """How a reservation will be issued."""
-    if request.beds is not None:
-        return "check_in"
-    return "attendance" if request.slot is not None else "handover"
-
-
-def booking_of(request: Request, granted: Granted) -> Booking | None:
-    """What intake is told of the beds or the slot."""
-    if granted.beds is not None and request.beds is not None:
-        return Booking(
-            resource="bed",
-            code=request.beds.code,
-            site_id=SiteId(granted.site_id),
-            from_on=request.beds.stay.from_on,
-            to_on=request.beds.stay.to_on,
-            places=request.beds.places,
-        )
-    if granted.slot is not None and request.slot is not None:
-        slot: Slot = granted.slot
-        return Booking(
-            resource="slot",
-            code=slot.code,
-            site_id=SiteId(slot.site_id),
-            from_on=slot.day,
-            to_on=slot.day,
-            starts_at=slot.starts_at,
-            places=request.slot.seats,
-        )
-    return None
 
 
 async def _save(
