@@ -1,5 +1,6 @@
 """Payouts through the HTTP API: approved, listed, settled, rejected, reviewed."""
 
+import asyncio
 import csv
 import io
 from datetime import date
@@ -47,6 +48,21 @@ async def test_a_reconciliation_file_that_comes_twice_counts_once(api: Api) -> N
     assert {row["status"] for row in other["rows"]} == {"rejected"}
     assert await api.desk.told_of(CommitmentSpentV1) == []
     assert await api.desk.value("SELECT spent_minor FROM allotment") == 100_000
+
+
+async def test_a_file_that_is_sent_twice_at_once_counts_once(api: Api) -> None:
+    await api.purse()
+    needs = [approved(1_000) for _ in range(3)]
+    await api.desk.feed(*needs)
+    await api.desk.feed(*(confirmed(need) for need in needs))
+    rows = [
+        {"row_id": str(n), "need_id": str(need.need_id), "bank_reference": "cash desk"}
+        for n, need in enumerate(needs)
+    ]
+    sent = [api.post("/v1/payouts:settle", source="camt", rows=rows) for _ in range(4)]
+    answers = [[row["status"] for row in each["rows"]] for each in await asyncio.gather(*sent)]
+    assert sorted(answers) == [["done"] * 3] + [["skipped"] * 3] * 3
+    assert await api.desk.value("SELECT spent_minor FROM allotment") == 3_000
 
 
 async def test_a_payment_list_opens_payees_and_says_who_did(api: Api) -> None:

@@ -1,16 +1,19 @@
 """Rows of bulk forms that were taken in, as keyed hashes.
 
-A service that has such forms makes the tables `row_secret` and `taken_row` in a migration of its
-own, and computes the hashes with `row_keys`.
+A row is known by `(source, row_id)`. Sent again unchanged it is skipped; with other content it
+is rejected, never taken in twice. A service that has such forms makes the tables `row_secret` and
+`taken_row` in a migration of its own.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 from uuid import UUID
 
 import asyncpg
 
 from aidmesh_chassis.crypto import SecretKey
+from aidmesh_chassis.row_keys import content_key, row_key
 
 
 class TakenRow(NamedTuple):
@@ -19,6 +22,59 @@ class TakenRow(NamedTuple):
     row_key: bytes
     content_hash: bytes
     result_id: UUID | None
+
+
+class SentRow(NamedTuple):
+    """A row as it was sent: where it comes from, its own id there, and a digest of the rest."""
+
+    source: str
+    row_id: str
+    content_digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """The rows of one form, by their places in it.
+
+    Attributes:
+        keys: what each row is found by, and what tells whether it changed.
+        fresh: rows that are new, in order; of a row that was sent twice the first.
+        same: rows that were sent before, and what they became; None while that is not known.
+        changed: rows that were sent before with other content.
+    """
+
+    keys: Mapping[int, tuple[bytes, bytes]]
+    fresh: Sequence[int]
+    same: Mapping[int, UUID | None]
+    changed: Sequence[int]
+
+
+async def admit(conn: asyncpg.Connection, form: str, rows: Mapping[int, SentRow]) -> Admitted:
+    """Find out which rows of a form are new; those that are taken in have to be remembered."""
+    key = await secret(conn)
+    keys = {
+        place: (
+            row_key(key, form, row.source, row.row_id),
+            content_key(key, row.row_id, row.content_digest),
+        )
+        for place, row in rows.items()
+    }
+    # Two senders of one source would both find a row new; the second waits for the first.
+    await lock_sources(conn, form, sorted({row.source for row in rows.values()}))
+    seen = await known(conn, {found_by for found_by, _ in keys.values()})
+    fresh: list[int] = []
+    same: dict[int, UUID | None] = {}
+    changed: list[int] = []
+    for place, (found_by, content_hash) in keys.items():
+        before = seen.get(found_by)
+        if before is None:
+            seen[found_by] = TakenRow(found_by, content_hash, None)
+            fresh.append(place)
+        elif before.content_hash == content_hash:
+            same[place] = before.result_id
+        else:
+            changed.append(place)
+    return Admitted(keys, fresh, same, changed)
 
 
 async def secret(conn: asyncpg.Connection) -> SecretKey:

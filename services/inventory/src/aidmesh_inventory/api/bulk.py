@@ -1,11 +1,7 @@
-"""Forms of many rows: each row counts once, good rows stay, and every row gets an answer.
-
-A row is known by `(source, row_id)`. Sent again unchanged it is skipped; with other content it
-is rejected, never taken in twice. Only keyed hashes of both are kept.
-"""
+"""Forms of many rows: each row counts once, good rows stay, and every row gets an answer."""
 
 import hashlib
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Generic, Literal, TypeVar
 from uuid import UUID
 
@@ -15,8 +11,7 @@ from aidmesh_chassis import taken_rows
 from aidmesh_chassis.db import Tx
 from aidmesh_chassis.http import Body
 from aidmesh_chassis.problems import INVALID, rejected_fields
-from aidmesh_chassis.row_keys import content_key, row_key
-from aidmesh_chassis.taken_rows import TakenRow
+from aidmesh_chassis.taken_rows import SentRow, TakenRow
 from aidmesh_inventory.store import sites
 
 ROWS_MAX = 5000
@@ -76,23 +71,20 @@ R = TypeVar("R", bound=Row)
 class Bulk(Generic[R]):
     """One body of a bulk form on its way: `begin`, then `done` or `reject` each of `fresh`."""
 
-    def __init__(self, tx: Tx, form: str) -> None:
+    def __init__(self, tx: Tx) -> None:
         self._tx = tx
-        self._form = form
         self._answers: dict[int, RowOut] = {}
-        self._keys: dict[int, tuple[bytes, bytes]] = {}
+        self._keys: Mapping[int, tuple[bytes, bytes]] = {}
         self.fresh: dict[int, R] = {}
 
     @classmethod
     async def begin(cls, tx: Tx, form: str, body: BulkIn, model: type[R]) -> "Bulk[R]":
         """Check the rows and find out which of them are new."""
-        bulk = cls(tx, form)
-        secret = await taken_rows.secret(tx.conn)
-        sources: set[str] = set()
+        bulk = cls(tx)
         valid: dict[int, R] = {}
         for number, raw in enumerate(body.rows):
             try:
-                row = model.model_validate(raw)
+                valid[number] = model.model_validate(raw)
             except ValidationError as error:
                 bulk._answers[number] = RowOut(
                     row=number,
@@ -100,31 +92,18 @@ class Bulk(Generic[R]):
                     problem=INVALID.slug,
                     errors=tuple(rejected_fields([dict(each) for each in error.errors()])),
                 )
-            else:
-                valid[number] = row
-                source = row.source or body.source
-                sources.add(source)
-                bulk._keys[number] = (
-                    row_key(secret, form, source, row.row_id),
-                    content_key(secret, row.row_id, _digest_of(row)),
-                )
-        await bulk._sort_out(valid, sources)
+        sent = {
+            number: SentRow(row.source or body.source, row.row_id, _digest_of(row))
+            for number, row in valid.items()
+        }
+        admitted = await taken_rows.admit(tx.conn, form, sent)
+        bulk._keys = admitted.keys
+        bulk.fresh = {number: valid[number] for number in admitted.fresh}
+        for number, result_id in admitted.same.items():
+            bulk._answers[number] = RowOut(row=number, status="skipped", id=result_id)
+        for number in admitted.changed:
+            bulk.reject(number, "row-changed")
         return bulk
-
-    async def _sort_out(self, valid: Mapping[int, R], sources: Collection[str]) -> None:
-        # Two senders of one source would both find a row new; the second waits for the first.
-        await taken_rows.lock_sources(self._tx.conn, self._form, sorted(sources))
-        seen = await taken_rows.known(self._tx.conn, {key for key, _ in self._keys.values()})
-        for number, row in valid.items():
-            key, content_hash = self._keys[number]
-            before = seen.get(key)
-            if before is None:
-                seen[key] = TakenRow(key, content_hash, None)
-                self.fresh[number] = row
-            elif before.content_hash == content_hash:
-                self._answers[number] = RowOut(row=number, status="skipped", id=before.result_id)
-            else:
-                self.reject(number, "row-changed")
 
     def key(self, number: int) -> str:
         """What a row is found by: ids made from it are the same when it comes again."""
@@ -138,6 +117,15 @@ class Bulk(Generic[R]):
         """The row was not taken in; corrected or later it may be sent again."""
         self.fresh.pop(number, None)
         self._answers[number] = RowOut(row=number, status="rejected", problem=slug)
+
+    def settle(self, made: Mapping[int, UUID], faults: Mapping[UUID, str]) -> None:
+        """Answer rows by what they were to become, and what of that was not to be."""
+        for number, result_id in made.items():
+            fault = faults.get(result_id)
+            if fault is None:
+                self.done(number, result_id)
+            else:
+                self.reject(number, fault)
 
     async def finish(self) -> dict[str, object]:
         """Remember what was taken in; returns the answer."""

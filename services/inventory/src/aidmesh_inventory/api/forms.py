@@ -96,16 +96,7 @@ async def _issue(
     if not commands:
         return
     faults = await handover.issue(tx, list(commands.values()), caller.staff_id)
-    _settle(bulk, {number: each.reservation_id for number, each in commands.items()}, faults)
-
-
-def _settle(bulk: Bulk[N], named: Mapping[int, UUID], faults: Mapping[UUID, str]) -> None:
-    for number, reservation_id in named.items():
-        fault = faults.get(reservation_id)
-        if fault is None:
-            bulk.done(number, reservation_id)
-        else:
-            bulk.reject(number, fault)
+    bulk.settle({number: each.reservation_id for number, each in commands.items()}, faults)
 
 
 def router(database: Database) -> APIRouter:
@@ -165,7 +156,7 @@ def router(database: Database) -> APIRouter:
                     for number, reservation_id in named.items()
                 },
             )
-            _settle(bulk, named, faults)
+            bulk.settle(named, faults)
             return await once.answer(tx, 200, await bulk.finish())
 
     @routes.post("/attendance:bulk", response_model=BulkOut)
@@ -190,7 +181,7 @@ def router(database: Database) -> APIRouter:
             gone = await release(tx, list(stayed_away.values()), "no_show")
             done = {each.reservation_id for each in gone}
             late = {each: "reservation-over" for each in stayed_away.values() if each not in done}
-            _settle(bulk, stayed_away, late)
+            bulk.settle(stayed_away, late)
             return await once.answer(tx, 200, await bulk.finish())
 
     return routes

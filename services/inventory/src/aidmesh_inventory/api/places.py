@@ -238,11 +238,7 @@ def router(database: Database, region: str) -> APIRouter:
                     for number, row in bulk.fresh.items()
                 ],
             )
-            for number, bed_id in ids.items():
-                if bed_id in faults:
-                    bulk.reject(number, faults[bed_id])
-                else:
-                    bulk.done(number, bed_id)
+            bulk.settle(ids, faults)
             return await once.answer(tx, 200, await bulk.finish())
 
     @routes.post("/beds/{bed_id}:retire")
@@ -319,11 +315,7 @@ def router(database: Database, region: str) -> APIRouter:
                     for number, row in bulk.fresh.items()
                 ],
             )
-            for number, slot_id in ids.items():
-                if slot_id in faults:
-                    bulk.reject(number, faults[slot_id])
-                else:
-                    bulk.done(number, slot_id)
+            bulk.settle(ids, faults)
             return await once.answer(tx, 200, await bulk.finish())
 
     @routes.post("/slots/{slot_id}:cancel")

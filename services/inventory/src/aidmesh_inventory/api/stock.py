@@ -278,12 +278,7 @@ def router(database: Database, region: str) -> APIRouter:
                 for number, row in bulk.fresh.items()
             }
             faults = await receipts.receive(tx, list(made.values()), caller.staff_id)
-            for number, receipt in made.items():
-                fault = faults.get(receipt.receipt_id)
-                if fault is None:
-                    bulk.done(number, receipt.receipt_id)
-                else:
-                    bulk.reject(number, fault)
+            bulk.settle({number: each.receipt_id for number, each in made.items()}, faults)
             return await once.answer(tx, 200, await bulk.finish())
 
     @routes.post("/receipts/{receipt_id}:reverse", response_model=ReceiptOut)

@@ -9,13 +9,13 @@ from uuid import UUID
 from fastapi import Depends
 from pydantic import BaseModel, Field, StringConstraints
 
+from aidmesh_chassis import taken_rows
 from aidmesh_chassis.auth import Caller, Role, require
 from aidmesh_chassis.db import Database, Tx
 from aidmesh_chassis.http import Body
 from aidmesh_chassis.keys import KeyRing
-from aidmesh_chassis.row_keys import content_key, row_key
+from aidmesh_chassis.taken_rows import SentRow, TakenRow
 from aidmesh_payments.handlers.office import Office
-from aidmesh_payments.store import rows as row_store
 
 ROWS_MAX = 5000
 
@@ -82,7 +82,7 @@ R = TypeVar("R", bound=RowBody)
 class Intake:
     """The rows of one bulk form after those known already were set aside."""
 
-    keys: Sequence[bytes]
+    keys: Mapping[int, tuple[bytes, bytes]]
     fresh: Sequence[int]
     results: dict[int, RowResult]
 
@@ -95,31 +95,25 @@ class Intake:
         self.results[place] = RowResult(row=place, status="done", id=made)
 
     async def finish(self, tx: Tx) -> Mapping[str, object]:
-        """Remember what rows made, forget rejected new ones, and return the answer."""
-        fresh = set(self.fresh)
-        done: list[tuple[bytes, UUID]] = []
-        rejected: list[bytes] = []
-        for place, result in self.results.items():
-            if place in fresh and result.id is not None:
-                done.append((self.keys[place], result.id))
-            elif place in fresh:
-                rejected.append(self.keys[place])
-        await row_store.finish(tx.conn, done, rejected)
-        answers = [self.results[place] for place in range(len(self.keys))]
+        """Remember what rows made, and return the answer; rejected rows may come again."""
+        made = [(place, self.results[place].id) for place in self.fresh]
+        await taken_rows.remember(
+            tx.conn, [TakenRow(*self.keys[place], id_) for place, id_ in made if id_ is not None]
+        )
+        answers = [self.results[place] for place in sorted(self.results)]
         return {"rows": [answer.model_dump(mode="json") for answer in answers]}
 
 
 async def admit(tx: Tx, form: str, source: str, rows: Sequence[R]) -> Intake:
     """Set aside rows that came before: the same are skipped, changed ones rejected."""
-    secret = await row_store.secret(tx.conn)
-    keys = [row_key(secret, form, row.source or source, row.row_id) for row in rows]
-    hashes = [content_key(secret, row.row_id, _digest_of(row)) for row in rows]
-    new, same, changed = await row_store.admit(tx.conn, list(zip(keys, hashes, strict=True)))
+    sent = (SentRow(row.source or source, row.row_id, _digest_of(row)) for row in rows)
+    admitted = await taken_rows.admit(tx.conn, form, dict(enumerate(sent)))
     results = {
-        place: RowResult(row=place, status="skipped", id=made) for place, made in same.items()
+        place: RowResult(row=place, status="skipped", id=made)
+        for place, made in admitted.same.items()
     }
-    intake = Intake(keys, sorted(new), results)
-    for place in changed:
+    intake = Intake(admitted.keys, admitted.fresh, results)
+    for place in admitted.changed:
         intake.reject(place, "row-changed")
     return intake
 
