@@ -9,13 +9,14 @@ from aidmesh_inventory import consumers
 from aidmesh_inventory.api import (
     alerts,
     assets,
+    beds,
     check_outs,
     discrepancies,
     forms,
     lots,
-    places,
     reservations,
     sites,
+    slots,
     stock,
 )
 from aidmesh_inventory.api import (
@@ -52,7 +53,8 @@ def build(settings: Settings | None = None) -> Service:
         forms.router(database),
         reservations.router(database),
         check_outs.router(database),
-        places.router(database, settings.region),
+        beds.router(database, settings.region),
+        slots.router(database, settings.region),
         capacity_api.router(database, settings.region),
         assets.router(database),
         key_routes.router(keys),

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Final
 
-from aidmesh_chassis.problems import Problem, ProblemType
+from aidmesh_chassis.problems import NOT_FOUND, Problem, ProblemType
 
 
 def _kind(slug: str, status: HTTPStatus, title: str, what_to_do: str) -> ProblemType:
@@ -221,7 +221,7 @@ PROBLEMS: Final[tuple[ProblemType, ...]] = (
 )
 """Inventory's part of the catalogue of problems."""
 
-BY_SLUG: Final[Mapping[str, ProblemType]] = {kind.slug: kind for kind in PROBLEMS}
+BY_SLUG: Final[Mapping[str, ProblemType]] = {kind.slug: kind for kind in (NOT_FOUND, *PROBLEMS)}
 
 
 def problem(slug: str) -> Problem:

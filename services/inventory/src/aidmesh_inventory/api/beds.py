@@ -1,4 +1,4 @@
-"""Beds and slots."""
+"""Beds, and who has them night by night."""
 
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Literal
@@ -6,27 +6,23 @@ from uuid import UUID, uuid4
 
 import asyncpg
 from fastapi import APIRouter, Depends, Query, Response
-from pydantic import AwareDatetime, BaseModel, Field, TypeAdapter
+from pydantic import BaseModel, Field, TypeAdapter
 
 from aidmesh_chassis.auth import Caller, Role, require
 from aidmesh_chassis.db import Database
 from aidmesh_chassis.http import Body, BulkRoute, PageQuery
 from aidmesh_chassis.idempotency import Once
-from aidmesh_chassis.problems import NOT_FOUND, Problem
 from aidmesh_contracts.ids import derive_id
 from aidmesh_contracts.values import Code, Currency
 from aidmesh_inventory.api.bulk import Bulk, BulkIn, BulkOut, SiteRow, resolve_sites
 from aidmesh_inventory.api.problems import problem
 from aidmesh_inventory.domain.days import day_of
-from aidmesh_inventory.domain.shown import surplus
 from aidmesh_inventory.handlers import places
-from aidmesh_inventory.store import beds, slots
+from aidmesh_inventory.store import beds
 from aidmesh_inventory.store.beds import NewBed
-from aidmesh_inventory.store.slots import NewSlot
 
 Staff = Annotated[Caller, Depends(require())]
 _UUID_KEY: TypeAdapter[UUID] = TypeAdapter(UUID)
-_SLOT_KEY: TypeAdapter[tuple[datetime, UUID]] = TypeAdapter(tuple[datetime, UUID])
 Manager = Annotated[Caller, Depends(require(Role.LOGISTICIAN, Role.LEAD))]
 DAYS_MAX = 62
 Label = Annotated[str, Field(min_length=1, max_length=64)]
@@ -60,31 +56,6 @@ class BedIn(BedFields):
 
 class BedRow(SiteRow, BedFields):
     """A new bed, as a row of a bulk form."""
-
-
-class SlotFields(Body):
-    """Time with a professional.
-
-    Attributes:
-        professional: a code, never a name; nobody is in two slots at once.
-        seats: more than one for a group.
-    """
-
-    code: Code
-    professional: Code
-    starts_at: AwareDatetime
-    minutes: Annotated[int, Field(ge=1, le=1440)]
-    seats: Annotated[int, Field(ge=1, le=1000)] = 1
-
-
-class SlotIn(SlotFields):
-    """A new slot at a site."""
-
-    site_id: UUID
-
-
-class SlotRow(SiteRow, SlotFields):
-    """A new slot, as a row of a bulk form."""
 
 
 class BookingOut(BaseModel):
@@ -121,27 +92,6 @@ class BoardOut(BaseModel):
     next: str | None
 
 
-class SlotOut(BaseModel):
-    """A slot; seats for what is sensitive are shown in steps to those who may not see it."""
-
-    slot_id: UUID
-    site_id: UUID
-    code: str
-    professional: str
-    starts_at: datetime
-    minutes: int
-    seats: int
-    taken: int
-    status: str
-
-
-class SlotPage(BaseModel):
-    """Slots, earliest first."""
-
-    rows: list[SlotOut]
-    next: str | None
-
-
 _NIGHT = {"held": "held", "confirmed": "confirmed", "issued": "occupied"}
 
 
@@ -173,14 +123,6 @@ def _board(nights: list[date], rows: list[asyncpg.Record], *, sensitive_too: boo
     return list(found.values())
 
 
-def _slot(row: asyncpg.Record, *, sensitive_too: bool) -> SlotOut:
-    """A slot as the caller may see it."""
-    out = SlotOut(**{name: row[name] for name in SlotOut.model_fields})
-    if not sensitive_too:
-        out.taken += surplus(row["sensitive"], out.seats - out.taken)
-    return out
-
-
 def _new_bed(bed_id: UUID, site_id: UUID, bed: BedFields) -> tuple[NewBed, tuple[str, ...]]:
     return (
         NewBed(
@@ -189,20 +131,6 @@ def _new_bed(bed_id: UUID, site_id: UUID, bed: BedFields) -> tuple[NewBed, tuple
         ),
         bed.features,
     )  # fmt: skip
-
-
-def _new_slot(slot_id: UUID, site_id: UUID, slot: SlotFields) -> NewSlot:
-    starts_at = slot.starts_at.astimezone(UTC)
-    return NewSlot(
-        slot_id,
-        site_id,
-        slot.code,
-        slot.professional,
-        starts_at,
-        starts_at + timedelta(minutes=slot.minutes),
-        slot.minutes,
-        slot.seats,
-    )
 
 
 def router(database: Database, region: str) -> APIRouter:
@@ -249,7 +177,7 @@ def router(database: Database, region: str) -> APIRouter:
                 return known
             fault = await places.retire_bed(tx, bed_id)
             if fault is not None:
-                raise Problem(NOT_FOUND) if fault == "not-found" else problem(fault)
+                raise problem(fault)
             return await once.answer(tx, 200, {"bed_id": bed_id})
 
     @routes.post("/beds/{bed_id}:restore")
@@ -260,7 +188,7 @@ def router(database: Database, region: str) -> APIRouter:
                 return known
             fault = await places.restore_bed(tx, bed_id)
             if fault is not None:
-                raise Problem(NOT_FOUND) if fault == "not-found" else problem(fault)
+                raise problem(fault)
             return await once.answer(tx, 200, {"bed_id": bed_id})
 
     @routes.get("/beds")
@@ -286,71 +214,6 @@ def router(database: Database, region: str) -> APIRouter:
         board = _board(nights, rows, sensitive_too=caller.sees_sensitive)
         kept, after = page.cut(board, lambda bed: bed.bed_id)
         return BoardOut(site_id=site_id, nights=nights, beds=list(kept), next=after)
-
-    @routes.post("/slots", status_code=201)
-    async def add_slot(body: SlotIn, caller: Manager, once: Once) -> Response:
-        """Add a slot."""
-        async with database.transaction() as tx:
-            if known := await once.replay(tx):
-                return known
-            slot_id = uuid4()
-            faults = await places.add_slots(tx, [_new_slot(slot_id, body.site_id, body)])
-            if slot_id in faults:
-                raise problem(faults[slot_id])
-            return await once.answer(tx, 201, {"slot_id": slot_id})
-
-    @bulk_routes.post("/slots:bulk", response_model=BulkOut)
-    async def add_slot_rows(body: BulkIn, caller: Manager, once: Once) -> Response:
-        """Rows with the fields of a slot and `site_id` or `site_code`."""
-        async with database.transaction() as tx:
-            if known := await once.replay(tx):
-                return known
-            bulk = await Bulk.begin(tx, "slots", body, SlotRow)
-            site_ids = await resolve_sites(tx, bulk)
-            ids = {number: derive_id("slot", region, bulk.key(number)) for number in bulk.fresh}
-            faults = await places.add_slots(
-                tx,
-                [
-                    _new_slot(ids[number], site_ids[number], row)
-                    for number, row in bulk.fresh.items()
-                ],
-            )
-            bulk.settle(ids, faults)
-            return await once.answer(tx, 200, await bulk.finish())
-
-    @routes.post("/slots/{slot_id}:cancel")
-    async def cancel_slot(slot_id: UUID, caller: Manager, once: Once) -> Response:
-        """Cancel a slot; those who had a seat are placed anew."""
-        async with database.transaction() as tx:
-            if known := await once.replay(tx):
-                return known
-            fault = await places.cancel_slot(tx, slot_id)
-            if fault is not None:
-                raise Problem(NOT_FOUND) if fault == "not-found" else problem(fault)
-            return await once.answer(tx, 200, {"slot_id": slot_id})
-
-    @routes.get("/slots")
-    async def see_slots(
-        caller: Staff,
-        page: PageQuery,
-        site_id: UUID | None = None,
-        code: str | None = None,
-        from_on: Annotated[date | None, Query(alias="from")] = None,
-    ) -> SlotPage:
-        """Slots from today or a given day on."""
-        async with database.read() as conn:
-            rows = await slots.page(
-                conn,
-                site_id=site_id,
-                code=code,
-                from_on=from_on or day_of(datetime.now(UTC)),
-                after=page.after(_SLOT_KEY),
-                limit=page.limit + 1,
-            )
-        kept, after = page.cut(rows, lambda row: (row["starts_at"], row["slot_id"]))
-        return SlotPage(
-            rows=[_slot(row, sensitive_too=caller.sees_sensitive) for row in kept], next=after
-        )
 
     routes.include_router(bulk_routes)
     return routes
