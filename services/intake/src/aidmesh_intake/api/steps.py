@@ -1,10 +1,12 @@
 """What staff do to a need: approve, end, tell, serve, undo, move."""
 
+from collections.abc import Callable
 from datetime import date
 from uuid import UUID
 
 from fastapi import APIRouter, Response
 
+from aidmesh_chassis.auth import Caller
 from aidmesh_chassis.db import Tx
 from aidmesh_chassis.http import Body
 from aidmesh_chassis.idempotency import Once
@@ -12,6 +14,7 @@ from aidmesh_chassis.problems import Problem
 from aidmesh_contracts.values import Area, Code
 from aidmesh_intake.api.context import (
     Caseworker,
+    Context,
     Ctx,
     Lead,
     Teller,
@@ -22,7 +25,7 @@ from aidmesh_intake.api.context import (
 )
 from aidmesh_intake.domain import commands
 from aidmesh_intake.domain.dates import today_of
-from aidmesh_intake.domain.need import Settlement, State
+from aidmesh_intake.domain.need import Decision, Need, Settlement, State
 from aidmesh_intake.domain.persons import Payee
 from aidmesh_intake.handlers import acting
 from aidmesh_intake.handlers.acting import Outcome
@@ -94,16 +97,9 @@ async def decline(
     need_id: UUID, body: ReasonIn, ctx: Ctx, caller: Caseworker, once: Once
 ) -> Response:
     """Decide that a need will not be served."""
-    async with ctx.database.transaction() as tx:
-        if known := await once.replay(tx):
-            return known
-        (outcome,) = await acting.act(
-            tx,
-            [need_id],
-            lambda need: commands.end(need, State.DECLINED, body.reason),
-            caller.staff_id,
-        )
-        return await _answer(tx, once, outcome)
+    return await _step(
+        ctx, caller, once, need_id, lambda need: commands.end(need, State.DECLINED, body.reason)
+    )
 
 
 @router.post("/needs/{need_id}:cancel")
@@ -111,16 +107,9 @@ async def cancel(
     need_id: UUID, body: ReasonIn, ctx: Ctx, caller: Caseworker, once: Once
 ) -> Response:
     """The person does not want it any more; whatever is held for it is released."""
-    async with ctx.database.transaction() as tx:
-        if known := await once.replay(tx):
-            return known
-        (outcome,) = await acting.act(
-            tx,
-            [need_id],
-            lambda need: commands.end(need, State.CANCELLED, body.reason),
-            caller.staff_id,
-        )
-        return await _answer(tx, once, outcome)
+    return await _step(
+        ctx, caller, once, need_id, lambda need: commands.end(need, State.CANCELLED, body.reason)
+    )
 
 
 @router.post("/needs/{need_id}:told")
@@ -186,13 +175,9 @@ async def reverse(need_id: UUID, body: ReasonIn, ctx: Ctx, caller: Lead, once: O
 
     Goods, appointments and money are undone where they went.
     """
-    async with ctx.database.transaction() as tx:
-        if known := await once.replay(tx):
-            return known
-        (outcome,) = await acting.act(
-            tx, [need_id], lambda need: commands.take_back(need, body.reason), caller.staff_id
-        )
-        return await _answer(tx, once, outcome)
+    return await _step(
+        ctx, caller, once, need_id, lambda need: commands.take_back(need, body.reason)
+    )
 
 
 @router.post("/needs/{need_id}:settle")
@@ -203,13 +188,7 @@ async def settle(
 
     Undo the wrong one first, where it was given: `taken_back` alone changes no books.
     """
-    async with ctx.database.transaction() as tx:
-        if known := await once.replay(tx):
-            return known
-        (outcome,) = await acting.act(
-            tx, [need_id], lambda need: commands.settle(need, body.reason), caller.staff_id
-        )
-        return await _answer(tx, once, outcome)
+    return await _step(ctx, caller, once, need_id, lambda need: commands.settle(need, body.reason))
 
 
 @router.post("/needs/{need_id}:move")
@@ -221,6 +200,16 @@ async def move(need_id: UUID, body: MoveIn, ctx: Ctx, caller: Caseworker, once: 
         outcome = await acting.move(
             tx, need_id, body.place_area, store.site(body.site_id), caller.staff_id
         )
+        return await _answer(tx, once, outcome)
+
+
+async def _step(
+    ctx: Context, caller: Caller, once: Once, need_id: UUID, step: Callable[[Need], Decision]
+) -> Response:
+    async with ctx.database.transaction() as tx:
+        if known := await once.replay(tx):
+            return known
+        (outcome,) = await acting.act(tx, [need_id], step, caller.staff_id)
         return await _answer(tx, once, outcome)
 
 
