@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from aidmesh.commands.common import names, refuse, say
-from aidmesh.commands.secret import ask, keys_folder
+from aidmesh.commands.secret import NAMED, KeysOf, ask
 
 PERSONAL = "master,notification,payments"
 """The keys that personal data is read with. tokens.key signs what staff sign in with; without it
@@ -31,23 +31,19 @@ def init(*, keys: Path, regions: str) -> None:
 
 def protect(
     *,
-    keys: Path | None = None,
-    data: Path | None = None,
-    region: str | None = None,
+    at: KeysOf = NAMED,
     which: str = PERSONAL,
 ) -> None:
     """Put a passphrase on a region's keys; its services then start locked, until unlock.
 
     Args:
-        keys: folder with a folder of keys per region.
-        data: folder of a mesh instead.
-        region: which region; may be left out if the mesh has one only.
+        at: which region's keys.
         which: keys separated by commas, of master, notification, payments.
     """
     from aidmesh_chassis.keys import KeyFileError, is_protected, opens  # noqa: PLC0415
     from aidmesh_chassis.keys import protect as protect_file  # noqa: PLC0415
 
-    _, folder = keys_folder(keys, data, region)
+    _, folder = at.folder()
     wanted = names(which) or ()
     if not wanted or set(wanted) - set(PERSONAL.split(",")):
         refuse(f"keys that can have a passphrase are {PERSONAL.replace(',', ', ')}")

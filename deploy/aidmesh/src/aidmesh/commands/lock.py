@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 from aidmesh.commands.common import EXIT_FAILED, refuse, run, say
-from aidmesh.commands.secret import ask, keys_folder
+from aidmesh.commands.secret import KeysOf, ask
 
 if TYPE_CHECKING:
     import httpx
@@ -84,7 +84,7 @@ def _targets(
     if data is None:
         if not url:
             refuse("name each service's address with --url, or the mesh with --data")
-        name, folder = keys_folder(keys, None, region)
+        name, folder = KeysOf(keys, None, region).folder()
         return [Target(name, folder, {each: _careful(each) for each in url})]
     if keys is not None or url:
         refuse("--data knows the keys and the addresses: name no others")

@@ -4,31 +4,54 @@ A secret is never an argument: arguments show in the list of processes and in th
 """
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
+
+from cyclopts import Parameter
 
 from aidmesh.commands.common import refuse
 
 SECRET_CHARS_MAX = 1024
 
 
-def keys_folder(keys: Path | None, data: Path | None, region: str | None) -> tuple[str, Path]:
-    """The region meant, and its folder of keys.
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True)
+class KeysOf:
+    """Which region is meant, and where its keys are: options that several commands take.
 
-    Either `keys`, the folder with a folder per region, and `region`; or `data`, the folder of a
-    mesh, which knows; `region` may then be left out if it holds one only.
+    Either `keys` and `region`, or `data`, which knows; `region` may then be left out if it holds
+    one only.
     """
-    if (keys is None) == (data is None):
-        refuse("name either --keys or --data")
-    if keys is not None:
-        if region is None:
-            refuse("name the region with --region")
-        folder = keys.expanduser().resolve() / region
-    else:
-        assert data is not None  # noqa: S101 - one of the two
-        region, folder = _of_mesh(data.expanduser().resolve(), region)
-    if not folder.is_dir():
-        refuse(f"{folder} is missing; aidmesh keys init makes it")
-    return region, folder
+
+    keys: Path | None = None
+    """folder with a folder of keys per region."""
+
+    data: Path | None = None
+    """folder of a mesh instead."""
+
+    region: str | None = None
+    """which region; may be left out if the mesh has one only."""
+
+    def folder(self) -> tuple[str, Path]:
+        """The region meant, and its folder of keys."""
+        region = self.region
+        if (self.keys is None) == (self.data is None):
+            refuse("name either --keys or --data")
+        if self.keys is not None:
+            if region is None:
+                refuse("name the region with --region")
+            folder = self.keys.expanduser().resolve() / region
+        else:
+            assert self.data is not None  # noqa: S101 - one of the two
+            region, folder = _of_mesh(self.data.expanduser().resolve(), region)
+        if not folder.is_dir():
+            refuse(f"{folder} is missing; aidmesh keys init makes it")
+        return region, folder
+
+
+NAMED: Final = KeysOf()
+"""Whatever the options name; to be the default of a command's parameter."""
 
 
 def ask(prompt: str, *, twice: bool = False) -> str:

@@ -8,11 +8,10 @@ import secrets
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aidmesh.commands.common import names, refuse, say
-from aidmesh.commands.secret import ask, keys_folder
+from aidmesh.commands.secret import NAMED, KeysOf, ask
 
 if TYPE_CHECKING:
     from aidmesh_chassis.auth import Role
@@ -28,9 +27,7 @@ def add(
     /,
     *,
     roles: str,
-    keys: Path | None = None,
-    data: Path | None = None,
-    region: str | None = None,
+    at: KeysOf = NAMED,
     generate: bool = False,
 ) -> None:
     """Let somebody sign in.
@@ -38,12 +35,10 @@ def add(
     Args:
         login: name to sign in with; 2 to 64 letters, digits, dots, hyphens and underscores.
         roles: separated by commas, of caseworker, logistician, finance, approver, lead, oncall.
-        keys: folder with a folder of keys per region.
-        data: folder of a mesh instead.
-        region: which region; may be left out if the mesh has one only.
+        at: which region's keys.
         generate: make up a password without asking, and show it.
     """
-    with _staff(keys, data, region) as staff:
+    with _staff(at) as staff:
         wanted = _roles(roles)
         password, made_up = _password(generate)
         staff.add(login, password, wanted)
@@ -51,15 +46,13 @@ def add(
     _show(password, made_up)
 
 
-def show(*, keys: Path | None = None, data: Path | None = None, region: str | None = None) -> None:
+def show(*, at: KeysOf = NAMED) -> None:
     """List who may sign in, with their roles and random ids.
 
     Args:
-        keys: folder with a folder of keys per region.
-        data: folder of a mesh instead.
-        region: which region; may be left out if the mesh has one only.
+        at: which region's keys.
     """
-    with _staff(keys, data, region) as staff:
+    with _staff(at) as staff:
         found = staff.all()
     if not found:
         say("nobody yet; aidmesh staff add adds somebody")
@@ -73,19 +66,15 @@ def disable(
     login: str,
     /,
     *,
-    keys: Path | None = None,
-    data: Path | None = None,
-    region: str | None = None,
+    at: KeysOf = NAMED,
 ) -> None:
     """Stop somebody from signing in.
 
     Args:
         login: whom.
-        keys: folder with a folder of keys per region.
-        data: folder of a mesh instead.
-        region: which region; may be left out if the mesh has one only.
+        at: which region's keys.
     """
-    with _staff(keys, data, region) as staff:
+    with _staff(at) as staff:
         staff.set_disabled(login, disabled=True)
     say(f"{login} can't sign in any more; a visit that is open has ended")
 
@@ -94,19 +83,15 @@ def enable(
     login: str,
     /,
     *,
-    keys: Path | None = None,
-    data: Path | None = None,
-    region: str | None = None,
+    at: KeysOf = NAMED,
 ) -> None:
     """Let somebody who was disabled sign in again.
 
     Args:
         login: whom.
-        keys: folder with a folder of keys per region.
-        data: folder of a mesh instead.
-        region: which region; may be left out if the mesh has one only.
+        at: which region's keys.
     """
-    with _staff(keys, data, region) as staff:
+    with _staff(at) as staff:
         staff.set_disabled(login, disabled=False)
     say(f"{login} may sign in again")
 
@@ -116,20 +101,16 @@ def roles(
     roles: str,
     /,
     *,
-    keys: Path | None = None,
-    data: Path | None = None,
-    region: str | None = None,
+    at: KeysOf = NAMED,
 ) -> None:
     """Give somebody other roles.
 
     Args:
         login: whom.
         roles: separated by commas, of caseworker, logistician, finance, approver, lead, oncall.
-        keys: folder with a folder of keys per region.
-        data: folder of a mesh instead.
-        region: which region; may be left out if the mesh has one only.
+        at: which region's keys.
     """
-    with _staff(keys, data, region) as staff:
+    with _staff(at) as staff:
         wanted = _roles(roles)
         staff.set_roles(login, wanted)
     say(f"{login} is {', '.join(sorted(wanted))}; whoever was signed in signs in again")
@@ -139,21 +120,17 @@ def password(
     login: str,
     /,
     *,
-    keys: Path | None = None,
-    data: Path | None = None,
-    region: str | None = None,
+    at: KeysOf = NAMED,
     generate: bool = False,
 ) -> None:
     """Give somebody another password.
 
     Args:
         login: whom.
-        keys: folder with a folder of keys per region.
-        data: folder of a mesh instead.
-        region: which region; may be left out if the mesh has one only.
+        at: which region's keys.
         generate: make up a password without asking, and show it.
     """
-    with _staff(keys, data, region) as staff:
+    with _staff(at) as staff:
         if all(each.login != login.strip().lower() for each in staff.all()):
             refuse("There is nobody of this login.")
         chosen, made_up = _password(generate)
@@ -163,11 +140,11 @@ def password(
 
 
 @contextmanager
-def _staff(keys: Path | None, data: Path | None, region: str | None) -> Iterator["StaffFile"]:
+def _staff(at: KeysOf) -> Iterator["StaffFile"]:
     from aidmesh_chassis.staff import StaffError, StaffFile  # noqa: PLC0415
     from aidmesh_console.app import STAFF_FILE  # noqa: PLC0415
 
-    _, folder = keys_folder(keys, data, region)
+    _, folder = at.folder()
     try:
         yield StaffFile(folder / STAFF_FILE)
     except (StaffError, OSError) as error:
