@@ -2,11 +2,14 @@
 
 import io
 import json
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 from uuid import uuid4
 
 import httpx
+import pytest
 from pydantic import SecretStr
 
 from aidmesh_chassis import logs
@@ -35,9 +38,17 @@ def client_of(service: Service, keys_dir: Path, *roles: Role) -> httpx.AsyncClie
     )
 
 
-async def built(
-    database: DatabaseFactory, keys_dir: Path, spool: Path
-) -> tuple[Service, World, Sender]:
+class Built(NamedTuple):
+    """The service, who feeds it, and its sender."""
+
+    service: Service
+    world: World
+    sender: Sender
+
+
+@pytest.fixture
+async def built(database: DatabaseFactory, keys_dir: Path, tmp_path: Path) -> AsyncIterator[Built]:
+    """The whole service, without a broker."""
     service = build(
         Settings(
             region="kyiv",
@@ -46,7 +57,7 @@ async def built(
             organization="Canary Organization",
             hours_from="00:00",
             hours_to="24:00",
-            spool_path=spool,
+            spool_path=tmp_path / "spool.jsonl",
         )
     )
     assert service.database is not None
@@ -55,117 +66,96 @@ async def built(
     world.key = PrivateKey((keys_dir / "notification.key").read_bytes())
     sender = service.tasks["sender"].__self__  # type: ignore[attr-defined]
     assert isinstance(sender, Sender)
-    return service, world, sender
+    yield Built(service, world, sender)
+    await sender._outlets[next(iter(sender._outlets))].close()
+    await service.database.close()
 
 
 async def test_lists_show_states_and_reasons_but_never_address_or_text(
-    database: DatabaseFactory, keys_dir: Path, tmp_path: Path
+    built: Built, keys_dir: Path, tmp_path: Path
 ) -> None:
-    service, world, sender = await built(database, keys_dir, tmp_path / "spool.jsonl")
-    assert service.database is not None
+    service, world, sender = built
     lines = io.StringIO()
     logs.configure("notification", "kyiv", level="debug", stream=lines)
-    try:
-        person = uuid4()
-        await world.take(world.card(person, channel="file", address=ADDRESS, wording="plain"))
-        reached, unreached = ready(person), ready(None)
-        await world.take(reached, unreached)
-        await sender.run_once()
-        async with client_of(service, keys_dir, Role.CASEWORKER) as client:
-            listed = await client.get("/v1/messages", params={"limit": 1})
-            rest = await client.get(
-                "/v1/messages", params={"limit": 1, "after": listed.json()["next"]}
-            )
-            both = [*listed.json()["messages"], *rest.json()["messages"]]
-            assert rest.json()["next"] is None
-            assert {
-                each["need_id"]: (each["state"], each["why"], each["told"]) for each in both
-            } == {
-                str(reached.need_id): ("sent", None, True),
-                str(unreached.need_id): ("suppressed", "no_safe_contact", False),
-            }
-            only = await client.get("/v1/messages", params={"state": "sent"})
-            assert [each["need_id"] for each in only.json()["messages"]] == [str(reached.need_id)]
-            queue = await client.get("/v1/messages/to-tell")
-            assert [each["need_id"] for each in queue.json()["messages"]] == [
-                str(unreached.need_id)
-            ]
-            counts = await client.get("/v1/messages/counts")
-            assert counts.json() == {"sent": 1, "suppressed": 1}
-        async with client_of(service, keys_dir, Role.FINANCE) as client:
-            assert (await client.get("/v1/messages")).status_code == 403
-        [line] = spool_lines(tmp_path / "spool.jsonl")
-        assert line["address"] == ADDRESS
-        seen = lines.getvalue() + json.dumps(both) + queue.text + await everything(service)
-        for canary in CANARIES:
-            assert canary not in seen
-        assert ADDRESS not in repr(vars(sender))
-    finally:
-        await sender._outlets[next(iter(sender._outlets))].close()
-        await service.database.close()
+    person = uuid4()
+    await world.take(world.card(person, channel="file", address=ADDRESS, wording="plain"))
+    reached, unreached = ready(person), ready(None)
+    await world.take(reached, unreached)
+    await sender.run_once()
+    async with client_of(service, keys_dir, Role.CASEWORKER) as client:
+        listed = await client.get("/v1/messages", params={"limit": 1})
+        rest = await client.get("/v1/messages", params={"limit": 1, "after": listed.json()["next"]})
+        both = [*listed.json()["messages"], *rest.json()["messages"]]
+        assert rest.json()["next"] is None
+        assert {each["need_id"]: (each["state"], each["why"], each["told"]) for each in both} == {
+            str(reached.need_id): ("sent", None, True),
+            str(unreached.need_id): ("suppressed", "no_safe_contact", False),
+        }
+        only = await client.get("/v1/messages", params={"state": "sent"})
+        assert [each["need_id"] for each in only.json()["messages"]] == [str(reached.need_id)]
+        queue = await client.get("/v1/messages/to-tell")
+        assert [each["need_id"] for each in queue.json()["messages"]] == [str(unreached.need_id)]
+        counts = await client.get("/v1/messages/counts")
+        assert counts.json() == {"sent": 1, "suppressed": 1}
+    async with client_of(service, keys_dir, Role.FINANCE) as client:
+        assert (await client.get("/v1/messages")).status_code == 403
+    [line] = spool_lines(tmp_path / "spool.jsonl")
+    assert line["address"] == ADDRESS
+    seen = lines.getvalue() + json.dumps(both) + queue.text + await everything(service)
+    for canary in CANARIES:
+        assert canary not in seen
+    assert ADDRESS not in repr(vars(sender))
 
 
 async def test_messages_about_sensitive_needs_are_seen_by_role(
-    database: DatabaseFactory, keys_dir: Path, tmp_path: Path
+    built: Built, keys_dir: Path
 ) -> None:
-    service, world, sender = await built(database, keys_dir, tmp_path / "spool.jsonl")
-    assert service.database is not None
-    try:
-        plain, secret = ready(None), ready(None, sensitive=True)
-        await world.take(plain, secret)
-        await sender.run_once()
-        both = {str(plain.need_id), str(secret.need_id)}
-        for role, seen in [
-            (Role.ONCALL, {str(plain.need_id)}),
-            (Role.CASEWORKER, both),
-            (Role.LEAD, both),
-        ]:
-            async with client_of(service, keys_dir, role) as client:
-                for path in ("/v1/messages", "/v1/messages/to-tell"):
-                    found = (await client.get(path)).json()["messages"]
-                    assert {each["need_id"] for each in found} == seen
-    finally:
-        await sender._outlets[next(iter(sender._outlets))].close()
-        await service.database.close()
+    service, world, sender = built
+    plain, secret = ready(None), ready(None, sensitive=True)
+    await world.take(plain, secret)
+    await sender.run_once()
+    both = {str(plain.need_id), str(secret.need_id)}
+    for role, seen in [
+        (Role.ONCALL, {str(plain.need_id)}),
+        (Role.CASEWORKER, both),
+        (Role.LEAD, both),
+    ]:
+        async with client_of(service, keys_dir, role) as client:
+            for path in ("/v1/messages", "/v1/messages/to-tell"):
+                found = (await client.get(path)).json()["messages"]
+                assert {each["need_id"] for each in found} == seen
 
 
 async def test_a_gateway_reports_what_became_of_a_message(
-    database: DatabaseFactory, keys_dir: Path, tmp_path: Path
+    built: Built, keys_dir: Path, tmp_path: Path
 ) -> None:
-    service, world, sender = await built(database, keys_dir, tmp_path / "spool.jsonl")
-    assert service.database is not None
-    try:
-        person = uuid4()
-        await world.take(world.card(person, channel="file", address=ADDRESS))
-        await world.take(ready(person), ready(None))
-        await sender.run_once()
-        [line] = spool_lines(tmp_path / "spool.jsonl")
-        path = f"/v1/messages/{line['message_id']}:report"
-        failed = {"outcome": "failed", "reason": "mailbox_full"}
-        key = {"Idempotency-Key": "report-0123456789"}
-        async with client_of(service, keys_dir, Role.FINANCE) as client:
-            assert (await client.post(path, json=failed, headers=key)).status_code == 403
-        async with client_of(service, keys_dir, Role.ONCALL) as client:
-            for body in ({"outcome": "failed"}, {"outcome": "delivered", "reason": "x"}):
-                assert (await client.post(path, json=body)).status_code == 422
-            answers = [await client.post(path, json=failed, headers=key) for _ in range(2)]
-            assert [answer.status_code for answer in answers] == [200, 200]
-            assert answers[0].json() == answers[1].json()
-            assert answers[0].json()["state"] == "failed"
-            late = await client.post(path, json={"outcome": "delivered"})
-            assert late.status_code == 409
-            assert late.json()["type"] == "urn:aidmesh:problem:not-reportable"
-            nothing = await client.post(f"/v1/messages/{uuid4()}:report", json=failed)
-            assert nothing.status_code == 404
-            [shown] = (await client.get("/v1/messages", params={"state": "failed"})).json()[
-                "messages"
-            ]
-            assert (shown["why"], shown["report_code"]) == ("undelivered", "mailbox_full")
-            queue = (await client.get("/v1/messages/to-tell")).json()["messages"]
-            assert line["message_id"] in {each["message_id"] for each in queue}
-    finally:
-        await sender._outlets[next(iter(sender._outlets))].close()
-        await service.database.close()
+    service, world, sender = built
+    person = uuid4()
+    await world.take(world.card(person, channel="file", address=ADDRESS))
+    await world.take(ready(person), ready(None))
+    await sender.run_once()
+    [line] = spool_lines(tmp_path / "spool.jsonl")
+    path = f"/v1/messages/{line['message_id']}:report"
+    failed = {"outcome": "failed", "reason": "mailbox_full"}
+    key = {"Idempotency-Key": "report-0123456789"}
+    async with client_of(service, keys_dir, Role.FINANCE) as client:
+        assert (await client.post(path, json=failed, headers=key)).status_code == 403
+    async with client_of(service, keys_dir, Role.ONCALL) as client:
+        for body in ({"outcome": "failed"}, {"outcome": "delivered", "reason": "x"}):
+            assert (await client.post(path, json=body)).status_code == 422
+        answers = [await client.post(path, json=failed, headers=key) for _ in range(2)]
+        assert [answer.status_code for answer in answers] == [200, 200]
+        assert answers[0].json() == answers[1].json()
+        assert answers[0].json()["state"] == "failed"
+        late = await client.post(path, json={"outcome": "delivered"})
+        assert late.status_code == 409
+        assert late.json()["type"] == "urn:aidmesh:problem:not-reportable"
+        nothing = await client.post(f"/v1/messages/{uuid4()}:report", json=failed)
+        assert nothing.status_code == 404
+        [shown] = (await client.get("/v1/messages", params={"state": "failed"})).json()["messages"]
+        assert (shown["why"], shown["report_code"]) == ("undelivered", "mailbox_full")
+        queue = (await client.get("/v1/messages/to-tell")).json()["messages"]
+        assert line["message_id"] in {each["message_id"] for each in queue}
 
 
 async def everything(service: Service) -> str:
@@ -186,34 +176,29 @@ async def everything(service: Service) -> str:
 
 
 async def test_staff_subscribe_with_a_sealed_address_and_see_the_templates(
-    database: DatabaseFactory, keys_dir: Path, tmp_path: Path
+    built: Built, keys_dir: Path
 ) -> None:
-    service, _, sender = await built(database, keys_dir, tmp_path / "spool.jsonl")
-    assert service.database is not None
-    try:
-        async with client_of(service, keys_dir, Role.LEAD) as client:
-            assert (await client.get("/v1/subscription")).json()["subscribed"] is False
-            body = {"channel": "file", "address": ADDRESS, "language": "en"}
-            assert (await client.put("/v1/subscription", json=body)).status_code == 204
-            assert (await client.get("/v1/subscription")).json()["subscribed"] is True
-            refused = await client.put(
-                "/v1/subscription", json={**body, "hours_from": "09:00", "hours_to": "09:00"}
-            )
-            assert refused.status_code == 422
-            assert ADDRESS not in refused.text
-            assert ADDRESS not in await everything(service)
-            assert (await client.delete("/v1/subscription")).status_code == 204
-            templates = (await client.get("/v1/templates")).json()
-        assert {template["code"] for template in templates} == {"need_ready", "staff_to_tell"}
-        assert all(len(template["texts"]) == 6 for template in templates)
-        assert posts_without_key(service.app) == []
-    finally:
-        await sender._outlets[next(iter(sender._outlets))].close()
-        await service.database.close()
+    service = built.service
+    async with client_of(service, keys_dir, Role.LEAD) as client:
+        assert (await client.get("/v1/subscription")).json()["subscribed"] is False
+        body = {"channel": "file", "address": ADDRESS, "language": "en"}
+        assert (await client.put("/v1/subscription", json=body)).status_code == 204
+        assert (await client.get("/v1/subscription")).json()["subscribed"] is True
+        refused = await client.put(
+            "/v1/subscription", json={**body, "hours_from": "09:00", "hours_to": "09:00"}
+        )
+        assert refused.status_code == 422
+        assert ADDRESS not in refused.text
+        assert ADDRESS not in await everything(service)
+        assert (await client.delete("/v1/subscription")).status_code == 204
+        templates = (await client.get("/v1/templates")).json()
+    assert {template["code"] for template in templates} == {"need_ready", "staff_to_tell"}
+    assert all(len(template["texts"]) == 6 for template in templates)
+    assert posts_without_key(service.app) == []
 
 
 async def test_a_service_without_its_key_is_locked_but_answers(
-    database: DatabaseFactory, keys_dir: Path, tmp_path: Path
+    database: DatabaseFactory, keys_dir: Path
 ) -> None:
     (keys_dir / "notification.key").unlink()
     assert KeyRing(keys_dir, [NOTIFICATION]).missing == (NOTIFICATION,)

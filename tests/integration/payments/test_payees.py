@@ -39,6 +39,15 @@ def corrected(
     return made.model_copy(update={"version": version, "replaces": need.payee_ref, "sealed_by": by})
 
 
+async def drawn_up(desk: Desk) -> NeedApprovedV1:
+    """A need whose payout waits for approval."""
+    need, details = registered()
+    await desk.feed(*details)
+    await desk.feed(need)
+    await desk.feed(confirmed(need))
+    return need
+
+
 async def step(desk: Desk, verb: Verb, by: UUID, reason: str | None = None) -> object:
     payout_id = PayoutId(
         await desk.value("SELECT id FROM payout ORDER BY recorded_at DESC LIMIT 1")
@@ -79,10 +88,7 @@ async def test_the_newest_details_are_paid_in_whichever_order_they_come(
 
 async def test_an_approval_is_void_when_the_details_change(desk: Desk) -> None:
     await desk.purse(50_000)
-    need, first = registered()
-    await desk.feed(*first)
-    await desk.feed(need)
-    await desk.feed(confirmed(need))
+    need = await drawn_up(desk)
     assert await step(desk, "approve", CHECKER) is None
     await desk.told()
     change = corrected(need, by=MAKER)
@@ -100,10 +106,7 @@ async def test_an_approval_is_void_when_the_details_change(desk: Desk) -> None:
 
 async def test_what_is_on_a_list_goes_where_the_list_says(desk: Desk) -> None:
     await desk.purse(50_000)
-    need, first = registered()
-    await desk.feed(*first)
-    await desk.feed(need)
-    await desk.feed(confirmed(need))
+    need = await drawn_up(desk)
     await step(desk, "approve", CHECKER)
     await step(desk, "export", CHECKER)
     change = corrected(need)
@@ -118,10 +121,7 @@ async def test_what_is_on_a_list_goes_where_the_list_says(desk: Desk) -> None:
 
 async def test_later_attempts_use_what_was_corrected(desk: Desk) -> None:
     await desk.purse(50_000)
-    need, first = registered()
-    await desk.feed(*first)
-    await desk.feed(need)
-    await desk.feed(confirmed(need))
+    need = await drawn_up(desk)
     await step(desk, "approve", CHECKER)
     assert await step(desk, "reject", CHECKER, "AC01") is None
     payout_id = PayoutId(await desk.value("SELECT id FROM payout"))
