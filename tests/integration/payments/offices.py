@@ -19,7 +19,12 @@ from aidmesh_contracts.ids import (
     SiteId,
     TransferId,
 )
-from aidmesh_contracts.intake import NeedApprovedV1, NeedConfirmedV1, NeedWithdrawnV1
+from aidmesh_contracts.intake import (
+    NeedApprovedV1,
+    NeedConfirmedV1,
+    NeedToldV1,
+    NeedWithdrawnV1,
+)
 from aidmesh_contracts.registry import REGISTRY
 from aidmesh_contracts.restriction import UNRESTRICTED, Restriction
 from aidmesh_contracts.streams import event_type_of
@@ -34,6 +39,8 @@ from aidmesh_payments.store import grants as grant_store
 
 MAKER, CHECKER = UUID(int=1), UUID(int=2)
 REGIONS = frozenset({"kyiv", "lviv"})
+DAYS = 7
+"""How long cash waits for whoever was told."""
 E = TypeVar("E", bound=Event)
 
 
@@ -244,4 +251,15 @@ def withdrawn(need: NeedApprovedV1, reason: str = "cancelled") -> NeedWithdrawnV
     """Its attempt is over."""
     return NeedWithdrawnV1.model_validate(
         {"need_id": need.need_id, "attempt_no": need.attempt_no, "reason": reason}
+    )
+
+
+def told(need: NeedApprovedV1, told_at: datetime | None = None) -> NeedToldV1:
+    """The person was told that it is ready, now by default."""
+    return NeedToldV1(
+        need_id=need.need_id,
+        attempt_no=need.attempt_no,
+        told_at=told_at or datetime.now(UTC),
+        how="in_person",
+        collect_days=DAYS,
     )

@@ -3,14 +3,16 @@
 import asyncio
 import csv
 import io
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
 from uuid import uuid4
 
 from aidmesh_contracts.ids import NeedId, PayeeRef
 from aidmesh_contracts.intake import PayeeErasedV1, PayeeSealedV1
 from aidmesh_contracts.payments import CommitmentReleasedV1, CommitmentSpentV1
+from aidmesh_payments.domain.money import today_in_kyiv
 from integration.payments.callers import IBAN, NAME, Api
-from integration.payments.offices import MAKER, approved, confirmed
+from integration.payments.offices import MAKER, approved, confirmed, told
 
 
 async def test_a_reconciliation_file_that_comes_twice_counts_once(api: Api) -> None:
@@ -199,3 +201,75 @@ async def test_a_row_that_names_a_need_finds_cash_that_was_given_up(api: Api) ->
     answer = await api.post("/v1/payouts:settle", rows=[rows[0] | {"bank_reference": "desk"}])
     assert answer["rows"][0]["id"] == payout["id"]
     assert await api.desk.value("SELECT spent_minor FROM allotment") == 5_000
+
+
+async def test_a_row_that_names_a_need_means_the_cash_that_was_open_on_its_day(api: Api) -> None:
+    await api.purse()
+    need = approved(5_000)
+    ids = []
+    for attempt_no in (1, 2):
+        attempt = need.model_copy(update={"attempt_no": attempt_no})
+        await api.desk.feed(attempt)
+        await api.desk.feed(confirmed(attempt))
+        await api.desk.feed(told(attempt))
+        [payout] = (await api.get("/v1/payouts"))["payouts"]
+        ids.append(payout["id"])
+        if attempt_no == 1:
+            await api.post(f"/v1/payouts/{payout['id']}:not-collected")
+            await _days_pass(api, 10)
+    today = today_in_kyiv(datetime.now(UTC))
+    earlier = str(today - timedelta(days=10))
+    paid = {"need_id": str(need.need_id), "bank_reference": "desk"}
+
+    async def settle(row_id: str, **more: str) -> Any:
+        answer = await api.post("/v1/payouts:settle", rows=[paid | {"row_id": row_id} | more])
+        return answer["rows"][0]
+
+    between = await settle("1", served_on=str(today - timedelta(days=5)))
+    assert between["problem"] == "payout-id-needed"
+    # The second was drawn up only and never offered: who was paid today is not sure.
+    await api.desk.execute("UPDATE commitment SET collect_from = NULL, collect_days = NULL"
+                           " WHERE attempt_no = 2")  # fmt: skip
+    assert (await settle("2"))["problem"] == "payout-id-needed"
+    first = await settle("3", served_on=earlier)
+    assert first["id"] == ids[0]
+    states = await api.desk.value("SELECT array_agg(state ORDER BY recorded_at) FROM payout")
+    assert states == ["settled", "cancelled"]
+    assert (await settle("4", served_on=earlier))["problem"] == "wrong-state"
+
+
+async def test_a_row_of_today_means_the_cash_that_waits(api: Api) -> None:
+    await api.purse()
+    need = approved(5_000)
+    ids = []
+    for attempt_no in (1, 2):
+        attempt = need.model_copy(update={"attempt_no": attempt_no})
+        await api.desk.feed(attempt)
+        await api.desk.feed(confirmed(attempt))
+        await api.desk.feed(told(attempt))
+        ids += [each["id"] for each in (await api.get("/v1/payouts"))["payouts"]]
+        if attempt_no == 1:
+            await api.post(f"/v1/payouts/{ids[0]}:not-collected")
+    row = {"need_id": str(need.need_id), "bank_reference": "desk"}
+    # Both were open today.
+    answer = await api.post("/v1/payouts:settle", rows=[row | {"row_id": "1"}])
+    assert answer["rows"][0]["problem"] == "payout-id-needed"
+    await _days_pass(api, 1, attempt_no=1)
+    answer = await api.post("/v1/payouts:settle", rows=[row | {"row_id": "2"}])
+    assert answer["rows"][0]["id"] == ids[1]
+
+
+async def _days_pass(api: Api, days: int, attempt_no: int = 1) -> None:
+    """As if an attempt had been so many days ago."""
+    await api.desk.execute(
+        "UPDATE commitment SET collect_from = collect_from - make_interval(days => $1)"
+        " WHERE attempt_no = $2",
+        days,
+        attempt_no,
+    )
+    await api.desk.execute(
+        "UPDATE payout p SET given_up_at = given_up_at - make_interval(days => $1)"
+        " FROM commitment c WHERE c.id = p.commitment_id AND c.attempt_no = $2",
+        days,
+        attempt_no,
+    )

@@ -9,15 +9,14 @@ import pytest
 
 from aidmesh_contracts.base import Event
 from aidmesh_contracts.ids import PayeeRef, PayoutId, SiteId
-from aidmesh_contracts.intake import NeedApprovedV1, NeedToldV1, PayeeSealedV1
+from aidmesh_contracts.intake import NeedApprovedV1, PayeeSealedV1
 from aidmesh_contracts.inventory import AlertChangedV1, SiteChangedV1
 from aidmesh_contracts.payments import CommitmentHeldV1, CommitmentReleasedV1, CommitmentSpentV1
 from aidmesh_payments.domain.payout import PayoutRefusal, Verb
 from aidmesh_payments.handlers import sweeps
 from aidmesh_payments.handlers.payouts import Step, redo, take_steps
-from integration.payments.offices import CHECKER, Desk, approved, confirmed
+from integration.payments.offices import CHECKER, DAYS, Desk, approved, confirmed, told
 
-DAYS = 7
 SITE = SiteId(uuid4())
 
 
@@ -27,16 +26,6 @@ def ago(**time: float) -> datetime:
 
 def about(time: timedelta, *, hours: int) -> bool:
     return abs(time - timedelta(hours=hours)) < timedelta(minutes=5)
-
-
-def told(need: NeedApprovedV1, told_at: datetime | None = None) -> NeedToldV1:
-    return NeedToldV1(
-        need_id=need.need_id,
-        attempt_no=need.attempt_no,
-        told_at=told_at or datetime.now(UTC),
-        how="in_person",
-        collect_days=DAYS,
-    )
 
 
 async def waiting(desk: Desk, *needs: NeedApprovedV1, passed: timedelta) -> None:

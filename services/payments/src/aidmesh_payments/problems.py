@@ -122,6 +122,12 @@ PROBLEMS: Final[tuple[ProblemType, ...]] = (
         "Check the id or code in this row.",
     ),
     ProblemType(
+        "payout-id-needed",
+        409,
+        "The need has several payouts that may be meant",
+        "Send the row again with the payout_id of the one that was paid, as on the payment list.",
+    ),
+    ProblemType(
         "payee-unusable",
         422,
         "The payee details cannot be used",

@@ -1,8 +1,8 @@
 """Routes about payouts, payees, payment lists and reviews."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 from uuid import UUID, uuid4
 
 from fastapi import APIRouter, Response
@@ -29,8 +29,9 @@ from aidmesh_payments.api.desk import (
     Worker,
     admit,
 )
-from aidmesh_payments.domain.money import EXPONENTS
+from aidmesh_payments.domain.money import EXPONENTS, today_in_kyiv
 from aidmesh_payments.domain.payout import PayoutState, Verb
+from aidmesh_payments.domain.settling import Unclear, paid_by
 from aidmesh_payments.handlers import payees, payouts
 from aidmesh_payments.handlers.payees import Payee
 from aidmesh_payments.handlers.payouts import Step
@@ -49,8 +50,15 @@ class PayoutRow(RowBody):
     need_id: UUID | None = None
 
 
+R = TypeVar("R", bound=PayoutRow)
+
+
 class SettledRow(PayoutRow):
-    """A payout that was paid, as the bank or the cash desk says."""
+    """A payout that was paid, as the bank or the cash desk says.
+
+    A row by its need means the payout that was open on the day; it is rejected where that is not
+    one.
+    """
 
     bank_reference: Text
     served_on: date | None = None
@@ -286,19 +294,22 @@ def bulk_router(desk: Desk) -> APIRouter:
             if known := await once.replay(tx):
                 return known
             intake = await admit(tx, "approvals", body.source, body.rows)
-            wanted = await _payouts(tx, intake, dict(enumerate(body.rows)))
+            wanted = await _payouts(tx, intake, body.rows)
             steps = {place: Step(payout_id) for place, payout_id in wanted.items()}
             await _take(desk, tx, intake, "approve", steps, caller.staff_id)
             return await once.answer(tx, 200, await intake.finish(tx))
 
     @routes.post("/payouts:settle")
     async def settle(body: SettleBody, caller: Payer, once: Once) -> Response:
-        """Payments that were made: a reconciliation file that comes twice counts once."""
+        """Payments that were made: a reconciliation file that comes twice counts once.
+
+        Cash that had been given up is recorded all the same, and its need is served by it.
+        """
         async with desk.db.transaction() as tx:
             if known := await once.replay(tx):
                 return known
             intake = await admit(tx, "settlements", body.source, body.rows)
-            wanted = await _payouts(tx, intake, dict(enumerate(body.rows)), late=True)
+            wanted = await _paid(tx, intake, body.rows)
             steps = {
                 place: Step(
                     payout_id,
@@ -313,26 +324,39 @@ def bulk_router(desk: Desk) -> APIRouter:
     return routes
 
 
-async def _payouts(
-    tx: Tx, intake: Intake, rows: Mapping[int, PayoutRow], *, late: bool = False
-) -> Mapping[int, PayoutId]:
-    """Find the payout of each new row; rows that name none, or one twice, are rejected.
-
-    Args:
-        late: whether a row may mean cash that was given up as not collected, too.
-    """
-    need_ids = [NeedId(row.need_id) for row in rows.values() if row.need_id is not None]
+async def _payouts(tx: Tx, intake: Intake, rows: Sequence[PayoutRow]) -> Mapping[int, PayoutId]:
+    """Find the payout of each new row that is not over."""
+    need_ids = (NeedId(row.need_id) for row in rows if row.need_id is not None)
     live = await store.live_of_needs(tx.conn, need_ids)
-    if late:
-        live = await late_cash.uncollected_of_needs(tx.conn, need_ids) | live
+    return _found(intake, rows, lambda row, need_id: live.get(need_id, Unclear.NONE))
+
+
+async def _paid(tx: Tx, intake: Intake, rows: Sequence[SettledRow]) -> Mapping[int, PayoutId]:
+    """Find the payout by which each new row says that somebody was paid."""
+    need_ids = (NeedId(row.need_id) for row in rows if row.need_id is not None)
+    candidates = await late_cash.candidates_of_needs(tx.conn, need_ids)
+    today = today_in_kyiv(tx.now)
+    return _found(
+        intake,
+        rows,
+        lambda row, need_id: paid_by(candidates.get(need_id, ()), row.served_on or today),
+    )
+
+
+def _found(
+    intake: Intake, rows: Sequence[R], of_need: Callable[[R, NeedId], PayoutId | Unclear]
+) -> Mapping[int, PayoutId]:
+    """The payout of each new row; rows that name none, or one twice, are rejected."""
     found: dict[int, PayoutId] = {}
     for place in intake.fresh:
         row = rows[place]
-        payout_id = None if row.payout_id is None else PayoutId(row.payout_id)
-        if payout_id is None and row.need_id is not None:
-            payout_id = live.get(NeedId(row.need_id))
-        if payout_id is None:
-            intake.reject(place, "unknown-row")
+        payout_id: PayoutId | Unclear = Unclear.NONE
+        if row.payout_id is not None:
+            payout_id = PayoutId(row.payout_id)
+        elif row.need_id is not None:
+            payout_id = of_need(row, NeedId(row.need_id))
+        if isinstance(payout_id, Unclear):
+            intake.reject(place, payout_id)
         elif payout_id in found.values():
             intake.reject(place, "wrong-state")
         else:

@@ -1,30 +1,52 @@
 """Cash that was given up as not collected, and was paid all the same."""
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime
 
 import asyncpg
 
 from aidmesh_contracts.ids import CommitmentId, NeedId, PayoutId
 from aidmesh_payments.domain.allotments import Allotment
-from aidmesh_payments.domain.payout import NOT_COLLECTED
+from aidmesh_payments.domain.money import today_in_kyiv
+from aidmesh_payments.domain.payout import LIVE, NOT_COLLECTED
+from aidmesh_payments.domain.settling import Candidate
 from aidmesh_payments.store import payouts
 from aidmesh_payments.store.payouts import PayoutRow
 
 
-async def uncollected_of_needs(
+async def candidates_of_needs(
     conn: asyncpg.Connection, need_ids: Iterable[NeedId]
-) -> dict[NeedId, PayoutId]:
-    """Return each need's newest cash that was given up because nobody fetched it."""
+) -> Mapping[NeedId, Sequence[Candidate]]:
+    """Return each need's payouts that are not over, and cash that was given up as not fetched."""
     rows = await conn.fetch(
         """
-        SELECT need_id, id FROM payout
-        WHERE need_id = ANY($1::uuid[]) AND state = 'cancelled' AND reason = $2
-        ORDER BY recorded_at, id
+        SELECT p.need_id, p.id, LEAST(c.collect_from, b.exported_at) AS offered_at,
+               p.settled_on, p.given_up_at
+        FROM payout p
+        JOIN commitment c ON c.id = p.commitment_id
+        LEFT JOIN payout_batch b ON b.id = p.batch_id
+        WHERE p.need_id = ANY($1::uuid[])
+          AND (p.state = ANY($2::text[]) OR (p.state = 'cancelled' AND p.reason = $3))
         """,
         list(set(need_ids)),
+        sorted(LIVE),
         NOT_COLLECTED,
     )
-    return {NeedId(row["need_id"]): PayoutId(row["id"]) for row in rows}
+    found: dict[NeedId, list[Candidate]] = defaultdict(list)
+    for row in rows:
+        settled_on = row["settled_on"]
+        candidate = Candidate(
+            PayoutId(row["id"]),
+            offered_on=_day(row["offered_at"]) or settled_on,
+            ended_on=settled_on or _day(row["given_up_at"]),
+        )
+        found[NeedId(row["need_id"])].append(candidate)
+    return found
+
+
+def _day(at: datetime | None) -> date | None:
+    return None if at is None else today_in_kyiv(at)
 
 
 async def lock_settled_of(

@@ -125,10 +125,25 @@ async def last_number(conn: asyncpg.Connection, commitment_id: CommitmentId) -> 
     return number
 
 
-async def lock(conn: asyncpg.Connection, ids: Iterable[PayoutId]) -> dict[PayoutId, PayoutRow]:
-    """Lock payouts in order of id; allotments and commitments are locked before."""
+async def lock(
+    conn: asyncpg.Connection,
+    ids: Iterable[PayoutId],
+    live_of: Iterable[CommitmentId] = (),
+) -> dict[PayoutId, PayoutRow]:
+    """Lock payouts in order of id; allotments and commitments are locked before.
+
+    Args:
+        live_of: commitments whose payouts that are not over are locked, too.
+    """
     rows = await conn.fetch(
-        "SELECT * FROM payout WHERE id = ANY($1::uuid[]) ORDER BY id FOR UPDATE", list(set(ids))
+        """
+        SELECT * FROM payout
+        WHERE id = ANY($1::uuid[]) OR (commitment_id = ANY($2::uuid[]) AND state = ANY($3::text[]))
+        ORDER BY id FOR UPDATE
+        """,
+        list(set(ids)),
+        list(set(live_of)),
+        sorted(LIVE),
     )
     return {PayoutId(row["id"]): _payout(row) for row in rows}
 
@@ -157,7 +172,9 @@ async def save(conn: asyncpg.Connection, payouts: Sequence[PayoutRow]) -> None:
                    settler = n.settler, reviewer = n.reviewer, review_due_at = n.review_due_at,
                    version = n.version, bank_reference = n.bank_reference,
                    settled_on = n.settled_on, batch_id = n.batch_id, maker = n.maker,
-                   paid_twice = n.paid_twice
+                   paid_twice = n.paid_twice,
+                   given_up_at = CASE WHEN n.state = 'cancelled'
+                       THEN COALESCE(p.given_up_at, clock_timestamp()) ELSE p.given_up_at END
             FROM unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::uuid[], $6::uuid[],
                         $7::timestamptz[], $8::int[], $9::text[], $10::date[], $11::uuid[],
                         $12::uuid[], $13::boolean[])
