@@ -12,14 +12,23 @@ from aidmesh_contracts.intake import NeedApprovedV1
 from aidmesh_contracts.payments import (
     CommitmentHeldV1,
     CommitmentRefusedV1,
+    CommitmentReleasedV1,
     CommitmentReversedV1,
     CommitmentSpentV1,
+    FundsGrewV1,
 )
 from aidmesh_payments.domain.payout import PayoutRefusal, Verb
 from aidmesh_payments.handlers import allotting
 from aidmesh_payments.handlers.commitments import settle_discrepancy
-from aidmesh_payments.handlers.payouts import Step, take_steps
-from integration.payments.offices import CHECKER, MAKER, Desk, approved, confirmed
+from aidmesh_payments.handlers.payouts import Step, redo, take_steps
+from integration.payments.offices import (
+    CHECKER,
+    MAKER,
+    Desk,
+    approved,
+    confirmed,
+    withdrawn,
+)
 
 CASH = 3_000
 PAID_ON = date(2024, 6, 12)
@@ -103,6 +112,10 @@ async def test_cash_whose_money_is_gone_is_recorded_and_money_is_found_for_it(
     assert await open_odds(desk) == [f"no_money {CASH}"]
     assert await spent_minor(desk) == 0
     assert await step(desk, "settle", payout_id) == [PayoutRefusal.WRONG_STATE]
+    # The need is served by it, at once.
+    [fact] = await desk.told_of(CommitmentSpentV1)
+    assert (fact.attempt_no, fact.fulfils, fact.unfunded) == (1, True, True)
+    assert (fact.payout_id, fact.amount_minor, fact.spent_on) == (payout_id, CASH, PAID_ON)
 
     # Whoever has it is not given it again.
     other = await desk.purse(CASH)
@@ -111,12 +124,14 @@ async def test_cash_whose_money_is_gone_is_recorded_and_money_is_found_for_it(
 
     await find_money(desk, other)
     [spent] = await desk.told_of(CommitmentSpentV1)
-    assert (spent.attempt_no, spent.fulfils, spent.payout_id) == (1, True, payout_id)
-    assert spent.spent_on == PAID_ON
+    assert (spent.attempt_no, spent.fulfils, spent.unfunded) == (1, False, False)
+    assert (spent.payout_id, spent.spent_on) == (payout_id, PAID_ON)
+    assert spent.spend_no > fact.spend_no
     assert await spent_minor(desk) == CASH
     assert await desk.value("SELECT spent_minor FROM allotment WHERE id = $1", other) == CASH
     assert await step(desk, "return", payout_id) == [None]
-    assert len(await desk.told_of(CommitmentReversedV1)) == 1
+    [back] = await desk.told_of(CommitmentReversedV1)
+    assert (back.spend_no, back.fulfils) == (spent.spend_no, True)
     assert await spent_minor(desk) == 0
 
 
@@ -139,26 +154,90 @@ async def test_cash_that_comes_back_before_money_was_found_lacks_none(desk: Desk
     payout_id = await lapsed(desk, need)
     await spoil(desk, "another need", purse)
     await step(desk, "settle", payout_id)
+    [fact] = await desk.told_of(CommitmentSpentV1)
     assert await step(desk, "return", payout_id) == [None]
     assert await open_odds(desk) == []
+    [back] = await desk.told_of(CommitmentReversedV1)
+    assert (back.attempt_no, back.spend_no, back.fulfils) == (1, fact.spend_no, True)
     await desk.purse(CASH)
     await desk.told()
     await desk.feed(again(need))
     assert len(await desk.told_of(CommitmentHeldV1)) == 1
 
 
-async def test_a_later_payment_that_can_be_stopped_is_stopped_first(desk: Desk) -> None:
-    await desk.purse(2 * CASH)
+@pytest.mark.parametrize("second", ["asked for", "draft", "approved", "rejected"])
+@pytest.mark.parametrize("purses", [1, 2])
+async def test_what_can_be_stopped_of_a_later_attempt_is_stopped(
+    desk: Desk, second: str, purses: int
+) -> None:
+    """Its money serves the payment that was made; whoever has the cash is not paid again."""
+    await desk.purse(purses * CASH)
     need = approved(CASH)
     first = await lapsed(desk, need)
-    second = await listed(desk, again(need))
-    stops: tuple[Verb, ...] = ("approve", "cancel")
-    for verb in stops:
-        assert await step(desk, "settle", first) == [PayoutRefusal.WRONG_STATE]
-        assert await step(desk, verb, second) == [None]
+    if second == "asked for":
+        await desk.feed(again(need))
+    else:
+        ways: dict[str, tuple[Verb, ...]] = {
+            "draft": (),
+            "approved": ("approve",),
+            "rejected": ("approve", "export", "reject"),
+        }
+        later = await listed(desk, again(need), *ways[second])
+    await desk.told()
+
     assert await step(desk, "settle", first) == [None]
     assert await spent_minor(desk) == CASH
     assert await open_odds(desk) == []
+    events = await desk.told()
+    kinds = (CommitmentSpentV1, CommitmentReleasedV1)
+    news = [event for event in events if isinstance(event, kinds)]
+    assert [(type(each), each.attempt_no) for each in news] == [
+        (CommitmentSpentV1, 1),
+        (CommitmentReleasedV1, 2),
+    ]
+    # Nothing grew that was used at once.
+    grown = [each.amount_minor for each in events if isinstance(each, FundsGrewV1)]
+    assert grown == ([CASH] if purses == 2 else [])
+
+    await desk.feed(confirmed(again(need)))
+    assert await desk.value("SELECT sum(held_minor + committed_minor)::int FROM allotment") == 0
+    if second == "rejected":
+        with pytest.raises(Problem):
+            await desk.run(lambda tx: redo(desk.office, tx, later, MAKER, None))
+    await desk.feed(again(need, 3))
+    assert not await desk.told_of(CommitmentHeldV1)
+
+
+async def test_cash_stopped_for_an_earlier_payment_may_have_been_paid_as_well(desk: Desk) -> None:
+    await desk.purse(2 * CASH)
+    need = approved(CASH)
+    first = await lapsed(desk, need)
+    second = await listed(desk, again(need), "approve")
+    assert await step(desk, "settle", first) == [None]
+    assert await step(desk, "settle", second) == [None]
+    assert await open_odds(desk) == [f"paid_twice {CASH}"]
+
+
+async def test_cash_paid_before_its_need_was_withdrawn_is_recorded(desk: Desk) -> None:
+    await desk.purse(CASH)
+    need = approved(CASH)
+    payout_id = await listed(desk, need, "approve")
+    await desk.feed(withdrawn(need))
+    assert await step(desk, "settle", payout_id) == [None]
+    assert await spent_minor(desk) == CASH
+    assert [each.fulfils for each in await desk.told_of(CommitmentSpentV1)] == [True]
+
+
+async def test_a_payment_that_may_have_left_is_not_drawn_up_again(desk: Desk) -> None:
+    """The bank sends back the later one, and the earlier one was fetched."""
+    await desk.purse(2 * CASH)
+    need = approved(CASH)
+    first = await lapsed(desk, need)
+    second = await listed(desk, again(need), "approve", "export")
+    assert await step(desk, "settle", first) == [None]
+    assert await step(desk, "reject", second) == [None]
+    with pytest.raises(Problem):
+        await desk.run(lambda tx: redo(desk.office, tx, second, MAKER, None))
 
 
 @pytest.mark.parametrize("second_is", ["settled before", "settled with it", "settled after"])
@@ -176,6 +255,9 @@ async def test_a_need_that_was_paid_twice_in_truth_is_so_in_the_books(
     }[second_is]
     for together in order:
         assert await step(desk, "settle", *together) == [None] * len(together)
+    # Intake sees two services for one need and has a person look.
+    facts = [event for event in await desk.told_of(CommitmentSpentV1) if event.fulfils]
+    assert {(each.attempt_no, each.unfunded) for each in facts} == {(1, True), (2, False)}
     assert await open_odds(desk) == [f"paid_twice {CASH}"]
     assert await spent_minor(desk) == CASH
     await desk.purse(CASH)
@@ -185,8 +267,8 @@ async def test_a_need_that_was_paid_twice_in_truth_is_so_in_the_books(
 
     await find_money(desk, await desk.purse(CASH))
     assert await spent_minor(desk) == 2 * CASH
-    # Intake sees two services for one need and has a person look.
-    assert [(e.attempt_no, e.fulfils) for e in await desk.told_of(CommitmentSpentV1)] == [(1, True)]
+    [borne] = await desk.told_of(CommitmentSpentV1)
+    assert (borne.attempt_no, borne.fulfils, borne.unfunded) == (1, False, False)
 
 
 async def test_every_cash_of_a_need_that_was_fetched_late_is_recorded(desk: Desk) -> None:
@@ -195,18 +277,4 @@ async def test_every_cash_of_a_need_that_was_fetched_late_is_recorded(desk: Desk
     payouts = [await lapsed(desk, again(need, attempt_no)) for attempt_no in (1, 2, 3)]
     assert await step(desk, "settle", *payouts) == [None] * 3
     assert await open_odds(desk) == [f"paid_twice {CASH}"] * 2
-    assert await spent_minor(desk) == CASH
-
-
-async def test_what_a_later_attempt_holds_is_not_drawn_up_beside_it(desk: Desk) -> None:
-    purse = await desk.purse(CASH)
-    need = approved(CASH)
-    first = await lapsed(desk, need)
-    await desk.feed(again(need))  # it holds the very money
-    assert await step(desk, "settle", first) == [None]
-    assert await open_odds(desk) == [f"no_money {CASH}"]
-    await desk.told()
-    await desk.feed(confirmed(again(need)))
-    assert [each.reason for each in await desk.told_of(CommitmentRefusedV1)] == ["withdrawn"]
-    await find_money(desk, purse)
     assert await spent_minor(desk) == CASH

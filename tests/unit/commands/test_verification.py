@@ -172,6 +172,15 @@ def test_a_hold_of_an_older_attempt_or_of_nobody_is_stray() -> None:
     assert not holds_belong_to_live_attempts("kyiv", Needs({}, {(NEED, 1): "held"}, {})).ok
 
 
+@pytest.mark.parametrize("is_listed", [True, False])
+def test_cash_without_money_behind_it_is_asked_about(is_listed: bool) -> None:
+    needs = {NEED: need("fulfilled", paid_by="payout", issued=1)}
+    odd = frozenset({NEED}) if is_listed else frozenset()
+    known = Needs(needs, {}, {(NEED, 1): money("released", "payout")}, odd_needs=odd)
+
+    assert services_agree("kyiv", known).ok is is_listed
+
+
 @pytest.mark.parametrize(
     ("paid_by", "reservation", "commitment", "fits"),
     [

@@ -13,6 +13,7 @@ from aidmesh_contracts.accounts import compact, iban_check_digits, is_card, is_i
 from aidmesh_payments.domain import purchase as buying
 from aidmesh_payments.domain.money import KYIV
 from aidmesh_payments.domain.payout import (
+    LEFT,
     LIVE,
     RETURN_REASONS,
     Payout,
@@ -21,6 +22,7 @@ from aidmesh_payments.domain.payout import (
     Verb,
     review,
     step,
+    stop,
     uncollected,
 )
 from aidmesh_payments.domain.purchase import Line, Purchase, PurchaseRefusal
@@ -81,6 +83,16 @@ def test_time_takes_back_cash_that_waits_and_nothing_else(state: PayoutState) ->
     assert isinstance(
         step(before, "not_collected", PEOPLE[0], NOW, float_limit_minor=LIMIT), PayoutRefusal
     )
+
+
+@pytest.mark.parametrize("is_cash", [True, False])
+@pytest.mark.parametrize("state", sorted(LIVE - LEFT))
+def test_cash_that_was_stopped_may_have_been_handed_over(state: PayoutState, is_cash: bool) -> None:
+    before = Payout(LIMIT, "UAH", state=state, approver=PEOPLE[0])
+    stopped = stop(before, is_cash=is_cash)
+    assert (stopped.state, stopped.version) == ("cancelled", before.version + 1)
+    settled = step(stopped, "settle", PEOPLE[1], NOW, float_limit_minor=LIMIT, is_cash=is_cash)
+    assert isinstance(settled, Payout) is is_cash
 
 
 def test_the_usual_way() -> None:

@@ -78,8 +78,11 @@ class CommitmentSpentV1(
 
     Attributes:
         spend_no: counts how often this commitment was spent (reversed and spent again).
+        grant_id: which grant bears it; if `unfunded`, which was to bear it.
         fulfils: True when the payment itself is the service (cash); False when it pays the
-            provider of a service that inventory reported.
+            provider of a service that inventory reported, or bears cash that was unfunded.
+        unfunded: the person has the cash, but no grant has borne it yet; once money is found,
+            another one tells by which.
     """
 
     commitment_id: CommitmentId
@@ -92,6 +95,7 @@ class CommitmentSpentV1(
     spent_on: date
     payout_id: PayoutId | None = None
     fulfils: bool
+    unfunded: bool = False
 
 
 class CommitmentReversedV1(

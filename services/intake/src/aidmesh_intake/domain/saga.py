@@ -225,6 +225,9 @@ def _retry_at(need: Need, now: datetime) -> datetime:
 def _paid(need: Need, answer: CommitmentSpentV1, now: datetime) -> Decision:
     if not answer.fulfils:
         return Decision(need)
+    share = GrantShare(
+        grant_id=answer.grant_id, amount_minor=answer.amount_minor, currency=answer.currency
+    )
     return _served(
         need,
         (answer.attempt_no, answer.spend_no),
@@ -234,13 +237,8 @@ def _paid(need: Need, answer: CommitmentSpentV1, now: datetime) -> Decision:
         served_on=answer.spent_on,
         quantity=answer.amount_minor,
         unit=answer.currency.lower(),
-        shares=(
-            GrantShare(
-                grant_id=answer.grant_id,
-                amount_minor=answer.amount_minor,
-                currency=answer.currency,
-            ),
-        ),
+        # Which grant bears what was unfunded is told when it is known.
+        shares=() if answer.unfunded else (share,),
     )
 
 

@@ -18,7 +18,7 @@ class Commitment:
     Attributes:
         need_id: None for a purchase.
         attempt_no: 0 for aid that was entered after it was given.
-        spend_no: how often it was spent so far.
+        spend_no: how often it was spent so far, or paid while its money was missing.
         issue_no: highest issue of the service that was taken in.
         reversed_no: highest issue that was undone; the wire promises no order.
         settle_no: highest settlement of its nights that was taken in.
@@ -84,6 +84,12 @@ def spend(commitment: Commitment, on: date) -> Commitment:
         spent_on=on,
         collect_by=None,
     )
+
+
+def pay_unfunded(commitment: Commitment) -> Commitment:
+    """Count a payment that was made although its money is gone; it holds none afterwards."""
+    assert commitment.state == "released"
+    return replace(commitment, spend_no=commitment.spend_no + 1)
 
 
 def unspend(commitment: Commitment) -> Commitment:

@@ -44,6 +44,9 @@ UNFETCHED: frozenset[PayoutState] = frozenset({"draft", "approved", "exported", 
 LIVE: frozenset[PayoutState] = frozenset({"draft", "approved", "exported", "accepted", "settled"})
 """States of which a need has at most one payout."""
 
+LEFT: frozenset[PayoutState] = frozenset({"exported", "accepted", "settled"})
+"""States in which nobody here can keep the money from reaching the payee, or it has."""
+
 PAID: frozenset[PayoutState] = frozenset({"exported", "accepted", "settled", "returned"})
 """States in which money went to the payee, or may have: their details are a payment record."""
 
@@ -169,6 +172,13 @@ def uncollected(payout: Payout) -> Payout | None:
     if payout.state not in UNFETCHED:
         return None
     return replace(payout, state="cancelled", reason=NOT_COLLECTED, version=payout.version + 1)
+
+
+def stop(payout: Payout, *, is_cash: bool) -> Payout:
+    """Give up what has not left. Cash may have been handed over all the same: it can be settled."""
+    assert payout.state in LIVE - LEFT
+    reason = NOT_COLLECTED if is_cash else None
+    return replace(payout, state="cancelled", reason=reason, version=payout.version + 1)
 
 
 def correct(payout: Payout, by: UUID | None) -> Payout | None:

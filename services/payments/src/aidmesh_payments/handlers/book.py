@@ -95,7 +95,10 @@ class Book:
         freed_by: NeedId | None = None,
         cause: Cause = None,
     ) -> None:
-        """Note that more can be held; told unless the allotment takes nothing new."""
+        """Note that more can be held.
+
+        Told unless the allotment takes nothing new, and no more than is free when the book closes.
+        """
         self._grown.append((allotment_id, amount_minor, freed_by, cause))
 
     def all_grew(self) -> None:
@@ -176,8 +179,11 @@ class Book:
         if not grown:
             return
         programmes = await store.programmes(self.tx.conn, (entry[0] for entry in grown))
-        for allotment_id, amount_minor, freed_by, cause in grown:
-            if allotment_id in programmes:
+        left_minor = {entry[0]: self[entry[0]].free_minor for entry in grown}
+        for allotment_id, freed_minor, freed_by, cause in grown:
+            amount_minor = min(freed_minor, left_minor[allotment_id])
+            left_minor[allotment_id] -= amount_minor
+            if allotment_id in programmes and amount_minor:
                 self.tx.emit(
                     FundsGrewV1(
                         allotment_id=allotment_id,

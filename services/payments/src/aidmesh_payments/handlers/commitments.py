@@ -13,8 +13,7 @@ from aidmesh_payments.domain.commitments import Commitment
 from aidmesh_payments.handlers.book import Book, Cause
 from aidmesh_payments.handlers.needs import commitment_id_of, let_go
 from aidmesh_payments.handlers.office import Office
-from aidmesh_payments.handlers.payouts import pay
-from aidmesh_payments.handlers.spending import reverse_spending, tell_spent
+from aidmesh_payments.handlers.spending import pay, reverse_spending, tell_spent
 from aidmesh_payments.problems import problem
 from aidmesh_payments.store import commitments as store
 from aidmesh_payments.store import late_cash
@@ -226,7 +225,8 @@ async def _pay_late(
     await store.move(book.tx.conn, commitment_id, allotment)
     await late_cash.move(book.tx.conn, row.id, allotment)
     moved = _borne_by(commitment, allotment, commitment.amount_minor)
-    await store.save(book.tx.conn, [pay(book, moved, row, odd.occurred_on)])
+    # That the need was served by it was told when it was entered.
+    await store.save(book.tx.conn, [pay(book, moved, row, odd.occurred_on, fulfils=False)])
 
 
 async def _top_up(book: Book, odd: store.Discrepancy, allotment_id: AllotmentId) -> bool:

@@ -27,7 +27,7 @@ from aidmesh_contracts.values import BlockedBy
 from aidmesh_payments.domain import commitments as rules
 from aidmesh_payments.domain.choosing import Ask, Purse, choose, money_key
 from aidmesh_payments.domain.commitments import Commitment
-from aidmesh_payments.domain.payout import Payout
+from aidmesh_payments.domain.payout import LEFT, Payout, stop
 from aidmesh_payments.handlers.book import Book, Cause
 from aidmesh_payments.handlers.office import Office
 from aidmesh_payments.store import commitments as store
@@ -308,8 +308,7 @@ def payout_state(row: PayoutRow) -> PayoutChangedV1:
 
 def cancelled(row: PayoutRow) -> PayoutRow:
     """A payout that did not leave is given up with its commitment."""
-    payout = replace(row.payout, state="cancelled", version=row.payout.version + 1)
-    return replace(row, payout=payout)
+    return replace(row, payout=stop(row.payout, is_cash=row.mechanism == "cash"))
 
 
 async def withdraw(office: Office, tx: Tx, batch: Sequence[Received[NeedWithdrawnV1]]) -> None:
@@ -336,7 +335,7 @@ async def withdraw(office: Office, tx: Tx, batch: Sequence[Received[NeedWithdraw
         if need_id is None or commitment.state not in ("held", "committed"):
             continue
         row = payouts.get(commitment.id)
-        if row is not None and row.payout.state not in ("draft", "approved"):
+        if row is not None and row.payout.state in LEFT:
             # The bank may have paid by now: what comes of it is a fact, and a person looks.
             odd.append(discrepancy_of(commitment, "withdrawn_after_export", book.today))
             continue

@@ -1,18 +1,17 @@
 """The steps of payouts, many at once, and what they do to commitments."""
 
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from typing import Literal
 from uuid import UUID
 
 from aidmesh_chassis.db import Tx
 from aidmesh_chassis.problems import NOT_FOUND, Problem
-from aidmesh_contracts.ids import CommitmentId, PayeeRef, PayoutId, derive_id
-from aidmesh_payments.domain import commitments as rules
-from aidmesh_payments.domain.allotments import NotEnough
+from aidmesh_contracts.ids import CommitmentId, NeedId, PayeeRef, PayoutId
 from aidmesh_payments.domain.commitments import Commitment
 from aidmesh_payments.domain.payout import (
+    LIVE,
     NOT_COLLECTED,
     Payout,
     PayoutRefusal,
@@ -22,15 +21,15 @@ from aidmesh_payments.domain.payout import (
     step,
 )
 from aidmesh_payments.handlers.book import Book
+from aidmesh_payments.handlers.late_cash import pay_late
 from aidmesh_payments.handlers.needs import (
-    discrepancy_of,
     draft_of,
     let_go,
     payout_state,
     released_event,
 )
 from aidmesh_payments.handlers.office import Office
-from aidmesh_payments.handlers.spending import reverse_spending, tell_spent
+from aidmesh_payments.handlers.spending import pay, reverse_spending, tell_reversed
 from aidmesh_payments.problems import problem
 from aidmesh_payments.store import commitments as commitment_store
 from aidmesh_payments.store import late_cash
@@ -38,9 +37,6 @@ from aidmesh_payments.store import payouts as store
 from aidmesh_payments.store import pickup as pickup_store
 from aidmesh_payments.store.commitments import Discrepancy
 from aidmesh_payments.store.payouts import PayoutRow
-
-Lacking = Literal["no_money", "paid_twice"]
-"""Why the books cannot bear cash that was paid."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,21 +65,31 @@ async def take_steps(
     """
     wanted = {each.payout_id: each for each in steps}
     found = await store.find(tx.conn, wanted)
-    if verb in ("settle", "return"):
+    places = {row.commitment_id: row.allotment_id for row in found}
+    is_fact = verb in ("settle", "return")
+    if is_fact:
         # What was let go, or has no money, depends on what else becomes of the need.
-        await commitment_store.begin_facts(
-            tx.conn,
-            (row.need_id for row in found if verb == "return" or is_uncollected(row.payout)),
-        )
-    book = await Book.open(tx, office, (row.allotment_id for row in found))
-    commitments = await commitment_store.lock(tx.conn, (row.commitment_id for row in found))
-    locked = await store.lock(tx.conn, wanted)
+        need_ids = {row.need_id for row in found}
+        await commitment_store.begin_facts(tx.conn, need_ids)
+        attempts = await commitment_store.locate(tx.conn, need_ids, ("payout",))
+        places = {each.id: each.allotment_id for each in attempts}
+    book = await Book.open(tx, office, places.values())
+    commitments = await commitment_store.lock(tx.conn, places)
+    rows = await store.lock(tx.conn, wanted, live_of=places if is_fact else ())
     outcomes: dict[PayoutId, PayoutRefusal | None] = {}
     saved: list[PayoutRow] = []
     touched: dict[CommitmentId, Commitment] = {}
+    given_up: list[PayoutRow] = []
     odd: list[Discrepancy] = []
-    for payout_id, row in locked.items():
-        order = wanted[payout_id]
+    # Cash that had been let go comes last: what else was paid is known by then.
+    ordered = sorted(
+        (row for row in rows.values() if row.id in wanted),
+        key=lambda row: is_uncollected(row.payout),
+    )
+    attempts_of = _by_need(commitments.values())
+    live = {each.commitment_id: each for each in rows.values() if each.payout.state in LIVE}
+    for row in ordered:
+        order = wanted[row.id]
         payout = step(
             row.payout,
             verb,
@@ -94,31 +100,31 @@ async def take_steps(
             settled_on=order.settled_on,
             is_cash=row.mechanism == "cash",
         )
-        commitment = commitments[row.commitment_id]
-        lacking: Lacking | None = None
-        if verb == "settle" and is_uncollected(row.payout) and isinstance(payout, Payout):
-            paid_now = any(each.need_id == row.need_id for each in saved)
-            late = "paid_twice" if paid_now else await _take_up_again(book, row, commitment)
-            if isinstance(late, PayoutRefusal):
-                payout = late
-            elif isinstance(late, Commitment):
-                commitment = late
-            else:
-                lacking = late
         if isinstance(payout, PayoutRefusal):
-            outcomes[payout_id] = payout
+            outcomes[row.id] = payout
             continue
+        commitment = commitments[row.commitment_id]
         changed = replace(row, payout=payout, batch_id=order.batch_id or row.batch_id)
         if verb == "settle":
             settled_on = order.settled_on or book.today
             changed = replace(changed, bank_reference=order.bank_reference, settled_on=settled_on)
-            if lacking is None:
-                touched[commitment.id] = pay(book, commitment, changed, settled_on)
+            if is_uncollected(row.payout):
+                others = [
+                    (touched.get(each, commitments[each]), live.get(each))
+                    for each in attempts_of[row.need_id] - {commitment.id}
+                ]
+                late = pay_late(book, changed, commitment, others, settled_on)
+                changed, commitment = late.row, late.commitment
+                touched |= {each.id: each for each in late.released}
+                given_up += late.given_up
+                odd += [] if late.discrepancy is None else [late.discrepancy]
             else:
-                changed = replace(changed, paid_twice=lacking == "paid_twice")
-                odd.append(_paid_without_money(commitment, changed, lacking, settled_on))
+                commitment = pay(book, commitment, changed, settled_on)
+            touched[commitment.id] = commitment
+            live[commitment.id] = changed
         elif verb == "return" and commitment.state != "spent":
             # No money was found for it yet, and none is needed any more.
+            tell_reversed(book, commitment, (order.reason or "").lower(), fulfils=True)
             await late_cash.close_unpaid(tx.conn, commitment.id, "returned")
         elif verb == "return":
             touched[commitment.id] = reverse_spending(
@@ -131,48 +137,21 @@ async def take_steps(
             tx.emit(released_event(touched[commitment.id]))
         saved.append(changed)
         tx.emit(payout_state(changed), version=payout.version)
-        outcomes[payout_id] = None
+        outcomes[row.id] = None
     await commitment_store.save(tx.conn, list(touched.values()))
+    # First what is over: a need has one payout that is not.
+    await store.save(tx.conn, given_up)
     await store.save(tx.conn, saved)
     await commitment_store.open_discrepancies(tx.conn, odd)
     await book.close()
     return outcomes
 
 
-async def _take_up_again(
-    book: Book, row: PayoutRow, commitment: Commitment
-) -> Commitment | Lacking | PayoutRefusal:
-    """Commit the money once more of cash that was fetched before its time was over.
-
-    The word of it came late: the cash had been let go. Intake fulfils the need by it, whatever
-    attempt it is at. That it was paid is a fact: only a payment that can still be stopped is to
-    be stopped first.
-    """
-    live = (await store.live_of_needs(book.tx.conn, [row.need_id])).values()
-    for other in await store.find(book.tx.conn, live):
-        can_stop = other.payout.state in ("draft", "approved")
-        return PayoutRefusal.WRONG_STATE if can_stop else "paid_twice"
-    try:
-        book.put(book[commitment.allotment_id].commit_free(commitment.amount_minor))
-    except NotEnough:
-        return "no_money"
-    return replace(commitment, state="committed", cause=None)
-
-
-def _paid_without_money(
-    commitment: Commitment, row: PayoutRow, about: Lacking, on: date
-) -> Discrepancy:
-    return discrepancy_of(commitment, about, on)._replace(
-        id=derive_id("discrepancy", about, row.id)
-    )
-
-
-def pay(book: Book, commitment: Commitment, row: PayoutRow, on: date) -> Commitment:
-    """Spend what is committed for a payout that was settled on a day."""
-    book.put(book[commitment.allotment_id].spend(commitment.amount_minor))
-    spent = rules.spend(commitment, on)
-    tell_spent(book, spent, fulfils=True, payout_id=row.id, reference=row.bank_reference or "")
-    return spent
+def _by_need(commitments: Iterable[Commitment]) -> Mapping[NeedId | None, set[CommitmentId]]:
+    found: dict[NeedId | None, set[CommitmentId]] = defaultdict(set)
+    for each in commitments:
+        found[each.need_id].add(each.id)
+    return found
 
 
 async def take_step(office: Office, tx: Tx, verb: Verb, order: Step, by: UUID) -> None:
@@ -205,7 +184,9 @@ async def redo(
     _, commitment, row = await _lock_one(office, tx, payout_id)
     newest = row.payout_no == await store.last_number(tx.conn, row.commitment_id)
     failed = row.payout.state in ("rejected", "returned")
-    if not (failed and newest and commitment.state == "committed"):
+    # Cash of another attempt may have been fetched after all.
+    is_paid = row.need_id in await store.live_of_needs(tx.conn, [row.need_id])
+    if is_paid or not (failed and newest and commitment.state == "committed"):
         raise problem("wrong-state")
     payee_ref = payee_ref or commitment.payee_ref
     if payee_ref is not None and not await store.has_payee(tx.conn, payee_ref, row.need_id):

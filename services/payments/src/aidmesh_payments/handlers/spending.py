@@ -16,6 +16,7 @@ from aidmesh_payments.handlers.book import Book, Cause
 from aidmesh_payments.handlers.needs import commitment_id_of, let_go, use_of
 from aidmesh_payments.handlers.office import Office
 from aidmesh_payments.store import commitments as store
+from aidmesh_payments.store.payouts import PayoutRow
 
 
 def tell_spent(
@@ -59,6 +60,55 @@ def tell_spent(
         )
 
 
+def pay(
+    book: Book, commitment: Commitment, row: PayoutRow, on: date, *, fulfils: bool = True
+) -> Commitment:
+    """Spend what is committed for a payout that was settled on a day."""
+    book.put(book[commitment.allotment_id].spend(commitment.amount_minor))
+    spent = rules.spend(commitment, on)
+    reference = row.bank_reference or ""
+    tell_spent(book, spent, fulfils=fulfils, payout_id=row.id, reference=reference)
+    return spent
+
+
+def tell_unfunded(book: Book, commitment: Commitment, payout_id: PayoutId, on: date) -> None:
+    """Tell that somebody has cash that no grant has borne yet: the need is served, once."""
+    assert commitment.need_id is not None  # noqa: S101 - it is a need's
+    book.tx.emit(
+        CommitmentSpentV1(
+            commitment_id=commitment.id,
+            need_id=commitment.need_id,
+            attempt_no=commitment.attempt_no,
+            spend_no=commitment.spend_no,
+            grant_id=commitment.grant_id,
+            amount_minor=commitment.amount_minor,
+            currency=commitment.currency,
+            spent_on=on,
+            payout_id=payout_id,
+            fulfils=True,
+            unfunded=True,
+        )
+    )
+
+
+def tell_reversed(
+    book: Book, commitment: Commitment, reason: str, *, fulfils: bool, cause: Cause = None
+) -> None:
+    """Tell that the last payment of a commitment came back."""
+    assert commitment.need_id is not None  # noqa: S101 - it is a need's
+    book.tx.emit(
+        CommitmentReversedV1(
+            commitment_id=commitment.id,
+            need_id=commitment.need_id,
+            attempt_no=commitment.attempt_no,
+            spend_no=commitment.spend_no,
+            fulfils=fulfils,
+            reason=reason,
+        ),
+        cause=cause,
+    )
+
+
 def reverse_spending(
     book: Book, commitment: Commitment, reason: str, *, fulfils: bool, cause: Cause = None
 ) -> Commitment:
@@ -77,17 +127,7 @@ def reverse_spending(
         )
     )
     if commitment.need_id is not None:
-        book.tx.emit(
-            CommitmentReversedV1(
-                commitment_id=commitment.id,
-                need_id=commitment.need_id,
-                attempt_no=commitment.attempt_no,
-                spend_no=commitment.spend_no,
-                fulfils=fulfils,
-                reason=reason,
-            ),
-            cause=cause,
-        )
+        tell_reversed(book, commitment, reason, fulfils=fulfils, cause=cause)
     return rules.unspend(commitment)
 
 
