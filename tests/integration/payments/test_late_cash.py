@@ -218,6 +218,18 @@ async def test_cash_stopped_for_an_earlier_payment_may_have_been_paid_as_well(de
     assert await open_odds(desk) == [f"paid_twice {CASH}"]
 
 
+async def test_both_payments_of_one_file_are_recorded(desk: Desk) -> None:
+    """Whichever is read first: what is said to have been paid is not stopped."""
+    await desk.purse(6 * CASH)
+    pairs = []
+    for _ in range(3):
+        need = approved(CASH)
+        pairs += [await lapsed(desk, need), await listed(desk, again(need), "approve")]
+    assert await step(desk, "settle", *pairs) == [None] * 6
+    assert await open_odds(desk) == [f"paid_twice {CASH}"] * 3
+    assert await spent_minor(desk) == 3 * CASH
+
+
 async def test_cash_paid_before_its_need_was_withdrawn_is_recorded(desk: Desk) -> None:
     await desk.purse(CASH)
     need = approved(CASH)
