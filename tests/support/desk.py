@@ -28,7 +28,7 @@ from support.made_up.money import (
     purchase,
 )
 from support.made_up.needs import MERGES, NEEDS, whole
-from support.made_up.results import TOGETHER, results
+from support.made_up.results import public, results
 from support.made_up.supply import (
     ASSETS,
     DISCREPANCIES,
@@ -122,9 +122,7 @@ class FakeRegion:
         if path == "/v1/results":
             return 200, results(asked.get("by", "kind"))
         if path == "/v1/results/public":
-            parts = results(asked.get("by", "kind"), apart=TOGETHER)["whole"]
-            assert isinstance(parts, dict)
-            return 200, {**parts, "provisional": False, "other": TOGETHER}
+            return 200, public(asked.get("by", "kind"))
         return problem(404, "not-found")
 
 

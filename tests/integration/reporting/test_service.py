@@ -19,6 +19,7 @@ from aidmesh_chassis.envelope import Received
 from aidmesh_chassis.idempotency import posts_without_key
 from aidmesh_chassis.keys import TOKENS, KeyRing, create_region_keys
 from aidmesh_chassis.outbox import Origin, row_of
+from aidmesh_chassis.peers import Peers
 from aidmesh_chassis.service import Service
 from aidmesh_contracts.base import Event
 from aidmesh_contracts.ids import GrantId, NeedId, PersonId
@@ -43,6 +44,7 @@ class Built:
     service: Service
     db: Database
     keys: Path
+    peers: Peers
 
     def client(self, *roles: Role) -> httpx.AsyncClient:
         signer = KeyRing(self.keys, [TOKENS]).token_signer()
@@ -69,8 +71,9 @@ async def built(database: DatabaseFactory, tmp_path: Path) -> AsyncIterator[Buil
         )
     )
     assert service.database is not None
+    assert service.peers is not None
     await service.database.open()
-    yield Built(service, service.database, tmp_path / "keys")
+    yield Built(service, service.database, tmp_path / "keys", service.peers)
     await service.database.close()
 
 
@@ -93,9 +96,18 @@ def service(
     )
 
 
-def lviv(version: int, people: int) -> MonthlyResultsV1:
+def paid(number: int, person: int, *, sensitive: bool, kind: str = "cash") -> NeedFulfilledV1:
+    """Cash for one person: what was paid out is the quantity."""
+    return service(number, [person], kind=kind).model_copy(
+        update={"quantity": 250_000, "unit": "uah", "sensitive": sensitive}
+    )
+
+
+def lviv(
+    version: int, people: int, month: str = "2024-03", *, settled: bool = False
+) -> MonthlyResultsV1:
     return MonthlyResultsV1(
-        month="2024-03",
+        month=month,
         people=people,
         services=people + 1,
         contacts=0,
@@ -108,6 +120,7 @@ def lviv(version: int, people: int) -> MonthlyResultsV1:
         ),
         version=version,
         as_of=START,
+        settled=settled,
     )  # fmt: skip
 
 
@@ -181,18 +194,22 @@ def key() -> dict[str, str]:
 
 async def test_the_public_variant_shows_no_small_numbers(built: Built) -> None:
     await fill(built)
+    many = [service(30 + each, [each], kind="counselling") for each in range(6)]
+    await built.take(*(received(event, 200 + number) for number, event in enumerate(many)))
     async with built.client(Role.CASEWORKER) as client:
         assert (await client.get("/v1/results", params=MARCH)).status_code == 403
         answer = (await client.get("/v1/results/public", params={**MARCH, "by": "kind"})).json()
-        # One person had legal advice, and it has no other sensitive kind to stand with.
-        assert [(line["kind"], line["services"]) for line in answer["lines"]] == [
-            ("food_parcel", 37)
-        ]
-        assert answer["other"] == {"people": 0, "services": 0, "contacts": 0, "left_out": True}
-        assert answer["total"]["services"] == 37
-        assert answer["total"]["people"] == 37
+        # One person had legal advice: there is no word of it, nor of what it stands with where
+        # other regions are told.
+        assert answer["lines"] == [
+            {"kind": "food_parcel", "area": None, "month": None,
+             "people": 37, "services": 37, "contacts": 0}
+        ]  # fmt: skip
+        assert answer["total"] == {"people": 37, "services": 37, "contacts": 0}
+        assert "left_out" not in str(answer)
         for refused in (
             {**MARCH, "by": "kind,area"},
+            {**MARCH, "by": "grant"},
             {"from": "2024-03-02", "to": "2024-03-31"},
             {"from": "2024-03-31", "to": "2024-03-01"},
             {**MARCH, "by": "person"},
@@ -202,8 +219,101 @@ async def test_the_public_variant_shows_no_small_numbers(built: Built) -> None:
             )
 
 
+async def public_answers(built: Built) -> list[object]:
+    """Everything the public variant tells of some months, but for the time of the answer."""
+    found = []
+    async with built.client(Role.CASEWORKER) as client:
+        for last in ("2024-03-31", "2024-04-30"):
+            for by in ("", "kind", "area", "month"):
+                period = {"from": "2024-03-01", "to": last, "by": by}
+                answer = (await client.get("/v1/results/public", params=period)).json()
+                assert answer.pop("as_of")
+                assert answer["regions"][0].pop("as_of")
+                found.append(answer)
+    return found
+
+
+async def test_few_people_more_change_nothing_in_public(built: Built) -> None:
+    await fill(built)
+    many = [service(10 + each, [each], kind="counselling") for each in range(6)]
+    await built.take(*(received(event, 200 + number) for number, event in enumerate(many)))
+    await built.take(received(lviv(1, 40, "2024-05"), 102, "lviv"))
+    before = await public_answers(built)
+    assert "37" in str(before)
+    april = date(2024, 4, 2)
+    await built.take(
+        received(service(30, [80], kind="pep"), 300),
+        received(service(31, [81], kind="pep", day=april), 301),
+        *(received(paid(32 + each, 82, sensitive=False), 302 + each) for each in range(6)),
+        received(lviv(1, 3, "2024-04"), 310, "lviv"),
+        received(service(40, []).model_copy(
+            update={"headcount": 3, "kind": "outreach", "sensitive": False}), 311),
+    )  # fmt: skip
+    assert await public_answers(built) == before
+
+
+async def test_the_same_few_under_two_grants_of_another_region_are_not_many(built: Built) -> None:
+    await fill(built)
+    before = await public_answers(built)
+    line = ResultLine(
+        area="UA21", kind="counselling", grant_id=GRANT, people=3,
+        services=3, contacts=0, quantity=90, unit="minute", sensitive=False,
+    )  # fmt: skip
+    told = lviv(3, 30)
+    other = line.model_copy(update={"grant_id": None})
+    await built.take(
+        received(told.model_copy(update={"lines": (*told.lines, line, other)}), 400, "lviv")
+    )
+    assert await public_answers(built) == before
+
+
+async def test_what_one_person_was_paid_is_no_quantity(built: Built) -> None:
+    await built.take(received(paid(1, 1, sensitive=False), 1), received(service(2, [1]), 2))
+    query = {**MARCH, "by": "kind"}
+    async with built.client(Role.FINANCE) as client:
+        answer = await client.get("/v1/results", params=query)
+        assert "250000" not in answer.text
+        found = {line["kind"]: line["quantities"] for line in answer.json()["lines"]}
+        assert found == {"food_parcel": {"piece": 2}, "cash": {}}
+        for part in ("own", "whole"):
+            text = (await client.get("/v1/results.csv", params={**query, "part": part})).text
+            assert "250000" not in text
+            assert "piece:2" in text
+    async with built.client(Role.LEAD) as client:
+        answer = await client.get("/v1/results", params=query)
+        found = {line["kind"]: line["quantities"] for line in answer.json()["lines"]}
+        assert found["cash"] == {"uah": 250_000}
+        assert "uah:250000" in (await client.get("/v1/results.csv", params=query)).text
+
+
+async def test_the_whole_is_settled_when_every_region_linked_with_said_so(built: Built) -> None:
+    await fill(built)
+
+    async def provisional() -> list[bool]:
+        async with built.client(Role.LEAD) as client:
+            answer = (await client.get("/v1/results", params=MARCH)).json()
+            public = (await client.get("/v1/results/public", params=MARCH)).json()
+        assert answer["provisional"] is False
+        return [answer["whole"]["provisional"], public["provisional"]]
+
+    async with built.client(Role.LEAD) as client:
+        await client.post("/v1/months/2024-03:settle", headers=key())
+    await built.take(received(lviv(3, 30, settled=True), 102, "lviv"))
+    assert await provisional() == [True, True]  # nobody knows yet who else there is
+    built.peers.expect({"lviv", "odesa"})
+    assert await provisional() == [True, True]  # Odesa has never told a month
+    await built.take(received(lviv(1, 9, "2024-03", settled=True), 103, "odesa"))
+    assert await provisional() == [False, False]
+    await built.take(received(lviv(1, 9, "2024-03"), 104, "dnipro"))
+    assert await provisional() == [True, True]  # linked with no more, but a part of the sum
+    built.peers.expect({"lviv", "odesa", "dnipro"})
+    await built.take(received(lviv(2, 9, settled=True), 105, "dnipro"))
+    assert await provisional() == [False, False]
+
+
 async def test_what_is_sensitive_stands_apart_for_those_who_may_not_see_it(built: Built) -> None:
     await fill(built)
+    nothing = {"people": 0, "services": 0, "contacts": 0}
     by = {**MARCH, "by": "kind,area,grant"}
     for role in (Role.FINANCE, Role.APPROVER, Role.ONCALL):
         async with built.client(role) as client:
@@ -212,30 +322,31 @@ async def test_what_is_sensitive_stands_apart_for_those_who_may_not_see_it(built
             few = (await client.get("/v1/results", params=MARCH)).json()
             assert few["total"]["services"] == 6
             assert few["total"]["amounts"] is None
-            assert few["apart"] == {"people": 0, "services": 0, "contacts": 0, "left_out": True}
-            assert "legal_advice" not in (await client.get("/v1/results.csv", params=by)).text
+            assert few["apart"] == nothing
+            assert few["whole"]["regions"][1]["months"] is None
+            text = (await client.get("/v1/results.csv", params=by)).text
+            assert "legal_advice" not in text
+            assert "sensitive" not in text
 
-    more = [service(30 + each, [each], kind=f"kind_{each % 2}") for each in range(5)]
+    more = [service(30 + each, [each % 6], kind="kind_1") for each in range(7)]
+    # Other regions are told of these together with the one who had legal advice.
+    more += [service(40 + each, [each], kind="kind_2") for each in range(5)]
     # In another month, and days that have to be given whole: nothing can be subtracted.
-    more.append(service(40, [9], kind="kind_1", day=date(2024, 4, 1)))
+    more.append(service(50, [9], kind="kind_1", day=date(2024, 4, 1)))
     await built.take(*(received(event, 200 + number) for number, event in enumerate(more)))
+    told = {"people": 6, "services": 7, "contacts": 0}
     async with built.client(Role.FINANCE) as client:
         many = (await client.get("/v1/results", params={**MARCH, "by": "area"})).json()
-        told = {"people": 5, "services": 6, "contacts": 0, "left_out": False}
         assert many["apart"] == many["whole"]["apart"] == told
         assert [line["services"] for line in many["lines"]] == [6]
         part = {"from": "2024-03-02", "to": "2024-04-30"}
-        assert (await client.get("/v1/results", params=part)).json()["apart"] == {
-            "people": 0, "services": 0, "contacts": 0, "left_out": True,
-        }  # fmt: skip
+        assert (await client.get("/v1/results", params=part)).json()["apart"] == nothing
         spring = {"from": "2024-03-01", "to": "2024-04-30"}
-        assert (await client.get("/v1/results", params=spring)).json()["apart"] == {
-            **told, "left_out": True,
-        }  # fmt: skip
+        assert (await client.get("/v1/results", params=spring)).json()["apart"] == told
         rows = list(
             csv.reader((await client.get("/v1/results.csv", params=MARCH)).text.splitlines())
         )
-        assert rows[-1][1:4] == ["5", "False", "6"]
+        assert rows[-1][1:4] == ["6", "False", "7"]
         assert rows[-1][-1] == "provisional+sensitive"
         public = (await client.get("/v1/results/public", params={**MARCH, "by": "area"})).json()
         assert public["apart"] == told
@@ -244,7 +355,7 @@ async def test_what_is_sensitive_stands_apart_for_those_who_may_not_see_it(built
         whole = (await client.get("/v1/results", params={**MARCH, "by": "kind"})).json()
         assert whole["apart"] is None
         assert {line["kind"]: line["services"] for line in whole["lines"]} == {
-            "food_parcel": 6, "kind_0": 3, "kind_1": 2, "legal_advice": 1,
+            "food_parcel": 6, "kind_1": 7, "kind_2": 5, "legal_advice": 1,
         }  # fmt: skip
 
 
@@ -256,7 +367,7 @@ async def test_a_month_that_runs_is_not_watched_as_it_grows(built: Built) -> Non
     month = {
         "from": first_day(month_of(today)).isoformat(), "to": last_day(month_of(today)).isoformat()
     }  # fmt: skip
-    nothing = {"people": 0, "services": 0, "contacts": 0, "left_out": False}
+    nothing = {"people": 0, "services": 0, "contacts": 0}
     async with built.client(Role.FINANCE) as client:
         assert (await client.get("/v1/results", params=month)).json()["apart"] == nothing
         public = (await client.get("/v1/results/public", params=month)).json()

@@ -22,7 +22,7 @@ RESULT_LINES = {
 }  # fmt: skip
 
 
-TOGETHER = {"people": 61, "services": 84, "contacts": 0, "left_out": True}
+TOGETHER = {"people": 61, "services": 84, "contacts": 0}
 
 
 def results(by: str, apart: Mapping[str, object] | None = None) -> dict[str, object]:
@@ -36,4 +36,16 @@ def results(by: str, apart: Mapping[str, object] | None = None) -> dict[str, obj
             "total": _line(14_385, 22_104, 5400) | {"people_exact": False},
             "apart": apart,
         },
+    }
+
+
+def public(by: str) -> dict[str, object]:
+    """The same for everybody: counts only, of what is of many."""
+    names = ("kind", "area", "month", "people", "services", "contacts")
+    return {
+        "provisional": False,
+        "regions": [{"region": "kyiv", "as_of": at(0)}, {"region": "lviv", "as_of": at(-25)}],
+        "lines": [{name: line.get(name) for name in names} for line in RESULT_LINES[by]],
+        "apart": TOGETHER,
+        "total": TOGETHER,
     }

@@ -193,18 +193,20 @@ async def test_small_numbers_only_for_who_needs_them(browser: "Browser") -> None
     assert public[-1]["to"] == "2024-03-31"
     assert not any(path == "/v1/results" for path, _ in browser.desk.region.gets)
     assert "Sensitive help, together" in answer.text
-    assert "too few for a line of its own" in answer.text
-    assert "so few people that they are left out" in answer.text
+    assert "Small numbers are left out" in answer.text
+    assert 'value="grant"' not in answer.text
+    await browser.get("/results?by=grant")
+    public = [query for path, query in browser.desk.region.gets if path == "/v1/results/public"]
+    assert public[-1]["by"] == "kind"
 
 
 async def test_sensitive_help_is_one_line_for_who_may_not_see_more(browser: "Browser") -> None:
-    apart = TOGETHER | {"left_out": False}
-    browser.desk.region.answers["GET /v1/results"] = (200, results("kind", apart))
+    browser.desk.region.answers["GET /v1/results"] = (200, results("kind", TOGETHER))
     await browser.sign_in(Role.FINANCE)
     text = (await browser.get("/results")).text
     assert "Sensitive help, together" in text
     assert "only together, so that nobody can be recognized" in text
-    assert "left out here" not in text
+    assert 'value="grant"' in text
     browser.desk.region.answers.clear()
     browser.http.cookies.clear()
     await browser.sign_in(Role.LEAD)

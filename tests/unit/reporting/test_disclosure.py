@@ -1,164 +1,303 @@
 """What readers are told who may not know what is sensitive, and what an attacker makes of it."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Literal, get_args
 from uuid import UUID
 
-from hypothesis import example, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from aidmesh_reporting.domain.disclosure import (
     LINES_MAX,
     NO_AREA,
     POOLED,
-    Protected,
+    PUBLIC_BY,
+    Shown,
     fold_small,
     is_small,
-    protect,
-    protect_whole,
-    tells_of_many,
+    show,
+    without_money,
 )
-from aidmesh_reporting.domain.results import Cell, Line, PublishedLine
+from aidmesh_reporting.domain.results import Cell, Dimension, Line, PublishedLine
 
 K = 5
 BASE = 8
 PRIME = 2**61 - 1
+MONTHS = ("2024-01", "2024-02", "2024-03")
+BY: tuple[Dimension | None, ...] = (None, *sorted(PUBLIC_BY))
+PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+GRANTS = (None, UUID(int=1), UUID(int=2))
+
+Measure = Literal["people", "contacts", "services"]
+MEASURES: tuple[Measure, ...] = get_args(Measure)
+
+
+@dataclass
+class Told:
+    """What one region told the others of a month, before small lines were folded."""
+
+    region: str
+    month: str
+    lines: list[PublishedLine]
+
+
+World = list[Told]
 
 counts = st.one_of(st.integers(0, K + 1), st.integers(0, 40))
 sizes = st.tuples(counts, st.one_of(st.just(0), counts)).filter(lambda size: sum(size) > 0)
-years = st.lists(
-    st.dictionaries(st.sampled_from("abcde"), sizes, max_size=5), min_size=1, max_size=3
-)
-Table = dict[Cell, Line]
+# A kind, and whether it is sensitive; of the last nobody is certain.
+kinds = st.sampled_from([("a", False), ("b", False), ("c", True), ("d", True), ("e", True)])
+keys = st.tuples(
+    kinds, st.sampled_from(["UA80", "UA46"]), st.sampled_from(GRANTS),
+    st.sampled_from(["piece", "uah"]),
+)  # fmt: skip
 
 
-def tables(year: Sequence[dict[str, tuple[int, int]]]) -> tuple[list[Table], list[Line]]:
-    """A table for each month. Services are powers, so that a sum tells what is in it."""
-    atoms: list[Line] = []
-    made: list[Table] = []
-    for month in year:
-        made.append({})
-        for kind, (people, contacts) in sorted(month.items()):
-            line = Line(people=people, contacts=contacts, services=BASE ** len(atoms))
-            atoms.append(line)
-            made[-1][Cell(kind=kind)] = line
-    return made, atoms
+def line_of(
+    key: tuple[tuple[str, bool], str, UUID | None, str], people: int, contacts: int, services: int
+) -> PublishedLine:
+    (kind, sensitive), area, grant, unit = key
+    return PublishedLine(area, kind, grant, people, services, contacts, 7, unit, sensitive)
 
 
-def parts(services: int, atoms: int) -> list[int]:
-    """How often each atom is in a sum of services."""
-    return [services // BASE**number % BASE for number in range(atoms)]
+@st.composite
+def worlds(draw: st.DrawFn) -> World:
+    """Regions and months, with lines of few and of many."""
+    world: World = []
+    for region, month in product(("kyiv", "lviv"), MONTHS[: draw(st.integers(1, 3))]):
+        wanted = draw(st.dictionaries(keys, sizes, max_size=6))
+        lines = [line_of(key, *size, max(size)) for key, size in wanted.items()]
+        world.append(Told(region, month, lines))
+    return world
 
 
-def may_be_told(month: Table) -> bool:
-    lines = list(month.values())
-    return tells_of_many(lines, K) if len(lines) > 1 else not is_small(lines[0], K)
+@st.composite
+def worlds_of_powers(draw: st.DrawFn) -> tuple[World, int]:
+    """Every number is another power, so a sum tells what is in it; and the `k` to go by.
+
+    One step above a power: several lines below it may together be above.
+    """
+    places = draw(st.lists(st.tuples(st.sampled_from(["kyiv", "lviv"]),
+                                     st.sampled_from(MONTHS[:2]), keys),
+                           unique=True, min_size=1, max_size=9))  # fmt: skip
+    powers = [BASE**number for number in range(len(places))]
+    people, contacts = draw(st.permutations(powers)), draw(st.permutations(powers))
+    heads = draw(st.lists(st.sampled_from(["people", "people", "contacts", "both"]),
+                          min_size=len(places), max_size=len(places)))  # fmt: skip
+    by_month: dict[tuple[str, str], list[PublishedLine]] = {}
+    for number, (region, month, key) in enumerate(places):
+        line = line_of(
+            key,
+            people[number] if heads[number] != "contacts" else 0,
+            contacts[number] if heads[number] != "people" else 0,
+            powers[number],
+        )
+        by_month.setdefault((region, month), []).append(line)
+    k = draw(st.sampled_from(powers)) + 1
+    return [Told(*place, lines) for place, lines in by_month.items()], k
 
 
-def told(months: Sequence[Table]) -> Iterable[int]:
-    """Every number of services that is told, for every period."""
-    for first in range(len(months)):
-        for last in range(first, len(months)):
-            period = months[first : last + 1]
-            for shown in (protect(period, K), protect_whole(period, K)):
-                yield from (line.services for line in shown.lines.values())
-                yield shown.total.services
-                if shown.pooled is not None:
-                    yield shown.pooled.services
+def periods(world: World) -> list[World]:
+    return [
+        [told for told in world if first <= told.month <= last]
+        for first, last in product(MONTHS, MONTHS)
+        if first <= last
+    ]
 
 
-def follows(wanted: list[int], known: Iterable[list[int]]) -> bool:
-    """Whether a number can be had from others by adding, subtracting and scaling."""
+def answers(world: World, k: int, *, folded: bool = True) -> list[Shown]:
+    """Everything there is to ask for: every period and split, and what each region has apart."""
+    found: list[Shown] = []
+    for period in periods(world):
+        told = [
+            (each, fold_small(each.lines, k, LINES_MAX) if folded else each.lines)
+            for each in period
+        ]
+        found += [show([(each.month, lines) for each, lines in told], by, k) for by in BY]
+        for region in ("kyiv", "lviv"):
+            mine = [(each.month, lines) for each, lines in told if each.region == region]
+            found.append(Shown(apart=show(mine, None, k).apart))
+    return found
+
+
+def numbers(shown: Iterable[Shown], measure: Measure) -> set[int]:
+    return {
+        getattr(line, measure)
+        for each in shown
+        for line in (*each.lines.values(), each.apart, each.total)
+    }
+
+
+def parts(number: int, atoms: Sequence[int]) -> list[int]:
+    """How often each power is in a sum."""
+    return [number // atom % BASE for atom in atoms]
+
+
+def rank(rows: Iterable[list[int]]) -> int:
+    """How many of the rows do not follow from the others by adding, subtracting and scaling."""
     # Reckoned modulo a large prime: as good as fractions, and fast.
     basis: dict[int, list[int]] = {}
-
-    def reduced(row: list[int]) -> list[int]:
+    for row in rows:
+        left = list(row)
         for pivot, base in basis.items():
-            if row[pivot]:
-                factor = row[pivot] * pow(base[pivot], -1, PRIME)
-                row = [(one - factor * other) % PRIME for one, other in zip(row, base, strict=True)]
-        return row
-
-    for row in known:
-        left = reduced(row)
-        pivot = next((number for number, value in enumerate(left) if value), None)
-        if pivot is not None:
-            basis[pivot] = left
-    return not any(reduced(wanted))
+            if left[pivot]:
+                factor = left[pivot] * pow(base[pivot], -1, PRIME)
+                left = [
+                    (one - factor * other) % PRIME for one, other in zip(left, base, strict=True)
+                ]
+        found = next((number for number, value in enumerate(left) if value), None)
+        if found is not None:
+            basis[found] = left
+    return len(basis)
 
 
-@settings(deadline=None)
-@given(years)
-@example([{"a": (1, 0), "b": (9, 0), "c": (30, 0)}])
-@example([{"a": (1, 0)}, {"a": (9, 0)}])
-@example([{"a": (2, 0), "b": (2, 0), "c": (2, 0)}, {"a": (6, 0)}])
-def test_no_small_number_follows_from_all_answers(
-    year: list[dict[str, tuple[int, int]]],
-) -> None:
-    months, atoms = tables(year)
-    known = [parts(number, len(atoms)) for number in sorted(set(told(months)))]
-    for number, atom in enumerate(atoms):
-        if is_small(atom, K):
-            alone = [int(each == number) for each in range(len(atoms))]
-            assert not follows(alone, known)
-    for month in months:
-        if month and not may_be_told(month):
-            whole = parts(sum(line.services for line in month.values()), len(atoms))
-            assert not follows(whole, known)
+def follows(rows: list[list[int]], small: Sequence[int]) -> bool:
+    """Whether any number about small parts only can be had from the rows.
+
+    It can if some combination has nothing of the other parts, yet is not nothing.
+    """
+    others = [number for number in range(len(rows[0])) if number not in small] if rows else []
+    return rank(rows) > rank([[row[number] for number in others] for row in rows])
 
 
 def test_the_attacker_of_these_tests_can_subtract() -> None:
-    one, both = [1, 0], [1, 1]
-    assert follows([0, 1], [one, both])
-    assert not follows([0, 1], [both])
+    one, both, three = [1, 0, 0], [1, 1, 0], [1, 1, 1]
+    assert follows([one, both], small=[1])
+    assert follows([one, three], small=[1, 2])
+    assert not follows([both, three], small=[1])
+    assert follows([both, three], small=[2])
+    assert not follows([], small=[])
 
 
-@given(years)
-def test_no_small_number_is_shown(year: list[dict[str, tuple[int, int]]]) -> None:
-    months, _ = tables(year)
-    for shown in (protect(months, K), protect_whole(months, K)):
-        lines = [*shown.lines.values(), *([] if shown.pooled is None else [shown.pooled])]
-        assert not any(is_small(line, K) for line in lines)
+@settings(PATIENT, max_examples=300)
+@given(worlds_of_powers())
+def test_no_small_number_follows_from_all_answers(found: tuple[World, int]) -> None:
+    world, k = found
+    lines = [line for told in world for line in told.lines]
+    everything = answers(world, k)
+    for measure in MEASURES:
+        atoms = [BASE**number for number in range(len(lines))]
+        small = {
+            atoms.index(getattr(line, measure))
+            for line in lines
+            if getattr(line, measure)
+            and (is_small(Line(people=line.people, contacts=line.contacts), k)
+                 if measure == "services" else getattr(line, measure) < k)
+        }  # fmt: skip
+        rows = [parts(number, atoms) for number in sorted(numbers(everything, measure) - {0})]
+        assert not follows(rows, sorted(small)), measure
 
 
-@given(years)
-def test_services_are_lost_from_totals_only_where_all_are_too_few(
-    year: list[dict[str, tuple[int, int]]],
-) -> None:
-    months, _ = tables(year)
-    everything = sum(line.services for month in months for line in month.values())
-    for shown in (protect(months, K), protect_whole(months, K)):
-        assert shown.total.services <= everything
-        assert (shown.total.services < everything) == shown.left_out
-    small = [month for month in months if month and not may_be_told(month)]
-    assert protect_whole(months, K).left_out == bool(small)
-    if not any(is_small(line, K) for month in months for line in month.values()):
-        shown = protect(months, K)
-        assert shown.pooled is None
-        assert shown.total.services == everything
+FEW_COUNSELLED_TWICE = [
+    Told("lviv", "2024-01", [
+        line_of((("a", False), "UA46", grant, "minute"), 3, 0, 3) for grant in GRANTS[1:]
+    ])
+]  # fmt: skip
+MANY_PEOPLE_FEW_CONTACTS = [
+    Told("kyiv", "2024-01", [
+        line_of((("a", False), "UA80", None, "piece"), 30, 0, 30),
+        line_of((("b", False), "UA46", None, "piece"), 30, 2, 31),
+    ])
+]  # fmt: skip
 
 
-def test_one_small_line_stands_with_the_next_smallest() -> None:
-    (month,), _ = tables([{"a": (2, 0), "b": (9, 0), "c": (50, 0)}])
-    shown = protect([month], K)
-    assert set(shown.lines) == {Cell(kind="c")}
-    assert shown.pooled is not None
-    assert (shown.pooled.people, shown.pooled.people_exact) == (11, False)
-    assert (shown.pooled.quantities, shown.pooled.amounts) == ({}, {})
+def small_cells(lines: Iterable[PublishedLine]) -> list[PublishedLine]:
+    """The lines of a month whose cell tells, or may tell, of fewer than `K`."""
+    cells: dict[tuple[bool, str, str | None], list[PublishedLine]] = {}
+    for line in lines:
+        cell = (line.sensitive, line.kind, None if line.sensitive else line.area)
+        cells.setdefault(cell, []).append(line)
+    return [
+        line
+        for cell in cells.values()
+        if 0 < max(line.people for line in cell) < K or 0 < max(line.contacts for line in cell) < K
+        for line in cell
+    ]
 
 
-def test_people_of_several_months_are_an_upper_bound() -> None:
-    months, _ = tables([{"a": (7, 0)}, {"a": (8, 0)}, {"b": (9, 0)}])
-    lines = protect(months, K).lines
-    assert (lines[Cell(kind="a")].people, lines[Cell(kind="a")].people_exact) == (15, False)
-    assert lines[Cell(kind="b")].people_exact
+@PATIENT
+@given(worlds())
+@example(FEW_COUNSELLED_TWICE)
+@example(MANY_PEOPLE_FEW_CONTACTS)
+def test_small_cells_leave_no_trace_in_any_answer(world: World) -> None:
+    without = [
+        Told(told.region, told.month, [
+            line for line in told.lines if line not in small_cells(told.lines)
+        ])
+        for told in world
+    ]  # fmt: skip
+    assert answers(world, K, folded=False) == answers(without, K, folded=False)
 
 
-def test_joined_tables_keep_what_each_may_tell() -> None:
-    plain, delicate = (tables([month])[0] for month in ({"a": (6, 0), "b": (7, 0)}, {"c": (1, 0)}))
-    shown: Protected = protect(plain, K)
-    shown.join(protect(delicate, K))
-    assert set(shown.lines) == {Cell(kind="a"), Cell(kind="b")}
-    assert (shown.pooled, shown.left_out) == (None, True)
+@PATIENT
+@given(worlds(), st.integers(1, K - 1), st.integers(1, 9))
+def test_how_few_they_are_changes_no_answer(world: World, few: int, services: int) -> None:
+    other = [
+        Told(told.region, told.month, [
+            line._replace(people=few, services=services)
+            if line in small_cells(told.lines) and not line.contacts and line.people < K else line
+            for line in told.lines
+        ])
+        for told in world
+    ]  # fmt: skip
+    assert answers(world, K) == answers(other, K)
+
+
+@PATIENT
+@given(worlds())
+def test_every_split_has_the_same_total_of_what_tells_of_many(world: World) -> None:
+    for period in periods(world):
+        told = [(each.month, each.lines) for each in period]
+        totals = [show(told, by, K).total for by in BY]
+        assert all(total == totals[0] for total in totals)
+        for measure in MEASURES:
+            assert getattr(totals[0], measure) == sum(
+                getattr(line, measure)
+                for each in period
+                for line in each.lines
+                if line not in small_cells(each.lines)
+            )
+
+
+@PATIENT
+@given(worlds())
+def test_no_small_number_quantity_or_amount_is_shown(world: World) -> None:
+    for shown in answers(world, K):
+        for line in (*shown.lines.values(), shown.apart, shown.total):
+            assert not is_small(line, K)
+            assert (line.quantities, line.amounts, line.people_exact) == ({}, {}, False)
+
+
+def test_what_is_sensitive_is_told_by_kind_only() -> None:
+    lines = [
+        line_of((("a", False), "UA80", None, "piece"), 9, 0, 9),
+        line_of((("c", True), "UA80", None, "piece"), 6, 0, 8),
+        line_of((("c", True), "UA46", None, "piece"), 2, 0, 2),
+    ]
+    told = [("2024-01", lines)]
+    by_kind = show(told, "kind", K)
+    assert set(by_kind.lines) == {Cell(kind="a"), Cell(kind="c")}
+    assert (by_kind.lines[Cell(kind="c")].services, by_kind.apart.services) == (10, 0)
+    cells: dict[Dimension | None, Cell] = {
+        "area": Cell(area="UA80"), "month": Cell(month="2024-01"), None: Cell()
+    }  # fmt: skip
+    for by, cell in cells.items():
+        shown = show(told, by, K)
+        assert {each: line.services for each, line in shown.lines.items()} == {cell: 9}
+        assert (shown.apart.people, shown.apart.services) == (8, 10)
+
+
+def test_the_same_few_under_two_grants_are_not_taken_for_many() -> None:
+    (told,) = FEW_COUNSELLED_TWICE
+    assert show([(told.month, told.lines)], "area", K).lines == {}
+
+
+def test_what_was_paid_out_is_no_quantity_for_who_may_not_see_amounts() -> None:
+    line = Line(1, quantities={"uah": 250_000, "night": 3, "piece": 2}, amounts={"UAH": 250_000})
+    shown = without_money(line)
+    assert (shown.people, shown.quantities, shown.amounts) == (1, {"night": 3, "piece": 2}, {})
 
 
 published = st.lists(
@@ -211,6 +350,9 @@ def test_few_in_all_lines_do_not_look_like_many() -> None:
     ]
     (pool,) = fold_small(lines, K, LINES_MAX)
     assert (pool.people, pool.services) == (2, 6)
+    session = PublishedLine("UA80", "d", None, 0, 1, 9, 1, "piece", sensitive=True)
+    (pool,) = fold_small([*lines, session], K, LINES_MAX)
+    assert (pool.people, pool.contacts) == (2, 9)
 
 
 @given(published, st.integers(2, 6))

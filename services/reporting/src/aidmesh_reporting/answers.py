@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel
 
-from aidmesh_reporting.domain.disclosure import Protected
+from aidmesh_reporting.domain.disclosure import without_money
 from aidmesh_reporting.domain.results import Cell, Dimension, Line
 
 
@@ -16,7 +16,8 @@ class LineOut(BaseModel):
     Attributes:
         people: distinct beneficiaries; an upper bound unless `people_exact`.
         contacts: headcount of outreach and group sessions, apart from people.
-        quantities: by unit.
+        quantities: by unit; what was paid out, in a currency's minor units, only for those who
+            may see amounts.
         amounts: minor units by currency, for those who may see what is sensitive; of other
             regions' results they are not known.
     """
@@ -34,25 +35,37 @@ class LineOut(BaseModel):
 
 
 class TogetherOut(BaseModel):
-    """What may be told of several lines only as one: sums of whole months that are over.
+    """Sums of whole months that are over. What tells of few people is not in them.
 
     Attributes:
-        people: added up month by month, so an upper bound.
-        left_out: in some months there were too few people even so; they are not in here.
+        people: added up, so an upper bound.
     """
 
     people: int
     services: int
     contacts: int
-    left_out: bool
+
+
+class PublicLine(TogetherOut):
+    """One line of what may be shown to everybody; no quantities, which are not of many."""
+
+    kind: str | None
+    area: str | None
+    month: str | None
 
 
 class SourceOut(BaseModel):
-    """How fresh a region's part of the whole is."""
+    """How fresh a region's part of the whole is.
+
+    Attributes:
+        as_of: of its oldest month of the period, for those who may see what is sensitive; for
+            others of its newest word: when a month was told is a word about this month.
+        months: which of them it told, for those who may see what is sensitive.
+    """
 
     region: str
     as_of: datetime
-    months: list[str]
+    months: list[str] | None = None
 
 
 class WholeOut(BaseModel):
@@ -101,11 +114,10 @@ class PublicOut(BaseModel):
     """What may be shown to everybody: whole months that are over, split one way.
 
     Attributes:
-        smallest: no line of any month tells of fewer people.
-        lines: those that are large enough; of sensitive kinds only where they are split by kind.
-        other: what is too small to have a line of its own.
+        smallest: fewer people of one kind, area and month are in none of these numbers.
+        lines: of sensitive kinds only where they are split by kind.
         apart: help of sensitive kinds, where it is in no line.
-        total: all of this together; its people are added up, so an upper bound.
+        total: all of this together.
     """
 
     regions: list[SourceOut]
@@ -115,10 +127,9 @@ class PublicOut(BaseModel):
     as_of: datetime
     provisional: bool
     smallest: int
-    lines: list[LineOut]
-    other: TogetherOut | None
+    lines: list[PublicLine]
     apart: TogetherOut | None
-    total: LineOut
+    total: TogetherOut
 
 
 class TracedOut(BaseModel):
@@ -196,6 +207,8 @@ def lines_out(lines: Mapping[Cell, Line], *, amounts: bool) -> list[LineOut]:
 
 def line_out(cell: Cell, line: Line, *, amounts: bool) -> LineOut:
     """Return one line as it is answered, with money or without."""
+    if not amounts:
+        line = without_money(line)
     return LineOut(
         kind=cell.kind,
         area=cell.area,
@@ -210,12 +223,18 @@ def line_out(cell: Cell, line: Line, *, amounts: bool) -> LineOut:
     )
 
 
-def together_out(shown: Protected) -> TogetherOut:
-    """Return what is told of several lines as one."""
-    line = shown.pooled or Line()
-    return TogetherOut(
+def public_out(cell: Cell, line: Line) -> PublicLine:
+    """Return one line as it is shown to everybody."""
+    return PublicLine(
+        kind=cell.kind,
+        area=cell.area,
+        month=cell.month,
         people=line.people,
         services=line.services,
         contacts=line.contacts,
-        left_out=shown.left_out,
     )
+
+
+def together_out(line: Line) -> TogetherOut:
+    """Return what is told of several lines as one."""
+    return TogetherOut(people=line.people, services=line.services, contacts=line.contacts)

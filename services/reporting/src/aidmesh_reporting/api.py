@@ -1,12 +1,11 @@
 """The HTTP API: results of this region and of the whole, each with its freshness."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Annotated, Literal, get_args
 from uuid import UUID
 
-import asyncpg
 from fastapi import APIRouter, Depends, Path, Query, Response
 from pydantic import TypeAdapter
 
@@ -30,17 +29,11 @@ from aidmesh_reporting.answers import (
     in_order,
     line_out,
     lines_out,
+    public_out,
     together_out,
 )
-from aidmesh_reporting.domain.disclosure import (
-    Protected,
-    part_of,
-    protect,
-    protect_whole,
-    together,
-)
+from aidmesh_reporting.domain.disclosure import PUBLIC_BY, part_of, show, without_money
 from aidmesh_reporting.domain.months import (
-    first_day,
     last_day,
     months_between,
     months_over,
@@ -50,12 +43,14 @@ from aidmesh_reporting.domain.results import (
     Cell,
     Dimension,
     Line,
+    PublishedLine,
     PublishedMonth,
     all_settled,
     merge,
     of_others,
 )
 from aidmesh_reporting.problems import NOT_OVER, PERIOD
+from aidmesh_reporting.publishing import told_months
 from aidmesh_reporting.store import results
 from aidmesh_reporting.store.months import mark_dirty
 
@@ -112,17 +107,30 @@ class Reading:
     whole_provisional: bool
     own: dict[Cell, Line]
     own_total: Line
-    apart: Protected | None
+    apart: Line | None
     whole: dict[Cell, Line]
     whole_total: Line
-    whole_apart: Protected | None
+    whole_apart: Line | None
     regions: list[SourceOut]
     left_out: list[str]
 
 
-def router(database: Database, region: str, small_cell_k: int) -> APIRouter:
-    """Return the routes."""
+def router(
+    database: Database,
+    region: str,
+    small_cell_k: int,
+    regions: Callable[[], Collection[str] | None],
+) -> APIRouter:
+    """Return the routes.
+
+    Args:
+        regions: this one and those it is linked with; None while that is unknown.
+    """
     routes = APIRouter(prefix="/v1")
+
+    def others() -> Collection[str] | None:
+        known = regions()
+        return None if known is None else set(known) - {region}
 
     async def read(period: Period, *, sensitive_too: bool) -> Reading:
         months = months_between(period.from_on, period.to_on)
@@ -139,14 +147,14 @@ def router(database: Database, region: str, small_cell_k: int) -> APIRouter:
             totals = await results.lines(conn, *days, (), sensitive=plain)
             published = await results.world_months(conn, whole)
             settled = await results.settled(conn, months)
-            others = await results.others(conn)
+            heard = await results.heard(conn)
             apart = whole_apart = None
             if not sensitive_too:
                 over = months_over(whole, as_of.date())
-                by_month = await _by_month(conn, over, (), sensitive=True)
-                theirs = _tables(published, over, (), sensitive=True)
-                apart = protect_whole(by_month, small_cell_k)
-                whole_apart = protect_whole([*by_month, *theirs], small_cell_k)
+                mine = await told_months(conn, over)
+                apart = show(mine, None, small_cell_k).apart
+                theirs = _told(published, over)
+                whole_apart = show([*mine, *theirs], None, small_cell_k).apart
         own_total = totals.get(Cell(), Line())
         shown = published
         if not sensitive_too:
@@ -159,7 +167,7 @@ def router(database: Database, region: str, small_cell_k: int) -> APIRouter:
             as_of=as_of,
             last_event_at=last_event_at,
             provisional=set(months) != settled,
-            whole_provisional=set(months) != settled or not all_settled(published, others, whole),
+            whole_provisional=set(months) != settled or not all_settled(published, others(), whole),
             own=own,
             own_total=own_total,
             apart=apart,
@@ -167,8 +175,8 @@ def router(database: Database, region: str, small_cell_k: int) -> APIRouter:
             whole_total=summed_total[Cell()],
             whole_apart=whole_apart,
             regions=[
-                SourceOut(region=region, as_of=as_of, months=months),
-                *_sources(published),
+                SourceOut(region=region, as_of=as_of, months=months if sensitive_too else None),
+                *(_sources(published) if sensitive_too else _heard(heard)),
             ],
             left_out=[month for month in months if month not in whole],
         )
@@ -207,7 +215,8 @@ def router(database: Database, region: str, small_cell_k: int) -> APIRouter:
         period: PeriodQuery, caller: Seer, part: Literal["own", "whole"] = "own"
     ) -> Response:
         """The same as CSV with HXL hashtags."""
-        found = await read(period, sensitive_too=caller.sees_sensitive)
+        sees = caller.sees_sensitive
+        found = await read(period, sensitive_too=sees)
         async with database.read() as conn:
             codes = {row["grant_id"]: row["code"] for row in await results.grants(conn)}
         lines, apart, provisional = (
@@ -218,8 +227,8 @@ def router(database: Database, region: str, small_cell_k: int) -> APIRouter:
         text = hxl.to_csv(
             region if part == "own" else "+".join(each.region for each in found.regions),
             period.by,
-            in_order(lines),
-            None if apart is None else apart.pooled,
+            in_order(lines if sees else {cell: without_money(lines[cell]) for cell in lines}),
+            apart,
             "provisional" if provisional else "settled",
             codes,
         )
@@ -233,47 +242,37 @@ def router(database: Database, region: str, small_cell_k: int) -> APIRouter:
     async def get_public(period: PeriodQuery) -> PublicOut:
         """The whole, without numbers so small that they could tell of a single person.
 
-        Whole months that are over, split one way at most.
+        Whole months that are over, split one way at most, and not by grant.
         """
         months = whole_months(period.from_on, period.to_on)
-        if len(period.by) > 1 or months != months_between(period.from_on, period.to_on):
+        whole = months == months_between(period.from_on, period.to_on)
+        if len(period.by) > 1 or not PUBLIC_BY.issuperset(period.by) or not whole:
             raise Problem(
                 PERIOD, "Ask for whole months and split by one thing: coarser is safer in public."
             )
+        by = period.by[0] if period.by else None
         async with (
             database.connection() as conn,
             conn.transaction(isolation="repeatable_read", readonly=True),
         ):
             as_of, _ = await results.freshness(conn)
             over = months_over(months, as_of.date())
-            published = await results.world_months(conn, over)
+            published = await results.world_months(conn, months)
             settled = await results.settled(conn, months)
-            others = await results.others(conn)
-            by_kind = period.by == ("kind",)
-            plain = await _by_month(conn, over, period.by, sensitive=False)
-            delicate = await _by_month(conn, over, period.by if by_kind else (), sensitive=True)
-        plain += _tables(published, over, period.by, sensitive=False)
-        delicate += _tables(published, over, period.by if by_kind else (), sensitive=True)
-        shown = protect(plain, small_cell_k)
-        apart = protect_whole(delicate, small_cell_k)
-        if by_kind:
-            shown.join(protect(delicate, small_cell_k))
-        total = shown.total if by_kind else together([shown.total, apart.total])
+            heard = await results.heard(conn)
+            mine = await told_months(conn, over)
+        shown = show([*mine, *_told(published, over)], by, small_cell_k)
         return PublicOut(
-            regions=[
-                SourceOut(region=region, as_of=as_of, months=over),
-                *_sources(published),
-            ],
+            regions=[SourceOut(region=region, as_of=as_of), *_heard(heard)],
             from_on=period.from_on,
             to_on=period.to_on,
             by=list(period.by),
             as_of=as_of,
-            provisional=set(months) != settled or not all_settled(published, others, months),
+            provisional=set(months) != settled or not all_settled(published, others(), months),
             smallest=small_cell_k,
-            lines=lines_out(shown.lines, amounts=False) if period.by else [],
-            other=together_out(shown),
-            apart=None if by_kind else together_out(apart),
-            total=line_out(Cell(), total, amounts=False),
+            lines=[public_out(cell, line) for cell, line in in_order(shown.lines)] if by else [],
+            apart=None if by == "kind" else together_out(shown.apart),
+            total=together_out(shown.total),
         )
 
     @routes.get("/results/trace", dependencies=[_LEAD])
@@ -346,34 +345,14 @@ def router(database: Database, region: str, small_cell_k: int) -> APIRouter:
     return routes
 
 
-async def _by_month(
-    conn: asyncpg.Connection, months: Sequence[str], by: Sequence[Dimension], *, sensitive: bool
-) -> list[dict[Cell, Line]]:
-    """Return the region's own results of some months in a row, a table for each."""
-    if not months:
-        return []
-    first, last = first_day(months[0]), last_day(months[-1])
-    lines = await results.lines(conn, first, last, {*by, "month"}, sensitive=sensitive)
-    tables: dict[str | None, dict[Cell, Line]] = {}
-    for cell, line in lines.items():
-        shown = cell if "month" in by else cell._replace(month=None)
-        tables.setdefault(cell.month, {})[shown] = line
-    return list(tables.values())
+def _told(
+    published: Iterable[PublishedMonth], months: Collection[str]
+) -> list[tuple[str, tuple[PublishedLine, ...]]]:
+    return [(each.month, each.lines) for each in published if each.month in months]
 
 
-def _tables(
-    published: Iterable[PublishedMonth],
-    months: Collection[str],
-    by: Sequence[Dimension],
-    *,
-    sensitive: bool,
-) -> list[dict[Cell, Line]]:
-    """Return other regions' results of some months, a table for each region and month."""
-    return [
-        of_others([part_of(month, sensitive=sensitive)], by)
-        for month in published
-        if month.month in months
-    ]
+def _heard(heard: Mapping[str, datetime]) -> list[SourceOut]:
+    return [SourceOut(region=name, as_of=as_of) for name, as_of in heard.items()]
 
 
 def _sources(published: Iterable[PublishedMonth]) -> list[SourceOut]:

@@ -6,6 +6,7 @@ from aidmesh_chassis import idempotency
 from aidmesh_chassis.auth import verifier_of
 from aidmesh_chassis.http import create_app
 from aidmesh_chassis.keys import KeyRing
+from aidmesh_chassis.peers import Peers
 from aidmesh_chassis.service import Health, Service, Sweep, open_database
 from aidmesh_reporting import api, consumers
 from aidmesh_reporting.config import Settings
@@ -23,6 +24,7 @@ def build(settings: Settings | None = None) -> Service:
     settings = settings or Settings()
     keys = KeyRing(settings.keys_dir)
     database = open_database(NAME, settings)
+    peers = Peers(settings.region)
     health = Health()
     app = create_app(
         NAME,
@@ -30,13 +32,16 @@ def build(settings: Settings | None = None) -> Service:
         verifier_of(keys, settings.region),
         checks=health.checks,
     )
-    app.include_router(api.router(database, settings.region, settings.small_cell_k))
+    app.include_router(
+        api.router(database, settings.region, settings.small_cell_k, lambda: peers.regions)
+    )
     return Service(
         name=NAME,
         settings=settings,
         database=database,
         app=app,
         health=health,
+        peers=peers,
         subscriptions=consumers.subscriptions(),
         sweeps=(
             Sweep(

@@ -11,7 +11,7 @@ class Settings(ServiceSettings):
     Attributes:
         publish_s: how long a month's numbers rest before they are published anew; while they
             don't, they are published every minute.
-        small_cell_k: the public variant tells of no fewer people than this.
+        small_cell_k: the public variant tells of no fewer people or contacts than this.
         operator_user, operator_password: of the account that may read whole streams; needed
             for `rebuild --from-stream` only.
     """

@@ -53,7 +53,7 @@ def to_csv(
         ]
     )
     rows = [(cell, line, status) for cell, line in lines]
-    if apart is not None:
+    if apart is not None and apart.services:
         rows.append((Cell(kind=SENSITIVE), apart, f"{status}+{SENSITIVE}"))
     for cell, line, of_what in rows:
         names: dict[Dimension, str] = {

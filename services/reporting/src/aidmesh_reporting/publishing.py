@@ -1,6 +1,7 @@
 """Monthly results for the other regions, restated when their numbers change."""
 
 import hashlib
+from collections.abc import Sequence
 from datetime import date, datetime
 
 import asyncpg
@@ -51,10 +52,7 @@ async def results_of_month(
 ) -> MonthlyResultsV1:
     """Return a month's results as they are published."""
     first, last = first_day(month), last_day(month)
-    lines = [
-        *await _lines(conn, first, last, sensitive=False),
-        *await _lines(conn, first, last, sensitive=True),
-    ]
+    lines = (await _lines(conn, first, last)).get(month, [])
     return MonthlyResultsV1(
         month=month,
         people=await results.people(conn, first, last),
@@ -81,27 +79,40 @@ async def results_of_month(
     )
 
 
+async def told_months(
+    conn: asyncpg.Connection, months: Sequence[str]
+) -> list[tuple[str, list[PublishedLine]]]:
+    """Return the lines of some months in a row as the other regions are told them."""
+    if not months:
+        return []
+    found = await _lines(conn, first_day(months[0]), last_day(months[-1]))
+    return [(month, fold_small(lines, TOLD_MIN, LINES_MAX)) for month, lines in found.items()]
+
+
 async def _lines(
-    conn: asyncpg.Connection, first: date, last: date, *, sensitive: bool
-) -> list[PublishedLine]:
-    by: tuple[Dimension, ...] = ("kind", "area", "grant", "unit")
-    lines = await results.lines(conn, first, last, by, sensitive=sensitive)
-    return [
-        PublishedLine(
-            area=cell.area or "",
-            kind=cell.kind or "",
-            grant=cell.grant,
-            people=line.people,
-            services=line.services,
-            contacts=line.contacts,
-            quantity=line.quantities.get(cell.unit or "", 0),
-            unit=cell.unit or "",
-            sensitive=sensitive,
-        )
-        for cell, line in sorted(lines.items(), key=lambda item: str(item[0]))
-        # Money of a second grant makes a line of its own; its service stands elsewhere.
-        if line.services
-    ]
+    conn: asyncpg.Connection, first: date, last: date
+) -> dict[str, list[PublishedLine]]:
+    by: tuple[Dimension, ...] = ("kind", "area", "month", "grant", "unit")
+    months: dict[str, list[PublishedLine]] = {}
+    for sensitive in (False, True):
+        lines = await results.lines(conn, first, last, by, sensitive=sensitive)
+        for cell, line in sorted(lines.items(), key=lambda item: str(item[0])):
+            if not line.services:
+                continue  # money of a second grant; its service stands elsewhere
+            months.setdefault(cell.month or "", []).append(
+                PublishedLine(
+                    area=cell.area or "",
+                    kind=cell.kind or "",
+                    grant=cell.grant,
+                    people=line.people,
+                    services=line.services,
+                    contacts=line.contacts,
+                    quantity=line.quantities.get(cell.unit or "", 0),
+                    unit=cell.unit or "",
+                    sensitive=sensitive,
+                )
+            )
+    return months
 
 
 def _content_hash(event: MonthlyResultsV1) -> bytes:

@@ -17,22 +17,17 @@ class Line(View):
     month: str | None = None
     grant_id: UUID | None = None
     people: int
-    people_exact: bool
+    people_exact: bool = False
     services: int
     contacts: int
 
 
 class Together(View):
-    """Help that is told of only as one line, of whole months; people may be fewer.
-
-    Attributes:
-        left_out: there was more, in months with too few people.
-    """
+    """Help that is told of only as one line, of whole months; people may be fewer."""
 
     people: int
     services: int
     contacts: int
-    left_out: bool
 
 
 class Source(View):
@@ -48,7 +43,6 @@ class Whole(View):
     Attributes:
         provisional: some region has not told some month, or has not closed it.
         left_out: months asked for only in part.
-        other: what is too small to have a line of its own.
         apart: help of sensitive kinds, for those who may not see it in the lines.
     """
 
@@ -57,7 +51,6 @@ class Whole(View):
     left_out: tuple[str, ...] = ()
     lines: tuple[Line, ...]
     total: Line
-    other: Together | None = None
     apart: Together | None = None
 
 
@@ -72,7 +65,6 @@ class _Public(View):
     regions: tuple[Source, ...]
     lines: tuple[Line, ...]
     total: Line
-    other: Together | None
     apart: Together | None
 
 
@@ -105,7 +97,6 @@ class Reporting:
             regions=found.regions,
             lines=found.lines,
             total=found.total,
-            other=found.other,
             apart=found.apart,
         )
         return Results(whole=whole)

@@ -19,6 +19,7 @@ Reader = Annotated[Visit, Depends(visitor(Act.SEE_RESULTS))]
 
 YEARS_BACK: Final = 2
 BY: Final = ("kind", "area", "month", "grant")
+PUBLIC_BY: Final = BY[:-1]
 
 
 @routes.get("/results")
@@ -30,10 +31,11 @@ async def show(visit: Reader) -> Response:
     today = i18n.today()
     first_on = _day(visit.asked.get("from")) or date(today.year, 1, 1)
     last_on = _day(visit.asked.get("to")) or today
-    by = visit.asked.get("by", "kind")
-    if by not in BY:
-        by = "kind"
     in_full = visit.may(Act.SEE_SMALL_NUMBERS)
+    ways = BY if in_full else PUBLIC_BY
+    by = visit.asked.get("by", "kind")
+    if by not in ways:
+        by = "kind"
     if not in_full:
         first_on, last_on = whole_months(first_on, last_on)
     ask = visit.reporting.results if in_full else visit.reporting.public
@@ -53,7 +55,7 @@ async def show(visit: Reader) -> Response:
         rows=rows,
         most=max((line.services for line in lines), default=0),
         by=by,
-        ways=BY,
+        ways=ways,
         years=range(today.year - YEARS_BACK, today.year + 1),
         first_on=first_on,
         last_on=last_on,
@@ -68,7 +70,7 @@ def whole_months(first_on: date, last_on: date) -> tuple[date, date]:
 
 
 async def _grants(visit: Visit, by: str) -> Mapping[UUID, str]:
-    if by != "grant" or not visit.may(Act.SEE_SMALL_NUMBERS):
+    if by != "grant":
         return {}
     return (await visit.hear(visit.reporting.grants())).value or {}
 

@@ -2,22 +2,23 @@
 
 Who may not know what endangers single people gets help of sensitive kinds in no finer a table
 than one line for each kind and whole month, and in detail not at all. Everything such a reader
-is told is a sum of blocks: a cell of one month that tells of at least `k` people, or a pool of
-two cells or more that does so together. Totals are the sum of what is shown, and people of
-several blocks are added up, not counted anew. So whatever answers are added to or subtracted
-from each other, over any periods and splits, gives sums of whole blocks, never a part of one.
+is told is a sum of cells: one region's month of one kind in one area, and of a sensitive kind
+in all areas. A cell that may tell of fewer than `k` people is in no answer, nor is there a word
+that it was left out. So whatever answers are added to or subtracted from each other, over any
+periods and splits, gives sums of whole cells, each of many people, never a part of one.
 """
 
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from aidmesh_reporting.domain.results import (
     Cell,
+    Dimension,
     Line,
     PublishedLine,
     PublishedMonth,
-    merge,
 )
 
 TOLD_MIN: Final = 5
@@ -31,6 +32,11 @@ POOLED: Final = "other"
 
 NO_AREA: Final = "UA00"
 
+PUBLIC_BY: Final[frozenset[Dimension]] = frozenset({"kind", "area", "month"})
+"""What the public variant is split by, one at a time. Grants are not among them."""
+
+_CURRENCY: Final = re.compile(r"[a-z]{3}")
+
 C = TypeVar("C")
 
 
@@ -39,11 +45,92 @@ def is_small(line: Line, k: int) -> bool:
     return 0 < line.people < k or 0 < line.contacts < k
 
 
-def tells_of_many(lines: Collection[Line], k: int) -> bool:
-    """Whether lines together are certain to tell of `k` people or more, or of nobody.
+class _Told(NamedTuple):
+    """The smallest part of what is shown: a cell of one region and month."""
+
+    sensitive: bool
+    kind: str
+    area: str | None
+
+
+@dataclass(slots=True)
+class Shown:
+    """What is shown of some months. People are added up, so they are an upper bound.
+
+    Attributes:
+        lines: by what it is split by; sensitive kinds only where that is the kind.
+        apart: sensitive kinds together, where they are in no line.
+    """
+
+    lines: dict[Cell, Line] = field(default_factory=dict)
+    apart: Line = field(default_factory=lambda: Line(people_exact=False))
+
+    @property
+    def total(self) -> Line:
+        """The sum of what is shown."""
+        return together([*self.lines.values(), self.apart])
+
+
+def show(
+    months: Iterable[tuple[str, Sequence[PublishedLine]]], by: Dimension | None, k: int
+) -> Shown:
+    """Return what is shown of months that are over.
+
+    Args:
+        months: each region's, this one's too, as they were told to the others: so every region
+            answers from the same cells.
+        by: one of `PUBLIC_BY`, or None for no split.
+    """
+    shown = Shown()
+    for month, published in months:
+        for told, line in _told(published, k).items():
+            if told.sensitive and by != "kind":
+                shown.apart.add(line)
+                continue
+            cell = Cell(
+                kind=told.kind if by == "kind" else None,
+                area=told.area if by == "area" else None,
+                month=month if by == "month" else None,
+            )
+            shown.lines.setdefault(cell, Line(people_exact=False)).add(line)
+    return shown
+
+
+def _told(published: Iterable[PublishedLine], k: int) -> dict[_Told, Line]:
+    cells: dict[_Told, list[Line]] = {}
+    for row in published:
+        if (row.kind, row.area) == (POOLED, NO_AREA):
+            continue  # its sum and what it took in could tell of the smallest part
+        told = _Told(row.sensitive, row.kind, None if row.sensitive else row.area)
+        cells.setdefault(told, []).append(
+            Line(people=row.people, services=row.services, contacts=row.contacts)
+        )
+    return {told: together(lines) for told, lines in cells.items() if _of_many(lines, k)}
+
+
+def _of_many(lines: Sequence[Line], k: int) -> bool:
+    """Whether lines together are certain to tell of `k` or more, in each count, or of nobody.
 
     The same people may stand in several lines, so one of them has to have as many by itself.
     """
+    people = max(line.people for line in lines)
+    contacts = max(line.contacts for line in lines)
+    return not is_small(Line(people=people, contacts=contacts), k)
+
+
+def without_money(line: Line) -> Line:
+    """Return a line for who may not see amounts.
+
+    What was paid out is also a quantity, whose unit is the currency: whatever looks like one goes.
+    """
+    quantities = {
+        unit: value for unit, value in line.quantities.items() if not _CURRENCY.fullmatch(unit)
+    }
+    return replace(line, quantities=quantities, amounts={})
+
+
+def tells_of_many(lines: Collection[Line], k: int) -> bool:
+    """Whether one of some lines tells of `k` people or contacts, or none of them of anybody."""
     most = max((max(line.people, line.contacts) for line in lines), default=0)
     return most == 0 or most >= k
 
@@ -71,84 +158,6 @@ def together(lines: Iterable[Line]) -> Line:
     for line in lines:
         total.add(replace(line, quantities={}, amounts={}))
     return total
-
-
-def told_together(lines: Collection[Line], k: int) -> Line:
-    """Add lines up that tell of many; were there few people but many contacts, of these only."""
-    total = together(lines)
-    if max(line.people for line in lines) < k:
-        total.people = 0
-    if max(line.contacts for line in lines) < k:
-        total.contacts = 0
-    return total
-
-
-@dataclass(slots=True)
-class Protected:
-    """What is shown of some tables.
-
-    Attributes:
-        lines: cells that are large enough in every month that is added up here.
-        pooled: what is told of the other cells together; None where there are none.
-        left_out: there was more, of too few people even together.
-    """
-
-    lines: dict[Cell, Line] = field(default_factory=dict)
-    pooled: Line | None = None
-    left_out: bool = False
-
-    def put(self, lines: Mapping[Cell, Line], pool: Collection[Cell], k: int) -> None:
-        """Add a table whose cells in `pool` stand together."""
-        for cell, line in lines.items():
-            if cell not in pool:
-                known = self.lines.get(cell)
-                self.lines.setdefault(cell, Line()).add(line)
-                if known is not None:
-                    known.people_exact = known.people == 0
-        if not pool:
-            return
-        self.add_pool([lines[cell] for cell in pool], k)
-
-    def add_pool(self, lines: Collection[Line], k: int) -> None:
-        """Add lines that stand together, if they may be told at all."""
-        if not tells_of_many(lines, k) or (len(lines) == 1 and any(is_small(x, k) for x in lines)):
-            self.left_out = True
-        elif lines:
-            told = told_together(lines, k)
-            self.pooled = told if self.pooled is None else together([self.pooled, told])
-
-    def join(self, other: "Protected") -> None:
-        """Add what is shown of tables about something else."""
-        merge(self.lines, other.lines)
-        if other.pooled is not None:
-            mine = [] if self.pooled is None else [self.pooled]
-            self.pooled = together([*mine, other.pooled])
-        self.left_out = self.left_out or other.left_out
-
-    @property
-    def total(self) -> Line:
-        """The sum of what is shown."""
-        return together([*self.lines.values(), *([] if self.pooled is None else [self.pooled])])
-
-
-def protect(tables: Iterable[Mapping[Cell, Line]], k: int) -> Protected:
-    """Return what is shown of tables, each of one region and month, split one way."""
-    shown = Protected()
-    for lines in tables:
-        small = {cell for cell, line in lines.items() if is_small(line, k)}
-        spare = sorted(
-            lines.keys() - small, key=lambda cell: (lines[cell].people + lines[cell].contacts, cell)
-        )
-        shown.put(lines, to_pool(lines, small, spare, k), k)
-    return shown
-
-
-def protect_whole(tables: Iterable[Mapping[Cell, Line]], k: int) -> Protected:
-    """Return what is shown of tables, each of one region and month, with no split at all."""
-    shown = Protected()
-    for lines in tables:
-        shown.add_pool(lines.values(), k)
-    return shown
 
 
 def part_of(month: PublishedMonth, *, sensitive: bool) -> PublishedMonth:
@@ -188,9 +197,10 @@ def fold_small(lines: Sequence[PublishedLine], k: int, lines_max: int) -> list[P
         return kept
     pooled = [by_number[number] for number in pool]
     rest = together(pooled)
-    if not tells_of_many(pooled, k):
+    most = max(line.people for line in pooled)
+    if most < k:
         # Perhaps the same few in all of them: a sum would make them look like many.
-        rest.people = max(line.people for line in pooled)
+        rest.people = most
     kept.append(
         PublishedLine(
             area=NO_AREA,

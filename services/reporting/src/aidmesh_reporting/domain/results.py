@@ -91,11 +91,21 @@ class PublishedMonth:
 
 
 def all_settled(
-    published: Iterable[PublishedMonth], regions: Iterable[str], months: Collection[str]
+    published: Collection[PublishedMonth],
+    regions: Collection[str] | None,
+    months: Collection[str],
 ) -> bool:
-    """Whether every one of these regions told every one of these months, and called it settled."""
-    found = {(each.region, each.month) for each in published if each.settled}
-    return all((region, month) in found for region in regions for month in months)
+    """Whether all that was told of these months is settled, and every region told every month.
+
+    Args:
+        regions: those that have a part in the whole, heard or not; None while that is unknown.
+    """
+    if regions is None:
+        return False
+    told = {(each.region, each.month) for each in published}
+    return all(each.settled for each in published) and all(
+        (region, month) in told for region in regions for month in months
+    )
 
 
 def of_others(months: Iterable[PublishedMonth], by: Sequence[Dimension]) -> dict[Cell, Line]:

@@ -243,10 +243,12 @@ async def world_months(conn: asyncpg.Connection, months: Sequence[str]) -> list[
     return published
 
 
-async def others(conn: asyncpg.Connection) -> list[str]:
-    """Return the other regions that have published any month."""
-    rows = await conn.fetch("SELECT DISTINCT region FROM world_month ORDER BY region")
-    return [row["region"] for row in rows]
+async def heard(conn: asyncpg.Connection) -> dict[str, datetime]:
+    """Return of when each other region's newest word is, whatever month it was about."""
+    rows = await conn.fetch(
+        "SELECT region, max(as_of) AS as_of FROM world_month GROUP BY region ORDER BY region"
+    )
+    return {row["region"]: row["as_of"] for row in rows}
 
 
 async def freshness(conn: asyncpg.Connection) -> tuple[datetime, datetime | None]:
