@@ -22,6 +22,7 @@ from support.made_up.money import (
     GRANTS,
     HOLDINGS,
     MONEY_UNFIT,
+    PAID_ALONE,
     PURCHASE_STATES,
     REQUESTS,
     payout,
@@ -51,6 +52,7 @@ class FakeRegion:
         answers: instead of the usual answer, by `METHOD path`.
         down: services that do not answer.
         queries: what the address of each of `posts` asked for.
+        more: the cursor of the next page of payouts, by `path?state`.
     """
 
     posts: list[tuple[str, dict[str, object], Mapping[str, str]]] = field(default_factory=list)
@@ -58,6 +60,7 @@ class FakeRegion:
     down: set[str] = field(default_factory=set)
     gets: list[tuple[str, httpx.QueryParams]] = field(default_factory=list)
     queries: list[Mapping[str, str]] = field(default_factory=list)
+    more: dict[str, str] = field(default_factory=dict)
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         """What a service would say."""
@@ -110,7 +113,7 @@ class FakeRegion:
                 rows[0]["mechanism"] = "cash"
             if name in {"rejected", "returned"}:
                 rows = [rows[0] | {"reason": "AC04"}]
-            return 200, {"payouts": rows, "next": None}
+            return 200, {"payouts": rows, "next": self.more.get(f"{path}?{name}")}
         if found := re.fullmatch(r"/v1/purchases/([0-9a-f-]{36})", path):
             rows = [purchase(state) for state in PURCHASE_STATES]
             one = [row for row in rows if row["id"] == found[1]]
@@ -221,8 +224,7 @@ def _fixed() -> dict[str, object]:
         "/v1/allotments": {"region": REGION, "allotments": HOLDINGS, "next": None},
         "/v1/allotment-requests": {"requests": REQUESTS, "next": None},
         "/v1/assets": {"rows": ASSETS, "next": None},
-        "/v1/payouts/reviews": {"payouts": [payout("alone", "settled", 90_000)
-                                            | {"settled_on": iso(-2), "review_due_at": at(7000)}]},
+        "/v1/payouts/reviews": {"payouts": [PAID_ALONE]},
         "/v1/grants": [{"grant_id": str(number("qn")), "code": "qn-2024"}],
         "/readyz": {"ready": True},
     }  # fmt: skip

@@ -10,6 +10,9 @@ def payout(name: str, state: str, minor: int) -> dict[str, object]:
             "recorded_at": at(-600), "settled_on": None, "review_due_at": None}  # fmt: skip
 
 
+PAID_ALONE = payout("alone", "settled", 90_000) | {
+    "settled_on": iso(-2), "review_due_at": at(7000)
+}  # fmt: skip
 OUR_GRANTS: list[dict[str, object]] = [
         {"id": str(number("qn")), "code": "qn-2024", "donor": "Queere Nothilfe", "currency": "EUR",
          "status": "active", "amount_minor": 25_000_000, "received_minor": 15_000_000,

@@ -9,6 +9,7 @@ from aidmesh_chassis.auth import Role
 from aidmesh_console.clients.payments import Paid
 from aidmesh_console.pages.money import table_of
 from support.made_up.basics import number
+from support.made_up.money import PAID_ALONE
 
 if TYPE_CHECKING:
     from .conftest import Browser
@@ -47,7 +48,7 @@ async def test_only_cash_is_not_collected_and_what_is_listed_can_be_settled(
     await browser.sign_in(Role.FINANCE)
     page = (await browser.get("/money")).text
     cash, bank = number("exported 0"), number("exported 1")
-    for payout_id in (cash, bank, number("approved 1")):
+    for payout_id in (cash, bank, number("approved 1"), number("accepted 1")):
         assert f'action="/money/settle/{payout_id}"' in page
     assert f'action="/money/{cash}/not-collected"' in page
     assert f'action="/money/{bank}/not-collected"' not in page
@@ -137,3 +138,23 @@ async def test_refused_lines_of_a_table_are_named(browser: "Browser") -> None:
     answer = await browser.post("/money/settle", table=TABLE)
     assert answer.status_code == 409
     assert f"Line 4: {NEED.hex[:8].upper()}" in answer.text
+
+
+async def test_every_queue_of_payouts_has_a_next_page(browser: "Browser") -> None:
+    await browser.sign_in(Role.FINANCE)
+    states = ["draft", "approved", "exported", "accepted", "rejected", "returned"]
+    browser.desk.region.more = {f"/v1/payouts?{state}": f"c-{state}" for state in states}
+    reviews = {"payouts": [PAID_ALONE], "next": "c-reviews"}
+    browser.desk.region.answers["GET /v1/payouts/reviews"] = (200, reviews)
+    page = (await browser.get("/money")).text
+    for state in [*states, "reviews"]:
+        assert f'href="?{state}=c-{state}"' in page
+    browser.desk.region.gets.clear()
+    page = (await browser.get("/money?accepted=c-1&draft=c-2")).text
+    assert 'href="?draft=c-2&amp;accepted=c-accepted"' in page
+    after = {
+        query["state"]: query.get("after")
+        for path, query in browser.desk.region.gets
+        if path == "/v1/payouts"
+    }
+    assert after == dict.fromkeys(states) | {"accepted": "c-1", "draft": "c-2"}

@@ -332,9 +332,10 @@ class Payments:
         query: Query = {"state": state, "after": after, "limit": limit}
         return await self.link.get("/v1/payouts", _PAYOUTS, query)
 
-    async def reviews(self) -> Payouts:
-        """What one person paid alone and a second has to look at, the most urgent."""
-        return await self.link.get("/v1/payouts/reviews", _PAYOUTS, {"limit": ROWS_MAX})
+    async def reviews(self, after: str | None = None) -> Payouts:
+        """What one person paid alone and a second has to look at, the most urgent first."""
+        query: Query = {"limit": ROWS_MAX, "after": after}
+        return await self.link.get("/v1/payouts/reviews", _PAYOUTS, query)
 
     async def review(self, payout_id: UUID, key: UUID) -> None:
         """A second person looked at it."""

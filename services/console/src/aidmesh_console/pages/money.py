@@ -22,6 +22,10 @@ Redoer = Annotated[Visit, Depends(visitor(Act.REDO_PAYOUTS))]
 Settler = Annotated[Visit, Depends(visitor(Act.SETTLE_PAYOUTS))]
 
 _ROWS = 50
+_STATES = ("draft", "approved", "exported", "accepted", "rejected", "returned")
+"""Payouts that somebody has to do something with; also what the cursor of each is called."""
+_TO_SETTLE = ("approved", "exported", "accepted")
+_FAILED = ("rejected", "returned")
 _LINES_TOLD = 20
 _BETWEEN = re.compile(r"[\s;,]+")
 
@@ -168,21 +172,21 @@ async def _page(
     pasted: Mapping[str, str] | None = None,
     refused: Sequence[tuple[Paid, RowAnswer]] = (),
 ) -> Response:
-    reviews, draft, approved, exported, rejected, returned = await asyncio.gather(
-        visit.hear(visit.payments.reviews()),
-        visit.hear(visit.payments.payouts("draft", visit.asked.get("after"), _ROWS)),
-        visit.hear(visit.payments.payouts("approved", limit=_ROWS)),
-        visit.hear(visit.payments.payouts("exported", limit=_ROWS)),
-        visit.hear(visit.payments.payouts("rejected", limit=_ROWS)),
-        visit.hear(visit.payments.payouts("returned", limit=_ROWS)),
+    names = (*_STATES, "reviews")
+    pages = {name: text for name in names if (text := visit.asked.get(name))}
+    reviews, *heard = await asyncio.gather(
+        visit.hear(visit.payments.reviews(pages.get("reviews"))),
+        *(visit.hear(visit.payments.payouts(state, pages.get(state), _ROWS)) for state in _STATES),
     )
+    queues = dict(zip(_STATES, heard, strict=True))
     return visit.page(
         "money",
         status,
         reviews=reviews,
-        draft=draft,
-        to_settle=(approved, exported),
-        failed=(rejected, returned),
+        draft=queues["draft"],
+        to_settle={state: queues[state] for state in _TO_SETTLE},
+        failed={state: queues[state] for state in _FAILED},
+        pages=pages,
         pasted=pasted or {},
         refused=[(paid, visit.refusal(row.problem)) for paid, row in refused],
         wrong=wrong,
