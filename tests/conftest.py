@@ -6,13 +6,18 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from aidmesh.embedded import PostgresServer
 from support import leftout
 from support.servers import DatabaseFactory, Databases, NatsRegion, new_postgres
 
-settings.register_profile("thorough", max_examples=1000)
+PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""How fast a busy machine draws examples says nothing about the code."""
+
+settings.register_profile("patient", PATIENT)
+settings.load_profile("patient")
+settings.register_profile("thorough", PATIENT, max_examples=1000)
 """`pytest --hypothesis-profile thorough`: many more examples, for a night."""
 
 

@@ -35,7 +35,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.sampled_from([STOCK, PAID]), STEPS)
 def test_any_interleaving_ends_right(ask: Ask, steps: list[tuple[str, int, bool, bool]]) -> None:
     play = Play(need(ask))

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import date, timedelta
 from uuid import UUID
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from aidmesh_contracts.values import BlockedBy
@@ -50,7 +50,6 @@ growths = st.builds(
 )
 
 
-@settings(deadline=None)
 @given(
     st.lists(waiters, max_size=12, unique_by=lambda each: each.need_id),
     st.lists(growths, max_size=4, unique_by=lambda each: each.id),

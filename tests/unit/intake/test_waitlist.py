@@ -239,4 +239,4 @@ class Waitlist(RuleBasedStateMachine):
 
 
 TestWaitlist = Waitlist.TestCase
-TestWaitlist.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
+TestWaitlist.settings = settings(max_examples=200, stateful_step_count=40)

@@ -246,7 +246,7 @@ class TwoRegions(RuleBasedStateMachine):
 
 
 TestTwoRegions = TwoRegions.TestCase
-TestTwoRegions.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestTwoRegions.settings = settings(max_examples=60, stateful_step_count=40)
 
 
 def test_rates_both_ways() -> None:

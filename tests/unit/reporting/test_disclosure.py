@@ -6,7 +6,7 @@ from itertools import product
 from typing import Literal, get_args
 from uuid import UUID
 
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from aidmesh_reporting.domain.disclosure import (
@@ -27,7 +27,6 @@ BASE = 8
 PRIME = 2**61 - 1
 MONTHS = ("2024-01", "2024-02", "2024-03")
 BY: tuple[Dimension | None, ...] = (None, *sorted(PUBLIC_BY))
-PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 GRANTS = (None, UUID(int=1), UUID(int=2))
 
 Measure = Literal["people", "contacts", "services"]
@@ -171,7 +170,7 @@ def test_the_attacker_of_these_tests_can_subtract() -> None:
     assert not follows([], small=[])
 
 
-@settings(PATIENT, max_examples=300)
+@settings(max_examples=300)
 @given(worlds_of_powers())
 def test_no_small_number_follows_from_all_answers(found: tuple[World, int]) -> None:
     world, k = found
@@ -217,7 +216,6 @@ def small_cells(lines: Iterable[PublishedLine]) -> list[PublishedLine]:
     ]
 
 
-@PATIENT
 @given(worlds())
 @example(FEW_COUNSELLED_TWICE)
 @example(MANY_PEOPLE_FEW_CONTACTS)
@@ -231,7 +229,6 @@ def test_small_cells_leave_no_trace_in_any_answer(world: World) -> None:
     assert answers(world, K, folded=False) == answers(without, K, folded=False)
 
 
-@PATIENT
 @given(worlds(), st.integers(1, K - 1), st.integers(1, 9))
 def test_how_few_they_are_changes_no_answer(world: World, few: int, services: int) -> None:
     other = [
@@ -245,7 +242,6 @@ def test_how_few_they_are_changes_no_answer(world: World, few: int, services: in
     assert answers(world, K) == answers(other, K)
 
 
-@PATIENT
 @given(worlds())
 def test_every_split_has_the_same_total_of_what_tells_of_many(world: World) -> None:
     for period in periods(world):
@@ -261,7 +257,6 @@ def test_every_split_has_the_same_total_of_what_tells_of_many(world: World) -> N
             )
 
 
-@PATIENT
 @given(worlds())
 def test_no_small_number_quantity_or_amount_is_shown(world: World) -> None:
     for shown in answers(world, K):
