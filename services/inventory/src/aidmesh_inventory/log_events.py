@@ -18,7 +18,7 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
         "Goods were handed over, guests checked in, appointments attended; `faults` counts those "
         "that could not be, by why.",
     ),
-    "reservation.reversed": LogEvent("info", "A handover was undone; `reason` says why."),
+    "reservation.reversed": LogEvent("info", "A handover was undone."),
     "reservation.released": LogEvent("debug", "What was set aside was given up by its need."),
     "reservation.lapsed": LogEvent(
         "info",

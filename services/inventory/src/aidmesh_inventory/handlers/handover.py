@@ -364,5 +364,5 @@ async def undo(
             reason=reason,
         )
     )
-    tx.log.info("reservation.reversed", need_id=str(changed.need_id), reason=reason)
+    tx.log.info("reservation.reversed", need_id=str(changed.need_id))
     return changed
