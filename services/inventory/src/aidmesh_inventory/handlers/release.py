@@ -59,8 +59,9 @@ async def release(
             need_id = by_id[each.reservation_id].need_id
             grown.add("stock", each.item, each.site_id, each.quantity, need_id)
     for bed in await beds.release(tx.conn, list(by_id)):
-        need_id = by_id[bed.reservation_id].need_id
-        grown.add("bed", bed.code, bed.site_id, 1, need_id)
+        if bed.in_use:
+            need_id = by_id[bed.reservation_id].need_id
+            grown.add("bed", bed.code, bed.site_id, 1, need_id)
     for seat in await slots.release(tx.conn, list(by_id)):
         need_id = by_id[seat.reservation_id].need_id
         day = day_of(seat.starts_at)

@@ -112,7 +112,7 @@ async def check_out(
                 settled.append(reservation_id)
             for bed in booked:
                 changed.append((bed, Stay(_begun(bed).from_on, left_on)))
-                if bed.left_on is None and reservation_id not in quietly:
+                if bed.left_on is None and bed.in_use and reservation_id not in quietly:
                     # Also who leaves as booked makes room: whoever waits wants the nights to come.
                     key = (bed.site_id, bed.code, attempt.need_id)
                     freed[key] = freed.get(key, 0) + 1

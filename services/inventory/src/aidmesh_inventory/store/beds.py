@@ -30,6 +30,7 @@ class Booked:
     """One bed of a reservation.
 
     Attributes:
+        in_use: the bed has not been retired.
         left_by_clock: the guest was checked out when the last night was over; nobody said so.
         booked: the stay as it was before the guest left.
     """
@@ -38,6 +39,7 @@ class Booked:
     bed_id: UUID
     site_id: UUID
     code: str
+    in_use: bool
     stay: Stay
     left_on: date | None
     left_by_clock: bool
@@ -48,9 +50,10 @@ class Booked:
 
 
 _BOOKED = """
-    g.reservation_id, g.bed_id, b.site_id, b.code, lower(g.stay) AS from_on,
-    upper(g.stay) AS to_on, g.left_on, g.left_by_clock, lower(g.booked) AS booked_from,
-    upper(g.booked) AS booked_to, b.grant_id, b.night_minor, b.currency
+    g.reservation_id, g.bed_id, b.site_id, b.code, b.status = 'active' AS in_use,
+    lower(g.stay) AS from_on, upper(g.stay) AS to_on, g.left_on, g.left_by_clock,
+    lower(g.booked) AS booked_from, upper(g.booked) AS booked_to, b.grant_id,
+    b.night_minor, b.currency
 """
 
 
@@ -67,6 +70,7 @@ def _booked(row: asyncpg.Record) -> Booked:
         row["bed_id"],
         row["site_id"],
         row["code"],
+        row["in_use"],
         _stay_of(row),
         row["left_on"],
         row["left_by_clock"],
