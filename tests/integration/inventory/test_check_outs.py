@@ -111,6 +111,20 @@ async def test_who_enters_the_past_has_a_day_to_enter_the_check_out(
     assert await world.run(sweeps.check_out_overdue) == 1
 
 
+async def test_entered_history_keeps_no_other_guest_from_being_checked_out(
+    world: World, today: date, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweeps, "LIMIT", 2)
+    await world.beds(await world.site(), 1)
+    history = [given(capacity=night(today - timedelta(days=30 + 3 * ago), 2)) for ago in range(4)]
+    await world.take(*history)
+    forgotten = await guest(world, today - timedelta(days=5), 3)
+    assert await world.run(sweeps.check_out_overdue) == 1
+    assert [each.need_id for each in await world.emitted(StaySettledV1)] == [forgotten.need_id]
+    await world.execute("UPDATE reservation SET state_at = now() - interval '25 hours'")
+    assert [await world.run(sweeps.check_out_overdue) for _ in range(3)] == [2, 2, 0]
+
+
 async def test_a_bed_with_an_old_stay_can_be_retired(world: World, today: date) -> None:
     site_id = await world.site()
     (bed_id,) = await world.beds(site_id, 1)

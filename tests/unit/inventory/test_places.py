@@ -237,13 +237,17 @@ def test_a_guest_always_has_a_day_to_come(from_on: date, since: datetime) -> Non
 
 
 @given(some_days, st.integers(-2000, 8000).map(lambda hours: NOW + timedelta(hours=hours)))
-def test_nobody_is_checked_out_before_noon_of_the_day_of_leaving(
-    to_on: date, since: datetime
-) -> None:
-    due_at = days.check_out_due_at(to_on, since)
-    assert due_at >= since + timedelta(days=1)
-    assert days.day_of(due_at - timedelta(hours=12)) >= to_on
-    assert due_at <= max(since, NOW + (to_on - DAY)) + timedelta(days=1)
+def test_guests_are_checked_out_from_noon_of_the_day_of_leaving(to_on: date, now: datetime) -> None:
+    noon = datetime(to_on.year, to_on.month, to_on.day, 12, tzinfo=days.KYIV)
+    left_by, entered_by = days.check_outs_due(now)
+    assert (to_on <= left_by) == (noon <= now)
+    assert entered_by == now - timedelta(days=1)
+
+
+def test_a_guest_is_checked_out_at_noon_to_the_second() -> None:
+    noon = datetime(2026, 3, 30, 9, tzinfo=UTC)  # the clocks have gone forward
+    assert days.check_outs_due(noon)[0] == date(2026, 3, 30)
+    assert days.check_outs_due(noon - timedelta(seconds=1))[0] == date(2026, 3, 29)
 
 
 def test_days_are_those_of_kyiv() -> None:

@@ -33,14 +33,15 @@ def bed_due_at(from_on: date, since: datetime) -> datetime:
     return max(noon.astimezone(UTC), since + GRACE)
 
 
-def check_out_due_at(to_on: date, since: datetime) -> datetime:
-    """When a guest whose leaving nobody entered is checked out: noon of the day of leaving.
+def check_outs_due(now: datetime) -> tuple[date, datetime]:
+    """Which guests whose leaving nobody entered are checked out at an instant.
 
-    Not in the first 24 hours after `since`, when the check-in was entered: whoever enters the
-    past goes on to enter when the guest left.
+    Returns the last day of leaving of which noon has passed, and until when the check-in was
+    entered: 24 hours ago, for whoever enters the past goes on to enter when the guest left.
     """
-    noon = datetime.combine(to_on, DEPARTURE_UNTIL, tzinfo=KYIV)
-    return max(noon.astimezone(UTC), since + GRACE)
+    today = day_of(now)
+    noon = datetime.combine(today, DEPARTURE_UNTIL, tzinfo=KYIV)
+    return today if noon <= now else today - timedelta(days=1), now - GRACE
 
 
 def slot_due_at(ends_at: datetime, since: datetime) -> datetime:

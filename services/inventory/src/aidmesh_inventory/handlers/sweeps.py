@@ -2,7 +2,7 @@
 
 from aidmesh_chassis.db import Tx
 from aidmesh_contracts.pickup import downtime
-from aidmesh_inventory.domain.days import check_out_due_at, day_of
+from aidmesh_inventory.domain.days import check_outs_due, day_of
 from aidmesh_inventory.handlers.changes import StockChanges
 from aidmesh_inventory.handlers.release import emit_grew, release
 from aidmesh_inventory.handlers.stays import check_out
@@ -47,11 +47,7 @@ async def check_out_overdue(tx: Tx) -> int:
 
     Their bed is free by its dates, so whoever waits is woken; a person may correct it.
     """
-    due = [
-        each
-        for each in await check_outs.staying(tx.conn, day_of(tx.now), LIMIT)
-        if check_out_due_at(each.to_on, each.since) <= tx.now
-    ]
+    due = await check_outs.staying(tx.conn, *check_outs_due(tx.now), LIMIT)
     # Nights that were over before they were entered kept nobody waiting.
     late = {
         each.reservation_id

@@ -21,20 +21,28 @@ class Staying(NamedTuple):
     since: datetime
 
 
-async def staying(conn: asyncpg.Connection, today: date, limit: int) -> list[Staying]:
-    """Guests who should have left by today, the longest overdue first."""
+async def staying(
+    conn: asyncpg.Connection, left_by: date, entered_by: datetime, limit: int
+) -> list[Staying]:
+    """Guests who should have left by a day, the longest overdue first.
+
+    Only of check-ins that were entered by an instant: others would fill the limit for as long as
+    nothing may be done about them.
+    """
     rows = await conn.fetch(
         """
         SELECT r.id, r.attempt_no, max(upper(g.stay)) AS to_on, r.state_at
         FROM bed_booking g JOIN reservation r ON r.id = g.reservation_id
-        WHERE g.live AND g.left_on IS NULL AND upper(g.stay) <= $1 AND r.state = 'issued'
+        WHERE g.live AND g.left_on IS NULL AND upper(g.stay) <= $1
+          AND r.state = 'issued' AND r.state_at <= $2
         GROUP BY r.id
         HAVING NOT EXISTS (
             SELECT FROM bed_booking o WHERE o.reservation_id = r.id AND o.live
                AND (o.left_on IS NOT NULL OR COALESCE(upper(o.stay) > $1, true)))
-        ORDER BY to_on, r.id LIMIT $2
+        ORDER BY to_on, r.id LIMIT $3
         """,
-        today,
+        left_by,
+        entered_by,
         limit,
     )
     return [Staying(*row) for row in rows]
