@@ -16,6 +16,7 @@ from aidmesh_contracts.inventory import (
 from aidmesh_inventory.domain.days import day_of
 from aidmesh_inventory.handlers import places, stays, sweeps
 from aidmesh_inventory.handlers.hold import reservation_id_of
+from aidmesh_inventory.store import check_outs
 from integration.inventory.test_facts import given
 from integration.inventory.world import World, approved, confirmed, night
 
@@ -200,9 +201,48 @@ async def test_nights_that_somebody_else_has_by_now_are_a_discrepancy(
     (odd,) = await world.emitted(DiscrepancyOpenedV1)
     assert odd.about == "bed"
     await world.books_are_right()
-    # The stay ends again where it ended.
+    # Somebody said that the guest is here: the clock says nothing to that, and wakes nobody.
+    told = [(1, 2, False), (2, 4, True)]
+    grown = await world.emitted(SupplyGrewV1)
+    assert await world.run(sweeps.check_out_overdue) == 0
+    assert await settled(world) == told
+    assert await world.emitted(SupplyGrewV1) == grown
+    async with world.database.read() as conn:
+        (listed,) = await check_outs.overdue(
+            conn, site_id=None, today=today, sensitive_too=True, after=None, limit=9
+        )
+    assert (listed["need_id"], listed["by_clock"]) == (need.need_id, False)
+    # Each time that it is said, somebody has to look.
+    assert await check_out(world, need.need_id, today - timedelta(days=1)) is None
+    assert await undo(world, need.need_id) is None
+    assert len({each.discrepancy_id for each in await world.emitted(DiscrepancyOpenedV1)}) == 2
+    assert await world.run(sweeps.check_out_overdue) == 0
+    assert await check_out(world, need.need_id, today) is None
+    assert await settled(world) == [*told, (3, 2, False), (4, 4, True), (5, 3, False)]
+    await world.books_are_right()
+
+
+async def test_a_guest_of_whom_somebody_said_they_are_here_is_left_to_people(
+    world: World, today: date
+) -> None:
+    (bed_id,) = await world.beds(await world.site(), 1)
+    need = await guest(world, today - timedelta(days=3), 2)
+    ended = today - timedelta(days=1)
+    await world.run(sweeps.check_out_overdue)
+    assert await undo(world, need.need_id) is None
+    # A day later, and a sweep that had looked before.
+    await world.execute("UPDATE bed_booking SET stay = daterange(lower(stay), $1)", ended)
+    assert await world.run(sweeps.check_out_overdue) == 0
+    async with world.database.transaction() as tx:
+        late: dict[UUID, date] = {reservation_id_of(need.need_id, 1): ended}
+        assert await stays.check_out(tx, late, by_clock=True) == {}
+        assert await places.retire_bed(tx, bed_id) == "in-use"
+    assert len(await settled(world)) == 2
+    # Whoever is checked in anew is as anybody.
+    assert await world.undo(need.need_id)
+    assert await world.issue(need.need_id, "check_in", today - timedelta(days=3)) is None
+    await entered_ago(world, need.need_id, 48)
     assert await world.run(sweeps.check_out_overdue) == 1
-    assert (await settled(world))[-1] == (3, 2, False)
 
 
 async def test_the_first_night_is_not_taken_from_who_has_it_now(world: World, today: date) -> None:

@@ -57,7 +57,7 @@ async def arrive(tx: Tx, came: Mapping[UUID, date]) -> None:
         stay = arrived(bed.stay, came[bed.reservation_id])
         if stay is not None and stay != bed.stay:
             changed.append((bed, stay))
-    await _correct(tx, changed)
+    await _correct(tx, changed, {})
 
 
 async def check_out(
@@ -97,7 +97,7 @@ async def check_out(
     freed: dict[tuple[UUID, str, UUID], int] = {}
     for reservation_id, left_on in leaving.items():
         attempt, booked = known.get(reservation_id), by_id.get(reservation_id, [])
-        if by_clock and any(bed.stay.to_on is None or bed.stay.to_on > left_on for bed in booked):
+        if by_clock and any(_goes_on(bed, left_on) for bed in booked):
             continue  # somebody has let the stay go on since
         if attempt is None:
             faults[reservation_id] = "unknown-reservation"
@@ -124,7 +124,7 @@ async def check_out(
             tx, known[reservation_id], numbers[reservation_id], nights, left_on,
             goods.get(reservation_id, ()),
         )  # fmt: skip
-    await _correct(tx, changed, left_on=leaving, by_clock=by_clock)
+    await _correct(tx, changed, numbers, left_on=leaving, by_clock=by_clock)
     await publish_capacity(tx, keys)
     places = await sites.areas_of(tx.conn, [site_id for site_id, _, _ in freed])
     for (site_id, code, need_id), quantity in freed.items():
@@ -138,7 +138,8 @@ async def undo_check_out(
     """Take a check-out back: the guest had not left; returns why not, if not.
 
     The stay goes on as it was booked, or until another day. Where somebody else has those nights
-    by now, a discrepancy opens; not even the first one can be taken from them.
+    by now, a discrepancy opens; not even the first one can be taken from them. The clock does not
+    check this guest out any more, however long ago the nights they have in the books were over.
     """
     today = days.day_of(tx.now)
     if until is not None and until <= today:
@@ -158,8 +159,8 @@ async def undo_check_out(
     wanted = [(each.reservation_id, each.bed_id, stay.from_on, stay.to_on) for each, stay in again]
     if any(bed.stay.is_empty for bed in booked) and await beds.next_guests(tx.conn, wanted):
         return "in-use"
-    await _correct(tx, again)
     numbers = await check_outs.tell_again(tx.conn, [reservation_id])
+    await _correct(tx, again, numbers, still_here=True)
     nights = [(bed, stay.nights) for bed, stay in again]
     _, stay = again[0]
     _tell_settled(
@@ -169,6 +170,11 @@ async def undo_check_out(
     )  # fmt: skip
     await publish_capacity(tx, keys)
     return None
+
+
+def _goes_on(bed: Booked, left_on: date) -> bool:
+    """Whether nobody may conclude from the booking that the guest has left by a day."""
+    return bed.still_here or bed.stay.to_on is None or bed.stay.to_on > left_on
 
 
 def _has_left(booked: Collection[Booked], *, by_clock: bool) -> bool:
@@ -211,11 +217,18 @@ def _tell_settled(
 async def _correct(
     tx: Tx,
     changed: list[tuple[Booked, Stay]],
+    numbers: Mapping[UUID, int],
     *,
     left_on: Mapping[UUID, date] | None = None,
     by_clock: bool = False,
+    still_here: bool = False,
 ) -> None:
-    """Save corrected stays; where they would run into another guest's, only as far as that."""
+    """Save corrected stays; where they would run into another guest's, only as far as that.
+
+    Args:
+        numbers: how often the nights of a reservation were told of; each time that they do not
+            fit, a person has to look.
+    """
     if not changed:
         return
     others = await beds.next_guests(
@@ -233,7 +246,14 @@ async def _correct(
                 to_on = bed.stay.to_on
             clashes.append(
                 Found(
-                    derive_id("discrepancy", "bed", bed.reservation_id, bed.bed_id, stay.from_on),
+                    derive_id(
+                        "discrepancy",
+                        "bed",
+                        bed.reservation_id,
+                        bed.bed_id,
+                        stay.from_on,
+                        numbers.get(bed.reservation_id, 0),
+                    ),
                     None,
                     bed.site_id,
                     "bed",
@@ -244,5 +264,5 @@ async def _correct(
             )
         left_day = None if left_on is None else left_on[bed.reservation_id]
         rows.append((bed.reservation_id, bed.bed_id, from_on, to_on, left_day))
-    await beds.set_stays(tx.conn, rows, by_clock=by_clock)
+    await beds.set_stays(tx.conn, rows, by_clock=by_clock, still_here=still_here)
     await open_discrepancies(tx, clashes)

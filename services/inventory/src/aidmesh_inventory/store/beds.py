@@ -32,6 +32,7 @@ class Booked:
     Attributes:
         in_use: the bed has not been retired.
         left_by_clock: the guest was checked out when the last night was over; nobody said so.
+        still_here: a check-out was taken back; only a person says when the guest leaves.
         booked: the stay as it was before the guest left.
     """
 
@@ -43,6 +44,7 @@ class Booked:
     stay: Stay
     left_on: date | None
     left_by_clock: bool
+    still_here: bool
     booked: Stay | None
     grant_id: UUID | None
     night_minor: int
@@ -52,7 +54,7 @@ class Booked:
 _BOOKED = """
     g.reservation_id, g.bed_id, b.site_id, b.code, b.status = 'active' AS in_use,
     lower(g.stay) AS from_on, upper(g.stay) AS to_on, g.left_on, g.left_by_clock,
-    lower(g.booked) AS booked_from, upper(g.booked) AS booked_to, b.grant_id,
+    g.still_here, lower(g.booked) AS booked_from, upper(g.booked) AS booked_to, b.grant_id,
     b.night_minor, b.currency
 """
 
@@ -74,6 +76,7 @@ def _booked(row: asyncpg.Record) -> Booked:
         _stay_of(row),
         row["left_on"],
         row["left_by_clock"],
+        row["still_here"],
         None if row["booked_from"] is None else Stay(row["booked_from"], row["booked_to"]),
         row["grant_id"],
         row["night_minor"],
@@ -204,16 +207,19 @@ async def set_stays(
     rows: Sequence[tuple[UUID, UUID, date, date | None, date | None]],
     *,
     by_clock: bool = False,
+    still_here: bool = False,
 ) -> None:
     """Correct stays: reservation, bed, first night, day of leaving, when the guest left.
 
-    Of who leaves it is remembered how long they would have stayed.
+    Of who leaves it is remembered how long they would have stayed; of who does not, whether a
+    person said so (`still_here`).
     """
     await conn.execute(
         """
         UPDATE bed_booking g
         SET stay = daterange(n.from_on, n.to_on), left_on = n.left_on,
             left_by_clock = $6 AND n.left_on IS NOT NULL,
+            still_here = $7 AND n.left_on IS NULL,
             booked = CASE WHEN n.left_on IS NOT NULL THEN COALESCE(g.booked, g.stay) END
         FROM unnest($1::uuid[], $2::uuid[], $3::date[], $4::date[], $5::date[])
              AS n (reservation_id, bed_id, from_on, to_on, left_on)
@@ -221,6 +227,7 @@ async def set_stays(
         """,
         *(list(column) for column in zip(*rows, strict=True)),
         by_clock,
+        still_here,
     )
 
 
@@ -228,8 +235,10 @@ async def forget_leaving(conn: asyncpg.Connection, reservation_id: UUID) -> None
     """The guest has not left after all; the nights stay as they were corrected."""
     await conn.execute(
         """
-        UPDATE bed_booking SET left_on = NULL, left_by_clock = false, booked = NULL
-        WHERE reservation_id = $1 AND live AND left_on IS NOT NULL AND NOT isempty(stay)
+        UPDATE bed_booking
+        SET left_on = NULL, left_by_clock = false, still_here = false, booked = NULL
+        WHERE reservation_id = $1 AND live AND (left_on IS NOT NULL OR still_here)
+          AND NOT isempty(stay)
         """,
         reservation_id,
     )
@@ -271,7 +280,8 @@ async def board(
 async def retire(conn: asyncpg.Connection, bed_id: UUID, today: date) -> tuple[UUID, str] | None:
     """Take a bed out of use; returns its site and kind, None if it is booked, gone or unknown.
 
-    A guest who should have left before today does not keep it.
+    A guest who should have left before today does not keep it, unless somebody said that they
+    are still here.
     """
     row = await conn.fetchrow(
         """
@@ -279,7 +289,7 @@ async def retire(conn: asyncpg.Connection, bed_id: UUID, today: date) -> tuple[U
         WHERE b.id = $1 AND b.status = 'active' AND NOT EXISTS (
             SELECT FROM bed_booking g JOIN reservation r ON r.id = g.reservation_id
             WHERE g.bed_id = b.id AND g.live AND g.left_on IS NULL
-              AND COALESCE(upper(g.stay) >= $2, true))
+              AND (g.still_here OR COALESCE(upper(g.stay) >= $2, true)))
         RETURNING b.site_id, b.code
         """,
         bed_id,

@@ -26,8 +26,8 @@ async def staying(
 ) -> list[Staying]:
     """Guests who should have left by a day, the longest overdue first.
 
-    Only of check-ins that were entered by an instant: others would fill the limit for as long as
-    nothing may be done about them.
+    Only of check-ins that were entered by an instant, and nobody of whom a person said that they
+    are still here: others would fill the limit for as long as nothing may be done about them.
     """
     rows = await conn.fetch(
         """
@@ -38,7 +38,7 @@ async def staying(
         GROUP BY r.id
         HAVING NOT EXISTS (
             SELECT FROM bed_booking o WHERE o.reservation_id = r.id AND o.live
-               AND (o.left_on IS NOT NULL OR COALESCE(upper(o.stay) > $1, true)))
+               AND (o.left_on IS NOT NULL OR o.still_here OR COALESCE(upper(o.stay) > $1, true)))
         ORDER BY to_on, r.id LIMIT $3
         """,
         left_by,
