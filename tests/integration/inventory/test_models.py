@@ -152,7 +152,7 @@ class StockMachine(Machine):
     def count(self, data: st.DataObject, counted: int) -> None:
         lot_id = data.draw(st.sampled_from(sorted(self.lots)))
         query = "SELECT on_hand FROM lot WHERE id = $1"
-        before = int(self.do(self.world.value(query, lot_id)))
+        before, free = int(self.do(self.world.value(query, lot_id))), self.free_of(lot_id)
         wanted = Adjustment(uuid4(), lot_id, "count", counted, "counted", DAY)
 
         async def apply() -> None:
@@ -163,8 +163,8 @@ class StockMachine(Machine):
         if lot_id in self.reversed:
             counted = before
         self.lots[lot_id] += counted - before
-        self.grown += max(0, counted - before)
-        self.give_up()
+        self.grown += max(0, self.free_of(lot_id) - free)
+        self.give_up(lot_id)
 
     @rule(data=st.data())
     def reverse(self, data: st.DataObject) -> None:
@@ -191,19 +191,14 @@ class StockMachine(Machine):
             assert done == [lot_id]
             self.lots[lot_id] = 0
             self.reversed.add(lot_id)
-            self.give_up()
+            self.give_up(lot_id)
 
     @rule(data=st.data(), restricted=st.booleans())
     def correct_terms_and_back(self, data: st.DataObject, restricted: bool) -> None:
         lot_id = data.draw(st.sampled_from(sorted(self.lots)))
         if lot_id in self.reversed:
             return
-
-        def free() -> int:
-            query = "SELECT on_hand - held FROM lot WHERE id = $1"
-            return int(self.do(self.world.value(query, lot_id)))
-
-        before = free()
+        before = self.free_of(lot_id)
         if restricted:
             self.correct(lot_id, restriction=Restriction(programmes=("hygiene",)))
             self.grown += before
@@ -211,11 +206,11 @@ class StockMachine(Machine):
         else:
             self.correct(lot_id, expiry=date(2026, 3, 3))
         self.books_hold()
-        need = approved(quantity=max(1, self.free - free() + 1))
+        need = approved(quantity=max(1, self.free - self.free_of(lot_id) + 1))
         self.do(self.world.take(need))
         assert self.do(self.world.state(need.need_id)) is None, "nothing of it may be given"
         self.correct(lot_id)
-        self.grown += free()
+        self.grown += self.free_of(lot_id)
 
     def correct(
         self, lot_id: UUID, expiry: date | None = None, restriction: Restriction | None = None
@@ -230,12 +225,22 @@ class StockMachine(Machine):
 
         self.do(apply())
 
-    def give_up(self) -> None:
-        """Forget the needs that were relocated since less is left than was promised."""
-        for need_id, (state, pieces) in list(self.needs.items()):
+    def free_of(self, lot_id: UUID) -> int:
+        """Pieces of a lot that nobody was promised."""
+        query = "SELECT on_hand - held FROM lot WHERE id = $1"
+        return int(self.do(self.world.value(query, lot_id)))
+
+    def give_up(self, lost: UUID | None = None) -> None:
+        """Forget the needs that were relocated since less is left than was promised.
+
+        Of pieces in a lot that lost some nobody is told here.
+        """
+        query = "SELECT COALESCE(sum(a.quantity), 0) FROM allocation a JOIN reservation r"
+        query += " ON r.id = a.reservation_id WHERE r.need_id = $1 AND a.lot_id IS DISTINCT FROM $2"
+        for need_id, (state, _) in list(self.needs.items()):
             if self.do(self.world.state(need_id)) == "relocated":
                 assert state in ("held", "confirmed")
-                self.grown += pieces
+                self.grown += int(self.do(self.world.value(query, need_id, lost)))
                 del self.needs[need_id]
 
     @invariant()

@@ -58,9 +58,9 @@ async def adjust(tx: Tx, wanted: Adjustment, recorded_by: UUID | None) -> LotSta
     change = left - lot.on_hand
     if change == 0:
         return lot
-    over = lot.held - left
+    over, freed_by = lot.held - left, None
     if over > 0:
-        await _give_up(tx, lot, over)
+        freed_by = await _give_up(tx, lot, over)
         await open_discrepancies(
             tx,
             [
@@ -91,17 +91,24 @@ async def adjust(tx: Tx, wanted: Adjustment, recorded_by: UUID | None) -> LotSta
         )
     )
     await changes.save(tx)
-    if change > 0 and lot.status == "available":
+    now = (await stock.lot_states(tx.conn, [wanted.lot_id]))[wanted.lot_id]
+    if lot.status == "available":
+        # Of what was given up only that is free which is not missing.
         places = await sites.areas_of(tx.conn, [lot.site_id])
-        emit_grew(tx, "stock", lot.item, places[lot.site_id], change, at)
-    return (await stock.lot_states(tx.conn, [wanted.lot_id]))[wanted.lot_id]
+        emit_grew(
+            tx, "stock", lot.item, places[lot.site_id], now.free - lot.free, at, freed_by=freed_by
+        )
+    return now
 
 
-async def _give_up(tx: Tx, lot: LotState, pieces: int) -> None:
+async def _give_up(tx: Tx, lot: LotState, pieces: int) -> UUID | None:
+    """Give up holds on a lot until so many pieces are free; returns the last need that had one."""
     chosen: list[UUID] = []
     for reservation_id, quantity in await reservations.latest_holders_of(tx.conn, lot.lot_id):
         if pieces <= 0:
             break
         chosen.append(reservation_id)
         pieces -= quantity
-    await release(tx, chosen, "relocated")
+    released = await release(tx, chosen, "relocated", lost=[lot.lot_id])
+    needs = {each.reservation_id: each.need_id for each in released}
+    return needs.get(chosen[-1])

@@ -28,7 +28,13 @@ STATES: dict[Cause, str] = {
 
 
 async def release(
-    tx: Tx, ids: Collection[UUID], cause: Cause, *, only_due: bool = False, tell: bool = True
+    tx: Tx,
+    ids: Collection[UUID],
+    cause: Cause,
+    *,
+    only_due: bool = False,
+    tell: bool = True,
+    lost: Collection[UUID] = (),
 ) -> list[Changed]:
     """Release reservations that were not issued; returns those that this call released.
 
@@ -36,6 +42,7 @@ async def release(
         ids: candidates; each is released only if `cause` holds when its row is locked.
         only_due: only those whose pick-up clock has run out.
         tell: publish `ReservationReleasedV1`.
+        lost: lots of which the caller takes away what becomes free; nobody is told of it.
     """
     if not ids:
         return []
@@ -55,7 +62,7 @@ async def release(
             continue
         counts = lots[each.lot_id].status == "available"
         changes.lot(each.lot_id, (each.site_id, each.item), held=-each.quantity, counts=counts)
-        if counts:
+        if counts and each.lot_id not in lost:
             need_id = by_id[each.reservation_id].need_id
             grown.add("stock", each.item, each.site_id, each.quantity, need_id)
     for bed in await beds.release(tx.conn, list(by_id)):

@@ -44,9 +44,10 @@ async def reverse_receipt(
         return "already-reversed"
     if any(lot.given for lot in lots):
         return "goods-gone"
-    for lot in lots:
-        held = await reservations.latest_holders_of(tx.conn, lot.lot_id)
-        await release(tx, [each for each, _ in held], "relocated")
+    emptied = [lot.lot_id for lot in lots]
+    for lot_id in emptied:
+        held = await reservations.latest_holders_of(tx.conn, lot_id)
+        await release(tx, [each for each, _ in held], "relocated", lost=emptied)
     await _empty(tx, receipt_id, lots, reason, recorded_by)
     if purchase_id is not None:
         await stock.add_received(tx.conn, _counted(purchase_id, lots))
@@ -61,7 +62,7 @@ async def reverse_receipt(
                 reason=reason,
             )
         )
-    return [lot.lot_id for lot in lots]
+    return emptied
 
 
 async def _empty(

@@ -56,13 +56,14 @@ async def correct(tx: Tx, wanted: Correction, by: UUID) -> Fault | None:
         return "terms-of-purchase"
     if not restricted and before.expiry == wanted.expiry:
         return None
-    if restricted:
-        await _give_up(tx, wanted.lot_id, None)
-    elif wanted.expiry is not None:
-        await _give_up(tx, wanted.lot_id, wanted.expiry)
+    is_good = wanted.expiry is None or wanted.expiry >= day_of(tx.now)
+    if restricted or wanted.expiry is not None:
+        ended = await lots.holders_after(
+            tx.conn, wanted.lot_id, None if restricted else wanted.expiry
+        )
+        await release(tx, ended, "relocated", lost=() if is_good else [wanted.lot_id])
     now = await lots.of_lot(tx.conn, wanted.lot_id)
     assert now is not None  # noqa: S101 - it was there a moment ago
-    is_good = wanted.expiry is None or wanted.expiry >= day_of(tx.now)
     was_good = before.status == "available"
     await lots.correct(
         tx.conn,
@@ -82,10 +83,6 @@ async def correct(tx: Tx, wanted: Correction, by: UUID) -> Fault | None:
         places = await sites.areas_of(tx.conn, [before.site_id])
         emit_grew(tx, "stock", before.item, places[before.site_id], grown, at)
     return None
-
-
-async def _give_up(tx: Tx, lot_id: UUID, planned_after: date | None) -> None:
-    await release(tx, await lots.holders_after(tx.conn, lot_id, planned_after), "relocated")
 
 
 def _restriction(text: str | None) -> Restriction:

@@ -77,6 +77,11 @@ class LotState:
     on_hand: int
     held: int
 
+    @property
+    def free(self) -> int:
+        """Pieces that nobody was promised."""
+        return self.on_hand - self.held
+
 
 async def lock(conn: asyncpg.Connection, keys: Collection[Key]) -> datetime:
     """Take the mutex of each site and item, and return the clock with all of them held.
