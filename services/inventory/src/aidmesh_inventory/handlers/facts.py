@@ -113,7 +113,7 @@ async def reverse_facts(tx: Tx, batch: Sequence[Received[NeedReversedV1]]) -> No
         if bed.in_use and (bed.stay.to_on is None or bed.stay.to_on > day_of(tx.now)):
             grown.add("bed", bed.code, bed.site_id, 1, undone[bed.reservation_id][0])
     for seat in seated:
-        if seat.starts_at > at:
+        if seat.is_open and seat.starts_at > at:
             need_id = undone[seat.reservation_id][0]
             day = day_of(seat.starts_at)
             grown.add("slot", seat.code, seat.site_id, seat.seats, need_id, day)

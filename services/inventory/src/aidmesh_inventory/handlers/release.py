@@ -70,9 +70,10 @@ async def release(
             need_id = by_id[bed.reservation_id].need_id
             grown.add("bed", bed.code, bed.site_id, 1, need_id)
     for seat in await slots.release(tx.conn, list(by_id)):
-        need_id = by_id[seat.reservation_id].need_id
-        day = day_of(seat.starts_at)
-        grown.add("slot", seat.code, seat.site_id, seat.seats, need_id, day)
+        if seat.is_open:
+            need_id = by_id[seat.reservation_id].need_id
+            day = day_of(seat.starts_at)
+            grown.add("slot", seat.code, seat.site_id, seat.seats, need_id, day)
     await changes.save(tx)
     await publish_capacity(tx, keys)
     if tell:

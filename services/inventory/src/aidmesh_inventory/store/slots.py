@@ -27,7 +27,7 @@ class NewSlot(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Seated:
-    """The seats of a reservation."""
+    """The seats of a reservation; in a slot that was cancelled nobody else can have them."""
 
     reservation_id: UUID
     slot_id: UUID
@@ -37,6 +37,7 @@ class Seated:
     ends_at: datetime
     minutes: int
     seats: int
+    is_open: bool
 
 
 async def insert(conn: asyncpg.Connection, slots: Sequence[NewSlot]) -> set[UUID]:
@@ -133,7 +134,7 @@ async def seated(conn: asyncpg.Connection, ids: Collection[UUID]) -> list[Seated
     rows = await conn.fetch(
         """
         SELECT g.reservation_id, s.id, s.site_id, s.code, s.starts_at, s.ends_at, s.minutes,
-               g.seats
+               g.seats, s.status = 'open'
         FROM slot_booking g JOIN slot s ON s.id = g.slot_id
         WHERE g.reservation_id = ANY($1::uuid[]) AND g.live
         """,
@@ -155,7 +156,7 @@ async def release(conn: asyncpg.Connection, ids: Collection[UUID]) -> list[Seate
             WHERE slot.id = s.slot_id
         )
         SELECT g.reservation_id, s.id, s.site_id, s.code, s.starts_at, s.ends_at, s.minutes,
-               g.seats
+               g.seats, s.status = 'open'
         FROM gone g JOIN slot s ON s.id = g.slot_id
         """,
         list(ids),
