@@ -25,7 +25,15 @@ from aidmesh_chassis import inbox
 from aidmesh_chassis.db import Database, Tx
 from aidmesh_chassis.ending import goes_on
 from aidmesh_chassis.envelope import Received, read
-from aidmesh_chassis.errors import CONTENTION, OUTAGES, Park, Poison, is_outage
+from aidmesh_chassis.errors import (
+    CONTENTION,
+    CONTENTION_RETRIES_MAX,
+    OUTAGES,
+    Park,
+    Poison,
+    contention_delay_s,
+    is_outage,
+)
 from aidmesh_chassis.inbox import Letter
 from aidmesh_chassis.logs import TRACEPARENT, get_logger
 from aidmesh_chassis.metrics import MessageNumbers
@@ -37,7 +45,6 @@ from aidmesh_contracts.streams import Stream
 log = get_logger()
 
 ATTEMPTS_MAX = 5
-CONTENTION_RETRIES_MAX = 5
 OUTAGE_DELAY_S = 2.0
 PARKED_RETRY_S = 30.0
 """How long a parked letter that failed waits; twice as long after each further failure."""
@@ -250,7 +257,7 @@ class Inlet:
             except CONTENTION:
                 if attempt == CONTENTION_RETRIES_MAX - 1:
                     raise
-                await asyncio.sleep(0.02 * 2**attempt)
+                await asyncio.sleep(contention_delay_s(attempt))
             else:
                 return
 

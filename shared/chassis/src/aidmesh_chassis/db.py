@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from datetime import datetime
 from importlib.util import find_spec
 from pathlib import Path
@@ -26,6 +27,19 @@ MONTHS_AHEAD = 3
 
 async def _nothing(_: asyncpg.Connection) -> None:
     """What is done before the pool is used, where nothing has to be."""
+
+
+class Commits:
+    """How many transactions were committed by whoever set this as `COMMITS`."""
+
+    __slots__ = ("count",)
+
+    def __init__(self) -> None:
+        self.count = 0
+
+
+COMMITS: ContextVar[Commits | None] = ContextVar("COMMITS", default=None)
+"""Counts the commits of this task: what committed nothing can be run again."""
 
 
 class Tx:
@@ -196,6 +210,8 @@ class Database:
                 tx = Tx(conn, await clock(conn), self.origin)
                 yield tx
                 emitted = await tx.flush()
+            if (commits := COMMITS.get()) is not None:
+                commits.count += 1
             if emitted and self._wake_relay is not None:
                 self._wake_relay()
             tx.log.write()

@@ -7,7 +7,8 @@
     │   ├── Poison   the message can never be handled   → dead letter, at once
     │   └── Park     not now, perhaps later             → parked in the database until `retry_at`
     ├── outages      connection lost, server starting   → waits, no attempt is used up
-    ├── contention   deadlock, serialization, lock wait → the batch again, no attempt used up
+    ├── contention   deadlock, serialization, lock wait → the batch again, no attempt used up;
+    │                                                     requests likewise, see `retrying`
     └── anything else, faults of ours among them        → one by one, with growing delays; after
                                                           `ATTEMPTS_MAX` tries a dead letter
 
@@ -16,6 +17,8 @@ too, and waiting brings neither a file nor a smaller message.
 """
 
 import asyncio
+import random
+from typing import Final
 
 import asyncpg
 import nats.errors
@@ -76,6 +79,9 @@ CONTENTION: tuple[type[BaseException], ...] = (
 )
 """Two transactions got in each other's way: run the same again."""
 
+CONTENTION_RETRIES_MAX: Final = 5
+"""How often the same is run before it is given up."""
+
 TRANSIENT: tuple[type[BaseException], ...] = (*OUTAGES, *CONTENTION, asyncpg.QueryCanceledError)
 """What a loop in the background waits out: its next round does the same work again."""
 
@@ -83,3 +89,12 @@ TRANSIENT: tuple[type[BaseException], ...] = (*OUTAGES, *CONTENTION, asyncpg.Que
 def is_outage(error: BaseException) -> bool:
     """Whether the other side is away, so that waiting will help."""
     return isinstance(error, OUTAGES) and not isinstance(error, FAULTS)
+
+
+def contention_delay_s(attempt: int) -> float:
+    """How long to wait after a try that met contention, counted from 0.
+
+    Two that met once must not meet again for being equally patient.
+    """
+    delay_s = 0.02 * float(2**attempt)
+    return delay_s * random.uniform(0.5, 1.5)  # noqa: S311 - no secret

@@ -1,6 +1,7 @@
 """The HTTP side of a service: one way to make its FastAPI app, and what its routes use.
 
-`middleware` stands around every route; `problems` renders what goes wrong. Bodies are limited
+`middleware` stands around every route, and `retrying` runs one again that met another's locks;
+`problems` renders what goes wrong. Bodies are limited
 to `BODY_BYTES_MAX`, while they stream in; routes of a `BulkRoute` router may take more, for
 longer. What a route does not declare is refused, in the query and in the body alike: a
 misspelled `dry_run` must not import for real.
@@ -29,6 +30,7 @@ from aidmesh_chassis.middleware import RequestMiddleware, extend_time, on_unexpe
 from aidmesh_chassis.openapi_page import render
 from aidmesh_chassis.privacy import REVEAL
 from aidmesh_chassis.problems import Problem
+from aidmesh_chassis.retrying import Retrying
 
 BODY_BYTES_MAX: Final = 256 * 1024
 BULK_BODY_BYTES_MAX: Final = 64 * 1024 * 1024
@@ -238,6 +240,7 @@ def create_app(
         inner, service, region, measured, request_ms_max
     )
     problems.install(app)
+    app.add_middleware(Retrying)
     app.add_exception_handler(Exception, on_unexpected)
     _add_operators_routes(app, measured, dict(checks or {}), details)
     return app

@@ -37,6 +37,12 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
         "the caller was told to retry.",
         "Look at /readyz of the service; if it lasts, at PostgreSQL and NATS.",
     ),
+    "http.retried": LogEvent(
+        "info",
+        "A request met another's locks (deadlock, serialization failure, lock wait) and was rolled "
+        "back whole; it is run again.",
+        "Nothing; if there are many, look for what locks in another order than the rest.",
+    ),
     "http.timed_out": LogEvent(
         "warning",
         "A request ran into its time limit and was stopped; its transaction was rolled back.",
