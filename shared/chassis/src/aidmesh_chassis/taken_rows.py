@@ -84,7 +84,7 @@ async def secret(conn: asyncpg.Connection) -> SecretKey:
 
 async def lock_sources(conn: asyncpg.Connection, form: str, sources: Sequence[str]) -> None:
     """Wait for other transactions that take in rows of these sources, until this one ends."""
-    for source in sources:
+    for source in sorted(sources):
         await conn.execute(
             "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", f"bulk {form} {source}"
         )
@@ -111,7 +111,7 @@ async def remember(conn: asyncpg.Connection, rows: Sequence[TakenRow]) -> None:
         await conn.execute(
             """
             INSERT INTO taken_row (row_key, content_hash, result_id)
-            SELECT * FROM unnest($1::bytea[], $2::bytea[], $3::uuid[])
+            SELECT * FROM unnest($1::bytea[], $2::bytea[], $3::uuid[]) ORDER BY 1
             """,
             *(list(column) for column in zip(*rows, strict=True)),
         )

@@ -32,6 +32,7 @@ from aidmesh_intake.handlers.identifying import HOUSEHOLD_CODE, PERSON_CODE
 from aidmesh_intake.store import needs
 from aidmesh_intake.store import persons as store
 from aidmesh_intake.store.persons import PersonRow
+from aidmesh_intake.vault import OpenVault
 
 router = APIRouter(prefix="/v1", tags=["persons"])
 
@@ -105,18 +106,12 @@ async def create_person(body: PersonIn, ctx: Ctx, caller: Caseworker, once: Once
             languages=body.languages,
             area=body.area,
             origin_area=body.origin_area,
-            household_id=None,
+            household_id=await _household(tx, vault, body),
             consents=consents,
             card_version=1 if body.contact else 0,
         )
         if not await store.insert(tx.conn, [row]):
             raise stale()
-        if body.household_code is not None:
-            lookup = vault.lookup(body.household_code.reveal(), HOUSEHOLD_CODE)
-            found = await store.households_by_codes(tx.conn, {lookup: uuid4()}, {lookup: body.area})
-            if not found:
-                raise stale()
-            await store.join_household(tx.conn, {person_id: found[lookup]})
         if row.card_version:
             card = card_of(person_id, 1, body.contact, body.languages, consents)
             tx.emit(
@@ -208,6 +203,8 @@ async def create_household(body: HouseholdIn, ctx: Ctx, caller: Caseworker, once
     async with ctx.database.transaction() as tx:
         if known := await once.replay(tx):
             return known
+        # Persons before households, as everyone locks them.
+        await store.by_ids(tx.conn, body.person_ids, lock=True)
         if not await store.add_household(tx.conn, household_id, lookup, body.area):
             raise stale()
         if body.person_ids:
@@ -255,11 +252,11 @@ async def leave_household(
     async with ctx.database.transaction() as tx:
         if known := await once.replay(tx):
             return known
-        # Persons before needs, as everyone locks them; see `handlers.locking`.
+        # Persons, households, needs, as everyone locks them; see `handlers.locking`.
         await people.lock_whole(tx, wanted)
-        await needs.lock_open_of(tx.conn, wanted)
         if not await store.has_household(tx.conn, household_id):
             raise not_found()
+        await needs.lock_open_of(tx.conn, wanted)
         if await store.leave_household(tx.conn, household_id, wanted) != len(wanted):
             raise invalid("body.person_ids", "not_a_member")
         return await once.answer(tx, 200, {"household_id": household_id})
@@ -273,6 +270,20 @@ async def erase_household(household_id: UUID, ctx: Ctx, caller: Lead, once: Once
             return known
         receipt = await erasing.erase_household(tx, household_id, caller.staff_id)
         return await once.answer(tx, 200, {"household_id": household_id, **receipt.body()})
+
+
+async def _household(tx: Tx, vault: OpenVault, body: PersonIn) -> UUID | None:
+    """The household that somebody new belongs to, made if need be.
+
+    It comes before them, as everyone writes new ones.
+    """
+    if body.household_code is None:
+        return None
+    lookup = vault.lookup(body.household_code.reveal(), HOUSEHOLD_CODE)
+    found = await store.households_by_codes(tx.conn, {lookup: uuid4()}, {lookup: body.area})
+    if not found:
+        raise stale()
+    return found[lookup]
 
 
 async def _move_in(tx: Tx, household_id: UUID, person_ids: tuple[UUID, ...]) -> None:

@@ -4,10 +4,10 @@ from datetime import date, datetime
 from typing import Annotated
 from uuid import UUID, uuid4
 
-import asyncpg
 from fastapi import APIRouter, Response
 from pydantic import AwareDatetime, Field
 
+from aidmesh_chassis.db import Tx
 from aidmesh_chassis.http import Body
 from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.privacy import PersonalText, PersonalYear
@@ -21,6 +21,7 @@ from aidmesh_intake.domain.kinds import ForWhom, Kind
 from aidmesh_intake.domain.persons import Consents, Contact, Details, Language, Payee
 from aidmesh_intake.domain.triage import ANSWERS
 from aidmesh_intake.handlers.drafting import Wanted, draft_need
+from aidmesh_intake.handlers.locking import lock_persons
 from aidmesh_intake.handlers.registering import Registered, register
 from aidmesh_intake.store import persons
 
@@ -165,26 +166,27 @@ async def create_request(body: RequestIn, ctx: Ctx, caller: Caseworker, once: On
         if known := await once.replay(tx):
             return known
         kinds = await ctx.catalogue.current(tx.conn)
-        home = await _home_area(tx.conn, body)
+        home = await _home_area(tx, body)
         draft = _draft(body, kinds, caller.staff_id, tx.now, home)
         (done,) = await register(tx, vault, kinds, [draft])
         return await once.answer(tx, 201, told(done), location=f"/v1/needs/{done.needs[0].id}")
 
 
-async def _home_area(conn: asyncpg.Connection, body: RequestIn) -> str | None:
+async def _home_area(tx: Tx, body: RequestIn) -> str | None:
     """Where whom it is for stays.
 
     Raises:
-        Problem: the person or the household is not there.
+        Problem: the person or the household is not there, or was merged at this moment.
     """
     home = body.person.area if body.person else None
     if body.person_id is not None:
         # Persons before households, as everyone locks them.
-        found = (await persons.by_ids(conn, [body.person_id], lock=True)).get(body.person_id)
+        found = (await lock_persons(tx, [body.person_id])).get(body.person_id)
         if found is None or found.erased_at is not None:
             raise Problem(NOT_FOUND, field="person_id")
         home = found.area
-    if body.household_id is not None and not await persons.has_household(conn, body.household_id):
+    household_id = body.household_id
+    if household_id is not None and not await persons.has_household(tx.conn, household_id):
         raise invalid("household_id", "unknown")
     return home
 

@@ -18,9 +18,8 @@ from aidmesh_intake.domain.persons import Payee
 from aidmesh_intake.domain.waitlist import queue_behind
 from aidmesh_intake.handlers import approving
 from aidmesh_intake.handlers.applying import Change, apply
-from aidmesh_intake.handlers.locking import lock_needs
+from aidmesh_intake.handlers.locking import lock_needs, lock_whom
 from aidmesh_intake.store import needs as store
-from aidmesh_intake.store import persons as person_store
 from aidmesh_intake.store import requests as request_store
 from aidmesh_intake.vault import OpenVault
 
@@ -139,7 +138,7 @@ async def approve(
         override: a person answers for what limits and duplicates say; the reason is kept in the
             timeline of each need that it let pass.
     """
-    await person_store.lock_of_needs(tx.conn, need_ids)
+    await lock_whom(tx, need_ids)
     needs = await lock_needs(tx, need_ids)
     open_needs = [
         need for need in needs.values() if need.state in (State.REQUESTED, State.WAITLISTED)

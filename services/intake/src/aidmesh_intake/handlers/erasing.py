@@ -62,9 +62,7 @@ async def erase_person(tx: Tx, person_id: UUID, staff_id: UUID) -> Receipt:
     homes = {row.household_id for row in found.values() if row.household_id is not None}
     # Persons before households, as everyone locks them.
     await store.lock_households(tx.conn, homes)
-    # All that may end at once: no queue is locked after a need.
-    open_needs = await store.needs_of(tx.conn, persons=ids, households=homes)
-    await lock_needs(tx, [need.need_id for need in open_needs if need.is_open])
+    await _lock_needs_of(tx, ids, homes)
     needs = await _forget_needs(
         tx, await store.needs_of(tx.conn, persons=ids), "person_erased", staff_id, also=ids
     )
@@ -81,12 +79,23 @@ async def erase_household(tx: Tx, household_id: UUID, staff_id: UUID) -> Receipt
     """Delete a household's key, its code and what was said of it; its members stay persons.
 
     Raises:
-        Problem: there is no such household.
+        Problem: there is no such household, or somebody joined it at this moment.
     """
-    await store.lock_members(tx.conn, household_id)
+    members = await store.lock_members(tx.conn, household_id)
     if not await store.lock_households(tx.conn, [household_id]):
         raise Problem(NOT_FOUND)
+    if not await store.members(tx.conn, household_id) <= members:
+        raise Problem(CONFLICT)
+    await _lock_needs_of(tx, [], [household_id])
     return _receipt(tx, await _erase_households(tx, [household_id], staff_id), [household_id])
+
+
+async def _lock_needs_of(
+    tx: Tx, person_ids: Collection[UUID], household_ids: Collection[UUID]
+) -> None:
+    """Lock all that is changed, what ended too, at once: no queue is locked after a need."""
+    found = await store.needs_of(tx.conn, persons=person_ids, households=household_ids)
+    await lock_needs(tx, [need.need_id for need in found])
 
 
 async def _erase_households(

@@ -1,6 +1,6 @@
 """Whom requests are for: persons and households are found by their codes, or made."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Final
@@ -12,6 +12,7 @@ from aidmesh_contracts.ids import PersonId
 from aidmesh_contracts.intake import ContactSealedV1
 from aidmesh_intake.domain.drafts import Draft, PersonDraft
 from aidmesh_intake.domain.persons import card_of, with_contact_consent
+from aidmesh_intake.handlers.locking import lock_persons
 from aidmesh_intake.store import persons as person_store
 from aidmesh_intake.store.persons import PersonRow
 from aidmesh_intake.vault import Locker, OpenVault
@@ -51,28 +52,28 @@ async def find_or_make(tx: Tx, vault: OpenVault, drafts: Sequence[Draft]) -> Peo
 
     Someone who is known keeps what is known of them: a request never rewrites it.
     """
-    known = await person_store.by_ids(
-        tx.conn, [each.person for each in drafts if isinstance(each.person, UUID)], lock=True
+    lookups = {
+        draft.id: vault.lookup(draft.person.details.client_code.reveal(), PERSON_CODE)
+        for draft in drafts
+        if isinstance(draft.person, PersonDraft) and draft.person.details.client_code is not None
+    }
+    known, by_code = await _lock_known(
+        tx,
+        {each.person for each in drafts if isinstance(each.person, UUID)},
+        list(lookups.values()),
     )
     of_draft: dict[UUID, UUID] = {}
-    lookups: dict[UUID, bytes] = {}
+    by_id: dict[UUID, PersonRow] = {}
     for draft in drafts:
         if isinstance(draft.person, UUID):
             found = known.get(draft.person)
             if found is None or found.erased_at is not None:
                 raise Problem(NOT_FOUND, field="person_id")
-            of_draft[draft.id] = found.merged_into or found.id
-        elif draft.person is not None and draft.person.details.client_code is not None:
-            code = draft.person.details.client_code.reveal()
-            lookups[draft.id] = vault.lookup(code, PERSON_CODE)
-    roots = [found.merged_into for found in known.values() if found.merged_into is not None]
-    by_id = dict(known)
-    if roots:
-        by_id |= await person_store.by_ids(tx.conn, roots, lock=True)
-    by_code = await person_store.by_codes(tx.conn, list(lookups.values()))
+            of_draft[draft.id] = found.id
+            by_id[found.id] = found
     # Persons before households, as everyone locks them.
-    by_code = await _lock_for_limits(tx, by_code)
-    households = await _households(tx, vault, drafts)
+    homes = {person.household_id for person in (*by_id.values(), *by_code.values())}
+    households = await _households(tx, vault, drafts, {each for each in homes if each is not None})
     made: dict[UUID, tuple[PersonRow, Locker, PersonDraft]] = {}
     made_by_code: dict[bytes, UUID] = {}
     for draft in drafts:
@@ -93,10 +94,7 @@ async def find_or_make(tx: Tx, vault: OpenVault, drafts: Sequence[Draft]) -> Peo
     taken = await person_store.insert(tx.conn, [row for row, _, _ in made.values()])
     if len(taken) < len(made):
         # Somebody else registered the same code a moment ago: theirs is the record.
-        late = await person_store.by_codes(tx.conn, list(made_by_code))
-        late = await _lock_for_limits(
-            tx, {lookup: person for lookup, person in late.items() if person.id not in taken}
-        )
+        late = await _lock_late(tx, list(made_by_code), taken)
         for draft in drafts:
             lookup = lookups.get(draft.id)
             if lookup in late and of_draft[draft.id] not in taken:
@@ -121,23 +119,53 @@ async def find_or_make(tx: Tx, vault: OpenVault, drafts: Sequence[Draft]) -> Peo
     return people
 
 
-async def _lock_for_limits(tx: Tx, found: Mapping[bytes, PersonRow]) -> dict[bytes, PersonRow]:
-    """Two requests for one person at once must see each other, or both would pass a limit.
+async def _lock_known(
+    tx: Tx, person_ids: Collection[UUID], lookups: Sequence[bytes]
+) -> tuple[dict[UUID, PersonRow], dict[bytes, PersonRow]]:
+    """Lock whom ids and codes stand for, all in one order.
+
+    Two requests for one person at once must see each other, or both would pass a limit.
 
     Returns:
-        The persons as they are now that they are locked: they may have moved out meanwhile.
+        The persons by id and by code, as they are now that they are locked: they may have moved
+        out meanwhile.
 
     Raises:
-        Problem: one of them was erased or merged since they were found by their code.
+        Problem: one of them was erased, merged or parted since they were found.
     """
+    found = {
+        lookup: person.id
+        for lookup, person in (await person_store.by_codes(tx.conn, lookups)).items()
+    }
+    locked = await lock_persons(tx, person_ids, also=found.values())
     if not found:
-        return {}
-    ids = [person.id for person in found.values()]
-    locked = await person_store.by_ids(tx.conn, ids, lock=True)
-    if any(each.erased_at or each.merged_into for each in locked.values()):
+        return locked, {}
+    now = await person_store.by_codes(tx.conn, list(found))
+    if {lookup: person.id for lookup, person in now.items()} != found:
         # Asked again, it is somebody new, or whoever stands for them now.
         raise Problem(CONFLICT, field="client_code")
-    return {lookup: locked[person.id] for lookup, person in found.items()}
+    return locked, now
+
+
+async def _lock_late(
+    tx: Tx, lookups: Sequence[bytes], taken: Collection[UUID]
+) -> dict[bytes, PersonRow]:
+    """Lock whom somebody else registered under these codes, without waiting: it is late for it.
+
+    Raises:
+        Problem: one of them was erased or merged already.
+        asyncpg.LockNotAvailableError: somebody holds one of them; the transaction is to be run
+            again.
+    """
+    found = {
+        lookup: person.id
+        for lookup, person in (await person_store.by_codes(tx.conn, lookups)).items()
+        if person.id not in taken
+    }
+    locked = await person_store.lock_free(tx.conn, list(found.values()))
+    if any(each.erased_at or each.merged_into for each in locked.values()):
+        raise Problem(CONFLICT, field="client_code")
+    return {lookup: locked[person_id] for lookup, person_id in found.items()}
 
 
 def _new_person(
@@ -177,8 +205,14 @@ def _emit_card(tx: Tx, vault: OpenVault, row: PersonRow, draft: PersonDraft) -> 
         )
 
 
-async def _households(tx: Tx, vault: OpenVault, drafts: Sequence[Draft]) -> dict[str, UUID]:
-    """Households by the codes that drafts name; new ones are made."""
+async def _households(
+    tx: Tx, vault: OpenVault, drafts: Sequence[Draft], homes: Collection[UUID]
+) -> dict[str, UUID]:
+    """Households by the codes that drafts name; new ones are made.
+
+    Args:
+        homes: of the persons that are known.
+    """
     codes: dict[str, bytes] = {}
     areas: dict[bytes, str | None] = {}
     for draft in drafts:
@@ -188,7 +222,7 @@ async def _households(tx: Tx, vault: OpenVault, drafts: Sequence[Draft]) -> dict
                 codes[code] = vault.lookup(code, HOUSEHOLD_CODE)
                 areas[codes[code]] = draft.person.area
     found = await person_store.households_by_codes(
-        tx.conn, {lookup: uuid4() for lookup in codes.values()}, areas
+        tx.conn, {lookup: uuid4() for lookup in codes.values()}, areas, homes
     )
     if len(found) < len(codes):
         # One of them was erased this very moment: asked again, its code is free for a new one.
@@ -213,6 +247,12 @@ async def household_lockers(
     ]
     if not wanted:
         return {}
+    # All that this call may lock, at once: limits lock some of them too.
+    await person_store.lock_households(
+        tx.conn,
+        [home for draft in drafts if (home := people.household_of(draft)) is not None],
+        [person.id for draft in drafts if (person := people.of(draft)) is not None],
+    )
     stored = await person_store.household_keys(tx.conn, wanted)
     if len(stored) < len(set(wanted)):
         raise Problem(NOT_FOUND, field="household_id")

@@ -90,12 +90,14 @@ async def unmerge(tx: Tx, vault: OpenVault, person_id: UUID, staff_id: UUID) -> 
     """
     merge = await store.in_force(tx.conn, person_id)
     behind = await store.behind(tx.conn, person_id)
-    found = await persons.by_ids(tx.conn, [person_id, *behind], lock=True)
+    root = (await persons.stands_for(tx.conn, [person_id])).get(person_id, person_id)
+    # Also whoever stands for it: nobody acts for both while they are parted.
+    found = await persons.by_ids(tx.conn, [person_id, root, *behind], lock=True)
     person = found.get(person_id)
     if person is None or person.erased_at is not None:
         raise Problem(NOT_FOUND)
     now_behind = await store.behind(tx.conn, person_id)
-    if merge is None or person.merged_into is None or set(now_behind) != set(behind):
+    if merge is None or person.merged_into != root or set(now_behind) != set(behind):
         raise Problem(CONFLICT)
     merge = await store.read(tx.conn, merge.id, lock=True)
     if merge is None or merge.state != "merged":

@@ -11,23 +11,37 @@ from aidmesh_contracts.intake import ContactSealedV1
 from aidmesh_intake.domain.dates import today_of
 from aidmesh_intake.domain.persons import Consents, Details, card_of, with_contact_consent
 from aidmesh_intake.handlers.identifying import PERSON_CODE
+from aidmesh_intake.handlers.locking import lock_persons
 from aidmesh_intake.store import persons as store
 from aidmesh_intake.store.persons import PersonRow
 from aidmesh_intake.vault import OpenVault
 
 
-async def load(tx: Tx, person_id: UUID, *, lock: bool = False) -> PersonRow:
-    """A person who is there and not erased; one who was merged gives whom into.
+async def load(tx: Tx, person_id: UUID) -> PersonRow:
+    """A person who is there and not erased, without locking; who was merged gives whom into.
 
     Raises:
         Problem: there is no such person.
     """
-    found = (await store.by_ids(tx.conn, [person_id], lock=lock)).get(person_id)
+    found = (await store.by_ids(tx.conn, [person_id])).get(person_id)
     if found is not None and found.merged_into is not None:
-        return await load(tx, found.merged_into, lock=lock)
-    if found is None or found.erased_at is not None:
+        return await load(tx, found.merged_into)
+    return _there(found)
+
+
+async def lock(tx: Tx, person_id: UUID) -> PersonRow:
+    """The same, locked.
+
+    Raises:
+        Problem: there is no such person, or they were merged or parted at this moment.
+    """
+    return _there((await lock_persons(tx, [person_id])).get(person_id))
+
+
+def _there(person: PersonRow | None) -> PersonRow:
+    if person is None or person.erased_at is not None:
         raise Problem(NOT_FOUND)
-    return found
+    return person
 
 
 async def lock_whole(tx: Tx, person_ids: Sequence[UUID]) -> dict[UUID, PersonRow]:
@@ -62,7 +76,7 @@ async def change(
     Raises:
         Problem: someone else changed them first, or the code belongs to somebody else.
     """
-    person = await load(tx, person_id, lock=True)
+    person = await lock(tx, person_id)
     if person.version != version:
         raise Problem(CONFLICT)
     lookup = None

@@ -14,7 +14,7 @@ from aidmesh_intake.domain.waitlist import queue_behind
 from aidmesh_intake.handlers import approving
 from aidmesh_intake.handlers.applying import Change, apply, offer_growth
 from aidmesh_intake.handlers.locking import lock_needs
-from aidmesh_intake.store import growth, sweeps
+from aidmesh_intake.store import growth, sweeps, waitlist
 
 LIMIT: Final = 500
 GROWTH_KEPT: Final = timedelta(days=2)
@@ -96,7 +96,11 @@ async def offer_pending(tx: Tx) -> int:
 
 async def prune(tx: Tx) -> int:
     """Old growth is forgotten: whoever waits now was refused since."""
-    return await growth.prune(tx.conn, GROWTH_KEPT, LIMIT)
+    found, keys = await growth.old(tx.conn, GROWTH_KEPT, LIMIT)
+    # It is written by whoever holds its queue, and so it is deleted.
+    await waitlist.lock_keys(tx.conn, keys)
+    await growth.forget(tx.conn, found)
+    return len(found)
 
 
 SWEEPS: Final = (

@@ -36,11 +36,18 @@ async def lock_households(conn: asyncpg.Connection, household_ids: Collection[UU
     return {row["id"] for row in rows}
 
 
-async def lock_members(conn: asyncpg.Connection, household_id: UUID) -> None:
-    """Lock whoever belongs to a household."""
-    await conn.execute(
-        "SELECT FROM person WHERE household_id = $1 ORDER BY id FOR NO KEY UPDATE", household_id
+async def lock_members(conn: asyncpg.Connection, household_id: UUID) -> set[UUID]:
+    """Lock whoever belongs to a household, merged records too."""
+    rows = await conn.fetch(
+        "SELECT id FROM person WHERE household_id = $1 ORDER BY id FOR NO KEY UPDATE", household_id
     )
+    return {row["id"] for row in rows}
+
+
+async def members(conn: asyncpg.Connection, household_id: UUID) -> set[UUID]:
+    """Whoever belongs to a household, merged records too."""
+    rows = await conn.fetch("SELECT id FROM person WHERE household_id = $1", household_id)
+    return {row["id"] for row in rows}
 
 
 async def emptied(conn: asyncpg.Connection, household_ids: Collection[UUID]) -> list[UUID]:

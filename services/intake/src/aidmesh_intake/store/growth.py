@@ -297,18 +297,24 @@ async def set_done(conn: asyncpg.Connection, keys: Iterable[Key]) -> None:
     )
 
 
-async def prune(conn: asyncpg.Connection, older_than: timedelta, limit: int) -> int:
-    """Forget old growth; returns how many rows."""
-    result = await conn.execute(
+async def old(
+    conn: asyncpg.Connection, older_than: timedelta, limit: int
+) -> tuple[list[UUID], set[Key]]:
+    """Old growth, and the keys that it belongs to."""
+    rows = await conn.fetch(
         """
-        DELETE FROM growth WHERE id IN (
-            SELECT id FROM growth WHERE received_at < now() - $1::interval
-            ORDER BY received_at LIMIT $2 FOR UPDATE SKIP LOCKED)
+        SELECT id, resource, coalesce(code, currency) AS code FROM growth
+        WHERE received_at < now() - $1::interval ORDER BY received_at LIMIT $2
         """,
         older_than,
         limit,
     )
-    return int(result.split()[-1])
+    return [row["id"] for row in rows], {Key(row["resource"], row["code"]) for row in rows}
+
+
+async def forget(conn: asyncpg.Connection, growth_ids: Sequence[UUID]) -> None:
+    """Forget growth whose keys are locked, and who was woken for it."""
+    await conn.execute("DELETE FROM growth WHERE id = ANY($1::uuid[])", list(growth_ids))
 
 
 def growth_of(row: asyncpg.Record) -> Growth:

@@ -34,7 +34,7 @@ async def add_rows(
     if rows:
         await conn.copy_records_to_table(
             "import_row",
-            records=[(*row, job_id) for row in rows],
+            records=[(*row, job_id) for row in sorted(rows)],
             columns=("row_key", "content_hash", "need_id", "job_id"),
         )
 

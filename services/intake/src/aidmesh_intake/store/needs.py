@@ -62,6 +62,17 @@ async def lock_free(conn: asyncpg.Connection, need_ids: Sequence[UUID]) -> dict[
     return {row["id"]: need_of(row) for row in rows}
 
 
+async def whom(conn: asyncpg.Connection, need_ids: Sequence[UUID]) -> tuple[list[UUID], list[UUID]]:
+    """The persons and the households that needs are for; that does not change."""
+    rows = await conn.fetch(
+        "SELECT person_id, household_id FROM need WHERE id = ANY($1::uuid[])", list(need_ids)
+    )
+    return (
+        [row["person_id"] for row in rows if row["person_id"] is not None],
+        [row["household_id"] for row in rows if row["household_id"] is not None],
+    )
+
+
 async def lock_open_of(conn: asyncpg.Connection, person_ids: Sequence[UUID]) -> None:
     """Lock what is not served or ended of persons, and of records merged into them."""
     await conn.execute(

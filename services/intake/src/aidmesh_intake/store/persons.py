@@ -1,15 +1,19 @@
 """Persons and households in the database; what is secret comes in encrypted."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Final
 from uuid import UUID
 
 import asyncpg
 
 from aidmesh_intake.domain.persons import Consents
 from aidmesh_intake.store.needs import columns
+
+_READ: Final = "SELECT * FROM person WHERE id = ANY($1::uuid[])"
+_LOCK: Final = _READ + " ORDER BY id FOR NO KEY UPDATE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +39,18 @@ async def by_ids(
     conn: asyncpg.Connection, person_ids: Sequence[UUID], *, lock: bool = False
 ) -> dict[UUID, PersonRow]:
     """Load persons, locked in the order of their ids if asked; unknown ids are left out."""
-    ids = list(set(person_ids))
-    if lock:
-        rows = await conn.fetch(
-            "SELECT * FROM person WHERE id = ANY($1::uuid[]) ORDER BY id FOR NO KEY UPDATE", ids
-        )
-    else:
-        rows = await conn.fetch("SELECT * FROM person WHERE id = ANY($1::uuid[])", ids)
+    rows = await conn.fetch(_LOCK if lock else _READ, list(set(person_ids)))
+    return {row["id"]: _person(row) for row in rows}
+
+
+async def lock_free(conn: asyncpg.Connection, person_ids: Sequence[UUID]) -> dict[UUID, PersonRow]:
+    """Load and lock persons without waiting.
+
+    Raises:
+        asyncpg.LockNotAvailableError: somebody holds one of them; the transaction is to be run
+            again.
+    """
+    rows = await conn.fetch(_LOCK + " NOWAIT", list(set(person_ids)))
     return {row["id"]: _person(row) for row in rows}
 
 
@@ -162,7 +171,7 @@ async def merged_into(conn: asyncpg.Connection, person_ids: Sequence[UUID]) -> l
     return [row["id"] for row in rows]
 
 
-async def stands_for(conn: asyncpg.Connection, person_ids: Sequence[UUID]) -> dict[UUID, UUID]:
+async def stands_for(conn: asyncpg.Connection, person_ids: Collection[UUID]) -> dict[UUID, UUID]:
     """Of these records those that were merged, each with the one that stands for it."""
     rows = await conn.fetch(
         "SELECT id, merged_into FROM person WHERE id = ANY($1::uuid[]) AND merged_into IS NOT NULL",
@@ -172,7 +181,10 @@ async def stands_for(conn: asyncpg.Connection, person_ids: Sequence[UUID]) -> di
 
 
 async def households_by_codes(
-    conn: asyncpg.Connection, wanted: Mapping[bytes, UUID], area: Mapping[bytes, str | None]
+    conn: asyncpg.Connection,
+    wanted: Mapping[bytes, UUID],
+    area: Mapping[bytes, str | None],
+    also: Collection[UUID] = (),
 ) -> dict[bytes, UUID]:
     """Find households by code, making those that are not there.
 
@@ -181,8 +193,9 @@ async def households_by_codes(
     Args:
         wanted: lookup → the id that a new one gets.
         area: lookup → where a new one lives.
+        also: other households to be kept from it, whether or not they are still there.
     """
-    if not wanted:
+    if not wanted and not also:
         return {}
     lookups = sorted(wanted)
     await conn.execute(
@@ -197,12 +210,14 @@ async def households_by_codes(
     )
     rows = await conn.fetch(
         """
-        SELECT id, code_lookup FROM household WHERE code_lookup = ANY($1::bytea[])
+        SELECT id, code_lookup FROM household
+        WHERE code_lookup = ANY($1::bytea[]) OR id = ANY($2::uuid[])
         ORDER BY id FOR KEY SHARE
         """,
         lookups,
+        list(also),
     )
-    return {row["code_lookup"]: row["id"] for row in rows}
+    return {row["code_lookup"]: row["id"] for row in rows if row["code_lookup"] in wanted}
 
 
 async def members(
@@ -236,17 +251,6 @@ async def lock_households(
         list(household_ids),
         list(person_ids),
     )
-
-
-async def lock_of_needs(conn: asyncpg.Connection, need_ids: Sequence[UUID]) -> None:
-    """Lock whom needs are for, then the households: of the needs, and of their persons."""
-    rows = await conn.fetch(
-        "SELECT person_id, household_id FROM need WHERE id = ANY($1::uuid[])", list(need_ids)
-    )
-    persons = [row["person_id"] for row in rows if row["person_id"] is not None]
-    await by_ids(conn, persons, lock=True)
-    households = [row["household_id"] for row in rows if row["household_id"] is not None]
-    await lock_households(conn, households, persons)
 
 
 async def join_household(conn: asyncpg.Connection, household_of: Mapping[UUID, UUID]) -> None:
