@@ -55,12 +55,13 @@ class Desk:
     async def feed(
         self, *events: Event, region: str | None = None, at: datetime | None = None
     ) -> None:
-        """Handle events as one batch, class by class in the order of the subscriptions."""
+        """Handle events as one batch, as the consumers of the subscriptions do."""
         batch = [received(event, region or self.office.region, at) for event in events]
         async with self.db.transaction() as tx:
             for subscription in subscriptions(self.office):
-                for event_class, handler in subscription.handlers.items():
-                    group = [item for item in batch if type(item.event) is event_class]
+                handlers = subscription.handlers
+                for handler in dict.fromkeys(handlers.values()):
+                    group = [item for item in batch if handlers.get(type(item.event)) is handler]
                     if group:
                         await handler(tx, group)
 

@@ -1,8 +1,12 @@
 """Which handler takes which event."""
 
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 
-from aidmesh_chassis.consuming import Subscription
+from aidmesh_chassis.consuming import Handler, Subscription
+from aidmesh_chassis.db import Tx
+from aidmesh_chassis.envelope import Received
+from aidmesh_contracts.base import Event
 from aidmesh_contracts.intake import (
     AidGivenV1,
     NeedApprovedV1,
@@ -31,8 +35,31 @@ from aidmesh_contracts.payments import (
     RecallRequestedV1,
 )
 from aidmesh_contracts.streams import Stream
-from aidmesh_payments.handlers import allotting, needs, payees, pickup, services, spending
+from aidmesh_payments.handlers import (
+    allotting,
+    locking,
+    needs,
+    payees,
+    pickup,
+    services,
+    spending,
+)
 from aidmesh_payments.handlers.office import Office
+
+Lock = Callable[[Tx, Sequence[Received[Event]]], Awaitable[None]]
+
+
+def _in_order(lock: Lock, handlers: Mapping[type[Event], Handler]) -> dict[type[Event], Handler]:
+    """Have a batch handled class by class, once all that it touches is locked in one order."""
+
+    async def take_in(tx: Tx, batch: Sequence[Received[Event]]) -> None:
+        await lock(tx, batch)
+        for event_class, handler in handlers.items():
+            group = [item for item in batch if type(item.event) is event_class]
+            if group:
+                await handler(tx, group)
+
+    return dict.fromkeys(handlers, take_in)
 
 
 def subscriptions(office: Office) -> tuple[Subscription, ...]:
@@ -40,20 +67,23 @@ def subscriptions(office: Office) -> tuple[Subscription, ...]:
     return (
         Subscription(
             Stream.LOCAL,
-            {
-                NeedWithdrawnV1: partial(needs.withdraw, office),
-                ReservationReversedV1: partial(services.unpay_providers, office),
-                NeedReversedV1: partial(spending.reverse_facts, office),
-                NeedConfirmedV1: partial(needs.confirm, office),
-                AidGivenV1: partial(spending.book_fact, office),
-                NeedApprovedV1: partial(needs.hold, office),
-                ReservationIssuedV1: partial(services.pay_providers, office),
-                StaySettledV1: partial(services.settle_stays, office),
-                NeedToldV1: pickup.told,
-                PayeeErasedV1: payees.erase,
-                GoodsReceivedV1: services.count_goods,
-                GoodsReversedV1: services.uncount_goods,
-            },
+            _in_order(
+                partial(locking.lock_local, office),
+                {
+                    NeedWithdrawnV1: partial(needs.withdraw, office),
+                    ReservationReversedV1: partial(services.unpay_providers, office),
+                    NeedReversedV1: partial(spending.reverse_facts, office),
+                    NeedConfirmedV1: partial(needs.confirm, office),
+                    AidGivenV1: partial(spending.book_fact, office),
+                    NeedApprovedV1: partial(needs.hold, office),
+                    ReservationIssuedV1: partial(services.pay_providers, office),
+                    StaySettledV1: partial(services.settle_stays, office),
+                    NeedToldV1: pickup.told,
+                    PayeeErasedV1: payees.erase,
+                    GoodsReceivedV1: services.count_goods,
+                    GoodsReversedV1: services.uncount_goods,
+                },
+            ),
         ),
         Subscription(Stream.PRIVATE, {PayeeSealedV1: payees.keep}),
         Subscription(
@@ -62,13 +92,16 @@ def subscriptions(office: Office) -> tuple[Subscription, ...]:
         ),
         Subscription(
             Stream.WORLD,
-            {
-                GrantChangedV1: partial(allotting.know_grants, office),
-                AllotmentSentV1: partial(allotting.receive, office),
-                AllotmentReceivedV1: partial(allotting.arrived, office),
-                AllotmentReturnedV1: partial(allotting.take_back, office),
-                RecallRequestedV1: partial(allotting.obey_recall, office),
-                AllotmentChangedV1: allotting.know_allotments,
-            },
+            _in_order(
+                partial(locking.lock_world, office),
+                {
+                    GrantChangedV1: partial(allotting.know_grants, office),
+                    AllotmentSentV1: partial(allotting.receive, office),
+                    AllotmentReceivedV1: partial(allotting.arrived, office),
+                    AllotmentReturnedV1: partial(allotting.take_back, office),
+                    RecallRequestedV1: partial(allotting.obey_recall, office),
+                    AllotmentChangedV1: allotting.know_allotments,
+                },
+            ),
         ),
     )

@@ -14,6 +14,7 @@ from aidmesh_payments.domain.allotments import Allotment
 from aidmesh_payments.domain.choosing import Purse
 from aidmesh_payments.domain.money import today_in_kyiv
 from aidmesh_payments.handlers import returning
+from aidmesh_payments.handlers.locking import lock_grants_of
 from aidmesh_payments.handlers.office import Office
 from aidmesh_payments.store import allotments as store
 from aidmesh_payments.store import ledger as ledger_store
@@ -113,6 +114,8 @@ class Book:
             after for key, after in sorted(self._after.items()) if after is not self._before[key]
         ]
         saved: list[Allotment] = []
+        # Grants in their own order, not in that of their allotments.
+        await lock_grants_of(self.office, self.tx, changed)
         for allotment in changed:
             settled, returned_minor = allotment.settle()
             if returned_minor:

@@ -120,6 +120,9 @@ async def keep(tx: Tx, batch: Sequence[Received[PayeeSealedV1]]) -> None:
     if corrections:
         # Before the details are there, so that whoever holds money meanwhile is waited for.
         await commitment_store.begin_facts(tx.conn, corrections)
+        # Commitments before payouts, as everyone locks them.
+        places = await commitment_store.locate(tx.conn, corrections, ("payout",))
+        await commitment_store.lock(tx.conn, (each.id for each in places))
     await store.put_payees(tx.conn, rows)
     if corrections:
         await _correct(tx, corrections)

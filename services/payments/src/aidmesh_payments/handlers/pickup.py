@@ -1,13 +1,13 @@
 """The pick-up clock of cash: when it starts, and what makes it stand still."""
 
 from collections.abc import Sequence
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 from aidmesh_chassis.db import Tx
 from aidmesh_chassis.envelope import Received
 from aidmesh_contracts import pickup as shared
-from aidmesh_contracts.ids import derive_id
+from aidmesh_contracts.ids import CommitmentId, derive_id
 from aidmesh_contracts.intake import NeedToldV1
 from aidmesh_contracts.inventory import AlertChangedV1, SiteChangedV1
 from aidmesh_payments.domain.pickup import Pause, runs_out_at
@@ -63,16 +63,22 @@ async def know_alerts(tx: Tx, batch: Sequence[Received[AlertChangedV1]]) -> None
     )
 
 
-async def uncollected(tx: Tx, limit: int) -> list[Place]:
-    """Find cash that nobody fetched in the time they had; what stood in the way is added to it."""
+async def uncollected(
+    tx: Tx, limit: int
+) -> tuple[list[Place], list[tuple[CommitmentId, datetime]]]:
+    """Find cash that nobody fetched in the time they had, without locking it.
+
+    Returns:
+        that, and until when other cash waits longer, since something stood in the way.
+    """
     await _remember_downtime(tx)
     due = await store.due(tx.conn, limit)
     if not due:
-        return []
+        return [], []
     now = await clock(tx.conn)
     pauses = await store.pauses_since(tx.conn, min(each.collect_from for each in due))
     over: list[Place] = []
-    later = []
+    later: list[tuple[CommitmentId, datetime]] = []
     for each in due:
         until = runs_out_at(
             each.collect_from,
@@ -85,8 +91,7 @@ async def uncollected(tx: Tx, limit: int) -> list[Place]:
             over.append(each.place)
         else:
             later.append((each.place.id, until))
-    await store.set_deadlines(tx.conn, later)
-    return over
+    return over, later
 
 
 async def _remember_downtime(tx: Tx) -> None:

@@ -15,6 +15,7 @@ from aidmesh_payments.handlers.office import Office
 from aidmesh_payments.store import allotments as allotment_store
 from aidmesh_payments.store import commitments as store
 from aidmesh_payments.store import payouts as payout_store
+from aidmesh_payments.store import pickup as pickup_store
 
 LIMIT = 500
 
@@ -40,11 +41,14 @@ async def expire_holds(office: Office, tx: Tx) -> int:
 
 async def expire_collections(office: Office, tx: Tx) -> int:
     """Release cash that nobody fetched in time, with its payout, whether or not it was listed."""
-    places = await pickup.uncollected(tx, LIMIT)
-    if not places:
+    places, later = await pickup.uncollected(tx, LIMIT)
+    if not places and not later:
         return 0
     book = await Book.open(tx, office, (place.allotment_id for place in places))
-    locked = await store.lock(tx.conn, (place.id for place in places))
+    over = {place.id for place in places}
+    locked = await store.lock(tx.conn, [*over, *(commitment_id for commitment_id, _ in later)])
+    await pickup_store.set_deadlines(tx.conn, later)
+    locked = {key: commitment for key, commitment in locked.items() if key in over}
     payouts = await payout_store.lock_live_of(tx.conn, locked)
     saved: list[Commitment] = []
     given_up = []

@@ -42,10 +42,34 @@ async def lock(
 ) -> dict[AllotmentId, Allotment]:
     """Lock allotments in order of id."""
     rows = await conn.fetch(
-        f"SELECT {_COLUMNS} FROM allotment a WHERE id = ANY($1::uuid[]) ORDER BY id FOR UPDATE",  # noqa: S608
+        f"""
+        SELECT {_COLUMNS} FROM allotment a WHERE id = ANY($1::uuid[])
+        ORDER BY id FOR NO KEY UPDATE
+        """,  # noqa: S608 - our columns
         list(set(ids)),
     )
     return {AllotmentId(row["id"]): _allotment(row) for row in rows}
+
+
+async def lock_all(
+    conn: asyncpg.Connection, ids: Iterable[AllotmentId], currencies: Iterable[str]
+) -> list[Allotment]:
+    """Lock allotments, and all in these currencies that a choice may look at, in order of id."""
+    rows = await conn.fetch(
+        f"""
+        SELECT {_COLUMNS} FROM allotment a
+        WHERE id = ANY($1::uuid[]) OR (currency = ANY($2::text[]) AND status <> 'returned')
+        ORDER BY id FOR NO KEY UPDATE
+        """,  # noqa: S608 - our columns
+        list(set(ids)),
+        list(set(currencies)),
+    )
+    return [_allotment(row) for row in rows]
+
+
+async def lock_world(conn: asyncpg.Connection) -> None:
+    """Wait for other batches that tell of grants and allotments, until this one ends."""
+    await conn.execute("SELECT pg_advisory_xact_lock(hashtextextended('world', 0))")
 
 
 async def lock_purses(
@@ -55,7 +79,7 @@ async def lock_purses(
     rows = await conn.fetch(
         f"""
         {_PURSES} WHERE a.currency = ANY($1::text[]) AND a.status <> 'returned'
-        ORDER BY a.id FOR UPDATE OF a
+        ORDER BY a.id FOR NO KEY UPDATE OF a
         """,
         list(set(currencies)),
     )
@@ -66,7 +90,8 @@ async def lock_purse(
     conn: asyncpg.Connection, allotment_id: AllotmentId
 ) -> tuple[dict[AllotmentId, Allotment], list[Purse]]:
     """Lock one allotment and show it as a choice sees it."""
-    return _purses(await conn.fetch(f"{_PURSES} WHERE a.id = $1 FOR UPDATE OF a", allotment_id))
+    query = f"{_PURSES} WHERE a.id = $1 FOR NO KEY UPDATE OF a"
+    return _purses(await conn.fetch(query, allotment_id))
 
 
 def _purses(
@@ -121,7 +146,7 @@ async def take_untold(conn: asyncpg.Connection, limit: int) -> list[Allotment]:
         f"""
         WITH untold AS (
             SELECT id FROM allotment WHERE version > told_version
-            ORDER BY id LIMIT $1 FOR UPDATE)
+            ORDER BY id LIMIT $1 FOR NO KEY UPDATE)
         UPDATE allotment a SET told_version = a.version FROM untold u WHERE a.id = u.id
         RETURNING {_COLUMNS}
         """,  # noqa: S608 - our columns
@@ -270,7 +295,7 @@ async def insert_transfer(
 async def arrive(conn: asyncpg.Connection, transfer_id: TransferId, holder: str) -> bool | None:
     """Take a sent transfer out of transit; False when it is out already, None when unknown."""
     row = await conn.fetchrow(
-        "SELECT state FROM transfer WHERE id = $1 AND to_region = $2 FOR UPDATE",
+        "SELECT state FROM transfer WHERE id = $1 AND to_region = $2 FOR NO KEY UPDATE",
         transfer_id,
         holder,
     )

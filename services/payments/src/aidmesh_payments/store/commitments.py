@@ -172,7 +172,7 @@ async def lock(
 ) -> dict[CommitmentId, Commitment]:
     """Lock commitments in order of id; their allotments are locked before."""
     rows = await conn.fetch(
-        "SELECT * FROM commitment WHERE id = ANY($1::uuid[]) ORDER BY id FOR UPDATE",
+        "SELECT * FROM commitment WHERE id = ANY($1::uuid[]) ORDER BY id FOR NO KEY UPDATE",
         list(set(ids)),
     )
     return {CommitmentId(row["id"]): _commitment(row) for row in rows}
@@ -338,7 +338,9 @@ async def lock_discrepancy(
     conn: asyncpg.Connection, discrepancy_id: UUID
 ) -> tuple[Discrepancy, bool] | None:
     """Lock one; returns it and whether it is still open."""
-    row = await conn.fetchrow("SELECT * FROM discrepancy WHERE id = $1 FOR UPDATE", discrepancy_id)
+    row = await conn.fetchrow(
+        "SELECT * FROM discrepancy WHERE id = $1 FOR NO KEY UPDATE", discrepancy_id
+    )
     if row is None:
         return None
     fields = {name: row[name] for name in Discrepancy._fields}

@@ -35,15 +35,18 @@ async def forget(
     """
     result = await conn.execute(
         """
-        DELETE FROM payee USING erased_need e
-        WHERE payee.need_id = e.need_id AND ($3::uuid[] IS NULL OR e.need_id = ANY($3))
-          AND NOT EXISTS (
-              SELECT FROM payout p
-              WHERE p.payee_ref = payee.payee_ref AND p.state = ANY($2::text[])
-                AND COALESCE(p.settled_on >= $1, true))
-          AND NOT EXISTS (
-              SELECT FROM commitment c
-              WHERE c.need_id = payee.need_id AND c.attempt_no = 0 AND c.spent_on >= $1)
+        WITH gone AS (
+            SELECT payee.payee_ref FROM payee JOIN erased_need e ON e.need_id = payee.need_id
+            WHERE ($3::uuid[] IS NULL OR e.need_id = ANY($3))
+              AND NOT EXISTS (
+                  SELECT FROM payout p
+                  WHERE p.payee_ref = payee.payee_ref AND p.state = ANY($2::text[])
+                    AND COALESCE(p.settled_on >= $1, true))
+              AND NOT EXISTS (
+                  SELECT FROM commitment c
+                  WHERE c.need_id = payee.need_id AND c.attempt_no = 0 AND c.spent_on >= $1)
+            ORDER BY payee.payee_ref FOR UPDATE OF payee)
+        DELETE FROM payee USING gone WHERE payee.payee_ref = gone.payee_ref
         """,
         kept_from,
         sorted(PAID),

@@ -128,9 +128,12 @@ async def insert_grant(
 
 
 async def lock(conn: asyncpg.Connection, ids: Iterable[GrantId]) -> dict[GrantId, Grant]:
-    """Lock grants in order of id; with a grant goes all that hangs on it here."""
+    """Lock grants in order of id; with a grant goes all that hangs on it here.
+
+    New rows that refer to a grant, such as instalments that are expected, wait for nobody.
+    """
     rows = await conn.fetch(
-        "SELECT * FROM donor_grant WHERE id = ANY($1::uuid[]) ORDER BY id FOR UPDATE",
+        "SELECT * FROM donor_grant WHERE id = ANY($1::uuid[]) ORDER BY id FOR NO KEY UPDATE",
         list(set(ids)),
     )
     return {GrantId(row["id"]): _grant(row) for row in rows}
@@ -385,7 +388,8 @@ class OverrideRequest(NamedTuple):
 async def lock_request(conn: asyncpg.Connection, request_id: UUID) -> OverrideRequest | None:
     """Lock a request for an override."""
     row = await conn.fetchrow(
-        "SELECT order_json, reason, maker, state FROM allotment_request WHERE id = $1 FOR UPDATE",
+        "SELECT order_json, reason, maker, state FROM allotment_request WHERE id = $1"
+        " FOR NO KEY UPDATE",
         request_id,
     )
     return None if row is None else OverrideRequest(*row)

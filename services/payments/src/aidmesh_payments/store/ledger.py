@@ -43,7 +43,7 @@ async def post(conn: asyncpg.Connection, journals: Sequence[Journal]) -> None:
     await conn.execute(
         """
         WITH locked AS (
-            SELECT id FROM account WHERE id = ANY($1::uuid[]) ORDER BY id FOR UPDATE
+            SELECT id FROM account WHERE id = ANY($1::uuid[]) ORDER BY id FOR NO KEY UPDATE
         )
         UPDATE account a SET balance_minor = a.balance_minor + n.moved
         FROM unnest($1::uuid[], $2::bigint[]) AS n (id, moved) JOIN locked USING (id)

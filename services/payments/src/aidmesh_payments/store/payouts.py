@@ -139,7 +139,7 @@ async def lock(
         """
         SELECT * FROM payout
         WHERE id = ANY($1::uuid[]) OR (commitment_id = ANY($2::uuid[]) AND state = ANY($3::text[]))
-        ORDER BY id FOR UPDATE
+        ORDER BY id FOR NO KEY UPDATE
         """,
         list(set(ids)),
         list(set(live_of)),
@@ -155,7 +155,7 @@ async def lock_live_of(
     rows = await conn.fetch(
         """
         SELECT * FROM payout WHERE commitment_id = ANY($1::uuid[]) AND state = ANY($2::text[])
-        ORDER BY id FOR UPDATE
+        ORDER BY id FOR NO KEY UPDATE
         """,
         list(set(commitment_ids)),
         sorted(LIVE),
@@ -205,7 +205,7 @@ async def mark_overdue(conn: asyncpg.Connection, limit: int) -> int:
         UPDATE payout SET review_overdue = true WHERE id IN (
             SELECT id FROM payout WHERE review_due_at < clock_timestamp() AND reviewer IS NULL
                 AND NOT review_overdue
-            ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED)
+            ORDER BY id LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED)
         """,
         limit,
     )
@@ -326,6 +326,7 @@ async def put_payees(
         SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::bytea[], $5::int[])
              AS n (payee_ref, need_id, mechanism, sealed, version)
         WHERE NOT EXISTS (SELECT FROM erased_need e WHERE e.need_id = n.need_id)
+        ORDER BY n.payee_ref
         ON CONFLICT (payee_ref) DO NOTHING
         """,
         *(list(column) for column in zip(*rows, strict=True)),
@@ -336,7 +337,7 @@ async def put_payees(
             SELECT p.id, payee.mechanism FROM payout p
             JOIN payee ON payee.payee_ref = p.payee_ref
             WHERE p.payee_ref = ANY($1::uuid[]) AND p.mechanism IS NULL
-            ORDER BY p.id FOR UPDATE OF p
+            ORDER BY p.id FOR NO KEY UPDATE OF p
         )
         UPDATE payout p SET mechanism = waiting.mechanism FROM waiting WHERE p.id = waiting.id
         """,

@@ -41,7 +41,7 @@ async def start_clocks(conn: asyncpg.Connection, starts: Sequence[Start]) -> Non
                  AS n (need_id, attempt_no, collect_from, collect_days, collect_by)
             JOIN commitment c ON c.need_id = n.need_id AND c.attempt_no = n.attempt_no
             WHERE c.purpose = 'payout' AND c.collect_from IS NULL
-            ORDER BY c.id FOR UPDATE OF c
+            ORDER BY c.id FOR NO KEY UPDATE OF c
         )
         UPDATE commitment c SET collect_from = told.collect_from,
                collect_days = told.collect_days, collect_by = told.collect_by
@@ -62,7 +62,7 @@ async def restart_clock(conn: asyncpg.Connection, commitment_id: CommitmentId) -
                     AND p.state = ANY($2)) AS is_cash
             FROM commitment c
             WHERE c.id = $1 AND c.state = 'committed' AND c.collect_days IS NOT NULL
-            FOR UPDATE OF c
+            FOR NO KEY UPDATE OF c
         )
         UPDATE commitment c SET
                collect_from = CASE WHEN is_cash THEN clock_timestamp() ELSE collect_from END,
@@ -134,7 +134,7 @@ async def set_deadlines(
                 SELECT c.id, n.collect_by FROM unnest($1::uuid[], $2::timestamptz[])
                      AS n (id, collect_by)
                 JOIN commitment c ON c.id = n.id
-                WHERE c.state = 'committed' ORDER BY c.id FOR UPDATE OF c)
+                WHERE c.state = 'committed' ORDER BY c.id FOR NO KEY UPDATE OF c)
             UPDATE commitment c SET collect_by = mine.collect_by FROM mine WHERE c.id = mine.id
             """,
             *(list(column) for column in zip(*deadlines, strict=True)),
@@ -202,7 +202,9 @@ async def put_sites(conn: asyncpg.Connection, sites: Sequence[SiteRow]) -> None:
 
 async def last_seen(conn: asyncpg.Connection) -> tuple[datetime, datetime]:
     """When the clocks were last looked at, and now; now is remembered."""
-    before: datetime | None = await conn.fetchval("SELECT seen_at FROM pickup_clock FOR UPDATE")
+    before: datetime | None = await conn.fetchval(
+        "SELECT seen_at FROM pickup_clock FOR NO KEY UPDATE"
+    )
     now: datetime = await conn.fetchval(
         """
         INSERT INTO pickup_clock (seen_at) VALUES (clock_timestamp())

@@ -78,7 +78,7 @@ async def lock(
     """Lock purchases in order of id, with their lines."""
     wanted = list(set(ids))
     rows = await conn.fetch(
-        "SELECT * FROM purchase WHERE id = ANY($1::uuid[]) ORDER BY id FOR UPDATE", wanted
+        "SELECT * FROM purchase WHERE id = ANY($1::uuid[]) ORDER BY id FOR NO KEY UPDATE", wanted
     )
     lines: dict[UUID, list[Line]] = {row["id"]: [] for row in rows}
     for line in await conn.fetch(
