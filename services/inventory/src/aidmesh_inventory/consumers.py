@@ -1,6 +1,11 @@
 """Which handler takes which event."""
 
-from aidmesh_chassis.consuming import Subscription
+from collections.abc import Mapping, Sequence
+
+from aidmesh_chassis.consuming import Handler, Subscription
+from aidmesh_chassis.db import Tx
+from aidmesh_chassis.envelope import Received
+from aidmesh_contracts.base import Event
 from aidmesh_contracts.intake import (
     AidGivenV1,
     NeedApprovedV1,
@@ -12,10 +17,23 @@ from aidmesh_contracts.intake import (
 from aidmesh_contracts.inventory import CapacityChangedV1, SiteChangedV1, StockChangedV1
 from aidmesh_contracts.payments import CommitmentMadeV1, PurchaseOrderedV1
 from aidmesh_contracts.streams import Stream
-from aidmesh_inventory.handlers import attempts, facts, hold, receipts, world
+from aidmesh_inventory.handlers import attempts, facts, hold, locking, receipts, world
 
 WORLD_LINGER_S = 0.1
 """Copies of what peers say may be a moment older; larger batches cost less."""
+
+
+def _in_order(handlers: Mapping[type[Event], Handler]) -> dict[type[Event], Handler]:
+    """Have a batch handled class by class, once all that it touches is locked in one order."""
+
+    async def take_in(tx: Tx, batch: Sequence[Received[Event]]) -> None:
+        await locking.lock_local(tx, batch)
+        for event_class, handler in handlers.items():
+            group = [each for each in batch if type(each.event) is event_class]
+            if group:
+                await handler(tx, group)
+
+    return dict.fromkeys(handlers, take_in)
 
 
 def subscriptions() -> tuple[Subscription, ...]:
@@ -27,16 +45,18 @@ def subscriptions() -> tuple[Subscription, ...]:
     return (
         Subscription(
             Stream.LOCAL,
-            {
-                NeedWithdrawnV1: attempts.withdraw,
-                PurchaseOrderedV1: receipts.expect,
-                NeedReversedV1: facts.reverse_facts,
-                AidGivenV1: facts.book_facts,
-                NeedConfirmedV1: attempts.confirm,
-                CommitmentMadeV1: attempts.confirm_paid,
-                NeedToldV1: attempts.tell,
-                NeedApprovedV1: hold.hold,
-            },
+            _in_order(
+                {
+                    NeedWithdrawnV1: attempts.withdraw,
+                    PurchaseOrderedV1: receipts.expect,
+                    NeedReversedV1: facts.reverse_facts,
+                    AidGivenV1: facts.book_facts,
+                    NeedConfirmedV1: attempts.confirm,
+                    CommitmentMadeV1: attempts.confirm_paid,
+                    NeedToldV1: attempts.tell,
+                    NeedApprovedV1: hold.hold,
+                }
+            ),
         ),
         Subscription(
             Stream.WORLD,

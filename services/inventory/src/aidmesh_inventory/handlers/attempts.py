@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
+import asyncpg
+
 from aidmesh_chassis.db import Tx
 from aidmesh_chassis.envelope import Received
 from aidmesh_chassis.logs import counted
@@ -60,9 +62,16 @@ async def confirm_paid(tx: Tx, batch: Sequence[Received[CommitmentMadeV1]]) -> N
 
 
 async def _confirm(tx: Tx, wanted: dict[Attempt, Received[Event]], *, is_ours: bool) -> None:
-    """Make holds firm. One that ran out is released, once more if need be, so intake hears it."""
+    """Make holds firm. One that ran out is released, once more if need be, so intake hears it.
+
+    Raises:
+        asyncpg.LockNotAvailableError: one ran out at this moment; it is to be run again.
+    """
     if not wanted:
         return
+    # Before any other reservation is locked: its place and its stock come first.
+    over = await reservations.overdue(tx.conn, sorted(wanted))
+    told = {each.need_id for each in await release(tx, over, "hold_expired")}
     confirmed = await reservations.confirm(tx.conn, sorted(wanted))
     for changed, _ in confirmed:
         tx.emit(
@@ -82,14 +91,14 @@ async def _confirm(tx: Tx, wanted: dict[Attempt, Received[Event]], *, is_ours: b
     late = wanted.keys() - done
     if not late:
         return
-    ids = [reservation_id_of(*attempt) for attempt in sorted(late)]
-    told = {each.need_id for each in await release(tx, ids, "hold_expired")}
     known = {
         (attempt.need_id, attempt.attempt_no): attempt
         for attempt in await reservations.attempts(tx.conn, [need for need, _ in late])
     }
     for need_id, attempt_no in sorted(late):
         attempt = known.get((need_id, attempt_no))
+        if attempt is not None and attempt.state == "held":
+            raise asyncpg.LockNotAvailableError("a hold ran out after it was looked at")
         is_gone = is_ours if attempt is None else attempt.state == "expired"
         if is_gone and need_id not in told:
             emit_released(

@@ -126,7 +126,7 @@ async def go_on(
             JOIN unnest($1::uuid[], $2::timestamptz[]) AS f (site_id, still_since)
               ON f.site_id = r.site_id
             WHERE r.state = 'confirmed' AND r.collect_by > f.still_since
-            ORDER BY r.id FOR UPDATE OF r)
+            ORDER BY r.id FOR NO KEY UPDATE OF r)
         UPDATE reservation r SET collect_by = r.collect_by
                + (clock_timestamp() - greatest(mine.still_since, r.told_at, r.state_at))
         FROM mine WHERE r.id = mine.id

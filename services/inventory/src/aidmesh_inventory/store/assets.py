@@ -75,7 +75,7 @@ async def restore(conn: asyncpg.Connection, asset_id: UUID, reason: str, since: 
     await conn.execute(
         """
         SELECT FROM reservation WHERE id = (SELECT reservation_id FROM asset WHERE id = $1)
-        FOR UPDATE
+        FOR NO KEY UPDATE
         """,
         asset_id,
     )

@@ -53,7 +53,7 @@ async def _lock_existing(conn: asyncpg.Connection, columns: list[list[object]]) 
             SELECT 1 FROM capacity_state s
             JOIN unnest($1::uuid[], $2::text[], $3::text[]) AS k (site_id, resource, code)
               ON s.site_id = k.site_id AND s.resource = k.resource AND s.code = k.code
-            ORDER BY s.site_id, s.resource, s.code FOR UPDATE OF s
+            ORDER BY s.site_id, s.resource, s.code FOR NO KEY UPDATE OF s
             """,
             *columns,
         )

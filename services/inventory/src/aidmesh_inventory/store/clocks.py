@@ -68,7 +68,7 @@ async def start_clocks(
                  AS t (need_id, attempt_no, told_at, collect_by, booking_until)
               ON r.need_id = t.need_id AND r.attempt_no = t.attempt_no
             WHERE r.state = 'confirmed' AND (r.told_at IS NULL OR r.told_at < t.told_at)
-            ORDER BY r.id FOR UPDATE OF r
+            ORDER BY r.id FOR NO KEY UPDATE OF r
         )
         UPDATE reservation r SET told_at = mine.told_at, collect_by = mine.collect_by
         FROM mine WHERE r.id = mine.id
@@ -87,7 +87,7 @@ async def extend_all(conn: asyncpg.Connection, since: datetime, by: timedelta) -
         WITH mine AS (
             SELECT r.id FROM reservation r JOIN site s ON s.id = r.site_id
             WHERE r.state = 'confirmed' AND r.collect_by > $1 AND s.still_since IS NULL
-            ORDER BY r.id FOR UPDATE OF r
+            ORDER BY r.id FOR NO KEY UPDATE OF r
         )
         UPDATE reservation r SET collect_by = r.collect_by + $2 FROM mine WHERE r.id = mine.id
         """,
@@ -98,7 +98,9 @@ async def extend_all(conn: asyncpg.Connection, since: datetime, by: timedelta) -
 
 async def last_seen(conn: asyncpg.Connection) -> tuple[datetime, datetime]:
     """When the pick-up clocks were last looked at, and now; now is remembered."""
-    before: datetime | None = await conn.fetchval("SELECT seen_at FROM pickup_clock FOR UPDATE")
+    before: datetime | None = await conn.fetchval(
+        "SELECT seen_at FROM pickup_clock FOR NO KEY UPDATE"
+    )
     now: datetime = await conn.fetchval(
         """
         INSERT INTO pickup_clock (seen_at) VALUES (clock_timestamp())

@@ -156,6 +156,29 @@ async def by_id(conn: asyncpg.Connection, ids: Collection[UUID]) -> list[Attempt
     return [Attempt(*row) for row in rows]
 
 
+async def lock(conn: asyncpg.Connection, ids: Collection[UUID]) -> None:
+    """Lock reservations, in order of id; hold their mutexes first."""
+    await conn.execute(
+        "SELECT FROM reservation WHERE id = ANY($1::uuid[]) ORDER BY id FOR NO KEY UPDATE",
+        list(ids),
+    )
+
+
+async def overdue(conn: asyncpg.Connection, wanted: Sequence[tuple[UUID, int]]) -> list[UUID]:
+    """Of these attempts the holds that ran out, without locking them."""
+    rows = await conn.fetch(
+        """
+        SELECT r.id FROM reservation r
+        JOIN unnest($1::uuid[], $2::int[]) AS w (need_id, attempt_no)
+          ON r.need_id = w.need_id AND r.attempt_no = w.attempt_no
+        WHERE r.state = 'held' AND r.hold_until <= clock_timestamp()
+        """,
+        [need for need, _ in wanted],
+        [attempt for _, attempt in wanted],
+    )
+    return [row["id"] for row in rows]
+
+
 async def confirm(
     conn: asyncpg.Connection, wanted: Sequence[tuple[UUID, int]]
 ) -> list[tuple[Changed, date]]:
@@ -167,7 +190,7 @@ async def confirm(
             JOIN unnest($1::uuid[], $2::int[]) AS w (need_id, attempt_no)
               ON r.need_id = w.need_id AND r.attempt_no = w.attempt_no
             WHERE r.state = 'held' AND r.hold_until > clock_timestamp()
-            ORDER BY r.id FOR UPDATE OF r
+            ORDER BY r.id FOR NO KEY UPDATE OF r
         )
         UPDATE reservation r SET state = 'confirmed', state_at = clock_timestamp()
         FROM mine WHERE r.id = mine.id RETURNING {_CHANGED}, r.planned_on
@@ -194,7 +217,7 @@ async def release(
                 WHEN $3 = 'hold_expired' THEN state = 'held' AND hold_until <= clock_timestamp()
                 WHEN $4 THEN state = 'confirmed' AND collect_by <= clock_timestamp()
                 ELSE state IN ('held', 'confirmed') END
-            ORDER BY id FOR UPDATE
+            ORDER BY id FOR NO KEY UPDATE
         )
         UPDATE reservation r SET state = $2, cause = $3, state_at = clock_timestamp()
         FROM mine WHERE r.id = mine.id RETURNING {_CHANGED}
@@ -220,7 +243,7 @@ async def issue(
             JOIN unnest($1::uuid[], $2::text[], $3::date[]) AS w (id, way, served_on)
               ON r.id = w.id AND r.way = w.way
             WHERE r.state = 'confirmed'
-            ORDER BY r.id FOR UPDATE OF r
+            ORDER BY r.id FOR NO KEY UPDATE OF r
         )
         UPDATE reservation r SET state = 'issued', served_on = mine.served_on,
                issue_no = r.issue_no + 1, state_at = clock_timestamp()

@@ -160,7 +160,7 @@ async def reopen(
     row = await conn.fetchrow(
         f"""
         WITH old AS (SELECT id AS old_id, closed_at AS was_closed_at FROM site
-                     WHERE id = $1 AND status = 'closed' FOR UPDATE)
+                     WHERE id = $1 AND status = 'closed' FOR NO KEY UPDATE)
         UPDATE site SET status = 'open', status_reason = $2, closed_at = NULL,
                version = version + 1
         FROM old WHERE id = old_id

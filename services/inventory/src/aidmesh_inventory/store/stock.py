@@ -112,7 +112,7 @@ async def _lock_existing(conn: asyncpg.Connection, sites: list[UUID], items: lis
             SELECT 1 FROM stock_state s
             JOIN unnest($1::uuid[], $2::text[]) AS k (site_id, item)
               ON s.site_id = k.site_id AND s.item = k.item
-            ORDER BY s.site_id, s.item FOR UPDATE OF s
+            ORDER BY s.site_id, s.item FOR NO KEY UPDATE OF s
             """,
             sites,
             items,
@@ -129,7 +129,7 @@ async def free_lots(
         SELECT id, site_id, item, expiry, restriction, on_hand - held AS free FROM lot
         WHERE item = ANY($2::text[]) AND site_id = ANY($1::uuid[])
           AND status = 'available' AND on_hand > held
-        ORDER BY id FOR UPDATE
+        ORDER BY id FOR NO KEY UPDATE
         """,
         list(site_ids),
         list(items),
@@ -207,7 +207,7 @@ async def take_untold(conn: asyncpg.Connection, limit: int) -> list[State]:
         """
         WITH untold AS (
             SELECT site_id, item FROM stock_state WHERE version > told_version
-            ORDER BY site_id, item LIMIT $1 FOR UPDATE)
+            ORDER BY site_id, item LIMIT $1 FOR NO KEY UPDATE)
         UPDATE stock_state s SET told_version = s.version FROM untold u, site
         WHERE s.site_id = u.site_id AND s.item = u.item AND site.id = s.site_id
         RETURNING s.site_id, s.item, site.area, s.on_hand, s.free, s.version
