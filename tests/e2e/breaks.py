@@ -29,6 +29,11 @@ LETTER = """
     INSERT INTO dead_letter (durable, event_id, subject, headers, payload, status, reason)
     VALUES ('x', gen_random_uuid(), 'x', '{}', '', 'dead', 'poison')
 """
+NOBODY_WAITS = """
+    INSERT INTO waiting (need_id, version, attempt_no, kind, area, asked_on, resource, code,
+                         quantity)
+    VALUES (gen_random_uuid(), 2, 1, 'food_parcel', 'UA80', '2024-01-01', 'stock', 'x', 1)
+"""
 BALANCED_BUT_WRONG = """
     WITH j AS (
         INSERT INTO journal (id, kind, occurred_on, reference, reason)
@@ -273,6 +278,7 @@ BREAKS = (
         "UPDATE need SET person_id = gen_random_uuid() WHERE state = 'fulfilled'",
     ),
     Break("results_agree", "reporting", "DELETE FROM same_person"),
+    Break("waiting_agrees", "reporting", NOBODY_WAITS),
     Break(
         "erased_everywhere",
         "notification",

@@ -5,7 +5,12 @@ from uuid import UUID, uuid4
 
 from aidmesh_chassis.auth import Role
 from aidmesh_contracts.ids import AllotmentId, NeedId, ReservationId, SiteId
-from aidmesh_contracts.intake import NeedApprovedV1, NeedWithdrawnV1
+from aidmesh_contracts.intake import (
+    NeedApprovedV1,
+    NeedUnlistedV1,
+    NeedWaitlistedV1,
+    NeedWithdrawnV1,
+)
 from aidmesh_contracts.inventory import ReservationReleasedV1, SupplyGrewV1
 from aidmesh_contracts.payments import CommitmentRefusedV1, FundsGrewV1
 from aidmesh_contracts.values import BlockedBy
@@ -269,6 +274,11 @@ async def test_a_splittable_need_is_served_in_parts(world: World) -> None:
         ("approved", 2),
         ("waitlisted", 3),
     ]
+    told = await world.published(from_start=True)
+    parts = [(each.blocked_by.quantity, each.need_id) for each in only(told, NeedWaitlistedV1)]
+    assert [quantity for quantity, _ in parts] == [5, 3]
+    assert parts[1][1] != need_id
+    assert [each.need_id for each in only(told, NeedUnlistedV1)] == [need_id]
     (woken,) = only(await world.feed(grew("food_parcel", 9)), NeedApprovedV1)
     assert woken.stock[0].quantity == 3
 

@@ -18,6 +18,8 @@ from aidmesh_contracts.intake import (
     NeedFulfilledV1,
     NeedReadyV1,
     NeedReversedV1,
+    NeedUnlistedV1,
+    NeedWaitlistedV1,
     NeedWithdrawnV1,
 )
 from aidmesh_contracts.inventory import (
@@ -210,6 +212,7 @@ class Play:
     to_intake: list[saga.Answer] = field(default_factory=list)
     to_holders: list[tuple[Holder, Event]] = field(default_factory=list)
     services: Counter[int] = field(default_factory=Counter)
+    waits: dict[int, bool] = field(default_factory=dict)
     now: datetime = NOW
 
     def record(self, decision: Decision) -> None:
@@ -225,6 +228,10 @@ class Play:
             if isinstance(event, NeedReversedV1):
                 assert self.services[event.service_no] == 1, "only what is in force is undone"
                 self.services[event.service_no] = 0
+            if isinstance(event, NeedWaitlistedV1 | NeedUnlistedV1):
+                self.waits[event.version] = isinstance(event, NeedWaitlistedV1)
+        said = self.waits[max(self.waits)] if self.waits else False
+        assert said == (self.need.state is State.WAITLISTED), "the last word on waiting is right"
 
     def check(self, decision: Decision) -> None:
         """What holds after every step."""

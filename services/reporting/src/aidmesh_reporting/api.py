@@ -330,7 +330,7 @@ def router(
 
     @routes.get("/waiting")
     async def waiting(caller: Annotated[Caller, Depends(require())]) -> list[WaitingOut]:
-        """Where need outgrows supply: needs that were waitlisted and not served since."""
+        """Where need outgrows supply: needs that wait now; not those asked for or ready."""
         async with database.read() as conn:
             rows = await results.waiting(conn, sensitive_too=caller.sees_sensitive)
         return [WaitingOut(**dict(row)) for row in rows]

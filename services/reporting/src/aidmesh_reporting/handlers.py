@@ -16,6 +16,7 @@ from aidmesh_contracts.intake import (
     NeedClosedV1,
     NeedFulfilledV1,
     NeedReversedV1,
+    NeedUnlistedV1,
     NeedWaitlistedV1,
     PersonMergedV1,
     PersonUnmergedV1,
@@ -113,6 +114,8 @@ async def apply(conn: asyncpg.Connection, batch: Sequence[Fact]) -> None:
         dirty.update(await _regroup(conn, merged, unmerged))
     if waitlisted := _of(batch, NeedWaitlistedV1):
         await needs.put_waiting(conn, [event for _, event in waitlisted])
+    if unlisted := _of(batch, NeedUnlistedV1):
+        await needs.put_unlisted(conn, [event for _, event in unlisted])
     if closed := _of(batch, NeedClosedV1):
         await needs.add_closed(conn, [event for _, event in closed])
     if grants := _of(batch, GrantChangedV1):

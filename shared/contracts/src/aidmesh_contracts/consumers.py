@@ -130,6 +130,7 @@ CONSUMERS: tuple[Consumer, ...] = (
             intake.NeedFulfilledV1,
             intake.NeedReversedV1,
             intake.NeedWaitlistedV1,
+            intake.NeedUnlistedV1,
             intake.NeedClosedV1,
             intake.PersonMergedV1,
             intake.PersonUnmergedV1,

@@ -108,15 +108,32 @@ class NeedToldV1(Event, type="intake.need.told.v1", stream=Stream.LOCAL, key="ne
 
 
 class NeedWaitlistedV1(Event, type="intake.need.waitlisted.v1", stream=Stream.LOCAL, key="need_id"):
-    """The need waits for `blocked_by`; it keeps its place by priority and `asked_on`."""
+    """The need waits for `blocked_by`; it keeps its place by priority and `asked_on`.
+
+    Attributes:
+        version: of the need; of all that is said of its waiting the highest holds, in any order.
+            0 before there were such numbers.
+    """
 
     need_id: NeedId
+    version: int = Field(default=0, ge=0)
     attempt_no: int = Field(ge=0)
     kind: Code
     area: Area
     asked_on: date
     blocked_by: BlockedBy
     sensitive: bool = True
+
+
+class NeedUnlistedV1(Event, type="intake.need.unlisted.v1", stream=Stream.LOCAL, key="need_id"):
+    """The need waits no longer: it is being asked for, was served, or is over.
+
+    Attributes:
+        version: of the need, as in `NeedWaitlistedV1`.
+    """
+
+    need_id: NeedId
+    version: int = Field(gt=0)
 
 
 class NeedFulfilledV1(Event, type="intake.need.fulfilled.v1", stream=Stream.LOCAL, key="need_id"):
@@ -275,6 +292,7 @@ EVENTS: tuple[type[Event], ...] = (
     NeedReadyV1,
     NeedToldV1,
     NeedWaitlistedV1,
+    NeedUnlistedV1,
     NeedFulfilledV1,
     NeedReversedV1,
     NeedClosedV1,

@@ -246,6 +246,40 @@ async def results_agree(probe: RegionProbe) -> Outcome:
     )
 
 
+async def waiting_agrees(probe: RegionProbe) -> Outcome:
+    """Reporting counts as waiting what intake's waitlist holds, for the same.
+
+    What intake told before needs had versions reporting cannot know exactly.
+    """
+    listed, counted = await asyncio.gather(
+        probe.connections["intake"].fetch(
+            """
+            SELECT id, place_area, blocked_resource, blocked_code, blocked_quantity FROM need
+            WHERE state = 'waitlisted'
+            """
+        ),
+        probe.connections["reporting"].fetch(
+            """
+            SELECT need_id, area, resource, code, quantity, version FROM waiting w
+            WHERE NOT EXISTS (
+                SELECT FROM unlisted u WHERE u.need_id = w.need_id AND u.version > w.version)
+            """
+        ),
+    )
+    waits = {row[0]: tuple(row)[1:] for row in listed}
+    seen = {row[0]: tuple(row)[1:-1] for row in counted}
+    unknown = {row["need_id"] for row in counted if row["version"] == 0}
+    return outcome(
+        f"{probe.name}.waiting_agrees",
+        "what waits is counted as waiting, and nothing else",
+        [
+            f"need {need_id} counts as waiting for {seen.get(need_id)}, not {waits.get(need_id)}"
+            for need_id in (waits.keys() | seen.keys()) - unknown
+            if waits.get(need_id) != seen.get(need_id)
+        ],
+    )
+
+
 async def _served(
     conn: asyncpg.Connection,
 ) -> tuple[dict[Attempt, asyncpg.Record], dict[UUID, UUID | None]]:

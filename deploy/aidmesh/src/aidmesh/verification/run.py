@@ -16,6 +16,7 @@ from aidmesh.verification.across import (
     results_agree,
     services_agree,
     transfers_match,
+    waiting_agrees,
 )
 from aidmesh.verification.outcome import Outcome, Verification, outcome
 from aidmesh.verification.peers import peers_elsewhere, public_events_reported
@@ -135,6 +136,7 @@ async def check_databases(probe: RegionProbe) -> list[Outcome]:
         services_agree(probe.name, known),
         facts_are_booked(probe.name, known),
         await results_agree(probe),
+        await waiting_agrees(probe),
         await erased_everywhere(probe),
     ]
 

@@ -26,6 +26,7 @@ from aidmesh_contracts.intake import (
     NeedConfirmedV1,
     NeedReadyV1,
     NeedToldV1,
+    NeedUnlistedV1,
     NeedWaitlistedV1,
     NeedWithdrawnV1,
 )
@@ -230,8 +231,11 @@ class Decision:
 
 
 def moved(before: Need, after: Need, note: str, *events: Event) -> Decision:
-    """A decision that changed something."""
-    return Decision(replace(after, version=before.version + 1), events, note)
+    """A decision that changed something; who leaves the waitlist says so."""
+    saved = replace(after, version=before.version + 1)
+    if before.state is State.WAITLISTED and after.state is not State.WAITLISTED:
+        events = (NeedUnlistedV1(need_id=saved.id, version=saved.version), *events)
+    return Decision(saved, events, note)
 
 
 def begin_attempt(need: Need, now: datetime, *, woken: bool = False) -> tuple[Need, Event | None]:
@@ -356,13 +360,21 @@ def wait_for(
         at_site_id=None,
         reason=None,
     )
-    return waiting, NeedWaitlistedV1(
+    # The version that the need will have once it is saved.
+    return waiting, waitlisted(replace(waiting, version=need.version + 1))
+
+
+def waitlisted(need: Need) -> NeedWaitlistedV1:
+    """The news that the need waits, and for what."""
+    assert need.blocked_by is not None
+    return NeedWaitlistedV1(
         need_id=need.id,
+        version=need.version,
         attempt_no=need.attempt_no,
         kind=need.kind,
         area=need.place_area,
         asked_on=need.asked_on,
-        blocked_by=blocked_by,
+        blocked_by=need.blocked_by,
         sensitive=need.sensitive,
     )
 

@@ -12,7 +12,7 @@ from aidmesh_contracts.base import Event
 from aidmesh_contracts.values import BlockedBy
 from aidmesh_intake.domain import commands
 from aidmesh_intake.domain.dates import today_of
-from aidmesh_intake.domain.need import Decision, Need, State, Wait
+from aidmesh_intake.domain.need import Decision, Need, State, Wait, waitlisted
 from aidmesh_intake.domain.waitlist import Growth, Wake, offer
 from aidmesh_intake.handlers import telling
 from aidmesh_intake.store import growth, waitlist
@@ -186,6 +186,7 @@ async def _wake(
             need, remainder = commands.split(need, commands.units_within(need, wake.pieces))
             rest.append(remainder)
             notes.append((remainder, "split"))
+            tx.emit(waitlisted(remainder), cause=cause)
         decision = commands.approve(need, tx.now, note="woken", woken=True)
         saved.append(decision.need)
         steps.append((need, decision.need, decision.note))

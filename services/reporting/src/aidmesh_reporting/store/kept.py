@@ -22,6 +22,7 @@ READ_MODELS = (
     "same_person",
     "merge_edge",
     "waiting",
+    "unlisted",
     "closed_need",
     "grant_name",
     "world_month",

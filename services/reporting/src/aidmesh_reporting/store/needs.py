@@ -4,28 +4,30 @@ from collections.abc import Sequence
 
 import asyncpg
 
-from aidmesh_contracts.intake import NeedClosedV1, NeedWaitlistedV1
+from aidmesh_contracts.intake import NeedClosedV1, NeedUnlistedV1, NeedWaitlistedV1
 from aidmesh_reporting.store.rows import columns
 
 
 async def put_waiting(conn: asyncpg.Connection, events: Sequence[NeedWaitlistedV1]) -> None:
-    """Record what needs wait for; the latest attempt holds."""
-    newest = {event.need_id: event for event in sorted(events, key=lambda each: each.attempt_no)}
+    """Record what needs wait for; the highest version holds."""
+    newest = {event.need_id: event for event in sorted(events, key=_age)}
     await conn.execute(
         """
-        INSERT INTO waiting (need_id, attempt_no, kind, area, asked_on, resource, code, quantity,
-                             sensitive)
-        SELECT * FROM unnest($1::uuid[], $2::int[], $3::text[], $4::text[], $5::date[],
-                             $6::text[], $7::text[], $8::bigint[], $9::boolean[]) AS n (need_id)
+        INSERT INTO waiting (need_id, version, attempt_no, kind, area, asked_on, resource, code,
+                             quantity, sensitive)
+        SELECT * FROM unnest($1::uuid[], $2::int[], $3::int[], $4::text[], $5::text[], $6::date[],
+                             $7::text[], $8::text[], $9::bigint[], $10::boolean[]) AS n (need_id)
         ORDER BY need_id
         ON CONFLICT (need_id) DO UPDATE
-        SET attempt_no = excluded.attempt_no, resource = excluded.resource,
-            code = excluded.code, quantity = excluded.quantity, sensitive = excluded.sensitive
-        WHERE waiting.attempt_no < excluded.attempt_no
+        SET version = excluded.version, attempt_no = excluded.attempt_no, area = excluded.area,
+            resource = excluded.resource, code = excluded.code, quantity = excluded.quantity,
+            sensitive = excluded.sensitive
+        WHERE (waiting.version, waiting.attempt_no) < (excluded.version, excluded.attempt_no)
         """,
         *columns(
             (
                 event.need_id,
+                event.version,
                 event.attempt_no,
                 event.kind,
                 event.area,
@@ -37,6 +39,25 @@ async def put_waiting(conn: asyncpg.Connection, events: Sequence[NeedWaitlistedV
             )
             for event in newest.values()
         ),
+    )
+
+
+def _age(event: NeedWaitlistedV1) -> tuple[int, int]:
+    # Attempts order what was told before there were versions.
+    return event.version, event.attempt_no
+
+
+async def put_unlisted(conn: asyncpg.Connection, events: Sequence[NeedUnlistedV1]) -> None:
+    """Record which needs wait no longer; the highest version holds."""
+    await conn.execute(
+        """
+        INSERT INTO unlisted (need_id, version)
+        SELECT need_id, max(version) FROM unnest($1::uuid[], $2::int[]) AS n (need_id, version)
+        GROUP BY need_id ORDER BY need_id
+        ON CONFLICT (need_id) DO UPDATE SET version = excluded.version
+        WHERE unlisted.version < excluded.version
+        """,
+        *columns((event.need_id, event.version) for event in events),
     )
 
 

@@ -340,18 +340,24 @@ async def grants(conn: asyncpg.Connection) -> list[asyncpg.Record]:
 
 
 async def waiting(conn: asyncpg.Connection, *, sensitive_too: bool) -> list[asyncpg.Record]:
-    """Return how many needs were waitlisted and have neither been served nor closed since."""
+    """Return how many needs wait, for what and since when.
+
+    What was told before needs had versions is believed until they were served or closed.
+    """
     return await conn.fetch(
         """
         SELECT w.kind, w.area, w.resource, w.code, count(*) AS needs,
                sum(w.quantity)::bigint AS quantity, min(w.asked_on) AS oldest_asked_on
         FROM waiting w
         WHERE ($1 OR NOT w.sensitive)
-          AND NOT EXISTS (SELECT 1 FROM closed_need c WHERE c.need_id = w.need_id)
           AND NOT EXISTS (
-            SELECT 1 FROM service s WHERE s.need_id = w.need_id AND NOT EXISTS (
-                SELECT 1 FROM reversal r
-                WHERE r.need_id = s.need_id AND r.service_no = s.service_no))
+            SELECT 1 FROM unlisted u WHERE u.need_id = w.need_id AND u.version > w.version)
+          AND (w.version > 0 OR NOT (
+            EXISTS (SELECT 1 FROM closed_need c WHERE c.need_id = w.need_id)
+            OR EXISTS (
+                SELECT 1 FROM service s WHERE s.need_id = w.need_id AND NOT EXISTS (
+                    SELECT 1 FROM reversal r
+                    WHERE r.need_id = s.need_id AND r.service_no = s.service_no))))
         GROUP BY w.kind, w.area, w.resource, w.code
         ORDER BY needs DESC, w.kind, w.area, w.resource, w.code
         """,
