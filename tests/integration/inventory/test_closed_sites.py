@@ -13,14 +13,12 @@ async def free(world: World) -> dict[UUID, tuple[int, tuple[int, ...]]]:
     """What can be had at each site, own and others': pieces, and places by day."""
     async with world.database.read() as conn:
         stock = [
-            *await world_store.own_stock(
-                conn, site_id=None, item=None, sensitive_too=True, after=None, limit=99
-            ),
-            *await world_store.others_stock(conn, item=None, after=None, limit=99),
+            *await world_store.own_stock(conn, site_id=None, items=None, sensitive_too=True),
+            *await world_store.others_stock(conn, items=None),
         ]
         places = [
-            *await world_store.own_capacity(conn, resource=None, after=None, limit=99),
-            *await world_store.others_capacity(conn, resource=None, after=None, limit=99),
+            *await world_store.own_capacity(conn, resource=None),
+            *await world_store.others_capacity(conn, resource=None),
         ]
     by_day = {row["site_id"]: tuple(row["free_by_day"]) for row in places}
     return {row["site_id"]: (row["free"], by_day[row["site_id"]]) for row in stock}

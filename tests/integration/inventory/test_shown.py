@@ -17,7 +17,7 @@ async def sensitive(world: World, *, sensitive_too: bool) -> dict[tuple[UUID, st
     """What is held for sensitive needs, by site and item."""
     async with world.database.read() as conn:
         rows = await world_store.own_stock(
-            conn, site_id=None, item=None, sensitive_too=sensitive_too, after=None, limit=99
+            conn, site_id=None, items=None, sensitive_too=sensitive_too
         )
     return {(row["site_id"], row["item"]): row["sensitive"] for row in rows}
 
@@ -38,7 +38,7 @@ async def stock_plan(world: World, *, sensitive_too: bool) -> str:
     return await plan(
         world,
         lambda conn: world_store.own_stock(
-            conn, site_id=None, item=None, sensitive_too=sensitive_too, after=None, limit=201
+            conn, site_id=None, items=None, sensitive_too=sensitive_too, limit=201
         ),
     )
 

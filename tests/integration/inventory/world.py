@@ -42,14 +42,14 @@ class World:
         }
         self._seen = 0
 
-    async def take(self, *events: Event) -> None:
-        """Hand a batch of events of one class to its handler."""
+    async def take(self, *events: Event, region: str = "kyiv") -> None:
+        """Hand a batch of events of one class, told by a region, to its handler."""
         async with self.database.transaction() as tx:
-            await self.handle(tx, *events)
+            await self.handle(tx, *events, region=region)
 
-    async def handle(self, tx: Tx, *events: Event) -> None:
+    async def handle(self, tx: Tx, *events: Event, region: str = "kyiv") -> None:
         """The same in a transaction that the test keeps open."""
-        batch = [received(tx, event) for event in events]
+        batch = [received(tx, event, region) for event in events]
         await self.handlers[type(events[0])](tx, batch)
 
     async def emitted(self, kind: type[E]) -> list[E]:
@@ -219,14 +219,14 @@ class World:
             return [str(row[0]) for row in await conn.fetch(check.sql)]
 
 
-def received(tx: Tx, event: E) -> Received[E]:
+def received(tx: Tx, event: E, region: str = "kyiv") -> Received[E]:
     """An event as it comes in."""
     return Received(
         event=event,
         event_id=new_event_id(),
         correlation_id=uuid4(),
         occurred_at=tx.now,
-        region="kyiv",
+        region=region,
         epoch=1,
         version=None,
         content_hash=b"",

@@ -131,6 +131,22 @@ STOCK = {
          "item": "food_parcel", "on_hand": 80, "free": 80, "as_of": at(-190)},
     ],
 }  # fmt: skip
+TOTALS = [
+    {"item": "food_parcel", "free": 126},
+    {"item": "hygiene_kit", "free": 0},
+    {"item": "hiv_self_test", "free": 58},
+]
+SUPPLY = [
+    {"code": "food_parcel", "free": 126,
+     "sites": [{"site_id": str(WAREHOUSE), "free": 118}, {"site_id": str(SMALL), "free": 8}],
+     "elsewhere": [{"region": "odesa", "free": 80, "as_of": at(-190)}]},
+    {"code": "hygiene_kit", "free": 0, "sites": [],
+     "elsewhere": [{"region": "lviv", "free": 260, "as_of": at(-4)}]},
+    {"code": "shelter_night", "free": 2, "sites": [{"site_id": str(SHELTER), "free": 2}],
+     "elsewhere": [{"region": "lviv", "free": 5, "as_of": at(-7)}]},
+    {"code": "counseling", "free": 3, "sites": [{"site_id": str(SMALL), "free": 3}],
+     "elsewhere": []},
+]  # fmt: skip
 DISCREPANCIES = [
     {"discrepancy_id": str(number("unfit")), "need_id": str(number("parcel")),
      "site_id": str(WAREHOUSE), "about": "stock", "code": "food_parcel", "quantity": 2,

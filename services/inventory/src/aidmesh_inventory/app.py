@@ -18,6 +18,7 @@ from aidmesh_inventory.api import (
     sites,
     slots,
     stock,
+    supply,
 )
 from aidmesh_inventory.api import (
     capacity as capacity_api,
@@ -48,6 +49,7 @@ def build(settings: Settings | None = None) -> Service:
         sites.router(database, keys),
         alerts.router(database),
         stock.router(database, settings.region),
+        supply.router(database, settings.region),
         lots.router(database),
         discrepancies.router(database),
         forms.router(database),

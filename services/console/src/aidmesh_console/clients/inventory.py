@@ -22,6 +22,7 @@ from aidmesh_console.clients.inventory_views import (
     Site,
     Stock,
     StockAway,
+    Supply,
 )
 from aidmesh_console.clients.link import ACCEPTED, Link, Query, View
 
@@ -47,6 +48,19 @@ class _Items(View):
     rows: tuple[Item, ...]
 
 
+class _Total(View):
+    item: str
+    free: int
+
+
+class _Totals(View):
+    rows: tuple[_Total, ...]
+
+
+class _Supplies(View):
+    rows: tuple[Supply, ...]
+
+
 class _CapacityList(View):
     rows: tuple[Capacity, ...]
     next: str | None = None
@@ -56,6 +70,8 @@ _SITES = TypeAdapter(_Sites)
 _ITEMS = TypeAdapter(_Items)
 _LOTS = TypeAdapter(_Lots)
 _STOCK = TypeAdapter(AllStock)
+_TOTALS = TypeAdapter(_Totals)
+_SUPPLIES = TypeAdapter(_Supplies)
 _CAPACITY = TypeAdapter(_CapacityList)
 _BEDS = TypeAdapter(Beds)
 _CHECK_OUTS = TypeAdapter(CheckOuts)
@@ -107,10 +123,26 @@ class Inventory:
         }
         return (await self.link.get("/v1/lots", _LOTS, query)).rows
 
-    async def capacity(self) -> Sequence[Capacity]:
-        """Free beds and slots of the next days, here and elsewhere."""
+    async def free_of_items(self) -> Mapping[str, int]:
+        """How much of each item is free in this region, in one answer."""
+        found = await self.link.get("/v1/stock/totals", _TOTALS, {"limit": ROWS_MAX})
+        return {each.item: each.free for each in found.rows}
+
+    async def supply(self, wanted: Sequence[Mapping[str, object]]) -> Mapping[str, Supply]:
+        """How much of each of these could be had now, by its code, in one answer."""
+        found = await self.link.post("/v1/supply:lookup", _SUPPLIES, {"wanted": wanted})
+        return {each.code: each for each in found.rows}
+
+    async def own_beds(self) -> Sequence[Capacity]:
+        """Free beds of this region's sites, which come first, in one answer."""
+        query: Query = {"resource": "bed", "limit": ROWS_MAX}
+        found = await self.link.get("/v1/capacity", _CAPACITY, query)
+        return [each for each in found.rows if each.region == self._region]
+
+    async def all_beds(self) -> Sequence[Capacity]:
+        """Free beds of the next days, here and elsewhere."""
         rows: list[Capacity] = []
-        query: dict[str, str | int | None] = {"limit": ROWS_MAX}
+        query: dict[str, str | int | None] = {"resource": "bed", "limit": ROWS_MAX}
         for _ in range(PAGES_MAX):
             page = await self.link.get("/v1/capacity", _CAPACITY, query)
             rows += page.rows

@@ -61,6 +61,30 @@ class AllStock(View):
     next: str | None = None
 
 
+class SiteSupply(View):
+    """How many units of a kind a site could serve now."""
+
+    site_id: UUID
+    free: int
+
+
+class RegionSupply(View):
+    """How many units of a kind another region could serve, as it was told at `as_of`."""
+
+    region: str
+    free: int
+    as_of: datetime
+
+
+class Supply(View):
+    """How many units of a kind of need could be served now; the sites that have the most."""
+
+    code: str
+    free: int
+    sites: tuple[SiteSupply, ...] = ()
+    elsewhere: tuple[RegionSupply, ...] = ()
+
+
 class Asset(View):
     """A thing that was handed to a center, and what paid for it."""
 

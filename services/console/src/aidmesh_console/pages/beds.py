@@ -77,8 +77,8 @@ async def _page(
     visit: Visit, site_id: UUID | None, status: int = 200, wrong: str | None = None
 ) -> Response:
     first_on = i18n.today()
-    names, capacity = await asyncio.gather(names_of(visit), visit.hear(visit.inventory.capacity()))
-    every = [each for each in capacity.value or () if each.resource == "bed"]
+    names, capacity = await asyncio.gather(names_of(visit), visit.hear(visit.inventory.all_beds()))
+    every = capacity.value or ()
     own = [each for each in every if each.region is None]
     if site_id is None and own:
         site_id = own[0].site_id

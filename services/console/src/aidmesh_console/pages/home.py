@@ -69,20 +69,18 @@ async def _cases(visit: Visit) -> dict[str, object]:
 
 
 async def _goods(visit: Visit) -> dict[str, object]:
-    stock, capacity, waitlist = await asyncio.gather(
-        visit.hear(visit.inventory.stock()),
-        visit.hear(visit.inventory.capacity()),
+    free, beds, waitlist = await asyncio.gather(
+        visit.hear(visit.inventory.free_of_items()),
+        visit.hear(visit.inventory.own_beds()),
         visit.hear(visit.intake.waitlist()),
     )
     waiting: dict[str, int] = {}
     for each in waitlist.value.rows if waitlist.value else ():
         if each.resource == "stock":
             waiting[each.code] = waiting.get(each.code, 0) + each.needs
-    beds = [each for each in capacity.value or () if each.region is None and each.resource == "bed"]
     return {
-        "stock": stock,
-        "low": low(stock.value, waiting) if stock.value else (),
-        "capacity": capacity,
+        "free": free,
+        "low": low(free.value, waiting) if free.value is not None else (),
         "beds": beds,
         "waitlist": waitlist,
     }

@@ -1,6 +1,5 @@
 """Register: who asks, and for what; what can be had now stands beside each kind."""
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Final
@@ -10,12 +9,12 @@ from fastapi import APIRouter, Depends, Response
 
 from aidmesh_console import i18n
 from aidmesh_console.clients.intake import Kind
-from aidmesh_console.clients.inventory_views import AllStock
+from aidmesh_console.clients.inventory_views import Supply
 from aidmesh_console.clients.link import Away, ClientError, Refused
 from aidmesh_console.pages.common import names_of
 from aidmesh_console.pages.registering import ANSWERS, CONSENTS, FOR_WHOM, request_of
 from aidmesh_console.roles import Act
-from aidmesh_console.supply import Supply, supply_of
+from aidmesh_console.supply import wanted_of
 from aidmesh_console.visit import Posted, Visit, visitor
 
 routes = APIRouter()
@@ -26,10 +25,10 @@ Worker = Annotated[Visit, Depends(visitor(Act.REGISTER))]
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A kind of need and what can be had of it."""
+    """A kind of need and what can be had of it; None of money, or where nobody can say."""
 
     kind: Kind
-    supply: Supply
+    supply: Supply | None
 
 
 @routes.get("/register")
@@ -102,19 +101,13 @@ async def _page(
     found: str | None = None,
     wrong: str | None = None,
 ) -> Response:
-    names, stock, capacity = await asyncio.gather(
-        names_of(visit, kinds=True),
-        visit.hear(visit.inventory.stock()),
-        visit.hear(visit.inventory.capacity()),
-    )
+    names = await names_of(visit, kinds=True)
+    wanted = [ask for kind in names.kinds.values() if (ask := wanted_of(kind)) is not None]
+    supply = await visit.hear(visit.inventory.supply(wanted))
     offers: dict[str, list[Offer]] = {}
     for kind in names.kinds.values():
-        supply = (
-            supply_of(kind, stock.value or AllStock(), capacity.value or ())
-            if stock.value is not None or capacity.value is not None
-            else Supply(None)
-        )
-        offers.setdefault(kind.programme, []).append(Offer(kind, supply))
+        had = (supply.value or {}).get(kind.code)
+        offers.setdefault(kind.programme, []).append(Offer(kind, had))
     return visit.page(
         "register",
         status,
@@ -130,5 +123,5 @@ async def _page(
         consents=CONSENTS,
         answers=ANSWERS,
         answer_fields=[f"answer_{each}" for each in ANSWERS],
-        stock=stock,
+        supply=supply,
     )

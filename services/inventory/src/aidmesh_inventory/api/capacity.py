@@ -43,7 +43,7 @@ class CapacityOut(BaseModel):
     next: str | None
 
 
-async def _hide_sensitive(conn: asyncpg.Connection, rows: Sequence[CapacityRow]) -> None:
+async def hide_sensitive(conn: asyncpg.Connection, rows: Sequence[CapacityRow]) -> None:
     """Take from the free seats of these rows those that are to look taken."""
     found = {(row.site_id, row.code): row for row in rows if row.resource == "slot"}
     if not found:
@@ -99,7 +99,7 @@ def router(database: Database, region: str) -> APIRouter:
             own, others, after = await _capacity(conn, page, resource)
             shown = [CapacityRow(region=region, **row) for row in own]
             if not caller.sees_sensitive:
-                await _hide_sensitive(conn, shown)
+                await hide_sensitive(conn, shown)
         return CapacityOut(
             rows=[*shown, *(CapacityRow(**row) for row in others)],
             next=after,

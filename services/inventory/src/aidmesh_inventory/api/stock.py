@@ -177,13 +177,14 @@ async def _supply(
 ) -> tuple[list[asyncpg.Record], list[asyncpg.Record], str | None]:
     """A page of stock, this region's first, then the others'; and the cursor of the next."""
     after = page.after(_STOCK_KEY)
+    items = [item] if item else None
     own, others = [], []
     if after is None or not after[0]:
         last = None if after is None else (after[1], after[3])
         own = await world.own_stock(
             conn,
             site_id=site_id,
-            item=item,
+            items=items,
             sensitive_too=sensitive_too,
             after=last,
             limit=page.limit + 1,
@@ -191,7 +192,7 @@ async def _supply(
     room = page.limit + 1 - len(own)
     if site_id is None and room > 0:
         seen = after[1:] if after is not None and after[0] else None
-        others = await world.others_stock(conn, item=item, after=seen, limit=room)
+        others = await world.others_stock(conn, items=items, after=seen, limit=room)
     rows = [(False, "", row) for row in own] + [(True, row["region"], row) for row in others]
     kept, cursor = page.cut(
         rows, lambda each: (each[0], each[2]["item"], each[1], each[2]["site_id"])
@@ -216,8 +217,8 @@ def _line(row: LineIn | ReceiptRow) -> receipts.Line:
     )
 
 
-def _own(rows: Iterable[asyncpg.Record], *, sensitive_too: bool) -> list[OwnStock]:
-    """Stock as the caller may see it."""
+def own_shown(rows: Iterable[asyncpg.Record], *, sensitive_too: bool) -> list[OwnStock]:
+    """This region's stock as the caller may see it."""
     shown: list[OwnStock] = []
     for row in rows:
         out = OwnStock(**{name: row[name] for name in OwnStock.model_fields})
@@ -306,7 +307,7 @@ def router(database: Database, region: str) -> APIRouter:
             )
         return StockOut(
             region=region,
-            own=_own(own, sensitive_too=caller.sees_sensitive),
+            own=own_shown(own, sensitive_too=caller.sees_sensitive),
             others=[
                 OtherStock(**{**row, "on_hand": row["on_hand"] if caller.sees_sensitive else None})
                 for row in others
@@ -323,7 +324,7 @@ def router(database: Database, region: str) -> APIRouter:
             own, others, after = await _supply(
                 conn, page, None, item, sensitive_too=caller.sees_sensitive
             )
-        shown = _own(own, sensitive_too=caller.sees_sensitive)
+        shown = own_shown(own, sensitive_too=caller.sees_sensitive)
         rows = [{"region": region, **row.model_dump()} for row in shown]
         rows += [dict(row) for row in others]
         return FreeOut(

@@ -111,10 +111,10 @@ async def own_stock(
     conn: asyncpg.Connection,
     *,
     site_id: UUID | None,
-    item: str | None,
+    items: Sequence[str] | None,
     sensitive_too: bool,
-    after: tuple[str, UUID] | None,
-    limit: int,
+    after: tuple[str, UUID] | None = None,
+    limit: int | None = None,
 ) -> list[asyncpg.Record]:
     """This region's stock by item and site, with the soonest expiry of what is left.
 
@@ -122,6 +122,7 @@ async def own_stock(
     are, `sensitive` those held for what only some may see.
 
     Args:
+        items: only these; None for all.
         sensitive_too: the reader may see it all: `sensitive` is not needed and is 0.
     """
     return await conn.fetch(
@@ -131,7 +132,8 @@ async def own_stock(
             FROM reservation r JOIN allocation a ON a.reservation_id = r.id
             JOIN lot ON lot.id = a.lot_id
             WHERE NOT $3 AND r.sensitive AND r.state IN ('held', 'confirmed')
-              AND ($1::uuid IS NULL OR r.site_id = $1) AND ($2::text IS NULL OR lot.item = $2)
+              AND ($1::uuid IS NULL OR r.site_id = $1)
+              AND ($2::text[] IS NULL OR lot.item = ANY($2))
             GROUP BY 1, 2
         )
         SELECT s.site_id, s.item, site.area, s.on_hand, s.free AS left,
@@ -145,12 +147,12 @@ async def own_stock(
         ) l ON true
         LEFT JOIN secret ON secret.site_id = s.site_id AND secret.item = s.item
         WHERE s.version > 0 AND ($1::uuid IS NULL OR s.site_id = $1)
-          AND ($2::text IS NULL OR s.item = $2)
+          AND ($2::text[] IS NULL OR s.item = ANY($2))
           AND ($4::text IS NULL OR (s.item, s.site_id) > ($4, $5::uuid))
         ORDER BY s.item, s.site_id LIMIT $6
         """,
         site_id,
-        item,
+        items,
         sensitive_too,
         *(after or (None, None)),
         limit,
@@ -160,9 +162,9 @@ async def own_stock(
 async def others_stock(
     conn: asyncpg.Connection,
     *,
-    item: str | None,
-    after: tuple[str, str, UUID] | None,
-    limit: int,
+    items: Sequence[str] | None,
+    after: tuple[str, str, UUID] | None = None,
+    limit: int | None = None,
 ) -> list[asyncpg.Record]:
     """Other regions' stock by item, region and site, as they told it; none at a closed site."""
     return await conn.fetch(
@@ -170,24 +172,38 @@ async def others_stock(
         SELECT region, site_id, s.area, item, on_hand,
                CASE w.status WHEN 'closed' THEN 0 ELSE free END AS free, s.as_of
         FROM world_stock s LEFT JOIN world_site w USING (region, site_id)
-        WHERE ($1::text IS NULL OR item = $1)
+        WHERE ($1::text[] IS NULL OR item = ANY($1))
           AND ($2::text IS NULL OR (item, region, site_id) > ($2, $3::text, $4::uuid))
         ORDER BY item, region, site_id LIMIT $5
         """,
-        item,
+        items,
         *(after or (None, None, None)),
         limit,
     )
+
+
+async def stocked_items(conn: asyncpg.Connection, after: str | None, limit: int) -> list[str]:
+    """Items that this region has or had in stock, by code."""
+    rows = await conn.fetch(
+        """
+        SELECT DISTINCT item FROM stock_state
+        WHERE version > 0 AND ($1::text IS NULL OR item > $1) ORDER BY item LIMIT $2
+        """,
+        after,
+        limit,
+    )
+    return [row["item"] for row in rows]
 
 
 async def own_capacity(
     conn: asyncpg.Connection,
     *,
     resource: str | None,
-    after: tuple[UUID, str, str] | None,
-    limit: int,
+    codes: Sequence[str] | None = None,
+    after: tuple[UUID, str, str] | None = None,
+    limit: int | None = None,
 ) -> list[asyncpg.Record]:
-    """This region's free places as last told; none at a closed site."""
+    """This region's free places as last told, of some kinds or all; none at a closed site."""
     return await conn.fetch(
         """
         SELECT c.site_id, site.area, c.resource, c.code, c.first_on, c.total, now() AS as_of,
@@ -195,10 +211,12 @@ async def own_capacity(
                     ELSE array_fill(0, ARRAY[cardinality(c.free_by_day)]) END AS free_by_day
         FROM capacity_state c JOIN site ON site.id = c.site_id
         WHERE c.first_on IS NOT NULL AND ($1::text IS NULL OR c.resource = $1)
-          AND ($2::uuid IS NULL OR (c.site_id, c.resource, c.code) > ($2, $3::text, $4::text))
-        ORDER BY c.site_id, c.resource, c.code LIMIT $5
+          AND ($2::text[] IS NULL OR c.code = ANY($2))
+          AND ($3::uuid IS NULL OR (c.site_id, c.resource, c.code) > ($3, $4::text, $5::text))
+        ORDER BY c.site_id, c.resource, c.code LIMIT $6
         """,
         resource,
+        codes,
         *(after or (None, None, None)),
         limit,
     )
@@ -208,10 +226,11 @@ async def others_capacity(
     conn: asyncpg.Connection,
     *,
     resource: str | None,
-    after: tuple[str, UUID, str, str] | None,
-    limit: int,
+    codes: Sequence[str] | None = None,
+    after: tuple[str, UUID, str, str] | None = None,
+    limit: int | None = None,
 ) -> list[asyncpg.Record]:
-    """Other regions' free places, as they told them; none at a closed site."""
+    """Other regions' free places, of some kinds or all, as they told them; see `own_capacity`."""
     return await conn.fetch(
         """
         SELECT region, site_id, c.area, resource, code, first_on, total, c.as_of,
@@ -220,11 +239,13 @@ async def others_capacity(
                     ELSE free_by_day END AS free_by_day
         FROM world_capacity c LEFT JOIN world_site w USING (region, site_id)
         WHERE ($1::text IS NULL OR resource = $1)
-          AND ($2::text IS NULL
-               OR (region, site_id, resource, code) > ($2, $3::uuid, $4::text, $5::text))
-        ORDER BY region, site_id, resource, code LIMIT $6
+          AND ($2::text[] IS NULL OR code = ANY($2))
+          AND ($3::text IS NULL
+               OR (region, site_id, resource, code) > ($3, $4::uuid, $5::text, $6::text))
+        ORDER BY region, site_id, resource, code LIMIT $7
         """,
         resource,
+        codes,
         *(after or (None, None, None, None)),
         limit,
     )
