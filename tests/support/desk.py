@@ -34,6 +34,7 @@ from support.made_up.supply import (
     ASSETS,
     DISCREPANCIES,
     ITEMS,
+    LOT,
     LOTS,
     RESERVATIONS,
     SITES,
@@ -220,6 +221,7 @@ def _fixed() -> dict[str, object]:
         "inventory/v1/discrepancies": {"rows": DISCREPANCIES, "next": None},
         "payments/v1/discrepancies": {"discrepancies": MONEY_UNFIT, "next": None},
         "/v1/lots": {"rows": LOTS, "next": None},
+        f"/v1/lots/{LOT['lot_id']}": LOT,
         "/v1/capacity": {"rows": capacity()},
         "/v1/beds": {"beds": beds()},
         "/v1/check-outs": {

@@ -8,7 +8,7 @@ from playwright.async_api import Page, expect
 from aidmesh_chassis.auth import Role
 from support.browser import open_page, served
 from support.desk import FakeDesk, fake_desk
-from support.made_up.basics import WAREHOUSE, number
+from support.made_up.basics import WAREHOUSE, iso, number
 
 pytestmark = pytest.mark.browser
 
@@ -24,6 +24,7 @@ PATHS = (
     f"/hand-over?site={WAREHOUSE}",
     "/stock/sites",
     f"/stock?site={WAREHOUSE}",
+    f"/stock/lots/{number('lot a')}",
     "/beds",
     "/money",
     "/money/grants",
@@ -168,3 +169,35 @@ async def test_escape_twice_leaves(tmp_path: Path) -> None:
 async def _width(page: Page) -> int:
     found: int = await page.evaluate("document.documentElement.scrollWidth")
     return found
+
+
+async def test_a_grant_and_a_lot_are_put_right_without_script(
+    desk: FakeDesk, address: str, token: str
+) -> None:
+    async with open_page(script=False) as page:
+        await sign_in(page, address, token)
+        await page.goto(f"{address}/money/grants/{number('qn')}")
+        await page.get_by_text("The donor wants money back").click()
+        form = page.locator("form[action$='/demand']")
+        await form.get_by_label("Amount, EUR").fill("1200,50")
+        await form.get_by_label("Why").fill("audit")
+        await form.get_by_role("button").click()
+        await expect(page.get_by_role("status")).to_contain_text("wants money back")
+        await page.goto(f"{address}/stock/lots/{number('lot a')}")
+        await page.locator("[name=programme][value=hygiene]").check()
+        await page.get_by_label("Value of one").fill("12,5")
+        await page.get_by_label("Reason").select_option("donor_changed")
+        await page.get_by_role("button", name="Correct the terms").click()
+        await expect(page.get_by_role("status")).to_contain_text("terms are corrected")
+    (demanded, demand, _), (corrected, terms, _) = desk.region.posts
+    assert demanded == f"/v1/grants/{number('qn')}:demand"
+    assert (demand["amount_minor"], demand["reason"]) == (120_050, "audit")
+    assert corrected == f"/v1/lots/{number('lot a')}:correct"
+    assert terms["unit_value_minor"] == 1_250
+    assert terms["restriction"] == {
+        "programmes": ["food", "hygiene"],
+        "areas": ["UA80", "UA8036"],
+        "cost_categories": ["goods"],
+        "valid_to": iso(90),
+        "area_means": "origin",
+    }

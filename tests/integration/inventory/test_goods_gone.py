@@ -53,7 +53,7 @@ async def test_goods_that_turn_out_expired_make_nobody_hope(world: World) -> Non
     lot_id = await world.stock(site_id, 4)
     need_id = await held_for(world, 3, today + timedelta(days=1))
     before = await grown(world)
-    wanted = Correction(lot_id, 1, today - timedelta(days=1), None, "entry_error")
+    wanted = Correction(lot_id, 1, today - timedelta(days=1), None, 0, "UAH", "entry_error")
     async with world.database.transaction() as tx:
         assert await correct(tx, wanted, uuid4()) is None
     assert await world.state(need_id) == "relocated"

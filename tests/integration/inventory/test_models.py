@@ -217,7 +217,7 @@ class StockMachine(Machine):
     ) -> None:
         """Give a lot other terms."""
         version = self.do(self.world.value("SELECT version FROM lot WHERE id = $1", lot_id))
-        wanted = Correction(lot_id, version, expiry, restriction, "entry_error")
+        wanted = Correction(lot_id, version, expiry, restriction, 0, "UAH", "entry_error")
 
         async def apply() -> None:
             async with self.world.database.transaction() as tx:

@@ -5,7 +5,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from aidmesh_contracts.inventory import SupplyGrewV1
+from aidmesh_contracts.inventory import ReservationIssuedV1, SupplyGrewV1
 from aidmesh_contracts.restriction import Restriction
 from aidmesh_inventory.domain.days import day_of
 from aidmesh_inventory.handlers import sweeps
@@ -28,8 +28,10 @@ async def put_right(
     *,
     expiry: date | None = None,
     restriction: Restriction | None = None,
+    value_minor: int = 0,
+    currency: str = "UAH",
 ) -> str | None:
-    wanted = Correction(lot_id, version, expiry, restriction, "entry_error")
+    wanted = Correction(lot_id, version, expiry, restriction, value_minor, currency, "entry_error")
     async with world.database.transaction() as tx:
         return await correct(tx, wanted, uuid4())
 
@@ -117,4 +119,31 @@ async def test_what_a_purchase_says_is_not_changed_by_hand(world: World, today: 
     await world.execute("INSERT INTO purchase VALUES ($1, $2, '{}', 'UAH')", purchase_id, uuid4())
     await world.execute("UPDATE receipt SET purchase_id = $1", purchase_id)
     assert await put_right(world, lot_id, restriction=OTHERS_ONLY) == "terms-of-purchase"
+    assert await put_right(world, lot_id, value_minor=5) == "terms-of-purchase"
+    assert await put_right(world, lot_id, currency="EUR") == "terms-of-purchase"
     assert await put_right(world, lot_id, expiry=today) is None
+
+
+async def test_what_goes_out_is_told_with_its_right_value(world: World, today: date) -> None:
+    site_id = await world.site()
+    await world.item()
+    lot_id = await world.stock(site_id, 2)
+    need = approved(planned_on=today)
+    await world.take(need)
+    await world.take(confirmed(need.need_id))
+    before = len(await world.emitted(SupplyGrewV1))
+    assert await put_right(world, lot_id, value_minor=1_250, currency="EUR") is None
+    assert await world.state(need.need_id) == "confirmed", "what is set aside stays"
+    assert await grown(world, before) == []
+    assert await put_right(world, lot_id, 2, value_minor=1_300, currency="EUR") is None
+    assert await world.issue(need.need_id, on=today) is None
+    (issued,) = await world.emitted(ReservationIssuedV1)
+    assert [(each.amount_minor, each.currency) for each in issued.shares] == [(1_300, "EUR")]
+    kept = await world.rows(
+        "SELECT unit_value_minor, currency FROM lot_correction ORDER BY version"
+    )
+    assert kept == [
+        {"unit_value_minor": 0, "currency": "UAH"},
+        {"unit_value_minor": 1_250, "currency": "EUR"},
+    ]
+    await world.books_are_right()

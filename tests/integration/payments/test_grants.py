@@ -90,6 +90,11 @@ async def test_a_grant_is_amended_and_its_entries_put_right(api: Api) -> None:
     shown = await api.get(path)
     assert (shown["amount_minor"], shown["period_to"]) == (800_000, "2025-12-31")
     assert [line["amount_minor"] for line in shown["budget_lines"]] == [800_000]
+    assert shown["terms_version"] == 3
+    stale = await api.post(f"{path}:amend", 409, amount_minor=9, reason="cut", terms_version=2)
+    assert stale["type"].endswith(":wrong-state")
+    was = [(each["terms_version"], each["amount_minor"]) for each in shown["amendments"]]
+    assert was == [(3, 800_000), (2, 1_000_000)]
     rows = [
         {"row_id": "1", "grant": shown["code"], "amount_minor": 9_000, "received_on": "2024-01-05"},
         {"row_id": "2", "grant": shown["code"], "amount_minor": 5, "expected_on": "2024-03-05"},
@@ -108,6 +113,7 @@ async def test_a_grant_is_amended_and_its_entries_put_right(api: Api) -> None:
     shown = await api.get(path)
     assert (shown["received_minor"], shown["unallotted_minor"]) == (0, 0)
     assert {each["state"] for each in shown["instalments"]} == {"reversed", "withdrawn"}
+    assert {each["reason"] for each in shown["instalments"]} == {"typo"}
     assert (await api.get("/v1/ledger/check"))["ok"] is True
 
 

@@ -17,7 +17,7 @@ OUR_GRANTS: list[dict[str, object]] = [
         {"id": str(number("qn")), "code": "qn-2024", "donor": "Queere Nothilfe", "currency": "EUR",
          "status": "active", "amount_minor": 25_000_000, "received_minor": 15_000_000,
          "unallotted_minor": 2_000_000, "allotted_minor": 13_000_000, "in_transit_minor": 1_000_000,
-         "shortfall_minor": 0, "holders": [
+         "shortfall_minor": 0, "refund_due_minor": 500_000, "terms_version": 2, "holders": [
              {"holder": "kyiv", "currency": "UAH", "status": "active",
               "received_minor": 310_000_000, "held_minor": 2_000_000, "committed_minor": 40_000_000,
               "spent_minor": 180_000_000, "free_minor": 88_000_000, "in_transit_minor": 0,
@@ -53,7 +53,13 @@ GRANT = {
          "bank_reference": "QN-1"},
         {"id": str(number("second")), "expected_minor": 10_000_000, "expected_on": iso(20),
          "state": "expected", "received_minor": None, "received_on": None,
-         "bank_reference": None}],
+         "bank_reference": None},
+        {"id": str(number("wrong")), "expected_minor": 1_500_000, "expected_on": iso(-179),
+         "state": "reversed", "received_minor": 1_500_000, "received_on": iso(-178),
+         "bank_reference": "QN-0", "reason": "entry_error"}],
+    "amendments": [
+        {"terms_version": 2, "amount_minor": 22_000_000, "period_to": iso(100),
+         "reason": "лист донора від 3 травня", "recorded_at": at(-9000)}],
 }  # fmt: skip
 HOLDINGS = [
     {"allotment_id": str(number("purse")), "grant_code": "qn-2024", "budget_line": "aid",

@@ -157,6 +157,11 @@ LOTS = [
      "item": "food_parcel", "site_id": str(WAREHOUSE),
      "status": "available", "on_hand": 60, "held": 10, "batch": "L-204", "expiry": iso(30)},
 ]  # fmt: skip
+LOT = {
+    **LOTS[0], "is_bought": False, "version": 3, "unit_value_minor": 45_050, "currency": "UAH",
+    "restriction": {"programmes": ["food"], "areas": ["UA80", "UA8036"], "area_means": "origin",
+                    "valid_to": iso(90), "cost_categories": ["goods"]},
+}  # fmt: skip
 ASSETS = [
     {"asset_id": str(number(f"asset {status}")), "item": "laptop", "serial": serial,
      "grant_id": str(number("qn")), "unit_value_minor": 2_250_000, "currency": "UAH",

@@ -35,6 +35,7 @@ PATHS = (
     f"/stock?site={WAREHOUSE}&item=food_parcel",
     "/stock/sites",
     "/stock/items/food_parcel",
+    f"/stock/lots/{number('lot a')}",
     "/beds",
     f"/beds?site={SHELTER}",
     "/money",

@@ -117,6 +117,13 @@ class Form:
             return None
         return int(minor)
 
+    def money_or_none(self, name: str, currency: str) -> int:
+        """The same of what may be worth nothing: zero, or left empty."""
+        text = self.text(name)
+        if text is None or not text.strip("0,. "):
+            return 0
+        return self.money(name, currency) or 0
+
     def rate(self, name: str) -> str | None:
         """A rate of exchange as it was published; comma and point both do."""
         text = self.text(name)
@@ -160,3 +167,8 @@ class Form:
         except ValueError:
             self.faults[name] = "choice"
             return None
+
+
+def amount_text(minor: int, currency: str) -> str:
+    """An amount as it is typed into a form."""
+    return str(Decimal(minor).scaleb(-get_currency_precision(currency)))

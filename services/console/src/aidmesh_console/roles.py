@@ -32,6 +32,8 @@ class Act(StrEnum):
     SETTLE_PAYOUTS = "settle_payouts"
     REDO_PAYOUTS = "redo_payouts"
     ALLOT_AND_BUY = "allot_and_buy"
+    BOOK_GRANTS = "book_grants"
+    AMEND_GRANTS = "amend_grants"
     ORDER_AND_PAY = "order_and_pay"
     SETTLE_MONEY = "settle_money"
     SEE_ASSETS = "see_assets"
@@ -58,6 +60,8 @@ ALLOWED: Final = {
     Act.SETTLE_PAYOUTS: _MONEY,
     Act.REDO_PAYOUTS: frozenset({Role.FINANCE, Role.LEAD}),
     Act.ALLOT_AND_BUY: frozenset({Role.FINANCE, Role.LEAD}),
+    Act.BOOK_GRANTS: frozenset({Role.FINANCE, Role.LEAD}),
+    Act.AMEND_GRANTS: frozenset({Role.LEAD}),
     Act.ORDER_AND_PAY: _MONEY,
     Act.SETTLE_MONEY: frozenset({Role.APPROVER, Role.LEAD}),
     Act.SEE_ASSETS: _CASE | _GOODS | _MONEY,

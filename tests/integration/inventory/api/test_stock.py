@@ -125,6 +125,11 @@ async def test_a_lot_is_corrected_with_its_version(api: Api, world: World) -> No
     freed = await api.post(path, {**why, "version": 2, "restriction": None, "expiry": None})
     assert freed == {**lot, "restriction": None, "expiry": None, "version": 3}
     assert (await api.get("lots"))["rows"] == [freed]
+    worth = {"unit_value_minor": 4_990, "currency": "EUR"}
+    valued = await api.post(path, {**why, "version": 3, **worth})
+    assert valued == {**freed, **worth, "version": 4}
+    assert await api.get(f"lots/{lot['lot_id']}") == valued
+    await api.get(f"lots/{uuid4()}", status=404)
     await api.post(f"lots/{uuid4()}:correct", why, status=404)
 
 

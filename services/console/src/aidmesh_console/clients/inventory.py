@@ -16,6 +16,7 @@ from aidmesh_console.clients.inventory_views import (
     Discrepancies,
     Item,
     Lot,
+    LotTerms,
     Reservation,
     Reservations,
     RowAnswer,
@@ -69,6 +70,7 @@ class _CapacityList(View):
 _SITES = TypeAdapter(_Sites)
 _ITEMS = TypeAdapter(_Items)
 _LOTS = TypeAdapter(_Lots)
+_LOT = TypeAdapter(LotTerms)
 _STOCK = TypeAdapter(AllStock)
 _TOTALS = TypeAdapter(_Totals)
 _SUPPLIES = TypeAdapter(_Supplies)
@@ -122,6 +124,10 @@ class Inventory:
             "limit": ROWS_MAX,
         }
         return (await self.link.get("/v1/lots", _LOTS, query)).rows
+
+    async def lot(self, lot_id: UUID) -> LotTerms:
+        """One lot with its donor's terms."""
+        return await self.link.get(f"/v1/lots/{lot_id}", _LOT)
 
     async def free_of_items(self) -> Mapping[str, int]:
         """How much of each item is free in this region, in one answer."""

@@ -220,6 +220,27 @@ class Lot(View):
     version: int = 1
 
 
+class Restriction(View):
+    """What a donor allows; None is not restricted in this respect."""
+
+    programmes: tuple[str, ...] | None = None
+    kinds: tuple[str, ...] | None = None
+    areas: tuple[str, ...] | None = None
+    area_means: str = "service"
+    valid_from: date | None = None
+    valid_to: date | None = None
+    cost_categories: tuple[str, ...] | None = None
+
+
+class LotTerms(Lot):
+    """A lot with its donor's terms; those of goods that were bought are the purchase's."""
+
+    restriction: Restriction | None = None
+    unit_value_minor: int = 0
+    currency: str = "UAH"
+    is_bought: bool = False
+
+
 class Discrepancy(View):
     """A fact that does not fit the books; `quantity` is what does not fit."""
 

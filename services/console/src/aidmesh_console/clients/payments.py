@@ -42,6 +42,9 @@ class Grant(View):
     allotted_minor: int
     in_transit_minor: int = 0
     shortfall_minor: int = 0
+    refund_due_minor: int = 0
+    refunded_minor: int = 0
+    terms_version: int = 1
     holders: tuple[Holding, ...] = ()
 
 
@@ -65,6 +68,17 @@ class Instalment(View):
     received_minor: int | None = None
     received_on: date | None = None
     bank_reference: str | None = None
+    reason: str | None = None
+
+
+class Amendment(View):
+    """What a grant promised before its terms got this version, and why they changed."""
+
+    terms_version: int
+    amount_minor: int
+    period_to: date
+    reason: str
+    recorded_at: datetime
 
 
 class WholeGrant(Grant):
@@ -75,6 +89,7 @@ class WholeGrant(Grant):
     paying_office: str | None = None
     budget_lines: tuple[BudgetLine, ...] = ()
     instalments: tuple[Instalment, ...] = ()
+    amendments: tuple[Amendment, ...] = ()
 
 
 class Grants(View):
@@ -288,6 +303,24 @@ class Payments:
         """Allot money; False if a second person has to approve it first."""
         answer = await self.link.post("/v1/allotments", _ALLOTTED, order, key)
         return answer.request_id is None
+
+    async def act_on_grant(
+        self, grant_id: UUID, step: str, body: Mapping[str, object], key: UUID
+    ) -> None:
+        """Amend a grant, demand of it, demand less, refund: `step` is its name."""
+        await self.link.post(f"/v1/grants/{grant_id}:{step}", ACCEPTED, body, key)
+
+    async def enter_instalment(self, row: Mapping[str, object], key: UUID) -> RowAnswer:
+        """An instalment is expected, or came in; one that is expected may be named."""
+        body = {"source": _SOURCE, "rows": [{"row_id": str(key), **row}]}
+        return (await self.link.post("/v1/instalments:bulk", _ROWS, body, key)).rows[0]
+
+    async def act_on_instalment(
+        self, instalment_id: UUID, step: str, reason: str, key: UUID
+    ) -> None:
+        """Reverse or withdraw an instalment: `step` is its name."""
+        path = f"/v1/instalments/{instalment_id}:{step}"
+        await self.link.post(path, ACCEPTED, {"reason": reason}, key)
 
     async def purchases(self, states: Sequence[str], after: str | None = None) -> Purchases:
         """Purchases in some states, the oldest first."""

@@ -17,6 +17,8 @@ AREAS = (
 )  # fmt: skip
 """COD-AB P-codes of the oblasts and of the two cities with special status."""
 
+CURRENCIES = ("UAH", "EUR", "USD")
+
 ALL = "all"
 """A filter that lets everything through, where none means what is open."""
 
@@ -29,6 +31,7 @@ UNDO_REASONS = ("entry_error", "wrong_person", "returned", "not_happened")
 REVERSE_REASONS = ("wrong_item", "wrong_purchase", "entered_twice", "entry_error")
 ADJUST_REASONS = ("counted", "damaged", "expired", "lost", "theft")
 MONEY_REASONS = ("entry_error", "not_happened", "lead_decided")
+LOT_REASONS = ("entry_error", "donor_changed")
 SETTLE_REASONS = ("counted", "entered_later", "entry_error", "lead_decided")
 CLOSE_REASONS = ("air_alert", "power_cut", "damage", "evacuation", "repairs", "moved_out")
 ALERT_REASONS = ("air_alert", "power_cut", "damage", "evacuation")

@@ -1,4 +1,4 @@
-"""Grants: what each received, gave to whom, and what became of it; and allotting."""
+"""Grants: what each received, gave to whom and what became of it; allotting, and corrections."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -7,18 +7,31 @@ from uuid import UUID, uuid4
 
 from fastapi import APIRouter, Depends, Response
 
+from aidmesh_chassis.problems import FORBIDDEN, NOT_FOUND, Problem
 from aidmesh_console.clients.link import Away, ClientError
 from aidmesh_console.clients.payments import Holding
 from aidmesh_console.forms import Form
-from aidmesh_console.pages.common import names_of
+from aidmesh_console.pages.common import CURRENCIES, MONEY_REASONS, names_of
+from aidmesh_console.pages.grant_forms import OVERHEAD, instalment_of, order_of, step_of
 from aidmesh_console.roles import Act
 from aidmesh_console.visit import Posted, Visit, visitor
 
 routes = APIRouter()
 Reader = Annotated[Visit, Depends(visitor(Act.SEE_MONEY))]
 Allotter = Annotated[Visit, Depends(visitor(Act.ALLOT_AND_BUY))]
+Booker = Annotated[Visit, Depends(visitor(Act.BOOK_GRANTS))]
 
-CURRENCIES: Final = ("UAH", "EUR", "USD")
+STEPS: Final = {
+    "amend": (Act.AMEND_GRANTS, "grant_amended"),
+    "demand": (Act.AMEND_GRANTS, "demand_entered"),
+    "withdraw-demand": (Act.AMEND_GRANTS, "demand_lowered"),
+    "refund": (Act.BOOK_GRANTS, "refunded"),
+}
+"""By step of a grant: who may take it, and what is said afterwards."""
+INSTALMENT_STEPS: Final = {
+    "reverse": (Act.AMEND_GRANTS, "instalment_reversed"),
+    "withdraw": (Act.BOOK_GRANTS, "instalment_withdrawn"),
+}
 
 
 @routes.get("/money/grants")
@@ -39,36 +52,85 @@ async def allot(grant_id: UUID, form: Posted, visit: Allotter) -> Response:
     """Give money of a budget line to a region; beyond the line a second person approves it."""
     order = order_of(grant_id, form)
     if form.faults:
-        return await _page(visit, grant_id, 422, form=form, key=form.key)
+        return await _page(visit, grant_id, 422, "allot", form=form, key=form.key)
     try:
         done = await visit.payments.allot(order, form.key)
     except ClientError as error:
-        key = form.key if isinstance(error, Away) else None
-        return await _page(visit, grant_id, 409, visit.problem(error), form, key)
+        return await _failed(visit, grant_id, "allot", form, error)
     return visit.go(f"/money/grants/{grant_id}", said="allotted" if done else "allotment_asked")
 
 
-def order_of(grant_id: UUID, form: Form) -> Mapping[str, object]:
-    """The body of `POST /v1/allotments`; what is missing is in `form.faults`."""
-    currency = form.choice("currency", (*CURRENCIES, form.text("grant_currency") or "UAH")) or "UAH"
-    until = form.day("valid_until")
-    order = {
-        "grant_id": str(grant_id),
-        "budget_line": form.code("budget_line"),
-        "to_region": form.code("to_region"),
-        "amount_minor": form.money("amount", currency, needed=True),
-        "currency": currency,
-        "rate": form.rate("rate"),
-        "valid_until": until.isoformat() if until else None,
-        "over_line_reason": form.text("over_line_reason"),
-    }
-    return {name: value for name, value in order.items() if value is not None}
+@routes.post("/money/grants/{grant_id}/instalments")
+async def enter(grant_id: UUID, form: Posted, visit: Booker) -> Response:
+    """An instalment is expected, or came in."""
+    row = instalment_of(await visit.payments.grant(grant_id), form)
+    if form.faults:
+        return await _page(visit, grant_id, 422, "instalment", form=form, key=form.key)
+    try:
+        answer = await visit.payments.enter_instalment(row, form.key)
+    except ClientError as error:
+        return await _failed(visit, grant_id, "instalment", form, error)
+    if answer.status == "rejected":
+        wrong = visit.refusal(answer.problem)
+        return await _page(visit, grant_id, 409, "instalment", wrong, form)
+    return visit.go(f"/money/grants/{grant_id}", said="instalment_entered")
+
+
+@routes.post("/money/grants/{grant_id}/instalments/{instalment_id}/{step}")
+async def correct(
+    grant_id: UUID, instalment_id: UUID, step: str, form: Posted, visit: Reader
+) -> Response:
+    """An instalment did not come, or not so; or it will not come."""
+    said = _step(visit, INSTALMENT_STEPS, step)
+    reason = form.choice("reason", MONEY_REASONS)
+    if reason is None:
+        return await _page(visit, grant_id, 422, str(instalment_id), visit.say("fault.reason"))
+    try:
+        await visit.payments.act_on_instalment(instalment_id, step, reason, form.key)
+    except ClientError as error:
+        return await _failed(visit, grant_id, str(instalment_id), form, error)
+    return visit.go(f"/money/grants/{grant_id}", said=said)
+
+
+@routes.post("/money/grants/{grant_id}/{step}")
+async def act(grant_id: UUID, step: str, form: Posted, visit: Reader) -> Response:
+    """The donor changed the grant, wants money back, or less, or has it."""
+    said = _step(visit, STEPS, step)
+    body = step_of(step, await visit.payments.grant(grant_id), form)
+    if form.faults:
+        return await _page(visit, grant_id, 422, step, form=form, key=form.key)
+    try:
+        await visit.payments.act_on_grant(grant_id, step, body, form.key)
+    except ClientError as error:
+        return await _failed(visit, grant_id, step, form, error)
+    return visit.go(f"/money/grants/{grant_id}", said=said)
+
+
+def _step(visit: Visit, steps: Mapping[str, tuple[Act, str]], step: str) -> str:
+    """What is said after a step that the one who is there may take."""
+    if step not in steps:
+        raise Problem(NOT_FOUND)
+    who, said = steps[step]
+    if not visit.may(who):
+        raise Problem(FORBIDDEN)
+    return said
+
+
+async def _failed(
+    visit: Visit, grant_id: UUID, opened: str, form: Form, error: ClientError
+) -> Response:
+    # No answer: it may have been booked all the same, so a second try keeps its key.
+    key = form.key if isinstance(error, Away) else None
+    return await _page(
+        visit, grant_id, 503 if key else 409, opened, visit.problem(error), form, key
+    )
 
 
 async def _page(
     visit: Visit,
     grant_id: UUID,
     status: int = 200,
+    opened: str = "",
     wrong: str | None = None,
     form: Form | None = None,
     key: UUID | None = None,
@@ -88,10 +150,13 @@ async def _page(
         names=names,
         regions=regions.value or (visit.desk.settings.region,),
         currencies=tuple(dict.fromkeys((*CURRENCIES, grant.currency))),
+        reasons=MONEY_REASONS,
+        overhead=OVERHEAD,
         wrong=wrong,
         values=form.values if form else {},
         faults=form.faults if form else {},
-        opened=form is not None,
+        opened=opened,
+        kept=key is not None,
         key=key or uuid4(),
     )
 

@@ -14,7 +14,7 @@ from aidmesh_chassis.db import Database
 from aidmesh_chassis.http import Body, PageQuery
 from aidmesh_chassis.idempotency import Once
 from aidmesh_contracts.restriction import Restriction
-from aidmesh_contracts.values import Code
+from aidmesh_contracts.values import Code, Currency
 from aidmesh_inventory.api.problems import problem
 from aidmesh_inventory.domain.days import day_of
 from aidmesh_inventory.handlers import adjustments, terms
@@ -61,6 +61,7 @@ class LotDetail(LotOut):
     restriction: Restriction | None
     unit_value_minor: int
     currency: str
+    is_bought: bool
     version: int
 
 
@@ -78,12 +79,15 @@ class CorrectIn(Body):
         version: of the lot that was looked at.
         reason: a code, such as `entry_error`.
         restriction: of donated goods; null for none.
+        unit_value_minor, currency: of donated goods.
     """
 
     version: Annotated[int, Field(ge=1)]
     reason: Code
     expiry: date | None = None
     restriction: Restriction | None = None
+    unit_value_minor: Annotated[int, Field(ge=0, le=10**15)] | None = None
+    currency: Currency | None = None
 
 
 def _detail(row: asyncpg.Record, caller: Caller) -> LotDetail:
@@ -137,9 +141,18 @@ def router(database: Database) -> APIRouter:
         kept, after = page.cut(rows, lambda row: row["lot_id"])
         return LotPage(rows=[_detail(row, caller) for row in kept], next=after)
 
+    @routes.get("/lots/{lot_id}")
+    async def show_lot(lot_id: UUID, caller: Staff) -> LotDetail:
+        """A lot, with its terms."""
+        async with database.read() as conn:
+            found = await lots.detail(conn, lot_id)
+        if found is None:
+            raise problem("unknown-lot")
+        return _detail(found, caller)
+
     @routes.post("/lots/{lot_id}:correct", response_model=LotDetail)
     async def correct(lot_id: UUID, body: CorrectIn, caller: Storekeeper, once: Once) -> Response:
-        """Correct the expiry of a lot, or what the donor of its goods allows."""
+        """Correct a lot's expiry, what the donor of its goods allows, or what they are worth."""
         async with database.transaction() as tx:
             if known := await once.replay(tx):
                 return known
@@ -155,6 +168,10 @@ def router(database: Database) -> APIRouter:
                     body.version,
                     body.expiry if "expiry" in given else lot.expiry,
                     body.restriction if "restriction" in given else lot.restriction,
+                    lot.unit_value_minor
+                    if body.unit_value_minor is None
+                    else body.unit_value_minor,
+                    body.currency or lot.currency,
                     body.reason,
                 ),
                 caller.staff_id,

@@ -1,4 +1,4 @@
-"""Terms of lots that were entered wrong: the day they expire, what their donor allows."""
+"""Terms of lots that were entered wrong: until when, for what, and what a piece is worth."""
 
 from dataclasses import dataclass
 from datetime import date
@@ -28,6 +28,8 @@ class Correction:
     version: int
     expiry: date | None
     restriction: Restriction | None
+    unit_value_minor: int
+    currency: str
     reason: str
 
 
@@ -35,8 +37,9 @@ async def correct(tx: Tx, wanted: Correction, by: UUID) -> Fault | None:
     """Correct the terms of a lot; returns why not, if not.
 
     Holds that the new terms may not allow are given up, and intake asks for those needs anew.
-    What may be given now and could not be before is told to those who wait for it. The donor's
-    terms of goods that were bought are those of their purchase.
+    What may be given now and could not be before is told to those who wait for it. Goods are told
+    of with their new value from now on. The donor's terms of goods that were bought, and what they
+    are worth, are those of their purchase.
     """
     before = await lots.of_lot(tx.conn, wanted.lot_id)
     if before is None:
@@ -52,12 +55,15 @@ async def correct(tx: Tx, wanted: Correction, by: UUID) -> Fault | None:
     if before.version != wanted.version:
         return "version-changed"
     restricted = _restriction(before.restriction) != (wanted.restriction or UNRESTRICTED)
-    if restricted and before.is_bought:
+    value = (wanted.unit_value_minor, wanted.currency)
+    revalued = (before.unit_value_minor, before.currency) != value
+    if (restricted or revalued) and before.is_bought:
         return "terms-of-purchase"
-    if not restricted and before.expiry == wanted.expiry:
+    is_other = restricted or before.expiry != wanted.expiry
+    if not is_other and not revalued:
         return None
     is_good = wanted.expiry is None or wanted.expiry >= day_of(tx.now)
-    if restricted or wanted.expiry is not None:
+    if restricted or (is_other and wanted.expiry is not None):
         ended = await lots.holders_after(
             tx.conn, wanted.lot_id, None if restricted else wanted.expiry
         )
@@ -70,6 +76,8 @@ async def correct(tx: Tx, wanted: Correction, by: UUID) -> Fault | None:
         wanted.lot_id,
         expiry=wanted.expiry,
         restriction=_text(wanted.restriction),
+        unit_value_minor=wanted.unit_value_minor,
+        currency=wanted.currency,
         status="available" if is_good else "expired",
         reason=wanted.reason,
         by=by,
@@ -77,7 +85,7 @@ async def correct(tx: Tx, wanted: Correction, by: UUID) -> Fault | None:
     changes = StockChanges()
     changes.state(key, free=now.free * (is_good - was_good))
     await changes.save(tx)
-    if is_good:
+    if is_good and is_other:
         # What was given up just now was told of by its release.
         grown = before.free if was_good else now.free
         places = await sites.areas_of(tx.conn, [before.site_id])

@@ -8,7 +8,9 @@ import asyncpg
 
 _DETAIL = """
     id AS lot_id, receipt_id, item, site_id, batch, expiry, grant_id, restriction,
-    unit_value_minor, currency, status, on_hand, held, version
+    unit_value_minor, currency, status, on_hand, held, version,
+    EXISTS (SELECT FROM receipt r WHERE r.id = receipt_id AND r.purchase_id IS NOT NULL)
+        AS is_bought
 """
 
 
@@ -24,6 +26,8 @@ class LotTerms:
     held: int
     expiry: date | None
     restriction: str | None
+    unit_value_minor: int
+    currency: str
     is_bought: bool
     version: int
 
@@ -38,7 +42,7 @@ async def of_lot(conn: asyncpg.Connection, lot_id: UUID) -> LotTerms | None:
     row = await conn.fetchrow(
         """
         SELECT l.id, l.site_id, l.item, l.status, l.on_hand, l.held, l.expiry, l.restriction,
-               r.purchase_id IS NOT NULL, l.version
+               l.unit_value_minor, l.currency, r.purchase_id IS NOT NULL, l.version
         FROM lot l JOIN receipt r ON r.id = l.receipt_id WHERE l.id = $1
         """,
         lot_id,
@@ -52,6 +56,8 @@ async def correct(
     *,
     expiry: date | None,
     restriction: str | None,
+    unit_value_minor: int,
+    currency: str,
     status: str,
     reason: str,
     by: UUID,
@@ -59,8 +65,10 @@ async def correct(
     """Give a lot other terms; what they were is kept with who changed them and why."""
     await conn.execute(
         """
-        INSERT INTO lot_correction (lot_id, version, expiry, restriction, reason, corrected_by)
-        SELECT id, version, expiry, restriction, $2, $3 FROM lot WHERE id = $1
+        INSERT INTO lot_correction (lot_id, version, expiry, restriction, unit_value_minor,
+                                    currency, reason, corrected_by)
+        SELECT id, version, expiry, restriction, unit_value_minor, currency, $2, $3
+        FROM lot WHERE id = $1
         """,
         lot_id,
         reason,
@@ -68,12 +76,15 @@ async def correct(
     )
     await conn.execute(
         """
-        UPDATE lot SET expiry = $2, restriction = $3, status = $4, version = version + 1
+        UPDATE lot SET expiry = $2, restriction = $3, unit_value_minor = $4, currency = $5,
+               status = $6, version = version + 1
         WHERE id = $1
         """,
         lot_id,
         expiry,
         restriction,
+        unit_value_minor,
+        currency,
         status,
     )
 

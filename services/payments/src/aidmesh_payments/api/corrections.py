@@ -32,12 +32,17 @@ class LineAmountBody(Body):
 
 
 class AmendBody(Body):
-    """What a donor changed in a grant; what is left out stays. Overhead keeps its rate."""
+    """What a donor changed in a grant; what is left out stays. Overhead keeps its rate.
+
+    Attributes:
+        terms_version: that somebody looked at when they decided; refused if it is another by now.
+    """
 
     amount_minor: Minor | None = None
     period_to: date | None = None
     budget_lines: Annotated[tuple[LineAmountBody, ...], Field(max_length=200)] = ()
     reason: Text
+    terms_version: Annotated[int, Field(ge=1)] | None = None
 
 
 class LessBody(Body):
@@ -87,6 +92,7 @@ def router(desk: Desk) -> APIRouter:
                     body.period_to,
                     {line.code: line.amount_minor for line in body.budget_lines},
                     body.reason,
+                    body.terms_version,
                 ),
                 caller.staff_id,
             )

@@ -227,6 +227,7 @@ def router(desk: Desk) -> APIRouter:
                 **found[0],
                 "budget_lines": await queries.lines(conn, GrantId(grant_id)),
                 "instalments": await queries.instalments(conn, GrantId(grant_id)),
+                "amendments": await queries.amendments(conn, GrantId(grant_id)),
                 "holders": await queries.holdings_of(conn, desk.office.region, [grant_id]),
             }
 

@@ -118,12 +118,14 @@ class Amendment:
 
     Attributes:
         line_amounts: new amounts of budget lines by code, in minor units.
+        terms_version: that somebody looked at when they decided; None if nobody said.
     """
 
     amount_minor: int | None
     period_to: date | None
     line_amounts: Mapping[str, int]
     reason: str
+    terms_version: int | None = None
 
 
 async def amend(office: Office, tx: Tx, grant_id: GrantId, amendment: Amendment, by: UUID) -> int:
@@ -135,13 +137,15 @@ async def amend(office: Office, tx: Tx, grant_id: GrantId, amendment: Amendment,
         the new version of its terms.
 
     Raises:
-        Problem: there is no such grant of ours, or the decision refuses.
+        Problem: there is no such grant of ours, it was amended since, or the decision refuses.
     """
     book = await Book.open(tx, office, await allotment_store.of_grant(tx.conn, grant_id))
     grant = (await store.lock(tx.conn, [grant_id])).get(grant_id)
     terms = await store.terms(tx.conn, grant_id)
     if grant is None or terms is None:
         raise Problem(NOT_FOUND)
+    if amendment.terms_version not in (None, terms.terms_version):
+        raise problem("wrong-state")
     before = await store.promise(tx.conn, grant_id)
     period_to = amendment.period_to or before.period_to
     if period_to < before.period_from:

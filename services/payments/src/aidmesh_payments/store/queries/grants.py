@@ -29,7 +29,7 @@ _GRANT = """
     SELECT g.id, g.code, t.donor, g.currency, g.amount_minor, g.period_from, g.period_to,
            g.overhead_bp, g.status, t.paying_office, g.received_minor, g.unallotted_minor,
            g.allotted_minor, g.exchange_difference_minor, g.refund_due_minor,
-           g.refunded_minor, g.version,
+           g.refunded_minor, g.version, t.terms_version,
            (SELECT COALESCE(sum(open_minor), 0)::bigint FROM shortfall s
             WHERE s.grant_id = g.id) AS shortfall_minor,
            (SELECT COALESCE(sum(x.granted_minor), 0)::bigint
@@ -94,8 +94,21 @@ async def instalments(conn: asyncpg.Connection, grant_id: GrantId) -> list[Row]:
         await conn.fetch(
             """
             SELECT id, expected_minor, expected_on, state, received_minor, paid_minor,
-                   paid_currency, received_on, bank_reference
+                   paid_currency, received_on, bank_reference, reason
             FROM instalment WHERE grant_id = $1 ORDER BY expected_on, id
+            """,
+            grant_id,
+        )
+    )
+
+
+async def amendments(conn: asyncpg.Connection, grant_id: GrantId) -> list[Row]:
+    """What a donor promised before each version of a grant's terms, the newest first."""
+    return rows_of(
+        await conn.fetch(
+            """
+            SELECT terms_version, amount_minor, period_to, reason, recorded_at
+            FROM grant_amendment WHERE grant_id = $1 ORDER BY terms_version DESC LIMIT 50
             """,
             grant_id,
         )

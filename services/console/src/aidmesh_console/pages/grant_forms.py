@@ -1,0 +1,87 @@
+"""What the forms of a grant mean: the bodies that payments is sent. No I/O."""
+
+from collections.abc import Mapping
+from typing import Final
+from uuid import UUID
+
+from aidmesh_console import i18n
+from aidmesh_console.clients.payments import WholeGrant
+from aidmesh_console.forms import Form
+from aidmesh_console.pages.common import CURRENCIES
+
+OVERHEAD: Final = "overhead"
+"""The budget line that follows the grant's amount by its rate."""
+
+
+def order_of(grant_id: UUID, form: Form) -> Mapping[str, object]:
+    """The body of `POST /v1/allotments`; what is missing is in `form.faults`."""
+    currency = form.choice("currency", (*CURRENCIES, form.text("grant_currency") or "UAH")) or "UAH"
+    until = form.day("valid_until")
+    return _filled(
+        {
+            "grant_id": str(grant_id),
+            "budget_line": form.code("budget_line"),
+            "to_region": form.code("to_region"),
+            "amount_minor": form.money("amount", currency, needed=True),
+            "currency": currency,
+            "rate": form.rate("rate"),
+            "valid_until": until.isoformat() if until else None,
+            "over_line_reason": form.text("over_line_reason"),
+        }
+    )
+
+
+def step_of(step: str, grant: WholeGrant, form: Form) -> Mapping[str, object]:
+    """The body of a step of a grant; what is missing is in `form.faults`."""
+    if step == "amend":
+        return _amendment(grant, form)
+    field = step.replace("-", "_")
+    body: dict[str, object] = {
+        "amount_minor": form.money(f"{field}_amount", grant.currency, needed=True),
+        "on": (form.day(f"{field}_on") or i18n.today()).isoformat(),
+    }
+    name = "bank_reference" if step == "refund" else "reason"
+    return body | {name: form.text(f"{field}_{name}", needed=True)}
+
+
+def instalment_of(grant: WholeGrant, form: Form) -> Mapping[str, object]:
+    """The row of `POST /v1/instalments:bulk`; what is missing is in `form.faults`."""
+    expected_id = form.uuid("instalment")
+    came_on = form.day("came_on", needed=expected_id is not None)
+    row = {
+        "instalment_id": str(expected_id) if expected_id else None,
+        "grant": grant.code,
+        "amount_minor": form.money("came_amount", grant.currency, needed=True),
+        "bank_reference": form.text("came_reference", needed=came_on is not None),
+        "received_on": came_on.isoformat() if came_on else None,
+    }
+    if expected_id is None and came_on is None:
+        expected_on = form.day("expected_on", needed=True)
+        row["expected_on"] = expected_on.isoformat() if expected_on else None
+    return _filled(row)
+
+
+def _amendment(grant: WholeGrant, form: Form) -> Mapping[str, object]:
+    last = form.day("period_to")
+    lines = [
+        {"code": line.code, "amount_minor": amount}
+        for line in grant.budget_lines
+        if line.code != OVERHEAD
+        and (amount := form.money(f"line_{line.code}", grant.currency)) is not None
+    ]
+    amount = form.money("new_amount", grant.currency)
+    if not (lines or amount or last or form.faults):
+        form.faults["new_amount"] = "missing"
+    return _filled(
+        {
+            "amount_minor": amount,
+            "period_to": last.isoformat() if last else None,
+            "budget_lines": lines or None,
+            "reason": form.text("amend_reason", needed=True),
+            "terms_version": form.whole("terms_version", needed=True),
+        }
+    )
+
+
+def _filled(body: Mapping[str, object]) -> dict[str, object]:
+    return {name: value for name, value in body.items() if value is not None}
