@@ -1,4 +1,4 @@
-"""The HTTP API: results of this region and of the whole, each with its freshness."""
+"""Routes of results: of this region and of the whole, each with its freshness."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -6,25 +6,20 @@ from datetime import date, datetime
 from typing import Annotated, Literal, get_args
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Path, Query, Response
+from fastapi import APIRouter, Depends, Query, Response
 from pydantic import TypeAdapter
 
 from aidmesh_chassis.auth import Caller, Role, require
 from aidmesh_chassis.db import Database
 from aidmesh_chassis.http import PageQuery
-from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.problems import INVALID, Problem
 from aidmesh_reporting import hxl
 from aidmesh_reporting.answers import (
-    ClosedOut,
-    GrantOut,
-    MonthOut,
     PublicOut,
     ResultsOut,
     SourceOut,
     TracedOut,
     TracePage,
-    WaitingOut,
     WholeOut,
     in_order,
     line_out,
@@ -34,7 +29,6 @@ from aidmesh_reporting.answers import (
 )
 from aidmesh_reporting.domain.disclosure import PUBLIC_BY, part_of, show, without_money
 from aidmesh_reporting.domain.months import (
-    last_day,
     months_between,
     months_over,
     whole_months,
@@ -49,16 +43,14 @@ from aidmesh_reporting.domain.results import (
     merge,
     of_others,
 )
-from aidmesh_reporting.problems import NOT_OVER, PERIOD
+from aidmesh_reporting.problems import PERIOD
 from aidmesh_reporting.publishing import told_months
 from aidmesh_reporting.store import results
-from aidmesh_reporting.store.months import mark_dirty
 
 DAYS_MAX = 3700
 _KEY: TypeAdapter[tuple[date, UUID, int]] = TypeAdapter(tuple[date, UUID, int])
-_may_see = require(Role.LEAD, Role.FINANCE, Role.APPROVER, Role.ONCALL)
-_SEE = Depends(_may_see)
-Seer = Annotated[Caller, Depends(_may_see)]
+MAY_SEE = Depends(require(Role.LEAD, Role.FINANCE, Role.APPROVER, Role.ONCALL))
+Seer = Annotated[Caller, MAY_SEE]
 _LEAD = Depends(require(Role.LEAD))
 
 
@@ -299,48 +291,6 @@ def router(
             )
         kept, cursor = page.cut(rows, lambda row: (row.served_on, row.need_id, row.service_no))
         return TracePage(services=[TracedOut(**row._asdict()) for row in kept], next=cursor)
-
-    @routes.get("/months", dependencies=[_SEE])
-    async def months() -> list[MonthOut]:
-        """Months with services: settled or not, and which version was published."""
-        async with database.read() as conn:
-            return [MonthOut(**dict(row)) for row in await results.list_months(conn)]
-
-    @routes.post("/months/{month}:settle")
-    async def settle(
-        month: Annotated[str, Path(pattern=r"^20[0-9]{2}-(0[1-9]|1[0-2])$")],
-        caller: Annotated[Caller, Depends(require(Role.LEAD))],
-        once: Once,
-    ) -> Response:
-        """Call a month settled: its results are no longer provisional, corrections restate them."""
-        async with database.transaction() as tx:
-            if known := await once.replay(tx):
-                return known
-            if tx.now.date() <= last_day(month):
-                raise Problem(NOT_OVER)
-            await results.settle(tx.conn, month, caller.staff_id)
-            await mark_dirty(tx.conn, [month])  # the others are told that it is settled
-            return await once.answer(tx, 200, {"month": month, "state": "settled"})
-
-    @routes.get("/grants", dependencies=[_SEE])
-    async def grants() -> list[GrantOut]:
-        """Names of grants, this region's and those of others."""
-        async with database.read() as conn:
-            return [GrantOut(**dict(row)) for row in await results.grants(conn)]
-
-    @routes.get("/waiting")
-    async def waiting(caller: Annotated[Caller, Depends(require())]) -> list[WaitingOut]:
-        """Where need outgrows supply: needs that wait now; not those asked for or ready."""
-        async with database.read() as conn:
-            rows = await results.waiting(conn, sensitive_too=caller.sees_sensitive)
-        return [WaitingOut(**dict(row)) for row in rows]
-
-    @routes.get("/closed")
-    async def closed(caller: Seer) -> list[ClosedOut]:
-        """Needs that ended without a service, by state and, to some, by reason."""
-        async with database.read() as conn:
-            rows = await results.closed(conn, reasons=caller.sees_sensitive)
-        return [ClosedOut(**dict(row)) for row in rows]
 
     return routes
 
