@@ -10,6 +10,8 @@ from uuid import UUID, uuid4
 from babel.numbers import get_currency_precision
 from starlette.datastructures import FormData
 
+from aidmesh_console.clients.link import Away, ClientError
+
 TEXT_CHARS_MAX: Final = 4_000
 UNCUT: Final = frozenset({"note", "mapping", "table", "serials"})
 """Fields of many lines: as long as a form may be, for half of a note or table is a wrong one."""
@@ -42,6 +44,13 @@ class Form:
     def key(self) -> UUID:
         """What makes this form count once: made when it was shown, sent with it each time."""
         return self.uuid("key") or uuid4()
+
+    def after(self, error: ClientError) -> tuple[int, UUID | None]:
+        """The status of the page that shows this form again, and the key of the next try.
+
+        Without an answer it may have been done all the same: a second try keeps its key.
+        """
+        return (503, self.key) if isinstance(error, Away) else (409, None)
 
     def text(self, name: str, *, needed: bool = False) -> str | None:
         """The text of a field, None if it is empty."""

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 from fastapi import APIRouter, Depends, Response
 
 from aidmesh_chassis.problems import FORBIDDEN, NOT_FOUND, Problem
-from aidmesh_console.clients.link import Away, ClientError
+from aidmesh_console.clients.link import ClientError
 from aidmesh_console.clients.payments import Holding
 from aidmesh_console.forms import Form
 from aidmesh_console.pages.common import CURRENCIES, MONEY_REASONS, names_of
@@ -119,11 +119,8 @@ def _step(visit: Visit, steps: Mapping[str, tuple[Act, str]], step: str) -> str:
 async def _failed(
     visit: Visit, grant_id: UUID, opened: str, form: Form, error: ClientError
 ) -> Response:
-    # No answer: it may have been booked all the same, so a second try keeps its key.
-    key = form.key if isinstance(error, Away) else None
-    return await _page(
-        visit, grant_id, 503 if key else 409, opened, visit.problem(error), form, key
-    )
+    status, key = form.after(error)
+    return await _page(visit, grant_id, status, opened, visit.problem(error), form, key)
 
 
 async def _page(

@@ -57,8 +57,7 @@ async def many(form: Posted, visit: Worker) -> Response:
     try:
         rows = await visit.inventory.hand_over(chosen, day, form.key)
     except ClientError as error:
-        key = form.key if isinstance(error, Away) else None
-        status = 503 if key else 409
+        status, key = form.after(error)
         return await _queue(visit, form.uuid("site"), status, visit.problem(error), key)
     refused = [row for row in rows if row.status == "rejected"]
     if refused:

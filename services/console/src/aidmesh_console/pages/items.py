@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Response
 
 from aidmesh_chassis.problems import NOT_FOUND, Problem
 from aidmesh_console.clients.inventory_views import Item
-from aidmesh_console.clients.link import Away, ClientError
+from aidmesh_console.clients.link import ClientError
 from aidmesh_console.forms import Form
 from aidmesh_console.i18n import LANGUAGES
 from aidmesh_console.pages.common import names_of
@@ -37,9 +37,8 @@ async def correct(code: str, form: Posted, visit: Keeper) -> Response:
     try:
         await visit.inventory.correct_item(code, body, form.key)
     except ClientError as error:
-        # No answer: it may have been done all the same, so a second try keeps its key.
-        key = form.key if isinstance(error, Away) else None
-        return await _page(visit, code, 503 if key else 409, visit.problem(error), form, key)
+        status, key = form.after(error)
+        return await _page(visit, code, status, visit.problem(error), form, key)
     return visit.go("/stock", said="item_corrected", item=code)
 
 

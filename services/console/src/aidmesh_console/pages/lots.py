@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 from fastapi import APIRouter, Depends, Response
 
 from aidmesh_console.clients.inventory_views import LotTerms, Restriction
-from aidmesh_console.clients.link import Away, ClientError
+from aidmesh_console.clients.link import ClientError
 from aidmesh_console.forms import Form, amount_text
 from aidmesh_console.pages.common import CURRENCIES, LOT_REASONS, PROGRAMMES, names_of
 from aidmesh_console.roles import Act
@@ -35,9 +35,8 @@ async def correct(lot_id: UUID, form: Posted, visit: Keeper) -> Response:
     try:
         await visit.inventory.correct_lot(lot_id, body, form.key)
     except ClientError as error:
-        # No answer: it may have been done all the same, so a second try keeps its key.
-        key = form.key if isinstance(error, Away) else None
-        return await _page(visit, lot_id, 503 if key else 409, visit.problem(error), form, key)
+        status, key = form.after(error)
+        return await _page(visit, lot_id, status, visit.problem(error), form, key)
     return visit.go(f"/stock/lots/{lot_id}", said="lot_corrected")
 
 

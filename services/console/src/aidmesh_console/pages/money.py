@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 from fastapi import APIRouter, Depends, Response
 
 from aidmesh_console import i18n
-from aidmesh_console.clients.link import Away, ClientError
+from aidmesh_console.clients.link import ClientError
 from aidmesh_console.clients.payments import REFERENCE_CHARS_MAX, Paid, RowAnswer
 from aidmesh_console.forms import Form
 from aidmesh_console.roles import Act
@@ -77,8 +77,7 @@ async def settle_many(form: Posted, visit: Settler) -> Response:
     try:
         rows = await visit.payments.settle_many(table, day, form.key, by_need=by_need)
     except ClientError as error:
-        key = form.key if isinstance(error, Away) else None
-        status = 503 if key else 409
+        status, key = form.after(error)
         return await _page(visit, status, visit.problem(error), key, pasted=form.values)
     refused = [(table[row.row], row) for row in rows if row.status == "rejected"]
     if refused:
@@ -159,8 +158,8 @@ async def _told(visit: Visit, rows: Sequence[RowAnswer], said: str) -> Response:
 
 
 async def _failed(visit: Visit, error: ClientError, form: Form) -> Response:
-    key = form.key if isinstance(error, Away) else None
-    return await _page(visit, 503 if key else 409, visit.problem(error), key)
+    status, key = form.after(error)
+    return await _page(visit, status, visit.problem(error), key)
 
 
 async def _page(

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Response
 
 from aidmesh_chassis.problems import FORBIDDEN, NOT_FOUND, Problem
 from aidmesh_console import i18n
-from aidmesh_console.clients.link import Away, ClientError
+from aidmesh_console.clients.link import ClientError
 from aidmesh_console.clients.payments import Holding
 from aidmesh_console.forms import Form
 from aidmesh_console.pages.common import ALL, AREAS, MONEY_REASONS, PROGRAMMES, names_of
@@ -52,8 +52,8 @@ async def draw_up(form: Posted, visit: Buyer) -> Response:
     try:
         purchase_id = await visit.payments.draw_up(wish, form.key)
     except ClientError as error:
-        key = form.key if isinstance(error, Away) else None
-        return await _list(visit, 409, visit.problem(error), form, key)
+        status, key = form.after(error)
+        return await _list(visit, status, visit.problem(error), form, key)
     return visit.go(f"/money/purchases/{purchase_id}", said="drawn_up")
 
 
@@ -78,8 +78,8 @@ async def act(purchase_id: UUID, step: str, form: Posted, visit: Reader) -> Resp
     try:
         await visit.payments.act_on_purchase(purchase_id, step, body, form.key)
     except ClientError as error:
-        key = form.key if isinstance(error, Away) else None
-        return await _page(visit, purchase_id, 409, visit.problem(error), form, key)
+        status, key = form.after(error)
+        return await _page(visit, purchase_id, status, visit.problem(error), form, key)
     return visit.go(f"/money/purchases/{purchase_id}", said=said)
 
 

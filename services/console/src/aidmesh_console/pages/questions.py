@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 from fastapi import APIRouter, Depends, Response
 
 from aidmesh_chassis.problems import NOT_FOUND, Problem
-from aidmesh_console.clients.link import Away, ClientError
+from aidmesh_console.clients.link import ClientError
 from aidmesh_console.roles import Act
 from aidmesh_console.visit import Posted, Visit, visitor
 
@@ -38,8 +38,8 @@ async def settle(discrepancy_id: UUID, form: Posted, visit: Decider) -> Response
     try:
         await visit.payments.settle_discrepancy(discrepancy_id, body, form.key)
     except ClientError as error:
-        key = form.key if isinstance(error, Away) else None
-        return await _page(visit, 409, visit.problem(error), key)
+        status, key = form.after(error)
+        return await _page(visit, status, visit.problem(error), key)
     return visit.go("/money/questions", said="settled")
 
 
@@ -51,8 +51,8 @@ async def decide(request_id: UUID, step: str, form: Posted, visit: Decider) -> R
     try:
         await visit.payments.decide_request(request_id, step, form.key)
     except ClientError as error:
-        key = form.key if isinstance(error, Away) else None
-        return await _page(visit, 409, visit.problem(error), key)
+        status, key = form.after(error)
+        return await _page(visit, status, visit.problem(error), key)
     return visit.go("/money/questions", said=_SAID[step])
 
 

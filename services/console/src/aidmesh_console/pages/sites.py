@@ -9,7 +9,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Response
 
 from aidmesh_chassis.problems import NOT_FOUND, Problem
-from aidmesh_console.clients.link import Away, ClientError, Refused
+from aidmesh_console.clients.link import ClientError, Refused
 from aidmesh_console.forms import Form
 from aidmesh_console.i18n import KYIV
 from aidmesh_console.pages.common import AREAS, CLOSE_REASONS, REOPEN_REASONS, names_of
@@ -166,9 +166,8 @@ _BODIES: Final[Mapping[str, Callable[[Form], dict[str, Any]]]] = {
 async def _failed(visit: Visit, error: ClientError, form: Form, opened: str | None) -> Response:
     if isinstance(error, Refused):
         form.faults.update({each.field.split(".")[-1]: "refused" for each in error.faults})
-    # No answer: it may have been done all the same, so a second try keeps its key.
-    key = form.key if isinstance(error, Away) else None
-    return await _page(visit, 503 if key else 409, visit.problem(error), opened, form, key)
+    status, key = form.after(error)
+    return await _page(visit, status, visit.problem(error), opened, form, key)
 
 
 async def _page(

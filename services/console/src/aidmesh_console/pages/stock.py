@@ -12,7 +12,8 @@ from fastapi import APIRouter, Depends, Response
 
 from aidmesh_console import i18n
 from aidmesh_console.clients.inventory_views import Stock
-from aidmesh_console.clients.link import Away, ClientError
+from aidmesh_console.clients.link import ClientError
+from aidmesh_console.forms import Form
 from aidmesh_console.pages.common import (
     ADJUST_REASONS,
     REVERSE_REASONS,
@@ -58,7 +59,7 @@ async def receive(form: Posted, visit: Keeper) -> Response:
     try:
         await visit.inventory.receive(body, form.key)
     except ClientError as error:
-        return await _failed(visit, form.values, error, "receive", form.key)
+        return await _failed(visit, form, error, "receive")
     return visit.go("/stock", said="received", site=form.uuid("site_id"))
 
 
@@ -78,7 +79,7 @@ async def adjust(form: Posted, visit: Keeper) -> Response:
     try:
         await visit.inventory.adjust(body, form.key)
     except ClientError as error:
-        return await _failed(visit, form.values, error, "adjust", form.key)
+        return await _failed(visit, form, error, "adjust")
     return visit.go("/stock", said="adjusted", site=form.uuid("site"))
 
 
@@ -93,7 +94,7 @@ async def expiry(form: Posted, visit: Keeper) -> Response:
     try:
         await visit.inventory.correct_lot(UUID(found[1]), body, form.key)
     except ClientError as error:
-        return await _failed(visit, form.values, error, "expiry", form.key)
+        return await _failed(visit, form, error, "expiry")
     return visit.go("/stock", said="expiry_corrected", site=form.uuid("site"))
 
 
@@ -108,7 +109,7 @@ async def reverse(form: Posted, visit: Keeper) -> Response:
     try:
         await visit.inventory.reverse_receipt(receipt_id, reason, form.key)
     except ClientError as error:
-        return await _failed(visit, form.values, error, "reverse", form.key)
+        return await _failed(visit, form, error, "reverse")
     return visit.go("/stock", said="receipt_reversed", site=form.uuid("site"))
 
 
@@ -121,18 +122,14 @@ async def settle(discrepancy_id: UUID, form: Posted, visit: Keeper) -> Response:
     try:
         await visit.inventory.settle(discrepancy_id, reason, form.key)
     except ClientError as error:
-        return await _failed(visit, {}, error, "", form.key)
+        return await _failed(visit, form, error, "")
     return visit.go("/stock", said="settled")
 
 
-async def _failed(
-    visit: Visit, values: Mapping[str, str], error: ClientError, opened: str, key: UUID
-) -> Response:
-    # No answer: it may have been booked all the same, so a second try keeps its key.
-    kept = key if isinstance(error, Away) else None
-    status = 503 if kept else 409
+async def _failed(visit: Visit, form: Form, error: ClientError, opened: str) -> Response:
+    status, key = form.after(error)
     wrong = visit.problem(error)
-    return await _page(visit, values, {}, opened, wrong=wrong, status=status, key=kept)
+    return await _page(visit, form.values, {}, opened, wrong=wrong, status=status, key=key)
 
 
 async def _page(
