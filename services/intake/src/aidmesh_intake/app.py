@@ -1,12 +1,15 @@
 """The only composition root of intake: settings → keys, database, API, consumers, sweeps."""
 
 import asyncio
+from functools import partial
 
-from aidmesh_chassis import key_routes
+from aidmesh_chassis import key_routes, peer_keys
 from aidmesh_chassis.auth import verifier_of
 from aidmesh_chassis.http import create_app
-from aidmesh_chassis.keys import MASTER, KeyRing
-from aidmesh_chassis.service import Health, Service, open_database
+from aidmesh_chassis.keys import INTAKE, MASTER, KeyRing
+from aidmesh_chassis.peer_keys import SEAL
+from aidmesh_chassis.service import Health, Service, Sweep, open_database
+from aidmesh_contracts.intake import KeyChangedV1
 from aidmesh_intake.api import routers
 from aidmesh_intake.api.context import IMPORTS_AT_ONCE, Context
 from aidmesh_intake.catalogue import packaged
@@ -21,7 +24,7 @@ def build(settings: Settings | None = None) -> Service:
     """Put the service together; settings come from the environment unless given."""
     chosen = settings or Settings()
     database = open_database("intake", chosen)
-    ring = KeyRing(chosen.keys_dir, (MASTER,))
+    ring = KeyRing(chosen.keys_dir, (MASTER, INTAKE))
     health = Health()
     app = create_app(
         "intake",
@@ -46,5 +49,12 @@ def build(settings: Settings | None = None) -> Service:
         app=app,
         health=health,
         subscriptions=subscriptions(),
-        sweeps=SWEEPS,
+        sweeps=(
+            *SWEEPS,
+            Sweep(
+                "own_keys",
+                60.0,
+                partial(peer_keys.tell, KeyChangedV1, lambda: {SEAL: ring.public(INTAKE).raw}),
+            ),
+        ),
     )

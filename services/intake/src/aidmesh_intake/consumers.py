@@ -1,7 +1,8 @@
 """What intake listens to; one handler takes a batch as a whole, so that it locks in one order."""
 
+from aidmesh_chassis import handoff, peer_keys
 from aidmesh_chassis.consuming import Subscription
-from aidmesh_contracts import inventory, notification, payments
+from aidmesh_contracts import intake, inventory, notification, payments
 from aidmesh_contracts.streams import Stream
 from aidmesh_intake.handlers import saga
 
@@ -29,5 +30,11 @@ def subscriptions() -> tuple[Subscription, ...]:
                 inventory.SupplyGrewV1: saga.take_in,
                 payments.FundsGrewV1: saga.take_in,
             },
+        ),
+        Subscription(Stream.WORLD, {intake.KeyChangedV1: peer_keys.know}),
+        Subscription(
+            Stream.HANDOFF,
+            {intake.HandoffTakenV1: handoff.settle},
+            answer=lambda handoff_id: intake.HandoffTakenV1(handoff_id=handoff_id),
         ),
     )

@@ -2,12 +2,14 @@
 
 from functools import partial
 
-from aidmesh_chassis import key_routes
+from aidmesh_chassis import key_routes, peer_keys
 from aidmesh_chassis.auth import verifier_of
 from aidmesh_chassis.http import create_app
 from aidmesh_chassis.keys import PAYMENTS, KeyRing
+from aidmesh_chassis.peer_keys import SEAL
 from aidmesh_chassis.peers import Peers
 from aidmesh_chassis.service import Health, Service, Sweep, open_database
+from aidmesh_contracts.payments import KeyChangedV1
 from aidmesh_payments.api import add_routes
 from aidmesh_payments.api.desk import Desk
 from aidmesh_payments.config import Settings
@@ -49,6 +51,11 @@ def build(settings: Settings | None = None) -> Service:
             Sweep("ended_allotments", 60.0, partial(sweeps.end_validity, office), sweeps.LIMIT),
             Sweep("overdue_reviews", 60.0, sweeps.mark_reviews, sweeps.LIMIT),
             Sweep("erased_payees", 60.0, sweeps.forget_payees, sweeps.LIMIT),
+            Sweep(
+                "own_keys",
+                60.0,
+                partial(peer_keys.tell, KeyChangedV1, lambda: {SEAL: keys.public(PAYMENTS).raw}),
+            ),
             Sweep("old_answers", 600.0, sweeps.purge_answers, sweeps.LIMIT),
         ),
     )

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 
+from aidmesh_chassis import handoff, peer_keys
 from aidmesh_chassis.consuming import Handler, Subscription
 from aidmesh_chassis.db import Tx
 from aidmesh_chassis.envelope import Received
@@ -32,6 +33,8 @@ from aidmesh_contracts.payments import (
     AllotmentReturnedV1,
     AllotmentSentV1,
     GrantChangedV1,
+    HandoffTakenV1,
+    KeyChangedV1,
     RecallRequestedV1,
 )
 from aidmesh_contracts.streams import Stream
@@ -101,7 +104,13 @@ def subscriptions(office: Office) -> tuple[Subscription, ...]:
                     AllotmentReturnedV1: partial(allotting.take_back, office),
                     RecallRequestedV1: partial(allotting.obey_recall, office),
                     AllotmentChangedV1: allotting.know_allotments,
+                    KeyChangedV1: peer_keys.know,
                 },
             ),
+        ),
+        Subscription(
+            Stream.HANDOFF,
+            {HandoffTakenV1: handoff.settle},
+            answer=lambda handoff_id: HandoffTakenV1(handoff_id=handoff_id),
         ),
     )

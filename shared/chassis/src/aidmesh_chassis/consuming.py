@@ -11,6 +11,7 @@ from collections.abc import (
     AsyncIterator,
     Awaitable,
     Callable,
+    Iterable,
     Iterator,
     Mapping,
     Sequence,
@@ -55,8 +56,9 @@ ACK_RETRY_S = 0.5
 
 E = TypeVar("E", bound=Event)
 Handler = Callable[[Tx, Sequence[Received[Any]]], Awaitable[None]]
+Answer = Callable[[UUID], Event]
 
-__all__ = ["Handler", "Inlet", "Received", "Subscription"]
+__all__ = ["Answer", "Handler", "Inlet", "Received", "Subscription"]
 
 
 class Message(Protocol):
@@ -81,18 +83,30 @@ class Subscription:
     """Which handler takes which event of one stream.
 
     Args:
-        stream: LOCAL, EVENTS, WORLD or PRIVATE.
+        stream: any.
         handlers: by event class; their order is the order within a batch. Classes that share
             a handler come to it together, in the order of the stream.
         linger_s: how long a batch that is not full may wait for more, where nobody waits for its
             effect (copies of other regions' figures, results).
+        answer: makes the answer to a handoff of this id, for HANDOFF alone.
+
+    Raises:
+        ValueError: handoffs without an answer, or an answer to something else.
     """
 
     def __init__(
-        self, stream: Stream, handlers: Mapping[type[Event], Handler], *, linger_s: float = 0.0
+        self,
+        stream: Stream,
+        handlers: Mapping[type[Event], Handler],
+        *,
+        linger_s: float = 0.0,
+        answer: Answer | None = None,
     ) -> None:
+        if (answer is None) == (stream is Stream.HANDOFF):
+            raise ValueError("handoffs are answered, and they alone")
         self.stream = stream
         self.linger_s = linger_s
+        self.answer = answer
         self.handlers = dict(handlers)
 
     def consumer_of(self, service: str) -> Consumer:
@@ -119,6 +133,8 @@ class Inlet:
         durable: the consumer's name.
         handlers: by event class.
         numbers: where what is handled is counted.
+        answer: makes the answer to a handoff; it is written with the inbox row, and again when
+            the handoff comes again.
     """
 
     def __init__(
@@ -127,8 +143,10 @@ class Inlet:
         durable: str,
         handlers: Mapping[type[Event], Handler],
         numbers: MessageNumbers | None = None,
+        answer: Answer | None = None,
     ) -> None:
         self._db = database
+        self._answer = answer
         self._durable = durable
         self._numbers = numbers
         self._known = {event.type: event for event in handlers}
@@ -275,6 +293,8 @@ class Inlet:
                 ]
                 if group:
                     await handler(tx, group)
+            if self._answer is not None:
+                _answer_all(tx, unique.values(), self._answer)
             if settles:
                 await inbox.settle(tx.conn, self._durable, list(unique))
         if self._numbers is not None:
@@ -306,6 +326,14 @@ def _letter(durable: str, message: Message) -> Letter:
         event_id = derive_id("letter", message.subject, message.data.hex())
     kept = {name: value for name, value in headers.items() if not name.startswith("Nats-Batch")}
     return Letter(durable, event_id, message.subject, kept, message.data)
+
+
+def _answer_all(tx: Tx, batch: Iterable[Received[Event]], answer: Answer) -> None:
+    """Tell whoever handed these over that they arrived; an answer is not answered."""
+    for item in batch:
+        made = answer(item.event_id)
+        if type(made) is not type(item.event):
+            tx.hand_over(made, item.region, awaits_answer=False, cause=item)
 
 
 def _contradicts_itself(batch: Sequence[Received[Event]]) -> bool:

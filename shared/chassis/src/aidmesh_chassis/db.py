@@ -13,7 +13,7 @@ from uuid import UUID
 import asyncpg
 from pogo_core.util import migrate as pogo
 
-from aidmesh_chassis import outbox
+from aidmesh_chassis import handoff, outbox
 from aidmesh_chassis.logs import Deferred
 from aidmesh_contracts.base import Event
 
@@ -53,6 +53,7 @@ class Tx:
         self.now = now
         self._origin = origin
         self._events: list[outbox.Row] = []
+        self._handoffs: list[tuple[str, outbox.Row, bool]] = []
         self.log = Deferred()
 
     def emit(
@@ -77,12 +78,48 @@ class Tx:
             )
         )
 
+    def hand_over(
+        self,
+        event: Event,
+        to_region: str,
+        *,
+        awaits_answer: bool = True,
+        cause: "Received[Event] | None" = None,
+        event_id: UUID | None = None,
+    ) -> None:
+        """Send a HANDOFF event to one other region if this transaction commits.
+
+        Args:
+            event: what it is told; anything personal in it is sealed to that region.
+            to_region: any but the own one.
+            awaits_answer: False for an answer itself.
+            cause, event_id: as of `emit`.
+
+        Raises:
+            ValueError: it is for the own region: no stream would ever answer.
+        """
+        if to_region == self._origin.region:
+            raise ValueError("nothing is handed over within a region")
+        row = outbox.row_of(
+            event,
+            self._origin,
+            self.now,
+            cause=cause,
+            event_id=event_id,
+            version=None,
+            to_region=to_region,
+        )
+        self._handoffs.append((to_region, row, awaits_answer))
+
     async def flush(self) -> int:
         """Write the collected events to the outbox; returns how many there were."""
-        count = len(self._events)
-        if count:
+        count = len(self._events) + len(self._handoffs)
+        if self._events:
             await outbox.insert(self.conn, self._events)
             self._events.clear()
+        if self._handoffs:
+            await handoff.insert(self.conn, self._handoffs)
+            self._handoffs.clear()
         return count
 
 
@@ -113,7 +150,7 @@ class Database:
         self._pooler = pooler
         self._statement_s_max = statement_s_max
         self._pool: asyncpg.Pool | None = None
-        self._wake_relay: Callable[[], None] | None = None
+        self._wake: list[Callable[[], None]] = []
 
     async def open(
         self, prepare: Callable[[asyncpg.Connection], Awaitable[None]] = _nothing
@@ -168,7 +205,7 @@ class Database:
 
     def on_commit(self, wake: Callable[[], None]) -> None:
         """Call `wake` after every commit that wrote events."""
-        self._wake_relay = wake
+        self._wake.append(wake)
 
     @property
     def pool(self) -> asyncpg.Pool:
@@ -204,7 +241,7 @@ class Database:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Tx]:
-        """Begin, yield, write the events to the outbox, commit; then wake the relay and log."""
+        """Begin, yield, write the events, commit; then wake those who send them, and log."""
         async with self.connection() as conn:
             async with conn.transaction():
                 tx = Tx(conn, await clock(conn), self.origin)
@@ -212,8 +249,9 @@ class Database:
                 emitted = await tx.flush()
             if (commits := COMMITS.get()) is not None:
                 commits.count += 1
-            if emitted and self._wake_relay is not None:
-                self._wake_relay()
+            if emitted:
+                for wake in self._wake:
+                    wake()
             tx.log.write()
 
     @asynccontextmanager

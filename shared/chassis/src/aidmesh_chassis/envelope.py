@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from aidmesh_chassis.errors import Poison
 from aidmesh_contracts.base import Event
-from aidmesh_contracts.streams import event_type_of
+from aidmesh_contracts.streams import event_type_of, origin_of
 
 E_co = TypeVar("E_co", bound=Event, covariant=True)
 
@@ -101,6 +101,8 @@ def read(
         raise Poison("bad_envelope") from error
     if occurred_at.tzinfo is None:
         raise Poison("bad_envelope")
+    if region != origin_of(subject):
+        raise Poison("another_region")  # links vouch for the subject, for nothing else
     try:
         event = cls.model_validate_json(payload)
     except ValidationError as error:

@@ -185,7 +185,8 @@ async def blank_letters_kept(conn: asyncpg.Connection, kept_days: int, limit: in
                status = CASE WHEN status IN ('failing', 'parked') THEN 'dead' ELSE status END,
                reason = CASE WHEN status IN ('failing', 'parked') THEN $3 ELSE reason END
         FROM (SELECT id FROM dead_letter
-              WHERE starts_with(subject, 'private.') AND payload <> ''
+              WHERE (starts_with(subject, 'private.') OR starts_with(subject, 'handoff.'))
+          AND payload <> ''
                 AND first_at < now() - make_interval(days => $1)
               ORDER BY first_at LIMIT $2 FOR UPDATE SKIP LOCKED) old
         WHERE l.id = old.id
@@ -239,7 +240,8 @@ async def sealed_letters(conn: asyncpg.Connection) -> list[str]:
     rows = await conn.fetch(
         """
         SELECT DISTINCT headers ->> 'ce-subject' AS aggregate FROM dead_letter
-        WHERE starts_with(subject, 'private.') AND payload <> ''
+        WHERE (starts_with(subject, 'private.') OR starts_with(subject, 'handoff.'))
+          AND payload <> ''
           AND headers ->> 'ce-subject' IS NOT NULL
         """
     )
@@ -252,7 +254,8 @@ async def blank_letters(conn: asyncpg.Connection, aggregate_ids: Collection[obje
         """
         UPDATE dead_letter SET payload = '', changed_at = now(), retry_at = NULL,
                status = CASE status WHEN 'done' THEN status ELSE 'dropped' END
-        WHERE starts_with(subject, 'private.') AND payload <> ''
+        WHERE (starts_with(subject, 'private.') OR starts_with(subject, 'handoff.'))
+          AND payload <> ''
           AND headers ->> 'ce-subject' = ANY($1::text[])
         """,
         [str(each) for each in aggregate_ids],

@@ -3,6 +3,7 @@
 Files of a region's keys folder (mode 0600 in a folder of 0700):
 
     master.key                      32 bytes; wraps the keys of people (held by intake)
+    intake.key        .pub          X25519; referrals of other regions are sealed to it
     notification.key  .pub          X25519; contacts are sealed to it
     payments.key      .pub          X25519; payee details are sealed to it
     tokens.key        .pub          Ed25519; signs what staff sign in with (held by the console)
@@ -38,11 +39,12 @@ from aidmesh_chassis.problems import LOCKED, Problem
 log = get_logger()
 
 MASTER: Final = "master"
+INTAKE: Final = "intake"
 NOTIFICATION: Final = "notification"
 PAYMENTS: Final = "payments"
 TOKENS: Final = "tokens"
-SECRETS: Final = (MASTER, NOTIFICATION, PAYMENTS, TOKENS)
-PUBLICS: Final = (NOTIFICATION, PAYMENTS, TOKENS)
+SECRETS: Final = (MASTER, INTAKE, NOTIFICATION, PAYMENTS, TOKENS)
+PUBLICS: Final = (INTAKE, NOTIFICATION, PAYMENTS, TOKENS)
 
 PASSPHRASE_CHARS_MIN: Final = 12
 _FILE_BYTES_MAX: Final = 1024

@@ -11,6 +11,8 @@ from typing import Final, Literal
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.process_collector import ProcessCollector
 
+from aidmesh_chassis.handoff import Waiting
+
 LATENCY_BUCKETS_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 
@@ -79,6 +81,18 @@ CONSUMER_PENDING: Final = MetricSpec(
     "Events that wait in the stream, or are delivered and not acknowledged, by durable consumer.",
     ("durable",),
 )
+HANDOFFS_WAITING: Final = MetricSpec(
+    "aidmesh_handoffs_waiting",
+    "gauge",
+    "What was handed over to a peer region and not answered yet.",
+    ("peer",),
+)
+HANDOFF_AGE: Final = MetricSpec(
+    "aidmesh_handoffs_waiting_age_seconds",
+    "gauge",
+    "Age of the oldest of these; alert when it grows while the peer is heard.",
+    ("peer",),
+)
 PEER_BEAT_AGE: Final = MetricSpec(
     "aidmesh_peer_beat_age_seconds",
     "gauge",
@@ -97,6 +111,8 @@ METRICS: Final[tuple[MetricSpec, ...]] = (
     LETTERS,
     GATE_OPEN,
     CONSUMER_PENDING,
+    HANDOFFS_WAITING,
+    HANDOFF_AGE,
     PEER_BEAT_AGE,
 )
 """What every service measures; the desk, which takes in no events, only the first three."""
@@ -156,6 +172,8 @@ class MessageNumbers:
         self.gate_open = metrics.gauge(GATE_OPEN)
         self.consumer_pending = metrics.gauge(CONSUMER_PENDING)
         self.peer_beat_age_s = metrics.gauge(PEER_BEAT_AGE)
+        self._handoffs = metrics.gauge(HANDOFFS_WAITING)
+        self._handoff_age_s = metrics.gauge(HANDOFF_AGE)
 
     def took_in(self, durable: str, events: int, handled: Mapping[str, int]) -> None:
         """Count a batch that was committed; `handled` by event type, those not known before."""
@@ -167,6 +185,14 @@ class MessageNumbers:
         """Say how many letters are open."""
         for status in LETTER_STATUSES:
             self._letters.labels(status).set(by_status.get(status, 0))
+
+    def set_handoffs(self, waiting: Iterable[Waiting]) -> None:
+        """Say how many handoffs wait for each region, and since when."""
+        self._handoffs.clear()
+        self._handoff_age_s.clear()
+        for each in waiting:
+            self._handoffs.labels(each.region).set(each.rows)
+            self._handoff_age_s.labels(each.region).set(each.age_s)
 
 
 def reference(specs: Iterable[MetricSpec]) -> str:

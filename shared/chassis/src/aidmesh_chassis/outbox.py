@@ -47,8 +47,11 @@ def row_of(
     cause: Received[Event] | None,
     event_id: UUID | None,
     version: int | None,
+    to_region: str | None = None,
 ) -> Row:
     """Wrap an event: CloudEvents 1.0 attributes, ids, and the payload as JSON.
+
+    `to_region` is whom a handoff is for.
 
     Correlation and trace are those of its cause, else of the request at hand if there is one.
     """
@@ -75,7 +78,7 @@ def row_of(
     return Row(
         identity,
         event.stream.value,
-        event.subject(origin.region),
+        event.subject(origin.region, to_region),
         headers + "}",
         payload,
         hash_of(payload),

@@ -120,6 +120,13 @@ LOCKED = _chassis(
     "Personal data is locked",
     "Have the on-call operator run `aidmesh unlock`; work that needs no personal data goes on.",
 )
+PEER_KEY_UNKNOWN = _chassis(
+    "peer-key-unknown",
+    HTTPStatus.CONFLICT,
+    "Nothing can be sealed for this region yet",
+    "Its key comes with its events as soon as the link to it is up; `region` says whose. Try again "
+    "then.",
+)
 TOO_MANY = _chassis(
     "too-many-requests",
     HTTPStatus.TOO_MANY_REQUESTS,
@@ -159,6 +166,7 @@ PROBLEMS: Final[tuple[ProblemType, ...]] = (
     INVALID,
     KEY_REUSED,
     LOCKED,
+    PEER_KEY_UNKNOWN,
     TOO_MANY,
     UNEXPECTED,
     UNAVAILABLE,
@@ -167,7 +175,9 @@ PROBLEMS: Final[tuple[ProblemType, ...]] = (
 """The chassis's part of the catalogue."""
 
 _BY_STATUS: Final[Mapping[int, ProblemType]] = {
-    kind.status: kind for kind in PROBLEMS if kind not in (IN_PROGRESS, KEY_REUSED)
+    kind.status: kind
+    for kind in PROBLEMS
+    if kind not in (IN_PROGRESS, KEY_REUSED, PEER_KEY_UNKNOWN)
 }
 
 

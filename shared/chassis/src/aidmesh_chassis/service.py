@@ -20,9 +20,10 @@ import uvloop
 from fastapi import FastAPI
 from nats.aio.msg import Msg
 
-from aidmesh_chassis import ending, inbox, logs, outbox, upkeep
+from aidmesh_chassis import ending, handoff, inbox, logs, outbox, upkeep
 from aidmesh_chassis.broker import Broker
 from aidmesh_chassis.consuming import Inlet, Subscription
+from aidmesh_chassis.courier import Courier
 from aidmesh_chassis.db import Database, migrate, migrations_of
 from aidmesh_chassis.durables import DurableDiffers, DurableMissing, Durables
 from aidmesh_chassis.ending import goes_on
@@ -147,7 +148,11 @@ class _Running:
             for subscription in service.subscriptions:
                 consumer = subscription.consumer_of(service.name)
                 inlet = Inlet(
-                    service.database, consumer.durable, subscription.handlers, self._numbers
+                    service.database,
+                    consumer.durable,
+                    subscription.handlers,
+                    self._numbers,
+                    subscription.answer,
                 )
                 self._broker.subscribe(consumer, inlet, subscription.linger_s)
                 consumers.append(consumer)
@@ -189,6 +194,10 @@ class _Running:
             log.info("service.started", durables=self._durables.names)
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(relay.run())
+                if any(each.answer is not None for each in self._service.subscriptions):
+                    courier = Courier(database, self._service.settings, self._peers)
+                    database.on_commit(courier.wake)
+                    tasks.create_task(courier.run())
                 tasks.create_task(self._watch_broker())
                 tasks.create_task(self._beat())
                 tasks.create_task(self._measure(database))
@@ -265,6 +274,7 @@ class _Running:
                 async with database.connection() as conn:
                     waiting = await outbox.backlog(conn)
                     numbers.set_letters(await inbox.open_letters(conn))
+                    numbers.set_handoffs(await handoff.waiting(conn))
             except TRANSIENT as error:
                 log.warning("database.waits", cause=type(error).__name__)
             else:

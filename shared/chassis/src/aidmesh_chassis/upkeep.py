@@ -7,7 +7,7 @@ from pathlib import Path
 
 import asyncpg
 
-from aidmesh_chassis import inbox, logs, outbox
+from aidmesh_chassis import handoff, inbox, logs, outbox
 from aidmesh_chassis.consuming import Inlet
 from aidmesh_chassis.db import Database, Tx, is_migrated, make_partitions
 from aidmesh_chassis.ending import goes_on
@@ -38,8 +38,9 @@ class Sweep:
 async def _blank_private(tx: Tx) -> int:
     limit = BLANK_PRIVATE.limit
     published = await outbox.blank_private(tx.conn, limit)
+    handed_over = await handoff.blank(tx.conn, limit)
     letters = await inbox.blank_letters_kept(tx.conn, outbox.PRIVATE_KEPT_DAYS, limit)
-    return max(published, letters)
+    return max(published, handed_over, letters)
 
 
 BLANK_PRIVATE = Sweep("blank_private", 3600.0, _blank_private, limit=1000)

@@ -81,6 +81,16 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
         "Events wait in the outbox: the gate is closed, or PostgreSQL or NATS is away.",
         "If it lasts, look at NATS and at the region's supervisor; nothing is lost meanwhile.",
     ),
+    "courier.waits": LogEvent(
+        "warning",
+        "Handoffs wait: PostgreSQL or NATS is away.",
+        "If it lasts, look at NATS; nothing is lost meanwhile.",
+    ),
+    "courier.client_error": LogEvent("debug", "The client library reported what it deals with."),
+    "courier.close_failed": LogEvent("debug", "The courier's connection was already gone."),
+    "handoff.waits": LogEvent(
+        "info", "A peer region could not be reached; what is for it is sent again, later each time."
+    ),
     "outbox.batch_split": LogEvent(
         "info", "An atomic batch was refused (a duplicate id, as a rule); each event goes alone."
     ),

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
 
-from aidmesh_contracts.streams import Stream, subject
+from aidmesh_contracts.streams import Stream, handoff_subject, subject
 
 
 class Event(BaseModel):
@@ -18,7 +18,7 @@ class Event(BaseModel):
 
     Attributes:
         type: `<producer>.<aggregate>.<event>.v<N>`, the CloudEvents type and the subject's end.
-        stream: which stream of the producing region holds it.
+        stream: which stream of the producing region holds it; HANDOFF is the receiver's.
         key: the field with the id of the aggregate it speaks of.
     """
 
@@ -45,6 +45,14 @@ class Event(BaseModel):
         return cls.type.split(".", 1)[0]
 
     @classmethod
-    def subject(cls, region: str) -> str:
-        """The subject it has when `region` publishes it."""
+    def subject(cls, region: str, to_region: str | None = None) -> str:
+        """The subject it has when `region` publishes it; `to_region` is for handoffs alone.
+
+        Raises:
+            ValueError: a handoff that goes nowhere, or another event that is addressed.
+        """
+        if (cls.stream is Stream.HANDOFF) != (to_region is not None):
+            raise ValueError(f"{cls.type} is in {cls.stream}, and to_region is {to_region}")
+        if to_region is not None:
+            return handoff_subject(to_region, region, cls.type)
         return subject(cls.stream, region, cls.type)

@@ -31,7 +31,9 @@ class Consumer:
         return f"{self.service}-{self.stream.lower()}"
 
     def filter_subjects(self, region: str) -> tuple[str, ...]:
-        """The subjects it filters on; in WORLD the origin's region is a wildcard."""
+        """The subjects it filters on; in WORLD and HANDOFF the origin's region is a wildcard."""
+        if self.stream is Stream.HANDOFF:
+            return tuple(event.subject("*", region) for event in self.events)
         origin = "*" if self.stream is Stream.WORLD else region
         return tuple(event.subject(origin) for event in self.events)
 
@@ -59,6 +61,8 @@ CONSUMERS: tuple[Consumer, ...] = (
             notification.MessageSuppressedV1,
         ),
     ),
+    Consumer("intake", Stream.WORLD, (intake.KeyChangedV1,)),
+    Consumer("intake", Stream.HANDOFF, (intake.HandoffTakenV1,)),
     Consumer(
         "inventory",
         Stream.LOCAL,
@@ -108,8 +112,10 @@ CONSUMERS: tuple[Consumer, ...] = (
             payments.AllotmentReturnedV1,
             payments.RecallRequestedV1,
             payments.AllotmentChangedV1,
+            payments.KeyChangedV1,
         ),
     ),
+    Consumer("payments", Stream.HANDOFF, (payments.HandoffTakenV1,)),
     Consumer(
         "notification",
         Stream.LOCAL,

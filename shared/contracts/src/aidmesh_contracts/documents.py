@@ -11,6 +11,7 @@ from typing import Any
 from aidmesh_contracts.base import Event
 from aidmesh_contracts.consumers import CONSUMERS
 from aidmesh_contracts.registry import ALL
+from aidmesh_contracts.streams import Stream
 
 Json = dict[str, Any]
 
@@ -119,9 +120,13 @@ def asyncapi(service: str | None = None) -> Json:
 
 
 def _channel(event: type[Event]) -> Json:
+    handed_over = event.stream is Stream.HANDOFF
     return {
-        "address": event.subject("{region}"),
-        "parameters": {"region": {"description": "the region it happened in"}},
+        "address": event.subject("{region}", "{to_region}" if handed_over else None),
+        "parameters": {
+            "region": {"description": "the region it happened in"},
+            **({"to_region": {"description": "the region it is for"}} if handed_over else {}),
+        },
         "messages": {
             event.__name__: {
                 "name": event.type,

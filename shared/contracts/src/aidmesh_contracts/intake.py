@@ -285,6 +285,27 @@ class PayeeSealedV1(Event, type="intake.payee.sealed.v1", stream=Stream.PRIVATE,
     sealed_by: UUID | None = None
 
 
+class KeyChangedV1(Event, type="intake.key.changed.v1", stream=Stream.EVENTS, key="purpose"):
+    """A public key of this service, for those of other regions; the highest version wins.
+
+    Attributes:
+        purpose: `seal`: what referrals are sealed to (X25519).
+        public: base64 of the 32 bytes.
+    """
+
+    purpose: Literal["seal"]
+    public: str
+    version: int = Field(gt=0)
+
+
+class HandoffTakenV1(
+    Event, type="intake.handoff.taken.v1", stream=Stream.HANDOFF, key="handoff_id"
+):
+    """The answer to a handoff: it is in the inbox of the region that it was for."""
+
+    handoff_id: UUID
+
+
 EVENTS: tuple[type[Event], ...] = (
     NeedApprovedV1,
     NeedConfirmedV1,
@@ -303,4 +324,6 @@ EVENTS: tuple[type[Event], ...] = (
     PayeeErasedV1,
     ContactSealedV1,
     PayeeSealedV1,
+    KeyChangedV1,
+    HandoffTakenV1,
 )

@@ -2,6 +2,7 @@
 
 from datetime import date
 from typing import Literal
+from uuid import UUID
 
 from pydantic import AwareDatetime, Field
 
@@ -268,6 +269,27 @@ class AllotmentChangedV1(
     as_of: AwareDatetime
 
 
+class KeyChangedV1(Event, type="payments.key.changed.v1", stream=Stream.EVENTS, key="purpose"):
+    """A public key of this service, for those of other regions; the highest version wins.
+
+    Attributes:
+        purpose: `seal`: what payee details are sealed to (X25519).
+        public: base64 of the 32 bytes.
+    """
+
+    purpose: Literal["seal"]
+    public: str
+    version: int = Field(gt=0)
+
+
+class HandoffTakenV1(
+    Event, type="payments.handoff.taken.v1", stream=Stream.HANDOFF, key="handoff_id"
+):
+    """The answer to a handoff: it is in the inbox of the region that it was for."""
+
+    handoff_id: UUID
+
+
 EVENTS: tuple[type[Event], ...] = (
     CommitmentHeldV1,
     CommitmentRefusedV1,
@@ -284,4 +306,6 @@ EVENTS: tuple[type[Event], ...] = (
     AllotmentReturnedV1,
     RecallRequestedV1,
     AllotmentChangedV1,
+    KeyChangedV1,
+    HandoffTakenV1,
 )

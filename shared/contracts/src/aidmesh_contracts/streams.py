@@ -23,6 +23,7 @@ class Stream(StrEnum):
 
 
 PREFIXES = {Stream.EVENTS: "aid", Stream.LOCAL: "local", Stream.PRIVATE: "private"}
+HANDOFF_PREFIX = "handoff"
 
 GATE_SUBJECT = "gate.{region}"
 """Asked by relays at every (re)connection; answered by the region's supervisor."""
@@ -55,7 +56,13 @@ def subject(stream: Stream, region: str, event_type: str) -> str:
 
 def handoff_subject(to_region: str, from_region: str, event_type: str) -> str:
     """Return the subject that lands in the HANDOFF stream of `to_region`."""
-    return f"handoff.{to_region}.{from_region}.{event_type}"
+    return f"{HANDOFF_PREFIX}.{to_region}.{from_region}.{event_type}"
+
+
+def origin_of(full_subject: str) -> str:
+    """Return the region that published a subject, as the links between servers vouch for it."""
+    tokens = full_subject.split(".")
+    return tokens[2] if tokens[0] == HANDOFF_PREFIX else tokens[1]
 
 
 def event_type_of(full_subject: str) -> str:

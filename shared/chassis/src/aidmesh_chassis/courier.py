@@ -1,0 +1,167 @@
+"""The courier: handoffs go straight into the stream of the region they are for.
+
+It has a connection of its own, whose inbox prefix is the one that links let through, since the
+peer's stream answers over the link. A peer that is away keeps only what is for it waiting.
+"""
+
+import asyncio
+import json
+from collections.abc import Sequence
+from uuid import UUID
+
+from nats.aio.client import Client
+from nats.errors import Error
+
+from aidmesh_chassis import handoff
+from aidmesh_chassis.db import Database
+from aidmesh_chassis.ending import goes_on
+from aidmesh_chassis.errors import TRANSIENT
+from aidmesh_chassis.handoff import Parcel
+from aidmesh_chassis.logs import get_logger
+from aidmesh_chassis.peers import Peers
+from aidmesh_chassis.settings import ServiceSettings
+from aidmesh_contracts.streams import Stream
+
+log = get_logger()
+
+CLAIM_MAX = 256
+IN_FLIGHT_MAX = 64
+PUBLISH_S_MAX = 3.0
+SWEEP_S = 1.0
+CONNECT_S_MAX = 5.0
+DARK_S = 6.0
+"""A peer silent for this long and then heard was away: what waits for it is sent at once."""
+
+
+class Courier:
+    """Hands over what one service has for other regions.
+
+    Args:
+        database: whose handoffs.
+        settings: the region's server and this service's account there.
+        peers: who is heard; where one comes back nothing waits any longer.
+    """
+
+    def __init__(self, database: Database, settings: ServiceSettings, peers: Peers) -> None:
+        self._db = database
+        self._settings = settings
+        self._peers = peers
+        self._client = Client()
+        self._wake = asyncio.Event()
+        self._dark: set[str] = set()
+
+    def wake(self) -> None:
+        """Say that there is something to hand over."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Hand over until cancelled."""
+        await self._connect()
+        try:
+            while goes_on():
+                try:
+                    await self._hurry_for_those_who_are_back()
+                    if await self.hand_over_once() >= CLAIM_MAX:
+                        continue
+                except TRANSIENT as error:
+                    log.warning("courier.waits", cause=type(error).__name__)
+                    await asyncio.sleep(SWEEP_S)
+                    continue
+                try:
+                    async with asyncio.timeout(SWEEP_S):
+                        await self._wake.wait()
+                except TimeoutError:
+                    continue
+                finally:
+                    self._wake.clear()
+        finally:
+            try:
+                async with asyncio.timeout(CONNECT_S_MAX):
+                    await self._client.close()
+            except (OSError, TimeoutError, Error):
+                log.debug("courier.close_failed")
+
+    async def hand_over_once(self) -> int:
+        """Publish what is due, up to `CLAIM_MAX` rows; returns how many were claimed."""
+        if not self._client.is_connected:
+            return 0
+        async with self._db.connection() as conn:
+            parcels = await handoff.claim(conn, CLAIM_MAX)
+        if not parcels:
+            return 0
+        reached = await self._publish_all(parcels)
+        missed = [parcel for parcel in parcels if parcel.event_id not in reached]
+        async with self._db.connection() as conn:
+            if reached:
+                await handoff.published(conn, reached)
+            if missed:
+                await handoff.unreached(conn, [parcel.event_id for parcel in missed])
+        for region in sorted({parcel.to_region for parcel in missed}):
+            log.info("handoff.waits", peer=region)
+        return len(parcels)
+
+    async def _publish_all(self, parcels: Sequence[Parcel]) -> set[UUID]:
+        """Publish, many at once; the first that a region does not take ends its round."""
+        reached: set[UUID] = set()
+        away: set[str] = set()
+        slots = asyncio.Semaphore(IN_FLIGHT_MAX)
+
+        async def publish(parcel: Parcel) -> None:
+            async with slots:
+                if parcel.to_region in away:
+                    return
+                if await self._publish(parcel):
+                    reached.add(parcel.event_id)
+                else:
+                    away.add(parcel.to_region)
+
+        await asyncio.gather(*(publish(parcel) for parcel in parcels))
+        return reached
+
+    async def _publish(self, parcel: Parcel) -> bool:
+        try:
+            reply = await self._client.request(
+                parcel.subject, parcel.payload, timeout=PUBLISH_S_MAX, headers=parcel.headers
+            )
+            answer = json.loads(reply.data)
+        except (Error, OSError, TimeoutError, ValueError):
+            return False
+        return isinstance(answer, dict) and answer.get("stream") == Stream.HANDOFF
+
+    async def _hurry_for_those_who_are_back(self) -> None:
+        dark = {region for region, age_s in self._peers.ages_s().items() if age_s > DARK_S}
+        back = self._dark - dark
+        self._dark = dark
+        if back:
+            async with self._db.connection() as conn:
+                await handoff.hurry(conn, back)
+
+    async def _connect(self) -> None:
+        settings = self._settings
+        password = settings.nats_password
+        while goes_on():
+            try:
+                async with asyncio.timeout(2 * CONNECT_S_MAX):  # it can hang on a dead server
+                    await self._client.connect(
+                        settings.nats_url.split(","),
+                        user=settings.nats_user,
+                        password=password.get_secret_value() if password else None,
+                        name=f"aidmesh-{settings.region}-{self._db.origin.service}-handoff",
+                        inbox_prefix=f"_INBOX_handoff_{settings.region}".encode(),
+                        connect_timeout=int(CONNECT_S_MAX),
+                        max_reconnect_attempts=-1,
+                        reconnect_time_wait=1,
+                        ping_interval=5,
+                        max_outstanding_pings=2,
+                        pending_size=0,  # what can't be sent now is sent by the next round
+                        error_cb=_be_quiet,
+                    )
+            except (OSError, TimeoutError, Error) as error:
+                log.warning("courier.waits", cause=type(error).__name__)
+                await asyncio.sleep(SWEEP_S)
+            else:
+                return
+
+
+async def _be_quiet(error: Exception) -> None:
+    log.debug("courier.client_error", reason=type(error).__name__)

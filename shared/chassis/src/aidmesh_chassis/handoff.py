@@ -1,0 +1,205 @@
+"""What is handed over to one other region: its rows, and the answers that settle them.
+
+A handoff is written with the change that it follows from, published straight into the receiver's
+HANDOFF stream, and settled by nothing but the receiver's answer, which is written there in the
+transaction of its inbox row. Until then it is published again, without time limit: a stream keeps
+it for some days only, and a stream can be lost.
+"""
+
+import json
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+from uuid import UUID
+
+import asyncpg
+
+from aidmesh_chassis.envelope import Received
+from aidmesh_chassis.outbox import Row
+from aidmesh_contracts.base import Event
+
+if TYPE_CHECKING:
+    from aidmesh_chassis.db import Tx
+
+KEPT_DAYS: Final = 7
+LEASE_S: Final = 15.0
+"""How long a claimed row is left alone: longer than publishing it may take."""
+UNREACHED_S_MAX: Final = 30.0
+UNANSWERED_S_MIN: Final = 5.0
+UNANSWERED_S_MAX: Final = 300.0
+"""A row that the peer's stream took waits for the answer: twice as long each time, so bounded."""
+
+
+class Taken(Protocol):
+    """The answer to a handoff, as the contracts of intake and payments define it."""
+
+    @property
+    def handoff_id(self) -> UUID: ...
+
+
+class Parcel(NamedTuple):
+    """A handoff that is due."""
+
+    event_id: UUID
+    to_region: str
+    subject: str
+    headers: dict[str, str]
+    payload: bytes
+    awaits_answer: bool
+
+
+async def insert(conn: asyncpg.Connection, rows: Sequence[tuple[str, Row, bool]]) -> None:
+    """Write rows for a region each; the last says whether an answer is awaited."""
+    await conn.execute(
+        """
+        INSERT INTO handoff (event_id, to_region, subject, headers, payload, payload_hash,
+                             awaits_answer)
+        SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::jsonb[], $5::bytea[],
+                             $6::bytea[], $7::bool[])
+        """,
+        [row.event_id for _, row, _ in rows],
+        [to_region for to_region, _, _ in rows],
+        [row.subject for _, row, _ in rows],
+        [row.headers for _, row, _ in rows],
+        [row.payload for _, row, _ in rows],
+        [row.payload_hash for _, row, _ in rows],
+        [awaits_answer for _, _, awaits_answer in rows],
+    )
+
+
+async def claim(conn: asyncpg.Connection, limit: int) -> list[Parcel]:
+    """Take rows that are due, oldest first; nobody else looks at them for `LEASE_S`."""
+    rows = await conn.fetch(
+        """
+        UPDATE handoff h SET next_at = now() + make_interval(secs => $2), tries = tries + 1
+        FROM (SELECT event_id FROM handoff WHERE status = 'waiting' AND next_at <= now()
+              ORDER BY next_at, event_id LIMIT $1 FOR UPDATE SKIP LOCKED) due
+        WHERE h.event_id = due.event_id
+        RETURNING h.event_id, to_region, subject, headers, payload, awaits_answer, created_at
+        """,
+        limit,
+        LEASE_S,
+    )
+    return [
+        Parcel(
+            row["event_id"],
+            row["to_region"],
+            row["subject"],
+            json.loads(row["headers"]),
+            row["payload"],
+            row["awaits_answer"],
+        )
+        for row in sorted(rows, key=lambda row: (row["created_at"], row["event_id"]))
+    ]
+
+
+async def published(conn: asyncpg.Connection, ids: Collection[UUID]) -> None:
+    """The peer's stream has these: an answer is settled by that, what awaits one waits on."""
+    await conn.execute(
+        """
+        UPDATE handoff SET published_at = now(),
+               status = CASE WHEN awaits_answer THEN status ELSE 'settled' END,
+               settled_at = CASE WHEN awaits_answer THEN settled_at ELSE now() END,
+               next_at = now() + LEAST(make_interval(secs => $2 * 2 ^ LEAST(tries - 1, 20)),
+                                       make_interval(secs => $3))
+        WHERE event_id = ANY($1::uuid[]) AND status = 'waiting'
+        """,
+        list(ids),
+        UNANSWERED_S_MIN,
+        UNANSWERED_S_MAX,
+    )
+
+
+async def unreached(conn: asyncpg.Connection, ids: Collection[UUID]) -> None:
+    """The link to the peer is down, or slow: try again, later each time."""
+    await conn.execute(
+        """
+        UPDATE handoff
+        SET next_at = now() + LEAST(make_interval(secs => 2 ^ LEAST(tries - 1, 20)),
+                                    make_interval(secs => $2))
+        WHERE event_id = ANY($1::uuid[]) AND status = 'waiting'
+        """,
+        list(ids),
+        UNREACHED_S_MAX,
+    )
+
+
+async def hurry(conn: asyncpg.Connection, regions: Collection[str]) -> int:
+    """These regions are heard again: what waits for them is due now. Returns how much."""
+    result = await conn.execute(
+        """
+        UPDATE handoff SET next_at = now()
+        WHERE status = 'waiting' AND to_region = ANY($1::text[]) AND next_at > now()
+        """,
+        list(regions),
+    )
+    return int(result.split()[-1])
+
+
+async def settle(tx: "Tx", batch: Sequence[Received[Event]]) -> None:
+    """Take in answers: what they speak of is handed over. A handler of every service's answers.
+
+    Only the region that a handoff went to can settle it.
+    """
+    answers: list[tuple[UUID, str]] = []
+    for item in batch:
+        answer: Taken = item.event  # type: ignore[assignment]  # each service has its own class
+        answers.append((answer.handoff_id, item.region))
+    await tx.conn.execute(
+        """
+        UPDATE handoff h SET status = 'settled', settled_at = now()
+        FROM unnest($1::uuid[], $2::text[]) AS a (event_id, region)
+        WHERE h.event_id = a.event_id AND h.to_region = a.region AND h.status = 'waiting'
+          AND h.awaits_answer
+        """,
+        [handoff_id for handoff_id, _ in answers],
+        [region for _, region in answers],
+    )
+
+
+async def withdraw(conn: asyncpg.Connection, aggregate_ids: Collection[UUID]) -> None:
+    """Blank what speaks of these aggregates; what was not answered yet is not sent again."""
+    await conn.execute(
+        """
+        UPDATE handoff SET payload = NULL,
+               status = CASE status WHEN 'waiting' THEN 'withdrawn' ELSE status END
+        WHERE payload IS NOT NULL AND awaits_answer AND headers ->> 'ce-subject' = ANY($1::text[])
+        """,
+        [str(each) for each in aggregate_ids],
+    )
+
+
+async def blank(conn: asyncpg.Connection, limit: int) -> int:
+    """Blank payloads that were answered over 7 days ago; returns how many."""
+    result = await conn.execute(
+        """
+        UPDATE handoff h SET payload = NULL FROM (
+            SELECT event_id FROM handoff
+            WHERE status = 'settled' AND payload IS NOT NULL
+              AND settled_at < now() - make_interval(days => $1)
+            ORDER BY settled_at LIMIT $2 FOR UPDATE SKIP LOCKED) old
+        WHERE h.event_id = old.event_id
+        """,
+        KEPT_DAYS,
+        limit,
+    )
+    return int(result.split()[-1])
+
+
+class Waiting(NamedTuple):
+    """What a region has not answered yet: how many handoffs, and the age of the oldest (s)."""
+
+    region: str
+    rows: int
+    age_s: float
+
+
+async def waiting(conn: asyncpg.Connection) -> list[Waiting]:
+    """What waits for each region."""
+    rows = await conn.fetch(
+        """
+        SELECT to_region, count(*) AS rows,
+               EXTRACT(EPOCH FROM clock_timestamp() - min(created_at))::float8 AS age_s
+        FROM handoff WHERE status = 'waiting' AND awaits_answer GROUP BY to_region ORDER BY 1
+        """
+    )
+    return [Waiting(row["to_region"], row["rows"], row["age_s"]) for row in rows]
