@@ -286,6 +286,15 @@ BREAKS = (
         "ON CONFLICT (person_id) DO UPDATE SET sealed = '', erased_at = NULL",
     ),
     Break(
+        "mesh.handoffs_arrived",
+        "payments",
+        """
+        INSERT INTO handoff (event_id, to_region, subject, headers, payload_hash, awaits_answer,
+                             status, settled_at)
+        VALUES (gen_random_uuid(), 'lviv', 'x', '{}', '', true, 'settled', now())
+        """,
+    ),
+    Break(
         "mesh.transfers_match",
         "payments",
         "UPDATE transfer SET state = 'in_transit' WHERE kind = 'return' AND to_region = 'kyiv'",

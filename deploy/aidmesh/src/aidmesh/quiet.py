@@ -46,8 +46,11 @@ class RegionProbe:
         entry: RegionEntry,
         client: Client,
         connections: dict[str, asyncpg.Connection],
+        peers_here: Collection[str] = (),
     ) -> None:
+        """`peers_here` are the regions that are looked at as well: what is for them arrives."""
         self.name = name
+        self.peers_here = tuple(peers_here)
         self.entry = entry
         self.client = client
         self.connections = connections
@@ -72,7 +75,12 @@ class RegionProbe:
         if not untaken:
             for conn in self.connections.values():
                 unsent += await conn.fetchval(
-                    "SELECT count(*) FROM outbox WHERE status = 'pending'"
+                    """
+                    SELECT (SELECT count(*) FROM outbox WHERE status = 'pending')
+                         + (SELECT count(*) FROM handoff
+                            WHERE status = 'waiting' AND to_region = ANY($1::text[]))
+                    """,
+                    list(self.peers_here),
                 )
                 failing += await conn.fetchval(
                     "SELECT count(*) FROM dead_letter WHERE status IN ('failing', 'parked')"
@@ -95,7 +103,7 @@ async def probing(mesh: MeshFile) -> AsyncIterator[list[RegionProbe]]:
             )
             stack.push_async_callback(client.close)
             connections = await _connect_databases(entry, stack)
-            probes.append(RegionProbe(name, entry, client, connections))
+            probes.append(RegionProbe(name, entry, client, connections, mesh.peers(name)))
         yield probes
 
 

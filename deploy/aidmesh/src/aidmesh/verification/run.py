@@ -18,6 +18,7 @@ from aidmesh.verification.across import (
     transfers_match,
     waiting_agrees,
 )
+from aidmesh.verification.handoffs import handoffs_arrived
 from aidmesh.verification.outcome import Outcome, Verification, outcome
 from aidmesh.verification.peers import peers_elsewhere, public_events_reported
 from aidmesh.verification.privacy import (
@@ -103,6 +104,7 @@ async def check_all(
         for peer in elsewhere[probe.name]:
             outcomes.append(await public_events_reported(probe, marks[probe.name], peer))
     outcomes.append(await transfers_match(probes, elsewhere))
+    outcomes.append(await handoffs_arrived(probes))
     if canaries is not None:
         outcomes += await _search(data, probes, reads, canaries)
     return outcomes
