@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -62,7 +63,9 @@ class RunningMesh:
 
     def staff(self, region: str) -> "Staff":
         """The staff of a region."""
-        return Staff(self.file, region)
+        entry = self.file.regions[region]
+        urls = {name: service.url for name, service in entry.services.items()}
+        return Staff(region, entry.keys, urls)
 
     def aidmesh(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a command of the operators against it."""
@@ -76,12 +79,15 @@ class RunningMesh:
 
 
 class Staff:
-    """Calls a region's services as members of staff do."""
+    """Calls a region's services as members of staff do.
 
-    def __init__(self, mesh: MeshFile, region: str) -> None:
+    `keys` is the region's folder of keys, `urls` says where each service answers.
+    """
+
+    def __init__(self, region: str, keys: Path, urls: Mapping[str, str]) -> None:
         self.region = region
-        self._entry = mesh.regions[region]
-        signer = KeyRing(self._entry.keys, [TOKENS]).token_signer()
+        self._urls = urls
+        signer = KeyRing(keys, [TOKENS]).token_signer()
         now = datetime.now(UTC)
         self.tokens = {
             role: issue_token(signer, uuid4(), [role], region, now, 3600) for role in Role
@@ -94,7 +100,7 @@ class Staff:
 
     def url(self, service: str) -> str:
         """Where a service answers."""
-        return self._entry.services[service].url
+        return self._urls[service]
 
     async def call(
         self,

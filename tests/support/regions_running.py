@@ -1,0 +1,131 @@
+"""Several whole regions in this process: real servers, all services, links that tests can cut.
+
+Every service runs as in production (its own pool, connection and port), so a test works through
+HTTP and looks into databases only to see what nobody is shown.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from aidmesh.embedded import free_ports
+from aidmesh_chassis.keys import create_region_keys
+from aidmesh_chassis.service import Service, _Running
+from aidmesh_intake.app import build as build_intake
+from aidmesh_intake.config import Settings as IntakeSettings
+from aidmesh_inventory.app import build as build_inventory
+from aidmesh_inventory.config import Settings as InventorySettings
+from aidmesh_notification.app import build as build_notification
+from aidmesh_notification.config import Settings as NotificationSettings
+from aidmesh_payments.app import build as build_payments
+from aidmesh_payments.config import Settings as PaymentsSettings
+from aidmesh_reporting.app import build as build_reporting
+from aidmesh_reporting.config import Settings as ReportingSettings
+from support.regions import LinkedRegions, linked_regions
+from support.running import Staff
+from support.servers import SERVICE_PASSWORD, DatabaseFactory, NatsRegion
+from support.services import is_open
+from support.waiting import eventually
+
+ALL = ("intake", "inventory", "payments", "notification", "reporting")
+READY_S_MAX = 30.0
+
+
+@dataclass(slots=True)
+class RunningRegion:
+    """One region: its server, what its staff can do, its databases and services by name."""
+
+    nats: NatsRegion
+    staff: Staff
+    dsns: Mapping[str, str]
+    services: Mapping[str, Service]
+
+
+@dataclass(slots=True)
+class RunningRegions:
+    """Regions by name; `links` has the cables between them."""
+
+    links: LinkedRegions
+    regions: Mapping[str, RunningRegion]
+
+    def __getitem__(self, name: str) -> RunningRegion:
+        return self.regions[name]
+
+    async def cut(self, name: str) -> None:
+        """Cut a region off from all others."""
+        for pair, cable in self.links.cables.items():
+            if name in pair:
+                await cable.cut()
+
+    async def heal(self) -> None:
+        """Connect every cable that is cut."""
+        for cable in self.links.cables.values():
+            await cable.connect()
+
+
+@asynccontextmanager
+async def running_regions(
+    folder: Path,
+    database: DatabaseFactory,
+    names: Sequence[str] = ("kyiv", "lviv"),
+    services: Sequence[str] = ALL,
+) -> AsyncIterator[RunningRegions]:
+    """Start regions with these services, linked with each other; stopped at the end."""
+    dsns = {name: {each: await database(each) for each in services} for name in names}
+    async with AsyncExitStack() as stack:
+        links = await stack.enter_async_context(
+            linked_regions(
+                folder, names, {name: list(of_region.values()) for name, of_region in dsns.items()}
+            )
+        )
+        regions = {}
+        for name in names:
+            region = _region(folder / name, links.regions[name], dsns[name])
+            regions[name] = region
+            stack.push_async_callback(region.staff.close)
+            for service in region.services.values():
+                stack.push_async_callback(_stop, asyncio.create_task(_Running(service).run()))
+        for region in regions.values():
+            for service in region.services.values():
+                assert service.database is not None
+                database_of = service.database
+                await eventually(lambda opened=database_of: is_open(opened), READY_S_MAX)
+        yield RunningRegions(links, regions)
+
+
+def _region(folder: Path, nats: NatsRegion, dsns: Mapping[str, str]) -> RunningRegion:
+    keys = folder / "keys"
+    create_region_keys(keys)
+    ports = dict(zip(dsns, free_ports(len(dsns)), strict=True))
+    services: dict[str, Service] = {}
+    for name, dsn in dsns.items():
+        services[name] = BUILDERS[name](
+            {
+                "region": nats.region,
+                "database_url": dsn,
+                "nats_url": nats.url,
+                "nats_user": name,
+                "nats_password": SERVICE_PASSWORD,
+                "http_port": ports[name],
+                "keys_dir": keys,
+                **({"spool_path": folder / "spool"} if name == "notification" else {}),
+            }
+        )
+    urls = {name: f"http://127.0.0.1:{port}" for name, port in ports.items()}
+    return RunningRegion(nats, Staff(nats.region, keys, urls), dsns, services)
+
+
+async def _stop(task: "asyncio.Task[None]") -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+BUILDERS: Mapping[str, Callable[[dict[str, object]], Service]] = {
+    "intake": lambda given: build_intake(IntakeSettings.model_validate(given)),
+    "inventory": lambda given: build_inventory(InventorySettings.model_validate(given)),
+    "payments": lambda given: build_payments(PaymentsSettings.model_validate(given)),
+    "notification": lambda given: build_notification(NotificationSettings.model_validate(given)),
+    "reporting": lambda given: build_reporting(ReportingSettings.model_validate(given)),
+}
