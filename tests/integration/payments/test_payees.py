@@ -16,6 +16,7 @@ from aidmesh_payments.handlers.payouts import Step, give_up, redo, take_steps
 from integration.payments.offices import CHECKER, MAKER, Desk, approved, confirmed, withdrawn
 
 ABOVE_LIMIT = 20_000
+FINANCE = UUID(int=3)
 
 
 def registered(mechanism: str | None = "iban") -> tuple[NeedApprovedV1, list[PayeeSealedV1]]:
@@ -117,6 +118,38 @@ async def test_what_is_on_a_list_goes_where_the_list_says(desk: Desk) -> None:
     payout_id = PayoutId(await desk.value("SELECT id FROM payout"))
     await desk.run(lambda tx: redo(desk.office, tx, payout_id, CHECKER, None))
     assert await paid_to(desk) == ("draft", str(change.payee_ref), "iban")
+
+
+@pytest.mark.parametrize("held", [False, True])
+async def test_whoever_corrects_before_it_is_drawn_up_does_not_approve_it(
+    desk: Desk, held: bool
+) -> None:
+    await desk.purse(50_000)
+    need, first = registered()
+    await desk.feed(*first)
+    events: list[Event] = [corrected(need, by=MAKER)]
+    events.insert(0 if held else 1, need)
+    for event in events:
+        await desk.feed(event)
+    await desk.feed(confirmed(need))
+    assert await step(desk, "approve", MAKER) is PayoutRefusal.SECOND_PERSON
+    assert await step(desk, "approve", CHECKER) is None
+
+
+async def test_whoever_corrects_what_is_on_a_list_does_not_approve_it_anew(desk: Desk) -> None:
+    await desk.purse(50_000)
+    need = await drawn_up(desk)
+    await step(desk, "approve", CHECKER)
+    await step(desk, "export", CHECKER)
+    await desk.feed(corrected(need, by=MAKER))
+    # On the list are the old details: whoever approved those may be asked for the new ones.
+    assert await desk.value("SELECT sealed_by FROM payout") is None
+    await step(desk, "reject", CHECKER, "AC01")
+    payout_id = PayoutId(await desk.value("SELECT id FROM payout"))
+    await desk.run(lambda tx: redo(desk.office, tx, payout_id, FINANCE, None))
+    assert await step(desk, "approve", MAKER) is PayoutRefusal.SECOND_PERSON
+    assert await step(desk, "approve", FINANCE) is PayoutRefusal.SECOND_PERSON
+    assert await step(desk, "approve", CHECKER) is None
 
 
 async def test_later_attempts_use_what_was_corrected(desk: Desk) -> None:

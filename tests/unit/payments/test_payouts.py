@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import get_args
+from typing import Literal, get_args
 from uuid import UUID
 
 import pytest
@@ -20,6 +20,7 @@ from aidmesh_payments.domain.payout import (
     PayoutRefusal,
     PayoutState,
     Verb,
+    correct,
     review,
     step,
     stop,
@@ -34,13 +35,34 @@ verbs: tuple[Verb, ...] = get_args(Verb)
 moves = st.lists(st.tuples(st.sampled_from(verbs), st.sampled_from(PEOPLE)), max_size=12)
 
 
-@given(st.integers(1, 3 * LIMIT), st.sampled_from([None, *PEOPLE]), moves, st.booleans())
+people = st.sampled_from([None, *PEOPLE])
+corrections = st.lists(st.tuples(st.just("correct"), st.sampled_from(PEOPLE)), max_size=3)
+
+
+@given(
+    st.integers(1, 3 * LIMIT),
+    people,
+    people,
+    st.tuples(moves, corrections).flatmap(lambda both: st.permutations(both[0] + both[1])),
+    st.booleans(),
+)
 def test_no_way_around_the_second_person(
-    amount: int, maker: UUID | None, moves: list[tuple[Verb, UUID]], cash: bool
+    amount: int,
+    maker: UUID | None,
+    sealer: UUID | None,
+    moves: list[tuple[Verb | Literal["correct"], UUID]],
+    cash: bool,
 ) -> None:
-    payout = Payout(amount, "UAH", maker=maker)
+    payout = Payout(amount, "UAH", maker=maker, sealed_by=sealer)
     seen = [payout.state]
     for verb, by in moves:
+        if verb == "correct":
+            corrected = correct(payout, by)
+            assert (corrected is None) == (payout.state not in ("draft", "approved"))
+            if corrected is not None:
+                assert (corrected.state, corrected.sealed_by) == ("draft", by)
+                payout = corrected
+            continue
         after = step(payout, verb, by, NOW, float_limit_minor=LIMIT, reason="AC04", is_cash=cash)
         if isinstance(after, PayoutRefusal):
             continue
@@ -51,7 +73,7 @@ def test_no_way_around_the_second_person(
         people = {payout.maker, payout.approver, payout.settler} - {None}
         if amount > LIMIT:
             assert len(people) >= 2
-            assert payout.approver != payout.maker
+            assert payout.approver not in (payout.maker, payout.sealed_by)
             assert payout.review_due_at is None
         else:
             assert (payout.review_due_at is None) == (len(people) >= 2)
@@ -116,6 +138,10 @@ def test_one_person_alone_is_reviewed_by_another() -> None:
     assert isinstance(settled, Payout)
     assert settled.review_due_at is not None
     assert review(settled, PEOPLE[0]) is PayoutRefusal.SECOND_PERSON
+    # Nor by whoever said where it goes.
+    sealed = replace(settled, sealed_by=PEOPLE[1])
+    assert review(sealed, PEOPLE[1]) is PayoutRefusal.SECOND_PERSON
+    assert isinstance(review(sealed, PEOPLE[2]), Payout)
     reviewed = review(settled, PEOPLE[1])
     assert isinstance(reviewed, Payout)
     assert review(reviewed, PEOPLE[2]) is PayoutRefusal.ALREADY_REVIEWED

@@ -267,7 +267,7 @@ def router(desk: Desk) -> APIRouter:
             need_id, payee_ref = NeedId(body.need_id), PayeeRef(uuid4())
             if await erasure.is_erased(tx.conn, need_id):
                 raise problem("payee-erased")
-            await store.put_payee(tx.conn, payee_ref, need_id, body.mechanism, box)
+            await store.put_payee(tx.conn, payee_ref, need_id, body.mechanism, box, caller.staff_id)
             return await once.answer(tx, 201, {"payee_ref": payee_ref})
 
     return routes

@@ -67,6 +67,7 @@ class Payout:
 
     Attributes:
         maker: who drew it up; None when the need's own commitment did.
+        sealed_by: who corrected or entered where it goes; None as the person was registered.
         review_due_at: a single person paid; a second looks at it until then.
         version: counts its states.
     """
@@ -76,6 +77,7 @@ class Payout:
     state: PayoutState = "draft"
     reason: str | None = None
     maker: UUID | None = None
+    sealed_by: UUID | None = None
     approver: UUID | None = None
     settler: UUID | None = None
     reviewer: UUID | None = None
@@ -120,8 +122,8 @@ def step(
     """Take one step.
 
     Up to the float limit one person may do everything, and a second reviews it within
-    `REVIEW_DAYS`. Above it whoever approves did not draw it up, and it is not settled before two
-    different people had it in hand; a draft is not settled at all.
+    `REVIEW_DAYS`. Above it whoever approves neither drew it up nor said where it goes, and it is
+    not settled before two different people had it in hand; a draft is not settled at all.
 
     Args:
         by: the member of staff.
@@ -143,7 +145,7 @@ def step(
     small = payout.amount_minor <= float_limit_minor
     changed = replace(payout, state=_TO[verb], version=payout.version + 1)
     if verb == "approve":
-        if not small and by == payout.maker:
+        if not small and by in (payout.maker, payout.sealed_by):
             return PayoutRefusal.SECOND_PERSON
         changed = replace(changed, approver=by)
     elif verb == "settle":
@@ -187,19 +189,17 @@ def correct(payout: Payout, by: UUID | None) -> Payout | None:
     None where it is on a payment list already, or over.
 
     Args:
-        by: who corrected it.
+        by: who corrected it; None if that is not known.
     """
     if payout.state not in ("draft", "approved"):
         return None
-    return replace(
-        payout, state="draft", maker=by or payout.maker, approver=None, version=payout.version + 1
-    )
+    return replace(payout, state="draft", sealed_by=by, approver=None, version=payout.version + 1)
 
 
 def review(payout: Payout, by: UUID) -> Payout | PayoutRefusal:
     """A second person looked at a payout that one person made alone."""
     if payout.review_due_at is None or payout.reviewer is not None:
         return PayoutRefusal.ALREADY_REVIEWED
-    if by in (payout.maker, payout.approver, payout.settler):
+    if by in (payout.maker, payout.sealed_by, payout.approver, payout.settler):
         return PayoutRefusal.SECOND_PERSON
     return replace(payout, reviewer=by)

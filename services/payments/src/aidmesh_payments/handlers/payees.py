@@ -105,7 +105,7 @@ def opened(keys: KeyRing, box: bytes, payout_id: PayoutId | None = None) -> Paye
 
 async def keep(tx: Tx, batch: Sequence[Received[PayeeSealedV1]]) -> None:
     """Keep what intake sealed, as it is; what was corrected takes the place of the old."""
-    rows: list[tuple[PayeeRef, NeedId, str | None, bytes, int]] = []
+    rows: list[tuple[PayeeRef, NeedId, str | None, bytes, int, UUID | None]] = []
     corrections: dict[NeedId, Received[PayeeSealedV1]] = {}
     for item in batch:
         try:
@@ -113,7 +113,16 @@ async def keep(tx: Tx, batch: Sequence[Received[PayeeSealedV1]]) -> None:
         except binascii.Error:
             raise Poison("sealed_is_not_base64") from None
         event = item.event
-        rows.append((event.payee_ref, event.need_id, event.mechanism, box, event.version))
+        rows.append(
+            (
+                event.payee_ref,
+                event.need_id,
+                event.mechanism,
+                box,
+                event.version,
+                event.sealed_by,
+            )
+        )
         known = corrections.get(event.need_id)
         if event.version and (known is None or known.event.version < event.version):
             corrections[event.need_id] = item

@@ -49,6 +49,7 @@ def _payout(row: asyncpg.Record) -> PayoutRow:
             state=row["state"],
             reason=row["reason"],
             maker=row["maker"],
+            sealed_by=row["sealed_by"],
             approver=row["approver"],
             settler=row["settler"],
             reviewer=row["reviewer"],
@@ -63,7 +64,7 @@ def _payout(row: asyncpg.Record) -> PayoutRow:
 
 
 async def insert(conn: asyncpg.Connection, payouts: Sequence[PayoutRow]) -> None:
-    """Write drafts; the mechanism is the payee's, cash where no payee was given.
+    """Write drafts; mechanism and who sealed it are the payee's, cash where none was given.
 
     Raises:
         asyncpg.UniqueViolationError: a need already has a live payout.
@@ -72,11 +73,11 @@ async def insert(conn: asyncpg.Connection, payouts: Sequence[PayoutRow]) -> None
         await conn.execute(
             """
             INSERT INTO payout (id, payout_no, commitment_id, need_id, allotment_id, amount_minor,
-                                currency, payee_ref, mechanism, state, maker)
+                                currency, payee_ref, mechanism, sealed_by, state, maker)
             SELECT n.id, n.payout_no, n.commitment_id, n.need_id, n.allotment_id, n.amount,
                    n.currency, n.payee_ref,
                    CASE WHEN n.payee_ref IS NULL THEN 'cash' ELSE payee.mechanism END,
-                   'draft', n.maker
+                   payee.sealed_by, 'draft', n.maker
             FROM unnest($1::uuid[], $2::int[], $3::uuid[], $4::uuid[], $5::uuid[], $6::bigint[],
                         $7::text[], $8::uuid[], $9::uuid[])
                  AS n (id, payout_no, commitment_id, need_id, allotment_id, amount, currency,
@@ -282,17 +283,20 @@ async def put_payee(
     need_id: NeedId,
     mechanism: str | None,
     sealed: bytes,
+    sealed_by: UUID,
 ) -> bool:
     """Keep a payee's sealed details, once; payouts that waited learn their mechanism."""
     new = await conn.fetchval(
         """
-        INSERT INTO payee (payee_ref, need_id, mechanism, sealed) VALUES ($1, $2, $3, $4)
+        INSERT INTO payee (payee_ref, need_id, mechanism, sealed, sealed_by)
+        VALUES ($1, $2, $3, $4, $5)
         ON CONFLICT (payee_ref) DO NOTHING RETURNING true
         """,
         payee_ref,
         need_id,
         mechanism,
         sealed,
+        sealed_by,
     )
     if new and mechanism is not None:
         await conn.execute(
@@ -316,15 +320,16 @@ async def has_payee(conn: asyncpg.Connection, payee_ref: PayeeRef, need_id: Need
 
 async def put_payees(
     conn: asyncpg.Connection,
-    payees: Sequence[tuple[PayeeRef, NeedId, str | None, bytes, int]],
+    payees: Sequence[tuple[PayeeRef, NeedId, str | None, bytes, int, UUID | None]],
 ) -> None:
     """Keep a batch of sealed details, each once; nothing of needs whose people were erased."""
     rows = list({payee[0]: payee for payee in payees}.values())
     await conn.execute(
         """
-        INSERT INTO payee (payee_ref, need_id, mechanism, sealed, version)
-        SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::bytea[], $5::int[])
-             AS n (payee_ref, need_id, mechanism, sealed, version)
+        INSERT INTO payee (payee_ref, need_id, mechanism, sealed, version, sealed_by)
+        SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::bytea[], $5::int[],
+                             $6::uuid[])
+             AS n (payee_ref, need_id, mechanism, sealed, version, sealed_by)
         WHERE NOT EXISTS (SELECT FROM erased_need e WHERE e.need_id = n.need_id)
         ORDER BY n.payee_ref
         ON CONFLICT (payee_ref) DO NOTHING
@@ -370,7 +375,7 @@ async def set_payees(
     rows = await conn.fetch(
         """
         WITH n AS (
-            SELECT n.id, n.payee_ref, payee.mechanism
+            SELECT n.id, n.payee_ref, payee.mechanism, payee.sealed_by
             FROM unnest($1::uuid[], $2::uuid[]) AS n (id, payee_ref)
             JOIN payee ON payee.payee_ref = n.payee_ref
         ), of_commitment AS (
@@ -379,7 +384,8 @@ async def set_payees(
             SELECT p.id, p.mechanism FROM payout p JOIN n ON n.id = p.commitment_id
             WHERE p.state IN ('draft', 'approved')
         )
-        UPDATE payout p SET payee_ref = n.payee_ref, mechanism = n.mechanism
+        UPDATE payout p SET payee_ref = n.payee_ref, mechanism = n.mechanism,
+               sealed_by = n.sealed_by
         FROM n, old WHERE p.commitment_id = n.id AND p.id = old.id
         RETURNING p.commitment_id, old.mechanism IS DISTINCT FROM p.mechanism AS changed
         """,
