@@ -61,6 +61,21 @@ UNBALANCED_JOURNALS = """
     SELECT n.id, 1, a.id, a.currency, CASE n.no WHEN 1 THEN 5 ELSE -5 END
     FROM n, account a WHERE a.code = 'exchange' AND a.currency = 'CHF'
 """
+DEMANDED = """
+    INSERT INTO shortfall (id, grant_id, demanded_minor, open_minor, reason, opened_on, recorded_by)
+    SELECT gen_random_uuid(), id, 5, 4, 'x', '2024-01-01', id FROM donor_grant
+    LIMIT 1
+"""
+SET_ASIDE_OF_NOTHING = """
+    WITH s AS (
+        INSERT INTO shortfall (id, grant_id, demanded_minor, open_minor, reason, opened_on,
+                               recorded_by)
+        SELECT gen_random_uuid(), id, 5, 4, 'x', '2024-01-01', id FROM donor_grant
+        LIMIT 1 RETURNING id
+    )
+    INSERT INTO shortfall_entry (shortfall_id, journal_id, amount_minor)
+    SELECT s.id, j.id, 1 FROM s, (SELECT id FROM journal WHERE kind = 'instalment' LIMIT 1) j
+"""
 HELD_TOO_LONG = """
     WITH c AS (
         UPDATE commitment SET state = 'held', hold_until = now() - interval '1 hour'
@@ -181,6 +196,14 @@ BREAKS = (
         "payments.instalments_are_what_was_received",
         "payments",
         "UPDATE instalment SET received_minor = received_minor + 1",
+    ),
+    Break("payments.demands_are_accounted_for", "payments", DEMANDED),
+    Break("payments.demands_are_accounted_for", "payments", SET_ASIDE_OF_NOTHING),
+    Break(
+        "payments.demands_are_accounted_for",
+        "payments",
+        "INSERT INTO demand_withdrawal (id, grant_id, amount_minor, reason, withdrawn_on, "
+        "withdrawn_by) SELECT gen_random_uuid(), id, 5, 'x', '2024-01-01', id FROM donor_grant",
     ),
     Break(
         "payments.allotted_is_sent_less_returned",

@@ -60,9 +60,17 @@ def test_the_equation_holds_whatever_happens(acts: list[tuple[str, int]]) -> Non
     # The equation itself is asserted in Grant; here nothing may break it or vanish.
     grant, line, granted = _grant(100), Line("aid", 10**6, 0), Granted(0, 0)
     shortfall = 0
+    came: list[tuple[int, int]] = []  # instalments, and what was set aside of each
+    after: Grant | GrantRefusal
     for what, amount in acts:
         if what == "receive":
-            after = grants.receive(grant, amount)
+            received = grants.receive(grant, amount)
+            assert isinstance(received, Grant)
+            # Whoever waits for money is served first.
+            after, still = grants.demand_back(received, shortfall)
+            came.append((amount, shortfall - still))
+            shortfall = still
+            grant = replace(grant, version=grant.version + 1)
         elif what == "allot":
             decided = grants.allot(grant, line, amount, MAKER)
             if isinstance(decided, GrantRefusal):
@@ -94,8 +102,21 @@ def test_the_equation_holds_whatever_happens(acts: list[tuple[str, int]]) -> Non
             shortfall += missing
             assert after.refund_due_minor == grant.refund_due_minor + amount - missing
         elif what == "unreceive":
-            after = grants.reverse_instalment(grant, amount)
-            assert isinstance(after, Grant) == (amount <= grant.unallotted_minor)
+            if not came:
+                continue
+            wrong, aside = came[amount % len(came)]
+            reversed_ = grants.reverse_instalment(grant, wrong, aside)
+            lacking = max(0, wrong - grant.unallotted_minor)
+            if isinstance(reversed_, GrantRefusal):
+                # Given on, or sent back to the donor.
+                assert lacking > min(aside, grant.refund_due_minor)
+                continue
+            came.pop(amount % len(came))
+            after, missing = reversed_
+            assert after.received_minor == grant.received_minor - wrong
+            # What the donor is to have back stays the same, due or missing again.
+            assert grant.refund_due_minor - after.refund_due_minor == missing == lacking
+            shortfall += missing
         elif what == "undemand":
             less = grants.withdraw_demand(grant, amount, shortfall)
             if isinstance(less, GrantRefusal):
@@ -114,6 +135,25 @@ def test_the_equation_holds_whatever_happens(acts: list[tuple[str, int]]) -> Non
         if isinstance(after, Grant):
             assert after.version == grant.version + 1
             grant = after
+
+
+def test_an_instalment_that_worked_off_a_demand_is_taken_out_and_the_demand_stands_again() -> None:
+    allotted = grants.allot(_grant(500), Line("aid", 500, 0), 500, MAKER)
+    assert isinstance(allotted, tuple)
+    grant, missing = grants.demand_back(allotted[0], 300)
+    assert missing == 300
+    received = grants.receive(grant, 400)
+    assert isinstance(received, Grant)
+    grant, still = grants.demand_back(received, missing)
+    assert (grant.refund_due_minor, grant.unallotted_minor, still) == (300, 100, 0)
+    undone = grants.reverse_instalment(grant, 400, 300)
+    assert isinstance(undone, tuple)
+    assert (undone[0].received_minor, undone[0].refund_due_minor, undone[1]) == (500, 0, 300)
+    # Not what went back to the donor already, nor what was set aside of other money.
+    refunded = grants.refund(grant, 1)
+    assert isinstance(refunded, Grant)
+    assert grants.reverse_instalment(refunded, 400, 300) is GrantRefusal.NOT_SO_MUCH
+    assert grants.reverse_instalment(grant, 400, 299) is GrantRefusal.NOT_SO_MUCH
 
 
 @given(

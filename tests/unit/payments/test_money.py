@@ -115,6 +115,7 @@ def test_every_booking_balances_whatever_the_amounts(a: int, b: int, c: int) -> 
         ledger.return_received(one, grant, allotment, "EUR", b, c, currency, a, TODAY)
     ledger.return_received(one, grant, allotment, "EUR", 0, 0, "UAH", a, TODAY)
     ledger.demand_withdrawn(one, grant, "EUR", a, TODAY, "x")
+    ledger.refund_due_reversed(one, grant, "EUR", a, TODAY, "x")
     ledger.exchange_difference(one, grant, "EUR", -a, TODAY, "bank")
 
 

@@ -79,6 +79,38 @@ CHECKS = (
         """,
     ),
     Check(
+        "demands_are_accounted_for",
+        "what a donor demanded is what is open, was set aside by a journal, or was withdrawn",
+        """
+        SELECT format('shortfall %s: demanded %s, open %s, set aside or withdrawn %s', s.id,
+                      s.demanded_minor, s.open_minor,
+                      s.unrecorded_minor + COALESCE(e.total, 0))
+        FROM shortfall s
+        LEFT JOIN (SELECT shortfall_id, sum(amount_minor) AS total FROM shortfall_entry
+                   GROUP BY 1) e ON e.shortfall_id = s.id
+        WHERE s.demanded_minor <> s.open_minor + s.unrecorded_minor + COALESCE(e.total, 0)
+        UNION ALL
+        SELECT format('journal %s: set aside %s, of demands %s', e.journal_id,
+                      COALESCE(b.total, 0), e.total)
+        FROM (SELECT journal_id, sum(amount_minor) AS total FROM shortfall_entry
+              WHERE journal_id IS NOT NULL GROUP BY 1) e
+        LEFT JOIN (SELECT p.journal_id, sum(p.amount_minor) AS total
+                   FROM posting p JOIN account a ON a.id = p.account_id
+                   WHERE a.code = 'refund_due' GROUP BY 1) b ON b.journal_id = e.journal_id
+        WHERE e.total <> COALESCE(b.total, 0)
+        UNION ALL
+        SELECT format('withdrawal %s: %s, of demands %s, set free %s', w.id, w.amount_minor,
+                      COALESCE(e.total, 0), COALESCE(b.total, 0))
+        FROM demand_withdrawal w
+        LEFT JOIN (SELECT withdrawal_id, sum(amount_minor) AS total FROM shortfall_entry
+                   GROUP BY 1) e ON e.withdrawal_id = w.id
+        LEFT JOIN (SELECT p.journal_id, -sum(p.amount_minor) AS total
+                   FROM posting p JOIN account a ON a.id = p.account_id
+                   WHERE a.code = 'refund_due' GROUP BY 1) b ON b.journal_id = w.journal_id
+        WHERE w.amount_minor <> COALESCE(e.total, 0) + COALESCE(b.total, 0)
+        """,
+    ),
+    Check(
         "allotted_is_sent_less_returned",
         "what a grant and its budget lines count as allotted is what was sent less what came back",
         """

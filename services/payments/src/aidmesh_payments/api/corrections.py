@@ -113,6 +113,7 @@ def router(desk: Desk) -> APIRouter:
                 body.amount_minor,
                 body.reason,
                 body.on or today_in_kyiv(tx.now),
+                caller.staff_id,
             )
             return await once.answer(tx, 200, {"grant_id": grant_id, "shortfall_minor": missing})
 

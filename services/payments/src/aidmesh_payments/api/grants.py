@@ -228,6 +228,7 @@ def router(desk: Desk) -> APIRouter:
                 "budget_lines": await queries.lines(conn, GrantId(grant_id)),
                 "instalments": await queries.instalments(conn, GrantId(grant_id)),
                 "amendments": await queries.amendments(conn, GrantId(grant_id)),
+                "demand_withdrawals": await queries.withdrawals(conn, GrantId(grant_id)),
                 "holders": await queries.holdings_of(conn, desk.office.region, [grant_id]),
             }
 

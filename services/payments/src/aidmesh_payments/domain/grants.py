@@ -295,19 +295,32 @@ def demand_back(grant: Grant, amount_minor: int) -> tuple[Grant, int]:
     return changed, amount_minor - aside
 
 
-def reverse_instalment(grant: Grant, amount_minor: int) -> Grant | GrantRefusal:
+def reverse_instalment(
+    grant: Grant, amount_minor: int, set_aside_minor: int
+) -> tuple[Grant, int] | GrantRefusal:
     """Take an instalment out again that did not come, or not so.
 
-    Refused where the money was given on or set aside: that comes back first.
+    What a donor waits for was set aside from it: as far as no other money stands for that, the
+    donor waits for it again. Refused where the money was given on, or set aside for another
+    reason: that comes back first.
+
+    Args:
+        set_aside_minor: of this instalment, for whoever waited for money.
+
+    Returns:
+        the grant, and how much more is missing again.
     """
-    if amount_minor > grant.unallotted_minor:
+    missing = max(0, amount_minor - grant.unallotted_minor)
+    if missing > min(set_aside_minor, grant.refund_due_minor):
         return GrantRefusal.NOT_SO_MUCH
-    return replace(
+    changed = replace(
         grant,
         received_minor=grant.received_minor - amount_minor,
-        unallotted_minor=grant.unallotted_minor - amount_minor,
+        unallotted_minor=grant.unallotted_minor + missing - amount_minor,
+        refund_due_minor=grant.refund_due_minor - missing,
         version=grant.version + 1,
     )
+    return changed, missing
 
 
 def withdraw_demand(

@@ -45,6 +45,7 @@ JournalKind = Literal[
     "spending_reversed",
     "exchange_difference",
     "refund_due",
+    "refund_due_reversed",
     "demand_withdrawn",
     "refund",
 ]
@@ -329,12 +330,25 @@ def demand_withdrawn(
     entry_id: UUID, grant_id: GrantId, currency: str, amount_minor: int, on: date, reason: str
 ) -> Journal:
     """Book money that was set aside for a donor who does not want it back after all."""
-    postings = move(
+    postings = _freed(grant_id, currency, amount_minor)
+    return Journal(entry_id, "demand_withdrawn", on, postings, reason=reason)
+
+
+def refund_due_reversed(
+    instalment_id: UUID, grant_id: GrantId, currency: str, amount_minor: int, on: date, reason: str
+) -> Journal:
+    """Book money that was set aside from an instalment that did not come."""
+    postings = _freed(grant_id, currency, amount_minor)
+    entry_id = derive_id("journal", "refund_due_reversed", instalment_id)
+    return Journal(entry_id, "refund_due_reversed", on, postings, str(instalment_id), reason)
+
+
+def _freed(grant_id: GrantId, currency: str, amount_minor: int) -> tuple[Posting, ...]:
+    return move(
         Account("unallotted", currency, grant_id),
         Account("refund_due", currency, grant_id),
         amount_minor,
     )
-    return Journal(entry_id, "demand_withdrawn", on, postings, reason=reason)
 
 
 def refund(

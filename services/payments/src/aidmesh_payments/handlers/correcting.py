@@ -20,7 +20,7 @@ from aidmesh_payments.store import allotments as allotment_store
 from aidmesh_payments.store import funding
 from aidmesh_payments.store import grants as store
 from aidmesh_payments.store import ledger as ledger_store
-from aidmesh_payments.store.funding import Instalment
+from aidmesh_payments.store.funding import Instalment, Withdrawal
 
 
 async def _lock_instalment(tx: Tx, instalment_id: UUID) -> tuple[Grant, Instalment]:
@@ -36,7 +36,8 @@ async def _lock_instalment(tx: Tx, instalment_id: UUID) -> tuple[Grant, Instalme
 async def reverse_instalment(tx: Tx, instalment_id: UUID, reason: str, by: UUID) -> None:
     """Take an instalment out again that did not come, or not so.
 
-    It stays as it was entered, reversed; the right one is entered as another.
+    It stays as it was entered, reversed; the right one is entered as another. A donor to whom it
+    would have gone back waits for that again.
 
     Raises:
         Problem: it was not received, or its money was given on: it is to be returned first.
@@ -47,22 +48,35 @@ async def reverse_instalment(tx: Tx, instalment_id: UUID, reason: str, by: UUID)
     assert wrong.received_minor is not None  # noqa: S101 - a CHECK of the table
     assert wrong.paid_minor is not None  # noqa: S101
     assert wrong.paid_currency is not None  # noqa: S101
-    changed = rules.reverse_instalment(grant, wrong.received_minor)
-    if isinstance(changed, GrantRefusal):
-        raise problem(changed)
+    today = today_in_kyiv(tx.now)
+    covered = await funding.covered_by(tx.conn, derive_id("journal", "refund_due", instalment_id))
+    decided = rules.reverse_instalment(
+        grant, wrong.received_minor, sum(each.amount_minor for each in covered)
+    )
+    if isinstance(decided, GrantRefusal):
+        raise problem(decided)
+    changed, missing = decided
     await store.save(tx.conn, [changed])
     await funding.correct_instalment(tx.conn, instalment_id, "reversed", reason, by)
-    journal = ledger.instalment_reversed(
-        instalment_id,
-        grant.id,
-        grant.currency,
-        wrong.received_minor,
-        wrong.paid_minor,
-        wrong.paid_currency,
-        today_in_kyiv(tx.now),
-        reason,
-    )
-    await ledger_store.post(tx.conn, [journal])
+    journals = [
+        ledger.instalment_reversed(
+            instalment_id,
+            grant.id,
+            grant.currency,
+            wrong.received_minor,
+            wrong.paid_minor,
+            wrong.paid_currency,
+            today,
+            reason,
+        )
+    ]
+    if missing:
+        again = ledger.refund_due_reversed(
+            instalment_id, grant.id, grant.currency, missing, today, reason
+        )
+        await funding.reopen_shortfalls(tx.conn, covered, missing, again.id)
+        journals.append(again)
+    await ledger_store.post(tx.conn, journals)
     await tell_grants(tx, [changed])
 
 
@@ -75,7 +89,7 @@ async def withdraw_instalment(tx: Tx, instalment_id: UUID, reason: str, by: UUID
 
 
 async def withdraw_demand(
-    tx: Tx, entry_id: UUID, grant_id: GrantId, amount_minor: int, reason: str, on: date
+    tx: Tx, entry_id: UUID, grant_id: GrantId, amount_minor: int, reason: str, on: date, by: UUID
 ) -> int:
     """A donor does not want so much back after all: what is missing goes first.
 
@@ -90,26 +104,33 @@ async def withdraw_demand(
         raise Problem(NOT_FOUND)
     shortfalls = await funding.open_shortfalls(tx.conn, grant_id)
     decided = rules.withdraw_demand(
-        grant, amount_minor, sum(each.open_minor for each in shortfalls)
+        grant, amount_minor, sum(each.amount_minor for each in shortfalls)
     )
     if isinstance(decided, GrantRefusal):
         raise problem(decided)
     changed, less = decided
     await store.save(tx.conn, [changed])
-    # The newest demand is the one that is taken back.
-    left = await funding.cover_shortfalls(tx.conn, shortfalls[::-1], less)
+    journals: list[ledger.Journal] = []
     if amount_minor > less:
-        journal = ledger.demand_withdrawn(
-            derive_id("journal", "demand_withdrawn", entry_id),
-            grant_id,
-            grant.currency,
-            amount_minor - less,
-            on,
-            reason,
+        journals.append(
+            ledger.demand_withdrawn(
+                derive_id("journal", "demand_withdrawn", entry_id),
+                grant_id,
+                grant.currency,
+                amount_minor - less,
+                on,
+                reason,
+            )
         )
-        await ledger_store.post(tx.conn, [journal])
+    await ledger_store.post(tx.conn, journals)
+    booked = journals[0].id if journals else None
+    await funding.insert_withdrawal(
+        tx.conn, Withdrawal(entry_id, grant_id, amount_minor, booked, reason, on, by)
+    )
+    # The newest demand is the one that is taken back.
+    left = await funding.cover_shortfalls(tx.conn, shortfalls[::-1], less, withdrawal_id=entry_id)
     await tell_grants(tx, [changed])
-    return sum(each.open_minor for each in left)
+    return sum(each.amount_minor for each in left)
 
 
 @dataclass(frozen=True, slots=True)

@@ -179,9 +179,12 @@ async def take_in(tx: Tx, came: Sequence[Came]) -> Mapping[UUID, GrantRefusal | 
             outcomes[each.instalment_id] = grant
             continue
         # Whoever asked money back is served first.
-        missing = sum(shortfall.open_minor for shortfall in short[grant_id])
+        missing = sum(shortfall.amount_minor for shortfall in short[grant_id])
         locked[grant_id], still = rules.demand_back(grant, missing)
-        short[grant_id] = await funding.cover_shortfalls(tx.conn, short[grant_id], missing - still)
+        set_aside = derive_id("journal", "refund_due", each.instalment_id)
+        short[grant_id] = await funding.cover_shortfalls(
+            tx.conn, short[grant_id], missing - still, journal_id=set_aside
+        )
         outcomes[each.instalment_id] = None
         paid_minor = each.paid_minor or each.amount_minor
         paid_currency = each.paid_currency or grant.currency
@@ -209,13 +212,7 @@ async def take_in(tx: Tx, came: Sequence[Came]) -> Mapping[UUID, GrantRefusal | 
         )
         if missing > still:
             journals.append(
-                ledger.refund_due(
-                    derive_id("journal", "refund_due", each.instalment_id),
-                    grant_id,
-                    grant.currency,
-                    missing - still,
-                    each.on,
-                )
+                ledger.refund_due(set_aside, grant_id, grant.currency, missing - still, each.on)
             )
     if receipts:
         touched = {found[receipt.instalment_id][0] for receipt in receipts}

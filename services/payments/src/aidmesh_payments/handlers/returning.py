@@ -50,12 +50,13 @@ async def credit_grant(
         made.granted,
         amount_minor,
         worth_minor=worth,
-        shortfall_minor=sum(each.open_minor for each in shortfalls),
+        shortfall_minor=sum(each.amount_minor for each in shortfalls),
     )
     await store.save(tx.conn, [taken.grant])
     await store.save_line(tx.conn, grant.id, taken.line)
     await store.save_returned(tx.conn, allotment_id, taken.granted)
-    await funding.cover_shortfalls(tx.conn, shortfalls, taken.set_aside_minor)
+    set_aside = derive_id("journal", "refund_due", transfer_id)
+    await funding.cover_shortfalls(tx.conn, shortfalls, taken.set_aside_minor, journal_id=set_aside)
     await tell_grants(tx, [taken.grant])
     journals = [
         ledger.return_received(
@@ -72,13 +73,7 @@ async def credit_grant(
     ]
     if taken.set_aside_minor:
         journals.append(
-            ledger.refund_due(
-                derive_id("journal", "refund_due", transfer_id),
-                grant.id,
-                grant.currency,
-                taken.set_aside_minor,
-                on,
-            )
+            ledger.refund_due(set_aside, grant.id, grant.currency, taken.set_aside_minor, on)
         )
     return journals
 

@@ -1,6 +1,7 @@
 """Instalments, shortfalls and exchange rates."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import date
 from typing import NamedTuple
 from uuid import UUID
@@ -11,10 +12,10 @@ from aidmesh_contracts.ids import GrantId
 
 
 class Shortfall(NamedTuple):
-    """What a donor still waits for."""
+    """What a donor still waits for, or a part of it."""
 
     id: UUID
-    open_minor: int
+    amount_minor: int
 
 
 async def open_shortfalls(conn: asyncpg.Connection, grant_id: GrantId) -> list[Shortfall]:
@@ -55,19 +56,114 @@ async def insert_shortfall(
 
 
 async def cover_shortfalls(
-    conn: asyncpg.Connection, shortfalls: Sequence[Shortfall], minor: int
+    conn: asyncpg.Connection,
+    shortfalls: Sequence[Shortfall],
+    minor: int,
+    *,
+    journal_id: UUID | None = None,
+    withdrawal_id: UUID | None = None,
 ) -> list[Shortfall]:
-    """Work off shortfalls in this order; returns them as they are then."""
+    """Work off shortfalls in this order; returns them as they are then.
+
+    Args:
+        journal_id, withdrawal_id: one of them, by what. It may be written later than this.
+    """
+    covered: list[Shortfall] = []
     left: list[Shortfall] = []
     for each in shortfalls:
-        covered = min(each.open_minor, minor)
-        if covered:
-            await conn.execute(
-                "UPDATE shortfall SET open_minor = open_minor - $2 WHERE id = $1", each.id, covered
-            )
-        minor -= covered
-        left.append(Shortfall(each.id, each.open_minor - covered))
+        part_minor = min(each.amount_minor, minor)
+        minor -= part_minor
+        covered.append(Shortfall(each.id, part_minor))
+        left.append(Shortfall(each.id, each.amount_minor - part_minor))
+    await _lower(conn, covered, journal_id, withdrawal_id)
     return left
+
+
+async def _lower(
+    conn: asyncpg.Connection,
+    parts: Sequence[Shortfall],
+    journal_id: UUID | None,
+    withdrawal_id: UUID | None,
+) -> None:
+    parts = [each for each in parts if each.amount_minor]
+    await conn.execute(
+        """
+        WITH n AS (SELECT * FROM unnest($1::uuid[], $2::bigint[]) AS n (id, minor)),
+        noted AS (
+            INSERT INTO shortfall_entry (shortfall_id, journal_id, withdrawal_id, amount_minor)
+            SELECT id, $3, $4, minor FROM n
+        )
+        UPDATE shortfall s SET open_minor = s.open_minor - n.minor FROM n WHERE s.id = n.id
+        """,
+        [each.id for each in parts],
+        [each.amount_minor for each in parts],
+        journal_id,
+        withdrawal_id,
+    )
+
+
+async def covered_by(conn: asyncpg.Connection, journal_id: UUID) -> list[Shortfall]:
+    """Return how much of which shortfalls a journal worked off, the newest first."""
+    rows = await conn.fetch(
+        """
+        SELECT s.id, e.amount_minor FROM shortfall_entry e
+        JOIN shortfall s ON s.id = e.shortfall_id
+        WHERE e.journal_id = $1 ORDER BY s.opened_on DESC, s.id DESC
+        """,
+        journal_id,
+    )
+    return [Shortfall(row["id"], row["amount_minor"]) for row in rows]
+
+
+async def reopen_shortfalls(
+    conn: asyncpg.Connection, covered: Sequence[Shortfall], minor: int, journal_id: UUID
+) -> None:
+    """Have a donor wait again for so much of what was covered, in this order.
+
+    Args:
+        journal_id: by what.
+    """
+    again: list[Shortfall] = []
+    for each in covered:
+        part_minor = min(each.amount_minor, minor)
+        minor -= part_minor
+        again.append(Shortfall(each.id, -part_minor))
+    await _lower(conn, again, journal_id, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawal:
+    """What a donor does not want back after all.
+
+    Attributes:
+        journal_id: books what of it had been set aside; None when nothing had.
+    """
+
+    id: UUID
+    grant_id: GrantId
+    amount_minor: int
+    journal_id: UUID | None
+    reason: str
+    on: date
+    by: UUID
+
+
+async def insert_withdrawal(conn: asyncpg.Connection, withdrawal: Withdrawal) -> None:
+    """Record that a donor wants less back."""
+    await conn.execute(
+        """
+        INSERT INTO demand_withdrawal (id, grant_id, amount_minor, journal_id, reason,
+                                       withdrawn_on, withdrawn_by)
+        VALUES ($1, $2, $3, $4, $5, $6, $7)
+        """,
+        withdrawal.id,
+        withdrawal.grant_id,
+        withdrawal.amount_minor,
+        withdrawal.journal_id,
+        withdrawal.reason,
+        withdrawal.on,
+        withdrawal.by,
+    )
 
 
 async def add_expected(

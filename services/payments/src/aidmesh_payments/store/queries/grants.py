@@ -115,6 +115,19 @@ async def amendments(conn: asyncpg.Connection, grant_id: GrantId) -> list[Row]:
     )
 
 
+async def withdrawals(conn: asyncpg.Connection, grant_id: GrantId) -> list[Row]:
+    """What the donor of a grant does not want back after all, in the order it was said."""
+    return rows_of(
+        await conn.fetch(
+            """
+            SELECT id, amount_minor, reason, withdrawn_on, withdrawn_by, recorded_at
+            FROM demand_withdrawal WHERE grant_id = $1 ORDER BY recorded_at, id
+            """,
+            grant_id,
+        )
+    )
+
+
 _HOLDING = """
     WITH known AS (
         SELECT a.id AS allotment_id, a.grant_id, a.grantor, $1::text AS holder,
