@@ -3,6 +3,7 @@
 from typing import Any
 
 from integration.payments.callers import Api
+from integration.payments.offices import MAKER
 
 
 async def test_a_grant_from_pledge_to_summary(api: Api) -> None:
@@ -80,6 +81,9 @@ async def test_money_goes_only_to_regions_that_there_are(api: Api) -> None:
 async def test_a_grant_is_amended_and_its_entries_put_right(api: Api) -> None:
     grant_id = await api.grant(currency="UAH", overhead_bp=0)
     path = f"/v1/grants/{grant_id}"
+    shown = await api.get(path)
+    assert shown["amendments"] == []
+    before = shown["amount_minor"], shown["period_to"], shown["budget_lines"][0]["amount_minor"]
     lines = [{"code": "aid", "amount_minor": 800_000}]
     cut: dict[str, Any] = {"amount_minor": 800_000, "budget_lines": lines, "reason": "cut"}
     assert (await api.post(f"{path}:amend", **cut))["terms_version"] == 2
@@ -93,8 +97,13 @@ async def test_a_grant_is_amended_and_its_entries_put_right(api: Api) -> None:
     assert shown["terms_version"] == 3
     stale = await api.post(f"{path}:amend", 409, amount_minor=9, reason="cut", terms_version=2)
     assert stale["type"].endswith(":wrong-state")
-    was = [(each["terms_version"], each["amount_minor"]) for each in shown["amendments"]]
-    assert was == [(3, 800_000), (2, 1_000_000)]
+    # How it was before each, and who changed it why.
+    second, first = shown["amendments"]
+    assert (first["terms_version"], first["reason"], first["amended_by"]) == (2, "cut", str(MAKER))
+    assert (first["amount_minor"], first["period_to"]) == before[:2]
+    assert first["budget_lines"] == [{"code": "aid", "amount_minor": before[2]}]
+    assert second["budget_lines"] == lines
+    assert (second["terms_version"], second["amount_minor"]) == (3, 800_000)
     rows = [
         {"row_id": "1", "grant": shown["code"], "amount_minor": 9_000, "received_on": "2024-01-05"},
         {"row_id": "2", "grant": shown["code"], "amount_minor": 5, "expected_on": "2024-03-05"},
@@ -109,6 +118,11 @@ async def test_a_grant_is_amended_and_its_entries_put_right(api: Api) -> None:
     assert less["shortfall_minor"] == 200
     await api.post(f"{path}:withdraw-demand", amount_minor=9_200, reason="agreed")
     await api.post(f"{path}:withdraw-demand", 409, amount_minor=1, reason="agreed")
+    shown = await api.get(path)
+    assert [
+        (each["amount_minor"], each["reason"], each["withdrawn_by"])
+        for each in shown["demand_withdrawals"]
+    ] == [(300, "agreed", str(MAKER)), (9_200, "agreed", str(MAKER))]
     await api.post(f"/v1/instalments/{came['id']}:reverse", reason="typo")
     shown = await api.get(path)
     assert (shown["received_minor"], shown["unallotted_minor"]) == (0, 0)

@@ -248,6 +248,14 @@ async def amend(
         by,
     )
     await conn.execute(
+        """
+        INSERT INTO amended_line (grant_id, terms_version, code, amount_minor)
+        SELECT grant_id, $2, code, amount_minor FROM budget_line WHERE grant_id = $1
+        """,
+        grant.id,
+        terms.terms_version,
+    )
+    await conn.execute(
         "UPDATE donor_grant SET amount_minor = $2, period_to = $3 WHERE id = $1",
         grant.id,
         grant.amount_minor,

@@ -1,5 +1,6 @@
 """What the API shows of grants, their holders and requests for more, and rates."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import date, datetime
 from uuid import UUID
@@ -103,16 +104,32 @@ async def instalments(conn: asyncpg.Connection, grant_id: GrantId) -> list[Row]:
 
 
 async def amendments(conn: asyncpg.Connection, grant_id: GrantId) -> list[Row]:
-    """What a donor promised before each version of a grant's terms, the newest first."""
-    return rows_of(
+    """What each amendment of a grant found before it, the newest first.
+
+    There are no lines of amendments from before those were on record.
+    """
+    rows = rows_of(
         await conn.fetch(
             """
-            SELECT terms_version, amount_minor, period_to, reason, recorded_at
+            SELECT terms_version, amount_minor, period_to, reason, amended_by, recorded_at
             FROM grant_amendment WHERE grant_id = $1 ORDER BY terms_version DESC LIMIT 50
             """,
             grant_id,
         )
     )
+    lines = await conn.fetch(
+        """
+        SELECT terms_version, code, amount_minor FROM amended_line
+        WHERE grant_id = $1 AND terms_version = ANY($2::int[]) ORDER BY code
+        """,
+        grant_id,
+        [row["terms_version"] for row in rows],
+    )
+    before: dict[object, list[Row]] = defaultdict(list)
+    for line in lines:
+        kept = {"code": line["code"], "amount_minor": line["amount_minor"]}
+        before[line["terms_version"]].append(kept)
+    return [{**row, "budget_lines": before[row["terms_version"]]} for row in rows]
 
 
 async def withdrawals(conn: asyncpg.Connection, grant_id: GrantId) -> list[Row]:
