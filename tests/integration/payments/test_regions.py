@@ -403,11 +403,13 @@ async def test_an_extended_grant_pays_where_it_had_ended(pair: tuple[Desk, Desk]
     await exchange(kyiv, lviv)
     early, late = date(2024, 6, 9), date(2024, 6, 10)
     states: list[GrantChangedV1] = []
-    for period_to, version, answers in (
-        (early, 2, CommitmentRefusedV1),
-        (late, 3, CommitmentHeldV1),
+    for period_to, version, grown, answers in (
+        (early, 2, [], CommitmentRefusedV1),
+        (late, 3, [2_000], CommitmentHeldV1),
+        # More money promised is none that can be spent.
+        (None, 4, [], CommitmentHeldV1),
     ):
-        amendment = correcting.Amendment(None, period_to, {}, "extended")
+        amendment = correcting.Amendment(5_000 + version, period_to, {}, "extended")
         amend = partial(
             correcting.amend, kyiv.office, grant_id=grant_id, amendment=amendment, by=CHECKER
         )
@@ -416,18 +418,37 @@ async def test_an_extended_grant_pays_where_it_had_ended(pair: tuple[Desk, Desk]
         assert await kyiv.run(amend) == version
         events = await kyiv.told()
         states = [each for each in events if isinstance(each, GrantChangedV1)]
-        assert [each.amount_minor for each in events if isinstance(each, FundsGrewV1)]
+        assert [each.amount_minor for each in events if isinstance(each, FundsGrewV1)] == grown
         await lviv.feed(*states, region="kyiv")
-        assert [each.amount_minor for each in await lviv.told_of(FundsGrewV1)]
+        assert [each.amount_minor for each in await lviv.told_of(FundsGrewV1)] == grown
         # A need is planned for the tenth.
         for desk in pair:
             await desk.feed(approved(100))
             assert len(await desk.told_of(answers)) == 1
     # News that comes late changes nothing.
     await lviv.feed(states[0].model_copy(update={"version": 1}), region="kyiv")
-    assert await lviv.value("SELECT terms_version FROM grant_terms") == 3
+    assert await lviv.value("SELECT terms_version FROM grant_terms") == 4
     kept = "SELECT array_agg(period_to ORDER BY terms_version) FROM grant_amendment"
-    assert await kyiv.value(kept) == [date(2040, 12, 31), early]
+    assert await kyiv.value(kept) == [date(2040, 12, 31), early, late]
+
+
+async def test_a_grant_that_is_suspended_wakes_nobody_when_it_is_amended(
+    pair: tuple[Desk, Desk],
+) -> None:
+    kyiv, lviv = pair
+    grant_id = await kyiv.grant(5_000)
+    for region in ("kyiv", "lviv"):
+        await kyiv.allot(grant_id, 2_000, to=region)
+    await kyiv.run(partial(change, kyiv, grant_id, "suspend"))
+    await exchange(kyiv, lviv)
+    await lviv.told()
+    amendment = correcting.Amendment(None, date(2041, 1, 1), {}, "extended")
+    await kyiv.run(lambda tx: correcting.amend(kyiv.office, tx, grant_id, amendment, CHECKER))
+    events = await kyiv.told()
+    states = [each for each in events if isinstance(each, GrantChangedV1)]
+    assert [each for each in events if isinstance(each, FundsGrewV1)] == []
+    await lviv.feed(*states, region="kyiv")
+    assert await lviv.told_of(FundsGrewV1) == []
 
 
 async def test_a_donors_own_last_day_outlives_amendments(desk: Desk) -> None:

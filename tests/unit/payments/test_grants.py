@@ -1,12 +1,14 @@
 """A grant's equation, its lines, its donor's second thoughts."""
 
 from dataclasses import replace
+from datetime import date
 from uuid import UUID
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from aidmesh_contracts.ids import GrantId
+from aidmesh_contracts.restriction import Restriction, Use
 from aidmesh_payments.domain import grants
 from aidmesh_payments.domain.grants import Grant, Granted, GrantRefusal, Line, Override
 
@@ -179,6 +181,22 @@ def test_an_amendment_moves_no_money_and_cuts_nothing_that_was_allotted(
         assert replace(line, amount_minor=was.amount_minor) == was
     assert changed[1].amount_minor == grants.overhead_minor(amount, 1_000)
     assert changed[2].amount_minor == line_amounts.get("rent", 400)
+
+
+days = st.none() | st.dates(date(2024, 1, 1), date(2024, 1, 5))
+
+
+@given(days, days, st.sampled_from(["pledged", "active", "suspended", "closed"]))
+def test_amended_terms_wake_needs_only_of_days_that_can_be_paid_now(
+    before: date | None, after: date | None, status: str
+) -> None:
+    terms, new = Restriction(valid_to=before), Restriction(valid_to=after)
+    uses = [
+        Use(programme="relief", kind="cash", on=date(2024, 1, day), service_area="UA80")
+        for day in range(1, 8)
+    ]
+    gained = any(new.fits(use) and not terms.fits(use) for use in uses)
+    assert grants.wakes(status, terms, new) == (gained and status == "active")
 
 
 def test_what_cannot_be_amended() -> None:

@@ -18,6 +18,7 @@ from typing import Literal
 from uuid import UUID
 
 from aidmesh_contracts.ids import GrantId
+from aidmesh_contracts.restriction import Restriction
 from aidmesh_payments.domain.money import line_limit, round_half_up, share_of
 
 GrantStatus = Literal["pledged", "active", "suspended", "closed"]
@@ -166,6 +167,14 @@ def amend(
     if refusal := check_lines(amount_minor, changed):
         return refusal
     return replace(grant, amount_minor=amount_minor, version=grant.version + 1), changed
+
+
+def wakes(grant_status: str, before: Restriction, after: Restriction) -> bool:
+    """Whether needs can be paid under amended terms that could not before: those of later days."""
+    ends_later = before.valid_to is not None and (
+        after.valid_to is None or after.valid_to > before.valid_to
+    )
+    return grant_status == "active" and ends_later
 
 
 def change_status(grant: Grant, verb: str) -> Grant | GrantRefusal:

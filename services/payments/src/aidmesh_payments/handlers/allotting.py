@@ -357,7 +357,7 @@ async def give_back(office: Office, tx: Tx, allotment_id: AllotmentId, amount_mi
 async def know_grants(office: Office, tx: Tx, batch: Sequence[Received[GrantChangedV1]]) -> None:
     """Keep other regions' grants; the highest version wins.
 
-    One that is resumed, or may pay for other things than before, wakes needs.
+    One that is resumed, or may pay for later days than before, wakes needs.
     """
     resumed: list[AllotmentId] = []
     for item in sorted(batch, key=lambda item: item.event.grant_id):
@@ -374,9 +374,10 @@ async def know_grants(office: Office, tx: Tx, batch: Sequence[Received[GrantChan
         )
         after = await store.grant_state(tx.conn, event.grant_id)
         assert after is not None  # noqa: S101 - just written
-        is_back = before is not None and before[0] == "suspended"
-        is_amended = before is not None and before[1] < after[1]
-        if after[0] == "active" and (is_back or is_amended):
+        if before is None:
+            continue
+        is_back = (before.status, after.status) == ("suspended", "active")
+        if is_back or grants.wakes(after.status, before.restriction, after.restriction):
             resumed += await store.of_grant(tx.conn, event.grant_id)
     if resumed:
         book = await Book.open(tx, office, resumed)

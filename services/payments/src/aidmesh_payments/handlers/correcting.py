@@ -150,9 +150,10 @@ class Amendment:
 
 
 async def amend(office: Office, tx: Tx, grant_id: GrantId, amendment: Amendment, by: UUID) -> int:
-    """Change what a grant promises and until when; its holders are told, and needs woken.
+    """Change what a grant promises and until when; its holders are told.
 
-    What the donor allows ends with the period, or on a day that the donor named apart from it.
+    Needs are woken if days can be paid that could not be before. What the donor allows ends with
+    the period, or on a day that the donor named apart from it.
 
     Returns:
         the new version of its terms.
@@ -200,6 +201,7 @@ async def amend(office: Office, tx: Tx, grant_id: GrantId, amendment: Amendment,
         received_minor=changed.received_minor,
     )
     await tell_grants(tx, [changed])
-    book.all_grew()
+    if rules.wakes(changed.status, terms.restriction, new.restriction):
+        book.all_grew()
     await book.close()
     return new.terms_version

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime
+from typing import NamedTuple
 
 import asyncpg
 
@@ -234,12 +235,21 @@ async def of_grant(conn: asyncpg.Connection, grant_id: GrantId) -> list[Allotmen
     return [AllotmentId(row["id"]) for row in rows]
 
 
-async def grant_state(conn: asyncpg.Connection, grant_id: GrantId) -> tuple[str, int] | None:
-    """Return state and version of the terms of a grant as this region knows it."""
+class GrantState(NamedTuple):
+    """A grant as this region knows it."""
+
+    status: str
+    restriction: Restriction
+
+
+async def grant_state(conn: asyncpg.Connection, grant_id: GrantId) -> GrantState | None:
+    """Return state and restriction of a grant, its own or another region's."""
     row = await conn.fetchrow(
-        "SELECT status, terms_version FROM grant_terms WHERE grant_id = $1", grant_id
+        "SELECT status, restriction FROM grant_terms WHERE grant_id = $1", grant_id
     )
-    return None if row is None else (row["status"], row["terms_version"])
+    if row is None:
+        return None
+    return GrantState(row["status"], Restriction.model_validate_json(row["restriction"]))
 
 
 async def programmes(
