@@ -122,7 +122,7 @@ async def test_a_grant_is_amended_and_its_entries_put_right(api: Api) -> None:
     assert [
         (each["amount_minor"], each["reason"], each["withdrawn_by"])
         for each in shown["demand_withdrawals"]
-    ] == [(300, "agreed", str(MAKER)), (9_200, "agreed", str(MAKER))]
+    ] == [(9_200, "agreed", str(MAKER)), (300, "agreed", str(MAKER))]
     await api.post(f"/v1/instalments/{came['id']}:reverse", reason="typo")
     shown = await api.get(path)
     assert (shown["received_minor"], shown["unallotted_minor"]) == (0, 0)

@@ -133,12 +133,13 @@ async def amendments(conn: asyncpg.Connection, grant_id: GrantId) -> list[Row]:
 
 
 async def withdrawals(conn: asyncpg.Connection, grant_id: GrantId) -> list[Row]:
-    """What the donor of a grant does not want back after all, in the order it was said."""
+    """What the donor of a grant does not want back after all, the newest first."""
     return rows_of(
         await conn.fetch(
             """
             SELECT id, amount_minor, reason, withdrawn_on, withdrawn_by, recorded_at
-            FROM demand_withdrawal WHERE grant_id = $1 ORDER BY recorded_at, id
+            FROM demand_withdrawal WHERE grant_id = $1
+            ORDER BY recorded_at DESC, id LIMIT 50
             """,
             grant_id,
         )
