@@ -156,20 +156,51 @@ async def test_aid_that_was_given_to_them_is_a_payment_record(desk: Desk) -> Non
     assert await kept(desk) == 1
 
 
+async def set_aside(desk: Desk, ref: PayeeRef | None, payload: bytes = b"\xffsealed") -> None:
+    """Details that could not be handled; what came may be no event at all."""
+    headers = {"ce-subject": str(ref)}
+    letter = Letter("payments-private", uuid4(), "private.kyiv.x", headers, payload)
+    await desk.run(lambda tx: inbox.set_aside(tx.conn, letter, "dead", "broken", None))
+
+
+async def letters_left(desk: Desk) -> list[str]:
+    """Whose sealed details letters hold."""
+    left: list[str] = await desk.value(
+        "SELECT COALESCE(array_agg(headers ->> 'ce-subject' ORDER BY id), '{}') FROM dead_letter"
+        " WHERE payload <> '' AND status = 'dead'"
+    )
+    return left
+
+
 async def test_sealed_letters_that_were_set_aside_are_blanked(desk: Desk) -> None:
     need, later, other = with_payee(), with_payee(), with_payee()
-
-    async def set_aside(each: NeedApprovedV1) -> None:
-        headers = {"ce-subject": str(each.payee_ref)}
-        letter = Letter("payments-private", uuid4(), "private.kyiv.x", headers, b"sealed")
-        await desk.run(lambda tx: inbox.set_aside(tx.conn, letter, "dead", "broken", None))
-
-    await set_aside(need)
-    await set_aside(other)
+    await set_aside(desk, need.payee_ref)
+    await set_aside(desk, other.payee_ref)
     await desk.feed(erased(need), erased(later))
     # This one could not be handled after its tombstone was there.
-    await set_aside(later)
+    await set_aside(desk, later.payee_ref)
     await desk.run(sweeps.forget_payees)
-    left = await desk.value("SELECT array_agg(headers ->> 'ce-subject') FROM dead_letter"
-                            " WHERE payload <> '' AND status = 'dead'")  # fmt: skip
-    assert left == [str(other.payee_ref)]
+    assert await letters_left(desk) == [str(other.payee_ref)]
+
+
+def correction(need: NeedApprovedV1, version: int, replaces: PayeeRef | None) -> PayeeSealedV1:
+    news = {"payee_ref": PayeeRef(uuid4()), "version": version, "replaces": replaces}
+    return sealed(need).model_copy(update=news)
+
+
+async def test_letters_with_details_that_were_corrected_twice_are_blanked(desk: Desk) -> None:
+    need, other = with_payee(), with_payee()
+    second = correction(need, 2, need.payee_ref)
+    third = correction(need, 3, second.payee_ref)
+    for each in (sealed(need), second, sealed(other)):
+        await set_aside(desk, each.payee_ref, each.model_dump_json().encode())
+    await desk.feed(second, third)
+    assert await letters_left(desk) == [str(other.payee_ref)]
+    # The one in between comes once more, and cannot be handled; the tombstone names the last.
+    for _ in range(2):
+        await set_aside(desk, second.payee_ref, second.model_dump_json().encode())
+        await desk.feed(PayeeErasedV1(need_id=need.need_id, payee_ref=third.payee_ref))
+        assert await letters_left(desk) == [str(other.payee_ref)]
+    await set_aside(desk, need.payee_ref, sealed(need).model_dump_json(indent=1).encode())
+    await desk.run(sweeps.forget_payees)
+    assert await letters_left(desk) == [str(other.payee_ref)]

@@ -248,6 +248,27 @@ async def sealed_letters(conn: asyncpg.Connection) -> list[str]:
     return [row["aggregate"] for row in rows]
 
 
+async def sealed_letters_by(conn: asyncpg.Connection, member: str) -> dict[str, str | None]:
+    """Return the aggregates of letters that hold sealed personal data, each with a member of it.
+
+    Args:
+        member: of the event, a text that needs no escape in JSON; None where there is none. It is
+            looked for in the bytes as they came: a letter may be broken.
+    """
+    rows = await conn.fetch(
+        """
+        SELECT headers ->> 'ce-subject' AS aggregate,
+               max(substring(encode(payload, 'escape') FROM $1)) AS member
+        FROM dead_letter
+        WHERE starts_with(subject, 'private.') AND payload <> ''
+          AND headers ->> 'ce-subject' IS NOT NULL
+        GROUP BY 1
+        """,
+        rf'"{member}"\s*:\s*"([^"\\]*)"',
+    )
+    return {row["aggregate"]: row["member"] for row in rows}
+
+
 async def blank_letters(conn: asyncpg.Connection, aggregate_ids: Collection[object]) -> None:
     """Drop and blank the sealed letters of these aggregates: whoever they speak of was erased."""
     await conn.execute(

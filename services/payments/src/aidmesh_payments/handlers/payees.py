@@ -135,6 +135,10 @@ async def keep(tx: Tx, batch: Sequence[Received[PayeeSealedV1]]) -> None:
     await store.put_payees(tx.conn, rows)
     if corrections:
         await _correct(tx, corrections)
+    # Of all that were corrected, also those that another one here stands for now.
+    replaced = [item.event.replaces for item in batch if item.event.replaces is not None]
+    if replaced:
+        await inbox.blank_letters(tx.conn, replaced)
 
 
 async def _correct(tx: Tx, corrections: Mapping[NeedId, Received[PayeeSealedV1]]) -> None:
@@ -165,8 +169,6 @@ async def _correct(tx: Tx, corrections: Mapping[NeedId, Received[PayeeSealedV1]]
     for commitment_id in await store.set_payees(tx.conn, refs):
         await pickup_store.restart_clock(tx.conn, commitment_id)
     await store.save(tx.conn, again)
-    replaced = [item.event.replaces for item in corrections.values()]
-    await inbox.blank_letters(tx.conn, [ref for ref in replaced if ref is not None])
 
 
 async def erase(tx: Tx, batch: Sequence[Received[PayeeErasedV1]]) -> None:
@@ -178,7 +180,7 @@ async def erase(tx: Tx, batch: Sequence[Received[PayeeErasedV1]]) -> None:
     needs = {item.event.need_id: item.event.payee_ref for item in batch}
     await erasure_store.bury(tx.conn, list(needs.items()))
     await erasure_store.forget(tx.conn, kept_if_paid_from(today_in_kyiv(tx.now)), list(needs))
-    await inbox.blank_letters(tx.conn, [ref for ref in needs.values() if ref is not None])
+    await _blank_letters_of_erased(tx)
 
 
 async def forget_all(tx: Tx) -> int:
@@ -186,10 +188,15 @@ async def forget_all(tx: Tx) -> int:
 
     It also finds what came in at the very moment of the erasure, which neither could see.
     """
-    letters = await inbox.sealed_letters(tx.conn)
+    await _blank_letters_of_erased(tx)
+    return await erasure_store.forget(tx.conn, kept_if_paid_from(today_in_kyiv(tx.now)))
+
+
+async def _blank_letters_of_erased(tx: Tx) -> None:
+    """Blank sealed details that could not be handled, whichever of a need's they were."""
+    letters = await inbox.sealed_letters_by(tx.conn, "need_id")
     if letters:
         await inbox.blank_letters(tx.conn, await erasure_store.erased_among(tx.conn, letters))
-    return await erasure_store.forget(tx.conn, kept_if_paid_from(today_in_kyiv(tx.now)))
 
 
 COLUMNS = ("end_to_end_id", "legal_name", "iban", "card", "post_address", "tax_number",

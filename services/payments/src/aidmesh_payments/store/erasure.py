@@ -1,6 +1,6 @@
 """Payee details of people who were erased."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 
 import asyncpg
@@ -62,10 +62,18 @@ async def is_erased(conn: asyncpg.Connection, need_id: NeedId) -> bool:
     )
 
 
-async def erased_among(conn: asyncpg.Connection, payee_refs: Collection[str]) -> list[str]:
-    """Of these payees those who were erased."""
+async def erased_among(conn: asyncpg.Connection, payees: Mapping[str, str | None]) -> list[str]:
+    """Of these payees, each with its need as far as known, those who were erased.
+
+    A need's tombstone names only the last of its payees.
+    """
     rows = await conn.fetch(
-        "SELECT payee_ref FROM erased_need WHERE payee_ref::text = ANY($1::text[])",
-        list(payee_refs),
+        """
+        SELECT n.payee_ref FROM unnest($1::text[], $2::text[]) AS n (payee_ref, need_id)
+        WHERE n.need_id IN (SELECT need_id::text FROM erased_need)
+           OR n.payee_ref IN (SELECT payee_ref::text FROM erased_need WHERE payee_ref IS NOT NULL)
+        """,
+        list(payees),
+        list(payees.values()),
     )
-    return [str(row["payee_ref"]) for row in rows]
+    return [row["payee_ref"] for row in rows]
