@@ -1,5 +1,6 @@
 """Cash that was paid, and of which word came after it had been let go: always recorded."""
 
+import asyncio
 from datetime import date
 from functools import partial
 from uuid import UUID
@@ -20,6 +21,7 @@ from aidmesh_contracts.payments import (
 from aidmesh_payments.domain.payout import PayoutRefusal, Verb
 from aidmesh_payments.handlers import allotting
 from aidmesh_payments.handlers.commitments import settle_discrepancy
+from aidmesh_payments.handlers.needs import hold
 from aidmesh_payments.handlers.payouts import Step, redo, take_steps
 from integration.payments.offices import (
     CHECKER,
@@ -27,8 +29,10 @@ from integration.payments.offices import (
     Desk,
     approved,
     confirmed,
+    received,
     withdrawn,
 )
+from support.waiting import eventually
 
 CASH = 3_000
 PAID_ON = date(2024, 6, 12)
@@ -290,3 +294,26 @@ async def test_every_cash_of_a_need_that_was_fetched_late_is_recorded(desk: Desk
     assert await step(desk, "settle", *payouts) == [None] * 3
     assert await open_odds(desk) == [f"paid_twice {CASH}"] * 2
     assert await spent_minor(desk) == CASH
+
+
+async def test_cash_given_up_and_asked_for_again_while_its_payment_is_entered(desk: Desk) -> None:
+    """What is read before the need is locked decides nothing."""
+    await desk.purse(CASH)
+    need = approved(CASH)
+    payout_id = await listed(desk, need, "approve", "export")
+
+    async def waits() -> bool:
+        waiting = "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)"
+        return bool(await desk.value(waiting))
+
+    async with desk.db.transaction() as tx:
+        given_up = [Step(payout_id)]
+        await take_steps(desk.office, tx, "not_collected", given_up, CHECKER)
+        await hold(desk.office, tx, [received(again(need), desk.office.region)])
+        settling = asyncio.create_task(step(desk, "settle", payout_id))
+        await eventually(waits)
+    assert await settling == [None]
+    # It is the one payment: what the second attempt held serves it.
+    assert await open_odds(desk) == []
+    assert await spent_minor(desk) == CASH
+    assert [each.attempt_no for each in await desk.told_of(CommitmentReleasedV1)] == [1, 2]
