@@ -29,6 +29,14 @@ CREATE FUNCTION moved.clock_timestamp() RETURNS timestamptz LANGUAGE sql VOLATIL
     'SELECT pg_catalog.clock_timestamp() + (SELECT ahead FROM moved.clock)';
 """
 
+_DEFAULTS = """
+SELECT format('ALTER TABLE %I ALTER %I SET DEFAULT moved.%s', table_name, column_name,
+              column_default) AS moved
+FROM information_schema.columns
+WHERE table_schema = 'public' AND column_default IN ('now()', 'clock_timestamp()')
+"""
+"""What columns are filled with was settled when they were made."""
+
 
 class Region:
     """Two services, and the messages between them."""
@@ -103,15 +111,22 @@ async def open_region(database: DatabaseFactory, folder: Path) -> Region:
     """Make both databases and open both services on them."""
     dsns = [await database("intake"), await database("inventory")]
     for dsn in dsns:
-        conn = await asyncpg.connect(dsn)
-        try:
-            await conn.execute(_CLOCK)
-            name = await conn.fetchval("SELECT current_database()")
-            # Named before the catalog, these stand in for its functions.
-            await conn.execute(f"ALTER DATABASE {name} SET search_path = moved, pg_catalog, public")
-        finally:
-            await conn.close()
+        await give_clock(dsn)
     intake = await open_world(dsns[0], folder)
     inventory = Database(dsns[1], Origin("kyiv", "inventory"))
     await inventory.open()
     return Region(intake, Inventory(inventory))
+
+
+async def give_clock(dsn: str) -> None:
+    """Have a database go by a clock that the test moves: `moved.clock` says how far ahead."""
+    conn = await asyncpg.connect(dsn)
+    try:
+        await conn.execute(_CLOCK)
+        name = await conn.fetchval("SELECT current_database()")
+        # Named before the catalog, these stand in for its functions.
+        await conn.execute(f"ALTER DATABASE {name} SET search_path = moved, pg_catalog, public")
+        for row in await conn.fetch(_DEFAULTS):
+            await conn.execute(row["moved"])
+    finally:
+        await conn.close()

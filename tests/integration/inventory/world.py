@@ -151,8 +151,10 @@ class World:
             assert await places.add_beds(tx, new) == {}
         return [bed.bed_id for bed, _ in new]
 
-    async def slot(self, site_id: UUID, day: date, hour: int = 10, seats: int = 1) -> UUID:
-        """A slot of kind `counseling`."""
+    async def slot(
+        self, site_id: UUID, day: date, hour: int = 10, seats: int = 1, code: str = "counseling"
+    ) -> UUID:
+        """A slot of that kind."""
         slot_id = uuid4()
         async with self.database.transaction() as tx:
             starts_at = await tx.conn.fetchval(
@@ -162,7 +164,7 @@ class World:
             new = NewSlot(
                 slot_id,
                 site_id,
-                "counseling",
+                code,
                 f"pro-{slot_id.hex[:8]}",
                 starts_at,
                 starts_at + timedelta(minutes=50),

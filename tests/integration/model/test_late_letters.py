@@ -1,0 +1,76 @@
+"""Letters that come late, twice, or after what would have made them needless."""
+
+from aidmesh_contracts.intake import NeedWithdrawnV1
+from integration.model.plays import Play
+from integration.model.truth import PRICES_MINOR, Purse
+
+
+def test_goods_that_were_handed_over_before_the_cancelling_was_heard(play: Play) -> None:
+    play.supply("hiv_test")
+    need_id = play.ask("hiv_test")
+    play.hear_all()
+    assert play.do(play.town.issue(need_id, 1, "handover")) is None
+    play.truth.handed[need_id, 1] = 1
+    play.truth.served.add(need_id)
+    play.cancel(need_id)
+    play.hear("inventory")
+    play.ends(fulfilled=need_id)
+
+
+def test_a_refusal_of_an_attempt_that_is_over(play: Play) -> None:
+    need_id = play.ask("hiv_test")
+    play.hear("inventory")
+    (refusal,) = [each for each in play.town.post.waiting if each.to == "intake"]
+    play.supply("hiv_test")
+    play.wait(minutes=17)
+    play.do(play.town.sweep_intake())
+    play.hear("inventory")
+    news = [each for each in play.town.post.waiting if each is not refusal]
+    play.do(play.town.post.carry(news))
+    play.do(play.town.post.carry([refusal]))
+    play.ends(ready=need_id)
+
+
+def test_an_end_that_is_told_twice_frees_once(play: Play) -> None:
+    play.supply("test_delivered")
+    play.supply("hiv_test")
+    first = play.ask("test_delivered")
+    play.hear_all()
+    second = play.ask("hiv_test")
+    play.hear_all()
+    play.cancel(first)
+    play.ends(cancelled=first, ready=second)
+    over = [
+        each
+        for each in play.town.post.carried
+        if isinstance(each.received.event, NeedWithdrawnV1) and each.received.event.need_id == first
+    ]
+    assert {each.to for each in over} == {"inventory", "payments"}
+    play.do(play.town.post.carry(over, again=True))
+    play.ends(cancelled=first, ready=second)
+
+
+def test_what_woke_a_need_that_lacks_something_else(play: Play) -> None:
+    """The courier's test is asked for first, but there is no money for the courier."""
+    first = play.ask("test_delivered", danger=True)
+    play.hear("inventory", "intake", "payments")
+    second = play.ask("hiv_test")
+    play.hear_all()
+    play.supply("hiv_test")
+    # What inventory held for the first would be given back; it hears of its end before that.
+    play.hear("intake", "payments", "intake", "inventory")
+    play.ends(waitlisted=first, ready=second)
+
+
+def test_a_hold_that_the_late_confirmation_of_an_older_attempt_does_not_touch(play: Play) -> None:
+    amount = PRICES_MINOR["travel"]
+    play.truth.purses[play.do(play.town.allot(play.grant_id, amount))] = Purse(amount, None)
+    need_id = play.ask("travel")
+    play.hear("payments", "intake")
+    late = list(play.town.post.waiting)
+    play.wait(minutes=17)
+    play.do(play.town.sweep_intake())
+    play.do(play.town.post.collect())
+    play.do(play.town.post.carry([each for each in play.town.post.waiting if each not in late]))
+    play.do(play.town.post.carry(late))
+    play.ends(ready=need_id)
