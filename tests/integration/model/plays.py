@@ -31,6 +31,12 @@ class Play:
             amount = PRICES_MINOR[kind]
             self.truth.purses[self.do(self.town.allot(self.grant_id, amount))] = Purse(amount, None)
 
+    def stock_up(self, kind: str) -> None:
+        """Enough for one, long before anybody asks: no refusal may have overlooked it."""
+        self.supply(kind)
+        self.hear_all()
+        self.wait(minutes=1)
+
     def ask(self, kind: str, *, danger: bool = False) -> UUID:
         """Somebody asks for one."""
         self.truth.asked[kind] = self.truth.asked.get(kind, 0) + 1

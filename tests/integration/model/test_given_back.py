@@ -13,18 +13,20 @@ from integration.payments.offices import CHECKER
 
 @pytest.mark.parametrize("kind", ["hiv_test", "travel"])
 def test_a_hold_that_ran_out(play: Play, kind: str) -> None:
-    play.supply(kind)
+    play.stock_up(kind)
     first = play.ask(kind)
     play.hear("inventory", "payments")
     second = play.ask(kind, danger=True)
     play.hear("inventory", "payments")
     play.wait(minutes=16)
+    play.do(play.town.sweep_inventory())
+    play.do(play.town.sweep_payments())
     play.ends(waitlisted=first, ready=second)
 
 
 @pytest.mark.parametrize("kind", ["hiv_test", "travel"])
 def test_a_hold_that_ran_out_before_it_was_confirmed(play: Play, kind: str) -> None:
-    play.supply(kind)
+    play.stock_up(kind)
     first = play.ask(kind)
     play.hear("inventory", "payments")
     second = play.ask(kind, danger=True)
@@ -36,7 +38,7 @@ def test_a_hold_that_ran_out_before_it_was_confirmed(play: Play, kind: str) -> N
 
 @pytest.mark.parametrize("kind", ["hiv_test", "travel", "counseling_paid"])
 def test_one_that_was_cancelled(play: Play, kind: str) -> None:
-    play.supply(kind)
+    play.stock_up(kind)
     first = play.ask(kind)
     play.hear_all()
     second = play.ask(kind)
@@ -47,7 +49,7 @@ def test_one_that_was_cancelled(play: Play, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["hiv_test", "travel"])
 def test_one_that_nobody_came_for(play: Play, kind: str) -> None:
-    play.supply(kind)
+    play.stock_up(kind)
     first = play.ask(kind)
     play.hear_all()
     play.do(play.town.tell_all())
@@ -61,7 +63,7 @@ def test_one_that_nobody_came_for(play: Play, kind: str) -> None:
 def test_the_other_half_of_what_was_refused(play: Play, lacking: str) -> None:
     """A courier's test lacks one of the two; whoever needs only the other gets that."""
     kind = "hiv_test" if lacking == "money" else "travel"
-    play.supply(kind)
+    play.stock_up(kind)
     first = play.ask("test_delivered")
     second = play.ask(kind)
     play.hear("inventory", "payments")
@@ -70,7 +72,7 @@ def test_the_other_half_of_what_was_refused(play: Play, lacking: str) -> None:
 
 
 def test_a_payment_that_came_back(play: Play) -> None:
-    play.supply("travel")
+    play.stock_up("travel")
     first = play.ask("travel")
     play.hear_all()
     second = play.ask("travel")
@@ -91,7 +93,7 @@ def test_a_payment_that_came_back(play: Play) -> None:
 
 @pytest.mark.parametrize("kind", ["hiv_test", "counseling_paid"])
 def test_a_handover_that_was_undone_and_then_cancelled(play: Play, kind: str) -> None:
-    play.supply(kind)
+    play.stock_up(kind)
     first = play.ask(kind)
     play.hear_all()
     second = play.ask(kind)

@@ -6,7 +6,7 @@ from integration.model.truth import PRICES_MINOR, Purse
 
 
 def test_goods_that_were_handed_over_before_the_cancelling_was_heard(play: Play) -> None:
-    play.supply("hiv_test")
+    play.stock_up("hiv_test")
     need_id = play.ask("hiv_test")
     play.hear_all()
     assert play.do(play.town.issue(need_id, 1, "handover")) is None
@@ -32,8 +32,8 @@ def test_a_refusal_of_an_attempt_that_is_over(play: Play) -> None:
 
 
 def test_an_end_that_is_told_twice_frees_once(play: Play) -> None:
-    play.supply("test_delivered")
-    play.supply("hiv_test")
+    play.stock_up("test_delivered")
+    play.stock_up("hiv_test")
     first = play.ask("test_delivered")
     play.hear_all()
     second = play.ask("hiv_test")
