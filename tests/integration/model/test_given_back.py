@@ -6,7 +6,7 @@ Somebody has what there is; somebody else, perhaps in danger, waits for it. Then
 import pytest
 
 from aidmesh_contracts.ids import PayoutId
-from aidmesh_inventory.handlers.hold import Way
+from aidmesh_inventory.domain.requests import Way
 from integration.model.plays import Play
 from integration.payments.offices import CHECKER
 

@@ -17,9 +17,10 @@ from aidmesh_contracts.ids import AllotmentId, GrantId, PayoutId
 from aidmesh_contracts.restriction import Restriction
 from aidmesh_inventory.consumers import subscriptions as of_inventory
 from aidmesh_inventory.domain.days import day_of
+from aidmesh_inventory.domain.requests import Way
 from aidmesh_inventory.handlers import handover
 from aidmesh_inventory.handlers import sweeps as inventory_sweeps
-from aidmesh_inventory.handlers.hold import Way, reservation_id_of
+from aidmesh_inventory.handlers.hold import reservation_id_of
 from aidmesh_payments.consumers import subscriptions as of_payments
 from aidmesh_payments.domain.payout import PayoutRefusal, Verb
 from aidmesh_payments.handlers import allotting
