@@ -37,6 +37,7 @@ from aidmesh_contracts.inventory import (
 )
 from aidmesh_contracts.payments import CommitmentHeldV1, CommitmentMadeV1, CommitmentSpentV1
 from aidmesh_contracts.registry import REGISTRY
+from aidmesh_contracts.streams import Stream
 from aidmesh_contracts.values import BlockedBy
 from aidmesh_intake.app import build
 from aidmesh_intake.config import Settings
@@ -125,7 +126,7 @@ class World:
 
     async def feed(self, *events: Event) -> list[Event]:
         """Take in events as one batch; what was published since the last look."""
-        (subscription,) = self.service.subscriptions
+        (subscription,) = [s for s in self.service.subscriptions if s.stream is Stream.LOCAL]
         async with self.db.transaction() as tx:
             for handler in dict.fromkeys(subscription.handlers.values()):
                 group = [

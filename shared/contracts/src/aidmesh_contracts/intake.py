@@ -271,7 +271,7 @@ class PayeeSealedV1(Event, type="intake.payee.sealed.v1", stream=Stream.PRIVATE,
     Attributes:
         version: 0 as registered; of a need's corrections the highest wins, in any order.
         replaces: what these details stand for now.
-        sealed_by: who corrected them; the payment is approved by somebody else.
+        sealed_by: who entered or corrected them; the payment is approved by somebody else.
         mechanism: how the money goes; cash waits to be fetched, and its clock needs to know.
         sealed: base64 of the sealed box.
     """

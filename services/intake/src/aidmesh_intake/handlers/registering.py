@@ -93,6 +93,7 @@ async def register(
                         need_id=need.id,
                         mechanism=each.payee.mechanism,
                         sealed=vault.seal_payee(each.payee, need.id, need.payee_ref),
+                        sealed_by=draft.caseworker,
                     )
                 )
     needs = await _with_members(tx, needs)

@@ -67,7 +67,7 @@ class Payout:
 
     Attributes:
         maker: who drew it up; None when the need's own commitment did.
-        sealed_by: who corrected or entered where it goes; None as the person was registered.
+        sealed_by: who entered or last corrected where it goes; None of what is older than that.
         review_due_at: a single person paid; a second looks at it until then.
         version: counts its states.
     """
