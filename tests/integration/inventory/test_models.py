@@ -6,8 +6,9 @@ The machines drive the real handlers on a real database.
 import asyncio
 from collections.abc import Awaitable, Iterator
 from datetime import date, timedelta
+from itertools import count
 from typing import TypeVar
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -42,10 +43,19 @@ TABLES = (
 
 
 class Machine(RuleBasedStateMachine):
-    """What both machines need: a loop, and a database emptied for each run."""
+    """What both machines need: a loop, and a database emptied for each run.
+
+    Ids are numbers in their order, anew in each run: they decide ties, so a run can be repeated.
+    """
 
     runner: asyncio.Runner
     world: World
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.do(self.world.execute(f"TRUNCATE {TABLES} CASCADE"))
+        numbers = count(1)
+        self.world.new_id = lambda: UUID(int=next(numbers))
 
     def do(self, work: Awaitable[T]) -> T:
         """Run something in the loop that all runs share."""
@@ -55,17 +65,12 @@ class Machine(RuleBasedStateMachine):
 
         return self.runner.run(run())
 
-    def empty(self) -> None:
-        """Begin with nothing."""
-        self.do(self.world.execute(f"TRUNCATE {TABLES} CASCADE"))
-
 
 class StockMachine(Machine):
     """Pieces of one item in the lots of one site."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.empty()
         self.site_id = self.do(self.world.site())
         self.do(self.world.item())
         self.lots: dict[UUID, int] = {}
@@ -96,7 +101,7 @@ class StockMachine(Machine):
 
     @rule(quantity=st.integers(1, 4), priority=st.integers(0, 2))
     def hold(self, quantity: int, priority: int) -> None:
-        need = approved(quantity=quantity, priority=priority)
+        need = approved(need_id=self.world.new_id(), quantity=quantity, priority=priority)
         fits = quantity <= self.free
         self.do(self.world.take(need))
         assert self.do(self.world.state(need.need_id)) == ("held" if fits else None)
@@ -153,7 +158,7 @@ class StockMachine(Machine):
         lot_id = data.draw(st.sampled_from(sorted(self.lots)))
         query = "SELECT on_hand FROM lot WHERE id = $1"
         before, free = int(self.do(self.world.value(query, lot_id))), self.free_of(lot_id)
-        wanted = Adjustment(uuid4(), lot_id, "count", counted, "counted", DAY)
+        wanted = Adjustment(self.world.new_id(), lot_id, "count", counted, "counted", DAY)
 
         async def apply() -> None:
             async with self.world.database.transaction() as tx:
@@ -206,7 +211,8 @@ class StockMachine(Machine):
         else:
             self.correct(lot_id, expiry=date(2026, 3, 3))
         self.books_hold()
-        need = approved(quantity=max(1, self.free - self.free_of(lot_id) + 1))
+        pieces = max(1, self.free - self.free_of(lot_id) + 1)
+        need = approved(need_id=self.world.new_id(), quantity=pieces)
         self.do(self.world.take(need))
         assert self.do(self.world.state(need.need_id)) is None, "nothing of it may be given"
         self.correct(lot_id)
@@ -221,7 +227,7 @@ class StockMachine(Machine):
 
         async def apply() -> None:
             async with self.world.database.transaction() as tx:
-                assert await correct(tx, wanted, uuid4()) is None
+                assert await correct(tx, wanted, self.world.new_id()) is None
 
         self.do(apply())
 
@@ -264,7 +270,6 @@ class BedMachine(Machine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.empty()
         site_id = self.do(self.world.site())
         self.do(self.world.beds(site_id, 3))
         self.guests: dict[UUID, tuple[str, date, date | None, int]] = {}
@@ -290,7 +295,8 @@ class BedMachine(Machine):
     )
     def book(self, start: int, nights: int | None, places: int) -> None:
         first = DAY + timedelta(days=start)
-        need = approved(items=(), capacity=night(first, nights, places))
+        capacity = night(first, nights, places)
+        need = approved(need_id=self.world.new_id(), items=(), capacity=capacity)
         self.do(self.world.take(need))
         state = self.do(self.world.state(need.need_id))
         last = None if nights is None else first + timedelta(days=nights)

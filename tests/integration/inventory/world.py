@@ -33,8 +33,9 @@ E = TypeVar("E", bound=Event)
 class World:
     """One region's inventory; several may share a database, as replicas do."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, new_id: Callable[[], UUID] = uuid4) -> None:
         self.database = database
+        self.new_id = new_id
         self.handlers = {
             event: handler
             for subscription in consumers.subscriptions()
@@ -85,7 +86,7 @@ class World:
 
     async def site(self, code: str = "kyiv-1", area: str = "UA80") -> UUID:
         """An open site."""
-        site_id = uuid4()
+        site_id = self.new_id()
         row = site_store.SiteRow(
             site_id, code, code, area, "UA-30", "center", "open", None, None, 1
         )
@@ -118,7 +119,7 @@ class World:
     ) -> UUID:
         """Goods that came in; returns the lot."""
         receipt = Receipt(
-            uuid4(),
+            self.new_id(),
             site_id,
             DAY,
             (
@@ -142,7 +143,17 @@ class World:
         """Beds of kind `shelter`."""
         new = [
             (
-                NewBed(uuid4(), site_id, uuid4().hex[:8], room, "shelter", "own", None, 0, "UAH"),
+                NewBed(
+                    self.new_id(),
+                    site_id,
+                    self.new_id().hex[-8:],
+                    room,
+                    "shelter",
+                    "own",
+                    None,
+                    0,
+                    "UAH",
+                ),
                 features,
             )
             for _ in range(count)
@@ -155,7 +166,7 @@ class World:
         self, site_id: UUID, day: date, hour: int = 10, seats: int = 1, code: str = "counseling"
     ) -> UUID:
         """A slot of that kind."""
-        slot_id = uuid4()
+        slot_id = self.new_id()
         async with self.database.transaction() as tx:
             starts_at = await tx.conn.fetchval(
                 "SELECT $1::date + make_interval(hours => $2)", day, hour
