@@ -117,11 +117,6 @@ class Card(BaseModel):
     wording: str | None
     safe: bool
 
-    @classmethod
-    def from_bytes(cls, plain: bytes) -> Self:
-        """Read what was stored."""
-        return cls.model_validate_json(plain, context={"stored": True})
-
     def to_bytes(self) -> bytes:
         """The plain JSON, to be sealed at once."""
         return self.model_dump_json(exclude_none=True, context=dict(REVEAL)).encode()
