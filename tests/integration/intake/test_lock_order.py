@@ -125,21 +125,53 @@ async def test_growth_of_goods_and_of_money_in_one_batch(world: World) -> None:
     assert deadlocks == 0
 
 
-@pytest.mark.parametrize("order", [1, -1])
-async def test_leaving_a_household_with_a_merged_record(world: World, order: int) -> None:
-    """Whoever takes a person out of a household holds their other records before any need."""
+async def with_a_need(world: World, order: int) -> tuple[str, str, UUID, str]:
+    """A record merged into another, that one, an open need of the first, and their household."""
     home = (await world.post("/v1/households", {"code": "home"}, status=201))["household_id"]
     made = [await person(world, code, household_code="home") for code in ("one", "two")]
     behind, root = sorted(made)[::order]
     need_id = UUID((await ask(world, "rent_support", person_id=behind))["need_id"])
     await world.merge(behind, root)
+    return behind, root, need_id, home
+
+
+@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize("moves_to", [None, "households", "join"])
+async def test_changing_household_with_a_merged_record(
+    world: World, order: int, moves_to: str | None
+) -> None:
+    """Whoever moves a person holds their other records before any household or need."""
+    behind, root, need_id, home = await with_a_need(world, order)
+    path = f"/v1/households/{home}:leave"
+    if moves_to is not None:
+        path = "/v1/households"
+    if moves_to == "join":
+        other = (await world.post(path, {}, status=201))["household_id"]
+        path = f"/v1/households/{other}:join"
     async with world.db.transaction() as tx:
         await person_store.by_ids(tx.conn, [UUID(behind)], lock=True)
-        body = {"person_ids": [root]}
-        leaving = await started(world, world.post(f"/v1/households/{home}:leave", body))
+        status = 201 if path == "/v1/households" else 200
+        moving = await started(world, world.post(path, {"person_ids": [root]}, status=status))
+        await person_store.lock_households(tx.conn, [UUID(home)], [])
         assert len(await need_store.lock_free(tx.conn, [need_id])) == 1
-    await leaving
-    assert (await world.need(need_id))["household_id"] is None
+    answer = await moving
+    home_now = None if moves_to is None else answer["household_id"]
+    assert (await world.need(need_id))["household_id"] == home_now
+
+
+@pytest.mark.parametrize("leaves", [True, False])
+async def test_whoever_moves_waits_for_the_household_before_they_hold_a_need(
+    world: World, leaves: bool
+) -> None:
+    """Nor does anybody move while limits of the household that they leave are counted."""
+    _, root, need_id, home = await with_a_need(world, 1)
+    other = (await world.post("/v1/households", {}, status=201))["household_id"]
+    path = f"/v1/households/{home}:leave" if leaves else f"/v1/households/{other}:join"
+    async with world.db.transaction() as tx:
+        await person_store.lock_households(tx.conn, [UUID(home)], [])
+        moving = await started(world, world.post(path, {"person_ids": [root]}))
+        assert len(await need_store.lock_free(tx.conn, [need_id])) == 1
+    await moving
 
 
 async def test_a_refusal_takes_the_queue_before_its_need(world: World) -> None:

@@ -128,6 +128,21 @@ async def test_needs_of_two_records_of_one_person_are_approved_one_after_the_oth
     assert await world.state(UUID(needs[0])) != "requested"
 
 
+@pytest.mark.parametrize("is_merged", [True, False])
+async def test_a_need_waits_for_the_households_of_all_records_of_its_person(
+    world: World, is_merged: bool
+) -> None:
+    """What these households are promised at this moment counts for its limit."""
+    asks, lives = [await person(world, f"c-{next(_numbers)}") for _ in range(2)]
+    need_id = (await ask(world, "rent_support", person_id=asks))["need_id"]
+    home = (await world.post("/v1/households", {"person_ids": [lives]}, status=201))["household_id"]
+    await (world.merge(asks, lives) if is_merged else world.merge(lives, asks))
+    async with world.db.transaction() as tx:
+        await person_store.lock_households(tx.conn, [UUID(home)], [])
+        approving = await started(world, world.post(f"/v1/needs/{need_id}:approve"))
+    await approving
+
+
 async def test_a_household_made_of_who_asks_with_its_code(world: World) -> None:
     code = "somebody"
     known = await person(world, code)

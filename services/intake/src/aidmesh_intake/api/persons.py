@@ -204,11 +204,10 @@ async def create_household(body: HouseholdIn, ctx: Ctx, caller: Caseworker, once
         if known := await once.replay(tx):
             return known
         # Persons before households, as everyone locks them.
-        await store.by_ids(tx.conn, body.person_ids, lock=True)
+        await people.lock_whole(tx, body.person_ids)
         if not await store.add_household(tx.conn, household_id, lookup, body.area):
             raise stale()
-        if body.person_ids:
-            await _move_in(tx, household_id, body.person_ids)
+        await _move_in(tx, household_id, body.person_ids)
         return await once.answer(
             tx, 201, {"household_id": household_id}, location=f"/v1/households/{household_id}"
         )
@@ -228,14 +227,15 @@ async def get_household(household_id: UUID, ctx: Ctx, caller: Caseworker) -> dic
 async def join_household(
     household_id: UUID, body: MembersIn, ctx: Ctx, caller: Caseworker, once: Once
 ) -> Response:
-    """Move persons into a household."""
+    """Move persons into a household, out of the one that they are in.
+
+    What was given to either stays where it was.
+    """
     async with ctx.database.transaction() as tx:
         if known := await once.replay(tx):
             return known
         # Persons before households, as everyone locks them.
-        await store.by_ids(tx.conn, body.person_ids, lock=True)
-        if not await store.has_household(tx.conn, household_id):
-            raise not_found()
+        await people.lock_whole(tx, body.person_ids)
         await _move_in(tx, household_id, body.person_ids)
         return await once.answer(tx, 200, {"household_id": household_id})
 
@@ -252,12 +252,10 @@ async def leave_household(
     async with ctx.database.transaction() as tx:
         if known := await once.replay(tx):
             return known
-        # Persons, households, needs, as everyone locks them; see `handlers.locking`.
+        # Persons before households, as everyone locks them.
         await people.lock_whole(tx, wanted)
-        if not await store.has_household(tx.conn, household_id):
-            raise not_found()
-        await needs.lock_open_of(tx.conn, wanted)
-        if await store.leave_household(tx.conn, household_id, wanted) != len(wanted):
+        await _hold(tx, household_id, wanted)
+        if await store.move_household(tx.conn, wanted, out_of=household_id) != len(wanted):
             raise invalid("body.person_ids", "not_a_member")
         return await once.answer(tx, 200, {"household_id": household_id})
 
@@ -288,8 +286,20 @@ async def _household(tx: Tx, vault: OpenVault, body: PersonIn) -> UUID | None:
 
 async def _move_in(tx: Tx, household_id: UUID, person_ids: tuple[UUID, ...]) -> None:
     wanted = sorted(set(person_ids))
-    if await store.set_household(tx.conn, household_id, wanted) != len(wanted):
+    await _hold(tx, household_id, wanted)
+    if await store.move_household(tx.conn, wanted, into=household_id) != len(wanted):
         raise invalid("body.person_ids", "unknown")
+
+
+async def _hold(tx: Tx, household_id: UUID, person_ids: list[UUID]) -> None:
+    """Lock a household and those that locked persons are in, then what is open of theirs.
+
+    Nobody counts limits of these households while somebody moves; see `handlers.locking`.
+    """
+    await store.lock_households(tx.conn, [household_id], person_ids)
+    if not await store.has_household(tx.conn, household_id):
+        raise not_found()
+    await needs.lock_open_of(tx.conn, person_ids)
 
 
 async def _view(ctx: Context, tx: Tx, person: PersonRow, staff_id: UUID) -> PersonView:

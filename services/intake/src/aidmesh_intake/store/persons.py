@@ -240,12 +240,20 @@ async def members(
 async def lock_households(
     conn: asyncpg.Connection, household_ids: Sequence[UUID], person_ids: Sequence[UUID]
 ) -> None:
-    """Lock households, and those that persons belong to, in the order of their ids."""
+    """Lock households, and those that any record of persons belongs to, in the order of their ids.
+
+    All records of a person count for the limits of their households, so these are locked too.
+    """
     await conn.execute(
         """
+        WITH root AS (
+            SELECT DISTINCT coalesce(merged_into, id) AS id FROM person WHERE id = ANY($2::uuid[]))
         SELECT FROM household WHERE id = ANY($1::uuid[] || ARRAY(
-            SELECT household_id FROM person
-            WHERE id = ANY($2::uuid[]) AND household_id IS NOT NULL))
+            SELECT p.household_id FROM root JOIN person p ON p.id = root.id
+            WHERE p.household_id IS NOT NULL
+            UNION ALL
+            SELECT p.household_id FROM root JOIN person p ON p.merged_into = root.id
+            WHERE p.household_id IS NOT NULL))
         ORDER BY id FOR NO KEY UPDATE
         """,
         list(household_ids),
@@ -291,49 +299,45 @@ async def has_household(conn: asyncpg.Connection, household_id: UUID) -> bool:
     )
 
 
-async def set_household(
-    conn: asyncpg.Connection, household_id: UUID, person_ids: Sequence[UUID]
+async def move_household(
+    conn: asyncpg.Connection,
+    person_ids: Sequence[UUID],
+    *,
+    out_of: UUID | None = None,
+    into: UUID | None = None,
 ) -> int:
-    """Move persons into a household; returns how many there were."""
-    result = await conn.execute(
-        """
-        UPDATE person SET household_id = $1, version = version + 1
-        WHERE id = ANY($2::uuid[]) AND erased_at IS NULL AND merged_into IS NULL
-        """,
-        household_id,
-        list(person_ids),
-    )
-    return int(result.split()[-1])
+    """Move persons between households, with records merged into them; returns how many.
 
-
-async def leave_household(
-    conn: asyncpg.Connection, household_id: UUID, person_ids: Sequence[UUID]
-) -> int:
-    """Take persons out of their household, with records merged into them; returns how many.
-
-    What is open of their own goes with them, so that it counts for the household no more; what
+    What is open of their own goes with them, so that it counts for the old household no more; what
     was served stays as it was.
+
+    Args:
+        out_of: only whoever belongs to this one; None for anybody, wherever they belong.
+        into: None for none.
     """
-    left = await conn.fetch(
+    moved = await conn.fetch(
         """
-        UPDATE person SET household_id = NULL, version = version + 1
-        WHERE household_id = $1 AND erased_at IS NULL
-            AND (merged_into = ANY($2::uuid[]) OR (id = ANY($2::uuid[]) AND merged_into IS NULL))
+        UPDATE person SET household_id = $3, version = version + 1
+        WHERE ($2::uuid IS NULL OR household_id = $2) AND erased_at IS NULL
+            AND (merged_into = ANY($1::uuid[]) OR (id = ANY($1::uuid[]) AND merged_into IS NULL))
         RETURNING id, merged_into
         """,
-        household_id,
         list(person_ids),
+        out_of,
+        into,
     )
     await conn.execute(
         """
-        UPDATE need SET household_id = NULL
-        WHERE person_id = ANY($1::uuid[]) AND household_id = $2 AND for_whom = 'person'
+        UPDATE need SET household_id = $3
+        WHERE person_id = ANY($1::uuid[]) AND ($2::uuid IS NULL OR household_id = $2)
+            AND for_whom = 'person'
             AND state IN ('requested', 'approved', 'held', 'ready', 'waitlisted')
         """,
-        [row["id"] for row in left],
-        household_id,
+        [row["id"] for row in moved],
+        out_of,
+        into,
     )
-    return sum(row["merged_into"] is None for row in left)
+    return sum(row["merged_into"] is None for row in moved)
 
 
 async def household_keys(
