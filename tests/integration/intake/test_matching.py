@@ -155,6 +155,7 @@ async def test_the_database_matches_as_the_domain_does(world: World) -> None:
         needs = [_need(template, chance, tx.now) for _ in range(80)]
         await need_store.insert(tx.conn, needs)
         growths = [_growth(chance, needs, tx.now) for _ in range(80)]
+        growths += [_own_growth(need, tx.now) for need in needs]
         await growth_store.add_growth(tx.conn, growths)
         tried = await _try(tx, chance, needs, growths)
         rows = await tx.conn.fetch(
@@ -261,6 +262,27 @@ def _growth(chance: random.Random, needs: Sequence[Need], now: datetime) -> Grow
     )
 
 
+def _own_growth(need: Need, now: datetime) -> Growth:
+    """What a need let go, of exactly what it waits for."""
+    assert need.blocked_by is not None
+    resource, code = need.blocked_by.resource, need.blocked_by.code
+    later = now + timedelta(seconds=120)
+    return Growth(
+        id=uuid4(),
+        resource=resource,
+        code=None if resource == "money" else code,
+        currency=code.rpartition("/")[2] if resource == "money" else None,
+        programmes=None,
+        site_id=None,
+        area=None,
+        left=1,
+        cap=None,
+        freed_by=need.id,
+        grew_at=later,
+        received_at=later,
+    )
+
+
 async def _try(
     tx: Tx, chance: random.Random, needs: Sequence[Need], growths: Sequence[Growth]
 ) -> set[tuple[UUID, UUID]]:
@@ -291,6 +313,7 @@ def _waiter(need: Need, tried: set[tuple[UUID, UUID]], today: date) -> Waiter:
         decided_at=need.decided_at,
         waiting_since=need.waiting_since,
         short=need.wait is Wait.SHORT,
+        let_go=need.wait in (Wait.HOLD_EXPIRED, Wait.NOT_COLLECTED),
         piece=1 if need.splittable else None,
         tried=frozenset(growth_id for need_id, growth_id in tried if need_id == need.id),
         first_on=None if place is None else place.from_on,

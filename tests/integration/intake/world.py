@@ -124,13 +124,17 @@ class World:
         """Where a need stands."""
         return str((await self.need(need_id))["state"])
 
-    async def feed(self, *events: Event) -> list[Event]:
-        """Take in events as one batch; what was published since the last look."""
+    async def feed(self, *events: Event, said_at: datetime | None = None) -> list[Event]:
+        """Take in events as one batch; what was published since the last look.
+
+        Args:
+            said_at: when the others said so; None for just now.
+        """
         (subscription,) = [s for s in self.service.subscriptions if s.stream is Stream.LOCAL]
         async with self.db.transaction() as tx:
             for handler in dict.fromkeys(subscription.handlers.values()):
                 group = [
-                    received(event)
+                    received(event, said_at or tx.now)
                     for event in events
                     if subscription.handlers.get(type(event)) is handler
                 ]
@@ -162,14 +166,14 @@ def only(events: Sequence[Event], cls: type[E]) -> list[E]:
     return [event for event in events if isinstance(event, cls)]
 
 
-def received(event: Event) -> Received[Any]:
+def received(event: Event, occurred_at: datetime) -> Received[Any]:
     """An event as it comes in."""
     event_id = new_event_id()
     return Received(
         event=event,
         event_id=event_id,
         correlation_id=event_id,
-        occurred_at=datetime.now(UTC),
+        occurred_at=occurred_at,
         region="kyiv",
         epoch=1,
         version=None,

@@ -76,11 +76,14 @@ _WAITS: Final = {
 }
 
 
-def decide(need: Need, answer: Answer, now: datetime) -> Decision:
+def decide(
+    need: Need, answer: Answer, now: datetime, *, said_at: datetime | None = None
+) -> Decision:
     """The need after one message, and what it publishes; unchanged where there is nothing to do.
 
     Args:
         now: intake's database clock.
+        said_at: when it was said, by the clock of who said it; None for now.
     """
     match answer:
         case ReservationHeldV1():
@@ -96,9 +99,9 @@ def decide(need: Need, answer: Answer, now: datetime) -> Decision:
         case CommitmentRefusedV1():
             return _refused(need, answer, "money", now)
         case ReservationReleasedV1():
-            return _released(need, answer, "supply", now)
+            return _released(need, answer, "supply", now, said_at or now)
         case CommitmentReleasedV1():
-            return _released(need, answer, "money", now)
+            return _released(need, answer, "money", now, said_at or now)
         case ReservationIssuedV1():
             return _served(
                 need,
@@ -169,7 +172,11 @@ def _refused(
 
 
 def _released(
-    need: Need, answer: ReservationReleasedV1 | CommitmentReleasedV1, side: _Side, now: datetime
+    need: Need,
+    answer: ReservationReleasedV1 | CommitmentReleasedV1,
+    side: _Side,
+    now: datetime,
+    said_at: datetime,
 ) -> Decision:
     if not _is_current(need, answer.attempt_no):
         return Decision(need)
@@ -190,7 +197,9 @@ def _released(
         return moved(need, back, "payment_returned", *_ending(need, side, "refused"))
     if answer.cause in ("not_collected", "no_show"):
         ending = _ending(need, side, "not_collected")
-        waiting, event = wait_for(need, _own(need, side), Wait.NOT_COLLECTED, now, decided_at=now)
+        waiting, event = wait_for(
+            need, _own(need, side), Wait.NOT_COLLECTED, now, decided_at=said_at
+        )
         return moved(need, waiting, "not_collected", *ending, event)
     ending = _ending(need, side, "hold_expired")
     waiting, event = wait_for(
@@ -198,7 +207,7 @@ def _released(
         _own(need, side),
         Wait.HOLD_EXPIRED,
         now,
-        decided_at=now,
+        decided_at=said_at,
         retry_at=_retry_at(need, now),
     )
     return moved(need, waiting, "hold_expired", *ending, event)

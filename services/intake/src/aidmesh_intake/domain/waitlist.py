@@ -34,6 +34,7 @@ class Growth:
         code: item or kind of place; None for money, which `currency` and `programmes` name.
         cap: needs that want more than this cannot use it (None: any can).
         on: the day of its slots; None where it is of use on any.
+        is_total: it is all that is free on that day; what was told of it before counts no longer.
         grew_at: by the clock of who reported it; received_at by intake's.
     """
 
@@ -50,6 +51,7 @@ class Growth:
     grew_at: datetime
     received_at: datetime
     on: date | None = None
+    is_total: bool = False
 
     def concerns(self, blocked: BlockedBy) -> bool:
         """Whether it is growth of exactly what is waited for."""
@@ -72,8 +74,9 @@ class Waiter:
     """A waiting need.
 
     Attributes:
-        decided_at: when it was refused; None if it queued behind others without asking.
+        decided_at: when it was refused or let go; None if it queued behind others without asking.
         short: there was too little of it, rather than something that did not fit.
+        let_go: something was set aside for it and let go since; that overlooked no growth.
         piece: the smallest part it may be served in, None if only whole.
         tried: growth that it was woken for before.
         first_on, last_on: the days on which it can use a place, as things stand today; None
@@ -88,6 +91,7 @@ class Waiter:
     decided_at: datetime | None
     waiting_since: datetime
     short: bool = False
+    let_go: bool = False
     piece: int | None = None
     tried: frozenset[UUID] = field(default_factory=frozenset)
     first_on: date | None = None
@@ -106,7 +110,7 @@ class Waiter:
             return False
         if self.decided_at is None:
             return growth.received_at >= self.waiting_since
-        return growth.grew_at + SLACK > self.decided_at
+        return growth.grew_at + (timedelta() if self.let_go else SLACK) > self.decided_at
 
     def keeps(self, growth: Growth) -> bool:
         """Whether it waits for more of this growth than there is, and those behind wait for it."""

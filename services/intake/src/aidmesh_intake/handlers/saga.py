@@ -56,9 +56,9 @@ async def take_in(tx: Tx, batch: Sequence[Received[Event]]) -> None:
         await _advance(tx, answers, keys)
     if grew:
         await growth.add_growth(tx.conn, growths)
-        totals = {each.event_id for each in grew if _is_total(each)}
+        totals = [each for each in growths if each.is_total]
         if totals:
-            await growth.void_days(tx.conn, [each for each in growths if each.id in totals])
+            await growth.void_days(tx.conn, totals)
         await offer_growth(tx, grown, cause=grew[0] if len(grew) == 1 else None)
 
 
@@ -84,7 +84,7 @@ async def _advance(tx: Tx, answers: Sequence[Answer], keys: set[Key]) -> None:
         need = needs.get(received.event.need_id)
         if need is None:
             raise Poison("unknown_need")
-        decision = saga.decide(need, received.event, tx.now)
+        decision = saga.decide(need, received.event, tx.now, said_at=received.occurred_at)
         needs[need.id] = decision.need
         changes.append(Change(need, decision, received))
     # Somebody may have been woken, or begun to wait, since we looked.
@@ -98,10 +98,6 @@ def _is_growth(received: Received[Event]) -> TypeGuard[Grew]:
 
 def _is_answer(received: Received[Event]) -> TypeGuard[Answer]:
     return not _is_growth(received)
-
-
-def _is_total(received: Grew) -> bool:
-    return isinstance(received.event, SupplyGrewV1) and received.event.is_total
 
 
 def _growth_of(received: Grew, tx: Tx) -> Growth:
@@ -121,6 +117,7 @@ def _growth_of(received: Grew, tx: Tx) -> Growth:
             grew_at=event.grew_at,
             received_at=tx.now,
             on=event.on,
+            is_total=event.is_total,
         )
     return Growth(
         id=received.event_id,

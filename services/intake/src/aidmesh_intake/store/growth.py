@@ -19,20 +19,24 @@ GROWTHS_MAX = 500
 
 
 async def add_growth(conn: asyncpg.Connection, growths: Sequence[Growth]) -> None:
-    """Note what has grown."""
+    """Note what has grown, unless a later total of its day is known: that counts it already."""
     await conn.execute(
         """
         INSERT INTO growth (id, resource, code, currency, programmes, site_id, area, quantity,
-            left_over, freed_by, grew_at, received_at, on_day)
+            left_over, freed_by, grew_at, received_at, on_day, is_total)
         SELECT u.id, u.resource, u.code, u.currency,
             CASE WHEN u.programmes IS NOT NULL THEN string_to_array(u.programmes, ' ') END,
             u.site_id, u.area, u.quantity, u.quantity, u.freed_by, u.grew_at, u.received_at,
-            u.on_day
+            u.on_day, u.is_total
         FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::uuid[],
             $7::text[], $8::bigint[], $9::uuid[], $10::timestamptz[], $11::timestamptz[],
-            $12::date[])
+            $12::date[], $13::boolean[])
         AS u (id, resource, code, currency, programmes, site_id, area, quantity, freed_by,
-            grew_at, received_at, on_day)
+            grew_at, received_at, on_day, is_total)
+        WHERE u.on_day IS NULL OR NOT EXISTS (
+            SELECT FROM growth t
+            WHERE t.is_total AND t.code = u.code AND t.site_id = u.site_id
+                AND t.on_day = u.on_day AND t.grew_at > u.grew_at)
         ON CONFLICT (id) DO NOTHING
         """,
         *columns(
@@ -50,6 +54,7 @@ async def add_growth(conn: asyncpg.Connection, growths: Sequence[Growth]) -> Non
                     each.grew_at,
                     each.received_at,
                     each.on,
+                    each.is_total,
                 )
                 for each in growths
             ]
@@ -58,17 +63,19 @@ async def add_growth(conn: asyncpg.Connection, growths: Sequence[Growth]) -> Non
 
 
 async def void_days(conn: asyncpg.Connection, totals: Sequence[Growth]) -> None:
-    """What was told before of a kind of slot, site and day counts no longer: this is all."""
+    """What was told before of a kind of slot, site and day counts no longer: this is all.
+
+    Nor does what somebody was woken for and gives back later: the total has counted it.
+    """
     await conn.execute(
         """
-        UPDATE growth g SET left_over = 0, pending = false
-        FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::date[], $5::timestamptz[])
-            AS u (id, code, site_id, on_day, grew_at)
-        WHERE g.resource = 'slot' AND g.code = u.code AND g.site_id = u.site_id
-            AND g.on_day = u.on_day AND g.left_over > 0 AND g.id <> u.id
-            AND g.grew_at < u.grew_at
+        UPDATE growth g SET left_over = 0, pending = false, voided = true
+        FROM unnest($1::text[], $2::uuid[], $3::date[], $4::timestamptz[])
+            AS u (code, site_id, on_day, grew_at)
+        WHERE g.code = u.code AND g.site_id = u.site_id AND g.on_day = u.on_day
+            AND g.grew_at < u.grew_at AND NOT g.voided
         """,
-        *columns([(each.id, each.code, each.site_id, each.on, each.grew_at) for each in totals]),
+        *columns([(each.code, each.site_id, each.on, each.grew_at) for each in totals]),
     )
 
 
@@ -117,7 +124,7 @@ async def open_growths(
         f"""
         SELECT g.id, g.resource, g.code, g.currency, g.programmes, g.site_id, g.area,
             g.left_over, g.cap, g.freed_by, g.grew_at, g.received_at, g.on_day,
-            waiting.usable
+            g.is_total, waiting.usable
         FROM unnest($3::text[], $4::text[]) AS k (resource, code)
         JOIN growth g ON g.left_over > 0 AND g.resource = k.resource
             AND (g.code = k.code OR g.currency = k.code)
@@ -216,7 +223,7 @@ async def settle_wakes(conn: asyncpg.Connection, need_ids: Sequence[UUID]) -> li
             SELECT growth_id, sum(quantity - 1) AS spare FROM used WHERE quantity > 1 GROUP BY 1
         )
         UPDATE growth SET left_over = least(quantity, left_over + s.spare), pending = true
-        FROM summed s WHERE growth.id = s.growth_id
+        FROM summed s WHERE growth.id = s.growth_id AND NOT growth.voided
         RETURNING growth.resource, coalesce(growth.code, growth.currency) AS code
         """,
         list(need_ids),
@@ -255,7 +262,7 @@ async def give_back(
         )
         UPDATE growth SET left_over = least(growth.quantity, left_over + s.quantity),
             cap = least(growth.cap, s.cap), pending = true
-        FROM summed s WHERE growth.id = s.growth_id
+        FROM summed s WHERE growth.id = s.growth_id AND NOT growth.voided
         RETURNING growth.resource, coalesce(growth.code, growth.currency) AS code
         """,
         *columns(
@@ -334,6 +341,7 @@ def growth_of(row: asyncpg.Record) -> Growth:
         grew_at=row["grew_at"],
         received_at=row["received_at"],
         on=row["on_day"],
+        is_total=row["is_total"],
     )
 
 

@@ -39,10 +39,14 @@ CONCERNS: Final = f"""(
         OR g.on_day BETWEEN {FIRST_ON} AND coalesce({LAST_ON}, date 'infinity')))"""
 """It is growth of what the need waits for, on a day that will do, and not its own."""
 
-MAY_USE: Final = """(
+LET_GO: Final = "(w.wait IN ('hold_expired', 'not_collected'))"
+"""`Waiter.let_go`."""
+
+MAY_USE: Final = f"""(
     (g.cap IS NULL OR w.blocked_quantity <= g.cap)
     AND CASE WHEN w.decided_at IS NULL THEN g.received_at >= w.waiting_since
-        ELSE g.grew_at + $2::interval > w.decided_at END
+        ELSE g.grew_at + CASE WHEN {LET_GO} THEN interval '0' ELSE $2::interval END
+            > w.decided_at END
     AND NOT EXISTS (SELECT FROM wake x WHERE x.need_id = w.id AND x.growth_id = g.id))"""
 """`Waiter.may_use`, where it concerns the need."""
 

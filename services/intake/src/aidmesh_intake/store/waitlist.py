@@ -14,7 +14,15 @@ import asyncpg
 from aidmesh_contracts.ids import SiteId
 from aidmesh_contracts.values import BlockedBy
 from aidmesh_intake.domain.waitlist import SLACK, Growth, Queue, Rank, Waiter
-from aidmesh_intake.store.matching import CONCERNS, FIRST_ON, KEEPS, LAST_ON, MAY_USE, WAITING
+from aidmesh_intake.store.matching import (
+    CONCERNS,
+    FIRST_ON,
+    KEEPS,
+    LAST_ON,
+    LET_GO,
+    MAY_USE,
+    WAITING,
+)
 from aidmesh_intake.store.needs import columns
 
 WAKES_MAX = 500
@@ -152,12 +160,12 @@ async def waiters(conn: asyncpg.Connection, growths: Sequence[Growth], today: da
         f"""
         SELECT DISTINCT n.id, n.priority, n.asked_on, n.queue_no, n.blocked_resource,
             n.blocked_code, n.blocked_site, n.blocked_area, n.blocked_quantity, n.decided_at,
-            n.waiting_since, n.wait = 'short' AS short,
+            n.waiting_since, n.wait = 'short' AS short, n.let_go,
             CASE WHEN n.splittable THEN n.blocked_quantity / n.quantity END AS piece,
             ARRAY(SELECT w.growth_id FROM wake w WHERE w.need_id = n.id) AS tried,
             n.looks_from, n.looks_to
         FROM growth g CROSS JOIN LATERAL (
-            SELECT w.*, {FIRST_ON} AS looks_from, {LAST_ON} AS looks_to
+            SELECT w.*, {FIRST_ON} AS looks_from, {LAST_ON} AS looks_to, {LET_GO} AS let_go
             FROM {WAITING} w WHERE {CONCERNS} AND ({KEEPS} OR {MAY_USE})
             ORDER BY w.priority DESC, w.asked_on, w.queue_no, w.id
             LIMIT least(g.left_over + 1, $3)
@@ -179,6 +187,7 @@ async def waiters(conn: asyncpg.Connection, growths: Sequence[Growth], today: da
             decided_at=row["decided_at"],
             waiting_since=row["waiting_since"],
             short=row["short"],
+            let_go=row["let_go"],
             piece=row["piece"],
             tried=frozenset(row["tried"]),
             first_on=row["looks_from"],
