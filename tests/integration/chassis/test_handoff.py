@@ -180,9 +180,8 @@ async def test_what_the_stream_lost_comes_again_and_is_answered_again(
     await lose(lviv.region)  # before anybody took it in
     await eventually(arrived, 20)
     await lviv.take(1)
-    async with lviv.database.connection() as conn:  # the answer is lost on its way
-        await conn.execute("DELETE FROM handoff")
-    async with kyiv.database.connection() as conn:
+    await eventually(kyiv.settled, 20)
+    async with kyiv.database.connection() as conn:  # as if the answer had been lost
         await conn.execute(
             "UPDATE handoff SET status = 'waiting', settled_at = NULL, next_at = now()"
             " WHERE awaits_answer"
