@@ -40,6 +40,9 @@ async def test_what_can_not_be_had_is_refused_with_what_it_waits_for(world: Worl
         "UA80",
         2,
     )
+    assert told[many.need_id].free_quantities == (1,)
+    assert told[elsewhere.need_id].free_quantities == ()
+    assert told[for_others.need_id].free_quantities == ()
     assert told[unknown.need_id].reason == "unknown_item"
     assert told[unknown.need_id].blocked_by is None
     assert told[elsewhere.need_id].reason == "short"

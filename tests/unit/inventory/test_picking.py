@@ -1,5 +1,6 @@
 """Which lots: a pure choice."""
 
+from dataclasses import replace
 from datetime import date, timedelta
 from uuid import UUID
 
@@ -171,6 +172,35 @@ def test_a_fact_is_never_refused_and_takes_no_more_than_there_is(
         assert usable(each.lot)
         booked[each.lot.item] = booked.get(each.lot.item, 0) + each.quantity
     assert booked == {line.item: line.quantity for line in wanted.lines}
+
+
+@given(lots, wishes, st.integers(2, 6))
+def test_what_is_free_for_a_part_serves_that_part_and_no_larger_one(
+    stock: list[Lot], one: Wanted, units: int
+) -> None:
+    shelves = Shelves.of(PLACES, stock, ITEMS)
+
+    def times(count: int, site_id: UUID | None = one.site_id) -> Wanted:
+        lines = tuple(StockDemand(item=x.item, quantity=x.quantity * count) for x in one.lines)
+        return replace(one, lines=lines, site_id=site_id)
+
+    found = shelves.pick(times(units))
+    if isinstance(found, Picked):
+        return
+    line = next(each for each in one.lines if found.line and each.item == found.line.item)
+    there = sorted(
+        (
+            max(n for n in range(units + 1) if n == 0 or can_serve(place.site_id, stock, times(n)))
+            for place in open_sites(one)
+        ),
+        reverse=True,
+    )
+    parts = [each // line.quantity for each in found.free]
+    assert [each for each in parts if each] == [each for each in there if each]
+    assert all(0 < each < line.quantity * units for each in found.free)
+    if parts and parts[0]:
+        assert isinstance(shelves.pick(times(parts[0])), Picked)
+        assert isinstance(shelves.pick(times(parts[0] + 1)), Missing)
 
 
 def test_what_is_missing_is_named_with_its_reason() -> None:

@@ -4,7 +4,7 @@ from datetime import date
 from typing import Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, Field, PositiveInt
 
 from aidmesh_contracts.base import Event
 from aidmesh_contracts.ids import NeedId, PurchaseId, ReservationId, SiteId
@@ -47,6 +47,8 @@ class ReservationRefusedV1(
         reason: `short` (there is none), `restricted` (there is, but no donor allows this use),
             `closed` (the site is), `withdrawn` (the attempt was over before it was tried).
         blocked_by: what would have to grow; empty when waiting would not help.
+        free_quantities: of goods alone, how much of that lies free for a part of the need, site by
+            site, the most first: less than it wants everywhere.
         decided_at: inventory's clock; growth after this instant was not seen by the refusal.
     """
 
@@ -54,6 +56,7 @@ class ReservationRefusedV1(
     attempt_no: int = Field(gt=0)
     reason: Literal["short", "restricted", "closed", "withdrawn", "unknown_item"]
     blocked_by: BlockedBy | None = None
+    free_quantities: tuple[PositiveInt, ...] = ()
     decided_at: AwareDatetime
 
 

@@ -43,10 +43,15 @@ class Granted:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why nothing is, and what would have to grow."""
+    """Why nothing is, and what would have to grow.
+
+    Attributes:
+        free: how much of that a part of the need could have, site by site, the most first.
+    """
 
     reason: Reason
     blocked_by: BlockedBy | None
+    free: tuple[int, ...] = ()
 
 
 @dataclass(slots=True)
@@ -74,7 +79,7 @@ class Picture:
             assert request.stock is not None, "a request wants something"
             picked = self.shelves.pick(request.stock)
             if isinstance(picked, Missing):
-                return _lacks(picked, request.stock)
+                return replace(_lacks(picked, request.stock), free=picked.free)
             return Granted(picked.site_id, stock=picked)
         place = self._place(request, now)
         if isinstance(place, Refusal) or request.stock is None:

@@ -84,10 +84,16 @@ class Picked:
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """The first line that could not be served; `line` is None when there is no such item."""
+    """The first line that could not be served; `line` is None when there is no such item.
+
+    Attributes:
+        free: how much of it a part of the need could have, site by site, the most first; of no
+            more sites than pieces are wanted.
+    """
 
     reason: Reason
     line: StockDemand | None
+    free: tuple[int, ...] = ()
 
 
 def merged(lines: Iterable[StockDemand]) -> tuple[StockDemand, ...]:
@@ -152,10 +158,12 @@ class Shelves:
             return Missing(reason, wanted.lines[0])
         whole: list[tuple[bool, int, tuple[date, int, UUID], Picked]] = []
         lacking: list[tuple[int, UUID, list[StockDemand]]] = []
+        parts: list[list[Taken]] = []
         for site_id in sites:
             taken, missing = self._fill(site_id, wanted, lambda lot: _may_take(lot, wanted))
             if missing:
                 lacking.append((len(missing), site_id, missing))
+                parts.append(taken)
             else:
                 picked = Picked(site_id, tuple(taken))
                 avoided, way = site_id in wanted.avoid, self._way(site_id, wanted)
@@ -165,7 +173,9 @@ class Shelves:
         _, site_id, missing = min(lacking, key=lambda each: each[:2])
         line = missing[0]
         short = self._fill(site_id, wanted, lambda lot: _keeps(lot, wanted.planned_on))[1]
-        return Missing("short" if line in short else "restricted", line)
+        shares = sorted((_share(line, wanted, taken) for taken in parts), reverse=True)
+        free = tuple(share for share in shares[: line.quantity] if share)
+        return Missing("short" if line in short else "restricted", line, free)
 
     def gather(self, wanted: Wanted) -> tuple[UUID | None, tuple[Taken, ...], dict[str, int]]:
         """Take what is there for aid that was already given; a fact is never refused.
@@ -233,6 +243,14 @@ def _may_take(lot: Lot, wanted: Wanted) -> bool:
     return _keeps(lot, wanted.planned_on) and (
         lot.restriction is UNRESTRICTED or lot.restriction.fits(wanted.use)
     )
+
+
+def _share(line: StockDemand, wanted: Wanted, taken: Iterable[Taken]) -> int:
+    """How much of a line goes with what one site gives of all of them."""
+    given = dict.fromkeys((each.item for each in wanted.lines), 0)
+    for each in taken:
+        given[each.lot.item] += each.quantity
+    return min(line.quantity * given[each.item] // each.quantity for each in wanted.lines)
 
 
 def _keeps(lot: Lot, day: date) -> bool:

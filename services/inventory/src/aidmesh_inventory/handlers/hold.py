@@ -266,6 +266,7 @@ def _refuse(
             attempt_no=received.event.attempt_no,
             reason=refusal.reason,
             blocked_by=refusal.blocked_by,
+            free_quantities=refusal.free,
             decided_at=decided_at,
         ),
         cause=received,
