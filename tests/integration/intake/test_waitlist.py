@@ -3,6 +3,8 @@
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
+import pytest
+
 from aidmesh_chassis.auth import Role
 from aidmesh_contracts.ids import AllotmentId, NeedId, ReservationId, SiteId
 from aidmesh_contracts.intake import (
@@ -283,6 +285,28 @@ async def test_a_splittable_need_is_served_in_parts(world: World) -> None:
     assert woken.stock[0].quantity == 3
 
 
+async def test_a_splittable_need_gets_what_lies_free_elsewhere_than_growth_told(
+    world: World,
+) -> None:
+    need_id = await waiting(world, quantity=5)
+    (woken,) = only(await world.feed(grew("food_parcel", 4)), NeedApprovedV1)
+    assert woken.stock[0].quantity == 4
+    # It grew by four, at two sites: nobody else is offered it until it is known what is left.
+    other = await waiting(world)
+    news = await world.feed(refused(woken, free=(3, 1)))
+    parts = only(news, NeedApprovedV1)
+    assert [each.stock[0].quantity for each in parts] == [3, 1]
+    assert other not in {each.need_id for each in parts}
+    assert [each.need_id for each in parts].count(NeedId(need_id)) == 1
+    rows = (await world.get("/v1/needs"))["needs"]
+    assert sorted((row["state"], row["quantity"]) for row in rows) == [
+        ("approved", 1),
+        ("approved", 3),
+        ("waitlisted", 1),
+        ("waitlisted", 1),
+    ]
+
+
 async def test_money_wakes_its_programmes_only(world: World) -> None:
     need_id = await world.request("financial_aid")
     (approved,) = only(await world.published(), NeedApprovedV1)
@@ -358,3 +382,27 @@ async def test_those_ahead_are_those_it_queues_behind(world: World) -> None:
     shown = [(await world.need(each))["ahead"] for each in (elsewhere, one_site, first, second)]
     assert shown == [0, 0, 0, 1], "whoever waits for another area or one site takes nothing of mine"
     assert (await world.need(third))["ahead"] == 3
+
+
+@pytest.mark.parametrize("together", [True, False])
+async def test_a_part_overtakes_nobody_who_waits_before_it(world: World, together: bool) -> None:
+    """What lies free goes to those who come first, whatever order the news of it comes in."""
+    await world.request("self_test", quantity=2)
+    (later,) = only(await world.published(), NeedApprovedV1)
+    await world.post(
+        "/v1/requests",
+        {
+            "person": {"client_code": "danger", "area": "UA80"},
+            "answers": {"in_danger_now": True},
+            "needs": [{"kind": "self_test", "quantity": 2}],
+        },
+        status=201,
+    )
+    (urgent,) = only(await world.published(), NeedApprovedV1)
+    assert urgent.priority > later.priority
+    if together:
+        news = await world.feed(refused(later, free=(1,)), refused(urgent))
+    else:
+        news = [*await world.feed(refused(urgent)), *await world.feed(refused(later, free=(1,)))]
+    assert only(news, NeedApprovedV1) == []
+    assert [each.blocked_by.quantity for each in only(news, NeedWaitlistedV1)] == [2, 2]

@@ -244,9 +244,13 @@ def undone(need_id: UUID, attempt_no: int = 1, issue_no: int = 1) -> Reservation
 
 
 def refused(
-    approved: NeedApprovedV1, *, decided_at: datetime | None = None, reason: str = "short"
+    approved: NeedApprovedV1,
+    *,
+    decided_at: datetime | None = None,
+    reason: str = "short",
+    free: tuple[int, ...] = (),
 ) -> ReservationRefusedV1:
-    """Inventory has none of the first thing that is asked for."""
+    """Inventory has not enough of the first thing that is asked for, but so much at some sites."""
     resource: str
     if approved.capacity is not None:
         resource, code = approved.capacity.resource, approved.capacity.code
@@ -267,6 +271,7 @@ def refused(
                     "quantity": quantity,
                 }
             ),
+            "free_quantities": free,
             "decided_at": decided_at or datetime.now(UTC),
         }
     )

@@ -240,8 +240,7 @@ def nobody_waits_for_what_is_free(books: Books, truth: Truth) -> None:
     for item in set(ITEMS.values()):
         free = sum(each["on_hand"] - each["held"] for each in books.lots if each["item"] == item)
         line = [each for each in _line(waiting, "stock", IN_LINE) if ITEMS[each.kind] == item]
-        # Those that may be served in parts are split by what grows, not by what lay there already.
-        assert not line or line[0].splittable or _lacks(line[0]) > free, (item, free, line[0])
+        assert not line or _lacks(line[0]) > free, (item, free, line[0])
     for row in books.allotments:
         purse = truth.purses[row["id"]]
         free = row["received_minor"] - row["returned_minor"] - row["held_minor"]
@@ -266,9 +265,9 @@ def _line(needs: Sequence[Need], resource: str, waits: Sequence[Wait]) -> list[N
 
 
 def _lacks(need: Need) -> int:
-    """How much it wants of what it waits for."""
+    """How much of what it waits for it wants at least."""
     assert need.blocked_by is not None
-    return need.blocked_by.quantity
+    return need.blocked_by.quantity // (need.quantity if need.splittable else 1)
 
 
 def _is_ahead(starts_at: datetime, now: datetime, today: date) -> bool:

@@ -37,10 +37,10 @@ class Play:
         self.hear_all()
         self.wait(minutes=1)
 
-    def ask(self, kind: str, *, danger: bool = False) -> UUID:
-        """Somebody asks for one."""
-        self.truth.asked[kind] = self.truth.asked.get(kind, 0) + 1
-        return self.do(self.town.ask(kind=kind, danger=danger))
+    def ask(self, kind: str, quantity: int = 1, *, danger: bool = False) -> UUID:
+        """Somebody asks for one, or more."""
+        self.truth.asked[kind] = self.truth.asked.get(kind, 0) + quantity
+        return self.do(self.town.ask(kind=kind, quantity=quantity, danger=danger))
 
     def hear(self, *where: str) -> None:
         """These services hear all that there is for them now."""

@@ -1,5 +1,6 @@
 """What people and time do to a need: approve, cancel, tell, expire, move, split."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, datetime
 from typing import Final
@@ -285,6 +286,27 @@ def split(need: Need, units: int) -> tuple[Need, Need]:
     first = _scaled(need, units)
     rest = replace(_scaled(need, rest_units), id=rest_id, version=1, service_no=0)
     return first, rest
+
+
+def split_among(waiting: Need, free: Sequence[int]) -> tuple[list[Need], Need | None]:
+    """Cut a waiting need into what lies free, site by site, and what there is not.
+
+    None of the parts is the whole: each refusal makes what is asked for smaller, so they end.
+    """
+    parts: list[Need] = []
+    rest: Need | None = waiting
+    for pieces in free:
+        assert rest is not None
+        units = units_within(rest, pieces)
+        if units >= rest.quantity:
+            if parts:
+                parts.append(rest)
+                rest = None
+            break
+        if units > 0:
+            part, rest = split(rest, units)
+            parts.append(part)
+    return parts, rest
 
 
 def _scaled(need: Need, units: int) -> Need:

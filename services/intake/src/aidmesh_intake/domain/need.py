@@ -222,12 +222,14 @@ class Decision:
 
     Attributes:
         despite: what spoke against it and was overridden by a person.
+        split_off: new needs, each for a part of what it was for.
     """
 
     need: Need
     events: tuple[Event, ...] = ()
     note: str = ""
     despite: str | None = None
+    split_off: tuple[Need, ...] = ()
 
 
 def moved(before: Need, after: Need, note: str, *events: Event) -> Decision:

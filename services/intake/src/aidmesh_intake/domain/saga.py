@@ -4,6 +4,7 @@
 attempt that is never answered in full is asked anew after its deadline (`commands.ask_anew`).
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Final, Literal
@@ -28,6 +29,8 @@ from aidmesh_contracts.payments import (
     CommitmentSpentV1,
 )
 from aidmesh_contracts.values import Area, BlockedBy, GrantShare
+from aidmesh_intake.domain.commands import split_among
+from aidmesh_intake.domain.dates import today_of
 from aidmesh_intake.domain.need import (
     LIVE,
     Attended,
@@ -42,9 +45,11 @@ from aidmesh_intake.domain.need import (
     progress,
     told,
     wait_for,
+    waitlisted,
     withdrawal,
 )
 from aidmesh_intake.domain.serving import attend, fulfil, not_attended, reverse
+from aidmesh_intake.domain.waitlist import Queue, is_next
 
 Answer = (
     ReservationHeldV1
@@ -77,13 +82,19 @@ _WAITS: Final = {
 
 
 def decide(
-    need: Need, answer: Answer, now: datetime, *, said_at: datetime | None = None
+    need: Need,
+    answer: Answer,
+    now: datetime,
+    *,
+    said_at: datetime | None = None,
+    queues: Sequence[Queue] = (),
 ) -> Decision:
     """The need after one message, and what it publishes; unchanged where there is nothing to do.
 
     Args:
         now: intake's database clock.
         said_at: when it was said, by the clock of who said it; None for now.
+        queues: who waits for what a refused need lacks, whose part may be served; see `may_split`.
     """
     match answer:
         case ReservationHeldV1():
@@ -95,7 +106,7 @@ def decide(
         case CommitmentMadeV1():
             return _advance(need, answer.attempt_no, "money", Leg.FIRM, now, None)
         case ReservationRefusedV1():
-            return _refused(need, answer, "supply", now)
+            return _refused(need, answer, "supply", now, queues)
         case CommitmentRefusedV1():
             return _refused(need, answer, "money", now)
         case ReservationReleasedV1():
@@ -128,6 +139,17 @@ def decide(
             return _suppressed(need, answer)
 
 
+def may_split(need: Need, answer: Answer) -> bool:
+    """Whether a part of the need may be asked for again, if nobody before it waits for that."""
+    return (
+        isinstance(answer, ReservationRefusedV1)
+        and bool(answer.free_quantities)
+        and need.splittable
+        and need.state is State.APPROVED
+        and answer.attempt_no == need.attempt_no
+    )
+
+
 def _is_current(need: Need, attempt_no: int) -> bool:
     return attempt_no == need.attempt_no and need.state in LIVE
 
@@ -149,7 +171,11 @@ def _advance(
 
 
 def _refused(
-    need: Need, answer: ReservationRefusedV1 | CommitmentRefusedV1, side: _Side, now: datetime
+    need: Need,
+    answer: ReservationRefusedV1 | CommitmentRefusedV1,
+    side: _Side,
+    now: datetime,
+    queues: Sequence[Queue] = (),
 ) -> Decision:
     if not _is_current(need, answer.attempt_no):
         return Decision(need)
@@ -168,7 +194,32 @@ def _refused(
     waiting, event = wait_for(
         need, blocked_by, why, now, decided_at=answer.decided_at, retry_at=retry_at
     )
+    if (
+        isinstance(answer, ReservationRefusedV1)
+        and waiting.state is State.WAITLISTED
+        and may_split(need, answer)
+        and is_next(need, queues, today_of(now))
+    ):
+        parts, rest = split_among(waiting, answer.free_quantities)
+        if parts:
+            return _ask_for_parts(need, parts, rest, now)
     return moved(need, waiting, waiting.state.value, *ending, event)
+
+
+def _ask_for_parts(need: Need, parts: Sequence[Need], rest: Need | None, now: datetime) -> Decision:
+    asked: list[Need] = []
+    events: list[Event] = []
+    for part in parts:
+        # What woke the need is given back when a part is refused and cut no more.
+        trying, approved = begin_attempt(part, now, woken=need.woken and part.id == need.id)
+        assert approved is not None, "it wants goods"
+        asked.append(trying)
+        events.append(approved)
+    split_off = asked[1:]
+    if rest is not None:
+        split_off.append(rest)
+        events.append(waitlisted(rest))
+    return replace(moved(need, asked[0], "split", *events), split_off=tuple(split_off))
 
 
 def _released(

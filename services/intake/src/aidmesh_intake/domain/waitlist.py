@@ -15,11 +15,12 @@ from uuid import UUID
 
 from aidmesh_contracts.values import BlockedBy, CapacityDemand
 from aidmesh_intake.domain.dates import end_of
-from aidmesh_intake.domain.need import Need, State
+from aidmesh_intake.domain.need import Need, State, Wait
 
 Rank = tuple[int, date, int, UUID]
 """Sorts the waitlist. The id decides only between the parts that one need was split into."""
 
+_FIRST_ID: Final = UUID(int=0)
 _QUEUE_NO_MAX: Final = 2**63 - 1
 _NEVER: Final = datetime.max.replace(tzinfo=UTC)
 SLACK: Final = timedelta(seconds=5)
@@ -220,6 +221,23 @@ def queue_behind(need: Need, queues: Sequence[Queue], today: date) -> BlockedBy 
             if queue.first <= place and _takes_from(blocker, wanted, need.place_area, queue):
                 return blocker
     return None
+
+
+def is_next(need: Need, queues: Sequence[Queue], today: date) -> bool:
+    """Whether nobody who is served before a need waits for what it would take.
+
+    The parts that one need was split into may go in any order.
+    """
+    first_of_parts = (*place_of(need)[:3], _FIRST_ID)
+    before = [queue for queue in queues if queue.first < first_of_parts]
+    return queue_behind(need, before, today) is None
+
+
+def queue_of(need: Need) -> Queue | None:
+    """The queue that a need makes by itself, where it waits in line for goods or money."""
+    if need.wait not in (Wait.SHORT, Wait.BEHIND) or need.blocked_by is None:
+        return None
+    return Queue(need.blocked_by, place_of(need))
 
 
 def ahead_of(need: Need, before: Sequence[Queue], today: date) -> int:

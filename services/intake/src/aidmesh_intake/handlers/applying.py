@@ -47,13 +47,26 @@ async def apply(tx: Tx, changes: Sequence[Change], staff_id: UUID | None = None)
     ids = sorted(last)
     await store.save_progress(tx.conn, [last[each] for each in ids if each not in unusual])
     await store.save(tx.conn, [last[each] for each in ids if each in unusual])
+    split = [each.decision for each in real if each.decision.split_off]
+    split_off = [need for each in split for need in each.split_off]
+    await store.insert(tx.conn, split_off)
+    await store.save_terms(tx.conn, [last[each.need.id] for each in split])
     await store.log_events(
-        tx.conn, [(each.decision.need, each.decision.note) for each in real], tx.now, staff_id
+        tx.conn,
+        [
+            *((each.decision.need, each.decision.note) for each in real),
+            *((need, "split") for need in split_off),
+        ],
+        tx.now,
+        staff_id,
     )
     for each in real:
         for event in each.decision.events:
             tx.emit(event, cause=each.cause)
-    telling.tell(tx, [(each.before, each.decision.need, each.decision.note) for each in real])
+    steps: list[telling.Step] = [
+        (each.before, each.decision.need, each.decision.note) for each in real
+    ]
+    telling.tell(tx, [*steps, *((None, need, "split") for need in split_off)])
     await _settle_waitlist(tx, real)
 
 
@@ -64,9 +77,9 @@ def queues_touched(changes: Iterable[Change]) -> set[Key]:
         before, after = each.before, each.decision.need
         if before.woken and not after.woken:
             keys.update(key_of(blocker) for blocker in before.blockers)
-        for blocked_by in (before.blocked_by, after.blocked_by):
-            if blocked_by is not None and before is not after:
-                keys.add(key_of(blocked_by))
+        for need in (before, after, *each.decision.split_off):
+            if need.blocked_by is not None and before is not after:
+                keys.add(key_of(need.blocked_by))
     return keys
 
 
@@ -85,9 +98,10 @@ async def _settle_waitlist(tx: Tx, changes: Iterable[Change]) -> None:
                 used.append(before.id)
             else:
                 unused.append((before.id, _short_of(after)))
-        if after.state is State.WAITLISTED and after.blocked_by is not None:
-            keys.add(key_of(after.blocked_by))
-            joined.append(_waits_since(after))
+        for need in (after, *each.decision.split_off):
+            if need.state is State.WAITLISTED and need.blocked_by is not None:
+                keys.add(key_of(need.blocked_by))
+                joined.append(_waits_since(need))
         if _may_have_kept(before):
             assert before.blocked_by is not None  # noqa: S101 - it was waiting
             kept.add(key_of(before.blocked_by))

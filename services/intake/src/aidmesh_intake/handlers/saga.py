@@ -21,7 +21,8 @@ from aidmesh_contracts.payments import (
     FundsGrewV1,
 )
 from aidmesh_intake.domain import saga
-from aidmesh_intake.domain.waitlist import Growth
+from aidmesh_intake.domain.dates import today_of
+from aidmesh_intake.domain.waitlist import Growth, place_of, queue_of
 from aidmesh_intake.handlers.applying import Change, apply, offer_growth, queues_touched
 from aidmesh_intake.handlers.locking import lock_late
 from aidmesh_intake.store import growth, waitlist
@@ -79,14 +80,27 @@ async def _queues_of(tx: Tx, answers: Sequence[Answer]) -> set[Key]:
 
 async def _advance(tx: Tx, answers: Sequence[Answer], keys: set[Key]) -> None:
     needs = await store.lock(tx.conn, [received.event.need_id for received in answers])
+    if any(received.event.need_id not in needs for received in answers):
+        raise Poison("unknown_need")
+    parts: list[Answer] = []
+    others: list[Answer] = []
+    for each in answers:
+        may_split = saga.may_split(needs[each.event.need_id], each.event)
+        (parts if may_split else others).append(each)
+    wanted = [blocker for each in parts for blocker in needs[each.event.need_id].blockers]
+    queues = await waitlist.queues(tx.conn, wanted, today_of(tx.now))
+    # Whoever begins to wait by the other answers may stand before those that may be split.
+    parts.sort(key=lambda each: place_of(needs[each.event.need_id]))
     changes: list[Change] = []
-    for received in answers:
-        need = needs.get(received.event.need_id)
-        if need is None:
-            raise Poison("unknown_need")
-        decision = saga.decide(need, received.event, tx.now, said_at=received.occurred_at)
+    for received in (*others, *parts):
+        need = needs[received.event.need_id]
+        decision = saga.decide(
+            need, received.event, tx.now, said_at=received.occurred_at, queues=queues
+        )
         needs[need.id] = decision.need
         changes.append(Change(need, decision, received))
+        added = (queue_of(each) for each in (decision.need, *decision.split_off))
+        queues += [each for each in added if each is not None]
     # Somebody may have been woken, or begun to wait, since we looked.
     await lock_late(tx, queues_touched(changes) - keys)
     await apply(tx, changes)
