@@ -161,7 +161,7 @@ class Inlet:
         good: list[tuple[Message, Received[Event]]] = []
         for message in messages:
             try:
-                good.append((message, self._read(_letter(self._durable, message))))
+                good.append((message, self._read(message.subject, message.headers, message.data)))
             except Poison as poison:
                 await self._bury(message, poison.reason)
         if not good:
@@ -187,7 +187,7 @@ class Inlet:
 
     async def _try_again(self, letter: Letter) -> None:
         try:
-            received = self._read(letter)
+            received = self._read(letter.subject, letter.headers, letter.payload)
             with _bound(received):
                 await self._apply_through_contention([received], settles=True)
         except Park as park:
@@ -223,8 +223,10 @@ class Inlet:
                 return
         await _ack_all(messages)
 
-    def _read(self, letter: Letter) -> Received[Event]:
-        return read(letter.subject, letter.headers, letter.payload, self._known)
+    def _read(
+        self, subject: str, headers: Mapping[str, str] | None, payload: bytes
+    ) -> Received[Event]:
+        return read(subject, headers, payload, self._known)
 
     async def _take_one(self, message: Message, received: Received[Event]) -> None:
         letter = _letter(self._durable, message)

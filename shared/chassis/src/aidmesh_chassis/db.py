@@ -7,7 +7,7 @@ from contextvars import ContextVar
 from datetime import datetime
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 from uuid import UUID
 
 import asyncpg
@@ -23,6 +23,17 @@ if TYPE_CHECKING:
 CHASSIS_MIGRATIONS = Path(__file__).parent / "migrations"
 ACQUIRE_S_MAX = 10.0
 MONTHS_AHEAD = 3
+
+
+class Flushed(NamedTuple):
+    """What a transaction will send once it commits."""
+
+    events: int
+    handoffs: int
+
+
+def _sleep_on() -> None:
+    """Nobody sends anything yet."""
 
 
 async def _nothing(_: asyncpg.Connection) -> None:
@@ -111,16 +122,16 @@ class Tx:
         )
         self._handoffs.append((to_region, row, awaits_answer))
 
-    async def flush(self) -> int:
-        """Write the collected events to the outbox; returns how many there were."""
-        count = len(self._events) + len(self._handoffs)
+    async def flush(self) -> Flushed:
+        """Write the collected events and handoffs; returns how many there were."""
+        flushed = Flushed(len(self._events), len(self._handoffs))
         if self._events:
             await outbox.insert(self.conn, self._events)
             self._events.clear()
         if self._handoffs:
             await handoff.insert(self.conn, self._handoffs)
             self._handoffs.clear()
-        return count
+        return flushed
 
 
 class Database:
@@ -150,7 +161,8 @@ class Database:
         self._pooler = pooler
         self._statement_s_max = statement_s_max
         self._pool: asyncpg.Pool | None = None
-        self._wake: list[Callable[[], None]] = []
+        self._wake_relay: Callable[[], None] = _sleep_on
+        self._wake_courier: Callable[[], None] = _sleep_on
 
     async def open(
         self, prepare: Callable[[asyncpg.Connection], Awaitable[None]] = _nothing
@@ -205,7 +217,11 @@ class Database:
 
     def on_commit(self, wake: Callable[[], None]) -> None:
         """Call `wake` after every commit that wrote events."""
-        self._wake.append(wake)
+        self._wake_relay = wake
+
+    def on_handoff(self, wake: Callable[[], None]) -> None:
+        """Call `wake` after every commit that handed something over."""
+        self._wake_courier = wake
 
     @property
     def pool(self) -> asyncpg.Pool:
@@ -246,12 +262,13 @@ class Database:
             async with conn.transaction():
                 tx = Tx(conn, await clock(conn), self.origin)
                 yield tx
-                emitted = await tx.flush()
+                flushed = await tx.flush()
             if (commits := COMMITS.get()) is not None:
                 commits.count += 1
-            if emitted:
-                for wake in self._wake:
-                    wake()
+            if flushed.events:
+                self._wake_relay()
+            if flushed.handoffs:
+                self._wake_courier()
             tx.log.write()
 
     @asynccontextmanager

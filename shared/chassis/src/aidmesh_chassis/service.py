@@ -196,7 +196,7 @@ class _Running:
                 tasks.create_task(relay.run())
                 if any(each.answer is not None for each in self._service.subscriptions):
                     courier = Courier(database, self._service.settings, self._peers)
-                    database.on_commit(courier.wake)
+                    database.on_handoff(courier.wake)
                     tasks.create_task(courier.run())
                 tasks.create_task(self._watch_broker())
                 tasks.create_task(self._beat())

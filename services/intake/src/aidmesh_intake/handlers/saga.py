@@ -39,6 +39,8 @@ _ENDING = (
 )
 """Answers that put a need on the waitlist."""
 
+_GROWTH = (SupplyGrewV1, FundsGrewV1)
+
 
 async def take_in(tx: Tx, batch: Sequence[Received[Event]]) -> None:
     """Move needs on by what was answered, then offer what grew to those who wait for it.
@@ -67,7 +69,7 @@ async def _queues_of(tx: Tx, answers: Sequence[Answer]) -> set[Key]:
     """The queues that these answers may add to or take from."""
     if not answers:
         return set()
-    ending = [each.event.need_id for each in answers if isinstance(each.event, _ENDING)]
+    ending = [each.event.need_id for each in answers if type(each.event) in _ENDING]
     keys = await waitlist.keys_of(
         tx.conn, ending, standing=[each.event.need_id for each in answers]
     )
@@ -107,7 +109,7 @@ async def _advance(tx: Tx, answers: Sequence[Answer], keys: set[Key]) -> None:
 
 
 def _is_growth(received: Received[Event]) -> TypeGuard[Grew]:
-    return isinstance(received.event, SupplyGrewV1 | FundsGrewV1)
+    return type(received.event) in _GROWTH
 
 
 def _is_answer(received: Received[Event]) -> TypeGuard[Answer]:

@@ -80,7 +80,12 @@ async def keys_of(
     """
     rows = await conn.fetch(
         """
-        SELECT DISTINCT k.resource, k.code FROM need n CROSS JOIN LATERAL (
+        SELECT DISTINCT k.resource, k.code FROM (
+            SELECT ask, blocked_resource, blocked_code FROM need WHERE id = ANY($1::uuid[])
+            UNION ALL
+            SELECT ask, blocked_resource, blocked_code FROM need
+            WHERE id = ANY($2::uuid[]) AND (woken OR state = 'waitlisted')
+        ) AS n CROSS JOIN LATERAL (
             SELECT 'stock', line ->> 'item'
             FROM jsonb_array_elements(coalesce(n.ask -> 'stock', '[]')) AS line
             UNION ALL SELECT n.ask -> 'capacity' ->> 'resource', n.ask -> 'capacity' ->> 'code'
@@ -88,8 +93,7 @@ async def keys_of(
             UNION ALL SELECT n.blocked_resource, CASE WHEN n.blocked_resource = 'money'
                 THEN split_part(n.blocked_code, '/', 2) ELSE n.blocked_code END
         ) AS k (resource, code)
-        WHERE k.code IS NOT NULL AND (n.id = ANY($1::uuid[])
-            OR (n.id = ANY($2::uuid[]) AND (n.woken OR n.state = 'waitlisted')))
+        WHERE k.code IS NOT NULL
         """,
         list(need_ids),
         list(standing),
