@@ -12,8 +12,9 @@ import httpx
 import pytest
 from structlog.contextvars import get_contextvars
 
+from aidmesh.topology import reporter
 from aidmesh.topology.api import JetStreamApi, Json, section
-from aidmesh_chassis import metrics, service
+from aidmesh_chassis import logs, metrics, peers, service
 from aidmesh_chassis.consuming import Inlet, Received
 from aidmesh_chassis.db import Database, Tx
 from aidmesh_chassis.envelope import new_event_id
@@ -112,10 +113,11 @@ async def test_a_connection_that_ended_for_good_ends_the_service(
 
 @asynccontextmanager
 async def running_service(
-    region: NatsRegion, database: DatabaseFactory, name: str
+    region: NatsRegion, database: DatabaseFactory, name: str, late_s_max: float = 300.0
 ) -> AsyncIterator[Service]:
     db = Database(await database(name), Origin(region.region, name))
     one = service_of(name, region, db)
+    one.settings.peer_late_s_max = late_s_max
     task = asyncio.create_task(_Running(one).run())
     try:
         await eventually(lambda: ready(one), 20)
@@ -140,7 +142,7 @@ async def test_a_peer_that_fell_silent_is_shown_and_makes_nobody_unready(
             return peers.get("lviv") or {"services": {}}
 
         async def never_heard() -> bool:
-            return await lviv() == {"last_beat_s": None, "services": {}}
+            return (await lviv())["services"] == {}
 
         async def heard() -> bool:
             seen = await lviv()
@@ -160,6 +162,65 @@ async def test_a_peer_that_fell_silent_is_shown_and_makes_nobody_unready(
         exposed = (await ask(kyiv, "/metrics")).text
         assert 'aidmesh_peer_beat_age_seconds{peer="lviv"}' in exposed
         assert "kyiv" not in (await ask(kyiv, "/readyz")).json()["peers"]
+
+
+async def test_a_peer_s_link_and_lag_are_shown_and_warned_of_once(
+    tmp_path: Path,
+    database: DatabaseFactory,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name, seconds in {"BEAT_S": 0.1, "WATCH_S": 0.2, "MEASURE_S": 0.1}.items():
+        monkeypatch.setattr(service, name, seconds)
+    monkeypatch.setattr(reporter, "REPORT_S", 0.2)
+    monkeypatch.setattr(peers, "DARK_S", 1.0)
+    logs.configure("intake", "kyiv")
+    async with (
+        linked_regions(tmp_path, ("kyiv", "lviv")) as mesh,
+        running_service(mesh.regions["kyiv"], database, "intake", late_s_max=2.0) as kyiv,
+        running_service(mesh.regions["lviv"], database, "payments"),
+    ):
+
+        async def lviv() -> dict[str, object]:
+            shown: dict[str, dict[str, object]] = (await ask(kyiv, "/readyz")).json()["peers"]
+            return shown.get("lviv", {})
+
+        async def is_complete(events: int) -> bool:
+            seen = await lviv()
+            last = cast("Json", seen["last_event"] or {})
+            return seen["link"] == "up" and last.get("seq") == events and seen["lag_events"] == 0
+
+        async def publish() -> None:
+            admin = await mesh.regions["lviv"].admin()
+            subject = "aid.lviv.payments.grant.changed.v1"
+            headers = {"Nats-Msg-Id": str(uuid4()), "ce-time": "2024-03-01T10:00:00+00:00"}
+            await admin.jetstream().publish(subject, b"{}", headers=headers)
+            await admin.close()
+
+        async def late(expected: str) -> bool:
+            return (
+                f'aidmesh_peer_late{{peer="lviv"}} {expected}' in (await ask(kyiv, "/metrics")).text
+            )
+
+        await publish()
+        await eventually(lambda: is_complete(1), 20)
+        shown = await lviv()
+        assert cast("Json", shown["last_event"])["at"] == "2024-03-01T10:00:00+00:00"
+        assert (shown["trouble"], shown["lag_s"]) == (None, 0.0)
+
+        await mesh.cable("kyiv", "lviv").cut()
+        await eventually(lambda: late("1.0"), 20)
+        shown = await lviv()
+        assert (shown["link"], shown["trouble"]) == ("dark", "dark")
+        assert shown["since"] is not None
+        await publish()
+
+        await mesh.cable("kyiv", "lviv").connect()
+        await eventually(lambda: is_complete(2), 20)
+        await eventually(lambda: late("0.0"), 20)
+    events = [json.loads(line).get("event") for line in capsys.readouterr().out.splitlines()]
+    assert events.count("peer.dark") == 1
+    assert events.count("peer.fine") == 1
 
 
 def recent(peer: dict[str, object]) -> bool:

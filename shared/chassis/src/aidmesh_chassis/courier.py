@@ -18,7 +18,7 @@ from aidmesh_chassis.ending import goes_on
 from aidmesh_chassis.errors import TRANSIENT
 from aidmesh_chassis.handoff import Parcel
 from aidmesh_chassis.logs import get_logger
-from aidmesh_chassis.peers import Peers
+from aidmesh_chassis.peers import DARK_S, Peers
 from aidmesh_chassis.settings import ServiceSettings
 from aidmesh_contracts.streams import Stream
 
@@ -29,8 +29,6 @@ IN_FLIGHT_MAX = 64
 PUBLISH_S_MAX = 3.0
 SWEEP_S = 1.0
 CONNECT_S_MAX = 5.0
-DARK_S = 6.0
-"""A peer silent for this long and then heard was away: what waits for it is sent at once."""
 
 
 class Courier:
@@ -129,6 +127,7 @@ class Courier:
         return isinstance(answer, dict) and answer.get("stream") == Stream.HANDOFF
 
     async def _hurry_for_those_who_are_back(self) -> None:
+        """A peer that was dark and is heard again was away: what waits for it is sent at once."""
         dark = {region for region, age_s in self._peers.ages_s().items() if age_s > DARK_S}
         back = self._dark - dark
         self._dark = dark

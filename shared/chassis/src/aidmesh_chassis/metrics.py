@@ -100,6 +100,29 @@ PEER_BEAT_AGE: Final = MetricSpec(
     ("peer",),
 )
 
+PEER_UP: Final = MetricSpec(
+    "aidmesh_peer_link_up", "gauge", "1 when a peer region is heard, 0 when it is dark.", ("peer",)
+)
+PEER_LAG: Final = MetricSpec(
+    "aidmesh_peer_lag_events",
+    "gauge",
+    "Events that a peer region has told of and that are not here.",
+    ("peer",),
+)
+PEER_LAG_AGE: Final = MetricSpec(
+    "aidmesh_peer_lag_seconds",
+    "gauge",
+    "Time since all events of a peer region were here; 0 while they are.",
+    ("peer",),
+)
+PEER_LATE: Final = MetricSpec(
+    "aidmesh_peer_late",
+    "gauge",
+    "1 when a peer is dark, behind or leaves handoffs unanswered beyond the bound "
+    "(`peer_late_s_max`); alert on it.",
+    ("peer",),
+)
+
 METRICS: Final[tuple[MetricSpec, ...]] = (
     INFO,
     HTTP_SECONDS,
@@ -114,6 +137,10 @@ METRICS: Final[tuple[MetricSpec, ...]] = (
     HANDOFFS_WAITING,
     HANDOFF_AGE,
     PEER_BEAT_AGE,
+    PEER_UP,
+    PEER_LAG,
+    PEER_LAG_AGE,
+    PEER_LATE,
 )
 """What every service measures; the desk, which takes in no events, only the first three."""
 
@@ -172,6 +199,10 @@ class MessageNumbers:
         self.gate_open = metrics.gauge(GATE_OPEN)
         self.consumer_pending = metrics.gauge(CONSUMER_PENDING)
         self.peer_beat_age_s = metrics.gauge(PEER_BEAT_AGE)
+        self.peer_link_up = metrics.gauge(PEER_UP)
+        self.peer_lag_events = metrics.gauge(PEER_LAG)
+        self.peer_lag_s = metrics.gauge(PEER_LAG_AGE)
+        self.peer_late = metrics.gauge(PEER_LATE)
         self._handoffs = metrics.gauge(HANDOFFS_WAITING)
         self._handoff_age_s = metrics.gauge(HANDOFF_AGE)
 

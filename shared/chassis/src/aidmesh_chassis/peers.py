@@ -1,41 +1,128 @@
-"""Who of the other regions is heard: every service sends heartbeats, this keeps the last ones.
+"""Who of the other regions is heard, and how far behind them the own one is.
 
-A silent peer makes nobody unready, for a region works with every link cut; but it is shown, since
-links have been seen not to come back by themselves.
+Every service sends heartbeats, every region's supervisor tells what events it has; this keeps the
+last of both. A silent peer makes nobody unready, for a region works with every link cut; but it is
+shown with every figure that came from it, since links have been seen not to come back.
 """
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Annotated, Final, Literal
 
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from aidmesh_chassis.handoff import Waiting
 from aidmesh_contracts.consumers import CONSUMERS
-from aidmesh_contracts.streams import BEAT_SUBJECT
+from aidmesh_contracts.streams import BEAT_SUBJECT, WORLD_REPORT_SUBJECT
 
 PEERS_MAX = 100
+REPORT_BYTES_MAX = 64 * 1024
+DARK_S: Final = 6.0
+"""A peer that was silent for so long is dark: three heartbeats, and more than one report."""
+TOLD_S_MAX: Final = 15.0
+"""A report that is older says nothing of now: three periods of the supervisor's reports."""
 SERVICES = frozenset(consumer.service for consumer in CONSUMERS)
+
+Trouble = Literal["dark", "behind", "unanswered"]
+
+
+class LinkState(BaseModel):
+    """Whether a region is heard, and since when it is or is not (by this region's clock).
+
+    Goes with every figure that came from there: a dark region's may have changed meanwhile.
+    """
+
+    state: Literal["up", "dark"]
+    since: datetime
+
+
+class Mark(BaseModel):
+    """How far a log goes: the sequence of the last event in its origin's log, and its time."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    last_seq: Annotated[int, Field(ge=0)]
+    last_at: AwareDatetime | None = None
+
+
+_REPORT: Final = TypeAdapter(dict[str, Mark])
+
+
+@dataclass(slots=True)
+class _Peer:
+    """What is known of one peer; times are seconds of the clock, or wall times for people."""
+
+    complete_at: float
+    changed: datetime
+    heard_at: float | None = None
+    heard_when: datetime | None = None
+    services: dict[str, float] = field(default_factory=dict)
+    told: Mark | None = None
+    told_at: float | None = None
+    seen: Mark | None = None
+    handoffs: int = 0
+    handoffs_age_s: float = 0.0
+
+    @property
+    def lag_events(self) -> int | None:
+        """How many of its events are not here, as far as it could tell; None: it did not."""
+        if self.told is None:
+            return None
+        return max(0, self.told.last_seq - (self.seen.last_seq if self.seen else 0))
+
+
+def trouble_of(
+    *, silent_s: float, lag_s: float | None, unanswered_s: float, late_s_max: float
+) -> Trouble | None:
+    """What is wrong with a peer, the gravest first; None if nothing is. Pure.
+
+    Args:
+        silent_s: since it was last heard.
+        lag_s: since all its events were here; None where it does not tell.
+        unanswered_s: since the oldest handoff that it did not answer was written.
+        late_s_max: as much as is nothing to speak of.
+    """
+    if silent_s > late_s_max:
+        return "dark"
+    if lag_s is not None and lag_s > late_s_max:
+        return "behind"
+    return "unanswered" if unanswered_s > late_s_max else None
 
 
 class Peers:
-    """The last heartbeat of every peer region, in memory only.
+    """What every peer region was last heard to say, in memory only.
 
     Args:
         region: the own one, whose heartbeats are no news.
         clock: seconds that never go back.
+        now: the time of day, for people.
     """
 
-    def __init__(self, region: str, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        region: str,
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
         self._region = region
         self._clock = clock
+        self._now = now
         self._since = clock()
+        self._began = now()
         self._expected: frozenset[str] = frozenset()
         self._is_told = False
-        self._heard: dict[str, dict[str, float]] = {}
+        self._known: dict[str, _Peer] = {}
 
     def expect(self, peers: Collection[str]) -> None:
         """These are the regions that the own one is linked with; others are forgotten."""
         self._expected = frozenset(peers)
         self._is_told = True
-        for peer in self._heard.keys() - self._expected:
-            del self._heard[peer]
+        for peer in self._known.keys() - self._expected:
+            del self._known[peer]
+        for peer in self._expected:
+            self._peer(peer)
 
     @property
     def regions(self) -> frozenset[str] | None:
@@ -44,31 +131,138 @@ class Peers:
 
     def heard(self, subject: str, payload: bytes) -> None:
         """Take in a heartbeat. What is none is left alone: a peer's word is not trusted."""
-        peer = subject.rpartition(".")[2]
+        name = subject.rpartition(".")[2]
         service = payload[:64].decode("ascii", "replace")
-        if subject != BEAT_SUBJECT.format(region=peer) or service not in SERVICES:
+        if subject != BEAT_SUBJECT.format(region=name) or service not in SERVICES:
             return
-        if peer != self._region and (peer in self._heard or len(self._heard) < PEERS_MAX):
-            self._heard.setdefault(peer, {})[service] = self._clock()
+        if name != self._region and (peer := self._peer(name)) is not None:
+            self._is_heard(peer)
+            peer.services[service] = self._clock()
+
+    def reported(self, subject: str, payload: bytes) -> None:
+        """Take in what a region's supervisor tells of the events that are there.
+
+        Under its own name a region tells of its own log, under others' of what it has of theirs.
+        What is no report is left alone.
+        """
+        name = subject.partition(".")[2].rpartition(".")[0]
+        if subject != WORLD_REPORT_SUBJECT.format(region=name) or len(payload) > REPORT_BYTES_MAX:
+            return
+        try:
+            report = _REPORT.validate_json(payload)
+        except ValidationError:
+            return
+        if name == self._region:
+            for origin, mark in report.items():
+                if origin != name and (peer := self._peer(origin)) is not None:
+                    peer.seen = mark
+        elif (peer := self._peer(name)) is not None:
+            self._is_heard(peer)
+            peer.told, peer.told_at = report.get(name), self._clock()
+        for peer in self._known.values():
+            if peer.lag_events == 0 and peer.told_at is not None:
+                peer.complete_at = max(peer.complete_at, peer.told_at)
+
+    def handed_over(self, waiting: Iterable[Waiting]) -> None:
+        """Take in what this service handed over and which region did not answer yet."""
+        by_region = {each.region: each for each in waiting}
+        for name, peer in self._known.items():
+            each = by_region.get(name)
+            peer.handoffs = 0 if each is None else each.rows
+            peer.handoffs_age_s = 0.0 if each is None else each.age_s
 
     def ages_s(self) -> dict[str, float]:
         """Seconds since each peer was last heard; for one never heard, since this began."""
-        now = self._clock()
+        return {name: self._silent_s(peer) for name, peer in sorted(self._known.items())}
+
+    def lags(self) -> dict[str, tuple[int, float]]:
+        """By peer that tells: events of it that are not here, and seconds since all were."""
         return {
-            peer: now - max(self._heard.get(peer, {}).values(), default=self._since)
-            for peer in sorted(self._expected | self._heard.keys())
+            name: (peer.lag_events, self._lag_s(peer) or 0.0)
+            for name, peer in sorted(self._known.items())
+            if peer.lag_events is not None
         }
 
-    def report(self) -> dict[str, dict[str, object]]:
-        """What `/readyz` shows: by peer, `last_beat_s` (None: never heard) and each service's."""
-        now = self._clock()
+    def link(self, region: str) -> LinkState | None:
+        """Whether a region is heard; None for the own one, whose figures are as of now."""
+        if region == self._region:
+            return None
+        peer = self._known.get(region)
+        if peer is None or peer.heard_when is None:
+            return LinkState(state="dark", since=self._began)
+        if self._is_dark(peer):
+            return LinkState(state="dark", since=peer.heard_when)
+        return LinkState(state="up", since=peer.changed)
+
+    def troubles(self, late_s_max: float) -> dict[str, Trouble | None]:
+        """What is wrong with each peer for longer than a bound."""
         return {
-            peer: {
-                "last_beat_s": round(age_s, 1) if peer in self._heard else None,
-                "services": {
-                    service: round(now - at, 1)
-                    for service, at in sorted(self._heard.get(peer, {}).items())
-                },
-            }
-            for peer, age_s in self.ages_s().items()
+            name: trouble_of(
+                silent_s=self._silent_s(peer),
+                lag_s=self._lag_s(peer),
+                unanswered_s=peer.handoffs_age_s,
+                late_s_max=late_s_max,
+            )
+            for name, peer in sorted(self._known.items())
         }
+
+    def report(self, late_s_max: float | None = None) -> dict[str, dict[str, object]]:
+        """What `/readyz` shows of each peer; docs/operating.md has the meaning of each field."""
+        now = self._clock()
+        troubles: Mapping[str, Trouble | None] = (
+            {} if late_s_max is None else self.troubles(late_s_max)
+        )
+        shown: dict[str, dict[str, object]] = {}
+        for name, peer in sorted(self._known.items()):
+            link = self.link(name)
+            lag_s = self._lag_s(peer)
+            shown[name] = {
+                **({} if link is None else {"link": link.state, "since": _text(link.since)}),
+                "last_beat_s": None if peer.heard_at is None else round(now - peer.heard_at, 1),
+                "services": {
+                    service: round(now - at, 1) for service, at in sorted(peer.services.items())
+                },
+                "last_event": _shown(peer.seen),
+                "told_event": _shown(peer.told),
+                "lag_events": peer.lag_events,
+                "lag_s": None if lag_s is None else round(lag_s, 1),
+                "handoffs": peer.handoffs,
+                "handoffs_age_s": round(peer.handoffs_age_s, 1),
+                "trouble": troubles.get(name),
+            }
+        return shown
+
+    def _peer(self, name: str) -> _Peer | None:
+        if name == self._region:
+            return None
+        if name not in self._known and len(self._known) < PEERS_MAX:
+            self._known[name] = _Peer(complete_at=self._since, changed=self._began)
+        return self._known.get(name)
+
+    def _is_heard(self, peer: _Peer) -> None:
+        when = self._now()
+        if peer.heard_at is None or self._is_dark(peer):
+            peer.changed = when
+        peer.heard_at, peer.heard_when = self._clock(), when
+
+    def _silent_s(self, peer: _Peer) -> float:
+        return self._clock() - (self._since if peer.heard_at is None else peer.heard_at)
+
+    def _is_dark(self, peer: _Peer) -> bool:
+        return self._silent_s(peer) > DARK_S
+
+    def _lag_s(self, peer: _Peer) -> float | None:
+        if peer.lag_events is None or peer.told_at is None:
+            return None
+        now = self._clock()
+        if peer.lag_events == 0 and now - peer.told_at <= TOLD_S_MAX:
+            return 0.0
+        return now - peer.complete_at
+
+
+def _text(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat(timespec="seconds")
+
+
+def _shown(mark: Mark | None) -> dict[str, object] | None:
+    return None if mark is None else {"seq": mark.last_seq, "at": _text(mark.last_at)}

@@ -29,14 +29,14 @@ from aidmesh_chassis.durables import DurableDiffers, DurableMissing, Durables
 from aidmesh_chassis.ending import goes_on
 from aidmesh_chassis.errors import OUTAGES, TRANSIENT
 from aidmesh_chassis.metrics import MessageNumbers, Metrics
-from aidmesh_chassis.peers import Peers
+from aidmesh_chassis.peers import Peers, Trouble
 from aidmesh_chassis.relay import Relay
 from aidmesh_chassis.serving import serve_http
 from aidmesh_chassis.settings import ServiceSettings
 from aidmesh_chassis.upkeep import BLANK_PRIVATE, Sweep
 from aidmesh_contracts.consumers import Consumer
 from aidmesh_contracts.documents import asyncapi
-from aidmesh_contracts.streams import BEAT_SUBJECT, BEATS_SUBJECT
+from aidmesh_contracts.streams import BEAT_SUBJECT, BEATS_SUBJECT, WORLD_REPORTS_SUBJECT
 
 log = logs.get_logger()
 
@@ -138,6 +138,7 @@ class _Running:
             service.settings, service.name, self._on_disconnect, self._on_reconnect
         )
         self._peers = service.peers or Peers(service.settings.region)
+        self._troubles: dict[str, Trouble | None] = {}
         self._numbers: MessageNumbers | None = None
         self._inlets: list[Inlet] = []
         consumers: list[Consumer] = []
@@ -157,7 +158,8 @@ class _Running:
                 self._broker.subscribe(consumer, inlet, subscription.linger_s)
                 consumers.append(consumer)
                 self._inlets.append(inlet)
-            service.app.state.details["peers"] = self._peers.report
+            late_s_max = service.settings.peer_late_s_max
+            service.app.state.details["peers"] = lambda: self._peers.report(late_s_max)
         self._durables = Durables(
             service.settings.region, consumers, lambda: self._broker.client, self._count_pending
         )
@@ -190,6 +192,7 @@ class _Running:
             await self._wait_for_consumers()
             await self._broker.start()
             await client.subscribe(BEATS_SUBJECT, cb=self._hear)
+            await client.subscribe(WORLD_REPORTS_SUBJECT, cb=self._hear_report)
             ending.check()
             log.info("service.started", durables=self._durables.names)
             async with asyncio.TaskGroup() as tasks:
@@ -264,23 +267,44 @@ class _Running:
     async def _hear(self, message: Msg) -> None:
         self._peers.heard(message.subject, message.data)
 
+    async def _hear_report(self, message: Msg) -> None:
+        self._peers.reported(message.subject, message.data)
+
     async def _measure(self, database: Database) -> None:
         """Bring the numbers up to date that are not counted where they arise."""
         numbers = self._numbers
         while numbers is not None and goes_on():
-            for peer, age_s in self._peers.ages_s().items():
-                numbers.peer_beat_age_s.labels(peer).set(age_s)
+            self._measure_peers(numbers)
             try:
                 async with database.connection() as conn:
                     waiting = await outbox.backlog(conn)
                     numbers.set_letters(await inbox.open_letters(conn))
-                    numbers.set_handoffs(await handoff.waiting(conn))
+                    unanswered = await handoff.waiting(conn)
             except TRANSIENT as error:
                 log.warning("database.waits", cause=type(error).__name__)
             else:
+                numbers.set_handoffs(unanswered)
+                self._peers.handed_over(unanswered)
                 numbers.outbox_rows.set(waiting.rows)
                 numbers.outbox_age_s.set(waiting.age_s)
             await asyncio.sleep(MEASURE_S)
+
+    def _measure_peers(self, numbers: MessageNumbers) -> None:
+        """Say how peers are; what has become wrong, or right again, is logged once."""
+        peers = self._peers
+        for peer, age_s in peers.ages_s().items():
+            numbers.peer_beat_age_s.labels(peer).set(age_s)
+            link = peers.link(peer)
+            numbers.peer_link_up.labels(peer).set(link is not None and link.state == "up")
+        for peer, (events, seconds) in peers.lags().items():
+            numbers.peer_lag_events.labels(peer).set(events)
+            numbers.peer_lag_s.labels(peer).set(seconds)
+        late_s_max = self._service.settings.peer_late_s_max
+        before, self._troubles = self._troubles, peers.troubles(late_s_max)
+        for peer, trouble in self._troubles.items():
+            numbers.peer_late.labels(peer).set(trouble is not None)
+            if trouble != before.get(peer):
+                _log_trouble(peer, trouble, late_s_max)
 
     def _count_pending(self, durable: str, events: int) -> None:
         if self._numbers is not None:
@@ -324,6 +348,17 @@ class _Running:
             waiting = await outbox.backlog(conn)
         if waiting.age_s > OUTBOX_AGE_S_MAX:
             raise TimeoutError(f"the oldest unsent event waits for {waiting.age_s:.0f} s")
+
+
+def _log_trouble(peer: str, trouble: Trouble | None, late_s_max: float) -> None:
+    if trouble == "dark":
+        log.warning("peer.dark", peer=peer, late_s_max=late_s_max)
+    elif trouble == "behind":
+        log.warning("peer.behind", peer=peer, late_s_max=late_s_max)
+    elif trouble == "unanswered":
+        log.warning("peer.unanswered", peer=peer, late_s_max=late_s_max)
+    else:
+        log.info("peer.fine", peer=peer)
 
 
 def _collect_rarely() -> None:

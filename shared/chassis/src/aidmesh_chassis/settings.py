@@ -28,6 +28,8 @@ class ServiceSettings(BaseSettings):
         http_port: the port to listen on; 0 takes any that is free.
         keys_dir: folder with the keys that this service may see.
         batch_max: messages handled in one transaction at most.
+        peer_late_s_max: a peer region that is dark, whose events lag or who leaves a handoff
+            unanswered for longer is logged and shown to the lead and on-call; in seconds.
         log_level: the least severe lines that are written.
     """
 
@@ -42,6 +44,7 @@ class ServiceSettings(BaseSettings):
     http_port: Port = 0
     keys_dir: Path = Path("keys")
     batch_max: int = Field(default=256, ge=1, le=1000)
+    peer_late_s_max: float = Field(default=300.0, gt=0)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
 

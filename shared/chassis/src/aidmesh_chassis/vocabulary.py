@@ -91,6 +91,27 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
     "handoff.waits": LogEvent(
         "info", "A peer region could not be reached; what is for it is sent again, later each time."
     ),
+    "peer.dark": LogEvent(
+        "warning",
+        "A peer region has not been heard for longer than the bound; work goes on here, figures "
+        "from there are as of then.",
+        "Run `aidmesh status`; look at the network between the two, then at the peer's servers. "
+        "Telephone before deciding anything by the peer's figures.",
+    ),
+    "peer.behind": LogEvent(
+        "warning",
+        "A peer region is heard, but events of it have been missing here for longer than the "
+        "bound.",
+        "Run `aidmesh status`, then `aidmesh topology check`; if the link carries little, wait "
+        "for it to catch up.",
+    ),
+    "peer.unanswered": LogEvent(
+        "warning",
+        "A peer region is heard, but has left a handoff of this service unanswered for longer "
+        "than the bound.",
+        "Ask the peer whether the same service runs there, and look at its dead letters.",
+    ),
+    "peer.fine": LogEvent("info", "What was wrong with a peer region is over."),
     "outbox.batch_split": LogEvent(
         "info", "An atomic batch was refused (a duplicate id, as a rule); each event goes alone."
     ),

@@ -39,7 +39,12 @@ BEATS_SUBJECT = "beat.*"
 
 WORLD_REPORT_SUBJECT = "beat.{region}.world"
 """How much of each other region's EVENTS a region has, as JSON: `{"<origin>": {"messages": 12,
-"last_seq": 40}}`, sequences being the origin's. The only word of it that crosses a link."""
+"last_seq": 40, "last_at": "<when>"}}`, sequences being the origin's, `last_at` (optional) when the
+last of these events happened; under the region's own name what its own log holds. The only word of
+it that crosses a link."""
+
+WORLD_REPORTS_SUBJECT = "beat.*.world"
+"""Those of all regions that are linked, and the own one's."""
 
 
 def subject(stream: Stream, region: str, event_type: str) -> str:

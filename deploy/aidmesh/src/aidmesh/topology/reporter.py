@@ -25,13 +25,18 @@ log = get_logger()
 REPORT_S = 5.0
 
 _SOURCE = re.compile(rb"\r\nNats-Stream-Source: ?\S+ (\d+)")
+_TIME = re.compile(rb"\r\nce-time: ?(\S+)", re.IGNORECASE)
 
 
 class Arrived(NamedTuple):
-    """What a WORLD holds of one origin: how many messages, and the last one's sequence there."""
+    """What a log holds of one origin: how many messages, the last one's sequence there and time.
+
+    `last_at` is when that event happened, in ISO 8601; None where it is not known.
+    """
 
     messages: int
     last_seq: int
+    last_at: str | None = None
 
 
 async def peers_of(api: JetStreamApi) -> list[str]:
@@ -54,7 +59,26 @@ async def arrived_from(api: JetStreamApi, origin: str) -> Arrived:
         raise
     head = base64.b64decode(str(section(last, "message").get("hdrs", "")))
     found = _SOURCE.search(head)
-    return Arrived(sum(counts.values()), 0 if found is None else int(found[1]))
+    return Arrived(sum(counts.values()), 0 if found is None else int(found[1]), _happened_at(head))
+
+
+async def own_log(api: JetStreamApi) -> Arrived | None:
+    """What the own EVENTS holds, which is what the peers are to have; None without one."""
+    info = await api.stream_info(Stream.EVENTS.value)
+    if info is None:
+        return None
+    state = section(info, "state")
+    messages, last_seq = int(str(state.get("messages", 0))), int(str(state.get("last_seq", 0)))
+    if not messages:
+        return Arrived(messages, last_seq)
+    last = await api.request(f"STREAM.MSG.GET.{Stream.EVENTS}", {"seq": last_seq})
+    head = base64.b64decode(str(section(last, "message").get("hdrs", "")))
+    return Arrived(messages, last_seq, _happened_at(head))
+
+
+def _happened_at(head: bytes) -> str | None:
+    found = _TIME.search(head)
+    return None if found is None else found[1].decode("ascii", "replace")
 
 
 class Reporter:
@@ -63,6 +87,7 @@ class Reporter:
     def __init__(self, client: Client, api: JetStreamApi, region: str) -> None:
         self._client = client
         self._api = api
+        self._region = region
         self._subject = WORLD_REPORT_SUBJECT.format(region=region)
 
     async def run(self) -> None:
@@ -81,4 +106,7 @@ class Reporter:
             for peer in await peers_of(self._api)
         }
         if arrived:
+            own = await own_log(self._api)
+            if own is not None:
+                arrived[self._region] = own._asdict()
             await self._client.publish(self._subject, json.dumps(arrived).encode())
