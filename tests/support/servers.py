@@ -12,6 +12,7 @@ import nats
 from nats.aio.client import Client
 
 from aidmesh.embedded import NOT_DURABLE, NatsServer, PostgresServer, free_ports
+from aidmesh.region import redialer_of
 from aidmesh.topology.config import ADMIN, Link, RegionServer, render
 from aidmesh.topology.warden import Warden
 from aidmesh_chassis.db import migrate
@@ -112,6 +113,7 @@ class NatsRegion:
         self.region = region
         self.url = f"nats://127.0.0.1:{client_port}"
         self.server = NatsServer(folder / "nats", render(config), tuple(ports), monitor_port)
+        self.config = config
         self.warden = Warden(
             region=region,
             peers=peers,
@@ -120,6 +122,7 @@ class NatsRegion:
             monitor_port=monitor_port,
             epoch=epoch,
             outbox_dsns=outbox_dsns,
+            redialer=redialer_of(self.server, config),
         )
         self._task: asyncio.Task[None] | None = None
 

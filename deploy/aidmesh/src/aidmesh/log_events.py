@@ -46,6 +46,16 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
         "The link to a peer region is gone; work goes on, its events come later.",
         "If it lasts, look at the network between the two.",
     ),
+    "link.redialed": LogEvent(
+        "warning",
+        "A peer greets, but the server did not dial it any more; it was made to.",
+        "If it repeats, read NATS's own log about that peer: a password may differ.",
+    ),
+    "link.server_restarted": LogEvent(
+        "error",
+        "Redialing a peer that greets did not help several times; the server is restarted once.",
+        "Read NATS's own logs on both sides: a password, a right or a name may differ.",
+    ),
     "link.watch_failed": LogEvent("debug", "The region's own server did not say how links are."),
     "source.renewed": LogEvent("info", "A peer was asked anew for its events after a cut."),
     "world.report_failed": LogEvent(

@@ -24,6 +24,7 @@ from aidmesh.embedded.ports import HOST
 from aidmesh.embedded.process import KeptProcess
 from aidmesh.meshfile import MeshFile, RegionEntry
 from aidmesh.topology.config import Link, RegionServer, dials, render
+from aidmesh.topology.redial import Redialer
 from aidmesh.topology.warden import Warden
 from aidmesh_chassis.ending import goes_on
 from aidmesh_chassis.logs import get_logger
@@ -115,6 +116,7 @@ class Region:
             output=logs / "nats.out",
             keep_fds=keep_fds,
         )
+        self._redialer = redialer_of(self.nats, config)
         self.warden = self._new_warden()
         groups = [(service,) for service in services] if apart else [tuple(services)]
         self.hosts = {
@@ -226,6 +228,7 @@ class Region:
             monitor_port=nats.monitor_port,
             epoch=self.entry.epoch,
             outbox_dsns=self.entry.outbox_dsns,
+            redialer=self._redialer,
         )
 
     async def _wait_for_gate(self) -> None:
@@ -317,6 +320,26 @@ def _nats_config(region: str, mesh: MeshFile, folder: Path) -> RegionServer:
             for peer in mesh.peers(region)
         ),
     )
+
+
+def redialer_of(server: NatsServer, config: RegionServer) -> Redialer:
+    """What can be done for the links that a server dials itself.
+
+    Its supervisor starts a server that was ended; `config` is what the server runs with.
+    """
+    addresses = {}
+    for link in config.links:
+        if link.dial is not None:
+            host, _, port = link.dial.rpartition(":")
+            addresses[link.peer] = (host, int(port))
+
+    def redial(peer: str) -> None:
+        try:
+            server.reload(render(config, undialed=[peer]))
+        finally:
+            server.reload(render(config))
+
+    return Redialer(addresses, redial, server.stop)
 
 
 async def _answers(client: httpx.AsyncClient, url: str) -> bool:

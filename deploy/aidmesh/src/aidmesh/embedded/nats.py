@@ -2,6 +2,7 @@
 
 import http
 import http.client
+import json
 import os
 import signal
 import time
@@ -14,6 +15,7 @@ from aidmesh.embedded.ports import HOST, is_free
 from aidmesh.embedded.process import KeptProcess
 
 READY_SECONDS_MAX = 60.0  # a large store is read through after a crash
+RELOAD_SECONDS_MAX = 5.0
 POLL_S = 0.02
 MEMORY_BYTES = 512 * 1024 * 1024
 
@@ -67,6 +69,24 @@ class NatsServer:
         process.stop()
         raise StartError(f"nats-server did not start in {self.folder}\n{process.tail()}")
 
+    def reload(self, config: str) -> None:
+        """Have the running server take another configuration; done when it has.
+
+        The server must be one that `config` can change without a restart. `self.config`, which
+        the next start takes, stays. Raises TimeoutError when it does not, ConnectionError when no
+        server runs.
+        """
+        before = self._loaded_at()
+        if before is None or not self.alive:
+            raise ConnectionError("the server does not answer")
+        (self.folder / "nats.conf").write_text(config, encoding="utf-8")
+        os.kill(self.pid, signal.SIGHUP)
+        deadline = time.monotonic() + RELOAD_SECONDS_MAX
+        while self._loaded_at() in {before, None}:
+            if time.monotonic() > deadline:
+                raise TimeoutError("the server does not take its configuration")
+            time.sleep(POLL_S)
+
     def stop(self) -> None:
         """Ask it to end, bounded; afterwards it does not run."""
         if self._process is not None:
@@ -86,6 +106,17 @@ class NatsServer:
     def pid(self) -> int:
         """The server's process id, 0 before the first start."""
         return 0 if self._process is None else self._process.pid
+
+    def _loaded_at(self) -> str | None:
+        """When the configuration that it works with was loaded; None if it does not answer."""
+        connection = http.client.HTTPConnection(HOST, self.monitor_port, timeout=2)
+        try:
+            connection.request("GET", "/varz")
+            return str(json.loads(connection.getresponse().read())["config_load_time"])
+        except (OSError, ValueError, KeyError, http.client.HTTPException):
+            return None
+        finally:
+            connection.close()
 
     def _healthy(self) -> bool:
         connection = http.client.HTTPConnection(HOST, self.monitor_port, timeout=2)

@@ -1,7 +1,7 @@
 """The text of a region's nats-server configuration. Pure."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from aidmesh_contracts.consumers import CONSUMERS
@@ -49,8 +49,8 @@ def dials(region: str, peer: str) -> bool:
     return region > peer
 
 
-def render(server: RegionServer) -> str:
-    """The configuration file's text."""
+def render(server: RegionServer, *, undialed: Collection[str] = ()) -> str:
+    """The configuration file's text; peers of `undialed` are not dialed for now."""
     users = [
         _user(ADMIN, server.admin_password),
         *(
@@ -80,7 +80,7 @@ def render(server: RegionServer) -> str:
         _jetstream(server),
         _block("accounts", [_account("AID", users, jetstream=True), _system(server)]),
         f"system_account: {_text('SYS')}",
-        *_leafnodes(server),
+        *_leafnodes(server, undialed),
     ]
     return "\n".join(parts) + "\n"
 
@@ -196,12 +196,13 @@ def _jetstream(server: RegionServer) -> str:
     )
 
 
-def _leafnodes(server: RegionServer) -> list[str]:
+def _leafnodes(server: RegionServer, undialed: Collection[str]) -> list[str]:
     if not server.links:
         return []
     remotes = [
         f"{{urls: [{_text(f'nats-leaf://link-{server.region}:{link.password}@{link.dial}')}], "
         f"account: {_text('AID')}, isolate: true, "
+        f"{'disabled: true, ' if link.peer in undialed else ''}"
         f"deny_imports: {_list(_never_imported(server.region))}}}"
         for link in server.links
         if link.dial is not None

@@ -18,6 +18,7 @@ from aidmesh.topology.gate import Gate
 from aidmesh.topology.plan import plan_of
 from aidmesh.topology.provision import TopologyError, apply
 from aidmesh.topology.recover import recover
+from aidmesh.topology.redial import Redialer
 from aidmesh.topology.reporter import Reporter
 from aidmesh.topology.watcher import LinkWatcher
 from aidmesh_chassis import ending
@@ -69,7 +70,8 @@ class Warden:
     """Runs beside one region's server.
 
     `url` and `password` are the server's and its administrator's, `outbox_dsns` those of the
-    region's databases with an outbox (as a role that may read and update them all).
+    region's databases with an outbox (as a role that may read and update them all). `redialer` is
+    for links that the server has given up.
     """
 
     def __init__(
@@ -82,6 +84,7 @@ class Warden:
         monitor_port: int,
         epoch: int = 1,
         outbox_dsns: Sequence[str] = (),
+        redialer: Redialer | None = None,
     ) -> None:
         """Nothing happens before `run`."""
         self._plan = plan_of(region, peers)
@@ -95,7 +98,7 @@ class Warden:
         self._breaks = 0
         self.trouble: str | None = None
         self.gate = Gate(self._client, region, epoch)
-        self.watcher = LinkWatcher(self._api, monitor_port)
+        self.watcher = LinkWatcher(self._api, monitor_port, redialer)
         self._reporter = Reporter(self._client, self._api, region)
 
     async def run(self) -> None:

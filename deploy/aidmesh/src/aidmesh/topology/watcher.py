@@ -3,7 +3,8 @@
 When a link comes back the server asks the peer again for its events, but late: the request in
 flight waits 30 s and the next ones up to 2 minutes. If the link is up and the source was silent
 for some seconds (its idle heartbeats keep it fresh without any event), WORLD is updated without
-that source and then with it, which asks at once.
+that source and then with it, which asks at once. A link that the server has given up is dialed
+again, see aidmesh.topology.redial.
 """
 
 import asyncio
@@ -18,6 +19,7 @@ import nats.errors
 
 from aidmesh.topology.api import ApiError, JetStreamApi, Json, section
 from aidmesh.topology.plan import peer_of
+from aidmesh.topology.redial import Redialer
 from aidmesh_chassis.ending import goes_on
 from aidmesh_chassis.logs import get_logger
 from aidmesh_contracts.streams import Stream
@@ -71,14 +73,21 @@ def stale_peers(
 class LinkWatcher:
     """Watches the links of one region. `linked` and `silent_s` say what it saw last."""
 
-    def __init__(self, api: JetStreamApi, monitor_port: int) -> None:
-        """`monitor_port` is that of the region's own server, on the loopback interface."""
+    def __init__(
+        self, api: JetStreamApi, monitor_port: int, redialer: Redialer | None = None
+    ) -> None:
+        """`monitor_port` is that of the region's own server, on the loopback interface.
+
+        Without a `redialer` the server is left to dial as it does.
+        """
+        self._redialer = redialer
         self._api = api
         self._monitor_port = monitor_port
         self._kicks = Kicks()
         self.linked: frozenset[str] = frozenset()
         self.silent_s: Mapping[str, float | None] = {}
         self.kick_count = 0
+        self.look_count = 0
 
     async def run(self) -> None:
         """Watch until cancelled; while the server is away there is nothing to heal."""
@@ -91,10 +100,13 @@ class LinkWatcher:
 
     async def look(self) -> set[str]:
         """Look once, heal what is due; returns whose sources were asked anew."""
+        self.look_count += 1
         linked = frozenset(await asyncio.to_thread(self._links))
         for peer in sorted(linked ^ self.linked):
             log.warning("link.up" if peer in linked else "link.down", peer=peer)
         self.linked = linked
+        if self._redialer is not None:
+            await asyncio.to_thread(self._redialer.look, linked, time.monotonic())
         info = await self._api.stream_info(Stream.WORLD.value)
         if info is None:
             return set()
