@@ -2,7 +2,7 @@
 
 from cyclopts import App
 
-from aidmesh.commands import bench, demo, import_, keys, lock, staff, topology, up, verify
+from aidmesh.commands import bench, demo, import_, keys, lock, staff, status, topology, up, verify
 
 
 def build() -> App:
@@ -17,6 +17,7 @@ def build() -> App:
     app.command(demo.demo)
     app.command(import_.import_, name="import")
     app.command(verify.verify)
+    app.command(status.status)
 
     streams = App(name="topology", help="Streams and durables of the regions that run.")
     for command in (topology.plan, topology.apply, topology.check, topology.recover):

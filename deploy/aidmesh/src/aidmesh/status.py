@@ -1,0 +1,339 @@
+"""How a mesh is, seen from outside: services, what waits, and each region's view of its peers.
+
+Everything is asked at once and within a bound; what does not answer is shown as away, and what
+only it knows as unknown. Nothing is changed.
+"""
+
+import asyncio
+import http.client
+import json
+from collections.abc import Awaitable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import Literal, TypeVar, cast
+
+import asyncpg
+import httpx
+import nats.errors
+
+from aidmesh.embedded.ports import HOST
+from aidmesh.meshfile import WITH_DATABASE, MeshFile, RegionEntry
+from aidmesh.topology.api import ApiError, JetStreamApi, Json
+from aidmesh.topology.warden import connect_admin
+from aidmesh_chassis import handoff, inbox, outbox
+from aidmesh_contracts.consumers import CONSUMERS
+
+ASK_SECONDS_MAX = 5.0
+T = TypeVar("T")
+AWAY = (
+    OSError,
+    TimeoutError,
+    ValueError,
+    httpx.HTTPError,
+    http.client.HTTPException,
+    nats.errors.Error,
+    ApiError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceStatus:
+    """One service. What could not be asked is None.
+
+    Attributes:
+        lacks: names of the checks of `/readyz` that fail.
+        unsent: rows of its outbox that NATS did not acknowledge; `unsent_age_s` of the oldest.
+        untaken: events in its streams that it has not taken in.
+        dead: letters that wait for a person; `retried` those that are tried again.
+    """
+
+    service: str
+    state: Literal["ready", "not ready", "away"]
+    lacks: tuple[str, ...] = ()
+    unsent: int | None = None
+    unsent_age_s: float | None = None
+    untaken: int | None = None
+    dead: int | None = None
+    retried: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PeerStatus:
+    """A peer as one region sees it; fields as in `/readyz`, handoffs of all its services."""
+
+    peer: str
+    link: Literal["up", "dark", "unknown"]
+    since: str | None = None
+    last_event_seq: int | None = None
+    last_event_at: str | None = None
+    lag_events: int | None = None
+    lag_s: float | None = None
+    handoffs: int | None = None
+    handoffs_age_s: float | None = None
+    trouble: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RegionStatus:
+    """One region; `nats` and `postgres` say whether the servers answer."""
+
+    region: str
+    epoch: int
+    nats: bool
+    postgres: bool
+    services: tuple[ServiceStatus, ...]
+    peers: tuple[PeerStatus, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """A mesh at one moment. `attention` has a line for each thing that a person should see to."""
+
+    at: str
+    regions: tuple[RegionStatus, ...]
+    attention: tuple[str, ...] = field(default=())
+
+    def as_json(self) -> Json:
+        """Plain values."""
+        return cast("Json", json.loads(json.dumps(asdict(self))))
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """What a service's database holds that nobody has taken yet."""
+
+    unsent: int
+    unsent_age_s: float
+    letters: Mapping[str, int]
+    handoffs: Sequence[handoff.Waiting]
+
+
+async def status_of(mesh: MeshFile) -> Status:
+    """Ask all regions of a data folder."""
+    found = await asyncio.gather(
+        *(_region(name, entry, mesh.peers(name)) for name, entry in mesh.regions.items())
+    )
+    return Status(
+        datetime.now(UTC).isoformat(timespec="seconds"), tuple(found), attention_of(found)
+    )
+
+
+def attention_of(regions: Sequence[RegionStatus]) -> tuple[str, ...]:
+    """What a person should see to. Pure."""
+    lines: list[str] = []
+    for region in regions:
+        name = region.region
+        lines += [f"{name}: NATS does not answer"] * (not region.nats)
+        lines += [f"{name}: PostgreSQL does not answer"] * (not region.postgres)
+        for service in region.services:
+            if service.state != "ready":
+                why = f" ({', '.join(service.lacks)})" if service.lacks else ""
+                lines.append(f"{name}: {service.service} is {service.state}{why}")
+            if service.dead:
+                lines.append(f"{name}: {service.service} has {service.dead} dead letters")
+        for peer in region.peers:
+            if peer.trouble is not None:
+                lines.append(f"{name}: {peer.peer} is {peer.trouble}")
+            elif peer.link == "dark":
+                lines.append(f"{name}: {peer.peer} is dark since {peer.since or 'unknown'}")
+    return tuple(lines)
+
+
+async def _region(name: str, entry: RegionEntry, peers: Sequence[str]) -> RegionStatus:
+    services = list(entry.services)
+    ready, stored, pending, linked = await asyncio.gather(
+        _readiness(entry, services),
+        asyncio.gather(*(_asked(_stored(entry.admin_dsn(each))) for each in WITH_DATABASE)),
+        _asked(_untaken(entry)),
+        _asked(asyncio.to_thread(_linked, entry.nats.monitor_port)),
+    )
+    kept = dict(zip(WITH_DATABASE, stored, strict=True))
+    return RegionStatus(
+        region=name,
+        epoch=entry.epoch,
+        nats=pending is not None,
+        postgres=any(each is not None for each in stored),
+        services=tuple(_service(each, ready[each], kept.get(each), pending) for each in services),
+        peers=tuple(
+            _peer(peer, list(ready.values()), list(kept.values()), linked) for peer in peers
+        ),
+    )
+
+
+def _service(
+    name: str, ready: Json | None, stored: _Stored | None, pending: Mapping[str, int] | None
+) -> ServiceStatus:
+    checks = cast("Mapping[str, str]", (ready or {}).get("checks") or {})
+    letters = {} if stored is None else stored.letters
+    return ServiceStatus(
+        service=name,
+        state="away" if ready is None else "ready" if ready.get("ready") else "not ready",
+        lacks=tuple(check for check, outcome in checks.items() if outcome != "ok"),
+        unsent=None if stored is None else stored.unsent,
+        unsent_age_s=None if stored is None else round(stored.unsent_age_s, 1),
+        untaken=None if pending is None or name not in WITH_DATABASE else pending.get(name, 0),
+        dead=None if stored is None else letters.get("dead", 0),
+        retried=None if stored is None else letters.get("failing", 0) + letters.get("parked", 0),
+    )
+
+
+def _peer(
+    peer: str,
+    ready: Sequence[Json | None],
+    stored: Sequence[_Stored | None],
+    linked: frozenset[str] | None,
+) -> PeerStatus:
+    """What the services say of a peer; without any of them, whether NATS has a link to it."""
+    handed = [
+        each
+        for part in stored
+        for each in (() if part is None else part.handoffs)
+        if each.region == peer
+    ]
+    complete = None not in stored
+    handoffs = sum(each.rows for each in handed) if complete else None
+    handoffs_age_s = (
+        round(max((each.age_s for each in handed), default=0.0), 1) if complete else None
+    )
+    said = [
+        view
+        for answer in ready
+        if answer is not None
+        and (view := cast("Mapping[str, Json]", answer.get("peers") or {}).get(peer)) is not None
+    ]
+    if not said:
+        return PeerStatus(
+            peer, _link_of(peer, linked), handoffs=handoffs, handoffs_age_s=handoffs_age_s
+        )
+    # A service that started a moment ago has heard less than the others.
+    best = min(said, key=lambda view: (view.get("link") != "up", str(view.get("since"))))
+    last = cast("Json", best.get("last_event") or {})
+    troubles = [str(view["trouble"]) for view in said if view.get("trouble")]
+    return PeerStatus(
+        peer=peer,
+        link=cast("Literal['up', 'dark']", best["link"]),
+        since=cast("str | None", best.get("since")),
+        last_event_seq=cast("int | None", last.get("seq")),
+        last_event_at=cast("str | None", last.get("at")),
+        lag_events=cast("int | None", best.get("lag_events")),
+        lag_s=cast("float | None", best.get("lag_s")),
+        trouble=troubles[0] if troubles else None,
+        handoffs=handoffs,
+        handoffs_age_s=handoffs_age_s,
+    )
+
+
+def _link_of(peer: str, linked: frozenset[str] | None) -> Literal["up", "dark", "unknown"]:
+    if linked is None:
+        return "unknown"
+    return "up" if peer in linked else "dark"
+
+
+async def _readiness(entry: RegionEntry, services: Sequence[str]) -> dict[str, Json | None]:
+    async with httpx.AsyncClient(timeout=ASK_SECONDS_MAX, trust_env=False) as client:
+
+        async def ask(service: str) -> Json:
+            answer = await client.get(f"{entry.services[service].url}/readyz")
+            return cast("Json", answer.json())
+
+        answers = await asyncio.gather(*(_asked(ask(each)) for each in services))
+    return dict(zip(services, answers, strict=True))
+
+
+async def _stored(dsn: str) -> _Stored:
+    conn = await asyncpg.connect(dsn, timeout=ASK_SECONDS_MAX)
+    try:
+        waiting = await outbox.backlog(conn)
+        return _Stored(
+            waiting.rows,
+            waiting.age_s,
+            await inbox.open_letters(conn),
+            await handoff.waiting(conn),
+        )
+    finally:
+        await conn.close()
+
+
+async def _untaken(entry: RegionEntry) -> dict[str, int]:
+    """Events that wait or are not acknowledged, by service."""
+    client = await connect_admin(entry.nats.url, entry.nats.admin_password)
+    try:
+        api = JetStreamApi(client)
+        counts: dict[str, int] = {}
+        for consumer in CONSUMERS:
+            info = await api.consumer_info(consumer.stream.value, consumer.durable) or {}
+            waiting = sum(
+                int(str(info.get(each, 0))) for each in ("num_pending", "num_ack_pending")
+            )
+            counts[consumer.service] = counts.get(consumer.service, 0) + waiting
+        return counts
+    finally:
+        await client.close()
+
+
+def _linked(monitor_port: int) -> frozenset[str]:
+    connection = http.client.HTTPConnection(HOST, monitor_port, timeout=ASK_SECONDS_MAX)
+    try:
+        connection.request("GET", "/leafz")
+        answer = cast("Json", json.loads(connection.getresponse().read()))
+    finally:
+        connection.close()
+    return frozenset(str(leaf["name"]) for leaf in cast("list[Json]", answer.get("leafs") or []))
+
+
+async def _asked(answer: Awaitable[T]) -> T | None:
+    try:
+        async with asyncio.timeout(2 * ASK_SECONDS_MAX):
+            return await answer
+    except AWAY:
+        return None
+
+
+def table(status: Status) -> list[str]:
+    """The lines for a terminal: a row for each service and each peer, then what to see to."""
+    head = ("REGION", "PART", "STATE", "SINCE", "LAST EVENT", "LAG", "WAITING", "DEAD")
+    rows = [head]
+    for region in status.regions:
+        for each in region.services:
+            lacks = f": {','.join(each.lacks)}" if each.lacks else ""
+            rows.append(
+                (
+                    *(region.region, each.service, each.state + lacks, "", ""),
+                    "" if each.untaken is None else f"{each.untaken} events",
+                    _count(each.unsent, "unsent", each.unsent_age_s),
+                    "" if each.dead is None else str(each.dead),
+                )
+            )
+        rows += [
+            (
+                *(region.region, f"-> {peer.peer}", peer.link, peer.since or ""),
+                ""
+                if peer.last_event_seq is None
+                else f"#{peer.last_event_seq} {peer.last_event_at or ''}".rstrip(),
+                _count(peer.lag_events, "events", peer.lag_s),
+                _count(peer.handoffs, "handoffs", peer.handoffs_age_s),
+                "",
+            )
+            for peer in region.peers
+        ]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+    return [*lines, *(f"! {line}" for line in status.attention)]
+
+
+def _count(number: int | None, of_what: str, age_s: float | None) -> str:
+    if number is None:
+        return ""
+    return f"{number} {of_what}" + (f", {_age(age_s)}" if age_s else "")
+
+
+def _age(seconds: float) -> str:
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"

@@ -1,0 +1,99 @@
+"""`aidmesh status` over a mesh of which parts run."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from nats.aio.client import Client
+
+from aidmesh.__main__ import build
+from aidmesh.mesh import running_mesh
+from aidmesh.status import PeerStatus, RegionStatus, ServiceStatus, attention_of, status_of, table
+from aidmesh.topology.warden import connect_admin
+from support.waiting import eventually
+
+FINE = RegionStatus(
+    region="kyiv",
+    epoch=1,
+    nats=True,
+    postgres=True,
+    services=(ServiceStatus("intake", "ready", (), 0, 0.0, 0, 0, 0),),
+    peers=(PeerStatus("lviv", "up", "2024-03-01T10:00:00+00:00", 7, None, 0, 0.0, 0, 0.0),),
+)
+
+
+def keys_of(region: str) -> Path:
+    """Nobody reads them: only a service that needs none runs."""
+    return Path("/nonexistent") / region
+
+
+@pytest.mark.parametrize(
+    ("found", "line"),
+    [
+        (replace(FINE, nats=False), "kyiv: NATS does not answer"),
+        (replace(FINE, postgres=False), "kyiv: PostgreSQL does not answer"),
+        (
+            replace(FINE, services=(ServiceStatus("intake", "not ready", ("outbox",)),)),
+            "kyiv: intake is not ready (outbox)",
+        ),
+        (
+            replace(FINE, services=(ServiceStatus("intake", "ready", dead=2),)),
+            "kyiv: intake has 2 dead letters",
+        ),
+        (
+            replace(FINE, peers=(PeerStatus("lviv", "dark", "noon"),)),
+            "kyiv: lviv is dark since noon",
+        ),
+        (
+            replace(FINE, peers=(PeerStatus("lviv", "up", trouble="behind"),)),
+            "kyiv: lviv is behind",
+        ),
+    ],
+)
+def test_what_a_person_should_see_to_is_said(found: RegionStatus, line: str) -> None:
+    assert attention_of([FINE]) == ()
+    assert attention_of([FINE, found]) == (line,)
+
+
+async def test_a_mesh_without_services_tells_what_its_servers_know(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    async with running_mesh(data, ("kyiv", "lviv"), keys_of, services=()) as mesh:
+
+        async def linked() -> bool:
+            found = await status_of(mesh.file)
+            return all(peer.link == "up" for region in found.regions for peer in region.peers)
+
+        await eventually(linked, 20)
+        client: Client = await connect_admin(
+            mesh.file.regions["kyiv"].nats.url, mesh.file.regions["kyiv"].nats.admin_password
+        )
+        await client.jetstream().publish("local.kyiv.intake.need.approved.v1", b"{}")
+        await client.close()
+        found = await status_of(mesh.file)
+        kyiv = next(region for region in found.regions if region.region == "kyiv")
+        assert (kyiv.nats, kyiv.postgres) == (True, True)
+        services = {each.service: each for each in kyiv.services}
+        assert services["inventory"].state == "away"
+        assert services["inventory"].untaken == 1
+        assert (services["inventory"].unsent, services["inventory"].dead) == (0, 0)
+        assert kyiv.peers == (PeerStatus("lviv", "up", handoffs=0, handoffs_age_s=0.0),)
+        assert "kyiv: inventory is away" in found.attention
+        lines = table(found)
+        assert lines[0].startswith("REGION")
+        assert len(lines) == 1 + 2 * (6 + 1) + len(found.attention)
+    after = await status_of(mesh.file)
+    assert all(not region.nats and not region.postgres for region in after.regions)
+    assert {peer.link for region in after.regions for peer in region.peers} == {"unknown"}
+    again = json.loads(json.dumps(after.as_json()))
+    assert again["regions"][0]["services"][0]["state"] == "away"
+    assert again["attention"]
+
+
+def test_a_folder_without_a_mesh_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        build()(["status", "--data", str(tmp_path)])
+    assert ended.value.code == 2
+    assert "holds no mesh" in capsys.readouterr().err
