@@ -93,11 +93,15 @@ async def test_a_link_that_the_server_gave_up_comes_back_and_its_events_too(
         await eventually(lambda: odesa.warden.watcher.look_count > looks + 5, 20)
         assert await linked(mesh, "lviv")
         pid = odesa.server.pid
+        service = await odesa.connect("intake")
 
         await mesh.cable("kyiv", "odesa").connect()
         assert await asyncio.to_thread(greets, ("127.0.0.1", mesh.cable("kyiv", "odesa").port))
         await eventually(lambda: linked(mesh, "kyiv", "lviv"), 20)
         assert odesa.server.pid == pid
+        assert service.is_connected
+        assert service.stats["reconnects"] == 0
+        await service.close()
         assert (odesa.server.folder / "nats.conf").read_text() == render(odesa.config)
 
         client = await mesh.regions["kyiv"].admin()

@@ -64,6 +64,16 @@ async def test_money_goes_only_to_regions_that_there_are(api: Api) -> None:
     api.peers.expect(["lviv", "odesa"])
     assert (await api.get("/v1/regions"))["regions"] == ["kyiv", "lviv", "odesa"]
     sent = await api.post("/v1/allotments", 201, **order, to_region="lviv")
+    api.peers.heard("beat.lviv", b"payments")
+    shown = [
+        *(await api.get("/v1/allotments"))["allotments"],
+        *(await api.get(f"/v1/grants/{grant_id}"))["holders"],
+        *(await api.get("/v1/grants/summary"))["grants"][0]["holders"],
+    ]
+    assert {(each["holder"], (each["link"] or {}).get("state")) for each in shown} == {
+        ("kyiv", None),
+        ("lviv", "up"),
+    }
     for more in ({}, {"over_line_reason": "cold winter"}):
         refused = await api.post("/v1/allotments", 422, **order, to_region="lvov", **more)
         assert refused["type"].endswith(":region-unknown")

@@ -314,6 +314,17 @@ async def test_the_whole_is_settled_when_every_region_linked_with_said_so(built:
     await built.take(received(lviv(1, 9, "2024-03"), 104, "dnipro"))
     assert await provisional() == [True, True]  # linked with no more, but a part of the sum
     built.peers.expect({"lviv", "odesa", "dnipro"})
+    built.peers.heard("beat.lviv", b"reporting")
+    async with built.client(Role.LEAD) as client:
+        for path in ("/v1/results", "/v1/results/public"):
+            answer = (await client.get(path, params=MARCH)).json()
+            regions = answer.get("whole", answer)["regions"]
+            assert {(each["region"], (each["link"] or {}).get("state")) for each in regions} == {
+                ("kyiv", None),
+                ("lviv", "up"),
+                ("odesa", "dark"),
+                ("dnipro", "dark"),
+            }
     await built.take(received(lviv(2, 9, settled=True), 105, "dnipro"))
     assert await provisional() == [False, False]
 

@@ -13,6 +13,7 @@ import httpx
 from fastapi import Depends, Request, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
+from pydantic import TypeAdapter
 from starlette.datastructures import QueryParams
 from starlette.responses import HTMLResponse, RedirectResponse
 
@@ -24,6 +25,7 @@ from aidmesh_console.clients.intake import Intake
 from aidmesh_console.clients.inventory import Inventory
 from aidmesh_console.clients.link import Away, ClientError, Link, Refused
 from aidmesh_console.clients.payments import Payments
+from aidmesh_console.clients.peers import Readiness
 from aidmesh_console.clients.reporting import Reporting
 from aidmesh_console.config import Settings
 from aidmesh_console.forms import FIELDS_MAX, Form
@@ -34,6 +36,7 @@ from aidmesh_console.session import COOKIE, Session, Sessions
 log = get_logger()
 
 T = TypeVar("T")
+_READINESS: Final = TypeAdapter(Readiness)
 LANGUAGE_COOKIE: Final = "desk_language"
 _HERE: Final = Path(__file__).parent
 
@@ -227,8 +230,8 @@ class Visit(Guest):
         except ClientError as error:
             return Heard(error=error)
 
-    async def readiness(self) -> Mapping[str, bool]:
-        """Which services say that they are ready."""
+    async def readiness(self) -> Mapping[str, Readiness | None]:
+        """What the services say of themselves; None of those that can't work."""
         links = {
             "intake": self.intake.link,
             "inventory": self.inventory.link,
@@ -236,8 +239,10 @@ class Visit(Guest):
             "notification": self._link("notification", str(self.desk.settings.notification_url)),
             "reporting": self.reporting.link,
         }
-        said = await asyncio.gather(*(link.is_ready() for link in links.values()))
-        return dict(zip(links, said, strict=True))
+        said = await asyncio.gather(
+            *(self.hear(link.readiness(_READINESS)) for link in links.values())
+        )
+        return {name: heard.value for name, heard in zip(links, said, strict=True)}
 
     def asked_id(self, name: str) -> UUID | None:
         """An id in the address, None where there is none that is one."""

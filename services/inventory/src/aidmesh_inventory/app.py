@@ -4,6 +4,7 @@ from aidmesh_chassis import idempotency, key_routes
 from aidmesh_chassis.auth import verifier_of
 from aidmesh_chassis.http import create_app
 from aidmesh_chassis.keys import MASTER, KeyRing
+from aidmesh_chassis.peers import Peers
 from aidmesh_chassis.service import Health, Service, Sweep, open_database
 from aidmesh_inventory import consumers
 from aidmesh_inventory.api import (
@@ -38,6 +39,7 @@ def build(settings: Settings | None = None) -> Service:
     settings = settings or Settings()
     keys = KeyRing(settings.keys_dir, [MASTER])
     database = open_database(NAME, settings)
+    peers = Peers(settings.region)
     health = Health()
     app = create_app(
         NAME,
@@ -46,10 +48,10 @@ def build(settings: Settings | None = None) -> Service:
         checks=health.checks,
     )
     for router in (
-        sites.router(database, keys),
+        sites.router(database, keys, peers.link),
         alerts.router(database),
-        stock.router(database, settings.region),
-        supply.router(database, settings.region),
+        stock.router(database, settings.region, peers.link),
+        supply.router(database, settings.region, peers.link),
         lots.router(database),
         discrepancies.router(database),
         forms.router(database),
@@ -57,7 +59,7 @@ def build(settings: Settings | None = None) -> Service:
         check_outs.router(database),
         beds.router(database, settings.region),
         slots.router(database, settings.region),
-        capacity_api.router(database, settings.region),
+        capacity_api.router(database, settings.region, peers.link),
         assets.router(database),
         key_routes.router(keys),
     ):
@@ -68,6 +70,7 @@ def build(settings: Settings | None = None) -> Service:
         database=database,
         app=app,
         health=health,
+        peers=peers,
         subscriptions=consumers.subscriptions(),
         sweeps=(
             Sweep("expired_holds", 1.0, sweeps.expire_holds, limit=sweeps.LIMIT),

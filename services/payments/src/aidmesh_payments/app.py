@@ -32,7 +32,7 @@ def build(settings: Settings | None = None) -> Service:
         verifier_of(keys, found.region),
         checks=health.checks,
     )
-    add_routes(app, Desk(office, database, keys, found.payment_purpose))
+    add_routes(app, Desk(office, database, keys, found.payment_purpose, peers.link))
     app.include_router(key_routes.router(keys))
     return Service(
         name="payments",

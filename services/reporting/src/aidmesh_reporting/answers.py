@@ -6,6 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel
 
+from aidmesh_chassis.peers import LinkState
 from aidmesh_reporting.domain.disclosure import without_money
 from aidmesh_reporting.domain.results import Cell, Dimension, Line
 
@@ -61,11 +62,13 @@ class SourceOut(BaseModel):
         as_of: of its oldest month of the period, for those who may see what is sensitive; for
             others of its newest word: when a month was told is a word about this month.
         months: which of them it told, for those who may see what is sensitive.
+        link: whether that region is heard; None for the own one.
     """
 
     region: str
     as_of: datetime
     months: list[str] | None = None
+    link: LinkState | None = None
 
 
 class WholeOut(BaseModel):

@@ -32,7 +32,7 @@ def build(settings: Settings | None = None) -> Service:
         verifier_of(keys, settings.region),
         checks=health.checks,
     )
-    api.add_routes(app, database, settings.region, settings.small_cell_k, lambda: peers.regions)
+    api.add_routes(app, database, settings.region, settings.small_cell_k, peers)
     return Service(
         name=NAME,
         settings=settings,

@@ -38,6 +38,10 @@ class LinkState(BaseModel):
     since: datetime
 
 
+LinkOf = Callable[[str], LinkState | None]
+"""The link to a region; None for the own one. Given to routes that show others' figures."""
+
+
 class Mark(BaseModel):
     """How far a log goes: the sequence of the last event in its origin's log, and its time."""
 
@@ -207,7 +211,7 @@ class Peers:
         }
 
     def report(self, late_s_max: float | None = None) -> dict[str, dict[str, object]]:
-        """What `/readyz` shows of each peer; docs/operating.md has the meaning of each field."""
+        """What `/readyz` shows of each peer; decision 0035 says what the fields mean."""
         now = self._clock()
         troubles: Mapping[str, Trouble | None] = (
             {} if late_s_max is None else self.troubles(late_s_max)

@@ -79,6 +79,9 @@ async def test_long_lists_go_on_page_by_page(api: Api, world: World) -> None:
     assert [row["purchase_id"] for row in expected] == sorted(map(str, purchases))
     others = await every("sites/others", "rows")
     assert [row["site_id"] for row in others] == sorted(map(str, away))
+    for row in (*stock, *free, *capacity, *others):
+        from_away = row["site_id"] in set(map(str, away))
+        assert ((row.get("link") or {}).get("state") == "dark") == from_away
     await api.get("stock", status=422, after="nonsense")
 
 

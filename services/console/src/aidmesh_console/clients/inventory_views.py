@@ -5,6 +5,7 @@ from datetime import date, datetime
 from uuid import UUID
 
 from aidmesh_console.clients.link import View
+from aidmesh_console.clients.peers import LinkState
 
 
 class Site(View):
@@ -51,6 +52,7 @@ class StockAway(View):
     item: str
     free: int
     as_of: datetime
+    link: LinkState | None = None
 
 
 class AllStock(View):
@@ -74,6 +76,7 @@ class RegionSupply(View):
     region: str
     free: int
     as_of: datetime
+    link: LinkState | None = None
 
 
 class Supply(View):
@@ -119,6 +122,7 @@ class Capacity(View):
     free_by_day: tuple[int, ...]
     total: int
     as_of: datetime | None = None
+    link: LinkState | None = None
 
 
 class Booking(View):

@@ -156,13 +156,9 @@ class Link:
         """Set something. Raises `ClientError`."""
         return self._understood(await self._send("PUT", path, json=dict(body)), answer)
 
-    async def is_ready(self) -> bool:
-        """Whether the service says that it can work."""
-        try:
-            await self._send("GET", "/readyz")
-        except ClientError:
-            return False
-        return True
+    async def readiness(self, answer: TypeAdapter[T]) -> T:
+        """What the service says of itself. Raises `ClientError` when it can't work."""
+        return await self.get("/readyz", answer)
 
     async def _send(
         self,

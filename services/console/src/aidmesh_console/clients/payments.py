@@ -8,6 +8,7 @@ from uuid import UUID
 from pydantic import Field, TypeAdapter
 
 from aidmesh_console.clients.link import ACCEPTED, Link, Query, View
+from aidmesh_console.clients.peers import LinkState
 
 
 class Holding(View):
@@ -26,6 +27,7 @@ class Holding(View):
     free_minor: int = 0
     in_transit_minor: int = 0
     as_of: datetime | None = None
+    link: LinkState | None = None
 
 
 class Grant(View):

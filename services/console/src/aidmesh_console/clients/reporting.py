@@ -7,6 +7,7 @@ from uuid import UUID
 from pydantic import TypeAdapter
 
 from aidmesh_console.clients.link import Link, Query, View
+from aidmesh_console.clients.peers import LinkState
 
 
 class Line(View):
@@ -35,6 +36,7 @@ class Source(View):
 
     region: str
     as_of: datetime
+    link: LinkState | None = None
 
 
 class Whole(View):

@@ -164,7 +164,7 @@ def sums_of(holders: Sequence[Holding]) -> Sequence[Holding]:
     for each in holders:
         so_far = whole.get(each.currency)
         whole[each.currency] = (
-            Holding(**{**each.model_dump(), "as_of": None, "budget_line": None})
+            Holding(**{**each.model_dump(), "as_of": None, "link": None, "budget_line": None})
             if so_far is None
             else so_far.model_copy(
                 update={name: getattr(so_far, name) + getattr(each, name) for name in SUMMED}

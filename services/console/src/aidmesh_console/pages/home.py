@@ -6,6 +6,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Response
 
+from aidmesh_console.clients.peers import together
 from aidmesh_console.pages.common import names_of
 from aidmesh_console.roles import Act
 from aidmesh_console.supply import low
@@ -39,6 +40,7 @@ async def show(visit: Annotated[Visit, Depends(visitor())]) -> Response:
         money=money.result() if money is not None else None,
         alerts=alerts.result() if alerts is not None else None,
         services=ready.result() if ready is not None else None,
+        peers=together(filter(None, ready.result().values())) if ready is not None else {},
     )
 
 

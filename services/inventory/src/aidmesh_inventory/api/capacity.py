@@ -12,6 +12,7 @@ from pydantic import BaseModel, TypeAdapter
 from aidmesh_chassis.auth import Caller, require
 from aidmesh_chassis.db import Database
 from aidmesh_chassis.http import Page, PageQuery
+from aidmesh_chassis.peers import LinkOf, LinkState
 from aidmesh_inventory.domain.shown import surplus
 from aidmesh_inventory.store import slots, world
 
@@ -23,7 +24,11 @@ _CAPACITY_KEY: TypeAdapter[tuple[str | None, UUID, str, str]] = TypeAdapter(
 
 
 class CapacityRow(BaseModel):
-    """Free places of one kind at one site by day, as of when that was told."""
+    """Free places of one kind at one site by day, as of when that was told.
+
+    Attributes:
+        link: whether the region that told it is heard; None for the own one.
+    """
 
     region: str
     site_id: UUID
@@ -34,6 +39,7 @@ class CapacityRow(BaseModel):
     free_by_day: list[int]
     total: int
     as_of: datetime
+    link: LinkState | None = None
 
 
 class CapacityOut(BaseModel):
@@ -86,7 +92,7 @@ async def _capacity(
     )
 
 
-def router(database: Database, region: str) -> APIRouter:
+def router(database: Database, region: str, link: LinkOf) -> APIRouter:
     """Return the routes."""
     routes = APIRouter(prefix="/v1", tags=["beds and slots"])
 
@@ -101,7 +107,7 @@ def router(database: Database, region: str) -> APIRouter:
             if not caller.sees_sensitive:
                 await hide_sensitive(conn, shown)
         return CapacityOut(
-            rows=[*shown, *(CapacityRow(**row) for row in others)],
+            rows=[*shown, *(CapacityRow(**row, link=link(row["region"])) for row in others)],
             next=after,
         )
 

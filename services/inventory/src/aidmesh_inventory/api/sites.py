@@ -14,6 +14,7 @@ from aidmesh_chassis.db import Database, Tx
 from aidmesh_chassis.http import Body, PageQuery, revealed
 from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.keys import KeyRing
+from aidmesh_chassis.peers import LinkOf, LinkState
 from aidmesh_chassis.privacy import PersonalText
 from aidmesh_chassis.problems import NOT_FOUND, Problem
 from aidmesh_contracts.values import Area, Code
@@ -68,7 +69,7 @@ class SiteDetail(SiteOut):
 
 
 class OtherSite(BaseModel):
-    """A site of another region."""
+    """A site of another region; `link` says whether that region is heard."""
 
     region: str
     site_id: UUID
@@ -76,6 +77,7 @@ class OtherSite(BaseModel):
     site_type: str
     status: str
     as_of: datetime
+    link: LinkState | None
 
 
 class OtherSitePage(BaseModel):
@@ -190,7 +192,7 @@ def _sealed(keys: KeyRing, address: PersonalText | None, site_id: UUID) -> bytes
     return encrypt(keys.master(), address.reveal().encode(), _place_of(site_id))
 
 
-def router(database: Database, keys: KeyRing) -> APIRouter:
+def router(database: Database, keys: KeyRing, link: LinkOf) -> APIRouter:
     """Return the routes."""
     routes = APIRouter(prefix="/v1", tags=["sites and items"])
 
@@ -242,7 +244,9 @@ def router(database: Database, keys: KeyRing) -> APIRouter:
                 conn, after=page.after(_OTHER_KEY), limit=page.limit + 1
             )
         kept, after = page.cut(rows, lambda row: (row["region"], row["site_id"]))
-        return OtherSitePage(rows=[OtherSite(**row) for row in kept], next=after)
+        return OtherSitePage(
+            rows=[OtherSite(**row, link=link(row["region"])) for row in kept], next=after
+        )
 
     @routes.get("/sites/{site_id}", response_model=SiteDetail, dependencies=[_SEES_ADDRESS])
     async def get_site(site_id: UUID) -> Response:

@@ -13,6 +13,7 @@ from aidmesh_chassis.auth import Caller, Role, require
 from aidmesh_chassis.db import Database
 from aidmesh_chassis.http import Body, BulkRoute, Page, PageQuery
 from aidmesh_chassis.idempotency import Once
+from aidmesh_chassis.peers import LinkOf, LinkState
 from aidmesh_contracts.ids import derive_id
 from aidmesh_contracts.restriction import Restriction
 from aidmesh_contracts.values import Code, Currency
@@ -107,7 +108,7 @@ class OwnStock(BaseModel):
 
 
 class OtherStock(BaseModel):
-    """An item at a site of another region, as of when that region said so.
+    """An item at a site of another region, as of when that region said so; `link`: is it heard?
 
     What is on hand less what is free is held: only who may see what is sensitive is told both.
     """
@@ -119,6 +120,7 @@ class OtherStock(BaseModel):
     on_hand: int | None
     free: int
     as_of: datetime
+    link: LinkState | None
 
 
 class StockOut(BaseModel):
@@ -131,13 +133,14 @@ class StockOut(BaseModel):
 
 
 class FreeRow(BaseModel):
-    """Where an item can be had."""
+    """Where an item can be had; `link` says whether that region is heard, None for the own."""
 
     region: str
     site_id: UUID
     area: str
     free: int
     as_of: datetime
+    link: LinkState | None
 
 
 class FreeOut(BaseModel):
@@ -230,7 +233,7 @@ def own_shown(rows: Iterable[asyncpg.Record], *, sensitive_too: bool) -> list[Ow
     return shown
 
 
-def router(database: Database, region: str) -> APIRouter:
+def router(database: Database, region: str, link: LinkOf) -> APIRouter:
     """Return the routes."""
     routes = APIRouter(prefix="/v1", tags=["stock"])
     bulk_routes = APIRouter(tags=["stock"], route_class=BulkRoute)
@@ -309,7 +312,13 @@ def router(database: Database, region: str) -> APIRouter:
             region=region,
             own=own_shown(own, sensitive_too=caller.sees_sensitive),
             others=[
-                OtherStock(**{**row, "on_hand": row["on_hand"] if caller.sees_sensitive else None})
+                OtherStock(
+                    **{
+                        **row,
+                        "on_hand": row["on_hand"] if caller.sees_sensitive else None,
+                        "link": link(row["region"]),
+                    }
+                )
                 for row in others
             ],
             next=after,
@@ -329,7 +338,11 @@ def router(database: Database, region: str) -> APIRouter:
         rows += [dict(row) for row in others]
         return FreeOut(
             item=item,
-            rows=[FreeRow.model_validate(row) for row in rows if row["free"] > 0],
+            rows=[
+                FreeRow.model_validate({**row, "link": link(row["region"])})
+                for row in rows
+                if row["free"] > 0
+            ],
             next=after,
         )
 

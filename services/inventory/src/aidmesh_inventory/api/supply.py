@@ -12,6 +12,7 @@ from aidmesh_chassis.auth import Caller, require
 from aidmesh_chassis.db import Database
 from aidmesh_chassis.http import Body, PageQuery
 from aidmesh_chassis.idempotency import CHANGES_NOTHING
+from aidmesh_chassis.peers import LinkOf, LinkState
 from aidmesh_contracts.values import Code
 from aidmesh_inventory.api.capacity import CapacityRow, hide_sensitive
 from aidmesh_inventory.api.stock import own_shown
@@ -65,11 +66,12 @@ class SiteSupply(BaseModel):
 
 
 class RegionSupply(BaseModel):
-    """How many units another region could serve, as of when it said so."""
+    """How many units another region could serve, as of when it said so; `link`: is it heard?"""
 
     region: str
     free: int
     as_of: datetime
+    link: LinkState | None
 
 
 class KindSupply(BaseModel):
@@ -140,7 +142,7 @@ def _at(wanted: WantedIn, goods: list[Free], places: list[CapacityRow]) -> list[
     ]
 
 
-def router(database: Database, region: str) -> APIRouter:
+def router(database: Database, region: str, link: LinkOf) -> APIRouter:
     """Return the routes."""
     routes = APIRouter(prefix="/v1", tags=["stock"])
 
@@ -165,7 +167,12 @@ def router(database: Database, region: str) -> APIRouter:
                         for at in found.sites[:SITES_MAX]
                     ],
                     elsewhere=[
-                        RegionSupply(region=each.region, free=each.units, as_of=each.as_of)
+                        RegionSupply(
+                            region=each.region,
+                            free=each.units,
+                            as_of=each.as_of,
+                            link=link(each.region),
+                        )
                         for each in found.elsewhere
                     ],
                 )

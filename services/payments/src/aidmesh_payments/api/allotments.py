@@ -96,7 +96,11 @@ def router(desk: Desk) -> APIRouter:
                 conn, desk.office.region, holder, page.after(_ID), page.limit + 1
             )
         kept, following = page.cut(rows, lambda row: row["allotment_id"])
-        return {"region": desk.office.region, "allotments": kept, "next": following}
+        return {
+            "region": desk.office.region,
+            "allotments": desk.with_links(kept),
+            "next": following,
+        }
 
     @routes.post("/allotments", status_code=201)
     async def make(body: AllotmentBody, caller: Finance, once: Once) -> Response:

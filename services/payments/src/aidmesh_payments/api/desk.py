@@ -14,6 +14,7 @@ from aidmesh_chassis.auth import Caller, Role, require
 from aidmesh_chassis.db import Database, Tx
 from aidmesh_chassis.http import Body
 from aidmesh_chassis.keys import KeyRing
+from aidmesh_chassis.peers import LinkOf
 from aidmesh_chassis.taken_rows import SentRow, TakenRow
 from aidmesh_payments.handlers.office import Office
 
@@ -57,6 +58,11 @@ class Desk:
     db: Database
     keys: KeyRing
     payment_purpose: str
+    link: LinkOf
+
+    def with_links(self, holdings: Sequence[Mapping[str, object]]) -> list[dict[str, object]]:
+        """Allotments, each with whether its holder is heard (None for the own region)."""
+        return [{**each, "link": self.link(str(each["holder"]))} for each in holdings]
 
 
 class RowBody(Body):

@@ -205,7 +205,7 @@ def router(desk: Desk) -> APIRouter:
             kept, following = page.cut(rows, lambda row: row)
             ids = [grant_id for _, grant_id in kept]
             ours = await queries.grants_of(conn, ids)
-            held = await queries.holdings_of(conn, desk.office.region, ids)
+            held = desk.with_links(await queries.holdings_of(conn, desk.office.region, ids))
         for grant in ours:
             grant["holders"] = [each for each in held if each["grant_id"] == grant["id"]]
         known = {grant["id"] for grant in ours}
@@ -229,7 +229,9 @@ def router(desk: Desk) -> APIRouter:
                 "instalments": await queries.instalments(conn, GrantId(grant_id)),
                 "amendments": await queries.amendments(conn, GrantId(grant_id)),
                 "demand_withdrawals": await queries.withdrawals(conn, GrantId(grant_id)),
-                "holders": await queries.holdings_of(conn, desk.office.region, [grant_id]),
+                "holders": desk.with_links(
+                    await queries.holdings_of(conn, desk.office.region, [grant_id])
+                ),
             }
 
     @routes.post("/grants/{grant_id}:demand")

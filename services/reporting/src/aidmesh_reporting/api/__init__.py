@@ -1,10 +1,9 @@
 """HTTP in, answers out: thin."""
 
-from collections.abc import Callable, Collection
-
 from fastapi import FastAPI
 
 from aidmesh_chassis.db import Database
+from aidmesh_chassis.peers import Peers
 from aidmesh_reporting.api import lists, results
 
 
@@ -13,8 +12,8 @@ def add_routes(
     database: Database,
     region: str,
     small_cell_k: int,
-    regions: Callable[[], Collection[str] | None],
+    peers: Peers,
 ) -> None:
-    """Add every route of reporting; `regions` as in `results.router`."""
-    app.include_router(results.router(database, region, small_cell_k, regions))
+    """Add every route of reporting; `peers` as in `results.router`."""
+    app.include_router(results.router(database, region, small_cell_k, peers))
     app.include_router(lists.router(database))

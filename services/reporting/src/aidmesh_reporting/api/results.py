@@ -1,6 +1,6 @@
 """Routes of results: of this region and of the whole, each with its freshness."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Annotated, Literal, get_args
@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 from aidmesh_chassis.auth import Caller, Role, require
 from aidmesh_chassis.db import Database
 from aidmesh_chassis.http import PageQuery
+from aidmesh_chassis.peers import LinkOf, Peers
 from aidmesh_chassis.problems import INVALID, Problem
 from aidmesh_reporting import hxl
 from aidmesh_reporting.answers import (
@@ -111,17 +112,17 @@ def router(
     database: Database,
     region: str,
     small_cell_k: int,
-    regions: Callable[[], Collection[str] | None],
+    peers: Peers,
 ) -> APIRouter:
     """Return the routes.
 
     Args:
-        regions: this one and those it is linked with; None while that is unknown.
+        peers: the regions that this one is linked with, and whether they are heard.
     """
     routes = APIRouter(prefix="/v1")
 
     def others() -> Collection[str] | None:
-        known = regions()
+        known = peers.regions
         return None if known is None else set(known) - {region}
 
     async def read(period: Period, *, sensitive_too: bool) -> Reading:
@@ -168,7 +169,7 @@ def router(
             whole_apart=whole_apart,
             regions=[
                 SourceOut(region=region, as_of=as_of, months=months if sensitive_too else None),
-                *(_sources(published) if sensitive_too else _heard(heard)),
+                *(_sources(published, peers.link) if sensitive_too else _heard(heard, peers.link)),
             ],
             left_out=[month for month in months if month not in whole],
         )
@@ -255,7 +256,7 @@ def router(
             mine = await told_months(conn, over)
         shown = show([*mine, *_told(published, over)], by, small_cell_k)
         return PublicOut(
-            regions=[SourceOut(region=region, as_of=as_of), *_heard(heard)],
+            regions=[SourceOut(region=region, as_of=as_of), *_heard(heard, peers.link)],
             from_on=period.from_on,
             to_on=period.to_on,
             by=list(period.by),
@@ -301,11 +302,11 @@ def _told(
     return [(each.month, each.lines) for each in published if each.month in months]
 
 
-def _heard(heard: Mapping[str, datetime]) -> list[SourceOut]:
-    return [SourceOut(region=name, as_of=as_of) for name, as_of in heard.items()]
+def _heard(heard: Mapping[str, datetime], link: LinkOf) -> list[SourceOut]:
+    return [SourceOut(region=name, as_of=as_of, link=link(name)) for name, as_of in heard.items()]
 
 
-def _sources(published: Iterable[PublishedMonth]) -> list[SourceOut]:
+def _sources(published: Iterable[PublishedMonth], link: LinkOf) -> list[SourceOut]:
     by_region: dict[str, list[PublishedMonth]] = {}
     for month in published:
         by_region.setdefault(month.region, []).append(month)
@@ -315,6 +316,7 @@ def _sources(published: Iterable[PublishedMonth]) -> list[SourceOut]:
             # The oldest of its months says how stale the sum may be.
             as_of=min(month.as_of for month in months),
             months=sorted(month.month for month in months),
+            link=link(name),
         )
         for name, months in sorted(by_region.items())
     ]

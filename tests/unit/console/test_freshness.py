@@ -1,0 +1,132 @@
+"""Figures of other regions are shown with their age and whether the region is heard."""
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, cast
+
+import pytest
+
+from aidmesh_chassis.auth import Role
+from aidmesh_console.clients.peers import Peer, Readiness, together
+from support.made_up.supply import STOCK, SUPPLY, capacity
+
+if TYPE_CHECKING:
+    from .conftest import Browser
+
+SINCE = "2024-03-01T10:05:00+00:00"
+DARK = {"state": "dark", "since": SINCE}
+WORDS = {
+    "en": "no link since 1 Mar 2024, 12:05",
+    "de": "keine Verbindung seit 1. M",
+    "uk": "без зв’язку від 1 бер",
+}
+
+
+def rows(listed: object) -> list[dict[str, object]]:
+    return cast("list[dict[str, object]]", listed)
+
+
+def peer(link: str, **more: object) -> dict[str, object]:
+    return {"link": link, "since": SINCE, "lag_events": 0, "handoffs": 0, "trouble": None, **more}
+
+
+def ready(**peers: dict[str, object]) -> tuple[int, dict[str, object]]:
+    return 200, {"ready": True, "peers": peers}
+
+
+@pytest.mark.parametrize("language", WORDS)
+@pytest.mark.parametrize(
+    ("path", "answer", "role"),
+    [
+        (
+            "/stock?others=1",
+            {
+                "GET /v1/stock": {
+                    **STOCK,
+                    "others": [
+                        {**each, "link": DARK}
+                        for each in cast("list[dict[str, object]]", STOCK["others"])
+                    ],
+                }
+            },
+            Role.LOGISTICIAN,
+        ),
+        (
+            "/beds",
+            {
+                "GET /v1/capacity": {
+                    "rows": [
+                        {**each, "link": None if each["region"] == "kyiv" else DARK}
+                        for each in capacity()
+                    ]
+                }
+            },
+            Role.LOGISTICIAN,
+        ),
+        (
+            "/register?kind=hygiene_kit",
+            {
+                "POST /v1/supply:lookup": {
+                    "rows": [
+                        {
+                            **each,
+                            "elsewhere": [{**at, "link": DARK} for at in rows(each["elsewhere"])],
+                        }
+                        for each in SUPPLY
+                    ]
+                }
+            },
+            Role.CASEWORKER,
+        ),
+    ],
+    ids=["stock", "beds", "register"],
+)
+async def test_a_figure_of_a_dark_region_says_so(
+    browser: "Browser", path: str, answer: dict[str, object], role: Role, language: str
+) -> None:
+    browser.desk.region.answers |= {called: (200, body) for called, body in answer.items()}
+    await browser.sign_in(role)
+    assert WORDS[language] in (await browser.get(path, language)).text
+
+
+@pytest.mark.parametrize("role", [Role.LEAD, Role.ONCALL])
+async def test_home_shows_lead_and_on_call_what_is_wrong_with_a_peer(
+    browser: "Browser", role: Role
+) -> None:
+    browser.desk.region.answers["GET /readyz"] = ready(
+        lviv=peer("up"), odesa=peer("dark", trouble="dark", handoffs=2, lag_events=3)
+    )
+    await browser.sign_in(role)
+    page = (await browser.get("/")).text
+    assert WORDS["en"] in page
+    assert "link up" in page
+    assert "Not heard for too long" in page
+    assert "3 events of it are not here yet." in page
+    assert "10 handoffs wait for its answer." in page  # of five services
+
+
+@pytest.mark.parametrize("trouble", ["dark", "behind", "unanswered"])
+@pytest.mark.parametrize("language", WORDS)
+async def test_every_trouble_has_its_words(browser: "Browser", trouble: str, language: str) -> None:
+    browser.desk.region.answers["GET /readyz"] = ready(lviv=peer("up", trouble=trouble))
+    await browser.sign_in(Role.LEAD)
+    assert "notice warn" in (await browser.get("/", language)).text
+
+
+async def test_others_are_not_bothered_with_links(browser: "Browser") -> None:
+    browser.desk.region.answers["GET /readyz"] = ready(lviv=peer("dark", trouble="dark"))
+    await browser.sign_in(Role.CASEWORKER)
+    assert "Other regions" not in (await browser.get("/")).text
+
+
+def test_whoever_heard_a_peer_is_believed_and_any_trouble_is_shown() -> None:
+    early, late = (datetime(2024, 3, day, tzinfo=UTC) for day in (1, 2))
+    said = [
+        Readiness(ready=True, peers={"lviv": Peer(link="dark", since=early, handoffs=1)}),
+        Readiness(ready=True, peers={"lviv": Peer(link="up", since=late, trouble="unanswered")}),
+        Readiness(ready=True, peers={"lviv": Peer(link="up", since=early, handoffs=2)}),
+        Readiness(ready=True),
+    ]
+    for order in (said, said[::-1]):
+        assert together(order) == {
+            "lviv": Peer(link="up", since=early, handoffs=3, trouble="unanswered")
+        }
