@@ -124,12 +124,8 @@ async def check(town: Town, truth: Truth) -> None:
 
 def needs_are_where_they_belong(books: Books, truth: Truth) -> None:
     """Each is served if, and only if, somebody has it; once in the results, too."""
-    unborne = {each["commitment_id"] for each in books.odd if each["about"] != "late_service"}
-    commitment_of = {each["id"]: each["commitment_id"] for each in books.payouts}
     has = {need_id for need_id, _ in truth.handed} | truth.given.keys()
-    has |= {
-        need_id for key, (need_id, _) in truth.paid.items() if commitment_of[key] not in unborne
-    }
+    has |= {need_id for need_id, _ in truth.paid.values()}
     counted = Counter(each["need_id"] for each in books.services)
     for need in books.needs:
         assert counted[need.id] == (need.state is State.FULFILLED), "one service, once reported"

@@ -1,8 +1,24 @@
 """Letters that come late, twice, or after what would have made them needless."""
 
+from aidmesh_contracts.ids import PayoutId
 from aidmesh_contracts.intake import NeedWithdrawnV1
+from aidmesh_contracts.inventory import ReservationReleasedV1
+from aidmesh_contracts.payments import CommitmentReleasedV1
 from integration.model.plays import Play
 from integration.model.truth import PRICES_MINOR, Purse
+from integration.payments.offices import CHECKER
+
+
+def hear_of_the_end_first(play: Play) -> None:
+    """Intake hears that something was let go before it hears what came before that."""
+    play.do(play.town.post.collect())
+    over = [
+        each
+        for each in play.town.post.waiting
+        if isinstance(each.received.event, ReservationReleasedV1 | CommitmentReleasedV1)
+    ]
+    assert {each.to for each in over} == {"intake"}
+    play.do(play.town.post.carry(over))
 
 
 def test_goods_that_were_handed_over_before_the_cancelling_was_heard(play: Play) -> None:
@@ -74,3 +90,38 @@ def test_a_hold_that_the_late_confirmation_of_an_older_attempt_does_not_touch(pl
     play.do(play.town.post.carry([each for each in play.town.post.waiting if each not in late]))
     play.do(play.town.post.carry(late))
     play.ends(ready=need_id)
+
+
+def test_a_payment_that_came_back_and_was_given_up_heard_the_other_way_round(play: Play) -> None:
+    play.stock_up("travel")
+    first = play.ask("travel")
+    play.hear_all()
+    second = play.ask("travel")
+    play.hear_all()
+    (row,) = play.do(play.town.payouts())
+    payout_id = PayoutId(row["id"])
+    assert play.do(play.town.step("settle", payout_id, CHECKER)) is None
+    play.truth.served.add(first)
+    play.hear_all()
+    assert play.do(play.town.step("return", payout_id, CHECKER)) is None
+    assert play.do(play.town.give_up(payout_id))
+    play.truth.let_go.add(first)
+    hear_of_the_end_first(play)
+    play.ends(requested=first, ready=second)
+
+
+def test_goods_that_came_back_and_were_not_collected_heard_the_other_way_round(play: Play) -> None:
+    play.stock_up("test_delivered")
+    play.stock_up("hiv_test")
+    need_id = play.ask("test_delivered")
+    play.hear_all()
+    play.do(play.town.tell_all())
+    play.hear_all()
+    assert play.do(play.town.issue(need_id, 1, "handover")) is None
+    play.truth.served.add(need_id)
+    play.hear_all()
+    assert play.do(play.town.undo(need_id, 1))
+    play.wait(days=15)
+    assert play.do(play.town.sweep_inventory())
+    hear_of_the_end_first(play)
+    play.ends(waitlisted=need_id)

@@ -177,7 +177,8 @@ class Holder:
         )
 
     def _released(self, attempt: int, cause: str) -> saga.Answer:
-        body = {"need_id": NEED, "attempt_no": attempt, "cause": cause}
+        undone_no = self.issues[attempt] or None
+        body = {"need_id": NEED, "attempt_no": attempt, "cause": cause, "undone_no": undone_no}
         if self.side == "supply":
             return ReservationReleasedV1.model_validate(body | {"reservation_id": RESERVATION})
         return CommitmentReleasedV1.model_validate(body | {"commitment_id": COMMITMENT})

@@ -10,7 +10,11 @@ from hypothesis import strategies as st
 
 from aidmesh_contracts.ids import MessageId, NeedId
 from aidmesh_contracts.intake import NeedFulfilledV1, NeedWithdrawnV1
-from aidmesh_contracts.inventory import ReservationRefusedV1, ReservationReversedV1
+from aidmesh_contracts.inventory import (
+    ReservationRefusedV1,
+    ReservationReleasedV1,
+    ReservationReversedV1,
+)
 from aidmesh_contracts.notification import MessageSentV1
 from aidmesh_contracts.payments import CommitmentRefusedV1, CommitmentReleasedV1
 from aidmesh_intake.domain import commands, saga
@@ -136,6 +140,44 @@ def test_a_payment_that_comes_back_asks_a_person() -> None:
     )
     decision = saga.decide(play.need, back, NOW)
     assert (decision.need.state, decision.need.reason) == (State.REQUESTED, "payment_returned")
+
+
+@pytest.mark.parametrize("first", [0, 1], ids=["in_order", "let_go_first"])
+def test_what_was_undone_and_let_go_is_not_ready_in_whatever_order_it_is_heard(first: int) -> None:
+    play = Play(need(PAID))
+    play.record(commands.approve(play.need, NOW))
+    play.settle()
+    play.answer(play.supply.issue())
+    play.settle()
+    assert play.need.state is State.FULFILLED
+    play.answer([*play.supply.undo(), *play.supply.release(1, "not_collected")])
+    play.deliver_answer(first, keep=True)
+    play.deliver_answer(1 - first, keep=True)
+    waiting = play.need
+    assert (waiting.state, waiting.wait) == (State.WAITLISTED, Wait.NOT_COLLECTED)
+    assert not any(play.services.values())
+    play.deliver_answer(first, keep=True)
+    assert play.need is waiting, "heard twice"
+    play.settle()
+    assert (play.need.state, play.need.attempt_no) == (State.READY, 2)
+    assert (play.supply.held, play.money.held) == ({1: "over", 2: "firm"}, {1: "over", 2: "firm"})
+
+
+def test_a_release_of_before_the_service_in_force_does_not_undo_it() -> None:
+    play = Play(need())
+    play.record(commands.approve(play.need, NOW))
+    play.settle()
+    served = saga.decide(play.need, issued(1, 2), NOW).need
+    late = ReservationReleasedV1(
+        reservation_id=RESERVATION,
+        need_id=NEED,
+        attempt_no=1,
+        cause="not_collected",
+        undone_no=1,
+    )
+    assert saga.decide(served, late, NOW).need is served
+    never_issued = late.model_copy(update={"undone_no": None})
+    assert saga.decide(served, never_issued, NOW).need is served
 
 
 def test_a_need_that_takes_nothing_is_ready_at_once() -> None:

@@ -79,12 +79,14 @@ class ReservationReleasedV1(
     Attributes:
         cause: `hold_expired` (not confirmed in time), `not_collected` (nobody came),
             `withdrawn` (intake ended the attempt), `relocated` (the site closed).
+        undone_no: its last issue, which had been undone by then; None where it had none.
     """
 
     reservation_id: ReservationId
     need_id: NeedId
     attempt_no: int = Field(gt=0)
     cause: Literal["hold_expired", "not_collected", "withdrawn", "relocated", "no_show"]
+    undone_no: int | None = Field(default=None, gt=0)
 
 
 class ReservationIssuedV1(

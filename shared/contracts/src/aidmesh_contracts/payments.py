@@ -64,12 +64,18 @@ class CommitmentMadeV1(
 class CommitmentReleasedV1(
     Event, type="payments.commitment.released.v1", stream=Stream.LOCAL, key="commitment_id"
 ):
-    """Money set aside or committed is free again."""
+    """Money set aside or committed is free again.
+
+    Attributes:
+        undone_no: the last payment that served the need, which had been reversed by then; None
+            where there was none.
+    """
 
     commitment_id: CommitmentId
     need_id: NeedId
     attempt_no: int = Field(gt=0)
     cause: Literal["hold_expired", "not_collected", "withdrawn", "returned"]
+    undone_no: int | None = Field(default=None, gt=0)
 
 
 class CommitmentSpentV1(

@@ -229,6 +229,16 @@ def _released(
     now: datetime,
     said_at: datetime,
 ) -> Decision:
+    if need.state is State.FULFILLED and answer.undone_no is not None:
+        issue = (answer.attempt_no, answer.undone_no)
+        if not _undoes(need, issue):
+            return Decision(need)
+        # It overtook the news that the service was undone, and says as much.
+        subject, reversal = _taken_back(need, issue, answer.cause)
+        if subject.state is not State.READY:
+            return moved(need, subject, "reversed", *reversal)
+        decision = _released(subject, answer, side, now, said_at)
+        return replace(decision, events=(*reversal, *decision.events))
     if not _is_current(need, answer.attempt_no):
         return Decision(need)
     if answer.cause == "relocated":
@@ -362,10 +372,10 @@ def _undone(need: Need, issue: tuple[int, int], reason: str) -> Decision:
     if not 0 < issue[0] <= need.attempt_no:
         return Decision(need)
     if need.state is State.FULFILLED:
-        if issue[0] != need.issued[0] or issue < need.issued:
+        if not _undoes(need, issue):
             return Decision(need)
-        undone, events = reverse(need, reason)
-        return moved(need, replace(undone, undone=issue), "reversed", *events)
+        undone, events = _taken_back(need, issue, reason)
+        return moved(need, undone, "reversed", *events)
     if need.attended is not None and need.state is State.READY and issue >= need.issued:
         back, events = not_attended(need, issue, reason)
         return moved(need, back, "reversed", *events)
@@ -373,6 +383,16 @@ def _undone(need: Need, issue: tuple[int, int], reason: str) -> Decision:
         return Decision(need)
     # It overtook the issue that it undoes: remembered, so that the issue changes nothing.
     return moved(need, replace(need, undone=issue), "issue_undone_early")
+
+
+def _undoes(need: Need, issue: tuple[int, int]) -> bool:
+    """Whether it is the service in force, or a later one of the same attempt, that was undone."""
+    return issue[0] == need.issued[0] and issue >= need.issued
+
+
+def _taken_back(need: Need, issue: tuple[int, int], reason: str) -> tuple[Need, tuple[Event, ...]]:
+    undone, events = reverse(need, reason)
+    return replace(undone, undone=issue), events
 
 
 def _sent(need: Need, answer: MessageSentV1) -> Decision:

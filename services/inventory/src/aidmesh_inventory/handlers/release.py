@@ -84,6 +84,7 @@ async def release(
                 each_changed.need_id,
                 each_changed.attempt_no,
                 cause,
+                each_changed.issue_no,
             )
     grown.emit(tx)
     about = counted("need", {each.need_id for each in changed})
@@ -107,15 +108,16 @@ async def lock_for(
 
 
 def emit_released(
-    tx: Tx, reservation_id: UUID, need_id: UUID, attempt_no: int, cause: Cause
+    tx: Tx, reservation_id: UUID, need_id: UUID, attempt_no: int, cause: Cause, issue_no: int = 0
 ) -> None:
-    """Publish that a reservation is over."""
+    """Publish that a reservation is over; its issues, up to this one, were undone before."""
     tx.emit(
         ReservationReleasedV1(
             reservation_id=ReservationId(reservation_id),
             need_id=NeedId(need_id),
             attempt_no=attempt_no,
             cause=cause,
+            undone_no=issue_no or None,
         )
     )
 

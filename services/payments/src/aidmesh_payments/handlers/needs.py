@@ -277,6 +277,7 @@ def released_event(commitment: Commitment) -> CommitmentReleasedV1:
         need_id=commitment.need_id,
         attempt_no=commitment.attempt_no,
         cause=commitment.cause,
+        undone_no=(commitment.spend_no or None) if commitment.purpose == "payout" else None,
     )
 
 
