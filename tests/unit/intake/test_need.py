@@ -16,12 +16,17 @@ from aidmesh_contracts.inventory import (
     ReservationReversedV1,
 )
 from aidmesh_contracts.notification import MessageSentV1
-from aidmesh_contracts.payments import CommitmentRefusedV1, CommitmentReleasedV1
+from aidmesh_contracts.payments import (
+    CommitmentRefusedV1,
+    CommitmentReleasedV1,
+    CommitmentReversedV1,
+    CommitmentSpentV1,
+)
 from aidmesh_intake.domain import commands, saga
 from aidmesh_intake.domain.asks import Ask
 from aidmesh_intake.domain.need import Leg, Need, NotAllowed, State, Wait
 from unit.intake.builders import CASH, DAY, NOTHING, NOW, PAID, STOCK, need
-from unit.intake.play import COMMITMENT, NEED, RESERVATION, Play, issued
+from unit.intake.play import COMMITMENT, GRANT, NEED, RESERVATION, Play, issued
 
 STEPS = st.lists(
     st.tuples(
@@ -178,6 +183,41 @@ def test_a_release_of_before_the_service_in_force_does_not_undo_it() -> None:
     assert saga.decide(served, late, NOW).need is served
     never_issued = late.model_copy(update={"undone_no": None})
     assert saga.decide(served, never_issued, NOW).need is served
+
+
+@pytest.mark.parametrize("unfunded", [True, False])
+def test_cash_that_comes_back_leaves_ready_only_what_holds_money(unfunded: bool) -> None:
+    play = Play(need(CASH))
+    play.record(commands.approve(play.need, NOW))
+    play.settle()
+    paid = CommitmentSpentV1(
+        commitment_id=COMMITMENT,
+        need_id=NEED,
+        attempt_no=1,
+        spend_no=1,
+        grant_id=GRANT,
+        amount_minor=100,
+        currency="UAH",
+        spent_on=DAY,
+        fulfils=True,
+        unfunded=unfunded,
+    )
+    play.record(saga.decide(play.need, paid, NOW))
+    lapsed = CommitmentReleasedV1(
+        commitment_id=COMMITMENT, need_id=NEED, attempt_no=1, cause="not_collected"
+    )
+    assert saga.decide(play.need, lapsed, NOW).need is play.need, "it had been let go before"
+    assert play.need.state is State.FULFILLED
+    back = CommitmentReversedV1(
+        commitment_id=COMMITMENT,
+        need_id=NEED,
+        attempt_no=1,
+        spend_no=1,
+        fulfils=True,
+        reason="ac04",
+    )
+    play.record(saga.decide(play.need, back, NOW))
+    assert play.need.state is (State.REQUESTED if unfunded else State.READY)
 
 
 def test_a_need_that_takes_nothing_is_ready_at_once() -> None:

@@ -48,7 +48,7 @@ from aidmesh_intake.domain.need import (
     waitlisted,
     withdrawal,
 )
-from aidmesh_intake.domain.serving import attend, fulfil, not_attended, reverse
+from aidmesh_intake.domain.serving import attend, fulfil, not_attended, reverse, undo_issue, undoes
 from aidmesh_intake.domain.waitlist import Queue, is_next
 
 Answer = (
@@ -231,10 +231,10 @@ def _released(
 ) -> Decision:
     if need.state is State.FULFILLED and answer.undone_no is not None:
         issue = (answer.attempt_no, answer.undone_no)
-        if not _undoes(need, issue):
+        if not undoes(need, issue):
             return Decision(need)
         # It overtook the news that the service was undone, and says as much.
-        subject, reversal = _taken_back(need, issue, answer.cause)
+        subject, reversal = undo_issue(need, issue, answer.cause)
         if subject.state is not State.READY:
             return moved(need, subject, "reversed", *reversal)
         decision = _released(subject, answer, side, now, said_at)
@@ -309,6 +309,7 @@ def _paid(need: Need, answer: CommitmentSpentV1, now: datetime) -> Decision:
         unit=answer.currency.lower(),
         # Which grant bears what was unfunded is told when it is known.
         shares=() if answer.unfunded else (share,),
+        is_bound=not answer.unfunded,
     )
 
 
@@ -323,6 +324,7 @@ def _served(
     quantity: int,
     unit: str,
     shares: tuple[GrantShare, ...],
+    is_bound: bool = True,
 ) -> Decision:
     attempt_no, _ = issue
     if not 0 < attempt_no <= need.attempt_no or issue in (need.issued, need.undone):
@@ -341,8 +343,11 @@ def _served(
             return moved(need, replace(need, issued=issue), "attended")
         subject, reversal = reverse(need, "issued_again")
         events.extend(reversal)
-    elif need.state in LIVE and need.attempt_no != attempt_no:
+    elif need.state in LIVE and not (need.attempt_no == attempt_no and is_bound):
         events.append(withdrawal(need, "cancelled"))
+    if not is_bound:
+        # Its money had been let go; the news of that may come later, and changes nothing then.
+        subject = replace(subject, supply=Leg.NONE, money=Leg.NONE)
     if need.confirmed_start:
         kept = Attended(
             on=served_on, area=area, site_id=site_id, quantity=quantity, unit=unit, shares=shares
@@ -372,9 +377,9 @@ def _undone(need: Need, issue: tuple[int, int], reason: str) -> Decision:
     if not 0 < issue[0] <= need.attempt_no:
         return Decision(need)
     if need.state is State.FULFILLED:
-        if not _undoes(need, issue):
+        if not undoes(need, issue):
             return Decision(need)
-        undone, events = _taken_back(need, issue, reason)
+        undone, events = undo_issue(need, issue, reason)
         return moved(need, undone, "reversed", *events)
     if need.attended is not None and need.state is State.READY and issue >= need.issued:
         back, events = not_attended(need, issue, reason)
@@ -383,16 +388,6 @@ def _undone(need: Need, issue: tuple[int, int], reason: str) -> Decision:
         return Decision(need)
     # It overtook the issue that it undoes: remembered, so that the issue changes nothing.
     return moved(need, replace(need, undone=issue), "issue_undone_early")
-
-
-def _undoes(need: Need, issue: tuple[int, int]) -> bool:
-    """Whether it is the service in force, or a later one of the same attempt, that was undone."""
-    return issue[0] == need.issued[0] and issue >= need.issued
-
-
-def _taken_back(need: Need, issue: tuple[int, int], reason: str) -> tuple[Need, tuple[Event, ...]]:
-    undone, events = reverse(need, reason)
-    return replace(undone, undone=issue), events
 
 
 def _sent(need: Need, answer: MessageSentV1) -> Decision:

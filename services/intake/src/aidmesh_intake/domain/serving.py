@@ -115,6 +115,17 @@ def reverse(need: Need, reason: str) -> tuple[Need, tuple[Event, ...]]:
     return replace(undone, state=State.REQUESTED), (reversal, withdrawal(need, "cancelled"))
 
 
+def undoes(need: Need, issue: tuple[int, int]) -> bool:
+    """Whether it is the service in force, or a later one of the same attempt, that was undone."""
+    return issue[0] == need.issued[0] and issue >= need.issued
+
+
+def undo_issue(need: Need, issue: tuple[int, int], reason: str) -> tuple[Need, tuple[Event, ...]]:
+    """Undo the service in force, and remember that none up to this one counts any more."""
+    undone, events = reverse(need, reason)
+    return replace(undone, undone=issue), events
+
+
 def take_start_back(need: Need, reason: str) -> tuple[Need, Event]:
     """Undo that a start was confirmed; that the appointment was kept stays as it is."""
     assert need.state is State.FULFILLED
