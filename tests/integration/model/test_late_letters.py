@@ -3,8 +3,9 @@
 from aidmesh_contracts.ids import PayoutId
 from aidmesh_contracts.intake import NeedWithdrawnV1
 from aidmesh_contracts.inventory import ReservationReleasedV1
-from aidmesh_contracts.payments import CommitmentReleasedV1
+from aidmesh_contracts.payments import CommitmentReleasedV1, CommitmentReversedV1
 from integration.model.plays import Play
+from integration.model.post import Letter
 from integration.model.truth import PRICES_MINOR, Purse
 from integration.payments.offices import CHECKER
 
@@ -19,6 +20,13 @@ def hear_of_the_end_first(play: Play) -> None:
     ]
     assert {each.to for each in over} == {"intake"}
     play.do(play.town.post.carry(over))
+
+
+def hear_all_but(play: Play, late: list[Letter]) -> None:
+    """Everybody hears everything, except for some letters."""
+    play.do(play.town.post.collect())
+    while some := [each for each in play.town.post.waiting if each not in late]:
+        play.do(play.town.post.carry(some))
 
 
 def test_goods_that_were_handed_over_before_the_cancelling_was_heard(play: Play) -> None:
@@ -125,3 +133,79 @@ def test_goods_that_came_back_and_were_not_collected_heard_the_other_way_round(p
     assert play.do(play.town.sweep_inventory())
     hear_of_the_end_first(play)
     play.ends(waitlisted=need_id)
+
+
+def test_a_service_that_was_undone_after_its_need_had_ended(play: Play) -> None:
+    """Payments hears that the attempt is over before it hears that nobody is to be paid for it."""
+    play.stock_up("counseling_paid")
+    first = play.ask("counseling_paid")
+    play.hear_all()
+    second = play.ask("travel")
+    assert play.do(play.town.issue(first, 1, "attendance")) is None
+    play.truth.served.add(first)
+    play.hear_all()
+    assert play.do(play.town.undo(first, 1))
+    play.hear("intake")
+    play.cancel(first)
+    play.do(play.town.post.collect())
+    over = [
+        each
+        for each in play.town.post.waiting
+        if isinstance(each.received.event, NeedWithdrawnV1) and each.to == "payments"
+    ]
+    assert len(over) == 1
+    play.do(play.town.post.carry(over))
+    play.ends(cancelled=first, waitlisted=second)
+
+
+def test_cash_without_money_came_back_before_it_was_heard_that_it_had_been_let_go(
+    play: Play,
+) -> None:
+    play.stock_up("travel")
+    first = play.ask("travel")
+    play.hear_all()
+    second = play.ask("travel")
+    play.hear_all()
+    (row,) = play.do(play.town.payouts())
+    payout_id = PayoutId(row["id"])
+    for verb in ("approve", "export", "not_collected"):
+        assert play.do(play.town.step(verb, payout_id, CHECKER)) is None
+    play.do(play.town.post.collect())
+    late = [
+        each
+        for each in play.town.post.waiting
+        if isinstance(each.received.event, CommitmentReleasedV1)
+    ]
+    hear_all_but(play, late)
+    assert play.do(play.town.intake.state(second)) == "ready", "it has the money now"
+    assert play.do(play.town.step("settle", payout_id, CHECKER)) is None
+    play.truth.served.add(first)
+    hear_all_but(play, late)
+    assert play.do(play.town.intake.state(first)) == "fulfilled"
+    assert play.do(play.town.step("return", payout_id, CHECKER)) is None
+    play.ends(requested=first, ready=second)
+
+
+def test_a_payment_that_came_back_before_it_was_heard_of_and_after_its_need_had_ended(
+    play: Play,
+) -> None:
+    play.stock_up("travel")
+    first = play.ask("travel")
+    play.hear_all()
+    second = play.ask("travel")
+    play.hear_all()
+    (row,) = play.do(play.town.payouts())
+    payout_id = PayoutId(row["id"])
+    assert play.do(play.town.step("settle", payout_id, CHECKER)) is None
+    play.truth.served.add(first)
+    play.cancel(first)
+    play.hear("payments")
+    assert play.do(play.town.step("return", payout_id, CHECKER)) is None
+    play.do(play.town.post.collect())
+    back = [
+        each
+        for each in play.town.post.waiting
+        if isinstance(each.received.event, CommitmentReversedV1)
+    ]
+    play.do(play.town.post.carry(back))
+    play.ends(cancelled=first, ready=second)

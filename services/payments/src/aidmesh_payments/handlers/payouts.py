@@ -67,10 +67,12 @@ async def take_steps(
     found = await store.find(tx.conn, wanted)
     places = {row.commitment_id: row.allotment_id for row in found}
     is_fact = verb in ("settle", "return")
+    ended: Mapping[NeedId, int] = {}
     if is_fact:
         # What was let go, or has no money, depends on what else becomes of the need.
         need_ids = {row.need_id for row in found}
         await commitment_store.begin_facts(tx.conn, need_ids)
+        ended = await commitment_store.ended_of(tx.conn, need_ids)
         attempts = await commitment_store.locate(tx.conn, need_ids, ("payout",))
         places = {each.id: each.allotment_id for each in attempts}
     book = await Book.open(tx, office, places.values())
@@ -127,9 +129,12 @@ async def take_steps(
             tell_reversed(book, commitment, (order.reason or "").lower(), fulfils=True)
             await late_cash.close_unpaid(tx.conn, commitment.id, "returned")
         elif verb == "return":
-            touched[commitment.id] = reverse_spending(
-                book, commitment, (order.reason or "").lower(), fulfils=True
-            )
+            back = reverse_spending(book, commitment, (order.reason or "").lower(), fulfils=True)
+            if commitment.attempt_no <= ended[row.need_id]:
+                # That the attempt is over was heard first, when the money was spent.
+                back = let_go(book, back, "withdrawn")
+                tx.emit(released_event(back))
+            touched[commitment.id] = back
         elif verb in ("cancel", NOT_COLLECTED):
             touched[commitment.id] = let_go(
                 book, commitment, "returned" if verb == "cancel" else "not_collected"

@@ -20,7 +20,7 @@ from aidmesh_payments.domain.allotments import NotEnough
 from aidmesh_payments.domain.commitments import Commitment
 from aidmesh_payments.handlers.book import Book
 from aidmesh_payments.handlers.commitments import charge, charge_nothing, late_of
-from aidmesh_payments.handlers.needs import discrepancy_of
+from aidmesh_payments.handlers.needs import discrepancy_of, let_go, released_event
 from aidmesh_payments.handlers.office import Office
 from aidmesh_payments.handlers.spending import reverse_spending, tell_spent
 from aidmesh_payments.store import commitments as store
@@ -95,6 +95,7 @@ async def unpay_providers(
     book = await Book.open(tx, office, (place.allotment_id for place in places.values()))
     current = await store.lock(tx.conn, (place.id for place in places.values()))
     late = await store.booked_late(tx.conn, current)
+    ended = await store.ended_of(tx.conn, (item.event.need_id for item in undone))
     touched: dict[CommitmentId, Commitment] = {}
     gone: set[CommitmentId] = set()
     for item in undone:
@@ -107,6 +108,10 @@ async def unpay_providers(
                 current[lent.id] = touched[lent.id] = charge_nothing(book, lent, item)
         if reverse:
             marked = reverse_spending(book, marked, event.reason, fulfils=False, cause=item)
+            if event.attempt_no <= ended[event.need_id]:
+                # That the attempt is over was heard first, when the money was spent.
+                marked = let_go(book, marked, "withdrawn", item)
+                tx.emit(released_event(marked), cause=item)
         current[marked.id] = touched[marked.id] = marked
     await store.save(tx.conn, list(touched.values()))
     await store.close_settlements(tx.conn, gone, "reversed")

@@ -103,6 +103,15 @@ async def end_attempts(conn: asyncpg.Connection, attempts: Sequence[Key]) -> dic
     return {NeedId(row["need_id"]): row["ended_no"] for row in rows}
 
 
+async def ended_of(conn: asyncpg.Connection, need_ids: Iterable[NeedId]) -> dict[NeedId, int]:
+    """Return up to which attempt needs that are locked are over; none of those that never were."""
+    rows = await conn.fetch(
+        "SELECT need_id, ended_no FROM need_attempt WHERE need_id = ANY($1::uuid[])",
+        list(set(need_ids)),
+    )
+    return {NeedId(row["need_id"]): row["ended_no"] for row in rows}
+
+
 async def begin_facts(conn: asyncpg.Connection, need_ids: Iterable[NeedId]) -> set[NeedId]:
     """Lock the needs of facts; returns those whose fact was reversed already."""
     rows = await conn.fetch(
