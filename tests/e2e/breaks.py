@@ -318,6 +318,11 @@ BREAKS = (
         """,
     ),
     Break(
+        "mesh.payouts_agree",
+        "payments",
+        "UPDATE payout SET assigned_to = 'lviv' WHERE state = 'settled'",
+    ),
+    Break(
         "mesh.transfers_match",
         "payments",
         "UPDATE transfer SET state = 'in_transit' WHERE kind = 'return' AND to_region = 'kyiv'",

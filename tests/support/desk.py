@@ -25,6 +25,7 @@ from support.made_up.money import (
     PAID_ALONE,
     PURCHASE_STATES,
     REQUESTS,
+    paying_order,
     payout,
     purchase,
 )
@@ -122,6 +123,9 @@ class FakeRegion:
             if name in {"rejected", "returned"}:
                 rows = [rows[0] | {"reason": "AC04"}]
             return 200, {"payouts": rows, "next": self.more.get(f"{path}?{name}")}
+        if path == "/v1/paying-orders":
+            name = asked.get("state", "received")
+            return 200, {"orders": [paying_order(name)], "next": self.more.get(f"{path}?{name}")}
         if found := re.fullmatch(r"/v1/purchases/([0-9a-f-]{36})", path):
             rows = [purchase(state) for state in PURCHASE_STATES]
             one = [row for row in rows if row["id"] == found[1]]
@@ -164,7 +168,7 @@ def _posted(path: str) -> Answer:
         return 201, {"purchase_id": str(number("purchase draft"))}
     if path == "/v1/allotments":
         return 201, {"allotment_id": str(number("purse")), "transfer_id": str(number("t"))}
-    if path.startswith("/v1/payouts:"):
+    if path.startswith(("/v1/payouts:", "/v1/paying-orders:")):
         return 200, {"rows": [{"row": 0, "status": "done", "problem": None}]}
     return 200, {"state": "done"}
 

@@ -10,6 +10,13 @@ def payout(name: str, state: str, minor: int) -> dict[str, object]:
             "recorded_at": at(-600), "settled_on": None, "review_due_at": None}  # fmt: skip
 
 
+def paying_order(state: str) -> dict[str, object]:
+    """What another region has this office pay, as payments shows it."""
+    return {"id": str(number(f"order {state}")), "region": "lviv", "grant_code": "qn-2024",
+            "amount_minor": 310_000, "currency": "UAH", "mechanism": "iban", "state": state,
+            "recorded_at": at(-30)}  # fmt: skip
+
+
 PAID_ALONE = payout("alone", "settled", 90_000) | {
     "settled_on": iso(-2), "review_due_at": at(7000)
 }  # fmt: skip

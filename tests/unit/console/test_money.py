@@ -9,7 +9,7 @@ from aidmesh_chassis.auth import Role
 from aidmesh_console.clients.payments import Paid
 from aidmesh_console.pages.money import table_of
 from support.made_up.basics import number
-from support.made_up.money import PAID_ALONE
+from support.made_up.money import PAID_ALONE, payout
 
 if TYPE_CHECKING:
     from .conftest import Browser
@@ -31,6 +31,28 @@ async def test_a_payout_is_approved_and_settled_by_rows(browser: "Browser") -> N
         {"row_id": KEY, "payout_id": str(PAYOUT), "bank_reference": "B-1",
          "served_on": "2024-04-02"}
     ]  # fmt: skip
+
+
+async def test_what_another_region_asks_for_is_settled_by_hand(browser: "Browser") -> None:
+    await browser.sign_in(Role.FINANCE)
+    order = number("order received")
+    page = (await browser.get("/money")).text
+    assert "To pay for other regions" in page
+    assert f'action="/money/settle-order/{order}"' in page
+    fields = {"bank_reference": "B-2", "served_on": "2024-04-02"}
+    await browser.post(f"/money/settle-order/{order}", key=KEY, **fields)
+    ((path, sent, _),) = browser.desk.region.posts
+    assert path.endswith("/v1/paying-orders:settle")
+    assert sent["rows"] == [{"row_id": KEY, "payout_id": str(order), **fields}]
+
+
+async def test_what_another_office_pays_is_not_settled_here(browser: "Browser") -> None:
+    await browser.sign_in(Role.FINANCE)
+    away = payout("away", "approved", 500) | {"assigned_to": "lviv"}
+    browser.desk.region.answers["GET /v1/payouts"] = (200, {"payouts": [away]})
+    page = (await browser.get("/money")).text
+    assert "Paid by lviv" in page
+    assert f'action="/money/settle/{away["id"]}"' not in page
 
 
 async def test_a_refused_row_is_told(browser: "Browser") -> None:

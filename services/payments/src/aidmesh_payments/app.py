@@ -14,7 +14,7 @@ from aidmesh_payments.api import add_routes
 from aidmesh_payments.api.desk import Desk
 from aidmesh_payments.config import Settings
 from aidmesh_payments.consumers import subscriptions
-from aidmesh_payments.handlers import book, sweeps
+from aidmesh_payments.handlers import assigning, book, orders, sweeps
 from aidmesh_payments.handlers.office import Office
 
 
@@ -56,6 +56,14 @@ def build(settings: Settings | None = None) -> Service:
                 60.0,
                 partial(peer_keys.tell, KeyChangedV1, lambda: {SEAL: keys.public(PAYMENTS).raw}),
             ),
+            Sweep(
+                "assigned_payouts",
+                1.0,
+                partial(assigning.assign, office, keys, found.payment_purpose),
+                assigning.LIMIT,
+            ),
+            Sweep("unread_orders", 1.0, partial(orders.read_boxes, office, keys), orders.LIMIT),
+            Sweep("paid_orders", 600.0, orders.forget, orders.LIMIT),
             Sweep("old_answers", 600.0, sweeps.purge_answers, sweeps.LIMIT),
         ),
     )

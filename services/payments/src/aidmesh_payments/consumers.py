@@ -35,13 +35,18 @@ from aidmesh_contracts.payments import (
     GrantChangedV1,
     HandoffTakenV1,
     KeyChangedV1,
+    PayoutAssignedV1,
+    PayoutOutcomeV1,
+    PayoutWithdrawnV1,
     RecallRequestedV1,
 )
 from aidmesh_contracts.streams import Stream
 from aidmesh_payments.handlers import (
     allotting,
+    assigning,
     locking,
     needs,
+    orders,
     payees,
     pickup,
     services,
@@ -110,7 +115,12 @@ def subscriptions(office: Office) -> tuple[Subscription, ...]:
         ),
         Subscription(
             Stream.HANDOFF,
-            {HandoffTakenV1: handoff.settle},
+            {
+                PayoutOutcomeV1: partial(assigning.take_outcomes, office),
+                PayoutAssignedV1: partial(orders.receive, office),
+                PayoutWithdrawnV1: partial(orders.withdraw, office),
+                HandoffTakenV1: handoff.settle,
+            },
             answer=lambda handoff_id: HandoffTakenV1(handoff_id=handoff_id),
         ),
     )

@@ -128,6 +128,18 @@ PROBLEMS: Final[tuple[ProblemType, ...]] = (
         "Send the row again with the payout_id of the one that was paid, as on the payment list.",
     ),
     ProblemType(
+        "paid-elsewhere",
+        409,
+        "Another region's office pays this",
+        "Wait for its answer, or ask it back (cancel); once it has left, that office settles it.",
+    ),
+    ProblemType(
+        "order-not-vouched",
+        409,
+        "The grant does not say that this office pays for that region",
+        "Wait until the region's news of its allotment has come, or ask its finance people.",
+    ),
+    ProblemType(
         "payee-unusable",
         422,
         "The payee details cannot be used",

@@ -115,7 +115,16 @@ CONSUMERS: tuple[Consumer, ...] = (
             payments.KeyChangedV1,
         ),
     ),
-    Consumer("payments", Stream.HANDOFF, (payments.HandoffTakenV1,)),
+    Consumer(
+        "payments",
+        Stream.HANDOFF,
+        (
+            payments.PayoutAssignedV1,
+            payments.PayoutWithdrawnV1,
+            payments.PayoutOutcomeV1,
+            payments.HandoffTakenV1,
+        ),
+    ),
     Consumer(
         "notification",
         Stream.LOCAL,

@@ -288,6 +288,46 @@ class KeyChangedV1(Event, type="payments.key.changed.v1", stream=Stream.EVENTS, 
     version: int = Field(gt=0)
 
 
+class PayoutAssignedV1(
+    Event, type="payments.payout.assigned.v1", stream=Stream.HANDOFF, key="payout_id"
+):
+    """An approved payout for the office that the grant names to pay it.
+
+    Attributes:
+        sealed: base64 of amount, mechanism, payee, grant and approver, sealed to that office.
+    """
+
+    payout_id: PayoutId
+    sealed: str
+
+
+class PayoutWithdrawnV1(
+    Event, type="payments.payout.withdrawn.v1", stream=Stream.HANDOFF, key="payout_id"
+):
+    """The holder asks a payout back; if it has left already, it is paid. It may come first."""
+
+    payout_id: PayoutId
+
+
+class PayoutOutcomeV1(
+    Event, type="payments.payout.outcome.v1", stream=Stream.HANDOFF, key="payout_id"
+):
+    """What the paying office did with a payout; the highest version wins.
+
+    Attributes:
+        reason: an ISO 20022 code, or `unreadable` of a box that could not be opened.
+        settled_by: the member of staff there who settled it.
+    """
+
+    payout_id: PayoutId
+    state: Literal["received", "exported", "settled", "rejected", "returned", "cancelled"]
+    reason: str | None = None
+    bank_reference: str | None = None
+    settled_on: date | None = None
+    settled_by: UUID | None = None
+    version: int = Field(gt=0)
+
+
 class HandoffTakenV1(
     Event, type="payments.handoff.taken.v1", stream=Stream.HANDOFF, key="handoff_id"
 ):
@@ -313,5 +353,8 @@ EVENTS: tuple[type[Event], ...] = (
     RecallRequestedV1,
     AllotmentChangedV1,
     KeyChangedV1,
+    PayoutAssignedV1,
+    PayoutWithdrawnV1,
+    PayoutOutcomeV1,
     HandoffTakenV1,
 )

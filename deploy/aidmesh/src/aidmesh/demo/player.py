@@ -30,7 +30,7 @@ BULK = {
 AGAINST_A_LIMIT = "needs-a-decision"
 NOT_YET = frozenset(
     {"unknown-reservation", "not-confirmed", "reservation-over", "not-checked-in", "unknown-row",
-     "wrong-state", "step-not-allowed"}
+     "wrong-state", "step-not-allowed", "order-not-vouched"}
 )  # fmt: skip
 """Refusals after which it is worth trying again in a week."""
 
@@ -65,16 +65,19 @@ class RegionPlay:
         need_ids: of the rows imported so far.
         reservation_ids: of what was handed over, checked in or attended.
         done: services recorded so far, for the progress bar.
+        bank: the office that the grants name to pay.
+        approved_payouts: of rows whose payout was approved.
     """
 
     folder: Path
     office: Office
     site_ids: dict[str, UUID]
     buyer: Buyer
+    bank: Office | None = None
     need_ids: dict[str, UUID] = field(default_factory=dict)
     reservation_ids: dict[str, UUID] = field(default_factory=dict)
     pending: list[Act] = field(default_factory=list)
-    approved_payouts: set[str] = field(default_factory=set)
+    approved_payouts: dict[str, str] = field(default_factory=dict)
     center_needs: dict[str, str] = field(default_factory=dict)
     asked: int = 0
     done: int = 0
@@ -293,7 +296,7 @@ class RegionPlay:
             if result["status"] == "rejected":
                 self._later(act, result)
             else:
-                self.approved_payouts.add(act.row_id)
+                self.approved_payouts[act.row_id] = str(result["id"])
         paid = [act for act in acts if act.row_id in self.approved_payouts]
         rows = [
             {
@@ -307,7 +310,34 @@ class RegionPlay:
         results = await self.office.rows(
             "payments", "/v1/payouts:settle", Role.FINANCE, SOURCE, rows
         )
+        elsewhere: list[Act] = []
         for act, result in zip(paid, results, strict=True):
+            if result["problem"] == "paid-elsewhere":
+                elsewhere.append(act)
+            elif result["status"] == "rejected":
+                self._later(act, result)
+            else:
+                self.done += 1
+        await self._pay_elsewhere(elsewhere, week)
+
+    async def _pay_elsewhere(self, acts: list[Act], week: int) -> None:
+        """What was handed to the paying office is settled there, once it has come."""
+        if not acts or self.bank is None:
+            return
+        rows = [
+            {
+                "row_id": act.row_id,
+                "payout_id": self.approved_payouts[act.row_id],
+                "bank_reference": act.fields["bank_reference"],
+                "served_on": self._day(act, week),
+            }
+            for act in acts
+        ]
+        source = f"{SOURCE}/{self.office.region}"
+        results = await self.bank.rows(
+            "payments", "/v1/paying-orders:settle", Role.FINANCE, source, rows
+        )
+        for act, result in zip(acts, results, strict=True):
             if result["status"] == "rejected":
                 self._later(act, result)
             else:

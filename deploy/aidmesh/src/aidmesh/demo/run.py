@@ -115,7 +115,13 @@ async def play_year(
             {row["code"]: row["currency"] for row in grants},
         )
         plays = [
-            RegionPlay(folder, office, ids, Buyer(folder, office, _area(name), treasury))
+            RegionPlay(
+                folder,
+                office,
+                ids,
+                Buyer(folder, office, _area(name), treasury),
+                bank=offices[grantor],
+            )
             for (name, office), ids in zip(offices.items(), sites, strict=True)
         ]
         weeks = dict.fromkeys(offices, 0)

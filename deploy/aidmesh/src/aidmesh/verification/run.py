@@ -20,6 +20,7 @@ from aidmesh.verification.across import (
 )
 from aidmesh.verification.handoffs import handoffs_arrived
 from aidmesh.verification.outcome import Outcome, Verification, outcome
+from aidmesh.verification.payouts import payouts_agree
 from aidmesh.verification.peers import peers_elsewhere, public_events_reported
 from aidmesh.verification.privacy import (
     Canaries,
@@ -105,6 +106,7 @@ async def check_all(
             outcomes.append(await public_events_reported(probe, marks[probe.name], peer))
     outcomes.append(await transfers_match(probes, elsewhere))
     outcomes.append(await handoffs_arrived(probes))
+    outcomes.append(await payouts_agree(probes))
     if canaries is not None:
         outcomes += await _search(data, probes, reads, canaries)
     return outcomes

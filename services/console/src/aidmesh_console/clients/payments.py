@@ -203,6 +203,27 @@ class Payout(View):
     recorded_at: datetime | None = None
     settled_on: date | None = None
     review_due_at: datetime | None = None
+    assigned_to: str | None = None
+
+
+class PayingOrder(View):
+    """What another region has this office pay; without a sum until the box could be opened."""
+
+    id: UUID
+    region: str
+    grant_code: str | None = None
+    amount_minor: int | None = None
+    currency: str | None = None
+    mechanism: str | None = None
+    state: str
+    recorded_at: datetime | None = None
+
+
+class PayingOrders(View):
+    """A page of orders."""
+
+    rows: tuple[PayingOrder, ...] = Field(validation_alias="orders")
+    next: str | None = None
 
 
 class Payouts(View):
@@ -252,6 +273,7 @@ class _Drawn(View):
 
 _GRANTS = TypeAdapter(Grants)
 _PAYOUTS = TypeAdapter(Payouts)
+_ORDERS = TypeAdapter(PayingOrders)
 _ROWS = TypeAdapter(_Rows)
 _GRANT = TypeAdapter(WholeGrant)
 _HOLDINGS = TypeAdapter(_Holdings)
@@ -394,6 +416,24 @@ class Payments:
         }
         body = {"source": _SOURCE, "rows": [row]}
         return (await self.link.post("/v1/payouts:settle", _ROWS, body, key)).rows
+
+    async def orders(self, state: str, after: str | None = None, limit: int = 50) -> PayingOrders:
+        """What other regions have this office pay, in a state, the oldest first."""
+        query: Query = {"state": state, "after": after, "limit": limit}
+        return await self.link.get("/v1/paying-orders", _ORDERS, query)
+
+    async def settle_order(
+        self, payout_id: UUID, bank_reference: str, served_on: date, key: UUID
+    ) -> Sequence[RowAnswer]:
+        """The bank paid what another region had asked for."""
+        row = {
+            "row_id": str(key),
+            "payout_id": str(payout_id),
+            "bank_reference": bank_reference,
+            "served_on": served_on.isoformat(),
+        }
+        body = {"source": _SOURCE, "rows": [row]}
+        return (await self.link.post("/v1/paying-orders:settle", _ROWS, body, key)).rows
 
     async def settle_many(
         self, table: Sequence[Paid], served_on: date, key: UUID, *, by_need: bool

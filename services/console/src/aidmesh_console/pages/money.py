@@ -25,6 +25,8 @@ _ROWS = 50
 _STATES = ("draft", "approved", "exported", "accepted", "rejected", "returned")
 """Payouts that somebody has to do something with; also what the cursor of each is called."""
 _TO_SETTLE = ("approved", "exported", "accepted")
+_ORDERS = ("received", "exported")
+"""Orders of other regions that are to be settled."""
 _FAILED = ("rejected", "returned")
 _LINES_TOLD = 20
 _BETWEEN = re.compile(r"[\s;,]+")
@@ -58,6 +60,20 @@ async def settle(payout_id: UUID, form: Posted, visit: Settler) -> Response:
         return await _page(visit, 422, visit.say("money.reference_missing"))
     try:
         rows = await visit.payments.settle(payout_id, reference, day, form.key)
+    except ClientError as error:
+        return await _failed(visit, error, form)
+    return await _told(visit, rows, "payout_settled")
+
+
+@routes.post("/money/settle-order/{payout_id}")
+async def settle_order(payout_id: UUID, form: Posted, visit: Settler) -> Response:
+    """The bank paid what another region had asked for."""
+    reference = form.text("bank_reference", needed=True)
+    day = form.day("served_on") or i18n.today()
+    if form.faults or reference is None:
+        return await _page(visit, 422, visit.say("money.reference_missing"))
+    try:
+        rows = await visit.payments.settle_order(payout_id, reference, day, form.key)
     except ClientError as error:
         return await _failed(visit, error, form)
     return await _told(visit, rows, "payout_settled")
@@ -171,10 +187,14 @@ async def _page(
     pasted: Mapping[str, str] | None = None,
     refused: Sequence[tuple[Paid, RowAnswer]] = (),
 ) -> Response:
-    names = (*_STATES, "reviews")
+    names = (*_STATES, "reviews", *(f"orders_{state}" for state in _ORDERS))
     pages = {name: text for name in names if (text := visit.asked.get(name))}
-    reviews, *heard = await asyncio.gather(
+    reviews, received, listed, *heard = await asyncio.gather(
         visit.hear(visit.payments.reviews(pages.get("reviews"))),
+        *(
+            visit.hear(visit.payments.orders(state, pages.get(f"orders_{state}"), _ROWS))
+            for state in _ORDERS
+        ),
         *(visit.hear(visit.payments.payouts(state, pages.get(state), _ROWS)) for state in _STATES),
     )
     queues = dict(zip(_STATES, heard, strict=True))
@@ -183,6 +203,7 @@ async def _page(
         status,
         reviews=reviews,
         draft=queues["draft"],
+        orders={"received": received, "exported": listed},
         to_settle={state: queues[state] for state in _TO_SETTLE},
         failed={state: queues[state] for state in _FAILED},
         pages=pages,

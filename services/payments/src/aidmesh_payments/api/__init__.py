@@ -2,7 +2,7 @@
 
 from fastapi import FastAPI
 
-from aidmesh_payments.api import allotments, corrections, grants, payouts, spending
+from aidmesh_payments.api import allotments, corrections, grants, orders, payouts, spending
 from aidmesh_payments.api.desk import Desk
 
 
@@ -14,5 +14,7 @@ def add_routes(app: FastAPI, desk: Desk) -> None:
     app.include_router(allotments.router(desk))
     app.include_router(payouts.router(desk))
     app.include_router(payouts.bulk_router(desk))
+    app.include_router(orders.router(desk))
+    app.include_router(orders.bulk_router(desk))
     app.include_router(spending.router(desk))
     app.include_router(spending.purchase_router(desk))

@@ -32,7 +32,7 @@ from aidmesh_payments.api.desk import (
 from aidmesh_payments.domain.money import EXPONENTS, today_in_kyiv
 from aidmesh_payments.domain.payout import PayoutState, Verb
 from aidmesh_payments.domain.settling import Unclear, paid_by
-from aidmesh_payments.handlers import payees, payouts
+from aidmesh_payments.handlers import payees, payment_lists, payouts
 from aidmesh_payments.handlers.payees import Payee
 from aidmesh_payments.handlers.payouts import Step
 from aidmesh_payments.problems import problem
@@ -191,7 +191,9 @@ def router(desk: Desk) -> APIRouter:
         async with desk.db.transaction() as tx:
             if known := await once.replay(tx):
                 return known
-            ids = await store.exportable(tx.conn, body.currency, body.mechanism, body.rows_max)
+            ids = await store.exportable(
+                tx.conn, desk.office.region, body.currency, body.mechanism, body.rows_max
+            )
             found = {row.id: row for row in await store.find(tx.conn, ids)}
             if not found:
                 raise problem("wrong-state")
@@ -235,7 +237,7 @@ def router(desk: Desk) -> APIRouter:
     async def payment_list(batch_id: UUID, caller: Finance) -> Response:
         """The payment list with payees opened. Every reading is recorded."""
         async with desk.db.transaction() as tx:
-            text = await payees.payment_list(
+            text = await payment_lists.payment_list(
                 tx, desk.keys, batch_id, caller.staff_id, desk.payment_purpose, EXPONENTS
             )
         return Response(

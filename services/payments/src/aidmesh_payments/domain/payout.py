@@ -24,6 +24,10 @@ Verb = Literal[
     "approve", "export", "accept", "settle", "reject", "return", "cancel", "not_collected"
 ]
 
+Withdrawal = Literal["withdrawn", "returned", "corrected", "erased"]
+"""Why a payout is asked back from the office that was to pay it: its need is over, somebody gave
+it up, it should go elsewhere, or its person was erased."""
+
 REVIEW_DAYS = 7
 
 RETURN_REASONS: Mapping[str, str] = {
@@ -59,6 +63,8 @@ class PayoutRefusal(StrEnum):
     REASON_UNKNOWN = "return-reason-unknown"
     ALREADY_REVIEWED = "already-reviewed"
     DAY_IN_FUTURE = "day-in-future"
+    PAID_ELSEWHERE = "paid-elsewhere"
+    NOT_VOUCHED = "order-not-vouched"
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +200,17 @@ def correct(payout: Payout, by: UUID | None) -> Payout | None:
     if payout.state not in ("draft", "approved"):
         return None
     return replace(payout, state="draft", sealed_by=by, approver=None, version=payout.version + 1)
+
+
+def follow(payout: Payout, state: PayoutState, reason: str | None, settler: UUID | None) -> Payout:
+    """Take over what the office that pays it says: its staff had it in hand, not ours."""
+    return replace(
+        payout,
+        state=state,
+        reason=reason,
+        settler=settler or payout.settler,
+        version=payout.version + 1,
+    )
 
 
 def review(payout: Payout, by: UUID) -> Payout | PayoutRefusal:

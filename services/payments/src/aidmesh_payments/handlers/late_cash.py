@@ -9,7 +9,6 @@ from aidmesh_contracts.ids import derive_id
 from aidmesh_payments.domain import commitments as rules
 from aidmesh_payments.domain.allotments import NotEnough
 from aidmesh_payments.domain.commitments import Commitment
-from aidmesh_payments.domain.payout import LEFT
 from aidmesh_payments.handlers.book import Book
 from aidmesh_payments.handlers.needs import (
     cancelled,
@@ -55,7 +54,7 @@ def pay_late(
     given_up: list[PayoutRow] = []
     paid_twice = False
     for other, live in others:
-        if live is not None and live.payout.state in LEFT:
+        if live is not None and live.has_left:
             paid_twice = True
         elif other.state in ("held", "committed"):
             released.append(let_go(book, other, "withdrawn"))

@@ -27,7 +27,8 @@ from aidmesh_contracts.values import BlockedBy
 from aidmesh_payments.domain import commitments as rules
 from aidmesh_payments.domain.choosing import Ask, Purse, choose, money_key
 from aidmesh_payments.domain.commitments import Commitment
-from aidmesh_payments.domain.payout import LEFT, Payout, stop
+from aidmesh_payments.domain.payout import Payout, stop
+from aidmesh_payments.handlers.asking import ask_back
 from aidmesh_payments.handlers.book import Book, Cause
 from aidmesh_payments.handlers.office import Office
 from aidmesh_payments.store import commitments as store
@@ -336,7 +337,10 @@ async def withdraw(office: Office, tx: Tx, batch: Sequence[Received[NeedWithdraw
         if need_id is None or commitment.state not in ("held", "committed"):
             continue
         row = payouts.get(commitment.id)
-        if row is not None and row.payout.state in LEFT:
+        if row is not None and row.is_awaited:
+            given_up.append(ask_back(tx, row, "withdrawn"))
+            continue
+        if row is not None and row.has_left:
             # The bank may have paid by now: what comes of it is a fact, and a person looks.
             odd.append(discrepancy_of(commitment, "withdrawn_after_export", book.today))
             continue

@@ -2,9 +2,6 @@
 
 import base64
 import binascii
-import csv
-import io
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from uuid import UUID
@@ -18,13 +15,13 @@ from aidmesh_chassis.envelope import Received
 from aidmesh_chassis.errors import Poison
 from aidmesh_chassis.keys import PAYMENTS, KeyRing
 from aidmesh_chassis.privacy import REVEAL, PersonalText
-from aidmesh_chassis.problems import NOT_FOUND, Problem
 from aidmesh_contracts.accounts import Mechanism, compact, is_card, is_iban
 from aidmesh_contracts.ids import CommitmentId, NeedId, PayeeRef, PayoutId
 from aidmesh_contracts.intake import PayeeErasedV1, PayeeSealedV1
 from aidmesh_contracts.retention import kept_if_paid_from
 from aidmesh_payments.domain.money import today_in_kyiv
 from aidmesh_payments.domain.payout import correct
+from aidmesh_payments.handlers.asking import ask_back, ask_back_erased
 from aidmesh_payments.handlers.needs import payout_state
 from aidmesh_payments.problems import problem
 from aidmesh_payments.store import commitments as commitment_store
@@ -162,6 +159,9 @@ async def _correct(tx: Tx, corrections: Mapping[NeedId, Received[PayeeSealedV1]]
         item = causes[commitment.need_id]
         refs[commitment.id] = item.event.payee_ref
         row = live.get(commitment.id)
+        if row is not None and row.is_awaited:
+            again.append(ask_back(tx, row, "corrected"))
+            continue
         payout = None if row is None else correct(row.payout, item.event.sealed_by)
         if row is not None and payout is not None:
             again.append(replace(row, payout=payout))
@@ -180,6 +180,7 @@ async def erase(tx: Tx, batch: Sequence[Received[PayeeErasedV1]]) -> None:
     needs = {item.event.need_id: item.event.payee_ref for item in batch}
     await erasure_store.bury(tx.conn, list(needs.items()))
     await erasure_store.forget(tx.conn, kept_if_paid_from(today_in_kyiv(tx.now)), list(needs))
+    await ask_back_erased(tx, needs)
     await _blank_letters_of_erased(tx)
 
 
@@ -197,58 +198,3 @@ async def _blank_letters_of_erased(tx: Tx) -> None:
     letters = await inbox.sealed_letters_by(tx.conn, "need_id")
     if letters:
         await inbox.blank_letters(tx.conn, await erasure_store.erased_among(tx.conn, letters))
-
-
-COLUMNS = ("end_to_end_id", "legal_name", "iban", "card", "post_address", "tax_number",
-           "amount", "currency", "purpose")  # fmt: skip
-
-
-async def payment_list(
-    tx: Tx, keys: KeyRing, batch_id: UUID, by: UUID, purpose: str, exponents: Mapping[str, int]
-) -> str:
-    """Return a payment list as CSV, payees opened; who opened them is noted.
-
-    Raises:
-        Locked: the key is not loaded.
-        Problem: there is no such list, or a payee's details cannot be used.
-    """
-    lines = await store.batch_lines(tx.conn, batch_id)
-    if not lines:
-        raise Problem(NOT_FOUND)
-    out = io.StringIO()
-    writer = csv.DictWriter(out, COLUMNS, lineterminator="\r\n", restval="")
-    writer.writeheader()
-    for line in lines:
-        row: dict[str, str] = {}
-        if line.sealed is not None:
-            payee = opened(keys, line.sealed, line.payout_id)
-            row = {
-                name: _safe(value)
-                for name, value in json.loads(
-                    payee.model_dump_json(exclude_none=True, context=dict(REVEAL))
-                ).items()
-                if name in COLUMNS
-            }
-        exponent = exponents.get(line.currency, 2)
-        row |= {
-            "end_to_end_id": line.payout_id.hex,
-            "amount": _decimal(line.amount_minor, exponent),
-            "currency": line.currency,
-            "purpose": purpose,
-        }
-        writer.writerow(row)
-    refs = [line.payee_ref for line in lines if line.payee_ref is not None]
-    await store.note_access(tx.conn, refs, by, f"payment list {batch_id}")
-    return out.getvalue()
-
-
-def _decimal(amount_minor: int, exponent: int) -> str:
-    if exponent == 0:
-        return str(amount_minor)
-    whole, part = divmod(amount_minor, 10**exponent)
-    return f"{whole}.{part:0{exponent}d}"
-
-
-def _safe(value: str) -> str:
-    """A spreadsheet takes text that begins like this for a formula."""
-    return f"'{value}" if value[:1] in ("=", "+", "-", "@", "\t") else value

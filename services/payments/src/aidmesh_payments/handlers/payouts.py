@@ -20,6 +20,7 @@ from aidmesh_payments.domain.payout import (
     review,
     step,
 )
+from aidmesh_payments.handlers.asking import ask_back
 from aidmesh_payments.handlers.book import Book
 from aidmesh_payments.handlers.late_cash import pay_late
 from aidmesh_payments.handlers.needs import (
@@ -92,6 +93,12 @@ async def take_steps(
     live = {each.commitment_id: each for each in rows.values() if each.payout.state in LIVE}
     for row in ordered:
         order = wanted[row.id]
+        if row.assigned_to is not None:
+            outcomes[row.id] = PayoutRefusal.PAID_ELSEWHERE
+            if verb == "cancel" and row.is_awaited:
+                saved.append(ask_back(tx, row, "returned"))
+                outcomes[row.id] = None
+            continue
         payout = step(
             row.payout,
             verb,

@@ -9,7 +9,7 @@ from uuid import UUID
 import asyncpg
 
 from aidmesh_contracts.ids import AllotmentId, CommitmentId, NeedId, PayeeRef, PayoutId
-from aidmesh_payments.domain.payout import LIVE, Payout
+from aidmesh_payments.domain.payout import LEFT, LIVE, Payout, Withdrawal
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +18,9 @@ class PayoutRow:
 
     Attributes:
         paid_twice: it was paid beside another one of its need, as came out later.
+        assigned_to: the region whose office was asked to pay it; None where this one pays.
+        outcome_version: the highest that was heard from there.
+        withdrawal: why it was asked back, once it was.
     """
 
     id: PayoutId
@@ -32,6 +35,21 @@ class PayoutRow:
     settled_on: date | None = None
     batch_id: UUID | None = None
     paid_twice: bool = False
+    assigned_to: str | None = None
+    outcome_version: int = 0
+    withdrawal: Withdrawal | None = None
+
+    @property
+    def has_left(self) -> bool:
+        """Whether nobody here alone can keep the money from reaching the payee, or it has."""
+        return self.payout.state in LEFT or (
+            self.payout.state == "approved" and self.assigned_to is not None
+        )
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether another office has it and may give it back."""
+        return self.assigned_to is not None and self.payout.state == "approved"
 
 
 def _payout(row: asyncpg.Record) -> PayoutRow:
@@ -60,6 +78,9 @@ def _payout(row: asyncpg.Record) -> PayoutRow:
         settled_on=row["settled_on"],
         batch_id=row["batch_id"],
         paid_twice=row["paid_twice"],
+        assigned_to=row["assigned_to"],
+        outcome_version=row["outcome_version"],
+        withdrawal=row["withdrawal"],
     )
 
 
@@ -173,14 +194,16 @@ async def save(conn: asyncpg.Connection, payouts: Sequence[PayoutRow]) -> None:
                    settler = n.settler, reviewer = n.reviewer, review_due_at = n.review_due_at,
                    version = n.version, bank_reference = n.bank_reference,
                    settled_on = n.settled_on, batch_id = n.batch_id, maker = n.maker,
-                   paid_twice = n.paid_twice,
+                   paid_twice = n.paid_twice, assigned_to = n.assigned_to,
+                   outcome_version = n.outcome_version, withdrawal = n.withdrawal,
                    given_up_at = CASE WHEN n.state = 'cancelled'
                        THEN COALESCE(p.given_up_at, clock_timestamp()) ELSE p.given_up_at END
             FROM unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::uuid[], $6::uuid[],
                         $7::timestamptz[], $8::int[], $9::text[], $10::date[], $11::uuid[],
-                        $12::uuid[], $13::boolean[])
+                        $12::uuid[], $13::boolean[], $14::text[], $15::int[], $16::text[])
                  AS n (id, state, reason, approver, settler, reviewer, review_due_at, version,
-                       bank_reference, settled_on, batch_id, maker, paid_twice)
+                       bank_reference, settled_on, batch_id, maker, paid_twice, assigned_to,
+                       outcome_version, withdrawal)
             WHERE p.id = n.id
             """,
             [each.id for each in payouts],
@@ -196,6 +219,9 @@ async def save(conn: asyncpg.Connection, payouts: Sequence[PayoutRow]) -> None:
             [each.batch_id for each in payouts],
             [each.payout.maker for each in payouts],
             [each.paid_twice for each in payouts],
+            [each.assigned_to for each in payouts],
+            [each.outcome_version for each in payouts],
+            [each.withdrawal for each in payouts],
         )
 
 
@@ -214,18 +240,27 @@ async def mark_overdue(conn: asyncpg.Connection, limit: int) -> int:
 
 
 async def exportable(
-    conn: asyncpg.Connection, currency: str, mechanism: str, limit: int
+    conn: asyncpg.Connection, region: str, currency: str, mechanism: str, limit: int
 ) -> list[PayoutId]:
-    """Return approved payouts for one payment list; those of unknown mechanism come with IBANs."""
+    """Return approved payouts for one payment list; those of unknown mechanism come with IBANs.
+
+    Args:
+        region: the own one. What another region's office is to pay is left out; cash is paid where
+            the person is.
+    """
     rows = await conn.fetch(
         """
-        SELECT id FROM payout WHERE state = 'approved' AND currency = $1
-            AND COALESCE(mechanism, 'iban') = $2
-        ORDER BY recorded_at, id LIMIT $3
+        SELECT p.id FROM payout p
+        JOIN allotment a ON a.id = p.allotment_id
+        JOIN grant_terms t ON t.grant_id = a.grant_id
+        WHERE p.state = 'approved' AND p.currency = $1 AND COALESCE(p.mechanism, 'iban') = $2
+          AND p.assigned_to IS NULL AND (t.paying_office = $4 OR p.mechanism = 'cash')
+        ORDER BY p.recorded_at, p.id LIMIT $3
         """,
         currency,
         mechanism,
         limit,
+        region,
     )
     return [PayoutId(row["id"]) for row in rows]
 
@@ -255,22 +290,31 @@ async def insert_batch(
 
 
 class BatchLine(NamedTuple):
-    """One line of a payment list, its payee still sealed."""
+    """One line of a payment list, its payee still sealed.
+
+    Attributes:
+        is_order: it is another region's, and the box holds the whole of its order.
+    """
 
     payout_id: PayoutId
     payee_ref: PayeeRef | None
     amount_minor: int
     currency: str
     sealed: bytes | None
+    is_order: bool
 
 
 async def batch_lines(conn: asyncpg.Connection, batch_id: UUID) -> list[BatchLine]:
     """Return a payment list, less what is not to be paid any more."""
     rows = await conn.fetch(
         """
-        SELECT p.id, p.payee_ref, p.amount_minor, p.currency, payee.sealed
+        SELECT p.id, p.payee_ref, p.amount_minor, p.currency, payee.sealed, false AS is_order
         FROM payout p LEFT JOIN payee ON payee.payee_ref = p.payee_ref
-        WHERE p.batch_id = $1 AND p.state NOT IN ('rejected', 'cancelled') ORDER BY p.id
+        WHERE p.batch_id = $1 AND p.state NOT IN ('rejected', 'cancelled')
+        UNION ALL
+        SELECT id, id, amount_minor, currency, sealed, true FROM paying_order
+        WHERE batch_id = $1 AND state <> 'rejected'
+        ORDER BY 1
         """,
         batch_id,
     )
@@ -382,7 +426,7 @@ async def set_payees(
             UPDATE commitment c SET payee_ref = n.payee_ref FROM n WHERE c.id = n.id
         ), old AS (
             SELECT p.id, p.mechanism FROM payout p JOIN n ON n.id = p.commitment_id
-            WHERE p.state IN ('draft', 'approved')
+            WHERE p.state IN ('draft', 'approved') AND p.assigned_to IS NULL
         )
         UPDATE payout p SET payee_ref = n.payee_ref, mechanism = n.mechanism,
                sealed_by = n.sealed_by

@@ -17,7 +17,7 @@ async def payouts(
             """
             SELECT id, need_id, amount_minor, currency, mechanism, state, reason, maker, sealed_by,
                    approver, settler, review_due_at, batch_id, bank_reference, settled_on,
-                   recorded_at
+                   assigned_to, withdrawal, recorded_at
             FROM payout
             WHERE state = $1 AND ($2::timestamptz IS NULL OR (recorded_at, id) > ($2, $3::uuid))
             ORDER BY recorded_at, id LIMIT $4

@@ -1,0 +1,191 @@
+"""Approved payouts go to the office that their grant names, and its answers come back."""
+
+import base64
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+from aidmesh_chassis import peer_keys
+from aidmesh_chassis.db import Tx
+from aidmesh_chassis.envelope import Received
+from aidmesh_chassis.errors import Poison
+from aidmesh_chassis.keys import PAYMENTS, KeyRing
+from aidmesh_chassis.problems import Problem
+from aidmesh_contracts.ids import CommitmentId, PayoutId
+from aidmesh_contracts.payments import PayoutAssignedV1, PayoutOutcomeV1
+from aidmesh_payments.domain.commitments import Commitment, ReleaseCause
+from aidmesh_payments.domain.payout import LIVE, Payout, follow
+from aidmesh_payments.handlers import assignments
+from aidmesh_payments.handlers.assignments import Assignment
+from aidmesh_payments.handlers.book import Book
+from aidmesh_payments.handlers.needs import (
+    discrepancy_of,
+    draft_of,
+    let_go,
+    payout_state,
+    released_event,
+)
+from aidmesh_payments.handlers.office import Office
+from aidmesh_payments.handlers.payees import opened
+from aidmesh_payments.handlers.spending import pay, reverse_spending
+from aidmesh_payments.store import assigned as store
+from aidmesh_payments.store import commitments as commitment_store
+from aidmesh_payments.store import payouts as payout_store
+from aidmesh_payments.store import pickup as pickup_store
+from aidmesh_payments.store.assigned import Assignable
+from aidmesh_payments.store.commitments import Discrepancy
+from aidmesh_payments.store.payouts import PayoutRow
+
+LIMIT = 200
+_WRONG_DETAILS = "AC01"
+
+
+async def assign(office: Office, keys: KeyRing, purpose: str, tx: Tx) -> int:
+    """Hand approved payouts to the offices that pay them; a sweep. Returns how many were seen.
+
+    It waits for the key of this service and for that of the other office. Details that cannot be
+    used come back as the bank would send them back, to be corrected.
+    """
+    if PAYMENTS in keys.missing:
+        return 0
+    found = await store.lock_assignable(tx.conn, office.region, peer_keys.SEAL, LIMIT)
+    saved: list[PayoutRow] = []
+    for each in found:
+        row = await _hand_over(tx, keys, purpose, each)
+        if row is None:
+            payout = follow(each.row.payout, "rejected", _WRONG_DETAILS, None)
+            row = replace(each.row, payout=payout)
+            tx.emit(payout_state(row), version=payout.version)
+        saved.append(row)
+    await payout_store.save(tx.conn, saved)
+    return len(found)
+
+
+async def _hand_over(tx: Tx, keys: KeyRing, purpose: str, each: Assignable) -> PayoutRow | None:
+    payout = each.row.payout
+    assert payout.approver is not None  # noqa: S101 - it is approved
+    try:
+        payee = opened(keys, each.sealed, each.row.id)
+    except Problem:
+        return None
+    box = assignments.sealed(
+        Assignment(
+            grant_id=each.grant_id,
+            allotment_id=each.allotment_id,
+            amount_minor=payout.amount_minor,
+            currency=payout.currency,
+            approver=payout.approver,
+            purpose=purpose,
+            payee=payee,
+        ),
+        await peer_keys.sealing_key(tx.conn, each.office),
+    )
+    tx.hand_over(
+        PayoutAssignedV1(payout_id=each.row.id, sealed=base64.b64encode(box).decode()),
+        each.office,
+    )
+    what_for = f"handed to the paying office {each.office}"
+    await payout_store.note_access(tx.conn, [each.payee_ref], payout.approver, what_for)
+    return replace(each.row, assigned_to=each.office)
+
+
+class _Followed(NamedTuple):
+    """What became of a payout and its money.
+
+    Attributes:
+        again: the payout that is to be approved in its place.
+    """
+
+    row: PayoutRow
+    commitment: Commitment
+    again: PayoutRow | None = None
+    odd: Discrepancy | None = None
+
+
+async def take_outcomes(office: Office, tx: Tx, batch: Sequence[Received[PayoutOutcomeV1]]) -> None:
+    """Do what local settlement would do, as the paying office says; the highest version wins.
+
+    What it said in between may have been lost or come later.
+    """
+    newest: dict[PayoutId, Received[PayoutOutcomeV1]] = {}
+    for item in batch:
+        known = newest.get(item.event.payout_id)
+        if known is None or known.event.version < item.event.version:
+            newest[item.event.payout_id] = item
+    found = {row.id: row for row in await payout_store.find(tx.conn, newest)}
+    for item in batch:
+        row = found.get(item.event.payout_id)
+        if row is None or row.assigned_to != item.region:
+            raise Poison("not_the_paying_office")
+    need_ids = {row.need_id for row in found.values()}
+    await commitment_store.begin_facts(tx.conn, need_ids)
+    book = await Book.open(tx, office, (row.allotment_id for row in found.values()))
+    commitments = await commitment_store.lock(
+        tx.conn, (row.commitment_id for row in found.values())
+    )
+    rows = await payout_store.lock(tx.conn, newest)
+    touched: dict[CommitmentId, Commitment] = {}
+    saved: list[PayoutRow] = []
+    again: list[PayoutRow] = []
+    odd: list[Discrepancy] = []
+    for row in rows.values():
+        item = newest[row.id]
+        if item.event.version <= row.outcome_version:
+            continue
+        done = _follow(book, row, commitments[row.commitment_id], item)
+        saved.append(done.row)
+        touched[row.commitment_id] = done.commitment
+        again += [] if done.again is None else [done.again]
+        odd += [] if done.odd is None else [done.odd]
+    await commitment_store.save(tx.conn, list(touched.values()))
+    await payout_store.save(tx.conn, saved)
+    await payout_store.insert(tx.conn, again)
+    for draft in again:
+        # Corrected details may say cash: then it waits to be fetched from now on.
+        await pickup_store.restart_clock(tx.conn, draft.commitment_id)
+    await commitment_store.open_discrepancies(tx.conn, odd)
+    await book.close()
+
+
+def _follow(
+    book: Book, row: PayoutRow, commitment: Commitment, item: Received[PayoutOutcomeV1]
+) -> _Followed:
+    said, before = item.event, row.payout.state
+    row = replace(row, outcome_version=said.version)
+    if (
+        said.state == "received"
+        or said.state == before
+        or before not in LIVE
+        or (before == "settled" and said.state != "returned")
+    ):
+        return _Followed(row, commitment)
+    payout = follow(row.payout, said.state, said.reason, said.settled_by)
+    row = replace(
+        row,
+        payout=payout,
+        bank_reference=said.bank_reference or row.bank_reference,
+        settled_on=said.settled_on or row.settled_on,
+    )
+    again: PayoutRow | None = None
+    odd: Discrepancy | None = None
+    if said.state in ("settled", "returned") and before != "settled":
+        commitment = pay(book, commitment, row, row.settled_on or book.today)
+    if said.state == "returned":
+        commitment = reverse_spending(
+            book, commitment, (said.reason or "").lower(), fulfils=True, cause=item
+        )
+    book.tx.emit(payout_state(row), cause=item, version=payout.version)
+    if said.state == "cancelled" and row.withdrawal == "corrected":
+        again = draft_of(commitment, row.payout_no + 1)
+        again = replace(again, payout=Payout(commitment.amount_minor, commitment.currency))
+        book.tx.emit(payout_state(again), cause=item, version=1)
+    elif said.state == "cancelled" or (
+        said.state == "rejected" and row.withdrawal in ("withdrawn", "returned", "erased")
+    ):
+        why: ReleaseCause = "returned" if row.withdrawal == "returned" else "withdrawn"
+        commitment = let_go(book, commitment, why, item)
+        book.tx.emit(released_event(commitment), cause=item)
+    elif said.state in ("exported", "settled") and row.withdrawal == "withdrawn":
+        # It left before it could be asked back: a person finds out what to do about it.
+        odd = discrepancy_of(commitment, "withdrawn_after_export", book.today)
+    return _Followed(row, commitment, again, odd)

@@ -1,0 +1,188 @@
+"""What this office pays for other regions, and what it tells them of it."""
+
+import base64
+import binascii
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from uuid import UUID
+
+from aidmesh_chassis.db import Tx
+from aidmesh_chassis.envelope import Received
+from aidmesh_chassis.errors import Poison
+from aidmesh_chassis.keys import PAYMENTS, KeyRing
+from aidmesh_chassis.problems import NOT_FOUND, Problem
+from aidmesh_contracts.ids import AllotmentId, GrantId, PayoutId
+from aidmesh_contracts.payments import PayoutAssignedV1, PayoutOutcomeV1, PayoutWithdrawnV1
+from aidmesh_contracts.retention import kept_if_paid_from
+from aidmesh_payments.domain import orders as rules
+from aidmesh_payments.domain.money import today_in_kyiv
+from aidmesh_payments.domain.orders import Order, OrderVerb
+from aidmesh_payments.domain.payout import PayoutRefusal
+from aidmesh_payments.handlers import assignments
+from aidmesh_payments.handlers.office import Office
+from aidmesh_payments.handlers.payouts import Step
+from aidmesh_payments.problems import problem
+from aidmesh_payments.store import allotments as allotment_store
+from aidmesh_payments.store import orders as store
+from aidmesh_payments.store.orders import OrderRow
+
+LIMIT = 200
+
+
+async def receive(office: Office, tx: Tx, batch: Sequence[Received[PayoutAssignedV1]]) -> None:
+    """Keep what regions ask to be paid, once; nothing of what was asked back before it came."""
+    fresh: dict[PayoutId, OrderRow] = {}
+    for item in batch:
+        try:
+            box = base64.b64decode(item.event.sealed, validate=True)
+        except binascii.Error:
+            raise Poison("sealed_is_not_base64") from None
+        fresh[item.event.payout_id] = OrderRow(item.event.payout_id, item.region, Order(), box)
+    new = await store.insert(tx.conn, list(fresh.values()))
+    kept = await store.lock(tx.conn, office.region, fresh)
+    if any(kept[item.event.payout_id].region != item.region for item in batch):
+        raise Poison("another_regions_payout")
+    for key in sorted(new):
+        _tell(tx, kept[key])
+
+
+async def withdraw(office: Office, tx: Tx, batch: Sequence[Received[PayoutWithdrawnV1]]) -> None:
+    """Give back what has not left; it may be asked for before it comes.
+
+    Of what has left, or is over, the answer was told already, and a handoff is never lost.
+    """
+    asked = {item.event.payout_id: item.region for item in batch}
+    graves = [
+        OrderRow(payout_id, region, Order(state="cancelled")) for payout_id, region in asked.items()
+    ]
+    new = await store.insert(tx.conn, graves)
+    rows = await store.lock(tx.conn, office.region, asked)
+    if any(rows[item.event.payout_id].region != item.region for item in batch):
+        raise Poison("another_regions_payout")
+    given_back = [
+        replace(row, order=rules.withdraw(row.order))
+        for row in rows.values()
+        if row.order.state == "received"
+    ]
+    await store.save(tx.conn, given_back)
+    for row in (*given_back, *(rows[key] for key in sorted(new))):
+        _tell(tx, row)
+
+
+def _tell(tx: Tx, row: OrderRow) -> None:
+    order = row.order
+    tx.hand_over(
+        PayoutOutcomeV1(
+            payout_id=row.id,
+            state=order.state,
+            reason=order.reason,
+            bank_reference=row.bank_reference,
+            settled_on=row.settled_on,
+            settled_by=order.settler,
+            version=order.version,
+        ),
+        row.region,
+    )
+
+
+async def read_boxes(office: Office, keys: KeyRing, tx: Tx) -> int:
+    """Open boxes that came, for what is no person's; a sweep. Returns how many.
+
+    It waits for the key. What cannot be opened goes back: it was sealed to another key.
+    """
+    if PAYMENTS in keys.missing:
+        return 0
+    rows = await store.lock_unread(tx.conn, office.region, LIMIT)
+    read: list[tuple[PayoutId, GrantId, AllotmentId, str, str, Order]] = []
+    refused: list[OrderRow] = []
+    for row in rows:
+        try:
+            box = assignments.opened(keys, row.sealed or b"")
+        except assignments.UnreadableError:
+            refused.append(replace(row, order=rules.refuse_unreadable(row.order)))
+            continue
+        order = replace(row.order, amount_minor=box.amount_minor, approver=box.approver)
+        read.append(
+            (row.id, box.grant_id, box.allotment_id, box.payee.mechanism, box.currency, order)
+        )
+    await store.note_content(tx.conn, read)
+    await store.save(tx.conn, refused)
+    for row in refused:
+        _tell(tx, row)
+    return len(rows)
+
+
+async def take_steps(
+    office: Office,
+    tx: Tx,
+    verb: OrderVerb,
+    steps: Iterable[Step],
+    by: UUID,
+    batch_id: UUID | None = None,
+) -> Mapping[PayoutId, PayoutRefusal | None]:
+    """Take the same step with many orders and tell their regions.
+
+    Returns:
+        by order that exists, why it was refused, or None when it is done.
+    """
+    wanted = {each.payout_id: each for each in steps}
+    rows = await store.lock(tx.conn, office.region, wanted)
+    now = await allotment_store.clock(tx.conn)
+    outcomes: dict[PayoutId, PayoutRefusal | None] = {}
+    saved: list[OrderRow] = []
+    for row in rows.values():
+        step = wanted[row.id]
+        order = rules.step(
+            row.order,
+            verb,
+            by,
+            now,
+            float_limit_minor=office.float_limit_minor(row.order.currency or ""),
+            reason=step.reason,
+            settled_on=step.settled_on,
+        )
+        if isinstance(order, PayoutRefusal):
+            outcomes[row.id] = order
+            continue
+        if verb in ("export", "settle") and not row.is_vouched:
+            outcomes[row.id] = PayoutRefusal.NOT_VOUCHED
+            continue
+        changed = replace(row, order=order)
+        if verb == "settle":
+            changed = replace(
+                changed,
+                bank_reference=step.bank_reference,
+                settled_on=step.settled_on or today_in_kyiv(now),
+            )
+        saved.append(changed)
+        outcomes[row.id] = None
+    await store.save(tx.conn, saved, batch_id)
+    for row in saved:
+        _tell(tx, row)
+    return outcomes
+
+
+async def take_step(office: Office, tx: Tx, verb: OrderVerb, step: Step, by: UUID) -> None:
+    """Take one step with one order. Raises `Problem`."""
+    outcomes = await take_steps(office, tx, verb, [step], by)
+    if step.payout_id not in outcomes:
+        raise Problem(NOT_FOUND)
+    refusal = outcomes[step.payout_id]
+    if refusal is not None:
+        raise problem(refusal)
+
+
+async def review_one(office: Office, tx: Tx, payout_id: PayoutId, by: UUID) -> None:
+    """Review what one person paid alone. Raises `Problem`."""
+    row = (await store.lock(tx.conn, office.region, [payout_id])).get(payout_id)
+    if row is None:
+        raise Problem(NOT_FOUND)
+    reviewed = rules.review(row.order, by)
+    if isinstance(reviewed, PayoutRefusal):
+        raise problem(reviewed)
+    await store.save(tx.conn, [replace(row, order=reviewed)])
+
+
+async def forget(tx: Tx) -> int:
+    """Delete details of people whom this office paid once the law does not have them kept."""
+    return await store.forget(tx.conn, kept_if_paid_from(today_in_kyiv(tx.now)), LIMIT)
