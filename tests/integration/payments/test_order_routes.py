@@ -1,6 +1,7 @@
 """What other regions have this office pay, over HTTP."""
 
 import base64
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -13,6 +14,7 @@ from aidmesh_payments.handlers import assignments, orders
 from aidmesh_payments.handlers.assignments import Assignment
 from aidmesh_payments.handlers.payees import Payee
 from integration.payments.callers import IBAN, NAME, Api
+from integration.payments.offices import REGIONS
 
 ELSEWHERE = UUID(int=8)
 """Who approved it at lviv."""
@@ -20,7 +22,7 @@ ELSEWHERE = UUID(int=8)
 
 async def _ordered(api: Api, keys: KeyRing, amount_minor: int) -> PayoutId:
     """lviv, which holds money of a grant of ours, has us pay somebody."""
-    kyiv = api.desk
+    kyiv = replace(api.desk, office=replace(api.desk.office, regions=lambda: REGIONS))
     grant_id = await kyiv.grant(100_000)
     allotment_id = await kyiv.allot(grant_id, 100_000, to="lviv")
     held = AllotmentChangedV1(
