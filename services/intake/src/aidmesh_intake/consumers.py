@@ -4,7 +4,7 @@ from aidmesh_chassis import handoff, peer_keys
 from aidmesh_chassis.consuming import Subscription
 from aidmesh_contracts import intake, inventory, notification, payments
 from aidmesh_contracts.streams import Stream
-from aidmesh_intake.handlers import saga
+from aidmesh_intake.handlers import referring, saga, taking
 
 
 def subscriptions() -> tuple[Subscription, ...]:
@@ -34,7 +34,14 @@ def subscriptions() -> tuple[Subscription, ...]:
         Subscription(Stream.WORLD, {intake.KeyChangedV1: peer_keys.know}),
         Subscription(
             Stream.HANDOFF,
-            {intake.HandoffTakenV1: handoff.settle},
+            {
+                intake.HandoffTakenV1: handoff.settle,
+                intake.ReferralOfferedV1: taking.keep_offers,
+                intake.ReferralAcceptedV1: referring.take_answers,
+                intake.ReferralRefusedV1: referring.take_answers,
+                intake.ReferralConfirmedV1: taking.go_on,
+                intake.ReferralWithdrawnV1: taking.withdraw,
+            },
             answer=lambda handoff_id: intake.HandoffTakenV1(handoff_id=handoff_id),
         ),
     )

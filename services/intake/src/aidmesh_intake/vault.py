@@ -6,7 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
+from pydantic import ValidationError
+
 from aidmesh_chassis.crypto import (
+    DecryptionFailed,
     MasterKey,
     PersonKey,
     PublicKey,
@@ -14,11 +17,13 @@ from aidmesh_chassis.crypto import (
     encrypt,
     keyed_hash,
     seal,
+    unseal,
     unwrap_key,
     wrap_key,
 )
-from aidmesh_chassis.keys import MASTER, NOTIFICATION, PAYMENTS, KeyRing
+from aidmesh_chassis.keys import INTAKE, MASTER, NOTIFICATION, PAYMENTS, KeyRing
 from aidmesh_intake.domain.persons import Card, Details, Payee, Said
+from aidmesh_intake.domain.referral import Box
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +50,21 @@ class Vault:
         return OpenVault(
             self._ring.master(), self._ring.public(NOTIFICATION), self._ring.public(PAYMENTS)
         )
+
+    def open_box(self, sealed: bytes, referral_id: UUID) -> Box:
+        """What another region says of whom it refers, to be shown to who may see them.
+
+        Raises:
+            Locked: the key is not loaded.
+            DecryptionFailed: it is damaged, sealed to somebody else, or of another offer.
+        """
+        try:
+            box = Box.from_bytes(unseal(self._ring.private(INTAKE), sealed))
+        except ValidationError:
+            raise DecryptionFailed from None
+        if box.referral_id != referral_id:
+            raise DecryptionFailed
+        return box
 
     @property
     def is_locked(self) -> bool:

@@ -62,7 +62,18 @@ CONSUMERS: tuple[Consumer, ...] = (
         ),
     ),
     Consumer("intake", Stream.WORLD, (intake.KeyChangedV1,)),
-    Consumer("intake", Stream.HANDOFF, (intake.HandoffTakenV1,)),
+    Consumer(
+        "intake",
+        Stream.HANDOFF,
+        (
+            intake.HandoffTakenV1,
+            intake.ReferralOfferedV1,
+            intake.ReferralAcceptedV1,
+            intake.ReferralRefusedV1,
+            intake.ReferralConfirmedV1,
+            intake.ReferralWithdrawnV1,
+        ),
+    ),
     Consumer(
         "inventory",
         Stream.LOCAL,

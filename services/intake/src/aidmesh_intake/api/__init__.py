@@ -9,10 +9,11 @@ from aidmesh_intake.api.merging import router as merging
 from aidmesh_intake.api.needs import router as needs
 from aidmesh_intake.api.persons import router as persons
 from aidmesh_intake.api.reasons import router as reasons
+from aidmesh_intake.api.referrals import router as referrals
 from aidmesh_intake.api.requests import router as requests
 from aidmesh_intake.api.steps import router as steps
 
 
 def routers() -> tuple[APIRouter, ...]:
     """Every route of intake."""
-    return (imports, bulk, requests, reasons, needs, steps, persons, merging, kinds)
+    return (imports, bulk, requests, reasons, needs, steps, referrals, persons, merging, kinds)

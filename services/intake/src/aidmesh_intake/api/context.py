@@ -66,6 +66,13 @@ SECOND_PERSON: Final = ProblemType(
     "Ask a colleague or a lead to look at it and do this step: nobody decides it alone about what"
     " they entered themselves.",
 )
+NO_CONSENT: Final = ProblemType(
+    "no-consent-to-referral",
+    409,
+    "The person has not agreed to be referred",
+    "Ask them whether another region may be told of them, and record their consent; only then"
+    " refer them.",
+)
 UNMAPPED: Final = ProblemType(
     "unmapped-columns",
     422,
@@ -84,7 +91,15 @@ ROW_CHANGED: Final = ProblemType(
     "This row was sent before with other content",
     "Correct what it recorded through the need's own route, or give a new row a new row_id.",
 )
-PROBLEMS: Final = (STEP_NOT_ALLOWED, HINDERED, SECOND_PERSON, UNMAPPED, UNREADABLE, ROW_CHANGED)
+PROBLEMS: Final = (
+    STEP_NOT_ALLOWED,
+    HINDERED,
+    SECOND_PERSON,
+    NO_CONSENT,
+    UNMAPPED,
+    UNREADABLE,
+    ROW_CHANGED,
+)
 """Intake's part of the catalogue of problems."""
 
 

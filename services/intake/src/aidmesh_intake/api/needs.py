@@ -20,7 +20,7 @@ from aidmesh_intake.api.context import (
 from aidmesh_intake.domain.need import Need, State
 from aidmesh_intake.domain.triage import Band, band, floor_of
 from aidmesh_intake.handlers import approving
-from aidmesh_intake.store import lists, persons, waitlist
+from aidmesh_intake.store import lists, persons, referrals, waitlist
 from aidmesh_intake.store import needs as store
 
 router = APIRouter(prefix="/v1", tags=["needs"])
@@ -95,8 +95,20 @@ class TimelineEntry(BaseModel):
     override_reason: str | None
 
 
+class OriginView(BaseModel):
+    """The offer of another region that a need was made of."""
+
+    region: str
+    referral_id: UUID
+
+
 class NeedView(BaseModel):
-    """One need, whole."""
+    """One need, whole.
+
+    Attributes:
+        pending: it was referred here and is held, but the region it comes from has not let go.
+        referred_from: the other region's offer that it was made of.
+    """
 
     need_id: UUID
     request_id: UUID
@@ -134,6 +146,8 @@ class NeedView(BaseModel):
     reason: str | None
     attention: str | None
     version: int
+    pending: bool
+    referred_from: OriginView | None
     timeline: list[TimelineEntry]
 
 
@@ -214,7 +228,8 @@ async def get_need(need_id: UUID, ctx: Ctx, caller: Staff) -> NeedView:
             raise not_found()
         timeline = await lists.timeline(conn, need_id)
         ahead = await approving.waiting_ahead(conn, need)
-    return view(need, timeline, ahead)
+        origin = await referrals.origin_of(conn, need_id)
+    return view(need, timeline, ahead, origin)
 
 
 @router.get("/needs-by-state")
@@ -259,7 +274,12 @@ def _row(row: asyncpg.Record) -> NeedRow:
     )
 
 
-def view(need: Need, timeline: list[asyncpg.Record], ahead: int | None) -> NeedView:
+def view(
+    need: Need,
+    timeline: list[asyncpg.Record],
+    ahead: int | None,
+    origin: asyncpg.Record | None,
+) -> NeedView:
     """A need as the desk shows it."""
     return NeedView(
         need_id=need.id,
@@ -298,6 +318,10 @@ def view(need: Need, timeline: list[asyncpg.Record], ahead: int | None) -> NeedV
         reason=need.reason,
         attention=need.attention,
         version=need.version,
+        pending=need.pending,
+        referred_from=None
+        if origin is None
+        else OriginView(region=origin["from_region"], referral_id=origin["id"]),
         timeline=[
             TimelineEntry(**{name: row[name] for name in TimelineEntry.model_fields})
             for row in timeline

@@ -49,10 +49,12 @@ def approve(
         woken: growth started this attempt.
 
     Raises:
-        NotAllowed: it is being served already, or closed.
+        NotAllowed: it is being served already, closed, or offered to another region.
     """
     if need.state not in (State.REQUESTED, State.WAITLISTED):
         raise NotAllowed("not_waiting_for_approval")
+    if need.wait is Wait.OFFERED:
+        raise NotAllowed("offered_elsewhere")
     if behind is not None:
         if need.wait in (Wait.SHORT, Wait.BEHIND):
             # It has its place already: asked anew it would let those behind it take what is

@@ -80,6 +80,7 @@ class Wait(StrEnum):
     RECALLED = "recalled"
     HOLD_EXPIRED = "hold_expired"
     NOT_COLLECTED = "not_collected"
+    OFFERED = "offered"
 
 
 Settlement = Literal["given_twice", "taken_back"]
@@ -130,6 +131,8 @@ class Need:
         service_no: how often it was fulfilled.
         given: aid that was entered after it was given.
         message: what became of the message: None, `sent`, or why there was none.
+        pending: it was referred here, and its region has not let go of it: held, but nobody is told
+            and nothing is given.
         attention: a conflict that a person should look at.
         settled: how a person settled the last one, None while it is open.
     """
@@ -165,6 +168,7 @@ class Need:
     confirmed_start: bool = False
     given: bool = False
     needed_until: datetime | None = None
+    pending: bool = False
 
     state: State = State.REQUESTED
     attempt_no: int = 0
@@ -205,6 +209,12 @@ class Need:
         return blockers_of(self.ask, self.programme, self.site_id, area)
 
     @property
+    def all_held(self) -> bool:
+        """Whether everything that its running attempt asked for is set aside, at least."""
+        owed = [leg for leg in (self.supply, self.money) if leg is not Leg.NONE]
+        return self.state in LIVE and all(leg >= Leg.HELD for leg in owed)
+
+    @property
     def last_day(self) -> date | None:
         """The need's own last day, if it has one: nothing is of use after it."""
         return min(filter(None, (self.needed_by, self.ask.last_day)), default=None)
@@ -233,10 +243,19 @@ class Decision:
 
 
 def moved(before: Need, after: Need, note: str, *events: Event) -> Decision:
-    """A decision that changed something; who leaves the waitlist says so."""
+    """A decision that changed something; who leaves the waitlist says so.
+
+    What is pending counts nowhere: it waits, or ends, in the region that it comes from.
+    """
     saved = replace(after, version=before.version + 1)
     if before.state is State.WAITLISTED and after.state is not State.WAITLISTED:
         events = (NeedUnlistedV1(need_id=saved.id, version=saved.version), *events)
+    if before.pending:
+        events = tuple(
+            each
+            for each in events
+            if not isinstance(each, NeedWaitlistedV1 | NeedUnlistedV1 | NeedClosedV1)
+        )
     return Decision(saved, events, note)
 
 
@@ -295,10 +314,12 @@ def deadline(need: Need, now: datetime) -> datetime:
 
 
 def progress(need: Need, now: datetime) -> tuple[Need, tuple[Event, ...]]:
-    """Take every step that the legs' answers allow."""
+    """Take every step that the legs' answers allow; what is pending goes no further than held."""
     events: list[Event] = []
     owed = [leg for leg in (need.supply, need.money) if leg is not Leg.NONE]
-    if need.state is State.APPROVED and all(leg >= Leg.HELD for leg in owed):
+    if need.pending:
+        return (replace(need, woken=False) if need.all_held else need), ()
+    if need.state is State.APPROVED and need.all_held:
         need = replace(need, state=State.HELD, deadline_at=deadline(need, now), woken=False)
         if owed:
             events.append(

@@ -334,6 +334,9 @@ def _served(
             return Decision(need)  # the same hold was issued again since
         # An attempt thought to be over went out as well: two services for one need.
         return _flagged(need, "served_by_two_attempts")
+    if need.state is State.REFERRED:
+        # Another region serves it, so here it is no service: a person has to look.
+        return _flagged(need, "served_by_two_attempts")
     events: list[Event] = []
     subject = need
     if need.state is State.FULFILLED:

@@ -13,7 +13,7 @@ from aidmesh_intake.domain import commands
 from aidmesh_intake.domain.dates import today_of
 from aidmesh_intake.domain.kinds import Kind
 from aidmesh_intake.domain.limits import Hindrance, Override
-from aidmesh_intake.domain.need import Decision, Need, NotAllowed, State
+from aidmesh_intake.domain.need import Decision, Need, NotAllowed, State, Wait
 from aidmesh_intake.domain.persons import Payee
 from aidmesh_intake.domain.waitlist import queue_behind
 from aidmesh_intake.handlers import approving
@@ -141,7 +141,9 @@ async def approve(
     await lock_whom(tx, need_ids)
     needs = await lock_needs(tx, need_ids)
     open_needs = [
-        need for need in needs.values() if need.state in (State.REQUESTED, State.WAITLISTED)
+        need
+        for need in needs.values()
+        if need.state in (State.REQUESTED, State.WAITLISTED) and need.wait is not Wait.OFFERED
     ]
     overridden = await _overridden(tx, open_needs, override)
     verdicts = await approving.decide(

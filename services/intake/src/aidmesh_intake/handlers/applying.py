@@ -14,7 +14,7 @@ from aidmesh_intake.domain import commands
 from aidmesh_intake.domain.dates import today_of
 from aidmesh_intake.domain.need import Decision, Need, State, Wait, waitlisted
 from aidmesh_intake.domain.waitlist import Growth, Wake, offer
-from aidmesh_intake.handlers import telling
+from aidmesh_intake.handlers import following, telling
 from aidmesh_intake.store import growth, waitlist
 from aidmesh_intake.store import needs as store
 from aidmesh_intake.store.waitlist import Key, key_of
@@ -67,6 +67,7 @@ async def apply(tx: Tx, changes: Sequence[Change], staff_id: UUID | None = None)
         (each.before, each.decision.need, each.decision.note) for each in real
     ]
     telling.tell(tx, [*steps, *((None, need, "split") for need in split_off)])
+    await following.follow(tx, [(each.before, each.decision.need) for each in real])
     await _settle_waitlist(tx, real)
 
 
@@ -149,7 +150,7 @@ def _made_room(before: Need, after: Need) -> bool:
     return (
         before.state is State.WAITLISTED
         and before.wait in (Wait.SHORT, Wait.BEHIND)
-        and after.blocked_by != before.blocked_by
+        and (after.blocked_by != before.blocked_by or after.wait is Wait.OFFERED)
         and not after.woken
     )
 
@@ -192,7 +193,7 @@ async def _wake(
     done: list[tuple[Wake, int]] = []
     for wake in wakes:
         need = needs.get(wake.need_id)
-        if need is None or need.state is not State.WAITLISTED:
+        if need is None or need.state is not State.WAITLISTED or need.wait is Wait.OFFERED:
             for growth_id, quantity in wake.taken:  # it left while we looked
                 left[growth_id].left += quantity
             continue

@@ -14,7 +14,7 @@ from aidmesh_contracts.retention import payment_kept_until
 from aidmesh_intake.domain import commands
 from aidmesh_intake.domain.dates import today_of
 from aidmesh_intake.domain.need import State
-from aidmesh_intake.handlers import acting, people
+from aidmesh_intake.handlers import acting, people, referring
 from aidmesh_intake.handlers.locking import lock_needs
 from aidmesh_intake.store import erasing as store
 
@@ -136,6 +136,7 @@ async def _forget_needs(
             tx.emit(PayeeErasedV1(need_id=NeedId(need.need_id), payee_ref=payee_ref))
     payees = [need.payee_ref for need in needs if need.payee_ref is not None]
     await outbox.withdraw_sealed(tx.conn, [*also, *payees])
+    await referring.forget(tx, [need.need_id for need in needs])
     return needs
 
 

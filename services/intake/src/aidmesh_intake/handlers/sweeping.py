@@ -11,7 +11,7 @@ from aidmesh_intake.domain import commands
 from aidmesh_intake.domain.dates import today_of
 from aidmesh_intake.domain.need import State
 from aidmesh_intake.domain.waitlist import queue_behind
-from aidmesh_intake.handlers import approving
+from aidmesh_intake.handlers import approving, referring, taking
 from aidmesh_intake.handlers.applying import Change, apply, offer_growth
 from aidmesh_intake.handlers.locking import lock_needs
 from aidmesh_intake.store import growth, sweeps, waitlist
@@ -108,6 +108,8 @@ SWEEPS: Final = (
     Sweep(name="retries", every_s=5.0, run=retry, limit=LIMIT),
     Sweep(name="pending_growth", every_s=2.0, run=offer_pending, limit=LIMIT),
     Sweep(name="last_days", every_s=60.0, run=expire, limit=LIMIT),
+    Sweep(name="lapsed_offers", every_s=5.0, run=referring.lapse, limit=referring.LIMIT),
+    Sweep(name="ended_referrals", every_s=2.0, run=taking.clear, limit=taking.CLEARED_MAX),
     Sweep(name="erased", every_s=30.0, run=end_erased, limit=LIMIT),
     Sweep(name="old_growth", every_s=600.0, run=prune, limit=LIMIT),
     Sweep(name="idempotency_keys", every_s=600.0, run=idempotency.purge, limit=1000),

@@ -28,7 +28,7 @@ WAITING: Final = """(
 """Where to look for needs that growth may concern: two ways, each found by the index."""
 
 CONCERNS: Final = f"""(
-    w.state = 'waitlisted' AND w.blocked_resource = g.resource
+    w.state = 'waitlisted' AND w.wait <> 'offered' AND w.blocked_resource = g.resource
     AND (w.blocked_code = g.code
         OR (g.resource = 'money' AND split_part(w.blocked_code, '/', 2) = g.currency
             AND (g.programmes IS NULL OR split_part(w.blocked_code, '/', 1) = ANY(g.programmes))))
@@ -37,7 +37,9 @@ CONCERNS: Final = f"""(
     AND w.id IS DISTINCT FROM g.freed_by
     AND (g.on_day IS NULL
         OR g.on_day BETWEEN {FIRST_ON} AND coalesce({LAST_ON}, date 'infinity')))"""
-"""It is growth of what the need waits for, on a day that will do, and not its own."""
+"""It is growth of what the need waits for, on a day that will do, and not its own.
+
+What is offered to another region waits for that one's answer."""
 
 LET_GO: Final = "(w.wait IN ('hold_expired', 'not_collected'))"
 """`Waiter.let_go`."""

@@ -19,7 +19,7 @@ SELECT
     n.household_id, n.headcount, n.quantity, n.unit, n.asked_on, n.queue_no, n.planned_on,
     n.needed_by, n.needed_until, n.priority, n.rule_version, n.place_area, n.stay_area,
     n.origin_area, n.site_id, n.ask, n.payee_ref, n.hold_s, n.collect_days, n.splittable,
-    n.confirmed_start, n.given, n.state, n.attempt_no,
+    n.confirmed_start, n.given, n.pending, n.state, n.attempt_no,
     n.supply, n.money, n.deadline_at, n.blocked_resource, n.blocked_code, n.blocked_site,
     n.blocked_area, n.blocked_quantity, n.wait, n.decided_at, n.waiting_since, n.retry_at,
     n.woken, n.at_site_id, n.told_at, n.told_how, n.message, n.issued_attempt, n.issued_no,
@@ -41,7 +41,7 @@ _COLUMNS: Final = (
     "headcount", "quantity", "unit", "asked_on", "queue_no", "planned_on", "needed_by",
     "needed_until", "priority", "rule_version", "place_area", "stay_area", "origin_area",
     "site_id", "ask", "first_on", "last_on", "payee_ref", "hold_s", "collect_days", "splittable",
-    "confirmed_start", "given", "state", "attempt_no", "supply", "money", "deadline_at",
+    "confirmed_start", "given", "pending", "state", "attempt_no", "supply", "money", "deadline_at",
     "blocked_resource", "blocked_code",
     "blocked_site", "blocked_area", "blocked_quantity", "wait", "decided_at", "waiting_since",
     "retry_at", "woken", "at_site_id", "told_at", "told_how", "message", "issued_attempt",
@@ -205,6 +205,11 @@ async def set_payee(conn: asyncpg.Connection, need: Need) -> None:
     await conn.execute("UPDATE need SET payee_ref = $2 WHERE id = $1", need.id, need.payee_ref)
 
 
+async def set_final(conn: asyncpg.Connection, need_ids: Sequence[UUID]) -> None:
+    """Write that needs are this region's own from now on: theirs let go of them."""
+    await conn.execute("UPDATE need SET pending = false WHERE id = ANY($1::uuid[])", list(need_ids))
+
+
 async def log_events(
     conn: asyncpg.Connection,
     entries: Sequence[tuple[Need, str]],
@@ -298,6 +303,7 @@ def _terms(n: Need) -> tuple[object, ...]:
         n.splittable,
         n.confirmed_start,
         n.given,
+        n.pending,
     )
 
 
@@ -403,6 +409,7 @@ def need_of(row: asyncpg.Record) -> Need:
         to_site_id=site(row["to_site_id"]),
         confirmed_start=row["confirmed_start"],
         given=row["given"],
+        pending=row["pending"],
         state=State(row["state"]),
         attempt_no=row["attempt_no"],
         supply=Leg(row["supply"]),

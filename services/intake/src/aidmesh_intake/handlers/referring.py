@@ -1,0 +1,162 @@
+"""Needs that other regions are to serve: offered, and let go of when they have said yes."""
+
+import base64
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from uuid import UUID, uuid4
+
+from aidmesh_chassis import handoff, peer_keys
+from aidmesh_chassis.crypto import seal
+from aidmesh_chassis.db import Tx
+from aidmesh_chassis.envelope import Received
+from aidmesh_chassis.errors import Poison
+from aidmesh_chassis.problems import NOT_FOUND, Problem
+from aidmesh_contracts.ids import ReferralId
+from aidmesh_contracts.intake import ReferralOfferedV1
+from aidmesh_contracts.values import Area
+from aidmesh_intake.domain import referral as domain
+from aidmesh_intake.domain.dates import today_of
+from aidmesh_intake.domain.need import Need
+from aidmesh_intake.domain.referral import Answered, Offer, OfferStep, Person
+from aidmesh_intake.handlers import people
+from aidmesh_intake.handlers.applying import Change, apply
+from aidmesh_intake.handlers.locking import lock_needs
+from aidmesh_intake.store import needs as need_store
+from aidmesh_intake.store import referrals as store
+from aidmesh_intake.vault import OpenVault
+
+LIMIT = 500
+
+
+async def offer(
+    tx: Tx,
+    vault: OpenVault,
+    need_id: UUID,
+    to_region: str,
+    area: Area,
+    site_id: UUID | None,
+    lapses_at: datetime,
+    staff_id: UUID,
+) -> Offer:
+    """Offer a waiting need to another region; what is said of the person is sealed to it.
+
+    Raises:
+        Problem: there is no such need, or nothing can be sealed to that region yet.
+        NotAllowed: this need is not to be referred; see `domain.referral.offer`.
+    """
+    seen = await need_store.read(tx.conn, need_id)
+    if seen is None:
+        raise Problem(NOT_FOUND)
+    person = None if seen.person_id is None else await people.lock(tx, seen.person_id)
+    need = (await lock_needs(tx, [need_id]))[need_id]
+    step = domain.offer(
+        need,
+        {} if person is None else person.consents,
+        ReferralId(uuid4()),
+        to_region,
+        lapses_at,
+    )
+    assert person is not None  # noqa: S101 - they agreed
+    assert person.wrapped_key is not None  # noqa: S101 - only erasure takes it
+    assert person.details is not None  # noqa: S101
+    details = vault.show(vault.locker(person.id, person.wrapped_key), person.id, person.details)
+    box = domain.box_of(
+        need,
+        Person(details, person.languages, person.area, person.origin_area, person.consents),
+        step.offer.id,
+        area,
+        site_id,
+        today_of(tx.now),
+    )
+    key = await peer_keys.sealing_key(tx.conn, to_region)
+    sealed = base64.b64encode(seal(key, box.to_bytes())).decode()
+    await store.add_offer(tx.conn, step.offer, tx.now, staff_id)
+    await apply(tx, [Change(need, step.need)], staff_id)
+    tx.hand_over(
+        ReferralOfferedV1(referral_id=step.offer.id, lapses_at=lapses_at, sealed=sealed), to_region
+    )
+    return step.offer
+
+
+async def withdraw(tx: Tx, referral_id: UUID, staff_id: UUID) -> Offer:
+    """Take an offer back; the need waits as before.
+
+    Raises:
+        Problem: there is no such offer.
+        NotAllowed: it is over.
+    """
+    needs, offers = await _lock(tx, [referral_id])
+    if referral_id not in offers:
+        raise Problem(NOT_FOUND)
+    stands = offers[referral_id]
+    need = needs[stands.need_id]
+    step = domain.withdraw(stands, need, "withdrawn", tx.now)
+    await _save(tx, [(need, step)], staff_id)
+    return step.offer
+
+
+async def take_answers(tx: Tx, batch: Sequence[Received[Answered]]) -> None:
+    """Take in what other regions say to offers. A handler.
+
+    Raises:
+        Poison: an answer to an offer that there never was, or by somebody else than it was for.
+    """
+    needs, offers = await _lock(tx, [each.event.referral_id for each in batch])
+    steps: list[tuple[Need, OfferStep]] = []
+    for each in batch:
+        stands = offers.get(each.event.referral_id)
+        if stands is None or stands.to_region != each.region:
+            raise Poison("unknown_referral")
+        need = needs[stands.need_id]
+        step = domain.answered(stands, need, each.event, tx.now)
+        offers[stands.id], needs[need.id] = step.offer, step.need.need
+        steps.append((need, step))
+    await _save(tx, steps)
+
+
+async def lapse(tx: Tx) -> int:
+    """Offers that nobody accepted in time are over. A sweep."""
+    needs, offers = await _lock(tx, await store.lapsed(tx.conn, LIMIT))
+    due = [
+        each
+        for each in offers.values()
+        if each.status is domain.Offered.OFFERED and each.lapses_at <= tx.now
+    ]
+    await _save(
+        tx,
+        [
+            (needs[each.need_id], domain.withdraw(each, needs[each.need_id], "lapsed", tx.now))
+            for each in due
+        ],
+    )
+    return len(due)
+
+
+async def forget(tx: Tx, need_ids: Collection[UUID]) -> None:
+    """Blank what was said of needs whose person is erased; what matters is said once more."""
+    offers = await store.lock_offers_of(tx.conn, need_ids, open_only=False)
+    await handoff.withdraw(tx.conn, [each.id for each in offers])
+    for each in offers:
+        if (event := domain.repeated(each)) is not None:
+            tx.hand_over(event, each.to_region)
+
+
+async def _lock(
+    tx: Tx, referral_ids: Collection[UUID]
+) -> tuple[dict[UUID, Need], dict[UUID, Offer]]:
+    """Lock needs first, then their offers, as everyone does."""
+    known = await store.need_ids(tx.conn, referral_ids)
+    needs = await lock_needs(tx, list(known.values()))
+    return needs, await store.lock_offers(tx.conn, list(known))
+
+
+async def _save(
+    tx: Tx, steps: Sequence[tuple[Need, OfferStep]], staff_id: UUID | None = None
+) -> None:
+    # First the offers: whoever follows the needs finds them ended already.
+    last = {step.offer.id: step.offer for _, step in steps}
+    await store.save_offers(tx.conn, list(last.values()), tx.now)
+    for _, step in steps:
+        if step.told is not None:
+            tx.hand_over(step.told, step.offer.to_region)
+    await apply(tx, [Change(need, step.need) for need, step in steps], staff_id)
