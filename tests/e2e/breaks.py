@@ -24,6 +24,12 @@ class Break:
         return f"{self.fails}-{self.service}"
 
 
+REFERRED_TO_NOBODY = """
+    INSERT INTO referral_out (id, need_id, to_region, status, lapses_at, offered_at, changed_at,
+                              staff_id)
+    SELECT gen_random_uuid(), id, 'lviv', 'confirmed', now(), now(), now(), gen_random_uuid()
+    FROM need WHERE state = 'ready' LIMIT 1
+"""
 SOME_READY = "(SELECT id FROM need WHERE state = 'ready' AND kind = 'food_parcel' LIMIT 1)"
 LETTER = """
     INSERT INTO dead_letter (durable, event_id, subject, headers, payload, status, reason)
@@ -327,6 +333,7 @@ BREAKS = (
         "payments",
         "UPDATE transfer SET state = 'in_transit' WHERE kind = 'return' AND to_region = 'kyiv'",
     ),
+    Break("mesh.referrals_match", "intake", REFERRED_TO_NOBODY),
     Break("sent_events_are_in_their_streams", "intake", SENT_BUT_NOT_THERE),
     Break(
         "every_event_was_taken_in",

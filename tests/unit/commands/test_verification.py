@@ -20,6 +20,7 @@ from aidmesh.verification.across import (
     services_agree,
 )
 from aidmesh.verification.privacy import Canaries, logs_are_clean, logs_in
+from aidmesh.verification.referrals import Referred, Taken, odd_referrals
 from aidmesh.verification.wire import Frame, WireError, parse
 
 NEED = UUID(int=1)
@@ -276,3 +277,51 @@ def test_money_that_left_for_nobody_is_told(
     found = odd_transfers(seen, {"kyiv", "lviv"}, {"kyiv": ["odesa"], "lviv": []})
     assert len(found) == (odd is not None)
     assert odd is None or odd in found[0]
+
+
+@pytest.mark.parametrize(
+    ("status", "state", "there", "odd"),
+    [
+        ("confirmed", "referred", Taken("kyiv", "confirmed", "fulfilled", pending=False), None),
+        ("confirmed", "referred", Taken("kyiv", "refused", "cancelled", pending=True), None),
+        ("confirmed", "referred", None, "has no need"),
+        ("confirmed", "referred", Taken("kyiv", "withdrawn", None, pending=False), "has no need"),
+        ("confirmed", "ready", Taken("kyiv", "confirmed", "ready", pending=False), "and is ready"),
+        (
+            "confirmed",
+            "referred",
+            Taken("kyiv", "accepted", "approved", pending=True),
+            "never let go",
+        ),
+        ("withdrawn", "ready", Taken("kyiv", "withdrawn", "cancelled", pending=True), None),
+        ("withdrawn", "ready", None, None),
+        ("offered", "waitlisted", Taken("kyiv", "accepted", "approved", pending=True), None),
+        (
+            "lapsed",
+            "ready",
+            Taken("kyiv", "confirmed", "ready", pending=False),
+            "served in two regions",
+        ),
+        (
+            "refused",
+            "ready",
+            Taken("kyiv", "refused", "waitlisted", pending=True),
+            "still held",
+        ),
+        ("offered", "waitlisted", Taken("odesa", "offered", None, pending=False), "for odesa's"),
+    ],
+)
+def test_a_referred_need_is_served_once_where_it_went(
+    status: str, state: str, there: Taken | None, odd: str | None
+) -> None:
+    one = UUID(int=2)
+    offers = {one: Referred(NEED, "kyiv", "lviv", status, state)}
+    taken = {"kyiv": {}, "lviv": {} if there is None else {one: there}}
+    found = odd_referrals(offers, taken, {"kyiv": [], "lviv": []})
+    assert [odd in each for each in found] == [True] if odd else found == []
+    if there is not None and there.from_region == "kyiv":
+        assert "unknown" in odd_referrals({}, taken, {"kyiv": [], "lviv": []})[0]
+    away = {one: Referred(NEED, "kyiv", "odesa", status, state)}
+    nowhere: dict[str, dict[UUID, Taken]] = {"kyiv": {}, "lviv": {}}
+    assert odd_referrals(away, nowhere, {"kyiv": ["odesa"], "lviv": []}) == []
+    assert len(odd_referrals(away, nowhere, {"kyiv": [], "lviv": []})) == 1

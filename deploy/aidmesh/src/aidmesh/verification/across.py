@@ -255,7 +255,7 @@ async def waiting_agrees(probe: RegionProbe) -> Outcome:
         probe.connections["intake"].fetch(
             """
             SELECT id, place_area, blocked_resource, blocked_code, blocked_quantity FROM need
-            WHERE state = 'waitlisted'
+            WHERE state = 'waitlisted' AND NOT pending
             """
         ),
         probe.connections["reporting"].fetch(
