@@ -30,6 +30,7 @@ from support.made_up.money import (
     purchase,
 )
 from support.made_up.needs import MERGES, NEEDS, whole
+from support.made_up.referrals import REFERRALS, REFERRED
 from support.made_up.results import public, results
 from support.made_up.supply import (
     ASSETS,
@@ -237,6 +238,8 @@ def _fixed() -> dict[str, object]:
         "/v1/regions": {"region": REGION, "regions": [REGION, "lviv"]},
         "/v1/allotments": {"region": REGION, "allotments": HOLDINGS, "next": None},
         "/v1/allotment-requests": {"requests": REQUESTS, "next": None},
+        "/v1/referrals/out": {"referrals": REFERRED, "next": None},
+        "/v1/referrals/in": {"referrals": REFERRALS, "next": None},
         "/v1/assets": {"rows": ASSETS, "next": None},
         "/v1/payouts/reviews": {"payouts": [PAID_ALONE]},
         "/v1/grants": [{"grant_id": str(number("qn")), "code": "qn-2024"}],

@@ -24,6 +24,8 @@ PATHS = (
     "/import",
     "/needs",
     "/merges",
+    "/referrals",
+    f"/referrals/of/{number('parcel')}",
     "/needs?state=waitlisted&band=urgent&attention=1",
     *(f"/needs/{row['need_id']}" for row in NEEDS),
     f"/needs/{number('parcel')}/reasons",

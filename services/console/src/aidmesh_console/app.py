@@ -31,6 +31,7 @@ from aidmesh_console.pages import (
     people,
     purchases,
     questions,
+    referrals,
     register,
     results,
     sites,
@@ -82,8 +83,8 @@ def build(
     failures.install(app)
     app.include_router(entrance.router(served))
     for page in (
-        home, register, importing, needs, people, hand_over, sites, stock, items, lots, beds,
-        assets, alerts, grants, purchases, questions, money, results,
+        home, register, importing, needs, referrals, people, hand_over, sites, stock, items, lots,
+        beds, assets, alerts, grants, purchases, questions, money, results,
     ):  # fmt: skip
         app.include_router(page.routes, include_in_schema=False)
     return Service(name=NAME, settings=settings, database=None, app=app, health=health)

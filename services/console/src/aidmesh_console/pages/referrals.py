@@ -1,0 +1,87 @@
+"""Needs that another region is to serve, and those that other regions ask for."""
+
+import asyncio
+from typing import Annotated, Final
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Response
+
+from aidmesh_chassis.problems import NOT_FOUND, Problem
+from aidmesh_console.clients import referrals as client
+from aidmesh_console.clients.link import Away, ClientError
+from aidmesh_console.pages.common import names_of
+from aidmesh_console.roles import Act
+from aidmesh_console.visit import Posted, Visit, visitor
+
+routes = APIRouter()
+Decider = Annotated[Visit, Depends(visitor(Act.DECIDE_NEEDS))]
+_SAID: Final = {
+    "take": "referral_taken",
+    "refuse": "referral_refused",
+    "withdraw": "referral_withdrawn",
+}
+
+
+@routes.get("/referrals")
+async def show(visit: Decider) -> Response:
+    """Offers in and out."""
+    return await _list(visit)
+
+
+@routes.get("/referrals/of/{need_id}")
+async def choose(need_id: UUID, visit: Decider) -> Response:
+    """Where else there is a free bed, and how old that news is."""
+    return await _choice(visit, need_id)
+
+
+@routes.post("/referrals/of/{need_id}")
+async def refer(need_id: UUID, form: Posted, visit: Decider) -> Response:
+    """Offer a need to the region of a site."""
+    where = (form.text("where") or "").split("/")
+    if len(where) != len(("region", "area", "site")):
+        return await _choice(visit, need_id, 422, visit.say("fault.choice"))
+    body = dict(zip(("to_region", "place_area", "site_id"), where, strict=True))
+    try:
+        await client.refer(visit.intake.link, need_id, body, form.key)
+    except ClientError as error:
+        status = 503 if isinstance(error, Away) else 409
+        return await _choice(visit, need_id, status, visit.problem(error))
+    return visit.go(f"/needs/{need_id}", said="referral_offered")
+
+
+@routes.post("/referrals/{referral_id}/{step}")
+async def act(referral_id: UUID, step: str, form: Posted, visit: Decider) -> Response:
+    """Take or refuse another region's offer, or withdraw an own one."""
+    if step not in _SAID:
+        raise Problem(NOT_FOUND)
+    try:
+        await client.act(visit.intake.link, referral_id, step, form.key)
+    except ClientError as error:
+        status = 503 if isinstance(error, Away) else 409
+        return await _list(visit, status, visit.problem(error))
+    return visit.go("/referrals", said=_SAID[step])
+
+
+async def _list(visit: Visit, status: int = 200, wrong: str | None = None) -> Response:
+    got, made, names = await asyncio.gather(
+        visit.hear(client.referrals(visit.intake.link)),
+        visit.hear(client.offers(visit.intake.link)),
+        names_of(visit, kinds=True),
+    )
+    return visit.page("referrals", status, got=got, made=made, names=names, wrong=wrong)
+
+
+async def _choice(
+    visit: Visit, need_id: UUID, status: int = 200, wrong: str | None = None
+) -> Response:
+    need, beds, names = await asyncio.gather(
+        visit.intake.need(need_id),
+        visit.hear(visit.inventory.all_beds()),
+        names_of(visit, kinds=True),
+    )
+    away = [
+        each
+        for each in beds.value or ()
+        if each.region is not None and each.free_by_day and each.free_by_day[0] > 0
+    ]
+    return visit.page("refer", status, need=need, beds=beds, away=away, names=names, wrong=wrong)

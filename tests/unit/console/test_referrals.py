@@ -1,0 +1,51 @@
+"""Referrals at the desk: what is offered, where to, and what may be done about it."""
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from aidmesh_chassis.auth import Role
+from support.made_up.basics import number
+
+if TYPE_CHECKING:
+    from .conftest import Browser
+
+KEY = "00000000-0000-4000-8000-000000000001"
+
+
+async def test_a_need_is_offered_to_where_a_bed_is_free(browser: "Browser") -> None:
+    await browser.sign_in(Role.CASEWORKER)
+    path = f"/referrals/of/{number('parcel')}"
+    site = number("lviv shelter")
+    row = {"region": "lviv", "site_id": str(site), "area": "UA46", "resource": "bed",
+           "code": "shelter", "first_on": "2024-05-06", "total": 9,
+           "as_of": "2024-05-06T09:00:00Z"}  # fmt: skip
+    full = {**row, "site_id": str(number("full")), "free_by_day": [0]}
+    beds = [{**row, "free_by_day": [4, 4]}, full]
+    browser.desk.region.answers["GET /v1/capacity"] = (200, {"rows": beds, "next": None})
+    page = (await browser.get(path, "en")).text
+    assert page.count('name="where"') == 1
+    where = f"lviv/UA46/{site}"
+    assert f'value="{where}"' in page
+    answer = await browser.post(path, key=KEY, where=where)
+    assert answer.headers["location"] == f"/needs/{number('parcel')}?said=referral_offered"
+    ((called, body, headers),) = browser.desk.region.posts
+    assert called == f"/v1/needs/{number('parcel')}:refer"
+    assert body == {"to_region": "lviv", "place_area": "UA46", "site_id": str(site)}
+    assert headers["idempotency-key"] == KEY
+    assert (await browser.post(path, key=KEY, where="lviv")).status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("step", "which"), [("take", "offer"), ("refuse", "offer"), ("withdraw", "referred")]
+)
+async def test_offers_in_and_out_are_decided(browser: "Browser", step: str, which: str) -> None:
+    await browser.sign_in(Role.CASEWORKER)
+    page = (await browser.get("/referrals")).text
+    path = f"/referrals/{number(which)}/{step}"
+    assert page.count(f'action="{path}"') == 1
+    assert f"/referrals/{number('taken offer')}/" not in page
+    answer = await browser.post(path, key=KEY)
+    assert answer.headers["location"].startswith("/referrals?said=referral_")
+    ((called, _, _),) = browser.desk.region.posts
+    assert called == f"/v1/referrals/{number(which)}:{step}"
