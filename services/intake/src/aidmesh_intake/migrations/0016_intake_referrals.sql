@@ -1,5 +1,5 @@
 -- Referrals: needs offered to other regions, and those that other regions offer.
--- depends: 0014_intake_growth_totals
+-- depends: 0015_intake_in_queues
 
 -- migrate: apply
 
