@@ -33,12 +33,14 @@ E = TypeVar("E", bound=Event)
 class World:
     """One region's inventory; several may share a database, as replicas do."""
 
-    def __init__(self, database: Database, new_id: Callable[[], UUID] = uuid4) -> None:
+    def __init__(
+        self, database: Database, new_id: Callable[[], UUID] = uuid4, region: str = "kyiv"
+    ) -> None:
         self.database = database
         self.new_id = new_id
         self.handlers = {
             event: handler
-            for subscription in consumers.subscriptions()
+            for subscription in consumers.subscriptions(region)
             for event, handler in subscription.handlers.items()
         }
         self._seen = 0

@@ -72,7 +72,7 @@ class Town:
         self.post = Post(
             (
                 Part("intake", intake.db, intake.service.subscriptions),
-                Part("inventory", inventory.database, of_inventory()),
+                Part("inventory", inventory.database, of_inventory("kyiv")),
                 Part("payments", desk.db, of_payments(desk.office)),
                 Part("reporting", results, of_reporting()),
             )

@@ -16,10 +16,12 @@ from aidmesh_inventory.api import (
     forms,
     lots,
     reservations,
+    shipments,
     sites,
     slots,
     stock,
     supply,
+    transfers,
 )
 from aidmesh_inventory.api import (
     capacity as capacity_api,
@@ -53,6 +55,8 @@ def build(settings: Settings | None = None) -> Service:
         stock.router(database, settings.region, peers.link),
         supply.router(database, settings.region, peers.link),
         lots.router(database),
+        transfers.router(database, settings.region),
+        shipments.router(database, settings.region),
         discrepancies.router(database),
         forms.router(database),
         reservations.router(database),
@@ -71,7 +75,7 @@ def build(settings: Settings | None = None) -> Service:
         app=app,
         health=health,
         peers=peers,
-        subscriptions=consumers.subscriptions(),
+        subscriptions=consumers.subscriptions(settings.region),
         sweeps=(
             Sweep("expired_holds", 1.0, sweeps.expire_holds, limit=sweeps.LIMIT),
             Sweep("not_collected", 10.0, sweeps.take_back_uncollected, limit=sweeps.LIMIT),

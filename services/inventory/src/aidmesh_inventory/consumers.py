@@ -1,6 +1,7 @@
 """Which handler takes which event."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from aidmesh_chassis.consuming import Handler, Subscription
 from aidmesh_chassis.db import Tx
@@ -14,10 +15,27 @@ from aidmesh_contracts.intake import (
     NeedToldV1,
     NeedWithdrawnV1,
 )
-from aidmesh_contracts.inventory import CapacityChangedV1, SiteChangedV1, StockChangedV1
+from aidmesh_contracts.inventory import (
+    CapacityChangedV1,
+    ShipmentChangedV1,
+    ShipmentCountedV1,
+    SiteChangedV1,
+    StockChangedV1,
+    TransferAnsweredV1,
+    TransferAskedV1,
+)
 from aidmesh_contracts.payments import CommitmentMadeV1, PurchaseOrderedV1
 from aidmesh_contracts.streams import Stream
-from aidmesh_inventory.handlers import attempts, facts, hold, locking, receipts, world
+from aidmesh_inventory.handlers import (
+    arrivals,
+    attempts,
+    facts,
+    hold,
+    locking,
+    receipts,
+    transfers,
+    world,
+)
 
 WORLD_LINGER_S = 0.1
 """Copies of what peers say may be a moment older; larger batches cost less."""
@@ -36,7 +54,7 @@ def _in_order(handlers: Mapping[type[Event], Handler]) -> dict[type[Event], Hand
     return dict.fromkeys(handlers, take_in)
 
 
-def subscriptions() -> tuple[Subscription, ...]:
+def subscriptions(region: str) -> tuple[Subscription, ...]:
     """The service's subscriptions.
 
     Within a batch withdrawals and reversals come first: what they free can be held by the
@@ -64,6 +82,10 @@ def subscriptions() -> tuple[Subscription, ...]:
                 SiteChangedV1: world.copy_sites,
                 StockChangedV1: world.copy_stock,
                 CapacityChangedV1: world.copy_capacity,
+                TransferAskedV1: partial(transfers.hear_ask, region),
+                TransferAnsweredV1: partial(transfers.hear_answer, region),
+                ShipmentChangedV1: partial(arrivals.hear_shipments, region),
+                ShipmentCountedV1: partial(arrivals.hear_counts_of, region),
             },
             linger_s=WORLD_LINGER_S,
         ),

@@ -91,7 +91,15 @@ CONSUMERS: tuple[Consumer, ...] = (
     Consumer(
         "inventory",
         Stream.WORLD,
-        (inventory.StockChangedV1, inventory.CapacityChangedV1, inventory.SiteChangedV1),
+        (
+            inventory.StockChangedV1,
+            inventory.CapacityChangedV1,
+            inventory.SiteChangedV1,
+            inventory.TransferAskedV1,
+            inventory.TransferAnsweredV1,
+            inventory.ShipmentChangedV1,
+            inventory.ShipmentCountedV1,
+        ),
     ),
     Consumer(
         "payments",

@@ -20,6 +20,7 @@ PurchaseId = NewType("PurchaseId", UUID)
 ReferralId = NewType("ReferralId", UUID)
 RequestId = NewType("RequestId", UUID)
 ReservationId = NewType("ReservationId", UUID)
+ShipmentId = NewType("ShipmentId", UUID)
 SiteId = NewType("SiteId", UUID)
 TransferId = NewType("TransferId", UUID)
 

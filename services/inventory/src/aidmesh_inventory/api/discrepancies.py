@@ -30,6 +30,7 @@ class DiscrepancyOut(BaseModel):
     code: str
     quantity: int
     why: str
+    shipment_id: UUID | None
     status: str
     opened_at: datetime
     settled_at: datetime | None

@@ -218,6 +218,97 @@ PROBLEMS: Final[tuple[ProblemType, ...]] = (
         "The professional has another slot then",
         "Choose another time or another professional.",
     ),
+    _kind(
+        "came-by-shipment",
+        HTTPStatus.CONFLICT,
+        "These goods came from another region",
+        "They were credited by what was counted. Count the lot, and enter what is really there.",
+    ),
+    _kind(
+        "own-region",
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        "Another region is needed",
+        "Name the region, and its site, that the goods come from or go to.",
+    ),
+    _kind(
+        "unknown-transfer",
+        HTTPStatus.NOT_FOUND,
+        "Nobody asked this region for that",
+        "Check its id; see GET /v1/transfers.",
+    ),
+    _kind(
+        "already-answered",
+        HTTPStatus.CONFLICT,
+        "This was answered already",
+        "Look at the answer; what more is needed is asked for anew.",
+    ),
+    _kind(
+        "more-than-asked",
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        "That is more than was asked for",
+        "Accept what was asked for at the most; more can be sent unasked.",
+    ),
+    _kind(
+        "not-accepted",
+        HTTPStatus.CONFLICT,
+        "This was not accepted",
+        "Accept it first, or send the goods unasked.",
+    ),
+    _kind(
+        "unknown-shipment",
+        HTTPStatus.NOT_FOUND,
+        "There is no such shipment",
+        "Check its id; if it came without its event, take it in by its manifest.",
+    ),
+    _kind(
+        "not-preparing",
+        HTTPStatus.CONFLICT,
+        "This shipment is not being prepared any more",
+        "What left stays as it is; begin another shipment for what is missing.",
+    ),
+    _kind(
+        "not-one-site",
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        "The lots are not at one site",
+        "Make a shipment of each site of its own.",
+    ),
+    _kind(
+        "nothing-to-send",
+        HTTPStatus.CONFLICT,
+        "There is nothing in this shipment",
+        "Add lots first.",
+    ),
+    _kind(
+        "not-free",
+        HTTPStatus.CONFLICT,
+        "Not all of it is free any more",
+        "Somebody was promised the goods, or they expired: cancel the shipment and send what is "
+        "free.",
+    ),
+    _kind(
+        "not-dispatched",
+        HTTPStatus.CONFLICT,
+        "This shipment has not left",
+        "Its sender has to dispatch it first; goods that came all the same have a manifest.",
+    ),
+    _kind(
+        "unknown-line",
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        "The shipment has no such line",
+        "Receive what is on no line as a receipt of its own.",
+    ),
+    _kind(
+        "already-counted",
+        HTTPStatus.CONFLICT,
+        "This line was counted already",
+        "A line is counted once; if the shelf says something else, count the lot.",
+    ),
+    _kind(
+        "reason-missing",
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        "A reason is needed where not all came as it was sent",
+        "Give a code, such as wet, broken_seal or miscounted.",
+    ),
 )
 """Inventory's part of the catalogue of problems."""
 

@@ -12,7 +12,16 @@ from aidmesh_contracts.inventory import DiscrepancyOpenedV1
 from aidmesh_inventory.store import discrepancies
 
 About = Literal["stock", "bed", "slot"]
-Why = Literal["not_in_books", "expired_lot", "count_below_held", "double_booked"]
+Why = Literal[
+    "not_in_books",
+    "expired_lot",
+    "count_below_held",
+    "double_booked",
+    "short",
+    "damaged",
+    "surplus",
+    "manifest_differs",
+]
 
 
 class Found(NamedTuple):
@@ -25,6 +34,7 @@ class Found(NamedTuple):
     code: str
     quantity: int
     why: Why
+    shipment_id: UUID | None = None
 
 
 async def open_discrepancies(tx: Tx, found: Sequence[Found]) -> None:

@@ -14,7 +14,7 @@ from aidmesh_inventory.store import receipts, reservations, stock
 from aidmesh_inventory.store.receipts import Arrived
 from aidmesh_inventory.store.stock import MovementRow
 
-Fault = Literal["unknown-receipt", "already-reversed", "goods-gone"]
+Fault = Literal["unknown-receipt", "already-reversed", "goods-gone", "came-by-shipment"]
 
 
 async def reverse_receipt(
@@ -28,6 +28,8 @@ async def reverse_receipt(
     found = await receipts.purchase_of(tx.conn, receipt_id)
     if found is None:
         return "unknown-receipt"
+    if await receipts.is_of_shipment(tx.conn, receipt_id):
+        return "came-by-shipment"
     received_on, purchase_id = found
     lots = await receipts.arrived(tx.conn, receipt_id)
     holders = [

@@ -8,14 +8,14 @@ import asyncpg
 
 async def insert(
     conn: asyncpg.Connection,
-    found: Sequence[tuple[UUID, UUID | None, UUID | None, str, str, int, str]],
+    found: Sequence[tuple[UUID, UUID | None, UUID | None, str, str, int, str, UUID | None]],
 ) -> set[UUID]:
     """Add discrepancies; returns the ids of those that were not there yet."""
     rows = await conn.fetch(
         """
-        INSERT INTO discrepancy (id, need_id, site_id, about, code, quantity, why)
+        INSERT INTO discrepancy (id, need_id, site_id, about, code, quantity, why, shipment_id)
         SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::int[],
-            $7::text[])
+            $7::text[], $8::uuid[])
         ON CONFLICT DO NOTHING RETURNING id
         """,
         *(list(column) for column in zip(*found, strict=True)),
@@ -41,7 +41,7 @@ async def page(
     return await conn.fetch(
         f"""
         SELECT id AS discrepancy_id, need_id, site_id, about, code, quantity, why, status,
-               opened_at, settled_at, settled_reason
+               shipment_id, opened_at, settled_at, settled_reason
         FROM discrepancy d WHERE status = $1 AND {_SEEN.format("$2")}
           AND ($3::uuid IS NULL OR id > $3) ORDER BY id LIMIT $4
         """,  # noqa: S608 - a constant

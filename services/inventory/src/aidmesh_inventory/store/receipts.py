@@ -36,6 +36,13 @@ async def purchase_of(
     return None if row is None else (row["received_on"], row["purchase_id"])
 
 
+async def is_of_shipment(conn: asyncpg.Connection, receipt_id: UUID) -> bool:
+    """Whether a receipt is what was counted of a line of a shipment."""
+    return bool(
+        await conn.fetchval("SELECT shipment_id IS NOT NULL FROM receipt WHERE id = $1", receipt_id)
+    )
+
+
 async def arrived(conn: asyncpg.Connection, receipt_id: UUID) -> list[Arrived]:
     """The lots of a receipt; hold their mutexes for numbers that stay."""
     rows = await conn.fetch(

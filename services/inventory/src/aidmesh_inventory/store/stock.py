@@ -44,6 +44,8 @@ class MovementRow(NamedTuple):
     reason: str | None
     happened_on: date
     recorded_by: UUID | None
+    shipment_id: UUID | None = None
+    line_id: UUID | None = None
 
 
 class LotChange(NamedTuple):
@@ -250,9 +252,9 @@ async def insert_movements(conn: asyncpg.Connection, movements: Sequence[Movemen
         await conn.execute(
             """
             INSERT INTO movement (id, lot_id, quantity, kind, reservation_id, receipt_id, reason,
-                                  happened_on, recorded_by)
+                                  happened_on, recorded_by, shipment_id, line_id)
             SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::int[], $4::text[], $5::uuid[],
-                $6::uuid[], $7::text[], $8::date[], $9::uuid[])
+                $6::uuid[], $7::text[], $8::date[], $9::uuid[], $10::uuid[], $11::uuid[])
             """,
             *_columns(movements),
         )

@@ -1,0 +1,160 @@
+"""Goods that regions ask each other for."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Literal
+from uuid import UUID, uuid4
+
+from fastapi import APIRouter, Depends, Response
+from pydantic import BaseModel, Field, TypeAdapter
+
+from aidmesh_chassis.auth import Caller, Role, require
+from aidmesh_chassis.db import Database, Tx
+from aidmesh_chassis.http import Body, PageQuery
+from aidmesh_chassis.idempotency import Once
+from aidmesh_contracts.values import Code, Region
+from aidmesh_inventory.api.problems import problem
+from aidmesh_inventory.handlers import transfers as handlers
+from aidmesh_inventory.store import transfers
+from aidmesh_inventory.store.transfers import Transfer
+
+_UUID_KEY: TypeAdapter[UUID] = TypeAdapter(UUID)
+_ANYONE = Depends(require())
+Storekeeper = Annotated[Caller, Depends(require(Role.LOGISTICIAN, Role.LEAD))]
+Quantity = Annotated[int, Field(ge=1, le=1_000_000)]
+
+
+class AskIn(Body):
+    """What is wanted of which region, for which site here; `reason` is a code."""
+
+    from_region: Region
+    item: Code
+    quantity: Quantity
+    to_site_id: UUID
+    reason: Code
+
+
+class AcceptIn(Body):
+    """How much of it will be sent."""
+
+    quantity: Quantity
+
+
+class RefuseIn(Body):
+    """Why nothing will be sent: a code, such as `own_needs`."""
+
+    reason: Code
+
+
+class TransferOut(BaseModel):
+    """Goods that one region asked another for."""
+
+    transfer_id: UUID
+    from_region: str
+    to_region: str
+    item: str
+    quantity: int
+    to_site_id: UUID
+    area: str
+    reason: str
+    state: str
+    accepted: int | None
+    answer_reason: str | None
+    asked_at: datetime
+
+
+class TransferPage(BaseModel):
+    """Asks by id."""
+
+    rows: Sequence[TransferOut]
+    next: str | None
+
+
+def router(database: Database, region: str) -> APIRouter:
+    """Return the routes."""
+    routes = APIRouter(prefix="/v1", tags=["shipments"])
+
+    @routes.get("/transfers", dependencies=[_ANYONE])
+    async def list_transfers(
+        page: PageQuery,
+        direction: Literal["in", "out"],
+        state: Literal["asked", "accepted", "refused"] | None = None,
+    ) -> TransferPage:
+        """What other regions asked this one for (`out`), or this one asked others for (`in`)."""
+        async with database.read() as conn:
+            rows = await transfers.page(
+                conn,
+                region=region,
+                outgoing=direction == "out",
+                state=state,
+                after=page.after(_UUID_KEY),
+                limit=page.limit + 1,
+            )
+        kept, after = page.cut(rows, lambda row: row.transfer_id)
+        return TransferPage(rows=[_shown(row) for row in kept], next=after)
+
+    @routes.post("/transfers", status_code=201, response_model=TransferOut)
+    async def ask(body: AskIn, caller: Storekeeper, once: Once) -> Response:
+        """Ask another region for goods; see `GET /v1/stock/free` for what they have."""
+        async with database.transaction() as tx:
+            if known := await once.replay(tx):
+                return known
+            transfer_id = uuid4()
+            fault = await handlers.ask(
+                tx,
+                region=region,
+                transfer_id=transfer_id,
+                owner=body.from_region,
+                item=body.item,
+                quantity=body.quantity,
+                to_site_id=body.to_site_id,
+                reason=body.reason,
+                by=caller.staff_id,
+            )
+            if fault is not None:
+                raise problem(fault)
+            return await once.answer(tx, 201, await _now(tx, transfer_id))
+
+    @routes.post("/transfers/{transfer_id}:accept", response_model=TransferOut)
+    async def accept(
+        transfer_id: UUID, body: AcceptIn, caller: Storekeeper, once: Once
+    ) -> Response:
+        """Promise another region goods; they leave stock when a shipment is dispatched."""
+        async with database.transaction() as tx:
+            if known := await once.replay(tx):
+                return known
+            fault = await handlers.answer(
+                tx, region=region, transfer_id=transfer_id, accepted=body.quantity, reason=None,
+                by=caller.staff_id,
+            )  # fmt: skip
+            if fault is not None:
+                raise problem(fault)
+            return await once.answer(tx, 200, await _now(tx, transfer_id))
+
+    @routes.post("/transfers/{transfer_id}:refuse", response_model=TransferOut)
+    async def refuse(
+        transfer_id: UUID, body: RefuseIn, caller: Storekeeper, once: Once
+    ) -> Response:
+        """Tell another region that nothing will be sent."""
+        async with database.transaction() as tx:
+            if known := await once.replay(tx):
+                return known
+            fault = await handlers.answer(
+                tx, region=region, transfer_id=transfer_id, accepted=None, reason=body.reason,
+                by=caller.staff_id,
+            )  # fmt: skip
+            if fault is not None:
+                raise problem(fault)
+            return await once.answer(tx, 200, await _now(tx, transfer_id))
+
+    return routes
+
+
+def _shown(row: Transfer) -> TransferOut:
+    return TransferOut.model_validate(row, from_attributes=True)
+
+
+async def _now(tx: Tx, transfer_id: UUID) -> dict[str, object]:
+    found = await transfers.lock(tx.conn, transfer_id)
+    assert found is not None  # noqa: S101 - it was written just now
+    return _shown(found).model_dump(mode="json")

@@ -1,0 +1,123 @@
+"""A region in need asks another for goods; the owner accepts or refuses, once."""
+
+from collections.abc import Sequence
+from typing import Literal
+from uuid import UUID
+
+from aidmesh_chassis.db import Tx
+from aidmesh_chassis.envelope import Received
+from aidmesh_chassis.errors import Poison
+from aidmesh_contracts.ids import SiteId, TransferId
+from aidmesh_contracts.inventory import TransferAnsweredV1, TransferAskedV1
+from aidmesh_inventory.store import sites, transfers
+from aidmesh_inventory.store.transfers import Transfer
+
+AskFault = Literal["unknown-site", "own-region"]
+AnswerFault = Literal["unknown-transfer", "already-answered", "more-than-asked"]
+
+
+async def ask(
+    tx: Tx,
+    *,
+    region: str,
+    transfer_id: UUID,
+    owner: str,
+    item: str,
+    quantity: int,
+    to_site_id: UUID,
+    reason: str,
+    by: UUID,
+) -> AskFault | None:
+    """Ask another region for goods; returns why not, if not."""
+    if owner == region:
+        return "own-region"
+    place = (await sites.areas_of(tx.conn, [to_site_id])).get(to_site_id)
+    if place is None:
+        return "unknown-site"
+    asked = Transfer(
+        transfer_id, owner, region, item, quantity, to_site_id, place.area, reason, "asked", None,
+        None, tx.now,
+    )  # fmt: skip
+    await transfers.insert(tx.conn, asked, by)
+    tx.emit(
+        TransferAskedV1(
+            transfer_id=TransferId(transfer_id),
+            from_region=owner,
+            to_region=region,
+            item=item,
+            quantity=quantity,
+            to_site_id=SiteId(to_site_id),
+            area=place.area,
+            reason=reason,
+        )
+    )
+    return None
+
+
+async def hear_ask(region: str, tx: Tx, batch: Sequence[Received[TransferAskedV1]]) -> None:
+    """Keep what others ask this region for.
+
+    Raises:
+        Poison: somebody asks in another's name.
+    """
+    for each in sorted(batch, key=lambda each: each.event.transfer_id):
+        event = each.event
+        if each.region != event.to_region:
+            raise Poison("not_the_asking_region")
+        if event.from_region != region:
+            continue
+        asked = Transfer(
+            event.transfer_id, event.from_region, event.to_region, event.item, event.quantity,
+            event.to_site_id, event.area, event.reason, "asked", None, None, each.occurred_at,
+        )  # fmt: skip
+        await transfers.insert(tx.conn, asked, None)
+
+
+async def answer(
+    tx: Tx,
+    *,
+    region: str,
+    transfer_id: UUID,
+    accepted: int | None,
+    reason: str | None,
+    by: UUID | None,
+) -> AnswerFault | None:
+    """Accept so many pieces, or refuse for a reason; returns why not, if not."""
+    asked = await transfers.lock(tx.conn, transfer_id)
+    if asked is None or asked.from_region != region:
+        return "unknown-transfer"
+    if asked.state != "asked":
+        return "already-answered"
+    if accepted is not None and accepted > asked.quantity:
+        return "more-than-asked"
+    await transfers.answer(tx.conn, transfer_id, accepted, reason, by)
+    tx.emit(
+        TransferAnsweredV1(
+            transfer_id=TransferId(transfer_id),
+            from_region=region,
+            to_region=asked.to_region,
+            answer="refused" if accepted is None else "accepted",
+            quantity=accepted,
+            reason=reason,
+        )
+    )
+    return None
+
+
+async def hear_answer(region: str, tx: Tx, batch: Sequence[Received[TransferAnsweredV1]]) -> None:
+    """Keep what the owners answered; the first answer holds.
+
+    Raises:
+        Poison: it is not the owner who answers, or nobody asked.
+    """
+    for each in sorted(batch, key=lambda each: each.event.transfer_id):
+        event = each.event
+        if each.region != event.from_region:
+            raise Poison("not_the_owner")
+        if event.to_region != region:
+            continue
+        asked = await transfers.lock(tx.conn, event.transfer_id)
+        if asked is None or asked.from_region != each.region:
+            raise Poison("unknown_transfer")
+        reason = (event.reason or "other") if event.quantity is None else None
+        await transfers.answer(tx.conn, event.transfer_id, event.quantity, reason, None)

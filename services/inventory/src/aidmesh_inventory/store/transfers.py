@@ -1,0 +1,116 @@
+"""What regions asked each other for, and what was answered."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+import asyncpg
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """Goods that one region asked another for.
+
+    Attributes:
+        accepted: how many pieces the owner said it would send; None without such an answer.
+    """
+
+    transfer_id: UUID
+    from_region: str
+    to_region: str
+    item: str
+    quantity: int
+    to_site_id: UUID
+    area: str
+    reason: str
+    state: str
+    accepted: int | None
+    answer_reason: str | None
+    asked_at: datetime
+
+
+_FIELDS = """
+    id, from_region, to_region, item, quantity, to_site_id, area, reason, state, accepted,
+    answer_reason, asked_at
+"""
+
+
+async def insert(conn: asyncpg.Connection, asked: Transfer, asked_by: UUID | None) -> bool:
+    """Keep what was asked for; False if it is known."""
+    return bool(
+        await conn.fetchval(
+            """
+            INSERT INTO transfer (id, from_region, to_region, item, quantity, to_site_id, area,
+                                  reason, asked_at, asked_by)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING RETURNING true
+            """,
+            asked.transfer_id,
+            asked.from_region,
+            asked.to_region,
+            asked.item,
+            asked.quantity,
+            asked.to_site_id,
+            asked.area,
+            asked.reason,
+            asked.asked_at,
+            asked_by,
+        )
+    )
+
+
+async def lock(conn: asyncpg.Connection, transfer_id: UUID) -> Transfer | None:
+    """One of them, for as long as the transaction lasts."""
+    row = await conn.fetchrow(
+        f"SELECT {_FIELDS} FROM transfer WHERE id = $1 FOR UPDATE",  # noqa: S608 - a constant
+        transfer_id,
+    )
+    return None if row is None else Transfer(*row)
+
+
+async def answer(
+    conn: asyncpg.Connection,
+    transfer_id: UUID,
+    accepted: int | None,
+    reason: str | None,
+    by: UUID | None,
+) -> None:
+    """Accept so many pieces, or refuse for a reason, what was not answered yet."""
+    await conn.execute(
+        """
+        UPDATE transfer SET state = CASE WHEN $2::int IS NULL THEN 'refused' ELSE 'accepted' END,
+               accepted = $2, answer_reason = $3, answered_by = $4,
+               answered_at = clock_timestamp()
+        WHERE id = $1 AND state = 'asked'
+        """,
+        transfer_id,
+        accepted,
+        reason,
+        by,
+    )
+
+
+async def page(
+    conn: asyncpg.Connection,
+    *,
+    region: str,
+    outgoing: bool,
+    state: str | None,
+    after: UUID | None,
+    limit: int,
+) -> Sequence[Transfer]:
+    """What a region was asked for (`outgoing`: its goods would go) or asked others for."""
+    rows = await conn.fetch(
+        f"""
+        SELECT {_FIELDS} FROM transfer
+        WHERE CASE WHEN $2 THEN from_region ELSE to_region END = $1
+          AND ($3::text IS NULL OR state = $3) AND ($4::uuid IS NULL OR id > $4)
+        ORDER BY id LIMIT $5
+        """,  # noqa: S608 - a constant
+        region,
+        outgoing,
+        state,
+        after,
+        limit,
+    )
+    return [Transfer(*row) for row in rows]

@@ -1,0 +1,304 @@
+"""Shipments between two real databases, with messages doubled, reordered and held back."""
+
+import random
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from uuid import UUID, uuid4
+
+import pytest
+
+from aidmesh_chassis.db import Database
+from aidmesh_chassis.errors import Poison
+from aidmesh_chassis.outbox import Origin
+from aidmesh_contracts.base import Event
+from aidmesh_contracts.inventory import (
+    ShipmentChangedV1,
+    ShipmentCountedV1,
+    SupplyGrewV1,
+    TransferAnsweredV1,
+    TransferAskedV1,
+)
+from aidmesh_contracts.restriction import Restriction
+from aidmesh_inventory.domain.shipments import Counted
+from aidmesh_inventory.handlers import arrivals, reversals, shipping, transfers
+from aidmesh_inventory.store import shipments as store
+from aidmesh_inventory.store.shipments import Book, NewLine
+from integration.inventory.world import DAY, World, approved
+from support.servers import DatabaseFactory
+
+TRAVELS = (TransferAskedV1, TransferAnsweredV1, ShipmentChangedV1, ShipmentCountedV1)
+WINTER = Restriction(programmes=("food",))
+
+
+@dataclass
+class Side:
+    """One region, with a site and what the others have heard of it."""
+
+    region: str
+    world: World
+    site_id: UUID
+    heard: dict[type[Event], int] = field(default_factory=dict)
+
+    async def said(self) -> list[Event]:
+        """What the others were not told yet."""
+        new: list[Event] = []
+        for kind in TRAVELS:
+            told = await self.world.emitted(kind)
+            new += told[self.heard.get(kind, 0) :]
+            self.heard[kind] = len(told)
+        return new
+
+    async def hear(self, events: Sequence[Event], region: str) -> None:
+        for event in events:
+            await self.world.take(event, region=region)
+
+    async def send(self, to: "Side", *lines: tuple[UUID, int]) -> Book:
+        """A shipment that is being prepared."""
+        async with self.world.database.transaction() as tx:
+            order = shipping.Order(uuid4(), to.region, to.site_id, None)
+            new = [NewLine(uuid4(), lot_id, quantity) for lot_id, quantity in lines]
+            book = await shipping.prepare(tx, self.region, order, new)
+        assert isinstance(book, Book), book
+        return book
+
+    async def dispatch(self, shipment_id: UUID) -> Book | str:
+        async with self.world.database.transaction() as tx:
+            return await shipping.dispatch(tx, self.region, shipment_id, DAY, None)
+
+    async def count(self, shipment_id: UUID, counted: dict[UUID, Counted]) -> Book | str:
+        async with self.world.database.transaction() as tx:
+            return await arrivals.count(
+                tx, self.region, shipment_id, counted, site_id=None, on=DAY, by=None
+            )
+
+    async def book(self, shipment_id: UUID) -> Book:
+        async with self.world.database.read() as conn:
+            return (await store.books(conn, [shipment_id]))[shipment_id]
+
+    async def on_hand(self) -> int:
+        return int(await self.world.value("SELECT COALESCE(sum(on_hand), 0) FROM lot"))
+
+
+@pytest.fixture
+async def pair(database: DatabaseFactory) -> AsyncIterator[tuple[Side, Side]]:
+    """kyiv and lviv."""
+    sides = []
+    for region, area in (("kyiv", "UA80"), ("lviv", "UA46")):
+        opened = Database(await database("inventory"), Origin(region, "inventory"))
+        await opened.open()
+        world = World(opened, region=region)
+        await world.item()
+        sides.append(Side(region, world, await world.site(f"{region}-1", area)))
+    yield sides[0], sides[1]
+    for side in sides:
+        await side.world.books_are_right()
+        await side.world.database.close()
+
+
+async def exchange(one: Side, other: Side) -> None:
+    """Deliver until nothing more is said."""
+    while True:
+        from_one, from_other = await one.said(), await other.said()
+        if not from_one and not from_other:
+            return
+        await other.hear(from_one, one.region)
+        await one.hear(from_other, other.region)
+
+
+async def test_goods_are_asked_for_sent_and_credited_by_the_count(pair: tuple[Side, Side]) -> None:
+    kyiv, lviv = pair
+    grant_id = uuid4()
+    lot_id = await kyiv.world.stock(
+        kyiv.site_id,
+        20,
+        expiry=date(2099, 1, 31),
+        restriction=WINTER,
+        grant_id=grant_id,
+        unit_value_minor=450,
+    )
+    transfer_id = uuid4()
+    async with lviv.world.database.transaction() as tx:
+        assert (
+            await transfers.ask(
+                tx,
+                region="lviv",
+                transfer_id=transfer_id,
+                owner="kyiv",
+                item="parcel",
+                quantity=15,
+                to_site_id=lviv.site_id,
+                reason="waiting_needs",
+                by=uuid4(),
+            )
+            is None
+        )
+    await exchange(kyiv, lviv)
+    async with kyiv.world.database.transaction() as tx:
+        answer = {"region": "kyiv", "transfer_id": transfer_id, "reason": None, "by": None}
+        assert await transfers.answer(tx, accepted=16, **answer) == "more-than-asked"  # type: ignore[arg-type]
+        assert await transfers.answer(tx, accepted=12, **answer) is None  # type: ignore[arg-type]
+        assert await transfers.answer(tx, accepted=1, **answer) == "already-answered"  # type: ignore[arg-type]
+        order = shipping.Order(uuid4(), None, None, transfer_id)
+        book = await shipping.prepare(tx, "kyiv", order, [NewLine(uuid4(), lot_id, 12)])
+    assert isinstance(book, Book)
+    assert (book.to_region, book.to_site_id) == ("lviv", lviv.site_id)
+    await exchange(kyiv, lviv)
+    assert await lviv.world.value("SELECT accepted FROM transfer") == 12
+    assert (await lviv.book(book.shipment_id)).shipment.state == "preparing"
+    assert await kyiv.on_hand() == 20
+    assert isinstance(await kyiv.dispatch(book.shipment_id), Book)
+    assert await kyiv.on_hand() == 8
+    await exchange(kyiv, lviv)
+    for side in pair:
+        assert (await side.book(book.shipment_id)).shipment.in_transit == {"parcel": 12}
+    line_id = book.shipment.lines[0].line_id
+    # 9 good, 2 wet, 1 missing.
+    taken = await lviv.count(book.shipment_id, {line_id: Counted(9, 2, "wet")})
+    assert isinstance(taken, Book)
+    assert await lviv.count(book.shipment_id, {line_id: Counted(9, 2, "wet")}) == "already-counted"
+    await exchange(kyiv, lviv)
+    for side in pair:
+        known = (await side.book(book.shipment_id)).shipment
+        count = known.counts[line_id]
+        assert (count.good, count.damaged, count.short, count.surplus) == (9, 2, 1, 0)
+        assert (known.state, known.in_transit) == ("received", {})
+        found = await side.world.rows("SELECT why, quantity, status FROM discrepancy ORDER BY why")
+        assert found == [
+            {"why": "damaged", "quantity": 2, "status": "open"},
+            {"why": "short", "quantity": 1, "status": "open"},
+        ]
+    # The lot keeps what its donor said, and whoever waits is woken.
+    lot = (await lviv.world.rows("SELECT * FROM lot"))[0]
+    assert (lot["expiry"], lot["grant_id"]) == (date(2099, 1, 31), grant_id)
+    assert (lot["unit_value_minor"], lot["currency"], lot["on_hand"]) == (450, "UAH", 9)
+    assert Restriction.model_validate_json(lot["restriction"]) == WINTER
+    assert [each.quantity for each in await lviv.world.emitted(SupplyGrewV1)] == [9]
+    # What was credited by a count is corrected by one.
+    async with lviv.world.database.transaction() as tx:
+        reversal = await reversals.reverse_receipt(tx, lot["receipt_id"], "mistake", None)
+    assert reversal == "came-by-shipment"
+
+
+async def test_only_what_is_free_leaves_and_nothing_is_added_afterwards(
+    pair: tuple[Side, Side],
+) -> None:
+    kyiv, lviv = pair
+    lot_id = await kyiv.world.stock(kyiv.site_id, 5)
+    book = await kyiv.send(lviv, (lot_id, 3), (lot_id, 2))
+    # Somebody comes for one of them before the truck leaves.
+    await kyiv.world.take(approved(quantity=1))
+    assert await kyiv.dispatch(book.shipment_id) == "not-free"
+    assert await kyiv.on_hand() == 5
+    async with kyiv.world.database.transaction() as tx:
+        gone = await shipping.cancel(tx, "kyiv", book.shipment_id)
+    assert isinstance(gone, Book)
+    assert await kyiv.dispatch(book.shipment_id) == "not-preparing"
+    other = await kyiv.send(lviv, (lot_id, 3))
+    async with kyiv.world.database.transaction() as tx:
+        more = [NewLine(uuid4(), lot_id, 1)]
+        assert isinstance(await shipping.add_lines(tx, "kyiv", other.shipment_id, more), Book)
+    assert isinstance(await kyiv.dispatch(other.shipment_id), Book)
+    async with kyiv.world.database.transaction() as tx:
+        more = [NewLine(uuid4(), lot_id, 1)]
+        late = await shipping.add_lines(tx, "kyiv", other.shipment_id, more)
+        assert late == "not-preparing"
+        assert await shipping.cancel(tx, "kyiv", other.shipment_id) == "not-preparing"
+    assert await kyiv.on_hand() == 1
+    assert await kyiv.dispatch(other.shipment_id) == "not-preparing"
+    await exchange(kyiv, lviv)
+    first = await lviv.book(book.shipment_id)
+    assert first.shipment.state == "cancelled"
+    line_id = first.shipment.lines[0].line_id
+    wrong = await lviv.count(book.shipment_id, {line_id: Counted(3, 0, None)})
+    assert wrong == "not-dispatched"
+
+
+async def test_nobody_speaks_for_another_region(pair: tuple[Side, Side]) -> None:
+    kyiv, lviv = pair
+    lot_id = await kyiv.world.stock(kyiv.site_id, 5)
+    book = await kyiv.send(lviv, (lot_id, 5))
+    await kyiv.dispatch(book.shipment_id)
+    said = await kyiv.said()
+    for event in said:
+        with pytest.raises(Poison):
+            await lviv.hear([event], "odesa")
+    await lviv.hear(said, "kyiv")
+    taken_over = said[-1].model_copy(update={"from_region": "odesa"})
+    with pytest.raises(Poison):
+        await lviv.hear([taken_over], "odesa")
+    line_id = book.shipment.lines[0].line_id
+    await lviv.count(book.shipment_id, {line_id: Counted(5, 0, None)})
+    counted = (await lviv.said())[0]
+    with pytest.raises(Poison):
+        await kyiv.hear([counted], "odesa")
+    with pytest.raises(Poison):
+        await kyiv.hear([counted.model_copy(update={"to_region": "odesa"})], "odesa")
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_no_piece_is_lost_whatever_the_wire_does(pair: tuple[Side, Side], seed: int) -> None:
+    dice = random.Random(seed)
+    lots = {each.region: await each.world.stock(each.site_id, 200) for each in pair}
+    wire: list[tuple[Side, Side, Event]] = []
+    sent: list[tuple[Side, Side, Book]] = []
+    delivered: set[int] = set()
+    damaged = short = surplus = 0
+
+    async def listen() -> None:
+        for one, other in (pair, (pair[1], pair[0])):
+            wire.extend((one, other, event) for event in await one.said())
+
+    for _ in range(60):
+        act = dice.random()
+        one, other = pair if dice.random() < 0.5 else (pair[1], pair[0])
+        if act < 0.2:
+            pieces = [(lots[one.region], dice.randint(1, 9)) for _ in range(dice.randint(1, 3))]
+            sent.append((one, other, await one.send(other, *pieces)))
+        elif act < 0.4 and sent:
+            origin, _, book = dice.choice(sent)
+            await origin.dispatch(book.shipment_id)
+        elif act < 0.6 and sent:
+            _, target, book = dice.choice(sent)
+            line = dice.choice(book.shipment.lines)
+            counted = Counted(dice.randint(0, line.quantity + 1), dice.randint(0, 1), "wet")
+            taken = await target.count(book.shipment_id, {line.line_id: counted})
+            if isinstance(taken, Book):
+                count = taken.shipment.counts[line.line_id]
+                damaged, short = damaged + count.damaged, short + count.short
+                surplus += count.surplus
+        elif wire:
+            # Any message, any time, also again under another event id.
+            place = dice.randrange(len(wire))
+            delivered.add(place)
+            origin, target, event = wire[place]
+            await target.hear([event], origin.region)
+        await listen()
+        # In transit is what the senders' books say, less what the receivers have counted.
+        transit = 0
+        for origin, target, book in sent:
+            left = (await origin.book(book.shipment_id)).shipment
+            if left.sent != "dispatched":
+                continue
+            arrived = await target.world.rows(
+                "SELECT line_id FROM shipment_line WHERE shipment_id = $1 AND good IS NOT NULL",
+                book.shipment_id,
+            )
+            known = {row["line_id"] for row in arrived}
+            transit += sum(each.quantity for each in left.lines if each.line_id not in known)
+        total = await pair[0].on_hand() + await pair[1].on_hand()
+        assert total + transit + damaged + short - surplus == 400
+    # In the end everything arrives.
+    while len(delivered) < len(wire):
+        for place, (origin, target, event) in enumerate(list(wire)):
+            if place not in delivered:
+                delivered.add(place)
+                await target.hear([event], origin.region)
+        await listen()
+    for origin, target, book in sent:
+        ours, theirs = await origin.book(book.shipment_id), await target.book(book.shipment_id)
+        assert (ours.shipment.state, ours.shipment.counts, ours.shipment.lines) == (
+            theirs.shipment.state,
+            theirs.shipment.counts,
+            theirs.shipment.lines,
+        )
