@@ -103,6 +103,32 @@ SENT_BUT_NOT_THERE = """
     SELECT gen_random_uuid(), stream, subject, '{}', '', '', 'acked', 1, now()
     FROM outbox WHERE stream = 'LOCAL' AND status = 'acked' LIMIT 1
 """
+SHIPMENT = """
+    WITH s AS (
+        INSERT INTO shipment (id, from_region, to_region, from_site_id, to_site_id, sent, state,
+                              version, dispatched_on)
+        VALUES (gen_random_uuid(), 'kyiv', 'lviv', gen_random_uuid(), gen_random_uuid(),
+                '{sent}', '{state}', 1, {on}) RETURNING id
+    )
+    INSERT INTO shipment_line (shipment_id, line_id, lot_id, item, quantity, unit_value_minor,
+                               currency, good, damaged, short, surplus, counted_on)
+    SELECT s.id, gen_random_uuid(), {lot}, 'food_parcel', 3, 0, 'UAH', {counts} FROM s
+"""
+
+
+def _shipment(sent: str, state: str, *, lot: bool = False, counted: bool = False) -> str:
+    """A shipment that came from nowhere."""
+    return (
+        SHIPMENT.replace("{sent}", sent)
+        .replace("{state}", state)
+        .replace("{on}", "'2024-01-01'" if sent == "dispatched" else "NULL")
+        .replace("{lot}", "(SELECT id FROM lot LIMIT 1)" if lot else "NULL::uuid")
+        .replace(
+            "{counts}",
+            "3, 0, 0, 0, date '2024-01-01'" if counted else "NULL, NULL, NULL, NULL, NULL",
+        )
+    )
+
 
 BREAKS = (
     Break(
@@ -167,6 +193,24 @@ BREAKS = (
         "inventory",
         "UPDATE reservation SET state = 'held', hold_until = now() - interval '1 hour' "
         "WHERE state = 'confirmed'",
+    ),
+    Break(
+        "inventory.shipments_left_stock",
+        "inventory",
+        _shipment("dispatched", "dispatched", lot=True),
+        also=("mesh.shipments_match",),
+    ),
+    Break(
+        "inventory.shipments_came_in",
+        "inventory",
+        _shipment("dispatched", "received", counted=True),
+        also=("mesh.shipments_match",),
+    ),
+    Break(
+        "inventory.shipments_add_up",
+        "inventory",
+        _shipment("preparing", "dispatched"),
+        also=("mesh.shipments_match",),
     ),
     Break(
         "payments.ledger_balances",
@@ -334,6 +378,7 @@ BREAKS = (
         "UPDATE transfer SET state = 'in_transit' WHERE kind = 'return' AND to_region = 'kyiv'",
     ),
     Break("mesh.referrals_match", "intake", REFERRED_TO_NOBODY),
+    Break("mesh.shipments_match", "inventory", _shipment("preparing", "preparing", lot=True)),
     Break("sent_events_are_in_their_streams", "intake", SENT_BUT_NOT_THERE),
     Break(
         "every_event_was_taken_in",

@@ -21,6 +21,7 @@ from aidmesh.verification.across import (
 )
 from aidmesh.verification.privacy import Canaries, logs_are_clean, logs_in
 from aidmesh.verification.referrals import Referred, Taken, odd_referrals
+from aidmesh.verification.shipments import Side, odd_shipments
 from aidmesh.verification.wire import Frame, WireError, parse
 
 NEED = UUID(int=1)
@@ -325,3 +326,27 @@ def test_a_referred_need_is_served_once_where_it_went(
     nowhere: dict[str, dict[UUID, Taken]] = {"kyiv": {}, "lviv": {}}
     assert odd_referrals(away, nowhere, {"kyiv": ["odesa"], "lviv": []}) == []
     assert len(odd_referrals(away, nowhere, {"kyiv": [], "lviv": []})) == 1
+
+
+@pytest.mark.parametrize(
+    ("by_region", "odd"),
+    [
+        ({"kyiv": 3, "lviv": 3}, None),
+        ({"kyiv": 3, "lviv": 4}, "not the same"),
+        ({"kyiv": 3}, "known to kyiv only"),
+    ],
+)
+def test_a_shipment_is_the_same_at_both_ends(by_region: dict[str, int], odd: str | None) -> None:
+    seen = {
+        NEED: {
+            name: Side("kyiv", "lviv", "dispatched", ((NEED, "parcel", pieces),))
+            for name, pieces in by_region.items()
+        }
+    }
+    found = odd_shipments(seen, {"kyiv", "lviv"}, {"kyiv": [], "lviv": []})
+    assert len(found) == (odd is not None)
+    assert odd is None or odd in found[0]
+    # The other end on another machine is looked at there, but it has to be known.
+    alone = {NEED: {"kyiv": seen[NEED]["kyiv"]}}
+    assert odd_shipments(alone, {"kyiv"}, {"kyiv": ["lviv"]}) == []
+    assert "knows no region lviv" in odd_shipments(alone, {"kyiv"}, {"kyiv": []})[0]

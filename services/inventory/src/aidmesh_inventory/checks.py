@@ -98,4 +98,52 @@ CHECKS = (
         WHERE state = 'held' AND hold_until < now() - interval '60 seconds'
         """,
     ),
+    Check(
+        "shipments_left_stock",
+        "what left a lot for other regions is what was dispatched of it, once",
+        """
+        SELECT format('shipment %s, lot %s: moved %s, dispatched %s', shipment_id, lot_id,
+                      COALESCE(m.total, 0), COALESCE(l.total, 0))
+        FROM (
+            SELECT l.shipment_id, l.lot_id, sum(l.quantity) AS total
+            FROM shipment_line l JOIN shipment s ON s.id = l.shipment_id
+            WHERE l.lot_id IS NOT NULL AND s.sent = 'dispatched' GROUP BY 1, 2
+        ) l
+        FULL JOIN (
+            SELECT shipment_id, lot_id, -sum(quantity) AS total FROM movement
+            WHERE shipment_id IS NOT NULL GROUP BY 1, 2
+        ) m USING (shipment_id, lot_id)
+        WHERE COALESCE(m.total, 0) <> COALESCE(l.total, 0)
+        """,
+    ),
+    Check(
+        "shipments_came_in",
+        "what came into stock from other regions is what was counted of it, once",
+        """
+        SELECT format('shipment %s, line %s: received %s, counted %s', shipment_id, line_id,
+                      COALESCE(r.total, 0), COALESCE(l.good, 0))
+        FROM (SELECT shipment_id, line_id, good FROM shipment_line
+              WHERE lot_id IS NULL AND good > 0) l
+        FULL JOIN (
+            SELECT r.shipment_id, r.line_id, sum(m.quantity) AS total
+            FROM receipt r JOIN movement m ON m.receipt_id = r.id AND m.kind = 'receipt'
+            WHERE r.shipment_id IS NOT NULL GROUP BY 1, 2
+        ) r USING (shipment_id, line_id)
+        WHERE COALESCE(r.total, 0) <> COALESCE(l.good, 0)
+        """,
+    ),
+    Check(
+        "shipments_add_up",
+        "a shipment is received when all its lines were counted, and no line before it left",
+        """
+        SELECT format('shipment %s: %s, %s of %s lines counted', s.id, s.state,
+                      count(l.good), count(l.line_id))
+        FROM shipment s LEFT JOIN shipment_line l ON l.shipment_id = s.id
+        GROUP BY s.id
+        HAVING s.state <> CASE WHEN count(l.good) = 0 THEN s.sent
+                               WHEN count(l.good) = count(l.line_id) THEN 'received'
+                               ELSE 'receiving' END
+            OR (count(l.good) > 0 AND s.sent <> 'dispatched')
+        """,
+    ),
 )

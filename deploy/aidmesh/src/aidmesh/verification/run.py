@@ -30,6 +30,7 @@ from aidmesh.verification.privacy import (
     tables_are_clean,
 )
 from aidmesh.verification.referrals import referrals_match
+from aidmesh.verification.shipments import shipments_match
 from aidmesh.verification.streams import (
     Marks,
     Reads,
@@ -107,6 +108,7 @@ async def check_all(
             outcomes.append(await public_events_reported(probe, marks[probe.name], peer))
     outcomes.append(await transfers_match(probes, elsewhere))
     outcomes.append(await referrals_match(probes, elsewhere))
+    outcomes.append(await shipments_match(probes, elsewhere))
     outcomes.append(await handoffs_arrived(probes))
     outcomes.append(await payouts_agree(probes))
     if canaries is not None:
