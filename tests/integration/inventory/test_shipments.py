@@ -1,5 +1,6 @@
 """Shipments between two real databases, with messages doubled, reordered and held back."""
 
+import base64
 import random
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
@@ -7,12 +8,15 @@ from datetime import date
 from uuid import UUID, uuid4
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from aidmesh_chassis.db import Database
 from aidmesh_chassis.errors import Poison
 from aidmesh_chassis.outbox import Origin
+from aidmesh_chassis.problems import Problem
 from aidmesh_contracts.base import Event
 from aidmesh_contracts.inventory import (
+    KeyChangedV1,
     ShipmentChangedV1,
     ShipmentCountedV1,
     SupplyGrewV1,
@@ -21,7 +25,7 @@ from aidmesh_contracts.inventory import (
 )
 from aidmesh_contracts.restriction import Restriction
 from aidmesh_inventory.domain.shipments import Counted
-from aidmesh_inventory.handlers import arrivals, reversals, shipping, transfers
+from aidmesh_inventory.handlers import arrivals, manifests, reversals, shipping, transfers
 from aidmesh_inventory.store import shipments as store
 from aidmesh_inventory.store.shipments import Book, NewLine
 from integration.inventory.world import DAY, World, approved
@@ -302,3 +306,73 @@ async def test_no_piece_is_lost_whatever_the_wire_does(pair: tuple[Side, Side], 
             theirs.shipment.counts,
             theirs.shipment.lines,
         )
+
+
+async def know_key(of: Side, at: Side, key: Ed25519PrivateKey) -> None:
+    public = base64.b64encode(key.public_key().public_bytes_raw()).decode()
+    told = KeyChangedV1(purpose="sign", public=public, version=1)
+    await at.world.take(told, region=of.region)
+
+
+async def take(at: Side, texts: Sequence[str]) -> Book | str:
+    async with at.world.database.transaction() as tx:
+        return await manifests.take(tx, at.region, texts)
+
+
+async def test_goods_are_counted_by_their_manifest_and_the_event_matches(
+    pair: tuple[Side, Side],
+) -> None:
+    kyiv, lviv = pair
+    key = Ed25519PrivateKey.generate()
+    lot_id = await kyiv.world.stock(kyiv.site_id, 9, expiry=date(2099, 1, 31), restriction=WINTER)
+    prepared = await kyiv.send(lviv, (lot_id, 4), (lot_id, 5))
+    sent = await kyiv.dispatch(prepared.shipment_id)
+    assert isinstance(sent, Book)
+    texts = manifests.sign(sent, key)
+    with pytest.raises(Problem):
+        await take(lviv, texts)
+    await know_key(kyiv, lviv, Ed25519PrivateKey.generate())
+    assert await take(lviv, texts) == "manifest-forged"
+    await lviv.world.execute("DELETE FROM peer_key")
+    await know_key(kyiv, lviv, key)
+    assert await take(kyiv, texts) == "manifest-elsewhere"
+    taken = await take(lviv, texts)
+    assert isinstance(taken, Book)
+    assert (taken.by_manifest, taken.matched, taken.shipment.lines) == (
+        True,
+        False,
+        sent.shipment.lines,
+    )
+    line_id = sent.shipment.lines[0].line_id
+    quantity = sent.shipment.lines[0].quantity
+    await lviv.count(sent.shipment_id, {line_id: Counted(quantity, 0, None)})
+    # Its two events, the older one last.
+    for event in reversed(await kyiv.said()):
+        await lviv.hear([event], "kyiv")
+        await take(lviv, texts)
+    known = await lviv.book(sent.shipment_id)
+    assert (known.matched, known.shipment.state) == (True, "receiving")
+    assert await lviv.on_hand() == quantity
+    assert await lviv.world.value("SELECT count(*) FROM discrepancy") == 0
+    await exchange(kyiv, lviv)
+    assert (await kyiv.book(sent.shipment_id)).shipment == known.shipment
+
+
+async def test_an_event_that_contradicts_its_manifest_is_for_a_person(
+    pair: tuple[Side, Side],
+) -> None:
+    kyiv, lviv = pair
+    key = Ed25519PrivateKey.generate()
+    await know_key(kyiv, lviv, key)
+    lot_id = await kyiv.world.stock(kyiv.site_id, 9)
+    prepared = await kyiv.send(lviv, (lot_id, 4))
+    sent = await kyiv.dispatch(prepared.shipment_id)
+    assert isinstance(sent, Book)
+    assert isinstance(await take(lviv, manifests.sign(sent, key)), Book)
+    told = shipping.as_event(sent)
+    more = told.lines[0].model_copy(update={"quantity": 5})
+    for _ in range(2):
+        await lviv.hear([told.model_copy(update={"lines": (more,)})], "kyiv")
+    found = await lviv.world.rows("SELECT why, shipment_id FROM discrepancy")
+    assert found == [{"why": "manifest_differs", "shipment_id": sent.shipment_id}]
+    assert (await lviv.book(sent.shipment_id)).shipment.lines == sent.shipment.lines

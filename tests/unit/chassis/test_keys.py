@@ -44,8 +44,9 @@ def test_files_are_for_the_owner_only(folder: Path) -> None:
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     files = sorted(path.name for path in folder.iterdir())
     assert files == [
-        "intake.key", "intake.pub", "master.key", "notification.key", "notification.pub",
-        "payments.key", "payments.pub", "tokens.key", "tokens.pub",
+        "intake.key", "intake.pub", "inventory.key", "inventory.pub", "master.key",
+        "notification.key", "notification.pub", "payments.key", "payments.pub", "tokens.key",
+        "tokens.pub",
     ]  # fmt: skip
     assert {stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()} == {0o600}
     assert {path.stat().st_size for path in folder.iterdir()} == {32}

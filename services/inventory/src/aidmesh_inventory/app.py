@@ -1,11 +1,15 @@
 """The composition root of inventory."""
 
-from aidmesh_chassis import idempotency, key_routes
+from functools import partial
+
+from aidmesh_chassis import idempotency, key_routes, peer_keys
 from aidmesh_chassis.auth import verifier_of
 from aidmesh_chassis.http import create_app
-from aidmesh_chassis.keys import MASTER, KeyRing
+from aidmesh_chassis.keys import INVENTORY, MASTER, KeyRing
+from aidmesh_chassis.peer_keys import SIGN
 from aidmesh_chassis.peers import Peers
 from aidmesh_chassis.service import Health, Service, Sweep, open_database
+from aidmesh_contracts.inventory import KeyChangedV1
 from aidmesh_inventory import consumers
 from aidmesh_inventory.api import (
     alerts,
@@ -15,6 +19,7 @@ from aidmesh_inventory.api import (
     discrepancies,
     forms,
     lots,
+    manifests,
     reservations,
     shipments,
     sites,
@@ -39,7 +44,7 @@ def build(settings: Settings | None = None) -> Service:
         ValueError: settings are missing or do not fit.
     """
     settings = settings or Settings()
-    keys = KeyRing(settings.keys_dir, [MASTER])
+    keys = KeyRing(settings.keys_dir, [MASTER, INVENTORY])
     database = open_database(NAME, settings)
     peers = Peers(settings.region)
     health = Health()
@@ -57,6 +62,7 @@ def build(settings: Settings | None = None) -> Service:
         lots.router(database),
         transfers.router(database, settings.region),
         shipments.router(database, settings.region),
+        manifests.router(database, settings.region, keys),
         discrepancies.router(database),
         forms.router(database),
         reservations.router(database),
@@ -85,6 +91,11 @@ def build(settings: Settings | None = None) -> Service:
             Sweep("told_stock", 1.0, changes.tell_stock, limit=changes.TOLD_MAX),
             Sweep("capacity_day", 60.0, capacity.new_day, limit=capacity.REFRESHED_MAX),
             Sweep("slots_of_a_day", 60.0, sweeps.tell_slots, limit=sweeps.LIMIT),
+            Sweep(
+                "own_keys",
+                60.0,
+                partial(peer_keys.tell, KeyChangedV1, lambda: {SIGN: keys.public(INVENTORY).raw}),
+            ),
             Sweep("idempotency", 3600.0, idempotency.purge, limit=idempotency.PURGE_ROWS_MAX),
         ),
     )

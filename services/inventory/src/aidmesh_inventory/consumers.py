@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from functools import partial
 
+from aidmesh_chassis import peer_keys
 from aidmesh_chassis.consuming import Handler, Subscription
 from aidmesh_chassis.db import Tx
 from aidmesh_chassis.envelope import Received
@@ -17,6 +18,7 @@ from aidmesh_contracts.intake import (
 )
 from aidmesh_contracts.inventory import (
     CapacityChangedV1,
+    KeyChangedV1,
     ShipmentChangedV1,
     ShipmentCountedV1,
     SiteChangedV1,
@@ -86,6 +88,7 @@ def subscriptions(region: str) -> tuple[Subscription, ...]:
                 TransferAnsweredV1: partial(transfers.hear_answer, region),
                 ShipmentChangedV1: partial(arrivals.hear_shipments, region),
                 ShipmentCountedV1: partial(arrivals.hear_counts_of, region),
+                KeyChangedV1: peer_keys.know,
             },
             linger_s=WORLD_LINGER_S,
         ),

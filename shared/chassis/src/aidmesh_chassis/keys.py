@@ -4,6 +4,7 @@ Files of a region's keys folder (mode 0600 in a folder of 0700):
 
     master.key                      32 bytes; wraps the keys of people (held by intake)
     intake.key        .pub          X25519; referrals of other regions are sealed to it
+    inventory.key     .pub          Ed25519; signs manifests of shipments
     notification.key  .pub          X25519; contacts are sealed to it
     payments.key      .pub          X25519; payee details are sealed to it
     tokens.key        .pub          Ed25519; signs what staff sign in with (held by the console)
@@ -40,11 +41,13 @@ log = get_logger()
 
 MASTER: Final = "master"
 INTAKE: Final = "intake"
+INVENTORY: Final = "inventory"
 NOTIFICATION: Final = "notification"
 PAYMENTS: Final = "payments"
 TOKENS: Final = "tokens"
-SECRETS: Final = (MASTER, INTAKE, NOTIFICATION, PAYMENTS, TOKENS)
-PUBLICS: Final = (INTAKE, NOTIFICATION, PAYMENTS, TOKENS)
+SECRETS: Final = (MASTER, INTAKE, INVENTORY, NOTIFICATION, PAYMENTS, TOKENS)
+PUBLICS: Final = (INTAKE, INVENTORY, NOTIFICATION, PAYMENTS, TOKENS)
+_SIGNING: Final = (INVENTORY, TOKENS)
 
 PASSPHRASE_CHARS_MIN: Final = 12
 _FILE_BYTES_MAX: Final = 1024
@@ -125,10 +128,14 @@ class KeyRing:
 
     def token_signer(self) -> Ed25519PrivateKey:
         """The key that signs tokens. Raises `Locked`."""
-        return Ed25519PrivateKey.from_private_bytes(self._secret(TOKENS))
+        return self.signer(TOKENS)
+
+    def signer(self, name: str) -> Ed25519PrivateKey:
+        """The key that signs for `name`. Raises `Locked`."""
+        return Ed25519PrivateKey.from_private_bytes(self._secret(name))
 
     def public(self, name: str) -> PublicKey:
-        """The key to seal to `name` with. Raises `KeyFileError`."""
+        """The public key of `name`: to seal to it, or to tell others. Raises `KeyFileError`."""
         return PublicKey(self._public(name))
 
     def token_verifier(self) -> Ed25519PublicKey:
@@ -264,7 +271,7 @@ def _read_secret(path: Path, passphrase: str | None) -> bytes:
 
 
 def _public_of(name: str, raw: bytes) -> bytes:
-    if name == TOKENS:
+    if name in _SIGNING:
         return Ed25519PrivateKey.from_private_bytes(raw).public_key().public_bytes_raw()
     return PrivateKey(raw).public.raw
 

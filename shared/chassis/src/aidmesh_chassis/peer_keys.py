@@ -20,6 +20,7 @@ from aidmesh_chassis.problems import PEER_KEY_UNKNOWN, Problem
 from aidmesh_contracts.base import Event
 
 SEAL = "seal"
+SIGN = "sign"
 
 
 class KeyChanged(Protocol):

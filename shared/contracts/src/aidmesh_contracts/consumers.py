@@ -99,6 +99,7 @@ CONSUMERS: tuple[Consumer, ...] = (
             inventory.TransferAnsweredV1,
             inventory.ShipmentChangedV1,
             inventory.ShipmentCountedV1,
+            inventory.KeyChangedV1,
         ),
     ),
     Consumer(

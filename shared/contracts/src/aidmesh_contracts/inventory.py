@@ -426,6 +426,19 @@ class ShipmentCountedV1(
     version: int = Field(gt=0)
 
 
+class KeyChangedV1(Event, type="inventory.key.changed.v1", stream=Stream.EVENTS, key="purpose"):
+    """A public key of this service, for those of other regions; the highest version wins.
+
+    Attributes:
+        purpose: `sign`: what manifests of shipments are signed with (Ed25519).
+        public: base64 of the 32 bytes.
+    """
+
+    purpose: Literal["sign"]
+    public: str
+    version: int = Field(gt=0)
+
+
 EVENTS: tuple[type[Event], ...] = (
     ReservationHeldV1,
     ReservationRefusedV1,
@@ -446,4 +459,5 @@ EVENTS: tuple[type[Event], ...] = (
     TransferAnsweredV1,
     ShipmentChangedV1,
     ShipmentCountedV1,
+    KeyChangedV1,
 )

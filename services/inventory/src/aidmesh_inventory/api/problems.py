@@ -309,6 +309,30 @@ PROBLEMS: Final[tuple[ProblemType, ...]] = (
         "A reason is needed where not all came as it was sent",
         "Give a code, such as wet, broken_seal or miscounted.",
     ),
+    _kind(
+        "manifest-damaged",
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        "This is no manifest, or it is damaged",
+        "Read its codes again, each to the end.",
+    ),
+    _kind(
+        "manifest-incomplete",
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        "Not all codes of the manifest are there",
+        "Read every code that was printed; their order does not matter.",
+    ),
+    _kind(
+        "manifest-forged",
+        HTTPStatus.FORBIDDEN,
+        "The manifest is not signed by its sender",
+        "Do not take the goods in by it. Call the sending region; the shipment's event will tell.",
+    ),
+    _kind(
+        "manifest-elsewhere",
+        HTTPStatus.CONFLICT,
+        "The manifest is for another region",
+        "Send the goods on, or call the sending region.",
+    ),
 )
 """Inventory's part of the catalogue of problems."""
 

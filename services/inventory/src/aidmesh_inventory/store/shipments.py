@@ -101,6 +101,7 @@ async def put(conn: asyncpg.Connection, books: Sequence[Book]) -> None:
         ON CONFLICT (id) DO UPDATE
         SET sent = excluded.sent, state = excluded.state, version = excluded.version,
             dispatched_on = excluded.dispatched_on, matched = excluded.matched,
+            by_manifest = excluded.by_manifest,
             to_site_id = excluded.to_site_id, changed_at = clock_timestamp()
         """,
         [each.shipment_id for each in books],
