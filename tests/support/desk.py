@@ -32,6 +32,7 @@ from support.made_up.money import (
 from support.made_up.needs import MERGES, NEEDS, whole
 from support.made_up.referrals import REFERRALS, REFERRED
 from support.made_up.results import public, results
+from support.made_up.shipments import MANIFEST, SHIPMENTS, TRANSFERS
 from support.made_up.supply import (
     ASSETS,
     DISCREPANCIES,
@@ -241,6 +242,10 @@ def _fixed() -> dict[str, object]:
         "/v1/referrals/out": {"referrals": REFERRED, "next": None},
         "/v1/referrals/in": {"referrals": REFERRALS, "next": None},
         "/v1/assets": {"rows": ASSETS, "next": None},
+        "/v1/transfers": {"rows": TRANSFERS, "next": None},
+        "/v1/shipments": {"rows": SHIPMENTS, "next": None},
+        **{f"/v1/shipments/{each['shipment_id']}": each for each in SHIPMENTS},
+        f"/v1/shipments/{number('shipment gone')}/manifest": MANIFEST,
         "/v1/payouts/reviews": {"payouts": [PAID_ALONE]},
         "/v1/grants": [{"grant_id": str(number("qn")), "code": "qn-2024"}],
         "/readyz": {"ready": True},

@@ -10,7 +10,6 @@ from aidmesh_contracts.inventory import ShipmentCount, ShipmentLine
 from aidmesh_inventory.domain.shipments import (
     Counted,
     Shipment,
-    acceptable,
     adds_up,
     count_of,
     hear_counts,
@@ -142,12 +141,3 @@ def test_counts_that_cannot_be_are_not_believed() -> None:
     heard = hear_counts(left, [right])
     assert heard is not None
     assert heard[0].state == "received"
-
-
-@given(asked=st.integers(1, 100), free=PIECES, waiting=PIECES)
-def test_by_rule_nothing_goes_that_own_needs_wait_for(asked: int, free: int, waiting: int) -> None:
-    given_ = acceptable(asked, free, waiting)
-    assert 0 <= given_ <= asked
-    assert given_ == 0 or given_ + waiting <= free
-    if free >= waiting + asked:
-        assert given_ == asked

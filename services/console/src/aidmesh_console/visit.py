@@ -27,6 +27,7 @@ from aidmesh_console.clients.link import Away, ClientError, Link, Refused
 from aidmesh_console.clients.payments import Payments
 from aidmesh_console.clients.peers import Readiness
 from aidmesh_console.clients.reporting import Reporting
+from aidmesh_console.clients.shipments import Shipments
 from aidmesh_console.config import Settings
 from aidmesh_console.forms import FIELDS_MAX, Form
 from aidmesh_console.roles import Act, may, menu
@@ -212,6 +213,11 @@ class Visit(Guest):
     def alerts(self) -> Alerts:
         """Alerts over areas."""
         return Alerts(self.inventory.link)
+
+    @cached_property
+    def shipments(self) -> Shipments:
+        """Goods between regions."""
+        return Shipments(self.inventory.link)
 
     @cached_property
     def payments(self) -> Payments:

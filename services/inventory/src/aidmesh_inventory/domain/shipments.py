@@ -128,8 +128,3 @@ def hear_counts(
         return None
     new = [each for each in told if each.line_id not in known.counts]
     return replace(known, counts={**known.counts, **{each.line_id: each for each in new}}), new
-
-
-def acceptable(asked: int, free: int, waiting: int) -> int:
-    """How much of what is asked for may go by rule: never what own waiting needs could use."""
-    return max(0, min(asked, free - waiting))

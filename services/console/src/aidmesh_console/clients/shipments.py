@@ -1,0 +1,130 @@
+"""Goods between regions, as inventory has them."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+from pydantic import TypeAdapter
+
+from aidmesh_console.clients.link import ACCEPTED, Link, View
+
+
+class Transfer(View):
+    """Goods that one region asked another for."""
+
+    transfer_id: UUID
+    from_region: str
+    to_region: str
+    item: str
+    quantity: int
+    area: str
+    reason: str
+    state: str
+    accepted: int | None = None
+    answer_reason: str | None = None
+    asked_at: datetime
+
+
+class ShipmentLine(View):
+    """Pieces of a lot on their way, and what came of them once they were counted."""
+
+    line_id: UUID
+    item: str
+    quantity: int
+    batch: str | None = None
+    expiry: date | None = None
+    good: int | None = None
+    damaged: int | None = None
+    short: int | None = None
+    surplus: int | None = None
+    reason: str | None = None
+
+
+class Shipment(View):
+    """A shipment; `matched` says whether the event of its dispatch has come."""
+
+    shipment_id: UUID
+    from_region: str
+    to_region: str
+    from_site_id: UUID
+    to_site_id: UUID
+    state: str
+    dispatched_on: date | None = None
+    matched: bool = True
+    in_transit: int = 0
+    lines: tuple[ShipmentLine, ...] = ()
+
+
+class TransferPage(View):
+    """A page of asks."""
+
+    rows: tuple[Transfer, ...]
+    next: str | None = None
+
+
+class ShipmentPage(View):
+    """A page of shipments that are not over."""
+
+    rows: tuple[Shipment, ...]
+    next: str | None = None
+
+
+class Manifest(View):
+    """The QR codes of a manifest, as SVG images."""
+
+    images: tuple[str, ...]
+
+
+_TRANSFERS = TypeAdapter(TransferPage)
+_SHIPMENTS = TypeAdapter(ShipmentPage)
+_SHIPMENT = TypeAdapter(Shipment)
+_MANIFEST = TypeAdapter(Manifest)
+
+
+class Shipments:
+    """What inventory is asked about goods between regions."""
+
+    def __init__(self, link: Link) -> None:
+        self.link = link
+
+    async def transfers(self, direction: str, after: str | None = None) -> TransferPage:
+        """Asks: `in` are this region's own, `out` those of others."""
+        query = {"direction": direction, "after": after, "limit": 50}
+        return await self.link.get("/v1/transfers", _TRANSFERS, query)
+
+    async def shipments(self, direction: str, after: str | None = None) -> ShipmentPage:
+        """Shipments out of this region or into it that are not over."""
+        query = {"direction": direction, "after": after, "limit": 50}
+        return await self.link.get("/v1/shipments", _SHIPMENTS, query)
+
+    async def shipment(self, shipment_id: UUID) -> Shipment:
+        """One shipment."""
+        return await self.link.get(f"/v1/shipments/{shipment_id}", _SHIPMENT)
+
+    async def manifest(self, shipment_id: UUID) -> Manifest:
+        """What goes with its goods on paper."""
+        return await self.link.get(f"/v1/shipments/{shipment_id}/manifest", _MANIFEST)
+
+    async def ask(self, body: Mapping[str, Any], key: UUID) -> None:
+        """Ask another region for goods."""
+        await self.link.post("/v1/transfers", ACCEPTED, body, key)
+
+    async def answer(
+        self, transfer_id: UUID, step: str, body: Mapping[str, Any], key: UUID
+    ) -> None:
+        """`accept` or `refuse` an ask."""
+        await self.link.post(f"/v1/transfers/{transfer_id}:{step}", ACCEPTED, body, key)
+
+    async def prepare(self, body: Mapping[str, Any], key: UUID) -> Shipment:
+        """Begin a shipment."""
+        return await self.link.post("/v1/shipments", _SHIPMENT, body, key)
+
+    async def act(self, shipment_id: UUID, step: str, body: Mapping[str, Any], key: UUID) -> None:
+        """Dispatch, cancel, count or add lines: `step` is its name."""
+        await self.link.post(f"/v1/shipments/{shipment_id}:{step}", ACCEPTED, body, key)
+
+    async def take(self, texts: Sequence[str], key: UUID) -> Shipment:
+        """Take a shipment in by its manifest."""
+        body = {"texts": list(texts)}
+        return await self.link.post("/v1/shipments:take-manifest", _SHIPMENT, body, key)

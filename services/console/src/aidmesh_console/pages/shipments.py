@@ -1,0 +1,246 @@
+"""Goods between regions: asking, answering, sending, counting in, and the manifest to print."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Annotated, Final
+from uuid import UUID, uuid4
+
+from fastapi import APIRouter, Depends, Response
+
+from aidmesh_chassis.problems import NOT_FOUND, Problem
+from aidmesh_console.clients.inventory_views import StockAway
+from aidmesh_console.clients.link import ClientError
+from aidmesh_console.clients.shipments import Shipment
+from aidmesh_console.forms import Form
+from aidmesh_console.pages.common import Names, names_of
+from aidmesh_console.roles import Act
+from aidmesh_console.visit import Posted, Visit, visitor
+
+routes = APIRouter()
+Keeper = Annotated[Visit, Depends(visitor(Act.CHANGE_STOCK))]
+
+ASK_REASONS: Final = ("waiting_needs", "low_stock")
+REFUSE_REASONS: Final = ("own_needs", "too_far", "entry_error")
+COUNT_REASONS: Final = ("damaged", "wet", "broken_seal", "miscounted", "lost", "theft")
+
+
+@routes.get("/shipments")
+async def show(visit: Keeper) -> Response:
+    """What others have, what is asked for, and what is on its way."""
+    return await _page(visit)
+
+
+@routes.post("/shipments/ask")
+async def ask(form: Posted, visit: Keeper) -> Response:
+    """Ask another region for what it has free."""
+    region, _, item = (form.text("what", needed=True) or "").partition(" ")
+    body = {
+        "from_region": region,
+        "item": item,
+        "quantity": form.whole("quantity", needed=True),
+        "to_site_id": str(form.uuid("to_site_id", needed=True)),
+        "reason": form.choice("reason", ASK_REASONS),
+    }
+    if form.faults:
+        return await _faulty(visit, form)
+    try:
+        await visit.shipments.ask(body, form.key)
+    except ClientError as error:
+        return await _page(visit, 409, visit.problem(error))
+    return visit.go("/shipments", said="transfer_asked")
+
+
+@routes.post("/shipments/asks/{transfer_id}/{step}")
+async def answer(transfer_id: UUID, step: str, form: Posted, visit: Keeper) -> Response:
+    """Accept or refuse what another region asks for, or begin to send what was accepted."""
+    body: dict[str, object]
+    if step == "accept":
+        body = {"quantity": form.whole("quantity", needed=True)}
+    elif step == "refuse":
+        body = {"reason": form.choice("reason", REFUSE_REASONS)}
+    elif step == "prepare":
+        body = {"transfer_id": str(transfer_id), "lines": [_lot_line(form)]}
+    else:
+        raise Problem(NOT_FOUND)
+    if form.faults:
+        return await _faulty(visit, form)
+    try:
+        if step == "prepare":
+            made = await visit.shipments.prepare(body, form.key)
+            return visit.go(f"/shipments/{made.shipment_id}", said="shipment_prepared")
+        await visit.shipments.answer(transfer_id, step, body, form.key)
+    except ClientError as error:
+        return await _page(visit, 409, visit.problem(error))
+    return visit.go("/shipments", said="transfer_answered")
+
+
+@routes.post("/shipments/take")
+async def take(form: Posted, visit: Keeper) -> Response:
+    """Take a shipment in by its manifest, where its event has not come."""
+    texts = (form.text("note", needed=True) or "").split()
+    if form.faults:
+        return await _faulty(visit, form)
+    try:
+        taken = await visit.shipments.take(texts, form.key)
+    except ClientError as error:
+        return await _page(visit, 409, visit.problem(error))
+    return visit.go(f"/shipments/{taken.shipment_id}", said="shipment_taken")
+
+
+@routes.get("/shipments/{shipment_id}")
+async def show_one(shipment_id: UUID, visit: Keeper) -> Response:
+    """A shipment: to be prepared, sent off, counted."""
+    return await _one(visit, shipment_id)
+
+
+@routes.get("/shipments/{shipment_id}/manifest")
+async def manifest(shipment_id: UUID, visit: Keeper) -> Response:
+    """The manifest, to print."""
+    shipment, names, found = await asyncio.gather(
+        visit.shipments.shipment(shipment_id),
+        names_of(visit),
+        visit.shipments.manifest(shipment_id),
+    )
+    return visit.page("manifest", shipment=shipment, names=names, codes=len(found.images))
+
+
+@routes.get("/shipments/{shipment_id}/codes/{number}.svg")
+async def code(shipment_id: UUID, number: int, visit: Keeper) -> Response:
+    """One of the QR codes of a manifest."""
+    images = (await visit.shipments.manifest(shipment_id)).images
+    if not 1 <= number <= len(images):
+        raise Problem(NOT_FOUND)
+    text = images[number - 1].replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
+    return visit.keep(Response(text, media_type="image/svg+xml"))
+
+
+@routes.post("/shipments/{shipment_id}/{step}")
+async def act(shipment_id: UUID, step: str, form: Posted, visit: Keeper) -> Response:
+    """Add a lot, send off, give up, or count in."""
+    body: dict[str, object] = {}
+    if step == "add-lines":
+        body = {"lines": [_lot_line(form)]}
+    elif step == "count":
+        shipment = await visit.shipments.shipment(shipment_id)
+        body = {"lines": _counts(form, shipment)}
+        if not body["lines"]:
+            form.faults.setdefault("good", "missing")
+    elif step not in {"dispatch", "cancel"}:
+        raise Problem(NOT_FOUND)
+    if form.faults:
+        fault = next(iter(form.faults.values()))
+        return await _one(visit, shipment_id, 422, visit.say(f"fault.{fault}"), form)
+    try:
+        await visit.shipments.act(shipment_id, step, body, form.key)
+    except ClientError as error:
+        status, key = form.after(error)
+        return await _one(visit, shipment_id, status, visit.problem(error), form, key)
+    said = {"count": "shipment_counted", "add-lines": "shipment_prepared"}
+    return visit.go(f"/shipments/{shipment_id}", said=said.get(step, f"shipment_{step}"))
+
+
+def _lot_line(form: Form) -> dict[str, object]:
+    return {
+        "lot_id": str(form.uuid("lot_id", needed=True)),
+        "quantity": form.whole("quantity", needed=True),
+    }
+
+
+def _counts(form: Form, shipment: Shipment) -> list[dict[str, object]]:
+    """The lines of which something was entered."""
+    rows: list[dict[str, object]] = []
+    for line in shipment.lines:
+        good = form.whole(f"good_{line.line_id}", least=0)
+        damaged = form.whole(f"damaged_{line.line_id}", least=0)
+        if good is None and damaged is None:
+            continue
+        if good is None:
+            # Nothing written is not the same as none: what is counted is counted once.
+            form.faults.setdefault(f"good_{line.line_id}", "missing")
+        row: dict[str, object] = {
+            "line_id": str(line.line_id),
+            "good": good or 0,
+            "damaged": damaged or 0,
+        }
+        reason = form.text(f"reason_{line.line_id}")
+        if reason is not None:
+            row["reason"] = reason
+        rows.append(row)
+    return rows
+
+
+async def _faulty(visit: Visit, form: Form) -> Response:
+    fault = next(iter(form.faults.values()))
+    return await _page(visit, 422, visit.say(f"fault.{fault}"))
+
+
+async def _page(visit: Visit, status: int = 200, wrong: str | None = None) -> Response:
+    stock, lots, names = await asyncio.gather(
+        visit.hear(visit.inventory.stock(None)),
+        visit.hear(visit.inventory.lots(None, None)),
+        names_of(visit),
+    )
+    of_us, by_us, out, coming = await asyncio.gather(
+        visit.hear(visit.shipments.transfers("out")),
+        visit.hear(visit.shipments.transfers("in")),
+        visit.hear(visit.shipments.shipments("out")),
+        visit.hear(visit.shipments.shipments("in")),
+    )
+    return visit.page(
+        "shipments",
+        status,
+        names=names,
+        stock=stock,
+        offers=_offers(visit, names, stock.value.others if stock.value else ()),
+        what=f"{visit.asked.get('region', '')} {visit.asked.get('item', '')}",
+        of_us=of_us,
+        by_us=by_us,
+        out=out,
+        coming=coming,
+        lots=lots.value or (),
+        ask_reasons=ASK_REASONS,
+        refuse_reasons=REFUSE_REASONS,
+        wrong=wrong,
+    )
+
+
+def _offers(visit: Visit, names: Names, others: Sequence[StockAway]) -> Sequence[tuple[str, str]]:
+    """What other regions have free, to choose from: how much, and how old that word is."""
+    free: dict[tuple[str, str], list[StockAway]] = {}
+    for each in others:
+        if each.free > 0:
+            free.setdefault((each.item, each.region), []).append(each)
+    offers = []
+    for (item, region), rows in sorted(free.items()):
+        pieces = visit.say.number(sum(row.free for row in rows))
+        age = visit.say.age(min(row.as_of for row in rows))
+        text = f"{names.item(item)} · {region} · {pieces} · {visit.say('as_of')} {age}"
+        offers.append((f"{region} {item}", text))
+    return offers
+
+
+async def _one(
+    visit: Visit,
+    shipment_id: UUID,
+    status: int = 200,
+    wrong: str | None = None,
+    form: Form | None = None,
+    key: UUID | None = None,
+) -> Response:
+    shipment, names = await asyncio.gather(visit.shipments.shipment(shipment_id), names_of(visit))
+    is_ours = shipment.from_region == visit.desk.settings.region
+    lots = None
+    if is_ours and shipment.state == "preparing":
+        lots = (await visit.hear(visit.inventory.lots(shipment.from_site_id, None))).value
+    return visit.page(
+        "shipment",
+        status,
+        shipment=shipment,
+        names=names,
+        is_ours=is_ours,
+        lots=lots or (),
+        values=form.values if form else {},
+        reasons=COUNT_REASONS,
+        key=key or uuid4(),
+        wrong=wrong,
+    )

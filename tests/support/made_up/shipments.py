@@ -1,0 +1,54 @@
+"""Made-up goods between regions, as inventory shows them."""
+
+from support.made_up.basics import REGION, WAREHOUSE, at, iso, number
+
+
+def transfer(name: str, state: str, **more: object) -> dict[str, object]:
+    """Goods that lviv asked this region for."""
+    return {
+        "transfer_id": str(number(f"ask {name}")), "from_region": REGION, "to_region": "lviv",
+        "item": "food_parcel", "quantity": 20, "to_site_id": str(number("lviv site")),
+        "area": "UA46", "reason": "waiting_needs", "state": state, "accepted": None,
+        "answer_reason": None, "asked_at": at(-90), **more,
+    }  # fmt: skip
+
+
+def line(name: str, **more: object) -> dict[str, object]:
+    """Pieces of a lot."""
+    return {
+        "line_id": str(number(f"line {name}")), "lot_id": None, "item": "food_parcel",
+        "quantity": 12, "batch": "b-7", "expiry": iso(200), "good": None, "damaged": None,
+        "short": None, "surplus": None, "reason": None, **more,
+    }  # fmt: skip
+
+
+def shipment(name: str, state: str, **more: object) -> dict[str, object]:
+    """Goods of this region that go to lviv."""
+    return {
+        "shipment_id": str(number(f"shipment {name}")), "from_region": REGION,
+        "to_region": "lviv", "from_site_id": str(WAREHOUSE),
+        "to_site_id": str(number("lviv site")), "transfer_id": None, "state": state,
+        "dispatched_on": None if state == "preparing" else iso(-1), "by_manifest": False,
+        "matched": True, "in_transit": 12, "lines": [line(name)], **more,
+    }  # fmt: skip
+
+
+TRANSFERS = [
+    transfer("open", "asked"),
+    transfer("yes", "accepted", accepted=12),
+    transfer("no", "refused", answer_reason="own_needs"),
+]
+COUNTED = line("counted", good=9, damaged=2, short=1, surplus=0, reason="wet")
+SHIPMENTS = [
+    shipment("preparing", "preparing"),
+    shipment("gone", "dispatched"),
+    shipment(
+        "coming", "receiving", from_region="lviv", to_region=REGION, matched=False,
+        from_site_id=str(number("lviv site")), to_site_id=str(WAREHOUSE),
+        lines=[COUNTED, line("coming")],
+    ),
+]  # fmt: skip
+MANIFEST = {
+    "texts": ["AIDMESH1:0", "AIDMESH1:1"],
+    "images": [f'<svg width="9" height="9"><path d="M{n}"/></svg>' for n in (1, 2)],
+}
