@@ -14,13 +14,14 @@ import asyncpg
 import pytest
 
 from aidmesh_chassis import courier, handoff, service, upkeep
-from aidmesh_chassis.consuming import Inlet, Message, Received, Subscription
+from aidmesh_chassis.consuming import Handler, Inlet, Message, Received, Subscription
 from aidmesh_chassis.db import Database, Tx
 from aidmesh_chassis.envelope import new_event_id, read
 from aidmesh_chassis.errors import Poison
 from aidmesh_chassis.outbox import Origin, row_of
 from aidmesh_chassis.service import _Running
 from aidmesh_contracts.base import Event
+from aidmesh_contracts.consumers import consumers_of
 from aidmesh_contracts.payments import HandoffTakenV1, KeyChangedV1
 from aidmesh_contracts.streams import Stream
 from support.regions import LinkedRegions, linked_regions
@@ -36,6 +37,10 @@ class NoteSentV1(Event, type="payments.note.sent.v1", stream=Stream.HANDOFF, key
 
     note_id: UUID
     sealed: str
+
+
+async def nothing(_: Tx, __: Sequence[Received[Event]]) -> None:
+    """What payments hands over in earnest is not sent here."""
 
 
 def answer(handoff_id: UUID) -> Event:
@@ -97,7 +102,10 @@ class Office:
 @asynccontextmanager
 async def office(region: NatsRegion, database: DatabaseFactory) -> AsyncIterator[Office]:
     db = Database(await database("payments"), Origin(region.region, "payments"))
-    answers = Subscription(Stream.HANDOFF, {HandoffTakenV1: handoff.settle}, answer=answer)
+    (taken_in,) = [each for each in consumers_of("payments") if each.stream is Stream.HANDOFF]
+    handlers: dict[type[Event], Handler] = dict.fromkeys(taken_in.events, nothing)
+    handlers[HandoffTakenV1] = handoff.settle
+    answers = Subscription(Stream.HANDOFF, handlers, answer=answer)
     task = asyncio.create_task(_Running(service_of("payments", region, db, [answers])).run())
     try:
         await eventually(lambda: is_open(db), 20)
