@@ -17,6 +17,16 @@ UNPACKED_BYTES_MAX: Final = 256 * 1024 * 1024
 SHEET_CELLS_MAX: Final = 5_000_000
 """Cells of the rectangle that a sheet fills; about 160 bytes each while it is read."""
 PARTS_MAX: Final = 2_000
+_UNREADABLE: Final = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    NotImplementedError,  # packed in a way that zipfile does not know
+    OSError,
+    RuntimeError,  # encrypted
+    ValueError,
+)
+"""What zipfile raises for a file that is no workbook, or a damaged one."""
 _CHUNK_BYTES: Final = 1024 * 1024
 # Only what a sheet is made of: no pictures, and nothing that would make it another format.
 _PART: Final = re.compile(r"\[Content_Types\]\.xml|_rels/\.rels|xl/.+\.(xml|rels)", re.IGNORECASE)
@@ -72,9 +82,7 @@ def _unpacked(body: bytes) -> io.BytesIO:
                 left -= len(content)
                 _check_extent(content)
                 stored.writestr(name, content)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError, RuntimeError):
-        raise NotAWorkbook from None
-    except ValueError:
+    except _UNREADABLE:
         raise NotAWorkbook from None
     plain.seek(0)
     return plain
