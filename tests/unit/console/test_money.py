@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from aidmesh_chassis.auth import Role
-from aidmesh_console.clients.payments import Paid
+from aidmesh_console.clients.payments_views import Paid
 from aidmesh_console.pages.money import table_of
 from support.made_up.basics import number
 from support.made_up.money import PAID_ALONE, payout

@@ -7,6 +7,7 @@ import pytest
 from aidmesh_chassis.auth import Role
 from support.made_up.basics import WAREHOUSE, number, problem
 from support.made_up.shipments import SHIPMENTS
+from support.made_up.supply import LOTS
 
 if TYPE_CHECKING:
     from .conftest import Browser
@@ -66,6 +67,17 @@ async def test_an_ask_is_accepted_refused_or_sent(keeper: "Browser") -> None:
         (f"/v1/transfers/{ASK}:refuse", {"reason": "own_needs"}),
         ("/v1/shipments", {"transfer_id": str(ASK), "lines": lines}),
     ]
+
+
+async def test_only_lots_of_what_was_asked_for_are_offered_for_it(keeper: "Browser") -> None:
+    (parcels,) = LOTS
+    soap = {**parcels, "lot_id": str(number("lot soap")), "item": "soap_bar"}
+    keeper.desk.region.answers["GET /v1/lots"] = (200, {"rows": [parcels, soap]})
+    for path in ("/shipments", f"/shipments/{number('shipment preparing')}"):
+        page = (await keeper.get(path)).text
+        (choice,) = (part.split("</select>")[0] for part in page.split('name="lot_id"')[1:])
+        assert str(parcels["lot_id"]) in choice
+        assert str(soap["lot_id"]) not in choice
 
 
 async def test_lines_are_counted_and_empty_ones_are_left_for_later(keeper: "Browser") -> None:

@@ -5,7 +5,7 @@ from typing import Final
 from uuid import UUID
 
 from aidmesh_console import i18n
-from aidmesh_console.clients.payments import WholeGrant
+from aidmesh_console.clients.payments_views import WholeGrant
 from aidmesh_console.forms import Form
 from aidmesh_console.pages.common import CURRENCIES
 

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Response
 
 from aidmesh_chassis.problems import FORBIDDEN, NOT_FOUND, Problem
 from aidmesh_console.clients.link import ClientError
-from aidmesh_console.clients.payments import Holding
+from aidmesh_console.clients.payments_views import Holding
 from aidmesh_console.forms import Form
 from aidmesh_console.pages.common import CURRENCIES, MONEY_REASONS, names_of
 from aidmesh_console.pages.grant_forms import OVERHEAD, instalment_of, order_of, step_of

@@ -10,7 +10,8 @@ from fastapi import APIRouter, Depends, Response
 
 from aidmesh_console import i18n
 from aidmesh_console.clients.link import ClientError
-from aidmesh_console.clients.payments import REFERENCE_CHARS_MAX, Paid, RowAnswer
+from aidmesh_console.clients.payments import REFERENCE_CHARS_MAX
+from aidmesh_console.clients.payments_views import Paid, RowAnswer
 from aidmesh_console.forms import Form
 from aidmesh_console.roles import Act
 from aidmesh_console.visit import Posted, Visit, visitor

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Response
 from aidmesh_chassis.problems import FORBIDDEN, NOT_FOUND, Problem
 from aidmesh_console import i18n
 from aidmesh_console.clients.link import ClientError
-from aidmesh_console.clients.payments import Holding
+from aidmesh_console.clients.payments_views import Holding
 from aidmesh_console.forms import Form
 from aidmesh_console.pages.common import ALL, AREAS, MONEY_REASONS, PROGRAMMES, names_of
 from aidmesh_console.roles import Act

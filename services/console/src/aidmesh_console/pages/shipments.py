@@ -239,6 +239,7 @@ async def _one(
         names=names,
         is_ours=is_ours,
         lots=lots or (),
+        items={line.item for line in shipment.lines},
         values=form.values if form else {},
         reasons=COUNT_REASONS,
         key=key or uuid4(),
