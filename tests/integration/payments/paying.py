@@ -23,7 +23,7 @@ from integration.payments.offices import CHECKER, MAKER, Desk, approved, confirm
 
 IBAN = "UA213223130000026007233566001"
 NAME = "Canary Kanarenko"
-PURPOSE = "Transfer 7"
+PURPOSE = "=Transfer 7"
 
 
 @dataclass

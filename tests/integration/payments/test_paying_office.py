@@ -1,5 +1,6 @@
 """Payouts that the office of another region pays, between two real databases."""
 
+import base64
 import random
 from collections.abc import AsyncIterator
 from functools import partial
@@ -9,6 +10,7 @@ from uuid import UUID
 import pytest
 
 from aidmesh_chassis.errors import Poison
+from aidmesh_chassis.keys import PAYMENTS
 from aidmesh_contracts.base import Event
 from aidmesh_contracts.ids import PayoutId
 from aidmesh_contracts.intake import NeedApprovedV1, PayeeErasedV1
@@ -24,7 +26,7 @@ from aidmesh_contracts.streams import Stream
 from aidmesh_payments.domain.money import EXPONENTS
 from aidmesh_payments.domain.orders import OrderVerb
 from aidmesh_payments.domain.payout import PayoutRefusal, Verb
-from aidmesh_payments.handlers import orders, payment_lists, payouts
+from aidmesh_payments.handlers import assignments, orders, payment_lists, payouts
 from aidmesh_payments.store import orders as order_store
 from integration.payments.offices import CHECKER, MAKER, open_desk, withdrawn
 from integration.payments.paying import IBAN, NAME, PURPOSE, Side, Two, two
@@ -95,7 +97,8 @@ async def test_the_payment_list_opens_what_came_in_a_box(pair: Two) -> None:
         )
     )
     line = listed.splitlines()[1]
-    assert line == f"{payout_id.hex},{NAME},{IBAN},,Box 7,,50.00,UAH,{PURPOSE}"
+    # No spreadsheet takes what another region writes for a formula.
+    assert line == f"{payout_id.hex},{NAME},{IBAN},,Box 7,,50.00,UAH,'{PURPOSE}"
     assert await kyiv.value("SELECT staff_id FROM payee_access") == CHECKER
 
 
@@ -122,6 +125,24 @@ async def test_a_payment_that_comes_back_may_be_drawn_up_again(pair: Two) -> Non
     assert await pair.pay(again, "settle") is None
     await pair.exchange()
     assert await pair.states(again) == ("settled", "settled")
+
+
+async def test_what_comes_back_to_a_need_that_is_over_is_let_go(pair: Two) -> None:
+    need = await pair.need()
+    payout_id = await pair.approve(need)
+    await pair.exchange()
+    assert await pair.pay(payout_id, "settle") is None
+    await pair.exchange()
+    await pair.lviv.desk.feed(withdrawn(need))
+    assert await pair.lviv.desk.value("SELECT state FROM commitment") == "spent"
+    assert await pair.pay(payout_id, "return", reason="AC04") is None
+    await pair.lviv.desk.told()
+    handed = [e for e in await pair.kyiv.said() if isinstance(e, PayoutOutcomeV1)]
+    await pair.lviv.desk.feed(*handed, region="kyiv")
+    told = [type(e) for e in await pair.lviv.desk.told()]
+    assert told.count(CommitmentReversedV1) == told.count(CommitmentReleasedV1) == 1
+    assert await pair.lviv.desk.value("SELECT state FROM commitment") == "released"
+    assert await pair.states(payout_id) == ("returned", "returned")
 
 
 @pytest.mark.parametrize("too_late", [False, True])
@@ -212,6 +233,19 @@ async def test_an_erasure_reaches_the_paying_office(pair: Two) -> None:
     assert await pair.kyiv.desk.value(kept) is None
 
 
+async def test_an_erasure_outweighs_a_correction(pair: Two) -> None:
+    need = await pair.need()
+    payout_id = await pair.approve(need)
+    await pair.exchange()
+    await pair.lviv.desk.feed(pair.details(need, version=1))
+    await pair.lviv.desk.feed(PayeeErasedV1(need_id=need.need_id, payee_ref=need.payee_ref))
+    await pair.exchange()
+    assert await pair.states(payout_id) == ("cancelled", "cancelled")
+    # Nothing is drawn up for somebody whom nobody can pay any more.
+    assert await pair.lviv.desk.value("SELECT count(*) FROM payout") == 1
+    assert await pair.lviv.desk.value("SELECT state FROM commitment") == "released"
+
+
 async def test_nobody_speaks_for_another_region(pair: Two) -> None:
     payout_id = await pair.approve(await pair.need())
     await pair.lviv.sweep()
@@ -249,6 +283,26 @@ async def test_a_box_that_cannot_be_opened_goes_back(pair: Two) -> None:
     pair.kyiv.keys.unlock()
     await pair.exchange()
     assert await pair.states(payout_id) == ("rejected", "rejected")
+
+
+@pytest.mark.parametrize("amount_minor", [0, -5_000, 2**63])
+async def test_a_box_with_no_sum_that_can_be_paid_stops_no_other(
+    pair: Two, amount_minor: int
+) -> None:
+    ids = [await pair.approve(await pair.need()) for _ in range(2)]
+    await pair.lviv.sweep()
+    assigned = {e.payout_id: e for e in await pair.lviv.said() if isinstance(e, PayoutAssignedV1)}
+    box = assignments.opened(pair.kyiv.keys, base64.b64decode(assigned[ids[0]].sealed))
+    odd = assignments.sealed(
+        box.model_copy(update={"amount_minor": amount_minor}), pair.kyiv.keys.public(PAYMENTS)
+    )
+    sealed = base64.b64encode(odd).decode()
+    assigned[ids[0]] = assigned[ids[0]].model_copy(update={"sealed": sealed})
+    await pair.kyiv.desk.feed(*assigned.values(), region="lviv")
+    await pair.exchange()
+    assert await pair.states(ids[0]) == ("rejected", "rejected")
+    assert await pair.states(ids[1]) == ("approved", "received")
+    assert await pair.pay(ids[1], "settle") is None
 
 
 async def test_cash_is_paid_where_the_person_is(pair: Two) -> None:

@@ -16,11 +16,15 @@ from aidmesh_payments.store.payouts import PayoutRow
 def ask_back(tx: Tx, row: PayoutRow, why: Withdrawal) -> PayoutRow:
     """Ask a payout back; the caller saves it. What becomes of it is the paying office's answer.
 
-    Asked again, only the reason changes: that its need is over outweighs a correction.
+    Asked again, only the reason changes: that nobody is to be paid outweighs a correction.
     """
     assert row.assigned_to is not None  # noqa: S101 - callers look
     if row.withdrawal is None:
         tx.hand_over(PayoutWithdrawnV1(payout_id=row.id), row.assigned_to)
+    return _because(row, why)
+
+
+def _because(row: PayoutRow, why: Withdrawal) -> PayoutRow:
     return replace(row, withdrawal=why if row.withdrawal in (None, "corrected") else row.withdrawal)
 
 
@@ -35,6 +39,4 @@ async def ask_back_erased(tx: Tx, need_ids: Iterable[NeedId]) -> None:
     for row in asked:
         # Also where it was asked back before: that handoff was blanked with the box.
         ask_back(tx, replace(row, withdrawal=None), "erased")
-    await payout_store.save(
-        tx.conn, [replace(row, withdrawal=row.withdrawal or "erased") for row in asked]
-    )
+    await payout_store.save(tx.conn, [_because(row, "erased") for row in asked])

@@ -27,7 +27,7 @@ from aidmesh_payments.handlers.needs import (
 )
 from aidmesh_payments.handlers.office import Office
 from aidmesh_payments.handlers.payees import opened
-from aidmesh_payments.handlers.spending import pay, reverse_spending
+from aidmesh_payments.handlers.spending import pay, reverse_attempt
 from aidmesh_payments.store import assigned as store
 from aidmesh_payments.store import commitments as commitment_store
 from aidmesh_payments.store import payouts as payout_store
@@ -119,6 +119,7 @@ async def take_outcomes(office: Office, tx: Tx, batch: Sequence[Received[PayoutO
             raise Poison("not_the_paying_office")
     need_ids = {row.need_id for row in found.values()}
     await commitment_store.begin_facts(tx.conn, need_ids)
+    ended = await commitment_store.ended_of(tx.conn, need_ids)
     book = await Book.open(tx, office, (row.allotment_id for row in found.values()))
     commitments = await commitment_store.lock(
         tx.conn, (row.commitment_id for row in found.values())
@@ -132,7 +133,7 @@ async def take_outcomes(office: Office, tx: Tx, batch: Sequence[Received[PayoutO
         item = newest[row.id]
         if item.event.version <= row.outcome_version:
             continue
-        done = _follow(book, row, commitments[row.commitment_id], item)
+        done = _follow(book, row, commitments[row.commitment_id], ended[row.need_id], item)
         saved.append(done.row)
         touched[row.commitment_id] = done.commitment
         again += [] if done.again is None else [done.again]
@@ -148,7 +149,11 @@ async def take_outcomes(office: Office, tx: Tx, batch: Sequence[Received[PayoutO
 
 
 def _follow(
-    book: Book, row: PayoutRow, commitment: Commitment, item: Received[PayoutOutcomeV1]
+    book: Book,
+    row: PayoutRow,
+    commitment: Commitment,
+    ended_no: int,
+    item: Received[PayoutOutcomeV1],
 ) -> _Followed:
     said, before = item.event, row.payout.state
     row = replace(row, outcome_version=said.version)
@@ -171,8 +176,13 @@ def _follow(
     if said.state in ("settled", "returned") and before != "settled":
         commitment = pay(book, commitment, row, row.settled_on or book.today)
     if said.state == "returned":
-        commitment = reverse_spending(
-            book, commitment, (said.reason or "").lower(), fulfils=True, cause=item
+        commitment = reverse_attempt(
+            book,
+            commitment,
+            (said.reason or "").lower(),
+            fulfils=True,
+            ended_no=ended_no,
+            cause=item,
         )
     book.tx.emit(payout_state(row), cause=item, version=payout.version)
     if said.state == "cancelled" and row.withdrawal == "corrected":

@@ -1,8 +1,9 @@
 """The box in which a payout goes to the office that pays it."""
 
+from typing import Annotated
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from aidmesh_chassis.crypto import DecryptionFailed, PublicKey, seal, unseal
 from aidmesh_chassis.keys import PAYMENTS, KeyRing
@@ -24,7 +25,7 @@ class Assignment(BaseModel):
 
     grant_id: GrantId
     allotment_id: AllotmentId
-    amount_minor: int
+    amount_minor: Annotated[int, Field(gt=0, le=10**15)]
     currency: Currency
     approver: UUID
     purpose: str

@@ -52,7 +52,7 @@ async def payment_list(
             "end_to_end_id": line.payout_id.hex,
             "amount": _decimal(line.amount_minor, exponent),
             "currency": line.currency,
-            "purpose": purpose_of,
+            "purpose": _safe(purpose_of),
         }
         writer.writerow(row)
     refs = [line.payee_ref for line in lines if line.payee_ref is not None]

@@ -30,7 +30,7 @@ from aidmesh_payments.handlers.needs import (
     released_event,
 )
 from aidmesh_payments.handlers.office import Office
-from aidmesh_payments.handlers.spending import pay, reverse_spending, tell_reversed
+from aidmesh_payments.handlers.spending import pay, reverse_attempt, tell_reversed
 from aidmesh_payments.problems import problem
 from aidmesh_payments.store import commitments as commitment_store
 from aidmesh_payments.store import late_cash
@@ -136,12 +136,13 @@ async def take_steps(
             tell_reversed(book, commitment, (order.reason or "").lower(), fulfils=True)
             await late_cash.close_unpaid(tx.conn, commitment.id, "returned")
         elif verb == "return":
-            back = reverse_spending(book, commitment, (order.reason or "").lower(), fulfils=True)
-            if commitment.attempt_no <= ended[row.need_id]:
-                # That the attempt is over was heard first, when the money was spent.
-                back = let_go(book, back, "withdrawn")
-                tx.emit(released_event(back))
-            touched[commitment.id] = back
+            touched[commitment.id] = reverse_attempt(
+                book,
+                commitment,
+                (order.reason or "").lower(),
+                fulfils=True,
+                ended_no=ended[row.need_id],
+            )
         elif verb in ("cancel", NOT_COLLECTED):
             touched[commitment.id] = let_go(
                 book, commitment, "returned" if verb == "cancel" else "not_collected"

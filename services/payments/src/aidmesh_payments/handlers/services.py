@@ -20,9 +20,9 @@ from aidmesh_payments.domain.allotments import NotEnough
 from aidmesh_payments.domain.commitments import Commitment
 from aidmesh_payments.handlers.book import Book
 from aidmesh_payments.handlers.commitments import charge, charge_nothing, late_of
-from aidmesh_payments.handlers.needs import discrepancy_of, let_go, released_event
+from aidmesh_payments.handlers.needs import discrepancy_of
 from aidmesh_payments.handlers.office import Office
-from aidmesh_payments.handlers.spending import reverse_spending, tell_spent
+from aidmesh_payments.handlers.spending import reverse_attempt, tell_spent
 from aidmesh_payments.store import commitments as store
 from aidmesh_payments.store import purchases as purchase_store
 
@@ -107,11 +107,14 @@ async def unpay_providers(
             if (lent := late_of(commitment, late, current)) is not None:
                 current[lent.id] = touched[lent.id] = charge_nothing(book, lent, item)
         if reverse:
-            marked = reverse_spending(book, marked, event.reason, fulfils=False, cause=item)
-            if event.attempt_no <= ended[event.need_id]:
-                # That the attempt is over was heard first, when the money was spent.
-                marked = let_go(book, marked, "withdrawn", item)
-                tx.emit(released_event(marked), cause=item)
+            marked = reverse_attempt(
+                book,
+                marked,
+                event.reason,
+                fulfils=False,
+                ended_no=ended[event.need_id],
+                cause=item,
+            )
         current[marked.id] = touched[marked.id] = marked
     await store.save(tx.conn, list(touched.values()))
     await store.close_settlements(tx.conn, gone, "reversed")

@@ -13,7 +13,7 @@ from aidmesh_payments.domain import ledger
 from aidmesh_payments.domain.choosing import Ask, Purse, choose
 from aidmesh_payments.domain.commitments import Commitment
 from aidmesh_payments.handlers.book import Book, Cause
-from aidmesh_payments.handlers.needs import commitment_id_of, let_go, use_of
+from aidmesh_payments.handlers.needs import commitment_id_of, let_go, released_event, use_of
 from aidmesh_payments.handlers.office import Office
 from aidmesh_payments.store import commitments as store
 from aidmesh_payments.store.payouts import PayoutRow
@@ -129,6 +129,30 @@ def reverse_spending(
     if commitment.need_id is not None:
         tell_reversed(book, commitment, reason, fulfils=fulfils, cause=cause)
     return rules.unspend(commitment)
+
+
+def reverse_attempt(
+    book: Book,
+    commitment: Commitment,
+    reason: str,
+    *,
+    fulfils: bool,
+    ended_no: int,
+    cause: Cause = None,
+) -> Commitment:
+    """Undo the last spending of an attempt; if that is over, its money is let go as well.
+
+    That it is over was heard when the money was spent, so nobody else will let go of it.
+
+    Args:
+        ended_no: up to which attempt the need is over.
+    """
+    undone = reverse_spending(book, commitment, reason, fulfils=fulfils, cause=cause)
+    if commitment.attempt_no > ended_no:
+        return undone
+    released = let_go(book, undone, "withdrawn", cause)
+    book.tx.emit(released_event(released), cause=cause)
+    return released
 
 
 async def book_fact(office: Office, tx: Tx, batch: Sequence[Received[AidGivenV1]]) -> None:
