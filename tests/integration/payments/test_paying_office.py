@@ -1,5 +1,6 @@
 """Payouts that the office of another region pays, between two real databases."""
 
+import asyncio
 import base64
 import random
 from collections.abc import AsyncIterator
@@ -26,11 +27,12 @@ from aidmesh_contracts.streams import Stream
 from aidmesh_payments.domain.money import EXPONENTS
 from aidmesh_payments.domain.orders import OrderVerb
 from aidmesh_payments.domain.payout import PayoutRefusal, Verb
-from aidmesh_payments.handlers import assignments, orders, payment_lists, payouts
+from aidmesh_payments.handlers import assigning, assignments, orders, payment_lists, payouts
 from aidmesh_payments.store import orders as order_store
 from integration.payments.offices import CHECKER, MAKER, open_desk, withdrawn
 from integration.payments.paying import IBAN, NAME, PURPOSE, Side, Two, two
 from support.servers import DatabaseFactory
+from support.waiting import eventually
 
 ABOVE_LIMIT = 20_000
 BATCH = UUID(int=99)
@@ -88,9 +90,8 @@ async def test_the_payment_list_opens_what_came_in_a_box(pair: Two) -> None:
     )
     ids = await kyiv.run(lambda tx: order_store.exportable(tx.conn, "kyiv", "UAH", "iban", 10))
     assert ids == [payout_id]
-    steps = [payouts.Step(payout_id)]
-    take = partial(orders.take_steps, kyiv.office, verb="export", steps=steps, by=MAKER)
-    await kyiv.run(partial(take, batch_id=BATCH))
+    steps = [payouts.Step(payout_id, batch_id=BATCH)]
+    await kyiv.run(partial(orders.take_steps, kyiv.office, verb="export", steps=steps, by=MAKER))
     listed = await kyiv.run(
         lambda tx: payment_lists.payment_list(
             tx, pair.kyiv.keys, BATCH, CHECKER, "our own words", EXPONENTS
@@ -244,6 +245,25 @@ async def test_an_erasure_outweighs_a_correction(pair: Two) -> None:
     # Nothing is drawn up for somebody whom nobody can pay any more.
     assert await pair.lviv.desk.value("SELECT count(*) FROM payout") == 1
     assert await pair.lviv.desk.value("SELECT state FROM commitment") == "released"
+
+
+async def test_an_erasure_waits_for_what_is_handed_over_at_that_moment(pair: Two) -> None:
+    need = await pair.need()
+    payout_id = await pair.approve(need)
+    lviv = pair.lviv.desk
+
+    async def waits() -> bool:
+        return bool(await lviv.value("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)"))
+
+    async with lviv.db.transaction() as tx:
+        assert await assigning.assign(lviv.office, pair.lviv.keys, PURPOSE, tx) == 1
+        erased = PayeeErasedV1(need_id=need.need_id, payee_ref=need.payee_ref)
+        erasing = asyncio.create_task(lviv.feed(erased))
+        await eventually(waits)
+    await erasing
+    assert await lviv.value("SELECT count(payload) FROM handoff WHERE subject ~ 'assigned'") == 0
+    await pair.exchange()
+    assert await pair.states(payout_id) == ("cancelled", "cancelled")
 
 
 async def test_nobody_speaks_for_another_region(pair: Two) -> None:

@@ -1,22 +1,25 @@
 """What the routes share: who may do what, and how bulk forms are answered."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Final, Literal, TypeVar
+from datetime import datetime
+from typing import Annotated, Final, Literal, Protocol, TypeVar
 from uuid import UUID
 
+import asyncpg
 from fastapi import Depends
-from pydantic import BaseModel, Field, StringConstraints
+from pydantic import BaseModel, Field, StringConstraints, TypeAdapter
 
 from aidmesh_chassis import taken_rows
 from aidmesh_chassis.auth import Caller, Role, require
 from aidmesh_chassis.db import Database, Tx
-from aidmesh_chassis.http import Body
+from aidmesh_chassis.http import Body, Page
 from aidmesh_chassis.keys import KeyRing
 from aidmesh_chassis.peers import LinkOf
 from aidmesh_chassis.taken_rows import SentRow, TakenRow
 from aidmesh_payments.handlers.office import Office
+from aidmesh_payments.store.queries.rows import Row
 
 ROWS_MAX = 5000
 
@@ -50,6 +53,17 @@ def seen_by(caller: Caller, row: Mapping[str, object]) -> dict[str, object]:
     }
 
 
+class ReadPage(Protocol):
+    """Reads rows that come after a moment and an id."""
+
+    def __call__(
+        self, conn: asyncpg.Connection, *, after: tuple[datetime, UUID] | None, limit: int
+    ) -> Awaitable[list[Row]]: ...
+
+
+_AFTER: TypeAdapter[tuple[datetime, UUID]] = TypeAdapter(tuple[datetime, UUID])
+
+
 @dataclass(frozen=True, slots=True)
 class Desk:
     """What the routes work with."""
@@ -63,6 +77,13 @@ class Desk:
     def with_links(self, holdings: Sequence[Mapping[str, object]]) -> list[dict[str, object]]:
         """Allotments, each with whether its holder is heard (None for the own region)."""
         return [{**each, "link": self.link(str(each["holder"]))} for each in holdings]
+
+    async def page(self, page: Page, name: str, moment: str, read: ReadPage) -> dict[str, object]:
+        """One page of rows that are in the order of a moment and their id."""
+        async with self.db.read() as conn:
+            rows = await read(conn, after=page.after(_AFTER), limit=page.limit + 1)
+        kept, following = page.cut(rows, lambda row: (row[moment], row["id"]))
+        return {name: kept, "next": following}
 
 
 class RowBody(Body):

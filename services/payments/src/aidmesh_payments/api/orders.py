@@ -1,26 +1,25 @@
 """Routes about what other regions have this office pay."""
 
-from datetime import date, datetime
+from datetime import date
+from functools import partial
 from typing import Annotated
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from fastapi import APIRouter, Response
-from pydantic import Field, TypeAdapter
+from pydantic import Field
 
+from aidmesh_chassis.auth import Caller
 from aidmesh_chassis.http import Body, BulkRoute, PageQuery
 from aidmesh_chassis.idempotency import Once
 from aidmesh_contracts.ids import PayoutId
+from aidmesh_payments.api import steps
 from aidmesh_payments.api.desk import ROWS_MAX, Desk, Finance, Payer, Reader, RowBody, Text, admit
-from aidmesh_payments.api.payouts import ExportBody, ReasonBody
+from aidmesh_payments.api.steps import ExportBody, ReasonBody, Take
 from aidmesh_payments.domain.orders import OrderState, OrderVerb
 from aidmesh_payments.handlers import orders
 from aidmesh_payments.handlers.payouts import Step
-from aidmesh_payments.problems import problem
 from aidmesh_payments.store import orders as store
-from aidmesh_payments.store import payouts as payout_store
 from aidmesh_payments.store.queries import orders as queries
-
-_AFTER: TypeAdapter[tuple[datetime, UUID]] = TypeAdapter(tuple[datetime, UUID])
 
 
 class OrderRow(RowBody):
@@ -47,18 +46,12 @@ def router(desk: Desk) -> APIRouter:
         caller: Reader, page: PageQuery, state: OrderState = "received"
     ) -> dict[str, object]:
         """What other regions have this office pay, oldest first."""
-        async with desk.db.read() as conn:
-            rows = await queries.orders(conn, state, page.after(_AFTER), page.limit + 1)
-        kept, following = page.cut(rows, lambda row: (row["recorded_at"], row["id"]))
-        return {"orders": kept, "next": following}
+        return await desk.page(page, "orders", "recorded_at", partial(queries.orders, state=state))
 
     @routes.get("/paying-orders/reviews")
     async def reviews(caller: Reader, page: PageQuery) -> dict[str, object]:
         """What one person paid alone and a second has to look at, most urgent first."""
-        async with desk.db.read() as conn:
-            rows = await queries.reviews(conn, page.after(_AFTER), page.limit + 1)
-        kept, following = page.cut(rows, lambda row: (row["review_due_at"], row["id"]))
-        return {"orders": kept, "next": following}
+        return await desk.page(page, "orders", "review_due_at", queries.reviews)
 
     @routes.post("/paying-orders:export", status_code=201)
     async def export(body: ExportBody, caller: Finance, once: Once) -> Response:
@@ -70,43 +63,24 @@ def router(desk: Desk) -> APIRouter:
             ids = await store.exportable(
                 tx.conn, region, body.currency, body.mechanism, body.rows_max
             )
-            found = await store.lock(tx.conn, region, ids)
-            if not found:
-                raise problem("wrong-state")
-            batch_id = uuid4()
-            total = sum(row.order.amount_minor or 0 for row in found.values())
-            await payout_store.insert_batch(
-                tx.conn,
-                batch_id,
-                body.currency,
-                body.mechanism,
-                len(found),
-                total,
-                caller.staff_id,
-            )
-            steps = [Step(payout_id) for payout_id in found]
-            outcomes = await orders.take_steps(
-                desk.office, tx, "export", steps, caller.staff_id, batch_id
-            )
-            if any(outcomes.values()):
-                # Somebody else was faster with one of them: nothing is exported twice.
-                raise problem("wrong-state")
-            return await once.answer(
-                tx,
-                201,
-                {"batch_id": batch_id, "orders": len(found), "total_minor": total},
-                location=f"/v1/payout-batches/{batch_id}/list.csv",
-            )
+            amounts = {
+                row.id: row.order.amount_minor or 0
+                for row in (await store.lock(tx.conn, region, ids)).values()
+            }
+            take = _taking(desk, "export", caller)
+            return await steps.export(tx, once, body, caller.staff_id, take, amounts, "orders")
 
     @routes.post("/paying-orders/{payout_id}:reject")
     async def reject(payout_id: UUID, body: ReasonBody, caller: Finance, once: Once) -> Response:
         """The bank did not carry it out; its region draws it up again or lets go."""
-        return await _one(desk, once, "reject", payout_id, caller.staff_id, body.reason)
+        take = _taking(desk, "reject", caller)
+        return await steps.take_one(desk, once, take, payout_id, body.reason)
 
     @routes.post("/paying-orders/{payout_id}:return")
     async def send_back(payout_id: UUID, body: ReasonBody, caller: Finance, once: Once) -> Response:
         """A settled payment came back."""
-        return await _one(desk, once, "return", payout_id, caller.staff_id, body.reason)
+        take = _taking(desk, "return", caller)
+        return await steps.take_one(desk, once, take, payout_id, body.reason)
 
     @routes.post("/paying-orders/{payout_id}:review")
     async def review(payout_id: UUID, caller: Payer, once: Once) -> Response:
@@ -119,14 +93,8 @@ def router(desk: Desk) -> APIRouter:
     return routes
 
 
-async def _one(
-    desk: Desk, once: Once, verb: OrderVerb, payout_id: UUID, by: UUID, reason: str
-) -> Response:
-    async with desk.db.transaction() as tx:
-        if known := await once.replay(tx):
-            return known
-        await orders.take_step(desk.office, tx, verb, Step(PayoutId(payout_id), reason=reason), by)
-        return await once.answer(tx, 200, {"payout_id": payout_id})
+def _taking(desk: Desk, verb: OrderVerb, caller: Caller) -> Take:
+    return partial(orders.take_steps, desk.office, verb=verb, by=caller.staff_id)
 
 
 def bulk_router(desk: Desk) -> APIRouter:
@@ -140,25 +108,15 @@ def bulk_router(desk: Desk) -> APIRouter:
             if known := await once.replay(tx):
                 return known
             intake = await admit(tx, "order_settlements", body.source, body.rows)
-            steps: dict[int, Step] = {}
-            named: set[PayoutId] = set()
-            for place in intake.fresh:
-                row = body.rows[place]
-                payout_id = PayoutId(row.payout_id)
-                if payout_id in named:
-                    intake.reject(place, "wrong-state")
-                    continue
-                named.add(payout_id)
-                steps[place] = Step(payout_id, row.bank_reference, row.served_on)
-            outcomes = await orders.take_steps(
-                desk.office, tx, "settle", steps.values(), caller.staff_id
-            )
-            for place, step in steps.items():
-                refusal = outcomes.get(step.payout_id, "unknown-row")
-                if refusal is None:
-                    intake.done(place, step.payout_id)
-                else:
-                    intake.reject(place, str(refusal))
+            paid = {
+                place: Step(
+                    PayoutId(row.payout_id),
+                    bank_reference=row.bank_reference,
+                    settled_on=row.served_on,
+                )
+                for place, row in ((place, body.rows[place]) for place in intake.fresh)
+            }
+            await steps.take_rows(tx, intake, _taking(desk, "settle", caller), paid)
             return await once.answer(tx, 200, await intake.finish(tx))
 
     return routes

@@ -1,13 +1,15 @@
 """Routes about payouts, payees, payment lists and reviews."""
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import date, datetime
+from datetime import date
+from functools import partial
 from typing import Annotated, Literal, TypeVar
 from uuid import UUID, uuid4
 
 from fastapi import APIRouter, Response
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, ValidationError
 
+from aidmesh_chassis.auth import Caller
 from aidmesh_chassis.db import Tx
 from aidmesh_chassis.http import Body, BulkRoute, PageQuery
 from aidmesh_chassis.idempotency import Once
@@ -15,7 +17,7 @@ from aidmesh_chassis.keys import PAYMENTS
 from aidmesh_chassis.privacy import PersonalText
 from aidmesh_contracts.accounts import Mechanism
 from aidmesh_contracts.ids import NeedId, PayeeRef, PayoutId
-from aidmesh_contracts.values import Currency
+from aidmesh_payments.api import steps
 from aidmesh_payments.api.desk import (
     ROWS_MAX,
     Approver,
@@ -29,6 +31,7 @@ from aidmesh_payments.api.desk import (
     Worker,
     admit,
 )
+from aidmesh_payments.api.steps import ExportBody, ReasonBody, Take
 from aidmesh_payments.domain.money import EXPONENTS, today_in_kyiv
 from aidmesh_payments.domain.payout import PayoutState, Verb
 from aidmesh_payments.domain.settling import Unclear, paid_by
@@ -37,10 +40,9 @@ from aidmesh_payments.handlers.payees import Payee
 from aidmesh_payments.handlers.payouts import Step
 from aidmesh_payments.problems import problem
 from aidmesh_payments.store import erasure, late_cash
+from aidmesh_payments.store import payees as payee_store
 from aidmesh_payments.store import payouts as store
 from aidmesh_payments.store.queries import payouts as queries
-
-_AFTER: TypeAdapter[tuple[datetime, UUID]] = TypeAdapter(tuple[datetime, UUID])
 
 
 class PayoutRow(RowBody):
@@ -78,20 +80,6 @@ class SettleBody(Body):
     rows: Annotated[tuple[SettledRow, ...], Field(min_length=1, max_length=ROWS_MAX)]
 
 
-class ExportBody(Body):
-    """Which approved payouts to put on a payment list."""
-
-    currency: Currency
-    mechanism: Mechanism
-    rows_max: int = Field(default=1000, ge=1, le=ROWS_MAX)
-
-
-class ReasonBody(Body):
-    """The bank's reason, an ISO 20022 code."""
-
-    reason: Literal["AC01", "AC04", "AC06", "AM04", "AM05"]
-
-
 class RedoBody(Body):
     """New payee details, where the old were wrong."""
 
@@ -118,18 +106,13 @@ def router(desk: Desk) -> APIRouter:
     async def queue(
         caller: Reader, page: PageQuery, state: PayoutState = "draft"
     ) -> dict[str, object]:
-        async with desk.db.read() as conn:
-            rows = await queries.payouts(conn, state, page.after(_AFTER), page.limit + 1)
-        kept, following = page.cut(rows, lambda row: (row["recorded_at"], row["id"]))
-        return {"payouts": kept, "next": following}
+        read = partial(queries.payouts, state=state)
+        return await desk.page(page, "payouts", "recorded_at", read)
 
     @routes.get("/payouts/reviews")
     async def reviews(caller: Reader, page: PageQuery) -> dict[str, object]:
         """What one person paid alone and a second has to look at, most urgent first."""
-        async with desk.db.read() as conn:
-            rows = await queries.reviews(conn, page.after(_AFTER), page.limit + 1)
-        kept, following = page.cut(rows, lambda row: (row["review_due_at"], row["id"]))
-        return {"payouts": kept, "next": following}
+        return await desk.page(page, "payouts", "review_due_at", queries.reviews)
 
     @routes.post("/payouts/{payout_id}:review")
     async def review(payout_id: UUID, caller: Payer, once: Once) -> Response:
@@ -164,12 +147,14 @@ def router(desk: Desk) -> APIRouter:
 
     @routes.post("/payouts/{payout_id}:reject")
     async def reject(payout_id: UUID, body: ReasonBody, caller: Finance, once: Once) -> Response:
-        return await _one(desk, once, "reject", payout_id, caller.staff_id, body.reason)
+        take = _taking(desk, "reject", caller)
+        return await steps.take_one(desk, once, take, payout_id, body.reason)
 
     @routes.post("/payouts/{payout_id}:return")
     async def send_back(payout_id: UUID, body: ReasonBody, caller: Finance, once: Once) -> Response:
         """A settled payment came back: it is reversed, and its need is ready again."""
-        return await _one(desk, once, "return", payout_id, caller.staff_id, body.reason)
+        take = _taking(desk, "return", caller)
+        return await steps.take_one(desk, once, take, payout_id, body.reason)
 
     @routes.post("/payouts/{payout_id}:not-collected")
     async def not_collected(payout_id: UUID, caller: Payer, once: Once) -> Response:
@@ -177,13 +162,15 @@ def router(desk: Desk) -> APIRouter:
 
         If it was fetched after all, settle it: that also works later.
         """
-        return await _one(desk, once, "not_collected", payout_id, caller.staff_id, None)
+        take = _taking(desk, "not_collected", caller)
+        return await steps.take_one(desk, once, take, payout_id)
 
     @routes.post("/payouts/{payout_id}:{verb}")
     async def step(
         payout_id: UUID, verb: Literal["accept", "cancel"], caller: Finance, once: Once
     ) -> Response:
-        return await _one(desk, once, verb, payout_id, caller.staff_id, None)
+        take = _taking(desk, verb, caller)
+        return await steps.take_one(desk, once, take, payout_id)
 
     @routes.post("/payouts:export", status_code=201)
     async def export(body: ExportBody, caller: Finance, once: Once) -> Response:
@@ -194,44 +181,14 @@ def router(desk: Desk) -> APIRouter:
             ids = await store.exportable(
                 tx.conn, desk.office.region, body.currency, body.mechanism, body.rows_max
             )
-            found = {row.id: row for row in await store.find(tx.conn, ids)}
-            if not found:
-                raise problem("wrong-state")
-            batch_id = uuid4()
-            total = sum(row.payout.amount_minor for row in found.values())
-            await store.insert_batch(
-                tx.conn,
-                batch_id,
-                body.currency,
-                body.mechanism,
-                len(found),
-                total,
-                caller.staff_id,
-            )
-            outcomes = await payouts.take_steps(
-                desk.office,
-                tx,
-                "export",
-                [Step(payout_id, batch_id=batch_id) for payout_id in found],
-                caller.staff_id,
-            )
-            if any(outcomes.values()):
-                # Somebody else was faster with one of them: nothing is exported twice.
-                raise problem("wrong-state")
-            return await once.answer(
-                tx,
-                201,
-                {"batch_id": batch_id, "payouts": len(found), "total_minor": total},
-                location=f"/v1/payout-batches/{batch_id}/list.csv",
-            )
+            amounts = {row.id: row.payout.amount_minor for row in await store.find(tx.conn, ids)}
+            take = _taking(desk, "export", caller)
+            return await steps.export(tx, once, body, caller.staff_id, take, amounts, "payouts")
 
     @routes.get("/payout-batches")
     async def batches(caller: Reader, page: PageQuery) -> dict[str, object]:
         """Payment lists, the newest first."""
-        async with desk.db.read() as conn:
-            rows = await queries.batches(conn, page.after(_AFTER), page.limit + 1)
-        kept, following = page.cut(rows, lambda row: (row["exported_at"], row["id"]))
-        return {"batches": kept, "next": following}
+        return await desk.page(page, "batches", "exported_at", queries.batches)
 
     @routes.get("/payout-batches/{batch_id}/list.csv")
     async def payment_list(batch_id: UUID, caller: Finance) -> Response:
@@ -269,21 +226,15 @@ def router(desk: Desk) -> APIRouter:
             need_id, payee_ref = NeedId(body.need_id), PayeeRef(uuid4())
             if await erasure.is_erased(tx.conn, need_id):
                 raise problem("payee-erased")
-            await store.put_payee(tx.conn, payee_ref, need_id, body.mechanism, box, caller.staff_id)
+            details = (payee_ref, need_id, body.mechanism, box, 0, caller.staff_id)
+            await payee_store.put(tx.conn, [details])
             return await once.answer(tx, 201, {"payee_ref": payee_ref})
 
     return routes
 
 
-async def _one(
-    desk: Desk, once: Once, verb: Verb, payout_id: UUID, by: UUID, reason: str | None
-) -> Response:
-    async with desk.db.transaction() as tx:
-        if known := await once.replay(tx):
-            return known
-        order = Step(PayoutId(payout_id), reason=reason)
-        await payouts.take_step(desk.office, tx, verb, order, by)
-        return await once.answer(tx, 200, {"payout_id": payout_id})
+def _taking(desk: Desk, verb: Verb, caller: Caller) -> Take:
+    return partial(payouts.take_steps, desk.office, verb=verb, by=caller.staff_id)
 
 
 def bulk_router(desk: Desk) -> APIRouter:
@@ -297,8 +248,8 @@ def bulk_router(desk: Desk) -> APIRouter:
                 return known
             intake = await admit(tx, "approvals", body.source, body.rows)
             wanted = await _payouts(tx, intake, body.rows)
-            steps = {place: Step(payout_id) for place, payout_id in wanted.items()}
-            await _take(desk, tx, intake, "approve", steps, caller.staff_id)
+            named = {place: Step(payout_id) for place, payout_id in wanted.items()}
+            await steps.take_rows(tx, intake, _taking(desk, "approve", caller), named)
             return await once.answer(tx, 200, await intake.finish(tx))
 
     @routes.post("/payouts:settle")
@@ -312,7 +263,7 @@ def bulk_router(desk: Desk) -> APIRouter:
                 return known
             intake = await admit(tx, "settlements", body.source, body.rows)
             wanted = await _paid(tx, intake, body.rows)
-            steps = {
+            paid = {
                 place: Step(
                     payout_id,
                     bank_reference=body.rows[place].bank_reference,
@@ -320,7 +271,7 @@ def bulk_router(desk: Desk) -> APIRouter:
                 )
                 for place, payout_id in wanted.items()
             }
-            await _take(desk, tx, intake, "settle", steps, caller.staff_id)
+            await steps.take_rows(tx, intake, _taking(desk, "settle", caller), paid)
             return await once.answer(tx, 200, await intake.finish(tx))
 
     return routes
@@ -348,7 +299,7 @@ async def _paid(tx: Tx, intake: Intake, rows: Sequence[SettledRow]) -> Mapping[i
 def _found(
     intake: Intake, rows: Sequence[R], of_need: Callable[[R, NeedId], PayoutId | Unclear]
 ) -> Mapping[int, PayoutId]:
-    """The payout of each new row; rows that name none, or one twice, are rejected."""
+    """The payout of each new row; rows that name none are rejected."""
     found: dict[int, PayoutId] = {}
     for place in intake.fresh:
         row = rows[place]
@@ -359,20 +310,6 @@ def _found(
             payout_id = of_need(row, NeedId(row.need_id))
         if isinstance(payout_id, Unclear):
             intake.reject(place, payout_id)
-        elif payout_id in found.values():
-            intake.reject(place, "wrong-state")
         else:
             found[place] = payout_id
     return found
-
-
-async def _take(
-    desk: Desk, tx: Tx, intake: Intake, verb: Verb, steps: Mapping[int, Step], by: UUID
-) -> None:
-    outcomes = await payouts.take_steps(desk.office, tx, verb, list(steps.values()), by)
-    for place, order in steps.items():
-        refusal = outcomes.get(order.payout_id, "unknown-row")
-        if refusal is None:
-            intake.done(place, order.payout_id)
-        else:
-            intake.reject(place, str(refusal))

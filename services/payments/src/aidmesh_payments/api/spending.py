@@ -1,6 +1,7 @@
 """Routes about commitments, discrepancies, purchases and the ledger."""
 
 from datetime import date, datetime
+from functools import partial
 from typing import Annotated
 from uuid import UUID, uuid4
 
@@ -234,10 +235,8 @@ def purchase_router(desk: Desk) -> APIRouter:
         state: Annotated[list[PurchaseState] | None, Query(max_length=6)] = None,
     ) -> dict[str, object]:
         """Purchases, oldest first; of some states or of all."""
-        async with desk.db.read() as conn:
-            rows = await queries.purchases(conn, state, page.after(_AFTER), page.limit + 1)
-        kept, following = page.cut(rows, lambda row: (row["recorded_at"], row["id"]))
-        return {"purchases": kept, "next": following}
+        read = partial(queries.purchases, states=state)
+        return await desk.page(page, "purchases", "recorded_at", read)
 
     @routes.get("/purchases/{purchase_id}")
     async def show(purchase_id: UUID, caller: Reader) -> dict[str, object]:

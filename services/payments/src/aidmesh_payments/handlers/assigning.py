@@ -4,6 +4,7 @@ import base64
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
+from uuid import UUID
 
 from aidmesh_chassis import peer_keys
 from aidmesh_chassis.db import Tx
@@ -11,7 +12,7 @@ from aidmesh_chassis.envelope import Received
 from aidmesh_chassis.errors import Poison
 from aidmesh_chassis.keys import PAYMENTS, KeyRing
 from aidmesh_chassis.problems import Problem
-from aidmesh_contracts.ids import CommitmentId, PayoutId
+from aidmesh_contracts.ids import CommitmentId, PayeeRef, PayoutId
 from aidmesh_contracts.payments import PayoutAssignedV1, PayoutOutcomeV1
 from aidmesh_payments.domain.commitments import Commitment, ReleaseCause
 from aidmesh_payments.domain.payout import LIVE, Payout, follow
@@ -30,6 +31,7 @@ from aidmesh_payments.handlers.payees import opened
 from aidmesh_payments.handlers.spending import pay, reverse_attempt
 from aidmesh_payments.store import assigned as store
 from aidmesh_payments.store import commitments as commitment_store
+from aidmesh_payments.store import payees as payee_store
 from aidmesh_payments.store import payouts as payout_store
 from aidmesh_payments.store import pickup as pickup_store
 from aidmesh_payments.store.assigned import Assignable
@@ -49,44 +51,41 @@ async def assign(office: Office, keys: KeyRing, purpose: str, tx: Tx) -> int:
     if PAYMENTS in keys.missing:
         return 0
     found = await store.lock_assignable(tx.conn, office.region, peer_keys.SEAL, LIMIT)
+    sealing_keys = {
+        name: await peer_keys.sealing_key(tx.conn, name) for name in {each.office for each in found}
+    }
     saved: list[PayoutRow] = []
+    opened_for: list[tuple[PayeeRef, UUID, str]] = []
     for each in found:
-        row = await _hand_over(tx, keys, purpose, each)
-        if row is None:
+        approver = each.row.payout.approver
+        assert approver is not None  # noqa: S101 - it is approved
+        try:
+            payee = opened(keys, each.sealed, each.row.id)
+        except Problem:
             payout = follow(each.row.payout, "rejected", _WRONG_DETAILS, None)
-            row = replace(each.row, payout=payout)
-            tx.emit(payout_state(row), version=payout.version)
-        saved.append(row)
+            saved.append(replace(each.row, payout=payout))
+            tx.emit(payout_state(saved[-1]), version=payout.version)
+            continue
+        opened_for.append((each.payee_ref, approver, f"handed to the paying office {each.office}"))
+        box = Assignment(
+            grant_id=each.grant_id,
+            allotment_id=each.allotment_id,
+            amount_minor=each.row.payout.amount_minor,
+            currency=each.row.payout.currency,
+            approver=approver,
+            purpose=purpose,
+            payee=payee,
+        )
+        _hand_over(tx, each, assignments.sealed(box, sealing_keys[each.office]))
+        saved.append(replace(each.row, assigned_to=each.office))
+    await payee_store.note_access(tx.conn, opened_for)
     await payout_store.save(tx.conn, saved)
     return len(found)
 
 
-async def _hand_over(tx: Tx, keys: KeyRing, purpose: str, each: Assignable) -> PayoutRow | None:
-    payout = each.row.payout
-    assert payout.approver is not None  # noqa: S101 - it is approved
-    try:
-        payee = opened(keys, each.sealed, each.row.id)
-    except Problem:
-        return None
-    box = assignments.sealed(
-        Assignment(
-            grant_id=each.grant_id,
-            allotment_id=each.allotment_id,
-            amount_minor=payout.amount_minor,
-            currency=payout.currency,
-            approver=payout.approver,
-            purpose=purpose,
-            payee=payee,
-        ),
-        await peer_keys.sealing_key(tx.conn, each.office),
-    )
-    tx.hand_over(
-        PayoutAssignedV1(payout_id=each.row.id, sealed=base64.b64encode(box).decode()),
-        each.office,
-    )
-    what_for = f"handed to the paying office {each.office}"
-    await payout_store.note_access(tx.conn, [each.payee_ref], payout.approver, what_for)
-    return replace(each.row, assigned_to=each.office)
+def _hand_over(tx: Tx, each: Assignable, box: bytes) -> None:
+    sealed = base64.b64encode(box).decode()
+    tx.hand_over(PayoutAssignedV1(payout_id=each.row.id, sealed=sealed), each.office)
 
 
 class _Followed(NamedTuple):

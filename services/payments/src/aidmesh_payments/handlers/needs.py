@@ -32,6 +32,7 @@ from aidmesh_payments.handlers.asking import ask_back
 from aidmesh_payments.handlers.book import Book, Cause
 from aidmesh_payments.handlers.office import Office
 from aidmesh_payments.store import commitments as store
+from aidmesh_payments.store import payees as payee_store
 from aidmesh_payments.store import payouts as payout_store
 from aidmesh_payments.store.payouts import PayoutRow
 
@@ -99,7 +100,7 @@ async def hold(office: Office, tx: Tx, batch: Sequence[Received[NeedApprovedV1]]
     book, purses = await Book.open_purses(tx, office, (ask.currency for ask in asks))
     answers = choose(purses, asks, book.today)
     # The approval may be older than a correction of where the money goes.
-    payees = await payout_store.corrected_payees(tx.conn, (ask.need_id for ask in asks))
+    payees = await payee_store.corrected(tx.conn, (ask.need_id for ask in asks))
     held: list[Commitment] = []
     for ask in asks:
         key = (ask.need_id, ask.attempt_no)

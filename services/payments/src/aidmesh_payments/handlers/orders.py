@@ -118,7 +118,6 @@ async def take_steps(
     verb: OrderVerb,
     steps: Iterable[Step],
     by: UUID,
-    batch_id: UUID | None = None,
 ) -> Mapping[PayoutId, PayoutRefusal | None]:
     """Take the same step with many orders and tell their regions.
 
@@ -147,7 +146,7 @@ async def take_steps(
         if verb in ("export", "settle") and not row.is_vouched:
             outcomes[row.id] = PayoutRefusal.NOT_VOUCHED
             continue
-        changed = replace(row, order=order)
+        changed = replace(row, order=order, batch_id=step.batch_id or row.batch_id)
         if verb == "settle":
             changed = replace(
                 changed,
@@ -156,20 +155,10 @@ async def take_steps(
             )
         saved.append(changed)
         outcomes[row.id] = None
-    await store.save(tx.conn, saved, batch_id)
+    await store.save(tx.conn, saved)
     for row in saved:
         _tell(tx, row)
     return outcomes
-
-
-async def take_step(office: Office, tx: Tx, verb: OrderVerb, step: Step, by: UUID) -> None:
-    """Take one step with one order. Raises `Problem`."""
-    outcomes = await take_steps(office, tx, verb, [step], by)
-    if step.payout_id not in outcomes:
-        raise Problem(NOT_FOUND)
-    refusal = outcomes[step.payout_id]
-    if refusal is not None:
-        raise problem(refusal)
 
 
 async def review_one(office: Office, tx: Tx, payout_id: PayoutId, by: UUID) -> None:

@@ -26,7 +26,8 @@ from aidmesh_payments.handlers.needs import payout_state
 from aidmesh_payments.problems import problem
 from aidmesh_payments.store import commitments as commitment_store
 from aidmesh_payments.store import erasure as erasure_store
-from aidmesh_payments.store import payouts as store
+from aidmesh_payments.store import payees as store
+from aidmesh_payments.store import payouts as payout_store
 from aidmesh_payments.store import pickup as pickup_store
 from aidmesh_payments.store.payouts import PayoutRow
 
@@ -129,7 +130,7 @@ async def keep(tx: Tx, batch: Sequence[Received[PayeeSealedV1]]) -> None:
         # Commitments before payouts, as everyone locks them.
         places = await commitment_store.locate(tx.conn, corrections, ("payout",))
         await commitment_store.lock(tx.conn, (each.id for each in places))
-    await store.put_payees(tx.conn, rows)
+    await store.put(tx.conn, rows)
     if corrections:
         await _correct(tx, corrections)
     # Of all that were corrected, also those that another one here stands for now.
@@ -143,7 +144,7 @@ async def _correct(tx: Tx, corrections: Mapping[NeedId, Received[PayeeSealedV1]]
 
     What left already goes where it was sent; if it comes back, the new details are used.
     """
-    newest = await store.corrected_payees(tx.conn, corrections)
+    newest = await store.corrected(tx.conn, corrections)
     causes = {
         need_id: item
         for need_id, item in corrections.items()
@@ -151,7 +152,7 @@ async def _correct(tx: Tx, corrections: Mapping[NeedId, Received[PayeeSealedV1]]
     }
     places = await commitment_store.locate(tx.conn, causes, ("payout",))
     locked = await commitment_store.lock(tx.conn, (each.id for each in places if each.attempt_no))
-    live = await store.lock_live_of(tx.conn, locked)
+    live = await payout_store.lock_live_of(tx.conn, locked)
     refs: dict[CommitmentId, PayeeRef] = {}
     again: list[PayoutRow] = []
     for commitment in locked.values():
@@ -166,9 +167,9 @@ async def _correct(tx: Tx, corrections: Mapping[NeedId, Received[PayeeSealedV1]]
         if row is not None and payout is not None:
             again.append(replace(row, payout=payout))
             tx.emit(payout_state(again[-1]), cause=item, version=payout.version)
-    for commitment_id in await store.set_payees(tx.conn, refs):
+    for commitment_id in await store.redirect(tx.conn, refs):
         await pickup_store.restart_clock(tx.conn, commitment_id)
-    await store.save(tx.conn, again)
+    await payout_store.save(tx.conn, again)
 
 
 async def erase(tx: Tx, batch: Sequence[Received[PayeeErasedV1]]) -> None:

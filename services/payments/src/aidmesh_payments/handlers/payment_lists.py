@@ -13,8 +13,8 @@ from aidmesh_chassis.problems import NOT_FOUND, Problem
 from aidmesh_payments.handlers import assignments
 from aidmesh_payments.handlers.payees import Payee, opened
 from aidmesh_payments.problems import problem
-from aidmesh_payments.store import payouts as store
-from aidmesh_payments.store.payouts import BatchLine
+from aidmesh_payments.store import batches, payees
+from aidmesh_payments.store.batches import Line
 
 COLUMNS = ("end_to_end_id", "legal_name", "iban", "card", "post_address", "tax_number",
            "amount", "currency", "purpose")  # fmt: skip
@@ -29,7 +29,7 @@ async def payment_list(
         Locked: the key is not loaded.
         Problem: there is no such list, or a payee's details cannot be used.
     """
-    lines = await store.batch_lines(tx.conn, batch_id)
+    lines = await batches.lines(tx.conn, batch_id)
     if not lines:
         raise Problem(NOT_FOUND)
     out = io.StringIO()
@@ -55,12 +55,13 @@ async def payment_list(
             "purpose": _safe(purpose_of),
         }
         writer.writerow(row)
-    refs = [line.payee_ref for line in lines if line.payee_ref is not None]
-    await store.note_access(tx.conn, refs, by, f"payment list {batch_id}")
+    what_for = f"payment list {batch_id}"
+    refs = (line.payee_ref for line in lines if line.payee_ref is not None)
+    await payees.note_access(tx.conn, [(payee_ref, by, what_for) for payee_ref in refs])
     return out.getvalue()
 
 
-def _opened(keys: KeyRing, line: BatchLine, purpose: str) -> tuple[Payee, str]:
+def _opened(keys: KeyRing, line: Line, purpose: str) -> tuple[Payee, str]:
     """The payee of a line, and what their bank shows: the holder's words in its orders."""
     assert line.sealed is not None  # noqa: S101 - the caller looks
     if not line.is_order:

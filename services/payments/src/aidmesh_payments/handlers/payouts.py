@@ -34,6 +34,7 @@ from aidmesh_payments.handlers.spending import pay, reverse_attempt, tell_revers
 from aidmesh_payments.problems import problem
 from aidmesh_payments.store import commitments as commitment_store
 from aidmesh_payments.store import late_cash
+from aidmesh_payments.store import payees as payee_store
 from aidmesh_payments.store import payouts as store
 from aidmesh_payments.store import pickup as pickup_store
 from aidmesh_payments.store.commitments import Discrepancy
@@ -169,10 +170,14 @@ def _by_need(commitments: Iterable[Commitment]) -> Mapping[NeedId | None, set[Co
 
 async def take_step(office: Office, tx: Tx, verb: Verb, order: Step, by: UUID) -> None:
     """Take one step with one payout. Raises `Problem`."""
-    outcomes = await take_steps(office, tx, verb, [order], by)
-    if order.payout_id not in outcomes:
+    done(await take_steps(office, tx, verb, [order], by), order)
+
+
+def done(outcomes: Mapping[PayoutId, PayoutRefusal | None], step: Step) -> None:
+    """Check that a step was taken. Raises `Problem`: it was refused, or there is no such payout."""
+    if step.payout_id not in outcomes:
         raise Problem(NOT_FOUND)
-    refusal = outcomes[order.payout_id]
+    refusal = outcomes[step.payout_id]
     if refusal is not None:
         raise problem(refusal)
 
@@ -202,7 +207,7 @@ async def redo(
     if is_paid or not (failed and newest and commitment.state == "committed"):
         raise problem("wrong-state")
     payee_ref = payee_ref or commitment.payee_ref
-    if payee_ref is not None and not await store.has_payee(tx.conn, payee_ref, row.need_id):
+    if payee_ref is not None and not await payee_store.has(tx.conn, payee_ref, row.need_id):
         # Of another need, or of somebody who was erased since.
         raise problem("payee-unusable", rule="unknown", payout_id=row.id)
     draft = draft_of(commitment, row.payout_no + 1)
@@ -213,7 +218,7 @@ async def redo(
     )
     await store.insert(tx.conn, [draft])
     if payee_ref is not None:
-        await store.set_payees(tx.conn, {commitment.id: payee_ref})
+        await payee_store.redirect(tx.conn, {commitment.id: payee_ref})
     await pickup_store.restart_clock(tx.conn, commitment.id)
     tx.emit(payout_state(draft), version=1)
     return draft.id

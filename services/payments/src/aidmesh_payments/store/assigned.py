@@ -6,7 +6,7 @@ from typing import NamedTuple
 import asyncpg
 
 from aidmesh_contracts.ids import AllotmentId, GrantId, NeedId, PayeeRef, PayoutId
-from aidmesh_payments.store.payouts import PayoutRow, lock
+from aidmesh_payments.store.payouts import PayoutRow, lock, payout_of
 
 
 class Assignable(NamedTuple):
@@ -27,9 +27,9 @@ async def lock_assignable(
 
     Cash is paid where the person is. What somebody else works at is left for the next time.
     """
-    rows = await conn.fetch(
+    locked = await conn.fetch(
         """
-        SELECT p.id, t.paying_office, a.grant_id, p.allotment_id, p.payee_ref, payee.sealed
+        SELECT p.id
         FROM payout p
         JOIN allotment a ON a.id = p.allotment_id
         JOIN grant_terms t ON t.grant_id = a.grant_id AND t.paying_office <> $1
@@ -43,10 +43,21 @@ async def lock_assignable(
         key_purpose,
         limit,
     )
-    locked = await lock(conn, [PayoutId(row["id"]) for row in rows])
+    # Details are read with the payout locked, or they could be of somebody who was erased since.
+    rows = await conn.fetch(
+        """
+        SELECT p.*, t.paying_office, a.grant_id, payee.sealed
+        FROM payout p
+        JOIN allotment a ON a.id = p.allotment_id
+        JOIN grant_terms t ON t.grant_id = a.grant_id
+        JOIN payee ON payee.payee_ref = p.payee_ref
+        WHERE p.id = ANY($1::uuid[]) ORDER BY p.id
+        """,
+        [row["id"] for row in locked],
+    )
     return [
         Assignable(
-            locked[PayoutId(row["id"])],
+            payout_of(row),
             row["paying_office"],
             GrantId(row["grant_id"]),
             AllotmentId(row["allotment_id"]),
@@ -58,9 +69,10 @@ async def lock_assignable(
 
 
 async def lock_assigned(conn: asyncpg.Connection, need_ids: Iterable[NeedId]) -> list[PayoutRow]:
-    """Lock all payouts of these needs that were handed to another office."""
+    """Lock all payouts of these needs; returns those that were handed to another office."""
     rows = await conn.fetch(
-        "SELECT id FROM payout WHERE need_id = ANY($1::uuid[]) AND assigned_to IS NOT NULL",
-        list(set(need_ids)),
+        "SELECT id FROM payout WHERE need_id = ANY($1::uuid[])", list(set(need_ids))
     )
-    return list((await lock(conn, [PayoutId(row["id"]) for row in rows])).values())
+    # Looked at with the locks: one of them may be handed over at this moment.
+    locked = await lock(conn, [PayoutId(row["id"]) for row in rows])
+    return [row for row in locked.values() if row.assigned_to is not None]

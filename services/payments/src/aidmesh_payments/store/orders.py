@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
+from uuid import UUID
 
 import asyncpg
 
@@ -26,6 +27,7 @@ class OrderRow:
     sealed: bytes | None = None
     bank_reference: str | None = None
     settled_on: date | None = None
+    batch_id: UUID | None = None
     is_vouched: bool = False
 
 
@@ -54,6 +56,7 @@ def _order(row: asyncpg.Record) -> OrderRow:
         sealed=row["sealed"],
         bank_reference=row["bank_reference"],
         settled_on=row["settled_on"],
+        batch_id=row["batch_id"],
         is_vouched=row["is_vouched"],
     )
 
@@ -95,26 +98,20 @@ async def lock(
     return {PayoutId(row["id"]): _order(row) for row in rows}
 
 
-async def save(
-    conn: asyncpg.Connection, rows: Sequence[OrderRow], batch_id: object | None = None
-) -> None:
-    """Write the state of locked orders; what is not to be paid loses its box.
-
-    Args:
-        batch_id: the payment list they were put on now.
-    """
+async def save(conn: asyncpg.Connection, rows: Sequence[OrderRow]) -> None:
+    """Write the state of locked orders; what is not to be paid loses its box."""
     await conn.execute(
         """
         UPDATE paying_order o SET state = n.state, reason = n.reason, settler = n.settler,
                reviewer = n.reviewer, review_due_at = n.review_due_at, version = n.version,
                bank_reference = n.bank_reference, settled_on = n.settled_on,
-               batch_id = COALESCE($10::uuid, o.batch_id),
+               batch_id = n.batch_id,
                sealed = CASE WHEN n.state IN ('rejected', 'cancelled') THEN NULL
                              ELSE o.sealed END
         FROM unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::uuid[],
-                    $6::timestamptz[], $7::int[], $8::text[], $9::date[])
+                    $6::timestamptz[], $7::int[], $8::text[], $9::date[], $10::uuid[])
              AS n (id, state, reason, settler, reviewer, review_due_at, version, bank_reference,
-                   settled_on)
+                   settled_on, batch_id)
         WHERE o.id = n.id
         """,
         [row.id for row in rows],
@@ -126,7 +123,7 @@ async def save(
         [row.order.version for row in rows],
         [row.bank_reference for row in rows],
         [row.settled_on for row in rows],
-        batch_id,
+        [row.batch_id for row in rows],
     )
 
 

@@ -1,9 +1,8 @@
-"""Payouts, payees, batches for the bank, and rows of bulk forms."""
+"""Payouts."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import NamedTuple
 from uuid import UUID
 
 import asyncpg
@@ -52,7 +51,8 @@ class PayoutRow:
         return self.assigned_to is not None and self.payout.state == "approved"
 
 
-def _payout(row: asyncpg.Record) -> PayoutRow:
+def payout_of(row: asyncpg.Record) -> PayoutRow:
+    """The payout of a whole row of its table."""
     return PayoutRow(
         id=PayoutId(row["id"]),
         commitment_id=CommitmentId(row["commitment_id"]),
@@ -120,7 +120,7 @@ async def insert(conn: asyncpg.Connection, payouts: Sequence[PayoutRow]) -> None
 async def find(conn: asyncpg.Connection, ids: Iterable[PayoutId]) -> list[PayoutRow]:
     """Read payouts without locking them."""
     rows = await conn.fetch("SELECT * FROM payout WHERE id = ANY($1::uuid[])", list(set(ids)))
-    return [_payout(row) for row in rows]
+    return [payout_of(row) for row in rows]
 
 
 async def live_of_needs(
@@ -167,7 +167,7 @@ async def lock(
         list(set(live_of)),
         sorted(LIVE),
     )
-    return {PayoutId(row["id"]): _payout(row) for row in rows}
+    return {PayoutId(row["id"]): payout_of(row) for row in rows}
 
 
 async def lock_live_of(
@@ -182,7 +182,7 @@ async def lock_live_of(
         list(set(commitment_ids)),
         sorted(LIVE),
     )
-    return {CommitmentId(row["commitment_id"]): _payout(row) for row in rows}
+    return {CommitmentId(row["commitment_id"]): payout_of(row) for row in rows}
 
 
 async def save(conn: asyncpg.Connection, payouts: Sequence[PayoutRow]) -> None:
@@ -263,192 +263,3 @@ async def exportable(
         region,
     )
     return [PayoutId(row["id"]) for row in rows]
-
-
-async def insert_batch(
-    conn: asyncpg.Connection,
-    batch_id: UUID,
-    currency: str,
-    mechanism: str,
-    payouts: int,
-    total_minor: int,
-    by: UUID,
-) -> None:
-    """Record a payment list."""
-    await conn.execute(
-        """
-        INSERT INTO payout_batch (id, currency, mechanism, payouts, total_minor, exported_by)
-        VALUES ($1, $2, $3, $4, $5, $6)
-        """,
-        batch_id,
-        currency,
-        mechanism,
-        payouts,
-        total_minor,
-        by,
-    )
-
-
-class BatchLine(NamedTuple):
-    """One line of a payment list, its payee still sealed.
-
-    Attributes:
-        is_order: it is another region's, and the box holds the whole of its order.
-    """
-
-    payout_id: PayoutId
-    payee_ref: PayeeRef | None
-    amount_minor: int
-    currency: str
-    sealed: bytes | None
-    is_order: bool
-
-
-async def batch_lines(conn: asyncpg.Connection, batch_id: UUID) -> list[BatchLine]:
-    """Return a payment list, less what is not to be paid any more."""
-    rows = await conn.fetch(
-        """
-        SELECT p.id, p.payee_ref, p.amount_minor, p.currency, payee.sealed, false AS is_order
-        FROM payout p LEFT JOIN payee ON payee.payee_ref = p.payee_ref
-        WHERE p.batch_id = $1 AND p.state NOT IN ('rejected', 'cancelled')
-        UNION ALL
-        SELECT id, id, amount_minor, currency, sealed, true FROM paying_order
-        WHERE batch_id = $1 AND state <> 'rejected'
-        ORDER BY 1
-        """,
-        batch_id,
-    )
-    return [BatchLine(*row) for row in rows]
-
-
-async def put_payee(
-    conn: asyncpg.Connection,
-    payee_ref: PayeeRef,
-    need_id: NeedId,
-    mechanism: str | None,
-    sealed: bytes,
-    sealed_by: UUID,
-) -> bool:
-    """Keep a payee's sealed details, once; payouts that waited learn their mechanism."""
-    new = await conn.fetchval(
-        """
-        INSERT INTO payee (payee_ref, need_id, mechanism, sealed, sealed_by)
-        VALUES ($1, $2, $3, $4, $5)
-        ON CONFLICT (payee_ref) DO NOTHING RETURNING true
-        """,
-        payee_ref,
-        need_id,
-        mechanism,
-        sealed,
-        sealed_by,
-    )
-    if new and mechanism is not None:
-        await conn.execute(
-            "UPDATE payout SET mechanism = $2 WHERE payee_ref = $1 AND mechanism IS NULL",
-            payee_ref,
-            mechanism,
-        )
-    return bool(new)
-
-
-async def has_payee(conn: asyncpg.Connection, payee_ref: PayeeRef, need_id: NeedId) -> bool:
-    """Whether there are details under this reference for whom this need pays."""
-    return bool(
-        await conn.fetchval(
-            "SELECT EXISTS (SELECT FROM payee WHERE payee_ref = $1 AND need_id = $2)",
-            payee_ref,
-            need_id,
-        )
-    )
-
-
-async def put_payees(
-    conn: asyncpg.Connection,
-    payees: Sequence[tuple[PayeeRef, NeedId, str | None, bytes, int, UUID | None]],
-) -> None:
-    """Keep a batch of sealed details, each once; nothing of needs whose people were erased."""
-    rows = list({payee[0]: payee for payee in payees}.values())
-    await conn.execute(
-        """
-        INSERT INTO payee (payee_ref, need_id, mechanism, sealed, version, sealed_by)
-        SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::bytea[], $5::int[],
-                             $6::uuid[])
-             AS n (payee_ref, need_id, mechanism, sealed, version, sealed_by)
-        WHERE NOT EXISTS (SELECT FROM erased_need e WHERE e.need_id = n.need_id)
-        ORDER BY n.payee_ref
-        ON CONFLICT (payee_ref) DO NOTHING
-        """,
-        *(list(column) for column in zip(*rows, strict=True)),
-    )
-    await conn.execute(
-        """
-        WITH waiting AS (
-            SELECT p.id, payee.mechanism FROM payout p
-            JOIN payee ON payee.payee_ref = p.payee_ref
-            WHERE p.payee_ref = ANY($1::uuid[]) AND p.mechanism IS NULL
-            ORDER BY p.id FOR NO KEY UPDATE OF p
-        )
-        UPDATE payout p SET mechanism = waiting.mechanism FROM waiting WHERE p.id = waiting.id
-        """,
-        [payee[0] for payee in rows],
-    )
-
-
-async def corrected_payees(
-    conn: asyncpg.Connection, need_ids: Iterable[NeedId]
-) -> dict[NeedId, PayeeRef]:
-    """Of needs whose details were corrected, under which reference they are now."""
-    rows = await conn.fetch(
-        """
-        SELECT DISTINCT ON (need_id) need_id, payee_ref FROM payee
-        WHERE need_id = ANY($1::uuid[]) AND version > 0 ORDER BY need_id, version DESC
-        """,
-        list(set(need_ids)),
-    )
-    return {NeedId(row["need_id"]): PayeeRef(row["payee_ref"]) for row in rows}
-
-
-async def set_payees(
-    conn: asyncpg.Connection, payees: Mapping[CommitmentId, PayeeRef]
-) -> list[CommitmentId]:
-    """Have what locked commitments pay go elsewhere, also payouts that have not left.
-
-    Returns:
-        of which commitments a payout goes another way than before.
-    """
-    rows = await conn.fetch(
-        """
-        WITH n AS (
-            SELECT n.id, n.payee_ref, payee.mechanism, payee.sealed_by
-            FROM unnest($1::uuid[], $2::uuid[]) AS n (id, payee_ref)
-            JOIN payee ON payee.payee_ref = n.payee_ref
-        ), of_commitment AS (
-            UPDATE commitment c SET payee_ref = n.payee_ref FROM n WHERE c.id = n.id
-        ), old AS (
-            SELECT p.id, p.mechanism FROM payout p JOIN n ON n.id = p.commitment_id
-            WHERE p.state IN ('draft', 'approved') AND p.assigned_to IS NULL
-        )
-        UPDATE payout p SET payee_ref = n.payee_ref, mechanism = n.mechanism,
-               sealed_by = n.sealed_by
-        FROM n, old WHERE p.commitment_id = n.id AND p.id = old.id
-        RETURNING p.commitment_id, old.mechanism IS DISTINCT FROM p.mechanism AS changed
-        """,
-        list(payees),
-        list(payees.values()),
-    )
-    return [CommitmentId(row["commitment_id"]) for row in rows if row["changed"]]
-
-
-async def note_access(
-    conn: asyncpg.Connection, payee_refs: Sequence[PayeeRef], staff_id: UUID, purpose: str
-) -> None:
-    """Record whose details were opened, by whom, and for what."""
-    await conn.execute(
-        """
-        INSERT INTO payee_access (payee_ref, staff_id, purpose)
-        SELECT ref, $2, $3 FROM unnest($1::uuid[]) AS ref
-        """,
-        list(payee_refs),
-        staff_id,
-        purpose,
-    )

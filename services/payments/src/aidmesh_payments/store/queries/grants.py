@@ -69,8 +69,7 @@ async def known_grants(
         WHERE $1::text IS NULL OR (code, grant_id) > ($1, $2::uuid)
         ORDER BY code, grant_id LIMIT $3
         """,
-        None if after is None else after[0],
-        None if after is None else after[1],
+        *(after or (None, None)),
         limit,
     )
     return [(row["code"], row["grant_id"]) for row in rows]
@@ -230,8 +229,7 @@ async def requests(
               AND ($1::timestamptz IS NULL OR (asked_at, id) > ($1, $2::uuid))
             ORDER BY asked_at, id LIMIT $3
             """,
-            None if after is None else after[0],
-            None if after is None else after[1],
+            *(after or (None, None)),
             limit,
         )
     )

@@ -24,8 +24,7 @@ async def orders(
             ORDER BY o.recorded_at, o.id LIMIT $4
             """,
             state,
-            None if after is None else after[0],
-            None if after is None else after[1],
+            *(after or (None, None)),
             limit,
         )
     )
@@ -44,8 +43,7 @@ async def reviews(
               AND ($1::timestamptz IS NULL OR (review_due_at, id) > ($1, $2::uuid))
             ORDER BY review_due_at, id LIMIT $3
             """,
-            None if after is None else after[0],
-            None if after is None else after[1],
+            *(after or (None, None)),
             limit,
         )
     )

@@ -23,8 +23,7 @@ async def payouts(
             ORDER BY recorded_at, id LIMIT $4
             """,
             state,
-            None if after is None else after[0],
-            None if after is None else after[1],
+            *(after or (None, None)),
             limit,
         )
     )
@@ -43,8 +42,7 @@ async def reviews(
               AND ($1::timestamptz IS NULL OR (review_due_at, id) > ($1, $2::uuid))
             ORDER BY review_due_at, id LIMIT $3
             """,
-            None if after is None else after[0],
-            None if after is None else after[1],
+            *(after or (None, None)),
             limit,
         )
     )
@@ -61,8 +59,7 @@ async def batches(
             WHERE $1::timestamptz IS NULL OR (exported_at, id) < ($1, $2::uuid)
             ORDER BY exported_at DESC, id DESC LIMIT $3
             """,
-            None if after is None else after[0],
-            None if after is None else after[1],
+            *(after or (None, None)),
             limit,
         )
     )

@@ -55,8 +55,7 @@ async def discrepancies(
               AND ($1::timestamptz IS NULL OR (d.opened_at, d.id) > ($1, $2::uuid))
             ORDER BY d.opened_at, d.id LIMIT $3
             """,
-            None if after is None else after[0],
-            None if after is None else after[1],
+            *(after or (None, None)),
             limit,
         )
     )
@@ -80,8 +79,7 @@ async def purchases(
             ORDER BY recorded_at, id LIMIT $4
             """,
             states,
-            None if after is None else after[0],
-            None if after is None else after[1],
+            *(after or (None, None)),
             limit,
         )
     )
@@ -125,8 +123,7 @@ async def accounts(
             ORDER BY code, id LIMIT $4
             """,
             grant_id,
-            None if after is None else after[0],
-            None if after is None else after[1],
+            *(after or (None, None)),
             limit,
         )
     )
@@ -177,8 +174,7 @@ async def journals(
             grant_id,
             days[0],
             days[1],
-            None if after is None else after[0],
-            None if after is None else after[1],
+            *(after or (None, None)),
             limit,
             sensitive_too,
         )
