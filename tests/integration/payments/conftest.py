@@ -24,3 +24,16 @@ async def api(database: DatabaseFactory, tmp_path: Path) -> AsyncIterator[Api]:
     """Those who call the office of kyiv."""
     async with open_api(await database("payments"), tmp_path / "keys") as api:
         yield api
+
+
+@pytest.fixture
+async def pair(database: DatabaseFactory) -> AsyncIterator[tuple[Desk, Desk]]:
+    """kyiv and lviv."""
+    desks = (
+        await open_desk(await database("payments"), "kyiv"),
+        await open_desk(await database("payments"), "lviv"),
+    )
+    yield desks
+    for desk in desks:
+        await desk.check()
+        await desk.db.close()

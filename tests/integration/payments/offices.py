@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
@@ -19,20 +20,15 @@ from aidmesh_contracts.ids import (
     SiteId,
     TransferId,
 )
-from aidmesh_contracts.intake import (
-    NeedApprovedV1,
-    NeedConfirmedV1,
-    NeedToldV1,
-    NeedWithdrawnV1,
-)
+from aidmesh_contracts.intake import NeedApprovedV1, NeedConfirmedV1, NeedToldV1, NeedWithdrawnV1
 from aidmesh_contracts.registry import REGISTRY
 from aidmesh_contracts.restriction import UNRESTRICTED, Restriction
-from aidmesh_contracts.streams import event_type_of
+from aidmesh_contracts.streams import Stream, event_type_of
 from aidmesh_contracts.values import MoneyDemand
 from aidmesh_payments.checks import CHECKS
 from aidmesh_payments.consumers import subscriptions
 from aidmesh_payments.domain.grants import Line
-from aidmesh_payments.handlers import allotting, grants
+from aidmesh_payments.handlers import allotting, book, grants
 from aidmesh_payments.handlers.allotting import Order
 from aidmesh_payments.handlers.office import Office
 from aidmesh_payments.store import grants as grant_store
@@ -264,3 +260,19 @@ def told(need: NeedApprovedV1, told_at: datetime | None = None) -> NeedToldV1:
         how="in_person",
         collect_days=DAYS,
     )
+
+
+async def public(desk: Desk) -> list[Event]:
+    """What other regions hear, once they have been told."""
+    await desk.run(partial(book.tell_allotments, desk.office))
+    return [event for event in await desk.told() if event.stream is Stream.EVENTS]
+
+
+async def exchange(one: Desk, other: Desk) -> None:
+    """Deliver until nothing more is said."""
+    while True:
+        from_one, from_other = await public(one), await public(other)
+        if not from_one and not from_other:
+            return
+        await other.feed(*from_one, region=one.office.region)
+        await one.feed(*from_other, region=other.office.region)

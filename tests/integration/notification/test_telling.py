@@ -1,0 +1,188 @@
+"""Who need not be told any more, whom a message reached, and whom a person tells."""
+
+from collections.abc import Callable
+from datetime import date
+from uuid import uuid4
+
+import pytest
+
+from aidmesh_contracts.ids import NeedId
+from aidmesh_contracts.intake import (
+    NeedClosedV1,
+    NeedFulfilledV1,
+    NeedReadyV1,
+    NeedToldV1,
+    NeedWithdrawnV1,
+)
+from aidmesh_notification import handlers
+from aidmesh_notification.domain.sending import NotReportable, Report
+from aidmesh_notification.handlers import settle_cut_short
+from aidmesh_notification.store import outbound
+from aidmesh_notification.texts import load_templates
+from integration.notification.world import World, ready
+
+
+def withdrawn(need_id: NeedId, attempt_no: int) -> NeedWithdrawnV1:
+    return NeedWithdrawnV1(need_id=need_id, attempt_no=attempt_no, reason="cancelled")
+
+
+def fulfilled(need_id: NeedId, attempt_no: int) -> NeedFulfilledV1:
+    return NeedFulfilledV1(
+        need_id=need_id,
+        attempt_no=attempt_no,
+        service_no=1,
+        kind="food_parcel",
+        programme="food",
+        person_ids=(),
+        area="UA80",
+        asked_on=date(2024, 5, 1),
+        served_on=date(2024, 5, 6),
+        quantity=1,
+        unit="piece",
+    )
+
+
+def closed(need_id: NeedId, attempt_no: int) -> NeedClosedV1:
+    return NeedClosedV1(
+        need_id=need_id, attempt_no=attempt_no or None, state="cancelled", reason="not_wanted"
+    )
+
+
+@pytest.mark.parametrize("ending", [fulfilled, closed])
+async def test_whoever_was_served_is_not_told_to_come(
+    world: World, ending: Callable[[NeedId, int], NeedFulfilledV1 | NeedClosedV1]
+) -> None:
+    person = uuid4()
+    await world.take(world.card(person))
+    early, late, again = ready(person), ready(person), ready(person, attempt_no=2)
+    await world.take(early, again)
+    await world.take(ending(early.need_id, 1), ending(again.need_id, 1))
+    await world.take(ending(late.need_id, 1), ending(NeedId(uuid4()), 0))
+    await world.take(late)  # overtaken by the news that it was served
+    await world.sender().run_once()
+    assert len(world.recorder.sent) == 1
+    states = {row["need_id"]: (row["state"], row["reason"]) for row in await world.messages()}
+    assert states == {
+        early.need_id: ("suppressed", "superseded"),
+        late.need_id: ("suppressed", "superseded"),
+        again.need_id: ("sent", None),
+    }
+
+
+async def test_nobody_stays_to_be_told_after_they_were_served(world: World) -> None:
+    unreached = ready(None)
+    await world.take(unreached)
+    await world.sender().run_once()
+    assert await to_tell(world) == 1
+    await world.take(fulfilled(unreached.need_id, 1))
+    assert await to_tell(world) == 0
+
+
+async def test_a_message_cut_short_of_somebody_served_is_nobodys_task(world: World) -> None:
+    event = ready(None)
+    await world.take(event)
+    await world.take(fulfilled(event.need_id, 1))
+    async with world.database.transaction() as tx:
+        await tx.conn.execute(
+            "UPDATE message SET state = 'sending', claim_id = gen_random_uuid(),"
+            " claimed_until = now() - interval '1 s'"
+        )
+    async with world.database.transaction() as tx:
+        assert await settle_cut_short(load_templates("-"))(tx) == 1
+    assert [row["state"] for row in await world.messages()] == ["unknown"]
+    assert await to_tell(world) == 0
+
+
+async def to_tell(world: World) -> int:
+    async with world.database.read() as conn:
+        return await outbound.count_to_tell(conn)
+
+
+async def report(world: World, outcome: Report, code: str | None = None) -> str | None:
+    """A gateway reports on the only message."""
+    [row] = await world.messages()
+    async with world.database.transaction() as tx:
+        return await handlers.report(tx, row["message_id"], outcome, code)
+
+
+async def sent_to_somebody(world: World) -> NeedReadyV1:
+    person = uuid4()
+    event = ready(person)
+    await world.take(world.card(person))
+    await world.take(event)
+    with pytest.raises(NotReportable):
+        await report(world, "delivered")
+    await world.sender().run_once()
+    return event
+
+
+async def test_a_report_says_that_a_message_arrived(world: World) -> None:
+    await sent_to_somebody(world)
+    assert await report(world, "delivered") == "delivered"
+    assert await report(world, "delivered") == "delivered"
+    with pytest.raises(NotReportable):
+        await report(world, "failed", "mailbox_full")
+    [row] = await world.messages()
+    assert (row["state"], row["reason"]) == ("delivered", None)
+    assert row["reported_at"] is not None
+    assert [event["type"] for event in await world.emitted()] == ["sent.v1"]
+
+
+async def test_whom_a_message_did_not_reach_is_told_in_person(world: World) -> None:
+    event = await sent_to_somebody(world)
+    assert await report(world, "failed", "mailbox_full") == "failed"
+    assert await report(world, "failed", "mailbox_full") == "failed"
+    with pytest.raises(NotReportable):
+        await report(world, "delivered")
+    [row] = await world.messages()
+    assert (row["state"], row["reason"], row["report_code"]) == (
+        "failed", "undelivered", "mailbox_full",
+    )  # fmt: skip
+    assert await to_tell(world) == 1
+    _, suppressed = await world.emitted()
+    assert (suppressed["type"], suppressed["reason"]) == ("suppressed.v1", "failed")
+    await world.take(await told(world, event.need_id, 1))
+    assert await to_tell(world) == 0
+
+
+async def test_a_late_report_about_somebody_served_is_nobodys_task(world: World) -> None:
+    event = await sent_to_somebody(world)
+    await world.take(fulfilled(event.need_id, 1))
+    await report(world, "failed", "mailbox_full")
+    assert await to_tell(world) == 0
+
+
+async def told(world: World, need_id: NeedId, attempt_no: int) -> NeedToldV1:
+    async with world.database.read() as conn:
+        now = await conn.fetchval("SELECT now()")
+    return NeedToldV1(
+        need_id=need_id, attempt_no=attempt_no, told_at=now, how="in_person", collect_days=7
+    )
+
+
+async def test_what_was_withdrawn_or_told_is_not_sent_whatever_came_first(world: World) -> None:
+    person = uuid4()
+    await world.take(world.card(person))
+    first, second, third = ready(person), ready(person), ready(person, attempt_no=2)
+    await world.take(withdrawn(first.need_id, 1))
+    await world.take(first, second, third)
+    await world.take(await told(world, second.need_id, 1))
+    await world.take(withdrawn(third.need_id, 1))  # an older attempt: no matter
+    await world.sender().run_once()
+    assert len(world.recorder.sent) == 1
+    states = {row["need_id"]: (row["state"], row["reason"]) for row in await world.messages()}
+    assert states == {
+        first.need_id: ("suppressed", "superseded"),
+        second.need_id: ("suppressed", "superseded"),
+        third.need_id: ("sent", None),
+    }
+    assert all(row["settled_at"] is not None for row in await world.messages())
+
+
+async def test_telling_in_person_clears_the_queue_of_people_to_tell(world: World) -> None:
+    event = ready(None)
+    await world.take(event)
+    await world.sender().run_once()
+    assert [row["settled_at"] for row in await world.messages()] == [None]
+    await world.take(await told(world, event.need_id, 1))
+    assert [row["settled_at"] is None for row in await world.messages()] == [False]

@@ -1,0 +1,104 @@
+"""Who waits now, and who may see of whom."""
+
+from datetime import date
+from uuid import UUID
+
+from aidmesh_chassis.auth import Role
+from aidmesh_contracts.ids import NeedId
+from aidmesh_contracts.intake import NeedClosedV1, NeedReversedV1, NeedUnlistedV1, NeedWaitlistedV1
+from aidmesh_contracts.values import BlockedBy
+from aidmesh_reporting.rebuild import rebuild
+from aidmesh_reporting.store.kept import empty_read_models
+from integration.reporting.model import received
+from integration.reporting.region import Built, service
+
+
+def waits(
+    number: int, version: int = 0, *, code: str = "parcel", kind: str = "food_parcel", **more: bool
+) -> NeedWaitlistedV1:
+    return NeedWaitlistedV1(
+        need_id=NeedId(UUID(int=1000 + number)),
+        version=version,
+        attempt_no=1,
+        kind=kind,
+        area="UA80",
+        asked_on=date(2024, 3, number),
+        blocked_by=BlockedBy(resource="stock", code=code, quantity=2),
+        **more,
+    )
+
+
+def unlisted(number: int, version: int) -> NeedUnlistedV1:
+    return NeedUnlistedV1(need_id=NeedId(UUID(int=1000 + number)), version=version)
+
+
+async def test_waiting_needs_are_those_that_wait_now_in_whatever_order_it_is_told(
+    built: Built,
+) -> None:
+    told = [
+        waits(1, 2),
+        waits(2, 2),
+        unlisted(2, 3),  # it is being asked for
+        waits(3, 2),
+        unlisted(3, 3),
+        waits(3, 4, code="kit"),  # it was refused once more, for something else
+        waits(4, 2),
+        waits(4, 3, code="kit"),  # it was moved, and waits on
+        waits(5, 2),
+        unlisted(5, 3),
+        service(5, [5]),
+        NeedReversedV1(need_id=NeedId(UUID(int=1005)), service_no=1, reason="entry_error"),
+    ]
+    lines: list[dict[str, object]] = []
+    for first, order in ((1, told), (100, told[::-1])):
+        async with built.db.transaction() as tx:
+            await empty_read_models(tx.conn)
+        for number, event in enumerate(order, start=first):
+            await built.take(received(event, number))
+        async with built.client(Role.LEAD) as client:
+            lines = (await client.get("/v1/waiting")).json()
+        assert {each["code"]: each["needs"] for each in lines} == {"kit": 2, "parcel": 1}
+        assert {each["code"]: each["quantity"] for each in lines} == {"kit": 4, "parcel": 2}
+    await rebuild(built.db)
+    async with built.client(Role.LEAD) as client:
+        assert (await client.get("/v1/waiting")).json() == lines
+
+
+async def test_what_was_told_without_versions_waits_until_it_is_served_or_closed(
+    built: Built,
+) -> None:
+    closed = NeedClosedV1(need_id=NeedId(UUID(int=1003)), state="cancelled", reason="moved_away")
+    await built.take(received(service(1, [1]), 1), received(closed, 2))
+    await built.take(*(received(waits(number), 10 + number) for number in range(1, 6)))
+    async with built.client(Role.CASEWORKER, Role.LEAD) as client:
+        [line] = (await client.get("/v1/waiting")).json()
+        assert (line["needs"], line["quantity"], line["oldest_asked_on"]) == (3, 6, "2024-03-02")
+        assert (await client.get("/v1/closed")).json() == [
+            {"state": "cancelled", "reason": "moved_away", "needs": 1}
+        ]
+    await built.take(received(unlisted(2, 7), 20))
+    async with built.client(Role.LEAD) as client:
+        [line] = (await client.get("/v1/waiting")).json()
+    assert line["needs"] == 2
+    async with built.client(Role.FINANCE) as client:
+        assert (await client.get("/v1/closed")).json() == [
+            {"state": "cancelled", "reason": None, "needs": 1}
+        ]
+
+
+async def test_who_waits_for_what_is_sensitive_is_counted_by_role(built: Built) -> None:
+    told = [
+        waits(1, kind="kind_1", sensitive=False),
+        waits(2, kind="kind_2", sensitive=True),
+        waits(3, kind="kind_3"),
+    ]
+    await built.take(*(received(event, number) for number, event in enumerate(told)))
+    for role, kinds in [
+        (Role.LOGISTICIAN, ["kind_1"]),
+        (Role.FINANCE, ["kind_1"]),
+        (Role.CASEWORKER, ["kind_1", "kind_2", "kind_3"]),
+        (Role.LEAD, ["kind_1", "kind_2", "kind_3"]),
+    ]:
+        async with built.client(role) as client:
+            rows = (await client.get("/v1/waiting")).json()
+        assert sorted(row["kind"] for row in rows) == kinds
