@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aidmesh_chassis.handoff import Waiting
+from aidmesh_chassis.metrics import MessageNumbers, Metrics
 from aidmesh_chassis.peers import DARK_S, TOLD_S_MAX, LinkState, Peers, Trouble, trouble_of
 
 BEGAN = datetime(2024, 3, 1, 12, tzinfo=UTC)
@@ -158,3 +159,15 @@ def test_there_is_trouble_exactly_when_something_is_late(
     )
     assert (trouble is None) == (max(silent_s, lag_s or 0.0, unanswered_s) <= late_s_max)
     assert (trouble == "dark") == (silent_s > late_s_max)
+
+
+def test_a_region_that_is_linked_with_no_longer_is_not_measured() -> None:
+    metrics = Metrics("payments", "kyiv")
+    numbers = MessageNumbers(metrics)
+    peers = Peers("kyiv")
+    for linked in (["lviv", "odesa"], ["odesa"]):
+        peers.expect(linked)
+        numbers.set_peers(peers, peers.troubles(-1.0))
+    shown = metrics.exposition().decode()
+    assert 'aidmesh_peer_late{peer="odesa"} 1.0' in shown
+    assert "lviv" not in shown

@@ -200,6 +200,7 @@ class Database:
             async with pool.acquire(timeout=ACQUIRE_S_MAX) as proxy:
                 await prepare(cast("asyncpg.Connection", proxy))
         except BaseException:
+            # Also when it is cancelled: whoever called knows of no pool that they could close.
             pool.terminate()
             raise
         self._pool = pool

@@ -17,6 +17,10 @@ OTHER_CONTENT: Final = "id_reused_with_other_content"
 EXPIRED: Final = "payload_expired"
 """Why a letter is dead: sealed payloads are kept no longer than in the stream they came from."""
 
+_SEALED = """(starts_with(subject, 'private.') OR starts_with(subject, 'handoff.'))
+              AND payload <> ''"""
+"""Letters that hold sealed personal data."""
+
 
 async def admit(
     conn: asyncpg.Connection, batch: Sequence[Received[Event]]
@@ -180,17 +184,16 @@ async def blank_letters_kept(conn: asyncpg.Connection, kept_days: int, limit: in
     One that was still to be tried is dead then: there is nothing left to try.
     """
     result = await conn.execute(
-        """
+        f"""
         UPDATE dead_letter l SET payload = '', changed_at = now(), retry_at = NULL,
                status = CASE WHEN status IN ('failing', 'parked') THEN 'dead' ELSE status END,
                reason = CASE WHEN status IN ('failing', 'parked') THEN $3 ELSE reason END
         FROM (SELECT id FROM dead_letter
-              WHERE (starts_with(subject, 'private.') OR starts_with(subject, 'handoff.'))
-          AND payload <> ''
+              WHERE {_SEALED}
                 AND first_at < now() - make_interval(days => $1)
               ORDER BY first_at LIMIT $2 FOR UPDATE SKIP LOCKED) old
         WHERE l.id = old.id
-        """,
+        """,  # noqa: S608 - our condition
         kept_days,
         limit,
         EXPIRED,
@@ -238,12 +241,11 @@ async def open_letters(conn: asyncpg.Connection) -> Mapping[str, int]:
 async def sealed_letters(conn: asyncpg.Connection) -> list[str]:
     """Return the aggregates of letters that hold sealed personal data."""
     rows = await conn.fetch(
-        """
+        f"""
         SELECT DISTINCT headers ->> 'ce-subject' AS aggregate FROM dead_letter
-        WHERE (starts_with(subject, 'private.') OR starts_with(subject, 'handoff.'))
-          AND payload <> ''
+        WHERE {_SEALED}
           AND headers ->> 'ce-subject' IS NOT NULL
-        """
+        """  # noqa: S608 - our condition
     )
     return [row["aggregate"] for row in rows]
 
@@ -272,12 +274,11 @@ async def sealed_letters_by(conn: asyncpg.Connection, member: str) -> dict[str, 
 async def blank_letters(conn: asyncpg.Connection, aggregate_ids: Collection[object]) -> None:
     """Drop and blank the sealed letters of these aggregates: whoever they speak of was erased."""
     await conn.execute(
-        """
+        f"""
         UPDATE dead_letter SET payload = '', changed_at = now(), retry_at = NULL,
                status = CASE status WHEN 'done' THEN status ELSE 'dropped' END
-        WHERE (starts_with(subject, 'private.') OR starts_with(subject, 'handoff.'))
-          AND payload <> ''
+        WHERE {_SEALED}
           AND headers ->> 'ce-subject' = ANY($1::text[])
-        """,
+        """,  # noqa: S608 - our condition
         [str(each) for each in aggregate_ids],
     )

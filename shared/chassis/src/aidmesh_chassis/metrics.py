@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.process_collector import ProcessCollector
 
 from aidmesh_chassis.handoff import Waiting
+from aidmesh_chassis.peers import Peers, Trouble
 
 LATENCY_BUCKETS_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
@@ -198,11 +199,11 @@ class MessageNumbers:
         self.outbox_age_s = metrics.gauge(OUTBOX_AGE)
         self.gate_open = metrics.gauge(GATE_OPEN)
         self.consumer_pending = metrics.gauge(CONSUMER_PENDING)
-        self.peer_beat_age_s = metrics.gauge(PEER_BEAT_AGE)
-        self.peer_link_up = metrics.gauge(PEER_UP)
-        self.peer_lag_events = metrics.gauge(PEER_LAG)
-        self.peer_lag_s = metrics.gauge(PEER_LAG_AGE)
-        self.peer_late = metrics.gauge(PEER_LATE)
+        self._peer_beat_age_s = metrics.gauge(PEER_BEAT_AGE)
+        self._peer_link_up = metrics.gauge(PEER_UP)
+        self._peer_lag_events = metrics.gauge(PEER_LAG)
+        self._peer_lag_s = metrics.gauge(PEER_LAG_AGE)
+        self._peer_late = metrics.gauge(PEER_LATE)
         self._handoffs = metrics.gauge(HANDOFFS_WAITING)
         self._handoff_age_s = metrics.gauge(HANDOFF_AGE)
 
@@ -216,6 +217,26 @@ class MessageNumbers:
         """Say how many letters are open."""
         for status in LETTER_STATUSES:
             self._letters.labels(status).set(by_status.get(status, 0))
+
+    def set_peers(self, peers: Peers, troubles: Mapping[str, Trouble | None]) -> None:
+        """Say how peers are; of one that the region is linked with no longer, nothing."""
+        for gauge in (
+            self._peer_beat_age_s,
+            self._peer_link_up,
+            self._peer_lag_events,
+            self._peer_lag_s,
+            self._peer_late,
+        ):
+            gauge.clear()
+        for peer, age_s in peers.ages_s().items():
+            link = peers.link(peer)
+            self._peer_beat_age_s.labels(peer).set(age_s)
+            self._peer_link_up.labels(peer).set(link is not None and link.state == "up")
+        for peer, (events, seconds) in peers.lags().items():
+            self._peer_lag_events.labels(peer).set(events)
+            self._peer_lag_s.labels(peer).set(seconds)
+        for peer, trouble in troubles.items():
+            self._peer_late.labels(peer).set(trouble is not None)
 
     def set_handoffs(self, waiting: Iterable[Waiting]) -> None:
         """Say how many handoffs wait for each region, and since when."""

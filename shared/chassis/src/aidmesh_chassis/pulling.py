@@ -114,6 +114,7 @@ class Puller:
         try:
             await self._client.publish(self._request_subject, to_json(request), self._inbox)
         except BaseException:
+            # Also when it is cancelled: what counts as asked for is never asked for again.
             self._asked_for -= room
             raise
 

@@ -292,17 +292,10 @@ class _Running:
     def _measure_peers(self, numbers: MessageNumbers) -> None:
         """Say how peers are; what has become wrong, or right again, is logged once."""
         peers = self._peers
-        for peer, age_s in peers.ages_s().items():
-            numbers.peer_beat_age_s.labels(peer).set(age_s)
-            link = peers.link(peer)
-            numbers.peer_link_up.labels(peer).set(link is not None and link.state == "up")
-        for peer, (events, seconds) in peers.lags().items():
-            numbers.peer_lag_events.labels(peer).set(events)
-            numbers.peer_lag_s.labels(peer).set(seconds)
         late_s_max = self._service.settings.peer_late_s_max
         before, self._troubles = self._troubles, peers.troubles(late_s_max)
+        numbers.set_peers(peers, self._troubles)
         for peer, trouble in self._troubles.items():
-            numbers.peer_late.labels(peer).set(trouble is not None)
             if trouble != before.get(peer):
                 _log_trouble(peer, trouble, late_s_max)
 
