@@ -43,21 +43,32 @@ def tell_spent(
         )
     )
     if commitment.need_id is not None:
-        book.tx.emit(
-            CommitmentSpentV1(
-                commitment_id=commitment.id,
-                need_id=commitment.need_id,
-                attempt_no=commitment.attempt_no,
-                spend_no=commitment.spend_no,
-                grant_id=commitment.grant_id,
-                amount_minor=commitment.amount_minor,
-                currency=commitment.currency,
-                spent_on=commitment.spent_on,
-                payout_id=payout_id,
-                fulfils=fulfils,
-            ),
-            cause=cause,
-        )
+        event = _spent_event(commitment, commitment.spent_on, payout_id, fulfils=fulfils)
+        book.tx.emit(event, cause=cause)
+
+
+def _spent_event(
+    commitment: Commitment,
+    on: date,
+    payout_id: PayoutId | None,
+    *,
+    fulfils: bool,
+    unfunded: bool = False,
+) -> CommitmentSpentV1:
+    assert commitment.need_id is not None  # noqa: S101 - it is a need's
+    return CommitmentSpentV1(
+        commitment_id=commitment.id,
+        need_id=commitment.need_id,
+        attempt_no=commitment.attempt_no,
+        spend_no=commitment.spend_no,
+        grant_id=commitment.grant_id,
+        amount_minor=commitment.amount_minor,
+        currency=commitment.currency,
+        spent_on=on,
+        payout_id=payout_id,
+        fulfils=fulfils,
+        unfunded=unfunded,
+    )
 
 
 def pay(
@@ -73,22 +84,7 @@ def pay(
 
 def tell_unfunded(book: Book, commitment: Commitment, payout_id: PayoutId, on: date) -> None:
     """Tell that somebody has cash that no grant has borne yet: the need is served, once."""
-    assert commitment.need_id is not None  # noqa: S101 - it is a need's
-    book.tx.emit(
-        CommitmentSpentV1(
-            commitment_id=commitment.id,
-            need_id=commitment.need_id,
-            attempt_no=commitment.attempt_no,
-            spend_no=commitment.spend_no,
-            grant_id=commitment.grant_id,
-            amount_minor=commitment.amount_minor,
-            currency=commitment.currency,
-            spent_on=on,
-            payout_id=payout_id,
-            fulfils=True,
-            unfunded=True,
-        )
-    )
+    book.tx.emit(_spent_event(commitment, on, payout_id, fulfils=True, unfunded=True))
 
 
 def tell_reversed(
