@@ -3,13 +3,14 @@
 import random
 from datetime import date
 from functools import partial
+from uuid import UUID
 
 import pytest
 
 from aidmesh_chassis.db import Tx
 from aidmesh_chassis.errors import Poison
 from aidmesh_contracts.base import Event
-from aidmesh_contracts.ids import AllotmentId
+from aidmesh_contracts.ids import AllotmentId, GrantId
 from aidmesh_contracts.intake import NeedApprovedV1
 from aidmesh_contracts.payments import (
     AllotmentChangedV1,
@@ -18,11 +19,12 @@ from aidmesh_contracts.payments import (
     AllotmentSentV1,
     CommitmentRefusedV1,
     FundsGrewV1,
+    GrantChangedV1,
     RecallRequestedV1,
 )
 from aidmesh_contracts.streams import Stream
 from aidmesh_payments.domain.money import Rate
-from aidmesh_payments.handlers import allotting
+from aidmesh_payments.handlers import allotting, grants
 from aidmesh_payments.store import funding
 from integration.payments.offices import (
     MAKER,
@@ -90,6 +92,35 @@ async def test_nobody_speaks_for_another_region(pair: tuple[Desk, Desk]) -> None
     received = [e for e in await public(lviv) if isinstance(e, AllotmentReceivedV1)]
     with pytest.raises(Poison):
         await kyiv.feed(*received, region="odesa")
+
+
+async def test_nobody_changes_another_regions_grant(pair: tuple[Desk, Desk]) -> None:
+    kyiv, lviv = pair
+    grant_id = await kyiv.grant(5_000)
+    await kyiv.allot(grant_id, 5_000, to="lviv")
+    said = await public(kyiv)
+    await lviv.feed(*said, region="kyiv")
+    await kyiv.run(lambda tx: grants.change_status(kyiv.office, tx, grant_id, "suspend"))
+    [suspended] = [event for event in await public(kyiv) if isinstance(event, GrantChangedV1)]
+    with pytest.raises(Poison):
+        await lviv.feed(suspended, region="odesa")
+    [sent] = [event for event in said if isinstance(event, AllotmentSentV1)]
+    more = sent.model_copy(
+        update={
+            "transfer_id": UUID(int=8),
+            "from_region": "odesa",
+            "terms": sent.terms.model_copy(update={"grant_id": GrantId(UUID(int=9))}),
+        }
+    )
+    with pytest.raises(Poison):
+        await lviv.feed(more, region="odesa")
+    assert await lviv.value("SELECT received_minor FROM allotment") == 5_000
+    [state] = [event for event in await public(lviv) if isinstance(event, AllotmentChangedV1)]
+    await kyiv.feed(state, region="lviv")
+    of_others = state.model_copy(update={"holder": "odesa", "version": 99, "spent_minor": 1})
+    await kyiv.feed(of_others, region="odesa")
+    kept = "SELECT (holder, spent_minor) FROM allotment_elsewhere"
+    assert await kyiv.value(kept) == ("lviv", 0)
 
 
 async def _books(kyiv: Desk, lviv: Desk) -> tuple[int, int]:

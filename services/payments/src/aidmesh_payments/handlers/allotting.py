@@ -228,11 +228,14 @@ async def receive(office: Office, tx: Tx, batch: Sequence[Received[AllotmentSent
         return
     for item in mine:
         _from(item, item.event.from_region)
-        await store.put_terms(tx.conn, item.event.terms, item.event.from_region)
+        if not await store.put_terms(tx.conn, item.event.terms, item.event.from_region):
+            raise Poison("not_the_grantor")
     book = await Book.open(tx, office, (item.event.allotment_id for item in mine))
     for item in mine:
         event = item.event
         await _open(tx, book, event)
+        if book[event.allotment_id].grantor != event.from_region:
+            raise Poison("not_the_grantor")
         if book[event.allotment_id].currency != event.currency:
             raise Poison("other_currency")
         if not await store.insert_transfer(
@@ -363,7 +366,7 @@ async def know_grants(office: Office, tx: Tx, batch: Sequence[Received[GrantChan
     for item in sorted(batch, key=lambda item: item.event.grant_id):
         event = item.event
         before = await store.grant_state(tx.conn, event.grant_id)
-        await store.put_terms(
+        if not await store.put_terms(
             tx.conn,
             event.terms,
             item.region,
@@ -371,7 +374,8 @@ async def know_grants(office: Office, tx: Tx, batch: Sequence[Received[GrantChan
             state_version=event.version,
             amount_minor=event.amount_minor,
             received_minor=event.received_minor,
-        )
+        ):
+            raise Poison("not_the_grantor")
         after = await store.grant_state(tx.conn, event.grant_id)
         assert after is not None  # noqa: S101 - just written
         if before is None:

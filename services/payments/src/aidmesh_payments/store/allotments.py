@@ -187,9 +187,13 @@ async def put_terms(
     state_version: int = 0,
     amount_minor: int | None = None,
     received_minor: int | None = None,
-) -> None:
-    """Keep the newest terms (by their version) and the newest state (by its version)."""
-    await conn.execute(
+) -> bool:
+    """Keep the newest terms (by their version) and the newest state (by its version).
+
+    Returns:
+        whether it is the grantor's grant; nothing is kept of what others say of it.
+    """
+    kept = await conn.fetchval(
         """
         INSERT INTO grant_terms AS old (grant_id, grantor, code, donor, currency, restriction,
             paying_office, terms_version, status, state_version, amount_minor, received_minor)
@@ -211,6 +215,7 @@ async def put_terms(
             received_minor = CASE WHEN excluded.state_version > old.state_version
                                   THEN excluded.received_minor ELSE old.received_minor END,
             state_version = greatest(excluded.state_version, old.state_version)
+        WHERE old.grantor = excluded.grantor RETURNING true
         """,
         terms.grant_id,
         grantor,
@@ -225,6 +230,7 @@ async def put_terms(
         amount_minor,
         received_minor,
     )
+    return kept is not None
 
 
 async def of_grant(conn: asyncpg.Connection, grant_id: GrantId) -> list[AllotmentId]:
@@ -363,7 +369,10 @@ async def past_validity(conn: asyncpg.Connection, today: date, limit: int) -> li
 
 
 async def keep_elsewhere(conn: asyncpg.Connection, states: Sequence[AllotmentChangedV1]) -> None:
-    """Keep other regions' states; the highest version wins, whatever comes last."""
+    """Keep other regions' states; the highest version wins, whatever comes last.
+
+    Only the holder that is known speaks of an allotment.
+    """
     newest: dict[AllotmentId, AllotmentChangedV1] = {}
     for state in states:
         known = newest.get(state.allotment_id)
@@ -397,7 +406,7 @@ async def keep_elsewhere(conn: asyncpg.Connection, states: Sequence[AllotmentCha
             returned_minor = excluded.returned_minor, held_minor = excluded.held_minor,
             committed_minor = excluded.committed_minor, spent_minor = excluded.spent_minor,
             status = excluded.status, version = excluded.version, as_of = excluded.as_of
-        WHERE excluded.version > old.version
+        WHERE excluded.version > old.version AND excluded.holder = old.holder
         """,
         *(list(column) for column in zip(*rows, strict=True)),
     )
