@@ -33,6 +33,7 @@ from integration.payments.offices import (
     confirmed,
     exchange,
     public,
+    received,
     withdrawn,
 )
 
@@ -118,9 +119,12 @@ async def test_nobody_changes_another_regions_grant(pair: tuple[Desk, Desk]) -> 
     [state] = [event for event in await public(lviv) if isinstance(event, AllotmentChangedV1)]
     await kyiv.feed(state, region="lviv")
     of_others = state.model_copy(update={"holder": "odesa", "version": 99, "spent_minor": 1})
-    await kyiv.feed(of_others, region="odesa")
-    kept = "SELECT (holder, spent_minor) FROM allotment_elsewhere"
-    assert await kyiv.value(kept) == ("lviv", 0)
+    async with kyiv.db.transaction() as tx:
+        of_holder = state.model_copy(update={"version": 98, "held_minor": 7})
+        both = [received(of_holder, "lviv"), received(of_others, "odesa")]
+        await allotting.know_allotments(tx, both)
+    kept = "SELECT (holder, held_minor, spent_minor) FROM allotment_elsewhere"
+    assert await kyiv.value(kept) == ("lviv", 7, 0)
 
 
 async def _books(kyiv: Desk, lviv: Desk) -> tuple[int, int]:

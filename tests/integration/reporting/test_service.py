@@ -120,6 +120,21 @@ async def test_a_figure_can_be_traced_to_services_and_events(built: Built) -> No
         assert (await client.get("/v1/results/trace", params=MARCH)).status_code == 403
 
 
+async def test_a_grant_has_the_name_that_its_own_region_gave_it(built: Built) -> None:
+    await built.take(received(GRANT_CHANGED, 1))
+    terms = GRANT_CHANGED.terms
+    renamed, odd = (
+        GRANT_CHANGED.model_copy(
+            update={"version": version, "terms": terms.model_copy(update={"code": code})}
+        )
+        for version, code in ((2, "qn-2025"), (9, "odd"))
+    )
+    await built.take(received(renamed, 2), received(odd, 3, "lviv"))
+    async with built.client(Role.LEAD) as client:
+        [grant] = (await client.get("/v1/grants")).json()
+    assert (grant["code"], grant["region"]) == ("qn-2025", "kyiv")
+
+
 async def test_csv_carries_hxl_hashtags(built: Built) -> None:
     await fill(built)
     async with built.client(Role.LEAD) as client:

@@ -373,11 +373,6 @@ async def keep_elsewhere(conn: asyncpg.Connection, states: Sequence[AllotmentCha
 
     Only the holder that is known speaks of an allotment.
     """
-    newest: dict[AllotmentId, AllotmentChangedV1] = {}
-    for state in states:
-        known = newest.get(state.allotment_id)
-        if known is None or state.version > known.version:
-            newest[state.allotment_id] = state
     rows: list[tuple[object, ...]] = [
         (
             each.allotment_id,
@@ -394,14 +389,20 @@ async def keep_elsewhere(conn: asyncpg.Connection, states: Sequence[AllotmentCha
             each.version,
             each.as_of,
         )
-        for each in sorted(newest.values(), key=lambda each: each.allotment_id)
+        for each in states
     ]
     await conn.execute(
         """
         INSERT INTO allotment_elsewhere AS old
-        SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[],
-            $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[], $11::text[],
-            $12::int[], $13::timestamptz[])
+        SELECT DISTINCT ON (n.allotment_id) n.*
+        FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::bigint[],
+                    $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[], $11::text[],
+                    $12::int[], $13::timestamptz[])
+             AS n (allotment_id, grant_id, grantor, holder, currency, received_minor,
+                   returned_minor, held_minor, committed_minor, spent_minor, status, version, as_of)
+        LEFT JOIN allotment_elsewhere known ON known.allotment_id = n.allotment_id
+        WHERE known.allotment_id IS NULL OR known.holder = n.holder
+        ORDER BY n.allotment_id, n.version DESC
         ON CONFLICT (allotment_id) DO UPDATE SET received_minor = excluded.received_minor,
             returned_minor = excluded.returned_minor, held_minor = excluded.held_minor,
             committed_minor = excluded.committed_minor, spent_minor = excluded.spent_minor,

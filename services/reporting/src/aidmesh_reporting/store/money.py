@@ -59,21 +59,20 @@ async def add_spend_reversals(
 async def put_grants(
     conn: asyncpg.Connection, events: Sequence[tuple[str, GrantChangedV1]]
 ) -> None:
-    """Keep names of grants, the highest version of each."""
-    newest = {
-        event.grant_id: (region, event)
-        for region, event in sorted(events, key=lambda each: each[1].version)
-    }
+    """Keep names of grants, the highest version of each; nothing that another region says of it."""
     await conn.execute(
         """
         INSERT INTO grant_name (grant_id, region, code, donor, currency, status, version)
-        SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[],
-                             $6::text[], $7::int[]) AS n (grant_id)
-        ORDER BY grant_id
+        SELECT DISTINCT ON (n.grant_id) n.*
+        FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[],
+                    $7::int[]) AS n (grant_id, region, code, donor, currency, status, version)
+        LEFT JOIN grant_name known ON known.grant_id = n.grant_id
+        WHERE known.grant_id IS NULL OR known.region = n.region
+        ORDER BY n.grant_id, n.version DESC
         ON CONFLICT (grant_id) DO UPDATE
         SET code = excluded.code, donor = excluded.donor, currency = excluded.currency,
             status = excluded.status, version = excluded.version
-        WHERE grant_name.version < excluded.version
+        WHERE grant_name.version < excluded.version AND grant_name.region = excluded.region
         """,
         *columns(
             (
@@ -85,6 +84,6 @@ async def put_grants(
                 event.status,
                 event.version,
             )
-            for region, event in newest.values()
+            for region, event in events
         ),
     )
