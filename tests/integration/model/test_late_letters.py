@@ -1,9 +1,12 @@
 """Letters that come late, twice, or after what would have made them needless."""
 
+from uuid import UUID
+
 from aidmesh_contracts.ids import PayoutId
 from aidmesh_contracts.intake import NeedWithdrawnV1
 from aidmesh_contracts.inventory import ReservationReleasedV1
 from aidmesh_contracts.payments import CommitmentReleasedV1, CommitmentReversedV1
+from integration.model import books
 from integration.model.plays import Play
 from integration.model.post import Letter
 from integration.model.truth import PRICES_MINOR, Purse
@@ -20,6 +23,17 @@ def hear_of_the_end_first(play: Play) -> None:
     ]
     assert {each.to for each in over} == {"intake"}
     play.do(play.town.post.carry(over))
+
+
+def ends_of(need_id: UUID, play: Play, to: str) -> list[Letter]:
+    """The letter by which one of them hears that an attempt is over."""
+    (letter,) = [
+        each
+        for each in play.town.post.waiting
+        if isinstance(each.received.event, NeedWithdrawnV1)
+        and (each.received.event.need_id, each.to) == (need_id, to)
+    ]
+    return [letter]
 
 
 def hear_all_but(play: Play, late: list[Letter]) -> None:
@@ -53,6 +67,37 @@ def test_a_refusal_of_an_attempt_that_is_over(play: Play) -> None:
     play.do(play.town.post.carry(news))
     play.do(play.town.post.carry([refusal]))
     play.ends(ready=need_id)
+
+
+def test_money_that_the_attempt_before_still_holds(play: Play) -> None:
+    """Nobody collects a courier's test, then tests come: its end is heard after it asked again."""
+    play.stock_up("test_delivered")
+    play.stock_up("hiv_test")
+    need_id = play.ask("test_delivered")
+    play.hear_all()
+    play.do(play.town.tell_all())
+    play.hear_all()
+    play.wait(days=15)
+    assert play.do(play.town.sweep_inventory())
+    play.hear("intake")
+    late = ends_of(need_id, play, "payments")
+    play.supply("hiv_test")
+    hear_all_but(play, late)
+    play.ends(ready=need_id)
+    assert [each.attempt_no for each in play.do(books.needs_of(play.town))] == [2]
+
+
+def test_money_that_an_unanswered_attempt_still_holds(play: Play) -> None:
+    play.stock_up("travel")
+    need_id = play.ask("travel")
+    play.hear("payments")
+    play.wait(minutes=17)
+    play.do(play.town.sweep_intake())
+    play.do(play.town.post.collect())
+    late = ends_of(need_id, play, "payments")
+    hear_all_but(play, late)
+    play.ends(ready=need_id)
+    assert [each.attempt_no for each in play.do(books.needs_of(play.town))] == [2]
 
 
 def test_an_end_that_is_told_twice_frees_once(play: Play) -> None:

@@ -1,7 +1,7 @@
 """What intake says of a need: hold, commit, let go."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
 
@@ -31,6 +31,7 @@ from aidmesh_payments.domain.payout import Payout, stop
 from aidmesh_payments.handlers.asking import ask_back
 from aidmesh_payments.handlers.book import Book, Cause
 from aidmesh_payments.handlers.office import Office
+from aidmesh_payments.store import allotments as allotment_store
 from aidmesh_payments.store import commitments as store
 from aidmesh_payments.store import payees as payee_store
 from aidmesh_payments.store import payouts as payout_store
@@ -68,10 +69,9 @@ async def hold(office: Office, tx: Tx, batch: Sequence[Received[NeedApprovedV1]]
     attempts = await store.begin_attempts(
         tx.conn, {key: item.event.sensitive for key, item in wanted.items()}
     )
-    known = {
-        (place.need_id, place.attempt_no)
-        for place in await store.locate(tx.conn, (need_id for need_id, _ in wanted))
-    }
+    places = await store.locate(tx.conn, attempts)
+    known = {(place.need_id, place.attempt_no) for place in places}
+    await _end_earlier(office, tx, wanted, places)
     paying = await payout_store.live_of_needs(tx.conn, (need_id for need_id, _ in wanted))
     asks: list[Ask] = []
     refusals: list[tuple[NeedId, int, str, BlockedBy | None]] = []
@@ -120,6 +120,36 @@ async def hold(office: Office, tx: Tx, batch: Sequence[Received[NeedApprovedV1]]
         tx.log.debug("commitment.held", **counted("need", needs_of(held)))
     await _refuse(tx, book, refusals, wanted)
     await book.close()
+
+
+async def _end_earlier(
+    office: Office,
+    tx: Tx,
+    wanted: dict[tuple[NeedId, int], Received[NeedApprovedV1]],
+    places: Sequence[store.Place],
+) -> None:
+    """End the attempts before these; their needs are locked.
+
+    Intake would not ask again if it had not given them up. Whoever was refused only because its
+    last attempt still held the money would wait for ever: its own release wakes nobody.
+    """
+    newest: dict[NeedId, int] = {}
+    for need_id, attempt_no in wanted:
+        newest[need_id] = max(attempt_no, newest.get(need_id, 0))
+    earlier = [place for place in places if 0 < place.attempt_no < newest[place.need_id]]
+    if not earlier:
+        return
+    await store.end_attempts(
+        tx.conn, [(each.need_id, newest[each.need_id] - 1) for each in earlier]
+    )
+    # What is chosen from afterwards is locked now: allotments have one order.
+    await allotment_store.lock_all(
+        tx.conn,
+        (place.allotment_id for place in earlier),
+        (item.event.money.currency for item in wanted.values() if item.event.money is not None),
+    )
+    causes = {need_id: wanted[need_id, attempt_no] for need_id, attempt_no in newest.items()}
+    await _end(office, tx, earlier, causes)
 
 
 def _held(event: NeedApprovedV1, purse: Purse, book: Book) -> Commitment:
@@ -325,8 +355,17 @@ async def withdraw(office: Office, tx: Tx, batch: Sequence[Received[NeedWithdraw
         for place in await store.locate(tx.conn, ended)
         if 0 < place.attempt_no <= ended[place.need_id]
     ]
-    if not places:
-        return
+    if places:
+        await _end(office, tx, places, causes)
+
+
+async def _end(
+    office: Office,
+    tx: Tx,
+    places: Sequence[store.Place],
+    causes: Mapping[NeedId, Received[NeedApprovedV1] | Received[NeedWithdrawnV1]],
+) -> None:
+    """Let go of what attempts that are over have bound, unless it has left."""
     book = await Book.open(tx, office, (place.allotment_id for place in places))
     locked = await store.lock(tx.conn, (place.id for place in places))
     payouts = await payout_store.lock_live_of(tx.conn, locked)
