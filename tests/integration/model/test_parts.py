@@ -37,6 +37,20 @@ def test_what_lay_there_is_not_waited_for(play: Play) -> None:
     assert found(play) == {(State.READY, 1): 2, (State.WAITLISTED, 1): 1}
 
 
+def test_the_rest_of_what_stood_in_line_is_no_duplicate_of_what_was_served(play: Play) -> None:
+    """A caseworker asks for it again, though it was never asked for itself."""
+    play.ask(KIND)
+    play.hear_all()
+    play.ask(KIND, quantity=3)
+    play.hear_all()
+    lay(play, 2)
+    there = {(State.READY, 1): 2, (State.WAITLISTED, 2): 1}
+    assert found(play) == there
+    (rest,) = [each for each in play.do(books.needs_of(play.town)) if each.blocked_by]
+    play.do(play.town.act(rest.id, "approve"))
+    assert found(play) == there
+
+
 def test_each_site_gives_what_it_has(play: Play) -> None:
     lay(play, 1)
     lay(play, 1, site=2)

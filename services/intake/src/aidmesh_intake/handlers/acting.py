@@ -124,6 +124,11 @@ async def move(
     return Outcome(decision.need)
 
 
+def _was_let_pass(need: Need) -> bool:
+    """Whether it was approved before: whoever waits was, if only as a part of another need."""
+    return need.attempt_no > 0 or need.state is State.WAITLISTED
+
+
 async def approve(
     tx: Tx,
     need_ids: Sequence[UUID],
@@ -150,7 +155,7 @@ async def approve(
         tx,
         open_needs,
         kinds,
-        unchecked={need.id for need in open_needs if need.attempt_no > 0},
+        unchecked={need.id for need in open_needs if _was_let_pass(need)},
         overridden=overridden,
     )
     found: dict[UUID, Outcome] = {}
