@@ -13,15 +13,14 @@ from aidmesh.verification.across import (
     Commitment,
     Need,
     Needs,
-    Transfer,
     facts_are_booked,
     holds_belong_to_live_attempts,
-    odd_transfers,
     services_agree,
 )
 from aidmesh.verification.privacy import Canaries, logs_are_clean, logs_in
 from aidmesh.verification.referrals import Referred, Taken, odd_referrals
 from aidmesh.verification.shipments import Side, odd_shipments
+from aidmesh.verification.transfers import Transfer, odd_transfers
 from aidmesh.verification.wire import Frame, WireError, parse
 
 NEED = UUID(int=1)
@@ -266,6 +265,7 @@ def test_aid_entered_as_given_is_booked_while_it_stands(
         ("lviv", {"kyiv": "in_transit", "lviv": "received"}, None),
         ("lviv", {"kyiv": "received", "lviv": "received"}, None),
         ("lviv", {"kyiv": "in_transit"}, "known to kyiv only"),
+        ("lviv", {"kyiv": "in_transit", "lviv": "in_transit"}, "never arrived"),
         ("odesa", {"kyiv": "in_transit"}, None),
         ("lvov", {"kyiv": "in_transit"}, "kyiv knows no region lvov"),
         ("kyiv", {"kyiv": "received"}, None),

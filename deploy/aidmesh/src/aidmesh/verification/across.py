@@ -1,7 +1,7 @@
-"""What holds between the services of a region, and between regions, whatever its events said."""
+"""What holds between the services of a region, whatever its events said."""
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 from uuid import UUID
@@ -325,68 +325,3 @@ async def erased_everywhere(probe: RegionProbe) -> Outcome:
         "notification keeps no contact of an erased person",
         [f"person {person_id}" for person_id in left],
     )
-
-
-class Transfer(NamedTuple):
-    """Money between two regions, as one of them has it."""
-
-    from_region: str
-    to_region: str
-    amount_minor: int
-    currency: str
-    state: str
-
-
-async def transfers_match(
-    probes: Sequence[RegionProbe], elsewhere: Mapping[str, Collection[str]]
-) -> Outcome:
-    """Money that left a region for another arrived there once, with the same amount.
-
-    Args:
-        elsewhere: by region, its peers that do not run here.
-    """
-    seen: dict[UUID, dict[str, Transfer]] = {}
-    for probe in probes:
-        rows = await probe.connections["payments"].fetch(
-            "SELECT from_region, to_region, amount_minor, currency, state, id FROM transfer"
-        )
-        for row in rows:
-            seen.setdefault(row["id"], {})[probe.name] = Transfer(*tuple(row)[:5])
-    here = {probe.name for probe in probes}
-    return outcome(
-        "mesh.transfers_match",
-        "every transfer of money arrived once, with the amount that left",
-        odd_transfers(seen, here, elsewhere),
-    )
-
-
-def odd_transfers(
-    seen: Mapping[UUID, Mapping[str, Transfer]],
-    here: Collection[str],
-    elsewhere: Mapping[str, Collection[str]],
-) -> list[str]:
-    """What is wrong with transfers, each as the regions that know it have it.
-
-    One that left for another machine is looked at by that one's `verify`; but somebody has to be
-    there.
-    """
-    odd: list[str] = []
-    for transfer_id, by_region in seen.items():
-        some = next(iter(by_region.values()))
-        ends = {some.from_region, some.to_region}
-        if len({(each.amount_minor, each.currency) for each in by_region.values()}) > 1:
-            odd.append(f"transfer {transfer_id} has two amounts")
-        if away := sorted(ends - set(here)):
-            odd += [
-                f"transfer {transfer_id}: {name} knows no region {end}"
-                for name in by_region
-                for end in away
-                if end not in elsewhere[name]
-            ]
-            continue
-        arrived = by_region.get(some.to_region)
-        if set(by_region) != ends:
-            odd.append(f"transfer {transfer_id} is known to {', '.join(sorted(by_region))} only")
-        elif arrived is None or arrived.state != "received":
-            odd.append(f"transfer {transfer_id} never arrived")
-    return odd

@@ -15,7 +15,6 @@ from aidmesh.verification.across import (
     needs_of,
     results_agree,
     services_agree,
-    transfers_match,
     waiting_agrees,
 )
 from aidmesh.verification.handoffs import handoffs_arrived
@@ -41,6 +40,7 @@ from aidmesh.verification.streams import (
     sent_is_there,
     there_is_taken,
 )
+from aidmesh.verification.transfers import transfers_match
 from aidmesh_chassis.checks import Check
 from aidmesh_intake.checks import CHECKS as INTAKE
 from aidmesh_inventory.checks import CHECKS as INVENTORY

@@ -5,6 +5,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from aidmesh.quiet import RegionProbe
+from aidmesh.verification.ends import strayed
 from aidmesh.verification.outcome import Outcome, outcome
 
 
@@ -60,24 +61,12 @@ def odd_shipments(
     here: Collection[str],
     elsewhere: Mapping[str, Collection[str]],
 ) -> list[str]:
-    """What is wrong with shipments, each as the regions that know it have it.
-
-    One that left for another machine is looked at by that one's `verify`; but somebody has to be
-    there.
-    """
+    """What is wrong with shipments, each as the regions that know it have it."""
     odd: list[str] = []
     for shipment_id, by_region in seen.items():
         some = next(iter(by_region.values()))
         ends = {some.from_region, some.to_region}
-        if away := sorted(ends - set(here)):
-            odd += [
-                f"shipment {shipment_id}: {name} knows no region {end}"
-                for name in by_region
-                for end in away
-                if end not in elsewhere[name]
-            ]
-        elif set(by_region) != ends:
-            odd.append(f"shipment {shipment_id} is known to {', '.join(sorted(by_region))} only")
-        elif len(set(by_region.values())) > 1:
+        odd += strayed(f"shipment {shipment_id}", ends, by_region, here, elsewhere)
+        if len(set(by_region.values())) > 1:
             odd.append(f"shipment {shipment_id} is not the same at both ends")
     return odd
