@@ -16,10 +16,10 @@ import asyncpg
 import httpx
 import nats.errors
 
-from aidmesh.embedded.ports import HOST
 from aidmesh.meshfile import WITH_DATABASE, MeshFile, RegionEntry
 from aidmesh.topology.api import ApiError, JetStreamApi, Json
 from aidmesh.topology.warden import connect_admin
+from aidmesh.topology.watcher import linked_peers
 from aidmesh_chassis import handoff, inbox, outbox
 from aidmesh_contracts.consumers import CONSUMERS
 
@@ -147,7 +147,7 @@ async def _region(name: str, entry: RegionEntry, peers: Sequence[str]) -> Region
         _readiness(entry, services),
         asyncio.gather(*(_asked(_stored(entry.admin_dsn(each))) for each in WITH_DATABASE)),
         _asked(_untaken(entry)),
-        _asked(asyncio.to_thread(_linked, entry.nats.monitor_port)),
+        _asked(asyncio.to_thread(linked_peers, entry.nats.monitor_port)),
     )
     kept = dict(zip(WITH_DATABASE, stored, strict=True))
     return RegionStatus(
@@ -271,16 +271,6 @@ async def _untaken(entry: RegionEntry) -> dict[str, int]:
         return counts
     finally:
         await client.close()
-
-
-def _linked(monitor_port: int) -> frozenset[str]:
-    connection = http.client.HTTPConnection(HOST, monitor_port, timeout=ASK_SECONDS_MAX)
-    try:
-        connection.request("GET", "/leafz")
-        answer = cast("Json", json.loads(connection.getresponse().read()))
-    finally:
-        connection.close()
-    return frozenset(str(leaf["name"]) for leaf in cast("list[Json]", answer.get("leafs") or []))
 
 
 async def _asked(answer: Awaitable[T]) -> T | None:

@@ -101,7 +101,7 @@ class LinkWatcher:
     async def look(self) -> set[str]:
         """Look once, heal what is due; returns whose sources were asked anew."""
         self.look_count += 1
-        linked = frozenset(await asyncio.to_thread(self._links))
+        linked = await asyncio.to_thread(linked_peers, self._monitor_port)
         for peer in sorted(linked ^ self.linked):
             log.warning("link.up" if peer in linked else "link.down", peer=peer)
         self.linked = linked
@@ -133,16 +133,22 @@ class LinkWatcher:
         await self._api.update_stream({**config, "sources": kept})
         await self._api.update_stream({**config, "sources": sources})
 
-    def _links(self) -> list[str]:
-        connection = http.client.HTTPConnection(
-            "127.0.0.1", self._monitor_port, timeout=MONITOR_SECONDS_MAX
-        )
-        try:
-            connection.request("GET", "/leafz")
-            answer = cast("Json", json.loads(connection.getresponse().read()))
-        finally:
-            connection.close()
-        return [str(leaf["name"]) for leaf in cast("list[Json]", answer.get("leafs") or [])]
+
+def linked_peers(monitor_port: int) -> frozenset[str]:
+    """The peers that a server says it has a link to; blocking, bounded.
+
+    Raises OSError, http.client.HTTPException or ValueError when it does not say.
+
+    Args:
+        monitor_port: its own, on the loopback interface.
+    """
+    connection = http.client.HTTPConnection("127.0.0.1", monitor_port, timeout=MONITOR_SECONDS_MAX)
+    try:
+        connection.request("GET", "/leafz")
+        answer = cast("Json", json.loads(connection.getresponse().read()))
+    finally:
+        connection.close()
+    return frozenset(str(leaf["name"]) for leaf in cast("list[Json]", answer.get("leafs") or []))
 
 
 def _seconds(active_ns: object) -> float | None:
