@@ -1,5 +1,6 @@
 """Shipments between two real databases, with messages doubled, reordered and held back."""
 
+import asyncio
 import base64
 import random
 from collections.abc import AsyncIterator, Sequence
@@ -57,14 +58,57 @@ class Side:
         for event in events:
             await self.world.take(event, region=region)
 
-    async def send(self, to: "Side", *lines: tuple[UUID, int]) -> Book:
-        """A shipment that is being prepared."""
+    async def ask(self, owner: "Side", quantity: int) -> UUID:
+        """Parcels of another region, which is not told yet."""
+        transfer_id = uuid4()
         async with self.world.database.transaction() as tx:
-            order = shipping.Order(uuid4(), to.region, to.site_id, None)
-            new = [NewLine(uuid4(), lot_id, quantity) for lot_id, quantity in lines]
-            book = await shipping.prepare(tx, self.region, order, new)
+            fault = await transfers.ask(
+                tx,
+                region=self.region,
+                transfer_id=transfer_id,
+                owner=owner.region,
+                item="parcel",
+                quantity=quantity,
+                to_site_id=self.site_id,
+                reason="waiting_needs",
+                by=uuid4(),
+            )
+        assert fault is None
+        return transfer_id
+
+    async def accept(self, transfer_id: UUID, quantity: int) -> str | None:
+        async with self.world.database.transaction() as tx:
+            return await transfers.answer(
+                tx,
+                region=self.region,
+                transfer_id=transfer_id,
+                accepted=quantity,
+                reason=None,
+                by=None,
+            )
+
+    async def prepare(
+        self, to: "Side", *lines: tuple[UUID, int], transfer_id: UUID | None = None
+    ) -> Book | str:
+        async with self.world.database.transaction() as tx:
+            order = shipping.Order(uuid4(), to.region, to.site_id, transfer_id)
+            return await shipping.prepare(tx, self.region, order, _new(lines))
+
+    async def send(
+        self, to: "Side", *lines: tuple[UUID, int], transfer_id: UUID | None = None
+    ) -> Book:
+        """A shipment that is being prepared."""
+        book = await self.prepare(to, *lines, transfer_id=transfer_id)
         assert isinstance(book, Book), book
         return book
+
+    async def add(self, shipment_id: UUID, *lines: tuple[UUID, int]) -> Book | str:
+        async with self.world.database.transaction() as tx:
+            return await shipping.add_lines(tx, self.region, shipment_id, _new(lines))
+
+    async def cancel(self, shipment_id: UUID) -> Book | str:
+        async with self.world.database.transaction() as tx:
+            return await shipping.cancel(tx, self.region, shipment_id)
 
     async def dispatch(self, shipment_id: UUID) -> Book | str:
         async with self.world.database.transaction() as tx:
@@ -82,6 +126,10 @@ class Side:
 
     async def on_hand(self) -> int:
         return int(await self.world.value("SELECT COALESCE(sum(on_hand), 0) FROM lot"))
+
+
+def _new(lines: Sequence[tuple[UUID, int]]) -> list[NewLine]:
+    return [NewLine(uuid4(), lot_id, quantity) for lot_id, quantity in lines]
 
 
 @pytest.fixture
@@ -121,31 +169,12 @@ async def test_goods_are_asked_for_sent_and_credited_by_the_count(pair: tuple[Si
         grant_id=grant_id,
         unit_value_minor=450,
     )
-    transfer_id = uuid4()
-    async with lviv.world.database.transaction() as tx:
-        assert (
-            await transfers.ask(
-                tx,
-                region="lviv",
-                transfer_id=transfer_id,
-                owner="kyiv",
-                item="parcel",
-                quantity=15,
-                to_site_id=lviv.site_id,
-                reason="waiting_needs",
-                by=uuid4(),
-            )
-            is None
-        )
+    transfer_id = await lviv.ask(kyiv, 15)
     await exchange(kyiv, lviv)
-    async with kyiv.world.database.transaction() as tx:
-        answer = {"region": "kyiv", "transfer_id": transfer_id, "reason": None, "by": None}
-        assert await transfers.answer(tx, accepted=16, **answer) == "more-than-asked"  # type: ignore[arg-type]
-        assert await transfers.answer(tx, accepted=12, **answer) is None  # type: ignore[arg-type]
-        assert await transfers.answer(tx, accepted=1, **answer) == "already-answered"  # type: ignore[arg-type]
-        order = shipping.Order(uuid4(), None, None, transfer_id)
-        book = await shipping.prepare(tx, "kyiv", order, [NewLine(uuid4(), lot_id, 12)])
-    assert isinstance(book, Book)
+    assert await kyiv.accept(transfer_id, 16) == "more-than-asked"
+    assert await kyiv.accept(transfer_id, 12) is None
+    assert await kyiv.accept(transfer_id, 1) == "already-answered"
+    book = await kyiv.send(kyiv, (lot_id, 12), transfer_id=transfer_id)
     assert (book.to_region, book.to_site_id) == ("lviv", lviv.site_id)
     await exchange(kyiv, lviv)
     assert await lviv.world.value("SELECT accepted FROM transfer") == 12
@@ -194,20 +223,17 @@ async def test_only_what_is_free_leaves_and_nothing_is_added_afterwards(
     await kyiv.world.take(approved(quantity=1))
     assert await kyiv.dispatch(book.shipment_id) == "not-free"
     assert await kyiv.on_hand() == 5
-    async with kyiv.world.database.transaction() as tx:
-        gone = await shipping.cancel(tx, "kyiv", book.shipment_id)
-    assert isinstance(gone, Book)
+    # No more is prepared than is free, in one go or bit by bit.
+    assert await kyiv.prepare(lviv, (lot_id, 5)) == "not-free"
+    assert await kyiv.prepare(lviv, (lot_id, 2), (lot_id, 3)) == "not-free"
+    assert isinstance(await kyiv.cancel(book.shipment_id), Book)
     assert await kyiv.dispatch(book.shipment_id) == "not-preparing"
     other = await kyiv.send(lviv, (lot_id, 3))
-    async with kyiv.world.database.transaction() as tx:
-        more = [NewLine(uuid4(), lot_id, 1)]
-        assert isinstance(await shipping.add_lines(tx, "kyiv", other.shipment_id, more), Book)
+    assert await kyiv.add(other.shipment_id, (lot_id, 2)) == "not-free"
+    assert isinstance(await kyiv.add(other.shipment_id, (lot_id, 1)), Book)
     assert isinstance(await kyiv.dispatch(other.shipment_id), Book)
-    async with kyiv.world.database.transaction() as tx:
-        more = [NewLine(uuid4(), lot_id, 1)]
-        late = await shipping.add_lines(tx, "kyiv", other.shipment_id, more)
-        assert late == "not-preparing"
-        assert await shipping.cancel(tx, "kyiv", other.shipment_id) == "not-preparing"
+    assert await kyiv.add(other.shipment_id, (lot_id, 1)) == "not-preparing"
+    assert await kyiv.cancel(other.shipment_id) == "not-preparing"
     assert await kyiv.on_hand() == 1
     assert await kyiv.dispatch(other.shipment_id) == "not-preparing"
     await exchange(kyiv, lviv)
@@ -216,6 +242,49 @@ async def test_only_what_is_free_leaves_and_nothing_is_added_afterwards(
     line_id = first.shipment.lines[0].line_id
     wrong = await lviv.count(book.shipment_id, {line_id: Counted(3, 0, None)})
     assert wrong == "not-dispatched"
+
+
+async def test_no_more_is_sent_for_an_ask_than_was_promised_and_nothing_else(
+    pair: tuple[Side, Side],
+) -> None:
+    kyiv, lviv = pair
+    await kyiv.world.item("blanket")
+    lot_id = await kyiv.world.stock(kyiv.site_id, 30)
+    blankets = await kyiv.world.stock(kyiv.site_id, 5, item="blanket")
+    transfer_id = await lviv.ask(kyiv, 15)
+    await exchange(kyiv, lviv)
+    early = await kyiv.prepare(lviv, (lot_id, 1), transfer_id=transfer_id)
+    assert early == "not-accepted"
+    assert await kyiv.accept(transfer_id, 12) is None
+    other = await kyiv.prepare(lviv, (lot_id, 1), (blankets, 1), transfer_id=transfer_id)
+    assert other == "not-what-was-asked"
+    first = await kyiv.send(lviv, (lot_id, 7), transfer_id=transfer_id)
+    assert await kyiv.add(first.shipment_id, (blankets, 1)) == "not-what-was-asked"
+    assert await kyiv.prepare(lviv, (lot_id, 6), transfer_id=transfer_id) == "more-than-accepted"
+    second = await kyiv.send(lviv, (lot_id, 4), transfer_id=transfer_id)
+    assert await kyiv.add(second.shipment_id, (lot_id, 2)) == "more-than-accepted"
+    assert isinstance(await kyiv.add(second.shipment_id, (lot_id, 1)), Book)
+    assert isinstance(await kyiv.dispatch(second.shipment_id), Book)
+    # What is given up is free for another shipment, what left is not.
+    assert isinstance(await kyiv.cancel(first.shipment_id), Book)
+    assert await kyiv.prepare(lviv, (lot_id, 8), transfer_id=transfer_id) == "more-than-accepted"
+    await kyiv.send(lviv, (lot_id, 7), transfer_id=transfer_id)
+    # Unasked anything can be sent.
+    await kyiv.send(lviv, (lot_id, 9), (blankets, 5))
+
+
+async def test_two_who_prepare_for_one_ask_do_not_promise_it_twice(
+    pair: tuple[Side, Side],
+) -> None:
+    kyiv, lviv = pair
+    lot_id = await kyiv.world.stock(kyiv.site_id, 30)
+    transfer_id = await lviv.ask(kyiv, 10)
+    await exchange(kyiv, lviv)
+    assert await kyiv.accept(transfer_id, 10) is None
+    made = await asyncio.gather(
+        *(kyiv.prepare(lviv, (lot_id, 6), transfer_id=transfer_id) for _ in range(4))
+    )
+    assert sorted(str(each) for each in made if isinstance(each, str)) == ["more-than-accepted"] * 3
 
 
 async def test_nobody_speaks_for_another_region(pair: tuple[Side, Side]) -> None:

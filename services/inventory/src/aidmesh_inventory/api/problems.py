@@ -255,6 +255,18 @@ PROBLEMS: Final[tuple[ProblemType, ...]] = (
         "Accept it first, or send the goods unasked.",
     ),
     _kind(
+        "not-what-was-asked",
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        "Something else was asked for",
+        "Send other goods by a shipment of their own, unasked.",
+    ),
+    _kind(
+        "more-than-accepted",
+        HTTPStatus.CONFLICT,
+        "That is more than was promised for this ask",
+        "All its shipments count, but for those that were cancelled. Send the rest unasked.",
+    ),
+    _kind(
         "unknown-shipment",
         HTTPStatus.NOT_FOUND,
         "There is no such shipment",
@@ -282,8 +294,8 @@ PROBLEMS: Final[tuple[ProblemType, ...]] = (
         "not-free",
         HTTPStatus.CONFLICT,
         "Not all of it is free any more",
-        "Somebody was promised the goods, or they expired: cancel the shipment and send what is "
-        "free.",
+        "Somebody was promised the goods, or they expired: send what is free, and cancel a "
+        "shipment that was to have more.",
     ),
     _kind(
         "not-dispatched",

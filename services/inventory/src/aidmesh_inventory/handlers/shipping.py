@@ -1,6 +1,7 @@
 """Goods that leave for another region: prepared, then dispatched, which is final."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Literal
@@ -11,23 +12,26 @@ from aidmesh_contracts.ids import ShipmentId, SiteId, TransferId, derive_id
 from aidmesh_contracts.inventory import ShipmentChangedV1
 from aidmesh_inventory.domain.days import is_future
 from aidmesh_inventory.domain.shipments import Shipment
+from aidmesh_inventory.domain.transfers import SendFault, unfit
 from aidmesh_inventory.handlers.changes import StockChanges
 from aidmesh_inventory.store import shipments, stock, transfers
 from aidmesh_inventory.store.shipments import Book, NewLine
-from aidmesh_inventory.store.stock import MovementRow
+from aidmesh_inventory.store.stock import LotState, MovementRow
 
-Fault = Literal[
-    "unknown-shipment",
-    "unknown-lot",
-    "unknown-transfer",
-    "not-accepted",
-    "own-region",
-    "not-preparing",
-    "not-one-site",
-    "nothing-to-send",
-    "not-free",
-    "day-in-future",
-]
+Fault = (
+    SendFault
+    | Literal[
+        "unknown-shipment",
+        "unknown-lot",
+        "unknown-transfer",
+        "own-region",
+        "not-preparing",
+        "not-one-site",
+        "nothing-to-send",
+        "not-free",
+        "day-in-future",
+    ]
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +51,12 @@ async def prepare(tx: Tx, region: str, wanted: Order, lines: Sequence[NewLine]) 
         asked = await transfers.lock(tx.conn, wanted.transfer_id)
         if asked is None or asked.from_region != region:
             return "unknown-transfer"
-        if asked.state != "accepted":
-            return "not-accepted"
         to_region, to_site_id = asked.to_region, asked.to_site_id
     if to_region is None or to_site_id is None or to_region == region:
         return "own-region"
-    lots = await stock.lot_states(tx.conn, {each.lot_id for each in lines})
-    if any(each.lot_id not in lots for each in lines):
+    wanted_of = _by_lot((each.lot_id, each.quantity) for each in lines)
+    lots = await stock.lot_states(tx.conn, wanted_of)
+    if lots.keys() != wanted_of.keys():
         return "unknown-lot"
     from_sites = {lot.site_id for lot in lots.values()}
     if len(from_sites) != 1:
@@ -62,6 +65,9 @@ async def prepare(tx: Tx, region: str, wanted: Order, lines: Sequence[NewLine]) 
         wanted.shipment_id, region, to_region, from_sites.pop(), to_site_id, wanted.transfer_id,
         None, False, True, Shipment("preparing", 1, ()), {},
     )  # fmt: skip
+    fault = await _refused(tx, book, lots, wanted_of)
+    if fault is not None:
+        return fault
     await shipments.put(tx.conn, [book])
     await shipments.add_lines(tx.conn, wanted.shipment_id, lines)
     return await _tell(tx, wanted.shipment_id)
@@ -74,11 +80,15 @@ async def add_lines(
     book = await _preparing(tx, region, shipment_id)
     if isinstance(book, str):
         return book
-    lots = await stock.lot_states(tx.conn, {each.lot_id for each in lines})
-    if any(each.lot_id not in lots for each in lines):
+    wanted = _by_lot((each.lot_id, each.quantity) for each in lines) + _lots_of(book)
+    lots = await stock.lot_states(tx.conn, wanted)
+    if lots.keys() != wanted.keys():
         return "unknown-lot"
     if {lot.site_id for lot in lots.values()} != {book.from_site_id}:
         return "not-one-site"
+    fault = await _refused(tx, book, lots, wanted)
+    if fault is not None:
+        return fault
     await shipments.add_lines(tx.conn, shipment_id, lines)
     return await _save(tx, book, "preparing")
 
@@ -101,16 +111,10 @@ async def dispatch(
     if not book.shipment.lines:
         return "nothing-to-send"
     await stock.lock(tx.conn, {(book.from_site_id, each.item) for each in book.shipment.lines})
-    lots = await stock.lot_states(tx.conn, set(book.lots.values()))
-    wanted: dict[UUID, int] = {}
-    for line in book.shipment.lines:
-        lot_id = book.lots[line.line_id]
-        wanted[lot_id] = wanted.get(lot_id, 0) + line.quantity
-    if any(
-        lots[each].status != "available" or lots[each].free < pieces
-        for each, pieces in wanted.items()
-    ):
-        return "not-free"
+    wanted = _lots_of(book)
+    fault = await _refused(tx, book, await stock.lot_states(tx.conn, wanted), wanted)
+    if fault is not None:
+        return fault
     changes = StockChanges()
     for line in book.shipment.lines:
         lot_id = book.lots[line.line_id]
@@ -140,6 +144,34 @@ async def _preparing(tx: Tx, region: str, shipment_id: UUID) -> Book | Fault:
     if book is None or book.from_region != region:
         return "unknown-shipment"
     return book if book.shipment.sent == "preparing" else "not-preparing"
+
+
+def _by_lot(pieces: Iterable[tuple[UUID, int]]) -> Counter[UUID]:
+    found: Counter[UUID] = Counter()
+    for lot_id, quantity in pieces:
+        found[lot_id] += quantity
+    return found
+
+
+def _lots_of(book: Book) -> Counter[UUID]:
+    return _by_lot((book.lots[each.line_id], each.quantity) for each in book.shipment.lines)
+
+
+async def _refused(
+    tx: Tx, book: Book, lots: Mapping[UUID, LotState], wanted: Counter[UUID]
+) -> Fault | None:
+    """Why a shipment can't have so many pieces of lots; None if it can. Locks what it answers."""
+    if book.transfer_id is not None:
+        asked = await transfers.lock(tx.conn, book.transfer_id)
+        assert asked is not None  # noqa: S101 - a shipment is of an ask that there is
+        items: Counter[str] = Counter()
+        for lot_id, quantity in wanted.items():
+            items[lots[lot_id].item] += quantity
+        sent = await shipments.pieces_for(tx.conn, book.transfer_id, but=book.shipment_id)
+        fault = unfit(asked.ask, items, sent)
+        if fault is not None:
+            return fault
+    return None if all(lots[each].can_give(wanted[each]) for each in wanted) else "not-free"
 
 
 async def _save(tx: Tx, book: Book, sent: Literal["preparing", "dispatched", "cancelled"]) -> Book:

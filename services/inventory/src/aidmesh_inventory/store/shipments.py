@@ -150,6 +150,21 @@ async def put_lines(
     )
 
 
+async def pieces_for(conn: asyncpg.Connection, transfer_id: UUID, but: UUID) -> int:
+    """Pieces that are sent, or are to be, for an ask by all shipments but one; hold the ask."""
+    return int(
+        await conn.fetchval(
+            """
+            SELECT COALESCE(sum(l.quantity), 0)
+            FROM shipment s JOIN shipment_line l ON l.shipment_id = s.id
+            WHERE s.transfer_id = $1 AND s.id <> $2 AND s.sent <> 'cancelled'
+            """,
+            transfer_id,
+            but,
+        )
+    )
+
+
 async def add_lines(conn: asyncpg.Connection, shipment_id: UUID, lines: Sequence[NewLine]) -> None:
     """Add pieces of own lots to a shipment that is being prepared."""
     await conn.execute(

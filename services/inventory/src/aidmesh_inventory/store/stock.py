@@ -84,6 +84,10 @@ class LotState:
         """Pieces that nobody was promised."""
         return self.on_hand - self.held
 
+    def can_give(self, quantity: int) -> bool:
+        """Whether so many pieces may be taken of it."""
+        return self.status == "available" and self.free >= quantity
+
 
 async def lock(conn: asyncpg.Connection, keys: Collection[Key]) -> datetime:
     """Take the mutex of each site and item, and return the clock with all of them held.

@@ -7,6 +7,8 @@ from uuid import UUID
 
 import asyncpg
 
+from aidmesh_inventory.domain.transfers import Ask, State
+
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
@@ -24,10 +26,15 @@ class Transfer:
     to_site_id: UUID
     area: str
     reason: str
-    state: str
+    state: State
     accepted: int | None
     answer_reason: str | None
     asked_at: datetime
+
+    @property
+    def ask(self) -> Ask:
+        """What is decided by."""
+        return Ask(self.item, self.state, self.accepted)
 
 
 _FIELDS = """
