@@ -25,6 +25,7 @@ from aidmesh_contracts.inventory import (
     StockChangedV1,
     TransferAnsweredV1,
     TransferAskedV1,
+    TransferWithdrawnV1,
 )
 from aidmesh_contracts.payments import CommitmentMadeV1, PurchaseOrderedV1
 from aidmesh_contracts.streams import Stream
@@ -86,6 +87,7 @@ def subscriptions(region: str) -> tuple[Subscription, ...]:
                 CapacityChangedV1: world.copy_capacity,
                 TransferAskedV1: partial(transfers.hear_ask, region),
                 TransferAnsweredV1: partial(transfers.hear_answer, region),
+                TransferWithdrawnV1: partial(transfers.hear_withdrawal, region),
                 ShipmentChangedV1: partial(arrivals.hear_shipments, region),
                 ShipmentCountedV1: partial(arrivals.hear_counts_of, region),
                 KeyChangedV1: peer_keys.know,

@@ -97,6 +97,7 @@ CONSUMERS: tuple[Consumer, ...] = (
             inventory.SiteChangedV1,
             inventory.TransferAskedV1,
             inventory.TransferAnsweredV1,
+            inventory.TransferWithdrawnV1,
             inventory.ShipmentChangedV1,
             inventory.ShipmentCountedV1,
             inventory.KeyChangedV1,

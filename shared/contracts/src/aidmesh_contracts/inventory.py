@@ -355,6 +355,24 @@ class TransferAnsweredV1(
     reason: Code | None = None
 
 
+class TransferWithdrawnV1(
+    Event, type="inventory.transfer.withdrawn.v1", stream=Stream.EVENTS, key="transfer_id"
+):
+    """Goods that were asked for are not wanted any more, whatever the owner answered.
+
+    Said by `to_region`, with all that it asked: this may come before the ask itself.
+    """
+
+    transfer_id: TransferId
+    from_region: Region
+    to_region: Region
+    item: Code
+    quantity: int = Field(gt=0)
+    to_site_id: SiteId
+    area: Area
+    reason: Code
+
+
 class ShipmentLine(Value):
     """Pieces of one lot on their way, with the terms that they keep where they arrive."""
 
@@ -457,6 +475,7 @@ EVENTS: tuple[type[Event], ...] = (
     AlertChangedV1,
     TransferAskedV1,
     TransferAnsweredV1,
+    TransferWithdrawnV1,
     ShipmentChangedV1,
     ShipmentCountedV1,
     KeyChangedV1,

@@ -115,3 +115,7 @@ async def test_what_is_asked_for_goes_to_the_other_regions(api: Api, world: Worl
     assert own["type"].endswith(":own-region")
     mine = (await api.get("transfers", direction="in"))["rows"]
     assert [row["state"] for row in mine] == ["asked"]
+    path = f"transfers/{asked['transfer_id']}:withdraw"
+    assert (await api.post(path))["state"] == "withdrawn"
+    assert (await api.post(path, None, 409))["type"].endswith(":ask-withdrawn")
+    assert (await api.get("transfers", direction="in", state="withdrawn"))["rows"][0]["item"]

@@ -255,6 +255,12 @@ PROBLEMS: Final[tuple[ProblemType, ...]] = (
         "Accept it first, or send the goods unasked.",
     ),
     _kind(
+        "ask-withdrawn",
+        HTTPStatus.CONFLICT,
+        "Whoever asked for this does not want it any more",
+        "Cancel its shipments that have not left, or send the goods unasked.",
+    ),
+    _kind(
         "not-what-was-asked",
         HTTPStatus.UNPROCESSABLE_ENTITY,
         "Something else was asked for",

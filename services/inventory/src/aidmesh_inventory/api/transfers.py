@@ -14,6 +14,7 @@ from aidmesh_chassis.http import Body, PageQuery
 from aidmesh_chassis.idempotency import Once
 from aidmesh_contracts.values import Code, Region
 from aidmesh_inventory.api.problems import problem
+from aidmesh_inventory.domain.transfers import State
 from aidmesh_inventory.handlers import transfers as handlers
 from aidmesh_inventory.store import transfers
 from aidmesh_inventory.store.transfers import Transfer
@@ -46,6 +47,10 @@ class RefuseIn(Body):
     reason: Code
 
 
+class WithdrawIn(Body):
+    """Nothing to say."""
+
+
 class TransferOut(BaseModel):
     """Goods that one region asked another for."""
 
@@ -57,7 +62,7 @@ class TransferOut(BaseModel):
     to_site_id: UUID
     area: str
     reason: str
-    state: str
+    state: State
     accepted: int | None
     answer_reason: str | None
     asked_at: datetime
@@ -78,7 +83,7 @@ def router(database: Database, region: str) -> APIRouter:
     async def list_transfers(
         page: PageQuery,
         direction: Literal["in", "out"],
-        state: Literal["asked", "accepted", "refused"] | None = None,
+        state: State | None = None,
     ) -> TransferPage:
         """What other regions asked this one for (`out`), or this one asked others for (`in`)."""
         async with database.read() as conn:
@@ -143,6 +148,19 @@ def router(database: Database, region: str) -> APIRouter:
                 tx, region=region, transfer_id=transfer_id, accepted=None, reason=body.reason,
                 by=caller.staff_id,
             )  # fmt: skip
+            if fault is not None:
+                raise problem(fault)
+            return await once.answer(tx, 200, await _now(tx, transfer_id))
+
+    @routes.post("/transfers/{transfer_id}:withdraw", response_model=TransferOut)
+    async def withdraw(
+        transfer_id: UUID, body: WithdrawIn, caller: Storekeeper, once: Once
+    ) -> Response:
+        """Tell another region that goods are not wanted any more; what left comes all the same."""
+        async with database.transaction() as tx:
+            if known := await once.replay(tx):
+                return known
+            fault = await handlers.withdraw(tx, region, transfer_id)
             if fault is not None:
                 raise problem(fault)
             return await once.answer(tx, 200, await _now(tx, transfer_id))

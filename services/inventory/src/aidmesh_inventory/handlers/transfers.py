@@ -1,4 +1,4 @@
-"""A region in need asks another for goods; the owner accepts or refuses, once."""
+"""A region in need asks another for goods, or withdraws that; the owner answers once."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -8,12 +8,14 @@ from aidmesh_chassis.db import Tx
 from aidmesh_chassis.envelope import Received
 from aidmesh_chassis.errors import Poison
 from aidmesh_contracts.ids import SiteId, TransferId
-from aidmesh_contracts.inventory import TransferAnsweredV1, TransferAskedV1
+from aidmesh_contracts.inventory import TransferAnsweredV1, TransferAskedV1, TransferWithdrawnV1
+from aidmesh_inventory.domain import transfers as domain
 from aidmesh_inventory.store import sites, transfers
 from aidmesh_inventory.store.transfers import Transfer
 
 AskFault = Literal["unknown-site", "own-region"]
-AnswerFault = Literal["unknown-transfer", "already-answered", "more-than-asked"]
+AnswerFault = Literal["unknown-transfer"] | domain.AnswerFault
+WithdrawFault = Literal["unknown-transfer", "already-answered", "ask-withdrawn"]
 
 
 async def ask(
@@ -61,16 +63,10 @@ async def hear_ask(region: str, tx: Tx, batch: Sequence[Received[TransferAskedV1
         Poison: somebody asks in another's name.
     """
     for each in sorted(batch, key=lambda each: each.event.transfer_id):
-        event = each.event
-        if each.region != event.to_region:
+        if each.region != each.event.to_region:
             raise Poison("not_the_asking_region")
-        if event.from_region != region:
-            continue
-        asked = Transfer(
-            event.transfer_id, event.from_region, event.to_region, event.item, event.quantity,
-            event.to_site_id, event.area, event.reason, "asked", None, None, each.occurred_at,
-        )  # fmt: skip
-        await transfers.insert(tx.conn, asked, None)
+        if each.event.from_region == region:
+            await transfers.insert(tx.conn, _told(each), None)
 
 
 async def answer(
@@ -86,10 +82,9 @@ async def answer(
     asked = await transfers.lock(tx.conn, transfer_id)
     if asked is None or asked.from_region != region:
         return "unknown-transfer"
-    if asked.state != "asked":
-        return "already-answered"
-    if accepted is not None and accepted > asked.quantity:
-        return "more-than-asked"
+    fault = domain.unanswerable(asked.ask, accepted)
+    if fault is not None:
+        return fault
     await transfers.answer(tx.conn, transfer_id, accepted, reason, by)
     tx.emit(
         TransferAnsweredV1(
@@ -121,3 +116,55 @@ async def hear_answer(region: str, tx: Tx, batch: Sequence[Received[TransferAnsw
             raise Poison("unknown_transfer")
         reason = (event.reason or "other") if event.quantity is None else None
         await transfers.answer(tx.conn, event.transfer_id, event.quantity, reason, None)
+
+
+async def withdraw(tx: Tx, region: str, transfer_id: UUID) -> WithdrawFault | None:
+    """Tell the owner that an own ask stands no more; returns why not, if not."""
+    asked = await transfers.lock(tx.conn, transfer_id)
+    if asked is None or asked.to_region != region:
+        return "unknown-transfer"
+    if not domain.still_wanted(asked.ask):
+        return "ask-withdrawn" if asked.state == "withdrawn" else "already-answered"
+    await transfers.withdraw(tx.conn, transfer_id)
+    tx.emit(
+        TransferWithdrawnV1(
+            transfer_id=TransferId(transfer_id),
+            from_region=asked.from_region,
+            to_region=region,
+            item=asked.item,
+            quantity=asked.quantity,
+            to_site_id=SiteId(asked.to_site_id),
+            area=asked.area,
+            reason=asked.reason,
+        )
+    )
+    return None
+
+
+async def hear_withdrawal(
+    region: str, tx: Tx, batch: Sequence[Received[TransferWithdrawnV1]]
+) -> None:
+    """Have asks of others stand no more, also those that come after this.
+
+    Raises:
+        Poison: it is not whoever asked that says so.
+    """
+    for each in sorted(batch, key=lambda each: each.event.transfer_id):
+        if each.region != each.event.to_region:
+            raise Poison("not_the_asking_region")
+        if each.event.from_region != region:
+            continue
+        await transfers.insert(tx.conn, _told(each), None)
+        known = await transfers.lock(tx.conn, each.event.transfer_id)
+        if known is None or known.to_region != each.region:
+            raise Poison("not_the_asking_region")
+        await transfers.withdraw(tx.conn, known.transfer_id)
+
+
+def _told(said: Received[TransferAskedV1] | Received[TransferWithdrawnV1]) -> Transfer:
+    """What another region asks for."""
+    event = said.event
+    return Transfer(
+        event.transfer_id, event.from_region, event.to_region, event.item, event.quantity,
+        event.to_site_id, event.area, event.reason, "asked", None, None, said.occurred_at,
+    )  # fmt: skip

@@ -34,7 +34,7 @@ class Transfer:
     @property
     def ask(self) -> Ask:
         """What is decided by."""
-        return Ask(self.item, self.state, self.accepted)
+        return Ask(self.item, self.quantity, self.state, self.accepted)
 
 
 _FIELDS = """
@@ -94,6 +94,15 @@ async def answer(
         accepted,
         reason,
         by,
+    )
+
+
+async def withdraw(conn: asyncpg.Connection, transfer_id: UUID) -> None:
+    """Have an ask stand no more, whatever was answered."""
+    await conn.execute(
+        "UPDATE transfer SET state = 'withdrawn', accepted = NULL, answer_reason = NULL"
+        " WHERE id = $1",
+        transfer_id,
     )
 
 
