@@ -56,6 +56,7 @@ class World:
     db: Database
     keys: KeyRing
     client: httpx.AsyncClient
+    region: str = "kyiv"
     staff_id: UUID = field(default_factory=uuid4)
     _seen: int = 0
 
@@ -65,7 +66,7 @@ class World:
             self.keys.token_signer(),
             staff_id or self.staff_id,
             roles or (Role.CASEWORKER,),
-            "kyiv",
+            self.region,
             datetime.fromtimestamp(time.time(), UTC),
             3600,
         )
@@ -124,17 +125,24 @@ class World:
         """Where a need stands."""
         return str((await self.need(need_id))["state"])
 
-    async def feed(self, *events: Event, said_at: datetime | None = None) -> list[Event]:
+    async def feed(
+        self,
+        *events: Event,
+        said_at: datetime | None = None,
+        stream: Stream = Stream.LOCAL,
+        region: str | None = None,
+    ) -> list[Event]:
         """Take in events as one batch; what was published since the last look.
 
         Args:
             said_at: when the others said so; None for just now.
+            region: who says so; None for the own region.
         """
-        (subscription,) = [s for s in self.service.subscriptions if s.stream is Stream.LOCAL]
+        (subscription,) = [s for s in self.service.subscriptions if s.stream is stream]
         async with self.db.transaction() as tx:
             for handler in dict.fromkeys(subscription.handlers.values()):
                 group = [
-                    received(event, said_at or tx.now)
+                    received(event, said_at or tx.now, region or self.region)
                     for event in events
                     if subscription.handlers.get(type(event)) is handler
                 ]
@@ -166,7 +174,7 @@ def only(events: Sequence[Event], cls: type[E]) -> list[E]:
     return [event for event in events if isinstance(event, cls)]
 
 
-def received(event: Event, occurred_at: datetime) -> Received[Any]:
+def received(event: Event, occurred_at: datetime, region: str = "kyiv") -> Received[Any]:
     """An event as it comes in."""
     event_id = new_event_id()
     return Received(
@@ -174,17 +182,17 @@ def received(event: Event, occurred_at: datetime) -> Received[Any]:
         event_id=event_id,
         correlation_id=event_id,
         occurred_at=occurred_at,
-        region="kyiv",
+        region=region,
         epoch=1,
         version=None,
         content_hash=b"",
     )
 
 
-async def open_world(dsn: str, folder: Path) -> World:
+async def open_world(dsn: str, folder: Path, region: str = "kyiv") -> World:
     """Build intake as its process does, without the broker."""
     create_region_keys(folder / "keys")
-    settings = Settings(region="kyiv", database_url=SecretStr(dsn), keys_dir=folder / "keys")
+    settings = Settings(region=region, database_url=SecretStr(dsn), keys_dir=folder / "keys")
     service = build(settings)
     assert service.database is not None
     await service.database.open()
@@ -192,7 +200,7 @@ async def open_world(dsn: str, folder: Path) -> World:
         transport=httpx.ASGITransport(app=service.app), base_url="http://intake"
     )
     ring = KeyRing(folder / "keys", (TOKENS, NOTIFICATION, PAYMENTS))
-    return World(service, service.database, ring, client)
+    return World(service, service.database, ring, client, region)
 
 
 def held(need_id: UUID, attempt_no: int = 1) -> ReservationHeldV1:

@@ -1,0 +1,486 @@
+"""Referrals between two real databases, with words held back, doubled and crossing each other."""
+
+import random
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from aidmesh_chassis.auth import Role
+from aidmesh_chassis.errors import Poison
+from aidmesh_contracts.base import Event
+from aidmesh_contracts.intake import (
+    KeyChangedV1,
+    NeedApprovedV1,
+    NeedConfirmedV1,
+    NeedWaitlistedV1,
+    NeedWithdrawnV1,
+    ReferralAcceptedV1,
+    ReferralConfirmedV1,
+    ReferralOfferedV1,
+    ReferralRefusedV1,
+    ReferralWithdrawnV1,
+)
+from aidmesh_contracts.inventory import ReservationReleasedV1
+from aidmesh_contracts.registry import REGISTRY
+from aidmesh_contracts.streams import Stream, event_type_of
+from aidmesh_intake.checks import CHECKS
+from aidmesh_intake.domain.dates import today_of
+from integration.intake.world import World, grew, held, only, open_world, refused
+from support.servers import DatabaseFactory
+
+LVIV = "UA46"
+ASKED_ON = today_of(datetime.now(UTC)) - timedelta(days=9)
+
+
+@dataclass
+class Side:
+    """One region.
+
+    Attributes:
+        seen: handoffs that were put on the wire already.
+    """
+
+    world: World
+    seen: set[UUID] = field(default_factory=set)
+
+    async def said(self) -> list[Event]:
+        """What it hands over to the other, once."""
+        async with self.world.db.read() as conn:
+            rows = await conn.fetch(
+                "SELECT event_id, subject, payload FROM handoff WHERE status = 'waiting'"
+                " ORDER BY created_at, event_id"
+            )
+        fresh = [row for row in rows if row["event_id"] not in self.seen]
+        self.seen |= {row["event_id"] for row in fresh}
+        return [
+            REGISTRY[event_type_of(row["subject"])].model_validate_json(row["payload"])
+            for row in fresh
+        ]
+
+    async def hear(self, region: str, *events: Event) -> list[Event]:
+        """Take in what the other region hands over; what is published here since the last look."""
+        return await self.world.feed(*events, stream=Stream.HANDOFF, region=region)
+
+    async def value(self, query: str, *arguments: object) -> Any:
+        async with self.world.db.read() as conn:
+            return await conn.fetchval(query, *arguments)
+
+    async def execute(self, query: str, *arguments: object) -> None:
+        async with self.world.db.transaction() as tx:
+            await tx.conn.execute(query, *arguments)
+
+    async def person_of(self, need_id: UUID) -> UUID:
+        return UUID(str(await self.value("SELECT person_id FROM need WHERE id = $1", need_id)))
+
+    async def erase(self, need_id: UUID) -> None:
+        """Erase whom a need is for."""
+        person_id = await self.person_of(need_id)
+        await self.world.post(f"/v1/persons/{person_id}:erase", None, Role.LEAD)
+
+    async def is_readable(self, need_id: UUID) -> bool:
+        """Whether anything is kept of whom a need is for."""
+        return bool(
+            await self.value(
+                "SELECT p.details IS NOT NULL OR p.wrapped_key IS NOT NULL"
+                " FROM person p JOIN need n ON n.person_id = p.id WHERE n.id = $1",
+                need_id,
+            )
+        )
+
+    async def hold_all(self, events: Sequence[Event]) -> None:
+        """Inventory holds what is asked for."""
+        for each in only(events, NeedApprovedV1):
+            await self.world.feed(held(each.need_id, each.attempt_no))
+
+    async def check(self) -> None:
+        async with self.world.db.read() as conn:
+            for check in CHECKS:
+                assert await conn.fetch(check.sql) == [], check.name
+
+
+@dataclass
+class Two:
+    """kyiv, where people wait, and lviv, which may serve them."""
+
+    kyiv: Side
+    lviv: Side
+
+    async def exchange(self) -> None:
+        """Deliver until nothing more is said."""
+        while True:
+            from_kyiv, from_lviv = await self.kyiv.said(), await self.lviv.said()
+            if not from_kyiv and not from_lviv:
+                return
+            await self.lviv.hear("kyiv", *from_kyiv)
+            await self.kyiv.hear("lviv", *from_lviv)
+
+    async def waiting(self) -> UUID:
+        """A need in Kyiv for which there is nothing."""
+        return await wait_for_parcel(self.kyiv, "UA80", {"referral": str(ASKED_ON)}, ASKED_ON)
+
+    async def offer(self, need_id: UUID, status: int = 201) -> UUID:
+        body = {"to_region": "lviv", "place_area": LVIV}
+        made = await self.kyiv.world.post(f"/v1/needs/{need_id}:refer", body, status=status)
+        return UUID(made["referral_id"])
+
+    async def take(self, referral_id: UUID) -> UUID:
+        made = await self.lviv.world.post(f"/v1/referrals/{referral_id}:take", status=201)
+        return UUID(made["need_id"])
+
+    async def accepted(self) -> tuple[UUID, UUID, UUID]:
+        """A need, its referral, and what Lviv holds for it; Kyiv has not heard of that yet."""
+        need_id = await self.waiting()
+        referral_id = await self.offer(need_id)
+        await self.exchange()
+        theirs = await self.take(referral_id)
+        await self.lviv.hold_all(await self.lviv.world.published())
+        assert await self.status("lviv", referral_id) == "accepted"
+        return need_id, referral_id, theirs
+
+    async def status(self, region: str, referral_id: UUID) -> str:
+        side, table = (self.kyiv, "out") if region == "kyiv" else (self.lviv, "in")
+        query = f"SELECT status FROM referral_{table} WHERE id = $1"  # noqa: S608 - constants
+        return str(await side.value(query, referral_id))
+
+
+async def wait_for_parcel(
+    side: Side, area: str, consents: dict[str, str], asked_on: object
+) -> UUID:
+    """A need of somebody new that is refused for want of goods."""
+    body = {
+        "for_whom": "person",
+        "asked_on": str(asked_on),
+        "person": {"chosen_name": "Canary", "area": area, "consents": consents},
+        "needs": [{"kind": "food_parcel", "place_area": area}],
+    }
+    made = await side.world.post("/v1/requests", body, status=201)
+    for each in only(await side.world.published(), NeedApprovedV1):
+        await side.world.feed(refused(each))
+    return UUID(made["needs"][0]["need_id"])
+
+
+@pytest.fixture
+async def two(database: DatabaseFactory, tmp_path: Path) -> AsyncIterator[Two]:
+    """Each knows the other's key."""
+    kyiv, lviv = [
+        Side(await open_world(await database("intake"), tmp_path / region, region))
+        for region in ("kyiv", "lviv")
+    ]
+    for one, other in ((kyiv, lviv), (lviv, kyiv)):
+        await one.world.sweep("own_keys")
+        keys = only(await one.world.published(), KeyChangedV1)
+        await other.world.feed(*keys, stream=Stream.WORLD, region=one.world.region)
+    yield Two(kyiv, lviv)
+    for side in (kyiv, lviv):
+        await side.check()
+        await side.world.client.aclose()
+        await side.world.db.close()
+
+
+async def test_who_is_erased_while_offered_is_nobody_there(two: Two) -> None:
+    kyiv, lviv = two.kyiv, two.lviv
+    need_id = await two.waiting()
+    referral_id = await two.offer(need_id)
+    (offered,) = await kyiv.said()
+    await kyiv.erase(need_id)
+    assert await kyiv.world.state(need_id) == "cancelled"
+    assert await two.status("kyiv", referral_id) == "withdrawn"
+    # What was said of her is not said again, and of no use to whom it reaches late.
+    assert (
+        await kyiv.value(
+            "SELECT count(*) FROM handoff WHERE convert_from(payload, 'UTF8') LIKE '%sealed%'"
+        )
+        == 0
+    )
+    await two.exchange()
+    await lviv.hear("kyiv", offered)
+    assert await two.status("lviv", referral_id) == "withdrawn"
+    assert await lviv.value("SELECT count(*) FROM referral_in WHERE sealed IS NOT NULL") == 0
+    assert await lviv.value("SELECT count(*) FROM person") == 0
+    await lviv.world.post(f"/v1/referrals/{referral_id}:take", status=409)
+
+
+async def test_an_erasure_crosses_the_acceptance(two: Two) -> None:
+    kyiv, lviv = two.kyiv, two.lviv
+    need_id, referral_id, theirs = await two.accepted()
+    (accepted,) = await lviv.said()
+    await kyiv.erase(need_id)
+    await kyiv.hear("lviv", accepted)
+    assert await kyiv.world.state(need_id) == "cancelled"
+    await two.exchange()
+    assert await two.status("lviv", referral_id) == "withdrawn"
+    await lviv.world.published()
+    while await lviv.world.sweep("ended_referrals"):
+        pass
+    assert await lviv.world.state(theirs) == "cancelled"
+    let_go = only(await lviv.world.published(), NeedWithdrawnV1)
+    assert [each.need_id for each in let_go] == [theirs]
+    assert not await lviv.is_readable(theirs)
+    assert not await kyiv.is_readable(need_id)
+
+
+async def test_an_erasure_crosses_the_confirmation(two: Two) -> None:
+    kyiv, lviv = two.kyiv, two.lviv
+    need_id, referral_id, theirs = await two.accepted()
+    await kyiv.hear("lviv", *await lviv.said())
+    assert await kyiv.world.state(need_id) == "referred"
+    # The confirmation is not out yet. It is said all the same: the need is Lviv's by now.
+    await kyiv.erase(need_id)
+    said = await kyiv.said()
+    assert {type(each) for each in said} == {ReferralConfirmedV1}
+    published = await lviv.hear("kyiv", *said)
+    assert [each.need_id for each in only(published, NeedConfirmedV1)] == [theirs]
+    assert await two.status("lviv", referral_id) == "confirmed"
+    assert await lviv.hear("kyiv", *said) == []
+    assert await lviv.is_readable(theirs)
+
+
+async def test_an_erasure_there_before_the_confirmation_gives_the_need_back(two: Two) -> None:
+    kyiv, lviv = two.kyiv, two.lviv
+    need_id, referral_id, theirs = await two.accepted()
+    (accepted,) = await lviv.said()
+    await lviv.erase(theirs)
+    (ended,) = await lviv.said()
+    assert isinstance(ended, ReferralRefusedV1)
+    await kyiv.hear("lviv", ended)
+    assert await two.status("kyiv", referral_id) == "refused"
+    # The acceptance comes late, and is of no use.
+    await kyiv.hear("lviv", accepted)
+    back = await kyiv.world.need(need_id)
+    assert (back["state"], back["asked_on"]) == ("waitlisted", str(ASKED_ON))
+    await two.exchange()
+    await lviv.world.sweep("ended_referrals")
+    assert await lviv.world.state(theirs) == "cancelled"
+    assert not await lviv.is_readable(theirs)
+
+
+async def test_an_erasure_there_that_crosses_the_confirmation_is_for_a_person(two: Two) -> None:
+    kyiv, lviv = two.kyiv, two.lviv
+    need_id, referral_id, theirs = await two.accepted()
+    await kyiv.hear("lviv", *await lviv.said())
+    await lviv.erase(theirs)
+    await two.exchange()
+    assert await lviv.world.state(theirs) == "cancelled"
+    assert not await lviv.is_readable(theirs)
+    ours = await kyiv.world.need(need_id)
+    assert (ours["state"], ours["attention"]) == ("referred", "referral_refused")
+    assert await two.status("lviv", referral_id) == "refused"
+
+
+async def test_an_offer_lapses_and_the_late_acceptance_is_withdrawn(two: Two) -> None:
+    kyiv, lviv = two.kyiv, two.lviv
+    need_id, referral_id, theirs = await two.accepted()
+    assert await kyiv.world.sweep("lapsed_offers") == 0
+    await kyiv.execute("UPDATE referral_out SET lapses_at = now() - interval '1 second'")
+    assert await kyiv.world.sweep("lapsed_offers") == 1
+    assert await kyiv.world.sweep("lapsed_offers") == 0
+    assert await two.status("kyiv", referral_id) == "lapsed"
+    back = await kyiv.world.need(need_id)
+    assert (back["state"], back["asked_on"]) == ("waitlisted", str(ASKED_ON))
+    # What grew meanwhile is asked for at once, whatever Lviv says later.
+    await kyiv.world.published()
+    await kyiv.world.sweep("retries")
+    again = only(await kyiv.world.published(), NeedApprovedV1)
+    assert [each.need_id for each in again] == [need_id]
+    await two.exchange()
+    assert await kyiv.world.state(need_id) == "approved"
+    assert await two.status("lviv", referral_id) == "withdrawn"
+    await lviv.world.sweep("ended_referrals")
+    assert await lviv.world.state(theirs) == "cancelled"
+    assert not await lviv.is_readable(theirs)
+
+
+async def test_an_acceptance_that_comes_before_the_sweep_but_too_late_is_withdrawn(
+    two: Two,
+) -> None:
+    need_id, referral_id, _ = await two.accepted()
+    await two.kyiv.execute("UPDATE referral_out SET lapses_at = now() - interval '1 second'")
+    await two.exchange()
+    assert await two.status("kyiv", referral_id) == "lapsed"
+    assert await two.status("lviv", referral_id) == "withdrawn"
+    assert await two.kyiv.world.state(need_id) == "waitlisted"
+
+
+async def test_a_hold_that_ran_out_before_the_confirmation_queues_it_by_its_first_day(
+    two: Two,
+) -> None:
+    kyiv, lviv = two.kyiv, two.lviv
+    need_id, referral_id, theirs = await two.accepted()
+    newer = await wait_for_parcel(lviv, LVIV, {}, today_of(datetime.now(UTC)))
+    ran_out = ReservationReleasedV1(
+        reservation_id=held(theirs).reservation_id,
+        need_id=held(theirs).need_id,
+        attempt_no=1,
+        cause="hold_expired",
+    )
+    await lviv.world.feed(ran_out)
+    assert await lviv.world.state(theirs) == "waitlisted"
+    # Here it is nobody's yet: it is told of only once it is Lviv's own.
+    published = []
+    while said := await lviv.said():
+        await kyiv.hear("lviv", *said)
+        published += await lviv.hear("kyiv", *await kyiv.said())
+    assert await kyiv.world.state(need_id) == "referred"
+    assert await two.status("lviv", referral_id) == "confirmed"
+    (news,) = only(published, NeedWaitlistedV1)
+    assert (news.need_id, news.asked_on) == (theirs, ASKED_ON)
+    # It stands before whoever came here since.
+    woken = await lviv.world.feed(grew("food_parcel", 1).model_copy(update={"area": LVIV}))
+    assert [each.need_id for each in only(woken, NeedApprovedV1)] == [theirs]
+    assert await lviv.world.state(newer) == "waitlisted"
+
+
+ACTS = ("offer", "take", "refuse", "withdraw", "lapse", "run_out", "erase_here", "erase_there")
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_one_serves_and_the_erased_are_gone_whatever_the_wire_does(
+    two: Two, seed: int
+) -> None:
+    dice = random.Random(seed)
+    kyiv, lviv = two.kyiv, two.lviv
+    need_ids = [await two.waiting() for _ in range(3)]
+    wire: list[tuple[str, Event]] = []
+    delivered: set[int] = set()
+    erased: set[UUID] = set()
+
+    async def listen() -> None:
+        wire.extend([("kyiv", each) for each in await kyiv.said()])
+        wire.extend([("lviv", each) for each in await lviv.said()])
+
+    async def deliver(place: int) -> None:
+        delivered.add(place)
+        region, event = wire[place]
+        await (lviv if region == "kyiv" else kyiv).hear(region, event)
+
+    async def post(side: Side, path: str, body: object = None) -> bool:
+        """What is not to be done is refused, and changes nothing."""
+        headers = side.world.headers()
+        answer = await side.world.client.post(path, json=body, headers=headers)
+        assert answer.status_code in (200, 201, 404, 409), answer.text
+        return answer.is_success
+
+    async def act(name: str, need_id: UUID) -> None:
+        offers = f"/v1/referrals/{await latest(need_id)}"
+        theirs = await lviv.value(
+            "SELECT need_id FROM referral_in WHERE need_id IS NOT NULL ORDER BY random() LIMIT 1"
+        )
+        if name == "offer":
+            body = {"to_region": "lviv", "place_area": LVIV}
+            await post(kyiv, f"/v1/needs/{need_id}:refer", body)
+        elif name == "take" and await post(lviv, f"{offers}:take"):
+            asked = await lviv.world.published()
+            if dice.random() < 0.8:
+                await lviv.hold_all(asked)
+            else:
+                await lviv.world.feed(*(refused(each) for each in only(asked, NeedApprovedV1)))
+        elif name == "refuse":
+            await post(lviv, f"{offers}:refuse")
+        elif name == "withdraw":
+            await post(kyiv, f"{offers}:withdraw")
+        elif name == "lapse":
+            await kyiv.execute(
+                "UPDATE referral_out SET lapses_at = now() - interval '1 second'"
+                " WHERE need_id = $1 AND status = 'offered'",
+                need_id,
+            )
+            await kyiv.world.sweep("lapsed_offers")
+        elif name == "run_out" and theirs is not None:
+            hold = held(theirs)
+            gone = ReservationReleasedV1(
+                reservation_id=hold.reservation_id,
+                need_id=hold.need_id,
+                attempt_no=1,
+                cause="hold_expired",
+            )
+            await lviv.world.feed(gone)
+        elif name == "erase_here" and need_id not in erased and dice.random() < 0.3:
+            erased.add(need_id)
+            await kyiv.erase(need_id)
+        elif name == "erase_there" and theirs is not None and await lviv.is_readable(theirs):
+            await lviv.erase(theirs)
+
+    async def latest(need_id: UUID) -> UUID:
+        found = await kyiv.value(
+            "SELECT id FROM referral_out WHERE need_id = $1 ORDER BY offered_at DESC LIMIT 1",
+            need_id,
+        )
+        return need_id if found is None else UUID(str(found))
+
+    async def nobody_is_served_twice() -> None:
+        rows = await lviv.value(
+            "SELECT COALESCE(array_agg(r.id), '{}') FROM referral_in r JOIN need n"
+            " ON n.id = r.need_id WHERE NOT n.pending"
+        )
+        for need_id in await kyiv.value(
+            "SELECT COALESCE(array_agg(need_id), '{}') FROM referral_out WHERE id = ANY($1)", rows
+        ):
+            assert await kyiv.world.state(need_id) == "referred"
+
+    for _ in range(60):
+        if wire and dice.random() < 0.5:
+            # Any word, any time, also once more under another id.
+            await deliver(dice.randrange(len(wire)))
+        elif dice.random() < 0.1:
+            await lviv.world.sweep("ended_referrals")
+        else:
+            await act(dice.choice(ACTS), dice.choice(need_ids))
+        await listen()
+        await nobody_is_served_twice()
+    # In the end every word arrives, and what was made of offers that came to nothing is ended.
+    while len(delivered) < len(wire):
+        for place in range(len(wire)):
+            if place not in delivered:
+                await deliver(place)
+        await listen()
+        while await lviv.world.sweep("ended_referrals"):
+            pass
+        await listen()
+    await nobody_is_served_twice()
+    for row in await _rows(lviv, "SELECT id, status, need_id, sealed FROM referral_in"):
+        said = await two.status("kyiv", row["id"])
+        if said in ("lapsed", "withdrawn"):
+            assert row["status"] in ("withdrawn", "refused")
+        elif said == "refused":
+            assert row["status"] == "refused"
+        elif said == "confirmed":
+            assert row["status"] in ("confirmed", "refused")
+        if row["status"] in ("withdrawn", "refused"):
+            assert row["sealed"] is None
+            if row["need_id"] is not None:
+                assert await lviv.world.state(row["need_id"]) == "cancelled"
+                assert not await lviv.is_readable(row["need_id"])
+    for need_id in erased:
+        assert not await kyiv.is_readable(need_id)
+        assert await kyiv.world.state(need_id) in ("cancelled", "referred")
+
+
+async def _rows(side: Side, query: str) -> list[dict[str, Any]]:
+    async with side.world.db.read() as conn:
+        return [dict(row) for row in await conn.fetch(query)]
+
+
+async def test_nobody_answers_or_confirms_for_another_region(two: Two) -> None:
+    kyiv, lviv = two.kyiv, two.lviv
+    need_id, referral_id, theirs = await two.accepted()
+    (accepted,) = await lviv.said()
+    assert isinstance(accepted, ReferralAcceptedV1)
+    with pytest.raises(Poison):
+        await kyiv.hear("odesa", accepted)
+    for word in (
+        ReferralConfirmedV1(referral_id=accepted.referral_id),
+        ReferralWithdrawnV1(referral_id=accepted.referral_id, reason="withdrawn"),
+        ReferralOfferedV1(
+            referral_id=accepted.referral_id, lapses_at=datetime.now(UTC), sealed="YQ=="
+        ),
+    ):
+        with pytest.raises(Poison):
+            await lviv.hear("odesa", word)
+    assert await two.status("lviv", referral_id) == "accepted"
+    assert (await lviv.world.need(theirs))["pending"]
+    assert await kyiv.world.state(need_id) == "waitlisted"
