@@ -1,12 +1,14 @@
 """Two books of one shipment: whatever comes when, however often, they end up the same."""
 
 from dataclasses import replace
+from datetime import date
 from uuid import UUID
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aidmesh_contracts.inventory import ShipmentCount, ShipmentLine
+from aidmesh_contracts.ids import ShipmentId, SiteId
+from aidmesh_contracts.inventory import ShipmentChangedV1, ShipmentCount, ShipmentLine
 from aidmesh_inventory.domain.shipments import (
     Counted,
     Shipment,
@@ -14,6 +16,7 @@ from aidmesh_inventory.domain.shipments import (
     count_of,
     hear_counts,
     hear_sender,
+    is_sound,
     take_count,
 )
 
@@ -138,6 +141,34 @@ def test_counts_that_cannot_be_are_not_believed() -> None:
     assert hear_counts(left, [right.model_copy(update={"good": 9})]) is None
     assert hear_counts(left, [right.model_copy(update={"line_id": UUID(int=8)})]) is None
     assert hear_counts(replace(left, sent="preparing"), [right]) is None
+    assert hear_counts(left, [right, right]) is None
     heard = hear_counts(left, [right])
     assert heard is not None
     assert heard[0].state == "received"
+
+
+def test_what_left_did_so_on_a_day_with_lines_and_none_twice() -> None:
+    said = ShipmentChangedV1(
+        shipment_id=ShipmentId(UUID(int=1)),
+        from_region="kyiv",
+        to_region="lviv",
+        from_site_id=SiteId(UUID(int=2)),
+        to_site_id=SiteId(UUID(int=3)),
+        state="dispatched",
+        lines=(line(1), line(2)),
+        dispatched_on=date(2024, 5, 6),
+        version=1,
+    )
+    assert is_sound(said)
+    for wrong in (
+        {"lines": ()},
+        {"lines": (line(1), line(1))},
+        {"dispatched_on": None},
+        {"state": "preparing"},
+        {"state": "cancelled"},
+    ):
+        assert not is_sound(said.model_copy(update=wrong))
+    prepared = said.model_copy(update={"state": "preparing", "dispatched_on": None})
+    assert is_sound(prepared)
+    assert is_sound(prepared.model_copy(update={"lines": ()}))
+    assert not is_sound(prepared.model_copy(update={"lines": (line(1), line(1))}))

@@ -1,9 +1,14 @@
 """What regions asked each other for: no more is sent than was promised, and nothing else."""
 
+from typing import Literal
+from uuid import UUID
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aidmesh_inventory.domain.transfers import Ask, State, still_wanted, unanswerable, unfit
+from aidmesh_contracts.ids import TransferId
+from aidmesh_contracts.inventory import TransferAnsweredV1
+from aidmesh_inventory.domain.transfers import Ask, State, can_be, still_wanted, unanswerable, unfit
 
 PIECES = st.integers(1, 30)
 
@@ -48,3 +53,21 @@ def test_an_ask_is_answered_once_with_what_was_asked_at_the_most() -> None:
     wanted = {state: still_wanted(Ask("parcel", 20, state, None)) for state, _ in over}
     assert still_wanted(asked)
     assert wanted == {"accepted": True, "refused": False, "withdrawn": False}
+
+
+def test_an_answer_that_cannot_be_is_not_believed() -> None:
+    def answer(what: Literal["accepted", "refused"], quantity: int | None) -> TransferAnsweredV1:
+        return TransferAnsweredV1(
+            transfer_id=TransferId(UUID(int=1)),
+            from_region="kyiv",
+            to_region="lviv",
+            answer=what,
+            quantity=quantity,
+        )
+
+    ask = Ask("parcel", 20, "asked", None)
+    assert can_be(ask, answer("accepted", 20))
+    assert can_be(ask, answer("refused", None))
+    assert not can_be(ask, answer("accepted", 21))
+    assert not can_be(ask, answer("accepted", None))
+    assert not can_be(ask, answer("refused", 1))

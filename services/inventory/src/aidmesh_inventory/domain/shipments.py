@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple
 from uuid import UUID
 
-from aidmesh_contracts.inventory import ShipmentCount, ShipmentLine
+from aidmesh_contracts.inventory import ShipmentChangedV1, ShipmentCount, ShipmentLine
 
 Sent = Literal["preparing", "dispatched", "cancelled"]
 State = Literal["preparing", "dispatched", "receiving", "received", "cancelled"]
@@ -99,6 +99,16 @@ def is_odd(count: ShipmentCount) -> bool:
     return bool(count.damaged or count.short or count.surplus)
 
 
+def is_sound(said: ShipmentChangedV1) -> bool:
+    """Whether a sender's word can be: no line twice, and what left did so on a day, with lines."""
+    ids = {each.line_id for each in said.lines}
+    if len(ids) < len(said.lines):
+        return False
+    if said.state != "dispatched":
+        return said.dispatched_on is None
+    return said.dispatched_on is not None and bool(ids)
+
+
 def hear_sender(known: Shipment | None, said: Shipment) -> tuple[Shipment, bool]:
     """Take in the sender's word; returns the shipment then, and whether its lines contradict.
 
@@ -119,10 +129,11 @@ def hear_counts(
 ) -> tuple[Shipment, Sequence[ShipmentCount]] | None:
     """Take in what the receiver counted; returns the shipment then and what is new of it.
 
-    None if it can't be: of lines that were never sent, or of numbers that do not add up.
+    None if it can't be: of lines that were never sent, a line twice, or of numbers that do not
+    add up.
     """
     lines = {each.line_id: each for each in known.lines}
-    if known.sent != "dispatched":
+    if known.sent != "dispatched" or len({each.line_id for each in told}) < len(told):
         return None
     if any(each.line_id not in lines or not adds_up(lines[each.line_id], each) for each in told):
         return None

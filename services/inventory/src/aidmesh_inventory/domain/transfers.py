@@ -7,6 +7,8 @@ meanwhile. So both ends agree in whatever order the words come. What has left co
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
+from aidmesh_contracts.inventory import TransferAnsweredV1
+
 State = Literal["asked", "accepted", "refused", "withdrawn"]
 AnswerFault = Literal["already-answered", "ask-withdrawn", "more-than-asked"]
 SendFault = Literal["not-accepted", "ask-withdrawn", "not-what-was-asked", "more-than-accepted"]
@@ -26,6 +28,13 @@ def unanswerable(ask: Ask, accepted: int | None) -> AnswerFault | None:
     if ask.state != "asked":
         return "ask-withdrawn" if ask.state == "withdrawn" else "already-answered"
     return "more-than-asked" if accepted is not None and accepted > ask.quantity else None
+
+
+def can_be(ask: Ask, answer: TransferAnsweredV1) -> bool:
+    """Whether an owner may have answered so: refused, or accepted what was asked at the most."""
+    if answer.answer == "refused":
+        return answer.quantity is None
+    return answer.quantity is not None and answer.quantity <= ask.quantity
 
 
 def still_wanted(ask: Ask) -> bool:

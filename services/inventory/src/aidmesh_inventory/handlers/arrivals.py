@@ -22,6 +22,7 @@ from aidmesh_inventory.domain.shipments import (
     Shipment,
     hear_counts,
     hear_sender,
+    is_sound,
     take_count,
 )
 from aidmesh_inventory.handlers import receipts
@@ -37,7 +38,7 @@ async def hear_shipments(region: str, tx: Tx, batch: Sequence[Received[ShipmentC
     """Keep what is on its way here, as its sender says.
 
     Raises:
-        Poison: somebody tells of another's shipment, or of one that leaves without a day.
+        Poison: somebody tells of another's shipment, or of one that can't be.
     """
     mine: list[ShipmentChangedV1] = []
     for each in batch:
@@ -58,12 +59,12 @@ async def take_in(
     Lines that contradict what came first open a discrepancy; what came first stays.
 
     Raises:
-        Poison: the shipment is another region's, or leaves without a day.
+        Poison: the shipment is another region's, or can't be.
     """
     if known is not None and known.from_region != said.from_region:
         raise Poison("not_the_sender")
-    if (said.state == "dispatched") != (said.dispatched_on is not None):
-        raise Poison("no_day_of_dispatch")
+    if not is_sound(said):
+        raise Poison("no_such_shipment")
     word = Shipment(said.state, said.version, said.lines)
     shipment, differs = hear_sender(None if known is None else known.shipment, word)
     is_new = known is None or shipment.lines != known.shipment.lines

@@ -13,6 +13,7 @@ from aidmesh_chassis.peer_keys import SIGN
 from aidmesh_contracts.inventory import ShipmentChangedV1
 from aidmesh_inventory.domain import manifests
 from aidmesh_inventory.domain.manifests import Manifest
+from aidmesh_inventory.domain.shipments import is_sound
 from aidmesh_inventory.handlers.arrivals import take_in
 from aidmesh_inventory.handlers.shipping import as_event
 from aidmesh_inventory.store import shipments
@@ -49,7 +50,7 @@ async def take(tx: Tx, region: str, texts: Iterable[str]) -> Book | Fault:
         )
     except InvalidSignature:
         return "manifest-forged"
-    if said.state != "dispatched" or said.dispatched_on is None:
+    if said.state != "dispatched" or not is_sound(said):
         return "manifest-damaged"
     known = (await shipments.lock(tx.conn, [said.shipment_id])).get(said.shipment_id)
     if known is not None and known.from_region != said.from_region:

@@ -103,7 +103,7 @@ async def hear_answer(region: str, tx: Tx, batch: Sequence[Received[TransferAnsw
     """Keep what the owners answered; the first answer holds.
 
     Raises:
-        Poison: it is not the owner who answers, or nobody asked.
+        Poison: it is not the owner who answers, nobody asked, or nobody can answer so.
     """
     for each in sorted(batch, key=lambda each: each.event.transfer_id):
         event = each.event
@@ -114,6 +114,8 @@ async def hear_answer(region: str, tx: Tx, batch: Sequence[Received[TransferAnsw
         asked = await transfers.lock(tx.conn, event.transfer_id)
         if asked is None or asked.from_region != each.region:
             raise Poison("unknown_transfer")
+        if not domain.can_be(asked.ask, event):
+            raise Poison("answer_does_not_fit")
         reason = (event.reason or "other") if event.quantity is None else None
         await transfers.answer(tx.conn, event.transfer_id, event.quantity, reason, None)
 
