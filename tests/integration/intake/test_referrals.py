@@ -1,5 +1,6 @@
 """Referrals between two real databases, with words held back, doubled and crossing each other."""
 
+import asyncio
 import random
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
@@ -159,8 +160,10 @@ async def wait_for_parcel(
         "needs": [{"kind": "food_parcel", "place_area": area}],
     }
     made = await side.world.post("/v1/requests", body, status=201)
-    for each in only(await side.world.published(), NeedApprovedV1):
-        await side.world.feed(refused(each))
+    # Another that was offered made room for it: it is asked for once more.
+    asked = only(await side.world.published(), NeedApprovedV1)
+    while asked:
+        asked = only(await side.world.feed(*(refused(each) for each in asked)), NeedApprovedV1)
     return UUID(made["needs"][0]["need_id"])
 
 
@@ -463,6 +466,30 @@ async def test_one_serves_and_the_erased_are_gone_whatever_the_wire_does(
 async def _rows(side: Side, query: str) -> list[dict[str, Any]]:
     async with side.world.db.read() as conn:
         return [dict(row) for row in await conn.fetch(query)]
+
+
+async def test_one_of_those_who_take_or_refuse_an_offer_at_once_does(two: Two) -> None:
+    kyiv, lviv = two.kyiv, two.lviv
+    for _ in range(3):
+        referral_id = await two.offer(await two.waiting())
+        await two.exchange()
+        path, headers = f"/v1/referrals/{referral_id}", lviv.world.headers()
+        answers = await asyncio.gather(
+            *(lviv.world.client.post(f"{path}:take", headers=headers) for _ in range(2)),
+            lviv.world.client.post(f"{path}:refuse", headers=headers),
+        )
+        codes = sorted(each.status_code for each in answers)
+        assert codes in ([200, 409, 409], [201, 409, 409])
+        made = await lviv.value(
+            "SELECT count(*) FROM person p JOIN referral_in r ON r.person_id = p.id"
+            " WHERE r.id = $1",
+            referral_id,
+        )
+        assert made == (1 if codes[0] == 201 else 0)
+    assert await kyiv.value("SELECT count(*) FROM referral_out") == 3
+    everyone = "SELECT count(*) FROM person"
+    taken = await lviv.value("SELECT count(*) FROM referral_in WHERE need_id IS NOT NULL")
+    assert await lviv.value(everyone) == taken
 
 
 async def test_nobody_answers_or_confirms_for_another_region(two: Two) -> None:

@@ -36,7 +36,8 @@ from aidmesh_intake.store import requests as request_store
 from aidmesh_intake.store.persons import PersonRow
 from aidmesh_intake.vault import OpenVault, Vault
 
-CLEARED_MAX = 20
+CLEARED_MAX = 1
+"""An erasure locks persons first: the next begins once the locks of this one are let go of."""
 SOURCE = "referral"
 
 
@@ -128,8 +129,7 @@ async def take(
         NotAllowed: it is over, or others wait here for the same.
         AskError: this region's catalogue does not have it.
     """
-    referral = await _open(tx, referral_id)
-    sealed = (await store.sealed_of(tx.conn, [referral_id]))[referral_id]
+    referral, sealed = await _open(tx, referral_id)
     box = vault.open_box(sealed, referral_id)
     draft = _draft(box, kinds, tx)
     if draft.kind.sensitive and not sensitive_too:
@@ -198,13 +198,15 @@ async def _check_senders(
             raise Poison("unknown_referral")
 
 
-async def _open(tx: Tx, referral_id: UUID) -> Referral:
+async def _open(tx: Tx, referral_id: UUID) -> tuple[Referral, bytes]:
     referral = (await store.referrals(tx.conn, [referral_id])).get(referral_id)
     if referral is None:
         raise Problem(NOT_FOUND)
-    if referral.status is not Got.OFFERED:
+    # Nothing is locked: it may be taken or over since.
+    sealed = (await store.sealed_of(tx.conn, [referral_id])).get(referral_id)
+    if referral.status is not Got.OFFERED or sealed is None:
         raise NotAllowed("referral_over")
-    return referral
+    return referral, sealed
 
 
 def _draft(box: Box, kinds: Mapping[str, Kind], tx: Tx) -> NeedDraft:
