@@ -204,12 +204,11 @@ async def take(
     async with ctx.database.transaction() as tx:
         if known := await once.replay(tx):
             return known
-        kinds = await ctx.catalogue.current(tx.conn)
         try:
             need = await taking.take(
                 tx,
                 ctx.vault,
-                kinds,
+                await ctx.catalogue.current(tx.conn),
                 referral_id,
                 caller.staff_id,
                 sensitive_too=caller.sees_sensitive,

@@ -12,9 +12,8 @@ from aidmesh_chassis.auth import Caller, Role, require
 from aidmesh_chassis.db import Database
 from aidmesh_chassis.http import Body, BulkRoute, PageQuery
 from aidmesh_chassis.idempotency import Once
-from aidmesh_contracts.ids import derive_id
 from aidmesh_contracts.values import Code, Currency
-from aidmesh_inventory.api.bulk import Bulk, BulkIn, BulkOut, SiteRow, resolve_sites
+from aidmesh_inventory.api.bulk import BulkIn, BulkOut, SiteRow, add_at_sites
 from aidmesh_inventory.api.problems import problem
 from aidmesh_inventory.domain.days import day_of
 from aidmesh_inventory.handlers import places
@@ -156,18 +155,8 @@ def router(database: Database, region: str) -> APIRouter:
         async with database.transaction() as tx:
             if known := await once.replay(tx):
                 return known
-            bulk = await Bulk.begin(tx, "beds", body, BedRow)
-            site_ids = await resolve_sites(tx, bulk)
-            ids = {number: derive_id("bed", region, bulk.key(number)) for number in bulk.fresh}
-            faults = await places.add_beds(
-                tx,
-                [
-                    _new_bed(ids[number], site_ids[number], row)
-                    for number, row in bulk.fresh.items()
-                ],
-            )
-            bulk.settle(ids, faults)
-            return await once.answer(tx, 200, await bulk.finish())
+            done = await add_at_sites(tx, region, "beds", body, BedRow, _new_bed, places.add_beds)
+            return await once.answer(tx, 200, done)
 
     @routes.post("/beds/{bed_id}:retire")
     async def retire_bed(bed_id: UUID, caller: Manager, once: Once) -> Response:

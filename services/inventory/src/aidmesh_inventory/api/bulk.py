@@ -1,7 +1,7 @@
 """Forms of many rows: each row counts once, good rows stay, and every row gets an answer."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Annotated, Generic, Literal, TypeVar
 from uuid import UUID
 
@@ -12,6 +12,7 @@ from aidmesh_chassis.db import Tx
 from aidmesh_chassis.http import Body
 from aidmesh_chassis.problems import INVALID, rejected_fields
 from aidmesh_chassis.taken_rows import SentRow, TakenRow
+from aidmesh_contracts.ids import derive_id
 from aidmesh_inventory.store import sites
 
 ROWS_MAX = 5000
@@ -149,6 +150,7 @@ class Bulk(Generic[R]):
 
 
 S = TypeVar("S", bound=SiteRow)
+N = TypeVar("N")
 
 
 async def resolve_sites(tx: Tx, bulk: Bulk[S]) -> dict[int, UUID]:
@@ -168,6 +170,34 @@ async def resolve_sites(tx: Tx, bulk: Bulk[S]) -> dict[int, UUID]:
         else:
             found[number] = site_id
     return found
+
+
+async def add_at_sites(
+    tx: Tx,
+    region: str,
+    form: str,
+    body: BulkIn,
+    model: type[S],
+    new: Callable[[UUID, UUID, S], N],
+    add: Callable[[Tx, Sequence[N]], Awaitable[Mapping[UUID, str]]],
+) -> dict[str, object]:
+    """Have rows become things at sites; returns the answer.
+
+    Args:
+        form: what the form makes, such as `beds`.
+        new: the thing of an id at a site that a row describes.
+        add: adds things, and returns by id why some can't be.
+    """
+    bulk = await Bulk.begin(tx, form, body, model)
+    site_ids = await resolve_sites(tx, bulk)
+    ids = {
+        number: derive_id(form.removesuffix("s"), region, bulk.key(number)) for number in bulk.fresh
+    }
+    faults = await add(
+        tx, [new(ids[number], site_ids[number], row) for number, row in bulk.fresh.items()]
+    )
+    bulk.settle(ids, faults)
+    return await bulk.finish()
 
 
 def _digest_of(row: Row) -> bytes:

@@ -12,9 +12,8 @@ from aidmesh_chassis.auth import Caller, Role, require
 from aidmesh_chassis.db import Database
 from aidmesh_chassis.http import Body, BulkRoute, PageQuery
 from aidmesh_chassis.idempotency import Once
-from aidmesh_contracts.ids import derive_id
 from aidmesh_contracts.values import Code
-from aidmesh_inventory.api.bulk import Bulk, BulkIn, BulkOut, SiteRow, resolve_sites
+from aidmesh_inventory.api.bulk import BulkIn, BulkOut, SiteRow, add_at_sites
 from aidmesh_inventory.api.problems import problem
 from aidmesh_inventory.domain.days import day_of
 from aidmesh_inventory.domain.shown import surplus
@@ -118,18 +117,10 @@ def router(database: Database, region: str) -> APIRouter:
         async with database.transaction() as tx:
             if known := await once.replay(tx):
                 return known
-            bulk = await Bulk.begin(tx, "slots", body, SlotRow)
-            site_ids = await resolve_sites(tx, bulk)
-            ids = {number: derive_id("slot", region, bulk.key(number)) for number in bulk.fresh}
-            faults = await places.add_slots(
-                tx,
-                [
-                    _new_slot(ids[number], site_ids[number], row)
-                    for number, row in bulk.fresh.items()
-                ],
+            done = await add_at_sites(
+                tx, region, "slots", body, SlotRow, _new_slot, places.add_slots
             )
-            bulk.settle(ids, faults)
-            return await once.answer(tx, 200, await bulk.finish())
+            return await once.answer(tx, 200, done)
 
     @routes.post("/slots/{slot_id}:cancel")
     async def cancel_slot(slot_id: UUID, caller: Manager, once: Once) -> Response:

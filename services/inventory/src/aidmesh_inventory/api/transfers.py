@@ -1,6 +1,6 @@
 """Goods that regions ask each other for."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID, uuid4
@@ -101,11 +101,11 @@ def router(database: Database, region: str) -> APIRouter:
     @routes.post("/transfers", status_code=201, response_model=TransferOut)
     async def ask(body: AskIn, caller: Storekeeper, once: Once) -> Response:
         """Ask another region for goods; see `GET /v1/stock/free` for what they have."""
-        async with database.transaction() as tx:
-            if known := await once.replay(tx):
-                return known
-            transfer_id = uuid4()
-            fault = await handlers.ask(
+        transfer_id = uuid4()
+        return await step(
+            once,
+            transfer_id,
+            lambda tx: handlers.ask(
                 tx,
                 region=region,
                 transfer_id=transfer_id,
@@ -115,64 +115,67 @@ def router(database: Database, region: str) -> APIRouter:
                 to_site_id=body.to_site_id,
                 reason=body.reason,
                 by=caller.staff_id,
-            )
-            if fault is not None:
-                raise problem(fault)
-            return await once.answer(tx, 201, await _now(tx, transfer_id))
+            ),
+            status=201,
+        )
 
     @routes.post("/transfers/{transfer_id}:accept", response_model=TransferOut)
     async def accept(
         transfer_id: UUID, body: AcceptIn, caller: Storekeeper, once: Once
     ) -> Response:
         """Promise another region goods; they leave stock when a shipment is dispatched."""
-        async with database.transaction() as tx:
-            if known := await once.replay(tx):
-                return known
-            fault = await handlers.answer(
-                tx, region=region, transfer_id=transfer_id, accepted=body.quantity, reason=None,
-                by=caller.staff_id,
-            )  # fmt: skip
-            if fault is not None:
-                raise problem(fault)
-            return await once.answer(tx, 200, await _now(tx, transfer_id))
+        return await answer(once, caller, transfer_id, accepted=body.quantity, reason=None)
 
     @routes.post("/transfers/{transfer_id}:refuse", response_model=TransferOut)
     async def refuse(
         transfer_id: UUID, body: RefuseIn, caller: Storekeeper, once: Once
     ) -> Response:
         """Tell another region that nothing will be sent."""
-        async with database.transaction() as tx:
-            if known := await once.replay(tx):
-                return known
-            fault = await handlers.answer(
-                tx, region=region, transfer_id=transfer_id, accepted=None, reason=body.reason,
-                by=caller.staff_id,
-            )  # fmt: skip
-            if fault is not None:
-                raise problem(fault)
-            return await once.answer(tx, 200, await _now(tx, transfer_id))
+        return await answer(once, caller, transfer_id, accepted=None, reason=body.reason)
 
     @routes.post("/transfers/{transfer_id}:withdraw", response_model=TransferOut)
     async def withdraw(
         transfer_id: UUID, body: WithdrawIn, caller: Storekeeper, once: Once
     ) -> Response:
         """Tell another region that goods are not wanted any more; what left comes all the same."""
+        return await step(once, transfer_id, lambda tx: handlers.withdraw(tx, region, transfer_id))
+
+    async def answer(
+        once: Once, caller: Caller, transfer_id: UUID, *, accepted: int | None, reason: str | None
+    ) -> Response:
+        return await step(
+            once,
+            transfer_id,
+            lambda tx: handlers.answer(
+                tx,
+                region=region,
+                transfer_id=transfer_id,
+                accepted=accepted,
+                reason=reason,
+                by=caller.staff_id,
+            ),
+        )
+
+    async def step(
+        once: Once,
+        transfer_id: UUID,
+        take: Callable[[Tx], Awaitable[str | None]],
+        *,
+        status: int = 200,
+    ) -> Response:
+        """Take a step with an ask; answer with how it is then, or with the problem."""
         async with database.transaction() as tx:
             if known := await once.replay(tx):
                 return known
-            fault = await handlers.withdraw(tx, region, transfer_id)
+            fault = await take(tx)
             if fault is not None:
                 raise problem(fault)
-            return await once.answer(tx, 200, await _now(tx, transfer_id))
+            found = await transfers.lock(tx.conn, transfer_id)
+            assert found is not None  # noqa: S101 - it was written just now
+            return await once.answer(tx, status, _shown(found).model_dump(mode="json"))
 
     return routes
 
 
 def _shown(row: Transfer) -> TransferOut:
     return TransferOut.model_validate(row, from_attributes=True)
-
-
-async def _now(tx: Tx, transfer_id: UUID) -> dict[str, object]:
-    found = await transfers.lock(tx.conn, transfer_id)
-    assert found is not None  # noqa: S101 - it was written just now
-    return _shown(found).model_dump(mode="json")
