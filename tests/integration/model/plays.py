@@ -4,6 +4,7 @@ import random
 from datetime import timedelta
 from uuid import UUID
 
+from aidmesh_contracts.ids import PayoutId
 from integration.model import books
 from integration.model.stage import Stage
 from integration.model.truth import PRICES_MINOR, Purse, Truth
@@ -41,6 +42,16 @@ class Play:
         """Somebody asks for one, or more."""
         self.truth.asked[kind] = self.truth.asked.get(kind, 0) + quantity
         return self.do(self.town.ask(kind=kind, quantity=quantity, danger=danger))
+
+    def one_is_to_be_paid(self) -> tuple[UUID, UUID, PayoutId]:
+        """A journey is to be paid; returns whose, who waits for the same money, and the payout."""
+        self.stock_up("travel")
+        first = self.ask("travel")
+        self.hear_all()
+        second = self.ask("travel")
+        self.hear_all()
+        (row,) = self.do(self.town.payouts())
+        return first, second, PayoutId(row["id"])
 
     def hear(self, *where: str) -> None:
         """These services hear all that there is for them now."""

@@ -5,9 +5,9 @@ Somebody has what there is; somebody else, perhaps in danger, waits for it. Then
 
 import pytest
 
-from aidmesh_contracts.ids import PayoutId
 from aidmesh_inventory.domain.requests import Way
 from integration.model.plays import Play
+from integration.model.truth import PRICES_MINOR
 from integration.payments.offices import CHECKER
 
 
@@ -72,15 +72,9 @@ def test_the_other_half_of_what_was_refused(play: Play, lacking: str) -> None:
 
 
 def test_a_payment_that_came_back(play: Play) -> None:
-    play.stock_up("travel")
-    first = play.ask("travel")
-    play.hear_all()
-    second = play.ask("travel")
-    play.hear_all()
-    (row,) = play.do(play.town.payouts())
-    payout_id = PayoutId(row["id"])
+    first, second, payout_id = play.one_is_to_be_paid()
     assert play.do(play.town.step("settle", payout_id, CHECKER)) is None
-    play.truth.paid[payout_id] = (first, row["amount_minor"])
+    play.truth.paid[payout_id] = (first, PRICES_MINOR["travel"])
     play.truth.served.add(first)
     play.ends(fulfilled=first, waitlisted=second)
     assert play.do(play.town.step("return", payout_id, CHECKER)) is None

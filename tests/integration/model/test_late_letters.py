@@ -146,13 +146,7 @@ def test_a_hold_that_the_late_confirmation_of_an_older_attempt_does_not_touch(pl
 
 
 def test_a_payment_that_came_back_and_was_given_up_heard_the_other_way_round(play: Play) -> None:
-    play.stock_up("travel")
-    first = play.ask("travel")
-    play.hear_all()
-    second = play.ask("travel")
-    play.hear_all()
-    (row,) = play.do(play.town.payouts())
-    payout_id = PayoutId(row["id"])
+    first, second, payout_id = play.one_is_to_be_paid()
     assert play.do(play.town.step("settle", payout_id, CHECKER)) is None
     play.truth.served.add(first)
     play.hear_all()
@@ -206,13 +200,7 @@ def test_a_service_that_was_undone_after_its_need_had_ended(play: Play) -> None:
 def test_cash_without_money_came_back_before_it_was_heard_that_it_had_been_let_go(
     play: Play,
 ) -> None:
-    play.stock_up("travel")
-    first = play.ask("travel")
-    play.hear_all()
-    second = play.ask("travel")
-    play.hear_all()
-    (row,) = play.do(play.town.payouts())
-    payout_id = PayoutId(row["id"])
+    first, second, payout_id = play.one_is_to_be_paid()
     for verb in ("approve", "export", "not_collected"):
         assert play.do(play.town.step(verb, payout_id, CHECKER)) is None
     play.do(play.town.post.collect())
@@ -234,13 +222,7 @@ def test_cash_without_money_came_back_before_it_was_heard_that_it_had_been_let_g
 def test_a_payment_that_came_back_before_it_was_heard_of_and_after_its_need_had_ended(
     play: Play,
 ) -> None:
-    play.stock_up("travel")
-    first = play.ask("travel")
-    play.hear_all()
-    second = play.ask("travel")
-    play.hear_all()
-    (row,) = play.do(play.town.payouts())
-    payout_id = PayoutId(row["id"])
+    first, second, payout_id = play.one_is_to_be_paid()
     assert play.do(play.town.step("settle", payout_id, CHECKER)) is None
     play.truth.served.add(first)
     play.cancel(first)
