@@ -16,11 +16,10 @@ from aidmesh_chassis.errors import Poison
 from aidmesh_chassis.outbox import Origin
 from aidmesh_chassis.problems import Problem
 from aidmesh_contracts.base import Event
-from aidmesh_contracts.inventory import (
-    KeyChangedV1,
+from aidmesh_contracts.inventory import KeyChangedV1, SupplyGrewV1
+from aidmesh_contracts.inventory_shipments import (
     ShipmentChangedV1,
     ShipmentCountedV1,
-    SupplyGrewV1,
     TransferAnsweredV1,
     TransferAskedV1,
     TransferWithdrawnV1,

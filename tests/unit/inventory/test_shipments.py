@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aidmesh_contracts.ids import ShipmentId, SiteId
-from aidmesh_contracts.inventory import ShipmentChangedV1, ShipmentCount, ShipmentLine
+from aidmesh_contracts.inventory_shipments import ShipmentChangedV1, ShipmentCount, ShipmentLine
 from aidmesh_inventory.domain.shipments import (
     Counted,
     Shipment,

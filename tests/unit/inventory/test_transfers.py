@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aidmesh_contracts.ids import TransferId
-from aidmesh_contracts.inventory import TransferAnsweredV1
+from aidmesh_contracts.inventory_shipments import TransferAnsweredV1
 from aidmesh_inventory.domain.transfers import Ask, State, can_be, still_wanted, unanswerable, unfit
 
 PIECES = st.integers(1, 30)

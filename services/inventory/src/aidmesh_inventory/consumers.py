@@ -19,10 +19,12 @@ from aidmesh_contracts.intake import (
 from aidmesh_contracts.inventory import (
     CapacityChangedV1,
     KeyChangedV1,
-    ShipmentChangedV1,
-    ShipmentCountedV1,
     SiteChangedV1,
     StockChangedV1,
+)
+from aidmesh_contracts.inventory_shipments import (
+    ShipmentChangedV1,
+    ShipmentCountedV1,
     TransferAnsweredV1,
     TransferAskedV1,
     TransferWithdrawnV1,

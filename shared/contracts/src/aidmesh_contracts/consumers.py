@@ -6,7 +6,14 @@ handlers than these does not start.
 
 from dataclasses import dataclass
 
-from aidmesh_contracts import intake, inventory, notification, payments, reporting
+from aidmesh_contracts import (
+    intake,
+    inventory,
+    inventory_shipments,
+    notification,
+    payments,
+    reporting,
+)
 from aidmesh_contracts.base import Event
 from aidmesh_contracts.streams import Stream
 
@@ -95,11 +102,11 @@ CONSUMERS: tuple[Consumer, ...] = (
             inventory.StockChangedV1,
             inventory.CapacityChangedV1,
             inventory.SiteChangedV1,
-            inventory.TransferAskedV1,
-            inventory.TransferAnsweredV1,
-            inventory.TransferWithdrawnV1,
-            inventory.ShipmentChangedV1,
-            inventory.ShipmentCountedV1,
+            inventory_shipments.TransferAskedV1,
+            inventory_shipments.TransferAnsweredV1,
+            inventory_shipments.TransferWithdrawnV1,
+            inventory_shipments.ShipmentChangedV1,
+            inventory_shipments.ShipmentCountedV1,
             inventory.KeyChangedV1,
         ),
     ),

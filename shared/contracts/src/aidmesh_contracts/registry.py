@@ -3,12 +3,20 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from aidmesh_contracts import intake, inventory, notification, payments, reporting
+from aidmesh_contracts import (
+    intake,
+    inventory,
+    inventory_shipments,
+    notification,
+    payments,
+    reporting,
+)
 from aidmesh_contracts.base import Event
 
 ALL: tuple[type[Event], ...] = (
     *intake.EVENTS,
     *inventory.EVENTS,
+    *inventory_shipments.EVENTS,
     *payments.EVENTS,
     *notification.EVENTS,
     *reporting.EVENTS,

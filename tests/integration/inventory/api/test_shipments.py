@@ -5,7 +5,7 @@ from uuid import UUID, uuid4
 from aidmesh_chassis.auth import Role
 from aidmesh_chassis.service import Service
 from aidmesh_contracts.ids import ShipmentId, SiteId, TransferId
-from aidmesh_contracts.inventory import ShipmentChangedV1, ShipmentLine, TransferAskedV1
+from aidmesh_contracts.inventory_shipments import ShipmentChangedV1, ShipmentLine, TransferAskedV1
 from integration.inventory.office import Api, new_item, new_site
 from integration.inventory.world import DAY, World
 

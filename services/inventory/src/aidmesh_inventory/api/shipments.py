@@ -12,7 +12,7 @@ from aidmesh_chassis.auth import Caller, Role, require
 from aidmesh_chassis.db import Database
 from aidmesh_chassis.http import Body, PageQuery
 from aidmesh_chassis.idempotency import Once
-from aidmesh_contracts.inventory import ShipmentLine
+from aidmesh_contracts.inventory_shipments import ShipmentLine
 from aidmesh_contracts.values import Code, Region
 from aidmesh_inventory.api.problems import problem
 from aidmesh_inventory.domain.days import day_of

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple
 from uuid import UUID
 
-from aidmesh_contracts.inventory import ShipmentChangedV1, ShipmentCount, ShipmentLine
+from aidmesh_contracts.inventory_shipments import ShipmentChangedV1, ShipmentCount, ShipmentLine
 
 Sent = Literal["preparing", "dispatched", "cancelled"]
 State = Literal["preparing", "dispatched", "receiving", "received", "cancelled"]

@@ -7,7 +7,7 @@ meanwhile. So both ends agree in whatever order the words come. What has left co
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
-from aidmesh_contracts.inventory import TransferAnsweredV1
+from aidmesh_contracts.inventory_shipments import TransferAnsweredV1
 
 State = Literal["asked", "accepted", "refused", "withdrawn"]
 AnswerFault = Literal["already-answered", "ask-withdrawn", "more-than-asked"]

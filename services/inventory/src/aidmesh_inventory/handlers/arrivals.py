@@ -10,7 +10,7 @@ from aidmesh_chassis.db import Tx
 from aidmesh_chassis.envelope import Received
 from aidmesh_chassis.errors import Poison
 from aidmesh_contracts.ids import ShipmentId, derive_id
-from aidmesh_contracts.inventory import (
+from aidmesh_contracts.inventory_shipments import (
     ShipmentChangedV1,
     ShipmentCount,
     ShipmentCountedV1,

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from aidmesh_chassis import peer_keys
 from aidmesh_chassis.db import Tx
 from aidmesh_chassis.peer_keys import SIGN
-from aidmesh_contracts.inventory import ShipmentChangedV1
+from aidmesh_contracts.inventory_shipments import ShipmentChangedV1
 from aidmesh_inventory.domain import manifests
 from aidmesh_inventory.domain.manifests import Manifest
 from aidmesh_inventory.domain.shipments import is_sound

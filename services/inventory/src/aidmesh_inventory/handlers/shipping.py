@@ -9,7 +9,7 @@ from uuid import UUID
 
 from aidmesh_chassis.db import Tx
 from aidmesh_contracts.ids import ShipmentId, SiteId, TransferId, derive_id
-from aidmesh_contracts.inventory import ShipmentChangedV1
+from aidmesh_contracts.inventory_shipments import ShipmentChangedV1
 from aidmesh_inventory.domain.days import is_future
 from aidmesh_inventory.domain.shipments import Shipment
 from aidmesh_inventory.domain.transfers import SendFault, unfit

@@ -8,7 +8,11 @@ from aidmesh_chassis.db import Tx
 from aidmesh_chassis.envelope import Received
 from aidmesh_chassis.errors import Poison
 from aidmesh_contracts.ids import SiteId, TransferId
-from aidmesh_contracts.inventory import TransferAnsweredV1, TransferAskedV1, TransferWithdrawnV1
+from aidmesh_contracts.inventory_shipments import (
+    TransferAnsweredV1,
+    TransferAskedV1,
+    TransferWithdrawnV1,
+)
 from aidmesh_inventory.domain import transfers as domain
 from aidmesh_inventory.store import sites, transfers
 from aidmesh_inventory.store.transfers import Transfer

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import asyncpg
 
-from aidmesh_contracts.inventory import ShipmentCount, ShipmentLine
+from aidmesh_contracts.inventory_shipments import ShipmentCount, ShipmentLine
 from aidmesh_inventory.domain.shipments import Shipment
 
 
