@@ -208,6 +208,29 @@ async def test_who_is_erased_while_offered_is_nobody_there(two: Two) -> None:
     await lviv.world.post(f"/v1/referrals/{referral_id}:take", status=409)
 
 
+async def test_who_takes_their_consent_back_is_offered_no_more(two: Two) -> None:
+    kyiv, lviv = two.kyiv, two.lviv
+    need_id, referral_id, theirs = await two.accepted()
+    path = f"/v1/persons/{await kyiv.person_of(need_id)}"
+    agreed = {"chosen_name": "Canary", "area": "UA80", "consents": {"referral": str(ASKED_ON)}}
+    for version, changes, status in (
+        (1, {"languages": ["uk"]}, "offered"),
+        (2, {"consents": {}}, "withdrawn"),
+    ):
+        answer = await kyiv.world.client.put(
+            path, json=agreed | changes | {"version": version}, headers=kyiv.world.headers()
+        )
+        assert answer.status_code == 200, answer.text
+        assert await two.status("kyiv", referral_id) == status
+    assert await kyiv.world.state(need_id) == "waitlisted"
+    # The acceptance comes late; what was made of her there is erased.
+    await two.exchange()
+    await lviv.world.sweep("ended_referrals")
+    assert await lviv.world.state(theirs) == "cancelled"
+    assert not await lviv.is_readable(theirs)
+    assert await kyiv.world.state(need_id) == "waitlisted"
+
+
 async def test_an_erasure_crosses_the_acceptance(two: Two) -> None:
     kyiv, lviv = two.kyiv, two.lviv
     need_id, referral_id, theirs = await two.accepted()

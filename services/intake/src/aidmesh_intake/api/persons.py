@@ -27,7 +27,7 @@ from aidmesh_intake.api.context import (
 from aidmesh_intake.api.requests import PersonIn
 from aidmesh_intake.domain.dates import today_of
 from aidmesh_intake.domain.persons import Consents, Details, card_of, with_contact_consent
-from aidmesh_intake.handlers import erasing, people
+from aidmesh_intake.handlers import erasing, people, referring
 from aidmesh_intake.handlers.identifying import HOUSEHOLD_CODE, PERSON_CODE
 from aidmesh_intake.store import needs
 from aidmesh_intake.store import persons as store
@@ -166,6 +166,8 @@ async def change_person(
             body.origin_area,
             body.consents,
         )
+        if "referral" not in person.consents:
+            await referring.withdraw_all(tx, person.id, caller.staff_id)
         view = await _view(ctx, tx, person, caller.staff_id)
     return revealed(view)
 

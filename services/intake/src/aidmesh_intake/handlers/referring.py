@@ -95,6 +95,20 @@ async def withdraw(tx: Tx, referral_id: UUID, staff_id: UUID) -> Offer:
     return step.offer
 
 
+async def withdraw_all(tx: Tx, person_id: UUID, staff_id: UUID) -> None:
+    """Take back whatever stands for a person who does not agree any more; hold the person."""
+    needs, offers = await _lock(tx, await store.open_of(tx.conn, person_id))
+    await _save(
+        tx,
+        [
+            (needs[each.need_id], domain.withdraw(each, needs[each.need_id], "withdrawn", tx.now))
+            for each in offers.values()
+            if each.status is domain.Offered.OFFERED
+        ],
+        staff_id,
+    )
+
+
 async def take_answers(tx: Tx, batch: Sequence[Received[Answered]]) -> None:
     """Take in what other regions say to offers. A handler.
 

@@ -83,6 +83,19 @@ async def save_offers(conn: asyncpg.Connection, offers: Sequence[Offer], now: da
         )
 
 
+async def open_of(conn: asyncpg.Connection, person_id: UUID) -> list[UUID]:
+    """Offers that stand of a person's needs, and of records merged into theirs."""
+    rows = await conn.fetch(
+        """
+        SELECT r.id FROM referral_out r JOIN need n ON n.id = r.need_id
+        JOIN person p ON p.id = n.person_id
+        WHERE r.status = 'offered' AND (p.id = $1 OR p.merged_into = $1)
+        """,
+        person_id,
+    )
+    return [row["id"] for row in rows]
+
+
 async def lapsed(conn: asyncpg.Connection, limit: int) -> list[UUID]:
     """Offers whose time is over, the oldest first."""
     rows = await conn.fetch(
