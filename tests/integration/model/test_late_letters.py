@@ -2,7 +2,6 @@
 
 from uuid import UUID
 
-from aidmesh_contracts.ids import PayoutId
 from aidmesh_contracts.intake import NeedWithdrawnV1
 from aidmesh_contracts.inventory import ReservationReleasedV1
 from aidmesh_contracts.payments import CommitmentReleasedV1, CommitmentReversedV1
