@@ -2,7 +2,19 @@
 
 from cyclopts import App
 
-from aidmesh.commands import bench, demo, import_, keys, lock, staff, status, topology, up, verify
+from aidmesh.commands import (
+    bench,
+    demo,
+    import_,
+    keys,
+    lock,
+    logs,
+    staff,
+    status,
+    topology,
+    up,
+    verify,
+)
 
 
 def build() -> App:
@@ -18,6 +30,7 @@ def build() -> App:
     app.command(import_.import_, name="import")
     app.command(verify.verify)
     app.command(status.status)
+    app.command(logs.logs)
 
     streams = App(name="topology", help="Streams and durables of the regions that run.")
     for command in (topology.plan, topology.apply, topology.check, topology.recover):

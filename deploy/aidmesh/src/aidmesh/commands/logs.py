@@ -1,0 +1,133 @@
+"""`aidmesh logs`: the services' logs, merged by time, what matters of them, in colors."""
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from aidmesh.commands.common import EXIT_INTERRUPTED, names, refuse, say
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from aidmesh.reading.lines import Line
+    from aidmesh_chassis.vocabulary import LogEvent
+
+SHOWN_BEFORE = 50
+"""Lines shown of what was before, where a log is followed."""
+
+
+def logs(
+    *wanted: str,
+    data: Path | None = None,
+    regions: str | None = None,
+    follow: Annotated[bool, Parameter(name=["--follow", "-f"])] = False,
+    since: str | None = None,
+    lines: int | None = None,
+    explain: bool = False,
+    json: bool = False,
+) -> None:
+    """Show the log lines of all services by time; from --data, or piped in.
+
+    Piped in may be what docker compose logs, kubectl logs or journalctl write,
+    followed or not. All filters have to hold (quote those with < or >):
+
+      need=ID              or request=, event=, service=, staff=, any field
+      level>=warning       debug, info, warning, error, critical
+      event=message.*      * is anything; several by commas; != for all others
+      ms>500               numbers
+      cause~timeout        within a field; a word alone: anywhere in the line
+
+    Exit code 0 when a line was shown, 1 when none was, 2 when a filter can't be
+    understood.
+
+    Args:
+        wanted: filters.
+        data: the data folder of a mesh on this machine.
+        regions: of the data folder, such as kyiv,lviv; all when not given.
+        follow: go on with what is added, until Ctrl-C; begins with the last 50 lines.
+        since: only what came after: 30s, 15m, 2h, 1d, or a moment such as 2026-03-01T08:00.
+        lines: only the last so many.
+        explain: below each warning or error what it means and what to do, once each.
+        json: the lines as JSON, for jq.
+    """
+    from itertools import chain  # noqa: PLC0415
+
+    from aidmesh.meshfile import MeshError  # noqa: PLC0415
+    from aidmesh.reading.choose import admitted, filters  # noqa: PLC0415
+    from aidmesh.reading.lines import FilterError, moment  # noqa: PLC0415
+    from aidmesh.reading.sources import piped  # noqa: PLC0415
+
+    try:
+        conditions = filters(wanted)
+        start = "" if since is None else moment(since)
+        if data is not None:
+            before, after = _of_folder(data.expanduser().resolve(), regions, follow=follow)
+        elif sys.stdin.isatty():
+            refuse("name a data folder with --data, or pipe a log in.")
+        else:
+            before, after = piped(sys.stdin), iter(())
+    except (FilterError, MeshError) as error:
+        refuse(str(error))
+    if follow and data is not None and lines is None:
+        lines = SHOWN_BEFORE
+
+    def matching(source: "Iterator[Line]") -> "Iterator[Line]":
+        return (line for line in source if line.at >= start and admitted(line, conditions))
+
+    shown = False
+    write = _writer(as_json=json, explain=explain)
+    try:
+        for line in chain(_last(matching(before), lines), matching(after)):
+            shown = True
+            write(line)
+    except KeyboardInterrupt:
+        sys.exit(EXIT_INTERRUPTED)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(0 if shown else 1)
+
+
+def _of_folder(
+    data: Path, regions: str | None, *, follow: bool
+) -> "tuple[Iterator[Line], Iterator[Line]]":
+    """What was written before, and what is added from now on."""
+    from aidmesh.meshfile import read_mesh  # noqa: PLC0415
+    from aidmesh.reading.sources import Growing, followed, lines_of, log_files  # noqa: PLC0415
+
+    chosen = names(regions) or tuple(read_mesh(data).regions)
+    files = log_files(data, chosen)
+    if not follow:
+        return lines_of(files), iter(())
+    # Where they end is noted once, so that no line is shown twice or not at all.
+    growing = [Growing(path) for path in files if path.suffix == ".log"]
+    return lines_of(files, {each.path: each.at for each in growing}), followed(growing)
+
+
+def _last(source: "Iterator[Line]", lines: int | None) -> "Iterator[Line]":
+    from collections import deque  # noqa: PLC0415
+
+    return source if lines is None else iter(deque(source, maxlen=lines))
+
+
+def _writer(*, as_json: bool, explain: bool) -> "Callable[[Line], None]":
+    from aidmesh.reading.lines import dumped  # noqa: PLC0415
+    from aidmesh.reading.show import Shown  # noqa: PLC0415
+
+    if as_json:
+        return lambda line: say(dumped(line))
+    shown = Shown(colors=sys.stdout.isatty(), words=_words() if explain else None)
+
+    def write(line: "Line") -> None:
+        for text in shown.text(line):
+            say(text)
+
+    return write
+
+
+def _words() -> "dict[str, LogEvent]":
+    from aidmesh.reference import log_events  # noqa: PLC0415
+
+    return {name: word for words in log_events().values() for name, word in words.items()}

@@ -1,0 +1,1 @@
+"""Reads the services' logs again: from files, from containers, from the journal."""

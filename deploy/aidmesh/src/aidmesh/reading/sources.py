@@ -1,0 +1,158 @@
+"""Where lines come from: files that grow and are shortened, and standard input.
+
+Lines of several services are put in order of time. What has ended is sorted as a whole, file by
+file; what goes on, by what came within a moment.
+"""
+
+import heapq
+import os
+import queue
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Final, TextIO
+
+from aidmesh.reading.lines import Line, parse
+
+SERVERS_LOG: Final = "nats.log"
+"""Beside the services' logs, and no JSON."""
+
+LINE_BYTES_MAX: Final = 1024**2
+
+LOOK_S: Final = 0.25
+"""How often files are looked at for what was added."""
+
+SILENCE_S: Final = 0.3
+"""What came in is put in order and shown once nothing more came for as long, or"""
+
+HELD_S_MAX: Final = 2.0
+"""after this long, or"""
+
+HELD_MAX: Final = 100_000
+"""as soon as so many lines wait."""
+
+
+def log_files(data: Path, regions: Sequence[str]) -> list[Path]:
+    """The services' log files in a data folder, those too that were put aside as too large."""
+    return [
+        path
+        for region in regions
+        for path in sorted((data / region / "log").glob("*.log*"))
+        if path.name != SERVERS_LOG
+    ]
+
+
+def lines_of(files: Iterable[Path], ends: Mapping[Path, int] | None = None) -> Iterator[Line]:
+    """All lines of files, by time.
+
+    Args:
+        files: each in order of time by itself.
+        ends: up to which byte to read; what is not named is read to its end.
+    """
+    ends = ends or {}
+    return heapq.merge(*(_file(path, ends.get(path)) for path in files), key=lambda line: line.at)
+
+
+def _file(path: Path, end: int | None) -> Iterator[Line]:
+    before = ""
+    left = end
+    with path.open("rb") as file:
+        for text in file:
+            if left is not None:
+                left -= len(text)
+                if left < 0:
+                    return
+            line = parse(text.decode(errors="replace").rstrip("\n"), before)
+            before = line.at
+            yield line
+
+
+class Growing:
+    """A file that others write to: what is added from now on.
+
+    It begins anew when the file was shortened or replaced.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """The file need not be there yet."""
+        self.path = path
+        self._inode, size = _state(path)
+        self._before = ""
+        self.at = _line_end(path, size)
+
+    def added(self) -> list[Line]:
+        """Return whole lines that are new; half a line waits for its end."""
+        inode, size = _state(self.path)
+        if inode != self._inode or size < self.at:
+            self._inode, self.at = inode, 0
+        if size <= self.at:
+            return []
+        with self.path.open("rb") as file:
+            file.seek(self.at)
+            data = file.read(size - self.at)
+        *whole, rest = data.split(b"\n")
+        self.at += len(data) - len(rest)
+        lines: list[Line] = []
+        for text in whole:
+            line = parse(text.decode(errors="replace"), self._before)
+            self._before = line.at
+            lines.append(line)
+        return lines
+
+
+def _line_end(path: Path, size: int) -> int:
+    """Where the last whole line ends."""
+    if size == 0:
+        return 0
+    with path.open("rb") as file:
+        start = max(0, size - LINE_BYTES_MAX)
+        file.seek(start)
+        return start + file.read(size - start).rfind(b"\n") + 1
+
+
+def _state(path: Path) -> tuple[int, int]:
+    try:
+        found = os.stat(path)  # noqa: PTH116 — one call for both
+    except OSError:
+        return 0, 0
+    return found.st_ino, found.st_size
+
+
+def followed(files: Sequence[Growing]) -> Iterator[Line]:
+    """What is added to files, for ever."""
+    while True:
+        new = [line for file in files for line in file.added()]
+        yield from sorted(new, key=lambda line: line.at)
+        time.sleep(LOOK_S)
+
+
+def piped(stream: TextIO) -> Iterator[Line]:
+    """Lines of a stream until it ends, such as `docker compose logs --follow` writes them."""
+    arrived: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+
+    def read() -> None:
+        for text in stream:
+            arrived.put(text)
+        arrived.put(None)
+
+    threading.Thread(target=read, daemon=True).start()
+    held: list[Line] = []
+    since = time.monotonic()
+    before = ""
+    ended = False
+    while not ended:
+        try:
+            text = arrived.get(timeout=SILENCE_S)
+        except queue.Empty:
+            text = ""
+        ended = text is None
+        if text:
+            since = since if held else time.monotonic()
+            line = parse(text.rstrip("\n"), before)
+            before = line.at
+            held.append(line)
+            if len(held) < HELD_MAX and time.monotonic() - since < HELD_S_MAX:
+                continue
+        yield from sorted(held, key=lambda line: line.at)
+        held.clear()

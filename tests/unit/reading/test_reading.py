@@ -1,0 +1,241 @@
+"""The logs are read again: whoever passes them on, in order of time, chosen by filters."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aidmesh.reading.choose import LEVELS, admitted, filters
+from aidmesh.reading.lines import FilterError, Line, dumped, moment, parse
+from aidmesh.reading.show import Shown
+from aidmesh.reading.sources import Growing, lines_of, piped
+from aidmesh_chassis.vocabulary import LogEvent
+
+NEED = "7f9f0e3e-6a51-4a43-8a3e-6b0a2f5f0a11"
+OURS = json.dumps(
+    {"ts": "2026-03-01T08:00:00.123Z", "level": "warning", "event": "message.dead",
+     "service": "intake", "region": "kyiv", "need_id": NEED, "ms": 12.5,
+     "exception": {"type": "Poison", "message": "no such lot", "at": ["a.py:1 f"]}}
+)  # fmt: skip
+HEADS = (
+    "",
+    "intake-1  | ",
+    "\x1b[36mintake-1  |\x1b[0m ",
+    "[pod/intake-5d9/intake] 2026-03-01T08:00:00.9Z ",
+    "Mar 01 08:00:00 host aidmesh[12]: ",
+)
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_a_line_is_read_behind_what_others_put_before_it(head: str) -> None:
+    line = parse(head + OURS)
+    assert line.at == "2026-03-01T08:00:00.123Z"
+    assert line.fields["event"] == "message.dead"
+    assert json.loads(dumped(line)) == json.loads(OURS)
+
+
+def test_an_entry_of_the_journal_holds_a_line() -> None:
+    entry = json.dumps({"__REALTIME_TIMESTAMP": "1", "MESSAGE": OURS})
+    assert parse(entry).fields == json.loads(OURS)
+
+
+@given(st.text(st.characters(exclude_characters="\n")))
+def test_any_text_is_a_line_and_has_the_time_of_the_one_before(text: str) -> None:
+    line = parse(text, "2026-03-01T08:00:00.000Z")
+    assert line.text == text
+    assert line.at == "2026-03-01T08:00:00.000Z"
+    json.loads(dumped(line))
+    assert all("\x1b" not in each for each in Shown(colors=False).text(line))
+
+
+def test_moments_are_typed_as_an_age_or_a_date() -> None:
+    now = datetime(2026, 3, 1, 8, tzinfo=UTC)
+    assert moment("90s", now) == "2026-03-01T07:58:30.000Z"
+    assert moment("2d", now) == "2026-02-27T08:00:00.000Z"
+    assert moment("2026-03-01T10:00+02:00") == moment("2026-03-01T08:00")
+    with pytest.raises(FilterError):
+        moment("yesterday")
+
+
+@pytest.mark.parametrize(
+    ("word", "fits"),
+    [
+        (f"need={NEED}", True), (f"need_id={NEED.upper()}", True), (f"need!={NEED}", False),
+        ("request=x", False), ("request!=x", True),
+        ("event=message.*", True), ("event=http.*", False), ("event=http.*,message.dead", True),
+        ("event!=http.*,message.dead", False), ("service=intake", True),
+        ("ms>12", True), ("ms>12.5", False), ("ms>=12.5", True), ("ms<3", False),
+        ("need>1", False), ("exception.type=Poison", True), ("exception.message~LOT", True),
+        ("level=warning", True), ("no such lot", True), ("no such bed", False),
+    ],
+)  # fmt: skip
+def test_filters(word: str, fits: bool) -> None:
+    assert admitted(parse(OURS), filters([word])) is fits
+    assert admitted(parse(OURS), filters(["event=message.dead", word])) is fits
+
+
+@given(st.sampled_from(LEVELS), st.sampled_from(LEVELS))
+def test_levels_compare_by_how_severe_they_are(has: str, wanted: str) -> None:
+    line = parse(json.dumps({"event": "x", "level": has}))
+    assert admitted(line, filters([f"level>={wanted}"])) is (
+        LEVELS.index(has) >= LEVELS.index(wanted)
+    )
+    assert admitted(line, filters([f"level<{wanted}"])) is (
+        LEVELS.index(has) < LEVELS.index(wanted)
+    )
+
+
+@pytest.mark.parametrize("word", ["level>=bad", "level=warn", "ms>much"])
+def test_filters_that_compare_with_nothing_are_refused(word: str) -> None:
+    with pytest.raises(FilterError, match=r"compare|no level"):
+        filters([word])
+
+
+def written(at: int, word: str) -> str:
+    ts = f"2026-03-01T08:{at // 60:02}:{at % 60:02}.000Z"
+    return json.dumps({"ts": ts, "event": word, "level": "info"})
+
+
+@given(st.lists(st.lists(st.integers(0, 3599)), max_size=4))
+def test_files_are_merged_by_time_and_nothing_is_lost(
+    tmp_path_factory: pytest.TempPathFactory, times: list[list[int]]
+) -> None:
+    folder = tmp_path_factory.mktemp("logs")
+    files = []
+    for number, each in enumerate(times):
+        path = folder / f"{number}.log"
+        path.write_text("".join(written(at, str(number)) + "\n" for at in sorted(each)))
+        files.append(path)
+    lines = list(lines_of(files))
+    assert [line.at for line in lines] == sorted(line.at for line in lines)
+    assert len(lines) == sum(len(each) for each in times)
+
+
+@given(st.lists(st.integers(1, 60), max_size=12), st.integers(0, 400))
+def test_a_growing_file_is_read_in_whole_lines_from_where_it_was(
+    tmp_path_factory: pytest.TempPathFactory, sizes: list[int], before: int
+) -> None:
+    path = tmp_path_factory.mktemp("logs") / "host.log"
+    text = "".join(written(at, "é" * (at % 5)) + "\n" for at in range(9)).encode()
+    path.write_bytes(text[:before])
+    growing = Growing(path)
+    history = list(lines_of([path], {path: growing.at}))
+    added: list[Line] = []
+    at = before
+    for size in [*sizes, len(text)]:
+        with path.open("ab") as file:
+            file.write(text[at : at + size])
+        at += size
+        added += growing.added()
+    assert [line.text for line in (*history, *added)] == text.decode().splitlines()
+
+
+def test_a_shortened_or_replaced_file_is_read_from_its_start(tmp_path: Path) -> None:
+    path = tmp_path / "host.log"
+    path.write_text(f"{written(1, 'old')}\n" * 3)
+    growing = Growing(path)
+    os.truncate(path, 0)
+    path.write_text(f"{written(2, 'shortened')}\n")
+    assert [line.fields["event"] for line in growing.added()] == ["shortened"]
+    other = tmp_path / "other"
+    other.write_text(f"{written(3, 'replaced')}\n" * 5)
+    other.replace(path)
+    assert [line.fields["event"] for line in growing.added()] == ["replaced"] * 5
+    path.unlink()
+    assert growing.added() == []
+
+
+def test_what_is_piped_in_is_put_in_order_and_shown_before_it_ends() -> None:
+    reading, writing = os.pipe()
+    arrived: list[str] = []
+    both = threading.Event()
+
+    def read() -> None:
+        with os.fdopen(reading, encoding="utf-8") as stream:
+            for line in piped(stream):
+                arrived.append(str(line.fields["event"]))
+                if len(arrived) == 2:
+                    both.set()
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    with os.fdopen(writing, "w", encoding="utf-8") as pipe:
+        pipe.write(f"a | {written(2, 'later')}\nb | {written(1, 'earlier')}\n")
+        pipe.flush()
+        assert both.wait(30), "nothing was shown while the pipe was open"
+        pipe.write(f"a | {written(3, 'last')}\n")
+    reader.join(30)
+    assert arrived == ["earlier", "later", "last"]
+
+
+def test_what_ends_is_shown_to_its_end() -> None:
+    text = "".join(f"{written(at, str(at))}\n" for at in (2, 1, 3)) + "no end of line"
+    assert [line.text for line in piped(io.StringIO(text))][-1] == "no end of line"
+
+
+def test_a_warning_is_explained_once_and_an_exception_is_shown() -> None:
+    shown = Shown(colors=False, words={"message.dead": LogEvent("error", "Set aside.", "Look.")})
+    first, second = list(shown.text(parse(OURS))), list(shown.text(parse(OURS)))
+    assert first[0] == "-- 2026-03-01 (UTC)"
+    assert first[1].startswith("08:00:00.123 kyiv intake")
+    assert first[-1].strip() == "Set aside. Look."
+    assert second == first[1:-1]
+    assert "    Poison: no such lot" in second
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for service, times in (("intake", (1, 4)), ("payments", (2, 3))):
+        path = tmp_path / "kyiv" / "log" / f"{service}.log"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("".join(f"{written(at, f'{service}.{at}')}\n" for at in times))
+    return tmp_path
+
+
+def command(*words: str) -> list[str]:
+    return [sys.executable, "-m", "aidmesh", "logs", *words]
+
+
+def test_the_command_merges_filters_and_says_by_its_exit_code_whether_it_found(
+    folder: Path,
+) -> None:
+    given = ("--data", str(folder), "--regions", "kyiv", "--json")
+    done = subprocess.run(
+        command(*given, "event!=intake.4"), capture_output=True, text=True, timeout=60, check=True
+    )
+    events = [json.loads(line)["event"] for line in done.stdout.splitlines()]
+    assert events == ["intake.1", "payments.2", "payments.3"]
+    for words, code in ((("event=none",), 1), (("level>much",), 2), (("--since", "soon"), 2)):
+        done = subprocess.run(
+            command(*given, *words), capture_output=True, text=True, timeout=60, check=False
+        )
+        assert done.returncode == code
+        assert not done.stdout
+
+
+def lines_from(process: subprocess.Popen[str]) -> Iterator[str]:
+    assert process.stdout is not None
+    yield from process.stdout
+
+
+def test_the_command_follows(folder: Path) -> None:
+    words = ("--data", str(folder), "--regions", "kyiv", "--json", "-f", "--lines", "1")
+    with subprocess.Popen(command(*words), stdout=subprocess.PIPE, text=True) as process:
+        lines = lines_from(process)
+        assert json.loads(next(lines))["event"] == "intake.4"
+        with (folder / "kyiv" / "log" / "payments.log").open("a") as log:
+            log.write(f"{written(5, 'payments.5')}\n")
+        started = time.monotonic()
+        assert json.loads(next(lines))["event"] == "payments.5"
+        assert time.monotonic() - started < 30
+        process.terminate()
