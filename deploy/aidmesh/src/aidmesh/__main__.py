@@ -4,6 +4,7 @@ from cyclopts import App
 
 from aidmesh.commands import (
     bench,
+    dead,
     demo,
     import_,
     keys,
@@ -12,6 +13,7 @@ from aidmesh.commands import (
     staff,
     status,
     topology,
+    trace,
     up,
     verify,
 )
@@ -31,6 +33,13 @@ def build() -> App:
     app.command(verify.verify)
     app.command(status.status)
     app.command(logs.logs)
+    app.command(trace.trace)
+
+    aside = App(name="dead", help="Messages that could not be handled.")
+    aside.command(dead.show_all, name="list")
+    for look in (dead.show, dead.retry, dead.drop):
+        aside.command(look)
+    app.command(aside)
 
     streams = App(name="topology", help="Streams and durables of the regions that run.")
     for command in (topology.plan, topology.apply, topology.check, topology.recover):

@@ -1,0 +1,198 @@
+"""`aidmesh dead`: messages that could not be handled, and what becomes of them."""
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aidmesh.commands.common import EXIT_FAILED, names, refuse, run, say
+
+if TYPE_CHECKING:
+    import asyncpg
+
+    from aidmesh_chassis.letters import Letter
+
+BY_CHARS_MAX = 60
+NOTE_CHARS_MAX = 500
+
+
+def show_all(
+    *, data: Path, regions: str | None = None, every: bool = False, json: bool = False
+) -> None:
+    """List the letters that wait for a person. Exit code 1 when there is one.
+
+    Args:
+        data: the data folder of a mesh that runs.
+        regions: only those, such as kyiv,lviv.
+        every: those too that are tried again by themselves.
+        json: as JSON.
+    """
+    run(_list(data.expanduser().resolve(), names(regions), every, json))
+
+
+def show(letter: str, *, data: Path, json: bool = False) -> None:
+    """Show one letter: what came, why it could not be handled, what was decided.
+
+    Sealed payloads stay sealed. Exit code 2 when there is no such letter.
+
+    Args:
+        letter: as listed, such as kyiv/payments/12.
+        data: the data folder of a mesh that runs.
+        json: as JSON.
+    """
+    run(_show(data.expanduser().resolve(), letter, json))
+
+
+def retry(letter: str, *, reason: str, by: str, data: Path) -> None:
+    """Have a letter handled again, now. Do it when its cause is mended.
+
+    Exit code 1 when it can't be: it is over, or its sealed payload was blanked.
+
+    Args:
+        letter: as listed, such as kyiv/payments/12.
+        reason: why it will go well now; kept with the letter.
+        by: who decides; kept with the letter.
+        data: the data folder of a mesh that runs.
+    """
+    from aidmesh_chassis import letters  # noqa: PLC0415
+
+    run(_decide(data.expanduser().resolve(), letter, letters.retry, by, reason))
+
+
+def drop(letter: str, *, reason: str, by: str, data: Path) -> None:
+    """Have a letter never handled: what it says is lost to this service.
+
+    Exit code 1 when it is over already.
+
+    Args:
+        letter: as listed, such as kyiv/payments/12.
+        reason: why nothing is missed; kept with the letter.
+        by: who decides; kept with the letter.
+        data: the data folder of a mesh that runs.
+    """
+    from aidmesh_chassis import letters  # noqa: PLC0415
+
+    run(_decide(data.expanduser().resolve(), letter, letters.drop, by, reason))
+
+
+async def _list(data: Path, regions: tuple[str, ...] | None, every: bool, as_json: bool) -> int:
+    import json  # noqa: PLC0415
+
+    from aidmesh.meshfile import WITH_DATABASE, read_mesh  # noqa: PLC0415
+    from aidmesh_chassis import letters  # noqa: PLC0415
+
+    mesh = read_mesh(data)
+    unknown = sorted(set(regions or ()) - set(mesh.regions))
+    if unknown:
+        refuse(f"{data} has no region {', '.join(unknown)}; it has {', '.join(mesh.regions)}")
+    dead = False
+    for region in regions or mesh.regions:
+        for service in WITH_DATABASE:
+            conn = await _connect(mesh.regions[region].admin_dsn(service))
+            try:
+                after = 0
+                while page := await letters.listed(conn, after=after, all_open=every):
+                    after = page[-1].letter_id
+                    for each in page:
+                        dead = dead or each.status == "dead"
+                        place = f"{region}/{service}/{each.letter_id}"
+                        say(json.dumps(_as_json(place, each)) if as_json else _line(place, each))
+            finally:
+                await conn.close()
+    if not dead and not as_json:
+        say("no letter waits for a person")
+    return EXIT_FAILED if dead else 0
+
+
+async def _show(data: Path, place: str, as_json: bool) -> int:
+    import json  # noqa: PLC0415
+
+    from aidmesh_chassis import letters  # noqa: PLC0415
+
+    conn, number = await _open(data, place)
+    try:
+        found = await letters.one(conn, number)
+    finally:
+        await conn.close()
+    if found is None:
+        refuse(f"there is no letter {place}; aidmesh dead list shows those that wait")
+    fields = _as_json(place, found)
+    if as_json:
+        say(json.dumps(fields, indent=1))
+        return 0
+    for name, value in fields.items():
+        if value is not None:
+            say(f"{name:<12} {value if isinstance(value, str | int) else json.dumps(value)}")
+    return 0
+
+
+async def _decide(
+    data: Path,
+    place: str,
+    decision: "Callable[[asyncpg.Connection, int, str, str], Awaitable[bool]]",
+    by: str,
+    reason: str,
+) -> int:
+    by, reason = by.strip(), reason.strip()
+    if not (0 < len(by) <= BY_CHARS_MAX and 0 < len(reason) <= NOTE_CHARS_MAX):
+        refuse(f"say who (1-{BY_CHARS_MAX} characters) and why (1-{NOTE_CHARS_MAX})")
+    conn, number = await _open(data, place)
+    try:
+        done = await decision(conn, number, by, reason)
+    finally:
+        await conn.close()
+    say(f"{place}: {'done' if done else 'not changed; aidmesh dead show says how it stands'}")
+    return 0 if done else EXIT_FAILED
+
+
+async def _open(data: Path, place: str) -> "tuple[asyncpg.Connection, int]":
+    from aidmesh.meshfile import WITH_DATABASE, read_mesh  # noqa: PLC0415
+
+    region, _, rest = place.partition("/")
+    service, _, number = rest.partition("/")
+    mesh = read_mesh(data)
+    is_one = region in mesh.regions and service in WITH_DATABASE and number.isascii()
+    if not is_one or not number.isdecimal() or len(number) > 18:
+        refuse(f"{place} is no letter: say region/service/number as aidmesh dead list does")
+    return await _connect(mesh.regions[region].admin_dsn(service)), int(number)
+
+
+async def _connect(dsn: str) -> "asyncpg.Connection":
+    import asyncpg  # noqa: PLC0415
+
+    conn: asyncpg.Connection = await asyncpg.connect(dsn, timeout=10, command_timeout=30)
+    return conn
+
+
+def _line(place: str, letter: "Letter") -> str:
+    event = ".".join(letter.subject.split(".")[-4:])
+    return (
+        f"{place:<28} {letter.status:<8} {letter.first_at:%Y-%m-%d %H:%M} {event} "
+        f"{letter.durable}: {letter.reason} ({letter.attempts} attempts)"
+    )
+
+
+def _as_json(place: str, letter: "Letter") -> dict[str, object]:
+    import json  # noqa: PLC0415
+
+    sealed = letter.subject.startswith(("private.", "handoff."))
+    try:
+        payload: object = "(sealed)" if sealed else json.loads(letter.payload)
+    except ValueError:
+        payload = f"({len(letter.payload)} bytes that are no JSON)"
+    return {
+        "letter": place,
+        "status": letter.status,
+        "reason": letter.reason,
+        "attempts": letter.attempts,
+        "durable": letter.durable,
+        "subject": letter.subject,
+        "event_id": str(letter.event_id),
+        "about": letter.headers.get("ce-subject"),
+        "correlation": letter.headers.get("aid-correlation"),
+        "first_at": letter.first_at.isoformat(timespec="seconds"),
+        "changed_at": letter.changed_at.isoformat(timespec="seconds"),
+        "retry_at": letter.retry_at and letter.retry_at.isoformat(timespec="seconds"),
+        "decided_by": letter.decided_by,
+        "note": letter.note,
+        "payload": payload,
+    }

@@ -1,0 +1,80 @@
+"""`aidmesh trace`: the story of an id, and what it waits for."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from aidmesh.commands.common import EXIT_FAILED, EXIT_REFUSED, run, say
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from aidmesh.story.told import Step, Story
+
+
+def trace(wanted: UUID, *, data: Path, json: bool = False) -> None:
+    """Show what was said of an id, who took it in, and what keeps it from going on.
+
+    The id of a need, request, person, payout, event or correlation: its region's story, which
+    ends at the border with the handoff's id. Of a grant, allotment, transfer or shipment: the
+    story in all regions of the folder.
+
+    Exit code 0 when nothing is in its way, 1 when something is (lines with "!"), 2 when nobody
+    has spoken of it.
+
+    Args:
+        wanted: the id.
+        data: the data folder of a mesh that runs.
+        json: the story as JSON.
+    """
+    run(_trace(wanted, data.expanduser().resolve(), json))
+
+
+async def _trace(wanted: UUID, data: Path, as_json: bool) -> int:
+    import json  # noqa: PLC0415
+
+    from aidmesh.meshfile import read_mesh  # noqa: PLC0415
+    from aidmesh.story.read import read_story  # noqa: PLC0415
+
+    found = await read_story(read_mesh(data), wanted)
+    if as_json:
+        say(json.dumps(found.as_json(), indent=1))
+    else:
+        for line in _lines(found):
+            say(line)
+    if not found.steps and not found.now:
+        if not as_json:
+            say(f"nobody has spoken of {wanted}")
+        return EXIT_REFUSED
+    return EXIT_FAILED if found.trouble else 0
+
+
+def _lines(found: "Story") -> "Iterator[str]":
+    day = ""
+    for step in found.steps:
+        if (date := f"{step.said.at:%Y-%m-%d}") != day:
+            day = date
+            yield f"-- {day} (UTC)"
+        yield _line(step)
+    yield from (f"= {line}" for line in found.now)
+    yield from (f"! {line}" for line in found.trouble)
+
+
+def _line(step: "Step") -> str:
+    said = step.said
+    event = said.type.removeprefix(f"{said.service}.").rsplit(".", 1)[0]
+    where = f" -> {said.to_region} {said.state}, handoff {said.event_id}" if said.to_region else ""
+    fields = " ".join(f"{name}={value}" for name, value in step.fields.items())
+    taken = ", ".join(
+        f"{'' if took.region == said.region else took.region + ' '}{took.service} "
+        + (
+            f"+{(took.at - said.at).total_seconds() * 1000:.0f} ms"
+            if took.status == "handled"
+            else took.status
+        )
+        for took in step.took
+    )
+    return (
+        f"{said.at:%H:%M:%S}.{said.at.microsecond // 1000:03} {said.region} {said.service:<12} "
+        f"{event}{where} {fields}{f'  [{taken}]' if taken else ''}"
+    ).rstrip()

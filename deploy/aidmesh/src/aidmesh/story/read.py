@@ -1,0 +1,165 @@
+"""Reads the story of an id from the databases of a mesh.
+
+Events about single people never leave their region, and their story is told from that region's
+databases alone; what another region knows of them is another story, with ids of its own. The
+handoff's id is where one ends and the other begins.
+"""
+
+import asyncio
+import json
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from typing import Final, cast
+from uuid import UUID
+
+import asyncpg
+
+from aidmesh.meshfile import WITH_DATABASE, MeshFile
+from aidmesh.story.told import Json, Said, Story, Took, of_one_story, story
+from aidmesh_contracts.streams import Stream, event_type_of
+
+STEPS_MAX: Final = 2_000
+STATEMENT_S_MAX: Final = 60.0
+
+_OUTBOX: Final = """
+    SELECT event_id, created_at, stream, subject, headers, payload, status,
+           NULL::text AS to_region, 0 AS tries
+    FROM outbox
+    WHERE headers ->> 'ce-subject' = $1 OR headers ->> 'aid-correlation' = $1
+       OR event_id::text = $1 OR (stream IN ('EVENTS', 'LOCAL') AND position($2 in payload) > 0)
+    ORDER BY seq LIMIT $3
+"""
+_HANDOFFS: Final = """
+    SELECT event_id, created_at, 'HANDOFF' AS stream, subject, headers, NULL::bytea AS payload,
+           status, to_region, tries
+    FROM handoff
+    WHERE headers ->> 'ce-subject' = $1 OR headers ->> 'aid-correlation' = $1
+       OR event_id::text = $1 OR position($2 in payload) > 0
+    ORDER BY created_at LIMIT $3
+"""
+_TOOK: Final = """
+    SELECT i.event_id, i.received_at AS at, NULL::bigint AS letter, 'handled' AS status,
+           '' AS reason
+    FROM unnest($1::uuid[]) AS wanted (event_id)
+    JOIN inbox i ON i.event_id = wanted.event_id AND i.occurred_at = inbox_time(wanted.event_id)
+    UNION ALL
+    SELECT event_id, changed_at, id, status, reason FROM dead_letter
+    WHERE event_id = ANY($1::uuid[]) AND status <> 'done'
+"""
+_NEEDS: Final = """
+    SELECT id, state, attempt_no, changed_at, deadline_at, blocked_resource, blocked_code,
+           blocked_site, waiting_since, wait, sensitive, attention, reason
+    FROM need WHERE id = $1 OR request_id = $1 OR id = ANY($2::uuid[])
+    ORDER BY id LIMIT 50
+"""
+
+
+async def read_story(mesh: MeshFile, wanted: UUID) -> Story:
+    """Read the story of a need, request, person, payout, shipment, allotment, grant or event.
+
+    Raises OSError or asyncpg.PostgresError when a region's databases can't be reached.
+    """
+    async with AsyncExitStack() as stack:
+        opened: dict[tuple[str, str], asyncpg.Connection] = {}
+
+        async def connect(region: str, service: str) -> None:
+            dsn = mesh.regions[region].admin_dsn(service)
+            conn = await asyncpg.connect(dsn, timeout=10, command_timeout=STATEMENT_S_MAX)
+            stack.push_async_callback(conn.close)
+            opened[region, service] = conn
+
+        async with asyncio.TaskGroup() as group:
+            for region in mesh.regions:
+                for service in WITH_DATABASE:
+                    group.create_task(connect(region, service))
+        each = await asyncio.gather(
+            *(_said(conn, region, service, wanted) for (region, service), conn in opened.items())
+        )
+        said = of_one_story([one for many in each for one in many], str(wanted))
+        ids = [one.event_id for one in said]
+        takings = await asyncio.gather(
+            *(_took(conn, region, service, ids) for (region, service), conn in opened.items())
+        )
+        told = story(
+            str(wanted),
+            said,
+            [one for many in takings for one in many],
+            list(mesh.regions),
+            datetime.now(UTC),
+        )
+        homes = dict.fromkeys(one.region for one in said if one.stream is Stream.LOCAL)
+        needs = [UUID(one.about) for one in said if one.type.startswith("intake.need.")]
+        now = [
+            line
+            for region in homes or mesh.regions
+            for line in await _standing(opened[region, "intake"], wanted, needs)
+        ]
+        return Story(told.steps, tuple(now), told.trouble)
+
+
+async def _said(conn: asyncpg.Connection, region: str, service: str, wanted: UUID) -> list[Said]:
+    text = str(wanted)
+    rows = [
+        row
+        for query in (_OUTBOX, _HANDOFFS)
+        for row in await conn.fetch(query, text, text.encode(), STEPS_MAX)
+    ]
+    return [
+        Said(
+            at=row["created_at"],
+            region=region,
+            service=service,
+            event_id=row["event_id"],
+            type=event_type_of(row["subject"]),
+            stream=Stream(row["stream"]),
+            state=row["status"],
+            about=str(json.loads(row["headers"]).get("ce-subject", "")),
+            payload=_payload(row["stream"], row["payload"]),
+            to_region=row["to_region"],
+            tries=row["tries"],
+        )
+        for row in rows
+    ]
+
+
+def _payload(stream: str, payload: bytes | None) -> Json | None:
+    if payload is None or stream in {Stream.PRIVATE, Stream.HANDOFF}:
+        return None
+    return cast("Json", json.loads(payload))
+
+
+async def _took(
+    conn: asyncpg.Connection, region: str, service: str, ids: Sequence[UUID]
+) -> list[Took]:
+    rows = await conn.fetch(_TOOK, ids)
+    return [
+        Took(region, service, row["event_id"], row["at"], row["letter"], row["status"],
+             row["reason"])
+        for row in rows
+    ]  # fmt: skip
+
+
+async def _standing(intake: asyncpg.Connection, wanted: UUID, needs: Sequence[UUID]) -> list[str]:
+    rows = await intake.fetch(_NEEDS, wanted, list(dict.fromkeys(needs)))
+    return [standing(dict(row)) for row in rows]
+
+
+def standing(need: Json) -> str:
+    """How a need stands, and what it waits for."""
+    since = f"{need['changed_at']:%Y-%m-%d %H:%M}"
+    text = f"need {need['id']} is {need['state']} since {since} (attempt {need['attempt_no']})"
+    state = need["state"]
+    if state == "waitlisted":
+        what = "" if need["sensitive"] else f" {need['blocked_code']}"
+        why = f" ({need['wait']})" if need["wait"] else ""
+        text += f": waits for {need['blocked_resource']}{what}{why}"
+    elif state == "requested":
+        text += ": waits for a decision"
+    elif state in {"approved", "held"}:
+        text += f": holds end {need['deadline_at']:%Y-%m-%d %H:%M}"
+    elif state == "ready":
+        text += ": waits for the person to come"
+    elif need["reason"]:
+        text += f": {need['reason']}"
+    return f"{text}; attention: {need['attention']}" if need["attention"] else text

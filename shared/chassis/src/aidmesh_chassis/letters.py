@@ -1,0 +1,130 @@
+"""Dead letters, as a person sees to them: each is looked at, then tried again or dropped.
+
+Who decided and why is kept with the letter.
+"""
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+import asyncpg
+
+OPEN = ("dead", "failing", "parked")
+
+
+class Letter(NamedTuple):
+    """A message that could not be handled.
+
+    Attributes:
+        letter_id: its number in this service's database.
+        durable: for which consumer it was.
+        status: `dead` waits for a person, `failing` and `parked` are tried again by themselves,
+            `done` and `dropped` are over.
+        reason: a code.
+        headers: CloudEvents attributes and ids.
+        payload: as it came; empty where it was sealed and its time is over.
+        decided_by, note: who retried or dropped it, and why.
+    """
+
+    letter_id: int
+    durable: str
+    event_id: UUID
+    subject: str
+    status: str
+    reason: str
+    attempts: int
+    first_at: datetime
+    changed_at: datetime
+    retry_at: datetime | None
+    headers: Mapping[str, str]
+    payload: bytes
+    decided_by: str | None
+    note: str | None
+
+
+_COLUMNS = """id, durable, event_id, subject, status, reason, attempts, first_at, changed_at,
+              retry_at, headers, payload, decided_by, note"""
+
+
+async def listed(
+    conn: asyncpg.Connection, *, after: int = 0, limit: int = 200, all_open: bool = False
+) -> list[Letter]:
+    """Return dead letters, oldest first; `all_open` those too that are tried again by themselves.
+
+    `after` is the number of the last letter of the page before.
+    """
+    rows = await conn.fetch(
+        f"""
+        SELECT {_COLUMNS} FROM dead_letter
+        WHERE status = ANY($1::text[]) AND id > $2 ORDER BY id LIMIT $3
+        """,  # noqa: S608 - our columns
+        list(OPEN if all_open else ("dead",)),
+        after,
+        limit,
+    )
+    return [_letter(row) for row in rows]
+
+
+async def one(conn: asyncpg.Connection, letter_id: int) -> Letter | None:
+    """Return a letter, however it ended."""
+    row = await conn.fetchrow(
+        f"SELECT {_COLUMNS} FROM dead_letter WHERE id = $1",  # noqa: S608 - our columns
+        letter_id,
+    )
+    return None if row is None else _letter(row)
+
+
+async def retry(conn: asyncpg.Connection, letter_id: int, by: str, note: str) -> bool:
+    """Have a dead or parked letter handled now; its attempts are counted anew.
+
+    Returns:
+        whether there was one that can be: not what is over, nor what was blanked.
+    """
+    result = await conn.execute(
+        """
+        UPDATE dead_letter SET status = 'parked', attempts = 0, retry_at = now(),
+               changed_at = now(), decided_by = $2, note = $3
+        WHERE id = $1 AND status IN ('dead', 'parked') AND payload <> ''
+        """,
+        letter_id,
+        by,
+        note,
+    )
+    return result == "UPDATE 1"
+
+
+async def drop(conn: asyncpg.Connection, letter_id: int, by: str, note: str) -> bool:
+    """Have a letter never handled; returns whether there was an open one."""
+    result = await conn.execute(
+        """
+        UPDATE dead_letter SET status = 'dropped', retry_at = NULL, changed_at = now(),
+               decided_by = $2, note = $3
+        WHERE id = $1 AND status = ANY($4::text[])
+        """,
+        letter_id,
+        by,
+        note,
+        list(OPEN),
+    )
+    return result == "UPDATE 1"
+
+
+def _letter(row: asyncpg.Record) -> Letter:
+    return Letter(
+        letter_id=row["id"],
+        durable=row["durable"],
+        event_id=row["event_id"],
+        subject=row["subject"],
+        status=row["status"],
+        reason=row["reason"],
+        attempts=row["attempts"],
+        first_at=row["first_at"],
+        changed_at=row["changed_at"],
+        retry_at=row["retry_at"],
+        headers=json.loads(row["headers"]),
+        payload=row["payload"],
+        decided_by=row["decided_by"],
+        note=row["note"],
+    )

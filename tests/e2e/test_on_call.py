@@ -1,0 +1,98 @@
+"""Whoever is on call finds why a need is stuck, and sees to what could not be handled."""
+
+import json
+from collections.abc import Mapping
+from typing import cast
+from uuid import UUID, uuid4
+
+import pytest
+
+from aidmesh.topology.warden import connect_admin
+from support.running import Json, RunningMesh, Staff
+from support.waiting import eventually
+
+pytestmark = pytest.mark.timeout(240)
+
+
+async def test_a_story_says_what_happened_and_what_a_need_waits_for(
+    mesh: RunningMesh, kyiv: Staff
+) -> None:
+    site = await kyiv.site(f"center-{uuid4().hex[:6]}", area="UA8003")
+    await kyiv.item("food_parcel")
+    need = await kyiv.ask("food_parcel", place_area="UA8003", site_id=str(site))
+    await kyiv.becomes(need, "waitlisted")
+
+    waits = mesh.aidmesh("trace", str(need))
+    assert waits.returncode == 0, waits.stdout
+    assert "waits for stock food_parcel (short)" in waits.stdout
+
+    await kyiv.receive(site, "food_parcel", 1)
+    await kyiv.becomes(need, "ready")
+    found = json.loads(mesh.aidmesh("trace", str(need), "--json").stdout)
+    events = [step["event"] for step in found["steps"]]
+    assert events[0] == "intake.need.approved.v1"
+    assert {"intake.need.waitlisted.v1", "inventory.reservation.held.v1"} <= set(events)
+    approved = found["steps"][0]
+    assert {each["service"] for each in approved["taken"]} == {"inventory", "payments"}
+    assert found["trouble"] == []
+
+    unknown = mesh.aidmesh("trace", str(uuid4()))
+    assert unknown.returncode == 2
+    assert "nobody has spoken of" in unknown.stdout
+
+
+async def lost_event(mesh: RunningMesh, about: UUID) -> None:
+    """Have something come in that no service can read."""
+    nats = mesh.file.regions["kyiv"].nats
+    client = await connect_admin(nats.url, nats.admin_password)
+    try:
+        headers = {
+            "ce-id": str(uuid4()), "ce-source": "/aidmesh/kyiv/intake", "ce-subject": str(about),
+            "ce-time": "2026-03-01T08:00:00+00:00", "aid-epoch": "1",
+        }  # fmt: skip
+        await client.jetstream().publish(
+            "local.kyiv.intake.need.ready.v1", b'{"need_id": "none"}', headers=headers
+        )
+    finally:
+        await client.close()
+
+
+def letters(mesh: RunningMesh) -> list[Json]:
+    text = mesh.aidmesh("dead", "list", "--regions", "kyiv", "--json").stdout
+    return [cast("Json", json.loads(line)) for line in text.splitlines()]
+
+
+async def test_a_dead_letter_is_found_tried_again_and_dropped_with_a_reason(
+    mesh: RunningMesh,
+) -> None:
+    about = uuid4()
+    await lost_event(mesh, about)
+
+    async def set_aside() -> Json | None:
+        return next((each for each in letters(mesh) if each["about"] == str(about)), None)
+
+    letter = cast("Mapping[str, object]", await eventually(set_aside))
+    place = str(letter["letter"])
+    assert place.startswith("kyiv/notification/")
+    assert letter["status"] == "dead"
+
+    story = mesh.aidmesh("trace", str(letter["event_id"]))
+    assert story.returncode == 2, "its producer never said it"
+
+    why = ("--reason", "the producer was mended", "--by", "olena")
+    assert mesh.aidmesh("dead", "retry", place, *why).returncode == 0
+
+    async def dead_again() -> bool:
+        shown = json.loads(mesh.aidmesh("dead", "show", place, "--json").stdout)
+        return (shown["status"], shown["decided_by"]) == ("dead", "olena")
+
+    await eventually(dead_again)
+    why = ("--reason", "nobody waits for it", "--by", "olena")
+    assert mesh.aidmesh("dead", "drop", place, *why).returncode == 0
+    assert mesh.aidmesh("dead", "drop", place, *why).returncode == 1
+    shown = json.loads(mesh.aidmesh("dead", "show", place, "--json").stdout)
+    assert (shown["status"], shown["note"]) == ("dropped", "nobody waits for it")
+    assert mesh.aidmesh("dead", "list", "--regions", "kyiv").returncode == 0
+    for wrong in ("kyiv/nobody/1", "kyiv/intake/x", "1", "kyiv/intake/999999999"):
+        assert mesh.aidmesh("dead", "show", wrong).returncode == 2
+    assert mesh.aidmesh("dead", "retry", place, "--reason", " ", "--by", "olena").returncode == 2

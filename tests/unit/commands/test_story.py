@@ -1,0 +1,151 @@
+"""The story of an id: in order, without what is sensitive, and with what keeps it from going on."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aidmesh.story.read import standing
+from aidmesh.story.told import PATIENCE_S, TELL_NOTHING, Said, Took, of_one_story, story, takers
+from aidmesh_contracts.consumers import CONSUMERS
+from aidmesh_contracts.streams import Stream
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+NEED = str(UUID(int=1))
+REGIONS = ("kyiv", "lviv")
+APPROVED = Said(
+    at=NOW - timedelta(minutes=5),
+    region="kyiv",
+    service="intake",
+    event_id=UUID(int=10),
+    type="intake.need.approved.v1",
+    stream=Stream.LOCAL,
+    state="acked",
+    about=NEED,
+    payload={"need_id": NEED, "attempt_no": 1, "kind": "food_parcel", "sensitive": False},
+)
+
+
+def took(service: str, event_id: int = 10, **other: object) -> Took:
+    return replace(Took("kyiv", service, UUID(int=event_id), NOW), **other)  # type: ignore[arg-type]
+
+
+def told(*said: Said, by: tuple[Took, ...] = ()) -> list[str]:
+    return list(story(NEED, said, by, REGIONS, NOW).trouble)
+
+
+def test_nothing_is_wrong_with_what_everybody_took_in() -> None:
+    assert told(APPROVED, by=(took("inventory"), took("payments"))) == []
+
+
+def test_who_did_not_take_it_in_is_named() -> None:
+    (line,) = told(APPROVED, by=(took("inventory"),))
+    assert line.startswith("intake.need.approved was not taken in by kyiv payments-local")
+
+
+@given(st.floats(0, PATIENCE_S))
+def test_what_was_said_a_moment_ago_is_not_missed(age_s: float) -> None:
+    fresh = replace(APPROVED, at=NOW - timedelta(seconds=age_s))
+    assert told(fresh) == []
+    assert told(replace(fresh, state="pending")) == []
+
+
+def test_what_waits_in_the_outbox_is_told_and_nobody_is_blamed_for_it() -> None:
+    (line,) = told(replace(APPROVED, state="pending"))
+    assert "5 min in the outbox of kyiv intake" in line
+
+
+@pytest.mark.parametrize("status", ["failing", "dead"])
+def test_letters_are_named_as_aidmesh_dead_takes_them(status: str) -> None:
+    (line,) = told(
+        APPROVED,
+        by=(took("inventory"), took("payments", letter=7, status=status, reason="no_such_grant")),
+    )
+    assert "no_such_grant" in line
+    assert "aidmesh dead show kyiv/payments/7" in line
+
+
+def test_what_was_dropped_or_is_tried_later_is_in_nobodys_way() -> None:
+    for status in ("parked", "dropped"):
+        assert told(APPROVED, by=(took("inventory"), took("payments", status=status))) == []
+
+
+def test_a_handoff_without_an_answer_is_told() -> None:
+    handoff = replace(
+        APPROVED, type="intake.referral.offered.v1", stream=Stream.HANDOFF, state="waiting",
+        to_region="lviv", tries=4, payload=None,
+    )  # fmt: skip
+    (line,) = told(handoff)
+    assert "for lviv has no answer for 5 min (4 tries)" in line
+    assert str(handoff.event_id) in line
+    assert [(each.region, each.service) for each in takers(handoff, REGIONS)] == [
+        ("lviv", "intake")
+    ]
+
+
+def test_only_regions_that_can_be_looked_at_are_missed() -> None:
+    grant = replace(APPROVED, service="payments", type="payments.grant.changed.v1",
+                    stream=Stream.EVENTS)  # fmt: skip
+    regions = {each.region for each in takers(grant, ("kyiv",))}
+    assert regions == {"kyiv"}
+    assert {each.region for each in takers(grant, REGIONS)} == {"kyiv", "lviv"}
+
+
+def test_every_consumer_takes_its_events_in() -> None:
+    for consumer in CONSUMERS:
+        for event in consumer.events:
+            said = replace(APPROVED, type=event.type, to_region="lviv")
+            assert consumer.durable in {taker.durable for taker in takers(said, REGIONS)}
+
+
+@given(st.permutations(range(6)))
+def test_a_story_is_told_in_order_and_repeats_nothing(order: list[int]) -> None:
+    said = [
+        replace(APPROVED, at=NOW - timedelta(minutes=10 - number), event_id=UUID(int=number),
+                payload={"need_id": NEED, "attempt_no": number // 3, "kind": "food_parcel"})
+        for number in order
+    ]  # fmt: skip
+    steps = story(NEED, said, (), REGIONS, NOW).steps
+    assert [step.said.event_id.int for step in steps] == list(range(6))
+    assert [dict(step.fields) for step in steps] == [
+        {"attempt_no": 0, "kind": "food_parcel"}, {}, {}, {"attempt_no": 1}, {}, {},
+    ]  # fmt: skip
+
+
+def test_nothing_tells_what_somebody_gets_where_one_word_is_sensitive() -> None:
+    payload = {"need_id": NEED, "sensitive": True, "kind": "hiv_test"}
+    sensitive = replace(APPROVED, event_id=UUID(int=11), payload=payload)
+    steps = story(NEED, [APPROVED, sensitive], (), REGIONS, NOW).steps
+    assert all(set(step.fields) <= TELL_NOTHING for step in steps)
+
+
+def test_what_other_regions_say_of_a_person_among_themselves_is_another_story() -> None:
+    there = replace(APPROVED, region="lviv", at=NOW)
+    world = replace(there, stream=Stream.EVENTS, type="payments.grant.changed.v1", about="x")
+    assert of_one_story([there, APPROVED, world], NEED) == [APPROVED, world]
+
+
+def test_the_story_of_a_grant_is_told_without_the_people_it_serves() -> None:
+    grant = replace(APPROVED, stream=Stream.EVENTS, about="g", type="payments.grant.changed.v1")
+    assert of_one_story([APPROVED, grant], "g") == [grant]
+
+
+NEED_ROW = {
+    "id": NEED, "state": "waitlisted", "attempt_no": 2, "changed_at": NOW, "deadline_at": None,
+    "blocked_resource": "stock", "blocked_code": "hormone_pack", "wait": "short",
+    "sensitive": False, "attention": None, "reason": None,
+}  # fmt: skip
+
+
+def test_how_a_need_stands_is_said_in_a_line() -> None:
+    assert standing(NEED_ROW).endswith(
+        "is waitlisted since 2026-03-01 12:00 (attempt 2): waits for stock hormone_pack (short)"
+    )
+    assert "hormone" not in standing({**NEED_ROW, "sensitive": True})
+    held = {**NEED_ROW, "state": "held", "deadline_at": NOW}
+    assert standing(held).endswith("holds end 2026-03-01 12:00")
+    over = {**NEED_ROW, "state": "declined", "reason": "not_eligible", "attention": "late"}
+    assert standing(over).endswith(": not_eligible; attention: late")
