@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import cast
 from uuid import UUID, uuid4
 
+import asyncpg
 import pytest
 
 from aidmesh.topology.warden import connect_admin
@@ -76,6 +77,10 @@ async def test_a_dead_letter_is_found_tried_again_and_dropped_with_a_reason(
     assert place.startswith("kyiv/notification/")
     assert letter["status"] == "dead"
 
+    found = json.loads(mesh.aidmesh("doctor", "--json").stdout)
+    (dead,) = [each for each in found if "could not be handled" in each["what"]]
+    assert (dead["harm"], dead["where"]) == ("error", "kyiv notification")
+
     story = mesh.aidmesh("trace", str(letter["event_id"]))
     assert story.returncode == 2, "its producer never said it"
 
@@ -96,3 +101,25 @@ async def test_a_dead_letter_is_found_tried_again_and_dropped_with_a_reason(
     for wrong in ("kyiv/nobody/1", "kyiv/intake/x", "1", "kyiv/intake/999999999"):
         assert mesh.aidmesh("dead", "show", wrong).returncode == 2
     assert mesh.aidmesh("dead", "retry", place, "--reason", " ", "--by", "olena").returncode == 2
+
+
+async def test_the_doctor_finds_what_is_stuck_and_what_is_set_up_wrong(mesh: RunningMesh) -> None:
+    def errors() -> list[str]:
+        found = json.loads(mesh.aidmesh("doctor", "--json").stdout)
+        return [each["what"] for each in found if each["harm"] == "error"]
+
+    assert errors() == []
+    entry = mesh.file.regions["lviv"]
+    conn = await asyncpg.connect(entry.admin_dsn("inventory"))
+    try:
+        await conn.execute("ALTER SYSTEM SET synchronous_commit = off")
+        await conn.execute("SELECT pg_reload_conf()")
+
+        async def said() -> bool:
+            return "synchronous_commit is off" in errors()
+
+        await eventually(said)
+    finally:
+        await conn.execute("ALTER SYSTEM RESET synchronous_commit")
+        await conn.execute("SELECT pg_reload_conf()")
+        await conn.close()

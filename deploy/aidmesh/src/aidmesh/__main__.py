@@ -6,6 +6,7 @@ from aidmesh.commands import (
     bench,
     dead,
     demo,
+    doctor,
     import_,
     keys,
     lock,
@@ -32,6 +33,7 @@ def build() -> App:
     app.command(import_.import_, name="import")
     app.command(verify.verify)
     app.command(status.status)
+    app.command(doctor.doctor)
     app.command(logs.logs)
     app.command(trace.trace)
 

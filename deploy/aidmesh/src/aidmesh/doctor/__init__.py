@@ -1,0 +1,1 @@
+"""Finds and explains what is set up wrong, and work that is stuck: `aidmesh doctor`."""

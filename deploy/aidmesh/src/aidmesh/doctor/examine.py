@@ -1,0 +1,208 @@
+"""Examines a mesh: its files, its servers, its topology, and its work. Nothing is changed."""
+
+import asyncio
+import json
+import shutil
+import stat
+import urllib.request
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final, cast
+
+import asyncpg
+
+from aidmesh.doctor.findings import EVERY_SERVICE, OF_SERVICE, Finding, Question, age
+from aidmesh.embedded.ports import HOST
+from aidmesh.meshfile import NAME, WITH_DATABASE, MeshFile, RegionEntry
+from aidmesh.status import AWAY, Status, status_of
+from aidmesh.topology.api import JetStreamApi, Json
+from aidmesh.topology.plan import Remedy, plan_of
+from aidmesh.topology.provision import differences
+from aidmesh.topology.recover import check
+from aidmesh.topology.warden import connect_admin
+
+ASK_S_MAX: Final = 30.0
+DISK_FREE_MIN: Final = 2 * 1024**3
+DISK_SHARE_MIN: Final = 0.05
+STREAM_SHARE_MAX: Final = 0.8
+CLOCK_S_MAX: Final = 2.0
+SAFE_SETTINGS: Final = ("fsync", "synchronous_commit", "full_page_writes")
+HARMS: Final = ("error", "warning", "note")
+
+
+async def examine(data: Path, mesh: MeshFile) -> list[Finding]:
+    """Look at everything; what is worst comes first."""
+    status = await status_of(mesh)
+    found = [*files(data, mesh), *_running(status)]
+    regions = await asyncio.gather(
+        *(_region(name, entry, mesh) for name, entry in mesh.regions.items())
+    )
+    found += [finding for each in regions for finding in each]
+    return sorted(found, key=lambda each: HARMS.index(each.harm))
+
+
+def files(data: Path, mesh: MeshFile) -> list[Finding]:
+    """What is wrong with folders and files."""
+    found: list[Finding] = []
+    if stat.S_IMODE((data / NAME).stat().st_mode) & 0o077:
+        found.append(
+            Finding("error", "mesh", f"others can read {data / NAME}",
+                    "It holds the passwords of all servers.", f"chmod 600 {data / NAME}")
+        )  # fmt: skip
+    disk = shutil.disk_usage(data)
+    if disk.free < max(DISK_FREE_MIN, DISK_SHARE_MIN * disk.total):
+        found.append(
+            Finding("error", "mesh", f"{disk.free / 1024**3:.1f} GB are free on the disk of {data}",
+                    "Without room nothing that comes in can be accepted.",
+                    "Make room, or move the data folder to a larger disk.")
+        )  # fmt: skip
+    is_demo = (data / "scenario").exists()
+    for name, entry in mesh.regions.items():
+        keys = entry.keys
+        if not keys.is_dir():
+            found.append(
+                Finding("error", name, f"the folder of keys {keys} is not there",
+                        "Services start locked: nobody's details can be read or entered.",
+                        "Mount it or put the copy back, then aidmesh unlock.")
+            )  # fmt: skip
+        elif not is_demo and keys.resolve().is_relative_to(data.resolve()):
+            found.append(
+                Finding("error", name, f"the folder of keys {keys} is inside the data folder",
+                        "Who takes the disk has the data and the keys to read it.",
+                        "Stop the mesh, move the folder to other storage, start with --keys.")
+            )  # fmt: skip
+    return found
+
+
+def _running(status: Status) -> list[Finding]:
+    """What `aidmesh status` would draw attention to."""
+    return [
+        Finding("error", line.partition(":")[0], line.partition(": ")[2],
+                "Part of the work stands still.", "aidmesh status; aidmesh logs 'level>=warning'.")
+        for line in status.attention
+        if "dead letters" not in line  # asked about below, with what to do
+    ]  # fmt: skip
+
+
+async def _region(name: str, entry: RegionEntry, mesh: MeshFile) -> list[Finding]:
+    parts = await asyncio.gather(
+        *(_service(name, entry, service) for service in WITH_DATABASE),
+        _server(name, entry),
+        _streams(name, entry, mesh),
+    )
+    return [finding for part in parts for finding in part]
+
+
+async def _service(region: str, entry: RegionEntry, service: str) -> list[Finding]:
+    try:
+        conn = await asyncpg.connect(
+            entry.admin_dsn(service), timeout=ASK_S_MAX, command_timeout=ASK_S_MAX
+        )
+    except AWAY:
+        return []  # said already
+    try:
+        now = await conn.fetchval("SELECT clock_timestamp()")
+        found = []
+        for question in (*EVERY_SERVICE, *OF_SERVICE[service]):
+            row = await conn.fetchrow(question.sql)
+            if row is not None and row["rows"]:
+                seconds = (now - row["since"]).total_seconds()
+                found.append(answered(question, f"{region} {service}", row["rows"], seconds))
+        return found
+    finally:
+        await conn.close()
+
+
+def answered(question: Question, where: str, rows: int, seconds: float) -> Finding:
+    """What a question's answer says."""
+    what = question.what.format(rows=rows, age=age(seconds))
+    return Finding(question.harm, where, what, question.why, question.do)
+
+
+async def _server(region: str, entry: RegionEntry) -> list[Finding]:
+    where = f"{region} postgres"
+    try:
+        conn = await asyncpg.connect(
+            entry.admin_dsn("postgres"), timeout=ASK_S_MAX, command_timeout=ASK_S_MAX
+        )
+    except AWAY:
+        return []
+    try:
+        rows = await conn.fetch(
+            "SELECT name, setting FROM pg_settings WHERE name = ANY($1::text[])",
+            list(SAFE_SETTINGS),
+        )
+        now: datetime = await conn.fetchval("SELECT clock_timestamp()")
+    finally:
+        await conn.close()
+    found = [
+        Finding("error", where, f"{row['name']} is {row['setting']}",
+                "What was accepted can be lost when the power fails.",
+                f"ALTER SYSTEM RESET {row['name']}, then reload.")
+        for row in rows
+        if row["setting"] != "on"
+    ]  # fmt: skip
+    ahead = abs((now - datetime.now(UTC)).total_seconds())
+    if ahead > CLOCK_S_MAX:
+        found.append(
+            Finding("warning", where, f"its clock and this machine's differ by {age(ahead)}",
+                    "Holds and pick-up deadlines go by the clock of the database.",
+                    "Set both by NTP.")
+        )  # fmt: skip
+    return found
+
+
+async def _streams(region: str, entry: RegionEntry, mesh: MeshFile) -> list[Finding]:
+    where = f"{region} nats"
+    try:
+        server = await asyncio.to_thread(_jetstream, entry.nats.monitor_port)
+        client = await connect_admin(entry.nats.url, entry.nats.admin_password)
+    except AWAY:
+        return []
+    try:
+        api = JetStreamApi(client)
+        unlike = await differences(api, plan_of(region, mesh.peers(region)))
+        lost = await check(api, entry.outbox_dsns)
+    finally:
+        await client.close()
+    return [
+        *jetstream(where, server),
+        *(
+            Finding("error", where, str(each), "Services wait, or miss events.",
+                    "aidmesh topology apply; find out who changed it.")
+            for each in unlike
+            if each.remedy is not Remedy.LEAVE
+        ),
+        *(
+            Finding("error", where, f"{stream} lost acknowledged messages: {reason}",
+                    "The gate stays closed until the stream is made anew from the outboxes.",
+                    "It is done by itself; if not, read gate.stays_closed in the log.")
+            for stream, reason in lost.items()
+        ),
+    ]  # fmt: skip
+
+
+def _jetstream(port: int) -> Json:
+    with urllib.request.urlopen(f"http://{HOST}:{port}/jsz", timeout=ASK_S_MAX) as answer:
+        return cast("Json", json.load(answer))
+
+
+def jetstream(where: str, server: Json) -> list[Finding]:
+    """What is wrong with a server's JetStream, by what it says on `/jsz`."""
+    config = cast("Json", server.get("config") or {})
+    found = []
+    if config.get("sync_always") is not True:
+        found.append(
+            Finding("error", where, "JetStream does not write every message to disk at once",
+                    "What was acknowledged can be lost when the power fails.",
+                    "Set sync_interval: always in its configuration.")
+        )  # fmt: skip
+    used = int(cast("int", server.get("storage", 0)))
+    most = int(cast("int", config.get("max_storage", 0)))
+    if most and used > STREAM_SHARE_MAX * most:
+        found.append(
+            Finding("warning", where, f"JetStream uses {used / most:.0%} of what it may",
+                    "When it is full nothing is published any more; work goes on, unheard.",
+                    "Raise max_file in its configuration; see the guide on growing.")
+        )  # fmt: skip
+    return found

@@ -1,0 +1,203 @@
+"""What was found, and the questions that databases are asked about work that is stuck."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that a person should know.
+
+    Attributes:
+        harm: `error` keeps people from being helped or endangers them, `warning` will; `note` is
+            somebody's ordinary work that has waited for long.
+        where: region, and the part of it.
+        what: what is the case.
+        why: what follows from it.
+        do: what to do about it.
+    """
+
+    harm: Literal["error", "warning", "note"]
+    where: str
+    what: str
+    why: str
+    do: str
+
+    def as_json(self) -> dict[str, str]:
+        """Plain values."""
+        return {"harm": self.harm, "where": self.where, "what": self.what, "why": self.why,
+                "do": self.do}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is counted in a service's database: rows that should not be there any more.
+
+    Attributes:
+        harm, why, do: as in `Finding`.
+        what: with `{rows}` and `{age}` of the oldest.
+        sql: returns `rows` and `since`, the oldest's moment.
+    """
+
+    harm: Literal["error", "warning", "note"]
+    what: str
+    why: str
+    do: str
+    sql: str
+
+
+def _count(table: str, since: str, condition: str) -> str:
+    return f"SELECT count(*) AS rows, min({since}) AS since FROM {table} WHERE {condition}"  # noqa: S608 - our own words
+
+
+SWEEPS_LATE: Final = "interval '2 minutes'"
+
+EVERY_SERVICE: Final[tuple[Question, ...]] = (
+    Question(
+        "error",
+        "{rows} events wait in the outbox, the oldest for {age}",
+        "Nobody hears of what this service has done since.",
+        "See relay.waits and gate.stays_closed in aidmesh logs 'event=relay.*,gate.*'.",
+        _count("outbox", "created_at",
+               "status = 'pending' AND created_at < now() - interval '1 minute'"),
+    ),
+    Question(
+        "error",
+        "{rows} messages could not be handled, the oldest for {age}",
+        "What they say has not happened here.",
+        "aidmesh dead list; mend the cause, then aidmesh dead retry.",
+        _count("dead_letter", "first_at", "status = 'dead'"),
+    ),
+    Question(
+        "warning",
+        "{rows} messages have been tried again and again, the oldest for {age}",
+        "They will be dead letters, or wait for something that does not come.",
+        "aidmesh dead list --every.",
+        _count("dead_letter", "first_at",
+               "status IN ('failing', 'parked') AND first_at < now() - interval '1 hour'"),
+    ),
+    Question(
+        "warning",
+        "{rows} handoffs have no answer, the oldest for {age}",
+        "What was handed to another region has not arrived, or its answer has not.",
+        "aidmesh status shows the links; if they are up, ask the peer for its dead letters.",
+        _count("handoff", "created_at",
+               "status = 'waiting' AND created_at < now() - interval '15 minutes'"),
+    ),
+)  # fmt: skip
+
+OF_SERVICE: Final[Mapping[str, tuple[Question, ...]]] = {
+    "intake": (
+        Question(
+            "error",
+            "{rows} needs stand as held though their hold is over for {age}",
+            "The sweep of intake does not run: they neither get aid nor a place in the queue.",
+            "aidmesh logs service=intake 'event=sweep.*' 'level>=warning'; restart intake.",
+            _count("need", "deadline_at", f"deadline_at < now() - {SWEEPS_LATE}"),
+        ),
+        Question(
+            "note",
+            "{rows} needs ask for a person's attention, the oldest since {age}",
+            "Something about them does not fit, and the rules don't decide it.",
+            "Open them at the desk (Needs); aidmesh trace ID tells their story.",
+            _count("need", "changed_at",
+                   "attention IS NOT NULL AND changed_at < now() - interval '1 day'"),
+        ),
+        Question(
+            "note",
+            "{rows} people have not been told for {age} that something is ready for them",
+            "The pick-up clock has not begun, and what is set aside helps nobody else.",
+            "The desk's home page lists them under Tell in person.",
+            _count("need", "changed_at", "state = 'ready' AND told_at IS NULL "
+                   "AND changed_at < now() - interval '1 day'"),
+        ),
+        Question(
+            "note",
+            "{rows} requests wait for a decision, the oldest for {age}",
+            "People wait.",
+            "A lead or caseworker decides them at the desk (Needs).",
+            _count("need", "recorded_at",
+                   "state = 'requested' AND recorded_at < now() - interval '7 days'"),
+        ),
+    ),
+    "inventory": (
+        Question(
+            "error",
+            "{rows} holds are over for {age} and still set something aside",
+            "The sweep of inventory does not run: goods and places are kept from others.",
+            "aidmesh logs service=inventory 'level>=warning'; restart inventory.",
+            _count("reservation", "hold_until",
+                   f"state = 'held' AND hold_until < now() - {SWEEPS_LATE}"),
+        ),
+        Question(
+            "note",
+            "{rows} discrepancies are open, the oldest for {age}",
+            "Books and shelves differ.",
+            "A logistician settles them at the desk (Stock).",
+            _count("discrepancy", "opened_at",
+                   "status = 'open' AND opened_at < now() - interval '7 days'"),
+        ),
+        Question(
+            "note",
+            "{rows} shipments have been on their way for {age}",
+            "Nobody has counted them: they are neither here nor there.",
+            "Telephone; then count them at the desk (Between regions), what is missing as short.",
+            _count("shipment", "changed_at", "state IN ('dispatched', 'receiving') "
+                   "AND changed_at < now() - interval '14 days'"),
+        ),
+    ),
+    "payments": (
+        Question(
+            "error",
+            "{rows} holds of money are over for {age} and still hold it",
+            "The sweep of payments does not run: money is kept from others.",
+            "aidmesh logs service=payments 'level>=warning'; restart payments.",
+            _count("commitment", "hold_until",
+                   f"state = 'held' AND hold_until < now() - {SWEEPS_LATE}"),
+        ),
+        Question(
+            "note",
+            "{rows} payouts wait for their approval, the oldest for {age}",
+            "People wait for money that is theirs.",
+            "An approver sees to them at the desk (Money).",
+            _count("payout", "recorded_at",
+                   "state = 'draft' AND recorded_at < now() - interval '3 days'"),
+        ),
+        Question(
+            "warning",
+            "{rows} payments of one person are past the day of their review, the oldest by {age}",
+            "Below the float limit one pays and another reviews within seven days.",
+            "A second person reviews them at the desk (Money).",
+            _count("payout", "review_due_at",
+                   "review_due_at < now() AND reviewer IS NULL"),
+        ),
+        Question(
+            "note",
+            "{rows} transfers of money are in transit, the oldest for {age}",
+            "The sender counts the money as gone, the receiver can't use it.",
+            "aidmesh trace with the transfer's id; aidmesh status shows the links.",
+            _count("transfer", "recorded_at",
+                   "state = 'in_transit' AND recorded_at < now() - interval '1 day'"),
+        ),
+    ),
+    "notification": (
+        Question(
+            "warning",
+            "{rows} messages are being sent for {age}",
+            "The sender does not run, or does not get an answer.",
+            "aidmesh logs service=notification 'level>=warning'.",
+            _count("message", "claimed_until",
+                   f"state = 'sending' AND claimed_until < now() - {SWEEPS_LATE}"),
+        ),
+    ),
+    "reporting": (),
+}  # fmt: skip
+
+
+def age(seconds: float) -> str:
+    """How long, in words."""
+    for size, unit in ((86_400, "days"), (3_600, "hours"), (60, "minutes")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} seconds"
