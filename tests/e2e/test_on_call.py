@@ -8,7 +8,9 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
-from aidmesh.topology.warden import connect_admin
+from aidmesh.credentials import seed_file
+from aidmesh.topology.config import SUPERVISOR
+from aidmesh.topology.warden import connect_as
 from support.running import Json, RunningMesh, Staff
 from support.waiting import eventually
 
@@ -44,8 +46,8 @@ async def test_a_story_says_what_happened_and_what_a_need_waits_for(
 
 async def lost_event(mesh: RunningMesh, about: UUID) -> None:
     """Have something come in that no service can read."""
-    nats = mesh.file.regions["kyiv"].nats
-    client = await connect_admin(nats.url, nats.admin_password)
+    kyiv = mesh.file.regions["kyiv"]
+    client = await connect_as(kyiv.nats.url, seed_file(kyiv.keys, SUPERVISOR))
     try:
         headers = {
             "ce-id": str(uuid4()), "ce-source": "/aidmesh/kyiv/intake", "ce-subject": str(about),

@@ -10,20 +10,20 @@ import psutil
 import pytest
 from nats.aio.client import Client
 
+from aidmesh.credentials import create_keys, seed_file
 from aidmesh.embedded.process import wait_until_gone
 from aidmesh.mesh import Mesh, running_mesh
 from aidmesh.meshfile import MeshError, read_mesh
-from aidmesh.topology.warden import connect_admin
+from aidmesh.topology.config import SUPERVISOR
+from aidmesh.topology.warden import connect_as
+from support.servers import keys_in
 from support.waiting import eventually
 
 
-def keys_of(region: str) -> Path:
-    """No service runs, so nobody reads them."""
-    return Path("/nonexistent") / region
-
-
 async def test_databases_are_closed_to_other_services(tmp_path: Path) -> None:
-    async with running_mesh(tmp_path / "data", ("kyiv",), keys_of, services=()) as mesh:
+    async with running_mesh(
+        tmp_path / "data", ("kyiv",), keys_in(tmp_path / "keys"), services=()
+    ) as mesh:
         entry = mesh.file.regions["kyiv"]
         own = await asyncpg.connect(entry.dsn("intake"))
         assert await own.fetchval("SELECT count(*) FROM outbox") == 0
@@ -41,13 +41,15 @@ async def test_a_mesh_comes_back_with_its_data_and_ports_and_takes_in_a_region(
     tmp_path: Path,
 ) -> None:
     data = tmp_path / "data"
-    async with running_mesh(data, ("kyiv",), keys_of, services=()) as mesh:
+    async with running_mesh(data, ("kyiv",), keys_in(tmp_path / "keys"), services=()) as mesh:
         client = await admin_of(mesh, "kyiv")
         await client.jetstream().publish("aid.kyiv.payments.grant.changed.v1", b"{}")
         await client.close()
         first = mesh.file.regions["kyiv"]
     assert (data / "mesh.json").stat().st_mode & 0o077 == 0
-    async with running_mesh(data, ("kyiv", "lviv"), keys_of, services=()) as mesh:
+    async with running_mesh(
+        data, ("kyiv", "lviv"), keys_in(tmp_path / "keys"), services=()
+    ) as mesh:
         assert mesh.file.regions["kyiv"] == first
         client = await admin_of(mesh, "lviv")
 
@@ -58,12 +60,14 @@ async def test_a_mesh_comes_back_with_its_data_and_ports_and_takes_in_a_region(
         await eventually(arrived, 20)
         await client.close()
     with pytest.raises(MeshError, match="also holds lviv"):
-        async with running_mesh(data, ("kyiv",), keys_of, services=()):
+        async with running_mesh(data, ("kyiv",), keys_in(tmp_path / "keys"), services=()):
             pass
 
 
 async def test_killed_servers_are_started_again(tmp_path: Path) -> None:
-    async with running_mesh(tmp_path / "data", ("kyiv",), keys_of, services=()) as mesh:
+    async with running_mesh(
+        tmp_path / "data", ("kyiv",), keys_in(tmp_path / "keys"), services=()
+    ) as mesh:
         region = mesh.regions["kyiv"]
         before = region.pids
         for pid in before.values():
@@ -80,6 +84,7 @@ async def test_killed_servers_are_started_again(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_the_command_leaves_nothing_behind(tmp_path: Path, number: signal.Signals) -> None:
+    create_keys(tmp_path / "keys" / "kyiv")
     folders = ["--data", str(tmp_path / "data"), "--keys", str(tmp_path / "keys")]
     command = [sys.executable, "-m", "aidmesh", "up", *folders, "--servers-only"]
     with subprocess.Popen([*command, "--regions", "kyiv"], stdout=subprocess.PIPE, text=True) as up:
@@ -99,4 +104,4 @@ def test_the_command_leaves_nothing_behind(tmp_path: Path, number: signal.Signal
 
 async def admin_of(mesh: Mesh, region: str) -> Client:
     entry = read_mesh(mesh.data).regions[region]
-    return await connect_admin(entry.nats.url, entry.nats.admin_password)
+    return await connect_as(entry.nats.url, seed_file(entry.keys, SUPERVISOR))

@@ -14,11 +14,12 @@ import httpx
 import pytest
 
 from aidmesh import databases
+from aidmesh.credentials import create_keys
 from aidmesh.meshfile import SERVICES, WITH_DATABASE, RegionEntry, prepare_mesh
 from aidmesh.region import Region, service_environment
 from aidmesh_chassis.auth import Role, issue_token
 from aidmesh_chassis.db import CHASSIS_MIGRATIONS, migrate
-from aidmesh_chassis.keys import TOKENS, KeyRing, create_region_keys
+from aidmesh_chassis.keys import TOKENS, KeyRing
 from support.waiting import eventually
 
 pytestmark = pytest.mark.timeout(180)
@@ -38,7 +39,7 @@ class Alone:
 
     def __init__(self, folder: Path) -> None:
         keys = folder / "keys"
-        create_region_keys(keys)
+        create_keys(keys)
         mesh, _ = prepare_mesh(folder, ("kyiv",), {"kyiv": keys})
         self.entry: RegionEntry = mesh.regions["kyiv"]
         self.folder = folder

@@ -8,9 +8,12 @@ import pytest
 from nats.aio.client import Client
 
 from aidmesh.__main__ import build
+from aidmesh.credentials import seed_file
 from aidmesh.mesh import running_mesh
 from aidmesh.status import PeerStatus, RegionStatus, ServiceStatus, attention_of, status_of, table
-from aidmesh.topology.warden import connect_admin
+from aidmesh.topology.config import SUPERVISOR
+from aidmesh.topology.warden import connect_as
+from support.servers import keys_in
 from support.waiting import eventually
 
 FINE = RegionStatus(
@@ -21,11 +24,6 @@ FINE = RegionStatus(
     services=(ServiceStatus("intake", "ready", (), 0, 0.0, 0, 0, 0),),
     peers=(PeerStatus("lviv", "up", "2024-03-01T10:00:00+00:00", 7, None, 0, 0.0, 0, 0.0),),
 )
-
-
-def keys_of(region: str) -> Path:
-    """Nobody reads them: only a service that needs none runs."""
-    return Path("/nonexistent") / region
 
 
 @pytest.mark.parametrize(
@@ -58,15 +56,18 @@ def test_what_a_person_should_see_to_is_said(found: RegionStatus, line: str) -> 
 
 async def test_a_mesh_without_services_tells_what_its_servers_know(tmp_path: Path) -> None:
     data = tmp_path / "data"
-    async with running_mesh(data, ("kyiv", "lviv"), keys_of, services=()) as mesh:
+    async with running_mesh(
+        data, ("kyiv", "lviv"), keys_in(tmp_path / "keys"), services=()
+    ) as mesh:
 
         async def linked() -> bool:
             found = await status_of(mesh.file)
             return all(peer.link == "up" for region in found.regions for peer in region.peers)
 
         await eventually(linked, 20)
-        client: Client = await connect_admin(
-            mesh.file.regions["kyiv"].nats.url, mesh.file.regions["kyiv"].nats.admin_password
+        client: Client = await connect_as(
+            mesh.file.regions["kyiv"].nats.url,
+            seed_file(mesh.file.regions["kyiv"].keys, SUPERVISOR),
         )
         await client.jetstream().publish("local.kyiv.intake.need.approved.v1", b"{}")
         await client.close()

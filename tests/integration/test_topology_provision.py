@@ -120,8 +120,10 @@ def test_exactly_one_of_two_dials() -> None:
 
 
 def test_one_region_alone_has_no_links() -> None:
-    alone = RegionServer("kyiv", 1, 2, "/data", "a", "s", {"intake": 'quo"ted'})
+    alone = RegionServer("kyiv", 1, 2, '/quo"ted', {"intake": ("U1", "U2")})
     text = render(alone)
     assert "leafnodes" not in text
     assert "sync_interval: always" in text
     assert r"quo\"ted" in text
+    assert "U1" in text
+    assert "U2" in text

@@ -40,7 +40,7 @@ async def test_a_peer_that_does_not_greet_is_left_to_the_server() -> None:
     done: list[str] = []
     mute = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)
     address = mute.sockets[0].getsockname()
-    redialer = Redialer({"kyiv": address}, done.append, lambda: done.append("restart"))
+    redialer = Redialer(lambda: {"kyiv": address}, done.append, lambda: done.append("restart"))
     for now in range(0, 100_000, 100):
         await asyncio.to_thread(redialer.look, frozenset(), float(now))
     assert done == []
@@ -56,7 +56,7 @@ async def test_redialing_is_tried_ever_more_rarely_and_the_restart_last() -> Non
     done: list[str] = []
     server = await asyncio.start_server(greet, "127.0.0.1", 0)
     address = server.sockets[0].getsockname()
-    redialer = Redialer({"kyiv": address}, done.append, lambda: done.append("restart"))
+    redialer = Redialer(lambda: {"kyiv": address}, done.append, lambda: done.append("restart"))
     times = [
         now
         for now in range(0, 3_000, 5)
@@ -86,7 +86,7 @@ async def test_a_link_that_the_server_gave_up_comes_back_and_its_events_too(
         await eventually(lambda: linked(mesh, "kyiv", "lviv"), 20)
         # Cut for longer than it is waited for, and meanwhile the server stops dialing for good.
         await mesh.cable("kyiv", "odesa").cut()
-        given_up = render(odesa.config, undialed=["kyiv"])
+        given_up = render(odesa.served.setup.config, undialed=["kyiv"])
         await asyncio.to_thread(odesa.server.reload, given_up)
         await eventually(lambda: linked(mesh, "lviv"), 20)
         looks = odesa.warden.watcher.look_count
@@ -102,7 +102,7 @@ async def test_a_link_that_the_server_gave_up_comes_back_and_its_events_too(
         assert service.is_connected
         assert service.stats["reconnects"] == 0
         await service.close()
-        assert (odesa.server.folder / "nats.conf").read_text() == render(odesa.config)
+        assert (odesa.server.folder / "nats.conf").read_text() == render(odesa.served.setup.config)
 
         client = await mesh.regions["kyiv"].admin()
         await client.jetstream().publish(

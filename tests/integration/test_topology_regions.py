@@ -65,9 +65,8 @@ async def test_a_handoff_lands_at_its_region_and_a_forged_sender_nowhere(
     for sender, receiver in ((kyiv, odesa), (odesa, kyiv)):  # acceptor to dialer, and back
         client = await nats.connect(
             sender.url,
-            user="intake",
-            password="service",
-            inbox_prefix=f"_INBOX_handoff_{sender.region}".encode(),
+            nkeys_seed=str(sender.seed_file("intake")),
+            inbox_prefix=f"_INBOX_handoff_{sender.region}.intake".encode(),
         )
 
         async def handed_over(

@@ -35,9 +35,7 @@ async def probe_of_kyiv(mesh: LinkedRegions, dsn: str) -> AsyncIterator[RegionPr
     entry = RegionEntry(
         keys=Path("keys"),
         postgres=PostgresEntry(port=1, password="x"),
-        nats=NatsEntry(
-            client_port=1, monitor_port=1, leaf_port=1, admin_password="x", system_password="x"
-        ),
+        nats=NatsEntry(client_port=1, monitor_port=1, leaf_port=1),
         services={},
     )
     client = await mesh.regions["kyiv"].admin()

@@ -9,8 +9,10 @@ import sys
 import time
 from pathlib import Path
 
+from aidmesh.credentials import new_seed
 from aidmesh.embedded import NOT_DURABLE, FolderLock, NatsServer, PostgresServer, free_ports
-from aidmesh.topology.config import RegionServer, render
+from aidmesh.topology.config import SUPERVISOR, SYSTEM, RegionServer, render
+from aidmesh_chassis.nkey import nkey_of
 
 
 def main(folder: Path) -> None:
@@ -26,9 +28,7 @@ def main(folder: Path) -> None:
         client_port=client_port,
         monitor_port=monitor_port,
         store_dir=str(folder / "jetstream"),
-        admin_password="admin",
-        system_password="system",
-        service_passwords={},
+        publics={user: (nkey_of(new_seed()).public,) for user in (SUPERVISOR, SYSTEM)},
     )
     nats = NatsServer(
         folder / "nats",

@@ -9,8 +9,10 @@ from pathlib import Path
 
 from nats.aio.client import Client
 
+from aidmesh.credentials import create_credentials
 from aidmesh.embedded import free_ports
-from aidmesh.topology.config import Link, dials
+from aidmesh.topology.config import dials
+from aidmesh.topology.serving import PeerEnd
 from support.servers import NatsRegion
 
 
@@ -88,23 +90,25 @@ async def linked_regions(
     try:
         for cable in cables.values():
             await cable.connect()
+        keys = {name: folder / name / "keys" for name in names}
+        for each in keys.values():
+            create_credentials(each)
         for name in names:
-            peers = [peer for peer in names if peer != name]
-            links = [
-                Link(
-                    peer,
-                    password=f"link {min(name, peer)} {max(name, peer)}".replace(" ", "-"),
-                    dial=f"127.0.0.1:{cables[peer, name].port}" if dials(name, peer) else None,
+            peers = {
+                peer: PeerEnd(
+                    keys[peer],
+                    f"127.0.0.1:{cables[peer, name].port}" if dials(name, peer) else None,
                 )
-                for peer in peers
-            ]
+                for peer in names
+                if peer != name
+            }
             regions[name] = NatsRegion(
                 folder / name,
                 name,
-                links=links,
-                leaf_port=ports[name],
                 peers=peers,
+                leaf_port=ports[name],
                 outbox_dsns=(outbox_dsns or {}).get(name, ()),
+                keys=keys[name],
             )
             await asyncio.to_thread(regions[name].start)
         await asyncio.gather(*(region.open() for region in regions.values()))

@@ -25,7 +25,7 @@ from aidmesh_reporting.app import build as build_reporting
 from aidmesh_reporting.config import Settings as ReportingSettings
 from support.regions import LinkedRegions, linked_regions
 from support.running import Staff
-from support.servers import SERVICE_PASSWORD, DatabaseFactory, NatsRegion
+from support.servers import DatabaseFactory, NatsRegion
 from support.services import is_open
 from support.waiting import eventually
 
@@ -106,8 +106,7 @@ def _region(folder: Path, nats: NatsRegion, dsns: Mapping[str, str]) -> RunningR
                 "region": nats.region,
                 "database_url": dsn,
                 "nats_url": nats.url,
-                "nats_user": name,
-                "nats_password": SERVICE_PASSWORD,
+                "nats_seed_file": nats.seed_file(name),
                 "http_port": ports[name],
                 "keys_dir": keys,
                 **({"spool_path": folder / "spool"} if name == "notification" else {}),

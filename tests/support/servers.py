@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import secrets
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from uuid import uuid4
 
@@ -11,18 +11,28 @@ import asyncpg
 import nats
 from nats.aio.client import Client
 
+from aidmesh.credentials import create_credentials, create_keys, seed_file
 from aidmesh.embedded import NOT_DURABLE, NatsServer, PostgresServer, free_ports
-from aidmesh.region import redialer_of
-from aidmesh.topology.config import ADMIN, Link, RegionServer, render
+from aidmesh.topology.config import SUPERVISOR, render
+from aidmesh.topology.serving import PeerEnd, Ports, Served, Setup, read_setup
 from aidmesh.topology.warden import Warden
 from aidmesh_chassis.db import migrate
 from support.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
-SERVICES = ("intake", "inventory", "payments", "notification", "reporting", "console")
+KeysOf = Callable[[str], Path]
 DatabaseFactory = Callable[[str], Awaitable[str]]
 SERVICE_PASSWORD = "service"  # one machine, one test
-ADMIN_PASSWORD = "admin"
+
+
+def keys_in(folder: Path) -> KeysOf:
+    """Gives the folder of keys of a region, below that one; made when it is asked for."""
+
+    def keys_of(region: str) -> Path:
+        create_keys(folder / region)
+        return folder / region
+
+    return keys_of
 
 
 def new_postgres(folder: Path) -> PostgresServer:
@@ -78,9 +88,9 @@ class Databases:
 class NatsRegion:
     """A region's real NATS server with its streams, durables, gate and link watcher.
 
-    `url` is the server's; services connect as `user=<service>, password=SERVICE_PASSWORD`, with
-    inbox prefix `_INBOX_<service>`. `kill`, `stop` and `start` act on the server alone: the gate
-    closes and opens again by itself.
+    `url` is the server's; services connect with `seed_file(<service>)` and inbox prefix
+    `_INBOX_<service>`. `kill`, `stop` and `start` act on the server alone: the gate closes and
+    opens again by itself. `keys` is its folder of keys, made where it is missing.
     """
 
     def __init__(
@@ -88,43 +98,55 @@ class NatsRegion:
         folder: Path,
         region: str = "kyiv",
         *,
-        links: Sequence[Link] = (),
+        peers: Mapping[str, PeerEnd] | None = None,
         leaf_port: int | None = None,
-        peers: Sequence[str] = (),
         outbox_dsns: Sequence[str] = (),
         epoch: int = 1,
+        keys: Path | None = None,
     ) -> None:
         client_port, monitor_port = free_ports(2)
-        config = RegionServer(
-            region=region,
-            client_port=client_port,
-            monitor_port=monitor_port,
-            leaf_port=leaf_port,
-            store_dir=str(folder / "jetstream"),
-            admin_password=ADMIN_PASSWORD,
-            system_password="system",
-            service_passwords=dict.fromkeys(SERVICES, SERVICE_PASSWORD),
-            links=tuple(links),
-            log_file=str(folder / "nats.log"),
-            durable=False,
-        )
-        ports = [client_port, monitor_port, *([leaf_port] if links and leaf_port else [])]
+        ports = Ports(client_port, monitor_port, leaf_port)
+        self.keys = folder / "keys" / region if keys is None else keys
+        create_credentials(self.keys)
+
+        def read() -> Setup:
+            return read_setup(
+                region,
+                self.keys,
+                folder / "nats",
+                ports,
+                peers or {},
+                log_file=folder / "nats.log",
+                durable=False,
+            )
+
+        setup = read()
         self.folder = folder
         self.region = region
         self.url = f"nats://127.0.0.1:{client_port}"
-        self.server = NatsServer(folder / "nats", render(config), tuple(ports), monitor_port)
-        self.config = config
+        self.server = NatsServer(
+            folder / "nats",
+            render(setup.config),
+            tuple(port for port in (client_port, monitor_port, leaf_port) if port is not None),
+            monitor_port,
+            files=setup.files,
+        )
+        self.served = Served(self.server, setup, read)
         self.warden = Warden(
             region=region,
-            peers=peers,
+            peers=sorted(peers or {}),
             url=self.url,
-            password=ADMIN_PASSWORD,
+            seed_file=self.seed_file(SUPERVISOR),
             monitor_port=monitor_port,
             epoch=epoch,
             outbox_dsns=outbox_dsns,
-            redialer=redialer_of(self.server, config),
+            redialer=self.served.redialer(),
         )
         self._task: asyncio.Task[None] | None = None
+
+    def seed_file(self, user: str) -> Path:
+        """Where the seed of a user's nkey lies."""
+        return seed_file(self.keys, user)
 
     def start(self) -> None:
         """Start the server."""
@@ -157,15 +179,14 @@ class NatsRegion:
     async def admin(self) -> Client:
         """A new connection that may do everything; close it."""
         return await nats.connect(
-            self.url, user=ADMIN, password=ADMIN_PASSWORD, allow_reconnect=False
+            self.url, nkeys_seed=str(self.seed_file(SUPERVISOR)), allow_reconnect=False
         )
 
     async def connect(self, service: str) -> Client:
         """A new connection with a service's rights; close it."""
         return await nats.connect(
             self.url,
-            user=service,
-            password=SERVICE_PASSWORD,
+            nkeys_seed=str(self.seed_file(service)),
             inbox_prefix=f"_INBOX_{service}".encode(),
             max_reconnect_attempts=-1,
         )

@@ -14,7 +14,7 @@ from aidmesh_chassis.http import create_app
 from aidmesh_chassis.relay import Relay
 from aidmesh_chassis.service import Health, Service
 from aidmesh_chassis.settings import ServiceSettings
-from support.servers import SERVICE_PASSWORD, NatsRegion
+from support.servers import NatsRegion
 
 
 def is_open(database: Database) -> bool:
@@ -30,8 +30,7 @@ def settings_for(name: str, region: NatsRegion) -> ServiceSettings:
     return ServiceSettings(
         region=region.region,
         nats_url=region.url,
-        nats_user=name,
-        nats_password=SERVICE_PASSWORD,
+        nats_seed_file=region.seed_file(name),
         batch_max=64,
     )
 

@@ -16,7 +16,7 @@ from aidmesh_contracts.notification import MessageSentV1
 from aidmesh_notification.app import build
 from aidmesh_notification.config import Settings
 from integration.notification.world import World, ready, spool_lines
-from support.servers import SERVICE_PASSWORD, DatabaseFactory, NatsRegion
+from support.servers import DatabaseFactory, NatsRegion
 from support.waiting import eventually
 
 
@@ -29,8 +29,7 @@ async def test_a_ready_need_is_told_through_real_servers(
             region="kyiv",
             database_url=SecretStr(await database("notification")),
             nats_url=nats_region.url,
-            nats_user="notification",
-            nats_password=SecretStr(SERVICE_PASSWORD),
+            nats_seed_file=nats_region.seed_file("notification"),
             keys_dir=keys_dir,
             hours_from="00:00",
             hours_to="24:00",

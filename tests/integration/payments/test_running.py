@@ -17,7 +17,7 @@ from aidmesh_payments.app import build
 from aidmesh_payments.config import Settings
 from aidmesh_payments.handlers.office import Office
 from integration.payments.offices import Desk, approved, confirmed
-from support.servers import SERVICE_PASSWORD, DatabaseFactory, NatsRegion
+from support.servers import DatabaseFactory, NatsRegion
 from support.waiting import eventually
 
 
@@ -31,8 +31,7 @@ async def test_money_is_committed_through_real_servers(
             region="kyiv",
             database_url=SecretStr(url),
             nats_url=nats_region.url,
-            nats_user="payments",
-            nats_password=SecretStr(SERVICE_PASSWORD),
+            nats_seed_file=nats_region.seed_file("payments"),
             keys_dir=tmp_path / "keys",
         )
     )

@@ -5,13 +5,13 @@ import os
 import random
 import sys
 
-from aidmesh.topology.config import ADMIN
+from aidmesh.topology.config import READER
 from aidmesh_chassis.db import Database
 from aidmesh_chassis.outbox import Origin
 from aidmesh_reporting.handlers import record
 from aidmesh_reporting.store import results
 from integration.reporting.model import FROM, TO, history, received
-from support.servers import ADMIN_PASSWORD, DatabaseFactory, NatsRegion
+from support.servers import DatabaseFactory, NatsRegion
 
 
 async def command(dsn: str, *arguments: str, **settings: str) -> tuple[int, str]:
@@ -61,14 +61,13 @@ async def test_rebuilding_gives_the_same_results(
 
     code, output = await command(dsn, "rebuild", "--from-stream")
     assert code != 0
-    assert "AIDMESH_REPORTING_OPERATOR_USER" in output
+    assert "AIDMESH_REPORTING_READER_SEED_FILE" in output
     code, output = await command(
         dsn,
         "rebuild",
         "--from-stream",
         AIDMESH_REPORTING_NATS_URL=nats_region.url,
-        AIDMESH_REPORTING_OPERATOR_USER=ADMIN,
-        AIDMESH_REPORTING_OPERATOR_PASSWORD=ADMIN_PASSWORD,
+        AIDMESH_REPORTING_READER_SEED_FILE=str(nats_region.seed_file(READER)),
     )
     assert code == 0, output
     code, output = await command(dsn, "rebuild", "--all")

@@ -22,11 +22,11 @@ from uuid import UUID, uuid4
 import asyncpg
 import psutil
 
+from aidmesh.credentials import create_keys
 from aidmesh.demo.office import Office
 from aidmesh.mesh import Mesh, running_mesh
 from aidmesh.quiet import RegionProbe, probing, wait_quiet
 from aidmesh_chassis.auth import Role
-from aidmesh_chassis.keys import create_region_keys
 
 REGION = "kyiv"
 AREA = "UA80"
@@ -77,7 +77,7 @@ async def bench_needs(
         `needs_per_s` (median) and what it is made of.
     """
     keys = data / "keys" / REGION
-    create_region_keys(keys)
+    create_keys(keys)
     async with running_mesh(data, (REGION,), lambda _: keys, apart=apart, announce=say) as mesh:
         office = Office(REGION, mesh.file.regions[REGION], {role: uuid4() for role in Role})
         try:
@@ -114,7 +114,7 @@ async def bench_import(
         `rows_per_s` (median), of each file, and of a dry run of as many rows.
     """
     keys = data / "keys" / REGION
-    create_region_keys(keys)
+    create_keys(keys)
     figures: list[float] = []
     async with running_mesh(data, (REGION,), lambda _: keys, announce=say) as mesh:
         office = Office(REGION, mesh.file.regions[REGION], {role: uuid4() for role in Role})

@@ -19,6 +19,12 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
         "What had died could not be started; it is tried again.",
         "Read the reason, and the end of its log.",
     ),
+    "server.renewed": LogEvent("info", "A region's NATS server took up keys that have changed."),
+    "server.not_renewed": LogEvent(
+        "warning",
+        "Keys have changed, and the NATS server could not take them up; it is tried again.",
+        "Read the reason: a file of the keys folder that is missing or cannot be read.",
+    ),
     "topology.applied": LogEvent("info", "A stream or durable was created or brought to the plan."),
     "gate.opened": LogEvent("info", "Nothing acknowledged is missing; relays may publish."),
     "gate.stays_closed": LogEvent(
@@ -49,12 +55,12 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
     "link.redialed": LogEvent(
         "warning",
         "A peer greets, but the server did not dial it any more; it was made to.",
-        "If it repeats, read NATS's own log about that peer: a password may differ.",
+        "If it repeats, read NATS's own log about that peer: a key may differ.",
     ),
     "link.server_restarted": LogEvent(
         "error",
         "Redialing a peer that greets did not help several times; the server is restarted once.",
-        "Read NATS's own logs on both sides: a password, a right or a name may differ.",
+        "Read NATS's own logs on both sides: a key, a right or a name may differ.",
     ),
     "link.watch_failed": LogEvent("debug", "The region's own server did not say how links are."),
     "source.renewed": LogEvent("info", "A peer was asked anew for its events after a cut."),

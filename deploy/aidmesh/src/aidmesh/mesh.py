@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from aidmesh.credentials import check_folders
 from aidmesh.embedded import FolderLock
 from aidmesh.meshfile import NAME, SERVICES, MeshFile, prepare_mesh, read_mesh
 from aidmesh.region import Region
@@ -52,9 +53,9 @@ async def running_mesh(
     async with AsyncExitStack() as stack:
         stack.callback(lock.release)
         names = regions if regions is not None else _known(data)
-        file, news = prepare_mesh(
-            data, regions, {name: keys(name) for name in names}, ports_from=ports_from
-        )
+        folders = {name: keys(name) for name in names}
+        check_folders(folders)
+        file, news = prepare_mesh(data, regions, folders, ports_from=ports_from)
         for line in news:
             announce(line)
         own_log = stack.enter_context((data / "mesh.log").open("a", encoding="utf-8"))

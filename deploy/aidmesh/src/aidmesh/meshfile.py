@@ -1,4 +1,4 @@
-"""`mesh.json`: what runs in a data folder, on which ports, with which passwords.
+"""`mesh.json`: what runs in a data folder, on which ports, with which database passwords.
 
 It is written once by `aidmesh up` (or demo), read by all other commands, and private to its owner.
 """
@@ -7,8 +7,9 @@ import os
 import secrets
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import ClassVar
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, model_validator
 
 from aidmesh.embedded import free_ports
 from aidmesh.embedded.ports import HOST, is_free
@@ -26,6 +27,16 @@ class MeshError(Exception):
 class _Entry(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
+    _retired: ClassVar[frozenset[str]] = frozenset()
+    """What older files hold and nobody needs any more."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _forget(cls, given: object) -> object:
+        if not isinstance(given, dict):
+            return given
+        return {name: value for name, value in given.items() if name not in cls._retired}
+
 
 class PostgresEntry(_Entry):
     """A region's PostgreSQL server."""
@@ -35,13 +46,15 @@ class PostgresEntry(_Entry):
 
 
 class NatsEntry(_Entry):
-    """A region's NATS server."""
+    """A region's NATS server; its keys are in the keys folder. `encrypted` says that its store
+    is."""
+
+    _retired = frozenset({"admin_password", "system_password"})
 
     client_port: int
     monitor_port: int
     leaf_port: int
-    admin_password: str
-    system_password: str
+    encrypted: bool = False
 
     @property
     def url(self) -> str:
@@ -52,9 +65,10 @@ class NatsEntry(_Entry):
 class ServiceEntry(_Entry):
     """One service of a region; console has no database and no broker connection."""
 
+    _retired = frozenset({"nats_password"})
+
     http_port: int
     database_password: str | None = None
-    nats_password: str | None = None
 
     @property
     def url(self) -> str:
@@ -91,18 +105,15 @@ class RegionEntry(_Entry):
 
 
 class MeshFile(_Entry):
-    """All regions of a data folder. `links` has one password per pair, keyed "<a> <b>"."""
+    """All regions of a data folder."""
+
+    _retired = frozenset({"links"})
 
     regions: dict[str, RegionEntry]
-    links: dict[str, str]
 
     def peers(self, region: str) -> list[str]:
         """The other regions."""
         return sorted(set(self.regions) - {region})
-
-    def link_password(self, region: str, peer: str) -> str:
-        """The secret that both ends of a link share."""
-        return self.links[_pair(region, peer)]
 
 
 def read_mesh(data: Path) -> MeshFile:
@@ -141,7 +152,7 @@ def prepare_mesh(
 
     Raises MeshError when regions that are there were not named, or a name is not one.
     """
-    mesh = read_mesh(data) if (data / NAME).exists() else MeshFile(regions={}, links={})
+    mesh = read_mesh(data) if (data / NAME).exists() else MeshFile(regions={})
     wanted = tuple(mesh.regions) if regions is None else regions
     missing = sorted(set(mesh.regions) - set(wanted))
     if missing:
@@ -157,9 +168,6 @@ def prepare_mesh(
             news += _replace_taken(region, mesh.regions[region], ports)
         else:
             mesh.regions[region] = _new_region(keys[region], ports)
-    for region in mesh.regions:
-        for peer in mesh.peers(region):
-            mesh.links.setdefault(_pair(region, peer), _secret())
     write_mesh(data, mesh)
     return mesh, news
 
@@ -172,14 +180,11 @@ def _new_region(keys: Path, ports: Iterator[int]) -> RegionEntry:
             client_port=next(ports),
             monitor_port=next(ports),
             leaf_port=next(ports),
-            admin_password=_secret(),
-            system_password=_secret(),
         ),
         services={
             service: ServiceEntry(
                 http_port=next(ports),
                 database_password=_secret() if service in WITH_DATABASE else None,
-                nats_password=_secret() if service in WITH_DATABASE else None,
             )
             for service in SERVICES
         },
@@ -215,10 +220,6 @@ def _check_name(region: str) -> None:
         raise MeshError(
             f"{region!r} is no region: 2 to 20 lower-case letters and digits, a letter first"
         ) from error
-
-
-def _pair(region: str, peer: str) -> str:
-    return " ".join(sorted((region, peer)))
 
 
 def _secret() -> str:

@@ -10,8 +10,9 @@ import asyncpg
 import nats
 from nats.aio.client import Client
 
+from aidmesh.credentials import seed_file
 from aidmesh.meshfile import WITH_DATABASE, MeshFile, RegionEntry
-from aidmesh.topology.config import ADMIN
+from aidmesh.topology.config import READER
 from aidmesh_contracts.consumers import CONSUMERS
 from aidmesh_contracts.streams import Stream
 
@@ -38,7 +39,7 @@ class Lag:
 
 
 class RegionProbe:
-    """Looks at one region from outside: its databases and its streams, as the operator."""
+    """Looks at one region from outside: its databases and its streams, as the reader."""
 
     def __init__(
         self,
@@ -99,7 +100,9 @@ async def probing(mesh: MeshFile) -> AsyncIterator[list[RegionProbe]]:
         probes = []
         for name, entry in mesh.regions.items():
             client = await nats.connect(
-                entry.nats.url, user=ADMIN, password=entry.nats.admin_password, connect_timeout=5
+                entry.nats.url,
+                nkeys_seed=str(seed_file(entry.keys, READER)),
+                connect_timeout=5,
             )
             stack.push_async_callback(client.close)
             connections = await _connect_databases(entry, stack)

@@ -18,13 +18,14 @@ from typing import Protocol
 
 import httpx
 
+from aidmesh.credentials import CredentialsError, seed_file
 from aidmesh.databases import prepare_databases
 from aidmesh.embedded import EmbeddedError, NatsServer, PostgresServer, StartError
 from aidmesh.embedded.ports import HOST
 from aidmesh.embedded.process import KeptProcess
 from aidmesh.meshfile import MeshFile, RegionEntry
-from aidmesh.topology.config import Link, RegionServer, dials, render
-from aidmesh.topology.redial import Redialer
+from aidmesh.topology.config import SUPERVISOR, dials, render
+from aidmesh.topology.serving import PeerEnd, Ports, Served, Setup, read_setup
 from aidmesh.topology.warden import Warden
 from aidmesh_chassis.ending import goes_on
 from aidmesh_chassis.logs import get_logger
@@ -40,6 +41,7 @@ READY_SECONDS_MAX = 120.0
 SERVICE_STOP_MS_MAX = 15_000
 LOG_BYTES_MAX = 64 * 1024**2
 LOG_LOOK_S = 60.0
+KEYS_LOOK_S = 1.0
 
 
 class Part(Protocol):
@@ -104,19 +106,20 @@ class Region:
             output=logs / "postgres.out",
             keep_fds=keep_fds,
         )
-        config = _nats_config(name, mesh, folder)
         nats = self.entry.nats
         self._peers = mesh.peers(name)
-        ports = [nats.client_port, nats.monitor_port, *([nats.leaf_port] if config.links else [])]
+        setup = server_setup(name, mesh, folder)
         self.nats = NatsServer(
             folder / "nats",
-            render(config),
-            tuple(ports),
+            render(setup.config),
+            (nats.client_port, nats.monitor_port, nats.leaf_port),
             nats.monitor_port,
             output=logs / "nats.out",
             keep_fds=keep_fds,
+            files=setup.files,
         )
-        self._redialer = redialer_of(self.nats, config)
+        self._served = Served(self.nats, setup, lambda: server_setup(name, mesh, folder))
+        self._redialer = self._served.redialer()
         self.warden = self._new_warden()
         groups = [(service,) for service in services] if apart else [tuple(services)]
         self.hosts = {
@@ -161,11 +164,14 @@ class Region:
 
     async def watch(self) -> None:
         """Start again what dies, until cancelled."""
-        logs_looked_at = time.monotonic()
+        logs_looked_at = keys_looked_at = time.monotonic()
         while goes_on():
             for watched in self._watched:
                 await self._look(watched)
             self._look_at_warden()
+            if time.monotonic() - keys_looked_at > KEYS_LOOK_S:
+                keys_looked_at = time.monotonic()
+                await self._look_at_keys()
             if time.monotonic() - logs_looked_at > LOG_LOOK_S:
                 logs_looked_at = time.monotonic()
                 await asyncio.to_thread(self._shorten_logs)
@@ -211,6 +217,13 @@ class Region:
             watched.died = False
             log.info("process.restarted", region=self.name, process=watched.name)
 
+    async def _look_at_keys(self) -> None:
+        try:
+            if self.nats.alive and await asyncio.to_thread(self._served.renew):
+                log.info("server.renewed", region=self.name)
+        except (CredentialsError, OSError) as error:
+            log.warning("server.not_renewed", region=self.name, reason=str(error))
+
     def _look_at_warden(self) -> None:
         task = self._warden_task
         if task is not None and task.done() and not task.cancelled():
@@ -224,7 +237,7 @@ class Region:
             region=self.name,
             peers=self._peers,
             url=nats.url,
-            password=nats.admin_password,
+            seed_file=seed_file(self.entry.keys, SUPERVISOR),
             monitor_port=nats.monitor_port,
             epoch=self.entry.epoch,
             outbox_dsns=self.entry.outbox_dsns,
@@ -281,10 +294,8 @@ def service_environment(region: str, entry: RegionEntry) -> dict[str, str]:
         }
         if service.database_password is not None:
             fields["DATABASE_URL"] = entry.dsn(name)
-        if service.nats_password is not None:
             fields["NATS_URL"] = entry.nats.url
-            fields["NATS_USER"] = name
-            fields["NATS_PASSWORD"] = service.nats_password
+            fields["NATS_SEED_FILE"] = str(seed_file(entry.keys, name))
         if name == "console":
             fields |= {
                 f"{other.upper()}_URL": entry.services[other].url
@@ -295,51 +306,32 @@ def service_environment(region: str, entry: RegionEntry) -> dict[str, str]:
     return environment
 
 
-def _nats_config(region: str, mesh: MeshFile, folder: Path) -> RegionServer:
-    entry = mesh.regions[region].nats
-    return RegionServer(
-        region=region,
-        client_port=entry.client_port,
-        monitor_port=entry.monitor_port,
-        leaf_port=entry.leaf_port,
-        store_dir=str((folder / "nats" / "jetstream").resolve()),
-        log_file=str((folder / "log" / "nats.log").resolve()),
-        admin_password=entry.admin_password,
-        system_password=entry.system_password,
-        service_passwords={
-            name: service.nats_password
-            for name, service in mesh.regions[region].services.items()
-            if service.nats_password is not None
-        },
-        links=tuple(
-            Link(
-                peer,
-                mesh.link_password(region, peer),
+def server_setup(region: str, mesh: MeshFile, folder: Path) -> Setup:
+    """What the server of one of a mesh's regions is to run with now.
+
+    Args:
+        region: which.
+        mesh: all regions of the data folder.
+        folder: the region's own part of it.
+
+    Raises CredentialsError or OSError when a key cannot be read.
+    """
+    entry = mesh.regions[region]
+    return read_setup(
+        region,
+        entry.keys,
+        folder / "nats",
+        Ports(entry.nats.client_port, entry.nats.monitor_port, entry.nats.leaf_port),
+        {
+            peer: PeerEnd(
+                mesh.regions[peer].keys,
                 f"{HOST}:{mesh.regions[peer].nats.leaf_port}" if dials(region, peer) else None,
             )
             for peer in mesh.peers(region)
-        ),
+        },
+        encrypted=entry.nats.encrypted,
+        log_file=folder / "log" / "nats.log",
     )
-
-
-def redialer_of(server: NatsServer, config: RegionServer) -> Redialer:
-    """What can be done for the links that a server dials itself.
-
-    Its supervisor starts a server that was ended; `config` is what the server runs with.
-    """
-    addresses = {}
-    for link in config.links:
-        if link.dial is not None:
-            host, _, port = link.dial.rpartition(":")
-            addresses[link.peer] = (host, int(port))
-
-    def redial(peer: str) -> None:
-        try:
-            server.reload(render(config, undialed=[peer]))
-        finally:
-            server.reload(render(config))
-
-    return Redialer(addresses, redial, server.stop)
 
 
 async def _answers(client: httpx.AsyncClient, url: str) -> bool:

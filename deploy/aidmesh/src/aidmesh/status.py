@@ -16,9 +16,11 @@ import asyncpg
 import httpx
 import nats.errors
 
+from aidmesh.credentials import seed_file
 from aidmesh.meshfile import WITH_DATABASE, MeshFile, RegionEntry
 from aidmesh.topology.api import ApiError, JetStreamApi, Json
-from aidmesh.topology.warden import connect_admin
+from aidmesh.topology.config import READER
+from aidmesh.topology.warden import connect_as
 from aidmesh.topology.watcher import linked_peers
 from aidmesh_chassis import handoff, inbox, outbox
 from aidmesh_contracts.consumers import CONSUMERS
@@ -258,7 +260,7 @@ async def _stored(dsn: str) -> _Stored:
 
 async def _untaken(entry: RegionEntry) -> dict[str, int]:
     """Events that wait or are not acknowledged, by service."""
-    client = await connect_admin(entry.nats.url, entry.nats.admin_password)
+    client = await connect_as(entry.nats.url, seed_file(entry.keys, READER))
     try:
         api = JetStreamApi(client)
         counts: dict[str, int] = {}

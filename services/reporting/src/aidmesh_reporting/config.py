@@ -1,6 +1,8 @@
 """Settings of reporting: `AIDMESH_REPORTING_…` in the environment."""
 
-from pydantic import Field, SecretStr
+from pathlib import Path
+
+from pydantic import Field
 
 from aidmesh_chassis.settings import ServiceSettings, settings_config
 
@@ -12,13 +14,12 @@ class Settings(ServiceSettings):
         publish_s: how long a month's numbers rest before they are published anew; while they
             don't, they are published every minute.
         small_cell_k: the public variant tells of no fewer people or contacts than this.
-        operator_user, operator_password: of the account that may read whole streams; needed
-            for `rebuild --from-stream` only.
+        reader_seed_file: the seed of the nkey that may read whole streams; needed for
+            `rebuild --from-stream` only.
     """
 
     model_config = settings_config("reporting")
 
     publish_s: float = Field(default=3.0, gt=0, le=600)
     small_cell_k: int = Field(default=5, ge=2, le=100)
-    operator_user: str | None = None
-    operator_password: SecretStr | None = None
+    reader_seed_file: Path | None = None

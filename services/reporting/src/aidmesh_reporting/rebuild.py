@@ -98,10 +98,10 @@ async def _retained(
 ) -> AsyncIterator[Sequence[Received[Event]]]:
     """Read what a stream holds now of a consumer's events, by a consumer that vanishes."""
     js = client.jetstream(timeout=FETCH_S_MAX)
-    subscription = await js.pull_subscribe(
-        "",
-        stream=consumer.stream.value,
-        config=ConsumerConfig(
+    # Without a name: the reader may make no consumer whose name could be a service's.
+    info = await client.jsm(timeout=FETCH_S_MAX).add_consumer(
+        consumer.stream.value,
+        ConsumerConfig(
             filter_subjects=list(consumer.filter_subjects(region)),
             ack_policy=AckPolicy.NONE,
             deliver_policy=DeliverPolicy.ALL,
@@ -109,8 +109,9 @@ async def _retained(
             mem_storage=True,
         ),
     )
+    subscription = await js.pull_subscribe_bind(info.name, consumer.stream.value)
+    left = info.num_pending or 0
     try:
-        left = (await subscription.consumer_info()).num_pending or 0
         silent = 0
         while left > 0:
             try:
@@ -131,19 +132,18 @@ async def run(database: Database, settings: Settings, *, from_stream: bool) -> i
     """Rebuild, reading the streams first if asked to; returns the number of events.
 
     Raises:
-        ValueError: the streams are to be read, but the operator's account is not given.
+        ValueError: the streams are to be read, but no account that may read them is given.
     """
     await database.open()
     try:
         if from_stream:
-            if settings.operator_user is None or settings.operator_password is None:
+            if settings.reader_seed_file is None:
                 raise ValueError(
-                    "set AIDMESH_REPORTING_OPERATOR_USER and _OPERATOR_PASSWORD to read streams"
+                    "name the seed of the reader with AIDMESH_REPORTING_READER_SEED_FILE"
                 )
             client = await nats.connect(
                 settings.nats_url.split(","),
-                user=settings.operator_user,
-                password=settings.operator_password.get_secret_value(),
+                nkeys_seed=str(settings.reader_seed_file),
                 connect_timeout=5,
                 allow_reconnect=False,
             )

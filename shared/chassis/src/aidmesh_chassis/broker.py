@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, cast
 from uuid import uuid4
 
 from faststream import AckPolicy
-from faststream.nats import JStream, NatsBroker, PullSub
+from faststream.nats import JStream, NatsBroker, NatsNKey, PullSub
 from faststream.nats.subscriber.usecases.stream_pull_subscriber import BatchPullStreamSubscriber
-from faststream.security import SASLPlaintext
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error
@@ -18,6 +17,7 @@ from nats.js.api import ConsumerConfig
 from aidmesh_chassis.consuming import Inlet
 from aidmesh_chassis.ending import goes_on
 from aidmesh_chassis.logs import get_logger
+from aidmesh_chassis.nkey import follow
 from aidmesh_chassis.pulling import Puller
 from aidmesh_chassis.settings import ServiceSettings
 from aidmesh_contracts.consumers import Consumer
@@ -106,9 +106,7 @@ class Broker:
         on_disconnect: Callable[[], Awaitable[None]],
         on_reconnect: Callable[[], Awaitable[None]],
     ) -> None:
-        security = None
-        if settings.nats_user is not None and settings.nats_password is not None:
-            security = SASLPlaintext(settings.nats_user, settings.nats_password.get_secret_value())
+        seed_file = settings.nats_seed_file
         self._settings = settings
         self._inbox_prefix = f"_INBOX_{service}".encode()
         self._broker = NatsBroker(
@@ -129,7 +127,7 @@ class Broker:
             reconnected_cb=self._ask_anew,
             apply_types=False,
             logger=None,
-            security=security,
+            security=None if seed_file is None else NatsNKey.from_file(seed_file),
         )
         self._client: Client | None = None
         self._on_reconnect = on_reconnect
@@ -191,6 +189,7 @@ class Broker:
             try:
                 async with asyncio.timeout(2 * CONNECT_S_MAX):
                     self._client = await self._broker.connect()
+                    follow(self._client, self._settings.nats_seed_file)
             except (TimeoutError, OSError, Error) as error:
                 log.warning("broker.waits", cause=type(error).__name__)
                 await asyncio.sleep(RETRY_S)

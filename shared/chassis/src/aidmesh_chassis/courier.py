@@ -18,6 +18,7 @@ from aidmesh_chassis.ending import goes_on
 from aidmesh_chassis.errors import TRANSIENT
 from aidmesh_chassis.handoff import Parcel
 from aidmesh_chassis.logs import get_logger
+from aidmesh_chassis.nkey import follow
 from aidmesh_chassis.peers import DARK_S, Peers
 from aidmesh_chassis.settings import ServiceSettings
 from aidmesh_contracts.streams import Stream
@@ -137,16 +138,16 @@ class Courier:
 
     async def _connect(self) -> None:
         settings = self._settings
-        password = settings.nats_password
+        service = self._db.origin.service
+        seed_file = settings.nats_seed_file
         while goes_on():
             try:
                 async with asyncio.timeout(2 * CONNECT_S_MAX):  # it can hang on a dead server
                     await self._client.connect(
                         settings.nats_url.split(","),
-                        user=settings.nats_user,
-                        password=password.get_secret_value() if password else None,
-                        name=f"aidmesh-{settings.region}-{self._db.origin.service}-handoff",
-                        inbox_prefix=f"_INBOX_handoff_{settings.region}".encode(),
+                        nkeys_seed=None if seed_file is None else str(seed_file),
+                        name=f"aidmesh-{settings.region}-{service}-handoff",
+                        inbox_prefix=f"_INBOX_handoff_{settings.region}.{service}".encode(),
                         connect_timeout=int(CONNECT_S_MAX),
                         max_reconnect_attempts=-1,
                         reconnect_time_wait=1,
@@ -159,6 +160,7 @@ class Courier:
                 log.warning("courier.waits", cause=type(error).__name__)
                 await asyncio.sleep(SWEEP_S)
             else:
+                follow(self._client, seed_file)
                 return
 
 

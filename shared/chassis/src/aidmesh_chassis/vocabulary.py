@@ -203,7 +203,7 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
     "broker.closed": LogEvent(
         "critical",
         "The connection to NATS ended for good and the service restarts: NATS refused it.",
-        "If it repeats, look at NATS's own log: a password or a right may have changed.",
+        "If it repeats, look at NATS's own log: a key or a right may have changed.",
     ),
     "message.ack_waits": LogEvent(
         "warning",

@@ -17,12 +17,13 @@ def init(*, keys: Path, regions: str) -> None:
         keys: folder to make them in, one folder per region; outside every data folder.
         regions: names separated by commas.
     """
-    from aidmesh_chassis.keys import KeyFileError, create_region_keys  # noqa: PLC0415
+    from aidmesh.credentials import create_keys  # noqa: PLC0415
+    from aidmesh_chassis.keys import KeyFileError  # noqa: PLC0415
 
     for region in names(regions) or ():
         folder = keys.expanduser().resolve() / region
         try:
-            written = create_region_keys(folder)
+            written = create_keys(folder)
         except (KeyFileError, OSError) as error:
             refuse(str(error))
         say(f"{folder}: {len(written)} files written")

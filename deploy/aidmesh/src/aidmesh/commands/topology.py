@@ -58,9 +58,11 @@ def recover(*, data: Path, regions: str | None = None) -> None:
 
 
 async def _each(data: Path, regions: str | None, step: Step) -> int:
+    from aidmesh.credentials import seed_file  # noqa: PLC0415
     from aidmesh.meshfile import MeshError, read_mesh  # noqa: PLC0415
+    from aidmesh.topology.config import SUPERVISOR  # noqa: PLC0415
     from aidmesh.topology.plan import plan_of  # noqa: PLC0415
-    from aidmesh.topology.warden import connect_admin  # noqa: PLC0415
+    from aidmesh.topology.warden import connect_as  # noqa: PLC0415
 
     mesh = read_mesh(data)
     good = True
@@ -69,7 +71,7 @@ async def _each(data: Path, regions: str | None, step: Step) -> int:
             raise MeshError(f"{data} holds no region {region}")
         entry = mesh.regions[region]
         say(f"{region}:")
-        client = await connect_admin(entry.nats.url, entry.nats.admin_password)
+        client = await connect_as(entry.nats.url, seed_file(entry.keys, SUPERVISOR))
         try:
             good = await step(client, plan_of(region, mesh.peers(region)), entry) and good
         finally:

@@ -58,7 +58,7 @@ async def _up(
 
     def keys_of(region: str) -> Path:
         folder = keys / region
-        if not folder.is_dir() and not servers_only:
+        if not folder.is_dir():
             raise MeshError(
                 f"{folder} is missing; make it with aidmesh keys init --keys {keys} "
                 f"--regions {region}"

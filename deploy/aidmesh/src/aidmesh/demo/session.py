@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from aidmesh.credentials import create_keys
 from aidmesh.demo.catalogue import load_kinds
 from aidmesh.demo.csvfiles import read_rows
 from aidmesh.demo.generator import generate
@@ -21,7 +22,6 @@ from aidmesh.embedded import FolderLock
 from aidmesh.mesh import Mesh, running_mesh
 from aidmesh.meshfile import MeshError
 from aidmesh.verification.run import verify
-from aidmesh_chassis.keys import create_region_keys
 
 MARK = "demo.json"
 """Says that a folder was made by `aidmesh demo` and may be emptied by it."""
@@ -101,7 +101,7 @@ class Demo:
         kinds = load_kinds()
         keys = {region: self.data / "keys" / region for region in self.regions}
         for folder in keys.values():
-            create_region_keys(folder)
+            create_keys(folder)
         os.environ |= settings_of_a_demo(self.data)
         scenario = self.data / "scenario"
         drawn = asyncio.create_task(

@@ -11,15 +11,17 @@ from typing import Final, cast
 
 import asyncpg
 
+from aidmesh.credentials import seed_file
 from aidmesh.doctor.findings import EVERY_SERVICE, OF_SERVICE, Finding, Question, age
 from aidmesh.embedded.ports import HOST
 from aidmesh.meshfile import NAME, WITH_DATABASE, MeshFile, RegionEntry
 from aidmesh.status import AWAY, Status, status_of
 from aidmesh.topology.api import JetStreamApi, Json
+from aidmesh.topology.config import READER
 from aidmesh.topology.plan import Remedy, plan_of
 from aidmesh.topology.provision import differences
 from aidmesh.topology.recover import check
-from aidmesh.topology.warden import connect_admin
+from aidmesh.topology.warden import connect_as
 
 ASK_S_MAX: Final = 30.0
 DISK_FREE_MIN: Final = 2 * 1024**3
@@ -156,7 +158,7 @@ async def _streams(region: str, entry: RegionEntry, mesh: MeshFile) -> list[Find
     where = f"{region} nats"
     try:
         server = await asyncio.to_thread(_jetstream, entry.nats.monitor_port)
-        client = await connect_admin(entry.nats.url, entry.nats.admin_password)
+        client = await connect_as(entry.nats.url, seed_file(entry.keys, READER))
     except AWAY:
         return []
     try:

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,9 +26,9 @@ class NatsServer:
     """One server. Methods block; call them from a thread where a loop runs.
 
     `folder` holds its configuration, `config` is that file's text (see aidmesh.topology.config),
-    `ports` are all it listens on, `monitor_port` is the one of its HTTP monitor. `output` gets
-    what is written before the log is open. `keep_fds` are inherited by the server. GOMEMLIMIT
-    makes Go return memory before the host runs out of it.
+    `files` are others that it names, by name. `ports` are all it listens on, `monitor_port` is the
+    one of its HTTP monitor. `output` gets what is written before the log is open. `keep_fds` are
+    inherited by the server. GOMEMLIMIT makes Go return memory before the host runs out of it.
     """
 
     folder: Path
@@ -37,6 +38,7 @@ class NatsServer:
     memory_bytes: int = MEMORY_BYTES
     output: Path | None = None
     keep_fds: tuple[int, ...] = ()
+    files: Mapping[str, str] = field(default_factory=dict)
     _process: KeptProcess | None = field(default=None, init=False)
 
     def start(self) -> None:
@@ -48,9 +50,7 @@ class NatsServer:
             if not is_free(port):
                 raise PortTakenError(f"NATS's port {port} is used by another program")
         self.folder.mkdir(parents=True, exist_ok=True)
-        target = self.folder / "nats.conf"
-        target.touch(mode=0o600)
-        target.write_text(self.config, encoding="utf-8")
+        target = self._write(self.config, self.files)
         process = KeptProcess(
             command=(str(nats_server()), "-c", str(target)),
             output=self.output or self.folder.with_name(f"{self.folder.name}.out"),
@@ -69,17 +69,17 @@ class NatsServer:
         process.stop()
         raise StartError(f"nats-server did not start in {self.folder}\n{process.tail()}")
 
-    def reload(self, config: str) -> None:
+    def reload(self, config: str, files: Mapping[str, str] | None = None) -> None:
         """Have the running server take another configuration; done when it has.
 
-        The server must be one that `config` can change without a restart. `self.config`, which
-        the next start takes, stays. Raises TimeoutError when it does not, ConnectionError when no
-        server runs.
+        The server must be one that `config` can change without a restart. `self.config` and
+        `self.files`, which the next start takes, stay. Raises TimeoutError when it does not,
+        ConnectionError when no server runs.
         """
         before = self._loaded_at()
         if before is None or not self.alive:
             raise ConnectionError("the server does not answer")
-        (self.folder / "nats.conf").write_text(config, encoding="utf-8")
+        self._write(config, self.files if files is None else files)
         os.kill(self.pid, signal.SIGHUP)
         deadline = time.monotonic() + RELOAD_SECONDS_MAX
         while self._loaded_at() in {before, None}:
@@ -106,6 +106,14 @@ class NatsServer:
     def pid(self) -> int:
         """The server's process id, 0 before the first start."""
         return 0 if self._process is None else self._process.pid
+
+    def _write(self, config: str, files: Mapping[str, str]) -> Path:
+        target = self.folder / "nats.conf"
+        for name, text in files.items():
+            (self.folder / name).write_text(text, encoding="utf-8")
+        target.touch(mode=0o600)
+        target.write_text(config, encoding="utf-8")
+        return target
 
     def _loaded_at(self) -> str | None:
         """When the configuration that it works with was loaded; None if it does not answer."""

@@ -1,47 +1,93 @@
-"""The text of a region's nats-server configuration. Pure."""
+"""The text of a region's nats-server configuration. Pure.
+
+It holds public keys only; seeds are in files of the keys folder that it includes by name.
+"""
 
 import json
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from aidmesh_contracts.consumers import CONSUMERS
-from aidmesh_contracts.streams import WORLD_REPORT_SUBJECT
+from aidmesh_contracts.streams import WORLD_REPORT_SUBJECT, Stream
 
-ADMIN = "admin"
+SUPERVISOR = "supervisor"
+READER = "reader"
 SYSTEM = "system"
+LINK_SEED = "LINK_SEED"
+STORE_KEY = "STORE_KEY"
+"""What included files call the seed of the link, and the key of the store."""
+
+SERVICES = tuple(dict.fromkeys(consumer.service for consumer in CONSUMERS))
+
+LEAF_HANDSHAKE_S = 10
+"""What a busy machine may need for it; nats-server gives two."""
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
     """A leaf link to one peer region.
 
-    `password` is shared by the two ends. `dial` is `host:port` of the peer's leaf listener when
-    this region dials, None when the peer does; exactly one side does, see `dials`.
+    `publics` are the nkeys that the peer may come with, `authority_file` has the certificates
+    that vouch for its own. `dial` is `host:port` of its leaf listener when this region dials, None
+    when the peer does; exactly one side does, see `dials`.
     """
 
     peer: str
-    password: str
+    publics: tuple[str, ...]
+    authority_file: str
     dial: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
+class Leaf:
+    """A region's own end of its links.
+
+    Attributes:
+        port: where it listens.
+        certificate_file: its certificate and the key of it, in one file.
+        authorities_file: the certificates that vouch for those who dial.
+        seed_file: what says `LINK_SEED`, relative to the folder of the configuration.
+    """
+
+    port: int
+    certificate_file: str
+    authorities_file: str
+    seed_file: str
+
+
+@dataclass(frozen=True, slots=True)
 class RegionServer:
-    """All that a region's server needs to know. Passwords are per data folder."""
+    """All that a region's server needs to know.
+
+    Attributes:
+        publics: the nkeys of each user; more than one while a key is being replaced.
+        store_key_file: what says `STORE_KEY`, relative to the folder of the configuration; None
+            for a store that is not encrypted.
+        generation: changes whenever the content of a file that is named here does.
+    """
 
     region: str
     client_port: int
     monitor_port: int
     store_dir: str
-    admin_password: str
-    system_password: str
-    service_passwords: Mapping[str, str]
-    leaf_port: int | None = None
+    publics: Mapping[str, tuple[str, ...]]
+    leaf: Leaf | None = None
     links: tuple[Link, ...] = ()
-    host: str = "127.0.0.1"
+    store_key_file: str | None = None
+    generation: str = ""
     log_file: str | None = None
     file_bytes_max: int = 64 * 1024**3
     memory_bytes_max: int = 64 * 1024**2
-    durable: bool = field(default=True)
+    durable: bool = True
+
+    @property
+    def peers(self) -> frozenset[str]:
+        """The regions it has links with."""
+        return frozenset(link.peer for link in self.links)
+
+
+HOST = "127.0.0.1"
+"""Clients are on the same machine; what they say is not encrypted (decision 0037)."""
 
 
 def dials(region: str, peer: str) -> bool:
@@ -52,25 +98,28 @@ def dials(region: str, peer: str) -> bool:
 def render(server: RegionServer, *, undialed: Collection[str] = ()) -> str:
     """The configuration file's text; peers of `undialed` are not dialed for now."""
     users = [
-        _user(ADMIN, server.admin_password),
-        *(
-            _user(service, password, service_permissions(service, server.region))
-            for service, password in sorted(server.service_passwords.items())
-        ),
-        *(
-            _user(
-                f"link-{link.peer}",
-                link.password,
-                link_permissions(server.region, link.peer),
-                leaf=True,
-            )
-            for link in server.links
-            if link.dial is None
-        ),
+        user
+        for name, publics in sorted(server.publics.items())
+        if name != SYSTEM
+        for public in publics
+        for user in [_user(public, permissions_of(name, server.region))]
+    ]
+    users += [
+        _user(public, link_permissions(server.region, link.peer), leaf=True)
+        for link in server.links
+        if link.dial is None
+        for public in link.publics
+    ]
+    dialed = [link for link in server.links if link.dial is not None and link.peer not in undialed]
+    includes = [
+        *([server.leaf.seed_file] if server.leaf is not None and dialed else []),
+        *([server.store_key_file] if server.store_key_file is not None else []),
     ]
     parts = [
+        f"# {server.generation}",
+        *(f"include {_text(path)}" for path in includes),
         f"server_name: {_text(server.region)}",
-        f"listen: {_text(f'{server.host}:{server.client_port}')}",
+        f"listen: {_text(f'{HOST}:{server.client_port}')}",
         f"http: {_text(f'127.0.0.1:{server.monitor_port}')}",
         'ping_interval: "5s"',
         "ping_max: 2",
@@ -80,9 +129,39 @@ def render(server: RegionServer, *, undialed: Collection[str] = ()) -> str:
         _jetstream(server),
         _block("accounts", [_account("AID", users, jetstream=True), _system(server)]),
         f"system_account: {_text('SYS')}",
-        *_leafnodes(server, undialed),
+        *_leafnodes(server, dialed),
     ]
     return "\n".join(parts) + "\n"
+
+
+def permissions_of(user: str, region: str) -> tuple[list[str], list[str]] | None:
+    """What a user may publish and subscribe to; None for the supervisor, who may do everything."""
+    if user == SUPERVISOR:
+        return None
+    if user == READER:
+        return reader_permissions()
+    return service_permissions(user, region)
+
+
+def reader_permissions() -> tuple[list[str], list[str]]:
+    """Who looks from outside may see all and change nothing.
+
+    It makes consumers that the server names: named ones, which could be a service's, it may not.
+    """
+    publish = [
+        "$JS.API.INFO",
+        "$JS.API.STREAM.NAMES",
+        "$JS.API.STREAM.LIST",
+        "$JS.API.STREAM.INFO.*",
+        "$JS.API.STREAM.MSG.GET.*",
+        "$JS.API.DIRECT.GET.>",
+        "$JS.API.CONSUMER.NAMES.*",
+        "$JS.API.CONSUMER.LIST.*",
+        "$JS.API.CONSUMER.INFO.*.*",
+        "$JS.API.CONSUMER.CREATE.*",
+        "$JS.API.CONSUMER.MSG.NEXT.*.*",
+    ]
+    return publish, ["_INBOX.>"]
 
 
 def link_permissions(region: str, peer: str) -> tuple[list[str], list[str]]:
@@ -121,7 +200,7 @@ def service_permissions(service: str, region: str) -> tuple[list[str], list[str]
         f"beat.{region}",
         f"gate.{region}",
         "$JS.API.INFO",
-        "$JS.API.STREAM.INFO.*",
+        f"$JS.API.STREAM.INFO.{Stream.WORLD}",
     ]
     for consumer in CONSUMERS:
         if consumer.service == service:
@@ -132,7 +211,7 @@ def service_permissions(service: str, region: str) -> tuple[list[str], list[str]
                 f"$JS.ACK.{name}.>",
                 f"$JS.ACK.*.*.{name}.>",
             ]
-    subscribe = [f"_INBOX_{service}.>", f"_INBOX_handoff_{region}.>", "beat.>"]
+    subscribe = [f"_INBOX_{service}.>", f"_INBOX_handoff_{region}.{service}.>", "beat.>"]
     return publish, subscribe
 
 
@@ -150,15 +229,15 @@ def _block(name: str, lines: Iterable[str]) -> str:
 
 
 def _user(
-    name: str,
-    password: str,
+    public: str,
     permissions: tuple[list[str], list[str]] | None = None,
     *,
     leaf: bool = False,
 ) -> str:
-    fields = [f"user: {_text(name)}", f"password: {_text(password)}"]
-    if leaf:
-        fields.append('allowed_connection_types: ["LEAFNODE"]')
+    fields = [
+        f"nkey: {_text(public)}",
+        f"allowed_connection_types: [{_text('LEAFNODE' if leaf else 'STANDARD')}]",
+    ]
     if permissions:
         publish, subscribe = permissions
         fields.append(
@@ -174,7 +253,8 @@ def _account(name: str, users: list[str], *, jetstream: bool) -> str:
 
 
 def _system(server: RegionServer) -> str:
-    return _account("SYS", [_user(SYSTEM, server.system_password)], jetstream=False)
+    users = [_user(public) for public in server.publics.get(SYSTEM, ())]
+    return _account("SYS", users, jetstream=False)
 
 
 def _log(server: RegionServer) -> list[str]:
@@ -184,6 +264,7 @@ def _log(server: RegionServer) -> list[str]:
 
 
 def _jetstream(server: RegionServer) -> str:
+    encrypted = server.store_key_file is not None
     return _block(
         "jetstream",
         [
@@ -192,47 +273,109 @@ def _jetstream(server: RegionServer) -> str:
             f"max_file_store: {server.file_bytes_max}",
             f"max_memory_store: {server.memory_bytes_max}",
             *(["sync_interval: always"] if server.durable else []),
+            *([f"key: ${STORE_KEY}", "cipher: aes"] if encrypted else []),
         ],
     )
 
 
-def _leafnodes(server: RegionServer, undialed: Collection[str]) -> list[str]:
-    if not server.links:
+def _leafnodes(server: RegionServer, dialed: Collection[Link]) -> list[str]:
+    leaf = server.leaf
+    if leaf is None or not server.links:
         return []
-    remotes = [
-        f"{{urls: [{_text(f'nats-leaf://link-{server.region}:{link.password}@{link.dial}')}], "
-        f"account: {_text('AID')}, isolate: true, "
-        f"{'disabled: true, ' if link.peer in undialed else ''}"
-        f"deny_imports: {_list(_never_imported(server.region))}}}"
-        for link in server.links
-        if link.dial is not None
-    ]
+    remotes = [_block("", _remote(server, leaf, link)).strip() for link in dialed]
     return [
         _block(
             "leafnodes",
             [
-                f"listen: {_text(f'{server.host}:{server.leaf_port}')}",
+                f"listen: {_text(f'{HOST}:{leaf.port}')}",
                 "isolate_leafnode_interest: true",
                 "no_advertise: true",
                 'reconnect: "1s"',
+                _tls(leaf, leaf.authorities_file, verify=True),
                 *(["remotes: [", *(f"  {remote}" for remote in remotes), "]"] if remotes else []),
             ],
         )
     ]
 
 
-def _never_imported(region: str) -> list[str]:
-    """A dialer has no user whose rights bound the acceptor, so it refuses these by itself."""
+def _remote(server: RegionServer, leaf: Leaf, link: Link) -> list[str]:
+    never = never_imported(server.region, link.peer, server.peers - {link.peer})
     return [
-        f"$JS.{region}.API.STREAM.>",
-        f"$JS.{region}.API.CONSUMER.DELETE.>",
-        f"$JS.{region}.API.CONSUMER.DURABLE.>",
-        f"$JS.{region}.API.CONSUMER.CREATE.LOCAL.>",
-        f"$JS.{region}.API.CONSUMER.CREATE.PRIVATE.>",
-        f"$JS.{region}.API.CONSUMER.CREATE.HANDOFF.>",
+        f"urls: [{_text(f'nats-leaf://{link.dial}')}]",
+        f"account: {_text('AID')}",
+        f"nkey: ${LINK_SEED}",
+        "isolate: true",
+        _tls(leaf, link.authority_file, verify=False),
+        f"deny_imports: {_list(never)}",
+        f"deny_exports: {_list(never_exported(server.region, server.peers - {link.peer}))}",
+    ]
+
+
+def _tls(leaf: Leaf, authorities_file: str, *, verify: bool) -> str:
+    return _block(
+        "tls",
+        [
+            f"cert_file: {_text(leaf.certificate_file)}",
+            f"key_file: {_text(leaf.certificate_file)}",
+            f"ca_file: {_text(authorities_file)}",
+            'min_version: "1.3"',
+            f"timeout: {LEAF_HANDSHAKE_S}",
+            *(["verify: true"] if verify else []),
+        ],
+    )
+
+
+def never_exported(region: str, others: Collection[str]) -> list[str]:
+    """What a dialer tells nobody, whoever is behind the listener: he would only have to ask.
+
+    What its users are sent lands in their inboxes, so these are closed as well.
+    """
+    inboxes = ("_INBOX", f"_INBOX_handoff_{region}", *(f"_INBOX_{each}" for each in SERVICES))
+    return [
+        *(f"{prefix}.>" for prefix in ("aid", "local", "private", "gate", "world")),
+        *(f"{inbox}.>" for inbox in inboxes),
+        *("$JS.API.>", "$JS.ACK.>", "$JS.EVENT.>", f"$JS.{region}.>"),
+        *(
+            f"{prefix}.{each}.>"
+            for each in sorted({region, *others})
+            for prefix in ("handoff", "sync")
+        ),
+    ]
+
+
+def never_imported(region: str, peer: str, others: Collection[str]) -> list[str]:
+    """What a dialer takes from nobody, or from no one but the region whose word it is.
+
+    A dialer has no user whose rights bound the acceptor, so it refuses these by itself: everything
+    of its own JetStream but what a source needs, and whatever would be another region's. (What the
+    region itself says over the link must not be here: the acceptor takes the list as its own.)
+    """
+    api = f"$JS.{region}.API"
+    closed = [stream for stream in Stream if stream is not Stream.EVENTS]
+    return [
         "$JS.API.>",
-        f"local.{region}.>",
-        f"private.{region}.>",
-        f"aid.{region}.>",
+        "$JS.ACK.>",
+        f"{api}.INFO",
+        *(f"{api}.{area}.>" for area in ("ACCOUNT", "DIRECT", "META", "SERVER", "STREAM")),
+        *(
+            f"{api}.CONSUMER.{verb}.>"
+            for verb in ("DELETE", "DURABLE", "INFO", "LEADER", "LIST", "MSG", "NAMES", "PAUSE")
+        ),
+        *(f"{api}.CONSUMER.{verb}.>" for verb in ("RESET", "UNPIN")),
+        *(f"{api}.CONSUMER.CREATE.{stream}" for stream in Stream),
+        *(f"{api}.CONSUMER.CREATE.{stream}.>" for stream in closed),
+        *(f"{prefix}.{region}.>" for prefix in ("aid", "local", "private", "world")),
+        f"world.{region}",
         f"gate.{region}",
+        *(
+            subject
+            for other in sorted(others)
+            for subject in (
+                f"handoff.{region}.{other}.>",
+                f"sync.{region}.{other}.>",
+                f"beat.{other}",
+                WORLD_REPORT_SUBJECT.format(region=other),
+            )
+        ),
+        f"handoff.{region}.{region}.>",
     ]

@@ -1,7 +1,7 @@
 """Has a server dial a peer again that it has given up.
 
 A server redials a lost leaf link every second, but not for ever in every case: after a refusal (a
-password that differed for a moment, a loop that it believed to see) it waits for long, and links
+key that differed for a moment, a loop that it believed to see) it waits for long, and links
 have been seen not to come back at all. If the peer's listener greets while the link stays away, the
 remote is switched off and on by a reload of the configuration, which disturbs no other link; only
 if that has not helped several times is the server restarted.
@@ -74,12 +74,12 @@ class Redialer:
     """What a region can do for the links that it dials itself. Methods block.
 
     Args:
-        addresses: host and port of each peer that this region dials.
+        addresses: says host and port of each peer that this region dials now.
         redial: have the server dial this peer anew.
         restart: have the server ended; its supervisor starts it again.
     """
 
-    addresses: Mapping[str, tuple[str, int]]
+    addresses: Callable[[], Mapping[str, tuple[str, int]]]
     redial: Callable[[str], None]
     restart: Callable[[], None]
     _absent: dict[str, Absence] = field(default_factory=dict, init=False)
@@ -93,13 +93,14 @@ class Redialer:
         for peer in linked & self._absent.keys():
             del self._absent[peer]
         done = Remedy.WAIT
-        for peer in sorted(self.addresses.keys() - linked):
+        addresses = self.addresses()
+        for peer in sorted(addresses.keys() - linked):
             absence = self._absent.setdefault(peer, Absence(now + GIVEN_UP_S))
             remedy = remedy_of(absence, now, self._restarted_at)
             if remedy is Remedy.WAIT:
                 continue
             absence.next_at = now + min(GIVEN_UP_S * 2**absence.redials, PAUSE_S_MAX)
-            if not greets(self.addresses[peer]):
+            if not greets(addresses[peer]):
                 continue  # the network or the peer is away; dialing goes on and nothing is stuck
             absence.redials += 1
             done = remedy

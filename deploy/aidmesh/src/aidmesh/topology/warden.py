@@ -7,13 +7,13 @@ to the relays. All the time it watches the links to the peers, and tells them wh
 
 import asyncio
 from collections.abc import Sequence
+from pathlib import Path
 
 import asyncpg
 import nats.errors
 from nats.aio.client import Client
 
 from aidmesh.topology.api import ApiError, JetStreamApi
-from aidmesh.topology.config import ADMIN
 from aidmesh.topology.gate import Gate
 from aidmesh.topology.plan import plan_of
 from aidmesh.topology.provision import TopologyError, apply
@@ -24,6 +24,7 @@ from aidmesh.topology.watcher import LinkWatcher
 from aidmesh_chassis import ending
 from aidmesh_chassis.ending import goes_on
 from aidmesh_chassis.logs import get_logger
+from aidmesh_chassis.nkey import follow
 
 log = get_logger()
 
@@ -42,18 +43,21 @@ OUTAGES = (
 )
 
 
-async def connect_admin(url: str, password: str) -> Client:
-    """One connection with administrative rights, for a command that ends soon.
+async def connect_as(url: str, seed_file: Path) -> Client:
+    """One connection of a user of the server, for a command that ends soon.
 
-    Raises ConnectionError when the server does not answer.
+    Args:
+        url: the server's.
+        seed_file: of the user's nkey; the supervisor may do everything, the reader looks.
+
+    Raises ConnectionError when the server does not answer, or does not know the key.
     """
     client = Client()
     try:
         async with asyncio.timeout(CONNECT_SECONDS_MAX):
             await client.connect(
                 url,
-                user=ADMIN,
-                password=password,
+                nkeys_seed=str(seed_file),
                 name="aidmesh-topology",
                 connect_timeout=CONNECT_SECONDS_MAX,
                 allow_reconnect=False,
@@ -62,6 +66,7 @@ async def connect_admin(url: str, password: str) -> Client:
                 error_cb=_be_quiet,  # what matters is raised
             )
     except (OSError, TimeoutError, nats.errors.Error) as error:
+        await client.close()
         raise ConnectionError(f"NATS does not answer at {url}; does the mesh run?") from error
     return client
 
@@ -69,9 +74,9 @@ async def connect_admin(url: str, password: str) -> Client:
 class Warden:
     """Runs beside one region's server.
 
-    `url` and `password` are the server's and its administrator's, `outbox_dsns` those of the
-    region's databases with an outbox (as a role that may read and update them all). `redialer` is
-    for links that the server has given up.
+    `url` is the server's, `seed_file` has the nkey of its supervisor, `outbox_dsns` are those of
+    the region's databases with an outbox (as a role that may read and update them all). `redialer`
+    is for links that the server has given up.
     """
 
     def __init__(
@@ -80,7 +85,7 @@ class Warden:
         region: str,
         peers: Sequence[str],
         url: str,
-        password: str,
+        seed_file: Path,
         monitor_port: int,
         epoch: int = 1,
         outbox_dsns: Sequence[str] = (),
@@ -89,7 +94,7 @@ class Warden:
         """Nothing happens before `run`."""
         self._plan = plan_of(region, peers)
         self._url = url
-        self._password = password
+        self._seed_file = seed_file
         self._outbox_dsns = outbox_dsns
         self._region = region
         self._client = Client()
@@ -129,8 +134,7 @@ class Warden:
                 async with asyncio.timeout(CONNECT_SECONDS_MAX):  # it can hang on a dead server
                     await self._client.connect(
                         self._url,
-                        user=ADMIN,
-                        password=self._password,
+                        nkeys_seed=str(self._seed_file),
                         name=f"aidmesh-warden-{self._region}",
                         connect_timeout=CONNECT_SECONDS_MAX,
                         max_reconnect_attempts=-1,
@@ -145,6 +149,7 @@ class Warden:
                 await asyncio.sleep(pause_s)
                 pause_s = min(pause_s * 2, RETRY_S_MAX)
             else:
+                follow(self._client, self._seed_file)
                 self._connected.set()
                 return
 

@@ -61,7 +61,7 @@ async def read_streams(
         world_is_a_copy: of streams that are read elsewhere: then its bodies are not searched.
     """
     reads = {stream: Read() for stream in Stream}
-    async with wired(probe.entry.nats) as wire:
+    async with wired(probe.entry) as wire:
         for stream, read in reads.items():
             copy = stream is Stream.WORLD and world_is_a_copy
             await read_on(probe, wire, stream, read, None if copy else canaries)
@@ -176,7 +176,7 @@ async def public_events_reached(
     for peer, reads in peers:
         missing = await _not_in_world(probe, marks, reads[Stream.WORLD])
         if missing:
-            async with wired(peer.entry.nats) as wire:
+            async with wired(peer.entry) as wire:
                 for _ in range(LOOKS_MAX):
                     await asyncio.sleep(LOOK_S)
                     await read_on(peer, wire, Stream.WORLD, reads[Stream.WORLD], None)

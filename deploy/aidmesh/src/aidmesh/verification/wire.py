@@ -14,14 +14,17 @@ from uuid import uuid4
 from nats.aio.client import Client
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
+from aidmesh.credentials import seed_file
 from aidmesh.embedded.ports import HOST
-from aidmesh.meshfile import NatsEntry
-from aidmesh.topology.config import ADMIN
+from aidmesh.meshfile import RegionEntry
+from aidmesh.topology.config import READER
+from aidmesh_chassis.nkey import Nkey, read_nkey
 
 READ_S_MAX = 30.0
 BATCH_MESSAGES = 4096
 BUFFER_BYTES = 1024 * 1024
 GONE_AFTER_S = 60.0
+GREETING = b"INFO "
 END = b"\r\n"
 OLD_REPLY_TOKENS = 9
 """`$JS.ACK.<stream>.<consumer>.<delivered>.<seq>...`; the newer form puts domain and account
@@ -77,7 +80,7 @@ def parse(data: bytes) -> tuple[list[Frame], list[bytes], int]:
 
 
 class Wire:
-    """One connection to a region's server, as its administrator."""
+    """One connection to a region's server, as its reader."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
@@ -85,11 +88,16 @@ class Wire:
         self._inbox = f"_INBOX.verify.{uuid4().hex}"
         self._rest = b""
 
-    async def sign_in(self, password: str) -> None:
-        """Say who we are, and where answers are to go."""
+    async def sign_in(self, nkey: Nkey) -> None:
+        """Say who we are, and where answers are to go. Raises WireError."""
+        async with asyncio.timeout(READ_S_MAX):
+            greeting = await self._reader.readline()
+        if not greeting.startswith(GREETING):
+            raise WireError("the server does not greet")
+        nonce = str(json.loads(greeting.removeprefix(GREETING))["nonce"])
         options = {
-            "user": ADMIN,
-            "pass": password,
+            "nkey": nkey.public,
+            "sig": nkey.signature(nonce).decode(),
             "verbose": False,
             "headers": True,
             "protocol": 1,
@@ -136,7 +144,6 @@ class Wire:
                 frames = await self._frames()
                 batch -= len(frames)
                 yield frames
-        await manager.delete_consumer(stream, info.name)
 
     async def _frames(self) -> list[Frame]:
         async with asyncio.timeout(READ_S_MAX):
@@ -159,16 +166,16 @@ class Wire:
 
 
 @asynccontextmanager
-async def wired(entry: NatsEntry) -> AsyncIterator[Wire]:
+async def wired(entry: RegionEntry) -> AsyncIterator[Wire]:
     """Connect to a region's server.
 
     Raises:
         OSError: it does not answer.
     """
-    reader, writer = await asyncio.open_connection(HOST, entry.client_port, limit=BUFFER_BYTES)
+    reader, writer = await asyncio.open_connection(HOST, entry.nats.client_port, limit=BUFFER_BYTES)
     try:
         wire = Wire(reader, writer)
-        await wire.sign_in(entry.admin_password)
+        await wire.sign_in(read_nkey(seed_file(entry.keys, READER)))
         yield wire
     finally:
         writer.close()

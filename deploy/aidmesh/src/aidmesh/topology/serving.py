@@ -1,0 +1,166 @@
+"""What a region's server runs with, read from its keys folder and those of its peers.
+
+Read again from time to time, so that a key that was replaced, or a peer that has come, is taken up
+by the running server: it reloads its configuration, which disturbs nobody whose key stays.
+"""
+
+import os
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from aidmesh.credentials import FOLDER, LINK, USERS, generation_of, publics_of
+from aidmesh.embedded import NatsServer
+from aidmesh.topology.config import Leaf, Link, RegionServer, render
+from aidmesh.topology.redial import Redialer
+
+AUTHORITIES: Final = "authorities.pem"
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """All that one server listens on; `leaf` is None for one that can have no links."""
+
+    client: int
+    monitor: int
+    leaf: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PeerEnd:
+    """A peer: its folder of keys (of which `ca.pem` and `link.pub` are needed), and where this
+    region dials it, None if it is dialed."""
+
+    keys: Path
+    dial: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """A server's configuration, and the certificates that it believes those who dial."""
+
+    config: RegionServer
+    authorities: str
+
+    @property
+    def files(self) -> dict[str, str]:
+        """What has to lie beside the configuration, by name."""
+        return {AUTHORITIES: self.authorities}
+
+
+def read_setup(
+    region: str,
+    keys: Path,
+    folder: Path,
+    ports: Ports,
+    peers: Mapping[str, PeerEnd],
+    *,
+    encrypted: bool = False,
+    log_file: Path | None = None,
+    durable: bool = True,
+) -> Setup:
+    """What a region's server is to run with now.
+
+    Args:
+        region: its name.
+        keys: its folder of keys.
+        folder: where its configuration lies, and its store.
+        ports: all it listens on.
+        peers: the regions it has links with, by name.
+        encrypted: whether its store is.
+        log_file: where it writes its log; to its output when None.
+        durable: whether it flushes every message to the disk.
+
+    Raises CredentialsError or OSError when a key cannot be read.
+    """
+    own, here = (keys / FOLDER).resolve(), folder.resolve()
+    used = [own / f"{LINK}.conf", own / "tls.pem", own / "ca.pem"]
+    used += [end.keys.resolve() / FOLDER / "ca.pem" for _, end in sorted(peers.items())]
+    leaf = None
+    if ports.leaf is not None:
+        leaf = Leaf(
+            port=ports.leaf,
+            certificate_file=str(own / "tls.pem"),
+            authorities_file=str(here / AUTHORITIES),
+            seed_file=os.path.relpath(own / f"{LINK}.conf", here),
+        )
+    config = RegionServer(
+        region=region,
+        client_port=ports.client,
+        monitor_port=ports.monitor,
+        store_dir=str(here / "jetstream"),
+        publics={user: publics_of(keys, user) for user in USERS},
+        leaf=leaf,
+        links=tuple(
+            Link(
+                peer,
+                publics_of(end.keys, LINK),
+                str(end.keys.resolve() / FOLDER / "ca.pem"),
+                end.dial,
+            )
+            for peer, end in sorted(peers.items())
+        ),
+        store_key_file=os.path.relpath(own / "store.conf", here) if encrypted else None,
+        generation=generation_of(used),
+        log_file=None if log_file is None else str(log_file.resolve()),
+        durable=durable,
+    )
+    return Setup(config, "".join(path.read_text(encoding="ascii") for path in used[2:]))
+
+
+class Served:
+    """A server, and what it runs with. Methods block.
+
+    Args:
+        server: not started yet, or already.
+        setup: what it has been made with.
+        read: what it is to run with now.
+    """
+
+    def __init__(self, server: NatsServer, setup: Setup, read: Callable[[], Setup]) -> None:
+        self.server = server
+        self.setup = setup
+        self._read = read
+        self._one_at_a_time = threading.Lock()
+
+    def renew(self) -> bool:
+        """Take up what has changed; whether anything had.
+
+        Raises CredentialsError, or OSError (TimeoutError too) when the server does not take it:
+        it is tried again by the next call.
+        """
+        with self._one_at_a_time:
+            fresh = self._read()
+            if fresh == self.setup:
+                return False
+            # The server can add and remove a remote while it runs, not change what it refuses.
+            staying = [link.peer for link in fresh.config.links if link.dial is not None]
+            if fresh.config.peers != self.setup.config.peers:
+                self.server.reload(render(fresh.config, undialed=staying), fresh.files)
+            self.server.reload(render(fresh.config), fresh.files)
+            self.server.config, self.server.files = render(fresh.config), fresh.files
+            self.setup = fresh
+            return True
+
+    def redial(self, peer: str) -> None:
+        """Have the server dial one peer anew. Raises as `renew`."""
+        with self._one_at_a_time:
+            config = self.setup.config
+            try:
+                self.server.reload(render(config, undialed=[peer]))
+            finally:
+                self.server.reload(render(config))
+
+    def redialer(self) -> Redialer:
+        """What can be done for the links that it dials; its supervisor starts it if it ends."""
+        return Redialer(self._addresses, self.redial, self.server.stop)
+
+    def _addresses(self) -> dict[str, tuple[str, int]]:
+        addresses = {}
+        for link in self.setup.config.links:
+            if link.dial is not None:
+                host, _, port = link.dial.rpartition(":")
+                addresses[link.peer] = (host, int(port))
+        return addresses

@@ -1,0 +1,70 @@
+"""Who a process is to its region's NATS server: an nkey, whose seed lies in a file.
+
+The server knows the public key only and has a nonce signed, so the seed never crosses a wire. The
+file is read at every connection: a key that was replaced by `aidmesh keys rotate` is used from the
+next one on.
+"""
+
+import base64
+from dataclasses import dataclass
+from pathlib import Path
+
+import nkeys
+from nats.aio.client import Client
+
+
+class SeedError(ConnectionError):
+    """A seed file is missing or damaged; names the file, never its content."""
+
+
+@dataclass(frozen=True, slots=True)
+class Nkey:
+    """A user's key pair, in the form NATS knows."""
+
+    pair: nkeys.KeyPair
+
+    @property
+    def public(self) -> str:
+        """What the server knows it by."""
+        return str(self.pair.public_key.decode())
+
+    def signature(self, nonce: str) -> bytes:
+        """The signature that the server asks for, in base64."""
+        return base64.b64encode(self.pair.sign(nonce.encode()))
+
+
+def nkey_of(seed: str) -> Nkey:
+    """The key pair of a seed. Raises ValueError if it is none."""
+    try:
+        return Nkey(nkeys.from_seed(bytearray(seed.strip().encode())))
+    except (nkeys.NkeysError, ValueError):
+        raise ValueError("this is no seed of an nkey") from None
+
+
+def read_nkey(seed_file: Path) -> Nkey:
+    """The key pair that a file holds now. Raises `SeedError`."""
+    try:
+        return nkey_of(seed_file.read_text(encoding="ascii"))
+    except (OSError, ValueError) as error:
+        raise SeedError(f"{seed_file} holds no usable key: {type(error).__name__}") from None
+
+
+def follow(client: Client, seed_file: Path | None) -> None:
+    """Have a connected client sign with whatever key the file holds at its next connection.
+
+    The client library reads the file anew, but keeps the public key of the first time; a server
+    that gets the signature of one key for another refuses, and the library then gives up for good.
+
+    Args:
+        client: connected by `connect(nkeys_seed=seed_file)`.
+        seed_file: the same file; None for a server without accounts.
+    """
+    if seed_file is None:
+        return
+
+    def sign(nonce: str) -> bytes:
+        nkey = read_nkey(seed_file)
+        client._public_nkey = nkey.public  # noqa: SLF001  # it has no option for this
+        return nkey.signature(nonce)
+
+    client._signature_cb = sign  # noqa: SLF001
