@@ -1,11 +1,13 @@
 """Whoever is on call finds why a need is stuck, and sees to what could not be handled."""
 
 import json
+import re
 from collections.abc import Mapping
 from typing import cast
 from uuid import UUID, uuid4
 
 import asyncpg
+import httpx
 import pytest
 
 from aidmesh.credentials import seed_file
@@ -15,6 +17,17 @@ from support.running import Json, RunningMesh, Staff
 from support.waiting import eventually
 
 pytestmark = pytest.mark.timeout(240)
+
+
+async def numbers(kyiv: Staff, service: str) -> set[tuple[str, ...]]:
+    """Names and label values of what is more than zero."""
+    async with httpx.AsyncClient(trust_env=False) as client:
+        text = (await client.get(kyiv.url(service).removesuffix("/v1") + "/metrics")).text
+    found = re.findall(r"(?m)^(aidmesh_\w+)(?:\{(.*)\})? (\S+)$", text)
+    return {
+        (name, *re.findall(r'"([^"]*)"', labels)) for name, labels, value in found
+        if float(value) > 0
+    }  # fmt: skip
 
 
 async def test_a_story_says_what_happened_and_what_a_need_waits_for(
@@ -28,6 +41,11 @@ async def test_a_story_says_what_happened_and_what_a_need_waits_for(
     waits = mesh.aidmesh("trace", str(need))
     assert waits.returncode == 0, waits.stdout
     assert "waits for stock food_parcel (short)" in waits.stdout
+
+    async def measured() -> bool:
+        return ("aidmesh_waitlist_needs", "stock") in await numbers(kyiv, "intake")
+
+    await eventually(measured, 30)
 
     await kyiv.receive(site, "food_parcel", 1)
     await kyiv.becomes(need, "ready")

@@ -15,7 +15,9 @@ from typing import Final
 from pydantic.fields import FieldInfo
 from pydantic_core import to_json
 
+from aidmesh import alerts, dashboard
 from aidmesh_chassis import key_routes, metrics, problems, vocabulary
+from aidmesh_chassis.metrics import MetricSpec
 from aidmesh_chassis.problems import ProblemType
 from aidmesh_chassis.settings import ServiceSettings
 from aidmesh_chassis.vocabulary import LogEvent
@@ -38,6 +40,14 @@ PROBLEM_MODULES: Final = {
     "Notification": "aidmesh_notification.problems",
     "Reporting": "aidmesh_reporting.problems",
 }
+
+MEASURED_MODULES: Final = {
+    "Intake": "aidmesh_intake.store.numbers",
+    "Inventory": "aidmesh_inventory.store.numbers",
+    "Payments": "aidmesh_payments.store.numbers",
+    "Notification": "aidmesh_notification.store.numbers",
+}
+"""What a service measures besides what every service does."""
 
 SERVICES: Final = ("intake", "inventory", "payments", "notification", "reporting", "console")
 
@@ -82,11 +92,18 @@ def documents() -> dict[str, str]:
     return {
         "docs/log-events.md": LOG_HEAD
         + "".join(_words(owner, events) for owner, events in log_events().items()),
-        "docs/metrics.md": METRICS_HEAD + metrics.reference(metrics.METRICS),
+        "docs/metrics.md": METRICS_HEAD
+        + "\n".join(
+            f"## {owner}\n\n{metrics.reference(specs)}" for owner, specs in metric_specs().items()
+        ),
         "docs/settings.md": SETTINGS_HEAD
         + "".join(_settings(owner, kind, of) for owner, kind, of in settings_classes()),
         "docs/problems.md": PROBLEMS_HEAD
         + "".join(_kinds(owner, kinds) for owner, kinds in problem_types().items()),
+        "deploy/observability/alerts.yaml": alerts.rules(alerts.ALERTS),
+        "deploy/observability/dashboard.json": dashboard.dashboard(),
+        "docs/runbooks/README.md": alerts.index(alerts.ALERTS),
+        **{f"docs/runbooks/{each.page}": alerts.page(each) for each in alerts.ALERTS},
     }
 
 
@@ -94,6 +111,15 @@ def log_events() -> dict[str, Mapping[str, LogEvent]]:
     """The words of the logs, by whose they are."""
     own = {owner: import_module(module).EVENTS for owner, module in LOG_MODULES.items()}
     return {"Every service": vocabulary.EVENTS, **own}
+
+
+def metric_specs() -> dict[str, tuple[MetricSpec, ...]]:
+    """The metrics, by whose they are."""
+    own = {
+        owner: tuple(each.spec for each in import_module(module).MEASURED)
+        for owner, module in MEASURED_MODULES.items()
+    }
+    return {"Every service": metrics.METRICS, **own}
 
 
 def problem_types() -> dict[str, tuple[ProblemType, ...]]:
@@ -172,4 +198,6 @@ if __name__ == "__main__":
     if sys.argv[1:2] != ["write"] or len(sys.argv) != 3:
         sys.exit("usage: python -m aidmesh.reference write FOLDER")
     for name, text in documents().items():
-        Path(sys.argv[2], name).write_text(text, encoding="utf-8")
+        path = Path(sys.argv[2], name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")

@@ -16,6 +16,7 @@ from aidmesh_intake.catalogue import packaged
 from aidmesh_intake.config import Settings
 from aidmesh_intake.consumers import subscriptions
 from aidmesh_intake.handlers.sweeping import SWEEPS
+from aidmesh_intake.store import numbers
 from aidmesh_intake.store.catalogue import Catalogue
 from aidmesh_intake.vault import Vault
 
@@ -43,6 +44,7 @@ def build(settings: Settings | None = None) -> Service:
     for router in (*routers(), key_routes.router(ring)):
         app.include_router(router)
     return Service(
+        measured=numbers.MEASURED,
         name="intake",
         settings=chosen,
         database=database,

@@ -33,6 +33,7 @@ from aidmesh_inventory.api import (
 )
 from aidmesh_inventory.config import Settings
 from aidmesh_inventory.handlers import capacity, changes, sweeps
+from aidmesh_inventory.store import numbers
 
 NAME = "inventory"
 
@@ -77,6 +78,7 @@ def build(settings: Settings | None = None) -> Service:
     return Service(
         name=NAME,
         settings=settings,
+        measured=numbers.MEASURED,
         database=database,
         app=app,
         health=health,

@@ -10,6 +10,7 @@ from aidmesh_notification.channels import outlets_of
 from aidmesh_notification.config import Settings
 from aidmesh_notification.domain.hours import parse_hours
 from aidmesh_notification.sender import Sender
+from aidmesh_notification.store import numbers
 from aidmesh_notification.texts import load_templates
 
 NAME = "notification"
@@ -53,6 +54,7 @@ def build(settings: Settings | None = None) -> Service:
     return Service(
         name=NAME,
         settings=settings,
+        measured=numbers.MEASURED,
         database=database,
         app=app,
         health=health,

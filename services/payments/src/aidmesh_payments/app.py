@@ -16,6 +16,7 @@ from aidmesh_payments.config import Settings
 from aidmesh_payments.consumers import subscriptions
 from aidmesh_payments.handlers import assigning, book, orders, sweeps
 from aidmesh_payments.handlers.office import Office
+from aidmesh_payments.store import numbers
 
 
 def build(settings: Settings | None = None) -> Service:
@@ -35,6 +36,7 @@ def build(settings: Settings | None = None) -> Service:
     add_routes(app, Desk(office, database, keys, found.payment_purpose, peers.link))
     app.include_router(key_routes.router(keys))
     return Service(
+        measured=numbers.MEASURED,
         name="payments",
         settings=found,
         database=database,

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
+import asyncpg
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.process_collector import ProcessCollector
 
@@ -26,6 +27,20 @@ class MetricSpec:
     meaning: str
     labels: tuple[str, ...] = ()
     buckets: tuple[float, ...] = LATENCY_BUCKETS_S
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A gauge that a service reads from its own database every few seconds.
+
+    Attributes:
+        spec: what it is called and means.
+        sql: gives a row for each set of labels: the labels in order, then the number. Few rows,
+            found by an index: it is asked for as long as the service runs.
+    """
+
+    spec: MetricSpec
+    sql: str
 
 
 INFO: Final = MetricSpec(
@@ -245,6 +260,21 @@ class MessageNumbers:
         for each in waiting:
             self._handoffs.labels(each.region).set(each.rows)
             self._handoff_age_s.labels(each.region).set(each.age_s)
+
+
+class Levels:
+    """The gauges of a service that its database is asked for."""
+
+    def __init__(self, metrics: Metrics, measured: Iterable[Measured]) -> None:
+        self._gauges = [(each.sql, metrics.gauge(each.spec)) for each in measured]
+
+    async def measure(self, conn: asyncpg.Connection) -> None:
+        """Ask for all of them; labels that are not answered any more are gone."""
+        for sql, gauge in self._gauges:
+            rows = await conn.fetch(sql)
+            gauge.clear()
+            for *labels, number in rows:
+                (gauge.labels(*labels) if labels else gauge).set(float(number))
 
 
 def reference(specs: Iterable[MetricSpec]) -> str:

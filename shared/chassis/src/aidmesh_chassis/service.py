@@ -28,7 +28,7 @@ from aidmesh_chassis.db import Database, migrate, migrations_of
 from aidmesh_chassis.durables import DurableDiffers, DurableMissing, Durables
 from aidmesh_chassis.ending import goes_on
 from aidmesh_chassis.errors import OUTAGES, TRANSIENT
-from aidmesh_chassis.metrics import MessageNumbers, Metrics
+from aidmesh_chassis.metrics import Levels, Measured, MessageNumbers, Metrics
 from aidmesh_chassis.peers import Peers, Trouble
 from aidmesh_chassis.relay import Relay
 from aidmesh_chassis.serving import serve_http
@@ -99,6 +99,7 @@ class Service:
         subscriptions: at most one per stream; they match the contracts.
         tasks: further work for as long as the service runs, by name.
         peers: who of the other regions is heard; the running service keeps it up to date.
+        measured: gauges that its database is asked for.
     """
 
     name: str
@@ -110,6 +111,7 @@ class Service:
     sweeps: Sequence[Sweep] = ()
     tasks: Mapping[str, Callable[[], Coroutine[None, None, None]]] = field(default_factory=dict)
     peers: Peers | None = None
+    measured: Sequence[Measured] = ()
 
 
 def open_database(name: str, settings: ServiceSettings) -> Database:
@@ -140,11 +142,13 @@ class _Running:
         self._peers = service.peers or Peers(service.settings.region)
         self._troubles: dict[str, Trouble | None] = {}
         self._numbers: MessageNumbers | None = None
+        self._levels: Levels
         self._inlets: list[Inlet] = []
         consumers: list[Consumer] = []
         if service.database is not None:
             metrics: Metrics = service.app.state.metrics
             self._numbers = MessageNumbers(metrics)
+            self._levels = Levels(metrics, service.measured)
             self._numbers.gate_open.set_function(lambda: float(self._gate_is_open))
             for subscription in service.subscriptions:
                 consumer = subscription.consumer_of(service.name)
@@ -280,6 +284,7 @@ class _Running:
                     waiting = await outbox.backlog(conn)
                     numbers.set_letters(await inbox.open_letters(conn))
                     unanswered = await handoff.waiting(conn)
+                    await self._levels.measure(conn)
             except TRANSIENT as error:
                 log.warning("database.waits", cause=type(error).__name__)
             else:

@@ -1,0 +1,288 @@
+"""What wakes somebody up: alert rules for Prometheus, and a page for each on what to do.
+
+`make documents` writes `deploy/observability/alerts.yaml` and `docs/runbooks/` from here.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """One alert.
+
+    Attributes:
+        name: in camel case, as Prometheus has it.
+        expr: PromQL; true while something is wrong.
+        lasting: for how long it has to be true, as Prometheus writes it.
+        severity: `page` wakes somebody, `ticket` waits for the morning.
+        summary: one line; `{{ $labels.x }}` and `{{ $value }}` as Prometheus fills them in.
+        harm: what people notice of it.
+        look: what to look at, in order; commands in backquotes.
+        do: what to do about what is found.
+    """
+
+    name: str
+    expr: str
+    lasting: str
+    severity: Literal["page", "ticket"]
+    summary: str
+    harm: str
+    look: tuple[str, ...]
+    do: tuple[str, ...]
+
+    @property
+    def page(self) -> str:
+        """Its page, below `docs/runbooks`."""
+        slug = "".join(f"-{c.lower()}" if c.isupper() else c for c in self.name).lstrip("-")
+        return f"{slug}.md"
+
+
+ALERTS: Final[tuple[Alert, ...]] = (
+    Alert(
+        "ServiceAway",
+        'up{job="aidmesh"} == 0',
+        "2m",
+        "page",
+        "{{ $labels.instance }} does not answer",
+        "What that service does stands still; the others go on and catch up with it later.",
+        ("`aidmesh status --data DIR`: is the whole region away, or one service?",
+         "`aidmesh logs 'level>=error' --since 15m --data DIR`: why it ended."),
+        ("Start it again; `aidmesh up` and the containers' restart policy do so by themselves.",
+         ("If it ends again and again: `service.failed` in the log says where; look at memory and "
+         "disk, then at the last upgrade.")),
+    ),
+    Alert(
+        "GateClosed",
+        "aidmesh_gate_open == 0",
+        "2m",
+        "page",
+        "{{ $labels.instance }} may not publish",
+        "Requests are accepted and kept, but nothing further happens with them: no holds, no "
+        "messages.",
+        ("`aidmesh logs 'event=gate.*,stream.*,relay.*' --since 15m --data DIR`: the reason.",
+         "`aidmesh topology check --data DIR`: whether a stream lost what it had acknowledged."),
+        ("PostgreSQL or NATS away: bring it back, the gate opens by itself.",
+         ("A stream was lost: it is made anew from the outboxes by itself; wait, then "
+         "`aidmesh verify --data DIR`."),
+         "Never put back an old copy of JetStream's files."),
+    ),
+    Alert(
+        "OutboxStuck",
+        "aidmesh_outbox_pending_age_seconds > 60",
+        "1m",
+        "page",
+        "events of {{ $labels.instance }} have waited {{ $value }} s to be published",
+        "What the service did is kept, but nobody hears of it.",
+        ("`aidmesh doctor --data DIR`.",
+         "`aidmesh logs 'event=relay.*,outbox.*' --since 15m --data DIR`."),
+        ("With GateClosed: see there.",
+         ("`outbox.publish_failed` names why JetStream refuses one event: a full stream needs more "
+         "`max_file`, a missing one `aidmesh topology apply --data DIR`.")),
+    ),
+    Alert(
+        "DeadLetters",
+        'aidmesh_dead_letters{status="dead"} > 0',
+        "1m",
+        "ticket",
+        "{{ $value }} messages could not be handled by {{ $labels.instance }}",
+        "What they say has not happened there: a need may wait for ever.",
+        (("`aidmesh dead list --data DIR`, then `aidmesh dead show REGION/SERVICE/NUMBER "
+         "--data DIR`."),
+         "`aidmesh trace ID --data DIR` with the id it is about."),
+        ("Mend the cause, then `aidmesh dead retry` with a reason.",
+         "`aidmesh dead drop` only if nothing is missed: what it says is lost to the service."),
+    ),
+    Alert(
+        "ConsumerBehind",
+        "aidmesh_consumer_pending_events > 5000",
+        "5m",
+        "ticket",
+        "{{ $labels.durable }} has {{ $value }} events to take in",
+        "Holds, messages and results come late.",
+        ("`aidmesh status --data DIR`: does it get less?",
+         "`aidmesh logs 'event=batch.*,message.*,database.waits' --since 15m --data DIR`."),
+        ("During a large import it is normal; it goes by itself.",
+         "Otherwise look at PostgreSQL's load; a second replica of the service helps."),
+    ),
+    Alert(
+        "PeerLate",
+        "aidmesh_peer_late == 1",
+        "1m",
+        "ticket",
+        "{{ $labels.peer }} is dark or behind, seen from {{ $labels.instance }}",
+        "Figures of that region are old; handovers between the two wait. Both go on helping.",
+        ("`aidmesh status --data DIR` on both sides: link, since when, lag.",
+         "`aidmesh logs 'event=link.*,peer.*' --since 1h --data DIR`."),
+        ("Network or power: telephone; nothing is lost, all of it comes when the link returns.",
+         "The link is up but events lag: `aidmesh topology check --data DIR` on both sides."),
+    ),
+    Alert(
+        "HandoffsUnanswered",
+        "aidmesh_handoffs_waiting_age_seconds > 900 and on (instance, peer) "
+        "aidmesh_peer_link_up == 1",
+        "5m",
+        "ticket",
+        "a handoff to {{ $labels.peer }} has no answer for {{ $value }} s",
+        "A referral or a payout for the other region has not arrived, though the link is up.",
+        ("`aidmesh status --data DIR`: how many wait.",
+         "The peer: `aidmesh dead list --data DIR` and whether its service runs."),
+        (("Have the peer see to its dead letters; the handoff is sent again by itself until it is "
+         "answered."),),
+    ),
+    Alert(
+        "HoldsOverdue",
+        "aidmesh_reservations_overdue > 0 or aidmesh_money_holds_overdue > 0",
+        "2m",
+        "page",
+        "{{ $value }} holds of {{ $labels.instance }} are over and still hold",
+        "Goods, places or money are kept from people who wait for them.",
+        ("`aidmesh doctor --data DIR`.",
+         "`aidmesh logs 'event=sweep.*' --since 15m --data DIR`: does the sweep fail?"),
+        ("Restart the service; if it stays, report the line with the exception as a bug.",),
+    ),
+    Alert(
+        "RequestsFail",
+        'sum by (instance) (rate(aidmesh_http_request_seconds_count{status="5xx"}[5m])) '
+        "> 0.01 * sum by (instance) (rate(aidmesh_http_request_seconds_count[5m]))",
+        "5m",
+        "page",
+        "more than 1 % of requests to {{ $labels.instance }} fail",
+        "Staff see errors; what was refused was not done and can be done again.",
+        ("`aidmesh logs 'event=http.failed,http.unavailable' --since 15m --data DIR`.",
+         "`/readyz` of the service: what it lacks."),
+        ("503: PostgreSQL or NATS is away or overloaded.",
+         "500: a bug; the line's `exception.at` says where. Report it with the correlation id."),
+    ),
+    Alert(
+        "RequestsSlow",
+        "histogram_quantile(0.95, sum by (instance, le) "
+        "(rate(aidmesh_http_request_seconds_bucket[10m]))) > 1",
+        "10m",
+        "ticket",
+        "5 % of requests to {{ $labels.instance }} take longer than {{ $value }} s",
+        "The desk feels slow; on a weak phone line it is unusable.",
+        ("`aidmesh logs 'event=http.request' 'ms>1000' --since 15m --data DIR`: which routes.",
+         "PostgreSQL's load and disk."),
+        ("During an import it is normal; send imports at night.",
+         ("Otherwise look for long statements in `pg_stat_activity`; add memory, or a machine for "
+         "PostgreSQL.")),
+    ),
+    Alert(
+        "PeopleUntold",
+        "aidmesh_needs_untold > 0",
+        "1d",
+        "ticket",
+        "{{ $value }} people do not know that something is ready for them",
+        "What is set aside for them helps nobody.",
+        ("The desk's home page, under Tell in person.",
+         ("`aidmesh logs service=notification 'level>=warning' --since 1d --data DIR`: does "
+         "sending work at all?")),
+        ("Tell them in person and enter it.",
+         "Ask for safe contacts when people register."),
+    ),
+    Alert(
+        "MessagesUnknown",
+        'aidmesh_messages{state="unknown"} > 0',
+        "15m",
+        "ticket",
+        "of {{ $value }} messages nobody knows whether they went out",
+        "The service was ended while it sent them. They are not sent again: twice could out "
+        "somebody.",
+        ("The desk's home page, under Tell in person.",),
+        ("Tell the people in person and enter it.",),
+    ),
+    Alert(
+        "DiscrepanciesOpen",
+        "aidmesh_stock_discrepancies_open > 0 or aidmesh_money_discrepancies_open > 0",
+        "7d",
+        "ticket",
+        "{{ $value }} facts don't fit the books of {{ $labels.instance }}",
+        "Books and reality differ; donors' reports will too.",
+        ("The desk: Stock and Money, under Open questions.",),
+        ("A logistician or finance settles each with a reason.",),
+    ),
+    Alert(
+        "MoneyInTransit",
+        "aidmesh_transfers_in_transit > 0",
+        "1d",
+        "ticket",
+        "{{ $value }} transfers have not been credited by the other side",
+        "The money is gone at the sender and not there at the receiver.",
+        ("`aidmesh status --data DIR`: the link.",
+         "`aidmesh trace ID --data DIR` with the allotment's id."),
+        ("The link is dark: it is credited when it returns.",
+         "The link is up: the receiver's dead letters."),
+    ),
+)  # fmt: skip
+
+
+def rules(alerts: Sequence[Alert]) -> str:
+    """The rules, as Prometheus reads them."""
+    lines = ["# Written by `make documents` from aidmesh/alerts.py.", "groups:", "- name: aidmesh",
+             "  rules:"]  # fmt: skip
+    for alert in alerts:
+        lines += [
+            f"  - alert: {alert.name}",
+            f"    expr: {_quoted(alert.expr)}",
+            f"    for: {alert.lasting}",
+            f"    labels: {{severity: {alert.severity}}}",
+            "    annotations:",
+            f"      summary: {_quoted(alert.summary)}",
+            f"      runbook: docs/runbooks/{alert.page}",
+        ]
+    return "\n".join([*lines, ""])
+
+
+def page(alert: Alert) -> str:
+    """What to do when it rings."""
+    when = {"page": "now, at any hour", "ticket": "in the morning"}[alert.severity]
+    return "\n".join(
+        [
+            f"# {alert.name}",
+            "",
+            f"Somebody sees to it {when}. It rings when this holds for {alert.lasting}:",
+            "",
+            f"    {alert.expr}",
+            "",
+            alert.harm,
+            "",
+            "Look at:",
+            "",
+            *(f"- {line}" for line in alert.look),
+            "",
+            "Do:",
+            "",
+            *(f"- {line}" for line in alert.do),
+            "",
+        ]
+    )
+
+
+def index(alerts: Sequence[Alert]) -> str:
+    """The list of all pages."""
+    return "\n".join(
+        [
+            "# Runbooks",
+            "",
+            (
+                "Written by `make documents`; a page for each alert of "
+                "`deploy/observability/alerts.yaml`. Begin with `aidmesh doctor --data DIR`; it "
+                "names most of this by itself. `aidmesh logs --explain` says what each line of a "
+                "log asks for ([list](../log-events.md))."
+            ),
+            "",
+            "| alert | urgent | what people notice |",
+            "| --- | --- | --- |",
+            *(
+                f"| [{alert.name}]({alert.page}) | {alert.severity} | {alert.harm} |"
+                for alert in alerts
+            ),
+            "",
+        ]
+    )
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

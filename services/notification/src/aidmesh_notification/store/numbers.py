@@ -1,0 +1,21 @@
+"""Messages on their way and those that did not go out, for Prometheus."""
+
+from typing import Final
+
+from aidmesh_chassis.metrics import Measured, MetricSpec
+
+MEASURED: Final = (
+    Measured(
+        MetricSpec(
+            "aidmesh_messages",
+            "gauge",
+            "Messages queued or being sent, and those of which nobody knows whether they went out.",
+            ("state",),
+        ),
+        """
+        SELECT state, count(m.message_id)
+        FROM unnest(ARRAY['queued', 'sending', 'unknown']) AS open (state)
+        LEFT JOIN message m USING (state) GROUP BY state
+        """,
+    ),
+)

@@ -1,0 +1,61 @@
+"""Money by what it stands for, for Prometheus. In minor units; sums of all grants."""
+
+from typing import Final
+
+from aidmesh_chassis.metrics import Measured, MetricSpec
+
+MEASURED: Final = (
+    Measured(
+        MetricSpec(
+            "aidmesh_allotments_minor",
+            "gauge",
+            "Money of this region's active allotments: free, held, committed or spent, in minor "
+            "units of the currency.",
+            ("currency", "part"),
+        ),
+        """
+        SELECT currency, part, sum(minor) FROM allotment, LATERAL (VALUES
+            ('free', received_minor - returned_minor - held_minor - committed_minor - spent_minor),
+            ('held', held_minor), ('committed', committed_minor), ('spent', spent_minor)
+        ) AS parts (part, minor)
+        WHERE status = 'active' GROUP BY currency, part
+        """,
+    ),
+    Measured(
+        MetricSpec(
+            "aidmesh_money_holds_overdue",
+            "gauge",
+            "Holds of money whose time is over and that still hold: if they stay, no sweep runs.",
+        ),
+        "SELECT count(*) FROM commitment WHERE state = 'held' AND hold_until < now()",
+    ),
+    Measured(
+        MetricSpec(
+            "aidmesh_payouts",
+            "gauge",
+            "Payouts that are not over, by state.",
+            ("state",),
+        ),
+        """
+        SELECT state, count(p.id)
+        FROM unnest(ARRAY['draft', 'approved', 'exported', 'accepted', 'rejected']) AS open (state)
+        LEFT JOIN payout p USING (state) GROUP BY state
+        """,
+    ),
+    Measured(
+        MetricSpec(
+            "aidmesh_money_discrepancies_open",
+            "gauge",
+            "Facts that don't fit the books of money; a person settles each.",
+        ),
+        "SELECT count(*) FROM discrepancy WHERE settled_at IS NULL",
+    ),
+    Measured(
+        MetricSpec(
+            "aidmesh_transfers_in_transit",
+            "gauge",
+            "Transfers of money between regions that the other side has not credited.",
+        ),
+        "SELECT count(*) FROM transfer WHERE state = 'in_transit'",
+    ),
+)
