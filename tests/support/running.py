@@ -46,6 +46,7 @@ class RunningMesh:
         end = time.monotonic() + START_S_MAX
         while b"Running after" not in self._output.read_bytes():
             if self._process.poll() is not None or time.monotonic() > end:
+                self.stop()
                 raise AssertionError(f"the mesh did not start:\n{self._output.read_text()}")
             time.sleep(POLL_S)
 
