@@ -36,7 +36,7 @@ uses = st.builds(
     Use,
     programme=st.sampled_from(["relief", "health"]),
     kind=st.just("financial_aid"),
-    on=st.sampled_from([TODAY, TODAY + timedelta(days=5)]),
+    on=st.sampled_from([TODAY - timedelta(days=5), TODAY, TODAY + timedelta(days=5)]),
     service_area=st.sampled_from(["UA80", "UA46"]),
     cost_category=st.sampled_from(["cash", "rent"]),
 )
