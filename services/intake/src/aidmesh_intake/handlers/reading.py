@@ -77,7 +77,7 @@ def read_rows(body: bytes, kind: Format, mapping: ColumnMapping) -> Rows:
     Empty cells are left out.
 
     Raises:
-        Unreadable: it cannot be read, or has too many rows.
+        Unreadable: it cannot be read, has too many rows, or a row says two things of one field.
         Unmapped: columns are neither fields, nor mapped, nor ignored.
     """
     raw = {"csv": _csv, "xlsx": _xlsx, "ndjson": _ndjson}[kind](body)
@@ -88,8 +88,11 @@ def read_rows(body: bytes, kind: Format, mapping: ColumnMapping) -> Rows:
         if len(rows) >= ROWS_MAX:
             raise Unreadable("too_many_rows", line)
         row = dict(mapping.constants)
+        said: dict[str, str] = {}
         for column, value in cells:
             if column not in known:
+                if not column and not value:
+                    continue  # beside the table there is nothing
                 try:
                     known[column] = mapping.field_of(column)
                 except KeyError:
@@ -97,6 +100,8 @@ def read_rows(body: bytes, kind: Format, mapping: ColumnMapping) -> Rows:
                     known[column] = None
             field = known[column]
             if field is not None and value:
+                if said.setdefault(field, value) != value:
+                    raise Unreadable("two_values_for_one_field", line)
                 row[field] = value
         if not any(value for _, value in cells):
             continue
@@ -145,7 +150,6 @@ def _xlsx(body: bytes) -> Iterator[tuple[int, list[tuple[str, str]]]]:
                 [
                     (column, _bounded(_text(cell), line))
                     for column, cell in zip(header, cells, strict=False)
-                    if column
                 ],
             )
     except NotAWorkbook:
