@@ -114,6 +114,15 @@ def test_nights_must_end_after_they_begin() -> None:
     assert form.faults == {"to_shelter_night": "order"}
 
 
+def test_an_hour_may_be_wanted_on_one_day_alone() -> None:
+    day = "2024-04-12"
+    body, form = _request(need_counseling="1", from_counseling=day, to_counseling=day)
+    assert form.faults == {}
+    assert (body["needs"][0]["from_on"], body["needs"][0]["to_on"]) == (day, day)
+    _, form = _request(need_counseling="1", from_counseling=day, to_counseling="2024-04-11")
+    assert form.faults == {"to_counseling": "order"}
+
+
 def test_an_account_is_sent_without_its_blanks() -> None:
     body, form = _request(
         need_financial_aid="1",

@@ -1,7 +1,7 @@
 """What the register form means, as the request that intake takes. No I/O."""
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, timedelta
 from typing import Any, Final
 
 from aidmesh_console.clients.intake import Contact, Kind, Person
@@ -173,7 +173,9 @@ def _need(form: Form, kind: Kind, for_whom: str) -> dict[str, Any]:
     need: dict[str, Any] = {"kind": code, "quantity": form.whole(f"quantity_{code}") or 1}
     if kind.capacity is not None:
         first, last = form.day(f"from_{code}"), form.day(f"to_{code}")
-        if first and last and last <= first:
+        # Nobody leaves a bed on the day they come; an hour may be wanted on one day alone.
+        least = timedelta(days=1 if kind.capacity.resource == "bed" else 0)
+        if first and last and last - first < least:
             form.faults[f"to_{code}"] = "order"
         need |= {"from_on": _iso(first), "to_on": _iso(last)}
     if kind.within_hours is not None:
