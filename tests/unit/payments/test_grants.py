@@ -204,6 +204,10 @@ def test_what_cannot_be_amended() -> None:
     assert grants.amend(_grant(), lines, 1_000, {"aid": 499}, 0) is GrantRefusal.NOT_SO_MUCH
     assert grants.amend(_grant(), lines, 1_000, {"food": 1}, 0) is GrantRefusal.LINE_UNKNOWN
     assert grants.amend(_grant(), lines, 499, {}, 0) is GrantRefusal.LINES_EXCEED_GRANT
+    # A line that was exceeded with an override may grow without reaching what is allotted.
+    exceeded = [Line("aid", 500, 0, 600)]
+    assert isinstance(grants.amend(_grant(), exceeded, 1_000, {"aid": 550}, 0), tuple)
+    assert grants.amend(_grant(), exceeded, 1_000, {"aid": 499}, 0) is GrantRefusal.NOT_SO_MUCH
     closed = replace(_grant(), status="closed")
     assert grants.amend(closed, lines, 1_000, {}, 0) is GrantRefusal.WRONG_STATE
 

@@ -87,6 +87,52 @@ def test_no_way_around_the_second_person(
         assert payout.state in ("settled", "returned")
 
 
+WAYS: dict[PayoutState, set[Verb]] = {
+    "draft": {"approve", "settle", "cancel", "not_collected"},
+    "approved": {"export", "settle", "reject", "cancel", "not_collected"},
+    "exported": {"accept", "settle", "reject", "not_collected"},
+    "accepted": {"settle", "reject", "not_collected"},
+    "settled": {"return"},
+    "rejected": set(),
+    "returned": set(),
+    "cancelled": set(),
+}
+
+
+@pytest.mark.parametrize("state", get_args(PayoutState))
+def test_what_has_left_is_not_called_back_and_nothing_that_is_over_goes_on(
+    state: PayoutState,
+) -> None:
+    before = replace(Payout(LIMIT, "UAH"), state=state)
+    allowed = {
+        verb
+        for verb in verbs
+        if isinstance(
+            step(
+                before, verb, PEOPLE[0], NOW, float_limit_minor=LIMIT, reason="AC04", is_cash=True
+            ),
+            Payout,
+        )
+    }
+    assert allowed == WAYS[state]
+
+
+@pytest.mark.parametrize("maker", [None, *PEOPLE])
+@pytest.mark.parametrize("sealer", [None, *PEOPLE])
+@pytest.mark.parametrize("by", PEOPLE)
+def test_who_drew_it_up_or_said_where_it_goes_approves_only_little(
+    maker: UUID | None, sealer: UUID | None, by: UUID
+) -> None:
+    for amount in (LIMIT, LIMIT + 1):
+        draft = Payout(amount, "UAH", maker=maker, sealed_by=sealer)
+        approved = step(draft, "approve", by, NOW, float_limit_minor=LIMIT)
+        if amount > LIMIT and by in (maker, sealer):
+            assert approved is PayoutRefusal.SECOND_PERSON
+        else:
+            assert isinstance(approved, Payout)
+            assert approved.approver == by
+
+
 @given(st.sampled_from(get_args(PayoutState)))
 def test_time_takes_back_cash_that_waits_and_nothing_else(state: PayoutState) -> None:
     before = replace(Payout(LIMIT, "UAH"), state=state)
@@ -220,6 +266,16 @@ def test_whatever_is_counted_in_is_kept(counted: list[dict[str, int]]) -> None:
             assert sum(line.received for line in purchase.lines if line.item == item) == kept
     assert purchase.state == ("ordered" if counted else purchase.state)
     assert all(line.received == 0 for line in purchase.lines)
+
+
+def test_an_order_of_which_something_has_come_is_not_given_up() -> None:
+    ordered = _ordered(Line("soap", "soap", 5, 10))
+    came = buying.count_in(ordered, {"soap": 1})
+    assert came.state == "ordered"
+    assert buying.cancel(came) is PurchaseRefusal.WRONG_STATE
+    cancelled = buying.cancel(buying.count_out(came, {"soap": 1}))
+    assert isinstance(cancelled, Purchase)
+    assert cancelled.state == "cancelled"
 
 
 acts = st.lists(
