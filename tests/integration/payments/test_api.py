@@ -7,6 +7,7 @@ import httpx
 from aidmesh_chassis.idempotency import posts_without_key
 from integration.payments.callers import Api
 from integration.payments.offices import approved, confirmed
+from support.bodies import lax_bodies
 
 
 async def _walk(api: Api, path: str, rows: str) -> list[Any]:
@@ -96,3 +97,24 @@ async def test_roles_keys_and_unknown_fields(api: Api) -> None:
     transport = api.maker._transport
     assert isinstance(transport, httpx.ASGITransport)
     assert posts_without_key(transport.app) == []  # type: ignore[arg-type]
+    assert lax_bodies(transport.app) == set()  # type: ignore[arg-type]
+
+
+async def test_a_misspelled_restriction_makes_no_unrestricted_grant(api: Api) -> None:
+    donor = (await api.maker.post("/v1/donors", json={"name": "Donor"})).json()["donor_id"]
+    grant = {
+        "donor_id": donor,
+        "code": "only-kyiv",
+        "currency": "UAH",
+        "amount_minor": 100_000,
+        "period_from": "2024-01-01",
+        "period_to": "2024-12-31",
+        "budget_lines": [{"code": "aid", "amount_minor": 100_000}],
+    }
+    refused = await api.maker.post("/v1/grants", json=grant | {"restriction": {"area": ["UA80"]}})
+    assert refused.status_code == 422
+    assert refused.json()["errors"] == [
+        {"field": "body.restriction.area", "rule": "extra_forbidden"}
+    ]
+    made = await api.maker.post("/v1/grants", json=grant | {"restriction": {"areas": ["UA80"]}})
+    assert made.status_code == 201, made.text

@@ -2,8 +2,10 @@
 
 from datetime import date
 from enum import StrEnum
+from typing import Annotated
 
-from pydantic import Field
+from pydantic import ConfigDict, Field, GetPydanticSchema
+from pydantic_core.core_schema import no_info_after_validator_function
 
 from aidmesh_contracts.values import Area, Code, Value
 
@@ -97,3 +99,24 @@ class Restriction(Value):
 
 
 UNRESTRICTED = Restriction()
+
+
+class _Entered(Restriction):
+    model_config = ConfigDict(extra="forbid")
+
+
+def _plain(entered: _Entered) -> Restriction:
+    return Restriction(**dict(entered))
+
+
+EnteredRestriction = Annotated[
+    Restriction,
+    GetPydanticSchema(
+        lambda _, handler: no_info_after_validator_function(_plain, handler(_Entered))
+    ),
+]
+"""A restriction as a person enters it: unknown fields are errors.
+
+Events may say more than their reader knows; but whoever misspells what a donor restricts would
+have a grant that may be spent on anything.
+"""

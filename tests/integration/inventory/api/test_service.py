@@ -8,10 +8,15 @@ from aidmesh_chassis.idempotency import posts_without_key
 from aidmesh_chassis.service import Service
 from integration.inventory.office import Api, new_item, new_site
 from integration.inventory.world import World
+from support.bodies import lax_bodies
 
 
 async def test_every_post_honors_the_idempotency_key(service: Service) -> None:
     assert posts_without_key(service.app) == []
+
+
+async def test_no_field_of_a_body_is_ignored(service: Service) -> None:
+    assert lax_bodies(service.app) == set()
 
 
 async def test_roles_and_unknown_fields_are_checked(service: Service, api: Api) -> None:

@@ -13,7 +13,7 @@ from aidmesh_chassis.auth import Caller, Role, require
 from aidmesh_chassis.db import Database
 from aidmesh_chassis.http import Body, PageQuery
 from aidmesh_chassis.idempotency import Once
-from aidmesh_contracts.restriction import Restriction
+from aidmesh_contracts.restriction import EnteredRestriction, Restriction
 from aidmesh_contracts.values import Code, Currency
 from aidmesh_inventory.api.problems import problem
 from aidmesh_inventory.domain.days import day_of
@@ -85,7 +85,7 @@ class CorrectIn(Body):
     version: Annotated[int, Field(ge=1)]
     reason: Code
     expiry: date | None = None
-    restriction: Restriction | None = None
+    restriction: EnteredRestriction | None = None
     unit_value_minor: Annotated[int, Field(ge=0, le=10**15)] | None = None
     currency: Currency | None = None
 

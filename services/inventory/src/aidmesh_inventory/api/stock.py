@@ -15,7 +15,7 @@ from aidmesh_chassis.http import Body, BulkRoute, Page, PageQuery
 from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.peers import LinkOf, LinkState
 from aidmesh_contracts.ids import derive_id
-from aidmesh_contracts.restriction import Restriction
+from aidmesh_contracts.restriction import EnteredRestriction
 from aidmesh_contracts.values import Code, Currency
 from aidmesh_inventory.api.bulk import Bulk, BulkIn, BulkOut, SiteRow, resolve_sites
 from aidmesh_inventory.api.problems import problem
@@ -49,7 +49,7 @@ class LineIn(Body):
     batch: Batch | None = None
     expiry: date | None = None
     grant_id: UUID | None = None
-    restriction: Restriction | None = None
+    restriction: EnteredRestriction | None = None
     unit_value_minor: Minor = 0
     currency: Currency = "UAH"
 
@@ -73,7 +73,7 @@ class ReceiptRow(SiteRow):
     batch: Batch | None = None
     expiry: date | None = None
     grant_id: UUID | None = None
-    restriction: Restriction | None = None
+    restriction: EnteredRestriction | None = None
     unit_value_minor: Minor = 0
     currency: Currency = "UAH"
 

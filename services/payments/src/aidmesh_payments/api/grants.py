@@ -12,7 +12,7 @@ from aidmesh_chassis.http import Body, BulkRoute, PageQuery
 from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.problems import NOT_FOUND, Problem
 from aidmesh_contracts.ids import GrantId
-from aidmesh_contracts.restriction import UNRESTRICTED, Restriction
+from aidmesh_contracts.restriction import UNRESTRICTED, EnteredRestriction
 from aidmesh_contracts.values import Code, Currency, Region
 from aidmesh_payments.api.desk import (
     ROWS_MAX,
@@ -64,7 +64,7 @@ class GrantBody(Body):
     amount_minor: Minor
     period_from: date
     period_to: date
-    restriction: Restriction = UNRESTRICTED
+    restriction: EnteredRestriction = UNRESTRICTED
     budget_lines: Annotated[tuple[LineBody, ...], Field(min_length=1, max_length=200)]
     overhead_bp: int = Field(default=0, ge=0, le=10_000, description="Hundredths of a percent")
     paying_office: Region | None = None
