@@ -303,6 +303,25 @@ def test_an_appointment_of_an_older_attempt_was_kept_all_the_same() -> None:
     assert saga.decide(kept.need, undone, NOW).need.state is State.REQUESTED
 
 
+def undone(issue_no: int) -> ReservationReversedV1:
+    return ReservationReversedV1(
+        reservation_id=RESERVATION, need_id=NEED, attempt_no=1, issue_no=issue_no, reason="mistake"
+    )
+
+
+def test_late_word_of_an_earlier_issue_changes_nothing_about_the_one_in_force() -> None:
+    kept = saga.decide(awaiting_start(), issued(1, 2), NOW).need
+    after = saga.decide(kept, undone(1), NOW).need
+    assert after.attended == kept.attended is not None
+    assert saga.decide(kept, undone(2), NOW).need.attended is None
+
+    given = saga.decide(commands.approve(need(), NOW).need, issued(1, 2), NOW).need
+    assert (given.state, given.issued) == (State.FULFILLED, (1, 2))
+    # The same goods, handed over, undone and handed over again: one service, nothing to look at.
+    assert saga.decide(given, issued(1, 1), NOW).need is given
+    assert saga.decide(given, undone(1), NOW).need is given
+
+
 def test_two_attempts_that_both_went_out_are_shown_to_a_person() -> None:
     first = commands.approve(need(), NOW).need
     second = commands.ask_anew(first, NOW).need

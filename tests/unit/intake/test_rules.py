@@ -1,6 +1,5 @@
-"""Limits, triage, prices, days: small rules against plain restatements of them."""
+"""Triage, prices, days, contacts: small rules against plain restatements of them."""
 
-from collections.abc import Sequence
 from datetime import date, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
@@ -10,131 +9,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from aidmesh_chassis.privacy import PersonalText
 from aidmesh_intake.catalogue import packaged
 from aidmesh_intake.domain.asks import AskError, approves_itself, ask_of
-from aidmesh_intake.domain.dates import KYIV, planned_day, today_of
+from aidmesh_intake.domain.dates import KYIV, last_day, planned_day, today_of
 from aidmesh_intake.domain.drafts import NeedDraft
-from aidmesh_intake.domain.kinds import AutoApprove, ForWhom, Kind, Limit
-from aidmesh_intake.domain.limits import Hindrance, Past, Wish, hindrance, people_of
-from aidmesh_intake.domain.persons import Contact, Details
+from aidmesh_intake.domain.kinds import AutoApprove, ForWhom, Kind
+from aidmesh_intake.domain.persons import Consents, Contact, Details, card_of
 from aidmesh_intake.domain.rows import FIELDS, RowError, parse_row
 from aidmesh_intake.domain.triage import ANSWERS, Band, band, floor_of, score
 from aidmesh_intake.handlers.drafting import Wanted, draft_need
 from aidmesh_notification.domain.hours import parse_hours
 from unit.intake.builders import DAY, NOW
 
-PERSON, OTHER, THIRD, HOME = UUID(int=3), UUID(int=4), UUID(int=5), UUID(int=9)
-FAMILY = (PERSON, OTHER, THIRD)
 KINDS = {kind.code: kind for kind in packaged()}
 DAYS = st.dates(date(2024, 1, 1), date(2024, 4, 30))
-
-
-def limited(count: int, days: int) -> Kind:
-    """A kind with one limit."""
-    parcel = KINDS["food_parcel"]
-    return parcel.model_copy(update={"limits": (Limit(count=count, days=days),)})
-
-
-def wish(
-    *people: UUID, on: date = DAY, quantity: int = 1, home: UUID | None = None, kind: str = "-"
-) -> Wish:
-    """Somebody asks for something."""
-    return Wish(UUID(int=1), frozenset(people), home, kind, quantity, on)
-
-
-def past(
-    *people: UUID,
-    on: date = DAY,
-    quantity: int = 1,
-    home: UUID | None = None,
-    kind: str = "food_parcel",
-    open_: bool = False,
-) -> Past:
-    """Something that somebody got."""
-    need_id = UUID(int=1000 + on.toordinal())
-    return Past(need_id, frozenset(people), home, kind, quantity, on, open_)
-
-
-GOT = st.tuples(DAYS, st.integers(1, 4), st.sampled_from([(PERSON,), (OTHER,), FAMILY]))
-
-
-@given(
-    st.lists(GOT, unique_by=lambda each: each[0], max_size=8),
-    DAYS,
-    st.integers(1, 3),
-    st.integers(1, 40),
-    st.integers(1, 7),
-    st.sampled_from([(PERSON,), FAMILY]),
-)
-def test_a_limit_counts_the_units_of_every_window_for_everyone(
-    got: Sequence[tuple[date, int, tuple[UUID, ...]]],
-    on: date,
-    count: int,
-    length: int,
-    quantity: int,
-    people: tuple[UUID, ...],
-) -> None:
-    found = hindrance(
-        limited(count, length),
-        wish(*people, on=on, quantity=quantity),
-        [past(*theirs, on=day, quantity=many) for day, many, theirs in got],
-    )
-    # In sixths, so that a third of a household's parcels is a whole number.
-    exceeded = any(
-        6 * quantity // len(people)
-        + sum(
-            6 * many // len(theirs)
-            for day, many, theirs in got
-            if person in theirs and start <= day < start + timedelta(days=length)
-        )
-        > 6 * count
-        for person in people
-        for start in (on - timedelta(days=back) for back in range(length))
-    )
-    assert (found is Hindrance.LIMIT) is exceeded
-
-
-def test_one_parcel_for_each_person() -> None:
-    parcel = KINDS["food_parcel"]
-    assert hindrance(parcel, wish(PERSON), []) is None
-    assert hindrance(parcel, wish(PERSON, quantity=5), []) is Hindrance.LIMIT
-    assert hindrance(parcel, wish(*FAMILY, quantity=3), []) is None
-    assert hindrance(parcel, wish(*FAMILY, quantity=4), []) is Hindrance.LIMIT
-    theirs = past(*FAMILY, quantity=3, home=HOME)
-    assert hindrance(parcel, wish(OTHER, home=HOME), [theirs]) is Hindrance.LIMIT
-    own = past(OTHER, home=HOME)
-    assert hindrance(parcel, wish(*FAMILY, quantity=3, home=HOME), [own]) is Hindrance.LIMIT
-    assert hindrance(parcel, wish(PERSON, home=HOME), [own]) is None
-
-
-def test_a_household_of_nobody_yet_is_limited_too() -> None:
-    nobody = people_of(None, HOME, (), as_one=True)
-    parcel = KINDS["food_parcel"]
-    first = past(*nobody, home=HOME)
-    assert hindrance(parcel, wish(*nobody, home=HOME), []) is None
-    assert hindrance(parcel, wish(*nobody, home=HOME), [first]) is Hindrance.LIMIT
-    assert hindrance(parcel, wish(*nobody, home=HOME, quantity=2), []) is Hindrance.LIMIT
-
-
-def test_a_limit_of_a_household_counts_its_members() -> None:
-    kind = KINDS["rent_support"]
-    theirs = past(OTHER, home=HOME, kind=kind.code)
-    assert hindrance(kind, wish(PERSON, home=HOME), [theirs]) is Hindrance.LIMIT
-    assert hindrance(kind, wish(PERSON), [theirs]) is None
-    before = past(OTHER, kind=kind.code)  # before they moved in
-    assert hindrance(kind, wish(*FAMILY, home=HOME), [before]) is Hindrance.LIMIT
-
-
-def test_the_same_request_twice() -> None:
-    kind = KINDS["counseling"]
-    one = wish(PERSON)
-    assert hindrance(kind, one, [past(PERSON, kind=kind.code, open_=True)]) is Hindrance.DUPLICATE
-    assert hindrance(kind, one, [past(PERSON, kind=kind.code)]) is None
-    assert hindrance(kind, one, [past(OTHER, kind=kind.code, open_=True)]) is None
-    assert hindrance(kind, one, [past(PERSON, kind="other", open_=True)]) is None
-    assert hindrance(kind, wish(), [past(kind=kind.code, open_=True)]) is None
-    itself = Past(one.need_id, one.people, None, kind.code, 1, DAY, open=True)
-    assert hindrance(kind, one, [itself]) is None
 
 
 @given(st.dictionaries(st.sampled_from(sorted(ANSWERS)), st.booleans()))
@@ -318,6 +207,38 @@ def test_hours_that_never_open_are_refused(begin: time, end: time, safe: bool) -
         Contact.model_validate(contact)
     (error,) = caught.value.errors()
     assert (error["loc"], error["type"]) == (("hours_to",), "hours_are_equal")
+
+
+@pytest.mark.parametrize("safe", [True, False])
+@pytest.mark.parametrize("consents", [{}, {"data": DAY, "referral": DAY}, {"contact": DAY}])
+def test_nobody_is_told_of_a_contact_without_consent_and_marks(
+    consents: Consents, safe: bool
+) -> None:
+    contact = Contact(
+        channel="sms",
+        address=PersonalText("+380501234567"),
+        hours_from="09:00",
+        hours_to="20:00",
+        wording="plain",
+        safe=safe,
+    )
+    card = card_of(UUID(int=1), 2, contact, ("en", "uk"), consents)
+    assert (card.version, card.language) == (2, "en")
+    if safe and "contact" in consents:
+        assert card.safe
+        assert (card.channel, card.address, card.wording) == ("sms", contact.address, "plain")
+        assert (card.hours_from, card.hours_to) == ("09:00", "20:00")
+    else:
+        assert not card.safe
+        assert (card.channel, card.address, card.wording) == (None, None, "neutral")
+        assert (card.hours_from, card.hours_to) == (None, None)
+    assert not card_of(UUID(int=1), 2, None, (), consents).safe
+
+
+def test_no_hour_is_taken_from_whoever_did_not_say_since_when() -> None:
+    assert last_day(72, DAY) == DAY + timedelta(days=3)
+    assert last_day(73, DAY) == DAY + timedelta(days=4)
+    assert last_day(1, DAY) == DAY + timedelta(days=1)
 
 
 def test_hours_that_were_stored_before_stay_readable() -> None:
