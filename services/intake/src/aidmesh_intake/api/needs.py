@@ -20,7 +20,7 @@ from aidmesh_intake.api.context import (
 from aidmesh_intake.domain.need import Need, State
 from aidmesh_intake.domain.triage import Band, band, floor_of
 from aidmesh_intake.handlers import approving
-from aidmesh_intake.store import lists, persons, referrals, waitlist
+from aidmesh_intake.store import access, lists, persons, referrals, waitlist
 from aidmesh_intake.store import needs as store
 
 router = APIRouter(prefix="/v1", tags=["needs"])
@@ -203,7 +203,7 @@ async def _with_names(ctx: Context, staff_id: UUID, rows: list[NeedRow]) -> list
     ids = sorted({row.person_id for row in rows if row.person_id is not None})
     async with ctx.database.transaction() as tx:
         found = await persons.by_ids(tx.conn, ids)
-        await persons.note_access(tx.conn, staff_id, ids, "list")
+        await access.note_access(tx.conn, staff_id, ids, "list")
     shown: list[NeedRow] = []
     for row in rows:
         person = None if row.person_id is None else found.get(row.person_id)

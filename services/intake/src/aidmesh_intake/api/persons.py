@@ -29,7 +29,7 @@ from aidmesh_intake.domain.dates import today_of
 from aidmesh_intake.domain.persons import Consents, Details, card_of, with_contact_consent
 from aidmesh_intake.handlers import erasing, people, referring
 from aidmesh_intake.handlers.identifying import HOUSEHOLD_CODE, PERSON_CODE
-from aidmesh_intake.store import needs
+from aidmesh_intake.store import access, needs
 from aidmesh_intake.store import persons as store
 from aidmesh_intake.store.persons import PersonRow
 from aidmesh_intake.vault import OpenVault
@@ -176,7 +176,7 @@ async def change_person(
 async def get_access(person_id: UUID, ctx: Ctx, caller: Lead) -> list[AccessEntry]:
     """Who saw a person's details, latest first."""
     async with ctx.database.read() as conn:
-        rows = await store.access_of(conn, person_id)
+        rows = await access.access_of(conn, person_id)
     return [AccessEntry(**dict(row)) for row in rows]
 
 
@@ -309,7 +309,7 @@ async def _view(ctx: Context, tx: Tx, person: PersonRow, staff_id: UUID) -> Pers
     if person.details is None or person.wrapped_key is None:
         raise not_found()
     details = vault.show(vault.locker(person.id, person.wrapped_key), person.id, person.details)
-    await store.note_access(tx.conn, staff_id, [person.id], "opened")
+    await access.note_access(tx.conn, staff_id, [person.id], "opened")
     return PersonView(
         person_id=person.id,
         details=details,

@@ -13,7 +13,7 @@ from aidmesh_intake.api.persons import AccessEntry
 from aidmesh_intake.domain.triage import points_of
 from aidmesh_intake.handlers import reasons
 from aidmesh_intake.handlers.reasons import Reasons, Shown
-from aidmesh_intake.store import persons
+from aidmesh_intake.store import access
 
 router = APIRouter(prefix="/v1/requests", tags=["requests"])
 
@@ -74,7 +74,7 @@ async def get_request(request_id: UUID, ctx: Ctx, caller: Caseworker) -> Respons
 async def get_access(request_id: UUID, ctx: Ctx, caller: Lead) -> list[AccessEntry]:
     """Who saw a request's answers and note, latest first."""
     async with ctx.database.read() as conn:
-        rows = await persons.readings_of(conn, request_id)
+        rows = await access.readings_of(conn, request_id)
     return [AccessEntry(**dict(row)) for row in rows]
 
 

@@ -14,7 +14,7 @@ from aidmesh_chassis.db import Tx
 from aidmesh_chassis.privacy import PersonalText
 from aidmesh_chassis.problems import NOT_FOUND, Problem
 from aidmesh_intake.domain.triage import Explained, explain
-from aidmesh_intake.store import persons
+from aidmesh_intake.store import access
 from aidmesh_intake.store import requests as store
 from aidmesh_intake.vault import Locker, OpenVault
 
@@ -57,7 +57,7 @@ async def read(tx: Tx, vault: OpenVault, request_id: UUID, staff_id: UUID) -> Re
         return Reasons(row, needs, Shown.ERASED)
     if row["sealed_reasons"] is None:
         return Reasons(row, needs, Shown.NONE)
-    await persons.note_reading(tx.conn, staff_id, request_id, row["person_id"], "reasons")
+    await access.note_reading(tx.conn, staff_id, request_id, row["person_id"], "reasons")
     said = vault.show_reasons(_locker(vault, row), request_id, row["sealed_reasons"])
     return Reasons(
         row,
