@@ -203,6 +203,38 @@ def test_what_is_free_for_a_part_serves_that_part_and_no_larger_one(
         assert isinstance(shelves.pick(times(parts[0] + 1)), Missing)
 
 
+def _parcels(
+    number: int,
+    days: int | None,
+    restriction: Restriction = UNRESTRICTED,
+    site_id: UUID = SITES[0],
+) -> Lot:
+    """Three parcels that expire so many days after they are needed."""
+    expiry = None if days is None else DAY + timedelta(days=days)
+    return Lot(UUID(int=number), site_id, "parcel", expiry, restriction, 3)
+
+
+def _picked(*stock: Lot, avoid: frozenset[UUID] = frozenset()) -> Lot | str:
+    wanted = Wanted((StockDemand(item="parcel", quantity=1),), "UA80", DAY, USE, avoid=avoid)
+    found = Shelves.of(PLACES, stock, ITEMS).pick(wanted)
+    return found.taken[0].lot if isinstance(found, Picked) else found.reason
+
+
+def test_the_order_in_which_lots_go() -> None:
+    last_day, later, never = _parcels(1, 0), _parcels(2, 5), _parcels(3, None)
+    assert _picked(_parcels(4, -1)) == "short"
+    assert _picked(never, later, last_day) == last_day  # good on its last day still
+    assert _picked(never, later) == later
+    tight = _parcels(9, 5, Restriction(programmes=("food",)))
+    tighter = _parcels(10, 5, Restriction(programmes=("food",), areas=("UA80",)))
+    assert _picked(later, tight) == tight
+    assert _picked(later, tight, tighter) == tighter
+    elsewhere = _parcels(11, 5, site_id=SITES[1])
+    assert _picked(last_day, elsewhere) == last_day
+    assert _picked(last_day, elsewhere, avoid=frozenset(SITES[:1])) == elsewhere
+    assert _picked(last_day, avoid=frozenset(SITES[:1])) == last_day
+
+
 def test_what_is_missing_is_named_with_its_reason() -> None:
     site_id = SITES[0]
     lot = Lot(UUID(int=9), site_id, "kit", None, RESTRICTIONS[2], 5)
