@@ -213,6 +213,20 @@ BREAKS = (
         also=("mesh.shipments_match",),
     ),
     Break(
+        "inventory.accepted_by_rule",
+        "inventory",
+        """
+        WITH rule AS (
+            INSERT INTO accept_rule (id, keep_pieces, keep_days, ask_max, week_max, set_at, set_by)
+            VALUES (gen_random_uuid(), 0, 0, 4, 4, now(), gen_random_uuid()) RETURNING id
+        )
+        INSERT INTO transfer (id, from_region, to_region, item, quantity, to_site_id, area, reason,
+                              state, accepted, asked_at, answered_at, by_rule, accept_rule_id)
+        SELECT gen_random_uuid(), 'kyiv', 'lviv', 'food_parcel', 5, gen_random_uuid(), 'UA46',
+               'waiting_needs', 'accepted', 5, now(), now(), true, id FROM rule
+        """,
+    ),
+    Break(
         "payments.ledger_balances",
         "payments",
         "UPDATE account SET balance_minor = 1 WHERE code = 'exchange' AND currency = 'CHF'",

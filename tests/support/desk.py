@@ -32,7 +32,7 @@ from support.made_up.money import (
 from support.made_up.needs import MERGES, NEEDS, whole
 from support.made_up.referrals import REFERRALS, REFERRED
 from support.made_up.results import public, results
-from support.made_up.shipments import MANIFEST, SHIPMENTS, TRANSFERS
+from support.made_up.shipments import ACCEPT_RULES, MANIFEST, OWN_ASKS, SHIPMENTS, TRANSFERS
 from support.made_up.supply import (
     ASSETS,
     DISCREPANCIES,
@@ -103,6 +103,9 @@ class FakeRegion:
             if path == "/v1/supply:lookup":
                 return 200, {"rows": SUPPLY}
             return _looked_up(body) if path == "/v1/reservations:lookup" else _posted(path)
+        if path == "/v1/transfers":
+            return 200, {"rows": TRANSFERS if asked["direction"] == "out" else OWN_ASKS,
+                         "next": self.more.get(f"{path}?{asked['direction']}")}  # fmt: skip
         fixed = _fixed().get(path) or _fixed().get(f"{service}{path}")
         if path == "/v1/check-outs" and "left_since" in asked:
             return 200, {"rows": [checked_out("2-C", by_clock=False)]}
@@ -242,7 +245,7 @@ def _fixed() -> dict[str, object]:
         "/v1/referrals/out": {"referrals": REFERRED, "next": None},
         "/v1/referrals/in": {"referrals": REFERRALS, "next": None},
         "/v1/assets": {"rows": ASSETS, "next": None},
-        "/v1/transfers": {"rows": TRANSFERS, "next": None},
+        "/v1/accept-rules": {"rows": ACCEPT_RULES},
         "/v1/shipments": {"rows": SHIPMENTS, "next": None},
         **{f"/v1/shipments/{each['shipment_id']}": each for each in SHIPMENTS},
         f"/v1/shipments/{number('shipment gone')}/manifest": MANIFEST,

@@ -9,7 +9,8 @@ def transfer(name: str, state: str, **more: object) -> dict[str, object]:
         "transfer_id": str(number(f"ask {name}")), "from_region": REGION, "to_region": "lviv",
         "item": "food_parcel", "quantity": 20, "to_site_id": str(number("lviv site")),
         "area": "UA46", "reason": "waiting_needs", "state": state, "accepted": None,
-        "answer_reason": None, "asked_at": at(-90), **more,
+        "answer_reason": None, "asked_at": at(-90), "by_rule": False, "sent": 0, "prepared": 0,
+        **more,
     }  # fmt: skip
 
 
@@ -37,7 +38,24 @@ TRANSFERS = [
     transfer("open", "asked"),
     transfer("yes", "accepted", accepted=12),
     transfer("no", "refused", answer_reason="own_needs"),
+    transfer("gone", "withdrawn"),
+    transfer("packed", "accepted", accepted=12, sent=5, prepared=7),
+    transfer("sent", "accepted", accepted=12, sent=12, by_rule=True),
 ]
+OWN_ASKS = [
+    transfer("ours", "asked", from_region="lviv", to_region=REGION),
+    transfer("promised", "accepted", from_region="lviv", to_region=REGION, accepted=20, sent=8,
+             by_rule=True),
+    transfer("not wanted", "withdrawn", from_region="lviv", to_region=REGION),
+    transfer("came", "accepted", from_region="lviv", to_region=REGION, accepted=20, sent=20),
+]  # fmt: skip
+ACCEPT_RULES = [
+    {
+        "rule_id": str(number("rule parcels")), "item": "food_parcel", "site_id": str(WAREHOUSE),
+        "regions": ["lviv"], "keep_pieces": 40, "keep_days": 7, "ask_max": 20, "week_max": 60,
+        "given": 20, "set_at": at(-600), "set_by": str(number("me")),
+    },
+]  # fmt: skip
 COUNTED = line("counted", good=9, damaged=2, short=1, surplus=0, reason="wet")
 SHIPMENTS = [
     shipment("preparing", "preparing"),

@@ -69,6 +69,72 @@ async def test_an_ask_is_accepted_refused_or_sent(keeper: "Browser") -> None:
     ]
 
 
+async def test_an_own_ask_is_withdrawn_while_anything_is_to_come_of_it(keeper: "Browser") -> None:
+    page = (await keeper.get("/shipments")).text
+    ours = number("ask ours")
+    for name, may in (("ours", True), ("promised", True), ("not wanted", False), ("came", False)):
+        assert (f"/shipments/asks/{number(f'ask {name}')}/withdraw" in page) is may, name
+    done = await keeper.post(f"/shipments/asks/{ours}/withdraw")
+    assert done.headers["location"] == "/shipments?said=transfer_withdrawn"
+    assert sent(keeper) == [(f"/v1/transfers/{ours}:withdraw", {})]
+
+
+async def test_nothing_is_answered_or_sent_for_asks_that_are_over(keeper: "Browser") -> None:
+    page = (await keeper.get("/shipments")).text
+    for name, steps in (
+        ("open", {"accept", "refuse"}),
+        ("yes", {"prepare"}),
+        ("no", set()),
+        ("gone", set()),
+        ("packed", set()),
+        ("sent", set()),
+    ):
+        offered = {
+            step
+            for step in ("accept", "refuse", "prepare", "withdraw")
+            if f"/shipments/asks/{number(f'ask {name}')}/{step}" in page
+        }
+        assert offered == steps, name
+
+
+async def test_each_list_goes_on_by_itself(keeper: "Browser") -> None:
+    keeper.desk.region.more["/v1/transfers?out"] = "c7"
+    page = (await keeper.get("/shipments?by_us=c3")).text
+    assert 'href="?by_us=c3&amp;of_us=c7"' in page
+    asked = [dict(query) for path, query in keeper.desk.region.gets if path == "/v1/transfers"]
+    assert {"direction": "in", "after": "c3", "limit": "50"} in asked
+
+
+async def test_rules_are_set_and_ended(keeper: "Browser") -> None:
+    page = (await keeper.get("/shipments/rules")).text
+    assert "20 of 60 this week" in page
+    fields = {"item": "soap_bar", "regions": "odesa, lviv", "keep_pieces": "10", "ask_max": "5"}
+    half = await keeper.post("/shipments/rules/accept", **fields)
+    assert half.status_code == 422
+    assert 'value="odesa, lviv"' in half.text
+    wrong = await keeper.post(
+        "/shipments/rules/accept", **{**fields, "week_max": "9", "regions": "Львів"}
+    )
+    assert wrong.status_code == 422
+    made = await keeper.post("/shipments/rules/accept", week_max="9", **fields)
+    assert made.headers["location"] == "/shipments/rules?said=rule_set"
+    rule_id = number("rule parcels")
+    await keeper.post(f"/shipments/rules/accept/{rule_id}/end")
+    body = {
+        "item": "soap_bar",
+        "site_id": None,
+        "regions": ["lviv", "odesa"],
+        "keep_pieces": 10,
+        "keep_days": 0,
+        "ask_max": 5,
+        "week_max": 9,
+    }
+    assert sent(keeper) == [
+        ("/v1/accept-rules", body),
+        (f"/v1/accept-rules/{rule_id}:end", {}),
+    ]
+
+
 async def test_only_lots_of_what_was_asked_for_are_offered_for_it(keeper: "Browser") -> None:
     (parcels,) = LOTS
     soap = {**parcels, "lot_id": str(number("lot soap")), "item": "soap_bar"}

@@ -34,6 +34,7 @@ from aidmesh_console.pages import (
     referrals,
     register,
     results,
+    rules,
     shipments,
     sites,
     stock,
@@ -85,7 +86,7 @@ def build(
     app.include_router(entrance.router(served))
     for page in (
         home, register, importing, needs, referrals, people, hand_over, sites, stock, items, lots,
-        beds, assets, shipments, alerts, grants, purchases, questions, money, results,
+        beds, assets, rules, shipments, alerts, grants, purchases, questions, money, results,
     ):  # fmt: skip
         app.include_router(page.routes, include_in_schema=False)
     return Service(name=NAME, settings=settings, database=None, app=app, health=health)

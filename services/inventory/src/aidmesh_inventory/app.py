@@ -12,6 +12,7 @@ from aidmesh_chassis.service import Health, Service, Sweep, open_database
 from aidmesh_contracts.inventory import KeyChangedV1
 from aidmesh_inventory import consumers
 from aidmesh_inventory.api import (
+    accepting,
     alerts,
     assets,
     beds,
@@ -62,6 +63,7 @@ def build(settings: Settings | None = None) -> Service:
         supply.router(database, settings.region, peers.link),
         lots.router(database),
         transfers.router(database, settings.region),
+        accepting.router(database),
         shipments.router(database, settings.region),
         manifests.router(database, settings.region, keys),
         discrepancies.router(database),

@@ -146,4 +146,16 @@ CHECKS = (
             OR (count(l.good) > 0 AND s.sent <> 'dispatched')
         """,
     ),
+    Check(
+        "accepted_by_rule",
+        "what a rule accepted is an ask that it may accept, as a whole",
+        """
+        SELECT format('transfer %s by rule %s: %s of %s', t.id, r.id, t.accepted, t.quantity)
+        FROM transfer t JOIN accept_rule r ON r.id = t.accept_rule_id
+        WHERE t.state <> 'withdrawn' AND (
+               t.state <> 'accepted' OR t.accepted <> t.quantity OR NOT t.by_rule
+            OR t.quantity > r.ask_max OR r.item <> t.item OR NOT t.to_region = ANY (r.regions)
+            OR t.answered_at < r.set_at)
+        """,
+    ),
 )

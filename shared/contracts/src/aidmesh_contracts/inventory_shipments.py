@@ -42,6 +42,7 @@ class TransferAnsweredV1(
     Attributes:
         quantity: of what was asked for; None if it is refused.
         reason: why it is refused: a code.
+        by_rule: no person looked at it: a rule of the owner's accepted it.
     """
 
     transfer_id: TransferId
@@ -50,6 +51,7 @@ class TransferAnsweredV1(
     answer: Literal["accepted", "refused"]
     quantity: int | None = Field(default=None, gt=0)
     reason: Code | None = None
+    by_rule: bool = False
 
 
 class TransferWithdrawnV1(

@@ -11,7 +11,11 @@ from aidmesh_console.clients.link import ACCEPTED, Link, View
 
 
 class Transfer(View):
-    """Goods that one region asked another for."""
+    """Goods that one region asked another for.
+
+    Attributes:
+        sent, prepared: pieces that left for it, and those of shipments that have not.
+    """
 
     transfer_id: UUID
     from_region: str
@@ -24,6 +28,21 @@ class Transfer(View):
     accepted: int | None = None
     answer_reason: str | None = None
     asked_at: datetime
+    by_rule: bool = False
+    sent: int = 0
+    prepared: int = 0
+
+    @property
+    def to_prepare(self) -> int:
+        """Pieces that were promised and are in no shipment."""
+        return max(0, (self.accepted or 0) - self.sent - self.prepared)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether anything is still to leave for it."""
+        return self.state == "asked" or (
+            self.state == "accepted" and self.sent < (self.accepted or 0)
+        )
 
 
 class ShipmentLine(View):
@@ -113,7 +132,7 @@ class Shipments:
     async def answer(
         self, transfer_id: UUID, step: str, body: Mapping[str, Any], key: UUID
     ) -> None:
-        """`accept` or `refuse` an ask."""
+        """`accept`, `refuse` or `withdraw` an ask."""
         await self.link.post(f"/v1/transfers/{transfer_id}:{step}", ACCEPTED, body, key)
 
     async def prepare(self, body: Mapping[str, Any], key: UUID) -> Shipment:

@@ -21,6 +21,8 @@ Keeper = Annotated[Visit, Depends(visitor(Act.CHANGE_STOCK))]
 
 ASK_REASONS: Final = ("waiting_needs", "low_stock")
 REFUSE_REASONS: Final = ("own_needs", "too_far", "entry_error")
+PAGES: Final = ("of_us", "by_us", "out", "coming")
+"""Each list of the page goes on by a field of the address of its own."""
 COUNT_REASONS: Final = ("damaged", "wet", "broken_seal", "miscounted", "lost", "theft")
 
 
@@ -52,7 +54,7 @@ async def ask(form: Posted, visit: Keeper) -> Response:
 
 @routes.post("/shipments/asks/{transfer_id}/{step}")
 async def answer(transfer_id: UUID, step: str, form: Posted, visit: Keeper) -> Response:
-    """Accept or refuse what another region asks for, or begin to send what was accepted."""
+    """Accept, refuse or begin to send what another region asks for, or withdraw an own ask."""
     body: dict[str, object]
     if step == "accept":
         body = {"quantity": form.whole("quantity", needed=True)}
@@ -60,6 +62,8 @@ async def answer(transfer_id: UUID, step: str, form: Posted, visit: Keeper) -> R
         body = {"reason": form.choice("reason", REFUSE_REASONS)}
     elif step == "prepare":
         body = {"transfer_id": str(transfer_id), "lines": [_lot_line(form)]}
+    elif step == "withdraw":
+        body = {}
     else:
         raise Problem(NOT_FOUND)
     if form.faults:
@@ -71,7 +75,8 @@ async def answer(transfer_id: UUID, step: str, form: Posted, visit: Keeper) -> R
         await visit.shipments.answer(transfer_id, step, body, form.key)
     except ClientError as error:
         return await _page(visit, 409, visit.problem(error))
-    return visit.go("/shipments", said="transfer_answered")
+    said = "transfer_withdrawn" if step == "withdraw" else "transfer_answered"
+    return visit.go("/shipments", said=said)
 
 
 @routes.post("/shipments/take")
@@ -180,11 +185,12 @@ async def _page(visit: Visit, status: int = 200, wrong: str | None = None) -> Re
         visit.hear(visit.inventory.lots(None, None)),
         names_of(visit),
     )
+    pages = {name: text for name in PAGES if (text := visit.asked.get(name))}
     of_us, by_us, out, coming = await asyncio.gather(
-        visit.hear(visit.shipments.transfers("out")),
-        visit.hear(visit.shipments.transfers("in")),
-        visit.hear(visit.shipments.shipments("out")),
-        visit.hear(visit.shipments.shipments("in")),
+        visit.hear(visit.shipments.transfers("out", pages.get("of_us"))),
+        visit.hear(visit.shipments.transfers("in", pages.get("by_us"))),
+        visit.hear(visit.shipments.shipments("out", pages.get("out"))),
+        visit.hear(visit.shipments.shipments("in", pages.get("coming"))),
     )
     return visit.page(
         "shipments",
@@ -193,6 +199,7 @@ async def _page(visit: Visit, status: int = 200, wrong: str | None = None) -> Re
         stock=stock,
         offers=_offers(visit, names, stock.value.others if stock.value else ()),
         what=f"{visit.asked.get('region', '')} {visit.asked.get('item', '')}",
+        pages=pages,
         of_us=of_us,
         by_us=by_us,
         out=out,

@@ -249,6 +249,18 @@ PROBLEMS: Final[tuple[ProblemType, ...]] = (
         "Accept what was asked for at the most; more can be sent unasked.",
     ),
     _kind(
+        "unknown-rule",
+        HTTPStatus.NOT_FOUND,
+        "There is no such rule in force",
+        "Look at the rules; somebody may have ended it already.",
+    ),
+    _kind(
+        "week-below-ask",
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        "A week allows less than a single ask",
+        "Let `week_max` be `ask_max` at the least.",
+    ),
+    _kind(
         "not-accepted",
         HTTPStatus.CONFLICT,
         "This was not accepted",

@@ -19,7 +19,7 @@ from aidmesh_inventory.handlers import transfers as handlers
 from aidmesh_inventory.store import transfers
 from aidmesh_inventory.store.transfers import Transfer
 
-_UUID_KEY: TypeAdapter[UUID] = TypeAdapter(UUID)
+_KEY: TypeAdapter[tuple[datetime, UUID]] = TypeAdapter(tuple[datetime, UUID])
 _ANYONE = Depends(require())
 Storekeeper = Annotated[Caller, Depends(require(Role.LOGISTICIAN, Role.LEAD))]
 Quantity = Annotated[int, Field(ge=1, le=1_000_000)]
@@ -52,7 +52,13 @@ class WithdrawIn(Body):
 
 
 class TransferOut(BaseModel):
-    """Goods that one region asked another for."""
+    """Goods that one region asked another for.
+
+    Attributes:
+        answered_by: the member of staff, at the owner.
+        by_rule: a rule of the owner's accepted it, there `accept_rule_id`, and no person.
+        sent, prepared: pieces that left for it, and those of shipments that have not.
+    """
 
     transfer_id: UUID
     from_region: str
@@ -66,10 +72,16 @@ class TransferOut(BaseModel):
     accepted: int | None
     answer_reason: str | None
     asked_at: datetime
+    answered_at: datetime | None
+    answered_by: UUID | None
+    by_rule: bool
+    accept_rule_id: UUID | None
+    sent: int
+    prepared: int
 
 
 class TransferPage(BaseModel):
-    """Asks by id."""
+    """Asks, the latest first."""
 
     rows: Sequence[TransferOut]
     next: str | None
@@ -92,10 +104,10 @@ def router(database: Database, region: str) -> APIRouter:
                 region=region,
                 outgoing=direction == "out",
                 state=state,
-                after=page.after(_UUID_KEY),
+                after=page.after(_KEY),
                 limit=page.limit + 1,
             )
-        kept, after = page.cut(rows, lambda row: row.transfer_id)
+        kept, after = page.cut(rows, lambda row: (row.asked_at.isoformat(), str(row.transfer_id)))
         return TransferPage(rows=[_shown(row) for row in kept], next=after)
 
     @routes.post("/transfers", status_code=201, response_model=TransferOut)

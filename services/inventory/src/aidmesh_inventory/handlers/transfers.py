@@ -14,6 +14,8 @@ from aidmesh_contracts.inventory_shipments import (
     TransferWithdrawnV1,
 )
 from aidmesh_inventory.domain import transfers as domain
+from aidmesh_inventory.domain.accepting import Rule
+from aidmesh_inventory.handlers import accepting
 from aidmesh_inventory.store import sites, transfers
 from aidmesh_inventory.store.transfers import Transfer
 
@@ -61,16 +63,24 @@ async def ask(
 
 
 async def hear_ask(region: str, tx: Tx, batch: Sequence[Received[TransferAskedV1]]) -> None:
-    """Keep what others ask this region for.
+    """Keep what others ask this region for; a rule may accept it at once.
 
     Raises:
         Poison: somebody asks in another's name.
     """
+    new: list[Transfer] = []
     for each in sorted(batch, key=lambda each: each.event.transfer_id):
         if each.region != each.event.to_region:
             raise Poison("not_the_asking_region")
         if each.event.from_region == region:
-            await transfers.insert(tx.conn, _told(each), None)
+            asked = _told(each)
+            if await transfers.insert(tx.conn, asked, None):
+                new.append(asked)
+    rules = await accepting.rules_for(tx, region, new)
+    for asked in new:
+        if asked.transfer_id in rules:
+            rule = rules[asked.transfer_id]
+            await _answer(tx, asked, asked.quantity, None, by=None, rule=rule)
 
 
 async def answer(
@@ -83,24 +93,51 @@ async def answer(
     by: UUID | None,
 ) -> AnswerFault | None:
     """Accept so many pieces, or refuse for a reason; returns why not, if not."""
+    item = await transfers.item_of(tx.conn, transfer_id)
+    if item is None:
+        return "unknown-transfer"
+    if accepted is not None:
+        # A rule that looks at the item meanwhile has to see this promise.
+        await accepting.lock_items(tx, [item])
     asked = await transfers.lock(tx.conn, transfer_id)
     if asked is None or asked.from_region != region:
         return "unknown-transfer"
     fault = domain.unanswerable(asked.ask, accepted)
     if fault is not None:
         return fault
-    await transfers.answer(tx.conn, transfer_id, accepted, reason, by)
+    await _answer(tx, asked, accepted, reason, by=by)
+    return None
+
+
+async def _answer(
+    tx: Tx,
+    asked: Transfer,
+    accepted: int | None,
+    reason: str | None,
+    *,
+    by: UUID | None,
+    rule: Rule | None = None,
+) -> None:
+    await transfers.answer(
+        tx.conn,
+        asked.transfer_id,
+        accepted,
+        reason,
+        by,
+        by_rule=rule is not None,
+        rule_id=None if rule is None else rule.rule_id,
+    )
     tx.emit(
         TransferAnsweredV1(
-            transfer_id=TransferId(transfer_id),
-            from_region=region,
+            transfer_id=TransferId(asked.transfer_id),
+            from_region=asked.from_region,
             to_region=asked.to_region,
             answer="refused" if accepted is None else "accepted",
             quantity=accepted,
             reason=reason,
+            by_rule=rule is not None,
         )
     )
-    return None
 
 
 async def hear_answer(region: str, tx: Tx, batch: Sequence[Received[TransferAnsweredV1]]) -> None:
@@ -121,7 +158,9 @@ async def hear_answer(region: str, tx: Tx, batch: Sequence[Received[TransferAnsw
         if not domain.can_be(asked.ask, event):
             raise Poison("answer_does_not_fit")
         reason = (event.reason or "other") if event.quantity is None else None
-        await transfers.answer(tx.conn, event.transfer_id, event.quantity, reason, None)
+        await transfers.answer(
+            tx.conn, event.transfer_id, event.quantity, reason, None, by_rule=event.by_rule
+        )
 
 
 async def withdraw(tx: Tx, region: str, transfer_id: UUID) -> WithdrawFault | None:

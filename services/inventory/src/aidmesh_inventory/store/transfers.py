@@ -16,6 +16,8 @@ class Transfer:
 
     Attributes:
         accepted: how many pieces the owner said it would send; None without such an answer.
+        by_rule: it was no person who answered; `accept_rule_id` says by which rule, at the owner.
+        sent, prepared: pieces that left for it, and those of shipments that have not.
     """
 
     transfer_id: UUID
@@ -30,6 +32,12 @@ class Transfer:
     accepted: int | None
     answer_reason: str | None
     asked_at: datetime
+    answered_at: datetime | None = None
+    answered_by: UUID | None = None
+    by_rule: bool = False
+    accept_rule_id: UUID | None = None
+    sent: int = 0
+    prepared: int = 0
 
     @property
     def ask(self) -> Ask:
@@ -37,9 +45,15 @@ class Transfer:
         return Ask(self.item, self.quantity, self.state, self.accepted)
 
 
-_FIELDS = """
+_PIECES = """
+    (SELECT COALESCE(sum(l.quantity), 0)::int
+     FROM shipment s JOIN shipment_line l ON l.shipment_id = s.id
+     WHERE s.transfer_id = transfer.id AND s.sent = '{sent}')
+"""
+_FIELDS = f"""
     id, from_region, to_region, item, quantity, to_site_id, area, reason, state, accepted,
-    answer_reason, asked_at
+    answer_reason, asked_at, answered_at, answered_by, by_rule, accept_rule_id,
+    {_PIECES.format(sent="dispatched")}, {_PIECES.format(sent="preparing")}
 """
 
 
@@ -81,19 +95,24 @@ async def answer(
     accepted: int | None,
     reason: str | None,
     by: UUID | None,
+    *,
+    by_rule: bool = False,
+    rule_id: UUID | None = None,
 ) -> None:
     """Accept so many pieces, or refuse for a reason, what was not answered yet."""
     await conn.execute(
         """
         UPDATE transfer SET state = CASE WHEN $2::int IS NULL THEN 'refused' ELSE 'accepted' END,
-               accepted = $2, answer_reason = $3, answered_by = $4,
-               answered_at = clock_timestamp()
+               accepted = $2, answer_reason = $3, answered_by = $4, by_rule = $5,
+               accept_rule_id = $6, answered_at = clock_timestamp()
         WHERE id = $1 AND state = 'asked'
         """,
         transfer_id,
         accepted,
         reason,
         by,
+        by_rule,
+        rule_id,
     )
 
 
@@ -106,27 +125,39 @@ async def withdraw(conn: asyncpg.Connection, transfer_id: UUID) -> None:
     )
 
 
+async def item_of(conn: asyncpg.Connection, transfer_id: UUID) -> str | None:
+    """What an ask is for; that does not change."""
+    found: str | None = await conn.fetchval("SELECT item FROM transfer WHERE id = $1", transfer_id)
+    return found
+
+
 async def page(
     conn: asyncpg.Connection,
     *,
     region: str,
     outgoing: bool,
     state: str | None,
-    after: UUID | None,
+    after: tuple[datetime, UUID] | None,
     limit: int,
 ) -> Sequence[Transfer]:
-    """What a region was asked for (`outgoing`: its goods would go) or asked others for."""
+    """What a region was asked for (`outgoing`: its goods would go) or asked others for.
+
+    The latest first.
+    """
+    at, transfer_id = after or (None, None)
     rows = await conn.fetch(
         f"""
         SELECT {_FIELDS} FROM transfer
         WHERE CASE WHEN $2 THEN from_region ELSE to_region END = $1
-          AND ($3::text IS NULL OR state = $3) AND ($4::uuid IS NULL OR id > $4)
-        ORDER BY id LIMIT $5
+          AND ($3::text IS NULL OR state = $3)
+          AND ($4::timestamptz IS NULL OR (asked_at, id) < ($4, $5::uuid))
+        ORDER BY asked_at DESC, id DESC LIMIT $6
         """,  # noqa: S608 - a constant
         region,
         outgoing,
         state,
-        after,
+        at,
+        transfer_id,
         limit,
     )
     return [Transfer(*row) for row in rows]

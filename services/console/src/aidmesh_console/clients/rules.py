@@ -1,0 +1,47 @@
+"""What regions do for each other by rule, as inventory has it."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+from uuid import UUID
+
+from pydantic import TypeAdapter
+
+from aidmesh_console.clients.link import ACCEPTED, Link, View
+
+
+class AcceptRule(View):
+    """Under which conditions an ask is accepted without a person; `given` within seven days."""
+
+    rule_id: UUID
+    item: str | None
+    site_id: UUID | None
+    regions: tuple[str, ...] | None
+    keep_pieces: int
+    keep_days: int
+    ask_max: int
+    week_max: int
+    given: int
+
+
+class AcceptRules(View):
+    """The rules in force."""
+
+    rows: tuple[AcceptRule, ...]
+
+
+_ACCEPT: Final = TypeAdapter(AcceptRules)
+
+
+async def accept_rules(link: Link) -> AcceptRules:
+    """By which rules asks of others are accepted."""
+    return await link.get("/v1/accept-rules", _ACCEPT)
+
+
+async def set_rule(link: Link, path: str, body: Mapping[str, Any], key: UUID) -> None:
+    """Set a rule; `path` says of which sort, such as `/v1/accept-rules`."""
+    await link.post(path, ACCEPTED, body, key)
+
+
+async def end_rule(link: Link, path: str, rule_id: UUID, key: UUID) -> None:
+    """End a rule of a sort."""
+    await link.post(f"{path}/{rule_id}:end", ACCEPTED, {}, key)
