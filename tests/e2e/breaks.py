@@ -147,6 +147,21 @@ BREAKS = (
         "intake",
         "UPDATE need_event SET state = 'held' WHERE need_id = {some_ready}",
     ),
+    Break(
+        "intake.offers_by_rule",
+        "intake",
+        """
+        WITH rule AS (
+            INSERT INTO refer_rule (id, kind, open_max, hours, set_at, set_by)
+            VALUES (gen_random_uuid(), 'counseling', 1, 1, now(), gen_random_uuid())
+            RETURNING id, set_by
+        )
+        INSERT INTO referral_out (id, need_id, to_region, status, lapses_at, offered_at,
+                                  changed_at, staff_id, rule_id)
+        SELECT gen_random_uuid(), {some_ready}, 'lviv', 'lapsed', now(), now(), now(), set_by, id
+        FROM rule
+        """,
+    ),
     Break("intake.erased_stay_erased", "intake", "DELETE FROM erased_person"),
     Break(
         "inventory.stock_conserved",
@@ -211,6 +226,21 @@ BREAKS = (
         "inventory",
         _shipment("preparing", "dispatched"),
         also=("mesh.shipments_match",),
+    ),
+    Break(
+        "inventory.asked_by_rule",
+        "inventory",
+        """
+        WITH rule AS (
+            INSERT INTO ask_rule (id, item, to_site_id, open_max, sensitive_too, set_at, set_by)
+            SELECT gen_random_uuid(), 'food_parcel', id, 4, false, now(), gen_random_uuid()
+            FROM site LIMIT 1 RETURNING id, to_site_id
+        )
+        INSERT INTO transfer (id, from_region, to_region, item, quantity, to_site_id, area, reason,
+                              asked_at, ask_rule_id)
+        SELECT gen_random_uuid(), 'lviv', 'kyiv', 'food_parcel', 5, to_site_id, 'UA80',
+               'waiting_needs', now(), id FROM rule
+        """,
     ),
     Break(
         "inventory.accepted_by_rule",
@@ -366,6 +396,14 @@ BREAKS = (
     ),
     Break("results_agree", "reporting", "DELETE FROM same_person"),
     Break("waiting_agrees", "reporting", NOBODY_WAITS),
+    Break(
+        "waiting_totals_agree",
+        "inventory",
+        """
+        INSERT INTO waiting (key, item, sensitive, needs, quantity, version, as_of)
+        VALUES ('x', 'x', false, 1, 1, 1, now())
+        """,
+    ),
     Break(
         "erased_everywhere",
         "notification",

@@ -30,9 +30,17 @@ from support.made_up.money import (
     purchase,
 )
 from support.made_up.needs import MERGES, NEEDS, whole
-from support.made_up.referrals import REFERRALS, REFERRED
+from support.made_up.referrals import PLACES, REFER_RULES, REFERRALS, REFERRED
 from support.made_up.results import public, results
-from support.made_up.shipments import ACCEPT_RULES, MANIFEST, OWN_ASKS, SHIPMENTS, TRANSFERS
+from support.made_up.shipments import (
+    ACCEPT_RULES,
+    ASK_RULES,
+    MANIFEST,
+    OWN_ASKS,
+    PROPOSALS,
+    SHIPMENTS,
+    TRANSFERS,
+)
 from support.made_up.supply import (
     ASSETS,
     DISCREPANCIES,
@@ -246,6 +254,10 @@ def _fixed() -> dict[str, object]:
         "/v1/referrals/in": {"referrals": REFERRALS, "next": None},
         "/v1/assets": {"rows": ASSETS, "next": None},
         "/v1/accept-rules": {"rows": ACCEPT_RULES},
+        "/v1/ask-rules": {"rows": ASK_RULES},
+        "/v1/refer-rules": {"rows": REFER_RULES},
+        "inventory/v1/proposals": {"rows": PROPOSALS},
+        "intake/v1/proposals": {"rows": PLACES},
         "/v1/shipments": {"rows": SHIPMENTS, "next": None},
         **{f"/v1/shipments/{each['shipment_id']}": each for each in SHIPMENTS},
         f"/v1/shipments/{number('shipment gone')}/manifest": MANIFEST,

@@ -34,6 +34,13 @@ PATHS = (
     "/money/questions",
     "/alerts",
     "/assets",
+    "/shipments",
+    f"/shipments/{number('shipment preparing')}",
+    f"/shipments/{number('shipment gone')}/manifest",
+    f"/shipments/{number('shipment coming')}",
+    "/shipments/rules",
+    "/referrals",
+    "/referrals/rules",
     "/results",
 )
 TARGET_PX_MIN = 44

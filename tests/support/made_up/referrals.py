@@ -15,6 +15,25 @@ REFERRED: list[dict[str, object]] = [
         "changed_at": at(-40),
     }
 ]
+REFER_RULES: list[dict[str, object]] = [
+    {
+        "rule_id": str(number("rule beds")), "kind": "shelter_night", "regions": ["lviv"],
+        "open_max": 5, "hours": 24, "set_at": at(-600), "set_by": str(number("me")),
+    }
+]  # fmt: skip
+PLACES: list[dict[str, object]] = [
+    {
+        "resource": "bed", "code": "shelter", "sensitive": False, "to_region": "lviv",
+        "waiting": 21, "as_of": at(-8), "link": {"state": "up", "since": at(-300)},
+        "fits": [
+            {
+                "need_id": str(number(name)), "kind": "shelter_night", "asked_on": "2024-05-01",
+                "area": "UA46", "site_id": str(number("lviv shelter")),
+            }
+            for name in ("bed", "other bed")
+        ],
+    }
+]  # fmt: skip
 _OFFER: dict[str, object] = {
     "from_region": "lviv",
     "reason": None,

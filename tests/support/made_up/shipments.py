@@ -30,7 +30,8 @@ def shipment(name: str, state: str, **more: object) -> dict[str, object]:
         "to_region": "lviv", "from_site_id": str(WAREHOUSE),
         "to_site_id": str(number("lviv site")), "transfer_id": None, "state": state,
         "dispatched_on": None if state == "preparing" else iso(-1), "by_manifest": False,
-        "matched": True, "in_transit": 12, "lines": [line(name)], **more,
+        "matched": True, "in_transit": 0 if state == "preparing" else 12, "lines": [line(name)],
+        **more,
     }  # fmt: skip
 
 
@@ -48,6 +49,20 @@ OWN_ASKS = [
              by_rule=True),
     transfer("not wanted", "withdrawn", from_region="lviv", to_region=REGION),
     transfer("came", "accepted", from_region="lviv", to_region=REGION, accepted=20, sent=20),
+]  # fmt: skip
+ASK_RULES = [
+    {
+        "rule_id": str(number("rule asks")), "item": "food_parcel", "to_site_id": str(WAREHOUSE),
+        "regions": None, "open_max": 100, "set_at": at(-600), "set_by": str(number("me")),
+    },
+]  # fmt: skip
+PROPOSALS = [
+    {
+        "item": item, "site_id": None, "area": area, "sensitive": False, "needs": 12,
+        "waiting": 12, "from_region": "lviv", "quantity": 12, "free": 40, "as_of": at(-8),
+        "link": {"state": "up", "since": at(-300)},
+    }
+    for item, area in (("food_parcel", "UA80"), ("soap_bar", "UA46"))
 ]  # fmt: skip
 ACCEPT_RULES = [
     {

@@ -28,7 +28,9 @@ class Browser:
         """Open a page."""
         return self._seen(await self.http.get(path, headers={"Accept-Language": language}))
 
-    async def post(self, path: str, language: str = "en", **fields: str) -> httpx.Response:
+    async def post(
+        self, path: str, language: str = "en", **fields: str | list[str]
+    ) -> httpx.Response:
         """Send a form of the page that was seen last."""
         fields.setdefault("proof", self.proof)
         return self._seen(

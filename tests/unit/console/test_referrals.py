@@ -49,3 +49,30 @@ async def test_offers_in_and_out_are_decided(browser: "Browser", step: str, whic
     assert answer.headers["location"].startswith("/referrals?said=referral_")
     ((called, _, _),) = browser.desk.region.posts
     assert called == f"/v1/referrals/{number(which)}:{step}"
+
+
+async def test_those_whom_others_could_take_in_are_offered_by_tick(browser: "Browser") -> None:
+    await browser.sign_in(Role.CASEWORKER)
+    page = (await browser.get("/referrals")).text
+    site = number("lviv shelter")
+    first, second = (f"{number(name)}/lviv/UA46/{site}" for name in ("bed", "other bed"))
+    assert f'value="{first}"' in page
+    assert f'value="{second}"' in page
+    assert (await browser.post("/referrals/offer", key=KEY)).status_code == 422
+    assert (await browser.post("/referrals/offer", key=KEY, where="a/b")).status_code == 422
+    assert (await browser.post("/referrals/offer", key=KEY, where="a/b/c/d")).status_code == 422
+    for _ in range(2):
+        answer = await browser.post("/referrals/offer", key=KEY, where=[first, second])
+        assert answer.headers["location"] == "/referrals?said=referrals_offered"
+    posts = browser.desk.region.posts
+    body = {"to_region": "lviv", "place_area": "UA46", "site_id": str(site)}
+    needs = [number("bed"), number("other bed")] * 2
+    assert [(path, sent) for path, sent, _ in posts] == [
+        (f"/v1/needs/{need}:refer", body) for need in needs
+    ]
+    keys = [headers["idempotency-key"] for _, _, headers in posts]
+    assert keys[:2] == keys[2:]
+    assert keys[0] != keys[1]
+    refused = (409, {"type": "urn:aidmesh:problem:no-consent-to-referral"})
+    browser.desk.region.answers[f"POST /v1/needs/{number('bed')}:refer"] = refused
+    assert (await browser.post("/referrals/offer", where=first)).status_code == 409

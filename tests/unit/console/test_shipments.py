@@ -105,34 +105,30 @@ async def test_each_list_goes_on_by_itself(keeper: "Browser") -> None:
     assert {"direction": "in", "after": "c3", "limit": "50"} in asked
 
 
-async def test_rules_are_set_and_ended(keeper: "Browser") -> None:
-    page = (await keeper.get("/shipments/rules")).text
-    assert "20 of 60 this week" in page
-    fields = {"item": "soap_bar", "regions": "odesa, lviv", "keep_pieces": "10", "ask_max": "5"}
-    half = await keeper.post("/shipments/rules/accept", **fields)
-    assert half.status_code == 422
-    assert 'value="odesa, lviv"' in half.text
-    wrong = await keeper.post(
-        "/shipments/rules/accept", **{**fields, "week_max": "9", "regions": "Львів"}
-    )
-    assert wrong.status_code == 422
-    made = await keeper.post("/shipments/rules/accept", week_max="9", **fields)
-    assert made.headers["location"] == "/shipments/rules?said=rule_set"
-    rule_id = number("rule parcels")
-    await keeper.post(f"/shipments/rules/accept/{rule_id}/end")
-    body = {
-        "item": "soap_bar",
-        "site_id": None,
-        "regions": ["lviv", "odesa"],
-        "keep_pieces": 10,
-        "keep_days": 0,
-        "ask_max": 5,
-        "week_max": 9,
-    }
+async def test_what_others_could_send_is_asked_for_or_set_aside(keeper: "Browser") -> None:
+    page = (await keeper.get("/shipments")).text
+    assert "12 needs wait for Food parcel × 12" in page
+    assert "lviv has 40 free" in page
+    # Only sites where it is of use to them: none is in the second one's area.
+    first, second = page.split('action="/shipments/proposals/take"')[1:]
+    assert str(WAREHOUSE) in first.split("</select>")[0]
+    assert str(WAREHOUSE) not in second.split("</select>")[0]
+    fields = {"what": "lviv food_parcel", "quantity": "12", "to_site_id": str(WAREHOUSE)}
+    done = await keeper.post("/shipments/proposals/take", **fields)
+    assert done.headers["location"] == "/shipments?said=proposal_taken"
+    await keeper.post("/shipments/proposals/aside", what="lviv food_parcel")
+    which = {"from_region": "lviv", "item": "food_parcel"}
     assert sent(keeper) == [
-        ("/v1/accept-rules", body),
-        (f"/v1/accept-rules/{rule_id}:end", {}),
+        ("/v1/proposals:take", {**which, "quantity": 12, "to_site_id": str(WAREHOUSE)}),
+        ("/v1/proposals:set-aside", which),
     ]
+    del fields["to_site_id"]
+    assert (await keeper.post("/shipments/proposals/take", **fields)).status_code == 422
+    assert (await keeper.post("/shipments/proposals/eat", **fields)).status_code == 404
+    keeper.desk.region.answers["POST /v1/proposals:set-aside"] = problem(409, "no-proposal")
+    gone = await keeper.post("/shipments/proposals/aside", what="lviv food_parcel")
+    assert gone.status_code == 409
+    assert "not proposed any more" in gone.text
 
 
 async def test_only_lots_of_what_was_asked_for_are_offered_for_it(keeper: "Browser") -> None:

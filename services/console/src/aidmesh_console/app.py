@@ -85,8 +85,8 @@ def build(
     failures.install(app)
     app.include_router(entrance.router(served))
     for page in (
-        home, register, importing, needs, referrals, people, hand_over, sites, stock, items, lots,
-        beds, assets, rules, shipments, alerts, grants, purchases, questions, money, results,
+        home, register, importing, needs, rules, referrals, people, hand_over, sites, stock, items,
+        lots, beds, assets, shipments, alerts, grants, purchases, questions, money, results,
     ):  # fmt: skip
         app.include_router(page.routes, include_in_schema=False)
     return Service(name=NAME, settings=settings, database=None, app=app, health=health)

@@ -25,6 +25,7 @@ class Act(StrEnum):
     HAND_OVER = "hand_over"
     SEE_STOCK = "see_stock"
     CHANGE_STOCK = "change_stock"
+    SET_REFER_RULES = "set_refer_rules"
     SEE_BEDS = "see_beds"
     RUN_BEDS = "run_beds"
     SEE_MONEY = "see_money"
@@ -53,6 +54,7 @@ ALLOWED: Final = {
     Act.HAND_OVER: _CASE | _GOODS,
     Act.SEE_STOCK: _CASE | _GOODS,
     Act.CHANGE_STOCK: _GOODS,
+    Act.SET_REFER_RULES: frozenset({Role.LEAD}),
     Act.SEE_BEDS: _CASE | _GOODS,
     Act.RUN_BEDS: _CASE | _GOODS,
     Act.SEE_MONEY: _MONEY,

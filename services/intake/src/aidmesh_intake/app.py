@@ -8,6 +8,7 @@ from aidmesh_chassis.auth import verifier_of
 from aidmesh_chassis.http import create_app
 from aidmesh_chassis.keys import INTAKE, MASTER, KeyRing
 from aidmesh_chassis.peer_keys import SEAL
+from aidmesh_chassis.peers import Peers
 from aidmesh_chassis.service import Health, Service, Sweep, open_database
 from aidmesh_contracts.intake import KeyChangedV1
 from aidmesh_intake.api import routers
@@ -15,6 +16,7 @@ from aidmesh_intake.api.context import IMPORTS_AT_ONCE, Context
 from aidmesh_intake.catalogue import packaged
 from aidmesh_intake.config import Settings
 from aidmesh_intake.consumers import subscriptions
+from aidmesh_intake.handlers.elsewhere import RULE_OFFERS_MAX, offer_by_rule
 from aidmesh_intake.handlers.sweeping import SWEEPS
 from aidmesh_intake.store import numbers
 from aidmesh_intake.store.catalogue import Catalogue
@@ -27,6 +29,8 @@ def build(settings: Settings | None = None) -> Service:
     database = open_database("intake", chosen)
     ring = KeyRing(chosen.keys_dir, (MASTER, INTAKE))
     health = Health()
+    peers = Peers(chosen.region)
+    vault = Vault(ring)
     app = create_app(
         "intake",
         chosen.region,
@@ -36,10 +40,11 @@ def build(settings: Settings | None = None) -> Service:
     app.state.context = Context(
         chosen.region,
         database,
-        Vault(ring),
+        vault,
         Catalogue(packaged()),
         # One connection at least has to be left for the work of those that have a turn.
         asyncio.Semaphore(min(IMPORTS_AT_ONCE, chosen.pool_max - 1)),
+        peers.link,
     )
     for router in (*routers(), key_routes.router(ring)):
         app.include_router(router)
@@ -50,9 +55,16 @@ def build(settings: Settings | None = None) -> Service:
         database=database,
         app=app,
         health=health,
+        peers=peers,
         subscriptions=subscriptions(),
         sweeps=(
             *SWEEPS,
+            Sweep(
+                "offers_by_rule",
+                5.0,
+                partial(offer_by_rule, vault, peers.link),
+                limit=RULE_OFFERS_MAX,
+            ),
             Sweep(
                 "own_keys",
                 60.0,

@@ -52,4 +52,13 @@ CHECKS = (
                    AND r.household_id IN (SELECT household_id FROM erased_household)))
         """,
     ),
+    Check(
+        "offers_by_rule",
+        "what a rule offers is a need of its kind, to a region that it names",
+        """
+        SELECT format('referral %s of a %s to %s by rule %s', r.id, n.kind, r.to_region, f.id)
+        FROM referral_out r JOIN refer_rule f ON f.id = r.rule_id JOIN need n ON n.id = r.need_id
+        WHERE n.kind <> f.kind OR NOT r.to_region = ANY (f.regions) OR r.staff_id <> f.set_by
+        """,
+    ),
 )

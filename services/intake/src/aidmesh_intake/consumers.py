@@ -4,7 +4,10 @@ from aidmesh_chassis import handoff, peer_keys
 from aidmesh_chassis.consuming import Subscription
 from aidmesh_contracts import intake, inventory, notification, payments
 from aidmesh_contracts.streams import Stream
-from aidmesh_intake.handlers import referring, saga, taking
+from aidmesh_intake.handlers import elsewhere, referring, saga, taking
+
+WORLD_LINGER_S = 0.1
+"""Copies of what peers say may be a moment older; larger batches cost less."""
 
 
 def subscriptions() -> tuple[Subscription, ...]:
@@ -31,7 +34,15 @@ def subscriptions() -> tuple[Subscription, ...]:
                 payments.FundsGrewV1: saga.take_in,
             },
         ),
-        Subscription(Stream.WORLD, {intake.KeyChangedV1: peer_keys.know}),
+        Subscription(
+            Stream.WORLD,
+            {
+                intake.KeyChangedV1: peer_keys.know,
+                inventory.CapacityChangedV1: elsewhere.copy_places,
+                inventory.SiteChangedV1: elsewhere.copy_sites,
+            },
+            linger_s=WORLD_LINGER_S,
+        ),
         Subscription(
             Stream.HANDOFF,
             {

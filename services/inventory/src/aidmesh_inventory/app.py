@@ -21,6 +21,7 @@ from aidmesh_inventory.api import (
     forms,
     lots,
     manifests,
+    proposing,
     reservations,
     shipments,
     sites,
@@ -34,6 +35,7 @@ from aidmesh_inventory.api import (
 )
 from aidmesh_inventory.config import Settings
 from aidmesh_inventory.handlers import capacity, changes, sweeps
+from aidmesh_inventory.handlers.proposing import RULE_ASKS_MAX, ask_by_rule
 from aidmesh_inventory.store import numbers
 
 NAME = "inventory"
@@ -64,6 +66,7 @@ def build(settings: Settings | None = None) -> Service:
         lots.router(database),
         transfers.router(database, settings.region),
         accepting.router(database),
+        proposing.router(database, settings.region, peers.link),
         shipments.router(database, settings.region),
         manifests.router(database, settings.region, keys),
         discrepancies.router(database),
@@ -92,6 +95,12 @@ def build(settings: Settings | None = None) -> Service:
             Sweep("no_shows", 10.0, sweeps.release_no_shows, limit=sweeps.LIMIT),
             Sweep("check_outs", 60.0, sweeps.check_out_overdue, limit=sweeps.LIMIT),
             Sweep("expired_lots", 300.0, sweeps.expire_lots, limit=sweeps.LIMIT),
+            Sweep(
+                "asks_by_rule",
+                5.0,
+                partial(ask_by_rule, settings.region, peers.link),
+                limit=RULE_ASKS_MAX,
+            ),
             Sweep("told_stock", 1.0, changes.tell_stock, limit=changes.TOLD_MAX),
             Sweep("capacity_day", 60.0, capacity.new_day, limit=capacity.REFRESHED_MAX),
             Sweep("slots_of_a_day", 60.0, sweeps.tell_slots, limit=sweeps.LIMIT),

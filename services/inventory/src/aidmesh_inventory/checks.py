@@ -158,4 +158,14 @@ CHECKS = (
             OR t.answered_at < r.set_at)
         """,
     ),
+    Check(
+        "asked_by_rule",
+        "what a rule asks for is its item, for its site, of a region that it names, within bounds",
+        """
+        SELECT format('transfer %s of %s %s by rule %s', t.id, t.quantity, t.item, r.id)
+        FROM transfer t JOIN ask_rule r ON r.id = t.ask_rule_id
+        WHERE t.item <> r.item OR t.to_site_id <> r.to_site_id OR t.quantity > r.open_max
+           OR NOT t.from_region = ANY (r.regions)
+        """,
+    ),
 )

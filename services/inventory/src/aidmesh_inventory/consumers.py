@@ -15,6 +15,7 @@ from aidmesh_contracts.intake import (
     NeedReversedV1,
     NeedToldV1,
     NeedWithdrawnV1,
+    WaitingChangedV1,
 )
 from aidmesh_contracts.inventory import (
     CapacityChangedV1,
@@ -37,6 +38,7 @@ from aidmesh_inventory.handlers import (
     facts,
     hold,
     locking,
+    proposing,
     receipts,
     transfers,
     world,
@@ -78,6 +80,7 @@ def subscriptions(region: str) -> tuple[Subscription, ...]:
                     CommitmentMadeV1: attempts.confirm_paid,
                     NeedToldV1: attempts.tell,
                     NeedApprovedV1: hold.hold,
+                    WaitingChangedV1: proposing.keep_waiting,
                 }
             ),
         ),

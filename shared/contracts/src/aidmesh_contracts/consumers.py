@@ -68,7 +68,11 @@ CONSUMERS: tuple[Consumer, ...] = (
             notification.MessageSuppressedV1,
         ),
     ),
-    Consumer("intake", Stream.WORLD, (intake.KeyChangedV1,)),
+    Consumer(
+        "intake",
+        Stream.WORLD,
+        (intake.KeyChangedV1, inventory.CapacityChangedV1, inventory.SiteChangedV1),
+    ),
     Consumer(
         "intake",
         Stream.HANDOFF,
@@ -91,6 +95,7 @@ CONSUMERS: tuple[Consumer, ...] = (
             intake.NeedToldV1,
             intake.AidGivenV1,
             intake.NeedReversedV1,
+            intake.WaitingChangedV1,
             payments.CommitmentMadeV1,
             payments.PurchaseOrderedV1,
         ),

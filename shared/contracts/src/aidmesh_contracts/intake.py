@@ -137,6 +137,32 @@ class NeedUnlistedV1(Event, type="intake.need.unlisted.v1", stream=Stream.LOCAL,
     version: int = Field(gt=0)
 
 
+class WaitingChangedV1(
+    Event, type="intake.waiting.changed.v1", stream=Stream.LOCAL, key="waiting_key"
+):
+    """How many needs wait for the same because there is too little of it: nothing of single ones.
+
+    The highest version holds; zero needs when nobody waits for it any more.
+
+    Attributes:
+        resource, code, site_id, area: what is waited for, and where it has to be, as in
+            `BlockedBy`.
+        sensitive: of needs that only some roles may see.
+        quantity: pieces, places or minor units that they want together.
+    """
+
+    waiting_key: str
+    resource: Literal["stock", "bed", "slot", "money"]
+    code: str
+    site_id: SiteId | None = None
+    area: Area | None = None
+    sensitive: bool
+    needs: int = Field(ge=0)
+    quantity: int = Field(ge=0)
+    version: int = Field(gt=0)
+    as_of: AwareDatetime
+
+
 class NeedFulfilledV1(Event, type="intake.need.fulfilled.v1", stream=Stream.LOCAL, key="need_id"):
     """One service was given.
 
@@ -372,6 +398,7 @@ EVENTS: tuple[type[Event], ...] = (
     NeedToldV1,
     NeedWaitlistedV1,
     NeedUnlistedV1,
+    WaitingChangedV1,
     NeedFulfilledV1,
     NeedReversedV1,
     NeedClosedV1,

@@ -280,6 +280,25 @@ async def waiting_agrees(probe: RegionProbe) -> Outcome:
     )
 
 
+async def totals_agree(probe: RegionProbe) -> Outcome:
+    """Inventory knows as many waiting for goods as intake last told."""
+    told, heard = await asyncio.gather(
+        probe.connections["intake"].fetch("SELECT key, needs, quantity, version FROM waiting_told"),
+        probe.connections["inventory"].fetch("SELECT key, needs, quantity, version FROM waiting"),
+    )
+    ours = {row["key"]: tuple(row)[1:] for row in told}
+    theirs = {row["key"]: tuple(row)[1:] for row in heard}
+    return outcome(
+        f"{probe.name}.waiting_totals_agree",
+        "inventory asks others for what waits here as intake told it",
+        [
+            f"{key}: intake told {ours.get(key)}, inventory has {theirs.get(key)}"
+            for key in sorted(ours.keys() | theirs.keys())
+            if ours.get(key) != theirs.get(key)
+        ],
+    )
+
+
 async def _served(
     conn: asyncpg.Connection,
 ) -> tuple[dict[Attempt, asyncpg.Record], dict[UUID, UUID | None]]:

@@ -15,6 +15,7 @@ from aidmesh.verification.across import (
     needs_of,
     results_agree,
     services_agree,
+    totals_agree,
     waiting_agrees,
 )
 from aidmesh.verification.handoffs import handoffs_arrived
@@ -145,6 +146,7 @@ async def check_databases(probe: RegionProbe) -> list[Outcome]:
         facts_are_booked(probe.name, known),
         await results_agree(probe),
         await waiting_agrees(probe),
+        await totals_agree(probe),
         await erased_everywhere(probe),
     ]
 

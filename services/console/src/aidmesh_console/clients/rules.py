@@ -1,4 +1,4 @@
-"""What regions do for each other by rule, as inventory has it."""
+"""What regions do for each other by rule, as inventory and intake have it."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -29,12 +29,56 @@ class AcceptRules(View):
     rows: tuple[AcceptRule, ...]
 
 
+class AskRule(View):
+    """What is asked for as soon as it is proposed, up to so many pieces at once."""
+
+    rule_id: UUID
+    item: str
+    to_site_id: UUID
+    regions: tuple[str, ...] | None
+    open_max: int
+
+
+class AskRules(View):
+    """The rules in force."""
+
+    rows: tuple[AskRule, ...]
+
+
+class ReferRule(View):
+    """A kind of need that is offered by itself, up to so many at once."""
+
+    rule_id: UUID
+    kind: str
+    regions: tuple[str, ...] | None
+    open_max: int
+    hours: int
+
+
+class ReferRules(View):
+    """The rules in force."""
+
+    rows: tuple[ReferRule, ...]
+
+
+_ASK: Final = TypeAdapter(AskRules)
+_REFER: Final = TypeAdapter(ReferRules)
 _ACCEPT: Final = TypeAdapter(AcceptRules)
 
 
 async def accept_rules(link: Link) -> AcceptRules:
     """By which rules asks of others are accepted."""
     return await link.get("/v1/accept-rules", _ACCEPT)
+
+
+async def ask_rules(link: Link) -> AskRules:
+    """By which rules others are asked."""
+    return await link.get("/v1/ask-rules", _ASK)
+
+
+async def refer_rules(link: Link) -> ReferRules:
+    """By which rules needs are offered to others."""
+    return await link.get("/v1/refer-rules", _REFER)
 
 
 async def set_rule(link: Link, path: str, body: Mapping[str, Any], key: UUID) -> None:

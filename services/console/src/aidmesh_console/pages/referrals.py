@@ -2,11 +2,12 @@
 
 import asyncio
 from typing import Annotated, Final
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from fastapi import APIRouter, Depends, Response
 
 from aidmesh_chassis.problems import NOT_FOUND, Problem
+from aidmesh_console.clients import proposals
 from aidmesh_console.clients import referrals as client
 from aidmesh_console.clients.link import Away, ClientError
 from aidmesh_console.pages.common import names_of
@@ -49,6 +50,25 @@ async def refer(need_id: UUID, form: Posted, visit: Decider) -> Response:
     return visit.go(f"/needs/{need_id}", said="referral_offered")
 
 
+@routes.post("/referrals/offer")
+async def offer(form: Posted, visit: Decider) -> Response:
+    """Offer the needs that are ticked, each to where a place is free for it."""
+    chosen = [each.split("/") for each in form.many("where")]
+    if not chosen or any(len(each) != len(("need", "region", "area", "site")) for each in chosen):
+        return await _list(visit, 422, visit.say("places.chosen_none"))
+    for need_id, region, area, site_id in chosen:
+        try:
+            body = {"to_region": region, "place_area": area, "site_id": site_id}
+            # Each by a key of its own, so that the form sent again offers nobody twice.
+            await client.refer(visit.intake.link, UUID(need_id), body, uuid5(form.key, need_id))
+        except ValueError:
+            return await _list(visit, 422, visit.say("fault.choice"))
+        except ClientError as error:
+            status = 503 if isinstance(error, Away) else 409
+            return await _list(visit, status, visit.problem(error))
+    return visit.go("/referrals", said="referrals_offered")
+
+
 @routes.post("/referrals/{referral_id}/{step}")
 async def act(referral_id: UUID, step: str, form: Posted, visit: Decider) -> Response:
     """Take or refuse another region's offer, or withdraw an own one."""
@@ -63,12 +83,15 @@ async def act(referral_id: UUID, step: str, form: Posted, visit: Decider) -> Res
 
 
 async def _list(visit: Visit, status: int = 200, wrong: str | None = None) -> Response:
-    got, made, names = await asyncio.gather(
+    got, made, proposed, names = await asyncio.gather(
         visit.hear(client.referrals(visit.intake.link)),
         visit.hear(client.offers(visit.intake.link)),
+        visit.hear(proposals.places(visit.intake.link)),
         names_of(visit, kinds=True),
     )
-    return visit.page("referrals", status, got=got, made=made, names=names, wrong=wrong)
+    return visit.page(
+        "referrals", status, got=got, made=made, proposed=proposed, names=names, wrong=wrong
+    )
 
 
 async def _choice(

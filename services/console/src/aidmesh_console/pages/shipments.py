@@ -1,14 +1,15 @@
 """Goods between regions: asking, answering, sending, counting in, and the manifest to print."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Final
 from uuid import UUID, uuid4
 
 from fastapi import APIRouter, Depends, Response
 
 from aidmesh_chassis.problems import NOT_FOUND, Problem
-from aidmesh_console.clients.inventory_views import StockAway
+from aidmesh_console.clients import proposals
+from aidmesh_console.clients.inventory_views import Stock, StockAway
 from aidmesh_console.clients.link import ClientError
 from aidmesh_console.clients.shipments import Shipment
 from aidmesh_console.forms import Form
@@ -50,6 +51,30 @@ async def ask(form: Posted, visit: Keeper) -> Response:
     except ClientError as error:
         return await _page(visit, 409, visit.problem(error))
     return visit.go("/shipments", said="transfer_asked")
+
+
+@routes.post("/shipments/proposals/{step}")
+async def propose(step: str, form: Posted, visit: Keeper) -> Response:
+    """Ask for what is proposed, or set it aside."""
+    region, _, item = (form.text("what", needed=True) or "").partition(" ")
+    body: dict[str, object] = {"from_region": region, "item": item}
+    link, key = visit.inventory.link, form.key
+    if step == "take":
+        body["quantity"] = form.whole("quantity", needed=True)
+        body["to_site_id"] = str(form.uuid("to_site_id", needed=True))
+    elif step != "aside":
+        raise Problem(NOT_FOUND)
+    if form.faults:
+        return await _faulty(visit, form)
+    try:
+        if step == "take":
+            await proposals.take(link, body, key)
+        else:
+            await proposals.set_aside(link, body, key)
+    except ClientError as error:
+        return await _page(visit, form.after(error)[0], visit.problem(error))
+    said = "proposal_taken" if step == "take" else "proposal_aside"
+    return visit.go("/shipments", said=said)
 
 
 @routes.post("/shipments/asks/{transfer_id}/{step}")
@@ -185,6 +210,7 @@ async def _page(visit: Visit, status: int = 200, wrong: str | None = None) -> Re
         visit.hear(visit.inventory.lots(None, None)),
         names_of(visit),
     )
+    proposed = await visit.hear(proposals.goods(visit.inventory.link))
     pages = {name: text for name in PAGES if (text := visit.asked.get(name))}
     of_us, by_us, out, coming = await asyncio.gather(
         visit.hear(visit.shipments.transfers("out", pages.get("of_us"))),
@@ -200,6 +226,9 @@ async def _page(visit: Visit, status: int = 200, wrong: str | None = None) -> Re
         offers=_offers(visit, names, stock.value.others if stock.value else ()),
         what=f"{visit.asked.get('region', '')} {visit.asked.get('item', '')}",
         pages=pages,
+        free_here=_free(stock.value.own if stock.value else ()),
+        proposed=proposed,
+        places_for={each: _places(names, each.site_id, each.area) for each in proposed.value or ()},
         of_us=of_us,
         by_us=by_us,
         out=out,
@@ -209,6 +238,24 @@ async def _page(visit: Visit, status: int = 200, wrong: str | None = None) -> Re
         refuse_reasons=REFUSE_REASONS,
         wrong=wrong,
     )
+
+
+def _free(own: Sequence[Stock]) -> Mapping[str, int]:
+    """What is free in this region, by item."""
+    found: dict[str, int] = {}
+    for each in own:
+        found[each.item] = found.get(each.item, 0) + each.free
+    return found
+
+
+def _places(names: Names, site_id: UUID | None, area: str | None) -> Sequence[tuple[UUID, str]]:
+    """Open sites where goods would be of use to those who wait for them."""
+    return [
+        (each, name)
+        for each, name in names.open_sites
+        if (site_id is None or each == site_id)
+        and (area is None or names.sites[each].area.startswith(area))
+    ]
 
 
 def _offers(visit: Visit, names: Names, others: Sequence[StockAway]) -> Sequence[tuple[str, str]]:

@@ -3,6 +3,7 @@
 from fastapi import APIRouter
 
 from aidmesh_intake.api.bulk import router as bulk
+from aidmesh_intake.api.elsewhere import router as elsewhere
 from aidmesh_intake.api.imports import router as imports
 from aidmesh_intake.api.kinds import router as kinds
 from aidmesh_intake.api.merging import router as merging
@@ -16,4 +17,16 @@ from aidmesh_intake.api.steps import router as steps
 
 def routers() -> tuple[APIRouter, ...]:
     """Every route of intake."""
-    return (imports, bulk, requests, reasons, needs, steps, referrals, persons, merging, kinds)
+    return (
+        imports,
+        bulk,
+        requests,
+        reasons,
+        needs,
+        steps,
+        referrals,
+        elsewhere,
+        persons,
+        merging,
+        kinds,
+    )

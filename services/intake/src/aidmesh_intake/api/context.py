@@ -9,6 +9,7 @@ from fastapi import Depends, Request
 
 from aidmesh_chassis.auth import Caller, Role, require
 from aidmesh_chassis.db import Database
+from aidmesh_chassis.peers import LinkOf
 from aidmesh_chassis.problems import CONFLICT, INVALID, NOT_FOUND, Problem, ProblemType
 from aidmesh_intake.domain.asks import AskError
 from aidmesh_intake.domain.limits import Override
@@ -25,6 +26,7 @@ class Context:
     """Put together by `app.build`.
 
     Attributes:
+        link: whether another region is heard.
         import_turns: each import takes two connections of the pool; others wait for their turn.
     """
 
@@ -33,6 +35,7 @@ class Context:
     vault: Vault
     catalogue: Catalogue
     import_turns: asyncio.Semaphore
+    link: LinkOf
 
 
 def _context(request: Request) -> Context:
@@ -73,6 +76,12 @@ NO_CONSENT: Final = ProblemType(
     "Ask them whether another region may be told of them, and record their consent; only then"
     " refer them.",
 )
+RULE_IN_FORCE: Final = ProblemType(
+    "rule-in-force",
+    409,
+    "There is a rule for this already",
+    "End it first.",
+)
 UNMAPPED: Final = ProblemType(
     "unmapped-columns",
     422,
@@ -96,6 +105,7 @@ PROBLEMS: Final = (
     HINDERED,
     SECOND_PERSON,
     NO_CONSENT,
+    RULE_IN_FORCE,
     UNMAPPED,
     UNREADABLE,
     ROW_CHANGED,

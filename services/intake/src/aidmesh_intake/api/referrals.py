@@ -48,7 +48,11 @@ class Nothing(Body):
 
 
 class OfferView(BaseModel):
-    """A need offered to another region; `offered` until that one answers or the offer ends."""
+    """A need offered to another region; `offered` until that one answers or the offer ends.
+
+    Attributes:
+        by_rule: a rule offered it, and no person.
+    """
 
     referral_id: UUID
     need_id: UUID
@@ -59,6 +63,7 @@ class OfferView(BaseModel):
     lapses_at: datetime
     offered_at: datetime
     changed_at: datetime
+    by_rule: bool
 
 
 class OfferPage(BaseModel):

@@ -37,8 +37,12 @@ async def offer(
     site_id: UUID | None,
     lapses_at: datetime,
     staff_id: UUID,
+    rule_id: UUID | None = None,
 ) -> Offer:
     """Offer a waiting need to another region; what is said of the person is sealed to it.
+
+    Args:
+        rule_id: the rule that offers it, which `staff_id` set.
 
     Raises:
         Problem: there is no such need, or nothing can be sealed to that region yet.
@@ -70,7 +74,7 @@ async def offer(
     )
     key = await peer_keys.sealing_key(tx.conn, to_region)
     sealed = base64.b64encode(seal(key, box.to_bytes())).decode()
-    await store.add_offer(tx.conn, step.offer, tx.now, staff_id)
+    await store.add_offer(tx.conn, step.offer, tx.now, staff_id, rule_id)
     await apply(tx, [Change(need, step.need)], staff_id)
     tx.hand_over(
         ReferralOfferedV1(referral_id=step.offer.id, lapses_at=lapses_at, sealed=sealed), to_region

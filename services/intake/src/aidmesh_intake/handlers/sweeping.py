@@ -11,10 +11,11 @@ from aidmesh_intake.domain import commands
 from aidmesh_intake.domain.dates import today_of
 from aidmesh_intake.domain.need import State
 from aidmesh_intake.domain.waitlist import queue_behind
-from aidmesh_intake.handlers import approving, referring, taking
+from aidmesh_intake.handlers import approving, referring, taking, totals
 from aidmesh_intake.handlers.applying import Change, apply, offer_growth
 from aidmesh_intake.handlers.locking import lock_needs
 from aidmesh_intake.store import growth, sweeps, waitlist
+from aidmesh_intake.store.totals import TOLD_MAX
 
 LIMIT: Final = 500
 GROWTH_KEPT: Final = timedelta(days=2)
@@ -107,6 +108,7 @@ SWEEPS: Final = (
     Sweep(name="overdue_attempts", every_s=5.0, run=ask_overdue_anew, limit=LIMIT),
     Sweep(name="retries", every_s=5.0, run=retry, limit=LIMIT),
     Sweep(name="pending_growth", every_s=2.0, run=offer_pending, limit=LIMIT),
+    Sweep(name="waiting_totals", every_s=3.0, run=totals.tell_waiting, limit=TOLD_MAX),
     Sweep(name="last_days", every_s=60.0, run=expire, limit=LIMIT),
     Sweep(name="lapsed_offers", every_s=5.0, run=referring.lapse, limit=referring.LIMIT),
     Sweep(name="ended_referrals", every_s=2.0, run=taking.clear, limit=taking.CLEARED_MAX),

@@ -93,6 +93,12 @@ async def read(conn: asyncpg.Connection, need_id: UUID) -> Need | None:
     return None if row is None else need_of(row)
 
 
+async def by_ids(conn: asyncpg.Connection, need_ids: Sequence[UUID]) -> dict[UUID, Need]:
+    """Load needs without locking them; unknown ids are left out."""
+    rows = await conn.fetch(_SELECT + " WHERE n.id = ANY($1::uuid[])", list(need_ids))
+    return {row["id"]: need_of(row) for row in rows}
+
+
 async def queue_numbers(conn: asyncpg.Connection, count: int) -> list[int]:
     """Take so many numbers, in ascending order, for needs about to be recorded."""
     rows = await conn.fetch(

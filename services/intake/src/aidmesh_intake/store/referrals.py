@@ -17,13 +17,19 @@ SELECT id, from_region, status, lapses_at, need_id, person_id, reason FROM refer
 """
 
 
-async def add_offer(conn: asyncpg.Connection, offer: Offer, now: datetime, staff_id: UUID) -> None:
-    """Write a new offer."""
+async def add_offer(
+    conn: asyncpg.Connection,
+    offer: Offer,
+    now: datetime,
+    staff_id: UUID,
+    rule_id: UUID | None = None,
+) -> None:
+    """Write a new offer, made by a person or by a rule that they set."""
     await conn.execute(
         """
         INSERT INTO referral_out (id, need_id, to_region, status, lapses_at, offered_at,
-            changed_at, staff_id)
-        VALUES ($1, $2, $3, $4, $5, $6, $6, $7)
+            changed_at, staff_id, rule_id)
+        VALUES ($1, $2, $3, $4, $5, $6, $6, $7, $8)
         """,
         offer.id,
         offer.need_id,
@@ -32,6 +38,7 @@ async def add_offer(conn: asyncpg.Connection, offer: Offer, now: datetime, staff
         offer.lapses_at,
         now,
         staff_id,
+        rule_id,
     )
 
 
@@ -257,7 +264,7 @@ async def made(
     return await conn.fetch(
         """
         SELECT r.id AS referral_id, r.need_id, n.kind, r.to_region, r.status, r.reason,
-            r.lapses_at, r.offered_at, r.changed_at
+            r.lapses_at, r.offered_at, r.changed_at, r.rule_id IS NOT NULL AS by_rule
         FROM referral_out r JOIN need n ON n.id = r.need_id
         WHERE ($4 OR NOT n.sensitive)
           AND ($1::timestamptz IS NULL OR (r.offered_at, r.id) < ($1, $2::uuid))

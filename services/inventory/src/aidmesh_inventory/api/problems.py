@@ -249,6 +249,19 @@ PROBLEMS: Final[tuple[ProblemType, ...]] = (
         "Accept what was asked for at the most; more can be sent unasked.",
     ),
     _kind(
+        "no-proposal",
+        HTTPStatus.CONFLICT,
+        "That is not proposed any more",
+        "Look at the proposals again: nobody waits for it, it is asked for already, or that region "
+        "has no more of it, or is not heard.",
+    ),
+    _kind(
+        "rule-in-force",
+        HTTPStatus.CONFLICT,
+        "There is a rule for this already",
+        "End it first.",
+    ),
+    _kind(
         "unknown-rule",
         HTTPStatus.NOT_FOUND,
         "There is no such rule in force",

@@ -55,6 +55,7 @@ class TransferOut(BaseModel):
     """Goods that one region asked another for.
 
     Attributes:
+        ask_rule_id: the rule here that asked, where no person did.
         answered_by: the member of staff, at the owner.
         by_rule: a rule of the owner's accepted it, there `accept_rule_id`, and no person.
         sent, prepared: pieces that left for it, and those of shipments that have not.
@@ -72,6 +73,7 @@ class TransferOut(BaseModel):
     accepted: int | None
     answer_reason: str | None
     asked_at: datetime
+    ask_rule_id: UUID | None
     answered_at: datetime | None
     answered_by: UUID | None
     by_rule: bool

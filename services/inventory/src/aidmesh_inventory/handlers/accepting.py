@@ -6,7 +6,7 @@ from uuid import UUID
 from aidmesh_chassis.db import Tx
 from aidmesh_inventory.domain.accepting import Rule, Shelf, accepting_rule, may_leave
 from aidmesh_inventory.domain.days import day_of
-from aidmesh_inventory.store import accepting, stock
+from aidmesh_inventory.store import accepting, proposing, stock
 from aidmesh_inventory.store.transfers import Transfer
 
 
@@ -26,10 +26,11 @@ async def rules_for(tx: Tx, region: str, asked: Sequence[Transfer]) -> Mapping[U
     items = sorted({each.item for each in asked})
     await lock_items(tx, items)
     given = await accepting.given(tx.conn)
+    waiting = await proposing.pieces_waiting(tx.conn, items)
     promised = {item: await accepting.promised(tx.conn, region, item) for item in items}
     found: dict[UUID, Rule] = {}
     for each in sorted(asked, key=lambda each: (each.asked_at, each.transfer_id)):
-        shelf = await _shelf(tx, each, promised[each.item])
+        shelf = await _shelf(tx, each, promised[each.item], waiting.get(each.item, 0))
         rule = accepting_rule(each.item, each.quantity, each.to_region, shelf, rules, given)
         if rule is not None:
             found[each.transfer_id] = rule
@@ -38,7 +39,7 @@ async def rules_for(tx: Tx, region: str, asked: Sequence[Transfer]) -> Mapping[U
     return found
 
 
-async def _shelf(tx: Tx, asked: Transfer, promised: int) -> Shelf:
+async def _shelf(tx: Tx, asked: Transfer, promised: int, waiting: int) -> Shelf:
     today = day_of(tx.now)
     sites = {site_id for site_id, _ in await accepting.keys_of(tx.conn, [asked.item])}
     lots = await stock.free_lots(tx.conn, sites, [asked.item])
@@ -46,5 +47,5 @@ async def _shelf(tx: Tx, asked: Transfer, promised: int) -> Shelf:
         free=may_leave(lots, asked.area, today),
         issued=await accepting.issued(tx.conn, asked.item, today),
         promised=promised,
-        waiting=0,
+        waiting=waiting,
     )

@@ -16,7 +16,7 @@ from aidmesh_contracts.inventory_shipments import (
 from aidmesh_inventory.domain import transfers as domain
 from aidmesh_inventory.domain.accepting import Rule
 from aidmesh_inventory.handlers import accepting
-from aidmesh_inventory.store import sites, transfers
+from aidmesh_inventory.store import proposing, sites, transfers
 from aidmesh_inventory.store.transfers import Transfer
 
 AskFault = Literal["unknown-site", "own-region"]
@@ -34,11 +34,14 @@ async def ask(
     quantity: int,
     to_site_id: UUID,
     reason: str,
-    by: UUID,
+    by: UUID | None,
+    rule_id: UUID | None = None,
 ) -> AskFault | None:
     """Ask another region for goods; returns why not, if not."""
     if owner == region:
         return "own-region"
+    # Whoever proposes meanwhile has to see this ask.
+    await proposing.lock_waiting(tx.conn)
     place = (await sites.areas_of(tx.conn, [to_site_id])).get(to_site_id)
     if place is None:
         return "unknown-site"
@@ -46,7 +49,7 @@ async def ask(
         transfer_id, owner, region, item, quantity, to_site_id, place.area, reason, "asked", None,
         None, tx.now,
     )  # fmt: skip
-    await transfers.insert(tx.conn, asked, by)
+    await transfers.insert(tx.conn, asked, by, rule_id)
     tx.emit(
         TransferAskedV1(
             transfer_id=TransferId(transfer_id),

@@ -32,6 +32,7 @@ class Transfer:
     accepted: int | None
     answer_reason: str | None
     asked_at: datetime
+    ask_rule_id: UUID | None = None
     answered_at: datetime | None = None
     answered_by: UUID | None = None
     by_rule: bool = False
@@ -52,19 +53,25 @@ _PIECES = """
 """
 _FIELDS = f"""
     id, from_region, to_region, item, quantity, to_site_id, area, reason, state, accepted,
-    answer_reason, asked_at, answered_at, answered_by, by_rule, accept_rule_id,
+    answer_reason, asked_at, ask_rule_id, answered_at, answered_by, by_rule, accept_rule_id,
     {_PIECES.format(sent="dispatched")}, {_PIECES.format(sent="preparing")}
 """
 
 
-async def insert(conn: asyncpg.Connection, asked: Transfer, asked_by: UUID | None) -> bool:
-    """Keep what was asked for; False if it is known."""
+async def insert(
+    conn: asyncpg.Connection,
+    asked: Transfer,
+    asked_by: UUID | None,
+    rule_id: UUID | None = None,
+) -> bool:
+    """Keep what was asked for, by a person here or by a rule; False if it is known."""
     return bool(
         await conn.fetchval(
             """
             INSERT INTO transfer (id, from_region, to_region, item, quantity, to_site_id, area,
-                                  reason, asked_at, asked_by)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING RETURNING true
+                                  reason, asked_at, asked_by, ask_rule_id)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+            ON CONFLICT DO NOTHING RETURNING true
             """,
             asked.transfer_id,
             asked.from_region,
@@ -76,6 +83,7 @@ async def insert(conn: asyncpg.Connection, asked: Transfer, asked_by: UUID | Non
             asked.reason,
             asked.asked_at,
             asked_by,
+            rule_id,
         )
     )
 
@@ -104,7 +112,8 @@ async def answer(
         """
         UPDATE transfer SET state = CASE WHEN $2::int IS NULL THEN 'refused' ELSE 'accepted' END,
                accepted = $2, answer_reason = $3, answered_by = $4, by_rule = $5,
-               accept_rule_id = $6, answered_at = clock_timestamp()
+               accept_rule_id = $6, answered_at = clock_timestamp(),
+               over_at = CASE WHEN $2::int IS NULL THEN clock_timestamp() END
         WHERE id = $1 AND state = 'asked'
         """,
         transfer_id,
@@ -119,8 +128,11 @@ async def answer(
 async def withdraw(conn: asyncpg.Connection, transfer_id: UUID) -> None:
     """Have an ask stand no more, whatever was answered."""
     await conn.execute(
-        "UPDATE transfer SET state = 'withdrawn', accepted = NULL, answer_reason = NULL"
-        " WHERE id = $1",
+        """
+        UPDATE transfer SET state = 'withdrawn', accepted = NULL, answer_reason = NULL,
+               over_at = clock_timestamp()
+        WHERE id = $1 AND state <> 'withdrawn'
+        """,
         transfer_id,
     )
 

@@ -1,0 +1,248 @@
+"""What waits here, what is coming for it, what others have, and rules that ask for it."""
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import timedelta
+from typing import Final
+from uuid import UUID
+
+import asyncpg
+
+from aidmesh_contracts.intake import WaitingChangedV1
+from aidmesh_inventory.domain.proposing import (
+    AskRule,
+    Coming,
+    Elsewhere,
+    Proposal,
+    Waiting,
+    of,
+)
+
+SETTLE_S: Final = 30.0
+"""What came in so lately still finds those who wait for it, seconds."""
+ASIDE_DAYS: Final = 7
+"""What a person set aside comes again after so many days, even if it is no more."""
+
+
+async def put_waiting(conn: asyncpg.Connection, told: Sequence[WaitingChangedV1]) -> None:
+    """Keep the newest totals of each key."""
+    await conn.execute(
+        """
+        INSERT INTO waiting AS w (key, item, site_id, area, sensitive, needs, quantity, version,
+                                  as_of)
+        SELECT * FROM unnest($1::text[], $2::text[], $3::uuid[], $4::text[], $5::bool[],
+            $6::int[], $7::bigint[], $8::int[], $9::timestamptz[]) AS n (key) ORDER BY n.key
+        ON CONFLICT (key) DO UPDATE
+        SET needs = EXCLUDED.needs, quantity = EXCLUDED.quantity, version = EXCLUDED.version,
+            as_of = EXCLUDED.as_of
+        WHERE EXCLUDED.version > w.version
+        """,
+        [each.waiting_key for each in told],
+        [each.code for each in told],
+        [each.site_id for each in told],
+        [each.area for each in told],
+        [each.sensitive for each in told],
+        [each.needs for each in told],
+        [each.quantity for each in told],
+        [each.version for each in told],
+        [each.as_of for each in told],
+    )
+
+
+async def lock_waiting(conn: asyncpg.Connection) -> None:
+    """Have nobody else propose or ask for what waits for as long as the transaction lasts."""
+    await conn.execute("SELECT FROM waiting ORDER BY key FOR UPDATE")
+
+
+async def waiting(conn: asyncpg.Connection) -> list[Waiting]:
+    """What is waited for here."""
+    rows = await conn.fetch(
+        """
+        SELECT item, site_id, area, sensitive, needs, quantity FROM waiting
+        WHERE needs > 0 ORDER BY key
+        """
+    )
+    return [Waiting(*row) for row in rows]
+
+
+async def pieces_waiting(conn: asyncpg.Connection, items: Collection[str]) -> dict[str, int]:
+    """How many pieces of items needs of this region wait for."""
+    rows = await conn.fetch(
+        """
+        SELECT item, sum(quantity)::int AS pieces FROM waiting
+        WHERE item = ANY($1::text[]) AND needs > 0 GROUP BY 1
+        """,
+        list(items),
+    )
+    return {row["item"]: row["pieces"] for row in rows}
+
+
+async def coming(conn: asyncpg.Connection, region: str) -> list[Coming]:
+    """What this region asked for and was not refused, what is on its way, and what has just come.
+
+    Whoever is served by what came in is counted as waiting until intake has told otherwise.
+    """
+    rows = await conn.fetch(
+        """
+        SELECT t.item, t.from_region, t.to_site_id, t.area,
+               (COALESCE(t.accepted, t.quantity) - COALESCE(sum(l.quantity), 0))::int AS quantity,
+               false AS gone
+        FROM transfer t
+        LEFT JOIN shipment s ON s.transfer_id = t.id AND s.sent = 'dispatched'
+        LEFT JOIN shipment_line l ON l.shipment_id = s.id
+        WHERE t.to_region = $1 AND t.state IN ('asked', 'accepted')
+        GROUP BY t.id
+        HAVING COALESCE(t.accepted, t.quantity) > COALESCE(sum(l.quantity), 0)
+        UNION ALL
+        SELECT l.item, s.from_region, s.to_site_id, site.area, sum(l.quantity)::int, true
+        FROM shipment s JOIN shipment_line l ON l.shipment_id = s.id
+        JOIN site ON site.id = s.to_site_id
+        WHERE s.to_region = $1 AND s.state IN ('dispatched', 'receiving') AND l.good IS NULL
+        GROUP BY s.id, l.item, site.area
+        UNION ALL
+        SELECT l.item, $1, r.site_id, site.area, sum(m.quantity)::int, true
+        FROM receipt r JOIN lot l ON l.receipt_id = r.id
+        JOIN movement m ON m.lot_id = l.id AND m.kind = 'receipt'
+        JOIN site ON site.id = r.site_id
+        WHERE r.recorded_at > clock_timestamp() - $2::interval
+          AND l.item IN (SELECT item FROM waiting WHERE needs > 0)
+        GROUP BY r.id, l.item, site.area
+        """,
+        region,
+        timedelta(seconds=SETTLE_S),
+    )
+    return [Coming(*row) for row in rows]
+
+
+async def elsewhere(conn: asyncpg.Connection) -> list[Elsewhere]:
+    """What other regions have free of what is waited for here; none of it at closed sites.
+
+    Whoever refused it, or was asked in vain, is not asked again before its figure has changed.
+    """
+    rows = await conn.fetch(
+        """
+        SELECT s.region, s.item, sum(s.free)::int, min(s.as_of)
+        FROM world_stock s LEFT JOIN world_site w USING (region, site_id)
+        WHERE s.free > 0 AND w.status IS DISTINCT FROM 'closed'
+          AND s.item IN (SELECT item FROM waiting WHERE needs > 0)
+        GROUP BY 1, 2
+        HAVING max(s.as_of) > COALESCE((
+            SELECT max(t.over_at) FROM transfer t
+            WHERE t.from_region = s.region AND t.item = s.item), '-infinity')
+        ORDER BY 2, 1
+        """
+    )
+    return [Elsewhere(*row) for row in rows]
+
+
+async def aside(conn: asyncpg.Connection) -> dict[tuple[Waiting, str], int]:
+    """What was set aside lately, and how much of it."""
+    rows = await conn.fetch(
+        """
+        SELECT item, site_id, area, sensitive, from_region, quantity FROM proposal_aside
+        WHERE set_at > clock_timestamp() - $1::interval
+        """,
+        timedelta(days=ASIDE_DAYS),
+    )
+    return {
+        (
+            Waiting(row["item"], row["site_id"], row["area"], row["sensitive"], 0, 0),
+            row["from_region"],
+        ): row["quantity"]
+        for row in rows
+    }
+
+
+async def set_aside(conn: asyncpg.Connection, proposals: Sequence[Proposal], by: UUID) -> None:
+    """Have proposals come again only once they are for more."""
+    for each in proposals:
+        key = of(each.waiting)
+        await conn.execute(
+            """
+            INSERT INTO proposal_aside AS a (item, site_id, area, sensitive, from_region,
+                                             quantity, set_at, set_by)
+            VALUES ($1, $2, $3, $4, $5, $6, clock_timestamp(), $7)
+            ON CONFLICT (item, site_id, area, sensitive, from_region) DO UPDATE
+            SET quantity = EXCLUDED.quantity, set_at = EXCLUDED.set_at, set_by = EXCLUDED.set_by
+            """,
+            key.item,
+            key.site_id,
+            key.area,
+            key.sensitive,
+            each.from_region,
+            each.quantity,
+            by,
+        )
+
+
+async def rules(conn: asyncpg.Connection) -> list[AskRule]:
+    """The rules in force; none for a closed site."""
+    rows = await conn.fetch(
+        """
+        SELECT r.id, r.item, r.to_site_id, site.area, r.regions, r.open_max, r.sensitive_too
+        FROM ask_rule r JOIN site ON site.id = r.to_site_id
+        WHERE r.ended_at IS NULL AND site.status = 'open' ORDER BY r.id
+        """
+    )
+    return [
+        AskRule(
+            row["id"],
+            row["item"],
+            row["to_site_id"],
+            row["area"],
+            None if row["regions"] is None else frozenset(row["regions"]),
+            row["open_max"],
+            row["sensitive_too"],
+        )
+        for row in rows
+    ]
+
+
+async def put_rule(
+    conn: asyncpg.Connection, rule_id: UUID, values: Mapping[str, object], by: UUID
+) -> bool:
+    """Set a rule; False if there is one for this item and site.
+
+    Raises:
+        asyncpg.ForeignKeyViolationError: the item or the site is not known.
+    """
+    return bool(
+        await conn.fetchval(
+            """
+            INSERT INTO ask_rule (id, item, to_site_id, regions, open_max, sensitive_too, set_at,
+                                  set_by)
+            VALUES ($1, $2, $3, $4, $5, $6, clock_timestamp(), $7)
+            ON CONFLICT (item, to_site_id) WHERE ended_at IS NULL DO NOTHING RETURNING true
+            """,
+            rule_id,
+            values["item"],
+            values["to_site_id"],
+            values["regions"],
+            values["open_max"],
+            values["sensitive_too"],
+            by,
+        )
+    )
+
+
+async def end_rule(conn: asyncpg.Connection, rule_id: UUID, by: UUID) -> bool:
+    """End a rule; False if there is none in force of that id."""
+    return bool(
+        await conn.fetchval(
+            """
+            UPDATE ask_rule SET ended_at = clock_timestamp(), ended_by = $2
+            WHERE id = $1 AND ended_at IS NULL RETURNING true
+            """,
+            rule_id,
+            by,
+        )
+    )
+
+
+async def shown_rules(conn: asyncpg.Connection) -> list[asyncpg.Record]:
+    """The rules in force, and who set them."""
+    return await conn.fetch(
+        """
+        SELECT id AS rule_id, item, to_site_id, regions, open_max, set_at, set_by FROM ask_rule
+        WHERE ended_at IS NULL ORDER BY item, id
+        """
+    )
