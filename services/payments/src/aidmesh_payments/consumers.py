@@ -44,6 +44,7 @@ from aidmesh_contracts.streams import Stream
 from aidmesh_payments.handlers import (
     allotting,
     assigning,
+    ending,
     locking,
     needs,
     orders,
@@ -78,7 +79,7 @@ def subscriptions(office: Office) -> tuple[Subscription, ...]:
             _in_order(
                 partial(locking.lock_local, office),
                 {
-                    NeedWithdrawnV1: partial(needs.withdraw, office),
+                    NeedWithdrawnV1: partial(ending.withdraw, office),
                     ReservationReversedV1: partial(services.unpay_providers, office),
                     NeedReversedV1: partial(spending.reverse_facts, office),
                     NeedConfirmedV1: partial(needs.confirm, office),

@@ -18,6 +18,7 @@ from aidmesh_payments.domain.money import Rate, today_in_kyiv
 from aidmesh_payments.handlers import allotting
 from aidmesh_payments.handlers.allotting import Order
 from aidmesh_payments.problems import problem
+from aidmesh_payments.store import granted
 from aidmesh_payments.store import grants as store
 from aidmesh_payments.store.queries import grants as queries
 
@@ -124,7 +125,7 @@ def router(desk: Desk) -> APIRouter:
                 request_id = uuid4()
                 if await store.terms(tx.conn, order.grant_id) is None:
                     raise Problem(NOT_FOUND)
-                await store.ask_override(
+                await granted.ask_override(
                     tx.conn,
                     request_id,
                     order.grant_id,
@@ -147,7 +148,7 @@ def router(desk: Desk) -> APIRouter:
         async with desk.db.transaction() as tx:
             if known := await once.replay(tx):
                 return known
-            made = await store.allotment(tx.conn, AllotmentId(allotment_id))
+            made = await granted.allotment(tx.conn, AllotmentId(allotment_id))
             if made is None:
                 raise Problem(NOT_FOUND)
             order = Order(
@@ -197,7 +198,7 @@ def router(desk: Desk) -> APIRouter:
         async with desk.db.transaction() as tx:
             if known := await once.replay(tx):
                 return known
-            asked = await store.lock_request(tx.conn, request_id)
+            asked = await granted.lock_request(tx.conn, request_id)
             if asked is None:
                 raise Problem(NOT_FOUND)
             if asked.state != "asked":
@@ -208,7 +209,7 @@ def router(desk: Desk) -> APIRouter:
             await allotting.allot(
                 desk.office, tx, order, asked.maker, Override(caller.staff_id, asked.reason)
             )
-            await store.decide_request(
+            await granted.decide_request(
                 tx.conn, request_id, "approved", caller.staff_id, order.allotment_id
             )
             return await once.answer(tx, 200, {"allotment_id": order.allotment_id})
@@ -218,12 +219,12 @@ def router(desk: Desk) -> APIRouter:
         async with desk.db.transaction() as tx:
             if known := await once.replay(tx):
                 return known
-            asked = await store.lock_request(tx.conn, request_id)
+            asked = await granted.lock_request(tx.conn, request_id)
             if asked is None:
                 raise Problem(NOT_FOUND)
             if asked.state != "asked":
                 raise problem("wrong-state")
-            await store.decide_request(tx.conn, request_id, "refused", caller.staff_id, None)
+            await granted.decide_request(tx.conn, request_id, "refused", caller.staff_id, None)
             return await once.answer(tx, 200, {"request_id": request_id})
 
     return routes

@@ -29,10 +29,11 @@ from aidmesh_payments.handlers.office import Office
 from aidmesh_payments.handlers.returning import credit_grant, tell_grants
 from aidmesh_payments.problems import problem
 from aidmesh_payments.store import allotments as store
-from aidmesh_payments.store import funding
+from aidmesh_payments.store import funding, transfers
+from aidmesh_payments.store import granted as granted_store
 from aidmesh_payments.store import grants as grant_store
 from aidmesh_payments.store import ledger as ledger_store
-from aidmesh_payments.store.grants import GrantAllotment
+from aidmesh_payments.store.granted import GrantAllotment
 
 
 class Order(BaseModel):
@@ -108,7 +109,7 @@ async def allot(
     grant, line = decided
     await grant_store.save(tx.conn, [grant])
     await grant_store.save_line(tx.conn, grant.id, line)
-    before = await grant_store.allotment(tx.conn, order.allotment_id)
+    before = await granted_store.allotment(tx.conn, order.allotment_id)
     if before is not None and (
         before.recall_reason is not None
         or (before.grant_id, before.budget_line, before.holder, before.currency)
@@ -116,7 +117,7 @@ async def allot(
     ):
         raise problem("wrong-state")
     held_before = Granted(0, 0) if before is None else before.granted
-    await grant_store.put_allotment(
+    await granted_store.put_allotment(
         tx.conn,
         GrantAllotment(
             id=order.allotment_id,
@@ -163,7 +164,7 @@ async def allot(
         valid_until=order.valid_until,
     )
     own = order.to_region == office.region
-    await store.insert_transfer(
+    await transfers.insert_transfer(
         tx.conn,
         order.transfer_id,
         "allotment",
@@ -238,7 +239,7 @@ async def receive(office: Office, tx: Tx, batch: Sequence[Received[AllotmentSent
             raise Poison("not_the_grantor")
         if book[event.allotment_id].currency != event.currency:
             raise Poison("other_currency")
-        if not await store.insert_transfer(
+        if not await transfers.insert_transfer(
             tx.conn,
             event.transfer_id,
             "allotment",
@@ -252,7 +253,7 @@ async def receive(office: Office, tx: Tx, batch: Sequence[Received[AllotmentSent
         ):
             continue
         _credit(book, event)
-        if await store.is_recalled(tx.conn, event.allotment_id):
+        if await transfers.is_recalled(tx.conn, event.allotment_id):
             book.put(book[event.allotment_id].recall())
         tx.emit(
             AllotmentReceivedV1(
@@ -273,7 +274,7 @@ async def arrived(office: Office, tx: Tx, batch: Sequence[Received[AllotmentRece
     for item in sorted(batch, key=lambda item: item.event.transfer_id):
         if item.event.grantor != office.region:
             continue
-        if await store.arrive(tx.conn, item.event.transfer_id, item.region) is None:
+        if await transfers.arrive(tx.conn, item.event.transfer_id, item.region) is None:
             raise Poison("unknown_transfer")
 
 
@@ -281,7 +282,7 @@ async def take_back(office: Office, tx: Tx, batch: Sequence[Received[AllotmentRe
     """Credit what holders gave back to our grants, once by transfer."""
     mine = [item for item in batch if item.event.grantor == office.region]
     made = {
-        item.event.allotment_id: await grant_store.allotment(tx.conn, item.event.allotment_id)
+        item.event.allotment_id: await granted_store.allotment(tx.conn, item.event.allotment_id)
         for item in mine
     }
     for item in mine:
@@ -292,7 +293,7 @@ async def take_back(office: Office, tx: Tx, batch: Sequence[Received[AllotmentRe
     journals: list[ledger.Journal] = []
     for item in mine:
         event = item.event
-        if await store.insert_transfer(
+        if await transfers.insert_transfer(
             tx.conn,
             event.transfer_id,
             "return",
@@ -317,7 +318,7 @@ async def obey_recall(office: Office, tx: Tx, batch: Sequence[Received[RecallReq
     book = await Book.open(tx, office, mine)
     for allotment_id, item in sorted(mine.items()):
         _from(item, item.event.grantor)
-        await store.remember_recall(tx.conn, allotment_id, item.region, item.event.reason)
+        await transfers.remember_recall(tx.conn, allotment_id, item.region, item.event.reason)
         if allotment_id in book:
             if book[allotment_id].grantor != item.region:
                 raise Poison("not_the_grantor")
@@ -328,13 +329,13 @@ async def obey_recall(office: Office, tx: Tx, batch: Sequence[Received[RecallReq
 async def recall(office: Office, tx: Tx, allotment_id: AllotmentId, reason: str) -> None:
     """Ask a holder for what is free. Raises `Problem`."""
     book = await Book.open(tx, office, [allotment_id])
-    made = await grant_store.allotment(tx.conn, allotment_id)
+    made = await granted_store.allotment(tx.conn, allotment_id)
     if made is None:
         raise Problem(NOT_FOUND)
     await grant_store.lock(tx.conn, [made.grant_id])
-    await grant_store.note_recall(tx.conn, allotment_id, reason)
+    await granted_store.note_recall(tx.conn, allotment_id, reason)
     if made.holder == office.region:
-        await store.remember_recall(tx.conn, allotment_id, office.region, reason)
+        await transfers.remember_recall(tx.conn, allotment_id, office.region, reason)
         book.put(book[allotment_id].recall())
     else:
         tx.emit(

@@ -19,23 +19,24 @@ from aidmesh_payments.domain.payout import LIVE, Payout, follow
 from aidmesh_payments.handlers import assignments
 from aidmesh_payments.handlers.assignments import Assignment
 from aidmesh_payments.handlers.book import Book
-from aidmesh_payments.handlers.needs import (
+from aidmesh_payments.handlers.ending import (
     discrepancy_of,
-    draft_of,
     let_go,
     payout_state,
     released_event,
 )
+from aidmesh_payments.handlers.needs import draft_of
 from aidmesh_payments.handlers.office import Office
 from aidmesh_payments.handlers.payees import opened
 from aidmesh_payments.handlers.spending import pay, reverse_attempt
 from aidmesh_payments.store import assigned as store
 from aidmesh_payments.store import commitments as commitment_store
+from aidmesh_payments.store import discrepancies
 from aidmesh_payments.store import payees as payee_store
 from aidmesh_payments.store import payouts as payout_store
 from aidmesh_payments.store import pickup as pickup_store
 from aidmesh_payments.store.assigned import Assignable
-from aidmesh_payments.store.commitments import Discrepancy
+from aidmesh_payments.store.discrepancies import Discrepancy
 from aidmesh_payments.store.payouts import PayoutRow
 
 LIMIT = 200
@@ -143,7 +144,7 @@ async def take_outcomes(office: Office, tx: Tx, batch: Sequence[Received[PayoutO
     for draft in again:
         # Corrected details may say cash: then it waits to be fetched from now on.
         await pickup_store.restart_clock(tx.conn, draft.commitment_id)
-    await commitment_store.open_discrepancies(tx.conn, odd)
+    await discrepancies.open_discrepancies(tx.conn, odd)
     await book.close()
 
 

@@ -18,6 +18,7 @@ from aidmesh_payments.handlers.locking import lock_grants_of
 from aidmesh_payments.handlers.office import Office
 from aidmesh_payments.store import allotments as store
 from aidmesh_payments.store import ledger as ledger_store
+from aidmesh_payments.store import transfers
 
 Cause = Received[Event] | None
 
@@ -136,10 +137,10 @@ class Book:
         await self._give_back(changed, amount_minor)
 
     async def _give_back(self, allotment: Allotment, amount_minor: int) -> None:
-        number = await store.count_returns(self.tx.conn, allotment.id) + 1
+        number = await transfers.count_returns(self.tx.conn, allotment.id) + 1
         transfer_id = TransferId(derive_id("return", allotment.id, self.office.region, number))
         own = allotment.grantor == self.office.region
-        await store.insert_transfer(
+        await transfers.insert_transfer(
             self.tx.conn,
             transfer_id,
             "return",

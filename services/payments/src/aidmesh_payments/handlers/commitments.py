@@ -11,12 +11,13 @@ from aidmesh_payments.domain import commitments as rules
 from aidmesh_payments.domain.allotments import Allotment, NotEnough
 from aidmesh_payments.domain.commitments import Commitment
 from aidmesh_payments.handlers.book import Book, Cause
-from aidmesh_payments.handlers.needs import commitment_id_of, let_go
+from aidmesh_payments.handlers.ending import let_go
+from aidmesh_payments.handlers.needs import commitment_id_of
 from aidmesh_payments.handlers.office import Office
 from aidmesh_payments.handlers.spending import pay, reverse_spending, tell_spent
 from aidmesh_payments.problems import problem
 from aidmesh_payments.store import commitments as store
-from aidmesh_payments.store import late_cash
+from aidmesh_payments.store import discrepancies, late_cash
 
 
 def resize(book: Book, commitment: Commitment, amount_minor: int) -> Commitment:
@@ -105,11 +106,11 @@ async def bill(
         except NotEnough:
             raise problem("not-so-much") from None
     changed = [replace(commitment, night_minor=None)]
-    lent = late_of(commitment, await store.booked_late(tx.conn, [commitment_id]), current)
+    lent = late_of(commitment, await discrepancies.booked_late(tx.conn, [commitment_id]), current)
     if lent is not None:
         changed.append(charge_nothing(book, lent, None))
     await store.save(tx.conn, changed)
-    await store.close_settlements(tx.conn, [commitment_id], "corrected")
+    await discrepancies.close_settlements(tx.conn, [commitment_id], "corrected")
     await book.close()
 
 
@@ -126,25 +127,25 @@ async def settle_discrepancy(
     With an allotment the money is booked there now, whatever its terms say: the note is the
     record of why. Without one nothing is booked. Raises `Problem`.
     """
-    need_id = await store.need_of_discrepancy(tx.conn, discrepancy_id)
+    need_id = await discrepancies.need_of_discrepancy(tx.conn, discrepancy_id)
     if need_id is not None:
         # Its fact may be reversed right now; whoever comes second sees what the first did.
         await store.begin_facts(tx.conn, [need_id])
     wanted = [] if allotment_id is None else [allotment_id]
     book = await Book.open(tx, office, wanted)
-    found = await store.lock_discrepancy(tx.conn, discrepancy_id)
+    found = await discrepancies.lock_discrepancy(tx.conn, discrepancy_id)
     if found is None or (allotment_id is not None and allotment_id not in book):
         raise Problem(NOT_FOUND)
     odd, is_open = found
     if not is_open:
         raise problem("wrong-state")
     booked_on = None if allotment_id is None else await _book_late(book, odd, allotment_id)
-    await store.settle_discrepancy(tx.conn, discrepancy_id, by, note, booked_on)
+    await discrepancies.settle_discrepancy(tx.conn, discrepancy_id, by, note, booked_on)
     await book.close()
 
 
 async def _book_late(
-    book: Book, odd: store.Discrepancy, allotment_id: AllotmentId
+    book: Book, odd: discrepancies.Discrepancy, allotment_id: AllotmentId
 ) -> CommitmentId | None:
     """Book it; returns what bears it beside the commitment that it is about."""
     if odd.about == "withdrawn_after_export":
@@ -195,7 +196,7 @@ def _borne_by(commitment: Commitment, allotment: Allotment, amount_minor: int) -
     )
 
 
-def _first_late(odd: store.Discrepancy, allotment: Allotment) -> Commitment:
+def _first_late(odd: discrepancies.Discrepancy, allotment: Allotment) -> Commitment:
     return Commitment(
         id=commitment_id_of(odd.need_id, 0),
         need_id=odd.need_id,
@@ -211,7 +212,7 @@ def _first_late(odd: store.Discrepancy, allotment: Allotment) -> Commitment:
 
 
 async def _pay_late(
-    book: Book, odd: store.Discrepancy, commitment_id: CommitmentId, allotment: Allotment
+    book: Book, odd: discrepancies.Discrepancy, commitment_id: CommitmentId, allotment: Allotment
 ) -> None:
     """Spend money that was found for cash that had been paid out; it moves to where that is."""
     commitment = (await store.lock(book.tx.conn, [commitment_id]))[commitment_id]
@@ -229,7 +230,7 @@ async def _pay_late(
     await store.save(book.tx.conn, [pay(book, moved, row, odd.occurred_on, fulfils=False)])
 
 
-async def _top_up(book: Book, odd: store.Discrepancy, allotment_id: AllotmentId) -> bool:
+async def _top_up(book: Book, odd: discrepancies.Discrepancy, allotment_id: AllotmentId) -> bool:
     """Charge nights that were missing to the money that paid for the others, if that is meant."""
     assert odd.commitment_id is not None  # noqa: S101 - it is about one
     commitment = (await store.lock(book.tx.conn, [odd.commitment_id]))[odd.commitment_id]

@@ -10,7 +10,7 @@ from aidmesh_payments.domain import commitments as rules
 from aidmesh_payments.domain.allotments import NotEnough
 from aidmesh_payments.domain.commitments import Commitment
 from aidmesh_payments.handlers.book import Book
-from aidmesh_payments.handlers.needs import (
+from aidmesh_payments.handlers.ending import (
     cancelled,
     discrepancy_of,
     let_go,
@@ -18,7 +18,7 @@ from aidmesh_payments.handlers.needs import (
     released_event,
 )
 from aidmesh_payments.handlers.spending import pay, tell_unfunded
-from aidmesh_payments.store.commitments import Discrepancy
+from aidmesh_payments.store.discrepancies import Discrepancy
 from aidmesh_payments.store.payouts import PayoutRow
 
 Other = tuple[Commitment, PayoutRow | None]

@@ -23,6 +23,7 @@ from aidmesh_payments.domain.allotments import Allotment
 from aidmesh_payments.handlers.office import Office
 from aidmesh_payments.store import allotments as allotment_store
 from aidmesh_payments.store import commitments as store
+from aidmesh_payments.store import granted as granted_store
 from aidmesh_payments.store import grants as grant_store
 from aidmesh_payments.store import purchases as purchase_store
 
@@ -95,7 +96,7 @@ async def lock_grants_of(
         if each.status != "active" and each.grantor == office.region
     }
     for allotment_id in returned:
-        made = await grant_store.allotment(tx.conn, allotment_id)
+        made = await granted_store.allotment(tx.conn, allotment_id)
         if made is not None:
             grants.add(made.grant_id)
     if grants:

@@ -22,7 +22,7 @@ from aidmesh_contracts.retention import kept_if_paid_from
 from aidmesh_payments.domain.money import today_in_kyiv
 from aidmesh_payments.domain.payout import correct
 from aidmesh_payments.handlers.asking import ask_back, ask_back_erased
-from aidmesh_payments.handlers.needs import payout_state
+from aidmesh_payments.handlers.ending import payout_state
 from aidmesh_payments.problems import problem
 from aidmesh_payments.store import commitments as commitment_store
 from aidmesh_payments.store import erasure as erasure_store

@@ -22,22 +22,18 @@ from aidmesh_payments.domain.payout import (
 )
 from aidmesh_payments.handlers.asking import ask_back
 from aidmesh_payments.handlers.book import Book
+from aidmesh_payments.handlers.ending import let_go, payout_state, released_event
 from aidmesh_payments.handlers.late_cash import pay_late
-from aidmesh_payments.handlers.needs import (
-    draft_of,
-    let_go,
-    payout_state,
-    released_event,
-)
+from aidmesh_payments.handlers.needs import draft_of
 from aidmesh_payments.handlers.office import Office
 from aidmesh_payments.handlers.spending import pay, reverse_attempt, tell_reversed
 from aidmesh_payments.problems import problem
 from aidmesh_payments.store import commitments as commitment_store
-from aidmesh_payments.store import late_cash
+from aidmesh_payments.store import discrepancies, late_cash
 from aidmesh_payments.store import payees as payee_store
 from aidmesh_payments.store import payouts as store
 from aidmesh_payments.store import pickup as pickup_store
-from aidmesh_payments.store.commitments import Discrepancy
+from aidmesh_payments.store.discrepancies import Discrepancy
 from aidmesh_payments.store.payouts import PayoutRow
 
 
@@ -156,7 +152,7 @@ async def take_steps(
     # First what is over: a need has one payout that is not.
     await store.save(tx.conn, given_up)
     await store.save(tx.conn, saved)
-    await commitment_store.open_discrepancies(tx.conn, odd)
+    await discrepancies.open_discrepancies(tx.conn, odd)
     await book.close()
     return outcomes
 

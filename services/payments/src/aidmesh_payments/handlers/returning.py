@@ -9,6 +9,7 @@ from aidmesh_contracts.payments import GrantChangedV1
 from aidmesh_payments.domain import grants, ledger
 from aidmesh_payments.domain.money import to_grant_currency
 from aidmesh_payments.store import funding
+from aidmesh_payments.store import granted as granted_store
 from aidmesh_payments.store import grants as store
 
 
@@ -29,12 +30,12 @@ async def credit_grant(
     Raises:
         LookupError: we made no such allotment.
     """
-    made = await store.allotment(tx.conn, allotment_id)
+    made = await granted_store.allotment(tx.conn, allotment_id)
     if made is None:
         raise LookupError("no such allotment")
     grant = (await store.lock(tx.conn, [made.grant_id]))[made.grant_id]
     # Read again: another return may have been credited while we waited for the lock.
-    made = await store.allotment(tx.conn, allotment_id)
+    made = await granted_store.allotment(tx.conn, allotment_id)
     assert made is not None  # noqa: S101 - allotments are never deleted
     line = await store.line(tx.conn, made.grant_id, made.budget_line)
     assert line is not None  # noqa: S101 - a foreign key
@@ -54,7 +55,7 @@ async def credit_grant(
     )
     await store.save(tx.conn, [taken.grant])
     await store.save_line(tx.conn, grant.id, taken.line)
-    await store.save_returned(tx.conn, allotment_id, taken.granted)
+    await granted_store.save_returned(tx.conn, allotment_id, taken.granted)
     set_aside = derive_id("journal", "refund_due", transfer_id)
     await funding.cover_shortfalls(tx.conn, shortfalls, taken.set_aside_minor, journal_id=set_aside)
     await tell_grants(tx, [taken.grant])

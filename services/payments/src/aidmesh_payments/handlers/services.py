@@ -20,10 +20,11 @@ from aidmesh_payments.domain.allotments import NotEnough
 from aidmesh_payments.domain.commitments import Commitment
 from aidmesh_payments.handlers.book import Book
 from aidmesh_payments.handlers.commitments import charge, charge_nothing, late_of
-from aidmesh_payments.handlers.needs import discrepancy_of
+from aidmesh_payments.handlers.ending import discrepancy_of
 from aidmesh_payments.handlers.office import Office
 from aidmesh_payments.handlers.spending import reverse_attempt, tell_spent
 from aidmesh_payments.store import commitments as store
+from aidmesh_payments.store import discrepancies
 from aidmesh_payments.store import purchases as purchase_store
 
 
@@ -42,7 +43,7 @@ async def pay_providers(
         return
     book = await Book.open(tx, office, (place.allotment_id for place in places.values()))
     current = await store.lock(tx.conn, (place.id for place in places.values()))
-    odd: list[store.Discrepancy] = []
+    odd: list[discrepancies.Discrepancy] = []
     touched: dict[object, Commitment] = {}
     for item in issued:
         event = item.event
@@ -67,7 +68,7 @@ async def pay_providers(
             tell_spent(book, taken, fulfils=False, cause=item)
         current[taken.id] = touched[taken.id] = taken
     await store.save(tx.conn, list(touched.values()))
-    await store.open_discrepancies(tx.conn, odd)
+    await discrepancies.open_discrepancies(tx.conn, odd)
     await book.close()
 
 
@@ -94,7 +95,7 @@ async def unpay_providers(
         return
     book = await Book.open(tx, office, (place.allotment_id for place in places.values()))
     current = await store.lock(tx.conn, (place.id for place in places.values()))
-    late = await store.booked_late(tx.conn, current)
+    late = await discrepancies.booked_late(tx.conn, current)
     ended = await store.ended_of(tx.conn, (item.event.need_id for item in undone))
     touched: dict[CommitmentId, Commitment] = {}
     gone: set[CommitmentId] = set()
@@ -117,7 +118,7 @@ async def unpay_providers(
             )
         current[marked.id] = touched[marked.id] = marked
     await store.save(tx.conn, list(touched.values()))
-    await store.close_settlements(tx.conn, gone, "reversed")
+    await discrepancies.close_settlements(tx.conn, gone, "reversed")
     await book.close()
 
 
@@ -134,8 +135,8 @@ async def settle_stays(office: Office, tx: Tx, batch: Sequence[Received[StaySett
         return
     book = await Book.open(tx, office, (place.allotment_id for place in places.values()))
     current = await store.lock(tx.conn, (place.id for place in places.values()))
-    late = await store.booked_late(tx.conn, current)
-    odd: list[store.Discrepancy] = []
+    late = await discrepancies.booked_late(tx.conn, current)
+    odd: list[discrepancies.Discrepancy] = []
     touched: dict[CommitmentId, Commitment] = {}
     corrected: set[CommitmentId] = set()
     for item in settled:
@@ -182,12 +183,12 @@ async def settle_stays(office: Office, tx: Tx, batch: Sequence[Received[StaySett
                 continue
         current[known.id] = touched[known.id] = changed
     await store.save(tx.conn, list(touched.values()))
-    await store.close_settlements(tx.conn, corrected, "corrected")
-    await store.open_discrepancies(tx.conn, odd)
+    await discrepancies.close_settlements(tx.conn, corrected, "corrected")
+    await discrepancies.open_discrepancies(tx.conn, odd)
     await book.close()
 
 
-def _lacking(commitment: Commitment, event: StaySettledV1) -> store.Discrepancy:
+def _lacking(commitment: Commitment, event: StaySettledV1) -> discrepancies.Discrepancy:
     """What a settlement lacks; a corrected one lacks something of its own."""
     odd = discrepancy_of(commitment, "longer_stay", event.to_on)
     if event.settle_no is None:

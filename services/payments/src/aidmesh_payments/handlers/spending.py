@@ -13,9 +13,11 @@ from aidmesh_payments.domain import ledger
 from aidmesh_payments.domain.choosing import Ask, Purse, choose
 from aidmesh_payments.domain.commitments import Commitment
 from aidmesh_payments.handlers.book import Book, Cause
-from aidmesh_payments.handlers.needs import commitment_id_of, let_go, released_event, use_of
+from aidmesh_payments.handlers.ending import let_go, released_event
+from aidmesh_payments.handlers.needs import commitment_id_of, use_of
 from aidmesh_payments.handlers.office import Office
 from aidmesh_payments.store import commitments as store
+from aidmesh_payments.store import discrepancies
 from aidmesh_payments.store.payouts import PayoutRow
 
 
@@ -179,7 +181,7 @@ async def book_fact(office: Office, tx: Tx, batch: Sequence[Received[AidGivenV1]
     # A fact counts for its own day; that the allotment ended since does not undo it.
     answers = choose(purses, asks, date.min)
     spent: list[Commitment] = []
-    odd: list[store.Discrepancy] = []
+    odd: list[discrepancies.Discrepancy] = []
     for ask in asks:
         item, answer = facts[ask.need_id], answers[ask.need_id, 0]
         money = item.event.money
@@ -205,7 +207,7 @@ async def book_fact(office: Office, tx: Tx, batch: Sequence[Received[AidGivenV1]
             tell_spent(book, commitment, fulfils=False, cause=item)
         else:
             odd.append(
-                store.Discrepancy(
+                discrepancies.Discrepancy(
                     id=derive_id("discrepancy", "no_money", ask.need_id),
                     about="no_money",
                     need_id=ask.need_id,
@@ -218,7 +220,7 @@ async def book_fact(office: Office, tx: Tx, batch: Sequence[Received[AidGivenV1]
                 )
             )
     await store.insert(tx.conn, spent)
-    await store.open_discrepancies(tx.conn, odd)
+    await discrepancies.open_discrepancies(tx.conn, odd)
     await book.close()
 
 
@@ -247,5 +249,5 @@ async def reverse_facts(office: Office, tx: Tx, batch: Sequence[Received[NeedRev
             )
             saved.append(let_go(book, undone, "withdrawn", item))
     await store.save(tx.conn, saved)
-    await store.close_facts(tx.conn, causes, "reversed")
+    await discrepancies.close_facts(tx.conn, causes, "reversed")
     await book.close()

@@ -10,7 +10,12 @@ from aidmesh_payments.domain.money import today_in_kyiv
 from aidmesh_payments.domain.payout import uncollected
 from aidmesh_payments.handlers import payees, pickup
 from aidmesh_payments.handlers.book import Book
-from aidmesh_payments.handlers.needs import let_go, needs_of, payout_state, released_event
+from aidmesh_payments.handlers.ending import (
+    let_go,
+    needs_of,
+    payout_state,
+    released_event,
+)
 from aidmesh_payments.handlers.office import Office
 from aidmesh_payments.store import allotments as allotment_store
 from aidmesh_payments.store import commitments as store

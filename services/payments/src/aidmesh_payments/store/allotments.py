@@ -1,4 +1,4 @@
-"""Allotments at their holder, transfers, recalls."""
+"""Allotments at their holder, and those of others as they last told."""
 
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import asyncpg
 
-from aidmesh_contracts.ids import AllotmentId, GrantId, TransferId
+from aidmesh_contracts.ids import AllotmentId, GrantId
 from aidmesh_contracts.payments import AllotmentChangedV1, GrantTerms
 from aidmesh_contracts.restriction import Restriction
 from aidmesh_payments.domain.allotments import Allotment
@@ -273,86 +273,6 @@ async def programmes(
         AllotmentId(row["id"]): Restriction.model_validate_json(row["restriction"]).programmes
         for row in rows
     }
-
-
-async def insert_transfer(
-    conn: asyncpg.Connection,
-    transfer_id: TransferId,
-    kind: str,
-    allotment_id: AllotmentId,
-    from_region: str,
-    to_region: str,
-    amount_minor: int,
-    currency: str,
-    state: str,
-    granted_minor: int | None = None,
-) -> bool:
-    """Record a transfer; False when it is known already."""
-    return bool(
-        await conn.fetchval(
-            """
-            INSERT INTO transfer (id, kind, allotment_id, from_region, to_region, amount_minor,
-                                  currency, state, granted_minor)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (id) DO NOTHING RETURNING true
-            """,
-            transfer_id,
-            kind,
-            allotment_id,
-            from_region,
-            to_region,
-            amount_minor,
-            currency,
-            state,
-            granted_minor,
-        )
-    )
-
-
-async def arrive(conn: asyncpg.Connection, transfer_id: TransferId, holder: str) -> bool | None:
-    """Take a sent transfer out of transit; False when it is out already, None when unknown."""
-    row = await conn.fetchrow(
-        "SELECT state FROM transfer WHERE id = $1 AND to_region = $2 FOR NO KEY UPDATE",
-        transfer_id,
-        holder,
-    )
-    if row is None:
-        return None
-    if row["state"] == "received":
-        return False
-    await conn.execute("UPDATE transfer SET state = 'received' WHERE id = $1", transfer_id)
-    return True
-
-
-async def count_returns(conn: asyncpg.Connection, allotment_id: AllotmentId) -> int:
-    """Return how often money of an allotment went back."""
-    count: int = await conn.fetchval(
-        "SELECT count(*) FROM transfer WHERE allotment_id = $1 AND kind = 'return'", allotment_id
-    )
-    return count
-
-
-async def remember_recall(
-    conn: asyncpg.Connection, allotment_id: AllotmentId, grantor: str, reason: str
-) -> None:
-    """Keep a recall, which may have overtaken the money."""
-    await conn.execute(
-        """
-        INSERT INTO recall (allotment_id, grantor, reason) VALUES ($1, $2, $3)
-        ON CONFLICT (allotment_id) DO NOTHING
-        """,
-        allotment_id,
-        grantor,
-        reason,
-    )
-
-
-async def is_recalled(conn: asyncpg.Connection, allotment_id: AllotmentId) -> bool:
-    """Whether its grantor asked for this allotment back."""
-    return bool(
-        await conn.fetchval(
-            "SELECT EXISTS (SELECT FROM recall WHERE allotment_id = $1)", allotment_id
-        )
-    )
 
 
 async def past_validity(conn: asyncpg.Connection, today: date, limit: int) -> list[AllotmentId]:

@@ -1,32 +1,16 @@
-"""Donors, grants, budget lines, instalments, and allotments as their grantor remembers them."""
+"""Donors, grants and budget lines."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import date
 from typing import NamedTuple
 from uuid import UUID
 
 import asyncpg
 
-from aidmesh_contracts.ids import AllotmentId, GrantId
+from aidmesh_contracts.ids import GrantId
 from aidmesh_contracts.payments import GrantTerms
 from aidmesh_contracts.restriction import Restriction
-from aidmesh_payments.domain.grants import Grant, Granted, Line
-
-
-@dataclass(frozen=True, slots=True)
-class GrantAllotment:
-    """What the grantor remembers of an allotment."""
-
-    id: AllotmentId
-    grant_id: GrantId
-    budget_line: str
-    holder: str
-    currency: str
-    granted: Granted
-    rate: str
-    valid_until: date | None
-    recall_reason: str | None
+from aidmesh_payments.domain.grants import Grant, Line
 
 
 def _grant(row: asyncpg.Record) -> Grant:
@@ -283,142 +267,9 @@ async def save_line(conn: asyncpg.Connection, grant_id: GrantId, changed: Line) 
     )
 
 
-async def put_allotment(
-    conn: asyncpg.Connection, allotment: GrantAllotment, rate_on: date, rate_source: str
-) -> None:
-    """Write an allotment that was made or raised."""
-    await conn.execute(
-        """
-        INSERT INTO grant_allotment (id, grant_id, budget_line, holder, currency, amount_minor,
-                                     granted_minor, rate, rate_on, rate_source, valid_until)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
-        ON CONFLICT (id) DO UPDATE SET amount_minor = excluded.amount_minor,
-            granted_minor = excluded.granted_minor, rate = excluded.rate,
-            rate_on = excluded.rate_on, rate_source = excluded.rate_source
-        """,
-        allotment.id,
-        allotment.grant_id,
-        allotment.budget_line,
-        allotment.holder,
-        allotment.currency,
-        allotment.granted.amount_minor,
-        allotment.granted.granted_minor,
-        allotment.rate,
-        rate_on,
-        rate_source,
-        allotment.valid_until,
-    )
-
-
-async def allotment(conn: asyncpg.Connection, allotment_id: AllotmentId) -> GrantAllotment | None:
-    """Return what we remember of an allotment we made; lock its grant before changing it."""
-    row = await conn.fetchrow("SELECT * FROM grant_allotment WHERE id = $1", allotment_id)
-    if row is None:
-        return None
-    return GrantAllotment(
-        id=AllotmentId(row["id"]),
-        grant_id=GrantId(row["grant_id"]),
-        budget_line=row["budget_line"],
-        holder=row["holder"],
-        currency=row["currency"],
-        granted=Granted(
-            amount_minor=row["amount_minor"],
-            granted_minor=row["granted_minor"],
-            returned_minor=row["returned_minor"],
-            returned_granted_minor=row["returned_granted_minor"],
-        ),
-        rate=row["rate"],
-        valid_until=row["valid_until"],
-        recall_reason=row["recall_reason"],
-    )
-
-
-async def save_returned(
-    conn: asyncpg.Connection, allotment_id: AllotmentId, granted: Granted
-) -> None:
-    """Write what of an allotment came back."""
-    await conn.execute(
-        """
-        UPDATE grant_allotment SET returned_minor = $2, returned_granted_minor = $3 WHERE id = $1
-        """,
-        allotment_id,
-        granted.returned_minor,
-        granted.returned_granted_minor,
-    )
-
-
-async def note_recall(conn: asyncpg.Connection, allotment_id: AllotmentId, reason: str) -> None:
-    """Note that an allotment was asked back."""
-    await conn.execute(
-        "UPDATE grant_allotment SET recall_reason = $2 WHERE id = $1", allotment_id, reason
-    )
-
-
 async def grants_by_code(conn: asyncpg.Connection, codes: Iterable[str]) -> dict[str, GrantId]:
     """Return the ids of our own grants by code."""
     rows = await conn.fetch(
         "SELECT code, id FROM donor_grant WHERE code = ANY($1::text[])", list(set(codes))
     )
     return {row["code"]: GrantId(row["id"]) for row in rows}
-
-
-async def ask_override(
-    conn: asyncpg.Connection,
-    request_id: UUID,
-    grant_id: GrantId,
-    order_json: str,
-    reason: str,
-    maker: UUID,
-) -> None:
-    """Keep an allotment beyond its budget line for a second person."""
-    await conn.execute(
-        """
-        INSERT INTO allotment_request (id, grant_id, order_json, reason, maker)
-        VALUES ($1, $2, $3, $4, $5)
-        """,
-        request_id,
-        grant_id,
-        order_json,
-        reason,
-        maker,
-    )
-
-
-class OverrideRequest(NamedTuple):
-    """An allotment beyond its budget line."""
-
-    order_json: str
-    reason: str
-    maker: UUID
-    state: str
-
-
-async def lock_request(conn: asyncpg.Connection, request_id: UUID) -> OverrideRequest | None:
-    """Lock a request for an override."""
-    row = await conn.fetchrow(
-        "SELECT order_json, reason, maker, state FROM allotment_request WHERE id = $1"
-        " FOR NO KEY UPDATE",
-        request_id,
-    )
-    return None if row is None else OverrideRequest(*row)
-
-
-async def decide_request(
-    conn: asyncpg.Connection,
-    request_id: UUID,
-    state: str,
-    by: UUID,
-    allotment_id: AllotmentId | None,
-) -> None:
-    """Close a request for an override."""
-    await conn.execute(
-        """
-        UPDATE allotment_request SET state = $2, decided_by = $3, decided_at = now(),
-               allotment_id = $4
-        WHERE id = $1
-        """,
-        request_id,
-        state,
-        by,
-        allotment_id,
-    )
