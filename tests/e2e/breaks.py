@@ -334,6 +334,18 @@ BREAKS = (
     ),
     Break("payments.ledger_agrees_with_allotments", "payments", BALANCED_BUT_WRONG),
     Break(
+        "payments.rebalancings_are_transfers",
+        "payments",
+        "UPDATE rebalancing SET sending_id = gen_random_uuid() WHERE state = 'moved'",
+    ),
+    Break(
+        "payments.rebalancings_are_transfers",
+        "payments",
+        "UPDATE return_ask SET prepared_minor = prepared_minor - 1 WHERE state = 'returned'",
+        also=("mesh.rebalancings_match",),
+        region="lviv",
+    ),
+    Break(
         "payments.no_need_paid_twice",
         "payments",
         "UPDATE payout SET state = 'accepted' WHERE state = 'settled'",
@@ -429,6 +441,13 @@ BREAKS = (
         "payments",
         "UPDATE transfer SET state = 'in_transit' WHERE kind = 'return' AND to_region = 'kyiv'",
     ),
+    Break(
+        "mesh.transfers_match",
+        "payments",
+        "UPDATE transfer SET state = 'in_transit' WHERE kind = 'return'",
+        region="lviv",
+    ),
+    Break("mesh.rebalancings_match", "payments", "DELETE FROM return_ask", region="lviv"),
     Break("mesh.referrals_match", "intake", REFERRED_TO_NOBODY),
     Break("mesh.shipments_match", "inventory", _shipment("preparing", "preparing", lot=True)),
     Break("sent_events_are_in_their_streams", "intake", SENT_BUT_NOT_THERE),

@@ -137,6 +137,31 @@ async def money_to_and_fro(kyiv: Staff, lviv: Staff) -> None:
         return True
 
     await eventually(is_back, 30)
+    await rebalancing(kyiv, lviv, money["allotment_id"])
+
+
+async def rebalancing(kyiv: Staff, lviv: Staff, allotment_id: str) -> None:
+    """A part of what Lviv holds goes back, and on to Kyiv."""
+    body = {"allotment_id": allotment_id, "to_region": "kyiv", "amount_minor": 30_000}
+    body |= {"reason": "waiting_needs"}
+    made = await kyiv.post("finance", "payments", "/rebalancings", body)
+    path = f"/rebalancings/{made['rebalancing_id']}"
+    ask = f"/return-asks/{made['rebalancing_id']}"
+    await kyiv.post("approver", "payments", f"{path}:sign")
+
+    async def prepared() -> bool:
+        await lviv.post("finance", "payments", f"{ask}:prepare", {"amount_minor": 20_000})
+        return True
+
+    await eventually(prepared, 60)
+    await lviv.post("approver", "payments", f"{ask}:consent")
+
+    async def is_there() -> bool:
+        (row,) = (await kyiv.get("finance", "payments", "/rebalancings"))["rebalancings"]
+        assert (row["state"], row["returned_minor"]) == ("moved", 20_000)
+        return True
+
+    await eventually(is_there, 60)
 
 
 async def people(kyiv: Staff) -> None:

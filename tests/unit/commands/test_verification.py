@@ -18,6 +18,7 @@ from aidmesh.verification.across import (
     services_agree,
 )
 from aidmesh.verification.privacy import Canaries, logs_are_clean, logs_in
+from aidmesh.verification.rebalancings import Proposal, odd_rebalancings
 from aidmesh.verification.referrals import Referred, Taken, odd_referrals
 from aidmesh.verification.shipments import Side, odd_shipments
 from aidmesh.verification.transfers import Transfer, odd_transfers
@@ -262,10 +263,10 @@ def test_aid_entered_as_given_is_booked_while_it_stands(
 @pytest.mark.parametrize(
     ("to", "known_to", "odd"),
     [
-        ("lviv", {"kyiv": "in_transit", "lviv": "received"}, None),
+        ("lviv", {"kyiv": "in_transit", "lviv": "received"}, "kyiv was never told"),
         ("lviv", {"kyiv": "received", "lviv": "received"}, None),
         ("lviv", {"kyiv": "in_transit"}, "known to kyiv only"),
-        ("lviv", {"kyiv": "in_transit", "lviv": "in_transit"}, "never arrived"),
+        ("lviv", {"kyiv": "received", "lviv": "in_transit"}, "never arrived"),
         ("odesa", {"kyiv": "in_transit"}, None),
         ("lvov", {"kyiv": "in_transit"}, "kyiv knows no region lvov"),
         ("kyiv", {"kyiv": "received"}, None),
@@ -278,6 +279,35 @@ def test_money_that_left_for_nobody_is_told(
     found = odd_transfers(seen, {"kyiv", "lviv"}, {"kyiv": ["odesa"], "lviv": []})
     assert len(found) == (odd is not None)
     assert odd is None or odd in found[0]
+
+
+@pytest.mark.parametrize(
+    ("made", "asked", "odd"),
+    [
+        ("moved", "returned", None),
+        ("withdrawn", "returned", None),
+        ("withdrawn", "declined", None),
+        ("lapsed", "lapsed", None),
+        ("proposed", "prepared", None),
+        ("proposed", "declined", "is proposed, at its holder declined"),
+        ("withdrawn", "prepared", "is withdrawn, at its holder prepared"),
+        ("moved", None, "known to kyiv only"),
+        (None, "asked", "known to lviv only"),
+    ],
+)
+def test_both_ends_of_a_proposal_know_how_it_ended(
+    made: str | None, asked: str | None, odd: str | None
+) -> None:
+    back = 5 if asked == "returned" or asked is None else None
+    of_grantors = {NEED: Proposal("kyiv", "lviv", made, back)} if made else {}
+    of_holders = {NEED: Proposal("kyiv", "lviv", asked, back)} if asked else {}
+    found = odd_rebalancings(of_grantors, of_holders, {"kyiv", "lviv"}, {"kyiv": [], "lviv": []})
+    assert len(found) == (odd is not None)
+    assert odd is None or odd in found[0]
+    if made and asked and odd is None:
+        other = {NEED: Proposal("kyiv", "lviv", asked, 4)}
+        found = odd_rebalancings(of_grantors, other, {"kyiv", "lviv"}, {})
+        assert [each.endswith("brought back two amounts") for each in found] == [True]
 
 
 @pytest.mark.parametrize(

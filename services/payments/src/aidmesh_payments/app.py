@@ -14,7 +14,14 @@ from aidmesh_payments.api import add_routes
 from aidmesh_payments.api.desk import Desk
 from aidmesh_payments.config import Settings
 from aidmesh_payments.consumers import subscriptions
-from aidmesh_payments.handlers import assigning, book, orders, sweeps
+from aidmesh_payments.handlers import (
+    assigning,
+    book,
+    orders,
+    rebalancing,
+    return_asks,
+    sweeps,
+)
 from aidmesh_payments.handlers.office import Office
 from aidmesh_payments.store import numbers
 
@@ -51,6 +58,13 @@ def build(settings: Settings | None = None) -> Service:
             ),
             Sweep("told_allotments", 1.0, partial(book.tell_allotments, office), book.TOLD_MAX),
             Sweep("ended_allotments", 60.0, partial(sweeps.end_validity, office), sweeps.LIMIT),
+            Sweep(
+                "signed_rebalancings",
+                1.0,
+                partial(rebalancing.pass_on, office),
+                rebalancing.LIMIT,
+            ),
+            Sweep("lapsed_asks", 30.0, partial(return_asks.lapse, office), return_asks.LIMIT),
             Sweep("overdue_reviews", 60.0, sweeps.mark_reviews, sweeps.LIMIT),
             Sweep("erased_payees", 60.0, sweeps.forget_payees, sweeps.LIMIT),
             Sweep(

@@ -239,6 +239,37 @@ CHECKS = (
         """,
     ),
     Check(
+        "rebalancings_are_transfers",
+        "what a proposal between holders says went back and on is what two transfers moved, once "
+        "each, and what was signed for went on",
+        """
+        SELECT format('rebalancing %s: %s came back, by transfer %s', r.id, r.returned_minor,
+                      COALESCE(b.amount_minor, 0))
+        FROM rebalancing r
+        LEFT JOIN transfer b ON b.id = r.return_id AND b.kind = 'return'
+              AND b.allotment_id = r.allotment_id
+        WHERE r.returned_minor <> COALESCE(b.amount_minor, 0)
+        UNION ALL
+        SELECT format('rebalancing %s: %s went on to %s, by transfer %s', r.id, r.returned_minor,
+                      r.to_region, COALESCE(s.amount_minor, 0))
+        FROM rebalancing r
+        LEFT JOIN transfer s ON s.id = r.sending_id AND s.kind = 'allotment'
+              AND s.to_region = r.to_region AND s.currency = r.currency
+        WHERE r.state = 'moved' AND r.returned_minor <> COALESCE(s.amount_minor, 0)
+        UNION ALL
+        SELECT format('rebalancing %s: signed for since %s, and did not go on', id, changed_at)
+        FROM rebalancing WHERE state = 'returned' AND signed_by IS NOT NULL AND hindrance IS NULL
+          AND changed_at < now() - interval '60 seconds'
+        UNION ALL
+        SELECT format('asked for %s: %s went back, by transfer %s', a.id, a.prepared_minor,
+                      COALESCE(b.amount_minor, 0))
+        FROM return_ask a
+        LEFT JOIN transfer b ON b.id = a.return_id AND b.kind = 'return'
+              AND b.allotment_id = a.allotment_id
+        WHERE a.state = 'returned' AND a.prepared_minor <> COALESCE(b.amount_minor, 0)
+        """,
+    ),
+    Check(
         "no_need_paid_twice",
         "a need is paid out at most once, and what is paid out was settled by one payout, "
         "unless a discrepancy says that cash was paid without money or beside another payment",

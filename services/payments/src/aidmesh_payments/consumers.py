@@ -39,7 +39,9 @@ from aidmesh_contracts.payments import (
     PayoutOutcomeV1,
     PayoutWithdrawnV1,
     RecallRequestedV1,
+    ReturnBookedV1,
 )
+from aidmesh_contracts.payments_rebalancing import RebalancingAnsweredV1, RebalancingChangedV1
 from aidmesh_contracts.streams import Stream
 from aidmesh_payments.handlers import (
     allotting,
@@ -50,6 +52,8 @@ from aidmesh_payments.handlers import (
     orders,
     payees,
     pickup,
+    proposals,
+    return_asks,
     services,
     spending,
 )
@@ -108,8 +112,11 @@ def subscriptions(office: Office) -> tuple[Subscription, ...]:
                     AllotmentSentV1: partial(allotting.receive, office),
                     AllotmentReceivedV1: partial(allotting.arrived, office),
                     AllotmentReturnedV1: partial(allotting.take_back, office),
+                    ReturnBookedV1: partial(allotting.booked, office),
                     RecallRequestedV1: partial(allotting.obey_recall, office),
                     AllotmentChangedV1: allotting.know_allotments,
+                    RebalancingChangedV1: partial(return_asks.know, office),
+                    RebalancingAnsweredV1: partial(proposals.hear_answers, office),
                     KeyChangedV1: peer_keys.know,
                 },
             ),

@@ -86,6 +86,24 @@ PROBLEMS: Final[tuple[ProblemType, ...]] = (
         "Wait until the service is connected, then send the same again.",
     ),
     ProblemType(
+        "same-holder",
+        422,
+        "The money is there already",
+        "Choose another region than the one that holds it.",
+    ),
+    ProblemType(
+        "proposal-lapsed",
+        409,
+        "The time for this is over",
+        "Ask the grant's region to propose it again.",
+    ),
+    ProblemType(
+        "validity-over",
+        409,
+        "The last day of this allotment is over",
+        "Leave the money in its grant and allot it anew, with another last day.",
+    ),
+    ProblemType(
         "rate-missing",
         422,
         "There is no exchange rate",

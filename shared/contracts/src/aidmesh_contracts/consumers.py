@@ -12,6 +12,7 @@ from aidmesh_contracts import (
     inventory_shipments,
     notification,
     payments,
+    payments_rebalancing,
     reporting,
 )
 from aidmesh_contracts.base import Event
@@ -143,8 +144,11 @@ CONSUMERS: tuple[Consumer, ...] = (
             payments.AllotmentSentV1,
             payments.AllotmentReceivedV1,
             payments.AllotmentReturnedV1,
+            payments.ReturnBookedV1,
             payments.RecallRequestedV1,
             payments.AllotmentChangedV1,
+            payments_rebalancing.RebalancingChangedV1,
+            payments_rebalancing.RebalancingAnsweredV1,
             payments.KeyChangedV1,
         ),
     ),

@@ -14,6 +14,7 @@ from aidmesh_contracts.ids import (
     NeedId,
     PayoutId,
     PurchaseId,
+    RebalancingId,
     TransferId,
 )
 from aidmesh_contracts.restriction import Restriction
@@ -202,6 +203,7 @@ class AllotmentSentV1(
         granted_minor: what the grantor counts as gone, in the grant's currency.
         rate: spending currency per unit of the grant's, as a decimal string.
         cost_categories: what the budget line pays for; None for all that the grant allows.
+        rebalancing_id: the proposal that it carries out; None of other transfers.
     """
 
     allotment_id: AllotmentId
@@ -216,6 +218,7 @@ class AllotmentSentV1(
     rate: str
     valid_until: date | None = None
     cost_categories: tuple[Code, ...] | None = None
+    rebalancing_id: RebalancingId | None = None
 
 
 class AllotmentReceivedV1(
@@ -234,7 +237,25 @@ class AllotmentReceivedV1(
 class AllotmentReturnedV1(
     Event, type="payments.allotment.returned.v1", stream=Stream.EVENTS, key="allotment_id"
 ):
-    """The holder gave free money back; the grantor credits it once, by `transfer_id`."""
+    """The holder gave free money back; the grantor credits it once, by `transfer_id`.
+
+    Attributes:
+        rebalancing_id: the proposal that it consents to; None of other returns.
+    """
+
+    allotment_id: AllotmentId
+    transfer_id: TransferId
+    grantor: Region
+    holder: Region
+    amount_minor: int = Field(gt=0)
+    currency: Currency
+    rebalancing_id: RebalancingId | None = None
+
+
+class ReturnBookedV1(
+    Event, type="payments.return.booked.v1", stream=Stream.EVENTS, key="allotment_id"
+):
+    """The grantor credited a return; the holder takes it out of transit."""
 
     allotment_id: AllotmentId
     transfer_id: TransferId
@@ -350,6 +371,7 @@ EVENTS: tuple[type[Event], ...] = (
     AllotmentSentV1,
     AllotmentReceivedV1,
     AllotmentReturnedV1,
+    ReturnBookedV1,
     RecallRequestedV1,
     AllotmentChangedV1,
     KeyChangedV1,

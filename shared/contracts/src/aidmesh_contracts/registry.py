@@ -9,6 +9,7 @@ from aidmesh_contracts import (
     inventory_shipments,
     notification,
     payments,
+    payments_rebalancing,
     reporting,
 )
 from aidmesh_contracts.base import Event
@@ -18,6 +19,7 @@ ALL: tuple[type[Event], ...] = (
     *inventory.EVENTS,
     *inventory_shipments.EVENTS,
     *payments.EVENTS,
+    *payments_rebalancing.EVENTS,
     *notification.EVENTS,
     *reporting.EVENTS,
 )

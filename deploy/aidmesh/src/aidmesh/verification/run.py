@@ -29,6 +29,7 @@ from aidmesh.verification.privacy import (
     supervisor_logs_in,
     tables_are_clean,
 )
+from aidmesh.verification.rebalancings import rebalancings_match
 from aidmesh.verification.referrals import referrals_match
 from aidmesh.verification.shipments import shipments_match
 from aidmesh.verification.streams import (
@@ -108,6 +109,7 @@ async def check_all(
         for peer in elsewhere[probe.name]:
             outcomes.append(await public_events_reported(probe, marks[probe.name], peer))
     outcomes.append(await transfers_match(probes, elsewhere))
+    outcomes.append(await rebalancings_match(probes, elsewhere))
     outcomes.append(await referrals_match(probes, elsewhere))
     outcomes.append(await shipments_match(probes, elsewhere))
     outcomes.append(await handoffs_arrived(probes))

@@ -58,4 +58,7 @@ def odd_transfers(
         arrived = by_region.get(some.to_region)
         if arrived is not None and arrived.state != "received":
             odd.append(f"transfer {transfer_id} never arrived")
+        sent = by_region.get(some.from_region)
+        if arrived is not None and sent is not None and sent.state != "received":
+            odd.append(f"transfer {transfer_id} arrived, and {some.from_region} was never told")
     return odd

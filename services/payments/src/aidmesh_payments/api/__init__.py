@@ -2,7 +2,15 @@
 
 from fastapi import FastAPI
 
-from aidmesh_payments.api import allotments, corrections, grants, orders, payouts, spending
+from aidmesh_payments.api import (
+    allotments,
+    corrections,
+    grants,
+    orders,
+    payouts,
+    rebalancing,
+    spending,
+)
 from aidmesh_payments.api.desk import Desk
 
 
@@ -12,6 +20,8 @@ def add_routes(app: FastAPI, desk: Desk) -> None:
     app.include_router(grants.router(desk))
     app.include_router(grants.bulk_router(desk))
     app.include_router(allotments.router(desk))
+    app.include_router(rebalancing.router(desk))
+    app.include_router(rebalancing.ask_router(desk))
     app.include_router(payouts.router(desk))
     app.include_router(payouts.bulk_router(desk))
     app.include_router(orders.router(desk))

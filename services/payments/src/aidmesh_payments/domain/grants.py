@@ -202,7 +202,7 @@ def allot(
     grant: Grant,
     line: Line | None,
     granted_minor: int,
-    maker: UUID,
+    maker: UUID | None,
     override: Override | None = None,
 ) -> tuple[Grant, Line] | GrantRefusal:
     """Give money from a budget line to a holder.

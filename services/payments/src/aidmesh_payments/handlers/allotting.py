@@ -11,7 +11,7 @@ from aidmesh_chassis.db import Tx
 from aidmesh_chassis.envelope import Received
 from aidmesh_chassis.errors import Poison
 from aidmesh_chassis.problems import NOT_FOUND, Problem
-from aidmesh_contracts.ids import AllotmentId, GrantId, TransferId
+from aidmesh_contracts.ids import AllotmentId, GrantId, RebalancingId, TransferId
 from aidmesh_contracts.payments import (
     AllotmentChangedV1,
     AllotmentReceivedV1,
@@ -19,6 +19,7 @@ from aidmesh_contracts.payments import (
     AllotmentSentV1,
     GrantChangedV1,
     RecallRequestedV1,
+    ReturnBookedV1,
 )
 from aidmesh_payments.domain import grants, ledger
 from aidmesh_payments.domain.allotments import Allotment, NotEnough
@@ -42,6 +43,8 @@ class Order(BaseModel):
     Attributes:
         amount_minor: in the currency of spending.
         rate: None where grant and spending share a currency, or to take the newest kept.
+        granted_minor: what the grant counts as gone, in its currency; None to convert.
+        rebalancing_id: the proposal that it carries out.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -55,6 +58,8 @@ class Order(BaseModel):
     currency: str
     rate: Rate | None = None
     valid_until: date | None = None
+    granted_minor: int | None = None
+    rebalancing_id: RebalancingId | None = None
 
 
 async def _rate(tx: Tx, order: Order, grant_currency: str, today: date) -> Rate:
@@ -84,7 +89,7 @@ def check_region(office: Office, region: str) -> None:
 
 
 async def allot(
-    office: Office, tx: Tx, order: Order, maker: UUID, override: Override | None = None
+    office: Office, tx: Tx, order: Order, maker: UUID | None, override: Override | None = None
 ) -> None:
     """Give money of a grant to a holder: the own region has it at once, another by event.
 
@@ -100,7 +105,11 @@ async def allot(
         raise Problem(NOT_FOUND)
     line = await grant_store.line(tx.conn, grant.id, order.budget_line)
     rate = await _rate(tx, order, grant.currency, book.today)
-    granted_minor = to_grant_currency(order.amount_minor, order.currency, grant.currency, rate.text)
+    granted_minor = order.granted_minor
+    if granted_minor is None:
+        granted_minor = to_grant_currency(
+            order.amount_minor, order.currency, grant.currency, rate.text
+        )
     if granted_minor == 0:
         raise problem("not-so-much")
     decided = grants.allot(grant, line, granted_minor, maker, override)
@@ -162,9 +171,10 @@ async def allot(
         granted_minor=granted_minor,
         rate=rate.text,
         valid_until=order.valid_until,
+        rebalancing_id=order.rebalancing_id,
     )
     own = order.to_region == office.region
-    await transfers.insert_transfer(
+    is_new = await transfers.insert_transfer(
         tx.conn,
         order.transfer_id,
         "allotment",
@@ -176,6 +186,8 @@ async def allot(
         "received" if own else "in_transit",
         granted_minor,
     )
+    if not is_new:
+        raise problem("wrong-state")
     if own:
         await _open(tx, book, sent)
         _credit(book, sent)
@@ -278,6 +290,15 @@ async def arrived(office: Office, tx: Tx, batch: Sequence[Received[AllotmentRece
             raise Poison("unknown_transfer")
 
 
+async def booked(office: Office, tx: Tx, batch: Sequence[Received[ReturnBookedV1]]) -> None:
+    """Take what this region gave back out of transit."""
+    for item in sorted(batch, key=lambda item: item.event.transfer_id):
+        if item.event.holder != office.region:
+            continue
+        if await transfers.arrive(tx.conn, item.event.transfer_id, item.region) is None:
+            raise Poison("unknown_transfer")
+
+
 async def take_back(office: Office, tx: Tx, batch: Sequence[Received[AllotmentReturnedV1]]) -> None:
     """Credit what holders gave back to our grants, once by transfer."""
     mine = [item for item in batch if item.event.grantor == office.region]
@@ -305,7 +326,24 @@ async def take_back(office: Office, tx: Tx, batch: Sequence[Received[AllotmentRe
             "received",
         ):
             journals += await credit_grant(
-                tx, event.allotment_id, event.transfer_id, event.amount_minor, today_in_kyiv(tx.now)
+                tx,
+                office.region,
+                event.allotment_id,
+                event.transfer_id,
+                event.amount_minor,
+                today_in_kyiv(tx.now),
+                event.rebalancing_id,
+            )
+            tx.emit(
+                ReturnBookedV1(
+                    allotment_id=event.allotment_id,
+                    transfer_id=event.transfer_id,
+                    grantor=office.region,
+                    holder=event.holder,
+                    amount_minor=event.amount_minor,
+                    currency=event.currency,
+                ),
+                cause=item,
             )
     await ledger_store.post(tx.conn, journals)
 

@@ -7,9 +7,16 @@ from datetime import date, datetime
 from aidmesh_chassis.db import Tx
 from aidmesh_chassis.envelope import Received
 from aidmesh_contracts.base import Event
-from aidmesh_contracts.ids import AllotmentId, GrantId, NeedId, TransferId, derive_id
+from aidmesh_contracts.ids import (
+    AllotmentId,
+    GrantId,
+    NeedId,
+    RebalancingId,
+    TransferId,
+    derive_id,
+)
 from aidmesh_contracts.payments import AllotmentChangedV1, AllotmentReturnedV1, FundsGrewV1
-from aidmesh_payments.domain import ledger
+from aidmesh_payments.domain import ledger, rebalancing
 from aidmesh_payments.domain.allotments import Allotment
 from aidmesh_payments.domain.choosing import Purse
 from aidmesh_payments.domain.money import today_in_kyiv
@@ -130,17 +137,34 @@ class Book:
         self._journals.clear()
         await self._tell_growth()
 
-    async def give_back(self, allotment_id: AllotmentId, amount_minor: int) -> None:
-        """Return free money to the grantor without having been asked. Raises `NotEnough`."""
+    async def give_back(
+        self,
+        allotment_id: AllotmentId,
+        amount_minor: int,
+        rebalancing_id: RebalancingId | None = None,
+    ) -> None:
+        """Return free money to the grantor, who has not recalled it. Raises `NotEnough`.
+
+        Args:
+            rebalancing_id: the proposal that is consented to.
+        """
         changed = self[allotment_id].give_back(amount_minor)
         self.put(changed)
-        await self._give_back(changed, amount_minor)
+        await self._give_back(changed, amount_minor, rebalancing_id)
 
-    async def _give_back(self, allotment: Allotment, amount_minor: int) -> None:
-        number = await transfers.count_returns(self.tx.conn, allotment.id) + 1
-        transfer_id = TransferId(derive_id("return", allotment.id, self.office.region, number))
+    async def _give_back(
+        self,
+        allotment: Allotment,
+        amount_minor: int,
+        rebalancing_id: RebalancingId | None = None,
+    ) -> None:
+        if rebalancing_id is None:
+            number = await transfers.count_returns(self.tx.conn, allotment.id) + 1
+            transfer_id = TransferId(derive_id("return", allotment.id, self.office.region, number))
+        else:
+            transfer_id = rebalancing.return_id(rebalancing_id)
         own = allotment.grantor == self.office.region
-        await transfers.insert_transfer(
+        is_new = await transfers.insert_transfer(
             self.tx.conn,
             transfer_id,
             "return",
@@ -151,6 +175,7 @@ class Book:
             allotment.currency,
             "received" if own else "in_transit",
         )
+        assert is_new, "money goes back once by each transfer"  # noqa: S101 - an invariant
         self.write(
             ledger.return_sent(
                 transfer_id,
@@ -163,7 +188,13 @@ class Book:
         )
         if own:
             self._journals += await returning.credit_grant(
-                self.tx, allotment.id, transfer_id, amount_minor, self.today
+                self.tx,
+                self.office.region,
+                allotment.id,
+                transfer_id,
+                amount_minor,
+                self.today,
+                rebalancing_id,
             )
         else:
             self.tx.emit(
@@ -174,6 +205,7 @@ class Book:
                     holder=self.office.region,
                     amount_minor=amount_minor,
                     currency=allotment.currency,
+                    rebalancing_id=rebalancing_id,
                 )
             )
 

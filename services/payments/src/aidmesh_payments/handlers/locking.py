@@ -19,6 +19,7 @@ from aidmesh_contracts.payments import (
     GrantChangedV1,
     RecallRequestedV1,
 )
+from aidmesh_contracts.payments_rebalancing import RebalancingAnsweredV1, RebalancingChangedV1
 from aidmesh_payments.domain.allotments import Allotment
 from aidmesh_payments.handlers.office import Office
 from aidmesh_payments.store import allotments as allotment_store
@@ -69,11 +70,14 @@ async def lock_world(office: Office, tx: Tx, batch: Sequence[Received[Event]]) -
     ids: set[AllotmentId] = set()
     returned: list[AllotmentId] = []
     for event in (item.event for item in batch):
-        if isinstance(event, AllotmentSentV1 | RecallRequestedV1):
+        if isinstance(event, AllotmentSentV1 | RecallRequestedV1 | RebalancingChangedV1):
             ids.add(event.allotment_id)
         elif isinstance(event, GrantChangedV1):
             ids.update(await allotment_store.of_grant(tx.conn, event.grant_id))
-        elif isinstance(event, AllotmentReturnedV1) and event.grantor == office.region:
+        elif (
+            isinstance(event, AllotmentReturnedV1 | RebalancingAnsweredV1)
+            and event.grantor == office.region
+        ):
             returned.append(event.allotment_id)
     allotments = list((await allotment_store.lock(tx.conn, ids)).values())
     await lock_grants_of(office, tx, allotments, returned)
@@ -88,7 +92,7 @@ async def lock_grants_of(
     """Lock the own grants to which something of locked allotments may go back.
 
     Args:
-        returned: allotments of others, of which something did.
+        returned: allotments of others, of which something did, or about which they answered.
     """
     grants = {
         each.grant_id

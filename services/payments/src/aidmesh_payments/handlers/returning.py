@@ -4,10 +4,11 @@ from collections.abc import Iterable
 from datetime import date
 
 from aidmesh_chassis.db import Tx
-from aidmesh_contracts.ids import AllotmentId, TransferId, derive_id
+from aidmesh_contracts.ids import AllotmentId, RebalancingId, TransferId, derive_id
 from aidmesh_contracts.payments import GrantChangedV1
 from aidmesh_payments.domain import grants, ledger
 from aidmesh_payments.domain.money import to_grant_currency
+from aidmesh_payments.handlers import proposals
 from aidmesh_payments.store import funding
 from aidmesh_payments.store import granted as granted_store
 from aidmesh_payments.store import grants as store
@@ -15,14 +16,20 @@ from aidmesh_payments.store import grants as store
 
 async def credit_grant(
     tx: Tx,
+    grantor: str,
     allotment_id: AllotmentId,
     transfer_id: TransferId,
     amount_minor: int,
     on: date,
+    rebalancing_id: RebalancingId | None = None,
 ) -> list[ledger.Journal]:
     """Credit a return that was not credited before, at the newest rate kept.
 
     What a donor still waits for is set aside from it first.
+
+    Args:
+        grantor: the own region.
+        rebalancing_id: the proposal that it came back for.
 
     Returns:
         the journals to write.
@@ -59,6 +66,10 @@ async def credit_grant(
     set_aside = derive_id("journal", "refund_due", transfer_id)
     await funding.cover_shortfalls(tx.conn, shortfalls, taken.set_aside_minor, journal_id=set_aside)
     await tell_grants(tx, [taken.grant])
+    if rebalancing_id is not None:
+        await proposals.came_back(
+            tx, grantor, rebalancing_id, allotment_id, amount_minor, taken.credited_minor
+        )
     journals = [
         ledger.return_received(
             transfer_id,

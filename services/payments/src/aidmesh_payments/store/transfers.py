@@ -38,12 +38,16 @@ async def insert_transfer(
     )
 
 
-async def arrive(conn: asyncpg.Connection, transfer_id: TransferId, holder: str) -> bool | None:
-    """Take a sent transfer out of transit; False when it is out already, None when unknown."""
+async def arrive(conn: asyncpg.Connection, transfer_id: TransferId, region: str) -> bool | None:
+    """Take a transfer that was sent to a region out of transit.
+
+    Returns:
+        False when it is out already, None when nothing was sent there so.
+    """
     row = await conn.fetchrow(
         "SELECT state FROM transfer WHERE id = $1 AND to_region = $2 FOR NO KEY UPDATE",
         transfer_id,
-        holder,
+        region,
     )
     if row is None:
         return None
