@@ -164,3 +164,26 @@ async def test_a_line_beyond_its_flexibility_asks_a_second_person(api: Api) -> N
     await api.post_as(api.checker, f"{path}:approve")
     await api.post_as(api.checker, f"{path}:approve", 409)
     assert await api.desk.value("SELECT received_minor FROM allotment") == 1_500
+
+
+async def test_an_office_that_there_is_not_pays_for_no_grant(api: Api) -> None:
+    donor = await api.post("/v1/donors", 201, name="Donor of offices")
+    body: dict[str, Any] = {
+        "donor_id": donor["donor_id"],
+        "code": "offices",
+        "currency": "EUR",
+        "amount_minor": 100,
+        "period_from": "2024-01-01",
+        "period_to": "2024-12-31",
+        "budget_lines": [{"code": "aid", "amount_minor": 100}],
+        "paying_office": "lviv",
+    }
+    unknown = await api.post("/v1/grants", 503, **body)
+    assert unknown["type"].endswith("regions-not-known-yet")
+    api.peers.expect({"odesa"})
+    refused = await api.post("/v1/grants", 422, **body)
+    assert refused["type"].endswith("region-unknown")
+    assert "GET /v1/regions" in refused["detail"]
+    api.peers.expect({"odesa", "lviv"})
+    made = await api.post("/v1/grants", 201, **body)
+    assert (await api.get(f"/v1/grants/{made['grant_id']}"))["paying_office"] == "lviv"

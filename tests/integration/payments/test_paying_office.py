@@ -169,6 +169,24 @@ async def test_a_need_that_is_over_asks_its_payout_back(pair: Two, too_late: boo
     await pair.exchange()
     assert await pair.states(payout_id) == ("rejected", "rejected")
     assert await pair.lviv.desk.value("SELECT state FROM commitment") == "released"
+    assert await pair.lviv.desk.value("SELECT note FROM discrepancy") == "rejected"
+
+
+async def test_what_the_office_rejects_of_a_need_over_since_it_was_listed_is_let_go(
+    pair: Two,
+) -> None:
+    need = await pair.need()
+    payout_id = await pair.approve(need)
+    await pair.exchange()
+    assert await pair.pay(payout_id, "export") is None
+    await pair.exchange()
+    await pair.lviv.desk.feed(withdrawn(need))
+    assert await pair.lviv.desk.value("SELECT about FROM discrepancy") == "withdrawn_after_export"
+    assert await pair.pay(payout_id, "reject", reason="AC01") is None
+    await pair.exchange()
+    assert await pair.states(payout_id) == ("rejected", "rejected")
+    assert await pair.lviv.desk.value("SELECT committed_minor FROM allotment") == 0
+    assert await pair.lviv.desk.value("SELECT note FROM discrepancy") == "rejected"
 
 
 async def test_what_is_asked_back_may_overtake_what_it_asks_for(pair: Two) -> None:

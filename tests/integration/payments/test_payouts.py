@@ -12,7 +12,7 @@ from aidmesh_contracts.intake import PayeeErasedV1, PayeeSealedV1
 from aidmesh_contracts.payments import CommitmentReleasedV1, CommitmentSpentV1
 from aidmesh_payments.domain.money import today_in_kyiv
 from integration.payments.callers import IBAN, NAME, Api
-from integration.payments.offices import MAKER, approved, confirmed, told
+from integration.payments.offices import MAKER, approved, confirmed, told, withdrawn
 
 
 async def test_a_reconciliation_file_that_comes_twice_counts_once(api: Api) -> None:
@@ -174,6 +174,30 @@ async def test_rejected_then_drawn_up_again_or_given_up(api: Api) -> None:
     await api.desk.told()
     await api.post(f"/v1/payouts/{again}:give-up")
     assert [e.cause for e in await api.desk.told_of(CommitmentReleasedV1)] == ["returned"]
+
+
+async def test_what_the_bank_rejects_of_a_need_that_is_over_is_let_go(api: Api) -> None:
+    await api.purse(10_000)
+    need_id = NeedId(uuid4())
+    need = approved(1_000, payee_ref=await api.payee(need_id), need_id=need_id)
+    await api.desk.feed(need)
+    await api.desk.feed(confirmed(need))
+    row = {"row_id": "1", "need_id": str(need.need_id)}
+    await api.post("/v1/payouts:approve", source="x", rows=[row])
+    await api.post("/v1/payouts:export", 201, currency="UAH", mechanism="iban")
+    await api.desk.feed(withdrawn(need))
+    # It may have been paid by now: the money stays committed, and a person is told.
+    assert await api.desk.value("SELECT committed_minor FROM allotment") == 1_000
+    assert len((await api.get("/v1/discrepancies"))["discrepancies"]) == 1
+    [payout] = (await api.get("/v1/payouts?state=exported"))["payouts"]
+    await api.desk.told()
+    await api.post(f"/v1/payouts/{payout['id']}:reject", reason="AC04")
+    assert await api.desk.value("SELECT committed_minor FROM allotment") == 0
+    assert (await api.get("/v1/discrepancies"))["discrepancies"] == []
+    [released] = await api.desk.told_of(CommitmentReleasedV1)
+    assert (released.need_id, released.cause) == (need.need_id, "withdrawn")
+    await api.post(f"/v1/payouts/{payout['id']}:redo", 409, payee_ref=None)
+    await api.post(f"/v1/payouts/{payout['id']}:give-up", 409)
 
 
 async def test_small_payments_by_one_person_are_reviewed(api: Api) -> None:

@@ -70,9 +70,48 @@ GRANT = {
 }  # fmt: skip
 HOLDINGS = [
     {"allotment_id": str(number("purse")), "grant_code": "qn-2024", "budget_line": "aid",
-     "holder": "kyiv", "currency": "UAH", "status": "active", "received_minor": 310_000_000,
-     "free_minor": 88_000_000, "as_of": at(0)},
+     "grantor": "kyiv", "holder": "kyiv", "currency": "UAH", "status": "active",
+     "received_minor": 310_000_000, "free_minor": 88_000_000, "as_of": at(0)},
+    {"allotment_id": str(number("purse lviv")), "grant_code": "qn-2024", "budget_line": "aid",
+     "grantor": "kyiv", "holder": "lviv", "currency": "UAH", "status": "active",
+     "received_minor": 180_000_000, "free_minor": 147_499_950, "as_of": at(-11)},
 ]  # fmt: skip
+PROPOSALS = [
+    {"id": str(number(f"move {name}")), "grant_id": str(number("qn")), "grant_code": "qn-2024",
+     "budget_line": "aid", "allotment_id": str(number("purse lviv")), "holder": "lviv",
+     "to_region": "kyiv", "amount_minor": 30_000_000, "currency": "UAH",
+     "reason": "waiting_needs", "proposed_by": str(number("maker")), "signed_by": None,
+     "prepared_minor": None, "answer_reason": None, "returned_minor": None, "hindrance": None,
+     "lapses_at": at(20_000), "proposed_at": at(-300), "is_overdue": False, "arrived": False,
+     **more}
+    for name, more in (
+        ("proposed", {"state": "proposed"}),
+        ("overdue", {"state": "proposed", "is_overdue": True, "proposed_by": None}),
+        ("hindered", {"state": "returned", "returned_minor": 20_000_000,
+                      "signed_by": str(number("checker")), "hindrance": "grant-not-active"}),
+        ("moved", {"state": "moved", "returned_minor": 20_000_000, "arrived": True,
+                   "signed_by": str(number("checker"))}),
+        ("declined", {"state": "declined", "answer_reason": "needed_here"}),
+    )
+]  # fmt: skip
+RETURN_ASKS = [
+    {"id": str(number(f"ask {name}")), "grant_code": "lv-1", "budget_line": "aid",
+     "grantor": "lviv", "holder": "kyiv", "to_region": "odesa", "amount_minor": 5_000_000,
+     "currency": "UAH", "reason": "unused_money", "told_state": "proposed",
+     "prepared_minor": None, "prepared_by": None, "answer_reason": None,
+     "free_minor": 4_000_000, "lapses_at": at(20_000), "booked": False, **more}
+    for name, more in (
+        ("asked", {"state": "asked"}),
+        ("prepared", {"state": "prepared", "prepared_minor": 3_000_000,
+                      "prepared_by": str(number("maker"))}),
+        ("returned", {"state": "returned", "prepared_minor": 3_000_000, "booked": True}),
+        ("for us", {"state": None, "holder": "odesa", "to_region": "kyiv"}),
+    )
+]  # fmt: skip
+PAYMENT_LIST = {
+    "id": str(number("list")), "currency": "UAH", "mechanism": "iban", "payouts": 3,
+    "total_minor": 360_000, "exported_at": at(-60),
+}  # fmt: skip
 PURCHASE_STATES = ("draft", "ordered", "received", "invoiced", "paid", "cancelled")
 
 

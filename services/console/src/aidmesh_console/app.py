@@ -18,6 +18,7 @@ from aidmesh_console.pages import (
     alerts,
     assets,
     beds,
+    between,
     entrance,
     failures,
     grants,
@@ -28,6 +29,7 @@ from aidmesh_console.pages import (
     lots,
     money,
     needs,
+    orders,
     people,
     purchases,
     questions,
@@ -86,7 +88,8 @@ def build(
     app.include_router(entrance.router(served))
     for page in (
         home, register, importing, needs, rules, referrals, people, hand_over, sites, stock, items,
-        lots, beds, assets, shipments, alerts, grants, purchases, questions, money, results,
+        lots, beds, assets, shipments, alerts, between, grants, purchases, questions, orders,
+        money, results,
     ):  # fmt: skip
         app.include_router(page.routes, include_in_schema=False)
     return Service(name=NAME, settings=settings, database=None, app=app, health=health)

@@ -26,6 +26,7 @@ from aidmesh_console.clients.inventory import Inventory
 from aidmesh_console.clients.link import Away, ClientError, Link, Refused
 from aidmesh_console.clients.payments import Payments
 from aidmesh_console.clients.peers import Readiness
+from aidmesh_console.clients.rebalancing import Rebalancing
 from aidmesh_console.clients.reporting import Reporting
 from aidmesh_console.clients.shipments import Shipments
 from aidmesh_console.config import Settings
@@ -223,6 +224,11 @@ class Visit(Guest):
     def payments(self) -> Payments:
         """Grants and payouts."""
         return Payments(self._link("payments", str(self.desk.settings.payments_url)))
+
+    @cached_property
+    def rebalancing(self) -> Rebalancing:
+        """Money that moves between holders."""
+        return Rebalancing(self.payments.link)
 
     @cached_property
     def reporting(self) -> Reporting:

@@ -112,6 +112,10 @@ class Link:
         response = await self._send("GET", path, params=asked)
         return self._understood(response, answer)
 
+    async def get_file(self, path: str) -> bytes:
+        """Read a file as it is. Raises `ClientError`."""
+        return (await self._send("GET", path)).content
+
     async def post(
         self,
         path: str,

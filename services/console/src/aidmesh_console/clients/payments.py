@@ -14,6 +14,7 @@ from aidmesh_console.clients.payments_views import (
     Holding,
     Paid,
     PayingOrders,
+    PaymentLists,
     Payouts,
     Purchase,
     Purchases,
@@ -46,6 +47,7 @@ class _Drawn(View):
 _GRANTS = TypeAdapter(Grants)
 _PAYOUTS = TypeAdapter(Payouts)
 _ORDERS = TypeAdapter(PayingOrders)
+_LISTS = TypeAdapter(PaymentLists)
 _ROWS = TypeAdapter(_Rows)
 _GRANT = TypeAdapter(WholeGrant)
 _HOLDINGS = TypeAdapter(_Holdings)
@@ -59,6 +61,7 @@ _REQUESTS = TypeAdapter(AllotmentRequests)
 ROWS_MAX = 200
 PAGES_MAX = 20
 """How many rows of a list payments gives at once."""
+LISTS_SHOWN = 5
 _SOURCE = "desk"
 REFERENCE_CHARS_MAX = 140
 """What a bank's reference may have, as in ISO 20022."""
@@ -80,6 +83,10 @@ class Payments:
 
     async def held_by(self, region: str) -> Sequence[Holding]:
         """What a region may spend: its allotments, all of them, to choose from."""
+        return await self.held(region)
+
+    async def held(self, region: str | None = None) -> Sequence[Holding]:
+        """All allotments that are known, of one holder or all."""
         held: list[Holding] = []
         after: str | None = None
         for _ in range(PAGES_MAX):
@@ -206,6 +213,25 @@ class Payments:
         }
         body = {"source": _SOURCE, "rows": [row]}
         return (await self.link.post("/v1/paying-orders:settle", _ROWS, body, key)).rows
+
+    async def export_orders(self, currency: str, mechanism: str, key: UUID) -> None:
+        """Put what waits on a new payment list."""
+        body = {"currency": currency, "mechanism": mechanism}
+        await self.link.post("/v1/paying-orders:export", ACCEPTED, body, key)
+
+    async def act_on_order(self, payout_id: UUID, step: str, reason: str, key: UUID) -> None:
+        """The bank did not carry it out, or it came back: `step` is its name."""
+        path = f"/v1/paying-orders/{payout_id}:{step}"
+        await self.link.post(path, ACCEPTED, {"reason": reason}, key)
+
+    async def payment_lists(self, after: str | None = None) -> PaymentLists:
+        """Payment lists, the newest first."""
+        query: Query = {"limit": LISTS_SHOWN, "after": after}
+        return await self.link.get("/v1/payout-batches", _LISTS, query)
+
+    async def payment_list(self, list_id: UUID) -> bytes:
+        """A payment list as CSV, with payees opened: every reading is on record."""
+        return await self.link.get_file(f"/v1/payout-batches/{list_id}/list.csv")
 
     async def settle_many(
         self, table: Sequence[Paid], served_on: date, key: UUID, *, by_need: bool

@@ -15,6 +15,7 @@ class Holding(View):
 
     allotment_id: UUID | None = None
     grant_code: str | None = None
+    grantor: str | None = None
     holder: str
     budget_line: str | None = None
     currency: str
@@ -222,6 +223,24 @@ class PayingOrders(View):
     """A page of orders."""
 
     rows: tuple[PayingOrder, ...] = Field(validation_alias="orders")
+    next: str | None = None
+
+
+class PaymentList(View):
+    """What was put on one list for the bank."""
+
+    id: UUID
+    currency: str
+    mechanism: str
+    payouts: int
+    total_minor: int
+    exported_at: datetime
+
+
+class PaymentLists(View):
+    """A page of payment lists."""
+
+    rows: tuple[PaymentList, ...] = Field(validation_alias="batches")
     next: str | None = None
 
 

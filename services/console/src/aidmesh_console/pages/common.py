@@ -19,6 +19,12 @@ AREAS = (
 
 CURRENCIES = ("UAH", "EUR", "USD")
 
+BANK_REASONS = ("AC01", "AC04", "AC06", "AM04", "AM05")
+"""ISO 20022: why a bank did not pay, or sent money back."""
+
+LIST_MECHANISMS = ("iban", "card", "post")
+"""What goes on payment lists of other regions; cash is paid where the person is."""
+
 ALL = "all"
 """A filter that lets everything through, where none means what is open."""
 

@@ -13,6 +13,7 @@ from aidmesh_console.clients.link import ClientError
 from aidmesh_console.clients.payments import REFERENCE_CHARS_MAX
 from aidmesh_console.clients.payments_views import Paid, RowAnswer
 from aidmesh_console.forms import Form
+from aidmesh_console.pages.common import BANK_REASONS, CURRENCIES, LIST_MECHANISMS
 from aidmesh_console.roles import Act
 from aidmesh_console.visit import Posted, Visit, visitor
 
@@ -36,7 +37,7 @@ _BETWEEN = re.compile(r"[\s;,]+")
 @routes.get("/money")
 async def show(visit: Reader) -> Response:
     """The queues."""
-    return await _page(visit)
+    return await page(visit)
 
 
 @routes.post("/money/approve")
@@ -44,11 +45,11 @@ async def approve(form: Posted, visit: Approver) -> Response:
     """Approve the payouts that were ticked."""
     chosen = form.ids("payout")
     if not chosen:
-        return await _page(visit, 422, visit.say("money.none_chosen"))
+        return await page(visit, 422, visit.say("money.none_chosen"))
     try:
         rows = await visit.payments.approve(chosen, form.key)
     except ClientError as error:
-        return await _failed(visit, error, form)
+        return await failed(visit, error, form)
     return await _told(visit, rows, "payouts_approved")
 
 
@@ -58,11 +59,11 @@ async def settle(payout_id: UUID, form: Posted, visit: Settler) -> Response:
     reference = form.text("bank_reference", needed=True)
     day = form.day("served_on") or i18n.today()
     if form.faults or reference is None:
-        return await _page(visit, 422, visit.say("money.reference_missing"))
+        return await page(visit, 422, visit.say("money.reference_missing"))
     try:
         rows = await visit.payments.settle(payout_id, reference, day, form.key)
     except ClientError as error:
-        return await _failed(visit, error, form)
+        return await failed(visit, error, form)
     return await _told(visit, rows, "payout_settled")
 
 
@@ -72,11 +73,11 @@ async def settle_order(payout_id: UUID, form: Posted, visit: Settler) -> Respons
     reference = form.text("bank_reference", needed=True)
     day = form.day("served_on") or i18n.today()
     if form.faults or reference is None:
-        return await _page(visit, 422, visit.say("money.reference_missing"))
+        return await page(visit, 422, visit.say("money.reference_missing"))
     try:
         rows = await visit.payments.settle_order(payout_id, reference, day, form.key)
     except ClientError as error:
-        return await _failed(visit, error, form)
+        return await failed(visit, error, form)
     return await _told(visit, rows, "payout_settled")
 
 
@@ -90,16 +91,16 @@ async def settle_many(form: Posted, visit: Settler) -> Response:
         lines = ", ".join(str(line) for line in wrong_lines[:_LINES_TOLD])
         said = visit.say("money.table_wrong", lines=lines) if lines else None
         wrong = said or visit.say("fault.day" if form.faults else "money.table_empty")
-        return await _page(visit, 422, wrong, form.key, pasted=form.values)
+        return await page(visit, 422, wrong, form.key, pasted=form.values)
     try:
         rows = await visit.payments.settle_many(table, day, form.key, by_need=by_need)
     except ClientError as error:
         status, key = form.after(error)
-        return await _page(visit, status, visit.problem(error), key, pasted=form.values)
+        return await page(visit, status, visit.problem(error), key, pasted=form.values)
     refused = [(table[row.row], row) for row in rows if row.status == "rejected"]
     if refused:
         wrong = visit.say("money.some_refused", len(refused))
-        return await _page(visit, 409, wrong, pasted=form.values, refused=refused)
+        return await page(visit, 409, wrong, pasted=form.values, refused=refused)
     return visit.go("/money", said="payouts_settled")
 
 
@@ -109,7 +110,7 @@ async def not_collected(payout_id: UUID, form: Posted, visit: Settler) -> Respon
     try:
         await visit.payments.not_collected(payout_id, form.key)
     except ClientError as error:
-        return await _failed(visit, error, form)
+        return await failed(visit, error, form)
     return visit.go("/money", said="payout_not_collected")
 
 
@@ -119,7 +120,7 @@ async def redo(payout_id: UUID, form: Posted, visit: Redoer) -> Response:
     try:
         await visit.payments.redo(payout_id, form.key)
     except ClientError as error:
-        return await _failed(visit, error, form)
+        return await failed(visit, error, form)
     return visit.go("/money", said="payout_redone")
 
 
@@ -129,7 +130,7 @@ async def give_up(payout_id: UUID, form: Posted, visit: Redoer) -> Response:
     try:
         await visit.payments.give_up(payout_id, form.key)
     except ClientError as error:
-        return await _failed(visit, error, form)
+        return await failed(visit, error, form)
     return visit.go("/money", said="payout_given_up")
 
 
@@ -139,7 +140,7 @@ async def review(payout_id: UUID, form: Posted, visit: Settler) -> Response:
     try:
         await visit.payments.review(payout_id, form.key)
     except ClientError as error:
-        return await _failed(visit, error, form)
+        return await failed(visit, error, form)
     return visit.go("/money", said="payout_reviewed")
 
 
@@ -170,16 +171,17 @@ async def _told(visit: Visit, rows: Sequence[RowAnswer], said: str) -> Response:
     refused = [row for row in rows if row.status == "rejected"]
     if refused:
         count = visit.say("money.some_refused", len(refused))
-        return await _page(visit, 409, f"{count} {visit.refusal(refused[0].problem)}")
+        return await page(visit, 409, f"{count} {visit.refusal(refused[0].problem)}")
     return visit.go("/money", said=said)
 
 
-async def _failed(visit: Visit, error: ClientError, form: Form) -> Response:
+async def failed(visit: Visit, error: ClientError, form: Form) -> Response:
+    """The page again, with why a form was refused."""
     status, key = form.after(error)
-    return await _page(visit, status, visit.problem(error), key)
+    return await page(visit, status, visit.problem(error), key)
 
 
-async def _page(
+async def page(
     visit: Visit,
     status: int = 200,
     wrong: str | None = None,
@@ -188,9 +190,11 @@ async def _page(
     pasted: Mapping[str, str] | None = None,
     refused: Sequence[tuple[Paid, RowAnswer]] = (),
 ) -> Response:
+    """The page of all queues."""
     names = (*_STATES, "reviews", *(f"orders_{state}" for state in _ORDERS))
     pages = {name: text for name in names if (text := visit.asked.get(name))}
-    reviews, received, listed, *heard = await asyncio.gather(
+    lists, reviews, received, listed, *heard = await asyncio.gather(
+        visit.hear(visit.payments.payment_lists()),
         visit.hear(visit.payments.reviews(pages.get("reviews"))),
         *(
             visit.hear(visit.payments.orders(state, pages.get(f"orders_{state}"), _ROWS))
@@ -202,6 +206,10 @@ async def _page(
     return visit.page(
         "money",
         status,
+        lists=lists,
+        bank_reasons=BANK_REASONS,
+        mechanisms=LIST_MECHANISMS,
+        currencies=CURRENCIES,
         reviews=reviews,
         draft=queues["draft"],
         orders={"received": received, "exported": listed},

@@ -17,6 +17,7 @@ from aidmesh_payments.domain.grants import Override
 from aidmesh_payments.domain.money import Rate, today_in_kyiv
 from aidmesh_payments.handlers import allotting
 from aidmesh_payments.handlers.allotting import Order
+from aidmesh_payments.handlers.office import check_region
 from aidmesh_payments.problems import problem
 from aidmesh_payments.store import granted
 from aidmesh_payments.store import grants as store
@@ -120,7 +121,7 @@ def router(desk: Desk) -> APIRouter:
                 rate=_rate(body.rate, body.rate_on, body.rate_source, today),
                 valid_until=body.valid_until,
             )
-            allotting.check_region(desk.office, order.to_region)
+            check_region(desk.office, order.to_region)
             if body.over_line_reason is not None:
                 request_id = uuid4()
                 if await store.terms(tx.conn, order.grant_id) is None:

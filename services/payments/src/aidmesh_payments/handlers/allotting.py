@@ -26,7 +26,7 @@ from aidmesh_payments.domain.allotments import Allotment, NotEnough
 from aidmesh_payments.domain.grants import Granted, GrantRefusal, Override
 from aidmesh_payments.domain.money import Rate, to_grant_currency, today_in_kyiv
 from aidmesh_payments.handlers.book import Book
-from aidmesh_payments.handlers.office import Office
+from aidmesh_payments.handlers.office import Office, check_region
 from aidmesh_payments.handlers.returning import credit_grant, tell_grants
 from aidmesh_payments.problems import problem
 from aidmesh_payments.store import allotments as store
@@ -71,21 +71,6 @@ async def _rate(tx: Tx, order: Order, grant_currency: str, today: date) -> Rate:
     if kept is None:
         raise problem("rate-missing")
     return Rate(*kept)
-
-
-def check_region(office: Office, region: str) -> None:
-    """Refuse a region that nobody answers for: what is sent there would never come back.
-
-    Raises:
-        Problem: it is neither the own one nor a peer, or that is not known.
-    """
-    if region == office.region:
-        return
-    known = office.regions()
-    if known is None:
-        raise problem("regions-not-known-yet")
-    if region not in known:
-        raise problem("region-unknown")
 
 
 async def allot(

@@ -145,6 +145,12 @@ async def take_outcomes(office: Office, tx: Tx, batch: Sequence[Received[PayoutO
         # Corrected details may say cash: then it waits to be fetched from now on.
         await pickup_store.restart_clock(tx.conn, draft.commitment_id)
     await discrepancies.open_discrepancies(tx.conn, odd)
+    unpaid = [
+        row.commitment_id
+        for row in saved
+        if row.payout.state == "rejected" and touched[row.commitment_id].state == "released"
+    ]
+    await discrepancies.close_withdrawn(tx.conn, unpaid, "rejected")
     await book.close()
 
 
@@ -190,7 +196,11 @@ def _follow(
         again = replace(again, payout=Payout(commitment.amount_minor, commitment.currency))
         book.tx.emit(payout_state(again), cause=item, version=1)
     elif said.state == "cancelled" or (
-        said.state == "rejected" and row.withdrawal in ("withdrawn", "returned", "erased")
+        said.state == "rejected"
+        and (
+            row.withdrawal in ("withdrawn", "returned", "erased")
+            or commitment.attempt_no <= ended_no
+        )
     ):
         why: ReleaseCause = "returned" if row.withdrawal == "returned" else "withdrawn"
         commitment = let_go(book, commitment, why, item)

@@ -14,7 +14,7 @@ from aidmesh_payments.domain import grants as rules
 from aidmesh_payments.domain import ledger
 from aidmesh_payments.domain.grants import OVERHEAD, Grant, GrantRefusal, Line
 from aidmesh_payments.handlers.book import Book
-from aidmesh_payments.handlers.office import Office
+from aidmesh_payments.handlers.office import Office, check_region
 from aidmesh_payments.handlers.returning import tell_grants
 from aidmesh_payments.problems import problem
 from aidmesh_payments.store import allotments as allotment_store
@@ -43,6 +43,8 @@ class NewGrant:
 
 async def pledge(office: Office, tx: Tx, new: NewGrant, by: UUID) -> None:
     """Register a grant; its overhead becomes a budget line. Raises `Problem`."""
+    # Payouts handed to an office that there is not would wait for ever.
+    check_region(office, new.paying_office)
     donor = await store.donor_name(tx.conn, new.donor_id)
     if donor is None:
         raise Problem(NOT_FOUND)

@@ -64,7 +64,7 @@ async def take_steps(
     wanted = {each.payout_id: each for each in steps}
     found = await store.find(tx.conn, wanted)
     places = {row.commitment_id: row.allotment_id for row in found}
-    is_fact = verb in ("settle", "return")
+    is_fact = verb in ("settle", "return", "reject")
     ended: Mapping[NeedId, int] = {}
     if is_fact:
         # What was let go, or has no money, depends on what else becomes of the need.
@@ -81,6 +81,7 @@ async def take_steps(
     touched: dict[CommitmentId, Commitment] = {}
     given_up: list[PayoutRow] = []
     odd: list[Discrepancy] = []
+    unpaid: list[CommitmentId] = []
     # Cash that had been let go comes last: what else was paid is known by then.
     ordered = sorted(
         (row for row in rows.values() if row.id in wanted),
@@ -140,6 +141,15 @@ async def take_steps(
                 fulfils=True,
                 ended_no=ended[row.need_id],
             )
+        elif (
+            verb == "reject"
+            and commitment.state == "committed"
+            and commitment.attempt_no <= ended.get(row.need_id, 0)
+        ):
+            # It left before its need was withdrawn, and nobody was paid: nobody waits for it.
+            touched[commitment.id] = let_go(book, commitment, "withdrawn")
+            tx.emit(released_event(touched[commitment.id]))
+            unpaid.append(commitment.id)
         elif verb in ("cancel", NOT_COLLECTED):
             touched[commitment.id] = let_go(
                 book, commitment, "returned" if verb == "cancel" else "not_collected"
@@ -153,6 +163,7 @@ async def take_steps(
     await store.save(tx.conn, given_up)
     await store.save(tx.conn, saved)
     await discrepancies.open_discrepancies(tx.conn, odd)
+    await discrepancies.close_withdrawn(tx.conn, unpaid, "rejected")
     await book.close()
     return outcomes
 

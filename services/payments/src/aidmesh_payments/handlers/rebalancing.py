@@ -12,8 +12,8 @@ from aidmesh_payments.domain.grants import Override
 from aidmesh_payments.domain.money import Rate, today_in_kyiv
 from aidmesh_payments.domain.rebalancing import Proposal, RebalancingRefusal
 from aidmesh_payments.handlers import proposals, return_asks
-from aidmesh_payments.handlers.allotting import Order, allot, check_region
-from aidmesh_payments.handlers.office import Office
+from aidmesh_payments.handlers.allotting import Order, allot
+from aidmesh_payments.handlers.office import Office, check_region
 from aidmesh_payments.problems import problem
 from aidmesh_payments.store import allotments as allotment_store
 from aidmesh_payments.store import funding

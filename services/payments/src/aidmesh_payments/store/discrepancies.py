@@ -128,3 +128,18 @@ async def close_facts(conn: asyncpg.Connection, need_ids: Iterable[NeedId], note
         list(set(need_ids)),
         note,
     )
+
+
+async def close_withdrawn(
+    conn: asyncpg.Connection, commitment_ids: Iterable[CommitmentId], note: str
+) -> None:
+    """Close what was withdrawn after it had left, of which it is known now what became of it."""
+    await conn.execute(
+        """
+        UPDATE discrepancy SET settled_at = now(), note = $2
+        WHERE commitment_id = ANY($1::uuid[]) AND about = 'withdrawn_after_export'
+          AND settled_at IS NULL
+        """,
+        list(set(commitment_ids)),
+        note,
+    )
