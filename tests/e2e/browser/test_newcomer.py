@@ -119,7 +119,8 @@ async def test_goods_that_come_in_show_on_the_register_page(mesh: RunningMesh, k
         )
         for path in (
             "/money", "/money/grants", "/money/purchases?state=all", "/money/questions",
-            "/assets", "/results", "/needs", "/hand-over", "/beds", "/import", "/",
+            "/money/regions", "/assets", "/results", "/needs", "/hand-over", "/beds", "/import",
+            "/",
         ):  # fmt: skip
             answer = await page.goto(address + path)
             assert answer is not None

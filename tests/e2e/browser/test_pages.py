@@ -32,6 +32,7 @@ PATHS = (
     "/money/purchases",
     f"/money/purchases/{number('purchase received')}",
     "/money/questions",
+    "/money/regions",
     "/alerts",
     "/assets",
     "/shipments",

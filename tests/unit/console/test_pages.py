@@ -42,6 +42,7 @@ PATHS = (
     f"/beds?site={SHELTER}",
     "/money",
     "/money/grants",
+    "/money/regions",
     f"/money/grants/{number('qn')}",
     "/money/purchases",
     "/money/purchases?state=ordered",
