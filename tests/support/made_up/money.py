@@ -76,7 +76,7 @@ HOLDINGS = [
      "grantor": "kyiv", "holder": "lviv", "currency": "UAH", "status": "active",
      "received_minor": 180_000_000, "free_minor": 147_499_950, "as_of": at(-11)},
 ]  # fmt: skip
-PROPOSALS = [
+REBALANCINGS = [
     {"id": str(number(f"move {name}")), "grant_id": str(number("qn")), "grant_code": "qn-2024",
      "budget_line": "aid", "allotment_id": str(number("purse lviv")), "holder": "lviv",
      "to_region": "kyiv", "amount_minor": 30_000_000, "currency": "UAH",

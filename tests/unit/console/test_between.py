@@ -8,7 +8,7 @@ import pytest
 from aidmesh_chassis.auth import Role
 from aidmesh_console.i18n import LANGUAGES
 from support.made_up.basics import number
-from support.made_up.money import PROPOSALS, RETURN_ASKS
+from support.made_up.money import REBALANCINGS, RETURN_ASKS
 
 if TYPE_CHECKING:
     from .conftest import Browser
@@ -110,7 +110,7 @@ async def test_whoever_began_a_step_is_not_offered_its_second(browser: "Browser"
     assert f"/proposals/{MOVE}/sign" in page
     assert f"/asks/{ASK}/consent" in page
     me, answers = str(number("me")), browser.desk.region.answers
-    mine = [{**row, "proposed_by": me} for row in PROPOSALS]
+    mine = [{**row, "proposed_by": me} for row in REBALANCINGS]
     answers["GET /v1/rebalancings"] = (200, {"rebalancings": mine})
     prepared = [{**row, "prepared_by": me} for row in RETURN_ASKS]
     answers["GET /v1/return-asks"] = (200, {"asks": prepared})
