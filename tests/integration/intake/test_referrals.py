@@ -2,8 +2,8 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,11 +11,9 @@ from uuid import UUID
 
 import pytest
 
-from aidmesh_chassis.auth import Role
 from aidmesh_chassis.errors import Poison
 from aidmesh_contracts.base import Event
 from aidmesh_contracts.intake import (
-    KeyChangedV1,
     NeedApprovedV1,
     NeedConfirmedV1,
     NeedWaitlistedV1,
@@ -27,81 +25,13 @@ from aidmesh_contracts.intake import (
     ReferralWithdrawnV1,
 )
 from aidmesh_contracts.inventory import ReservationReleasedV1
-from aidmesh_contracts.registry import REGISTRY
-from aidmesh_contracts.streams import Stream, event_type_of
-from aidmesh_intake.checks import CHECKS
 from aidmesh_intake.domain.dates import today_of
-from integration.intake.world import World, grew, held, only, open_world, refused
+from integration.intake.sides import Side, exchange, two_sides
+from integration.intake.world import grew, held, only, refused
 from support.servers import DatabaseFactory
 
 LVIV = "UA46"
 ASKED_ON = today_of(datetime.now(UTC)) - timedelta(days=9)
-
-
-@dataclass
-class Side:
-    """One region.
-
-    Attributes:
-        seen: handoffs that were put on the wire already.
-    """
-
-    world: World
-    seen: set[UUID] = field(default_factory=set)
-
-    async def said(self) -> list[Event]:
-        """What it hands over to the other, once."""
-        async with self.world.db.read() as conn:
-            rows = await conn.fetch(
-                "SELECT event_id, subject, payload FROM handoff WHERE status = 'waiting'"
-                " ORDER BY created_at, event_id"
-            )
-        fresh = [row for row in rows if row["event_id"] not in self.seen]
-        self.seen |= {row["event_id"] for row in fresh}
-        return [
-            REGISTRY[event_type_of(row["subject"])].model_validate_json(row["payload"])
-            for row in fresh
-        ]
-
-    async def hear(self, region: str, *events: Event) -> list[Event]:
-        """Take in what the other region hands over; what is published here since the last look."""
-        return await self.world.feed(*events, stream=Stream.HANDOFF, region=region)
-
-    async def value(self, query: str, *arguments: object) -> Any:
-        async with self.world.db.read() as conn:
-            return await conn.fetchval(query, *arguments)
-
-    async def execute(self, query: str, *arguments: object) -> None:
-        async with self.world.db.transaction() as tx:
-            await tx.conn.execute(query, *arguments)
-
-    async def person_of(self, need_id: UUID) -> UUID:
-        return UUID(str(await self.value("SELECT person_id FROM need WHERE id = $1", need_id)))
-
-    async def erase(self, need_id: UUID) -> None:
-        """Erase whom a need is for."""
-        person_id = await self.person_of(need_id)
-        await self.world.post(f"/v1/persons/{person_id}:erase", None, Role.LEAD)
-
-    async def is_readable(self, need_id: UUID) -> bool:
-        """Whether anything is kept of whom a need is for."""
-        return bool(
-            await self.value(
-                "SELECT p.details IS NOT NULL OR p.wrapped_key IS NOT NULL"
-                " FROM person p JOIN need n ON n.person_id = p.id WHERE n.id = $1",
-                need_id,
-            )
-        )
-
-    async def hold_all(self, events: Sequence[Event]) -> None:
-        """Inventory holds what is asked for."""
-        for each in only(events, NeedApprovedV1):
-            await self.world.feed(held(each.need_id, each.attempt_no))
-
-    async def check(self) -> None:
-        async with self.world.db.read() as conn:
-            for check in CHECKS:
-                assert await conn.fetch(check.sql) == [], check.name
 
 
 @dataclass
@@ -113,12 +43,7 @@ class Two:
 
     async def exchange(self) -> None:
         """Deliver until nothing more is said."""
-        while True:
-            from_kyiv, from_lviv = await self.kyiv.said(), await self.lviv.said()
-            if not from_kyiv and not from_lviv:
-                return
-            await self.lviv.hear("kyiv", *from_kyiv)
-            await self.kyiv.hear("lviv", *from_lviv)
+        await exchange(self.kyiv, self.lviv)
 
     async def waiting(self) -> UUID:
         """A need in Kyiv for which there is nothing."""
@@ -170,19 +95,8 @@ async def wait_for_parcel(
 @pytest.fixture
 async def two(database: DatabaseFactory, tmp_path: Path) -> AsyncIterator[Two]:
     """Each knows the other's key."""
-    kyiv, lviv = [
-        Side(await open_world(await database("intake"), tmp_path / region, region))
-        for region in ("kyiv", "lviv")
-    ]
-    for one, other in ((kyiv, lviv), (lviv, kyiv)):
-        await one.world.sweep("own_keys")
-        keys = only(await one.world.published(), KeyChangedV1)
-        await other.world.feed(*keys, stream=Stream.WORLD, region=one.world.region)
-    yield Two(kyiv, lviv)
-    for side in (kyiv, lviv):
-        await side.check()
-        await side.world.client.aclose()
-        await side.world.db.close()
+    async with two_sides(database, tmp_path) as (kyiv, lviv):
+        yield Two(kyiv, lviv)
 
 
 async def test_who_is_erased_while_offered_is_nobody_there(two: Two) -> None:

@@ -189,10 +189,16 @@ def received(event: Event, occurred_at: datetime, region: str = "kyiv") -> Recei
     )
 
 
-async def open_world(dsn: str, folder: Path, region: str = "kyiv") -> World:
-    """Build intake as its process does, without the broker."""
+async def open_world(dsn: str, folder: Path, region: str = "kyiv", **more: Any) -> World:
+    """Build intake as its process does, without the broker.
+
+    Args:
+        more: further settings.
+    """
     create_region_keys(folder / "keys")
-    settings = Settings(region=region, database_url=SecretStr(dsn), keys_dir=folder / "keys")
+    settings = Settings(
+        region=region, database_url=SecretStr(dsn), keys_dir=folder / "keys", **more
+    )
     service = build(settings)
     assert service.database is not None
     await service.database.open()

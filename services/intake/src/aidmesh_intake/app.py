@@ -17,7 +17,7 @@ from aidmesh_intake.catalogue import packaged
 from aidmesh_intake.config import Settings
 from aidmesh_intake.consumers import subscriptions
 from aidmesh_intake.handlers.elsewhere import RULE_OFFERS_MAX, offer_by_rule
-from aidmesh_intake.handlers.sweeping import SWEEPS
+from aidmesh_intake.handlers.sweeping import SWEEPS, lookup_sweeps
 from aidmesh_intake.store import numbers
 from aidmesh_intake.store.catalogue import Catalogue
 from aidmesh_intake.vault import Vault
@@ -37,6 +37,7 @@ def build(settings: Settings | None = None) -> Service:
         verifier_of(ring, chosen.region),
         checks=health.checks,
     )
+    vault = Vault(ring)
     app.state.context = Context(
         chosen.region,
         database,
@@ -45,6 +46,7 @@ def build(settings: Settings | None = None) -> Service:
         # One connection at least has to be left for the work of those that have a turn.
         asyncio.Semaphore(min(IMPORTS_AT_ONCE, chosen.pool_max - 1)),
         peers.link,
+        chosen.lookups_day_max,
     )
     for router in (*routers(), key_routes.router(ring)):
         app.include_router(router)
@@ -59,6 +61,9 @@ def build(settings: Settings | None = None) -> Service:
         subscriptions=subscriptions(),
         sweeps=(
             *SWEEPS,
+            *lookup_sweeps(
+                vault, chosen.region, chosen.lookups_day_max, chosen.lookups_all_day_max
+            ),
             Sweep(
                 "offers_by_rule",
                 5.0,

@@ -24,6 +24,21 @@ CHECKS = (
         """,
     ),
     Check(
+        "links_are_of_those_who_agree",
+        "nobody is looked for or linked who did not agree to it, or was erased",
+        """
+        SELECT format('lookup %s is of person %s', l.id, p.id)
+        FROM lookup_out l JOIN person p ON p.id = l.person_id
+        LEFT JOIN person r ON r.id = p.merged_into
+        WHERE p.erased_at IS NOT NULL OR NOT coalesce(r.consents, p.consents) ? 'same_person'
+        UNION ALL
+        SELECT format('link %s is of person %s', l.id, p.id)
+        FROM person_link l JOIN person p ON p.id = l.person_id
+        LEFT JOIN person r ON r.id = p.merged_into
+        WHERE p.erased_at IS NOT NULL OR NOT coalesce(r.consents, p.consents) ? 'same_person'
+        """,
+    ),
+    Check(
         "erased_stay_erased",
         "whoever was erased has a tombstone, nothing readable left, and no open need",
         """

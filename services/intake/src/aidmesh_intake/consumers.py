@@ -2,9 +2,17 @@
 
 from aidmesh_chassis import handoff, peer_keys
 from aidmesh_chassis.consuming import Subscription
-from aidmesh_contracts import intake, inventory, notification, payments
+from aidmesh_contracts import intake, intake_links, inventory, notification, payments
 from aidmesh_contracts.streams import Stream
-from aidmesh_intake.handlers import elsewhere, referring, saga, taking
+from aidmesh_intake.handlers import (
+    answering,
+    elsewhere,
+    linking,
+    looking,
+    referring,
+    saga,
+    taking,
+)
 
 WORLD_LINGER_S = 0.1
 """Copies of what peers say may be a moment older; larger batches cost less."""
@@ -52,6 +60,11 @@ def subscriptions() -> tuple[Subscription, ...]:
                 intake.ReferralRefusedV1: referring.take_answers,
                 intake.ReferralConfirmedV1: taking.go_on,
                 intake.ReferralWithdrawnV1: taking.withdraw,
+                intake_links.LookupAskedV1: answering.keep_asked,
+                intake_links.LookupAnsweredV1: looking.keep_answers,
+                intake_links.LookupClosedV1: answering.keep_closed,
+                intake_links.LinkFoundV1: looking.take_found,
+                intake_links.LinkSaidV1: linking.hear,
             },
             answer=lambda handoff_id: intake.HandoffTakenV1(handoff_id=handoff_id),
         ),

@@ -30,6 +30,20 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
         "What happened to needs does not fit together; `conflicts` says how.",
         "It is under attention at the desk (GET /v1/needs?attention=true): a caseworker decides.",
     ),
+    "lookup.found": LogEvent(
+        "info", "Another region's blind query came to `links` new links, for people to decide."
+    ),
+    "lookup.unreadable": LogEvent(
+        "warning",
+        "What a region sent with a blind query cannot be opened, or is not what it should be.",
+        "If it happens again, look whether that region's keys were changed, and who works there.",
+    ),
+    "lookup.too_many": LogEvent(
+        "warning",
+        "More is known of people who agreed to be looked for than one answer carries: other"
+        " regions are refused.",
+        "Tell the developers: answers have to be parted.",
+    ),
     "import.ended": LogEvent(
         "info",
         "A file was taken in to its end, or tried (`dry_run`): rows accepted, skipped, rejected.",

@@ -22,6 +22,7 @@ from aidmesh_chassis.crypto import (
     wrap_key,
 )
 from aidmesh_chassis.keys import INTAKE, MASTER, NOTIFICATION, PAYMENTS, KeyRing
+from aidmesh_intake.domain.lookup import Secrets
 from aidmesh_intake.domain.persons import Card, Details, Payee, Said
 from aidmesh_intake.domain.referral import Box
 
@@ -66,10 +67,24 @@ class Vault:
             raise DecryptionFailed
         return box
 
+    def unseal(self, sealed: bytes) -> bytes:
+        """What another region's intake sealed to this one.
+
+        Raises:
+            Locked: the key is not loaded.
+            DecryptionFailed: it is damaged, or sealed to somebody else.
+        """
+        return unseal(self._ring.private(INTAKE), sealed)
+
     @property
     def is_locked(self) -> bool:
         """Whether personal data cannot be read or written now."""
         return MASTER in self._ring.missing
+
+    @property
+    def hears_others(self) -> bool:
+        """Whether what other regions seal can be opened, and compared with what is known here."""
+        return not self._ring.missing
 
 
 class OpenVault:
@@ -133,6 +148,19 @@ class OpenVault:
         key = self._master if locker is None else locker.key
         return Said.model_validate_json(decrypt(key, data, b"reasons:" + request_id.bytes))
 
+    def hide_secrets(
+        self, locker: Locker, person_id: UUID, lookup_id: UUID, secrets: Secrets
+    ) -> bytes:
+        """What was blinded for a query, as it is stored until it is answered."""
+        return encrypt(locker.key, secrets.to_bytes(), _lookup(person_id, lookup_id))
+
+    def show_secrets(
+        self, locker: Locker, person_id: UUID, lookup_id: UUID, data: bytes
+    ) -> Secrets:
+        """What was blinded for a query. Raises `DecryptionFailed`."""
+        plain = decrypt(locker.key, data, _lookup(person_id, lookup_id))
+        return Secrets.model_validate_json(plain)
+
     def seal_card(self, card: Card) -> str:
         """A contact card that only notification opens."""
         return base64.b64encode(seal(self._notification, card.to_bytes())).decode()
@@ -141,6 +169,10 @@ class OpenVault:
         """Payee details that only the paying office opens."""
         sealed = seal(self._payments, payee.to_bytes(need_id, payee_ref))
         return base64.b64encode(sealed).decode()
+
+
+def _lookup(person_id: UUID, lookup_id: UUID) -> bytes:
+    return b"lookup:" + person_id.bytes + lookup_id.bytes
 
 
 def _household(household_id: UUID) -> bytes:

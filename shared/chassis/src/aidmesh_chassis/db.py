@@ -67,6 +67,11 @@ class Tx:
         self._handoffs: list[tuple[str, outbox.Row, bool]] = []
         self.log = Deferred()
 
+    @property
+    def region(self) -> str:
+        """Whose database this is."""
+        return self._origin.region
+
     def emit(
         self,
         event: Event,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from aidmesh_contracts import (
     intake,
+    intake_links,
     inventory,
     inventory_shipments,
     notification,
@@ -84,6 +85,11 @@ CONSUMERS: tuple[Consumer, ...] = (
             intake.ReferralRefusedV1,
             intake.ReferralConfirmedV1,
             intake.ReferralWithdrawnV1,
+            intake_links.LookupAskedV1,
+            intake_links.LookupAnsweredV1,
+            intake_links.LookupClosedV1,
+            intake_links.LinkFoundV1,
+            intake_links.LinkSaidV1,
         ),
     ),
     Consumer(
@@ -186,6 +192,8 @@ CONSUMERS: tuple[Consumer, ...] = (
             intake.NeedClosedV1,
             intake.PersonMergedV1,
             intake.PersonUnmergedV1,
+            intake_links.PersonLinkedV1,
+            intake_links.PersonPartedV1,
             inventory.StaySettledV1,
             payments.CommitmentSpentV1,
             payments.CommitmentReversedV1,
@@ -193,6 +201,7 @@ CONSUMERS: tuple[Consumer, ...] = (
     ),
     Consumer("reporting", Stream.EVENTS, (payments.GrantChangedV1,)),
     Consumer("reporting", Stream.WORLD, (reporting.MonthlyResultsV1, payments.GrantChangedV1)),
+    Consumer("reporting", Stream.HANDOFF, (reporting.LinkServedV1, reporting.HandoffTakenV1)),
 )
 
 

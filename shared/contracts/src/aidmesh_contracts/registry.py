@@ -5,6 +5,7 @@ from types import MappingProxyType
 
 from aidmesh_contracts import (
     intake,
+    intake_links,
     inventory,
     inventory_shipments,
     notification,
@@ -16,6 +17,7 @@ from aidmesh_contracts.base import Event
 
 ALL: tuple[type[Event], ...] = (
     *intake.EVENTS,
+    *intake_links.EVENTS,
     *inventory.EVENTS,
     *inventory_shipments.EVENTS,
     *payments.EVENTS,

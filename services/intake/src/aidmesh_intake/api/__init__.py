@@ -6,6 +6,7 @@ from aidmesh_intake.api.bulk import router as bulk
 from aidmesh_intake.api.elsewhere import router as elsewhere
 from aidmesh_intake.api.imports import router as imports
 from aidmesh_intake.api.kinds import router as kinds
+from aidmesh_intake.api.links import router as links
 from aidmesh_intake.api.merging import router as merging
 from aidmesh_intake.api.needs import router as needs
 from aidmesh_intake.api.persons import router as persons
@@ -18,15 +19,6 @@ from aidmesh_intake.api.steps import router as steps
 def routers() -> tuple[APIRouter, ...]:
     """Every route of intake."""
     return (
-        imports,
-        bulk,
-        requests,
-        reasons,
-        needs,
-        steps,
-        referrals,
-        elsewhere,
-        persons,
-        merging,
-        kinds,
+        *(imports, bulk, requests, reasons, needs, steps, referrals, elsewhere),
+        *(persons, merging, links, kinds),
     )

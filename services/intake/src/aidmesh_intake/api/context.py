@@ -28,6 +28,7 @@ class Context:
     Attributes:
         link: whether another region is heard.
         import_turns: each import takes two connections of the pool; others wait for their turn.
+        lookups_day_max: how many blind queries a region is sent within 24 hours.
     """
 
     region: str
@@ -36,6 +37,7 @@ class Context:
     catalogue: Catalogue
     import_turns: asyncio.Semaphore
     link: LinkOf
+    lookups_day_max: int
 
 
 def _context(request: Request) -> Context:
@@ -82,6 +84,19 @@ RULE_IN_FORCE: Final = ProblemType(
     "There is a rule for this already",
     "End it first.",
 )
+NO_CONSENT_TO_LOOKUP: Final = ProblemType(
+    "no-consent-to-lookup",
+    409,
+    "The person has not agreed to be looked for",
+    "Ask them whether other regions may be asked if they are known there, and record their"
+    " consent; only then ask.",
+)
+TOO_MANY_LOOKUPS: Final = ProblemType(
+    "too-many-lookups",
+    429,
+    "This region was asked as often as it answers in a day",
+    "Ask again tomorrow. The limit keeps whoever steals a key from trying out telephone numbers.",
+)
 UNMAPPED: Final = ProblemType(
     "unmapped-columns",
     422,
@@ -106,6 +121,8 @@ PROBLEMS: Final = (
     SECOND_PERSON,
     NO_CONSENT,
     RULE_IN_FORCE,
+    NO_CONSENT_TO_LOOKUP,
+    TOO_MANY_LOOKUPS,
     UNMAPPED,
     UNREADABLE,
     ROW_CHANGED,

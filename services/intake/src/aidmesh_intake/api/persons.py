@@ -26,8 +26,14 @@ from aidmesh_intake.api.context import (
 )
 from aidmesh_intake.api.requests import PersonIn
 from aidmesh_intake.domain.dates import today_of
-from aidmesh_intake.domain.persons import Consents, Details, card_of, with_contact_consent
-from aidmesh_intake.handlers import erasing, people, referring
+from aidmesh_intake.domain.persons import (
+    LOOKED_FOR,
+    Consents,
+    Details,
+    card_of,
+    with_contact_consent,
+)
+from aidmesh_intake.handlers import erasing, looking, people, referring
 from aidmesh_intake.handlers.identifying import HOUSEHOLD_CODE, PERSON_CODE
 from aidmesh_intake.store import access, needs
 from aidmesh_intake.store import persons as store
@@ -168,6 +174,8 @@ async def change_person(
         )
         if "referral" not in person.consents:
             await referring.withdraw_all(tx, person.id, caller.staff_id)
+        if LOOKED_FOR not in person.consents:
+            await looking.end_all(tx, [person.id, *await store.merged_into(tx.conn, [person.id])])
         view = await _view(ctx, tx, person, caller.staff_id)
     return revealed(view)
 

@@ -1,7 +1,7 @@
 """What is known about a person, and what of it notification may use."""
 
 from datetime import date
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 from uuid import UUID
 
 from pydantic import (
@@ -19,7 +19,7 @@ from aidmesh_chassis.privacy import REVEAL, PersonalText, PersonalYear
 from aidmesh_contracts.accounts import Mechanism, compact, is_card, is_iban
 
 Channel = Literal["email", "sms", "file"]
-Consent = Literal["contact", "data", "referral"]
+Consent = Literal["contact", "data", "referral", "same_person"]
 Clock = Annotated[str, StringConstraints(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
 Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$")]
 
@@ -93,6 +93,9 @@ class Said(BaseModel):
 
 Consents = dict[Consent, date]
 """What the person agreed to, and when."""
+
+LOOKED_FOR: Final[Consent] = "same_person"
+"""The consent to be looked for in other regions, and found by them."""
 
 
 def with_contact_consent(consents: Consents, contact: Contact | None, day: date) -> Consents:

@@ -55,7 +55,7 @@ class ImportRow(BaseModel):
     Attributes:
         row_id: the source's own id of the row; the same row sent twice is taken in once.
         contact_hours: `HH:MM-HH:MM` in Europe/Kyiv.
-        consents: any of contact, data, referral; given on `asked_on`.
+        consents: any of contact, data, referral, same_person; given on `asked_on`.
         site_id: where it is served; with `for_site` the site that it is for.
         exposed_at: since when the hours of a kind such as PEP run, with the time zone.
         headcount: outreach or a group: no person, so many contacts.

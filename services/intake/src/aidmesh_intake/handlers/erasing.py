@@ -14,7 +14,7 @@ from aidmesh_contracts.retention import payment_kept_until
 from aidmesh_intake.domain import commands
 from aidmesh_intake.domain.dates import today_of
 from aidmesh_intake.domain.need import State
-from aidmesh_intake.handlers import acting, people, referring
+from aidmesh_intake.handlers import acting, looking, people, referring
 from aidmesh_intake.handlers.locking import lock_needs
 from aidmesh_intake.store import erasing as store
 
@@ -63,6 +63,7 @@ async def erase_person(tx: Tx, person_id: UUID, staff_id: UUID) -> Receipt:
     # Persons before households, as everyone locks them.
     await store.lock_households(tx.conn, homes)
     await _lock_needs_of(tx, ids, homes)
+    await looking.end_all(tx, ids)
     needs = await _forget_needs(
         tx, await store.needs_of(tx.conn, persons=ids), "person_erased", staff_id, also=ids
     )

@@ -38,6 +38,11 @@ async def lock(tx: Tx, person_id: UUID) -> PersonRow:
     return _there((await lock_persons(tx, [person_id])).get(person_id))
 
 
+async def lock_many(tx: Tx, person_ids: Sequence[UUID]) -> dict[UUID, PersonRow]:
+    """Lock persons in one order, whatever became of them."""
+    return await store.by_ids(tx.conn, person_ids, lock=True)
+
+
 def _there(person: PersonRow | None) -> PersonRow:
     if person is None or person.erased_at is not None:
         raise Problem(NOT_FOUND)

@@ -1,6 +1,7 @@
 """What time brings about."""
 
 from datetime import timedelta
+from functools import partial
 from typing import Final
 
 from aidmesh_chassis import idempotency
@@ -11,11 +12,12 @@ from aidmesh_intake.domain import commands
 from aidmesh_intake.domain.dates import today_of
 from aidmesh_intake.domain.need import State
 from aidmesh_intake.domain.waitlist import queue_behind
-from aidmesh_intake.handlers import approving, referring, taking, totals
+from aidmesh_intake.handlers import answering, approving, looking, referring, taking, totals
 from aidmesh_intake.handlers.applying import Change, apply, offer_growth
 from aidmesh_intake.handlers.locking import lock_needs
 from aidmesh_intake.store import growth, sweeps, waitlist
 from aidmesh_intake.store.totals import TOLD_MAX
+from aidmesh_intake.vault import Vault
 
 LIMIT: Final = 500
 GROWTH_KEPT: Final = timedelta(days=2)
@@ -114,5 +116,35 @@ SWEEPS: Final = (
     Sweep(name="ended_referrals", every_s=2.0, run=taking.clear, limit=taking.CLEARED_MAX),
     Sweep(name="erased", every_s=30.0, run=end_erased, limit=LIMIT),
     Sweep(name="old_growth", every_s=600.0, run=prune, limit=LIMIT),
+    Sweep(name="old_lookups", every_s=3600.0, run=answering.forget),
     Sweep(name="idempotency_keys", every_s=600.0, run=idempotency.purge, limit=1000),
 )
+
+
+def lookup_sweeps(vault: Vault, region: str, day_max: int, all_day_max: int) -> tuple[Sweep, ...]:
+    """What becomes of blind queries, while the keys are loaded.
+
+    Args:
+        region: the own one.
+        day_max, all_day_max: see `config.Settings`.
+    """
+    return (
+        Sweep(
+            name="lookups",
+            every_s=3.0,
+            run=partial(answering.answer, vault, region, day_max, all_day_max),
+            limit=answering.ANSWERED_MAX,
+        ),
+        Sweep(
+            name="compared_lookups",
+            every_s=3.0,
+            run=partial(looking.compare, vault),
+            limit=looking.COMPARED_MAX,
+        ),
+        Sweep(
+            name="closed_lookups",
+            every_s=3.0,
+            run=partial(answering.take_closed, vault),
+            limit=answering.CLOSED_MAX,
+        ),
+    )
