@@ -79,6 +79,8 @@ class WholeOut(BaseModel):
         left_out: months that lie in the period only in part; other regions publish whole ones.
         apart: help of sensitive kinds, which is in neither lines nor total; None for those who
             may see it there.
+        twice: people who are known in two regions and were taken out of `total`, so that they are
+            counted once; None for those who may not see what is sensitive: they count twice there.
     """
 
     provisional: bool
@@ -87,6 +89,7 @@ class WholeOut(BaseModel):
     lines: list[LineOut]
     total: LineOut
     apart: TogetherOut | None
+    twice: int | None = None
 
 
 class ResultsOut(BaseModel):
@@ -155,7 +158,11 @@ class TracePage(BaseModel):
 
 
 class MonthOut(BaseModel):
-    """A month with services."""
+    """A month with services.
+
+    Attributes:
+        version: how often the others were told it; from 2 on it was restated.
+    """
 
     month: str
     settled_at: datetime | None

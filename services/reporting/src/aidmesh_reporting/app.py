@@ -10,6 +10,7 @@ from aidmesh_chassis.peers import Peers
 from aidmesh_chassis.service import Health, Service, Sweep, open_database
 from aidmesh_reporting import api, consumers
 from aidmesh_reporting.config import Settings
+from aidmesh_reporting.linking import TOLD_MAX, tell
 from aidmesh_reporting.publishing import MONTHS_MAX, publish
 
 NAME = "reporting"
@@ -48,6 +49,7 @@ def build(settings: Settings | None = None) -> Service:
                 partial(publish, rest_s=settings.publish_s),
                 limit=MONTHS_MAX,
             ),
+            Sweep("links", settings.publish_s, tell, limit=TOLD_MAX),
             Sweep("idempotency", 3600.0, idempotency.purge, limit=idempotency.PURGE_ROWS_MAX),
         ),
     )

@@ -12,6 +12,7 @@ from aidmesh_chassis.consuming import Received
 from aidmesh_chassis.db import Tx
 from aidmesh_contracts.base import Event
 from aidmesh_contracts.consumers import consumers_of
+from aidmesh_contracts.ids import PersonId
 from aidmesh_contracts.intake import (
     NeedClosedV1,
     NeedFulfilledV1,
@@ -21,17 +22,22 @@ from aidmesh_contracts.intake import (
     PersonMergedV1,
     PersonUnmergedV1,
 )
+from aidmesh_contracts.intake_links import PersonLinkedV1, PersonPartedV1
 from aidmesh_contracts.inventory import StaySettledV1
 from aidmesh_contracts.payments import CommitmentReversedV1, CommitmentSpentV1, GrantChangedV1
 from aidmesh_contracts.reporting import MonthlyResultsV1
+from aidmesh_contracts.streams import Stream
 from aidmesh_reporting.domain.months import month_of
 from aidmesh_reporting.domain.people import regroup
-from aidmesh_reporting.store import kept, money, months, needs, people, services
+from aidmesh_reporting.store import kept, links, money, months, needs, people, services
 
 KNOWN: dict[str, type[Event]] = {
-    event.type: event for consumer in consumers_of("reporting") for event in consumer.events
+    event.type: event
+    for consumer in consumers_of("reporting")
+    if consumer.stream is not Stream.HANDOFF
+    for event in consumer.events
 }
-"""Every event that reporting takes in, by its type."""
+"""Every fact that reporting takes in, by its type."""
 
 E = TypeVar("E", bound=Event)
 
@@ -112,6 +118,10 @@ async def apply(conn: asyncpg.Connection, batch: Sequence[Fact]) -> None:
     unmerged = [event for _, event in _of(batch, PersonUnmergedV1)]
     if merged or unmerged:
         dirty.update(await _regroup(conn, merged, unmerged))
+    linked = [event for _, event in _of(batch, PersonLinkedV1)]
+    parted = [event for _, event in _of(batch, PersonPartedV1)]
+    if linked or parted:
+        dirty.update(await _relink(conn, linked, parted))
     if waitlisted := _of(batch, NeedWaitlistedV1):
         await needs.put_waiting(conn, [event for _, event in waitlisted])
     if unlisted := _of(batch, NeedUnlistedV1):
@@ -146,6 +156,23 @@ async def _regroup(
     await people.put_roots(conn, joined)
     await people.drop_roots(conn, parted)
     return await people.months_of_people(conn, [*joined, *parted])
+
+
+async def _relink(
+    conn: asyncpg.Connection,
+    linked: Sequence[PersonLinkedV1],
+    parted: Sequence[PersonPartedV1],
+) -> list[str]:
+    """Begin and end links with other regions; returns the months that changed."""
+    if linked:
+        await links.add(conn, [(event.link_id, event.person_id, event.region) for event in linked])
+    persons = [event.person_id for event in linked]
+    if parted:
+        persons += [
+            PersonId(each) for each in await links.end(conn, [event.link_id for event in parted])
+        ]
+    records = await people.roots_of(conn, persons)
+    return await people.months_of_people(conn, [*persons, *records])
 
 
 def _edge(event: PersonMergedV1 | PersonUnmergedV1) -> people.Edge:

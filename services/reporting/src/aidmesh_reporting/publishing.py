@@ -9,10 +9,10 @@ import asyncpg
 from aidmesh_chassis.db import Tx
 from aidmesh_contracts.ids import GrantId
 from aidmesh_contracts.reporting import MonthlyResultsV1, ResultLine
-from aidmesh_reporting.domain.disclosure import LINES_MAX, TOLD_MIN, fold_small
-from aidmesh_reporting.domain.months import first_day, last_day, to_restate
+from aidmesh_reporting.domain.disclosure import LINES_MAX, TOLD_MIN, fold_small, told_elsewhere
+from aidmesh_reporting.domain.months import first_day, last_day, months_between, to_restate
 from aidmesh_reporting.domain.results import Dimension, PublishedLine
-from aidmesh_reporting.store import kept, results
+from aidmesh_reporting.store import kept, links, results
 
 MONTHS_MAX = 24
 RESTLESS_S_MAX = 60.0
@@ -37,7 +37,7 @@ async def publish(tx: Tx, rest_s: float = 0.0) -> int:
     published = await results.published(tx.conn)
     for month in to_restate(dirty, published):
         version, known_hash = published.get(month, (0, b""))
-        event = await results_of_month(tx.conn, month, version + 1, tx.now)
+        event = await results_of_month(tx.conn, month, version + 1, tx.now, tx.region)
         content_hash = _content_hash(event)
         nothing_yet = version == 0 and not event.lines and not event.settled
         if content_hash == known_hash or nothing_yet:
@@ -48,17 +48,23 @@ async def publish(tx: Tx, rest_s: float = 0.0) -> int:
 
 
 async def results_of_month(
-    conn: asyncpg.Connection, month: str, version: int, as_of: datetime
+    conn: asyncpg.Connection, month: str, version: int, as_of: datetime, region: str
 ) -> MonthlyResultsV1:
-    """Return a month's results as they are published."""
+    """Return a month's results as this region publishes them."""
     first, last = first_day(month), last_day(month)
     lines = (await _lines(conn, first, last)).get(month, [])
+    people = await results.people(conn, first, last)
+    year_people = await results.people(conn, first.replace(month=1), last)
+    elsewhere, _ = await links.elsewhere(conn, [month], region)
+    year_elsewhere, _ = await links.elsewhere(
+        conn, months_between(first.replace(month=1), last), region
+    )
     return MonthlyResultsV1(
         month=month,
-        people=await results.people(conn, first, last),
+        people=people,
         services=sum(line.services for line in lines),
         contacts=sum(line.contacts for line in lines),
-        year_people=await results.people(conn, first.replace(month=1), last),
+        year_people=year_people,
         lines=tuple(
             ResultLine(
                 area=line.area,
@@ -76,6 +82,8 @@ async def results_of_month(
         version=version,
         as_of=as_of,
         settled=month in await results.settled(conn, [month]),
+        elsewhere=told_elsewhere(people, elsewhere, TOLD_MIN),
+        year_elsewhere=told_elsewhere(year_people, year_elsewhere, TOLD_MIN),
     )
 
 
@@ -116,5 +124,7 @@ async def _lines(
 
 
 def _content_hash(event: MonthlyResultsV1) -> bytes:
-    text = event.model_dump_json(exclude={"version", "as_of"})
+    # What there was nothing to say about before is left out: the hash stays what it was.
+    new = {name for name in ("elsewhere", "year_elsewhere") if not getattr(event, name)}
+    text = event.model_dump_json(exclude={"version", "as_of", *new})
     return hashlib.blake2b(text.encode(), digest_size=16).digest()

@@ -18,6 +18,7 @@ from aidmesh_chassis.envelope import Received, read
 from aidmesh_chassis.logs import get_logger
 from aidmesh_contracts.base import Event
 from aidmesh_contracts.consumers import Consumer, consumers_of
+from aidmesh_contracts.streams import Stream
 from aidmesh_reporting.config import Settings
 from aidmesh_reporting.handlers import KNOWN, Fact, apply
 from aidmesh_reporting.store import kept
@@ -74,6 +75,8 @@ async def keep_from_streams(database: Database, client: Client, region: str) -> 
     """
     count = 0
     for consumer in consumers_of("reporting"):
+        if consumer.stream is Stream.HANDOFF:
+            continue  # no facts, and kept for some days only
         async for batch in _retained(client, consumer, region):
             async with database.transaction() as tx:
                 await kept.keep(

@@ -1,11 +1,13 @@
 """Routes of results: of this region and of the whole, each with its freshness."""
 
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Annotated, Literal, get_args
 from uuid import UUID
 
+import asyncpg
 from fastapi import APIRouter, Depends, Query, Response
 from pydantic import TypeAdapter
 
@@ -30,6 +32,8 @@ from aidmesh_reporting.answers import (
 )
 from aidmesh_reporting.domain.disclosure import PUBLIC_BY, part_of, show, without_money
 from aidmesh_reporting.domain.months import (
+    first_day,
+    last_day,
     months_between,
     months_over,
     whole_months,
@@ -37,16 +41,19 @@ from aidmesh_reporting.domain.months import (
 from aidmesh_reporting.domain.results import (
     Cell,
     Dimension,
+    Elsewhere,
     Line,
     PublishedLine,
     PublishedMonth,
     all_settled,
+    count_once,
     merge,
+    not_exact,
     of_others,
 )
 from aidmesh_reporting.problems import PERIOD
 from aidmesh_reporting.publishing import told_months
-from aidmesh_reporting.store import results
+from aidmesh_reporting.store import links, results
 
 DAYS_MAX = 3700
 _KEY: TypeAdapter[tuple[date, UUID, int]] = TypeAdapter(tuple[date, UUID, int])
@@ -104,6 +111,7 @@ class Reading:
     whole: dict[Cell, Line]
     whole_total: Line
     whole_apart: Line | None
+    twice: int | None
     regions: list[SourceOut]
     left_out: list[str]
 
@@ -142,7 +150,12 @@ def router(
             settled = await results.settled(conn, months)
             heard = await results.heard(conn)
             apart = whole_apart = None
-            if not sensitive_too:
+            linked = await links.any_heard(conn)
+            told = {(month.region, month.month) for month in published}
+            counted = Elsewhere(*await links.elsewhere(conn, whole, region, told))
+            if sensitive_too:
+                published = await _completed(conn, published, region)
+            else:
                 over = months_over(whole, as_of.date())
                 mine = await told_months(conn, over)
                 apart = show(mine, None, small_cell_k).apart
@@ -152,10 +165,26 @@ def router(
         shown = published
         if not sensitive_too:
             shown = [part_of(month, sensitive=False) for month in published]
-        summed = of_others(shown, period.by)
-        merge(summed, own)
-        summed_total = of_others(shown, ())
-        merge(summed_total, {Cell(): own_total})
+        summed, summed_total = of_others(shown, period.by), of_others(shown, ())
+        twice = None
+        if sensitive_too:
+            mine_once, total_once = deepcopy(own), {Cell(): deepcopy(own_total)}
+            count_once(mine_once, period.by, counted)
+            count_once(total_once, (), counted)
+            twice = own_total.people - total_once[Cell()].people + _taken_out(shown, summed_total)
+            merge(summed, mine_once)
+            merge(summed_total, total_once)
+            if twice and period.by and set(period.by) != {"month"}:
+                not_exact(summed.values())
+            if linked and len(whole) > 1:
+                # Here in one month and there in another: not every such pair is told.
+                not_exact(summed_total.values())
+        else:
+            # Who is known twice stays in these lines twice: how many they are tells of all kinds.
+            merge(summed, own)
+            merge(summed_total, {Cell(): own_total})
+            if counted.total or any(month.elsewhere for month in published):
+                not_exact([*summed.values(), *summed_total.values()])
         return Reading(
             as_of=as_of,
             last_event_at=last_event_at,
@@ -167,6 +196,7 @@ def router(
             whole=summed,
             whole_total=summed_total[Cell()],
             whole_apart=whole_apart,
+            twice=twice,
             regions=[
                 SourceOut(region=region, as_of=as_of, months=months if sensitive_too else None),
                 *(_sources(published, peers.link) if sensitive_too else _heard(heard, peers.link)),
@@ -200,6 +230,7 @@ def router(
                 lines=lines_out(found.whole, amounts=sees),
                 total=line_out(Cell(), found.whole_total, amounts=sees),
                 apart=None if found.whole_apart is None else together_out(found.whole_apart),
+                twice=found.twice,
             ),
         )
 
@@ -294,6 +325,34 @@ def router(
         return TracePage(services=[TracedOut(**row._asdict()) for row in kept], next=cursor)
 
     return routes
+
+
+async def _completed(
+    conn: asyncpg.Connection, published: Sequence[PublishedMonth], region: str
+) -> list[PublishedMonth]:
+    """Add what is known here of people whom this region counts, where the other did not say it.
+
+    It says nothing of months with few people.
+    """
+    complete: list[PublishedMonth] = []
+    for month in published:
+        elsewhere, so_far = month.elsewhere, month.year_elsewhere
+        if elsewhere is None:
+            elsewhere, _ = await links.shared(conn, [month.month], region, month.region)
+        if so_far is None:
+            first = first_day(month.month).replace(month=1)
+            year = months_between(first, last_day(month.month))
+            so_far, _ = await links.shared(conn, year, region, month.region)
+        complete.append(replace(month, elsewhere=elsewhere, year_elsewhere=so_far))
+    return complete
+
+
+def _taken_out(published: Sequence[PublishedMonth], once: Mapping[Cell, Line]) -> int:
+    """How many people of other regions were taken out of their sum."""
+    twice = of_others(
+        [replace(month, elsewhere=None, year_elsewhere=None) for month in published], ()
+    )
+    return twice.get(Cell(), Line()).people - once.get(Cell(), Line()).people
 
 
 def _told(

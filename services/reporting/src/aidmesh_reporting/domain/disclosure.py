@@ -217,6 +217,15 @@ def fold_small(lines: Sequence[PublishedLine], k: int, lines_max: int) -> list[P
     return kept
 
 
+def told_elsewhere(people: int, elsewhere: int, k: int) -> int | None:
+    """Of the people of a month those whom another region counts, as others are told.
+
+    Of few people nothing is told, whether or not there is somebody: that one of three was helped
+    in two regions is a word about one of three.
+    """
+    return elsewhere if people >= k else None
+
+
 def _beyond(lines: Sequence[PublishedLine], small: Collection[int], lines_max: int) -> set[int]:
     """The lines of fewest services that are too many; one line is left for what is folded."""
     told = sorted(

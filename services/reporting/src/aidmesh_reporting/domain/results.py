@@ -77,6 +77,8 @@ class PublishedMonth:
     Attributes:
         people, year_people: None where only a part of the lines is looked at: then people of
             several lines can only be added up.
+        elsewhere, year_elsewhere: of them those whom another region counts; None where it did not
+            say so, and nothing is known of them here.
     """
 
     region: str
@@ -88,6 +90,16 @@ class PublishedMonth:
     year_people: int | None
     lines: tuple[PublishedLine, ...]
     settled: bool
+    elsewhere: int | None = None
+    year_elsewhere: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """Of this region's people of some months those whom another one counts."""
+
+    total: int = 0
+    by_month: Mapping[str, int] = field(default_factory=dict)
 
 
 def all_settled(
@@ -113,7 +125,7 @@ def of_others(months: Iterable[PublishedMonth], by: Sequence[Dimension]) -> dict
 
     Several lines of one region may speak of the same people: then their sum is an upper bound,
     unless the region told the distinct number itself. People of different regions are taken
-    for different ones, as nothing else is known.
+    for different ones, but for those of whom a region says that another one counts them.
     """
     by_region: dict[str, list[PublishedMonth]] = {}
     for month in sorted(months, key=lambda each: (each.region, each.month)):
@@ -151,7 +163,7 @@ def _of_region(months: Sequence[PublishedMonth], by: Sequence[Dimension]) -> dic
         for month in months:
             if month.people is not None:
                 line = lines.setdefault(Cell(month=month.month), Line())
-                line.people, line.people_exact = month.people, True
+                line.people, line.people_exact = _less(month.people, month.elsewhere), True
     elif not by and Cell() in lines:
         told = _people_of(months)
         if told is not None:
@@ -164,14 +176,38 @@ def _people_of(months: Sequence[PublishedMonth]) -> tuple[int, bool] | None:
     people = [month.people for month in months if month.people is not None]
     if len(people) < len(months):
         return None
+    elsewhere = [month.elsewhere for month in months]
     if len(people) == 1:
-        return people[0], True
+        return _less(people[0], elsewhere[0]), True
     same_year = months[0].month[:4] == months[-1].month[:4]
     # Had there been people before the first of these months, its year so far would have more.
     so_far = months[-1].year_people
     if same_year and so_far is not None and months[0].year_people == months[0].people:
-        return so_far, True
-    return sum(people), False
+        return _less(so_far, months[-1].year_elsewhere), True
+    return sum(map(_less, people, elsewhere)), False
+
+
+def _less(people: int, elsewhere: int | None) -> int:
+    return max(0, people - (elsewhere or 0))
+
+
+def count_once(lines: dict[Cell, Line], by: Sequence[Dimension], counted: Elsewhere) -> None:
+    """Leave out of this region's own lines whom another region counts.
+
+    Of months and of the whole it is known how many these are. Lines that are split by anything
+    else keep them, and then tell of so many people at most.
+    """
+    for cell, line in lines.items():
+        if not by:
+            line.people = _less(line.people, counted.total)
+        elif set(by) == {"month"}:
+            line.people = _less(line.people, counted.by_month.get(cell.month or "", 0))
+
+
+def not_exact(lines: Iterable[Line]) -> None:
+    """Say of lines that some of their people may be counted twice."""
+    for line in lines:
+        line.people_exact = line.people_exact and not line.people
 
 
 def merge(into: dict[Cell, Line], lines: Mapping[Cell, Line]) -> None:

@@ -21,6 +21,7 @@ READ_MODELS = (
     "spend_reversal",
     "same_person",
     "merge_edge",
+    "person_link",
     "waiting",
     "unlisted",
     "closed_need",

@@ -238,6 +238,8 @@ async def world_months(conn: asyncpg.Connection, months: Sequence[str]) -> list[
                     for line in event.lines
                 ),
                 settled=event.settled,
+                elsewhere=event.elsewhere,
+                year_elsewhere=event.year_elsewhere,
             )
         )
     return published

@@ -1,0 +1,227 @@
+"""Who is known in another region, too, and in which months either side had a service."""
+
+from collections.abc import Collection, Sequence
+from typing import Final, NamedTuple
+from uuid import UUID
+
+import asyncpg
+
+from aidmesh_reporting.store.rows import columns
+
+# Every record of those who are linked, with the month of the other side's service. Names of regions
+# are compared by their letters, the same in every database.
+_LINKED: Final = """
+    WITH linked AS (
+        SELECT DISTINCT coalesce(a.root_id, l.person_id) AS root_id, h.region COLLATE "C" AS region,
+               m.month
+        FROM person_link l JOIN link_heard h ON h.link_id = l.link_id AND h.region = l.region
+        CROSS JOIN unnest(h.months) AS m (month)
+        LEFT JOIN same_person a ON a.person_id = l.person_id),
+    served AS (
+        SELECT DISTINCT k.root_id, s.month
+        FROM (SELECT DISTINCT root_id FROM linked) k
+        JOIN LATERAL (
+            SELECT k.root_id AS person_id
+            UNION SELECT a.person_id FROM same_person a WHERE a.root_id = k.root_id) r ON true
+        JOIN service_person p ON p.person_id = r.person_id
+        JOIN service s USING (need_id, service_no)
+        WHERE NOT EXISTS (
+            SELECT 1 FROM reversal v
+            WHERE v.need_id = s.need_id AND v.service_no = s.service_no))
+"""
+
+# $1: months. $2: the own region. $3: whether the other one comes before it. $4: which, or any.
+# $5: only these, `region/month`, or any.
+_BOTH: Final = f"""{_LINKED}
+    , both_had AS (
+        SELECT DISTINCT s.root_id, s.month, k.month = s.month AS at_once
+        FROM served s JOIN linked k USING (root_id)
+        WHERE s.month = ANY($1::text[]) AND k.month = ANY($1::text[])
+          AND (k.region < $2 COLLATE "C") = $3 AND ($4::text IS NULL OR k.region = $4)
+          AND ($5::text[] IS NULL OR k.region || '/' || k.month = ANY($5)))
+    SELECT NULL AS month, count(DISTINCT root_id) AS people FROM both_had
+    UNION ALL
+    SELECT month, count(DISTINCT root_id) FROM both_had WHERE at_once GROUP BY month
+"""  # noqa: S608
+
+
+class Heard(NamedTuple):
+    """What the other side of a link says."""
+
+    link_id: UUID
+    region: str
+    version: int
+    months: list[str]
+
+
+async def add(conn: asyncpg.Connection, links: Sequence[tuple[UUID, UUID, str]]) -> None:
+    """Keep links: id, person and the other region; one that is over stays so."""
+    await conn.execute(
+        """
+        INSERT INTO person_link (link_id, person_id, region)
+        SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[]) ON CONFLICT DO NOTHING
+        """,
+        *columns(links),
+    )
+
+
+async def end(conn: asyncpg.Connection, link_ids: Sequence[UUID]) -> list[UUID]:
+    """Forget links, whether or not they are known yet; returns of whom they were."""
+    persons: list[UUID] = [
+        row["person_id"]
+        for row in await conn.fetch(
+            "SELECT person_id FROM person_link"
+            " WHERE link_id = ANY($1::uuid[]) AND person_id IS NOT NULL",
+            list(link_ids),
+        )
+    ]
+    await conn.execute(
+        """
+        INSERT INTO person_link (link_id) SELECT DISTINCT unnest($1::uuid[])
+        ON CONFLICT (link_id) DO UPDATE SET person_id = NULL, region = NULL
+        """,
+        list(link_ids),
+    )
+    for table in ("link_heard", "link_told"):
+        await conn.execute(
+            f"DELETE FROM {table} WHERE link_id = ANY($1::uuid[])",  # noqa: S608 - two constants
+            list(link_ids),
+        )
+    return persons
+
+
+async def any_heard(conn: asyncpg.Connection) -> bool:
+    """Whether somebody is known to have had services in two regions."""
+    return bool(await conn.fetchval("SELECT EXISTS (SELECT FROM link_heard WHERE months <> '{}')"))
+
+
+async def regions_of(
+    conn: asyncpg.Connection, link_ids: Collection[UUID]
+) -> dict[UUID, str | None]:
+    """With which region links are; None for one that is over; unknown ones are left out."""
+    rows = await conn.fetch(
+        "SELECT link_id, region FROM person_link WHERE link_id = ANY($1::uuid[])", list(link_ids)
+    )
+    return {row["link_id"]: row["region"] for row in rows}
+
+
+async def heard(conn: asyncpg.Connection, link_ids: Collection[UUID]) -> dict[UUID, Heard]:
+    """What the other sides said of links so far."""
+    rows = await conn.fetch(
+        "SELECT link_id, region, version, months FROM link_heard WHERE link_id = ANY($1::uuid[])",
+        list(link_ids),
+    )
+    return {row["link_id"]: Heard(*row) for row in rows}
+
+
+async def put_heard(conn: asyncpg.Connection, said: Heard) -> None:
+    """Keep what the other side of a link says now."""
+    await conn.execute(
+        """
+        INSERT INTO link_heard (link_id, region, version, months) VALUES ($1, $2, $3, $4)
+        ON CONFLICT (link_id) DO UPDATE
+        SET version = excluded.version, months = excluded.months, heard_at = now()
+        """,
+        *said,
+    )
+
+
+async def untold(conn: asyncpg.Connection, limit: int) -> list[asyncpg.Record]:
+    """Links whose months have changed since the other side was told, with what they are now."""
+    return await conn.fetch(
+        """
+        WITH now_is AS (
+            SELECT l.link_id, l.region, ARRAY(
+                SELECT DISTINCT s.month
+                FROM (SELECT coalesce(a.root_id, l.person_id) AS root_id
+                      FROM (SELECT 1) one LEFT JOIN same_person a ON a.person_id = l.person_id) k
+                JOIN LATERAL (
+                    SELECT k.root_id AS person_id
+                    UNION SELECT b.person_id FROM same_person b WHERE b.root_id = k.root_id) r
+                    ON true
+                JOIN service_person p ON p.person_id = r.person_id
+                JOIN service s USING (need_id, service_no)
+                WHERE NOT EXISTS (
+                    SELECT 1 FROM reversal v
+                    WHERE v.need_id = s.need_id AND v.service_no = s.service_no)
+                ORDER BY s.month) AS months
+            FROM person_link l WHERE l.person_id IS NOT NULL)
+        SELECT n.link_id, n.region, n.months, coalesce(t.version, 0) + 1 AS version
+        FROM now_is n LEFT JOIN link_told t USING (link_id)
+        WHERE n.months <> coalesce(t.months, '{}')
+        ORDER BY n.link_id LIMIT $1
+        """,
+        limit,
+    )
+
+
+async def put_told(conn: asyncpg.Connection, told: Sequence[tuple[UUID, int, list[str]]]) -> None:
+    """Note what the other sides of links are told."""
+    await conn.executemany(
+        """
+        INSERT INTO link_told (link_id, version, months) VALUES ($1, $2, $3)
+        ON CONFLICT (link_id) DO UPDATE
+        SET version = excluded.version, months = excluded.months
+        """,
+        told,
+    )
+
+
+async def forget_orphans(conn: asyncpg.Connection, days: int) -> None:
+    """Forget what was said of links that never came about here."""
+    await conn.execute(
+        """
+        DELETE FROM link_heard h WHERE heard_at < now() - make_interval(days => $1)
+        AND NOT EXISTS (SELECT FROM person_link l WHERE l.link_id = h.link_id)
+        """,
+        days,
+    )
+
+
+async def elsewhere(
+    conn: asyncpg.Connection,
+    months: Sequence[str],
+    region: str,
+    told: Collection[tuple[str, str]] | None = None,
+) -> tuple[int, dict[str, int]]:
+    """Of the people of some months those whom another region counts: in all, and by month.
+
+    It is the region with the first name of those in which somebody had a service.
+
+    Args:
+        region: the own one.
+        told: regions and months that are in the sum; None for all.
+    """
+    return await _counted(conn, months, region, before=True, told=told)
+
+
+async def shared(
+    conn: asyncpg.Connection, months: Sequence[str], region: str, other: str
+) -> tuple[int, dict[str, int]]:
+    """Of the people of some months those whom this region counts and another one had, too.
+
+    Args:
+        region: the own one; it comes before `other`.
+    """
+    return await _counted(conn, months, region, before=False, other=other)
+
+
+async def _counted(
+    conn: asyncpg.Connection,
+    months: Sequence[str],
+    region: str,
+    *,
+    before: bool,
+    other: str | None = None,
+    told: Collection[tuple[str, str]] | None = None,
+) -> tuple[int, dict[str, int]]:
+    rows = await conn.fetch(
+        _BOTH,
+        list(months),
+        region,
+        before,
+        other,
+        None if told is None else ["/".join(each) for each in told],
+    )
+    by_month = {row["month"]: row["people"] for row in rows}
+    return by_month.pop(None, 0), by_month
