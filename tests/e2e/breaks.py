@@ -30,6 +30,15 @@ REFERRED_TO_NOBODY = """
     SELECT gen_random_uuid(), id, 'lviv', 'confirmed', now(), now(), now(), gen_random_uuid()
     FROM need WHERE state = 'ready' LIMIT 1
 """
+LINKED_TO_NOBODY = """
+    INSERT INTO person_link (id, region, found_at, changed_at)
+    VALUES (gen_random_uuid(), 'lviv', now(), now())
+"""
+LOOKED_FOR_UNASKED = """
+    INSERT INTO lookup_out (id, person_id, to_region, status, asked_at, changed_at, staff_id)
+    SELECT gen_random_uuid(), id, 'lviv', 'nothing', now(), now(), id FROM person
+    WHERE NOT consents ? 'same_person' LIMIT 1
+"""
 SOME_READY = "(SELECT id FROM need WHERE state = 'ready' AND kind = 'food_parcel' LIMIT 1)"
 LETTER = """
     INSERT INTO dead_letter (durable, event_id, subject, headers, payload, status, reason)
@@ -163,6 +172,7 @@ BREAKS = (
         """,
     ),
     Break("intake.erased_stay_erased", "intake", "DELETE FROM erased_person"),
+    Break("intake.links_are_of_those_who_agree", "intake", LOOKED_FOR_UNASKED),
     Break(
         "inventory.stock_conserved",
         "inventory",
@@ -449,6 +459,7 @@ BREAKS = (
     ),
     Break("mesh.rebalancings_match", "payments", "DELETE FROM return_ask", region="lviv"),
     Break("mesh.referrals_match", "intake", REFERRED_TO_NOBODY),
+    Break("mesh.links_agree", "intake", LINKED_TO_NOBODY),
     Break("mesh.shipments_match", "inventory", _shipment("preparing", "preparing", lot=True)),
     Break("sent_events_are_in_their_streams", "intake", SENT_BUT_NOT_THERE),
     Break(

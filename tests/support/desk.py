@@ -17,6 +17,7 @@ from aidmesh_chassis.service import Service
 from aidmesh_console.app import build
 from aidmesh_console.config import Settings
 from support.made_up.basics import REGION, Answer, at, iso, kinds, number, problem
+from support.made_up.links import LOOKUPS, TWINS
 from support.made_up.money import (
     GRANT,
     GRANTS,
@@ -256,6 +257,8 @@ def _fixed() -> dict[str, object]:
         "/v1/rebalancings": {"rebalancings": REBALANCINGS, "next": None},
         "/v1/return-asks": {"asks": RETURN_ASKS, "next": None},
         "/v1/payout-batches": {"batches": [PAYMENT_LIST], "next": None},
+        "/v1/links": {"links": TWINS, "next": None},
+        "/v1/lookups": {"regions": ["lviv", "odesa"], "lookups": LOOKUPS, "next": None},
         "/v1/referrals/out": {"referrals": REFERRED, "next": None},
         "/v1/referrals/in": {"referrals": REFERRALS, "next": None},
         "/v1/assets": {"rows": ASSETS, "next": None},

@@ -26,6 +26,7 @@ from aidmesh_console.pages import (
     home,
     importing,
     items,
+    links,
     lots,
     money,
     needs,
@@ -87,9 +88,9 @@ def build(
     failures.install(app)
     app.include_router(entrance.router(served))
     for page in (
-        home, register, importing, needs, rules, referrals, people, hand_over, sites, stock, items,
-        lots, beds, assets, shipments, alerts, between, grants, purchases, questions, orders,
-        money, results,
+        home, register, importing, needs, rules, referrals, people, links, hand_over, sites,
+        stock, items, lots, beds, assets, shipments, alerts, between, grants, purchases,
+        questions, orders, money, results,
     ):  # fmt: skip
         app.include_router(page.routes, include_in_schema=False)
     return Service(name=NAME, settings=settings, database=None, app=app, health=health)

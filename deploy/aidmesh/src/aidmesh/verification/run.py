@@ -19,6 +19,7 @@ from aidmesh.verification.across import (
     waiting_agrees,
 )
 from aidmesh.verification.handoffs import handoffs_arrived
+from aidmesh.verification.links import links_agree
 from aidmesh.verification.outcome import Outcome, Verification, outcome
 from aidmesh.verification.payouts import payouts_agree
 from aidmesh.verification.peers import peers_elsewhere, public_events_reported
@@ -111,6 +112,7 @@ async def check_all(
     outcomes.append(await transfers_match(probes, elsewhere))
     outcomes.append(await rebalancings_match(probes, elsewhere))
     outcomes.append(await referrals_match(probes, elsewhere))
+    outcomes.append(await links_agree(probes, elsewhere))
     outcomes.append(await shipments_match(probes, elsewhere))
     outcomes.append(await handoffs_arrived(probes))
     outcomes.append(await payouts_agree(probes))

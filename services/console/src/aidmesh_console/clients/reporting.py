@@ -46,6 +46,7 @@ class Whole(View):
         provisional: some region has not told some month, or has not closed it.
         left_out: months asked for only in part.
         apart: help of sensitive kinds, for those who may not see it in the lines.
+        twice: people known in two regions who were taken out of the total.
     """
 
     provisional: bool
@@ -54,6 +55,7 @@ class Whole(View):
     lines: tuple[Line, ...]
     total: Line
     apart: Together | None = None
+    twice: int | None = None
 
 
 class Results(View):

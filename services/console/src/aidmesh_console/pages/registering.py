@@ -11,7 +11,7 @@ from aidmesh_console.i18n import KYIV
 FOR_WHOM: Final = ("person", "household", "group", "site")
 CHANNELS: Final = ("sms", "email")
 MECHANISMS: Final = ("iban", "card", "post", "cash")
-CONSENTS: Final = ("contact", "data", "referral")
+CONSENTS: Final = ("contact", "data", "referral", "same_person")
 SAFE: Final = ("safe_channel", "safe_hours", "safe_wording")
 ANSWERS: Final = (
     "in_danger_now",

@@ -91,6 +91,12 @@ NO_CONSENT_TO_LOOKUP: Final = ProblemType(
     "Ask them whether other regions may be asked if they are known there, and record their"
     " consent; only then ask.",
 )
+LINK_NOT_ALLOWED: Final = ProblemType(
+    "link-not-allowed",
+    409,
+    "This cannot be done with this query or link",
+    "`rule` says why: it is over, was said or asked before, or the record has nothing to compare.",
+)
 TOO_MANY_LOOKUPS: Final = ProblemType(
     "too-many-lookups",
     429,
@@ -122,6 +128,7 @@ PROBLEMS: Final = (
     NO_CONSENT,
     RULE_IN_FORCE,
     NO_CONSENT_TO_LOOKUP,
+    LINK_NOT_ALLOWED,
     TOO_MANY_LOOKUPS,
     UNMAPPED,
     UNREADABLE,

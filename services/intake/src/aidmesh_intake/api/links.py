@@ -14,13 +14,13 @@ from aidmesh_chassis.problems import Problem
 from aidmesh_contracts.intake_links import Means, Said
 from aidmesh_contracts.values import Region
 from aidmesh_intake.api.context import (
+    LINK_NOT_ALLOWED,
     NO_CONSENT_TO_LOOKUP,
     TOO_MANY_LOOKUPS,
     Caseworker,
     Context,
     Ctx,
     invalid,
-    not_allowed,
 )
 from aidmesh_intake.domain.need import NotAllowed
 from aidmesh_intake.handlers import linking, looking
@@ -117,7 +117,7 @@ async def look_for(
         except NotAllowed as error:
             if error.rule == "no_consent_to_lookup":
                 raise Problem(NO_CONSENT_TO_LOOKUP) from None
-            raise not_allowed(error) from None
+            raise Problem(LINK_NOT_ALLOWED, rule=error.rule) from None
         return await once.answer(tx, 201, {"lookup_id": lookup_id, "status": "asked"})
 
 
@@ -189,5 +189,5 @@ async def _say(ctx: Context, link_id: UUID, said: Said, staff_id: UUID, once: On
         try:
             link = await linking.say(tx, link_id, said, staff_id)
         except NotAllowed as error:
-            raise not_allowed(error) from None
+            raise Problem(LINK_NOT_ALLOWED, rule=error.rule) from None
         return await once.answer(tx, 200, {"link_id": link_id, "state": link.state.value})
