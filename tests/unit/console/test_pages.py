@@ -25,6 +25,8 @@ PATHS = (
     "/needs",
     "/merges",
     "/referrals",
+    "/links",
+    f"/links/of/{number('person')}",
     f"/referrals/of/{number('parcel')}",
     "/needs?state=waitlisted&band=urgent&attention=1",
     *(f"/needs/{row['need_id']}" for row in NEEDS),

@@ -45,6 +45,8 @@ async def hear(tx: Tx, batch: Sequence[Received[LinkServedV1]]) -> None:
 
 async def tell(tx: Tx) -> int:
     """Tell the other sides of links what has changed. A sweep."""
+    if not await links.any_known(tx.conn):
+        return 0  # nobody has to wait for nothing
     await kept.alone(tx.conn)
     rows = await links.untold(tx.conn, TOLD_MAX)
     for row in rows:

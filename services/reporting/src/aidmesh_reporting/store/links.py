@@ -90,6 +90,15 @@ async def end(conn: asyncpg.Connection, link_ids: Sequence[UUID]) -> list[UUID]:
     return persons
 
 
+async def any_known(conn: asyncpg.Connection) -> bool:
+    """Whether there ever was a link, or word of one."""
+    return bool(
+        await conn.fetchval(
+            "SELECT EXISTS (SELECT FROM person_link) OR EXISTS (SELECT FROM link_heard)"
+        )
+    )
+
+
 async def any_heard(conn: asyncpg.Connection) -> bool:
     """Whether somebody is known to have had services in two regions."""
     return bool(await conn.fetchval("SELECT EXISTS (SELECT FROM link_heard WHERE months <> '{}')"))
