@@ -33,6 +33,7 @@ from aidmesh_chassis.nkey import nkey_of
 
 FOLDER: Final = "nats"
 LINK: Final = "link"
+STORE: Final = "store.conf"
 USERS: Final = (*WITH_DATABASE, SUPERVISOR, READER, SYSTEM)
 CA_DAYS: Final = 20 * 365
 CERTIFICATE_DAYS: Final = 10 * 365
@@ -77,8 +78,8 @@ def create_credentials(folder: Path) -> tuple[Path, ...]:
         seed = new_seed()
         write(f"{LINK}.pub", nkey_of(seed).public + "\n")
         write(f"{LINK}.conf", setting(LINK_SEED, seed))
-    if not (at / "store.conf").exists():
-        write("store.conf", setting(STORE_KEY, os.urandom(32).hex()))
+    if not (at / STORE).exists():
+        write(STORE, setting(STORE_KEY, os.urandom(32).hex()))
     if not (at / "ca.key").exists():
         key, certificate = new_authority(folder.name)
         write("ca.pem", certificate)
@@ -91,7 +92,7 @@ def create_credentials(folder: Path) -> tuple[Path, ...]:
 def missing(folder: Path) -> tuple[str, ...]:
     """The files that a region's server needs and does not find; empty when all are there."""
     names = [f"{user}.{ending}" for user in USERS for ending in ("nk", "pub")]
-    names += [f"{LINK}.conf", f"{LINK}.pub", "store.conf", "ca.pem", "tls.pem"]
+    names += [f"{LINK}.conf", f"{LINK}.pub", STORE, "ca.pem", "tls.pem"]
     return tuple(name for name in names if not (folder / FOLDER / name).is_file())
 
 
@@ -113,6 +114,15 @@ def publics_of(folder: Path, user: str) -> tuple[str, ...]:
     if not publics:
         raise CredentialsError(f"{path} is empty")
     return publics
+
+
+def store_key_id(folder: Path) -> str:
+    """Tells one key of a store from another, and nothing about it. Raises CredentialsError."""
+    path = folder / FOLDER / STORE
+    try:
+        return hashlib.sha256(b"aidmesh store key" + path.read_bytes()).hexdigest()[:32]
+    except OSError as error:
+        raise CredentialsError(f"{path} cannot be read: {error.strerror}") from None
 
 
 def generation_of(paths: Iterable[Path]) -> str:

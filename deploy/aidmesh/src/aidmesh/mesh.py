@@ -8,9 +8,9 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from aidmesh.credentials import check_folders
+from aidmesh.credentials import check_folders, store_key_id
 from aidmesh.embedded import FolderLock
-from aidmesh.meshfile import NAME, SERVICES, MeshFile, prepare_mesh, read_mesh
+from aidmesh.meshfile import NAME, SERVICES, MeshFile, prepare_mesh, read_mesh, write_mesh
 from aidmesh.region import Region
 from aidmesh_chassis import logs
 
@@ -36,14 +36,15 @@ async def running_mesh(
     services: Sequence[str] = SERVICES,
     apart: bool = False,
     ports_from: int | None = None,
+    encrypt: bool = False,
     announce: Callable[[str], None] = print,
 ) -> AsyncIterator[Mesh]:
     """Start a mesh, yield when every service is ready, stop it however the block ends.
 
     `data` holds all state; `regions` None means those it holds already. `keys(region)` names the
     folder of a region's keys. `services` are those to run (none: only the servers), `apart` each
-    in a process of its own. `ports_from` is where to look for free ports. `announce` gets lines
-    for a person.
+    in a process of its own. `ports_from` is where to look for free ports. `encrypt` has the
+    servers encrypt what they store, from now on. `announce` gets lines for a person.
 
     Raises EmbeddedError or MeshError with what to do about it.
     """
@@ -56,6 +57,10 @@ async def running_mesh(
         folders = {name: keys(name) for name in names}
         check_folders(folders)
         file, news = prepare_mesh(data, regions, folders, ports_from=ports_from)
+        if encrypt:
+            for entry in file.regions.values():
+                entry.nats.store_key_id = entry.nats.store_key_id or store_key_id(entry.keys)
+            write_mesh(data, file)
         for line in news:
             announce(line)
         own_log = stack.enter_context((data / "mesh.log").open("a", encoding="utf-8"))

@@ -46,15 +46,15 @@ class PostgresEntry(_Entry):
 
 
 class NatsEntry(_Entry):
-    """A region's NATS server; its keys are in the keys folder. `encrypted` says that its store
-    is."""
+    """A region's NATS server; its keys are in the keys folder. `store_key_id` tells which of them
+    its store is encrypted with, None if it is not."""
 
     _retired = frozenset({"admin_password", "system_password"})
 
     client_port: int
     monitor_port: int
     leaf_port: int
-    encrypted: bool = False
+    store_key_id: str | None = None
 
     @property
     def url(self) -> str:

@@ -18,7 +18,7 @@ from typing import Protocol
 
 import httpx
 
-from aidmesh.credentials import CredentialsError, seed_file
+from aidmesh.credentials import FOLDER, STORE, CredentialsError, seed_file, store_key_id
 from aidmesh.databases import prepare_databases
 from aidmesh.embedded import EmbeddedError, NatsServer, PostgresServer, StartError
 from aidmesh.embedded.ports import HOST
@@ -317,6 +317,13 @@ def server_setup(region: str, mesh: MeshFile, folder: Path) -> Setup:
     Raises CredentialsError or OSError when a key cannot be read.
     """
     entry = mesh.regions[region]
+    encrypted_with = entry.nats.store_key_id
+    # nats-server would only warn, and begin with an empty store.
+    if encrypted_with is not None and encrypted_with != store_key_id(entry.keys):
+        raise CredentialsError(
+            f"{region}: the messages are encrypted with another key than the one in "
+            f"{entry.keys / FOLDER / STORE}; put the right one back, nothing was changed"
+        )
     return read_setup(
         region,
         entry.keys,
@@ -329,7 +336,7 @@ def server_setup(region: str, mesh: MeshFile, folder: Path) -> Setup:
             )
             for peer in mesh.peers(region)
         },
-        encrypted=entry.nats.encrypted,
+        encrypted=encrypted_with is not None,
         log_file=folder / "log" / "nats.log",
     )
 

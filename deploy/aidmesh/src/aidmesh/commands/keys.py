@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from aidmesh.commands.common import names, refuse, say
+from aidmesh.commands.common import names, refuse, run, say
 from aidmesh.commands.secret import NAMED, KeysOf, ask
 
 PERSONAL = "master,notification,payments"
@@ -28,6 +28,41 @@ def init(*, keys: Path, regions: str) -> None:
             refuse(str(error))
         say(f"{folder}: {len(written)} files written")
     say("Keep a copy of these folders apart from all backups of data: a lost key is lost data.")
+
+
+def rotate(*, data: Path, region: str | None = None) -> None:
+    """Replace the keys of NATS users and links, and the links' certificates; nothing stops.
+
+    A mesh that runs takes them up step by step, with both keys valid meanwhile; if a step does not
+    end, begin again. Keys that data is encrypted with stay.
+
+    Args:
+        data: folder of the mesh.
+        region: which region's; all, one after the other, when not given.
+    """
+    run(_rotate(data.expanduser().resolve(), region))
+
+
+async def _rotate(data: Path, region: str | None) -> int:
+    from aidmesh.credentials import check_folders  # noqa: PLC0415
+    from aidmesh.meshfile import MeshError, read_mesh  # noqa: PLC0415
+    from aidmesh.rotation import rotate_running, rotate_stopped, runs  # noqa: PLC0415
+
+    mesh = read_mesh(data)
+    chosen = tuple(mesh.regions) if region is None else (region,)
+    for name in chosen:
+        if name not in mesh.regions:
+            raise MeshError(f"{data} holds no region {name}")
+    check_folders({name: mesh.regions[name].keys for name in chosen})
+    for name in chosen:
+        entry = mesh.regions[name]
+        if runs(entry.nats.monitor_port):
+            done = await rotate_running(name, mesh, data)
+            say(f"{name}: new keys; {done.moved} connections came anew")
+        else:
+            rotate_stopped(entry.keys)
+            say(f"{name}: new keys; it does not run and has them at its next start")
+    return 0
 
 
 def protect(

@@ -14,6 +14,7 @@ def up(
     apart: bool = False,
     servers_only: bool = False,
     ports_from: int | None = None,
+    encrypt: bool = False,
 ) -> None:
     """Run a mesh on this machine until Ctrl-C.
 
@@ -25,6 +26,8 @@ def up(
         apart: run each service in a process of its own instead of one process per region.
         servers_only: run PostgreSQL and NATS, but no services.
         ports_from: look for free ports from this one on.
+        encrypt: have NATS encrypt the messages it stores, those that are there already as well;
+            it stays so. The key is in the folder of keys.
     """
     import os  # noqa: PLC0415
 
@@ -40,7 +43,7 @@ def up(
         keys = keys.expanduser().resolve()
         if keys.is_relative_to(data):
             refuse("keys must not lie in the data folder: who takes one must not have the other")
-    run(_up(data, keys, names(regions), apart, servers_only, ports_from))
+    run(_up(data, keys, names(regions), apart, servers_only, ports_from, encrypt))
 
 
 async def _up(
@@ -50,6 +53,7 @@ async def _up(
     apart: bool,
     servers_only: bool,
     ports_from: int | None,
+    encrypt: bool,
 ) -> int:
     import asyncio  # noqa: PLC0415
 
@@ -74,6 +78,7 @@ async def _up(
             services=() if servers_only else SERVICES,
             apart=apart,
             ports_from=ports_from,
+            encrypt=encrypt,
             announce=say,
         ) as mesh:
             for name, entry in mesh.file.regions.items():

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from aidmesh.credentials import FOLDER, LINK, USERS, generation_of, publics_of
+from aidmesh.credentials import FOLDER, LINK, STORE, USERS, generation_of, publics_of
 from aidmesh.embedded import NatsServer
 from aidmesh.topology.config import Leaf, Link, RegionServer, render
 from aidmesh.topology.redial import Redialer
@@ -102,7 +102,7 @@ def read_setup(
             )
             for peer, end in sorted(peers.items())
         ),
-        store_key_file=os.path.relpath(own / "store.conf", here) if encrypted else None,
+        store_key_file=os.path.relpath(own / STORE, here) if encrypted else None,
         generation=generation_of(used),
         log_file=None if log_file is None else str(log_file.resolve()),
         durable=durable,

@@ -1,0 +1,206 @@
+"""Replaces the keys of a region's NATS server and its users while everything runs.
+
+For a while both keys of a user are valid: the server is told of the new one, everybody comes with
+it (a connection is cut, and the client signs with what the file holds now), and only when nobody is
+left with the old one is that forgotten. A run that was cut short is taken up by the next one.
+"""
+
+import asyncio
+import http.client
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Final, cast
+
+import nats.errors
+
+from aidmesh.credentials import (
+    FOLDER,
+    LINK,
+    USERS,
+    new_certificate,
+    new_seed,
+    publics_of,
+    seed_file,
+    setting,
+    write_file,
+)
+from aidmesh.embedded.ports import HOST
+from aidmesh.meshfile import MeshError, MeshFile
+from aidmesh.topology.api import Json
+from aidmesh.topology.config import LINK_SEED, SYSTEM, dials
+from aidmesh.topology.warden import connect_as
+from aidmesh.topology.watcher import linked_peers
+from aidmesh_chassis.nkey import nkey_of
+
+STEP_S_MAX: Final = 90.0
+POLL_S: Final = 0.2
+MONITOR_S_MAX: Final = 5.0
+
+
+class RotationError(MeshError):
+    """A step did not come to its end; both keys stay valid, and it can be begun again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replaced:
+    """What was replaced in one region: its users, and how many connections came anew."""
+
+    users: tuple[str, ...]
+    moved: int
+
+
+def prepare(folder: Path) -> Mapping[str, str]:
+    """Make the new seeds and let both keys be accepted; returns the new public keys, by user.
+
+    Args:
+        folder: the region's folder of keys.
+    """
+    at = folder / FOLDER
+    fresh: dict[str, str] = {}
+    for user in (*USERS, LINK):
+        path = at / f"{user}.next.nk"
+        if not path.exists():
+            write_file(path, new_seed() + "\n")
+        fresh[user] = nkey_of(path.read_text(encoding="ascii")).public
+        known = publics_of(folder, user)
+        if fresh[user] not in known:
+            write_file(at / f"{user}.pub", "\n".join([*known, fresh[user]]) + "\n")
+    return fresh
+
+
+def switch(folder: Path) -> None:
+    """Have everybody come with the new seeds from the next connection on, and a new certificate."""
+    at = folder / FOLDER
+    write_file(at / "tls.pem", new_certificate(at, folder.name))
+    seed = (at / f"{LINK}.next.nk").read_text(encoding="ascii").strip()
+    write_file(at / f"{LINK}.conf", setting(LINK_SEED, seed))
+    for user in USERS:
+        (at / f"{user}.next.nk").replace(at / f"{user}.nk")
+
+
+def finish(folder: Path, fresh: Mapping[str, str]) -> None:
+    """Accept the new keys only."""
+    at = folder / FOLDER
+    for user, public in fresh.items():
+        write_file(at / f"{user}.pub", public + "\n")
+    (at / f"{LINK}.next.nk").unlink(missing_ok=True)
+
+
+def rotate_stopped(folder: Path) -> Replaced:
+    """All of it at once, for a region whose servers don't run."""
+    fresh = prepare(folder)
+    switch(folder)
+    finish(folder, fresh)
+    return Replaced(USERS, 0)
+
+
+async def rotate_running(region: str, mesh: MeshFile, data: Path) -> Replaced:
+    """All of it, one step after the other, for a region that runs on this machine.
+
+    Raises RotationError when a step does not end; FolderError as `prepare`.
+    """
+    entry = mesh.regions[region]
+    folder, port = entry.keys, entry.nats.monitor_port
+    fresh = prepare(folder)
+    old = {public for user in USERS for public in publics_of(folder, user)} - set(fresh.values())
+    files = {name: data / name / "nats" / "nats.conf" for name in mesh.regions}
+    ports = {name: mesh.regions[name].nats.monitor_port for name in mesh.regions}
+    accepting = [peer for peer in mesh.peers(region) if dials(region, peer)]
+    own = [fresh[user] for user in USERS]
+
+    def knows(name: str, publics: list[str]) -> bool:
+        text = files[name].read_text(encoding="utf-8")
+        return all(public in text for public in publics) and _loaded(files[name], ports[name])
+
+    def forgot(name: str, publics: set[str]) -> bool:
+        text = files[name].read_text(encoding="utf-8")
+        return not any(public in text for public in publics) and _loaded(files[name], ports[name])
+
+    await _until(f"{region} accepts the new keys", lambda: knows(region, own))
+    for peer in accepting:
+        await _until(f"{peer} accepts the new key", partial(knows, peer, [fresh[LINK]]))
+    old_links = set(publics_of(folder, LINK)) - {fresh[LINK]}
+    before = files[region].read_text(encoding="utf-8").splitlines()[0]
+    switch(folder)
+
+    def took_up() -> bool:
+        generation = files[region].read_text(encoding="utf-8").splitlines()[0]
+        return generation != before and _loaded(files[region], port)
+
+    await _until(f"{region} comes with its new key and certificate", took_up)
+    moved = await _move(region, entry.nats.url, seed_file(folder, SYSTEM), port, old)
+    await _until(f"{region} is linked", lambda: set(accepting) <= linked_peers(port))
+    finish(folder, fresh)
+    await _until(f"{region} forgets the old keys", lambda: forgot(region, old))
+    for peer in accepting:
+        await _until(f"{peer} forgets the old key", partial(forgot, peer, old_links))
+    return Replaced(USERS, moved)
+
+
+def runs(monitor_port: int) -> bool:
+    """Whether a server answers there."""
+    try:
+        return bool(_ask(monitor_port, "/varz"))
+    except OSError:
+        return False
+
+
+async def _move(region: str, url: str, seed: Path, port: int, old: set[str]) -> int:
+    """Cut every connection that was made with an old key, until there is none; returns how many."""
+    client = await connect_as(url, seed)
+    moved = 0
+    try:
+        server = str(_ask(port, "/varz")["server_id"])
+        end = time.monotonic() + STEP_S_MAX
+        while left := [each for each in _connections(port) if each.get("authorized_user") in old]:
+            if time.monotonic() > end:
+                raise RotationError(f"{region}: {len(left)} connections stay with an old key")
+            for each in left:
+                body = json.dumps({"cid": each["cid"]}).encode()
+                await client.request(f"$SYS.REQ.SERVER.{server}.KICK", body, timeout=MONITOR_S_MAX)
+                moved += 1
+            await asyncio.sleep(POLL_S)
+    except (nats.errors.Error, TimeoutError) as error:
+        raise RotationError(
+            f"{region}: connections can't be cut: {type(error).__name__}"
+        ) from error
+    finally:
+        await client.close()
+    return moved
+
+
+def _connections(port: int) -> list[Json]:
+    return cast("list[Json]", _ask(port, "/connz?auth=1&limit=4096").get("connections") or [])
+
+
+def _loaded(config: Path, port: int) -> bool:
+    """Whether the server works with what its file holds."""
+    loaded = datetime.fromisoformat(str(_ask(port, "/varz")["config_load_time"]))
+    return loaded.timestamp() >= config.stat().st_mtime
+
+
+async def _until(what: str, true: Callable[[], bool]) -> None:
+    end = time.monotonic() + STEP_S_MAX
+    while True:
+        try:
+            if await asyncio.to_thread(true):
+                return
+        except (OSError, ValueError, http.client.HTTPException):
+            pass  # the server starts again, or is being reloaded
+        if time.monotonic() > end:
+            raise RotationError(f"within {STEP_S_MAX:.0f} s it did not come true that {what}")
+        await asyncio.sleep(POLL_S)
+
+
+def _ask(port: int, path: str) -> Json:
+    connection = http.client.HTTPConnection(HOST, port, timeout=MONITOR_S_MAX)
+    try:
+        connection.request("GET", path)
+        return cast("Json", json.loads(connection.getresponse().read()))
+    finally:
+        connection.close()

@@ -1,0 +1,152 @@
+"""Keys of NATS are replaced while everything runs, and nothing is lost."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from aidmesh.credentials import LINK, USERS, create_keys, missing, publics_of, seed_file
+from aidmesh.mesh import Mesh, running_mesh
+from aidmesh.meshfile import RegionEntry
+from aidmesh.rotation import finish, prepare, rotate_running, rotate_stopped, switch
+from aidmesh.topology.config import READER, SUPERVISOR
+from aidmesh.topology.warden import connect_as
+from aidmesh.topology.watcher import linked_peers
+from aidmesh_chassis import outbox
+from aidmesh_chassis.broker import Broker
+from aidmesh_chassis.db import Database
+from aidmesh_chassis.nkey import read_nkey
+from aidmesh_chassis.relay import Relay
+from aidmesh_chassis.settings import ServiceSettings
+from aidmesh_contracts.payments import KeyChangedV1
+from support.servers import keys_in
+from support.waiting import eventually
+
+
+def test_both_keys_are_accepted_until_it_is_over(tmp_path: Path) -> None:
+    folder = tmp_path / "kyiv"
+    create_keys(folder)
+    before = {user: publics_of(folder, user) for user in (*USERS, LINK)}
+    fresh = prepare(folder)
+    assert prepare(folder) == fresh  # taken up where it was cut short
+    for user, public in fresh.items():
+        assert publics_of(folder, user) == (*before[user], public)
+        assert public not in before[user]
+    for user in USERS:  # nobody comes with the new one yet
+        assert read_nkey(seed_file(folder, user)).public == before[user][0]
+    switch(folder)
+    finish(folder, fresh)
+    for user, public in fresh.items():
+        assert publics_of(folder, user) == (public,)
+    for user in USERS:
+        assert read_nkey(seed_file(folder, user)).public == fresh[user]
+    assert missing(folder) == ()
+    assert list((folder / "nats").glob("*.next.nk")) == []
+    assert create_keys(folder) == ()
+
+
+@asynccontextmanager
+async def service(entry: RegionEntry, relays: list[Relay]) -> AsyncIterator[Database]:
+    """Payments of kyiv as it publishes: its database, its relay, its own key."""
+
+    async def broke() -> None:
+        for relay in relays:
+            relay.close_gate()
+
+    async def came_back() -> None:
+        return
+
+    database = Database(entry.dsn("payments"), outbox.Origin("kyiv", "payments"))
+    await database.open()
+    settings = ServiceSettings(
+        region="kyiv", nats_url=entry.nats.url, nats_seed_file=seed_file(entry.keys, "payments")
+    )
+    broker = Broker(settings, "payments", broke, came_back)
+    relay = Relay(database, await broker.connect())
+    relays.append(relay)
+    database.on_commit(relay.wake)
+    task = asyncio.create_task(relay.run())
+    try:
+        yield database
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await broker.stop()
+        await database.close()
+
+
+async def told(database: Database, number: int) -> None:
+    async with database.transaction() as tx:
+        event = KeyChangedV1(purpose="seal", public="x" * 44, version=number)
+        tx.emit(event, version=number)
+
+
+async def in_world(mesh: Mesh, region: str) -> int:
+    entry = mesh.file.regions[region]
+    reader = await connect_as(entry.nats.url, seed_file(entry.keys, READER))
+    try:
+        return (await reader.jetstream().stream_info("WORLD")).state.messages
+    finally:
+        await reader.close()
+
+
+async def test_keys_are_replaced_under_load_and_nothing_is_lost(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    regions = ("kyiv", "lviv")
+    async with running_mesh(data, regions, keys_in(tmp_path / "keys"), services=()) as mesh:
+        entry = mesh.file.regions["kyiv"]
+        stolen = {}
+        for user in ("payments", SUPERVISOR):
+            stolen[user] = tmp_path / f"{user}.nk"
+            stolen[user].write_bytes(seed_file(entry.keys, user).read_bytes())
+        links = {name: publics_of(mesh.file.regions[name].keys, LINK) for name in regions}
+        stop = asyncio.Event()
+        count = 0
+
+        async def load(database: Database) -> None:
+            nonlocal count
+            while not stop.is_set():
+                await told(database, count + 1)
+                count += 1
+                await asyncio.sleep(0.005)
+
+        async with service(entry, []) as database:
+            working = asyncio.create_task(load(database))
+            for name in regions:  # the one that is dialed, and the one that dials
+                done = await rotate_running(name, mesh.file, data)
+                assert done.moved > 0
+            stop.set()
+            await working
+            assert count > 10
+
+            async def sent() -> bool:
+                async with database.connection() as conn:
+                    return not await conn.fetchval(
+                        "SELECT count(*) FROM outbox WHERE status = 'pending'"
+                    )
+
+            await eventually(sent, 60)
+
+            async def arrived() -> bool:
+                return await in_world(mesh, "lviv") == count
+
+            await eventually(arrived, 60)
+        assert linked_peers(mesh.file.regions["lviv"].nats.monitor_port) == {"kyiv"}
+        for name in regions:
+            assert set(publics_of(mesh.file.regions[name].keys, LINK)).isdisjoint(links[name])
+            await eventually(lambda name=name: mesh.regions[name].warden.gate.is_open, 60)
+        for seed in stolen.values():
+            with pytest.raises(ConnectionError):
+                await connect_as(entry.nats.url, seed)
+    for region in regions:  # and stopped as well
+        rotate_stopped(tmp_path / "keys" / region)
+    async with running_mesh(data, regions, keys_in(tmp_path / "keys"), services=()) as mesh:
+
+        async def linked() -> bool:
+            port = mesh.file.regions["lviv"].nats.monitor_port
+            return await asyncio.to_thread(linked_peers, port) == {"kyiv"}
+
+        await eventually(linked, 60)
+        assert await in_world(mesh, "lviv") == count
