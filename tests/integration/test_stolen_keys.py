@@ -1,7 +1,7 @@
 """What somebody who has stolen a key can't do with it, tried on real servers."""
 
 import itertools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -201,6 +201,33 @@ async def heard_by(thief: Client, region: NatsRegion) -> set[str]:
     return {each for each in heard if not each.startswith(("beat.", "_INBOX_handoff_", "sync."))}
 
 
+async def cannot_acknowledge(thief: Client, region: NatsRegion) -> None:
+    """What a service has taken and not done stays its own, though its answer can be guessed."""
+    name = region.region
+    consumer = next(each for each in CONSUMERS if each.durable == "intake-local")
+    subject = consumer.filter_subjects(name)[0]
+    admin = await region.admin()
+    await admin.jetstream().publish(subject, b"{}")
+    pulled = await admin.jetstream().pull_subscribe_bind("intake-local", "LOCAL")
+    (taken,) = await pulled.fetch(1, timeout=10)
+    await thief.publish(taken.reply, b"+TERM")
+    await thief.flush()
+    assert await answered(thief, handoff_to(name))  # comes after it, over the same link
+
+    async def pending() -> int:
+        info = await admin.jsm().consumer_info("LOCAL", "intake-local")
+        return info.num_ack_pending or 0
+
+    assert await pending() == 1
+    await admin.publish(taken.reply, b"+TERM")  # from within the region it would be taken
+    await eventually(lambda: is_zero(pending), 30)
+    await admin.close()
+
+
+async def is_zero(count: Callable[[], Awaitable[int]]) -> bool:
+    return await count() == 0
+
+
 def handoff_to(region: str) -> str:
     """What the thief may say: he speaks for the region he robbed."""
     return f"handoff.{region}.{ROBBED[region]}.intake.x.v1"
@@ -224,6 +251,7 @@ async def test_a_stolen_link_key_reads_nothing_closed_and_poses_as_nobody_else(
         after = await messages_in(kyiv)
         assert after == {**before, "HANDOFF": (before["HANDOFF"][0] + 1, before["HANDOFF"][1])}
         assert await heard_by(thief, kyiv) == set()
+        await cannot_acknowledge(thief, kyiv)
 
 
 async def test_who_poses_as_a_region_that_is_dialed_gets_no_further(
@@ -248,6 +276,7 @@ async def test_who_poses_as_a_region_that_is_dialed_gets_no_further(
         after = await messages_in(lviv)
         assert after == {**before, "HANDOFF": (before["HANDOFF"][0] + 1, before["HANDOFF"][1])}
         assert await heard_by(thief, lviv) == set()
+        await cannot_acknowledge(thief, lviv)
 
 
 async def test_a_link_needs_both_the_certificate_and_the_key(
