@@ -15,6 +15,7 @@ from aidmesh_contracts.intake import NeedConfirmedV1, NeedToldV1, NeedWithdrawnV
 from aidmesh_contracts.inventory import ReservationConfirmedV1
 from aidmesh_contracts.payments import CommitmentMadeV1
 from aidmesh_inventory.domain import days
+from aidmesh_inventory.handlers import downtime
 from aidmesh_inventory.handlers.hold import reservation_id_of
 from aidmesh_inventory.handlers.release import emit_released, release
 from aidmesh_inventory.store import beds, clocks, reservations, slots
@@ -69,6 +70,7 @@ async def _confirm(tx: Tx, wanted: dict[Attempt, Received[Event]], *, is_ours: b
     """
     if not wanted:
         return
+    await downtime.notice(tx)
     # Before any other reservation is locked: its place and its stock come first.
     over = await reservations.overdue(tx.conn, sorted(wanted))
     told = {each.need_id for each in await release(tx, over, "hold_expired")}
@@ -126,6 +128,7 @@ async def tell(tx: Tx, batch: Sequence[Received[NeedToldV1]]) -> None:
         key = (each.event.need_id, each.event.attempt_no)
         if key not in last or each.event.told_at > last[key].told_at:
             last[key] = each.event
+    await downtime.notice(tx)
     await clocks.start_clocks(
         tx.conn,
         [

@@ -14,6 +14,7 @@ from aidmesh_contracts.inventory import ReservationIssuedV1, ReservationReversed
 from aidmesh_inventory.domain import days
 from aidmesh_inventory.domain.requests import Way
 from aidmesh_inventory.domain.shares import shares_of
+from aidmesh_inventory.handlers import downtime
 from aidmesh_inventory.handlers.capacity import publish_capacity
 from aidmesh_inventory.handlers.changes import StockChanges
 from aidmesh_inventory.handlers.discrepancies import Found, open_discrepancies
@@ -332,6 +333,7 @@ async def undo(
 
     Returns None when it is not issued (any more).
     """
+    await downtime.notice(tx)
     allocated = await reservations.allocated(tx.conn, [reservation_id])
     keys = {(bed.site_id, "bed", bed.code) for bed in await beds.booked(tx.conn, [reservation_id])}
     await capacity.lock(tx.conn, keys)

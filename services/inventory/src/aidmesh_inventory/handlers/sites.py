@@ -9,6 +9,7 @@ from aidmesh_contracts.ids import SiteId
 from aidmesh_contracts.inventory import AlertChangedV1, SiteChangedV1
 from aidmesh_inventory.domain.days import day_of
 from aidmesh_inventory.domain.picking import Place
+from aidmesh_inventory.handlers import downtime
 from aidmesh_inventory.handlers.release import emit_grew, release
 from aidmesh_inventory.store import alerts, beds, reservations, sites, slots, stock
 from aidmesh_inventory.store.alerts import AlertRow
@@ -34,6 +35,7 @@ async def close(tx: Tx, site_id: UUID, reason: str, *, keeps: bool) -> SiteRow |
         keeps: for a closing that will not last (an alert, a power cut): reservations stay and
             their pick-up clocks stand still. Else they are released, for intake to place anew.
     """
+    await downtime.notice(tx)
     found = await sites.close(tx.conn, site_id, reason)
     if found is None:
         return None
@@ -46,6 +48,7 @@ async def close(tx: Tx, site_id: UUID, reason: str, *, keeps: bool) -> SiteRow |
 
 async def reopen(tx: Tx, site_id: UUID, reason: str) -> SiteRow | None:
     """Open a closed site again, and wake who waits for what it has; None if it is not closed."""
+    await downtime.notice(tx)
     await alerts.lock_alerts(tx.conn)
     found = await sites.reopen(tx.conn, site_id, reason)
     if found is None:
@@ -70,6 +73,7 @@ async def begin_alert(tx: Tx, area: str, reason: str, by: UUID) -> tuple[AlertRo
     Returns:
         the alert, and whether it is new: an area has one at a time.
     """
+    await downtime.notice(tx)
     await alerts.lock_alerts(tx.conn)
     row = await alerts.begin(tx.conn, uuid4(), area, reason, by)
     if row is None:
@@ -82,6 +86,7 @@ async def begin_alert(tx: Tx, area: str, reason: str, by: UUID) -> tuple[AlertRo
 
 async def end_alert(tx: Tx, alert_id: UUID, by: UUID) -> AlertRow | None:
     """End an alert; None if it does not last. Clocks go on where nothing else stands in the way."""
+    await downtime.notice(tx)
     await alerts.lock_alerts(tx.conn)
     row = await alerts.end(tx.conn, alert_id, by)
     if row is None:

@@ -1,8 +1,8 @@
 """What time brings about."""
 
 from aidmesh_chassis.db import Tx
-from aidmesh_contracts.pickup import downtime
 from aidmesh_inventory.domain.days import check_outs_due, day_of
+from aidmesh_inventory.handlers import downtime
 from aidmesh_inventory.handlers.changes import StockChanges
 from aidmesh_inventory.handlers.release import emit_grew, release
 from aidmesh_inventory.handlers.stays import check_out
@@ -20,7 +20,7 @@ async def expire_holds(tx: Tx) -> int:
 
 async def take_back_uncollected(tx: Tx) -> int:
     """Release goods that nobody came for."""
-    await _make_up_for_downtime(tx)
+    await downtime.watch(tx)
     found = await clocks.not_collected(tx.conn, LIMIT, bookings=False)
     await release(tx, found, "not_collected", only_due=True)
     return len(found)
@@ -28,18 +28,10 @@ async def take_back_uncollected(tx: Tx) -> int:
 
 async def release_no_shows(tx: Tx) -> int:
     """Release beds and seats of those who did not turn up."""
-    await _make_up_for_downtime(tx)
+    await downtime.watch(tx)
     found = await clocks.not_collected(tx.conn, LIMIT, bookings=True)
     await release(tx, found, "no_show", only_due=True)
     return len(found)
-
-
-async def _make_up_for_downtime(tx: Tx) -> None:
-    """Extend every clock by the time in which we were not there to hand anything out."""
-    seen_at, now = await clocks.last_seen(tx.conn)
-    gap = downtime(seen_at, now)
-    if gap:
-        await clocks.extend_all(tx.conn, seen_at, gap)
 
 
 async def check_out_overdue(tx: Tx) -> int:
