@@ -108,7 +108,7 @@ async def test_a_blackout_is_given_back_once_however_often_the_service_starts(
 
 
 async def test_who_could_come_all_the_time_gets_nothing_back(world: World) -> None:
-    """The internet was cut off, or the server for messages; people were served all the same."""
+    """The other regions could not be heard: that keeps nobody from coming."""
     office = await Office.open(world)
     await office.passes(BLACKOUT, running=True)
     assert await office.look() == 3

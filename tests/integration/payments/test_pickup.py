@@ -293,6 +293,26 @@ async def test_downtime_of_ours_is_given_back(desk: Desk) -> None:
     assert about(left, hours=14)
 
 
+@pytest.mark.parametrize("told_late", [False, True])
+async def test_a_blackout_beside_an_alert_is_given_back_once_however_often_we_start(
+    desk: Desk, told_late: bool
+) -> None:
+    await desk.purse(50_000)
+    need = approved(3_000, area="UA80")
+    begun, ended = alert(ago(hours=32), ago(hours=10))
+    # Two hours were left when the alert began, and two hours later the power went.
+    await waiting(desk, need, passed=timedelta(days=DAYS, hours=32 - 2))
+    await desk.feed(begun)
+    await desk.execute("INSERT INTO pickup_clock (seen_at) VALUES (now() - interval '30 hours')")
+    if told_late:
+        assert await goes_back(desk) == set()
+    await desk.feed(ended)
+    for _ in range(2):
+        assert await goes_back(desk) == set()
+    left = await desk.value("SELECT collect_by - now() FROM commitment")
+    assert about(left, hours=2)
+
+
 async def test_cash_that_stands_still_keeps_nobody_else_waiting(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -91,8 +91,14 @@ def build(settings: Settings | None = None) -> Service:
         subscriptions=consumers.subscriptions(settings.region),
         sweeps=(
             Sweep("expired_holds", 1.0, sweeps.expire_holds, limit=sweeps.LIMIT),
-            Sweep("not_collected", 10.0, sweeps.take_back_uncollected, limit=sweeps.LIMIT),
-            Sweep("no_shows", 10.0, sweeps.release_no_shows, limit=sweeps.LIMIT),
+            Sweep(
+                "not_collected",
+                10.0,
+                sweeps.take_back_uncollected,
+                limit=sweeps.LIMIT,
+                when_abreast=True,
+            ),
+            Sweep("no_shows", 10.0, sweeps.release_no_shows, limit=sweeps.LIMIT, when_abreast=True),
             Sweep("check_outs", 60.0, sweeps.check_out_overdue, limit=sweeps.LIMIT),
             Sweep("expired_lots", 300.0, sweeps.expire_lots, limit=sweeps.LIMIT),
             Sweep(

@@ -54,7 +54,11 @@ def build(settings: Settings | None = None) -> Service:
         sweeps=(
             Sweep("expired_holds", 1.0, partial(sweeps.expire_holds, office), sweeps.LIMIT),
             Sweep(
-                "uncollected_cash", 30.0, partial(sweeps.expire_collections, office), sweeps.LIMIT
+                "uncollected_cash",
+                30.0,
+                partial(sweeps.expire_collections, office),
+                sweeps.LIMIT,
+                when_abreast=True,
             ),
             Sweep("told_allotments", 1.0, partial(book.tell_allotments, office), book.TOLD_MAX),
             Sweep("ended_allotments", 60.0, partial(sweeps.end_validity, office), sweeps.LIMIT),

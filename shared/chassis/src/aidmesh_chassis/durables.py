@@ -56,13 +56,14 @@ class Durables:
         """Their names, sorted."""
         return sorted(consumer.durable for consumer in self._consumers)
 
-    async def check(self) -> None:
-        """Compare all of them with the contracts.
+    async def check(self) -> int:
+        """Compare all of them with the contracts; returns how many events wait to be taken in.
 
         Raises:
             DurableMissing, DurableDiffers: the first that is not as it should be.
             OSError, nats.errors.Error: the server did not say.
         """
+        waiting = 0
         for consumer in self._consumers:
             manager = self._client().jsm(timeout=ASK_S_MAX)
             try:
@@ -72,7 +73,10 @@ class Durables:
             found = differences(consumer, self._region, info.config)
             if found:
                 raise DurableDiffers(f"{consumer.durable}: {', '.join(found)}")
-            self._tell(consumer.durable, (info.num_pending or 0) + (info.num_ack_pending or 0))
+            pending = (info.num_pending or 0) + (info.num_ack_pending or 0)
+            self._tell(consumer.durable, pending)
+            waiting += pending
+        return waiting
 
 
 def differences(consumer: Consumer, region: str, found: ConsumerConfig) -> list[str]:

@@ -43,6 +43,8 @@ log = logs.get_logger()
 __all__ = ["BLANK_PRIVATE", "Health", "Service", "Sweep", "main", "open_database", "run", "serve"]
 
 WATCH_S = 5.0
+ABREAST_S = 1.0
+"""How often it is looked at whether what came during an outage was taken in."""
 BEAT_S = 2.0
 MEASURE_S = 10.0
 RETRY_S = 1.0
@@ -144,6 +146,8 @@ class _Running:
         self._numbers: MessageNumbers | None = None
         self._levels: Levels
         self._inlets: list[Inlet] = []
+        self._breaks = 0
+        self._is_abreast = False
         consumers: list[Consumer] = []
         if service.database is not None:
             metrics: Metrics = service.app.state.metrics
@@ -211,7 +215,8 @@ class _Running:
                 tasks.create_task(upkeep.keep_partitions(database))
                 tasks.create_task(upkeep.take_parked(self._inlets))
                 for sweep in (BLANK_PRIVATE, *self._service.sweeps):
-                    tasks.create_task(upkeep.keep_sweeping(database, sweep), name=sweep.name)
+                    work = upkeep.keep_sweeping(database, sweep, lambda: self._is_abreast)
+                    tasks.create_task(work, name=sweep.name)
         finally:
             await self._broker.stop()
             await database.close()
@@ -231,7 +236,7 @@ class _Running:
         while goes_on():
             self._end_if_closed()
             try:
-                await self._durables.check()
+                await self._look_at_durables()
             except NOT_YET as error:
                 log.warning("broker.waits", cause=type(error).__name__)
                 await asyncio.sleep(RETRY_S)
@@ -243,8 +248,8 @@ class _Running:
             self._end_if_closed()
             try:
                 self._peers.expect(await self._broker.peers())
-                await asyncio.sleep(WATCH_S)
-                await self._durables.check()
+                await asyncio.sleep(WATCH_S if self._is_abreast else ABREAST_S)
+                await self._look_at_durables()
             except DurableMissing as error:
                 log.critical("consumer.missing", durable=str(error))
                 raise RuntimeError("a durable consumer is missing") from error
@@ -253,6 +258,16 @@ class _Running:
                 raise RuntimeError("a durable consumer is not the one agreed") from error
             except OUTAGES:
                 await asyncio.sleep(WATCH_S)
+
+    async def _look_at_durables(self) -> None:
+        """Check them; nothing that waits means that everything said so far was heard.
+
+        Once is enough for a connection: over it what is said next comes at once.
+        """
+        breaks = self._breaks
+        waiting = await self._durables.check()
+        if waiting == 0 and breaks == self._breaks:
+            self._is_abreast = True
 
     def _end_if_closed(self) -> None:
         if self._broker.closed:
@@ -313,6 +328,8 @@ class _Running:
         return self._relay is not None and self._relay.is_open
 
     async def _on_disconnect(self) -> None:
+        self._breaks += 1
+        self._is_abreast = False
         if self._relay is not None:
             self._relay.close_gate()
 

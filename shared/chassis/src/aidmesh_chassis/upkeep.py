@@ -16,6 +16,7 @@ from aidmesh_chassis.errors import OUTAGES, TRANSIENT
 log = logs.get_logger()
 
 PARKED_S = 5.0
+ABREAST_S = 1.0
 PARTITIONS_S = 6 * 3600.0
 PARTITIONS_RETRY_S = 60.0
 
@@ -27,12 +28,15 @@ class Sweep:
     Attributes:
         every_s: pause after a sweep that found less than `limit`.
         run: does at most `limit` rows in one transaction, returns how many.
+        when_abreast: not run while the region's own server is away, nor until what came meanwhile
+            was taken in: what is to be swept may be otherwise by now.
     """
 
     name: str
     every_s: float
     run: Callable[[Tx], Awaitable[int]]
     limit: int = 500
+    when_abreast: bool = False
 
 
 async def _blank_private(tx: Tx) -> int:
@@ -47,9 +51,12 @@ BLANK_PRIVATE = Sweep("blank_private", 3600.0, _blank_private, limit=1000)
 """Of every service: sealed personal data stays neither in the history nor among dead letters."""
 
 
-async def keep_sweeping(database: Database, sweep: Sweep) -> None:
+async def keep_sweeping(database: Database, sweep: Sweep, is_abreast: Callable[[], bool]) -> None:
     """Do the sweep's work whenever it is due, until cancelled."""
     while goes_on():
+        if sweep.when_abreast and not is_abreast():
+            await asyncio.sleep(ABREAST_S)
+            continue
         try:
             async with database.transaction() as tx:
                 done = await sweep.run(tx)
