@@ -246,6 +246,50 @@ async def test_an_acceptance_that_comes_before_the_sweep_but_too_late_is_withdra
     assert await two.kyiv.world.state(need_id) == "waitlisted"
 
 
+@pytest.mark.parametrize("swept_first", [True, False])
+async def test_no_offer_lapses_by_hours_in_which_its_region_could_hear_no_answer(
+    two: Two, swept_first: bool
+) -> None:
+    kyiv = two.kyiv
+    need_id, referral_id, _ = await two.accepted()
+    await kyiv.world.sweep("lapsed_offers")
+    # 30 hours without power: an hour later it would have lapsed.
+    await kyiv.execute("UPDATE offer_clock SET seen_at = now() - interval '30 hours'")
+    await kyiv.execute(
+        "UPDATE referral_out SET offered_at = offered_at - interval '30 hours',"
+        " lapses_at = now() - interval '29 hours'"
+    )
+    if swept_first:
+        for _ in range(3):
+            await kyiv.world.sweep("lapsed_offers")
+        left = await kyiv.value("SELECT lapses_at - now() FROM referral_out")
+        assert abs(left - timedelta(hours=1)) < timedelta(minutes=5)
+    await two.exchange()
+    assert await two.status("kyiv", referral_id) == "confirmed"
+    assert await two.status("lviv", referral_id) == "confirmed"
+    assert await kyiv.world.state(need_id) == "referred"
+
+
+async def test_what_had_lapsed_before_an_outage_or_was_offered_after_it_gains_nothing(
+    two: Two,
+) -> None:
+    kyiv = two.kyiv
+    _, lapsed, _ = await two.accepted()
+    await kyiv.world.sweep("lapsed_offers")
+    await kyiv.execute("UPDATE offer_clock SET seen_at = now() - interval '30 hours'")
+    await kyiv.execute(
+        "UPDATE referral_out SET offered_at = now() - interval '2 days',"
+        " lapses_at = now() - interval '31 hours'"
+    )
+    fresh = await two.offer(await two.waiting())
+    until = await kyiv.value("SELECT lapses_at FROM referral_out WHERE id = $1", fresh)
+    for _ in range(2):
+        await kyiv.world.sweep("lapsed_offers")
+    assert await two.status("kyiv", lapsed) == "lapsed"
+    after = await kyiv.value("SELECT lapses_at FROM referral_out WHERE id = $1", fresh)
+    assert after == until
+
+
 async def test_a_hold_that_ran_out_before_the_confirmation_queues_it_by_its_first_day(
     two: Two,
 ) -> None:

@@ -92,7 +92,7 @@ class ReferralView(BaseModel):
     """Another region's offer.
 
     Attributes:
-        lapses_at: by the clock of the region that offers.
+        lapses_at: by the clock of the region that offers; later if that one was down meanwhile.
         wanted: None once it was taken or is over, while the service is locked, or where the caller
             may not see its kind.
     """

@@ -187,8 +187,15 @@ def offer(
     )
 
 
-def answered(offer: Offer, need: Need, answer: Answered, now: datetime) -> OfferStep:
-    """Take in what the target said."""
+def answered(
+    offer: Offer, need: Need, answer: Answered, now: datetime, by_clock: datetime | None = None
+) -> OfferStep:
+    """Take in what the target said.
+
+    Args:
+        by_clock: what offers lapse by: earlier than now by downtime that was not looked at yet;
+            None where there was none.
+    """
     if isinstance(answer, ReferralRefusedV1):
         if offer.status is Offered.CONFIRMED:
             # It ended there before it heard that it is theirs: a person has to look.
@@ -206,7 +213,7 @@ def answered(offer: Offer, need: Need, answer: Answered, now: datetime) -> Offer
         return OfferStep(offer, Decision(need), ReferralConfirmedV1(referral_id=offer.id))
     if offer.status is not Offered.OFFERED or need.wait is not Wait.OFFERED:
         return OfferStep(offer, Decision(need), _withdrawn(offer, "ended"))
-    if offer.lapses_at <= now:
+    if offer.lapses_at <= (by_clock or now):
         return withdraw(offer, need, "lapsed", now)
     referred, closed = close(need, State.REFERRED, "referred")
     return OfferStep(

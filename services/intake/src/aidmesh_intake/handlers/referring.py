@@ -13,6 +13,7 @@ from aidmesh_chassis.errors import Poison
 from aidmesh_chassis.problems import NOT_FOUND, Problem
 from aidmesh_contracts.ids import ReferralId
 from aidmesh_contracts.intake import ReferralOfferedV1
+from aidmesh_contracts.pickup import downtime
 from aidmesh_contracts.values import Area
 from aidmesh_intake.domain import referral as domain
 from aidmesh_intake.domain.dates import today_of
@@ -119,6 +120,8 @@ async def take_answers(tx: Tx, batch: Sequence[Received[Answered]]) -> None:
     Raises:
         Poison: an answer to an offer that there never was, or by somebody else than it was for.
     """
+    # What an outage of ours kept from being heard is not late, even before it is looked at.
+    by_clock = tx.now - downtime(*await store.look(tx.conn))
     needs, offers = await _lock(tx, [each.event.referral_id for each in batch])
     steps: list[tuple[Need, OfferStep]] = []
     for each in batch:
@@ -126,14 +129,21 @@ async def take_answers(tx: Tx, batch: Sequence[Received[Answered]]) -> None:
         if stands is None or stands.to_region != each.region:
             raise Poison("unknown_referral")
         need = needs[stands.need_id]
-        step = domain.answered(stands, need, each.event, tx.now)
+        step = domain.answered(stands, need, each.event, tx.now, by_clock)
         offers[stands.id], needs[need.id] = step.offer, step.need.need
         steps.append((need, step))
     await _save(tx, steps)
 
 
 async def lapse(tx: Tx) -> int:
-    """Offers that nobody accepted in time are over. A sweep."""
+    """Offers that nobody accepted in time are over. A sweep.
+
+    While this region was down no yes could reach it: what stood then stands longer by as much.
+    """
+    seen_at, now = await store.last_seen(tx.conn)
+    if gap := downtime(seen_at, now):
+        await store.extend_offers(tx.conn, seen_at, gap)
+        return 0  # offers are locked after their needs, so the next round sees what is left
     needs, offers = await _lock(tx, await store.lapsed(tx.conn, LIMIT))
     due = [
         each

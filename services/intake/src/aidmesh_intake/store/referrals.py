@@ -1,7 +1,7 @@
 """Referrals in the database: offers to other regions, and theirs."""
 
 from collections.abc import Collection, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
@@ -113,6 +113,43 @@ async def lapsed(conn: asyncpg.Connection, limit: int) -> list[UUID]:
         limit,
     )
     return [row["id"] for row in rows]
+
+
+async def extend_offers(conn: asyncpg.Connection, since: datetime, by: timedelta) -> None:
+    """Have what stood at `since` lapse later."""
+    await conn.execute(
+        """
+        WITH mine AS (
+            SELECT id FROM referral_out
+            WHERE status = 'offered' AND lapses_at > $1 AND offered_at <= $1
+            ORDER BY id FOR NO KEY UPDATE)
+        UPDATE referral_out r SET lapses_at = r.lapses_at + $2 FROM mine WHERE r.id = mine.id
+        """,
+        since,
+        by,
+    )
+
+
+async def last_seen(conn: asyncpg.Connection) -> tuple[datetime, datetime]:
+    """When it was last looked at what lapses, and now; now is remembered."""
+    before: datetime | None = await conn.fetchval(
+        "SELECT seen_at FROM offer_clock FOR NO KEY UPDATE"
+    )
+    now: datetime = await conn.fetchval(
+        """
+        INSERT INTO offer_clock (seen_at) VALUES (clock_timestamp())
+        ON CONFLICT (only_row) DO UPDATE SET seen_at = excluded.seen_at RETURNING seen_at
+        """
+    )
+    return before or now, now
+
+
+async def look(conn: asyncpg.Connection) -> tuple[datetime, datetime]:
+    """The same two, without keeping anybody waiting and without remembering."""
+    (row,) = await conn.fetch(
+        "SELECT clock_timestamp() AS now, (SELECT seen_at FROM offer_clock) AS seen_at"
+    )
+    return row["seen_at"] or row["now"], row["now"]
 
 
 async def add_referrals(
