@@ -79,9 +79,13 @@ class LinkedRegions:
 
 @asynccontextmanager
 async def linked_regions(
-    folder: Path, names: Sequence[str], outbox_dsns: Mapping[str, Sequence[str]] | None = None
+    folder: Path,
+    names: Sequence[str],
+    outbox_dsns: Mapping[str, Sequence[str]] | None = None,
+    *,
+    durable: bool = False,
 ) -> AsyncIterator[LinkedRegions]:
-    """A full mesh with open gates; everything is stopped at the end."""
+    """A full mesh with open gates; everything is stopped at the end. `durable` as of NatsRegion."""
     ports = dict(zip(names, free_ports(len(names)), strict=True))
     pairs = [(a, b) for i, a in enumerate(sorted(names)) for b in sorted(names)[i + 1 :]]
     proxies = free_ports(len(pairs))
@@ -109,6 +113,7 @@ async def linked_regions(
                 leaf_port=ports[name],
                 outbox_dsns=(outbox_dsns or {}).get(name, ()),
                 keys=keys[name],
+                durable=durable,
             )
             await asyncio.to_thread(regions[name].start)
         await asyncio.gather(*(region.open() for region in regions.values()))

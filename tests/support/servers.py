@@ -90,7 +90,8 @@ class NatsRegion:
 
     `url` is the server's; services connect with `seed_file(<service>)` and inbox prefix
     `_INBOX_<service>`. `kill`, `stop` and `start` act on the server alone: the gate closes and
-    opens again by itself. `keys` is its folder of keys, made where it is missing.
+    opens again by itself. `keys` is its folder of keys, made where it is missing. Not `durable`
+    it flushes now and then only, for speed.
     """
 
     def __init__(
@@ -103,6 +104,7 @@ class NatsRegion:
         outbox_dsns: Sequence[str] = (),
         epoch: int = 1,
         keys: Path | None = None,
+        durable: bool = False,
     ) -> None:
         client_port, monitor_port = free_ports(2)
         ports = Ports(client_port, monitor_port, leaf_port)
@@ -117,7 +119,7 @@ class NatsRegion:
                 ports,
                 peers or {},
                 log_file=folder / "nats.log",
-                durable=False,
+                durable=durable,
             )
 
         setup = read()
