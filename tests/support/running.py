@@ -58,6 +58,12 @@ class RunningMesh:
             self._process = None
 
     @property
+    def pid(self) -> int:
+        """Of the command that started everything and starts it again."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
     def file(self) -> MeshFile:
         """Addresses and passwords."""
         return read_mesh(self.data)
