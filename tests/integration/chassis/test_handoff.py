@@ -270,6 +270,17 @@ async def test_an_erasure_withdraws_what_was_not_answered_and_blanks_the_rest(
     assert await status(kyiv, kept) == ("waiting", True)
 
 
+async def test_an_erasure_reads_no_more_than_what_is_of_that_person(kyiv: Database) -> None:
+    await hand_over(kyiv, uuid4())
+    async with kyiv.transaction() as tx:
+        await tx.conn.execute("SET LOCAL enable_seqscan = off")
+        await handoff.withdraw(tx.conn, [uuid4()])
+        reads = await tx.conn.fetchrow(
+            "SELECT seq_scan, idx_scan FROM pg_stat_xact_user_tables WHERE relname = 'handoff'"
+        )
+    assert dict(reads or {}) == {"seq_scan": 0, "idx_scan": 1}
+
+
 async def test_a_payload_is_blanked_a_week_after_its_answer(kyiv: Database) -> None:
     old, fresh, waits = [await hand_over(kyiv, uuid4()) for _ in range(3)]
     async with kyiv.transaction() as tx:
