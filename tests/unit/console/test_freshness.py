@@ -7,11 +7,13 @@ import pytest
 
 from aidmesh_chassis.auth import Role
 from aidmesh_console.clients.peers import Peer, Readiness, together
+from support.made_up.shipments import SHIPMENTS
 from support.made_up.supply import STOCK, SUPPLY, capacity
 
 if TYPE_CHECKING:
     from .conftest import Browser
 
+COMING = SHIPMENTS[-1]
 SINCE = "2024-03-01T10:05:00+00:00"
 DARK = {"state": "dark", "since": SINCE}
 WORDS = {
@@ -77,8 +79,19 @@ def ready(**peers: dict[str, object]) -> tuple[int, dict[str, object]]:
             },
             Role.CASEWORKER,
         ),
+        (
+            f"/shipments/{COMING['shipment_id']}",
+            {
+                f"GET /v1/shipments/{COMING['shipment_id']}": {
+                    **COMING,
+                    "as_of": SINCE,
+                    "link": DARK,
+                }
+            },
+            Role.LOGISTICIAN,
+        ),
     ],
-    ids=["stock", "beds", "register"],
+    ids=["stock", "beds", "register", "shipment"],
 )
 async def test_a_figure_of_a_dark_region_says_so(
     browser: "Browser", path: str, answer: dict[str, object], role: Role, language: str

@@ -67,7 +67,7 @@ def build(settings: Settings | None = None) -> Service:
         transfers.router(database, settings.region),
         accepting.router(database),
         proposing.router(database, settings.region, peers.link),
-        shipments.router(database, settings.region),
+        shipments.router(database, settings.region, peers.link),
         manifests.router(database, settings.region, keys),
         discrepancies.router(database),
         forms.router(database),

@@ -67,6 +67,10 @@ async def test_an_ask_is_answered_and_sent(api: Api, world: World, service: Serv
     assert [(row["item"], row["to_region"], row["quantity"]) for row in transit] == [
         ("parcel", "lviv", 5)
     ]
+    # Nobody has heard lviv: what it counted meanwhile is not known.
+    shown = [*transit, await api.get(at), *(await api.get("shipments", direction="out"))["rows"]]
+    assert [row["link"]["state"] for row in shown] == ["dark"] * 3
+    assert all(row["as_of"] for row in shown[1:])
     assert (await api.get("lots"))["rows"][0]["on_hand"] == 4
     await world.books_are_right()
 

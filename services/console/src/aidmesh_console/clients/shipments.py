@@ -8,6 +8,7 @@ from uuid import UUID
 from pydantic import TypeAdapter
 
 from aidmesh_console.clients.link import ACCEPTED, Link, View
+from aidmesh_console.clients.peers import LinkState
 
 
 class Transfer(View):
@@ -61,7 +62,10 @@ class ShipmentLine(View):
 
 
 class Shipment(View):
-    """A shipment; `matched` says whether the event of its dispatch has come."""
+    """A shipment; `matched` says whether the event of its dispatch has come.
+
+    `as_of` is when it was last heard of, `link` that to the other region.
+    """
 
     shipment_id: UUID
     from_region: str
@@ -73,6 +77,8 @@ class Shipment(View):
     matched: bool = True
     in_transit: int = 0
     lines: tuple[ShipmentLine, ...] = ()
+    as_of: datetime | None = None
+    link: LinkState | None = None
 
 
 class TransferPage(View):

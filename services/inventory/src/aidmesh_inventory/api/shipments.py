@@ -1,7 +1,7 @@
 """Shipments to and from other regions."""
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, datetime
 from typing import Annotated, Final, Literal
 from uuid import UUID, uuid4
 
@@ -12,6 +12,7 @@ from aidmesh_chassis.auth import Caller, Role, require
 from aidmesh_chassis.db import Database
 from aidmesh_chassis.http import Body, PageQuery
 from aidmesh_chassis.idempotency import Once
+from aidmesh_chassis.peers import LinkOf, LinkState
 from aidmesh_contracts.inventory_shipments import ShipmentLine
 from aidmesh_contracts.values import Code, Region
 from aidmesh_inventory.api.problems import problem
@@ -96,6 +97,8 @@ class ShipmentOut(BaseModel):
     Attributes:
         matched: the event of a shipment that was taken in by its manifest has come, too.
         in_transit: pieces that left and were not counted yet.
+        as_of: when this region last heard of it or did something with it; link: whether the other
+            region is heard. Neither is in the answer to a step.
     """
 
     shipment_id: UUID
@@ -110,6 +113,8 @@ class ShipmentOut(BaseModel):
     matched: bool
     in_transit: int
     lines: list[LineOut]
+    as_of: datetime | None = None
+    link: LinkState | None = None
 
 
 class ShipmentPage(BaseModel):
@@ -120,13 +125,17 @@ class ShipmentPage(BaseModel):
 
 
 class TransitRow(BaseModel):
-    """Pieces of an item that left one region and were not counted in the other yet."""
+    """Pieces of an item that left one region and were not counted in the other yet.
+
+    `link` says whether the other region is heard: it may have counted them meanwhile.
+    """
 
     from_region: str
     to_region: str
     item: str
     quantity: int
     since: date
+    link: LinkState | None
 
 
 class TransitOut(BaseModel):
@@ -135,9 +144,16 @@ class TransitOut(BaseModel):
     rows: list[TransitRow]
 
 
-def router(database: Database, region: str) -> APIRouter:
+def router(database: Database, region: str, link: LinkOf) -> APIRouter:
     """Return the routes."""
     routes = APIRouter(prefix="/v1", tags=["shipments"])
+
+    def link_to(from_region: str, to_region: str) -> LinkState | None:
+        return link(to_region if from_region == region else from_region)
+
+    def as_heard(book: Book) -> ShipmentOut:
+        update = {"as_of": book.as_of, "link": link_to(book.from_region, book.to_region)}
+        return shown(book).model_copy(update=update)
 
     @routes.get("/shipments", dependencies=[_ANYONE])
     async def list_shipments(
@@ -155,7 +171,7 @@ def router(database: Database, region: str) -> APIRouter:
             )
             kept, after = page.cut(ids, lambda each: each)
             found = await shipments.books(conn, kept)
-        return ShipmentPage(rows=[shown(found[each]) for each in kept], next=after)
+        return ShipmentPage(rows=[as_heard(found[each]) for each in kept], next=after)
 
     @routes.get("/shipments/{shipment_id}", dependencies=[_ANYONE])
     async def show(shipment_id: UUID) -> ShipmentOut:
@@ -164,14 +180,19 @@ def router(database: Database, region: str) -> APIRouter:
             found = (await shipments.books(conn, [shipment_id])).get(shipment_id)
         if found is None:
             raise problem("unknown-shipment")
-        return shown(found)
+        return as_heard(found)
 
     @routes.get("/stock/in-transit", dependencies=[_ANYONE])
     async def in_transit(item: str | None = None) -> TransitOut:
         """Goods that are in nobody's stock: dispatched, and not counted yet."""
         async with database.read() as conn:
             rows = await shipments.in_transit(conn, item)
-        return TransitOut(rows=[TransitRow(**row) for row in rows])
+        return TransitOut(
+            rows=[
+                TransitRow(**row, link=link_to(row["from_region"], row["to_region"]))
+                for row in rows
+            ]
+        )
 
     @routes.post("/shipments", status_code=201, response_model=ShipmentOut)
     async def prepare(body: PrepareIn, caller: Storekeeper, once: Once) -> Response:

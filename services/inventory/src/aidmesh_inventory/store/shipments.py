@@ -3,7 +3,7 @@
 import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import NamedTuple
 from uuid import UUID
 
@@ -15,7 +15,10 @@ from aidmesh_inventory.domain.shipments import Shipment
 
 @dataclass(frozen=True, slots=True)
 class Book:
-    """A shipment with where it goes from and to; `lots` are those of its lines, at the sender."""
+    """A shipment with where it goes from and to; `lots` are those of its lines, at the sender.
+
+    `as_of` is when it was last written here, None for one that is not written yet.
+    """
 
     shipment_id: UUID
     from_region: str
@@ -28,6 +31,7 @@ class Book:
     matched: bool
     shipment: Shipment
     lots: dict[UUID, UUID]
+    as_of: datetime | None = None
 
 
 class NewLine(NamedTuple):
@@ -78,6 +82,7 @@ def _book(row: asyncpg.Record, lines: Sequence[asyncpg.Record]) -> Book:
             {line["line_id"]: _count(line) for line in lines if line["good"] is not None},
         ),
         {line["line_id"]: line["lot_id"] for line in lines if line["lot_id"] is not None},
+        row["changed_at"],
     )
 
 
