@@ -122,7 +122,7 @@ async def test_what_was_acknowledged_outlasts_the_power_and_what_was_not_is_publ
         kyiv, lviv = mesh.regions["kyiv"], mesh.regions["lviv"]
         store = kyiv.folder / "nats" / "jetstream"
         for region in (kyiv, lviv):
-            assert flushes_always(region.config.monitor_port)
+            assert flushes_always(region.server.monitor_port)
         for shop in shops:
             await eventually(lambda opened=shop.database: is_open(opened), BACK_S_MAX)
         made = await created(kyiv)

@@ -10,7 +10,15 @@ from nats.aio.client import Client
 from aidmesh.__main__ import build
 from aidmesh.credentials import seed_file
 from aidmesh.mesh import running_mesh
-from aidmesh.status import PeerStatus, RegionStatus, ServiceStatus, attention_of, status_of, table
+from aidmesh.status import (
+    PeerStatus,
+    RegionStatus,
+    ServiceStatus,
+    Status,
+    attention_of,
+    status_of,
+    table,
+)
 from aidmesh.topology.config import SUPERVISOR
 from aidmesh.topology.warden import connect_as
 from support.servers import keys_in
@@ -89,6 +97,41 @@ async def test_a_mesh_without_services_tells_what_its_servers_know(tmp_path: Pat
     again = json.loads(json.dumps(after.as_json()))
     assert again["regions"][0]["services"][0]["state"] == "away"
     assert again["attention"]
+
+
+@pytest.mark.parametrize(
+    ("peer", "code"),
+    [
+        (PeerStatus("lviv", "up", "noon", 7, None, 0, 0.0, 0, 0.0), 0),
+        (PeerStatus("lviv", "dark", "noon", 7, None, 3, 90.5, 2, 90.5), 1),
+        (PeerStatus("lviv", "dark", "noon", 7, None, 3, 400.0, 2, 400.0, "dark"), 1),
+        (PeerStatus("lviv", "up", "noon", 7, None, 3, 400.0, 0, 0.0, "behind"), 1),
+    ],
+)
+def test_the_exit_code_says_whether_a_person_is_needed(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    peer: PeerStatus,
+    code: int,
+) -> None:
+    region = replace(FINE, peers=(peer,))
+    found = Status("now", (region,), attention_of([region]))
+
+    async def asked(_: object) -> Status:
+        return found
+
+    monkeypatch.setattr("aidmesh.status.status_of", asked)
+    monkeypatch.setattr("aidmesh.meshfile.read_mesh", lambda _: None)
+    for options in ([], ["--json"]):
+        with pytest.raises(SystemExit) as ended:
+            build()(["status", "--data", str(tmp_path), *options])
+        assert (ended.value.code or 0) == code
+    lines, _, told = capsys.readouterr().out.partition("{")
+    assert ("! kyiv: lviv" in lines) == bool(code)
+    shown = json.loads("{" + told)["regions"][0]["peers"][0]
+    assert (shown["link"], shown["since"]) == (peer.link, "noon")
+    assert (shown["lag_events"], shown["lag_s"]) == (peer.lag_events, peer.lag_s)
 
 
 def test_a_folder_without_a_mesh_is_refused(

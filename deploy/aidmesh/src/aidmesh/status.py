@@ -159,7 +159,7 @@ async def _region(name: str, entry: RegionEntry, peers: Sequence[str]) -> Region
         postgres=any(each is not None for each in stored),
         services=tuple(_service(each, ready[each], kept.get(each), pending) for each in services),
         peers=tuple(
-            _peer(peer, list(ready.values()), list(kept.values()), linked) for peer in peers
+            peer_of(peer, list(ready.values()), list(kept.values()), linked) for peer in peers
         ),
     )
 
@@ -181,13 +181,19 @@ def _service(
     )
 
 
-def _peer(
+def peer_of(
     peer: str,
     ready: Sequence[Json | None],
     stored: Sequence[_Stored | None],
     linked: frozenset[str] | None,
 ) -> PeerStatus:
-    """What the services say of a peer; without any of them, whether NATS has a link to it."""
+    """What the services say of a peer; without any of them, whether NATS has a link to it. Pure.
+
+    Args:
+        ready: what each service answered to `/readyz`.
+        stored: what each database holds for others.
+        linked: the peers that NATS has a link to.
+    """
     handed = [
         each
         for part in stored
