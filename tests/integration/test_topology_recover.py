@@ -117,7 +117,7 @@ async def test_history_is_published_again_before_anything_new(
         relaying(shops, mesh),
     ):
         kyiv, lviv = mesh.regions["kyiv"], mesh.regions["lviv"]
-        store, saved = kyiv.folder / "jetstream", tmp_path / "saved"
+        store, saved = kyiv.folder / "nats" / "jetstream", tmp_path / "saved"
         old: dict[str, set[str]] = {stream: set() for stream in SUBJECTS}
 
         async def write(count: int) -> dict[str, set[str]]:
