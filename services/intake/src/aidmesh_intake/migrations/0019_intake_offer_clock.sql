@@ -1,5 +1,5 @@
 -- When it was last looked at which offers lapse; a long gap was downtime of ours.
--- depends: 0016_intake_referrals
+-- depends: 0018_intake_links
 
 -- migrate: apply
 
