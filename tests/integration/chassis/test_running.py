@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ from aidmesh.topology.api import JetStreamApi, Json, section
 from aidmesh_chassis import logs, metrics, peers, service
 from aidmesh_chassis.consuming import Inlet, Received
 from aidmesh_chassis.db import Database, Tx
+from aidmesh_chassis.durables import DurableMissing, Durables
 from aidmesh_chassis.envelope import new_event_id
 from aidmesh_chassis.outbox import Origin
 from aidmesh_chassis.service import Service, _Running
@@ -96,6 +98,46 @@ async def test_a_durable_other_than_agreed_is_shown_and_ends_the_service(
     assert answer.json()["checks"]["consumers"] == f"failed: {shown}"
     assert await ended(taker) == why
     await admin.close()
+
+
+async def test_durables_of_a_log_that_is_made_anew_are_waited_for(
+    taker: Taker,
+    producer: Producer,
+    nats_region: NatsRegion,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(service, "WATCH_S", 0.05)
+    missed: list[str] = []
+    check, put, may_go_on = Durables.check, JetStreamApi.put_consumer, asyncio.Event()
+
+    async def checked(self: Durables) -> None:
+        try:
+            await check(self)
+        except DurableMissing as error:
+            missed.append(str(error))
+            raise
+
+    async def put_late(self: JetStreamApi, stream: str, config: Json, *, action: str) -> Json:
+        await may_go_on.wait()
+        return await put(self, stream, config, action=action)
+
+    monkeypatch.setattr(Durables, "check", checked)
+    monkeypatch.setattr(JetStreamApi, "put_consumer", put_late)
+    await eventually(lambda: ready(taker.service))
+    nats_region.kill()
+    shutil.rmtree(nats_region.folder / "nats" / "jetstream")
+    await asyncio.to_thread(nats_region.start)
+    await eventually(lambda: len(missed) > 3, 60)
+    assert not taker.task.done()
+    may_go_on.set()
+    await emit(producer.database, [1])
+
+    async def taken() -> bool:
+        return await taker.seen() == {1: 1}
+
+    await eventually(taken, 60)
+    await eventually(lambda: ready(taker.service), 60)
+    assert not taker.task.done()
 
 
 async def test_a_connection_that_ended_for_good_ends_the_service(

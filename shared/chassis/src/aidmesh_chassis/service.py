@@ -180,8 +180,9 @@ class _Running:
         """Run until cancelled.
 
         Raises:
-            RuntimeError: a durable consumer vanished or is another than agreed, or the connection
-                to NATS ended for good; the supervisor starts the service anew.
+            RuntimeError: a durable consumer vanished while the gate was open, or is another than
+                agreed, or the connection to NATS ended for good; the supervisor starts the service
+                anew.
         """
         structlog.contextvars.bind_contextvars(service=self._service.name)
         async with asyncio.TaskGroup() as tasks:
@@ -251,6 +252,9 @@ class _Running:
                 await asyncio.sleep(WATCH_S if self._is_abreast else ABREAST_S)
                 await self._look_at_durables()
             except DurableMissing as error:
+                if not self._gate_is_open:  # a lost log is being made anew, its durables with it
+                    log.warning("broker.waits", cause=type(error).__name__)
+                    continue
                 log.critical("consumer.missing", durable=str(error))
                 raise RuntimeError("a durable consumer is missing") from error
             except DurableDiffers as error:
