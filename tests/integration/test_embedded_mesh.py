@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import asyncpg
@@ -62,6 +63,27 @@ async def test_a_mesh_comes_back_with_its_data_and_ports_and_takes_in_a_region(
     with pytest.raises(MeshError, match="also holds lviv"):
         async with running_mesh(data, ("kyiv",), keys_in(tmp_path / "keys"), services=()):
             pass
+
+
+async def test_a_server_that_starts_slowly_keeps_no_other_waiting(tmp_path: Path) -> None:
+    keys = keys_in(tmp_path / "keys")
+    async with running_mesh(tmp_path / "data", ("kyiv",), keys, services=()) as mesh:
+        region = mesh.regions["kyiv"]
+        nats_is_back = threading.Event()
+        postgres = next(each for each in region._watched if each.name == "postgres")
+        start = postgres.start
+
+        def start_late() -> object:
+            assert nats_is_back.wait(60)
+            return start()
+
+        postgres.start = start_late
+        before = region.pids
+        for pid in before.values():
+            psutil.Process(pid).kill()
+        await eventually(lambda: region.pids.get("nats", before["nats"]) != before["nats"], 45)
+        nats_is_back.set()
+        await eventually(lambda: set(region.pids) == set(before), 45)
 
 
 async def test_killed_servers_are_started_again(tmp_path: Path) -> None:

@@ -37,6 +37,7 @@ async def running_mesh(
     apart: bool = False,
     ports_from: int | None = None,
     encrypt: bool = False,
+    roads: Mapping[tuple[str, str], int] | None = None,
     announce: Callable[[str], None] = print,
 ) -> AsyncIterator[Mesh]:
     """Start a mesh, yield when every service is ready, stop it however the block ends.
@@ -44,7 +45,9 @@ async def running_mesh(
     `data` holds all state; `regions` None means those it holds already. `keys(region)` names the
     folder of a region's keys. `services` are those to run (none: only the servers), `apart` each
     in a process of its own. `ports_from` is where to look for free ports. `encrypt` has the
-    servers encrypt what they store, from now on. `announce` gets lines for a person.
+    servers encrypt what they store, from now on. `roads` are the local ports through which a
+    region (the first) dials another one (the second), where a proxy lies between them. `announce`
+    gets lines for a person.
 
     Raises EmbeddedError or MeshError with what to do about it.
     """
@@ -76,6 +79,7 @@ async def running_mesh(
                     services=services,
                     apart=apart,
                     keep_fds=(lock.fd,),
+                    roads=roads or {},
                     announce=announce,
                 )
                 for name in file.regions

@@ -11,7 +11,7 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -42,6 +42,7 @@ SERVICE_STOP_MS_MAX = 15_000
 LOG_BYTES_MAX = 64 * 1024**2
 LOG_LOOK_S = 60.0
 KEYS_LOOK_S = 1.0
+NO_ROADS: Mapping[tuple[str, str], int] = {}
 
 
 class Part(Protocol):
@@ -78,6 +79,8 @@ class Region:
 
     `folder` holds its data and logs. `apart` gives each service a process of its own. `services`
     are those to run; none to run only the servers. `keep_fds` are inherited by all processes.
+    `roads` has the port through which a region (the first) dials another (the second), where that
+    is not the other's own.
     """
 
     def __init__(
@@ -89,6 +92,7 @@ class Region:
         services: Sequence[str],
         apart: bool = False,
         keep_fds: tuple[int, ...] = (),
+        roads: Mapping[tuple[str, str], int] = NO_ROADS,
         announce: Callable[[str], None] = print,
     ) -> None:
         """Nothing is started before `start`."""
@@ -108,7 +112,7 @@ class Region:
         )
         nats = self.entry.nats
         self._peers = mesh.peers(name)
-        setup = server_setup(name, mesh, folder)
+        setup = server_setup(name, mesh, folder, roads)
         self.nats = NatsServer(
             folder / "nats",
             render(setup.config),
@@ -118,7 +122,7 @@ class Region:
             keep_fds=keep_fds,
             files=setup.files,
         )
-        self._served = Served(self.nats, setup, lambda: server_setup(name, mesh, folder))
+        self._served = Served(self.nats, setup, lambda: server_setup(name, mesh, folder, roads))
         self._redialer = self._served.redialer()
         self.warden = self._new_warden()
         groups = [(service,) for service in services] if apart else [tuple(services)]
@@ -163,11 +167,20 @@ class Region:
         log.info("region.started", region=self.name)
 
     async def watch(self) -> None:
-        """Start again what dies, until cancelled."""
+        """Start again what dies, until cancelled; what starts slowly keeps nothing else waiting."""
+        async with asyncio.TaskGroup() as tasks:
+            for watched in self._watched:
+                tasks.create_task(self._keep(watched))
+            tasks.create_task(self._keep_house())
+
+    async def _keep(self, watched: Watched) -> None:
+        while goes_on():
+            await self._look(watched)
+            await asyncio.sleep(LOOK_S)
+
+    async def _keep_house(self) -> None:
         logs_looked_at = keys_looked_at = time.monotonic()
         while goes_on():
-            for watched in self._watched:
-                await self._look(watched)
             self._look_at_warden()
             if time.monotonic() - keys_looked_at > KEYS_LOOK_S:
                 keys_looked_at = time.monotonic()
@@ -306,13 +319,17 @@ def service_environment(region: str, entry: RegionEntry) -> dict[str, str]:
     return environment
 
 
-def server_setup(region: str, mesh: MeshFile, folder: Path) -> Setup:
+def server_setup(
+    region: str, mesh: MeshFile, folder: Path, roads: Mapping[tuple[str, str], int] = NO_ROADS
+) -> Setup:
     """What the server of one of a mesh's regions is to run with now.
 
     Args:
         region: which.
         mesh: all regions of the data folder.
         folder: the region's own part of it.
+        roads: the port through which a region (the first) dials another (the second), where that
+            is not the other's own.
 
     Raises CredentialsError or OSError when a key cannot be read.
     """
@@ -332,7 +349,9 @@ def server_setup(region: str, mesh: MeshFile, folder: Path) -> Setup:
         {
             peer: PeerEnd(
                 mesh.regions[peer].keys,
-                f"{HOST}:{mesh.regions[peer].nats.leaf_port}" if dials(region, peer) else None,
+                f"{HOST}:{roads.get((region, peer), mesh.regions[peer].nats.leaf_port)}"
+                if dials(region, peer)
+                else None,
             )
             for peer in mesh.peers(region)
         },
