@@ -9,7 +9,7 @@ PARTS  := shared/contracts shared/chassis services/intake services/inventory ser
           services/notification services/reporting services/console deploy/aidmesh
 ARGS   ?=
 
-.PHONY: help setup demo test lint types format documents locks bench clean
+.PHONY: help setup demo test lint types format documents locks bench chaos clean
 
 help:            ## what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 12
@@ -47,6 +47,9 @@ format: setup    ## let the formatter have its way
 
 bench: setup     ## how many needs a second (aidmesh bench import: rows of a file)
 	$(BIN)/aidmesh bench needs $(ARGS)
+
+chaos: setup     ## ten minutes of faults (ARGS="--minutes 1 --seed 7" for others)
+	$(BIN)/aidmesh chaos $(ARGS)
 
 documents: setup ## write schemas, AsyncAPI documents and the reference pages anew
 	$(BIN)/python -m aidmesh_contracts write .

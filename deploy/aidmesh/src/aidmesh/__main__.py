@@ -4,6 +4,7 @@ from cyclopts import App
 
 from aidmesh.commands import (
     bench,
+    chaos,
     dead,
     demo,
     doctor,
@@ -60,6 +61,8 @@ def build() -> App:
     speed.command(bench.needs)
     speed.command(bench.rows, name="import")
     app.command(speed)
+
+    app.command(chaos.chaos)
 
     people = App(name="staff", help="Who may sign in to a region's desk.")
     people.command(staff.show, name="list")

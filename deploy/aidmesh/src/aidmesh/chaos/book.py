@@ -1,0 +1,237 @@
+"""The harness's own book: what was asked of the mesh, and what it said it had accepted.
+
+Nothing in here comes from the mesh's databases. An operation whose answer got lost is unknown until
+it is sent again with its key; only then does it count.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final, cast
+from uuid import uuid4
+
+from aidmesh_chassis.auth import Role
+
+Json = dict[str, object]
+ITEM_OF: Final[Mapping[str, str]] = {"food_parcel": "food_parcel", "hygiene_kit": "hygiene_kit"}
+"""What kinds of needs take from stock, one piece each."""
+
+
+class Status(StrEnum):
+    """What is known of an operation."""
+
+    UNKNOWN = "unknown"
+    ACCEPTED = "accepted"
+    REFUSED = "refused"
+
+
+@dataclass(slots=True)
+class Op:
+    """One call that changes something.
+
+    Attributes:
+        what: the kind of operation.
+        facts: what compare needs to know of it, as the client meant it.
+        key: of idempotency; however often it is sent, it counts once.
+        sent: how often it was sent.
+        code: of the last answer.
+    """
+
+    no: int
+    what: str
+    region: str
+    service: str
+    path: str
+    role: Role
+    body: Json
+    facts: Mapping[str, str]
+    key: str = field(default_factory=lambda: str(uuid4()))
+    status: Status = Status.UNKNOWN
+    sent: int = 0
+    code: int = 0
+    answer: Json = field(default_factory=dict)
+
+    def hear(self, code: int, answer: Json) -> None:
+        """Take in a final answer; of a form with one row, what became of the row."""
+        self.code = code
+        self.answer = answer
+        rows = answer.get("rows")
+        done = code < 300
+        if done and self.path.endswith(_FORMS) and isinstance(rows, list):
+            self.answer = cast("Json", rows[0])
+            done = self.answer.get("status") in ("done", "skipped")
+        self.status = Status.ACCEPTED if done else Status.REFUSED
+
+
+_FORMS: Final = (":bulk", "payouts:approve", "payouts:settle", "paying-orders:settle")
+
+
+def text(data: Mapping[str, object], name: str) -> str:
+    """A member that is a text; empty if it is none."""
+    value = data.get(name)
+    return value if isinstance(value, str) else ""
+
+
+def rows(data: Mapping[str, object], name: str) -> list[Json]:
+    """A member that is a list of objects; empty if it is none."""
+    value = data.get(name)
+    return cast("list[Json]", value) if isinstance(value, list) else []
+
+
+class Book:
+    """All operations of a run, in the order in which they were begun."""
+
+    def __init__(self) -> None:
+        self.ops: list[Op] = []
+
+    def begin(
+        self,
+        what: str,
+        region: str,
+        service: str,
+        path: str,
+        role: Role,
+        body: Json,
+        facts: Mapping[str, str],
+    ) -> Op:
+        """Write an operation down before it is sent."""
+        op = Op(len(self.ops) + 1, what, region, service, path, role, body, facts)
+        self.ops.append(op)
+        return op
+
+    def accepted(self, *what: str) -> list[Op]:
+        """What was accepted, of some kinds or all."""
+        return [
+            op for op in self.ops if op.status is Status.ACCEPTED and (not what or op.what in what)
+        ]
+
+    def unknown(self) -> list[Op]:
+        """What nobody knows the fate of."""
+        return [op for op in self.ops if op.status is Status.UNKNOWN]
+
+
+@dataclass(slots=True)
+class History:
+    """What was accepted of one need.
+
+    Attributes:
+        issues, undos: how often it was handed over, checked in or attended, and that taken back.
+        paid: bank references of its payments.
+        referral: the offer that it was made of, for a need that another region referred.
+    """
+
+    need_id: str
+    region: str
+    kind: str
+    issues: int = 0
+    undos: int = 0
+    told: bool = False
+    cancelled: bool = False
+    offered: bool = False
+    referral: str | None = None
+    paid: list[str] = field(default_factory=list)
+
+    @property
+    def is_served(self) -> bool:
+        """Whether it was given, and not taken back."""
+        return bool(self.paid) or self.issues > self.undos
+
+    @property
+    def allowed(self) -> frozenset[str]:
+        """The states that it may be in once the mesh is quiet."""
+        if self.is_served:
+            return frozenset({"fulfilled"})
+        if self.cancelled:
+            return frozenset({"cancelled"})
+        waits = frozenset({"ready", "waitlisted"})
+        if self.offered:
+            return waits | {"referred"}
+        if self.referral is not None:  # its region may have taken it back, or it found no place
+            return waits | {"cancelled", "declined", "expired"}
+        return waits
+
+
+def histories(ops: Iterable[Op]) -> dict[str, History]:
+    """What was accepted of each need. Pure."""
+    found: dict[str, History] = {}
+    needs_of_payouts: dict[str, str] = {}
+    later: list[Op] = []
+    for op in ops:
+        if op.status is not Status.ACCEPTED:
+            continue
+        if op.what == "ask":
+            for need in rows(op.answer, "needs"):
+                need_id = text(need, "need_id")
+                found[need_id] = History(need_id, op.region, text(need, "kind"))
+        elif op.what == "take_referral":
+            need_id = text(op.answer, "need_id")
+            referral = op.facts["referral"]
+            found[need_id] = History(need_id, op.region, op.facts["kind"], referral=referral)
+        elif op.what == "approve":
+            needs_of_payouts[text(op.answer, "id")] = op.facts["need"]
+        else:
+            later.append(op)
+    for op in later:
+        payout = op.facts.get("payout", "")
+        history = found.get(op.facts.get("need") or needs_of_payouts.get(payout, ""))
+        if history is not None:
+            _note(history, op)
+    return found
+
+
+def _note(history: History, op: Op) -> None:
+    match op.what:
+        case "issue":
+            history.issues += 1
+        case "undo":
+            history.undos += 1
+        case "told":
+            history.told = True
+        case "cancel":
+            history.cancelled = True
+        case "refer":
+            history.offered = True
+        case "settle" | "settle_order":
+            history.paid.append(op.facts["reference"])
+
+
+def pieces(ops: Iterable[Op]) -> Counter[tuple[str, str]]:
+    """How many pieces of each item each region must have on hand. Pure."""
+    counts: Counter[tuple[str, str]] = Counter()
+    for op in ops:
+        if op.status is not Status.ACCEPTED:
+            continue
+        item = op.facts.get("item", "")
+        match op.what:
+            case "receive":
+                counts[op.region, item] += int(op.facts["quantity"])
+            case "issue" | "undo" if item:
+                counts[op.region, item] += -1 if op.what == "issue" else 1
+            case "dispatch":
+                counts[op.region, item] -= int(op.facts["quantity"])
+            case "count":
+                counts[op.region, item] += int(op.facts["good"])
+    return counts
+
+
+def spent_minor(ops: Iterable[Op]) -> Counter[str]:
+    """What each region's allotments must have spent, in minor units. Pure."""
+    sums: Counter[str] = Counter()
+    for op in ops:
+        if op.status is Status.ACCEPTED and op.what in ("settle", "settle_order"):
+            sums[op.facts["holder"]] += int(op.facts["amount_minor"])
+    return sums
+
+
+def allotted_minor(ops: Iterable[Op]) -> Counter[str]:
+    """What was sent to each allotment, in minor units. Pure."""
+    sums: Counter[str] = Counter()
+    for op in ops:
+        if op.status is not Status.ACCEPTED:
+            continue
+        if op.what == "allot":
+            sums[text(op.answer, "allotment_id")] += int(op.facts["amount_minor"])
+        elif op.what == "raise":
+            sums[op.facts["allotment"]] += int(op.facts["amount_minor"])
+    return sums

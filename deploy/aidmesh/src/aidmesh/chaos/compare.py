@@ -1,0 +1,300 @@
+"""The book against the mesh: what was accepted is there, once, and nothing else is. Pure.
+
+Each promise is a function of the book and of what the databases say when all is quiet.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final
+
+from aidmesh.chaos.book import Book, History, Op, histories, pieces, text
+from aidmesh.chaos.snapshot import Seen
+from aidmesh.chaos.violation import Violation
+
+World = Mapping[str, Seen]
+BOTH: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """All that is compared.
+
+    Attributes:
+        world: what each region's databases say.
+        sent: ids of messages that left, in the order of the spool.
+    """
+
+    book: Book
+    world: World
+    sent: Sequence[str]
+    told_once: frozenset[str]
+
+    @property
+    def histories(self) -> Mapping[str, History]:
+        """What was accepted of each need."""
+        return histories(self.book.ops)
+
+
+Check = Callable[[Known], Iterator[Violation]]
+
+
+def answered(known: Known) -> Iterator[Violation]:
+    """Whatever was sent was answered in the end, if only after it was sent again."""
+    for op in known.book.unknown():
+        yield Violation(
+            "every operation is answered",
+            op.region,
+            f"{op.what} {op.path}: no answer after {op.sent} tries, the last was {op.code}",
+        )
+
+
+def accepted_is_present(known: Known) -> Iterator[Violation]:
+    """What a region said it had accepted is in its books."""
+    for op in known.book.accepted():
+        missing = _missing(op, known.world[op.region])
+        if missing is not None:
+            what, about = missing
+            yield Violation("accepted is present", op.region, f"{op.what}: {what}", (about,))
+
+
+def _missing(op: Op, seen: Seen) -> tuple[str, str] | None:
+    """What is not there of an operation that was accepted, and of what it is."""
+    facts = op.facts
+    match op.what:
+        case "receive":
+            receipt = text(op.answer, "receipt_id")
+            came = seen.receipts.get(receipt, 0)
+            if came != int(facts["quantity"]):
+                return f"receipt {receipt} has {came} of {facts['quantity']} pieces", receipt
+        case "told":
+            need = seen.needs.get(facts["need"])
+            if need is None or not need.was_told:
+                return f"nothing says that need {facts['need']} was told", facts["need"]
+        case "check_out":
+            stay = seen.reservations.get(facts["reservation"])
+            if stay is None or not stay.left:
+                return f"the guest of {facts['reservation']} never left", facts["need"]
+        case "approve":
+            payout = seen.payouts.get(text(op.answer, "id"))
+            if payout is None or payout.state == "draft":
+                return f"payout {text(op.answer, 'id')} is not approved", facts["need"]
+        case "settle" | "settle_order":
+            place = seen.payouts if op.what == "settle" else seen.orders
+            paid = place.get(facts["payout"])
+            if paid is None or (paid.state, paid.bank_reference) != ("settled", facts["reference"]):
+                return f"payout {facts['payout']} is {paid}", facts["payout"]
+        case "instalment":
+            amount = seen.instalments.get(facts["reference"], 0)
+            if amount != int(facts["amount_minor"]):
+                return f"instalment {facts['reference']}: {amount}", facts["grant"]
+        case "ask_goods":
+            transfer = text(op.answer, "transfer_id")
+            if transfer not in seen.transfers:
+                return f"transfer {transfer} is not there", transfer
+        case "accept_goods" | "refuse_goods":
+            wanted = "accepted" if op.what == "accept_goods" else "refused"
+            if seen.transfers.get(facts["transfer"]) != wanted:
+                state = seen.transfers.get(facts["transfer"])
+                return f"transfer {facts['transfer']} is {state}", facts["transfer"]
+        case "dispatch" | "count":
+            state = seen.shipments.get(facts["shipment"])
+            if state not in ("dispatched", "receiving", "received"):
+                return f"shipment {facts['shipment']} is {state}", facts["shipment"]
+        case "cancel_shipment":
+            state = seen.shipments.get(facts["shipment"])
+            if state != "cancelled":
+                return f"shipment {facts['shipment']} is {state}", facts["shipment"]
+        case "refer":
+            offer = text(op.answer, "referral_id")
+            if offer not in seen.offers:
+                return f"referral {offer} is not there", facts["need"]
+        case "withdraw_referral":
+            if seen.offers.get(facts["referral"]) != "withdrawn":
+                state = seen.offers.get(facts["referral"])
+                return f"referral {facts['referral']} is {state}", facts["referral"]
+        case "refuse_referral":
+            if seen.referrals.get(facts["referral"]) not in ("refused", "withdrawn"):
+                state = seen.referrals.get(facts["referral"])
+                return f"referral {facts['referral']} is {state}", facts["referral"]
+    return None
+
+
+def needs_are_right(known: Known) -> Iterator[Violation]:
+    """Every need is in a state that what was done with it allows, and there is no other need."""
+    promise = "every need is in a right state"
+    for need_id, history in known.histories.items():
+        need = known.world[history.region].needs.get(need_id)
+        if need is None:
+            yield Violation(
+                "accepted is present", history.region, f"need {need_id} is not there", (need_id,)
+            )
+        elif need.state not in history.allowed:
+            yield Violation(
+                promise,
+                history.region,
+                f"{need.kind} {need_id} is {need.state}, not {' or '.join(sorted(history.allowed))}"
+                f" (issued {history.issues}, undone {history.undos}, paid {len(history.paid)})",
+                (need_id,),
+            )
+        elif need.pending and need.state not in ("cancelled", "declined", "expired"):
+            yield Violation(
+                promise, history.region, f"need {need_id} was never let go of", (need_id,)
+            )
+    for seen in known.world.values():
+        for need_id in seen.needs.keys() - known.histories.keys():
+            yield Violation(promise, seen.region, f"nobody asked for need {need_id}", (need_id,))
+
+
+def nobody_waits_for_what_is_free(known: Known) -> Iterator[Violation]:
+    """Whoever is first in a queue could not be served with what is there."""
+    for seen in known.world.values():
+        first: dict[str, str] = {}
+        for need_id, need in seen.needs.items():
+            if need.state != "waitlisted" or need.blocked_by is None or need.wait == "offered":
+                continue
+            before = first.get(need.blocked_by)
+            if before is None or need.place < seen.needs[before].place:
+                first[need.blocked_by] = need_id
+        for need_id in first.values():
+            free = _free_for(seen, need_id)
+            if free:
+                need = seen.needs[need_id]
+                yield Violation(
+                    "nobody waits for what is free",
+                    seen.region,
+                    f"{need.kind} {need_id} waits ({need.wait}) for {need.blocked_by}: {free}",
+                    (need_id,),
+                )
+
+
+def _free_for(seen: Seen, need_id: str) -> str:
+    """What is free that the need waits for; empty if nothing is."""
+    need = seen.needs[need_id]
+    resource, _, code = (need.blocked_by or "").partition(":")
+    wanted = need.quantity or 1
+    if resource == "stock":
+        free = sum(lot.on_hand - lot.held for lot in seen.lots.values() if lot.item == code)
+        return f"{free} pieces are free" if free >= wanted else ""
+    if resource == "money":
+        most = max(
+            (
+                each.received_minor - each.returned_minor - each.bound_minor - each.spent_minor
+                for each in seen.held.values()
+                if each.status == "active"
+            ),
+            default=0,
+        )
+        return f"{most} are free" if most >= wanted else ""
+    if resource == "slot":
+        return f"{seen.free_seats} seats are free" if seen.free_seats >= wanted else ""
+    first_on, last_on = need.first_on, need.last_on
+    if first_on is None or last_on is None:
+        return ""
+    taken = {
+        night.bed_id
+        for night in seen.nights
+        if night.from_on <= last_on and (night.to_on is None or night.to_on > first_on)
+    }
+    free_beds = set(seen.beds) - taken
+    return f"{len(free_beds)} beds are free" if free_beds else ""
+
+
+def stock_is_conserved(known: Known) -> Iterator[Violation]:
+    """Of no lot more went out than came in, and what is left is what the book says."""
+    counted: Counter[tuple[str, str]] = Counter()
+    for seen in known.world.values():
+        for lot_id, lot in seen.lots.items():
+            counted[seen.region, lot.item] += lot.on_hand
+            if lot.went > lot.came or not 0 <= lot.held <= lot.on_hand:
+                yield Violation(
+                    "handed out ≤ received, per lot",
+                    seen.region,
+                    f"lot {lot_id}: {lot.came} came, {lot.went} went, {lot.held} held",
+                    (lot_id,),
+                )
+    wanted = pieces(known.book.ops)
+    for region, item in sorted(wanted.keys() | counted.keys()):
+        if wanted[region, item] != counted[region, item]:
+            yield Violation(
+                "stock is what came less what went",
+                region,
+                f"{counted[region, item]} of {item} on hand, the book says {wanted[region, item]}",
+            )
+
+
+def asks_agree(known: Known) -> Iterator[Violation]:
+    """Of goods that one region asked another for both say the same, and nobody else knows."""
+    states: dict[str, dict[str, str]] = {}
+    for seen in known.world.values():
+        for transfer, state in seen.transfers.items():
+            states.setdefault(transfer, {})[seen.region] = state
+    for transfer, by_region in states.items():
+        if len(by_region) != BOTH or len(set(by_region.values())) > 1:
+            said = ", ".join(f"{state} in {region}" for region, state in by_region.items())
+            what = f"ask {transfer}: {said}"
+            yield Violation("both ends of an ask agree", min(by_region), what, (transfer,))
+
+
+def beds_are_booked_once(known: Known) -> Iterator[Violation]:
+    """No bed has two guests in one night."""
+    for seen in known.world.values():
+        nights = sorted(seen.nights, key=lambda night: (night.bed_id, night.from_on))
+        for one, other in pairwise(nights):
+            if one.bed_id == other.bed_id and (one.to_on is None or one.to_on > other.from_on):
+                yield Violation(
+                    "no bed is double-booked",
+                    seen.region,
+                    f"bed {one.bed_id}: {one.reservation_id} and {other.reservation_id}",
+                    (str(one.reservation_id), str(other.reservation_id)),
+                )
+
+
+def people_are_told_once(known: Known) -> Iterator[Violation]:
+    """Nobody was told twice of one thing, and what became of every message can be seen."""
+    promise = "no message is sent twice, none without a visible state"
+    by_id = {
+        message_id: (seen, message)
+        for seen in known.world.values()
+        for message_id, message in seen.messages.items()
+    }
+    left = Counter(known.sent)
+    attempts: Counter[tuple[str, object, object, str]] = Counter()
+    for message_id, times in left.items():
+        found = by_id.get(message_id)
+        if found is None:
+            yield Violation(promise, "", f"message {message_id} left and is known to nobody")
+            continue
+        seen, message = found
+        if message.template not in known.told_once:
+            continue
+        need = "" if message.need_id is None else str(message.need_id)
+        attempts[seen.region, message.need_id, message.attempt_no, message.template] += 1
+        if times > 1:
+            yield Violation(
+                promise, seen.region, f"message {message_id} left {times} times", (need,)
+            )
+        if message.state not in ("sent", "delivered", "failed", "unknown"):
+            yield Violation(
+                promise, seen.region, f"message {message_id} left and is {message.state}", (need,)
+            )
+    for (region, need_id, attempt_no, _), times in attempts.items():
+        if times > 1 and need_id is not None:
+            what = f"need {need_id} attempt {attempt_no} was told {times} times"
+            yield Violation(promise, region, what, (str(need_id),))
+    for message_id, (seen, message) in by_id.items():
+        need = "" if message.need_id is None else str(message.need_id)
+        if message.state in ("sent", "delivered") and not left[message_id]:
+            yield Violation(promise, seen.region, f"message {message_id} never left", (need,))
+        if message.state in ("queued", "sending"):
+            yield Violation(
+                promise, seen.region, f"message {message_id} is {message.state} for ever", (need,)
+            )
+    for seen in known.world.values():
+        told = {(str(each.need_id), each.attempt_no) for each in seen.messages.values()}
+        for need_id, need_row in seen.needs.items():
+            unheard = (need_id, need_row.attempt_no) not in told
+            if need_row.state == "ready" and unheard and not need_row.knows:
+                what = f"need {need_id} is ready, and no message says so"
+                yield Violation(promise, seen.region, what, (need_id,))

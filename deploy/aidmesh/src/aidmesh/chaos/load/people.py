@@ -1,0 +1,263 @@
+"""Desks: people ask for things, are told, come for them, change their minds."""
+
+import random
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from typing import Final
+
+from aidmesh.chaos.book import ITEM_OF, Json, Op, Status, rows, text
+from aidmesh.chaos.load.client import Client
+from aidmesh_chassis.auth import Role
+
+STEP_OF: Final = {"shelter_night": "check-in", "counseling": "attend"}
+SCARCE: Final = ("shelter_night", "food_parcel")
+CASH: Final = ("financial_aid", "travel")
+KINDS: Final = (
+    ("food_parcel", 5),
+    ("hygiene_kit", 3),
+    ("shelter_night", 4),
+    ("counseling", 2),
+    ("financial_aid", 2),
+    ("travel", 3),
+)
+PAYEES: Final[dict[str, Json]] = {
+    "financial_aid": {"mechanism": "cash", "legal_name": "Payee (synthetic)"},
+    "travel": {
+        "mechanism": "iban",
+        "legal_name": "Payee (synthetic)",
+        "iban": "UA213223130000026007233566001",
+    },
+}
+"""Cash is paid where the person is, the other by the office that the grant names."""
+DONE_MAX: Final = 400
+NIGHTS_MAX: Final = 3
+
+
+@dataclass(slots=True)
+class Case:
+    """A need that desks of a region know of.
+
+    Attributes:
+        busy: somebody is at it; two who are would both be right, and the book could not tell.
+        closed: nothing more is done with it.
+        approved: whether its payout was.
+        reservation: of what was handed over.
+    """
+
+    need_id: str
+    kind: str
+    amount_minor: int = 0
+    busy: bool = False
+    closed: bool = False
+    approved: bool = False
+    issued: bool = False
+    referred: bool = False
+    agrees: bool = False
+    reservation: str = ""
+
+
+@dataclass(slots=True)
+class Region:
+    """What the clients of one region share: its places, and the needs they have in hand.
+
+    Attributes:
+        peers: areas of the other regions, by name; `rooms` how often each is asked to help.
+        roomy: it has more of everything, so that others can be helped from there.
+    """
+
+    name: str
+    area: str
+    peers: dict[str, str]
+    rooms: tuple[int, ...]
+    today: date
+    roomy: bool = False
+    center: str = ""
+    shelter: str = ""
+    cases: list[Case] = field(default_factory=list)
+
+    def take(self, rng: random.Random) -> Case | None:
+        """A need to do something about."""
+        open_cases = [case for case in self.cases[-DONE_MAX:] if not (case.busy or case.closed)]
+        return rng.choice(open_cases) if open_cases else None
+
+
+class Desk:
+    """What one caseworker's client does."""
+
+    def __init__(self, client: Client, region: Region, rng: random.Random, name: str) -> None:
+        self._client = client
+        self._region = region
+        self._rng = rng
+        self._name = name
+        self._people = 0
+
+    async def ask(self) -> None:
+        """Register somebody who asks for one or two things."""
+        self._people += 1
+        kinds = [kind for kind, _ in KINDS]
+        weights = [1 if self._region.roomy and kind in SCARCE else weight for kind, weight in KINDS]
+        wanted = list(dict.fromkeys(self._rng.choices(kinds, weights, k=self._rng.choice((1, 2)))))
+        agrees = self._rng.random() < 0.7
+        amounts = [self._rng.randint(50_000, 300_000) for _ in wanted]
+        needs = [self._need(kind, amount) for kind, amount in zip(wanted, amounts, strict=True)]
+        body: Json = {
+            "for_whom": "person",
+            "person": self._person(agrees=agrees),
+            "needs": needs,
+        }
+        op = await self._client.do("ask", "intake", "/requests", Role.CASEWORKER, body)
+        if op.status is Status.ACCEPTED:
+            made = rows(op.answer, "needs")
+            for need, amount in zip(made, amounts, strict=True):
+                case = Case(text(need, "need_id"), text(need, "kind"), amount, agrees=agrees)
+                self._region.cases.append(case)
+
+    def _person(self, *, agrees: bool) -> Json:
+        code = f"{self._name}-{self._people}"
+        day = self._region.today.isoformat()
+        person: Json = {
+            "client_code": code,
+            "chosen_name": f"Person {code}",
+            "area": self._region.area,
+            "languages": ["uk"],
+            "consents": {"referral": day} if agrees else {},
+        }
+        if self._rng.random() < 0.7:
+            person["contact"] = {
+                "channel": "sms",
+                "address": f"+38050{self._rng.randrange(10**7):07d}",
+                "hours_from": "00:00",
+                "hours_to": "23:59",
+                "wording": "neutral",
+                "safe": True,
+            }
+        return person
+
+    def _need(self, kind: str, amount_minor: int) -> Json:
+        need: Json = {"kind": kind, "place_area": self._region.area}
+        if kind == "shelter_night":
+            nights = self._rng.randint(1, NIGHTS_MAX)
+            need["from_on"] = self._region.today.isoformat()
+            need["to_on"] = (self._region.today + timedelta(days=nights)).isoformat()
+        elif kind in CASH:
+            need["amount_minor"] = amount_minor
+            need["payee"] = PAYEES[kind]
+        return need
+
+    async def go_on(self) -> None:
+        """Take some need a step further."""
+        case = self._region.take(self._rng)
+        if case is None:
+            return
+        case.busy = True
+        try:
+            await self._step(case)
+        finally:
+            case.busy = False
+
+    async def _step(self, case: Case) -> None:
+        found = await self._client.get("intake", f"/needs/{case.need_id}", Role.CASEWORKER)
+        state = "" if found is None else text(found, "state")
+        if state == "ready":
+            await self._ready(case)
+        elif state == "fulfilled" and case.issued:
+            await self._served(case)
+        elif state == "waitlisted":
+            await self._waiting(case)
+        elif state in ("cancelled", "referred", "expired", "declined"):
+            case.closed = True
+
+    async def _ready(self, case: Case) -> None:
+        chance = self._rng.random()
+        if chance < 0.15:
+            path = f"/needs/{case.need_id}:told"
+            self._settled(
+                case, await self._client.do("told", "intake", path, Role.CASEWORKER,
+                                            need=case.need_id)
+            )  # fmt: skip
+        elif chance < 0.25 and not (case.issued or case.approved):
+            await self._cancel(case)
+        elif case.kind in CASH:
+            await self._approve(case)
+        else:
+            await self._issue(case)
+
+    async def _cancel(self, case: Case) -> None:
+        path = f"/needs/{case.need_id}:cancel"
+        body: Json = {"reason": "not_needed"}
+        op = await self._client.do(
+            "cancel", "intake", path, Role.CASEWORKER, body, need=case.need_id
+        )
+        case.closed = op.status is not Status.REFUSED
+
+    async def _issue(self, case: Case) -> None:
+        path = f"/needs/{case.need_id}/reservation"
+        held = await self._client.get("inventory", path, Role.CASEWORKER)
+        if held is None or text(held, "state") != "confirmed":
+            return
+        case.reservation = text(held, "reservation_id")
+        step = STEP_OF.get(case.kind, "issue")
+        path = f"/reservations/{case.reservation}:{step}"
+        op = await self._client.do(
+            "issue", "inventory", path, Role.CASEWORKER, {}, **self._facts(case)
+        )
+        self._settled(case, op)
+        case.issued = op.status is Status.ACCEPTED
+
+    def _facts(self, case: Case) -> dict[str, str]:
+        return {
+            "need": case.need_id,
+            "reservation": case.reservation,
+            "item": ITEM_OF.get(case.kind, ""),
+        }
+
+    async def _served(self, case: Case) -> None:
+        """Undo what was a mistake, check a guest out, else leave it be."""
+        chance = self._rng.random()
+        at = f"/reservations/{case.reservation}"
+        if chance < 0.2 and case.kind in ITEM_OF:
+            body: Json = {"reason": "wrong_person"}
+            op = await self._client.do(
+                "undo", "inventory", f"{at}:undo", Role.CASEWORKER, body, **self._facts(case)
+            )
+            self._settled(case, op)
+            case.issued = op.status is not Status.ACCEPTED
+        elif chance < 0.6 and case.kind == "shelter_night":
+            body = {"left_on": self._region.today.isoformat()}
+            facts = self._facts(case)
+            await self._client.do(
+                "check_out", "inventory", f"{at}:check-out", Role.CASEWORKER, body, **facts
+            )
+            case.closed = True
+        elif chance > 0.6:
+            case.closed = True
+
+    async def _waiting(self, case: Case) -> None:
+        chance = self._rng.random()
+        if chance < 0.06 and not case.referred:
+            await self._cancel(case)
+        elif chance < 0.5 and case.kind == "shelter_night" and case.agrees and not case.referred:
+            to = self._rng.choices(list(self._region.peers), self._region.rooms)[0]
+            body: Json = {"to_region": to, "place_area": self._region.peers[to]}
+            path = f"/needs/{case.need_id}:refer"
+            op = await self._client.do(
+                "refer", "intake", path, Role.CASEWORKER, body, need=case.need_id, to=to
+            )
+            case.referred = op.status is not Status.REFUSED
+
+    async def _approve(self, case: Case) -> None:
+        """Have a payment approved; whoever pays does so at another desk."""
+        if case.approved:
+            return
+        row: Json = {"row_id": case.need_id, "need_id": case.need_id}
+        body: Json = {"source": self._name, "rows": [row]}
+        op = await self._client.do(
+            "approve", "payments", "/payouts:approve", Role.APPROVER, body, need=case.need_id
+        )
+        case.approved = op.status is not Status.REFUSED
+
+    @staticmethod
+    def _settled(case: Case, op: Op) -> None:
+        """What may or may not have happened is left alone."""
+        if op.status is Status.UNKNOWN:
+            case.closed = True

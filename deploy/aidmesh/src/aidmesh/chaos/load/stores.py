@@ -1,0 +1,196 @@
+"""Goods: taken in, asked of other regions, sent, counted. Beds and slots are made at the start."""
+
+import random
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from aidmesh.chaos.book import Json, Op, Status, rows, text
+from aidmesh.chaos.load.client import Client
+from aidmesh.chaos.load.people import Region
+from aidmesh_chassis.auth import Role
+
+ITEMS: Final = ("food_parcel", "hygiene_kit")
+BEDS: Final = 3
+ROOMIER: Final = 5
+RECEIVED_MAX: Final = 5
+SLOTS: Final = 12
+SHIPPED_MAX: Final = 4
+
+
+class Keeper:
+    """The stores of one region."""
+
+    def __init__(self, client: Client, region: Region, rng: random.Random) -> None:
+        self._client = client
+        self._region = region
+        self._rng = rng
+        self._slots = 0
+        self._beds = 0
+
+    async def set_up(self) -> None:
+        """Open a center and a shelter, with goods, beds and appointments."""
+        region = self._region
+        region.center = text((await self._site("center")).answer, "site_id")
+        region.shelter = text((await self._site("shelter")).answer, "site_id")
+        for item in ITEMS:
+            names = dict.fromkeys(("uk", "en", "de"), item)
+            body: Json = {"code": item, "names": names, "unit": "piece", "tracking": "lot"}
+            await self._do("item", "/items", body)
+            await self._receive(item, 10)
+        for _ in range(BEDS * (ROOMIER if region.roomy else 1)):
+            await self._bed()
+        for _ in range(SLOTS):
+            await self._slot()
+
+    async def act(self) -> None:
+        """Do what a storekeeper does next."""
+        chance = self._rng.random()
+        if chance < 0.2:
+            most = RECEIVED_MAX * (ROOMIER if self._region.roomy else 1)
+            await self._receive(self._rng.choice(ITEMS), self._rng.randint(1, most))
+        elif chance < 0.25:
+            await self._slot()
+        elif chance < 0.28:
+            await self._bed()
+        elif chance < 0.42:
+            await self._ask()
+        elif chance < 0.62:
+            await self._answer()
+        elif chance < 0.8:
+            await self._dispatch()
+        else:
+            await self._count()
+
+    async def _site(self, site_type: str) -> Op:
+        body: Json = {
+            "code": f"{self._region.name}-{site_type}",
+            "name": site_type,
+            "area": self._region.area,
+            "site_type": site_type,
+        }
+        return await self._do("site", "/sites", body)
+
+    async def _bed(self) -> None:
+        self._beds += 1
+        bed: Json = {
+            "site_id": self._region.shelter,
+            "label": f"A{self._beds}",
+            "room": "A",
+            "code": "shelter",
+        }
+        await self._do("bed", "/beds", bed)
+
+    async def _slot(self) -> None:
+        self._slots += 1
+        starts = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+        body: Json = {
+            "site_id": self._region.center,
+            "code": "counseling",
+            "professional": f"p-{self._slots}",
+            "starts_at": (starts + timedelta(days=2)).isoformat(),
+            "minutes": 50,
+            "seats": 2,
+        }
+        await self._do("slot", "/slots", body)
+
+    async def _receive(self, item: str, quantity: int) -> None:
+        lines = [{"item": item, "quantity": quantity}]
+        body: Json = {"site_id": self._region.center, "lines": lines}
+        await self._do("receive", "/receipts", body, item=item, quantity=str(quantity))
+
+    async def _ask(self) -> None:
+        item, owner = self._rng.choice(ITEMS), self._rng.choice(list(self._region.peers))
+        quantity = self._rng.randint(1, SHIPPED_MAX)
+        body: Json = {
+            "from_region": owner,
+            "item": item,
+            "quantity": quantity,
+            "to_site_id": self._region.center,
+            "reason": "waiting_needs",
+        }
+        await self._do("ask_goods", "/transfers", body, item=item, quantity=str(quantity))
+
+    async def _answer(self) -> None:
+        """Accept what another region asks for and pack it, or refuse."""
+        query = {"direction": "out", "state": "asked"}
+        page = await self._client.get("inventory", "/transfers", Role.LOGISTICIAN, query)
+        asks = rows(page or {}, "rows")
+        if not asks:
+            return
+        ask = self._rng.choice(asks)
+        transfer, item = text(ask, "transfer_id"), text(ask, "item")
+        lot = await self._lot(item)
+        if lot is None:
+            body: Json = {"reason": "own_needs"}
+            await self._do("refuse_goods", f"/transfers/{transfer}:refuse", body, transfer=transfer)
+            return
+        quantity = min(int(str(ask["quantity"])), int(str(lot["on_hand"])))
+        body = {"quantity": quantity}
+        path = f"/transfers/{transfer}:accept"
+        facts = {"transfer": transfer, "quantity": str(quantity)}
+        done = await self._do("accept_goods", path, body, **facts)
+        if done.status is not Status.ACCEPTED:
+            return
+        lines = [{"lot_id": lot["lot_id"], "quantity": quantity}]
+        body = {"transfer_id": transfer, "lines": lines}
+        await self._do("ship", "/shipments", body, transfer=transfer)
+
+    async def _lot(self, item: str) -> Json | None:
+        query = {"item": item, "site_id": self._region.center}
+        page = await self._client.get("inventory", "/lots", Role.LEAD, query)
+        found = [
+            lot
+            for lot in rows(page or {}, "rows")
+            if int(str(lot["on_hand"])) > int(str(lot.get("held") or 0))
+        ]
+        return self._rng.choice(found) if found else None
+
+    async def _dispatch(self) -> None:
+        shipment = await self._shipment("out", "preparing")
+        if shipment is None:
+            return
+        shipment_id = text(shipment, "shipment_id")
+        lines = rows(shipment, "lines")
+        op = await self._do(
+            "dispatch",
+            f"/shipments/{shipment_id}:dispatch",
+            {},
+            shipment=shipment_id,
+            item=text(lines[0], "item"),
+            quantity=str(sum(int(str(line["quantity"])) for line in lines)),
+        )
+        if op.status is Status.REFUSED:  # what was packed was promised to somebody meanwhile
+            path = f"/shipments/{shipment_id}:cancel"
+            await self._do("cancel_shipment", path, {}, shipment=shipment_id)
+
+    async def _count(self) -> None:
+        shipment = await self._shipment("in", "dispatched")
+        if shipment is None:
+            return
+        shipment_id = text(shipment, "shipment_id")
+        (line,) = rows(shipment, "lines")
+        sent = int(str(line["quantity"]))
+        damaged = 1 if sent > 1 and self._rng.random() < 0.2 else 0
+        counted: Json = {
+            "line_id": line["line_id"],
+            "good": sent - damaged,
+            "damaged": damaged,
+            **({"reason": "wet"} if damaged else {}),
+        }
+        await self._do(
+            "count",
+            f"/shipments/{shipment_id}:count",
+            {"lines": [counted]},
+            shipment=shipment_id,
+            item=text(line, "item"),
+            good=str(sent - damaged),
+        )
+
+    async def _shipment(self, direction: str, state: str) -> Json | None:
+        query = {"direction": direction, "state": state}
+        page = await self._client.get("inventory", "/shipments", Role.LOGISTICIAN, query)
+        found = rows(page or {}, "rows")
+        return self._rng.choice(found) if found else None
+
+    async def _do(self, what: str, path: str, body: Json, **facts: str) -> Op:
+        return await self._client.do(what, "inventory", path, Role.LOGISTICIAN, body, **facts)

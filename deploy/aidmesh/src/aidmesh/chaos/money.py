@@ -1,0 +1,79 @@
+"""The book against the mesh, to the cent. Pure."""
+
+from collections.abc import Iterator
+
+from aidmesh.chaos.book import allotted_minor, spent_minor, text
+from aidmesh.chaos.compare import Known
+from aidmesh.chaos.violation import Violation
+
+PROMISE = "allotments and ledgers are conserved to the cent"
+
+
+def money_is_conserved(known: Known) -> Iterator[Violation]:
+    """What was received, allotted, returned, recalled and spent is what was accepted as such."""
+    yield from _allotments(known)
+    yield from _received(known)
+    spent = spent_minor(known.book.ops)
+    for seen in known.world.values():
+        booked = sum(each.spent_minor for each in seen.held.values())
+        if booked != spent[seen.region]:
+            what = f"spent {booked}, the book says {spent[seen.region]}"
+            about = [op.facts["payout"] for op in known.book.accepted("settle", "settle_order")
+                     if op.facts["holder"] == seen.region]  # fmt: skip
+            yield Violation(PROMISE, seen.region, what, tuple(about))
+
+
+def _allotments(known: Known) -> Iterator[Violation]:
+    amounts = allotted_minor(known.book.ops)
+    holders = {
+        text(op.answer, "allotment_id"): (op.region, op.facts["to"])
+        for op in known.book.accepted("allot")
+    }
+    recalled = {op.facts["allotment"] for op in known.book.accepted("recall")}
+    given_back: dict[str, int] = {}
+    for op in known.book.accepted("return"):
+        allotment = op.facts["allotment"]
+        given_back[allotment] = given_back.get(allotment, 0) + int(op.facts["amount_minor"])
+    for allotment, (grantor, holder) in holders.items():
+        sent = known.world[grantor].sent.get(allotment)
+        held = known.world[holder].held.get(allotment)
+        if sent is None or held is None:
+            where = grantor if sent is None else holder
+            yield Violation(
+                "accepted is present", where, f"allotment {allotment} is not there", (allotment,)
+            )
+            continue
+        odd = []
+        if not sent.amount_minor == held.received_minor == amounts[allotment]:
+            odd.append(f"sent {sent.amount_minor}, received {held.received_minor}, "
+                       f"the book says {amounts[allotment]}")  # fmt: skip
+        if sent.returned_minor != held.returned_minor:
+            odd.append(f"returned {held.returned_minor}, came back {sent.returned_minor}")
+        if held.returned_minor < given_back.get(allotment, 0):
+            odd.append(f"returned {held.returned_minor} of {given_back[allotment]}")
+        if held.bound_minor + held.spent_minor > held.received_minor - held.returned_minor:
+            odd.append("more is bound and spent than there was")
+        if allotment in recalled:
+            free = held.received_minor - held.returned_minor - held.bound_minor - held.spent_minor
+            if not sent.recalled or held.status == "active" or free:
+                odd.append(f"was recalled, is {held.status} and has {free} free")
+        yield from (
+            Violation(PROMISE, holder, f"allotment {allotment}: {what}", (allotment,))
+            for what in odd
+        )
+    for seen in known.world.values():
+        for allotment in seen.held.keys() - holders.keys():
+            yield Violation(
+                PROMISE, seen.region, f"nobody made allotment {allotment}", (allotment,)
+            )
+
+
+def _received(known: Known) -> Iterator[Violation]:
+    wanted: dict[str, int] = {}
+    for op in known.book.accepted("instalment"):
+        wanted[op.region] = wanted.get(op.region, 0) + int(op.facts["amount_minor"])
+    for seen in known.world.values():
+        came = sum(seen.instalments.values())
+        if came != wanted.get(seen.region, 0):
+            what = f"{came} were received, the book says {wanted.get(seen.region, 0)}"
+            yield Violation(PROMISE, seen.region, what)

@@ -1,0 +1,266 @@
+"""Does to a mesh what the plan says, heals it again, and measures how long it takes to recover."""
+
+import asyncio
+import contextlib
+import json
+import os
+import random
+import shutil
+import signal
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Final
+
+import asyncpg
+import psutil
+
+from aidmesh.chaos.plan import LINKS, NATS, Fault, Kind
+from aidmesh.chaos.recovery import OUTAGES, Watch, probing_one, until
+from aidmesh.chaos.road import Road
+from aidmesh.mesh import Mesh
+from aidmesh.region import Region
+
+APPEAR_S_MAX: Final = 20.0
+GONE_S_MAX: Final = 10.0
+POLL_S: Final = 0.05
+RETRY_S: Final = 1.0
+REPEATED_MAX: Final = 60
+LOCK_S_MAX: Final = 5
+DELAYED_SHARE: Final = 0.3
+DELAYED_S_MAX: Final = 3.0
+
+_SENT: Final = """
+    SELECT subject, headers, payload FROM (
+        SELECT subject, headers, payload FROM outbox
+        WHERE status = 'acked' AND payload IS NOT NULL
+        UNION ALL
+        SELECT subject, headers, payload FROM handoff
+        WHERE published_at IS NOT NULL AND payload IS NOT NULL
+    ) sent ORDER BY random() LIMIT $1
+"""
+KNOWN_BY: Final = "Nats-Msg-Id"
+MISSED: Final[tuple[type[BaseException], ...]] = (*OUTAGES, psutil.Error)
+
+
+@dataclass(slots=True)
+class Injected:
+    """A fault of the plan, and what came of it; times in seconds after the load began.
+
+    Attributes:
+        missed: why it could not be done: something else was broken already.
+        recovered_s: from its healing until the regions that felt it had caught up.
+    """
+
+    fault: Fault
+    injected_at_s: float | None = None
+    healed_at_s: float | None = None
+    recovered_s: float | None = None
+    missed: str | None = None
+
+
+@dataclass(slots=True)
+class Nemesis:
+    """Breaks a mesh according to a plan.
+
+    Args:
+        roads: by the sorted pair of regions.
+        say: gets a line per fault.
+    """
+
+    mesh: Mesh
+    roads: Mapping[tuple[str, ...], Road]
+    plan: Sequence[Fault]
+    watch: Watch
+    say: Callable[[str], None]
+    done: list[Injected] = field(default_factory=list, init=False)
+    _frozen: dict[tuple[str, str], list[psutil.Process]] = field(default_factory=dict, init=False)
+    _delayed: set[str] = field(default_factory=set, init=False)
+    _began: float = field(default=0.0, init=False)
+
+    async def run(self) -> None:
+        """Carry the plan out; returns when every fault is healed and recovered from."""
+        self._began = time.monotonic()
+        async with asyncio.TaskGroup() as tasks:
+            for fault in self.plan:
+                await asyncio.sleep(max(0.0, fault.at_s - self._now_s()))
+                injected = Injected(fault)
+                self.done.append(injected)
+                tasks.create_task(self._carry_out(injected))
+
+    def let_go(self) -> None:
+        """Heal links and processes, however the run ended."""
+        for road in self.roads.values():
+            road.heal()
+        for key in list(self._frozen):
+            self._thaw(key)
+
+    async def heal_events(self) -> None:
+        """Have no event wait any more; waits until the databases answer."""
+        for region in list(self._delayed):
+            await _until_done(partial(self._delay, region, on=False))
+
+    def _now_s(self) -> float:
+        return round(time.monotonic() - self._began, 2)
+
+    async def _carry_out(self, injected: Injected) -> None:
+        fault = injected.fault
+        try:
+            killed = await self._inject(fault)
+        except MISSED as error:
+            injected.missed = type(error).__name__
+            self.say(f"{self._now_s():6.1f} s  missed   {described(fault)}: {injected.missed}")
+            await self._heal(fault)
+            return
+        injected.injected_at_s = self._now_s()
+        self.say(f"{injected.injected_at_s:6.1f} s  {described(fault)}")
+        await asyncio.sleep(fault.for_s)
+        await self._heal(fault)
+        injected.healed_at_s = self._now_s()
+        injected.recovered_s = await self.watch.recovery_s(fault, killed)
+
+    async def _inject(self, fault: Fault) -> int | None:
+        """Break it; returns the process that was killed, if one was."""
+        match fault.kind:
+            case Kind.KILL:
+                pid = await self._pid(fault)
+                os.kill(pid, signal.SIGKILL)
+                return pid
+            case Kind.EMPTY:
+                return await self._empty(fault)
+            case Kind.FREEZE:
+                self._freeze(fault, psutil.Process(await self._pid(fault)))
+            case Kind.CUT:
+                await self.roads[fault.target].cut()
+            case Kind.STALL:
+                self.roads[fault.target].stall()
+            case Kind.SLOW:
+                self.roads[fault.target].slow()
+            case Kind.REPEAT:
+                await _when_possible(partial(self._repeat, fault))
+            case Kind.DELAY:
+                await _when_possible(partial(self._delay, fault.region, on=True))
+        return None
+
+    async def _heal(self, fault: Fault) -> None:
+        if fault.kind in LINKS:
+            self.roads[fault.target].heal()
+        elif fault.kind is Kind.FREEZE:
+            self._thaw((fault.region, fault.part))
+        elif fault.kind is Kind.DELAY:
+            await _until_done(partial(self._delay, fault.region, on=False))
+
+    # ---- processes ---------------------------------------------------------------------------
+
+    async def _pid(self, fault: Fault) -> int:
+        """The process that is hit; it may just be starting. Raises TimeoutError."""
+        region = self.mesh.regions[fault.region]
+        async with asyncio.timeout(APPEAR_S_MAX):
+            await until(partial(_is_there, region, fault.part), POLL_S)
+        return region.pids[fault.part]
+
+    def _freeze(self, fault: Fault, process: psutil.Process) -> None:
+        """Stop a process, then its children: it can make no new ones meanwhile."""
+        frozen = [process]
+        process.suspend()
+        for child in process.children(recursive=True):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                child.suspend()
+                frozen.append(child)
+        self._frozen[fault.region, fault.part] = frozen
+
+    def _thaw(self, key: tuple[str, str]) -> None:
+        for process in reversed(self._frozen.pop(key, [])):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.resume()
+
+    async def _empty(self, fault: Fault) -> int:
+        """Kill the server and take its store away before the supervisor starts it again."""
+        pid = await self._pid(fault)
+        os.kill(pid, signal.SIGKILL)
+        async with asyncio.timeout(GONE_S_MAX):
+            await until(partial(_is_gone, pid), POLL_S / 5)
+        store = self.mesh.data / fault.region / NATS / "jetstream"
+        gone = store.with_name(f"jetstream.lost-{fault.no}")
+        store.rename(gone)
+        await asyncio.to_thread(shutil.rmtree, gone)
+        return pid
+
+    # ---- events ------------------------------------------------------------------------------
+
+    async def _repeat(self, fault: Fault) -> None:
+        """Publish events once more, without the header by which the server knows them.
+
+        So they come to every consumer again, after events that are newer: as after a recovery.
+        """
+        rng = random.Random(f"repeat/{fault.no}")  # noqa: S311 - it has to be repeatable
+        async with probing_one(self.mesh, fault.region) as probe:
+            found: list[asyncpg.Record] = []
+            for conn in probe.connections.values():
+                found += await conn.fetch(_SENT, REPEATED_MAX)
+            rng.shuffle(found)
+            for row in found:
+                headers = json.loads(row["headers"])
+                headers.pop(KNOWN_BY, None)
+                await probe.client.publish(row["subject"], row["payload"], headers=headers)
+            await probe.client.flush(timeout=LOCK_S_MAX)
+
+    async def _delay(self, region: str, *, on: bool) -> None:
+        """Have some rows of the outboxes wait while those after them are published.
+
+        It is what a relay does to a row that was refused, so it needs no help from the services.
+        """
+        default = (
+            f"CASE WHEN random() < {DELAYED_SHARE} THEN clock_timestamp() "
+            f"+ random() * interval '{DELAYED_S_MAX} seconds' END"
+            if on
+            else "NULL"
+        )
+        self._delayed.add(region)
+        async with probing_one(self.mesh, region) as probe:
+            for conn in probe.connections.values():
+                await conn.execute(f"SET lock_timeout = '{LOCK_S_MAX}s'")
+                await conn.execute(
+                    f"ALTER TABLE outbox ALTER COLUMN retry_at SET DEFAULT {default}"
+                )
+        if not on:
+            self._delayed.discard(region)
+
+
+def described(fault: Fault) -> str:
+    """A fault in words."""
+    where = (
+        f"{fault.region} – {fault.part}" if fault.kind in LINKS else f"{fault.region} {fault.part}"
+    )
+    lasting = f" for {fault.for_s:.1f} s" if fault.for_s else ""
+    return f"{fault.kind:<7} {where}{lasting}"
+
+
+async def _until_done(act: Callable[[], Awaitable[None]]) -> None:
+    """Do it, however long other faults stand in the way."""
+    while True:
+        try:
+            await act()
+        except OUTAGES:
+            await asyncio.sleep(RETRY_S)
+        else:
+            return
+
+
+async def _when_possible(act: Callable[[], Awaitable[None]]) -> None:
+    """Do it when the region lets us. Raises TimeoutError when it does not in time."""
+    async with asyncio.timeout(APPEAR_S_MAX):
+        await _until_done(act)
+
+
+async def _is_there(region: Region, part: str) -> bool:
+    return part in region.pids
+
+
+async def _is_gone(pid: int) -> bool:
+    """Whether a process ended; one that nobody reaped yet holds nothing any more."""
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True

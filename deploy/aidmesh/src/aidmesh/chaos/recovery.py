@@ -1,0 +1,111 @@
+"""How long a region needs until it answers again and has caught up.
+
+Recovered is: what was killed runs again, every service of the region says that it is ready, and no
+event written before the fault was healed waits to be sent. After trouble with a link, besides: both
+ends have all that the other one had published by then.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from typing import Final
+
+import asyncpg
+
+from aidmesh.chaos.load.client import Client
+from aidmesh.chaos.plan import LINKS, Fault
+from aidmesh.mesh import Mesh
+from aidmesh.quiet import RegionProbe, probing
+from aidmesh.topology.api import ApiError, JetStreamApi
+from aidmesh.topology.reporter import arrived_from
+from aidmesh_chassis.errors import TRANSIENT
+
+RECOVERY_S_MAX: Final = 240.0
+CONNECT_S_MAX: Final = 10.0
+POLL_S: Final = 0.2
+OUTAGES: Final[tuple[type[BaseException], ...]] = (*TRANSIENT, ApiError, asyncpg.InterfaceError)
+
+
+@asynccontextmanager
+async def probing_one(mesh: Mesh, region: str) -> AsyncIterator[RegionProbe]:
+    """Look into one region, whatever becomes of the others. Raises as `probing` does."""
+    alone = mesh.file.model_copy(update={"regions": {region: mesh.file.regions[region]}})
+    async with AsyncExitStack() as stack:
+        async with asyncio.timeout(CONNECT_S_MAX):  # a client goes on trying for minutes
+            probes = await stack.enter_async_context(probing(alone))
+        yield probes[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """Looks whether regions have recovered.
+
+    Attributes:
+        clients: of each region one.
+    """
+
+    mesh: Mesh
+    clients: dict[str, Client]
+
+    async def recovery_s(self, fault: Fault, killed: int | None) -> float | None:
+        """Seconds from now until the regions that felt a fault have recovered; None: never.
+
+        Args:
+            killed: the process that was, if one was.
+        """
+        began, healed_at = time.monotonic(), datetime.now(UTC)
+        try:
+            async with asyncio.timeout(RECOVERY_S_MAX):
+                await until(partial(self._is_another, fault, killed))
+                for region in fault.regions:
+                    await until(self.clients[region].is_ready)
+                    await until(partial(self._has_sent, region, healed_at))
+                if fault.kind in LINKS:
+                    here, there = fault.regions
+                    await until(partial(self._has_heard, here, there, healed_at))
+                    await until(partial(self._has_heard, there, here, healed_at))
+        except TimeoutError:
+            return None
+        return round(time.monotonic() - began, 2)
+
+    async def _is_another(self, fault: Fault, killed: int | None) -> bool:
+        now = self.mesh.regions[fault.region].pids.get(fault.part, killed)
+        return killed is None or now != killed
+
+    async def _has_sent(self, region: str, before: datetime) -> bool:
+        async with probing_one(self.mesh, region) as probe:
+            waiting = 0
+            for conn in probe.connections.values():
+                waiting += await conn.fetchval(
+                    "SELECT count(*) FROM outbox WHERE status = 'pending' AND created_at < $1",
+                    before,
+                )
+        return waiting == 0
+
+    async def _has_heard(self, region: str, peer: str, before: datetime) -> bool:
+        async with probing_one(self.mesh, peer) as probe:
+            sent = 0
+            for conn in probe.connections.values():
+                last = await conn.fetchval(
+                    "SELECT max(ack_seq) FROM outbox "
+                    "WHERE status = 'acked' AND stream = 'EVENTS' AND created_at < $1",
+                    before,
+                )
+                sent = max(sent, last or 0)
+        async with probing_one(self.mesh, region) as probe:
+            return (await arrived_from(JetStreamApi(probe.client), peer)).last_seq >= sent
+
+
+async def until(holds: Callable[[], Awaitable[bool]], poll_s: float = POLL_S) -> None:
+    """Wait until something holds; other faults may be in the way of looking."""
+    while True:
+        try:
+            if await holds():
+                return
+        except OUTAGES:
+            await asyncio.sleep(poll_s)
+        await asyncio.sleep(poll_s)

@@ -1,0 +1,201 @@
+"""One run: a mesh of its own, load, faults, healing, rest, judgement."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from aidmesh.chaos.judge import REST_S_MAX, counted, judge
+from aidmesh.chaos.load.crowd import Crowd, crowd_of
+from aidmesh.chaos.nemesis import Injected, Nemesis
+from aidmesh.chaos.plan import NATS, POSTGRES, plan_of
+from aidmesh.chaos.recovery import RECOVERY_S_MAX, Watch, until
+from aidmesh.chaos.report import Report
+from aidmesh.chaos.road import Road
+from aidmesh.chaos.violation import Violation
+from aidmesh.credentials import create_keys
+from aidmesh.embedded import EmbeddedError, free_ports
+from aidmesh.mesh import Mesh, running_mesh
+from aidmesh.meshfile import WITH_DATABASE, prepare_mesh
+from aidmesh.region import Region
+from aidmesh.topology.config import dials
+
+REGIONS: Final = ("kyiv", "lviv", "odesa")
+SERVICES: Final = WITH_DATABASE
+"""The desk has nothing to lose; the load comes through the API."""
+PARTS: Final = (*SERVICES, NATS, POSTGRES)
+WHOLE_S_MAX: Final = 120.0
+POLL_S: Final = 0.2
+
+
+@dataclass(slots=True)
+class Played:
+    """A run whose faults are over and healed; the mesh still runs.
+
+    Attributes:
+        spool: file to which all messages went.
+        down: what did not come back; then nothing else can be judged.
+    """
+
+    mesh: Mesh
+    crowd: Crowd
+    faults: list[Injected]
+    spool: Path
+    seed: int
+    seconds: float
+    down: list[Violation]
+
+    async def report(self, *, rest_s_max: float = REST_S_MAX) -> Report:
+        """Judge the mesh as it is now.
+
+        Args:
+            rest_s_max: how long it may take until everything fits.
+        """
+        if not self.down:
+            await self.crowd.resolve()
+        violations = self.down + [
+            Violation(
+                f"a region recovers within {RECOVERY_S_MAX:.0f} s",
+                each.fault.region,
+                f"not after fault {each.fault.no}: {each.fault.kind} {each.fault.part}",
+            )
+            for each in self.faults
+            if each.missed is None and each.recovered_s is None
+        ]
+        if not self.down:
+            violations += await judge(
+                self.mesh.data,
+                self.mesh.file,
+                self.crowd.book,
+                self.spool,
+                rest_s_max=rest_s_max,
+            )
+        return Report(
+            self.seed,
+            self.seconds,
+            tuple(self.mesh.file.regions),
+            tuple(self.faults),
+            counted(self.crowd.book),
+            tuple(violations),
+        )
+
+
+def settings_of_a_run(data: Path) -> dict[str, str]:
+    """What the services of a run read from the environment: every message goes to one file."""
+    return {
+        "AIDMESH_NOTIFICATION_SPOOL_PATH": str(data / "phone.jsonl"),
+        "AIDMESH_NOTIFICATION_SPOOL_FOR": '["sms", "email"]',
+        "AIDMESH_NOTIFICATION_SEND_MS_MAX": "1000",
+    }
+
+
+@asynccontextmanager
+async def playing(
+    data: Path,
+    seconds: float,
+    seed: int,
+    *,
+    regions: tuple[str, ...] = REGIONS,
+    say: Callable[[str], None] = print,
+) -> AsyncIterator[Played]:
+    """Start a mesh in an empty folder, have it used and broken, heal it, and yield.
+
+    Args:
+        seconds: of load and faults.
+        say: gets lines for a person.
+
+    Raises:
+        EmbeddedError, MeshError: it does not start.
+        SetUpError: it does not take what every run begins with.
+    """
+    keys = {region: data / "keys" / region for region in regions}
+    for folder in keys.values():
+        create_keys(folder)
+    async with AsyncExitStack() as stack:
+        stack.enter_context(_settings(settings_of_a_run(data)))
+        roads = await _roads(data, regions, keys, stack)
+        say(f"Starting {', '.join(regions)} …")
+        mesh = await stack.enter_async_context(
+            running_mesh(
+                data,
+                regions,
+                lambda region: keys[region],
+                services=SERVICES,
+                apart=True,
+                roads={dialed: road.port for dialed, road in roads.items()},
+                announce=say,
+            )
+        )
+        crowd = crowd_of(mesh.file, seed)
+        stack.push_async_callback(crowd.close)
+        await crowd.set_up()
+        say(f"Load and faults for {seconds:.0f} s")
+        nemesis = Nemesis(
+            mesh,
+            {tuple(sorted(pair)): road for pair, road in roads.items()},
+            plan_of(seed, regions, SERVICES, seconds),
+            Watch(mesh, crowd.clients),
+            say,
+        )
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(nemesis.run())
+                tasks.create_task(crowd.work(seconds))
+        finally:
+            nemesis.let_go()
+        say("Healed; waiting for quiet")
+        down = await _down(mesh, nemesis)
+        yield Played(mesh, crowd, nemesis.done, data / "phone.jsonl", seed, seconds, down)
+
+
+@contextmanager
+def _settings(settings: Mapping[str, str]) -> Iterator[None]:
+    """Have processes that are started meanwhile read these from the environment."""
+    before = {name: os.environ.get(name) for name in settings}
+    os.environ |= settings
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+async def _roads(
+    data: Path, regions: tuple[str, ...], keys: dict[str, Path], stack: AsyncExitStack
+) -> dict[tuple[str, str], Road]:
+    """A road for each link, by who dials and who listens; ports are known from here on."""
+    file, _ = prepare_mesh(data, regions, keys)
+    pairs = [(one, other) for one in regions for other in regions if one > other]
+    pairs = [pair if dials(*pair) else (pair[1], pair[0]) for pair in pairs]
+    roads = {}
+    for pair, port in zip(pairs, free_ports(len(pairs)), strict=True):
+        roads[pair] = Road(port, file.regions[pair[1]].nats.leaf_port)
+        await roads[pair].open()
+        stack.push_async_callback(roads[pair].close)
+    return roads
+
+
+async def _down(mesh: Mesh, nemesis: Nemesis) -> list[Violation]:
+    """Wait until every part runs and says that it is ready; what does not, in the end."""
+    down = []
+    for region in mesh.regions.values():
+        try:
+            async with asyncio.timeout(WHOLE_S_MAX):
+                await nemesis.heal_events()
+                await until(partial(_all_run, region), POLL_S)
+                await region.wait_until_ready()
+        except (TimeoutError, EmbeddedError) as error:
+            missing = ", ".join(sorted(set(PARTS) - set(region.pids))) or str(error)
+            down.append(Violation("everything runs again", region.name, missing or "not ready"))
+    return down
+
+
+async def _all_run(region: Region) -> bool:
+    return set(region.pids) >= set(PARTS)

@@ -1,0 +1,222 @@
+"""What the databases of a region say when all is quiet, as far as the book can be held to it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import NamedTuple, TypeVar
+from uuid import UUID
+
+import asyncpg
+
+from aidmesh.quiet import RegionProbe
+
+
+class Need(NamedTuple):
+    """A need, as intake has it.
+
+    Attributes:
+        blocked_by: resource and code of what it waits for.
+        place: in the queue: the smallest comes first.
+        was_told: its timeline says that staff told the person.
+        knows: the person knows of the running attempt.
+    """
+
+    kind: str
+    state: str
+    attempt_no: int
+    pending: bool
+    wait: str | None
+    blocked_by: str | None
+    quantity: int | None
+    first_on: date | None
+    last_on: date | None
+    place: tuple[int, date, int]
+    was_told: bool
+    knows: bool
+
+
+class Reservation(NamedTuple):
+    """What is set aside for an attempt; `left` says that a guest was checked out."""
+
+    need_id: UUID
+    state: str
+    issue_no: int
+    left: bool
+
+
+class Lot(NamedTuple):
+    """A lot; `came` and `went` are sums of its movements."""
+
+    item: str
+    on_hand: int
+    held: int
+    came: int
+    went: int
+
+
+class Night(NamedTuple):
+    """A stay in a bed that counts."""
+
+    bed_id: UUID
+    reservation_id: UUID
+    from_on: date
+    to_on: date | None
+
+
+class Payout(NamedTuple):
+    """A payout, or another region's that is paid here."""
+
+    state: str
+    bank_reference: str | None
+    amount_minor: int | None
+
+
+class Sent(NamedTuple):
+    """An allotment at its grantor."""
+
+    amount_minor: int
+    returned_minor: int
+    recalled: bool
+
+
+class Held(NamedTuple):
+    """An allotment at its holder."""
+
+    received_minor: int
+    returned_minor: int
+    bound_minor: int
+    spent_minor: int
+    status: str
+
+
+class Message(NamedTuple):
+    """A message about an attempt of a need."""
+
+    need_id: UUID | None
+    attempt_no: int | None
+    template: str
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One region. Ids as text, since that is what the book has."""
+
+    region: str
+    needs: Mapping[str, Need]
+    reservations: Mapping[str, Reservation]
+    lots: Mapping[str, Lot]
+    receipts: Mapping[str, int]
+    nights: tuple[Night, ...]
+    beds: tuple[UUID, ...]
+    free_seats: int
+    payouts: Mapping[str, Payout]
+    orders: Mapping[str, Payout]
+    instalments: Mapping[str, int]
+    sent: Mapping[str, Sent]
+    held: Mapping[str, Held]
+    messages: Mapping[str, Message]
+    transfers: Mapping[str, str]
+    shipments: Mapping[str, str]
+    offers: Mapping[str, str]
+    referrals: Mapping[str, str]
+
+
+Row = TypeVar("Row")
+
+
+async def _by_id(conn: asyncpg.Connection, row: Callable[..., Row], query: str) -> dict[str, Row]:
+    """Rows by their first column."""
+    return {str(each[0]): row(*tuple(each)[1:]) for each in await conn.fetch(query)}
+
+
+async def _values(conn: asyncpg.Connection, query: str) -> dict[str, str]:
+    return {str(each[0]): str(each[1]) for each in await conn.fetch(query)}
+
+
+async def _numbers(conn: asyncpg.Connection, query: str) -> dict[str, int]:
+    return {str(each[0]): int(each[1]) for each in await conn.fetch(query)}
+
+
+async def look(probe: RegionProbe) -> Seen:
+    """Read a region."""
+    intake, inventory = probe.connections["intake"], probe.connections["inventory"]
+    payments, notification = probe.connections["payments"], probe.connections["notification"]
+    return Seen(
+        region=probe.name,
+        needs=await _by_id(intake, Need, _NEEDS),
+        reservations=await _by_id(inventory, Reservation, _RESERVATIONS),
+        lots=await _by_id(inventory, Lot, _LOTS),
+        receipts=await _numbers(inventory, _RECEIPTS),
+        nights=tuple(Night(*row) for row in await inventory.fetch(_NIGHTS)),
+        beds=tuple(
+            row[0] for row in await inventory.fetch("SELECT id FROM bed WHERE status = 'active'")
+        ),
+        free_seats=await inventory.fetchval(_SEATS),
+        payouts=await _by_id(
+            payments, Payout, "SELECT id, state, bank_reference, amount_minor FROM payout"
+        ),
+        orders=await _by_id(
+            payments, Payout, "SELECT id, state, bank_reference, amount_minor FROM paying_order"
+        ),
+        instalments=await _numbers(
+            payments,
+            "SELECT bank_reference, sum(received_minor) FROM instalment "
+            "WHERE state = 'received' GROUP BY 1",
+        ),
+        sent=await _by_id(
+            payments,
+            Sent,
+            "SELECT id, amount_minor, returned_minor, recall_reason IS NOT NULL "
+            "FROM grant_allotment",
+        ),
+        held=await _by_id(
+            payments,
+            Held,
+            "SELECT id, received_minor, returned_minor, held_minor + committed_minor, "
+            "spent_minor, status FROM allotment",
+        ),
+        messages=await _by_id(
+            notification,
+            Message,
+            "SELECT message_id, need_id, attempt_no, template, state FROM message",
+        ),
+        transfers=await _values(inventory, "SELECT id, state FROM transfer"),
+        shipments=await _values(inventory, "SELECT id, state FROM shipment"),
+        offers=await _values(intake, "SELECT id, status FROM referral_out"),
+        referrals=await _values(intake, "SELECT id, status FROM referral_in"),
+    )
+
+
+_NEEDS = """
+    SELECT id, kind, state, attempt_no, pending, wait, blocked_resource || ':' || blocked_code,
+           blocked_quantity, first_on, last_on, (-priority, asked_on, queue_no),
+           EXISTS (SELECT FROM need_event e
+                   WHERE e.need_id = need.id AND e.note = 'told_in_person'),
+           told_at IS NOT NULL
+    FROM need
+"""
+_RESERVATIONS = """
+    SELECT r.id, r.need_id, r.state, r.issue_no,
+           EXISTS (SELECT FROM bed_booking b
+                   WHERE b.reservation_id = r.id AND b.left_on IS NOT NULL)
+    FROM reservation r
+"""
+_LOTS = """
+    SELECT l.id, l.item, l.on_hand, l.held,
+           COALESCE(sum(m.quantity) FILTER (WHERE m.kind = 'receipt'), 0),
+           COALESCE(-sum(m.quantity) FILTER (WHERE m.kind <> 'receipt'), 0)
+    FROM lot l LEFT JOIN movement m ON m.lot_id = l.id GROUP BY l.id
+"""
+_RECEIPTS = """
+    SELECT receipt_id, sum(quantity) FROM movement WHERE kind = 'receipt' GROUP BY receipt_id
+"""
+_NIGHTS = """
+    SELECT b.bed_id, b.reservation_id, lower(b.stay), upper(b.stay)
+    FROM bed_booking b JOIN reservation r ON r.id = b.reservation_id
+    WHERE r.state IN ('held', 'confirmed', 'issued') AND NOT isempty(b.stay)
+"""
+_SEATS = """
+    SELECT COALESCE(sum(seats - taken), 0)::int FROM slot
+    WHERE status = 'open' AND code = 'counseling' AND starts_at > now()
+"""

@@ -1,0 +1,69 @@
+"""What the book makes of what was accepted."""
+
+from aidmesh.chaos.book import Book, Json, Op, Status, histories, pieces
+from aidmesh_chassis.auth import Role
+from unit.chaos.booking import accept, asked
+
+NEED = "n-1"
+
+
+def test_what_was_not_answered_counts_for_nothing() -> None:
+    book = Book()
+    accept(book, "receive", item="food_parcel", quantity="5")
+    lost = book.begin(
+        "receive", "kyiv", "inventory", "/receipts", Role.LOGISTICIAN, {},
+        {"item": "food_parcel", "quantity": "7"},
+    )  # fmt: skip
+
+    assert book.unknown() == [lost]
+    assert pieces(book.ops) == {("kyiv", "food_parcel"): 5}
+
+
+def test_a_form_is_accepted_when_its_row_was() -> None:
+    for row, status in (("done", Status.ACCEPTED), ("skipped", Status.ACCEPTED),
+                        ("rejected", Status.REFUSED)):  # fmt: skip
+        op = Op(1, "approve", "kyiv", "payments", "/payouts:approve", Role.APPROVER, {}, {})
+        op.hear(200, {"rows": [{"status": row, "id": "p-1"}]})
+
+        assert (op.status, op.answer["id"]) == (status, "p-1")
+
+
+def test_a_need_may_be_where_what_was_done_with_it_leads() -> None:
+    steps: list[tuple[tuple[str, ...], set[str]]] = [
+        ((), {"ready", "waitlisted"}),
+        (("issue",), {"fulfilled"}),
+        (("issue", "undo"), {"ready", "waitlisted"}),
+        (("undo", "issue", "issue"), {"fulfilled"}),
+        (("cancel",), {"cancelled"}),
+        (("cancel", "issue"), {"fulfilled"}),
+        (("refer",), {"ready", "waitlisted", "referred"}),
+        (("settle",), {"fulfilled"}),
+    ]
+    for done, allowed in steps:
+        book = Book()
+        asked(book, NEED, "food_parcel")
+        for what in done:
+            accept(book, what, need=NEED, reference="b-1", item="food_parcel")
+
+        assert histories(book.ops)[NEED].allowed == allowed, done
+
+
+def test_a_payment_is_of_the_need_whose_payout_was_approved() -> None:
+    book = Book()
+    asked(book, NEED, "travel")
+    answer: Json = {"rows": [{"status": "done", "id": "p-1"}]}
+    accept(book, "approve", answer=answer, path="/payouts:approve", need=NEED)
+    accept(book, "settle_order", region="lviv", payout="p-1", reference="b-1")
+
+    assert histories(book.ops)[NEED].paid == ["b-1"]
+
+
+def test_goods_are_where_they_were_last_counted() -> None:
+    book = Book()
+    accept(book, "receive", item="food_parcel", quantity="9")
+    accept(book, "issue", item="food_parcel", need=NEED)
+    accept(book, "issue", item="", need="bed")
+    accept(book, "dispatch", item="food_parcel", quantity="4")
+    accept(book, "count", region="lviv", item="food_parcel", good="3")
+
+    assert pieces(book.ops) == {("kyiv", "food_parcel"): 4, ("lviv", "food_parcel"): 3}
