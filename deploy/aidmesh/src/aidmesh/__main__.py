@@ -9,6 +9,7 @@ from aidmesh.commands import (
     demo,
     doctor,
     import_,
+    joining,
     keys,
     lock,
     logs,
@@ -44,10 +45,13 @@ def build() -> App:
         aside.command(look)
     app.command(aside)
 
-    streams = App(name="topology", help="Streams and durables of the regions that run.")
+    mesh = App(name="topology", help="Regions, their links, streams and durables.")
     for command in (topology.plan, topology.apply, topology.check, topology.recover):
-        streams.command(command)
-    app.command(streams)
+        mesh.command(command)
+    mesh.command(joining.ask)
+    mesh.command(joining.invite)
+    mesh.command(joining.join)
+    app.command(mesh)
 
     secret = App(name="keys", help="The keys of regions.")
     secret.command(keys.init)

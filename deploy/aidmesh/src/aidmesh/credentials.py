@@ -12,6 +12,7 @@ A `.pub` has one key a line, all of which are accepted: two while one replaces t
 `<user>.next.nk` is there only while that is done.
 """
 
+import base64
 import hashlib
 import os
 from collections.abc import Iterable, Mapping
@@ -35,6 +36,7 @@ FOLDER: Final = "nats"
 LINK: Final = "link"
 STORE: Final = "store.conf"
 USERS: Final = (*WITH_DATABASE, SUPERVISOR, READER, SYSTEM)
+PUBLIC_BYTES: Final = 1 + 32 + 2
 CA_DAYS: Final = 20 * 365
 CERTIFICATE_DAYS: Final = 10 * 365
 """A certificate that ends cuts a link, at an hour when perhaps nobody can mend it. What takes a
@@ -138,6 +140,19 @@ def new_seed() -> str:
     return str(nkeys.encode_seed(os.urandom(32), nkeys.PREFIX_BYTE_USER).decode())
 
 
+def is_public(text: str) -> bool:
+    """Whether it is the public nkey of a user: a server does not start with anything else."""
+    try:
+        raw = base64.b32decode(text, casefold=False)
+    except ValueError:
+        return False
+    return (
+        len(raw) == PUBLIC_BYTES
+        and raw[0] == nkeys.PREFIX_BYTE_USER
+        and nkeys.crc16(bytearray(raw[:-2])) == int.from_bytes(raw[-2:], "little")
+    )
+
+
 def setting(name: str, value: str) -> str:
     """A file that nats-server includes."""
     return f'{name}: "{value}"\n'
@@ -156,12 +171,13 @@ def new_authority(region: str) -> tuple[str, str]:
     return _pem(key), built.public_bytes(serialization.Encoding.PEM).decode()
 
 
-def new_certificate(folder: Path, region: str) -> str:
+def new_certificate(folder: Path, region: str, hosts: Iterable[str] = ()) -> str:
     """A certificate of a region's end of links and its key, as one PEM.
 
     Args:
         folder: with `ca.key` and `ca.pem`.
         region: its name.
+        hosts: names or addresses under which other machines dial it.
     """
     key = ec.generate_private_key(ec.SECP256R1())
     authority = x509.load_pem_x509_certificate((folder / "ca.pem").read_bytes())
@@ -172,6 +188,7 @@ def new_certificate(folder: Path, region: str) -> str:
         x509.DNSName(region),
         x509.DNSName("localhost"),
         x509.IPAddress(ip_address("127.0.0.1")),
+        *map(_general_name, sorted(set(hosts) - {region, "localhost", "127.0.0.1"})),
     ]
     uses = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
     built = (
@@ -210,6 +227,23 @@ def check_folders(folders: Mapping[str, Path]) -> None:
         f"with ({folders[region] / FOLDER}: {shown}); aidmesh keys init --keys "
         f"{folders[region].parent} --regions {','.join(short)} adds it and changes nothing else"
     )
+
+
+def hosts_of(folder: Path) -> set[str]:
+    """Under which names and addresses a region's certificate lets itself be dialed."""
+    found = x509.load_pem_x509_certificate((folder / "tls.pem").read_bytes())
+    names = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    return {
+        *names.get_values_for_type(x509.DNSName),
+        *(str(address) for address in names.get_values_for_type(x509.IPAddress)),
+    }
+
+
+def _general_name(host: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ip_address(host))
+    except ValueError:
+        return x509.DNSName(host)
 
 
 def _name(name: str) -> x509.Name:

@@ -62,6 +62,27 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
         "Redialing a peer that greets did not help several times; the server is restarted once.",
         "Read NATS's own logs on both sides: a key, a right or a name may differ.",
     ),
+    "links.changed": LogEvent("info", "A region has other peers than before; it is linked so."),
+    "links.need_restart": LogEvent(
+        "warning",
+        "NATS could not take on other links while it runs, and is started again.",
+        "It is so for the first link of a region; else read NATS's own log.",
+    ),
+    "links.wait": LogEvent(
+        "warning",
+        "WORLD could not follow the peers that there are now; it is tried again.",
+        "If it lasts, look at aidmesh topology plan.",
+    ),
+    "mesh.unreadable": LogEvent(
+        "error",
+        "mesh.json was changed to what this version can't read; all goes on as it was.",
+        "Put back what it was, or stop the mesh and use the version that wrote it.",
+    ),
+    "region.start_failed": LogEvent(
+        "error",
+        "A region that joined could not be started; it is tried again at the next start.",
+        "Read the reason and the region's logs, then start the mesh again.",
+    ),
     "link.watch_failed": LogEvent("debug", "The region's own server did not say how links are."),
     "source.renewed": LogEvent("info", "A peer was asked anew for its events after a cut."),
     "world.report_failed": LogEvent(

@@ -1,30 +1,93 @@
-"""Runs all regions of a data folder on this machine, until told to stop."""
+"""Runs all regions of a data folder on this machine, until told to stop.
+
+While it runs it follows `mesh.json`: a region that was added there is started, and links that were
+added or taken away there change, without stopping the others.
+"""
 
 import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from aidmesh.credentials import check_folders, store_key_id
-from aidmesh.embedded import FolderLock
-from aidmesh.meshfile import NAME, SERVICES, MeshFile, prepare_mesh, read_mesh, write_mesh
+from aidmesh.embedded import EmbeddedError, FolderLock
+from aidmesh.meshfile import (
+    NAME,
+    SERVICES,
+    MeshError,
+    MeshFile,
+    prepare_mesh,
+    read_mesh,
+    write_mesh,
+)
 from aidmesh.region import Region
+from aidmesh.topology.warden import OUTAGES
 from aidmesh_chassis import logs
+from aidmesh_chassis.ending import goes_on
 
+log = logs.get_logger()
+
+FOLLOW_S = 0.5
 FOLDER_MODE = 0o711
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass(slots=True)
 class Mesh:
-    """A mesh that runs: its file and its regions by name."""
+    """A mesh that runs: its file and its regions by name; `make` is for regions that join."""
 
     data: Path
     file: MeshFile
-    regions: Mapping[str, Region]
+    make: Callable[[str, MeshFile], Region]
+    regions: dict[str, Region] = field(default_factory=dict)
+    _watchers: list[asyncio.Task[None]] = field(default_factory=list)
+
+    async def start(self) -> None:
+        """Start every region, and again what dies. Raises what one of them meets."""
+        for name in self.file.regions:
+            self.regions[name] = self.make(name, self.file)
+        async with asyncio.TaskGroup() as tasks:
+            for region in self.regions.values():
+                tasks.create_task(region.start())
+        self._watchers += [asyncio.create_task(each.watch()) for each in self.regions.values()]
+
+    async def follow(self) -> None:
+        """Do what `mesh.json` says whenever it changes, until cancelled."""
+        seen = None  # it may have changed since it was read
+        while goes_on():
+            await asyncio.sleep(FOLLOW_S)
+            stamp = _stamp(self.data)
+            if stamp == seen:
+                continue
+            seen = stamp
+            try:
+                file = read_mesh(self.data)
+            except MeshError as error:
+                log.error("mesh.unreadable", reason=str(error))
+            else:
+                await self._take_on(file)
+
+    async def stop(self) -> None:
+        """Stop following, watching and running."""
+        await _cancel(self._watchers)
+        await asyncio.gather(*(region.stop() for region in self.regions.values()))
+
+    async def _take_on(self, file: MeshFile) -> None:
+        self.file = file
+        await asyncio.gather(*(each.link_with_peers(file) for each in self.regions.values()))
+        for name in file.regions.keys() - self.regions.keys():
+            region = self.regions[name] = self.make(name, file)
+            try:
+                await region.start()
+            except (*OUTAGES, EmbeddedError) as error:
+                log.error("region.start_failed", region=name, reason=str(error))
+                await region.stop()
+                del self.regions[name]
+            else:
+                self._watchers.append(asyncio.create_task(region.watch()))
 
 
 @asynccontextmanager
@@ -68,29 +131,24 @@ async def running_mesh(
             announce(line)
         own_log = stack.enter_context((data / "mesh.log").open("a", encoding="utf-8"))
         logs.configure("mesh", "all", stream=own_log)
-        mesh = Mesh(
-            data,
-            file,
-            {
-                name: Region(
-                    name,
-                    file,
-                    data / name,
-                    services=services,
-                    apart=apart,
-                    keep_fds=(lock.fd,),
-                    roads=roads or {},
-                    announce=announce,
-                )
-                for name in file.regions
-            },
-        )
-        stack.push_async_callback(_stop, mesh)
-        async with asyncio.TaskGroup() as tasks:
-            for region in mesh.regions.values():
-                tasks.create_task(region.start())
-        watchers = [asyncio.create_task(region.watch()) for region in mesh.regions.values()]
-        stack.push_async_callback(_cancel, watchers)
+
+        def make(name: str, file: MeshFile) -> Region:
+            return Region(
+                name,
+                file,
+                data / name,
+                services=services,
+                apart=apart,
+                keep_fds=(lock.fd,),
+                roads=roads or {},
+                announce=announce,
+            )
+
+        mesh = Mesh(data, file, make)
+        stack.push_async_callback(mesh.stop)
+        await mesh.start()
+        follower = asyncio.create_task(mesh.follow())
+        stack.push_async_callback(_cancel, [follower])
         await asyncio.gather(*(region.wait_until_ready() for region in mesh.regions.values()))
         yield mesh
 
@@ -124,8 +182,10 @@ def cancelled_by_signals() -> Iterator[None]:
             loop.remove_signal_handler(number)
 
 
-async def _stop(mesh: Mesh) -> None:
-    await asyncio.gather(*(region.stop() for region in mesh.regions.values()))
+def _stamp(data: Path) -> tuple[int, int]:
+    """Another one whenever `mesh.json` was replaced."""
+    found = (data / NAME).stat()
+    return found.st_mtime_ns, found.st_ino
 
 
 async def _cancel(tasks: Sequence[asyncio.Task[None]]) -> None:

@@ -1,11 +1,14 @@
 """`mesh.json`: what runs in a data folder, on which ports, with which database passwords.
 
-It is written once by `aidmesh up` (or demo), read by all other commands, and private to its owner.
+It is written by `aidmesh up` (or demo) and by `aidmesh topology`, which `up` follows while it runs;
+it is read by all other commands, and private to its owner.
 """
 
+import fcntl
 import os
 import secrets
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar
 
@@ -13,10 +16,13 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, model_
 
 from aidmesh.embedded import free_ports
 from aidmesh.embedded.ports import HOST, is_free
+from aidmesh.topology.config import dials
 from aidmesh_contracts.values import Region
 
 WITH_DATABASE = ("intake", "inventory", "payments", "notification", "reporting")
 SERVICES = (*WITH_DATABASE, "console")
+PORTS = 4 + len(SERVICES)
+"""How many ports a region takes."""
 NAME = "mesh.json"
 
 
@@ -54,6 +60,8 @@ class NatsEntry(_Entry):
     client_port: int
     monitor_port: int
     leaf_port: int
+    leaf_host: str = HOST
+    """Where it listens for links: on this machine alone, until a region elsewhere was let in."""
     store_key_id: str | None = None
 
     @property
@@ -104,16 +112,35 @@ class RegionEntry(_Entry):
         return [self.admin_dsn(service) for service in WITH_DATABASE]
 
 
+class Elsewhere(_Entry):
+    """A region on another machine: `host:port` of its leaf listener, None where it dials."""
+
+    address: str | None = None
+
+
 class MeshFile(_Entry):
-    """All regions of a data folder."""
+    """All regions of a data folder, and those that they are linked with on other machines."""
 
     _retired = frozenset({"links"})
 
     regions: dict[str, RegionEntry]
+    elsewhere: dict[str, Elsewhere] = {}
 
     def peers(self, region: str) -> list[str]:
-        """The other regions."""
-        return sorted(set(self.regions) - {region})
+        """The other regions that it is linked with."""
+        return sorted((set(self.regions) | set(self.elsewhere)) - {region})
+
+    def dial(self, region: str, peer: str) -> str | None:
+        """`host:port` where a region dials a peer; None where the peer does."""
+        if peer in self.elsewhere:
+            return self.elsewhere[peer].address
+        return f"{HOST}:{self.regions[peer].nats.leaf_port}" if dials(region, peer) else None
+
+    def keys_of(self, region: str, peer: str) -> Path:
+        """Where what a region needs of a peer's keys lies; all public."""
+        if peer in self.elsewhere:
+            return self.regions[region].keys / "peers" / peer
+        return self.regions[peer].keys
 
 
 def read_mesh(data: Path) -> MeshFile:
@@ -138,6 +165,22 @@ def write_mesh(data: Path, mesh: MeshFile) -> None:
     fresh.rename(data / NAME)
 
 
+@contextmanager
+def changing_mesh(data: Path) -> Iterator[MeshFile]:
+    """Read `mesh.json`, and write what was made of it; one at a time. Raises as `read_mesh`."""
+    with _alone(data):
+        mesh = read_mesh(data)
+        yield mesh
+        write_mesh(data, mesh)
+
+
+@contextmanager
+def _alone(data: Path) -> Iterator[None]:
+    with (data / f".{NAME}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def prepare_mesh(
     data: Path,
     regions: tuple[str, ...] | None,
@@ -152,6 +195,13 @@ def prepare_mesh(
 
     Raises MeshError when regions that are there were not named, or a name is not one.
     """
+    with _alone(data):
+        return _prepare(data, regions, keys, ports_from)
+
+
+def _prepare(
+    data: Path, regions: tuple[str, ...] | None, keys: Mapping[str, Path], ports_from: int | None
+) -> tuple[MeshFile, list[str]]:
     mesh = read_mesh(data) if (data / NAME).exists() else MeshFile(regions={})
     wanted = tuple(mesh.regions) if regions is None else regions
     missing = sorted(set(mesh.regions) - set(wanted))
@@ -160,16 +210,26 @@ def prepare_mesh(
     if not wanted:
         raise MeshError("name at least one region")
     news: list[str] = []
-    ports = _ports(len(wanted) * (4 + len(SERVICES)), ports_from)
+    ports = _ports(len(wanted) * PORTS, ports_from)
     for region in wanted:
-        _check_name(region)
         if region in mesh.regions:
             mesh.regions[region].keys = keys[region]
             news += _replace_taken(region, mesh.regions[region], ports)
         else:
-            mesh.regions[region] = _new_region(keys[region], ports)
+            add_region(mesh, region, keys[region], ports)
     write_mesh(data, mesh)
     return mesh, news
+
+
+def add_region(mesh: MeshFile, region: str, keys: Path, ports: Iterator[int]) -> None:
+    """Give a new region ports and passwords; it is linked with every other one.
+
+    Raises MeshError when the name is taken or is none.
+    """
+    check_name(region)
+    if region in mesh.regions or region in mesh.elsewhere:
+        raise MeshError(f"there is a region {region} already")
+    mesh.regions[region] = _new_region(keys, ports)
 
 
 def _new_region(keys: Path, ports: Iterator[int]) -> RegionEntry:
@@ -213,7 +273,8 @@ def _ports(count: int, start: int | None) -> Iterator[int]:
     yield from free_ports(count, start=start)
 
 
-def _check_name(region: str) -> None:
+def check_name(region: str) -> None:
+    """Raise MeshError unless it can be a region's name."""
     try:
         TypeAdapter[str](Region).validate_python(region)
     except ValidationError as error:

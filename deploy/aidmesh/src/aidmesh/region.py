@@ -24,9 +24,9 @@ from aidmesh.embedded import EmbeddedError, NatsServer, PostgresServer, StartErr
 from aidmesh.embedded.ports import HOST
 from aidmesh.embedded.process import KeptProcess
 from aidmesh.meshfile import MeshFile, RegionEntry
-from aidmesh.topology.config import SUPERVISOR, dials, render
+from aidmesh.topology.config import SUPERVISOR, SYSTEM, render
 from aidmesh.topology.serving import PeerEnd, Ports, Served, Setup, read_setup
-from aidmesh.topology.warden import Warden
+from aidmesh.topology.warden import OUTAGES, Warden
 from aidmesh_chassis.ending import goes_on
 from aidmesh_chassis.logs import get_logger
 
@@ -111,6 +111,7 @@ class Region:
             keep_fds=keep_fds,
         )
         nats = self.entry.nats
+        self._mesh = mesh
         self._peers = mesh.peers(name)
         setup = server_setup(name, mesh, folder, roads)
         self.nats = NatsServer(
@@ -122,7 +123,9 @@ class Region:
             keep_fds=keep_fds,
             files=setup.files,
         )
-        self._served = Served(self.nats, setup, lambda: server_setup(name, mesh, folder, roads))
+        self._served = Served(
+            self.nats, setup, lambda: server_setup(name, self._mesh, folder, roads)
+        )
         self._redialer = self._served.redialer()
         self.warden = self._new_warden()
         groups = [(service,) for service in services] if apart else [tuple(services)]
@@ -189,6 +192,32 @@ class Region:
                 logs_looked_at = time.monotonic()
                 await asyncio.to_thread(self._shorten_logs)
             await asyncio.sleep(LOOK_S)
+
+    async def link_with_peers(self, mesh: MeshFile) -> None:
+        """Take on the links that `mesh` names now; services, and other links, go on.
+
+        A server that can't do that while it runs is ended, and `watch` starts it again.
+        """
+        before, self._mesh = self._mesh, mesh
+        links = [(peer, mesh.dial(self.name, peer)) for peer in mesh.peers(self.name)]
+        if (
+            links == [(peer, before.dial(self.name, peer)) for peer in before.peers(self.name)]
+            and mesh.regions[self.name].nats == before.regions[self.name].nats
+        ):
+            return
+        gone = sorted(set(self._peers) - set(mesh.peers(self.name)))
+        self._peers = mesh.peers(self.name)
+        self.warden.link_with(self._peers)
+        try:
+            await asyncio.to_thread(self._served.renew)
+            await self.warden.unlink(gone, seed_file(self.entry.keys, SYSTEM))
+        except CredentialsError as error:
+            log.warning("server.not_renewed", region=self.name, reason=str(error))
+        except OUTAGES as error:
+            log.warning("links.need_restart", region=self.name, reason=type(error).__name__)
+            await asyncio.to_thread(self._served.adopt)
+            await asyncio.to_thread(self.nats.stop)
+        log.info("links.changed", region=self.name, peers=self._peers)
 
     async def stop(self) -> None:
         """Stop services, then the warden, then the servers; every step is bounded."""
@@ -345,19 +374,28 @@ def server_setup(
         region,
         entry.keys,
         folder / "nats",
-        Ports(entry.nats.client_port, entry.nats.monitor_port, entry.nats.leaf_port),
+        Ports(
+            entry.nats.client_port,
+            entry.nats.monitor_port,
+            entry.nats.leaf_port,
+            entry.nats.leaf_host,
+        ),
         {
-            peer: PeerEnd(
-                mesh.regions[peer].keys,
-                f"{HOST}:{roads.get((region, peer), mesh.regions[peer].nats.leaf_port)}"
-                if dials(region, peer)
-                else None,
-            )
+            peer: PeerEnd(mesh.keys_of(region, peer), _dialed(mesh, region, peer, roads))
             for peer in mesh.peers(region)
         },
         encrypted=encrypted_with is not None,
         log_file=folder / "log" / "nats.log",
     )
+
+
+def _dialed(
+    mesh: MeshFile, region: str, peer: str, roads: Mapping[tuple[str, str], int]
+) -> str | None:
+    """Where a region dials a peer: through a road if there is one; None where the peer does."""
+    dial = mesh.dial(region, peer)
+    road = roads.get((region, peer))
+    return dial if dial is None or road is None else f"{HOST}:{road}"
 
 
 async def _answers(client: httpx.AsyncClient, url: str) -> bool:

@@ -22,6 +22,7 @@ from aidmesh.credentials import (
     FOLDER,
     LINK,
     USERS,
+    hosts_of,
     new_certificate,
     new_seed,
     publics_of,
@@ -76,7 +77,7 @@ def prepare(folder: Path) -> Mapping[str, str]:
 def switch(folder: Path) -> None:
     """Have everybody come with the new seeds from the next connection on, and a new certificate."""
     at = folder / FOLDER
-    write_file(at / "tls.pem", new_certificate(at, folder.name))
+    write_file(at / "tls.pem", new_certificate(at, folder.name, hosts_of(at)))
     seed = (at / f"{LINK}.next.nk").read_text(encoding="ascii").strip()
     write_file(at / f"{LINK}.conf", setting(LINK_SEED, seed))
     for user in USERS:

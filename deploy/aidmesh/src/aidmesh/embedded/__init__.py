@@ -1,7 +1,7 @@
 """Real PostgreSQL and NATS servers from wheels, for one machine and no root."""
 
 from aidmesh.embedded.errors import EmbeddedError, FolderInUseError, PortTakenError, StartError
-from aidmesh.embedded.folder import FolderLock
+from aidmesh.embedded.folder import FolderLock, in_use
 from aidmesh.embedded.nats import NatsServer
 from aidmesh.embedded.ports import free_ports
 from aidmesh.embedded.postgres import NOT_DURABLE, PostgresServer
@@ -16,4 +16,5 @@ __all__ = [
     "PostgresServer",
     "StartError",
     "free_ports",
+    "in_use",
 ]

@@ -58,6 +58,18 @@ class FolderLock:
             self._fd = None
 
 
+def in_use(folder: Path) -> bool:
+    """Whether a mesh runs in this folder, or what is left of one."""
+    try:
+        fd = os.open(folder / ".lock", os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        return not _locked(fd)
+    finally:
+        os.close(fd)
+
+
 def _locked(fd: int) -> bool:
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -43,7 +43,7 @@ class Leaf:
     """A region's own end of its links.
 
     Attributes:
-        port: where it listens.
+        port: where it listens, at `host`.
         certificate_file: its certificate and the key of it, in one file.
         authorities_file: the certificates that vouch for those who dial.
         seed_file: what says `LINK_SEED`, relative to the folder of the configuration.
@@ -53,6 +53,7 @@ class Leaf:
     certificate_file: str
     authorities_file: str
     seed_file: str
+    host: str = "127.0.0.1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,7 +288,7 @@ def _leafnodes(server: RegionServer, dialed: Collection[Link]) -> list[str]:
         _block(
             "leafnodes",
             [
-                f"listen: {_text(f'{HOST}:{leaf.port}')}",
+                f"listen: {_text(f'{leaf.host}:{leaf.port}')}",
                 "isolate_leafnode_interest: true",
                 "no_advertise: true",
                 'reconnect: "1s"',

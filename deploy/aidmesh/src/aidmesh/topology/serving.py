@@ -21,11 +21,15 @@ AUTHORITIES: Final = "authorities.pem"
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """All that one server listens on; `leaf` is None for one that can have no links."""
+    """All that one server listens on; `leaf` is None for one that can have no links.
+
+    `leaf_host` is where it listens for those; it says whether other machines may dial.
+    """
 
     client: int
     monitor: int
     leaf: int | None = None
+    leaf_host: str = "127.0.0.1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +86,7 @@ def read_setup(
     if ports.leaf is not None:
         leaf = Leaf(
             port=ports.leaf,
+            host=ports.leaf_host,
             certificate_file=str(own / "tls.pem"),
             authorities_file=str(here / AUTHORITIES),
             seed_file=os.path.relpath(own / f"{LINK}.conf", here),
@@ -143,6 +148,13 @@ class Served:
             self.server.config, self.server.files = render(fresh.config), fresh.files
             self.setup = fresh
             return True
+
+    def adopt(self) -> None:
+        """Take up what has changed by the next start; for what can't change while it runs."""
+        with self._one_at_a_time:
+            self.setup = self._read()
+            self.server.config = render(self.setup.config)
+            self.server.files = self.setup.files
 
     def redial(self, peer: str) -> None:
         """Have the server dial one peer anew. Raises as `renew`."""

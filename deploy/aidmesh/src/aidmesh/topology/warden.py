@@ -6,7 +6,8 @@ to the relays. All the time it watches the links to the peers, and tells them wh
 """
 
 import asyncio
-from collections.abc import Sequence
+import json
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import asyncpg
@@ -20,7 +21,7 @@ from aidmesh.topology.provision import TopologyError, apply
 from aidmesh.topology.recover import recover
 from aidmesh.topology.redial import Redialer
 from aidmesh.topology.reporter import Reporter
-from aidmesh.topology.watcher import LinkWatcher
+from aidmesh.topology.watcher import LinkWatcher, links_of
 from aidmesh_chassis import ending
 from aidmesh_chassis.ending import goes_on
 from aidmesh_chassis.logs import get_logger
@@ -100,9 +101,11 @@ class Warden:
         self._client = Client()
         self._api = JetStreamApi(self._client)
         self._connected = asyncio.Event()
+        self._relinked = asyncio.Event()
         self._breaks = 0
         self.trouble: str | None = None
         self.gate = Gate(self._client, region, epoch)
+        self._monitor_port = monitor_port
         self.watcher = LinkWatcher(self._api, monitor_port, redialer)
         self._reporter = Reporter(self._client, self._api, region)
 
@@ -117,6 +120,7 @@ class Warden:
             ending.check()
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._open_at_every_connection())
+                tasks.create_task(self._follow_links())
                 tasks.create_task(self.watcher.run())
                 tasks.create_task(self._reporter.run())
         finally:
@@ -126,6 +130,47 @@ class Warden:
                     await self._client.close()
             except (OSError, TimeoutError, nats.errors.Error):
                 log.debug("warden.close_failed", region=self._region)
+
+    def link_with(self, peers: Sequence[str]) -> None:
+        """Exchange events with these peers from now on; WORLD follows at once if it can."""
+        self._plan = plan_of(self._region, peers)
+        self._relinked.set()
+
+    async def unlink(self, peers: Collection[str], system_seed_file: Path) -> None:
+        """End the links that stand to peers whose rights were taken away.
+
+        A server lets a link that it has let in stand until it breaks.
+
+        Raises OSError, TimeoutError or nats.errors.Error when the server does not answer.
+        """
+        if not peers:
+            return
+        server_id, links = await asyncio.to_thread(links_of, self._monitor_port)
+        client = await connect_as(self._url, system_seed_file)
+        try:
+            for peer, connection_id in links.items():
+                if peer in peers:
+                    body = json.dumps({"cid": connection_id}).encode()
+                    subject = f"$SYS.REQ.SERVER.{server_id}.KICK"
+                    await client.request(subject, body, timeout=CONNECT_SECONDS_MAX)
+        finally:
+            await client.close()
+
+    async def _follow_links(self) -> None:
+        pause_s = RETRY_S_MIN
+        while goes_on():
+            await self._relinked.wait()
+            self._relinked.clear()
+            try:
+                if self.gate.is_open:  # else it is done before the gate opens
+                    await self._apply()
+            except (*OUTAGES, TopologyError) as error:
+                log.warning("links.wait", region=self._region, reason=type(error).__name__)
+                await asyncio.sleep(pause_s)
+                pause_s = min(pause_s * 2, RETRY_S_MAX)
+                self._relinked.set()
+            else:
+                pause_s = RETRY_S_MIN
 
     async def _connect(self) -> None:
         pause_s = RETRY_S_MIN
@@ -171,8 +216,7 @@ class Warden:
 
     async def _put_in_order(self) -> None:
         breaks = self._breaks
-        for difference in await apply(self._api, self._plan):
-            log.info("topology.applied", region=self._region, change=str(difference))
+        await self._apply()
         await recover(self._client, self._plan, self._outbox_dsns)
         await self.gate.open()
         if self._breaks != breaks:  # the server went away meanwhile; it is looked at once more
@@ -180,6 +224,11 @@ class Warden:
             return
         self.trouble = None
         log.info("gate.opened", region=self._region)
+
+    async def _apply(self) -> None:
+        async with self.watcher.world:  # it writes WORLD's sources as it read them
+            for difference in await apply(self._api, self._plan):
+                log.info("topology.applied", region=self._region, change=str(difference))
 
     async def _disconnected(self) -> None:
         self._breaks += 1

@@ -71,7 +71,10 @@ def stale_peers(
 
 
 class LinkWatcher:
-    """Watches the links of one region. `linked` and `silent_s` say what it saw last."""
+    """Watches the links of one region. `linked` and `silent_s` say what it saw last.
+
+    Whoever else changes WORLD holds `world`.
+    """
 
     def __init__(
         self, api: JetStreamApi, monitor_port: int, redialer: Redialer | None = None
@@ -81,6 +84,7 @@ class LinkWatcher:
         Without a `redialer` the server is left to dial as it does.
         """
         self._redialer = redialer
+        self.world = asyncio.Lock()
         self._api = api
         self._monitor_port = monitor_port
         self._kicks = Kicks()
@@ -107,6 +111,10 @@ class LinkWatcher:
         self.linked = linked
         if self._redialer is not None:
             await asyncio.to_thread(self._redialer.look, linked, time.monotonic())
+        async with self.world:
+            return await self._heal(linked)
+
+    async def _heal(self, linked: frozenset[str]) -> set[str]:
         info = await self._api.stream_info(Stream.WORLD.value)
         if info is None:
             return set()
@@ -135,7 +143,12 @@ class LinkWatcher:
 
 
 def linked_peers(monitor_port: int) -> frozenset[str]:
-    """The peers that a server says it has a link to; blocking, bounded.
+    """The peers that a server says it has a link to; as `links_of`."""
+    return frozenset(links_of(monitor_port)[1])
+
+
+def links_of(monitor_port: int) -> tuple[str, dict[str, int]]:
+    """A server's id, and the connection of each peer that it has a link to; blocking, bounded.
 
     Raises OSError, http.client.HTTPException or ValueError when it does not say.
 
@@ -148,7 +161,8 @@ def linked_peers(monitor_port: int) -> frozenset[str]:
         answer = cast("Json", json.loads(connection.getresponse().read()))
     finally:
         connection.close()
-    return frozenset(str(leaf["name"]) for leaf in cast("list[Json]", answer.get("leafs") or []))
+    leafs = cast("list[Json]", answer.get("leafs") or [])
+    return str(answer["server_id"]), {str(leaf["name"]): int(str(leaf["id"])) for leaf in leafs}
 
 
 def _seconds(active_ns: object) -> float | None:

@@ -1,0 +1,141 @@
+"""`aidmesh topology ask`, `invite`, `join`: further regions, on this machine or others."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from aidmesh.commands.common import EXIT_FAILED, refuse, run, say
+
+if TYPE_CHECKING:
+    from aidmesh.meshfile import MeshFile
+
+WAIT_S_MAX = 120.0
+POLL_S = 0.2
+
+
+def ask(*, data: Path, file: Path) -> None:
+    """Ask regions on another machine to let the region of this folder in; writes a file for them.
+
+    Nothing in it is secret, but they have to know that it comes from you.
+
+    Args:
+        data: folder of a mesh with one region.
+        file: where to write it; must not be there.
+    """
+    from aidmesh.joining import ask as asking  # noqa: PLC0415
+    from aidmesh.joining import write_ask  # noqa: PLC0415
+    from aidmesh.meshfile import MeshError, read_mesh  # noqa: PLC0415
+
+    try:
+        asked = asking(read_mesh(data.expanduser().resolve()))
+        write_ask(file, asked)
+    except (MeshError, OSError) as error:
+        refuse(str(error))
+    say(f"Bring {file} to the machine that is to let {asked.newcomer} in; there:")
+    say("aidmesh topology invite FILE --at REGION=HOST --file JOIN_FILE --data DIR")
+
+
+def invite(
+    asked: Path,
+    *,
+    data: Path,
+    file: Path,
+    at: Annotated[list[str], Parameter(negative=())],
+) -> None:
+    """Let a region on another machine link with all regions of this folder; writes its join file.
+
+    The mesh may run and goes on.
+
+    Args:
+        asked: file that the newcomer asks with.
+        data: folder of the mesh.
+        file: where to write the join file; must not be there.
+        at: REGION=HOST or REGION=HOST:PORT, where the newcomer can dial each region of this folder.
+    """
+    from aidmesh.joining import invite as invited  # noqa: PLC0415
+    from aidmesh.joining import read_ask, write_invitation  # noqa: PLC0415
+    from aidmesh.meshfile import MeshError, changing_mesh  # noqa: PLC0415
+
+    addresses = dict(each.partition("=")[::2] for each in at)
+    try:
+        with changing_mesh(data.expanduser().resolve()) as mesh:
+            invitation = invited(mesh, read_ask(asked), addresses)
+            write_invitation(file, invitation)
+    except (MeshError, OSError) as error:
+        refuse(str(error))
+    for name, host in invitation.hosts.items():
+        say(f"{name} lets {invitation.newcomer} in at {host.address}")
+    say(f"Bring {file} to its machine; there: aidmesh topology join --file FILE --data DIR")
+
+
+def join(
+    region: str | None = None,
+    *,
+    data: Path,
+    file: Path | None = None,
+    keys: Path | None = None,
+) -> None:
+    """Have a new region join: one on this machine by its name, or this one another's mesh by file.
+
+    The mesh may run and goes on; the newcomer takes in what the others told from the start.
+
+    Args:
+        region: name of a new region for this folder, linked with all others here.
+        data: folder of the mesh.
+        file: join file that regions elsewhere wrote for the region of this folder.
+        keys: folder of all regions' keys; by default that of the regions that are there. Keys of
+            the new region are made.
+    """
+    from aidmesh.joining import accept, add_here, read_invitation  # noqa: PLC0415
+    from aidmesh.meshfile import MeshError, changing_mesh  # noqa: PLC0415
+    from aidmesh_chassis.keys import KeyFileError  # noqa: PLC0415
+
+    data = data.expanduser().resolve()
+    if (region is None) == (file is None):
+        refuse("name either a new region for this folder, or the join file with --file")
+    try:
+        with changing_mesh(data) as mesh:
+            if region is not None:
+                newcomer, before = region, mesh.peers(region)
+                add_here(mesh, region, None if keys is None else keys.expanduser().resolve())
+            else:
+                assert file is not None  # noqa: S101 - one of the two is given
+                invitation = read_invitation(file)
+                newcomer, before = invitation.newcomer, sorted(invitation.hosts)
+                accept(mesh, invitation)
+    except (MeshError, KeyFileError, OSError) as error:
+        refuse(str(error))
+    run(_linked(data, mesh, newcomer, before))
+
+
+async def _linked(data: Path, mesh: "MeshFile", region: str, peers: Sequence[str]) -> int:
+    """Wait until the region runs and is linked, if the mesh runs."""
+    from aidmesh.embedded import in_use  # noqa: PLC0415
+    from aidmesh.status import AWAY, status_of  # noqa: PLC0415
+    from aidmesh.topology.watcher import linked_peers  # noqa: PLC0415
+
+    if not in_use(data):
+        say(f"{region} links with {', '.join(peers)} as soon as the mesh is up")
+        return 0
+    port = mesh.regions[region].nats.monitor_port
+    deadline = time.monotonic() + WAIT_S_MAX
+    linked: frozenset[str] = frozenset()
+    while time.monotonic() < deadline:
+        try:
+            linked = await asyncio.to_thread(linked_peers, port)
+        except AWAY:
+            linked = frozenset()
+        if linked >= set(peers):
+            found = {each.region: each.services for each in (await status_of(mesh)).regions}
+            servers_only = all(s.state == "away" for services in found.values() for s in services)
+            if servers_only or all(service.state == "ready" for service in found[region]):
+                say(f"{region} runs, linked with {', '.join(peers)}")
+                return 0
+        await asyncio.sleep(POLL_S)
+    missing = ", ".join(sorted(set(peers) - linked)) or "none"
+    say(f"{region} is not ready after {WAIT_S_MAX:.0f} s (links missing: {missing}); read its logs")
+    return EXIT_FAILED
