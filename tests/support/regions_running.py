@@ -31,6 +31,7 @@ from support.waiting import eventually
 
 ALL = ("intake", "inventory", "payments", "notification", "reporting")
 READY_S_MAX = 30.0
+RESTART_S = 0.5
 
 
 @dataclass(slots=True)
@@ -40,7 +41,17 @@ class RunningRegion:
     nats: NatsRegion
     staff: Staff
     dsns: Mapping[str, str]
-    services: Mapping[str, Service]
+    services: dict[str, Service]
+    build: Callable[[str], Service]
+
+    async def keep_running(self, name: str) -> None:
+        """Run a service, and make it anew when it ends by itself, as a supervisor does."""
+        while True:
+            try:
+                await _Running(self.services[name]).run()
+            except* RuntimeError:
+                await asyncio.sleep(RESTART_S)
+                self.services[name] = self.build(name)
 
 
 @dataclass(slots=True)
@@ -85,8 +96,9 @@ async def running_regions(
             region = _region(folder / name, links.regions[name], dsns[name])
             regions[name] = region
             stack.push_async_callback(region.staff.close)
-            for service in region.services.values():
-                stack.push_async_callback(_stop, asyncio.create_task(_Running(service).run()))
+            for service in region.services:
+                running = asyncio.create_task(region.keep_running(service))
+                stack.push_async_callback(_stop, running)
         for region in regions.values():
             for service in region.services.values():
                 assert service.database is not None
@@ -99,12 +111,12 @@ def _region(folder: Path, nats: NatsRegion, dsns: Mapping[str, str]) -> RunningR
     keys = folder / "keys"
     create_region_keys(keys)
     ports = dict(zip(dsns, free_ports(len(dsns)), strict=True))
-    services: dict[str, Service] = {}
-    for name, dsn in dsns.items():
-        services[name] = BUILDERS[name](
+
+    def build(name: str) -> Service:
+        return BUILDERS[name](
             {
                 "region": nats.region,
-                "database_url": dsn,
+                "database_url": dsns[name],
                 "nats_url": nats.url,
                 "nats_seed_file": nats.seed_file(name),
                 "http_port": ports[name],
@@ -112,8 +124,10 @@ def _region(folder: Path, nats: NatsRegion, dsns: Mapping[str, str]) -> RunningR
                 **({"spool_path": folder / "spool"} if name == "notification" else {}),
             }
         )
+
     urls = {name: f"http://127.0.0.1:{port}" for name, port in ports.items()}
-    return RunningRegion(nats, Staff(nats.region, keys, urls), dsns, services)
+    services = {name: build(name) for name in dsns}
+    return RunningRegion(nats, Staff(nats.region, keys, urls), dsns, services, build)
 
 
 async def _stop(task: "asyncio.Task[None]") -> None:
