@@ -447,6 +447,15 @@ BREAKS = (
         "UPDATE payout SET assigned_to = 'lviv' WHERE state = 'settled'",
     ),
     Break(
+        "mesh.reissues_agree",
+        "payments",
+        """
+        INSERT INTO taken_back (allotment_id, epoch, amount_minor, owed_minor)
+        SELECT id, 1, 5, 5 FROM allotment WHERE grantor = 'kyiv' LIMIT 1
+        """,
+        region="lviv",
+    ),
+    Break(
         "mesh.transfers_match",
         "payments",
         "UPDATE transfer SET state = 'in_transit' WHERE kind = 'return' AND to_region = 'kyiv'",

@@ -96,8 +96,8 @@ async def running_regions(
             region = _region(folder / name, links.regions[name], dsns[name])
             regions[name] = region
             stack.push_async_callback(region.staff.close)
-            for service in region.services:
-                running = asyncio.create_task(region.keep_running(service))
+            for each in region.services:
+                running = asyncio.create_task(region.keep_running(each))
                 stack.push_async_callback(_stop, running)
         for region in regions.values():
             for service in region.services.values():

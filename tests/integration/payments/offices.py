@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
+from aidmesh_chassis import standings
 from aidmesh_chassis.db import Database, Tx
 from aidmesh_chassis.envelope import Received, new_event_id
 from aidmesh_chassis.outbox import Origin
@@ -49,11 +50,18 @@ class Desk:
     read_to: int = 0
 
     async def feed(
-        self, *events: Event, region: str | None = None, at: datetime | None = None
+        self,
+        *events: Event,
+        region: str | None = None,
+        at: datetime | None = None,
+        epoch: int = 1,
     ) -> None:
         """Handle events as one batch, as the consumers of the subscriptions do."""
-        batch = [received(event, region or self.office.region, at) for event in events]
+        batch = [received(event, region or self.office.region, at, epoch) for event in events]
         async with self.db.transaction() as tx:
+            if region not in (None, self.office.region):
+                late = await standings.set_aside(tx.conn, "payments-world", batch)
+                batch = [item for item in batch if item.event_id not in late]
             for subscription in subscriptions(self.office):
                 handlers = subscription.handlers
                 for handler in dict.fromkeys(handlers.values()):
@@ -172,7 +180,7 @@ class Desk:
                 assert not odd, (check.name, odd)
 
 
-def received(event: E, region: str, at: datetime | None = None) -> Received[E]:
+def received(event: E, region: str, at: datetime | None = None, epoch: int = 1) -> Received[E]:
     """Wrap an event as it comes from the wire."""
     identity = new_event_id()
     return Received(
@@ -181,7 +189,7 @@ def received(event: E, region: str, at: datetime | None = None) -> Received[E]:
         correlation_id=identity,
         occurred_at=at or datetime.now(UTC),
         region=region,
-        epoch=1,
+        epoch=epoch,
         version=None,
         content_hash=b"x" * 16,
     )

@@ -51,6 +51,7 @@ def build() -> App:
     mesh.command(joining.ask)
     mesh.command(joining.invite)
     mesh.command(joining.join)
+    mesh.command(joining.rejoin)
     app.command(mesh)
 
     secret = App(name="keys", help="The keys of regions.")

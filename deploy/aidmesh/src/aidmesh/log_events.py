@@ -73,6 +73,9 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
         "WORLD could not follow the peers that there are now; it is tried again.",
         "If it lasts, look at aidmesh topology plan.",
     ),
+    "epoch.raised": LogEvent(
+        "warning", "A region that was held for lost counts again; its NATS is started anew."
+    ),
     "mesh.unreadable": LogEvent(
         "error",
         "mesh.json was changed to what this version can't read; all goes on as it was.",

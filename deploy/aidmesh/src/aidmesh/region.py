@@ -198,6 +198,7 @@ class Region:
 
         A server that can't do that while it runs is ended, and `watch` starts it again.
         """
+        await self._take_epoch(mesh.regions[self.name].epoch)
         before, self._mesh = self._mesh, mesh
         links = [(peer, mesh.dial(self.name, peer)) for peer in mesh.peers(self.name)]
         if (
@@ -218,6 +219,15 @@ class Region:
             await asyncio.to_thread(self._served.adopt)
             await asyncio.to_thread(self.nats.stop)
         log.info("links.changed", region=self.name, peers=self._peers)
+
+    async def _take_epoch(self, epoch: int) -> None:
+        """Services ask for the epoch whenever they connect, so a higher one ends the server."""
+        if epoch == self.entry.epoch:
+            return
+        self.entry.epoch = epoch
+        self.warden.gate.epoch = epoch
+        log.warning("epoch.raised", region=self.name, epoch=epoch)
+        await asyncio.to_thread(self.nats.stop)
 
     async def stop(self) -> None:
         """Stop services, then the warden, then the servers; every step is bounded."""

@@ -3,7 +3,7 @@
 import asyncio
 from functools import partial
 
-from aidmesh_chassis import key_routes, peer_keys
+from aidmesh_chassis import conflict_routes, key_routes, peer_keys, standings
 from aidmesh_chassis.auth import verifier_of
 from aidmesh_chassis.http import create_app
 from aidmesh_chassis.keys import INTAKE, MASTER, KeyRing
@@ -48,7 +48,7 @@ def build(settings: Settings | None = None) -> Service:
         peers.link,
         chosen.lookups_day_max,
     )
-    for router in (*routers(), key_routes.router(ring)):
+    for router in (*routers(), key_routes.router(ring), conflict_routes.router(database)):
         app.include_router(router)
     return Service(
         measured=numbers.MEASURED,
@@ -75,5 +75,6 @@ def build(settings: Settings | None = None) -> Service:
                 60.0,
                 partial(peer_keys.tell, KeyChangedV1, lambda: {SEAL: ring.public(INTAKE).raw}),
             ),
+            Sweep("told_again", 2.0, partial(standings.tell_again, but=())),
         ),
     )

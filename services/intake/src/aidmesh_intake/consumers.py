@@ -2,7 +2,9 @@
 
 from aidmesh_chassis import handoff, peer_keys
 from aidmesh_chassis.consuming import Subscription
+from aidmesh_chassis.standings import Follower
 from aidmesh_contracts import intake, intake_links, inventory, notification, payments
+from aidmesh_contracts.payments_regions import RegionChangedV1
 from aidmesh_contracts.streams import Stream
 from aidmesh_intake.handlers import (
     answering,
@@ -48,9 +50,11 @@ def subscriptions() -> tuple[Subscription, ...]:
                 intake.KeyChangedV1: peer_keys.know,
                 inventory.CapacityChangedV1: elsewhere.copy_places,
                 inventory.SiteChangedV1: elsewhere.copy_sites,
+                RegionChangedV1: Follower(referring.let_go_of),
             },
             linger_s=WORLD_LINGER_S,
         ),
+        Subscription(Stream.EVENTS, {RegionChangedV1: Follower(referring.let_go_of)}),
         Subscription(
             Stream.HANDOFF,
             {

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from aidmesh_chassis import idempotency, key_routes, peer_keys
+from aidmesh_chassis import conflict_routes, idempotency, key_routes, peer_keys, standings
 from aidmesh_chassis.auth import verifier_of
 from aidmesh_chassis.http import create_app
 from aidmesh_chassis.keys import INVENTORY, MASTER, KeyRing
@@ -78,6 +78,7 @@ def build(settings: Settings | None = None) -> Service:
         capacity_api.router(database, settings.region, peers.link),
         assets.router(database),
         key_routes.router(keys),
+        conflict_routes.router(database),
     ):
         app.include_router(router)
     return Service(
@@ -115,6 +116,7 @@ def build(settings: Settings | None = None) -> Service:
                 60.0,
                 partial(peer_keys.tell, KeyChangedV1, lambda: {SIGN: keys.public(INVENTORY).raw}),
             ),
+            Sweep("told_again", 2.0, partial(standings.tell_again, but=())),
             Sweep("idempotency", 3600.0, idempotency.purge, limit=idempotency.PURGE_ROWS_MAX),
         ),
     )

@@ -7,6 +7,7 @@ from aidmesh_chassis import peer_keys
 from aidmesh_chassis.consuming import Handler, Subscription
 from aidmesh_chassis.db import Tx
 from aidmesh_chassis.envelope import Received
+from aidmesh_chassis.standings import Follower
 from aidmesh_contracts.base import Event
 from aidmesh_contracts.intake import (
     AidGivenV1,
@@ -31,6 +32,7 @@ from aidmesh_contracts.inventory_shipments import (
     TransferWithdrawnV1,
 )
 from aidmesh_contracts.payments import CommitmentMadeV1, PurchaseOrderedV1
+from aidmesh_contracts.payments_regions import RegionChangedV1
 from aidmesh_contracts.streams import Stream
 from aidmesh_inventory.handlers import (
     arrivals,
@@ -96,7 +98,9 @@ def subscriptions(region: str) -> tuple[Subscription, ...]:
                 ShipmentChangedV1: partial(arrivals.hear_shipments, region),
                 ShipmentCountedV1: partial(arrivals.hear_counts_of, region),
                 KeyChangedV1: peer_keys.know,
+                RegionChangedV1: Follower(),
             },
             linger_s=WORLD_LINGER_S,
         ),
+        Subscription(Stream.EVENTS, {RegionChangedV1: Follower()}),
     )

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from aidmesh_chassis import key_routes, peer_keys
+from aidmesh_chassis import conflict_routes, key_routes, peer_keys
 from aidmesh_chassis.auth import verifier_of
 from aidmesh_chassis.http import create_app
 from aidmesh_chassis.keys import PAYMENTS, KeyRing
@@ -17,6 +17,7 @@ from aidmesh_payments.consumers import subscriptions
 from aidmesh_payments.handlers import (
     assigning,
     book,
+    lost,
     orders,
     rebalancing,
     return_asks,
@@ -42,6 +43,7 @@ def build(settings: Settings | None = None) -> Service:
     )
     add_routes(app, Desk(office, database, keys, found.payment_purpose, peers.link))
     app.include_router(key_routes.router(keys))
+    app.include_router(conflict_routes.router(database))
     return Service(
         measured=numbers.MEASURED,
         name="payments",
@@ -84,6 +86,7 @@ def build(settings: Settings | None = None) -> Service:
             ),
             Sweep("unread_orders", 1.0, partial(orders.read_boxes, office, keys), orders.LIMIT),
             Sweep("paid_orders", 600.0, orders.forget, orders.LIMIT),
+            Sweep("told_again", 2.0, partial(lost.tell_again, office)),
             Sweep("old_answers", 600.0, sweeps.purge_answers, sweeps.LIMIT),
         ),
     )

@@ -7,6 +7,7 @@ from aidmesh_chassis import handoff, peer_keys
 from aidmesh_chassis.consuming import Handler, Subscription
 from aidmesh_chassis.db import Tx
 from aidmesh_chassis.envelope import Received
+from aidmesh_chassis.standings import Follower
 from aidmesh_contracts.base import Event
 from aidmesh_contracts.intake import (
     AidGivenV1,
@@ -30,6 +31,7 @@ from aidmesh_contracts.inventory import (
 from aidmesh_contracts.payments import (
     AllotmentChangedV1,
     AllotmentReceivedV1,
+    AllotmentReissuedV1,
     AllotmentReturnedV1,
     AllotmentSentV1,
     GrantChangedV1,
@@ -42,12 +44,14 @@ from aidmesh_contracts.payments import (
     ReturnBookedV1,
 )
 from aidmesh_contracts.payments_rebalancing import RebalancingAnsweredV1, RebalancingChangedV1
+from aidmesh_contracts.payments_regions import RegionChangedV1
 from aidmesh_contracts.streams import Stream
 from aidmesh_payments.handlers import (
     allotting,
     assigning,
     ending,
     locking,
+    lost,
     needs,
     orders,
     payees,
@@ -117,7 +121,9 @@ def subscriptions(office: Office) -> tuple[Subscription, ...]:
                     AllotmentChangedV1: allotting.know_allotments,
                     RebalancingChangedV1: partial(return_asks.know, office),
                     RebalancingAnsweredV1: partial(proposals.hear_answers, office),
+                    AllotmentReissuedV1: partial(lost.hear_reissues, office),
                     KeyChangedV1: peer_keys.know,
+                    RegionChangedV1: Follower(lost.follow),
                 },
             ),
         ),

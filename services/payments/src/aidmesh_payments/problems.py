@@ -104,6 +104,12 @@ PROBLEMS: Final[tuple[ProblemType, ...]] = (
         "Leave the money in its grant and allot it anew, with another last day.",
     ),
     ProblemType(
+        "conflicts-open",
+        409,
+        "What it said too late was not all seen to",
+        "Look at every conflict of that region (GET /v1/conflicts), and close each with a note.",
+    ),
+    ProblemType(
         "rate-missing",
         422,
         "There is no exchange rate",

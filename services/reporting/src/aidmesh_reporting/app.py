@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from aidmesh_chassis import idempotency
+from aidmesh_chassis import conflict_routes, idempotency, standings
 from aidmesh_chassis.auth import verifier_of
 from aidmesh_chassis.http import create_app
 from aidmesh_chassis.keys import KeyRing
@@ -34,6 +34,7 @@ def build(settings: Settings | None = None) -> Service:
         checks=health.checks,
     )
     api.add_routes(app, database, settings.region, settings.small_cell_k, peers)
+    app.include_router(conflict_routes.router(database))
     return Service(
         name=NAME,
         settings=settings,
@@ -50,6 +51,7 @@ def build(settings: Settings | None = None) -> Service:
                 limit=MONTHS_MAX,
             ),
             Sweep("links", settings.publish_s, tell, limit=TOLD_MAX),
+            Sweep("told_again", 2.0, partial(standings.tell_again, but=())),
             Sweep("idempotency", 3600.0, idempotency.purge, limit=idempotency.PURGE_ROWS_MAX),
         ),
     )

@@ -2,7 +2,9 @@
 
 from aidmesh_chassis import handoff
 from aidmesh_chassis.consuming import Subscription
+from aidmesh_chassis.standings import Follower
 from aidmesh_contracts.consumers import consumers_of
+from aidmesh_contracts.payments_regions import RegionChangedV1
 from aidmesh_contracts.reporting import HandoffTakenV1, LinkServedV1
 from aidmesh_contracts.streams import Stream
 from aidmesh_reporting.handlers import record
@@ -15,11 +17,19 @@ LINGER_S = 0.1
 def subscriptions() -> tuple[Subscription, ...]:
     """Return one subscription for each of reporting's streams.
 
-    The contracts alone say which events are facts: those have no order.
+    The contracts alone say which events are facts: those have no order. How regions stand is none.
     """
+    follow = Follower()
     return (
         *(
-            Subscription(consumer.stream, dict.fromkeys(consumer.events, record), linger_s=LINGER_S)
+            Subscription(
+                consumer.stream,
+                {
+                    event: follow if event is RegionChangedV1 else record
+                    for event in consumer.events
+                },
+                linger_s=LINGER_S,
+            )
             for consumer in consumers_of("reporting")
             if consumer.stream is not Stream.HANDOFF
         ),

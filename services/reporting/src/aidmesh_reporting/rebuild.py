@@ -18,6 +18,7 @@ from aidmesh_chassis.envelope import Received, read
 from aidmesh_chassis.logs import get_logger
 from aidmesh_contracts.base import Event
 from aidmesh_contracts.consumers import Consumer, consumers_of
+from aidmesh_contracts.payments_regions import RegionChangedV1
 from aidmesh_contracts.streams import Stream
 from aidmesh_reporting.config import Settings
 from aidmesh_reporting.handlers import KNOWN, Fact, apply
@@ -90,6 +91,7 @@ async def keep_from_streams(database: Database, client: Client, region: str) -> 
                             kept.payload_of(received.event),
                         )
                         for received in batch
+                        if not isinstance(received.event, RegionChangedV1)
                     ],
                 )
             count += len(batch)

@@ -22,7 +22,7 @@ from uuid import UUID
 
 import structlog
 
-from aidmesh_chassis import inbox
+from aidmesh_chassis import inbox, standings
 from aidmesh_chassis.db import Database, Tx
 from aidmesh_chassis.ending import goes_on
 from aidmesh_chassis.envelope import Received, read
@@ -41,6 +41,7 @@ from aidmesh_chassis.metrics import MessageNumbers
 from aidmesh_contracts.base import Event
 from aidmesh_contracts.consumers import Consumer, consumers_of
 from aidmesh_contracts.ids import derive_id
+from aidmesh_contracts.payments_regions import RegionChangedV1
 from aidmesh_contracts.streams import Stream
 
 log = get_logger()
@@ -284,9 +285,15 @@ class Inlet:
     async def _apply(self, batch: Sequence[Received[Event]], *, settles: bool = False) -> None:
         async with self._db.transaction() as tx:
             unique = {item.event_id: item for item in batch}
+            of_others = [each for each in unique.values() if each.region != self._db.origin.region]
+            if of_others:
+                is_fence = any(isinstance(each.event, RegionChangedV1) for each in of_others)
+                await standings.enter(tx.conn, alone=is_fence)
             fresh, changed = await inbox.admit(tx.conn, list(unique.values()))
             if changed or (len(unique) < len(batch) and _contradicts_itself(batch)):
                 raise Poison(inbox.OTHER_CONTENT)
+            if new := [each for each in of_others if each.event_id in fresh]:
+                fresh -= await standings.set_aside(tx.conn, self._durable, new)
             for handler, classes in self._groups:
                 group = [
                     item

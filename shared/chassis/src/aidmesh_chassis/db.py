@@ -62,7 +62,7 @@ class Tx:
     def __init__(self, conn: asyncpg.Connection, now: datetime, origin: outbox.Origin) -> None:
         self.conn = conn
         self.now = now
-        self._origin = origin
+        self.origin = origin
         self._events: list[outbox.Row] = []
         self._handoffs: list[tuple[str, outbox.Row, bool]] = []
         self.log = Deferred()
@@ -70,7 +70,7 @@ class Tx:
     @property
     def region(self) -> str:
         """Whose database this is."""
-        return self._origin.region
+        return self.origin.region
 
     def emit(
         self,
@@ -90,7 +90,7 @@ class Tx:
         """
         self._events.append(
             outbox.row_of(
-                event, self._origin, self.now, cause=cause, event_id=event_id, version=version
+                event, self.origin, self.now, cause=cause, event_id=event_id, version=version
             )
         )
 
@@ -114,11 +114,11 @@ class Tx:
         Raises:
             ValueError: it is for the own region: no stream would ever answer.
         """
-        if to_region == self._origin.region:
+        if to_region == self.origin.region:
             raise ValueError("nothing is handed over within a region")
         row = outbox.row_of(
             event,
-            self._origin,
+            self.origin,
             self.now,
             cause=cause,
             event_id=event_id,

@@ -168,6 +168,17 @@ async def withdraw(conn: asyncpg.Connection, aggregate_ids: Collection[UUID]) ->
     )
 
 
+async def end(conn: asyncpg.Connection, regions: Collection[str]) -> None:
+    """These regions are gone: what they did not answer is over, and kept no longer."""
+    await conn.execute(
+        """
+        UPDATE handoff SET status = 'ended', payload = NULL
+        WHERE status = 'waiting' AND to_region = ANY($1::text[])
+        """,
+        list(regions),
+    )
+
+
 async def blank(conn: asyncpg.Connection, limit: int) -> int:
     """Blank payloads that were answered over 7 days ago; returns how many."""
     result = await conn.execute(

@@ -14,6 +14,7 @@ from typing import Annotated, Final, Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from aidmesh_chassis.handoff import Waiting
+from aidmesh_chassis.standings import GONE, Stand
 from aidmesh_contracts.consumers import CONSUMERS
 from aidmesh_contracts.streams import BEAT_SUBJECT, WORLD_REPORT_SUBJECT
 
@@ -31,11 +32,14 @@ Trouble = Literal["dark", "behind", "unanswered"]
 class LinkState(BaseModel):
     """Whether a region is heard, and since when it is or is not (by this region's clock).
 
-    Goes with every figure that came from there: a dark region's may have changed meanwhile.
+    Goes with every figure that came from there: a dark region's may have changed meanwhile, and
+    one that is gone since `gone_since` will not tell of it any more.
     """
 
     state: Literal["up", "dark"]
     since: datetime
+    gone: Literal["lost", "retired"] | None = None
+    gone_since: datetime | None = None
 
 
 LinkOf = Callable[[str], LinkState | None]
@@ -118,6 +122,7 @@ class Peers:
         self._expected: frozenset[str] = frozenset()
         self._is_told = False
         self._known: dict[str, _Peer] = {}
+        self._stands: Mapping[str, Stand] = {}
 
     def expect(self, peers: Collection[str]) -> None:
         """These are the regions that the own one is linked with; others are forgotten."""
@@ -128,10 +133,18 @@ class Peers:
         for peer in self._expected:
             self._peer(peer)
 
+    def stand(self, stands: Mapping[str, Stand]) -> None:
+        """How regions stand, as far as anything was said of them."""
+        self._stands = dict(stands)
+
     @property
     def regions(self) -> frozenset[str] | None:
-        """The own region and all it is linked with, heard or dark; None until that is known."""
-        return self._expected | {self._region} if self._is_told else None
+        """The own region and all it is linked with, heard or dark; None until that is known.
+
+        Those that are gone are left out.
+        """
+        gone = {region for region, stand in self._stands.items() if stand.standing in GONE}
+        return (self._expected - gone) | {self._region} if self._is_told else None
 
     def heard(self, subject: str, payload: bytes) -> None:
         """Take in a heartbeat. What is none is left alone: a peer's word is not trusted."""
@@ -193,15 +206,22 @@ class Peers:
             return None
         peer = self._known.get(region)
         if peer is None or peer.heard_when is None:
-            return LinkState(state="dark", since=self._began)
-        if self._is_dark(peer):
-            return LinkState(state="dark", since=peer.heard_when)
-        return LinkState(state="up", since=peer.changed)
+            link = LinkState(state="dark", since=self._began)
+        elif self._is_dark(peer):
+            link = LinkState(state="dark", since=peer.heard_when)
+        else:
+            link = LinkState(state="up", since=peer.changed)
+        stand = self._stands.get(region)
+        if stand is None or stand.standing == "member":
+            return link
+        return link.model_copy(update={"gone": stand.standing, "gone_since": stand.since})
 
     def troubles(self, late_s_max: float) -> dict[str, Trouble | None]:
         """What is wrong with each peer for longer than a bound."""
         return {
-            name: trouble_of(
+            name: None
+            if self._standing(name)
+            else trouble_of(
                 silent_s=self._silent_s(peer),
                 lag_s=self._lag_s(peer),
                 unanswered_s=peer.handoffs_age_s,
@@ -233,8 +253,16 @@ class Peers:
                 "handoffs": peer.handoffs,
                 "handoffs_age_s": round(peer.handoffs_age_s, 1),
                 "trouble": troubles.get(name),
+                **self._standing(name),
             }
         return shown
+
+    def _standing(self, name: str) -> dict[str, object]:
+        """What is said of a peer that is gone."""
+        stand = self._stands.get(name)
+        if stand is None or stand.standing not in GONE:
+            return {}
+        return {"standing": stand.standing, "standing_since": _text(stand.since)}
 
     def _peer(self, name: str) -> _Peer | None:
         if name == self._region:

@@ -127,6 +127,12 @@ PEER_KEY_UNKNOWN = _chassis(
     "Its key comes with its events as soon as the link to it is up; `region` says whose. Try again "
     "then.",
 )
+REGION_GONE = _chassis(
+    "region-gone",
+    HTTPStatus.CONFLICT,
+    "This region is gone",
+    "It was declared lost or has retired; choose another one. `region` says which.",
+)
 TOO_MANY = _chassis(
     "too-many-requests",
     HTTPStatus.TOO_MANY_REQUESTS,
@@ -167,6 +173,7 @@ PROBLEMS: Final[tuple[ProblemType, ...]] = (
     KEY_REUSED,
     LOCKED,
     PEER_KEY_UNKNOWN,
+    REGION_GONE,
     TOO_MANY,
     UNEXPECTED,
     UNAVAILABLE,
@@ -177,7 +184,7 @@ PROBLEMS: Final[tuple[ProblemType, ...]] = (
 _BY_STATUS: Final[Mapping[int, ProblemType]] = {
     kind.status: kind
     for kind in PROBLEMS
-    if kind not in (IN_PROGRESS, KEY_REUSED, PEER_KEY_UNKNOWN)
+    if kind not in (IN_PROGRESS, KEY_REUSED, PEER_KEY_UNKNOWN, REGION_GONE)
 }
 
 

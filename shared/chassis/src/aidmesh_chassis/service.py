@@ -20,7 +20,7 @@ import uvloop
 from fastapi import FastAPI
 from nats.aio.msg import Msg
 
-from aidmesh_chassis import ending, handoff, inbox, logs, outbox, upkeep
+from aidmesh_chassis import ending, handoff, inbox, logs, outbox, standings, upkeep
 from aidmesh_chassis.broker import Broker
 from aidmesh_chassis.consuming import Inlet, Subscription
 from aidmesh_chassis.courier import Courier
@@ -300,6 +300,7 @@ class _Running:
             self._measure_peers(numbers)
             try:
                 async with database.connection() as conn:
+                    self._peers.stand(await standings.known(conn))
                     waiting = await outbox.backlog(conn)
                     numbers.set_letters(await inbox.open_letters(conn))
                     unanswered = await handoff.waiting(conn)

@@ -17,6 +17,7 @@ from aidmesh_contracts import (
     reporting,
 )
 from aidmesh_contracts.base import Event
+from aidmesh_contracts.payments_regions import RegionChangedV1
 from aidmesh_contracts.streams import Stream
 
 ACK_POLICY = "explicit"
@@ -73,8 +74,14 @@ CONSUMERS: tuple[Consumer, ...] = (
     Consumer(
         "intake",
         Stream.WORLD,
-        (intake.KeyChangedV1, inventory.CapacityChangedV1, inventory.SiteChangedV1),
+        (
+            intake.KeyChangedV1,
+            inventory.CapacityChangedV1,
+            inventory.SiteChangedV1,
+            RegionChangedV1,
+        ),
     ),
+    Consumer("intake", Stream.EVENTS, (RegionChangedV1,)),
     Consumer(
         "intake",
         Stream.HANDOFF,
@@ -120,8 +127,10 @@ CONSUMERS: tuple[Consumer, ...] = (
             inventory_shipments.ShipmentChangedV1,
             inventory_shipments.ShipmentCountedV1,
             inventory.KeyChangedV1,
+            RegionChangedV1,
         ),
     ),
+    Consumer("inventory", Stream.EVENTS, (RegionChangedV1,)),
     Consumer(
         "payments",
         Stream.LOCAL,
@@ -155,7 +164,9 @@ CONSUMERS: tuple[Consumer, ...] = (
             payments.AllotmentChangedV1,
             payments_rebalancing.RebalancingChangedV1,
             payments_rebalancing.RebalancingAnsweredV1,
+            payments.AllotmentReissuedV1,
             payments.KeyChangedV1,
+            RegionChangedV1,
         ),
     ),
     Consumer(
@@ -199,8 +210,12 @@ CONSUMERS: tuple[Consumer, ...] = (
             payments.CommitmentReversedV1,
         ),
     ),
-    Consumer("reporting", Stream.EVENTS, (payments.GrantChangedV1,)),
-    Consumer("reporting", Stream.WORLD, (reporting.MonthlyResultsV1, payments.GrantChangedV1)),
+    Consumer("reporting", Stream.EVENTS, (payments.GrantChangedV1, RegionChangedV1)),
+    Consumer(
+        "reporting",
+        Stream.WORLD,
+        (reporting.MonthlyResultsV1, payments.GrantChangedV1, RegionChangedV1),
+    ),
     Consumer("reporting", Stream.HANDOFF, (reporting.LinkServedV1, reporting.HandoffTakenV1)),
 )
 

@@ -296,6 +296,27 @@ class AllotmentChangedV1(
     as_of: AwareDatetime
 
 
+class AllotmentReissuedV1(
+    Event, type="payments.allotment.reissued.v1", stream=Stream.EVENTS, key="allotment_id"
+):
+    """The grantor took back, by itself, what a lost holder had free; from then on it is recalled.
+
+    Attributes:
+        amount_minor: taken back, in the currency of spending; the grantor uses it anew. The holder,
+            when it is back, owes it, less what it had given back itself and nobody credited.
+        epoch: of the holder, that was fenced.
+        credited: what the holder had given back and the grantor had credited by then.
+    """
+
+    allotment_id: AllotmentId
+    grantor: Region
+    holder: Region
+    amount_minor: int = Field(ge=0)
+    currency: Currency
+    epoch: int = Field(gt=0)
+    credited: tuple[TransferId, ...] = ()
+
+
 class KeyChangedV1(Event, type="payments.key.changed.v1", stream=Stream.EVENTS, key="purpose"):
     """A public key of this service, for those of other regions; the highest version wins.
 
@@ -374,6 +395,7 @@ EVENTS: tuple[type[Event], ...] = (
     ReturnBookedV1,
     RecallRequestedV1,
     AllotmentChangedV1,
+    AllotmentReissuedV1,
     KeyChangedV1,
     PayoutAssignedV1,
     PayoutWithdrawnV1,

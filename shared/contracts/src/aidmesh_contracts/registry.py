@@ -11,6 +11,7 @@ from aidmesh_contracts import (
     notification,
     payments,
     payments_rebalancing,
+    payments_regions,
     reporting,
 )
 from aidmesh_contracts.base import Event
@@ -22,6 +23,7 @@ ALL: tuple[type[Event], ...] = (
     *inventory_shipments.EVENTS,
     *payments.EVENTS,
     *payments_rebalancing.EVENTS,
+    *payments_regions.EVENTS,
     *notification.EVENTS,
     *reporting.EVENTS,
 )

@@ -139,3 +139,50 @@ async def _linked(data: Path, mesh: "MeshFile", region: str, peers: Sequence[str
     missing = ", ".join(sorted(set(peers) - linked)) or "none"
     say(f"{region} is not ready after {WAIT_S_MAX:.0f} s (links missing: {missing}); read its logs")
     return EXIT_FAILED
+
+
+def rejoin(region: str, *, data: Path) -> None:
+    """Raise the epoch of a region that was held for lost and that a lead elsewhere let in again.
+
+    From then on what it says counts, and what it had said in vain is told again. The region's NATS
+    server is started anew for it.
+
+    Args:
+        region: of this folder.
+        data: folder of the mesh, which runs.
+    """
+    run(_rejoin(data.expanduser().resolve(), region))
+
+
+async def _rejoin(data: Path, region: str) -> int:
+    import asyncpg  # noqa: PLC0415
+
+    from aidmesh.meshfile import MeshError, changing_mesh, read_mesh  # noqa: PLC0415
+    from aidmesh.status import status_of  # noqa: PLC0415
+    from aidmesh_chassis import standings  # noqa: PLC0415
+
+    mesh = read_mesh(data)
+    if region not in mesh.regions:
+        raise MeshError(f"{data} holds no region {region}")
+    conn = await asyncpg.connect(mesh.regions[region].admin_dsn("payments"))
+    try:
+        stand = (await standings.known(conn)).get(region)
+    finally:
+        await conn.close()
+    if stand is None or stand.standing != "member":
+        why = "nobody held it for lost" if stand is None else "no lead has let it in again yet"
+        raise MeshError(f"{region} can't rejoin: {why}")
+    if mesh.regions[region].epoch >= stand.epoch:
+        say(f"{region} has rejoined already, its epoch is {mesh.regions[region].epoch}")
+        return 0
+    [found] = [each for each in (await status_of(mesh)).regions if each.region == region]
+    behind = [each.peer for each in found.peers if each.link != "up" or each.lag_events]
+    waiting = [each.service for each in found.services if each.untaken]
+    if behind or waiting:
+        # What others took back has to be known before anything is said that counts.
+        away = ", ".join(behind + waiting)
+        raise MeshError(f"{region} has not taken in everything yet ({away}); try again then")
+    with changing_mesh(data) as changed:
+        changed.regions[region].epoch = stand.epoch
+    say(f"{region} rejoins with epoch {stand.epoch}")
+    return 0

@@ -22,7 +22,7 @@ class Gate:
         """Closed, until `open` is called. `epoch` is raised by every restore of the region."""
         self._client = client
         self._region = region
-        self._epoch = epoch
+        self.epoch = epoch
         self._streams: Mapping[str, str] | None = None
 
     async def start(self) -> None:
@@ -44,7 +44,7 @@ class Gate:
         self._streams = None
 
     async def _answer(self, message: Msg) -> None:
-        answer = {"open": self.is_open, "epoch": self._epoch, "streams": self._streams or {}}
+        answer = {"open": self.is_open, "epoch": self.epoch, "streams": self._streams or {}}
         await message.respond(json.dumps(answer).encode())
 
 

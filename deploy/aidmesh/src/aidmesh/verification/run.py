@@ -43,7 +43,7 @@ from aidmesh.verification.streams import (
     sent_is_there,
     there_is_taken,
 )
-from aidmesh.verification.transfers import transfers_match
+from aidmesh.verification.transfers import reissues_agree, transfers_match
 from aidmesh_chassis.checks import Check
 from aidmesh_intake.checks import CHECKS as INTAKE
 from aidmesh_inventory.checks import CHECKS as INVENTORY
@@ -111,6 +111,7 @@ async def check_all(
             outcomes.append(await public_events_reported(probe, marks[probe.name], peer))
     outcomes.append(await transfers_match(probes, elsewhere))
     outcomes.append(await rebalancings_match(probes, elsewhere))
+    outcomes.append(await reissues_agree(probes))
     outcomes.append(await referrals_match(probes, elsewhere))
     outcomes.append(await links_agree(probes, elsewhere))
     outcomes.append(await shipments_match(probes, elsewhere))

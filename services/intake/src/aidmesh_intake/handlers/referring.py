@@ -1,16 +1,17 @@
 """Needs that other regions are to serve: offered, and let go of when they have said yes."""
 
 import base64
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID, uuid4
 
-from aidmesh_chassis import handoff, peer_keys
+from aidmesh_chassis import handoff, peer_keys, standings
 from aidmesh_chassis.crypto import seal
 from aidmesh_chassis.db import Tx
 from aidmesh_chassis.envelope import Received
 from aidmesh_chassis.errors import Poison
 from aidmesh_chassis.problems import NOT_FOUND, Problem
+from aidmesh_chassis.standings import News
 from aidmesh_contracts.ids import ReferralId
 from aidmesh_contracts.intake import ReferralOfferedV1
 from aidmesh_contracts.pickup import downtime
@@ -46,9 +47,10 @@ async def offer(
         rule_id: the rule that offers it, which `staff_id` set.
 
     Raises:
-        Problem: there is no such need, or nothing can be sealed to that region yet.
+        Problem: there is no such need, that region is gone, or nothing can be sealed to it yet.
         NotAllowed: this need is not to be referred; see `domain.referral.offer`.
     """
+    await standings.check(tx.conn, to_region)
     seen = await need_store.read(tx.conn, need_id)
     if seen is None:
         raise Problem(NOT_FOUND)
@@ -158,6 +160,23 @@ async def lapse(tx: Tx) -> int:
         ],
     )
     return len(due)
+
+
+async def let_go_of(tx: Tx, news: Mapping[str, News]) -> None:
+    """Offers to regions that are gone lapse: they will not be answered. The needs wait as before.
+
+    The withdrawal waits for a lost region, should it come back with the offer in its hands.
+    """
+    gone = [region for region, each in news.items() if each.is_gone]
+    needs, offers = await _lock(tx, await store.open_to(tx.conn, gone))
+    await _save(
+        tx,
+        [
+            (needs[each.need_id], domain.withdraw(each, needs[each.need_id], "lapsed", tx.now))
+            for each in offers.values()
+            if each.status is domain.Offered.OFFERED
+        ],
+    )
 
 
 async def forget(tx: Tx, need_ids: Collection[UUID]) -> None:

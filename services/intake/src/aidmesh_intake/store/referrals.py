@@ -103,6 +103,15 @@ async def open_of(conn: asyncpg.Connection, person_id: UUID) -> list[UUID]:
     return [row["id"] for row in rows]
 
 
+async def open_to(conn: asyncpg.Connection, regions: Sequence[str]) -> list[UUID]:
+    """Offers to these regions that stand."""
+    rows = await conn.fetch(
+        "SELECT id FROM referral_out WHERE status = 'offered' AND to_region = ANY($1::text[])",
+        regions,
+    )
+    return [row["id"] for row in rows]
+
+
 async def lapsed(conn: asyncpg.Connection, limit: int) -> list[UUID]:
     """Offers whose time is over, the oldest first."""
     rows = await conn.fetch(

@@ -7,6 +7,7 @@ from datetime import date
 from typing import Literal
 from uuid import UUID
 
+from aidmesh_chassis import standings
 from aidmesh_chassis.db import Tx
 from aidmesh_contracts.ids import ShipmentId, SiteId, TransferId, derive_id
 from aidmesh_contracts.inventory_shipments import ShipmentChangedV1
@@ -45,7 +46,11 @@ class Order:
 
 
 async def prepare(tx: Tx, region: str, wanted: Order, lines: Sequence[NewLine]) -> Book | Fault:
-    """Begin a shipment with lots of one site; they stay in stock, for whoever comes first."""
+    """Begin a shipment with lots of one site; they stay in stock, for whoever comes first.
+
+    Raises:
+        Problem: that region is gone.
+    """
     to_region, to_site_id = wanted.to_region, wanted.to_site_id
     if wanted.transfer_id is not None:
         asked = await transfers.lock(tx.conn, wanted.transfer_id)
@@ -54,6 +59,7 @@ async def prepare(tx: Tx, region: str, wanted: Order, lines: Sequence[NewLine]) 
         to_region, to_site_id = asked.to_region, asked.to_site_id
     if to_region is None or to_site_id is None or to_region == region:
         return "own-region"
+    await standings.check(tx.conn, to_region)
     wanted_of = _by_lot((each.lot_id, each.quantity) for each in lines)
     lots = await stock.lot_states(tx.conn, wanted_of)
     if lots.keys() != wanted_of.keys():

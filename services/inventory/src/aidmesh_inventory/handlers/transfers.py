@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Literal
 from uuid import UUID
 
+from aidmesh_chassis import standings
 from aidmesh_chassis.db import Tx
 from aidmesh_chassis.envelope import Received
 from aidmesh_chassis.errors import Poison
@@ -37,9 +38,14 @@ async def ask(
     by: UUID | None,
     rule_id: UUID | None = None,
 ) -> AskFault | None:
-    """Ask another region for goods; returns why not, if not."""
+    """Ask another region for goods; returns why not, if not.
+
+    Raises:
+        Problem: that region is gone.
+    """
     if owner == region:
         return "own-region"
+    await standings.check(tx.conn, owner)
     # Whoever proposes meanwhile has to see this ask.
     await proposing.lock_waiting(tx.conn)
     place = (await sites.areas_of(tx.conn, [to_site_id])).get(to_site_id)

@@ -9,6 +9,7 @@ from aidmesh_payments.api import (
     orders,
     payouts,
     rebalancing,
+    regions,
     spending,
 )
 from aidmesh_payments.api.desk import Desk
@@ -22,6 +23,7 @@ def add_routes(app: FastAPI, desk: Desk) -> None:
     app.include_router(allotments.router(desk))
     app.include_router(rebalancing.router(desk))
     app.include_router(rebalancing.ask_router(desk))
+    app.include_router(regions.router(desk))
     app.include_router(payouts.router(desk))
     app.include_router(payouts.bulk_router(desk))
     app.include_router(orders.router(desk))

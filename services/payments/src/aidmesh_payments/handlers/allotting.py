@@ -7,6 +7,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
 
+from aidmesh_chassis import standings
 from aidmesh_chassis.db import Tx
 from aidmesh_chassis.envelope import Received
 from aidmesh_chassis.errors import Poison
@@ -30,7 +31,7 @@ from aidmesh_payments.handlers.office import Office, check_region
 from aidmesh_payments.handlers.returning import credit_grant, tell_grants
 from aidmesh_payments.problems import problem
 from aidmesh_payments.store import allotments as store
-from aidmesh_payments.store import funding, transfers
+from aidmesh_payments.store import funding, lost, transfers
 from aidmesh_payments.store import granted as granted_store
 from aidmesh_payments.store import grants as grant_store
 from aidmesh_payments.store import ledger as ledger_store
@@ -82,6 +83,7 @@ async def allot(
         Problem: the decision refuses.
     """
     check_region(office, order.to_region)
+    await standings.check(tx.conn, order.to_region)
     # A raised allotment of the own region is locked before its grant, like everywhere.
     book = await Book.open(tx, office, [order.allotment_id])
     grant = (await grant_store.lock(tx.conn, [order.grant_id])).get(order.grant_id)
@@ -280,7 +282,10 @@ async def booked(office: Office, tx: Tx, batch: Sequence[Received[ReturnBookedV1
     for item in sorted(batch, key=lambda item: item.event.transfer_id):
         if item.event.holder != office.region:
             continue
-        if await transfers.arrive(tx.conn, item.event.transfer_id, item.region) is None:
+        booked_id = item.event.transfer_id
+        if await transfers.arrive(
+            tx.conn, booked_id, item.region
+        ) is None and not await lost.told_is_booked(tx.conn, booked_id):
             raise Poison("unknown_transfer")
 
 

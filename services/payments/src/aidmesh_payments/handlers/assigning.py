@@ -115,7 +115,7 @@ async def take_outcomes(office: Office, tx: Tx, batch: Sequence[Received[PayoutO
     found = {row.id: row for row in await payout_store.find(tx.conn, newest)}
     for item in batch:
         row = found.get(item.event.payout_id)
-        if row is None or row.assigned_to != item.region:
+        if row is None or row.assigned_to not in (None, item.region):
             raise Poison("not_the_paying_office")
     need_ids = {row.need_id for row in found.values()}
     await commitment_store.begin_facts(tx.conn, need_ids)
@@ -131,6 +131,12 @@ async def take_outcomes(office: Office, tx: Tx, batch: Sequence[Received[PayoutO
     odd: list[Discrepancy] = []
     for row in rows.values():
         item = newest[row.id]
+        if row.assigned_to is None:
+            # That office was gone, and the payout came back to this one. Was it paid twice?
+            if item.event.state in ("exported", "settled"):
+                commitment = commitments[row.commitment_id]
+                odd.append(discrepancy_of(commitment, "withdrawn_after_export", book.today))
+            continue
         if item.event.version <= row.outcome_version:
             continue
         done = _follow(book, row, commitments[row.commitment_id], ended[row.need_id], item)

@@ -25,7 +25,7 @@ from aidmesh_payments.handlers.locking import lock_grants_of
 from aidmesh_payments.handlers.office import Office
 from aidmesh_payments.store import allotments as store
 from aidmesh_payments.store import ledger as ledger_store
-from aidmesh_payments.store import transfers
+from aidmesh_payments.store import lost, transfers
 
 Cause = Received[Event] | None
 
@@ -158,12 +158,55 @@ class Book:
         amount_minor: int,
         rebalancing_id: RebalancingId | None = None,
     ) -> None:
+        """Send money back; what the grantor has taken back by itself is paid off first."""
+        own = allotment.grantor == self.office.region
+        paid_minor = 0 if own else await lost.pay_off(self.tx.conn, allotment.id, amount_minor)
+        if paid_minor:
+            await self._book_return(allotment, paid_minor, settled=True)
+        rest_minor = amount_minor - paid_minor
+        if not rest_minor:
+            return
+        epoch = self.tx.origin.epoch
+        in_vain = not own and await lost.keep_untold(self.tx.conn, allotment.id, epoch, rest_minor)
+        transfer_id = await self._book_return(
+            allotment, rest_minor, rebalancing_id, settled=own or in_vain
+        )
+        if own:
+            self._journals += await returning.credit_grant(
+                self.tx,
+                self.office.region,
+                allotment.id,
+                transfer_id,
+                rest_minor,
+                self.today,
+                rebalancing_id,
+            )
+        elif not in_vain:
+            self.tx.emit(
+                AllotmentReturnedV1(
+                    allotment_id=allotment.id,
+                    transfer_id=transfer_id,
+                    grantor=allotment.grantor,
+                    holder=self.office.region,
+                    amount_minor=rest_minor,
+                    currency=allotment.currency,
+                    rebalancing_id=rebalancing_id,
+                )
+            )
+
+    async def _book_return(
+        self,
+        allotment: Allotment,
+        amount_minor: int,
+        rebalancing_id: RebalancingId | None = None,
+        *,
+        settled: bool,
+    ) -> TransferId:
         if rebalancing_id is None:
             number = await transfers.count_returns(self.tx.conn, allotment.id) + 1
             transfer_id = TransferId(derive_id("return", allotment.id, self.office.region, number))
         else:
             transfer_id = rebalancing.return_id(rebalancing_id)
-        own = allotment.grantor == self.office.region
         is_new = await transfers.insert_transfer(
             self.tx.conn,
             transfer_id,
@@ -173,7 +216,8 @@ class Book:
             allotment.grantor,
             amount_minor,
             allotment.currency,
-            "received" if own else "in_transit",
+            "received" if settled else "in_transit",
+            epoch=self.tx.origin.epoch,
         )
         assert is_new, "money goes back once by each transfer"  # noqa: S101 - an invariant
         self.write(
@@ -186,28 +230,7 @@ class Book:
                 self.today,
             )
         )
-        if own:
-            self._journals += await returning.credit_grant(
-                self.tx,
-                self.office.region,
-                allotment.id,
-                transfer_id,
-                amount_minor,
-                self.today,
-                rebalancing_id,
-            )
-        else:
-            self.tx.emit(
-                AllotmentReturnedV1(
-                    allotment_id=allotment.id,
-                    transfer_id=transfer_id,
-                    grantor=allotment.grantor,
-                    holder=self.office.region,
-                    amount_minor=amount_minor,
-                    currency=allotment.currency,
-                    rebalancing_id=rebalancing_id,
-                )
-            )
+        return transfer_id
 
     async def _tell_growth(self) -> None:
         grown = [entry for entry in self._grown if self[entry[0]].status == "active"]

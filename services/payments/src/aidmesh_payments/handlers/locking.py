@@ -14,6 +14,7 @@ from aidmesh_contracts.ids import AllotmentId, NeedId, PurchaseId
 from aidmesh_contracts.intake import AidGivenV1, NeedApprovedV1, NeedReversedV1, NeedWithdrawnV1
 from aidmesh_contracts.inventory import GoodsReceivedV1, GoodsReversedV1
 from aidmesh_contracts.payments import (
+    AllotmentReissuedV1,
     AllotmentReturnedV1,
     AllotmentSentV1,
     GrantChangedV1,
@@ -70,7 +71,10 @@ async def lock_world(office: Office, tx: Tx, batch: Sequence[Received[Event]]) -
     ids: set[AllotmentId] = set()
     returned: list[AllotmentId] = []
     for event in (item.event for item in batch):
-        if isinstance(event, AllotmentSentV1 | RecallRequestedV1 | RebalancingChangedV1):
+        if isinstance(
+            event,
+            AllotmentSentV1 | RecallRequestedV1 | RebalancingChangedV1 | AllotmentReissuedV1,
+        ):
             ids.add(event.allotment_id)
         elif isinstance(event, GrantChangedV1):
             ids.update(await allotment_store.of_grant(tx.conn, event.grant_id))

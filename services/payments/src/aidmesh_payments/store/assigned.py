@@ -25,7 +25,8 @@ async def lock_assignable(
 ) -> list[Assignable]:
     """Lock approved payouts that another office pays, whose details and whose key are here.
 
-    Cash is paid where the person is. What somebody else works at is left for the next time.
+    Cash is paid where the person is. An office that is gone is asked nothing. What somebody else
+    works at is left for the next time.
     """
     locked = await conn.fetch(
         """
@@ -36,6 +37,8 @@ async def lock_assignable(
         JOIN payee ON payee.payee_ref = p.payee_ref
         WHERE p.state = 'approved' AND p.assigned_to IS NULL
           AND COALESCE(p.mechanism, 'iban') <> 'cash'
+          AND NOT EXISTS (SELECT FROM region_standing r
+                          WHERE r.region = t.paying_office AND r.standing <> 'member')
           AND EXISTS (SELECT FROM peer_key k WHERE k.region = t.paying_office AND k.purpose = $2)
         ORDER BY p.id LIMIT $3 FOR NO KEY UPDATE OF p SKIP LOCKED
         """,
@@ -76,3 +79,13 @@ async def lock_assigned(conn: asyncpg.Connection, need_ids: Iterable[NeedId]) ->
     # Looked at with the locks: one of them may be handed over at this moment.
     locked = await lock(conn, [PayoutId(row["id"]) for row in rows])
     return [row for row in locked.values() if row.assigned_to is not None]
+
+
+async def lock_awaited(conn: asyncpg.Connection, offices: Iterable[str]) -> list[PayoutRow]:
+    """Lock payouts that these offices have and did not settle."""
+    rows = await conn.fetch(
+        "SELECT id FROM payout WHERE assigned_to = ANY($1::text[]) AND state = 'approved'",
+        list(offices),
+    )
+    locked = await lock(conn, [PayoutId(row["id"]) for row in rows])
+    return [row for row in locked.values() if row.is_awaited]

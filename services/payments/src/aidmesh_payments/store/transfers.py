@@ -16,14 +16,16 @@ async def insert_transfer(
     currency: str,
     state: str,
     granted_minor: int | None = None,
+    epoch: int = 1,
 ) -> bool:
-    """Record a transfer; False when it is known already."""
+    """Record a transfer; False when it is known already. `epoch` is the sender's."""
     return bool(
         await conn.fetchval(
             """
             INSERT INTO transfer (id, kind, allotment_id, from_region, to_region, amount_minor,
-                                  currency, state, granted_minor)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (id) DO NOTHING RETURNING true
+                                  currency, state, granted_minor, epoch)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+            ON CONFLICT (id) DO NOTHING RETURNING true
             """,
             transfer_id,
             kind,
@@ -34,6 +36,7 @@ async def insert_transfer(
             currency,
             state,
             granted_minor,
+            epoch,
         )
     )
 

@@ -1,0 +1,91 @@
+"""What a grantor takes back from a holder that was declared lost, and what that one owes since.
+
+Nobody knows what a lost region does meanwhile. What it was last known to have held, committed or
+spent stays counted as gone, and so does what it was sent and never said it had; only what it was
+known to have free is used anew. The grantor's equation holds all the while, since that is booked
+like any other return. Should the lost region have spent it all the same, it owes that when it is
+back: its own books never pretend otherwise.
+"""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A holder's figures as it last told them, in minor units."""
+
+    received_minor: int
+    returned_minor: int
+    held_minor: int
+    committed_minor: int
+    spent_minor: int
+
+    @property
+    def free_minor(self) -> int:
+        """What it could still have promised to somebody."""
+        return self.received_minor - self.returned_minor - self.used_minor
+
+    @property
+    def used_minor(self) -> int:
+        """What is promised or gone."""
+        return self.held_minor + self.committed_minor + self.spent_minor
+
+
+def reissuable_minor(outstanding_minor: int, known: Known | None) -> int:
+    """What the grantor may use anew.
+
+    Args:
+        outstanding_minor: what it sent, less what it counts as returned.
+        known: None where the holder never told anything.
+    """
+    if known is None:
+        return 0
+    return max(0, min(known.free_minor, outstanding_minor - known.used_minor))
+
+
+@dataclass(frozen=True, slots=True)
+class Return:
+    """Money that the holder gave back: in which epoch, and whether that is settled otherwise."""
+
+    id: object
+    amount_minor: int
+    epoch: int
+    settled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """What a holder owes of what was taken back, or gave back in vain; one of them is zero.
+
+    Attributes:
+        settled: returns that are accounted for by this.
+    """
+
+    owed_minor: int
+    untold_minor: int
+    settled: frozenset[object]
+
+
+def due(
+    taken_minor: int, epoch: int, credited: Collection[object], returns: Iterable[Return]
+) -> Due:
+    """Set what was given back in the fenced epoch, and never credited, against what was taken.
+
+    Args:
+        taken_minor: what the grantor took back by itself.
+        epoch: that was fenced.
+        credited: returns that the grantor had credited by then.
+        returns: all of this allotment.
+    """
+    in_vain = [
+        each
+        for each in returns
+        if each.epoch <= epoch and not each.settled and each.id not in credited
+    ]
+    late_minor = sum(each.amount_minor for each in in_vain)
+    return Due(
+        max(0, taken_minor - late_minor),
+        max(0, late_minor - taken_minor),
+        frozenset(each.id for each in in_vain),
+    )

@@ -1,0 +1,230 @@
+"""Regions that are held for lost: declared by two leads, fenced, and let in again.
+
+See `domain/fencing.py` for the money, `aidmesh_chassis.standings` for what is said too late.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from uuid import UUID, uuid4
+
+from aidmesh_chassis import standings
+from aidmesh_chassis.db import Tx
+from aidmesh_chassis.envelope import Received
+from aidmesh_chassis.errors import Poison
+from aidmesh_chassis.problems import NOT_FOUND, Problem
+from aidmesh_chassis.standings import News, Stand
+from aidmesh_contracts.ids import AllotmentId, TransferId, derive_id
+from aidmesh_contracts.payments import (
+    AllotmentReissuedV1,
+    AllotmentReturnedV1,
+    PayoutWithdrawnV1,
+)
+from aidmesh_contracts.payments_regions import RegionChangedV1
+from aidmesh_payments.domain import fencing, ledger
+from aidmesh_payments.domain.money import today_in_kyiv
+from aidmesh_payments.handlers.book import Book
+from aidmesh_payments.handlers.office import Office
+from aidmesh_payments.handlers.returning import credit_grant
+from aidmesh_payments.problems import problem
+from aidmesh_payments.store import assigned, payouts, transfers
+from aidmesh_payments.store import grants as grant_store
+from aidmesh_payments.store import ledger as ledger_store
+from aidmesh_payments.store import lost as store
+from aidmesh_payments.store.lost import Declaration
+
+LIMIT = 500
+TOLD_AS_A_SUM = (AllotmentReturnedV1.type,)
+"""Others took back by themselves what was given back in vain; `tell_again` tells what is over."""
+
+
+async def declare(office: Office, tx: Tx, region: str, reason: str, by: UUID) -> None:
+    """Say that a region is lost; nothing happens until another lead agrees.
+
+    Raises:
+        Problem: it is the own one, unknown, gone already, or somebody has said so.
+    """
+    known = office.regions()
+    if known is None:
+        raise problem("regions-not-known-yet")
+    await standings.check(tx.conn, region)
+    if region == office.region or region not in known:
+        raise problem("region-unknown")
+    if not await store.ask(tx.conn, Declaration(uuid4(), region, reason, by)):
+        raise problem("wrong-state")
+
+
+async def withdraw(tx: Tx, region: str, by: UUID) -> None:
+    """It is not lost after all. Raises `Problem`."""
+    asked = await store.lock_asked(tx.conn, region)
+    if asked is None:
+        raise Problem(NOT_FOUND)
+    await store.decide(tx.conn, asked.id, "withdrawn", by)
+
+
+async def confirm(tx: Tx, region: str, by: UUID) -> None:
+    """The second of two leads declares a region lost: it is fenced, here and everywhere.
+
+    Raises:
+        Problem: nobody said so, or the same person did.
+    """
+    asked = await store.lock_asked(tx.conn, region)
+    if asked is None:
+        raise Problem(NOT_FOUND)
+    if asked.asked_by == by:
+        raise problem("second-person-needed")
+    await store.decide(tx.conn, asked.id, "confirmed", by)
+    await standings.enter(tx.conn, alone=True)
+    before = (await standings.known(tx.conn)).get(region)
+    heard = await standings.epoch_of(tx.conn, region)
+    epoch = heard if before is None else max(heard, before.epoch)
+    await _say(tx, region, Stand("lost", epoch, tx.now), asked.reason)
+
+
+async def readmit(tx: Tx, region: str) -> None:
+    """A lead lets a lost region in again, from its next epoch on.
+
+    Raises:
+        Problem: it is not lost, or what it said too late was not all seen to.
+    """
+    await standings.enter(tx.conn, alone=True)
+    before = (await standings.known(tx.conn)).get(region)
+    if before is None or before.standing != "lost":
+        raise problem("wrong-state")
+    if await standings.open_conflicts(tx.conn, [region]):
+        raise problem("conflicts-open")
+    await _say(tx, region, Stand("member", before.epoch + 1, tx.now), None)
+
+
+async def _say(tx: Tx, region: str, stand: Stand, reason: str | None) -> None:
+    await standings.take_in(tx, {region: (stand, tx.origin.region)}, follow)
+    tx.emit(
+        RegionChangedV1(
+            region=region,
+            standing=stand.standing,
+            epoch=stand.epoch,
+            since=stand.since,
+            reason=reason,
+        )
+    )
+
+
+async def follow(tx: Tx, news: Mapping[str, News]) -> None:
+    """Take back what fenced regions had free of our grants, by the last figures known.
+
+    Payouts that they were to pay are this region's to settle again. Those whose need is over stay
+    as they are, with their money: whether they were paid only that office knows.
+    """
+    gone = [region for region, each in news.items() if each.is_gone]
+    rows = [row for row in await assigned.lock_awaited(tx.conn, gone) if row.withdrawal is None]
+    for row in rows:
+        assert row.assigned_to is not None  # noqa: S101 - it is awaited
+        # Should that office come back with the order in its hands, it must not pay it.
+        tx.hand_over(PayoutWithdrawnV1(payout_id=row.id), row.assigned_to)
+    await payouts.save(tx.conn, [replace(row, assigned_to=None, outcome_version=0) for row in rows])
+    for region, each in news.items():
+        if each.fences:
+            fenced = each.now.epoch - (each.now.standing == "member")
+            await _take_back(tx, region, fenced)
+
+
+async def _take_back(tx: Tx, region: str, epoch: int) -> None:
+    held = await store.held_by(tx.conn, region)
+    await grant_store.lock(tx.conn, (each.grant_id for each in held))
+    # Read again: with the grants locked nothing of theirs moves.
+    held = await store.held_by(tx.conn, region, [each.id for each in held])
+    journals: list[ledger.Journal] = []
+    for each in held:
+        amount_minor = fencing.reissuable_minor(each.outstanding_minor, each.known)
+        if not await store.note_reissue(tx.conn, each, epoch, amount_minor):
+            continue
+        credited = await store.told_transfers(tx.conn, each.id)
+        if amount_minor:
+            transfer_id = TransferId(derive_id("reissue", each.id, region, epoch))
+            await transfers.insert_transfer(
+                tx.conn,
+                transfer_id,
+                "return",
+                each.id,
+                region,
+                tx.origin.region,
+                amount_minor,
+                each.currency,
+                "received",
+            )
+            journals += await credit_grant(
+                tx, tx.origin.region, each.id, transfer_id, amount_minor, today_in_kyiv(tx.now)
+            )
+        tx.emit(
+            AllotmentReissuedV1(
+                allotment_id=each.id,
+                grantor=tx.origin.region,
+                holder=region,
+                amount_minor=amount_minor,
+                currency=each.currency,
+                epoch=epoch,
+                credited=credited,
+            )
+        )
+    await ledger_store.post(tx.conn, journals)
+
+
+async def hear_reissues(
+    office: Office, tx: Tx, batch: Sequence[Received[AllotmentReissuedV1]]
+) -> None:
+    """Others held this region for lost: promise nothing more of that money, and owe what is due."""
+    mine = {item.event.allotment_id: item for item in batch if item.event.holder == office.region}
+    if not mine:
+        return
+    book = await Book.open(tx, office, mine)
+    for item in sorted(batch, key=lambda item: (item.event.allotment_id, item.event.epoch)):
+        event = item.event
+        if event.holder != office.region:
+            continue
+        # What was sent may not have come yet. When it does, it goes back, as after any recall.
+        came = event.allotment_id in book
+        if came and book[event.allotment_id].grantor != item.region:
+            raise Poison("not_the_grantor")
+        due = fencing.due(
+            event.amount_minor,
+            event.epoch,
+            set(event.credited),
+            await store.returns(tx.conn, event.allotment_id),
+        )
+        if not await store.owe(
+            tx.conn,
+            event.allotment_id,
+            event.epoch,
+            event.amount_minor,
+            due.owed_minor,
+            due.untold_minor,
+        ):
+            continue
+        await store.settle_returns(tx.conn, due.settled)
+        await transfers.remember_recall(tx.conn, event.allotment_id, item.region, "fenced")
+        if came:
+            book.put(book[event.allotment_id].recall())
+    await book.close()
+
+
+async def tell_again(office: Office, tx: Tx) -> int:
+    """Once the epoch was raised: tell what was told in vain; a sweep."""
+    count = await standings.tell_again(tx, TOLD_AS_A_SUM)
+    for each in await store.take_untold(tx.conn, tx.origin.epoch, LIMIT):
+        transfer_id = TransferId(
+            derive_id("untold", each.allotment_id, each.epoch, tx.origin.epoch)
+        )
+        await store.tell_return(
+            tx.conn, transfer_id, each.allotment_id, each.amount_minor, tx.origin.epoch
+        )
+        tx.emit(
+            AllotmentReturnedV1(
+                allotment_id=AllotmentId(each.allotment_id),
+                transfer_id=transfer_id,
+                grantor=each.grantor,
+                holder=office.region,
+                amount_minor=each.amount_minor,
+                currency=each.currency,
+            )
+        )
+        count += 1
+    return count

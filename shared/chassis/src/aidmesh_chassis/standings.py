@@ -1,0 +1,315 @@
+"""How other regions stand, and the fence around a lost one.
+
+A region that two leads have declared lost may still act, cut off as it is. What others had taken
+in of it by then stays; what comes later is set aside for people (a *conflict*) and has no effect.
+Every event carries the epoch of its region: once a lead has let the region in again, from a higher
+epoch on, what it says of that epoch counts, and what it had said before never does.
+
+Batches from other regions hold a lock in common; whoever puts up a fence holds it alone, so that
+the fence stands before or after a batch, never in its midst.
+"""
+
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
+from uuid import UUID
+
+import asyncpg
+
+from aidmesh_chassis import handoff
+from aidmesh_chassis.envelope import Received
+from aidmesh_chassis.errors import Poison
+from aidmesh_chassis.problems import REGION_GONE, Problem
+from aidmesh_contracts.base import Event
+from aidmesh_contracts.payments_regions import RegionChangedV1, Standing
+
+if TYPE_CHECKING:
+    from aidmesh_chassis.db import Tx
+
+FIRST_EPOCH: Final = 1
+GONE: Final = frozenset({"lost", "retired"})
+_FINAL: Final = 2**62
+
+
+@dataclass(frozen=True, slots=True)
+class Stand:
+    """How a region stands; see `RegionChangedV1` for what the epoch means."""
+
+    standing: Standing
+    epoch: int
+    since: datetime
+
+    @property
+    def rank(self) -> int:
+        """What is said of a region is in this order, in whatever order it comes."""
+        if self.standing == "retired":
+            return _FINAL
+        return 2 * self.epoch + (self.standing == "lost")
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """What changed in how a region stands."""
+
+    before: Stand | None
+    now: Stand
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether nothing it was asked will be answered."""
+        return self.now.standing in GONE
+
+    @property
+    def fences(self) -> bool:
+        """Whether what it says of some epoch counted until now, and does no more.
+
+        So it is, too, where only its return was heard of, and that it had been lost later or not.
+        """
+        was_lost = self.before is not None and self.before.standing == "lost"
+        return self.now.standing == "lost" or (self.now.standing == "member" and not was_lost)
+
+
+Follow = Callable[["Tx", Mapping[str, News]], Awaitable[None]]
+"""What a service does when other regions' standing has changed."""
+
+
+def counts(stand: Stand | None, epoch: int) -> bool:
+    """Whether what a region says in an epoch has its effect. Pure."""
+    if stand is None or stand.standing == "retired":
+        return True  # whoever retired had nothing more to say
+    return stand.standing == "member" and epoch >= stand.epoch
+
+
+async def enter(conn: asyncpg.Connection, *, alone: bool) -> None:
+    """Wait until no fence is being put up, or, to put one up, until nobody else is at work."""
+    lock = "pg_advisory_xact_lock" if alone else "pg_advisory_xact_lock_shared"
+    await conn.execute(f"SELECT {lock}(hashtextextended('standings', 0))")
+
+
+async def known(conn: asyncpg.Connection) -> dict[str, Stand]:
+    """How each region stands of which anything was said."""
+    rows = await conn.fetch("SELECT region, standing, epoch, since FROM region_standing")
+    return {row["region"]: Stand(row["standing"], row["epoch"], row["since"]) for row in rows}
+
+
+async def epoch_of(conn: asyncpg.Connection, region: str) -> int:
+    """The highest epoch that was heard of a region."""
+    heard = await conn.fetchval("SELECT epoch FROM region_epoch WHERE region = $1", region)
+    return heard or FIRST_EPOCH
+
+
+async def check(conn: asyncpg.Connection, region: str) -> None:
+    """Refuse to begin anything with a region that is gone.
+
+    Raises:
+        Problem: it was declared lost, or has retired.
+    """
+    stand = (await known(conn)).get(region)
+    if stand is not None and stand.standing in GONE:
+        raise Problem(REGION_GONE, region=region)
+
+
+async def set_aside(
+    conn: asyncpg.Connection, durable: str, batch: Sequence[Received[Event]]
+) -> set[UUID]:
+    """Note epochs, and keep as conflicts what does not count; returns those events' ids.
+
+    Args:
+        durable: through which they came.
+        batch: events of other regions that were not taken in before.
+    """
+    newest: dict[str, int] = {}
+    for item in batch:
+        newest[item.region] = max(item.epoch, newest.get(item.region, FIRST_EPOCH))
+    later = {region: epoch for region, epoch in newest.items() if epoch > FIRST_EPOCH}
+    if later:
+        await conn.execute(
+            """
+            INSERT INTO region_epoch AS known
+            SELECT * FROM unnest($1::text[], $2::int[]) AS n (region, epoch) ORDER BY region
+            ON CONFLICT (region) DO UPDATE SET epoch = excluded.epoch
+            WHERE known.epoch < excluded.epoch
+            """,
+            list(later),
+            list(later.values()),
+        )
+    stands = await known(conn)
+    if not stands.keys() & newest.keys():
+        return set()
+    born: datetime = await conn.fetchval("SELECT min(at) FROM service_born")
+    late = [
+        item
+        for item in batch
+        if (stand := stands.get(item.region)) is not None
+        and not counts(stand, item.epoch)
+        # Decided before this service was made: what had happened by then is history to it.
+        and not (stand.since < born and item.occurred_at <= stand.since)
+    ]
+    await conn.execute(
+        """
+        INSERT INTO conflict (event_id, durable, region, epoch, event_type, aggregate, occurred_at)
+        SELECT id, $2, region, epoch, type, aggregate, at
+        FROM unnest($1::uuid[], $3::text[], $4::int[], $5::text[], $6::text[], $7::timestamptz[])
+             AS n (id, region, epoch, type, aggregate, at)
+        ON CONFLICT DO NOTHING
+        """,
+        [item.event_id for item in late],
+        durable,
+        [item.region for item in late],
+        [item.epoch for item in late],
+        [item.event.type for item in late],
+        [str(item.event.aggregate_id) for item in late],
+        [item.occurred_at for item in late],
+    )
+    return {item.event_id for item in late}
+
+
+async def take_in(
+    tx: "Tx", said: Mapping[str, tuple[Stand, str]], follow: Follow
+) -> dict[str, News]:
+    """Keep what is newer than what was known, and end what waits for regions that are gone.
+
+    Args:
+        said: by region, how it stands and who says so.
+        follow: called with what is new of other regions.
+
+    Returns:
+        what is new.
+    """
+    await enter(tx.conn, alone=True)
+    before = await known(tx.conn)
+    news = {
+        region: News(before.get(region), stand)
+        for region, (stand, _) in sorted(said.items())
+        if region not in before or stand.rank > before[region].rank
+    }
+    await tx.conn.executemany(
+        """
+        INSERT INTO region_standing (region, standing, epoch, since, told_by)
+        VALUES ($1, $2, $3, $4, $5)
+        ON CONFLICT (region) DO UPDATE SET standing = excluded.standing, epoch = excluded.epoch,
+            since = excluded.since, told_by = excluded.told_by
+        """,
+        [
+            (region, each.now.standing, each.now.epoch, each.now.since, said[region][1])
+            for region, each in news.items()
+        ],
+    )
+    others = {region: each for region, each in news.items() if region != tx.origin.region}
+    if others:
+        await handoff.end(tx.conn, [region for region, each in others.items() if each.is_gone])
+        await follow(tx, others)
+    return news
+
+
+async def nothing_follows(_: "Tx", __: Mapping[str, News]) -> None:
+    """For a service that has nothing under way with other regions."""
+
+
+class Follower:
+    """The handler of `RegionChangedV1` in one service; `follow` is what else it does."""
+
+    def __init__(self, follow: Follow = nothing_follows) -> None:
+        self._follow = follow
+
+    async def __call__(self, tx: "Tx", batch: Sequence[Received[RegionChangedV1]]) -> None:
+        """Take in what is said.
+
+        Raises:
+            Poison: a region speaks for itself where others have to, or the other way round.
+        """
+        said: dict[str, tuple[Stand, str]] = {}
+        for item in batch:
+            event = item.event
+            if (event.standing == "retired") != (event.region == item.region):
+                raise Poison("not_theirs_to_say")
+            stand = Stand(event.standing, event.epoch, event.since)
+            if event.region not in said or stand.rank > said[event.region][0].rank:
+                said[event.region] = (stand, item.region)
+        await take_in(tx, said, self._follow)
+
+
+async def conflicts(
+    conn: asyncpg.Connection, after: tuple[datetime, UUID] | None, limit: int
+) -> list[asyncpg.Record]:
+    """Open conflicts, the oldest first."""
+    rows: list[asyncpg.Record] = await conn.fetch(
+        """
+        SELECT event_id, region, epoch, event_type, aggregate, occurred_at, arrived_at
+        FROM conflict
+        WHERE closed_at IS NULL
+          AND ($1::timestamptz IS NULL OR (arrived_at, event_id) > ($1, $2::uuid))
+        ORDER BY arrived_at, event_id LIMIT $3
+        """,
+        *(after or (None, None)),
+        limit,
+    )
+    return rows
+
+
+async def close_conflict(conn: asyncpg.Connection, event_id: UUID, note: str, by: UUID) -> bool:
+    """A person has seen to it; False when there is no such open one."""
+    return bool(
+        await conn.fetchval(
+            """
+            UPDATE conflict SET closed_at = now(), closed_by = $3, note = $2
+            WHERE event_id = $1 AND closed_at IS NULL RETURNING true
+            """,
+            event_id,
+            note,
+            by,
+        )
+    )
+
+
+async def open_conflicts(conn: asyncpg.Connection, regions: Collection[str]) -> int:
+    """How many conflicts with these regions nobody has seen to."""
+    count: int = await conn.fetchval(
+        "SELECT count(*) FROM conflict WHERE closed_at IS NULL AND region = ANY($1::text[])",
+        list(regions),
+    )
+    return count
+
+
+async def tell_again(tx: "Tx", but: Collection[str]) -> int:
+    """Publish anew what this region said before its epoch was raised; a sweep.
+
+    Others set it aside while they held this region for lost. State events are taken by version,
+    movements once by their own ids, so it does no harm where it was known.
+
+    Args:
+        but: types of events whose effect must not come twice, or that are told otherwise.
+
+    Returns:
+        how many events, once in an epoch.
+    """
+    epoch = tx.origin.epoch
+    fresh = await tx.conn.fetchval(
+        """
+        INSERT INTO told_epoch (epoch)
+        SELECT $1 WHERE EXISTS (SELECT FROM region_standing
+                                WHERE region = $2 AND standing = 'member' AND epoch <= $1)
+        ON CONFLICT DO NOTHING RETURNING true
+        """,
+        epoch,
+        tx.origin.region,
+    )
+    if not fresh:
+        return 0
+    result = await tx.conn.execute(
+        """
+        INSERT INTO outbox (event_id, stream, subject, headers, payload, payload_hash)
+        SELECT n.id, o.stream, o.subject,
+               o.headers || jsonb_build_object('ce-id', n.id, 'Nats-Msg-Id', n.id,
+                                               'aid-epoch', ($1::int)::text),
+               o.payload, o.payload_hash
+        FROM outbox o CROSS JOIN LATERAL (SELECT gen_random_uuid() AS id WHERE o.seq > 0) n
+        WHERE o.stream = 'EVENTS' AND (o.headers ->> 'aid-epoch')::int < $1::int
+          AND o.headers ->> 'ce-type' <> ALL($2::text[])
+        ORDER BY o.seq
+        """,
+        epoch,
+        list(but),
+    )
+    return int(result.split()[-1])

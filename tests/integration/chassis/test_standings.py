@@ -1,0 +1,175 @@
+"""What a lost region says too late is set aside, in one transaction with what is not."""
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from uuid import UUID
+
+import pytest
+
+from aidmesh_chassis import handoff, standings
+from aidmesh_chassis.consuming import Inlet
+from aidmesh_chassis.db import Database, Tx
+from aidmesh_chassis.envelope import Received, new_event_id
+from aidmesh_chassis.outbox import Origin, row_of
+from aidmesh_chassis.problems import Problem
+from aidmesh_chassis.standings import Follower
+from aidmesh_contracts.base import Event
+from aidmesh_contracts.intake import HandoffTakenV1, KeyChangedV1
+from aidmesh_contracts.payments_regions import RegionChangedV1
+from support.servers import DatabaseFactory
+
+NOW = datetime(2030, 1, 1, tzinfo=UTC)
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
+
+
+class Wire:
+    """A message of another region, as the server would bring it."""
+
+    def __init__(self, event: Event, region: str, epoch: int = 1, at: datetime = NOW) -> None:
+        row = row_of(
+            event,
+            Origin(region, event.producer(), epoch),
+            at,
+            cause=None,
+            event_id=new_event_id(),
+            version=None,
+        )
+        self.subject = row.subject
+        self.headers: dict[str, str] | None = json.loads(row.headers)
+        self.data = row.payload
+        self.settled = ""
+
+    async def ack(self) -> None:
+        self.settled = "ack"
+
+    async def nak(self, delay: float | None = None) -> None:
+        self.settled = "nak"
+
+    async def term(self) -> None:
+        self.settled = "term"
+
+    async def in_progress(self) -> None:
+        pass
+
+
+def key(number: int) -> KeyChangedV1:
+    return KeyChangedV1(purpose="seal", public="eA==", version=number)
+
+
+def stands(region: str, standing: str, epoch: int, since: datetime = NOW) -> RegionChangedV1:
+    return RegionChangedV1.model_validate(
+        {"region": region, "standing": standing, "epoch": epoch, "since": since}
+    )
+
+
+class Service:
+    """Takes in keys, and notes their versions in the order they had effect."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.taken: list[int] = []
+        self.inlet = Inlet(
+            database, "intake-world", {KeyChangedV1: self._note, RegionChangedV1: Follower()}
+        )
+
+    async def _note(self, tx: Tx, batch: Sequence[Received[KeyChangedV1]]) -> None:
+        self.taken += [item.event.version for item in batch]
+
+    async def take(self, *messages: Wire) -> None:
+        await self.inlet.take(messages)
+        assert {message.settled for message in messages} == {"ack"}
+
+    async def conflicts(self) -> list[tuple[str, int]]:
+        async with self.database.read() as conn:
+            rows = await standings.conflicts(conn, None, 100)
+        return [(row["region"], row["epoch"]) for row in rows]
+
+
+@pytest.fixture
+async def service(database: DatabaseFactory) -> Service:
+    opened = Database(await database("intake"), Origin("kyiv", "intake"))
+    await opened.open()
+    return Service(opened)
+
+
+async def test_a_fence_stands_before_or_after_a_batch(service: Service) -> None:
+    await service.take(Wire(key(1), "odesa"), Wire(key(2), "lviv"))
+    again = Wire(key(3), "odesa")
+    await service.take(again)
+    await service.take(Wire(stands("odesa", "lost", 1), "lviv"), Wire(key(4), "lviv"))
+    late = Wire(key(5), "odesa")
+    await service.take(late, Wire(key(6), "lviv"))
+    await service.take(late, again)  # known already, the one way and the other
+    assert service.taken == [1, 2, 3, 4, 6]
+    assert await service.conflicts() == [("odesa", 1)]
+
+    await service.take(Wire(stands("odesa", "member", 2), "lviv"))
+    await service.take(Wire(stands("odesa", "lost", 1), "lviv"))  # it comes late and is known
+    await service.take(Wire(key(7), "odesa", epoch=1), Wire(key(8), "odesa", epoch=2))
+    assert service.taken[-1] == 8
+    assert 7 not in service.taken
+    assert await service.conflicts() == [("odesa", 1), ("odesa", 1)]
+    async with service.database.transaction() as tx:
+        [first, _] = await standings.conflicts(tx.conn, None, 100)
+        assert await standings.close_conflict(tx.conn, first["event_id"], "seen", UUID(int=1))
+        assert not await standings.close_conflict(tx.conn, first["event_id"], "seen", UUID(int=1))
+        assert await standings.open_conflicts(tx.conn, ["odesa"]) == 1
+        assert await standings.epoch_of(tx.conn, "odesa") == 2
+    await service.database.close()
+
+
+async def test_to_a_service_that_is_younger_what_happened_before_is_history(
+    service: Service,
+) -> None:
+    await service.take(Wire(stands("odesa", "lost", 1, since=LONG_AGO), "lviv"))
+    before = datetime(2019, 1, 1, tzinfo=UTC)
+    await service.take(Wire(key(1), "odesa", at=before), Wire(key(2), "odesa", at=NOW))
+    assert service.taken == [1]
+    await service.database.close()
+
+
+async def test_a_fenced_region_moves_no_fence(service: Service) -> None:
+    await service.take(Wire(stands("odesa", "lost", 1), "lviv"))
+    await service.take(Wire(stands("lviv", "lost", 1), "odesa"))
+    await service.take(Wire(key(1), "lviv"))
+    assert service.taken == [1]
+    await service.database.close()
+
+
+async def test_what_waits_for_a_region_that_is_gone_is_over(service: Service) -> None:
+    async with service.database.transaction() as tx:
+        tx.hand_over(HandoffTakenV1(handoff_id=UUID(int=1)), "odesa")
+        tx.hand_over(HandoffTakenV1(handoff_id=UUID(int=2)), "lviv")
+    await service.take(Wire(stands("odesa", "retired", 1), "odesa"))
+    async with service.database.transaction() as tx:
+        assert [each.region for each in await handoff.waiting(tx.conn)] == ["lviv"]
+        with pytest.raises(Problem):
+            await standings.check(tx.conn, "odesa")
+        await standings.check(tx.conn, "lviv")
+    await service.take(Wire(key(1), "odesa"))  # it retired in order: what is late is no conflict
+    assert service.taken == [1]
+    await service.database.close()
+
+
+async def test_what_was_said_in_vain_is_said_again_once_in_the_new_epoch(service: Service) -> None:
+    database = service.database
+    async with database.transaction() as tx:
+        tx.emit(key(1))
+        assert await standings.tell_again(tx, ()) == 0  # nobody held this region for lost
+    await service.take(Wire(stands("kyiv", "member", 2), "lviv"))
+    database.origin.epoch = 2
+    for expected in (1, 0):
+        async with database.transaction() as tx:
+            assert await standings.tell_again(tx, ()) == expected
+    async with database.read() as conn:
+        rows = await conn.fetch(
+            "SELECT event_id::text AS id, headers::json ->> 'ce-id' AS ce,"
+            " headers::json ->> 'Nats-Msg-Id' AS msg, headers::json ->> 'aid-epoch' AS epoch,"
+            " payload FROM outbox ORDER BY seq"
+        )
+    first, again = rows
+    assert (first["epoch"], again["epoch"]) == ("1", "2")
+    assert again["id"] == again["ce"] == again["msg"] != first["id"]
+    assert again["payload"] == first["payload"]
+    await database.close()

@@ -1,0 +1,285 @@
+"""A holder is declared lost, fenced, and comes back: no cent is there twice, whatever it did."""
+
+import random
+from functools import partial
+from uuid import UUID
+
+import pytest
+
+from aidmesh_chassis import standings
+from aidmesh_chassis.db import Tx
+from aidmesh_chassis.errors import Poison
+from aidmesh_chassis.problems import Problem
+from aidmesh_contracts.base import Event
+from aidmesh_contracts.ids import AllotmentId, GrantId
+from aidmesh_contracts.intake import NeedApprovedV1
+from aidmesh_contracts.payments import (
+    AllotmentReturnedV1,
+    CommitmentRefusedV1,
+    PayoutOutcomeV1,
+)
+from aidmesh_contracts.payments_regions import RegionChangedV1
+from aidmesh_payments.handlers import allotting, assigning, lost
+from integration.payments.callers import Api
+from integration.payments.offices import (
+    CHECKER,
+    MAKER,
+    Desk,
+    approved,
+    confirmed,
+    exchange,
+    public,
+    received,
+    withdrawn,
+)
+
+FREE = "SELECT unallotted_minor FROM donor_grant"
+GONE = "SELECT sum(amount_minor - returned_minor)::bigint FROM grant_allotment"
+OWED = "SELECT COALESCE(sum(owed_minor), 0)::bigint FROM taken_back"
+UNTOLD = "SELECT COALESCE(sum(untold_minor), 0)::bigint FROM taken_back"
+THERE = "SELECT sum(received_minor - returned_minor)::bigint FROM allotment"
+
+
+async def declare_lost(desk: Desk, region: str) -> None:
+    await desk.run(lambda tx: lost.declare(desk.office, tx, region, "flooded", MAKER))
+    await desk.run(lambda tx: lost.confirm(tx, region, CHECKER))
+
+
+async def close_conflicts(desk: Desk) -> int:
+    async with desk.db.transaction() as tx:
+        rows = await standings.conflicts(tx.conn, None, 1_000)
+        for row in rows:
+            await standings.close_conflict(tx.conn, row["event_id"], "seen to", CHECKER)
+    return len(rows)
+
+
+async def come_back(desk: Desk) -> None:
+    """What `aidmesh topology rejoin` and the gate bring about."""
+    desk.db.origin.epoch += 1
+    await desk.run(partial(lost.tell_again, desk.office))
+
+
+async def test_it_takes_two_leads(pair: tuple[Desk, Desk]) -> None:
+    kyiv, lviv = pair
+    await kyiv.allot(await kyiv.grant(10_000), 10_000, to="lviv")
+    await exchange(kyiv, lviv)
+    with pytest.raises(Problem, match="region-unknown"):
+        await kyiv.run(lambda tx: lost.declare(kyiv.office, tx, "odesa", "flooded", MAKER))
+    await kyiv.run(lambda tx: lost.declare(kyiv.office, tx, "lviv", "flooded", MAKER))
+    with pytest.raises(Problem, match="second-person-needed"):
+        await kyiv.run(lambda tx: lost.confirm(tx, "lviv", MAKER))
+    assert await kyiv.value(FREE) == 0
+    await kyiv.run(lambda tx: lost.withdraw(tx, "lviv", MAKER))
+    with pytest.raises(Problem):
+        await kyiv.run(lambda tx: lost.confirm(tx, "lviv", CHECKER))
+    await declare_lost(kyiv, "lviv")
+    assert await kyiv.value(FREE) == 10_000
+    with pytest.raises(Problem, match="region-gone"):
+        await kyiv.run(lambda tx: lost.declare(kyiv.office, tx, "lviv", "flooded", MAKER))
+    with pytest.raises(Problem, match="region-gone"):
+        await kyiv.allot(await kyiv.grant(10_000), 10_000, to="lviv")
+
+
+async def test_nobody_says_for_themselves_that_they_count(pair: tuple[Desk, Desk]) -> None:
+    kyiv, lviv = pair
+    await declare_lost(kyiv, "lviv")
+    [said] = await kyiv.told_of(RegionChangedV1)
+    for event, region in (
+        (said, "lviv"),
+        (said.model_copy(update={"standing": "member", "epoch": 2}), "lviv"),
+        (said.model_copy(update={"standing": "retired"}), "kyiv"),
+    ):
+        with pytest.raises(Poison):
+            await lviv.feed(event, region=region)
+
+
+async def test_what_was_used_stays_gone_and_what_comes_late_has_no_effect(
+    pair: tuple[Desk, Desk],
+) -> None:
+    kyiv, lviv = pair
+    allotment = await kyiv.allot(await kyiv.grant(20_000), 10_000, to="lviv")
+    await exchange(kyiv, lviv)
+    await lviv.feed(approved(3_000))
+    await exchange(kyiv, lviv)
+    on_its_way = await kyiv.allot(await _grant_of(kyiv), 5_000, to="lviv")
+    await public(kyiv)  # it never gets there
+    # In the dark it gives back a part, and promises the rest.
+    await lviv.run(lambda tx: allotting.give_back(lviv.office, tx, allotment, 1_000))
+    await lviv.feed(approved(6_000))
+    late = await public(lviv)
+
+    await declare_lost(kyiv, "lviv")
+    assert await kyiv.value(FREE) == 5_000 + 7_000
+    await kyiv.feed(*late, region="lviv")
+    assert await kyiv.value(FREE) == 5_000 + 7_000
+    assert await kyiv.value("SELECT held_minor FROM allotment_elsewhere") == 3_000
+    kinds = await kyiv.value(
+        "SELECT array_agg(DISTINCT event_type ORDER BY event_type) FROM conflict"
+    )
+    assert AllotmentReturnedV1.type in kinds
+    with pytest.raises(Problem, match="conflicts-open"):
+        await kyiv.run(lambda tx: lost.readmit(tx, "lviv"))
+
+    # It hears of it: what it has free is owed, and it promises nothing more of that.
+    fence = await public(kyiv)
+    await lviv.feed(*fence, region="kyiv")
+    await lviv.feed(*fence, region="kyiv")
+    assert await lviv.value(OWED) == 7_000 - 1_000 - 0
+    await lviv.feed(approved(1))
+    assert [e.reason for e in await lviv.told_of(CommitmentRefusedV1)] == ["recalled"]
+
+    await close_conflicts(kyiv)
+    await kyiv.run(lambda tx: lost.readmit(tx, "lviv"))
+    await lviv.feed(*await public(kyiv), region="kyiv")
+    await come_back(lviv)
+    await kyiv.feed(*await public(lviv), region="lviv", epoch=2)
+    assert await kyiv.value("SELECT held_minor FROM allotment_elsewhere WHERE held_minor > 0") == (
+        9_000
+    )
+    assert on_its_way != allotment
+    assert await kyiv.value(FREE) == 5_000 + 7_000
+    assert await kyiv.value(GONE) == await lviv.value(THERE) - await lviv.value(OWED) + 5_000
+
+
+async def _grant_of(desk: Desk) -> GrantId:
+    return GrantId(await desk.value("SELECT id FROM donor_grant"))
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_no_cent_is_there_twice_in_whatever_order(pair: tuple[Desk, Desk], seed: int) -> None:
+    kyiv, lviv = pair
+    dice = random.Random(seed)
+    grant_id = await kyiv.grant(10_000_000)
+    wire: list[tuple[Desk, Desk, Event, int]] = []
+    needs: list[NeedApprovedV1] = []
+    allotments: list[AllotmentId] = []
+    state = "member"
+
+    async def listen() -> None:
+        for one, other in ((kyiv, lviv), (lviv, kyiv)):
+            epoch = one.db.origin.epoch
+            wire.extend((one, other, event, epoch) for event in await public(one))
+
+    async def deliver(place: int) -> None:
+        one, other, event, epoch = wire.pop(place)
+        await other.feed(event, region=one.office.region, epoch=epoch)
+
+    async def all_of(sender: Desk) -> None:
+        while places := [i for i, each in enumerate(wire) if each[0] is sender]:
+            await deliver(places[0])
+            await listen()
+
+    for step in range(70):
+        act = dice.random()
+        if act < 0.12 and state != "lost":
+            allotments.append(await kyiv.allot(grant_id, dice.randint(1, 50_000), to="lviv"))
+        elif act < 0.16 and allotments:
+            await kyiv.run(partial(_recall, kyiv, dice.choice(allotments)))
+        elif act < 0.36:
+            needs.append(approved(dice.randint(1, 20_000)))
+            await lviv.feed(needs[-1])
+        elif act < 0.52 and needs:
+            need = dice.choice(needs)
+            await lviv.feed(confirmed(need) if dice.random() < 0.4 else withdrawn(need))
+        elif act < 0.56 and allotments:
+            await _give_some_back(lviv, dice)
+        elif act < 0.62 and step > 15:
+            if state == "member":
+                await declare_lost(kyiv, "lviv")
+                state = "lost"
+            elif dice.random() < 0.5:
+                await close_conflicts(kyiv)
+                await kyiv.run(lambda tx: lost.readmit(tx, "lviv"))
+                await listen()
+                await all_of(kyiv)
+                await come_back(lviv)
+                state = "member"
+        elif wire:
+            await deliver(dice.randrange(len(wire)))
+        await listen()
+        assert await kyiv.value(FREE) == 10_000_000 - (await kyiv.value(GONE) or 0)
+
+    if state == "lost":
+        await close_conflicts(kyiv)
+        await kyiv.run(lambda tx: lost.readmit(tx, "lviv"))
+        await listen()
+        await all_of(kyiv)
+        await come_back(lviv)
+        await listen()
+    for _ in range(5):
+        await all_of(kyiv)
+        await all_of(lviv)
+    assert not wire
+    assert await lviv.value(UNTOLD) == 0
+    # What the grantor counts as gone is there, but for what it has taken back and was used there.
+    gone, there = await kyiv.value(GONE) or 0, await lviv.value(THERE) or 0
+    assert gone == there - await lviv.value(OWED)
+    assert await kyiv.value("SELECT count(*) FROM transfer WHERE state = 'in_transit'") == 0
+    async with kyiv.db.read() as ours, lviv.db.read() as theirs:
+        told = await ours.fetch(
+            "SELECT allotment_id, received_minor, returned_minor, held_minor, committed_minor "
+            "FROM allotment_elsewhere ORDER BY 1"
+        )
+        real = await theirs.fetch(
+            "SELECT id, received_minor, returned_minor, held_minor, committed_minor "
+            "FROM allotment ORDER BY 1"
+        )
+    assert [tuple(row) for row in told] == [tuple(row) for row in real]
+
+
+async def _recall(desk: Desk, allotment_id: AllotmentId, tx: Tx) -> None:
+    await allotting.recall(desk.office, tx, allotment_id, "grant_cut")
+
+
+async def _give_some_back(lviv: Desk, dice: random.Random) -> None:
+    row = await lviv.value(
+        "SELECT (id::text, received_minor - returned_minor - held_minor - committed_minor"
+        " - spent_minor) FROM allotment"
+        " WHERE received_minor > returned_minor + held_minor + committed_minor + spent_minor"
+        " ORDER BY id LIMIT 1"
+    )
+    if row is not None:
+        allotment_id, free_minor = AllotmentId(UUID(row[0])), int(row[1])
+        amount = dice.randint(1, free_minor)
+        await lviv.run(lambda tx: allotting.give_back(lviv.office, tx, allotment_id, amount))
+
+
+async def test_leads_do_it_over_http(api: Api) -> None:
+    api.peers.expect({"odesa"})
+    await api.post("/v1/regions/odesa:declare-lost", 202, reason="flooded")
+    await api.post("/v1/regions/odesa:declare-lost", 409, reason="flooded")
+    assert [row["region"] for row in (await api.get("/v1/standings"))["asked"]] == ["odesa"]
+    await api.post("/v1/regions/odesa:confirm-lost", 409)
+    await api.post_as(api.finance, "/v1/regions/odesa:confirm-lost", 403)
+    await api.post_as(api.checker, "/v1/regions/odesa:confirm-lost")
+    found = await api.get("/v1/standings")
+    assert [(row["region"], row["standing"], row["epoch"]) for row in found["standings"]] == [
+        ("odesa", "lost", 1)
+    ]
+    assert (await api.get("/v1/conflicts"))["conflicts"] == []
+    await api.post("/v1/regions/odesa:readmit")
+    await api.post("/v1/regions/odesa:readmit", 409)
+
+
+async def test_an_office_that_is_gone_pays_nothing_any_more(pair: tuple[Desk, Desk]) -> None:
+    """Its payouts are this region's again; what it paid all the same is a question for people."""
+    _, lviv = pair
+    allotment = await lviv.allot(await lviv.grant(50_000), 50_000)
+    need = approved(5_000)
+    await lviv.feed(need)
+    await lviv.feed(confirmed(need))
+    await lviv.execute(
+        "UPDATE payout SET state = 'approved', assigned_to = 'kyiv', approver = $1", CHECKER
+    )
+    payout_id = await lviv.value("SELECT id FROM payout")
+    await declare_lost(lviv, "kyiv")
+    assert await lviv.value("SELECT (state, assigned_to) FROM payout") == ("approved", None)
+    waits = "SELECT count(*) FROM handoff WHERE status = 'waiting' AND to_region = 'kyiv'"
+    assert await lviv.value(waits) == 1
+    async with lviv.db.transaction() as tx:
+        settled = PayoutOutcomeV1(payout_id=payout_id, state="settled", version=3)
+        await assigning.take_outcomes(lviv.office, tx, [received(settled, "kyiv")])
+    assert await lviv.value("SELECT about FROM discrepancy") == "withdrawn_after_export"
+    assert (
+        await lviv.value("SELECT committed_minor FROM allotment WHERE id = $1", allotment) == 5_000
+    )

@@ -1,0 +1,89 @@
+"""What is taken back from a lost holder is never more than it can have had free."""
+
+from datetime import UTC, datetime
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aidmesh_chassis.standings import Stand, counts
+from aidmesh_payments.domain.fencing import Known, Return, due, reissuable_minor
+
+amounts = st.integers(0, 10_000)
+
+
+@st.composite
+def _figures(draw: st.DrawFn) -> tuple[int, Known]:
+    """What a grantor counts as gone, and what the holder told at some time before."""
+    received = draw(amounts)
+    returned = draw(st.integers(0, received))
+    held = draw(st.integers(0, received - returned))
+    committed = draw(st.integers(0, received - returned - held))
+    spent = draw(st.integers(0, received - returned - held - committed))
+    in_transit = draw(amounts)
+    # Of what it returned, the grantor may have credited only a part.
+    credited = draw(st.integers(0, returned))
+    return received + in_transit - credited, Known(received, returned, held, committed, spent)
+
+
+@given(_figures())
+def test_what_is_used_or_on_its_way_stays_counted_as_gone(figures: tuple[int, Known]) -> None:
+    outstanding, known = figures
+    taken = reissuable_minor(outstanding, known)
+    assert 0 <= taken <= known.free_minor
+    assert outstanding - taken >= known.used_minor
+    assert taken == known.free_minor  # figures of one moment agree, so nothing is left lying
+
+
+@given(amounts, st.builds(Known, amounts, amounts, amounts, amounts, amounts))
+def test_figures_that_do_not_agree_never_free_too_much(outstanding: int, known: Known) -> None:
+    taken = reissuable_minor(outstanding, known)
+    assert taken >= 0
+    assert taken == 0 or outstanding - taken >= known.used_minor
+
+
+def test_of_whom_nothing_was_heard_nothing_is_taken() -> None:
+    assert reissuable_minor(1_000, None) == 0
+
+
+_returns = st.lists(
+    st.builds(Return, st.integers(0, 20), st.integers(1, 1_000), st.integers(1, 3), st.booleans()),
+    unique_by=lambda each: each.id,
+)
+
+
+@given(amounts, st.integers(1, 3), st.sets(st.integers(0, 20)), _returns)
+def test_what_was_given_back_in_vain_counts_once(
+    taken: int, epoch: int, credited: set[int], returns: list[Return]
+) -> None:
+    found = due(taken, epoch, credited, returns)
+    in_vain = [r for r in returns if r.id in found.settled]
+    assert found.owed_minor - found.untold_minor == taken - sum(r.amount_minor for r in in_vain)
+    assert 0 in (found.owed_minor, found.untold_minor)
+    assert not {r.id for r in in_vain} & credited
+    for each in returns:  # what the grantor will still credit, or has, is not set against anything
+        will_count = each.epoch > epoch or each.settled or each.id in credited
+        assert will_count == (each.id not in found.settled)
+
+
+@given(
+    st.lists(
+        st.builds(
+            Stand,
+            st.sampled_from(["member", "lost", "retired"]),
+            st.integers(1, 5),
+            st.just(datetime(2024, 1, 1, tzinfo=UTC)),
+        ),
+        min_size=1,
+    )
+)
+def test_whatever_order_it_comes_in_the_same_is_believed(said: list[Stand]) -> None:
+    best = max(said, key=lambda each: each.rank)
+    if best.standing == "lost":
+        assert not any(counts(best, epoch) for epoch in range(1, 8))
+        again = Stand("member", best.epoch + 1, best.since)
+        assert again.rank > best.rank
+        assert not counts(again, best.epoch)
+        assert counts(again, best.epoch + 1)
+        assert Stand("lost", best.epoch + 1, best.since).rank > again.rank
+    if any(each.standing == "retired" for each in said):
+        assert best.standing == "retired"
