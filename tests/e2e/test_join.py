@@ -53,8 +53,8 @@ COPIES = {
 
 async def test_a_region_joins_a_running_mesh(tmp_path: Path) -> None:
     mesh = RunningMesh(tmp_path / "m", "kyiv,lviv")
-    await asyncio.to_thread(mesh.start)
     try:
+        await asyncio.to_thread(mesh.start)
         kyiv, lviv = mesh.staff("kyiv"), mesh.staff("lviv")
         before = [await fund(kyiv, 500_000), await fund(kyiv, 70_000, to_region="lviv")]
         before.append(await fund(lviv, 30_000))

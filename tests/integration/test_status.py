@@ -52,6 +52,16 @@ FINE = RegionStatus(
             "kyiv: lviv is dark since noon",
         ),
         (
+            replace(
+                FINE,
+                peers=(
+                    PeerStatus("lviv", "dark", standing="lost", standing_since="noon"),
+                    PeerStatus("odesa", "dark", standing="retired", standing_since="noon"),
+                ),
+            ),
+            "kyiv: lviv is held for lost since noon",
+        ),
+        (
             replace(FINE, peers=(PeerStatus("lviv", "up", trouble="behind"),)),
             "kyiv: lviv is behind",
         ),

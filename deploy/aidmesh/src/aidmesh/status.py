@@ -63,7 +63,10 @@ class ServiceStatus:
 
 @dataclass(frozen=True, slots=True)
 class PeerStatus:
-    """A peer as one region sees it; fields as in `/readyz`, handoffs of all its services."""
+    """A peer as one region sees it; fields as in `/readyz`, handoffs of all its services.
+
+    `standing` is `lost` or `retired`, of a peer that is gone.
+    """
 
     peer: str
     link: Literal["up", "dark", "unknown"]
@@ -75,6 +78,8 @@ class PeerStatus:
     handoffs: int | None = None
     handoffs_age_s: float | None = None
     trouble: str | None = None
+    standing: str | None = None
+    standing_since: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +141,11 @@ def attention_of(regions: Sequence[RegionStatus]) -> tuple[str, ...]:
             if service.dead:
                 lines.append(f"{name}: {service.service} has {service.dead} dead letters")
         for peer in region.peers:
-            if peer.trouble is not None:
+            if peer.standing == "lost":
+                lines.append(f"{name}: {peer.peer} is held for lost since {peer.standing_since}")
+            elif peer.standing is not None:
+                continue
+            elif peer.trouble is not None:
                 lines.append(f"{name}: {peer.peer} is {peer.trouble}")
             elif peer.link == "dark":
                 lines.append(f"{name}: {peer.peer} is dark since {peer.since or 'unknown'}")
@@ -228,6 +237,8 @@ def peer_of(
         lag_events=cast("int | None", best.get("lag_events")),
         lag_s=cast("float | None", best.get("lag_s")),
         trouble=troubles[0] if troubles else None,
+        standing=cast("str | None", best.get("standing")),
+        standing_since=cast("str | None", best.get("standing_since")),
         handoffs=handoffs,
         handoffs_age_s=handoffs_age_s,
     )
@@ -306,7 +317,7 @@ def table(status: Status) -> list[str]:
             )
         rows += [
             (
-                *(region.region, f"-> {peer.peer}", peer.link, peer.since or ""),
+                *(region.region, f"-> {peer.peer}", peer.standing or peer.link, peer.since or ""),
                 ""
                 if peer.last_event_seq is None
                 else f"#{peer.last_event_seq} {peer.last_event_at or ''}".rstrip(),
