@@ -74,7 +74,9 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
         "If it lasts, look at aidmesh topology plan.",
     ),
     "epoch.raised": LogEvent(
-        "warning", "A region that was held for lost counts again; its NATS is started anew."
+        "warning",
+        "A region that was held for lost counts again; its NATS is started anew.",
+        "Run aidmesh verify once it has told everything again.",
     ),
     "mesh.unreadable": LogEvent(
         "error",
