@@ -31,7 +31,7 @@ demo: setup      ## the year 2024, played on real servers (ARGS="--scale 0.05" f
 	$(BIN)/aidmesh demo $(ARGS)
 
 test: setup      ## every test (ARGS="-k name" for some)
-	$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: setup      ## style, and who may import whom
 	$(BIN)/ruff check .

@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from aidmesh_contracts.intake import NeedWithdrawnV1
-from aidmesh_contracts.inventory import ReservationReleasedV1
+from aidmesh_contracts.inventory import ReservationRefusedV1, ReservationReleasedV1
 from aidmesh_contracts.payments import CommitmentReleasedV1, CommitmentReversedV1
 from integration.model import books
 from integration.model.plays import Play
@@ -57,7 +57,11 @@ def test_goods_that_were_handed_over_before_the_cancelling_was_heard(play: Play)
 def test_a_refusal_of_an_attempt_that_is_over(play: Play) -> None:
     need_id = play.ask("hiv_test")
     play.hear("inventory")
-    (refusal,) = [each for each in play.town.post.waiting if each.to == "intake"]
+    (refusal,) = [
+        each
+        for each in play.town.post.waiting
+        if isinstance(each.received.event, ReservationRefusedV1)
+    ]
     play.supply("hiv_test")
     play.wait(minutes=17)
     play.do(play.town.sweep_intake())
