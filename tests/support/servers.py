@@ -63,7 +63,10 @@ class Databases:
                 )
                 self._templates.add(service)
             name = f"{service}_{uuid4().hex[:12]}"
-            await admin.execute(f"CREATE DATABASE {name} TEMPLATE {template} OWNER {role}")
+            # Copying files is several times as fast as writing the same into the log.
+            await admin.execute(
+                f"CREATE DATABASE {name} TEMPLATE {template} OWNER {role} STRATEGY file_copy"
+            )
         finally:
             await admin.close()
         self._made.append(name)
