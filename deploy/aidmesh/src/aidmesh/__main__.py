@@ -13,6 +13,7 @@ from aidmesh.commands import (
     keys,
     lock,
     logs,
+    retiring,
     staff,
     status,
     topology,
@@ -52,6 +53,7 @@ def build() -> App:
     mesh.command(joining.invite)
     mesh.command(joining.join)
     mesh.command(joining.rejoin)
+    mesh.command(retiring.retire)
     app.command(mesh)
 
     secret = App(name="keys", help="The keys of regions.")

@@ -32,6 +32,7 @@ from aidmesh.meshfile import (
     RegionEntry,
     add_region,
     check_name,
+    check_not_retired,
 )
 
 ANY_HOST = "0.0.0.0"  # noqa: S104 - other machines dial it; nkey and certificate let them in
@@ -130,6 +131,7 @@ def invite(mesh: MeshFile, asked: Ask, addresses: Mapping[str, str]) -> Invitati
     """
     newcomer = asked.newcomer
     check_name(newcomer)
+    check_not_retired(mesh, newcomer)
     if newcomer in mesh.regions:
         raise MeshError(f"{newcomer} is a region of this data folder")
     if mesh.elsewhere.get(newcomer, Elsewhere()).address is not None:
@@ -165,6 +167,7 @@ def accept(mesh: MeshFile, invitation: Invitation) -> None:
         raise MeshError(f"it is for {invitation.newcomer}, not for the region of this data folder")
     for name, host in invitation.hosts.items():
         check_name(name)
+        check_not_retired(mesh, name)
         if name in mesh.regions:
             raise MeshError(f"{name} is a region of this data folder")
         if name in mesh.elsewhere and mesh.elsewhere[name].address is None:

@@ -1,7 +1,7 @@
 """Runs all regions of a data folder on this machine, until told to stop.
 
-While it runs it follows `mesh.json`: a region that was added there is started, and links that were
-added or taken away there change, without stopping the others.
+While it runs it follows `mesh.json`: a region that was added there is started, one that has retired
+is stopped, and links that were added or taken away there change, without stopping the others.
 """
 
 import asyncio
@@ -43,7 +43,7 @@ class Mesh:
     file: MeshFile
     make: Callable[[str, MeshFile], Region]
     regions: dict[str, Region] = field(default_factory=dict)
-    _watchers: list[asyncio.Task[None]] = field(default_factory=list)
+    _watchers: dict[str, asyncio.Task[None]] = field(default_factory=dict)
 
     async def start(self) -> None:
         """Start every region, and again what dies. Raises what one of them meets."""
@@ -52,7 +52,8 @@ class Mesh:
         async with asyncio.TaskGroup() as tasks:
             for region in self.regions.values():
                 tasks.create_task(region.start())
-        self._watchers += [asyncio.create_task(each.watch()) for each in self.regions.values()]
+        for name, region in self.regions.items():
+            self._watchers[name] = asyncio.create_task(region.watch())
 
     async def follow(self) -> None:
         """Do what `mesh.json` says whenever it changes, until cancelled."""
@@ -72,12 +73,14 @@ class Mesh:
 
     async def stop(self) -> None:
         """Stop following, watching and running."""
-        await _cancel(self._watchers)
+        await _cancel(list(self._watchers.values()))
         await asyncio.gather(*(region.stop() for region in self.regions.values()))
 
     async def _take_on(self, file: MeshFile) -> None:
         self.file = file
-        await asyncio.gather(*(each.link_with_peers(file) for each in self.regions.values()))
+        over = [self._end(name) for name in self.regions.keys() - file.regions.keys()]
+        stay = [each for name, each in self.regions.items() if name in file.regions]
+        await asyncio.gather(*over, *(each.link_with_peers(file) for each in stay))
         for name in file.regions.keys() - self.regions.keys():
             region = self.regions[name] = self.make(name, file)
             try:
@@ -87,7 +90,13 @@ class Mesh:
                 await region.stop()
                 del self.regions[name]
             else:
-                self._watchers.append(asyncio.create_task(region.watch()))
+                self._watchers[name] = asyncio.create_task(region.watch())
+
+    async def _end(self, name: str) -> None:
+        if name in self._watchers:
+            await _cancel([self._watchers.pop(name)])
+        await self.regions[name].stop()
+        del self.regions[name]
 
 
 @asynccontextmanager

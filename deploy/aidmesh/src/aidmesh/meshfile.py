@@ -12,7 +12,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, model_validator
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 
 from aidmesh.embedded import free_ports
 from aidmesh.embedded.ports import HOST, is_free
@@ -118,13 +125,23 @@ class Elsewhere(_Entry):
     address: str | None = None
 
 
+class Retired(_Entry):
+    """A region that has retired; `entry` says how its data, which is kept, can be read, if it ran
+    here."""
+
+    since: AwareDatetime
+    entry: RegionEntry | None = None
+
+
 class MeshFile(_Entry):
-    """All regions of a data folder, and those that they are linked with on other machines."""
+    """All regions of a data folder, those that they are linked with on other machines, and those
+    that were and have retired."""
 
     _retired = frozenset({"links"})
 
     regions: dict[str, RegionEntry]
     elsewhere: dict[str, Elsewhere] = {}
+    retired: dict[str, Retired] = {}
 
     def peers(self, region: str) -> list[str]:
         """The other regions that it is linked with."""
@@ -229,6 +246,7 @@ def add_region(mesh: MeshFile, region: str, keys: Path, ports: Iterator[int]) ->
     check_name(region)
     if region in mesh.regions or region in mesh.elsewhere:
         raise MeshError(f"there is a region {region} already")
+    check_not_retired(mesh, region)
     mesh.regions[region] = _new_region(keys, ports)
 
 
@@ -281,6 +299,12 @@ def check_name(region: str) -> None:
         raise MeshError(
             f"{region!r} is no region: 2 to 20 lower-case letters and digits, a letter first"
         ) from error
+
+
+def check_not_retired(mesh: MeshFile, region: str) -> None:
+    """Raise MeshError if a region of that name has retired: what it told is still its own."""
+    if region in mesh.retired:
+        raise MeshError(f"{region} has retired, and its name is not used again")
 
 
 def _secret() -> str:

@@ -96,11 +96,13 @@ class RegionStatus:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """A mesh at one moment. `attention` has a line for each thing that a person should see to."""
+    """A mesh at one moment. `attention` has a line for each thing that a person should see to,
+    `retired` since when regions are there no more."""
 
     at: str
     regions: tuple[RegionStatus, ...]
     attention: tuple[str, ...] = field(default=())
+    retired: Mapping[str, str] = field(default_factory=dict)
 
     def as_json(self) -> Json:
         """Plain values."""
@@ -123,7 +125,10 @@ async def status_of(mesh: MeshFile) -> Status:
         *(_region(name, entry, mesh.peers(name)) for name, entry in mesh.regions.items())
     )
     return Status(
-        datetime.now(UTC).isoformat(timespec="seconds"), tuple(found), attention_of(found)
+        datetime.now(UTC).isoformat(timespec="seconds"),
+        tuple(found),
+        attention_of(found),
+        {name: each.since.isoformat(timespec="seconds") for name, each in mesh.retired.items()},
     )
 
 
@@ -327,6 +332,10 @@ def table(status: Status) -> list[str]:
             )
             for peer in region.peers
         ]
+    rows += [
+        (name, "", "retired", since, "", "", "", "")
+        for name, since in sorted(status.retired.items())
+    ]
     widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
     lines = [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

@@ -41,6 +41,12 @@ async def public_events_reported(probe: RegionProbe, marks: Sequence[Marks], pee
     )
 
 
+async def last_reported(probe: RegionProbe, peer: str) -> int | None:
+    """The last event of a region that a peer reports to have; None when it reports nothing."""
+    report = await _report_of(probe, peer, Arrived(0, 0))
+    return None if report is None else report.last_seq
+
+
 async def _sent(probe: RegionProbe, marks: Sequence[Marks]) -> Arrived:
     messages = last_seq = 0
     for mark in marks:

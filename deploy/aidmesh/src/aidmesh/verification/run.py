@@ -1,7 +1,7 @@
 """Runs every check against a mesh on this machine: regions, and databases, at the same time."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import asyncpg
@@ -80,16 +80,23 @@ async def verify(
                 for name, lag in noisy.items()
             )
             return Verification(False, unsettled, len(canaries), ())
-        outcomes = await check_all(data, probes, planted)
+        outcomes = await check_all(data, probes, planted, mesh.retired)
     return Verification(True, "", len(canaries), tuple(outcomes))
 
 
 async def check_all(
-    data: Path, probes: Sequence[RegionProbe], canaries: Canaries | None
+    data: Path,
+    probes: Sequence[RegionProbe],
+    canaries: Canaries | None,
+    retired: Collection[str] = (),
 ) -> list[Outcome]:
-    """Run every check once; what a probe's connections see is what is checked."""
+    """Run every check once; what a probe's connections see is what is checked.
+
+    What was between a region and one that has retired is left to how they parted.
+    """
     here = [probe.name for probe in probes]
-    elsewhere = {probe.name: await peers_elsewhere(probe, here) for probe in probes}
+    linked = {probe.name: await peers_elsewhere(probe, here) for probe in probes}
+    elsewhere = {name: [*peers, *sorted(retired)] for name, peers in linked.items()}
     marks = dict(zip(here, await asyncio.gather(*map(marks_of, probes)), strict=True))
     found = await asyncio.gather(
         *(
@@ -107,7 +114,7 @@ async def check_all(
         peers = [(peer, reads[peer.name]) for peer in probes if peer is not probe]
         if peers:
             outcomes.append(await public_events_reached(probe, marks[probe.name], peers))
-        for peer in elsewhere[probe.name]:
+        for peer in linked[probe.name]:
             outcomes.append(await public_events_reported(probe, marks[probe.name], peer))
     outcomes.append(await transfers_match(probes, elsewhere))
     outcomes.append(await rebalancings_match(probes, elsewhere))
