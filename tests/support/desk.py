@@ -45,6 +45,7 @@ from support.made_up.shipments import (
     SHIPMENTS,
     TRANSFERS,
 )
+from support.made_up.standings import CONFLICTS, STANDINGS
 from support.made_up.supply import (
     ASSETS,
     DISCREPANCIES,
@@ -118,7 +119,7 @@ class FakeRegion:
         if path == "/v1/transfers":
             return 200, {"rows": TRANSFERS if asked["direction"] == "out" else OWN_ASKS,
                          "next": self.more.get(f"{path}?{asked['direction']}")}  # fmt: skip
-        fixed = _fixed().get(path) or _fixed().get(f"{service}{path}")
+        fixed = _fixed().get(f"{service}{path}") or _fixed().get(path)
         if path == "/v1/check-outs" and "left_since" in asked:
             return 200, {"rows": [checked_out("2-C", by_clock=False)]}
         if fixed is not None:
@@ -272,6 +273,9 @@ def _fixed() -> dict[str, object]:
         f"/v1/shipments/{number('shipment gone')}/manifest": MANIFEST,
         "/v1/payouts/reviews": {"payouts": [PAID_ALONE]},
         "/v1/grants": [{"grant_id": str(number("qn")), "code": "qn-2024"}],
+        "/v1/standings": STANDINGS,
+        "inventory/v1/conflicts": CONFLICTS,
+        "/v1/conflicts": {"conflicts": [], "next": None},
         "/readyz": {"ready": True},
     }  # fmt: skip
 

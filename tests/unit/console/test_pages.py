@@ -51,6 +51,7 @@ PATHS = (
     *(f"/money/purchases/{number(f'purchase {state}')}" for state in PURCHASE_STATES),
     "/money/questions",
     "/alerts",
+    "/regions",
     "/shipments",
     "/shipments?region=lviv&item=food_parcel",
     *(f"/shipments/{number(f'shipment {name}')}" for name in ("preparing", "gone", "coming")),
@@ -116,7 +117,7 @@ async def test_one_service_away_takes_no_page_with_it(browser: "Browser", servic
     for path in (
         "/", "/needs", "/hand-over", "/stock", "/beds", "/money", "/results", "/register",
         "/money/grants", "/money/purchases", "/money/questions", "/assets", "/alerts",
-        "/shipments",
+        "/shipments", "/regions",
     ):  # fmt: skip
         answer = await browser.get(path)
         assert answer.status_code == 200, path

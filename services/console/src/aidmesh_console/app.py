@@ -40,6 +40,7 @@ from aidmesh_console.pages import (
     rules,
     shipments,
     sites,
+    standings,
     stock,
 )
 from aidmesh_console.served import static_files
@@ -90,7 +91,7 @@ def build(
     for page in (
         home, register, importing, needs, rules, referrals, people, links, hand_over, sites,
         stock, items, lots, beds, assets, shipments, alerts, between, grants, purchases,
-        questions, orders, money, results,
+        questions, orders, money, results, standings,
     ):  # fmt: skip
         app.include_router(page.routes, include_in_schema=False)
     return Service(name=NAME, settings=settings, database=None, app=app, health=health)

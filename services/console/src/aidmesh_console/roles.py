@@ -42,6 +42,7 @@ class Act(StrEnum):
     SEE_SMALL_NUMBERS = "see_small_numbers"
     SEE_HEALTH = "see_health"
     RUN_ALERTS = "run_alerts"
+    DECLARE_LOST = "declare_lost"
 
 
 ALLOWED: Final = {
@@ -71,6 +72,7 @@ ALLOWED: Final = {
     Act.SEE_SMALL_NUMBERS: _MONEY | {Role.ONCALL},
     Act.SEE_HEALTH: frozenset({Role.ONCALL, Role.LEAD}),
     Act.RUN_ALERTS: frozenset({Role.ONCALL, Role.LEAD}),
+    Act.DECLARE_LOST: frozenset({Role.LEAD}),
 }
 
 

@@ -12,6 +12,8 @@ class LinkState(View):
 
     state: Literal["up", "dark"]
     since: datetime
+    gone: Literal["lost", "retired"] | None = None
+    gone_since: datetime | None = None
 
 
 class Peer(View):
