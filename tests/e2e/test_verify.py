@@ -8,10 +8,14 @@ from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
 from uuid import UUID
 
+import nats
 import pytest
+from nats.aio.client import Client
 
+from aidmesh.credentials import seed_file
 from aidmesh.quiet import RegionProbe, probing, wait_quiet
 from aidmesh.topology.api import JetStreamApi, section
+from aidmesh.topology.config import SUPERVISOR
 from aidmesh.verification import streams
 from aidmesh.verification.outcome import Outcome
 from aidmesh.verification.privacy import Canaries
@@ -204,6 +208,17 @@ async def probes(
         yield probes
 
 
+@asynccontextmanager
+async def intruding(probe: RegionProbe) -> AsyncIterator[Client]:
+    """Somebody with the supervisor's key: no other user could break what the tests below break."""
+    seed = str(seed_file(probe.entry.keys, SUPERVISOR))
+    client = await nats.connect(probe.entry.nats.url, nkeys_seed=seed)
+    try:
+        yield client
+    finally:
+        await client.close()
+
+
 async def look(own: RunningMesh, probes: list[RegionProbe]) -> list[Outcome]:
     return await check_all(own.data, probes, Canaries([PLANTED]))
 
@@ -305,12 +320,13 @@ async def test_a_planted_value_in_a_log_is_found(
 async def test_a_planted_value_in_an_event_is_found(
     own: RunningMesh, probes: list[RegionProbe], subject: str
 ) -> None:
-    context = probes[0].client.jetstream()
-    ack = await context.publish(f"{subject}.intake.need.odd.v1", f"x {PLANTED} y".encode())
-    try:
-        outcomes = await look(own, probes)
-    finally:
-        await context.delete_msg(ack.stream, ack.seq)
+    async with intruding(probes[0]) as client:
+        context = client.jetstream()
+        ack = await context.publish(f"{subject}.intake.need.odd.v1", f"x {PLANTED} y".encode())
+        try:
+            outcomes = await look(own, probes)
+        finally:
+            await context.delete_msg(ack.stream, ack.seq)
 
     assert failing(outcomes) == {"no_personal_data_in_events"}
 
@@ -325,9 +341,10 @@ async def test_a_message_that_was_removed_is_missed(
         (kyiv, "LOCAL", "local.kyiv.>", "sent_events_are_in_their_streams"),
     ):
         before = failing(await look(own, probes))
-        api = JetStreamApi(probe.client)
-        found = await api.request(f"STREAM.MSG.GET.{stream}", {"last_by_subj": subject})
-        seq = section(found, "message")["seq"]
-        await api.request(f"STREAM.MSG.DELETE.{stream}", {"seq": seq})
+        async with intruding(probe) as client:
+            api = JetStreamApi(client)
+            found = await api.request(f"STREAM.MSG.GET.{stream}", {"last_by_subj": subject})
+            seq = section(found, "message")["seq"]
+            await api.request(f"STREAM.MSG.DELETE.{stream}", {"seq": seq})
 
         assert failing(await look(own, probes)) == {*before, check}
