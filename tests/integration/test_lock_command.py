@@ -13,9 +13,11 @@ import httpx
 import pytest
 
 from aidmesh.embedded import free_ports
-from aidmesh.meshfile import prepare_mesh, write_mesh
+from aidmesh.meshfile import MeshError, prepare_mesh, write_mesh
+from aidmesh.own_keys import rotate_own
 from aidmesh_chassis.auth import Role, issue_token
-from aidmesh_chassis.keys import TOKENS, KeyRing, create_region_keys
+from aidmesh_chassis.key_rotation import former
+from aidmesh_chassis.keys import INTAKE, TOKENS, KeyRing, create_region_keys, protect
 from support.servers import DatabaseFactory
 from support.waiting import eventually
 
@@ -160,3 +162,29 @@ async def test_the_folder_of_a_mesh_knows_keys_and_addresses(
     assert await intake.find_person() == 423
     assert (await intake.type("unlock", data=data))[1].startswith("kyiv intake: unlocked")
     assert (await intake.type("staff", "list", data=data))[0] == 0
+
+
+async def test_a_key_with_a_passphrase_is_replaced_while_its_service_runs(
+    intake: Intake, tmp_path: Path
+) -> None:
+    keys = intake.keys / "kyiv"
+    protect(keys / "intake.key", PASSPHRASE)
+    mesh, _ = prepare_mesh(tmp_path, ("kyiv",), {"kyiv": keys})
+    entry = mesh.regions["kyiv"]
+    port = httpx.URL(intake.url).port
+    assert port is not None
+    entry.services["intake"].http_port = port
+    for wrong in (None, "not this passphrase"):
+        with pytest.raises(MeshError, match="intake"):
+            await rotate_own("kyiv", entry, wrong)
+    assert former(keys)[INTAKE] == ()
+
+    await rotate_own("kyiv", entry, PASSPHRASE)
+
+    assert len(former(keys)[INTAKE]) == 1
+    signer = KeyRing(keys, [TOKENS]).token_signer()
+    token = issue_token(signer, uuid4(), [Role.ONCALL], "kyiv", datetime.now(UTC), 60)
+    headers = {"Authorization": f"Bearer {token}"}
+    state = await intake.client.get("/v1/keys", headers=headers)
+    assert state.json() == {"locked": False, "missing": []}  # it was told the new one
+    assert KeyRing(keys, [INTAKE]).missing == (INTAKE,)

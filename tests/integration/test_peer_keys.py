@@ -4,6 +4,7 @@ from pathlib import Path
 
 import asyncpg
 
+from aidmesh_chassis.key_rotation import prepare, switch
 from support.regions_running import running_regions
 from support.servers import DatabaseFactory
 from support.waiting import eventually
@@ -30,3 +31,13 @@ async def test_each_region_seals_for_the_others_with_the_key_they_told(
                 await eventually(lambda dsn=dsn: keys_known(dsn), 20)
                 told = (tmp_path / other / "keys" / f"{service}.pub").read_bytes()
                 assert await keys_known(dsn) == {other: told}
+        prepare(tmp_path / "lviv" / "keys")
+        switch(tmp_path / "lviv" / "keys")  # while all of them run
+        for service in ("intake", "payments"):
+            fresh = (tmp_path / "lviv" / "keys" / f"{service}.pub").read_bytes()
+            dsn = mesh["kyiv"].dsns[service]
+
+            async def heard(dsn: str = dsn, fresh: bytes = fresh) -> bool:
+                return await keys_known(dsn) == {"lviv": fresh}
+
+            await eventually(heard, 60)

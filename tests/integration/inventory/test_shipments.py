@@ -458,9 +458,9 @@ async def test_no_piece_is_lost_whatever_the_wire_does(pair: tuple[Side, Side], 
         )
 
 
-async def know_key(of: Side, at: Side, key: Ed25519PrivateKey) -> None:
+async def know_key(of: Side, at: Side, key: Ed25519PrivateKey, version: int = 1) -> None:
     public = base64.b64encode(key.public_key().public_bytes_raw()).decode()
-    told = KeyChangedV1(purpose="sign", public=public, version=1)
+    told = KeyChangedV1(purpose="sign", public=public, version=version)
     await at.world.take(told, region=of.region)
 
 
@@ -506,6 +506,26 @@ async def test_goods_are_counted_by_their_manifest_and_the_event_matches(
     assert await lviv.world.value("SELECT count(*) FROM discrepancy") == 0
     await exchange(kyiv, lviv)
     assert (await kyiv.book(sent.shipment_id)).shipment == known.shipment
+
+
+async def test_a_manifest_printed_before_its_key_was_replaced_counts_for_a_month(
+    pair: tuple[Side, Side],
+) -> None:
+    kyiv, lviv = pair
+    former, newer, newest = (Ed25519PrivateKey.generate() for _ in range(3))
+    lot_id = await kyiv.world.stock(kyiv.site_id, 9)
+    prepared = await kyiv.send(lviv, (lot_id, 4))
+    sent = await kyiv.dispatch(prepared.shipment_id)
+    assert isinstance(sent, Book)
+    for version, key in ((1, former), (3, newest), (2, newer)):  # the links keep no order
+        await know_key(kyiv, lviv, key, version)
+    assert await take(lviv, manifests.sign(sent, Ed25519PrivateKey.generate())) == "manifest-forged"
+    await lviv.world.execute(
+        "UPDATE peer_key_told SET told_at = told_at - interval '31 days' WHERE version < 3"
+    )
+    assert await take(lviv, manifests.sign(sent, former)) == "manifest-forged"
+    for key in (newer, newest):
+        assert isinstance(await take(lviv, manifests.sign(sent, key)), Book)
 
 
 async def test_an_event_that_contradicts_its_manifest_is_for_a_person(

@@ -2,13 +2,14 @@
 
 import asyncio
 import base64
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 
-from aidmesh_chassis.crypto import PrivateKey
+from aidmesh_chassis.crypto import unseal
 from aidmesh_chassis.keys import NOTIFICATION, Locked
 from aidmesh_contracts.ids import PersonId
 from aidmesh_contracts.intake import PersonErasedV1
@@ -16,6 +17,7 @@ from aidmesh_notification.channels import FileOutlet, NotSent
 from aidmesh_notification.domain.cards import Channel
 from aidmesh_notification.domain.hours import KYIV, Window
 from aidmesh_notification.handlers import queue_digests, settle_cut_short
+from aidmesh_notification.sender import Opener
 from aidmesh_notification.texts import load_templates
 from integration.notification.world import World, ready, spool_lines
 
@@ -275,13 +277,13 @@ async def test_without_its_key_messages_wait(world: World) -> None:
     await world.take(ready(person))
     sender = world.sender()
 
-    def locked() -> PrivateKey:
+    def locked() -> Opener:
         raise Locked(NOTIFICATION)
 
-    sender._private_key = locked
+    sender._opener = locked
     with pytest.raises(Locked):
         await sender.run_once()
     assert [row["state"] for row in await world.messages()] == ["queued"]
-    sender._private_key = lambda: world.key
+    sender._opener = lambda: partial(unseal, world.key)
     await sender.run_once()
     assert len(world.recorder.sent) == 1

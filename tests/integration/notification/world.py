@@ -4,11 +4,12 @@ import base64
 import json
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
-from aidmesh_chassis.crypto import PrivateKey, seal
+from aidmesh_chassis.crypto import PrivateKey, seal, unseal
 from aidmesh_chassis.db import Database
 from aidmesh_chassis.envelope import Received, new_event_id
 from aidmesh_chassis.privacy import PersonalText
@@ -66,7 +67,7 @@ class World:
     ) -> Sender:
         return Sender(
             self.database,
-            lambda: self.key,
+            lambda: partial(unseal, self.key),
             {Channel.EMAIL: self.recorder} if outlets is None else outlets,
             load_templates("Canary Organization"),
             default_hours,

@@ -4,10 +4,13 @@ from pathlib import Path
 
 import pytest
 
+from aidmesh.commands import keys as commands
 from aidmesh.commands.keys import init
+from aidmesh.commands.secret import KeysOf
 from aidmesh.credentials import CredentialsError, check_folders, missing
 from aidmesh.meshfile import MeshFile
-from aidmesh_chassis.keys import create_region_keys
+from aidmesh_chassis.key_rotation import former, prepare, switch
+from aidmesh_chassis.keys import create_region_keys, is_protected
 
 
 def test_an_older_folder_is_missed_out_loud_and_made_whole(tmp_path: Path) -> None:
@@ -46,3 +49,21 @@ def test_a_mesh_of_before_forgets_its_passwords() -> None:
         }
     )
     assert "gone" not in mesh.model_dump_json()
+
+
+def test_a_passphrase_is_put_on_former_keys_as_well_and_they_are_listed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "kyiv"
+    create_region_keys(folder)
+    prepare(folder)
+    switch(folder)
+    (old,) = former(folder)["payments"]
+    at = KeysOf(tmp_path, None, "kyiv")
+    commands.show(at=at)
+    lines = capsys.readouterr().out.splitlines()
+    assert any(line.startswith("kyiv payments: ") and line.endswith(old) for line in lines)
+    monkeypatch.setattr(commands, "ask", lambda *_, **__: "correct horse battery")
+    commands.protect(at=at, which="payments")
+    assert is_protected(folder / "payments.key")
+    assert is_protected(folder / f"payments.{old}.key")

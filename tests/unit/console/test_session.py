@@ -1,5 +1,6 @@
 """A visit: genuine, alive, renewed from the staff file, ended for good."""
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aidmesh_chassis.auth import Role, Verifier
-from aidmesh_chassis.keys import TOKENS, KeyRing, create_region_keys
+from aidmesh_chassis.key_rotation import prepare, switch
+from aidmesh_chassis.keys import LOOK_S, TOKENS, KeyRing, create_region_keys
 from aidmesh_chassis.staff import StaffFile, WrongCredentials
 from aidmesh_console.config import Settings
 from aidmesh_console.session import Session, Sessions
@@ -147,3 +149,21 @@ def nobody(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 
 _NOBODY: Sessions
+
+
+async def test_a_visit_goes_on_when_the_key_that_signs_is_replaced(rig: Rig) -> None:
+    times = itertools.count(step=LOOK_S)
+    rig.keys = KeyRing(rig.keys.folder, [TOKENS], clock=lambda: next(times))
+    rig.verifier = Verifier(rig.keys.token_keys, "kyiv", clock=rig.clock)
+    rig.sessions = rig.again()
+    session = await rig.begin()
+    cookie, proof = rig.sessions.cookie(session), rig.sessions.proof(session.visit_id)
+    prepare(rig.keys.folder)
+    switch(rig.keys.folder)
+    found = rig.sessions.read(cookie)
+    assert found is not None
+    assert rig.sessions.proves(session.visit_id, proof)
+    fresh = rig.sessions.proof(session.visit_id)
+    assert fresh != proof
+    assert rig.sessions.proves(session.visit_id, fresh)
+    assert rig.again().read(rig.sessions.cookie(await rig.begin())) is not None

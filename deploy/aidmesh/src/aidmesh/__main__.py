@@ -59,6 +59,7 @@ def build() -> App:
     secret = App(name="keys", help="The keys of regions.")
     secret.command(keys.init)
     secret.command(keys.rotate)
+    secret.command(keys.show)
     secret.command(keys.protect)
     app.command(secret)
     app.command(lock.lock)

@@ -86,7 +86,7 @@ class Sessions:
         self._staff = staff
         self._verifier = verifier
         self._clock = clock
-        self._secret = _signing_secret(keys)
+        self._secrets = [_signing_secret(keys)]
         self._ended: OrderedDict[str, None] = OrderedDict()
 
     async def by_password(self, login: str, password: str) -> Session:
@@ -157,7 +157,7 @@ class Sessions:
 
     def proves(self, visit_id: str, proof: str) -> bool:
         """Whether a form was given out by this desk within this visit."""
-        return hmac.compare_digest(self.proof(visit_id).encode(), proof.encode())
+        return self._is_mac(b"form", visit_id.encode(), proof)
 
     def _begin(self, token: str, *, renewable: bool) -> Session:
         now = int(self._clock())
@@ -201,7 +201,7 @@ class Sessions:
             text = bytes.fromhex(encoded)
         except ValueError:
             return None
-        if not hmac.compare_digest(self._mac(b"visit", text).encode(), mac.encode()):
+        if not self._is_mac(b"visit", text, mac):
             return None
         try:
             return _Content.model_validate_json(text)
@@ -209,9 +209,32 @@ class Sessions:
             return None
 
     def _mac(self, purpose: bytes, text: bytes) -> str:
-        return hashlib.blake2b(
-            text, key=self._secret, digest_size=_MAC_BYTES, person=purpose
-        ).hexdigest()
+        return _mac(self._current()[0], purpose, text)
+
+    def _is_mac(self, purpose: bytes, text: bytes, mac: str) -> bool:
+        return any(
+            hmac.compare_digest(_mac(secret, purpose, text).encode(), mac.encode())
+            for secret in self._current()
+        )
+
+    def _current(self) -> list[bytes]:
+        """The secret in use and the one before: who visits when the key is replaced goes on."""
+        try:
+            newest = _derived(self._keys)
+        except Locked:
+            return self._secrets
+        if newest != self._secrets[0]:
+            self._secrets = [newest, self._secrets[0]]
+        return self._secrets
+
+
+def _mac(secret: bytes, purpose: bytes, text: bytes) -> str:
+    return hashlib.blake2b(text, key=secret, digest_size=_MAC_BYTES, person=purpose).hexdigest()
+
+
+def _derived(keys: KeyRing) -> bytes:
+    raw = keys.token_signer().private_bytes_raw()
+    return hashlib.blake2b(raw, digest_size=32, person=b"desk cookies").digest()
 
 
 def _signing_secret(keys: KeyRing) -> bytes:
@@ -220,7 +243,6 @@ def _signing_secret(keys: KeyRing) -> bytes:
     Without that key nobody signs in by name, and a random secret will do.
     """
     try:
-        raw = keys.token_signer().private_bytes_raw()
+        return _derived(keys)
     except Locked:
         return secrets.token_bytes(32)
-    return hashlib.blake2b(raw, digest_size=32, person=b"desk cookies").digest()

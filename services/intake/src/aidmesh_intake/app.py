@@ -72,7 +72,7 @@ def build(settings: Settings | None = None) -> Service:
             ),
             Sweep(
                 "own_keys",
-                60.0,
+                10.0,
                 partial(peer_keys.tell, KeyChangedV1, lambda: {SEAL: ring.public(INTAKE).raw}),
             ),
             Sweep("told_again", 2.0, partial(standings.tell_again, but=())),

@@ -17,7 +17,6 @@ from aidmesh_chassis.crypto import (
     encrypt,
     keyed_hash,
     seal,
-    unseal,
     unwrap_key,
     wrap_key,
 )
@@ -60,7 +59,7 @@ class Vault:
             DecryptionFailed: it is damaged, sealed to somebody else, or of another offer.
         """
         try:
-            box = Box.from_bytes(unseal(self._ring.private(INTAKE), sealed))
+            box = Box.from_bytes(self._ring.unseal(INTAKE, sealed))
         except ValidationError:
             raise DecryptionFailed from None
         if box.referral_id != referral_id:
@@ -74,7 +73,7 @@ class Vault:
             Locked: the key is not loaded.
             DecryptionFailed: it is damaged, or sealed to somebody else.
         """
-        return unseal(self._ring.private(INTAKE), sealed)
+        return self._ring.unseal(INTAKE, sealed)
 
     @property
     def is_locked(self) -> bool:

@@ -113,7 +113,7 @@ def build(settings: Settings | None = None) -> Service:
             Sweep("slots_of_a_day", 60.0, sweeps.tell_slots, limit=sweeps.LIMIT),
             Sweep(
                 "own_keys",
-                60.0,
+                10.0,
                 partial(peer_keys.tell, KeyChangedV1, lambda: {SIGN: keys.public(INVENTORY).raw}),
             ),
             Sweep("told_again", 2.0, partial(standings.tell_again, but=())),

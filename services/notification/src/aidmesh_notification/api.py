@@ -4,6 +4,7 @@ No answer holds an address or a text that somebody got: those exist only while s
 """
 
 import json
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Annotated, Literal, get_args
 from uuid import UUID
@@ -17,6 +18,7 @@ from aidmesh_chassis.crypto import PublicKey, seal
 from aidmesh_chassis.db import Database, clock
 from aidmesh_chassis.http import Body, Page, PageQuery
 from aidmesh_chassis.idempotency import Once
+from aidmesh_chassis.keys import KeyFileError
 from aidmesh_chassis.privacy import PersonalText
 from aidmesh_chassis.problems import NOT_FOUND, Problem
 from aidmesh_contracts.values import Code
@@ -122,11 +124,13 @@ class SubscriptionOut(BaseModel):
     changed_at: datetime | None
 
 
-def router(database: Database, templates: Templates, card_key: PublicKey | None) -> APIRouter:
+def router(
+    database: Database, templates: Templates, card_key: Callable[[], PublicKey]
+) -> APIRouter:
     """Return the routes.
 
     Args:
-        card_key: notification's own public key, to which staff contacts are sealed.
+        card_key: gives notification's own public key, to which staff contacts are sealed.
     """
     routes = APIRouter(prefix="/v1")
 
@@ -226,8 +230,12 @@ def router(database: Database, templates: Templates, card_key: PublicKey | None)
         body: SubscriptionIn,
     ) -> Response:
         """Have the daily digest sent to the caller; a later call replaces an earlier one."""
-        if card_key is None:
-            raise Problem(NOT_FOUND, "This region has no notification key; create its keys first.")
+        try:
+            public = card_key()
+        except KeyFileError:
+            raise Problem(
+                NOT_FOUND, "This region has no notification key; create its keys first."
+            ) from None
         card = {
             "person_id": str(caller.staff_id),
             "version": 1,
@@ -239,7 +247,7 @@ def router(database: Database, templates: Templates, card_key: PublicKey | None)
             "wording": body.wording,
             "safe": True,
         }
-        sealed = seal(card_key, json.dumps(card, ensure_ascii=False).encode())
+        sealed = seal(public, json.dumps(card, ensure_ascii=False).encode())
         async with database.transaction() as tx:
             await contacts.put_subscription(tx.conn, caller.staff_id, sealed)
         return Response(status_code=204)

@@ -3,7 +3,7 @@
 from aidmesh_chassis import idempotency, key_routes
 from aidmesh_chassis.auth import verifier_of
 from aidmesh_chassis.http import create_app
-from aidmesh_chassis.keys import NOTIFICATION, KeyFileError, KeyRing
+from aidmesh_chassis.keys import NOTIFICATION, KeyRing
 from aidmesh_chassis.service import Health, Service, Sweep, open_database
 from aidmesh_notification import api, consumers, handlers
 from aidmesh_notification.channels import outlets_of
@@ -29,7 +29,7 @@ def build(settings: Settings | None = None) -> Service:
     health = Health()
     sender = Sender(
         database,
-        lambda: keys.private(NOTIFICATION),
+        lambda: keys.opener(NOTIFICATION),
         outlets_of(settings),
         templates,
         parse_hours(settings.hours_from, settings.hours_to),
@@ -44,11 +44,7 @@ def build(settings: Settings | None = None) -> Service:
         verifier_of(keys, settings.region),
         checks=health.checks,
     )
-    try:
-        card_key = keys.public(NOTIFICATION)
-    except KeyFileError:
-        card_key = None
-    app.include_router(api.router(database, templates, card_key))
+    app.include_router(api.router(database, templates, lambda: keys.public(NOTIFICATION)))
     app.include_router(key_routes.router(keys))
     digest_from = parse_hours(settings.digest_from, "24:00").from_min
     return Service(

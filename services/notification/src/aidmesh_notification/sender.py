@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID, uuid4
 
-from aidmesh_chassis.crypto import DecryptionFailed, PrivateKey, unseal
+from aidmesh_chassis.crypto import DecryptionFailed
 from aidmesh_chassis.db import Database, Tx
 from aidmesh_chassis.ending import goes_on
 from aidmesh_chassis.errors import TRANSIENT
@@ -48,6 +48,10 @@ LEASE_SLACK_S = 15.0
 RECORD_TRIES_MAX = 60
 
 
+Opener = Callable[[bytes], bytes]
+"""Opens what was sealed to notification."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outgoing:
     """A message marked `sending`: only here do address and text come together."""
@@ -73,7 +77,7 @@ class Sender:
     """Sends batches of due messages for as long as the service runs.
 
     Args:
-        private_key: gives the key that opens contact cards; raises `Locked` without it.
+        opener: gives what opens contact cards; both raise `Locked` without the key.
         outlets: the channels that are set up.
         default_hours: for people who named no hours of their own.
     """
@@ -81,7 +85,7 @@ class Sender:
     def __init__(
         self,
         database: Database,
-        private_key: Callable[[], PrivateKey],
+        opener: Callable[[], Opener],
         outlets: Mapping[Channel, Outlet],
         templates: Templates,
         default_hours: Window,
@@ -92,7 +96,7 @@ class Sender:
         retry_s: float,
     ) -> None:
         self._db = database
-        self._private_key = private_key
+        self._opener = opener
         self._outlets = dict(outlets)
         self._templates = templates
         self._default_hours = default_hours
@@ -139,20 +143,20 @@ class Sender:
         Raises:
             Locked: the key for contact cards is not loaded; messages wait.
         """
-        key = self._private_key()
+        opened = self._opener()
         claim_id = uuid4()
         async with self._db.transaction() as tx:
             messages = await outbound.due(tx.conn, self._batch_max)
             if not messages:
                 return 0
-            outgoing = await self._claim(tx, messages, key, claim_id)
+            outgoing = await self._claim(tx, messages, opened, claim_id)
         if outgoing:
             outcome = await self._send_all(outgoing)
             await self._persist(lambda tx: self._record(tx, outcome, claim_id))
         return len(messages)
 
     async def _claim(
-        self, tx: Tx, messages: Sequence[outbound.Due], key: PrivateKey, claim_id: UUID
+        self, tx: Tx, messages: Sequence[outbound.Due], opened: Opener, claim_id: UUID
     ) -> list[Outgoing]:
         """Decide on each message; what may go out is `sending` when this transaction commits."""
         count = (
@@ -170,7 +174,7 @@ class Sender:
                 tx.now,
                 over=message.over,
                 erased=message.erased,
-                reach=None if message.over or message.erased else _reach(message, key),
+                reach=None if message.over or message.erased else _reach(message, opened),
                 default_hours=self._default_hours,
             )
             if isinstance(decision, Send) and not self._can_send(queued.template, decision):
@@ -305,12 +309,12 @@ class Sender:
                 return
 
 
-def _reach(message: outbound.Due, key: PrivateKey) -> Reach | None:
+def _reach(message: outbound.Due, opened: Opener) -> Reach | None:
     """Open the card of a message, in memory only."""
     if message.sealed is None or message.card_of is None:
         return None
     try:
-        plain = unseal(key, message.sealed)
+        plain = opened(message.sealed)
     except DecryptionFailed:
         log.warning("contact.unreadable", message_id=str(message.queued.message_id))
         return None

@@ -75,7 +75,7 @@ def build(settings: Settings | None = None) -> Service:
             Sweep("erased_payees", 60.0, sweeps.forget_payees, sweeps.LIMIT),
             Sweep(
                 "own_keys",
-                60.0,
+                10.0,
                 partial(peer_keys.tell, KeyChangedV1, lambda: {SEAL: keys.public(PAYMENTS).raw}),
             ),
             Sweep(

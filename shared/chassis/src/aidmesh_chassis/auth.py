@@ -8,7 +8,7 @@ the member of staff is disabled or gets other roles: a lost phone is not a lasti
 
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -21,7 +21,7 @@ from fastapi import Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from structlog.contextvars import bind_contextvars
 
-from aidmesh_chassis.keys import KeyRing
+from aidmesh_chassis.keys import KeyRing, TokenKey
 from aidmesh_chassis.logs import bind_need
 from aidmesh_chassis.problems import FORBIDDEN, UNAUTHENTICATED, Problem
 from aidmesh_chassis.revoking import REVOKED_FILE, Revocations
@@ -101,25 +101,27 @@ class _Verified:
     caller: Caller
     issued_at: int
     expires_at: int
+    key: TokenKey
 
 
 class Verifier:
     """Verifies the tokens of one region.
 
     Remembers a bounded number of tokens that it has already verified: a signature check costs
-    more than all else about a small request.
+    more than all else about a small request. `keys` is the key, or gives all that are accepted now.
     """
 
     def __init__(
         self,
-        public_key: Ed25519PublicKey,
+        keys: Ed25519PublicKey | Callable[[], Sequence[TokenKey]],
         region: str,
         *,
         revocations: Revocations | None = None,
         clock: Callable[[], float] = time.time,
         remembered_max: int = 1024,
     ) -> None:
-        self._public_key = public_key
+        only = (TokenKey(keys),) if isinstance(keys, Ed25519PublicKey) else ()
+        self._keys = (lambda: only) if isinstance(keys, Ed25519PublicKey) else keys
         self._region = region
         self._revocations = revocations
         self._clock = clock
@@ -129,9 +131,11 @@ class Verifier:
     def verify(self, token: str) -> Caller:
         """Who holds this token. Raises `Problem` (401) unless it is valid now, here."""
         now = self._clock()
+        keys = self._keys()
         known = self._remembered.get(token)
-        if known is None:
-            known = self._checked(token, now)
+        if known is None or known.key not in keys:
+            self._remembered.pop(token, None)
+            known = self._checked(token, now, keys)
             self._remembered[token] = known
             if len(self._remembered) > self._remembered_max:
                 self._remembered.popitem(last=False)
@@ -144,13 +148,21 @@ class Verifier:
             raise _unauthenticated()
         return known.caller
 
-    def _checked(self, token: str, now: float) -> _Verified:
+    def _checked(self, token: str, now: float, keys: Sequence[TokenKey]) -> _Verified:
         if len(token) > TOKEN_BYTES_MAX:
             raise _unauthenticated()
+        for key in keys:
+            try:
+                return self._checked_by(key, token, now)
+            except jwt.InvalidSignatureError:
+                continue
+        raise _unauthenticated()
+
+    def _checked_by(self, key: TokenKey, token: str, now: float) -> _Verified:
         try:
             claims = jwt.decode(
                 token,
-                self._public_key,
+                key.public,
                 algorithms=[_ALGORITHM],
                 audience=self._region,
                 issuer=_issuer(self._region),
@@ -163,17 +175,22 @@ class Verifier:
             )
             issued_at, expires_at = int(claims["iat"]), int(claims["exp"])
             caller = Caller(UUID(claims["sub"]), frozenset(Role(name) for name in claims["roles"]))
+        except jwt.InvalidSignatureError:
+            raise
         except (jwt.InvalidTokenError, ValueError, TypeError, KeyError, OverflowError):
             raise _unauthenticated() from None
         if issued_at > now + _LEEWAY_S or not 0 < expires_at - issued_at <= LIFETIME_S_MAX:
             raise _unauthenticated()
-        return _Verified(caller, issued_at, expires_at)
+        if key.until is not None and issued_at > key.until + _LEEWAY_S:
+            raise _unauthenticated()
+        return _Verified(caller, issued_at, expires_at, key)
 
 
 def verifier_of(keys: KeyRing, region: str) -> Verifier:
     """The verifier of a region's tokens, with its keys folder. Raises `KeyFileError`."""
     revocations = Revocations(keys.folder / REVOKED_FILE)
-    return Verifier(keys.token_verifier(), region, revocations=revocations)
+    keys.token_keys()  # a service without any does not start
+    return Verifier(keys.token_keys, region, revocations=revocations)
 
 
 def _unauthenticated() -> Problem:

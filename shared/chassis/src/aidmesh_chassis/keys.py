@@ -1,61 +1,75 @@
-"""The keys of a service, loaded from a keys folder that is not in the data folder.
-
-Files of a region's keys folder (mode 0600 in a folder of 0700):
-
-    master.key                      32 bytes; wraps the keys of people (held by intake)
-    intake.key        .pub          X25519; referrals of other regions are sealed to it
-    inventory.key     .pub          Ed25519; signs manifests of shipments
-    notification.key  .pub          X25519; contacts are sealed to it
-    payments.key      .pub          X25519; payee details are sealed to it
-    tokens.key        .pub          Ed25519; signs what staff sign in with (held by the console)
+"""The keys of a service, loaded from a keys folder (see key_files).
 
 A service asks for the secrets it needs. If one is not there, or protected by a passphrase that
 nobody has given yet, the service is locked: it runs and does all that needs no personal data.
+Files that are replaced are taken up within a second of their use; a master key never is.
 Python cannot promise to overwrite memory: `lock` lets go of the keys, and they are gone when
 their memory is used again.
 """
 
-import os
-import struct
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from nacl.pwhash import argon2id
 
-from aidmesh_chassis.crypto import (
-    KEY_BYTES,
-    DecryptionFailed,
-    MasterKey,
-    PrivateKey,
-    PublicKey,
-    SecretKey,
-    decrypt,
-    encrypt,
+from aidmesh_chassis.crypto import DecryptionFailed, MasterKey, PrivateKey, PublicKey, unseal
+from aidmesh_chassis.key_files import (
+    INTAKE,
+    INVENTORY,
+    MASTER,
+    NEXT,
+    NOTIFICATION,
+    PASSPHRASE_CHARS_MIN,
+    PAYMENTS,
+    PUBLICS,
+    SECRETS,
+    TOKENS,
+    KeyFileError,
+    WrongPassphrase,
+    create_region_keys,
+    is_protected,
+    key_id,
+    open_to_others,
+    opens,
+    protect,
+    public_of,
+    read_public,
+    read_secret,
+    secret_files,
 )
 from aidmesh_chassis.logs import get_logger
 from aidmesh_chassis.problems import LOCKED, Problem
 
+__all__ = [
+    "INTAKE",
+    "INVENTORY",
+    "MASTER",
+    "NOTIFICATION",
+    "PASSPHRASE_CHARS_MIN",
+    "PAYMENTS",
+    "PUBLICS",
+    "SECRETS",
+    "TOKENS",
+    "KeyFileError",
+    "KeyRing",
+    "Locked",
+    "TokenKey",
+    "WrongPassphrase",
+    "create_region_keys",
+    "is_protected",
+    "open_to_others",
+    "opens",
+    "protect",
+]
+
 log = get_logger()
 
-MASTER: Final = "master"
-INTAKE: Final = "intake"
-INVENTORY: Final = "inventory"
-NOTIFICATION: Final = "notification"
-PAYMENTS: Final = "payments"
-TOKENS: Final = "tokens"
-SECRETS: Final = (MASTER, INTAKE, INVENTORY, NOTIFICATION, PAYMENTS, TOKENS)
-PUBLICS: Final = (INTAKE, INVENTORY, NOTIFICATION, PAYMENTS, TOKENS)
-_SIGNING: Final = (INVENTORY, TOKENS)
-
-PASSPHRASE_CHARS_MIN: Final = 12
-_FILE_BYTES_MAX: Final = 1024
-_MAGIC: Final = b"aidmesh-key-1\n"
-_COST: Final = struct.Struct("!II")
-# What a tampered file may make us spend: 1 GiB, 10 passes.
-_MEMORY_BYTES_MAX: Final = 1 << 30
-_PASSES_MAX: Final = 10
+LOOK_S: Final = 1.0
+"""How old what a ring knows of its files may be, seconds."""
 
 
 class Locked(Problem):
@@ -65,53 +79,86 @@ class Locked(Problem):
         super().__init__(LOCKED, key=key)
 
 
-class KeyFileError(Exception):
-    """A key file is missing, damaged, or open to others; names the file, never its content."""
+@dataclass(frozen=True, slots=True)
+class TokenKey:
+    """A key that tokens are verified with, and until when it signed: epoch seconds, None for now.
 
+    Nothing that is said to be signed later counts. Since no token lives longer than twelve hours,
+    a former key is worth nothing after these, also to whoever stole it.
+    """
 
-class WrongPassphrase(Exception):
-    """The passphrase does not open the key file, or none was given for a protected one."""
+    public: Ed25519PublicKey
+    until: float | None = None
 
 
 class KeyRing:
     """The keys that one service needs.
 
     `secrets` are the names of the secret keys it works with; public keys are read on demand.
-    Begins with whatever can be had without a passphrase.
+    Begins with whatever can be had without a passphrase, and takes up what is replaced while it
+    runs: a key that has a passphrase with the next `unlock`.
     """
 
-    def __init__(self, folder: Path, secrets: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        secrets: Iterable[str] = (),
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.folder = folder
         self._wanted = tuple(secrets)
-        self._secrets: dict[str, bytes] = {}
-        self._privates: dict[str, PrivateKey] = {}
+        self._clock = clock
+        self._held: dict[str, dict[str, bytes]] = {name: {} for name in self._wanted}
+        self._ids: dict[str, set[str]] = {}
+        self._privates: dict[bytes, PrivateKey] = {}
         self._publics: dict[str, bytes] = {}
-        for name in self._wanted:
-            path = self._path(name, "key")
-            if path.exists() and not is_protected(path):
-                self._secrets[name] = _read_secret(path, None)
-        self._tell()
+        self._tokens: tuple[TokenKey, ...] = ()
+        self._locked = False
+        self._seen: tuple[object, ...] = ()
+        self._unreadable: tuple[object, ...] = ()
+        self._looks_at = 0.0
+        self._look(begins=True)
+        if self.missing:
+            log.warning("keys.locked", keys=sorted(self.missing))
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """The secret keys that are wanted and not loaded; empty when unlocked."""
-        return tuple(name for name in self._wanted if name not in self._secrets)
+        """The secret keys that are wanted and not (all) loaded; empty when unlocked."""
+        self._look()
+        return tuple(
+            name
+            for name in self._wanted
+            if not self._held[name] or self._ids.get(name, set()) - self._held[name].keys()
+        )
 
     def lock(self) -> None:
         """Let go of every secret key, until `unlock`."""
-        self._secrets.clear()
+        self._locked = True
+        for held in self._held.values():
+            held.clear()
         self._privates.clear()
-        self._tell()
+        if self._wanted:
+            log.warning("keys.locked", keys=sorted(self._wanted))
 
     def unlock(self, passphrase: str | None = None) -> None:
-        """Load every wanted secret key, all or none.
+        """Load every wanted secret key, former ones too, all or none.
 
         Deriving a key takes about a second and much memory: call it in a thread.
 
         Raises `WrongPassphrase` or `KeyFileError`; what was loaded before stays.
         """
-        found = {name: _read_secret(self._path(name, "key"), passphrase) for name in self._wanted}
-        self._secrets.update(found)
+        found = {
+            name: dict(
+                _identified(name, read_secret(path, passphrase))
+                for path in secret_files(self.folder, name)
+            )
+            for name in self._wanted
+        }
+        for name, held in found.items():
+            self._held[name].update(held)
+        self._locked = False
+        self._look(now=True)
         if found:
             log.info("keys.unlocked", keys=sorted(found))
 
@@ -120,11 +167,39 @@ class KeyRing:
         return MasterKey(self._secret(MASTER))
 
     def private(self, name: str) -> PrivateKey:
-        """The private key that opens what was sealed to `name`. Raises `Locked`."""
-        found = self._privates.get(name)
-        if found is None:
-            found = self._privates[name] = PrivateKey(self._secret(name))
-        return found
+        """The private key of what is sealed to `name` from now on. Raises `Locked`."""
+        return self._private(self._secret(name))
+
+    def unseal(self, name: str, sealed: bytes) -> bytes:
+        """What was sealed to `name`, to a former key of its too.
+
+        Raises:
+            Locked: no key is loaded that opens it, and one that may is not loaded.
+            DecryptionFailed: it is damaged, or sealed to nobody here.
+        """
+        self._look()
+        if not self._held.get(name):
+            raise Locked(name)
+        tried: set[bytes] = set()
+        for now in (False, True):
+            self._look(now=now)
+            for raw in self._newest_first(name):
+                if raw not in tried:
+                    tried.add(raw)
+                    try:
+                        return unseal(self._private(raw), sealed)
+                    except DecryptionFailed:
+                        continue
+        if name in self.missing:
+            raise Locked(name)
+        raise DecryptionFailed
+
+    def opener(self, name: str) -> Callable[[bytes], bytes]:
+        """`unseal` of `name`, for a batch. Raises `Locked` at once if no key is loaded."""
+        self._look()
+        if not self._held.get(name):
+            raise Locked(name)
+        return partial(self.unseal, name)
 
     def token_signer(self) -> Ed25519PrivateKey:
         """The key that signs tokens. Raises `Locked`."""
@@ -136,30 +211,102 @@ class KeyRing:
 
     def public(self, name: str) -> PublicKey:
         """The public key of `name`: to seal to it, or to tell others. Raises `KeyFileError`."""
+        self._look()
         return PublicKey(self._public(name))
 
     def token_verifier(self) -> Ed25519PublicKey:
-        """The key that tokens are verified with. Raises `KeyFileError`."""
+        """The key that new tokens are verified with. Raises `KeyFileError`."""
+        self._look()
         return Ed25519PublicKey.from_public_bytes(self._public(TOKENS))
 
-    def _tell(self) -> None:
-        if self.missing:
-            log.warning("keys.locked", keys=sorted(self.missing))
+    def token_keys(self) -> tuple[TokenKey, ...]:
+        """All keys that tokens are verified with, the one in use first. Raises `KeyFileError`."""
+        self._look()
+        if not self._tokens:
+            self._tokens = _token_keys(self.folder)
+        return self._tokens
 
     def _secret(self, name: str) -> bytes:
+        self._look()
+        held = self._held.get(name, {})
+        if name == MASTER:
+            current = MASTER
+        else:
+            try:
+                current = key_id(self._public(name))
+            except KeyFileError:  # a folder of secret keys alone
+                current = next(reversed(held), "")
         try:
-            return self._secrets[name]
+            return held[current]
         except KeyError:
             raise Locked(name) from None
 
+    def _newest_first(self, name: str) -> list[bytes]:
+        held = dict(self._held[name])
+        try:
+            newest = held.pop(key_id(self._public(name)), None)
+        except KeyFileError:
+            newest = None
+        return [*([] if newest is None else [newest]), *held.values()]
+
+    def _private(self, raw: bytes) -> PrivateKey:
+        found = self._privates.get(raw)
+        if found is None:
+            found = self._privates[raw] = PrivateKey(raw)
+        return found
+
     def _public(self, name: str) -> bytes:
         if name not in self._publics:
-            path = self._path(name, "pub")
-            raw = _read(path)
-            if len(raw) != KEY_BYTES:
-                raise KeyFileError(f"{path.name} is not a public key of {KEY_BYTES} bytes.")
-            self._publics[name] = raw
+            self._publics[name] = read_public(self._path(name, "pub"))
         return self._publics[name]
+
+    def _look(self, *, now: bool = False, begins: bool = False) -> None:
+        """Take up what was changed in the folder; what can't be read stays as it is loaded."""
+        clock = self._clock()
+        if not (now or begins) and clock < self._looks_at:
+            return
+        self._looks_at = clock + LOOK_S
+        seen = _generation(self.folder)
+        if not seen or seen == self._seen:
+            return
+        try:
+            self._take_up()
+        except (KeyFileError, OSError):
+            if begins:
+                raise
+            if seen != self._unreadable:  # perhaps a file went in between; look once more
+                self._unreadable = seen
+                return
+            log.warning("keys.unreadable")
+        self._seen = seen
+
+    def _take_up(self) -> None:
+        publics = {
+            name: read_public(path) if (path := self._path(name, "pub")).exists() else held
+            for name, held in self._publics.items()
+        }
+        for name, held in self._held.items():
+            paths = [path for path in secret_files(self.folder, name) if path.exists()]
+            if not self._locked and not (name == MASTER and held):
+                held.update(
+                    _identified(name, read_secret(path, None))
+                    for path in paths
+                    if not is_protected(path)
+                )
+            if name == MASTER or not (current := self._path(name, "pub")).exists():
+                continue
+            known = {
+                path.stem: key_id(read_public(path))
+                for path in (current, *self.folder.glob(f"{name}.*.pub"))
+            }
+            kept = {known[stem] for stem in (name, *(path.stem for path in paths)) if stem in known}
+            for each in set(held) - kept:
+                del held[each]
+            self._ids[name] = (kept - {known.get(f"{name}.{NEXT}", "")}) | {known[name]}
+        if self._tokens:
+            self._tokens = _token_keys(self.folder)
+        self._publics = publics
+        self._privates.clear()
 
     def _path(self, name: str, ending: str) -> Path:
         if name not in SECRETS:
@@ -167,133 +314,28 @@ class KeyRing:
         return self.folder / f"{name}.{ending}"
 
 
-def create_region_keys(folder: Path) -> tuple[Path, ...]:
-    """Write what is missing of a region's keys; returns the files written.
-
-    Nothing is ever overwritten: a lost key is lost data. Secret keys are readable by the owner
-    only. Raises `KeyFileError` if a public key has lost its secret one.
-    """
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    folder.chmod(0o700)
-    written: list[Path] = []
-    for name in SECRETS:
-        secret, public = folder / f"{name}.key", folder / f"{name}.pub"
-        if not secret.exists():
-            if name in PUBLICS and public.exists():
-                raise KeyFileError(f"{public.name} is there but {secret.name} is not.")
-            _write_new(secret, SecretKey.random().reveal())
-            written.append(secret)
-        if name in PUBLICS and not public.exists():
-            raw = _read_secret(secret, None)
-            _write_new(public, _public_of(name, raw))
-            written.append(public)
-    return tuple(written)
+def _identified(name: str, raw: bytes) -> tuple[str, bytes]:
+    return (MASTER if name == MASTER else key_id(public_of(name, raw)), raw)
 
 
-def protect(
-    path: Path,
-    passphrase: str,
-    *,
-    passes: int = argon2id.OPSLIMIT_MODERATE,
-    memory_bytes: int = argon2id.MEMLIMIT_MODERATE,
-) -> None:
-    """Encrypt a key file in place under a passphrase (Argon2id, RFC 9106).
-
-    Raises ValueError for a passphrase of fewer than 12 characters, `KeyFileError` if the file is
-    no plain key.
-    """
-    if len(passphrase) < PASSPHRASE_CHARS_MIN:
-        raise ValueError(f"A passphrase has at least {PASSPHRASE_CHARS_MIN} characters.")
-    raw = _read(path)
-    if len(raw) != KEY_BYTES:
-        raise KeyFileError(f"{path.name} is not a plain key.")
-    salt = os.urandom(argon2id.SALTBYTES)
-    key = _derived(passphrase, salt, passes, memory_bytes)
-    head = _MAGIC + salt + _COST.pack(passes, memory_bytes)
-    _replace(path, head + encrypt(key, raw, head))
+def _token_keys(folder: Path) -> tuple[TokenKey, ...]:
+    current = folder / f"{TOKENS}.pub"
+    found = [TokenKey(Ed25519PublicKey.from_public_bytes(read_public(current)))]
+    for path in sorted(folder.glob(f"{TOKENS}.*.pub")):
+        until = None if path.stem == f"{TOKENS}.{NEXT}" else path.stat().st_mtime
+        found.append(TokenKey(Ed25519PublicKey.from_public_bytes(read_public(path)), until))
+    return tuple(found)
 
 
-def open_to_others(folder: Path) -> tuple[str, ...]:
-    """The secret files in a keys folder that other accounts can read: something to warn of.
-
-    No error, because orchestrators mount secrets so, inside containers with one account.
-    """
-    paths = (folder / f"{name}.key" for name in SECRETS)
-    return tuple(each.name for each in paths if each.exists() and each.stat().st_mode & 0o077)
-
-
-def is_protected(path: Path) -> bool:
-    """Whether a key file needs a passphrase. Raises `KeyFileError` if it cannot be read."""
-    return _read(path).startswith(_MAGIC)
-
-
-def opens(path: Path, passphrase: str) -> bool:
-    """Whether a passphrase opens a protected key file; takes about a second and much memory.
-
-    Raises `KeyFileError` if the file cannot be read or is damaged.
-    """
+def _generation(folder: Path) -> tuple[object, ...]:
+    """Another one when a key file is; empty if it can't be said now."""
     try:
-        _read_secret(path, passphrase)
-    except WrongPassphrase:
-        return False
-    return True
-
-
-def _derived(passphrase: str, salt: bytes, passes: int, memory_bytes: int) -> SecretKey:
-    return SecretKey(
-        argon2id.kdf(KEY_BYTES, passphrase.encode(), salt, opslimit=passes, memlimit=memory_bytes)
-    )
-
-
-def _read_secret(path: Path, passphrase: str | None) -> bytes:
-    data = _read(path)
-    if not data.startswith(_MAGIC):
-        if len(data) != KEY_BYTES:
-            raise KeyFileError(f"{path.name} is not a key of {KEY_BYTES} bytes.")
-        return data
-    salt_ends = len(_MAGIC) + argon2id.SALTBYTES
-    head_ends = salt_ends + _COST.size
-    if len(data) <= head_ends:
-        raise KeyFileError(f"{path.name} is damaged.")
-    passes, memory_bytes = _COST.unpack(data[salt_ends:head_ends])
-    if not (
-        argon2id.OPSLIMIT_MIN <= passes <= _PASSES_MAX
-        and argon2id.MEMLIMIT_MIN <= memory_bytes <= _MEMORY_BYTES_MAX
-    ):
-        raise KeyFileError(f"{path.name} is damaged.")
-    if passphrase is None:
-        raise WrongPassphrase(f"{path.name} needs its passphrase.")
-    key = _derived(passphrase, data[len(_MAGIC) : salt_ends], passes, memory_bytes)
-    try:
-        return decrypt(key, data[head_ends:], data[:head_ends])
-    except DecryptionFailed:
-        raise WrongPassphrase(f"The passphrase does not open {path.name}.") from None
-
-
-def _public_of(name: str, raw: bytes) -> bytes:
-    if name in _SIGNING:
-        return Ed25519PrivateKey.from_private_bytes(raw).public_key().public_bytes_raw()
-    return PrivateKey(raw).public.raw
-
-
-def _read(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            return file.read(_FILE_BYTES_MAX)
-    except OSError as error:
-        raise KeyFileError(f"{path.name} cannot be read: {error.strerror}.") from None
-
-
-def _write_new(path: Path, data: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(descriptor)
-
-
-def _replace(path: Path, data: bytes) -> None:
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    part.unlink(missing_ok=True)
-    _write_new(part, data)
-    part.replace(path)
+        found = [
+            (path.name, status.st_mtime_ns, status.st_size, status.st_ino)
+            for path in folder.iterdir()
+            if path.suffix in (".key", ".pub")
+            for status in (path.stat(),)
+        ]
+    except OSError:
+        return ()
+    return tuple(sorted(found))

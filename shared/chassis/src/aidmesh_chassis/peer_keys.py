@@ -2,13 +2,14 @@
 
 They travel as events of the service whose they are, so the links and the server's rights vouch for
 them. A key that is replaced comes with a higher version; what was sealed to the old one is opened
-by whoever keeps that.
+by whoever keeps that, and what the old one signed counts for a while.
 """
 
 import base64
 import binascii
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from datetime import timedelta
+from typing import Final, Protocol
 
 import asyncpg
 
@@ -21,6 +22,8 @@ from aidmesh_contracts.base import Event
 
 SEAL = "seal"
 SIGN = "sign"
+FORMER_KEPT: Final = timedelta(days=30)
+"""How long what a key signed counts after a newer one was heard of: goods and papers travel."""
 
 
 class KeyChanged(Protocol):
@@ -71,7 +74,7 @@ async def know(tx: Tx, batch: Sequence[Received[Event]]) -> None:
     Raises:
         Poison: what came is no key.
     """
-    newest: dict[tuple[str, str], tuple[int, bytes]] = {}
+    told_keys: dict[tuple[str, str, int], bytes] = {}
     for item in batch:
         told: KeyChanged = item.event  # type: ignore[assignment]  # each service has its own class
         try:
@@ -80,22 +83,29 @@ async def know(tx: Tx, batch: Sequence[Received[Event]]) -> None:
             raise Poison("no_public_key") from None
         if len(raw) != KEY_BYTES:
             raise Poison("no_public_key")
-        key = (item.region, told.purpose)
-        if key not in newest or newest[key][0] < told.version:
-            newest[key] = (told.version, raw)
-    ordered = sorted(newest.items())
+        told_keys[item.region, told.purpose, told.version] = raw
+    ordered = sorted(told_keys)
     await tx.conn.execute(
         """
+        WITH told AS (
+            SELECT * FROM unnest($1::text[], $2::text[], $3::int[], $4::bytea[])
+                AS t (region, purpose, version, public)
+        ), noted AS (
+            INSERT INTO peer_key_told (region, purpose, version, public)
+            SELECT * FROM told ORDER BY region, purpose, version
+            ON CONFLICT (region, purpose, version) DO NOTHING
+        )
         INSERT INTO peer_key AS k (region, purpose, version, public)
-        SELECT * FROM unnest($1::text[], $2::text[], $3::int[], $4::bytea[])
+        SELECT DISTINCT ON (region, purpose) region, purpose, version, public FROM told
+        ORDER BY region, purpose, version DESC
         ON CONFLICT (region, purpose) DO UPDATE
         SET version = excluded.version, public = excluded.public
         WHERE k.version < excluded.version
         """,
-        [region for (region, _), _ in ordered],
-        [purpose for (_, purpose), _ in ordered],
-        [version for _, (version, _) in ordered],
-        [public for _, (_, public) in ordered],
+        [region for region, _, _ in ordered],
+        [purpose for _, purpose, _ in ordered],
+        [version for _, _, version in ordered],
+        [told_keys[each] for each in ordered],
     )
 
 
@@ -111,6 +121,29 @@ async def public_of(conn: asyncpg.Connection, region: str, purpose: str) -> byte
     if public is None:
         raise Problem(PEER_KEY_UNKNOWN, region=region)
     return public
+
+
+async def publics_of(conn: asyncpg.Connection, region: str, purpose: str) -> Sequence[bytes]:
+    """What a region's signatures are verified with: its newest key and what it had until lately.
+
+    Raises as `public_of`.
+    """
+    newest = await public_of(conn, region, purpose)
+    rows = await conn.fetch(
+        """
+        SELECT public FROM (
+            SELECT public, version, lead(told_at) OVER (ORDER BY version) AS replaced_at
+            FROM peer_key_told WHERE region = $1 AND purpose = $2
+        ) AS k
+        WHERE public <> $3 AND replaced_at > now() - $4::interval
+        ORDER BY version DESC
+        """,
+        region,
+        purpose,
+        newest,
+        FORMER_KEPT,
+    )
+    return [newest, *(row["public"] for row in rows)]
 
 
 async def sealing_key(conn: asyncpg.Connection, region: str) -> PublicKey:

@@ -62,6 +62,11 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
         "The service runs without the key for personal data.",
         "Run `aidmesh unlock` when somebody who knows the passphrase is there.",
     ),
+    "keys.unreadable": LogEvent(
+        "warning",
+        "A changed file in the folder of keys can't be read; the keys that are loaded stay.",
+        "Look at the folder: `aidmesh doctor`, or put the copy back.",
+    ),
     "keys.unlocked": LogEvent("info", "The keys for personal data were loaded."),
     "keys.unlock_refused": LogEvent(
         "warning",

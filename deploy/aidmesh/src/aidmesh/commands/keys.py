@@ -1,9 +1,13 @@
 """`aidmesh keys`: the keys of regions."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from aidmesh.commands.common import names, refuse, run, say
 from aidmesh.commands.secret import NAMED, KeysOf, ask
+
+if TYPE_CHECKING:
+    from aidmesh.meshfile import MeshFile
 
 PERSONAL = "master,notification,payments"
 """The keys that personal data is read with. tokens.key signs what staff sign in with; without it
@@ -30,23 +34,57 @@ def init(*, keys: Path, regions: str) -> None:
     say("Keep a copy of these folders apart from all backups of data: a lost key is lost data.")
 
 
-def rotate(*, data: Path, region: str | None = None) -> None:
-    """Replace the keys of NATS users and links, and the links' certificates; nothing stops.
+def rotate(*, data: Path, region: str | None = None, finish: bool = False) -> None:
+    """Replace the keys of NATS users, links and services, and certificates; nothing stops.
 
     A mesh that runs takes them up step by step, with both keys valid meanwhile; if a step does not
-    end, begin again. Keys that data is encrypted with stay.
+    end, begin again. Former keys that things were sealed to stay in the folder to open these. The
+    master key stays.
 
     Args:
         data: folder of the mesh.
         region: which region's; all, one after the other, when not given.
+        finish: replace nothing, but accept no more what staff signed in with before the last time.
     """
-    run(_rotate(data.expanduser().resolve(), region))
+    from aidmesh.meshfile import MeshError  # noqa: PLC0415
+
+    folder = data.expanduser().resolve()
+    try:
+        mesh, chosen = _chosen(folder, region)
+        passphrase = None if finish else _passphrase(mesh, chosen)
+    except MeshError as error:
+        refuse(str(error))
+    if not finish:
+        run(_rotate(folder, mesh, chosen, passphrase))
+    from aidmesh_chassis.key_rotation import forget_tokens  # noqa: PLC0415
+
+    for name in chosen:
+        gone = forget_tokens(mesh.regions[name].keys)
+        say(f"{name}: {len(gone)} former keys of tokens are accepted no more")
 
 
-async def _rotate(data: Path, region: str | None) -> int:
+def show(*, at: KeysOf = NAMED) -> None:
+    """List the ids of a region's keys, of those in use and of the former ones.
+
+    Args:
+        at: which region's keys.
+    """
+    from aidmesh_chassis.key_files import KeyFileError, key_id, read_public  # noqa: PLC0415
+    from aidmesh_chassis.key_rotation import ROTATED, former  # noqa: PLC0415
+
+    region, folder = at.folder()
+    try:
+        for name in ROTATED:
+            current = key_id(read_public(folder / f"{name}.pub"))
+            kept = ", ".join(former(folder)[name]) or "none"
+            say(f"{region} {name}: {current}; former: {kept}")
+    except KeyFileError as error:
+        refuse(str(error))
+
+
+def _chosen(data: Path, region: str | None) -> "tuple[MeshFile, tuple[str, ...]]":
     from aidmesh.credentials import check_folders  # noqa: PLC0415
     from aidmesh.meshfile import MeshError, read_mesh  # noqa: PLC0415
-    from aidmesh.rotation import rotate_running, rotate_stopped, runs  # noqa: PLC0415
 
     mesh = read_mesh(data)
     chosen = tuple(mesh.regions) if region is None else (region,)
@@ -54,14 +92,36 @@ async def _rotate(data: Path, region: str | None) -> int:
         if name not in mesh.regions:
             raise MeshError(f"{data} holds no region {name}")
     check_folders({name: mesh.regions[name].keys for name in chosen})
+    return mesh, chosen
+
+
+def _passphrase(mesh: "MeshFile", chosen: tuple[str, ...]) -> str | None:
+    from aidmesh.own_keys import covered  # noqa: PLC0415
+
+    if any(covered(mesh.regions[name].keys) for name in chosen):
+        return ask("Passphrase of the keys")
+    return None
+
+
+async def _rotate(
+    data: Path, mesh: "MeshFile", chosen: tuple[str, ...], passphrase: str | None
+) -> int:
+    from aidmesh.own_keys import rotate_own  # noqa: PLC0415
+    from aidmesh.rotation import rotate_running, rotate_stopped, runs  # noqa: PLC0415
+
+    for name in chosen:
+        await rotate_own(name, mesh.regions[name], passphrase)
+        say(
+            f"{name}: services have new keys; what was sealed to the former ones is opened by these"
+        )
     for name in chosen:
         entry = mesh.regions[name]
         if runs(entry.nats.monitor_port):
             done = await rotate_running(name, mesh, data)
-            say(f"{name}: new keys; {done.moved} connections came anew")
+            say(f"{name}: new keys of NATS; {done.moved} connections came anew")
         else:
             rotate_stopped(entry.keys)
-            say(f"{name}: new keys; it does not run and has them at its next start")
+            say(f"{name}: new keys of NATS; it does not run and has them at its next start")
     return 0
 
 
@@ -76,6 +136,7 @@ def protect(
         at: which region's keys.
         which: keys separated by commas, of master, notification, payments.
     """
+    from aidmesh_chassis.key_files import secret_files  # noqa: PLC0415
     from aidmesh_chassis.keys import KeyFileError, is_protected, opens  # noqa: PLC0415
     from aidmesh_chassis.keys import protect as protect_file  # noqa: PLC0415
 
@@ -83,8 +144,8 @@ def protect(
     wanted = names(which) or ()
     if not wanted or set(wanted) - set(PERSONAL.split(",")):
         refuse(f"keys that can have a passphrase are {PERSONAL.replace(',', ', ')}")
-    paths = [folder / f"{name}.key" for name in wanted]
     try:
+        paths = [path for name in wanted for path in secret_files(folder, name)]
         already = [path for path in paths if is_protected(path)]
         plain = [path for path in paths if path not in already]
         if not plain:

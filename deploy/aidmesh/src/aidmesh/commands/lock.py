@@ -158,6 +158,39 @@ async def _tell_one(
     return ("locked" if body["locked"] else "unlocked"), body["locked"] is wanted["locked"]
 
 
+async def tell_keepers(region: str, folder: Path, urls: Mapping[str, str], passphrase: str) -> bool:
+    """Have services that run and are not locked load what is new in their folder of keys.
+
+    Who is locked, or does not run, has it with the next `unlock`. Returns whether all that answer
+    did.
+
+    Args:
+        region: its name.
+        folder: its folder of keys.
+        urls: where the services answer, by name.
+        passphrase: that opens the keys.
+    """
+    import httpx  # noqa: PLC0415
+
+    headers = {"Authorization": f"Bearer {_token(Target(region, folder, urls))}"}
+    good = True
+    async with httpx.AsyncClient(headers=headers, timeout=WAIT_S_MAX, trust_env=False) as client:
+        for name, url in urls.items():
+            try:
+                state = (await client.get(f"{url}/v1/keys")).raise_for_status().json()
+            except (httpx.HTTPError, ValueError):
+                say(f"{region} {name}: does not answer; it has its new key when it is unlocked")
+                continue
+            if state["locked"]:
+                say(f"{region} {name}: is locked; it has its new key when it is unlocked")
+                continue
+            told, done = await _tell_one(client, url, {"locked": False, "passphrase": passphrase})
+            good = good and done
+            if not done:
+                say(f"{region} {name}: {told}")
+    return good
+
+
 def _token(target: Target) -> str:
     from datetime import UTC, datetime  # noqa: PLC0415
 

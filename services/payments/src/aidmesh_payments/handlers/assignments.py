@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from aidmesh_chassis.crypto import DecryptionFailed, PublicKey, seal, unseal
+from aidmesh_chassis.crypto import DecryptionFailed, PublicKey, seal
 from aidmesh_chassis.keys import PAYMENTS, KeyRing
 from aidmesh_chassis.privacy import REVEAL
 from aidmesh_contracts.ids import AllotmentId, GrantId
@@ -48,8 +48,7 @@ def opened(keys: KeyRing, box: bytes) -> Assignment:
         Locked: the key is not loaded.
         UnreadableError: it cannot be used.
     """
-    key = keys.private(PAYMENTS)
     try:
-        return Assignment.model_validate_json(unseal(key, box))
+        return Assignment.model_validate_json(keys.unseal(PAYMENTS, box))
     except (DecryptionFailed, ValidationError):
         raise UnreadableError from None

@@ -9,7 +9,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from aidmesh_chassis import inbox
-from aidmesh_chassis.crypto import DecryptionFailed, PublicKey, seal, unseal
+from aidmesh_chassis.crypto import DecryptionFailed, PublicKey, seal
 from aidmesh_chassis.db import Tx
 from aidmesh_chassis.envelope import Received
 from aidmesh_chassis.errors import Poison
@@ -86,9 +86,8 @@ def opened(keys: KeyRing, box: bytes, payout_id: PayoutId | None = None) -> Paye
         Locked: the key is not loaded.
         Problem: they are damaged or break a rule; the member `rule` says which.
     """
-    key = keys.private(PAYMENTS)
     try:
-        return Payee.model_validate_json(unseal(key, box))
+        return Payee.model_validate_json(keys.unseal(PAYMENTS, box))
     except DecryptionFailed:
         raise problem("payee-unusable", rule="cannot_be_opened", payout_id=payout_id) from None
     except ValidationError as error:
