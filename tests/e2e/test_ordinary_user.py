@@ -72,7 +72,7 @@ def test_a_demo_that_was_killed_and_two_more_in_the_same_folder(
 ) -> None:
     log = folder / "said.log"
     killed = user.start(*DEMO, cwd=folder, output=log)
-    wait_for(killed, log, "week 2 of")
+    wait_for(killed, log, "week 13 of")
     running = processes(folder)
     if user.uid is not None:
         assert {process.uids().effective for process in running} == {user.uid}
