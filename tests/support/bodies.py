@@ -3,6 +3,9 @@
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.routing import iter_route_contexts
+
+from aidmesh_chassis.http import Declared, declared_by
 
 _REFERENCE = "#/components/schemas/"
 
@@ -36,3 +39,24 @@ def lax_bodies(app: FastAPI) -> set[str]:
             content = operation.get("requestBody", {}).get("content", {})
             look(content.get("application/json", {}).get("schema"), path)
     return found
+
+
+def misread_routes(app: FastAPI) -> list[str]:
+    """Routes of which `declared_by` says another thing than the document; there are to be none."""
+    read = {
+        (method, route.path_format): declared
+        for route in iter_route_contexts(app.routes)
+        if (declared := declared_by({"route": route})) is not None
+        for method in route.methods or ()
+    }
+    documented = {
+        (method.upper(), path): Declared(
+            frozenset(each["name"] for each in item.get("parameters", ()) if each["in"] == "query"),
+            "requestBody" in item,
+        )
+        for path, items in app.openapi()["paths"].items()
+        for method, item in items.items()
+    }
+    assert documented
+    both = read.keys() | documented.keys()
+    return [f"{key}" for key in sorted(both) if read.get(key) != documented.get(key)]

@@ -25,7 +25,7 @@ from aidmesh_contracts.intake import (
 from aidmesh_contracts.payments import CommitmentReleasedV1
 from aidmesh_payments.handlers.payees import opened
 from integration.intake.world import World, only, refused
-from support.bodies import lax_bodies
+from support.bodies import lax_bodies, misread_routes
 
 PERSON = {
     "client_code": "CanaryCode",
@@ -343,6 +343,7 @@ async def test_a_lead_changes_the_catalogue(world: World) -> None:
 def test_every_post_honors_the_idempotency_key(world: World) -> None:
     assert posts_without_key(world.service.app) == []
     assert lax_bodies(world.service.app) == set()
+    assert misread_routes(world.service.app) == []
 
 
 async def test_a_request_sent_twice_is_one(world: World) -> None:

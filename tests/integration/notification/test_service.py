@@ -22,7 +22,7 @@ from aidmesh_notification.app import build
 from aidmesh_notification.config import Settings
 from aidmesh_notification.sender import Sender
 from integration.notification.world import World, ready, spool_lines
-from support.bodies import lax_bodies
+from support.bodies import lax_bodies, misread_routes
 from support.servers import DatabaseFactory
 
 ADDRESS = "+380440000042"
@@ -197,6 +197,7 @@ async def test_staff_subscribe_with_a_sealed_address_and_see_the_templates(
     assert all(len(template["texts"]) == 6 for template in templates)
     assert posts_without_key(service.app) == []
     assert lax_bodies(service.app) == set()
+    assert misread_routes(service.app) == []
 
 
 async def test_a_service_without_its_key_is_locked_but_answers(

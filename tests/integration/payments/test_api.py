@@ -7,7 +7,7 @@ import httpx
 from aidmesh_chassis.idempotency import posts_without_key
 from integration.payments.callers import Api
 from integration.payments.offices import approved, confirmed
-from support.bodies import lax_bodies
+from support.bodies import lax_bodies, misread_routes
 
 
 async def _walk(api: Api, path: str, rows: str) -> list[Any]:
@@ -98,6 +98,7 @@ async def test_roles_keys_and_unknown_fields(api: Api) -> None:
     assert isinstance(transport, httpx.ASGITransport)
     assert posts_without_key(transport.app) == []  # type: ignore[arg-type]
     assert lax_bodies(transport.app) == set()  # type: ignore[arg-type]
+    assert misread_routes(transport.app) == []  # type: ignore[arg-type]
 
 
 async def test_a_misspelled_restriction_makes_no_unrestricted_grant(api: Api) -> None:

@@ -13,7 +13,7 @@ from aidmesh_contracts.base import Event
 from aidmesh_reporting.rebuild import keep_from_streams, rebuild
 from integration.reporting.model import START, received
 from integration.reporting.region import GRANT, GRANT_CHANGED, MARCH, Built, fill, key, service
-from support.bodies import lax_bodies
+from support.bodies import lax_bodies, misread_routes
 from support.servers import NatsRegion
 
 
@@ -52,6 +52,7 @@ async def test_every_figure_carries_its_region_and_freshness(built: Built) -> No
         assert [each["code"] for each in grants] == ["qn-2024"]
     assert posts_without_key(built.service.app) == []
     assert lax_bodies(built.service.app) == set()
+    assert misread_routes(built.service.app) == []
 
 
 async def test_what_is_sensitive_stands_apart_for_those_who_may_not_see_it(built: Built) -> None:

@@ -17,11 +17,14 @@ from functools import cached_property
 from typing import Annotated, Any, Final, TypeVar
 
 from fastapi import Depends, FastAPI, Query, Request, Response
+from fastapi.dependencies.models import Dependant
+from fastapi.dependencies.utils import get_flat_params
+from fastapi.params import Query as QueryParam
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, model_validator
 from pydantic_core import PydanticCustomError, to_json
 from starlette.responses import HTMLResponse, JSONResponse
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Scope
 
 from aidmesh_chassis import problems
 from aidmesh_chassis.auth import Verifier
@@ -140,11 +143,29 @@ class BulkRoute(APIRoute):
 
 
 @dataclass(frozen=True, slots=True)
-class _Declared:
-    """What a route's part of the OpenAPI document says that it takes."""
+class Declared:
+    """What a route takes besides its path and headers: names in the query, and whether a body."""
 
     query: frozenset[str]
     takes_body: bool
+
+
+def declared_by(scope: Scope) -> Declared | None:
+    """What the route that matched takes; None for pages outside the OpenAPI document.
+
+    Read off the route and not off the document: to draw that up takes as long as a hundred
+    requests, and whoever asks first after a start would wait for it.
+    """
+    # FastAPI keeps what include_router added beside the route.
+    route = scope.get("fastapi", {}).get("effective_route_context") or scope.get("route")
+    dependant = getattr(route, "dependant", None)
+    if not isinstance(dependant, Dependant) or not getattr(route, "include_in_schema", False):
+        return None
+    query = (p for p in get_flat_params(dependant) if isinstance(p.field_info, QueryParam))
+    # A route that reads the body itself, as it streams in, says so in the document alone.
+    streams_in = "requestBody" in (getattr(route, "openapi_extra", None) or {})
+    takes_body = streams_in or getattr(route, "body_field", None) is not None
+    return Declared(frozenset(each.alias for each in query), takes_body)
 
 
 class _App(FastAPI):
@@ -153,18 +174,9 @@ class _App(FastAPI):
     outermost: Callable[[ASGIApp], ASGIApp]
 
     @cached_property
-    def declared(self) -> Mapping[tuple[str, str], _Declared]:
-        """By method and path, what each route of the document takes."""
-        return {
-            (method.upper(), path): _Declared(
-                frozenset(
-                    each["name"] for each in item.get("parameters", ()) if each["in"] == "query"
-                ),
-                "requestBody" in item,
-            )
-            for path, items in self.openapi()["paths"].items()
-            for method, item in items.items()
-        }
+    def declared(self) -> dict[tuple[str, str], Declared | None]:
+        """By method and path, what the routes take that were asked so far."""
+        return {}
 
     def build_middleware_stack(self) -> ASGIApp:
         return self.outermost(super().build_middleware_stack())
@@ -174,7 +186,10 @@ async def _only_declared(request: Request) -> None:
     """Refuse what the route would ignore; pages outside the document are free to take anything."""
     app = request.app
     assert isinstance(app, _App)  # noqa: S101 - only `create_app` uses it
-    declared = app.declared.get((request.method, route_of(request.scope)))
+    key = (request.method, route_of(request.scope))
+    if key not in app.declared:
+        app.declared[key] = declared_by(request.scope)
+    declared = app.declared[key]
     if declared is None:
         return
     errors: list[Mapping[str, object]] = [

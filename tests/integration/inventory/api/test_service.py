@@ -9,7 +9,7 @@ from aidmesh_chassis.service import Service
 from aidmesh_contracts.consumers import CONSUMERS
 from integration.inventory.office import Api, new_item, new_site
 from integration.inventory.world import World
-from support.bodies import lax_bodies
+from support.bodies import lax_bodies, misread_routes
 
 
 async def test_every_post_honors_the_idempotency_key(service: Service) -> None:
@@ -18,6 +18,7 @@ async def test_every_post_honors_the_idempotency_key(service: Service) -> None:
 
 async def test_no_field_of_a_body_is_ignored(service: Service) -> None:
     assert lax_bodies(service.app) == set()
+    assert misread_routes(service.app) == []
 
 
 async def test_roles_and_unknown_fields_are_checked(service: Service, api: Api) -> None:
