@@ -20,12 +20,16 @@ from aidmesh.demo.run import Login
 MINOR_DIGITS = 2
 AREA_NAMES = {area.code: area.name for area in facts.AREAS}
 
+TOLD_WEEKS = (1, 13, 26, 39, 52)
+"""Off a terminal a line for each of these is enough to see that it goes on."""
+
 
 class Bars:
     """Weeks played and services recorded, with needs a second; plain lines off a terminal."""
 
     def __init__(self, console: Console, services: int) -> None:
         self._console = console
+        self._told = 0
         self.display = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -44,7 +48,8 @@ class Bars:
         task = self.display.tasks[self._services]
         rate = needs / task.elapsed if task.elapsed else 0.0
         self.display.update(self._services, completed=services, rate=f"{rate:.0f} needs/s")
-        if not self._console.is_terminal and week % 13 == 0:
+        if not self._console.is_terminal and week != self._told and week in TOLD_WEEKS:
+            self._told = week
             self._console.print(f"week {week} of {facts.WEEKS}: {services} services")
 
 
