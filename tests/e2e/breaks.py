@@ -218,6 +218,7 @@ BREAKS = (
         "inventory",
         "UPDATE reservation SET state = 'held', hold_until = now() - interval '1 hour' "
         "WHERE state = 'confirmed'",
+        also=("ready_needs_have_their_aid",),
     ),
     Break(
         "inventory.shipments_left_stock",
@@ -360,7 +361,12 @@ BREAKS = (
         "payments",
         "UPDATE payout SET state = 'accepted' WHERE state = 'settled'",
     ),
-    Break("payments.holds_expire", "payments", HELD_TOO_LONG),
+    Break(
+        "payments.holds_expire",
+        "payments",
+        HELD_TOO_LONG,
+        also=("ready_needs_have_their_aid",),
+    ),
     Break(
         "payments.erased_payees_stay_erased",
         "payments",
@@ -395,6 +401,12 @@ BREAKS = (
         WITH n AS (UPDATE need SET state = 'cancelled' WHERE id = {some_ready} RETURNING id)
         UPDATE need_event e SET state = 'cancelled' FROM n WHERE e.need_id = n.id
         """,
+    ),
+    Break(
+        "ready_needs_have_their_aid",
+        "intake",
+        "UPDATE need SET attempt_no = attempt_no + 1 WHERE id = {some_ready}",
+        also=("holds_belong_to_live_attempts",),
     ),
     Break(
         "services_agree",

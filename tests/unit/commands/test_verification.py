@@ -15,6 +15,7 @@ from aidmesh.verification.across import (
     Needs,
     facts_are_booked,
     holds_belong_to_live_attempts,
+    ready_needs_have_their_aid,
     services_agree,
 )
 from aidmesh.verification.privacy import Canaries, logs_are_clean, logs_in
@@ -172,6 +173,36 @@ def test_a_hold_of_an_older_attempt_or_of_nobody_is_stray() -> None:
 
     assert not holds_belong_to_live_attempts("kyiv", Needs(needs, {(NEED, 1): "held"}, {})).ok
     assert not holds_belong_to_live_attempts("kyiv", Needs({}, {(NEED, 1): "held"}, {})).ok
+
+
+@pytest.mark.parametrize(
+    ("reservation", "commitment", "fits"),
+    [
+        ("confirmed", money("committed"), True),
+        ("held", money("committed"), False),
+        ("expired", money("committed"), False),
+        (None, money("committed"), False),
+        ("confirmed", money("held"), False),
+        ("confirmed", money("released"), False),
+        ("confirmed", None, False),
+    ],
+)
+def test_who_was_told_to_come_finds_what_was_promised(
+    reservation: str | None, commitment: Commitment | None, fits: bool
+) -> None:
+    known = Needs(
+        {NEED: need("ready", paid_by="provider")},
+        {} if reservation is None else {(NEED, 1): reservation},
+        {} if commitment is None else {(NEED, 1): commitment},
+    )
+
+    assert ready_needs_have_their_aid("kyiv", known).ok is fits
+
+
+def test_what_takes_neither_goods_nor_money_is_ready_without() -> None:
+    bare = need("ready")._replace(of_supply=False)
+
+    assert ready_needs_have_their_aid("kyiv", Needs({NEED: bare}, {}, {})).ok
 
 
 @pytest.mark.parametrize("is_listed", [True, False])

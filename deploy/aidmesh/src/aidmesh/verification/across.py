@@ -133,6 +133,26 @@ def holds_belong_to_live_attempts(region: str, known: Needs) -> Outcome:
     )
 
 
+def ready_needs_have_their_aid(region: str, known: Needs) -> Outcome:
+    """Whoever was told to come finds what they were promised: it is set aside, and paid for."""
+    odd: list[str] = []
+    for need_id, need in known.needs.items():
+        if need.state != "ready":
+            continue
+        attempt = (need_id, need.attempt_no)
+        reservation, commitment = known.reservations.get(attempt), known.commitments.get(attempt)
+        if need.of_supply and reservation != "confirmed":
+            odd.append(f"need {need_id} is ready, its reservation {reservation or 'missing'}")
+        money = None if commitment is None else commitment.state
+        if need.paid_by is not None and money != "committed":
+            odd.append(f"need {need_id} is ready, its money {money or 'missing'}")
+    return outcome(
+        f"{region}.ready_needs_have_their_aid",
+        "for every need that is ready its goods or place are set aside and its money is committed",
+        odd,
+    )
+
+
 def _standing(known: Needs, need_id: UUID) -> str:
     need = known.needs.get(need_id)
     return (

@@ -13,6 +13,7 @@ from aidmesh.verification.across import (
     facts_are_booked,
     holds_belong_to_live_attempts,
     needs_of,
+    ready_needs_have_their_aid,
     results_agree,
     services_agree,
     totals_agree,
@@ -154,6 +155,7 @@ async def check_databases(probe: RegionProbe) -> list[Outcome]:
     return [
         *outcomes,
         holds_belong_to_live_attempts(probe.name, known),
+        ready_needs_have_their_aid(probe.name, known),
         services_agree(probe.name, known),
         facts_are_booked(probe.name, known),
         await results_agree(probe),
