@@ -147,11 +147,11 @@ def test_what_is_not_accepted(tmp_path: Path) -> None:
 
 def test_a_region_is_added_with_ports_and_keys_of_its_own(tmp_path: Path) -> None:
     mesh = _folder(tmp_path, "kyiv", "lviv")
-    old = {region: joining.ports_of(entry) for region, entry in mesh.regions.items()}
+    old = {region: entry.ports for region, entry in mesh.regions.items()}
     joining.add_here(mesh, "odesa", None)
     assert mesh.regions["odesa"].keys == tmp_path / "keys" / "odesa"
     assert not missing(tmp_path / "keys" / "odesa")
-    new = joining.ports_of(mesh.regions["odesa"])
+    new = mesh.regions["odesa"].ports
     assert not set(new) & {port for ports in old.values() for port in ports}
     assert mesh.peers("odesa") == ["kyiv", "lviv"]
     with pytest.raises(MeshError, match="already"):

@@ -40,7 +40,7 @@ async def test_a_peer_that_does_not_greet_is_left_to_the_server() -> None:
     done: list[str] = []
     mute = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)
     address = mute.sockets[0].getsockname()
-    redialer = Redialer(lambda: {"kyiv": address}, done.append, lambda: done.append("restart"))
+    redialer = Redialer(lambda: {"kyiv": [address]}, done.append, lambda: done.append("restart"))
     for now in range(0, 100_000, 100):
         await asyncio.to_thread(redialer.look, frozenset(), float(now))
     assert done == []
@@ -56,7 +56,7 @@ async def test_redialing_is_tried_ever_more_rarely_and_the_restart_last() -> Non
     done: list[str] = []
     server = await asyncio.start_server(greet, "127.0.0.1", 0)
     address = server.sockets[0].getsockname()
-    redialer = Redialer(lambda: {"kyiv": address}, done.append, lambda: done.append("restart"))
+    redialer = Redialer(lambda: {"kyiv": [address]}, done.append, lambda: done.append("restart"))
     times = [
         now
         for now in range(0, 3_000, 5)

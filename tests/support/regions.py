@@ -88,7 +88,7 @@ async def linked_regions(
     """A full mesh with open gates; everything is stopped at the end. `durable` as of NatsRegion."""
     ports = dict(zip(names, free_ports(len(names)), strict=True))
     pairs = [(a, b) for i, a in enumerate(sorted(names)) for b in sorted(names)[i + 1 :]]
-    proxies = free_ports(len(pairs))
+    proxies = free_ports(len(pairs)) if pairs else ()
     cables = {(a, b): Cable(proxy, ports[a]) for (a, b), proxy in zip(pairs, proxies, strict=True)}
     regions: dict[str, NatsRegion] = {}
     try:

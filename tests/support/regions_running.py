@@ -82,8 +82,13 @@ async def running_regions(
     database: DatabaseFactory,
     names: Sequence[str] = ("kyiv", "lviv"),
     services: Sequence[str] = ALL,
+    *,
+    pooler: bool = False,
 ) -> AsyncIterator[RunningRegions]:
-    """Start regions with these services, linked with each other; stopped at the end."""
+    """Start regions with these services, linked with each other; stopped at the end.
+
+    Behind a `pooler` what looks into the outboxes from outside passes through it as well.
+    """
     dsns = {name: {each: await database(each) for each in services} for name in names}
     async with AsyncExitStack() as stack:
         links = await stack.enter_async_context(
@@ -93,7 +98,7 @@ async def running_regions(
         )
         regions = {}
         for name in names:
-            region = _region(folder / name, links.regions[name], dsns[name])
+            region = _region(folder / name, links.regions[name], dsns[name], pooler=pooler)
             regions[name] = region
             stack.push_async_callback(region.staff.close)
             for each in region.services:
@@ -107,7 +112,9 @@ async def running_regions(
         yield RunningRegions(links, regions)
 
 
-def _region(folder: Path, nats: NatsRegion, dsns: Mapping[str, str]) -> RunningRegion:
+def _region(
+    folder: Path, nats: NatsRegion, dsns: Mapping[str, str], *, pooler: bool = False
+) -> RunningRegion:
     keys = folder / "keys"
     create_region_keys(keys)
     ports = dict(zip(dsns, free_ports(len(dsns)), strict=True))
@@ -117,6 +124,7 @@ def _region(folder: Path, nats: NatsRegion, dsns: Mapping[str, str]) -> RunningR
             {
                 "region": nats.region,
                 "database_url": dsns[name],
+                "pooler": pooler,
                 "nats_url": nats.url,
                 "nats_seed_file": nats.seed_file(name),
                 "http_port": ports[name],

@@ -142,10 +142,9 @@ class NatsRegion:
             peers=sorted(peers or {}),
             url=self.url,
             seed_file=self.seed_file(SUPERVISOR),
-            monitor_port=monitor_port,
+            monitors={monitor_port: self.served.redialer()},
             epoch=epoch,
             outbox_dsns=outbox_dsns,
-            redialer=self.served.redialer(),
         )
         self._task: asyncio.Task[None] | None = None
 

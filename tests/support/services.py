@@ -39,13 +39,23 @@ def service_of(
     name: str, region: NatsRegion, database: Database, subscriptions: Sequence[Subscription] = ()
 ) -> Service:
     """A service with that database; its HTTP side takes any free port."""
+    return service_at(name, settings_for(name, region), database, subscriptions)
+
+
+def service_at(
+    name: str,
+    settings: ServiceSettings,
+    database: Database,
+    subscriptions: Sequence[Subscription] = (),
+) -> Service:
+    """The same with settings of its own."""
     health = Health()
-    verifier = Verifier(Ed25519PrivateKey.generate().public_key(), region.region)
+    verifier = Verifier(Ed25519PrivateKey.generate().public_key(), settings.region)
     return Service(
         name=name,
-        settings=settings_for(name, region),
+        settings=settings,
         database=database,
-        app=create_app(name, region.region, verifier, checks=health.checks),
+        app=create_app(name, settings.region, verifier, checks=health.checks),
         health=health,
         subscriptions=tuple(subscriptions),
     )

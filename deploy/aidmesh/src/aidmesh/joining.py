@@ -29,7 +29,6 @@ from aidmesh.meshfile import (
     Elsewhere,
     MeshError,
     MeshFile,
-    RegionEntry,
     add_region,
     check_name,
     check_not_retired,
@@ -95,7 +94,7 @@ def add_here(mesh: MeshFile, region: str, keys: Path | None) -> None:
             f"{', '.join(sorted(mesh.elsewhere))}, on another machine, would not know {region}; "
             "have it in a folder of its own and let it ask"
         )
-    taken = {port for entry in mesh.regions.values() for port in ports_of(entry)}
+    taken = {port for entry in mesh.regions.values() for port in entry.ports}
     found = free_ports(PORTS + len(taken))  # those of regions that do not run now are free, too
     add_region(mesh, region, keys / region, iter([port for port in found if port not in taken]))
     create_keys(keys / region)
@@ -200,18 +199,6 @@ def read_invitation(path: Path) -> Invitation:
         return Invitation.model_validate_json(path.read_bytes())
     except ValidationError as error:
         raise MeshError(f"{path} is no join file of this version of aidmesh") from error
-
-
-def ports_of(entry: RegionEntry) -> list[int]:
-    """All ports of a region."""
-    nats = entry.nats
-    return [
-        entry.postgres.port,
-        nats.client_port,
-        nats.monitor_port,
-        nats.leaf_port,
-        *(service.http_port for service in entry.services.values()),
-    ]
 
 
 def _proof_of(keys: Path) -> Proof:

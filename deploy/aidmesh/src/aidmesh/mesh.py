@@ -21,6 +21,7 @@ from aidmesh.meshfile import (
     MeshFile,
     prepare_mesh,
     read_mesh,
+    resize,
     write_mesh,
 )
 from aidmesh.region import Region
@@ -109,6 +110,8 @@ async def running_mesh(
     apart: bool = False,
     ports_from: int | None = None,
     encrypt: bool = False,
+    nodes: int | None = None,
+    replicas: int | None = None,
     roads: Mapping[tuple[str, str], int] | None = None,
     announce: Callable[[str], None] = print,
 ) -> AsyncIterator[Mesh]:
@@ -117,9 +120,10 @@ async def running_mesh(
     `data` holds all state; `regions` None means those it holds already. `keys(region)` names the
     folder of a region's keys. `services` are those to run (none: only the servers), `apart` each
     in a process of its own. `ports_from` is where to look for free ports. `encrypt` has the
-    servers encrypt what they store, from now on. `roads` are the local ports through which a
-    region (the first) dials another one (the second), where a proxy lies between them. `announce`
-    gets lines for a person.
+    servers encrypt what they store, from now on. `nodes` NATS servers a region are to run, and
+    `replicas` copies of each service; None for as many as before. `roads` are the local ports
+    through which a region (the first) dials another one (the second), where a proxy lies between
+    them. `announce` gets lines for a person.
 
     Raises EmbeddedError or MeshError with what to do about it.
     """
@@ -132,6 +136,9 @@ async def running_mesh(
         folders = {name: keys(name) for name in names}
         check_folders(folders)
         file, news = prepare_mesh(data, regions, folders, ports_from=ports_from)
+        if nodes is not None or replicas is not None:
+            resize(file, nodes, replicas)
+            write_mesh(data, file)
         if encrypt:
             for entry in file.regions.values():
                 entry.nats.store_key_id = entry.nats.store_key_id or store_key_id(entry.keys)

@@ -31,6 +31,8 @@ SERVICES = (*WITH_DATABASE, "console")
 PORTS = 4 + len(SERVICES)
 """How many ports a region takes."""
 NAME = "mesh.json"
+CLUSTER_SIZES = (1, 3, 5)
+REPLICAS_MAX = 8
 
 
 class MeshError(Exception):
@@ -58,37 +60,73 @@ class PostgresEntry(_Entry):
     password: str
 
 
-class NatsEntry(_Entry):
-    """A region's NATS server; its keys are in the keys folder. `store_key_id` tells which of them
-    its store is encrypted with, None if it is not."""
-
-    _retired = frozenset({"admin_password", "system_password"})
+class NodeEntry(_Entry):
+    """The ports of one NATS server; `route_port` is where the others of its cluster reach it."""
 
     client_port: int
     monitor_port: int
     leaf_port: int
+    route_port: int | None = None
+
+
+class NatsEntry(NodeEntry):
+    """A region's NATS server; its keys are in the keys folder. `store_key_id` tells which of them
+    its store is encrypted with, None if it is not. `others` form a cluster with it."""
+
+    _retired = frozenset({"admin_password", "system_password"})
+
     leaf_host: str = HOST
     """Where it listens for links: on this machine alone, until a region elsewhere was let in."""
     store_key_id: str | None = None
+    others: list[NodeEntry] = []
+
+    @property
+    def nodes(self) -> list[NodeEntry]:
+        """All servers."""
+        return [self, *self.others]
 
     @property
     def url(self) -> str:
-        """Where clients connect."""
-        return f"nats://{HOST}:{self.client_port}"
+        """Where clients connect; of several servers all, separated by commas."""
+        return ",".join(f"nats://{HOST}:{node.client_port}" for node in self.nodes)
+
+    @property
+    def monitor_ports(self) -> list[int]:
+        """Where the monitor of each server is."""
+        return [node.monitor_port for node in self.nodes]
+
+    @property
+    def dial(self) -> str:
+        """Where peers connect; of several servers all, separated by commas."""
+        return ",".join(f"{HOST}:{node.leaf_port}" for node in self.nodes)
+
+    @property
+    def routes(self) -> tuple[str, ...]:
+        """Where the servers of a cluster reach each other; empty for a single one."""
+        return tuple(f"{HOST}:{node.route_port}" for node in self.nodes) if self.others else ()
 
 
 class ServiceEntry(_Entry):
-    """One service of a region; console has no database and no broker connection."""
+    """One service of a region; console has no database and no broker connection.
+
+    `replica_ports` are those of further copies that share its work.
+    """
 
     _retired = frozenset({"nats_password"})
 
     http_port: int
     database_password: str | None = None
+    replica_ports: list[int] = []
 
     @property
     def url(self) -> str:
         """Where its HTTP API is."""
         return f"http://{HOST}:{self.http_port}"
+
+    @property
+    def urls(self) -> list[str]:
+        """Where the HTTP API of each copy is."""
+        return [f"http://{HOST}:{port}" for port in (self.http_port, *self.replica_ports)]
 
 
 class RegionEntry(_Entry):
@@ -114,13 +152,31 @@ class RegionEntry(_Entry):
         )
 
     @property
+    def ports(self) -> list[int]:
+        """All ports that it takes."""
+        nodes = [
+            (node.client_port, node.monitor_port, node.leaf_port, node.route_port)
+            for node in self.nats.nodes
+        ]
+        return [
+            self.postgres.port,
+            *(port for node in nodes for port in node if port is not None),
+            *(
+                port
+                for service in self.services.values()
+                for port in (service.http_port, *service.replica_ports)
+            ),
+        ]
+
+    @property
     def outbox_dsns(self) -> list[str]:
         """All databases with an outbox, as the superuser."""
         return [self.admin_dsn(service) for service in WITH_DATABASE]
 
 
 class Elsewhere(_Entry):
-    """A region on another machine: `host:port` of its leaf listener, None where it dials."""
+    """A region on another machine: `host:port` of its leaf listener (several separated by commas),
+    None where it dials."""
 
     address: str | None = None
 
@@ -148,10 +204,11 @@ class MeshFile(_Entry):
         return sorted((set(self.regions) | set(self.elsewhere)) - {region})
 
     def dial(self, region: str, peer: str) -> str | None:
-        """`host:port` where a region dials a peer; None where the peer does."""
+        """`host:port` where a region dials a peer, several separated by commas; None where the peer
+        dials."""
         if peer in self.elsewhere:
             return self.elsewhere[peer].address
-        return f"{HOST}:{self.regions[peer].nats.leaf_port}" if dials(region, peer) else None
+        return self.regions[peer].nats.dial if dials(region, peer) else None
 
     def keys_of(self, region: str, peer: str) -> Path:
         """Where what a region needs of a peer's keys lies; all public."""
@@ -227,7 +284,8 @@ def _prepare(
     if not wanted:
         raise MeshError("name at least one region")
     news: list[str] = []
-    ports = _ports(len(wanted) * PORTS, ports_from)
+    known = sum(len(entry.ports) for entry in mesh.regions.values())
+    ports = _ports(max(len(wanted) * PORTS, known), ports_from)
     for region in wanted:
         if region in mesh.regions:
             mesh.regions[region].keys = keys[region]
@@ -273,22 +331,69 @@ def _replace_taken(region: str, entry: RegionEntry, ports: Iterator[int]) -> lis
     news = []
     owners: list[tuple[BaseModel, str]] = [
         (entry.postgres, "port"),
-        (entry.nats, "client_port"),
-        (entry.nats, "monitor_port"),
-        (entry.nats, "leaf_port"),
+        *(
+            (node, field)
+            for node in entry.nats.nodes
+            for field in ("client_port", "monitor_port", "leaf_port", "route_port")
+            if getattr(node, field) is not None
+        ),
         *((service, "http_port") for service in entry.services.values()),
     ]
+
+    def fresh(old: int) -> int:
+        if is_free(old):
+            return old
+        new = next(ports)
+        news.append(f"{region}: port {old} is used by another program, {new} takes its place")
+        return new
+
     for owner, field in owners:
-        old = int(getattr(owner, field))
-        if not is_free(old):
-            new = next(ports)
-            setattr(owner, field, new)
-            news.append(f"{region}: port {old} is used by another program, {new} takes its place")
+        setattr(owner, field, fresh(int(getattr(owner, field))))
+    for service in entry.services.values():
+        service.replica_ports = [fresh(port) for port in service.replica_ports]
     return news
 
 
 def _ports(count: int, start: int | None) -> Iterator[int]:
     yield from free_ports(count, start=start)
+
+
+def resize(mesh: MeshFile, nodes: int | None, replicas: int | None) -> None:
+    """Have every region run on so many NATS servers, and each of its services so many times.
+
+    Args:
+        nodes: 1, 3 or 5; None for as many as there are.
+        replicas: copies of each service; None for as many as there are.
+
+    Raises MeshError when it cannot be.
+    """
+    if nodes is not None and nodes not in CLUSTER_SIZES:
+        raise MeshError("a region runs on 1, 3 or 5 NATS servers: more than half have to run")
+    if replicas is not None and not 1 <= replicas <= REPLICAS_MAX:
+        raise MeshError(f"a service runs 1 to {REPLICAS_MAX} times")
+    taken = {port for entry in mesh.regions.values() for port in entry.ports}
+    ports = (port for port in free_ports(len(taken) + _ports_max(mesh)) if port not in taken)
+    for entry in mesh.regions.values():
+        if nodes is not None and nodes != len(entry.nats.nodes):
+            entry.nats.route_port = next(ports) if nodes > 1 else None
+            entry.nats.others = [
+                NodeEntry(
+                    client_port=next(ports),
+                    monitor_port=next(ports),
+                    leaf_port=next(ports),
+                    route_port=next(ports),
+                )
+                for _ in range(nodes - 1)
+            ]
+        if replicas is not None:
+            for service in entry.services.values():
+                if len(service.urls) != replicas:
+                    service.replica_ports = [next(ports) for _ in range(replicas - 1)]
+
+
+def _ports_max(mesh: MeshFile) -> int:
+    """The most ports that `resize` may need."""
+    return len(mesh.regions) * (4 * max(CLUSTER_SIZES) + len(SERVICES) * REPLICAS_MAX)
 
 
 def check_name(region: str) -> None:

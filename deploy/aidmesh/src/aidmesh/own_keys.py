@@ -8,7 +8,7 @@ import asyncio
 from pathlib import Path
 from typing import Final
 
-from aidmesh.commands.lock import tell_keepers
+from aidmesh.commands.lock import tell_keepers, urls_of
 from aidmesh.meshfile import MeshError, RegionEntry
 from aidmesh_chassis.key_rotation import prepare, protected, switch
 from aidmesh_chassis.keys import LOOK_S, TOKENS, KeyFileError, WrongPassphrase
@@ -45,7 +45,7 @@ async def rotate_own(region: str, entry: RegionEntry, passphrase: str | None) ->
     try:
         names = covered(entry.keys)
         await asyncio.to_thread(prepare, entry.keys, passphrase)
-        keepers = {name: entry.services[name].url for name in names if name != TOKENS}
+        keepers = urls_of({each: entry.services[each].urls for each in names if each != TOKENS})
         if passphrase is not None and not await tell_keepers(
             region, entry.keys, keepers, passphrase
         ):

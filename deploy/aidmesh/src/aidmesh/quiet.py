@@ -100,7 +100,7 @@ async def probing(mesh: MeshFile) -> AsyncIterator[list[RegionProbe]]:
         probes = []
         for name, entry in mesh.regions.items():
             client = await nats.connect(
-                entry.nats.url,
+                entry.nats.url.split(","),
                 nkeys_seed=str(seed_file(entry.keys, READER)),
                 connect_timeout=5,
             )

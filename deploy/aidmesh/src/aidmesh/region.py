@@ -110,35 +110,32 @@ class Region:
             output=logs / "postgres.out",
             keep_fds=keep_fds,
         )
-        nats = self.entry.nats
         self._mesh = mesh
         self._peers = mesh.peers(name)
-        setup = server_setup(name, mesh, folder, roads)
-        self.nats = NatsServer(
-            folder / "nats",
-            render(setup.config),
-            (nats.client_port, nats.monitor_port, nats.leaf_port),
-            nats.monitor_port,
-            output=logs / "nats.out",
-            keep_fds=keep_fds,
-            files=setup.files,
-        )
-        self._served = Served(
-            self.nats, setup, lambda: server_setup(name, self._mesh, folder, roads)
-        )
-        self._redialer = self._served.redialer()
+        self._roads = roads
+        self._served = [self._serve(i) for i in range(len(self.entry.nats.nodes))]
+        self._redialers = {each.server.monitor_port: each.redialer() for each in self._served}
         self.warden = self._new_warden()
         groups = [(service,) for service in services] if apart else [tuple(services)]
+        copies = max((len(each.urls) for each in self.entry.services.values()), default=1)
         self.hosts = {
-            key: self._host(key, group)
-            for key, group in ((group[0] if apart else "host", group) for group in groups if group)
+            _nth(group[0] if apart else "host", i): self._host(group, i, apart=apart)
+            for i in range(copies)
+            for group in groups
+            if group
         }
+        servers = [(_nth("nats", i), each.server) for i, each in enumerate(self._served)]
         self._watched = [
             Watched("postgres", self.postgres, self.postgres.start),
-            Watched("nats", self.nats, self.nats.start),
+            *(Watched(name, server, server.start) for name, server in servers),
             *(Watched(name, host, host.start) for name, host in self.hosts.items()),
         ]
         self._warden_task: asyncio.Task[None] | None = None
+
+    @property
+    def nats(self) -> NatsServer:
+        """Its NATS server; of a cluster the first."""
+        return self._served[0].server
 
     async def start(self) -> None:
         """Start servers, databases migrated, streams provisioned, the gate open, then services.
@@ -146,7 +143,7 @@ class Region:
         Raises EmbeddedError when something does not come up in time; `stop` then cleans up.
         """
         self._make_folders()
-        servers = [watched for watched in self._watched if watched.name in {"postgres", "nats"}]
+        servers = [watched for watched in self._watched if watched.name not in self.hosts]
         await asyncio.gather(*(asyncio.to_thread(server.start_now) for server in servers))
         await prepare_databases(self.entry)
         self._warden_task = asyncio.create_task(self.warden.run())
@@ -159,9 +156,11 @@ class Region:
         """Until every service says it is ready. Raises StartError when one does not in time."""
         deadline = time.monotonic() + READY_SECONDS_MAX
         async with httpx.AsyncClient(timeout=5.0, trust_env=False) as client:
-            for service in self._services:
-                url = f"{self.entry.services[service].url}/readyz"
-                while not await _answers(client, url):
+            urls = [
+                (each, url) for each in self._services for url in self.entry.services[each].urls
+            ]
+            for service, url in urls:
+                while not await _answers(client, f"{url}/readyz"):
                     if time.monotonic() > deadline:
                         raise StartError(
                             f"{self.name}: {service} is not ready; read {self._folder / 'log'}"
@@ -210,14 +209,14 @@ class Region:
         self._peers = mesh.peers(self.name)
         self.warden.link_with(self._peers)
         try:
-            await asyncio.to_thread(self._served.renew)
+            await self._renew()
             await self.warden.unlink(gone, seed_file(self.entry.keys, SYSTEM))
         except CredentialsError as error:
             log.warning("server.not_renewed", region=self.name, reason=str(error))
         except OUTAGES as error:
             log.warning("links.need_restart", region=self.name, reason=type(error).__name__)
-            await asyncio.to_thread(self._served.adopt)
-            await asyncio.to_thread(self.nats.stop)
+            await _in_threads([each.adopt for each in self._served])
+            await self._stop_nats()
         log.info("links.changed", region=self.name, peers=self._peers)
 
     async def _take_epoch(self, epoch: int) -> None:
@@ -227,7 +226,7 @@ class Region:
         self.entry.epoch = epoch
         self.warden.gate.epoch = epoch
         log.warning("epoch.raised", region=self.name, epoch=epoch)
-        await asyncio.to_thread(self.nats.stop)
+        await self._stop_nats()
 
     async def stop(self) -> None:
         """Stop services, then the warden, then the servers; every step is bounded."""
@@ -236,7 +235,7 @@ class Region:
             self._warden_task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._warden_task
-        await _in_threads([self.nats.stop, self.postgres.stop])
+        await asyncio.gather(self._stop_nats(), asyncio.to_thread(self.postgres.stop))
         log.info("region.stopped", region=self.name)
 
     @property
@@ -271,10 +270,18 @@ class Region:
 
     async def _look_at_keys(self) -> None:
         try:
-            if self.nats.alive and await asyncio.to_thread(self._served.renew):
+            if await self._renew():
                 log.info("server.renewed", region=self.name)
         except (CredentialsError, OSError) as error:
             log.warning("server.not_renewed", region=self.name, reason=str(error))
+
+    async def _renew(self) -> bool:
+        """Whether what a server that runs works with had changed, and was taken up by all."""
+        running = [each for each in self._served if each.server.alive]
+        return any(await asyncio.gather(*(asyncio.to_thread(each.renew) for each in running)))
+
+    async def _stop_nats(self) -> None:
+        await _in_threads([each.server.stop for each in self._served])
 
     def _look_at_warden(self) -> None:
         task = self._warden_task
@@ -290,11 +297,29 @@ class Region:
             peers=self._peers,
             url=nats.url,
             seed_file=seed_file(self.entry.keys, SUPERVISOR),
-            monitor_port=nats.monitor_port,
+            monitors=self._redialers,
             epoch=self.entry.epoch,
             outbox_dsns=self.entry.outbox_dsns,
-            redialer=self._redialer,
         )
+
+    def _serve(self, index: int) -> Served:
+        """A server that is not started yet, and what it runs with."""
+
+        def read() -> Setup:
+            return server_setup(self.name, self._mesh, self._folder, self._roads, index)
+
+        node, setup, name = self.entry.nats.nodes[index], read(), _nth("nats", index)
+        ports = (node.client_port, node.monitor_port, node.leaf_port, node.route_port)
+        server = NatsServer(
+            self._folder / name,
+            render(setup.config),
+            tuple(port for port in ports if port is not None),
+            node.monitor_port,
+            output=self._folder / "log" / f"{name}.out",
+            keep_fds=self._keep_fds,
+            files=setup.files,
+        )
+        return Served(server, setup, read)
 
     async def _wait_for_gate(self) -> None:
         deadline = time.monotonic() + READY_SECONDS_MAX
@@ -309,19 +334,20 @@ class Region:
         # PostgreSQL's account has to pass where the system can't lead it past closed folders.
         mode = 0o711 if os.geteuid() == 0 else 0o700
         self._folder.mkdir(mode=mode, parents=True, exist_ok=True)
-        for name in ("log", "nats"):
+        for name in ("log", *(each.server.folder.name for each in self._served)):
             (self._folder / name).mkdir(mode=0o700, exist_ok=True)
         link = self._folder / "log" / "postgres"
         if not link.is_symlink():
             link.symlink_to(Path("..") / "postgres" / "log")
 
-    def _host(self, name: str, services: tuple[str, ...]) -> KeptProcess:
+    def _host(self, services: tuple[str, ...], index: int, *, apart: bool) -> KeptProcess:
+        name = _nth(services[0] if apart else "host", index)
         return KeptProcess(
             command=(sys.executable, "-m", "aidmesh.host", *services),
             output=self._folder / "log" / f"{name}.log",
             stop_signal=signal.SIGTERM,
             stop_ms_max=SERVICE_STOP_MS_MAX,
-            env={**os.environ, **service_environment(self.name, self.entry)},
+            env={**os.environ, **service_environment(self.name, self.entry, index)},
             keep_fds=self._keep_fds,
         )
 
@@ -334,15 +360,29 @@ class Region:
                 os.truncate(path, 0)
 
 
-def service_environment(region: str, entry: RegionEntry) -> dict[str, str]:
-    """The settings of a region's services, as they would be given to containers."""
+def _nth(name: str, index: int) -> str:
+    """The name of a part of which there may be several; the first has the plain one."""
+    return f"{name}-{index + 1}" if index else name
+
+
+def service_environment(region: str, entry: RegionEntry, index: int = 0) -> dict[str, str]:
+    """The settings of a region's services, as they would be given to containers.
+
+    Args:
+        region: its name.
+        entry: where everything is.
+        index: which copy of each service, from 0 on.
+    """
     environment: dict[str, str] = {}
     for name, service in entry.services.items():
+        if index >= len(service.urls):
+            continue
         fields = {
             "REGION": region,
             "HTTP_HOST": HOST,
-            "HTTP_PORT": str(service.http_port),
+            "HTTP_PORT": service.urls[index].rpartition(":")[2],
             "KEYS_DIR": str(entry.keys),
+            **({"INSTANCE": str(index + 1)} if service.replica_ports else {}),
         }
         if service.database_password is not None:
             fields["DATABASE_URL"] = entry.dsn(name)
@@ -350,7 +390,7 @@ def service_environment(region: str, entry: RegionEntry) -> dict[str, str]:
             fields["NATS_SEED_FILE"] = str(seed_file(entry.keys, name))
         if name == "console":
             fields |= {
-                f"{other.upper()}_URL": entry.services[other].url
+                f"{other.upper()}_URL": entry.services[other].urls[index]
                 for other in entry.services
                 if other != name
             }
@@ -359,9 +399,13 @@ def service_environment(region: str, entry: RegionEntry) -> dict[str, str]:
 
 
 def server_setup(
-    region: str, mesh: MeshFile, folder: Path, roads: Mapping[tuple[str, str], int] = NO_ROADS
+    region: str,
+    mesh: MeshFile,
+    folder: Path,
+    roads: Mapping[tuple[str, str], int] = NO_ROADS,
+    index: int = 0,
 ) -> Setup:
-    """What the server of one of a mesh's regions is to run with now.
+    """What a server of one of a mesh's regions is to run with now.
 
     Args:
         region: which.
@@ -369,10 +413,12 @@ def server_setup(
         folder: the region's own part of it.
         roads: the port through which a region (the first) dials another (the second), where that
             is not the other's own.
+        index: which of its servers, from 0 on.
 
     Raises CredentialsError or OSError when a key cannot be read.
     """
     entry = mesh.regions[region]
+    node, name = entry.nats.nodes[index], _nth("nats", index)
     encrypted_with = entry.nats.store_key_id
     # nats-server would only warn, and begin with an empty store.
     if encrypted_with is not None and encrypted_with != store_key_id(entry.keys):
@@ -383,19 +429,21 @@ def server_setup(
     return read_setup(
         region,
         entry.keys,
-        folder / "nats",
+        folder / name,
         Ports(
-            entry.nats.client_port,
-            entry.nats.monitor_port,
-            entry.nats.leaf_port,
+            node.client_port,
+            node.monitor_port,
+            node.leaf_port,
             entry.nats.leaf_host,
+            index + 1,
+            entry.nats.routes,
         ),
         {
             peer: PeerEnd(mesh.keys_of(region, peer), _dialed(mesh, region, peer, roads))
             for peer in mesh.peers(region)
         },
         encrypted=encrypted_with is not None,
-        log_file=folder / "log" / "nats.log",
+        log_file=folder / "log" / f"{name}.log",
     )
 
 

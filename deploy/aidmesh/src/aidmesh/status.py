@@ -163,7 +163,7 @@ async def _region(name: str, entry: RegionEntry, peers: Sequence[str]) -> Region
         _readiness(entry, services),
         asyncio.gather(*(_asked(_stored(entry.admin_dsn(each))) for each in WITH_DATABASE)),
         _asked(_untaken(entry)),
-        _asked(asyncio.to_thread(linked_peers, entry.nats.monitor_port)),
+        _asked(asyncio.to_thread(linked_peers, *entry.nats.monitor_ports)),
     )
     kept = dict(zip(WITH_DATABASE, stored, strict=True))
     return RegionStatus(

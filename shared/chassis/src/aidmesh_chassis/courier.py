@@ -84,13 +84,13 @@ class Courier:
         """Publish what is due, up to `CLAIM_MAX` rows; returns how many were claimed."""
         if not self._client.is_connected:
             return 0
-        async with self._db.connection() as conn:
+        async with self._db.begin() as conn:
             parcels = await handoff.claim(conn, CLAIM_MAX)
         if not parcels:
             return 0
         reached = await self._publish_all(parcels)
         missed = [parcel for parcel in parcels if parcel.event_id not in reached]
-        async with self._db.connection() as conn:
+        async with self._db.begin() as conn:
             if reached:
                 await handoff.published(conn, reached)
             if missed:
@@ -133,7 +133,7 @@ class Courier:
         back = self._dark - dark
         self._dark = dark
         if back:
-            async with self._db.connection() as conn:
+            async with self._db.begin() as conn:
                 await handoff.hurry(conn, back)
 
     async def _connect(self) -> None:

@@ -7,7 +7,7 @@ from contextvars import ContextVar
 from datetime import datetime
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, Literal, NamedTuple, cast
 from uuid import UUID
 
 import asyncpg
@@ -147,7 +147,8 @@ class Database:
         origin: who writes events here: region, service and epoch.
         pool_max: connections at most.
         pooler: True where a transaction-mode pooler stands in between: then nothing is kept in
-            the session (no prepared statements, no settings).
+            the session (no prepared statements, no settings), and every transaction sets its own
+            bounds.
         statement_s_max: a statement that runs longer is ended by the server.
     """
 
@@ -165,6 +166,11 @@ class Database:
         self._pool_max = pool_max
         self._pooler = pooler
         self._statement_s_max = statement_s_max
+        self._bounds = {
+            "statement_timeout": str(int(statement_s_max * 1000)),
+            "idle_in_transaction_session_timeout": "60000",
+            "lock_timeout": "10000",
+        }
         self._pool: asyncpg.Pool | None = None
         self._wake_relay: Callable[[], None] = _sleep_on
         self._wake_courier: Callable[[], None] = _sleep_on
@@ -180,16 +186,7 @@ class Database:
         Raises:
             OSError, asyncpg.PostgresError: the server can't be reached, or refuses.
         """
-        settings = (
-            {}
-            if self._pooler
-            else {
-                "application_name": f"aidmesh-{self.origin.service}",
-                "statement_timeout": str(int(self._statement_s_max * 1000)),
-                "idle_in_transaction_session_timeout": "60000",
-                "lock_timeout": "10000",
-            }
-        )
+        name = {"application_name": f"aidmesh-{self.origin.service}"}
         pool = await asyncpg.create_pool(
             self._dsn,
             min_size=1,
@@ -197,7 +194,7 @@ class Database:
             timeout=5.0,
             command_timeout=self._statement_s_max + 5.0,
             statement_cache_size=0 if self._pooler else 200,
-            server_settings=settings,
+            server_settings={} if self._pooler else name | self._bounds,
             # Nothing is ever left in a session, so nothing has to be reset: a round trip saved.
             reset=_keep_as_it_is,
         )
@@ -242,7 +239,11 @@ class Database:
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[asyncpg.Connection]:
-        """A connection outside any transaction, for those who keep their own."""
+        """A connection outside any transaction, for those who keep their own.
+
+        Nothing is asked outside of one: behind a pooler two messages of the same statement may
+        reach two servers.
+        """
         pool = self.pool
         try:
             proxy = await pool.acquire(timeout=ACQUIRE_S_MAX)
@@ -265,7 +266,7 @@ class Database:
     async def transaction(self) -> AsyncIterator[Tx]:
         """Begin, yield, write the events, commit; then wake those who send them, and log."""
         async with self.connection() as conn:
-            async with conn.transaction():
+            async with self.begun(conn):
                 tx = Tx(conn, await clock(conn), self.origin)
                 yield tx
                 flushed = await tx.flush()
@@ -278,10 +279,39 @@ class Database:
             tx.log.write()
 
     @asynccontextmanager
-    async def read(self) -> AsyncIterator[asyncpg.Connection]:
-        """A connection for queries only."""
-        async with self.connection() as conn, conn.transaction(readonly=True):
+    async def begin(self) -> AsyncIterator[asyncpg.Connection]:
+        """A transaction that publishes nothing."""
+        async with self.connection() as conn, self.begun(conn):
             yield conn
+
+    @asynccontextmanager
+    async def read(self, *, at_one_moment: bool = False) -> AsyncIterator[asyncpg.Connection]:
+        """A connection for queries only.
+
+        Args:
+            at_one_moment: all of them see the database as it was at the first.
+        """
+        async with (
+            self.connection() as conn,
+            self.begun(conn, at_one_moment=at_one_moment, readonly=True),
+        ):
+            yield conn
+
+    @asynccontextmanager
+    async def begun(
+        self,
+        conn: asyncpg.Connection,
+        *,
+        at_one_moment: bool = False,
+        readonly: bool = False,
+    ) -> AsyncIterator[None]:
+        """A transaction on a connection; bounded, whoever is in between."""
+        isolation: Literal["repeatable_read"] | None = "repeatable_read" if at_one_moment else None
+        async with conn.transaction(isolation=isolation, readonly=readonly):
+            if self._pooler:
+                bounds = (f"SET LOCAL {name} = {value}" for name, value in self._bounds.items())
+                await conn.execute("; ".join(bounds))
+            yield
 
 
 def _is_gone(conn: asyncpg.Connection) -> bool:
@@ -315,7 +345,8 @@ async def is_migrated(conn: asyncpg.Connection, directories: Sequence[Path]) -> 
 
     Raises as asyncpg does when nothing was migrated yet.
     """
-    applied = await conn.fetch("SELECT migration_id FROM public._pogo_migration")
+    async with conn.transaction(readonly=True):
+        applied = await conn.fetch("SELECT migration_id FROM public._pogo_migration")
     known = {row["migration_id"] for row in applied}
     return all(
         path.stem in known
@@ -333,7 +364,8 @@ async def migrate(dsn: str, directories: Sequence[Path]) -> None:
         dsn: of the role that owns the database.
         directories: folders with pogo-migrate files.
     """
-    conn = await asyncpg.connect(dsn, timeout=10.0)
+    # Without prepared statements: a pooler may stand in between.
+    conn = await asyncpg.connect(dsn, timeout=10.0, statement_cache_size=0)
     try:
         for directory in (CHASSIS_MIGRATIONS, *directories):
             async with conn.transaction():
@@ -350,6 +382,7 @@ async def make_partitions(conn: asyncpg.Connection) -> None:
     Rows of such a month that had to go into the default partition move into their own.
     """
     for table in ("outbox", "inbox"):
-        await conn.execute(
-            "SELECT ensure_month_partitions($1::text::regclass, $2)", table, MONTHS_AHEAD
-        )
+        async with conn.transaction():
+            await conn.execute(
+                "SELECT ensure_month_partitions($1::text::regclass, $2)", table, MONTHS_AHEAD
+            )

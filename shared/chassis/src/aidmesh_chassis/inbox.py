@@ -17,6 +17,9 @@ OTHER_CONTENT: Final = "id_reused_with_other_content"
 EXPIRED: Final = "payload_expired"
 """Why a letter is dead: sealed payloads are kept no longer than in the stream they came from."""
 
+LEASE_S: Final = 60.0
+"""How long a letter that is being tried is left alone: longer than its transaction may take."""
+
 _SEALED = """(starts_with(subject, 'private.') OR starts_with(subject, 'handoff.'))
               AND payload <> ''"""
 """Letters that hold sealed personal data."""
@@ -202,18 +205,22 @@ async def blank_letters_kept(conn: asyncpg.Connection, kept_days: int, limit: in
 
 
 async def due(conn: asyncpg.Connection, durable: str, limit: int) -> list[Letter]:
-    """Return parked letters whose time has come.
+    """Take parked letters whose time has come; nobody else is given them for `LEASE_S`.
 
-    Two replicas may be given the same ones: the inbox lets one of them handle each.
+    Whoever tries one writes down when it comes again, unless it crashes: then it comes after that.
     """
     rows = await conn.fetch(
         """
-        SELECT event_id, subject, headers, payload FROM dead_letter
-        WHERE durable = $1 AND status = 'parked' AND retry_at <= now()
-        ORDER BY id LIMIT $2
+        UPDATE dead_letter l SET retry_at = now() + make_interval(secs => $3)
+        FROM (SELECT id FROM dead_letter
+              WHERE durable = $1 AND status = 'parked' AND retry_at <= now()
+              ORDER BY id LIMIT $2 FOR UPDATE SKIP LOCKED) due
+        WHERE l.id = due.id
+        RETURNING l.id, event_id, subject, headers, payload
         """,
         durable,
         limit,
+        LEASE_S,
     )
     return [
         Letter(
@@ -223,7 +230,7 @@ async def due(conn: asyncpg.Connection, durable: str, limit: int) -> list[Letter
             json.loads(row["headers"]),
             row["payload"],
         )
-        for row in rows
+        for row in sorted(rows, key=lambda row: row["id"])
     ]
 
 

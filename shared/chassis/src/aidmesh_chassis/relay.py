@@ -124,7 +124,7 @@ class Relay:
         opened = self._opened
         if opened is None:
             return 0
-        async with self._db.connection() as conn, conn.transaction():
+        async with self._db.begin() as conn:
             rows = await outbox.claim(conn, CLAIM_MAX)
             if not rows:
                 return 0

@@ -184,7 +184,10 @@ class _Running:
                 agreed, or the connection to NATS ended for good; the supervisor starts the service
                 anew.
         """
-        structlog.contextvars.bind_contextvars(service=self._service.name)
+        instance = self._service.settings.instance
+        structlog.contextvars.bind_contextvars(
+            service=self._service.name, **({"instance": instance} if instance else {})
+        )
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(serve_http(self._service.app, self._service.settings))
             for name, task in self._service.tasks.items():
@@ -299,7 +302,7 @@ class _Running:
         while numbers is not None and goes_on():
             self._measure_peers(numbers)
             try:
-                async with database.connection() as conn:
+                async with database.read() as conn:
                     self._peers.stand(await standings.known(conn))
                     waiting = await outbox.backlog(conn)
                     numbers.set_letters(await inbox.open_letters(conn))
@@ -344,7 +347,7 @@ class _Running:
     async def check_database(self) -> None:
         """Raise unless the database answers."""
         if self._service.database is not None:
-            async with self._service.database.connection() as conn:
+            async with self._service.database.read() as conn:
                 await conn.fetchval("SELECT 1")
 
     def check_broker(self) -> None:
@@ -364,7 +367,7 @@ class _Running:
         """Raise when events wait for long."""
         if self._service.database is None:
             return
-        async with self._service.database.connection() as conn:
+        async with self._service.database.read() as conn:
             waiting = await outbox.backlog(conn)
         if waiting.age_s > OUTBOX_AGE_S_MAX:
             raise TimeoutError(f"the oldest unsent event waits for {waiting.age_s:.0f} s")

@@ -26,6 +26,7 @@ class ServiceSettings(BaseSettings):
         nats_seed_file: the seed of the service's own nkey; None for a server without accounts.
         http_host: the address to listen on.
         http_port: the port to listen on; 0 takes any that is free.
+        instance: which copy of the service this is, where there are several; named in its logs.
         keys_dir: folder with the keys that this service may see.
         batch_max: messages handled in one transaction at most.
         peer_late_s_max: a peer region that is dark, whose events lag or who leaves a handoff
@@ -41,6 +42,7 @@ class ServiceSettings(BaseSettings):
     nats_seed_file: Path | None = None
     http_host: str = "127.0.0.1"
     http_port: Port = 0
+    instance: Annotated[str, Field(max_length=63, pattern="^[A-Za-z0-9._-]*$")] = ""
     keys_dir: Path = Path("keys")
     batch_max: int = Field(default=256, ge=1, le=1000)
     peer_late_s_max: float = Field(default=300.0, gt=0)

@@ -52,14 +52,17 @@ BLANK_PRIVATE = Sweep("blank_private", 3600.0, _blank_private, limit=1000)
 
 
 async def keep_sweeping(database: Database, sweep: Sweep, is_abreast: Callable[[], bool]) -> None:
-    """Do the sweep's work whenever it is due, until cancelled."""
+    """Do the sweep's work whenever it is due, until cancelled.
+
+    Of several copies of a service one at a time does it; the others find nothing to do.
+    """
     while goes_on():
         if sweep.when_abreast and not is_abreast():
             await asyncio.sleep(ABREAST_S)
             continue
         try:
             async with database.transaction() as tx:
-                done = await sweep.run(tx)
+                done = await sweep.run(tx) if await _is_ours(tx, sweep) else 0
         except TRANSIENT as error:
             log.warning("sweep.waits", sweep=sweep.name, cause=type(error).__name__)
             done = 0
@@ -69,6 +72,17 @@ async def keep_sweeping(database: Database, sweep: Sweep, is_abreast: Callable[[
             done = 0
         if done < sweep.limit:
             await asyncio.sleep(sweep.every_s)
+
+
+async def _is_ours(tx: Tx, sweep: Sweep) -> bool:
+    """Whether no other copy of the service does this sweep; none will until the transaction ends.
+
+    A lock of the transaction, not of the session: it works through a pooler, and ends with it.
+    """
+    ours: bool = await tx.conn.fetchval(
+        "SELECT pg_try_advisory_xact_lock(hashtextextended('sweep/' || $1, 0))", sweep.name
+    )
+    return ours
 
 
 async def take_parked(inlets: Sequence[Inlet]) -> None:

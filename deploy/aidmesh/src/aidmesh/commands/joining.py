@@ -121,12 +121,12 @@ async def _linked(data: Path, mesh: "MeshFile", region: str, peers: Sequence[str
     if not in_use(data):
         say(f"{region} links with {', '.join(peers)} as soon as the mesh is up")
         return 0
-    port = mesh.regions[region].nats.monitor_port
+    ports = mesh.regions[region].nats.monitor_ports
     deadline = time.monotonic() + WAIT_S_MAX
     linked: frozenset[str] = frozenset()
     while time.monotonic() < deadline:
         try:
-            linked = await asyncio.to_thread(linked_peers, port)
+            linked = await asyncio.to_thread(linked_peers, *ports)
         except AWAY:
             linked = frozenset()
         if linked >= set(peers):

@@ -4,7 +4,7 @@ Speaks to `/v1/keys` of every service that holds secret keys for personal data. 
 with the region's own token key, so whoever may do this is whoever has the folder of keys.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -97,10 +97,19 @@ def _targets(
     if region is not None and region not in entries:
         refuse(f"{data} holds no region {region}")
     return [
-        Target(name, entry.keys, {keeper: entry.services[keeper].url for keeper in KEEPERS})
+        Target(name, entry.keys, urls_of({each: entry.services[each].urls for each in KEEPERS}))
         for name, entry in entries.items()
         if region in {None, name}
     ]
+
+
+def urls_of(copies: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """Where every copy of services answers, each under a name of its own."""
+    return {
+        f"{name} {number}" if number > 1 else name: url
+        for name, urls in copies.items()
+        for number, url in enumerate(urls, start=1)
+    }
 
 
 def _careful(url: str) -> str:

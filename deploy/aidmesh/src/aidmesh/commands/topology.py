@@ -73,7 +73,8 @@ async def _each(data: Path, regions: str | None, step: Step) -> int:
         say(f"{region}:")
         client = await connect_as(entry.nats.url, seed_file(entry.keys, SUPERVISOR))
         try:
-            good = await step(client, plan_of(region, mesh.peers(region)), entry) and good
+            wanted = plan_of(region, mesh.peers(region), replicas=len(entry.nats.nodes))
+            good = await step(client, wanted, entry) and good
         finally:
             await client.close()
     return 0 if good else EXIT_FAILED

@@ -15,6 +15,8 @@ def up(
     servers_only: bool = False,
     ports_from: int | None = None,
     encrypt: bool = False,
+    nodes: int | None = None,
+    replicas: int | None = None,
 ) -> None:
     """Run a mesh on this machine until Ctrl-C.
 
@@ -28,6 +30,9 @@ def up(
         ports_from: look for free ports from this one on.
         encrypt: have NATS encrypt the messages it stores, those that are there already as well;
             it stays so. The key is in the folder of keys.
+        nodes: run each region's NATS as a cluster of so many servers, 3 or 5, or 1 for none; it
+            stays so. What is in the streams is made anew from the databases.
+        replicas: run each service so many times; it stays so.
     """
     import os  # noqa: PLC0415
 
@@ -43,7 +48,7 @@ def up(
         keys = keys.expanduser().resolve()
         if keys.is_relative_to(data):
             refuse("keys must not lie in the data folder: who takes one must not have the other")
-    run(_up(data, keys, names(regions), apart, servers_only, ports_from, encrypt))
+    run(_up(data, keys, names(regions), apart, servers_only, ports_from, encrypt, nodes, replicas))
 
 
 async def _up(
@@ -54,6 +59,8 @@ async def _up(
     servers_only: bool,
     ports_from: int | None,
     encrypt: bool,
+    nodes: int | None,
+    replicas: int | None,
 ) -> int:
     import asyncio  # noqa: PLC0415
 
@@ -79,6 +86,8 @@ async def _up(
             apart=apart,
             ports_from=ports_from,
             encrypt=encrypt,
+            nodes=nodes,
+            replicas=replicas,
             announce=say,
         ) as mesh:
             for name, entry in mesh.file.regions.items():

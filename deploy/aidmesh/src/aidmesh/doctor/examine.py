@@ -163,7 +163,8 @@ async def _streams(region: str, entry: RegionEntry, mesh: MeshFile) -> list[Find
         return []
     try:
         api = JetStreamApi(client)
-        unlike = await differences(api, plan_of(region, mesh.peers(region)))
+        wanted = plan_of(region, mesh.peers(region), replicas=len(entry.nats.nodes))
+        unlike = await differences(api, wanted)
         lost = await check(api, entry.outbox_dsns)
     finally:
         await client.close()

@@ -19,7 +19,7 @@ STORE_KEY = "STORE_KEY"
 
 SERVICES = tuple(dict.fromkeys(consumer.service for consumer in CONSUMERS))
 
-LEAF_HANDSHAKE_S = 10
+HANDSHAKE_S = 10
 """What a busy machine may need for it; nats-server gives two."""
 
 
@@ -28,8 +28,9 @@ class Link:
     """A leaf link to one peer region.
 
     `publics` are the nkeys that the peer may come with, `authority_file` has the certificates
-    that vouch for its own. `dial` is `host:port` of its leaf listener when this region dials, None
-    when the peer does; exactly one side does, see `dials`.
+    that vouch for its own. `dial` is `host:port` of its leaf listener when this region dials (of
+    several listeners separated by commas), None when the peer does; exactly one side does, see
+    `dials`.
     """
 
     peer: str
@@ -57,11 +58,32 @@ class Leaf:
 
 
 @dataclass(frozen=True, slots=True)
+class Node:
+    """One of several servers that a region has; they form a cluster.
+
+    Attributes:
+        number: which of them, from 1 on.
+        port: where it listens for the others, at `host`.
+        routes: `host:port` of all of them.
+        certificate_file: the region's certificate and the key of it, in one file.
+        authority_file: the certificate that vouches for it, and so for the other servers.
+    """
+
+    number: int
+    port: int
+    routes: tuple[str, ...]
+    certificate_file: str
+    authority_file: str
+    host: str = "127.0.0.1"
+
+
+@dataclass(frozen=True, slots=True)
 class RegionServer:
     """All that a region's server needs to know.
 
     Attributes:
         publics: the nkeys of each user; more than one while a key is being replaced.
+        node: which server of a cluster it is; None for the only one.
         store_key_file: what says `STORE_KEY`, relative to the folder of the configuration; None
             for a store that is not encrypted.
         generation: changes whenever the content of a file that is named here does.
@@ -74,6 +96,7 @@ class RegionServer:
     publics: Mapping[str, tuple[str, ...]]
     leaf: Leaf | None = None
     links: tuple[Link, ...] = ()
+    node: Node | None = None
     store_key_file: str | None = None
     generation: str = ""
     log_file: str | None = None
@@ -85,6 +108,16 @@ class RegionServer:
     def peers(self) -> frozenset[str]:
         """The regions it has links with."""
         return frozenset(link.peer for link in self.links)
+
+    @property
+    def name(self) -> str:
+        """Its own name, of which peers see the region; no two servers may share one."""
+        return self.region if self.node is None else f"{self.region}-{self.node.number}"
+
+
+def region_of(server_name: str) -> str:
+    """The region of a server with that name: no region's name has a hyphen."""
+    return server_name.partition("-")[0]
 
 
 HOST = "127.0.0.1"
@@ -119,7 +152,7 @@ def render(server: RegionServer, *, undialed: Collection[str] = ()) -> str:
     parts = [
         f"# {server.generation}",
         *(f"include {_text(path)}" for path in includes),
-        f"server_name: {_text(server.region)}",
+        f"server_name: {_text(server.name)}",
         f"listen: {_text(f'{HOST}:{server.client_port}')}",
         f"http: {_text(f'127.0.0.1:{server.monitor_port}')}",
         'ping_interval: "5s"',
@@ -130,6 +163,7 @@ def render(server: RegionServer, *, undialed: Collection[str] = ()) -> str:
         _jetstream(server),
         _block("accounts", [_account("AID", users, jetstream=True), _system(server)]),
         f"system_account: {_text('SYS')}",
+        *_cluster(server),
         *_leafnodes(server, dialed),
     ]
     return "\n".join(parts) + "\n"
@@ -279,6 +313,26 @@ def _jetstream(server: RegionServer) -> str:
     )
 
 
+def _cluster(server: RegionServer) -> list[str]:
+    """Whoever has a certificate of this region is one of its servers; nobody else has one."""
+    node = server.node
+    if node is None:
+        return []
+    routes = [f"nats-route://{route}" for route in node.routes]
+    return [
+        _block(
+            "cluster",
+            [
+                f"name: {_text(server.region)}",
+                f"listen: {_text(f'{node.host}:{node.port}')}",
+                f"routes: {_list(routes)}",
+                "no_advertise: true",
+                _tls(node.certificate_file, node.authority_file, verify=True),
+            ],
+        )
+    ]
+
+
 def _leafnodes(server: RegionServer, dialed: Collection[Link]) -> list[str]:
     leaf = server.leaf
     if leaf is None or not server.links:
@@ -292,7 +346,7 @@ def _leafnodes(server: RegionServer, dialed: Collection[Link]) -> list[str]:
                 "isolate_leafnode_interest: true",
                 "no_advertise: true",
                 'reconnect: "1s"',
-                _tls(leaf, leaf.authorities_file, verify=True),
+                _tls(leaf.certificate_file, leaf.authorities_file, verify=True),
                 *(["remotes: [", *(f"  {remote}" for remote in remotes), "]"] if remotes else []),
             ],
         )
@@ -301,26 +355,27 @@ def _leafnodes(server: RegionServer, dialed: Collection[Link]) -> list[str]:
 
 def _remote(server: RegionServer, leaf: Leaf, link: Link) -> list[str]:
     never = never_imported(server.region, link.peer, server.peers - {link.peer})
+    urls = [f"nats-leaf://{address}" for address in (link.dial or "").split(",")]
     return [
-        f"urls: [{_text(f'nats-leaf://{link.dial}')}]",
+        f"urls: {_list(urls)}",
         f"account: {_text('AID')}",
         f"nkey: ${LINK_SEED}",
         "isolate: true",
-        _tls(leaf, link.authority_file, verify=False),
+        _tls(leaf.certificate_file, link.authority_file, verify=False),
         f"deny_imports: {_list(never)}",
         f"deny_exports: {_list(never_exported(server.region, server.peers - {link.peer}))}",
     ]
 
 
-def _tls(leaf: Leaf, authorities_file: str, *, verify: bool) -> str:
+def _tls(certificate_file: str, authorities_file: str, *, verify: bool) -> str:
     return _block(
         "tls",
         [
-            f"cert_file: {_text(leaf.certificate_file)}",
-            f"key_file: {_text(leaf.certificate_file)}",
+            f"cert_file: {_text(certificate_file)}",
+            f"key_file: {_text(certificate_file)}",
             f"ca_file: {_text(authorities_file)}",
             'min_version: "1.3"',
-            f"timeout: {LEAF_HANDSHAKE_S}",
+            f"timeout: {HANDSHAKE_S}",
             *(["verify: true"] if verify else []),
         ],
     )

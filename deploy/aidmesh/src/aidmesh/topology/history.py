@@ -14,6 +14,7 @@ import asyncpg
 CONNECT_SECONDS_MAX = 10.0
 STATEMENT_SECONDS_MAX = 300.0
 PREFETCH = 1_000
+HIGHEST = "SELECT max(ack_seq) AS seq FROM outbox WHERE status = 'acked' AND stream = $1"
 
 
 class Mark(NamedTuple):
@@ -44,43 +45,39 @@ class Outboxes:
         """Use `open_outboxes`."""
         self._connections = connections
 
+    async def _ask(self, outbox: int, query: str, *values: object) -> list[asyncpg.Record]:
+        """The rows of a query; in a transaction, since a pooler may stand in between."""
+        connection = self._connections[outbox]
+        async with connection.transaction():
+            return await connection.fetch(query, *values)
+
+    async def _ask_all(self, query: str, *values: object) -> list[asyncpg.Record]:
+        """The rows of a query in every outbox."""
+        outboxes = range(len(self._connections))
+        found = await asyncio.gather(*(self._ask(i, query, *values) for i in outboxes))
+        return [row for rows in found for row in rows]
+
     async def marks(self, stream: str, age_s_max: float | None) -> list[Mark]:
         """The highest acknowledged row of every outbox that has one, not older than given.
 
         Rows whose payload was blanked are no marks: they could not be published again.
         """
-        rows = await asyncio.gather(
-            *(
-                connection.fetchrow(
-                    """
-                    SELECT ack_seq, stream_created, event_id FROM outbox
-                    WHERE status = 'acked' AND stream = $1 AND payload IS NOT NULL
-                      AND ($2::float8 IS NULL OR acked_at > now() - make_interval(secs => $2))
-                    ORDER BY ack_seq DESC LIMIT 1
-                    """,
-                    stream,
-                    age_s_max,
-                )
-                for connection in self._connections
-            )
+        rows = await self._ask_all(
+            """
+            SELECT ack_seq, stream_created, event_id FROM outbox
+            WHERE status = 'acked' AND stream = $1 AND payload IS NOT NULL
+              AND ($2::float8 IS NULL OR acked_at > now() - make_interval(secs => $2))
+            ORDER BY ack_seq DESC LIMIT 1
+            """,
+            stream,
+            age_s_max,
         )
-        return [
-            Mark(row["ack_seq"], row["stream_created"], row["event_id"])
-            for row in rows
-            if row is not None
-        ]
+        return [Mark(row["ack_seq"], row["stream_created"], row["event_id"]) for row in rows]
 
     async def highest(self, stream: str) -> int:
         """The highest sequence of a stream that any outbox ever saw acknowledged; 0 for none."""
-        found = await asyncio.gather(
-            *(
-                connection.fetchval(
-                    "SELECT max(ack_seq) FROM outbox WHERE status = 'acked' AND stream = $1", stream
-                )
-                for connection in self._connections
-            )
-        )
-        return max((seq for seq in found if seq is not None), default=0)
+        found = await self._ask_all(HIGHEST, stream)
+        return max((row["seq"] for row in found if row["seq"] is not None), default=0)
 
     async def batches(
         self, stream: str, age_s_max: float | None, size_max: int
@@ -106,10 +103,11 @@ class Outboxes:
 
     async def moved(self, rows: Sequence[tuple[Published, int]], stream_created: datetime) -> None:
         """Write down the sequences that republished rows have in the new log."""
-        for i, connection in enumerate(self._connections):
+        for i in range(len(self._connections)):
             mine = [(row, ack_seq) for row, ack_seq in rows if row.outbox == i]
             if mine:
-                await connection.execute(
+                await self._ask(
+                    i,
                     """
                     UPDATE outbox o SET ack_seq = m.ack_seq, stream_created = $4
                     FROM unnest($1::bigint[], $2::timestamptz[], $3::bigint[])
@@ -129,13 +127,11 @@ class Outboxes:
 
         A rewritten row gets a sequence above every old one, so the old highest ends the walk.
         """
-        connection = self._connections[outbox]
-        last = await connection.fetchval(
-            "SELECT max(ack_seq) FROM outbox WHERE status = 'acked' AND stream = $1", stream
-        )
+        ((last,),) = await self._ask(outbox, HIGHEST, stream)
         after = -1
         while last is not None and after < last:
-            rows = await connection.fetch(
+            rows = await self._ask(
+                outbox,
                 """
                 SELECT seq, created_at, subject, headers, payload, ack_seq FROM outbox
                 WHERE status = 'acked' AND stream = $1 AND ack_seq > $2 AND ack_seq <= $3
@@ -171,7 +167,10 @@ async def open_outboxes(dsns: Sequence[str]) -> AsyncIterator[Outboxes]:
         connections = []
         for dsn in dsns:
             connection = await asyncpg.connect(
-                dsn, timeout=CONNECT_SECONDS_MAX, command_timeout=STATEMENT_SECONDS_MAX
+                dsn,
+                timeout=CONNECT_SECONDS_MAX,
+                command_timeout=STATEMENT_SECONDS_MAX,
+                statement_cache_size=0,
             )
             stack.push_async_callback(connection.close, timeout=CONNECT_SECONDS_MAX)
             connections.append(connection)

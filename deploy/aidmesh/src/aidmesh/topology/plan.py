@@ -22,7 +22,9 @@ DUPLICATE_WINDOW_NS = 120 * SECOND_NS
 AGE_NS_MAX: Mapping[Stream, int] = {Stream.PRIVATE: 7 * DAY_NS, Stream.HANDOFF: 7 * DAY_NS}
 
 # Everything else (storage, retention, subjects, ages) could lose messages: a person decides.
-STREAM_UPDATABLE = frozenset({"sources", "duplicate_window", "allow_atomic", "allow_direct"})
+STREAM_UPDATABLE = frozenset(
+    {"sources", "duplicate_window", "allow_atomic", "allow_direct", "num_replicas"}
+)
 CONSUMER_UPDATABLE = frozenset({"ack_wait", "max_deliver", "max_ack_pending"})
 CONSUMER_RECREATABLE = frozenset({"filter_subjects", "deliver_policy"})
 
@@ -67,14 +69,25 @@ class Plan:
     consumers: Mapping[tuple[str, str], Json]
 
 
-def plan_of(region: str, peers: Iterable[str], consumers: Sequence[Consumer] = CONSUMERS) -> Plan:
-    """The plan of a region that exchanges events with `peers`."""
+def plan_of(
+    region: str,
+    peers: Iterable[str],
+    consumers: Sequence[Consumer] = CONSUMERS,
+    *,
+    replicas: int = 1,
+) -> Plan:
+    """The plan of a region that exchanges events with `peers`.
+
+    Args:
+        replicas: servers that keep each message: 3 for a cluster of three. Durables are kept by
+            as many as their stream.
+    """
+    own = [stream for stream in Stream if stream != Stream.WORLD]
+    streams = {stream.value: _own(stream, region) for stream in own}
+    streams[Stream.WORLD.value] = _world(region, peers)
     return Plan(
         region=region,
-        streams={
-            **{stream.value: _own(stream, region) for stream in Stream if stream != Stream.WORLD},
-            Stream.WORLD.value: _world(region, peers),
-        },
+        streams={name: {**config, "num_replicas": replicas} for name, config in streams.items()},
         consumers={
             (consumer.stream.value, consumer.durable): _durable(consumer, region)
             for consumer in consumers
@@ -159,7 +172,6 @@ def _base(stream: Stream) -> Json:
         "storage": "file",
         "retention": "limits",
         "discard": "old",
-        "num_replicas": 1,
         "max_age": AGE_NS_MAX.get(stream, 0),
         "max_msgs": -1,
         "max_bytes": -1,

@@ -8,7 +8,7 @@ if that has not helped several times is the server restarted.
 """
 
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Final
@@ -74,12 +74,12 @@ class Redialer:
     """What a region can do for the links that it dials itself. Methods block.
 
     Args:
-        addresses: says host and port of each peer that this region dials now.
+        addresses: says hosts and ports of each peer that this region dials now.
         redial: have the server dial this peer anew.
         restart: have the server ended; its supervisor starts it again.
     """
 
-    addresses: Callable[[], Mapping[str, tuple[str, int]]]
+    addresses: Callable[[], Mapping[str, Sequence[tuple[str, int]]]]
     redial: Callable[[str], None]
     restart: Callable[[], None]
     _absent: dict[str, Absence] = field(default_factory=dict, init=False)
@@ -100,7 +100,7 @@ class Redialer:
             if remedy is Remedy.WAIT:
                 continue
             absence.next_at = now + min(GIVEN_UP_S * 2**absence.redials, PAUSE_S_MAX)
-            if not greets(addresses[peer]):
+            if not any(map(greets, addresses[peer])):
                 continue  # the network or the peer is away; dialing goes on and nothing is stuck
             absence.redials += 1
             done = remedy

@@ -13,7 +13,7 @@ from typing import Final
 
 from aidmesh.credentials import FOLDER, LINK, STORE, USERS, generation_of, publics_of
 from aidmesh.embedded import NatsServer
-from aidmesh.topology.config import Leaf, Link, RegionServer, render
+from aidmesh.topology.config import Leaf, Link, Node, RegionServer, render
 from aidmesh.topology.redial import Redialer
 
 AUTHORITIES: Final = "authorities.pem"
@@ -23,13 +23,26 @@ AUTHORITIES: Final = "authorities.pem"
 class Ports:
     """All that one server listens on; `leaf` is None for one that can have no links.
 
-    `leaf_host` is where it listens for those; it says whether other machines may dial.
+    `leaf_host` is where it listens for those; it says whether other machines may dial. `routes` are
+    `host:port` of all servers of the region's cluster where it has one, of which this is `number`.
     """
 
     client: int
     monitor: int
     leaf: int | None = None
     leaf_host: str = "127.0.0.1"
+    number: int = 1
+    routes: tuple[str, ...] = ()
+
+    @property
+    def all(self) -> tuple[int, ...]:
+        """Every port that has to be free."""
+        own = [self.client, self.monitor]
+        if self.leaf is not None:
+            own.append(self.leaf)
+        if self.routes:
+            own.append(_address(self.routes[self.number - 1])[1])
+        return tuple(own)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +104,20 @@ def read_setup(
             authorities_file=str(here / AUTHORITIES),
             seed_file=os.path.relpath(own / f"{LINK}.conf", here),
         )
+    node = None
+    if ports.routes:
+        host, port = _address(ports.routes[ports.number - 1])
+        node = Node(
+            ports.number, port, ports.routes, str(own / "tls.pem"), str(own / "ca.pem"), host
+        )
     config = RegionServer(
         region=region,
+        node=node,
         client_port=ports.client,
         monitor_port=ports.monitor,
-        store_dir=str(here / "jetstream"),
+        # A server that was alone knows nothing of a cluster's streams, nor the other way round: it
+        # finds its own here, and what it lacks is made anew from the outboxes.
+        store_dir=str(here / ("cluster" if ports.routes else "jetstream")),
         publics={user: publics_of(keys, user) for user in USERS},
         leaf=leaf,
         links=tuple(
@@ -169,10 +191,15 @@ class Served:
         """What can be done for the links that it dials; its supervisor starts it if it ends."""
         return Redialer(self._addresses, self.redial, self.server.stop)
 
-    def _addresses(self) -> dict[str, tuple[str, int]]:
+    def _addresses(self) -> dict[str, list[tuple[str, int]]]:
         addresses = {}
         for link in self.setup.config.links:
             if link.dial is not None:
-                host, _, port = link.dial.rpartition(":")
-                addresses[link.peer] = (host, int(port))
+                addresses[link.peer] = [_address(each) for each in link.dial.split(",")]
         return addresses
+
+
+def _address(text: str) -> tuple[str, int]:
+    """Host and port of `host:port`."""
+    host, _, port = text.rpartition(":")
+    return host, int(port)

@@ -7,7 +7,7 @@ to the relays. All the time it watches the links to the peers, and tells them wh
 
 import asyncio
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import asyncpg
@@ -48,7 +48,7 @@ async def connect_as(url: str, seed_file: Path) -> Client:
     """One connection of a user of the server, for a command that ends soon.
 
     Args:
-        url: the server's.
+        url: the server's; several separated by commas, one of which has to answer.
         seed_file: of the user's nkey; the supervisor may do everything, the reader looks.
 
     Raises ConnectionError when the server does not answer, or does not know the key.
@@ -57,7 +57,7 @@ async def connect_as(url: str, seed_file: Path) -> Client:
     try:
         async with asyncio.timeout(CONNECT_SECONDS_MAX):
             await client.connect(
-                url,
+                url.split(","),
                 nkeys_seed=str(seed_file),
                 name="aidmesh-topology",
                 connect_timeout=CONNECT_SECONDS_MAX,
@@ -73,11 +73,12 @@ async def connect_as(url: str, seed_file: Path) -> Client:
 
 
 class Warden:
-    """Runs beside one region's server.
+    """Runs beside one region's server, or the cluster of its servers.
 
-    `url` is the server's, `seed_file` has the nkey of its supervisor, `outbox_dsns` are those of
-    the region's databases with an outbox (as a role that may read and update them all). `redialer`
-    is for links that the server has given up.
+    `url` is the server's, or those of several separated by commas; `seed_file` has the nkey of its
+    supervisor, `outbox_dsns` are those of the region's databases with an outbox (as a role that may
+    read and update them all). `monitors` has the monitoring port of each server, with what can be
+    done for links that this server has given up, if anything.
     """
 
     def __init__(
@@ -87,13 +88,12 @@ class Warden:
         peers: Sequence[str],
         url: str,
         seed_file: Path,
-        monitor_port: int,
+        monitors: Mapping[int, Redialer | None],
         epoch: int = 1,
         outbox_dsns: Sequence[str] = (),
-        redialer: Redialer | None = None,
     ) -> None:
         """Nothing happens before `run`."""
-        self._plan = plan_of(region, peers)
+        self._plan = plan_of(region, peers, replicas=len(monitors))
         self._url = url
         self._seed_file = seed_file
         self._outbox_dsns = outbox_dsns
@@ -105,8 +105,8 @@ class Warden:
         self._breaks = 0
         self.trouble: str | None = None
         self.gate = Gate(self._client, region, epoch)
-        self._monitor_port = monitor_port
-        self.watcher = LinkWatcher(self._api, monitor_port, redialer)
+        self._monitors = monitors
+        self.watcher = LinkWatcher(self._api, monitors)
         self._reporter = Reporter(self._client, self._api, region)
 
     async def run(self) -> None:
@@ -133,7 +133,7 @@ class Warden:
 
     def link_with(self, peers: Sequence[str]) -> None:
         """Exchange events with these peers from now on; WORLD follows at once if it can."""
-        self._plan = plan_of(self._region, peers)
+        self._plan = plan_of(self._region, peers, replicas=len(self._monitors))
         self._relinked.set()
 
     async def unlink(self, peers: Collection[str], system_seed_file: Path) -> None:
@@ -145,14 +145,15 @@ class Warden:
         """
         if not peers:
             return
-        server_id, links = await asyncio.to_thread(links_of, self._monitor_port)
         client = await connect_as(self._url, system_seed_file)
         try:
-            for peer, connection_id in links.items():
-                if peer in peers:
-                    body = json.dumps({"cid": connection_id}).encode()
-                    subject = f"$SYS.REQ.SERVER.{server_id}.KICK"
-                    await client.request(subject, body, timeout=CONNECT_SECONDS_MAX)
+            for port in self._monitors:
+                server_id, links = await asyncio.to_thread(links_of, port)
+                for peer, connection_id in links:
+                    if peer in peers:
+                        body = json.dumps({"cid": connection_id}).encode()
+                        subject = f"$SYS.REQ.SERVER.{server_id}.KICK"
+                        await client.request(subject, body, timeout=CONNECT_SECONDS_MAX)
         finally:
             await client.close()
 
@@ -178,7 +179,7 @@ class Warden:
             try:
                 async with asyncio.timeout(CONNECT_SECONDS_MAX):  # it can hang on a dead server
                     await self._client.connect(
-                        self._url,
+                        self._url.split(","),
                         nkeys_seed=str(self._seed_file),
                         name=f"aidmesh-warden-{self._region}",
                         connect_timeout=CONNECT_SECONDS_MAX,

@@ -11,13 +11,14 @@ import asyncio
 import http.client
 import json
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
 import nats.errors
 
 from aidmesh.topology.api import ApiError, JetStreamApi, Json, section
+from aidmesh.topology.config import region_of
 from aidmesh.topology.plan import peer_of
 from aidmesh.topology.redial import Redialer
 from aidmesh_chassis.ending import goes_on
@@ -31,6 +32,9 @@ SILENT_S_MAX = 4.5
 KICK_S_MIN = 4.0
 KICK_S_MAX = 30.0
 MONITOR_SECONDS_MAX = 2.0
+
+UNREACHABLE = (OSError, ValueError, http.client.HTTPException)
+"""What a monitor that does not answer, or not fully, is met with."""
 
 
 @dataclass(slots=True)
@@ -76,17 +80,14 @@ class LinkWatcher:
     Whoever else changes WORLD holds `world`.
     """
 
-    def __init__(
-        self, api: JetStreamApi, monitor_port: int, redialer: Redialer | None = None
-    ) -> None:
-        """`monitor_port` is that of the region's own server, on the loopback interface.
+    def __init__(self, api: JetStreamApi, monitors: Mapping[int, Redialer | None]) -> None:
+        """`monitors` are the ports of the region's own servers, on the loopback interface.
 
-        Without a `redialer` the server is left to dial as it does.
+        Without a redialer a server is left to dial as it does.
         """
-        self._redialer = redialer
         self.world = asyncio.Lock()
         self._api = api
-        self._monitor_port = monitor_port
+        self._monitors = monitors
         self._kicks = Kicks()
         self.linked: frozenset[str] = frozenset()
         self.silent_s: Mapping[str, float | None] = {}
@@ -98,19 +99,22 @@ class LinkWatcher:
         while goes_on():
             try:
                 await self.look()
-            except (OSError, TimeoutError, nats.errors.Error, ApiError, ValueError) as error:
+            except (*UNREACHABLE, nats.errors.Error, ApiError) as error:
                 log.debug("link.watch_failed", reason=type(error).__name__)
             await asyncio.sleep(LOOK_S)
 
     async def look(self) -> set[str]:
         """Look once, heal what is due; returns whose sources were asked anew."""
         self.look_count += 1
-        linked = await asyncio.to_thread(linked_peers, self._monitor_port)
+        found = await asyncio.to_thread(links_by_server, tuple(self._monitors))
+        linked = frozenset[str]().union(*found.values())
         for peer in sorted(linked ^ self.linked):
             log.warning("link.up" if peer in linked else "link.down", peer=peer)
         self.linked = linked
-        if self._redialer is not None:
-            await asyncio.to_thread(self._redialer.look, linked, time.monotonic())
+        for port, reached in found.items():
+            redialer = self._monitors[port]
+            if redialer is not None:
+                await asyncio.to_thread(redialer.look, reached, time.monotonic())
         async with self.world:
             return await self._heal(linked)
 
@@ -142,13 +146,32 @@ class LinkWatcher:
         await self._api.update_stream({**config, "sources": sources})
 
 
-def linked_peers(monitor_port: int) -> frozenset[str]:
-    """The peers that a server says it has a link to; as `links_of`."""
-    return frozenset(links_of(monitor_port)[1])
+def linked_peers(*monitor_ports: int) -> frozenset[str]:
+    """The peers that a server says it has a link to, or any of several. As `links_by_server`."""
+    return frozenset[str]().union(*links_by_server(monitor_ports).values())
 
 
-def links_of(monitor_port: int) -> tuple[str, dict[str, int]]:
-    """A server's id, and the connection of each peer that it has a link to; blocking, bounded.
+def links_by_server(monitor_ports: Sequence[int]) -> dict[int, frozenset[str]]:
+    """The peers that each server that answers has a link to; blocking, bounded.
+
+    Raises as `links_of` when none answers.
+    """
+    found: dict[int, frozenset[str]] = {}
+    failed: Exception = ConnectionError("there is no server")
+    for port in monitor_ports:
+        try:
+            found[port] = frozenset(peer for peer, _ in links_of(port)[1])
+        except UNREACHABLE as error:
+            failed = error
+    if not found:
+        raise failed
+    return found
+
+
+def links_of(monitor_port: int) -> tuple[str, list[tuple[str, int]]]:
+    """A server's id, and its links: peer and connection of each; blocking, bounded.
+
+    A peer that is a cluster has a link of each of its servers.
 
     Raises OSError, http.client.HTTPException or ValueError when it does not say.
 
@@ -162,7 +185,8 @@ def links_of(monitor_port: int) -> tuple[str, dict[str, int]]:
     finally:
         connection.close()
     leafs = cast("list[Json]", answer.get("leafs") or [])
-    return str(answer["server_id"]), {str(leaf["name"]): int(str(leaf["id"])) for leaf in leafs}
+    links = [(region_of(str(leaf["name"])), int(str(leaf["id"]))) for leaf in leafs]
+    return str(answer["server_id"]), links
 
 
 def _seconds(active_ns: object) -> float | None:

@@ -165,6 +165,17 @@ class Wire:
         await self._writer.drain()
 
 
+async def _open(entry: RegionEntry) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A connection to the first of a region's servers that answers."""
+    failed = OSError("there is no server")
+    for node in entry.nats.nodes:
+        try:
+            return await asyncio.open_connection(HOST, node.client_port, limit=BUFFER_BYTES)
+        except OSError as error:
+            failed = error
+    raise failed
+
+
 @asynccontextmanager
 async def wired(entry: RegionEntry) -> AsyncIterator[Wire]:
     """Connect to a region's server.
@@ -172,7 +183,7 @@ async def wired(entry: RegionEntry) -> AsyncIterator[Wire]:
     Raises:
         OSError: it does not answer.
     """
-    reader, writer = await asyncio.open_connection(HOST, entry.nats.client_port, limit=BUFFER_BYTES)
+    reader, writer = await _open(entry)
     try:
         wire = Wire(reader, writer)
         await wire.sign_in(read_nkey(seed_file(entry.keys, READER)))

@@ -139,10 +139,7 @@ def router(
         plain = None if sensitive_too else False
         days = (period.from_on, period.to_on)
         # Every number of an answer is of the same moment.
-        async with (
-            database.connection() as conn,
-            conn.transaction(isolation="repeatable_read", readonly=True),
-        ):
+        async with database.read(at_one_moment=True) as conn:
             as_of, last_event_at = await results.freshness(conn)
             own = await results.lines(conn, *days, period.by, sensitive=plain)
             totals = await results.lines(conn, *days, (), sensitive=plain)
@@ -275,10 +272,7 @@ def router(
                 PERIOD, "Ask for whole months and split by one thing: coarser is safer in public."
             )
         by = period.by[0] if period.by else None
-        async with (
-            database.connection() as conn,
-            conn.transaction(isolation="repeatable_read", readonly=True),
-        ):
+        async with database.read(at_one_moment=True) as conn:
             as_of, _ = await results.freshness(conn)
             over = months_over(months, as_of.date())
             published = await results.world_months(conn, months)
