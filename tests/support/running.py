@@ -68,10 +68,10 @@ class RunningMesh:
         """Addresses and passwords."""
         return read_mesh(self.data)
 
-    def staff(self, region: str) -> "Staff":
-        """The staff of a region."""
+    def staff(self, region: str, copy: int = 0) -> "Staff":
+        """The staff of a region, who speak to one of the copies of its services."""
         entry = self.file.regions[region]
-        urls = {name: service.url for name, service in entry.services.items()}
+        urls = {name: service.urls[copy] for name, service in entry.services.items()}
         return Staff(region, entry.keys, urls)
 
     def aidmesh(self, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -1,0 +1,159 @@
+"""Three copies of each service on a cluster of three NATS servers share the work, die and lose
+nothing."""
+
+import asyncio
+import os
+import re
+import signal
+from collections.abc import AsyncIterator, Sequence
+from itertools import cycle
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import httpx
+import psutil
+import pytest
+
+from aidmesh.credentials import seed_file
+from aidmesh.topology.api import JetStreamApi, section
+from aidmesh.topology.config import READER
+from aidmesh.topology.warden import connect_as
+from support.running import RunningMesh, Staff
+from support.waiting import eventually
+
+COPIES = 3
+NEEDS = 120
+HANDLED = re.compile(r"^aidmesh_inbox_events_handled_total\{.*\} ([0-9.e+]+)$", re.MULTILINE)
+
+
+@pytest.fixture
+async def mesh(tmp_path: Path) -> AsyncIterator[RunningMesh]:
+    """One region, everything in it three times but PostgreSQL."""
+    running = RunningMesh(tmp_path / "m", "kyiv", "--nodes", "3", "--replicas", str(COPIES))
+    await asyncio.to_thread(running.start)
+    yield running
+    await asyncio.to_thread(running.stop)
+
+
+async def stubbornly(
+    copies: Sequence[Staff], role: str, service: str, path: str, body: object
+) -> dict[str, object]:
+    """Post with one key, to one copy after the other, until one accepts it."""
+    key, turns = str(uuid4()), cycle(copies)
+
+    async def accepted() -> object:
+        try:
+            return await next(turns).post(role, service, path, body, key=key)
+        except httpx.HTTPError as error:
+            raise AssertionError(type(error).__name__) from None
+
+    done = await eventually(accepted, 90)
+    assert isinstance(done, dict)
+    return done
+
+
+async def handled(staff: Staff, service: str) -> float:
+    """Events that one copy has handled."""
+    async with httpx.AsyncClient(timeout=10, trust_env=False) as client:
+        text = (await client.get(f"{staff.url(service)}/metrics")).text
+    return sum(float(number) for number in HANDLED.findall(text))
+
+
+async def leader_of(mesh: RunningMesh, stream: str) -> str:
+    """Which server leads a stream."""
+    entry = mesh.file.regions["kyiv"]
+    client = await connect_as(entry.nats.url, seed_file(entry.keys, READER))
+    try:
+        info = await JetStreamApi(client).stream_info(stream) or {}
+    finally:
+        await client.close()
+    return str(section(info, "cluster")["leader"])
+
+
+def server_process(mesh: RunningMesh, name: str) -> int | None:
+    """The process of a NATS server by its name."""
+    folder = mesh.data / "kyiv" / ("nats" if name == "kyiv-1" else f"nats-{name[-1]}")
+    for process in psutil.process_iter(["cmdline"]):
+        line = process.info["cmdline"] or []
+        if str(folder / "nats.conf") in line and "keeper.py" not in " ".join(line):
+            return process.pid
+    return None
+
+
+def copy_process(mesh: RunningMesh, number: int) -> int | None:
+    """The process that runs one copy of every service."""
+    port = mesh.file.regions["kyiv"].services["intake"].urls[number - 1].rpartition(":")[2]
+    for process in psutil.process_iter(["cmdline"]):
+        line = " ".join(process.info["cmdline"] or [])
+        if "aidmesh.host" not in line or "keeper.py" in line:
+            continue
+        try:
+            if process.environ().get("AIDMESH_INTAKE_HTTP_PORT") == port:
+                return process.pid
+        except psutil.Error:
+            continue
+    return None
+
+
+@pytest.mark.timeout(280)
+async def test_what_is_killed_among_copies_loses_and_doubles_nothing(mesh: RunningMesh) -> None:
+    copies = [mesh.staff("kyiv", copy) for copy in range(COPIES)]
+    staff = copies[0]
+    site = await staff.site("center", area="UA80")
+    await staff.item("food_parcel")
+    await staff.receive(site, "food_parcel", NEEDS // 2)
+    asked: list[UUID] = []
+    limit = asyncio.Semaphore(6)
+
+    async def ask(number: int) -> None:
+        body = {
+            "for_whom": "person",
+            "person": {"client_code": f"k-{number}", "area": "UA80"},
+            "needs": [{"kind": "food_parcel", "place_area": "UA80", "site_id": str(site)}],
+        }
+        turns = [*copies[number % COPIES :], *copies[: number % COPIES]]
+        async with limit:
+            done = await stubbornly(turns, "caseworker", "intake", "/requests", body)
+        needs = done["needs"]
+        assert isinstance(needs, list)
+        asked.append(UUID(needs[0]["need_id"]))
+
+    async def each_takes_part() -> bool:
+        counts = [await handled(copy, "inventory") for copy in copies]
+        assert all(counts), counts
+        return True
+
+    loading = asyncio.gather(*(ask(number) for number in range(NEEDS)))
+    await eventually(each_takes_part, 60)
+    leader = await leader_of(mesh, "LOCAL")
+    for find, name in ((copy_process, 2), (server_process, leader), (copy_process, 1)):
+        seen = len(asked)
+
+        async def went_on(seen: int = seen) -> bool:
+            return loading.done() or len(asked) >= seen + NEEDS // 8
+
+        await eventually(went_on, 60)
+        pid = find(mesh, name)  # type: ignore[operator]  # each is given what it looks for
+        assert pid is not None, name
+        os.kill(pid, signal.SIGKILL)
+    await loading
+    lines = [{"item": "food_parcel", "quantity": NEEDS // 4}]
+    body = {"site_id": str(site), "lines": lines}
+    await stubbornly(copies, "logistician", "inventory", "/receipts", body)
+
+    async def settled() -> bool:
+        try:
+            counts = await staff.get("lead", "intake", "/needs-by-state")
+        except httpx.HTTPError as error:
+            raise AssertionError(type(error).__name__) from None
+        assert counts.get("ready") == NEEDS // 2 + NEEDS // 4, counts
+        assert counts.get("waitlisted") == NEEDS // 4, counts
+        return True
+
+    await eventually(settled, 120)
+    assert len(set(asked)) == NEEDS
+    for each in copies:
+        await each.close()
+    assert await eventually(lambda: server_process(mesh, leader), 60)
+    result = await asyncio.to_thread(mesh.aidmesh, "verify")
+    assert result.returncode == 0, result.stdout
