@@ -5,7 +5,7 @@ import asyncio
 import os
 import re
 import signal
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from itertools import cycle
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -126,15 +126,20 @@ async def test_what_is_killed_among_copies_loses_and_doubles_nothing(mesh: Runni
     loading = asyncio.gather(*(ask(number) for number in range(NEEDS)))
     await eventually(each_takes_part, 60)
     leader = await leader_of(mesh, "LOCAL")
-    for find, name in ((copy_process, 2), (server_process, leader), (copy_process, 1)):
+    victims: list[Callable[[], int | None]] = [
+        lambda: copy_process(mesh, 2),
+        lambda: server_process(mesh, leader),
+        lambda: copy_process(mesh, 1),
+    ]
+    for victim in victims:
         seen = len(asked)
 
         async def went_on(seen: int = seen) -> bool:
             return loading.done() or len(asked) >= seen + NEEDS // 8
 
         await eventually(went_on, 60)
-        pid = find(mesh, name)  # type: ignore[operator]  # each is given what it looks for
-        assert pid is not None, name
+        pid = victim()
+        assert pid is not None
         os.kill(pid, signal.SIGKILL)
     await loading
     lines = [{"item": "food_parcel", "quantity": NEEDS // 4}]

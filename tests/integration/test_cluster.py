@@ -79,9 +79,12 @@ async def held(mesh: Mesh, region: str, stream: str) -> list[str]:
 
 
 async def stream(mesh: Mesh, region: str, name: str) -> Json:
+    """What the servers say of a stream; nothing while it has no leader."""
     client = await _admin(mesh, region)
     try:
         return await JetStreamApi(client).stream_info(name) or {}
+    except TimeoutError:
+        return {}
     finally:
         await client.close()
 
@@ -130,6 +133,14 @@ async def test_one_server_becomes_three_and_the_death_of_one_loses_and_repeats_n
             return [each.get("current") for each in replicas] == [True, True]
 
         await eventually(all_are_current, 90)
+
+        # As when most disks are lost: nobody is cut off by it.
+        client = await _admin(mesh, "kyiv")
+        await client.request("$JS.API.STREAM.DELETE.EVENTS", timeout=60)
+        await client.close()
+        ids += await write(database, 50)
+        await eventually(lambda: _holds(mesh, "lviv", "WORLD", ids), 90)
+        assert sorted(await held(mesh, "kyiv", "EVENTS")) == sorted(ids)
 
 
 async def _holds(mesh: Mesh, region: str, name: str, ids: list[str]) -> bool:

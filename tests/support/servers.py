@@ -13,7 +13,7 @@ from nats.aio.client import Client
 
 from aidmesh.credentials import create_credentials, create_keys, seed_file
 from aidmesh.embedded import NOT_DURABLE, NatsServer, PostgresServer, free_ports
-from aidmesh.topology.config import SUPERVISOR, render
+from aidmesh.topology.config import SUPERVISOR, SYSTEM, render
 from aidmesh.topology.serving import PeerEnd, Ports, Served, Setup, read_setup
 from aidmesh.topology.warden import Warden
 from aidmesh_chassis.db import migrate
@@ -145,6 +145,7 @@ class NatsRegion:
             monitors={monitor_port: self.served.redialer()},
             epoch=epoch,
             outbox_dsns=outbox_dsns,
+            system_seed_file=self.seed_file(SYSTEM),
         )
         self._task: asyncio.Task[None] | None = None
 

@@ -32,6 +32,11 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
         "Streams could not be compared with the outboxes; nothing is published, nothing is lost.",
         "Read the reason; if it lasts, look at PostgreSQL and NATS, or aidmesh topology plan.",
     ),
+    "stream.lost": LogEvent(
+        "error",
+        "A stream lost acknowledged messages while everybody stayed connected; the gate closes.",
+        "Find out which servers of the cluster lost their disks, or who deleted a stream.",
+    ),
     "stream.recovery_started": LogEvent(
         "warning",
         "A stream lost acknowledged messages and is made anew from the outboxes.",

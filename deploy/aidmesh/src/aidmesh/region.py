@@ -210,7 +210,7 @@ class Region:
         self.warden.link_with(self._peers)
         try:
             await self._renew()
-            await self.warden.unlink(gone, seed_file(self.entry.keys, SYSTEM))
+            await self.warden.unlink(gone)
         except CredentialsError as error:
             log.warning("server.not_renewed", region=self.name, reason=str(error))
         except OUTAGES as error:
@@ -300,6 +300,7 @@ class Region:
             monitors=self._redialers,
             epoch=self.entry.epoch,
             outbox_dsns=self.entry.outbox_dsns,
+            system_seed_file=seed_file(self.entry.keys, SYSTEM),
         )
 
     def _serve(self, index: int) -> Served:

@@ -7,25 +7,26 @@ to the relays. All the time it watches the links to the peers, and tells them wh
 
 import asyncio
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 import asyncpg
 import nats.errors
 from nats.aio.client import Client
 
-from aidmesh.topology.api import ApiError, JetStreamApi
+from aidmesh.topology.api import ApiError, JetStreamApi, Json, section
 from aidmesh.topology.gate import Gate
 from aidmesh.topology.plan import plan_of
 from aidmesh.topology.provision import TopologyError, apply
-from aidmesh.topology.recover import recover
+from aidmesh.topology.recover import check, recover
 from aidmesh.topology.redial import Redialer
 from aidmesh.topology.reporter import Reporter
-from aidmesh.topology.watcher import LinkWatcher, links_of
+from aidmesh.topology.watcher import UNREACHABLE, LinkWatcher, clients_of, links_of
 from aidmesh_chassis import ending
 from aidmesh_chassis.ending import goes_on
 from aidmesh_chassis.logs import get_logger
 from aidmesh_chassis.nkey import follow
+from aidmesh_contracts.streams import PREFIXES
 
 log = get_logger()
 
@@ -34,6 +35,9 @@ RECONNECT_WAIT_S = 0.2
 RETRY_S_MIN = 0.2
 RETRY_S_MAX = 10.0
 STOP_SECONDS_MAX = 5.0
+LOGS_LOOK_S = 2.0
+WRITTEN_S = 1.0
+"""What a relay that was cut off may still need to write down what it was told before."""
 OUTAGES = (
     OSError,
     TimeoutError,
@@ -78,7 +82,8 @@ class Warden:
     `url` is the server's, or those of several separated by commas; `seed_file` has the nkey of its
     supervisor, `outbox_dsns` are those of the region's databases with an outbox (as a role that may
     read and update them all). `monitors` has the monitoring port of each server, with what can be
-    done for links that this server has given up, if anything.
+    done for links that this server has given up, if anything. `system_seed_file` has the nkey of
+    who may cut connections.
     """
 
     def __init__(
@@ -91,12 +96,14 @@ class Warden:
         monitors: Mapping[int, Redialer | None],
         epoch: int = 1,
         outbox_dsns: Sequence[str] = (),
+        system_seed_file: Path | None = None,
     ) -> None:
         """Nothing happens before `run`."""
         self._plan = plan_of(region, peers, replicas=len(monitors))
         self._url = url
         self._seed_file = seed_file
         self._outbox_dsns = outbox_dsns
+        self._system_seed_file = system_seed_file
         self._region = region
         self._client = Client()
         self._api = JetStreamApi(self._client)
@@ -121,6 +128,7 @@ class Warden:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._open_at_every_connection())
                 tasks.create_task(self._follow_links())
+                tasks.create_task(self._watch_logs())
                 tasks.create_task(self.watcher.run())
                 tasks.create_task(self._reporter.run())
         finally:
@@ -136,26 +144,75 @@ class Warden:
         self._plan = plan_of(self._region, peers, replicas=len(self._monitors))
         self._relinked.set()
 
-    async def unlink(self, peers: Collection[str], system_seed_file: Path) -> None:
+    async def unlink(self, peers: Collection[str]) -> None:
         """End the links that stand to peers whose rights were taken away.
 
         A server lets a link that it has let in stand until it breaks.
 
         Raises OSError, TimeoutError or nats.errors.Error when the server does not answer.
         """
-        if not peers:
+        if peers:
+            await self._cut(links_of, lambda peer: peer in peers)
+
+    async def _cut(
+        self,
+        look: Callable[[int], tuple[str, list[tuple[str, int]]]],
+        is_meant: Callable[[str], bool],
+    ) -> None:
+        """Cut those connections of every server that answers that are meant, by their names."""
+        if self._system_seed_file is None:
             return
-        client = await connect_as(self._url, system_seed_file)
+        client = await connect_as(self._url, self._system_seed_file)
         try:
             for port in self._monitors:
-                server_id, links = await asyncio.to_thread(links_of, port)
-                for peer, connection_id in links:
-                    if peer in peers:
+                try:
+                    server_id, connections = await asyncio.to_thread(look, port)
+                except UNREACHABLE:
+                    continue  # who is away has no connections
+                for name, connection_id in connections:
+                    if is_meant(name):
                         body = json.dumps({"cid": connection_id}).encode()
                         subject = f"$SYS.REQ.SERVER.{server_id}.KICK"
                         await client.request(subject, body, timeout=CONNECT_SECONDS_MAX)
         finally:
             await client.close()
+
+    async def _watch_logs(self) -> None:
+        """Look after a log that was lost while the connection stayed, until cancelled.
+
+        Of a cluster other servers than ours may have lost their disks. What can be lost, is lost
+        when a log is made anew or gets another leader.
+        """
+        seen: list[object] = []
+        while goes_on():
+            await asyncio.sleep(LOGS_LOOK_S)
+            try:
+                found = [_led(await self._api.stream_info(each.value)) for each in PREFIXES]
+                if found == seen or not self.gate.is_open:
+                    seen = found if self.gate.is_open else []
+                    continue
+                lost = await check(self._api, self._outbox_dsns) if seen else {}
+                seen = found
+                if lost:
+                    log.error("stream.lost", region=self._region, streams=sorted(lost))
+                    await self._close_for_all()
+            except OUTAGES:
+                log.debug("warden.looks_again", region=self._region)
+
+    async def _close_for_all(self) -> None:
+        """Close the gate, and have every relay ask there anew: an answer holds for a connection."""
+        self.gate.close()
+        ours = f"aidmesh-{self._region}-"
+        while goes_on():
+            try:
+                await self._cut(clients_of, lambda name: name.startswith(ours))
+            except OUTAGES as error:
+                log.warning("gate.stays_closed", region=self._region, reason=type(error).__name__)
+                await asyncio.sleep(RETRY_S_MAX)
+            else:
+                break
+        await asyncio.sleep(WRITTEN_S)
+        self._connected.set()
 
     async def _follow_links(self) -> None:
         pause_s = RETRY_S_MIN
@@ -237,6 +294,14 @@ class Warden:
 
     async def _reconnected(self) -> None:
         self._connected.set()
+
+
+def _led(info: Json | None) -> object:
+    """Which log it is, and since when who leads it."""
+    if info is None:
+        return None
+    cluster = section(info, "cluster")
+    return info.get("created"), cluster.get("leader"), cluster.get("leader_since")
 
 
 async def _ignore(error: Exception) -> None:

@@ -178,15 +178,27 @@ def links_of(monitor_port: int) -> tuple[str, list[tuple[str, int]]]:
     Args:
         monitor_port: its own, on the loopback interface.
     """
-    connection = http.client.HTTPConnection("127.0.0.1", monitor_port, timeout=MONITOR_SECONDS_MAX)
-    try:
-        connection.request("GET", "/leafz")
-        answer = cast("Json", json.loads(connection.getresponse().read()))
-    finally:
-        connection.close()
+    answer = _ask(monitor_port, "/leafz")
     leafs = cast("list[Json]", answer.get("leafs") or [])
     links = [(region_of(str(leaf["name"])), int(str(leaf["id"]))) for leaf in leafs]
     return str(answer["server_id"]), links
+
+
+def clients_of(monitor_port: int) -> tuple[str, list[tuple[str, int]]]:
+    """A server's id, and its clients: name and connection of each; as `links_of`."""
+    answer = _ask(monitor_port, "/connz?limit=4096")
+    clients = cast("list[Json]", answer.get("connections") or [])
+    named = [(str(each.get("name", "")), int(str(each["cid"]))) for each in clients]
+    return str(answer["server_id"]), named
+
+
+def _ask(monitor_port: int, path: str) -> Json:
+    connection = http.client.HTTPConnection("127.0.0.1", monitor_port, timeout=MONITOR_SECONDS_MAX)
+    try:
+        connection.request("GET", path)
+        return cast("Json", json.loads(connection.getresponse().read()))
+    finally:
+        connection.close()
 
 
 def _seconds(active_ns: object) -> float | None:
