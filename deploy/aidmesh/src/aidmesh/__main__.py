@@ -47,7 +47,13 @@ def build() -> App:
     app.command(aside)
 
     mesh = App(name="topology", help="Regions, their links, streams and durables.")
-    for command in (topology.plan, topology.apply, topology.check, topology.recover):
+    for command in (
+        topology.plan,
+        topology.apply,
+        topology.check,
+        topology.recover,
+        topology.render,
+    ):
         mesh.command(command)
     mesh.command(joining.ask)
     mesh.command(joining.invite)

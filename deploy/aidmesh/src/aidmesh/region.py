@@ -436,8 +436,8 @@ def server_setup(
             node.monitor_port,
             node.leaf_port,
             entry.nats.leaf_host,
-            index + 1,
-            entry.nats.routes,
+            number=index + 1,
+            routes=entry.nats.routes,
         ),
         {
             peer: PeerEnd(mesh.keys_of(region, peer), _dialed(mesh, region, peer, roads))

@@ -16,6 +16,7 @@ from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from aidmesh_chassis.db import Database
 from aidmesh_chassis.envelope import Received, read
 from aidmesh_chassis.logs import get_logger
+from aidmesh_chassis.nkey import tls_of
 from aidmesh_contracts.base import Event
 from aidmesh_contracts.consumers import Consumer, consumers_of
 from aidmesh_contracts.payments_regions import RegionChangedV1
@@ -148,6 +149,7 @@ async def run(database: Database, settings: Settings, *, from_stream: bool) -> i
                 )
             client = await nats.connect(
                 settings.nats_url.split(","),
+                tls=tls_of(settings.nats_ca_file),
                 nkeys_seed=str(settings.reader_seed_file),
                 connect_timeout=5,
                 allow_reconnect=False,

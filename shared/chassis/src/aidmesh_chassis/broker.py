@@ -3,12 +3,15 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from pathlib import Path
+from ssl import SSLContext
 from typing import TYPE_CHECKING, cast
 from uuid import uuid4
 
 from faststream import AckPolicy
 from faststream.nats import JStream, NatsBroker, NatsNKey, PullSub
 from faststream.nats.subscriber.usecases.stream_pull_subscriber import BatchPullStreamSubscriber
+from faststream.security import BaseSecurity
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error
@@ -17,7 +20,7 @@ from nats.js.api import ConsumerConfig
 from aidmesh_chassis.consuming import Inlet
 from aidmesh_chassis.ending import goes_on
 from aidmesh_chassis.logs import get_logger
-from aidmesh_chassis.nkey import follow
+from aidmesh_chassis.nkey import follow, tls_of
 from aidmesh_chassis.pulling import Puller
 from aidmesh_chassis.settings import ServiceSettings
 from aidmesh_contracts.consumers import Consumer
@@ -89,6 +92,12 @@ async def _as_they_came(message: "StreamMessage[list[Msg]]") -> list[Msg]:
     return message.raw_message
 
 
+def _security(seed_file: Path | None, tls: SSLContext | None) -> BaseSecurity | None:
+    if seed_file is not None:
+        return NatsNKey.from_file(seed_file, ssl_context=tls)
+    return None if tls is None else BaseSecurity(ssl_context=tls)
+
+
 class Broker:
     """One service's connection to its region's NATS server.
 
@@ -127,7 +136,7 @@ class Broker:
             reconnected_cb=self._ask_anew,
             apply_types=False,
             logger=None,
-            security=None if seed_file is None else NatsNKey.from_file(seed_file),
+            security=_security(seed_file, tls_of(settings.nats_ca_file)),
         )
         self._client: Client | None = None
         self._on_reconnect = on_reconnect

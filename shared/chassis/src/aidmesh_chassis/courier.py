@@ -18,7 +18,7 @@ from aidmesh_chassis.ending import goes_on
 from aidmesh_chassis.errors import TRANSIENT
 from aidmesh_chassis.handoff import Parcel
 from aidmesh_chassis.logs import get_logger
-from aidmesh_chassis.nkey import follow
+from aidmesh_chassis.nkey import follow, tls_of
 from aidmesh_chassis.peers import DARK_S, Peers
 from aidmesh_chassis.settings import ServiceSettings
 from aidmesh_contracts.streams import Stream
@@ -146,6 +146,7 @@ class Courier:
                     await self._client.connect(
                         settings.nats_url.split(","),
                         nkeys_seed=None if seed_file is None else str(seed_file),
+                        tls=tls_of(settings.nats_ca_file),
                         name=f"aidmesh-{settings.region}-{service}-handoff",
                         inbox_prefix=f"_INBOX_handoff_{settings.region}.{service}".encode(),
                         connect_timeout=int(CONNECT_S_MAX),

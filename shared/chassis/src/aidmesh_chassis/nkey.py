@@ -6,6 +6,7 @@ next one on.
 """
 
 import base64
+import ssl
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,6 +48,15 @@ def read_nkey(seed_file: Path) -> Nkey:
         return nkey_of(seed_file.read_text(encoding="ascii"))
     except (OSError, ValueError) as error:
         raise SeedError(f"{seed_file} holds no usable key: {type(error).__name__}") from None
+
+
+def tls_of(ca_file: Path | None) -> ssl.SSLContext | None:
+    """How connections are encrypted where servers are on other machines; None where they are not.
+
+    Args:
+        ca_file: what vouches for the servers' certificates, and nothing else does.
+    """
+    return None if ca_file is None else ssl.create_default_context(cafile=ca_file)
 
 
 def follow(client: Client, seed_file: Path | None) -> None:

@@ -23,6 +23,8 @@ class ServiceSettings(BaseSettings):
         pooler: True where a transaction-mode pooler stands before PostgreSQL.
         pool_max: database connections at most.
         nats_url: one or more servers, separated by commas.
+        nats_ca_file: what vouches for the certificates of servers on other machines, whose
+            connections are encrypted; None for servers on this one.
         nats_seed_file: the seed of the service's own nkey; None for a server without accounts.
         http_host: the address to listen on.
         http_port: the port to listen on; 0 takes any that is free.
@@ -39,6 +41,7 @@ class ServiceSettings(BaseSettings):
     pooler: bool = False
     pool_max: int = Field(default=8, ge=2, le=100)
     nats_url: str = "nats://127.0.0.1:4222"
+    nats_ca_file: Path | None = None
     nats_seed_file: Path | None = None
     http_host: str = "127.0.0.1"
     http_port: Port = 0

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aidmesh.commands.common import EXIT_FAILED, names, run, say
+from aidmesh.commands.common import EXIT_FAILED, names, refuse, run, say
 
 if TYPE_CHECKING:
     from nats.aio.client import Client
@@ -55,6 +55,58 @@ def recover(*, data: Path, regions: str | None = None) -> None:
         regions: names separated by commas; all when not given.
     """
     run(_each(data.expanduser().resolve(), regions, _recover))
+
+
+def render(
+    *,
+    keys: Path,
+    region: str,
+    hosts: str,
+    to: Path,
+    at: Path,
+    peer: list[str] | None = None,
+    encrypt: bool = False,
+) -> None:
+    """Write what NATS servers need that you start yourself, each on its own machine.
+
+    Each gets a folder with nats.conf and the keys that it names. Prints what services are told, and
+    where peers dial. Run it again when a key, a peer or a host has changed.
+
+    Args:
+        keys: folder with a folder of keys per region.
+        region: which region.
+        hosts: under which each server is reached, separated by commas: three make a cluster.
+        to: folder to write to.
+        at: where a server's folder will lie on its machine, such as /etc/aidmesh/nats.
+        peer: a region it is linked with: NAME if that one dials, else NAME=HOST:PORT, several
+            addresses separated by commas. What proves it is in the folder of keys, below peers.
+        encrypt: have the servers encrypt what they store.
+    """
+    from aidmesh.meshfile import MeshError, check_name  # noqa: PLC0415
+    from aidmesh.topology.cluster import Cluster, lay_out  # noqa: PLC0415
+
+    named = names(hosts) or ()
+    if len(named) not in (1, 3, 5):
+        refuse("name one host, three or five: more than half of a cluster have to run")
+    pairs = [each.partition("=") for each in peer or ()]
+    try:
+        for name in (region, *(name for name, _, _ in pairs)):
+            check_name(name)
+        cluster = Cluster(
+            region,
+            keys.expanduser().resolve() / region,
+            named,
+            {name: address or None for name, _, address in pairs},
+            at,
+            encrypted=encrypt,
+        )
+        for folder in lay_out(cluster, to.expanduser()):
+            say(str(folder))
+    except (MeshError, OSError) as error:
+        refuse(str(error))
+    say(f"NATS_URL={cluster.nats_url}")
+    say(f"NATS_CA_FILE={cluster.keys / 'nats' / 'ca.pem'}")
+    say(f"peers dial {cluster.dial}")
 
 
 async def _each(data: Path, regions: str | None, step: Step) -> int:

@@ -82,6 +82,9 @@ class RegionServer:
     """All that a region's server needs to know.
 
     Attributes:
+        host: where it listens for clients, and its monitor.
+        client_certificate_file: its certificate and the key of it, for clients on other machines;
+            None where all are on this one.
         publics: the nkeys of each user; more than one while a key is being replaced.
         node: which server of a cluster it is; None for the only one.
         store_key_file: what says `STORE_KEY`, relative to the folder of the configuration; None
@@ -96,6 +99,8 @@ class RegionServer:
     publics: Mapping[str, tuple[str, ...]]
     leaf: Leaf | None = None
     links: tuple[Link, ...] = ()
+    host: str = "127.0.0.1"
+    client_certificate_file: str | None = None
     node: Node | None = None
     store_key_file: str | None = None
     generation: str = ""
@@ -121,7 +126,8 @@ def region_of(server_name: str) -> str:
 
 
 HOST = "127.0.0.1"
-"""Clients are on the same machine; what they say is not encrypted (decision 0037)."""
+"""Clients are on the same machine, unless a server has a certificate for others; what they say here
+is not encrypted (decision 0037)."""
 
 
 def dials(region: str, peer: str) -> bool:
@@ -153,8 +159,9 @@ def render(server: RegionServer, *, undialed: Collection[str] = ()) -> str:
         f"# {server.generation}",
         *(f"include {_text(path)}" for path in includes),
         f"server_name: {_text(server.name)}",
-        f"listen: {_text(f'{HOST}:{server.client_port}')}",
-        f"http: {_text(f'127.0.0.1:{server.monitor_port}')}",
+        f"listen: {_text(f'{server.host}:{server.client_port}')}",
+        *_client_tls(server),
+        f"http: {_text(f'{server.host}:{server.monitor_port}')}",
         'ping_interval: "5s"',
         "ping_max: 2",
         "max_payload: 1MB",
@@ -313,6 +320,12 @@ def _jetstream(server: RegionServer) -> str:
     )
 
 
+def _client_tls(server: RegionServer) -> list[str]:
+    """Clients prove themselves by their nkeys; what they say is for the server alone."""
+    certificate = server.client_certificate_file
+    return [] if certificate is None else [_tls(certificate, None, verify=False)]
+
+
 def _cluster(server: RegionServer) -> list[str]:
     """Whoever has a certificate of this region is one of its servers; nobody else has one."""
     node = server.node
@@ -367,13 +380,13 @@ def _remote(server: RegionServer, leaf: Leaf, link: Link) -> list[str]:
     ]
 
 
-def _tls(certificate_file: str, authorities_file: str, *, verify: bool) -> str:
+def _tls(certificate_file: str, authorities_file: str | None, *, verify: bool) -> str:
     return _block(
         "tls",
         [
             f"cert_file: {_text(certificate_file)}",
             f"key_file: {_text(certificate_file)}",
-            f"ca_file: {_text(authorities_file)}",
+            *([] if authorities_file is None else [f"ca_file: {_text(authorities_file)}"]),
             'min_version: "1.3"',
             f"timeout: {HANDSHAKE_S}",
             *(["verify: true"] if verify else []),

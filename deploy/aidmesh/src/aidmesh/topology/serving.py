@@ -23,16 +23,21 @@ AUTHORITIES: Final = "authorities.pem"
 class Ports:
     """All that one server listens on; `leaf` is None for one that can have no links.
 
-    `leaf_host` is where it listens for those; it says whether other machines may dial. `routes` are
-    `host:port` of all servers of the region's cluster where it has one, of which this is `number`.
+    `leaf_host` is where it listens for those; it says whether other machines may dial. `host` is
+    where it listens for clients, and its monitor; `client_tls` encrypts what they say. `routes` are
+    `host:port` of all servers of the region's cluster where it has one, of which this is `number`;
+    it listens for the others at `route_host`.
     """
 
     client: int
     monitor: int
     leaf: int | None = None
     leaf_host: str = "127.0.0.1"
+    host: str = "127.0.0.1"
+    client_tls: bool = False
     number: int = 1
     routes: tuple[str, ...] = ()
+    route_host: str = "127.0.0.1"
 
     @property
     def all(self) -> tuple[int, ...]:
@@ -106,13 +111,19 @@ def read_setup(
         )
     node = None
     if ports.routes:
-        host, port = _address(ports.routes[ports.number - 1])
         node = Node(
-            ports.number, port, ports.routes, str(own / "tls.pem"), str(own / "ca.pem"), host
+            ports.number,
+            _address(ports.routes[ports.number - 1])[1],
+            ports.routes,
+            str(own / "tls.pem"),
+            str(own / "ca.pem"),
+            ports.route_host,
         )
     config = RegionServer(
         region=region,
         node=node,
+        host=ports.host,
+        client_certificate_file=str(own / "tls.pem") if ports.client_tls else None,
         client_port=ports.client,
         monitor_port=ports.monitor,
         # A server that was alone knows nothing of a cluster's streams, nor the other way round: it

@@ -8,6 +8,7 @@ to the relays. All the time it watches the links to the peers, and tells them wh
 import asyncio
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import asyncpg
@@ -25,7 +26,7 @@ from aidmesh.topology.watcher import UNREACHABLE, LinkWatcher, clients_of, links
 from aidmesh_chassis import ending
 from aidmesh_chassis.ending import goes_on
 from aidmesh_chassis.logs import get_logger
-from aidmesh_chassis.nkey import follow
+from aidmesh_chassis.nkey import follow, tls_of
 from aidmesh_contracts.streams import PREFIXES
 
 log = get_logger()
@@ -35,6 +36,7 @@ RECONNECT_WAIT_S = 0.2
 RETRY_S_MIN = 0.2
 RETRY_S_MAX = 10.0
 STOP_SECONDS_MAX = 5.0
+CLOSE_SECONDS_MAX = 1.0
 LOGS_LOOK_S = 2.0
 WRITTEN_S = 1.0
 """What a relay that was cut off may still need to write down what it was told before."""
@@ -48,12 +50,13 @@ OUTAGES = (
 )
 
 
-async def connect_as(url: str, seed_file: Path) -> Client:
+async def connect_as(url: str, seed_file: Path, ca_file: Path | None = None) -> Client:
     """One connection of a user of the server, for a command that ends soon.
 
     Args:
         url: the server's; several separated by commas, one of which has to answer.
         seed_file: of the user's nkey; the supervisor may do everything, the reader looks.
+        ca_file: what vouches for the servers' certificates; None for servers on this machine.
 
     Raises ConnectionError when the server does not answer, or does not know the key.
     """
@@ -63,6 +66,7 @@ async def connect_as(url: str, seed_file: Path) -> Client:
             await client.connect(
                 url.split(","),
                 nkeys_seed=str(seed_file),
+                tls=tls_of(ca_file),
                 name="aidmesh-topology",
                 connect_timeout=CONNECT_SECONDS_MAX,
                 allow_reconnect=False,
@@ -71,7 +75,9 @@ async def connect_as(url: str, seed_file: Path) -> Client:
                 error_cb=_be_quiet,  # what matters is raised
             )
     except (OSError, TimeoutError, nats.errors.Error) as error:
-        await client.close()
+        with suppress(TimeoutError):  # after a certificate that was refused it never ends
+            async with asyncio.timeout(CLOSE_SECONDS_MAX):
+                await client.close()
         raise ConnectionError(f"NATS does not answer at {url}; does the mesh run?") from error
     return client
 

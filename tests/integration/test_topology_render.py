@@ -1,0 +1,62 @@
+"""A server as it is handed to an operator takes encrypted connections, of whoever has a key."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from aidmesh.credentials import FOLDER, create_credentials, seed_file
+from aidmesh.embedded import NatsServer, free_ports
+from aidmesh.topology import cluster as clusters
+from aidmesh.topology.cluster import Cluster, lay_out
+from aidmesh.topology.config import READER
+from aidmesh.topology.warden import connect_as
+from aidmesh_chassis.broker import Broker
+from aidmesh_chassis.settings import ServiceSettings
+
+
+@pytest.fixture
+async def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Cluster]:
+    """One server, of ports that are free."""
+    keys = tmp_path / "keys" / "kyiv"
+    create_credentials(keys)
+    client, monitor, leaf = free_ports(3)
+    monkeypatch.setattr(clusters, "CLIENT_PORT", client)
+    monkeypatch.setattr(clusters, "MONITOR_PORT", monitor)
+    monkeypatch.setattr(clusters, "LEAF_PORT", leaf)
+    made = Cluster("kyiv", keys, ("localhost",), {}, tmp_path / "out" / "kyiv-1")
+    (folder,) = lay_out(made, tmp_path / "out")
+    config = (folder / "nats.conf").read_text()
+    server = NatsServer(folder, config, (client, monitor, leaf), monitor)
+    await asyncio.to_thread(server.start)
+    yield made
+    await asyncio.to_thread(server.stop)
+
+
+async def test_a_service_connects_by_tls_and_to_nobody_else(served: Cluster) -> None:
+    authority = served.keys / FOLDER / "ca.pem"
+    client = await connect_as(served.nats_url, seed_file(served.keys, READER), authority)
+    assert client.connected_server_version.major
+    await client.close()
+
+    async def nothing() -> None:
+        return
+
+    settings = ServiceSettings(
+        region="kyiv",
+        nats_url=served.nats_url,
+        nats_ca_file=authority,
+        nats_seed_file=seed_file(served.keys, "payments"),
+    )
+    broker = Broker(settings, "payments", nothing, nothing)
+    connected = await broker.connect()
+    assert connected.is_connected
+    await broker.stop()
+
+    other = served.keys.parent / "lviv"
+    create_credentials(other)
+    with pytest.raises(ConnectionError):
+        await connect_as(served.nats_url, seed_file(served.keys, READER), other / FOLDER / "ca.pem")
+    with pytest.raises(ConnectionError):  # nobody vouches for it
+        await connect_as(served.nats_url, seed_file(served.keys, READER))
