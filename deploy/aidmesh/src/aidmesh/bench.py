@@ -62,7 +62,14 @@ class Round:
 
 
 async def bench_needs(
-    data: Path, needs: int, rounds: int, *, apart: bool, say: Callable[[str], None]
+    data: Path,
+    needs: int,
+    rounds: int,
+    *,
+    apart: bool,
+    nodes: int = 1,
+    replicas: int = 1,
+    say: Callable[[str], None],
 ) -> dict[str, object]:
     """Measure in a region of its own.
 
@@ -71,6 +78,8 @@ async def bench_needs(
         needs: per round.
         rounds: the median of these is the figure.
         apart: one process per service instead of one for all.
+        nodes: NATS servers.
+        replicas: copies of each service.
         say: gets a line per step.
 
     Returns:
@@ -78,7 +87,15 @@ async def bench_needs(
     """
     keys = data / "keys" / REGION
     create_keys(keys)
-    async with running_mesh(data, (REGION,), lambda _: keys, apart=apart, announce=say) as mesh:
+    async with running_mesh(
+        data,
+        (REGION,),
+        lambda _: keys,
+        apart=apart,
+        nodes=nodes,
+        replicas=replicas,
+        announce=say,
+    ) as mesh:
         office = Office(REGION, mesh.file.regions[REGION], {role: uuid4() for role in Role})
         try:
             site_id = await _set_up(office, needs * rounds)
@@ -95,6 +112,8 @@ async def bench_needs(
         "needs": needs,
         "mix": {"stock": STOCK_SHARE, "slot_and_money": SLOT_SHARE, "money": 0.2},
         "processes": "one per service" if apart else "one for all services",
+        "nodes": nodes,
+        "replicas": replicas,
         "rounds": [asdict(each) for each in done],
     }
 
@@ -320,11 +339,8 @@ async def _round(
 
 def _cpu_s(mesh: Mesh) -> dict[str, float]:
     """Seconds of processor time used so far, user and system, children included."""
-    region = mesh.regions[REGION]
-    parts = {"postgres": region.postgres.pid, "nats": region.nats.pid}
-    parts |= {name: host.pid for name, host in region.hosts.items()}
     used = {}
-    for name, pid in parts.items():
+    for name, pid in mesh.regions[REGION].pids.items():
         process = psutil.Process(pid)
         total = 0.0
         for each in (process, *process.children(recursive=True)):

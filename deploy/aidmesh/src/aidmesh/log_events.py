@@ -103,6 +103,10 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
         "What keeps a region's streams in order met an error nobody expected; it starts anew.",
         "Report it as a bug, with the line.",
     ),
+    "warden.looks_again": LogEvent(
+        "debug",
+        "Streams could not be looked at, such as while they choose a leader; it is repeated.",
+    ),
     "warden.waits": LogEvent("info", "The region's NATS server does not answer yet."),
     "warden.close_failed": LogEvent("debug", "The server was gone before the connection ended."),
     "nats.client_error": LogEvent("debug", "The client library reported an error it deals with."),

@@ -134,7 +134,8 @@ async def rotate_running(region: str, mesh: MeshFile, data: Path) -> Replaced:
         return generation != before and _loaded(files[region], port)
 
     await _until(f"{region} comes with its new key and certificate", took_up)
-    moved = await _move(region, entry.nats.url, seed_file(folder, SYSTEM), port, old)
+    system, url = seed_file(folder, SYSTEM), entry.nats.url
+    moved = sum([await _move(region, url, system, each, old) for each in entry.nats.monitor_ports])
     await _until(f"{region} is linked", lambda: set(accepting) <= linked_peers(port))
     finish(folder, fresh)
     await _until(f"{region} forgets the old keys", lambda: forgot(region, old))

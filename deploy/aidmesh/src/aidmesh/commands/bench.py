@@ -10,7 +10,13 @@ Result = dict[str, object]
 
 
 def needs(
-    *, count: int = 20_000, rounds: int = 3, apart: bool = False, json: Path | None = None
+    *,
+    count: int = 20_000,
+    rounds: int = 3,
+    apart: bool = False,
+    nodes: int = 1,
+    replicas: int = 1,
+    json: Path | None = None,
 ) -> None:
     """Needs a second in one region, from an import's first byte to the last message queued.
 
@@ -18,11 +24,22 @@ def needs(
         count: needs per round.
         rounds: the median of these counts.
         apart: one process per service instead of one for all.
+        nodes: NATS servers, 3 or 5 for a cluster.
+        replicas: copies of each service.
         json: file for the figures and what they are made of.
     """
     from aidmesh.bench import bench_needs  # noqa: PLC0415
 
-    run(_measure(partial(bench_needs, needs=count, rounds=rounds, apart=apart, say=say), json))
+    bench = partial(
+        bench_needs,
+        needs=count,
+        rounds=rounds,
+        apart=apart,
+        nodes=nodes,
+        replicas=replicas,
+        say=say,
+    )
+    run(_measure(bench, json))
 
 
 def rows(*, count: int = 20_000, rounds: int = 3, json: Path | None = None) -> None:
