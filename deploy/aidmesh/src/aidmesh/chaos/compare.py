@@ -5,11 +5,11 @@ Each promise is a function of the book and of what the databases say when all is
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Final
 
-from aidmesh.chaos.book import Book, History, Op, histories, pieces, text
+from aidmesh.chaos.book import Book, History, histories, pieces
 from aidmesh.chaos.snapshot import Seen
 from aidmesh.chaos.violation import Violation
 
@@ -24,12 +24,15 @@ class Known:
     Attributes:
         world: what each region's databases say.
         sent: ids of messages that left, in the order of the spool.
+        people: how many people all regions together have helped, as each of them shows it; empty
+            where nobody was asked.
     """
 
     book: Book
     world: World
     sent: Sequence[str]
     told_once: frozenset[str]
+    people: Mapping[str, int | None] = field(default_factory=dict)
 
     @property
     def histories(self) -> Mapping[str, History]:
@@ -50,77 +53,6 @@ def answered(known: Known) -> Iterator[Violation]:
         )
 
 
-def accepted_is_present(known: Known) -> Iterator[Violation]:
-    """What a region said it had accepted is in its books."""
-    for op in known.book.accepted():
-        missing = _missing(op, known.world[op.region])
-        if missing is not None:
-            what, about = missing
-            yield Violation("accepted is present", op.region, f"{op.what}: {what}", (about,))
-
-
-def _missing(op: Op, seen: Seen) -> tuple[str, str] | None:
-    """What is not there of an operation that was accepted, and of what it is."""
-    facts = op.facts
-    match op.what:
-        case "receive":
-            receipt = text(op.answer, "receipt_id")
-            came = seen.receipts.get(receipt, 0)
-            if came != int(facts["quantity"]):
-                return f"receipt {receipt} has {came} of {facts['quantity']} pieces", receipt
-        case "told":
-            need = seen.needs.get(facts["need"])
-            if need is None or not need.was_told:
-                return f"nothing says that need {facts['need']} was told", facts["need"]
-        case "check_out":
-            stay = seen.reservations.get(facts["reservation"])
-            if stay is None or not stay.left:
-                return f"the guest of {facts['reservation']} never left", facts["need"]
-        case "approve":
-            payout = seen.payouts.get(text(op.answer, "id"))
-            if payout is None or payout.state == "draft":
-                return f"payout {text(op.answer, 'id')} is not approved", facts["need"]
-        case "settle" | "settle_order":
-            place = seen.payouts if op.what == "settle" else seen.orders
-            paid = place.get(facts["payout"])
-            if paid is None or (paid.state, paid.bank_reference) != ("settled", facts["reference"]):
-                return f"payout {facts['payout']} is {paid}", facts["payout"]
-        case "instalment":
-            amount = seen.instalments.get(facts["reference"], 0)
-            if amount != int(facts["amount_minor"]):
-                return f"instalment {facts['reference']}: {amount}", facts["grant"]
-        case "ask_goods":
-            transfer = text(op.answer, "transfer_id")
-            if transfer not in seen.transfers:
-                return f"transfer {transfer} is not there", transfer
-        case "accept_goods" | "refuse_goods":
-            wanted = "accepted" if op.what == "accept_goods" else "refused"
-            if seen.transfers.get(facts["transfer"]) != wanted:
-                state = seen.transfers.get(facts["transfer"])
-                return f"transfer {facts['transfer']} is {state}", facts["transfer"]
-        case "dispatch" | "count":
-            state = seen.shipments.get(facts["shipment"])
-            if state not in ("dispatched", "receiving", "received"):
-                return f"shipment {facts['shipment']} is {state}", facts["shipment"]
-        case "cancel_shipment":
-            state = seen.shipments.get(facts["shipment"])
-            if state != "cancelled":
-                return f"shipment {facts['shipment']} is {state}", facts["shipment"]
-        case "refer":
-            offer = text(op.answer, "referral_id")
-            if offer not in seen.offers:
-                return f"referral {offer} is not there", facts["need"]
-        case "withdraw_referral":
-            if seen.offers.get(facts["referral"]) != "withdrawn":
-                state = seen.offers.get(facts["referral"])
-                return f"referral {facts['referral']} is {state}", facts["referral"]
-        case "refuse_referral":
-            if seen.referrals.get(facts["referral"]) not in ("refused", "withdrawn"):
-                state = seen.referrals.get(facts["referral"])
-                return f"referral {facts['referral']} is {state}", facts["referral"]
-    return None
-
-
 def needs_are_right(known: Known) -> Iterator[Violation]:
     """Every need is in a state that what was done with it allows, and there is no other need."""
     promise = "every need is in a right state"
@@ -130,11 +62,11 @@ def needs_are_right(known: Known) -> Iterator[Violation]:
             yield Violation(
                 "accepted is present", history.region, f"need {need_id} is not there", (need_id,)
             )
-        elif need.state not in history.allowed:
+        elif need.state not in (allowed := _allowed(known, history)):
             yield Violation(
                 promise,
                 history.region,
-                f"{need.kind} {need_id} is {need.state}, not {' or '.join(sorted(history.allowed))}"
+                f"{need.kind} {need_id} is {need.state}, not {' or '.join(sorted(allowed))}"
                 f" (issued {history.issues}, undone {history.undos}, paid {len(history.paid)})",
                 (need_id,),
             )
@@ -145,6 +77,15 @@ def needs_are_right(known: Known) -> Iterator[Violation]:
     for seen in known.world.values():
         for need_id in seen.needs.keys() - known.histories.keys():
             yield Violation(promise, seen.region, f"nobody asked for need {need_id}", (need_id,))
+
+
+def _allowed(known: Known, history: History) -> frozenset[str]:
+    """As the book says; a rule that offers a need to another region writes nothing into it."""
+    if "waitlisted" in history.allowed:
+        seen = known.world[history.region]
+        if history.need_id in seen.offered_by_rule:
+            return history.allowed | {"referred"}
+    return history.allowed
 
 
 def nobody_waits_for_what_is_free(known: Known) -> Iterator[Violation]:
@@ -225,7 +166,11 @@ def stock_is_conserved(known: Known) -> Iterator[Violation]:
 
 
 def asks_agree(known: Known) -> Iterator[Violation]:
-    """Of goods that one region asked another for both say the same, and nobody else knows."""
+    """Of goods that one region asked another for both say the same, and nobody else knows.
+
+    None is withdrawn that nobody withdrew.
+    """
+    withdrawn = {op.facts["transfer"] for op in known.book.accepted("withdraw_goods")}
     states: dict[str, dict[str, str]] = {}
     for seen in known.world.values():
         for transfer, state in seen.transfers.items():
@@ -235,6 +180,18 @@ def asks_agree(known: Known) -> Iterator[Violation]:
             said = ", ".join(f"{state} in {region}" for region, state in by_region.items())
             what = f"ask {transfer}: {said}"
             yield Violation("both ends of an ask agree", min(by_region), what, (transfer,))
+        if "withdrawn" in by_region.values() and transfer not in withdrawn:
+            what = f"nobody withdrew ask {transfer}"
+            yield Violation("both ends of an ask agree", min(by_region), what, (transfer,))
+
+
+def rules_keep_their_bounds(known: Known) -> Iterator[Violation]:
+    """No rule has more promised, asked for or offered than it may."""
+    for seen in known.world.values():
+        for rule_id, rule in seen.rules.items():
+            if rule.used > rule.most:
+                what = f"rule {rule_id} may use {rule.most}, and has used {rule.used}"
+                yield Violation("rules keep to their bounds", seen.region, what, (rule_id,))
 
 
 def beds_are_booked_once(known: Known) -> Iterator[Violation]:

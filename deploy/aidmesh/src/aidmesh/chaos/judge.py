@@ -4,7 +4,7 @@ import asyncio
 import json
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -12,7 +12,9 @@ from aidmesh.chaos import compare
 from aidmesh.chaos.book import Book, Status, text
 from aidmesh.chaos.compare import Check, Known
 from aidmesh.chaos.copies import differing_copies
+from aidmesh.chaos.linked import links_are_as_decided, people_count_once
 from aidmesh.chaos.money import money_is_conserved
+from aidmesh.chaos.present import accepted_is_present
 from aidmesh.chaos.snapshot import look
 from aidmesh.chaos.trace import traced
 from aidmesh.chaos.violation import Violation
@@ -26,16 +28,21 @@ REST_S_MAX: Final = 75.0
 """Longer than any sweep, and than the lease of a message that was being sent when all broke."""
 LOOK_S: Final = 2.0
 
+People = Callable[[], Awaitable[Mapping[str, int | None]]]
+
 CHECKS: Final[tuple[Check, ...]] = (
     compare.answered,
-    compare.accepted_is_present,
+    accepted_is_present,
     compare.needs_are_right,
     compare.nobody_waits_for_what_is_free,
     compare.stock_is_conserved,
     compare.asks_agree,
+    compare.rules_keep_their_bounds,
     compare.beds_are_booked_once,
     compare.people_are_told_once,
     money_is_conserved,
+    links_are_as_decided,
+    people_count_once,
 )
 
 
@@ -57,12 +64,19 @@ def left(spool: Path) -> list[str]:
 
 
 async def judge(
-    data: Path, mesh: MeshFile, book: Book, spool: Path, *, rest_s_max: float = REST_S_MAX
+    data: Path,
+    mesh: MeshFile,
+    book: Book,
+    spool: Path,
+    people: People,
+    *,
+    rest_s_max: float = REST_S_MAX,
 ) -> list[Violation]:
     """Compare once all is quiet; what does not fit is looked at again until `rest_s_max` is over.
 
     Args:
         spool: file to which all messages went.
+        people: asks each region how many people all have helped.
     """
     async with probing(mesh) as probes:
         noisy = await wait_quiet(probes, QUIET_S_MAX)
@@ -80,7 +94,7 @@ async def judge(
             )
         end = time.monotonic() + rest_s_max
         while True:
-            found = await _compared(probes, book, spool)
+            found = await _compared(probes, book, spool, people)
             if not found or time.monotonic() > end:
                 break
             await asyncio.sleep(LOOK_S)
@@ -88,9 +102,15 @@ async def judge(
         return await traced(found, probes)
 
 
-async def _compared(probes: Sequence[RegionProbe], book: Book, spool: Path) -> list[Violation]:
+async def _compared(
+    probes: Sequence[RegionProbe], book: Book, spool: Path, people: People
+) -> list[Violation]:
     known = Known(
-        book, {probe.name: await look(probe) for probe in probes}, left(spool), told_once()
+        book,
+        {probe.name: await look(probe) for probe in probes},
+        left(spool),
+        told_once(),
+        await people(),
     )
     found = [violation for check in CHECKS for violation in check(known)]
     found += [violation async for violation in differing_copies(probes)]

@@ -1,10 +1,13 @@
 """The book against the mesh, to the cent. Pure."""
 
 from collections.abc import Iterator
+from uuid import UUID
 
 from aidmesh.chaos.book import allotted_minor, spent_minor, text
 from aidmesh.chaos.compare import Known
 from aidmesh.chaos.violation import Violation
+from aidmesh_contracts.ids import RebalancingId
+from aidmesh_payments.domain.rebalancing import allotment_id_of
 
 PROMISE = "allotments and ledgers are conserved to the cent"
 
@@ -12,6 +15,7 @@ PROMISE = "allotments and ledgers are conserved to the cent"
 def money_is_conserved(known: Known) -> Iterator[Violation]:
     """What was received, allotted, returned, recalled and spent is what was accepted as such."""
     yield from _allotments(known)
+    yield from _moves(known)
     yield from _received(known)
     spent = spent_minor(known.book.ops)
     for seen in known.world.values():
@@ -29,9 +33,11 @@ def _allotments(known: Known) -> Iterator[Violation]:
         text(op.answer, "allotment_id"): (op.region, op.facts["to"])
         for op in known.book.accepted("allot")
     }
+    for allotment, (grantor, holder, moved) in _moved(known).items():
+        holders[allotment], amounts[allotment] = (grantor, holder), moved
     recalled = {op.facts["allotment"] for op in known.book.accepted("recall")}
     given_back: dict[str, int] = {}
-    for op in known.book.accepted("return"):
+    for op in known.book.accepted("return", "consent_move"):
         allotment = op.facts["allotment"]
         given_back[allotment] = given_back.get(allotment, 0) + int(op.facts["amount_minor"])
     for allotment, (grantor, holder) in holders.items():
@@ -49,8 +55,9 @@ def _allotments(known: Known) -> Iterator[Violation]:
                        f"the book says {amounts[allotment]}")  # fmt: skip
         if sent.returned_minor != held.returned_minor:
             odd.append(f"returned {held.returned_minor}, came back {sent.returned_minor}")
-        if held.returned_minor < given_back.get(allotment, 0):
-            odd.append(f"returned {held.returned_minor} of {given_back[allotment]}")
+        back = given_back.get(allotment, 0)
+        if held.returned_minor < back or (held.returned_minor > back and allotment not in recalled):
+            odd.append(f"returned {held.returned_minor}, the book says {back}")
         if held.bound_minor + held.spent_minor > held.received_minor - held.returned_minor:
             odd.append("more is bound and spent than there was")
         if allotment in recalled:
@@ -66,6 +73,52 @@ def _allotments(known: Known) -> Iterator[Violation]:
             yield Violation(
                 PROMISE, seen.region, f"nobody made allotment {allotment}", (allotment,)
             )
+
+
+def _consented(known: Known) -> dict[str, int]:
+    """What holders sent back for proposals, in minor units."""
+    return {
+        op.facts["proposal"]: int(op.facts["amount_minor"])
+        for op in known.book.accepted("consent_move")
+    }
+
+
+def _moved(known: Known) -> dict[str, tuple[str, str, int]]:
+    """Allotments that proposals made: grantor, holder and amount."""
+    signed = {op.facts["proposal"] for op in known.book.accepted("sign_move")}
+    withdrawn = {op.facts["proposal"] for op in known.book.accepted("withdraw_move")}
+    consented = _consented(known)
+    found = {}
+    for op in known.book.accepted("propose_move"):
+        proposal = text(op.answer, "rebalancing_id")
+        if proposal in consented and proposal in signed - withdrawn:
+            allotment = str(allotment_id_of(RebalancingId(UUID(proposal))))
+            found[allotment] = (op.region, op.facts["to"], consented[proposal])
+    return found
+
+
+def _moves(known: Known) -> Iterator[Violation]:
+    """Each proposal is where what was said of it at both ends leads."""
+    consented = _consented(known)
+    signed, withdrawn, declined = (
+        {op.facts["proposal"] for op in known.book.accepted(what)}
+        for what in ("sign_move", "withdraw_move", "decline_move")
+    )
+    for op in known.book.accepted("propose_move"):
+        proposal = text(op.answer, "rebalancing_id")
+        seen = known.world[op.region].proposals.get(proposal)
+        if seen is None:
+            continue  # told as what was accepted and is not there
+        if proposal in withdrawn:
+            wanted = "withdrawn"
+        elif proposal in consented:
+            wanted = "moved" if proposal in signed else "returned"
+        else:
+            wanted = "declined" if proposal in declined else "proposed"
+        back = consented.get(proposal)
+        if (seen.state, seen.returned_minor) != (wanted, back):
+            what = f"proposal {proposal} is {seen}, the book says {wanted}, {back} came back"
+            yield Violation(PROMISE, op.region, what, (proposal, op.facts["allotment"]))
 
 
 def _received(known: Known) -> Iterator[Violation]:

@@ -8,19 +8,23 @@ import random
 import shutil
 import signal
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
 import asyncpg
+import nats
 import psutil
+from nats.aio.client import Client
 
 from aidmesh.chaos.plan import LINKS, NATS, Fault, Kind
-from aidmesh.chaos.recovery import OUTAGES, Watch, probing_one, until
+from aidmesh.chaos.recovery import CONNECT_S_MAX, OUTAGES, Watch, pid_of, probing_one, until
 from aidmesh.chaos.road import Road
-from aidmesh.mesh import Mesh
-from aidmesh.region import Region
+from aidmesh.chaos.supervisor import Supervisor
+from aidmesh.credentials import seed_file
+from aidmesh.meshfile import RegionEntry
 
 APPEAR_S_MAX: Final = 20.0
 GONE_S_MAX: Final = 10.0
@@ -69,7 +73,7 @@ class Nemesis:
         say: gets a line per fault.
     """
 
-    mesh: Mesh
+    mesh: Supervisor
     roads: Mapping[tuple[str, ...], Road]
     plan: Sequence[Fault]
     watch: Watch
@@ -123,7 +127,7 @@ class Nemesis:
     async def _inject(self, fault: Fault) -> int | None:
         """Break it; returns the process that was killed, if one was."""
         match fault.kind:
-            case Kind.KILL:
+            case Kind.KILL | Kind.CRASH:
                 pid = await self._pid(fault)
                 os.kill(pid, signal.SIGKILL)
                 return pid
@@ -155,10 +159,12 @@ class Nemesis:
 
     async def _pid(self, fault: Fault) -> int:
         """The process that is hit; it may just be starting. Raises TimeoutError."""
-        region = self.mesh.regions[fault.region]
         async with asyncio.timeout(APPEAR_S_MAX):
-            await until(partial(_is_there, region, fault.part), POLL_S)
-        return region.pids[fault.part]
+            while True:
+                pid = pid_of(self.mesh, fault)
+                if pid is not None:
+                    return pid
+                await asyncio.sleep(POLL_S)
 
     def _freeze(self, fault: Fault, process: psutil.Process) -> None:
         """Stop a process, then its children: it can make no new ones meanwhile."""
@@ -195,16 +201,18 @@ class Nemesis:
         So they come to every consumer again, after events that are newer: as after a recovery.
         """
         rng = random.Random(f"repeat/{fault.no}")  # noqa: S311 - it has to be repeatable
-        async with probing_one(self.mesh, fault.region) as probe:
-            found: list[asyncpg.Record] = []
-            for conn in probe.connections.values():
-                found += await conn.fetch(_SENT, REPEATED_MAX)
+        entry = self.mesh.file.regions[fault.region]
+        async with AsyncExitStack() as stack:
+            probe = await stack.enter_async_context(probing_one(self.mesh, fault.region))
+            found: list[tuple[Client, asyncpg.Record]] = []
+            for service, conn in probe.connections.items():
+                client = await stack.enter_async_context(_speaking_as(entry, service))
+                found += [(client, row) for row in await conn.fetch(_SENT, REPEATED_MAX)]
             rng.shuffle(found)
-            for row in found:
+            for client, row in found:
                 headers = json.loads(row["headers"])
                 headers.pop(KNOWN_BY, None)
-                await probe.client.publish(row["subject"], row["payload"], headers=headers)
-            await probe.client.flush(timeout=LOCK_S_MAX)
+                await client.publish(row["subject"], row["payload"], headers=headers)
 
     async def _delay(self, region: str, *, on: bool) -> None:
         """Have some rows of the outboxes wait while those after them are published.
@@ -237,6 +245,40 @@ def described(fault: Fault) -> str:
     return f"{fault.kind:<7} {where}{lasting}"
 
 
+class NotRepeatedError(RuntimeError):
+    """The server does not take an event of a service from that service."""
+
+
+@asynccontextmanager
+async def _speaking_as(entry: RegionEntry, service: str) -> AsyncIterator[Client]:
+    """Publish with a service's own rights; in the end everything has arrived.
+
+    Raises:
+        NotRepeatedError: the server refused something.
+    """
+    refused: list[str] = []
+
+    async def hear(error: Exception) -> None:
+        refused.append(str(error))
+
+    async with asyncio.timeout(CONNECT_S_MAX):
+        client = await nats.connect(
+            entry.nats.url,
+            nkeys_seed=str(seed_file(entry.keys, service)),
+            inbox_prefix=f"_INBOX_{service}".encode(),
+            allow_reconnect=False,
+            error_cb=hear,
+        )
+    try:
+        yield client
+        await client.flush(timeout=LOCK_S_MAX)
+    finally:
+        await client.close()
+    denied = [each for each in refused if "permissions violation" in each]
+    if denied:
+        raise NotRepeatedError(f"{service}: {denied[0]}")
+
+
 async def _until_done(act: Callable[[], Awaitable[None]]) -> None:
     """Do it, however long other faults stand in the way."""
     while True:
@@ -252,10 +294,6 @@ async def _when_possible(act: Callable[[], Awaitable[None]]) -> None:
     """Do it when the region lets us. Raises TimeoutError when it does not in time."""
     async with asyncio.timeout(APPEAR_S_MAX):
         await _until_done(act)
-
-
-async def _is_there(region: Region, part: str) -> bool:
-    return part in region.pids
 
 
 async def _is_gone(pid: int) -> bool:

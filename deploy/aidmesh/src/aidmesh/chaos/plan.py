@@ -17,6 +17,10 @@ LAST_S: Final = 2.0
 """The last fault leaves so much time for its work."""
 REST_S: Final = 3.0
 """So long a target is left alone after it was healed."""
+CRASH_REST_S: Final = 9.0
+"""So long nothing else is broken after a crash: there is nothing left to break."""
+DECKS_OF_A_CRASH: Final = 4
+"""One deck in so many has a crash; it takes away a good part of a deck's time."""
 POSTGRES, NATS = "postgres", "nats"
 
 
@@ -39,6 +43,8 @@ class Kind(StrEnum):
     """Old events are published once more, shuffled, past the server's window for duplicates."""
     DELAY = "delay"
     """Some new events are published later than those that follow them."""
+    CRASH = "crash"
+    """SIGKILL of the supervisor: all that it runs ends with it, and is started again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +53,7 @@ class Fault:
 
     Attributes:
         at_s: seconds after the load began.
+        region: where; `EVERYWHERE` for what hits all regions.
         part: a process, the peer at the other end of a link, or `events`.
         for_s: seconds until it is healed; 0 where it heals by itself.
     """
@@ -67,12 +74,14 @@ class Fault:
 
     @property
     def regions(self) -> tuple[str, ...]:
-        """The regions that feel it."""
+        """The regions that feel it, by name; `EVERYWHERE` stands for all."""
         return (self.region, self.part) if self.kind in LINKS else (self.region,)
 
 
 LINKS: Final = frozenset({Kind.CUT, Kind.STALL, Kind.SLOW})
 EVENTS: Final = "events"
+EVERYWHERE: Final = "all"
+SUPERVISOR: Final = "supervisor"
 SERVICE: Final = "service"
 _DECK: Final[tuple[tuple[Kind, str], ...]] = (
     (Kind.KILL, SERVICE),
@@ -91,7 +100,8 @@ _DECK: Final[tuple[tuple[Kind, str], ...]] = (
     (Kind.REPEAT, EVENTS),
     (Kind.DELAY, EVENTS),
 )
-_AT_ONCE: Final = frozenset({Kind.KILL, Kind.EMPTY, Kind.REPEAT})
+_CRASH: Final = (Kind.CRASH, SUPERVISOR)
+_AT_ONCE: Final = frozenset({Kind.KILL, Kind.EMPTY, Kind.REPEAT, Kind.CRASH})
 _LASTS_S: Final[dict[Kind, tuple[float, float]]] = {
     Kind.FREEZE: (1.0, 15.0),  # some longer than a client waits for a sign of life
     Kind.CUT: (2.0, 40.0),
@@ -113,11 +123,13 @@ def plan_of(
     deck: list[tuple[Kind, str]] = []
     free_at: dict[tuple[str, ...], float] = {}
     faults: list[Fault] = []
+    decks = 0
     at_s = FIRST_S
     while at_s < seconds - LAST_S:
         if not deck:
-            deck = list(_DECK)
+            deck = [*_DECK, *([_CRASH] if decks % DECKS_OF_A_CRASH == 0 else [])]
             rng.shuffle(deck)
+            decks += 1
         kind, what = deck.pop()
         fault = _draw(rng, len(faults) + 1, at_s, kind, what, regions, services, seconds)
         if free_at.get(fault.target, 0.0) <= at_s:
@@ -125,6 +137,8 @@ def plan_of(
             faults.append(fault)
         else:
             deck.insert(0, (kind, what))
+        if kind is Kind.CRASH:
+            at_s += CRASH_REST_S
         at_s = round(at_s + rng.uniform(0.5, 1.5) * PACE_S, 2)
     return tuple(faults)
 
@@ -139,7 +153,7 @@ def _draw(
     services: Sequence[str],
     seconds: float,
 ) -> Fault:
-    region = rng.choice(regions)
+    region = EVERYWHERE if kind is Kind.CRASH else rng.choice(regions)
     part = what
     if what == SERVICE:
         part = rng.choice(services)

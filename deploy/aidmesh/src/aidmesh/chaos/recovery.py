@@ -17,8 +17,8 @@ from typing import Final
 import asyncpg
 
 from aidmesh.chaos.load.client import Client
-from aidmesh.chaos.plan import LINKS, Fault
-from aidmesh.mesh import Mesh
+from aidmesh.chaos.plan import EVERYWHERE, LINKS, Fault
+from aidmesh.chaos.supervisor import Supervisor
 from aidmesh.quiet import RegionProbe, probing
 from aidmesh.topology.api import ApiError, JetStreamApi
 from aidmesh.topology.reporter import arrived_from
@@ -31,7 +31,7 @@ OUTAGES: Final[tuple[type[BaseException], ...]] = (*TRANSIENT, ApiError, asyncpg
 
 
 @asynccontextmanager
-async def probing_one(mesh: Mesh, region: str) -> AsyncIterator[RegionProbe]:
+async def probing_one(mesh: Supervisor, region: str) -> AsyncIterator[RegionProbe]:
     """Look into one region, whatever becomes of the others. Raises as `probing` does."""
     alone = mesh.file.model_copy(update={"regions": {region: mesh.file.regions[region]}})
     async with AsyncExitStack() as stack:
@@ -48,7 +48,7 @@ class Watch:
         clients: of each region one.
     """
 
-    mesh: Mesh
+    mesh: Supervisor
     clients: dict[str, Client]
 
     async def recovery_s(self, fault: Fault, killed: int | None) -> float | None:
@@ -61,7 +61,8 @@ class Watch:
         try:
             async with asyncio.timeout(RECOVERY_S_MAX):
                 await until(partial(self._is_another, fault, killed))
-                for region in fault.regions:
+                felt = self.mesh.file.regions if fault.region == EVERYWHERE else fault.regions
+                for region in felt:
                     await until(self.clients[region].is_ready)
                     await until(partial(self._has_sent, region, healed_at))
                 if fault.kind in LINKS:
@@ -73,8 +74,9 @@ class Watch:
         return round(time.monotonic() - began, 2)
 
     async def _is_another(self, fault: Fault, killed: int | None) -> bool:
-        now = self.mesh.regions[fault.region].pids.get(fault.part, killed)
-        return killed is None or now != killed
+        if killed is None:
+            return True
+        return await self.mesh.is_up() and pid_of(self.mesh, fault) not in (None, killed)
 
     async def _has_sent(self, region: str, before: datetime) -> bool:
         async with probing_one(self.mesh, region) as probe:
@@ -98,6 +100,13 @@ class Watch:
                 sent = max(sent, last or 0)
         async with probing_one(self.mesh, region) as probe:
             return (await arrived_from(JetStreamApi(probe.client), peer)).last_seq >= sent
+
+
+def pid_of(mesh: Supervisor, fault: Fault) -> int | None:
+    """The process that a fault is about; None while there is none."""
+    if fault.region == EVERYWHERE:
+        return mesh.pid if mesh.process.alive else None
+    return mesh.pids(fault.region).get(fault.part)
 
 
 async def until(holds: Callable[[], Awaitable[bool]], poll_s: float = POLL_S) -> None:

@@ -12,17 +12,18 @@ from typing import Final
 from aidmesh.chaos.judge import REST_S_MAX, counted, judge
 from aidmesh.chaos.load.crowd import Crowd, crowd_of
 from aidmesh.chaos.nemesis import Injected, Nemesis
+from aidmesh.chaos.office import Order
 from aidmesh.chaos.plan import NATS, POSTGRES, plan_of
 from aidmesh.chaos.recovery import RECOVERY_S_MAX, Watch, until
 from aidmesh.chaos.report import Report
 from aidmesh.chaos.road import Road
+from aidmesh.chaos.supervisor import Supervisor, supervised
 from aidmesh.chaos.violation import Violation
 from aidmesh.credentials import create_keys
-from aidmesh.embedded import EmbeddedError, free_ports
-from aidmesh.mesh import Mesh, running_mesh
+from aidmesh.embedded import free_ports
 from aidmesh.meshfile import WITH_DATABASE, prepare_mesh
-from aidmesh.region import Region
 from aidmesh.topology.config import dials
+from aidmesh_chassis import logs
 
 REGIONS: Final = ("kyiv", "lviv", "odesa")
 SERVICES: Final = WITH_DATABASE
@@ -41,7 +42,7 @@ class Played:
         down: what did not come back; then nothing else can be judged.
     """
 
-    mesh: Mesh
+    mesh: Supervisor
     crowd: Crowd
     faults: list[Injected]
     spool: Path
@@ -72,6 +73,7 @@ class Played:
                 self.mesh.file,
                 self.crowd.book,
                 self.spool,
+                self.crowd.people,
                 rest_s_max=rest_s_max,
             )
         return Report(
@@ -85,11 +87,16 @@ class Played:
 
 
 def settings_of_a_run(data: Path) -> dict[str, str]:
-    """What the services of a run read from the environment: every message goes to one file."""
+    """What the services of a run read from the environment.
+
+    Every message goes to one file, and a run of minutes may ask about as many people as days do.
+    """
     return {
         "AIDMESH_NOTIFICATION_SPOOL_PATH": str(data / "phone.jsonl"),
         "AIDMESH_NOTIFICATION_SPOOL_FOR": '["sms", "email"]',
         "AIDMESH_NOTIFICATION_SEND_MS_MAX": "1000",
+        "AIDMESH_INTAKE_LOOKUPS_DAY_MAX": "1000",
+        "AIDMESH_INTAKE_LOOKUPS_ALL_DAY_MAX": "5000",
     }
 
 
@@ -109,7 +116,7 @@ async def playing(
         say: gets lines for a person.
 
     Raises:
-        EmbeddedError, MeshError: it does not start.
+        StartError, MeshError: it does not start.
         SetUpError: it does not take what every run begins with.
     """
     keys = {region: data / "keys" / region for region in regions}
@@ -117,17 +124,18 @@ async def playing(
         create_keys(folder)
     async with AsyncExitStack() as stack:
         stack.enter_context(_settings(settings_of_a_run(data)))
+        log = stack.enter_context((data / "chaos.log").open("a", encoding="utf-8"))
+        logs.configure("chaos", "all", stream=log)  # clients that lose their server are no news
         roads = await _roads(data, regions, keys, stack)
         say(f"Starting {', '.join(regions)} …")
         mesh = await stack.enter_async_context(
-            running_mesh(
-                data,
-                regions,
-                lambda region: keys[region],
-                services=SERVICES,
-                apart=True,
-                roads={dialed: road.port for dialed, road in roads.items()},
-                announce=say,
+            supervised(
+                Order(
+                    data=data,
+                    keys=keys,
+                    services=SERVICES,
+                    roads=tuple((*pair, road.port) for pair, road in roads.items()),
+                )
             )
         )
         crowd = crowd_of(mesh.file, seed)
@@ -182,20 +190,20 @@ async def _roads(
     return roads
 
 
-async def _down(mesh: Mesh, nemesis: Nemesis) -> list[Violation]:
+async def _down(mesh: Supervisor, nemesis: Nemesis) -> list[Violation]:
     """Wait until every part runs and says that it is ready; what does not, in the end."""
     down = []
-    for region in mesh.regions.values():
+    for region, client in nemesis.watch.clients.items():
         try:
             async with asyncio.timeout(WHOLE_S_MAX):
                 await nemesis.heal_events()
-                await until(partial(_all_run, region), POLL_S)
-                await region.wait_until_ready()
-        except (TimeoutError, EmbeddedError) as error:
-            missing = ", ".join(sorted(set(PARTS) - set(region.pids))) or str(error)
-            down.append(Violation("everything runs again", region.name, missing or "not ready"))
+                await until(partial(_all_run, mesh, region), POLL_S)
+                await until(client.is_ready, POLL_S)
+        except TimeoutError:
+            missing = ", ".join(sorted(set(PARTS) - set(mesh.pids(region))))
+            down.append(Violation("everything runs again", region, missing or "not ready"))
     return down
 
 
-async def _all_run(region: Region) -> bool:
-    return set(region.pids) >= set(PARTS)
+async def _all_run(mesh: Supervisor, region: str) -> bool:
+    return set(mesh.pids(region)) >= set(PARTS)

@@ -1,7 +1,7 @@
 """What the databases of a region say when all is quiet, as far as the book can be held to it."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from typing import NamedTuple, TypeVar
 from uuid import UUID
@@ -19,6 +19,7 @@ class Need(NamedTuple):
         place: in the queue: the smallest comes first.
         was_told: its timeline says that staff told the person.
         knows: the person knows of the running attempt.
+        person_id: whose it is.
     """
 
     kind: str
@@ -33,6 +34,7 @@ class Need(NamedTuple):
     place: tuple[int, date, int]
     was_told: bool
     knows: bool
+    person_id: UUID | None = None
 
 
 class Reservation(NamedTuple):
@@ -98,9 +100,40 @@ class Message(NamedTuple):
     state: str
 
 
+class Proposal(NamedTuple):
+    """A proposal to move money, at its grantor."""
+
+    state: str
+    returned_minor: int | None
+    hindrance: str | None
+
+
+class Link(NamedTuple):
+    """Somebody here who is perhaps somebody in another region, and what either region said."""
+
+    region: str
+    person_id: UUID | None
+    mine: str
+    theirs: str
+
+
+class Rule(NamedTuple):
+    """A rule that acts for people; `used` is what it has standing or given, `most` may be."""
+
+    in_force: bool
+    most: int
+    used: int
+
+
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One region. Ids as text, since that is what the book has."""
+    """One region. Ids as text, since that is what the book has.
+
+    Attributes:
+        return_asks: what grantors ask back here.
+        lookups: blind queries that were made here.
+        offered_by_rule: needs that a rule offered to another region.
+    """
 
     region: str
     needs: Mapping[str, Need]
@@ -120,6 +153,12 @@ class Seen:
     shipments: Mapping[str, str]
     offers: Mapping[str, str]
     referrals: Mapping[str, str]
+    proposals: Mapping[str, Proposal] = field(default_factory=dict)
+    return_asks: Mapping[str, str] = field(default_factory=dict)
+    lookups: Mapping[str, str] = field(default_factory=dict)
+    links: Mapping[str, Link] = field(default_factory=dict)
+    rules: Mapping[str, Rule] = field(default_factory=dict)
+    offered_by_rule: frozenset[str] = frozenset()
 
 
 Row = TypeVar("Row")
@@ -185,6 +224,26 @@ async def look(probe: RegionProbe) -> Seen:
         shipments=await _values(inventory, "SELECT id, state FROM shipment"),
         offers=await _values(intake, "SELECT id, status FROM referral_out"),
         referrals=await _values(intake, "SELECT id, status FROM referral_in"),
+        proposals=await _by_id(
+            payments, Proposal, "SELECT id, state, returned_minor, hindrance FROM rebalancing"
+        ),
+        return_asks=await _values(
+            payments, "SELECT id, state FROM return_ask WHERE state IS NOT NULL"
+        ),
+        lookups=await _values(intake, "SELECT id, status FROM lookup_out"),
+        links=await _by_id(
+            intake, Link, "SELECT id, region, person_id, mine, theirs FROM person_link"
+        ),
+        rules={
+            **await _by_id(inventory, Rule, _RULES_FOR_GOODS),
+            **await _by_id(intake, Rule, _RULES_FOR_PLACES),
+        },
+        offered_by_rule=frozenset(
+            str(row[0])
+            for row in await intake.fetch(
+                "SELECT need_id FROM referral_out WHERE rule_id IS NOT NULL"
+            )
+        ),
     )
 
 
@@ -193,7 +252,7 @@ _NEEDS = """
            blocked_quantity, first_on, last_on, (-priority, asked_on, queue_no),
            EXISTS (SELECT FROM need_event e
                    WHERE e.need_id = need.id AND e.note = 'told_in_person'),
-           told_at IS NOT NULL
+           told_at IS NOT NULL, person_id
     FROM need
 """
 _RESERVATIONS = """
@@ -219,4 +278,19 @@ _NIGHTS = """
 _SEATS = """
     SELECT COALESCE(sum(seats - taken), 0)::int FROM slot
     WHERE status = 'open' AND code = 'counseling' AND starts_at > now()
+"""
+_RULES_FOR_GOODS = """
+    SELECT r.id, r.ended_at IS NULL, r.week_max,
+           COALESCE((SELECT sum(t.accepted) FROM transfer t WHERE t.accept_rule_id = r.id), 0)
+    FROM accept_rule r
+    UNION ALL
+    SELECT r.id, r.ended_at IS NULL, r.open_max,
+           COALESCE((SELECT sum(t.quantity) FROM transfer t
+                     WHERE t.ask_rule_id = r.id AND t.state = 'asked'), 0)
+    FROM ask_rule r
+"""
+_RULES_FOR_PLACES = """
+    SELECT r.id, r.ended_at IS NULL, r.open_max,
+           (SELECT count(*) FROM referral_out o WHERE o.rule_id = r.id AND o.status = 'offered')
+    FROM refer_rule r
 """

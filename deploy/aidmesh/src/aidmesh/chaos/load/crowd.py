@@ -2,17 +2,21 @@
 
 import asyncio
 import random
+from calendar import monthrange
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Final
+from datetime import UTC, date, datetime
+from typing import Final, cast
 
-from aidmesh.chaos.book import Book, Op, Status
+from aidmesh.chaos.book import Book, Json, Op, Status
 from aidmesh.chaos.load.between import Liaison
 from aidmesh.chaos.load.client import Client
 from aidmesh.chaos.load.money import Cashier, Treasury
+from aidmesh.chaos.load.moving import Holder, Proposer
 from aidmesh.chaos.load.people import Desk, Region
+from aidmesh.chaos.load.planning import Planner
 from aidmesh.chaos.load.stores import ROOMIER, Keeper
+from aidmesh.chaos.load.travellers import Finder, Travellers
 from aidmesh.meshfile import MeshFile
 from aidmesh_chassis.auth import Role
 from aidmesh_intake.domain.dates import today_of
@@ -24,6 +28,8 @@ ASK_SHARE: Final = 0.35
 PAUSE_S: Final = 0.2
 SLOW_PAUSE_S: Final = 0.5
 """Of those who do not serve people."""
+RARE_PAUSE_S: Final = 1.0
+"""Of those who decide what regions do for each other."""
 SET_UP_S_MAX: Final = 60.0
 ANSWER_S_MAX: Final = 60.0
 POLL_S: Final = 0.2
@@ -40,12 +46,14 @@ class Crowd:
     """The clients of all regions; the first has the grants, the last more room than the others.
 
     Attributes:
+        today: the day on which it began.
         clients: of each region the one that only looks.
         set_ups: what is done before anything else.
         loops: what is done over and over, and the pause in between.
     """
 
     book: Book
+    today: date
     clients: dict[str, Client] = field(default_factory=dict)
     loops: list[tuple[Act, float]] = field(default_factory=list)
     _all: list[Client] = field(default_factory=list)
@@ -98,6 +106,22 @@ class Crowd:
         await asyncio.gather(*(again(op) for op in self.book.unknown()))
         return self.book.unknown()
 
+    async def people(self) -> dict[str, int | None]:
+        """How many people all regions have helped this month, as each shows it; None: no answer.
+
+        Nothing once the month in which they were is over.
+        """
+        now = today_of(datetime.now(UTC))
+        if (now.year, now.month) != (self.today.year, self.today.month):
+            return {}
+        last = now.replace(day=monthrange(now.year, now.month)[1])
+        month = {"from": now.replace(day=1).isoformat(), "to": last.isoformat()}
+        found: dict[str, int | None] = {}
+        for region, client in self.clients.items():
+            shown = await client.get("reporting", "/results", Role.LEAD, month)
+            found[region] = None if shown is None else _total(shown)
+        return found
+
     def owner_of(self, op: Op) -> Client:
         """Who may send it again: the key counts for the one who used it."""
         return next(client for client in self._all if client.sent(op))
@@ -116,10 +140,11 @@ class Crowd:
 
 def crowd_of(mesh: MeshFile, seed: int) -> Crowd:
     """Put the clients of a run together; what they do is drawn from the seed."""
-    crowd = Crowd(Book())
+    today = today_of(datetime.now(UTC))
+    crowd = Crowd(Book(), today)
     names = list(mesh.regions)
     areas: Mapping[str, str] = dict(zip(names, AREAS, strict=False))
-    today = today_of(datetime.now(UTC))
+    travellers = Travellers()
     regions = [
         Region(
             name,
@@ -127,6 +152,7 @@ def crowd_of(mesh: MeshFile, seed: int) -> Crowd:
             {peer: areas[peer] for peer in names if peer != name},
             tuple(ROOMIER if peer == names[-1] else 1 for peer in names if peer != name),
             today,
+            travellers,
             roomy=name == names[-1],
         )
         for name in names
@@ -144,8 +170,13 @@ def crowd_of(mesh: MeshFile, seed: int) -> Crowd:
         )
         liaison = Liaison(crowd.new_client(name, mesh), region, rng(f"{name}/liaison"))
         crowd.set_ups.append(keeper.set_up)
-        for act in (keeper.act, cashier.act, liaison.act):
+        finder = Finder(crowd.new_client(name, mesh), name, travellers, rng(f"{name}/finder"))
+        for act in (keeper.act, cashier.act, liaison.act, finder.act):
             crowd.loops.append((act, SLOW_PAUSE_S))
+        planner = Planner(crowd.new_client(name, mesh), region, rng(f"{name}/planner"))
+        holder = Holder(crowd.new_client(name, mesh), rng(f"{name}/holder"))
+        for act in (planner.act, holder.act):
+            crowd.loops.append((act, RARE_PAUSE_S))
         for no in range(DESKS):
             who = f"{name}-{no}"
             desk = Desk(crowd.new_client(name, mesh), region, rng(who), who)
@@ -153,6 +184,8 @@ def crowd_of(mesh: MeshFile, seed: int) -> Crowd:
     treasury = Treasury(crowd.new_client(names[0], mesh), regions, rng("treasury"))
     crowd.set_ups.append(lambda: treasury.set_up(names[:2]))
     crowd.loops.append((treasury.act, SLOW_PAUSE_S))
+    proposer = Proposer(crowd.new_client(names[0], mesh), names, rng("proposer"))
+    crowd.loops.append((proposer.act, RARE_PAUSE_S))
     return crowd
 
 
@@ -165,3 +198,10 @@ def _either(desk: Desk, rng: random.Random) -> Act:
 
 async def _run(act: Act) -> None:
     await act()
+
+
+def _total(results: Json) -> int | None:
+    whole = cast("Json", results["whole"])
+    total = cast("Json", whole["total"])
+    people = total["people"]
+    return people if isinstance(people, int) else None

@@ -7,6 +7,7 @@ from typing import Final
 
 from aidmesh.chaos.book import ITEM_OF, Json, Op, Status, rows, text
 from aidmesh.chaos.load.client import Client
+from aidmesh.chaos.load.travellers import SHARE, Travellers
 from aidmesh_chassis.auth import Role
 
 STEP_OF: Final = {"shelter_night": "check-in", "counseling": "attend"}
@@ -62,6 +63,7 @@ class Region:
 
     Attributes:
         peers: areas of the other regions, by name; `rooms` how often each is asked to help.
+        travellers: who may be known in two regions.
         roomy: it has more of everything, so that others can be helped from there.
     """
 
@@ -70,6 +72,7 @@ class Region:
     peers: dict[str, str]
     rooms: tuple[int, ...]
     today: date
+    travellers: Travellers
     roomy: bool = False
     center: str = ""
     shelter: str = ""
@@ -97,7 +100,10 @@ class Desk:
         kinds = [kind for kind, _ in KINDS]
         weights = [1 if self._region.roomy and kind in SCARCE else weight for kind, weight in KINDS]
         wanted = list(dict.fromkeys(self._rng.choices(kinds, weights, k=self._rng.choice((1, 2)))))
-        agrees = self._rng.random() < 0.7
+        if self._rng.random() < SHARE:
+            travels, agrees = self._region.travellers.come(self._region.name, self._rng), False
+        else:
+            travels, agrees = None, self._rng.random() < 0.7
         amounts = [self._rng.randint(50_000, 300_000) for _ in wanted]
         needs = [self._need(kind, amount) for kind, amount in zip(wanted, amounts, strict=True)]
         body: Json = {
@@ -105,8 +111,13 @@ class Desk:
             "person": self._person(agrees=agrees),
             "needs": needs,
         }
+        if travels is not None:
+            body["person"] = self._traveling(travels.address)
         op = await self._client.do("ask", "intake", "/requests", Role.CASEWORKER, body)
         if op.status is Status.ACCEPTED:
+            if travels is not None:
+                person_id = text(op.answer, "person_id")
+                self._region.travellers.settle(travels, self._region.name, person_id)
             made = rows(op.answer, "needs")
             for need, amount in zip(made, amounts, strict=True):
                 case = Case(text(need, "need_id"), text(need, "kind"), amount, agrees=agrees)
@@ -123,15 +134,19 @@ class Desk:
             "consents": {"referral": day} if agrees else {},
         }
         if self._rng.random() < 0.7:
-            person["contact"] = {
-                "channel": "sms",
-                "address": f"+38050{self._rng.randrange(10**7):07d}",
-                "hours_from": "00:00",
-                "hours_to": "23:59",
-                "wording": "neutral",
-                "safe": True,
-            }
+            person["contact"] = _contact(f"+38050{self._rng.randrange(10**7):07d}")
         return person
+
+    def _traveling(self, address: str) -> Json:
+        """Somebody who agrees to be looked for elsewhere, and is known by their telephone alone."""
+        day = self._region.today.isoformat()
+        return {
+            "client_code": f"{self._name}-{self._people}",
+            "area": self._region.area,
+            "languages": ["uk"],
+            "consents": {"same_person": day},
+            "contact": _contact(address),
+        }
 
     def _need(self, kind: str, amount_minor: int) -> Json:
         need: Json = {"kind": kind, "place_area": self._region.area}
@@ -261,3 +276,14 @@ class Desk:
         """What may or may not have happened is left alone."""
         if op.status is Status.UNKNOWN:
             case.closed = True
+
+
+def _contact(address: str) -> Json:
+    return {
+        "channel": "sms",
+        "address": address,
+        "hours_from": "00:00",
+        "hours_to": "23:59",
+        "wording": "neutral",
+        "safe": True,
+    }

@@ -52,10 +52,14 @@ class Keeper:
             await self._slot()
         elif chance < 0.28:
             await self._bed()
-        elif chance < 0.42:
+        elif chance < 0.38:
             await self._ask()
-        elif chance < 0.62:
+        elif chance < 0.42:
+            await self._withdraw()
+        elif chance < 0.56:
             await self._answer()
+        elif chance < 0.64:
+            await self._ship_promised()
         elif chance < 0.8:
             await self._dispatch()
         else:
@@ -131,9 +135,41 @@ class Keeper:
         done = await self._do("accept_goods", path, body, **facts)
         if done.status is not Status.ACCEPTED:
             return
-        lines = [{"lot_id": lot["lot_id"], "quantity": quantity}]
-        body = {"transfer_id": transfer, "lines": lines}
+        await self._ship(transfer, text(lot, "lot_id"), quantity)
+
+    async def _ship_promised(self) -> None:
+        """Pack what a rule promised."""
+        query = {"direction": "out", "state": "accepted"}
+        page = await self._client.get("inventory", "/transfers", Role.LOGISTICIAN, query)
+        asks = [
+            each
+            for each in rows(page or {}, "rows")
+            if each["by_rule"] and not (each["sent"] or each["prepared"])
+        ]
+        if not asks:
+            return
+        ask = self._rng.choice(asks)
+        lot = await self._lot(text(ask, "item"))
+        if lot is None:
+            return
+        quantity = min(int(str(ask["accepted"])), int(str(lot["on_hand"])))
+        await self._ship(text(ask, "transfer_id"), text(lot, "lot_id"), quantity)
+
+    async def _ship(self, transfer: str, lot: str, quantity: int) -> None:
+        lines = [{"lot_id": lot, "quantity": quantity}]
+        body: Json = {"transfer_id": transfer, "lines": lines}
         await self._do("ship", "/shipments", body, transfer=transfer)
+
+    async def _withdraw(self) -> None:
+        """What was asked for is not needed any more; what has left comes all the same."""
+        page = await self._client.get(
+            "inventory", "/transfers", Role.LOGISTICIAN, {"direction": "in"}
+        )
+        asks = [each for each in rows(page or {}, "rows") if each["state"] in ("asked", "accepted")]
+        if asks:
+            transfer = text(self._rng.choice(asks), "transfer_id")
+            path = f"/transfers/{transfer}:withdraw"
+            await self._do("withdraw_goods", path, {}, transfer=transfer)
 
     async def _lot(self, item: str) -> Json | None:
         query = {"item": item, "site_id": self._region.center}

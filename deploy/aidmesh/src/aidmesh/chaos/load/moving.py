@@ -1,0 +1,115 @@
+"""Money that is to move between holders: proposed, signed for, prepared, consented to."""
+
+import random
+from typing import Final
+
+from aidmesh.chaos.book import Json, Op, rows, text
+from aidmesh.chaos.load.client import Client
+from aidmesh_chassis.auth import Role
+
+MOVED_MAX: Final = 50_000
+OPEN_MAX: Final = 12
+"""Proposals that stand at once; then the others are seen to first."""
+
+
+class Proposer:
+    """The grantor's side."""
+
+    def __init__(self, client: Client, regions: list[str], rng: random.Random) -> None:
+        self._client = client
+        self._regions = regions
+        self._rng = rng
+
+    async def act(self) -> None:
+        """Propose something, sign for it, or take it back."""
+        page = await self._client.get("payments", "/rebalancings", Role.FINANCE)
+        made = rows(page or {}, "rebalancings")
+        standing = [each for each in made if each["state"] == "proposed"]
+        unsigned = [
+            each
+            for each in made
+            if each["state"] in ("proposed", "returned") and each["signed_by"] is None
+        ]
+        chance = self._rng.random()
+        if chance < 0.45 and len(standing) < OPEN_MAX:
+            await self._propose()
+        elif chance < 0.9 and unsigned:
+            await self._step("sign_move", "sign", unsigned, Role.APPROVER)
+        elif standing:
+            await self._step("withdraw_move", "withdraw", standing, Role.FINANCE)
+
+    async def _propose(self) -> None:
+        page = await self._client.get("payments", "/allotments", Role.FINANCE)
+        found = [each for each in rows(page or {}, "allotments") if each.get("status") == "active"]
+        if not found:
+            return
+        allotment = self._rng.choice(found)
+        holder, allotment_id = text(allotment, "holder"), text(allotment, "allotment_id")
+        to = self._rng.choice([each for each in self._regions if each != holder])
+        amount = self._rng.randint(100, MOVED_MAX)
+        body: Json = {
+            "allotment_id": allotment_id,
+            "to_region": to,
+            "amount_minor": amount,
+            "reason": "more_needed_there",
+        }
+        facts = {"allotment": allotment_id, "holder": holder, "to": to}
+        await self._do("propose_move", "/rebalancings", Role.FINANCE, body, **facts)
+
+    async def _step(self, what: str, verb: str, among: list[Json], role: Role) -> None:
+        proposal = text(self._rng.choice(among), "id")
+        await self._do(what, f"/rebalancings/{proposal}:{verb}", role, {}, proposal=proposal)
+
+    async def _do(self, what: str, path: str, role: Role, body: Json, **facts: str) -> Op:
+        return await self._client.do(what, "payments", path, role, body, **facts)
+
+
+class Holder:
+    """The side of whoever has the money."""
+
+    def __init__(self, client: Client, rng: random.Random) -> None:
+        self._client = client
+        self._rng = rng
+        self._tried: set[str] = set()
+
+    async def act(self) -> None:
+        """Prepare what is asked for, consent to it, or say no."""
+        page = await self._client.get("payments", "/return-asks", Role.FINANCE)
+        asks = rows(page or {}, "asks")
+        prepared = [each for each in asks if each["state"] == "prepared"]
+        asked = [
+            each for each in asks if each["state"] == "asked" and each["id"] not in self._tried
+        ]
+        if prepared:
+            await self._decide(self._rng.choice(prepared))
+        elif asked:
+            await self._prepare(self._rng.choice(asked))
+
+    async def _prepare(self, ask: Json) -> None:
+        """Once only: which of two sums counts nobody could tell."""
+        proposal = text(ask, "id")
+        self._tried.add(proposal)
+        amount = int(str(ask["amount_minor"]))
+        if self._rng.random() < 0.3:
+            amount = self._rng.randint(1, amount)
+        body: Json = {"amount_minor": amount}
+        path = f"/return-asks/{proposal}:prepare"
+        await self._do("prepare_move", path, Role.FINANCE, body, proposal=proposal)
+
+    async def _decide(self, ask: Json) -> None:
+        proposal = text(ask, "id")
+        if self._rng.random() < 0.8:
+            facts = {
+                "proposal": proposal,
+                "allotment": text(ask, "allotment_id"),
+                "amount_minor": str(ask["prepared_minor"]),
+            }
+            path = f"/return-asks/{proposal}:consent"
+            await self._do("consent_move", path, Role.APPROVER, {}, **facts)
+        else:
+            body: Json = {"reason": "needed_here"}
+            path = f"/return-asks/{proposal}:decline"
+            await self._do("decline_move", path, Role.FINANCE, body, proposal=proposal)
+
+    async def _do(self, what: str, path: str, role: Role, body: Json, **facts: str) -> Op:
+        return await self._client.do(what, "payments", path, role, body, **facts)
