@@ -94,6 +94,25 @@ REBALANCINGS = [
         ("declined", {"state": "declined", "answer_reason": "needed_here"}),
     )
 ]  # fmt: skip
+WAITS = [
+    {"region": "lviv", "programme": "cash", "currency": "UAH", "amount_minor": 12_340_000,
+     "coming_minor": 1_000_000, "as_of": at(-3),
+     "link": {"state": "up", "since": at(-500)},
+     "offers": [
+         {"grant_id": str(number("qn")), "grant_code": "qn-2024", "budget_line": "aid",
+          "allotment_id": None, "holder": None, "amount_minor": 9_000_000,
+          "free_minor": 9_000_000, "is_plain": True},
+         {"grant_id": str(number("qn")), "grant_code": "qn-2024", "budget_line": "aid",
+          "allotment_id": str(number("purse")), "holder": "kyiv", "amount_minor": 2_340_000,
+          "free_minor": 88_000_000, "is_plain": False}]},
+    {"region": "kyiv", "programme": "shelter", "currency": "EUR", "amount_minor": 50_000,
+     "coming_minor": 0, "as_of": at(0), "link": None, "offers": []},
+]  # fmt: skip
+WAIT_RULES = [
+    {"rule_id": str(number("rule money")), "programme": None, "currency": "UAH",
+     "regions": ["lviv"], "keep_minor": 100_000, "move_max_minor": 500_000,
+     "week_max_minor": 2_000_000, "given_minor": 700_000},
+]  # fmt: skip
 RETURN_ASKS = [
     {"id": str(number(f"ask {name}")), "grant_code": "lv-1", "budget_line": "aid",
      "grantor": "lviv", "holder": "kyiv", "to_region": "odesa", "amount_minor": 5_000_000,

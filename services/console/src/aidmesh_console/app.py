@@ -42,6 +42,7 @@ from aidmesh_console.pages import (
     sites,
     standings,
     stock,
+    waits,
 )
 from aidmesh_console.served import static_files
 from aidmesh_console.session import Sessions
@@ -90,7 +91,7 @@ def build(
     app.include_router(entrance.router(served))
     for page in (
         home, register, importing, needs, rules, referrals, people, links, hand_over, sites,
-        stock, items, lots, beds, assets, shipments, alerts, between, grants, purchases,
+        stock, items, lots, beds, assets, shipments, alerts, between, waits, grants, purchases,
         questions, orders, money, results, standings,
     ):  # fmt: skip
         app.include_router(page.routes, include_in_schema=False)

@@ -22,6 +22,7 @@ from aidmesh_payments.handlers import (
     rebalancing,
     return_asks,
     sweeps,
+    waits,
 )
 from aidmesh_payments.handlers.office import Office
 from aidmesh_payments.store import numbers
@@ -69,6 +70,13 @@ def build(settings: Settings | None = None) -> Service:
                 1.0,
                 partial(rebalancing.pass_on, office),
                 rebalancing.LIMIT,
+            ),
+            Sweep("told_waits", 1.0, partial(waits.tell, office), waits.TOLD_MAX),
+            Sweep(
+                "waits_by_rule",
+                2.0,
+                partial(waits.serve_by_rule, office, peers.link),
+                waits.MOVES_MAX,
             ),
             Sweep("lapsed_asks", 30.0, partial(return_asks.lapse, office), return_asks.LIMIT),
             Sweep("overdue_reviews", 60.0, sweeps.mark_reviews, sweeps.LIMIT),

@@ -18,6 +18,7 @@ from aidmesh_contracts.intake import (
     NeedWithdrawnV1,
     PayeeErasedV1,
     PayeeSealedV1,
+    WaitingChangedV1,
 )
 from aidmesh_contracts.inventory import (
     AlertChangedV1,
@@ -45,6 +46,7 @@ from aidmesh_contracts.payments import (
 )
 from aidmesh_contracts.payments_rebalancing import RebalancingAnsweredV1, RebalancingChangedV1
 from aidmesh_contracts.payments_regions import RegionChangedV1
+from aidmesh_contracts.payments_waits import WaitChangedV1
 from aidmesh_contracts.streams import Stream
 from aidmesh_payments.handlers import (
     allotting,
@@ -60,6 +62,7 @@ from aidmesh_payments.handlers import (
     return_asks,
     services,
     spending,
+    waits,
 )
 from aidmesh_payments.handlers.office import Office
 
@@ -99,6 +102,7 @@ def subscriptions(office: Office) -> tuple[Subscription, ...]:
                     PayeeErasedV1: payees.erase,
                     GoodsReceivedV1: services.count_goods,
                     GoodsReversedV1: services.uncount_goods,
+                    WaitingChangedV1: waits.keep,
                 },
             ),
         ),
@@ -121,6 +125,7 @@ def subscriptions(office: Office) -> tuple[Subscription, ...]:
                     AllotmentChangedV1: allotting.know_allotments,
                     RebalancingChangedV1: partial(return_asks.know, office),
                     RebalancingAnsweredV1: partial(proposals.hear_answers, office),
+                    WaitChangedV1: waits.know,
                     AllotmentReissuedV1: partial(lost.hear_reissues, office),
                     KeyChangedV1: peer_keys.know,
                     RegionChangedV1: Follower(lost.follow),

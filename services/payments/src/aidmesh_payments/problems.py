@@ -170,6 +170,18 @@ PROBLEMS: Final[tuple[ProblemType, ...]] = (
         "Have the details registered again; the member `rule` names the rule.",
     ),
     ProblemType(
+        "not-proposed",
+        409,
+        "This is not proposed, or not so much of it",
+        "Look again at what waits and what could serve it; somebody else may have been faster.",
+    ),
+    ProblemType(
+        "week-below-move",
+        422,
+        "A week's most is below that of one move",
+        "Raise week_max_minor, or lower move_max_minor.",
+    ),
+    ProblemType(
         "payee-erased",
         409,
         "Whom this need was for was erased",

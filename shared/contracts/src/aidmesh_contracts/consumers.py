@@ -14,6 +14,7 @@ from aidmesh_contracts import (
     notification,
     payments,
     payments_rebalancing,
+    payments_waits,
     reporting,
 )
 from aidmesh_contracts.base import Event
@@ -147,6 +148,7 @@ CONSUMERS: tuple[Consumer, ...] = (
             inventory.StaySettledV1,
             inventory.GoodsReceivedV1,
             inventory.GoodsReversedV1,
+            intake.WaitingChangedV1,
         ),
     ),
     Consumer("payments", Stream.PRIVATE, (intake.PayeeSealedV1,)),
@@ -164,6 +166,7 @@ CONSUMERS: tuple[Consumer, ...] = (
             payments.AllotmentChangedV1,
             payments_rebalancing.RebalancingChangedV1,
             payments_rebalancing.RebalancingAnsweredV1,
+            payments_waits.WaitChangedV1,
             payments.AllotmentReissuedV1,
             payments.KeyChangedV1,
             RegionChangedV1,

@@ -12,6 +12,7 @@ from aidmesh_contracts import (
     payments,
     payments_rebalancing,
     payments_regions,
+    payments_waits,
     reporting,
 )
 from aidmesh_contracts.base import Event
@@ -24,6 +25,7 @@ ALL: tuple[type[Event], ...] = (
     *payments.EVENTS,
     *payments_rebalancing.EVENTS,
     *payments_regions.EVENTS,
+    *payments_waits.EVENTS,
     *notification.EVENTS,
     *reporting.EVENTS,
 )

@@ -15,7 +15,7 @@ class Copy:
     """A table of one service that others have a copy of.
 
     Attributes:
-        own: what the owner has, by its first column; None as a parameter it does not need.
+        own: what the owner has, by its first column; `$1` is its region, if it needs that.
         copied: what a peer has of the region `$1`.
     """
 
@@ -63,6 +63,12 @@ COPIES: Final = (
         "spent_minor, status FROM allotment_elsewhere WHERE holder = $1",
     ),
     Copy(
+        "waits for money",
+        "payments",
+        "SELECT programme || '/' || currency, amount_minor, version FROM wait WHERE region = $1",
+        "SELECT programme || '/' || currency, amount_minor, version FROM wait WHERE region = $1",
+    ),
+    Copy(
         "months",
         "reporting",
         "SELECT month, version FROM published_month",
@@ -86,7 +92,9 @@ async def differing_copies(probes: Sequence[RegionProbe]) -> AsyncIterator[Viola
         for copy in COPIES:
             own = {
                 row[0]: tuple(row)[1:]
-                for row in await owner.connections[copy.service].fetch(copy.own)
+                for row in await owner.connections[copy.service].fetch(
+                    copy.own, *([owner.name] if "$1" in copy.own else [])
+                )
             }
             for peer in probes:
                 if peer is owner:

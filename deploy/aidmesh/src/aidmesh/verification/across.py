@@ -301,18 +301,19 @@ async def waiting_agrees(probe: RegionProbe) -> Outcome:
 
 
 async def totals_agree(probe: RegionProbe) -> Outcome:
-    """Inventory knows as many waiting for goods as intake last told."""
-    told, heard = await asyncio.gather(
-        probe.connections["intake"].fetch("SELECT key, needs, quantity, version FROM waiting_told"),
-        probe.connections["inventory"].fetch("SELECT key, needs, quantity, version FROM waiting"),
+    """Inventory and payments know how much waits for goods and money as intake last told."""
+    told, goods, money = await asyncio.gather(
+        probe.connections["intake"].fetch("SELECT key, quantity, version FROM waiting_told"),
+        probe.connections["inventory"].fetch("SELECT key, quantity, version FROM waiting"),
+        probe.connections["payments"].fetch("SELECT key, amount_minor, version FROM waiting_money"),
     )
     ours = {row["key"]: tuple(row)[1:] for row in told}
-    theirs = {row["key"]: tuple(row)[1:] for row in heard}
+    theirs = {row["key"]: tuple(row)[1:] for row in (*goods, *money)}
     return outcome(
         f"{probe.name}.waiting_totals_agree",
-        "inventory asks others for what waits here as intake told it",
+        "others are asked for what waits here as intake told it",
         [
-            f"{key}: intake told {ours.get(key)}, inventory has {theirs.get(key)}"
+            f"{key}: intake told {ours.get(key)}, who asks for it has {theirs.get(key)}"
             for key in sorted(ours.keys() | theirs.keys())
             if ours.get(key) != theirs.get(key)
         ],

@@ -6,7 +6,7 @@ from aidmesh_intake.store import totals
 
 
 async def tell_waiting(tx: Tx) -> int:
-    """Tell of goods of which more or fewer are waited for than was told. A sweep."""
+    """Tell of goods and money of which more or less is waited for than was told. A sweep."""
     rows = await totals.take_untold(tx.conn)
     for row in rows:
         tx.emit(

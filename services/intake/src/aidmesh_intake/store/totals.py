@@ -8,7 +8,7 @@ TOLD_MAX: Final = 500
 
 
 async def take_untold(conn: asyncpg.Connection) -> list[asyncpg.Record]:
-    """Goods of which more or fewer are waited for than was told, as it is now; now told.
+    """Goods and money of which more or less is waited for than was told, as it is now; now told.
 
     Only those count that wait because there is too little; what is offered to another region, or
     waits for something else than growth, is not missing here.
@@ -24,7 +24,7 @@ async def take_untold(conn: asyncpg.Connection) -> list[asyncpg.Record]:
                    sum(blocked_quantity)::bigint AS quantity
             FROM need
             WHERE state = 'waitlisted' AND wait IN ('short', 'behind')
-              AND blocked_resource = 'stock'
+              AND blocked_resource IN ('stock', 'money')
             GROUP BY 2, 3, 4, 5, 6
         ), changed AS (
             SELECT COALESCE(w.key, t.key) AS key, COALESCE(w.resource, t.resource) AS resource,

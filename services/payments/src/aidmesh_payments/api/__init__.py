@@ -11,6 +11,7 @@ from aidmesh_payments.api import (
     rebalancing,
     regions,
     spending,
+    waits,
 )
 from aidmesh_payments.api.desk import Desk
 
@@ -23,6 +24,8 @@ def add_routes(app: FastAPI, desk: Desk) -> None:
     app.include_router(allotments.router(desk))
     app.include_router(rebalancing.router(desk))
     app.include_router(rebalancing.ask_router(desk))
+    app.include_router(waits.router(desk))
+    app.include_router(waits.rule_router(desk))
     app.include_router(regions.router(desk))
     app.include_router(payouts.router(desk))
     app.include_router(payouts.bulk_router(desk))

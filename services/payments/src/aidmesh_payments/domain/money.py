@@ -80,8 +80,12 @@ def to_grant_currency(amount_minor: int, spending: str, grant: str, rate: str) -
         grant: currency to convert to.
         rate: units of `spending` per unit of `grant`, a decimal string.
     """
-    exact = Fraction(amount_minor * _scale(grant), _scale(spending)) / parse_rate(rate)
-    return round_half_up(exact)
+    return round_half_up(amount_minor * worth_of(spending, grant, rate))
+
+
+def worth_of(spending: str, grant: str, rate: str) -> Fraction:
+    """What a minor unit of `spending` is worth in minor units of `grant`; `rate` as above."""
+    return Fraction(_scale(grant), _scale(spending)) / parse_rate(rate)
 
 
 def to_spending_currency(amount_minor: int, grant: str, spending: str, rate: str) -> int:

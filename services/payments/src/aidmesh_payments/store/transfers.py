@@ -56,7 +56,10 @@ async def arrive(conn: asyncpg.Connection, transfer_id: TransferId, region: str)
         return None
     if row["state"] == "received":
         return False
-    await conn.execute("UPDATE transfer SET state = 'received' WHERE id = $1", transfer_id)
+    await conn.execute(
+        "UPDATE transfer SET state = 'received', arrived_at = clock_timestamp() WHERE id = $1",
+        transfer_id,
+    )
     return True
 
 

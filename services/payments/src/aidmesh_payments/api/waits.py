@@ -1,0 +1,184 @@
+"""Routes about money that needs wait for, here and in other regions, and what could serve them."""
+
+from typing import Annotated
+from uuid import UUID, uuid4
+
+from fastapi import APIRouter, Response
+from pydantic import Field
+
+from aidmesh_chassis.http import Body
+from aidmesh_chassis.idempotency import Once
+from aidmesh_chassis.problems import NOT_FOUND, Problem
+from aidmesh_contracts.ids import AllotmentId
+from aidmesh_contracts.values import Code, Currency, Region
+from aidmesh_payments.api.desk import Desk, Finance, Lead, Minor, Reader
+from aidmesh_payments.domain.waits import Key, Rule
+from aidmesh_payments.handlers import waits as handlers
+from aidmesh_payments.problems import problem
+from aidmesh_payments.store import waits as store
+from aidmesh_payments.store.queries import grants as grant_queries
+
+
+class WaitBody(Body):
+    """What is waited for, and where."""
+
+    region: Region
+    programme: Code
+    currency: Currency
+
+    @property
+    def key(self) -> Key:
+        """The same for the handler."""
+        return (self.region, self.programme, self.currency)
+
+
+class ServeBody(WaitBody):
+    """Which of what is proposed is sent.
+
+    Attributes:
+        allotment_id: whose free money it is; None for money that was not allotted.
+        amount_minor: all that is proposed of it, or less.
+    """
+
+    grant_id: UUID
+    budget_line: Code
+    allotment_id: UUID | None = None
+    amount_minor: Minor
+
+
+class RuleBody(Body):
+    """Money that goes to those who wait without a person; no other region's without its consent.
+
+    Attributes:
+        programme: None for all.
+        regions: to whom; None for everybody, the own region too.
+        keep_minor: so much of each source stays whatever waits.
+        move_max_minor: the largest sum of one move.
+        week_max_minor: all that it moves within seven days.
+    """
+
+    programme: Code | None = None
+    currency: Currency
+    regions: Annotated[list[Region], Field(min_length=1, max_length=100)] | None = None
+    keep_minor: Annotated[int, Field(ge=0, le=10**15)] = 0
+    move_max_minor: Minor
+    week_max_minor: Minor
+
+
+def router(desk: Desk) -> APIRouter:
+    """The routes."""
+    routes = APIRouter(prefix="/v1", tags=["rebalancing"])
+
+    @routes.get("/waits")
+    async def list_waits(caller: Reader) -> dict[str, object]:
+        """What is waited for in regions that are heard, and what of the own grants could serve it.
+
+        `coming_minor` was sent for it or is proposed. An offer without `is_plain` is of money that
+        its donor restricts in more than programmes: whether it fits, a person has to say. Those of
+        a `holder` become proposals to it.
+        """
+        async with desk.db.read() as conn:
+            found = await handlers.standing(desk.office, conn, desk.link)
+            ids = list({offer.source.grant_id for offer in found.offers})
+            codes = {row["id"]: row["code"] for row in await grant_queries.grants_of(conn, ids)}
+        return {
+            "waits": [
+                {
+                    "region": wait.region,
+                    "programme": wait.programme,
+                    "currency": wait.currency,
+                    "amount_minor": wait.amount_minor,
+                    "coming_minor": found.coming.get(wait.key, 0),
+                    "as_of": wait.as_of,
+                    "link": desk.link(wait.region),
+                    "offers": [
+                        {
+                            "grant_id": offer.source.grant_id,
+                            "grant_code": codes.get(offer.source.grant_id),
+                            "budget_line": offer.source.budget_line,
+                            "allotment_id": offer.source.allotment_id,
+                            "holder": offer.source.holder,
+                            "amount_minor": offer.amount_minor,
+                            "free_minor": offer.free_minor,
+                            "is_plain": offer.source.is_plain,
+                        }
+                        for offer in found.offers
+                        if offer.wait is wait
+                    ],
+                }
+                for wait in found.waits
+            ]
+        }
+
+    @routes.post("/waits:serve", status_code=201)
+    async def serve(body: ServeBody, caller: Finance, once: Once) -> Response:
+        """Allot what is proposed, or propose to its holder that it goes there."""
+        async with desk.db.transaction() as tx:
+            if known := await once.replay(tx):
+                return known
+            allotment_id = None if body.allotment_id is None else AllotmentId(body.allotment_id)
+            made = await handlers.serve(
+                desk.office,
+                tx,
+                desk.link,
+                body.key,
+                (body.grant_id, body.budget_line, allotment_id),
+                body.amount_minor,
+                caller.staff_id,
+            )
+            name = "transfer_id" if allotment_id is None else "rebalancing_id"
+            return await once.answer(tx, 201, {name: made})
+
+    @routes.post("/waits:set-aside")
+    async def set_aside(body: WaitBody, caller: Finance, once: Once) -> Response:
+        """Have nothing proposed for it until more waits, or a week is over."""
+        async with desk.db.transaction() as tx:
+            if known := await once.replay(tx):
+                return known
+            await handlers.set_aside(desk.office, tx, desk.link, body.key, caller.staff_id)
+            return await once.answer(tx, 200, body.model_dump())
+
+    return routes
+
+
+def rule_router(desk: Desk) -> APIRouter:
+    """The routes of rules that send money to those who wait."""
+    routes = APIRouter(prefix="/v1/wait-rules", tags=["rebalancing"])
+
+    @routes.get("")
+    async def list_rules(caller: Reader) -> dict[str, object]:
+        """The rules in force; `given_minor` is what each moved or proposed within seven days."""
+        async with desk.db.read() as conn:
+            return {"rules": [dict(row) for row in await store.shown_rules(conn)]}
+
+    @routes.post("", status_code=201)
+    async def set_rule(body: RuleBody, caller: Lead, once: Once) -> Response:
+        if body.week_max_minor < body.move_max_minor:
+            raise problem("week-below-move")
+        rule = Rule(
+            uuid4(),
+            body.programme,
+            body.currency,
+            None if body.regions is None else frozenset(body.regions),
+            body.keep_minor,
+            body.move_max_minor,
+            body.week_max_minor,
+            caller.staff_id,
+        )
+        async with desk.db.transaction() as tx:
+            if known := await once.replay(tx):
+                return known
+            await store.put_rule(tx.conn, rule)
+            return await once.answer(tx, 201, {"rule_id": rule.rule_id})
+
+    @routes.post("/{rule_id}:end")
+    async def end_rule(rule_id: UUID, caller: Lead, once: Once) -> Response:
+        """Have people decide again; what it sent stays sent."""
+        async with desk.db.transaction() as tx:
+            if known := await once.replay(tx):
+                return known
+            if not await store.end_rule(tx.conn, rule_id, caller.staff_id):
+                raise Problem(NOT_FOUND)
+            return await once.answer(tx, 200, {"rule_id": rule_id})
+
+    return routes
