@@ -7,7 +7,7 @@ import pytest
 
 from aidmesh_chassis.auth import Role
 from aidmesh_console.clients.peers import Peer, Readiness, together
-from support.made_up.shipments import SHIPMENTS
+from support.made_up.shipments import OWN_ASKS, SHIPMENTS, TRANSFERS
 from support.made_up.supply import STOCK, SUPPLY, capacity
 
 if TYPE_CHECKING:
@@ -25,6 +25,11 @@ WORDS = {
 
 def rows(listed: object) -> list[dict[str, object]]:
     return cast("list[dict[str, object]]", listed)
+
+
+def told(listed: object) -> dict[str, object]:
+    """A page of rows that a dark region has a part in."""
+    return {"rows": [{**each, "as_of": SINCE, "link": DARK} for each in rows(listed)], "next": None}
 
 
 def peer(link: str, **more: object) -> dict[str, object]:
@@ -90,8 +95,15 @@ def ready(**peers: dict[str, object]) -> tuple[int, dict[str, object]]:
             },
             Role.LOGISTICIAN,
         ),
+        (
+            "/shipments",
+            {"GET /v1/shipments": told(SHIPMENTS)},
+            Role.LOGISTICIAN,
+        ),
+        ("/shipments", {"GET /v1/transfers": told(TRANSFERS)}, Role.LOGISTICIAN),
+        ("/shipments", {"GET /v1/transfers": told(OWN_ASKS)}, Role.LOGISTICIAN),
     ],
-    ids=["stock", "beds", "register", "shipment"],
+    ids=["stock", "beds", "register", "shipment", "shipments", "asked of us", "asked by us"],
 )
 async def test_a_figure_of_a_dark_region_says_so(
     browser: "Browser", path: str, answer: dict[str, object], role: Role, language: str

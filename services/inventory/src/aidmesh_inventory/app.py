@@ -64,7 +64,7 @@ def build(settings: Settings | None = None) -> Service:
         stock.router(database, settings.region, peers.link),
         supply.router(database, settings.region, peers.link),
         lots.router(database),
-        transfers.router(database, settings.region),
+        transfers.router(database, settings.region, peers.link),
         accepting.router(database),
         proposing.router(database, settings.region, peers.link),
         shipments.router(database, settings.region, peers.link),

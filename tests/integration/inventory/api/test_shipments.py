@@ -46,6 +46,7 @@ async def test_an_ask_is_answered_and_sent(api: Api, world: World, service: Serv
     await world.take(asked, region="lviv")
     found = (await api.get("transfers", direction="out", state="asked"))["rows"]
     assert [row["transfer_id"] for row in found] == [str(transfer_id)]
+    assert (found[0]["link"]["state"], found[0]["as_of"]) == ("dark", found[0]["asked_at"])
     lines = [{"lot_id": str(lot_id), "quantity": 5}]
     order = {"transfer_id": str(transfer_id), "lines": lines}
     assert (await api.post("shipments", order, 409))["type"].endswith(":not-accepted")
@@ -54,6 +55,7 @@ async def test_an_ask_is_answered_and_sent(api: Api, world: World, service: Serv
     await caseworker.post(path, {"quantity": 5}, status=403)
     accepted = await api.post(path, {"quantity": 5})
     assert (accepted["state"], accepted["accepted"]) == ("accepted", 5)
+    assert (accepted["link"]["state"], accepted["as_of"]) == ("dark", accepted["answered_at"])
     shipment = await api.post("shipments", order)
     assert (shipment["state"], shipment["to_region"]) == ("preparing", "lviv")
     at = f"shipments/{shipment['shipment_id']}"

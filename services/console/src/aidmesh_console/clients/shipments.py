@@ -16,6 +16,7 @@ class Transfer(View):
 
     Attributes:
         sent, prepared: pieces that left for it, and those of shipments that have not.
+        as_of: when it was last heard of; link: that to the other region.
     """
 
     transfer_id: UUID
@@ -32,6 +33,8 @@ class Transfer(View):
     by_rule: bool = False
     sent: int = 0
     prepared: int = 0
+    as_of: datetime | None = None
+    link: LinkState | None = None
 
     @property
     def to_prepare(self) -> int:

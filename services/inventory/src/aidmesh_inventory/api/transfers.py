@@ -12,6 +12,7 @@ from aidmesh_chassis.auth import Caller, Role, require
 from aidmesh_chassis.db import Database, Tx
 from aidmesh_chassis.http import Body, PageQuery
 from aidmesh_chassis.idempotency import Once
+from aidmesh_chassis.peers import LinkOf, LinkState
 from aidmesh_contracts.values import Code, Region
 from aidmesh_inventory.api.problems import problem
 from aidmesh_inventory.domain.transfers import State
@@ -59,6 +60,8 @@ class TransferOut(BaseModel):
         answered_by: the member of staff, at the owner.
         by_rule: a rule of the owner's accepted it, there `accept_rule_id`, and no person.
         sent, prepared: pieces that left for it, and those of shipments that have not.
+        as_of: when this region last heard of it or did something with it; link: whether the other
+            region is heard: it may have answered or withdrawn it meanwhile.
     """
 
     transfer_id: UUID
@@ -80,6 +83,8 @@ class TransferOut(BaseModel):
     accept_rule_id: UUID | None
     sent: int
     prepared: int
+    as_of: datetime | None = None
+    link: LinkState | None = None
 
 
 class TransferPage(BaseModel):
@@ -89,9 +94,14 @@ class TransferPage(BaseModel):
     next: str | None
 
 
-def router(database: Database, region: str) -> APIRouter:
+def router(database: Database, region: str, link: LinkOf) -> APIRouter:
     """Return the routes."""
     routes = APIRouter(prefix="/v1", tags=["shipments"])
+
+    def shown(row: Transfer) -> TransferOut:
+        other = row.to_region if row.from_region == region else row.from_region
+        found = TransferOut.model_validate(row, from_attributes=True)
+        return found.model_copy(update={"link": link(other)})
 
     @routes.get("/transfers", dependencies=[_ANYONE])
     async def list_transfers(
@@ -110,7 +120,7 @@ def router(database: Database, region: str) -> APIRouter:
                 limit=page.limit + 1,
             )
         kept, after = page.cut(rows, lambda row: (row.asked_at.isoformat(), str(row.transfer_id)))
-        return TransferPage(rows=[_shown(row) for row in kept], next=after)
+        return TransferPage(rows=[shown(row) for row in kept], next=after)
 
     @routes.post("/transfers", status_code=201, response_model=TransferOut)
     async def ask(body: AskIn, caller: Storekeeper, once: Once) -> Response:
@@ -186,10 +196,6 @@ def router(database: Database, region: str) -> APIRouter:
                 raise problem(fault)
             found = await transfers.lock(tx.conn, transfer_id)
             assert found is not None  # noqa: S101 - it was written just now
-            return await once.answer(tx, status, _shown(found).model_dump(mode="json"))
+            return await once.answer(tx, status, shown(found).model_dump(mode="json"))
 
     return routes
-
-
-def _shown(row: Transfer) -> TransferOut:
-    return TransferOut.model_validate(row, from_attributes=True)

@@ -18,6 +18,7 @@ class Transfer:
         accepted: how many pieces the owner said it would send; None without such an answer.
         by_rule: it was no person who answered; `accept_rule_id` says by which rule, at the owner.
         sent, prepared: pieces that left for it, and those of shipments that have not.
+        as_of: when this region last heard of it or did something with it; None if it is new.
     """
 
     transfer_id: UUID
@@ -39,6 +40,7 @@ class Transfer:
     accept_rule_id: UUID | None = None
     sent: int = 0
     prepared: int = 0
+    as_of: datetime | None = None
 
     @property
     def ask(self) -> Ask:
@@ -51,10 +53,14 @@ _PIECES = """
      FROM shipment s JOIN shipment_line l ON l.shipment_id = s.id
      WHERE s.transfer_id = transfer.id AND s.sent = '{sent}')
 """
+_AS_OF = """
+    greatest(asked_at, answered_at, over_at,
+             (SELECT max(s.changed_at) FROM shipment s WHERE s.transfer_id = transfer.id))
+"""
 _FIELDS = f"""
     id, from_region, to_region, item, quantity, to_site_id, area, reason, state, accepted,
     answer_reason, asked_at, ask_rule_id, answered_at, answered_by, by_rule, accept_rule_id,
-    {_PIECES.format(sent="dispatched")}, {_PIECES.format(sent="preparing")}
+    {_PIECES.format(sent="dispatched")}, {_PIECES.format(sent="preparing")}, {_AS_OF}
 """
 
 
