@@ -1,12 +1,15 @@
 """The courier: handoffs go straight into the stream of the region they are for.
 
 It has a connection of its own, whose inbox prefix is the one that links let through, since the
-peer's stream answers over the link. A peer that is away keeps only what is for it waiting.
+peer's stream answers over the link. A peer that is away keeps only what is for it waiting: it is
+tried with one row from time to time, whatever else waits for it.
 """
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from time import monotonic
 from uuid import UUID
 
 from nats.aio.client import Client
@@ -30,6 +33,17 @@ IN_FLIGHT_MAX = 64
 PUBLISH_S_MAX = 3.0
 SWEEP_S = 1.0
 CONNECT_S_MAX = 5.0
+PROBE_S_MIN, PROBE_S_MAX = 1.0, 30.0
+"""How long nothing is tried with a region that took nothing: twice as long each time."""
+
+
+@dataclass(slots=True)
+class _Away:
+    """A region that took nothing: when it is tried again (`monotonic`), and how long after
+    that if it does not."""
+
+    next_at: float
+    pause_s: float
 
 
 class Courier:
@@ -48,6 +62,7 @@ class Courier:
         self._client = Client()
         self._wake = asyncio.Event()
         self._dark: set[str] = set()
+        self._away: dict[str, _Away] = {}
 
     def wake(self) -> None:
         """Say that there is something to hand over."""
@@ -59,6 +74,9 @@ class Courier:
         try:
             while goes_on():
                 try:
+                    if self._client.is_closed:  # an error of the server's; it never comes back
+                        self._client = Client()
+                        await self._connect()
                     await self._hurry_for_those_who_are_back()
                     if await self.hand_over_once() >= CLAIM_MAX:
                         continue
@@ -85,11 +103,14 @@ class Courier:
         if not self._client.is_connected:
             return 0
         async with self._db.begin() as conn:
-            parcels = await handoff.claim(conn, CLAIM_MAX)
+            parcels = await handoff.claim(conn, CLAIM_MAX, self._away, self._probed())
         if not parcels:
             return 0
         reached = await self._publish_all(parcels)
         missed = [parcel for parcel in parcels if parcel.event_id not in reached]
+        self._note_away(
+            {parcel.to_region for parcel in parcels}, {parcel.to_region for parcel in missed}
+        )
         async with self._db.begin() as conn:
             if reached:
                 await handoff.published(conn, reached)
@@ -98,6 +119,20 @@ class Courier:
         for region in sorted({parcel.to_region for parcel in missed}):
             log.info("handoff.waits", peer=region)
         return len(parcels)
+
+    def _probed(self) -> list[str]:
+        """The regions that are away and may be back."""
+        now = monotonic()
+        return [region for region, away in self._away.items() if away.next_at <= now]
+
+    def _note_away(self, tried: Collection[str], missed: Collection[str]) -> None:
+        """Note which of those that were tried took nothing, or not all."""
+        now = monotonic()
+        for region in tried:
+            before = self._away.pop(region, None)
+            if region in missed:
+                pause_s = PROBE_S_MIN if before is None else before.pause_s
+                self._away[region] = _Away(now + pause_s, min(2 * pause_s, PROBE_S_MAX))
 
     async def _publish_all(self, parcels: Sequence[Parcel]) -> set[UUID]:
         """Publish, many at once; the first that a region does not take ends its round."""
@@ -133,6 +168,8 @@ class Courier:
         back = self._dark - dark
         self._dark = dark
         if back:
+            for region in back:
+                self._away.pop(region, None)
             async with self._db.begin() as conn:
                 await handoff.hurry(conn, back)
 

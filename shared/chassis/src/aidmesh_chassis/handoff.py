@@ -66,18 +66,41 @@ async def insert(conn: asyncpg.Connection, rows: Sequence[tuple[str, Row, bool]]
     )
 
 
-async def claim(conn: asyncpg.Connection, limit: int) -> list[Parcel]:
-    """Take rows that are due, oldest first; nobody else looks at them for `LEASE_S`."""
+async def claim(
+    conn: asyncpg.Connection,
+    limit: int,
+    away: Collection[str] = (),
+    probed: Collection[str] = (),
+) -> list[Parcel]:
+    """Take rows that are due, oldest first; nobody else looks at them for `LEASE_S`.
+
+    Args:
+        away: regions that took nothing the last time: thousands that wait for them must not stand
+            before what others could have.
+        probed: those of them for which one row is taken, to see whether they are back.
+    """
     rows = await conn.fetch(
         """
+        WITH due AS (
+            SELECT event_id FROM handoff
+            WHERE status = 'waiting' AND next_at <= now() AND to_region <> ALL($3::text[])
+            ORDER BY next_at, event_id LIMIT $1 FOR UPDATE SKIP LOCKED
+        ), probes AS (
+            SELECT first.event_id FROM unnest($4::text[]) AS peer (region)
+            CROSS JOIN LATERAL (
+                SELECT event_id FROM handoff
+                WHERE status = 'waiting' AND next_at <= now() AND to_region = peer.region
+                ORDER BY next_at, event_id LIMIT 1 FOR UPDATE SKIP LOCKED) first
+        )
         UPDATE handoff h SET next_at = now() + make_interval(secs => $2), tries = tries + 1
-        FROM (SELECT event_id FROM handoff WHERE status = 'waiting' AND next_at <= now()
-              ORDER BY next_at, event_id LIMIT $1 FOR UPDATE SKIP LOCKED) due
-        WHERE h.event_id = due.event_id
+        FROM (SELECT event_id FROM due UNION ALL SELECT event_id FROM probes) claimed
+        WHERE h.event_id = claimed.event_id
         RETURNING h.event_id, to_region, subject, headers, payload, awaits_answer, created_at
         """,
         limit,
         LEASE_S,
+        sorted(away),
+        sorted(probed),
     )
     return [
         Parcel(

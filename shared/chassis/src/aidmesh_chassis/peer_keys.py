@@ -22,6 +22,9 @@ from aidmesh_contracts.base import Event
 
 SEAL = "seal"
 SIGN = "sign"
+EPOCH_VERSIONS: Final = 2**20
+"""Each epoch has so many versions of its own: a region that was restored from a backup does not
+know how often it had replaced a key since, and others would take its next one for an old one."""
 FORMER_KEPT: Final = timedelta(days=30)
 """How long what a key signed counts after a newer one was heard of: goods and papers travel."""
 
@@ -49,14 +52,17 @@ async def tell(event: type[Event], publics: Callable[[], Mapping[str, bytes]], t
     rows = await tx.conn.fetch(
         """
         INSERT INTO own_key AS k (purpose, version, public)
-        SELECT purpose, 1, public FROM unnest($1::text[], $2::bytea[]) AS n (purpose, public)
+        SELECT purpose, $3::int + 1, public
+        FROM unnest($1::text[], $2::bytea[]) AS n (purpose, public)
         ORDER BY purpose
-        ON CONFLICT (purpose) DO UPDATE SET public = excluded.public, version = k.version + 1
-        WHERE k.public <> excluded.public
+        ON CONFLICT (purpose) DO UPDATE
+        SET public = excluded.public, version = greatest(k.version, $3::int) + 1
+        WHERE k.public <> excluded.public OR k.version <= $3::int
         RETURNING purpose, version
         """,
         list(wanted),
         list(wanted.values()),
+        (tx.origin.epoch - 1) * EPOCH_VERSIONS,
     )
     for row in rows:
         told = {
