@@ -8,8 +8,16 @@ from pathlib import Path
 import pytest
 
 from aidmesh.credentials import LINK, USERS, create_keys, missing, publics_of, seed_file
+from aidmesh.joining import accept, ask, invite
 from aidmesh.mesh import Mesh, running_mesh
-from aidmesh.meshfile import RegionEntry
+from aidmesh.meshfile import (
+    Elsewhere,
+    MeshFile,
+    RegionEntry,
+    changing_mesh,
+    prepare_mesh,
+    read_mesh,
+)
 from aidmesh.rotation import finish, prepare, rotate_running, rotate_stopped, switch
 from aidmesh.topology.config import READER, SUPERVISOR
 from aidmesh.topology.warden import connect_as
@@ -45,6 +53,46 @@ def test_both_keys_are_accepted_until_it_is_over(tmp_path: Path) -> None:
     assert missing(folder) == ()
     assert list((folder / "nats").glob("*.next.nk")) == []
     assert create_keys(folder) == ()
+
+
+def folder_of(tmp_path: Path, region: str) -> tuple[Path, MeshFile]:
+    """A data folder of one region on a machine of its own."""
+    keys = tmp_path / region / "keys" / region
+    create_keys(keys)
+    data = tmp_path / region / "data"
+    data.mkdir()
+    return data, prepare_mesh(data, (region,), {region: keys})[0]
+
+
+def link_seed(mesh: MeshFile, region: str) -> str:
+    return (mesh.regions[region].keys / "nats" / "link.conf").read_text(encoding="ascii")
+
+
+def test_the_key_of_a_link_stays_until_whoever_is_dialed_elsewhere_knows_the_next(
+    tmp_path: Path,
+) -> None:
+    _, lviv = folder_of(tmp_path, "lviv")
+    _, kyiv = folder_of(tmp_path, "kyiv")
+    accept(lviv, invite(kyiv, ask(lviv), {"kyiv": "127.0.0.1"}))
+    known = kyiv.regions["kyiv"].keys / "peers" / "lviv"
+    before, first = link_seed(lviv, "lviv"), publics_of(known, LINK)
+
+    assert rotate_stopped("kyiv", kyiv).untold == (), "who is dialed comes with nothing"
+    for _ in range(2):  # however often: the next key stays the same
+        done = rotate_stopped("lviv", lviv)
+        assert done.untold == ("kyiv",)
+        assert link_seed(lviv, "lviv") == before
+    own = publics_of(lviv.regions["lviv"].keys, LINK)
+    assert own[0:1] == first
+    assert len(own) == 2
+    # A new ask names both, and both are let in.
+    invite(kyiv, ask(lviv), {"kyiv": "127.0.0.1"})
+    assert publics_of(known, LINK) == own
+    assert rotate_stopped("lviv", lviv, ["kyiv"]).untold == ()
+    assert link_seed(lviv, "lviv") != before
+    assert publics_of(lviv.regions["lviv"].keys, LINK) == own[1:]
+    invite(kyiv, ask(lviv), {"kyiv": "127.0.0.1"})
+    assert publics_of(known, LINK) == own[1:], "the old one is let in no more"
 
 
 @asynccontextmanager
@@ -116,7 +164,7 @@ async def test_keys_are_replaced_under_load_and_nothing_is_lost(tmp_path: Path) 
             working = asyncio.create_task(load(database))
             for name in regions:  # the one that is dialed, and the one that dials
                 done = await rotate_running(name, mesh.file, data)
-                assert done.moved > 0
+                assert (done.moved > 0, done.untold) == (True, ())
             stop.set()
             await working
             assert count > 10
@@ -141,7 +189,7 @@ async def test_keys_are_replaced_under_load_and_nothing_is_lost(tmp_path: Path) 
             with pytest.raises(ConnectionError):
                 await connect_as(entry.nats.url, seed)
     for region in regions:  # and stopped as well
-        rotate_stopped(tmp_path / "keys" / region)
+        rotate_stopped(region, read_mesh(data))
     async with running_mesh(data, regions, keys_in(tmp_path / "keys"), services=()) as mesh:
 
         async def linked() -> bool:
@@ -150,3 +198,14 @@ async def test_keys_are_replaced_under_load_and_nothing_is_lost(tmp_path: Path) 
 
         await eventually(linked, 60)
         assert await in_world(mesh, "lviv") == count
+        # Somebody on another machine is dialed, who knows nothing of a next key.
+        peer = mesh.file.regions["lviv"].keys / "peers" / "kharkiv"
+        create_keys(peer)
+        with changing_mesh(data) as file:
+            file.elsewhere["kharkiv"] = Elsewhere(address="127.0.0.1:1")
+        before = publics_of(mesh.file.regions["lviv"].keys, LINK)
+        await eventually(lambda: "kharkiv" in mesh.file.elsewhere, 60)
+        done = await rotate_running("lviv", read_mesh(data), data)
+        assert (done.moved > 0, done.untold) == (True, ("kharkiv",))
+        assert publics_of(mesh.file.regions["lviv"].keys, LINK)[: len(before)] == before
+        await eventually(linked, 60)

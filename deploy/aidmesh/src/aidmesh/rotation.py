@@ -9,7 +9,7 @@ import asyncio
 import http.client
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -38,6 +38,7 @@ from aidmesh.topology.warden import connect_as
 from aidmesh.topology.watcher import linked_peers
 from aidmesh_chassis.nkey import nkey_of
 
+EVERYBODY: Final = (*USERS, LINK)
 STEP_S_MAX: Final = 90.0
 POLL_S: Final = 0.2
 MONITOR_S_MAX: Final = 5.0
@@ -49,10 +50,28 @@ class RotationError(MeshError):
 
 @dataclass(frozen=True, slots=True)
 class Replaced:
-    """What was replaced in one region: its users, and how many connections came anew."""
+    """What was replaced in one region: its users, and how many connections came anew.
+
+    Attributes:
+        untold: regions on other machines that it dials and that do not know the next key of its
+            link yet, which therefore stays.
+    """
 
     users: tuple[str, ...]
     moved: int
+    untold: tuple[str, ...] = ()
+
+
+def untold(mesh: MeshFile, region: str, told: Collection[str]) -> tuple[str, ...]:
+    """Whoever elsewhere a region dials and has not been told of the next key of its link.
+
+    Those that dial it come with keys of their own.
+
+    Args:
+        told: regions whose operators have taken up the next key.
+    """
+    dialed = [peer for peer in mesh.elsewhere if mesh.dial(region, peer) is not None]
+    return tuple(sorted(set(dialed) - set(told)))
 
 
 def prepare(folder: Path) -> Mapping[str, str]:
@@ -63,7 +82,7 @@ def prepare(folder: Path) -> Mapping[str, str]:
     """
     at = folder / FOLDER
     fresh: dict[str, str] = {}
-    for user in (*USERS, LINK):
+    for user in EVERYBODY:
         path = at / f"{user}.next.nk"
         if not path.exists():
             write_file(path, new_seed() + "\n")
@@ -74,44 +93,65 @@ def prepare(folder: Path) -> Mapping[str, str]:
     return fresh
 
 
-def switch(folder: Path) -> None:
-    """Have everybody come with the new seeds from the next connection on, and a new certificate."""
+def switch(folder: Path, *, link: bool = True) -> None:
+    """Have everybody come with the new seeds from the next connection on, and a new certificate.
+
+    Args:
+        folder: the region's folder of keys.
+        link: whether its links do so, too.
+    """
     at = folder / FOLDER
     write_file(at / "tls.pem", new_certificate(at, folder.name, hosts_of(at)))
-    seed = (at / f"{LINK}.next.nk").read_text(encoding="ascii").strip()
-    write_file(at / f"{LINK}.conf", setting(LINK_SEED, seed))
+    if link:
+        seed = (at / f"{LINK}.next.nk").read_text(encoding="ascii").strip()
+        write_file(at / f"{LINK}.conf", setting(LINK_SEED, seed))
     for user in USERS:
         (at / f"{user}.next.nk").replace(at / f"{user}.nk")
 
 
 def finish(folder: Path, fresh: Mapping[str, str]) -> None:
-    """Accept the new keys only."""
+    """Accept the new keys only, of these users."""
     at = folder / FOLDER
     for user, public in fresh.items():
         write_file(at / f"{user}.pub", public + "\n")
-    (at / f"{LINK}.next.nk").unlink(missing_ok=True)
+    if LINK in fresh:
+        (at / f"{LINK}.next.nk").unlink(missing_ok=True)
 
 
-def rotate_stopped(folder: Path) -> Replaced:
-    """All of it at once, for a region whose servers don't run."""
-    fresh = prepare(folder)
-    switch(folder)
+def rotate_stopped(region: str, mesh: MeshFile, told: Collection[str] = ()) -> Replaced:
+    """All of it at once, for a region whose servers don't run; `told` as for `untold`."""
+    folder, waits_for = mesh.regions[region].keys, untold(mesh, region, told)
+    fresh = _of_those(prepare(folder), waits_for)
+    switch(folder, link=LINK in fresh)
     finish(folder, fresh)
-    return Replaced(USERS, 0)
+    return Replaced(USERS, 0, waits_for)
 
 
-async def rotate_running(region: str, mesh: MeshFile, data: Path) -> Replaced:
+def _of_those(fresh: Mapping[str, str], waits_for: Collection[str]) -> Mapping[str, str]:
+    """Whose keys are replaced now: not the link's while somebody has to learn its next one."""
+    return {user: public for user, public in fresh.items() if user != LINK or not waits_for}
+
+
+async def rotate_running(
+    region: str, mesh: MeshFile, data: Path, told: Collection[str] = ()
+) -> Replaced:
     """All of it, one step after the other, for a region that runs on this machine.
+
+    Args:
+        told: as for `untold`.
 
     Raises RotationError when a step does not end; FolderError as `prepare`.
     """
     entry = mesh.regions[region]
     folder, port = entry.keys, entry.nats.monitor_port
-    fresh = prepare(folder)
+    waits_for = untold(mesh, region, told)
+    fresh = _of_those(prepare(folder), waits_for)
     old = {public for user in USERS for public in publics_of(folder, user)} - set(fresh.values())
     files = {name: data / name / "nats" / "nats.conf" for name in mesh.regions}
     ports = {name: mesh.regions[name].nats.monitor_port for name in mesh.regions}
-    accepting = [peer for peer in mesh.peers(region) if dials(region, peer)]
+    here = [peer for peer in mesh.regions if peer != region and dials(region, peer)]
+    accepting = [] if waits_for else here
+    linked = set(here) | (set(mesh.elsewhere) & linked_peers(port))
     own = [fresh[user] for user in USERS]
 
     def knows(name: str, publics: list[str]) -> bool:
@@ -125,9 +165,9 @@ async def rotate_running(region: str, mesh: MeshFile, data: Path) -> Replaced:
     await _until(f"{region} accepts the new keys", lambda: knows(region, own))
     for peer in accepting:
         await _until(f"{peer} accepts the new key", partial(knows, peer, [fresh[LINK]]))
-    old_links = set(publics_of(folder, LINK)) - {fresh[LINK]}
+    old_links = set(publics_of(folder, LINK)) - set(fresh.values())
     before = files[region].read_text(encoding="utf-8").splitlines()[0]
-    switch(folder)
+    switch(folder, link=not waits_for)
 
     def took_up() -> bool:
         generation = files[region].read_text(encoding="utf-8").splitlines()[0]
@@ -136,12 +176,12 @@ async def rotate_running(region: str, mesh: MeshFile, data: Path) -> Replaced:
     await _until(f"{region} comes with its new key and certificate", took_up)
     system, url = seed_file(folder, SYSTEM), entry.nats.url
     moved = sum([await _move(region, url, system, each, old) for each in entry.nats.monitor_ports])
-    await _until(f"{region} is linked", lambda: set(accepting) <= linked_peers(port))
+    await _until(f"{region} is linked", lambda: linked <= linked_peers(port))
     finish(folder, fresh)
     await _until(f"{region} forgets the old keys", lambda: forgot(region, old))
     for peer in accepting:
         await _until(f"{peer} forgets the old key", partial(forgot, peer, old_links))
-    return Replaced(USERS, moved)
+    return Replaced(USERS, moved, waits_for)
 
 
 def runs(monitor_port: int) -> bool:

@@ -34,7 +34,7 @@ def init(*, keys: Path, regions: str) -> None:
     say("Keep a copy of these folders apart from all backups of data: a lost key is lost data.")
 
 
-def rotate(*, data: Path, region: str | None = None, finish: bool = False) -> None:
+def rotate(*, data: Path, region: str | None = None, finish: bool = False, told: str = "") -> None:
     """Replace the keys of NATS users, links and services, and certificates; nothing stops.
 
     A mesh that runs takes them up step by step, with both keys valid meanwhile; if a step does not
@@ -44,6 +44,8 @@ def rotate(*, data: Path, region: str | None = None, finish: bool = False) -> No
     Args:
         data: folder of the mesh.
         region: which region's; all, one after the other, when not given.
+        told: regions on other machines, separated by commas, that know the next key of the links
+            to them by a new ask; until then that key stays.
         finish: replace nothing, but accept no more what staff signed in with before the last time.
     """
     from aidmesh.meshfile import MeshError  # noqa: PLC0415
@@ -55,7 +57,7 @@ def rotate(*, data: Path, region: str | None = None, finish: bool = False) -> No
     except MeshError as error:
         refuse(str(error))
     if not finish:
-        run(_rotate(folder, mesh, chosen, passphrase))
+        run(_rotate(folder, mesh, chosen, passphrase, names(told) or ()))
     from aidmesh_chassis.key_rotation import forget_tokens  # noqa: PLC0415
 
     for name in chosen:
@@ -104,7 +106,11 @@ def _passphrase(mesh: "MeshFile", chosen: tuple[str, ...]) -> str | None:
 
 
 async def _rotate(
-    data: Path, mesh: "MeshFile", chosen: tuple[str, ...], passphrase: str | None
+    data: Path,
+    mesh: "MeshFile",
+    chosen: tuple[str, ...],
+    passphrase: str | None,
+    told: tuple[str, ...],
 ) -> int:
     from aidmesh.own_keys import rotate_own  # noqa: PLC0415
     from aidmesh.rotation import rotate_running, rotate_stopped, runs  # noqa: PLC0415
@@ -117,11 +123,17 @@ async def _rotate(
     for name in chosen:
         entry = mesh.regions[name]
         if runs(entry.nats.monitor_port):
-            done = await rotate_running(name, mesh, data)
+            done = await rotate_running(name, mesh, data, told)
             say(f"{name}: new keys of NATS; {done.moved} connections came anew")
         else:
-            rotate_stopped(entry.keys)
+            done = rotate_stopped(name, mesh, told)
             say(f"{name}: new keys of NATS; it does not run and has them at its next start")
+        if done.untold:
+            peers = ",".join(done.untold)
+            say(
+                f"{name}: the key of its links stays until {peers} know the next one: send them "
+                f"a new aidmesh topology ask, have them invite again, then rotate --told {peers}"
+            )
     return 0
 
 
