@@ -234,3 +234,39 @@ async def test_only_totals_of_what_waits_for_goods_are_told_and_each_once(world:
         await world.post(f"/v1/needs/{NeedId(need_id)}:cancel", {"reason": "not_needed"})
     assert await told(world) == [(code, 0, 0, 3)]
     assert await told(world) == []
+
+
+async def test_a_need_that_was_chosen_is_offered_by_rule_and_told_apart(two: Two) -> None:
+    world = two.kyiv.world
+    first, second = await guest(world), await guest(world)
+    await set_rule(world, 2, chosen_only=True)
+    (rule,) = (await world.get("/v1/refer-rules"))["rows"]
+    assert rule["chosen_only"] is True
+    await hear(world, free_beds(9, 9))
+    await offer_by_rule(world)
+    assert await offers(world) == [], "nobody chose one"
+    await world.post(f"/v1/needs/{second}:choose")
+    await world.post(f"/v1/needs/{second}:choose")  # it is chosen
+    assert (await world.get(f"/v1/needs/{second}"))["chosen"] is True
+    assert (await world.get(f"/v1/needs/{first}"))["chosen"] is False
+    await nothing_here(world)
+    await offer_by_rule(world)
+    assert await offers(world) == [second]
+    await world.post(f"/v1/needs/{second}:cancel", {"reason": "not_needed"})
+    await world.post(f"/v1/needs/{second}:choose", status=409)
+    await world.post(f"/v1/needs/{UUID(int=5)}:choose", status=404)
+
+
+async def test_totals_of_chosen_needs_and_of_money_are_told_apart(world: World) -> None:
+    needs = [await world.request("food_parcel") for _ in range(3)]
+    for each in only(await world.published(), NeedApprovedV1):
+        await world.feed(refused(each))
+    await world.post(f"/v1/needs/{needs[0]}:choose")
+    await world.sweep("waiting_totals")
+    totals = only(await world.published(), WaitingChangedV1)
+    assert {(each.chosen, each.needs) for each in totals} == {(True, 1), (False, 2)}
+    assert len({each.waiting_key for each in totals}) == 2
+    await world.post(f"/v1/needs/{needs[0]}:unchoose")
+    await world.sweep("waiting_totals")
+    totals = only(await world.published(), WaitingChangedV1)
+    assert {(each.chosen, each.needs) for each in totals} == {(True, 0), (False, 3)}

@@ -216,6 +216,7 @@ async def ask_rule_for(world: World, site_id: UUID, open_max: int, **more: objec
         "regions": None,
         "open_max": open_max,
         "sensitive_too": False,
+        "chosen_only": False,
     }
     async with world.database.transaction() as tx:
         assert await store.put_rule(tx.conn, rule_id, values | more, LEAD)

@@ -100,7 +100,8 @@ async def test_what_waits_is_told_in_steps_and_nothing_of_what_is_sensitive(
     (told,) = await lviv.told_of(WaitChangedV1)
     assert (told.programme, told.currency, told.amount_minor) == ("cash", "UAH", 130_000)
     assert set(told.model_dump()) == {
-        "programme_currency", "programme", "currency", "amount_minor", "version", "as_of",
+        "programme_currency", "programme", "currency", "amount_minor", "chosen_minor", "version",
+        "as_of",
     }  # fmt: skip
     await lviv.feed(waiting(125_000, 2))
     await lviv.run(partial(waits.tell, lviv.office))
@@ -323,3 +324,22 @@ async def test_a_fenced_region_is_sent_nothing(pair: tuple[Desk, Desk]) -> None:
 
     assert await offers(kyiv, lost) == []
     assert await kyiv.run(partial(waits.serve_by_rule, kyiv.office, lost)) == 0
+
+
+async def test_a_rule_for_chosen_needs_sends_no_more_than_waits_for_them(
+    pair: tuple[Desk, Desk],
+) -> None:
+    kyiv, lviv = pair
+    await kyiv.grant(1_000_000)
+    rule = await set_rule(kyiv, chosen_only=True)
+    await wants(lviv, kyiv, waiting(300_000))
+    assert await by_rule(kyiv) == 0
+    chosen = waiting(80_000, waiting_key="money/cash/UAH/any/open/chosen", chosen=True)
+    await wants(lviv, kyiv, chosen, waiting(220_000, 2))
+    assert await by_rule(kyiv) == 1
+    sent = "SELECT sum(amount_minor)::bigint FROM wait_move WHERE rule_id = $1"
+    assert await kyiv.value(sent, rule) == 80_000
+    (told,) = await offers(kyiv)
+    assert (told.wait.amount_minor, told.wait.chosen_minor) == (300_000, 80_000)
+    await wants(lviv, kyiv, waiting(240_000, 3))
+    assert await by_rule(kyiv) == 0, "what is on its way counts for those who were chosen"

@@ -27,6 +27,8 @@ CASES = [
      {"reason": "not_needed"}),
     ("/needs/{need}/decline", {"reason": "duplicate"}, "/v1/needs/{need}:decline",
      {"reason": "duplicate"}),
+    ("/needs/{need}/choose", {}, "/v1/needs/{need}:choose", {}),
+    ("/needs/{need}/unchoose", {}, "/v1/needs/{need}:unchoose", {}),
     ("/needs/{need}/settle", {"reason": "given_twice"}, "/v1/needs/{need}:settle",
      {"reason": "given_twice"}),
     ("/needs/{need}/serve", {"served_on": "2024-04-02"}, "/v1/needs/{need}:serve",

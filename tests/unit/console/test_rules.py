@@ -74,6 +74,7 @@ async def test_asks_are_made_by_rule(keeper: "Browser") -> None:
         "to_site_id": str(WAREHOUSE),
         "regions": None,
         "open_max": 20,
+        "chosen_only": False,
     }
     assert sent(keeper)[1:] == [("/v1/ask-rules", body), (f"/v1/ask-rules/{rule_id}:end", {})]
 
@@ -91,12 +92,18 @@ async def test_needs_are_offered_by_rule(browser: "Browser") -> None:
     page = (await browser.get("/referrals/rules")).text
     assert "at most 5 open" in page
     assert 'value="food_parcel"' not in page
-    fields = {"kind": "shelter_night", "open_max": "7", "regions": "lviv"}
+    fields = {"kind": "shelter_night", "open_max": "7", "regions": "lviv", "chosen_only": "1"}
     made = await browser.post("/referrals/rules/refer", **fields)
     assert made.headers["location"] == "/referrals/rules?said=rule_set"
     rule_id = number("rule beds")
     await browser.post(f"/referrals/rules/refer/{rule_id}/end")
-    body = {"kind": "shelter_night", "regions": ["lviv"], "open_max": 7, "hours": 24}
+    body = {
+        "kind": "shelter_night",
+        "regions": ["lviv"],
+        "open_max": 7,
+        "hours": 24,
+        "chosen_only": True,
+    }
     assert sent(browser) == [
         ("/v1/refer-rules", body),
         (f"/v1/refer-rules/{rule_id}:end", {}),

@@ -27,7 +27,7 @@ FORMS: list[tuple[str, dict[str, str], str, dict[str, object]]] = [
     ("set-aside", WAIT, "/v1/waits:set-aside", dict(WAIT)),
     ("rules", RULED, "/v1/wait-rules",
      {"programme": "cash", "currency": "UAH", "regions": ["lviv", "odesa"], "keep_minor": 0,
-      "move_max_minor": 50_000, "week_max_minor": 200_000}),
+      "move_max_minor": 50_000, "week_max_minor": 200_000, "chosen_only": False}),
     (f"rules/{RULE}/end", {}, f"/v1/wait-rules/{RULE}:end", {}),
 ]  # fmt: skip
 

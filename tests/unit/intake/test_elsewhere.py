@@ -119,3 +119,13 @@ def test_a_rule_offers_its_kind_to_its_regions_up_to_its_bound() -> None:
     assert chosen(rule._replace(regions=frozenset({"odesa"}))) is None
     assert chosen(rule._replace(regions=frozenset({"lviv"}))) == found[1]
     assert chosen(rule._replace(kind="counseling")) is None
+
+
+def test_a_rule_for_chosen_needs_offers_no_others() -> None:
+    plain, picked = seeker(1), seeker(2)._replace(chosen=True)
+    found = match([plain, picked], [place("lviv", 2)], NOW)
+    rule = Rule(UUID(int=9), "shelter_night", None, 2, 24, UUID(int=8), chosen_only=True)
+
+    assert [each.seeker for _, each in by_rule(found, [rule], {})] == [picked]
+    everybody = rule._replace(chosen_only=False)
+    assert [each.seeker for _, each in by_rule(found, [everybody], {})] == [plain, picked]

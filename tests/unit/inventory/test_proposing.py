@@ -113,6 +113,17 @@ def test_a_rule_asks_within_its_bounds() -> None:
     assert asks(by_rule(20, sensitive_too=True), sensitive=True) == [12]
 
 
+def test_a_rule_for_chosen_needs_asks_for_no_others() -> None:
+    plain, picked = waits(12), waits(3)._replace(chosen=True)
+    proposals = propose([plain, picked], [], [has(40)], {})
+
+    def asked(rule: AskRule) -> int:
+        return sum(each.quantity for each in asks_by_rule(proposals, [rule], []))
+
+    assert asked(by_rule(20)) == 15
+    assert asked(by_rule(20, chosen_only=True)) == 3
+
+
 @given(
     waiting=st.lists(
         st.builds(

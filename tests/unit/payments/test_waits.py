@@ -26,7 +26,11 @@ programmes = st.sampled_from([None, ("cash",), ("travel",), PROGRAMMES])
 def waits(draw: st.DrawFn) -> list[Wait]:
     keys = draw(st.sets(st.tuples(st.sampled_from(REGIONS), st.sampled_from(PROGRAMMES),
                                   st.sampled_from(["UAH", "EUR"])), max_size=6))  # fmt: skip
-    return [Wait(*key, draw(st.integers(1, 900)), draw(st.integers(1, 3)), NOW) for key in keys]
+    found = []
+    for key in keys:
+        amount = draw(st.integers(1, 900))
+        found.append(Wait(*key, amount, 1, NOW, draw(st.integers(0, amount))))
+    return found
 
 
 @st.composite
@@ -127,11 +131,13 @@ def test_nobody_is_left_waiting_beside_money_that_fits(
             st.integers(1, 500),
             st.integers(1, 900),
             st.just(LEAD),
+            st.booleans(),
         ),
         unique_by=lambda rule: rule.rule_id,
     ),
     st.dictionaries(st.integers(1, 3).map(lambda no: UUID(int=no)), amounts),
     st.sets(st.tuples(st.sampled_from(REGIONS), st.sampled_from(PROGRAMMES), st.just("UAH"))),
+    keyed(),
 )
 def test_rules_keep_to_their_bounds(
     waiting: list[Wait],
@@ -139,11 +145,13 @@ def test_rules_keep_to_their_bounds(
     rules: list[Rule],
     given_before: dict[UUID, int],
     served: set[Key],
+    coming: dict[Key, int],
 ) -> None:
-    offers = propose(waiting, *there, {}, {})
-    moves = by_rule(offers, rules, given_before, dict.fromkeys(served, NOW))
+    offers = propose(waiting, *there, coming, {})
+    moves = by_rule(offers, rules, given_before, dict.fromkeys(served, NOW), coming)
 
     of_rule: Counter[UUID] = Counter()
+    for_chosen: Counter[Wait] = Counter()
     for move in moves:
         rule, offer = move.rule, move.offer
         assert offer.source.is_plain
@@ -154,6 +162,10 @@ def test_rules_keep_to_their_bounds(
         assert offer.free_minor - move.amount_minor >= rule.keep_minor
         assert offer.wait.key not in served
         of_rule[rule.rule_id] += move.amount_minor
+        if rule.chosen_only:
+            for_chosen[offer.wait] += move.amount_minor
+    for wait, amount in for_chosen.items():
+        assert amount + coming.get(wait.key, 0) <= wait.chosen_minor
     for rule in rules:
         total = of_rule[rule.rule_id]
         assert not total or total + given_before.get(rule.rule_id, 0) <= rule.week_max_minor
@@ -193,8 +205,8 @@ def test_a_rule_acts_again_once_another_sum_was_told() -> None:
     offers = propose([wait], [source("a", None, None, 1)], {("1",): 99}, {}, {})
     rule = Rule(LEAD, None, "UAH", None, 0, 99, 99, LEAD)
 
-    assert by_rule(offers, [rule], {}, {wait.key: NOW}) == []
-    assert len(by_rule(offers, [rule], {}, {wait.key: NOW - timedelta(seconds=1)})) == 1
+    assert by_rule(offers, [rule], {}, {wait.key: NOW}, {}) == []
+    assert len(by_rule(offers, [rule], {}, {wait.key: NOW - timedelta(seconds=1)}, {})) == 1
 
 
 @given(st.integers(1, 10**9), st.decimals("0.01", "200", places=4))

@@ -149,6 +149,7 @@ class WaitingChangedV1(
             `BlockedBy`.
         sensitive: of needs that only some roles may see.
         quantity: pieces, places or minor units that they want together.
+        chosen: of needs that somebody chose to be served from elsewhere by rule.
     """
 
     waiting_key: str
@@ -161,6 +162,7 @@ class WaitingChangedV1(
     quantity: int = Field(ge=0)
     version: int = Field(gt=0)
     as_of: AwareDatetime
+    chosen: bool = False
 
 
 class NeedFulfilledV1(Event, type="intake.need.fulfilled.v1", stream=Stream.LOCAL, key="need_id"):

@@ -21,12 +21,14 @@ class WaitChangedV1(
     Attributes:
         programme_currency: both, as in `BlockedBy` of money.
         amount_minor: what they want together, in steps of `STEP_MINOR`; 0 when nobody waits.
+        chosen_minor: of that, for needs that somebody there chose to be served by rule.
     """
 
     programme_currency: str
     programme: Code
     currency: Currency
     amount_minor: int = Field(ge=0)
+    chosen_minor: int = Field(default=0, ge=0)
     version: int = Field(gt=0)
     as_of: AwareDatetime
 

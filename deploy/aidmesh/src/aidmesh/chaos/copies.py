@@ -25,6 +25,10 @@ class Copy:
     copied: str
 
 
+_WAITS: Final = """
+    SELECT programme || '/' || currency, amount_minor, chosen_minor, version FROM wait
+    WHERE region = $1
+"""
 COPIES: Final = (
     Copy(
         "sites",
@@ -65,8 +69,8 @@ COPIES: Final = (
     Copy(
         "waits for money",
         "payments",
-        "SELECT programme || '/' || currency, amount_minor, version FROM wait WHERE region = $1",
-        "SELECT programme || '/' || currency, amount_minor, version FROM wait WHERE region = $1",
+        _WAITS,
+        _WAITS,
     ),
     Copy(
         "months",

@@ -149,7 +149,8 @@ class Ask(View):
 
 
 class NeedWhole(Need):
-    """A need with its history; `ahead` is how many are served before it."""
+    """A need with its history; `ahead` is how many are served before it, `chosen` that somebody
+    chose it to be served from elsewhere by rule."""
 
     request_id: UUID
     person_id: UUID | None
@@ -162,6 +163,7 @@ class NeedWhole(Need):
     given: bool
     reason: str | None
     timeline: tuple[Step, ...]
+    chosen: bool = False
 
 
 class Answer(View):

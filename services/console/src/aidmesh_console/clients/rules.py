@@ -37,6 +37,7 @@ class AskRule(View):
     to_site_id: UUID
     regions: tuple[str, ...] | None
     open_max: int
+    chosen_only: bool = False
 
 
 class AskRules(View):
@@ -53,6 +54,7 @@ class ReferRule(View):
     regions: tuple[str, ...] | None
     open_max: int
     hours: int
+    chosen_only: bool = False
 
 
 class ReferRules(View):

@@ -51,6 +51,7 @@ class Rule(View):
     move_max_minor: int
     week_max_minor: int
     given_minor: int
+    chosen_only: bool = False
 
 
 class _Waits(View):

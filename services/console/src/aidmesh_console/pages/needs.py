@@ -45,6 +45,8 @@ _SAID: Final = {
     "move": "moved",
     "reverse": "undone",
     "settle": "settled",
+    "choose": "need_chosen",
+    "unchoose": "need_unchosen",
 }
 SETTLEMENTS: Final = ("given_twice", "taken_back")
 _REASONS: Final = {
@@ -129,7 +131,7 @@ async def correct_payee(need_id: UUID, form: Posted, visit: Decider) -> Response
 
 @routes.post("/needs/{need_id}/{step}")
 async def decide(need_id: UUID, step: str, form: Posted, visit: Decider) -> Response:
-    """Approve, tell in person, cancel, decline, serve, take back, settle, or move elsewhere."""
+    """Approve, tell, cancel, decline, serve, take back, settle, move, or have rules serve it."""
     if step not in _SAID:
         raise Problem(NOT_FOUND)
     body = _body(step, form)

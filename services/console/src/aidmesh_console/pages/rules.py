@@ -58,6 +58,7 @@ async def set_ask(form: Posted, visit: Keeper) -> Response:
         "to_site_id": _text(form.uuid("to_site_id", needed=True)),
         "regions": _regions(form),
         "open_max": form.whole("open_max", needed=True),
+        "chosen_only": form.text("chosen_only") is not None,
     }
     return await _set(visit, form, visit.inventory.link, ASK, body)
 
@@ -85,6 +86,7 @@ async def set_refer(form: Posted, visit: Leader) -> Response:
         "regions": _regions(form),
         "open_max": form.whole("open_max", needed=True),
         "hours": form.whole("hours") or OFFER_HOURS,
+        "chosen_only": form.text("chosen_only") is not None,
     }
     return await _set(visit, form, visit.intake.link, REFER, body)
 

@@ -76,6 +76,7 @@ async def set_rule(form: Posted, visit: Leader) -> Response:
         "keep_minor": form.money_or_none("keep", currency),
         "move_max_minor": form.money("move_max", currency, needed=True),
         "week_max_minor": form.money("week_max", currency, needed=True),
+        "chosen_only": form.text("chosen_only") is not None,
     }
     if form.faults:
         return await _page(visit, 422, visit.say("rules.check"), form)

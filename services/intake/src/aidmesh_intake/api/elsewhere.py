@@ -8,16 +8,28 @@ from uuid import UUID, uuid4
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field
 
+from aidmesh_chassis.auth import Caller
 from aidmesh_chassis.http import Body
 from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.peers import LinkState
 from aidmesh_chassis.problems import Problem
 from aidmesh_contracts.values import Code, Region
-from aidmesh_intake.api.context import RULE_IN_FORCE, Caseworker, Ctx, Lead, invalid, not_found
+from aidmesh_intake.api.context import (
+    RULE_IN_FORCE,
+    Caseworker,
+    Context,
+    Ctx,
+    Lead,
+    invalid,
+    not_allowed,
+    not_found,
+)
 from aidmesh_intake.domain.elsewhere import Match, Rule
+from aidmesh_intake.domain.need import NotAllowed
 from aidmesh_intake.domain.referral import OFFER_HOURS, OFFER_HOURS_MAX
 from aidmesh_intake.handlers import elsewhere as handlers
 from aidmesh_intake.store import elsewhere as store
+from aidmesh_intake.store import needs
 
 router = APIRouter(prefix="/v1", tags=["referrals"])
 
@@ -65,12 +77,14 @@ class RuleIn(Body):
         regions: to whom; None for everybody.
         open_max: how many of its offers may stand at once.
         hours: for how long each stands.
+        chosen_only: only needs that somebody chose (`POST /v1/needs/{id}:choose`).
     """
 
     kind: Code
     regions: Annotated[list[Region], Field(min_length=1, max_length=100)] | None = None
     open_max: Annotated[int, Field(ge=1, le=1000)]
     hours: Annotated[int, Field(ge=1, le=OFFER_HOURS_MAX)] = OFFER_HOURS
+    chosen_only: bool = False
 
 
 class Nothing(Body):
@@ -85,6 +99,7 @@ class RuleView(BaseModel):
     regions: Sequence[str] | None
     open_max: int
     hours: int
+    chosen_only: bool
     set_at: datetime
     set_by: UUID
 
@@ -157,6 +172,7 @@ async def set_rule(body: RuleIn, ctx: Ctx, caller: Lead, once: Once) -> Response
         body.open_max,
         body.hours,
         caller.staff_id,
+        body.chosen_only,
     )
     async with ctx.database.transaction() as tx:
         if known := await once.replay(tx):
@@ -182,3 +198,39 @@ async def end_rule(
         if not await store.end_rule(tx.conn, rule_id, caller.staff_id):
             raise not_found()
         return await once.answer(tx, 200, {"rule_id": rule_id})
+
+
+@router.post("/needs/{need_id}:choose")
+async def choose(
+    need_id: UUID, ctx: Ctx, caller: Caseworker, once: Once, body: Nothing | None = None
+) -> Response:
+    """Have a need served from elsewhere by rules that are for chosen needs alone.
+
+    They ask for its goods, offer it to a region with room if its person agreed to referral, or
+    send the money it waits for.
+    """
+    return await _choose(ctx, caller, need_id, once, chosen=True)
+
+
+@router.post("/needs/{need_id}:unchoose")
+async def unchoose(
+    need_id: UUID, ctx: Ctx, caller: Caseworker, once: Once, body: Nothing | None = None
+) -> Response:
+    """Leave it to people again; what rules have done for it stands."""
+    return await _choose(ctx, caller, need_id, once, chosen=False)
+
+
+async def _choose(
+    ctx: Context, caller: Caller, need_id: UUID, once: Once, *, chosen: bool
+) -> Response:
+    async with ctx.database.transaction() as tx:
+        if known := await once.replay(tx):
+            return known
+        need = await needs.read(tx.conn, need_id)
+        if need is None or (need.sensitive and not caller.sees_sensitive):
+            raise not_found()
+        if not chosen:
+            await store.unchoose(tx.conn, need_id)
+        elif not await store.choose(tx.conn, need_id, caller.staff_id):
+            raise not_allowed(NotAllowed("need_over"))
+        return await once.answer(tx, 200, {"need_id": need_id, "chosen": chosen})

@@ -20,7 +20,7 @@ from aidmesh_intake.api.context import (
 from aidmesh_intake.domain.need import Need, State
 from aidmesh_intake.domain.triage import Band, band, floor_of
 from aidmesh_intake.handlers import approving
-from aidmesh_intake.store import access, lists, persons, referrals, waitlist
+from aidmesh_intake.store import access, elsewhere, lists, persons, referrals, waitlist
 from aidmesh_intake.store import needs as store
 
 router = APIRouter(prefix="/v1", tags=["needs"])
@@ -108,6 +108,7 @@ class NeedView(BaseModel):
     Attributes:
         pending: it was referred here and is held, but the region it comes from has not let go.
         referred_from: the other region's offer that it was made of.
+        chosen: somebody chose it to be served from elsewhere by rule.
     """
 
     need_id: UUID
@@ -148,6 +149,7 @@ class NeedView(BaseModel):
     version: int
     pending: bool
     referred_from: OriginView | None
+    chosen: bool
     timeline: list[TimelineEntry]
 
 
@@ -229,7 +231,8 @@ async def get_need(need_id: UUID, ctx: Ctx, caller: Staff) -> NeedView:
         timeline = await lists.timeline(conn, need_id)
         ahead = await approving.waiting_ahead(conn, need)
         origin = await referrals.origin_of(conn, need_id)
-    return view(need, timeline, ahead, origin)
+        chosen = await elsewhere.is_chosen(conn, need_id)
+    return view(need, timeline, ahead, origin, chosen=chosen)
 
 
 @router.get("/needs-by-state")
@@ -279,6 +282,8 @@ def view(
     timeline: list[asyncpg.Record],
     ahead: int | None,
     origin: asyncpg.Record | None,
+    *,
+    chosen: bool,
 ) -> NeedView:
     """A need as the desk shows it."""
     return NeedView(
@@ -322,6 +327,7 @@ def view(
         referred_from=None
         if origin is None
         else OriginView(region=origin["from_region"], referral_id=origin["id"]),
+        chosen=chosen,
         timeline=[
             TimelineEntry(**{name: row[name] for name in TimelineEntry.model_fields})
             for row in timeline

@@ -61,6 +61,7 @@ class Seeker(NamedTuple):
         days: the nights of a bed, or those on one of which a slot will do; of an open end the
             first.
         offered_to: the region that it is offered to already; then it only takes up room there.
+        chosen: somebody chose it to be served from elsewhere by rule.
     """
 
     need_id: UUID
@@ -72,6 +73,7 @@ class Seeker(NamedTuple):
     days: Sequence[date]
     asked_on: date
     offered_to: str | None = None
+    chosen: bool = False
 
 
 class Match(NamedTuple):
@@ -81,7 +83,9 @@ class Match(NamedTuple):
     place: Place
 
 
-def seeker_of(need: Need, today: date, offered_to: str | None = None) -> Seeker | None:
+def seeker_of(
+    need: Need, today: date, offered_to: str | None = None, *, chosen: bool = False
+) -> Seeker | None:
     """What a waiting need seeks elsewhere; None where another region can't be asked by a form.
 
     So it is where hours count, or a room must have features that no region tells of.
@@ -114,6 +118,7 @@ def seeker_of(need: Need, today: date, offered_to: str | None = None) -> Seeker 
         [place.from_on + timedelta(days=day) for day in range(count)],
         need.asked_on,
         offered_to,
+        chosen,
     )
 
 
@@ -147,6 +152,7 @@ class Rule(NamedTuple):
         open_max: how many of its offers may stand at once.
         hours: for how long each stands.
         set_by: who answers for it.
+        chosen_only: it offers only needs that somebody chose.
     """
 
     rule_id: UUID
@@ -155,6 +161,7 @@ class Rule(NamedTuple):
     open_max: int
     hours: int
     set_by: UUID
+    chosen_only: bool = False
 
 
 def by_rule(
@@ -171,4 +178,5 @@ def by_rule(
         for each in matches
         if (rule := of_kind.get(each.seeker.kind)) is not None
         and (rule.regions is None or each.place.region in rule.regions)
+        and (each.seeker.chosen or not rule.chosen_only)
     ]

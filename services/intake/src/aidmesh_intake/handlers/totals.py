@@ -21,6 +21,7 @@ async def tell_waiting(tx: Tx) -> int:
                 quantity=row["quantity"],
                 version=row["version"],
                 as_of=tx.now,
+                chosen=row["chosen"],
             ),
             version=row["version"],
         )

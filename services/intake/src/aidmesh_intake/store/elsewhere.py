@@ -104,7 +104,9 @@ async def seekers(conn: asyncpg.Connection, today: date) -> list[Seeker]:
     """
     rows = await conn.fetch(
         """
-        SELECT n.id, r.to_region FROM need n
+        SELECT n.id, r.to_region, EXISTS (
+            SELECT FROM chosen_need c WHERE c.need_id = n.id) AS chosen
+        FROM need n
         JOIN person own ON own.id = n.person_id
         JOIN person p ON p.id = COALESCE(own.merged_into, own.id)
         LEFT JOIN referral_out r ON r.need_id = n.id AND r.status = 'offered'
@@ -119,7 +121,9 @@ async def seekers(conn: asyncpg.Connection, today: date) -> list[Seeker]:
         SEEKERS_MAX,
     )
     found = await needs.by_ids(conn, [row["id"] for row in rows])
-    made = [seeker_of(found[row["id"]], today, row["to_region"]) for row in rows]
+    made = [
+        seeker_of(found[row["id"]], today, row["to_region"], chosen=row["chosen"]) for row in rows
+    ]
     return [each for each in made if each is not None]
 
 
@@ -143,7 +147,7 @@ async def rules(conn: asyncpg.Connection) -> list[Rule]:
     """The rules in force."""
     rows = await conn.fetch(
         """
-        SELECT id, kind, regions, open_max, hours, set_by FROM refer_rule
+        SELECT id, kind, regions, open_max, hours, set_by, chosen_only FROM refer_rule
         WHERE ended_at IS NULL ORDER BY id
         """
     )
@@ -155,6 +159,7 @@ async def rules(conn: asyncpg.Connection) -> list[Rule]:
             row["open_max"],
             row["hours"],
             row["set_by"],
+            row["chosen_only"],
         )
         for row in rows
     ]
@@ -181,8 +186,8 @@ async def put_rule(conn: asyncpg.Connection, rule: Rule) -> bool:
     return bool(
         await conn.fetchval(
             """
-            INSERT INTO refer_rule (id, kind, regions, open_max, hours, set_at, set_by)
-            VALUES ($1, $2, $3, $4, $5, clock_timestamp(), $6)
+            INSERT INTO refer_rule (id, kind, regions, open_max, hours, set_at, set_by, chosen_only)
+            VALUES ($1, $2, $3, $4, $5, clock_timestamp(), $6, $7)
             ON CONFLICT (kind) WHERE ended_at IS NULL DO NOTHING RETURNING true
             """,
             rule.rule_id,
@@ -191,6 +196,7 @@ async def put_rule(conn: asyncpg.Connection, rule: Rule) -> bool:
             rule.open_max,
             rule.hours,
             rule.set_by,
+            rule.chosen_only,
         )
     )
 
@@ -213,7 +219,45 @@ async def shown_rules(conn: asyncpg.Connection) -> list[asyncpg.Record]:
     """The rules in force, and who set them."""
     return await conn.fetch(
         """
-        SELECT r.id AS rule_id, r.kind, r.regions, r.open_max, r.hours, r.set_at, r.set_by
+        SELECT r.id AS rule_id, r.kind, r.regions, r.open_max, r.hours, r.set_at, r.set_by,
+               r.chosen_only
         FROM refer_rule r WHERE r.ended_at IS NULL ORDER BY r.kind
         """
     )
+
+
+async def choose(conn: asyncpg.Connection, need_id: UUID, by: UUID) -> bool:
+    """Have a need that is not over served from elsewhere by rule; False if there is none.
+
+    It may have been chosen before.
+    """
+    found = await conn.fetchval(
+        """
+        SELECT true FROM need WHERE id = $1
+          AND state NOT IN ('fulfilled', 'declined', 'cancelled', 'expired', 'referred')
+        """,
+        need_id,
+    )
+    if found:
+        await conn.execute(
+            """
+            INSERT INTO chosen_need (need_id, chosen_by, chosen_at)
+            VALUES ($1, $2, clock_timestamp()) ON CONFLICT DO NOTHING
+            """,
+            need_id,
+            by,
+        )
+    return bool(found)
+
+
+async def unchoose(conn: asyncpg.Connection, need_id: UUID) -> None:
+    """Leave it to people again."""
+    await conn.execute("DELETE FROM chosen_need WHERE need_id = $1", need_id)
+
+
+async def is_chosen(conn: asyncpg.Connection, need_id: UUID) -> bool:
+    """Whether somebody chose it."""
+    found: bool = await conn.fetchval(
+        "SELECT EXISTS (SELECT FROM chosen_need WHERE need_id = $1)", need_id
+    )
+    return found

@@ -29,6 +29,7 @@ class ProposalOut(BaseModel):
 
     Attributes:
         needs, waiting: how many needs wait for so many pieces, at a site or in an area.
+        chosen: of those that somebody chose to be served from elsewhere by rule.
         quantity: pieces to ask for: no more than wait and are not coming, nor than are free there.
         free: what that region has, as it told at `as_of`.
     """
@@ -37,6 +38,7 @@ class ProposalOut(BaseModel):
     site_id: UUID | None
     area: str | None
     sensitive: bool
+    chosen: bool
     needs: int
     waiting: int
     from_region: str
@@ -87,12 +89,14 @@ class RuleIn(Body):
     Attributes:
         regions: who is asked; None for everybody.
         open_max: pieces that may be asked for or on their way there at once.
+        chosen_only: only for needs that somebody chose, in intake.
     """
 
     item: Code
     to_site_id: UUID
     regions: Annotated[list[Region], Field(min_length=1, max_length=100)] | None = None
     open_max: Quantity
+    chosen_only: bool = False
 
 
 class EndIn(Body):
@@ -107,6 +111,7 @@ class RuleOut(BaseModel):
     to_site_id: UUID
     regions: Sequence[str] | None
     open_max: int
+    chosen_only: bool
     set_at: datetime
     set_by: UUID
 
@@ -139,6 +144,7 @@ def router(database: Database, region: str, link: LinkOf) -> APIRouter:
                     site_id=each.waiting.site_id,
                     area=each.waiting.area,
                     sensitive=each.waiting.sensitive,
+                    chosen=each.waiting.chosen,
                     needs=each.waiting.needs,
                     waiting=each.waiting.quantity,
                     from_region=each.from_region,

@@ -19,6 +19,7 @@ class Waiting(NamedTuple):
         area: None for anywhere in the region.
         sensitive: of needs that only some roles may see.
         quantity: pieces that they want.
+        chosen: of needs that somebody chose to be served from elsewhere by rule.
     """
 
     item: str
@@ -27,6 +28,7 @@ class Waiting(NamedTuple):
     sensitive: bool
     needs: int
     quantity: int
+    chosen: bool = False
 
     def is_served_at(self, site_id: UUID, area: str) -> bool:
         """Whether goods at a site are of use."""
@@ -81,6 +83,7 @@ class AskRule(NamedTuple):
         regions: who is asked; None for everybody.
         open_max: pieces that may be asked for or on their way there at once.
         sensitive_too: it also serves needs that only some roles may see.
+        chosen_only: it serves only needs that somebody chose.
     """
 
     rule_id: UUID
@@ -90,6 +93,7 @@ class AskRule(NamedTuple):
     regions: frozenset[str] | None
     open_max: int
     sensitive_too: bool
+    chosen_only: bool = False
 
 
 class Ask(NamedTuple):
@@ -141,7 +145,7 @@ def propose(
 
 def of(waiting: Waiting) -> Waiting:
     """What is waited for, whoever waits."""
-    return waiting._replace(needs=0, quantity=0)
+    return waiting._replace(needs=0, quantity=0, chosen=False)
 
 
 def _uncovered(
@@ -184,6 +188,7 @@ def asks_by_rule(
                 and rule.item == each.waiting.item
                 and (rule.regions is None or each.from_region in rule.regions)
                 and (rule.sensitive_too or not each.waiting.sensitive)
+                and (each.waiting.chosen or not rule.chosen_only)
                 and each.waiting.is_served_at(rule.to_site_id, rule.area)
             ):
                 quantity = min(each.quantity, pieces)

@@ -28,9 +28,9 @@ async def put_waiting(conn: asyncpg.Connection, told: Sequence[WaitingChangedV1]
     await conn.execute(
         """
         INSERT INTO waiting AS w (key, item, site_id, area, sensitive, needs, quantity, version,
-                                  as_of)
-        SELECT * FROM unnest($1::text[], $2::text[], $3::uuid[], $4::text[], $5::bool[],
-            $6::int[], $7::bigint[], $8::int[], $9::timestamptz[]) AS n (key) ORDER BY n.key
+                                  as_of, chosen)
+        SELECT * FROM unnest($1::text[], $2::text[], $3::uuid[], $4::text[], $5::bool[], $6::int[],
+            $7::bigint[], $8::int[], $9::timestamptz[], $10::bool[]) AS n (key) ORDER BY n.key
         ON CONFLICT (key) DO UPDATE
         SET needs = EXCLUDED.needs, quantity = EXCLUDED.quantity, version = EXCLUDED.version,
             as_of = EXCLUDED.as_of
@@ -45,6 +45,7 @@ async def put_waiting(conn: asyncpg.Connection, told: Sequence[WaitingChangedV1]
         [each.quantity for each in told],
         [each.version for each in told],
         [each.as_of for each in told],
+        [each.chosen for each in told],
     )
 
 
@@ -57,7 +58,7 @@ async def waiting(conn: asyncpg.Connection) -> list[Waiting]:
     """What is waited for here."""
     rows = await conn.fetch(
         """
-        SELECT item, site_id, area, sensitive, needs, quantity FROM waiting
+        SELECT item, site_id, area, sensitive, needs, quantity, chosen FROM waiting
         WHERE needs > 0 ORDER BY key
         """
     )
@@ -178,7 +179,8 @@ async def rules(conn: asyncpg.Connection) -> list[AskRule]:
     """The rules in force; none for a closed site."""
     rows = await conn.fetch(
         """
-        SELECT r.id, r.item, r.to_site_id, site.area, r.regions, r.open_max, r.sensitive_too
+        SELECT r.id, r.item, r.to_site_id, site.area, r.regions, r.open_max, r.sensitive_too,
+               r.chosen_only
         FROM ask_rule r JOIN site ON site.id = r.to_site_id
         WHERE r.ended_at IS NULL AND site.status = 'open' ORDER BY r.id
         """
@@ -192,6 +194,7 @@ async def rules(conn: asyncpg.Connection) -> list[AskRule]:
             None if row["regions"] is None else frozenset(row["regions"]),
             row["open_max"],
             row["sensitive_too"],
+            row["chosen_only"],
         )
         for row in rows
     ]
@@ -209,8 +212,8 @@ async def put_rule(
         await conn.fetchval(
             """
             INSERT INTO ask_rule (id, item, to_site_id, regions, open_max, sensitive_too, set_at,
-                                  set_by)
-            VALUES ($1, $2, $3, $4, $5, $6, clock_timestamp(), $7)
+                                  set_by, chosen_only)
+            VALUES ($1, $2, $3, $4, $5, $6, clock_timestamp(), $7, $8)
             ON CONFLICT (item, to_site_id) WHERE ended_at IS NULL DO NOTHING RETURNING true
             """,
             rule_id,
@@ -220,6 +223,7 @@ async def put_rule(
             values["open_max"],
             values["sensitive_too"],
             by,
+            values["chosen_only"],
         )
     )
 
@@ -242,7 +246,8 @@ async def shown_rules(conn: asyncpg.Connection) -> list[asyncpg.Record]:
     """The rules in force, and who set them."""
     return await conn.fetch(
         """
-        SELECT id AS rule_id, item, to_site_id, regions, open_max, set_at, set_by FROM ask_rule
+        SELECT id AS rule_id, item, to_site_id, regions, open_max, chosen_only, set_at, set_by
+        FROM ask_rule
         WHERE ended_at IS NULL ORDER BY item, id
         """
     )

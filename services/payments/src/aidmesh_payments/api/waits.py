@@ -55,6 +55,7 @@ class RuleBody(Body):
         keep_minor: so much of each source stays whatever waits.
         move_max_minor: the largest sum of one move.
         week_max_minor: all that it moves within seven days.
+        chosen_only: no more than wait needs that somebody chose, where they wait.
     """
 
     programme: Code | None = None
@@ -63,6 +64,7 @@ class RuleBody(Body):
     keep_minor: Annotated[int, Field(ge=0, le=10**15)] = 0
     move_max_minor: Minor
     week_max_minor: Minor
+    chosen_only: bool = False
 
 
 def router(desk: Desk) -> APIRouter:
@@ -88,6 +90,7 @@ def router(desk: Desk) -> APIRouter:
                     "programme": wait.programme,
                     "currency": wait.currency,
                     "amount_minor": wait.amount_minor,
+                    "chosen_minor": wait.chosen_minor,
                     "coming_minor": found.coming.get(wait.key, 0),
                     "as_of": wait.as_of,
                     "link": desk.link(wait.region),
@@ -164,6 +167,7 @@ def rule_router(desk: Desk) -> APIRouter:
             body.move_max_minor,
             body.week_max_minor,
             caller.staff_id,
+            body.chosen_only,
         )
         async with desk.db.transaction() as tx:
             if known := await once.replay(tx):

@@ -22,7 +22,11 @@ Pool = tuple[str, ...]
 
 
 class Wait(NamedTuple):
-    """Money that needs of a region wait for, in minor units of the currency of spending."""
+    """Money that needs of a region wait for, in minor units of the currency of spending.
+
+    Attributes:
+        chosen_minor: of that, for needs that somebody there chose to be served by rule.
+    """
 
     region: str
     programme: str
@@ -30,6 +34,7 @@ class Wait(NamedTuple):
     amount_minor: int
     version: int
     as_of: datetime
+    chosen_minor: int = 0
 
     @property
     def key(self) -> Key:
@@ -145,6 +150,7 @@ class Rule(NamedTuple):
         move_max_minor: the largest sum of one move.
         week_max_minor: all that it moves within seven days.
         set_by: who answers for it.
+        chosen_only: it is for needs that somebody chose.
     """
 
     rule_id: UUID
@@ -155,6 +161,7 @@ class Rule(NamedTuple):
     move_max_minor: int
     week_max_minor: int
     set_by: UUID
+    chosen_only: bool = False
 
     def is_about(self, offer: Offer) -> bool:
         """Whether it may act on an offer at all."""
@@ -175,10 +182,11 @@ class Move(NamedTuple):
 
 
 def by_rule(
-    offers: Iterable[Offer],
+    offers: Collection[Offer],
     rules: Collection[Rule],
     given: Mapping[UUID, int],
     served: Mapping[Key, datetime],
+    coming: Mapping[Key, int],
 ) -> list[Move]:
     """What rules would send now, each offer by one rule at the most.
 
@@ -186,7 +194,13 @@ def by_rule(
         given: what each rule moved within seven days.
         served: as of when a wait was told for which a rule acted last. One acts again when the
             region has told another sum: money that helps nobody is not followed by more.
+        coming: what was sent for a wait already; where a rule is for chosen needs it counts as if
+            it were for these.
     """
+    chosen = {
+        wait.key: wait.chosen_minor - coming.get(wait.key, 0)
+        for wait in {offer.wait for offer in offers}
+    }
     room = {rule: rule.week_max_minor - given.get(rule.rule_id, 0) for rule in rules}
     found: list[Move] = []
     for offer in offers:
@@ -199,9 +213,11 @@ def by_rule(
                 offer.free_minor - rule.keep_minor,
                 rule.move_max_minor,
                 room[rule],
+                chosen[offer.wait.key] if rule.chosen_only else offer.amount_minor,
             )
             if amount > 0 and rule.is_about(offer):
                 room[rule] -= amount
+                chosen[offer.wait.key] -= amount
                 found.append(Move(rule, offer, amount))
                 break
     return found

@@ -63,6 +63,7 @@ async def tell(office: Office, tx: Tx) -> int:
                 programme=each.programme,
                 currency=each.currency,
                 amount_minor=each.amount_minor,
+                chosen_minor=each.chosen_minor,
                 version=each.version,
                 as_of=each.as_of,
             ),
@@ -199,8 +200,8 @@ async def serve_by_rule(office: Office, link: LinkOf, tx: Tx) -> int:
     rules = await store.rules(tx.conn)
     given = await store.given(tx.conn, [rule.rule_id for rule in rules])
     served = await store.served_by_rule(tx.conn)
-    offers = (await standing(office, tx.conn, link)).offers
-    for move in by_rule(offers, rules, given, served)[:TRIED_MAX]:
+    now = await standing(office, tx.conn, link)
+    for move in by_rule(now.offers, rules, given, served, now.coming)[:TRIED_MAX]:
         try:
             async with tx.conn.transaction():
                 await _by_rule(office, tx, move)

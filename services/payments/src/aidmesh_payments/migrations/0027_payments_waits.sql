@@ -9,6 +9,7 @@ CREATE TABLE waiting_money (
     programme text NOT NULL,
     currency char(3) NOT NULL,
     sensitive boolean NOT NULL,
+    chosen boolean NOT NULL,
     amount_minor bigint NOT NULL CHECK (amount_minor >= 0),
     version int NOT NULL CHECK (version > 0)
 );
@@ -19,6 +20,7 @@ CREATE TABLE wait (
     programme text NOT NULL,
     currency char(3) NOT NULL,
     amount_minor bigint NOT NULL CHECK (amount_minor >= 0),
+    chosen_minor bigint NOT NULL CHECK (chosen_minor >= 0),
     epoch int NOT NULL CHECK (epoch > 0),
     version int NOT NULL CHECK (version > 0),
     as_of timestamptz NOT NULL,
@@ -44,12 +46,14 @@ CREATE TABLE wait_rule (
     keep_minor bigint NOT NULL CHECK (keep_minor >= 0),
     move_max_minor bigint NOT NULL CHECK (move_max_minor > 0),
     week_max_minor bigint NOT NULL CHECK (week_max_minor >= move_max_minor),
+    chosen_only boolean NOT NULL,
     set_at timestamptz NOT NULL,
     set_by uuid NOT NULL,
     ended_at timestamptz,
     ended_by uuid,
     CHECK ((ended_at IS NULL) = (ended_by IS NULL))
 );
+COMMENT ON COLUMN wait_rule.chosen_only IS 'For needs that somebody chose.';
 COMMENT ON COLUMN wait_rule.programme IS 'NULL for all programmes.';
 CREATE INDEX wait_rule_in_force ON wait_rule (id) WHERE ended_at IS NULL;
 

@@ -30,9 +30,10 @@ async def put_waiting(conn: asyncpg.Connection, told: Sequence[WaitingChangedV1]
     parts = [each.code.partition("/") for each in told]
     await conn.execute(
         """
-        INSERT INTO waiting_money AS w (key, programme, currency, sensitive, amount_minor, version)
+        INSERT INTO waiting_money AS w (key, programme, currency, sensitive, amount_minor, version,
+                                        chosen)
         SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bool[], $5::bigint[],
-            $6::int[]) AS n (key) ORDER BY n.key
+            $6::int[], $7::bool[]) AS n (key) ORDER BY n.key
         ON CONFLICT (key) DO UPDATE
         SET amount_minor = EXCLUDED.amount_minor, version = EXCLUDED.version
         WHERE EXCLUDED.version > w.version
@@ -43,6 +44,7 @@ async def put_waiting(conn: asyncpg.Connection, told: Sequence[WaitingChangedV1]
         [each.sensitive for each in told],
         [each.quantity for each in told],
         [each.version for each in told],
+        [each.chosen for each in told],
     )
 
 
@@ -56,17 +58,24 @@ async def take_untold(conn: asyncpg.Connection, region: str) -> list[Wait]:
         WITH now AS (
             SELECT programme, currency,
                    (sum(amount_minor)::bigint + $2::bigint - 1) / $2::bigint * $2::bigint
-                       AS amount_minor
+                       AS amount_minor,
+                   (COALESCE(sum(amount_minor) FILTER (WHERE chosen), 0)::bigint + $2::bigint - 1)
+                       / $2::bigint * $2::bigint AS chosen_minor
             FROM waiting_money WHERE NOT sensitive GROUP BY 1, 2
         )
-        INSERT INTO wait AS t (region, programme, currency, amount_minor, epoch, version, as_of)
-        SELECT $1::text, n.programme, n.currency, n.amount_minor, $3, 1, clock_timestamp()
+        INSERT INTO wait AS t (region, programme, currency, amount_minor, chosen_minor, epoch,
+                               version, as_of)
+        SELECT $1::text, n.programme, n.currency, n.amount_minor, n.chosen_minor, $3, 1,
+               clock_timestamp()
         FROM now n LEFT JOIN wait w
             ON (w.region, w.programme, w.currency) = ($1::text, n.programme, n.currency)
-        WHERE n.amount_minor <> COALESCE(w.amount_minor, 0) ORDER BY 2, 3 LIMIT $4
+        WHERE (n.amount_minor, n.chosen_minor)
+            <> (COALESCE(w.amount_minor, 0), COALESCE(w.chosen_minor, 0))
+        ORDER BY 2, 3 LIMIT $4
         ON CONFLICT (region, programme, currency) DO UPDATE
-        SET amount_minor = EXCLUDED.amount_minor, version = t.version + 1, as_of = EXCLUDED.as_of
-        RETURNING region, programme, currency, amount_minor, version, as_of
+        SET amount_minor = EXCLUDED.amount_minor, chosen_minor = EXCLUDED.chosen_minor,
+            version = t.version + 1, as_of = EXCLUDED.as_of
+        RETURNING region, programme, currency, amount_minor, version, as_of, chosen_minor
         """,
         region,
         STEP_MINOR,
@@ -80,11 +89,12 @@ async def put_told(conn: asyncpg.Connection, told: Sequence[Received[WaitChanged
     """Keep what another region tells; the highest epoch and version hold."""
     await conn.executemany(
         """
-        INSERT INTO wait AS w (region, programme, currency, amount_minor, epoch, version, as_of)
-        VALUES ($1, $2, $3, $4, $5, $6, $7)
+        INSERT INTO wait AS w (region, programme, currency, amount_minor, epoch, version, as_of,
+                               chosen_minor)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
         ON CONFLICT (region, programme, currency) DO UPDATE
-        SET amount_minor = EXCLUDED.amount_minor, epoch = EXCLUDED.epoch,
-            version = EXCLUDED.version, as_of = EXCLUDED.as_of
+        SET amount_minor = EXCLUDED.amount_minor, chosen_minor = EXCLUDED.chosen_minor,
+            epoch = EXCLUDED.epoch, version = EXCLUDED.version, as_of = EXCLUDED.as_of
         WHERE (EXCLUDED.epoch, EXCLUDED.version) > (w.epoch, w.version)
         """,
         sorted(
@@ -96,6 +106,7 @@ async def put_told(conn: asyncpg.Connection, told: Sequence[Received[WaitChanged
                 each.epoch,
                 each.event.version,
                 each.event.as_of,
+                each.event.chosen_minor,
             )
             for each in told
         ),
@@ -117,7 +128,7 @@ async def waits(conn: asyncpg.Connection) -> list[Wait]:
     """What is waited for, as the regions told it."""
     rows = await conn.fetch(
         """
-        SELECT region, programme, currency, amount_minor, version, as_of FROM wait
+        SELECT region, programme, currency, amount_minor, version, as_of, chosen_minor FROM wait
         WHERE amount_minor > 0 ORDER BY region, programme, currency LIMIT $1
         """,
         WAITS_MAX,
@@ -308,7 +319,8 @@ async def rules(conn: asyncpg.Connection) -> list[Rule]:
     """The rules in force."""
     rows = await conn.fetch(
         """
-        SELECT id, programme, currency, regions, keep_minor, move_max_minor, week_max_minor, set_by
+        SELECT id, programme, currency, regions, keep_minor, move_max_minor, week_max_minor, set_by,
+               chosen_only
         FROM wait_rule WHERE ended_at IS NULL ORDER BY id
         """
     )
@@ -322,6 +334,7 @@ async def rules(conn: asyncpg.Connection) -> list[Rule]:
             row["move_max_minor"],
             row["week_max_minor"],
             row["set_by"],
+            row["chosen_only"],
         )
         for row in rows
     ]
@@ -357,8 +370,8 @@ async def put_rule(conn: asyncpg.Connection, rule: Rule) -> None:
     await conn.execute(
         """
         INSERT INTO wait_rule (id, programme, currency, regions, keep_minor, move_max_minor,
-                               week_max_minor, set_at, set_by)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, clock_timestamp(), $8)
+                               week_max_minor, set_at, set_by, chosen_only)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, clock_timestamp(), $8, $9)
         """,
         rule.rule_id,
         rule.programme,
@@ -368,6 +381,7 @@ async def put_rule(conn: asyncpg.Connection, rule: Rule) -> None:
         rule.move_max_minor,
         rule.week_max_minor,
         rule.set_by,
+        rule.chosen_only,
     )
 
 
@@ -390,7 +404,7 @@ async def shown_rules(conn: asyncpg.Connection) -> list[asyncpg.Record]:
     return await conn.fetch(
         """
         SELECT r.id AS rule_id, r.programme, r.currency, r.regions, r.keep_minor,
-               r.move_max_minor, r.week_max_minor, r.set_at, r.set_by,
+               r.move_max_minor, r.week_max_minor, r.chosen_only, r.set_at, r.set_by,
                (SELECT COALESCE(sum(w.amount_minor), 0)::bigint FROM wait_move w
                 WHERE w.rule_id = r.id AND w.made_at > clock_timestamp() - $1::interval)
                    AS given_minor
