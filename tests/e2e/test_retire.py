@@ -1,4 +1,7 @@
-"""One of three regions retires while they run: asked what is open, heard by all, and kept out."""
+"""While three regions run one is held for lost and comes back, then another one retires.
+
+Both are told to all, and of neither is anything counted twice or left out.
+"""
 
 import asyncio
 import re
@@ -12,10 +15,10 @@ from aidmesh.region import server_setup
 from aidmesh.topology.config import render
 from aidmesh.topology.watcher import linked_peers
 from e2e.test_money_and_places import fund
-from support.running import RunningMesh
+from support.running import RunningMesh, Staff
 from support.waiting import eventually
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(480)
 
 REFUSAL = re.compile("tls leafnode handshake error|authentication error", re.IGNORECASE)
 COPY = "SELECT site_id, item, on_hand::int FROM world_stock WHERE region = 'odesa' ORDER BY 1, 2"
@@ -26,6 +29,7 @@ async def test_a_region_retires_in_order(tmp_path: Path) -> None:
     try:
         await asyncio.to_thread(mesh.start)
         kyiv, odesa = mesh.staff("kyiv"), mesh.staff("odesa")
+        await _lost_and_back(mesh, kyiv, odesa)
         money = await fund(kyiv, 40_000, to_region="odesa")
         await odesa.item("food_parcel")
         await odesa.receive(await odesa.site("center-o"), "food_parcel", 7)
@@ -87,6 +91,79 @@ async def test_a_region_retires_in_order(tmp_path: Path) -> None:
         await odesa.close()
     finally:
         await asyncio.to_thread(mesh.stop)
+
+
+async def _rejoin(mesh: RunningMesh) -> tuple[int, str]:
+    done = await asyncio.to_thread(mesh.aidmesh, "topology", "rejoin", "lviv")
+    return done.returncode, done.stdout + done.stderr
+
+
+async def _lost_and_back(mesh: RunningMesh, kyiv: Staff, odesa: Staff) -> None:
+    """Two leads of kyiv hold lviv for lost; it is let in again, and all it said counts."""
+    lviv, another = mesh.staff("lviv"), mesh.staff("kyiv")
+    for staff in (kyiv, lviv):
+        await staff.item("hygiene_kit")
+    late = await lviv.site("center-l")
+    code, said = await _rejoin(mesh)
+    assert (code, "nobody held it for lost" in said) == (2, True), said
+    await kyiv.post(
+        "lead", "payments", "/regions/lviv:declare-lost", {"reason": "flooded"}, status=202
+    )
+    await another.post("lead", "payments", "/regions/lviv:confirm-lost")
+    for staff in (kyiv, odesa):
+        await eventually(lambda staff=staff: _stands(staff, "lviv", "lost"), 60)
+    await lviv.receive(late, "hygiene_kit", 9)
+    await eventually(lambda: _has_conflict(odesa), 60)
+    assert await _kits(mesh, "odesa") == []
+    code, said = await _rejoin(mesh)
+    assert (code, "no lead has let it in again" in said) == (2, True), said
+
+    for conflict in (await kyiv.get("lead", "payments", "/conflicts"))["conflicts"]:
+        path = f"/conflicts/{conflict['event_id']}:close"
+        await kyiv.post("lead", "payments", path, {"note": "looked at"})
+    await kyiv.post("lead", "payments", "/regions/lviv:readmit")
+    await eventually(lambda: _has_rejoined(mesh), 120)
+    assert mesh.file.regions["lviv"].epoch == 2
+    code, said = await _rejoin(mesh)
+    assert (code, "rejoined already" in said) == (0, True), said
+    # It says everything again, and now it counts.
+    for region in ("kyiv", "odesa"):
+        await eventually(lambda region=region: _has_kits(mesh, region), 120)
+    await lviv.close()
+    await another.close()
+
+
+async def _stands(staff: Staff, region: str, standing: str) -> bool:
+    found = (await staff.get("lead", "payments", "/standings"))["standings"]
+    return {"region": region, "standing": standing}.items() <= (
+        next((each for each in found if each["region"] == region), {}).items()
+    )
+
+
+async def _has_conflict(staff: Staff) -> bool:
+    return bool((await staff.get("lead", "inventory", "/conflicts"))["conflicts"])
+
+
+async def _has_rejoined(mesh: RunningMesh) -> bool:
+    """It waits until it has taken in what others said; then it is tried again."""
+    code, said = await _rejoin(mesh)
+    assert code in (0, 2), said
+    return code == 0
+
+
+async def _kits(mesh: RunningMesh, region: str) -> list[int]:
+    conn = await asyncpg.connect(mesh.file.regions[region].admin_dsn("inventory"))
+    try:
+        rows = await conn.fetch(
+            "SELECT on_hand::int FROM world_stock WHERE region = 'lviv' AND item = 'hygiene_kit'"
+        )
+    finally:
+        await conn.close()
+    return [row["on_hand"] for row in rows]
+
+
+async def _has_kits(mesh: RunningMesh, region: str) -> bool:
+    return await _kits(mesh, region) == [9]
 
 
 async def _status_is_good(mesh: RunningMesh) -> bool:
