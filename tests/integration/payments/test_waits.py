@@ -64,12 +64,12 @@ async def wants(lviv: Desk, kyiv: Desk, *events: WaitingChangedV1) -> None:
 async def serve(
     desk: Desk, grant: GrantId, amount: int, allotment: AllotmentId | None = None
 ) -> UUID:
-    made: UUID = await desk.run(
+    made: dict[str, UUID] = await desk.run(
         lambda tx: waits.serve(
             desk.office, tx, heard, KEY, (grant, "aid", allotment), amount, MAKER
         )
     )
-    return made
+    return made["transfer_id" if allotment is None else "rebalancing_id"]
 
 
 async def by_rule(desk: Desk) -> int:

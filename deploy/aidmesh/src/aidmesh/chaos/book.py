@@ -230,7 +230,7 @@ def allotted_minor(ops: Iterable[Op]) -> Counter[str]:
     for op in ops:
         if op.status is not Status.ACCEPTED:
             continue
-        if op.what == "allot":
+        if op.what in ("allot", "serve_wait"):
             sums[text(op.answer, "allotment_id")] += int(op.facts["amount_minor"])
         elif op.what == "raise":
             sums[op.facts["allotment"]] += int(op.facts["amount_minor"])

@@ -31,7 +31,7 @@ def _allotments(known: Known) -> Iterator[Violation]:
     amounts = allotted_minor(known.book.ops)
     holders = {
         text(op.answer, "allotment_id"): (op.region, op.facts["to"])
-        for op in known.book.accepted("allot")
+        for op in known.book.accepted("allot", "serve_wait")
     }
     for allotment, (grantor, holder, moved) in _moved(known).items():
         holders[allotment], amounts[allotment] = (grantor, holder), moved

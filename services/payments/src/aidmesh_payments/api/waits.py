@@ -129,8 +129,7 @@ def router(desk: Desk) -> APIRouter:
                 body.amount_minor,
                 caller.staff_id,
             )
-            name = "transfer_id" if allotment_id is None else "rebalancing_id"
-            return await once.answer(tx, 201, {name: made})
+            return await once.answer(tx, 201, made)
 
     @routes.post("/waits:set-aside")
     async def set_aside(body: WaitBody, caller: Finance, once: Once) -> Response:

@@ -161,14 +161,14 @@ async def serve(
     source: tuple[UUID, str, AllotmentId | None],
     amount_minor: int,
     by: UUID,
-) -> UUID:
+) -> dict[str, UUID]:
     """Send what is proposed, or less of it: an allotment of what no holder has, else a proposal.
 
     Args:
         source: grant, budget line and whose allotment.
 
     Returns:
-        the id of the transfer, or of the proposal.
+        what was made, by the names of their ids: a transfer and its allotment, or a proposal.
 
     Raises:
         Problem: it is not proposed, or not so much; or the grant refuses.
@@ -225,7 +225,7 @@ async def _move(
     by: UUID,
     *,
     rule_id: UUID | None = None,
-) -> UUID:
+) -> dict[str, UUID]:
     """Carry an offer out and note it. Raises `Problem`."""
     wait, source = offer.wait, offer.source
     if source.allotment_id is not None:
@@ -245,7 +245,7 @@ async def _move(
             tx.conn, uuid4(), wait, amount_minor, by,
             rebalancing_id=rebalancing_id, rule_id=rule_id,
         )  # fmt: skip
-        return rebalancing_id
+        return {"rebalancing_id": rebalancing_id}
     transfer_id = TransferId(uuid4())
     known = await store.raisable(
         tx.conn, source.grant_id, source.budget_line, wait.region, wait.currency,
@@ -266,4 +266,4 @@ async def _move(
     await store.note_move(
         tx.conn, uuid4(), wait, amount_minor, by, transfer_id=transfer_id, rule_id=rule_id
     )
-    return transfer_id
+    return {"transfer_id": transfer_id, "allotment_id": allotment_id}

@@ -31,7 +31,9 @@ class Proposer:
             if each["state"] in ("proposed", "returned") and each["signed_by"] is None
         ]
         chance = self._rng.random()
-        if chance < 0.45 and len(standing) < OPEN_MAX:
+        if chance < 0.25:
+            await self._serve_who_waits()
+        elif chance < 0.5 and len(standing) < OPEN_MAX:
             await self._propose()
         elif chance < 0.9 and unsigned:
             await self._step("sign_move", "sign", unsigned, Role.APPROVER)
@@ -55,6 +57,33 @@ class Proposer:
         }
         facts = {"allotment": allotment_id, "holder": holder, "to": to}
         await self._do("propose_move", "/rebalancings", Role.FINANCE, body, **facts)
+
+    async def _serve_who_waits(self) -> None:
+        """Send what is proposed for those who wait for money, or ask its holder for it."""
+        page = await self._client.get("payments", "/waits", Role.FINANCE)
+        found = [
+            (wait, offer) for wait in rows(page or {}, "waits") for offer in rows(wait, "offers")
+        ]
+        if not found:
+            return
+        wait, offer = self._rng.choice(found)
+        amount = self._rng.randint(1, int(str(offer["amount_minor"])))
+        to, allotment, holder = text(wait, "region"), text(offer, "allotment_id"), offer["holder"]
+        body: Json = {
+            "region": to,
+            "programme": wait["programme"],
+            "currency": wait["currency"],
+            "grant_id": offer["grant_id"],
+            "budget_line": offer["budget_line"],
+            "allotment_id": allotment or None,
+            "amount_minor": amount,
+        }
+        facts = {"to": to, "amount_minor": str(amount)}
+        if holder is None:
+            await self._do("serve_wait", "/waits:serve", Role.FINANCE, body, **facts)
+        else:
+            facts |= {"allotment": allotment, "holder": str(holder)}
+            await self._do("propose_move", "/waits:serve", Role.FINANCE, body, **facts)
 
     async def _step(self, what: str, verb: str, among: list[Json], role: Role) -> None:
         proposal = text(self._rng.choice(among), "id")
