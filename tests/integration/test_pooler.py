@@ -58,9 +58,18 @@ async def test_a_pooled_transaction_has_its_bounds_and_leaves_none(
         async with db.read() as conn:
             assert await conn.fetchval("SHOW idle_in_transaction_session_timeout") == "1min"
         async with db.connection() as conn:
-            assert await conn.fetchval("SHOW statement_timeout", timeout=5) == "0"
+            assert await conn.fetchval("SHOW statement_timeout") == "0"
         await db.close()
+        careless = await asyncpg.connect(dsn)  # it believes that its session stays
+        with pytest.raises(asyncpg.InvalidSQLStatementNameError):
+            await _ask_three_times(careless)
+        await careless.close()
         bare = Database(dsn, outbox.Origin("kyiv", "intake"))
         with pytest.raises(asyncpg.PostgresError, match="unsupported startup parameter"):
             await bare.open()
         assert pooler.moved > 0
+
+
+async def _ask_three_times(conn: asyncpg.Connection) -> None:
+    for _ in range(3):
+        await conn.fetchval("SELECT 1")

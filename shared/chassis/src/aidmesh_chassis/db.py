@@ -241,8 +241,8 @@ class Database:
     async def connection(self) -> AsyncIterator[asyncpg.Connection]:
         """A connection outside any transaction, for those who keep their own.
 
-        Nothing is asked outside of one: behind a pooler two messages of the same statement may
-        reach two servers.
+        Nothing is asked outside of one: behind a pooler it would have no bounds, and the next
+        question may reach another server.
         """
         pool = self.pool
         try:

@@ -39,16 +39,6 @@ class Ports:
     routes: tuple[str, ...] = ()
     route_host: str = "127.0.0.1"
 
-    @property
-    def all(self) -> tuple[int, ...]:
-        """Every port that has to be free."""
-        own = [self.client, self.monitor]
-        if self.leaf is not None:
-            own.append(self.leaf)
-        if self.routes:
-            own.append(_address(self.routes[self.number - 1])[1])
-        return tuple(own)
-
 
 @dataclass(frozen=True, slots=True)
 class PeerEnd:
