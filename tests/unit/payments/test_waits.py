@@ -215,3 +215,13 @@ def test_a_pool_is_charged_at_least_what_the_grant_books(amount: int, rate: obje
     booked = to_grant_currency(amount, "UAH", "EUR", text)
 
     assert -int(-amount * worth_of("UAH", "EUR", text) // 1) >= booked
+
+
+def test_what_several_sources_give_by_rule_is_no_more_than_was_chosen() -> None:
+    wait = Wait("odesa", "cash", "UAH", 20, 1, NOW, chosen_minor=10)
+    first, second = source("a", None, None, 1), source("b", None, None, 2)
+    offers = propose([wait], [first, second], {("1",): 8, ("2",): 8}, {}, {})
+    rule = Rule(LEAD, None, "UAH", None, 0, 99, 99, LEAD, chosen_only=True)
+
+    assert [each.amount_minor for each in by_rule(offers, [rule], {}, {}, {})] == [8, 2]
+    assert [each.amount_minor for each in by_rule(offers, [rule], {}, {}, {wait.key: 1})] == [8, 1]
