@@ -146,3 +146,23 @@ async def test_an_older_inbox_is_keyed_anew_and_forgets_nothing(
     await admin.execute("DROP DATABASE older_inbox WITH (FORCE)")
     await admin.close()
     assert wire(card(1), by_time).headers is not None
+
+
+async def test_the_time_of_a_row_is_that_of_its_id(database: DatabaseFactory) -> None:
+    """Keys of rows that are there stay what they are, whatever PostgreSQL can read of an id."""
+    conn = await asyncpg.connect(await database("console"))
+    ids = [
+        *(new_event_id() for _ in range(20)),
+        UUID("00000000-0000-7000-8000-000000000000"),
+        UUID("0000ffff-ffff-7fff-bfff-ffffffffffff"),
+        UUID("05f5e0ff-dcba-7123-8123-0123456789ab"),
+    ]
+    found = await conn.fetch(
+        "SELECT inbox_time(id) AS ours, uuid_extract_timestamp(id) AS theirs, id"
+        " FROM unnest($1::uuid[]) AS n (id)",
+        ids,
+    )
+    await conn.close()
+    assert len(found) == len(ids)
+    for row in found:
+        assert row["ours"] == row["theirs"], row["id"]

@@ -122,20 +122,29 @@ async def queues(
         return []
     rows = await conn.fetch(
         f"""
-        SELECT blocked_resource, blocked_code, blocked_site, blocked_area,
-            {FIRST_ON} AS first_on, {LAST_ON} AS last_on,
-            CASE WHEN ask -> 'capacity' ->> 'resource' = 'slot' THEN needed_until
-                END AS starts_before,
-            min(ROW(-priority, asked_on, queue_no, id)) AS first,  -- from PostgreSQL 18 on
-            count(*) AS needs
-        FROM need w JOIN unnest($2::text[], $3::text[]) AS u (resource, code)
-            ON blocked_resource = u.resource AND blocked_code = u.code
-        WHERE state = 'waitlisted' AND wait IN ('short', 'behind')
-            AND coalesce(jsonb_array_length(ask -> 'capacity' -> 'features'), 0) = 0
-            AND id IS DISTINCT FROM $4
-            AND ($5::int IS NULL OR (-priority, asked_on, queue_no, id)
-                < ($5::int, $6::date, $7::bigint, $8::uuid))
-        GROUP BY 1, 2, 3, 4, 5, 6, 7
+        WITH queue AS (
+            SELECT blocked_resource, blocked_code, blocked_site, blocked_area,
+                {FIRST_ON} AS first_on, {LAST_ON} AS last_on,
+                CASE WHEN ask -> 'capacity' ->> 'resource' = 'slot' THEN needed_until
+                    END AS starts_before,
+                -- The least of rows is known from PostgreSQL 18 on, that of arrays everywhere.
+                min(ARRAY[-priority, asked_on - DATE 'epoch', queue_no]) AS first,
+                count(*) AS needs
+            FROM need w JOIN unnest($2::text[], $3::text[]) AS u (resource, code)
+                ON blocked_resource = u.resource AND blocked_code = u.code
+            WHERE state = 'waitlisted' AND wait IN ('short', 'behind')
+                AND coalesce(jsonb_array_length(ask -> 'capacity' -> 'features'), 0) = 0
+                AND id IS DISTINCT FROM $4
+                AND ($5::int IS NULL OR (-priority, asked_on, queue_no, id)
+                    < ($5::int, $6::date, $7::bigint, $8::uuid))
+            GROUP BY 1, 2, 3, 4, 5, 6, 7
+        )
+        SELECT q.*, -f.priority AS place, f.asked_on, f.queue_no, f.id
+        FROM queue q JOIN need f
+            ON f.state = 'waitlisted'
+            AND f.blocked_resource = q.blocked_resource AND f.blocked_code = q.blocked_code
+            AND f.priority = -q.first[1] AND f.asked_on = DATE 'epoch' + q.first[2]::int
+            AND f.queue_no = q.first[3]
         """,  # noqa: S608 - constants
         today,
         *columns(pairs),
@@ -145,7 +154,7 @@ async def queues(
     return [
         Queue(
             _blocked(row, 1),
-            tuple(row["first"]),
+            (row["place"], row["asked_on"], row["queue_no"], row["id"]),
             row["first_on"],
             row["last_on"],
             row["starts_before"],
