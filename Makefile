@@ -9,7 +9,7 @@ PARTS  := shared/contracts shared/chassis services/intake services/inventory ser
           services/notification services/reporting services/console deploy/aidmesh
 ARGS   ?=
 
-.PHONY: help setup demo test lint types format documents locks bench chaos clean
+.PHONY: help setup demo test lint types format documents locks bench chaos containers clean
 
 help:            ## what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 12
@@ -50,6 +50,9 @@ bench: setup     ## how many needs a second (aidmesh bench import: rows of a fil
 
 chaos: setup     ## ten minutes of faults (ARGS="--minutes 1 --seed 7" for others)
 	$(BIN)/aidmesh chaos $(ARGS)
+
+containers: setup ## prove compose.yaml on a container engine, where one is found
+	$(BIN)/python tests/containers/prove.py $(ARGS)
 
 documents: setup ## write schemas, AsyncAPI documents and the reference pages anew
 	$(BIN)/python -m aidmesh_contracts write .

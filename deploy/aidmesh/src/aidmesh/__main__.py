@@ -1,6 +1,7 @@
 """`aidmesh`: the operators' command. Add a command here, its module in `aidmesh.commands`."""
 
 from cyclopts import App
+from cyclopts.config import Env
 
 from aidmesh.commands import (
     bench,
@@ -16,6 +17,7 @@ from aidmesh.commands import (
     retiring,
     staff,
     status,
+    supervise,
     topology,
     trace,
     up,
@@ -28,11 +30,14 @@ def build() -> App:
     app = App(
         name="aidmesh",
         help="Run, provision, check and demonstrate an Aidmesh mesh.",
+        config=Env("AIDMESH_", command=False),  # AIDMESH_DATA for --data, in a container
         help_format="plaintext",  # rendering Markdown takes longer than everything else
         help_formatter="plain",
     )
     app.command(up.up)
     app.command(demo.demo)
+    app.command(supervise.provision)
+    app.command(supervise.supervise)
     app.command(import_.import_, name="import")
     app.command(verify.verify)
     app.command(status.status)

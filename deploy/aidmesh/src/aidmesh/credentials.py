@@ -127,6 +127,24 @@ def store_key_id(folder: Path) -> str:
         raise CredentialsError(f"{path} cannot be read: {error.strerror}") from None
 
 
+def is_encrypted(region: str, folder: Path, known: str | None) -> bool:
+    """Whether a region's store is encrypted. Raises CredentialsError when with another key.
+
+    nats-server would only warn, and begin with an empty store.
+
+    Args:
+        region: its name.
+        folder: of its keys.
+        known: the id of the key that it is encrypted with, None if it is not.
+    """
+    if known is not None and known != store_key_id(folder):
+        raise CredentialsError(
+            f"{region}: the messages are encrypted with another key than the one in "
+            f"{folder / FOLDER / STORE}; put the right one back, nothing was changed"
+        )
+    return known is not None
+
+
 def generation_of(paths: Iterable[Path]) -> str:
     """A text that is another one when what any of these files holds is."""
     found = hashlib.sha256()

@@ -25,6 +25,18 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
         "Keys have changed, and the NATS server could not take them up; it is tried again.",
         "Read the reason: a file of the keys folder that is missing or cannot be read.",
     ),
+    "server.restart_needed": LogEvent(
+        "error",
+        "NATS has to be started anew for what it is to run with, and the supervisor may not do it.",
+        "Restart its container: docker compose restart nats.",
+    ),
+    "keys.handed_out": LogEvent("info", "Containers were handed keys or settings that changed."),
+    "keys.not_handed_out": LogEvent("debug", "A key was replaced as it was read; once more."),
+    "region.retired": LogEvent(
+        "warning",
+        "The region has retired; its supervisor tends it no more.",
+        "Stop its containers; keep its volumes as long as its books have to be kept.",
+    ),
     "topology.applied": LogEvent("info", "A stream or durable was created or brought to the plan."),
     "gate.opened": LogEvent("info", "Nothing acknowledged is missing; relays may publish."),
     "gate.stays_closed": LogEvent(

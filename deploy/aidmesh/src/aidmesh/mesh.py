@@ -7,7 +7,7 @@ is stopped, and links that were added or taken away there change, without stoppi
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -58,19 +58,7 @@ class Mesh:
 
     async def follow(self) -> None:
         """Do what `mesh.json` says whenever it changes, until cancelled."""
-        seen = None  # it may have changed since it was read
-        while goes_on():
-            await asyncio.sleep(FOLLOW_S)
-            stamp = _stamp(self.data)
-            if stamp == seen:
-                continue
-            seen = stamp
-            try:
-                file = read_mesh(self.data)
-            except MeshError as error:
-                log.error("mesh.unreadable", reason=str(error))
-            else:
-                await self._take_on(file)
+        await follow(self.data, self._take_on)
 
     async def stop(self) -> None:
         """Stop following, watching and running."""
@@ -98,6 +86,23 @@ class Mesh:
             await _cancel([self._watchers.pop(name)])
         await self.regions[name].stop()
         del self.regions[name]
+
+
+async def follow(data: Path, take_on: Callable[[MeshFile], Awaitable[None]]) -> None:
+    """Call `take_on` with what `mesh.json` holds whenever it has changed, until cancelled."""
+    seen = None  # it may have changed since it was read
+    while goes_on():
+        await asyncio.sleep(FOLLOW_S)
+        stamp = _stamp(data)
+        if stamp == seen:
+            continue
+        seen = stamp
+        try:
+            file = read_mesh(data)
+        except MeshError as error:
+            log.error("mesh.unreadable", reason=str(error))
+        else:
+            await take_on(file)
 
 
 @asynccontextmanager

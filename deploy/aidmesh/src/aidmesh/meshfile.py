@@ -54,8 +54,9 @@ class _Entry(BaseModel):
 
 
 class PostgresEntry(_Entry):
-    """A region's PostgreSQL server."""
+    """A region's PostgreSQL server, and its superuser's password."""
 
+    host: str = HOST
     port: int
     password: str
 
@@ -71,10 +72,14 @@ class NodeEntry(_Entry):
 
 class NatsEntry(NodeEntry):
     """A region's NATS server; its keys are in the keys folder. `store_key_id` tells which of them
-    its store is encrypted with, None if it is not. `others` form a cluster with it."""
+    its store is encrypted with, None if it is not. `others` form a cluster with it. `folder` is
+    where its configuration lies when somebody else runs it, at `host`, see aidmesh.outside; None
+    for one of ours."""
 
     _retired = frozenset({"admin_password", "system_password"})
 
+    host: str = HOST
+    folder: Path | None = None
     leaf_host: str = HOST
     """Where it listens for links: on this machine alone, until a region elsewhere was let in."""
     store_key_id: str | None = None
@@ -88,7 +93,7 @@ class NatsEntry(NodeEntry):
     @property
     def url(self) -> str:
         """Where clients connect; of several servers all, separated by commas."""
-        return ",".join(f"nats://{HOST}:{node.client_port}" for node in self.nodes)
+        return ",".join(f"nats://{self.host}:{node.client_port}" for node in self.nodes)
 
     @property
     def monitor_ports(self) -> list[int]:
@@ -114,6 +119,7 @@ class ServiceEntry(_Entry):
 
     _retired = frozenset({"nats_password"})
 
+    host: str = HOST
     http_port: int
     database_password: str | None = None
     replica_ports: list[int] = []
@@ -121,12 +127,12 @@ class ServiceEntry(_Entry):
     @property
     def url(self) -> str:
         """Where its HTTP API is."""
-        return f"http://{HOST}:{self.http_port}"
+        return f"http://{self.host}:{self.http_port}"
 
     @property
     def urls(self) -> list[str]:
         """Where the HTTP API of each copy is."""
-        return [f"http://{HOST}:{port}" for port in (self.http_port, *self.replica_ports)]
+        return [f"http://{self.host}:{port}" for port in (self.http_port, *self.replica_ports)]
 
 
 class RegionEntry(_Entry):
@@ -143,13 +149,11 @@ class RegionEntry(_Entry):
         password = self.services[service].database_password
         if password is None:
             raise MeshError(f"{service} has no database")
-        return f"postgresql://{service}:{password}@{HOST}:{self.postgres.port}/{service}"
+        return self._dsn(service, password, service)
 
     def admin_dsn(self, database: str) -> str:
         """A database URL as the superuser."""
-        return (
-            f"postgresql://postgres:{self.postgres.password}@{HOST}:{self.postgres.port}/{database}"
-        )
+        return self._dsn("postgres", self.postgres.password, database)
 
     @property
     def ports(self) -> list[int]:
@@ -172,6 +176,11 @@ class RegionEntry(_Entry):
     def outbox_dsns(self) -> list[str]:
         """All databases with an outbox, as the superuser."""
         return [self.admin_dsn(service) for service in WITH_DATABASE]
+
+    def _dsn(self, role: str, password: str, database: str) -> str:
+        return (
+            f"postgresql://{role}:{password}@{self.postgres.host}:{self.postgres.port}/{database}"
+        )
 
 
 class Elsewhere(_Entry):
@@ -242,14 +251,15 @@ def write_mesh(data: Path, mesh: MeshFile) -> None:
 @contextmanager
 def changing_mesh(data: Path) -> Iterator[MeshFile]:
     """Read `mesh.json`, and write what was made of it; one at a time. Raises as `read_mesh`."""
-    with _alone(data):
+    with locked_mesh(data):
         mesh = read_mesh(data)
         yield mesh
         write_mesh(data, mesh)
 
 
 @contextmanager
-def _alone(data: Path) -> Iterator[None]:
+def locked_mesh(data: Path) -> Iterator[None]:
+    """Be alone in changing `mesh.json`."""
     with (data / f".{NAME}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
@@ -269,7 +279,7 @@ def prepare_mesh(
 
     Raises MeshError when regions that are there were not named, or a name is not one.
     """
-    with _alone(data):
+    with locked_mesh(data):
         return _prepare(data, regions, keys, ports_from)
 
 
@@ -311,7 +321,7 @@ def add_region(mesh: MeshFile, region: str, keys: Path, ports: Iterator[int]) ->
 def _new_region(keys: Path, ports: Iterator[int]) -> RegionEntry:
     return RegionEntry(
         keys=keys,
-        postgres=PostgresEntry(port=next(ports), password=_secret()),
+        postgres=PostgresEntry(port=next(ports), password=new_password()),
         nats=NatsEntry(
             client_port=next(ports),
             monitor_port=next(ports),
@@ -320,7 +330,7 @@ def _new_region(keys: Path, ports: Iterator[int]) -> RegionEntry:
         services={
             service: ServiceEntry(
                 http_port=next(ports),
-                database_password=_secret() if service in WITH_DATABASE else None,
+                database_password=new_password() if service in WITH_DATABASE else None,
             )
             for service in SERVICES
         },
@@ -412,5 +422,6 @@ def check_not_retired(mesh: MeshFile, region: str) -> None:
         raise MeshError(f"{region} has retired, and its name is not used again")
 
 
-def _secret() -> str:
+def new_password() -> str:
+    """192 random bits that need no quoting anywhere."""
     return secrets.token_urlsafe(24)

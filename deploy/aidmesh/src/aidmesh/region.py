@@ -5,7 +5,6 @@ what they do for an outage of any kind.
 """
 
 import asyncio
-import contextlib
 import os
 import shutil
 import signal
@@ -13,27 +12,27 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 import httpx
 
-from aidmesh.credentials import FOLDER, STORE, CredentialsError, seed_file, store_key_id
-from aidmesh.databases import prepare_databases
+from aidmesh.credentials import is_encrypted, seed_file
 from aidmesh.embedded import EmbeddedError, NatsServer, PostgresServer, StartError
 from aidmesh.embedded.ports import HOST
 from aidmesh.embedded.process import KeptProcess
 from aidmesh.meshfile import MeshFile, RegionEntry
-from aidmesh.topology.config import SUPERVISOR, SYSTEM, render
+from aidmesh.tending import Tender
+from aidmesh.topology.config import render
 from aidmesh.topology.serving import PeerEnd, Ports, Served, Setup, read_setup
-from aidmesh.topology.warden import OUTAGES, Warden
+from aidmesh.topology.warden import Warden
 from aidmesh_chassis.ending import goes_on
 from aidmesh_chassis.logs import get_logger
 
 log = get_logger()
 
 LOOK_S = 0.2
-GATE_POLL_S = 0.02
 RESTART_S_MIN = 0.5
 RESTART_S_MAX = 30.0
 STEADY_S = 60.0
@@ -41,7 +40,6 @@ READY_SECONDS_MAX = 120.0
 SERVICE_STOP_MS_MAX = 15_000
 LOG_BYTES_MAX = 64 * 1024**2
 LOG_LOOK_S = 60.0
-KEYS_LOOK_S = 1.0
 NO_ROADS: Mapping[tuple[str, str], int] = {}
 
 
@@ -110,12 +108,9 @@ class Region:
             output=logs / "postgres.out",
             keep_fds=keep_fds,
         )
-        self._mesh = mesh
-        self._peers = mesh.peers(name)
         self._roads = roads
-        self._served = [self._serve(i) for i in range(len(self.entry.nats.nodes))]
-        self._redialers = {each.server.monitor_port: each.redialer() for each in self._served}
-        self.warden = self._new_warden()
+        self._servers: list[NatsServer] = []
+        self._tender = Tender(name, mesh, self._serve)
         groups = [(service,) for service in services] if apart else [tuple(services)]
         copies = max((len(each.urls) for each in self.entry.services.values()), default=1)
         self.hosts = {
@@ -124,18 +119,22 @@ class Region:
             for group in groups
             if group
         }
-        servers = [(_nth("nats", i), each.server) for i, each in enumerate(self._served)]
+        servers = [(_nth("nats", i), each) for i, each in enumerate(self._servers)]
         self._watched = [
             Watched("postgres", self.postgres, self.postgres.start),
             *(Watched(name, server, server.start) for name, server in servers),
             *(Watched(name, host, host.start) for name, host in self.hosts.items()),
         ]
-        self._warden_task: asyncio.Task[None] | None = None
 
     @property
     def nats(self) -> NatsServer:
         """Its NATS server; of a cluster the first."""
-        return self._served[0].server
+        return self._servers[0]
+
+    @property
+    def warden(self) -> Warden:
+        """Who keeps its streams in order."""
+        return self._tender.warden
 
     async def start(self) -> None:
         """Start servers, databases migrated, streams provisioned, the gate open, then services.
@@ -145,9 +144,7 @@ class Region:
         self._make_folders()
         servers = [watched for watched in self._watched if watched.name not in self.hosts]
         await asyncio.gather(*(asyncio.to_thread(server.start_now) for server in servers))
-        await prepare_databases(self.entry)
-        self._warden_task = asyncio.create_task(self.warden.run())
-        await self._wait_for_gate()
+        await self._tender.open()
         for watched in self._watched:
             if watched not in servers:
                 await asyncio.to_thread(watched.start_now)
@@ -173,69 +170,28 @@ class Region:
         async with asyncio.TaskGroup() as tasks:
             for watched in self._watched:
                 tasks.create_task(self._keep(watched))
-            tasks.create_task(self._keep_house())
+            tasks.create_task(self._tender.keep())
+            tasks.create_task(self._keep_logs_short())
 
     async def _keep(self, watched: Watched) -> None:
         while goes_on():
             await self._look(watched)
             await asyncio.sleep(LOOK_S)
 
-    async def _keep_house(self) -> None:
-        logs_looked_at = keys_looked_at = time.monotonic()
+    async def _keep_logs_short(self) -> None:
         while goes_on():
-            self._look_at_warden()
-            if time.monotonic() - keys_looked_at > KEYS_LOOK_S:
-                keys_looked_at = time.monotonic()
-                await self._look_at_keys()
-            if time.monotonic() - logs_looked_at > LOG_LOOK_S:
-                logs_looked_at = time.monotonic()
-                await asyncio.to_thread(self._shorten_logs)
-            await asyncio.sleep(LOOK_S)
+            await asyncio.sleep(LOG_LOOK_S)
+            await asyncio.to_thread(self._shorten_logs)
 
     async def link_with_peers(self, mesh: MeshFile) -> None:
-        """Take on the links that `mesh` names now; services, and other links, go on.
-
-        A server that can't do that while it runs is ended, and `watch` starts it again.
-        """
-        await self._take_epoch(mesh.regions[self.name].epoch)
-        before, self._mesh = self._mesh, mesh
-        links = [(peer, mesh.dial(self.name, peer)) for peer in mesh.peers(self.name)]
-        if (
-            links == [(peer, before.dial(self.name, peer)) for peer in before.peers(self.name)]
-            and mesh.regions[self.name].nats == before.regions[self.name].nats
-        ):
-            return
-        gone = sorted(set(self._peers) - set(mesh.peers(self.name)))
-        self._peers = mesh.peers(self.name)
-        self.warden.link_with(self._peers)
-        try:
-            await self._renew()
-            await self.warden.unlink(gone)
-        except CredentialsError as error:
-            log.warning("server.not_renewed", region=self.name, reason=str(error))
-        except OUTAGES as error:
-            log.warning("links.need_restart", region=self.name, reason=type(error).__name__)
-            await _in_threads([each.adopt for each in self._served])
-            await self._stop_nats()
-        log.info("links.changed", region=self.name, peers=self._peers)
-
-    async def _take_epoch(self, epoch: int) -> None:
-        """Services ask for the epoch whenever they connect, so a higher one ends the server."""
-        if epoch == self.entry.epoch:
-            return
-        self.entry.epoch = epoch
-        self.warden.gate.epoch = epoch
-        log.warning("epoch.raised", region=self.name, epoch=epoch)
-        await self._stop_nats()
+        """Take on the links that `mesh` names now; services, and other links, go on."""
+        await self._tender.link_with_peers(mesh)
 
     async def stop(self) -> None:
         """Stop services, then the warden, then the servers; every step is bounded."""
         await _in_threads([host.stop for host in self.hosts.values()])
-        if self._warden_task is not None:
-            self._warden_task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._warden_task
-        await asyncio.gather(self._stop_nats(), asyncio.to_thread(self.postgres.stop))
+        await self._tender.close()
+        await _in_threads([*(server.stop for server in self._servers), self.postgres.stop])
         log.info("region.stopped", region=self.name)
 
     @property
@@ -268,74 +224,34 @@ class Region:
             watched.died = False
             log.info("process.restarted", region=self.name, process=watched.name)
 
-    async def _look_at_keys(self) -> None:
-        try:
-            if await self._renew():
-                log.info("server.renewed", region=self.name)
-        except (CredentialsError, OSError) as error:
-            log.warning("server.not_renewed", region=self.name, reason=str(error))
+    def _serve(self, mesh: Callable[[], MeshFile]) -> list[Served]:
+        """Its servers, not started yet, and what each runs with."""
 
-    async def _renew(self) -> bool:
-        """Whether what a server that runs works with had changed, and was taken up by all."""
-        running = [each for each in self._served if each.server.alive]
-        return any(await asyncio.gather(*(asyncio.to_thread(each.renew) for each in running)))
+        def read(index: int) -> Setup:
+            return server_setup(self.name, mesh(), self._folder, self._roads, index)
 
-    async def _stop_nats(self) -> None:
-        await _in_threads([each.server.stop for each in self._served])
-
-    def _look_at_warden(self) -> None:
-        task = self._warden_task
-        if task is not None and task.done() and not task.cancelled():
-            log.error("warden.failed", region=self.name, exc_info=task.exception())
-            self.warden = self._new_warden()
-            self._warden_task = asyncio.create_task(self.warden.run())
-
-    def _new_warden(self) -> Warden:
-        nats = self.entry.nats
-        return Warden(
-            region=self.name,
-            peers=self._peers,
-            url=nats.url,
-            seed_file=seed_file(self.entry.keys, SUPERVISOR),
-            monitors=self._redialers,
-            epoch=self.entry.epoch,
-            outbox_dsns=self.entry.outbox_dsns,
-            system_seed_file=seed_file(self.entry.keys, SYSTEM),
-        )
-
-    def _serve(self, index: int) -> Served:
-        """A server that is not started yet, and what it runs with."""
-
-        def read() -> Setup:
-            return server_setup(self.name, self._mesh, self._folder, self._roads, index)
-
-        node, setup, name = self.entry.nats.nodes[index], read(), _nth("nats", index)
-        ports = (node.client_port, node.monitor_port, node.leaf_port, node.route_port)
-        server = NatsServer(
-            self._folder / name,
-            render(setup.config),
-            tuple(port for port in ports if port is not None),
-            node.monitor_port,
-            output=self._folder / "log" / f"{name}.out",
-            keep_fds=self._keep_fds,
-            files=setup.files,
-        )
-        return Served(server, setup, read)
-
-    async def _wait_for_gate(self) -> None:
-        deadline = time.monotonic() + READY_SECONDS_MAX
-        while not self.warden.gate.is_open:
-            if self._warden_task is not None and self._warden_task.done():
-                self._warden_task.result()
-            if time.monotonic() > deadline:
-                raise StartError(f"{self.name}: the gate stays closed: {self.warden.trouble}")
-            await asyncio.sleep(GATE_POLL_S)
+        served = []
+        for index, node in enumerate(self.entry.nats.nodes):
+            setup, name = read(index), _nth("nats", index)
+            ports = (node.client_port, node.monitor_port, node.leaf_port, node.route_port)
+            server = NatsServer(
+                self._folder / name,
+                render(setup.config),
+                tuple(port for port in ports if port is not None),
+                node.monitor_port,
+                output=self._folder / "log" / f"{name}.out",
+                keep_fds=self._keep_fds,
+                files=setup.files,
+            )
+            self._servers.append(server)
+            served.append(Served(server, setup, partial(read, index)))
+        return served
 
     def _make_folders(self) -> None:
         # PostgreSQL's account has to pass where the system can't lead it past closed folders.
         mode = 0o711 if os.geteuid() == 0 else 0o700
         self._folder.mkdir(mode=mode, parents=True, exist_ok=True)
-        for name in ("log", *(each.server.folder.name for each in self._served)):
+        for name in ("log", *(server.folder.name for server in self._servers)):
             (self._folder / name).mkdir(mode=0o700, exist_ok=True)
         link = self._folder / "log" / "postgres"
         if not link.is_symlink():
@@ -367,7 +283,7 @@ def _nth(name: str, index: int) -> str:
 
 
 def service_environment(region: str, entry: RegionEntry, index: int = 0) -> dict[str, str]:
-    """The settings of a region's services, as they would be given to containers.
+    """The settings of a region's services.
 
     Args:
         region: its name.
@@ -378,25 +294,52 @@ def service_environment(region: str, entry: RegionEntry, index: int = 0) -> dict
     for name, service in entry.services.items():
         if index >= len(service.urls):
             continue
-        fields = {
-            "REGION": region,
-            "HTTP_HOST": HOST,
-            "HTTP_PORT": service.urls[index].rpartition(":")[2],
-            "KEYS_DIR": str(entry.keys),
-            **({"INSTANCE": str(index + 1)} if service.replica_ports else {}),
-        }
-        if service.database_password is not None:
-            fields["DATABASE_URL"] = entry.dsn(name)
-            fields["NATS_URL"] = entry.nats.url
-            fields["NATS_SEED_FILE"] = str(seed_file(entry.keys, name))
-        if name == "console":
-            fields |= {
-                f"{other.upper()}_URL": entry.services[other].urls[index]
-                for other in entry.services
-                if other != name
-            }
+        port = int(service.urls[index].rpartition(":")[2])
+        fields = service_settings(
+            region, entry, name, entry.keys, listen=(service.host, port), index=index
+        )
         environment |= {f"AIDMESH_{name.upper()}_{field}": value for field, value in fields.items()}
     return environment
+
+
+def service_settings(
+    region: str,
+    entry: RegionEntry,
+    name: str,
+    keys: Path,
+    *,
+    listen: tuple[str, int],
+    index: int = 0,
+) -> dict[str, str]:
+    """The settings of one service, by the name of the field.
+
+    Args:
+        region: its name.
+        entry: where its servers and services are.
+        name: of the service.
+        keys: the folder of keys, as the service sees it.
+        listen: host and port.
+        index: which copy of it, from 0 on.
+    """
+    service = entry.services[name]
+    fields = {
+        "REGION": region,
+        "HTTP_HOST": listen[0],
+        "HTTP_PORT": str(listen[1]),
+        "KEYS_DIR": str(keys),
+        **({"INSTANCE": str(index + 1)} if service.replica_ports else {}),
+    }
+    if service.database_password is not None:
+        fields["DATABASE_URL"] = entry.dsn(name)
+        fields["NATS_URL"] = entry.nats.url
+        fields["NATS_SEED_FILE"] = str(seed_file(keys, name))
+    if name == "console":
+        fields |= {
+            f"{other.upper()}_URL": entry.services[other].urls[index]
+            for other in entry.services
+            if other != name
+        }
+    return fields
 
 
 def server_setup(
@@ -420,13 +363,6 @@ def server_setup(
     """
     entry = mesh.regions[region]
     node, name = entry.nats.nodes[index], _nth("nats", index)
-    encrypted_with = entry.nats.store_key_id
-    # nats-server would only warn, and begin with an empty store.
-    if encrypted_with is not None and encrypted_with != store_key_id(entry.keys):
-        raise CredentialsError(
-            f"{region}: the messages are encrypted with another key than the one in "
-            f"{entry.keys / FOLDER / STORE}; put the right one back, nothing was changed"
-        )
     return read_setup(
         region,
         entry.keys,
@@ -443,7 +379,7 @@ def server_setup(
             peer: PeerEnd(mesh.keys_of(region, peer), _dialed(mesh, region, peer, roads))
             for peer in mesh.peers(region)
         },
-        encrypted=encrypted_with is not None,
+        encrypted=is_encrypted(region, entry.keys, entry.nats.store_key_id),
         log_file=folder / "log" / f"{name}.log",
     )
 

@@ -30,11 +30,11 @@ from aidmesh.credentials import (
     setting,
     write_file,
 )
-from aidmesh.embedded.ports import HOST
-from aidmesh.meshfile import MeshError, MeshFile
+from aidmesh.meshfile import MeshError, MeshFile, NatsEntry
 from aidmesh.topology.api import Json
 from aidmesh.topology.config import LINK_SEED, SYSTEM, dials
-from aidmesh.topology.warden import connect_as
+from aidmesh.topology.configured import CONFIG
+from aidmesh.topology.warden import connect_as, tell_server
 from aidmesh.topology.watcher import linked_peers
 from aidmesh_chassis.nkey import nkey_of
 
@@ -143,24 +143,25 @@ async def rotate_running(
     Raises RotationError when a step does not end; FolderError as `prepare`.
     """
     entry = mesh.regions[region]
-    folder, port = entry.keys, entry.nats.monitor_port
+    folder, server = entry.keys, entry.nats
     waits_for = untold(mesh, region, told)
     fresh = _of_those(prepare(folder), waits_for)
     old = {public for user in USERS for public in publics_of(folder, user)} - set(fresh.values())
-    files = {name: data / name / "nats" / "nats.conf" for name in mesh.regions}
-    ports = {name: mesh.regions[name].nats.monitor_port for name in mesh.regions}
+    files = {name: config_file(name, mesh, data) for name in mesh.regions}
+    servers = {name: mesh.regions[name].nats for name in mesh.regions}
     here = [peer for peer in mesh.regions if peer != region and dials(region, peer)]
     accepting = [] if waits_for else here
-    linked = set(here) | (set(mesh.elsewhere) & linked_peers(port))
+    look = partial(linked_peers, server.monitor_port, host=server.host)
+    linked = set(here) | (set(mesh.elsewhere) & look())
     own = [fresh[user] for user in USERS]
 
     def knows(name: str, publics: list[str]) -> bool:
         text = files[name].read_text(encoding="utf-8")
-        return all(public in text for public in publics) and _loaded(files[name], ports[name])
+        return all(public in text for public in publics) and _loaded(files[name], servers[name])
 
     def forgot(name: str, publics: set[str]) -> bool:
         text = files[name].read_text(encoding="utf-8")
-        return not any(public in text for public in publics) and _loaded(files[name], ports[name])
+        return not any(public in text for public in publics) and _loaded(files[name], servers[name])
 
     await _until(f"{region} accepts the new keys", lambda: knows(region, own))
     for peer in accepting:
@@ -171,12 +172,12 @@ async def rotate_running(
 
     def took_up() -> bool:
         generation = files[region].read_text(encoding="utf-8").splitlines()[0]
-        return generation != before and _loaded(files[region], port)
+        return generation != before and _loaded(files[region], server)
 
     await _until(f"{region} comes with its new key and certificate", took_up)
-    system, url = seed_file(folder, SYSTEM), entry.nats.url
-    moved = sum([await _move(region, url, system, each, old) for each in entry.nats.monitor_ports])
-    await _until(f"{region} is linked", lambda: linked <= linked_peers(port))
+    system, ports = seed_file(folder, SYSTEM), server.monitor_ports
+    moved = sum([await _move(region, server, system, port, old) for port in ports])
+    await _until(f"{region} is linked", lambda: linked <= look())
     finish(folder, fresh)
     await _until(f"{region} forgets the old keys", lambda: forgot(region, old))
     for peer in accepting:
@@ -184,27 +185,34 @@ async def rotate_running(
     return Replaced(USERS, moved, waits_for)
 
 
-def runs(monitor_port: int) -> bool:
-    """Whether a server answers there."""
+def config_file(region: str, mesh: MeshFile, data: Path) -> Path:
+    """Where the configuration of a region's (first) server lies."""
+    return (mesh.regions[region].nats.folder or data / region / "nats") / CONFIG
+
+
+def runs(server: NatsEntry) -> bool:
+    """Whether it answers."""
     try:
-        return bool(_ask(monitor_port, "/varz"))
+        return bool(_ask(server, server.monitor_port, "/varz"))
     except OSError:
         return False
 
 
-async def _move(region: str, url: str, seed: Path, port: int, old: set[str]) -> int:
+async def _move(region: str, server: NatsEntry, seed: Path, port: int, old: set[str]) -> int:
     """Cut every connection that was made with an old key, until there is none; returns how many."""
-    client = await connect_as(url, seed)
+    client = await connect_as(server.url, seed)
     moved = 0
     try:
-        server = str(_ask(port, "/varz")["server_id"])
+        server_id = str(_ask(server, port, "/varz")["server_id"])
         end = time.monotonic() + STEP_S_MAX
-        while left := [each for each in _connections(port) if each.get("authorized_user") in old]:
+        while left := [
+            each for each in _connections(server, port) if each.get("authorized_user") in old
+        ]:
             if time.monotonic() > end:
                 raise RotationError(f"{region}: {len(left)} connections stay with an old key")
             for each in left:
                 body = json.dumps({"cid": each["cid"]}).encode()
-                await client.request(f"$SYS.REQ.SERVER.{server}.KICK", body, timeout=MONITOR_S_MAX)
+                await tell_server(client, server_id, "KICK", body)
                 moved += 1
             await asyncio.sleep(POLL_S)
     except (nats.errors.Error, TimeoutError) as error:
@@ -216,13 +224,16 @@ async def _move(region: str, url: str, seed: Path, port: int, old: set[str]) -> 
     return moved
 
 
-def _connections(port: int) -> list[Json]:
-    return cast("list[Json]", _ask(port, "/connz?auth=1&limit=4096").get("connections") or [])
+def _connections(server: NatsEntry, port: int) -> list[Json]:
+    answer = _ask(server, port, "/connz?auth=1&limit=4096")
+    return cast("list[Json]", answer.get("connections") or [])
 
 
-def _loaded(config: Path, port: int) -> bool:
+def _loaded(config: Path, server: NatsEntry) -> bool:
     """Whether the server works with what its file holds."""
-    loaded = datetime.fromisoformat(str(_ask(port, "/varz")["config_load_time"]))
+    loaded = datetime.fromisoformat(
+        str(_ask(server, server.monitor_port, "/varz")["config_load_time"])
+    )
     return loaded.timestamp() >= config.stat().st_mtime
 
 
@@ -239,8 +250,8 @@ async def _until(what: str, true: Callable[[], bool]) -> None:
         await asyncio.sleep(POLL_S)
 
 
-def _ask(port: int, path: str) -> Json:
-    connection = http.client.HTTPConnection(HOST, port, timeout=MONITOR_S_MAX)
+def _ask(server: NatsEntry, port: int, path: str) -> Json:
+    connection = http.client.HTTPConnection(server.host, port, timeout=MONITOR_S_MAX)
     try:
         connection.request("GET", path)
         return cast("Json", json.loads(connection.getresponse().read()))

@@ -17,7 +17,7 @@ import httpx
 import nats.errors
 
 from aidmesh.credentials import seed_file
-from aidmesh.meshfile import WITH_DATABASE, MeshFile, RegionEntry
+from aidmesh.meshfile import WITH_DATABASE, MeshFile, NatsEntry, RegionEntry
 from aidmesh.topology.api import ApiError, JetStreamApi, Json
 from aidmesh.topology.config import READER
 from aidmesh.topology.warden import connect_as
@@ -163,7 +163,7 @@ async def _region(name: str, entry: RegionEntry, peers: Sequence[str]) -> Region
         _readiness(entry, services),
         asyncio.gather(*(_asked(_stored(entry.admin_dsn(each))) for each in WITH_DATABASE)),
         _asked(_untaken(entry)),
-        _asked(asyncio.to_thread(linked_peers, *entry.nats.monitor_ports)),
+        _asked(asyncio.to_thread(_linked, entry.nats)),
     )
     kept = dict(zip(WITH_DATABASE, stored, strict=True))
     return RegionStatus(
@@ -253,6 +253,10 @@ def _link_of(peer: str, linked: frozenset[str] | None) -> Literal["up", "dark", 
     if linked is None:
         return "unknown"
     return "up" if peer in linked else "dark"
+
+
+def _linked(nats: NatsEntry) -> frozenset[str]:
+    return linked_peers(*nats.monitor_ports, host=nats.host)
 
 
 async def _readiness(entry: RegionEntry, services: Sequence[str]) -> dict[str, Json | None]:

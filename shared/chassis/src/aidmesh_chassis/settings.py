@@ -1,7 +1,8 @@
 """Settings that every service has; each adds its own and names its prefix."""
 
+import os
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -9,6 +10,10 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from aidmesh_contracts.values import Region
 
 Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+SECRETS_DIR: Final = "AIDMESH_SECRETS_DIR"
+"""The variable that names a folder with a file for each setting that is not in the environment."""
 
 
 class ServiceSettings(BaseSettings):
@@ -53,5 +58,12 @@ class ServiceSettings(BaseSettings):
 
 
 def settings_config(service: str) -> SettingsConfigDict:
-    """Return the pydantic-settings configuration of a service: its prefix, nothing else."""
-    return SettingsConfigDict(env_prefix=f"AIDMESH_{service.upper()}_", extra="ignore")
+    """Return the pydantic-settings configuration of a service: its prefix, and where secrets are.
+
+    The files of a secrets folder are named as the variables, in lower case.
+    """
+    return SettingsConfigDict(
+        env_prefix=f"AIDMESH_{service.upper()}_",
+        extra="ignore",
+        secrets_dir=os.environ.get(SECRETS_DIR),
+    )

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -121,12 +122,13 @@ async def _linked(data: Path, mesh: "MeshFile", region: str, peers: Sequence[str
     if not in_use(data):
         say(f"{region} links with {', '.join(peers)} as soon as the mesh is up")
         return 0
-    ports = mesh.regions[region].nats.monitor_ports
+    nats = mesh.regions[region].nats
+    look = partial(linked_peers, *nats.monitor_ports, host=nats.host)
     deadline = time.monotonic() + WAIT_S_MAX
     linked: frozenset[str] = frozenset()
     while time.monotonic() < deadline:
         try:
-            linked = await asyncio.to_thread(linked_peers, *ports)
+            linked = await asyncio.to_thread(look)
         except AWAY:
             linked = frozenset()
         if linked >= set(peers):

@@ -122,7 +122,7 @@ async def _rotate(
         )
     for name in chosen:
         entry = mesh.regions[name]
-        if runs(entry.nats.monitor_port):
+        if runs(entry.nats):
             done = await rotate_running(name, mesh, data, told)
             say(f"{name}: new keys of NATS; {done.moved} connections came anew")
         else:

@@ -15,12 +15,15 @@ if TYPE_CHECKING:
     from aidmesh.reading.lines import Line
     from aidmesh_chassis.vocabulary import LogEvent
 
+PIPED = "-"
+"""Stands for standard input."""
+
 SHOWN_BEFORE = 50
 """Lines shown of what was before, where a log is followed."""
 
 
 def logs(
-    *wanted: str,
+    *wanted: Annotated[str, Parameter(allow_leading_hyphen=True)],
     data: Path | None = None,
     regions: str | None = None,
     follow: Annotated[bool, Parameter(name=["--follow", "-f"])] = False,
@@ -31,8 +34,9 @@ def logs(
 ) -> None:
     """Show the log lines of all services by time; from --data, or piped in.
 
-    Piped in may be what docker compose logs, kubectl logs or journalctl write,
-    followed or not. All filters have to hold (quote those with < or >):
+    With - as a filter, and for containers, they are piped in. That may be what
+    docker compose logs, kubectl logs or journalctl write, followed or not. All
+    filters have to hold (quote those with < or >):
 
       need=ID              or request=, event=, service=, staff=, any field
       level>=warning       debug, info, warning, error, critical
@@ -61,17 +65,21 @@ def logs(
     from aidmesh.reading.sources import piped  # noqa: PLC0415
 
     try:
-        conditions = filters(wanted)
+        unknown = [each for each in wanted if each.startswith("-") and each != PIPED]
+        if unknown:
+            refuse(f"there is no option {unknown[0]}; aidmesh logs --help")
+        conditions = filters([each for each in wanted if each != PIPED])
         start = "" if since is None else moment(since)
-        if data is not None:
-            before, after = _of_folder(data.expanduser().resolve(), regions, follow=follow)
+        folder = None if data is None or PIPED in wanted else _folder(data)
+        if folder is not None:
+            before, after = _of_folder(folder, regions, follow=follow)
         elif sys.stdin.isatty():
-            refuse("name a data folder with --data, or pipe a log in.")
+            refuse("name a data folder with --data, or pipe a log in: docker compose logs | …")
         else:
             before, after = piped(sys.stdin), iter(())
     except (FilterError, MeshError) as error:
         refuse(str(error))
-    if follow and data is not None and lines is None:
+    if follow and folder is not None and lines is None:
         lines = SHOWN_BEFORE
 
     def matching(source: "Iterator[Line]") -> "Iterator[Line]":
@@ -88,6 +96,18 @@ def logs(
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(0 if shown else 1)
+
+
+def _folder(data: Path) -> Path | None:
+    """Where there are log files; None for containers, whose engine has the logs."""
+    from aidmesh.meshfile import MeshError, read_mesh  # noqa: PLC0415
+
+    folder = data.expanduser().resolve()
+    try:
+        regions = read_mesh(folder).regions.values()
+    except MeshError:
+        return folder  # its logs may be read all the same, where regions are named
+    return None if any(each.nats.folder is not None for each in regions) else folder
 
 
 def _of_folder(

@@ -13,8 +13,7 @@ import asyncpg
 
 from aidmesh.credentials import seed_file
 from aidmesh.doctor.findings import EVERY_SERVICE, OF_SERVICE, Finding, Question, age
-from aidmesh.embedded.ports import HOST
-from aidmesh.meshfile import NAME, WITH_DATABASE, MeshFile, RegionEntry
+from aidmesh.meshfile import NAME, WITH_DATABASE, MeshFile, NatsEntry, RegionEntry
 from aidmesh.status import AWAY, Status, status_of
 from aidmesh.topology.api import JetStreamApi, Json
 from aidmesh.topology.config import READER
@@ -157,7 +156,7 @@ async def _server(region: str, entry: RegionEntry) -> list[Finding]:
 async def _streams(region: str, entry: RegionEntry, mesh: MeshFile) -> list[Finding]:
     where = f"{region} nats"
     try:
-        server = await asyncio.to_thread(_jetstream, entry.nats.monitor_port)
+        server = await asyncio.to_thread(_jetstream, entry.nats)
         client = await connect_as(entry.nats.url, seed_file(entry.keys, READER))
     except AWAY:
         return []
@@ -185,8 +184,9 @@ async def _streams(region: str, entry: RegionEntry, mesh: MeshFile) -> list[Find
     ]  # fmt: skip
 
 
-def _jetstream(port: int) -> Json:
-    with urllib.request.urlopen(f"http://{HOST}:{port}/jsz", timeout=ASK_S_MAX) as answer:
+def _jetstream(nats: NatsEntry) -> Json:
+    url = f"http://{nats.host}:{nats.monitor_port}/jsz"
+    with urllib.request.urlopen(url, timeout=ASK_S_MAX) as answer:
         return cast("Json", json.load(answer))
 
 

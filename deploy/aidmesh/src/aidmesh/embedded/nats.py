@@ -2,7 +2,6 @@
 
 import http
 import http.client
-import json
 import os
 import signal
 import time
@@ -14,6 +13,7 @@ from aidmesh.embedded.binaries import nats_server
 from aidmesh.embedded.errors import PortTakenError, StartError
 from aidmesh.embedded.ports import HOST, is_free
 from aidmesh.embedded.process import KeptProcess
+from aidmesh.topology.configured import loaded_at, write_config
 
 READY_SECONDS_MAX = 60.0  # a large store is read through after a crash
 RELOAD_SECONDS_MAX = 5.0
@@ -50,7 +50,7 @@ class NatsServer:
             if not is_free(port):
                 raise PortTakenError(f"NATS's port {port} is used by another program")
         self.folder.mkdir(parents=True, exist_ok=True)
-        target = self._write(self.config, self.files)
+        target = write_config(self.folder, self.config, self.files)
         process = KeptProcess(
             command=(str(nats_server()), "-c", str(target)),
             output=self.output or self.folder.with_name(f"{self.folder.name}.out"),
@@ -76,13 +76,13 @@ class NatsServer:
         `self.files`, which the next start takes, stay. Raises TimeoutError when it does not,
         ConnectionError when no server runs.
         """
-        before = self._loaded_at()
+        before = loaded_at(self.monitor_port, HOST)
         if before is None or not self.alive:
             raise ConnectionError("the server does not answer")
-        self._write(config, self.files if files is None else files)
+        write_config(self.folder, config, self.files if files is None else files)
         os.kill(self.pid, signal.SIGHUP)
         deadline = time.monotonic() + RELOAD_SECONDS_MAX
-        while self._loaded_at() in {before, None}:
+        while loaded_at(self.monitor_port, HOST) in {before, None}:
             if time.monotonic() > deadline:
                 raise TimeoutError("the server does not take its configuration")
             time.sleep(POLL_S)
@@ -91,6 +91,10 @@ class NatsServer:
         """Ask it to end, bounded; afterwards it does not run."""
         if self._process is not None:
             self._process.stop()
+
+    def restart(self) -> None:
+        """End it; whoever watches it starts it again."""
+        self.stop()
 
     def kill(self) -> None:
         """SIGKILL the server, as the kernel does when memory runs out."""
@@ -106,25 +110,6 @@ class NatsServer:
     def pid(self) -> int:
         """The server's process id, 0 before the first start."""
         return 0 if self._process is None else self._process.pid
-
-    def _write(self, config: str, files: Mapping[str, str]) -> Path:
-        target = self.folder / "nats.conf"
-        for name, text in files.items():
-            (self.folder / name).write_text(text, encoding="utf-8")
-        target.touch(mode=0o600)
-        target.write_text(config, encoding="utf-8")
-        return target
-
-    def _loaded_at(self) -> str | None:
-        """When the configuration that it works with was loaded; None if it does not answer."""
-        connection = http.client.HTTPConnection(HOST, self.monitor_port, timeout=2)
-        try:
-            connection.request("GET", "/varz")
-            return str(json.loads(connection.getresponse().read())["config_load_time"])
-        except (OSError, ValueError, KeyError, http.client.HTTPException):
-            return None
-        finally:
-            connection.close()
 
     def _healthy(self) -> bool:
         connection = http.client.HTTPConnection(HOST, self.monitor_port, timeout=2)

@@ -63,6 +63,10 @@ SETTINGS: Mapping[str, str] = {
     "log_parameter_max_length_on_error": "0",
 }
 
+INITDB = ("--data-checksums", "--encoding=UTF8", "--no-locale", "--locale-provider=builtin",
+          "--builtin-locale=C.UTF-8")  # fmt: skip
+"""How a data directory is made, wherever: text sorts the same on every machine."""
+
 NOT_DURABLE: Mapping[str, str] = {"fsync": "off", "full_page_writes": "off"}
 """For tests only: survives killed processes, not a power cut."""
 
@@ -175,8 +179,7 @@ class PostgresServer:
             done = subprocess.run(
                 [
                     *(programs / "initdb", "-D", seen, "-U", SUPERUSER, f"--pwfile={secret_seen}"),
-                    *("--auth=scram-sha-256", "--data-checksums", "--encoding=UTF8"),
-                    *("--no-locale", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
+                    *("--auth=scram-sha-256", *INITDB),
                     *(("--no-sync",) if self.settings.get("fsync") == "off" else ()),
                     *("--set=scram_iterations=1", "--no-instructions"),
                 ],
@@ -203,9 +206,8 @@ class PostgresServer:
     def _configure(self) -> None:
         """Write our settings anew; what an operator sets with ALTER SYSTEM goes over them."""
         wanted = {**SETTINGS, "port": str(self.port), **self.settings}
-        lines = [f"{name} = '{_quoted(value)}'" for name, value in wanted.items()]
         target = self.folder / "aidmesh.conf"
-        target.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        target.write_text(settings_text(wanted), encoding="utf-8")
         target.chmod(0o644)
 
     def _wait_until_ready(self, process: KeptProcess) -> None:
@@ -260,8 +262,10 @@ def _environment() -> dict[str, str]:
     return {**kept, "LC_ALL": "C"}
 
 
-def _quoted(value: str) -> str:
-    return value.replace("'", "''")
+def settings_text(settings: Mapping[str, str]) -> str:
+    """The configuration file that says these settings."""
+    quoted = ((name, value.replace("'", "''")) for name, value in settings.items())
+    return "".join(f"{name} = '{value}'\n" for name, value in quoted)
 
 
 def _major(programs: Path) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from aidmesh_contracts.consumers import CONSUMERS
-from aidmesh_contracts.streams import WORLD_REPORT_SUBJECT, Stream
+from aidmesh_contracts.streams import WORLD_REPORT_SUBJECT, WORLD_REPORTS_SUBJECT, Stream
 
 SUPERVISOR = "supervisor"
 READER = "reader"
@@ -48,6 +48,7 @@ class Leaf:
         certificate_file: its certificate and the key of it, in one file.
         authorities_file: the certificates that vouch for those who dial.
         seed_file: what says `LINK_SEED`, relative to the folder of the configuration.
+        always: listen even while there is no link, so that the first one needs no restart.
     """
 
     port: int
@@ -55,6 +56,7 @@ class Leaf:
     authorities_file: str
     seed_file: str
     host: str = "127.0.0.1"
+    always: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +129,7 @@ def region_of(server_name: str) -> str:
 
 HOST = "127.0.0.1"
 """Clients are on the same machine, unless a server has a certificate for others; what they say here
-is not encrypted (decision 0037)."""
+is not encrypted (decisions 0037, 0043)."""
 
 
 def dials(region: str, peer: str) -> bool:
@@ -189,6 +191,7 @@ def reader_permissions() -> tuple[list[str], list[str]]:
     """Who looks from outside may see all and change nothing.
 
     It makes consumers that the server names: named ones, which could be a service's, it may not.
+    It hears what peers report to have taken, which is how `verify` knows of those elsewhere.
     """
     publish = [
         "$JS.API.INFO",
@@ -203,7 +206,7 @@ def reader_permissions() -> tuple[list[str], list[str]]:
         "$JS.API.CONSUMER.CREATE.*",
         "$JS.API.CONSUMER.MSG.NEXT.*.*",
     ]
-    return publish, ["_INBOX.>"]
+    return publish, ["_INBOX.>", WORLD_REPORTS_SUBJECT]
 
 
 def link_permissions(region: str, peer: str) -> tuple[list[str], list[str]]:
@@ -348,7 +351,7 @@ def _cluster(server: RegionServer) -> list[str]:
 
 def _leafnodes(server: RegionServer, dialed: Collection[Link]) -> list[str]:
     leaf = server.leaf
-    if leaf is None or not server.links:
+    if leaf is None or not (server.links or leaf.always):
         return []
     remotes = [_block("", _remote(server, leaf, link)).strip() for link in dialed]
     return [

@@ -9,10 +9,9 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from aidmesh.credentials import FOLDER, LINK, STORE, USERS, generation_of, publics_of
-from aidmesh.embedded import NatsServer
 from aidmesh.topology.config import Leaf, Link, Node, RegionServer, render
 from aidmesh.topology.redial import Redialer
 
@@ -26,7 +25,7 @@ class Ports:
     `leaf_host` is where it listens for those; it says whether other machines may dial. `host` is
     where it listens for clients, and its monitor; `client_tls` encrypts what they say. `routes` are
     `host:port` of all servers of the region's cluster where it has one, of which this is `number`;
-    it listens for the others at `route_host`.
+    it listens for the others at `route_host`. `always` has it listen for links while there is none.
     """
 
     client: int
@@ -38,6 +37,7 @@ class Ports:
     number: int = 1
     routes: tuple[str, ...] = ()
     route_host: str = "127.0.0.1"
+    always: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +69,7 @@ def read_setup(
     ports: Ports,
     peers: Mapping[str, PeerEnd],
     *,
+    store: Path | None = None,
     encrypted: bool = False,
     log_file: Path | None = None,
     durable: bool = True,
@@ -78,9 +79,10 @@ def read_setup(
     Args:
         region: its name.
         keys: its folder of keys.
-        folder: where its configuration lies, and its store.
+        folder: where its configuration lies.
         ports: all it listens on.
         peers: the regions it has links with, by name.
+        store: where it keeps its streams; beside its configuration when None.
         encrypted: whether its store is.
         log_file: where it writes its log; to its output when None.
         durable: whether it flushes every message to the disk.
@@ -95,6 +97,7 @@ def read_setup(
         leaf = Leaf(
             port=ports.leaf,
             host=ports.leaf_host,
+            always=ports.always,
             certificate_file=str(own / "tls.pem"),
             authorities_file=str(here / AUTHORITIES),
             seed_file=os.path.relpath(own / f"{LINK}.conf", here),
@@ -118,7 +121,7 @@ def read_setup(
         monitor_port=ports.monitor,
         # A server that was alone knows nothing of a cluster's streams, nor the other way round: it
         # finds its own here, and what it lacks is made anew from the outboxes.
-        store_dir=str(here / ("cluster" if ports.routes else "jetstream")),
+        store_dir=str(store or here / ("cluster" if ports.routes else "jetstream")),
         publics={user: publics_of(keys, user) for user in USERS},
         leaf=leaf,
         links=tuple(
@@ -138,6 +141,26 @@ def read_setup(
     return Setup(config, "".join(path.read_text(encoding="ascii") for path in used[2:]))
 
 
+class Server(Protocol):
+    """A server whose configuration can be changed. `config` and `files` are for its next start."""
+
+    config: str
+    files: Mapping[str, str]
+
+    @property
+    def alive(self) -> bool:
+        """Whether it runs."""
+        ...
+
+    def reload(self, config: str, files: Mapping[str, str] | None = None) -> None:
+        """Have it take another configuration; done when it has. Raises OSError if it does not."""
+        ...
+
+    def restart(self) -> None:
+        """Have it end and start anew with `config`, whoever does that."""
+        ...
+
+
 class Served:
     """A server, and what it runs with. Methods block.
 
@@ -145,13 +168,21 @@ class Served:
         server: not started yet, or already.
         setup: what it has been made with.
         read: what it is to run with now.
+        settled: whether it is known to run with `setup`; else it is told at the first `renew`.
     """
 
-    def __init__(self, server: NatsServer, setup: Setup, read: Callable[[], Setup]) -> None:
+    def __init__(
+        self, server: Server, setup: Setup, read: Callable[[], Setup], *, settled: bool = True
+    ) -> None:
+        self._settled = settled
         self.server = server
         self.setup = setup
         self._read = read
         self._one_at_a_time = threading.Lock()
+
+    def runs(self) -> bool:
+        """Whether the server does."""
+        return self.server.alive
 
     def renew(self) -> bool:
         """Take up what has changed; whether anything had.
@@ -161,7 +192,7 @@ class Served:
         """
         with self._one_at_a_time:
             fresh = self._read()
-            if fresh == self.setup:
+            if fresh == self.setup and self._settled:
                 return False
             # The server can add and remove a remote while it runs, not change what it refuses.
             staying = [link.peer for link in fresh.config.links if link.dial is not None]
@@ -170,6 +201,7 @@ class Served:
             self.server.reload(render(fresh.config), fresh.files)
             self.server.config, self.server.files = render(fresh.config), fresh.files
             self.setup = fresh
+            self._settled = True
             return True
 
     def adopt(self) -> None:
@@ -190,7 +222,7 @@ class Served:
 
     def redialer(self) -> Redialer:
         """What can be done for the links that it dials; its supervisor starts it if it ends."""
-        return Redialer(self._addresses, self.redial, self.server.stop)
+        return Redialer(self._addresses, self.redial, self.server.restart)
 
     def _addresses(self) -> dict[str, list[tuple[str, int]]]:
         addresses = {}

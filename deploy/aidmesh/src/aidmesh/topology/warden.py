@@ -10,12 +10,14 @@ import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import cast
 
 import asyncpg
 import nats.errors
 from nats.aio.client import Client
 
 from aidmesh.topology.api import ApiError, JetStreamApi, Json, section
+from aidmesh.topology.config import HOST
 from aidmesh.topology.gate import Gate
 from aidmesh.topology.plan import plan_of
 from aidmesh.topology.provision import TopologyError, apply
@@ -82,14 +84,30 @@ async def connect_as(url: str, seed_file: Path, ca_file: Path | None = None) -> 
     return client
 
 
+async def tell_server(client: Client, server_id: str, what: str, body: bytes) -> Json:
+    """Have a server do something to itself, such as KICK or RELOAD; returns what it answers.
+
+    Raises TimeoutError or nats.errors.Error when it does not.
+
+    Args:
+        client: of the system account.
+        server_id: as the server's monitor says.
+        what: the last word of the request's subject.
+        body: as JSON.
+    """
+    subject = f"$SYS.REQ.SERVER.{server_id}.{what}"
+    reply = await client.request(subject, body, timeout=CONNECT_SECONDS_MAX)
+    return cast("Json", json.loads(reply.data)) if reply.data else {}
+
+
 class Warden:
     """Runs beside one region's server, or the cluster of its servers.
 
     `url` is the server's, or those of several separated by commas; `seed_file` has the nkey of its
     supervisor, `outbox_dsns` are those of the region's databases with an outbox (as a role that may
-    read and update them all). `monitors` has the monitoring port of each server, with what can be
-    done for links that this server has given up, if anything. `system_seed_file` has the nkey of
-    who may cut connections.
+    read and update them all). `monitors` has the monitoring port of each server, at `host`, with
+    what can be done for links that this server has given up, if anything. `system_seed_file` has
+    the nkey of who may cut connections.
     """
 
     def __init__(
@@ -100,6 +118,7 @@ class Warden:
         url: str,
         seed_file: Path,
         monitors: Mapping[int, Redialer | None],
+        host: str = HOST,
         epoch: int = 1,
         outbox_dsns: Sequence[str] = (),
         system_seed_file: Path | None = None,
@@ -119,7 +138,8 @@ class Warden:
         self.trouble: str | None = None
         self.gate = Gate(self._client, region, epoch)
         self._monitors = monitors
-        self.watcher = LinkWatcher(self._api, monitors)
+        self._host = host
+        self.watcher = LinkWatcher(self._api, monitors, host)
         self._reporter = Reporter(self._client, self._api, region)
 
     async def run(self) -> None:
@@ -162,7 +182,7 @@ class Warden:
 
     async def _cut(
         self,
-        look: Callable[[int], tuple[str, list[tuple[str, int]]]],
+        look: Callable[[int, str], tuple[str, list[tuple[str, int]]]],
         is_meant: Callable[[str], bool],
     ) -> None:
         """Cut those connections of every server that answers that are meant, by their names."""
@@ -172,14 +192,13 @@ class Warden:
         try:
             for port in self._monitors:
                 try:
-                    server_id, connections = await asyncio.to_thread(look, port)
+                    server_id, connections = await asyncio.to_thread(look, port, self._host)
                 except UNREACHABLE:
                     continue  # who is away has no connections
                 for name, connection_id in connections:
                     if is_meant(name):
                         body = json.dumps({"cid": connection_id}).encode()
-                        subject = f"$SYS.REQ.SERVER.{server_id}.KICK"
-                        await client.request(subject, body, timeout=CONNECT_SECONDS_MAX)
+                        await tell_server(client, server_id, "KICK", body)
         finally:
             await client.close()
 
@@ -201,11 +220,11 @@ class Warden:
                 seen = found
                 if lost:
                     log.error("stream.lost", region=self._region, streams=sorted(lost))
-                    await self._close_for_all()
+                    await self.close_for_all()
             except OUTAGES:
                 log.debug("warden.looks_again", region=self._region)
 
-    async def _close_for_all(self) -> None:
+    async def close_for_all(self) -> None:
         """Close the gate, and have every relay ask there anew: an answer holds for a connection."""
         self.gate.close()
         ours = f"aidmesh-{self._region}-"

@@ -18,7 +18,7 @@ from typing import cast
 import nats.errors
 
 from aidmesh.topology.api import ApiError, JetStreamApi, Json, section
-from aidmesh.topology.config import region_of
+from aidmesh.topology.config import HOST, region_of
 from aidmesh.topology.plan import peer_of
 from aidmesh.topology.redial import Redialer
 from aidmesh_chassis.ending import goes_on
@@ -80,11 +80,14 @@ class LinkWatcher:
     Whoever else changes WORLD holds `world`.
     """
 
-    def __init__(self, api: JetStreamApi, monitors: Mapping[int, Redialer | None]) -> None:
-        """`monitors` are the ports of the region's own servers, on the loopback interface.
+    def __init__(
+        self, api: JetStreamApi, monitors: Mapping[int, Redialer | None], host: str = HOST
+    ) -> None:
+        """`monitors` are the ports of the region's own servers, at `host`.
 
         Without a redialer a server is left to dial as it does.
         """
+        self._host = host
         self.world = asyncio.Lock()
         self._api = api
         self._monitors = monitors
@@ -106,7 +109,7 @@ class LinkWatcher:
     async def look(self) -> set[str]:
         """Look once, heal what is due; returns whose sources were asked anew."""
         self.look_count += 1
-        found = await asyncio.to_thread(links_by_server, tuple(self._monitors))
+        found = await asyncio.to_thread(links_by_server, tuple(self._monitors), self._host)
         linked = frozenset[str]().union(*found.values())
         for peer in sorted(linked ^ self.linked):
             log.warning("link.up" if peer in linked else "link.down", peer=peer)
@@ -146,12 +149,12 @@ class LinkWatcher:
         await self._api.update_stream({**config, "sources": sources})
 
 
-def linked_peers(*monitor_ports: int) -> frozenset[str]:
+def linked_peers(*monitor_ports: int, host: str = HOST) -> frozenset[str]:
     """The peers that a server says it has a link to, or any of several. As `links_by_server`."""
-    return frozenset[str]().union(*links_by_server(monitor_ports).values())
+    return frozenset[str]().union(*links_by_server(monitor_ports, host).values())
 
 
-def links_by_server(monitor_ports: Sequence[int]) -> dict[int, frozenset[str]]:
+def links_by_server(monitor_ports: Sequence[int], host: str = HOST) -> dict[int, frozenset[str]]:
     """The peers that each server that answers has a link to; blocking, bounded.
 
     Raises as `links_of` when none answers.
@@ -160,7 +163,7 @@ def links_by_server(monitor_ports: Sequence[int]) -> dict[int, frozenset[str]]:
     failed: Exception = ConnectionError("there is no server")
     for port in monitor_ports:
         try:
-            found[port] = frozenset(peer for peer, _ in links_of(port)[1])
+            found[port] = frozenset(peer for peer, _ in links_of(port, host)[1])
         except UNREACHABLE as error:
             failed = error
     if not found:
@@ -168,7 +171,7 @@ def links_by_server(monitor_ports: Sequence[int]) -> dict[int, frozenset[str]]:
     return found
 
 
-def links_of(monitor_port: int) -> tuple[str, list[tuple[str, int]]]:
+def links_of(monitor_port: int, host: str = HOST) -> tuple[str, list[tuple[str, int]]]:
     """A server's id, and its links: peer and connection of each; blocking, bounded.
 
     A peer that is a cluster has a link of each of its servers.
@@ -176,24 +179,25 @@ def links_of(monitor_port: int) -> tuple[str, list[tuple[str, int]]]:
     Raises OSError, http.client.HTTPException or ValueError when it does not say.
 
     Args:
-        monitor_port: its own, on the loopback interface.
+        monitor_port: its own.
+        host: where that is.
     """
-    answer = _ask(monitor_port, "/leafz")
+    answer = _ask(monitor_port, host, "/leafz")
     leafs = cast("list[Json]", answer.get("leafs") or [])
     links = [(region_of(str(leaf["name"])), int(str(leaf["id"]))) for leaf in leafs]
     return str(answer["server_id"]), links
 
 
-def clients_of(monitor_port: int) -> tuple[str, list[tuple[str, int]]]:
+def clients_of(monitor_port: int, host: str = HOST) -> tuple[str, list[tuple[str, int]]]:
     """A server's id, and its clients: name and connection of each; as `links_of`."""
-    answer = _ask(monitor_port, "/connz?limit=4096")
+    answer = _ask(monitor_port, host, "/connz?limit=4096")
     clients = cast("list[Json]", answer.get("connections") or [])
     named = [(str(each.get("name", "")), int(str(each["cid"]))) for each in clients]
     return str(answer["server_id"]), named
 
 
-def _ask(monitor_port: int, path: str) -> Json:
-    connection = http.client.HTTPConnection("127.0.0.1", monitor_port, timeout=MONITOR_SECONDS_MAX)
+def _ask(monitor_port: int, host: str, path: str) -> Json:
+    connection = http.client.HTTPConnection(host, monitor_port, timeout=MONITOR_SECONDS_MAX)
     try:
         connection.request("GET", path)
         return cast("Json", json.loads(connection.getresponse().read()))

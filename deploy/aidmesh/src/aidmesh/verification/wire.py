@@ -15,7 +15,6 @@ from nats.aio.client import Client
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
 from aidmesh.credentials import seed_file
-from aidmesh.embedded.ports import HOST
 from aidmesh.meshfile import RegionEntry
 from aidmesh.topology.config import READER
 from aidmesh_chassis.nkey import Nkey, read_nkey
@@ -170,7 +169,9 @@ async def _open(entry: RegionEntry) -> tuple[asyncio.StreamReader, asyncio.Strea
     failed = OSError("there is no server")
     for node in entry.nats.nodes:
         try:
-            return await asyncio.open_connection(HOST, node.client_port, limit=BUFFER_BYTES)
+            return await asyncio.open_connection(
+                entry.nats.host, node.client_port, limit=BUFFER_BYTES
+            )
         except OSError as error:
             failed = error
     raise failed

@@ -1,0 +1,160 @@
+"""Keeps one region in order, whoever runs its servers: databases, streams, gate, links and keys."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Sequence
+
+from aidmesh.credentials import CredentialsError, seed_file
+from aidmesh.databases import prepare_databases
+from aidmesh.embedded import StartError
+from aidmesh.meshfile import MeshFile, RegionEntry
+from aidmesh.topology.config import SUPERVISOR, SYSTEM
+from aidmesh.topology.serving import Served
+from aidmesh.topology.warden import OUTAGES, Warden
+from aidmesh_chassis.ending import goes_on
+from aidmesh_chassis.logs import get_logger
+
+log = get_logger()
+
+LOOK_S = 0.2
+KEYS_LOOK_S = 1.0
+GATE_POLL_S = 0.02
+GATE_SECONDS_MAX = 120.0
+
+
+class Tender:
+    """One region's warden, and what its servers are to be told.
+
+    `serve` makes the servers: it is given what says, at any time, what `mesh.json` holds. `ours`
+    are servers that somebody here starts again when they end.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        mesh: MeshFile,
+        serve: Callable[[Callable[[], MeshFile]], Sequence[Served]],
+        *,
+        ours: bool = True,
+    ) -> None:
+        """Nothing happens before `open`."""
+        self.name = name
+        self.entry: RegionEntry = mesh.regions[name]
+        self._mesh = mesh
+        self._peers = mesh.peers(name)
+        self._served = serve(lambda: self._mesh)
+        self._redialers = {
+            node.monitor_port: each.redialer()
+            for node, each in zip(self.entry.nats.nodes, self._served, strict=True)
+        }
+        self._ours = ours
+        self.warden = self._new_warden()
+        self._warden_task: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        """Databases migrated, streams provisioned, the gate open.
+
+        Raises StartError when the gate stays closed; as asyncpg does when there is no database.
+        """
+        await prepare_databases(self.entry)
+        self._warden_task = asyncio.create_task(self.warden.run())
+        deadline = time.monotonic() + GATE_SECONDS_MAX
+        while not self.warden.gate.is_open:
+            if self._warden_task.done():
+                self._warden_task.result()
+            if time.monotonic() > deadline:
+                raise StartError(f"{self.name}: the gate stays closed: {self.warden.trouble}")
+            await asyncio.sleep(GATE_POLL_S)
+
+    async def close(self) -> None:
+        """End the warden; bounded."""
+        if self._warden_task is not None:
+            self._warden_task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._warden_task
+
+    async def keep(self) -> None:
+        """Look after the warden and the keys until cancelled."""
+        keys_looked_at = time.monotonic()
+        while goes_on():
+            self._look_at_warden()
+            if time.monotonic() - keys_looked_at > KEYS_LOOK_S:
+                keys_looked_at = time.monotonic()
+                await self._look_at_keys()
+            await asyncio.sleep(LOOK_S)
+
+    async def link_with_peers(self, mesh: MeshFile) -> None:
+        """Take on the links that `mesh` names now; services, and other links, go on.
+
+        A server that can't do that while it runs is started anew.
+        """
+        await self._take_epoch(mesh.regions[self.name].epoch)
+        before, self._mesh = self._mesh, mesh
+        links = [(peer, mesh.dial(self.name, peer)) for peer in mesh.peers(self.name)]
+        if (
+            links == [(peer, before.dial(self.name, peer)) for peer in before.peers(self.name)]
+            and mesh.regions[self.name].nats == before.regions[self.name].nats
+        ):
+            return
+        gone = sorted(set(self._peers) - set(mesh.peers(self.name)))
+        self._peers = mesh.peers(self.name)
+        self.warden.link_with(self._peers)
+        try:
+            await self._renew()
+            await self.warden.unlink(gone)
+        except CredentialsError as error:
+            log.warning("server.not_renewed", region=self.name, reason=str(error))
+        except OUTAGES as error:
+            log.warning("links.need_restart", region=self.name, reason=type(error).__name__)
+            await asyncio.gather(*(asyncio.to_thread(each.adopt) for each in self._served))
+            await self._restart()
+        log.info("links.changed", region=self.name, peers=self._peers)
+
+    async def _take_epoch(self, epoch: int) -> None:
+        """Services ask for the epoch whenever they connect, so with a higher one they have to."""
+        if epoch == self.entry.epoch:
+            return
+        self.entry.epoch = epoch
+        self.warden.gate.epoch = epoch
+        log.warning("epoch.raised", region=self.name, epoch=epoch)
+        if self._ours:
+            await self._restart()
+        else:
+            await self.warden.close_for_all()
+
+    async def _look_at_keys(self) -> None:
+        try:
+            if await self._renew():
+                log.info("server.renewed", region=self.name)
+        except (CredentialsError, OSError) as error:
+            log.warning("server.not_renewed", region=self.name, reason=str(error))
+
+    async def _renew(self) -> bool:
+        """Whether what a server that runs works with had changed, and was taken up by all."""
+        running = [each for each in self._served if await asyncio.to_thread(each.runs)]
+        return any(await asyncio.gather(*(asyncio.to_thread(each.renew) for each in running)))
+
+    async def _restart(self) -> None:
+        await asyncio.gather(*(asyncio.to_thread(each.server.restart) for each in self._served))
+
+    def _look_at_warden(self) -> None:
+        task = self._warden_task
+        if task is not None and task.done() and not task.cancelled():
+            log.error("warden.failed", region=self.name, exc_info=task.exception())
+            self.warden = self._new_warden()
+            self._warden_task = asyncio.create_task(self.warden.run())
+
+    def _new_warden(self) -> Warden:
+        nats = self.entry.nats
+        return Warden(
+            region=self.name,
+            peers=self._peers,
+            url=nats.url,
+            seed_file=seed_file(self.entry.keys, SUPERVISOR),
+            monitors=self._redialers,
+            host=nats.host,
+            epoch=self.entry.epoch,
+            outbox_dsns=self.entry.outbox_dsns,
+            system_seed_file=seed_file(self.entry.keys, SYSTEM),
+        )

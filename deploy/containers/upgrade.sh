@@ -1,0 +1,8 @@
+#!/bin/sh
+# Replaces a region's containers by those of AIDMESH_VERSION, one after the other, so that each
+# service is away for seconds; `docker compose up -d` would stop all of them first. From the folder
+# of compose.yaml, after `docker compose build`.
+set -eu
+for service in supervisor intake inventory payments notification reporting console; do
+    docker compose up -d --wait --wait-timeout 300 "$service"
+done

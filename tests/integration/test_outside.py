@@ -1,0 +1,168 @@
+"""A region whose servers somebody else runs: the supervisor tells them, and starts nothing."""
+
+import asyncio
+import contextlib
+import json
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from nats.aio.client import Client
+
+from aidmesh.credentials import LINK, create_keys, publics_of, seed_file
+from aidmesh.embedded import NatsServer, PostgresServer, free_ports, in_use
+from aidmesh.embedded.ports import HOST
+from aidmesh.joining import Ask, Proof, invite
+from aidmesh.meshfile import MeshFile, changing_mesh, read_mesh
+from aidmesh.outside.places import Places
+from aidmesh.outside.provision import provision
+from aidmesh.outside.supervise import supervise
+from aidmesh.rotation import rotate_running
+from aidmesh.topology.config import SUPERVISOR
+from aidmesh.topology.configured import loaded_at
+from aidmesh.topology.warden import connect_as
+from aidmesh_contracts.streams import GATE_SUBJECT
+from support.servers import new_postgres
+from support.waiting import eventually
+
+pytestmark = pytest.mark.timeout(240)
+WAIT_S = 60.0
+
+
+@dataclass
+class Outside:
+    """The servers, and the supervisor as a task; `ready` is there while the gate is open."""
+
+    places: Places
+    ready: Path
+    nats: NatsServer
+    postgres: PostgresServer
+    task: asyncio.Task[None] = field(init=False)
+
+    @property
+    def mesh(self) -> MeshFile:
+        return read_mesh(self.places.data)
+
+    def config(self) -> str:
+        return (self.places.nats / "nats.conf").read_text()
+
+    async def is_ready(self) -> None:
+        await eventually(self.ready.exists, WAIT_S)
+
+    async def epoch(self) -> int:
+        """What relays are told."""
+        entry = self.mesh.regions["kyiv"]
+        client = await connect_as(entry.nats.url, seed_file(entry.keys, SUPERVISOR))
+        try:
+            answer = await client.request(GATE_SUBJECT.format(region="kyiv"), b"", timeout=5)
+            return int(json.loads(answer.data)["epoch"])
+        finally:
+            await client.close()
+
+
+@pytest.fixture
+def places(tmp_path: Path) -> Places:
+    """Empty volumes, in a folder that PostgreSQL's account may pass."""
+    found = Places(*(tmp_path / name for name in ("data", "keys", "out", "store")))
+    for folder in (found.data, found.keys, found.nats, found.store):
+        folder.mkdir(parents=True)
+    tmp_path.chmod(0o711)
+    return found
+
+
+@pytest.fixture
+async def outside(places: Places, tmp_path: Path) -> AsyncIterator[Outside]:
+    """Everything runs, and the gate is open."""
+    provision("kyiv", places)
+    postgres = new_postgres(tmp_path / "postgres")
+    client, monitor, leaf = free_ports(3)
+    with changing_mesh(places.data) as mesh:
+        entry = mesh.regions["kyiv"]
+        entry.postgres.host, entry.postgres.port = HOST, postgres.port
+        entry.postgres.password = postgres.password
+        entry.nats.host = HOST
+        entry.nats.client_port, entry.nats.monitor_port, entry.nats.leaf_port = (
+            client,
+            monitor,
+            leaf,
+        )
+    provision("kyiv", places)
+    config = (places.nats / "nats.conf").read_text()
+    nats = NatsServer(places.nats, config, (client, monitor, leaf), monitor)
+    found = Outside(places, tmp_path / "ready", nats, postgres)
+    found.task = asyncio.create_task(supervise(places, found.ready))  # before anything runs
+    try:
+        await asyncio.gather(*(asyncio.to_thread(each.start) for each in (nats, postgres)))
+        await found.is_ready()
+        yield found
+    finally:
+        found.task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await found.task
+        await asyncio.gather(*(asyncio.to_thread(each.stop) for each in (nats, postgres)))
+    assert not found.ready.exists()
+    assert not in_use(places.data)
+
+
+async def test_servers_of_others_are_kept_in_order_and_never_started_again(
+    outside: Outside, tmp_path: Path
+) -> None:
+    entry = outside.mesh.regions["kyiv"]
+    pid = outside.nats.pid
+    assert in_use(outside.places.data)
+
+    # Keys are replaced while everybody stays connected.
+    before = publics_of(entry.keys, "intake")
+    await rotate_running("kyiv", outside.mesh, outside.places.data)
+    assert publics_of(entry.keys, "intake") != before
+    handed = outside.places.out / "intake" / "nats" / "intake.nk"
+    wanted = seed_file(entry.keys, "intake")
+    await eventually(lambda: handed.read_bytes() == wanted.read_bytes(), WAIT_S)
+
+    # The first peer is let in.
+    create_keys(tmp_path / "lviv")
+    theirs = publics_of(tmp_path / "lviv", LINK)
+    authority = (tmp_path / "lviv" / "nats" / "ca.pem").read_text()
+    asked = Ask(newcomer="lviv", proof=Proof(publics=theirs, authority=authority))
+    loaded = loaded_at(entry.nats.monitor_port, HOST)
+    with changing_mesh(outside.places.data) as mesh:
+        invite(mesh, asked, {"kyiv": HOST})
+    await eventually(lambda: theirs[0] in outside.config(), WAIT_S)
+    await eventually(lambda: loaded_at(entry.nats.monitor_port, HOST) != loaded, WAIT_S)
+
+    # An epoch that was raised is asked for by everybody.
+    cut = asyncio.Event()
+
+    async def was_cut() -> None:
+        cut.set()
+
+    service = Client()
+    await service.connect(
+        entry.nats.url,
+        nkeys_seed=str(handed),
+        inbox_prefix=b"_INBOX_intake",
+        name="aidmesh-kyiv-intake",
+        disconnected_cb=was_cut,
+        max_reconnect_attempts=-1,
+        reconnect_time_wait=0,
+    )
+    with changing_mesh(outside.places.data) as mesh:
+        mesh.regions["kyiv"].epoch = 2
+    async with asyncio.timeout(WAIT_S):
+        await cut.wait()
+    await eventually(lambda: service.is_connected, WAIT_S)
+    await outside.is_ready()
+    assert await outside.epoch() == 2
+    await service.close()
+    assert outside.nats.pid == pid
+
+    # What dies is started by somebody else; meanwhile it says that it is not ready.
+    outside.nats.kill()
+    await eventually(lambda: not outside.ready.exists(), WAIT_S)
+    outside.nats.config = outside.config()
+    began = time.monotonic()
+    await asyncio.to_thread(outside.nats.start)
+    await outside.is_ready()
+    assert time.monotonic() - began < WAIT_S

@@ -1,0 +1,129 @@
+"""What compose.yaml promises of every container, and that it runs what the code knows."""
+
+from pathlib import Path
+from typing import cast
+
+import pytest
+import yaml
+
+from aidmesh.embedded.postgres import INITDB
+from aidmesh.meshfile import SERVICES
+from aidmesh.outside.handing import HELD
+from aidmesh.outside.places import HTTP_PORT, ROOT, SECRETS, Places
+from aidmesh.topology.cluster import LEAF_PORT
+
+Json = dict[str, object]
+
+TREE = Path(__file__).parents[3]
+SERVERS = ("postgres", "nats")
+OURS = ("provision", "supervisor", *SERVICES)
+STEPS = ("provision", "ask", "invite", "join")
+"""Containers that end; whoever needs them waits for it."""
+
+
+def services_of(name: str) -> dict[str, Json]:
+    return cast("dict[str, Json]", yaml.safe_load((TREE / name).read_text())["services"])
+
+
+FIRST = services_of("compose.yaml")
+SECOND = {name: each for name, each in services_of("compose.second.yaml").items() if name in STEPS}
+EACH = [pytest.param(each, id=name) for name, each in (FIRST | SECOND).items()]
+
+
+def test_every_service_of_the_code_is_run() -> None:
+    assert set(FIRST) == {*OURS, *SERVERS}
+    for name in SERVICES:
+        args = cast("Json", cast("Json", FIRST[name]["build"])["args"])
+        assert args["SERVICE"] == name
+        assert str(FIRST[name]["image"]).startswith(f"aidmesh-{name}:")
+        assert (TREE / "requirements" / f"{name}.lock").is_file()
+
+
+@pytest.mark.parametrize("container", EACH)
+def test_a_container_may_do_as_little_as_possible(container: Json) -> None:
+    assert container["read_only"] is True
+    uid, _, gid = str(container["user"]).partition(":")
+    assert int(uid) > 0
+    assert int(gid) > 0
+    assert container["cap_drop"] == ["ALL"]
+    assert "cap_add" not in container
+    assert "privileged" not in container
+    assert container["security_opt"] == ["no-new-privileges:true"]
+    assert all("docker.sock" not in str(each) for each in cast("list[str]", container["volumes"]))
+    assert cast("int", container["pids_limit"]) > 0
+    assert container["mem_limit"]
+    assert container["cpus"]
+    logging = cast("Json", container["logging"])
+    assert set(cast("Json", logging["options"])) == {"max-size", "max-file"}
+
+
+@pytest.mark.parametrize("name", sorted(set(FIRST) - set(STEPS)))
+def test_what_goes_on_is_looked_at_and_started_again(name: str) -> None:
+    container = FIRST[name]
+    assert container["restart"] == "unless-stopped"
+    assert cast("Json", container["healthcheck"])["test"]
+    depends = cast("dict[str, Json]", container["depends_on"])
+    assert depends
+    for other, how in depends.items():
+        ends = other in STEPS
+        assert how["condition"] == ("service_completed_successfully" if ends else "service_healthy")
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_what_ends_is_waited_for(name: str) -> None:
+    container = (FIRST | SECOND)[name]
+    assert container["restart"] == "no"
+    assert any(
+        name in cast("Json", each.get("depends_on", {}))
+        for each in [*FIRST.values(), *services_of("compose.second.yaml").values()]
+    )
+
+
+@pytest.mark.parametrize("container", EACH)
+def test_ports_are_on_this_machine_alone_unless_asked(container: Json) -> None:
+    for port in cast("list[str]", container.get("ports", [])):
+        assert port.startswith(("${AIDMESH_BIND:-127.0.0.1}:", "${AIDMESH_BIND_LINKS:-127.0.0.1}:"))
+        assert port.endswith((f":{HTTP_PORT}", f":{LEAF_PORT}"))
+
+
+def test_published_ports_differ() -> None:
+    each = [cast("list[str]", container.get("ports", [])) for container in FIRST.values()]
+    ports = [port.split(":-")[2] for of_one in each for port in of_one]
+    assert len(set(ports)) == len(ports) == len(SERVICES) + 1
+
+
+def test_nobody_sees_what_another_is_handed() -> None:
+    for name in SERVICES:
+        assert FIRST[name]["volumes"] == [f"for-{name}:{SECRETS}:ro"]
+    handed = {f"for-{name}:{Places().out / name}" for name in (*SERVICES, *SERVERS)}
+    assert handed <= set(cast("list[str]", FIRST["supervisor"]["volumes"]))
+    assert f"for-nats:{Places().nats}:ro" in cast("list[str]", FIRST["nats"]["volumes"])
+    assert f"for-postgres:{ROOT}:ro" in cast("list[str]", FIRST["postgres"]["volumes"])
+    assert set(HELD) == set(SERVICES)
+
+
+def test_no_secret_is_in_the_environment() -> None:
+    for each in FIRST.values():
+        names = cast("Json", each.get("environment", {}))
+        assert not any("PASSWORD" in name and not name.endswith("_FILE") for name in names)
+
+
+def test_databases_are_made_as_the_embedded_ones_are() -> None:
+    environment = cast("Json", FIRST["postgres"]["environment"])
+    assert str(environment["POSTGRES_INITDB_ARGS"]).split() == list(INITDB)
+
+
+def test_images_are_made_without_what_an_office_may_not_have() -> None:
+    lines = (TREE / "deploy" / "Dockerfile").read_text().splitlines()
+    assert not any(line.lower().startswith("# syntax=") for line in lines)
+    bases = [line.split()[1] for line in lines if line.startswith("FROM ")]
+    assert set(bases) == {"${PYTHON_IMAGE}"}
+    assert not any("@sha256:" in line for line in lines)
+    assert "USER 10001:10001" in lines
+    for name in ("compose.yaml", "compose.second.yaml"):
+        assert "@sha256:" not in (TREE / name).read_text()
+
+
+def test_only_what_images_are_made_of_goes_to_the_engine() -> None:
+    lines = (TREE / ".dockerignore").read_text().splitlines()
+    assert next(line for line in lines if line and not line.startswith("#")) == "*"
