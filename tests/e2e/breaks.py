@@ -439,6 +439,15 @@ BREAKS = (
         """,
     ),
     Break(
+        "waiting_totals_agree",
+        "payments",
+        """
+        INSERT INTO waiting_money (key, programme, currency, sensitive, chosen, amount_minor,
+                                   version)
+        VALUES ('x', 'x', 'UAH', false, false, 1, 1)
+        """,
+    ),
+    Break(
         "erased_everywhere",
         "notification",
         "INSERT INTO contact (person_id, version, sealed) VALUES ('{erased}', 1, '') "
