@@ -9,11 +9,12 @@ import pytest
 from aidmesh.credentials import FOLDER, create_credentials, seed_file
 from aidmesh.embedded import NatsServer, free_ports
 from aidmesh.topology import cluster as clusters
-from aidmesh.topology.cluster import Cluster, lay_out
+from aidmesh.topology.cluster import Cluster, lay_out, warden_of
 from aidmesh.topology.config import READER
 from aidmesh.topology.warden import connect_as
 from aidmesh_chassis.broker import Broker
 from aidmesh_chassis.settings import ServiceSettings
+from support.waiting import eventually
 
 
 @pytest.fixture
@@ -34,7 +35,9 @@ async def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterat
     await asyncio.to_thread(server.stop)
 
 
-async def test_a_service_connects_by_tls_and_to_nobody_else(served: Cluster) -> None:
+async def test_a_service_and_the_supervisor_connect_by_tls_and_to_nobody_else(
+    served: Cluster,
+) -> None:
     authority = served.keys / FOLDER / "ca.pem"
     client = await connect_as(served.nats_url, seed_file(served.keys, READER), authority)
     assert client.connected_server_version.major
@@ -53,6 +56,12 @@ async def test_a_service_connects_by_tls_and_to_nobody_else(served: Cluster) -> 
     connected = await broker.connect()
     assert connected.is_connected
     await broker.stop()
+
+    warden = warden_of(served, [], 1)
+    keeping = asyncio.create_task(warden.run())
+    await eventually(lambda: warden.gate.is_open, 60)
+    keeping.cancel()
+    await asyncio.gather(keeping, return_exceptions=True)
 
     other = served.keys.parent / "lviv"
     create_credentials(other)

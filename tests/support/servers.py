@@ -142,7 +142,7 @@ class NatsRegion:
             peers=sorted(peers or {}),
             url=self.url,
             seed_file=self.seed_file(SUPERVISOR),
-            monitors={monitor_port: self.served.redialer()},
+            monitors={("127.0.0.1", monitor_port): self.served.redialer()},
             epoch=epoch,
             outbox_dsns=outbox_dsns,
             system_seed_file=self.seed_file(SYSTEM),

@@ -58,6 +58,7 @@ def build() -> App:
         topology.check,
         topology.recover,
         topology.render,
+        topology.keep,
     ):
         mesh.command(command)
     mesh.command(joining.ask)

@@ -45,7 +45,7 @@ class Tender:
         self._peers = mesh.peers(name)
         self._served = serve(lambda: self._mesh)
         self._redialers = {
-            node.monitor_port: each.redialer()
+            (self.entry.nats.host, node.monitor_port): each.redialer()
             for node, each in zip(self.entry.nats.nodes, self._served, strict=True)
         }
         self._ours = ours
@@ -153,7 +153,6 @@ class Tender:
             url=nats.url,
             seed_file=seed_file(self.entry.keys, SUPERVISOR),
             monitors=self._redialers,
-            host=nats.host,
             epoch=self.entry.epoch,
             outbox_dsns=self.entry.outbox_dsns,
             system_seed_file=seed_file(self.entry.keys, SYSTEM),

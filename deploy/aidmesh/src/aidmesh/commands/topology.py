@@ -1,6 +1,7 @@
 """`aidmesh topology`: streams and durables of the regions that run in a data folder."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ if TYPE_CHECKING:
     from nats.aio.client import Client
 
     from aidmesh.meshfile import RegionEntry
+    from aidmesh.topology.cluster import Cluster
     from aidmesh.topology.plan import Plan
 
 Step = Callable[["Client", "Plan", "RegionEntry"], Awaitable[bool]]
@@ -82,31 +84,72 @@ def render(
             addresses separated by commas. What proves it is in the folder of keys, below peers.
         encrypt: have the servers encrypt what they store.
     """
-    from aidmesh.meshfile import MeshError, check_name  # noqa: PLC0415
-    from aidmesh.topology.cluster import Cluster, lay_out  # noqa: PLC0415
+    from aidmesh.meshfile import MeshError  # noqa: PLC0415
+    from aidmesh.topology.cluster import lay_out  # noqa: PLC0415
+
+    cluster = _cluster(keys, region, hosts, peer)
+    try:
+        for folder in lay_out(replace(cluster, at=at, encrypted=encrypt), to.expanduser()):
+            say(str(folder))
+    except (MeshError, OSError) as error:
+        refuse(str(error))
+    say(f"NATS_URL={cluster.nats_url}")
+    say(f"NATS_CA_FILE={cluster.ca_file}")
+    say(f"peers dial {cluster.dial}")
+
+
+def keep(
+    *, keys: Path, region: str, hosts: str, peer: list[str] | None = None, epoch: int = 1
+) -> None:
+    """Keep NATS servers that you start yourself in order: streams, durables, gate, links.
+
+    Runs until it is told to stop; a region has one. It finds the databases as services do, by
+    AIDMESH_<SERVICE>_DATABASE_URL of each, and may read and update them.
+
+    Args:
+        keys: folder with a folder of keys per region.
+        region: which region.
+        hosts: as for render.
+        peer: as for render.
+        epoch: of the region; one higher after each time it was restored or let in again.
+    """
+    import os  # noqa: PLC0415
+
+    from aidmesh.meshfile import WITH_DATABASE  # noqa: PLC0415
+
+    named = {each: f"AIDMESH_{each.upper()}_DATABASE_URL" for each in WITH_DATABASE}
+    if missing := sorted(name for name in named.values() if name not in os.environ):
+        refuse(f"set {', '.join(missing)}: what was acknowledged is known there")
+    dsns = [os.environ[name] for name in named.values()]
+    run(_keep(_cluster(keys, region, hosts, peer), dsns, epoch))
+
+
+async def _keep(cluster: "Cluster", dsns: list[str], epoch: int) -> int:
+    from aidmesh.mesh import cancelled_by_signals  # noqa: PLC0415
+    from aidmesh.topology.cluster import warden_of  # noqa: PLC0415
+    from aidmesh_chassis import logs  # noqa: PLC0415
+
+    logs.configure("supervisor", cluster.region)
+    with cancelled_by_signals():
+        await warden_of(cluster, dsns, epoch).run()
+    return 0
+
+
+def _cluster(keys: Path, region: str, hosts: str, peer: list[str] | None) -> "Cluster":
+    from aidmesh.meshfile import CLUSTER_SIZES, MeshError, check_name  # noqa: PLC0415
+    from aidmesh.topology.cluster import Cluster  # noqa: PLC0415
 
     named = names(hosts) or ()
-    if len(named) not in (1, 3, 5):
+    if len(named) not in CLUSTER_SIZES:
         refuse("name one host, three or five: more than half of a cluster have to run")
     pairs = [each.partition("=") for each in peer or ()]
     try:
         for name in (region, *(name for name, _, _ in pairs)):
             check_name(name)
-        cluster = Cluster(
-            region,
-            keys.expanduser().resolve() / region,
-            named,
-            {name: address or None for name, _, address in pairs},
-            at,
-            encrypted=encrypt,
-        )
-        for folder in lay_out(cluster, to.expanduser()):
-            say(str(folder))
-    except (MeshError, OSError) as error:
+    except MeshError as error:
         refuse(str(error))
-    say(f"NATS_URL={cluster.nats_url}")
-    say(f"NATS_CA_FILE={cluster.keys / 'nats' / 'ca.pem'}")
-    say(f"peers dial {cluster.dial}")
+    peers = {name: address or None for name, _, address in pairs}
+    return Cluster(region, keys.expanduser().resolve() / region, named, peers)
 
 
 async def _each(data: Path, regions: str | None, step: Step) -> int:

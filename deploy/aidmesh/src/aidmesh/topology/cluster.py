@@ -14,10 +14,12 @@ from aidmesh.credentials import (
     CredentialsError,
     hosts_of,
     new_certificate,
+    seed_file,
     write_file,
 )
-from aidmesh.topology.config import render
+from aidmesh.topology.config import SUPERVISOR, SYSTEM, render
 from aidmesh.topology.serving import PeerEnd, Ports, read_setup
+from aidmesh.topology.warden import Warden
 
 ANY_HOST: Final = "0.0.0.0"  # noqa: S104 - other machines are the point
 CLIENT_PORT: Final = 4222
@@ -40,7 +42,7 @@ class Cluster:
         hosts: of each server, under which the others, peers and services reach it.
         peers: with which it is linked: where this region dials each (`host:port`, several separated
             by commas), None where it is dialed.
-        at: where a server's folder will lie on its machine.
+        at: where a server's folder will lie on its machine; nobody else needs to know.
         encrypted: whether its servers encrypt what they store.
     """
 
@@ -48,7 +50,7 @@ class Cluster:
     keys: Path
     hosts: Sequence[str]
     peers: Mapping[str, str | None]
-    at: Path
+    at: Path = Path("/")
     encrypted: bool = False
 
     @property
@@ -57,9 +59,29 @@ class Cluster:
         return ",".join(f"tls://{host}:{CLIENT_PORT}" for host in self.hosts)
 
     @property
+    def ca_file(self) -> Path:
+        """`NATS_CA_FILE` of the region's services."""
+        return self.keys / FOLDER / "ca.pem"
+
+    @property
     def dial(self) -> str:
         """Where peers dial it."""
         return ",".join(f"{host}:{LEAF_PORT}" for host in self.hosts)
+
+
+def warden_of(cluster: Cluster, outbox_dsns: Sequence[str], epoch: int) -> Warden:
+    """Who keeps these servers in order, from any machine that reaches them."""
+    return Warden(
+        region=cluster.region,
+        peers=sorted(cluster.peers),
+        url=cluster.nats_url,
+        seed_file=seed_file(cluster.keys, SUPERVISOR),
+        monitors={(host, MONITOR_PORT): None for host in cluster.hosts},
+        epoch=epoch,
+        outbox_dsns=outbox_dsns,
+        system_seed_file=seed_file(cluster.keys, SYSTEM),
+        ca_file=cluster.ca_file,
+    )
 
 
 def lay_out(cluster: Cluster, to: Path) -> list[Path]:
@@ -90,6 +112,7 @@ def lay_out(cluster: Cluster, to: Path) -> list[Path]:
                 LEAF_PORT,
                 leaf_host=ANY_HOST,
                 host=ANY_HOST,
+                always=True,
                 client_tls=True,
                 number=number,
                 routes=routes if len(routes) > 1 else (),

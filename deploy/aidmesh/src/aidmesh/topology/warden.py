@@ -17,14 +17,13 @@ import nats.errors
 from nats.aio.client import Client
 
 from aidmesh.topology.api import ApiError, JetStreamApi, Json, section
-from aidmesh.topology.config import HOST
 from aidmesh.topology.gate import Gate
 from aidmesh.topology.plan import plan_of
 from aidmesh.topology.provision import TopologyError, apply
 from aidmesh.topology.recover import check, recover
 from aidmesh.topology.redial import Redialer
 from aidmesh.topology.reporter import Reporter
-from aidmesh.topology.watcher import UNREACHABLE, LinkWatcher, clients_of, links_of
+from aidmesh.topology.watcher import UNREACHABLE, LinkWatcher, Monitor, clients_of, links_of
 from aidmesh_chassis import ending
 from aidmesh_chassis.ending import goes_on
 from aidmesh_chassis.logs import get_logger
@@ -105,9 +104,9 @@ class Warden:
 
     `url` is the server's, or those of several separated by commas; `seed_file` has the nkey of its
     supervisor, `outbox_dsns` are those of the region's databases with an outbox (as a role that may
-    read and update them all). `monitors` has the monitoring port of each server, at `host`, with
-    what can be done for links that this server has given up, if anything. `system_seed_file` has
-    the nkey of who may cut connections.
+    read and update them all). `monitors` has the monitor of each server, with what can be done for
+    links that this server has given up, if anything. `system_seed_file` has the nkey of who may cut
+    connections; `ca_file` what vouches for servers on other machines.
     """
 
     def __init__(
@@ -117,11 +116,11 @@ class Warden:
         peers: Sequence[str],
         url: str,
         seed_file: Path,
-        monitors: Mapping[int, Redialer | None],
-        host: str = HOST,
+        monitors: Mapping[Monitor, Redialer | None],
         epoch: int = 1,
         outbox_dsns: Sequence[str] = (),
         system_seed_file: Path | None = None,
+        ca_file: Path | None = None,
     ) -> None:
         """Nothing happens before `run`."""
         self._plan = plan_of(region, peers, replicas=len(monitors))
@@ -129,6 +128,7 @@ class Warden:
         self._seed_file = seed_file
         self._outbox_dsns = outbox_dsns
         self._system_seed_file = system_seed_file
+        self._ca_file = ca_file
         self._region = region
         self._client = Client()
         self._api = JetStreamApi(self._client)
@@ -138,8 +138,7 @@ class Warden:
         self.trouble: str | None = None
         self.gate = Gate(self._client, region, epoch)
         self._monitors = monitors
-        self._host = host
-        self.watcher = LinkWatcher(self._api, monitors, host)
+        self.watcher = LinkWatcher(self._api, monitors)
         self._reporter = Reporter(self._client, self._api, region)
 
     async def run(self) -> None:
@@ -188,11 +187,11 @@ class Warden:
         """Cut those connections of every server that answers that are meant, by their names."""
         if self._system_seed_file is None:
             return
-        client = await connect_as(self._url, self._system_seed_file)
+        client = await connect_as(self._url, self._system_seed_file, self._ca_file)
         try:
-            for port in self._monitors:
+            for host, port in self._monitors:
                 try:
-                    server_id, connections = await asyncio.to_thread(look, port, self._host)
+                    server_id, connections = await asyncio.to_thread(look, port, host)
                 except UNREACHABLE:
                     continue  # who is away has no connections
                 for name, connection_id in connections:
@@ -263,6 +262,7 @@ class Warden:
                     await self._client.connect(
                         self._url.split(","),
                         nkeys_seed=str(self._seed_file),
+                        tls=tls_of(self._ca_file),
                         name=f"aidmesh-warden-{self._region}",
                         connect_timeout=CONNECT_SECONDS_MAX,
                         max_reconnect_attempts=-1,

@@ -27,6 +27,9 @@ from aidmesh_contracts.streams import Stream
 
 log = get_logger()
 
+Monitor = tuple[str, int]
+"""Host and port where a server tells of itself."""
+
 LOOK_S = 0.5
 SILENT_S_MAX = 4.5
 KICK_S_MIN = 4.0
@@ -80,14 +83,11 @@ class LinkWatcher:
     Whoever else changes WORLD holds `world`.
     """
 
-    def __init__(
-        self, api: JetStreamApi, monitors: Mapping[int, Redialer | None], host: str = HOST
-    ) -> None:
-        """`monitors` are the ports of the region's own servers, at `host`.
+    def __init__(self, api: JetStreamApi, monitors: Mapping[Monitor, Redialer | None]) -> None:
+        """`monitors` are those of the region's own servers.
 
         Without a redialer a server is left to dial as it does.
         """
-        self._host = host
         self.world = asyncio.Lock()
         self._api = api
         self._monitors = monitors
@@ -109,13 +109,13 @@ class LinkWatcher:
     async def look(self) -> set[str]:
         """Look once, heal what is due; returns whose sources were asked anew."""
         self.look_count += 1
-        found = await asyncio.to_thread(links_by_server, tuple(self._monitors), self._host)
+        found = await asyncio.to_thread(links_by_server, tuple(self._monitors))
         linked = frozenset[str]().union(*found.values())
         for peer in sorted(linked ^ self.linked):
             log.warning("link.up" if peer in linked else "link.down", peer=peer)
         self.linked = linked
-        for port, reached in found.items():
-            redialer = self._monitors[port]
+        for monitor, reached in found.items():
+            redialer = self._monitors[monitor]
             if redialer is not None:
                 await asyncio.to_thread(redialer.look, reached, time.monotonic())
         async with self.world:
@@ -151,19 +151,20 @@ class LinkWatcher:
 
 def linked_peers(*monitor_ports: int, host: str = HOST) -> frozenset[str]:
     """The peers that a server says it has a link to, or any of several. As `links_by_server`."""
-    return frozenset[str]().union(*links_by_server(monitor_ports, host).values())
+    monitors = [(host, port) for port in monitor_ports]
+    return frozenset[str]().union(*links_by_server(monitors).values())
 
 
-def links_by_server(monitor_ports: Sequence[int], host: str = HOST) -> dict[int, frozenset[str]]:
+def links_by_server(monitors: Sequence[Monitor]) -> dict[Monitor, frozenset[str]]:
     """The peers that each server that answers has a link to; blocking, bounded.
 
     Raises as `links_of` when none answers.
     """
-    found: dict[int, frozenset[str]] = {}
+    found: dict[Monitor, frozenset[str]] = {}
     failed: Exception = ConnectionError("there is no server")
-    for port in monitor_ports:
+    for host, port in monitors:
         try:
-            found[port] = frozenset(peer for peer, _ in links_of(port, host)[1])
+            found[host, port] = frozenset(peer for peer, _ in links_of(port, host)[1])
         except UNREACHABLE as error:
             failed = error
     if not found:
