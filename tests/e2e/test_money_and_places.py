@@ -13,9 +13,14 @@ TODAY = day_of(datetime.now(UTC))
 
 
 async def fund(
-    staff: Staff, amount_minor: int, *, to_region: str | None = None, area: str | None = None
+    staff: Staff,
+    amount_minor: int,
+    *,
+    to_region: str | None = None,
+    area: str | None = None,
+    allotted_minor: int | None = None,
 ) -> Json:
-    """A grant in UAH with one instalment received, and an allotment of all of it."""
+    """A grant in UAH with one instalment received, and an allotment of all of it, or of a part."""
     donor = await staff.post("finance", "payments", "/donors", {"name": f"Donor {uuid4().hex[:8]}"})
     code = f"g{uuid4().hex[:8]}"
     grant: Json = {
@@ -46,7 +51,7 @@ async def fund(
         "grant_id": made["grant_id"],
         "budget_line": "aid",
         "to_region": to_region,
-        "amount_minor": amount_minor,
+        "amount_minor": amount_minor if allotted_minor is None else allotted_minor,
         "currency": "UAH",
     }
     sent = await staff.post("finance", "payments", "/allotments", allotment)

@@ -157,7 +157,7 @@ def closed_api(region: str) -> list[str]:
         *(f"{api}.STREAM.{verb}.EVENTS" for verb in ("MSG.GET", "DELETE", "PURGE")),
         *(f"{api}.DIRECT.GET.{name}" for name in ("LOCAL", "PRIVATE", "HANDOFF")),
         *(f"{api}.CONSUMER.CREATE.{name}" for name in ("LOCAL", "PRIVATE", "HANDOFF")),
-        *(f"{api}.CONSUMER.CREATE.{name}.x" for name in ("LOCAL", "HANDOFF", "WORLD")),
+        *(f"{api}.CONSUMER.CREATE.{name}.x" for name in ("LOCAL", "PRIVATE", "HANDOFF")),
         *(f"{api}.CONSUMER.DURABLE.CREATE.{name}.x" for name in ("LOCAL", "EVENTS")),
         *(f"{api}.CONSUMER.{verb}.LOCAL.intake-local" for verb in ("MSG.NEXT", "DELETE", "INFO")),
         *(f"{api}.INFO", "$JS.API.STREAM.NAMES", "$SYS.REQ.SERVER.PING", f"gate.{region}"),

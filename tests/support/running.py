@@ -76,8 +76,12 @@ class RunningMesh:
 
     def aidmesh(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a command of the operators against it."""
+        return self.command(*arguments, "--data", str(self.data))
+
+    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a command of the operators."""
         return subprocess.run(
-            [*self._aidmesh, *arguments, "--data", str(self.data)],
+            [*self._aidmesh, *arguments],
             capture_output=True,
             text=True,
             check=False,

@@ -4,6 +4,7 @@ from cyclopts import App
 from cyclopts.config import Env
 
 from aidmesh.commands import (
+    backup,
     bench,
     chaos,
     dead,
@@ -14,6 +15,7 @@ from aidmesh.commands import (
     keys,
     lock,
     logs,
+    replay,
     retiring,
     staff,
     status,
@@ -44,12 +46,16 @@ def build() -> App:
     app.command(doctor.doctor)
     app.command(logs.logs)
     app.command(trace.trace)
+    app.command(backup.backup)
+    app.command(backup.restore)
 
     aside = App(name="dead", help="Messages that could not be handled.")
     aside.command(dead.show_all, name="list")
     for look in (dead.show, dead.retry, dead.drop):
         aside.command(look)
     app.command(aside)
+
+    app.command(replay.replay)
 
     mesh = App(name="topology", help="Regions, their links, streams and durables.")
     for command in (
@@ -73,6 +79,7 @@ def build() -> App:
     secret.command(keys.rotate)
     secret.command(keys.show)
     secret.command(keys.protect)
+    secret.command(backup.keys, name="backup")
     app.command(secret)
     app.command(lock.lock)
     app.command(lock.unlock)

@@ -1,5 +1,7 @@
 """A region's databases: one per service, closed to all other roles, brought up to date."""
 
+from collections.abc import Awaitable, Callable
+
 import asyncpg
 
 from aidmesh.meshfile import WITH_DATABASE, RegionEntry
@@ -14,26 +16,50 @@ async def prepare_databases(entry: RegionEntry) -> None:
 
     Raises as asyncpg does when the server is away or a migration fails.
     """
+
+    async def create(admin: asyncpg.Connection) -> None:
+        await admin.execute("REVOKE CONNECT ON DATABASE postgres, template1 FROM PUBLIC")
+        for service in WITH_DATABASE:
+            await _create(admin, service, entry.services[service].database_password or "")
+
+    await _as_admin(entry, create)
+    for service in WITH_DATABASE:
+        await migrate(entry.dsn(service), migrations_of(service))
+
+
+async def recreate(entry: RegionEntry, service: str) -> None:
+    """Make a service's database anew, with nothing in it. Raises as `prepare_databases`."""
+
+    async def anew(admin: asyncpg.Connection) -> None:
+        await admin.execute(f"DROP DATABASE IF EXISTS {service} WITH (FORCE)")
+        await _create(admin, service, entry.services[service].database_password or "")
+
+    await _as_admin(entry, anew)
+
+
+async def _as_admin(
+    entry: RegionEntry, work: Callable[[asyncpg.Connection], Awaitable[None]]
+) -> None:
     admin = await asyncpg.connect(
         entry.admin_dsn("postgres"),
         timeout=CONNECT_SECONDS_MAX,
         command_timeout=STATEMENT_SECONDS_MAX,
     )
     try:
-        await admin.execute("REVOKE CONNECT ON DATABASE postgres, template1 FROM PUBLIC")
-        for service in WITH_DATABASE:
-            await _create(admin, service, entry.services[service].database_password or "")
+        await work(admin)
     finally:
         await admin.close(timeout=CONNECT_SECONDS_MAX)
-    for service in WITH_DATABASE:
-        await migrate(entry.dsn(service), migrations_of(service))
 
 
 async def _create(admin: asyncpg.Connection, service: str, password: str) -> None:
+    await _put_role(admin, service, password)
+    if not await admin.fetchval("SELECT true FROM pg_database WHERE datname = $1", service):
+        await admin.execute(f"CREATE DATABASE {service} OWNER {service}")
+    await admin.execute(f"REVOKE ALL ON DATABASE {service} FROM PUBLIC")
+
+
+async def _put_role(admin: asyncpg.Connection, service: str, password: str) -> None:
     # Names come from a constant and the password from our own generator: no quoting needed.
     role = await admin.fetchval("SELECT true FROM pg_roles WHERE rolname = $1", service)
     verb = "ALTER" if role else "CREATE"
     await admin.execute(f"{verb} ROLE {service} LOGIN PASSWORD '{password}'")
-    if not await admin.fetchval("SELECT true FROM pg_database WHERE datname = $1", service):
-        await admin.execute(f"CREATE DATABASE {service} OWNER {service}")
-    await admin.execute(f"REVOKE ALL ON DATABASE {service} FROM PUBLIC")

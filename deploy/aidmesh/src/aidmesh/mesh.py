@@ -141,6 +141,9 @@ async def running_mesh(
         folders = {name: keys(name) for name in names}
         check_folders(folders)
         file, news = prepare_mesh(data, regions, folders, ports_from=ports_from)
+        for name, entry in file.regions.items():
+            if entry.restoring is not None:
+                raise MeshError(f"{name} is half restored; run aidmesh restore again")
         if nodes is not None or replicas is not None:
             resize(file, nodes, replicas)
             write_mesh(data, file)

@@ -136,9 +136,13 @@ class ServiceEntry(_Entry):
 
 
 class RegionEntry(_Entry):
-    """One region. `epoch` is raised by every restore; `keys` is its folder of keys."""
+    """One region. `epoch` is raised by every restore; `keys` is its folder of keys.
+
+    `restoring` is there while a restore is not finished: the time at which it was begun.
+    """
 
     epoch: int = 1
+    restoring: str | None = None
     keys: Path
     postgres: PostgresEntry
     nats: NatsEntry

@@ -28,6 +28,7 @@ from aidmesh.topology.config import render
 from aidmesh.topology.serving import PeerEnd, Ports, Served, Setup, read_setup
 from aidmesh.topology.warden import Warden
 from aidmesh_chassis.ending import goes_on
+from aidmesh_chassis.erasures import FILE as ERASURES
 from aidmesh_chassis.logs import get_logger
 
 log = get_logger()
@@ -141,7 +142,7 @@ class Region:
 
         Raises EmbeddedError when something does not come up in time; `stop` then cleans up.
         """
-        self._make_folders()
+        self.make_folders()
         servers = [watched for watched in self._watched if watched.name not in self.hosts]
         await asyncio.gather(*(asyncio.to_thread(server.start_now) for server in servers))
         await self._tender.open()
@@ -247,7 +248,8 @@ class Region:
             served.append(Served(server, setup, partial(read, index)))
         return served
 
-    def _make_folders(self) -> None:
+    def make_folders(self) -> None:
+        """Make the folders of its data and logs."""
         # PostgreSQL's account has to pass where the system can't lead it past closed folders.
         mode = 0o711 if os.geteuid() == 0 else 0o700
         self._folder.mkdir(mode=mode, parents=True, exist_ok=True)
@@ -298,6 +300,8 @@ def service_environment(region: str, entry: RegionEntry, index: int = 0) -> dict
         fields = service_settings(
             region, entry, name, entry.keys, listen=(service.host, port), index=index
         )
+        if name == "intake":
+            fields["ERASURES_FILE"] = str(entry.keys / ERASURES)
         environment |= {f"AIDMESH_{name.upper()}_{field}": value for field, value in fields.items()}
     return environment
 

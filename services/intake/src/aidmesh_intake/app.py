@@ -5,6 +5,7 @@ from functools import partial
 
 from aidmesh_chassis import conflict_routes, key_routes, peer_keys, standings
 from aidmesh_chassis.auth import verifier_of
+from aidmesh_chassis.erasures import Journal
 from aidmesh_chassis.http import create_app
 from aidmesh_chassis.keys import INTAKE, MASTER, KeyRing
 from aidmesh_chassis.peer_keys import SEAL
@@ -47,6 +48,7 @@ def build(settings: Settings | None = None) -> Service:
         asyncio.Semaphore(min(IMPORTS_AT_ONCE, chosen.pool_max - 1)),
         peers.link,
         chosen.lookups_day_max,
+        Journal(chosen.erasures_file),
     )
     for router in (*routers(), key_routes.router(ring), conflict_routes.router(database)):
         app.include_router(router)

@@ -110,6 +110,13 @@ PROBLEMS: Final[tuple[ProblemType, ...]] = (
         "Look at every conflict of that region (GET /v1/conflicts), and close each with a note.",
     ),
     ProblemType(
+        "outcome-unproven",
+        409,
+        "It may have been paid already",
+        "This region was restored from a backup. Look at the bank's statement and the cash book,"
+        " say what you found (POST /v1/unproven:clear), then pay it, or record that it was paid.",
+    ),
+    ProblemType(
         "rate-missing",
         422,
         "There is no exchange rate",

@@ -48,6 +48,7 @@ log = get_logger()
 
 ATTEMPTS_MAX = 5
 OUTAGE_DELAY_S = 2.0
+PARKED_MAX = 100
 PARKED_RETRY_S = 30.0
 """How long a parked letter that failed waits; twice as long after each further failure."""
 HEARTBEAT_S = 10.0
@@ -181,7 +182,7 @@ class Inlet:
         """
         async with self._db.transaction() as tx:
             await inbox.settle_handled(tx.conn, self._durable)
-            letters = await inbox.due(tx.conn, self._durable, 100)
+            letters = await inbox.due(tx.conn, self._durable, PARKED_MAX)
         for letter in letters:
             await self._try_again(letter)
         return len(letters)

@@ -158,6 +158,22 @@ async def hurry(conn: asyncpg.Connection, regions: Collection[str]) -> int:
     return int(result.split()[-1])
 
 
+async def again(conn: asyncpg.Connection, regions: Collection[str]) -> int:
+    """These regions begin a new epoch: what they had answered may be lost there. Returns how much.
+
+    It is handed over once more; their inboxes know what is not lost.
+    """
+    result = await conn.execute(
+        """
+        UPDATE handoff SET status = 'waiting', settled_at = NULL, next_at = now(), tries = 0
+        WHERE status = 'settled' AND awaits_answer AND payload IS NOT NULL
+          AND to_region = ANY($1::text[])
+        """,
+        list(regions),
+    )
+    return int(result.split()[-1])
+
+
 async def settle(tx: "Tx", batch: Sequence[Received[Event]]) -> None:
     """Take in answers: what they speak of is handed over. A handler of every service's answers.
 

@@ -4,14 +4,18 @@ Who decided and why is kept with the letter.
 """
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping
 from datetime import datetime
-from typing import NamedTuple
+from typing import Final, NamedTuple
 from uuid import UUID
 
 import asyncpg
 
+from aidmesh_chassis import inbox
+
 OPEN = ("dead", "failing", "parked")
+_OF_SENDER: Final = re.compile(r"ce-|aid-|content-type$|Nats-Msg-Id$|traceparent$")
 
 
 class Letter(NamedTuple):
@@ -109,6 +113,56 @@ async def drop(conn: asyncpg.Connection, letter_id: int, by: str, note: str) -> 
         list(OPEN),
     )
     return result == "UPDATE 1"
+
+
+async def not_taken_in(conn: asyncpg.Connection, ids: Collection[UUID]) -> set[UUID]:
+    """Which of these events are not in the inbox."""
+    rows = await conn.fetch(
+        """
+        SELECT n.id FROM unnest($1::uuid[]) AS n (id)
+        WHERE NOT EXISTS (SELECT FROM inbox i WHERE i.event_id = n.id
+                          AND i.occurred_at = inbox_time(n.id))
+        """,
+        list(ids),
+    )
+    return {row["id"] for row in rows}
+
+
+async def hand_again(conn: asyncpg.Connection, letter: inbox.Letter, by: str, note: str) -> bool:
+    """Have an event handled now, as a letter would be; whatever became of its letter before.
+
+    Returns:
+        False when it is being tried already.
+    """
+    result = await conn.execute(
+        """
+        INSERT INTO dead_letter AS old (durable, event_id, subject, headers, payload, status,
+                                        reason, retry_at, decided_by, note)
+        VALUES ($1, $2, $3, $4, $5, 'parked', 'replayed', now(), $6, $7)
+        ON CONFLICT (durable, event_id) DO UPDATE
+        SET status = 'parked', attempts = 0, retry_at = now(), changed_at = now(),
+            payload = excluded.payload, decided_by = excluded.decided_by, note = excluded.note
+        WHERE old.status IN ('dead', 'done', 'dropped')
+        """,
+        letter.durable,
+        letter.event_id,
+        letter.subject,
+        json.dumps(letter.headers),
+        letter.payload,
+        by,
+        note,
+    )
+    return result.endswith(" 1")
+
+
+def headers_of(head: bytes) -> dict[str, str]:
+    """What the sender said in the headers of a stream's message; nothing that streams added."""
+    headers = {}
+    for line in head.decode().splitlines()[1:]:
+        name, colon, value = line.partition(":")
+        if colon and _OF_SENDER.match(name):
+            headers[name] = value.strip()
+    return headers
 
 
 def _letter(row: asyncpg.Record) -> Letter:

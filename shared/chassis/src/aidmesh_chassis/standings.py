@@ -124,16 +124,19 @@ async def set_aside(
         newest[item.region] = max(item.epoch, newest.get(item.region, FIRST_EPOCH))
     later = {region: epoch for region, epoch in newest.items() if epoch > FIRST_EPOCH}
     if later:
-        await conn.execute(
+        raised = await conn.fetch(
             """
             INSERT INTO region_epoch AS known
             SELECT * FROM unnest($1::text[], $2::int[]) AS n (region, epoch) ORDER BY region
             ON CONFLICT (region) DO UPDATE SET epoch = excluded.epoch
             WHERE known.epoch < excluded.epoch
+            RETURNING region
             """,
             list(later),
             list(later.values()),
         )
+        if raised:  # it may have been restored, and know nothing of what it had answered since
+            await handoff.again(conn, [row["region"] for row in raised])
     stands = await known(conn)
     if not stands.keys() & newest.keys():
         return set()

@@ -8,7 +8,7 @@ from pathlib import Path
 import asyncpg
 
 from aidmesh_chassis import handoff, inbox, logs, outbox
-from aidmesh_chassis.consuming import Inlet
+from aidmesh_chassis.consuming import PARKED_MAX, Inlet
 from aidmesh_chassis.db import Database, Tx, is_migrated, make_partitions
 from aidmesh_chassis.ending import goes_on
 from aidmesh_chassis.errors import OUTAGES, TRANSIENT
@@ -91,7 +91,8 @@ async def take_parked(inlets: Sequence[Inlet]) -> None:
         await asyncio.sleep(PARKED_S)
         try:
             for inlet in inlets:
-                await inlet.take_parked()
+                while goes_on() and await inlet.take_parked() >= PARKED_MAX:
+                    continue
         except TRANSIENT as error:
             log.warning("database.waits", cause=type(error).__name__)
 

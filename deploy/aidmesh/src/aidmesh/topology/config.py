@@ -213,11 +213,13 @@ def link_permissions(region: str, peer: str) -> tuple[list[str], list[str]]:
     """What `peer` may send into `region` and receive from it over their link.
 
     Filtered consumer creation would break sourcing towards the dialer, so a peer may read all of
-    EVENTS; LOCAL and PRIVATE are on no list.
+    EVENTS, and of WORLD, from which a region that was restored has its own events back (decision
+    0044); LOCAL and PRIVATE are on no list.
     """
     flow = ["$JS.FC.>", "$JSC.R.>"]
     publish = [
         f"$JS.{region}.API.CONSUMER.CREATE.EVENTS.>",
+        f"$JS.{region}.API.CONSUMER.CREATE.WORLD.>",
         f"sync.{region}.{peer}.>",
         f"handoff.{region}.{peer}.>",
         f"_INBOX_handoff_{region}.>",
@@ -227,6 +229,7 @@ def link_permissions(region: str, peer: str) -> tuple[list[str], list[str]]:
     ]
     subscribe = [
         f"$JS.{peer}.API.CONSUMER.CREATE.EVENTS.>",
+        f"$JS.{peer}.API.CONSUMER.CREATE.WORLD.>",
         f"sync.{peer}.{region}.>",
         f"handoff.{peer}.{region}.>",
         f"_INBOX_handoff_{peer}.>",
@@ -423,7 +426,7 @@ def never_imported(region: str, peer: str, others: Collection[str]) -> list[str]
     region itself says over the link must not be here: the acceptor takes the list as its own.)
     """
     api = f"$JS.{region}.API"
-    closed = [stream for stream in Stream if stream is not Stream.EVENTS]
+    closed = [stream for stream in Stream if stream not in (Stream.EVENTS, Stream.WORLD)]
     return [
         "$JS.API.>",
         "$JS.ACK.>",

@@ -9,6 +9,7 @@ from fastapi import Depends, Request
 
 from aidmesh_chassis.auth import Caller, Role, require
 from aidmesh_chassis.db import Database
+from aidmesh_chassis.erasures import Journal
 from aidmesh_chassis.peers import LinkOf
 from aidmesh_chassis.problems import CONFLICT, INVALID, NOT_FOUND, Problem, ProblemType
 from aidmesh_intake.domain.asks import AskError
@@ -29,6 +30,7 @@ class Context:
         link: whether another region is heard.
         import_turns: each import takes two connections of the pool; others wait for their turn.
         lookups_day_max: how many blind queries a region is sent within 24 hours.
+        erasures: the list that outlives backups.
     """
 
     region: str
@@ -38,6 +40,7 @@ class Context:
     import_turns: asyncio.Semaphore
     link: LinkOf
     lookups_day_max: int
+    erasures: Journal
 
 
 def _context(request: Request) -> Context:

@@ -200,6 +200,8 @@ async def erase_person(person_id: UUID, ctx: Ctx, caller: Lead, once: Once) -> R
         if known := await once.replay(tx):
             return known
         receipt = await erasing.erase_person(tx, person_id, caller.staff_id)
+        await ctx.erasures.note(tx.now, "person", [person_id])
+        await ctx.erasures.note(tx.now, "household", receipt.households)
         return await once.answer(tx, 200, {"person_id": person_id, **receipt.body()})
 
 
@@ -277,6 +279,7 @@ async def erase_household(household_id: UUID, ctx: Ctx, caller: Lead, once: Once
         if known := await once.replay(tx):
             return known
         receipt = await erasing.erase_household(tx, household_id, caller.staff_id)
+        await ctx.erasures.note(tx.now, "household", [household_id])
         return await once.answer(tx, 200, {"household_id": household_id, **receipt.body()})
 
 

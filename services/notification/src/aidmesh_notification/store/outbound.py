@@ -8,6 +8,7 @@ from uuid import UUID
 
 import asyncpg
 
+from aidmesh_chassis.restoring import MESSAGES_DOUBTED_DAYS
 from aidmesh_notification.domain.sending import Queued
 
 TO_TELL_STATES = ("suppressed", "failed", "expired", "unknown")
@@ -27,17 +28,27 @@ class NewMessage(NamedTuple):
 
 
 async def queue(conn: asyncpg.Connection, messages: Sequence[NewMessage]) -> int:
-    """Queue messages that are not known yet; returns how many were new."""
+    """Queue messages that are not known yet; returns how many were new.
+
+    One that may have left after the backup that this region was restored from is taken for being
+    sent by somebody who was never heard of again: `cut_short` settles it.
+    """
     rows = await conn.fetch(
         """
         INSERT INTO message (message_id, template, need_id, attempt_no, person_id, sensitive,
-                             collect_days, expires_at)
-        SELECT * FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::int[], $5::uuid[],
-                             $6::boolean[], $7::int[], $8::timestamptz[]) AS n (id)
-        ORDER BY id
+                             collect_days, expires_at, state, claim_id, claimed_until)
+        SELECT n.*, CASE WHEN d.id IS NULL THEN 'queued' ELSE 'sending' END, d.id,
+               CASE WHEN d.id IS NOT NULL THEN now() END
+        FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::int[], $5::uuid[],
+                    $6::boolean[], $7::int[], $8::timestamptz[])
+             AS n (id, template, need_id, attempt_no, person_id, sensitive, days, expires_at)
+        LEFT JOIN unproven d ON d.id = n.need_id AND d.cleared_at IS NULL
+             AND d.since > now() - make_interval(days => $9)
+        ORDER BY n.id
         ON CONFLICT (message_id) DO NOTHING RETURNING 1
         """,
         *(list(column) for column in zip(*messages, strict=True)),
+        MESSAGES_DOUBTED_DAYS,
     )
     return len(rows)
 

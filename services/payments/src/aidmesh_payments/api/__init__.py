@@ -11,6 +11,7 @@ from aidmesh_payments.api import (
     rebalancing,
     regions,
     spending,
+    unproven,
     waits,
 )
 from aidmesh_payments.api.desk import Desk
@@ -33,3 +34,4 @@ def add_routes(app: FastAPI, desk: Desk) -> None:
     app.include_router(orders.bulk_router(desk))
     app.include_router(spending.router(desk))
     app.include_router(spending.purchase_router(desk))
+    app.include_router(unproven.router(desk))

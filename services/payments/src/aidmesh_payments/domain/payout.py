@@ -65,6 +65,7 @@ class PayoutRefusal(StrEnum):
     DAY_IN_FUTURE = "day-in-future"
     PAID_ELSEWHERE = "paid-elsewhere"
     NOT_VOUCHED = "order-not-vouched"
+    UNPROVEN = "outcome-unproven"
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +169,14 @@ def step(
     elif verb == "not_collected":
         changed = replace(changed, reason=NOT_COLLECTED)
     return changed
+
+
+def may_be_second(verb: str, *, is_cash: bool) -> bool:
+    """Whether a step could pay what was paid already, where nobody can prove that it was not.
+
+    What the bank's statement says is always recorded; at a cash desk it is the step that pays.
+    """
+    return verb in ("approve", "export") or (verb == "settle" and is_cash)
 
 
 def is_uncollected(payout: Payout) -> bool:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
 
-from aidmesh_chassis import standings
+from aidmesh_chassis import restoring, standings
 from aidmesh_chassis.db import Tx
 from aidmesh_chassis.envelope import Received
 from aidmesh_chassis.errors import Poison
@@ -283,9 +283,14 @@ async def booked(office: Office, tx: Tx, batch: Sequence[Received[ReturnBookedV1
         if item.event.holder != office.region:
             continue
         booked_id = item.event.transfer_id
-        if await transfers.arrive(
-            tx.conn, booked_id, item.region
-        ) is None and not await lost.told_is_booked(tx.conn, booked_id):
+        if (
+            await transfers.arrive(tx.conn, booked_id, item.region) is None
+            and not await lost.told_is_booked(tx.conn, booked_id)
+            # A return that the backup does not know, and that people have to see to.
+            and not await restoring.is_left(
+                tx.conn, AllotmentReturnedV1.type, item.event.allotment_id
+            )
+        ):
             raise Poison("unknown_transfer")
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import NamedTuple
 from uuid import UUID
 
-from aidmesh_chassis import peer_keys
+from aidmesh_chassis import peer_keys, restoring
 from aidmesh_chassis.db import Tx
 from aidmesh_chassis.envelope import Received
 from aidmesh_chassis.errors import Poison
@@ -125,12 +125,19 @@ async def take_outcomes(office: Office, tx: Tx, batch: Sequence[Received[PayoutO
         tx.conn, (row.commitment_id for row in found.values())
     )
     rows = await payout_store.lock(tx.conn, newest)
+    doubted = await restoring.doubted(
+        tx.conn, [each for row in rows.values() for each in (row.id, row.need_id)]
+    )
     touched: dict[CommitmentId, Commitment] = {}
     saved: list[PayoutRow] = []
     again: list[PayoutRow] = []
     odd: list[Discrepancy] = []
-    for row in rows.values():
-        item = newest[row.id]
+    for found_row in rows.values():
+        item = newest[found_row.id]
+        row = found_row
+        if row.assigned_to is None and doubted & {row.id, row.need_id}:
+            # It was handed over after the backup that this region was restored from.
+            row = replace(row, assigned_to=item.region)
         if row.assigned_to is None:
             # That office was gone, and the payout came back to this one. Was it paid twice?
             if item.event.state in ("exported", "settled"):

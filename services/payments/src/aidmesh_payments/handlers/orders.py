@@ -4,8 +4,10 @@ import base64
 import binascii
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from uuid import UUID
 
+from aidmesh_chassis import restoring
 from aidmesh_chassis.db import Tx
 from aidmesh_chassis.envelope import Received
 from aidmesh_chassis.errors import Poison
@@ -17,7 +19,7 @@ from aidmesh_contracts.retention import kept_if_paid_from
 from aidmesh_payments.domain import orders as rules
 from aidmesh_payments.domain.money import today_in_kyiv
 from aidmesh_payments.domain.orders import Order, OrderVerb
-from aidmesh_payments.domain.payout import PayoutRefusal
+from aidmesh_payments.domain.payout import PayoutRefusal, may_be_second
 from aidmesh_payments.handlers import assignments
 from aidmesh_payments.handlers.office import Office
 from aidmesh_payments.handlers.payouts import Step
@@ -44,6 +46,17 @@ async def receive(office: Office, tx: Tx, batch: Sequence[Received[PayoutAssigne
         raise Poison("another_regions_payout")
     for key in sorted(new):
         _tell(tx, kept[key])
+    await _doubt_older(tx, [item for item in batch if item.event.payout_id in new])
+
+
+async def _doubt_older(tx: Tx, batch: Sequence[Received[PayoutAssignedV1]]) -> None:
+    """What was asked before this region was restored may have been paid, and then forgotten."""
+    restored_at = await restoring.last_restored(tx.conn)
+    if restored_at is None:
+        return
+    until = restored_at + timedelta(seconds=restoring.HANDOFF_MARGIN_S)
+    older = [item.event.payout_id for item in batch if item.occurred_at < until]
+    await restoring.doubt(tx.conn, "order", older)
 
 
 async def withdraw(office: Office, tx: Tx, batch: Sequence[Received[PayoutWithdrawnV1]]) -> None:
@@ -127,10 +140,14 @@ async def take_steps(
     wanted = {each.payout_id: each for each in steps}
     rows = await store.lock(tx.conn, office.region, wanted)
     now = await allotment_store.clock(tx.conn)
+    doubted = await restoring.doubted(tx.conn, rows)
     outcomes: dict[PayoutId, PayoutRefusal | None] = {}
     saved: list[OrderRow] = []
     for row in rows.values():
         step = wanted[row.id]
+        if row.id in doubted and may_be_second(verb, is_cash=False):
+            outcomes[row.id] = PayoutRefusal.UNPROVEN
+            continue
         order = rules.step(
             row.order,
             verb,

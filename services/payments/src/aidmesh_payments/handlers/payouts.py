@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from uuid import UUID
 
+from aidmesh_chassis import restoring
 from aidmesh_chassis.db import Tx
 from aidmesh_chassis.problems import NOT_FOUND, Problem
 from aidmesh_contracts.ids import CommitmentId, NeedId, PayeeRef, PayoutId
@@ -17,6 +18,7 @@ from aidmesh_payments.domain.payout import (
     PayoutRefusal,
     Verb,
     is_uncollected,
+    may_be_second,
     review,
     step,
 )
@@ -76,6 +78,9 @@ async def take_steps(
     book = await Book.open(tx, office, places.values())
     commitments = await commitment_store.lock(tx.conn, places)
     rows = await store.lock(tx.conn, wanted, live_of=places if is_fact else ())
+    doubted = await restoring.doubted(
+        tx.conn, [each for row in rows.values() for each in (row.id, row.need_id)]
+    )
     outcomes: dict[PayoutId, PayoutRefusal | None] = {}
     saved: list[PayoutRow] = []
     touched: dict[CommitmentId, Commitment] = {}
@@ -97,6 +102,10 @@ async def take_steps(
                 saved.append(ask_back(tx, row, "returned"))
                 outcomes[row.id] = None
             continue
+        is_cash = row.mechanism == "cash"
+        if may_be_second(verb, is_cash=is_cash) and doubted & {row.id, row.need_id}:
+            outcomes[row.id] = PayoutRefusal.UNPROVEN
+            continue
         payout = step(
             row.payout,
             verb,
@@ -105,7 +114,7 @@ async def take_steps(
             float_limit_minor=office.float_limit_minor(row.payout.currency),
             reason=order.reason,
             settled_on=order.settled_on,
-            is_cash=row.mechanism == "cash",
+            is_cash=is_cash,
         )
         if isinstance(payout, PayoutRefusal):
             outcomes[row.id] = payout

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from uuid import UUID
 
+from aidmesh_chassis import restoring
 from aidmesh_chassis.db import Tx
 from aidmesh_chassis.problems import NOT_FOUND, Problem
 from aidmesh_contracts.ids import AllotmentId, CommitmentId, PurchaseId, derive_id
@@ -16,6 +17,7 @@ from aidmesh_payments.domain.allotments import NotEnough
 from aidmesh_payments.domain.choosing import Purse
 from aidmesh_payments.domain.commitments import Commitment
 from aidmesh_payments.domain.money import is_future, today_in_kyiv
+from aidmesh_payments.domain.payout import PayoutRefusal
 from aidmesh_payments.domain.purchase import Line, Purchase, PurchaseRefusal
 from aidmesh_payments.handlers.book import Book
 from aidmesh_payments.handlers.commitments import resize
@@ -105,6 +107,7 @@ async def order(office: Office, tx: Tx, purchase_id: PurchaseId, by: UUID) -> No
     """
     book, purses = await _lock(office, tx, purchase_id)
     purse = purses[0]
+    await _check_proven(tx, purchase_id)
     commitment_id = CommitmentId(derive_id("commitment", "purchase", purchase_id))
     row = (await store.lock(tx.conn, [purchase_id]))[purchase_id]
     _check(purse, row, book.today)
@@ -193,6 +196,12 @@ async def reverse_payment(
     await store.note_correction(tx.conn, "payment", before, reason, by)
 
 
+async def _check_proven(tx: Tx, purchase_id: PurchaseId) -> None:
+    """Refuse what may have been done after the backup that this region was restored from."""
+    if await restoring.doubted(tx.conn, [purchase_id]):
+        raise problem(PayoutRefusal.UNPROVEN)
+
+
 async def _step(
     office: Office,
     tx: Tx,
@@ -251,6 +260,7 @@ async def pay(
     if paid_on is not None and is_future(paid_on, tx.now):
         raise problem("day-in-future")
     day = paid_on or today_in_kyiv(tx.now)
+    await _check_proven(tx, purchase_id)
 
     def spend(book: Book, commitment: Commitment) -> Commitment:
         book.put(book[commitment.allotment_id].spend(commitment.amount_minor))

@@ -36,6 +36,8 @@ async def lock_assignable(
         JOIN grant_terms t ON t.grant_id = a.grant_id AND t.paying_office <> $1
         JOIN payee ON payee.payee_ref = p.payee_ref
         WHERE p.state = 'approved' AND p.assigned_to IS NULL
+          AND NOT EXISTS (SELECT FROM unproven u
+                          WHERE u.id IN (p.id, p.need_id) AND u.cleared_at IS NULL)
           AND COALESCE(p.mechanism, 'iban') <> 'cash'
           AND NOT EXISTS (SELECT FROM region_standing r
                           WHERE r.region = t.paying_office AND r.standing <> 'member')

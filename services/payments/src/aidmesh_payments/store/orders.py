@@ -172,6 +172,7 @@ async def exportable(
         f"""
         SELECT o.id FROM paying_order o
         WHERE o.state = 'received' AND o.currency = $2 AND o.mechanism = $3 AND {_VOUCHED}
+          AND NOT EXISTS (SELECT FROM unproven u WHERE u.id = o.id AND u.cleared_at IS NULL)
         ORDER BY o.recorded_at, o.id LIMIT $4
         """,  # noqa: S608 - our condition
         region,

@@ -255,6 +255,8 @@ async def exportable(
         JOIN grant_terms t ON t.grant_id = a.grant_id
         WHERE p.state = 'approved' AND p.currency = $1 AND COALESCE(p.mechanism, 'iban') = $2
           AND p.assigned_to IS NULL AND (t.paying_office = $4 OR p.mechanism = 'cash')
+          AND NOT EXISTS (SELECT FROM unproven u
+                          WHERE u.id IN (p.id, p.need_id) AND u.cleared_at IS NULL)
         ORDER BY p.recorded_at, p.id LIMIT $3
         """,
         currency,

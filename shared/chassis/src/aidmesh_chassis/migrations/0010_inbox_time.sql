@@ -1,5 +1,5 @@
 -- the time of an inbox row, read from its id by arithmetic: PostgreSQL 17 knows version 1 only
--- depends: 0008_keys_told
+-- depends: 0009_restored
 
 -- migrate: apply
 

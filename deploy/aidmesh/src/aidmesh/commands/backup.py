@@ -1,0 +1,254 @@
+"""`aidmesh backup` and `aidmesh restore`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aidmesh.commands.common import EXIT_FAILED, names, refuse, run, say
+
+if TYPE_CHECKING:
+    from aidmesh_chassis.crypto import PrivateKey, PublicKey
+
+PUBLIC = "backup.pub"
+SECRET = "backup.key"  # noqa: S105 - the name of a file
+
+
+def keys(*, out: Path) -> None:
+    """Make the key pair that backups are sealed to and opened with.
+
+    backup.pub goes to the machine that takes backups, and can't open any. backup.key opens all of
+    them: keep it, and a copy, where neither the data nor the backups are.
+
+    Args:
+        out: folder to write both to; made when missing, and nothing in it is overwritten.
+    """
+    from aidmesh_chassis.crypto import PrivateKey  # noqa: PLC0415
+    from aidmesh_chassis.key_files import write_new  # noqa: PLC0415
+
+    folder = out.expanduser().resolve()
+    pair = PrivateKey.random()
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_new(folder / SECRET, pair.reveal())
+        write_new(folder / PUBLIC, pair.public.raw)
+    except OSError as error:
+        refuse(f"{folder}: {error.strerror}; nothing that is there is overwritten")
+    say(f"{folder / PUBLIC} seals backups, {folder / SECRET} opens them; keep the latter elsewhere")
+
+
+def backup(region: str, *, data: Path, to: Path, out: Path, json: bool = False) -> None:
+    """Write a backup of a region that runs, all its databases as of one moment.
+
+    It holds no keys. Exit code 1 when the services do not come to rest for a moment, or a program
+    of PostgreSQL fails: there is no backup then.
+
+    Args:
+        region: of this folder.
+        data: the data folder of a mesh that runs.
+        to: file with the public key (aidmesh keys backup makes it).
+        out: file to write; must not exist.
+        json: say as JSON what was written.
+    """
+    run(_backup(data.expanduser().resolve(), region, to, out.expanduser().resolve(), json))
+
+
+async def _backup(data: Path, region: str, to: Path, out: Path, as_json: bool) -> int:
+    from aidmesh.backup.cut import BusyError  # noqa: PLC0415
+    from aidmesh.backup.programs import ProgramError  # noqa: PLC0415
+    from aidmesh.backup.take import Links, take  # noqa: PLC0415
+    from aidmesh.meshfile import WITH_DATABASE, read_mesh  # noqa: PLC0415
+
+    mesh = read_mesh(data)
+    if region not in mesh.regions:
+        refuse(f"{data} has no region {region}; it has {', '.join(mesh.regions)}")
+    entry = mesh.regions[region]
+    peers = {
+        peer: mesh.elsewhere[peer].address if peer in mesh.elsewhere else None
+        for peer in mesh.peers(region)
+    }
+    try:
+        taken = await take(
+            region,
+            entry.epoch,
+            Links(peers, entry.nats.leaf_host, entry.nats.leaf_port),
+            {service: entry.dsn(service) for service in WITH_DATABASE},
+            out,
+            _public(to),
+        )
+    except FileExistsError as error:
+        refuse(str(error))
+    except (BusyError, ProgramError) as error:
+        say(f"no backup was written: {error}")
+        return EXIT_FAILED
+    moment = taken.manifest.taken_at.isoformat(timespec="seconds")
+    if as_json:
+        _say_json(
+            {
+                "region": region,
+                "backup_id": str(taken.manifest.backup_id),
+                "taken_at": moment,
+                "epoch": taken.manifest.epoch,
+                "file": str(out),
+                "bytes": taken.size,
+            }
+        )
+    else:
+        say(f"{region} as of {moment}: {out}, {taken.size} bytes")
+    return 0
+
+
+def restore(
+    region: str,
+    *,
+    backup: Path,
+    key: Path,
+    data: Path,
+    keys: Path,
+    erasures: Path | None = None,
+    without: str | None = None,
+    wait: float = 60.0,
+    check: bool = False,
+    json: bool = False,
+) -> None:
+    """Restore a region from a backup: onto a new machine, or in place of what is there.
+
+    No mesh may run in the folder. What the region told others since the backup is asked back from
+    them; what can't be proven waits for people. What was there before is set aside. Broken off, it
+    is begun again. Exit code 1 when it did not end well, 2 when the backup does not fit.
+
+    Args:
+        region: whose backup it is.
+        backup: the file.
+        key: file with the secret key that opens it.
+        data: the data folder; made when missing.
+        keys: folder with a folder of keys per region; see `keys init`.
+        erasures: the list of erasures that outlives backups; erasures.log in the folder of the
+            region's keys when not given.
+        without: peers whose word is not waited for, separated by commas. What only they know of
+            this region since the backup is missed, money too.
+        wait: seconds that each peer may take.
+        check: only read the backup to its end and say what it holds; changes nothing.
+        json: say as JSON what was done.
+    """
+    from aidmesh_chassis.erasures import FILE  # noqa: PLC0415
+
+    own = keys.expanduser().resolve() / region
+    if not own.is_dir():
+        refuse(f"{own} is missing: a region is nothing without its keys")
+    listed = own / FILE if erasures is None else erasures.expanduser().resolve()
+    if erasures is not None and not listed.exists():
+        refuse(f"{listed} is missing")
+    run(
+        _restore(
+            region,
+            backup.expanduser().resolve(),
+            _secret(key),
+            data.expanduser().resolve(),
+            own,
+            listed,
+            frozenset(names(without) or ()),
+            wait,
+            check,
+            json,
+        )
+    )
+
+
+async def _restore(
+    region: str,
+    backup: Path,
+    secret: "PrivateKey",
+    data: Path,
+    keys: Path,
+    erasures: Path,
+    without: frozenset[str],
+    wait: float,
+    only_check: bool,
+    as_json: bool,
+) -> int:
+    from dataclasses import asdict  # noqa: PLC0415
+
+    from aidmesh.backup.container import ContainerError  # noqa: PLC0415
+    from aidmesh.backup.load import BackupError, check  # noqa: PLC0415
+    from aidmesh.backup.programs import ProgramError  # noqa: PLC0415
+    from aidmesh.restoring.run import Wish, restore  # noqa: PLC0415
+    from aidmesh_chassis.erasures import JournalError  # noqa: PLC0415
+
+    try:
+        if only_check:
+            manifest = await check(backup, secret)
+            _say_manifest(manifest.model_dump(mode="json"), as_json)
+            return 0
+        outcome = await restore(
+            Wish(
+                data,
+                region,
+                backup,
+                secret,
+                keys,
+                erasures,
+                without,
+                wait,
+                (lambda _: None) if as_json else say,
+            )
+        )
+    except (ContainerError, BackupError, JournalError) as error:
+        refuse(str(error))
+    except ProgramError as error:
+        say(f"{region} is half restored; begin again: {error}")
+        return EXIT_FAILED
+    done = outcome.forwarded
+    if as_json:
+        _say_json(
+            {
+                "region": region,
+                "epoch": outcome.epoch,
+                "taken_at": outcome.manifest.taken_at.isoformat(timespec="seconds"),
+                "aside": list(outcome.aside),
+                "without": sorted(without),
+                **asdict(done),
+            }
+        )
+        return EXIT_FAILED if done.not_erased else 0
+    for name in outcome.aside:
+        say(f"set aside: {name}")
+    say(f"{done.told} events came back, {done.redone} of them are in the books again")
+    for allotment, amount in done.reserved_minor.items():
+        say(f"allotment {allotment}: {amount} committed as used since (minor units)")
+    open_ones = ", ".join(f"{count} {about}" for about, count in done.unproven.items() if count)
+    say(f"for people to look up: {open_ones or 'nothing'}; {done.left} events of what is lost")
+    say(f"{done.erased} erasures were done again")
+    for what in done.not_erased:
+        say(f"not erased, do it by hand: {what}")
+    say(f"{region} is restored, with epoch {outcome.epoch}; start it with aidmesh up")
+    return EXIT_FAILED if done.not_erased else 0
+
+
+def _say_manifest(manifest: dict[str, object], as_json: bool) -> None:
+    if as_json:
+        _say_json(manifest)
+        return
+    say(f"{manifest['region']} as of {manifest['taken_at']}, epoch {manifest['epoch']}: whole")
+
+
+def _say_json(content: dict[str, object]) -> None:
+    import json  # noqa: PLC0415
+
+    say(json.dumps(content, indent=1))
+
+
+def _public(path: Path) -> "PublicKey":
+    from aidmesh_chassis.crypto import PublicKey  # noqa: PLC0415
+
+    try:
+        return PublicKey(path.expanduser().read_bytes())
+    except (OSError, ValueError):
+        refuse(f"{path} is no public key; aidmesh keys backup makes one")
+
+
+def _secret(path: Path) -> "PrivateKey":
+    from aidmesh_chassis.crypto import PrivateKey  # noqa: PLC0415
+
+    try:
+        return PrivateKey(path.expanduser().read_bytes())
+    except (OSError, ValueError):
+        refuse(f"{path} is no secret key of backups")

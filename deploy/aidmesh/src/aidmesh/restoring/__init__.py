@@ -1,0 +1,1 @@
+"""Restoring a region from a backup: what was told since comes back, what can't be proven waits."""

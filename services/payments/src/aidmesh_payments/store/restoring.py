@@ -1,0 +1,73 @@
+"""What a restore does to payments' tables at once."""
+
+from collections.abc import Collection
+from typing import Final
+from uuid import UUID
+
+import asyncpg
+
+from aidmesh_chassis.restoring import About
+
+VERSIONED: Final = ("donor_grant", "allotment", "rebalancing", "return_ask", "paying_order")
+"""Tables whose states other regions hear of, by version."""
+
+TOLD: Final = ("payments.grant.changed.v1", "payments.rebalancing.changed.v1")
+"""States that no sweep tells by itself."""
+
+
+async def open_payments(conn: asyncpg.Connection) -> list[tuple[About, list[UUID]]]:
+    """What may have been paid after the backup was taken, by what it is.
+
+    What another office was asked to pay is proven by that office's answer.
+    """
+    payouts = await conn.fetch(
+        "SELECT id FROM payout WHERE state IN ('draft', 'approved') AND assigned_to IS NULL"
+    )
+    orders = await conn.fetch("SELECT id FROM paying_order WHERE state = 'received'")
+    purchases = await conn.fetch(
+        "SELECT id FROM purchase WHERE state IN ('draft', 'ordered', 'received', 'invoiced')"
+    )
+    return [
+        ("payout", [row["id"] for row in payouts]),
+        ("order", [row["id"] for row in orders]),
+        ("purchase", [row["id"] for row in purchases]),
+    ]
+
+
+async def is_known(conn: asyncpg.Connection, transfer_id: UUID) -> bool:
+    """Whether a transfer is in the books."""
+    return bool(
+        await conn.fetchval("SELECT EXISTS (SELECT FROM transfer WHERE id = $1)", transfer_id)
+    )
+
+
+async def donor_of(conn: asyncpg.Connection, name: str) -> UUID | None:
+    """The donor of a name; None when there is none."""
+    donor_id: UUID | None = await conn.fetchval("SELECT id FROM donor WHERE name = $1", name)
+    return donor_id
+
+
+async def widest_line(conn: asyncpg.Connection, grant_id: UUID) -> str | None:
+    """The budget line of a grant that has most left; None for a grant that is not in the books."""
+    code: str | None = await conn.fetchval(
+        """
+        SELECT code FROM budget_line WHERE grant_id = $1
+        ORDER BY amount_minor - allotted_minor DESC, code LIMIT 1
+        """,
+        grant_id,
+    )
+    return code
+
+
+async def known_commitments(conn: asyncpg.Connection, ids: Collection[UUID]) -> set[UUID]:
+    """Which of these commitments are in the books."""
+    rows = await conn.fetch("SELECT id FROM commitment WHERE id = ANY($1::uuid[])", list(ids))
+    return {row["id"] for row in rows}
+
+
+async def needs_of(conn: asyncpg.Connection, ids: Collection[UUID]) -> list[UUID]:
+    """The needs of these payouts."""
+    rows = await conn.fetch(
+        "SELECT DISTINCT need_id FROM payout WHERE id = ANY($1::uuid[])", list(ids)
+    )
+    return [row["need_id"] for row in rows]

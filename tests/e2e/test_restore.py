@@ -1,0 +1,193 @@
+"""A restore drill: a region's disks are gone, and its backup is older than what was done since."""
+
+import asyncio
+import json
+import shutil
+from pathlib import Path
+from uuid import UUID
+
+import asyncpg
+import pytest
+
+from e2e.test_money_and_places import TODAY, fund
+from support.running import Json, RunningMesh, Staff
+from support.waiting import eventually
+
+pytestmark = pytest.mark.timeout(420)
+
+WAIT_S = 60.0
+CASH_MINOR = 360_000
+
+
+async def test_what_was_done_after_the_backup_is_neither_lost_sight_of_nor_done_twice(
+    tmp_path: Path,
+) -> None:
+    mesh = RunningMesh(tmp_path / "m", "kyiv,lviv")
+    try:
+        await asyncio.to_thread(mesh.start)
+        kyiv, lviv = mesh.staff("kyiv"), mesh.staff("lviv")
+        given = await fund(kyiv, 900_000, to_region="lviv", allotted_minor=300_000)
+        own = await fund(kyiv, 1_000_000, area="UA8021")
+        taken = await fund(lviv, 500_000, to_region="kyiv", area="UA8022")
+        paid = await _cash(kyiv, "UA8021")
+        erased = await _person(kyiv)
+        await eventually(lambda: _allotment(mesh, "kyiv", taken["allotment_id"]), WAIT_S)
+        backup = await _backup(mesh, tmp_path)
+
+        # What the backup knows nothing of.
+        more = await kyiv.post(
+            "finance", "payments", "/allotments",
+            {"grant_id": given["grant_id"], "budget_line": "aid", "to_region": "lviv",
+             "amount_minor": 200_000, "currency": "UAH"},
+        )  # fmt: skip
+        await _cash(kyiv, "UA8021")
+        await _pay(kyiv, paid)
+        await kyiv.post(
+            "finance", "payments", f"/allotments/{taken['allotment_id']}:return",
+            {"amount_minor": 30_000},
+        )  # fmt: skip
+        await kyiv.post("lead", "intake", f"/persons/{erased}:erase")
+        used = {"held_minor": 0, "committed_minor": CASH_MINOR, "spent_minor": CASH_MINOR}
+        await eventually(lambda: _heard(mesh, own["allotment_id"], used), WAIT_S)
+        settled = await asyncio.to_thread(mesh.aidmesh, "verify", "--wait", "90")
+        assert settled.returncode == 0, settled.stdout + settled.stderr
+        before = await _allotment(mesh, "lviv", given["allotment_id"])
+        await asyncio.to_thread(mesh.stop)
+
+        for part in ("postgres", "nats"):
+            shutil.rmtree(mesh.data / "kyiv" / part)
+        outcome = await _restore(mesh, tmp_path, backup)
+        assert outcome["epoch"] == 2
+        assert outcome["erased"] == 1
+        assert outcome["reserved_minor"] == {own["allotment_id"]: CASH_MINOR}
+        assert outcome["unproven"]["payouts"] == 1
+        await asyncio.to_thread(mesh.start)
+
+        verified = await asyncio.to_thread(mesh.aidmesh, "verify", "--wait", "90")
+        assert verified.returncode == 0, verified.stdout + verified.stderr
+        await kyiv.close()
+        kyiv = mesh.staff("kyiv")
+        # No allotment is free again.
+        [grant] = [each for each in await _grants(kyiv) if each["id"] == given["grant_id"]]
+        assert grant["unallotted_minor"] == 900_000 - 300_000 - 200_000
+        mine = await _allotment(mesh, "kyiv", own["allotment_id"])
+        assert _free(mine) == 1_000_000 - 2 * CASH_MINOR
+        returned = await _allotment(mesh, "kyiv", taken["allotment_id"])
+        assert returned["returned_minor"] == 30_000
+        # Peers stay right.
+        assert await _allotment(mesh, "lviv", given["allotment_id"]) == before
+        later = await _allotment(mesh, "lviv", more["allotment_id"])
+        assert later["received_minor"] == 200_000
+        await eventually(lambda: _heard(mesh, own["allotment_id"], _used(mine)), WAIT_S)
+        # Nobody is paid twice: a person looks it up first.
+        row = {"row_id": str(paid), "need_id": str(paid)}
+        body = {"source": "again", "rows": [row]}
+        refused = await kyiv.post("approver", "payments", "/payouts:approve", body)
+        assert [each["status"] for each in refused["rows"]] == ["rejected"], refused
+        listed = await kyiv.get("finance", "payments", "/unproven")
+        [payout] = [each for each in listed["unproven"] if each["about"] == "payout"]
+        note = {"ids": [payout["id"]], "note": "The cash book says that it was paid."}
+        await kyiv.post("finance", "payments", "/unproven:clear", note)
+        await _pay(kyiv, paid)
+        # Whoever was erased stays so.
+        await kyiv.get("caseworker", "intake", f"/persons/{erased}", status=404)
+        # What was used in ways nobody can prove is let go once people know better.
+        [order] = [
+            each
+            for each in (await kyiv.get("finance", "payments", "/purchases"))["purchases"]
+            if each["supplier"] == "restore"
+        ]
+        await kyiv.post("finance", "payments", f"/purchases/{order['id']}:cancel")
+        settled = await asyncio.to_thread(mesh.aidmesh, "verify", "--wait", "90")
+        assert settled.returncode == 0, settled.stdout + settled.stderr
+        mine = await _allotment(mesh, "kyiv", own["allotment_id"])
+        assert _free(mine) == 1_000_000 - CASH_MINOR
+        await kyiv.close()
+        await lviv.close()
+    finally:
+        await asyncio.to_thread(mesh.stop)
+
+
+async def _cash(staff: Staff, area: str) -> UUID:
+    payee = {"mechanism": "cash", "legal_name": "Anna Testova"}
+    need = await staff.ask("financial_aid", place_area=area, payee=payee)
+    await staff.becomes(need, "ready", deadline_s=WAIT_S)
+    return need
+
+
+async def _pay(staff: Staff, need: UUID) -> None:
+    row: Json = {"row_id": f"pay-{need}", "need_id": str(need)}
+    for role, verb, fields in (
+        ("approver", "approve", {}),
+        ("finance", "settle", {"bank_reference": "B-1", "served_on": str(TODAY)}),
+    ):
+        body = {"source": verb, "rows": [{**row, **fields}]}
+        done = await staff.post(role, "payments", f"/payouts:{verb}", body)
+        assert [each["status"] for each in done["rows"]] == ["done"], done
+    await staff.becomes(need, "fulfilled", deadline_s=WAIT_S)
+
+
+async def _person(staff: Staff) -> str:
+    need = await staff.ask("food_parcel", place_area="UA8023")
+    answer: str = (await staff.need(need))["person_id"]
+    return answer
+
+
+async def _backup(mesh: RunningMesh, folder: Path) -> Path:
+    made = await asyncio.to_thread(mesh.command, "keys", "backup", "--out", str(folder / "far"))
+    assert made.returncode == 0, made.stderr
+    out = folder / "kyiv.backup"
+    taken = await asyncio.to_thread(
+        mesh.aidmesh, "backup", "kyiv", "--to", str(folder / "far" / "backup.pub"),
+        "--out", str(out),
+    )  # fmt: skip
+    assert taken.returncode == 0, taken.stdout + taken.stderr
+    return out
+
+
+async def _restore(mesh: RunningMesh, folder: Path, backup: Path) -> Json:
+    done = await asyncio.to_thread(
+        mesh.aidmesh, "restore", "kyiv", "--backup", str(backup), "--json",
+        "--key", str(folder / "far" / "backup.key"), "--keys", str(mesh.data.parent / "keys"),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    outcome: Json = json.loads(done.stdout)
+    return outcome
+
+
+async def _grants(staff: Staff) -> list[Json]:
+    found: list[Json] = (await staff.get("finance", "payments", "/grants/summary"))["grants"]
+    return found
+
+
+async def _allotment(mesh: RunningMesh, region: str, allotment_id: str) -> Json:
+    row = await _row(mesh, region, "SELECT * FROM allotment WHERE id = $1", allotment_id)
+    assert row is not None
+    return {key: row[key] for key in row if key not in ("version", "told_version")}
+
+
+async def _heard(mesh: RunningMesh, allotment_id: str, figures: Json) -> bool:
+    """Whether Lviv knows how an allotment of Kyiv stands."""
+    query = "SELECT * FROM allotment_elsewhere WHERE allotment_id = $1"
+    row = await _row(mesh, "lviv", query, allotment_id)
+    assert row is not None
+    assert {key: row[key] for key in figures} == figures
+    return True
+
+
+async def _row(mesh: RunningMesh, region: str, query: str, key: str) -> Json | None:
+    conn = await asyncpg.connect(mesh.file.regions[region].admin_dsn("payments"))
+    try:
+        row = await conn.fetchrow(query, UUID(key))
+    finally:
+        await conn.close()
+    return None if row is None else dict(row)
+
+
+def _used(allotment: Json) -> Json:
+    return {key: allotment[key] for key in ("held_minor", "committed_minor", "spent_minor")}
+
+
+def _free(allotment: Json) -> int:
+    left: int = allotment["received_minor"] - allotment["returned_minor"]
+    return left - sum(_used(allotment).values())
