@@ -11,6 +11,7 @@ import pytest
 
 from aidmesh_chassis.crypto import unseal
 from aidmesh_chassis.keys import NOTIFICATION, Locked
+from aidmesh_chassis.restoring import doubt
 from aidmesh_contracts.ids import PersonId
 from aidmesh_contracts.intake import PersonErasedV1
 from aidmesh_notification.channels import FileOutlet, NotSent
@@ -18,6 +19,7 @@ from aidmesh_notification.domain.cards import Channel
 from aidmesh_notification.domain.hours import KYIV, Window
 from aidmesh_notification.handlers import queue_digests, settle_cut_short
 from aidmesh_notification.sender import Opener
+from aidmesh_notification.store import restoring
 from aidmesh_notification.texts import load_templates
 from integration.notification.world import World, ready, spool_lines
 
@@ -209,6 +211,39 @@ async def test_after_a_crash_in_mid_call_a_person_decides(world: World) -> None:
     assert await world.sender().run_once() == 0
     assert [row["state"] for row in await world.messages()] == ["unknown"]
     assert [event["reason"] for event in await world.emitted()] == ["unknown"]
+
+
+async def test_what_may_have_left_since_the_backup_is_for_a_person(world: World) -> None:
+    waits, missed, later = ready(uuid4()), ready(uuid4()), ready(uuid4())
+    for event in (waits, missed, later):
+        assert event.person_id is not None
+        if event is not missed:
+            await world.take(world.card(event.person_id))
+    await world.take(waits, missed)
+    async with world.database.transaction() as tx:
+        await tx.conn.execute(
+            """
+            UPDATE message SET state = 'suppressed', reason = 'no_safe_contact' WHERE need_id = $1
+            """,
+            missed.need_id,
+        )
+        assert await restoring.doubt_queued(tx.conn) == 1
+        await doubt(tx.conn, "need", [each.need_id for each in (waits, missed, later)])
+    await world.take(later)
+    await world.take(world.card(missed.person_id or uuid4()))
+    new = ready(uuid4())
+    await world.take(world.card(new.person_id or uuid4()))
+    await world.take(new)
+    async with world.database.transaction() as tx:
+        assert await settle_cut_short(load_templates("x"))(tx) == 2
+    assert await world.sender().run_once() == 1
+    states = {row["need_id"]: row["state"] for row in await world.messages()}
+    assert states == {
+        waits.need_id: "unknown",
+        later.need_id: "unknown",
+        missed.need_id: "suppressed",
+        new.need_id: "sent",
+    }
 
 
 async def test_a_digest_for_staff_is_sent_again_after_a_crash(world: World) -> None:

@@ -1,11 +1,13 @@
 """An office is restored from a backup while money moves between two: none of it is free again."""
 
+import base64
 import json
 import random
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
@@ -16,15 +18,16 @@ from aidmesh.backup.take import Links, take
 from aidmesh.restoring.forward import Forwarded, Restored, prepare, redo_money
 from aidmesh_chassis import restoring
 from aidmesh_chassis.crypto import PrivateKey
+from aidmesh_chassis.db import Tx
 from aidmesh_chassis.problems import Problem
 from aidmesh_chassis.restoring import Lost
 from aidmesh_contracts.base import Event
-from aidmesh_contracts.ids import AllotmentId
+from aidmesh_contracts.ids import AllotmentId, PayoutId
 from aidmesh_contracts.intake import NeedApprovedV1
-from aidmesh_contracts.payments import AllotmentSentV1
+from aidmesh_contracts.payments import AllotmentSentV1, KeyChangedV1, PayoutAssignedV1
 from aidmesh_contracts.registry import REGISTRY
 from aidmesh_contracts.streams import event_type_of
-from aidmesh_payments.handlers import allotting, payouts, purchases
+from aidmesh_payments.handlers import allotting, orders, payouts, purchases
 from aidmesh_payments.store import restoring as restoring_store
 from integration.payments.offices import (
     CHECKER,
@@ -126,6 +129,48 @@ async def test_what_may_be_paid_already_waits_for_a_person(
     for desk in (restored, lviv):
         await desk.check()
         await desk.db.close()
+
+
+async def test_orders_of_before_wait_for_a_person_and_answers_of_before_are_asked_for_again(
+    database: DatabaseFactory, tmp_path: Path
+) -> None:
+    dsn, fresh = await database("payments"), await database("payments")
+    kyiv, lviv = await open_desk(dsn, "kyiv"), await open_desk(await database("payments"), "lviv")
+    backup = await _backed_up(dsn, tmp_path)
+    await kyiv.db.close()
+    sealed = base64.b64encode(b"box").decode()
+    older, newer = (PayoutAssignedV1(payout_id=PayoutId(uuid4()), sealed=sealed) for _ in range(2))
+    await lviv.run(lambda tx: _hand_over(tx, older))
+    assert await lviv.value("SELECT status FROM handoff") == "settled"
+
+    restored = await _restored(dsn, fresh, backup, lviv)
+    await exchange(restored, lviv)
+    told = KeyChangedV1(purpose="seal", public=base64.b64encode(bytes(32)).decode(), version=1)
+    await lviv.feed(told, region="kyiv", epoch=1)
+    assert await lviv.value("SELECT status FROM handoff") == "settled"
+    await lviv.feed(told, region="kyiv", epoch=2)
+    assert await lviv.value("SELECT status FROM handoff") == "waiting"
+
+    await restored.feed(older, region="lviv", at=datetime.now(UTC) - timedelta(minutes=1))
+    await restored.feed(newer, region="lviv", at=datetime.now(UTC) + timedelta(hours=1))
+    async with restored.db.transaction() as tx:
+        ids = [older.payout_id, newer.payout_id]
+        assert await restoring.doubted(tx.conn, ids) == {older.payout_id}
+        outcomes = await orders.take_steps(
+            restored.office, tx, "export", [payouts.Step(each) for each in ids], CHECKER
+        )
+    assert outcomes[older.payout_id] == "outcome-unproven"
+    assert outcomes[newer.payout_id] != "outcome-unproven"
+    for desk in (restored, lviv):
+        await desk.check()
+        await desk.db.close()
+
+
+async def _hand_over(tx: Tx, event: Event) -> None:
+    """Hand something over, and have it answered."""
+    tx.hand_over(event, "kyiv")
+    await tx.flush()
+    await tx.conn.execute("UPDATE handoff SET status = 'settled', settled_at = now()")
 
 
 async def test_the_own_log_tells_what_nobody_else_has_heard(

@@ -96,14 +96,17 @@ async def look_again(conn: asyncpg.Connection, persons: Sequence[UUID]) -> None:
     """Decide anew on messages of persons whose contact changed.
 
     A card travels in another stream than the news that a need is ready, so it may come later
-    than the message that missed it.
+    than the message that missed it. What may have left after the backup that this region was
+    restored from stays for a person.
     """
     await conn.execute(
         """
         WITH mine AS (
             SELECT message_id FROM message
             WHERE person_id = ANY($1::uuid[]) AND settled_at IS NULL AND expires_at > now()
-              AND (state = 'queued' OR (state = 'suppressed' AND reason = 'no_safe_contact'))
+              AND (state = 'queued' OR (state = 'suppressed' AND reason = 'no_safe_contact'
+                   AND NOT EXISTS (SELECT FROM unproven u
+                                   WHERE u.id = need_id AND u.cleared_at IS NULL)))
             ORDER BY message_id FOR UPDATE)
         UPDATE message m SET state = 'queued', reason = NULL, due_at = now(), changed_at = now()
         FROM mine WHERE m.message_id = mine.message_id

@@ -1,0 +1,162 @@
+"""Backups, restores and replays: what is decided without a server."""
+
+import io
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aidmesh.backup.container import PIECE_BYTES_MAX, ContainerError, Reader, Writer
+from aidmesh.backup.manifest import DatabaseCut, Manifest, differing_rows, reasons_against
+from aidmesh.commands import backup as commands
+from aidmesh.replaying import Choice
+from aidmesh.restoring.finding import is_whole, merged
+from aidmesh.topology.api import Json
+from aidmesh_chassis.crypto import PrivateKey
+from aidmesh_chassis.envelope import new_event_id
+from aidmesh_chassis.erasures import Journal, JournalError, read_journal
+from aidmesh_chassis.letters import headers_of
+from aidmesh_chassis.restoring import Lost, newest
+
+NOON = datetime(2026, 11, 26, 12, tzinfo=UTC)
+KEY = PrivateKey.random()
+KNOWN = {"intake": ["0001", "0002"], "payments": ["0001"]}
+
+
+def sealed(records: list[tuple[bytes, bytes]]) -> bytes:
+    file = io.BytesIO()
+    writer = Writer(file, KEY.public)
+    for kind, content in records:
+        writer.write(kind, content)
+    writer.finish(b"")
+    return file.getvalue()
+
+
+@given(st.lists(st.tuples(st.sampled_from([b"M", b"C"]), st.binary(max_size=200)), max_size=6))
+def test_what_is_written_is_read(records: list[tuple[bytes, bytes]]) -> None:
+    found = list(Reader(io.BytesIO(sealed(records)), KEY).records())
+    assert found == [*records, (b"F", b"")]
+
+
+@given(st.data())
+def test_no_byte_can_be_changed_or_cut_off(data: st.DataObject) -> None:
+    whole = sealed([(b"M", b"manifest"), (b"C", b"content" * 10)])
+    at = data.draw(st.integers(0, len(whole) - 1))
+    spoiled = data.draw(
+        st.sampled_from(
+            [whole[:at], whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :], whole + b"\0"]
+        )
+    )
+    with pytest.raises(ContainerError):
+        list(Reader(io.BytesIO(spoiled), KEY).records())
+
+
+def test_a_stranger_reads_nothing_and_a_length_is_no_reason_to_take_memory() -> None:
+    whole = sealed([(b"C", b"secret")])
+    assert b"secret" not in whole
+    with pytest.raises(ContainerError, match="another key"):
+        Reader(io.BytesIO(whole), PrivateKey.random())
+    head = io.BytesIO()
+    Writer(head, KEY.public)
+    huge = head.getvalue() + (PIECE_BYTES_MAX * 2).to_bytes(4, "big")
+    with pytest.raises(ContainerError, match="damaged"):
+        list(Reader(io.BytesIO(huge), KEY).records())
+
+
+def manifest(**changes: object) -> Manifest:
+    cut = {"migrations": ("0001",), "rows": {"outbox": 3}, "sent": {}}
+    content: dict[str, object] = {
+        "backup_id": uuid4(), "region": "kyiv", "epoch": 1, "taken_at": NOON, "postgres": 18,
+        "peers": {"lviv": None}, "leaf_host": "127.0.0.1", "leaf_port": 1,
+        "databases": {"intake": cut, "payments": cut},
+    }  # fmt: skip
+    return Manifest.model_validate({**content, **changes})
+
+
+def test_what_is_older_is_restored_and_what_is_newer_is_not() -> None:
+    assert reasons_against(manifest(), "kyiv", KNOWN) == []
+    newer = {"migrations": ("0001", "0009"), "rows": {}, "sent": {}}
+    for changes, said in (
+        ({"databases": {"intake": newer, "payments": newer}}, "0009"),
+        ({"format": 2}, "newer version"),
+        ({"databases": {"intake": newer}}, "no database of payments"),
+    ):
+        assert any(said in each for each in reasons_against(manifest(**changes), "kyiv", KNOWN))
+    assert reasons_against(manifest(), "lviv", KNOWN) == ["it is one of kyiv, not of lviv"]
+    cut = DatabaseCut(migrations=(), rows={"outbox": 3, "inbox": 0}, sent={})
+    assert differing_rows(cut, {"outbox": 2}) == ["outbox: 2 rows of 3"]
+
+
+def lost(kind: str, aggregate: str, version: int | None = None) -> Lost:
+    headers = {"ce-type": kind, "ce-subject": aggregate}
+    if version is not None:
+        headers["aid-version"] = str(version)
+    return Lost(new_event_id(), "EVENTS", f"aid.kyiv.{kind}", headers, b"{}")
+
+
+def test_of_states_the_highest_version_counts_and_of_facts_the_last() -> None:
+    first, second = lost("x.changed.v1", "a", 3), lost("x.changed.v1", "a", 2)
+    sent, again, other = lost("x.sent.v1", "a"), lost("x.sent.v1", "a"), lost("x.sent.v1", "b")
+    assert newest([first, sent, second, again, other]) == [first, again, other]
+    assert merged([second], [first, second]) == sorted([first, second], key=lambda e: e.event_id)
+
+
+def test_a_peer_has_given_back_all_once_nothing_more_comes() -> None:
+    def info(**source: int) -> Json:
+        return {"sources": [source]}
+
+    steady = [4, 4, 4]
+    assert is_whole(info(active=5, lag=0), 4, steady)
+    assert is_whole(info(active=5, lag=0), 0, [0, 0, 0])
+    assert not is_whole(info(active=5, lag=0), None, steady)  # it says nothing
+    assert not is_whole(info(active=-1, lag=0), 4, steady)  # it was never heard
+    assert not is_whole(info(active=5, lag=2), 4, steady)
+    assert not is_whole(info(active=5, lag=0), 4, [0, 0, 0])
+    assert not is_whole(info(active=5, lag=0), 4, [3, 4, 4])
+    assert not is_whole({}, 4, steady)
+
+
+async def test_the_list_of_erasures_keeps_what_was_flushed(tmp_path: Path) -> None:
+    path, people = tmp_path / "erasures.log", [uuid4(), uuid4()]
+    assert read_journal(path) == []
+    journal = Journal(path)
+    await journal.note(NOON, "person", people)
+    await journal.note(NOON, "household", [])
+    await journal.note(NOON, "person", people[:1])
+    assert [each.id for each in read_journal(path)] == people
+    assert path.stat().st_mode & 0o777 == 0o600
+    with path.open("a") as file:
+        file.write(f"{NOON.isoformat()} person {str(uuid4())[:9]}")  # cut off, never answered
+    assert [each.id for each in read_journal(path)] == people
+    path.write_text("nonsense\n")
+    with pytest.raises(JournalError, match="line 1"):
+        read_journal(path)
+    await Journal(None).note(NOON, "person", people)
+
+
+def test_headers_of_streams_are_left_behind() -> None:
+    head = b"NATS/1.0\r\nce-id: 1\r\nNats-Msg-Id: 1\r\nNats-Stream-Source: x\r\naid-epoch:2\r\n\r\n"
+    assert headers_of(head) == {"ce-id": "1", "Nats-Msg-Id": "1", "aid-epoch": "2"}
+
+
+def test_what_is_replayed_is_chosen_by_id_and_time() -> None:
+    one = UUID(int=1)
+    assert Choice().takes(one, NOON)
+    assert Choice(ids=frozenset({one}), since=NOON).takes(one, NOON)
+    assert not Choice(ids=frozenset({UUID(int=2)})).takes(one, NOON)
+    assert not Choice(since=NOON).takes(one, NOON - timedelta(seconds=1))
+
+
+def test_keys_of_backups_are_never_overwritten(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    commands.keys(out=tmp_path)
+    secret = (tmp_path / "backup.key").read_bytes()
+    assert PrivateKey(secret).public.raw == (tmp_path / "backup.pub").read_bytes()
+    assert secret.hex() not in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        commands.keys(out=tmp_path)
+    assert (tmp_path / "backup.key").read_bytes() == secret

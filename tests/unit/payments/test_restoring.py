@@ -1,0 +1,72 @@
+"""What a restored region commits as used in ways that nobody can prove."""
+
+from uuid import UUID
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aidmesh_payments.domain.payout import may_be_second
+from aidmesh_payments.domain.restoring import Figures, Word, unproven_minor
+
+amounts = st.integers(0, 10_000)
+
+
+@st.composite
+def figures(draw: st.DrawFn) -> Figures:
+    """An allotment whose equation holds."""
+    received = draw(amounts)
+    returned = draw(st.integers(0, received))
+    return Figures(received, returned, draw(st.integers(0, received - returned)))
+
+
+words = st.lists(
+    st.builds(
+        Word,
+        st.integers(0, 5).map(lambda number: UUID(int=number)),
+        st.sampled_from(("held", "released")),
+        amounts,
+    ),
+    max_size=8,
+)
+
+
+@given(figures(), figures(), words)
+def test_nothing_is_free_that_others_heard_was_not(
+    restored: Figures, later: Figures, told: list[Word]
+) -> None:
+    unproven = unproven_minor(restored, later, told)
+    free = restored.free_minor - unproven
+    assert 0 <= unproven <= restored.free_minor
+    # What it has received since comes to both alike.
+    assert free <= max(0, restored.received_minor - later.gone_minor)
+
+
+@given(figures(), words)
+def test_what_the_own_log_says_is_set_aside_is_not_free(
+    restored: Figures, told: list[Word]
+) -> None:
+    last = {word.commitment_id: word for word in told}
+    held = sum(word.amount_minor for word in last.values() if word.said == "held")
+    free = restored.free_minor - unproven_minor(restored, None, told)
+    assert free <= max(0, restored.free_minor - min(held, restored.free_minor))
+
+
+@given(figures())
+def test_a_backup_that_misses_nothing_costs_nothing(restored: Figures) -> None:
+    assert unproven_minor(restored, restored) == 0
+    assert unproven_minor(restored, None) == 0
+
+
+@given(figures(), figures())
+def test_it_is_done_once(restored: Figures, later: Figures) -> None:
+    unproven = unproven_minor(restored, later)
+    after = Figures(
+        restored.received_minor, restored.returned_minor, restored.used_minor + unproven
+    )
+    assert unproven_minor(after, later) == 0 or after.free_minor == 0
+
+
+def test_what_the_statement_says_is_always_recorded() -> None:
+    verbs = ("approve", "export", "accept", "settle", "reject", "return", "cancel")
+    assert [verb for verb in verbs if may_be_second(verb, is_cash=False)] == ["approve", "export"]
+    assert may_be_second("settle", is_cash=True)
