@@ -51,11 +51,17 @@ async def test_what_was_done_after_the_backup_is_neither_lost_sight_of_nor_done_
             "finance", "payments", f"/allotments/{taken['allotment_id']}:return",
             {"amount_minor": 30_000},
         )  # fmt: skip
+        late = await fund(lviv, 150_000, to_region="kyiv", area="UA8024")
+        await eventually(lambda: _allotment(mesh, "kyiv", late["allotment_id"]), WAIT_S)
+        back = {"amount_minor": 20_000}
+        late_path = f"/allotments/{late['allotment_id']}:return"
+        await kyiv.post("finance", "payments", late_path, back)
         await kyiv.post("lead", "intake", f"/persons/{erased}:erase")
         used = {"held_minor": 0, "committed_minor": CASH_MINOR, "spent_minor": CASH_MINOR}
         await eventually(lambda: _heard(mesh, own["allotment_id"], used), WAIT_S)
         await eventually(lambda: _allotment(mesh, "lviv", more["allotment_id"]), WAIT_S)
         await eventually(lambda: _heard(mesh, taken["allotment_id"], {"returned_minor": 30_000}))
+        await eventually(lambda: _heard(mesh, late["allotment_id"], {"returned_minor": 20_000}))
         before = await _allotment(mesh, "lviv", given["allotment_id"])
         await asyncio.to_thread(mesh.stop)
 
@@ -63,6 +69,8 @@ async def test_what_was_done_after_the_backup_is_neither_lost_sight_of_nor_done_
             shutil.rmtree(mesh.data / "kyiv" / part)
         outcome = await _restore(mesh, tmp_path, backup)
         assert outcome["epoch"] == 2
+        assert outcome["told_by"]["lviv"] > 0
+        assert outcome["told_by"]["own log"] == 0
         assert outcome["erased"] == 1
         assert outcome["reserved_minor"] == {own["allotment_id"]: CASH_MINOR}
         assert outcome["unproven"]["payouts"] == 1
@@ -77,6 +85,8 @@ async def test_what_was_done_after_the_backup_is_neither_lost_sight_of_nor_done_
         assert _free(mine) == 1_000_000 - 2 * CASH_MINOR
         returned = await _allotment(mesh, "kyiv", taken["allotment_id"])
         assert returned["returned_minor"] == 30_000
+        credited = await _allotment(mesh, "kyiv", late["allotment_id"])
+        assert (credited["received_minor"], credited["returned_minor"]) == (150_000, 20_000)
         # Peers stay right.
         assert await _allotment(mesh, "lviv", given["allotment_id"]) == before
         later = await _allotment(mesh, "lviv", more["allotment_id"])

@@ -3,6 +3,7 @@
 import io
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -12,8 +13,13 @@ from hypothesis import strategies as st
 from aidmesh.backup.container import PIECE_BYTES_MAX, ContainerError, Reader, Writer
 from aidmesh.backup.manifest import DatabaseCut, Manifest, differing_rows, reasons_against
 from aidmesh.commands import backup as commands
+from aidmesh.credentials import create_keys
+from aidmesh.mesh import running_mesh
+from aidmesh.meshfile import MeshError
 from aidmesh.replaying import Choice
+from aidmesh.restoring import run
 from aidmesh.restoring.finding import is_whole, merged
+from aidmesh.restoring.run import Wish
 from aidmesh.topology.api import Json
 from aidmesh_chassis.crypto import PrivateKey
 from aidmesh_chassis.envelope import new_event_id
@@ -160,3 +166,47 @@ def test_keys_of_backups_are_never_overwritten(
     with pytest.raises(SystemExit):
         commands.keys(out=tmp_path)
     assert (tmp_path / "backup.key").read_bytes() == secret
+
+
+def wish(folder: Path, **changes: Any) -> Wish:
+    content: dict[str, Any] = {
+        "data": folder / "data", "region": "kyiv", "backup": folder / "b", "secret": KEY,
+        "keys": folder / "keys" / "kyiv", "erasures": folder / "e", "without": frozenset(),
+        "peer_seconds_max": 1.0, "say": print,
+    }  # fmt: skip
+    return Wish(**{**content, **changes})
+
+
+async def test_on_a_new_machine_a_region_finds_its_peers_and_is_not_started_half_restored(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "data").mkdir()
+    said = manifest(epoch=3, peers={"lviv": "lviv.example.org:7422", "odesa": None}, leaf_port=7)
+    mesh, stamp = run._begin(wish(tmp_path), said)
+    entry = mesh.regions["kyiv"]
+    assert (entry.epoch, entry.restoring, entry.nats.leaf_port) == (3, stamp, 7)
+    assert mesh.dial("kyiv", "lviv") == "lviv.example.org:7422"
+    assert mesh.peers("kyiv") == ["lviv", "odesa"]
+    assert run._begin(wish(tmp_path), said)[1] == stamp  # begun again
+    create_keys(tmp_path / "keys" / "kyiv")
+    with pytest.raises(MeshError, match="half restored"):
+        async with running_mesh(tmp_path / "data", None, lambda name: tmp_path / "keys" / name):
+            pass
+
+
+def test_what_was_there_before_is_set_aside_once(tmp_path: Path) -> None:
+    postgres, streams = tmp_path / "postgres", tmp_path / "nats" / "jetstream"
+    for folder in (postgres, streams):
+        folder.mkdir(parents=True)
+        (folder / "old").touch()
+    aside = run._Aside(tmp_path, "now")
+    for _ in range(2):  # the second one is begun after the first was broken off
+        aside.databases()
+        assert not postgres.exists()
+        postgres.mkdir()
+        assert aside.streams_back()
+        assert (streams / "old").exists()
+        aside.streams()
+        assert not streams.exists()
+        streams.mkdir()
+    assert [(Path(name) / "old").exists() for name in aside.names] == [True, True]

@@ -203,6 +203,7 @@ async def _restore(
                 "region": region,
                 "epoch": outcome.epoch,
                 "taken_at": outcome.manifest.taken_at.isoformat(timespec="seconds"),
+                "told_by": outcome.told_by,
                 "aside": list(outcome.aside),
                 "without": sorted(without),
                 **asdict(done),

@@ -96,10 +96,11 @@ class Wish:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A region that was restored."""
+    """A region that was restored; `told_by` has how many lost events each log held."""
 
     manifest: Manifest
     epoch: int
+    told_by: dict[str, int]
     aside: tuple[str, ...]
     forwarded: Forwarded
 
@@ -230,7 +231,9 @@ async def _restore(
     with changing_mesh(wish.data) as changed:
         changed.regions[wish.region].epoch = epoch
         changed.regions[wish.region].restoring = None
-    return Outcome(manifest, epoch, aside.names, forwarded)
+    told_by = {peer: len(events) for peer, events in zip(peers, theirs, strict=True)}
+    told_by["own log"] = sum(map(len, own.values()))
+    return Outcome(manifest, epoch, told_by, aside.names, forwarded)
 
 
 async def _load(wish: Wish, entry: RegionEntry) -> None:
