@@ -5,6 +5,7 @@ import json
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -27,7 +28,9 @@ from aidmesh_contracts.intake import NeedApprovedV1
 from aidmesh_contracts.payments import AllotmentSentV1, KeyChangedV1, PayoutAssignedV1
 from aidmesh_contracts.registry import REGISTRY
 from aidmesh_contracts.streams import event_type_of
+from aidmesh_payments.domain.payout import Verb
 from aidmesh_payments.handlers import allotting, orders, payouts, purchases
+from aidmesh_payments.handlers.office import Office
 from aidmesh_payments.store import restoring as restoring_store
 from integration.payments.offices import (
     CHECKER,
@@ -75,6 +78,7 @@ async def test_no_money_is_free_again(database: DatabaseFactory, tmp_path: Path,
         await restored.feed(event, region="lviv", epoch=1)
     await exchange(restored, lviv)
 
+    assert await restored.value("SELECT count(*) FROM commitment WHERE state = 'held'") == 0
     for row in await _rows(restored, ALLOTMENTS):
         was = next(each for each in before if each["id"] == row["id"])
         assert row["received_minor"] == was["received_minor"]
@@ -89,6 +93,38 @@ async def test_no_money_is_free_again(database: DatabaseFactory, tmp_path: Path,
     for desk in (restored, lviv):
         await desk.check()
         await desk.db.close()
+
+
+async def test_what_was_held_and_then_spent_is_not_free_when_the_hold_runs_out(
+    database: DatabaseFactory, tmp_path: Path
+) -> None:
+    dsn, fresh = await database("payments"), await database("payments")
+    kyiv, lviv = await open_desk(dsn, "kyiv"), await open_desk(await database("payments"), "lviv")
+    await kyiv.purse(100_000)
+    need = approved(5_000)
+    await kyiv.feed(need)
+    backup = await _backed_up(dsn, tmp_path)
+    await kyiv.feed(confirmed(need))
+    payout_id = await kyiv.value("SELECT id FROM payout")
+    for verb in ("approve", "settle"):
+        step = payouts.Step(payout_id, bank_reference="bank-2")
+        await kyiv.run(partial(_take_step, office=kyiv.office, verb=verb, step=step))
+    await exchange(kyiv, lviv)
+    await kyiv.db.close()
+    restored = await _restored(dsn, fresh, backup, lviv)
+    [row] = await _rows(restored, ALLOTMENTS)
+    assert row["free"] == 95_000
+    assert await restored.value("SELECT committed_minor FROM allotment") == 5_000
+    await restored.feed(withdrawn(need))
+    [row] = await _rows(restored, ALLOTMENTS)
+    assert row["free"] == 95_000
+    for desk in (restored, lviv):
+        await desk.check()
+        await desk.db.close()
+
+
+async def _take_step(tx: Tx, *, office: Office, verb: Verb, step: payouts.Step) -> None:
+    await payouts.take_step(office, tx, verb, step, CHECKER)
 
 
 async def test_what_may_be_paid_already_waits_for_a_person(

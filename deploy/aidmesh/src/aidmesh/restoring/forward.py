@@ -207,6 +207,8 @@ async def redo_money(
                     await payments_rules.remake(office, tx, state)
             except Problem:
                 continue  # what is not in the books is nobody's to promise
+        async with database.transaction() as tx:
+            await payments_rules.end_holds(office, tx)
         told = [received.event for event in local if (received := _read(event)) is not None]
         async with database.transaction() as tx:
             reserved = await payments_rules.reserve(office, tx, states, told)

@@ -28,7 +28,7 @@ from aidmesh_payments.domain.grants import Line as GrantLine
 from aidmesh_payments.domain.money import Rate, today_in_kyiv
 from aidmesh_payments.domain.purchase import Line
 from aidmesh_payments.domain.restoring import Figures, Word, unproven_minor
-from aidmesh_payments.handlers import allotting, grants
+from aidmesh_payments.handlers import allotting, grants, sweeps
 from aidmesh_payments.handlers.book import Book
 from aidmesh_payments.handlers.office import Office
 from aidmesh_payments.problems import problem
@@ -182,6 +182,16 @@ async def _pledge(
         ),
         STAFF,
     )
+
+
+async def end_holds(office: Office, tx: Tx) -> None:
+    """Let go of what was held: what became of it since is in what others heard, if in anything.
+
+    Held on to, it would count as what was spent meanwhile, and be free again when it runs out.
+    """
+    await store.end_holds(tx.conn)
+    while await sweeps.expire_holds(office, tx):
+        pass
 
 
 async def remake(office: Office, tx: Tx, state: AllotmentChangedV1) -> None:

@@ -86,7 +86,8 @@ class Due(NamedTuple):
 
 
 async def due(conn: asyncpg.Connection, limit: int) -> list[Due]:
-    """Find cash that nobody fetched; not where its clock stands still now."""
+    """Find cash that nobody fetched; not where its clock stands still now, nor what may have been
+    fetched after the backup that this region was restored from."""
     rows = await conn.fetch(
         """
         SELECT c.id, c.need_id, c.attempt_no, c.allotment_id, c.collect_from, c.collect_days,
@@ -97,6 +98,8 @@ async def due(conn: asyncpg.Connection, limit: int) -> list[Due]:
         LEFT JOIN site s ON s.id = c.site_id
         WHERE c.state = 'committed' AND c.collect_by <= clock_timestamp()
           AND c.collect_from IS NOT NULL
+          AND NOT EXISTS (SELECT FROM unproven u
+                          WHERE u.id IN (p.id, p.need_id) AND u.cleared_at IS NULL)
           AND NOT EXISTS (
               SELECT FROM pause WHERE ended_at IS NULL AND began_at <= clock_timestamp()
                 AND (pause.site_id = c.site_id
