@@ -35,6 +35,7 @@ async def test_what_was_done_after_the_backup_is_neither_lost_sight_of_nor_done_
         own = await fund(kyiv, 1_000_000, area="UA8021")
         taken = await fund(lviv, 500_000, to_region="kyiv", area="UA8022")
         paid = await _cash(kyiv, "UA8021")
+        shipment = await _shipment(kyiv, lviv)
         erased = await _person(kyiv)
         await eventually(lambda: _allotment(mesh, "kyiv", taken["allotment_id"]), WAIT_S)
         backup = await _backup(mesh, tmp_path)
@@ -51,6 +52,7 @@ async def test_what_was_done_after_the_backup_is_neither_lost_sight_of_nor_done_
             "finance", "payments", f"/allotments/{taken['allotment_id']}:return",
             {"amount_minor": 30_000},
         )  # fmt: skip
+        await _send(kyiv, lviv, shipment)
         late = await fund(lviv, 150_000, to_region="kyiv", area="UA8024")
         await eventually(lambda: _allotment(mesh, "kyiv", late["allotment_id"]), WAIT_S)
         back = {"amount_minor": 20_000}
@@ -92,6 +94,9 @@ async def test_what_was_done_after_the_backup_is_neither_lost_sight_of_nor_done_
         later = await _allotment(mesh, "lviv", more["allotment_id"])
         assert later["received_minor"] == 200_000
         await eventually(lambda: _heard(mesh, own["allotment_id"], _used(mine)), WAIT_S)
+        # What left has left, and was counted once.
+        answer = await kyiv.get("logistician", "inventory", f"/shipments/{shipment}")
+        assert (answer["state"], answer["in_transit"]) == ("received", 0)
         # Nobody is paid twice: a person looks it up first.
         row = {"row_id": str(paid), "need_id": str(paid)}
         body = {"source": "again", "rows": [row]}
@@ -169,6 +174,33 @@ async def _pay(staff: Staff, need: UUID) -> None:
         done = await staff.post(role, "payments", f"/payouts:{verb}", body)
         assert [each["status"] for each in done["rows"]] == ["done"], done
     await staff.becomes(need, "fulfilled", deadline_s=WAIT_S)
+
+
+async def _shipment(kyiv: Staff, lviv: Staff) -> str:
+    """A shipment that is being prepared."""
+    await kyiv.item("blanket")
+    await lviv.item("blanket")
+    site, to_site = await kyiv.site("store"), await lviv.site("store")
+    got = await kyiv.receive(site, "blanket", 9)
+    lines = [{"lot_id": got["lot_ids"][0], "quantity": 4}]
+    body = {"to_region": "lviv", "to_site_id": str(to_site), "lines": lines}
+    answer: str = (await kyiv.post("logistician", "inventory", "/shipments", body))["shipment_id"]
+    return answer
+
+
+async def _send(kyiv: Staff, lviv: Staff, shipment: str) -> None:
+    """It leaves, arrives and is counted."""
+    path = f"/shipments/{shipment}"
+    left = await kyiv.post("logistician", "inventory", f"{path}:dispatch")
+
+    async def there() -> bool:
+        answer = await lviv.get("logistician", "inventory", path)
+        assert answer["state"] == "dispatched"
+        return True
+
+    await eventually(there, WAIT_S)
+    lines = [{"line_id": left["lines"][0]["line_id"], "good": 4}]
+    await lviv.post("logistician", "inventory", f"{path}:count", {"lines": lines})
 
 
 async def _person(staff: Staff) -> str:

@@ -20,13 +20,21 @@ from aidmesh_contracts.inventory import KeyChangedV1, SupplyGrewV1
 from aidmesh_contracts.inventory_shipments import (
     ShipmentChangedV1,
     ShipmentCountedV1,
+    ShipmentLine,
     TransferAnsweredV1,
     TransferAskedV1,
     TransferWithdrawnV1,
 )
 from aidmesh_contracts.restriction import Restriction
 from aidmesh_inventory.domain.shipments import Counted
-from aidmesh_inventory.handlers import arrivals, manifests, reversals, shipping, transfers
+from aidmesh_inventory.handlers import (
+    arrivals,
+    manifests,
+    restoring,
+    reversals,
+    shipping,
+    transfers,
+)
 from aidmesh_inventory.store import shipments as store
 from aidmesh_inventory.store.shipments import Book, NewLine
 from integration.inventory.world import DAY, World, approved
@@ -221,6 +229,53 @@ async def test_goods_are_asked_for_sent_and_credited_by_the_count(pair: tuple[Si
     async with lviv.world.database.transaction() as tx:
         reversal = await reversals.reverse_receipt(tx, lot["receipt_id"], "mistake", None)
     assert reversal == "came-by-shipment"
+
+
+async def test_what_left_after_a_backup_is_in_the_books_again(pair: tuple[Side, Side]) -> None:
+    kyiv, lviv = pair
+    lot_id = await kyiv.world.stock(kyiv.site_id, 9)
+    prepared = await kyiv.send(lviv, (lot_id, 4))
+    forgotten = prepared.shipment.lines[0].model_copy(update={"line_id": uuid4(), "quantity": 2})
+    await exchange(kyiv, lviv)
+
+    def left(shipment_id: UUID, line: ShipmentLine) -> ShipmentChangedV1:
+        """As kyiv had told it before it lost its books."""
+        told = shipping.as_event(prepared)
+        return told.model_copy(
+            update={
+                "shipment_id": shipment_id,
+                "state": "dispatched",
+                "dispatched_on": DAY,
+                "lines": (line,),
+                "version": told.version + 1,
+            }
+        )
+
+    lost = [left(prepared.shipment_id, prepared.shipment.lines[0]), left(uuid4(), forgotten)]
+    await lviv.hear(lost, "kyiv")
+    for said in lost:
+        done = await lviv.count(said.shipment_id, {said.lines[0].line_id: all_good(said)})
+        assert isinstance(done, Book)
+    for _ in range(2):
+        for said in lost:
+            async with kyiv.world.database.transaction() as tx:
+                assert await restoring.redo(tx, "kyiv", said)
+    async with kyiv.world.database.transaction() as tx:
+        assert not await restoring.redo(tx, "kyiv", shipping.as_event(prepared))
+    # The lot of what was prepared is known; of the other a person has to find it.
+    assert await kyiv.on_hand() == 5
+    await exchange(kyiv, lviv)
+    for side in pair:
+        for said in lost:
+            assert (await side.book(said.shipment_id)).shipment.state == "received"
+    found = await kyiv.world.rows("SELECT why, quantity, shipment_id FROM discrepancy")
+    assert found == [
+        {"why": "not_in_books", "quantity": 2, "shipment_id": lost[1].shipment_id},
+    ]
+
+
+def all_good(said: ShipmentChangedV1) -> Counted:
+    return Counted(said.lines[0].quantity, 0, None)
 
 
 async def test_only_what_is_free_leaves_and_nothing_is_added_afterwards(

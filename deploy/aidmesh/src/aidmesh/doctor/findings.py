@@ -85,6 +85,13 @@ EVERY_SERVICE: Final[tuple[Question, ...]] = (
         _count("handoff", "created_at",
                "status = 'waiting' AND created_at < now() - interval '15 minutes'"),
     ),
+    Question(
+        "warning",
+        "{rows} events of before the restore are in nobody's books, for {age}",
+        "The backup did not have what they tell, and nothing follows from it by itself.",
+        "A lead looks at GET /v1/conflicts, enters it again, and closes each (docs/backup.md).",
+        _count("conflict", "arrived_at", "closed_at IS NULL AND durable = 'restore'"),
+    ),
 )  # fmt: skip
 
 OF_SERVICE: Final[Mapping[str, tuple[Question, ...]]] = {
@@ -171,6 +178,13 @@ OF_SERVICE: Final[Mapping[str, tuple[Question, ...]]] = {
             "A second person reviews them at the desk (Money).",
             _count("payout", "review_due_at",
                    "review_due_at < now() AND reviewer IS NULL"),
+        ),
+        Question(
+            "warning",
+            "{rows} payouts, orders and purchases may have been paid before the restore, for {age}",
+            "They can't be paid until a person has compared them with the bank's statement.",
+            "Finance looks at GET /v1/unproven, then POST /v1/unproven:clear (docs/backup.md).",
+            _count("unproven", "since", "cleared_at IS NULL AND about <> 'need'"),
         ),
         Question(
             "note",

@@ -25,9 +25,11 @@ from aidmesh_contracts import inventory, payments
 from aidmesh_contracts.base import Event
 from aidmesh_contracts.ids import AllotmentId
 from aidmesh_contracts.intake import PersonErasedV1
+from aidmesh_contracts.inventory_shipments import ShipmentChangedV1
 from aidmesh_contracts.payments import AllotmentChangedV1, AllotmentSentV1, GrantChangedV1
 from aidmesh_intake.handlers.restoring import erase_again
 from aidmesh_intake.store import restoring as intake_store
+from aidmesh_inventory.handlers import restoring as inventory_rules
 from aidmesh_inventory.store import restoring as inventory_store
 from aidmesh_notification.store import restoring as notification_store
 from aidmesh_payments.domain.allotments import NotEnough
@@ -76,7 +78,7 @@ class Forwarded:
 
     Attributes:
         told: events that came back into the history.
-        redone: of these the ones whose money is in the books again.
+        redone: of these the ones whose money or goods are in the books again.
         left: lost events that people have to look at (GET /v1/conflicts of each service).
         reserved_minor: by allotment, what was committed as used since.
         unproven: how much of what may have gone out since the backup.
@@ -130,6 +132,9 @@ async def roll_forward(
     await prepare(at, public)
     await _doubt(at, done)
     handled = await redo_money(at, _of("payments", public), _of("payments", local), sent_here, done)
+    goods = await _redo_goods(at, _of("inventory", public))
+    done.redone += len(goods)
+    handled += goods
     for service, conn in at.connections.items():
         left = [
             event
@@ -217,6 +222,27 @@ async def redo_money(
     follows = [event for event in handled if event.type in FOLLOWS_BY_ITSELF]
     done.redone = len(handled) - len(follows)
     done.reserved_minor = {str(key): amount for key, amount in reserved.items()}
+    return handled
+
+
+async def _redo_goods(at: Restored, public: Sequence[Lost]) -> list[Lost]:
+    """Have shipments again that left; returns the lost events that are in the books again."""
+    database = Database(at.dsns["inventory"], Origin(at.region, "inventory", at.epoch), pool_max=2)
+    await database.open()
+    handled: list[Lost] = []
+    try:
+        for event in restoring.newest(public):
+            if event.type != ShipmentChangedV1.type:
+                continue
+            said = ShipmentChangedV1.model_validate_json(event.payload)
+            try:
+                async with database.transaction() as tx:
+                    if await inventory_rules.redo(tx, at.region, said):
+                        handled.append(event)
+            except Poison:
+                continue  # a person sees to it
+    finally:
+        await database.close()
     return handled
 
 

@@ -146,6 +146,9 @@ def _begin(wish: Wish, manifest: Manifest) -> tuple[MeshFile, str]:
     if not (wish.data / "mesh.json").exists():
         write_mesh(wish.data, MeshFile(regions={}))
     with changing_mesh(wish.data) as mesh:
+        strangers = wish.without - set(mesh.peers(wish.region)) - set(manifest.peers)
+        if strangers:
+            raise MeshError(f"{wish.region} is not linked with {', '.join(sorted(strangers))}")
         if wish.region in mesh.retired:
             raise MeshError(f"{wish.region} has retired")
         if wish.region not in mesh.regions:
