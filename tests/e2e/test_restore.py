@@ -13,7 +13,7 @@ from e2e.test_money_and_places import TODAY, fund
 from support.running import Json, RunningMesh, Staff
 from support.waiting import eventually
 
-pytestmark = pytest.mark.timeout(420)
+pytestmark = pytest.mark.timeout(600)
 
 WAIT_S = 60.0
 CASH_MINOR = 360_000
