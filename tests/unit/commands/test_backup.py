@@ -199,7 +199,7 @@ def test_what_was_there_before_is_set_aside_once(tmp_path: Path) -> None:
     for folder in (postgres, streams):
         folder.mkdir(parents=True)
         (folder / "old").touch()
-    aside = run._Aside(tmp_path, "now")
+    aside = run._Aside(postgres, [streams], "now")
     for _ in range(2):  # the second one is begun after the first was broken off
         aside.databases()
         assert not postgres.exists()

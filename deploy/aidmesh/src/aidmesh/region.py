@@ -133,6 +133,19 @@ class Region:
         return self._servers[0]
 
     @property
+    def stores(self) -> list[Path]:
+        """Where each of its NATS servers keeps its streams."""
+        return [server.folder / "jetstream" for server in self._servers]
+
+    async def start_nats(self) -> None:
+        """Start its NATS servers, and nothing else. Raises as `start`."""
+        await _in_threads([server.start for server in self._servers])
+
+    async def stop_nats(self) -> None:
+        """Stop its NATS servers."""
+        await _in_threads([server.stop for server in self._servers])
+
+    @property
     def warden(self) -> Warden:
         """Who keeps its streams in order."""
         return self._tender.warden

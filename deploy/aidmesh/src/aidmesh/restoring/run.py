@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final, cast
 
 import asyncpg
+import nats.errors
 from nats.aio.client import Client
 
 from aidmesh.backup.load import BackupError, check, load
@@ -44,7 +45,7 @@ from aidmesh.restoring.finding import (
     returned,
 )
 from aidmesh.restoring.forward import Forwarded, Restored, roll_forward
-from aidmesh.topology.api import JetStreamApi
+from aidmesh.topology.api import ApiError, JetStreamApi
 from aidmesh.topology.config import SUPERVISOR
 from aidmesh.topology.plan import plan_of
 from aidmesh.topology.provision import apply
@@ -65,6 +66,7 @@ from aidmesh_contracts.streams import Stream
 
 STAMP: Final = "%Y%m%dT%H%M%SZ"
 LOOK_S: Final = 0.5
+READY_S_MAX: Final = 60.0
 STATEMENT_SECONDS_MAX: Final = 3600.0
 OWN: Final = (Stream.EVENTS, Stream.LOCAL)
 SENT: Final = {AllotmentSentV1.type: AllotmentSentV1}
@@ -177,7 +179,7 @@ async def _restore(
     folder = wish.data / wish.region
     region = Region(wish.region, mesh, folder, services=(), keep_fds=(lock_fd,), announce=wish.say)
     region.make_folders()
-    aside = _Aside(folder, stamp)
+    aside = _Aside(folder / "postgres", region.stores, stamp)
     async with AsyncExitStack() as stack:
         aside.databases()
         await asyncio.to_thread(region.postgres.start)
@@ -190,18 +192,18 @@ async def _restore(
 
         own: dict[Stream, list[Lost]] = {stream: [] for stream in OWN}
         if aside.streams_back():
-            await asyncio.to_thread(region.nats.start)
             try:
+                await region.start_nats()
                 own = await _own_lost(entry, known)
             finally:
-                await asyncio.to_thread(region.nats.stop)
+                await region.stop_nats()
             wish.say(f"the own log tells of {sum(map(len, own.values()))} later events")
         aside.streams()
 
         await stack.enter_async_context(_peers_running(wish, mesh, lock_fd))
-        await asyncio.to_thread(region.nats.start)
-        stack.push_async_callback(asyncio.to_thread, region.nats.stop)
-        client = await connect_as(entry.nats.url, seed_file(entry.keys, SUPERVISOR))
+        stack.push_async_callback(region.stop_nats)
+        await region.start_nats()
+        client = await _connected_to(entry)
         stack.push_async_callback(client.close)
         peers = [peer for peer in mesh.peers(wish.region) if peer not in wish.without]
         theirs = await _theirs(wish, entry, client, peers, known)
@@ -210,7 +212,7 @@ async def _restore(
 
         epoch = 1 + max([entry.epoch, *(int(event.headers["aid-epoch"]) for event in public)])
         api = JetStreamApi(client)
-        plan = plan_of(wish.region, mesh.peers(wish.region))
+        plan = plan_of(wish.region, mesh.peers(wish.region), replicas=len(entry.nats.nodes))
         sent_here = await _sent_here(wish, api, plan.streams[Stream.WORLD.value], public)
         forwarded = await roll_forward(
             Restored(
@@ -281,8 +283,25 @@ async def _peers_running(wish: Wish, mesh: MeshFile, lock_fd: int) -> AsyncItera
         await asyncio.gather(*(each.stop() for each in others))
 
 
-async def _own_lost(entry: RegionEntry, known: Known) -> dict[Stream, list[Lost]]:
+async def _connected_to(entry: RegionEntry) -> Client:
+    """A connection of the supervisor; servers of a cluster first have to find each other."""
     client = await connect_as(entry.nats.url, seed_file(entry.keys, SUPERVISOR))
+    deadline = time.monotonic() + READY_S_MAX
+    while goes_on():
+        try:
+            await JetStreamApi(client).names("STREAM.NAMES", "streams")
+        except (TimeoutError, nats.errors.Error, ApiError):
+            if time.monotonic() > deadline:
+                await client.close()
+                raise
+            await asyncio.sleep(LOOK_S)
+        else:
+            break
+    return client
+
+
+async def _own_lost(entry: RegionEntry, known: Known) -> dict[Stream, list[Lost]]:
+    client = await _connected_to(entry)
     try:
         async with wired(entry) as wire:
             return {
@@ -310,7 +329,7 @@ async def _theirs(
 async def _linked(wish: Wish, entry: RegionEntry, peers: Collection[str]) -> None:
     deadline = time.monotonic() + wish.peer_seconds_max
     while goes_on():
-        dark = sorted(set(peers) - await asyncio.to_thread(linked_peers, entry.nats.monitor_port))
+        dark = sorted(set(peers) - await asyncio.to_thread(linked_peers, *entry.nats.monitor_ports))
         if not dark:
             return
         if time.monotonic() > deadline:
@@ -350,16 +369,16 @@ async def _sent_here(
 class _Aside:
     """Sets aside what was there before, under a name with the time of the restore."""
 
-    def __init__(self, folder: Path, stamp: str) -> None:
-        self._postgres = folder / "postgres"
-        self._streams = folder / "nats" / "jetstream"
-        self._old_postgres = self._postgres.with_name(f"postgres.before-{stamp}")
-        self._old_streams = self._streams.with_name(f"jetstream.before-{stamp}")
+    def __init__(self, postgres: Path, stores: Sequence[Path], stamp: str) -> None:
+        self._postgres = postgres
+        self._old_postgres = postgres.with_name(f"{postgres.name}.before-{stamp}")
+        self._stores = {each: each.with_name(f"{each.name}.before-{stamp}") for each in stores}
 
     @property
     def names(self) -> tuple[str, ...]:
         """What was set aside."""
-        return tuple(str(each) for each in (self._old_postgres, self._old_streams) if each.exists())
+        old = (self._old_postgres, *self._stores.values())
+        return tuple(str(each) for each in old if each.exists())
 
     def databases(self) -> None:
         """Of a restore that was broken off nothing is kept but what was there before it."""
@@ -370,12 +389,14 @@ class _Aside:
 
     def streams_back(self) -> bool:
         """Put the streams of before in place, to be read; whether there are any."""
-        if self._old_streams.exists():
-            shutil.rmtree(self._streams, ignore_errors=True)
-            self._old_streams.rename(self._streams)
-        return self._streams.exists()
+        for store, old in self._stores.items():
+            if old.exists():
+                shutil.rmtree(store, ignore_errors=True)
+                old.rename(store)
+        return any(store.exists() for store in self._stores)
 
     def streams(self) -> None:
         """Set the streams aside."""
-        if self._streams.exists():
-            self._streams.rename(self._old_streams)
+        for store, old in self._stores.items():
+            if store.exists():
+                store.rename(old)
