@@ -1,5 +1,6 @@
 """Reads a backup: looks at it, or puts its databases in place."""
 
+import asyncio
 import hashlib
 from asyncio import StreamWriter
 from collections.abc import Awaitable, Callable, Iterator
@@ -10,7 +11,7 @@ import asyncpg
 from aidmesh.backup.container import ContainerError, Reader
 from aidmesh.backup.cut import count_rows
 from aidmesh.backup.manifest import Manifest, Section, differing_rows
-from aidmesh.backup.programs import ProgramError, loading
+from aidmesh.backup.programs import PIECE_SECONDS_MAX, ProgramError, loading
 from aidmesh_chassis.crypto import PrivateKey
 
 MANIFEST_BYTES_MAX = 4 * 1024**2
@@ -109,7 +110,8 @@ async def _load_one(records: Records, dsn: str) -> str:
 
 async def _send(target: StreamWriter, content: bytes) -> None:
     target.write(content)
-    await target.drain()
+    async with asyncio.timeout(PIECE_SECONDS_MAX):
+        await target.drain()
 
 
 async def _compare(manifest: Manifest, service: str, dsn: str) -> None:

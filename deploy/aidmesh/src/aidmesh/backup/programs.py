@@ -14,6 +14,8 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 END_SECONDS_MAX = 3600.0
+PIECE_SECONDS_MAX = 900.0
+"""A large index may take so long to be made while nothing is read."""
 MESSAGE_CHARS_MAX = 2000
 
 

@@ -1,5 +1,6 @@
 """Takes a backup of a region that runs."""
 
+import asyncio
 import hashlib
 import os
 from asyncio import StreamReader
@@ -15,7 +16,7 @@ import asyncpg
 from aidmesh.backup.container import PIECE_BYTES_MAX, Writer
 from aidmesh.backup.cut import Fixed, count_rows, fixed
 from aidmesh.backup.manifest import DatabaseCut, Manifest, Section
-from aidmesh.backup.programs import dumping
+from aidmesh.backup.programs import PIECE_SECONDS_MAX, dumping
 from aidmesh_chassis.crypto import PublicKey
 
 MODE = 0o600
@@ -121,7 +122,8 @@ async def _dump(writer: Writer, service: str, dsn: str, database: Fixed) -> Sect
 
 
 async def _piece(dump: StreamReader) -> bytes:
-    return await dump.read(PIECE_BYTES_MAX)
+    async with asyncio.timeout(PIECE_SECONDS_MAX):
+        return await dump.read(PIECE_BYTES_MAX)
 
 
 def _write_long(writer: Writer, kind: bytes, content: bytes) -> None:

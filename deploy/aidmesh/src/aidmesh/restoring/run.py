@@ -184,7 +184,7 @@ async def _restore(
         aside.databases()
         await asyncio.to_thread(region.postgres.start)
         stack.push_async_callback(asyncio.to_thread, region.postgres.stop)
-        wish.say(f"the databases of {manifest.taken_at.isoformat(timespec='seconds')} are loaded")
+        wish.say(f"loading the databases as of {manifest.taken_at.isoformat(timespec='seconds')}")
         await _load(wish, entry)
         connections = await stack.enter_async_context(_connected(entry))
         known = Known(connections)
