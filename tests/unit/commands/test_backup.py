@@ -17,7 +17,7 @@ from aidmesh.credentials import create_keys
 from aidmesh.mesh import running_mesh
 from aidmesh.meshfile import MeshError
 from aidmesh.replaying import Choice
-from aidmesh.restoring import run
+from aidmesh.restoring import forward, run
 from aidmesh.restoring.finding import is_whole, merged
 from aidmesh.restoring.run import Wish
 from aidmesh.topology.api import Json
@@ -26,6 +26,8 @@ from aidmesh_chassis.envelope import new_event_id
 from aidmesh_chassis.erasures import Journal, JournalError, read_journal
 from aidmesh_chassis.letters import headers_of
 from aidmesh_chassis.restoring import Lost, newest
+from aidmesh_contracts.registry import REGISTRY
+from aidmesh_contracts.streams import Stream
 
 NOON = datetime(2026, 11, 26, 12, tzinfo=UTC)
 KEY = PrivateKey.random()
@@ -210,3 +212,26 @@ def test_what_was_there_before_is_set_aside_once(tmp_path: Path) -> None:
         assert not streams.exists()
         streams.mkdir()
     assert [(Path(name) / "old").exists() for name in aside.names] == [True, True]
+
+
+NOT_TOLD_AGAIN = {
+    # a begin and an end, both final
+    "inventory.alert.changed.v1",
+    # final once dispatched, and redone
+    "inventory.shipment.changed.v1",
+    # counted lines are final
+    "inventory.shipment.counted.v1",
+    # the answers' versions are raised; a person answers again
+    "payments.rebalancing.answered.v1",
+}
+
+
+def test_every_state_that_others_hear_of_is_told_again_after_a_restore() -> None:
+    states = {
+        event.type
+        for event in REGISTRY.values()
+        if event.stream is Stream.EVENTS and "version" in event.model_fields
+    }
+    told = {each for types in forward.TOLD.values() for each in types}
+    assert states == (told | NOT_TOLD_AGAIN | forward.FOLLOWS_BY_ITSELF) & states
+    assert states >= NOT_TOLD_AGAIN | told

@@ -141,12 +141,25 @@ async def is_left(conn: asyncpg.Connection, event_type: str, aggregate: object) 
     )
 
 
-async def raise_versions(conn: asyncpg.Connection, tables: Collection[str]) -> None:
-    """Raise all versions of the tables whose states others hear of."""
+async def raise_versions(
+    conn: asyncpg.Connection, region: str, tables: Collection[str], shared: Collection[str] = ()
+) -> None:
+    """Raise all versions of the tables whose states others hear of.
+
+    Args:
+        region: the own one.
+        shared: tables in which other regions have rows as well.
+    """
     for table in tables:
         await conn.execute(
             f"UPDATE {table} SET version = version + $1",  # noqa: S608 - named in the code
             VERSION_GAP,
+        )
+    for table in shared:
+        await conn.execute(
+            f"UPDATE {table} SET version = version + $1 WHERE region = $2",  # noqa: S608 - as above
+            VERSION_GAP,
+            region,
         )
 
 

@@ -27,6 +27,7 @@ from aidmesh_contracts.ids import AllotmentId
 from aidmesh_contracts.intake import PersonErasedV1
 from aidmesh_contracts.inventory_shipments import ShipmentChangedV1
 from aidmesh_contracts.payments import AllotmentChangedV1, AllotmentSentV1, GrantChangedV1
+from aidmesh_contracts.payments_waits import WaitChangedV1
 from aidmesh_intake.handlers.restoring import erase_again
 from aidmesh_intake.store import restoring as intake_store
 from aidmesh_inventory.handlers import restoring as inventory_rules
@@ -48,12 +49,14 @@ VERSIONED: Final = {
     "payments": payments_store.VERSIONED,
     "reporting": reporting_store.VERSIONED,
 }
+SHARED: Final = {"payments": payments_store.SHARED}
 TOLD: Final = {"inventory": inventory_store.TOLD, "payments": payments_store.TOLD}
 FOLLOWS_BY_ITSELF: Final = frozenset(
     {
         inventory.StockChangedV1.type,
         inventory.CapacityChangedV1.type,
         "reporting.results.published.v1",
+        WaitChangedV1.type,
         *(f"{service}.key.changed.v1" for service in ("intake", "inventory", "payments")),
         *(event.type for event in payments_rules.TAKEN_CARE_OF),
     }
@@ -159,7 +162,9 @@ async def prepare(at: Restored, public: Sequence[Lost]) -> None:
     for service, conn in at.connections.items():
         async with conn.transaction():
             await restoring.begin(conn, at.epoch, at.taken_at)
-            await restoring.raise_versions(conn, VERSIONED.get(service, ()))
+            await restoring.raise_versions(
+                conn, at.region, VERSIONED.get(service, ()), SHARED.get(service, ())
+            )
             await restoring.tell_keys_again(conn)
             await restoring.tell_again(conn, at.epoch, TOLD.get(service, ()), _of(service, public))
             if service == "reporting":

@@ -11,7 +11,14 @@ from aidmesh_chassis.restoring import About
 VERSIONED: Final = ("donor_grant", "allotment", "rebalancing", "return_ask", "paying_order")
 """Tables whose states other regions hear of, by version."""
 
-TOLD: Final = ("payments.grant.changed.v1", "payments.rebalancing.changed.v1")
+SHARED: Final = ("wait",)
+"""The same, where other regions' rows are among them."""
+
+TOLD: Final = (
+    "payments.grant.changed.v1",
+    "payments.rebalancing.changed.v1",
+    "payments.wait.changed.v1",
+)
 """States that no sweep tells by itself."""
 
 
