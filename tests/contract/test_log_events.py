@@ -1,39 +1,15 @@
 """The vocabulary of the logs against the code: every name known, every entry used."""
 
 import ast
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
-from aidmesh_chassis.vocabulary import EVENTS, LogEvent
-
-ROOT = Path(__file__).parents[2]
-PACKAGES = {
-    path.name: path
-    for path in (*ROOT.glob("services/*/src/aidmesh_*"), *ROOT.glob("shared/*/src/aidmesh_*"))
-} | {"aidmesh": ROOT / "deploy/aidmesh/src/aidmesh"}
-LEVELS = {
-    "debug": "debug",
-    "info": "info",
-    "warning": "warning",
-    "error": "error",
-    "exception": "error",
-    "critical": "critical",
-    "fatal": "critical",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One line of code that writes to the log; `names` is None where no name can be read off."""
-
-    place: str
-    level: str
-    names: tuple[str, ...] | None
+from aidmesh.log_calls import PACKAGES, calls_of, fields_by_event, trees_of
+from aidmesh_chassis.vocabulary import EVENTS, FIELDS, LogEvent
 
 
 def words_of(package: str) -> Mapping[str, LogEvent]:
@@ -46,38 +22,10 @@ def words_of(package: str) -> Mapping[str, LogEvent]:
     return found
 
 
-def trees_of(package: str) -> Iterator[tuple[Path, ast.Module]]:
-    for path in sorted(PACKAGES[package].rglob("*.py")):
-        if path.name not in {"log_events.py", "vocabulary.py"}:
-            yield path, ast.parse(path.read_text(encoding="utf-8"))
-
-
-def names_in(argument: ast.expr) -> tuple[str, ...] | None:
-    """The names that an argument may be: a literal, or a choice between literals."""
-    if isinstance(argument, ast.Constant) and isinstance(argument.value, str):
-        return (argument.value,)
-    if isinstance(argument, ast.IfExp):
-        one, other = names_in(argument.body), names_in(argument.orelse)
-        return None if one is None or other is None else one + other
-    return None
-
-
-def calls_of(package: str) -> Iterator[Call]:
-    for path, tree in trees_of(package):
-        for node in ast.walk(tree):
-            match node:
-                case ast.Call(
-                    func=ast.Attribute(
-                        attr=attr, value=ast.Name(id="log") | ast.Attribute(attr="log" | "_log")
-                    ),
-                    args=[first, *_],
-                ) if attr in LEVELS:
-                    place = f"{path.relative_to(ROOT)}:{node.lineno}"
-                    yield Call(place, LEVELS[attr], names_in(first))
-
-
 def test_every_package_is_looked_at() -> None:
-    assert {"aidmesh", "aidmesh_chassis", "aidmesh_intake", "aidmesh_console"} <= set(PACKAGES)
+    root = Path(__file__).parents[2]
+    there = {path.name for path in root.glob("*/*/src/aidmesh*") if path.suffix != ".egg-info"}
+    assert set(PACKAGES) == there
     assert len(list(calls_of("aidmesh_chassis"))) > 20
 
 
@@ -111,7 +59,7 @@ def test_loggers_are_called_log(package: str) -> None:
                 name = called.attr if isinstance(called, ast.Attribute) else ""
                 name = called.id if isinstance(called, ast.Name) else name
                 if name in makers:
-                    strange.append(f"{path.relative_to(ROOT)}:{node.lineno}")
+                    strange.append(f"{path.name}:{node.lineno}")
     assert not strange, strange
 
 
@@ -140,3 +88,28 @@ def test_trouble_comes_with_what_to_do(package: str) -> None:
 @pytest.mark.parametrize("package", sorted(set(PACKAGES) - {"aidmesh_chassis"}))
 def test_no_word_means_two_things(package: str) -> None:
     assert not set(words_of(package)) & set(EVENTS)
+
+
+def test_fields_of_any_line_are_told_and_one_thing_has_one_name() -> None:
+    fields = fields_by_event()
+    assert {"durable", "duration_ms", "messages"} == fields["batch.handled"]
+    assert {"needs", "need_id"} <= fields["need.waitlisted"]
+    used = {field for many in fields.values() for field in many}
+    assert {name for name in used if name.endswith("_ms")} == {"duration_ms"}
+    synonyms = {"ms", "seconds", "need", "request", "correlation", "elapsed", "took", "error"}
+    assert not used & synonyms
+    bound = {"request_id", "correlation_id", "event_id", "need_id", "staff_id", "sweep"}
+    assert bound | {"duration_ms", "exception"} <= set(FIELDS)
+
+
+def test_whoever_is_on_call_reads_what_took_how_long() -> None:
+    fields = fields_by_event()
+    for event in ("http.request", "batch.handled", "sweep.done", "sweep.failed"):
+        assert "duration_ms" in fields[event], event
+
+
+@pytest.mark.parametrize("package", sorted(PACKAGES))
+def test_every_word_says_which_fields_it_has(package: str) -> None:
+    """Else the table of the fields would not be whole."""
+    unseen = set(words_of(package)) - set(fields_by_event([package, "aidmesh_chassis"]))
+    assert not unseen, unseen

@@ -305,7 +305,7 @@ async def test_one_access_line_with_the_template_only(
     assert line["event"] == "http.request"
     assert line["route"] == "/v1/people/{person_id}"
     assert line["service"] == "intake"
-    assert isinstance(line["ms"], float)
+    assert isinstance(line["duration_ms"], float)
     assert str(person_id) not in written.getvalue()
     assert CANARY not in written.getvalue()
 

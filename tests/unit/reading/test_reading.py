@@ -24,7 +24,7 @@ from aidmesh_chassis.vocabulary import LogEvent
 NEED = "7f9f0e3e-6a51-4a43-8a3e-6b0a2f5f0a11"
 OURS = json.dumps(
     {"ts": "2026-03-01T08:00:00.123Z", "level": "warning", "event": "message.dead",
-     "service": "intake", "region": "kyiv", "need_id": NEED, "ms": 12.5,
+     "service": "intake", "region": "kyiv", "need_id": NEED, "duration_ms": 12.5,
      "exception": {"type": "Poison", "message": "no such lot", "at": ["a.py:1 f"]}}
 )  # fmt: skip
 HEADS = (
@@ -74,7 +74,8 @@ def test_moments_are_typed_as_an_age_or_a_date() -> None:
         ("request=x", False), ("request!=x", True),
         ("event=message.*", True), ("event=http.*", False), ("event=http.*,message.dead", True),
         ("event!=http.*,message.dead", False), ("service=intake", True),
-        ("ms>12", True), ("ms>12.5", False), ("ms>=12.5", True), ("ms<3", False),
+        ("duration_ms>12", True), ("duration_ms>12.5", False), ("duration_ms>=12.5", True),
+        ("duration_ms<3", False),
         ("need>1", False), ("exception.type=Poison", True), ("exception.message~LOT", True),
         ("level=warning", True), ("no such lot", True), ("no such bed", False),
     ],
@@ -95,7 +96,7 @@ def test_levels_compare_by_how_severe_they_are(has: str, wanted: str) -> None:
     )
 
 
-@pytest.mark.parametrize("word", ["level>=bad", "level=warn", "ms>much"])
+@pytest.mark.parametrize("word", ["level>=bad", "level=warn", "duration_ms>much"])
 def test_filters_that_compare_with_nothing_are_refused(word: str) -> None:
     with pytest.raises(FilterError, match=r"compare|no level"):
         filters([word])

@@ -163,7 +163,8 @@ ALERTS: Final[tuple[Alert, ...]] = (
         "ticket",
         "5 % of requests to {{ $labels.instance }} take longer than {{ $value }} s",
         "The desk feels slow; on a weak phone line it is unusable.",
-        ("`aidmesh logs 'event=http.request' 'ms>1000' --since 15m --data DIR`: which routes.",
+        (("`aidmesh logs 'event=http.request' 'duration_ms>1000' --since 15m --data DIR`: which "
+          "routes."),
          "PostgreSQL's load and disk."),
         ("During an import it is normal; send imports at night.",
          ("Otherwise look for long statements in `pg_stat_activity`; add memory, or a machine for "

@@ -16,6 +16,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import to_json
 
 from aidmesh import alerts, dashboard
+from aidmesh.log_calls import fields_by_event
 from aidmesh_chassis import key_routes, metrics, problems, vocabulary
 from aidmesh_chassis.metrics import MetricSpec
 from aidmesh_chassis.problems import ProblemType
@@ -54,13 +55,12 @@ SERVICES: Final = ("intake", "inventory", "payments", "notification", "reporting
 LOG_HEAD: Final = """# Words of the logs
 
 Generated from the code by `make documents`; a test compares it with the code.
-Every line has `event` (a name below), `ts`, `level`, `service` and `region`, and the ids at hand:
-`request_id` and `staff_id` of a request, `event_id` of a message that is handled by itself,
-`correlation_id` of both, and `need_id` where it is about one need. To follow a need, look for its
-id in the lines of all services. What is done by the batch is told by the batch, in counts, and
-only when it is committed; with `AIDMESH_<SERVICE>_LOG_LEVEL=debug` intake
-tells each step of each need.
-An exception shows as `exception`: its `type`, its `message` redacted, and under `at` where it rose.
+Every line is a JSON object: `ts`, `level`, `event`, `service` and `region`, the ids at hand, and
+the fields of its event. To follow a need, look for its id in the lines of all services
+(`aidmesh logs need=ID`). What is done by the batch is told by the batch, in counts, and only when
+it is committed; with `AIDMESH_<SERVICE>_LOG_LEVEL=debug` intake tells each step of each need. Of
+one event and level 120 lines a minute are written; how many more there were is told by
+`log.suppressed`.
 """
 METRICS_HEAD: Final = """# Metrics
 
@@ -91,9 +91,15 @@ _NAMED: Final = re.compile(r"(?m)^    ([a-z_]+(?:, [a-z_]+)*): ")
 
 def documents() -> dict[str, str]:
     """The text of every generated file, by its path below the repository's root."""
+    fields = fields_by_event()
     return {
         "docs/log-events.md": LOG_HEAD
-        + "".join(_words(owner, events) for owner, events in log_events().items()),
+        + _table(
+            "Fields of any line",
+            ("field", "what it is"),
+            ((f"`{name}`", meaning) for name, meaning in vocabulary.FIELDS.items()),
+        )
+        + "".join(_words(owner, events, fields) for owner, events in log_events().items()),
         "docs/metrics.md": METRICS_HEAD
         + "\n".join(
             f"## {owner}\n\n{metrics.reference(specs)}" for owner, specs in metric_specs().items()
@@ -172,12 +178,18 @@ def _default(field: FieldInfo) -> str:
     return f"`{text}`"
 
 
-def _words(owner: str, events: Mapping[str, LogEvent]) -> str:
+def _words(owner: str, events: Mapping[str, LogEvent], fields: Mapping[str, frozenset[str]]) -> str:
     return _table(
         owner,
-        ("event", "level", "what it means", "what to do"),
+        ("event", "level", "fields", "what it means", "what to do"),
         (
-            (f"`{name}`", word.level, word.meaning, word.what_to_do)
+            (
+                f"`{name}`",
+                word.level,
+                ", ".join(f"`{field}`" for field in sorted(fields.get(name, ()))),
+                word.meaning,
+                word.what_to_do,
+            )
             for name, word in sorted(events.items())
         ),
     )

@@ -17,7 +17,7 @@ from collections.abc import (
     Sequence,
 )
 from contextlib import asynccontextmanager, contextmanager, suppress
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from uuid import UUID
 
 import structlog
@@ -36,13 +36,16 @@ from aidmesh_chassis.errors import (
     is_outage,
 )
 from aidmesh_chassis.inbox import Letter
-from aidmesh_chassis.logs import TRACEPARENT, get_logger
+from aidmesh_chassis.logs import TRACEPARENT, get_logger, ms_since
 from aidmesh_chassis.metrics import MessageNumbers
 from aidmesh_contracts.base import Event
 from aidmesh_contracts.consumers import Consumer, consumers_of
 from aidmesh_contracts.ids import derive_id
 from aidmesh_contracts.payments_regions import RegionChangedV1
 from aidmesh_contracts.streams import Stream
+
+if TYPE_CHECKING:
+    from aidmesh_chassis.spans import Spans
 
 log = get_logger()
 
@@ -137,6 +140,7 @@ class Inlet:
         numbers: where what is handled is counted.
         answer: makes the answer to a handoff; it is written with the inbox row, and again when
             the handoff comes again.
+        spans: where handling is traced; None where traces are off.
     """
 
     def __init__(
@@ -146,8 +150,10 @@ class Inlet:
         handlers: Mapping[type[Event], Handler],
         numbers: MessageNumbers | None = None,
         answer: Answer | None = None,
+        spans: "Spans | None" = None,
     ) -> None:
         self._db = database
+        self._spans = spans
         self._answer = answer
         self._durable = durable
         self._numbers = numbers
@@ -205,12 +211,19 @@ class Inlet:
 
     async def _take_batch(self, batch: Sequence[tuple[Message, Received[Event]]]) -> None:
         messages = [message for message, _ in batch]
+        started = time.perf_counter()
         async with _kept_alive(messages):
             try:
                 await self._apply_through_contention([received for _, received in batch])
             except Exception as error:  # noqa: BLE001 - whatever it is, each message is tried alone
                 if is_outage(error):
-                    log.warning("batch.waits", durable=self._durable, cause=type(error).__name__)
+                    log.warning(
+                        "batch.waits",
+                        durable=self._durable,
+                        messages=len(batch),
+                        cause=type(error).__name__,
+                        duration_ms=ms_since(started),
+                    )
                     await _nak_all(messages, OUTAGE_DELAY_S)
                     return
                 log.warning(
@@ -218,6 +231,7 @@ class Inlet:
                     durable=self._durable,
                     messages=len(batch),
                     cause=type(error).__name__,
+                    duration_ms=ms_since(started),
                 )
                 for message, received in batch:
                     with _bound(received):
@@ -283,7 +297,15 @@ class Inlet:
             else:
                 return
 
-    async def _apply(self, batch: Sequence[Received[Event]], *, settles: bool = False) -> None:
+    async def _apply(self, batch: Sequence[Received[Event]], *, settles: bool) -> None:
+        if self._spans is None:
+            await self._commit(batch, settles=settles)
+        else:
+            with self._spans.batch(self._durable, batch) as traced:
+                await self._commit(traced, settles=settles)
+
+    async def _commit(self, batch: Sequence[Received[Event]], *, settles: bool) -> None:
+        started = time.perf_counter()
         async with self._db.transaction() as tx:
             unique = {item.event_id: item for item in batch}
             of_others = [each for each in unique.values() if each.region != self._db.origin.region]
@@ -307,6 +329,12 @@ class Inlet:
                 _answer_all(tx, unique.values(), self._answer)
             if settles:
                 await inbox.settle(tx.conn, self._durable, list(unique))
+        log.debug(
+            "batch.handled",
+            durable=self._durable,
+            messages=len(batch),
+            duration_ms=ms_since(started),
+        )
         if self._numbers is not None:
             self._numbers.took_in(
                 self._durable,
@@ -315,12 +343,19 @@ class Inlet:
             )
 
     async def _bury(self, message: Message, reason: str) -> None:
+        letter = _letter(self._durable, message)
         try:
-            await self._put(_letter(self._durable, message), "dead", reason, None)
+            await self._put(letter, "dead", reason, None)
         except OUTAGES:
             await _tell(message.nak(delay=OUTAGE_DELAY_S))
             return
-        log.error("message.dead", durable=self._durable, subject=message.subject, reason=reason)
+        log.error(
+            "message.dead",
+            durable=self._durable,
+            subject=message.subject,
+            event_id=str(letter.event_id),
+            reason=reason,
+        )
         await _tell(message.term())
 
     async def _put(self, letter: Letter, status: str, reason: str, retry_s: float | None) -> None:

@@ -8,8 +8,10 @@ tried with one row from time to time, whatever else waits for it.
 import asyncio
 import json
 from collections.abc import Collection, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from time import monotonic
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from nats.aio.client import Client
@@ -25,6 +27,9 @@ from aidmesh_chassis.nkey import follow, tls_of
 from aidmesh_chassis.peers import DARK_S, Peers
 from aidmesh_chassis.settings import ServiceSettings
 from aidmesh_contracts.streams import Stream
+
+if TYPE_CHECKING:
+    from aidmesh_chassis.spans import Spans
 
 log = get_logger()
 
@@ -53,12 +58,20 @@ class Courier:
         database: whose handoffs.
         settings: the region's server and this service's account there.
         peers: who is heard; where one comes back nothing waits any longer.
+        spans: where sending is traced; None where traces are off.
     """
 
-    def __init__(self, database: Database, settings: ServiceSettings, peers: Peers) -> None:
+    def __init__(
+        self,
+        database: Database,
+        settings: ServiceSettings,
+        peers: Peers,
+        spans: "Spans | None" = None,
+    ) -> None:
         self._db = database
         self._settings = settings
         self._peers = peers
+        self._spans = spans
         self._client = Client()
         self._wake = asyncio.Event()
         self._dark: set[str] = set()
@@ -106,7 +119,11 @@ class Courier:
             parcels = await handoff.claim(conn, CLAIM_MAX, self._away, self._probed())
         if not parcels:
             return 0
-        reached = await self._publish_all(parcels)
+        reached: set[UUID] = set()
+        with (
+            nullcontext() if self._spans is None else self._spans.sending(parcels, lambda: reached)
+        ):
+            await self._publish_all(parcels, reached)
         missed = [parcel for parcel in parcels if parcel.event_id not in reached]
         self._note_away(
             {parcel.to_region for parcel in parcels}, {parcel.to_region for parcel in missed}
@@ -134,9 +151,13 @@ class Courier:
                 pause_s = PROBE_S_MIN if before is None else before.pause_s
                 self._away[region] = _Away(now + pause_s, min(2 * pause_s, PROBE_S_MAX))
 
-    async def _publish_all(self, parcels: Sequence[Parcel]) -> set[UUID]:
-        """Publish, many at once; the first that a region does not take ends its round."""
-        reached: set[UUID] = set()
+    async def _publish_all(self, parcels: Sequence[Parcel], reached: set[UUID]) -> None:
+        """Publish, many at once; the first that a region does not take ends its round.
+
+        Args:
+            parcels: all that are due.
+            reached: ids are added of those that arrived.
+        """
         away: set[str] = set()
         slots = asyncio.Semaphore(IN_FLIGHT_MAX)
 
@@ -150,7 +171,6 @@ class Courier:
                     away.add(parcel.to_region)
 
         await asyncio.gather(*(publish(parcel) for parcel in parcels))
-        return reached
 
     async def _publish(self, parcel: Parcel) -> bool:
         try:

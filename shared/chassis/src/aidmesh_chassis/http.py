@@ -34,6 +34,7 @@ from aidmesh_chassis.openapi_page import render
 from aidmesh_chassis.privacy import REVEAL
 from aidmesh_chassis.problems import Problem
 from aidmesh_chassis.retrying import Retrying
+from aidmesh_chassis.tracing import spans_of
 
 BODY_BYTES_MAX: Final = 256 * 1024
 BULK_BODY_BYTES_MAX: Final = 64 * 1024 * 1024
@@ -249,10 +250,11 @@ def create_app(
     measured = metrics or Metrics(service, region)
     app.state.verifier = verifier
     app.state.metrics = measured
+    spans = app.state.spans = spans_of(service, region)
     details: dict[str, Callable[[], object]] = {}
     app.state.details = details
     app.outermost = lambda inner: RequestMiddleware(
-        inner, service, region, measured, request_ms_max
+        inner, service, region, measured, request_ms_max, spans
     )
     problems.install(app)
     app.add_middleware(Retrying)

@@ -99,6 +99,11 @@ def counted(word: str, ids: Collection[UUID]) -> dict[str, object]:
     return fields
 
 
+def ms_since(started: float) -> float:
+    """Milliseconds since a moment by `time.perf_counter`, as `duration_ms` tells them."""
+    return round((time.perf_counter() - started) * 1000, 1)
+
+
 def bind_need(need_id: object) -> None:
     """Name the need that the request at hand is about in all its lines.
 

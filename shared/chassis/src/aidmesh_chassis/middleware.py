@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -17,6 +17,11 @@ from aidmesh_chassis.errors import FAULTS, TRANSIENT
 from aidmesh_chassis.logs import CORRELATION, TRACEPARENT, get_logger
 from aidmesh_chassis.metrics import Metrics
 from aidmesh_chassis.problems import Problem
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Span
+
+    from aidmesh_chassis.spans import Spans
 
 log = get_logger()
 
@@ -125,12 +130,19 @@ class RequestMiddleware:
     """
 
     def __init__(
-        self, app: ASGIApp, service: str, region: str, metrics: Metrics, request_ms_max: int
+        self,
+        app: ASGIApp,
+        service: str,
+        region: str,
+        metrics: Metrics,
+        request_ms_max: int,
+        spans: "Spans | None" = None,
     ) -> None:
         self._app = app
         self._service = service
         self._region = region
         self._metrics = metrics
+        self._spans = spans
         self._request_s_max = request_ms_max / 1000
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -149,14 +161,16 @@ class RequestMiddleware:
             correlation_id=correlation_id,
         )
         CORRELATION.set(correlation_id)
-        TRACEPARENT.set(traceparent_of(headers.get(b"traceparent", b"").decode("latin-1")))
+        span = self._trace(
+            scope, traceparent_of(headers.get(b"traceparent", b"").decode("latin-1"))
+        )
         answer = _Answer(scope, send, request_id)
         self._metrics.http_running.inc()
         try:
             await self._run(scope, receive, answer)
         finally:
             self._metrics.http_running.dec()
-            self._account(scope, answer.status, time.perf_counter() - started)
+            self._account(scope, answer.status, time.perf_counter() - started, span)
             clear_contextvars()
             CORRELATION.set(None)
             TRACEPARENT.set(None)
@@ -183,13 +197,30 @@ class RequestMiddleware:
             if answer.status == 0:
                 await answer.problem(problem)
 
-    def _account(self, scope: Scope, status: int, seconds: float) -> None:
+    def _trace(self, scope: Scope, given: str | None) -> "Span | None":
+        """Begin the request's span where traces are on; what it causes carries its context on."""
+        if self._spans is None or scope["path"] in _PROBES:
+            TRACEPARENT.set(given)
+            return None
+        span = self._spans.begin_request(given)
+        TRACEPARENT.set(self._spans.context_of(span))
+        return span
+
+    def _account(self, scope: Scope, status: int, seconds: float, span: "Span | None") -> None:
         method = scope["method"] if scope["method"] in _METHODS else "OTHER"
         route = route_of(scope)
         self._metrics.observe_http(method, route, status, seconds)
-        write = log.debug if route in _PROBES else log.info
-        event = "http.probe" if route in _PROBES else "http.request"
-        write(event, method=method, route=route, status=status, ms=round(seconds * 1000, 1))
+        duration_ms = round(seconds * 1000, 1)
+        if route in _PROBES:
+            log.debug(
+                "http.probe", method=method, route=route, status=status, duration_ms=duration_ms
+            )
+        else:
+            log.info(
+                "http.request", method=method, route=route, status=status, duration_ms=duration_ms
+            )
+        if span is not None and self._spans is not None:
+            self._spans.end_request(span, method, route, status, get_contextvars())
 
 
 def extend_time(request: Request, ms_max: int) -> None:

@@ -10,10 +10,12 @@ what was not answered when the connection broke is published again after the gat
 import asyncio
 import json
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import groupby
-from uuid import uuid4
+from typing import TYPE_CHECKING
+from uuid import UUID, uuid4
 
 from nats.aio.client import Client
 from nats.errors import NoRespondersError
@@ -27,6 +29,9 @@ from aidmesh_chassis.errors import FAULTS, TRANSIENT
 from aidmesh_chassis.logs import get_logger
 from aidmesh_chassis.outbox import Pending
 from aidmesh_contracts.streams import GATE_SUBJECT
+
+if TYPE_CHECKING:
+    from aidmesh_chassis.spans import Spans
 
 log = get_logger()
 
@@ -63,6 +68,10 @@ class Round:
     acked: list[tuple[Pending, int]] = field(default_factory=list)
     refused: list[Pending] = field(default_factory=list)
 
+    def taken(self) -> set[UUID]:
+        """Ids of what was acknowledged."""
+        return {row.event_id for row, _ in self.acked}
+
 
 class Relay:
     """Publishes one service's outbox over its broker connection.
@@ -70,11 +79,13 @@ class Relay:
     Args:
         database: whose outbox.
         client: the connection; it may come and go.
+        spans: where publishing is traced; None where traces are off.
     """
 
-    def __init__(self, database: Database, client: Client) -> None:
+    def __init__(self, database: Database, client: Client, spans: "Spans | None" = None) -> None:
         self._db = database
         self._client = client
+        self._spans = spans
         self._js: JetStreamContext = client.jetstream(timeout=PUBLISH_S_MAX)
         self._wake = asyncio.Event()
         self._opened: Opened | None = None
@@ -129,7 +140,8 @@ class Relay:
             if not rows:
                 return 0
             done = Round(opened)
-            failures = await _together(self._publish(batch, done) for batch in _batches(rows))
+            with nullcontext() if self._spans is None else self._spans.sending(rows, done.taken):
+                failures = await _together(self._publish(batch, done) for batch in _batches(rows))
             # The log may be another one by now: what the old one said must not be written down.
             self._check(opened)
             if done.acked:

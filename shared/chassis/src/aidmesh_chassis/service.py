@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import asyncpg
 import structlog
@@ -20,7 +21,7 @@ import uvloop
 from fastapi import FastAPI
 from nats.aio.msg import Msg
 
-from aidmesh_chassis import ending, handoff, inbox, logs, outbox, standings, upkeep
+from aidmesh_chassis import ending, handoff, inbox, logs, outbox, standings, tracing, upkeep
 from aidmesh_chassis.broker import Broker
 from aidmesh_chassis.consuming import Inlet, Subscription
 from aidmesh_chassis.courier import Courier
@@ -37,6 +38,9 @@ from aidmesh_chassis.upkeep import BLANK_PRIVATE, Sweep
 from aidmesh_contracts.consumers import Consumer
 from aidmesh_contracts.documents import asyncapi
 from aidmesh_contracts.streams import BEAT_SUBJECT, BEATS_SUBJECT, WORLD_REPORTS_SUBJECT
+
+if TYPE_CHECKING:
+    from aidmesh_chassis.spans import Spans
 
 log = logs.get_logger()
 
@@ -145,6 +149,7 @@ class _Running:
         self._troubles: dict[str, Trouble | None] = {}
         self._numbers: MessageNumbers | None = None
         self._levels: Levels
+        self._spans: Spans | None = service.app.state.spans
         self._inlets: list[Inlet] = []
         self._breaks = 0
         self._is_abreast = False
@@ -162,6 +167,7 @@ class _Running:
                     subscription.handlers,
                     self._numbers,
                     subscription.answer,
+                    self._spans,
                 )
                 self._broker.subscribe(consumer, inlet, subscription.linger_s)
                 consumers.append(consumer)
@@ -198,7 +204,7 @@ class _Running:
     async def _work(self, database: Database) -> None:
         await self._wait_for_database(database)
         client = await self._broker.connect()
-        relay = self._relay = Relay(database, client)
+        relay = self._relay = Relay(database, client, self._spans)
         database.on_commit(relay.wake)
         try:
             await self._wait_for_consumers()
@@ -210,7 +216,7 @@ class _Running:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(relay.run())
                 if any(each.answer is not None for each in self._service.subscriptions):
-                    courier = Courier(database, self._service.settings, self._peers)
+                    courier = Courier(database, self._service.settings, self._peers, self._spans)
                     database.on_handoff(courier.wake)
                     tasks.create_task(courier.run())
                 tasks.create_task(self._watch_broker())
@@ -219,7 +225,9 @@ class _Running:
                 tasks.create_task(upkeep.keep_partitions(database))
                 tasks.create_task(upkeep.take_parked(self._inlets))
                 for sweep in (BLANK_PRIVATE, *self._service.sweeps):
-                    work = upkeep.keep_sweeping(database, sweep, lambda: self._is_abreast)
+                    work = upkeep.keep_sweeping(
+                        database, sweep, lambda: self._is_abreast, self._spans
+                    )
                     tasks.create_task(work, name=sweep.name)
         finally:
             await self._broker.stop()
@@ -412,6 +420,7 @@ async def serve(services: Sequence[Service]) -> None:
     for task in (*running, waiter):
         task.cancel()
     results = await asyncio.gather(*running, return_exceptions=True)
+    tracing.close(service.app.state.spans for service in services)
     for result in results:
         if isinstance(result, BaseExceptionGroup):
             log.critical("service.failed", exc_info=result)

@@ -1,17 +1,24 @@
 """What a service does beside its work: sweeps, parked letters, partitions for the next months."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import asyncpg
+from structlog.contextvars import bound_contextvars
 
 from aidmesh_chassis import handoff, inbox, logs, outbox
 from aidmesh_chassis.consuming import PARKED_MAX, Inlet
 from aidmesh_chassis.db import Database, Tx, is_migrated, make_partitions
 from aidmesh_chassis.ending import goes_on
 from aidmesh_chassis.errors import OUTAGES, TRANSIENT
+
+if TYPE_CHECKING:
+    from aidmesh_chassis.spans import Spans
 
 log = logs.get_logger()
 
@@ -51,8 +58,13 @@ BLANK_PRIVATE = Sweep("blank_private", 3600.0, _blank_private, limit=1000)
 """Of every service: sealed personal data stays neither in the history nor among dead letters."""
 
 
-async def keep_sweeping(database: Database, sweep: Sweep, is_abreast: Callable[[], bool]) -> None:
-    """Do the sweep's work whenever it is due, until cancelled.
+async def keep_sweeping(
+    database: Database,
+    sweep: Sweep,
+    is_abreast: Callable[[], bool],
+    spans: "Spans | None" = None,
+) -> None:
+    """Do the sweep's work whenever it is due, until cancelled. Its lines in the log name it.
 
     Of several copies of a service one at a time does it; the others find nothing to do.
     """
@@ -60,16 +72,8 @@ async def keep_sweeping(database: Database, sweep: Sweep, is_abreast: Callable[[
         if sweep.when_abreast and not is_abreast():
             await asyncio.sleep(ABREAST_S)
             continue
-        try:
-            async with database.transaction() as tx:
-                done = await sweep.run(tx) if await _is_ours(tx, sweep) else 0
-        except TRANSIENT as error:
-            log.warning("sweep.waits", sweep=sweep.name, cause=type(error).__name__)
-            done = 0
-        except Exception:
-            # Rolled back as a whole; the rows stay due, and the next round tries them again.
-            log.exception("sweep.failed", sweep=sweep.name)
-            done = 0
+        with bound_contextvars(sweep=sweep.name):
+            done = await _sweep_once(database, sweep, spans)
         if done < sweep.limit:
             await asyncio.sleep(sweep.every_s)
 
@@ -83,6 +87,26 @@ async def _is_ours(tx: Tx, sweep: Sweep) -> bool:
         "SELECT pg_try_advisory_xact_lock(hashtextextended('sweep/' || $1, 0))", sweep.name
     )
     return ours
+
+
+async def _sweep_once(database: Database, sweep: Sweep, spans: "Spans | None") -> int:
+    started = time.perf_counter()
+    try:
+        with nullcontext() if spans is None else spans.sweep(sweep.name) as tell:
+            async with database.transaction() as tx:
+                done = await sweep.run(tx) if await _is_ours(tx, sweep) else 0
+            if tell is not None:
+                tell(done)
+    except TRANSIENT as error:
+        log.warning("sweep.waits", cause=type(error).__name__, duration_ms=logs.ms_since(started))
+        return 0
+    except Exception:
+        # Rolled back as a whole; the rows stay due, and the next round tries them again.
+        log.exception("sweep.failed", duration_ms=logs.ms_since(started))
+        return 0
+    if done:
+        log.debug("sweep.done", rows=done, duration_ms=logs.ms_since(started))
+    return done
 
 
 async def take_parked(inlets: Sequence[Inlet]) -> None:

@@ -20,9 +20,26 @@ class LogEvent:
     what_to_do: str = "Nothing."
 
 
+FIELDS: Final[Mapping[str, str]] = {
+    "ts": "when, in UTC with milliseconds",
+    "level": "debug, info, warning, error or critical",
+    "event": "a name of the tables below",
+    "service": "who wrote it",
+    "region": "of which region",
+    "request_id": "of the request at hand; the caller reads it in `X-Request-Id`",
+    "correlation_id": "of the request at hand, or of the request that a message goes back to",
+    "event_id": "of the message that is handled by itself, or that the line is about",
+    "need_id": "of the need that the request, the message or the line is about, if it is one",
+    "staff_id": "random id of who asked",
+    "sweep": "the timed work at hand",
+    "duration_ms": "how long it took, of everything that takes time",
+    "exception": "its `type`, its `message` redacted, and under `at` where it rose",
+}
+"""Fields that lines of any event may have; one name for one thing."""
+
 EVENTS: Final[Mapping[str, LogEvent]] = {
     "http.request": LogEvent(
-        "info", "A request was answered: method, route template, status, milliseconds."
+        "info", "A request was answered: method, route template, status, `duration_ms`."
     ),
     "http.probe": LogEvent("debug", "A health check or a scrape was answered."),
     "http.failed": LogEvent(
@@ -49,7 +66,10 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
         "Look for slow statements, or for imports sent in too large pieces.",
     ),
     "library.log": LogEvent(
-        "info", "A line of a library (server, broker client, driver), at that line's level."
+        "info",
+        "A line of a library (server, broker client, driver), at that line's level.",
+        "Of a warning or error: `logger` names the library. nats: look at the server; asyncpg: at "
+        "PostgreSQL; opentelemetry: at the collector (spans are lost meanwhile, no work is).",
     ),
     "log.suppressed": LogEvent(
         "warning",
@@ -131,6 +151,9 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
         "Some events were refused and wait for their next try; others go on.",
         "See outbox.publish_failed next to it.",
     ),
+    "batch.handled": LogEvent(
+        "debug", "Messages of a durable were taken in by one transaction, in `duration_ms`."
+    ),
     "batch.waits": LogEvent(
         "warning",
         "A batch could not be handled because the database was away; it comes again.",
@@ -155,7 +178,8 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
     "message.dead": LogEvent(
         "error",
         "A message was set aside for a person: it can't be handled.",
-        "Read `reason`; fix the cause, then have the letter tried again or dropped.",
+        "Read `reason`; `aidmesh dead list` names the letter, `aidmesh dead show` shows it. Mend "
+        "the cause, then `aidmesh dead retry`, or `aidmesh dead drop` if nothing is missed.",
     ),
     "broker.waits": LogEvent(
         "warning",
@@ -221,6 +245,7 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
         "go to the default table until then.",
         "A lock that was waited for too long goes by itself; if it lasts, report it as a bug.",
     ),
+    "sweep.done": LogEvent("debug", "Timed work (`sweep`) did `rows` rows, in `duration_ms`."),
     "sweep.waits": LogEvent(
         "warning",
         "Timed work could not be done because the database was away; it is tried again.",

@@ -41,7 +41,7 @@ def logs(
       need=ID              or request=, event=, service=, staff=, any field
       level>=warning       debug, info, warning, error, critical
       event=message.*      * is anything; several by commas; != for all others
-      ms>500               numbers
+      duration_ms>500      numbers
       cause~timeout        within a field; a word alone: anywhere in the line
 
     Exit code 0 when a line was shown, 1 when none was, 2 when a filter can't be

@@ -14,7 +14,7 @@ import httpx
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from structlog.contextvars import get_contextvars
 
-from aidmesh_chassis.logs import get_logger
+from aidmesh_chassis.logs import TRACEPARENT, get_logger
 
 log = get_logger()
 
@@ -180,6 +180,8 @@ class Link:
         correlation_id = get_contextvars().get("correlation_id")
         if correlation_id:
             sent["X-Correlation-Id"] = str(correlation_id)
+        if trace := TRACEPARENT.get():
+            sent["traceparent"] = trace
         try:
             response = await self._http.request(
                 method,

@@ -1,0 +1,57 @@
+"""Timed work tells in its log lines which it is and how long it took."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import cast
+
+import pytest
+from structlog.contextvars import get_contextvars
+
+from aidmesh_chassis.db import Database, Tx
+from aidmesh_chassis.upkeep import Sweep, keep_sweeping
+from support.loglines import written
+
+
+class Nothing:
+    """A database whose transactions do nothing."""
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[None]:
+        yield
+
+
+class Ends(Exception):
+    """The test has seen enough."""
+
+
+@pytest.mark.parametrize(
+    ("raised", "event", "level"),
+    [
+        (None, "sweep.done", "debug"),
+        (ConnectionResetError(), "sweep.waits", "warning"),
+        (LookupError(), "sweep.failed", "error"),
+    ],
+)
+async def test_lines_name_the_sweep_and_its_duration(
+    raised: Exception | None, event: str, level: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[object] = []
+
+    async def run(_: Tx) -> int:
+        seen.append(get_contextvars()["sweep"])
+        if raised is not None:
+            raise raised
+        return 3
+
+    async def over(_: float) -> None:
+        raise Ends
+
+    monkeypatch.setattr("aidmesh_chassis.upkeep.asyncio.sleep", over)
+    sweep = Sweep("overdue", 60.0, run)
+    with written("intake", level="debug") as lines, pytest.raises(Ends):
+        await keep_sweeping(cast("Database", Nothing()), sweep, lambda: True)
+    (line,) = lines.of(event)
+    assert seen == ["overdue"]
+    assert (line["sweep"], line["level"]) == ("overdue", level)
+    assert line["duration_ms"] >= 0
+    assert "sweep" not in get_contextvars()
