@@ -11,16 +11,19 @@ from aidmesh.__main__ import build
 from aidmesh.credentials import seed_file
 from aidmesh.mesh import running_mesh
 from aidmesh.status import (
+    Holds,
     PeerStatus,
     RegionStatus,
     ServiceStatus,
     Status,
     attention_of,
     status_of,
-    table,
 )
+from aidmesh.status_table import table
 from aidmesh.topology.config import SUPERVISOR
 from aidmesh.topology.warden import connect_as
+from aidmesh_contracts.consumers import consumers_of
+from aidmesh_contracts.streams import Stream
 from support.servers import keys_in
 from support.waiting import eventually
 
@@ -48,6 +51,10 @@ FINE = RegionStatus(
             "kyiv: intake has 2 dead letters",
         ),
         (
+            replace(FINE, services=(ServiceStatus("inventory", "ready", holds=Holds(9, 3, -300)),)),
+            "kyiv: inventory has holds that are over for 5 min",
+        ),
+        (
             replace(FINE, peers=(PeerStatus("lviv", "dark", "noon"),)),
             "kyiv: lviv is dark since noon",
         ),
@@ -70,6 +77,30 @@ FINE = RegionStatus(
 def test_what_a_person_should_see_to_is_said(found: RegionStatus, line: str) -> None:
     assert attention_of([FINE]) == ()
     assert attention_of([FINE, found]) == (line,)
+
+
+@pytest.mark.parametrize(
+    ("holds", "cell"),
+    [
+        (Holds(0, 0, None), "0"),
+        (Holds(9, 2, 48.3), "9 (2 end soon; first ends in 48 s)"),
+        (Holds(9, 2, -60), "9 (2 end soon; first is over for 60 s)"),
+    ],
+)
+def test_all_that_waits_in_a_service_is_shown(holds: Holds, cell: str) -> None:
+    service = ServiceStatus(
+        "inventory", "ready", (), 7, 65.0, 3, 2, 0, {"inventory-local": 3}, holds
+    )
+    region = replace(FINE, services=(service,))
+    assert attention_of([region]) == ("kyiv: inventory has 2 dead letters",)
+    status = Status("now", (region,))
+    line = table(status)[1]
+    for shown in ("3 events", "7 unsent, 65 s", cell):
+        assert shown in line
+    assert line.endswith("  2")
+    (found,) = json.loads(json.dumps(status.as_json()))["regions"][0]["services"]
+    assert found["holds"]["ending"] == holds.ending
+    assert found["lag"] == {"inventory-local": 3}
 
 
 async def test_a_mesh_without_services_tells_what_its_servers_know(tmp_path: Path) -> None:
@@ -95,6 +126,11 @@ async def test_a_mesh_without_services_tells_what_its_servers_know(tmp_path: Pat
         services = {each.service: each for each in kyiv.services}
         assert services["inventory"].state == "away"
         assert services["inventory"].untaken == 1
+        assert services["inventory"].lag == {
+            each.durable: int(each.stream is Stream.LOCAL) for each in consumers_of("inventory")
+        }
+        assert services["inventory"].holds == services["payments"].holds == Holds(0, 0, None)
+        assert services["intake"].holds is None
         assert (services["inventory"].unsent, services["inventory"].dead) == (0, 0)
         assert kyiv.peers == (PeerStatus("lviv", "up", handoffs=0, handoffs_age_s=0.0),)
         assert "kyiv: inventory is away" in found.attention

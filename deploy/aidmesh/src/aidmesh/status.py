@@ -16,6 +16,7 @@ import asyncpg
 import httpx
 import nats.errors
 
+from aidmesh.ages import age
 from aidmesh.credentials import seed_file
 from aidmesh.meshfile import WITH_DATABASE, MeshFile, NatsEntry, RegionEntry
 from aidmesh.topology.api import ApiError, JetStreamApi, Json
@@ -26,6 +27,11 @@ from aidmesh_chassis import handoff, inbox, outbox
 from aidmesh_contracts.consumers import CONSUMERS
 
 ASK_SECONDS_MAX = 5.0
+HOLDS_SOON_S = 300
+"""A hold that ends within this is about to expire: minutes are all it has."""
+HOLDS_LATE_S = 120
+"""A hold that is over for longer and still holds is one that no sweep has seen."""
+HOLDS_IN = {"inventory": "reservation", "payments": "commitment"}
 T = TypeVar("T")
 AWAY = (
     OSError,
@@ -47,8 +53,9 @@ class ServiceStatus:
     Attributes:
         lacks: names of the checks of `/readyz` that fail.
         unsent: rows of its outbox that NATS did not acknowledge; `unsent_age_s` of the oldest.
-        untaken: events in its streams that it has not taken in.
+        untaken: events in its streams that it has not taken in; `lag` the same by durable.
         dead: letters that wait for a person; `retried` those that are tried again.
+        holds: what it has set aside, by minutes, for needs; None too where it sets nothing aside.
     """
 
     service: str
@@ -59,6 +66,24 @@ class ServiceStatus:
     untaken: int | None = None
     dead: int | None = None
     retried: int | None = None
+    lag: Mapping[str, int] | None = None
+    holds: "Holds | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class Holds:
+    """Goods, places or money that are set aside until an instant.
+
+    Attributes:
+        held: how many holds there are.
+        ending: how many of them end within `HOLDS_SOON_S`, or are over.
+        next_ends_s: until the first ends; negative where it is over and still holds. None where
+            there is none.
+    """
+
+    held: int
+    ending: int
+    next_ends_s: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +142,7 @@ class _Stored:
     unsent_age_s: float
     letters: Mapping[str, int]
     handoffs: Sequence[handoff.Waiting]
+    holds: Holds | None = None
 
 
 async def status_of(mesh: MeshFile) -> Status:
@@ -145,6 +171,11 @@ def attention_of(regions: Sequence[RegionStatus]) -> tuple[str, ...]:
                 lines.append(f"{name}: {service.service} is {service.state}{why}")
             if service.dead:
                 lines.append(f"{name}: {service.service} has {service.dead} dead letters")
+            ends_s = None if service.holds is None else service.holds.next_ends_s
+            if ends_s is not None and ends_s < -HOLDS_LATE_S:
+                lines.append(
+                    f"{name}: {service.service} has holds that are over for {age(-ends_s)}"
+                )
         for peer in region.peers:
             if peer.standing == "lost":
                 lines.append(f"{name}: {peer.peer} is held for lost since {peer.standing_since}")
@@ -161,7 +192,7 @@ async def _region(name: str, entry: RegionEntry, peers: Sequence[str]) -> Region
     services = list(entry.services)
     ready, stored, pending, linked = await asyncio.gather(
         _readiness(entry, services),
-        asyncio.gather(*(_asked(_stored(entry.admin_dsn(each))) for each in WITH_DATABASE)),
+        asyncio.gather(*(_asked(_stored(entry.admin_dsn(each), each)) for each in WITH_DATABASE)),
         _asked(_untaken(entry)),
         _asked(asyncio.to_thread(_linked, entry.nats)),
     )
@@ -181,6 +212,10 @@ async def _region(name: str, entry: RegionEntry, peers: Sequence[str]) -> Region
 def _service(
     name: str, ready: Json | None, stored: _Stored | None, pending: Mapping[str, int] | None
 ) -> ServiceStatus:
+    lag = None
+    if pending is not None and name in WITH_DATABASE:
+        own = (each.durable for each in CONSUMERS if each.service == name)
+        lag = {durable: pending.get(durable, 0) for durable in own}
     checks = cast("Mapping[str, str]", (ready or {}).get("checks") or {})
     letters = {} if stored is None else stored.letters
     return ServiceStatus(
@@ -189,9 +224,11 @@ def _service(
         lacks=tuple(check for check, outcome in checks.items() if outcome != "ok"),
         unsent=None if stored is None else stored.unsent,
         unsent_age_s=None if stored is None else round(stored.unsent_age_s, 1),
-        untaken=None if pending is None or name not in WITH_DATABASE else pending.get(name, 0),
+        untaken=None if lag is None else sum(lag.values()),
         dead=None if stored is None else letters.get("dead", 0),
         retried=None if stored is None else letters.get("failing", 0) + letters.get("parked", 0),
+        lag=lag,
+        holds=None if stored is None else stored.holds,
     )
 
 
@@ -270,7 +307,7 @@ async def _readiness(entry: RegionEntry, services: Sequence[str]) -> dict[str, J
     return dict(zip(services, answers, strict=True))
 
 
-async def _stored(dsn: str) -> _Stored:
+async def _stored(dsn: str, service: str) -> _Stored:
     conn = await asyncpg.connect(dsn, timeout=ASK_SECONDS_MAX)
     try:
         waiting = await outbox.backlog(conn)
@@ -279,23 +316,37 @@ async def _stored(dsn: str) -> _Stored:
             waiting.age_s,
             await inbox.open_letters(conn),
             await handoff.waiting(conn),
+            await _holds(conn, HOLDS_IN[service]) if service in HOLDS_IN else None,
         )
     finally:
         await conn.close()
 
 
+async def _holds(conn: asyncpg.Connection, table: str) -> Holds:
+    (row,) = await conn.fetch(
+        f"""
+        SELECT count(*) AS held,
+               count(*) FILTER (WHERE hold_until < now() + make_interval(secs => $1)) AS ending,
+               EXTRACT(EPOCH FROM min(hold_until) - now())::float8 AS next_ends_s
+        FROM {table} WHERE state = 'held'
+        """,  # noqa: S608 - one of `HOLDS_IN`
+        HOLDS_SOON_S,
+    )
+    ends_s = row["next_ends_s"]
+    return Holds(row["held"], row["ending"], None if ends_s is None else round(ends_s, 1))
+
+
 async def _untaken(entry: RegionEntry) -> dict[str, int]:
-    """Events that wait or are not acknowledged, by service."""
+    """Events that wait or are not acknowledged, by durable."""
     client = await connect_as(entry.nats.url, seed_file(entry.keys, READER))
     try:
         api = JetStreamApi(client)
         counts: dict[str, int] = {}
         for consumer in CONSUMERS:
             info = await api.consumer_info(consumer.stream.value, consumer.durable) or {}
-            waiting = sum(
+            counts[consumer.durable] = sum(
                 int(str(info.get(each, 0))) for each in ("num_pending", "num_ack_pending")
             )
-            counts[consumer.service] = counts.get(consumer.service, 0) + waiting
         return counts
     finally:
         await client.close()
@@ -307,55 +358,3 @@ async def _asked(answer: Awaitable[T]) -> T | None:
             return await answer
     except AWAY:
         return None
-
-
-def table(status: Status) -> list[str]:
-    """The lines for a terminal: a row for each service and each peer, then what to see to."""
-    head = ("REGION", "PART", "STATE", "SINCE", "LAST EVENT", "LAG", "WAITING", "DEAD")
-    rows = [head]
-    for region in status.regions:
-        for each in region.services:
-            lacks = f": {','.join(each.lacks)}" if each.lacks else ""
-            rows.append(
-                (
-                    *(region.region, each.service, each.state + lacks, "", ""),
-                    "" if each.untaken is None else f"{each.untaken} events",
-                    _count(each.unsent, "unsent", each.unsent_age_s),
-                    "" if each.dead is None else str(each.dead),
-                )
-            )
-        rows += [
-            (
-                *(region.region, f"-> {peer.peer}", peer.standing or peer.link, peer.since or ""),
-                ""
-                if peer.last_event_seq is None
-                else f"#{peer.last_event_seq} {peer.last_event_at or ''}".rstrip(),
-                _count(peer.lag_events, "events", peer.lag_s),
-                _count(peer.handoffs, "handoffs", peer.handoffs_age_s),
-                "",
-            )
-            for peer in region.peers
-        ]
-    rows += [
-        (name, "", "retired", since, "", "", "", "")
-        for name, since in sorted(status.retired.items())
-    ]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
-    lines = [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]
-    return [*lines, *(f"! {line}" for line in status.attention)]
-
-
-def _count(number: int | None, of_what: str, age_s: float | None) -> str:
-    if number is None:
-        return ""
-    return f"{number} {of_what}" + (f", {_age(age_s)}" if age_s else "")
-
-
-def _age(seconds: float) -> str:
-    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds:.0f} s"

@@ -22,7 +22,8 @@ async def _status(data: Path, as_json: bool) -> int:
     import json  # noqa: PLC0415
 
     from aidmesh.meshfile import read_mesh  # noqa: PLC0415
-    from aidmesh.status import status_of, table  # noqa: PLC0415
+    from aidmesh.status import status_of  # noqa: PLC0415
+    from aidmesh.status_table import table  # noqa: PLC0415
 
     found = await status_of(read_mesh(data))
     if as_json:

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Final, Literal
 from uuid import UUID
 
+from aidmesh.ages import age
 from aidmesh_contracts.consumers import CONSUMERS
 from aidmesh_contracts.streams import Stream
 
@@ -217,16 +218,16 @@ def _step(
         else tuple(taker for taker in wanted if (taker.region, taker.service) not in there)
     )
     event = said.type.rsplit(".", 1)[0]
-    age = _age((now - said.at).total_seconds())
+    lasted = age((now - said.at).total_seconds())
     trouble = []
     if unsent and is_due:
         trouble.append(
-            f"{event} has waited {age} in the outbox of {said.region} {said.service}: "
+            f"{event} has waited {lasted} in the outbox of {said.region} {said.service}: "
             "is the gate open? aidmesh status"
         )
     if said.state == "waiting" and is_due:
         trouble.append(
-            f"{event} for {said.to_region} has no answer for {age} ({said.tries} tries): "
+            f"{event} for {said.to_region} has no answer for {lasted} ({said.tries} tries): "
             f"handoff {said.event_id}"
         )
     trouble += [
@@ -241,10 +242,3 @@ def _step(
         if each.status in {"failing", "dead"}
     ]
     return Step(said, fields, tuple(took), missing, tuple(trouble))
-
-
-def _age(seconds: float) -> str:
-    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds:.0f} s"

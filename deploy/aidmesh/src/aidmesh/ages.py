@@ -1,0 +1,9 @@
+"""How long something has lasted, for a person."""
+
+
+def age(seconds: float) -> str:
+    """In the largest unit of which it is at least two: `90 s`, `5 min`, `3 h`, `2 d`."""
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"
