@@ -9,6 +9,8 @@ from aidmesh.doctor import examine
 from aidmesh.doctor.examine import answered, files, jetstream
 from aidmesh.doctor.findings import EVERY_SERVICE, OF_SERVICE, Question, age
 from aidmesh.meshfile import WITH_DATABASE, MeshFile, prepare_mesh
+from aidmesh.status import ServiceStatus
+from aidmesh_chassis.service import Health
 
 QUESTIONS = [*EVERY_SERVICE, *(each for of_one in OF_SERVICE.values() for each in of_one)]
 
@@ -88,3 +90,18 @@ def test_ages_are_said_in_words() -> None:
     assert [age(each) for each in (59, 120, 7200, 3 * 86_400)] == [
         "59 seconds", "2 minutes", "2 hours", "3 days",
     ]  # fmt: skip
+
+
+def test_a_service_that_is_away_or_not_ready_comes_with_what_to_do() -> None:
+    away = examine.not_working("kyiv inventory", ServiceStatus("inventory", "away", untaken=1))
+    assert away.what == "does not answer; waiting for it: 1 event"
+    assert "aidmesh logs service=inventory" in away.do
+    assert "aidmesh.host inventory" in away.do
+    lacks = ServiceStatus("intake", "not ready", ("consumers", "outbox"), untaken=0)
+    found = examine.not_working("kyiv intake", lacks)
+    assert found.what == "is not ready (consumers, outbox)"
+    assert found.do.startswith("aidmesh topology apply. Nothing leaves it")
+
+
+def test_every_check_of_readiness_has_something_to_do() -> None:
+    assert set(examine.LACKING) == set(Health().checks)

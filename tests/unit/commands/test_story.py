@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aidmesh.story.read import standing
 from aidmesh.story.told import PATIENCE_S, TELL_NOTHING, Said, Took, of_one_story, story, takers
 from aidmesh_contracts.consumers import CONSUMERS
 from aidmesh_contracts.streams import Stream
@@ -131,21 +130,3 @@ def test_what_other_regions_say_of_a_person_among_themselves_is_another_story() 
 def test_the_story_of_a_grant_is_told_without_the_people_it_serves() -> None:
     grant = replace(APPROVED, stream=Stream.EVENTS, about="g", type="payments.grant.changed.v1")
     assert of_one_story([APPROVED, grant], "g") == [grant]
-
-
-NEED_ROW = {
-    "id": NEED, "state": "waitlisted", "attempt_no": 2, "changed_at": NOW, "deadline_at": None,
-    "blocked_resource": "stock", "blocked_code": "hormone_pack", "wait": "short",
-    "sensitive": False, "attention": None, "reason": None,
-}  # fmt: skip
-
-
-def test_how_a_need_stands_is_said_in_a_line() -> None:
-    assert standing(NEED_ROW).endswith(
-        "is waitlisted since 2026-03-01 12:00 (attempt 2): waits for stock hormone_pack (short)"
-    )
-    assert "hormone" not in standing({**NEED_ROW, "sensitive": True})
-    held = {**NEED_ROW, "state": "held", "deadline_at": NOW}
-    assert standing(held).endswith("holds end 2026-03-01 12:00")
-    over = {**NEED_ROW, "state": "declined", "reason": "not_eligible", "attention": "late"}
-    assert standing(over).endswith(": not_eligible; attention: late")

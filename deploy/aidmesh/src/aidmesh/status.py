@@ -16,13 +16,13 @@ import asyncpg
 import httpx
 import nats.errors
 
-from aidmesh.ages import age
 from aidmesh.credentials import seed_file
 from aidmesh.meshfile import WITH_DATABASE, MeshFile, NatsEntry, RegionEntry
 from aidmesh.topology.api import ApiError, JetStreamApi, Json
 from aidmesh.topology.config import READER
 from aidmesh.topology.warden import connect_as
 from aidmesh.topology.watcher import linked_peers
+from aidmesh.words import age, count
 from aidmesh_chassis import handoff, inbox, outbox
 from aidmesh_contracts.consumers import CONSUMERS
 
@@ -170,7 +170,7 @@ def attention_of(regions: Sequence[RegionStatus]) -> tuple[str, ...]:
                 why = f" ({', '.join(service.lacks)})" if service.lacks else ""
                 lines.append(f"{name}: {service.service} is {service.state}{why}")
             if service.dead:
-                lines.append(f"{name}: {service.service} has {service.dead} dead letters")
+                lines.append(f"{name}: {service.service} has {count(service.dead, 'dead letter')}")
             ends_s = None if service.holds is None else service.holds.next_ends_s
             if ends_s is not None and ends_s < -HOLDS_LATE_S:
                 lines.append(

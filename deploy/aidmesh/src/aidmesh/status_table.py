@@ -1,7 +1,7 @@
 """What `aidmesh status` found, for a terminal."""
 
-from aidmesh.ages import age
 from aidmesh.status import Holds, Status
+from aidmesh.words import age, count
 
 
 def table(status: Status) -> list[str]:
@@ -14,7 +14,7 @@ def table(status: Status) -> list[str]:
             rows.append(
                 (
                     *(region.region, each.service, each.state + lacks, "", ""),
-                    "" if each.untaken is None else f"{each.untaken} events",
+                    "" if each.untaken is None else count(each.untaken, "event"),
                     _count(each.unsent, "unsent", each.unsent_age_s),
                     _held(each.holds),
                     "" if each.dead is None else str(each.dead),
@@ -26,8 +26,8 @@ def table(status: Status) -> list[str]:
                 ""
                 if peer.last_event_seq is None
                 else f"#{peer.last_event_seq} {peer.last_event_at or ''}".rstrip(),
-                _count(peer.lag_events, "events", peer.lag_s),
-                _count(peer.handoffs, "handoffs", peer.handoffs_age_s),
+                _count(peer.lag_events, "event", peer.lag_s),
+                _count(peer.handoffs, "handoff", peer.handoffs_age_s),
                 "",
                 "",
             )
@@ -48,7 +48,8 @@ def table(status: Status) -> list[str]:
 def _count(number: int | None, of_what: str, age_s: float | None) -> str:
     if number is None:
         return ""
-    return f"{number} {of_what}" + (f", {age(age_s)}" if age_s else "")
+    what = f"{number} unsent" if of_what == "unsent" else count(number, of_what)
+    return what + (f", {age(age_s)}" if age_s else "")
 
 
 def _held(holds: Holds | None) -> str:

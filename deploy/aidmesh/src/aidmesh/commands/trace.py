@@ -17,7 +17,8 @@ def trace(wanted: UUID, *, data: Path, json: bool = False) -> None:
 
     The id of a need, request, person, payout, event or correlation: its region's story, which
     ends at the border with the handoff's id. Of a grant, allotment, transfer or shipment: the
-    story in all regions of the folder.
+    story in all regions of the folder. Below it: how its needs stand ("="), what
+    is in the way ("!"), and who does what about it (">").
 
     Exit code 0 when nothing is in its way, 1 when something is (lines with "!"), 2 when nobody
     has spoken of it.
@@ -42,7 +43,7 @@ async def _trace(wanted: UUID, data: Path, as_json: bool) -> int:
     else:
         for line in _lines(found):
             say(line)
-    if not found.steps and not found.now:
+    if not found.steps and not found.now and not found.trouble:
         if not as_json:
             say(f"nobody has spoken of {wanted}")
         return EXIT_REFUSED
@@ -58,6 +59,7 @@ def _lines(found: "Story") -> "Iterator[str]":
         yield _line(step)
     yield from (f"= {line}" for line in found.now)
     yield from (f"! {line}" for line in found.trouble)
+    yield from (f"> {line}" for line in found.todo)
 
 
 def _line(step: "Step") -> str:

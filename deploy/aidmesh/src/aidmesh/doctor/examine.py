@@ -5,6 +5,7 @@ import json
 import shutil
 import stat
 import urllib.request
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, cast
@@ -14,13 +15,14 @@ import asyncpg
 from aidmesh.credentials import seed_file
 from aidmesh.doctor.findings import EVERY_SERVICE, OF_SERVICE, Finding, Question, age
 from aidmesh.meshfile import NAME, WITH_DATABASE, MeshFile, NatsEntry, RegionEntry
-from aidmesh.status import AWAY, Status, status_of
+from aidmesh.status import AWAY, ServiceStatus, Status, attention_of, status_of
 from aidmesh.topology.api import JetStreamApi, Json
 from aidmesh.topology.config import READER
 from aidmesh.topology.plan import Remedy, plan_of
 from aidmesh.topology.provision import differences
 from aidmesh.topology.recover import check
 from aidmesh.topology.warden import connect_as
+from aidmesh.words import count
 
 ASK_S_MAX: Final = 30.0
 DISK_FREE_MIN: Final = 2 * 1024**3
@@ -28,6 +30,13 @@ DISK_SHARE_MIN: Final = 0.05
 STREAM_SHARE_MAX: Final = 0.8
 CLOCK_S_MAX: Final = 2.0
 SAFE_SETTINGS: Final = ("fsync", "synchronous_commit", "full_page_writes")
+LACKING: Final = {
+    "database": "Is PostgreSQL up, and have the migrations run?",
+    "broker": "Is NATS up, and the gate open (gate.stays_closed in the log says why not)?",
+    "consumers": "aidmesh topology apply.",
+    "outbox": "Nothing leaves it: is NATS up, and the gate open?",
+}
+"""By the checks of `/readyz`."""
 HARMS: Final = ("error", "warning", "note")
 
 
@@ -76,13 +85,43 @@ def files(data: Path, mesh: MeshFile) -> list[Finding]:
 
 
 def _running(status: Status) -> list[Finding]:
-    """What `aidmesh status` would draw attention to."""
-    return [
+    """What `aidmesh status` would draw attention to; what databases say of it is asked below."""
+    services = [
+        not_working(f"{region.region} {each.service}", each)
+        for region in status.regions
+        for each in region.services
+        if each.state != "ready"
+    ]
+    # Without their services the regions have what is left to say.
+    others = attention_of([replace(region, services=()) for region in status.regions])
+    return services + [
         Finding("error", line.partition(":")[0], line.partition(": ")[2],
                 "Part of the work stands still.", "aidmesh status; aidmesh logs 'level>=warning'.")
-        for line in status.attention
-        if "dead letters" not in line  # asked about below, with what to do
+        for line in others
     ]  # fmt: skip
+
+
+def not_working(where: str, service: ServiceStatus) -> Finding:
+    """What a service that is away, or not ready, means, and what is done about it."""
+    waits = f"; waiting for it: {count(service.untaken, 'event')}" if service.untaken else ""
+    logs = f"aidmesh logs service={service.service} 'level>=warning' --since 15m"
+    if service.state == "away":
+        return Finding(
+            "error",
+            where,
+            f"does not answer{waits}",
+            "What it does stands still; the others go on, and it catches up.",
+            f"{logs}. What ended is started again by itself; a process that hangs "
+            f"(aidmesh.host {service.service}, or its container) has to be ended.",
+        )
+    todo = [LACKING[each] for each in service.lacks if each in LACKING]
+    return Finding(
+        "error",
+        where,
+        f"is not ready ({', '.join(service.lacks)}){waits}",
+        "It lacks what it needs to work.",
+        f"{' '.join(todo)} {logs}.".lstrip(),
+    )
 
 
 async def _region(name: str, entry: RegionEntry, mesh: MeshFile) -> list[Finding]:

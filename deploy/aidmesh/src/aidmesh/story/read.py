@@ -7,7 +7,7 @@ handoff's id is where one ends and the other begins.
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from typing import Final, cast
@@ -16,7 +16,8 @@ from uuid import UUID
 import asyncpg
 
 from aidmesh.meshfile import WITH_DATABASE, MeshFile
-from aidmesh.story.told import Json, Said, Story, Took, of_one_story, story
+from aidmesh.story.standing import Standing, of_needs
+from aidmesh.story.told import Json, Said, Story, Took, letter_trouble, of_one_story, story
 from aidmesh_contracts.streams import Stream, event_type_of
 
 STEPS_MAX: Final = 2_000
@@ -47,12 +48,35 @@ _TOOK: Final = """
     SELECT event_id, changed_at, id, status, reason FROM dead_letter
     WHERE event_id = ANY($1::uuid[]) AND status <> 'done'
 """
+_LETTERS: Final = """
+    SELECT id, event_id, subject, status, reason FROM dead_letter
+    WHERE status IN ('failing', 'dead') AND NOT event_id = ANY($2::uuid[])
+      AND (headers ->> 'ce-subject' = $1 OR headers ->> 'aid-correlation' = $1
+           OR event_id::text = $1)
+    ORDER BY id LIMIT 50
+"""
+"""Letters about it whose event nobody here has said."""
 _NEEDS: Final = """
     SELECT id, state, attempt_no, changed_at, deadline_at, blocked_resource, blocked_code,
-           blocked_site, waiting_since, wait, sensitive, attention, reason
+           wait, sensitive, attention, reason, supply, money, told_at, told_how, person_id
     FROM need WHERE id = $1 OR request_id = $1 OR id = ANY($2::uuid[])
     ORDER BY id LIMIT 50
 """
+_ASIDE: Final = {
+    "inventory": """
+        SELECT need_id, state, hold_until, collect_by FROM reservation
+        WHERE need_id = ANY($1::uuid[]) ORDER BY attempt_no
+    """,
+    "payments": """
+        SELECT need_id, id, state, reason, recorded_at FROM payout
+        WHERE need_id = ANY($1::uuid[]) ORDER BY recorded_at
+    """,
+    "notification": """
+        SELECT need_id, state, reason, due_at FROM message
+        WHERE need_id = ANY($1::uuid[]) ORDER BY attempt_no
+    """,
+}
+"""What the other services have for needs, the newest last."""
 
 
 async def read_story(mesh: MeshFile, wanted: UUID) -> Story:
@@ -81,6 +105,9 @@ async def read_story(mesh: MeshFile, wanted: UUID) -> Story:
         takings = await asyncio.gather(
             *(_took(conn, region, service, ids) for (region, service), conn in opened.items())
         )
+        letters = await asyncio.gather(
+            *(_letters(conn, *place, wanted, ids) for place, conn in opened.items())
+        )
         told = story(
             str(wanted),
             said,
@@ -90,12 +117,17 @@ async def read_story(mesh: MeshFile, wanted: UUID) -> Story:
         )
         homes = dict.fromkeys(one.region for one in said if one.stream is Stream.LOCAL)
         needs = [UUID(one.about) for one in said if one.type.startswith("intake.need.")]
-        now = [
-            line
+        stand = [
+            each
             for region in homes or mesh.regions
-            for line in await _standing(opened[region, "intake"], wanted, needs)
+            for each in await _standing(opened, region, wanted, needs)
         ]
-        return Story(told.steps, tuple(now), told.trouble)
+        return Story(
+            told.steps,
+            tuple(each.line for each in stand),
+            (*told.trouble, *(line for lines in letters for line in lines)),
+            tuple(dict.fromkeys(line for each in stand for line in each.todo)),
+        )
 
 
 async def _said(conn: asyncpg.Connection, region: str, service: str, wanted: UUID) -> list[Said]:
@@ -140,26 +172,29 @@ async def _took(
     ]  # fmt: skip
 
 
-async def _standing(intake: asyncpg.Connection, wanted: UUID, needs: Sequence[UUID]) -> list[str]:
+async def _letters(
+    conn: asyncpg.Connection, region: str, service: str, wanted: UUID, known: Sequence[UUID]
+) -> list[str]:
+    return [
+        letter_trouble(event_type_of(row["subject"]), region, service, row["id"], row["reason"])
+        for row in await conn.fetch(_LETTERS, str(wanted), known)
+    ]
+
+
+async def _standing(
+    opened: Mapping[tuple[str, str], asyncpg.Connection],
+    region: str,
+    wanted: UUID,
+    needs: Sequence[UUID],
+) -> list[Standing]:
+    intake = opened[region, "intake"]
     rows = await intake.fetch(_NEEDS, wanted, list(dict.fromkeys(needs)))
-    return [standing(dict(row)) for row in rows]
-
-
-def standing(need: Json) -> str:
-    """How a need stands, and what it waits for."""
-    since = f"{need['changed_at']:%Y-%m-%d %H:%M}"
-    text = f"need {need['id']} is {need['state']} since {since} (attempt {need['attempt_no']})"
-    state = need["state"]
-    if state == "waitlisted":
-        what = "" if need["sensitive"] else f" {need['blocked_code']}"
-        why = f" ({need['wait']})" if need["wait"] else ""
-        text += f": waits for {need['blocked_resource']}{what}{why}"
-    elif state == "requested":
-        text += ": waits for a decision"
-    elif state in {"approved", "held"}:
-        text += f": holds end {need['deadline_at']:%Y-%m-%d %H:%M}"
-    elif state == "ready":
-        text += ": waits for the person to come"
-    elif need["reason"]:
-        text += f": {need['reason']}"
-    return f"{text}; attention: {need['attention']}" if need["attention"] else text
+    ids = [row["id"] for row in rows]
+    if not ids:
+        return []
+    reservations, payouts, messages = [
+        [dict(row) for row in await opened[region, service].fetch(query, ids)]
+        for service, query in _ASIDE.items()
+    ]
+    now = await intake.fetchval("SELECT clock_timestamp()")
+    return of_needs([dict(row) for row in rows], now, reservations, payouts, messages)

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Final, Literal
 from uuid import UUID
 
-from aidmesh.ages import age
+from aidmesh.words import age
 from aidmesh_contracts.consumers import CONSUMERS
 from aidmesh_contracts.streams import Stream
 
@@ -103,11 +103,13 @@ class Story:
     Attributes:
         now: how it stands, one line for each need that it is about.
         trouble: what keeps it from going on; empty when nothing does.
+        todo: who does what, so that it goes on.
     """
 
     steps: tuple[Step, ...]
     now: tuple[str, ...] = ()
     trouble: tuple[str, ...] = field(default=())
+    todo: tuple[str, ...] = ()
 
     def as_json(self) -> Json:
         """The story for machines."""
@@ -139,6 +141,7 @@ class Story:
             ],
             "now": list(self.now),
             "trouble": list(self.trouble),
+            "todo": list(self.todo),
         }
 
 
@@ -206,6 +209,15 @@ def story(
     return Story(tuple(steps), trouble=tuple(line for step in steps for line in step.trouble))
 
 
+def letter_trouble(event_type: str, region: str, service: str, letter: int, reason: str) -> str:
+    """What is said of an event that a service could not handle."""
+    event = event_type.rsplit(".", 1)[0]
+    return (
+        f"{event} failed in {region} {service} ({reason}): "
+        f"aidmesh dead show {region}/{service}/{letter}"
+    )
+
+
 def _step(
     said: Said, fields: Json, took: Sequence[Took], wanted: Sequence[Taker], now: datetime
 ) -> Step:
@@ -236,8 +248,7 @@ def _step(
         for taker in missing
     ]
     trouble += [
-        f"{event} failed in {each.region} {each.service} ({each.reason}): "
-        f"aidmesh dead show {each.region}/{each.service}/{each.letter}"
+        letter_trouble(said.type, each.region, each.service, each.letter or 0, each.reason)
         for each in took
         if each.status in {"failing", "dead"}
     ]

@@ -1,4 +1,9 @@
-"""How long something has lasted, for a person."""
+"""How much and how long, in words for a person."""
+
+
+def count(number: int, word: str) -> str:
+    """`1 event`, `2 events`."""
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"
 
 
 def age(seconds: float) -> str:

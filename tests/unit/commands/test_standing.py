@@ -1,0 +1,145 @@
+"""How a need stands is said in a line, with who does what about it."""
+
+from datetime import UTC, datetime, timedelta
+from typing import get_args
+from uuid import UUID
+
+import pytest
+
+from aidmesh.story.standing import (
+    ASKED,
+    BY_PAYOUT,
+    BY_WAIT,
+    HINDRANCES,
+    MORE_OF,
+    Aside,
+    of_needs,
+    standing,
+)
+from aidmesh.story.told import Json
+from aidmesh_contracts.values import BlockedBy
+from aidmesh_intake.domain.limits import Hindrance
+from aidmesh_intake.domain.need import Leg, Wait
+from aidmesh_payments.domain.payout import PayoutState
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+NEED = UUID(int=1)
+WAITS: Json = {
+    "id": NEED, "state": "waitlisted", "attempt_no": 2, "changed_at": NOW, "deadline_at": None,
+    "blocked_resource": "stock", "blocked_code": "hormone_pack", "wait": "short",
+    "sensitive": False, "attention": None, "reason": None, "supply": 0, "money": 0,
+    "told_at": None, "told_how": None, "person_id": UUID(int=2),
+}  # fmt: skip
+READY: Json = {**WAITS, "state": "ready", "wait": None, "blocked_resource": None}
+TOLD: Json = {**READY, "told_at": NOW, "told_how": "message"}
+DRAFT: Json = {"need_id": NEED, "id": UUID(int=9), "state": "draft", "reason": None,
+               "recorded_at": NOW - timedelta(hours=5)}  # fmt: skip
+
+
+def message(state: str, reason: str | None = None, due_at: datetime = NOW) -> Aside:
+    row = {"need_id": NEED, "state": state, "reason": reason, "due_at": due_at}
+    return Aside(message=row)
+
+
+def test_what_it_waits_for_is_said_unless_it_is_sensitive() -> None:
+    found = standing(WAITS, NOW)
+    assert found.line == (
+        f"need {NEED} is waitlisted since 2026-03-01 12:00 (attempt 2): "
+        "waits for stock hormone_pack (short)"
+    )
+    assert found.todo == (MORE_OF["stock"],)
+    assert "hormone" not in standing({**WAITS, "sensitive": True}, NOW).line
+
+
+def test_there_is_a_word_for_everything_that_a_need_may_wait_for() -> None:
+    assert {each.value for each in Wait} - {"short"} == set(BY_WAIT)
+    assert set(get_args(BlockedBy.model_fields["resource"].annotation)) == set(MORE_OF)
+    assert {each.value for each in Hindrance} == set(HINDRANCES)
+    assert set(get_args(PayoutState)) - {"settled", "cancelled"} == set(BY_PAYOUT)
+    assert int(Leg.ASKED) == ASKED
+
+
+@pytest.mark.parametrize("wait", BY_WAIT)
+def test_why_it_waits_decides_what_is_to_be_done(wait: str) -> None:
+    assert standing({**WAITS, "wait": wait}, NOW).todo == (BY_WAIT[wait],)
+
+
+@pytest.mark.parametrize(("reason", "todo"), [*HINDRANCES.items(), (None, "decides")])
+def test_what_waits_for_a_decision_says_whose(reason: str | None, todo: str) -> None:
+    found = standing({**WAITS, "state": "requested", "reason": reason}, NOW)
+    assert "waits for a decision" in found.line
+    assert todo in found.todo[0]
+
+
+def test_who_has_not_answered_is_named() -> None:
+    asked = {**WAITS, "state": "approved", "supply": 1, "money": 2,
+             "deadline_at": NOW + timedelta(minutes=5)}  # fmt: skip
+    found = standing(asked, NOW)
+    assert "waits for the answer of inventory; holds end 2026-03-01 12:05" in found.line
+    assert "is inventory up" in found.todo[0]
+    held = standing({**asked, "state": "held", "supply": 2}, NOW)
+    assert held.line.endswith(": holds end 2026-03-01 12:05")
+    assert held.todo == ()
+    late = standing(asked, NOW + timedelta(hours=1))
+    assert "55 min ago" in late.line
+    assert "sweep of intake" in late.todo[0]
+
+
+@pytest.mark.parametrize(
+    ("aside", "line", "todo"),
+    [
+        (Aside(), "has not queued a message", "is notification up"),
+        (
+            message("queued", due_at=NOW + timedelta(hours=9)),
+            "for its hour, 2026-03-01 21:00",
+            None,
+        ),
+        (message("queued"), "is queued", "aidmesh unlock"),
+        (message("sending"), "is sending", "service=notification"),
+        (message("sent"), "intake has not heard", "aidmesh status"),
+        (message("suppressed", "no_safe_contact"), "suppressed (no_safe_contact)", "in person"),
+        (message("unknown", "unknown"), "is unknown", "in person"),
+    ],
+)
+def test_a_person_who_does_not_know_is_told_by_somebody(
+    aside: Aside, line: str, todo: str | None
+) -> None:
+    found = standing(READY, NOW, aside)
+    assert line in found.line
+    assert "waits to be handed over" not in found.line
+    assert len(found.todo) == (todo is not None)
+    assert todo is None or todo in found.todo[0]
+
+
+def test_who_knows_comes_or_is_paid() -> None:
+    comes = standing(TOLD, NOW, Aside(reservation={"collect_by": NOW + timedelta(days=7)}))
+    assert comes.line.endswith(
+        "told 2026-03-01 12:00 (message); waits to be handed over until 2026-03-08 12:00"
+    )
+    assert comes.todo == ()
+    paid = standing(TOLD, NOW, Aside(payout=DRAFT))
+    assert paid.line.endswith(f"payout {UUID(int=9)} waits for its approval, 5 h old")
+    assert paid.todo == (BY_PAYOUT["draft"][1],)
+    settled = standing(TOLD, NOW, Aside(payout={**DRAFT, "state": "settled"}))
+    assert "payout" not in settled.line
+    refused = standing(TOLD, NOW, Aside(payout={**DRAFT, "state": "rejected", "reason": "AC01"}))
+    assert "was refused by the bank (AC01)" in refused.line
+
+
+def test_nobody_is_told_of_what_is_for_a_site() -> None:
+    found = standing({**READY, "person_id": None}, NOW)
+    assert found.line.endswith(": waits to be handed over")
+
+
+def test_a_conflict_is_for_a_person() -> None:
+    over = {**WAITS, "state": "declined", "reason": "not_eligible", "attention": "late"}
+    found = standing(over, NOW)
+    assert found.line.endswith(": not_eligible; attention: late")
+    assert "settles it" in found.todo[-1]
+
+
+def test_the_newest_of_each_counts() -> None:
+    old = {"need_id": NEED, "state": "suppressed", "reason": "superseded", "due_at": NOW}
+    new = {**old, "state": "sent", "reason": None}
+    (found,) = of_needs([READY], NOW, [], [], [old, new])
+    assert "its message is sent" in found.line
