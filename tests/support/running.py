@@ -1,5 +1,6 @@
 """A running region as its staff see it: HTTP, one token per role, nothing else."""
 
+import os
 import subprocess
 import sys
 import time
@@ -22,9 +23,19 @@ POLL_S = 0.05
 
 
 class RunningMesh:
-    """`aidmesh up` as a process of its own, in a folder of its own."""
+    """`aidmesh up` as a process of its own, in a folder of its own.
 
-    def __init__(self, folder: Path, regions: str, *options: str) -> None:
+    `environment` is added to that of the tests.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        regions: str,
+        *options: str,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self._environment = {**os.environ, **(environment or {})}
         self.data = folder / "data"
         keys = folder / "keys"
         self._aidmesh = [sys.executable, "-m", "aidmesh"]
@@ -42,7 +53,9 @@ class RunningMesh:
     def start(self) -> None:
         """Start it; returns when it says that everything runs."""
         with self._output.open("wb") as output:
-            self._process = subprocess.Popen(self._command, stdout=output, stderr=output)
+            self._process = subprocess.Popen(
+                self._command, stdout=output, stderr=output, env=self._environment
+            )
         end = time.monotonic() + START_S_MAX
         while b"Running after" not in self._output.read_bytes():
             if self._process.poll() is not None or time.monotonic() > end:

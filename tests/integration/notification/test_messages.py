@@ -69,6 +69,10 @@ async def test_without_a_safe_contact_somebody_tells_in_person(
     assert world.recorder.sent == []
     assert {row["state"] for row in await world.messages()} == {"suppressed"}
     assert [event["reason"] for event in await world.emitted()] == ["no_safe_contact"] * 2
+    rows = await world.messages()
+    assert set(await world.causes()) == {
+        (str(row["correlation_id"]), row["traceparent"]) for row in rows
+    }
 
 
 async def test_a_card_that_comes_later_than_the_message_is_still_used(world: World) -> None:

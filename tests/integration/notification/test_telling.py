@@ -139,6 +139,9 @@ async def test_whom_a_message_did_not_reach_is_told_in_person(world: World) -> N
         "failed", "undelivered", "mailbox_full",
     )  # fmt: skip
     assert await to_tell(world) == 1
+    cause = (str(row["correlation_id"]), row["traceparent"])
+    assert row["traceparent"] is not None
+    assert await world.causes() == [cause, cause], "of its being sent, and of its coming back"
     _, suppressed = await world.emitted()
     assert (suppressed["type"], suppressed["reason"]) == ("suppressed.v1", "failed")
     await world.take(await told(world, event.need_id, 1))

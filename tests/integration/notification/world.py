@@ -106,6 +106,13 @@ class World:
             rows = await conn.fetch("SELECT * FROM message ORDER BY queued_at, message_id")
         return [dict(row) for row in rows]
 
+    async def causes(self) -> list[tuple[object, object]]:
+        """Correlation id and trace context of what is in the outbox."""
+        async with self.database.read() as conn:
+            rows = await conn.fetch("SELECT headers FROM outbox ORDER BY seq")
+        found = [json.loads(row["headers"]) for row in rows]
+        return [(each["aid-correlation"], each.get("traceparent")) for each in found]
+
     async def emitted(self) -> list[dict[str, object]]:
         """Payloads of the outbox, each with its type."""
         async with self.database.read() as conn:
@@ -126,6 +133,7 @@ def _received(now: datetime, event: Event) -> Received[Event]:
         epoch=1,
         version=None,
         content_hash=b"",
+        traceparent=f"00-{uuid4().hex}-{uuid4().hex[:16]}-01",
     )
 
 

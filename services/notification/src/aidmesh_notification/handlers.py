@@ -11,6 +11,7 @@ from aidmesh_chassis import inbox
 from aidmesh_chassis.consuming import Handler, Received
 from aidmesh_chassis.db import Tx
 from aidmesh_chassis.errors import Poison
+from aidmesh_chassis.logs import carrying
 from aidmesh_contracts.ids import MessageId, NeedId, derive_id
 from aidmesh_contracts.intake import (
     ContactSealedV1,
@@ -63,14 +64,15 @@ def emit_suppressed(tx: Tx, messages: Iterable[outbound.Told]) -> None:
     """Tell intake which messages will not go out, and why."""
     for message in messages:
         if message.reason is not None:
-            tx.emit(
-                MessageSuppressedV1(
-                    message_id=MessageId(message.message_id),
-                    need_id=NeedId(message.need_id),
-                    attempt_no=message.attempt_no,
-                    reason=_TOLD_AS[message.reason],
+            with carrying(message.correlation_id, message.traceparent):
+                tx.emit(
+                    MessageSuppressedV1(
+                        message_id=MessageId(message.message_id),
+                        need_id=NeedId(message.need_id),
+                        attempt_no=message.attempt_no,
+                        reason=_TOLD_AS[message.reason],
+                    )
                 )
-            )
 
 
 def queue_ready(message_hours_max: int) -> Handler:
@@ -92,6 +94,8 @@ def queue_ready(message_hours_max: int) -> Handler:
                     sensitive=received.event.sensitive,
                     collect_days=received.event.collect_days,
                     expires_at=expires_at,
+                    correlation_id=received.correlation_id,
+                    traceparent=received.traceparent,
                 )
                 for received in batch
             )

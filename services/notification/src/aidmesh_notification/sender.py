@@ -16,7 +16,7 @@ from aidmesh_chassis.db import Database, Tx
 from aidmesh_chassis.ending import goes_on
 from aidmesh_chassis.errors import TRANSIENT
 from aidmesh_chassis.keys import Locked
-from aidmesh_chassis.logs import get_logger
+from aidmesh_chassis.logs import carrying, get_logger
 from aidmesh_chassis.privacy import PersonalText
 from aidmesh_contracts.ids import MessageId, NeedId
 from aidmesh_contracts.notification import MessageSentV1
@@ -277,14 +277,15 @@ class Sender:
         ended += [(message_id, state_of(unknown), unknown) for message_id in outcome.unknown]
         if outcome.sent:
             for told in await outbound.mark_sent(tx.conn, outcome.sent, claim_id):
-                tx.emit(
-                    MessageSentV1(
-                        message_id=MessageId(told.message_id),
-                        need_id=NeedId(told.need_id),
-                        attempt_no=told.attempt_no,
-                        sent_at=tx.now,
+                with carrying(told.correlation_id, told.traceparent):
+                    tx.emit(
+                        MessageSentV1(
+                            message_id=MessageId(told.message_id),
+                            need_id=NeedId(told.need_id),
+                            attempt_no=told.attempt_no,
+                            sent_at=tx.now,
+                        )
                     )
-                )
         if waits:
             await outbound.postpone(tx.conn, waits, claim_id)
         if ended:

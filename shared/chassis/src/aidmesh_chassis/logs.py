@@ -13,7 +13,8 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Callable, Collection, MutableMapping
+from collections.abc import Callable, Collection, Iterator, MutableMapping
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -48,6 +49,21 @@ TRACEPARENT: ContextVar[str | None] = ContextVar("traceparent", default=None)
 
 CORRELATION: ContextVar[str | None] = ContextVar("correlation", default=None)
 """The correlation id of the request at hand: events that it causes carry it on."""
+
+
+@contextmanager
+def carrying(correlation_id: UUID | None, traceparent: str | None) -> Iterator[None]:
+    """Have what is said meanwhile go back to what was kept of its cause, if anything was."""
+    if correlation_id is None:
+        yield
+        return
+    correlation = CORRELATION.set(str(correlation_id))
+    trace = TRACEPARENT.set(traceparent)
+    try:
+        yield
+    finally:
+        TRACEPARENT.reset(trace)
+        CORRELATION.reset(correlation)
 
 
 def get_logger() -> FilteringBoundLogger:

@@ -25,6 +25,8 @@ class NewMessage(NamedTuple):
     sensitive: bool
     collect_days: int
     expires_at: datetime
+    correlation_id: UUID
+    traceparent: str | None
 
 
 async def queue(conn: asyncpg.Connection, messages: Sequence[NewMessage]) -> int:
@@ -36,14 +38,16 @@ async def queue(conn: asyncpg.Connection, messages: Sequence[NewMessage]) -> int
     rows = await conn.fetch(
         """
         INSERT INTO message (message_id, template, need_id, attempt_no, person_id, sensitive,
-                             collect_days, expires_at, state, claim_id, claimed_until)
+                             collect_days, expires_at, correlation_id, traceparent, state,
+                             claim_id, claimed_until)
         SELECT n.*, CASE WHEN d.id IS NULL THEN 'queued' ELSE 'sending' END, d.id,
                CASE WHEN d.id IS NOT NULL THEN now() END
         FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::int[], $5::uuid[],
-                    $6::boolean[], $7::int[], $8::timestamptz[])
-             AS n (id, template, need_id, attempt_no, person_id, sensitive, days, expires_at)
+                    $6::boolean[], $7::int[], $8::timestamptz[], $9::uuid[], $10::text[])
+             AS n (id, template, need_id, attempt_no, person_id, sensitive, days, expires_at,
+                   correlation_id, traceparent)
         LEFT JOIN unproven d ON d.id = n.need_id AND d.cleared_at IS NULL
-             AND d.since > now() - make_interval(days => $9)
+             AND d.since > now() - make_interval(days => $11)
         ORDER BY n.id
         ON CONFLICT (message_id) DO NOTHING RETURNING 1
         """,
@@ -218,12 +222,14 @@ async def postpone(
 
 
 class Told(NamedTuple):
-    """A message of a need whose state changed."""
+    """A message of a need whose state changed, and what it goes back to."""
 
     message_id: UUID
     need_id: UUID
     attempt_no: int
     reason: str | None
+    correlation_id: UUID | None
+    traceparent: str | None
 
 
 async def end(
@@ -249,7 +255,7 @@ async def end(
                    WHERE o.need_id = m.need_id AND o.attempt_no >= m.attempt_no) THEN now() END
         FROM unnest($1::uuid[], $2::text[], $3::text[]) AS n (message_id, state, reason)
         WHERE m.message_id = n.message_id AND m.claim_id IS NOT DISTINCT FROM $4
-        RETURNING m.message_id, m.need_id, m.attempt_no, m.reason
+        RETURNING m.message_id, m.need_id, m.attempt_no, m.reason, m.correlation_id, m.traceparent
         """,
         *(list(column) for column in zip(*ended, strict=True)),
         claim_id,
@@ -266,7 +272,7 @@ async def mark_sent(
         UPDATE message SET state = 'sent', sent_at = now(), settled_at = now(), claim_id = NULL,
                claimed_until = NULL, changed_at = now()
         WHERE message_id = ANY($1::uuid[]) AND claim_id = $2
-        RETURNING message_id, need_id, attempt_no, reason
+        RETURNING message_id, need_id, attempt_no, reason, correlation_id, traceparent
         """,
         list(messages),
         claim_id,
@@ -299,7 +305,7 @@ async def cut_short(conn: asyncpg.Connection, again: Sequence[str], limit: int) 
                        SELECT 1 FROM attempt_over o
                        WHERE o.need_id = m.need_id AND o.attempt_no >= m.attempt_no)) THEN now() END
         FROM lost WHERE m.message_id = lost.message_id
-        RETURNING m.message_id, m.need_id, m.attempt_no, m.reason
+        RETURNING m.message_id, m.need_id, m.attempt_no, m.reason, m.correlation_id, m.traceparent
         """,
         list(again),
         limit,
@@ -310,7 +316,14 @@ async def cut_short(conn: asyncpg.Connection, again: Sequence[str], limit: int) 
 def told_of(rows: Sequence[asyncpg.Record]) -> list[Told]:
     """Those of the changed messages that are about needs."""
     return [
-        Told(row["message_id"], row["need_id"], row["attempt_no"], row["reason"])
+        Told(
+            row["message_id"],
+            row["need_id"],
+            row["attempt_no"],
+            row["reason"],
+            row["correlation_id"],
+            row["traceparent"],
+        )
         for row in rows
         if row["need_id"] is not None
     ]

@@ -38,7 +38,8 @@ async def mark_undelivered(
                settled_at = CASE WHEN m.staff_id IS NOT NULL OR EXISTS (
                    SELECT 1 FROM attempt_over o
                    WHERE o.need_id = m.need_id AND o.attempt_no >= m.attempt_no) THEN now() END
-        WHERE message_id = $1 RETURNING m.message_id, m.need_id, m.attempt_no, m.reason
+        WHERE message_id = $1
+        RETURNING m.message_id, m.need_id, m.attempt_no, m.reason, m.correlation_id, m.traceparent
         """,
         message_id,
         code,
