@@ -329,7 +329,8 @@ async def test_a_dead_letter_is_found_tried_again_and_dropped_with_a_reason(
 
     await eventually(dead_again)
     why = ("--reason", "nobody waits for it", "--by", "olena")
-    assert mesh.aidmesh("dead", "drop", place, *why).returncode == 0
+    dropped = mesh.aidmesh("dead", "drop", place, *why, "--json")
+    assert (dropped.returncode, json.loads(dropped.stdout)) == (0, {"letter": place, "done": True})
     assert mesh.aidmesh("dead", "drop", place, *why).returncode == 1
     shown = json.loads(mesh.aidmesh("dead", "show", place, "--json").stdout)
     assert (shown["status"], shown["note"]) == ("dropped", "nobody waits for it")
@@ -345,6 +346,10 @@ async def test_the_doctor_finds_what_is_stuck_and_what_is_set_up_wrong(mesh: Run
         return [each["what"] for each in found if each["harm"] == "error"]
 
     assert errors() == []
+    checked = mesh.aidmesh("topology", "check", "--json")
+    assert checked.returncode == 0
+    assert json.loads(checked.stdout) == {"kyiv": {"differences": [], "lost": {}}}
+    assert json.loads(mesh.aidmesh("topology", "apply", "--json").stdout) == {"kyiv": {"done": []}}
     entry = mesh.file.regions["kyiv"]
     conn = await asyncpg.connect(entry.admin_dsn("inventory"))
     try:

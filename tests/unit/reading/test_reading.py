@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from aidmesh.reading.choose import LEVELS, admitted, filters
 from aidmesh.reading.lines import FilterError, Line, dumped, moment, parse
 from aidmesh.reading.show import Shown
-from aidmesh.reading.sources import Growing, lines_of, piped
+from aidmesh.reading.sources import Growing, lines_of, log_files, of_regions, piped
 from aidmesh_chassis.vocabulary import LogEvent
 
 NEED = "7f9f0e3e-6a51-4a43-8a3e-6b0a2f5f0a11"
@@ -120,6 +120,24 @@ def test_files_are_merged_by_time_and_nothing_is_lost(
     lines = list(lines_of(files))
     assert [line.at for line in lines] == sorted(line.at for line in lines)
     assert len(lines) == sum(len(each) for each in times)
+
+
+def test_what_the_mesh_says_itself_is_read_too_of_the_regions_asked_for(tmp_path: Path) -> None:
+    def line(region: str, event: str) -> str:
+        return json.dumps({"event": event, "region": region}) + "\n"
+
+    for region in ("kyiv", "lviv"):
+        folder = tmp_path / region / "log"
+        folder.mkdir(parents=True)
+        (folder / "intake.log").write_text(line(region, f"need.woken.{region}"))
+        (folder / "nats.log").write_text("a server's own words\n")
+    (tmp_path / "mesh.log").write_text(
+        "".join(line(region, f"gate.{region}") for region in ("kyiv", "lviv", "all")) + "words\n"
+    )
+    found = of_regions(lines_of(log_files(tmp_path, ["kyiv"])), ["kyiv"])
+    assert {each.fields.get("event") for each in found} == {
+        "need.woken.kyiv", "gate.kyiv", "gate.all", None,
+    }  # fmt: skip
 
 
 @given(st.lists(st.integers(1, 60), max_size=12), st.integers(0, 400))

@@ -7,6 +7,7 @@ from aidmesh.commands import (
     backup,
     bench,
     chaos,
+    completion,
     dead,
     demo,
     doctor,
@@ -25,6 +26,9 @@ from aidmesh.commands import (
     up,
     verify,
 )
+from aidmesh.commands.common import EXIT_CODES
+
+EPILOGUE = "Exit codes:\n" + "\n".join(f"  {code}: {what}." for code, what in EXIT_CODES.items())
 
 
 def build() -> App:
@@ -33,6 +37,7 @@ def build() -> App:
         name="aidmesh",
         help="Run, provision, check and demonstrate an Aidmesh mesh.",
         config=Env("AIDMESH_", command=False),  # AIDMESH_DATA for --data, in a container
+        help_epilogue=EPILOGUE,
         help_format="plaintext",  # rendering Markdown takes longer than everything else
         help_formatter="plain",
     )
@@ -96,6 +101,7 @@ def build() -> App:
     for change in (staff.add, staff.disable, staff.enable, staff.roles, staff.password):
         people.command(change)
     app.command(people)
+    app.command(completion.completing(app), name="--install-completion")
     return app
 
 

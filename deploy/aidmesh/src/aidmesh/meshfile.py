@@ -255,6 +255,7 @@ def write_mesh(data: Path, mesh: MeshFile) -> None:
 @contextmanager
 def changing_mesh(data: Path) -> Iterator[MeshFile]:
     """Read `mesh.json`, and write what was made of it; one at a time. Raises as `read_mesh`."""
+    read_mesh(data)  # no lock is left in a folder that holds none
     with locked_mesh(data):
         mesh = read_mesh(data)
         yield mesh

@@ -16,6 +16,9 @@ from pydantic.fields import FieldInfo
 from pydantic_core import to_json
 
 from aidmesh import alerts, dashboard
+from aidmesh.__main__ import build
+from aidmesh.command_list import listed
+from aidmesh.commands.common import EXIT_CODES
 from aidmesh.log_calls import fields_by_event
 from aidmesh_chassis import key_routes, metrics, problems, vocabulary
 from aidmesh_chassis.metrics import MetricSpec
@@ -70,6 +73,13 @@ Every service answers on `/metrics` in the Prometheus format, with these and wit
 process report the same `process_*` numbers.
 
 """
+COMMANDS_HEAD: Final = """# Commands
+
+Generated from the code by `make documents`; a test compares it with the code.
+`aidmesh COMMAND --help` tells the options. Results go to standard output, as JSON with `--json`;
+what is refused, and why, to standard error. `aidmesh --install-completion` has bash, zsh, fish or
+PowerShell complete commands and options (`--output FILE` only writes the script).
+"""
 PROBLEMS_HEAD: Final = """# Problems
 
 Generated from the code by `make documents`; a test compares it with the code.
@@ -106,6 +116,24 @@ def documents() -> dict[str, str]:
         ),
         "docs/settings.md": SETTINGS_HEAD
         + "".join(_settings(owner, kind, of) for owner, kind, of in settings_classes()),
+        "docs/commands.md": COMMANDS_HEAD
+        + _table(
+            "Exit codes",
+            ("code", "what it means"),
+            ((str(code), what) for code, what in EXIT_CODES.items()),
+        )
+        + _table(
+            "Commands",
+            ("command", "what it does", "JSON"),
+            (
+                (
+                    f"`aidmesh {' '.join(each.words)}`",
+                    each.what,
+                    f"`{each.json}`" if each.json else "",
+                )
+                for each in listed(build())
+            ),
+        ),
         "docs/problems.md": PROBLEMS_HEAD
         + "".join(_kinds(owner, kinds) for owner, kinds in problem_types().items()),
         "deploy/observability/alerts.yaml": alerts.rules(alerts.ALERTS),

@@ -1,12 +1,20 @@
 """What several commands share."""
 
 import sys
-from collections.abc import Coroutine
-from typing import NoReturn
+from collections.abc import Coroutine, Mapping
+from typing import Final, NoReturn
 
 EXIT_FAILED = 1
 EXIT_REFUSED = 2
 EXIT_INTERRUPTED = 130
+
+EXIT_CODES: Final[Mapping[int, str]] = {
+    0: "it is done, and nothing is wrong",
+    EXIT_FAILED: "something failed, is wrong or was not found: a person should look",
+    EXIT_REFUSED: "it can't be done as it was asked; nothing was begun and nothing changed",
+    EXIT_INTERRUPTED: "it was interrupted by Ctrl-C",
+}
+"""What the exit code of any command means."""
 
 
 def names(text: str | None) -> tuple[str, ...] | None:
@@ -25,6 +33,13 @@ def refuse(message: str) -> NoReturn:
 def say(line: str) -> None:
     """One line for the person."""
     print(line, flush=True)  # noqa: T201
+
+
+def tell(found: object) -> None:
+    """What was found, as JSON for a machine."""
+    import json  # noqa: PLC0415
+
+    say(json.dumps(found, indent=1, ensure_ascii=False))
 
 
 def run(work: Coroutine[None, None, int]) -> NoReturn:

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aidmesh.commands.common import EXIT_FAILED, names, refuse, run, say
+from aidmesh.commands.common import EXIT_FAILED, names, refuse, run, say, tell
 
 if TYPE_CHECKING:
     import asyncpg
@@ -42,7 +42,7 @@ def show(letter: str, *, data: Path, json: bool = False) -> None:
     run(_show(data.expanduser().resolve(), letter, json))
 
 
-def retry(letter: str, *, reason: str, by: str, data: Path) -> None:
+def retry(letter: str, *, reason: str, by: str, data: Path, json: bool = False) -> None:
     """Have a letter handled again, now. Do it when its cause is mended.
 
     Exit code 1 when it can't be: it is over, or its sealed payload was blanked.
@@ -52,13 +52,14 @@ def retry(letter: str, *, reason: str, by: str, data: Path) -> None:
         reason: why it will go well now; kept with the letter.
         by: who decides; kept with the letter.
         data: the data folder of a mesh that runs.
+        json: as JSON.
     """
     from aidmesh_chassis import letters  # noqa: PLC0415
 
-    run(_decide(data.expanduser().resolve(), letter, letters.retry, by, reason))
+    run(_decide(data.expanduser().resolve(), letter, letters.retry, by, reason, json))
 
 
-def drop(letter: str, *, reason: str, by: str, data: Path) -> None:
+def drop(letter: str, *, reason: str, by: str, data: Path, json: bool = False) -> None:
     """Have a letter never handled: what it says is lost to this service.
 
     Exit code 1 when it is over already.
@@ -68,10 +69,11 @@ def drop(letter: str, *, reason: str, by: str, data: Path) -> None:
         reason: why nothing is missed; kept with the letter.
         by: who decides; kept with the letter.
         data: the data folder of a mesh that runs.
+        json: as JSON.
     """
     from aidmesh_chassis import letters  # noqa: PLC0415
 
-    run(_decide(data.expanduser().resolve(), letter, letters.drop, by, reason))
+    run(_decide(data.expanduser().resolve(), letter, letters.drop, by, reason, json))
 
 
 async def _list(data: Path, regions: tuple[str, ...] | None, every: bool, as_json: bool) -> int:
@@ -117,7 +119,7 @@ async def _show(data: Path, place: str, as_json: bool) -> int:
         refuse(f"there is no letter {place}; aidmesh dead list shows those that wait")
     fields = _as_json(place, found)
     if as_json:
-        say(json.dumps(fields, indent=1))
+        tell(fields)
         return 0
     for name, value in fields.items():
         if value is not None:
@@ -131,6 +133,7 @@ async def _decide(
     decision: "Callable[[asyncpg.Connection, int, str, str], Awaitable[bool]]",
     by: str,
     reason: str,
+    as_json: bool,
 ) -> int:
     by, reason = by.strip(), reason.strip()
     if not (0 < len(by) <= BY_CHARS_MAX and 0 < len(reason) <= NOTE_CHARS_MAX):
@@ -140,7 +143,10 @@ async def _decide(
         done = await decision(conn, number, by, reason)
     finally:
         await conn.close()
-    say(f"{place}: {'done' if done else 'not changed; aidmesh dead show says how it stands'}")
+    if as_json:
+        tell({"letter": place, "done": done})
+    else:
+        say(f"{place}: {'done' if done else 'not changed; aidmesh dead show says how it stands'}")
     return 0 if done else EXIT_FAILED
 
 

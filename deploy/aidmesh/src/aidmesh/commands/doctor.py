@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from aidmesh.commands.common import EXIT_FAILED, run, say
+from aidmesh.commands.common import EXIT_FAILED, run, say, tell
 
 
 def doctor(*, data: Path, json: bool = False) -> None:
@@ -22,14 +22,12 @@ def doctor(*, data: Path, json: bool = False) -> None:
 
 
 async def _doctor(data: Path, as_json: bool) -> int:
-    import json  # noqa: PLC0415
-
     from aidmesh.doctor.examine import examine  # noqa: PLC0415
     from aidmesh.meshfile import read_mesh  # noqa: PLC0415
 
     found = await examine(data, read_mesh(data))
     if as_json:
-        say(json.dumps([each.as_json() for each in found], indent=1))
+        tell([each.as_json() for each in found])
     for each in () if as_json else found:
         say(f"{each.harm:<8} {each.where}: {each.what}")
         say(f"         {each.why}")

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from aidmesh.commands.common import EXIT_FAILED, refuse, run, say
+from aidmesh.commands.common import EXIT_FAILED, refuse, run, say, tell
 
 TOKEN_VARIABLE = "AIDMESH_TOKEN"  # noqa: S105 - the name of a variable
 TIMEOUT_S = 600.0
@@ -20,6 +20,7 @@ def import_(
     mapping: Path | None = None,
     file_format: Literal["csv", "xlsx", "ndjson"] | None = None,
     dry_run: bool = False,
+    json: bool = False,
 ) -> None:
     """Import requests from a CSV, XLSX or NDJSON file; exit code 1 if a row is rejected.
 
@@ -36,10 +37,11 @@ def import_(
         mapping: JSON file that maps columns to fields and lists those to ignore.
         file_format: when the file's ending does not say it.
         dry_run: only say what would be accepted and what rejected.
+        json: the service's answer as it is.
     """
     if (url is None) == (data is None):
         refuse("name a data folder with --data, or an address with --url")
-    run(_import(file, source, data, region, url, mapping, file_format, dry_run))
+    run(_import(file, source, data, region, url, mapping, file_format, dry_run, json))
 
 
 async def _import(
@@ -51,6 +53,7 @@ async def _import(
     mapping: Path | None,
     file_format: str | None,
     dry_run: bool,
+    as_json: bool,
 ) -> int:
     import asyncio  # noqa: PLC0415
     import uuid  # noqa: PLC0415
@@ -75,12 +78,18 @@ async def _import(
                 data=fields,
             )
     except httpx.TransportError as error:
-        say(f"aidmesh: {address} does not answer ({type(error).__name__}); send the file again")
-        return EXIT_FAILED
-    return _tell(answer.json(), answer.is_success, dry_run)
+        reason = type(error).__name__
+        raise ConnectionError(
+            f"{address} does not answer ({reason}); send the file again"
+        ) from None
+    body = answer.json()
+    if as_json:
+        tell(body)
+        return EXIT_FAILED if not answer.is_success or body["rejected"] else 0
+    return _told(body, answer.is_success, dry_run)
 
 
-def _tell(body: dict[str, object], success: bool, dry_run: bool) -> int:
+def _told(body: dict[str, object], success: bool, dry_run: bool) -> int:
     if not success:
         say(f"aidmesh: {body.get('title')}: {body.get('detail')}")
         for name in ("columns", "errors", "rule", "line"):

@@ -1,6 +1,5 @@
 """`aidmesh topology ask`, `invite`, `join`: further regions, on this machine or others."""
 
-import asyncio
 import time
 from collections.abc import Sequence
 from functools import partial
@@ -115,6 +114,8 @@ def join(
 
 async def _linked(data: Path, mesh: "MeshFile", region: str, peers: Sequence[str]) -> int:
     """Wait until the region runs and is linked, if the mesh runs."""
+    import asyncio  # noqa: PLC0415
+
     from aidmesh.embedded import in_use  # noqa: PLC0415
     from aidmesh.status import AWAY, status_of  # noqa: PLC0415
     from aidmesh.topology.watcher import linked_peers  # noqa: PLC0415

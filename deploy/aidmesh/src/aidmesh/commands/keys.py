@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aidmesh.commands.common import names, refuse, run, say
+from aidmesh.commands.common import names, refuse, run, say, tell
 from aidmesh.commands.secret import NAMED, KeysOf, ask
 
 if TYPE_CHECKING:
@@ -65,23 +65,33 @@ def rotate(*, data: Path, region: str | None = None, finish: bool = False, told:
         say(f"{name}: {len(gone)} former keys of tokens are accepted no more")
 
 
-def show(*, at: KeysOf = NAMED) -> None:
+def show(*, at: KeysOf = NAMED, json: bool = False) -> None:
     """List the ids of a region's keys, of those in use and of the former ones.
 
     Args:
         at: which region's keys.
+        json: as JSON.
     """
     from aidmesh_chassis.key_files import KeyFileError, key_id, read_public  # noqa: PLC0415
     from aidmesh_chassis.key_rotation import ROTATED, former  # noqa: PLC0415
 
     region, folder = at.folder()
     try:
-        for name in ROTATED:
-            current = key_id(read_public(folder / f"{name}.pub"))
-            kept = ", ".join(former(folder)[name]) or "none"
-            say(f"{region} {name}: {current}; former: {kept}")
+        kept = former(folder)
+        found = {
+            name: {
+                "current": key_id(read_public(folder / f"{name}.pub")),
+                "former": list(kept[name]),
+            }
+            for name in ROTATED
+        }
     except KeyFileError as error:
         refuse(str(error))
+    if json:
+        tell({"region": region, "keys": found})
+        return
+    for name, ids in found.items():
+        say(f"{region} {name}: {ids['current']}; former: {', '.join(ids['former']) or 'none'}")
 
 
 def _chosen(data: Path, region: str | None) -> "tuple[MeshFile, tuple[str, ...]]":

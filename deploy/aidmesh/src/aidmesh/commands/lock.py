@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from aidmesh.commands.common import EXIT_FAILED, refuse, run, say
+from aidmesh.commands.common import EXIT_FAILED, refuse, run, say, tell
 from aidmesh.commands.secret import KeysOf, ask
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ def lock(
     keys: Path | None = None,
     region: str | None = None,
     url: list[str] | None = None,
+    json: bool = False,
 ) -> None:
     """Have running services drop the keys for personal data from memory; all else goes on.
 
@@ -54,8 +55,9 @@ def lock(
         keys: folder with a folder of keys per region instead, with region and url.
         region: which region.
         url: address of a service, as often as there are services and copies of them.
+        json: what each answered, as JSON.
     """
-    run(_tell(_targets(data, keys, region, url), {"locked": True}))
+    run(_tell(_targets(data, keys, region, url), {"locked": True}, json))
 
 
 def unlock(
@@ -64,6 +66,7 @@ def unlock(
     keys: Path | None = None,
     region: str | None = None,
     url: list[str] | None = None,
+    json: bool = False,
 ) -> None:
     """Have running services load the keys for personal data; asks for the passphrase.
 
@@ -72,10 +75,11 @@ def unlock(
         keys: folder with a folder of keys per region instead, with region and url.
         region: which region.
         url: address of a service, as often as there are services and copies of them.
+        json: what each answered, as JSON.
     """
     targets = _targets(data, keys, region, url)
     passphrase = ask("Passphrase (empty if the keys have none)") or None
-    run(_tell(targets, {"locked": False, "passphrase": passphrase}))
+    run(_tell(targets, {"locked": False, "passphrase": passphrase}, json))
 
 
 def _targets(
@@ -128,12 +132,12 @@ def _is_here(host: str) -> bool:
         return False
 
 
-async def _tell(targets: list[Target], wanted: Mapping[str, object]) -> int:
+async def _tell(targets: list[Target], wanted: Mapping[str, object], as_json: bool) -> int:
     import ssl  # noqa: PLC0415
 
     import httpx  # noqa: PLC0415
 
-    good = True
+    answers: list[dict[str, object]] = []
     trusted = ssl.create_default_context()  # what this machine trusts, an office's own CA too
     for target in targets:
         headers = {"Authorization": f"Bearer {_token(target)}"}
@@ -143,9 +147,14 @@ async def _tell(targets: list[Target], wanted: Mapping[str, object]) -> int:
             # One after the other: deriving a key takes much memory, and they may share a machine.
             for name, url in target.urls.items():
                 told, done = await _tell_one(client, url, wanted)
-                good = good and done
-                say(f"{target.region} {name}: {told}")
-    return 0 if good else EXIT_FAILED
+                answers.append(
+                    {"region": target.region, "service": name, "answer": told, "done": done}
+                )
+                if not as_json:
+                    say(f"{target.region} {name}: {told}")
+    if as_json:
+        tell(answers)
+    return 0 if all(each["done"] for each in answers) else EXIT_FAILED
 
 
 async def _tell_one(

@@ -115,15 +115,16 @@ def _of_folder(
 ) -> "tuple[Iterator[Line], Iterator[Line]]":
     """What was written before, and what is added from now on."""
     from aidmesh.meshfile import read_mesh  # noqa: PLC0415
-    from aidmesh.reading.sources import Growing, followed, lines_of, log_files  # noqa: PLC0415
+    from aidmesh.reading.sources import Growing, followed, lines_of, log_files, of_regions  # noqa: PLC0415
 
     chosen = names(regions) or tuple(read_mesh(data).regions)
     files = log_files(data, chosen)
     if not follow:
-        return lines_of(files), iter(())
+        return of_regions(lines_of(files), chosen), iter(())
     # Where they end is noted once, so that no line is shown twice or not at all.
     growing = [Growing(path) for path in files if path.suffix == ".log"]
-    return lines_of(files, {each.path: each.at for each in growing}), followed(growing)
+    before = lines_of(files, {each.path: each.at for each in growing})
+    return of_regions(before, chosen), of_regions(followed(growing), chosen)
 
 
 def _last(source: "Iterator[Line]", lines: int | None) -> "Iterator[Line]":

@@ -1,20 +1,22 @@
 """`aidmesh topology retire`: a region ends in order."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aidmesh.commands.common import EXIT_FAILED, say
+from aidmesh.commands.common import EXIT_FAILED, say, tell
 from aidmesh.commands.common import run as run_command
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
     from aidmesh.meshfile import MeshFile
 
 STOPPED_S_MAX = 90.0
 
 
-def retire(region: str, *, data: Path, dry_run: bool = False) -> None:
+def retire(region: str, *, data: Path, dry_run: bool = False, json: bool = False) -> None:
     """Have a region retire for good, or, where it ran on another machine, drop its links here.
 
     Lists what still stands in the way; exit code 1 while anything does. Then the region tells the
@@ -25,29 +27,61 @@ def retire(region: str, *, data: Path, dry_run: bool = False) -> None:
         region: of this folder, or linked with the regions of this folder.
         data: folder of the mesh, which runs.
         dry_run: only list what stands in the way.
+        json: since when it is retired, or what stands in the way, as JSON.
     """
-    run_command(_retire(data.expanduser().resolve(), region, dry_run))
+    report = Report(region, json)
+    run_command(_retire(data.expanduser().resolve(), region, dry_run, report))
 
 
-async def _retire(data: Path, region: str, dry_run: bool) -> int:
+@dataclass(slots=True)
+class Report:
+    """What is said on the way, and how it ended."""
+
+    region: str
+    as_json: bool
+
+    def say(self, line: str) -> None:
+        """One line for a person; a machine reads the end only."""
+        if not self.as_json:
+            say(line)
+
+    def done(self, since: "datetime | None") -> int:
+        """It is retired, or could be."""
+        return self._end(since, (), 0)
+
+    def in_the_way(self, lines: "Sequence[str]") -> int:
+        """It can't retire yet."""
+        self.say(f"{self.region} can't retire yet:")
+        for line in lines:
+            self.say(f"  {line}")
+        return self._end(None, lines, EXIT_FAILED)
+
+    def _end(self, since: "datetime | None", lines: "Sequence[str]", code: int) -> int:
+        if self.as_json:
+            retired = None if since is None else since.isoformat(timespec="seconds")
+            tell({"region": self.region, "retired": retired, "in_the_way": list(lines)})
+        return code
+
+
+async def _retire(data: Path, region: str, dry_run: bool, report: Report) -> int:
     from aidmesh.embedded import in_use  # noqa: PLC0415
     from aidmesh.meshfile import MeshError, read_mesh  # noqa: PLC0415
 
     mesh = read_mesh(data)
     if region in mesh.retired:
-        since = mesh.retired[region].since.isoformat(timespec="seconds")
-        say(f"{region} has retired, since {since}")
-        return 0
+        since = mesh.retired[region].since
+        report.say(f"{region} has retired, since {since.isoformat(timespec='seconds')}")
+        return report.done(since)
     if not in_use(data):
         raise MeshError("the mesh does not run; others have to hear of it")
     if region in mesh.elsewhere:
-        return await _let_go(data, mesh, region, dry_run)
+        return await _let_go(data, mesh, region, dry_run, report)
     if region not in mesh.regions:
         raise MeshError(f"{data} holds no region {region}, and is linked with none")
-    return await _end(data, mesh, region, dry_run)
+    return await _end(data, mesh, region, dry_run, report)
 
 
-async def _end(data: Path, mesh: "MeshFile", region: str, dry_run: bool) -> int:
+async def _end(data: Path, mesh: "MeshFile", region: str, dry_run: bool, report: Report) -> int:
     import asyncpg  # noqa: PLC0415
 
     from aidmesh.meshfile import changing_mesh  # noqa: PLC0415
@@ -57,33 +91,34 @@ async def _end(data: Path, mesh: "MeshFile", region: str, dry_run: bool) -> int:
     async with probing(mesh) as probes:
         retirement = Retirement(mesh, region, probes)
         if lines := await retirement.settled():
-            return _listed(region, lines)
+            return report.in_the_way(lines)
         if dry_run:
-            say(f"nothing stands in the way of {region}")
-            return 0
+            report.say(f"nothing stands in the way of {region}")
+            return report.done(None)
         since = await retirement.tell()
-        say(f"{region} has told that it retires")
+        report.say(f"{region} has told that it retires")
         if lines := await retirement.heard():
-            return _listed(region, lines)
+            return report.in_the_way(lines)
         try:
             async with retirement.closed() as lines:
                 if lines:
-                    return _listed(region, lines)
+                    return report.in_the_way(lines)
                 with changing_mesh(data) as changed:
                     take_out(changed, region, since)
                 stopped = await retirement.gone(STOPPED_S_MAX)
         except asyncpg.LockNotAvailableError:
-            return _listed(region, [f"{region} is at work all the time"])
+            return report.in_the_way([f"{region} is at work all the time"])
     if not stopped:
-        say(f"{region} did not stop within {STOPPED_S_MAX:.0f} s; read {data / 'mesh.log'}")
-        return EXIT_FAILED
-    say(f"{region} has retired and is stopped; {data / region} keeps its data")
+        return report.in_the_way(
+            [f"{region} did not stop within {STOPPED_S_MAX:.0f} s; read {data / 'mesh.log'}"]
+        )
+    report.say(f"{region} has retired and is stopped; {data / region} keeps its data")
     for peer in sorted(mesh.elsewhere):
-        say(f"on the machine of {peer}: aidmesh topology retire {region} --data DIR")
-    return 0
+        report.say(f"on the machine of {peer}: aidmesh topology retire {region} --data DIR")
+    return report.done(since)
 
 
-async def _let_go(data: Path, mesh: "MeshFile", region: str, dry_run: bool) -> int:
+async def _let_go(data: Path, mesh: "MeshFile", region: str, dry_run: bool, report: Report) -> int:
     from aidmesh.meshfile import changing_mesh  # noqa: PLC0415
     from aidmesh.quiet import probing  # noqa: PLC0415
     from aidmesh.retiring import end_handoffs, retired_since, take_out  # noqa: PLC0415
@@ -91,17 +126,10 @@ async def _let_go(data: Path, mesh: "MeshFile", region: str, dry_run: bool) -> i
     async with probing(mesh) as probes:
         since = await retired_since(region, probes)
         if dry_run:
-            say(f"all have heard that {region} retired; nothing stands in the way")
-            return 0
+            report.say(f"all have heard that {region} retired; nothing stands in the way")
+            return report.done(None)
         await end_handoffs(region, probes)
         with changing_mesh(data) as changed:
             take_out(changed, region, since)
-    say(f"{region} has retired; nobody here is linked with it any more")
-    return 0
-
-
-def _listed(region: str, lines: "Sequence[str]") -> int:
-    say(f"{region} can't retire yet:")
-    for line in lines:
-        say(f"  {line}")
-    return EXIT_FAILED
+    report.say(f"{region} has retired; nobody here is linked with it any more")
+    return report.done(since)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from aidmesh.commands.common import names, refuse, say
+from aidmesh.commands.common import names, refuse, say, tell
 from aidmesh.commands.secret import NAMED, KeysOf, ask
 
 if TYPE_CHECKING:
@@ -46,14 +46,28 @@ def add(
     _show(password, made_up)
 
 
-def show(*, at: KeysOf = NAMED) -> None:
+def show(*, at: KeysOf = NAMED, json: bool = False) -> None:
     """List who may sign in, with their roles and random ids.
 
     Args:
         at: which region's keys.
+        json: as JSON.
     """
     with _staff(at) as staff:
         found = staff.all()
+    if json:
+        tell(
+            [
+                {
+                    "login": each.login,
+                    "staff_id": str(each.staff_id),
+                    "roles": sorted(each.roles),
+                    "disabled": each.disabled,
+                }
+                for each in found
+            ]
+        )
+        return
     if not found:
         say("nobody yet; aidmesh staff add adds somebody")
     width = max((len(each.login) for each in found), default=0)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from aidmesh.commands.common import EXIT_FAILED, run, say
+from aidmesh.commands.common import EXIT_FAILED, run, say, tell
 
 
 def status(*, data: Path, json: bool = False) -> None:
@@ -19,15 +19,13 @@ def status(*, data: Path, json: bool = False) -> None:
 
 
 async def _status(data: Path, as_json: bool) -> int:
-    import json  # noqa: PLC0415
-
     from aidmesh.meshfile import read_mesh  # noqa: PLC0415
     from aidmesh.status import status_of  # noqa: PLC0415
     from aidmesh.status_table import table  # noqa: PLC0415
 
     found = await status_of(read_mesh(data))
     if as_json:
-        say(json.dumps(found.as_json(), indent=1))
+        tell(found.as_json())
     else:
         for line in table(found):
             say(line)

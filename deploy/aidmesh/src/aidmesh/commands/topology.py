@@ -1,11 +1,11 @@
 """`aidmesh topology`: streams and durables of the regions that run in a data folder."""
 
-from collections.abc import Awaitable, Callable
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aidmesh.commands.common import EXIT_FAILED, names, refuse, run, say
+from aidmesh.commands.common import EXIT_FAILED, names, refuse, run, say, tell
 
 if TYPE_CHECKING:
     from nats.aio.client import Client
@@ -14,40 +14,53 @@ if TYPE_CHECKING:
     from aidmesh.topology.cluster import Cluster
     from aidmesh.topology.plan import Plan
 
-Step = Callable[["Client", "Plan", "RegionEntry"], Awaitable[bool]]
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a command found or did in one region: for a person, for a machine, and its end."""
+
+    lines: Sequence[str]
+    fields: Mapping[str, object]
+    good: bool = True
 
 
-def plan(*, data: Path, regions: str | None = None) -> None:
+Step = Callable[["Client", "Plan", "RegionEntry"], Awaitable[Outcome]]
+
+
+def plan(*, data: Path, regions: str | None = None, json: bool = False) -> None:
     """Show how streams and durables differ from the plan; changes nothing.
 
     Args:
         data: folder of the mesh.
         regions: names separated by commas; all when not given.
+        json: as JSON, by region.
     """
-    run(_each(data.expanduser().resolve(), regions, _show))
+    run(_each(data.expanduser().resolve(), regions, json, _show))
 
 
-def apply(*, data: Path, regions: str | None = None) -> None:
+def apply(*, data: Path, regions: str | None = None, json: bool = False) -> None:
     """Create what is missing and change what can be changed without losing a message.
 
     Args:
         data: folder of the mesh.
         regions: names separated by commas; all when not given.
+        json: as JSON, by region.
     """
-    run(_each(data.expanduser().resolve(), regions, _apply))
+    run(_each(data.expanduser().resolve(), regions, json, _apply))
 
 
-def check(*, data: Path, regions: str | None = None) -> None:
+def check(*, data: Path, regions: str | None = None, json: bool = False) -> None:
     """Like plan, and compare the logs with what was acknowledged; exit code 1 if anything differs.
 
     Args:
         data: folder of the mesh.
         regions: names separated by commas; all when not given.
+        json: as JSON, by region.
     """
-    run(_each(data.expanduser().resolve(), regions, _check))
+    run(_each(data.expanduser().resolve(), regions, json, _check))
 
 
-def recover(*, data: Path, regions: str | None = None) -> None:
+def recover(*, data: Path, regions: str | None = None, json: bool = False) -> None:
     """Make anew, from the outboxes, streams that lost acknowledged messages.
 
     The mesh does this by itself whenever it connects; stop the services before doing it by hand.
@@ -55,8 +68,9 @@ def recover(*, data: Path, regions: str | None = None) -> None:
     Args:
         data: folder of the mesh.
         regions: names separated by commas; all when not given.
+        json: as JSON, by region.
     """
-    run(_each(data.expanduser().resolve(), regions, _recover))
+    run(_each(data.expanduser().resolve(), regions, json, _recover))
 
 
 def render(
@@ -152,7 +166,7 @@ def _cluster(keys: Path, region: str, hosts: str, peer: list[str] | None) -> "Cl
     return Cluster(region, keys.expanduser().resolve() / region, named, peers)
 
 
-async def _each(data: Path, regions: str | None, step: Step) -> int:
+async def _each(data: Path, regions: str | None, as_json: bool, step: Step) -> int:
     from aidmesh.credentials import seed_file  # noqa: PLC0415
     from aidmesh.meshfile import MeshError, read_mesh  # noqa: PLC0415
     from aidmesh.topology.config import SUPERVISOR  # noqa: PLC0415
@@ -160,67 +174,70 @@ async def _each(data: Path, regions: str | None, step: Step) -> int:
     from aidmesh.topology.warden import connect_as  # noqa: PLC0415
 
     mesh = read_mesh(data)
-    good = True
-    for region in names(regions) or tuple(mesh.regions):
+    chosen = names(regions) or tuple(mesh.regions)
+    for region in chosen:
         if region not in mesh.regions:
             raise MeshError(f"{data} holds no region {region}")
+    found: dict[str, Outcome] = {}
+    for region in chosen:
         entry = mesh.regions[region]
-        say(f"{region}:")
         client = await connect_as(entry.nats.url, seed_file(entry.keys, SUPERVISOR))
         try:
             wanted = plan_of(region, mesh.peers(region), replicas=len(entry.nats.nodes))
-            good = await step(client, wanted, entry) and good
+            found[region] = await step(client, wanted, entry)
         finally:
             await client.close()
-    return 0 if good else EXIT_FAILED
+        if not as_json:
+            say(f"{region}:")
+            for line in found[region].lines:
+                say(f"  {line}")
+    if as_json:
+        tell({region: each.fields for region, each in found.items()})
+    return 0 if all(each.good for each in found.values()) else EXIT_FAILED
 
 
-async def _show(client: "Client", wanted: "Plan", _: "RegionEntry") -> bool:
-    await _differences(client, wanted)
-    return True
+async def _show(client: "Client", wanted: "Plan", _: "RegionEntry") -> Outcome:
+    differences = await _differences(client, wanted)
+    return Outcome(differences or ["as planned"], {"differences": differences})
 
 
-async def _check(client: "Client", wanted: "Plan", entry: "RegionEntry") -> bool:
+async def _check(client: "Client", wanted: "Plan", entry: "RegionEntry") -> Outcome:
     from aidmesh.topology.api import JetStreamApi  # noqa: PLC0415
     from aidmesh.topology.recover import check  # noqa: PLC0415
 
-    same = await _differences(client, wanted)
-    lost = await check(JetStreamApi(client), entry.outbox_dsns)
-    for stream, reason in lost.items():
-        say(f"  {stream}: lost acknowledged messages: {reason}")
-    return same and not lost
+    differences = await _differences(client, wanted)
+    lost = dict(await check(JetStreamApi(client), entry.outbox_dsns))
+    lines = [f"{stream}: lost acknowledged messages: {reason}" for stream, reason in lost.items()]
+    return Outcome(
+        [*(differences or ["as planned"]), *lines],
+        {"differences": differences, "lost": lost},
+        not differences and not lost,
+    )
 
 
-async def _differences(client: "Client", wanted: "Plan") -> bool:
+async def _differences(client: "Client", wanted: "Plan") -> list[str]:
     from aidmesh.topology.api import JetStreamApi  # noqa: PLC0415
     from aidmesh.topology.provision import differences  # noqa: PLC0415
 
-    found = await differences(JetStreamApi(client), wanted)
-    for difference in found:
-        say(f"  {difference}")
-    if not found:
-        say("  as planned")
-    return not found
+    return [str(each) for each in await differences(JetStreamApi(client), wanted)]
 
 
-async def _apply(client: "Client", wanted: "Plan", _: "RegionEntry") -> bool:
+async def _apply(client: "Client", wanted: "Plan", _: "RegionEntry") -> Outcome:
     from aidmesh.topology.api import JetStreamApi  # noqa: PLC0415
     from aidmesh.topology.provision import apply  # noqa: PLC0415
 
-    done = await apply(JetStreamApi(client), wanted)
-    for difference in done:
-        say(f"  done: {difference}")
-    if not done:
-        say("  as planned")
-    return True
+    done = [str(each) for each in await apply(JetStreamApi(client), wanted)]
+    return Outcome([f"done: {each}" for each in done] or ["as planned"], {"done": done})
 
 
-async def _recover(client: "Client", wanted: "Plan", entry: "RegionEntry") -> bool:
+async def _recover(client: "Client", wanted: "Plan", entry: "RegionEntry") -> Outcome:
     from aidmesh.topology.recover import recover  # noqa: PLC0415
 
     done = await recover(client, wanted, entry.outbox_dsns)
-    for item in done:
-        say(f"  {item.stream}: {item.messages} messages published again ({item.reason})")
-    if not done:
-        say("  nothing acknowledged is missing")
-    return True
+    lines = [
+        f"{item.stream}: {item.messages} messages published again ({item.reason})" for item in done
+    ]
+    fields = [
+        {"stream": item.stream, "messages": item.messages, "reason": item.reason} for item in done
+    ]
+    return Outcome(lines or ["nothing acknowledged is missing"], {"recovered": fields})

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from aidmesh.commands.common import EXIT_FAILED, EXIT_REFUSED, run, say
+from aidmesh.commands.common import EXIT_FAILED, EXIT_REFUSED, run, say, tell
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,14 +32,12 @@ def trace(wanted: UUID, *, data: Path, json: bool = False) -> None:
 
 
 async def _trace(wanted: UUID, data: Path, as_json: bool) -> int:
-    import json  # noqa: PLC0415
-
     from aidmesh.meshfile import read_mesh  # noqa: PLC0415
     from aidmesh.story.read import read_story  # noqa: PLC0415
 
     found = await read_story(read_mesh(data), wanted)
     if as_json:
-        say(json.dumps(found.as_json(), indent=1))
+        tell(found.as_json())
     else:
         for line in _lines(found):
             say(line)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from aidmesh.commands.common import EXIT_FAILED, run, say
+from aidmesh.commands.common import EXIT_FAILED, run, say, tell
 
 SCENARIO_CANARIES = Path("scenario") / "canaries.csv"
 """Where a demo's data folder has them."""
@@ -28,8 +28,6 @@ def verify(
 
 
 async def _verify(data: Path, as_json: bool, wait_s: float, canaries: Path | None) -> int:
-    import json  # noqa: PLC0415
-
     from aidmesh.demo.csvfiles import read_rows  # noqa: PLC0415
     from aidmesh.meshfile import read_mesh  # noqa: PLC0415
     from aidmesh.verification.run import verify as run_checks  # noqa: PLC0415
@@ -40,7 +38,7 @@ async def _verify(data: Path, as_json: bool, wait_s: float, canaries: Path | Non
         raise FileNotFoundError(f"{canaries} holds no values to search for")
     result = await run_checks(data, mesh, quiet_s_max=wait_s, canaries=values)
     if as_json:
-        say(json.dumps(result.as_json(), indent=1))
+        tell(result.as_json())
         return 0 if result.ok else EXIT_FAILED
     for check in result.checks:
         say(f"{'ok ' if check.ok else 'NO '} {check.name}: {check.detail}")

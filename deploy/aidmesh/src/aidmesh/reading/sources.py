@@ -9,7 +9,7 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, TextIO
 
@@ -17,6 +17,9 @@ from aidmesh.reading.lines import Line, parse
 
 SERVERS_LOG: Final = "nats.log"
 """Beside the services' logs, and no JSON."""
+
+ALL_REGIONS: Final = "all"
+"""The region of the mesh's own lines that are about none."""
 
 LINE_BYTES_MAX: Final = 1024**2
 
@@ -34,13 +37,25 @@ HELD_MAX: Final = 100_000
 
 
 def log_files(data: Path, regions: Sequence[str]) -> list[Path]:
-    """The services' log files in a data folder, those too that were put aside as too large."""
+    """The log files in a data folder, those too that were put aside as too large.
+
+    The services', and the mesh's own: its gates, links and processes.
+    """
     return [
-        path
-        for region in regions
-        for path in sorted((data / region / "log").glob("*.log*"))
-        if path.name != SERVERS_LOG
+        *sorted(data.glob("mesh.log*")),
+        *(
+            path
+            for region in regions
+            for path in sorted((data / region / "log").glob("*.log*"))
+            if path.name != SERVERS_LOG
+        ),
     ]
+
+
+def of_regions(lines: Iterable[Line], regions: Collection[str]) -> Iterator[Line]:
+    """Leave out what the mesh says of regions that nobody asked for."""
+    wanted = {None, ALL_REGIONS, *regions}
+    return (line for line in lines if line.fields.get("region") in wanted)
 
 
 def lines_of(files: Iterable[Path], ends: Mapping[Path, int] | None = None) -> Iterator[Line]:

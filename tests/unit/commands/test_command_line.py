@@ -1,0 +1,217 @@
+"""Every command ends with a code that means the same everywhere, and starts at once."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import httpx
+import pytest
+
+from aidmesh.__main__ import EPILOGUE, build
+from aidmesh.command_list import listed
+from aidmesh.commands.common import EXIT_CODES, EXIT_FAILED, EXIT_REFUSED
+from aidmesh.credentials import create_keys
+from aidmesh.meshfile import prepare_mesh
+
+NEW = "FOLDER/new"
+WHY = ("--reason", "mended", "--by", "olena")
+NEED = "7f9f0e3e-6a51-4a43-8a3e-6b0a2f5f0a11"
+OF_A_FOLDER: dict[tuple[str, ...], Sequence[str]] = {
+    ("import",): ("FILE", "--source", "test"),
+    ("verify",): (),
+    ("status",): (),
+    ("doctor",): (),
+    ("logs",): (),
+    ("trace",): (NEED,),
+    ("dead", "list"): (),
+    ("dead", "show"): ("kyiv/intake/1",),
+    ("dead", "retry"): ("kyiv/intake/1", *WHY),
+    ("dead", "drop"): ("kyiv/intake/1", *WHY),
+    ("topology", "plan"): (),
+    ("topology", "apply"): (),
+    ("topology", "check"): (),
+    ("topology", "recover"): (),
+    ("topology", "ask"): ("--file", NEW),
+    ("topology", "invite"): ("FILE", "--at", "kyiv=host", "--file", NEW),
+    ("topology", "join"): ("odesa",),
+    ("topology", "rejoin"): ("kyiv",),
+    ("topology", "retire"): ("kyiv",),
+    ("keys", "rotate"): (),
+    ("keys", "show"): (),
+    ("keys", "protect"): (),
+    ("lock",): (),
+    ("unlock",): (),
+    ("staff", "list"): (),
+    ("staff", "add"): ("olena", "--roles", "lead", "--generate"),
+    ("staff", "disable"): ("olena",),
+    ("staff", "enable"): ("olena",),
+    ("staff", "roles"): ("olena", "lead"),
+    ("staff", "password"): ("olena", "--generate"),
+}
+"""What a command needs besides `--data`."""
+
+OTHERS = {("up",), ("demo",), ("keys", "init"), ("bench", "needs"), ("bench", "import"), ("chaos",)}
+"""Those that make their folder."""
+
+ASK_SERVERS = (
+    ("dead", "list"), ("dead", "show"), ("dead", "retry"), ("trace",), ("topology", "plan"),
+    ("topology", "apply"), ("topology", "check"), ("topology", "recover"), ("status",), ("doctor",),
+)  # fmt: skip
+
+
+def code_of(*arguments: str) -> int:
+    """Run a command here; its exit code."""
+    with pytest.raises(SystemExit) as ended:
+        build()(list(arguments))
+    code = ended.value.code
+    assert code is None or isinstance(code, int)
+    return code or 0
+
+
+def arguments_of(words: tuple[str, ...], folder: Path) -> list[str]:
+    (folder / "file.csv").write_text("row_id\n")
+    given = [
+        each.replace("FILE", str(folder / "file.csv")).replace("FOLDER", str(folder))
+        for each in OF_A_FOLDER[words]
+    ]
+    return [*words, *given, "--data", str(folder / "data")]
+
+
+def test_no_command_is_left_out_here() -> None:
+    assert {each.words for each in listed(build())} == {*OF_A_FOLDER, *OTHERS}
+
+
+@pytest.mark.parametrize("words", OF_A_FOLDER, ids=" ".join)
+def test_a_folder_without_a_mesh_is_refused_and_left_as_it_is(
+    words: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr("aidmesh.commands.lock.ask", lambda *_: "secret")
+    (tmp_path / "data").mkdir()
+    assert code_of(*arguments_of(words, tmp_path)) == EXIT_REFUSED
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("aidmesh: ")
+    assert not list((tmp_path / "data").iterdir())
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("words", ASK_SERVERS, ids=" ".join)
+def test_a_mesh_that_does_not_run_is_a_failure(
+    words: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    keys = tmp_path / "keys"
+    create_keys(keys)
+    (tmp_path / "data").mkdir()
+    prepare_mesh(tmp_path / "data", ("kyiv",), {"kyiv": keys})
+    assert code_of(*arguments_of(words, tmp_path)) == EXIT_FAILED
+    out, err = capsys.readouterr()
+    assert out or err.startswith("aidmesh: ")
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["nonsense"], ["status"], ["status", "--data", "x", "--bogus"], ["up", "--data", "x"],
+     ["demo", "--scale", "0"], ["chaos", "--json", "/nowhere/at/all.json"]],
+)  # fmt: skip
+def test_what_was_not_understood_is_refused(arguments: list[str]) -> None:
+    assert code_of(*arguments) == EXIT_REFUSED
+
+
+def test_the_codes_are_told_where_one_looks(capsys: pytest.CaptureFixture[str]) -> None:
+    assert code_of("--help") == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    for code, meaning in EXIT_CODES.items():
+        assert f"{code}: {meaning}" in shown
+        assert f"{code}: {meaning}" in EPILOGUE
+
+
+def test_what_machines_read_comes_as_json(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    at = ("--keys", str(tmp_path), "--region", "kyiv")
+    create_keys(tmp_path / "kyiv")
+    assert code_of("staff", "add", "olena", "--roles", "lead,oncall", "--generate", *at) == 0
+    capsys.readouterr()
+    assert code_of("staff", "list", "--json", *at) == 0
+    (olena,) = json.loads(capsys.readouterr().out)
+    assert (olena["login"], olena["roles"], olena["disabled"]) == (
+        "olena", ["lead", "oncall"], False,
+    )  # fmt: skip
+    assert code_of("keys", "show", "--json", *at) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["region"] == "kyiv"
+    assert all(each["current"] and each["former"] == [] for each in found["keys"].values())
+
+
+@pytest.mark.parametrize(("rejected", "code"), [(0, 0), (2, EXIT_FAILED)])
+def test_the_answer_to_an_import_comes_as_it_is(
+    rejected: int, code: int, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    body = {"rows_total": 3, "accepted": 3 - rejected, "skipped": 0, "rejected": rejected}
+    answer = httpx.MockTransport(lambda _: httpx.Response(200, json=body))
+    client = partial(httpx.AsyncClient, transport=answer)
+    monkeypatch.setattr(httpx, "AsyncClient", client)
+    monkeypatch.setenv("AIDMESH_TOKEN", "token")
+    file = tmp_path / "rows.csv"
+    file.write_text("row_id\n")
+    arguments = ("import", str(file), "--source", "test", "--url", "http://here", "--json")
+    assert code_of(*arguments) == code
+    assert json.loads(capsys.readouterr().out) == body
+
+
+def test_help_imports_nothing_that_takes_time() -> None:
+    """Under 0.3 s on a machine that has nothing else to do; here what would make it slow."""
+    run = (
+        "import sys\n"
+        "from aidmesh.__main__ import build\n"
+        "try:\n    build()(['--help'])\nexcept SystemExit:\n    pass\n"
+        "print('|'.join(sys.modules), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", run], capture_output=True, text=True, check=True)
+    modules = set(done.stderr.strip().split("|"))
+    heavy = {
+        "asyncio", "asyncpg", "cryptography", "fastapi", "faststream", "httpx", "nacl", "nats",
+        "opentelemetry", "psutil", "pydantic", "ssl", "structlog", "cyclopts.completion",
+        "aidmesh.meshfile", "aidmesh_chassis", "aidmesh_contracts",
+    }  # fmt: skip
+    assert not modules & heavy
+    assert len(modules) < 450
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_shells_learn_all_commands(
+    shell: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script = tmp_path / "completion"
+    assert code_of("--install-completion", "--shell", shell, "--output", str(script)) == 0
+    assert str(script) in capsys.readouterr().out
+    words = set(re.findall(r"[\w-]+", script.read_text(encoding="utf-8")))
+    assert {word for each in listed(build()) for word in each.words} <= words
+
+
+def test_bash_completes(tmp_path: Path) -> None:
+    bash = shutil.which("bash")
+    assert bash is not None
+    script = tmp_path / "completion"
+    code_of("--install-completion", "--shell", "bash", "--output", str(script))
+
+    def completed(*typed: str) -> set[str]:
+        line = " ".join(f"'{each}'" for each in typed)
+        run = (
+            f"source {script}; COMP_WORDS=({line}); COMP_CWORD={len(typed) - 1}; _aidmesh; "
+            'printf "%s\\n" "${COMPREPLY[@]}"'
+        )
+        done = subprocess.run([bash, "-c", run], capture_output=True, text=True, check=True)
+        return set(done.stdout.split())
+
+    assert completed("aidmesh", "topo") == {"topology"}
+    assert {"check", "retire"} <= completed("aidmesh", "topology", "")
+    assert "--json" in completed("aidmesh", "status", "--")
