@@ -1,14 +1,31 @@
 """Alerts and dashboard ask for metrics that are there, and every alert says what to do."""
 
+import configparser
+import fnmatch
 import json
 import re
+import shlex
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from cyclopts import App
 
 from aidmesh import dashboard, reference
 from aidmesh.__main__ import build
 from aidmesh.alerts import ALERTS, Alert, page, rules
+from aidmesh.doctor.examine import LACKING, not_working
+from aidmesh.doctor.findings import EVERY_SERVICE, OF_SERVICE
+from aidmesh.status import ServiceStatus
+from aidmesh.story.standing import (
+    BY_PAYOUT,
+    BY_WAIT,
+    DECIDES,
+    IN_PERSON,
+    MORE_OF,
+    SENDER,
+    SWEEP,
+)
 
 ROOT = Path(__file__).parents[2]
 SUFFIXES = {"histogram": ("_bucket", "_count", "_sum"), "counter": ("",), "gauge": ("",)}
@@ -75,30 +92,145 @@ def test_the_dashboard_shows_all_that_services_measure() -> None:
     assert len({each["id"] for each in panels}) == len(panels)
 
 
-def commands_in(text: str) -> set[tuple[str, ...]]:
-    """`aidmesh` and the words after it, as far as they are names of commands."""
-    found = re.findall(r"aidmesh((?: [a-z]+)+)", " ".join(re.findall(r"`(aidmesh [^`]*)`", text)))
-    return {tuple(words.split()) for words in found}
+def lines_of_commands(text: str) -> Iterator[str]:
+    """What a page shows as typed: lines of its blocks of code, and what is in backquotes."""
+    for number, part in enumerate(text.split("```")):
+        if number % 2:
+            yield from part.splitlines()
+        else:
+            yield from re.findall(r"`([^`]+)`", part)
+
+
+def typed_in(line: str) -> Iterator[list[str]]:
+    """The words after each `aidmesh` of a line, up to what the shell makes of it."""
+    lexer = shlex.shlex(line, posix=True, punctuation_chars=";&|()")
+    lexer.whitespace_split = True
+    try:
+        words = list(lexer)
+    except ValueError:  # a quote in prose
+        words = line.split()
+    for at, word in enumerate(words):
+        if word == "aidmesh" or word.endswith("/bin/aidmesh"):
+            end = next(
+                (i for i, each in enumerate(words) if i > at and not each.strip(";&|()")),
+                len(words),
+            )
+            yield words[at + 1 : end]
+
+
+def check_command(app: App, typed: list[str]) -> None:
+    """It is there, with all its options."""
+    command, rest = app, list(typed)
+    while rest and rest[0] in command:
+        command = command[rest.pop(0)]
+    shown = f"aidmesh {' '.join(typed)}"
+    assert command is not app, shown
+    groups = [name for name in command if not name.startswith("-")]
+    assert not (groups and rest and re.fullmatch(r"[a-z]+", rest[0])), shown
+    if command.default_command is None:  # a group, spoken of as a whole
+        assert not rest, shown
+        return
+    known = {name for each in command.assemble_argument_collection() for name in each.names}
+    options = {each.partition("=")[0] for each in rest if each.startswith("--")}
+    assert options <= known | {"--help"}, shown
 
 
 PAGES = sorted(
     path.relative_to(ROOT) for path in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
 )
+STARTS_A_COMMAND = re.compile(r"[a-z]+|--[a-z]+(?:-[a-z]+)*")
 
 
 @pytest.mark.parametrize("path", PAGES, ids=str)
 def test_commands_that_pages_name_are_there(path: Path) -> None:
     app = build()
-    for words in commands_in((ROOT / path).read_text(encoding="utf-8")):
-        assert words[0] in app, f"aidmesh {' '.join(words)}"
-        command = app[words[0]]
-        subcommands = [name for name in command if not name.startswith("-")]
-        if subcommands and len(words) > 1:
-            assert words[1] in subcommands, f"aidmesh {' '.join(words)}"
+    for line in lines_of_commands((ROOT / path).read_text(encoding="utf-8")):
+        for typed in typed_in(line):
+            if typed and STARTS_A_COMMAND.fullmatch(typed[0]):
+                check_command(app, typed)
+
+
+def test_what_pages_are_held_to() -> None:
+    page = "`aidmesh dead list` and\n```sh\nsudo -u aidmesh /opt/bin/aidmesh up --data x && ls\n```"
+    found = [typed for line in lines_of_commands(page) for typed in typed_in(line)]
+    assert found == [["dead", "list"], ["/opt/bin/aidmesh", "up", "--data", "x"],
+                     ["up", "--data", "x"]]  # fmt: skip
+    app = build()
+    for wrong in (
+        ["deed", "list"],
+        ["dead", "lost"],
+        ["up", "--dota", "x"],
+        ["status", "--json=1", "--no"],
+    ):
+        with pytest.raises(AssertionError, match="aidmesh"):
+            check_command(app, wrong)
+
+
+ADVICE = {
+    "doctor": [each.do for many in (EVERY_SERVICE, *OF_SERVICE.values()) for each in many],
+    "doctor, services": [
+        *LACKING.values(),
+        not_working("kyiv intake", ServiceStatus("intake", "away")).do,
+    ],
+    "trace": [*MORE_OF.values(), *BY_WAIT.values(), *(do for _, do in BY_PAYOUT.values()), SENDER,
+              SWEEP, IN_PERSON, DECIDES],
+    "alerts": [text for each in ALERTS for text in (*each.look, *each.do)],
+    "log": [word.what_to_do for each in reference.log_events().values() for word in each.values()],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("whose", ADVICE)
+def test_commands_that_are_advised_are_there(whose: str) -> None:
+    app = build()
+    for text in ADVICE[whose]:
+        for words in re.findall(r"aidmesh((?: [a-z]+)+)", text):
+            first, *others = words.split()
+            assert first in app, text
+            groups = [name for name in app[first] if not name.startswith("-")]
+            assert not groups or not others or others[0] in groups, text
+        for event in re.findall(r"'event=([^']+)'", text):
+            known = {name for words in reference.log_events().values() for name in words}
+            for pattern in event.split(","):
+                assert fnmatch.filter(known, pattern), text
+
+
+def test_the_unit_for_systemd_starts_what_there_is() -> None:
+    unit = configparser.ConfigParser(strict=False, interpolation=None)
+    unit.optionxform = str  # type: ignore[assignment,method-assign]
+    unit.read(ROOT / "deploy" / "systemd" / "aidmesh.service", encoding="utf-8")
+    program, *typed = shlex.split(unit["Service"]["ExecStart"])
+    assert program.endswith("/.venv/bin/aidmesh")
+    check_command(build(), typed)
+    written = unit["Service"]["ReadWritePaths"].split()
+    assert {typed[typed.index(name) + 1] for name in ("--data", "--keys")} == set(written)
 
 
 @pytest.mark.parametrize("path", PAGES, ids=str)
 def test_links_between_pages_lead_somewhere(path: Path) -> None:
     text = (ROOT / path).read_text(encoding="utf-8")
-    for link in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", text):
-        assert ((ROOT / path).parent / link).exists(), link
+    for link, anchor in re.findall(r"\]\(([^)#:\s]*)(#[^)\s]*)?\)", text):
+        there = (ROOT / path).parent / link if link else ROOT / path
+        assert there.exists(), link
+        if anchor and there.suffix == ".md":
+            assert anchor[1:] in anchors(there), f"{link}{anchor}"
+
+
+def anchors(page: Path) -> set[str]:
+    """What the headings of a page are called, as GitHub makes it of them."""
+    headings = re.findall(r"(?m)^#+ (.*)$", page.read_text(encoding="utf-8"))
+    return {re.sub(r"[^\w\- ]", "", each).strip().lower().replace(" ", "-") for each in headings}
+
+
+def test_every_page_is_found_from_the_readme() -> None:
+    """Some link leads to each page of docs/, from one to the next."""
+    seen: set[Path] = set()
+    left = [ROOT / "README.md"]
+    while left:
+        page = left.pop()
+        if page in seen or page.suffix != ".md":
+            continue
+        seen.add(page)
+        for link in re.findall(r"\]\(([^)#:\s]+)", page.read_text(encoding="utf-8")):
+            target = (page.parent / link).resolve()
+            left += [target] if target.is_file() else sorted(target.glob("*.md"))
+    assert {ROOT / path for path in PAGES if path.parts[0] == "docs"} <= seen
