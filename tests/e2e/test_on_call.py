@@ -328,6 +328,17 @@ async def test_a_dead_letter_is_found_tried_again_and_dropped_with_a_reason(
         return (shown["status"], shown["decided_by"]) == ("dead", "olena")
 
     await eventually(dead_again)
+    found = json.loads(mesh.aidmesh("dead", "retry-all", "--dry-run", "--json").stdout)
+    assert found == [{"region": "kyiv", "service": "notification", "letters": 1}]
+    which = ("--services", "notification", "--cause", "bad_payload", "--event", "need.ready")
+    replayed = mesh.aidmesh("dead", "retry-all", *which, "--reason", "mended once more", "--by", "petro")
+    assert replayed.stdout == "kyiv notification: 1 letter to be handled again\n"
+
+    async def dead_once_more() -> bool:
+        shown = json.loads(mesh.aidmesh("dead", "show", place, "--json").stdout)
+        return (shown["status"], shown["decided_by"]) == ("dead", "petro")
+
+    await eventually(dead_once_more)
     why = ("--reason", "nobody waits for it", "--by", "olena")
     dropped = mesh.aidmesh("dead", "drop", place, *why, "--json")
     assert (dropped.returncode, json.loads(dropped.stdout)) == (0, {"letter": place, "done": True})

@@ -55,6 +55,12 @@ class Intake:
         answer = await self.client.post("/v1/persons:find", json={"client_code": "K-17"})
         return answer.status_code
 
+    async def told(self) -> tuple[object, bool]:
+        """Which keys it says that it lacks, and whether its metrics say so."""
+        ready = (await self.client.get("/readyz")).json()
+        metrics = (await self.client.get("/metrics")).text
+        return ready["missing_keys"], "\naidmesh_keys_locked 1.0\n" in metrics
+
 
 async def started(keys: Path, dsn: str, log: Path) -> tuple[asyncio.subprocess.Process, str]:
     (port,) = free_ports(1)
@@ -107,10 +113,14 @@ async def test_lock_and_unlock(intake: Intake) -> None:
     code, said = await intake.type("keys", "protect", "--which", "master", stdin=PASSPHRASE)
     assert code == 0, said
     assert await intake.find_person() == 404  # what runs keeps its keys, until
+    assert await intake.told() == ([], False)
 
     code, said = await intake.type("lock", "--url", intake.url)
     assert (code, said) == (0, f"kyiv {intake.url}: locked\n")
     assert await intake.find_person() == 423
+    missing, measured = await intake.told()
+    assert measured
+    assert "master" in str(missing)
     for path in ("/healthz", "/v1/kinds", "/v1/needs"):
         assert (await intake.client.get(path)).status_code == 200
 

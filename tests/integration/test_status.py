@@ -47,6 +47,10 @@ FINE = RegionStatus(
             "kyiv: intake is not ready (outbox)",
         ),
         (
+            replace(FINE, services=(ServiceStatus("intake", "ready", missing_keys=("master",)),)),
+            "kyiv: intake is locked (master); aidmesh unlock",
+        ),
+        (
             replace(FINE, services=(ServiceStatus("intake", "ready", dead=2),)),
             "kyiv: intake has 2 dead letters",
         ),
@@ -89,7 +93,7 @@ def test_what_a_person_should_see_to_is_said(found: RegionStatus, line: str) -> 
 )
 def test_all_that_waits_in_a_service_is_shown(holds: Holds, cell: str) -> None:
     service = ServiceStatus(
-        "inventory", "ready", (), 7, 65.0, 3, 2, 0, {"inventory-local": 3}, holds
+        "inventory", "ready", (), 7, 65.0, 3, 2, 0, {"inventory-local": 3}, holds=holds
     )
     region = replace(FINE, services=(service,))
     assert attention_of([region]) == ("kyiv: inventory has 2 dead letters",)

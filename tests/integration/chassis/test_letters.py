@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
-from aidmesh_chassis import inbox, upkeep
+from aidmesh_chassis import inbox, letters, upkeep
 from aidmesh_chassis.consuming import ATTEMPTS_MAX, Inlet, Received
 from aidmesh_chassis.db import Database, Tx
 from aidmesh_chassis.envelope import new_event_id
@@ -301,3 +301,34 @@ async def test_acknowledgments_are_repeated_until_the_link_is_back(
     monkeypatch.setattr(messages[1], "ack", ack)
     await desk.inlet.take(messages)
     assert [message.outcome for message in messages] == [["ack"], ["ack"]]
+
+
+async def test_letters_with_one_cause_are_handled_again_and_the_dropped_ones_stay(
+    desk: Desk,
+) -> None:
+    subjects = {
+        "bug": "local.kyiv.intake.need.ready.v1",
+        "other": "local.kyiv.intake.need.ready.v1",
+        "bug ": "local.kyiv.intake.need.told.v1",
+    }
+    async with desk.database.transaction() as tx:
+        for reason, subject in subjects.items():
+            for status in ("dead", "dropped", "parked"):
+                letter = inbox.Letter("notification-local", uuid4(), subject, {}, b"{}")
+                await inbox.set_aside(tx.conn, letter, status, reason.strip(), 3600)
+        blanked = inbox.Letter("notification-local", uuid4(), "private.kyiv.x.y.z.v1", {}, b"")
+        await inbox.set_aside(tx.conn, blanked, "dead", "bug", None)
+    which = letters.Waiting("bug", "need.ready")
+    async with desk.database.transaction() as tx:
+        assert await letters.count_dead(tx.conn, letters.Waiting()) == 3
+        assert await letters.count_dead(tx.conn, letters.Waiting("bug")) == 2
+        assert await letters.count_dead(tx.conn, letters.Waiting(event="ready")) == 2
+        assert await letters.count_dead(tx.conn, letters.Waiting(event="eed.ready")) == 0
+        assert await letters.retry_dead(tx.conn, which, "olena", "mended") == 1
+        assert await letters.retry_dead(tx.conn, which, "olena", "mended") == 0
+    async with desk.database.connection() as conn:
+        rows = await conn.fetch(
+            "SELECT status, reason, subject, attempts FROM dead_letter WHERE decided_by = 'olena'"
+            " AND note = 'mended' AND retry_at <= now()"
+        )
+    assert [tuple(row) for row in rows] == [("parked", "bug", "local.kyiv.intake.need.ready.v1", 0)]

@@ -53,7 +53,7 @@ def lines() -> Iterator[io.StringIO]:
 def app_of(folder: Path) -> FastAPI:
     ring = KeyRing(folder, [MASTER])
     app = create_app("intake", "kyiv", Verifier(ring.token_verifier(), "kyiv"))
-    app.include_router(key_routes.router(ring))
+    key_routes.install(app, ring)
 
     @app.get("/v1/person")
     async def person() -> dict[str, int]:

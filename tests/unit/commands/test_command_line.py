@@ -32,6 +32,7 @@ OF_A_FOLDER: dict[tuple[str, ...], Sequence[str]] = {
     ("dead", "show"): ("kyiv/intake/1",),
     ("dead", "retry"): ("kyiv/intake/1", *WHY),
     ("dead", "drop"): ("kyiv/intake/1", *WHY),
+    ("dead", "retry-all"): ("--dry-run",),
     ("topology", "plan"): (),
     ("topology", "apply"): (),
     ("topology", "check"): (),
@@ -59,7 +60,8 @@ OTHERS = {("up",), ("demo",), ("keys", "init"), ("bench", "needs"), ("bench", "i
 """Those that make their folder."""
 
 ASK_SERVERS = (
-    ("dead", "list"), ("dead", "show"), ("dead", "retry"), ("trace",), ("topology", "plan"),
+    ("dead", "list"), ("dead", "show"), ("dead", "retry"), ("dead", "retry-all"), ("trace",),
+    ("topology", "plan"),
     ("topology", "apply"), ("topology", "check"), ("topology", "recover"), ("status",), ("doctor",),
 )  # fmt: skip
 
@@ -117,7 +119,9 @@ def test_a_mesh_that_does_not_run_is_a_failure(
 
 @pytest.mark.parametrize(
     "arguments",
-    [["nonsense"], ["status"], ["status", "--data", "x", "--bogus"], ["up", "--data", "x"],
+    [["dead", "retry-all", "--data", "x"],
+     ["dead", "retry-all", "--data", "x", "--by", "o", "--reason", " "],
+     ["nonsense"], ["status"], ["status", "--data", "x", "--bogus"], ["up", "--data", "x"],
      ["demo", "--scale", "0"], ["chaos", "--json", "/nowhere/at/all.json"]],
 )  # fmt: skip
 def test_what_was_not_understood_is_refused(arguments: list[str]) -> None:

@@ -9,6 +9,7 @@ from aidmesh.commands import (
     chaos,
     completion,
     dead,
+    dead_all,
     demo,
     doctor,
     import_,
@@ -58,8 +59,8 @@ def build() -> App:
     aside.command(dead.show_all, name="list")
     for look in (dead.show, dead.retry, dead.drop):
         aside.command(look)
+    aside.command(dead_all.retry_all)
     app.command(aside)
-
     app.command(replay.replay)
 
     mesh = App(name="topology", help="Regions, their links, streams and durables.")

@@ -69,6 +69,19 @@ ALERTS: Final[tuple[Alert, ...]] = (
          "Never put back an old copy of JetStream's files."),
     ),
     Alert(
+        "KeysLocked",
+        "aidmesh_keys_locked == 1",
+        "10m",
+        "ticket",
+        "{{ $labels.instance }} runs without the keys for personal data",
+        "Nobody can be registered or looked up by name, messages and payments wait; goods that are "
+        "ready are handed over as ever.",
+        ("`aidmesh status --data DIR`: which services; after a power cut it is all of them.",
+         "`aidmesh logs 'event=keys.*' --since 1d --data DIR`: since when, and who locked them."),
+        ("`aidmesh unlock --data DIR`, by somebody who knows the passphrase.",
+         "Locked on purpose, because somebody may have got hold of the machine: leave it so."),
+    ),
+    Alert(
         "OutboxStuck",
         "aidmesh_outbox_pending_age_seconds > 60",
         "1m",

@@ -52,6 +52,7 @@ class ServiceStatus:
 
     Attributes:
         lacks: names of the checks of `/readyz` that fail.
+        missing_keys: those for personal data that it runs without until `aidmesh unlock`.
         unsent: rows of its outbox that NATS did not acknowledge; `unsent_age_s` of the oldest.
         untaken: events in its streams that it has not taken in; `lag` the same by durable.
         dead: letters that wait for a person; `retried` those that are tried again.
@@ -67,6 +68,7 @@ class ServiceStatus:
     dead: int | None = None
     retried: int | None = None
     lag: Mapping[str, int] | None = None
+    missing_keys: tuple[str, ...] = ()
     holds: "Holds | None" = None
 
 
@@ -169,6 +171,9 @@ def attention_of(regions: Sequence[RegionStatus]) -> tuple[str, ...]:
             if service.state != "ready":
                 why = f" ({', '.join(service.lacks)})" if service.lacks else ""
                 lines.append(f"{name}: {service.service} is {service.state}{why}")
+            if service.missing_keys:
+                keys = ", ".join(service.missing_keys)
+                lines.append(f"{name}: {service.service} is locked ({keys}); aidmesh unlock")
             if service.dead:
                 lines.append(f"{name}: {service.service} has {count(service.dead, 'dead letter')}")
             ends_s = None if service.holds is None else service.holds.next_ends_s
@@ -228,6 +233,7 @@ def _service(
         dead=None if stored is None else letters.get("dead", 0),
         retried=None if stored is None else letters.get("failing", 0) + letters.get("parked", 0),
         lag=lag,
+        missing_keys=tuple(cast("Sequence[str]", (ready or {}).get("missing_keys") or ())),
         holds=None if stored is None else stored.holds,
     )
 

@@ -11,6 +11,7 @@ def table(status: Status) -> list[str]:
     for region in status.regions:
         for each in region.services:
             lacks = f": {','.join(each.lacks)}" if each.lacks else ""
+            lacks += ", locked" if each.missing_keys else ""
             rows.append(
                 (
                     *(region.region, each.service, each.state + lacks, "", ""),

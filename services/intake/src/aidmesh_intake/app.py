@@ -50,8 +50,9 @@ def build(settings: Settings | None = None) -> Service:
         chosen.lookups_day_max,
         Journal(chosen.erasures_file),
     )
-    for router in (*routers(), key_routes.router(ring), conflict_routes.router(database)):
+    for router in (*routers(), conflict_routes.router(database)):
         app.include_router(router)
+    key_routes.install(app, ring)
     return Service(
         measured=numbers.MEASURED,
         name="intake",

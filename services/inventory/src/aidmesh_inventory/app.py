@@ -77,10 +77,10 @@ def build(settings: Settings | None = None) -> Service:
         slots.router(database, settings.region),
         capacity_api.router(database, settings.region, peers.link),
         assets.router(database),
-        key_routes.router(keys),
         conflict_routes.router(database),
     ):
         app.include_router(router)
+    key_routes.install(app, keys)
     return Service(
         name=NAME,
         settings=settings,

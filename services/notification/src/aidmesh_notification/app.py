@@ -45,7 +45,7 @@ def build(settings: Settings | None = None) -> Service:
         checks=health.checks,
     )
     app.include_router(api.router(database, templates, lambda: keys.public(NOTIFICATION)))
-    app.include_router(key_routes.router(keys))
+    key_routes.install(app, keys)
     digest_from = parse_hours(settings.digest_from, "24:00").from_min
     return Service(
         name=NAME,

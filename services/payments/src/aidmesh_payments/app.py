@@ -43,7 +43,7 @@ def build(settings: Settings | None = None) -> Service:
         checks=health.checks,
     )
     add_routes(app, Desk(office, database, keys, found.payment_purpose, peers.link))
-    app.include_router(key_routes.router(keys))
+    key_routes.install(app, keys)
     app.include_router(conflict_routes.router(database))
     return Service(
         measured=numbers.MEASURED,

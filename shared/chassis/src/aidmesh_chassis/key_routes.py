@@ -1,8 +1,8 @@
 """`/v1/keys`: drop a running service's secret keys, and load them again.
 
 What `aidmesh lock` and `aidmesh unlock` speak to. A service that holds secret keys for personal
-data includes `router(keys)`. The resource is whole and small, so it is put, not posted: putting
-it twice is the same as once.
+data calls `install`, so that its metrics and `/readyz` say too when it has to do without. The
+resource is whole and small, so it is put, not posted: putting it twice is the same as once.
 
 A passphrase is taken only over TLS or from this machine, at most a few times a minute, and one
 at a time: each takes about a second and 256 MiB.
@@ -13,13 +13,14 @@ from http import HTTPStatus
 from ipaddress import IPv6Address, ip_address
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, FastAPI, Request
 from pydantic import BaseModel, StrictBool, StringConstraints
 
 from aidmesh_chassis.auth import Role, require
 from aidmesh_chassis.http import Body
 from aidmesh_chassis.keys import KeyFileError, KeyRing, WrongPassphrase
 from aidmesh_chassis.logs import get_logger
+from aidmesh_chassis.metrics import KEYS_LOCKED, Metrics
 from aidmesh_chassis.privacy import Hidden
 from aidmesh_chassis.problems import TOO_MANY, Problem, ProblemType, retry_after
 from aidmesh_chassis.staff import Attempts, TooManyAttempts
@@ -68,6 +69,14 @@ class KeysState(BaseModel):
 
     locked: bool
     missing: tuple[str, ...]
+
+
+def install(app: FastAPI, keys: KeyRing) -> None:
+    """Add the routes to a service's app, and have it show which keys are missing."""
+    app.include_router(router(keys))
+    app.state.details["missing_keys"] = lambda: list(keys.missing)
+    metrics: Metrics = app.state.metrics
+    metrics.gauge(KEYS_LOCKED).set_function(lambda: float(bool(keys.missing)))
 
 
 def router(keys: KeyRing) -> APIRouter:

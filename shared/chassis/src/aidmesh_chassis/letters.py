@@ -99,6 +99,48 @@ async def retry(conn: asyncpg.Connection, letter_id: int, by: str, note: str) ->
     return result == "UPDATE 1"
 
 
+class Waiting(NamedTuple):
+    """Which dead letters are meant; None admits all.
+
+    Attributes:
+        reason: the code of why they could not be handled.
+        event: aggregate and event, such as `need.ready`, of any producer and version.
+    """
+
+    reason: str | None = None
+    event: str | None = None
+
+
+_MEANT = """status = 'dead' AND payload <> '' AND ($1::text IS NULL OR reason = $1)
+            AND ($2::text IS NULL OR position('.' || $2 || '.' IN subject) > 0)"""
+
+
+async def count_dead(conn: asyncpg.Connection, which: Waiting) -> int:
+    """Return how many letters wait for a person and could be handled again."""
+    number: int = await conn.fetchval(
+        f"SELECT count(*) FROM dead_letter WHERE {_MEANT}",  # noqa: S608 - our condition
+        which.reason,
+        which.event,
+    )
+    return number
+
+
+async def retry_dead(conn: asyncpg.Connection, which: Waiting, by: str, note: str) -> int:
+    """Have letters that wait for a person handled now, as `retry`; returns how many."""
+    result = await conn.execute(
+        f"""
+        UPDATE dead_letter SET status = 'parked', attempts = 0, retry_at = now(),
+               changed_at = now(), decided_by = $3, note = $4
+        WHERE {_MEANT}
+        """,  # noqa: S608 - our condition
+        which.reason,
+        which.event,
+        by,
+        note,
+    )
+    return int(result.split()[-1])
+
+
 async def drop(conn: asyncpg.Connection, letter_id: int, by: str, note: str) -> bool:
     """Have a letter never handled; returns whether there was an open one."""
     result = await conn.execute(

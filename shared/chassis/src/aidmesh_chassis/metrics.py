@@ -91,6 +91,11 @@ LETTERS: Final = MetricSpec(
 GATE_OPEN: Final = MetricSpec(
     "aidmesh_gate_open", "gauge", "1 when the region's gate lets this service publish, else 0."
 )
+KEYS_LOCKED: Final = MetricSpec(
+    "aidmesh_keys_locked",
+    "gauge",
+    "1 while a service that holds keys for personal data runs without them: aidmesh unlock.",
+)
 CONSUMER_PENDING: Final = MetricSpec(
     "aidmesh_consumer_pending_events",
     "gauge",
@@ -149,6 +154,7 @@ METRICS: Final[tuple[MetricSpec, ...]] = (
     OUTBOX_AGE,
     LETTERS,
     GATE_OPEN,
+    KEYS_LOCKED,
     CONSUMER_PENDING,
     HANDOFFS_WAITING,
     HANDOFF_AGE,

@@ -9,6 +9,7 @@ from aidmesh.commands.common import EXIT_FAILED, names, refuse, run, say, tell
 if TYPE_CHECKING:
     import asyncpg
 
+    from aidmesh.meshfile import MeshFile
     from aidmesh_chassis.letters import Letter
 
 BY_CHARS_MAX = 60
@@ -83,13 +84,10 @@ async def _list(data: Path, regions: tuple[str, ...] | None, every: bool, as_jso
     from aidmesh_chassis import letters  # noqa: PLC0415
 
     mesh = read_mesh(data)
-    unknown = sorted(set(regions or ()) - set(mesh.regions))
-    if unknown:
-        refuse(f"{data} has no region {', '.join(unknown)}; it has {', '.join(mesh.regions)}")
     dead = False
-    for region in regions or mesh.regions:
+    for region in chosen_regions(data, mesh, regions):
         for service in WITH_DATABASE:
-            conn = await _connect(mesh.regions[region].admin_dsn(service))
+            conn = await connect(mesh.regions[region].admin_dsn(service))
             try:
                 after = 0
                 while page := await letters.listed(conn, after=after, all_open=every):
@@ -135,9 +133,7 @@ async def _decide(
     reason: str,
     as_json: bool,
 ) -> int:
-    by, reason = by.strip(), reason.strip()
-    if not (0 < len(by) <= BY_CHARS_MAX and 0 < len(reason) <= NOTE_CHARS_MAX):
-        refuse(f"say who (1-{BY_CHARS_MAX} characters) and why (1-{NOTE_CHARS_MAX})")
+    by, reason = careful_reason(by, reason)
     conn, number = await _open(data, place)
     try:
         done = await decision(conn, number, by, reason)
@@ -159,10 +155,28 @@ async def _open(data: Path, place: str) -> "tuple[asyncpg.Connection, int]":
     is_one = region in mesh.regions and service in WITH_DATABASE and number.isascii()
     if not is_one or not number.isdecimal() or len(number) > 18:
         refuse(f"{place} is no letter: say region/service/number as aidmesh dead list does")
-    return await _connect(mesh.regions[region].admin_dsn(service)), int(number)
+    return await connect(mesh.regions[region].admin_dsn(service)), int(number)
 
 
-async def _connect(dsn: str) -> "asyncpg.Connection":
+def careful_reason(by: str, reason: str) -> tuple[str, str]:
+    """Who decides and why, trimmed; what is kept with a letter has to say something."""
+    by, reason = by.strip(), reason.strip()
+    if not (0 < len(by) <= BY_CHARS_MAX and 0 < len(reason) <= NOTE_CHARS_MAX):
+        refuse(f"say who (1-{BY_CHARS_MAX} characters) and why (1-{NOTE_CHARS_MAX})")
+    return by, reason
+
+
+def chosen_regions(
+    data: Path, mesh: "MeshFile", regions: tuple[str, ...] | None
+) -> tuple[str, ...]:
+    """Those that were named, which have to be there; all where none was."""
+    if unknown := sorted(set(regions or ()) - set(mesh.regions)):
+        refuse(f"{data} has no region {', '.join(unknown)}; it has {', '.join(mesh.regions)}")
+    return regions or tuple(mesh.regions)
+
+
+async def connect(dsn: str) -> "asyncpg.Connection":
+    """A connection to a service's database."""
     import asyncpg  # noqa: PLC0415
 
     conn: asyncpg.Connection = await asyncpg.connect(dsn, timeout=10, command_timeout=30)

@@ -94,7 +94,16 @@ def _running(status: Status) -> list[Finding]:
     ]
     # Without their services the regions have what is left to say.
     others = attention_of([replace(region, services=()) for region in status.regions])
-    return services + [
+    locked = [
+        Finding("error", f"{region.region} {each.service}",
+                f"it runs without its keys ({', '.join(each.missing_keys)})",
+                "Whatever needs people's details waits: registering, messages, payments.",
+                "aidmesh unlock, by somebody who knows the passphrase.")
+        for region in status.regions
+        for each in region.services
+        if each.missing_keys
+    ]  # fmt: skip
+    return services + locked + [
         Finding("error", line.partition(":")[0], line.partition(": ")[2],
                 "Part of the work stands still.", "aidmesh status; aidmesh logs 'level>=warning'.")
         for line in others

@@ -66,7 +66,7 @@ EVERY_SERVICE: Final[tuple[Question, ...]] = (
         "error",
         "{rows} messages could not be handled, the oldest for {age}",
         "What they say has not happened here.",
-        "aidmesh dead list; mend the cause, then aidmesh dead retry.",
+        "aidmesh dead list; mend the cause, then aidmesh dead retry-all (or retry, drop).",
         _count("dead_letter", "first_at", "status = 'dead'"),
     ),
     Question(
