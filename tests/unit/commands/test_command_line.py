@@ -56,7 +56,10 @@ OF_A_FOLDER: dict[tuple[str, ...], Sequence[str]] = {
 }
 """What a command needs besides `--data`."""
 
-OTHERS = {("up",), ("demo",), ("keys", "init"), ("bench", "needs"), ("bench", "import"), ("chaos",)}
+OTHERS = {
+    ("up",), ("demo",), ("keys", "init"), ("bench", "needs"), ("bench", "import"), ("chaos",),
+    ("topology", "render"),
+}  # fmt: skip
 """Those that make their folder."""
 
 ASK_SERVERS = (
