@@ -58,9 +58,9 @@ OF_A_FOLDER: dict[tuple[str, ...], Sequence[str]] = {
 
 OTHERS = {
     ("up",), ("demo",), ("keys", "init"), ("bench", "needs"), ("bench", "import"), ("chaos",),
-    ("topology", "render"),
+    ("topology", "render"), ("provision",), ("supervise",),
 }  # fmt: skip
-"""Those that make their folder."""
+"""Those that make their folder, or have the volumes of containers."""
 
 ASK_SERVERS = (
     ("dead", "list"), ("dead", "show"), ("dead", "retry"), ("dead", "retry-all"), ("trace",),
