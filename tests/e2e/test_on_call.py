@@ -331,7 +331,9 @@ async def test_a_dead_letter_is_found_tried_again_and_dropped_with_a_reason(
     found = json.loads(mesh.aidmesh("dead", "retry-all", "--dry-run", "--json").stdout)
     assert found == [{"region": "kyiv", "service": "notification", "letters": 1}]
     which = ("--services", "notification", "--cause", "bad_payload", "--event", "need.ready")
-    replayed = mesh.aidmesh("dead", "retry-all", *which, "--reason", "mended once more", "--by", "petro")
+    replayed = mesh.aidmesh(
+        "dead", "retry-all", *which, "--reason", "mended once more", "--by", "petro"
+    )
     assert replayed.stdout == "kyiv notification: 1 letter to be handled again\n"
 
     async def dead_once_more() -> bool:

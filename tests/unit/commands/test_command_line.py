@@ -28,6 +28,8 @@ OF_A_FOLDER: dict[tuple[str, ...], Sequence[str]] = {
     ("doctor",): (),
     ("logs",): (),
     ("trace",): (NEED,),
+    ("backup",): ("kyiv", "--to", "FILE", "--out", NEW),
+    ("replay",): ("kyiv", "payments-local", *WHY),
     ("dead", "list"): (),
     ("dead", "show"): ("kyiv/intake/1",),
     ("dead", "retry"): ("kyiv/intake/1", *WHY),
@@ -58,9 +60,10 @@ OF_A_FOLDER: dict[tuple[str, ...], Sequence[str]] = {
 
 OTHERS = {
     ("up",), ("demo",), ("keys", "init"), ("bench", "needs"), ("bench", "import"), ("chaos",),
-    ("topology", "render"), ("provision",), ("supervise",),
+    ("topology", "render"), ("topology", "keep"), ("keys", "backup"), ("restore",),
+    ("provision",), ("supervise",),
 }  # fmt: skip
-"""Those that make their folder, or have the volumes of containers."""
+"""Those that make their folder, have another one, or the volumes of containers."""
 
 ASK_SERVERS = (
     ("dead", "list"), ("dead", "show"), ("dead", "retry"), ("dead", "retry-all"), ("trace",),

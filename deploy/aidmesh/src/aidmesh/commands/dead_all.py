@@ -42,7 +42,11 @@ def retry_all(
 
     decided = None if dry_run else careful_reason(by or "", reason or "")
     which = Waiting(cause, event)
-    run(_retry_all(data.expanduser().resolve(), names(regions), names(services), which, decided, json))
+    run(
+        _retry_all(
+            data.expanduser().resolve(), names(regions), names(services), which, decided, json
+        )
+    )
 
 
 async def _retry_all(
