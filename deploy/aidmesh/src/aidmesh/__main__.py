@@ -9,7 +9,6 @@ from aidmesh.commands import (
     chaos,
     completion,
     dead,
-    dead_all,
     demo,
     doctor,
     import_,
@@ -19,6 +18,7 @@ from aidmesh.commands import (
     logs,
     replay,
     retiring,
+    retry_all,
     staff,
     status,
     supervise,
@@ -59,7 +59,7 @@ def build() -> App:
     aside.command(dead.show_all, name="list")
     for look in (dead.show, dead.retry, dead.drop):
         aside.command(look)
-    aside.command(dead_all.retry_all)
+    aside.command(retry_all.retry_all)
     app.command(aside)
     app.command(replay.replay)
 
