@@ -8,6 +8,8 @@ STAMP  := $(VENV)/.installed
 PARTS  := shared/contracts shared/chassis services/intake services/inventory services/payments \
           services/notification services/reporting services/console deploy/aidmesh
 ARGS   ?=
+# Tests that wait for servers leave a core to others: one worker more than there are cores.
+WORKERS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
 
 .PHONY: help setup demo test lint types format documents locks bench chaos containers clean
 
@@ -31,7 +33,7 @@ demo: setup      ## the year 2024, played on real servers (ARGS="--scale 0.05" f
 	$(BIN)/aidmesh demo $(ARGS)
 
 test: setup      ## every test (ARGS="-k name" for some)
-	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: setup      ## style, and who may import whom
 	$(BIN)/ruff check .

@@ -2,20 +2,24 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
+from support.ordinary import Ordinary, ordinary, processes, wait_for, wait_until_gone
+
+FIRST_WEEK = "week 1 of"
 DEMO_S_MAX = 300
 """A bound, not a goal: an idle machine of two cores takes under a minute."""
 
-pytestmark = pytest.mark.timeout(DEMO_S_MAX + 10)
+pytestmark = pytest.mark.timeout(2 * DEMO_S_MAX)
 
 
 def demo(*options: str, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -39,16 +43,40 @@ def left_behind(folder: Path) -> list[str]:
     return found
 
 
-def test_the_year_at_a_small_scale(tmp_path: Path) -> None:
-    data, result_file = tmp_path / "data of demo", tmp_path / "result.json"
+@pytest.fixture
+def somebody() -> Ordinary:
+    """Somebody who is not root, where there is one."""
+    return ordinary() or Ordinary(sys.executable, None, dict(os.environ))
 
-    done = demo(
-        "--data", str(data), "--scale", "0.01", "--regions", "kyiv,lviv", "--exit",
-        "--json", str(result_file), cwd=tmp_path,
-    )  # fmt: skip
 
-    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
-    result: Mapping[str, Any] = json.loads(result_file.read_text(encoding="utf-8"))
+@pytest.fixture
+def folder(somebody: Ordinary) -> Iterator[Path]:
+    """A folder of theirs alone."""
+    path = somebody.folder()
+    yield path
+    shutil.rmtree(path)
+
+
+def test_the_year_at_a_small_scale_after_one_that_was_killed(
+    somebody: Ordinary, folder: Path
+) -> None:
+    log, data = folder / "said.log", folder / "data" / "demo"
+    options = ("demo", "--scale", "0.01", "--regions", "kyiv,lviv")
+    killed = somebody.start(*options, cwd=folder, output=log)
+    wait_for(killed, log, FIRST_WEEK)
+    running = processes(folder)
+    if somebody.uid is not None:
+        assert {process.uids().effective for process in running} == {somebody.uid}
+    assert {"postgres", "nats-server"} <= {process.name() for process in running}
+    killed.send_signal(signal.SIGKILL)
+    killed.wait(30)
+    wait_until_gone(folder)
+
+    whole = somebody.start(*options, "--exit", "--json", "result.json", cwd=folder, output=log)
+
+    assert whole.wait(DEMO_S_MAX) == 0, log.read_text(encoding="utf-8")[-4000:]
+    wait_until_gone(folder)
+    result: Mapping[str, Any] = json.loads((folder / "result.json").read_text(encoding="utf-8"))
     expected = json.loads((data / "scenario" / "expected.json").read_text(encoding="utf-8"))
     assert result["people"] == expected["people"] == 144
     assert result["services"] == expected["services"]
@@ -58,8 +86,16 @@ def test_the_year_at_a_small_scale(tmp_path: Path) -> None:
     assert {grant["currency"] for grant in result["grants"]} == {"EUR", "USD", "UAH"}
     assert result["needs_per_s"] > 0
     assert result["verify"]["ok"], [c for c in result["verify"]["checks"] if not c["ok"]]
-    assert "144 people" in done.stdout
-    assert left_behind(data) == []
+    assert "144 people" in log.read_text(encoding="utf-8")
+
+    log.write_text("", encoding="utf-8")
+    again = somebody.start(*options, cwd=folder, output=log)
+    wait_for(again, log, FIRST_WEEK)
+    again.send_signal(signal.SIGINT)
+    again.wait(60)
+    wait_until_gone(folder)
+    owners = {path.lstat().st_uid for path in data.rglob("*")}
+    assert owners == {os.geteuid() if somebody.uid is None else somebody.uid}
 
 
 def test_a_foreign_folder_is_left_alone(tmp_path: Path) -> None:

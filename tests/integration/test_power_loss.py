@@ -150,9 +150,13 @@ async def test_what_was_acknowledged_outlasts_the_power_and_what_was_not_is_publ
 
         async def all_there() -> None:
             await eventually(lambda: all_sent(shops), BACK_S_MAX)
+            await eventually(each_once, BACK_S_MAX)
+            await eventually(in_world, BACK_S_MAX)
+
+        async def each_once() -> bool:
             for stream in SUBJECTS:
                 assert sorted(await ids_in(kyiv, stream)) == sorted(ids[stream]), stream
-            await eventually(in_world, BACK_S_MAX)
+            return True
 
         async def in_world() -> bool:
             return ids["EVENTS"] <= set(await ids_in(lviv, "WORLD"))

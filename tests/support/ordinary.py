@@ -5,12 +5,17 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import psutil
+
+START_S_MAX = 90.0
+POLL_S = 0.05
 NOBODY = 65_534
 """What most systems call nobody; it owns no file that is not ours."""
 NEEDED = "import asyncpg, nacl, pydantic_core, uvloop; import aidmesh.mesh"
@@ -30,7 +35,11 @@ class Ordinary:
 
     def folder(self) -> Path:
         """A new folder that is this user's alone; remove it with `shutil.rmtree`."""
-        path = Path(tempfile.mkdtemp(prefix="aidmesh-ordinary-"))
+        path = Path(
+            tempfile.mkdtemp(
+                prefix="an ordinary folder ", dir=os.environ.get("PYTEST_DEBUG_TEMPROOT")
+            )
+        )
         if self.uid is not None:
             os.chown(path, self.uid, self.uid)
         return path
@@ -86,3 +95,33 @@ def _options(uid: int | None, cwd: Path, environment: Mapping[str, str]) -> dict
     if uid is not None:
         options |= {"user": uid, "group": uid, "extra_groups": []}
     return options
+
+
+def processes(folder: Path) -> list[psutil.Process]:
+    """Every process that works in or for the folder."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            said = [*process.cmdline(), process.cwd(), *process.environ().values()]
+        except psutil.Error:
+            continue
+        if process.pid != os.getpid() and any(str(folder) in each for each in said):
+            found.append(process)
+    return found
+
+
+def wait_for(process: subprocess.Popen[bytes], log: Path, word: str) -> None:
+    """Wait until it says a word."""
+    end = time.monotonic() + START_S_MAX
+    while word not in log.read_text(encoding="utf-8"):
+        assert process.poll() is None, log.read_text(encoding="utf-8")
+        assert time.monotonic() < end, log.read_text(encoding="utf-8")
+        time.sleep(POLL_S)
+
+
+def wait_until_gone(folder: Path) -> None:
+    """Wait until nothing of it runs."""
+    end = time.monotonic() + 30.0
+    while found := processes(folder):
+        assert time.monotonic() < end, [each.cmdline() for each in found]
+        time.sleep(POLL_S)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from nats.aio.client import Client
+from nats.errors import TimeoutError as NatsTimeoutError
 
 from aidmesh.credentials import create_credentials
 from aidmesh.embedded import free_ports
@@ -127,10 +128,15 @@ async def linked_regions(
 
 
 async def ids_in(region: NatsRegion, stream: str, subject: str = ">") -> list[str]:
-    """The ids of all messages of a stream, in its order."""
+    """The ids of all messages of a stream, in its order.
+
+    A server that is starting may leave a question unanswered; AssertionError says so.
+    """
     client = await region.admin()
     try:
         return await _ids(client, stream, subject)
+    except NatsTimeoutError as error:
+        raise AssertionError(f"{stream} does not answer yet") from error
     finally:
         await client.close()
 
