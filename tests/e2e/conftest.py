@@ -1,4 +1,4 @@
-"""One mesh for all end-to-end tests of a session; they share it and must not mind each other."""
+"""One mesh for all end-to-end tests; they share it and must not mind each other."""
 
 from collections.abc import AsyncIterator, Iterator
 
@@ -7,7 +7,7 @@ import pytest
 from support.running import RunningMesh, Staff
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def mesh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningMesh]:
     """Two regions, each with everything, started by the operators' command."""
     running = RunningMesh(tmp_path_factory.mktemp("mesh"), "kyiv,lviv")

@@ -96,7 +96,6 @@ async def all_sent(shops: Sequence[Shop]) -> bool:
     ("damage", "lost_count"),
     [
         ("wiped", 100),
-        ("rolled back", 100),
         ("rolled back", 10),
         ("rolled back", 1),
         ("wiped, and the recovery is cut off", 100),

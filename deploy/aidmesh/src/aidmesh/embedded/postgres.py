@@ -67,8 +67,12 @@ INITDB = ("--data-checksums", "--encoding=UTF8", "--no-locale", "--locale-provid
           "--builtin-locale=C.UTF-8")  # fmt: skip
 """How a data directory is made, wherever: text sorts the same on every machine."""
 
-NOT_DURABLE: Mapping[str, str] = {"fsync": "off", "full_page_writes": "off"}
-"""For tests only: survives killed processes, not a power cut."""
+NOT_DURABLE: Mapping[str, str] = {
+    "fsync": "off",
+    "full_page_writes": "off",
+    "autovacuum": "off",
+}
+"""For tests only: survives killed processes, not a power cut, and nobody tidies up."""
 
 
 @dataclass(slots=True)
