@@ -239,3 +239,12 @@ def test_a_proposal_is_where_what_was_said_of_it_leads() -> None:
         )(case)
         lviv(held={})(case)
         assert case.found() == set(), said
+
+
+def test_what_is_sent_for_a_wait_may_raise_what_a_move_made() -> None:
+    case = whole()
+    accept(case.book, "serve_wait", answer={"allotment_id": MOVED}, to="lviv", amount_minor="30")
+    assert case.found() == {MONEY}
+    case.kyiv = replace(case.kyiv, sent={**case.kyiv.sent, MOVED: Sent(100, 0, False)})
+    case.lviv = replace(case.lviv, held={MOVED: Held(100, 0, 0, 0, "active")})
+    assert case.found() == set()

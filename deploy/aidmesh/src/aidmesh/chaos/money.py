@@ -34,7 +34,9 @@ def _allotments(known: Known) -> Iterator[Violation]:
         for op in known.book.accepted("allot", "serve_wait")
     }
     for allotment, (grantor, holder, moved) in _moved(known).items():
-        holders[allotment], amounts[allotment] = (grantor, holder), moved
+        holders[allotment] = (grantor, holder)
+        # What is sent for a wait may go into an allotment that a move had made.
+        amounts[allotment] += moved
     recalled = {op.facts["allotment"] for op in known.book.accepted("recall")}
     given_back: dict[str, int] = {}
     for op in known.book.accepted("return", "consent_move"):
