@@ -95,7 +95,7 @@ async def test_a_link_that_the_server_gave_up_comes_back_and_its_events_too(
         pid = odesa.server.pid
         service = await odesa.connect("intake")
 
-        await mesh.cable("kyiv", "odesa").connect()
+        mesh.cable("kyiv", "odesa").heal()
         assert await asyncio.to_thread(greets, ("127.0.0.1", mesh.cable("kyiv", "odesa").port))
         await eventually(lambda: linked(mesh, "kyiv", "lviv"), 20)
         assert odesa.server.pid == pid

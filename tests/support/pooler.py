@@ -37,6 +37,7 @@ class Pooler:
         self._made: Counter[tuple[str, str]] = Counter()
         self._freed = asyncio.Condition()
         self._clients: set[asyncio.Task[None]] = set()
+        self._opened: list[asyncio.StreamWriter] = []
         self.port = 0
         self.moved = 0
         """How often a client was given another server than the last time."""
@@ -63,9 +64,8 @@ class Pooler:
         for task in tuple(self._clients):
             task.cancel()
         await asyncio.gather(*self._clients, return_exceptions=True)
-        for servers in self._idle.values():
-            for _, writer in servers:
-                writer.transport.abort()
+        for writer in self._opened:
+            writer.transport.abort()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         hello = await _untyped(reader)
@@ -82,6 +82,7 @@ class Pooler:
             await writer.drain()
             return
         server = await asyncio.open_connection(HOST, self._server_port)
+        self._opened.append(server[1])
         server[1].write(hello)
         who, last = (given["user"], given["database"]), server
         incoming = asyncio.create_task(_frame(reader))

@@ -4,12 +4,13 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from nats.aio.client import Client
 from nats.errors import TimeoutError as NatsTimeoutError
 
+from aidmesh.chaos.road import Road
 from aidmesh.credentials import create_credentials
 from aidmesh.embedded import free_ports
 from aidmesh.topology.config import dials
@@ -18,61 +19,13 @@ from support.servers import NatsRegion
 
 
 @dataclass(slots=True)
-class Cable:
-    """A TCP proxy between a dialer and a listener."""
-
-    port: int
-    target_port: int
-    _server: asyncio.Server | None = None
-    _flows: set[asyncio.Task[None]] = field(default_factory=set)
-
-    async def connect(self) -> None:
-        """Let connections through."""
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
-
-    async def cut(self) -> None:
-        """Break what runs over it and refuse anything new."""
-        if self._server is not None:
-            self._server.close()
-            self._server = None
-        flows = list(self._flows)
-        for flow in flows:
-            flow.cancel()
-        await asyncio.gather(*flows, return_exceptions=True)
-
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        flow = asyncio.current_task()
-        assert flow is not None
-        self._flows.add(flow)
-        try:
-            there = await asyncio.open_connection("127.0.0.1", self.target_port)
-            async with asyncio.TaskGroup() as pumps:
-                pumps.create_task(_pump(reader, there[1]))
-                pumps.create_task(_pump(there[0], writer))
-        except* (OSError, asyncio.CancelledError):
-            pass
-        finally:
-            self._flows.discard(flow)
-            writer.transport.abort()
-
-
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    try:
-        while data := await reader.read(65_536):
-            writer.write(data)
-            await writer.drain()
-    finally:
-        writer.transport.abort()
-
-
-@dataclass(slots=True)
 class LinkedRegions:
     """Regions by name, and the cable between each two (keyed by the sorted pair)."""
 
     regions: Mapping[str, NatsRegion]
-    cables: Mapping[tuple[str, str], Cable]
+    cables: Mapping[tuple[str, str], Road]
 
-    def cable(self, one: str, other: str) -> Cable:
+    def cable(self, one: str, other: str) -> Road:
         """The cable between two regions."""
         first, second = sorted((one, other))
         return self.cables[first, second]
@@ -90,11 +43,11 @@ async def linked_regions(
     ports = dict(zip(names, free_ports(len(names)), strict=True))
     pairs = [(a, b) for i, a in enumerate(sorted(names)) for b in sorted(names)[i + 1 :]]
     proxies = free_ports(len(pairs)) if pairs else ()
-    cables = {(a, b): Cable(proxy, ports[a]) for (a, b), proxy in zip(pairs, proxies, strict=True)}
+    cables = {(a, b): Road(proxy, ports[a]) for (a, b), proxy in zip(pairs, proxies, strict=True)}
     regions: dict[str, NatsRegion] = {}
     try:
         for cable in cables.values():
-            await cable.connect()
+            await cable.open()
         keys = {name: folder / name / "keys" for name in names}
         for each in keys.values():
             create_credentials(each)
@@ -124,7 +77,7 @@ async def linked_regions(
             with contextlib.suppress(OSError):
                 await region.close()
         for cable in cables.values():
-            await cable.cut()
+            await cable.close()
 
 
 async def ids_in(region: NatsRegion, stream: str, subject: str = ">") -> list[str]:

@@ -73,7 +73,7 @@ class RunningRegions:
     async def heal(self) -> None:
         """Connect every cable that is cut."""
         for cable in self.links.cables.values():
-            await cable.connect()
+            cable.heal()
 
 
 @asynccontextmanager

@@ -150,7 +150,7 @@ async def test_a_handoff_is_settled_by_the_answer_alone_and_waits_while_the_link
 
     await eventually(tried, 20)
     assert await lviv.in_stream() == 0
-    await cable.connect()
+    cable.heal()
 
     async def arrived() -> bool:
         return await lviv.in_stream() >= 5

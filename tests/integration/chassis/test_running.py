@@ -199,7 +199,7 @@ async def test_a_peer_that_fell_silent_is_shown_and_makes_nobody_unready(
             await mesh.cable("kyiv", "lviv").cut()
             await eventually(silent)
             assert await ready(kyiv)
-            await mesh.cable("kyiv", "lviv").connect()
+            mesh.cable("kyiv", "lviv").heal()
             await eventually(heard, 20)
         exposed = (await ask(kyiv, "/metrics")).text
         assert 'aidmesh_peer_beat_age_seconds{peer="lviv"}' in exposed
@@ -257,7 +257,7 @@ async def test_a_peer_s_link_and_lag_are_shown_and_warned_of_once(
         assert shown["since"] is not None
         await publish()
 
-        await mesh.cable("kyiv", "lviv").connect()
+        mesh.cable("kyiv", "lviv").heal()
         await eventually(lambda: is_complete(2), 20)
         await eventually(lambda: late("0.0"), 20)
     events = [json.loads(line).get("event") for line in capsys.readouterr().out.splitlines()]
