@@ -17,6 +17,8 @@ from support.waiting import eventually
 pytestmark = pytest.mark.timeout(240)
 
 RECEIPTS = 10
+PAUSE_S = 0.05
+"""Between two receipts: a region is joined while others work, not while they are swamped."""
 COPIES = {
     # what the newcomer has of others, and what they have of themselves
     "payments": (
@@ -100,6 +102,7 @@ async def _receipts(staff: Staff) -> AsyncIterator[list[UUID]]:
         while not over.is_set() or len(taken) < RECEIPTS:
             await staff.receive(site, "food_parcel", 3)
             taken.append(await staff.ask("food_parcel"))
+            await asyncio.sleep(PAUSE_S)
 
     work = asyncio.create_task(take_in())
     try:

@@ -14,10 +14,13 @@ async def eventually(
     """Return the condition's first true value; AssertionError when the deadline passes first.
 
     An AssertionError raised by the condition counts as "not yet", and is the one shown at last.
+    Between two looks it waits for as long as a look takes, so that a dear one leaves the machine to
+    what it looks at.
     """
     end = time.monotonic() + deadline_s
     problem: AssertionError | None = None
     while True:
+        began = time.monotonic()
         try:
             value = condition()
             if inspect.isawaitable(value):
@@ -27,6 +30,7 @@ async def eventually(
             value, problem = None, error
         if value:
             return value
-        if time.monotonic() > end:
+        now = time.monotonic()
+        if now > end:
             raise problem or AssertionError(f"not true within {deadline_s} s: {condition}")
-        await asyncio.sleep(POLL_S)
+        await asyncio.sleep(max(POLL_S, now - began))
