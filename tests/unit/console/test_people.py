@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from starlette.datastructures import FormData
 
 from aidmesh_chassis.auth import Role
-from aidmesh_console.clients.intake import Person
+from aidmesh_console.clients.intake_views import Person
 from aidmesh_console.forms import Form
 from aidmesh_console.pages.registering import SAFE, change_of
 from aidmesh_intake.api.persons import PersonChange

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.datastructures import FormData
 
-from aidmesh_console.clients.intake import Kind
+from aidmesh_console.clients.intake_views import Kind
 from aidmesh_console.forms import Form
 from aidmesh_console.pages.registering import SAFE, request_of
 from aidmesh_intake.api.requests import RequestIn

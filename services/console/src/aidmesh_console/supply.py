@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from aidmesh_console.clients.intake import Kind
+from aidmesh_console.clients.intake_views import Kind
 
 
 def wanted_of(kind: Kind) -> Mapping[str, object] | None:

@@ -1,246 +1,24 @@
-"""Intake as the desk sees it: kinds of need, persons, requests and needs."""
+"""What the desk asks of intake: kinds of need, persons, requests and needs."""
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
 from http import HTTPStatus
-from typing import Any, Literal
+from typing import Any
 from uuid import UUID
 
-from pydantic import Field, JsonValue, TypeAdapter
+from pydantic import TypeAdapter
 
-from aidmesh_chassis.privacy import PersonalText, PersonalYear
+from aidmesh_console.clients.intake_views import (
+    Kind,
+    Merge,
+    NeedPage,
+    NeedWhole,
+    Person,
+    Reasons,
+    Registered,
+    Report,
+    Waitlist,
+)
 from aidmesh_console.clients.link import ACCEPTED, Link, Query, Refused, Upload, View
-
-
-class StockTake(View):
-    """Pieces of an item for each unit of a need."""
-
-    item: str
-    quantity: int = 1
-
-
-class CapacityTake(View):
-    """A bed, or a slot with a professional."""
-
-    resource: Literal["bed", "slot"]
-    code: str
-    minutes: int | None = None
-
-
-class Price(View):
-    """What one unit costs from a day on."""
-
-    from_on: date
-    amount_minor: int
-    currency: str = "UAH"
-
-
-class MoneyTake(View):
-    """Money for each unit; `payout` pays the person."""
-
-    prices: tuple[Price, ...] = ()
-    by: Literal["payout", "provider"]
-    amount_given: bool = False
-    amount_minor_max: int | None = None
-
-    @property
-    def currency(self) -> str:
-        """The currency of the latest price."""
-        return self.prices[-1].currency if self.prices else "UAH"
-
-    def price_on(self, day: date) -> Price | None:
-        """The price of a day."""
-        begun = [price for price in self.prices if price.from_on <= day]
-        return max(begun or self.prices, key=lambda price: price.from_on, default=None)
-
-
-class Kind(View):
-    """One kind of need of the catalogue."""
-
-    code: str
-    names: Mapping[str, str]
-    programme: str
-    sensitivity: str = "none"
-    for_whom: tuple[str, ...] = ("person", "household")
-    headcount: bool = False
-    stock: tuple[StockTake, ...] = ()
-    capacity: CapacityTake | None = None
-    money: MoneyTake | None = None
-    unit: str = "piece"
-    within_hours: int | None = None
-    active: bool = True
-
-
-class BlockedBy(View):
-    """What a waiting need waits for."""
-
-    resource: str
-    code: str
-
-
-class Need(View):
-    """A need as lists show it: a band and dates, never the reasons.
-
-    Attributes:
-        message: what became of the message to the person, None before there was one.
-        attention: a conflict that a person should look at.
-        confirmed_start: it is served when its start is confirmed, after its appointment was kept.
-        needed_until: where hours count, the instant after which it is of no use.
-        ends_soon: it is not served, and its last day is today or tomorrow.
-    """
-
-    need_id: UUID
-    kind: str
-    state: str
-    band: str
-    quantity: int
-    place_area: str
-    site_id: UUID | None
-    at_site_id: UUID | None
-    asked_on: date
-    needed_by: date | None
-    needed_until: datetime | None = None
-    told_at: datetime | None
-    message: str | None = None
-    attention: str | None = None
-    confirmed_start: bool = False
-    attended_on: date | None = None
-    ends_soon: bool = False
-
-
-class NeedPage(View):
-    """A page of needs; `next` is the cursor of the following one."""
-
-    needs: tuple[Need, ...]
-    next: str | None
-
-
-class Step(View):
-    """One entry of a need's history.
-
-    Attributes:
-        overrode: the `limit` or `duplicate` that `staff_id` let it pass, for `override_reason`.
-    """
-
-    at: datetime
-    note: str
-    detail: str | None
-    staff_id: UUID | None = None
-    overrode: str | None = None
-    override_reason: str | None = None
-
-
-class Ask(View):
-    """What a need takes; nothing at all for a service that intake itself records."""
-
-    stock: tuple[StockTake, ...] = ()
-    capacity: CapacityTake | None = None
-    money: Mapping[str, JsonValue] | None = None
-
-    @property
-    def of_nothing(self) -> bool:
-        """Whether nobody but intake has a part in it."""
-        return not self.stock and self.capacity is None and self.money is None
-
-    @property
-    def pays_out(self) -> bool:
-        """Whether a person is paid."""
-        return self.money is not None and self.money.get("by") == "payout"
-
-
-class NeedWhole(Need):
-    """A need with its history; `ahead` is how many are served before it, `chosen` that somebody
-    chose it to be served from elsewhere by rule."""
-
-    request_id: UUID
-    person_id: UUID | None
-    headcount: int | None
-    ask: Ask
-    blocked_by: BlockedBy | None
-    wait: str | None
-    ahead: int | None
-    served_on: date | None
-    given: bool
-    reason: str | None
-    timeline: tuple[Step, ...]
-    chosen: bool = False
-
-
-class Answer(View):
-    """An answer of triage and what it counts; hides itself in logs."""
-
-    answer: str = Field(repr=False)
-    yes: bool = Field(repr=False)
-    points: int = Field(repr=False)
-
-
-class Scored(View):
-    """A need's points: of its kind and of the answers."""
-
-    need_id: UUID
-    points: int
-    kind_points: int
-    rule_version: int
-
-
-class Reasons(View):
-    """Why a request has its points; `reasons` says whether they are shown, none, or erased."""
-
-    reasons: Literal["shown", "none", "erased"]
-    needs: tuple[Scored, ...]
-    answers: tuple[Answer, ...]
-    answer_points: int | None
-    note: PersonalText | None
-
-    def of(self, need_id: UUID) -> Scored | None:
-        """The points of one need."""
-        return next((each for each in self.needs if each.need_id == need_id), None)
-
-
-class Contact(View):
-    """How a person may be reached."""
-
-    channel: str
-    address: PersonalText
-    hours_from: str | None = None
-    hours_to: str | None = None
-    wording: str | None = None
-    safe: bool = False
-
-
-class Details(View):
-    """What is known of a person; hides itself wherever it is not asked to show."""
-
-    client_code: PersonalText | None = None
-    chosen_name: PersonalText | None = None
-    legal_name: PersonalText | None = None
-    birth_year: PersonalYear | None = None
-    contact: Contact | None = None
-    note: PersonalText | None = None
-
-
-class Person(View):
-    """A person, for a caseworker; `version` is told back when they are changed."""
-
-    person_id: UUID
-    version: int
-    details: Details
-    languages: tuple[str, ...]
-    area: str | None
-    origin_area: str | None
-    household_id: UUID | None = None
-    consents: Mapping[str, date]
-
-
-class Merge(View):
-    """A record behind another: proposed, or merged and in force."""
-
-    merge_id: UUID
-    person_id: UUID
-    into_person_id: UUID
-    state: Literal["proposed", "merged"]
-    proposed_by: UUID | None
-    proposed_at: datetime
 
 
 class _Merges(View):
@@ -251,58 +29,8 @@ class _Found(View):
     person_id: UUID
 
 
-class _NeedMade(View):
-    need_id: UUID
-    kind: str
-    state: str
-
-
-class Registered(View):
-    """What became of a request."""
-
-    request_id: UUID
-    needs: tuple[_NeedMade, ...]
-
-
-class Waiting(View):
-    """How many needs wait for the same thing."""
-
-    resource: str
-    code: str
-    site_id: UUID | None
-    area: str | None
-    needs: int
-    oldest_asked_on: date
-
-
-class RowProblem(View):
-    """Why a row of a file is not taken in: never the value itself."""
-
-    line: int
-    column: str
-    rule: str
-
-
-class Report(View):
-    """What became of a file's rows, or would become of them."""
-
-    state: str
-    rows_total: int
-    accepted: int
-    skipped: int
-    rejected: int
-    problems: tuple[RowProblem, ...] = ()
-
-
 class _Kinds(View):
     kinds: tuple[Kind, ...]
-
-
-class Waitlist(View):
-    """A page of what is waited for, the longest queues first."""
-
-    rows: tuple[Waiting, ...] = Field(validation_alias="waiting")
-    next: str | None = None
 
 
 _KINDS = TypeAdapter(_Kinds)

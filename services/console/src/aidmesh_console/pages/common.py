@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from aidmesh_console.clients.intake import Kind
+from aidmesh_console.clients.intake_views import Kind
 from aidmesh_console.clients.inventory_views import Item, Line, Site
 from aidmesh_console.i18n import Speaker
 from aidmesh_console.visit import Visit

@@ -12,7 +12,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 
 from aidmesh_chassis.http import BulkRoute
 from aidmesh_chassis.problems import MALFORMED, Problem
-from aidmesh_console.clients.intake import Report
+from aidmesh_console.clients.intake_views import Report
 from aidmesh_console.clients.link import Away, ClientError, Refused, Upload
 from aidmesh_console.forms import Form
 from aidmesh_console.roles import Act

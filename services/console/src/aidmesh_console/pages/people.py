@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Response
 
 from aidmesh_chassis.problems import NOT_FOUND, Problem
 from aidmesh_console import i18n
-from aidmesh_console.clients.intake import Person
+from aidmesh_console.clients.intake_views import Person
 from aidmesh_console.clients.link import Away, ClientError, Refused
 from aidmesh_console.forms import Form
 from aidmesh_console.pages.common import names_of

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 from fastapi import APIRouter, Depends, Response
 
 from aidmesh_console import i18n
-from aidmesh_console.clients.intake import Kind
+from aidmesh_console.clients.intake_views import Kind
 from aidmesh_console.clients.inventory_views import Supply
 from aidmesh_console.clients.link import Away, ClientError, Refused
 from aidmesh_console.pages.common import names_of

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import Any, Final
 
-from aidmesh_console.clients.intake import Contact, Kind, Person
+from aidmesh_console.clients.intake_views import Contact, Kind, Person
 from aidmesh_console.forms import Form
 from aidmesh_console.i18n import KYIV
 
