@@ -17,6 +17,7 @@ UNCUT: Final = frozenset({"note", "mapping", "table", "serials"})
 """Fields of many lines: as long as a form may be, for half of a note or table is a wrong one."""
 FIELDS_MAX: Final = 2_000
 CODE: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
+REGION: Final = re.compile(r"[a-z][a-z0-9]{1,19}")
 RATE: Final = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 WHOLE_MAX: Final = 10_000_000
 
@@ -155,9 +156,9 @@ class Form:
             self.faults[name] = "day"
             return None
 
-    def moment(self, name: str, zone: tzinfo) -> datetime | None:
+    def moment(self, name: str, zone: tzinfo, *, needed: bool = False) -> datetime | None:
         """A date and a time of day in `zone`, as browsers send it."""
-        text = self.text(name)
+        text = self.text(name, needed=needed)
         if text is None:
             return None
         try:
@@ -176,6 +177,25 @@ class Form:
         except ValueError:
             self.faults[name] = "choice"
             return None
+
+    def regions(self, name: str) -> list[str] | None:
+        """Names of regions, apart by blanks or commas; None for all regions."""
+        names = (self.text(name) or "").replace(",", " ").split()
+        if not all(REGION.fullmatch(each) for each in names):
+            self.faults[name] = "regions"
+        return sorted(set(names)) or None
+
+
+def as_text(value: UUID | date | None) -> str | None:
+    """An id, a day or a moment as services read it."""
+    if value is None:
+        return None
+    return value.isoformat() if isinstance(value, date) else str(value)
+
+
+def filled(body: Mapping[str, object]) -> dict[str, object]:
+    """A body without the fields that were left empty."""
+    return {name: value for name, value in body.items() if value is not None}
 
 
 def amount_text(minor: int, currency: str) -> str:

@@ -169,6 +169,10 @@ class Guest:
         key = f"problem.{slug}"
         return self.say(key) if self.say.has(key) else self.say("problem.unknown")
 
+    def fault(self, form: Form) -> str:
+        """What to tell about the first field of a form that means nothing."""
+        return self.say(f"fault.{next(iter(form.faults.values()))}")
+
     def _said(self) -> str | None:
         """The notice that goes with this page: one of ours, never text out of the address."""
         code = self.request.query_params.get("said", "")

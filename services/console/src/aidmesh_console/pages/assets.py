@@ -35,8 +35,7 @@ async def act(asset_id: UUID, step: str, form: Posted, visit: Keeper) -> Respons
     body = _body(step, form)
     site_id = form.uuid("site")
     if form.faults:
-        fault = next(iter(form.faults.values()))
-        return await _page(visit, site_id, 422, visit.say(f"fault.{fault}"))
+        return await _page(visit, site_id, 422, visit.fault(form))
     try:
         await visit.inventory.act_on_asset(asset_id, step, body, form.key)
     except ClientError as error:

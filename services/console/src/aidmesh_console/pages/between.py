@@ -1,16 +1,16 @@
 """Money between regions: what is proposed, what waits for whom, giving back and recalling."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Final
 from uuid import UUID, uuid4
 
 from fastapi import APIRouter, Depends, Response
 
-from aidmesh_chassis.problems import FORBIDDEN, NOT_FOUND, Problem
 from aidmesh_console.clients.link import ClientError
 from aidmesh_console.clients.payments_views import Holding
 from aidmesh_console.forms import Form
+from aidmesh_console.pages.common import said_after
 from aidmesh_console.roles import Act
 from aidmesh_console.visit import Posted, Visit, visitor
 
@@ -62,7 +62,7 @@ async def propose(form: Posted, visit: Proposer) -> Response:
         "days": form.whole("days", needed=True),
     }
     if form.faults:
-        return await _page(visit, 422, _fault(visit, form), form, form.key)
+        return await _page(visit, 422, visit.fault(form), form, form.key)
     try:
         await visit.rebalancing.propose(body, form.key)
     except ClientError as error:
@@ -74,7 +74,7 @@ async def propose(form: Posted, visit: Proposer) -> Response:
 @routes.post("/money/regions/proposals/{proposal_id}/{step}")
 async def act(proposal_id: UUID, step: str, form: Posted, visit: Reader) -> Response:
     """Sign, withdraw, try again or keep."""
-    said = _step(visit, STEPS, step)
+    said = said_after(visit, STEPS, step)
     try:
         await visit.rebalancing.act(proposal_id, step, form.key)
     except ClientError as error:
@@ -85,14 +85,14 @@ async def act(proposal_id: UUID, step: str, form: Posted, visit: Reader) -> Resp
 @routes.post("/money/regions/asks/{proposal_id}/{step}")
 async def answer(proposal_id: UUID, step: str, form: Posted, visit: Reader) -> Response:
     """Prepare a return, consent to it, or keep the money."""
-    said = _step(visit, ANSWERS, step)
+    said = said_after(visit, ANSWERS, step)
     body: dict[str, object] = {}
     if step == "prepare":
         body = {"amount_minor": _amount(form)}
     elif step == "decline":
         body = {"reason": form.choice("reason", DECLINE_REASONS)}
     if form.faults:
-        return await _page(visit, 422, _fault(visit, form))
+        return await _page(visit, 422, visit.fault(form))
     try:
         await visit.rebalancing.answer(proposal_id, step, body, form.key)
     except ClientError as error:
@@ -105,14 +105,14 @@ async def give_back_or_recall(
     allotment_id: UUID, step: str, form: Posted, visit: Reader
 ) -> Response:
     """Give free money back without being asked, or ask a holder for all that is free."""
-    said = _step(visit, HELD, step)
+    said = said_after(visit, HELD, step)
     body: dict[str, object]
     if step == "return":
         body = {"amount_minor": _amount(form)}
     else:
         body = {"reason": form.choice("reason", RECALL_REASONS)}
     if form.faults:
-        return await _page(visit, 422, _fault(visit, form))
+        return await _page(visit, 422, visit.fault(form))
     try:
         await visit.rebalancing.act_on_allotment(allotment_id, step, body, form.key)
     except ClientError as error:
@@ -123,20 +123,6 @@ async def give_back_or_recall(
 def _amount(form: Form) -> int | None:
     """An amount in the currency that the form was shown with."""
     return form.money("amount", form.text("currency") or "UAH", needed=True)
-
-
-def _fault(visit: Visit, form: Form) -> str:
-    return visit.say(f"fault.{next(iter(form.faults.values()))}")
-
-
-def _step(visit: Visit, steps: Mapping[str, tuple[Act, str]], step: str) -> str:
-    """What is said after a step that the one who is there may take."""
-    if step not in steps:
-        raise Problem(NOT_FOUND)
-    who, said = steps[step]
-    if not visit.may(who):
-        raise Problem(FORBIDDEN)
-    return said
 
 
 async def _held(visit: Visit) -> Sequence[Holding]:

@@ -1,13 +1,15 @@
-"""What several pages look up: how sites, goods and kinds of need are called."""
+"""What several pages share: choices, how things are called, and who may take a step."""
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+from aidmesh_chassis.problems import FORBIDDEN, NOT_FOUND, Problem
 from aidmesh_console.clients.intake_views import Kind
 from aidmesh_console.clients.inventory_views import Item, Line, Site
 from aidmesh_console.i18n import Speaker
+from aidmesh_console.roles import Act
 from aidmesh_console.visit import Visit
 
 AREAS = (
@@ -123,6 +125,23 @@ class Names:
         ours = {site.area for site in self.sites.values()}
         named = [(code, self.area(code)) for code in AREAS]
         return sorted(named, key=lambda each: (each[0] not in ours, each[1]))
+
+
+def said_after(visit: Visit, steps: Mapping[str, tuple[Act, str]], step: str) -> str:
+    """What is said after a step that the one who is there may take.
+
+    Args:
+        steps: by step, who may take it, and what is said afterwards.
+
+    Raises:
+        Problem: there is no such step, or they may not take it.
+    """
+    if step not in steps:
+        raise Problem(NOT_FOUND)
+    who, said = steps[step]
+    if not visit.may(who):
+        raise Problem(FORBIDDEN)
+    return said
 
 
 async def names_of(visit: Visit, *, kinds: bool = False) -> Names:

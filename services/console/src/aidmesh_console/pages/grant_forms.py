@@ -6,7 +6,7 @@ from uuid import UUID
 
 from aidmesh_console import i18n
 from aidmesh_console.clients.payments_views import WholeGrant
-from aidmesh_console.forms import Form
+from aidmesh_console.forms import Form, as_text, filled
 from aidmesh_console.pages.common import CURRENCIES
 
 OVERHEAD: Final = "overhead"
@@ -16,8 +16,7 @@ OVERHEAD: Final = "overhead"
 def order_of(grant_id: UUID, form: Form) -> Mapping[str, object]:
     """The body of `POST /v1/allotments`; what is missing is in `form.faults`."""
     currency = form.choice("currency", (*CURRENCIES, form.text("grant_currency") or "UAH")) or "UAH"
-    until = form.day("valid_until")
-    return _filled(
+    return filled(
         {
             "grant_id": str(grant_id),
             "budget_line": form.code("budget_line"),
@@ -25,7 +24,7 @@ def order_of(grant_id: UUID, form: Form) -> Mapping[str, object]:
             "amount_minor": form.money("amount", currency, needed=True),
             "currency": currency,
             "rate": form.rate("rate"),
-            "valid_until": until.isoformat() if until else None,
+            "valid_until": as_text(form.day("valid_until")),
             "over_line_reason": form.text("over_line_reason"),
         }
     )
@@ -49,16 +48,15 @@ def instalment_of(grant: WholeGrant, form: Form) -> Mapping[str, object]:
     expected_id = form.uuid("instalment")
     came_on = form.day("came_on", needed=expected_id is not None)
     row = {
-        "instalment_id": str(expected_id) if expected_id else None,
+        "instalment_id": as_text(expected_id),
         "grant": grant.code,
         "amount_minor": form.money("came_amount", grant.currency, needed=True),
         "bank_reference": form.text("came_reference", needed=came_on is not None),
-        "received_on": came_on.isoformat() if came_on else None,
+        "received_on": as_text(came_on),
     }
     if expected_id is None and came_on is None:
-        expected_on = form.day("expected_on", needed=True)
-        row["expected_on"] = expected_on.isoformat() if expected_on else None
-    return _filled(row)
+        row["expected_on"] = as_text(form.day("expected_on", needed=True))
+    return filled(row)
 
 
 def _amendment(grant: WholeGrant, form: Form) -> Mapping[str, object]:
@@ -72,16 +70,12 @@ def _amendment(grant: WholeGrant, form: Form) -> Mapping[str, object]:
     amount = form.money("new_amount", grant.currency)
     if not (lines or amount or last or form.faults):
         form.faults["new_amount"] = "missing"
-    return _filled(
+    return filled(
         {
             "amount_minor": amount,
-            "period_to": last.isoformat() if last else None,
+            "period_to": as_text(last),
             "budget_lines": lines or None,
             "reason": form.text("amend_reason", needed=True),
             "terms_version": form.whole("terms_version", needed=True),
         }
     )
-
-
-def _filled(body: Mapping[str, object]) -> dict[str, object]:
-    return {name: value for name, value in body.items() if value is not None}

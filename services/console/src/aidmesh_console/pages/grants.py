@@ -1,17 +1,16 @@
 """Grants: what each received, gave to whom and what became of it; allotting, and corrections."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Final
 from uuid import UUID, uuid4
 
 from fastapi import APIRouter, Depends, Response
 
-from aidmesh_chassis.problems import FORBIDDEN, NOT_FOUND, Problem
 from aidmesh_console.clients.link import ClientError
 from aidmesh_console.clients.payments_views import Holding
 from aidmesh_console.forms import Form
-from aidmesh_console.pages.common import CURRENCIES, MONEY_REASONS, names_of
+from aidmesh_console.pages.common import CURRENCIES, MONEY_REASONS, names_of, said_after
 from aidmesh_console.pages.grant_forms import OVERHEAD, instalment_of, order_of, step_of
 from aidmesh_console.roles import Act
 from aidmesh_console.visit import Posted, Visit, visitor
@@ -81,7 +80,7 @@ async def correct(
     grant_id: UUID, instalment_id: UUID, step: str, form: Posted, visit: Reader
 ) -> Response:
     """An instalment did not come, or not so; or it will not come."""
-    said = _step(visit, INSTALMENT_STEPS, step)
+    said = said_after(visit, INSTALMENT_STEPS, step)
     reason = form.choice("reason", MONEY_REASONS)
     if reason is None:
         return await _page(visit, grant_id, 422, str(instalment_id), visit.say("fault.reason"))
@@ -95,7 +94,7 @@ async def correct(
 @routes.post("/money/grants/{grant_id}/{step}")
 async def act(grant_id: UUID, step: str, form: Posted, visit: Reader) -> Response:
     """The donor changed the grant, wants money back, or less, or has it."""
-    said = _step(visit, STEPS, step)
+    said = said_after(visit, STEPS, step)
     body = step_of(step, await visit.payments.grant(grant_id), form)
     if form.faults:
         return await _page(visit, grant_id, 422, step, form=form, key=form.key)
@@ -104,16 +103,6 @@ async def act(grant_id: UUID, step: str, form: Posted, visit: Reader) -> Respons
     except ClientError as error:
         return await _failed(visit, grant_id, step, form, error)
     return visit.go(f"/money/grants/{grant_id}", said=said)
-
-
-def _step(visit: Visit, steps: Mapping[str, tuple[Act, str]], step: str) -> str:
-    """What is said after a step that the one who is there may take."""
-    if step not in steps:
-        raise Problem(NOT_FOUND)
-    who, said = steps[step]
-    if not visit.may(who):
-        raise Problem(FORBIDDEN)
-    return said
 
 
 async def _failed(

@@ -85,8 +85,7 @@ async def act(reservation_id: UUID, step: str, form: Posted, visit: Worker) -> R
         if form.checked("numbered"):
             body |= _numbered(form)
         if form.faults:
-            fault = next(iter(form.faults.values()))
-            return await _again(visit, reservation_id, visit.say(f"fault.{fault}"), 422, form)
+            return await _again(visit, reservation_id, visit.fault(form), 422, form)
         if step == "handover" and form.checked("prescription_seen"):
             body["prescription_seen_on"] = i18n.today().isoformat()
     try:

@@ -119,8 +119,7 @@ async def correct_payee(need_id: UUID, form: Posted, visit: Decider) -> Response
     if payee is None:
         form.faults[f"payee_name_{PAYEE}"] = "missing"
     if form.faults or payee is None:
-        wrong = visit.say(f"fault.{next(iter(form.faults.values()))}")
-        return await _page(visit, need_id, 422, wrong, form)
+        return await _page(visit, need_id, 422, visit.fault(form), form)
     try:
         await visit.intake.correct_payee(need_id, payee, form.key)
     except ClientError as error:
@@ -136,8 +135,7 @@ async def decide(need_id: UUID, step: str, form: Posted, visit: Decider) -> Resp
         raise Problem(NOT_FOUND)
     body = _body(step, form)
     if form.faults:
-        fault = next(iter(form.faults.values()))
-        return await _page(visit, need_id, 422, visit.say(f"fault.{fault}"), form)
+        return await _page(visit, need_id, 422, visit.fault(form), form)
     try:
         await visit.intake.act(need_id, step, body, form.key)
     except ClientError as error:

@@ -7,12 +7,18 @@ from uuid import UUID, uuid4
 
 from fastapi import APIRouter, Depends, Response
 
-from aidmesh_chassis.problems import FORBIDDEN, NOT_FOUND, Problem
 from aidmesh_console import i18n
 from aidmesh_console.clients.link import ClientError
 from aidmesh_console.clients.payments_views import Holding
-from aidmesh_console.forms import Form
-from aidmesh_console.pages.common import ALL, AREAS, MONEY_REASONS, PROGRAMMES, names_of
+from aidmesh_console.forms import Form, filled
+from aidmesh_console.pages.common import (
+    ALL,
+    AREAS,
+    MONEY_REASONS,
+    PROGRAMMES,
+    names_of,
+    said_after,
+)
 from aidmesh_console.roles import Act
 from aidmesh_console.visit import Posted, Visit, visitor
 
@@ -66,15 +72,10 @@ async def one(purchase_id: UUID, visit: Reader) -> Response:
 @routes.post("/money/purchases/{purchase_id}/{step}")
 async def act(purchase_id: UUID, step: str, form: Posted, visit: Reader) -> Response:
     """Order, receive, invoice, pay or cancel."""
-    if step not in STEPS:
-        raise Problem(NOT_FOUND)
-    who, said = STEPS[step]
-    if not visit.may(who):
-        raise Problem(FORBIDDEN)
+    said = said_after(visit, STEPS, step)
     body = step_of(step, form)
     if form.faults:
-        fault = next(iter(form.faults.values()))
-        return await _page(visit, purchase_id, 422, visit.say(f"fault.{fault}"), form, form.key)
+        return await _page(visit, purchase_id, 422, visit.fault(form), form, form.key)
     try:
         await visit.payments.act_on_purchase(purchase_id, step, body, form.key)
     except ClientError as error:
@@ -101,7 +102,7 @@ def wish_of(form: Form, held: Sequence[Holding]) -> Mapping[str, object]:
             "quantity": form.whole(names[2], needed=True),
             "unit_value_minor": form.money(names[3], currency, needed=True),
         }
-        lines.append({name: value for name, value in line.items() if value is not None})
+        lines.append(filled(line))
     if not lines:
         form.faults["description_0"] = "missing"
     return {

@@ -32,8 +32,7 @@ async def settle(discrepancy_id: UUID, form: Posted, visit: Decider) -> Response
     """Book it on an allotment, or say why it is not booked."""
     note, allotment_id = form.text("note", needed=True), form.uuid("allotment_id")
     if form.faults:
-        fault = next(iter(form.faults.values()))
-        return await _page(visit, 422, visit.say(f"fault.{fault}"))
+        return await _page(visit, 422, visit.fault(form))
     body = {"note": note} | ({"allotment_id": str(allotment_id)} if allotment_id else {})
     try:
         await visit.payments.settle_discrepancy(discrepancy_id, body, form.key)

@@ -5,12 +5,11 @@ from datetime import date, timedelta
 from typing import Any, Final
 
 from aidmesh_console.clients.intake_views import Contact, Kind, Person
-from aidmesh_console.forms import Form
+from aidmesh_console.forms import Form, as_text, filled
 from aidmesh_console.i18n import KYIV
 
 FOR_WHOM: Final = ("person", "household", "group", "site")
 CHANNELS: Final = ("sms", "email")
-MECHANISMS: Final = ("iban", "card", "post", "cash")
 CONSENTS: Final = ("contact", "data", "referral", "same_person")
 SAFE: Final = ("safe_channel", "safe_hours", "safe_wording")
 ANSWERS: Final = (
@@ -39,12 +38,12 @@ def request_of(form: Form, kinds: Sequence[Kind], today: date) -> dict[str, Any]
         form.faults["for_whom"] = "choice"
     body: dict[str, Any] = {
         "for_whom": for_whom,
-        "asked_on": _iso(form.day("asked_on") or today),
+        "asked_on": as_text(form.day("asked_on") or today),
         "answers": {each: True for each in ANSWERS if form.checked(f"answer_{each}")} or None,
         "note": form.text("note"),
     }
     if for_whom == "site":
-        body["site_id"] = _text(form.uuid("site_id", needed=True))
+        body["site_id"] = as_text(form.uuid("site_id", needed=True))
     if for_whom in {"person", "household"}:
         body["person"] = _person(form, today, of_household=for_whom == "household")
     chosen = [kind for kind in kinds if form.checked(f"need_{kind.code}")]
@@ -53,8 +52,8 @@ def request_of(form: Form, kinds: Sequence[Kind], today: date) -> dict[str, Any]
     if len(chosen) > NEEDS_MAX:
         form.faults["needs"] = "too_many"
     shared = _shared(form, for_whom, today)
-    body["needs"] = [_filled(shared | _need(form, kind, for_whom)) for kind in chosen]
-    return _filled(body)
+    body["needs"] = [filled(shared | _need(form, kind, for_whom)) for kind in chosen]
+    return filled(body)
 
 
 def _shared(form: Form, for_whom: str, today: date) -> dict[str, Any]:
@@ -62,11 +61,11 @@ def _shared(form: Form, for_whom: str, today: date) -> dict[str, Any]:
     given = form.checked("given")
     return {
         "place_area": form.text("place_area", needed=True),
-        "site_id": _text(form.uuid("site_id")),
-        "needed_by": _iso(form.day("needed_by")),
+        "site_id": as_text(form.uuid("site_id")),
+        "needed_by": as_text(form.day("needed_by")),
         "headcount": form.whole("headcount", needed=True) if for_whom == "group" else None,
         "given": given or None,
-        "served_on": _iso(form.day("served_on") or today) if given else None,
+        "served_on": as_text(form.day("served_on") or today) if given else None,
     }
 
 
@@ -74,7 +73,7 @@ def _person(form: Form, today: date, *, of_household: bool) -> dict[str, Any]:
     if form.text("client_code") is None and form.text("chosen_name") is None:
         form.faults["client_code"] = "code_or_name"
     language = form.text("language")
-    return _filled(
+    return filled(
         {
             "client_code": form.text("client_code"),
             "chosen_name": form.text("chosen_name"),
@@ -129,7 +128,7 @@ def change_of(form: Form, person: Person, today: date) -> dict[str, Any]:
         contact["safe"] = False
     first = form.text("language")
     also = [each for each in form.many("also") if each != first]
-    return _filled(
+    return filled(
         {
             "version": form.whole("version", needed=True),
             "client_code": form.text("client_code"),
@@ -153,7 +152,7 @@ def _changed_contact(form: Form, known: Contact | None) -> dict[str, Any] | None
         return _contact(form)
     if way == "remove" or known is None:
         return None
-    return _filled(
+    return filled(
         {
             "channel": known.channel,
             "address": known.address.reveal(),
@@ -177,10 +176,9 @@ def _need(form: Form, kind: Kind, for_whom: str) -> dict[str, Any]:
         least = timedelta(days=1 if kind.capacity.resource == "bed" else 0)
         if first and last and last - first < least:
             form.faults[f"to_{code}"] = "order"
-        need |= {"from_on": _iso(first), "to_on": _iso(last)}
+        need |= {"from_on": as_text(first), "to_on": as_text(last)}
     if kind.within_hours is not None:
-        since = form.moment(f"exposed_{code}", KYIV)
-        need["exposed_at"] = since.isoformat() if since else None
+        need["exposed_at"] = as_text(form.moment(f"exposed_{code}", KYIV))
     if kind.money is not None and kind.money.amount_given:
         need["amount_minor"] = form.money(f"amount_{code}", kind.money.currency)
     if kind.money is not None and kind.money.by == "payout":
@@ -209,16 +207,4 @@ def payee_of(form: Form, code: str) -> dict[str, Any] | None:
         payee[mechanism] = needed.replace(" ", "").upper()
     elif mechanism == "post":
         payee["address"] = form.text(f"payee_account_{code}", needed=True)
-    return _filled(payee)
-
-
-def _filled(body: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in body.items() if value is not None}
-
-
-def _iso(day: date | None) -> str | None:
-    return day.isoformat() if day else None
-
-
-def _text(value: object) -> str | None:
-    return str(value) if value is not None else None
+    return filled(payee)

@@ -1,7 +1,6 @@
 """What regions do for each other by rule."""
 
 import asyncio
-import re
 from collections.abc import Mapping
 from typing import Annotated, Final
 from uuid import UUID, uuid4
@@ -11,7 +10,7 @@ from fastapi import APIRouter, Depends, Response
 from aidmesh_chassis.problems import NOT_FOUND, Problem
 from aidmesh_console.clients import rules as client
 from aidmesh_console.clients.link import ClientError, Link
-from aidmesh_console.forms import Form
+from aidmesh_console.forms import Form, as_text
 from aidmesh_console.pages.common import names_of
 from aidmesh_console.roles import Act
 from aidmesh_console.visit import Posted, Visit, visitor
@@ -26,7 +25,6 @@ REFER: Final = "/v1/refer-rules"
 GOODS_PAGE: Final = "/shipments/rules"
 NEEDS_PAGE: Final = "/referrals/rules"
 OFFER_HOURS: Final = 24
-_REGION: Final = re.compile(r"[a-z][a-z0-9]{1,19}")
 
 
 @routes.get(GOODS_PAGE)
@@ -40,8 +38,8 @@ async def set_accept(form: Posted, visit: Keeper) -> Response:
     """Have asks of other regions accepted by rule."""
     body = {
         "item": form.text("item"),
-        "site_id": _text(form.uuid("site_id")),
-        "regions": _regions(form),
+        "site_id": as_text(form.uuid("site_id")),
+        "regions": form.regions("regions"),
         "keep_pieces": form.whole("keep_pieces", least=0) or 0,
         "keep_days": form.whole("keep_days", least=0) or 0,
         "ask_max": form.whole("ask_max", needed=True),
@@ -55,8 +53,8 @@ async def set_ask(form: Posted, visit: Keeper) -> Response:
     """Have other regions asked by rule."""
     body = {
         "item": form.text("ask_item", needed=True),
-        "to_site_id": _text(form.uuid("to_site_id", needed=True)),
-        "regions": _regions(form),
+        "to_site_id": as_text(form.uuid("to_site_id", needed=True)),
+        "regions": form.regions("regions"),
         "open_max": form.whole("open_max", needed=True),
         "chosen_only": form.text("chosen_only") is not None,
     }
@@ -83,7 +81,7 @@ async def set_refer(form: Posted, visit: Leader) -> Response:
     """Have needs of a kind offered to other regions by rule."""
     body = {
         "kind": form.text("kind", needed=True),
-        "regions": _regions(form),
+        "regions": form.regions("regions"),
         "open_max": form.whole("open_max", needed=True),
         "hours": form.whole("hours") or OFFER_HOURS,
         "chosen_only": form.text("chosen_only") is not None,
@@ -129,18 +127,6 @@ async def _again(
     if path == REFER:
         return await _needs(visit, status, wrong, form, key)
     return await _goods(visit, status, wrong, form, key, sort=path)
-
-
-def _regions(form: Form) -> list[str] | None:
-    """Names apart by blanks or commas; None for all regions."""
-    names = (form.text("regions") or "").replace(",", " ").split()
-    if not all(_REGION.fullmatch(each) for each in names):
-        form.faults["regions"] = "regions"
-    return sorted(set(names)) or None
-
-
-def _text(number: UUID | None) -> str | None:
-    return None if number is None else str(number)
 
 
 async def _goods(

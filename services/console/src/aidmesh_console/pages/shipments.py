@@ -45,7 +45,7 @@ async def ask(form: Posted, visit: Keeper) -> Response:
         "reason": form.choice("reason", ASK_REASONS),
     }
     if form.faults:
-        return await _faulty(visit, form)
+        return await _page(visit, 422, visit.fault(form))
     try:
         await visit.shipments.ask(body, form.key)
     except ClientError as error:
@@ -65,7 +65,7 @@ async def propose(step: str, form: Posted, visit: Keeper) -> Response:
     elif step != "aside":
         raise Problem(NOT_FOUND)
     if form.faults:
-        return await _faulty(visit, form)
+        return await _page(visit, 422, visit.fault(form))
     try:
         if step == "take":
             await proposals.take(link, body, key)
@@ -92,7 +92,7 @@ async def answer(transfer_id: UUID, step: str, form: Posted, visit: Keeper) -> R
     else:
         raise Problem(NOT_FOUND)
     if form.faults:
-        return await _faulty(visit, form)
+        return await _page(visit, 422, visit.fault(form))
     try:
         if step == "prepare":
             made = await visit.shipments.prepare(body, form.key)
@@ -109,7 +109,7 @@ async def take(form: Posted, visit: Keeper) -> Response:
     """Take a shipment in by its manifest, where its event has not come."""
     texts = (form.text("note", needed=True) or "").split()
     if form.faults:
-        return await _faulty(visit, form)
+        return await _page(visit, 422, visit.fault(form))
     try:
         taken = await visit.shipments.take(texts, form.key)
     except ClientError as error:
@@ -158,8 +158,7 @@ async def act(shipment_id: UUID, step: str, form: Posted, visit: Keeper) -> Resp
     elif step not in {"dispatch", "cancel"}:
         raise Problem(NOT_FOUND)
     if form.faults:
-        fault = next(iter(form.faults.values()))
-        return await _one(visit, shipment_id, 422, visit.say(f"fault.{fault}"), form)
+        return await _one(visit, shipment_id, 422, visit.fault(form), form)
     try:
         await visit.shipments.act(shipment_id, step, body, form.key)
     except ClientError as error:
@@ -197,11 +196,6 @@ def _counts(form: Form, shipment: Shipment) -> list[dict[str, object]]:
             row["reason"] = reason
         rows.append(row)
     return rows
-
-
-async def _faulty(visit: Visit, form: Form) -> Response:
-    fault = next(iter(form.faults.values()))
-    return await _page(visit, 422, visit.say(f"fault.{fault}"))
 
 
 async def _page(visit: Visit, status: int = 200, wrong: str | None = None) -> Response:

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from typing import Annotated, Any, Final
 from uuid import UUID
 
@@ -10,7 +9,7 @@ from fastapi import APIRouter, Depends, Response
 
 from aidmesh_chassis.problems import NOT_FOUND, Problem
 from aidmesh_console.clients.link import ClientError, Refused
-from aidmesh_console.forms import Form
+from aidmesh_console.forms import Form, as_text, filled
 from aidmesh_console.i18n import KYIV
 from aidmesh_console.pages.common import AREAS, CLOSE_REASONS, REOPEN_REASONS, names_of
 from aidmesh_console.roles import Act
@@ -62,7 +61,7 @@ async def reopen(site_id: UUID, form: Posted, visit: Keeper) -> Response:
 @routes.post("/stock/sites/{site_id}/correct")
 async def correct(site_id: UUID, form: Posted, visit: Keeper) -> Response:
     """Give a site another name or address; an address that is left empty stays."""
-    body = _filled(
+    body = filled(
         {
             "version": form.whole("version", needed=True),
             "name": form.text("name", needed=True),
@@ -98,7 +97,7 @@ async def add(what: str, form: Posted, visit: Keeper) -> Response:
 
 def site_of(form: Form) -> dict[str, Any]:
     """The body of `POST /v1/sites`; what makes no sense is in `form.faults`."""
-    return _filled(
+    return filled(
         {
             "code": form.code("code"),
             "name": form.text("name", needed=True),
@@ -111,7 +110,7 @@ def site_of(form: Form) -> dict[str, Any]:
 
 def item_of(form: Form) -> dict[str, Any]:
     """The body of `POST /v1/items`; a name is needed in each language of the desk."""
-    return _filled(
+    return filled(
         {
             "code": form.code("code"),
             "names": {each: form.text(f"name_{each}", needed=True) for each in ("uk", "en", "de")},
@@ -125,7 +124,7 @@ def item_of(form: Form) -> dict[str, Any]:
 def bed_of(form: Form) -> dict[str, Any]:
     """The body of `POST /v1/beds`."""
     return {
-        "site_id": _text(form.uuid("site_id", needed=True)),
+        "site_id": as_text(form.uuid("site_id", needed=True)),
         "label": form.text("label", needed=True),
         "room": form.text("room", needed=True),
         "code": form.code("code"),
@@ -134,21 +133,15 @@ def bed_of(form: Form) -> dict[str, Any]:
 
 def slot_of(form: Form) -> dict[str, Any]:
     """The body of `POST /v1/slots`; the time is on the clocks of Kyiv."""
-    starts_at = form.text("starts_at", needed=True)
-    try:
-        moment = datetime.fromisoformat(starts_at or "").replace(tzinfo=KYIV).isoformat()
-    except ValueError:
-        form.faults.setdefault("starts_at", "moment")
-        moment = None
     minutes = form.whole("minutes", needed=True)
     if minutes is not None and minutes > MINUTES_MAX:
         form.faults["minutes"] = "number"
-    return _filled(
+    return filled(
         {
-            "site_id": _text(form.uuid("site_id", needed=True)),
+            "site_id": as_text(form.uuid("site_id", needed=True)),
             "code": form.code("code"),
             "professional": form.code("professional"),
-            "starts_at": moment,
+            "starts_at": as_text(form.moment("starts_at", KYIV, needed=True)),
             "minutes": minutes,
             "seats": form.whole("seats"),
         }
@@ -203,11 +196,3 @@ async def _page(
         close_reasons=CLOSE_REASONS,
         reopen_reasons=REOPEN_REASONS,
     )  # fmt: skip
-
-
-def _filled(body: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in body.items() if value is not None}
-
-
-def _text(value: object) -> str | None:
-    return str(value) if value is not None else None

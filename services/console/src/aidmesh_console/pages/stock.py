@@ -13,7 +13,7 @@ from fastapi import APIRouter, Depends, Response
 from aidmesh_console import i18n
 from aidmesh_console.clients.inventory_views import Stock
 from aidmesh_console.clients.link import ClientError
-from aidmesh_console.forms import Form
+from aidmesh_console.forms import Form, as_text, filled
 from aidmesh_console.pages.common import (
     ADJUST_REASONS,
     REVERSE_REASONS,
@@ -45,17 +45,17 @@ async def receive(form: Posted, visit: Keeper) -> Response:
         "item": form.text("item", needed=True),
         "quantity": form.whole("quantity", needed=True),
         "batch": form.text("batch"),
-        "expiry": _iso(form.day("expiry")),
+        "expiry": as_text(form.day("expiry")),
         "unit_value_minor": form.money("value", "UAH"),
     }
     receipt = {
-        "site_id": _text(form.uuid("site_id", needed=True)),
-        "received_on": _iso(form.day("received_on") or i18n.today()),
-        "purchase_id": _text(form.uuid("purchase_id")),
+        "site_id": as_text(form.uuid("site_id", needed=True)),
+        "received_on": as_text(form.day("received_on") or i18n.today()),
+        "purchase_id": as_text(form.uuid("purchase_id")),
     }
     if form.faults:
         return await _page(visit, form.values, form.faults, "receive", status=422)
-    body = {**_filled(receipt), "lines": [_filled(line)]}
+    body = {**filled(receipt), "lines": [filled(line)]}
     try:
         await visit.inventory.receive(body, form.key)
     except ClientError as error:
@@ -67,7 +67,7 @@ async def receive(form: Posted, visit: Keeper) -> Response:
 async def adjust(form: Posted, visit: Keeper) -> Response:
     """The shelf says something else than the book."""
     body = {
-        "lot_id": _text(form.uuid("lot_id", needed=True)),
+        "lot_id": as_text(form.uuid("lot_id", needed=True)),
         "kind": "count",
         "quantity": form.whole("counted", needed=True, least=0),
         "reason": form.text("reason", needed=True),
@@ -90,7 +90,7 @@ async def expiry(form: Posted, visit: Keeper) -> Response:
     day = form.day("expiry")
     if found is None or form.faults:
         return await _page(visit, form.values, form.faults, "expiry", status=422)
-    body = {"version": int(found[2]), "reason": "entry_error", "expiry": _iso(day)}
+    body = {"version": int(found[2]), "reason": "entry_error", "expiry": as_text(day)}
     try:
         await visit.inventory.correct_lot(UUID(found[1]), body, form.key)
     except ClientError as error:
@@ -206,15 +206,3 @@ def _by_item(rows: Sequence[Stock], names: Names) -> Sequence[_Group]:
         )
         for item, found in sorted(groups.items(), key=lambda each: names.item(each[0]))
     ]
-
-
-def _filled(body: Mapping[str, object]) -> dict[str, object]:
-    return {name: value for name, value in body.items() if value is not None}
-
-
-def _iso(day: object) -> str | None:
-    return str(day) if day is not None else None
-
-
-def _text(value: object) -> str | None:
-    return str(value) if value is not None else None

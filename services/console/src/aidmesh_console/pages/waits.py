@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Response
 
 from aidmesh_console.clients import waits as client
 from aidmesh_console.clients.link import ClientError
-from aidmesh_console.forms import Form
+from aidmesh_console.forms import Form, as_text
 from aidmesh_console.roles import Act
 from aidmesh_console.visit import Posted, Visit, visitor
 
@@ -19,7 +19,6 @@ Sender = Annotated[Visit, Depends(visitor(Act.ALLOT_AND_BUY))]
 Leader = Annotated[Visit, Depends(visitor(Act.AMEND_GRANTS))]
 
 PAGE: Final = "/money/waits"
-_REGION: Final = re.compile(r"[a-z][a-z0-9]{1,19}")
 _CURRENCY: Final = re.compile(r"[A-Z]{3}")
 
 
@@ -35,13 +34,13 @@ async def serve(form: Posted, visit: Sender) -> Response:
     what = _what(form)
     allotment_id = form.uuid("allotment_id")
     body = what | {
-        "grant_id": _text(form.uuid("grant_id", needed=True)),
+        "grant_id": as_text(form.uuid("grant_id", needed=True)),
         "budget_line": form.text("budget_line", needed=True),
-        "allotment_id": _text(allotment_id),
+        "allotment_id": as_text(allotment_id),
         "amount_minor": form.money("amount", _currency(form), needed=True),
     }
     if form.faults:
-        return await _page(visit, 422, _fault(visit, form))
+        return await _page(visit, 422, visit.fault(form))
     try:
         await client.serve(visit.payments.link, body, form.key)
     except ClientError as error:
@@ -54,7 +53,7 @@ async def set_aside(form: Posted, visit: Sender) -> Response:
     """Have it proposed again only once more waits."""
     body = _what(form)
     if form.faults:
-        return await _page(visit, 422, _fault(visit, form))
+        return await _page(visit, 422, visit.fault(form))
     try:
         await client.set_aside(visit.payments.link, body, form.key)
     except ClientError as error:
@@ -66,13 +65,10 @@ async def set_aside(form: Posted, visit: Sender) -> Response:
 async def set_rule(form: Posted, visit: Leader) -> Response:
     """Have money sent to those who wait by rule."""
     currency = _currency(form)
-    names = (form.text("regions") or "").replace(",", " ").split()
-    if not all(_REGION.fullmatch(each) for each in names):
-        form.faults["regions"] = "regions"
     body = {
         "programme": form.text("programme"),
         "currency": currency,
-        "regions": sorted(set(names)) or None,
+        "regions": form.regions("regions"),
         "keep_minor": form.money_or_none("keep", currency),
         "move_max_minor": form.money("move_max", currency, needed=True),
         "week_max_minor": form.money("week_max", currency, needed=True),
@@ -113,14 +109,6 @@ def _currency(form: Form) -> str:
         form.faults["currency"] = "choice"
         return "UAH"
     return currency
-
-
-def _text(number: UUID | None) -> str | None:
-    return None if number is None else str(number)
-
-
-def _fault(visit: Visit, form: Form) -> str:
-    return visit.say(f"fault.{next(iter(form.faults.values()))}")
 
 
 async def _page(
