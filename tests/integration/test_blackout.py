@@ -14,7 +14,7 @@ import asyncpg
 import httpx
 import pytest
 
-from aidmesh_chassis.service import _Running
+from aidmesh_chassis.running import Running
 from aidmesh_inventory.domain.days import day_of
 from support.regions_running import RunningRegion, _region
 from support.running import Staff
@@ -54,7 +54,7 @@ class Office:
         for name in services:
             service = self.built.services[name]
             service.sweeps = [replace(each, every_s=0.2) for each in service.sweeps]
-            self.running[name] = asyncio.create_task(_Running(service).run())
+            self.running[name] = asyncio.create_task(Running(service).run())
         for name in services:
             database = self.built.services[name].database
             assert database is not None

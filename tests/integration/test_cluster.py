@@ -17,7 +17,7 @@ from aidmesh.topology.config import SUPERVISOR
 from aidmesh.topology.warden import connect_as
 from aidmesh_chassis import outbox
 from aidmesh_chassis.db import Database
-from aidmesh_chassis.service import _Running
+from aidmesh_chassis.running import Running
 from aidmesh_chassis.settings import ServiceSettings
 from support.servers import keys_in
 from support.services import is_open, service_at
@@ -34,7 +34,7 @@ async def publishing(mesh: Mesh) -> AsyncIterator[Database]:
     settings = ServiceSettings(
         region="kyiv", nats_url=entry.nats.url, nats_seed_file=seed_file(entry.keys, "payments")
     )
-    task = asyncio.create_task(_Running(service_at("payments", settings, database)).run())
+    task = asyncio.create_task(Running(service_at("payments", settings, database)).run())
     try:
         await eventually(lambda: is_open(database), 60)
         yield database

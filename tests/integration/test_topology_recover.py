@@ -22,7 +22,7 @@ from aidmesh.topology.history import Mark, Published
 from aidmesh.topology.recover import Log, lost
 from aidmesh_chassis import outbox, relay
 from aidmesh_chassis.db import Database
-from aidmesh_chassis.service import _Running
+from aidmesh_chassis.running import Running
 from support.regions import LinkedRegions, ids_in, linked_regions
 from support.servers import DatabaseFactory
 from support.services import is_open, service_of
@@ -76,7 +76,7 @@ async def relaying(shops: Sequence[Shop], mesh: LinkedRegions) -> AsyncIterator[
     """Services as they run in production, for as long as the block."""
     tasks = [
         asyncio.create_task(
-            _Running(service_of(shop.service, mesh.regions["kyiv"], shop.database)).run()
+            Running(service_of(shop.service, mesh.regions["kyiv"], shop.database)).run()
         )
         for shop in shops
     ]

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from aidmesh.embedded import free_ports
 from aidmesh_chassis.keys import create_region_keys
-from aidmesh_chassis.service import Service, _Running
+from aidmesh_chassis.running import Running
+from aidmesh_chassis.service import Service
 from aidmesh_intake.app import build as build_intake
 from aidmesh_intake.config import Settings as IntakeSettings
 from aidmesh_inventory.app import build as build_inventory
@@ -48,7 +49,7 @@ class RunningRegion:
         """Run a service, and make it anew when it ends by itself, as a supervisor does."""
         while True:
             try:
-                await _Running(self.services[name]).run()
+                await Running(self.services[name]).run()
             except* RuntimeError:
                 await asyncio.sleep(RESTART_S)
                 self.services[name] = self.build(name)

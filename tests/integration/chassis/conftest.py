@@ -9,7 +9,7 @@ import pytest
 from aidmesh_chassis import outbox
 from aidmesh_chassis.consuming import Received, Subscription
 from aidmesh_chassis.db import Database, Tx
-from aidmesh_chassis.service import _Running
+from aidmesh_chassis.running import Running
 from aidmesh_contracts.intake import ContactSealedV1
 from aidmesh_contracts.streams import Stream
 from integration.chassis.parts import Effect, Producer, Taker, opened, record
@@ -40,7 +40,7 @@ async def taker(database: DatabaseFactory, nats_region: NatsRegion) -> AsyncIter
 
     subscription = Subscription(Stream.PRIVATE, {ContactSealedV1: handle})
     service = service_of("notification", nats_region, db, [subscription])
-    task = asyncio.create_task(_Running(service).run())
+    task = asyncio.create_task(Running(service).run())
     await eventually(lambda: is_open(db))
     yield Taker(db, service, effect, task)
     task.cancel()

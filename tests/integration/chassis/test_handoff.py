@@ -13,13 +13,14 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
-from aidmesh_chassis import courier, handoff, service, upkeep
-from aidmesh_chassis.consuming import Handler, Inlet, Message, Received, Subscription
+from aidmesh_chassis import courier, handoff, upkeep
+from aidmesh_chassis.acknowledging import Message
+from aidmesh_chassis.consuming import Handler, Inlet, Received, Subscription
 from aidmesh_chassis.db import Database, Tx
 from aidmesh_chassis.envelope import new_event_id, read
 from aidmesh_chassis.errors import Poison
 from aidmesh_chassis.outbox import Origin, row_of
-from aidmesh_chassis.service import _Running
+from aidmesh_chassis.running import Running
 from aidmesh_contracts.base import Event
 from aidmesh_contracts.consumers import consumers_of
 from aidmesh_contracts.payments import HandoffTakenV1, KeyChangedV1
@@ -106,7 +107,7 @@ async def office(region: NatsRegion, database: DatabaseFactory) -> AsyncIterator
     handlers: dict[type[Event], Handler] = dict.fromkeys(taken_in.events, nothing)
     handlers[HandoffTakenV1] = handoff.settle
     answers = Subscription(Stream.HANDOFF, handlers, answer=answer)
-    task = asyncio.create_task(_Running(service_of("payments", region, db, [answers])).run())
+    task = asyncio.create_task(Running(service_of("payments", region, db, [answers])).run())
     try:
         await eventually(lambda: is_open(db), 20)
         yield Office(region, db, [])
@@ -127,7 +128,7 @@ async def pair(
     tmp_path: Path, database: DatabaseFactory, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Pair]:
     for name, seconds in {"BEAT_S": 0.2, "WATCH_S": 0.2}.items():
-        monkeypatch.setattr(service, name, seconds)
+        monkeypatch.setattr(f"aidmesh_chassis.running.{name}", seconds)
     monkeypatch.setattr(courier, "DARK_S", 1.0)
     monkeypatch.setattr(courier, "PUBLISH_S_MAX", 1.0)
     async with AsyncExitStack() as stack:

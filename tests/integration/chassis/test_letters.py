@@ -287,7 +287,7 @@ async def test_sealed_letters_are_blank_after_a_week(desk: Desk) -> None:
 async def test_acknowledgments_are_repeated_until_the_link_is_back(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aidmesh_chassis.consuming.ACK_RETRY_S", 0.01)
+    monkeypatch.setattr("aidmesh_chassis.acknowledging.ACK_RETRY_S", 0.01)
     messages = [wire(card(number), new_event_id()) for number in (1, 2)]
     real, cuts = messages[1].ack, 3
 

@@ -18,7 +18,7 @@ from aidmesh_chassis.consuming import Inlet, Received, Subscription
 from aidmesh_chassis.db import Tx
 from aidmesh_chassis.errors import Park, Poison
 from aidmesh_chassis.relay import Relay
-from aidmesh_chassis.service import BLANK_PRIVATE
+from aidmesh_chassis.upkeep import BLANK_PRIVATE
 from aidmesh_contracts.ids import NeedId
 from aidmesh_contracts.intake import ContactSealedV1, NeedToldV1
 from aidmesh_contracts.streams import Stream

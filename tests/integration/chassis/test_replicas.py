@@ -9,7 +9,8 @@ from aidmesh_chassis import inbox, outbox, upkeep
 from aidmesh_chassis.consuming import Received, Subscription
 from aidmesh_chassis.db import Database, Tx
 from aidmesh_chassis.inbox import Letter
-from aidmesh_chassis.service import Sweep, _Running
+from aidmesh_chassis.running import Running
+from aidmesh_chassis.upkeep import Sweep
 from aidmesh_contracts.intake import ContactSealedV1
 from aidmesh_contracts.streams import Stream
 from integration.chassis.parts import Producer, emit, in_stream, opened, pending
@@ -68,7 +69,7 @@ async def test_two_copies_take_in_one_durable_once(
     dsn = await database("notification")
     effects, by = Counter[int](), Counter[str]()
 
-    def copy(name: str) -> _Running:
+    def copy(name: str) -> Running:
         async def handle(tx: Tx, batch: Sequence[Received[ContactSealedV1]]) -> None:
             numbers = [item.event.person_id.int for item in batch]
             await tx.conn.execute(
@@ -78,7 +79,7 @@ async def test_two_copies_take_in_one_durable_once(
 
         subscription = Subscription(Stream.PRIVATE, {ContactSealedV1: handle})
         own = Database(dsn, outbox.Origin("kyiv", "notification"))
-        return _Running(service_of("notification", nats_region, own, [subscription]))
+        return Running(service_of("notification", nats_region, own, [subscription]))
 
     db = await opened(dsn, "notification")
     async with db.begin() as conn:

@@ -15,13 +15,14 @@ from structlog.contextvars import get_contextvars
 
 from aidmesh.topology import reporter
 from aidmesh.topology.api import JetStreamApi, Json, section
-from aidmesh_chassis import logs, metrics, peers, service
+from aidmesh_chassis import logs, metrics, peers
 from aidmesh_chassis.consuming import Inlet, Received
 from aidmesh_chassis.db import Database, Tx
 from aidmesh_chassis.durables import DurableMissing, Durables
 from aidmesh_chassis.envelope import new_event_id
 from aidmesh_chassis.outbox import Origin
-from aidmesh_chassis.service import Service, _Running
+from aidmesh_chassis.running import Running
+from aidmesh_chassis.service import Service
 from aidmesh_contracts.intake import ContactSealedV1
 from integration.chassis.parts import Producer, Taker, card, emit, opened, wire
 from support.regions import linked_regions
@@ -106,7 +107,7 @@ async def test_durables_of_a_log_that_is_made_anew_are_waited_for(
     nats_region: NatsRegion,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(service, "WATCH_S", 0.05)
+    monkeypatch.setattr("aidmesh_chassis.running.WATCH_S", 0.05)
     missed: list[str] = []
     check, put, may_go_on = Durables.check, JetStreamApi.put_consumer, asyncio.Event()
 
@@ -143,7 +144,7 @@ async def test_durables_of_a_log_that_is_made_anew_are_waited_for(
 async def test_a_connection_that_ended_for_good_ends_the_service(
     taker: Taker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(service, "WATCH_S", 0.1)
+    monkeypatch.setattr("aidmesh_chassis.running.WATCH_S", 0.1)
     running = taker.service.health._get()
     await eventually(lambda: ready(taker.service))
     client = running._broker.client
@@ -160,7 +161,7 @@ async def running_service(
     db = Database(await database(name), Origin(region.region, name))
     one = service_of(name, region, db)
     one.settings.peer_late_s_max = late_s_max
-    task = asyncio.create_task(_Running(one).run())
+    task = asyncio.create_task(Running(one).run())
     try:
         await eventually(lambda: ready(one), 20)
         yield one
@@ -173,7 +174,7 @@ async def test_a_peer_that_fell_silent_is_shown_and_makes_nobody_unready(
     tmp_path: Path, database: DatabaseFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, seconds in {"BEAT_S": 0.1, "WATCH_S": 0.2, "MEASURE_S": 0.2}.items():
-        monkeypatch.setattr(service, name, seconds)
+        monkeypatch.setattr(f"aidmesh_chassis.running.{name}", seconds)
     async with (
         linked_regions(tmp_path, ("kyiv", "lviv")) as mesh,
         running_service(mesh.regions["kyiv"], database, "intake") as kyiv,
@@ -213,7 +214,7 @@ async def test_a_peer_s_link_and_lag_are_shown_and_warned_of_once(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     for name, seconds in {"BEAT_S": 0.1, "WATCH_S": 0.2, "MEASURE_S": 0.1}.items():
-        monkeypatch.setattr(service, name, seconds)
+        monkeypatch.setattr(f"aidmesh_chassis.running.{name}", seconds)
     monkeypatch.setattr(reporter, "REPORT_S", 0.2)
     monkeypatch.setattr(peers, "DARK_S", 1.0)
     logs.configure("intake", "kyiv")
@@ -273,8 +274,8 @@ def recent(peer: dict[str, object]) -> bool:
 async def test_the_way_of_messages_is_measured(
     producer: Producer, taker: Taker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(service, "MEASURE_S", 0.1)
-    monkeypatch.setattr(service, "WATCH_S", 0.1)
+    monkeypatch.setattr("aidmesh_chassis.running.MEASURE_S", 0.1)
+    monkeypatch.setattr("aidmesh_chassis.running.WATCH_S", 0.1)
     await emit(producer.database, range(1, 41))
     async with taker.database.transaction() as tx:
         tx.emit(card(1))  # of another service's class: no right to publish it, so it stays

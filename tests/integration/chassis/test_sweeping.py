@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from aidmesh_chassis.consuming import Received, Subscription
 from aidmesh_chassis.db import Tx
-from aidmesh_chassis.service import Sweep, _Running
+from aidmesh_chassis.running import Running
+from aidmesh_chassis.upkeep import Sweep
 from aidmesh_contracts.intake import ContactSealedV1
 from aidmesh_contracts.streams import Stream
 from integration.chassis.parts import Producer, emit, opened
@@ -47,7 +48,7 @@ async def test_a_careful_sweep_waits_for_what_came_during_an_outage(
         Sweep("careful", 0.05, sweep("careful"), when_abreast=True),
         Sweep("other", 0.05, sweep("other")),
     )
-    running = _Running(service)
+    running = Running(service)
     await emit(producer.database, [1])
     task = asyncio.create_task(running.run())
     try:

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from aidmesh_chassis.crypto import PrivateKey
 from aidmesh_chassis.db import Database
 from aidmesh_chassis.outbox import Origin, row_of
-from aidmesh_chassis.service import _Running
+from aidmesh_chassis.running import Running
 from aidmesh_contracts.notification import MessageSentV1
 from aidmesh_notification.app import build
 from aidmesh_notification.config import Settings
@@ -40,7 +40,7 @@ async def test_a_ready_need_is_told_through_real_servers(
     world.key = PrivateKey((keys_dir / "notification.key").read_bytes())
     people = [uuid4() for _ in range(50)]
     intake = await nats_region.admin()
-    running = asyncio.create_task(_Running(service).run())
+    running = asyncio.create_task(Running(service).run())
     try:
         js = intake.jetstream()
         for person in people:

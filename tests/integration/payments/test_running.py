@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from aidmesh_chassis.db import Database
 from aidmesh_chassis.keys import create_region_keys
 from aidmesh_chassis.outbox import Origin, row_of
-from aidmesh_chassis.service import _Running
+from aidmesh_chassis.running import Running
 from aidmesh_contracts.base import Event
 from aidmesh_contracts.payments import CommitmentHeldV1
 from aidmesh_payments.app import build
@@ -39,7 +39,7 @@ async def test_money_is_committed_through_real_servers(
     await desk.db.open()
     await desk.purse(300_000)
     intake = await nats_region.admin()
-    running = asyncio.create_task(_Running(service).run())
+    running = asyncio.create_task(Running(service).run())
     try:
         js = intake.jetstream()
 

@@ -9,7 +9,8 @@ from importlib import import_module
 
 from aidmesh.meshfile import SERVICES
 from aidmesh_chassis import logs
-from aidmesh_chassis.service import Service, run
+from aidmesh_chassis.process import run
+from aidmesh_chassis.service import Service
 
 
 def main(names: list[str]) -> None:

@@ -1,6 +1,6 @@
 """`python -m aidmesh_console run`."""
 
-from aidmesh_chassis.service import main
+from aidmesh_chassis.process import main
 from aidmesh_console.app import build
 
 if __name__ == "__main__":

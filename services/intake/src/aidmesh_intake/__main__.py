@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from aidmesh_chassis.service import main
+from aidmesh_chassis.process import main
 from aidmesh_intake.app import build
 
 if __name__ == "__main__":

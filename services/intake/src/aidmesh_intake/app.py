@@ -10,7 +10,8 @@ from aidmesh_chassis.http import create_app
 from aidmesh_chassis.keys import INTAKE, MASTER, KeyRing
 from aidmesh_chassis.peer_keys import SEAL
 from aidmesh_chassis.peers import Peers
-from aidmesh_chassis.service import Health, Service, Sweep, open_database
+from aidmesh_chassis.service import Health, Service, open_database
+from aidmesh_chassis.upkeep import Sweep
 from aidmesh_contracts.intake import KeyChangedV1
 from aidmesh_intake.api import routers
 from aidmesh_intake.api.context import IMPORTS_AT_ONCE, Context

@@ -8,7 +8,8 @@ from aidmesh_chassis.http import create_app
 from aidmesh_chassis.keys import INVENTORY, MASTER, KeyRing
 from aidmesh_chassis.peer_keys import SIGN
 from aidmesh_chassis.peers import Peers
-from aidmesh_chassis.service import Health, Service, Sweep, open_database
+from aidmesh_chassis.service import Health, Service, open_database
+from aidmesh_chassis.upkeep import Sweep
 from aidmesh_contracts.inventory import KeyChangedV1
 from aidmesh_inventory import consumers
 from aidmesh_inventory.api import (

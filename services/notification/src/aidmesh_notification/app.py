@@ -4,7 +4,8 @@ from aidmesh_chassis import idempotency, key_routes
 from aidmesh_chassis.auth import verifier_of
 from aidmesh_chassis.http import create_app
 from aidmesh_chassis.keys import NOTIFICATION, KeyRing
-from aidmesh_chassis.service import Health, Service, Sweep, open_database
+from aidmesh_chassis.service import Health, Service, open_database
+from aidmesh_chassis.upkeep import Sweep
 from aidmesh_notification import api, consumers, handlers
 from aidmesh_notification.channels import outlets_of
 from aidmesh_notification.config import Settings

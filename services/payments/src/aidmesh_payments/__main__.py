@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from aidmesh_chassis.service import main
+from aidmesh_chassis.process import main
 from aidmesh_payments.app import build
 
 main("payments", build, migrations=Path(__file__).parent / "migrations")

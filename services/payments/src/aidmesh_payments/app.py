@@ -8,7 +8,8 @@ from aidmesh_chassis.http import create_app
 from aidmesh_chassis.keys import PAYMENTS, KeyRing
 from aidmesh_chassis.peer_keys import SEAL
 from aidmesh_chassis.peers import Peers
-from aidmesh_chassis.service import Health, Service, Sweep, open_database
+from aidmesh_chassis.service import Health, Service, open_database
+from aidmesh_chassis.upkeep import Sweep
 from aidmesh_contracts.payments import KeyChangedV1
 from aidmesh_payments.api import add_routes
 from aidmesh_payments.api.desk import Desk

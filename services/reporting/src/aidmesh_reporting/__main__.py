@@ -5,7 +5,8 @@ import sys
 from pathlib import Path
 
 from aidmesh_chassis import logs
-from aidmesh_chassis.service import main, open_database
+from aidmesh_chassis.process import main
+from aidmesh_chassis.service import open_database
 from aidmesh_reporting import rebuild
 from aidmesh_reporting.app import NAME, build
 from aidmesh_reporting.config import Settings

@@ -7,7 +7,8 @@ from aidmesh_chassis.auth import verifier_of
 from aidmesh_chassis.http import create_app
 from aidmesh_chassis.keys import KeyRing
 from aidmesh_chassis.peers import Peers
-from aidmesh_chassis.service import Health, Service, Sweep, open_database
+from aidmesh_chassis.service import Health, Service, open_database
+from aidmesh_chassis.upkeep import Sweep
 from aidmesh_reporting import api, consumers
 from aidmesh_reporting.config import Settings
 from aidmesh_reporting.linking import TOLD_MAX, tell

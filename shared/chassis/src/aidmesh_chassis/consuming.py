@@ -7,24 +7,16 @@ The way of a batch: parse → inbox (which are new?) → handlers, class by clas
 import asyncio
 import time
 from collections import Counter
-from collections.abc import (
-    AsyncIterator,
-    Awaitable,
-    Callable,
-    Iterable,
-    Iterator,
-    Mapping,
-    Sequence,
-)
-from contextlib import asynccontextmanager, contextmanager, suppress
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
 
 import structlog
 
 from aidmesh_chassis import inbox, standings
+from aidmesh_chassis.acknowledging import Message, ack_all, kept_alive, nak_all, tell
 from aidmesh_chassis.db import Database, Tx
-from aidmesh_chassis.ending import goes_on
 from aidmesh_chassis.envelope import Received, read
 from aidmesh_chassis.errors import (
     CONTENTION,
@@ -54,34 +46,12 @@ OUTAGE_DELAY_S = 2.0
 PARKED_MAX = 100
 PARKED_RETRY_S = 30.0
 """How long a parked letter that failed waits; twice as long after each further failure."""
-HEARTBEAT_S = 10.0
-ACK_S_MAX = 30.0
-"""How long an acknowledgment is repeated: after that the server brings the message again."""
-ACK_RETRY_S = 0.5
 
 E = TypeVar("E", bound=Event)
 Handler = Callable[[Tx, Sequence[Received[Any]]], Awaitable[None]]
 Answer = Callable[[UUID], Event]
 
 __all__ = ["Answer", "Handler", "Inlet", "Received", "Subscription"]
-
-
-class Message(Protocol):
-    """What is needed of a JetStream message (nats.aio.msg.Msg has it)."""
-
-    subject: str
-    data: bytes
-
-    @property
-    def headers(self) -> dict[str, str] | None: ...
-
-    async def ack(self) -> None: ...
-
-    async def nak(self, delay: float | None = None) -> None: ...
-
-    async def term(self) -> None: ...
-
-    async def in_progress(self) -> None: ...
 
 
 class Subscription:
@@ -212,7 +182,7 @@ class Inlet:
     async def _take_batch(self, batch: Sequence[tuple[Message, Received[Event]]]) -> None:
         messages = [message for message, _ in batch]
         started = time.perf_counter()
-        async with _kept_alive(messages):
+        async with kept_alive(messages):
             try:
                 await self._apply_through_contention([received for _, received in batch])
             except Exception as error:  # noqa: BLE001 - whatever it is, each message is tried alone
@@ -224,7 +194,7 @@ class Inlet:
                         cause=type(error).__name__,
                         duration_ms=ms_since(started),
                     )
-                    await _nak_all(messages, OUTAGE_DELAY_S)
+                    await nak_all(messages, OUTAGE_DELAY_S)
                     return
                 log.warning(
                     "batch.split",
@@ -237,7 +207,7 @@ class Inlet:
                     with _bound(received):
                         await self._take_one(message, received)
                 return
-        await _ack_all(messages)
+        await ack_all(messages)
 
     def _read(
         self, subject: str, headers: Mapping[str, str] | None, payload: bytes
@@ -251,21 +221,21 @@ class Inlet:
         except Park as park:
             log.info("message.parked", durable=self._durable, reason=park.reason)
             await self._put(letter, "parked", park.reason, park.retry_s)
-            await _tell(message.term())
+            await tell(message.term())
         except Poison as poison:
             await self._bury(message, poison.reason)
         except Exception as error:  # noqa: BLE001 - counted, delayed, at last a dead letter
             if is_outage(error):
                 log.warning("message.waits", durable=self._durable, cause=type(error).__name__)
-                await _tell(message.nak(delay=OUTAGE_DELAY_S))
+                await tell(message.nak(delay=OUTAGE_DELAY_S))
                 return
             attempts = await self._count_failure(letter, error)
             if attempts >= ATTEMPTS_MAX:
-                await _tell(message.term())
+                await tell(message.term())
             else:
-                await _tell(message.nak(delay=float(2**attempts)))
+                await tell(message.nak(delay=float(2**attempts)))
         else:
-            await _ack_all([message])
+            await ack_all([message])
 
     async def _count_failure(
         self, letter: Letter, error: Exception, retry_s: float | None = None
@@ -347,7 +317,7 @@ class Inlet:
         try:
             await self._put(letter, "dead", reason, None)
         except OUTAGES:
-            await _tell(message.nak(delay=OUTAGE_DELAY_S))
+            await tell(message.nak(delay=OUTAGE_DELAY_S))
             return
         log.error(
             "message.dead",
@@ -356,7 +326,7 @@ class Inlet:
             event_id=str(letter.event_id),
             reason=reason,
         )
-        await _tell(message.term())
+        await tell(message.term())
 
     async def _put(self, letter: Letter, status: str, reason: str, retry_s: float | None) -> None:
         async with self._db.transaction() as tx:
@@ -403,55 +373,3 @@ def _bound(received: Received[Event]) -> Iterator[None]:
             yield
     finally:
         TRACEPARENT.reset(token)
-
-
-async def _ack_all(messages: Sequence[Message]) -> None:
-    """Acknowledge; while the link is away nothing is buffered, so it is said again.
-
-    It is true whichever connection says it. If it can't be said in time the server brings the
-    messages again and the inbox knows them.
-    """
-    done = 0
-    deadline = time.monotonic() + ACK_S_MAX
-    while goes_on():
-        try:
-            for message in messages[done:]:
-                await message.ack()
-                done += 1
-        except OUTAGES as error:
-            left = len(messages) - done
-            log.warning("message.ack_waits", messages=left, cause=type(error).__name__)
-            if time.monotonic() > deadline:
-                return
-            await asyncio.sleep(ACK_RETRY_S)
-        else:
-            return
-
-
-async def _tell(said: Awaitable[None]) -> None:
-    """Say nak or term; if the link is away the message comes again, and is told the same."""
-    with suppress(*OUTAGES):
-        await said
-
-
-async def _nak_all(messages: Sequence[Message], delay_s: float) -> None:
-    for message in messages:
-        await _tell(message.nak(delay=delay_s))
-
-
-@asynccontextmanager
-async def _kept_alive(messages: Sequence[Message]) -> AsyncIterator[None]:
-    """Tell the server every few seconds that a long batch is still being worked on."""
-
-    async def beat() -> None:
-        while True:
-            await asyncio.sleep(HEARTBEAT_S)
-            with suppress(*OUTAGES):
-                for message in messages:
-                    await message.in_progress()
-
-    task = asyncio.create_task(beat())
-    try:
-        yield
-    finally:
-        task.cancel()

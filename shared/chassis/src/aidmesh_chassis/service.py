@@ -1,70 +1,30 @@
-"""A running service: wait for what is missing, serve, stop within a bound.
+"""What a service is made of: its `app.build()` puts it together, `running` keeps it going."""
 
-`serve` runs one service or all of a region in one process: each has its own pool, its own
-broker connection and its own port; they share nothing but the event loop.
-"""
-
-import asyncio
-import gc
-import signal
-import sys
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import asyncpg
-import structlog
-import uvloop
 from fastapi import FastAPI
-from nats.aio.msg import Msg
 
-from aidmesh_chassis import ending, handoff, inbox, logs, outbox, standings, tracing, upkeep
-from aidmesh_chassis.broker import Broker
-from aidmesh_chassis.consuming import Inlet, Subscription
-from aidmesh_chassis.courier import Courier
-from aidmesh_chassis.db import Database, migrate, migrations_of
-from aidmesh_chassis.durables import DurableDiffers, DurableMissing, Durables
-from aidmesh_chassis.ending import goes_on
-from aidmesh_chassis.errors import OUTAGES, TRANSIENT
-from aidmesh_chassis.metrics import Levels, Measured, MessageNumbers, Metrics
-from aidmesh_chassis.peers import Peers, Trouble
-from aidmesh_chassis.relay import Relay
-from aidmesh_chassis.serving import serve_http
+from aidmesh_chassis import outbox
+from aidmesh_chassis.consuming import Subscription
+from aidmesh_chassis.db import Database
+from aidmesh_chassis.metrics import Measured
+from aidmesh_chassis.peers import Peers
 from aidmesh_chassis.settings import ServiceSettings
-from aidmesh_chassis.upkeep import BLANK_PRIVATE, Sweep
-from aidmesh_contracts.consumers import Consumer
-from aidmesh_contracts.documents import asyncapi
-from aidmesh_contracts.streams import BEAT_SUBJECT, BEATS_SUBJECT, WORLD_REPORTS_SUBJECT
+from aidmesh_chassis.upkeep import Sweep
 
 if TYPE_CHECKING:
-    from aidmesh_chassis.spans import Spans
-
-log = logs.get_logger()
-
-__all__ = ["BLANK_PRIVATE", "Health", "Service", "Sweep", "main", "open_database", "run", "serve"]
-
-WATCH_S = 5.0
-ABREAST_S = 1.0
-"""How often it is looked at whether what came during an outage was taken in."""
-BEAT_S = 2.0
-MEASURE_S = 10.0
-RETRY_S = 1.0
-OUTBOX_AGE_S_MAX = 60.0
-
-NOT_YET: tuple[type[BaseException], ...] = (*OUTAGES, asyncpg.PostgresError, LookupError)
-"""While starting: the server, the role, the tables or the consumers are not there yet."""
+    from aidmesh_chassis.running import Running
 
 
 class Health:
     """What `/readyz` asks. Made before the app, filled in by the running service."""
 
     def __init__(self) -> None:
-        self._running: _Running | None = None
+        self._running: Running | None = None
 
-    def attach(self, running: "_Running") -> None:
+    def attach(self, running: "Running") -> None:
         """Answer for this running service from now on."""
         self._running = running
 
@@ -78,7 +38,7 @@ class Health:
             "outbox": self._outbox,
         }
 
-    def _get(self) -> "_Running":
+    def _get(self) -> "Running":
         if self._running is None:
             raise ConnectionError("still starting")
         return self._running
@@ -134,324 +94,3 @@ def open_database(name: str, settings: ServiceSettings) -> Database:
         pool_max=settings.pool_max,
         pooler=settings.pooler,
     )
-
-
-class _Running:
-    """The moving parts of one service."""
-
-    def __init__(self, service: Service) -> None:
-        self._service = service
-        self._relay: Relay | None = None
-        self._broker = Broker(
-            service.settings, service.name, self._on_disconnect, self._on_reconnect
-        )
-        self._peers = service.peers or Peers(service.settings.region)
-        self._troubles: dict[str, Trouble | None] = {}
-        self._numbers: MessageNumbers | None = None
-        self._levels: Levels
-        self._spans: Spans | None = service.app.state.spans
-        self._inlets: list[Inlet] = []
-        self._breaks = 0
-        self._is_abreast = False
-        consumers: list[Consumer] = []
-        if service.database is not None:
-            metrics: Metrics = service.app.state.metrics
-            self._numbers = MessageNumbers(metrics)
-            self._levels = Levels(metrics, service.measured)
-            self._numbers.gate_open.set_function(lambda: float(self._gate_is_open))
-            for subscription in service.subscriptions:
-                consumer = subscription.consumer_of(service.name)
-                inlet = Inlet(
-                    service.database,
-                    consumer.durable,
-                    subscription.handlers,
-                    self._numbers,
-                    subscription.answer,
-                    self._spans,
-                )
-                self._broker.subscribe(consumer, inlet, subscription.linger_s)
-                consumers.append(consumer)
-                self._inlets.append(inlet)
-            late_s_max = service.settings.peer_late_s_max
-            service.app.state.details["peers"] = lambda: self._peers.report(late_s_max)
-        self._durables = Durables(
-            service.settings.region, consumers, lambda: self._broker.client, self._count_pending
-        )
-        service.health.attach(self)
-        service.app.add_api_route(
-            "/asyncapi.json", lambda: asyncapi(service.name), include_in_schema=False
-        )
-
-    async def run(self) -> None:
-        """Run until cancelled.
-
-        Raises:
-            RuntimeError: a durable consumer vanished while the gate was open, or is another than
-                agreed, or the connection to NATS ended for good; the supervisor starts the service
-                anew.
-        """
-        instance = self._service.settings.instance
-        structlog.contextvars.bind_contextvars(
-            service=self._service.name, **({"instance": instance} if instance else {})
-        )
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(serve_http(self._service.app, self._service.settings))
-            for name, task in self._service.tasks.items():
-                tasks.create_task(task(), name=name)
-            if self._service.database is not None:
-                tasks.create_task(self._work(self._service.database))
-
-    async def _work(self, database: Database) -> None:
-        await self._wait_for_database(database)
-        client = await self._broker.connect()
-        relay = self._relay = Relay(database, client, self._spans)
-        database.on_commit(relay.wake)
-        try:
-            await self._wait_for_consumers()
-            await self._broker.start()
-            await client.subscribe(BEATS_SUBJECT, cb=self._hear)
-            await client.subscribe(WORLD_REPORTS_SUBJECT, cb=self._hear_report)
-            ending.check()
-            log.info("service.started", durables=self._durables.names)
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(relay.run())
-                if any(each.answer is not None for each in self._service.subscriptions):
-                    courier = Courier(database, self._service.settings, self._peers, self._spans)
-                    database.on_handoff(courier.wake)
-                    tasks.create_task(courier.run())
-                tasks.create_task(self._watch_broker())
-                tasks.create_task(self._beat())
-                tasks.create_task(self._measure(database))
-                tasks.create_task(upkeep.keep_partitions(database))
-                tasks.create_task(upkeep.take_parked(self._inlets))
-                for sweep in (BLANK_PRIVATE, *self._service.sweeps):
-                    work = upkeep.keep_sweeping(
-                        database, sweep, lambda: self._is_abreast, self._spans
-                    )
-                    tasks.create_task(work, name=sweep.name)
-        finally:
-            await self._broker.stop()
-            await database.close()
-            log.info("service.stopped")
-
-    async def _wait_for_database(self, database: Database) -> None:
-        while goes_on():
-            try:
-                await database.open(partial(upkeep.prepare, migrations_of(self._service.name)))
-            except NOT_YET as error:
-                log.warning("database.waits", cause=type(error).__name__)
-                await asyncio.sleep(RETRY_S)
-            else:
-                return
-
-    async def _wait_for_consumers(self) -> None:
-        while goes_on():
-            self._end_if_closed()
-            try:
-                await self._look_at_durables()
-            except NOT_YET as error:
-                log.warning("broker.waits", cause=type(error).__name__)
-                await asyncio.sleep(RETRY_S)
-            else:
-                return
-
-    async def _watch_broker(self) -> None:
-        while goes_on():
-            self._end_if_closed()
-            try:
-                self._peers.expect(await self._broker.peers())
-                await asyncio.sleep(WATCH_S if self._is_abreast else ABREAST_S)
-                await self._look_at_durables()
-            except DurableMissing as error:
-                if not self._gate_is_open:  # a lost log is being made anew, its durables with it
-                    log.warning("broker.waits", cause=type(error).__name__)
-                    continue
-                log.critical("consumer.missing", durable=str(error))
-                raise RuntimeError("a durable consumer is missing") from error
-            except DurableDiffers as error:
-                log.critical("consumer.differs", difference=str(error))
-                raise RuntimeError("a durable consumer is not the one agreed") from error
-            except OUTAGES:
-                await asyncio.sleep(WATCH_S)
-
-    async def _look_at_durables(self) -> None:
-        """Check them; nothing that waits means that everything said so far was heard.
-
-        Once is enough for a connection: over it what is said next comes at once.
-        """
-        breaks = self._breaks
-        waiting = await self._durables.check()
-        if waiting == 0 and breaks == self._breaks:
-            self._is_abreast = True
-
-    def _end_if_closed(self) -> None:
-        if self._broker.closed:
-            log.critical("broker.closed")
-            raise RuntimeError("the connection to NATS ended for good")
-
-    async def _beat(self) -> None:
-        """Last value only, over the connection itself: no outbox, no inbox."""
-        subject = BEAT_SUBJECT.format(region=self._service.settings.region)
-        while goes_on():
-            if self._broker.connected:
-                with suppress(*OUTAGES):
-                    await self._broker.client.publish(subject, self._service.name.encode())
-            await asyncio.sleep(BEAT_S)
-
-    async def _hear(self, message: Msg) -> None:
-        self._peers.heard(message.subject, message.data)
-
-    async def _hear_report(self, message: Msg) -> None:
-        self._peers.reported(message.subject, message.data)
-
-    async def _measure(self, database: Database) -> None:
-        """Bring the numbers up to date that are not counted where they arise."""
-        numbers = self._numbers
-        while numbers is not None and goes_on():
-            self._measure_peers(numbers)
-            try:
-                async with database.read() as conn:
-                    self._peers.stand(await standings.known(conn))
-                    waiting = await outbox.backlog(conn)
-                    numbers.set_letters(await inbox.open_letters(conn))
-                    unanswered = await handoff.waiting(conn)
-                    await self._levels.measure(conn)
-            except TRANSIENT as error:
-                log.warning("database.waits", cause=type(error).__name__)
-            else:
-                numbers.set_handoffs(unanswered)
-                self._peers.handed_over(unanswered)
-                numbers.outbox_rows.set(waiting.rows)
-                numbers.outbox_age_s.set(waiting.age_s)
-            await asyncio.sleep(MEASURE_S)
-
-    def _measure_peers(self, numbers: MessageNumbers) -> None:
-        """Say how peers are; what has become wrong, or right again, is logged once."""
-        peers = self._peers
-        late_s_max = self._service.settings.peer_late_s_max
-        before, self._troubles = self._troubles, peers.troubles(late_s_max)
-        numbers.set_peers(peers, self._troubles)
-        for peer, trouble in self._troubles.items():
-            if trouble != before.get(peer):
-                _log_trouble(peer, trouble, late_s_max)
-
-    def _count_pending(self, durable: str, events: int) -> None:
-        if self._numbers is not None:
-            self._numbers.consumer_pending.labels(durable).set(events)
-
-    @property
-    def _gate_is_open(self) -> bool:
-        return self._relay is not None and self._relay.is_open
-
-    async def _on_disconnect(self) -> None:
-        self._breaks += 1
-        self._is_abreast = False
-        if self._relay is not None:
-            self._relay.close_gate()
-
-    async def _on_reconnect(self) -> None:
-        log.warning("broker.reconnected")
-
-    async def check_database(self) -> None:
-        """Raise unless the database answers."""
-        if self._service.database is not None:
-            async with self._service.database.read() as conn:
-                await conn.fetchval("SELECT 1")
-
-    def check_broker(self) -> None:
-        """Raise unless the broker answers and the gate is open."""
-        if self._service.database is None:
-            return
-        if not self._broker.connected:
-            raise ConnectionError("no connection to NATS")
-        if not self._gate_is_open:
-            raise ConnectionError("the region's gate is closed")
-
-    async def check_consumers(self) -> None:
-        """Raise `LookupError` for a durable that is not there, or not as agreed."""
-        await self._durables.check()
-
-    async def check_outbox(self) -> None:
-        """Raise when events wait for long."""
-        if self._service.database is None:
-            return
-        async with self._service.database.read() as conn:
-            waiting = await outbox.backlog(conn)
-        if waiting.age_s > OUTBOX_AGE_S_MAX:
-            raise TimeoutError(f"the oldest unsent event waits for {waiting.age_s:.0f} s")
-
-
-def _log_trouble(peer: str, trouble: Trouble | None, late_s_max: float) -> None:
-    if trouble == "dark":
-        log.warning("peer.dark", peer=peer, late_s_max=late_s_max)
-    elif trouble == "behind":
-        log.warning("peer.behind", peer=peer, late_s_max=late_s_max)
-    elif trouble == "unanswered":
-        log.warning("peer.unanswered", peer=peer, late_s_max=late_s_max)
-    else:
-        log.info("peer.fine", peer=peer)
-
-
-def _collect_rarely() -> None:
-    """Let the garbage collector look at fewer objects, less often (decision 0016).
-
-    A batch makes tens of thousands of objects that live until it is committed; the default of
-    700 has the collector walk them again and again in vain.
-    """
-    gc.collect()
-    gc.freeze()  # what was imported stays for good
-    gc.set_threshold(50_000, 20, 50)
-
-
-async def serve(services: Sequence[Service]) -> None:
-    """Run services until SIGTERM or SIGINT.
-
-    Raises:
-        RuntimeError: one of them can't go on; the process should end and be started anew.
-    """
-    _collect_rarely()
-    loop = asyncio.get_running_loop()
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    running = [asyncio.create_task(_Running(service).run()) for service in services]
-    waiter = asyncio.create_task(stop.wait())
-    await asyncio.wait([*running, waiter], return_when=asyncio.FIRST_COMPLETED)
-    for task in (*running, waiter):
-        task.cancel()
-    results = await asyncio.gather(*running, return_exceptions=True)
-    tracing.close(service.app.state.spans for service in services)
-    for result in results:
-        if isinstance(result, BaseExceptionGroup):
-            log.critical("service.failed", exc_info=result)
-    if not stop.is_set():
-        raise RuntimeError("a service ended by itself")
-
-
-def main(name: str, build: Callable[[], Service], migrations: Path | None) -> None:
-    """The command line of a service: `run` or `migrate`.
-
-    Args:
-        name: the service's name.
-        build: its composition root.
-        migrations: its folder of migrations, None where it has no database.
-    """
-    command = sys.argv[1] if len(sys.argv) > 1 else ""
-    if command == "migrate" and migrations is not None:
-        service = build()
-        logs.configure(name, service.settings.region, level=service.settings.log_level)
-        url = service.settings.database_url
-        if url is None:
-            sys.exit(f"AIDMESH_{name.upper()}_DATABASE_URL is not set")
-        asyncio.run(migrate(url.get_secret_value(), [migrations]))
-    elif command == "run":
-        service = build()
-        logs.configure(name, service.settings.region, level=service.settings.log_level)
-        run([service])
-    else:
-        sys.exit(f"usage: python -m aidmesh_{name} run{' | migrate' if migrations else ''}")
-
-
-def run(services: Sequence[Service]) -> None:
-    """Run services on the fastest event loop there is, until told to stop."""
-    uvloop.run(serve(services))

@@ -7,7 +7,7 @@ from typing import Final
 from aidmesh_chassis import idempotency
 from aidmesh_chassis.db import Tx
 from aidmesh_chassis.logs import counted
-from aidmesh_chassis.service import Sweep
+from aidmesh_chassis.upkeep import Sweep
 from aidmesh_intake.domain import commands
 from aidmesh_intake.domain.dates import today_of
 from aidmesh_intake.domain.need import State
