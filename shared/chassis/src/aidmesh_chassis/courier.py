@@ -18,6 +18,7 @@ from nats.aio.client import Client
 from nats.errors import Error
 
 from aidmesh_chassis import handoff
+from aidmesh_chassis.bell import Bell
 from aidmesh_chassis.db import Database
 from aidmesh_chassis.ending import goes_on
 from aidmesh_chassis.errors import TRANSIENT
@@ -73,13 +74,13 @@ class Courier:
         self._peers = peers
         self._spans = spans
         self._client = Client()
-        self._wake = asyncio.Event()
+        self._bell = Bell()
         self._dark: set[str] = set()
         self._away: dict[str, _Away] = {}
 
     def wake(self) -> None:
         """Say that there is something to hand over."""
-        self._wake.set()
+        self._bell.ring()
 
     async def run(self) -> None:
         """Hand over until cancelled."""
@@ -97,13 +98,7 @@ class Courier:
                     log.warning("courier.waits", cause=type(error).__name__)
                     await asyncio.sleep(SWEEP_S)
                     continue
-                try:
-                    async with asyncio.timeout(SWEEP_S):
-                        await self._wake.wait()
-                except TimeoutError:
-                    continue
-                finally:
-                    self._wake.clear()
+                await self._bell.wait(SWEEP_S)
         finally:
             try:
                 async with asyncio.timeout(CONNECT_S_MAX):

@@ -23,6 +23,7 @@ from nats.js import JetStreamContext
 from nats.js.errors import APIError, NoStreamResponseError
 
 from aidmesh_chassis import outbox
+from aidmesh_chassis.bell import Bell
 from aidmesh_chassis.db import Database
 from aidmesh_chassis.ending import goes_on
 from aidmesh_chassis.errors import FAULTS, TRANSIENT
@@ -87,13 +88,13 @@ class Relay:
         self._client = client
         self._spans = spans
         self._js: JetStreamContext = client.jetstream(timeout=PUBLISH_S_MAX)
-        self._wake = asyncio.Event()
+        self._bell = Bell()
         self._opened: Opened | None = None
         self._connection = 0
 
     def wake(self) -> None:
         """Say that there is something to publish."""
-        self._wake.set()
+        self._bell.ring()
 
     def close_gate(self) -> None:
         """Publish nothing until the supervisor has been asked again: the connection broke."""
@@ -118,13 +119,7 @@ class Relay:
                 log.warning("relay.waits", cause=type(error).__name__)
                 await asyncio.sleep(SWEEP_S)
                 continue
-            try:
-                async with asyncio.timeout(SWEEP_S):
-                    await self._wake.wait()
-            except TimeoutError:
-                continue
-            finally:
-                self._wake.clear()
+            await self._bell.wait(SWEEP_S)
 
     async def publish_once(self) -> int:
         """Publish what is pending, up to `CLAIM_MAX` rows; returns how many were claimed.
