@@ -29,7 +29,7 @@ from aidmesh_contracts.values import MoneyDemand
 from aidmesh_payments.checks import CHECKS
 from aidmesh_payments.consumers import subscriptions
 from aidmesh_payments.domain.grants import Line
-from aidmesh_payments.handlers import allotting, book, grants
+from aidmesh_payments.handlers import allotting, book, grants, instalments
 from aidmesh_payments.handlers.allotting import Order
 from aidmesh_payments.handlers.office import Office
 from aidmesh_payments.store import grants as grant_store
@@ -133,11 +133,11 @@ class Desk:
                 MAKER,
             )
             if received:
-                await grants.expect(
-                    tx, [grants.Expected(instalment_id, grant_id, amount_minor, today)], MAKER
+                await instalments.expect(
+                    tx, [instalments.Expected(instalment_id, grant_id, amount_minor, today)], MAKER
                 )
-                came = grants.Came(instalment_id, amount_minor, today, "bank-1")
-                assert await grants.take_in(tx, [came]) == {instalment_id: None}
+                came = instalments.Came(instalment_id, amount_minor, today, "bank-1")
+                assert await instalments.take_in(tx, [came]) == {instalment_id: None}
 
         await self.run(act)
         return grant_id

@@ -10,7 +10,7 @@ from aidmesh_chassis.db import Tx
 from aidmesh_chassis.problems import Problem
 from aidmesh_contracts.ids import GrantId
 from aidmesh_payments.domain.grants import GrantRefusal
-from aidmesh_payments.handlers import allotting, correcting, grants
+from aidmesh_payments.handlers import allotting, correcting, grants, instalments
 from integration.payments.offices import CHECKER, MAKER, Desk, approved, withdrawn
 
 
@@ -45,10 +45,10 @@ async def test_an_instalment_serves_first_whoever_asked_money_back(desk: Desk) -
     assert await desk.run(partial(demand, 6, 4_000)) == 7_000 - 3_000
     late, later = UUID(int=21), UUID(int=22)
     on = date(2024, 9, 2)
-    expected = [grants.Expected(each, grant_id, 5_000, on) for each in (late, later)]
-    await desk.run(lambda tx: grants.expect(tx, expected, MAKER))
-    came = [grants.Came(each, 5_000, on, "bank-7") for each in (late, later)]
-    await desk.run(lambda tx: grants.take_in(tx, came))
+    expected = [instalments.Expected(each, grant_id, 5_000, on) for each in (late, later)]
+    await desk.run(lambda tx: instalments.expect(tx, expected, MAKER))
+    came = [instalments.Came(each, 5_000, on, "bank-7") for each in (late, later)]
+    await desk.run(lambda tx: instalments.take_in(tx, came))
     assert await desk.value("SELECT sum(open_minor)::int FROM shortfall") == 0
     balances = "SELECT ARRAY[refund_due_minor, unallotted_minor, received_minor] FROM donor_grant"
     assert await desk.value(balances) == [7_000, 3_000, 20_000]
@@ -100,14 +100,14 @@ async def test_an_expected_instalment_is_withdrawn_once(desk: Desk) -> None:
     grant_id = await desk.grant(10_000)
     never, on = UUID(int=23), date(2024, 9, 2)
     await desk.run(
-        lambda tx: grants.expect(tx, [grants.Expected(never, grant_id, 5_000, on)], MAKER)
+        lambda tx: instalments.expect(tx, [instalments.Expected(never, grant_id, 5_000, on)], MAKER)
     )
     withdraw = partial(
         correcting.withdraw_instalment, instalment_id=never, reason="cut", by=CHECKER
     )
     await desk.run(withdraw)
-    came = [grants.Came(never, 5_000, on, "bank-7")]
-    refused = await desk.run(lambda tx: grants.take_in(tx, came))
+    came = [instalments.Came(never, 5_000, on, "bank-7")]
+    refused = await desk.run(lambda tx: instalments.take_in(tx, came))
     assert refused == {never: GrantRefusal.WRONG_STATE}
     with pytest.raises(Problem):
         await desk.run(withdraw)

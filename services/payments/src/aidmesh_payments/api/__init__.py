@@ -6,6 +6,7 @@ from aidmesh_payments.api import (
     allotments,
     corrections,
     grants,
+    instalments,
     orders,
     payouts,
     rebalancing,
@@ -21,7 +22,7 @@ def add_routes(app: FastAPI, desk: Desk) -> None:
     """Add every route of payments."""
     app.include_router(corrections.router(desk))
     app.include_router(grants.router(desk))
-    app.include_router(grants.bulk_router(desk))
+    app.include_router(instalments.router(desk))
     app.include_router(allotments.router(desk))
     app.include_router(rebalancing.router(desk))
     app.include_router(rebalancing.ask_router(desk))

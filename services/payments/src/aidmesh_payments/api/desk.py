@@ -1,23 +1,20 @@
-"""What the routes share: who may do what, and how bulk forms are answered."""
+"""What the routes share: who may do what, and how lists are read."""
 
-import hashlib
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Final, Literal, Protocol, TypeVar
+from typing import Annotated, Final, Protocol
 from uuid import UUID
 
 import asyncpg
 from fastapi import Depends
-from pydantic import BaseModel, Field, StringConstraints, TypeAdapter
+from pydantic import Field, StringConstraints, TypeAdapter
 
-from aidmesh_chassis import taken_rows
 from aidmesh_chassis.auth import Caller, Role, require
-from aidmesh_chassis.db import Database, Tx
-from aidmesh_chassis.http import Body, Page
+from aidmesh_chassis.db import Database
+from aidmesh_chassis.http import Page
 from aidmesh_chassis.keys import KeyRing
 from aidmesh_chassis.peers import LinkOf
-from aidmesh_chassis.taken_rows import SentRow, TakenRow
 from aidmesh_payments.handlers.office import Office
 from aidmesh_payments.store.queries.rows import Row
 
@@ -84,66 +81,3 @@ class Desk:
             rows = await read(conn, after=page.after(_AFTER), limit=page.limit + 1)
         kept, following = page.cut(rows, lambda row: (row[moment], row["id"]))
         return {name: kept, "next": following}
-
-
-class RowBody(Body):
-    """A row of a bulk form; (source, row_id) is what makes it come only once."""
-
-    source: Text | None = None
-    row_id: Text
-
-
-class RowResult(BaseModel):
-    """What became of a row."""
-
-    row: int
-    status: Literal["done", "skipped", "rejected"]
-    problem: str | None = None
-    id: UUID | None = None
-
-
-R = TypeVar("R", bound=RowBody)
-
-
-@dataclass(frozen=True, slots=True)
-class Intake:
-    """The rows of one bulk form after those known already were set aside."""
-
-    keys: Mapping[int, tuple[bytes, bytes]]
-    fresh: Sequence[int]
-    results: dict[int, RowResult]
-
-    def reject(self, place: int, slug: str) -> None:
-        """Answer a row with a problem."""
-        self.results[place] = RowResult(row=place, status="rejected", problem=slug)
-
-    def done(self, place: int, made: UUID) -> None:
-        """Answer a row that had its effect."""
-        self.results[place] = RowResult(row=place, status="done", id=made)
-
-    async def finish(self, tx: Tx) -> Mapping[str, object]:
-        """Remember what rows made, and return the answer; rejected rows may come again."""
-        made = [(place, self.results[place].id) for place in self.fresh]
-        await taken_rows.remember(
-            tx.conn, [TakenRow(*self.keys[place], id_) for place, id_ in made if id_ is not None]
-        )
-        answers = [self.results[place] for place in sorted(self.results)]
-        return {"rows": [answer.model_dump(mode="json") for answer in answers]}
-
-
-async def admit(tx: Tx, form: str, source: str, rows: Sequence[R]) -> Intake:
-    """Set aside rows that came before: the same are skipped, changed ones rejected."""
-    sent = (SentRow(row.source or source, row.row_id, _digest_of(row)) for row in rows)
-    admitted = await taken_rows.admit(tx.conn, form, dict(enumerate(sent)))
-    results = {
-        place: RowResult(row=place, status="skipped", id=made)
-        for place, made in admitted.same.items()
-    }
-    intake = Intake(admitted.keys, admitted.fresh, results)
-    for place in admitted.changed:
-        intake.reject(place, "row-changed")
-    return intake
-
-
-def _digest_of(row: RowBody) -> bytes:
-    return hashlib.sha256(row.model_dump_json(exclude={"source", "row_id"}).encode()).digest()

@@ -1,4 +1,4 @@
-"""Routes about donors, grants, instalments and rates."""
+"""Routes about donors, grants and rates."""
 
 from datetime import date, datetime
 from typing import Annotated, Literal
@@ -8,27 +8,17 @@ from fastapi import APIRouter, Response
 from pydantic import Field, TypeAdapter
 
 from aidmesh_chassis.db import clock
-from aidmesh_chassis.http import Body, BulkRoute, PageQuery
+from aidmesh_chassis.http import Body, PageQuery
 from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.problems import NOT_FOUND, Problem
 from aidmesh_contracts.ids import GrantId
 from aidmesh_contracts.restriction import UNRESTRICTED, EnteredRestriction
 from aidmesh_contracts.values import Code, Currency, Region
-from aidmesh_payments.api.desk import (
-    ROWS_MAX,
-    Desk,
-    Finance,
-    Lead,
-    Minor,
-    Reader,
-    RowBody,
-    Text,
-    admit,
-)
+from aidmesh_payments.api.desk import Desk, Finance, Lead, Minor, Reader, Text
 from aidmesh_payments.domain.grants import OVERHEAD, Line
 from aidmesh_payments.domain.money import Rate, is_future, today_in_kyiv
 from aidmesh_payments.handlers import grants
-from aidmesh_payments.handlers.grants import Came, Expected, NewGrant
+from aidmesh_payments.handlers.grants import NewGrant
 from aidmesh_payments.problems import problem
 from aidmesh_payments.store import funding
 from aidmesh_payments.store import grants as store
@@ -102,29 +92,6 @@ class RateBody(Body):
     rate: Annotated[str, Field(pattern=r"^[0-9]{1,9}(\.[0-9]{1,9})?$")]
     on: date
     source: Text
-
-
-class InstalmentRow(RowBody):
-    """An instalment that is expected, or that came in, or both.
-
-    With `instalment_id` an expected one came in; otherwise `grant` is the grant's code.
-    """
-
-    instalment_id: UUID | None = None
-    grant: Code | None = None
-    amount_minor: Minor
-    expected_on: date | None = None
-    received_on: date | None = None
-    bank_reference: Text | None = None
-    paid_minor: Minor | None = None
-    paid_currency: Currency | None = None
-
-
-class InstalmentsBody(Body):
-    """Many instalments."""
-
-    source: Text = "form"
-    rows: Annotated[tuple[InstalmentRow, ...], Field(min_length=1, max_length=ROWS_MAX)]
 
 
 def router(desk: Desk) -> APIRouter:
@@ -337,59 +304,3 @@ def _moved_on(on: date | None, now: datetime) -> date:
     if on is not None and is_future(on, now):
         raise problem("day-in-future")
     return on or today_in_kyiv(now)
-
-
-def bulk_router(desk: Desk) -> APIRouter:
-    """The routes that take many rows."""
-    routes = APIRouter(prefix="/v1", tags=["grants"], route_class=BulkRoute)
-
-    @routes.post("/instalments:bulk")
-    async def instalments(body: InstalmentsBody, caller: Finance, once: Once) -> Response:
-        """Expected and received instalments. Only what was received can be allotted."""
-        async with desk.db.transaction() as tx:
-            if known := await once.replay(tx):
-                return known
-            intake = await admit(tx, "instalments", body.source, body.rows)
-            today = today_in_kyiv(tx.now)
-            codes = await store.grants_by_code(
-                tx.conn, (row.grant for row in body.rows if row.grant is not None)
-            )
-            expected: list[Expected] = []
-            came: dict[int, Came] = {}
-            for place in intake.fresh:
-                row = body.rows[place]
-                if row.received_on is not None and is_future(row.received_on, tx.now):
-                    intake.reject(place, "day-in-future")
-                    continue
-                if row.instalment_id is None:
-                    grant_id = codes.get(row.grant or "")
-                    if grant_id is None:
-                        intake.reject(place, "unknown-row")
-                        continue
-                    instalment_id = uuid4()
-                    day = row.expected_on or row.received_on or today
-                    expected.append(Expected(instalment_id, grant_id, row.amount_minor, day))
-                else:
-                    instalment_id = row.instalment_id
-                if row.received_on is None and row.instalment_id is None:
-                    intake.done(place, instalment_id)
-                else:
-                    came[place] = Came(
-                        instalment_id,
-                        row.amount_minor,
-                        row.received_on or today,
-                        row.bank_reference or row.row_id,
-                        row.paid_minor,
-                        row.paid_currency,
-                    )
-            await grants.expect(tx, expected, caller.staff_id)
-            outcomes = await grants.take_in(tx, list(came.values()))
-            for place, each in came.items():
-                refusal = outcomes.get(each.instalment_id, "unknown-row")
-                if refusal is None:
-                    intake.done(place, each.instalment_id)
-                else:
-                    intake.reject(place, str(refusal))
-            return await once.answer(tx, 200, await intake.finish(tx))
-
-    return routes

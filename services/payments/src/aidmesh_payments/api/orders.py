@@ -13,7 +13,8 @@ from aidmesh_chassis.http import Body, BulkRoute, PageQuery
 from aidmesh_chassis.idempotency import Once
 from aidmesh_contracts.ids import PayoutId
 from aidmesh_payments.api import steps
-from aidmesh_payments.api.desk import ROWS_MAX, Desk, Finance, Payer, Reader, RowBody, Text, admit
+from aidmesh_payments.api.bulk import Bulk, RowBody
+from aidmesh_payments.api.desk import ROWS_MAX, Desk, Finance, Payer, Reader, Text
 from aidmesh_payments.api.steps import ExportBody, ReasonBody, Take
 from aidmesh_payments.domain.orders import OrderState, OrderVerb
 from aidmesh_payments.handlers import orders
@@ -107,16 +108,16 @@ def bulk_router(desk: Desk) -> APIRouter:
         async with desk.db.transaction() as tx:
             if known := await once.replay(tx):
                 return known
-            intake = await admit(tx, "order_settlements", body.source, body.rows)
+            bulk = await Bulk.begin(tx, "order_settlements", body.source, body.rows)
             paid = {
                 place: Step(
                     PayoutId(row.payout_id),
                     bank_reference=row.bank_reference,
                     settled_on=row.served_on,
                 )
-                for place, row in ((place, body.rows[place]) for place in intake.fresh)
+                for place, row in bulk.fresh.items()
             }
-            await steps.take_rows(tx, intake, _taking(desk, "settle", caller), paid)
-            return await once.answer(tx, 200, await intake.finish(tx))
+            await steps.take_rows(tx, bulk, _taking(desk, "settle", caller), paid)
+            return await once.answer(tx, 200, await bulk.finish(tx))
 
     return routes

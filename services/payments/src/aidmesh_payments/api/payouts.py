@@ -18,18 +18,16 @@ from aidmesh_chassis.privacy import PersonalText
 from aidmesh_contracts.accounts import Mechanism
 from aidmesh_contracts.ids import NeedId, PayeeRef, PayoutId
 from aidmesh_payments.api import steps
+from aidmesh_payments.api.bulk import Bulk, RowBody
 from aidmesh_payments.api.desk import (
     ROWS_MAX,
     Approver,
     Desk,
     Finance,
-    Intake,
     Payer,
     Reader,
-    RowBody,
     Text,
     Worker,
-    admit,
 )
 from aidmesh_payments.api.steps import ExportBody, ReasonBody, Take
 from aidmesh_payments.domain.money import EXPONENTS, today_in_kyiv
@@ -246,11 +244,11 @@ def bulk_router(desk: Desk) -> APIRouter:
         async with desk.db.transaction() as tx:
             if known := await once.replay(tx):
                 return known
-            intake = await admit(tx, "approvals", body.source, body.rows)
-            wanted = await _payouts(tx, intake, body.rows)
+            bulk = await Bulk.begin(tx, "approvals", body.source, body.rows)
+            wanted = await _payouts(tx, bulk)
             named = {place: Step(payout_id) for place, payout_id in wanted.items()}
-            await steps.take_rows(tx, intake, _taking(desk, "approve", caller), named)
-            return await once.answer(tx, 200, await intake.finish(tx))
+            await steps.take_rows(tx, bulk, _taking(desk, "approve", caller), named)
+            return await once.answer(tx, 200, await bulk.finish(tx))
 
     @routes.post("/payouts:settle")
     async def settle(body: SettleBody, caller: Payer, once: Once) -> Response:
@@ -261,55 +259,54 @@ def bulk_router(desk: Desk) -> APIRouter:
         async with desk.db.transaction() as tx:
             if known := await once.replay(tx):
                 return known
-            intake = await admit(tx, "settlements", body.source, body.rows)
-            wanted = await _paid(tx, intake, body.rows)
+            bulk = await Bulk.begin(tx, "settlements", body.source, body.rows)
+            wanted = await _paid(tx, bulk)
             paid = {
                 place: Step(
                     payout_id,
-                    bank_reference=body.rows[place].bank_reference,
-                    settled_on=body.rows[place].served_on,
+                    bank_reference=bulk.fresh[place].bank_reference,
+                    settled_on=bulk.fresh[place].served_on,
                 )
                 for place, payout_id in wanted.items()
             }
-            await steps.take_rows(tx, intake, _taking(desk, "settle", caller), paid)
-            return await once.answer(tx, 200, await intake.finish(tx))
+            await steps.take_rows(tx, bulk, _taking(desk, "settle", caller), paid)
+            return await once.answer(tx, 200, await bulk.finish(tx))
 
     return routes
 
 
-async def _payouts(tx: Tx, intake: Intake, rows: Sequence[PayoutRow]) -> Mapping[int, PayoutId]:
+async def _payouts(tx: Tx, bulk: Bulk[PayoutRow]) -> Mapping[int, PayoutId]:
     """Find the payout of each new row that is not over."""
-    need_ids = (NeedId(row.need_id) for row in rows if row.need_id is not None)
-    live = await store.live_of_needs(tx.conn, need_ids)
-    return _found(intake, rows, lambda row, need_id: live.get(need_id, Unclear.NONE))
+    live = await store.live_of_needs(tx.conn, _needs_of(bulk))
+    return _found(bulk, lambda row, need_id: live.get(need_id, Unclear.NONE))
 
 
-async def _paid(tx: Tx, intake: Intake, rows: Sequence[SettledRow]) -> Mapping[int, PayoutId]:
+async def _paid(tx: Tx, bulk: Bulk[SettledRow]) -> Mapping[int, PayoutId]:
     """Find the payout by which each new row says that somebody was paid."""
-    need_ids = (NeedId(row.need_id) for row in rows if row.need_id is not None)
-    candidates = await late_cash.candidates_of_needs(tx.conn, need_ids)
+    candidates = await late_cash.candidates_of_needs(tx.conn, _needs_of(bulk))
     today = today_in_kyiv(tx.now)
     return _found(
-        intake,
-        rows,
-        lambda row, need_id: paid_by(candidates.get(need_id, ()), row.served_on or today),
+        bulk, lambda row, need_id: paid_by(candidates.get(need_id, ()), row.served_on or today)
     )
 
 
+def _needs_of(bulk: Bulk[R]) -> Sequence[NeedId]:
+    return [NeedId(row.need_id) for row in bulk.fresh.values() if row.need_id is not None]
+
+
 def _found(
-    intake: Intake, rows: Sequence[R], of_need: Callable[[R, NeedId], PayoutId | Unclear]
+    bulk: Bulk[R], of_need: Callable[[R, NeedId], PayoutId | Unclear]
 ) -> Mapping[int, PayoutId]:
     """The payout of each new row; rows that name none are rejected."""
     found: dict[int, PayoutId] = {}
-    for place in intake.fresh:
-        row = rows[place]
+    for place, row in bulk.fresh.items():
         payout_id: PayoutId | Unclear = Unclear.NONE
         if row.payout_id is not None:
             payout_id = PayoutId(row.payout_id)
         elif row.need_id is not None:
             payout_id = of_need(row, NeedId(row.need_id))
         if isinstance(payout_id, Unclear):
-            intake.reject(place, payout_id)
+            bulk.reject(place, payout_id)
         else:
             found[place] = payout_id
     return found

@@ -13,7 +13,8 @@ from aidmesh_chassis.idempotency import Once
 from aidmesh_contracts.accounts import Mechanism
 from aidmesh_contracts.ids import PayoutId
 from aidmesh_contracts.values import Currency
-from aidmesh_payments.api.desk import ROWS_MAX, Desk, Intake
+from aidmesh_payments.api.bulk import Bulk, R
+from aidmesh_payments.api.desk import ROWS_MAX, Desk
 from aidmesh_payments.domain.payout import PayoutRefusal
 from aidmesh_payments.handlers.payouts import Step, done
 from aidmesh_payments.problems import problem
@@ -54,19 +55,14 @@ async def take_one(
         return await once.answer(tx, 200, {"payout_id": payout_id})
 
 
-async def take_rows(tx: Tx, intake: Intake, take: Take, steps: Mapping[int, Step]) -> None:
+async def take_rows(tx: Tx, bulk: Bulk[R], take: Take, steps: Mapping[int, Step]) -> None:
     """Take the steps of a bulk form's rows; of rows that name one twice the first counts."""
     named: dict[PayoutId, int] = {}
     for place, step in steps.items():
         if named.setdefault(step.payout_id, place) != place:
-            intake.reject(place, "wrong-state")
+            bulk.reject(place, "wrong-state")
     outcomes = await take(tx, steps=[steps[place] for place in named.values()])
-    for payout_id, place in named.items():
-        refusal = outcomes.get(payout_id, "unknown-row")
-        if refusal is None:
-            intake.done(place, payout_id)
-        else:
-            intake.reject(place, str(refusal))
+    bulk.settle({place: payout_id for payout_id, place in named.items()}, outcomes)
 
 
 async def export(

@@ -1,6 +1,6 @@
-"""Donors, grants and instalments at their grantor."""
+"""Grants at their grantor: pledged, changed, demanded back and refunded."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from uuid import UUID
@@ -116,114 +116,6 @@ async def _change(tx: Tx, grant_id: GrantId, decide: Decision, *journals: ledger
     await ledger_store.post(tx.conn, journals)
     await tell_grants(tx, [decided])
     return decided
-
-
-@dataclass(frozen=True, slots=True)
-class Expected:
-    """An instalment that a donor promised, in the grant's currency."""
-
-    id: UUID
-    grant_id: GrantId
-    amount_minor: int
-    on: date
-
-
-@dataclass(frozen=True, slots=True)
-class Came:
-    """Money that came in.
-
-    Attributes:
-        amount_minor: credited, in the grant's currency.
-        paid_minor, paid_currency: what the donor paid, where that is another currency.
-    """
-
-    instalment_id: UUID
-    amount_minor: int
-    on: date
-    bank_reference: str
-    paid_minor: int | None = None
-    paid_currency: str | None = None
-
-
-async def expect(tx: Tx, expected: Sequence[Expected], by: UUID) -> None:
-    """Record instalments that are to come; their grants are known."""
-    await funding.add_expected(
-        tx.conn, [(each.id, each.grant_id, each.amount_minor, each.on) for each in expected], by
-    )
-
-
-async def take_in(tx: Tx, came: Sequence[Came]) -> Mapping[UUID, GrantRefusal | None]:
-    """Credit instalments that came in; refused ones do not stop the others.
-
-    Returns:
-        by instalment that exists, why it was refused, or None when it is credited.
-    """
-    ids = [each.instalment_id for each in came]
-    found = await funding.lock_instalments(tx.conn, ids)
-    locked = await store.lock(tx.conn, (grant_id for grant_id, _, _ in found.values()))
-    # Read again under the lock.
-    found = await funding.lock_instalments(tx.conn, ids)
-    short = {
-        grant_id: await funding.open_shortfalls(tx.conn, grant_id) for grant_id in sorted(locked)
-    }
-    outcomes: dict[UUID, GrantRefusal | None] = {}
-    receipts: list[funding.Receipt] = []
-    journals: list[ledger.Journal] = []
-    for each in came:
-        if each.instalment_id not in found:
-            continue
-        grant_id, state, _ = found[each.instalment_id]
-        grant = rules.receive(locked[grant_id], each.amount_minor)
-        if state != "expected" or each.instalment_id in outcomes:
-            outcomes.setdefault(each.instalment_id, GrantRefusal.WRONG_STATE)
-            continue
-        if isinstance(grant, GrantRefusal):
-            outcomes[each.instalment_id] = grant
-            continue
-        # Whoever asked money back is served first.
-        missing = sum(shortfall.amount_minor for shortfall in short[grant_id])
-        locked[grant_id], still = rules.demand_back(grant, missing)
-        set_aside = derive_id("journal", "refund_due", each.instalment_id)
-        short[grant_id] = await funding.cover_shortfalls(
-            tx.conn, short[grant_id], missing - still, journal_id=set_aside
-        )
-        outcomes[each.instalment_id] = None
-        paid_minor = each.paid_minor or each.amount_minor
-        paid_currency = each.paid_currency or grant.currency
-        receipts.append(
-            funding.Receipt(
-                each.instalment_id,
-                each.amount_minor,
-                paid_minor,
-                paid_currency,
-                each.on,
-                each.bank_reference,
-            )
-        )
-        journals.append(
-            ledger.instalment(
-                derive_id("journal", "instalment", each.instalment_id),
-                grant_id,
-                grant.currency,
-                each.amount_minor,
-                paid_minor,
-                paid_currency,
-                each.on,
-                each.bank_reference,
-            )
-        )
-        if missing > still:
-            journals.append(
-                ledger.refund_due(set_aside, grant_id, grant.currency, missing - still, each.on)
-            )
-    if receipts:
-        touched = {found[receipt.instalment_id][0] for receipt in receipts}
-        changed = [locked[grant_id] for grant_id in sorted(touched)]
-        await store.save(tx.conn, changed)
-        await funding.receive(tx.conn, receipts)
-        await ledger_store.post(tx.conn, journals)
-        await tell_grants(tx, changed)
-    return outcomes
 
 
 async def demand_back(

@@ -28,7 +28,7 @@ from aidmesh_payments.domain.grants import Line as GrantLine
 from aidmesh_payments.domain.money import Rate, today_in_kyiv
 from aidmesh_payments.domain.purchase import Line
 from aidmesh_payments.domain.restoring import Figures, Word, unproven_minor
-from aidmesh_payments.handlers import allotting, grants, sweeps
+from aidmesh_payments.handlers import allotting, grants, instalments, sweeps
 from aidmesh_payments.handlers.book import Book
 from aidmesh_payments.handlers.office import Office
 from aidmesh_payments.problems import problem
@@ -139,10 +139,10 @@ async def refund(
     if missing_minor > 0:
         today = today_in_kyiv(tx.now)
         instalment_id = derive_id("restore", "instalment", state.grant_id, tx.origin.epoch)
-        expected = grants.Expected(instalment_id, state.grant_id, missing_minor, today)
-        await grants.expect(tx, [expected], STAFF)
-        came = grants.Came(instalment_id, missing_minor, today, "restore")
-        refusals = [each for each in (await grants.take_in(tx, [came])).values() if each]
+        expected = instalments.Expected(instalment_id, state.grant_id, missing_minor, today)
+        await instalments.expect(tx, [expected], STAFF)
+        came = instalments.Came(instalment_id, missing_minor, today, "restore")
+        refusals = [each for each in (await instalments.take_in(tx, [came])).values() if each]
         if refusals:
             raise problem(refusals[0])
     return grant is None or missing_minor > 0
