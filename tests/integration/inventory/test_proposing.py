@@ -19,7 +19,7 @@ from aidmesh_contracts.inventory_shipments import (
 )
 from aidmesh_inventory.domain.proposing import Proposal
 from aidmesh_inventory.handlers import proposing, transfers
-from aidmesh_inventory.store import proposing as store
+from aidmesh_inventory.store import ask_rules
 from integration.inventory.test_accepting import ask as asked_of_us
 from integration.inventory.test_accepting import set_rule as accept
 from integration.inventory.world import DAY, World
@@ -219,7 +219,7 @@ async def ask_rule_for(world: World, site_id: UUID, open_max: int, **more: objec
         "chosen_only": False,
     }
     async with world.database.transaction() as tx:
-        assert await store.put_rule(tx.conn, rule_id, values | more, LEAD)
+        assert await ask_rules.put(tx.conn, rule_id, values | more, LEAD)
     return rule_id
 
 
@@ -235,7 +235,7 @@ async def test_a_rule_asks_by_itself_within_its_bound(world: World, site_id: UUI
     assert await sweep(world) == 1
     assert [each.quantity for each in await asks(world)] == [10, 4]
     async with world.database.transaction() as tx:
-        assert await store.end_rule(tx.conn, rule_id, LEAD)
+        assert await ask_rules.end(tx.conn, rule_id, LEAD)
     await world.take(waits(40, 2))
     assert await sweep(world) == 0
     await world.books_are_right()

@@ -18,7 +18,7 @@ from aidmesh_contracts.payments_waits import WaitChangedV1
 from aidmesh_contracts.restriction import Restriction
 from aidmesh_payments.domain.waits import Offer, Rule
 from aidmesh_payments.handlers import rebalancing, return_asks, waits
-from aidmesh_payments.store import waits as store
+from aidmesh_payments.store import wait_rules
 from integration.payments.callers import Api
 from integration.payments.offices import CHECKER, MAKER, Desk, exchange
 
@@ -87,7 +87,7 @@ async def settle_over(desk: Desk) -> None:
 
 async def set_rule(desk: Desk, **fields: Any) -> UUID:
     rule = Rule(uuid4(), None, "UAH", None, 0, 10**9, 10**9, MAKER)._replace(**fields)
-    await desk.run(lambda tx: store.put_rule(tx.conn, rule))
+    await desk.run(lambda tx: wait_rules.put(tx.conn, rule))
     return rule.rule_id
 
 
@@ -232,7 +232,7 @@ async def test_a_rule_sends_within_its_bounds_and_once(pair: tuple[Desk, Desk]) 
     assert await by_rule(kyiv) == 0, "the week's most is spent"
     moves = "SELECT count(*) FROM wait_move WHERE rule_id = $1 AND made_by = $2"
     assert await kyiv.value(moves, rule, MAKER) == 2
-    await kyiv.run(lambda tx: store.end_rule(tx.conn, rule, MAKER))
+    await kyiv.run(lambda tx: wait_rules.end(tx.conn, rule, MAKER))
     await set_rule(kyiv, keep_minor=900_000)
     assert await by_rule(kyiv) == 0, "so much stays in the grant"
 

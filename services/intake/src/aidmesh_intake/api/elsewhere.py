@@ -29,7 +29,7 @@ from aidmesh_intake.domain.need import NotAllowed
 from aidmesh_intake.domain.referral import OFFER_HOURS, OFFER_HOURS_MAX
 from aidmesh_intake.handlers import elsewhere as handlers
 from aidmesh_intake.store import elsewhere as store
-from aidmesh_intake.store import needs
+from aidmesh_intake.store import needs, refer_rules
 
 router = APIRouter(prefix="/v1", tags=["referrals"])
 
@@ -152,7 +152,7 @@ async def list_rules(ctx: Ctx, caller: Caseworker) -> RulePage:
     """The rules in force."""
     async with ctx.database.transaction() as tx:
         kinds = await ctx.catalogue.current(tx.conn)
-        rows = await store.shown_rules(tx.conn)
+        rows = await refer_rules.shown(tx.conn)
     return RulePage(
         rows=[
             RuleView(**row)
@@ -182,7 +182,7 @@ async def set_rule(body: RuleIn, ctx: Ctx, caller: Lead, once: Once) -> Response
             raise invalid("body.kind", "unknown_kind")
         if kind.capacity is None:
             raise invalid("body.kind", "not_of_this_kind")
-        if not await store.put_rule(tx.conn, rule):
+        if not await refer_rules.put(tx.conn, rule):
             raise Problem(RULE_IN_FORCE)
         return await once.answer(tx, 201, {"rule_id": rule.rule_id})
 
@@ -195,7 +195,7 @@ async def end_rule(
     async with ctx.database.transaction() as tx:
         if known := await once.replay(tx):
             return known
-        if not await store.end_rule(tx.conn, rule_id, caller.staff_id):
+        if not await refer_rules.end(tx.conn, rule_id, caller.staff_id):
             raise not_found()
         return await once.answer(tx, 200, {"rule_id": rule_id})
 

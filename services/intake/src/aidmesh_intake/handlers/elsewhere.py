@@ -15,6 +15,7 @@ from aidmesh_intake.domain.elsewhere import Match, by_rule, match
 from aidmesh_intake.domain.need import NotAllowed
 from aidmesh_intake.handlers import referring
 from aidmesh_intake.store import elsewhere as store
+from aidmesh_intake.store import refer_rules
 from aidmesh_intake.vault import Vault
 
 TRIED_MAX: Final = 10
@@ -63,11 +64,11 @@ async def offer_by_rule(vault: Vault, link: LinkOf, tx: Tx) -> int:
     """Make the next offer that a rule makes. A sweep; nothing while keys are locked."""
     if vault.is_locked:
         return 0
-    if not await store.rules(tx.conn):
+    if not await refer_rules.in_force(tx.conn):
         return 0
-    await store.lock_rules(tx.conn)
+    await refer_rules.lock(tx.conn)
     # What was read before the lock may have ended, or offered, meanwhile.
-    rules, standing = await store.rules(tx.conn), await store.standing(tx.conn)
+    rules, standing = await refer_rules.in_force(tx.conn), await refer_rules.standing(tx.conn)
     for rule, found in by_rule(await matches(tx, link), rules, standing)[:TRIED_MAX]:
         try:
             await referring.offer(

@@ -16,8 +16,7 @@ from aidmesh_chassis.peers import LinkOf, LinkState
 from aidmesh_contracts.values import Code, Region
 from aidmesh_inventory.api.problems import problem
 from aidmesh_inventory.handlers import proposing as handlers
-from aidmesh_inventory.store import proposing as store
-from aidmesh_inventory.store import sites
+from aidmesh_inventory.store import ask_rules, sites
 
 _ANYONE = Depends(require())
 Storekeeper = Annotated[Caller, Depends(require(Role.LOGISTICIAN, Role.LEAD))]
@@ -203,7 +202,7 @@ def router(database: Database, region: str, link: LinkOf) -> APIRouter:
     async def list_rules() -> RulesOut:
         """The rules in force."""
         async with database.read() as conn:
-            rows = await store.shown_rules(conn)
+            rows = await ask_rules.shown(conn)
         return RulesOut(rows=[RuleOut(**row) for row in rows])
 
     @routes.post("/ask-rules", status_code=201, response_model=RuleDone)
@@ -218,7 +217,7 @@ def router(database: Database, region: str, link: LinkOf) -> APIRouter:
                 raise problem("unknown-site")
             if not await sites.items_by_code(tx.conn, [body.item]):
                 raise problem("unknown-item")
-            if not await store.put_rule(tx.conn, rule_id, values, caller.staff_id):
+            if not await ask_rules.put(tx.conn, rule_id, values, caller.staff_id):
                 raise problem("rule-in-force")
             return await once.answer(tx, 201, {"rule_id": str(rule_id)})
 
@@ -228,7 +227,7 @@ def router(database: Database, region: str, link: LinkOf) -> APIRouter:
         async with database.transaction() as tx:
             if known := await once.replay(tx):
                 return known
-            if not await store.end_rule(tx.conn, rule_id, caller.staff_id):
+            if not await ask_rules.end(tx.conn, rule_id, caller.staff_id):
                 raise problem("unknown-rule")
             return await once.answer(tx, 200, {"rule_id": str(rule_id)})
 

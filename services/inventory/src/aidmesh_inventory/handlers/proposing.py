@@ -12,8 +12,8 @@ from aidmesh_chassis.peers import LinkOf
 from aidmesh_contracts.intake import WaitingChangedV1
 from aidmesh_inventory.domain.proposing import Coming, Proposal, asks_by_rule, propose
 from aidmesh_inventory.handlers import transfers
+from aidmesh_inventory.store import ask_rules, sites
 from aidmesh_inventory.store import proposing as store
-from aidmesh_inventory.store import sites
 
 REASON: Final = "waiting_needs"
 RULE_ASKS_MAX: Final = 100
@@ -116,7 +116,7 @@ async def set_aside(
 
 async def ask_by_rule(region: str, link: LinkOf, tx: Tx) -> int:
     """Ask for what rules say is to be asked for. A sweep."""
-    rules = await store.rules(tx.conn)
+    rules = await ask_rules.in_force(tx.conn)
     if not rules:
         return 0
     await store.lock_waiting(tx.conn)

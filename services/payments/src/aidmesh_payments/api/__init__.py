@@ -13,6 +13,7 @@ from aidmesh_payments.api import (
     regions,
     spending,
     unproven,
+    wait_rules,
     waits,
 )
 from aidmesh_payments.api.desk import Desk
@@ -27,7 +28,7 @@ def add_routes(app: FastAPI, desk: Desk) -> None:
     app.include_router(rebalancing.router(desk))
     app.include_router(rebalancing.ask_router(desk))
     app.include_router(waits.router(desk))
-    app.include_router(waits.rule_router(desk))
+    app.include_router(wait_rules.router(desk))
     app.include_router(regions.router(desk))
     app.include_router(payouts.router(desk))
     app.include_router(payouts.bulk_router(desk))

@@ -1,21 +1,16 @@
 """Routes about money that needs wait for, here and in other regions, and what could serve them."""
 
-from typing import Annotated
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from fastapi import APIRouter, Response
-from pydantic import Field
 
 from aidmesh_chassis.http import Body
 from aidmesh_chassis.idempotency import Once
-from aidmesh_chassis.problems import NOT_FOUND, Problem
 from aidmesh_contracts.ids import AllotmentId
 from aidmesh_contracts.values import Code, Currency, Region
-from aidmesh_payments.api.desk import Desk, Finance, Lead, Minor, Reader
-from aidmesh_payments.domain.waits import Key, Rule
+from aidmesh_payments.api.desk import Desk, Finance, Minor, Reader
+from aidmesh_payments.domain.waits import Key
 from aidmesh_payments.handlers import waits as handlers
-from aidmesh_payments.problems import problem
-from aidmesh_payments.store import waits as store
 from aidmesh_payments.store.queries import grants as grant_queries
 
 
@@ -44,27 +39,6 @@ class ServeBody(WaitBody):
     budget_line: Code
     allotment_id: UUID | None = None
     amount_minor: Minor
-
-
-class RuleBody(Body):
-    """Money that goes to those who wait without a person; no other region's without its consent.
-
-    Attributes:
-        programme: None for all.
-        regions: to whom; None for everybody, the own region too.
-        keep_minor: so much of each source stays whatever waits.
-        move_max_minor: the largest sum of one move.
-        week_max_minor: all that it moves within seven days.
-        chosen_only: no more than wait needs that somebody chose, where they wait.
-    """
-
-    programme: Code | None = None
-    currency: Currency
-    regions: Annotated[list[Region], Field(min_length=1, max_length=100)] | None = None
-    keep_minor: Annotated[int, Field(ge=0, le=10**15)] = 0
-    move_max_minor: Minor
-    week_max_minor: Minor
-    chosen_only: bool = False
 
 
 def router(desk: Desk) -> APIRouter:
@@ -139,49 +113,5 @@ def router(desk: Desk) -> APIRouter:
                 return known
             await handlers.set_aside(desk.office, tx, desk.link, body.key, caller.staff_id)
             return await once.answer(tx, 200, body.model_dump())
-
-    return routes
-
-
-def rule_router(desk: Desk) -> APIRouter:
-    """The routes of rules that send money to those who wait."""
-    routes = APIRouter(prefix="/v1/wait-rules", tags=["rebalancing"])
-
-    @routes.get("")
-    async def list_rules(caller: Reader) -> dict[str, object]:
-        """The rules in force; `given_minor` is what each moved or proposed within seven days."""
-        async with desk.db.read() as conn:
-            return {"rules": [dict(row) for row in await store.shown_rules(conn)]}
-
-    @routes.post("", status_code=201)
-    async def set_rule(body: RuleBody, caller: Lead, once: Once) -> Response:
-        if body.week_max_minor < body.move_max_minor:
-            raise problem("week-below-move")
-        rule = Rule(
-            uuid4(),
-            body.programme,
-            body.currency,
-            None if body.regions is None else frozenset(body.regions),
-            body.keep_minor,
-            body.move_max_minor,
-            body.week_max_minor,
-            caller.staff_id,
-            body.chosen_only,
-        )
-        async with desk.db.transaction() as tx:
-            if known := await once.replay(tx):
-                return known
-            await store.put_rule(tx.conn, rule)
-            return await once.answer(tx, 201, {"rule_id": rule.rule_id})
-
-    @routes.post("/{rule_id}:end")
-    async def end_rule(rule_id: UUID, caller: Lead, once: Once) -> Response:
-        """Have people decide again; what it sent stays sent."""
-        async with desk.db.transaction() as tx:
-            if known := await once.replay(tx):
-                return known
-            if not await store.end_rule(tx.conn, rule_id, caller.staff_id):
-                raise Problem(NOT_FOUND)
-            return await once.answer(tx, 200, {"rule_id": rule_id})
 
     return routes

@@ -29,7 +29,7 @@ from aidmesh_payments.handlers import rebalancing
 from aidmesh_payments.handlers.allotting import Order, allot
 from aidmesh_payments.handlers.office import Office
 from aidmesh_payments.problems import problem
-from aidmesh_payments.store import funding
+from aidmesh_payments.store import funding, wait_rules
 from aidmesh_payments.store import waits as store
 
 REASON: Final = "waiting_needs"
@@ -194,12 +194,12 @@ async def set_aside(office: Office, tx: Tx, link: LinkOf, key: Key, by: UUID) ->
 
 async def serve_by_rule(office: Office, link: LinkOf, tx: Tx) -> int:
     """Send the next of what rules say is to be sent. A sweep."""
-    if office.regions() is None or not await store.rules(tx.conn):
+    if office.regions() is None or not await wait_rules.in_force(tx.conn):
         return 0
     await store.lock(tx.conn)
-    rules = await store.rules(tx.conn)
-    given = await store.given(tx.conn, [rule.rule_id for rule in rules])
-    served = await store.served_by_rule(tx.conn)
+    rules = await wait_rules.in_force(tx.conn)
+    given = await wait_rules.given(tx.conn, [rule.rule_id for rule in rules])
+    served = await wait_rules.served_by_rule(tx.conn)
     now = await standing(office, tx.conn, link)
     for move in by_rule(now.offers, rules, given, served, now.coming)[:TRIED_MAX]:
         try:

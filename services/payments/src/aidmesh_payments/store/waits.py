@@ -1,6 +1,6 @@
 """Money that needs wait for, here and elsewhere, what could serve them, and what was sent."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from typing import Final, NamedTuple
 from uuid import UUID
@@ -13,13 +13,12 @@ from aidmesh_contracts.intake import WaitingChangedV1
 from aidmesh_contracts.payments_waits import STEP_MINOR, WaitChangedV1
 from aidmesh_contracts.restriction import Restriction
 from aidmesh_payments.domain.grants import OVERHEAD, Line
-from aidmesh_payments.domain.waits import Key, Rule, Wait
+from aidmesh_payments.domain.waits import Key, Wait
 
 SETTLE_S: Final = 60.0
 """What arrived so lately still finds those who wait for it, seconds."""
 ASIDE_DAYS: Final = 7
 """What a person set aside comes again after so many days, even if it is no more."""
-WEEK_DAYS: Final = 7
 OWN_EPOCH: Final = 1
 """The own figures are ordered by their version alone."""
 WAITS_MAX: Final = 500
@@ -310,105 +309,3 @@ async def raisable(
         today,
     )
     return None if row is None else (AllotmentId(row["id"]), row["valid_until"])
-
-
-# ---- rules ---------------------------------------------------------------------------------------
-
-
-async def rules(conn: asyncpg.Connection) -> list[Rule]:
-    """The rules in force."""
-    rows = await conn.fetch(
-        """
-        SELECT id, programme, currency, regions, keep_minor, move_max_minor, week_max_minor, set_by,
-               chosen_only
-        FROM wait_rule WHERE ended_at IS NULL ORDER BY id
-        """
-    )
-    return [
-        Rule(
-            row["id"],
-            row["programme"],
-            row["currency"],
-            None if row["regions"] is None else frozenset(row["regions"]),
-            row["keep_minor"],
-            row["move_max_minor"],
-            row["week_max_minor"],
-            row["set_by"],
-            row["chosen_only"],
-        )
-        for row in rows
-    ]
-
-
-async def given(conn: asyncpg.Connection, rule_ids: Collection[UUID]) -> dict[UUID, int]:
-    """What rules moved, or proposed, within a week."""
-    rows = await conn.fetch(
-        """
-        SELECT rule_id, sum(amount_minor)::bigint AS amount_minor FROM wait_move
-        WHERE rule_id = ANY($1::uuid[]) AND made_at > clock_timestamp() - $2::interval
-        GROUP BY 1
-        """,
-        list(rule_ids),
-        timedelta(days=WEEK_DAYS),
-    )
-    return {row["rule_id"]: row["amount_minor"] for row in rows}
-
-
-async def served_by_rule(conn: asyncpg.Connection) -> dict[Key, datetime]:
-    """As of when each wait was told for which a rule acted last."""
-    rows = await conn.fetch(
-        """
-        SELECT region, programme, currency, max(wait_as_of) AS as_of FROM wait_move
-        WHERE rule_id IS NOT NULL GROUP BY 1, 2, 3
-        """
-    )
-    return {(row["region"], row["programme"], row["currency"]): row["as_of"] for row in rows}
-
-
-async def put_rule(conn: asyncpg.Connection, rule: Rule) -> None:
-    """Set a rule."""
-    await conn.execute(
-        """
-        INSERT INTO wait_rule (id, programme, currency, regions, keep_minor, move_max_minor,
-                               week_max_minor, set_at, set_by, chosen_only)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, clock_timestamp(), $8, $9)
-        """,
-        rule.rule_id,
-        rule.programme,
-        rule.currency,
-        None if rule.regions is None else sorted(rule.regions),
-        rule.keep_minor,
-        rule.move_max_minor,
-        rule.week_max_minor,
-        rule.set_by,
-        rule.chosen_only,
-    )
-
-
-async def end_rule(conn: asyncpg.Connection, rule_id: UUID, by: UUID) -> bool:
-    """End a rule; False if there is none in force of that id."""
-    return bool(
-        await conn.fetchval(
-            """
-            UPDATE wait_rule SET ended_at = clock_timestamp(), ended_by = $2
-            WHERE id = $1 AND ended_at IS NULL RETURNING true
-            """,
-            rule_id,
-            by,
-        )
-    )
-
-
-async def shown_rules(conn: asyncpg.Connection) -> list[asyncpg.Record]:
-    """The rules in force, who set them, and what each moved within a week."""
-    return await conn.fetch(
-        """
-        SELECT r.id AS rule_id, r.programme, r.currency, r.regions, r.keep_minor,
-               r.move_max_minor, r.week_max_minor, r.chosen_only, r.set_at, r.set_by,
-               (SELECT COALESCE(sum(w.amount_minor), 0)::bigint FROM wait_move w
-                WHERE w.rule_id = r.id AND w.made_at > clock_timestamp() - $1::interval)
-                   AS given_minor
-        FROM wait_rule r WHERE r.ended_at IS NULL ORDER BY r.set_at, r.id
-        """,
-        timedelta(days=WEEK_DAYS),
-    )
