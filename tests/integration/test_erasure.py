@@ -35,11 +35,12 @@ from aidmesh_contracts.base import Event
 from aidmesh_contracts.consumers import consumers_of
 from aidmesh_contracts.intake import ContactSealedV1, NeedApprovedV1, PayeeSealedV1
 from aidmesh_payments.handlers import sweeps
-from aidmesh_payments.handlers.payouts import Step, take_step
+from aidmesh_payments.handlers.payouts import Step
 from integration.intake.test_privacy import PERSON
 from integration.intake.world import World, open_world
 from integration.notification.world import World as Messages
 from integration.payments.offices import MAKER, Desk, confirmed, open_desk
+from integration.payments.paying import take_step
 from support.servers import DatabaseFactory
 
 UUIDS = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")

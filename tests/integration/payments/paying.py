@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from uuid import UUID, uuid4
 
+from aidmesh_chassis.db import Tx
 from aidmesh_chassis.keys import PAYMENTS, KeyRing, create_region_keys
 from aidmesh_contracts.base import Event
 from aidmesh_contracts.ids import PayeeRef, PayoutId
@@ -17,6 +18,7 @@ from aidmesh_contracts.streams import Stream, event_type_of
 from aidmesh_payments.domain.orders import OrderVerb
 from aidmesh_payments.domain.payout import PayoutRefusal, Verb
 from aidmesh_payments.handlers import assigning, book, orders, payees, payouts
+from aidmesh_payments.handlers.office import Office
 from aidmesh_payments.handlers.payees import Payee
 from aidmesh_payments.handlers.payouts import Step
 from integration.payments.offices import CHECKER, MAKER, Desk, approved, confirmed
@@ -161,3 +163,8 @@ async def two(kyiv: Desk, lviv: Desk, folder: Path, amount_minor: int = 1_000_00
     await kyiv.allot(await kyiv.grant(amount_minor), amount_minor, to="lviv")
     await pair.exchange()
     return pair
+
+
+async def take_step(office: Office, tx: Tx, verb: Verb, step: Step, by: UUID) -> None:
+    """Take one step with one payout. Raises `Problem`."""
+    payouts.done(await payouts.take_steps(office, tx, verb, [step], by), step)

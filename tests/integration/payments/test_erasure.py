@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from aidmesh_chassis import inbox
+from aidmesh_chassis.db import Tx
 from aidmesh_chassis.inbox import Letter
 from aidmesh_contracts.base import Event
 from aidmesh_contracts.ids import NeedId, PayeeRef
@@ -16,7 +17,7 @@ from aidmesh_contracts.intake import AidGivenV1, NeedApprovedV1, PayeeErasedV1, 
 from aidmesh_contracts.values import MoneyDemand
 from aidmesh_payments.domain.payout import Verb
 from aidmesh_payments.handlers import sweeps
-from aidmesh_payments.handlers.payouts import Step, take_step
+from aidmesh_payments.handlers.payouts import Step
 from integration.payments.offices import (
     CHECKER,
     MAKER,
@@ -25,6 +26,7 @@ from integration.payments.offices import (
     confirmed,
     withdrawn,
 )
+from integration.payments.paying import take_step
 
 UNDER_WAY: Sequence[tuple[Verb, UUID]] = (("approve", MAKER), ("export", MAKER))
 PAID: Sequence[tuple[Verb, UUID]] = (*UNDER_WAY, ("settle", CHECKER))
@@ -63,8 +65,8 @@ async def steps(
         await desk.run(partial(_step, desk, verb, order, by))
 
 
-async def _step(desk: Desk, verb: Verb, order: Step, by: UUID, tx: object) -> None:
-    await take_step(desk.office, tx, verb, order, by)  # type: ignore[arg-type]
+async def _step(desk: Desk, verb: Verb, order: Step, by: UUID, tx: Tx) -> None:
+    await take_step(desk.office, tx, verb, order, by)
 
 
 @pytest.mark.parametrize("order", list(permutations(range(4))))

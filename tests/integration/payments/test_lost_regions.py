@@ -19,7 +19,7 @@ from aidmesh_contracts.payments import (
     PayoutOutcomeV1,
 )
 from aidmesh_contracts.payments_regions import RegionChangedV1
-from aidmesh_payments.handlers import allotting, assigning, lost
+from aidmesh_payments.handlers import allotting, assigning, holding, lost
 from integration.payments.callers import Api
 from integration.payments.offices import (
     CHECKER,
@@ -104,7 +104,7 @@ async def test_what_was_used_stays_gone_and_what_comes_late_has_no_effect(
     on_its_way = await kyiv.allot(await _grant_of(kyiv), 5_000, to="lviv")
     await public(kyiv)  # it never gets there
     # In the dark it gives back a part, and promises the rest.
-    await lviv.run(lambda tx: allotting.give_back(lviv.office, tx, allotment, 1_000))
+    await lviv.run(lambda tx: holding.give_back(lviv.office, tx, allotment, 1_000))
     await lviv.feed(approved(6_000))
     late = await public(lviv)
 
@@ -241,7 +241,7 @@ async def _give_some_back(lviv: Desk, dice: random.Random) -> None:
     if row is not None:
         allotment_id, free_minor = AllotmentId(UUID(row[0])), int(row[1])
         amount = dice.randint(1, free_minor)
-        await lviv.run(lambda tx: allotting.give_back(lviv.office, tx, allotment_id, amount))
+        await lviv.run(lambda tx: holding.give_back(lviv.office, tx, allotment_id, amount))
 
 
 async def test_leads_do_it_over_http(api: Api) -> None:

@@ -27,7 +27,7 @@ from aidmesh_contracts.values import MoneyDemand
 from aidmesh_payments.domain.payout import Verb
 from aidmesh_payments.handlers import book, sweeps
 from aidmesh_payments.handlers.needs import hold
-from aidmesh_payments.handlers.payouts import Step, take_step, take_steps
+from aidmesh_payments.handlers.payouts import Step, take_steps
 from integration.payments.offices import (
     CHECKER,
     MAKER,
@@ -37,6 +37,7 @@ from integration.payments.offices import (
     received,
     withdrawn,
 )
+from integration.payments.paying import take_step
 from support.loglines import written
 
 

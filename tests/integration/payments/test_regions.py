@@ -24,7 +24,7 @@ from aidmesh_contracts.payments import (
 )
 from aidmesh_contracts.streams import Stream
 from aidmesh_payments.domain.money import Rate
-from aidmesh_payments.handlers import allotting, grants
+from aidmesh_payments.handlers import allotting, grants, holding
 from aidmesh_payments.store import funding
 from integration.payments.offices import (
     MAKER,
@@ -221,7 +221,7 @@ async def test_what_comes_back_at_another_rate_shows_as_a_difference(desk: Desk)
     await desk.run(
         lambda tx: funding.put_rate(tx.conn, "EUR", "UAH", date(2024, 8, 1), "nbu", "50", MAKER)
     )
-    await desk.run(lambda tx: allotting.give_back(desk.office, tx, allotment_id, 200_000))
+    await desk.run(lambda tx: holding.give_back(desk.office, tx, allotment_id, 200_000))
     # Booked at 40 as 5,000 euro cents gone, worth 4,000 now.
     assert await desk.value("SELECT exchange_difference_minor FROM donor_grant") == 1_000
     assert await desk.value("SELECT unallotted_minor FROM donor_grant") == 94_000

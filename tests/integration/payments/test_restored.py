@@ -29,7 +29,7 @@ from aidmesh_contracts.payments import AllotmentSentV1, KeyChangedV1, PayoutAssi
 from aidmesh_contracts.registry import REGISTRY
 from aidmesh_contracts.streams import event_type_of
 from aidmesh_payments.domain.payout import Verb
-from aidmesh_payments.handlers import allotting, orders, payouts, purchases
+from aidmesh_payments.handlers import allotting, holding, orders, payouts, purchases
 from aidmesh_payments.handlers.office import Office
 from aidmesh_payments.store import restoring as restoring_store
 from integration.payments.offices import (
@@ -43,6 +43,7 @@ from integration.payments.offices import (
     received,
     withdrawn,
 )
+from integration.payments.paying import take_step
 from support.servers import DatabaseFactory
 
 ALLOTMENTS = """
@@ -124,7 +125,7 @@ async def test_what_was_held_and_then_spent_is_not_free_when_the_hold_runs_out(
 
 
 async def _take_step(tx: Tx, *, office: Office, verb: Verb, step: payouts.Step) -> None:
-    await payouts.take_step(office, tx, verb, step, CHECKER)
+    await take_step(office, tx, verb, step, CHECKER)
 
 
 async def test_what_may_be_paid_already_waits_for_a_person(
@@ -143,9 +144,7 @@ async def test_what_may_be_paid_already_waits_for_a_person(
 
     async def approve() -> None:
         step = payouts.Step(payout_id)
-        await restored.run(
-            lambda tx: payouts.take_step(restored.office, tx, "approve", step, CHECKER)
-        )
+        await restored.run(lambda tx: take_step(restored.office, tx, "approve", step, CHECKER))
 
     with pytest.raises(Problem, match="outcome-unproven"):
         await approve()
@@ -328,7 +327,7 @@ async def _work(
         row = await _one_of(rng, desk, ALLOTMENTS)
         if row is not None and row["free"] > 0:
             back, amount = AllotmentId(UUID(row["id"])), rng.randint(1, row["free"])
-            await desk.run(lambda tx: allotting.give_back(desk.office, tx, back, amount))
+            await desk.run(lambda tx: holding.give_back(desk.office, tx, back, amount))
 
     async def ask_back(desk: Desk) -> None:
         row = await _one_of(rng, desk, "SELECT id::text FROM grant_allotment ORDER BY 1")

@@ -34,7 +34,7 @@ from aidmesh_inventory.handlers import restoring as inventory_rules
 from aidmesh_inventory.store import restoring as inventory_store
 from aidmesh_notification.store import restoring as notification_store
 from aidmesh_payments.domain.allotments import NotEnough
-from aidmesh_payments.handlers import allotting
+from aidmesh_payments.handlers import holding
 from aidmesh_payments.handlers import restoring as payments_rules
 from aidmesh_payments.handlers.office import Office
 from aidmesh_payments.store import restoring as payments_store
@@ -198,7 +198,7 @@ async def redo_money(
     handled: list[Lost] = []
     try:
         async with database.transaction() as tx:
-            await allotting.receive(office, tx, sent_here)
+            await holding.receive(office, tx, sent_here)
         await _refund(office, database, public)
         for event in public:
             received = _read(event)

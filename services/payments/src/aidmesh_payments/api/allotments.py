@@ -15,7 +15,7 @@ from aidmesh_contracts.values import Code, Currency, Region
 from aidmesh_payments.api.desk import Approver, Desk, Finance, Lead, Minor, Reader, Text
 from aidmesh_payments.domain.grants import Override
 from aidmesh_payments.domain.money import Rate, today_in_kyiv
-from aidmesh_payments.handlers import allotting
+from aidmesh_payments.handlers import allotting, holding
 from aidmesh_payments.handlers.allotting import Order
 from aidmesh_payments.handlers.office import check_region
 from aidmesh_payments.problems import problem
@@ -183,7 +183,7 @@ def router(desk: Desk) -> APIRouter:
         async with desk.db.transaction() as tx:
             if known := await once.replay(tx):
                 return known
-            await allotting.give_back(desk.office, tx, AllotmentId(allotment_id), body.amount_minor)
+            await holding.give_back(desk.office, tx, AllotmentId(allotment_id), body.amount_minor)
             return await once.answer(tx, 200, {"allotment_id": allotment_id})
 
     @routes.get("/allotment-requests")

@@ -2,7 +2,8 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field, replace
 from datetime import date
 from uuid import UUID
 
@@ -10,7 +11,7 @@ from aidmesh_chassis import restoring
 from aidmesh_chassis.db import Tx
 from aidmesh_chassis.problems import NOT_FOUND, Problem
 from aidmesh_contracts.ids import CommitmentId, NeedId, PayeeRef, PayoutId
-from aidmesh_payments.domain.commitments import Commitment
+from aidmesh_payments.domain.commitments import Commitment, ReleaseCause
 from aidmesh_payments.domain.payout import (
     LIVE,
     NOT_COLLECTED,
@@ -55,6 +56,44 @@ class Step:
     batch_id: UUID | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Round:
+    """Steps under way: what is locked for them, and what has become of it so far.
+
+    Attributes:
+        attempts: the commitments of each need.
+        live: payouts that are not over, by their commitment.
+        ended: the last attempt of each need that is over.
+        doubted: payouts and needs that a restore left unproven.
+        given_up: payouts that are over because their need was paid by another.
+        unpaid: commitments for which no money is to be found any more.
+    """
+
+    tx: Tx
+    book: Book
+    commitments: Mapping[CommitmentId, Commitment]
+    attempts: Mapping[NeedId | None, set[CommitmentId]]
+    live: dict[CommitmentId, PayoutRow]
+    ended: Mapping[NeedId, int]
+    doubted: AbstractSet[UUID]
+    touched: dict[CommitmentId, Commitment] = field(default_factory=dict)
+    saved: list[PayoutRow] = field(default_factory=list)
+    given_up: list[PayoutRow] = field(default_factory=list)
+    odd: list[Discrepancy] = field(default_factory=list)
+    unpaid: list[CommitmentId] = field(default_factory=list)
+
+    async def save(self) -> None:
+        """Write what has become of everything."""
+        conn = self.tx.conn
+        await commitment_store.save(conn, list(self.touched.values()))
+        # First what is over: a need has one payout that is not.
+        await store.save(conn, self.given_up)
+        await store.save(conn, self.saved)
+        await discrepancies.open_discrepancies(conn, self.odd)
+        await discrepancies.close_withdrawn(conn, self.unpaid, "rejected")
+        await self.book.close()
+
+
 async def take_steps(
     office: Office, tx: Tx, verb: Verb, steps: Sequence[Step], by: UUID
 ) -> Mapping[PayoutId, PayoutRefusal | None]:
@@ -64,6 +103,18 @@ async def take_steps(
         by payout that exists, why it was refused, or None when it is done.
     """
     wanted = {each.payout_id: each for each in steps}
+    under_way, rows = await _begin(office, tx, verb, wanted)
+    outcomes = {
+        row.id: await _take(office, under_way, verb, wanted[row.id], row, by) for row in rows
+    }
+    await under_way.save()
+    return outcomes
+
+
+async def _begin(
+    office: Office, tx: Tx, verb: Verb, wanted: Mapping[PayoutId, Step]
+) -> tuple[_Round, Sequence[PayoutRow]]:
+    """Lock payouts with all that a step of theirs depends on; they come in the order to take."""
     found = await store.find(tx.conn, wanted)
     places = {row.commitment_id: row.allotment_id for row in found}
     is_fact = verb in ("settle", "return", "reject")
@@ -78,103 +129,117 @@ async def take_steps(
     book = await Book.open(tx, office, places.values())
     commitments = await commitment_store.lock(tx.conn, places)
     rows = await store.lock(tx.conn, wanted, live_of=places if is_fact else ())
-    doubted = await restoring.doubted(
-        tx.conn, [each for row in rows.values() for each in (row.id, row.need_id)]
+    under_way = _Round(
+        tx,
+        book,
+        commitments,
+        _by_need(commitments.values()),
+        {each.commitment_id: each for each in rows.values() if each.payout.state in LIVE},
+        ended,
+        await restoring.doubted(
+            tx.conn, [each for row in rows.values() for each in (row.id, row.need_id)]
+        ),
     )
-    outcomes: dict[PayoutId, PayoutRefusal | None] = {}
-    saved: list[PayoutRow] = []
-    touched: dict[CommitmentId, Commitment] = {}
-    given_up: list[PayoutRow] = []
-    odd: list[Discrepancy] = []
-    unpaid: list[CommitmentId] = []
     # Cash that had been let go comes last: what else was paid is known by then.
-    ordered = sorted(
+    return under_way, sorted(
         (row for row in rows.values() if row.id in wanted),
         key=lambda row: is_uncollected(row.payout),
     )
-    attempts_of = _by_need(commitments.values())
-    live = {each.commitment_id: each for each in rows.values() if each.payout.state in LIVE}
-    for row in ordered:
-        order = wanted[row.id]
-        if row.assigned_to is not None:
-            outcomes[row.id] = PayoutRefusal.PAID_ELSEWHERE
-            if verb == "cancel" and row.is_awaited:
-                saved.append(ask_back(tx, row, "returned"))
-                outcomes[row.id] = None
-            continue
-        is_cash = row.mechanism == "cash"
-        if may_be_second(verb, is_cash=is_cash) and doubted & {row.id, row.need_id}:
-            outcomes[row.id] = PayoutRefusal.UNPROVEN
-            continue
-        payout = step(
-            row.payout,
-            verb,
-            by,
-            book.now,
-            float_limit_minor=office.float_limit_minor(row.payout.currency),
-            reason=order.reason,
-            settled_on=order.settled_on,
-            is_cash=is_cash,
+
+
+async def _take(
+    office: Office, under_way: _Round, verb: Verb, order: Step, row: PayoutRow, by: UUID
+) -> PayoutRefusal | None:
+    """Take a step with one of them; returns why it was refused, or None."""
+    if row.assigned_to is not None:
+        if verb == "cancel" and row.is_awaited:
+            under_way.saved.append(ask_back(under_way.tx, row, "returned"))
+            return None
+        return PayoutRefusal.PAID_ELSEWHERE
+    is_cash = row.mechanism == "cash"
+    if may_be_second(verb, is_cash=is_cash) and under_way.doubted & {row.id, row.need_id}:
+        return PayoutRefusal.UNPROVEN
+    payout = step(
+        row.payout,
+        verb,
+        by,
+        under_way.book.now,
+        float_limit_minor=office.float_limit_minor(row.payout.currency),
+        reason=order.reason,
+        settled_on=order.settled_on,
+        is_cash=is_cash,
+    )
+    if isinstance(payout, PayoutRefusal):
+        return payout
+    changed = replace(row, payout=payout, batch_id=order.batch_id or row.batch_id)
+    commitment = under_way.commitments[row.commitment_id]
+    if verb == "settle":
+        changed = _settle(under_way, row.payout, changed, order)
+    elif verb == "return":
+        await _come_back(under_way, row.need_id, commitment, order)
+    elif verb == "reject":
+        _come_to_nothing(under_way, row.need_id, commitment)
+    elif verb == "cancel":
+        _let_go(under_way, commitment, "returned")
+    elif verb == NOT_COLLECTED:
+        _let_go(under_way, commitment, "not_collected")
+    under_way.saved.append(changed)
+    under_way.tx.emit(payout_state(changed), version=payout.version)
+    return None
+
+
+def _settle(under_way: _Round, before: Payout, row: PayoutRow, order: Step) -> PayoutRow:
+    """Spend the money of a payout that was paid: also of cash that had been let go."""
+    book, touched = under_way.book, under_way.touched
+    commitment = under_way.commitments[row.commitment_id]
+    settled_on = order.settled_on or book.today
+    row = replace(row, bank_reference=order.bank_reference, settled_on=settled_on)
+    if is_uncollected(before):
+        others = [
+            (touched.get(each, under_way.commitments[each]), under_way.live.get(each))
+            for each in under_way.attempts[row.need_id] - {commitment.id}
+        ]
+        late = pay_late(book, row, commitment, others, settled_on)
+        row, commitment = late.row, late.commitment
+        touched.update({each.id: each for each in late.released})
+        under_way.given_up.extend(late.given_up)
+        if late.discrepancy is not None:
+            under_way.odd.append(late.discrepancy)
+    else:
+        commitment = pay(book, commitment, row, settled_on)
+    touched[commitment.id] = commitment
+    under_way.live[commitment.id] = row
+    return row
+
+
+async def _come_back(
+    under_way: _Round, need_id: NeedId, commitment: Commitment, order: Step
+) -> None:
+    """Take money in that had been paid."""
+    reason = (order.reason or "").lower()
+    if commitment.state != "spent":
+        # No money was found for it yet, and none is needed any more.
+        tell_reversed(under_way.book, commitment, reason, fulfils=True)
+        await late_cash.close_unpaid(under_way.tx.conn, commitment.id, "returned")
+    else:
+        under_way.touched[commitment.id] = reverse_attempt(
+            under_way.book, commitment, reason, fulfils=True, ended_no=under_way.ended[need_id]
         )
-        if isinstance(payout, PayoutRefusal):
-            outcomes[row.id] = payout
-            continue
-        commitment = commitments[row.commitment_id]
-        changed = replace(row, payout=payout, batch_id=order.batch_id or row.batch_id)
-        if verb == "settle":
-            settled_on = order.settled_on or book.today
-            changed = replace(changed, bank_reference=order.bank_reference, settled_on=settled_on)
-            if is_uncollected(row.payout):
-                others = [
-                    (touched.get(each, commitments[each]), live.get(each))
-                    for each in attempts_of[row.need_id] - {commitment.id}
-                ]
-                late = pay_late(book, changed, commitment, others, settled_on)
-                changed, commitment = late.row, late.commitment
-                touched |= {each.id: each for each in late.released}
-                given_up += late.given_up
-                odd += [] if late.discrepancy is None else [late.discrepancy]
-            else:
-                commitment = pay(book, commitment, changed, settled_on)
-            touched[commitment.id] = commitment
-            live[commitment.id] = changed
-        elif verb == "return" and commitment.state != "spent":
-            # No money was found for it yet, and none is needed any more.
-            tell_reversed(book, commitment, (order.reason or "").lower(), fulfils=True)
-            await late_cash.close_unpaid(tx.conn, commitment.id, "returned")
-        elif verb == "return":
-            touched[commitment.id] = reverse_attempt(
-                book,
-                commitment,
-                (order.reason or "").lower(),
-                fulfils=True,
-                ended_no=ended[row.need_id],
-            )
-        elif (
-            verb == "reject"
-            and commitment.state == "committed"
-            and commitment.attempt_no <= ended.get(row.need_id, 0)
-        ):
-            # It left before its need was withdrawn, and nobody was paid: nobody waits for it.
-            touched[commitment.id] = let_go(book, commitment, "withdrawn")
-            tx.emit(released_event(touched[commitment.id]))
-            unpaid.append(commitment.id)
-        elif verb in ("cancel", NOT_COLLECTED):
-            touched[commitment.id] = let_go(
-                book, commitment, "returned" if verb == "cancel" else "not_collected"
-            )
-            tx.emit(released_event(touched[commitment.id]))
-        saved.append(changed)
-        tx.emit(payout_state(changed), version=payout.version)
-        outcomes[row.id] = None
-    await commitment_store.save(tx.conn, list(touched.values()))
-    # First what is over: a need has one payout that is not.
-    await store.save(tx.conn, given_up)
-    await store.save(tx.conn, saved)
-    await discrepancies.open_discrepancies(tx.conn, odd)
-    await discrepancies.close_withdrawn(tx.conn, unpaid, "rejected")
-    await book.close()
-    return outcomes
+
+
+def _come_to_nothing(under_way: _Round, need_id: NeedId, commitment: Commitment) -> None:
+    """Let go of what the bank did not carry out, if its need was withdrawn meanwhile."""
+    ended_no = under_way.ended.get(need_id, 0)
+    if commitment.state == "committed" and commitment.attempt_no <= ended_no:
+        # It left before its need was withdrawn, and nobody was paid: nobody waits for it.
+        _let_go(under_way, commitment, "withdrawn")
+        under_way.unpaid.append(commitment.id)
+
+
+def _let_go(under_way: _Round, commitment: Commitment, why: ReleaseCause) -> None:
+    released = let_go(under_way.book, commitment, why)
+    under_way.touched[commitment.id] = released
+    under_way.tx.emit(released_event(released))
 
 
 def _by_need(commitments: Iterable[Commitment]) -> Mapping[NeedId | None, set[CommitmentId]]:
@@ -182,11 +247,6 @@ def _by_need(commitments: Iterable[Commitment]) -> Mapping[NeedId | None, set[Co
     for each in commitments:
         found[each.need_id].add(each.id)
     return found
-
-
-async def take_step(office: Office, tx: Tx, verb: Verb, order: Step, by: UUID) -> None:
-    """Take one step with one payout. Raises `Problem`."""
-    done(await take_steps(office, tx, verb, [order], by), order)
 
 
 def done(outcomes: Mapping[PayoutId, PayoutRefusal | None], step: Step) -> None:
