@@ -29,18 +29,10 @@ from aidmesh_contracts.inventory import (
 )
 from aidmesh_contracts.values import BlockedBy
 from aidmesh_intake.domain import commands, referral, saga
-from aidmesh_intake.domain.need import (
-    CLOSED,
-    LIVE,
-    Decision,
-    Need,
-    NotAllowed,
-    State,
-    Wait,
-    wait_for,
-)
+from aidmesh_intake.domain.need import CLOSED, LIVE, Decision, Need, NotAllowed, State, Wait
 from aidmesh_intake.domain.persons import Consents
 from aidmesh_intake.domain.referral import Got, Offer, Offered, Referral, Told
+from aidmesh_intake.domain.steps import wait_for
 from unit.intake.builders import CASH, DAY, NOW, need
 
 SITE = SiteId(UUID(int=9))

@@ -18,6 +18,9 @@ from aidmesh_intake.domain.need import (
     Settlement,
     State,
     Wait,
+)
+from aidmesh_intake.domain.serving import fulfil, reverse, take_start_back
+from aidmesh_intake.domain.steps import (
     begin_attempt,
     close,
     is_over,
@@ -27,7 +30,6 @@ from aidmesh_intake.domain.need import (
     wait_for,
     withdrawal,
 )
-from aidmesh_intake.domain.serving import fulfil, reverse, take_start_back
 
 OPEN: Final = frozenset({State.REQUESTED, State.WAITLISTED, *LIVE})
 """Neither served nor closed."""

@@ -28,19 +28,9 @@ from aidmesh_contracts.intake import (
 )
 from aidmesh_contracts.values import Area, Code
 from aidmesh_intake.domain.kinds import ForWhom
-from aidmesh_intake.domain.need import (
-    CLOSED,
-    Decision,
-    Need,
-    NotAllowed,
-    State,
-    Wait,
-    close,
-    moved,
-    progress,
-    waitlisted,
-)
+from aidmesh_intake.domain.need import CLOSED, Decision, Need, NotAllowed, State, Wait
 from aidmesh_intake.domain.persons import Consents, Details
+from aidmesh_intake.domain.steps import close, moved, progress, waitlisted
 
 OFFER_HOURS: Final = 24
 OFFER_HOURS_MAX: Final = 24 * 7

@@ -31,14 +31,9 @@ from aidmesh_contracts.payments import (
 from aidmesh_contracts.values import Area, BlockedBy, GrantShare
 from aidmesh_intake.domain.commands import split_among
 from aidmesh_intake.domain.dates import today_of
-from aidmesh_intake.domain.need import (
-    LIVE,
-    Attended,
-    Decision,
-    Leg,
-    Need,
-    State,
-    Wait,
+from aidmesh_intake.domain.need import LIVE, Attended, Decision, Leg, Need, State, Wait
+from aidmesh_intake.domain.serving import attend, fulfil, not_attended, reverse, undo_issue, undoes
+from aidmesh_intake.domain.steps import (
     begin_attempt,
     close,
     moved,
@@ -48,7 +43,6 @@ from aidmesh_intake.domain.need import (
     waitlisted,
     withdrawal,
 )
-from aidmesh_intake.domain.serving import attend, fulfil, not_attended, reverse, undo_issue, undoes
 from aidmesh_intake.domain.waitlist import Queue, is_next
 
 Answer = (

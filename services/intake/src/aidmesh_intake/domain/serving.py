@@ -7,7 +7,8 @@ from aidmesh_contracts.base import Event
 from aidmesh_contracts.ids import SiteId
 from aidmesh_contracts.intake import NeedFulfilledV1, NeedReversedV1
 from aidmesh_contracts.values import Area, GrantShare
-from aidmesh_intake.domain.need import Attended, Leg, Need, State, told, withdrawal
+from aidmesh_intake.domain.need import Attended, Leg, Need, State
+from aidmesh_intake.domain.steps import told, withdrawal
 
 
 def fulfil(

@@ -64,7 +64,10 @@ def score(base_points: int, answers: Mapping[str, bool]) -> Score:
     Raises:
         KeyError: an answer to a question that the rules do not ask.
     """
-    reasons = tuple(sorted(name for name, yes in answers.items() if _known(name) and yes))
+    for name in answers:
+        if name not in ANSWERS:
+            raise KeyError(name)
+    reasons = tuple(sorted(name for name, yes in answers.items() if yes))
     return Score(base_points + min(sum(ANSWERS[name] for name in reasons), POINTS_MAX), reasons)
 
 
@@ -89,12 +92,6 @@ def explain(answers: Mapping[str, bool], rule_version: int) -> tuple[Explained, 
 def points_of(answers: Iterable[Explained]) -> int:
     """How far answers lift a need, all together."""
     return min(sum(each.points for each in answers), POINTS_MAX)
-
-
-def _known(name: str) -> bool:
-    if name not in ANSWERS:
-        raise KeyError(name)
-    return True
 
 
 def band(points: int) -> Band:

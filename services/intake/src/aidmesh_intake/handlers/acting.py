@@ -21,6 +21,7 @@ from aidmesh_intake.handlers.applying import Change, apply
 from aidmesh_intake.handlers.locking import lock_needs, lock_whom
 from aidmesh_intake.store import needs as store
 from aidmesh_intake.store import requests as request_store
+from aidmesh_intake.store import timeline
 from aidmesh_intake.vault import OpenVault
 
 
@@ -170,7 +171,7 @@ async def approve(
             found[need.id] = Outcome(verdict.need)
     await apply(tx, changes, staff_id)
     if override is not None:
-        await store.note_overrides(
+        await timeline.note_overrides(
             tx.conn,
             [
                 (each.decision.need, each.decision.despite)

@@ -12,10 +12,11 @@ from aidmesh_contracts.base import Event
 from aidmesh_contracts.values import BlockedBy
 from aidmesh_intake.domain import commands
 from aidmesh_intake.domain.dates import today_of
-from aidmesh_intake.domain.need import Decision, Need, State, Wait, waitlisted
+from aidmesh_intake.domain.need import Decision, Need, State, Wait
+from aidmesh_intake.domain.steps import waitlisted
 from aidmesh_intake.domain.waitlist import Growth, Wake, offer
 from aidmesh_intake.handlers import following, telling
-from aidmesh_intake.store import growth, waitlist
+from aidmesh_intake.store import growth, timeline, waitlist
 from aidmesh_intake.store import needs as store
 from aidmesh_intake.store.waitlist import Key, key_of
 
@@ -51,7 +52,7 @@ async def apply(tx: Tx, changes: Sequence[Change], staff_id: UUID | None = None)
     split_off = [need for each in split for need in each.split_off]
     await store.insert(tx.conn, split_off)
     await store.save_terms(tx.conn, [last[each.need.id] for each in split])
-    await store.log_events(
+    await timeline.add(
         tx.conn,
         [
             *((each.decision.need, each.decision.note) for each in real),
@@ -213,7 +214,7 @@ async def _wake(
     await store.save(tx.conn, saved)
     if rest:
         await store.save_terms(tx.conn, saved)
-    await store.log_events(tx.conn, notes, tx.now)
+    await timeline.add(tx.conn, notes, tx.now)
     await growth.save_offer(tx.conn, growths, done, pending=True)
     if saved:
         tx.log.info("need.woken", **counted("need", [need.id for need in saved]))

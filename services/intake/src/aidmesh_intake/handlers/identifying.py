@@ -62,15 +62,9 @@ async def find_or_make(tx: Tx, vault: OpenVault, drafts: Sequence[Draft]) -> Peo
         {each.person for each in drafts if isinstance(each.person, UUID)},
         list(lookups.values()),
     )
-    of_draft: dict[UUID, UUID] = {}
-    by_id: dict[UUID, PersonRow] = {}
-    for draft in drafts:
-        if isinstance(draft.person, UUID):
-            found = known.get(draft.person)
-            if found is None or found.erased_at is not None:
-                raise Problem(NOT_FOUND, field="person_id")
-            of_draft[draft.id] = found.id
-            by_id[found.id] = found
+    named = _named(drafts, known)
+    of_draft = {draft_id: person.id for draft_id, person in named.items()}
+    by_id = {person.id: person for person in named.values()}
     # Persons before households, as everyone locks them.
     homes = {person.household_id for person in (*by_id.values(), *by_code.values())}
     households = await _households(tx, vault, drafts, {each for each in homes if each is not None})
@@ -106,17 +100,33 @@ async def find_or_make(tx: Tx, vault: OpenVault, drafts: Sequence[Draft]) -> Peo
         _emit_card(tx, vault, row, person)
     lockers = {person_id: made[person_id][1] for person_id in taken}
     people = People(by_id, of_draft, frozenset(taken), lockers, households)
-    joining = {
-        of_draft[draft.id]: household_id
+    await person_store.join_household(tx.conn, _joining(drafts, people))
+    return people
+
+
+def _named(drafts: Sequence[Draft], known: Mapping[UUID, PersonRow]) -> dict[UUID, PersonRow]:
+    """Whom drafts name by id, by draft. Raises `Problem`: there is nobody of that id."""
+    named: dict[UUID, PersonRow] = {}
+    for draft in drafts:
+        if isinstance(draft.person, UUID):
+            found = known.get(draft.person)
+            if found is None or found.erased_at is not None:
+                raise Problem(NOT_FOUND, field="person_id")
+            named[draft.id] = found
+    return named
+
+
+def _joining(drafts: Sequence[Draft], people: People) -> dict[UUID, UUID]:
+    """Who was known, belonged to no household, and is said to belong to one now."""
+    return {
+        person.id: household_id
         for draft in drafts
-        if draft.id in of_draft
-        and of_draft[draft.id] not in taken
-        and by_id[of_draft[draft.id]].household_id is None
-        and isinstance(draft.person, PersonDraft)
+        if isinstance(draft.person, PersonDraft)
+        and (person := people.of(draft)) is not None
+        and person.id not in people.newcomers
+        and person.household_id is None
         and (household_id := people.household_of(draft)) is not None
     }
-    await person_store.join_household(tx.conn, joining)
-    return people
 
 
 async def _lock_known(

@@ -32,6 +32,7 @@ from aidmesh_intake.handlers.identifying import find_or_make, household_lockers
 from aidmesh_intake.store import needs as need_store
 from aidmesh_intake.store import persons as person_store
 from aidmesh_intake.store import requests as request_store
+from aidmesh_intake.store import timeline
 from aidmesh_intake.store.persons import PersonRow
 from aidmesh_intake.vault import Locker, OpenVault
 
@@ -86,21 +87,12 @@ async def register(
             needs.append(need)
             if each.given_on is not None:
                 given[need.id] = each.given_on
-            if each.payee is not None and need.payee_ref is not None:
-                tx.emit(
-                    PayeeSealedV1(
-                        payee_ref=need.payee_ref,
-                        need_id=need.id,
-                        mechanism=each.payee.mechanism,
-                        sealed=vault.seal_payee(each.payee, need.id, need.payee_ref),
-                        sealed_by=draft.caseworker,
-                    )
-                )
+            _tell_payee(tx, vault, each, need, draft.caseworker)
     needs = await _with_members(tx, needs)
     decided = await _decide(tx, kinds, needs, given, people.newcomers)
     await request_store.insert(tx.conn, requests)
     await need_store.insert(tx.conn, [need for need, _, _ in decided])
-    await need_store.log_events(
+    await timeline.add(
         tx.conn,
         [(need, note) for need, _, note in decided],
         tx.now,
@@ -119,6 +111,20 @@ async def register(
         )
         for draft, request in zip(drafts, requests, strict=True)
     ]
+
+
+def _tell_payee(tx: Tx, vault: OpenVault, draft: NeedDraft, need: Need, by: UUID | None) -> None:
+    """Seal who is paid, if anybody is, to the paying office."""
+    if draft.payee is not None and need.payee_ref is not None:
+        tx.emit(
+            PayeeSealedV1(
+                payee_ref=need.payee_ref,
+                need_id=need.id,
+                mechanism=draft.payee.mechanism,
+                sealed=vault.seal_payee(draft.payee, need.id, need.payee_ref),
+                sealed_by=by,
+            )
+        )
 
 
 async def _decide(

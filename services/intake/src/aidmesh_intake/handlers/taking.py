@@ -33,6 +33,7 @@ from aidmesh_intake.store import needs as need_store
 from aidmesh_intake.store import persons as person_store
 from aidmesh_intake.store import referrals as store
 from aidmesh_intake.store import requests as request_store
+from aidmesh_intake.store import timeline
 from aidmesh_intake.store.persons import PersonRow
 from aidmesh_intake.vault import OpenVault, Vault
 
@@ -273,7 +274,7 @@ async def _add_need(
     kinds: Mapping[str, Kind],
     staff_id: UUID,
 ) -> Need:
-    kind = draft.kind
+    """Queue the need that was referred here, held or not at all. Raises `NotAllowed`."""
     request_id = uuid4()
     await request_store.insert(
         tx.conn,
@@ -292,7 +293,23 @@ async def _add_need(
         ],
     )
     (queue_no,) = await need_store.queue_numbers(tx.conn, 1)
-    need = Need(
+    need = _need_of(box, draft, person_id, request_id, queue_no)
+    (verdict,) = await approving.decide(
+        tx, [need], kinds, unchecked={need.id}, newcomers={person_id}
+    )
+    if not isinstance(verdict, Decision) or verdict.need.state is State.WAITLISTED:
+        raise NotAllowed("others_wait_here")
+    await need_store.insert(tx.conn, [verdict.need])
+    await timeline.add(tx.conn, [(verdict.need, "referral_taken")], tx.now, staff_id)
+    for event in verdict.events:
+        tx.emit(event)
+    return verdict.need
+
+
+def _need_of(box: Box, draft: NeedDraft, person_id: UUID, request_id: UUID, queue_no: int) -> Need:
+    """The need with its age; its region has not let go of it yet."""
+    kind = draft.kind
+    return Need(
         id=NeedId(draft.id),
         request_id=RequestId(request_id),
         kind=kind.code,
@@ -324,13 +341,3 @@ async def _add_need(
         confirmed_start=kind.confirmed_start,
         pending=True,
     )
-    (verdict,) = await approving.decide(
-        tx, [need], kinds, unchecked={need.id}, newcomers={person_id}
-    )
-    if not isinstance(verdict, Decision) or verdict.need.state is State.WAITLISTED:
-        raise NotAllowed("others_wait_here")
-    await need_store.insert(tx.conn, [verdict.need])
-    await need_store.log_events(tx.conn, [(verdict.need, "referral_taken")], tx.now, staff_id)
-    for event in verdict.events:
-        tx.emit(event)
-    return verdict.need
