@@ -16,7 +16,7 @@ from aidmesh_contracts.values import Allocation, CapacityDemand
 from aidmesh_inventory.domain.beds import House
 from aidmesh_inventory.domain.days import day_of
 from aidmesh_inventory.domain.holding import Granted, Picture, Refusal, Request, ranked
-from aidmesh_inventory.domain.picking import Place, Shelves
+from aidmesh_inventory.domain.picking import Place, Shelves, Taken
 from aidmesh_inventory.domain.requests import booking_of, is_over, request_of, way_of
 from aidmesh_inventory.domain.slots import Diary
 from aidmesh_inventory.handlers.capacity import publish_capacity
@@ -200,35 +200,12 @@ async def _save(
         event = received.event
         reservation_id = reservation_id_of(event.need_id, event.attempt_no)
         hold_until = at + timedelta(seconds=event.hold_s)
-        rows.append(
-            NewReservation(
-                reservation_id,
-                event.need_id,
-                event.attempt_no,
-                way_of(request),
-                "held",
-                grant.site_id,
-                event.priority,
-                event.planned_on,
-                hold_until,
-                None,
-                event.sensitive,
-                event.to_site_id,
-            )
-        )
-        told: list[Allocation] = []
-        for taken in grant.stock.taken if grant.stock is not None else ():
+        rows.append(_reservation(event, reservation_id, request, grant, hold_until))
+        picked = grant.stock.taken if grant.stock is not None else ()
+        for taken in picked:
             lot = taken.lot
             allocations.append(NewAllocation(reservation_id, lot.lot_id, taken.quantity))
             changes.lot(lot.lot_id, (lot.site_id, lot.item), held=taken.quantity)
-            told.append(
-                Allocation(
-                    lot_id=LotId(lot.lot_id),
-                    item=lot.item,
-                    quantity=taken.quantity,
-                    site_id=SiteId(lot.site_id),
-                )
-            )
         if grant.beds is not None and request.beds is not None:
             stay = request.beds.stay
             bed_rows.extend(
@@ -245,7 +222,7 @@ async def _save(
                 attempt_no=event.attempt_no,
                 hold_until=hold_until,
                 site_id=SiteId(grant.site_id),
-                allocations=tuple(told),
+                allocations=tuple(_allocation(taken) for taken in picked),
                 booking=booking_of(request, grant),
             ),
             cause=received,
@@ -255,6 +232,39 @@ async def _save(
     await slots.book(tx.conn, slot_rows)
     await changes.save(tx)
     await publish_capacity(tx, touched)
+
+
+def _reservation(
+    event: NeedApprovedV1,
+    reservation_id: ReservationId,
+    request: Request,
+    grant: Granted,
+    hold_until: datetime,
+) -> NewReservation:
+    return NewReservation(
+        reservation_id,
+        event.need_id,
+        event.attempt_no,
+        way_of(request),
+        "held",
+        grant.site_id,
+        event.priority,
+        event.planned_on,
+        hold_until,
+        None,
+        event.sensitive,
+        event.to_site_id,
+    )
+
+
+def _allocation(taken: Taken) -> Allocation:
+    lot = taken.lot
+    return Allocation(
+        lot_id=LotId(lot.lot_id),
+        item=lot.item,
+        quantity=taken.quantity,
+        site_id=SiteId(lot.site_id),
+    )
 
 
 def _refuse(

@@ -101,21 +101,19 @@ async def check_out(
             continue  # somebody has let the stay go on since
         if attempt is None:
             faults[reservation_id] = "unknown-reservation"
-        elif attempt.state != "issued" or not booked:
-            faults[reservation_id] = "not-checked-in"
-        elif _has_left(booked, by_clock=by_clock):
-            faults[reservation_id] = "already-checked-out"
-        elif any(left(_begun(bed), left_on) is None for bed in booked):
-            faults[reservation_id] = "left-before-arrival"
-        else:
-            if any(bed.left_on != left_on for bed in booked):
-                settled.append(reservation_id)
-            for bed in booked:
-                changed.append((bed, Stay(_begun(bed).from_on, left_on)))
-                if bed.left_on is None and bed.in_use and reservation_id not in quietly:
-                    # Also who leaves as booked makes room: whoever waits wants the nights to come.
-                    key = (bed.site_id, bed.code, attempt.need_id)
-                    freed[key] = freed.get(key, 0) + 1
+            continue
+        fault = _cannot_leave(attempt, booked, left_on, by_clock=by_clock)
+        if fault is not None:
+            faults[reservation_id] = fault
+            continue
+        if any(bed.left_on != left_on for bed in booked):
+            settled.append(reservation_id)
+        for bed in booked:
+            changed.append((bed, Stay(_begun(bed).from_on, left_on)))
+            if bed.left_on is None and bed.in_use and reservation_id not in quietly:
+                # Also who leaves as booked makes room: whoever waits wants the nights to come.
+                key = (bed.site_id, bed.code, attempt.need_id)
+                freed[key] = freed.get(key, 0) + 1
     numbers = await check_outs.tell_again(tx.conn, settled)
     for reservation_id in settled:
         left_on, booked = leaving[reservation_id], by_id[reservation_id]
@@ -169,6 +167,18 @@ async def undo_check_out(
         await reservations.allocated(tx.conn, [reservation_id]), taken_back=reason,
     )  # fmt: skip
     await publish_capacity(tx, keys)
+    return None
+
+
+def _cannot_leave(
+    attempt: Attempt, booked: Collection[Booked], left_on: date, *, by_clock: bool
+) -> LeaveFault | None:
+    if attempt.state != "issued" or not booked:
+        return "not-checked-in"
+    if _has_left(booked, by_clock=by_clock):
+        return "already-checked-out"
+    if any(left(_begun(bed), left_on) is None for bed in booked):
+        return "left-before-arrival"
     return None
 
 
