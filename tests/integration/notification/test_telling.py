@@ -17,7 +17,7 @@ from aidmesh_contracts.intake import (
 from aidmesh_notification import handlers
 from aidmesh_notification.domain.sending import NotReportable, Report
 from aidmesh_notification.handlers import settle_cut_short
-from aidmesh_notification.store import outbound
+from aidmesh_notification.store import lists
 from aidmesh_notification.texts import load_templates
 from integration.notification.world import World, ready
 
@@ -95,7 +95,7 @@ async def test_a_message_cut_short_of_somebody_served_is_nobodys_task(world: Wor
 
 async def to_tell(world: World) -> int:
     async with world.database.read() as conn:
-        return await outbound.count_to_tell(conn)
+        return await lists.count_to_tell(conn)
 
 
 async def report(world: World, outcome: Report, code: str | None = None) -> str | None:

@@ -27,7 +27,7 @@ from aidmesh_notification.domain.hours import KYIV, parse_hours
 from aidmesh_notification.domain.sending import NotReportable, Report, State, Wording
 from aidmesh_notification.handlers import report
 from aidmesh_notification.problems import NOT_REPORTABLE
-from aidmesh_notification.store import contacts, outbound
+from aidmesh_notification.store import contacts, lists
 from aidmesh_notification.texts import Templates
 
 _KEY: TypeAdapter[tuple[datetime, UUID]] = TypeAdapter(tuple[datetime, UUID])
@@ -143,7 +143,7 @@ def router(
     ) -> MessagePage:
         """Messages about needs, the oldest first."""
         async with database.read() as conn:
-            rows = await outbound.list_messages(
+            rows = await lists.list_messages(
                 conn,
                 states=state,
                 need_id=need_id,
@@ -157,7 +157,7 @@ def router(
     async def to_tell(caller: Reader, page: PageQuery) -> MessagePage:
         """Needs that are ready and whose person no message reached: tell them in person."""
         async with database.read() as conn:
-            rows = await outbound.list_to_tell(
+            rows = await lists.list_to_tell(
                 conn,
                 sensitive_too=caller.sees_sensitive,
                 after=page.after(_KEY),
@@ -186,7 +186,7 @@ def router(
     async def counts() -> dict[str, int]:
         """How many messages are in each state."""
         async with database.read() as conn:
-            return dict(await outbound.count_by_state(conn))
+            return dict(await lists.count_by_state(conn))
 
     @routes.get("/templates", dependencies=[Depends(require())])
     async def list_templates() -> list[TemplateOut]:

@@ -25,7 +25,7 @@ from aidmesh_contracts.intake import (
 from aidmesh_contracts.notification import MessageSuppressedV1
 from aidmesh_notification.domain.hours import KYIV
 from aidmesh_notification.domain.sending import Reason, Report, State, report_changes
-from aidmesh_notification.store import contacts, outbound, reports
+from aidmesh_notification.store import contacts, lists, outbound, reports
 from aidmesh_notification.texts import Templates
 
 NEED_READY = "need_ready"
@@ -201,7 +201,7 @@ def queue_digests(from_min: int, message_hours_max: int) -> Callable[[Tx], Await
 
     async def sweep(tx: Tx) -> int:
         local = tx.now.astimezone(KYIV)
-        if local.hour * 60 + local.minute < from_min or not await outbound.count_to_tell(tx.conn):
+        if local.hour * 60 + local.minute < from_min or not await lists.count_to_tell(tx.conn):
             return 0
         staff = await contacts.claim_digests(tx.conn, local.date(), SWEEP_ROWS_MAX)
         if staff:

@@ -33,7 +33,7 @@ from aidmesh_notification.domain.sending import (
     decide,
 )
 from aidmesh_notification.handlers import emit_suppressed, state_of
-from aidmesh_notification.store import outbound
+from aidmesh_notification.store import lists, outbound
 from aidmesh_notification.texts import Rendered, Templates
 
 log = get_logger()
@@ -160,7 +160,7 @@ class Sender:
     ) -> list[Outgoing]:
         """Decide on each message; what may go out is `sending` when this transaction commits."""
         count = (
-            await outbound.count_to_tell(tx.conn)
+            await lists.count_to_tell(tx.conn)
             if any(message.need_id is None for message in messages)
             else 0
         )

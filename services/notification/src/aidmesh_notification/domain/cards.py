@@ -3,6 +3,7 @@
 Intake seals it to notification; it is opened only in memory, when a message is to be sent.
 """
 
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Literal
 from uuid import UUID
@@ -45,24 +46,15 @@ class Card(BaseModel):
     safe: bool = False
 
 
+@dataclass(frozen=True, slots=True)
 class Reach:
     """A card that may be used: every part of it is there and marked safe."""
 
-    __slots__ = ("address", "channel", "hours", "language", "wording")
-
-    def __init__(
-        self,
-        channel: Channel,
-        address: PersonalText,
-        hours: Window | None,
-        language: str,
-        wording: Literal["neutral", "plain"],
-    ) -> None:
-        self.channel = channel
-        self.address = address
-        self.hours = hours
-        self.language = language
-        self.wording = wording
+    channel: Channel
+    address: PersonalText
+    hours: Window | None
+    language: str
+    wording: Literal["neutral", "plain"]
 
 
 def reach_of(card: Card) -> Reach | None:
