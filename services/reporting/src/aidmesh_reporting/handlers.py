@@ -59,19 +59,7 @@ async def record(tx: Tx, batch: Sequence[Received[Event]]) -> None:
         TimeoutError: a rebuild holds the facts; the batch waits.
     """
     await kept.alone(tx.conn)
-    await kept.keep(
-        tx.conn,
-        [
-            kept.Stored(
-                received.event_id,
-                received.event.type,
-                received.region,
-                received.occurred_at,
-                kept.payload_of(received.event),
-            )
-            for received in batch
-        ],
-    )
+    await kept.keep(tx.conn, batch)
     await apply(
         tx.conn,
         [

@@ -1,12 +1,10 @@
 """The kept events, which all read models are made of, and emptying those."""
 
 from collections.abc import Sequence
-from datetime import datetime
-from typing import NamedTuple
-from uuid import UUID
 
 import asyncpg
 
+from aidmesh_chassis.envelope import Received
 from aidmesh_contracts.base import Event
 from aidmesh_reporting.store.rows import columns
 
@@ -34,25 +32,26 @@ READ_MODELS = (
 _ALONE = 0x7265706F7274
 
 
-class Stored(NamedTuple):
-    """An event as it is kept for rebuilding."""
-
-    event_id: UUID
-    type: str
-    region: str
-    occurred_at: datetime
-    payload: bytes
-
-
-async def keep(conn: asyncpg.Connection, events: Sequence[Stored]) -> None:
-    """Keep events; those known already are left alone."""
+async def keep(conn: asyncpg.Connection, events: Sequence[Received[Event]]) -> None:
+    """Keep events for rebuilding; those known already are left alone."""
     await conn.execute(
         """
         INSERT INTO fact_event (event_id, type, region, occurred_at, payload)
         SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::timestamptz[], $5::bytea[])
         ON CONFLICT (event_id) DO NOTHING
         """,
-        *columns(events),
+        *columns(
+            [
+                (
+                    each.event_id,
+                    each.event.type,
+                    each.region,
+                    each.occurred_at,
+                    payload_of(each.event),
+                )
+                for each in events
+            ]
+        ),
     )
 
 
