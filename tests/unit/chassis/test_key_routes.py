@@ -52,7 +52,7 @@ def lines() -> Iterator[io.StringIO]:
 
 def app_of(folder: Path) -> FastAPI:
     ring = KeyRing(folder, [MASTER])
-    app = create_app("intake", "kyiv", Verifier(ring.token_verifier(), "kyiv"))
+    app = create_app("intake", "kyiv", Verifier(ring.token_keys, "kyiv"))
     key_routes.install(app, ring)
 
     @app.get("/v1/person")

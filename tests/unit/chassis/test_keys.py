@@ -74,7 +74,7 @@ def test_a_ring_holds_what_its_service_asked_for(folder: Path) -> None:
     with pytest.raises(Locked):
         ring.master()
     signature = KeyRing(folder, [TOKENS]).token_signer().sign(b"x")
-    KeyRing(folder).token_verifier().verify(signature, b"x")
+    KeyRing(folder).token_keys()[0].public.verify(signature, b"x")
 
 
 def test_lock_and_unlock(folder: Path) -> None:
@@ -131,7 +131,7 @@ def test_damage_is_noticed(folder: Path) -> None:
         KeyRing(folder, [MASTER])
     (folder / "tokens.pub").write_bytes(b"")
     with pytest.raises(KeyFileError, match=r"tokens\.pub"):
-        KeyRing(folder).token_verifier()
+        KeyRing(folder).token_keys()
 
 
 def test_a_missing_folder_means_locked(tmp_path: Path) -> None:

@@ -103,7 +103,7 @@ def test_a_change_voids_what_was_given_out_before(tmp_path: Path) -> None:
 
     clock = Clock()
     revocations = Revocations(tmp_path / "keys" / REVOKED_FILE, clock)
-    verifier = Verifier(keys.token_verifier(), "kyiv", revocations=revocations)
+    verifier = Verifier(keys.token_keys, "kyiv", revocations=revocations)
     assert not refused(verifier, token(olena, earlier))
     for change in (
         partial(staff.set_disabled, "olena", disabled=True),

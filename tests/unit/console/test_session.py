@@ -37,7 +37,7 @@ class Rig:
         self.staff = StaffFile(folder / "staff.jsonl", passes=1, memory_bytes=8192)
         self.staff.add("anna", PASSWORD, [Role.CASEWORKER])
         self.settings = Settings(region="kyiv", keys_dir=folder)
-        self.verifier = Verifier(self.keys.token_verifier(), "kyiv", clock=self.clock)
+        self.verifier = Verifier(self.keys.token_keys, "kyiv", clock=self.clock)
         self.sessions = self.again()
 
     def again(self) -> Sessions:

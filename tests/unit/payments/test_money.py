@@ -21,7 +21,6 @@ from aidmesh_payments.domain.money import (
     round_half_up,
     share_of,
     to_grant_currency,
-    to_spending_currency,
 )
 
 amounts = st.integers(min_value=1, max_value=10**12)
@@ -43,8 +42,6 @@ def test_halves_go_away_from_zero_like_decimal_says(value: Fraction) -> None:
 def test_a_conversion_is_off_by_at_most_half_a_minor_unit(amount: int, rate: str) -> None:
     granted = to_grant_currency(amount, "UAH", "EUR", rate)
     assert abs(granted - Fraction(amount) / Fraction(rate)) <= Fraction(1, 2)
-    back = to_spending_currency(granted, "EUR", "UAH", rate)
-    assert abs(back - amount) <= Fraction(rate) / 2 + Fraction(1, 2)
 
 
 def test_currencies_have_their_own_minor_units() -> None:

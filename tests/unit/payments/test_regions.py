@@ -15,7 +15,7 @@ from aidmesh_contracts.ids import AllotmentId, GrantId
 from aidmesh_payments.domain import grants
 from aidmesh_payments.domain.allotments import Allotment, NotEnough
 from aidmesh_payments.domain.grants import Grant, Granted, GrantRefusal, Line
-from aidmesh_payments.domain.money import to_grant_currency, to_spending_currency
+from aidmesh_payments.domain.money import to_grant_currency
 
 RATE = "41.25"
 MAKER = UUID(int=1)
@@ -248,7 +248,3 @@ class TwoRegions(RuleBasedStateMachine):
 
 TestTwoRegions = TwoRegions.TestCase
 TestTwoRegions.settings = settings(max_examples=60, stateful_step_count=40)
-
-
-def test_rates_both_ways() -> None:
-    assert to_spending_currency(100, "EUR", "UAH", RATE) == 4_125

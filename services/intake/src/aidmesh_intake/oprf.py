@@ -14,8 +14,6 @@ from types import ModuleType
 from typing import Final
 
 ELEMENT_BYTES: Final = 32
-SCALAR_BYTES: Final = 32
-OUTPUT_BYTES: Final = 64
 
 _CONTEXT: Final = b"OPRFV1-\x00-ristretto255-SHA512"
 _TO_GROUP: Final = b"HashToGroup-" + _CONTEXT

@@ -214,11 +214,6 @@ class KeyRing:
         self._look()
         return PublicKey(self._public(name))
 
-    def token_verifier(self) -> Ed25519PublicKey:
-        """The key that new tokens are verified with. Raises `KeyFileError`."""
-        self._look()
-        return Ed25519PublicKey.from_public_bytes(self._public(TOKENS))
-
     def token_keys(self) -> tuple[TokenKey, ...]:
         """All keys that tokens are verified with, the one in use first. Raises `KeyFileError`."""
         self._look()

@@ -7,7 +7,6 @@ the caller asks with the context `REVEAL`.
 """
 
 from collections.abc import Mapping
-from datetime import date
 from typing import Annotated, Any, ClassVar, Final, Generic, NoReturn, Self, TypeVar
 
 from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler, StringConstraints
@@ -94,13 +93,6 @@ class PersonalText(Hidden[str]):
 
     __slots__ = ()
     inner = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=4000)]
-
-
-class PersonalDate(Hidden[date]):
-    """A date that says something about a person."""
-
-    __slots__ = ()
-    inner = date
 
 
 class PersonalYear(Hidden[int]):

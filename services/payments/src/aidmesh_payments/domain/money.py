@@ -88,12 +88,6 @@ def worth_of(spending: str, grant: str, rate: str) -> Fraction:
     return Fraction(_scale(grant), _scale(spending)) / parse_rate(rate)
 
 
-def to_spending_currency(amount_minor: int, grant: str, spending: str, rate: str) -> int:
-    """Convert an amount of the grant's currency, rounded half up once; `rate` as above."""
-    exact = Fraction(amount_minor * _scale(spending), _scale(grant)) * parse_rate(rate)
-    return round_half_up(exact)
-
-
 def share_of(booked_minor: int, part_minor: int, whole_minor: int) -> int:
     """Return the part of `booked_minor` that belongs to `part_minor` out of `whole_minor`.
 

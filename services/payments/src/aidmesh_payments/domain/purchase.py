@@ -69,11 +69,6 @@ class Purchase:
         """What was drawn up and approved, whatever the bill says."""
         return sum(line.value_minor for line in self.lines)
 
-    @property
-    def has_goods(self) -> bool:
-        """Whether something has to be counted in."""
-        return any(line.item is not None for line in self.lines)
-
 
 def draft(lines: Sequence[Line], maker: UUID) -> Purchase:
     """Draw up an order; its amount is the sum of its lines."""

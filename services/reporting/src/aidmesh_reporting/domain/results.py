@@ -8,11 +8,10 @@ line, so people of several lines do not add up unless it is known that they don'
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final, Literal, NamedTuple
+from typing import Literal, NamedTuple
 from uuid import UUID
 
 Dimension = Literal["kind", "area", "month", "grant", "unit"]
-DIMENSIONS: Final[tuple[Dimension, ...]] = ("kind", "area", "month", "grant", "unit")
 
 
 class Cell(NamedTuple):
