@@ -12,10 +12,8 @@ from aidmesh_contracts.inventory import CapacityChangedV1, SiteChangedV1, Supply
 from aidmesh_contracts.streams import Stream
 from aidmesh_intake.checks import CHECKS
 from aidmesh_intake.domain.dates import today_of
-from integration.intake.test_referrals import ASKED_ON, LVIV, Two, two
+from integration.intake.referred import ASKED_ON, LVIV, Two
 from integration.intake.world import KYIV, World, grew, only, refused
-
-__all__ = ["two"]
 
 TODAY = today_of(datetime.now(UTC))
 SHELTER = SiteId(UUID(int=77))

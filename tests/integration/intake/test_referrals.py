@@ -2,10 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -15,201 +12,17 @@ from aidmesh_chassis.errors import Poison
 from aidmesh_contracts.base import Event
 from aidmesh_contracts.intake import (
     NeedApprovedV1,
-    NeedConfirmedV1,
     NeedWaitlistedV1,
-    NeedWithdrawnV1,
     ReferralAcceptedV1,
     ReferralConfirmedV1,
     ReferralOfferedV1,
-    ReferralRefusedV1,
     ReferralWithdrawnV1,
 )
 from aidmesh_contracts.inventory import ReservationReleasedV1
 from aidmesh_intake.domain.dates import today_of
-from integration.intake.sides import Side, exchange, two_sides
+from integration.intake.referred import ASKED_ON, LVIV, Two, wait_for_parcel
+from integration.intake.sides import Side
 from integration.intake.world import grew, held, only, refused
-from support.servers import DatabaseFactory
-
-LVIV = "UA46"
-ASKED_ON = today_of(datetime.now(UTC)) - timedelta(days=9)
-
-
-@dataclass
-class Two:
-    """kyiv, where people wait, and lviv, which may serve them."""
-
-    kyiv: Side
-    lviv: Side
-
-    async def exchange(self) -> None:
-        """Deliver until nothing more is said."""
-        await exchange(self.kyiv, self.lviv)
-
-    async def waiting(self) -> UUID:
-        """A need in Kyiv for which there is nothing."""
-        return await wait_for_parcel(self.kyiv, "UA80", {"referral": str(ASKED_ON)}, ASKED_ON)
-
-    async def offer(self, need_id: UUID, status: int = 201) -> UUID:
-        body = {"to_region": "lviv", "place_area": LVIV}
-        made = await self.kyiv.world.post(f"/v1/needs/{need_id}:refer", body, status=status)
-        return UUID(made["referral_id"])
-
-    async def take(self, referral_id: UUID) -> UUID:
-        made = await self.lviv.world.post(f"/v1/referrals/{referral_id}:take", status=201)
-        return UUID(made["need_id"])
-
-    async def accepted(self) -> tuple[UUID, UUID, UUID]:
-        """A need, its referral, and what Lviv holds for it; Kyiv has not heard of that yet."""
-        need_id = await self.waiting()
-        referral_id = await self.offer(need_id)
-        await self.exchange()
-        theirs = await self.take(referral_id)
-        await self.lviv.hold_all(await self.lviv.world.published())
-        assert await self.status("lviv", referral_id) == "accepted"
-        return need_id, referral_id, theirs
-
-    async def status(self, region: str, referral_id: UUID) -> str:
-        side, table = (self.kyiv, "out") if region == "kyiv" else (self.lviv, "in")
-        query = f"SELECT status FROM referral_{table} WHERE id = $1"  # noqa: S608 - constants
-        return str(await side.value(query, referral_id))
-
-
-async def wait_for_parcel(
-    side: Side, area: str, consents: dict[str, str], asked_on: object
-) -> UUID:
-    """A need of somebody new that is refused for want of goods."""
-    body = {
-        "for_whom": "person",
-        "asked_on": str(asked_on),
-        "person": {"chosen_name": "Canary", "area": area, "consents": consents},
-        "needs": [{"kind": "food_parcel", "place_area": area}],
-    }
-    made = await side.world.post("/v1/requests", body, status=201)
-    # Another that was offered made room for it: it is asked for once more.
-    asked = only(await side.world.published(), NeedApprovedV1)
-    while asked:
-        asked = only(await side.world.feed(*(refused(each) for each in asked)), NeedApprovedV1)
-    return UUID(made["needs"][0]["need_id"])
-
-
-@pytest.fixture
-async def two(database: DatabaseFactory, tmp_path: Path) -> AsyncIterator[Two]:
-    """Each knows the other's key."""
-    async with two_sides(database, tmp_path) as (kyiv, lviv):
-        yield Two(kyiv, lviv)
-
-
-async def test_who_is_erased_while_offered_is_nobody_there(two: Two) -> None:
-    kyiv, lviv = two.kyiv, two.lviv
-    need_id = await two.waiting()
-    referral_id = await two.offer(need_id)
-    (offered,) = await kyiv.said()
-    await kyiv.erase(need_id)
-    assert await kyiv.world.state(need_id) == "cancelled"
-    assert await two.status("kyiv", referral_id) == "withdrawn"
-    # What was said of her is not said again, and of no use to whom it reaches late.
-    assert (
-        await kyiv.value(
-            "SELECT count(*) FROM handoff WHERE convert_from(payload, 'UTF8') LIKE '%sealed%'"
-        )
-        == 0
-    )
-    await two.exchange()
-    await lviv.hear("kyiv", offered)
-    assert await two.status("lviv", referral_id) == "withdrawn"
-    assert await lviv.value("SELECT count(*) FROM referral_in WHERE sealed IS NOT NULL") == 0
-    assert await lviv.value("SELECT count(*) FROM person") == 0
-    await lviv.world.post(f"/v1/referrals/{referral_id}:take", status=409)
-
-
-async def test_who_takes_their_consent_back_is_offered_no_more(two: Two) -> None:
-    kyiv, lviv = two.kyiv, two.lviv
-    need_id, referral_id, theirs = await two.accepted()
-    path = f"/v1/persons/{await kyiv.person_of(need_id)}"
-    agreed = {"chosen_name": "Canary", "area": "UA80", "consents": {"referral": str(ASKED_ON)}}
-    for version, changes, status in (
-        (1, {"languages": ["uk"]}, "offered"),
-        (2, {"consents": {}}, "withdrawn"),
-    ):
-        answer = await kyiv.world.client.put(
-            path, json=agreed | changes | {"version": version}, headers=kyiv.world.headers()
-        )
-        assert answer.status_code == 200, answer.text
-        assert await two.status("kyiv", referral_id) == status
-    assert await kyiv.world.state(need_id) == "waitlisted"
-    # The acceptance comes late; what was made of her there is erased.
-    await two.exchange()
-    await lviv.world.sweep("ended_referrals")
-    assert await lviv.world.state(theirs) == "cancelled"
-    assert not await lviv.is_readable(theirs)
-    assert await kyiv.world.state(need_id) == "waitlisted"
-
-
-async def test_an_erasure_crosses_the_acceptance(two: Two) -> None:
-    kyiv, lviv = two.kyiv, two.lviv
-    need_id, referral_id, theirs = await two.accepted()
-    (accepted,) = await lviv.said()
-    await kyiv.erase(need_id)
-    await kyiv.hear("lviv", accepted)
-    assert await kyiv.world.state(need_id) == "cancelled"
-    await two.exchange()
-    assert await two.status("lviv", referral_id) == "withdrawn"
-    await lviv.world.published()
-    while await lviv.world.sweep("ended_referrals"):
-        pass
-    assert await lviv.world.state(theirs) == "cancelled"
-    let_go = only(await lviv.world.published(), NeedWithdrawnV1)
-    assert [each.need_id for each in let_go] == [theirs]
-    assert not await lviv.is_readable(theirs)
-    assert not await kyiv.is_readable(need_id)
-
-
-async def test_an_erasure_crosses_the_confirmation(two: Two) -> None:
-    kyiv, lviv = two.kyiv, two.lviv
-    need_id, referral_id, theirs = await two.accepted()
-    await kyiv.hear("lviv", *await lviv.said())
-    assert await kyiv.world.state(need_id) == "referred"
-    # The confirmation is not out yet. It is said all the same: the need is Lviv's by now.
-    await kyiv.erase(need_id)
-    said = await kyiv.said()
-    assert {type(each) for each in said} == {ReferralConfirmedV1}
-    published = await lviv.hear("kyiv", *said)
-    assert [each.need_id for each in only(published, NeedConfirmedV1)] == [theirs]
-    assert await two.status("lviv", referral_id) == "confirmed"
-    assert await lviv.hear("kyiv", *said) == []
-    assert await lviv.is_readable(theirs)
-
-
-async def test_an_erasure_there_before_the_confirmation_gives_the_need_back(two: Two) -> None:
-    kyiv, lviv = two.kyiv, two.lviv
-    need_id, referral_id, theirs = await two.accepted()
-    (accepted,) = await lviv.said()
-    await lviv.erase(theirs)
-    (ended,) = await lviv.said()
-    assert isinstance(ended, ReferralRefusedV1)
-    await kyiv.hear("lviv", ended)
-    assert await two.status("kyiv", referral_id) == "refused"
-    # The acceptance comes late, and is of no use.
-    await kyiv.hear("lviv", accepted)
-    back = await kyiv.world.need(need_id)
-    assert (back["state"], back["asked_on"]) == ("waitlisted", str(ASKED_ON))
-    await two.exchange()
-    await lviv.world.sweep("ended_referrals")
-    assert await lviv.world.state(theirs) == "cancelled"
-    assert not await lviv.is_readable(theirs)
-
-
-async def test_an_erasure_there_that_crosses_the_confirmation_is_for_a_person(two: Two) -> None:
-    kyiv, lviv = two.kyiv, two.lviv
-    need_id, referral_id, theirs = await two.accepted()
-    await kyiv.hear("lviv", *await lviv.said())
-    await lviv.erase(theirs)
-    await two.exchange()
-    assert await lviv.world.state(theirs) == "cancelled"
-    assert not await lviv.is_readable(theirs)
-    ours = await kyiv.world.need(need_id)
-    assert (ours["state"], ours["attention"]) == ("referred", "referral_refused")
-    assert await two.status("lviv", referral_id) == "refused"
 
 
 async def test_an_offer_lapses_and_the_late_acceptance_is_withdrawn(two: Two) -> None:

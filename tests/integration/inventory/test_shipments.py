@@ -1,179 +1,28 @@
 """Shipments between two real databases, with messages doubled, reordered and held back."""
 
-import asyncio
-import base64
 import random
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
 from datetime import date
 from uuid import UUID, uuid4
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from aidmesh_chassis.db import Database
 from aidmesh_chassis.errors import Poison
-from aidmesh_chassis.outbox import Origin
-from aidmesh_chassis.problems import Problem
 from aidmesh_contracts.base import Event
-from aidmesh_contracts.inventory import KeyChangedV1, SupplyGrewV1
+from aidmesh_contracts.inventory import SupplyGrewV1
 from aidmesh_contracts.inventory_shipments import (
     ShipmentChangedV1,
-    ShipmentCountedV1,
     ShipmentLine,
-    TransferAnsweredV1,
-    TransferAskedV1,
-    TransferWithdrawnV1,
 )
 from aidmesh_contracts.restriction import Restriction
 from aidmesh_inventory.domain.shipments import Counted
 from aidmesh_inventory.handlers import (
-    arrivals,
-    manifests,
     restoring,
     reversals,
     shipping,
-    transfers,
 )
-from aidmesh_inventory.store import shipments as store
-from aidmesh_inventory.store.shipments import Book, NewLine
-from integration.inventory.world import DAY, World, approved
-from support.servers import DatabaseFactory
-
-TRAVELS = (
-    TransferAskedV1,
-    TransferAnsweredV1,
-    TransferWithdrawnV1,
-    ShipmentChangedV1,
-    ShipmentCountedV1,
-)
-WINTER = Restriction(programmes=("food",))
-
-
-@dataclass
-class Side:
-    """One region, with a site and what the others have heard of it."""
-
-    region: str
-    world: World
-    site_id: UUID
-    heard: dict[type[Event], int] = field(default_factory=dict)
-
-    async def said(self) -> list[Event]:
-        """What the others were not told yet."""
-        new: list[Event] = []
-        for kind in TRAVELS:
-            told = await self.world.emitted(kind)
-            new += told[self.heard.get(kind, 0) :]
-            self.heard[kind] = len(told)
-        return new
-
-    async def hear(self, events: Sequence[Event], region: str) -> None:
-        for event in events:
-            await self.world.take(event, region=region)
-
-    async def ask(self, owner: "Side", quantity: int) -> UUID:
-        """Parcels of another region, which is not told yet."""
-        transfer_id = uuid4()
-        async with self.world.database.transaction() as tx:
-            fault = await transfers.ask(
-                tx,
-                region=self.region,
-                transfer_id=transfer_id,
-                owner=owner.region,
-                item="parcel",
-                quantity=quantity,
-                to_site_id=self.site_id,
-                reason="waiting_needs",
-                by=uuid4(),
-            )
-        assert fault is None
-        return transfer_id
-
-    async def accept(self, transfer_id: UUID, quantity: int) -> str | None:
-        async with self.world.database.transaction() as tx:
-            return await transfers.answer(
-                tx,
-                region=self.region,
-                transfer_id=transfer_id,
-                accepted=quantity,
-                reason=None,
-                by=None,
-            )
-
-    async def withdraw(self, transfer_id: UUID) -> str | None:
-        async with self.world.database.transaction() as tx:
-            return await transfers.withdraw(tx, self.region, transfer_id)
-
-    async def prepare(
-        self, to: "Side", *lines: tuple[UUID, int], transfer_id: UUID | None = None
-    ) -> Book | str:
-        async with self.world.database.transaction() as tx:
-            order = shipping.Order(uuid4(), to.region, to.site_id, transfer_id)
-            return await shipping.prepare(tx, self.region, order, _new(lines))
-
-    async def send(
-        self, to: "Side", *lines: tuple[UUID, int], transfer_id: UUID | None = None
-    ) -> Book:
-        """A shipment that is being prepared."""
-        book = await self.prepare(to, *lines, transfer_id=transfer_id)
-        assert isinstance(book, Book), book
-        return book
-
-    async def add(self, shipment_id: UUID, *lines: tuple[UUID, int]) -> Book | str:
-        async with self.world.database.transaction() as tx:
-            return await shipping.add_lines(tx, self.region, shipment_id, _new(lines))
-
-    async def cancel(self, shipment_id: UUID) -> Book | str:
-        async with self.world.database.transaction() as tx:
-            return await shipping.cancel(tx, self.region, shipment_id)
-
-    async def dispatch(self, shipment_id: UUID) -> Book | str:
-        async with self.world.database.transaction() as tx:
-            return await shipping.dispatch(tx, self.region, shipment_id, DAY, None)
-
-    async def count(self, shipment_id: UUID, counted: dict[UUID, Counted]) -> Book | str:
-        async with self.world.database.transaction() as tx:
-            return await arrivals.count(
-                tx, self.region, shipment_id, counted, site_id=None, on=DAY, by=None
-            )
-
-    async def book(self, shipment_id: UUID) -> Book:
-        async with self.world.database.read() as conn:
-            return (await store.books(conn, [shipment_id]))[shipment_id]
-
-    async def on_hand(self) -> int:
-        return int(await self.world.value("SELECT COALESCE(sum(on_hand), 0) FROM lot"))
-
-
-def _new(lines: Sequence[tuple[UUID, int]]) -> list[NewLine]:
-    return [NewLine(uuid4(), lot_id, quantity) for lot_id, quantity in lines]
-
-
-@pytest.fixture
-async def pair(database: DatabaseFactory) -> AsyncIterator[tuple[Side, Side]]:
-    """kyiv and lviv."""
-    sides = []
-    for region, area in (("kyiv", "UA80"), ("lviv", "UA46")):
-        opened = Database(await database("inventory"), Origin(region, "inventory"))
-        await opened.open()
-        world = World(opened, region=region)
-        await world.item()
-        sides.append(Side(region, world, await world.site(f"{region}-1", area)))
-    yield sides[0], sides[1]
-    for side in sides:
-        await side.world.books_are_right()
-        await side.world.database.close()
-
-
-async def exchange(one: Side, other: Side) -> None:
-    """Deliver until nothing more is said."""
-    while True:
-        from_one, from_other = await one.said(), await other.said()
-        if not from_one and not from_other:
-            return
-        await other.hear(from_one, one.region)
-        await one.hear(from_other, other.region)
+from aidmesh_inventory.store.shipments import Book
+from integration.inventory.sides import WINTER, Side, exchange
+from integration.inventory.world import DAY, approved
 
 
 async def test_goods_are_asked_for_sent_and_credited_by_the_count(pair: tuple[Side, Side]) -> None:
@@ -309,120 +158,6 @@ async def test_only_what_is_free_leaves_and_nothing_is_added_afterwards(
     assert wrong == "not-dispatched"
 
 
-async def test_no_more_is_sent_for_an_ask_than_was_promised_and_nothing_else(
-    pair: tuple[Side, Side],
-) -> None:
-    kyiv, lviv = pair
-    await kyiv.world.item("blanket")
-    lot_id = await kyiv.world.stock(kyiv.site_id, 30)
-    blankets = await kyiv.world.stock(kyiv.site_id, 5, item="blanket")
-    transfer_id = await lviv.ask(kyiv, 15)
-    await exchange(kyiv, lviv)
-    early = await kyiv.prepare(lviv, (lot_id, 1), transfer_id=transfer_id)
-    assert early == "not-accepted"
-    assert await kyiv.accept(transfer_id, 12) is None
-    other = await kyiv.prepare(lviv, (lot_id, 1), (blankets, 1), transfer_id=transfer_id)
-    assert other == "not-what-was-asked"
-    first = await kyiv.send(lviv, (lot_id, 7), transfer_id=transfer_id)
-    assert await kyiv.add(first.shipment_id, (blankets, 1)) == "not-what-was-asked"
-    assert await kyiv.prepare(lviv, (lot_id, 6), transfer_id=transfer_id) == "more-than-accepted"
-    second = await kyiv.send(lviv, (lot_id, 4), transfer_id=transfer_id)
-    assert await kyiv.add(second.shipment_id, (lot_id, 2)) == "more-than-accepted"
-    assert isinstance(await kyiv.add(second.shipment_id, (lot_id, 1)), Book)
-    assert isinstance(await kyiv.dispatch(second.shipment_id), Book)
-    # What is given up is free for another shipment, what left is not.
-    assert isinstance(await kyiv.cancel(first.shipment_id), Book)
-    assert await kyiv.prepare(lviv, (lot_id, 8), transfer_id=transfer_id) == "more-than-accepted"
-    await kyiv.send(lviv, (lot_id, 7), transfer_id=transfer_id)
-    # Unasked anything can be sent.
-    await kyiv.send(lviv, (lot_id, 9), (blankets, 5))
-
-
-async def test_two_who_prepare_for_one_ask_do_not_promise_it_twice(
-    pair: tuple[Side, Side],
-) -> None:
-    kyiv, lviv = pair
-    lot_id = await kyiv.world.stock(kyiv.site_id, 30)
-    transfer_id = await lviv.ask(kyiv, 10)
-    await exchange(kyiv, lviv)
-    assert await kyiv.accept(transfer_id, 10) is None
-    made = await asyncio.gather(
-        *(kyiv.prepare(lviv, (lot_id, 6), transfer_id=transfer_id) for _ in range(4))
-    )
-    assert sorted(str(each) for each in made if isinstance(each, str)) == ["more-than-accepted"] * 3
-
-
-async def test_an_ask_is_withdrawn_by_whoever_asked_and_what_left_comes_all_the_same(
-    pair: tuple[Side, Side],
-) -> None:
-    kyiv, lviv = pair
-    lot_id = await kyiv.world.stock(kyiv.site_id, 30)
-    transfer_id = await lviv.ask(kyiv, 10)
-    await exchange(kyiv, lviv)
-    assert await kyiv.withdraw(transfer_id) == "unknown-transfer"
-    assert await kyiv.accept(transfer_id, 10) is None
-    left = await kyiv.send(lviv, (lot_id, 4), transfer_id=transfer_id)
-    assert isinstance(await kyiv.dispatch(left.shipment_id), Book)
-    waits = await kyiv.send(lviv, (lot_id, 5), transfer_id=transfer_id)
-    assert await lviv.withdraw(transfer_id) is None
-    assert await lviv.withdraw(transfer_id) == "ask-withdrawn"
-    await exchange(kyiv, lviv)
-    for side in pair:
-        assert await side.world.value("SELECT state FROM transfer") == "withdrawn"
-    # What was prepared for it stays, until somebody cancels it.
-    assert await kyiv.dispatch(waits.shipment_id) == "ask-withdrawn"
-    assert await kyiv.add(waits.shipment_id, (lot_id, 1)) == "ask-withdrawn"
-    assert await kyiv.prepare(lviv, (lot_id, 1), transfer_id=transfer_id) == "ask-withdrawn"
-    assert await kyiv.accept(transfer_id, 1) == "ask-withdrawn"
-    assert isinstance(await kyiv.cancel(waits.shipment_id), Book)
-    line_id = left.shipment.lines[0].line_id
-    assert isinstance(await lviv.count(left.shipment_id, {line_id: Counted(4, 0, None)}), Book)
-
-
-@pytest.mark.parametrize("accepted", [True, False])
-@pytest.mark.parametrize("seed", range(3))
-async def test_both_ends_agree_on_an_ask_that_is_answered_while_it_is_withdrawn(
-    pair: tuple[Side, Side], seed: int, *, accepted: bool
-) -> None:
-    kyiv, lviv = pair
-    transfer_id = await lviv.ask(kyiv, 10)
-    first = await lviv.said()
-    await kyiv.hear(first, "lviv")
-    async with kyiv.world.database.transaction() as tx:
-        fault = await transfers.answer(
-            tx,
-            region="kyiv",
-            transfer_id=transfer_id,
-            accepted=10 if accepted else None,
-            reason=None if accepted else "own_needs",
-            by=None,
-        )
-    assert fault is None
-    assert await lviv.withdraw(transfer_id) is None
-    late = [(kyiv, each, "lviv") for each in (*first, *await lviv.said())]
-    late += [(lviv, each, "kyiv") for each in await kyiv.said()]
-    random.Random(seed).shuffle(late)
-    for at, event, region in (*late, *late):
-        await at.hear([event], region)
-    for side in pair:
-        assert await side.world.value("SELECT state FROM transfer") == "withdrawn"
-
-
-async def test_a_withdrawal_may_come_before_its_ask(pair: tuple[Side, Side]) -> None:
-    kyiv, lviv = pair
-    transfer_id = await lviv.ask(kyiv, 10)
-    assert await lviv.withdraw(transfer_id) is None
-    asked, withdrawn = await lviv.said()
-    with pytest.raises(Poison):
-        await kyiv.hear([withdrawn], "odesa")
-    await kyiv.hear([withdrawn], "lviv")
-    other = withdrawn.model_copy(update={"to_region": "odesa"})
-    with pytest.raises(Poison):
-        await kyiv.hear([other], "odesa")
-    await kyiv.hear([asked], "lviv")
-    assert await kyiv.accept(transfer_id, 1) == "ask-withdrawn"
-
-
 async def test_nobody_speaks_for_another_region(pair: tuple[Side, Side]) -> None:
     kyiv, lviv = pair
     lot_id = await kyiv.world.stock(kyiv.site_id, 5)
@@ -511,93 +246,3 @@ async def test_no_piece_is_lost_whatever_the_wire_does(pair: tuple[Side, Side], 
             theirs.shipment.counts,
             theirs.shipment.lines,
         )
-
-
-async def know_key(of: Side, at: Side, key: Ed25519PrivateKey, version: int = 1) -> None:
-    public = base64.b64encode(key.public_key().public_bytes_raw()).decode()
-    told = KeyChangedV1(purpose="sign", public=public, version=version)
-    await at.world.take(told, region=of.region)
-
-
-async def take(at: Side, texts: Sequence[str]) -> Book | str:
-    async with at.world.database.transaction() as tx:
-        return await manifests.take(tx, at.region, texts)
-
-
-async def test_goods_are_counted_by_their_manifest_and_the_event_matches(
-    pair: tuple[Side, Side],
-) -> None:
-    kyiv, lviv = pair
-    key = Ed25519PrivateKey.generate()
-    lot_id = await kyiv.world.stock(kyiv.site_id, 9, expiry=date(2099, 1, 31), restriction=WINTER)
-    prepared = await kyiv.send(lviv, (lot_id, 4), (lot_id, 5))
-    sent = await kyiv.dispatch(prepared.shipment_id)
-    assert isinstance(sent, Book)
-    texts = manifests.sign(sent, key)
-    with pytest.raises(Problem):
-        await take(lviv, texts)
-    await know_key(kyiv, lviv, Ed25519PrivateKey.generate())
-    assert await take(lviv, texts) == "manifest-forged"
-    await lviv.world.execute("DELETE FROM peer_key")
-    await know_key(kyiv, lviv, key)
-    assert await take(kyiv, texts) == "manifest-elsewhere"
-    taken = await take(lviv, texts)
-    assert isinstance(taken, Book)
-    assert (taken.by_manifest, taken.matched, taken.shipment.lines) == (
-        True,
-        False,
-        sent.shipment.lines,
-    )
-    line_id = sent.shipment.lines[0].line_id
-    quantity = sent.shipment.lines[0].quantity
-    await lviv.count(sent.shipment_id, {line_id: Counted(quantity, 0, None)})
-    # Its two events, the older one last.
-    for event in reversed(await kyiv.said()):
-        await lviv.hear([event], "kyiv")
-        await take(lviv, texts)
-    known = await lviv.book(sent.shipment_id)
-    assert (known.matched, known.shipment.state) == (True, "receiving")
-    assert await lviv.on_hand() == quantity
-    assert await lviv.world.value("SELECT count(*) FROM discrepancy") == 0
-    await exchange(kyiv, lviv)
-    assert (await kyiv.book(sent.shipment_id)).shipment == known.shipment
-
-
-async def test_a_manifest_printed_before_its_key_was_replaced_counts_for_a_month(
-    pair: tuple[Side, Side],
-) -> None:
-    kyiv, lviv = pair
-    former, newer, newest = (Ed25519PrivateKey.generate() for _ in range(3))
-    lot_id = await kyiv.world.stock(kyiv.site_id, 9)
-    prepared = await kyiv.send(lviv, (lot_id, 4))
-    sent = await kyiv.dispatch(prepared.shipment_id)
-    assert isinstance(sent, Book)
-    for version, key in ((1, former), (3, newest), (2, newer)):  # the links keep no order
-        await know_key(kyiv, lviv, key, version)
-    assert await take(lviv, manifests.sign(sent, Ed25519PrivateKey.generate())) == "manifest-forged"
-    await lviv.world.execute(
-        "UPDATE peer_key_told SET told_at = told_at - interval '31 days' WHERE version < 3"
-    )
-    assert await take(lviv, manifests.sign(sent, former)) == "manifest-forged"
-    for key in (newer, newest):
-        assert isinstance(await take(lviv, manifests.sign(sent, key)), Book)
-
-
-async def test_an_event_that_contradicts_its_manifest_is_for_a_person(
-    pair: tuple[Side, Side],
-) -> None:
-    kyiv, lviv = pair
-    key = Ed25519PrivateKey.generate()
-    await know_key(kyiv, lviv, key)
-    lot_id = await kyiv.world.stock(kyiv.site_id, 9)
-    prepared = await kyiv.send(lviv, (lot_id, 4))
-    sent = await kyiv.dispatch(prepared.shipment_id)
-    assert isinstance(sent, Book)
-    assert isinstance(await take(lviv, manifests.sign(sent, key)), Book)
-    told = shipping.as_event(sent)
-    more = told.lines[0].model_copy(update={"quantity": 5})
-    for _ in range(2):
-        await lviv.hear([told.model_copy(update={"lines": (more,)})], "kyiv")
-    found = await lviv.world.rows("SELECT why, shipment_id FROM discrepancy")
-    assert found == [{"why": "manifest_differs", "shipment_id": sent.shipment_id}]
-    assert (await lviv.book(sent.shipment_id)).shipment.lines == sent.shipment.lines
