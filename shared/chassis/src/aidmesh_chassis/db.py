@@ -77,7 +77,6 @@ class Tx:
         event: Event,
         *,
         cause: "Received[Event] | None" = None,
-        event_id: UUID | None = None,
         version: int | None = None,
     ) -> None:
         """Publish `event` if, and only if, this transaction commits.
@@ -85,13 +84,10 @@ class Tx:
         Args:
             event: what happened.
             cause: the message this follows from; its correlation id is carried on.
-            event_id: given where a retry must find the same id, else a new time-ordered one.
             version: the aggregate's version, on state events.
         """
         self._events.append(
-            outbox.row_of(
-                event, self.origin, self.now, cause=cause, event_id=event_id, version=version
-            )
+            outbox.row_of(event, self.origin, self.now, cause=cause, version=version)
         )
 
     def hand_over(
@@ -109,7 +105,8 @@ class Tx:
             event: what it is told; anything personal in it is sealed to that region.
             to_region: any but the own one.
             awaits_answer: False for an answer itself.
-            cause, event_id: as of `emit`.
+            cause: as of `emit`.
+            event_id: given where a retry must find the same id, else a new time-ordered one.
 
         Raises:
             ValueError: it is for the own region: no stream would ever answer.

@@ -71,13 +71,9 @@ class Body(BaseModel):
         return data
 
 
-def revealed(model: BaseModel, status: int = 200) -> Response:
+def revealed(model: BaseModel) -> Response:
     """An answer that shows personal data: only for callers whose role was checked."""
-    return Response(
-        model.model_dump_json(context=dict(REVEAL)),
-        status_code=status,
-        media_type="application/json",
-    )
+    return Response(model.model_dump_json(context=dict(REVEAL)), media_type="application/json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,9 +208,7 @@ def create_app(
     region: str,
     verifier: Verifier,
     *,
-    metrics: Metrics | None = None,
     checks: Mapping[str, Check] | None = None,
-    version: str = "1",
     body_bytes_max: int = BODY_BYTES_MAX,
     request_ms_max: int = REQUEST_MS_MAX,
     lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]] | None = None,
@@ -227,7 +221,7 @@ def create_app(
     """
     app = _App(
         title=f"Aidmesh {service}",
-        version=version,
+        version="1",
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
@@ -247,7 +241,7 @@ def create_app(
             "auto_configure": False,
         },
     )
-    measured = metrics or Metrics(service, region)
+    measured = Metrics(service, region)
     app.state.verifier = verifier
     app.state.metrics = measured
     spans = app.state.spans = spans_of(service, region)

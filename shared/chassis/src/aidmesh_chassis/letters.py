@@ -48,14 +48,17 @@ class Letter(NamedTuple):
     note: str | None
 
 
+LISTED_MAX = 200
 _COLUMNS = """id, durable, event_id, subject, status, reason, attempts, first_at, changed_at,
               retry_at, headers, payload, decided_by, note"""
 
 
 async def listed(
-    conn: asyncpg.Connection, *, after: int = 0, limit: int = 200, all_open: bool = False
+    conn: asyncpg.Connection, *, after: int = 0, all_open: bool = False
 ) -> list[Letter]:
-    """Return dead letters, oldest first; `all_open` those too that are tried again by themselves.
+    """Return `LISTED_MAX` dead letters at most, oldest first.
+
+    With `all_open` those too that are tried again by themselves.
 
     `after` is the number of the last letter of the page before.
     """
@@ -66,7 +69,7 @@ async def listed(
         """,  # noqa: S608 - our columns
         list(OPEN if all_open else ("dead",)),
         after,
-        limit,
+        LISTED_MAX,
     )
     return [_letter(row) for row in rows]
 

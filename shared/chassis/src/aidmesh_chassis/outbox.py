@@ -45,8 +45,8 @@ def row_of(
     now: datetime,
     *,
     cause: Received[Event] | None,
-    event_id: UUID | None,
     version: int | None,
+    event_id: UUID | None = None,
     to_region: str | None = None,
 ) -> Row:
     """Wrap an event: CloudEvents 1.0 attributes, ids, and the payload as JSON.

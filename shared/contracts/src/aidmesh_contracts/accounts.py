@@ -33,12 +33,6 @@ def is_iban(number: str) -> bool:
     return int("".join(str(int(character, 36)) for character in moved)) % 97 == 1
 
 
-def iban_check_digits(country: str, account: str) -> str:
-    """Return the two check digits that make `country` + digits + `account` an IBAN."""
-    moved = compact(account) + country.upper() + "00"
-    return f"{98 - int(''.join(str(int(character, 36)) for character in moved)) % 97:02d}"
-
-
 def is_card(number: str) -> bool:
     """Whether a compact number has a card's length and check digit (ISO/IEC 7812-1, Luhn)."""
     if _CARD.fullmatch(number) is None:

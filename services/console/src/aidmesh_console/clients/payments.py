@@ -224,10 +224,9 @@ class Payments:
         path = f"/v1/paying-orders/{payout_id}:{step}"
         await self.link.post(path, ACCEPTED, {"reason": reason}, key)
 
-    async def payment_lists(self, after: str | None = None) -> PaymentLists:
-        """Payment lists, the newest first."""
-        query: Query = {"limit": LISTS_SHOWN, "after": after}
-        return await self.link.get("/v1/payout-batches", _LISTS, query)
+    async def payment_lists(self) -> PaymentLists:
+        """The newest payment lists, the newest first."""
+        return await self.link.get("/v1/payout-batches", _LISTS, {"limit": LISTS_SHOWN})
 
     async def payment_list(self, list_id: UUID) -> bytes:
         """A payment list as CSV, with payees opened: every reading is on record."""

@@ -36,7 +36,6 @@ def _split(value: object) -> object:
 
 Languages = Annotated[tuple[Language, ...], BeforeValidator(_split), Field(max_length=8)]
 Words = Annotated[tuple[Code, ...], BeforeValidator(_split), Field(max_length=10)]
-Hours = Annotated[str, Field(pattern=r"^[0-9]{2}:[0-9]{2}-[0-9]{2}:[0-9]{2}$")]
 
 
 def _question(name: str) -> str:

@@ -33,7 +33,6 @@ async def release(
     cause: Cause,
     *,
     only_due: bool = False,
-    tell: bool = True,
     lost: Collection[UUID] = (),
 ) -> list[Changed]:
     """Release reservations that were not issued; returns those that this call released.
@@ -41,7 +40,6 @@ async def release(
     Args:
         ids: candidates; each is released only if `cause` holds when its row is locked.
         only_due: only those whose pick-up clock has run out.
-        tell: publish `ReservationReleasedV1`.
         lost: lots of which the caller takes away what becomes free; nobody is told of it.
     """
     if not ids:
@@ -76,16 +74,8 @@ async def release(
             grown.add("slot", seat.code, seat.site_id, seat.seats, need_id, day)
     await changes.save(tx)
     await publish_capacity(tx, keys)
-    if tell:
-        for each_changed in changed:
-            emit_released(
-                tx,
-                each_changed.reservation_id,
-                each_changed.need_id,
-                each_changed.attempt_no,
-                cause,
-                each_changed.issue_no,
-            )
+    for over in changed:
+        emit_released(tx, over.reservation_id, over.need_id, over.attempt_no, cause, over.issue_no)
     grown.emit(tx)
     about = counted("need", {each.need_id for each in changed})
     if cause == "withdrawn":

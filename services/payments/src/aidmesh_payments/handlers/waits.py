@@ -136,7 +136,7 @@ async def _sources(
             elif rate := await funding.latest_rate(conn, money.currency, currency, today):
                 worth = worth_of(currency, money.currency, rate[0])
                 found.append(replace(source, currency=currency, worth=worth))
-    for free in await store.free_of_holders(conn, office.region, today):
+    for free in await store.free_of_holders(conn, today):
         terms = plain.get((str(free.grant_id), free.budget_line))
         if terms is not None and free.free_minor > 0:
             pool = (str(free.allotment_id),)

@@ -186,7 +186,7 @@ class Free(NamedTuple):
     free_minor: int
 
 
-async def free_of_holders(conn: asyncpg.Connection, region: str, today: date) -> list[Free]:
+async def free_of_holders(conn: asyncpg.Connection, today: date) -> list[Free]:
     """Free money of holders of the own grants, as they told it last; the own region's as it is."""
     rows = await conn.fetch(
         """
