@@ -102,12 +102,14 @@ class FakeMessage:
     def __init__(self, subject: str, data: bytes, headers: dict[str, str] | None) -> None:
         self.subject, self.data, self.headers = subject, data, headers
         self.outcome: list[str] = []
+        self.delays_s: list[float | None] = []
 
     async def ack(self) -> None:
         self.outcome.append("ack")
 
     async def nak(self, delay: float | None = None) -> None:
         self.outcome.append("nak")
+        self.delays_s.append(delay)
 
     async def term(self) -> None:
         self.outcome.append("term")

@@ -235,6 +235,18 @@ async def test_what_waiting_does_not_cure_is_no_outage(
     assert await desk.letters() == [("failing", reason, 1)]
 
 
+async def test_a_message_that_fails_comes_again_later_each_time_and_is_dead_at_last(
+    desk: Desk,
+) -> None:
+    desk.effect = failing(ZeroDivisionError(), 2 * ATTEMPTS_MAX)  # as a batch, then by itself
+    message = wire(card(1), new_event_id())
+    for _ in range(ATTEMPTS_MAX):
+        await desk.inlet.take([message])
+    assert message.outcome == ["nak"] * (ATTEMPTS_MAX - 1) + ["term"]
+    assert message.delays_s == [2.0**attempt for attempt in range(1, ATTEMPTS_MAX)]
+    assert await desk.letters() == [("dead", "ZeroDivisionError", ATTEMPTS_MAX)]
+
+
 @pytest.mark.parametrize("event_id", [new_event_id(), uuid4()], ids=["by time", "at random"])
 async def test_an_id_is_handled_once_whatever_time_the_message_names(
     desk: Desk, event_id: UUID

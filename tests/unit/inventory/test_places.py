@@ -204,7 +204,7 @@ def test_needs_are_served_by_priority_then_age_then_as_recorded(order: list[int]
         request(9, 5, DAY, 7),
         request(1, 5, DAY, 8),
         request(2, 5, DAY, 8),
-        request(3, 1, DAY - timedelta(days=2)),
+        request(8, 1, DAY - timedelta(days=2), 9),
         request(4, 1, DAY - timedelta(days=1)),
         request(5, 1, DAY),
         request(6, 0, DAY - timedelta(days=9)),
@@ -227,13 +227,16 @@ def test_pick_up_clocks() -> None:
     assert days.collect_by(told_at, 3, NOW) == told_at + timedelta(days=3)
     # Heard of hours later: nobody could have handed anything out meanwhile.
     assert days.collect_by(NOW - timedelta(hours=5), 3, NOW) == NOW + timedelta(days=3)
+    # Who came is entered within a day of the slot, or of being told of it.
+    for ends_at, since in ((NOW, told_at), (told_at, NOW)):
+        assert days.slot_due_at(ends_at, since) == NOW + timedelta(days=1)
 
 
 @given(some_days, st.integers(-2000, 8000).map(lambda hours: NOW + timedelta(hours=hours)))
 def test_a_guest_always_has_a_day_to_come(from_on: date, since: datetime) -> None:
     due_at = days.bed_due_at(from_on, since)
-    assert due_at >= since + timedelta(days=1)
-    assert days.day_of(due_at) > from_on
+    noon = datetime(from_on.year, from_on.month, from_on.day, 12, tzinfo=days.KYIV)
+    assert due_at == max(noon + timedelta(days=1), since + timedelta(days=1))
 
 
 @given(some_days, st.integers(-2000, 8000).map(lambda hours: NOW + timedelta(hours=hours)))
@@ -251,7 +254,10 @@ def test_a_guest_is_checked_out_at_noon_to_the_second() -> None:
 
 
 def test_days_are_those_of_kyiv() -> None:
-    assert days.day_of(datetime(2026, 3, 2, 22, 30, tzinfo=UTC)) == date(2026, 3, 3)
+    half_past_midnight = datetime(2026, 3, 2, 22, 30, tzinfo=UTC)
+    assert days.day_of(half_past_midnight) == date(2026, 3, 3)
+    assert not days.is_future(date(2026, 3, 3), half_past_midnight)
+    assert days.is_future(date(2026, 3, 4), half_past_midnight)
     # Noon after the clocks went forward, in UTC.
     due_at = days.bed_due_at(date(2026, 3, 28), datetime(2026, 3, 1, tzinfo=UTC))
     assert due_at == datetime(2026, 3, 29, 9, tzinfo=UTC)

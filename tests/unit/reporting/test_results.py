@@ -1,5 +1,6 @@
 """The whole of several regions, and what of it may be shown in public."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 
@@ -11,6 +12,7 @@ from aidmesh_reporting.domain.months import (
     last_day,
     month_of,
     months_between,
+    months_over,
     to_restate,
     whole_months,
 )
@@ -19,6 +21,7 @@ from aidmesh_reporting.domain.results import (
     Dimension,
     PublishedLine,
     PublishedMonth,
+    all_settled,
     of_others,
 )
 
@@ -66,6 +69,27 @@ def test_regions_add_up() -> None:
     other = month("2024-01", 3, 3, row("UA80", "food", 3, 3), region="kyiv")
     total = of_others([JANUARY, other], ())[Cell()]
     assert (total.people, total.services, total.quantities) == (11, 14, {"piece": 28})
+
+
+def test_the_whole_is_settled_once_every_region_has_settled_every_month() -> None:
+    regions, months = ("kyiv", "lviv"), ("2024-01", "2024-02")
+    told = [
+        replace(month(name, 0, 0, region=region), settled=True)
+        for region in regions
+        for name in months
+    ]
+    assert all_settled(told, regions, months)
+    assert not all_settled(told, None, months)
+    assert not all_settled(told[1:], regions, months)
+    assert not all_settled([*told[:3], replace(told[3], settled=False)], regions, months)
+    # Whoever told something has a part in the sum, also if nobody counts on them any more.
+    assert not all_settled([*told, month("2024-01", 0, 0, region="odesa")], regions, months)
+
+
+def test_a_month_is_over_the_day_after_its_last() -> None:
+    months = ["2024-01", "2024-02", "2024-03"]
+    assert months_over(months, date(2024, 2, 29)) == ["2024-01"]
+    assert months_over(months, date(2024, 3, 1)) == ["2024-01", "2024-02"]
 
 
 days = st.dates(date(2020, 1, 1), date(2030, 12, 31))

@@ -1,5 +1,6 @@
 """What an approved need or a fact asks of inventory, and what is said of what it got."""
 
+from collections.abc import Collection, Mapping
 from datetime import date
 from typing import Literal
 from uuid import UUID
@@ -39,7 +40,10 @@ def is_over(event: NeedApprovedV1, today: date) -> bool:
 
 
 def request_of(
-    event: NeedApprovedV1, avoid: dict[UUID, frozenset[UUID]], known: set[UUID], today: date
+    event: NeedApprovedV1,
+    avoid: Mapping[UUID, frozenset[UUID]],
+    known: Collection[UUID],
+    today: date,
 ) -> Request:
     """What an approved need asks for.
 
