@@ -34,6 +34,8 @@ _ALONE = 0x7265706F7274
 
 async def keep(conn: asyncpg.Connection, events: Sequence[Received[Event]]) -> None:
     """Keep events for rebuilding; those known already are left alone."""
+    if not events:
+        return
     await conn.execute(
         """
         INSERT INTO fact_event (event_id, type, region, occurred_at, payload)
