@@ -130,13 +130,16 @@ def test_what_the_mesh_says_itself_is_read_too_of_the_regions_asked_for(tmp_path
         folder = tmp_path / region / "log"
         folder.mkdir(parents=True)
         (folder / "intake.log").write_text(line(region, f"need.woken.{region}"))
-        (folder / "nats.log").write_text("a server's own words\n")
+        for name in ("nats.log", "nats-2.log", "nats.log.2026.11.26.10.00.00"):
+            (folder / name).write_text("a server's own words\n")
     (tmp_path / "mesh.log").write_text(
         "".join(line(region, f"gate.{region}") for region in ("kyiv", "lviv", "all")) + "words\n"
     )
-    found = of_regions(lines_of(log_files(tmp_path, ["kyiv"])), ["kyiv"])
+    (tmp_path / "mesh.log.1").write_text(line("kyiv", "put.aside"))
+    found = list(of_regions(lines_of(log_files(tmp_path, ["kyiv"])), ["kyiv"]))
+    assert [each.text for each in found if not each.fields] == ["words"]
     assert {each.fields.get("event") for each in found} == {
-        "need.woken.kyiv", "gate.kyiv", "gate.all", None,
+        "need.woken.kyiv", "gate.kyiv", "gate.all", "put.aside", None,
     }  # fmt: skip
 
 

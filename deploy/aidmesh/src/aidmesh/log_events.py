@@ -19,6 +19,11 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
         "What had died could not be started; it is tried again.",
         "Read the reason, and the end of its log.",
     ),
+    "log.not_shortened": LogEvent(
+        "warning",
+        "A log of this machine has grown too large, and could not be begun anew.",
+        "Look at the disk, and at who owns that file.",
+    ),
     "server.renewed": LogEvent("info", "A region's NATS server took up keys that have changed."),
     "server.not_renewed": LogEvent(
         "warning",

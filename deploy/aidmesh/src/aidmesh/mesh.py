@@ -14,6 +14,7 @@ from pathlib import Path
 
 from aidmesh.credentials import check_folders, store_key_id
 from aidmesh.embedded import EmbeddedError, FolderLock
+from aidmesh.log_sizes import keep_short
 from aidmesh.meshfile import (
     NAME,
     SERVICES,
@@ -153,8 +154,9 @@ async def running_mesh(
             write_mesh(data, file)
         for line in news:
             announce(line)
-        own_log = stack.enter_context((data / "mesh.log").open("a", encoding="utf-8"))
-        logs.configure("mesh", "all", stream=own_log)
+        own_log = data / "mesh.log"
+        stream = stack.enter_context(own_log.open("a", encoding="utf-8"))
+        logs.configure("mesh", "all", stream=stream)
 
         def make(name: str, file: MeshFile) -> Region:
             return Region(
@@ -171,8 +173,8 @@ async def running_mesh(
         mesh = Mesh(data, file, make)
         stack.push_async_callback(mesh.stop)
         await mesh.start()
-        follower = asyncio.create_task(mesh.follow())
-        stack.push_async_callback(_cancel, [follower])
+        beside = [mesh.follow(), keep_short(lambda: [own_log])]
+        stack.push_async_callback(_cancel, [asyncio.create_task(each) for each in beside])
         await asyncio.gather(*(region.wait_until_ready() for region in mesh.regions.values()))
         yield mesh
 

@@ -6,7 +6,6 @@ what they do for an outage of any kind.
 
 import asyncio
 import os
-import shutil
 import signal
 import sys
 import time
@@ -22,6 +21,7 @@ from aidmesh.credentials import is_encrypted, seed_file
 from aidmesh.embedded import EmbeddedError, NatsServer, PostgresServer, StartError
 from aidmesh.embedded.ports import HOST
 from aidmesh.embedded.process import KeptProcess
+from aidmesh.log_sizes import keep_short
 from aidmesh.meshfile import MeshFile, RegionEntry
 from aidmesh.tending import Tender
 from aidmesh.topology.config import render
@@ -39,8 +39,6 @@ RESTART_S_MAX = 30.0
 STEADY_S = 60.0
 READY_SECONDS_MAX = 120.0
 SERVICE_STOP_MS_MAX = 15_000
-LOG_BYTES_MAX = 64 * 1024**2
-LOG_LOOK_S = 60.0
 NO_ROADS: Mapping[tuple[str, str], int] = {}
 
 
@@ -185,17 +183,12 @@ class Region:
             for watched in self._watched:
                 tasks.create_task(self._keep(watched))
             tasks.create_task(self._tender.keep())
-            tasks.create_task(self._keep_logs_short())
+            tasks.create_task(keep_short(self.logs))
 
     async def _keep(self, watched: Watched) -> None:
         while goes_on():
             await self._look(watched)
             await asyncio.sleep(LOOK_S)
-
-    async def _keep_logs_short(self) -> None:
-        while goes_on():
-            await asyncio.sleep(LOG_LOOK_S)
-            await asyncio.to_thread(self._shorten_logs)
 
     async def link_with_peers(self, mesh: MeshFile) -> None:
         """Take on the links that `mesh` names now; services, and other links, go on."""
@@ -261,6 +254,15 @@ class Region:
             served.append(Served(server, setup, partial(read, index)))
         return served
 
+    def logs(self) -> list[Path]:
+        """The logs that nobody else keeps short: NATS does so with its own."""
+        return [
+            *(host.output for host in self.hosts.values()),
+            *(self._folder / "log").glob("*.out"),
+            *self.postgres.folder.glob("log/*.json"),
+            *self.postgres.folder.glob("log/*.log"),
+        ]
+
     def make_folders(self) -> None:
         """Make the folders of its data and logs."""
         # PostgreSQL's account has to pass where the system can't lead it past closed folders.
@@ -282,14 +284,6 @@ class Region:
             env={**os.environ, **service_environment(self.name, self.entry, index)},
             keep_fds=self._keep_fds,
         )
-
-    def _shorten_logs(self) -> None:
-        """Keep one older file of each service's log; what is written meanwhile may be lost."""
-        for host in self.hosts.values():
-            path = host.output
-            if path.exists() and path.stat().st_size > LOG_BYTES_MAX:
-                shutil.copyfile(path, path.with_suffix(".log.1"))
-                os.truncate(path, 0)
 
 
 def _nth(name: str, index: int) -> str:

@@ -1,6 +1,7 @@
 """The service's database: a bounded pool, and transactions that carry their events along."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
@@ -14,11 +15,13 @@ import asyncpg
 from pogo_core.util import migrate as pogo
 
 from aidmesh_chassis import handoff, outbox
-from aidmesh_chassis.logs import Deferred
+from aidmesh_chassis.logs import Deferred, get_logger, ms_since
 from aidmesh_contracts.base import Event
 
 if TYPE_CHECKING:
     from aidmesh_chassis.envelope import Received
+
+log = get_logger()
 
 CHASSIS_MIGRATIONS = Path(__file__).parent / "migrations"
 ACQUIRE_S_MAX = 10.0
@@ -343,13 +346,17 @@ async def is_migrated(conn: asyncpg.Connection, directories: Sequence[Path]) -> 
     Raises as asyncpg does when nothing was migrated yet.
     """
     async with conn.transaction(readonly=True):
-        applied = await conn.fetch("SELECT migration_id FROM public._pogo_migration")
-    known = {row["migration_id"] for row in applied}
+        known = await _applied(conn)
     return all(
         path.stem in known
         for directory in (CHASSIS_MIGRATIONS, *directories)
         for path in directory.glob("*.sql")
     )
+
+
+async def _applied(conn: asyncpg.Connection) -> set[str]:
+    rows = await conn.fetch("SELECT migration_id FROM public._pogo_migration")
+    return {row["migration_id"] for row in rows}
 
 
 async def migrate(dsn: str, directories: Sequence[Path]) -> None:
@@ -365,9 +372,15 @@ async def migrate(dsn: str, directories: Sequence[Path]) -> None:
     conn = await asyncpg.connect(dsn, timeout=10.0, statement_cache_size=0)
     try:
         for directory in (CHASSIS_MIGRATIONS, *directories):
+            started = time.perf_counter()
             async with conn.transaction():
                 await conn.execute("SELECT pg_advisory_xact_lock(711_001)")
+                begun = await conn.fetchval("SELECT to_regclass('public._pogo_migration')")
+                before = await _applied(conn) if begun else set()
                 await pogo.apply(conn, directory, schema_name="public")
+                new = await _applied(conn) - before
+            if new:
+                log.info("database.migrated", migrations=sorted(new), duration_ms=ms_since(started))
         await make_partitions(conn)
     finally:
         await conn.close(timeout=5.0)

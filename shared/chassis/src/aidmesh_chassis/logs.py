@@ -171,6 +171,8 @@ def configure(
     # These tell every address that they ask for, ids and all.
     for name in ("httpx", "httpcore"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    # It warns of every migration that it applies: `database.migrated` tells of them.
+    logging.getLogger("pogo_core").setLevel(logging.ERROR)
 
 
 def adopt(*names: str) -> None:

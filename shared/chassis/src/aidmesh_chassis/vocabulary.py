@@ -211,6 +211,9 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
         "The service waits for its database, or for its migrations.",
         "If it lasts: is PostgreSQL up, has `migrate` run?",
     ),
+    "database.migrated": LogEvent(
+        "info", "Tables of a database were brought up to date: `migrations`, in `duration_ms`."
+    ),
     "service.started": LogEvent("info", "The service takes in events and answers requests."),
     "service.stopped": LogEvent("info", "The service stopped in order."),
     "service.failed": LogEvent(

@@ -15,8 +15,9 @@ from typing import Final, TextIO
 
 from aidmesh.reading.lines import Line, parse
 
-SERVERS_LOG: Final = "nats.log"
-"""Beside the services' logs, and no JSON."""
+SERVERS_LOGS: Final = "nats"
+"""What lies beside the services' logs and is no JSON begins so: one for each server, and the older
+ones that it put aside."""
 
 ALL_REGIONS: Final = "all"
 """The region of the mesh's own lines that are about none."""
@@ -47,7 +48,7 @@ def log_files(data: Path, regions: Sequence[str]) -> list[Path]:
             path
             for region in regions
             for path in sorted((data / region / "log").glob("*.log*"))
-            if path.name != SERVERS_LOG
+            if not path.name.startswith(SERVERS_LOGS)
         ),
     ]
 
