@@ -3,23 +3,29 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from nats.aio.client import Client
 
+from aidmesh import log_sizes
 from aidmesh.__main__ import build
+from aidmesh.asking import Holds, State
 from aidmesh.credentials import seed_file
+from aidmesh.embedded import free_ports
 from aidmesh.mesh import running_mesh
 from aidmesh.status import (
-    Holds,
+    CopyStatus,
     PeerStatus,
     RegionStatus,
     ServiceStatus,
     Status,
     attention_of,
+    copy_of,
     status_of,
 )
 from aidmesh.status_table import table
+from aidmesh.story.read import read_story
 from aidmesh.topology.config import SUPERVISOR
 from aidmesh.topology.warden import connect_as
 from aidmesh_contracts.consumers import consumers_of
@@ -83,6 +89,74 @@ def test_what_a_person_should_see_to_is_said(found: RegionStatus, line: str) -> 
     assert attention_of([FINE, found]) == (line,)
 
 
+def copies(*found: CopyStatus) -> ServiceStatus:
+    return ServiceStatus("intake", "ready", (), 0, 0.0, 0, 0, 0, copies=found)
+
+
+WORKS, AWAY, LOCKED = (
+    CopyStatus(1, "http://a", "ready"),
+    CopyStatus(2, "http://b", "away"),
+    CopyStatus(3, "http://c", "ready", (), ("master",)),
+)
+
+
+@pytest.mark.parametrize(
+    ("service", "lines"),
+    [
+        (copies(WORKS, replace(WORKS, number=2)), ()),
+        (
+            copies(WORKS, AWAY, LOCKED),
+            (
+                "kyiv: intake (copy 2 of 3) is away",
+                "kyiv: intake (copy 3 of 3) is locked (master); aidmesh unlock",
+            ),
+        ),
+        (
+            replace(copies(replace(AWAY, number=1), AWAY), state="away"),
+            ("kyiv: intake is away",),
+        ),
+        (
+            replace(copies(LOCKED, LOCKED), missing_keys=("master",)),
+            ("kyiv: intake is locked (master); aidmesh unlock",),
+        ),
+        (
+            replace(copies(copy_of(1, "http://a", None), copy_of(2, "http://b", {
+                "ready": False, "checks": {"broker": "no", "database": "ok"},
+            })), state="not ready"),
+            (
+                "kyiv: intake (copy 1 of 2) is away",
+                "kyiv: intake (copy 2 of 2) is not ready (broker)",
+            ),
+        ),
+    ],
+)  # fmt: skip
+def test_each_copy_of_a_service_is_looked_at(
+    service: ServiceStatus, lines: tuple[str, ...]
+) -> None:
+    found = replace(FINE, services=(service,))
+    assert attention_of([found]) == lines
+    ready = sum(each.state == "ready" for each in service.copies)
+    assert f"{service.state}" in table(Status("now", (found,)))[1]
+    assert f"({ready} of {len(service.copies)})" in table(Status("now", (found,)))[1]
+
+
+@pytest.mark.parametrize(
+    ("servers", "lines"),
+    [
+        (("ready", "ready", "ready"), ()),
+        (("ready", "away", "not ready"), (
+            "kyiv: NATS server 2 of 3 is away", "kyiv: NATS server 3 of 3 is not ready",
+        )),
+        (("away", "away", "away"), ("kyiv: NATS does not answer",)),
+    ],
+)  # fmt: skip
+def test_each_server_of_a_cluster_is_looked_at(
+    servers: tuple[State, ...], lines: tuple[str, ...]
+) -> None:
+    found = replace(FINE, nats=set(servers) != {"away"}, nats_servers=servers)
+    assert attention_of([found]) == lines
+
+
 @pytest.mark.parametrize(
     ("holds", "cell"),
     [
@@ -107,7 +181,11 @@ def test_all_that_waits_in_a_service_is_shown(holds: Holds, cell: str) -> None:
     assert found["lag"] == {"inventory-local": 3}
 
 
-async def test_a_mesh_without_services_tells_what_its_servers_know(tmp_path: Path) -> None:
+async def test_a_mesh_without_services_tells_what_its_servers_know(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_sizes, "LOG_BYTES_MAX", 200)
+    monkeypatch.setattr(log_sizes, "LOOK_S", 0.5)
     data = tmp_path / "data"
     async with running_mesh(
         data, ("kyiv", "lviv"), keys_in(tmp_path / "keys"), services=()
@@ -141,6 +219,19 @@ async def test_a_mesh_without_services_tells_what_its_servers_know(tmp_path: Pat
         lines = table(found)
         assert lines[0].startswith("REGION")
         assert len(lines) == 1 + 2 * (6 + 1) + len(found.attention)
+
+        # A story is told without a region whose databases are away, and says so.
+        cut = mesh.file.model_copy(deep=True)
+        cut.regions["lviv"].postgres.port = free_ports(1)[0]
+        told = await read_story(cut, uuid4())
+        (trouble,) = told.trouble
+        assert trouble.startswith("the databases of lviv do not answer (ConnectionRefusedError)")
+
+        async def shortened() -> bool:
+            assert (data / "mesh.log.1").exists()
+            return bool([*data.glob("kyiv/postgres/log/*.json.1")])
+
+        await eventually(shortened, 60)
     after = await status_of(mesh.file)
     assert all(not region.nats and not region.postgres for region in after.regions)
     assert {peer.link for region in after.regions for peer in region.peers} == {"unknown"}

@@ -1,6 +1,7 @@
 """What the doctor says of files, servers and work that is stuck."""
 
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from aidmesh.doctor import examine
 from aidmesh.doctor.examine import answered, files, jetstream
 from aidmesh.doctor.findings import EVERY_SERVICE, OF_SERVICE, Question, age
 from aidmesh.meshfile import WITH_DATABASE, MeshFile, prepare_mesh
-from aidmesh.status import ServiceStatus
+from aidmesh.status import CopyStatus, ServiceStatus
 from aidmesh_chassis.service import Health
 
 QUESTIONS = [*EVERY_SERVICE, *(each for of_one in OF_SERVICE.values() for each in of_one)]
@@ -101,6 +102,17 @@ def test_a_service_that_is_away_or_not_ready_comes_with_what_to_do() -> None:
     found = examine.not_working("kyiv intake", lacks)
     assert found.what == "is not ready (consumers, outbox)"
     assert found.do.startswith("aidmesh topology apply. Nothing leaves it")
+
+
+def test_a_copy_that_is_away_among_others_is_no_standstill() -> None:
+    copies = (CopyStatus(1, "http://a:1", "ready"), CopyStatus(2, "http://a:2", "away"))
+    (_, (called, away)) = ServiceStatus("intake", "ready", copies=copies).apart()
+    found = examine.not_working(f"kyiv {called}", away, others_work=True)
+    assert (found.harm, found.where) == ("warning", "kyiv intake (copy 2 of 2)")
+    assert found.why == "The other copies do its work."
+    assert "aidmesh.host intake that listens at http://a:2" in found.do
+    lacks = replace(away, state="not ready", lacks=("consumers",))
+    assert examine.not_working("kyiv intake", lacks, others_work=True).harm == "warning"
 
 
 def test_every_check_of_readiness_has_something_to_do() -> None:

@@ -5,45 +5,43 @@ only it knows as unknown. Nothing is changed.
 """
 
 import asyncio
-import http.client
 import json
-from collections.abc import Awaitable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Literal, TypeVar, cast
+from typing import Literal, cast
 
-import asyncpg
-import httpx
-import nats.errors
-
-from aidmesh.credentials import seed_file
-from aidmesh.meshfile import WITH_DATABASE, MeshFile, NatsEntry, RegionEntry
-from aidmesh.topology.api import ApiError, JetStreamApi, Json
-from aidmesh.topology.config import READER
-from aidmesh.topology.warden import connect_as
-from aidmesh.topology.watcher import linked_peers
+from aidmesh.asking import (
+    Holds,
+    State,
+    Stored,
+    ask_links,
+    ask_readiness,
+    ask_server,
+    ask_stored,
+    ask_untaken,
+    asked,
+)
+from aidmesh.meshfile import WITH_DATABASE, MeshFile, RegionEntry
+from aidmesh.topology.api import Json
 from aidmesh.words import age, count
-from aidmesh_chassis import handoff, inbox, outbox
 from aidmesh_contracts.consumers import CONSUMERS
 
-ASK_SECONDS_MAX = 5.0
-HOLDS_SOON_S = 300
-"""A hold that ends within this is about to expire: minutes are all it has."""
 HOLDS_LATE_S = 120
 """A hold that is over for longer and still holds is one that no sweep has seen."""
-HOLDS_IN = {"inventory": "reservation", "payments": "commitment"}
-T = TypeVar("T")
-AWAY = (
-    OSError,
-    TimeoutError,
-    ValueError,
-    httpx.HTTPError,
-    http.client.HTTPException,
-    nats.errors.Error,
-    ApiError,
-    asyncpg.PostgresError,
-    asyncpg.InterfaceError,
-)
+STATES: tuple[State, ...] = ("ready", "not ready", "away")
+"""The best first."""
+
+
+@dataclass(frozen=True, slots=True)
+class CopyStatus:
+    """One of the processes that share a service's work; `number` is its `INSTANCE`, from 1 on."""
+
+    number: int
+    url: str
+    state: State
+    lacks: tuple[str, ...] = ()
+    missing_keys: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,16 +49,18 @@ class ServiceStatus:
     """One service. What could not be asked is None.
 
     Attributes:
-        lacks: names of the checks of `/readyz` that fail.
-        missing_keys: those for personal data that it runs without until `aidmesh unlock`.
+        state: of its copy that is best off: while one works, the service does.
+        lacks: names of the checks of `/readyz` that fail there.
+        missing_keys: those for personal data that a copy runs without until `aidmesh unlock`.
         unsent: rows of its outbox that NATS did not acknowledge; `unsent_age_s` of the oldest.
         untaken: events in its streams that it has not taken in; `lag` the same by durable.
         dead: letters that wait for a person; `retried` those that are tried again.
         holds: what it has set aside, by minutes, for needs; None too where it sets nothing aside.
+        copies: each of them; one where it runs once.
     """
 
     service: str
-    state: Literal["ready", "not ready", "away"]
+    state: State
     lacks: tuple[str, ...] = ()
     unsent: int | None = None
     unsent_age_s: float | None = None
@@ -69,23 +69,27 @@ class ServiceStatus:
     retried: int | None = None
     lag: Mapping[str, int] | None = None
     missing_keys: tuple[str, ...] = ()
-    holds: "Holds | None" = None
+    holds: Holds | None = None
+    copies: tuple[CopyStatus, ...] = ()
 
-
-@dataclass(frozen=True, slots=True)
-class Holds:
-    """Goods, places or money that are set aside until an instant.
-
-    Attributes:
-        held: how many holds there are.
-        ending: how many of them end within `HOLDS_SOON_S`, or are over.
-        next_ends_s: until the first ends; negative where it is over and still holds. None where
-            there is none.
-    """
-
-    held: int
-    ending: int
-    next_ends_s: float | None
+    def apart(self) -> list[tuple[str, "ServiceStatus"]]:
+        """What is to be spoken of by itself, and how it is called: the service as a whole, or each
+        of its copies when they differ."""
+        if len({(each.state, each.lacks, each.missing_keys) for each in self.copies}) <= 1:
+            return [(self.service, self)]
+        return [
+            (
+                f"{self.service} (copy {each.number} of {len(self.copies)})",
+                replace(
+                    self,
+                    state=each.state,
+                    lacks=each.lacks,
+                    missing_keys=each.missing_keys,
+                    copies=(each,),
+                ),
+            )
+            for each in self.copies
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +115,10 @@ class PeerStatus:
 
 @dataclass(frozen=True, slots=True)
 class RegionStatus:
-    """One region; `nats` and `postgres` say whether the servers answer."""
+    """One region; `nats` and `postgres` say whether the servers answer.
+
+    `nats_servers` has each server of a cluster, empty for a single one.
+    """
 
     region: str
     epoch: int
@@ -119,6 +126,7 @@ class RegionStatus:
     postgres: bool
     services: tuple[ServiceStatus, ...]
     peers: tuple[PeerStatus, ...]
+    nats_servers: tuple[State, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,17 +142,6 @@ class Status:
     def as_json(self) -> Json:
         """Plain values."""
         return cast("Json", json.loads(json.dumps(asdict(self))))
-
-
-@dataclass(frozen=True, slots=True)
-class _Stored:
-    """What a service's database holds that nobody has taken yet."""
-
-    unsent: int
-    unsent_age_s: float
-    letters: Mapping[str, int]
-    handoffs: Sequence[handoff.Waiting]
-    holds: Holds | None = None
 
 
 async def status_of(mesh: MeshFile) -> Status:
@@ -167,13 +164,19 @@ def attention_of(regions: Sequence[RegionStatus]) -> tuple[str, ...]:
         name = region.region
         lines += [f"{name}: NATS does not answer"] * (not region.nats)
         lines += [f"{name}: PostgreSQL does not answer"] * (not region.postgres)
+        lines += [
+            f"{name}: NATS server {number} of {len(region.nats_servers)} is {state}"
+            for number, state in enumerate(region.nats_servers, start=1)
+            if state != "ready" and any(each != "away" for each in region.nats_servers)
+        ]
         for service in region.services:
-            if service.state != "ready":
-                why = f" ({', '.join(service.lacks)})" if service.lacks else ""
-                lines.append(f"{name}: {service.service} is {service.state}{why}")
-            if service.missing_keys:
-                keys = ", ".join(service.missing_keys)
-                lines.append(f"{name}: {service.service} is locked ({keys}); aidmesh unlock")
+            for called, each in service.apart():
+                if each.state != "ready":
+                    why = f" ({', '.join(each.lacks)})" if each.lacks else ""
+                    lines.append(f"{name}: {called} is {each.state}{why}")
+                if each.missing_keys:
+                    keys = ", ".join(each.missing_keys)
+                    lines.append(f"{name}: {called} is locked ({keys}); aidmesh unlock")
             if service.dead:
                 lines.append(f"{name}: {service.service} has {count(service.dead, 'dead letter')}")
             ends_s = None if service.holds is None else service.holds.next_ends_s
@@ -195,59 +198,91 @@ def attention_of(regions: Sequence[RegionStatus]) -> tuple[str, ...]:
 
 async def _region(name: str, entry: RegionEntry, peers: Sequence[str]) -> RegionStatus:
     services = list(entry.services)
-    ready, stored, pending, linked = await asyncio.gather(
-        _readiness(entry, services),
-        asyncio.gather(*(_asked(_stored(entry.admin_dsn(each), each)) for each in WITH_DATABASE)),
-        _asked(_untaken(entry)),
-        _asked(asyncio.to_thread(_linked, entry.nats)),
+    ready, stored, pending, linked, nodes = await asyncio.gather(
+        ask_readiness(entry, services),
+        asyncio.gather(*(asked(ask_stored(entry.admin_dsn(each), each)) for each in WITH_DATABASE)),
+        asked(ask_untaken(entry)),
+        asked(asyncio.to_thread(ask_links, entry.nats)),
+        asyncio.gather(
+            *(
+                asyncio.to_thread(ask_server, entry.nats.host, port)
+                for port in entry.nats.monitor_ports
+            )
+        ),
     )
     kept = dict(zip(WITH_DATABASE, stored, strict=True))
+    answers = [each for of_one in ready.values() for each in of_one]
     return RegionStatus(
         region=name,
         epoch=entry.epoch,
         nats=pending is not None,
         postgres=any(each is not None for each in stored),
-        services=tuple(_service(each, ready[each], kept.get(each), pending) for each in services),
-        peers=tuple(
-            peer_of(peer, list(ready.values()), list(kept.values()), linked) for peer in peers
+        services=tuple(
+            _service(each, entry.services[each].urls, ready[each], kept.get(each), pending)
+            for each in services
         ),
+        peers=tuple(peer_of(peer, answers, list(kept.values()), linked) for peer in peers),
+        nats_servers=tuple(nodes) if len(nodes) > 1 else (),
     )
 
 
 def _service(
-    name: str, ready: Json | None, stored: _Stored | None, pending: Mapping[str, int] | None
+    name: str,
+    urls: Sequence[str],
+    ready: Sequence[Json | None],
+    stored: Stored | None,
+    pending: Mapping[str, int] | None,
 ) -> ServiceStatus:
     lag = None
     if pending is not None and name in WITH_DATABASE:
         own = (each.durable for each in CONSUMERS if each.service == name)
         lag = {durable: pending.get(durable, 0) for durable in own}
-    checks = cast("Mapping[str, str]", (ready or {}).get("checks") or {})
+    copies = tuple(
+        copy_of(number, url, each)
+        for number, (url, each) in enumerate(zip(urls, ready, strict=True), start=1)
+    )
+    best = min(copies, key=lambda each: STATES.index(each.state))
     letters = {} if stored is None else stored.letters
     return ServiceStatus(
         service=name,
-        state="away" if ready is None else "ready" if ready.get("ready") else "not ready",
-        lacks=tuple(check for check, outcome in checks.items() if outcome != "ok"),
+        state=best.state,
+        lacks=best.lacks,
         unsent=None if stored is None else stored.unsent,
         unsent_age_s=None if stored is None else round(stored.unsent_age_s, 1),
         untaken=None if lag is None else sum(lag.values()),
         dead=None if stored is None else letters.get("dead", 0),
         retried=None if stored is None else letters.get("failing", 0) + letters.get("parked", 0),
         lag=lag,
-        missing_keys=tuple(cast("Sequence[str]", (ready or {}).get("missing_keys") or ())),
+        missing_keys=tuple(dict.fromkeys(key for each in copies for key in each.missing_keys)),
         holds=None if stored is None else stored.holds,
+        copies=copies,
+    )
+
+
+def copy_of(number: int, url: str, ready: Json | None) -> CopyStatus:
+    """What a copy answered to `/readyz`; None for one that did not. Pure."""
+    if ready is None:
+        return CopyStatus(number, url, "away")
+    checks = cast("Mapping[str, str]", ready.get("checks") or {})
+    return CopyStatus(
+        number,
+        url,
+        "ready" if ready.get("ready") else "not ready",
+        tuple(check for check, outcome in checks.items() if outcome != "ok"),
+        tuple(cast("Sequence[str]", ready.get("missing_keys") or ())),
     )
 
 
 def peer_of(
     peer: str,
     ready: Sequence[Json | None],
-    stored: Sequence[_Stored | None],
+    stored: Sequence[Stored | None],
     linked: frozenset[str] | None,
 ) -> PeerStatus:
     """What the services say of a peer; without any of them, whether NATS has a link to it. Pure.
 
     Args:
-        ready: what each service answered to `/readyz`.
+        ready: what each copy of each service answered to `/readyz`.
         stored: what each database holds for others.
         linked: the peers that NATS has a link to.
     """
@@ -296,71 +331,3 @@ def _link_of(peer: str, linked: frozenset[str] | None) -> Literal["up", "dark", 
     if linked is None:
         return "unknown"
     return "up" if peer in linked else "dark"
-
-
-def _linked(nats: NatsEntry) -> frozenset[str]:
-    return linked_peers(*nats.monitor_ports, host=nats.host)
-
-
-async def _readiness(entry: RegionEntry, services: Sequence[str]) -> dict[str, Json | None]:
-    async with httpx.AsyncClient(timeout=ASK_SECONDS_MAX, trust_env=False) as client:
-
-        async def ask(service: str) -> Json:
-            answer = await client.get(f"{entry.services[service].url}/readyz")
-            return cast("Json", answer.json())
-
-        answers = await asyncio.gather(*(_asked(ask(each)) for each in services))
-    return dict(zip(services, answers, strict=True))
-
-
-async def _stored(dsn: str, service: str) -> _Stored:
-    conn = await asyncpg.connect(dsn, timeout=ASK_SECONDS_MAX)
-    try:
-        waiting = await outbox.backlog(conn)
-        return _Stored(
-            waiting.rows,
-            waiting.age_s,
-            await inbox.open_letters(conn),
-            await handoff.waiting(conn),
-            await _holds(conn, HOLDS_IN[service]) if service in HOLDS_IN else None,
-        )
-    finally:
-        await conn.close()
-
-
-async def _holds(conn: asyncpg.Connection, table: str) -> Holds:
-    (row,) = await conn.fetch(
-        f"""
-        SELECT count(*) AS held,
-               count(*) FILTER (WHERE hold_until < now() + make_interval(secs => $1)) AS ending,
-               EXTRACT(EPOCH FROM min(hold_until) - now())::float8 AS next_ends_s
-        FROM {table} WHERE state = 'held'
-        """,  # noqa: S608 - one of `HOLDS_IN`
-        HOLDS_SOON_S,
-    )
-    ends_s = row["next_ends_s"]
-    return Holds(row["held"], row["ending"], None if ends_s is None else round(ends_s, 1))
-
-
-async def _untaken(entry: RegionEntry) -> dict[str, int]:
-    """Events that wait or are not acknowledged, by durable."""
-    client = await connect_as(entry.nats.url, seed_file(entry.keys, READER))
-    try:
-        api = JetStreamApi(client)
-        counts: dict[str, int] = {}
-        for consumer in CONSUMERS:
-            info = await api.consumer_info(consumer.stream.value, consumer.durable) or {}
-            counts[consumer.durable] = sum(
-                int(str(info.get(each, 0))) for each in ("num_pending", "num_ack_pending")
-            )
-        return counts
-    finally:
-        await client.close()
-
-
-async def _asked(answer: Awaitable[T]) -> T | None:
-    try:
-        async with asyncio.timeout(2 * ASK_SECONDS_MAX):
-            return await answer
-    except AWAY:
-        return None

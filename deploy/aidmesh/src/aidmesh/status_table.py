@@ -1,6 +1,7 @@
 """What `aidmesh status` found, for a terminal."""
 
-from aidmesh.status import Holds, Status
+from aidmesh.asking import Holds
+from aidmesh.status import Status
 from aidmesh.words import age, count
 
 
@@ -12,6 +13,9 @@ def table(status: Status) -> list[str]:
         for each in region.services:
             lacks = f": {','.join(each.lacks)}" if each.lacks else ""
             lacks += ", locked" if each.missing_keys else ""
+            if len(each.copies) > 1:
+                ready = sum(copy.state == "ready" for copy in each.copies)
+                lacks += f" ({ready} of {len(each.copies)})"
             rows.append(
                 (
                     *(region.region, each.service, each.state + lacks, "", ""),

@@ -116,8 +116,9 @@ async def _linked(data: Path, mesh: "MeshFile", region: str, peers: Sequence[str
     """Wait until the region runs and is linked, if the mesh runs."""
     import asyncio  # noqa: PLC0415
 
+    from aidmesh.asking import AWAY  # noqa: PLC0415
     from aidmesh.embedded import in_use  # noqa: PLC0415
-    from aidmesh.status import AWAY, status_of  # noqa: PLC0415
+    from aidmesh.status import status_of  # noqa: PLC0415
     from aidmesh.topology.watcher import linked_peers  # noqa: PLC0415
 
     if not in_use(data):

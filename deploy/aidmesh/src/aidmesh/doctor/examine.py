@@ -5,6 +5,7 @@ import json
 import shutil
 import stat
 import urllib.request
+from collections.abc import Awaitable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,10 +13,11 @@ from typing import Final, cast
 
 import asyncpg
 
+from aidmesh.asking import AWAY, asked
 from aidmesh.credentials import seed_file
 from aidmesh.doctor.findings import EVERY_SERVICE, OF_SERVICE, Finding, Question, age
-from aidmesh.meshfile import NAME, WITH_DATABASE, MeshFile, NatsEntry, RegionEntry
-from aidmesh.status import AWAY, ServiceStatus, Status, attention_of, status_of
+from aidmesh.meshfile import NAME, WITH_DATABASE, MeshFile, RegionEntry
+from aidmesh.status import RegionStatus, ServiceStatus, Status, attention_of, status_of
 from aidmesh.topology.api import JetStreamApi, Json
 from aidmesh.topology.config import READER
 from aidmesh.topology.plan import Remedy, plan_of
@@ -45,7 +47,7 @@ async def examine(data: Path, mesh: MeshFile) -> list[Finding]:
     status = await status_of(mesh)
     found = [*files(data, mesh), *_running(status)]
     regions = await asyncio.gather(
-        *(_region(name, entry, mesh) for name, entry in mesh.regions.items())
+        *(_region(each.region, mesh.regions[each.region], mesh, each) for each in status.regions)
     )
     found += [finding for each in regions for finding in each]
     return sorted(found, key=lambda each: HARMS.index(each.harm))
@@ -86,21 +88,25 @@ def files(data: Path, mesh: MeshFile) -> list[Finding]:
 
 def _running(status: Status) -> list[Finding]:
     """What `aidmesh status` would draw attention to; what databases say of it is asked below."""
-    services = [
-        not_working(f"{region.region} {each.service}", each)
+    parts = [
+        (f"{region.region} {called}", each, service)
         for region in status.regions
-        for each in region.services
+        for service in region.services
+        for called, each in service.apart()
+    ]
+    services = [
+        not_working(where, each, others_work=service.state == "ready")
+        for where, each, service in parts
         if each.state != "ready"
     ]
     # Without their services the regions have what is left to say.
     others = attention_of([replace(region, services=()) for region in status.regions])
     locked = [
-        Finding("error", f"{region.region} {each.service}",
+        Finding("error", where,
                 f"it runs without its keys ({', '.join(each.missing_keys)})",
                 "Whatever needs people's details waits: registering, messages, payments.",
                 "aidmesh unlock, by somebody who knows the passphrase.")
-        for region in status.regions
-        for each in region.services
+        for where, each, _ in parts
         if each.missing_keys
     ]  # fmt: skip
     return services + locked + [
@@ -110,45 +116,75 @@ def _running(status: Status) -> list[Finding]:
     ]  # fmt: skip
 
 
-def not_working(where: str, service: ServiceStatus) -> Finding:
-    """What a service that is away, or not ready, means, and what is done about it."""
+def not_working(where: str, service: ServiceStatus, *, others_work: bool = False) -> Finding:
+    """What a service that is away, or not ready, means, and what is done about it.
+
+    Args:
+        where: region and service, or which of its copies.
+        service: as it was found, of one copy where they differ.
+        others_work: whether other copies of it do.
+    """
     waits = f"; waiting for it: {count(service.untaken, 'event')}" if service.untaken else ""
     logs = f"aidmesh logs service={service.service} 'level>=warning' --since 15m"
+    process = f"aidmesh.host {service.service}"
+    if len(service.copies) == 1:
+        process += f" that listens at {service.copies[0].url}"
+    stands = "What it does stands still; the others go on, and it catches up."
+    if others_work:
+        stands = "The other copies do its work."
     if service.state == "away":
         return Finding(
-            "error",
+            "warning" if others_work else "error",
             where,
             f"does not answer{waits}",
-            "What it does stands still; the others go on, and it catches up.",
+            stands,
             f"{logs}. What ended is started again by itself; a process that hangs "
-            f"(aidmesh.host {service.service}, or its container) has to be ended.",
+            f"({process}, or its container) has to be ended.",
         )
     todo = [LACKING[each] for each in service.lacks if each in LACKING]
     return Finding(
-        "error",
+        "warning" if others_work else "error",
         where,
         f"is not ready ({', '.join(service.lacks)}){waits}",
-        "It lacks what it needs to work.",
+        stands if others_work else "It lacks what it needs to work.",
         f"{' '.join(todo)} {logs}.".lstrip(),
     )
 
 
-async def _region(name: str, entry: RegionEntry, mesh: MeshFile) -> list[Finding]:
+async def _region(
+    name: str, entry: RegionEntry, mesh: MeshFile, status: RegionStatus
+) -> list[Finding]:
+    both = status.postgres and status.nats
     parts = await asyncio.gather(
-        *(_service(name, entry, service) for service in WITH_DATABASE),
-        _server(name, entry),
-        _streams(name, entry, mesh),
+        *(
+            _looked(f"{name} {service}", _service(name, entry, service), answers=status.postgres)
+            for service in WITH_DATABASE
+        ),
+        _looked(f"{name} postgres", _server(name, entry), answers=status.postgres),
+        _looked(f"{name} nats", _streams(name, entry, mesh), answers=both),
     )
     return [finding for part in parts for finding in part]
 
 
-async def _service(region: str, entry: RegionEntry, service: str) -> list[Finding]:
+async def _looked(where: str, look: Awaitable[list[Finding]], *, answers: bool) -> list[Finding]:
+    """What was found, or that it can't be found out; of a server that is away that is said."""
     try:
-        conn = await asyncpg.connect(
-            entry.admin_dsn(service), timeout=ASK_S_MAX, command_timeout=ASK_S_MAX
-        )
-    except AWAY:
-        return []  # said already
+        return await look
+    except AWAY as error:
+        if not answers:
+            return []
+        return [
+            Finding("warning", where, f"can't be looked at ({type(error).__name__})",
+                    "What may be wrong there is not known.",
+                    "Run it again; if it lasts, look for long statements in pg_stat_activity, and "
+                    "at the server's log.")
+        ]  # fmt: skip
+
+
+async def _service(region: str, entry: RegionEntry, service: str) -> list[Finding]:
+    conn = await asyncpg.connect(
+        entry.admin_dsn(service), timeout=ASK_S_MAX, command_timeout=ASK_S_MAX
+    )
     try:
         now = await conn.fetchval("SELECT clock_timestamp()")
         found = []
@@ -170,12 +206,9 @@ def answered(question: Question, where: str, rows: int, seconds: float) -> Findi
 
 async def _server(region: str, entry: RegionEntry) -> list[Finding]:
     where = f"{region} postgres"
-    try:
-        conn = await asyncpg.connect(
-            entry.admin_dsn("postgres"), timeout=ASK_S_MAX, command_timeout=ASK_S_MAX
-        )
-    except AWAY:
-        return []
+    conn = await asyncpg.connect(
+        entry.admin_dsn("postgres"), timeout=ASK_S_MAX, command_timeout=ASK_S_MAX
+    )
     try:
         rows = await conn.fetch(
             "SELECT name, setting FROM pg_settings WHERE name = ANY($1::text[])",
@@ -203,11 +236,12 @@ async def _server(region: str, entry: RegionEntry) -> list[Finding]:
 
 async def _streams(region: str, entry: RegionEntry, mesh: MeshFile) -> list[Finding]:
     where = f"{region} nats"
-    try:
-        server = await asyncio.to_thread(_jetstream, entry.nats)
-        client = await connect_as(entry.nats.url, seed_file(entry.keys, READER))
-    except AWAY:
-        return []
+    servers = [
+        (f"{where} {number}" if entry.nats.others else where,
+         await asked(asyncio.to_thread(_jetstream, entry.nats.host, port)))
+        for number, port in enumerate(entry.nats.monitor_ports, start=1)
+    ]  # fmt: skip
+    client = await connect_as(entry.nats.url, seed_file(entry.keys, READER))
     try:
         api = JetStreamApi(client)
         wanted = plan_of(region, mesh.peers(region), replicas=len(entry.nats.nodes))
@@ -216,7 +250,8 @@ async def _streams(region: str, entry: RegionEntry, mesh: MeshFile) -> list[Find
     finally:
         await client.close()
     return [
-        *jetstream(where, server),
+        *(each for which, server in servers if server is not None
+          for each in jetstream(which, server)),
         *(
             Finding("error", where, str(each), "Services wait, or miss events.",
                     "aidmesh topology apply; find out who changed it.")
@@ -232,8 +267,8 @@ async def _streams(region: str, entry: RegionEntry, mesh: MeshFile) -> list[Find
     ]  # fmt: skip
 
 
-def _jetstream(nats: NatsEntry) -> Json:
-    url = f"http://{nats.host}:{nats.monitor_port}/jsz"
+def _jetstream(host: str, port: int) -> Json:
+    url = f"http://{host}:{port}/jsz"
     with urllib.request.urlopen(url, timeout=ASK_S_MAX) as answer:
         return cast("Json", json.load(answer))
 

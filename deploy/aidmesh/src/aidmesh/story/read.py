@@ -15,6 +15,7 @@ from uuid import UUID
 
 import asyncpg
 
+from aidmesh.asking import AWAY
 from aidmesh.meshfile import WITH_DATABASE, MeshFile
 from aidmesh.story.standing import Standing, of_needs
 from aidmesh.story.told import Json, Said, Story, Took, letter_trouble, of_one_story, story
@@ -82,14 +83,20 @@ _ASIDE: Final = {
 async def read_story(mesh: MeshFile, wanted: UUID) -> Story:
     """Read the story of a need, request, person, payout, shipment, allotment, grant or event.
 
-    Raises OSError or asyncpg.PostgresError when a region's databases can't be reached.
+    Of a region whose databases can't be reached it says so, and tells the rest. Raises OSError when
+    that is every one.
     """
     async with AsyncExitStack() as stack:
         opened: dict[tuple[str, str], asyncpg.Connection] = {}
+        away: dict[str, str] = {}
 
         async def connect(region: str, service: str) -> None:
             dsn = mesh.regions[region].admin_dsn(service)
-            conn = await asyncpg.connect(dsn, timeout=10, command_timeout=STATEMENT_S_MAX)
+            try:
+                conn = await asyncpg.connect(dsn, timeout=10, command_timeout=STATEMENT_S_MAX)
+            except AWAY as error:
+                away[region] = type(error).__name__
+                return
             stack.push_async_callback(conn.close)
             opened[region, service] = conn
 
@@ -97,6 +104,14 @@ async def read_story(mesh: MeshFile, wanted: UUID) -> Story:
             for region in mesh.regions:
                 for service in WITH_DATABASE:
                     group.create_task(connect(region, service))
+        unheard = [
+            f"the databases of {region} do not answer ({why}): what it knows is missing here"
+            for region, why in sorted(away.items())
+        ]
+        if len(away) == len(mesh.regions):
+            raise OSError("; ".join(unheard))
+        opened = {place: conn for place, conn in opened.items() if place[0] not in away}
+        regions = [region for region in mesh.regions if region not in away]
         each = await asyncio.gather(
             *(_said(conn, region, service, wanted) for (region, service), conn in opened.items())
         )
@@ -112,20 +127,20 @@ async def read_story(mesh: MeshFile, wanted: UUID) -> Story:
             str(wanted),
             said,
             [one for many in takings for one in many],
-            list(mesh.regions),
+            regions,
             datetime.now(UTC),
         )
         homes = dict.fromkeys(one.region for one in said if one.stream is Stream.LOCAL)
         needs = [UUID(one.about) for one in said if one.type.startswith("intake.need.")]
         stand = [
             each
-            for region in homes or mesh.regions
+            for region in homes or regions
             for each in await _standing(opened, region, wanted, needs)
         ]
         return Story(
             told.steps,
             tuple(each.line for each in stand),
-            (*told.trouble, *(line for lines in letters for line in lines)),
+            (*unheard, *told.trouble, *(line for lines in letters for line in lines)),
             tuple(dict.fromkeys(line for each in stand for line in each.todo)),
         )
 
