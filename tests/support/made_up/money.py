@@ -20,6 +20,20 @@ def paying_order(state: str) -> dict[str, object]:
 PAID_ALONE = payout("alone", "settled", 90_000) | {
     "settled_on": iso(-2), "review_due_at": at(7000)
 }  # fmt: skip
+UNPROVEN: list[dict[str, object]] = [
+    {"id": str(number("doubtful payout")), "about": "payout", "since": at(-60),
+     "need_id": str(number("need of doubtful payout")), "amount_minor": 360_000,
+     "currency": "UAH", "mechanism": "cash", "state": "draft", "recorded_at": at(-600)},
+    {"id": str(number("doubtful order")), "about": "order", "since": at(-59), "region": "lviv",
+     "amount_minor": 120_000, "currency": "UAH", "mechanism": "iban", "state": "received",
+     "recorded_at": at(-500)},
+    {"id": str(number("sealed order")), "about": "order", "since": at(-58), "region": "lviv",
+     "amount_minor": None, "currency": None, "mechanism": None, "state": "received",
+     "recorded_at": at(-400)},
+    {"id": str(number("purchase ordered")), "about": "purchase", "since": at(-57),
+     "supplier": "Харківський склад", "amount_minor": 990_000, "currency": "UAH",
+     "mechanism": None, "state": "ordered", "recorded_at": at(-300)},
+]  # fmt: skip
 OUR_GRANTS: list[dict[str, object]] = [
         {"id": str(number("qn")), "code": "qn-2024", "donor": "Queere Nothilfe", "currency": "EUR",
          "status": "active", "amount_minor": 25_000_000, "received_minor": 15_000_000,

@@ -50,6 +50,7 @@ PATHS = (
     "/money/purchases?state=ordered",
     *(f"/money/purchases/{number(f'purchase {state}')}" for state in PURCHASE_STATES),
     "/money/questions",
+    "/money/unproven",
     "/alerts",
     "/regions",
     "/shipments",

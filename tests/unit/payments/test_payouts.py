@@ -87,6 +87,34 @@ def test_no_way_around_the_second_person(
         assert payout.state in ("settled", "returned")
 
 
+@given(st.integers(1, 3 * LIMIT), people, people, st.sampled_from(PEOPLE), st.booleans())
+def test_what_was_paid_and_forgotten_is_recorded_and_reviewed_where_two_are_not_on_record(
+    amount: int, maker: UUID | None, approver: UUID | None, by: UUID, cash: bool
+) -> None:
+    state: PayoutState = "draft" if approver is None else "approved"
+    before = Payout(amount, "UAH", state=state, maker=maker, approver=approver)
+
+    def settled(*, forgotten: bool) -> Payout | PayoutRefusal:
+        return step(
+            before, "settle", by, NOW,
+            float_limit_minor=LIMIT, is_cash=cash, is_forgotten=forgotten,
+        )  # fmt: skip
+
+    after, usual = settled(forgotten=True), settled(forgotten=False)
+    assert isinstance(after, Payout)
+    assert (after.state, after.settler) == ("settled", by)
+    if isinstance(usual, Payout):
+        assert after == usual
+    else:
+        assert amount > LIMIT
+        assert after.review_due_at == NOW + timedelta(days=7)
+        assert review(after, by) == PayoutRefusal.SECOND_PERSON
+    over = replace(before, state="settled")
+    assert isinstance(
+        step(over, "settle", by, NOW, float_limit_minor=LIMIT, is_forgotten=True), PayoutRefusal
+    )
+
+
 WAYS: dict[PayoutState, set[Verb]] = {
     "draft": {"approve", "settle", "cancel", "not_collected"},
     "approved": {"export", "settle", "reject", "cancel", "not_collected"},

@@ -42,6 +42,7 @@ from aidmesh_console.pages import (
     sites,
     standings,
     stock,
+    unproven,
     waits,
 )
 from aidmesh_console.served import static_files
@@ -92,7 +93,7 @@ def build(
     for page in (
         home, register, importing, needs, rules, referrals, people, links, hand_over, sites,
         stock, items, lots, beds, assets, shipments, alerts, between, waits, grants, purchases,
-        questions, orders, money, results, standings,
+        questions, unproven, orders, money, results, standings,
     ):  # fmt: skip
         app.include_router(page.routes, include_in_schema=False)
     return Service(name=NAME, settings=settings, database=None, app=app, health=health)

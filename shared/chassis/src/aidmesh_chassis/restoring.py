@@ -10,7 +10,7 @@ import json
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal
 from uuid import UUID
 
 import asyncpg
@@ -260,32 +260,3 @@ async def clear(conn: asyncpg.Connection, ids: Collection[UUID], note: str, by: 
         by,
     )
     return int(result.split()[-1])
-
-
-class Unproven(NamedTuple):
-    """Something whose outcome nobody can prove."""
-
-    id: UUID
-    about: About
-    since: datetime
-
-
-async def listed(
-    conn: asyncpg.Connection,
-    about: Collection[About],
-    after: tuple[datetime, UUID] | None,
-    limit: int,
-) -> list[Unproven]:
-    """What is unproven, the oldest first."""
-    rows = await conn.fetch(
-        """
-        SELECT id, about, since FROM unproven
-        WHERE cleared_at IS NULL AND about = ANY($1::text[])
-          AND ($2::timestamptz IS NULL OR (since, id) > ($2, $3::uuid))
-        ORDER BY since, id LIMIT $4
-        """,
-        list(about),
-        *(after or (None, None)),
-        limit,
-    )
-    return [Unproven(*row) for row in rows]

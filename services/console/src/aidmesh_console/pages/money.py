@@ -12,6 +12,7 @@ from aidmesh_console import i18n
 from aidmesh_console.clients.link import ClientError
 from aidmesh_console.clients.payments import REFERENCE_CHARS_MAX
 from aidmesh_console.clients.payments_views import Paid, RowAnswer
+from aidmesh_console.clients.unproven import unproven
 from aidmesh_console.forms import Form
 from aidmesh_console.pages.common import BANK_REASONS, CURRENCIES, LIST_MECHANISMS
 from aidmesh_console.roles import Act
@@ -193,7 +194,8 @@ async def page(
     """The page of all queues."""
     names = (*_STATES, "reviews", *(f"orders_{state}" for state in _ORDERS))
     pages = {name: text for name in names if (text := visit.asked.get(name))}
-    lists, reviews, received, listed, *heard = await asyncio.gather(
+    doubtful, lists, reviews, received, listed, *heard = await asyncio.gather(
+        visit.hear(unproven(visit.payments.link, limit=1)),
         visit.hear(visit.payments.payment_lists()),
         visit.hear(visit.payments.reviews(pages.get("reviews"))),
         *(
@@ -206,6 +208,7 @@ async def page(
     return visit.page(
         "money",
         status,
+        doubtful=doubtful,
         lists=lists,
         bank_reasons=BANK_REASONS,
         mechanisms=LIST_MECHANISMS,

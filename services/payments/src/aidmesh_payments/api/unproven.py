@@ -1,20 +1,23 @@
 """Routes about what may have been paid after the backup that a region was restored from."""
 
-from datetime import datetime
-from typing import Annotated, Final
+from datetime import date
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Response
-from pydantic import Field, TypeAdapter
+from pydantic import Field, StringConstraints
 
 from aidmesh_chassis import restoring
 from aidmesh_chassis.http import Body, PageQuery
 from aidmesh_chassis.idempotency import Once
+from aidmesh_chassis.problems import NOT_FOUND, Problem
+from aidmesh_contracts.ids import PayoutId
 from aidmesh_payments.api.desk import ROWS_MAX, Desk, Payer, Reader, Text
+from aidmesh_payments.handlers import orders, payouts
+from aidmesh_payments.handlers.payouts import Step, done
+from aidmesh_payments.problems import problem
 from aidmesh_payments.store import restoring as store
-
-PAYMENTS: Final[tuple[restoring.About, ...]] = ("payout", "order", "purchase")
-_AFTER: Final = TypeAdapter(tuple[datetime, UUID])
+from aidmesh_payments.store.queries.unproven import unproven
 
 
 class ClearBody(Body):
@@ -24,6 +27,13 @@ class ClearBody(Body):
     note: Text
 
 
+class PaidBody(Body):
+    """What the bank's statement or the cash book says."""
+
+    bank_reference: Annotated[str, StringConstraints(min_length=1, max_length=140)]
+    served_on: date
+
+
 def router(desk: Desk) -> APIRouter:
     """The routes."""
     routes = APIRouter(prefix="/v1", tags=["unproven"])
@@ -31,10 +41,7 @@ def router(desk: Desk) -> APIRouter:
     @routes.get("/unproven")
     async def listed(caller: Reader, page: PageQuery) -> dict[str, object]:
         """Payouts, paying orders and purchases that may have been paid, the oldest first."""
-        async with desk.db.read() as conn:
-            rows = await restoring.listed(conn, PAYMENTS, page.after(_AFTER), page.limit + 1)
-        kept, following = page.cut(rows, lambda row: (row.since, row.id))
-        return {"unproven": [row._asdict() for row in kept], "next": following}
+        return await desk.page(page, "unproven", "since", unproven)
 
     @routes.post("/unproven:clear")
     async def clear(body: ClearBody, caller: Payer, once: Once) -> Response:
@@ -48,5 +55,30 @@ def router(desk: Desk) -> APIRouter:
             ids = {*body.ids, *await store.needs_of(tx.conn, body.ids)}
             cleared = await restoring.clear(tx.conn, ids, body.note, caller.staff_id)
             return await once.answer(tx, 200, {"cleared": cleared})
+
+    @routes.post("/unproven/{payment_id}:paid")
+    async def paid(payment_id: UUID, body: PaidBody, caller: Payer, once: Once) -> Response:
+        """A payout, or another region's order, was paid: it is settled as the statement says.
+
+        Who approved it may be forgotten: above the float limit a second person then reviews it.
+        What was bought is entered step by step, after it was cleared.
+        """
+        step = Step(
+            PayoutId(payment_id),
+            bank_reference=body.bank_reference,
+            settled_on=body.served_on,
+            is_forgotten=True,
+        )
+        async with desk.db.transaction() as tx:
+            if known := await once.replay(tx):
+                return known
+            about = await store.about(tx.conn, payment_id)
+            if about is None:
+                raise Problem(NOT_FOUND)
+            if about == "purchase":
+                raise problem("wrong-state")
+            take = orders.take_steps if about == "order" else payouts.take_steps
+            done(await take(desk.office, tx, "settle", [step], caller.staff_id), step)
+            return await once.answer(tx, 200, {"payout_id": payment_id})
 
     return routes

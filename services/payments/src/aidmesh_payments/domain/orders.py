@@ -78,6 +78,7 @@ def step(
     float_limit_minor: int,
     reason: str | None = None,
     settled_on: date | None = None,
+    is_forgotten: bool = False,
 ) -> Order | PayoutRefusal:
     """Take one step, as with a payout of the own region; an unread order takes none."""
     before = _as_payout(order)
@@ -91,6 +92,7 @@ def step(
         float_limit_minor=float_limit_minor,
         reason=reason,
         settled_on=settled_on,
+        is_forgotten=is_forgotten,
     )
     if isinstance(after, PayoutRefusal):
         return after

@@ -125,6 +125,7 @@ def step(
     reason: str | None = None,
     settled_on: date | None = None,
     is_cash: bool = False,
+    is_forgotten: bool = False,
 ) -> Payout | PayoutRefusal:
     """Take one step.
 
@@ -139,6 +140,8 @@ def step(
         reason: required when it is rejected or returned.
         settled_on: when the money moved, of a settlement; None for today.
         is_cash: only cash waits to be fetched.
+        is_forgotten: it was paid before the region was restored, and who had it in hand is not
+            known any more: a settlement is recorded all the same, and reviewed by a second person.
     """
     is_late = verb == "settle" and is_uncollected(payout)
     if payout.state not in _FROM[verb] and not is_late:
@@ -157,12 +160,11 @@ def step(
         changed = replace(changed, approver=by)
     elif verb == "settle":
         people = {payout.maker, payout.approver, by} - {None}
-        if not small:
-            if payout.approver is None:
-                return PayoutRefusal.WRONG_STATE
-            if len(people) < 2:
-                return PayoutRefusal.SECOND_PERSON
-        due = now + timedelta(days=REVIEW_DAYS) if len(people) < 2 else None
+        alone = len(people) < 2 or (not small and payout.approver is None)
+        if not small and alone and not is_forgotten:
+            unseen = payout.approver is None
+            return PayoutRefusal.WRONG_STATE if unseen else PayoutRefusal.SECOND_PERSON
+        due = now + timedelta(days=REVIEW_DAYS) if alone else None
         changed = replace(changed, settler=by, review_due_at=due, reason=None)
     elif verb in ("reject", "return", "cancel"):
         changed = replace(changed, reason=reason)

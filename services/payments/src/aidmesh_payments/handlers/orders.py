@@ -145,7 +145,8 @@ async def take_steps(
     saved: list[OrderRow] = []
     for row in rows.values():
         step = wanted[row.id]
-        if row.id in doubted and may_be_second(verb, is_cash=False):
+        is_forgotten = step.is_forgotten and row.id in doubted
+        if row.id in doubted and not is_forgotten and may_be_second(verb, is_cash=False):
             outcomes[row.id] = PayoutRefusal.UNPROVEN
             continue
         order = rules.step(
@@ -156,6 +157,7 @@ async def take_steps(
             float_limit_minor=office.float_limit_minor(row.order.currency or ""),
             reason=step.reason,
             settled_on=step.settled_on,
+            is_forgotten=is_forgotten,
         )
         if isinstance(order, PayoutRefusal):
             outcomes[row.id] = order
@@ -175,6 +177,9 @@ async def take_steps(
     await store.save(tx.conn, saved)
     for row in saved:
         _tell(tx, row)
+    proven = doubted & {row.id for row in saved}
+    if proven and verb != "export":
+        await restoring.clear(tx.conn, proven, verb, by)
     return outcomes
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from datetime import date
+from typing import Final
 from uuid import UUID
 
 from aidmesh_chassis import restoring
@@ -40,6 +41,10 @@ from aidmesh_payments.store.discrepancies import Discrepancy
 from aidmesh_payments.store.payouts import PayoutRow
 
 
+FACTS: Final = ("settle", "return", "reject")
+"""What a bank or cash desk has done already."""
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """One step of one payout.
@@ -47,6 +52,7 @@ class Step:
     Attributes:
         bank_reference, settled_on: of a settlement.
         reason: an ISO 20022 code, of a rejection or return.
+        is_forgotten: of a settlement, that a person found out of what a restore could not prove.
     """
 
     payout_id: PayoutId
@@ -54,6 +60,7 @@ class Step:
     settled_on: date | None = None
     reason: str | None = None
     batch_id: UUID | None = None
+    is_forgotten: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +115,9 @@ async def take_steps(
         row.id: await _take(office, under_way, verb, wanted[row.id], row, by) for row in rows
     }
     await under_way.save()
+    proven = under_way.doubted & {each for row in under_way.saved for each in (row.id, row.need_id)}
+    if proven and verb in FACTS:
+        await restoring.clear(tx.conn, proven, verb, by)
     return outcomes
 
 
@@ -117,7 +127,7 @@ async def _begin(
     """Lock payouts with all that a step of theirs depends on; they come in the order to take."""
     found = await store.find(tx.conn, wanted)
     places = {row.commitment_id: row.allotment_id for row in found}
-    is_fact = verb in ("settle", "return", "reject")
+    is_fact = verb in FACTS
     ended: Mapping[NeedId, int] = {}
     if is_fact:
         # What was let go, or has no money, depends on what else becomes of the need.
@@ -157,7 +167,9 @@ async def _take(
             return None
         return PayoutRefusal.PAID_ELSEWHERE
     is_cash = row.mechanism == "cash"
-    if may_be_second(verb, is_cash=is_cash) and under_way.doubted & {row.id, row.need_id}:
+    is_doubted = not under_way.doubted.isdisjoint({row.id, row.need_id})
+    is_forgotten = order.is_forgotten and is_doubted
+    if is_doubted and not is_forgotten and may_be_second(verb, is_cash=is_cash):
         return PayoutRefusal.UNPROVEN
     payout = step(
         row.payout,
@@ -168,6 +180,7 @@ async def _take(
         reason=order.reason,
         settled_on=order.settled_on,
         is_cash=is_cash,
+        is_forgotten=is_forgotten,
     )
     if isinstance(payout, PayoutRefusal):
         return payout

@@ -83,3 +83,21 @@ async def needs_of(conn: asyncpg.Connection, ids: Collection[UUID]) -> list[UUID
         "SELECT DISTINCT need_id FROM payout WHERE id = ANY($1::uuid[])", list(ids)
     )
     return [row["need_id"] for row in rows]
+
+
+async def about(conn: asyncpg.Connection, payment_id: UUID) -> About | None:
+    """What something is that nobody can prove yet; None when that is not, or no more, the case.
+
+    A payout is that also by its need.
+    """
+    found: About | None = await conn.fetchval(
+        """
+        SELECT about FROM unproven WHERE id = $1 AND about <> 'need' AND cleared_at IS NULL
+        UNION ALL
+        SELECT 'payout' FROM payout p JOIN unproven u ON u.id = p.need_id AND u.about = 'need'
+        WHERE p.id = $1 AND u.cleared_at IS NULL
+        LIMIT 1
+        """,
+        payment_id,
+    )
+    return found
