@@ -160,6 +160,55 @@ def test_what_machines_read_comes_as_json(
     assert all(each["current"] and each["former"] == [] for each in found["keys"].values())
 
 
+def test_every_command_that_ends_says_as_json_what_it_did() -> None:
+    until_stopped = {("up",), ("supervise",), ("topology", "keep")}
+    assert {each.words for each in listed(build()) if not each.json} == until_stopped
+
+
+def test_what_was_done_comes_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def done(*arguments: str) -> dict[str, object]:
+        assert code_of(*arguments, "--json") == 0
+        found: dict[str, object] = json.loads(capsys.readouterr().out)
+        return found
+
+    keys, data = tmp_path / "keys", tmp_path / "data"
+    made = done("keys", "init", "--keys", str(keys), "--regions", "kyiv")
+    assert str(keys / "kyiv" / "master.key") in str(made["kyiv"])
+    at = ("--keys", str(keys), "--region", "kyiv")
+    added = done("staff", "add", "olena", "--roles", "lead", "--generate", *at)
+    assert (added["login"], added["roles"], len(str(added["password"]))) == ("olena", ["lead"], 24)
+    assert done("staff", "roles", "olena", "oncall", *at)["roles"] == ["oncall"]
+    assert done("staff", "disable", "olena", *at)["disabled"] is True
+    assert done("staff", "enable", "olena", *at)["disabled"] is False
+    assert "password" in done("staff", "password", "olena", "--generate", *at)
+    far = done("keys", "backup", "--out", str(tmp_path / "far"))
+    assert (Path(str(far["seals"])).name, Path(str(far["opens"])).name) == (
+        "backup.pub", "backup.key",
+    )  # fmt: skip
+    data.mkdir()
+    prepare_mesh(data, ("kyiv",), {"kyiv": keys / "kyiv"})
+    of_data = ("--data", str(data))
+    asked = done("topology", "ask", "--file", str(tmp_path / "ask"), *of_data)
+    assert asked == {"region": "kyiv", "file": str(tmp_path / "ask")}
+    create_keys(tmp_path / "far" / "lviv")
+    (tmp_path / "lviv").mkdir()
+    prepare_mesh(tmp_path / "lviv", ("lviv",), {"lviv": tmp_path / "far" / "lviv"})
+    invited = done(
+        "topology", "invite", str(tmp_path / "ask"), "--at", "lviv=there:7422",
+        "--file", str(tmp_path / "join"), "--data", str(tmp_path / "lviv"),
+    )  # fmt: skip
+    assert invited["at"] == {"lviv": "there:7422"}
+    joined = done("topology", "join", "--file", str(tmp_path / "join"), *of_data)
+    assert joined == {"region": "kyiv", "peers": ["lviv"], "linked": []}
+    rotated = done("keys", "rotate", *of_data)
+    assert rotated == {"kyiv": {"connections": 0, "untold": ["lviv"]}}
+    rendered = done(
+        "topology", "render", *at, "--hosts", "a,b,c", "--to", str(tmp_path / "to"), "--at", "/x"
+    )
+    assert len(list(Path(str(tmp_path / "to")).iterdir())) == 3
+    assert rendered["nats_url"] == "tls://a:4222,tls://b:4222,tls://c:4222"
+
+
 @pytest.mark.parametrize(("rejected", "code"), [(0, 0), (2, EXIT_FAILED)])
 def test_the_answer_to_an_import_comes_as_it_is(
     rejected: int, code: int, tmp_path: Path, capsys: pytest.CaptureFixture[str],

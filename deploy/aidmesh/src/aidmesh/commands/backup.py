@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aidmesh.commands.common import EXIT_FAILED, names, refuse, run, say
+from aidmesh.commands.common import EXIT_FAILED, names, refuse, report, run, say
 
 if TYPE_CHECKING:
     from aidmesh_chassis.crypto import PrivateKey, PublicKey
@@ -12,7 +12,7 @@ PUBLIC = "backup.pub"
 SECRET = "backup.key"  # noqa: S105 - the name of a file
 
 
-def keys(*, out: Path) -> None:
+def keys(*, out: Path, json: bool = False) -> None:
     """Make the key pair that backups are sealed to and opened with.
 
     backup.pub goes to the machine that takes backups, and can't open any. backup.key opens all of
@@ -20,6 +20,7 @@ def keys(*, out: Path) -> None:
 
     Args:
         out: folder to write both to; made when missing, and nothing in it is overwritten.
+        json: where both are.
     """
     from aidmesh_chassis.crypto import PrivateKey  # noqa: PLC0415
     from aidmesh_chassis.key_files import write_new  # noqa: PLC0415
@@ -32,7 +33,12 @@ def keys(*, out: Path) -> None:
         write_new(folder / PUBLIC, pair.public.raw)
     except OSError as error:
         refuse(f"{folder}: {error.strerror}; nothing that is there is overwritten")
-    say(f"{folder / PUBLIC} seals backups, {folder / SECRET} opens them; keep the latter elsewhere")
+    public, secret = folder / PUBLIC, folder / SECRET
+    report(
+        json,
+        {"seals": str(public), "opens": str(secret)},
+        f"{public} seals backups, {secret} opens them; keep the latter elsewhere",
+    )
 
 
 def backup(region: str, *, data: Path, to: Path, out: Path, json: bool = False) -> None:
@@ -124,7 +130,8 @@ def restore(
         erasures: the list of erasures that outlives backups; erasures.log in the folder of the
             region's keys when not given.
         without: peers whose word is not waited for, separated by commas. What only they know of
-            this region since the backup is missed, money too.
+            this region since the backup is missed, money too. The region's own name: its NATS
+            store of before is not read.
         wait: seconds that each peer may take.
         check: only read the backup to its end and say what it holds; changes nothing.
         json: say as JSON what was done.

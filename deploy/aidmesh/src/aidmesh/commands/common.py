@@ -42,6 +42,14 @@ def tell(found: object) -> None:
     say(json.dumps(found, indent=1, ensure_ascii=False))
 
 
+def report(as_json: bool, fields: Mapping[str, object], *lines: str) -> None:
+    """What was done: `fields` for a machine, or the lines for a person."""
+    if as_json:
+        tell(fields)
+    for line in () if as_json else lines:
+        say(line)
+
+
 def run(work: Coroutine[None, None, int]) -> NoReturn:
     """Run a command to its end; errors meant for a person become one message."""
     import asyncio  # noqa: PLC0415

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from aidmesh.commands.common import EXIT_FAILED, refuse, run, say
+from aidmesh.commands.common import EXIT_FAILED, refuse, report, run
 
 if TYPE_CHECKING:
     from aidmesh.meshfile import MeshFile
@@ -17,7 +17,7 @@ WAIT_S_MAX = 120.0
 POLL_S = 0.2
 
 
-def ask(*, data: Path, file: Path) -> None:
+def ask(*, data: Path, file: Path, json: bool = False) -> None:
     """Ask regions on another machine to let the region of this folder in; writes a file for them.
 
     Nothing in it is secret, but they have to know that it comes from you.
@@ -25,6 +25,7 @@ def ask(*, data: Path, file: Path) -> None:
     Args:
         data: folder of a mesh with one region.
         file: where to write it; must not be there.
+        json: as JSON.
     """
     from aidmesh.joining import ask as asking  # noqa: PLC0415
     from aidmesh.joining import write_ask  # noqa: PLC0415
@@ -35,8 +36,12 @@ def ask(*, data: Path, file: Path) -> None:
         write_ask(file, asked)
     except (MeshError, OSError) as error:
         refuse(str(error))
-    say(f"Bring {file} to the machine that is to let {asked.newcomer} in; there:")
-    say("aidmesh topology invite FILE --at REGION=HOST --file JOIN_FILE --data DIR")
+    report(
+        json,
+        {"region": asked.newcomer, "file": str(file)},
+        f"Bring {file} to the machine that is to let {asked.newcomer} in; there:",
+        "aidmesh topology invite FILE --at REGION=HOST --file JOIN_FILE --data DIR",
+    )
 
 
 def invite(
@@ -45,6 +50,7 @@ def invite(
     data: Path,
     file: Path,
     at: Annotated[list[str], Parameter(negative=())],
+    json: bool = False,
 ) -> None:
     """Let a region on another machine link with all regions of this folder; writes its join file.
 
@@ -55,6 +61,7 @@ def invite(
         data: folder of the mesh.
         file: where to write the join file; must not be there.
         at: REGION=HOST or REGION=HOST:PORT, where the newcomer can dial each region of this folder.
+        json: as JSON.
     """
     from aidmesh.joining import invite as invited  # noqa: PLC0415
     from aidmesh.joining import read_ask, write_invitation  # noqa: PLC0415
@@ -67,9 +74,13 @@ def invite(
             write_invitation(file, invitation)
     except (MeshError, OSError) as error:
         refuse(str(error))
-    for name, host in invitation.hosts.items():
-        say(f"{name} lets {invitation.newcomer} in at {host.address}")
-    say(f"Bring {file} to its machine; there: aidmesh topology join --file FILE --data DIR")
+    hosts = {name: host.address for name, host in invitation.hosts.items()}
+    report(
+        json,
+        {"region": invitation.newcomer, "file": str(file), "at": hosts},
+        *(f"{name} lets {invitation.newcomer} in at {where}" for name, where in hosts.items()),
+        f"Bring {file} to its machine; there: aidmesh topology join --file FILE --data DIR",
+    )
 
 
 def join(
@@ -78,6 +89,7 @@ def join(
     data: Path,
     file: Path | None = None,
     keys: Path | None = None,
+    json: bool = False,
 ) -> None:
     """Have a new region join: one on this machine by its name, or this one another's mesh by file.
 
@@ -89,6 +101,7 @@ def join(
         file: join file that regions elsewhere wrote for the region of this folder.
         keys: folder of all regions' keys; by default that of the regions that are there. Keys of
             the new region are made.
+        json: as JSON.
     """
     from aidmesh.joining import accept, add_here, read_invitation  # noqa: PLC0415
     from aidmesh.meshfile import MeshError, changing_mesh  # noqa: PLC0415
@@ -109,10 +122,12 @@ def join(
                 accept(mesh, invitation)
     except (MeshError, KeyFileError, OSError) as error:
         refuse(str(error))
-    run(_linked(data, mesh, newcomer, before))
+    run(_linked(data, mesh, newcomer, before, as_json=json))
 
 
-async def _linked(data: Path, mesh: "MeshFile", region: str, peers: Sequence[str]) -> int:
+async def _linked(
+    data: Path, mesh: "MeshFile", region: str, peers: Sequence[str], *, as_json: bool
+) -> int:
     """Wait until the region runs and is linked, if the mesh runs."""
     import asyncio  # noqa: PLC0415
 
@@ -121,9 +136,12 @@ async def _linked(data: Path, mesh: "MeshFile", region: str, peers: Sequence[str
     from aidmesh.status import status_of  # noqa: PLC0415
     from aidmesh.topology.watcher import linked_peers  # noqa: PLC0415
 
+    def end(linked: Sequence[str], line: str, code: int = 0) -> int:
+        report(as_json, {"region": region, "peers": list(peers), "linked": list(linked)}, line)
+        return code
+
     if not in_use(data):
-        say(f"{region} links with {', '.join(peers)} as soon as the mesh is up")
-        return 0
+        return end([], f"{region} links with {', '.join(peers)} as soon as the mesh is up")
     nats = mesh.regions[region].nats
     look = partial(linked_peers, *nats.monitor_ports, host=nats.host)
     deadline = time.monotonic() + WAIT_S_MAX
@@ -137,15 +155,17 @@ async def _linked(data: Path, mesh: "MeshFile", region: str, peers: Sequence[str
             found = {each.region: each.services for each in (await status_of(mesh)).regions}
             servers_only = all(s.state == "away" for services in found.values() for s in services)
             if servers_only or all(service.state == "ready" for service in found[region]):
-                say(f"{region} runs, linked with {', '.join(peers)}")
-                return 0
+                return end(peers, f"{region} runs, linked with {', '.join(peers)}")
         await asyncio.sleep(POLL_S)
     missing = ", ".join(sorted(set(peers) - linked)) or "none"
-    say(f"{region} is not ready after {WAIT_S_MAX:.0f} s (links missing: {missing}); read its logs")
-    return EXIT_FAILED
+    return end(
+        sorted(linked),
+        f"{region} is not ready after {WAIT_S_MAX:.0f} s (links missing: {missing}); read its logs",
+        EXIT_FAILED,
+    )
 
 
-def rejoin(region: str, *, data: Path) -> None:
+def rejoin(region: str, *, data: Path, json: bool = False) -> None:
     """Raise the epoch of a region that was held for lost and that a lead elsewhere let in again.
 
     From then on what it says counts, and what it had said in vain is told again. The region's NATS
@@ -154,11 +174,12 @@ def rejoin(region: str, *, data: Path) -> None:
     Args:
         region: of this folder.
         data: folder of the mesh, which runs.
+        json: as JSON.
     """
-    run(_rejoin(data.expanduser().resolve(), region))
+    run(_rejoin(data.expanduser().resolve(), region, json))
 
 
-async def _rejoin(data: Path, region: str) -> int:
+async def _rejoin(data: Path, region: str, as_json: bool) -> int:
     import asyncpg  # noqa: PLC0415
 
     from aidmesh.meshfile import MeshError, changing_mesh, read_mesh  # noqa: PLC0415
@@ -177,7 +198,12 @@ async def _rejoin(data: Path, region: str) -> int:
         why = "nobody held it for lost" if stand is None else "no lead has let it in again yet"
         raise MeshError(f"{region} can't rejoin: {why}")
     if mesh.regions[region].epoch >= stand.epoch:
-        say(f"{region} has rejoined already, its epoch is {mesh.regions[region].epoch}")
+        epoch = mesh.regions[region].epoch
+        report(
+            as_json,
+            {"region": region, "epoch": epoch},
+            f"{region} has rejoined already, its epoch is {epoch}",
+        )
         return 0
     [found] = [each for each in (await status_of(mesh)).regions if each.region == region]
     behind = [each.peer for each in found.peers if each.link != "up" or each.lag_events]
@@ -188,5 +214,9 @@ async def _rejoin(data: Path, region: str) -> int:
         raise MeshError(f"{region} has not taken in everything yet ({away}); try again then")
     with changing_mesh(data) as changed:
         changed.regions[region].epoch = stand.epoch
-    say(f"{region} rejoins with epoch {stand.epoch}")
+    report(
+        as_json,
+        {"region": region, "epoch": stand.epoch},
+        f"{region} rejoins with epoch {stand.epoch}",
+    )
     return 0

@@ -1,9 +1,10 @@
 """`aidmesh keys`: the keys of regions."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aidmesh.commands.common import names, refuse, run, say, tell
+from aidmesh.commands.common import names, refuse, report, run, say, tell
 from aidmesh.commands.secret import NAMED, KeysOf, ask
 
 if TYPE_CHECKING:
@@ -14,27 +15,38 @@ PERSONAL = "master,notification,payments"
 nobody could, after every restart."""
 
 
-def init(*, keys: Path, regions: str) -> None:
+def init(*, keys: Path, regions: str, json: bool = False) -> None:
     """Make the keys of regions; what is there is never overwritten.
 
     Args:
         keys: folder to make them in, one folder per region; outside every data folder.
         regions: names separated by commas.
+        json: the files that were written, by region.
     """
     from aidmesh.credentials import create_keys  # noqa: PLC0415
     from aidmesh_chassis.keys import KeyFileError  # noqa: PLC0415
 
-    for region in names(regions) or ():
-        folder = keys.expanduser().resolve() / region
-        try:
-            written = create_keys(folder)
-        except (KeyFileError, OSError) as error:
-            refuse(str(error))
-        say(f"{folder}: {len(written)} files written")
-    say("Keep a copy of these folders apart from all backups of data: a lost key is lost data.")
+    root = keys.expanduser().resolve()
+    try:
+        written = {region: create_keys(root / region) for region in names(regions) or ()}
+    except (KeyFileError, OSError) as error:
+        refuse(str(error))
+    report(
+        json,
+        {region: [str(path) for path in paths] for region, paths in written.items()},
+        *(f"{root / region}: {len(paths)} files written" for region, paths in written.items()),
+        "Keep a copy of these folders apart from all backups of data: a lost key is lost data.",
+    )
 
 
-def rotate(*, data: Path, region: str | None = None, finish: bool = False, told: str = "") -> None:
+def rotate(
+    *,
+    data: Path,
+    region: str | None = None,
+    finish: bool = False,
+    told: str = "",
+    json: bool = False,
+) -> None:
     """Replace the keys of NATS users, links and services, and certificates; nothing stops.
 
     A mesh that runs takes them up step by step, with both keys valid meanwhile; if a step does not
@@ -47,6 +59,7 @@ def rotate(*, data: Path, region: str | None = None, finish: bool = False, told:
         told: regions on other machines, separated by commas, that know the next key of the links
             to them by a new ask; until then that key stays.
         finish: replace nothing, but accept no more what staff signed in with before the last time.
+        json: as JSON, by region.
     """
     from aidmesh.meshfile import MeshError  # noqa: PLC0415
 
@@ -57,12 +70,18 @@ def rotate(*, data: Path, region: str | None = None, finish: bool = False, told:
     except MeshError as error:
         refuse(str(error))
     if not finish:
-        run(_rotate(folder, mesh, chosen, passphrase, names(told) or ()))
+        run(_rotate(folder, mesh, chosen, passphrase, names(told) or (), json))
     from aidmesh_chassis.key_rotation import forget_tokens  # noqa: PLC0415
 
-    for name in chosen:
-        gone = forget_tokens(mesh.regions[name].keys)
-        say(f"{name}: {len(gone)} former keys of tokens are accepted no more")
+    gone = {name: forget_tokens(mesh.regions[name].keys) for name in chosen}
+    report(
+        json,
+        {name: {"forgotten": len(many)} for name, many in gone.items()},
+        *(
+            f"{name}: {len(many)} former keys of tokens are accepted no more"
+            for name, many in gone.items()
+        ),
+    )
 
 
 def show(*, at: KeysOf = NAMED, json: bool = False) -> None:
@@ -121,29 +140,34 @@ async def _rotate(
     chosen: tuple[str, ...],
     passphrase: str | None,
     told: tuple[str, ...],
+    as_json: bool,
 ) -> int:
     from aidmesh.own_keys import rotate_own  # noqa: PLC0415
     from aidmesh.rotation import rotate_running, rotate_stopped, runs  # noqa: PLC0415
 
+    tell_person: Callable[[str], None] = (lambda _: None) if as_json else say
+    fields: dict[str, object] = {}
     for name in chosen:
         await rotate_own(name, mesh.regions[name], passphrase)
-        say(
+        tell_person(
             f"{name}: services have new keys; what was sealed to the former ones is opened by these"
         )
     for name in chosen:
         entry = mesh.regions[name]
         if runs(entry.nats):
             done = await rotate_running(name, mesh, data, told)
-            say(f"{name}: new keys of NATS; {done.moved} connections came anew")
+            tell_person(f"{name}: new keys of NATS; {done.moved} connections came anew")
         else:
             done = rotate_stopped(name, mesh, told)
-            say(f"{name}: new keys of NATS; it does not run and has them at its next start")
+            tell_person(f"{name}: new keys of NATS; it does not run and has them at its next start")
         if done.untold:
             peers = ",".join(done.untold)
-            say(
+            tell_person(
                 f"{name}: the key of its links stays until {peers} know the next one: send them "
                 f"a new aidmesh topology ask, have them invite again, then rotate --told {peers}"
             )
+        fields[name] = {"connections": done.moved, "untold": list(done.untold)}
+    report(as_json, fields)
     return 0
 
 
@@ -151,12 +175,14 @@ def protect(
     *,
     at: KeysOf = NAMED,
     which: str = PERSONAL,
+    json: bool = False,
 ) -> None:
     """Put a passphrase on a region's keys; its services then start locked, until unlock.
 
     Args:
         at: which region's keys.
         which: keys separated by commas, of master, notification, payments.
+        json: the files that have one now.
     """
     from aidmesh_chassis.key_files import secret_files  # noqa: PLC0415
     from aidmesh_chassis.keys import KeyFileError, is_protected, opens  # noqa: PLC0415
@@ -178,8 +204,12 @@ def protect(
                 refuse(f"{path.name} has another passphrase already; nothing was changed")
         for path in plain:
             protect_file(path, passphrase)
-            say(f"{path} has a passphrase now")
     except (KeyFileError, ValueError, OSError) as error:
         refuse(str(error))
-    say("Without it this data is lost: keep it, or an unprotected copy of the keys, in a safe.")
-    say("Services that run keep their keys until aidmesh lock, or until they are started again.")
+    report(
+        json,
+        {"protected": [str(path) for path in plain]},
+        *(f"{path} has a passphrase now" for path in plain),
+        "Without it this data is lost: keep it, or an unprotected copy of the keys, in a safe.",
+        "Services that run keep their keys until aidmesh lock, or until they are started again.",
+    )

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from aidmesh.commands.common import names, refuse, say, tell
+from aidmesh.commands.common import names, refuse, report, say, tell
 from aidmesh.commands.secret import NAMED, KeysOf, ask
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ def add(
     roles: str,
     at: KeysOf = NAMED,
     generate: bool = False,
+    json: bool = False,
 ) -> None:
     """Let somebody sign in.
 
@@ -37,13 +38,18 @@ def add(
         roles: separated by commas, of caseworker, logistician, finance, approver, lead, oncall.
         at: which region's keys.
         generate: make up a password without asking, and show it.
+        json: as JSON.
     """
     with _staff(at) as staff:
         wanted = _roles(roles)
         password, made_up = _password(generate)
         staff.add(login, password, wanted)
-    say(f"{login} may sign in as {', '.join(sorted(wanted))}")
-    _show(password, made_up)
+    report(
+        json,
+        {"login": login, "roles": sorted(wanted), **_told(password, made_up)},
+        f"{login} may sign in as {', '.join(sorted(wanted))}",
+        *_shown(password, made_up),
+    )
 
 
 def show(*, at: KeysOf = NAMED, json: bool = False) -> None:
@@ -81,16 +87,22 @@ def disable(
     /,
     *,
     at: KeysOf = NAMED,
+    json: bool = False,
 ) -> None:
     """Stop somebody from signing in.
 
     Args:
         login: whom.
         at: which region's keys.
+        json: as JSON.
     """
     with _staff(at) as staff:
         staff.set_disabled(login, disabled=True)
-    say(f"{login} can't sign in any more; a visit that is open has ended")
+    report(
+        json,
+        {"login": login, "disabled": True},
+        f"{login} can't sign in any more; a visit that is open has ended",
+    )
 
 
 def enable(
@@ -98,16 +110,18 @@ def enable(
     /,
     *,
     at: KeysOf = NAMED,
+    json: bool = False,
 ) -> None:
     """Let somebody who was disabled sign in again.
 
     Args:
         login: whom.
         at: which region's keys.
+        json: as JSON.
     """
     with _staff(at) as staff:
         staff.set_disabled(login, disabled=False)
-    say(f"{login} may sign in again")
+    report(json, {"login": login, "disabled": False}, f"{login} may sign in again")
 
 
 def roles(
@@ -116,6 +130,7 @@ def roles(
     /,
     *,
     at: KeysOf = NAMED,
+    json: bool = False,
 ) -> None:
     """Give somebody other roles.
 
@@ -123,11 +138,16 @@ def roles(
         login: whom.
         roles: separated by commas, of caseworker, logistician, finance, approver, lead, oncall.
         at: which region's keys.
+        json: as JSON.
     """
     with _staff(at) as staff:
         wanted = _roles(roles)
         staff.set_roles(login, wanted)
-    say(f"{login} is {', '.join(sorted(wanted))}; whoever was signed in signs in again")
+    report(
+        json,
+        {"login": login, "roles": sorted(wanted)},
+        f"{login} is {', '.join(sorted(wanted))}; whoever was signed in signs in again",
+    )
 
 
 def password(
@@ -136,6 +156,7 @@ def password(
     *,
     at: KeysOf = NAMED,
     generate: bool = False,
+    json: bool = False,
 ) -> None:
     """Give somebody another password.
 
@@ -143,14 +164,19 @@ def password(
         login: whom.
         at: which region's keys.
         generate: make up a password without asking, and show it.
+        json: as JSON.
     """
     with _staff(at) as staff:
         if all(each.login != login.strip().lower() for each in staff.all()):
             refuse("There is nobody of this login.")
         chosen, made_up = _password(generate)
         staff.set_password(login, chosen)
-    say(f"{login} has another password; whoever was signed in signs in again")
-    _show(chosen, made_up)
+    report(
+        json,
+        {"login": login, **_told(chosen, made_up)},
+        f"{login} has another password; whoever was signed in signs in again",
+        *_shown(chosen, made_up),
+    )
 
 
 @contextmanager
@@ -186,7 +212,11 @@ def _password(generate: bool) -> tuple[str, bool]:
     return "-".join(groups), True
 
 
-def _show(password: str, made_up: bool) -> None:
-    if made_up:
-        say(f"password: {password}")
-        say("It is shown this once; it is kept as a hash only.")
+def _told(password: str, made_up: bool) -> dict[str, object]:
+    return {"password": password} if made_up else {}
+
+
+def _shown(password: str, made_up: bool) -> tuple[str, ...]:
+    if not made_up:
+        return ()
+    return f"password: {password}", "It is shown this once; it is kept as a hash only."

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from aidmesh.commands.common import refuse, run, say
+from aidmesh.commands.common import refuse, report, run
 
 READY = Path("/tmp/ready")  # noqa: S108 - in a container of its own
 
 
-def provision(region: str, *, encrypt: bool = False) -> None:
+def provision(region: str, *, encrypt: bool = False, json: bool = False) -> None:
     """Make keys, passwords and configurations of a region of containers, and hand them out.
 
     Done before anything else is started, and at every start: what is there stays. The volumes are
@@ -16,6 +16,7 @@ def provision(region: str, *, encrypt: bool = False) -> None:
     Args:
         region: its name.
         encrypt: have NATS encrypt the messages it stores; it stays so.
+        json: as JSON.
     """
     from aidmesh.meshfile import MeshError  # noqa: PLC0415
     from aidmesh.outside.places import Places  # noqa: PLC0415
@@ -26,7 +27,7 @@ def provision(region: str, *, encrypt: bool = False) -> None:
         provide(region, Places(), encrypt=encrypt)
     except (MeshError, KeyFileError, OSError) as error:
         refuse(str(error))
-    say(f"{region}: keys, passwords and configurations are there")
+    report(json, {"region": region}, f"{region}: keys, passwords and configurations are there")
 
 
 def supervise(*, ready: Path = READY) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aidmesh.commands.common import EXIT_FAILED, names, refuse, run, say, tell
+from aidmesh.commands.common import EXIT_FAILED, names, refuse, report, run, say, tell
 
 if TYPE_CHECKING:
     from nats.aio.client import Client
@@ -82,6 +82,7 @@ def render(
     at: Path,
     peer: list[str] | None = None,
     encrypt: bool = False,
+    json: bool = False,
 ) -> None:
     """Write what NATS servers need that you start yourself, each on its own machine.
 
@@ -97,19 +98,30 @@ def render(
         peer: a region it is linked with: NAME if that one dials, else NAME=HOST:PORT, several
             addresses separated by commas. What proves it is in the folder of keys, below peers.
         encrypt: have the servers encrypt what they store.
+        json: as JSON.
     """
     from aidmesh.meshfile import MeshError  # noqa: PLC0415
     from aidmesh.topology.cluster import lay_out  # noqa: PLC0415
 
     cluster = _cluster(keys, region, hosts, peer)
     try:
-        for folder in lay_out(replace(cluster, at=at, encrypted=encrypt), to.expanduser()):
-            say(str(folder))
+        laid_out = lay_out(replace(cluster, at=at, encrypted=encrypt), to.expanduser())
+        folders = [str(each) for each in laid_out]
     except (MeshError, OSError) as error:
         refuse(str(error))
-    say(f"NATS_URL={cluster.nats_url}")
-    say(f"NATS_CA_FILE={cluster.ca_file}")
-    say(f"peers dial {cluster.dial}")
+    report(
+        json,
+        {
+            "folders": folders,
+            "nats_url": cluster.nats_url,
+            "nats_ca_file": str(cluster.ca_file),
+            "dial": cluster.dial,
+        },
+        *folders,
+        f"NATS_URL={cluster.nats_url}",
+        f"NATS_CA_FILE={cluster.ca_file}",
+        f"peers dial {cluster.dial}",
+    )
 
 
 def keep(
