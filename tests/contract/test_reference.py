@@ -75,6 +75,17 @@ def test_every_metric_is_in_the_reference() -> None:
     assert len({spec.name for spec in listed}) == len(listed)
 
 
+def test_labels_take_few_values() -> None:
+    """None tells of single people, needs, events or addresses, of which there is no end."""
+    bounded = {
+        "service", "region", "method", "route", "status", "durable", "event_type", "peer", "state",
+        "resource", "currency", "part",
+    }  # fmt: skip
+    used = {label for many in reference.metric_specs().values() for each in many
+            for label in each.labels}  # fmt: skip
+    assert used <= bounded
+
+
 def test_every_vocabulary_is_in_the_reference() -> None:
     files = set(ROOT.glob("*/*/src/**/log_events.py"))
     listed = {Path(str(import_module(m).__file__)) for m in reference.LOG_MODULES.values()}

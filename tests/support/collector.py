@@ -1,5 +1,9 @@
-"""A stand-in for an OpenTelemetry collector: takes spans by OTLP over HTTP and keeps them."""
+"""A stand-in for an OpenTelemetry collector: takes spans by OTLP over HTTP and keeps them.
 
+Run as a script, with a port, it throws them away: to measure what tracing costs the services.
+"""
+
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -75,14 +79,24 @@ def _attributes(pairs: object) -> dict[str, str]:
     }
 
 
+class Sink(Collector):
+    """Counts bytes only."""
+
+    taken = 0
+
+    def take(self, body: bytes) -> None:
+        """Throw it away."""
+        self.taken += len(body)
+
+
 @contextmanager
-def collecting() -> Iterator[Collector]:
-    """A collector on a free port of this machine, for as long as the block."""
-    collector = Collector()
+def collecting(collector: Collector | None = None, port: int = 0) -> Iterator[Collector]:
+    """A collector on this machine (port 0: a free one), for as long as the block."""
+    found = collector or Collector()
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            collector.take(self.rfile.read(int(self.headers["Content-Length"])))
+            found.take(self.rfile.read(int(self.headers["Content-Length"])))
             answer = ExportTraceServiceResponse().SerializeToString()
             self.send_response(200)
             self.send_header("Content-Type", "application/x-protobuf")
@@ -93,13 +107,22 @@ def collecting() -> Iterator[Collector]:
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name
             """Say nothing."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    collector.url = f"http://127.0.0.1:{server.server_port}"
+    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+    found.url = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
-        yield collector
+        yield found
     finally:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+if __name__ == "__main__":
+    sink = Sink()
+    with collecting(sink, int(sys.argv[1])):
+        try:
+            threading.Event().wait()
+        except KeyboardInterrupt:
+            print(f"{sink.taken} bytes of spans")  # noqa: T201
