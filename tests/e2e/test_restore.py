@@ -38,7 +38,7 @@ async def test_what_was_done_after_the_backup_is_neither_lost_sight_of_nor_done_
         shipment = await _shipment(kyiv, lviv)
         erased = await _person(kyiv)
         await eventually(lambda: _allotment(mesh, "kyiv", taken["allotment_id"]), WAIT_S)
-        backup = await _backup(mesh, tmp_path)
+        backup = await back_up(mesh, tmp_path)
 
         # What the backup knows nothing of.
         more = await kyiv.post(
@@ -69,7 +69,7 @@ async def test_what_was_done_after_the_backup_is_neither_lost_sight_of_nor_done_
 
         for part in ("postgres", "nats"):
             shutil.rmtree(mesh.data / "kyiv" / part)
-        outcome = await _restore(mesh, tmp_path, backup)
+        outcome = await restore(mesh, tmp_path, backup)
         assert outcome["epoch"] == 2
         assert outcome["told_by"]["lviv"] > 0
         assert outcome["told_by"]["own log"] == 0
@@ -209,7 +209,8 @@ async def _person(staff: Staff) -> str:
     return answer
 
 
-async def _backup(mesh: RunningMesh, folder: Path) -> Path:
+async def back_up(mesh: RunningMesh, folder: Path) -> Path:
+    """Make keys of backups, and a backup of Kyiv, which goes on."""
     made = await asyncio.to_thread(mesh.command, "keys", "backup", "--out", str(folder / "far"))
     assert made.returncode == 0, made.stderr
     out = folder / "kyiv.backup"
@@ -221,7 +222,8 @@ async def _backup(mesh: RunningMesh, folder: Path) -> Path:
     return out
 
 
-async def _restore(mesh: RunningMesh, folder: Path, backup: Path) -> Json:
+async def restore(mesh: RunningMesh, folder: Path, backup: Path) -> Json:
+    """Restore Kyiv in its folder, where nothing runs; what was done."""
     done = await asyncio.to_thread(
         mesh.aidmesh, "restore", "kyiv", "--backup", str(backup), "--json",
         "--key", str(folder / "far" / "backup.key"), "--keys", str(mesh.data.parent / "keys"),

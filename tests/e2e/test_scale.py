@@ -1,7 +1,8 @@
 """Three copies of each service on a cluster of three NATS servers share the work, die and lose
-nothing."""
+nothing; and a region of that size is restored with what its own log tells."""
 
 import asyncio
+import json
 import os
 import re
 import signal
@@ -18,6 +19,7 @@ from aidmesh.credentials import seed_file
 from aidmesh.topology.api import JetStreamApi, section
 from aidmesh.topology.config import READER
 from aidmesh.topology.warden import connect_as
+from e2e.test_restore import back_up, restore
 from support.running import RunningMesh, Staff
 from support.waiting import eventually
 
@@ -95,8 +97,10 @@ def copy_process(mesh: RunningMesh, number: int) -> int | None:
     return None
 
 
-@pytest.mark.timeout(280)
-async def test_what_is_killed_among_copies_loses_and_doubles_nothing(mesh: RunningMesh) -> None:
+@pytest.mark.timeout(500)
+async def test_what_is_killed_among_copies_loses_and_doubles_nothing(
+    mesh: RunningMesh, tmp_path: Path
+) -> None:
     copies = [mesh.staff("kyiv", copy) for copy in range(COPIES)]
     staff = copies[0]
     site = await staff.site("center", area="UA80")
@@ -125,6 +129,7 @@ async def test_what_is_killed_among_copies_loses_and_doubles_nothing(mesh: Runni
 
     loading = asyncio.gather(*(ask(number) for number in range(NEEDS)))
     await eventually(each_takes_part, 60)
+    backup = await back_up(mesh, tmp_path)
     leader = await leader_of(mesh, "LOCAL")
     victims: list[Callable[[], int | None]] = [
         lambda: copy_process(mesh, 2),
@@ -162,3 +167,52 @@ async def test_what_is_killed_among_copies_loses_and_doubles_nothing(mesh: Runni
     assert await eventually(lambda: server_process(mesh, leader), 60)
     result = await asyncio.to_thread(mesh.aidmesh, "verify")
     assert result.returncode == 0, result.stdout
+    await what_hangs_is_named(mesh, leader)
+    await asyncio.to_thread(mesh.stop)
+    await is_restored(mesh, tmp_path, backup)
+
+
+async def what_hangs_is_named(mesh: RunningMesh, server: str) -> None:
+    """A copy, and a server of the cluster, that stand still are seen among those that work."""
+    stopped = [copy_process(mesh, COPIES), server_process(mesh, server)]
+    assert None not in stopped
+    try:
+        for pid in stopped:
+            os.kill(pid or 0, signal.SIGSTOP)
+        status, doctor = await asyncio.gather(
+            *(asyncio.to_thread(mesh.aidmesh, name, "--json") for name in ("status", "doctor"))
+        )
+    finally:
+        for pid in stopped:
+            os.kill(pid or 0, signal.SIGCONT)
+    assert status.returncode == doctor.returncode == 1
+    number = server.partition("-")[2]
+    assert f"kyiv: NATS server {number} of 3 is away" in status.stdout
+    assert f"kyiv: intake (copy {COPIES} of {COPIES}) is away" in status.stdout
+    (intake,) = [
+        each
+        for each in json.loads(status.stdout)["regions"][0]["services"]
+        if each["service"] == "intake"
+    ]
+    # Others may be connected to the server that hangs, and are not ready before they have left it.
+    assert [each["state"] == "away" for each in intake["copies"]] == [False, False, True]
+    found = {each["where"]: each["what"] for each in json.loads(doctor.stdout)}
+    assert found[f"kyiv intake (copy {COPIES} of {COPIES})"].startswith("does not answer")
+
+
+async def is_restored(mesh: RunningMesh, folder: Path, backup: Path) -> None:
+    """Its disks are there: the servers' own log tells what was done after the backup."""
+    told = await restore(mesh, folder, backup)
+    assert told["told_by"]["own log"] > 0
+    assert sorted(Path(each).parent.name for each in told["aside"]) == [
+        "kyiv", "nats", "nats-2", "nats-3",
+    ]  # fmt: skip
+    small = RunningMesh(folder / "m", "kyiv", "--replicas", "1")
+    try:
+        await asyncio.to_thread(small.start)
+        settled = await asyncio.to_thread(small.aidmesh, "verify", "--wait", "90")
+        assert settled.returncode == 0, settled.stdout + settled.stderr
+        checked = await asyncio.to_thread(small.aidmesh, "topology", "check")
+        assert checked.returncode == 0, checked.stdout
+    finally:
+        await asyncio.to_thread(small.stop)

@@ -1,6 +1,7 @@
 """Backups, restores and replays: what is decided without a server."""
 
 import io
+import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,8 @@ from aidmesh.backup.manifest import DatabaseCut, Manifest, differing_rows, reaso
 from aidmesh.commands import backup as commands
 from aidmesh.credentials import create_keys
 from aidmesh.mesh import running_mesh
-from aidmesh.meshfile import MeshError
+from aidmesh.meshfile import MeshError, prepare_mesh, read_mesh, resize
+from aidmesh.region import Region, server_setup
 from aidmesh.replaying import Choice
 from aidmesh.restoring import forward, run
 from aidmesh.restoring.finding import is_whole, merged
@@ -183,17 +185,45 @@ async def test_on_a_new_machine_a_region_finds_its_peers_and_is_not_started_half
     tmp_path: Path,
 ) -> None:
     (tmp_path / "data").mkdir()
+    keys = tmp_path / "keys"
+    for name in ("kyiv", "odesa"):
+        create_keys(keys / name)
+    create_keys(tmp_path / "far" / "lviv")
     said = manifest(epoch=3, peers={"lviv": "lviv.example.org:7422", "odesa": None}, leaf_port=7)
+    with pytest.raises(MeshError, match="what proves lviv on a link is missing"):
+        run._begin(wish(tmp_path), said)
+    assert read_mesh(tmp_path / "data").regions == {}
+    proof = keys / "kyiv" / "peers" / "lviv" / "nats"
+    proof.mkdir(parents=True)
+    for name in ("ca.pem", "link.pub"):
+        shutil.copy(tmp_path / "far" / "lviv" / "nats" / name, proof / name)
     mesh, stamp = run._begin(wish(tmp_path), said)
     entry = mesh.regions["kyiv"]
     assert (entry.epoch, entry.restoring, entry.nats.leaf_port) == (3, stamp, 7)
     assert mesh.dial("kyiv", "lviv") == "lviv.example.org:7422"
     assert mesh.peers("kyiv") == ["lviv", "odesa"]
     assert run._begin(wish(tmp_path), said)[1] == stamp  # begun again
-    create_keys(tmp_path / "keys" / "kyiv")
+    # What its server is to run with can be read, of the peer that ran in the same folder as well.
+    setup = server_setup("kyiv", mesh, tmp_path / "data" / "kyiv")
+    assert {link.peer: link.dial for link in setup.config.links} == {
+        "lviv": "lviv.example.org:7422", "odesa": None,
+    }  # fmt: skip
     with pytest.raises(MeshError, match="half restored"):
-        async with running_mesh(tmp_path / "data", None, lambda name: tmp_path / "keys" / name):
+        async with running_mesh(tmp_path / "data", None, lambda name: keys / name):
             pass
+
+
+def test_regions_of_one_folder_are_restored_one_after_the_other(tmp_path: Path) -> None:
+    keys = tmp_path / "keys"
+    for name in ("kyiv", "odesa"):
+        create_keys(keys / name)
+    (tmp_path / "data").mkdir()
+    run._begin(wish(tmp_path), manifest(peers={"odesa": None}))
+    theirs = manifest(region="odesa", peers={"kyiv": None}, leaf_port=2)
+    mesh, _ = run._begin(wish(tmp_path, region="odesa", keys=keys / "odesa"), theirs)
+    assert set(mesh.regions) == {"kyiv", "odesa"}
+    assert mesh.elsewhere == {}
+    assert mesh.dial("odesa", "kyiv") == "127.0.0.1:1"
 
 
 def test_what_was_there_before_is_set_aside_once(tmp_path: Path) -> None:
@@ -212,6 +242,19 @@ def test_what_was_there_before_is_set_aside_once(tmp_path: Path) -> None:
         assert not streams.exists()
         streams.mkdir()
     assert [(Path(name) / "old").exists() for name in aside.names] == [True, True]
+
+
+@pytest.mark.parametrize(("nodes", "names"), [
+    (1, ["nats/jetstream"]), (3, ["nats/cluster", "nats-2/cluster", "nats-3/cluster"]),
+])  # fmt: skip
+def test_the_streams_of_every_server_are_known(
+    tmp_path: Path, nodes: int, names: list[str]
+) -> None:
+    create_keys(tmp_path / "kyiv")
+    mesh, _ = prepare_mesh(tmp_path, ("kyiv",), {"kyiv": tmp_path / "kyiv"})
+    resize(mesh, nodes, None)
+    region = Region("kyiv", mesh, tmp_path / "kyiv", services=())
+    assert region.stores == [(tmp_path / "kyiv").resolve() / name for name in names]
 
 
 NOT_TOLD_AGAIN = {

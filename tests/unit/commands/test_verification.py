@@ -1,14 +1,19 @@
 """The parts of `aidmesh verify` that need no mesh: frames, planted values, and what agrees."""
 
+import asyncio
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 from urllib.parse import quote
 from uuid import UUID, uuid4
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from nats.aio.client import Client
 
+from aidmesh.verification import wire as wire_module
 from aidmesh.verification.across import (
     Commitment,
     Need,
@@ -23,7 +28,7 @@ from aidmesh.verification.rebalancings import Proposal, odd_rebalancings
 from aidmesh.verification.referrals import Referred, Taken, odd_referrals
 from aidmesh.verification.shipments import Side, odd_shipments
 from aidmesh.verification.transfers import Transfer, odd_transfers
-from aidmesh.verification.wire import Frame, WireError, parse
+from aidmesh.verification.wire import Frame, Wire, WireError, parse
 
 NEED = UUID(int=1)
 words = st.text(st.sampled_from("аbє ґ+'\"\\/7"), min_size=1, max_size=6)
@@ -68,6 +73,61 @@ def test_frames_are_the_same_however_they_are_cut(
     assert found == frames
     assert controls == [b"PING"] * max(0, len(frames) - 1)
     assert rest == b""
+
+
+class Conversation:
+    """A server that answers each request for messages with what comes next."""
+
+    def __init__(self, *answers: bytes, then: bytes = b"") -> None:
+        self.answers = list(answers)
+        self.then = then
+        self.asked = 0
+        self.coming: list[bytes] = []
+
+    async def read(self, _: int) -> bytes:
+        await asyncio.sleep(0)
+        return self.coming.pop(0) if self.coming else self.then
+
+    def write(self, data: bytes) -> None:
+        if b"MSG.NEXT" in data:
+            self.asked += 1
+            self.coming += [self.answers.pop(0)] if self.answers else []
+
+    async def drain(self) -> None: ...
+
+    def jsm(self, *, timeout: float) -> "Conversation":
+        assert timeout
+        return self
+
+    async def add_consumer(self, *_: object) -> SimpleNamespace:
+        return SimpleNamespace(name="c1", num_pending=3)
+
+    async def frames(self) -> list[Frame]:
+        """All that is read of it."""
+        wire = Wire(cast("asyncio.StreamReader", self), cast("asyncio.StreamWriter", self))
+        came = wire.read(cast("Client", self), "LOCAL", 0, headers_only=True)
+        return [frame async for frames in came for frame in frames]
+
+
+def status(words: str) -> bytes:
+    head = f"NATS/1.0 {words}\r\n\r\n".encode()
+    return f"HMSG _INBOX.verify.x 1 {len(head)} {len(head)}\r\n".encode() + head + b"\r\n"
+
+
+async def test_who_is_not_heard_asks_again_and_reads_each_message_once() -> None:
+    three = [Frame(seq, "local.x", b"NATS/1.0\r\n\r\n", b"{}") for seq in (1, 2, 3)]
+    first, second, third = (wire_form(frame, new=False) for frame in three)
+    server = Conversation(
+        status("503"), first + status("408 Request Timeout"), second + third, then=b"PING\r\n"
+    )
+    assert await server.frames() == three
+    assert server.asked == 3
+
+
+async def test_pings_alone_are_not_waited_for_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wire_module, "READ_S_MAX", 0.3)
+    with pytest.raises(TimeoutError):
+        await Conversation(then=b"PING\r\n").frames()
 
 
 def test_a_status_is_no_message() -> None:

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from aidmesh.credentials import (
     FOLDER,
     LINK,
+    CredentialsError,
     create_keys,
     hosts_of,
     is_public,
@@ -147,7 +148,7 @@ def invite(mesh: MeshFile, asked: Ask, addresses: Mapping[str, str]) -> Invitati
         if host not in known:
             write_file(folder / "tls.pem", new_certificate(folder, region, {*known, host}))
         entry.nats.leaf_host = ANY_HOST
-        _keep(mesh, region, newcomer, asked.proof)
+        _keep(entry.keys, newcomer, asked.proof)
         hosts[region] = Host(
             address=f"{host}:{port or entry.nats.leaf_port}", proof=_proof_of(entry.keys)
         )
@@ -171,7 +172,7 @@ def accept(mesh: MeshFile, invitation: Invitation) -> None:
             raise MeshError(f"{name} is a region of this data folder")
         if name in mesh.elsewhere and mesh.elsewhere[name].address is None:
             raise MeshError(f"{name} was let in here; one of two dials, not both")
-        _keep(mesh, invitation.newcomer, name, host.proof)
+        _keep(mesh.regions[invitation.newcomer].keys, name, host.proof)
         mesh.elsewhere[name] = Elsewhere(address=host.address)
 
 
@@ -206,15 +207,42 @@ def _proof_of(keys: Path) -> Proof:
     return Proof(publics=publics_of(keys, LINK), authority=authority)
 
 
-def _keep(mesh: MeshFile, region: str, peer: str, proof: Proof) -> None:
-    """Write what proves a peer where the region's server is given it from."""
+def know(keys: Path, peer: str) -> None:
+    """Have what proves a peer where the server of a region is given it from.
+
+    Of one that ran in the same folder as the region it lies beside the region's own keys.
+
+    Args:
+        keys: the region's folder of keys.
+        peer: that it is linked with, in no folder of this machine.
+
+    Raises:
+        MeshError: it is nowhere.
+        OSError: it can't be kept.
+    """
+    folder = keys / "peers" / peer / FOLDER
+    if (folder / "ca.pem").exists() and (folder / f"{LINK}.pub").exists():
+        return
+    beside = keys.parent / peer
+    try:
+        proof = _proof_of(beside)
+    except (CredentialsError, OSError):
+        raise MeshError(
+            f"what proves {peer} on a link is missing: bring ca.pem and {LINK}.pub of its keys "
+            f"to {beside / FOLDER}, or to {folder}"
+        ) from None
+    _keep(keys, peer, proof)
+
+
+def _keep(keys: Path, peer: str, proof: Proof) -> None:
+    """Write what proves a peer where a region's server is given it from."""
     try:
         x509.load_pem_x509_certificate(proof.authority.encode())
     except ValueError:
         raise MeshError(f"what is to vouch for {peer} is no certificate") from None
     if not proof.publics or not all(is_public(public) for public in proof.publics):
         raise MeshError(f"what {peer} is to come with is no nkey")
-    folder = mesh.regions[region].keys / "peers" / peer / FOLDER
+    folder = keys / "peers" / peer / FOLDER
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     write_file(folder / "ca.pem", proof.authority)
     write_file(folder / f"{LINK}.pub", "".join(f"{public}\n" for public in proof.publics))

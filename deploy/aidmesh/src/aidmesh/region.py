@@ -109,6 +109,7 @@ class Region:
         )
         self._roads = roads
         self._servers: list[NatsServer] = []
+        self._stores: list[Path] = []
         self._tender = Tender(name, mesh, self._serve)
         groups = [(service,) for service in services] if apart else [tuple(services)]
         copies = max((len(each.urls) for each in self.entry.services.values()), default=1)
@@ -133,7 +134,7 @@ class Region:
     @property
     def stores(self) -> list[Path]:
         """Where each of its NATS servers keeps its streams."""
-        return [server.folder / "jetstream" for server in self._servers]
+        return list(self._stores)
 
     async def start_nats(self) -> None:
         """Start its NATS servers, and nothing else. Raises as `start`."""
@@ -251,6 +252,7 @@ class Region:
                 files=setup.files,
             )
             self._servers.append(server)
+            self._stores.append(Path(setup.config.store_dir))
             served.append(Served(server, setup, partial(read, index)))
         return served
 

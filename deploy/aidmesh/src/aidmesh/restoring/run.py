@@ -22,7 +22,8 @@ from aidmesh.backup.load import BackupError, check, load
 from aidmesh.backup.manifest import Manifest, reasons_against
 from aidmesh.credentials import check_folders, seed_file
 from aidmesh.databases import recreate
-from aidmesh.embedded import FolderLock, free_ports
+from aidmesh.embedded import EmbeddedError, FolderLock, free_ports
+from aidmesh.joining import know
 from aidmesh.meshfile import (
     PORTS,
     WITH_DATABASE,
@@ -50,7 +51,7 @@ from aidmesh.topology.config import SUPERVISOR
 from aidmesh.topology.plan import plan_of
 from aidmesh.topology.provision import apply
 from aidmesh.topology.recover import recover
-from aidmesh.topology.warden import connect_as
+from aidmesh.topology.warden import OUTAGES, connect_as
 from aidmesh.topology.watcher import linked_peers
 from aidmesh.verification.wire import wired
 from aidmesh_chassis import logs
@@ -80,7 +81,7 @@ class Wish:
     Attributes:
         keys: the region's folder of keys.
         erasures: the list of erasures that outlives backups.
-        without: peers whose word is not waited for.
+        without: peers whose word is not waited for; the region itself, for its own log.
         peer_seconds_max: how long each other peer may take.
         say: gets a line for the operator at every step.
     """
@@ -148,17 +149,20 @@ def _begin(wish: Wish, manifest: Manifest) -> tuple[MeshFile, str]:
     if not (wish.data / "mesh.json").exists():
         write_mesh(wish.data, MeshFile(regions={}))
     with changing_mesh(wish.data) as mesh:
-        strangers = wish.without - set(mesh.peers(wish.region)) - set(manifest.peers)
+        strangers = wish.without - {wish.region, *mesh.peers(wish.region), *manifest.peers}
         if strangers:
             raise MeshError(f"{wish.region} is not linked with {', '.join(sorted(strangers))}")
         if wish.region in mesh.retired:
             raise MeshError(f"{wish.region} has retired")
         if wish.region not in mesh.regions:
+            # A region that was restored here before knows it as one that is elsewhere.
+            mesh.elsewhere.pop(wish.region, None)
             add_region(mesh, wish.region, wish.keys, iter(free_ports(PORTS)))
             nats = mesh.regions[wish.region].nats
             nats.leaf_host, nats.leaf_port = manifest.leaf_host, manifest.leaf_port
             for peer, address in manifest.peers.items():
                 if peer not in mesh.regions:
+                    know(wish.keys, peer)
                     mesh.elsewhere[peer] = Elsewhere(address=address)
         entry = mesh.regions[wish.region]
         entry.keys = wish.keys
@@ -191,10 +195,15 @@ async def _restore(
         await known.prepare()
 
         own: dict[Stream, list[Lost]] = {stream: [] for stream in OWN}
-        if aside.streams_back():
+        if aside.streams_back() and wish.region not in wish.without:
             try:
                 await region.start_nats()
                 own = await _own_lost(entry, known)
+            except (EmbeddedError, *OUTAGES) as error:
+                raise Unreachable(
+                    f"the own log can't be read ({type(error).__name__}); see {folder / 'log'}, or "
+                    f"go on without what only it knows, with --without {wish.region}"
+                ) from error
             finally:
                 await region.stop_nats()
             wish.say(f"the own log tells of {sum(map(len, own.values()))} later events")
@@ -284,12 +293,15 @@ async def _peers_running(wish: Wish, mesh: MeshFile, lock_fd: int) -> AsyncItera
 
 
 async def _connected_to(entry: RegionEntry) -> Client:
-    """A connection of the supervisor; servers of a cluster first have to find each other."""
+    """A connection of the supervisor; servers of a cluster first have to find each other, and each
+    stream that they have has to get a leader."""
     client = await connect_as(entry.nats.url, seed_file(entry.keys, SUPERVISOR))
+    api = JetStreamApi(client)
     deadline = time.monotonic() + READY_S_MAX
     while goes_on():
         try:
-            await JetStreamApi(client).names("STREAM.NAMES", "streams")
+            for stream in await api.names("STREAM.NAMES", "streams"):
+                await api.stream_info(stream)
         except (TimeoutError, nats.errors.Error, ApiError):
             if time.monotonic() > deadline:
                 await client.close()

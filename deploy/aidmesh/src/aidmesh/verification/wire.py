@@ -6,6 +6,7 @@ connection of its own; of each frame only what verification needs is looked at.
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import NamedTuple
@@ -23,8 +24,14 @@ READ_S_MAX = 30.0
 BATCH_MESSAGES = 4096
 BUFFER_BYTES = 1024 * 1024
 GONE_AFTER_S = 60.0
+ASK_S = 5.0
+"""How long the server keeps a request for messages; then it is asked for the rest."""
+ASK_AGAIN_S = 0.1
 GREETING = b"INFO "
 END = b"\r\n"
+AGAIN = (b"NATS/1.0 503", b"NATS/1.0 408")
+"""Nobody listens, since in a cluster a consumer is made before all servers know of it; or the
+request is over."""
 OLD_REPLY_TOKENS = 9
 """`$JS.ACK.<stream>.<consumer>.<delivered>.<seq>...`; the newer form puts domain and account
 before the stream."""
@@ -47,11 +54,11 @@ def parse(data: bytes) -> tuple[list[Frame], list[bytes], int]:
     """Cut what came over the wire into messages. Pure.
 
     Returns:
-        the messages that are complete, the control lines between them, and how many bytes of
-        `data` they took.
+        the messages that are complete, the control lines between them (those of `AGAIN` as well),
+        and how many bytes of `data` they took.
 
     Raises:
-        WireError: instead of a message the server sent a status.
+        WireError: instead of a message the server sent another status.
     """
     frames: list[Frame] = []
     controls: list[bytes] = []
@@ -71,7 +78,12 @@ def parse(data: bytes) -> tuple[list[Frame], list[bytes], int]:
         head = data[start : start + head_size]
         reply = words[3].split(".")
         if reply[0] != "$JS":
-            raise WireError(f"instead of a message came {head.split(END)[0].decode()!r}")
+            status = head.split(END)[0]
+            if not status.startswith(AGAIN):
+                raise WireError(f"instead of a message came {status.decode()!r}")
+            controls.append(status)
+            at = start + size + 2
+            continue
         seq = reply[5] if len(reply) == OLD_REPLY_TOKENS else reply[7]
         frames.append(Frame(int(seq), words[1], head, data[start + head_size : start + size]))
         at = start + size + 2
@@ -99,6 +111,7 @@ class Wire:
             "sig": nkey.signature(nonce).decode(),
             "verbose": False,
             "headers": True,
+            "no_responders": True,
             "protocol": 1,
             "lang": "python",
             "version": "1",
@@ -115,7 +128,7 @@ class Wire:
             client: makes the consumer.
 
         Raises:
-            TimeoutError: nothing came for `READ_S_MAX` seconds.
+            TimeoutError: no message came for `READ_S_MAX` seconds.
             WireError: the server refused or went away.
         """
         manager = client.jsm(timeout=READ_S_MAX)
@@ -131,20 +144,35 @@ class Wire:
             ),
         )
         wanted = info.num_pending or 0
+        last = time.monotonic()
         while wanted > 0:
-            batch = min(wanted, BATCH_MESSAGES)
-            wanted -= batch
-            request = json.dumps({"batch": batch})
-            await self._send(
-                f"PUB $JS.API.CONSUMER.MSG.NEXT.{stream}.{info.name} {self._inbox} "
-                f"{len(request)}\r\n{request}\r\n"
-            )
-            while batch > 0:
-                frames = await self._frames()
-                batch -= len(frames)
+            left = min(wanted, BATCH_MESSAGES)
+            wanted -= left
+            asked_at = await self._ask(stream, info.name, left)
+            while left > 0:
+                frames, is_over = await self._frames()
+                left -= len(frames)
+                now = time.monotonic()
+                if frames:
+                    last = now
+                elif now - last > READ_S_MAX:  # pings are no messages
+                    raise TimeoutError(f"{stream} is not read any further")
+                if left > 0 and (is_over or now - asked_at > 2 * ASK_S):
+                    await asyncio.sleep(ASK_AGAIN_S)
+                    asked_at = await self._ask(stream, info.name, left)
                 yield frames
 
-    async def _frames(self) -> list[Frame]:
+    async def _ask(self, stream: str, consumer: str, messages: int) -> float:
+        """Ask for messages; when that was."""
+        request = json.dumps({"batch": messages, "expires": int(ASK_S * 1e9)})
+        await self._send(
+            f"PUB $JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer} {self._inbox} "
+            f"{len(request)}\r\n{request}\r\n"
+        )
+        return time.monotonic()
+
+    async def _frames(self) -> tuple[list[Frame], bool]:
+        """What came, and whether nothing more comes of what was asked for."""
         async with asyncio.timeout(READ_S_MAX):
             more = await self._reader.read(BUFFER_BYTES)
         if not more:
@@ -157,7 +185,7 @@ class Wire:
                 await self._send("PONG\r\n")
             elif line.startswith(b"-ERR"):
                 raise WireError(line.decode())
-        return frames
+        return frames, any(line.startswith(AGAIN) for line in controls)
 
     async def _send(self, text: str) -> None:
         self._writer.write(text.encode())
