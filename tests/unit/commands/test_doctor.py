@@ -10,7 +10,7 @@ from aidmesh.doctor import examine
 from aidmesh.doctor.examine import answered, files, jetstream
 from aidmesh.doctor.findings import EVERY_SERVICE, OF_SERVICE, Question, age
 from aidmesh.meshfile import WITH_DATABASE, MeshFile, prepare_mesh
-from aidmesh.status import CopyStatus, ServiceStatus
+from aidmesh.status import CopyStatus, RegionStatus, ServiceStatus, Status
 from aidmesh_chassis.service import Health
 
 QUESTIONS = [*EVERY_SERVICE, *(each for of_one in OF_SERVICE.values() for each in of_one)]
@@ -113,6 +113,27 @@ def test_a_copy_that_is_away_among_others_is_no_standstill() -> None:
     assert "aidmesh.host intake that listens at http://a:2" in found.do
     lacks = replace(away, state="not ready", lacks=("consumers",))
     assert examine.not_working("kyiv intake", lacks, others_work=True).harm == "warning"
+
+
+def test_a_server_that_is_away_comes_before_those_who_wait_for_it(tmp_path: Path) -> None:
+    intake = ServiceStatus("intake", "not ready", ("broker", "consumers"))
+    payments = ServiceStatus("payments", "not ready", ("broker", "database"))
+    region = RegionStatus(
+        "kyiv", 1, nats=False, postgres=True, services=(intake, payments), peers=()
+    )
+    nats, other = examine.running(tmp_path, Status("now", (region,)))
+    assert (nats.harm, nats.where) == ("error", "kyiv nats")
+    assert nats.what == "does not answer; waiting for it: intake"
+    assert f"nats-server -c {tmp_path}/kyiv/nats/nats.conf" in nats.do
+    assert other.where == "kyiv payments", "it lacks more than NATS"
+    both = replace(region, postgres=False)
+    postgres, nats = examine.running(tmp_path, Status("now", (both,)))
+    assert (postgres.where, nats.where) == ("kyiv postgres", "kyiv nats")
+    assert f"{tmp_path}/kyiv/postgres/postmaster.pid" in postgres.do
+    fine = replace(region, nats=True)
+    assert {each.where for each in examine.running(tmp_path, Status("now", (fine,)))} == {
+        "kyiv intake", "kyiv payments",
+    }  # fmt: skip
 
 
 def test_every_check_of_readiness_has_something_to_do() -> None:

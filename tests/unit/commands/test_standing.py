@@ -15,6 +15,7 @@ from aidmesh.story.standing import (
     Aside,
     of_needs,
     standing,
+    todo_of,
 )
 from aidmesh.story.told import Json
 from aidmesh_contracts.values import BlockedBy
@@ -77,6 +78,9 @@ def test_who_has_not_answered_is_named() -> None:
     found = standing(asked, NOW)
     assert "waits for the answer of inventory; holds end 2026-03-01 12:05" in found.line
     assert "is inventory up" in found.todo[0]
+    assert todo_of([found, found], []) == found.todo
+    assert todo_of([found], ["it has waited 5 min in the outbox"]) == (), "nobody has to guess"
+    assert todo_of([standing({**WAITS, "state": "requested"}, NOW)], ["trouble"]) != ()
     held = standing({**asked, "state": "held", "supply": 2}, NOW)
     assert held.line.endswith(": holds end 2026-03-01 12:05")
     assert held.todo == ()

@@ -5,7 +5,7 @@ import json
 import shutil
 import stat
 import urllib.request
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -45,7 +45,7 @@ HARMS: Final = ("error", "warning", "note")
 async def examine(data: Path, mesh: MeshFile) -> list[Finding]:
     """Look at everything; what is worst comes first."""
     status = await status_of(mesh)
-    found = [*files(data, mesh), *_running(status)]
+    found = [*files(data, mesh), *running(data, status)]
     regions = await asyncio.gather(
         *(_region(each.region, mesh.regions[each.region], mesh, each) for each in status.regions)
     )
@@ -86,34 +86,77 @@ def files(data: Path, mesh: MeshFile) -> list[Finding]:
     return found
 
 
-def _running(status: Status) -> list[Finding]:
-    """What `aidmesh status` would draw attention to; what databases say of it is asked below."""
+def running(data: Path, status: Status) -> list[Finding]:
+    """What `aidmesh status` would draw attention to, causes first. Pure."""
     parts = [
-        (f"{region.region} {called}", each, service)
+        (f"{region.region} {called}", each, service, region)
         for region in status.regions
         for service in region.services
         for called, each in service.apart()
     ]
     services = [
         not_working(where, each, others_work=service.state == "ready")
-        for where, each, service in parts
-        if each.state != "ready"
+        for where, each, service, region in parts
+        if each.state != "ready" and not _waits_for_server(each, region)
     ]
-    # Without their services the regions have what is left to say.
-    others = attention_of([replace(region, services=()) for region in status.regions])
+    # Without these the regions have what is left to say.
+    others = attention_of(
+        [replace(each, services=(), nats=True, postgres=True) for each in status.regions]
+    )
     locked = [
         Finding("error", where,
                 f"it runs without its keys ({', '.join(each.missing_keys)})",
                 "Whatever needs people's details waits: registering, messages, payments.",
                 "aidmesh unlock, by somebody who knows the passphrase.")
-        for where, each, _ in parts
+        for where, each, _, _ in parts
         if each.missing_keys
     ]  # fmt: skip
-    return services + locked + [
-        Finding("error", line.partition(":")[0], line.partition(": ")[2],
-                "Part of the work stands still.", "aidmesh status; aidmesh logs 'level>=warning'.")
-        for line in others
+    return [
+        *(each for region in status.regions for each in _servers_away(data, region)),
+        *services,
+        *locked,
+        *(
+            Finding("error", line.partition(":")[0], line.partition(": ")[2],
+                    "Part of the work stands still.",
+                    "aidmesh status; aidmesh logs 'level>=warning'.")
+            for line in others
+        ),
     ]  # fmt: skip
+
+
+def _servers_away(data: Path, region: RegionStatus) -> Iterator[Finding]:
+    """A server of a region that does not answer, and who waits for it."""
+    folder = data / region.region
+    waits = [each.service for each in region.services if _waits_for_server(each, region)]
+    waiting = f"; waiting for it: {', '.join(waits)}" if waits else ""
+    for name, answers, process, logs in (
+        (
+            "postgres",
+            region.postgres,
+            f"process id: first line of {folder}/postgres/postmaster.pid",
+            f"{folder}/log/postgres",
+        ),
+        ("nats", region.nats, f"nats-server -c {folder}/nats/nats.conf", f"{folder}/log/nats.log"),
+    ):
+        if not answers:
+            yield Finding(
+                "error",
+                f"{region.region} {name}",
+                f"does not answer{waiting}",
+                "Nothing is lost; what is accepted meanwhile goes on when it is back."
+                if name == "nats"
+                else "Nothing can be accepted or looked up.",
+                "What ended is started again by itself; a server that hangs "
+                f"({process}, or its container) has to be ended. Its log: {logs}.",
+            )
+
+
+def _waits_for_server(service: ServiceStatus, region: RegionStatus) -> bool:
+    """Whether a service lacks nothing but a server that is away."""
+    lacks = set(service.lacks)
+    by_nats = set() if region.nats else {"broker", "consumers", "outbox"}
+    by_postgres = set() if region.postgres else {"database", "outbox"}
+    return service.state == "not ready" and bool(lacks) and lacks <= by_nats | by_postgres
 
 
 def not_working(where: str, service: ServiceStatus, *, others_work: bool = False) -> Finding:
@@ -154,25 +197,22 @@ def not_working(where: str, service: ServiceStatus, *, others_work: bool = False
 async def _region(
     name: str, entry: RegionEntry, mesh: MeshFile, status: RegionStatus
 ) -> list[Finding]:
-    both = status.postgres and status.nats
-    parts = await asyncio.gather(
-        *(
-            _looked(f"{name} {service}", _service(name, entry, service), answers=status.postgres)
-            for service in WITH_DATABASE
-        ),
-        _looked(f"{name} postgres", _server(name, entry), answers=status.postgres),
-        _looked(f"{name} nats", _streams(name, entry, mesh), answers=both),
-    )
+    looks: list[tuple[str, Awaitable[list[Finding]]]] = []
+    # What is away is said already, and would only be waited for.
+    if status.postgres:
+        looks += [(f"{name} {each}", _service(name, entry, each)) for each in WITH_DATABASE]
+        looks.append((f"{name} postgres", _server(name, entry)))
+    if status.postgres and status.nats:
+        looks.append((f"{name} nats", _streams(name, entry, mesh)))
+    parts = await asyncio.gather(*(_looked(where, look) for where, look in looks))
     return [finding for part in parts for finding in part]
 
 
-async def _looked(where: str, look: Awaitable[list[Finding]], *, answers: bool) -> list[Finding]:
-    """What was found, or that it can't be found out; of a server that is away that is said."""
+async def _looked(where: str, look: Awaitable[list[Finding]]) -> list[Finding]:
+    """What was found, or that it can't be found out."""
     try:
         return await look
     except AWAY as error:
-        if not answers:
-            return []
         return [
             Finding("warning", where, f"can't be looked at ({type(error).__name__})",
                     "What may be wrong there is not known.",

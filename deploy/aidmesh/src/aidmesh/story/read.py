@@ -17,7 +17,7 @@ import asyncpg
 
 from aidmesh.asking import AWAY
 from aidmesh.meshfile import WITH_DATABASE, MeshFile
-from aidmesh.story.standing import Standing, of_needs
+from aidmesh.story.standing import Standing, of_needs, todo_of
 from aidmesh.story.told import Json, Said, Story, Took, letter_trouble, of_one_story, story
 from aidmesh_contracts.streams import Stream, event_type_of
 
@@ -109,7 +109,7 @@ async def read_story(mesh: MeshFile, wanted: UUID) -> Story:
             for region, why in sorted(away.items())
         ]
         if len(away) == len(mesh.regions):
-            raise OSError("; ".join(unheard))
+            raise OSError(f"{'; '.join(unheard)}; see aidmesh doctor")
         opened = {place: conn for place, conn in opened.items() if place[0] not in away}
         regions = [region for region in mesh.regions if region not in away]
         each = await asyncio.gather(
@@ -137,11 +137,9 @@ async def read_story(mesh: MeshFile, wanted: UUID) -> Story:
             for region in homes or regions
             for each in await _standing(opened, region, wanted, needs)
         ]
+        trouble = (*unheard, *told.trouble, *(line for lines in letters for line in lines))
         return Story(
-            told.steps,
-            tuple(each.line for each in stand),
-            (*unheard, *told.trouble, *(line for lines in letters for line in lines)),
-            tuple(dict.fromkeys(line for each in stand for line in each.todo)),
+            told.steps, tuple(each.line for each in stand), trouble, todo_of(stand, trouble)
         )
 
 

@@ -41,6 +41,8 @@ BY_PAYOUT: Final = {
     "rejected": ("was refused by the bank", "finance corrects the payee's details, desk: Money"),
     "returned": ("came back from the bank", "finance corrects the payee's details, desk: Money"),
 }
+IS_IT_UP: Final = "aidmesh status: is"
+"""Begins a guess, for where nothing is seen that is in the way."""
 SWEEP: Final = (
     "the sweep of intake should have ended it: aidmesh doctor; aidmesh logs service=intake "
     "'level>=warning'"
@@ -125,7 +127,7 @@ def _asked(need: Json, now: datetime) -> tuple[str, list[str]]:
         late = age((now - until).total_seconds())
         return f"{line}, {late} ago", [SWEEP]
     todo = [
-        f"aidmesh status: is {service} up, and how many events has it not taken in? What is not "
+        f"{IS_IT_UP} {service} up, and how many events has it not taken in? What is not "
         "answered in time is asked anew by itself"
         for service in silent
     ]
@@ -153,7 +155,7 @@ def _telling(need: Json, now: datetime, message: Json | None) -> tuple[str, str]
     if message is None:
         return (
             "the person does not know: notification has not queued a message",
-            "aidmesh status: is notification up, and how many events has it not taken in?",
+            f"{IS_IT_UP} notification up, and how many events has it not taken in?",
         )
     state, reason = str(message["state"]), message["reason"]
     due = cast("datetime", message["due_at"])
@@ -176,6 +178,12 @@ def _paying(payout: Json | None, now: datetime) -> tuple[str, str]:
     lasts = age((now - cast("datetime", payout["recorded_at"])).total_seconds())
     reason = f" ({payout['reason']})" if payout["reason"] else ""
     return f"payout {cast('UUID', payout['id'])} {waits}{reason}, {lasts} old", do
+
+
+def todo_of(stand: Sequence[Standing], trouble: Sequence[str]) -> tuple[str, ...]:
+    """Who does what about needs, each once; guesses only where no trouble is known."""
+    lines = dict.fromkeys(line for each in stand for line in each.todo)
+    return tuple(line for line in lines if not trouble or not line.startswith(IS_IT_UP))
 
 
 def of_needs(

@@ -235,7 +235,7 @@ def _step(
     if unsent and is_due:
         trouble.append(
             f"{event} has waited {lasted} in the outbox of {said.region} {said.service}: "
-            "is the gate open? aidmesh status"
+            "is NATS up, and the gate open? aidmesh doctor"
         )
     if said.state == "waiting" and is_due:
         trouble.append(
