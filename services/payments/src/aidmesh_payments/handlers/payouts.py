@@ -40,7 +40,6 @@ from aidmesh_payments.store import pickup as pickup_store
 from aidmesh_payments.store.discrepancies import Discrepancy
 from aidmesh_payments.store.payouts import PayoutRow
 
-
 FACTS: Final = ("settle", "return", "reject")
 """What a bank or cash desk has done already."""
 
