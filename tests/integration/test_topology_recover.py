@@ -17,14 +17,16 @@ from hypothesis import strategies as st
 from nats.aio.client import Client
 
 from aidmesh.topology import recover as recovery
+from aidmesh.topology import warden
 from aidmesh.topology.api import JetStreamApi
 from aidmesh.topology.history import Mark, Published
+from aidmesh.topology.plan import Plan
 from aidmesh.topology.recover import Log, lost
 from aidmesh_chassis import outbox, relay
 from aidmesh_chassis.db import Database
 from aidmesh_chassis.running import Running
 from support.regions import LinkedRegions, ids_in, linked_regions
-from support.servers import DatabaseFactory
+from support.servers import DatabaseFactory, NatsRegion
 from support.services import is_open, service_of
 from support.waiting import eventually
 
@@ -157,6 +159,35 @@ async def test_history_is_published_again_before_anything_new(
         await eventually(lambda: in_world(old["EVENTS"] | new["EVENTS"]), 30)
         await sequences_are_true(mesh, dsns.values())
         assert not await no_longer_lost(mesh, list(dsns.values()))
+
+
+async def test_what_is_waited_for_in_vain_when_the_server_goes_is_begun_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was asked for over a connection that broke is never answered: nobody waits for it."""
+    begun: list[Client] = []
+
+    async def recover_never_at_first(
+        client: Client, _: Plan, __: Sequence[str]
+    ) -> list[recovery.Recovered]:
+        begun.append(client)
+        if len(begun) == 1:
+            await asyncio.Event().wait()
+        return []
+
+    monkeypatch.setattr(warden, "recover", recover_never_at_first)
+    kyiv = NatsRegion(tmp_path)
+    await asyncio.to_thread(kyiv.start)
+    opening = asyncio.create_task(kyiv.open(60))
+    try:
+        await eventually(lambda: bool(begun), 60)
+        await asyncio.to_thread(kyiv.kill)
+        await asyncio.to_thread(kyiv.start)
+        await opening
+    finally:
+        opening.cancel()
+        await kyiv.close()
+    assert len(begun) == 2
 
 
 async def no_longer_lost(mesh: LinkedRegions, dsns: list[str]) -> dict[str, str]:

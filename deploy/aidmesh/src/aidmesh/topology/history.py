@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
@@ -162,8 +162,11 @@ class Outboxes:
 
 @asynccontextmanager
 async def open_outboxes(dsns: Sequence[str]) -> AsyncIterator[Outboxes]:
-    """Connect to the databases that have an outbox."""
-    async with AsyncExitStack() as stack:
+    """Connect to the databases that have an outbox.
+
+    Broken off, nobody waits for a server that may not answer.
+    """
+    with ExitStack() as stack:
         connections = []
         for dsn in dsns:
             connection = await asyncpg.connect(
@@ -172,9 +175,10 @@ async def open_outboxes(dsns: Sequence[str]) -> AsyncIterator[Outboxes]:
                 command_timeout=STATEMENT_SECONDS_MAX,
                 statement_cache_size=0,
             )
-            stack.push_async_callback(connection.close, timeout=CONNECT_SECONDS_MAX)
+            stack.callback(connection.terminate)
             connections.append(connection)
         yield Outboxes(connections)
+        await asyncio.gather(*(each.close(timeout=CONNECT_SECONDS_MAX) for each in connections))
 
 
 def _by_ack(row: Published) -> int:

@@ -26,6 +26,7 @@ from aidmesh.topology.api import ApiError, JetStreamApi, Json, section
 from aidmesh.topology.history import Mark, Outboxes, Published, open_outboxes
 from aidmesh.topology.plan import AGE_NS_MAX, SECOND_NS, Plan
 from aidmesh.topology.provision import apply
+from aidmesh_chassis import ending
 from aidmesh_chassis.logs import get_logger
 from aidmesh_contracts.streams import PREFIXES, Stream
 
@@ -138,6 +139,7 @@ async def _recreate(api: JetStreamApi, plan: Plan, outboxes: Outboxes, stream: s
     await apply(api, plan)  # the durables went with the stream
     count = 0
     async for batch in outboxes.batches(stream, age_s_max, BATCH_MAX):
+        ending.check()
         last = await publish_batch(api.client, batch)
         first = last - len(batch) + 1
         await outboxes.moved([(row, first + i) for i, row in enumerate(batch)], fresh.created)

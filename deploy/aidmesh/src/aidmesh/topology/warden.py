@@ -7,7 +7,7 @@ to the relays. All the time it watches the links to the peers, and tells them wh
 
 import asyncio
 import json
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import cast
@@ -35,7 +35,8 @@ log = get_logger()
 CONNECT_SECONDS_MAX = 5
 RECONNECT_WAIT_S = 0.2
 RETRY_S_MIN = 0.2
-RETRY_S_MAX = 10.0
+RETRY_S_MAX = 3.0
+"""A region stands still until then, so it looks often; a look costs a moment."""
 STOP_SECONDS_MAX = 5.0
 CLOSE_SECONDS_MAX = 1.0
 LOGS_LOOK_S = 2.0
@@ -99,6 +100,10 @@ async def tell_server(client: Client, server_id: str, what: str, body: bytes) ->
     return cast("Json", json.loads(reply.data)) if reply.data else {}
 
 
+class CutOffError(Exception):
+    """The connection to the server broke while something was done over it."""
+
+
 class Warden:
     """Runs beside one region's server, or the cluster of its servers.
 
@@ -134,6 +139,7 @@ class Warden:
         self._api = JetStreamApi(self._client)
         self._connected = asyncio.Event()
         self._relinked = asyncio.Event()
+        self._cut_off = asyncio.Event()
         self._breaks = 0
         self.trouble: str | None = None
         self.gate = Gate(self._client, region, epoch)
@@ -287,7 +293,9 @@ class Warden:
             await self._connected.wait()
             self._connected.clear()
             try:
-                await self._put_in_order()
+                await self._over_this_connection(self._put_in_order)
+            except CutOffError:
+                continue  # it is begun anew with the next one
             except (*OUTAGES, TopologyError) as error:
                 self.trouble = str(error) or type(error).__name__
                 log.warning("gate.stays_closed", region=self._region, reason=self.trouble)
@@ -296,6 +304,26 @@ class Warden:
                 self._connected.set()
             else:
                 pause_s = RETRY_S_MIN
+
+    async def _over_this_connection(self, work: Callable[[], Coroutine[None, None, None]]) -> None:
+        """Work until the connection breaks: what was asked for over it is never answered.
+
+        Raises `CutOffError` when it does, and what the work raises.
+        """
+        self._cut_off.clear()
+        if not self._client.is_connected:
+            raise CutOffError
+        working = asyncio.create_task(work())
+        cut_off = asyncio.create_task(self._cut_off.wait())
+        try:
+            await asyncio.wait((working, cut_off), return_when=asyncio.FIRST_COMPLETED)
+            if not working.done():
+                raise CutOffError
+            working.result()
+        finally:
+            for task in (working, cut_off):
+                task.cancel()
+            await asyncio.gather(working, cut_off, return_exceptions=True)
 
     async def _put_in_order(self) -> None:
         breaks = self._breaks
@@ -315,6 +343,7 @@ class Warden:
 
     async def _disconnected(self) -> None:
         self._breaks += 1
+        self._cut_off.set()
         self.gate.close()
 
     async def _reconnected(self) -> None:
