@@ -1,37 +1,29 @@
-"""Regions come to know each other: on one machine, and from one machine to another by a file."""
+"""Regions come to know each other: on one machine, and from one machine to another by files."""
 
+import asyncio
 import json
+from collections.abc import Callable
 from pathlib import Path
 
+import asyncpg
 import pytest
 from nats.aio.client import Client
 
 from aidmesh import joining
-from aidmesh.credentials import (
-    create_keys,
-    hosts_of,
-    missing,
-    new_seed,
-    publics_of,
-    seed_file,
-)
+from aidmesh.commands import joining as commands
+from aidmesh.commands import retiring
+from aidmesh.commands.common import EXIT_REFUSED
+from aidmesh.credentials import create_keys, hosts_of, missing, publics_of, seed_file
 from aidmesh.mesh import Mesh, running_mesh
-from aidmesh.meshfile import (
-    MeshError,
-    MeshFile,
-    changing_mesh,
-    prepare_mesh,
-    read_mesh,
-)
+from aidmesh.meshfile import WITH_DATABASE, MeshError, MeshFile, prepare_mesh, read_mesh
 from aidmesh.topology.config import SUPERVISOR
 from aidmesh.topology.warden import connect_as
-from aidmesh_chassis.nkey import nkey_of
 from support.waiting import eventually
 
 WAIT_S = 60.0
 
 
-async def test_machines_are_joined_by_files_while_both_run(tmp_path: Path) -> None:
+async def test_machines_are_joined_and_parted_by_commands_while_both_run(tmp_path: Path) -> None:
     """Kyiv was alone, so its server has to start anew for its first link; nobody notices."""
     here, there = tmp_path / "here", tmp_path / "there"
 
@@ -39,18 +31,18 @@ async def test_machines_are_joined_by_files_while_both_run(tmp_path: Path) -> No
         create_keys(tmp_path / region / region)
         return tmp_path / region / region
 
+    async def let_in(name: str) -> int:
+        asked, join = tmp_path / f"{name}.ask", tmp_path / f"{name}.join"
+        assert await _run(commands.ask, data=there, file=asked) == 0
+        invited = await _run(commands.invite, asked, data=here, file=join, at=["kyiv=localhost"])
+        return invited or await _run(commands.join, data=there, file=join)
+
     async with (
         running_mesh(here, ("kyiv",), keys_of, services=()) as kyiv,
         running_mesh(there, ("odesa",), keys_of, services=()) as odesa,
     ):
         await _tell(kyiv, "kyiv", "before")
-        joining.write_ask(tmp_path / "ask", joining.ask(read_mesh(there)))
-        with changing_mesh(here) as mesh:
-            asked = joining.read_ask(tmp_path / "ask")
-            invitation = joining.invite(mesh, asked, {"kyiv": "localhost"})
-            joining.write_invitation(tmp_path / "join", invitation)
-        with changing_mesh(there) as mesh:
-            joining.accept(mesh, joining.read_invitation(tmp_path / "join"))
+        assert await let_in("first") == 0
         await eventually(lambda: _heard(odesa, "odesa") == {"kyiv"}, WAIT_S)
         await eventually(lambda: kyiv.regions["kyiv"].warden.gate.is_open, WAIT_S)
         await _tell(odesa, "odesa", "after")
@@ -58,20 +50,22 @@ async def test_machines_are_joined_by_files_while_both_run(tmp_path: Path) -> No
         await eventually(lambda: _world(kyiv, "kyiv", ["after"]), WAIT_S)
 
         # Whoever is let in no longer is cut off at once, though its server still dials.
-        pid = kyiv.regions["kyiv"].nats.pid
-        with changing_mesh(here) as mesh:
-            joining.invite(
-                mesh, asked.model_copy(update={"newcomer": "lviv"}), {"kyiv": "localhost"}
-            )
-            other = mesh.regions["kyiv"].keys / "peers" / "lviv" / "nats" / "link.pub"
-            other.write_text(nkey_of(new_seed()).public + "\n")
-            del mesh.elsewhere["odesa"]
-        watcher = kyiv.regions["kyiv"].warden.watcher
-        await eventually(lambda: watcher.linked == set(), WAIT_S)
-        looks = watcher.look_count
-        await eventually(lambda: watcher.look_count > looks + 5, WAIT_S)
-        assert watcher.linked == set()
-        assert kyiv.regions["kyiv"].nats.pid == pid
+        assert await _run(retiring.unlink, "odesa", data=here) == EXIT_REFUSED, "nobody lost it"
+        await _stands(kyiv, "kyiv", "odesa", "lost")
+        assert await _run(retiring.unlink, "odesa", data=here) == 0
+        await _is_shut_out(kyiv)
+        assert await _run(retiring.unlink, "odesa", data=here) == EXIT_REFUSED, "it is not linked"
+        assert await _run(retiring.unlink, "kyiv", data=here) == EXIT_REFUSED, "it is here"
+
+        assert await let_in("again") == 0
+        await eventually(lambda: _heard(kyiv, "kyiv") == {"odesa"}, WAIT_S)
+        assert await _run(retiring.retire, "odesa", data=here) == EXIT_REFUSED, "it has not"
+        await _stands(kyiv, "kyiv", "odesa", "retired")
+        assert await _run(retiring.retire, "odesa", data=here, dry_run=True) == 0
+        assert _heard(kyiv, "kyiv") == {"odesa"}
+        assert await _run(retiring.retire, "odesa", data=here) == 0
+        assert set(read_mesh(here).retired) == {"odesa"}
+        assert await let_in("too late") == EXIT_REFUSED
 
 
 def test_a_newcomer_gets_what_it_needs_and_nothing_that_is_secret(tmp_path: Path) -> None:
@@ -165,6 +159,43 @@ def _folder(data: Path, *regions: str) -> MeshFile:
         create_keys(folder)
     mesh, _ = prepare_mesh(data, regions, keys)
     return mesh
+
+
+async def _run(command: Callable[..., None], *arguments: object, **options: object) -> int:
+    """Run what an operator would; its exit code."""
+
+    def run() -> int:
+        try:
+            command(*arguments, **options)
+        except SystemExit as ended:
+            return int(ended.code or 0)
+        return 0
+
+    return await asyncio.to_thread(run)
+
+
+async def _stands(mesh: Mesh, region: str, other: str, standing: str) -> None:
+    """All services of a region have heard how another one stands."""
+    entry = read_mesh(mesh.data).regions[region]
+    for service in WITH_DATABASE:
+        conn = await asyncpg.connect(entry.admin_dsn(service))
+        try:
+            await conn.execute("DELETE FROM region_standing WHERE region = $1", other)
+            await conn.execute(
+                "INSERT INTO region_standing VALUES ($1, $2, 1, now(), $1)", other, standing
+            )
+        finally:
+            await conn.close()
+
+
+async def _is_shut_out(kyiv: Mesh) -> None:
+    """Nobody has a link with it, and none comes about."""
+    warden = kyiv.regions["kyiv"].warden
+    await eventually(lambda: warden.watcher.linked == set(), WAIT_S)
+    looks = warden.watcher.look_count
+    await eventually(lambda: warden.watcher.look_count > looks + 5, WAIT_S)
+    assert warden.watcher.linked == set()
+    await eventually(lambda: warden.gate.is_open, WAIT_S)
 
 
 def _heard(mesh: Mesh, region: str) -> frozenset[str]:

@@ -24,11 +24,11 @@ from aidmesh.meshfile import (
 from aidmesh.quiet import RegionProbe
 from aidmesh.retiring import (
     end_handoffs,
+    gone_since,
     may_speak,
     not_heard,
     not_taken,
     open_in,
-    retired_since,
     take_out,
 )
 from aidmesh_chassis.standings import Stand
@@ -199,9 +199,11 @@ async def test_peers_let_go_when_every_service_has_heard(books: Databases, tmp_p
     ]
     probe = RegionProbe("kyiv", _folder(tmp_path, "kyiv").regions["kyiv"], Client(), books)
     with pytest.raises(MeshError, match=r"kyiv.reporting has not heard"):
-        await retired_since("odesa", [probe])
+        await gone_since("odesa", [probe])
     await books["reporting"].execute("UPDATE region_standing SET standing = 'retired'")
-    assert await retired_since("odesa", [probe]) == NOW
+    assert await gone_since("odesa", [probe]) == NOW
+    with pytest.raises(MeshError, match=r"has not heard that odesa is held for lost"):
+        await gone_since("odesa", [probe], "lost")
     for region in ("odesa", "lviv"):
         await books["intake"].execute(HANDOFF.format(region, "waiting"), uuid4())
     await end_handoffs("odesa", [probe])

@@ -44,6 +44,7 @@ OF_A_FOLDER: dict[tuple[str, ...], Sequence[str]] = {
     ("topology", "join"): ("odesa",),
     ("topology", "rejoin"): ("kyiv",),
     ("topology", "retire"): ("kyiv",),
+    ("topology", "unlink"): ("odesa",),
     ("keys", "rotate"): (),
     ("keys", "show"): (),
     ("keys", "protect"): (),

@@ -78,6 +78,7 @@ def build() -> App:
     mesh.command(joining.join)
     mesh.command(joining.rejoin)
     mesh.command(retiring.retire)
+    mesh.command(retiring.unlink)
     app.command(mesh)
 
     secret = App(name="keys", help="The keys of regions.")

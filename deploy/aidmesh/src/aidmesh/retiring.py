@@ -10,7 +10,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import datetime
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 import asyncpg
 
@@ -30,6 +30,9 @@ PATIENCE_S: Final = 20.0
 HEARD_S: Final = 60.0
 LOOK_S: Final = 0.5
 LOCK_MS_MAX: Final = 5_000
+
+
+Gone = Literal["lost", "retired"]
 
 
 class Question(NamedTuple):
@@ -327,26 +330,34 @@ async def _at_last(look: Callable[[], Awaitable[list[str]]], patience_s: float) 
 
 
 async def not_heard(
-    region: str, here: str, connections: Mapping[str, asyncpg.Connection]
+    region: str,
+    here: str,
+    connections: Mapping[str, asyncpg.Connection],
+    standing: Gone = "retired",
 ) -> list[str]:
-    """Which services of a region have not taken in that another one has retired."""
+    """Which services of a region have not taken in that another one is gone."""
+    said = "has retired" if standing == "retired" else "is held for lost"
     lines = []
     for service in WITH_DATABASE:
         if service == "notification":  # it has nothing to do with other regions
             continue
         stand = (await standings.known(connections[service])).get(region)
-        if stand is None or stand.standing != "retired":
-            lines.append(f"{here}.{service} has not heard that {region} has retired")
+        if stand is None or stand.standing != standing:
+            lines.append(f"{here}.{service} has not heard that {region} {said}")
     return lines
 
 
-async def retired_since(region: str, probes: Sequence[RegionProbe]) -> datetime:
-    """Since when a region on another machine has retired, as those here know.
+async def gone_since(
+    region: str, probes: Sequence[RegionProbe], standing: Gone = "retired"
+) -> datetime:
+    """Since when a region on another machine has retired, or is held for lost, as those here know.
 
     Raises MeshError when one of them has not heard of it.
     """
     lines = [
-        line for probe in probes for line in await not_heard(region, probe.name, probe.connections)
+        line
+        for probe in probes
+        for line in await not_heard(region, probe.name, probe.connections, standing)
     ]
     if lines:
         raise MeshError("; ".join(lines))
@@ -370,3 +381,18 @@ def take_out(mesh: MeshFile, region: str, since: datetime) -> None:
     entry = mesh.regions.pop(region, None)
     mesh.elsewhere.pop(region, None)
     mesh.retired[region] = Retired(since=since, entry=entry)
+
+
+def unlink(mesh: MeshFile, region: str) -> None:
+    """Have no link with a region on another machine any more; it may be let in anew.
+
+    Args:
+        mesh: is changed.
+
+    Raises MeshError when it is not linked with, or is one of this folder.
+    """
+    if region in mesh.regions:
+        raise MeshError(f"{region} is a region of this data folder: it retires, or is stopped")
+    if region not in mesh.elsewhere:
+        raise MeshError(f"no region here is linked with {region}")
+    del mesh.elsewhere[region]

@@ -1,4 +1,4 @@
-"""`aidmesh topology retire`: a region ends in order."""
+"""`aidmesh topology retire` and `unlink`: a region ends in order, or is shut out."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -121,10 +121,10 @@ async def _end(data: Path, mesh: "MeshFile", region: str, dry_run: bool, report:
 async def _let_go(data: Path, mesh: "MeshFile", region: str, dry_run: bool, report: Report) -> int:
     from aidmesh.meshfile import changing_mesh  # noqa: PLC0415
     from aidmesh.quiet import probing  # noqa: PLC0415
-    from aidmesh.retiring import end_handoffs, retired_since, take_out  # noqa: PLC0415
+    from aidmesh.retiring import end_handoffs, gone_since, take_out  # noqa: PLC0415
 
     async with probing(mesh) as probes:
-        since = await retired_since(region, probes)
+        since = await gone_since(region, probes)
         if dry_run:
             report.say(f"all have heard that {region} retired; nothing stands in the way")
             return report.done(None)
@@ -133,3 +133,35 @@ async def _let_go(data: Path, mesh: "MeshFile", region: str, dry_run: bool, repo
             take_out(changed, region, since)
     report.say(f"{region} has retired; nobody here is linked with it any more")
     return report.done(since)
+
+
+def unlink(region: str, *, data: Path) -> None:
+    """Shut out a region on another machine that is held for lost: its keys open nothing here.
+
+    What it told stays, and how it stands. Once a lead has let it in again, it asks and is invited
+    anew. The mesh runs and goes on.
+
+    Args:
+        region: linked with the regions of this folder, on another machine.
+        data: folder of the mesh, which runs.
+    """
+    run_command(_unlink(data.expanduser().resolve(), region))
+
+
+async def _unlink(data: Path, region: str) -> int:
+    from aidmesh.embedded import in_use  # noqa: PLC0415
+    from aidmesh.meshfile import MeshError, changing_mesh, read_mesh  # noqa: PLC0415
+    from aidmesh.quiet import probing  # noqa: PLC0415
+    from aidmesh.retiring import gone_since  # noqa: PLC0415
+    from aidmesh.retiring import unlink as unlinking  # noqa: PLC0415
+
+    mesh = read_mesh(data)
+    unlinking(mesh, region)  # refuses what can't be; nothing is written yet
+    if not in_use(data):
+        raise MeshError("the mesh does not run; whether the region is lost is known there")
+    async with probing(read_mesh(data)) as probes:
+        since = await gone_since(region, probes, "lost")
+    with changing_mesh(data) as changed:
+        unlinking(changed, region)
+    say(f"{region}, lost since {since.isoformat(timespec='seconds')}, is not linked any more")
+    return 0
