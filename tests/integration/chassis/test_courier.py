@@ -13,9 +13,10 @@ import pytest
 from nats.aio.client import Client
 from nats.errors import TimeoutError as NoAnswerError
 
-from aidmesh_chassis import courier
+from aidmesh_chassis import courier, handoff
 from aidmesh_chassis.courier import CLAIM_MAX, Courier
 from aidmesh_chassis.db import Database
+from aidmesh_chassis.handoff import UNANSWERED_S_MAX, UNANSWERED_S_MIN
 from aidmesh_chassis.outbox import Origin
 from aidmesh_chassis.peers import Peers
 from aidmesh_contracts.payments import PayoutWithdrawnV1
@@ -116,6 +117,38 @@ async def test_what_waits_for_a_region_goes_once_it_takes_something(
     assert await reached(kyiv, "lviv") == 1
     await made.hand_over_once()
     assert await reached(kyiv, "lviv") == 9
+
+
+async def test_who_was_away_is_asked_for_an_answer_as_soon_as_anybody(
+    kyiv: Database, nats_region: NatsRegion
+) -> None:
+    """However often it was tried in vain: an answer may be lost, and nothing else brings it."""
+    wire = Wire(silent={"lviv"})
+    made = courier_of(kyiv, wire, nats_region)
+    await hand_over(kyiv, "lviv", 1)
+
+    async def try_again() -> int:
+        """How many seconds it waits then."""
+        await due_again(kyiv)
+        made._away.clear()
+        await made.hand_over_once()
+        async with kyiv.connection() as conn:
+            waits: float = await conn.fetchval(
+                "SELECT EXTRACT(EPOCH FROM next_at - now())::float8 FROM handoff"
+            )
+        return round(waits)
+
+    for _ in range(8):
+        await try_again()
+    wire.silent.clear()
+    assert await try_again() <= UNANSWERED_S_MIN
+    assert await reached(kyiv, "lviv") == 1
+    waits = [await try_again() for _ in range(8)]
+    assert waits == sorted(waits)
+    assert waits[-1] > UNANSWERED_S_MAX / 2
+    async with kyiv.connection() as conn:
+        assert await handoff.hurry(conn, ["lviv"]) == 1
+    assert await try_again() <= UNANSWERED_S_MIN
 
 
 async def test_a_connection_that_ended_for_good_is_made_anew(

@@ -116,14 +116,20 @@ async def claim(
 
 
 async def published(conn: asyncpg.Connection, ids: Collection[UUID]) -> None:
-    """The peer's stream has these: an answer is settled by that, what awaits one waits on."""
+    """The peer's stream has these: an answer is settled by that, what awaits one waits on.
+
+    However often it was tried in vain before, the first wait for the answer is short.
+    """
     await conn.execute(
         """
         UPDATE handoff SET published_at = now(),
+               tries = CASE WHEN published_at IS NULL THEN 1 ELSE tries END,
                status = CASE WHEN awaits_answer THEN status ELSE 'settled' END,
                settled_at = CASE WHEN awaits_answer THEN settled_at ELSE now() END,
-               next_at = now() + LEAST(make_interval(secs => $2 * 2 ^ LEAST(tries - 1, 20)),
-                                       make_interval(secs => $3))
+               next_at = now() + LEAST(
+                   make_interval(secs => $2 * 2 ^ CASE WHEN published_at IS NULL THEN 0
+                                                       ELSE LEAST(tries - 1, 20) END),
+                   make_interval(secs => $3))
         WHERE event_id = ANY($1::uuid[]) AND status = 'waiting'
         """,
         list(ids),
@@ -147,11 +153,15 @@ async def unreached(conn: asyncpg.Connection, ids: Collection[UUID]) -> None:
 
 
 async def hurry(conn: asyncpg.Connection, regions: Collection[str]) -> int:
-    """These regions are heard again: what waits for them is due now. Returns how much."""
+    """These regions are heard again: what waits for them is due now, as if it were new.
+
+    An answer may have been lost meanwhile, and is asked for as soon as one that is late. Returns
+    how much.
+    """
     result = await conn.execute(
         """
-        UPDATE handoff SET next_at = now()
-        WHERE status = 'waiting' AND to_region = ANY($1::text[]) AND next_at > now()
+        UPDATE handoff SET next_at = LEAST(next_at, now()), tries = 0
+        WHERE status = 'waiting' AND to_region = ANY($1::text[])
         """,
         list(regions),
     )
