@@ -55,12 +55,14 @@ class Injected:
     Attributes:
         missed: why it could not be done: something else was broken already.
         recovered_s: from its healing until the regions that felt it had caught up.
+        waited_s: for what, meanwhile.
     """
 
     fault: Fault
     injected_at_s: float | None = None
     healed_at_s: float | None = None
     recovered_s: float | None = None
+    waited_s: Mapping[str, float] = field(default_factory=dict)
     missed: str | None = None
 
 
@@ -122,7 +124,8 @@ class Nemesis:
         await asyncio.sleep(fault.for_s)
         await self._heal(fault)
         injected.healed_at_s = self._now_s()
-        injected.recovered_s = await self.watch.recovery_s(fault, killed)
+        recovery = await self.watch.recovery(fault, killed)
+        injected.recovered_s, injected.waited_s = recovery.seconds, recovery.waited_s
 
     async def _inject(self, fault: Fault) -> int | None:
         """Break it; returns the process that was killed, if one was."""

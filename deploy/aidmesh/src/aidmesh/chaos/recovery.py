@@ -7,7 +7,7 @@ ends have all that the other one had published by then.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -41,6 +41,19 @@ async def probing_one(mesh: Supervisor, region: str) -> AsyncIterator[RegionProb
 
 
 @dataclass(frozen=True, slots=True)
+class Recovery:
+    """How a recovery went.
+
+    Attributes:
+        seconds: None if it did not come about in time.
+        waited_s: how long was waited for what, in the order of looking.
+    """
+
+    seconds: float | None
+    waited_s: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
 class Watch:
     """Looks whether regions have recovered.
 
@@ -51,27 +64,37 @@ class Watch:
     mesh: Supervisor
     clients: dict[str, Client]
 
-    async def recovery_s(self, fault: Fault, killed: int | None) -> float | None:
-        """Seconds from now until the regions that felt a fault have recovered; None: never.
+    async def recovery(self, fault: Fault, killed: int | None) -> Recovery:
+        """Wait until the regions that felt a fault have recovered.
 
         Args:
             killed: the process that was, if one was.
         """
         began, healed_at = time.monotonic(), datetime.now(UTC)
+        waited_s: dict[str, float] = {}
+
+        async def wait_for(what: str, holds: Callable[[], Awaitable[bool]]) -> None:
+            since = time.monotonic()
+            try:
+                await until(holds)
+            finally:
+                waited = time.monotonic() - since
+                waited_s[what] = round(waited_s.get(what, 0.0) + waited, 2)
+
         try:
             async with asyncio.timeout(RECOVERY_S_MAX):
-                await until(partial(self._is_another, fault, killed))
+                await wait_for("process", partial(self._is_another, fault, killed))
                 felt = self.mesh.file.regions if fault.region == EVERYWHERE else fault.regions
                 for region in felt:
-                    await until(self.clients[region].is_ready)
-                    await until(partial(self._has_sent, region, healed_at))
+                    await wait_for("ready", self.clients[region].is_ready)
+                    await wait_for("sent", partial(self._has_sent, region, healed_at))
                 if fault.kind in LINKS:
                     here, there = fault.regions
-                    await until(partial(self._has_heard, here, there, healed_at))
-                    await until(partial(self._has_heard, there, here, healed_at))
+                    await wait_for("heard", partial(self._has_heard, here, there, healed_at))
+                    await wait_for("heard", partial(self._has_heard, there, here, healed_at))
         except TimeoutError:
-            return None
-        return round(time.monotonic() - began, 2)
+            return Recovery(None, waited_s)
+        return Recovery(round(time.monotonic() - began, 2), waited_s)
 
     async def _is_another(self, fault: Fault, killed: int | None) -> bool:
         if killed is None:

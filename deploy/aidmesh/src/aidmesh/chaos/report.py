@@ -55,6 +55,7 @@ class Report:
                     "injected_at_s": each.injected_at_s,
                     "healed_at_s": each.healed_at_s,
                     "recovered_s": each.recovered_s,
+                    "waited_s": dict(each.waited_s),
                     "missed": each.missed,
                 }
                 for each in self.faults

@@ -62,7 +62,8 @@ class Played:
             Violation(
                 f"a region recovers within {RECOVERY_S_MAX:.0f} s",
                 each.fault.region,
-                f"not after fault {each.fault.no}: {each.fault.kind} {each.fault.part}",
+                f"not after fault {each.fault.no}: {each.fault.kind} {each.fault.part}"
+                f" (waited, in seconds: {dict(each.waited_s)})",
             )
             for each in self.faults
             if each.missed is None and each.recovered_s is None
