@@ -8,11 +8,12 @@ from uuid import UUID
 import pytest
 
 from aidmesh.chaos.book import Book
-from aidmesh.chaos.compare import Known, asks_agree, needs_are_right, rules_keep_their_bounds
+from aidmesh.chaos.compare import Known, asks_agree, needs_are_right, shipments_agree
 from aidmesh.chaos.linked import links_are_as_decided, people_count_once
 from aidmesh.chaos.money import money_is_conserved
 from aidmesh.chaos.present import accepted_is_present
-from aidmesh.chaos.snapshot import Held, Link, Need, Proposal, Rule, Seen, Sent
+from aidmesh.chaos.ruled import choices_stand, rules_keep_their_bounds
+from aidmesh.chaos.snapshot import Held, Link, Move, Need, Proposal, Rule, Seen, Sent
 from aidmesh_contracts.ids import RebalancingId
 from aidmesh_payments.domain.rebalancing import allotment_id_of
 from unit.chaos.booking import accept, asked
@@ -22,12 +23,16 @@ MOVE = str(UUID(int=900))
 MOVED = str(allotment_id_of(RebalancingId(UUID(MOVE))))
 ALLOTMENT, TRANSFER, LOOKUP, LINK = "allotment", "transfer", "lookup", "link"
 ACCEPTS, ASKS, REFERS = "accepts", "asks", "refers"
+SENDS = UUID(int=901)
+"""A rule that sends money."""
 PEOPLE = {region: [UUID(int=start + no) for no in range(6)]
           for region, start in (("kyiv", 100), ("lviv", 200))}  # fmt: skip
 CHECKS = (
     accepted_is_present,
     needs_are_right,
     asks_agree,
+    shipments_agree,
+    choices_stand,
     rules_keep_their_bounds,
     money_is_conserved,
     links_are_as_decided,
@@ -40,6 +45,8 @@ LINKED = "people in two regions are linked in both, as both say"
 COUNTED = "people in two regions count once"
 BOUNDS = "rules keep to their bounds"
 STATE = "every need is in a right state"
+CHOSEN = "needs are chosen by people alone"
+SHIPPED = "both ends of a shipment agree"
 
 
 @dataclass
@@ -153,14 +160,20 @@ def without(*what: str) -> Callable[[Case], None]:
     return change
 
 
-def referred(*, by_rule: bool) -> Callable[[Case], None]:
+def referred(by_rule: str = "", *, chosen: bool = False) -> Callable[[Case], None]:
     def change(case: Case) -> None:
         asked(case.book, "waits", "shelter_night")
+        accept(case.book, "refer_rule", answer={"rule_id": "for chosen"}, chosen_only="yes")
+        if chosen:
+            accept(case.book, "choose", need="waits")
+            accept(case.book, "unchoose", need="waits")
         need = Need("shelter_night", "referred", 1, False, None, None, None, None, None,
                     (-20, DAY, 2), False, False, UUID(int=1))  # fmt: skip
-        offered = frozenset({"waits"} if by_rule else ())
         case.kyiv = replace(
-            case.kyiv, needs={**case.kyiv.needs, "waits": need}, offered_by_rule=offered
+            case.kyiv,
+            needs={**case.kyiv.needs, "waits": need},
+            offered_by_rule={"waits": by_rule} if by_rule else {},
+            rules={**case.kyiv.rules, "for chosen": Rule(True, 2, 1)},
         )
 
     return change
@@ -199,7 +212,13 @@ BROKEN: list[tuple[str, Callable[[Case], None], set[str]]] = [
                                    REFERS: Rule(True, 2, 1)}), {THERE}),
     ("a rule gave too much", kyiv(rules={ACCEPTS: Rule(True, 9, 10), ASKS: Rule(False, 9, 0),
                                          REFERS: Rule(True, 2, 1)}), {BOUNDS}),
-    ("referred by nobody", referred(by_rule=False), {STATE}),
+    ("referred by nobody", referred(), {STATE}),
+    ("referred by a rule that nobody set", referred("unknown"), {BOUNDS}),
+    ("referred by a rule for chosen needs", referred("for chosen"), {BOUNDS}),
+    ("nobody chose it", kyiv(chosen=frozenset({"need"})), {CHOSEN}),
+    ("nobody knows of a shipment", kyiv(shipments={"s": "dispatched"}), {SHIPPED}),
+    ("a proposal that nobody made", lviv(proposals={"p": Proposal("proposed", None, None)}),
+     {MONEY}),
 ]  # fmt: skip
 
 
@@ -218,8 +237,83 @@ def test_what_is_broken_is_found(change: Callable[[Case], None], promises: set[s
 
 def test_a_rule_may_refer_what_waits() -> None:
     case = whole()
-    referred(by_rule=True)(case)
+    referred(REFERS)(case)
     assert case.found() == set()
+
+
+def test_a_rule_for_chosen_needs_may_refer_what_was_chosen_then() -> None:
+    case = whole()
+    referred("for chosen", chosen=True)(case)
+    assert case.found() == set()
+
+
+def test_what_was_chosen_is_chosen_in_the_end() -> None:
+    case = whole()
+    accept(case.book, "choose", need="need")
+    assert case.found() == {CHOSEN}
+    kyiv(chosen=frozenset({"need"}))(case)
+    assert case.found() == set()
+    accept(case.book, "unchoose", need="need")
+    assert case.found() == {CHOSEN}
+
+
+def by_rule(case: Case, *, moves: dict[str, Move], most: int = 100) -> None:
+    """A rule has sent money to lviv, at most 60 at once."""
+    accept(case.book, "wait_rule", answer={"rule_id": str(SENDS)}, regions="kyiv,lviv",
+           move_max_minor="60")  # fmt: skip
+    used = sum(move.amount_minor for move in moves.values())
+    rules = {**case.kyiv.rules, str(SENDS): Rule(True, most, used)}
+    case.kyiv = replace(case.kyiv, rules=rules, moved_by_rule=moves)
+
+
+def test_what_a_rule_sends_is_there_to_the_cent() -> None:
+    new = UUID(int=902)
+    case = whole()
+    by_rule(case, moves={
+        "raised": Move(SENDS, "lviv", 60, UUID(MOVED), None),
+        "made": Move(SENDS, "lviv", 30, new, None),
+    })  # fmt: skip
+    assert case.found() == {MONEY, THERE}
+    sent = {**case.kyiv.sent, MOVED: Sent(130, 0, False), str(new): Sent(30, 0, False)}
+    held = {MOVED: Held(130, 0, 0, 0, "active"), str(new): Held(30, 0, 0, 0, "active")}
+    case.kyiv, case.lviv = replace(case.kyiv, sent=sent), replace(case.lviv, held=held)
+    assert case.found() == set()
+    held[MOVED] = Held(129, 0, 0, 0, "active")
+    assert case.found() == {MONEY}
+
+
+def test_what_a_rule_proposes_goes_the_way_of_every_proposal() -> None:
+    proposal = UUID(int=903)
+    case = whole()
+    by_rule(case, moves={"proposed": Move(SENDS, "lviv", 20, None, proposal)})
+    stands = Proposal("proposed", None, None, UUID(MOVED), "kyiv")
+    case.kyiv = replace(case.kyiv, proposals={**case.kyiv.proposals, str(proposal): stands})
+    assert case.found() == set()
+    accept(case.book, "decline_move", region="lviv", proposal=str(proposal))
+    case.lviv = replace(case.lviv, return_asks={str(proposal): "declined"})
+    assert case.found() == {MONEY}
+    declined = {**case.kyiv.proposals, str(proposal): stands._replace(state="declined")}
+    case.kyiv = replace(case.kyiv, proposals=declined)
+    assert case.found() == set()
+
+
+@pytest.mark.parametrize(
+    ("move", "most"),
+    [
+        (Move(SENDS, "lviv", 61, UUID(MOVED), None), 100),
+        (Move(SENDS, "odesa", 60, UUID(MOVED), None), 100),
+        (Move(UUID(int=904), "lviv", 60, UUID(MOVED), None), 100),
+        (Move(SENDS, "lviv", 60, UUID(MOVED), None), 59),
+    ],
+    ids=["too much at once", "not to that region", "nobody set it", "too much in a week"],
+)
+def test_a_rule_sends_what_it_was_set_for(move: Move, most: int) -> None:
+    case = whole()
+    by_rule(case, moves={"sent": move}, most=most)
+    amount = 70 + move.amount_minor
+    case.kyiv = replace(case.kyiv, sent={**case.kyiv.sent, MOVED: Sent(amount, 0, False)})
+    case.lviv = replace(case.lviv, held={MOVED: Held(amount, 0, 0, 0, "active")})
+    assert case.found() == {BOUNDS}
 
 
 def test_a_proposal_is_where_what_was_said_of_it_leads() -> None:

@@ -1,6 +1,6 @@
 """What the book makes of what was accepted."""
 
-from aidmesh.chaos.book import Book, Json, Op, Status, histories, pieces
+from aidmesh.chaos.book import Book, Json, Op, Status, histories, pieces, spent_minor
 from aidmesh_chassis.auth import Role
 from unit.chaos.booking import accept, asked
 
@@ -38,12 +38,33 @@ def test_a_need_may_be_where_what_was_done_with_it_leads() -> None:
         (("cancel", "issue"), {"fulfilled"}),
         (("refer",), {"ready", "waitlisted", "referred"}),
         (("settle",), {"fulfilled"}),
+        (("cancel", "settle_order"), {"fulfilled"}),
+        (("give_up",), {"ready", "waitlisted", "requested"}),
+        (("give_up", "decide"), {"ready", "waitlisted"}),
+        (("settle", "return_paid"), {"ready", "waitlisted"}),
+        (("settle_order", "return_order", "settle_order"), {"fulfilled"}),
     ]
     for done, allowed in steps:
         book = Book()
         asked(book, NEED, "food_parcel")
         for what in done:
             accept(book, what, need=NEED, reference="b-1", item="food_parcel")
+
+        assert histories(book.ops)[NEED].allowed == allowed, done
+
+
+def test_of_whom_was_erased_what_was_open_is_cancelled_or_was_referred() -> None:
+    for done, allowed in (
+        ((), {"cancelled"}),
+        (("refer",), {"cancelled", "referred"}),
+        (("issue",), {"fulfilled"}),
+    ):
+        book = Book()
+        asked(book, NEED, "shelter_night").answer["person_id"] = "person"
+        for what in done:
+            accept(book, what, need=NEED, item="")
+        accept(book, "erase", person="person")
+        accept(book, "erase", person="another")
 
         assert histories(book.ops)[NEED].allowed == allowed, done
 
@@ -67,3 +88,11 @@ def test_goods_are_where_they_were_last_counted() -> None:
     accept(book, "count", region="lviv", item="food_parcel", good="3")
 
     assert pieces(book.ops) == {("kyiv", "food_parcel"): 4, ("lviv", "food_parcel"): 3}
+
+
+def test_a_payment_that_came_back_was_not_spent() -> None:
+    book = Book()
+    for what, amount in (("settle", "50"), ("settle_order", "70"), ("return_order", "70")):
+        accept(book, what, holder="kyiv", amount_minor=amount)
+
+    assert spent_minor(book.ops) == {"kyiv": 50}

@@ -28,6 +28,7 @@ from unit.chaos.booking import accept, asked
 
 PARCEL, BED, CASH, WAITS = (str(UUID(int=number)) for number in range(1, 5))
 LOT, RESERVATION, RECEIPT, MESSAGE, PAYOUT, ALLOTMENT = (f"id-{number}" for number in range(6))
+DIFFERENCE = "difference"
 DAY = date(2024, 5, 1)
 BEDS = (uuid4(), uuid4())
 PLACE = (-20, DAY, 1)
@@ -54,6 +55,9 @@ def whole() -> Known:
     accept(book, "approve", path="/payouts:approve", need=CASH,
            answer={"rows": [{"status": "done", "id": PAYOUT}]})  # fmt: skip
     accept(book, "settle", payout=PAYOUT, holder="kyiv", amount_minor="120", reference="b-1")
+    accept(book, "settle_difference", discrepancy=DIFFERENCE)
+    accept(book, "aside_goods", key="lviv/food_parcel")
+    accept(book, "erase", person="person")
     seen = Seen(
         region="kyiv",
         needs={
@@ -79,6 +83,9 @@ def whole() -> Known:
         shipments={},
         offers={},
         referrals={},
+        settled=frozenset({DIFFERENCE}),
+        aside=frozenset({"lviv/food_parcel"}),
+        erased=frozenset({"person"}),
     )  # fmt: skip
     return Known(book, {"kyiv": seen}, [MESSAGE], frozenset({"need_ready"}))
 
@@ -107,6 +114,18 @@ def needs(**states: Need) -> dict[str, Need]:
     return {**whole().world["kyiv"].needs, **states}
 
 
+def came_back(book: Book) -> None:
+    accept(book, "return_paid", payout=PAYOUT, holder="kyiv", amount_minor="120")
+
+
+def rejected(book: Book) -> None:
+    accept(book, "reject_payout", payout=PAYOUT)
+
+
+def drawn_up_again(book: Book) -> None:
+    accept(book, "redo", payout=PAYOUT, answer={"payout_id": "another"})
+
+
 def unanswered(book: Book) -> None:
     book.begin("told", "kyiv", "intake", "/x", Role.LEAD, {}, {"need": BED})
 
@@ -127,6 +146,13 @@ BROKEN: list[tuple[str, Known, set[str]]] = [
     ("a payout is open", changed(payouts={PAYOUT: Payout("approved", None, 120)}), {NEVER}),
     ("paid with another reference", changed(payouts={PAYOUT: Payout("settled", "x", 120)}),
      {NEVER}),
+    ("paid, it says, and it came back", booked(came_back), {NEVER, MONEY, STATE}),
+    ("paid, and rejected", booked(rejected), {NEVER}),
+    ("never drawn up again", booked(drawn_up_again), {NEVER}),
+    ("a difference is open", changed(settled=frozenset()), {NEVER}),
+    ("a person is known still", changed(erased=frozenset()), {NEVER}),
+    ("it is proposed again", changed(aside=frozenset()), {NEVER}),
+    ("approved, and nobody did", changed(payouts={PAYOUT: Payout("draft", "b-1", 120)}), {NEVER}),
     ("an instalment is gone", changed(instalments={}), {NEVER, MONEY}),
     ("an instalment came twice", changed(instalments={"in-1": 900, "in-2": 900}), {MONEY}),
     ("served and not fulfilled", changed(needs=needs(**{PARCEL: need("food_parcel", "held")})),

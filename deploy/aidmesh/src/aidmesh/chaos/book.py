@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Final, cast
 from uuid import uuid4
 
+from aidmesh.chaos.sightings import Sightings
 from aidmesh_chassis.auth import Role
 
 Json = dict[str, object]
@@ -80,10 +81,11 @@ def rows(data: Mapping[str, object], name: str) -> list[Json]:
 
 
 class Book:
-    """All operations of a run, in the order in which they were begun."""
+    """All operations of a run, in the order in which they were begun, and what was shown."""
 
     def __init__(self) -> None:
         self.ops: list[Op] = []
+        self.shown = Sightings()
 
     def begin(
         self,
@@ -116,8 +118,11 @@ class History:
     """What was accepted of one need.
 
     Attributes:
+        erased: whose it was is; what was open of theirs is cancelled, if it was not referred.
         issues, undos: how often it was handed over, checked in or attended, and that taken back.
-        paid: bank references of its payments.
+        paid: bank references of its payments, `returned`: how many of them came back.
+        given_up: how often the money of a payment that failed was let go; somebody decides anew
+            then, which they did `decided` times.
         referral: the offer that it was made of, for a need that another region referred.
     """
 
@@ -128,14 +133,18 @@ class History:
     undos: int = 0
     told: bool = False
     cancelled: bool = False
+    erased: bool = False
     offered: bool = False
     referral: str | None = None
     paid: list[str] = field(default_factory=list)
+    returned: int = 0
+    given_up: int = 0
+    decided: int = 0
 
     @property
     def is_served(self) -> bool:
         """Whether it was given, and not taken back."""
-        return bool(self.paid) or self.issues > self.undos
+        return len(self.paid) > self.returned or self.issues > self.undos
 
     @property
     def allowed(self) -> frozenset[str]:
@@ -144,7 +153,11 @@ class History:
             return frozenset({"fulfilled"})
         if self.cancelled:
             return frozenset({"cancelled"})
+        if self.erased:
+            return frozenset({"cancelled", *(("referred",) if self.offered else ())})
         waits = frozenset({"ready", "waitlisted"})
+        if self.given_up > self.decided:
+            return waits | {"requested"}
         if self.offered:
             return waits | {"referred"}
         if self.referral is not None:  # its region may have taken it back, or it found no place
@@ -156,6 +169,7 @@ def histories(ops: Iterable[Op]) -> dict[str, History]:
     """What was accepted of each need. Pure."""
     found: dict[str, History] = {}
     needs_of_payouts: dict[str, str] = {}
+    needs_of_persons: dict[str, list[str]] = {}
     later: list[Op] = []
     for op in ops:
         if op.status is not Status.ACCEPTED:
@@ -164,6 +178,7 @@ def histories(ops: Iterable[Op]) -> dict[str, History]:
             for need in rows(op.answer, "needs"):
                 need_id = text(need, "need_id")
                 found[need_id] = History(need_id, op.region, text(need, "kind"))
+                needs_of_persons.setdefault(text(op.answer, "person_id"), []).append(need_id)
         elif op.what == "take_referral":
             need_id = text(op.answer, "need_id")
             referral = op.facts["referral"]
@@ -173,6 +188,9 @@ def histories(ops: Iterable[Op]) -> dict[str, History]:
         else:
             later.append(op)
     for op in later:
+        if op.what == "erase":
+            for need_id in needs_of_persons.get(op.facts["person"], ()):
+                found[need_id].erased = True
         payout = op.facts.get("payout", "")
         history = found.get(op.facts.get("need") or needs_of_payouts.get(payout, ""))
         if history is not None:
@@ -194,6 +212,12 @@ def _note(history: History, op: Op) -> None:
             history.offered = True
         case "settle" | "settle_order":
             history.paid.append(op.facts["reference"])
+        case "return_paid" | "return_order":
+            history.returned += 1
+        case "give_up":
+            history.given_up += 1
+        case "decide":
+            history.decided += 1
 
 
 def pieces(ops: Iterable[Op]) -> Counter[tuple[str, str]]:
@@ -219,8 +243,12 @@ def spent_minor(ops: Iterable[Op]) -> Counter[str]:
     """What each region's allotments must have spent, in minor units. Pure."""
     sums: Counter[str] = Counter()
     for op in ops:
-        if op.status is Status.ACCEPTED and op.what in ("settle", "settle_order"):
+        if op.status is not Status.ACCEPTED:
+            continue
+        if op.what in ("settle", "settle_order"):
             sums[op.facts["holder"]] += int(op.facts["amount_minor"])
+        elif op.what in ("return_paid", "return_order"):
+            sums[op.facts["holder"]] -= int(op.facts["amount_minor"])
     return sums
 
 

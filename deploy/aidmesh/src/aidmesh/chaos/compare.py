@@ -81,7 +81,7 @@ def needs_are_right(known: Known) -> Iterator[Violation]:
 
 def _allowed(known: Known, history: History) -> frozenset[str]:
     """As the book says; a rule that offers a need to another region writes nothing into it."""
-    if "waitlisted" in history.allowed:
+    if "waitlisted" in history.allowed or (history.erased and not history.is_served):
         seen = known.world[history.region]
         if history.need_id in seen.offered_by_rule:
             return history.allowed | {"referred"}
@@ -170,28 +170,34 @@ def asks_agree(known: Known) -> Iterator[Violation]:
 
     None is withdrawn that nobody withdrew.
     """
+    promise = "both ends of an ask agree"
+    yield from _both_agree(known, promise, "ask", lambda seen: seen.transfers)
     withdrawn = {op.facts["transfer"] for op in known.book.accepted("withdraw_goods")}
-    states: dict[str, dict[str, str]] = {}
     for seen in known.world.values():
         for transfer, state in seen.transfers.items():
-            states.setdefault(transfer, {})[seen.region] = state
-    for transfer, by_region in states.items():
+            if state == "withdrawn" and transfer not in withdrawn:
+                yield Violation(
+                    promise, seen.region, f"nobody withdrew ask {transfer}", (transfer,)
+                )
+
+
+def shipments_agree(known: Known) -> Iterator[Violation]:
+    """Of goods on their way both ends say the same, and nobody else knows."""
+    promise = "both ends of a shipment agree"
+    yield from _both_agree(known, promise, "shipment", lambda seen: seen.shipments)
+
+
+def _both_agree(
+    known: Known, promise: str, what: str, states: Callable[[Seen], Mapping[str, str]]
+) -> Iterator[Violation]:
+    found: dict[str, dict[str, str]] = {}
+    for seen in known.world.values():
+        for thing, state in states(seen).items():
+            found.setdefault(thing, {})[seen.region] = state
+    for thing, by_region in found.items():
         if len(by_region) != BOTH or len(set(by_region.values())) > 1:
             said = ", ".join(f"{state} in {region}" for region, state in by_region.items())
-            what = f"ask {transfer}: {said}"
-            yield Violation("both ends of an ask agree", min(by_region), what, (transfer,))
-        if "withdrawn" in by_region.values() and transfer not in withdrawn:
-            what = f"nobody withdrew ask {transfer}"
-            yield Violation("both ends of an ask agree", min(by_region), what, (transfer,))
-
-
-def rules_keep_their_bounds(known: Known) -> Iterator[Violation]:
-    """No rule has more promised, asked for or offered than it may."""
-    for seen in known.world.values():
-        for rule_id, rule in seen.rules.items():
-            if rule.used > rule.most:
-                what = f"rule {rule_id} may use {rule.most}, and has used {rule.used}"
-                yield Violation("rules keep to their bounds", seen.region, what, (rule_id,))
+            yield Violation(promise, min(by_region), f"{what} {thing}: {said}", (thing,))
 
 
 def beds_are_booked_once(known: Known) -> Iterator[Violation]:

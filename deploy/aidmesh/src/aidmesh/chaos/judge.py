@@ -14,7 +14,9 @@ from aidmesh.chaos.compare import Check, Known
 from aidmesh.chaos.copies import differing_copies
 from aidmesh.chaos.linked import links_are_as_decided, people_count_once
 from aidmesh.chaos.money import money_is_conserved
+from aidmesh.chaos.onward import grants_add_up, nothing_goes_back
 from aidmesh.chaos.present import accepted_is_present
+from aidmesh.chaos.ruled import choices_stand, rules_keep_their_bounds
 from aidmesh.chaos.snapshot import look
 from aidmesh.chaos.trace import traced
 from aidmesh.chaos.violation import Violation
@@ -37,10 +39,14 @@ CHECKS: Final[tuple[Check, ...]] = (
     compare.nobody_waits_for_what_is_free,
     compare.stock_is_conserved,
     compare.asks_agree,
-    compare.rules_keep_their_bounds,
+    compare.shipments_agree,
+    rules_keep_their_bounds,
+    choices_stand,
     compare.beds_are_booked_once,
     compare.people_are_told_once,
     money_is_conserved,
+    nothing_goes_back,
+    grants_add_up,
     links_are_as_decided,
     people_count_once,
 )

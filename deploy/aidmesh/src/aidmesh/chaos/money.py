@@ -1,6 +1,7 @@
 """The book against the mesh, to the cent. Pure."""
 
 from collections.abc import Iterator
+from typing import NamedTuple
 from uuid import UUID
 
 from aidmesh.chaos.book import allotted_minor, spent_minor, text
@@ -37,6 +38,12 @@ def _allotments(known: Known) -> Iterator[Violation]:
         holders[allotment] = (grantor, holder)
         # What is sent for a wait may go into an allotment that a move had made.
         amounts[allotment] += moved
+    for seen in known.world.values():
+        for move in seen.moved_by_rule.values():
+            if move.allotment_id is not None:
+                allotment = str(move.allotment_id)
+                holders.setdefault(allotment, (seen.region, move.region))
+                amounts[allotment] += move.amount_minor
     recalled = {op.facts["allotment"] for op in known.book.accepted("recall")}
     given_back: dict[str, int] = {}
     for op in known.book.accepted("return", "consent_move"):
@@ -85,42 +92,67 @@ def _consented(known: Known) -> dict[str, int]:
     }
 
 
+class _Proposed(NamedTuple):
+    """A proposal to move money, by a person or a rule, and its grantor."""
+
+    grantor: str
+    proposal: str
+    allotment: str
+    to: str
+
+
+def _proposed(known: Known) -> Iterator[_Proposed]:
+    for op in known.book.accepted("propose_move"):
+        proposal = text(op.answer, "rebalancing_id")
+        yield _Proposed(op.region, proposal, op.facts["allotment"], op.facts["to"])
+    for seen in known.world.values():
+        for move in seen.moved_by_rule.values():
+            found = seen.proposals.get(str(move.proposal))
+            if found is not None:
+                yield _Proposed(
+                    seen.region, str(move.proposal), str(found.allotment_id), found.to_region
+                )
+
+
 def _moved(known: Known) -> dict[str, tuple[str, str, int]]:
     """Allotments that proposals made: grantor, holder and amount."""
     signed = {op.facts["proposal"] for op in known.book.accepted("sign_move")}
     withdrawn = {op.facts["proposal"] for op in known.book.accepted("withdraw_move")}
     consented = _consented(known)
     found = {}
-    for op in known.book.accepted("propose_move"):
-        proposal = text(op.answer, "rebalancing_id")
-        if proposal in consented and proposal in signed - withdrawn:
-            allotment = str(allotment_id_of(RebalancingId(UUID(proposal))))
-            found[allotment] = (op.region, op.facts["to"], consented[proposal])
+    for each in _proposed(known):
+        if each.proposal in consented and each.proposal in signed - withdrawn:
+            allotment = str(allotment_id_of(RebalancingId(UUID(each.proposal))))
+            found[allotment] = (each.grantor, each.to, consented[each.proposal])
     return found
 
 
 def _moves(known: Known) -> Iterator[Violation]:
-    """Each proposal is where what was said of it at both ends leads."""
+    """Each proposal is where what was said of it at both ends leads, and somebody made it."""
     consented = _consented(known)
     signed, withdrawn, declined = (
         {op.facts["proposal"] for op in known.book.accepted(what)}
         for what in ("sign_move", "withdraw_move", "decline_move")
     )
-    for op in known.book.accepted("propose_move"):
-        proposal = text(op.answer, "rebalancing_id")
-        seen = known.world[op.region].proposals.get(proposal)
+    made = set()
+    for each in _proposed(known):
+        made.add(each.proposal)
+        seen = known.world[each.grantor].proposals.get(each.proposal)
         if seen is None:
             continue  # told as what was accepted and is not there
-        if proposal in withdrawn:
+        if each.proposal in withdrawn:
             wanted = "withdrawn"
-        elif proposal in consented:
-            wanted = "moved" if proposal in signed else "returned"
+        elif each.proposal in consented:
+            wanted = "moved" if each.proposal in signed else "returned"
         else:
-            wanted = "declined" if proposal in declined else "proposed"
-        back = consented.get(proposal)
+            wanted = "declined" if each.proposal in declined else "proposed"
+        back = consented.get(each.proposal)
         if (seen.state, seen.returned_minor) != (wanted, back):
-            what = f"proposal {proposal} is {seen}, the book says {wanted}, {back} came back"
-            yield Violation(PROMISE, op.region, what, (proposal, op.facts["allotment"]))
+            what = f"proposal {each.proposal} is {seen}, the book says {wanted}, {back} came back"
+            yield Violation(PROMISE, each.grantor, what, (each.proposal, each.allotment))
+    for region in known.world.values():
+        for proposal in region.proposals.keys() - made:
+            yield Violation(PROMISE, region.region, f"nobody made proposal {proposal}", (proposal,))
 
 
 def _received(known: Known) -> Iterator[Violation]:

@@ -1,6 +1,6 @@
 """What a region said it had accepted, and whether it is in its books. Pure."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Final
 
 from aidmesh.chaos.book import Op, text
@@ -18,15 +18,20 @@ _ASK_STATES: Final[Mapping[str, frozenset[str]]] = {
 
 def accepted_is_present(known: Known) -> Iterator[Violation]:
     """What a region said it had accepted is in its books."""
+    corrected = {op.facts["need"] for op in known.book.accepted("correct_payee")}
     for op in known.book.accepted():
-        missing = _missing(op, known.world[op.region])
+        missing = _missing(op, known.world[op.region], corrected)
         if missing is not None:
             what, about = missing
             yield Violation("accepted is present", op.region, f"{op.what}: {what}", (about,))
 
 
-def _missing(op: Op, seen: Seen) -> tuple[str, str] | None:
-    """What is not there of an operation that was accepted, and of what it is."""
+def _missing(op: Op, seen: Seen, corrected: Collection[str]) -> tuple[str, str] | None:
+    """What is not there of an operation that was accepted, and of what it is.
+
+    Args:
+        corrected: needs whose payee was: what was approved of them is approved anew.
+    """
     facts = op.facts
     match op.what:
         case "receive":
@@ -44,13 +49,26 @@ def _missing(op: Op, seen: Seen) -> tuple[str, str] | None:
                 return f"the guest of {facts['reservation']} never left", facts["need"]
         case "approve":
             payout = seen.payouts.get(text(op.answer, "id"))
-            if payout is None or payout.state == "draft":
+            if payout is None or (payout.state == "draft" and facts["need"] not in corrected):
                 return f"payout {text(op.answer, 'id')} is not approved", facts["need"]
         case "settle" | "settle_order":
             place = seen.payouts if op.what == "settle" else seen.orders
             paid = place.get(facts["payout"])
-            if paid is None or (paid.state, paid.bank_reference) != ("settled", facts["reference"]):
+            # Whether it came back is another operation; sums say if nobody said so.
+            if paid is None or paid.state not in ("settled", "returned"):
                 return f"payout {facts['payout']} is {paid}", facts["payout"]
+            if paid.bank_reference != facts["reference"]:
+                return f"payout {facts['payout']} is {paid}", facts["payout"]
+        case "reject_payout" | "reject_order" | "return_paid" | "return_order":
+            place = seen.orders if op.what.endswith("order") else seen.payouts
+            failed = place.get(facts["payout"])
+            wanted = "rejected" if op.what.startswith("reject") else "returned"
+            if failed is None or failed.state != wanted:
+                return f"payout {facts['payout']} is {failed}", facts["payout"]
+        case "redo":
+            again = text(op.answer, "payout_id")
+            if again not in seen.payouts:
+                return f"payout {again} is not there", again
         case "instalment":
             amount = seen.instalments.get(facts["reference"], 0)
             if amount != int(facts["amount_minor"]):
@@ -65,7 +83,7 @@ def _missing(op: Op, seen: Seen) -> tuple[str, str] | None:
             if seen.transfers.get(facts["transfer"]) not in (answered, "withdrawn"):
                 state = seen.transfers.get(facts["transfer"])
                 return f"transfer {facts['transfer']} is {state}", facts["transfer"]
-        case "dispatch" | "count":
+        case "dispatch" | "take_manifest" | "count":
             state = seen.shipments.get(facts["shipment"])
             if state not in ("dispatched", "receiving", "received"):
                 return f"shipment {facts['shipment']} is {state}", facts["shipment"]
@@ -73,6 +91,12 @@ def _missing(op: Op, seen: Seen) -> tuple[str, str] | None:
             state = seen.shipments.get(facts["shipment"])
             if state != "cancelled":
                 return f"shipment {facts['shipment']} is {state}", facts["shipment"]
+        case "erase":
+            if facts["person"] not in seen.erased:
+                return f"person {facts['person']} is not erased", facts["person"]
+        case "settle_difference":
+            if facts["discrepancy"] not in seen.settled:
+                return f"discrepancy {facts['discrepancy']} is open", facts["discrepancy"]
         case "refer":
             offer = text(op.answer, "referral_id")
             if offer not in seen.offers:
@@ -97,12 +121,15 @@ def _missing(op: Op, seen: Seen) -> tuple[str, str] | None:
             state = seen.return_asks.get(facts["proposal"])
             if state not in _ASK_STATES[op.what]:
                 return f"what was asked back by {facts['proposal']} is {state}", facts["proposal"]
-        case "accept_rule" | "ask_rule" | "refer_rule":
+        case "accept_rule" | "ask_rule" | "refer_rule" | "wait_rule":
             rule = text(op.answer, "rule_id")
             if rule not in seen.rules:
                 return f"rule {rule} is not there", rule
-        case "end_accept_rule" | "end_ask_rule" | "end_refer_rule":
+        case "end_accept_rule" | "end_ask_rule" | "end_refer_rule" | "end_wait_rule":
             ended = seen.rules.get(facts["rule"])
             if ended is None or ended.in_force:
                 return f"rule {facts['rule']} has not ended", facts["rule"]
+        case "aside_goods" | "aside_wait":
+            if facts["key"] not in seen.aside:
+                return f"{facts['key']} is not set aside", facts["key"]
     return None

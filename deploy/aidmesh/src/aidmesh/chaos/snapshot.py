@@ -101,11 +101,33 @@ class Message(NamedTuple):
 
 
 class Proposal(NamedTuple):
-    """A proposal to move money, at its grantor."""
+    """A proposal to move money, at its grantor.
+
+    Attributes:
+        allotment_id: what is to come back; `to_region`: who is to get it.
+    """
 
     state: str
     returned_minor: int | None
     hindrance: str | None
+    allotment_id: UUID | None = None
+    to_region: str = ""
+
+
+class Move(NamedTuple):
+    """Money that a rule sent to those who wait, or proposed to move there.
+
+    Attributes:
+        region: who waits.
+        allotment_id: that was sent or raised; None of a proposal.
+        proposal: its id; None of what was sent.
+    """
+
+    rule_id: UUID
+    region: str
+    amount_minor: int
+    allotment_id: UUID | None
+    proposal: UUID | None
 
 
 class Link(NamedTuple):
@@ -132,7 +154,12 @@ class Seen:
     Attributes:
         return_asks: what grantors ask back here.
         lookups: blind queries that were made here.
-        offered_by_rule: needs that a rule offered to another region.
+        offered_by_rule: needs that rules offered to another region, with the rule.
+        moved_by_rule: money of own grants.
+        chosen: needs that are to be served from elsewhere by rule.
+        aside: what is not to be proposed for now: `region/programme/currency`, `region/item`.
+        settled: discrepancies of goods that somebody closed.
+        erased: persons of whom nothing is kept but counts.
     """
 
     region: str
@@ -158,7 +185,12 @@ class Seen:
     lookups: Mapping[str, str] = field(default_factory=dict)
     links: Mapping[str, Link] = field(default_factory=dict)
     rules: Mapping[str, Rule] = field(default_factory=dict)
-    offered_by_rule: frozenset[str] = frozenset()
+    offered_by_rule: Mapping[str, str] = field(default_factory=dict)
+    moved_by_rule: Mapping[str, Move] = field(default_factory=dict)
+    chosen: frozenset[str] = frozenset()
+    aside: frozenset[str] = frozenset()
+    settled: frozenset[str] = frozenset()
+    erased: frozenset[str] = frozenset()
 
 
 Row = TypeVar("Row")
@@ -175,6 +207,10 @@ async def _values(conn: asyncpg.Connection, query: str) -> dict[str, str]:
 
 async def _numbers(conn: asyncpg.Connection, query: str) -> dict[str, int]:
     return {str(each[0]): int(each[1]) for each in await conn.fetch(query)}
+
+
+async def _set(conn: asyncpg.Connection, query: str) -> frozenset[str]:
+    return frozenset(str(each[0]) for each in await conn.fetch(query))
 
 
 async def look(probe: RegionProbe) -> Seen:
@@ -225,7 +261,9 @@ async def look(probe: RegionProbe) -> Seen:
         offers=await _values(intake, "SELECT id, status FROM referral_out"),
         referrals=await _values(intake, "SELECT id, status FROM referral_in"),
         proposals=await _by_id(
-            payments, Proposal, "SELECT id, state, returned_minor, hindrance FROM rebalancing"
+            payments,
+            Proposal,
+            "SELECT id, state, returned_minor, hindrance, allotment_id, to_region FROM rebalancing",
         ),
         return_asks=await _values(
             payments, "SELECT id, state FROM return_ask WHERE state IS NOT NULL"
@@ -237,13 +275,16 @@ async def look(probe: RegionProbe) -> Seen:
         rules={
             **await _by_id(inventory, Rule, _RULES_FOR_GOODS),
             **await _by_id(intake, Rule, _RULES_FOR_PLACES),
+            **await _by_id(payments, Rule, _RULES_FOR_MONEY),
         },
-        offered_by_rule=frozenset(
-            str(row[0])
-            for row in await intake.fetch(
-                "SELECT need_id FROM referral_out WHERE rule_id IS NOT NULL"
-            )
+        offered_by_rule=await _values(
+            intake, "SELECT need_id, rule_id FROM referral_out WHERE rule_id IS NOT NULL"
         ),
+        moved_by_rule=await _by_id(payments, Move, _MOVED_BY_RULE),
+        chosen=await _set(intake, "SELECT need_id FROM chosen_need"),
+        aside=await _set(payments, _WAITS_ASIDE) | await _set(inventory, _GOODS_ASIDE),
+        settled=await _set(inventory, "SELECT id FROM discrepancy WHERE status = 'settled'"),
+        erased=await _set(intake, "SELECT id FROM person WHERE erased_at IS NOT NULL"),
     )
 
 
@@ -294,3 +335,15 @@ _RULES_FOR_PLACES = """
            (SELECT count(*) FROM referral_out o WHERE o.rule_id = r.id AND o.status = 'offered')
     FROM refer_rule r
 """
+_RULES_FOR_MONEY = """
+    SELECT r.id, r.ended_at IS NULL, r.week_max_minor,
+           COALESCE((SELECT sum(m.amount_minor)::bigint FROM wait_move m
+                     WHERE m.rule_id = r.id), 0)
+    FROM wait_rule r
+"""
+_MOVED_BY_RULE = """
+    SELECT m.id, m.rule_id, m.region, m.amount_minor, x.allotment_id, m.rebalancing_id
+    FROM wait_move m LEFT JOIN transfer x ON x.id = m.transfer_id WHERE m.rule_id IS NOT NULL
+"""
+_WAITS_ASIDE = "SELECT region || '/' || programme || '/' || currency FROM wait_aside"
+_GOODS_ASIDE = "SELECT DISTINCT from_region || '/' || item FROM proposal_aside"

@@ -11,11 +11,13 @@ from typing import Final, cast
 from aidmesh.chaos.book import Book, Json, Op, Status
 from aidmesh.chaos.load.between import Liaison
 from aidmesh.chaos.load.client import Client
-from aidmesh.chaos.load.money import Cashier, Treasury
+from aidmesh.chaos.load.money import Treasury
 from aidmesh.chaos.load.moving import Holder, Proposer
+from aidmesh.chaos.load.onlooker import Onlooker
+from aidmesh.chaos.load.paying import Cashier
 from aidmesh.chaos.load.people import Desk, Region
 from aidmesh.chaos.load.planning import Planner
-from aidmesh.chaos.load.stores import ROOMIER, Keeper
+from aidmesh.chaos.load.stores import ROOMIER, Keeper, Trucks
 from aidmesh.chaos.load.travellers import Finder, Travellers
 from aidmesh.meshfile import MeshFile
 from aidmesh_chassis.auth import Role
@@ -145,6 +147,7 @@ def crowd_of(mesh: MeshFile, seed: int) -> Crowd:
     names = list(mesh.regions)
     areas: Mapping[str, str] = dict(zip(names, AREAS, strict=False))
     travellers = Travellers()
+    trucks: Trucks = {}
     regions = [
         Region(
             name,
@@ -164,7 +167,7 @@ def crowd_of(mesh: MeshFile, seed: int) -> Crowd:
     for region in regions:
         name = region.name
         crowd.clients[name] = crowd.new_client(name, mesh)
-        keeper = Keeper(crowd.new_client(name, mesh), region, rng(f"{name}/keeper"))
+        keeper = Keeper(crowd.new_client(name, mesh), region, trucks, rng(f"{name}/keeper"))
         cashier = Cashier(
             crowd.new_client(name, mesh), region, rng(f"{name}/cashier"), f"{name}-cash"
         )
@@ -175,7 +178,8 @@ def crowd_of(mesh: MeshFile, seed: int) -> Crowd:
             crowd.loops.append((act, SLOW_PAUSE_S))
         planner = Planner(crowd.new_client(name, mesh), region, rng(f"{name}/planner"))
         holder = Holder(crowd.new_client(name, mesh), rng(f"{name}/holder"))
-        for act in (planner.act, holder.act):
+        onlooker = Onlooker(crowd.new_client(name, mesh), rng(f"{name}/onlooker"))
+        for act in (planner.act, holder.act, onlooker.act):
             crowd.loops.append((act, RARE_PAUSE_S))
         for no in range(DESKS):
             who = f"{name}-{no}"

@@ -1,10 +1,10 @@
-"""Money: instalments and allotments at the grantor, payments and returns where it is held."""
+"""Money at the grantor: instalments and allotments."""
 
 import random
 from datetime import timedelta
 from typing import Final
 
-from aidmesh.chaos.book import Json, Op, Status, rows, text
+from aidmesh.chaos.book import Json, Op, Status, text
 from aidmesh.chaos.load.client import Client
 from aidmesh.chaos.load.people import Region
 from aidmesh_chassis.auth import Role
@@ -12,7 +12,6 @@ from aidmesh_chassis.auth import Role
 GRANT_MINOR: Final = 10**11
 INSTALMENT_MINOR: Final = 3_000_000
 ALLOTMENT_MINOR: Final = 1_000_000
-PAID_AT_ONCE_MAX: Final = 4
 
 
 class Treasury:
@@ -121,78 +120,3 @@ class Treasury:
 
     async def _finance(self, what: str, path: str, body: Json, **facts: str) -> Op:
         return await self._client.do(what, "payments", path, Role.FINANCE, body, **facts)
-
-
-class Cashier:
-    """Pays what was approved, own and other regions', and gives back what is not needed."""
-
-    def __init__(self, client: Client, region: Region, rng: random.Random, name: str) -> None:
-        self._client = client
-        self._region = region
-        self._rng = rng
-        self._name = name
-        self._tried: set[str] = set()
-
-    async def act(self) -> None:
-        """Pay some, or give a little back."""
-        if self._rng.random() < 0.1:
-            await self._give_back()
-        elif self._rng.random() < 0.5:
-            await self._pay_own()
-        else:
-            await self._pay_for_others()
-
-    async def _pay_own(self) -> None:
-        query = {"state": "approved"}
-        page = await self._client.get("payments", "/payouts", Role.FINANCE, query)
-        for payout in rows(page or {}, "payouts"):
-            if payout.get("assigned_to") is None:
-                holder = self._region.name
-                await self._settle("settle", "/payouts:settle", payout, holder)
-
-    async def _pay_for_others(self) -> None:
-        page = await self._client.get("payments", "/paying-orders", Role.FINANCE)
-        for order in rows(page or {}, "orders"):
-            if order.get("amount_minor") is not None:
-                holder = text(order, "region")
-                await self._settle("settle_order", "/paying-orders:settle", order, holder)
-
-    async def _settle(self, what: str, path: str, payout: Json, holder: str) -> None:
-        """Enter a payment that was made: once, whoever else looks at the same list."""
-        payout_id = text(payout, "id")
-        if payout_id in self._tried:
-            return
-        self._tried.add(payout_id)
-        row: Json = {
-            "row_id": payout_id,
-            "payout_id": payout_id,
-            "bank_reference": f"paid-{payout_id}",
-            "served_on": self._region.today.isoformat(),
-        }
-        body: Json = {"source": self._name, "rows": [row]}
-        await self._client.do(
-            what,
-            "payments",
-            path,
-            Role.FINANCE,
-            body,
-            payout=payout_id,
-            holder=holder,
-            amount_minor=str(payout["amount_minor"]),
-            reference=f"paid-{payout_id}",
-        )
-
-    async def _give_back(self) -> None:
-        query = {"holder": self._region.name}
-        page = await self._client.get("payments", "/allotments", Role.FINANCE, query)
-        found = rows(page or {}, "allotments")
-        if not found:
-            return
-        allotment = text(self._rng.choice(found), "allotment_id")
-        amount = self._rng.randint(1, 20_000)
-        body: Json = {"amount_minor": amount}
-        path = f"/allotments/{allotment}:return"
-        await self._client.do(
-            "return", "payments", path, Role.FINANCE, body,
-            allotment=allotment, amount_minor=str(amount),
-        )  # fmt: skip

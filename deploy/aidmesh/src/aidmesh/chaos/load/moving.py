@@ -1,15 +1,19 @@
-"""Money that is to move between holders: proposed, signed for, prepared, consented to."""
+"""Money that is to move between holders: proposed, signed, prepared, consented to, or by rule."""
 
 import random
 from typing import Final
 
-from aidmesh.chaos.book import Json, Op, rows, text
+from aidmesh.chaos.book import Json, Op, Status, rows, text
 from aidmesh.chaos.load.client import Client
 from aidmesh_chassis.auth import Role
 
 MOVED_MAX: Final = 50_000
 OPEN_MAX: Final = 12
 """Proposals that stand at once; then the others are seen to first."""
+RULES_MAX: Final = 2
+KEPT_MINOR: Final = 30_000
+MOVE_MAX_MINOR: Final = 400_000
+WEEK_MAX_MINOR: Final = 1_500_000
 
 
 class Proposer:
@@ -19,9 +23,10 @@ class Proposer:
         self._client = client
         self._regions = regions
         self._rng = rng
+        self._rules: list[str] = []
 
     async def act(self) -> None:
-        """Propose something, sign for it, or take it back."""
+        """Propose something, sign for it, or take it back; or have a rule send money."""
         page = await self._client.get("payments", "/rebalancings", Role.FINANCE)
         made = rows(page or {}, "rebalancings")
         standing = [each for each in made if each["state"] == "proposed"]
@@ -31,7 +36,13 @@ class Proposer:
             if each["state"] in ("proposed", "returned") and each["signed_by"] is None
         ]
         chance = self._rng.random()
-        if chance < 0.25:
+        if chance < 0.07:
+            await self._set_rule()
+        elif chance < 0.1 and self._rules:
+            await self._end_rule()
+        elif chance < 0.12:
+            await self._set_aside()
+        elif chance < 0.3:
             await self._serve_who_waits()
         elif chance < 0.5 and len(standing) < OPEN_MAX:
             await self._propose()
@@ -84,6 +95,37 @@ class Proposer:
         else:
             facts |= {"allotment": allotment, "holder": str(holder)}
             await self._do("propose_move", "/waits:serve", Role.FINANCE, body, **facts)
+
+    async def _set_rule(self) -> None:
+        """Of a few at once: each sends at most so much, to some of the regions."""
+        if len(self._rules) >= RULES_MAX:
+            return
+        regions = sorted(self._rng.sample(self._regions, self._rng.randint(1, len(self._regions))))
+        body: Json = {
+            "currency": "UAH",
+            "regions": regions,
+            "keep_minor": KEPT_MINOR,
+            "move_max_minor": MOVE_MAX_MINOR,
+            "week_max_minor": WEEK_MAX_MINOR,
+            "chosen_only": self._rng.random() < 0.3,
+        }
+        facts = {"regions": ",".join(regions), "move_max_minor": str(MOVE_MAX_MINOR)}
+        op = await self._do("wait_rule", "/wait-rules", Role.LEAD, body, **facts)
+        if op.status is Status.ACCEPTED:
+            self._rules.append(text(op.answer, "rule_id"))
+
+    async def _end_rule(self) -> None:
+        rule = self._rules.pop(self._rng.randrange(len(self._rules)))
+        await self._do("end_wait_rule", f"/wait-rules/{rule}:end", Role.LEAD, {}, rule=rule)
+
+    async def _set_aside(self) -> None:
+        page = await self._client.get("payments", "/waits", Role.FINANCE)
+        found = rows(page or {}, "waits")
+        if found:
+            wait = self._rng.choice(found)
+            body: Json = {each: wait[each] for each in ("region", "programme", "currency")}
+            key = "/".join(str(each) for each in body.values())
+            await self._do("aside_wait", "/waits:set-aside", Role.FINANCE, body, key=key)
 
     async def _step(self, what: str, verb: str, among: list[Json], role: Role) -> None:
         proposal = text(self._rng.choice(among), "id")

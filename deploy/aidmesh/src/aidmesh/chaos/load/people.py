@@ -41,7 +41,9 @@ class Case:
     Attributes:
         busy: somebody is at it; two who are would both be right, and the book could not tell.
         closed: nothing more is done with it.
-        approved: whether its payout was.
+        approved: whether its payout was; `corrected`: where it goes was put right once.
+        person_id: whose it is; empty of those who may be known in two regions.
+        chosen: whether it is to be served by rule: "" while nobody said anything.
         reservation: of what was handed over.
     """
 
@@ -51,9 +53,12 @@ class Case:
     busy: bool = False
     closed: bool = False
     approved: bool = False
+    corrected: bool = False
     issued: bool = False
     referred: bool = False
     agrees: bool = False
+    person_id: str = ""
+    chosen: str = ""
     reservation: str = ""
 
 
@@ -83,6 +88,12 @@ class Region:
         open_cases = [case for case in self.cases[-DONE_MAX:] if not (case.busy or case.closed)]
         return rng.choice(open_cases) if open_cases else None
 
+    def pay_anew(self, need_id: str) -> None:
+        """The money of a need was let go: once there is some again, somebody approves it again."""
+        for case in self.cases:
+            if case.need_id == need_id:
+                case.approved = False
+
 
 class Desk:
     """What one caseworker's client does."""
@@ -93,6 +104,7 @@ class Desk:
         self._rng = rng
         self._name = name
         self._people = 0
+        self._approvals = 0
 
     async def ask(self) -> None:
         """Register somebody who asks for one or two things."""
@@ -115,12 +127,14 @@ class Desk:
             body["person"] = self._traveling(travels.address)
         op = await self._client.do("ask", "intake", "/requests", Role.CASEWORKER, body)
         if op.status is Status.ACCEPTED:
+            person_id = text(op.answer, "person_id")
             if travels is not None:
-                person_id = text(op.answer, "person_id")
                 self._region.travellers.settle(travels, self._region.name, person_id)
+                person_id = ""
             made = rows(op.answer, "needs")
             for need, amount in zip(made, amounts, strict=True):
                 case = Case(text(need, "need_id"), text(need, "kind"), amount, agrees=agrees)
+                case.person_id = person_id
                 self._region.cases.append(case)
 
     def _person(self, *, agrees: bool) -> Json:
@@ -173,12 +187,20 @@ class Desk:
     async def _step(self, case: Case) -> None:
         found = await self._client.get("intake", f"/needs/{case.need_id}", Role.CASEWORKER)
         state = "" if found is None else text(found, "state")
+        if state:
+            self._client.book.shown.see(self._region.name, "need", case.need_id, state)
         if state == "ready":
             await self._ready(case)
         elif state == "fulfilled" and case.issued:
             await self._served(case)
         elif state == "waitlisted":
             await self._waiting(case)
+        elif state == "requested":  # its payment failed for good
+            path = f"/needs/{case.need_id}:approve"
+            self._settled(
+                case, await self._client.do("decide", "intake", path, Role.CASEWORKER,
+                                            need=case.need_id)
+            )  # fmt: skip
         elif state in ("cancelled", "referred", "expired", "declined"):
             case.closed = True
 
@@ -192,6 +214,10 @@ class Desk:
             )  # fmt: skip
         elif chance < 0.25 and not (case.issued or case.approved):
             await self._cancel(case)
+        elif chance < 0.22 and case.kind == "travel":
+            await self._cancel(case)  # its payment is asked back from whoever was to pay it
+        elif chance < 0.35 and case.kind in CASH and case.approved and not case.corrected:
+            await self._correct(case)
         elif case.kind in CASH:
             await self._approve(case)
         else:
@@ -251,6 +277,10 @@ class Desk:
         chance = self._rng.random()
         if chance < 0.06 and not case.referred:
             await self._cancel(case)
+        elif chance < 0.1:
+            await self._choose(case)
+        elif chance < 0.12 and case.person_id:
+            await self._erase(case)
         elif chance < 0.5 and case.kind == "shelter_night" and case.agrees and not case.referred:
             to = self._rng.choices(list(self._region.peers), self._region.rooms)[0]
             body: Json = {"to_region": to, "place_area": self._region.peers[to]}
@@ -260,16 +290,50 @@ class Desk:
             )
             case.referred = op.status is not Status.REFUSED
 
+    async def _erase(self, case: Case) -> None:
+        """They want nothing kept of them here, wherever it has been sent meanwhile."""
+        path = f"/persons/{case.person_id}:erase"
+        op = await self._client.do("erase", "intake", path, Role.LEAD, {}, person=case.person_id)
+        if op.status is not Status.REFUSED:
+            for each in self._region.cases:
+                if each.person_id == case.person_id:
+                    each.closed = True
+
+    async def _choose(self, case: Case) -> None:
+        """Have it served from elsewhere by rule; a few are left to people again, for good."""
+        if case.chosen == "no":
+            return
+        what = "unchoose" if case.chosen == "yes" else "choose"
+        path = f"/needs/{case.need_id}:{what}"
+        op = await self._client.do(what, "intake", path, Role.CASEWORKER, {}, need=case.need_id)
+        if op.status is Status.UNKNOWN:
+            case.chosen = "no"  # which of two words was the last nobody could tell
+        elif op.status is Status.ACCEPTED:
+            case.chosen = "no" if what == "unchoose" else "yes"
+
     async def _approve(self, case: Case) -> None:
         """Have a payment approved; whoever pays does so at another desk."""
         if case.approved:
             return
-        row: Json = {"row_id": case.need_id, "need_id": case.need_id}
+        self._approvals += 1
+        row: Json = {"row_id": f"{case.need_id}-{self._approvals}", "need_id": case.need_id}
         body: Json = {"source": self._name, "rows": [row]}
         op = await self._client.do(
             "approve", "payments", "/payouts:approve", Role.APPROVER, body, need=case.need_id
         )
         case.approved = op.status is not Status.REFUSED
+
+    async def _correct(self, case: Case) -> None:
+        """They are paid elsewhere: a payment that has not left is asked back and approved anew."""
+        case.corrected = True
+        body: Json = {**PAYEES[case.kind], "legal_name": "Another payee (synthetic)"}
+        path = f"/needs/{case.need_id}:correct-payee"
+        op = await self._client.do(
+            "correct_payee", "intake", path, Role.CASEWORKER, body, need=case.need_id
+        )
+        if op.status is Status.ACCEPTED:
+            case.approved = False
+        self._settled(case, op)
 
     @staticmethod
     def _settled(case: Case, op: Op) -> None:

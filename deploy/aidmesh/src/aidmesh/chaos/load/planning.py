@@ -21,6 +21,11 @@ RULES: Final = {
 }
 
 
+FOR_CHOSEN: Final = ("ask_rule", "refer_rule")
+CHOSEN_SHARE: Final = 0.3
+"""Of the rules that may be for chosen needs alone."""
+
+
 class Planner:
     """Whoever looks after what regions do for each other, in one of them."""
 
@@ -33,8 +38,10 @@ class Planner:
     async def act(self) -> None:
         """Do what is proposed, or have a rule do it from now on, or end one."""
         chance = self._rng.random()
-        if chance < 0.4:
+        if chance < 0.37:
             await self._take_goods()
+        elif chance < 0.4:
+            await self._set_aside()
         elif chance < 0.7:
             await self._offer_places()
         elif chance < 0.9:
@@ -59,6 +66,15 @@ class Planner:
             "ask_goods", "inventory", "/proposals:take", Role.LEAD, body,
             item=item, quantity=quantity,
         )  # fmt: skip
+
+    async def _set_aside(self) -> None:
+        page = await self._client.get("inventory", "/proposals", Role.LEAD)
+        found = rows(page or {}, "rows")
+        if found:
+            proposal = self._rng.choice(found)
+            body: Json = {each: proposal[each] for each in ("item", "from_region")}
+            key = f"{body['from_region']}/{body['item']}"
+            await self._do("aside_goods", "/proposals:set-aside", body, key=key)
 
     async def _offer_places(self) -> None:
         page = await self._client.get("intake", "/proposals", Role.LEAD)
@@ -98,7 +114,11 @@ class Planner:
             },
             "refer_rule": {"kind": "shelter_night", "open_max": OPEN_MAX},
         }
-        op = await self._do(kind, RULES[kind], bodies[kind])
+        facts = {}
+        if kind in FOR_CHOSEN and self._rng.random() < CHOSEN_SHARE:
+            bodies[kind]["chosen_only"] = True
+            facts["chosen_only"] = "yes"
+        op = await self._do(kind, RULES[kind], bodies[kind], **facts)
         if op.status is Status.ACCEPTED:
             self._rules.append((kind, text(op.answer, "rule_id")))
 

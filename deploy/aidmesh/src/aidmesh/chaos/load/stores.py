@@ -17,15 +17,21 @@ SLOTS: Final = 12
 SHIPPED_MAX: Final = 4
 
 
+Trucks = dict[str, list[tuple[str, Json]]]
+"""What drives to each region, by shipment: the paper that goes with the goods."""
+
+
 class Keeper:
     """The stores of one region."""
 
-    def __init__(self, client: Client, region: Region, rng: random.Random) -> None:
+    def __init__(self, client: Client, region: Region, trucks: Trucks, rng: random.Random) -> None:
         self._client = client
         self._region = region
+        self._trucks = trucks
         self._rng = rng
         self._slots = 0
         self._beds = 0
+        self._unsure: set[str] = set()
 
     async def set_up(self) -> None:
         """Open a center and a shelter, with goods, beds and appointments."""
@@ -60,8 +66,12 @@ class Keeper:
             await self._answer()
         elif chance < 0.64:
             await self._ship_promised()
-        elif chance < 0.8:
+        elif chance < 0.78:
             await self._dispatch()
+        elif chance < 0.84:
+            await self._unload()
+        elif chance < 0.87:
+            await self._settle_difference()
         else:
             await self._count()
 
@@ -156,9 +166,19 @@ class Keeper:
         await self._ship(text(ask, "transfer_id"), text(lot, "lot_id"), quantity)
 
     async def _ship(self, transfer: str, lot: str, quantity: int) -> None:
-        lines = [{"lot_id": lot, "quantity": quantity}]
+        later = 1 if quantity > 1 and self._rng.random() < 0.3 else 0
+        lines = [{"lot_id": lot, "quantity": quantity - later}]
         body: Json = {"transfer_id": transfer, "lines": lines}
-        await self._do("ship", "/shipments", body, transfer=transfer)
+        op = await self._do("ship", "/shipments", body, transfer=transfer)
+        if later and op.status is Status.ACCEPTED:
+            await self._add(text(op.answer, "shipment_id"), lot, later)
+
+    async def _add(self, shipment: str, lot: str, quantity: int) -> None:
+        body: Json = {"lines": [{"lot_id": lot, "quantity": quantity}]}
+        path = f"/shipments/{shipment}:add-lines"
+        op = await self._do("add_lines", path, body, shipment=shipment)
+        if op.status is Status.UNKNOWN:  # what would leave with it nobody could tell
+            self._unsure.add(shipment)
 
     async def _withdraw(self) -> None:
         """What was asked for is not needed any more; what has left comes all the same."""
@@ -183,7 +203,7 @@ class Keeper:
 
     async def _dispatch(self) -> None:
         shipment = await self._shipment("out", "preparing")
-        if shipment is None:
+        if shipment is None or text(shipment, "shipment_id") in self._unsure:
             return
         shipment_id = text(shipment, "shipment_id")
         lines = rows(shipment, "lines")
@@ -198,29 +218,63 @@ class Keeper:
         if op.status is Status.REFUSED:  # what was packed was promised to somebody meanwhile
             path = f"/shipments/{shipment_id}:cancel"
             await self._do("cancel_shipment", path, {}, shipment=shipment_id)
+        elif op.status is Status.ACCEPTED:
+            await self._drive(shipment_id, text(shipment, "to_region"))
+
+    async def _drive(self, shipment_id: str, to: str) -> None:
+        """Send the paper along; where links are cut it is there before the event."""
+        path = f"/shipments/{shipment_id}/manifest"
+        paper = await self._client.get("inventory", path, Role.LOGISTICIAN)
+        if paper is not None:
+            body: Json = {"texts": paper["texts"]}
+            self._trucks.setdefault(to, []).append((shipment_id, body))
+
+    async def _unload(self) -> None:
+        """Take in by its paper what has arrived, whether or not its event has."""
+        arrived = self._trucks.get(self._region.name)
+        if arrived:
+            shipment_id, body = arrived.pop()
+            path = "/shipments:take-manifest"
+            await self._do("take_manifest", path, body, shipment=shipment_id)
 
     async def _count(self) -> None:
-        shipment = await self._shipment("in", "dispatched")
+        """Count all of a shipment that was not counted yet, or a line of it."""
+        shipment = await self._shipment("in", self._rng.choice(("dispatched", "receiving")))
         if shipment is None:
             return
         shipment_id = text(shipment, "shipment_id")
-        (line,) = rows(shipment, "lines")
-        sent = int(str(line["quantity"]))
-        damaged = 1 if sent > 1 and self._rng.random() < 0.2 else 0
-        counted: Json = {
-            "line_id": line["line_id"],
-            "good": sent - damaged,
-            "damaged": damaged,
-            **({"reason": "wet"} if damaged else {}),
-        }
+        left = [line for line in rows(shipment, "lines") if line["good"] is None]
+        if self._rng.random() < 0.5:
+            left = left[:1]
+        counted = [self._counted(line) for line in left]
         await self._do(
             "count",
             f"/shipments/{shipment_id}:count",
-            {"lines": [counted]},
+            {"lines": counted},
             shipment=shipment_id,
-            item=text(line, "item"),
-            good=str(sent - damaged),
+            item=text(left[0], "item"),
+            good=str(sum(int(str(line["good"])) for line in counted)),
         )
+
+    def _counted(self, line: Json) -> Json:
+        """Mostly what was sent; some is damaged or missing, or there is more."""
+        sent, chance = int(str(line["quantity"])), self._rng.random()
+        if chance < 0.1:
+            return {"line_id": line["line_id"], "good": sent - 1, "damaged": 1, "reason": "wet"}
+        if chance < 0.15:
+            return {"line_id": line["line_id"], "good": sent - 1, "reason": "missing"}
+        if chance < 0.2:
+            return {"line_id": line["line_id"], "good": sent + 1, "reason": "more_came"}
+        return {"line_id": line["line_id"], "good": sent}
+
+    async def _settle_difference(self) -> None:
+        page = await self._client.get("inventory", "/discrepancies", Role.LEAD)
+        found = rows(page or {}, "rows")
+        if found:
+            difference = text(self._rng.choice(found), "discrepancy_id")
+            path = f"/discrepancies/{difference}:settle"
+            body: Json = {"reason": "looked_at"}
+            await self._do("settle_difference", path, body, discrepancy=difference)
 
     async def _shipment(self, direction: str, state: str) -> Json | None:
         query = {"direction": direction, "state": state}
