@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aidmesh.commands.common import EXIT_FAILED, say, tell
+from aidmesh.commands.common import EXIT_FAILED, report, say, tell
 from aidmesh.commands.common import run as run_command
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ async def _let_go(data: Path, mesh: "MeshFile", region: str, dry_run: bool, repo
     return report.done(since)
 
 
-def unlink(region: str, *, data: Path) -> None:
+def unlink(region: str, *, data: Path, json: bool = False) -> None:
     """Shut out a region on another machine that is held for lost: its keys open nothing here.
 
     What it told stays, and how it stands. Once a lead has let it in again, it asks and is invited
@@ -144,11 +144,12 @@ def unlink(region: str, *, data: Path) -> None:
     Args:
         region: linked with the regions of this folder, on another machine.
         data: folder of the mesh, which runs.
+        json: as JSON.
     """
-    run_command(_unlink(data.expanduser().resolve(), region))
+    run_command(_unlink(data.expanduser().resolve(), region, json))
 
 
-async def _unlink(data: Path, region: str) -> int:
+async def _unlink(data: Path, region: str, as_json: bool) -> int:
     from aidmesh.embedded import in_use  # noqa: PLC0415
     from aidmesh.meshfile import MeshError, changing_mesh, read_mesh  # noqa: PLC0415
     from aidmesh.quiet import probing  # noqa: PLC0415
@@ -163,5 +164,10 @@ async def _unlink(data: Path, region: str) -> int:
         since = await gone_since(region, probes, "lost")
     with changing_mesh(data) as changed:
         unlinking(changed, region)
-    say(f"{region}, lost since {since.isoformat(timespec='seconds')}, is not linked any more")
+    lost = since.isoformat(timespec="seconds")
+    report(
+        as_json,
+        {"region": region, "lost_since": lost},
+        f"{region}, lost since {lost}, is not linked any more",
+    )
     return 0
