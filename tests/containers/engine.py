@@ -57,6 +57,18 @@ class Project:
         """Run a command of compose; its output. Raises Failed."""
         return _run([*self._compose, *arguments], {**os.environ, **self.environment}, given)
 
+    def shell(self, script: str, folder: Path) -> str:
+        """Run lines as an operator types them in `folder`; their output. Raises Failed."""
+        where = {"COMPOSE_FILE": str(TREE / "compose.yaml")}
+        environment = {**os.environ, **self.environment, **where}
+        return _run(["sh", "-euc", script], environment, folder=folder)
+
+    def value(self, database: str, query: str) -> str:
+        """What a query answers, in one line."""
+        return self.run_in(
+            "postgres", "psql", "-U", "postgres", "-d", database, "-Atc", query
+        ).strip()
+
     def build(self) -> None:
         """Build the images."""
         self.compose("--progress", "plain", "build")
@@ -142,10 +154,15 @@ def _runs_in(pid: int, container: str) -> bool:
     return pid > 1 and f"HOSTNAME={container[:12]}".encode() in said
 
 
-def _run(command: list[str], environment: Mapping[str, str], given: str | None = None) -> str:
+def _run(
+    command: list[str],
+    environment: Mapping[str, str],
+    given: str | None = None,
+    folder: Path = TREE,
+) -> str:
     done = subprocess.run(
         command,
-        cwd=TREE,
+        cwd=folder,
         env=dict(environment),
         input=given,
         stdin=subprocess.DEVNULL if given is None else None,

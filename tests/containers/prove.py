@@ -2,9 +2,10 @@
 
 It builds the images, brings up a region from nothing and works through its published ports, kills
 each container in turn while somebody is being helped, replaces all images under load, takes
-everything down and up again, links a second region and sends money there, and verifies both. It
-uses projects, ports, networks and image tags of its own and leaves none of them behind. Exit code
-0 when all of it holds, 1 when not, 3 when there is no engine.
+everything down and up again, links a second region and sends money there, restores the first from a
+backup after all its volumes are gone, and verifies both. It uses projects, ports, networks and
+image tags of its own and leaves none of them behind. Exit code 0 when all of it holds, 1 when not,
+3 when there is no engine.
 """
 
 import argparse
@@ -30,6 +31,7 @@ sys.path.insert(0, str(TREE / "tests"))
 from aidmesh.embedded import free_ports  # noqa: E402
 from aidmesh.meshfile import SERVICES  # noqa: E402
 from containers.desk import CANARIES, PatientStaff, arrives, parcel  # noqa: E402
+from containers.drill import drill  # noqa: E402
 from containers.engine import Failed, Project, docker, engine, image_bytes, layers  # noqa: E402
 from e2e.test_money_and_places import fund  # noqa: E402
 
@@ -42,6 +44,8 @@ PAUSE_S: Final = 0.05
 READY_S_MAX: Final = 120.0
 POLL_S: Final = 0.02
 AMOUNT_MINOR: Final = 1_234_500
+ELSEWHERE: Final = "elsewhere"
+"""Where the operator keeps what must not be lost with the region."""
 NO_ENGINE: Final = 3
 
 
@@ -82,9 +86,7 @@ def staff_of(project: Project, region: str, folder: Path) -> PatientStaff:
 
 def count(project: Project, database: str, table: str) -> int:
     """How many rows a table has."""
-    query = f"SELECT count(*) FROM {table}"  # noqa: S608 - one of ours
-    found = project.run_in("postgres", "psql", "-U", "postgres", "-d", database, "-Atc", query)
-    return int(found.strip())
+    return int(project.value(database, f"SELECT count(*) FROM {table}"))  # noqa: S608 - one of ours
 
 
 async def ready_again(url: str) -> float:
@@ -288,6 +290,25 @@ async def linked(
     proof.say("ok  links need TLS, and a certificate of whoever dials")
 
 
+async def restored(
+    proof: Proof,
+    first: Project,
+    second: Project,
+    here: PatientStaff,
+    there: PatientStaff,
+    folder: Path,
+) -> None:
+    """The first region loses all it has, and comes back from a backup that is older."""
+    backup_s, restored_s, size = await drill(first, second, here, there, folder)
+    proof.figures |= {"backup_s": round(backup_s, 1), "backup_bytes": size}
+    proof.found(
+        "restored_s",
+        round(restored_s, 1),
+        f"a backup took {backup_s:.1f} s ({size / 1e6:.1f} MB); all volumes lost, it was restored "
+        f"and up after {restored_s:.1f} s: nothing paid twice, no money free again, the peer right",
+    )
+
+
 async def prove(proof: Proof, folder: Path, *, build: bool) -> None:
     """Everything, one after the other. Raises Failed or AssertionError with what does not hold."""
     count_of = len(SERVICES) + 1
@@ -330,6 +351,7 @@ async def prove(proof: Proof, folder: Path, *, build: bool) -> None:
         proof.found("second_up_s", round(seconds, 1), f"a second region, after {seconds:.1f} s")
         there = staff_of(second, "lviv", folder)
         await linked(proof, first, second, here, there)
+        await restored(proof, first, second, here, there, folder / ELSEWHERE)
         verified(proof, "first", first)
         verified(proof, "second", second)
         await asyncio.gather(here.close(), there.close())
@@ -357,6 +379,7 @@ def main() -> int:
     proof.say(f"engine {version}")
     try:
         with tempfile.TemporaryDirectory() as folder:
+            (Path(folder) / ELSEWHERE).mkdir()
             asyncio.run(prove(proof, Path(folder), build=not chosen.no_build))
     except* (Failed, AssertionError, httpx.HTTPError) as errors:
         failed = True

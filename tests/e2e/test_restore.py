@@ -34,7 +34,7 @@ async def test_what_was_done_after_the_backup_is_neither_lost_sight_of_nor_done_
         given = await fund(kyiv, 900_000, to_region="lviv", allotted_minor=300_000)
         own = await fund(kyiv, 1_000_000, area="UA8021")
         taken = await fund(lviv, 500_000, to_region="kyiv", area="UA8022")
-        paid = await _cash(kyiv, "UA8021")
+        paid = await cash(kyiv, "UA8021")
         shipment = await _shipment(kyiv, lviv)
         erased = await _person(kyiv)
         await eventually(lambda: _allotment(mesh, "kyiv", taken["allotment_id"]), WAIT_S)
@@ -46,8 +46,8 @@ async def test_what_was_done_after_the_backup_is_neither_lost_sight_of_nor_done_
             {"grant_id": given["grant_id"], "budget_line": "aid", "to_region": "lviv",
              "amount_minor": 200_000, "currency": "UAH"},
         )  # fmt: skip
-        await _cash(kyiv, "UA8021")
-        await _pay(kyiv, paid)
+        await cash(kyiv, "UA8021")
+        await pay(kyiv, paid)
         await kyiv.post(
             "finance", "payments", f"/allotments/{taken['allotment_id']}:return",
             {"amount_minor": 30_000},
@@ -106,7 +106,7 @@ async def test_what_was_done_after_the_backup_is_neither_lost_sight_of_nor_done_
         [payout] = [each for each in listed["unproven"] if each["about"] == "payout"]
         note = {"ids": [payout["id"]], "note": "The cash book says that it was paid."}
         await kyiv.post("finance", "payments", "/unproven:clear", note)
-        await _pay(kyiv, paid)
+        await pay(kyiv, paid)
         # Whoever was erased stays so.
         await kyiv.get("caseworker", "intake", f"/persons/{erased}", status=404)
         # What was used in ways nobody can prove is let go once people know better.
@@ -157,14 +157,16 @@ async def _replayed(mesh: RunningMesh) -> None:
         await conn.close()
 
 
-async def _cash(staff: Staff, area: str) -> UUID:
+async def cash(staff: Staff, area: str) -> UUID:
+    """A need of cash whose money is set aside."""
     payee = {"mechanism": "cash", "legal_name": "Anna Testova"}
     need = await staff.ask("financial_aid", place_area=area, payee=payee)
     await staff.becomes(need, "ready", deadline_s=WAIT_S)
     return need
 
 
-async def _pay(staff: Staff, need: UUID) -> None:
+async def pay(staff: Staff, need: UUID) -> None:
+    """It is paid, with a second person's word."""
     row: Json = {"row_id": f"pay-{need}", "need_id": str(need)}
     for role, verb, fields in (
         ("approver", "approve", {}),

@@ -6,29 +6,48 @@ import json
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
+from uuid import UUID
 
+import asyncpg
 import pytest
 from nats.aio.client import Client
 
+from aidmesh.backup.load import BackupError
+from aidmesh.backup.take import Links, take
 from aidmesh.credentials import LINK, create_keys, publics_of, seed_file
-from aidmesh.embedded import NatsServer, PostgresServer, free_ports, in_use
+from aidmesh.embedded import FolderInUseError, NatsServer, PostgresServer, free_ports, in_use
 from aidmesh.embedded.ports import HOST
 from aidmesh.joining import Ask, Proof, invite
-from aidmesh.meshfile import MeshFile, changing_mesh, read_mesh
+from aidmesh.meshfile import (
+    WITH_DATABASE,
+    MeshError,
+    MeshFile,
+    RegionEntry,
+    changing_mesh,
+    read_mesh,
+)
 from aidmesh.outside.places import Places
 from aidmesh.outside.provision import provision
 from aidmesh.outside.supervise import supervise
+from aidmesh.restoring import run
+from aidmesh.restoring.run import Wish, restore
 from aidmesh.rotation import rotate_running
 from aidmesh.topology.config import SUPERVISOR
 from aidmesh.topology.configured import loaded_at
+from aidmesh.topology.recover import SEQUENCE_GAP
 from aidmesh.topology.warden import connect_as
+from aidmesh_chassis.crypto import PrivateKey
+from aidmesh_chassis.envelope import new_event_id
+from aidmesh_contracts.inventory import StockChangedV1
 from aidmesh_contracts.streams import GATE_SUBJECT
 from support.servers import new_postgres
 from support.waiting import eventually
 
 pytestmark = pytest.mark.timeout(240)
 WAIT_S = 60.0
+PAIR = PrivateKey.random()
 
 
 @dataclass
@@ -166,3 +185,92 @@ async def test_servers_of_others_are_kept_in_order_and_never_started_again(
     await asyncio.to_thread(outside.nats.start)
     await outside.is_ready()
     assert time.monotonic() - began < WAIT_S
+
+
+async def test_a_restore_sets_aside_what_was_there_and_loses_nothing_when_it_is_broken_off(
+    outside: Outside, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places = outside.places
+    entry = outside.mesh.regions["kyiv"]
+    first, second = [await _backup(outside, tmp_path / name) for name in ("first", "second")]
+    later = await _tell(entry)  # what no backup knows
+    with pytest.raises(FolderInUseError):
+        await restore(_wish(places, first))
+    outside.task.cancel()
+    await asyncio.wait({outside.task})
+    conn = await asyncpg.connect(entry.dsn("intake"))
+    with pytest.raises(MeshError, match="intake still run"):
+        await restore(_wish(places, first))
+    await conn.close()
+    assert outside.mesh.regions["kyiv"].restoring is None
+
+    async def broken_off(*_: object) -> list[object]:
+        raise ConnectionError
+
+    with monkeypatch.context() as broken:
+        broken.setattr(run, "recover", broken_off)
+        with pytest.raises(ConnectionError):
+            await restore(_wish(places, first))
+    with pytest.raises(MeshError, match="half restored"):
+        await supervise(places, outside.ready)
+    with pytest.raises(BackupError, match="another backup"):
+        await restore(_wish(places, second))
+    outcome = await restore(_wish(places, first))
+    assert (outcome.epoch, outcome.told_by) == (2, {"own log": 1})
+    assert len(outcome.aside) == len(WITH_DATABASE)
+    assert not list(places.data.glob("restoring-*"))
+    before = await asyncpg.connect(entry.admin_dsn(outcome.aside[0]))
+    assert await before.fetchval("SELECT count(*) FROM restored") == 0
+    await before.close()
+
+    outside.task = asyncio.create_task(supervise(places, outside.ready))
+    await outside.is_ready()
+    assert await outside.epoch() == 2
+    client = await connect_as(entry.nats.url, seed_file(entry.keys, SUPERVISOR))
+    info = await client.jsm().stream_info("EVENTS")
+    message = await client.jsm().get_msg("EVENTS", seq=info.state.first_seq)
+    await client.close()
+    assert (message.headers or {})["ce-id"] == str(later)
+    assert info.state.first_seq > SEQUENCE_GAP
+
+
+async def _backup(outside: Outside, folder: Path) -> Path:
+    entry = outside.mesh.regions["kyiv"]
+    await asyncio.to_thread(folder.mkdir)
+    links = Links({}, entry.nats.leaf_host, entry.nats.leaf_port)
+    dsns = {service: entry.dsn(service) for service in WITH_DATABASE}
+    await take("kyiv", 1, links, dsns, folder / "backup", PAIR.public)
+    return folder / "backup"
+
+
+async def _tell(entry: RegionEntry) -> UUID:
+    """An event that is in the log alone."""
+    event_id = new_event_id()
+    headers = {
+        "ce-id": str(event_id),
+        "ce-type": StockChangedV1.type,
+        "ce-subject": "some",
+        "ce-time": datetime.now(UTC).isoformat(),
+        "aid-epoch": "1",
+    }
+    client = await connect_as(entry.nats.url, seed_file(entry.keys, SUPERVISOR))
+    subject = f"aid.kyiv.{StockChangedV1.type}"
+    await client.jetstream().publish(subject, b"{}", headers=headers)
+    await client.close()
+    return event_id
+
+
+def _wish(places: Places, backup: Path) -> Wish:
+    keys = places.keys / "kyiv"
+    return Wish(
+        places.data,
+        "kyiv",
+        backup,
+        PAIR,
+        keys,
+        keys / "erasures.log",
+        frozenset(),
+        5.0,
+        print,
+        places,
+    )

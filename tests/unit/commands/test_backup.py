@@ -20,6 +20,7 @@ from aidmesh.meshfile import MeshError, prepare_mesh, read_mesh, resize
 from aidmesh.region import Region, server_setup
 from aidmesh.replaying import Choice
 from aidmesh.restoring import forward, run
+from aidmesh.restoring.embedded import Aside
 from aidmesh.restoring.finding import is_whole, merged
 from aidmesh.restoring.run import Wish
 from aidmesh.topology.api import Json
@@ -231,7 +232,7 @@ def test_what_was_there_before_is_set_aside_once(tmp_path: Path) -> None:
     for folder in (postgres, streams):
         folder.mkdir(parents=True)
         (folder / "old").touch()
-    aside = run._Aside(postgres, [streams], "now")
+    aside = Aside(postgres, [streams], "now")
     for _ in range(2):  # the second one is begun after the first was broken off
         aside.databases()
         assert not postgres.exists()

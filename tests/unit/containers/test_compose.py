@@ -93,8 +93,10 @@ def test_published_ports_differ() -> None:
 
 
 def test_nobody_sees_what_another_is_handed() -> None:
+    erased = "${AIDMESH_VOLUME_ERASURES:-erasures}:/aidmesh/erasures"
     for name in SERVICES:
-        assert FIRST[name]["volumes"] == [f"for-{name}:{SECRETS}:ro"]
+        more = [erased] if name == "intake" else []
+        assert FIRST[name]["volumes"] == [f"for-{name}:{SECRETS}:ro", *more]
     handed = {f"for-{name}:{Places().out / name}" for name in (*SERVICES, *SERVERS)}
     assert handed <= set(cast("list[str]", FIRST["supervisor"]["volumes"]))
     assert f"for-nats:{Places().nats}:ro" in cast("list[str]", FIRST["nats"]["volumes"])
@@ -106,6 +108,17 @@ def test_no_secret_is_in_the_environment() -> None:
     for each in FIRST.values():
         names = cast("Json", each.get("environment", {}))
         assert not any("PASSWORD" in name and not name.endswith("_FILE") for name in names)
+
+
+def test_erasures_are_written_down_where_a_restore_reads_them() -> None:
+    said = [
+        cast("Json", FIRST["intake"]["environment"])["AIDMESH_INTAKE_ERASURES_FILE"],
+        cast("Json", FIRST["supervisor"]["environment"])["AIDMESH_ERASURES"],
+    ]
+    assert said == ["/aidmesh/erasures/erasures.log"] * 2
+    for name in ("intake", "supervisor"):
+        volumes = cast("list[str]", FIRST[name]["volumes"])
+        assert "${AIDMESH_VOLUME_ERASURES:-erasures}:/aidmesh/erasures" in volumes
 
 
 def test_databases_are_made_as_the_embedded_ones_are() -> None:

@@ -37,6 +37,46 @@ async def recreate(entry: RegionEntry, service: str) -> None:
     await _as_admin(entry, anew)
 
 
+async def connected_ones(entry: RegionEntry) -> list[str]:
+    """The services to whose databases somebody is connected. Raises as `prepare_databases`."""
+    found: list[str] = []
+
+    async def look(admin: asyncpg.Connection) -> None:
+        rows = await admin.fetch(
+            """
+            SELECT DISTINCT datname FROM pg_stat_activity
+            WHERE datname = ANY($1) AND backend_type = 'client backend' ORDER BY 1
+            """,
+            list(WITH_DATABASE),
+        )
+        found.extend(row["datname"] for row in rows)
+
+    await _as_admin(entry, look)
+    return found
+
+
+async def set_aside(entry: RegionEntry, stamp: str) -> tuple[str, ...]:
+    """Rename the databases that are there to names with `stamp`, unless that was done before.
+
+    Returns the new names. Raises as `prepare_databases`.
+    """
+    aside = []
+
+    async def rename(admin: asyncpg.Connection) -> None:
+        rows = await admin.fetch("SELECT datname FROM pg_database")
+        there = {row["datname"] for row in rows}
+        for service in WITH_DATABASE:
+            old = f"{service}.before-{stamp}"
+            if service in there and old not in there:
+                await admin.execute(f'ALTER DATABASE {service} RENAME TO "{old}"')
+                there.add(old)
+            if old in there:
+                aside.append(old)
+
+    await _as_admin(entry, rename)
+    return tuple(aside)
+
+
 async def _as_admin(
     entry: RegionEntry, work: Callable[[asyncpg.Connection], Awaitable[None]]
 ) -> None:

@@ -1,5 +1,6 @@
 """`aidmesh backup` and `aidmesh restore`."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ if TYPE_CHECKING:
 
 PUBLIC = "backup.pub"
 SECRET = "backup.key"  # noqa: S105 - the name of a file
+KEY_BYTES_MAX = 1024
 
 
 def keys(*, out: Path, json: bool = False) -> None:
@@ -108,7 +110,7 @@ def restore(
     backup: Path,
     key: Path,
     data: Path,
-    keys: Path,
+    keys: Path | None = None,
     erasures: Path | None = None,
     without: str | None = None,
     wait: float = 60.0,
@@ -117,16 +119,18 @@ def restore(
 ) -> None:
     """Restore a region from a backup: onto a new machine, or in place of what is there.
 
-    No mesh may run in the folder. What the region told others since the backup is asked back from
-    them; what can't be proven waits for people. What was there before is set aside. Broken off, it
-    is begun again. Exit code 1 when it did not end well, 2 when the backup does not fit.
+    No mesh may run in the folder; of containers the servers have to run, and the rest to rest. What
+    the region told others since the backup is asked back from them; what can't be proven waits for
+    people. What was there before is set aside. Broken off, it is begun again. Exit code 1 when it
+    did not end well, 2 when the backup does not fit.
 
     Args:
         region: whose backup it is.
         backup: the file.
-        key: file with the secret key that opens it.
+        key: file with the secret key that opens it; --key=- reads it from standard input.
         data: the data folder; made when missing.
-        keys: folder with a folder of keys per region; see `keys init`.
+        keys: folder with a folder of keys per region; see `keys init`. May be left out if the data
+            folder knows the region.
         erasures: the list of erasures that outlives backups; erasures.log in the folder of the
             region's keys when not given.
         without: peers whose word is not waited for, separated by commas. What only they know of
@@ -138,18 +142,22 @@ def restore(
     """
     from aidmesh_chassis.erasures import FILE  # noqa: PLC0415
 
-    own = keys.expanduser().resolve() / region
+    data = data.expanduser().resolve()
+    own = _own_keys(data, region) if keys is None else keys.expanduser().resolve() / region
     if not own.is_dir():
         refuse(f"{own} is missing: a region is nothing without its keys")
     listed = own / FILE if erasures is None else erasures.expanduser().resolve()
-    if erasures is not None and not listed.exists():
-        refuse(f"{listed} is missing")
+    if erasures is not None and not check and not listed.exists():
+        refuse(
+            f"{listed} is missing, and without it people are back who were erased since then; "
+            "name --erasures /dev/null if there never was one"
+        )
     run(
         _restore(
             region,
             backup.expanduser().resolve(),
             _secret(key),
-            data.expanduser().resolve(),
+            data,
             own,
             listed,
             frozenset(names(without) or ()),
@@ -227,8 +235,17 @@ async def _restore(
     say(f"{done.erased} erasures were done again")
     for what in done.not_erased:
         say(f"not erased, do it by hand: {what}")
-    say(f"{region} is restored, with epoch {outcome.epoch}; start it with aidmesh up")
+    say(f"{region} is restored, with epoch {outcome.epoch}; start it")
     return EXIT_FAILED if done.not_erased else 0
+
+
+def _own_keys(data: Path, region: str) -> Path:
+    from aidmesh.meshfile import MeshError, read_mesh  # noqa: PLC0415
+
+    try:
+        return read_mesh(data).regions[region].keys
+    except (MeshError, KeyError):
+        refuse(f"{data} does not know where the keys of {region} are; name their folder (--keys)")
 
 
 def _say_manifest(manifest: dict[str, object], as_json: bool) -> None:
@@ -257,6 +274,8 @@ def _secret(path: Path) -> "PrivateKey":
     from aidmesh_chassis.crypto import PrivateKey  # noqa: PLC0415
 
     try:
+        if str(path) == "-":
+            return PrivateKey(sys.stdin.buffer.read(KEY_BYTES_MAX))
         return PrivateKey(path.expanduser().read_bytes())
     except (OSError, ValueError):
         refuse(f"{path} is no secret key of backups")

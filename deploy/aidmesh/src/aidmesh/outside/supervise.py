@@ -107,7 +107,7 @@ async def supervise(places: Places, ready: Path) -> None:
     """Supervise the region of these volumes until cancelled.
 
     Raises:
-        MeshError: they hold none, or another process supervises it.
+        MeshError: they hold none, one that is half restored, or another process supervises it.
         EmbeddedError, OSError: as `Supervisor.run`; whoever started this starts it anew.
     """
     lock = FolderLock(places.data)
@@ -117,16 +117,16 @@ async def supervise(places: Places, ready: Path) -> None:
         if len(mesh.regions) != 1:
             raise MeshError(f"{places.data} holds {len(mesh.regions)} regions; one is supervised")
         [(region, entry)] = mesh.regions.items()
-        tender = Tender(region, mesh, lambda now: [_served(region, now, places, entry)], ours=False)
+        if entry.restoring is not None:
+            raise MeshError(f"{region} is half restored; run aidmesh restore again")
+        tender = Tender(region, mesh, lambda now: [served(region, now, places, entry)], ours=False)
         await Supervisor(places, ready, region, mesh, tender).run()
     finally:
         lock.release()
 
 
-def _served(
-    region: str, mesh: Callable[[], MeshFile], places: Places, entry: RegionEntry
-) -> Served:
-    """The region's server, and what it is to run with."""
+def served(region: str, mesh: Callable[[], MeshFile], places: Places, entry: RegionEntry) -> Served:
+    """The region's server, and what it is to run with; it is told at the first `renew`."""
     setup = setup_of(region, mesh(), places)
     server = OutsideNats(
         region,

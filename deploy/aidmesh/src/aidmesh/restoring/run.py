@@ -1,30 +1,29 @@
-"""Restores a region of a data folder in which no mesh runs.
+"""Restores a region that does not run.
 
 Until the end `mesh.json` says that it is half restored, so that nobody starts its services; broken
 off, it is begun again from the backup. What was there before is set aside, never overwritten.
 """
 
 import asyncio
-import shutil
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, cast
 
 import asyncpg
-import nats.errors
 from nats.aio.client import Client
 
 from aidmesh.backup.load import BackupError, check, load
 from aidmesh.backup.manifest import Manifest, reasons_against
-from aidmesh.credentials import check_folders, seed_file
+from aidmesh.credentials import check_folders
 from aidmesh.databases import recreate
 from aidmesh.embedded import EmbeddedError, FolderLock, free_ports
 from aidmesh.joining import know
 from aidmesh.meshfile import (
+    NAME,
     PORTS,
     WITH_DATABASE,
     Elsewhere,
@@ -33,9 +32,11 @@ from aidmesh.meshfile import (
     RegionEntry,
     add_region,
     changing_mesh,
+    read_mesh,
     write_mesh,
 )
-from aidmesh.region import Region
+from aidmesh.outside.places import Places
+from aidmesh.restoring.embedded import EmbeddedServers
 from aidmesh.restoring.finding import (
     Known,
     Unreachable,
@@ -46,12 +47,13 @@ from aidmesh.restoring.finding import (
     returned,
 )
 from aidmesh.restoring.forward import Forwarded, Restored, roll_forward
-from aidmesh.topology.api import ApiError, JetStreamApi
-from aidmesh.topology.config import SUPERVISOR
+from aidmesh.restoring.outside import OutsideServers, refuse_if_used
+from aidmesh.restoring.servers import OWN, Own, Servers, connected_to
+from aidmesh.topology.api import JetStreamApi
 from aidmesh.topology.plan import plan_of
 from aidmesh.topology.provision import apply
 from aidmesh.topology.recover import recover
-from aidmesh.topology.warden import OUTAGES, connect_as
+from aidmesh.topology.warden import OUTAGES
 from aidmesh.topology.watcher import linked_peers
 from aidmesh.verification.wire import wired
 from aidmesh_chassis import logs
@@ -67,9 +69,7 @@ from aidmesh_contracts.streams import Stream
 
 STAMP: Final = "%Y%m%dT%H%M%SZ"
 LOOK_S: Final = 0.5
-READY_S_MAX: Final = 60.0
 STATEMENT_SECONDS_MAX: Final = 3600.0
-OWN: Final = (Stream.EVENTS, Stream.LOCAL)
 SENT: Final = {AllotmentSentV1.type: AllotmentSentV1}
 SENT_HERE: Final = f"aid.*.{AllotmentSentV1.type}"
 
@@ -84,6 +84,7 @@ class Wish:
         without: peers whose word is not waited for; the region itself, for its own log.
         peer_seconds_max: how long each other peer may take.
         say: gets a line for the operator at every step.
+        places: where everything is, if somebody else runs the region's servers.
     """
 
     data: Path
@@ -95,6 +96,7 @@ class Wish:
     without: frozenset[str]
     peer_seconds_max: float
     say: Callable[[str], None]
+    places: Places = field(default_factory=Places)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +111,9 @@ class Outcome:
 
 
 async def restore(wish: Wish) -> Outcome:
-    """Restore a region; afterwards `aidmesh up` starts it.
+    """Restore a region; afterwards it is started as ever.
+
+    Servers that somebody else runs have to run, and the region's services and supervisor to rest.
 
     Raises:
         MeshError, BackupError, ContainerError: nothing was changed, or it is begun again.
@@ -125,10 +129,10 @@ async def restore(wish: Wish) -> Outcome:
     lock = FolderLock(wish.data)
     lock.acquire()
     try:
-        mesh, stamp = _begin(wish, manifest)
+        mesh, servers = await _prepare(wish, manifest, lock.fd)
         with (wish.data / "mesh.log").open("a", encoding="utf-8") as own_log:
             logs.configure("mesh", "all", stream=own_log)
-            return await _restore(wish, manifest, erasures, mesh, stamp, lock.fd)
+            return await _restore(wish, manifest, erasures, mesh, servers)
     finally:
         lock.release()
 
@@ -144,9 +148,21 @@ def _migrations() -> dict[str, list[str]]:
     }
 
 
+async def _prepare(wish: Wish, manifest: Manifest, lock_fd: int) -> tuple[MeshFile, Servers]:
+    """What the region is restored into; from now on it is half restored."""
+    before = read_mesh(wish.data) if (wish.data / NAME).exists() else MeshFile(regions={})
+    entry = before.regions.get(wish.region)
+    if entry is None or entry.nats.folder is None:
+        mesh, stamp = _begin(wish, manifest)
+        return mesh, EmbeddedServers(wish.region, mesh, wish.data, stamp, lock_fd, wish.say)
+    await refuse_if_used(entry)
+    mesh, stamp = _begin(wish, manifest)
+    return mesh, OutsideServers(wish.region, before, mesh, wish.places, stamp, manifest.backup_id)
+
+
 def _begin(wish: Wish, manifest: Manifest) -> tuple[MeshFile, str]:
     """Have `mesh.json` say that the region is being restored."""
-    if not (wish.data / "mesh.json").exists():
+    if not (wish.data / NAME).exists():
         write_mesh(wish.data, MeshFile(regions={}))
     with changing_mesh(wish.data) as mesh:
         strangers = wish.without - {wish.region, *mesh.peers(wish.region), *manifest.peers}
@@ -154,17 +170,19 @@ def _begin(wish: Wish, manifest: Manifest) -> tuple[MeshFile, str]:
             raise MeshError(f"{wish.region} is not linked with {', '.join(sorted(strangers))}")
         if wish.region in mesh.retired:
             raise MeshError(f"{wish.region} has retired")
-        if wish.region not in mesh.regions:
+        fresh = wish.region not in mesh.regions
+        if fresh:
             # A region that was restored here before knows it as one that is elsewhere.
             mesh.elsewhere.pop(wish.region, None)
             add_region(mesh, wish.region, wish.keys, iter(free_ports(PORTS)))
             nats = mesh.regions[wish.region].nats
             nats.leaf_host, nats.leaf_port = manifest.leaf_host, manifest.leaf_port
-            for peer, address in manifest.peers.items():
-                if peer not in mesh.regions:
-                    know(wish.keys, peer)
-                    mesh.elsewhere[peer] = Elsewhere(address=address)
         entry = mesh.regions[wish.region]
+        if fresh or entry.nats.folder is not None:  # provisioned anew it knows no peers
+            for peer, address in manifest.peers.items():
+                if peer not in mesh.regions and peer not in mesh.retired:
+                    know(wish.keys, peer)
+                    mesh.elsewhere.setdefault(peer, Elsewhere(address=address))
         entry.keys = wish.keys
         entry.epoch = max(entry.epoch, manifest.epoch)
         entry.restoring = entry.restoring or datetime.now(UTC).strftime(STAMP)
@@ -176,43 +194,30 @@ async def _restore(
     manifest: Manifest,
     erasures: Sequence[Erasure],
     mesh: MeshFile,
-    stamp: str,
-    lock_fd: int,
+    servers: Servers,
 ) -> Outcome:
     entry = mesh.regions[wish.region]
-    folder = wish.data / wish.region
-    region = Region(wish.region, mesh, folder, services=(), keep_fds=(lock_fd,), announce=wish.say)
-    region.make_folders()
-    aside = _Aside(folder / "postgres", region.stores, stamp)
     async with AsyncExitStack() as stack:
-        aside.databases()
-        await asyncio.to_thread(region.postgres.start)
-        stack.push_async_callback(asyncio.to_thread, region.postgres.stop)
+        await stack.enter_async_context(servers.databases())
         wish.say(f"loading the databases as of {manifest.taken_at.isoformat(timespec='seconds')}")
         await _load(wish, entry)
         connections = await stack.enter_async_context(_connected(entry))
         known = Known(connections)
         await known.prepare()
 
-        own: dict[Stream, list[Lost]] = {stream: [] for stream in OWN}
-        if aside.streams_back() and wish.region not in wish.without:
+        own: Own = {stream: [] for stream in OWN}
+        if wish.region not in wish.without:
             try:
-                await region.start_nats()
-                own = await _own_lost(entry, known)
+                own = await servers.own_log(known)
             except (EmbeddedError, *OUTAGES) as error:
                 raise Unreachable(
-                    f"the own log can't be read ({type(error).__name__}); see {folder / 'log'}, or "
-                    f"go on without what only it knows, with --without {wish.region}"
+                    f"the own log can't be read ({type(error).__name__}); see the log of its NATS "
+                    f"server, or go on without what only it knows, with --without {wish.region}"
                 ) from error
-            finally:
-                await region.stop_nats()
+        if any(own.values()):
             wish.say(f"the own log tells of {sum(map(len, own.values()))} later events")
-        aside.streams()
-
-        await stack.enter_async_context(_peers_running(wish, mesh, lock_fd))
-        stack.push_async_callback(region.stop_nats)
-        await region.start_nats()
-        client = await _connected_to(entry)
+        await stack.enter_async_context(servers.streams())
+        client = await connected_to(entry)
         stack.push_async_callback(client.close)
         peers = [peer for peer in mesh.peers(wish.region) if peer not in wish.without]
         theirs = await _theirs(wish, entry, client, peers, known)
@@ -239,15 +244,17 @@ async def _restore(
         )
         for peer in peers:
             await api.delete_stream(returned(peer))
+        await servers.forget(api, own)
         await apply(api, plan)
         for made in await recover(client, plan, entry.outbox_dsns):
             wish.say(f"{made.stream}: {made.messages} messages are in the log again")
     with changing_mesh(wish.data) as changed:
         changed.regions[wish.region].epoch = epoch
         changed.regions[wish.region].restoring = None
+    servers.finish()
     told_by = {peer: len(events) for peer, events in zip(peers, theirs, strict=True)}
     told_by["own log"] = sum(map(len, own.values()))
-    return Outcome(manifest, epoch, told_by, aside.names, forwarded)
+    return Outcome(manifest, epoch, told_by, servers.aside, forwarded)
 
 
 async def _load(wish: Wish, entry: RegionEntry) -> None:
@@ -269,61 +276,6 @@ async def _connected(entry: RegionEntry) -> AsyncIterator[dict[str, asyncpg.Conn
         yield connections
 
 
-@asynccontextmanager
-async def _peers_running(wish: Wish, mesh: MeshFile, lock_fd: int) -> AsyncIterator[None]:
-    """The servers of the other regions of this folder run meanwhile."""
-    others = [
-        Region(
-            name,
-            mesh,
-            wish.data / name,
-            services=(),
-            keep_fds=(lock_fd,),
-            announce=wish.say,
-        )
-        for name, entry in mesh.regions.items()
-        if name != wish.region and entry.restoring is None
-    ]
-    try:
-        for each in others:
-            await each.start()
-        yield
-    finally:
-        await asyncio.gather(*(each.stop() for each in others))
-
-
-async def _connected_to(entry: RegionEntry) -> Client:
-    """A connection of the supervisor; servers of a cluster first have to find each other, and each
-    stream that they have has to get a leader."""
-    client = await connect_as(entry.nats.url, seed_file(entry.keys, SUPERVISOR))
-    api = JetStreamApi(client)
-    deadline = time.monotonic() + READY_S_MAX
-    while goes_on():
-        try:
-            for stream in await api.names("STREAM.NAMES", "streams"):
-                await api.stream_info(stream)
-        except (TimeoutError, nats.errors.Error, ApiError):
-            if time.monotonic() > deadline:
-                await client.close()
-                raise
-            await asyncio.sleep(LOOK_S)
-        else:
-            break
-    return client
-
-
-async def _own_lost(entry: RegionEntry, known: Known) -> dict[Stream, list[Lost]]:
-    client = await _connected_to(entry)
-    try:
-        async with wired(entry) as wire:
-            return {
-                stream: await lost_in(JetStreamApi(client), wire, stream.value, known, stream)
-                for stream in OWN
-            }
-    finally:
-        await client.close()
-
-
 async def _theirs(
     wish: Wish, entry: RegionEntry, client: Client, peers: Sequence[str], known: Known
 ) -> list[list[Lost]]:
@@ -341,7 +293,10 @@ async def _theirs(
 async def _linked(wish: Wish, entry: RegionEntry, peers: Collection[str]) -> None:
     deadline = time.monotonic() + wish.peer_seconds_max
     while goes_on():
-        dark = sorted(set(peers) - await asyncio.to_thread(linked_peers, *entry.nats.monitor_ports))
+        linked = await asyncio.to_thread(
+            linked_peers, *entry.nats.monitor_ports, host=entry.nats.host
+        )
+        dark = sorted(set(peers) - linked)
         if not dark:
             return
         if time.monotonic() > deadline:
@@ -376,39 +331,3 @@ async def _sent_here(
             return list(found.values())
         await asyncio.sleep(LOOK_S)
     return []
-
-
-class _Aside:
-    """Sets aside what was there before, under a name with the time of the restore."""
-
-    def __init__(self, postgres: Path, stores: Sequence[Path], stamp: str) -> None:
-        self._postgres = postgres
-        self._old_postgres = postgres.with_name(f"{postgres.name}.before-{stamp}")
-        self._stores = {each: each.with_name(f"{each.name}.before-{stamp}") for each in stores}
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """What was set aside."""
-        old = (self._old_postgres, *self._stores.values())
-        return tuple(str(each) for each in old if each.exists())
-
-    def databases(self) -> None:
-        """Of a restore that was broken off nothing is kept but what was there before it."""
-        if self._old_postgres.exists():
-            shutil.rmtree(self._postgres, ignore_errors=True)
-        elif self._postgres.exists():
-            self._postgres.rename(self._old_postgres)
-
-    def streams_back(self) -> bool:
-        """Put the streams of before in place, to be read; whether there are any."""
-        for store, old in self._stores.items():
-            if old.exists():
-                shutil.rmtree(store, ignore_errors=True)
-                old.rename(store)
-        return any(store.exists() for store in self._stores)
-
-    def streams(self) -> None:
-        """Set the streams aside."""
-        for store, old in self._stores.items():
-            if store.exists():
-                store.rename(old)
