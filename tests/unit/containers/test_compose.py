@@ -11,6 +11,7 @@ from aidmesh.meshfile import SERVICES
 from aidmesh.outside.handing import HELD
 from aidmesh.outside.places import HTTP_PORT, ROOT, SECRETS, Places
 from aidmesh.topology.cluster import LEAF_PORT
+from aidmesh_chassis.tracing import ENDPOINTS
 
 Json = dict[str, object]
 
@@ -119,6 +120,13 @@ def test_erasures_are_written_down_where_a_restore_reads_them() -> None:
     for name in ("intake", "supervisor"):
         volumes = cast("list[str]", FIRST[name]["volumes"])
         assert "${AIDMESH_VOLUME_ERASURES:-erasures}:/aidmesh/erasures" in volumes
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_traces_go_where_the_environment_says_and_else_nowhere(name: str) -> None:
+    environment = cast("Json", FIRST[name]["environment"])
+    assert ENDPOINTS[0] in environment
+    assert {environment[each] for each in environment if each.startswith("OTEL_")} == {None}
 
 
 def test_databases_are_made_as_the_embedded_ones_are() -> None:
