@@ -3,9 +3,9 @@
 It builds the images, brings up a region from nothing and works through its published ports, kills
 each container in turn while somebody is being helped, replaces all images under load, takes
 everything down and up again, links a second region and sends money there, restores the first from a
-backup after all its volumes are gone, and verifies both. It uses projects, ports, networks and
-image tags of its own and leaves none of them behind. Exit code 0 when all of it holds, 1 when not,
-3 when there is no engine.
+backup after all its volumes are gone, verifies both, and has the second retire. It uses projects,
+ports, networks and image tags of its own and leaves none of them behind. Exit code 0 when all of it
+holds, 1 when not, 3 when there is no engine.
 """
 
 import argparse
@@ -309,6 +309,19 @@ async def restored(
     )
 
 
+async def retired(proof: Proof, first: Project, second: Project, there: PatientStaff) -> None:
+    """The second region gives back the money it has, and ends."""
+    page = await there.get("finance", "payments", "/allotments")
+    for each in page["allotments"]:
+        used = sum(each[f"{what}_minor"] for what in ("returned", "held", "committed", "spent"))
+        if free := each["received_minor"] - used:
+            path = f"/allotments/{each['allotment_id']}:return"
+            await there.post("finance", "payments", path, {"amount_minor": free})
+    for project in (second, first):
+        await asyncio.to_thread(well, project, "topology", "retire", there.region)
+    proof.found("retired", True, f"{there.region} gave back what it had, and has retired")
+
+
 async def prove(proof: Proof, folder: Path, *, build: bool) -> None:
     """Everything, one after the other. Raises Failed or AssertionError with what does not hold."""
     count_of = len(SERVICES) + 1
@@ -354,6 +367,7 @@ async def prove(proof: Proof, folder: Path, *, build: bool) -> None:
         await restored(proof, first, second, here, there, folder / ELSEWHERE)
         verified(proof, "first", first)
         verified(proof, "second", second)
+        await retired(proof, first, second, there)
         await asyncio.gather(here.close(), there.close())
 
 

@@ -33,6 +33,7 @@ from aidmesh.outside.provision import provision
 from aidmesh.outside.supervise import supervise
 from aidmesh.restoring import run
 from aidmesh.restoring.run import Wish, restore
+from aidmesh.retiring import take_out
 from aidmesh.rotation import rotate_running
 from aidmesh.topology.config import SUPERVISOR
 from aidmesh.topology.configured import loaded_at
@@ -232,6 +233,14 @@ async def test_a_restore_sets_aside_what_was_there_and_loses_nothing_when_it_is_
     await client.close()
     assert (message.headers or {})["ce-id"] == str(later)
     assert info.state.first_seq > SEQUENCE_GAP
+
+    # Once it has retired nobody writes anything any more.
+    service = await asyncpg.connect(entry.dsn("intake"))
+    with changing_mesh(places.data) as mesh:
+        take_out(mesh, "kyiv", datetime.now(UTC))
+    await eventually(service.is_closed, WAIT_S)
+    with pytest.raises(asyncpg.InvalidAuthorizationSpecificationError):
+        await asyncpg.connect(entry.dsn("intake"))
 
 
 async def _backup(outside: Outside, folder: Path) -> Path:

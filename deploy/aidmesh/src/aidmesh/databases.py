@@ -37,6 +37,24 @@ async def recreate(entry: RegionEntry, service: str) -> None:
     await _as_admin(entry, anew)
 
 
+async def close_databases(entry: RegionEntry) -> None:
+    """Let no service in any more and end all sessions, theirs first: nothing is written again.
+
+    `prepare_databases` lets them in. Raises as that.
+    """
+
+    async def close(admin: asyncpg.Connection) -> None:
+        for service in WITH_DATABASE:
+            await admin.execute(f"ALTER ROLE {service} NOLOGIN")
+        for whose in ("usename", "datname"):
+            await admin.execute(
+                f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {whose} = ANY($1)",  # noqa: S608
+                list(WITH_DATABASE),
+            )
+
+    await _as_admin(entry, close)
+
+
 async def connected_ones(entry: RegionEntry) -> list[str]:
     """The services to whose databases somebody is connected. Raises as `prepare_databases`."""
     found: list[str] = []

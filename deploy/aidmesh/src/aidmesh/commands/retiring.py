@@ -112,7 +112,12 @@ async def _end(data: Path, mesh: "MeshFile", region: str, dry_run: bool, report:
         return report.in_the_way(
             [f"{region} did not stop within {STOPPED_S_MAX:.0f} s; read {data / 'mesh.log'}"]
         )
-    report.say(f"{region} has retired and is stopped; {data / region} keeps its data")
+    outside = mesh.regions[region].nats.folder is not None
+    report.say(
+        f"{region} has retired; its volumes keep its data, and its containers can be taken down"
+        if outside
+        else f"{region} has retired and is stopped; {data / region} keeps its data"
+    )
     for peer in sorted(mesh.elsewhere):
         report.say(f"on the machine of {peer}: aidmesh topology retire {region} --data DIR")
     return report.done(since)

@@ -5,7 +5,7 @@ here, nothing is started again.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -13,6 +13,7 @@ from typing import Final
 import asyncpg
 
 from aidmesh.credentials import seed_file
+from aidmesh.databases import close_databases
 from aidmesh.embedded import FolderLock
 from aidmesh.mesh import follow
 from aidmesh.meshfile import MeshError, MeshFile, RegionEntry, read_mesh
@@ -50,7 +51,7 @@ class Supervisor:
         Raises StartError when the gate stays closed: begin anew.
         """
         try:
-            await self._open()
+            await _patiently(self.tender.open)
             log.info("region.started", region=self.region)
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self.tender.keep())
@@ -61,16 +62,6 @@ class Supervisor:
             self.ready.unlink(missing_ok=True)
             await self.tender.close()
             log.info("region.stopped", region=self.region)
-
-    async def _open(self) -> None:
-        while goes_on():
-            try:
-                await self.tender.open()
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-                log.warning("database.waits", cause=type(error).__name__)
-                await asyncio.sleep(WAIT_S)
-            else:
-                return
 
     async def _hand_out(self) -> None:
         while goes_on():
@@ -101,6 +92,19 @@ class Supervisor:
             self._retired = True  # its data stays; there is nothing to tend any more
             log.warning("region.retired", region=self.region)
             await self.tender.close()
+            await _patiently(lambda: close_databases(self.tender.entry))
+
+
+async def _patiently(work: Callable[[], Awaitable[None]]) -> None:
+    """Do it once there is a database; it may be away for as long as it wants."""
+    while goes_on():
+        try:
+            await work()
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            log.warning("database.waits", cause=type(error).__name__)
+            await asyncio.sleep(WAIT_S)
+        else:
+            return
 
 
 async def supervise(places: Places, ready: Path) -> None:
