@@ -1,7 +1,6 @@
 """`python -m aidmesh_console run`."""
 
-from aidmesh_chassis.process import main
-from aidmesh_console.app import build
+from aidmesh_chassis.starting import start
 
 if __name__ == "__main__":
-    main("console", build, None)
+    start("console", None)

@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from aidmesh_chassis.process import main
-from aidmesh_intake.app import build
+from aidmesh_chassis.starting import start
 
 if __name__ == "__main__":
-    main("intake", build, Path(__file__).parent / "migrations")
+    start("intake", Path(__file__).parent / "migrations")

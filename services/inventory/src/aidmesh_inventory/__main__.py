@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from aidmesh_chassis.process import main
-from aidmesh_inventory.app import build
+from aidmesh_chassis.starting import start
 
 if __name__ == "__main__":
-    main("inventory", build, Path(__file__).parent / "migrations")
+    start("inventory", Path(__file__).parent / "migrations")

@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from aidmesh_chassis.process import main
-from aidmesh_notification.app import build
+from aidmesh_chassis.starting import start
 
 if __name__ == "__main__":
-    main("notification", build, Path(__file__).parent / "migrations")
+    start("notification", Path(__file__).parent / "migrations")

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from aidmesh_chassis.process import main
-from aidmesh_payments.app import build
+from aidmesh_chassis.starting import start
 
-main("payments", build, migrations=Path(__file__).parent / "migrations")
+if __name__ == "__main__":
+    start("payments", Path(__file__).parent / "migrations")

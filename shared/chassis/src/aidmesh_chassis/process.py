@@ -30,6 +30,7 @@ def _collect_rarely() -> None:
     gc.collect()
     gc.freeze()  # what was imported stays for good
     gc.set_threshold(50_000, 20, 50)
+    gc.enable()  # see `starting`
 
 
 async def serve(services: Sequence[Service]) -> None:
