@@ -10,7 +10,7 @@ import httpx
 from support.running import Json, Staff
 from support.waiting import eventually
 
-PATIENCE_S = 90.0
+PATIENCE_S = 300.0
 RETRY_S = 0.2
 BUSY = frozenset({409, 423, 429})
 FAILED = 500
