@@ -311,7 +311,7 @@ async def restored(
 
 async def retired(proof: Proof, first: Project, second: Project, there: PatientStaff) -> None:
     """The second region gives back the money it has, and ends."""
-    page = await there.get("finance", "payments", "/allotments")
+    page = await there.get("finance", "payments", f"/allotments?holder={there.region}")
     for each in page["allotments"]:
         used = sum(each[f"{what}_minor"] for what in ("returned", "held", "committed", "spent"))
         if free := each["received_minor"] - used:
