@@ -6,6 +6,14 @@ import pytest
 
 from support.running import RunningMesh, Staff
 
+TEST_S_MAX = 300
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Whichever test comes first starts the mesh for all, on a machine with other work, too."""
+    if item.get_closest_marker("timeout") is None:
+        item.add_marker(pytest.mark.timeout(TEST_S_MAX))
+
 
 @pytest.fixture(scope="package")
 def mesh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningMesh]:

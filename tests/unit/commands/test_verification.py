@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -13,6 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from nats.aio.client import Client
 
+from aidmesh.quiet import RegionProbe
+from aidmesh.verification import streams
 from aidmesh.verification import wire as wire_module
 from aidmesh.verification.across import (
     Commitment,
@@ -29,6 +33,7 @@ from aidmesh.verification.referrals import Referred, Taken, odd_referrals
 from aidmesh.verification.shipments import Side, odd_shipments
 from aidmesh.verification.transfers import Transfer, odd_transfers
 from aidmesh.verification.wire import Frame, Wire, WireError, parse
+from aidmesh_contracts.streams import Stream
 
 NEED = UUID(int=1)
 words = st.text(st.sampled_from("аbє ґ+'\"\\/7"), min_size=1, max_size=6)
@@ -122,6 +127,43 @@ async def test_who_is_not_heard_asks_again_and_reads_each_message_once() -> None
     )
     assert await server.frames() == three
     assert server.asked == 3
+
+
+class Cut:
+    """A region's server that holds three events, and closes connections after one message."""
+
+    def __init__(self, times: int) -> None:
+        self.times = times
+
+    @asynccontextmanager
+    async def wired(self, _: object) -> AsyncIterator["Cut"]:
+        yield self
+
+    async def read(
+        self, _: object, stream: str, after_seq: int, *, headers_only: bool
+    ) -> AsyncIterator[list[Frame]]:
+        """What comes until it is cut."""
+        assert headers_only
+        for seq in range(after_seq + 1, 4 if stream == Stream.EVENTS else 0):
+            head = f"NATS/1.0\r\nce-id: {UUID(int=seq)}\r\n\r\n".encode()
+            yield [Frame(seq, "aid.x", head, b"")]
+            if self.times:
+                self.times -= 1
+                raise WireError("the server closed the connection")
+
+
+async def test_a_reader_whose_connection_was_closed_reads_on_by_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    probe = cast("RegionProbe", SimpleNamespace(entry=None, client=None))
+    monkeypatch.setattr(streams, "wired", Cut(2).wired)
+    reads = await streams.read_streams(probe, None, world_is_a_copy=False)
+    assert reads[Stream.EVENTS].ids == [str(UUID(int=seq)) for seq in (1, 2, 3)]
+
+    monkeypatch.setattr(streams, "CONNECTIONS_MAX", 2)
+    monkeypatch.setattr(streams, "wired", Cut(2).wired)
+    with pytest.raises(WireError):
+        await streams.read_streams(probe, None, world_is_a_copy=False)
 
 
 async def test_pings_alone_are_not_waited_for_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
