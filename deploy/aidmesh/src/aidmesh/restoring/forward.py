@@ -222,6 +222,11 @@ async def redo_money(
         told = [received.event for event in local if (received := _read(event)) is not None]
         async with database.transaction() as tx:
             reserved = await payments_rules.reserve(office, tx, states, told)
+        async with database.transaction() as tx:
+            heard = [(state.allotment_id, state.version) for state in states.values()]
+            await payments_store.rise_above(tx.conn, "allotment", heard)
+            granted = [(state.grant_id, state.version) for state in _grants(public)]
+            await payments_store.rise_above(tx.conn, "donor_grant", granted)
     finally:
         await database.close()
     follows = [event for event in handled if event.type in FOLLOWS_BY_ITSELF]
@@ -254,19 +259,22 @@ async def _redo_goods(at: Restored, public: Sequence[Lost]) -> list[Lost]:
 async def _refund(office: Office, database: Database, public: Sequence[Lost]) -> None:
     events = [received.event for event in public if (received := _read(event)) is not None]
     sent = [event for event in events if isinstance(event, AllotmentSentV1)]
-    states = [
-        received.event
-        for event in restoring.newest(public)
-        if (received := _read(event)) is not None
-    ]
-    for state in states:
-        if not isinstance(state, GrantChangedV1):
-            continue
+    for state in _grants(public):
         try:
             async with database.transaction() as tx:
                 await payments_rules.refund(office, tx, state, sent)
         except Problem:
             continue  # a person sees to it: the event is left to them in any case
+
+
+def _grants(public: Sequence[Lost]) -> list[GrantChangedV1]:
+    """How grants stood when others heard of them last."""
+    heard = [_read(event) for event in restoring.newest(public)]
+    return [
+        received.event
+        for received in heard
+        if received is not None and isinstance(received.event, GrantChangedV1)
+    ]
 
 
 def _last_states(

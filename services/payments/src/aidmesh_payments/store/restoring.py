@@ -1,12 +1,12 @@
 """What a restore does to payments' tables at once."""
 
-from collections.abc import Collection
-from typing import Final
+from collections.abc import Collection, Iterable
+from typing import Final, Literal
 from uuid import UUID
 
 import asyncpg
 
-from aidmesh_chassis.restoring import About
+from aidmesh_chassis.restoring import VERSION_GAP, About
 
 VERSIONED: Final = ("donor_grant", "allotment", "rebalancing", "return_ask", "paying_order")
 """Tables whose states other regions hear of, by version."""
@@ -20,6 +20,28 @@ TOLD: Final = (
     "payments.wait.changed.v1",
 )
 """States that no sweep tells by itself."""
+
+
+async def rise_above(
+    conn: asyncpg.Connection,
+    table: Literal["allotment", "donor_grant"],
+    heard: Iterable[tuple[UUID, int]],
+) -> None:
+    """Raise the versions of what was booked anew above those that others have heard.
+
+    What the backup knew was raised before; what came after it begins again with version 1.
+    """
+    rows = list(heard)
+    await conn.execute(
+        f"""
+        UPDATE {table} t SET version = heard.version + $3
+        FROM unnest($1::uuid[], $2::int[]) AS heard (id, version)
+        WHERE t.id = heard.id AND t.version <= heard.version
+        """,  # noqa: S608 - named in the code
+        [identity for identity, _ in rows],
+        [version for _, version in rows],
+        VERSION_GAP,
+    )
 
 
 async def open_payments(conn: asyncpg.Connection) -> list[tuple[About, list[UUID]]]:
