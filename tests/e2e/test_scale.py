@@ -29,7 +29,7 @@ HANDLED = re.compile(r"^aidmesh_inbox_events_handled_total\{.*\} ([0-9.e+]+)$", 
 
 
 @pytest.fixture
-async def mesh(tmp_path: Path) -> AsyncIterator[RunningMesh]:
+async def tripled(tmp_path: Path) -> AsyncIterator[RunningMesh]:
     """One region, everything in it three times but PostgreSQL."""
     running = RunningMesh(tmp_path / "m", "kyiv", "--nodes", "3", "--replicas", str(COPIES))
     await asyncio.to_thread(running.start)
@@ -99,9 +99,9 @@ def copy_process(mesh: RunningMesh, number: int) -> int | None:
 
 @pytest.mark.timeout(500)
 async def test_what_is_killed_among_copies_loses_and_doubles_nothing(
-    mesh: RunningMesh, tmp_path: Path
+    tripled: RunningMesh, tmp_path: Path
 ) -> None:
-    copies = [mesh.staff("kyiv", copy) for copy in range(COPIES)]
+    copies = [tripled.staff("kyiv", copy) for copy in range(COPIES)]
     staff = copies[0]
     site = await staff.site("center", area="UA80")
     await staff.item("food_parcel")
@@ -129,12 +129,12 @@ async def test_what_is_killed_among_copies_loses_and_doubles_nothing(
 
     loading = asyncio.gather(*(ask(number) for number in range(NEEDS)))
     await eventually(each_takes_part, 60)
-    backup = await back_up(mesh, tmp_path)
-    leader = await leader_of(mesh, "LOCAL")
+    backup = await back_up(tripled, tmp_path)
+    leader = await leader_of(tripled, "LOCAL")
     victims: list[Callable[[], int | None]] = [
-        lambda: copy_process(mesh, 2),
-        lambda: server_process(mesh, leader),
-        lambda: copy_process(mesh, 1),
+        lambda: copy_process(tripled, 2),
+        lambda: server_process(tripled, leader),
+        lambda: copy_process(tripled, 1),
     ]
     for victim in victims:
         seen = len(asked)
@@ -164,12 +164,12 @@ async def test_what_is_killed_among_copies_loses_and_doubles_nothing(
     assert len(set(asked)) == NEEDS
     for each in copies:
         await each.close()
-    assert await eventually(lambda: server_process(mesh, leader), 60)
-    result = await asyncio.to_thread(mesh.aidmesh, "verify")
+    assert await eventually(lambda: server_process(tripled, leader), 60)
+    result = await asyncio.to_thread(tripled.aidmesh, "verify")
     assert result.returncode == 0, result.stdout
-    await what_hangs_is_named(mesh, leader)
-    await asyncio.to_thread(mesh.stop)
-    await is_restored(mesh, tmp_path, backup)
+    await what_hangs_is_named(tripled, leader)
+    await asyncio.to_thread(tripled.stop)
+    await is_restored(tripled, tmp_path, backup)
 
 
 async def what_hangs_is_named(mesh: RunningMesh, server: str) -> None:
