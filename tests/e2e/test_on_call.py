@@ -19,7 +19,7 @@ import psutil
 import pytest
 
 from aidmesh.credentials import seed_file
-from aidmesh.topology.config import SUPERVISOR
+from aidmesh.topology.rights import SUPERVISOR
 from aidmesh.topology.warden import connect_as
 from e2e.test_money_and_places import fund
 from support.collector import Collector, Told, collecting

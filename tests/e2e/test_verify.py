@@ -15,7 +15,7 @@ from nats.aio.client import Client
 from aidmesh.credentials import seed_file
 from aidmesh.quiet import RegionProbe, probing, wait_quiet
 from aidmesh.topology.api import JetStreamApi, section
-from aidmesh.topology.config import SUPERVISOR
+from aidmesh.topology.rights import SUPERVISOR
 from aidmesh.verification import streams
 from aidmesh.verification.outcome import Outcome
 from aidmesh.verification.privacy import Canaries

@@ -13,7 +13,7 @@ from nats.aio.client import Client
 from aidmesh.credentials import seed_file
 from aidmesh.mesh import Mesh, running_mesh
 from aidmesh.topology.api import JetStreamApi, Json, section
-from aidmesh.topology.config import SUPERVISOR
+from aidmesh.topology.rights import SUPERVISOR
 from aidmesh.topology.warden import connect_as
 from aidmesh_chassis import outbox
 from aidmesh_chassis.db import Database

@@ -15,7 +15,7 @@ from aidmesh.credentials import create_keys, seed_file
 from aidmesh.embedded.process import wait_until_gone
 from aidmesh.mesh import Mesh, running_mesh
 from aidmesh.meshfile import MeshError, read_mesh
-from aidmesh.topology.config import SUPERVISOR
+from aidmesh.topology.rights import SUPERVISOR
 from aidmesh.topology.warden import connect_as
 from support.servers import keys_in
 from support.waiting import eventually

@@ -35,9 +35,9 @@ from aidmesh.restoring import run
 from aidmesh.restoring.run import Wish, restore
 from aidmesh.retiring import take_out
 from aidmesh.rotation import rotate_running
-from aidmesh.topology.config import SUPERVISOR
 from aidmesh.topology.configured import loaded_at
 from aidmesh.topology.recover import SEQUENCE_GAP
+from aidmesh.topology.rights import SUPERVISOR
 from aidmesh.topology.warden import connect_as
 from aidmesh_chassis.crypto import PrivateKey
 from aidmesh_chassis.envelope import new_event_id

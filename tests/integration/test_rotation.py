@@ -19,7 +19,7 @@ from aidmesh.meshfile import (
     read_mesh,
 )
 from aidmesh.rotation import finish, prepare, rotate_running, rotate_stopped, switch
-from aidmesh.topology.config import READER, SUPERVISOR
+from aidmesh.topology.rights import READER, SUPERVISOR
 from aidmesh.topology.warden import connect_as
 from aidmesh.topology.watcher import linked_peers
 from aidmesh_chassis import outbox

@@ -26,7 +26,7 @@ from aidmesh.status import (
 )
 from aidmesh.status_table import table
 from aidmesh.story.read import read_story
-from aidmesh.topology.config import SUPERVISOR
+from aidmesh.topology.rights import SUPERVISOR
 from aidmesh.topology.warden import connect_as
 from aidmesh_contracts.consumers import consumers_of
 from aidmesh_contracts.streams import Stream

@@ -10,7 +10,7 @@ from nats.aio.msg import Msg
 
 from aidmesh.credentials import LINK, create_credentials, new_seed, publics_of
 from aidmesh.meshfile import WITH_DATABASE
-from aidmesh.topology.config import READER, permissions_of, service_permissions
+from aidmesh.topology.rights import READER, permissions_of, service_permissions
 from aidmesh.topology.warden import connect_as
 from aidmesh_contracts.consumers import CONSUMERS
 from support.regions import LinkedRegions, linked_regions

@@ -10,7 +10,7 @@ from aidmesh.credentials import FOLDER, create_credentials, seed_file
 from aidmesh.embedded import NatsServer, free_ports
 from aidmesh.topology import cluster as clusters
 from aidmesh.topology.cluster import Cluster, lay_out, warden_of
-from aidmesh.topology.config import READER
+from aidmesh.topology.rights import READER
 from aidmesh.topology.warden import connect_as
 from aidmesh_chassis.broker import Broker
 from aidmesh_chassis.settings import ServiceSettings

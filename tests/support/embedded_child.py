@@ -11,7 +11,8 @@ from pathlib import Path
 
 from aidmesh.credentials import new_seed
 from aidmesh.embedded import NOT_DURABLE, FolderLock, NatsServer, PostgresServer, free_ports
-from aidmesh.topology.config import SUPERVISOR, SYSTEM, RegionServer, render
+from aidmesh.topology.config import SYSTEM, RegionServer, render
+from aidmesh.topology.rights import SUPERVISOR
 from aidmesh_chassis.nkey import nkey_of
 
 

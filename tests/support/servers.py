@@ -13,7 +13,8 @@ from nats.aio.client import Client
 
 from aidmesh.credentials import create_credentials, create_keys, seed_file
 from aidmesh.embedded import NOT_DURABLE, NatsServer, PostgresServer, free_ports
-from aidmesh.topology.config import SUPERVISOR, SYSTEM, render
+from aidmesh.topology.config import SYSTEM, render
+from aidmesh.topology.rights import SUPERVISOR
 from aidmesh.topology.serving import PeerEnd, Ports, Served, Setup, read_setup
 from aidmesh.topology.warden import Warden
 from aidmesh_chassis.db import migrate

@@ -5,7 +5,7 @@ import os
 import random
 import sys
 
-from aidmesh.topology.config import READER
+from aidmesh.topology.rights import READER
 from aidmesh_chassis.db import Database
 from aidmesh_chassis.outbox import Origin
 from aidmesh_reporting.handlers import record

@@ -14,7 +14,7 @@ import nats.errors
 from aidmesh.credentials import seed_file
 from aidmesh.meshfile import NatsEntry, RegionEntry
 from aidmesh.topology.api import ApiError, JetStreamApi, Json
-from aidmesh.topology.config import READER
+from aidmesh.topology.rights import READER
 from aidmesh.topology.warden import connect_as
 from aidmesh.topology.watcher import linked_peers
 from aidmesh_chassis import handoff, inbox, outbox

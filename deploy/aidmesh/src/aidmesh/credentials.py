@@ -28,7 +28,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from aidmesh.meshfile import WITH_DATABASE, MeshError
-from aidmesh.topology.config import LINK_SEED, READER, STORE_KEY, SUPERVISOR, SYSTEM
+from aidmesh.topology.config import LINK_SEED, STORE_KEY, SYSTEM
+from aidmesh.topology.rights import READER, SUPERVISOR
 from aidmesh_chassis.keys import create_region_keys
 from aidmesh_chassis.nkey import nkey_of
 

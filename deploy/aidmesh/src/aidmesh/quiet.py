@@ -12,7 +12,7 @@ from nats.aio.client import Client
 
 from aidmesh.credentials import seed_file
 from aidmesh.meshfile import WITH_DATABASE, MeshFile, RegionEntry
-from aidmesh.topology.config import READER
+from aidmesh.topology.rights import READER
 from aidmesh_contracts.consumers import CONSUMERS
 from aidmesh_contracts.streams import Stream
 

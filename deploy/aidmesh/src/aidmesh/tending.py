@@ -9,7 +9,8 @@ from aidmesh.credentials import CredentialsError, seed_file
 from aidmesh.databases import prepare_databases
 from aidmesh.embedded import StartError
 from aidmesh.meshfile import MeshFile, RegionEntry
-from aidmesh.topology.config import SUPERVISOR, SYSTEM
+from aidmesh.topology.config import SYSTEM
+from aidmesh.topology.rights import SUPERVISOR
 from aidmesh.topology.serving import Served
 from aidmesh.topology.warden import OUTAGES, Warden
 from aidmesh_chassis.ending import goes_on

@@ -83,7 +83,7 @@ async def _replay(
     from aidmesh.meshfile import read_mesh  # noqa: PLC0415
     from aidmesh.replaying import TooManyError, find, hand_over  # noqa: PLC0415
     from aidmesh.topology.api import JetStreamApi  # noqa: PLC0415
-    from aidmesh.topology.config import READER  # noqa: PLC0415
+    from aidmesh.topology.rights import READER  # noqa: PLC0415
     from aidmesh.topology.warden import connect_as  # noqa: PLC0415
     from aidmesh.verification.wire import wired  # noqa: PLC0415
 

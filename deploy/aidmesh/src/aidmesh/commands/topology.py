@@ -181,8 +181,8 @@ def _cluster(keys: Path, region: str, hosts: str, peer: list[str] | None) -> "Cl
 async def _each(data: Path, regions: str | None, as_json: bool, step: Step) -> int:
     from aidmesh.credentials import seed_file  # noqa: PLC0415
     from aidmesh.meshfile import MeshError, read_mesh  # noqa: PLC0415
-    from aidmesh.topology.config import SUPERVISOR  # noqa: PLC0415
     from aidmesh.topology.plan import plan_of  # noqa: PLC0415
+    from aidmesh.topology.rights import SUPERVISOR  # noqa: PLC0415
     from aidmesh.topology.warden import connect_as  # noqa: PLC0415
 
     mesh = read_mesh(data)

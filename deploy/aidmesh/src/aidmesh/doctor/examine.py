@@ -19,10 +19,10 @@ from aidmesh.doctor.findings import EVERY_SERVICE, OF_SERVICE, Finding, Question
 from aidmesh.meshfile import NAME, WITH_DATABASE, MeshFile, RegionEntry
 from aidmesh.status import RegionStatus, ServiceStatus, Status, attention_of, status_of
 from aidmesh.topology.api import JetStreamApi, Json
-from aidmesh.topology.config import READER
 from aidmesh.topology.plan import Remedy, plan_of
 from aidmesh.topology.provision import differences
 from aidmesh.topology.recover import check
+from aidmesh.topology.rights import READER
 from aidmesh.topology.warden import connect_as
 from aidmesh.words import count
 

@@ -12,7 +12,7 @@ from aidmesh.credentials import seed_file
 from aidmesh.meshfile import RegionEntry
 from aidmesh.restoring.finding import Known, lost_in
 from aidmesh.topology.api import ApiError, JetStreamApi
-from aidmesh.topology.config import SUPERVISOR
+from aidmesh.topology.rights import SUPERVISOR
 from aidmesh.topology.warden import connect_as
 from aidmesh.verification.wire import wired
 from aidmesh_chassis.ending import goes_on

@@ -17,7 +17,7 @@ from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
 from aidmesh.credentials import seed_file
 from aidmesh.meshfile import RegionEntry
-from aidmesh.topology.config import READER
+from aidmesh.topology.rights import READER
 from aidmesh_chassis.nkey import Nkey, read_nkey
 
 READ_S_MAX = 30.0
