@@ -8,6 +8,8 @@ from typing import Protocol
 
 import pytest
 from hypothesis import HealthCheck, settings
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 from aidmesh.embedded import PostgresServer
 from support import leftout
@@ -32,6 +34,24 @@ if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free >= MEMORY_BYTES_MIN:
 
 ROOMS = ("e2e", "model", "integration", "contract", "unit")
 """Folders of tests, those first that hold the longest ones."""
+
+
+SHARED = "tests/e2e/shared/"
+"""Tests of one mesh that takes long to start."""
+
+
+class FilesAndSharedMesh(LoadFileScheduling):
+    """Gives out files one by one, but to one worker all those that share a mesh."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return SHARED if nodeid.startswith(SHARED) else super()._split_scope(nodeid)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> FilesAndSharedMesh | None:
+    """Who gets which tests."""
+    by_file = config.getoption("dist") == "loadfile"
+    return FilesAndSharedMesh(config, log) if by_file else None
 
 
 class Worker(Protocol):

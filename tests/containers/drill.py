@@ -10,8 +10,8 @@ from uuid import UUID
 
 from containers.desk import PATIENCE_S, PatientStaff, arrives
 from containers.engine import Project
-from e2e.test_money_and_places import fund
 from e2e.test_restore import cash, pay
+from support.funding import fund
 from support.running import Json
 from support.waiting import eventually
 

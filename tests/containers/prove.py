@@ -33,7 +33,7 @@ from aidmesh.meshfile import SERVICES  # noqa: E402
 from containers.desk import CANARIES, PatientStaff, arrives, parcel  # noqa: E402
 from containers.drill import drill  # noqa: E402
 from containers.engine import Failed, Project, docker, engine, image_bytes, layers  # noqa: E402
-from e2e.test_money_and_places import fund  # noqa: E402
+from support.funding import fund  # noqa: E402
 
 FIRST, SECOND = "aidmesh-proof", "aidmesh-proof-second"
 VERSIONS: Final = ("proof-1", "proof-2")

@@ -1,40 +1,11 @@
-"""One mesh for all end-to-end tests; they share it and must not mind each other."""
-
-from collections.abc import AsyncIterator, Iterator
+"""End-to-end tests wait for whole regions."""
 
 import pytest
-
-from support.running import RunningMesh, Staff
 
 TEST_S_MAX = 300
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Whichever test comes first starts the mesh for all, on a machine with other work, too."""
+    """Starting a mesh takes a while on a machine with other work, too."""
     if item.get_closest_marker("timeout") is None:
         item.add_marker(pytest.mark.timeout(TEST_S_MAX))
-
-
-@pytest.fixture(scope="package")
-def mesh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningMesh]:
-    """Two regions, each with everything, started by the operators' command."""
-    running = RunningMesh(tmp_path_factory.mktemp("mesh"), "kyiv,lviv")
-    running.start()
-    yield running
-    running.stop()
-
-
-@pytest.fixture
-async def kyiv(mesh: RunningMesh) -> AsyncIterator[Staff]:
-    """The staff in Kyiv."""
-    staff = mesh.staff("kyiv")
-    yield staff
-    await staff.close()
-
-
-@pytest.fixture
-async def lviv(mesh: RunningMesh) -> AsyncIterator[Staff]:
-    """The staff in Lviv."""
-    staff = mesh.staff("lviv")
-    yield staff
-    await staff.close()

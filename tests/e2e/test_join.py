@@ -10,7 +10,7 @@ import asyncpg
 import psutil
 import pytest
 
-from e2e.test_money_and_places import fund
+from support.funding import fund
 from support.running import RunningMesh, Staff
 from support.waiting import eventually
 

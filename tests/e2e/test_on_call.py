@@ -21,8 +21,8 @@ import pytest
 from aidmesh.credentials import seed_file
 from aidmesh.topology.rights import SUPERVISOR
 from aidmesh.topology.warden import connect_as
-from e2e.test_money_and_places import fund
 from support.collector import Collector, Told, collecting
+from support.funding import fund
 from support.running import Json, RunningMesh, Staff
 from support.waiting import eventually
 

@@ -9,7 +9,7 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from e2e.test_money_and_places import TODAY, fund
+from support.funding import TODAY, fund
 from support.running import Json, RunningMesh, Staff
 from support.waiting import eventually
 

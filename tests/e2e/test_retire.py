@@ -14,7 +14,7 @@ from aidmesh.embedded import NatsServer
 from aidmesh.region import server_setup
 from aidmesh.topology.config import render
 from aidmesh.topology.watcher import linked_peers
-from e2e.test_money_and_places import fund
+from support.funding import fund
 from support.running import RunningMesh, Staff
 from support.waiting import eventually
 

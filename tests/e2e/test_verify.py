@@ -21,7 +21,7 @@ from aidmesh.verification.outcome import Outcome
 from aidmesh.verification.privacy import Canaries
 from aidmesh.verification.run import check_all
 from e2e.breaks import BREAKS, PLANTED, SOME_READY, Break
-from e2e.test_money_and_places import fund
+from support.funding import fund
 from support.running import Json, RunningMesh, Staff
 from support.waiting import eventually
 

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from aidmesh_chassis.auth import Role
-from e2e.test_money_and_places import fund
+from support.funding import fund
 from support.running import RunningMesh, Staff
 from support.waiting import eventually
 

@@ -1,0 +1,1 @@
+"""A package, so that the mesh they share ends with the last of them."""
