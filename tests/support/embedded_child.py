@@ -5,6 +5,7 @@ Arguments: the folder for data; then one line of JSON is printed with the proces
 
 import json
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -18,6 +19,7 @@ from aidmesh_chassis.nkey import nkey_of
 
 def main(folder: Path) -> None:
     """Start both servers."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # also below a shell that ignores it
     lock = FolderLock(folder)
     lock.acquire()
     database_port, client_port, monitor_port = free_ports(3)

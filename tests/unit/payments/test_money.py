@@ -28,7 +28,7 @@ rates = st.decimals(min_value="0.0001", max_value="9999", places=4).filter(bool)
 TODAY = date(2024, 6, 1)
 
 
-@given(st.fractions(max_denominator=10**6))
+@given(st.fractions(-(10**12), 10**12, max_denominator=10**6))
 def test_halves_go_away_from_zero_like_decimal_says(value: Fraction) -> None:
     rounded = round_half_up(value)
     assert abs(rounded - value) <= Fraction(1, 2)
