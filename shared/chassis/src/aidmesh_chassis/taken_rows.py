@@ -5,6 +5,7 @@ is rejected, never taken in twice. A service that has such forms makes the table
 `taken_row` in a migration of its own.
 """
 
+import zlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -14,6 +15,9 @@ import asyncpg
 
 from aidmesh_chassis.crypto import SecretKey
 from aidmesh_chassis.row_keys import content_key, row_key
+
+LOCKS_MAX = 64
+"""So many a form has for all sources: a form may name thousands, and a server holds few locks."""
 
 
 class TakenRow(NamedTuple):
@@ -60,7 +64,7 @@ async def admit(conn: asyncpg.Connection, form: str, rows: Mapping[int, SentRow]
         for place, row in rows.items()
     }
     # Two senders of one source would both find a row new; the second waits for the first.
-    await lock_sources(conn, form, sorted({row.source for row in rows.values()}))
+    await lock_sources(conn, form, {row.source for row in rows.values()})
     seen = await known(conn, {found_by for found_by, _ in keys.values()})
     fresh: list[int] = []
     same: dict[int, UUID | None] = {}
@@ -82,12 +86,16 @@ async def secret(conn: asyncpg.Connection) -> SecretKey:
     return SecretKey(await conn.fetchval("SELECT secret FROM row_secret"))
 
 
-async def lock_sources(conn: asyncpg.Connection, form: str, sources: Sequence[str]) -> None:
-    """Wait for other transactions that take in rows of these sources, until this one ends."""
-    for source in sorted(sources):
-        await conn.execute(
-            "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", f"bulk {form} {source}"
-        )
+async def lock_sources(conn: asyncpg.Connection, form: str, sources: Collection[str]) -> None:
+    """Keep out other transactions that take in rows of these sources, until this one ends.
+
+    Some other sources wait as well: those that share a lock with one of these.
+    """
+    numbers = sorted({zlib.crc32(source.encode()) % LOCKS_MAX for source in sources})
+    await conn.execute(
+        "SELECT pg_advisory_xact_lock(hashtextextended(name, 0)) FROM unnest($1::text[]) AS name",
+        [f"bulk {form} {number}" for number in numbers],
+    )
 
 
 async def known(conn: asyncpg.Connection, row_keys: Collection[bytes]) -> dict[bytes, TakenRow]:
