@@ -28,7 +28,6 @@ from aidmesh_payments.domain.money import today_in_kyiv
 from aidmesh_payments.domain.purchase import Line, PurchaseState
 from aidmesh_payments.handlers import commitments, purchases
 from aidmesh_payments.handlers.purchases import Wish
-from aidmesh_payments.store import ledger as ledger_store
 from aidmesh_payments.store.queries import spending as queries
 
 _AFTER: TypeAdapter[tuple[datetime, UUID]] = TypeAdapter(tuple[datetime, UUID])
@@ -212,14 +211,6 @@ def router(desk: Desk) -> APIRouter:
             "journals": [{**row, "postings": postings[row["id"]]} for row in kept],
             "next": following,
         }
-
-    @routes.get("/ledger/check")
-    async def check(caller: Reader) -> dict[str, object]:
-        """Whether every balance is the sum of its postings, and every currency sums to zero."""
-        async with desk.db.read() as conn:
-            sums = await ledger_store.sums_by_currency(conn)
-            drifted = await ledger_store.drifted(conn)
-        return {"ok": not drifted and not any(sums.values()), "sums": sums, "drifted": drifted}
 
     return routes
 

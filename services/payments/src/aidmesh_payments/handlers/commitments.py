@@ -170,14 +170,14 @@ async def _book_late(
         book.put(allotment.commit_free(odd.amount_minor))
     except NotEnough:
         raise problem("not-so-much") from None
-    for released in before:
+    released = next(iter(before), None)
+    if released is None:
+        late = _first_late(odd, allotment)
+        await store.insert(book.tx.conn, [late])
+    else:
         # It bore what a correction took back; now it bears what holds.
         await store.move(book.tx.conn, released.id, allotment)
         late = _borne_by(released, allotment, odd.amount_minor)
-        break
-    else:
-        late = _first_late(odd, allotment)
-        await store.insert(book.tx.conn, [late])
     book.put(book[allotment_id].spend(odd.amount_minor))
     late = rules.spend(late, odd.occurred_on)
     await store.save(book.tx.conn, [late])

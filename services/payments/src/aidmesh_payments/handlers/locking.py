@@ -1,8 +1,9 @@
 """One order of locks, so that nobody waits for whoever waits for them; see decision 30.
 
-Needs, allotments, grants that get something back, commitments, payouts, purchases, then grants,
-accounts and the rest, each by id. A batch of several kinds of events is handled kind by kind, so
-it locks all of that at its start: the second kind would come to what stands before the first.
+need_attempt, allotment, donor_grant where it gets something back, commitment, payout, purchase,
+discrepancy, donor_grant otherwise, account, paying_order; within a table by id. A batch
+of several kinds of events is handled kind by kind, so it locks all of that at its start: the second
+kind would come to what stands before the first.
 """
 
 from collections.abc import Sequence

@@ -72,24 +72,3 @@ async def post(conn: asyncpg.Connection, journals: Sequence[Journal]) -> None:
         """,
         *(list(column) for column in zip(*postings, strict=True)),
     )
-
-
-async def drifted(conn: asyncpg.Connection) -> list[UUID]:
-    """Return accounts whose kept balance is not the sum of their postings: there are none."""
-    rows = await conn.fetch(
-        """
-        SELECT account.id FROM account LEFT JOIN (
-            SELECT account_id, sum(amount_minor) AS total FROM posting GROUP BY account_id
-        ) AS booked ON booked.account_id = account.id
-        WHERE account.balance_minor <> COALESCE(booked.total, 0)
-        """
-    )
-    return [row["id"] for row in rows]
-
-
-async def sums_by_currency(conn: asyncpg.Connection) -> dict[str, int]:
-    """Return the sum of all balances by currency: every one is 0."""
-    rows = await conn.fetch(
-        "SELECT currency, sum(balance_minor)::bigint AS total FROM account GROUP BY currency"
-    )
-    return {row["currency"]: row["total"] for row in rows}
