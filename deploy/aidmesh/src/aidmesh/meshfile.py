@@ -7,7 +7,7 @@ it is read by all other commands, and private to its owner.
 import fcntl
 import os
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar
@@ -42,7 +42,7 @@ class MeshError(Exception):
 class _Entry(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    _retired: ClassVar[frozenset[str]] = frozenset()
+    _dropped: ClassVar[frozenset[str]] = frozenset()
     """What older files hold and nobody needs any more."""
 
     @model_validator(mode="before")
@@ -50,7 +50,7 @@ class _Entry(BaseModel):
     def _forget(cls, given: object) -> object:
         if not isinstance(given, dict):
             return given
-        return {name: value for name, value in given.items() if name not in cls._retired}
+        return {name: value for name, value in given.items() if name not in cls._dropped}
 
 
 class PostgresEntry(_Entry):
@@ -59,6 +59,10 @@ class PostgresEntry(_Entry):
     host: str = HOST
     port: int
     password: str
+
+    def renumber(self, fresh: Callable[[int], int]) -> None:
+        """Let each port be what `fresh` makes of it."""
+        self.port = fresh(self.port)
 
 
 class NodeEntry(_Entry):
@@ -69,6 +73,14 @@ class NodeEntry(_Entry):
     leaf_port: int
     route_port: int | None = None
 
+    def renumber(self, fresh: Callable[[int], int]) -> None:
+        """Let each port be what `fresh` makes of it."""
+        self.client_port = fresh(self.client_port)
+        self.monitor_port = fresh(self.monitor_port)
+        self.leaf_port = fresh(self.leaf_port)
+        if self.route_port is not None:
+            self.route_port = fresh(self.route_port)
+
 
 class NatsEntry(NodeEntry):
     """A region's NATS server; its keys are in the keys folder. `store_key_id` tells which of them
@@ -76,7 +88,7 @@ class NatsEntry(NodeEntry):
     where its configuration lies when somebody else runs it, at `host`, see aidmesh.outside; None
     for one of ours."""
 
-    _retired = frozenset({"admin_password", "system_password"})
+    _dropped = frozenset({"admin_password", "system_password"})
 
     host: str = HOST
     folder: Path | None = None
@@ -117,7 +129,7 @@ class ServiceEntry(_Entry):
     `replica_ports` are those of further copies that share its work.
     """
 
-    _retired = frozenset({"nats_password"})
+    _dropped = frozenset({"nats_password"})
 
     host: str = HOST
     http_port: int
@@ -133,6 +145,11 @@ class ServiceEntry(_Entry):
     def urls(self) -> list[str]:
         """Where the HTTP API of each copy is."""
         return [f"http://{self.host}:{port}" for port in (self.http_port, *self.replica_ports)]
+
+    def renumber(self, fresh: Callable[[int], int]) -> None:
+        """Let each port be what `fresh` makes of it."""
+        self.http_port = fresh(self.http_port)
+        self.replica_ports = [fresh(port) for port in self.replica_ports]
 
 
 class RegionEntry(_Entry):
@@ -206,7 +223,7 @@ class MeshFile(_Entry):
     """All regions of a data folder, those that they are linked with on other machines, and those
     that were and have retired."""
 
-    _retired = frozenset({"links"})
+    _dropped = frozenset({"links"})
 
     regions: dict[str, RegionEntry]
     elsewhere: dict[str, Elsewhere] = {}
@@ -344,16 +361,6 @@ def _new_region(keys: Path, ports: Iterator[int]) -> RegionEntry:
 
 def _replace_taken(region: str, entry: RegionEntry, ports: Iterator[int]) -> list[str]:
     news = []
-    owners: list[tuple[BaseModel, str]] = [
-        (entry.postgres, "port"),
-        *(
-            (node, field)
-            for node in entry.nats.nodes
-            for field in ("client_port", "monitor_port", "leaf_port", "route_port")
-            if getattr(node, field) is not None
-        ),
-        *((service, "http_port") for service in entry.services.values()),
-    ]
 
     def fresh(old: int) -> int:
         if is_free(old):
@@ -362,10 +369,11 @@ def _replace_taken(region: str, entry: RegionEntry, ports: Iterator[int]) -> lis
         news.append(f"{region}: port {old} is used by another program, {new} takes its place")
         return new
 
-    for owner, field in owners:
-        setattr(owner, field, fresh(int(getattr(owner, field))))
+    entry.postgres.renumber(fresh)
+    for node in entry.nats.nodes:
+        node.renumber(fresh)
     for service in entry.services.values():
-        service.replica_ports = [fresh(port) for port in service.replica_ports]
+        service.renumber(fresh)
     return news
 
 

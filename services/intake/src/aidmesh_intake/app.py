@@ -32,7 +32,6 @@ def build(settings: Settings | None = None) -> Service:
     ring = KeyRing(chosen.keys_dir, (MASTER, INTAKE))
     health = Health()
     peers = Peers(chosen.region)
-    vault = Vault(ring)
     app = create_app(
         "intake",
         chosen.region,

@@ -133,7 +133,7 @@ class Peers:
         for peer in self._expected:
             self._peer(peer)
 
-    def stand(self, stands: Mapping[str, Stand]) -> None:
+    def set_standings(self, stands: Mapping[str, Stand]) -> None:
         """How regions stand, as far as anything was said of them."""
         self._stands = dict(stands)
 
@@ -153,7 +153,7 @@ class Peers:
         if subject != BEAT_SUBJECT.format(region=name) or service not in SERVICES:
             return
         if name != self._region and (peer := self._peer(name)) is not None:
-            self._is_heard(peer)
+            self._note_heard(peer)
             peer.services[service] = self._clock()
 
     def reported(self, subject: str, payload: bytes) -> None:
@@ -174,7 +174,7 @@ class Peers:
                 if origin != name and (peer := self._peer(origin)) is not None:
                     peer.seen = mark
         elif (peer := self._peer(name)) is not None:
-            self._is_heard(peer)
+            self._note_heard(peer)
             peer.told, peer.told_at = report.get(name), self._clock()
         for peer in self._known.values():
             if peer.lag_events == 0 and peer.told_at is not None:
@@ -271,7 +271,7 @@ class Peers:
             self._known[name] = _Peer(complete_at=self._since, changed=self._began)
         return self._known.get(name)
 
-    def _is_heard(self, peer: _Peer) -> None:
+    def _note_heard(self, peer: _Peer) -> None:
         when = self._now()
         if peer.heard_at is None or self._is_dark(peer):
             peer.changed = when

@@ -219,7 +219,7 @@ class Running:
             self._measure_peers(numbers)
             try:
                 async with database.read() as conn:
-                    self._peers.stand(await standings.known(conn))
+                    self._peers.set_standings(await standings.known(conn))
                     waiting = await outbox.backlog(conn)
                     numbers.set_letters(await inbox.open_letters(conn))
                     unanswered = await handoff.waiting(conn)

@@ -128,7 +128,6 @@ only a lead may approve, with the reason."""
 CANCELLED = 90
 NO_SHOWS = 120
 DUPLICATES = 36
-LEFT_EARLY = 30
 OPEN_ENDED_AREA = "UA46"
 FULL_SHELTER_FIRST, FULL_SHELTER_LAST = date(2024, 4, 1), date(2024, 4, 28)
 SENT_ON = 9
