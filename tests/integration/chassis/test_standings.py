@@ -155,21 +155,23 @@ async def test_what_waits_for_a_region_that_is_gone_is_over(service: Service) ->
 async def test_what_was_said_in_vain_is_said_again_once_in_the_new_epoch(service: Service) -> None:
     database = service.database
     async with database.transaction() as tx:
-        tx.emit(key(1))
+        for number in (1, 2, 3):
+            tx.emit(key(number))
         assert await standings.tell_again(tx, ()) == 0  # nobody held this region for lost
     await service.take(Wire(stands("kyiv", "member", 2), "lviv"))
     database.origin.epoch = 2
-    for expected in (1, 0):
+    for expected in (2, 1, 0, 0):
         async with database.transaction() as tx:
-            assert await standings.tell_again(tx, ()) == expected
+            assert await standings.tell_again(tx, (), limit=2) == expected
     async with database.read() as conn:
         rows = await conn.fetch(
             "SELECT event_id::text AS id, headers::json ->> 'ce-id' AS ce,"
             " headers::json ->> 'Nats-Msg-Id' AS msg, headers::json ->> 'aid-epoch' AS epoch,"
             " payload FROM outbox ORDER BY seq"
         )
-    first, again = rows
-    assert (first["epoch"], again["epoch"]) == ("1", "2")
-    assert again["id"] == again["ce"] == again["msg"] != first["id"]
-    assert again["payload"] == first["payload"]
+    first, again = rows[:3], rows[3:]
+    assert [each["epoch"] for each in rows] == ["1"] * 3 + ["2"] * 3
+    assert all(each["id"] == each["ce"] == each["msg"] for each in again)
+    assert len({each["id"] for each in rows}) == 6
+    assert [each["payload"] for each in again] == [each["payload"] for each in first]
     await database.close()

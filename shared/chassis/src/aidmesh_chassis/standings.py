@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 FIRST_EPOCH: Final = 1
 GONE: Final = frozenset({"lost", "retired"})
+TOLD_AT_ONCE: Final = 500
 _FINAL: Final = 2**62
 
 
@@ -275,7 +276,7 @@ async def open_conflicts(conn: asyncpg.Connection, regions: Collection[str]) -> 
     return count
 
 
-async def tell_again(tx: "Tx", but: Collection[str]) -> int:
+async def tell_again(tx: "Tx", but: Collection[str], limit: int = TOLD_AT_ONCE) -> int:
     """Publish anew what this region said before its epoch was raised; a sweep.
 
     Others set it aside while they held this region for lost. State events are taken by version,
@@ -283,36 +284,52 @@ async def tell_again(tx: "Tx", but: Collection[str]) -> int:
 
     Args:
         but: types of events whose effect must not come twice, or that are told otherwise.
+        limit: how many events at once, the oldest first.
 
     Returns:
-        how many events, once in an epoch.
+        how many events, each once in an epoch.
     """
     epoch = tx.origin.epoch
-    fresh = await tx.conn.fetchval(
+    await tx.conn.execute(
         """
-        INSERT INTO told_epoch (epoch)
-        SELECT $1 WHERE EXISTS (SELECT FROM region_standing
-                                WHERE region = $2 AND standing = 'member' AND epoch <= $1)
-        ON CONFLICT DO NOTHING RETURNING true
+        INSERT INTO told_epoch (epoch, told_seq)
+        SELECT $1, 0 WHERE EXISTS (SELECT FROM region_standing
+                                   WHERE region = $2 AND standing = 'member' AND epoch <= $1)
+        ON CONFLICT DO NOTHING
         """,
         epoch,
         tx.origin.region,
     )
-    if not fresh:
+    told_seq = await tx.conn.fetchval("SELECT told_seq FROM told_epoch WHERE epoch = $1", epoch)
+    if told_seq is None:
         return 0
-    result = await tx.conn.execute(
+    [(count, last_seq)] = await tx.conn.fetch(
         """
-        INSERT INTO outbox (event_id, stream, subject, headers, payload, payload_hash)
-        SELECT n.id, o.stream, o.subject,
-               o.headers || jsonb_build_object('ce-id', n.id, 'Nats-Msg-Id', n.id,
-                                               'aid-epoch', ($1::int)::text),
-               o.payload, o.payload_hash
-        FROM outbox o CROSS JOIN LATERAL (SELECT gen_random_uuid() AS id WHERE o.seq > 0) n
-        WHERE o.stream = 'EVENTS' AND (o.headers ->> 'aid-epoch')::int < $1::int
-          AND o.headers ->> 'ce-type' <> ALL($2::text[])
-        ORDER BY o.seq
+        WITH earlier AS (
+            SELECT gen_random_uuid() AS id, o.seq, o.stream, o.subject, o.headers, o.payload,
+                   o.payload_hash
+            FROM outbox o
+            WHERE o.seq > $4 AND o.stream = 'EVENTS' AND (o.headers ->> 'aid-epoch')::int < $1::int
+              AND o.headers ->> 'ce-type' <> ALL($2::text[])
+            ORDER BY o.seq LIMIT $3
+        ), told AS (
+            INSERT INTO outbox (event_id, stream, subject, headers, payload, payload_hash)
+            SELECT id, stream, subject,
+                   headers || jsonb_build_object('ce-id', id, 'Nats-Msg-Id', id,
+                                                 'aid-epoch', ($1::int)::text),
+                   payload, payload_hash
+            FROM earlier ORDER BY seq
+        )
+        SELECT count(*), max(seq) FROM earlier
         """,
         epoch,
         list(but),
+        limit,
+        told_seq,
     )
-    return int(result.split()[-1])
+    await tx.conn.execute(
+        "UPDATE told_epoch SET told_seq = $2 WHERE epoch = $1",
+        epoch,
+        last_seq if count == limit else None,
+    )
+    return int(count)
