@@ -1,7 +1,6 @@
 """Routes of results: of this region and of the whole, each with its freshness."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from copy import deepcopy
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Annotated, Literal, get_args
@@ -30,7 +29,7 @@ from aidmesh_reporting.answers import (
     public_out,
     together_out,
 )
-from aidmesh_reporting.domain.disclosure import PUBLIC_BY, part_of, show, without_money
+from aidmesh_reporting.domain.disclosure import PUBLIC_BY, show, without_money
 from aidmesh_reporting.domain.months import (
     first_day,
     last_day,
@@ -46,11 +45,8 @@ from aidmesh_reporting.domain.results import (
     PublishedLine,
     PublishedMonth,
     all_settled,
-    count_once,
-    merge,
-    not_exact,
-    of_others,
 )
+from aidmesh_reporting.domain.whole import of_everything, of_what_is_not_sensitive
 from aidmesh_reporting.problems import PERIOD
 from aidmesh_reporting.publishing import told_months
 from aidmesh_reporting.store import links, results
@@ -159,29 +155,18 @@ def router(
                 theirs = _told(published, over)
                 whole_apart = show([*mine, *theirs], None, small_cell_k).apart
         own_total = totals.get(Cell(), Line())
-        shown = published
-        if not sensitive_too:
-            shown = [part_of(month, sensitive=False) for month in published]
-        summed, summed_total = of_others(shown, period.by), of_others(shown, ())
-        twice = None
         if sensitive_too:
-            mine_once, total_once = deepcopy(own), {Cell(): deepcopy(own_total)}
-            count_once(mine_once, period.by, counted)
-            count_once(total_once, (), counted)
-            twice = own_total.people - total_once[Cell()].people + _taken_out(shown, summed_total)
-            merge(summed, mine_once)
-            merge(summed_total, total_once)
-            if twice and period.by and set(period.by) != {"month"}:
-                not_exact(summed.values())
-            if linked and len(whole) > 1:
-                # Here in one month and there in another: not every such pair is told.
-                not_exact(summed_total.values())
+            pairs_may_be_missed = linked and len(whole) > 1
+            together = of_everything(
+                own,
+                own_total,
+                published,
+                counted,
+                period.by,
+                pairs_may_be_missed=pairs_may_be_missed,
+            )
         else:
-            # Who is known twice stays in these lines twice: how many they are tells of all kinds.
-            merge(summed, own)
-            merge(summed_total, {Cell(): own_total})
-            if counted.total or any(month.elsewhere for month in published):
-                not_exact([*summed.values(), *summed_total.values()])
+            together = of_what_is_not_sensitive(own, own_total, published, counted, period.by)
         return Reading(
             as_of=as_of,
             last_event_at=last_event_at,
@@ -190,10 +175,10 @@ def router(
             own=own,
             own_total=own_total,
             apart=apart,
-            whole=summed,
-            whole_total=summed_total[Cell()],
+            whole=together.lines,
+            whole_total=together.total,
             whole_apart=whole_apart,
-            twice=twice,
+            twice=together.twice,
             regions=[
                 SourceOut(region=region, as_of=as_of, months=months if sensitive_too else None),
                 *(_sources(published, peers.link) if sensitive_too else _heard(heard, peers.link)),
@@ -339,14 +324,6 @@ async def _completed(
             so_far, _ = await links.shared(conn, year, region, month.region)
         complete.append(replace(month, elsewhere=elsewhere, year_elsewhere=so_far))
     return complete
-
-
-def _taken_out(published: Sequence[PublishedMonth], once: Mapping[Cell, Line]) -> int:
-    """How many people of other regions were taken out of their sum."""
-    twice = of_others(
-        [replace(month, elsewhere=None, year_elsewhere=None) for month in published], ()
-    )
-    return twice.get(Cell(), Line()).people - once.get(Cell(), Line()).people
 
 
 def _told(

@@ -162,7 +162,7 @@ def _of_region(months: Sequence[PublishedMonth], by: Sequence[Dimension]) -> dic
         for month in months:
             if month.people is not None:
                 line = lines.setdefault(Cell(month=month.month), Line())
-                line.people, line.people_exact = _less(month.people, month.elsewhere), True
+                line.people, line.people_exact = less(month.people, month.elsewhere), True
     elif not by and Cell() in lines:
         told = _people_of(months)
         if told is not None:
@@ -177,36 +177,18 @@ def _people_of(months: Sequence[PublishedMonth]) -> tuple[int, bool] | None:
         return None
     elsewhere = [month.elsewhere for month in months]
     if len(people) == 1:
-        return _less(people[0], elsewhere[0]), True
+        return less(people[0], elsewhere[0]), True
     same_year = months[0].month[:4] == months[-1].month[:4]
     # Had there been people before the first of these months, its year so far would have more.
     so_far = months[-1].year_people
     if same_year and so_far is not None and months[0].year_people == months[0].people:
-        return _less(so_far, months[-1].year_elsewhere), True
-    return sum(map(_less, people, elsewhere)), False
+        return less(so_far, months[-1].year_elsewhere), True
+    return sum(map(less, people, elsewhere)), False
 
 
-def _less(people: int, elsewhere: int | None) -> int:
+def less(people: int, elsewhere: int | None) -> int:
+    """How many of them are left without those whom another region counts."""
     return max(0, people - (elsewhere or 0))
-
-
-def count_once(lines: dict[Cell, Line], by: Sequence[Dimension], counted: Elsewhere) -> None:
-    """Leave out of this region's own lines whom another region counts.
-
-    Of months and of the whole it is known how many these are. Lines that are split by anything
-    else keep them, and then tell of so many people at most.
-    """
-    for cell, line in lines.items():
-        if not by:
-            line.people = _less(line.people, counted.total)
-        elif set(by) == {"month"}:
-            line.people = _less(line.people, counted.by_month.get(cell.month or "", 0))
-
-
-def not_exact(lines: Iterable[Line]) -> None:
-    """Say of lines that some of their people may be counted twice."""
-    for line in lines:
-        line.people_exact = line.people_exact and not line.people
 
 
 def merge(into: dict[Cell, Line], lines: Mapping[Cell, Line]) -> None:
