@@ -5,23 +5,20 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID, uuid4
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field
 
-from aidmesh_chassis.auth import Caller, Role, require
 from aidmesh_chassis.db import Database
 from aidmesh_chassis.http import Body
 from aidmesh_chassis.idempotency import Once
 from aidmesh_contracts.values import Code, Region
+from aidmesh_inventory.api.callers import ANYONE, Quantity, Storekeeper
 from aidmesh_inventory.api.problems import problem
 from aidmesh_inventory.domain.accepting import Rule
 from aidmesh_inventory.store import accepting as store
 from aidmesh_inventory.store import sites
 
-_ANYONE = Depends(require())
-Storekeeper = Annotated[Caller, Depends(require(Role.LOGISTICIAN, Role.LEAD))]
 Pieces = Annotated[int, Field(ge=0, le=1_000_000)]
-Quantity = Annotated[int, Field(ge=1, le=1_000_000)]
 
 
 class RuleIn(Body):
@@ -82,7 +79,7 @@ def router(database: Database) -> APIRouter:
     """Return the routes."""
     routes = APIRouter(prefix="/v1/accept-rules", tags=["shipments"])
 
-    @routes.get("", dependencies=[_ANYONE])
+    @routes.get("", dependencies=[ANYONE])
     async def list_rules() -> RulesOut:
         """The rules in force."""
         async with database.read() as conn:

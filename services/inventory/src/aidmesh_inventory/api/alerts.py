@@ -12,13 +12,13 @@ from aidmesh_chassis.db import Database
 from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.problems import NOT_FOUND, Problem
 from aidmesh_contracts.values import Area
+from aidmesh_inventory.api.callers import ANYONE
 from aidmesh_inventory.api.problems import problem
 from aidmesh_inventory.api.sites import Reason
 from aidmesh_inventory.domain.areas import iso_code_of
 from aidmesh_inventory.handlers import sites as handlers
 from aidmesh_inventory.store import alerts
 
-_ANYONE = Depends(require())
 _Watch = Annotated[Caller, Depends(require(Role.LEAD, Role.ONCALL))]
 
 
@@ -72,13 +72,13 @@ def router(database: Database) -> APIRouter:
                 location=f"/v1/alerts/{row.alert_id}",
             )
 
-    @routes.get("/alerts", dependencies=[_ANYONE])
+    @routes.get("/alerts", dependencies=[ANYONE])
     async def list_alerts() -> AlertList:
         """The alerts that last; an area has one at a time."""
         async with database.read() as conn:
             return AlertList(rows=[_out(row) for row in await alerts.lasting(conn)])
 
-    @routes.get("/alerts/{alert_id}", dependencies=[_ANYONE])
+    @routes.get("/alerts/{alert_id}", dependencies=[ANYONE])
     async def get_alert(alert_id: UUID) -> AlertOut:
         """One alert."""
         async with database.read() as conn:

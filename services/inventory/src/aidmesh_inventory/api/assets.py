@@ -1,25 +1,21 @@
 """The register of things that were handed to centers."""
 
 from datetime import date
-from typing import Annotated, Literal
+from typing import Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Response
-from pydantic import BaseModel, TypeAdapter
+from fastapi import APIRouter, Response
+from pydantic import BaseModel
 
-from aidmesh_chassis.auth import Caller, Role, require
 from aidmesh_chassis.db import Database, Tx
 from aidmesh_chassis.http import Body, PageQuery
 from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.problems import NOT_FOUND, Problem
 from aidmesh_contracts.values import Code
+from aidmesh_inventory.api.callers import ANYONE, UUID_KEY, Storekeeper
 from aidmesh_inventory.api.problems import problem
 from aidmesh_inventory.domain.days import day_of, is_future
 from aidmesh_inventory.store import assets, sites
-
-_UUID_KEY: TypeAdapter[UUID] = TypeAdapter(UUID)
-_ANYONE = Depends(require())
-Manager = Annotated[Caller, Depends(require(Role.LOGISTICIAN, Role.LEAD))]
 
 
 class AssetOut(BaseModel):
@@ -72,7 +68,7 @@ def router(database: Database) -> APIRouter:
     """Return the routes."""
     routes = APIRouter(prefix="/v1", tags=["assets"])
 
-    @routes.get("/assets", dependencies=[_ANYONE])
+    @routes.get("/assets", dependencies=[ANYONE])
     async def list_assets(
         page: PageQuery, site_id: UUID | None = None, grant_id: UUID | None = None
     ) -> AssetPage:
@@ -82,14 +78,14 @@ def router(database: Database) -> APIRouter:
                 conn,
                 site_id=site_id,
                 grant_id=grant_id,
-                after=page.after(_UUID_KEY),
+                after=page.after(UUID_KEY),
                 limit=page.limit + 1,
             )
         kept, after = page.cut(rows, lambda row: row["asset_id"])
         return AssetPage(rows=[AssetOut(**row) for row in kept], next=after)
 
     @routes.post("/assets/{asset_id}:end")
-    async def end_asset(asset_id: UUID, body: EndIn, caller: Manager, once: Once) -> Response:
+    async def end_asset(asset_id: UUID, body: EndIn, caller: Storekeeper, once: Once) -> Response:
         """Write an asset off, or report it lost."""
         async with database.transaction() as tx:
             if known := await once.replay(tx):
@@ -100,7 +96,7 @@ def router(database: Database) -> APIRouter:
 
     @routes.post("/assets/{asset_id}:restore")
     async def restore_asset(
-        asset_id: UUID, body: RestoreIn, caller: Manager, once: Once
+        asset_id: UUID, body: RestoreIn, caller: Storekeeper, once: Once
     ) -> Response:
         """Take an asset into use again that was found, or written off by mistake."""
         async with database.transaction() as tx:
@@ -111,7 +107,7 @@ def router(database: Database) -> APIRouter:
             return await _answer(tx, once, asset_id, is_done=done)
 
     @routes.post("/assets/{asset_id}:move")
-    async def move_asset(asset_id: UUID, body: MoveIn, caller: Manager, once: Once) -> Response:
+    async def move_asset(asset_id: UUID, body: MoveIn, caller: Storekeeper, once: Once) -> Response:
         """Move an asset to another center."""
         async with database.transaction() as tx:
             if known := await once.replay(tx):

@@ -5,24 +5,21 @@ from typing import Annotated, Literal
 from uuid import UUID, uuid4
 
 import asyncpg
-from fastapi import APIRouter, Depends, Query, Response
-from pydantic import BaseModel, Field, TypeAdapter
+from fastapi import APIRouter, Query, Response
+from pydantic import BaseModel, Field
 
-from aidmesh_chassis.auth import Caller, Role, require
 from aidmesh_chassis.db import Database
 from aidmesh_chassis.http import Body, BulkRoute, PageQuery
 from aidmesh_chassis.idempotency import Once
 from aidmesh_contracts.values import Code, Currency
 from aidmesh_inventory.api.bulk import BulkIn, BulkOut, SiteRow, add_at_sites
+from aidmesh_inventory.api.callers import UUID_KEY, Staff, Storekeeper
 from aidmesh_inventory.api.problems import problem
 from aidmesh_inventory.domain.days import day_of
 from aidmesh_inventory.handlers import places
 from aidmesh_inventory.store import beds
 from aidmesh_inventory.store.beds import NewBed
 
-Staff = Annotated[Caller, Depends(require())]
-_UUID_KEY: TypeAdapter[UUID] = TypeAdapter(UUID)
-Manager = Annotated[Caller, Depends(require(Role.LOGISTICIAN, Role.LEAD))]
 DAYS_MAX = 62
 Label = Annotated[str, Field(min_length=1, max_length=64)]
 
@@ -138,7 +135,7 @@ def router(database: Database, region: str) -> APIRouter:
     bulk_routes = APIRouter(tags=["beds and slots"], route_class=BulkRoute)
 
     @routes.post("/beds", status_code=201)
-    async def add_bed(body: BedIn, caller: Manager, once: Once) -> Response:
+    async def add_bed(body: BedIn, caller: Storekeeper, once: Once) -> Response:
         """Add a bed."""
         async with database.transaction() as tx:
             if known := await once.replay(tx):
@@ -150,7 +147,7 @@ def router(database: Database, region: str) -> APIRouter:
             return await once.answer(tx, 201, {"bed_id": bed_id})
 
     @bulk_routes.post("/beds:bulk", response_model=BulkOut)
-    async def add_bed_rows(body: BulkIn, caller: Manager, once: Once) -> Response:
+    async def add_bed_rows(body: BulkIn, caller: Storekeeper, once: Once) -> Response:
         """Rows with the fields of a bed and `site_id` or `site_code`."""
         async with database.transaction() as tx:
             if known := await once.replay(tx):
@@ -159,7 +156,7 @@ def router(database: Database, region: str) -> APIRouter:
             return await once.answer(tx, 200, done)
 
     @routes.post("/beds/{bed_id}:retire")
-    async def retire_bed(bed_id: UUID, caller: Manager, once: Once) -> Response:
+    async def retire_bed(bed_id: UUID, caller: Storekeeper, once: Once) -> Response:
         """Take a bed out of use, if nobody has it."""
         async with database.transaction() as tx:
             if known := await once.replay(tx):
@@ -170,7 +167,7 @@ def router(database: Database, region: str) -> APIRouter:
             return await once.answer(tx, 200, {"bed_id": bed_id})
 
     @routes.post("/beds/{bed_id}:restore")
-    async def restore_bed(bed_id: UUID, caller: Manager, once: Once) -> Response:
+    async def restore_bed(bed_id: UUID, caller: Storekeeper, once: Once) -> Response:
         """Take a bed into use again that was retired."""
         async with database.transaction() as tx:
             if known := await once.replay(tx):
@@ -197,7 +194,7 @@ def router(database: Database, region: str) -> APIRouter:
                 site_id,
                 first,
                 first + timedelta(days=days),
-                page.after(_UUID_KEY),
+                page.after(UUID_KEY),
                 page.limit + 1,
             )
         board = _board(nights, rows, sensitive_too=caller.sees_sensitive)

@@ -2,21 +2,20 @@
 
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
-from typing import Annotated, Literal
+from typing import Literal
 from uuid import UUID
 
 import asyncpg
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 from pydantic import BaseModel, TypeAdapter
 
-from aidmesh_chassis.auth import Caller, require
 from aidmesh_chassis.db import Database
 from aidmesh_chassis.http import Page, PageQuery
 from aidmesh_chassis.peers import LinkOf, LinkState
+from aidmesh_inventory.api.callers import Staff
 from aidmesh_inventory.domain.shown import surplus
 from aidmesh_inventory.store import slots, world
 
-Staff = Annotated[Caller, Depends(require())]
 _CAPACITY_KEY: TypeAdapter[tuple[str | None, UUID, str, str]] = TypeAdapter(
     tuple[str | None, UUID, str, str]
 )

@@ -4,23 +4,19 @@ from datetime import UTC, date, datetime
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Response
-from pydantic import AliasChoices, BaseModel, Field, TypeAdapter
+from fastapi import APIRouter, Response
+from pydantic import AliasChoices, BaseModel, Field
 
-from aidmesh_chassis.auth import Caller, require
 from aidmesh_chassis.db import Database
 from aidmesh_chassis.http import Body, PageQuery
 from aidmesh_chassis.idempotency import Once
 from aidmesh_contracts.values import Code
+from aidmesh_inventory.api.callers import UUID_KEY, AtDesk, Staff
 from aidmesh_inventory.api.problems import problem
-from aidmesh_inventory.api.reservations import DESK_ROLES, ChangedOut, unseen
+from aidmesh_inventory.api.reservations import ChangedOut, unseen
 from aidmesh_inventory.domain.days import day_of
 from aidmesh_inventory.handlers import stays
 from aidmesh_inventory.store import check_outs
-
-_UUID_KEY: TypeAdapter[UUID] = TypeAdapter(UUID)
-Staff = Annotated[Caller, Depends(require())]
-Desk = Annotated[Caller, Depends(require(*DESK_ROLES))]
 
 
 class CheckOutOut(BaseModel):
@@ -75,7 +71,7 @@ def router(database: Database) -> APIRouter:
 
         With `left_since` those instead whom somebody checked out, as having left since that day.
         """
-        too, after, limit = caller.sees_sensitive, page.after(_UUID_KEY), page.limit + 1
+        too, after, limit = caller.sees_sensitive, page.after(UUID_KEY), page.limit + 1
         async with database.read() as conn:
             if left_since is None:
                 today = day_of(datetime.now(UTC))
@@ -96,7 +92,7 @@ def router(database: Database) -> APIRouter:
 
     @routes.post("/reservations/{reservation_id}:undo-check-out", response_model=ChangedOut)
     async def undo_check_out(
-        reservation_id: UUID, body: UndoCheckOutIn, caller: Desk, once: Once
+        reservation_id: UUID, body: UndoCheckOutIn, caller: AtDesk, once: Once
     ) -> Response:
         """Take only the check-out back: the guest has not left, the stay goes on."""
         async with database.transaction() as tx:

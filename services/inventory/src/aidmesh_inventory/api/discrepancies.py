@@ -1,23 +1,19 @@
 """Facts that do not fit the books."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Response
-from pydantic import BaseModel, TypeAdapter
+from fastapi import APIRouter, Response
+from pydantic import BaseModel
 
-from aidmesh_chassis.auth import Caller, Role, require
 from aidmesh_chassis.db import Database
 from aidmesh_chassis.http import Body, PageQuery
 from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.problems import NOT_FOUND, Problem
 from aidmesh_contracts.values import Code
+from aidmesh_inventory.api.callers import UUID_KEY, Staff, Storekeeper
 from aidmesh_inventory.store import discrepancies
-
-_UUID_KEY: TypeAdapter[UUID] = TypeAdapter(UUID)
-Staff = Annotated[Caller, Depends(require())]
-Storekeeper = Annotated[Caller, Depends(require(Role.LOGISTICIAN, Role.LEAD))]
 
 
 class DiscrepancyOut(BaseModel):
@@ -64,7 +60,7 @@ def router(database: Database) -> APIRouter:
                 conn,
                 status=status,
                 sensitive_too=caller.sees_sensitive,
-                after=page.after(_UUID_KEY),
+                after=page.after(UUID_KEY),
                 limit=page.limit + 1,
             )
         kept, after = page.cut(rows, lambda row: row["discrepancy_id"])

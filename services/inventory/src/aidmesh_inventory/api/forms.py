@@ -13,7 +13,8 @@ from aidmesh_chassis.db import Database, Tx
 from aidmesh_chassis.http import BulkRoute
 from aidmesh_chassis.idempotency import Once
 from aidmesh_inventory.api.bulk import Bulk, BulkIn, BulkOut, Row
-from aidmesh_inventory.api.reservations import Desk, Serial, seen, unseen
+from aidmesh_inventory.api.callers import AtDesk
+from aidmesh_inventory.api.reservations import Serial, seen, unseen
 from aidmesh_inventory.domain.days import day_of
 from aidmesh_inventory.domain.requests import Way
 from aidmesh_inventory.handlers import handover, stays
@@ -104,7 +105,7 @@ def router(database: Database) -> APIRouter:
     routes = APIRouter(prefix="/v1", tags=["reservations"], route_class=BulkRoute)
 
     @routes.post("/handovers:bulk", response_model=BulkOut)
-    async def hand_over_rows(body: BulkIn, caller: Desk, once: Once) -> Response:
+    async def hand_over_rows(body: BulkIn, caller: AtDesk, once: Once) -> Response:
         """Rows `{row_id, need_id | reservation_id, served_on, to_site_id, serials, …}`.
 
         What needs a prescription also takes `prescription_seen_on`.
@@ -128,7 +129,7 @@ def router(database: Database) -> APIRouter:
             return await once.answer(tx, 200, await bulk.finish())
 
     @routes.post("/checkins:bulk", response_model=BulkOut)
-    async def check_in_rows(body: BulkIn, caller: Desk, once: Once) -> Response:
+    async def check_in_rows(body: BulkIn, caller: AtDesk, once: Once) -> Response:
         """Rows `{row_id, need_id | reservation_id, served_on}`."""
         async with database.transaction() as tx:
             if known := await once.replay(tx):
@@ -142,7 +143,7 @@ def router(database: Database) -> APIRouter:
             return await once.answer(tx, 200, await bulk.finish())
 
     @routes.post("/checkouts:bulk", response_model=BulkOut)
-    async def check_out_rows(body: BulkIn, caller: Desk, once: Once) -> Response:
+    async def check_out_rows(body: BulkIn, caller: AtDesk, once: Once) -> Response:
         """Rows `{row_id, need_id | reservation_id, to_on}`: the day on which the guest left."""
         async with database.transaction() as tx:
             if known := await once.replay(tx):
@@ -160,7 +161,7 @@ def router(database: Database) -> APIRouter:
             return await once.answer(tx, 200, await bulk.finish())
 
     @routes.post("/attendance:bulk", response_model=BulkOut)
-    async def attendance_rows(body: BulkIn, caller: Desk, once: Once) -> Response:
+    async def attendance_rows(body: BulkIn, caller: AtDesk, once: Once) -> Response:
         """Rows `{row_id, need_id | reservation_id, attended, served_on}`."""
         async with database.transaction() as tx:
             if known := await once.replay(tx):

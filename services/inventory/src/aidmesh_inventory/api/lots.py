@@ -6,23 +6,20 @@ from typing import Annotated, Literal
 from uuid import UUID, uuid4
 
 import asyncpg
-from fastapi import APIRouter, Depends, Response
-from pydantic import BaseModel, Field, TypeAdapter
+from fastapi import APIRouter, Response
+from pydantic import BaseModel, Field
 
-from aidmesh_chassis.auth import Caller, Role, require
+from aidmesh_chassis.auth import Caller
 from aidmesh_chassis.db import Database
 from aidmesh_chassis.http import Body, PageQuery
 from aidmesh_chassis.idempotency import Once
 from aidmesh_contracts.restriction import EnteredRestriction, Restriction
 from aidmesh_contracts.values import Code, Currency
+from aidmesh_inventory.api.callers import UUID_KEY, Staff, Storekeeper
 from aidmesh_inventory.api.problems import problem
 from aidmesh_inventory.domain.days import day_of
 from aidmesh_inventory.handlers import adjustments, terms
 from aidmesh_inventory.store import lots
-
-_UUID_KEY: TypeAdapter[UUID] = TypeAdapter(UUID)
-Staff = Annotated[Caller, Depends(require())]
-Storekeeper = Annotated[Caller, Depends(require(Role.LOGISTICIAN, Role.LEAD))]
 
 
 class AdjustmentIn(Body):
@@ -135,7 +132,7 @@ def router(database: Database) -> APIRouter:
                 conn,
                 site_id=site_id,
                 item=item,
-                after=page.after(_UUID_KEY),
+                after=page.after(UUID_KEY),
                 limit=page.limit + 1,
             )
         kept, after = page.cut(rows, lambda row: row["lot_id"])

@@ -4,22 +4,20 @@ from typing import Annotated
 from uuid import UUID
 
 import segno
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field
 
-from aidmesh_chassis.auth import Caller, Role, require
 from aidmesh_chassis.db import Database
 from aidmesh_chassis.http import Body
 from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.keys import INVENTORY, KeyRing
+from aidmesh_inventory.api.callers import KEEPER, Storekeeper
 from aidmesh_inventory.api.problems import problem
 from aidmesh_inventory.api.shipments import ShipmentOut, shown
 from aidmesh_inventory.domain.manifests import PARTS_MAX
 from aidmesh_inventory.handlers import manifests
 from aidmesh_inventory.store import shipments
 
-Storekeeper = Annotated[Caller, Depends(require(Role.LOGISTICIAN, Role.LEAD))]
-_KEEPER = Depends(require(Role.LOGISTICIAN, Role.LEAD))
 Text = Annotated[str, Field(min_length=1, max_length=2_000)]
 
 
@@ -41,7 +39,7 @@ def router(database: Database, region: str, keys: KeyRing) -> APIRouter:
     """Return the routes."""
     routes = APIRouter(prefix="/v1", tags=["shipments"])
 
-    @routes.get("/shipments/{shipment_id}/manifest", dependencies=[_KEEPER])
+    @routes.get("/shipments/{shipment_id}/manifest", dependencies=[KEEPER])
     async def show(shipment_id: UUID) -> ManifestOut:
         """What goes with the goods on paper, signed by this region."""
         async with database.read() as conn:

@@ -5,22 +5,18 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID, uuid4
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field
 
-from aidmesh_chassis.auth import Caller, Role, require
 from aidmesh_chassis.db import Database
 from aidmesh_chassis.http import Body
 from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.peers import LinkOf, LinkState
 from aidmesh_contracts.values import Code, Region
+from aidmesh_inventory.api.callers import ANYONE, Quantity, Storekeeper
 from aidmesh_inventory.api.problems import problem
 from aidmesh_inventory.handlers import proposing as handlers
 from aidmesh_inventory.store import ask_rules, sites
-
-_ANYONE = Depends(require())
-Storekeeper = Annotated[Caller, Depends(require(Role.LOGISTICIAN, Role.LEAD))]
-Quantity = Annotated[int, Field(ge=1, le=1_000_000)]
 
 
 class ProposalOut(BaseModel):
@@ -198,7 +194,7 @@ def router(database: Database, region: str, link: LinkOf) -> APIRouter:
                 raise problem("no-proposal")
             return await once.answer(tx, 200, body.model_dump(mode="json"))
 
-    @routes.get("/ask-rules", dependencies=[_ANYONE])
+    @routes.get("/ask-rules", dependencies=[ANYONE])
     async def list_rules() -> RulesOut:
         """The rules in force."""
         async with database.read() as conn:

@@ -7,15 +7,16 @@ from typing import Annotated, Literal
 from uuid import UUID
 
 import asyncpg
-from fastapi import APIRouter, Depends, Query, Response
-from pydantic import AliasChoices, BaseModel, Field, TypeAdapter
+from fastapi import APIRouter, Query, Response
+from pydantic import AliasChoices, BaseModel, Field
 
-from aidmesh_chassis.auth import Caller, Role, require
+from aidmesh_chassis.auth import Caller
 from aidmesh_chassis.db import Database, Tx
 from aidmesh_chassis.http import Body, PageQuery
 from aidmesh_chassis.idempotency import CHANGES_NOTHING, Once
 from aidmesh_chassis.problems import NOT_FOUND, Problem
 from aidmesh_contracts.values import Code
+from aidmesh_inventory.api.callers import DESK_ROLES, UUID_KEY, AtDesk, Staff
 from aidmesh_inventory.api.problems import problem
 from aidmesh_inventory.domain.days import day_of
 from aidmesh_inventory.domain.requests import Way
@@ -23,10 +24,6 @@ from aidmesh_inventory.handlers import handover, stays
 from aidmesh_inventory.handlers.release import release
 from aidmesh_inventory.store import reservations, views
 
-_UUID_KEY: TypeAdapter[UUID] = TypeAdapter(UUID)
-Staff = Annotated[Caller, Depends(require())]
-DESK_ROLES = (Role.CASEWORKER, Role.LOGISTICIAN, Role.LEAD)
-Desk = Annotated[Caller, Depends(require(*DESK_ROLES))]
 IDS_MAX = 5000
 NUMBERS_MAX = 50
 Serial = Annotated[str, Field(min_length=1, max_length=64)]
@@ -158,7 +155,7 @@ def router(database: Database) -> APIRouter:
                 site_id=site_id,
                 way=None if resource is None else WAYS[resource],
                 sensitive_too=caller.sees_sensitive,
-                after=page.after(_UUID_KEY),
+                after=page.after(UUID_KEY),
                 limit=page.limit + 1,
             )
         kept, after = page.cut(rows, lambda row: row["reservation_id"])
@@ -214,22 +211,24 @@ def router(database: Database) -> APIRouter:
             return await once.answer(tx, 200, _changed(reservation_id, "issued"))
 
     @routes.post("/reservations/{reservation_id}:issue", response_model=ChangedOut)
-    async def hand_over(reservation_id: UUID, body: IssueIn, caller: Desk, once: Once) -> Response:
+    async def hand_over(
+        reservation_id: UUID, body: IssueIn, caller: AtDesk, once: Once
+    ) -> Response:
         """Hand goods over."""
         return await issue(reservation_id, "handover", body, caller, once)
 
     @routes.post("/reservations/{reservation_id}:check-in", response_model=ChangedOut)
-    async def check_in(reservation_id: UUID, body: DayIn, caller: Desk, once: Once) -> Response:
+    async def check_in(reservation_id: UUID, body: DayIn, caller: AtDesk, once: Once) -> Response:
         """A guest came."""
         return await issue(reservation_id, "check_in", IssueIn(served_on=body.on), caller, once)
 
     @routes.post("/reservations/{reservation_id}:attend", response_model=ChangedOut)
-    async def attend(reservation_id: UUID, body: DayIn, caller: Desk, once: Once) -> Response:
+    async def attend(reservation_id: UUID, body: DayIn, caller: AtDesk, once: Once) -> Response:
         """A visitor came."""
         return await issue(reservation_id, "attendance", IssueIn(served_on=body.on), caller, once)
 
     @routes.post("/reservations/{reservation_id}:check-out", response_model=ChangedOut)
-    async def check_out(reservation_id: UUID, body: DayIn, caller: Desk, once: Once) -> Response:
+    async def check_out(reservation_id: UUID, body: DayIn, caller: AtDesk, once: Once) -> Response:
         """A guest left: the nights are settled and the rest of the stay is free."""
         async with database.transaction() as tx:
             if known := await once.replay(tx):
@@ -241,7 +240,7 @@ def router(database: Database) -> APIRouter:
             return await once.answer(tx, 200, _changed(reservation_id, "issued"))
 
     @routes.post("/reservations/{reservation_id}:undo", response_model=ChangedOut)
-    async def undo(reservation_id: UUID, body: UndoIn, caller: Desk, once: Once) -> Response:
+    async def undo(reservation_id: UUID, body: UndoIn, caller: AtDesk, once: Once) -> Response:
         """Take an issue back: what was handed out is set aside again for the same need."""
         async with database.transaction() as tx:
             if known := await once.replay(tx):
@@ -270,12 +269,12 @@ def router(database: Database) -> APIRouter:
             return await once.answer(tx, 200, _changed(reservation_id, state))
 
     @routes.post("/reservations/{reservation_id}:no-show", response_model=ChangedOut)
-    async def no_show(reservation_id: UUID, caller: Desk, once: Once) -> Response:
+    async def no_show(reservation_id: UUID, caller: AtDesk, once: Once) -> Response:
         """Nobody came: the bed or the seat is free again."""
         return await give_up(reservation_id, "no_show", caller, once)
 
     @routes.post("/reservations/{reservation_id}:relocate", response_model=ChangedOut)
-    async def relocate(reservation_id: UUID, caller: Desk, once: Once) -> Response:
+    async def relocate(reservation_id: UUID, caller: AtDesk, once: Once) -> Response:
         """Send someone on: intake asks anew, and this site is taken only if no other will do."""
         return await give_up(reservation_id, "relocated", caller, once)
 

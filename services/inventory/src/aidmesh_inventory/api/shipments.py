@@ -5,16 +5,16 @@ from datetime import date, datetime
 from typing import Annotated, Final, Literal
 from uuid import UUID, uuid4
 
-from fastapi import APIRouter, Depends, Response
-from pydantic import BaseModel, Field, TypeAdapter
+from fastapi import APIRouter, Response
+from pydantic import BaseModel, Field
 
-from aidmesh_chassis.auth import Caller, Role, require
 from aidmesh_chassis.db import Database
 from aidmesh_chassis.http import Body, PageQuery
 from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.peers import LinkOf, LinkState
 from aidmesh_contracts.inventory_shipments import ShipmentLine
 from aidmesh_contracts.values import Code, Region
+from aidmesh_inventory.api.callers import ANYONE, UUID_KEY, Quantity, Storekeeper
 from aidmesh_inventory.api.problems import problem
 from aidmesh_inventory.domain.days import day_of
 from aidmesh_inventory.domain.shipments import Counted
@@ -22,10 +22,6 @@ from aidmesh_inventory.handlers import arrivals, shipping
 from aidmesh_inventory.store import shipments
 from aidmesh_inventory.store.shipments import Book, NewLine
 
-_UUID_KEY: TypeAdapter[UUID] = TypeAdapter(UUID)
-_ANYONE = Depends(require())
-Storekeeper = Annotated[Caller, Depends(require(Role.LOGISTICIAN, Role.LEAD))]
-Quantity = Annotated[int, Field(ge=1, le=1_000_000)]
 Pieces = Annotated[int, Field(ge=0, le=1_000_000)]
 State = Literal["preparing", "dispatched", "receiving", "received", "cancelled"]
 OPEN: Final = ("preparing", "dispatched", "receiving")
@@ -155,7 +151,7 @@ def router(database: Database, region: str, link: LinkOf) -> APIRouter:
         update = {"as_of": book.as_of, "link": link_to(book.from_region, book.to_region)}
         return shown(book).model_copy(update=update)
 
-    @routes.get("/shipments", dependencies=[_ANYONE])
+    @routes.get("/shipments", dependencies=[ANYONE])
     async def list_shipments(
         page: PageQuery, direction: Literal["in", "out"], state: State | None = None
     ) -> ShipmentPage:
@@ -166,14 +162,14 @@ def router(database: Database, region: str, link: LinkOf) -> APIRouter:
                 region=region,
                 outgoing=direction == "out",
                 states=OPEN if state is None else (state,),
-                after=page.after(_UUID_KEY),
+                after=page.after(UUID_KEY),
                 limit=page.limit + 1,
             )
             kept, after = page.cut(ids, lambda each: each)
             found = await shipments.books(conn, kept)
         return ShipmentPage(rows=[as_heard(found[each]) for each in kept], next=after)
 
-    @routes.get("/shipments/{shipment_id}", dependencies=[_ANYONE])
+    @routes.get("/shipments/{shipment_id}", dependencies=[ANYONE])
     async def show(shipment_id: UUID) -> ShipmentOut:
         """A shipment with its lines."""
         async with database.read() as conn:
@@ -182,7 +178,7 @@ def router(database: Database, region: str, link: LinkOf) -> APIRouter:
             raise problem("unknown-shipment")
         return as_heard(found)
 
-    @routes.get("/stock/in-transit", dependencies=[_ANYONE])
+    @routes.get("/stock/in-transit", dependencies=[ANYONE])
     async def in_transit(item: str | None = None) -> TransitOut:
         """Goods that are in nobody's stock: dispatched, and not counted yet."""
         async with database.read() as conn:

@@ -18,6 +18,7 @@ from aidmesh_chassis.peers import LinkOf, LinkState
 from aidmesh_chassis.privacy import PersonalText
 from aidmesh_chassis.problems import NOT_FOUND, Problem
 from aidmesh_contracts.values import Area, Code
+from aidmesh_inventory.api.callers import ANYONE, KEEPER
 from aidmesh_inventory.api.problems import problem
 from aidmesh_inventory.domain.areas import iso_code_of
 from aidmesh_inventory.handlers import sites as handlers
@@ -25,8 +26,6 @@ from aidmesh_inventory.store import sites, world
 
 _TEXT_KEY: TypeAdapter[str] = TypeAdapter(str)
 _OTHER_KEY: TypeAdapter[tuple[str, UUID]] = TypeAdapter(tuple[str, UUID])
-_ANYONE = Depends(require())
-_STORES = Depends(require(Role.LOGISTICIAN, Role.LEAD))
 _SEES_ADDRESS = Depends(require(Role.CASEWORKER, Role.LOGISTICIAN, Role.LEAD))
 
 Name = Annotated[str, Field(min_length=1, max_length=200)]
@@ -196,7 +195,7 @@ def router(database: Database, keys: KeyRing, link: LinkOf) -> APIRouter:
     """Return the routes."""
     routes = APIRouter(prefix="/v1", tags=["sites and items"])
 
-    @routes.post("/sites", status_code=201, response_model=SiteOut, dependencies=[_STORES])
+    @routes.post("/sites", status_code=201, response_model=SiteOut, dependencies=[KEEPER])
     async def add_site(body: SiteIn, once: Once) -> Response:
         """Add a site. Sent again with the same content it gives the site there is."""
         iso_code = iso_code_of(body.area)
@@ -226,7 +225,7 @@ def router(database: Database, keys: KeyRing, link: LinkOf) -> APIRouter:
                 tx, status, _out(row).model_dump(mode="json"), location=f"/v1/sites/{row.site_id}"
             )
 
-    @routes.get("/sites", dependencies=[_ANYONE])
+    @routes.get("/sites", dependencies=[ANYONE])
     async def list_sites(page: PageQuery, area: str | None = None) -> SitePage:
         """Sites of this region by code; `area` takes in what lies inside it."""
         async with database.read() as conn:
@@ -236,7 +235,7 @@ def router(database: Database, keys: KeyRing, link: LinkOf) -> APIRouter:
         kept, after = page.cut(rows, lambda row: row.code)
         return SitePage(rows=[_out(row) for row in kept], next=after)
 
-    @routes.get("/sites/others", dependencies=[_ANYONE])
+    @routes.get("/sites/others", dependencies=[ANYONE])
     async def other_sites(page: PageQuery) -> OtherSitePage:
         """Sites of the other regions: area and kind, never where exactly."""
         async with database.read() as conn:
@@ -261,7 +260,7 @@ def router(database: Database, keys: KeyRing, link: LinkOf) -> APIRouter:
             address = PersonalText(text.decode())
         return revealed(SiteDetail(**_out(row).model_dump(), address=address))
 
-    @routes.post("/sites/{site_id}:correct", response_model=SiteOut, dependencies=[_STORES])
+    @routes.post("/sites/{site_id}:correct", response_model=SiteOut, dependencies=[KEEPER])
     async def correct_site(site_id: UUID, body: SiteCorrectIn, once: Once) -> Response:
         """Correct a site's name or address; other regions know neither."""
         async with database.transaction() as tx:
@@ -280,7 +279,7 @@ def router(database: Database, keys: KeyRing, link: LinkOf) -> APIRouter:
                 raise problem("version-changed")
             return await once.answer(tx, 200, _out(row).model_dump(mode="json"))
 
-    @routes.post("/sites/{site_id}:close", response_model=SiteOut, dependencies=[_STORES])
+    @routes.post("/sites/{site_id}:close", response_model=SiteOut, dependencies=[KEEPER])
     async def close_site(site_id: UUID, body: CloseIn, once: Once) -> Response:
         """Close a site: what is not handed out there is released, for its needs to go elsewhere."""
         async with database.transaction() as tx:
@@ -291,7 +290,7 @@ def router(database: Database, keys: KeyRing, link: LinkOf) -> APIRouter:
                 raise await _missing(tx, site_id, "not-open")
             return await once.answer(tx, 200, _out(row).model_dump(mode="json"))
 
-    @routes.post("/sites/{site_id}:reopen", response_model=SiteOut, dependencies=[_STORES])
+    @routes.post("/sites/{site_id}:reopen", response_model=SiteOut, dependencies=[KEEPER])
     async def reopen_site(site_id: UUID, body: Reason, once: Once) -> Response:
         """Open a closed site; pick-up deadlines are extended by the time it was closed."""
         async with database.transaction() as tx:
@@ -302,7 +301,7 @@ def router(database: Database, keys: KeyRing, link: LinkOf) -> APIRouter:
                 raise await _missing(tx, site_id, "not-closed")
             return await once.answer(tx, 200, _out(row).model_dump(mode="json"))
 
-    @routes.post("/items", status_code=201, response_model=ItemOut, dependencies=[_STORES])
+    @routes.post("/items", status_code=201, response_model=ItemOut, dependencies=[KEEPER])
     async def add_item(body: ItemIn, once: Once) -> Response:
         """Add an item. Sent again with the same content it gives the item there is."""
         row = sites.ItemRow(
@@ -325,7 +324,7 @@ def router(database: Database, keys: KeyRing, link: LinkOf) -> APIRouter:
             out = ItemOut.model_validate(row, from_attributes=True)
             return await once.answer(tx, status, out.model_dump(mode="json"))
 
-    @routes.post("/items/{code}:correct", response_model=ItemOut, dependencies=[_STORES])
+    @routes.post("/items/{code}:correct", response_model=ItemOut, dependencies=[KEEPER])
     async def correct_item(code: str, body: ItemCorrectIn, once: Once) -> Response:
         """Correct an item's names, or whether it is given on prescription only."""
         async with database.transaction() as tx:
@@ -348,7 +347,7 @@ def router(database: Database, keys: KeyRing, link: LinkOf) -> APIRouter:
             out = ItemOut.model_validate(row, from_attributes=True)
             return await once.answer(tx, 200, out.model_dump(mode="json"))
 
-    @routes.get("/items", dependencies=[_ANYONE])
+    @routes.get("/items", dependencies=[ANYONE])
     async def list_items(page: PageQuery) -> ItemPage:
         """Items by code."""
         async with database.read() as conn:

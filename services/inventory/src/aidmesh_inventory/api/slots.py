@@ -5,15 +5,15 @@ from typing import Annotated
 from uuid import UUID, uuid4
 
 import asyncpg
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Query, Response
 from pydantic import AwareDatetime, BaseModel, Field, TypeAdapter
 
-from aidmesh_chassis.auth import Caller, Role, require
 from aidmesh_chassis.db import Database
 from aidmesh_chassis.http import Body, BulkRoute, PageQuery
 from aidmesh_chassis.idempotency import Once
 from aidmesh_contracts.values import Code
 from aidmesh_inventory.api.bulk import BulkIn, BulkOut, SiteRow, add_at_sites
+from aidmesh_inventory.api.callers import Staff, Storekeeper
 from aidmesh_inventory.api.problems import problem
 from aidmesh_inventory.domain.days import day_of
 from aidmesh_inventory.domain.shown import surplus
@@ -21,9 +21,7 @@ from aidmesh_inventory.handlers import places
 from aidmesh_inventory.store import slots
 from aidmesh_inventory.store.slots import NewSlot
 
-Staff = Annotated[Caller, Depends(require())]
 _SLOT_KEY: TypeAdapter[tuple[datetime, UUID]] = TypeAdapter(tuple[datetime, UUID])
-Manager = Annotated[Caller, Depends(require(Role.LOGISTICIAN, Role.LEAD))]
 
 
 class SlotFields(Body):
@@ -100,7 +98,7 @@ def router(database: Database, region: str) -> APIRouter:
     bulk_routes = APIRouter(tags=["beds and slots"], route_class=BulkRoute)
 
     @routes.post("/slots", status_code=201)
-    async def add_slot(body: SlotIn, caller: Manager, once: Once) -> Response:
+    async def add_slot(body: SlotIn, caller: Storekeeper, once: Once) -> Response:
         """Add a slot."""
         async with database.transaction() as tx:
             if known := await once.replay(tx):
@@ -112,7 +110,7 @@ def router(database: Database, region: str) -> APIRouter:
             return await once.answer(tx, 201, {"slot_id": slot_id})
 
     @bulk_routes.post("/slots:bulk", response_model=BulkOut)
-    async def add_slot_rows(body: BulkIn, caller: Manager, once: Once) -> Response:
+    async def add_slot_rows(body: BulkIn, caller: Storekeeper, once: Once) -> Response:
         """Rows with the fields of a slot and `site_id` or `site_code`."""
         async with database.transaction() as tx:
             if known := await once.replay(tx):
@@ -123,7 +121,7 @@ def router(database: Database, region: str) -> APIRouter:
             return await once.answer(tx, 200, done)
 
     @routes.post("/slots/{slot_id}:cancel")
-    async def cancel_slot(slot_id: UUID, caller: Manager, once: Once) -> Response:
+    async def cancel_slot(slot_id: UUID, caller: Storekeeper, once: Once) -> Response:
         """Cancel a slot; those who had a seat are placed anew."""
         async with database.transaction() as tx:
             if known := await once.replay(tx):

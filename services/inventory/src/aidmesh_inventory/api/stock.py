@@ -6,10 +6,9 @@ from typing import Annotated
 from uuid import UUID, uuid4
 
 import asyncpg
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, Field, TypeAdapter
 
-from aidmesh_chassis.auth import Caller, Role, require
 from aidmesh_chassis.db import Database
 from aidmesh_chassis.http import Body, BulkRoute, Page, PageQuery
 from aidmesh_chassis.idempotency import Once
@@ -18,20 +17,16 @@ from aidmesh_contracts.ids import derive_id
 from aidmesh_contracts.restriction import EnteredRestriction
 from aidmesh_contracts.values import Code, Currency
 from aidmesh_inventory.api.bulk import Bulk, BulkIn, BulkOut, SiteRow, resolve_sites
+from aidmesh_inventory.api.callers import ANYONE, Quantity, Staff, Storekeeper
 from aidmesh_inventory.api.problems import problem
 from aidmesh_inventory.domain.days import day_of
 from aidmesh_inventory.domain.shown import surplus
 from aidmesh_inventory.handlers import receipts, reversals
 from aidmesh_inventory.store import stock, world
 
-_UUID_KEY: TypeAdapter[UUID] = TypeAdapter(UUID)
-_ANYONE = Depends(require())
-Staff = Annotated[Caller, Depends(require())]
-Storekeeper = Annotated[Caller, Depends(require(Role.LOGISTICIAN, Role.LEAD))]
 _STOCK_KEY: TypeAdapter[tuple[bool, str, str, UUID]] = TypeAdapter(tuple[bool, str, str, UUID])
 """Whether it is another region's, the item, that region (none for this one) and the site."""
 _LINE_KEY: TypeAdapter[tuple[UUID, str]] = TypeAdapter(tuple[UUID, str])
-Quantity = Annotated[int, Field(ge=1, le=1_000_000)]
 Minor = Annotated[int, Field(ge=0, le=10**15)]
 Batch = Annotated[str, Field(min_length=1, max_length=64)]
 
@@ -346,7 +341,7 @@ def router(database: Database, region: str, link: LinkOf) -> APIRouter:
             next=after,
         )
 
-    @routes.get("/purchases/expected", dependencies=[_ANYONE])
+    @routes.get("/purchases/expected", dependencies=[ANYONE])
     async def expected(page: PageQuery) -> ExpectedPage:
         """What was ordered and has not come in."""
         async with database.read() as conn:

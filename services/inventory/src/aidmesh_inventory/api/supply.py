@@ -5,15 +5,15 @@ from typing import Annotated, Literal
 from uuid import UUID
 
 import asyncpg
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 from pydantic import BaseModel, Field, TypeAdapter
 
-from aidmesh_chassis.auth import Caller, require
 from aidmesh_chassis.db import Database
 from aidmesh_chassis.http import Body, PageQuery
 from aidmesh_chassis.idempotency import CHANGES_NOTHING
 from aidmesh_chassis.peers import LinkOf, LinkState
 from aidmesh_contracts.values import Code
+from aidmesh_inventory.api.callers import Staff
 from aidmesh_inventory.api.capacity import CapacityRow, hide_sensitive
 from aidmesh_inventory.api.stock import own_shown
 from aidmesh_inventory.domain.supply import At, Free, places_now, sets_at, supply_of
@@ -22,7 +22,6 @@ from aidmesh_inventory.store import world
 WANTED_MAX = 200
 SITES_MAX = 10
 """How many sites are named for each kind: those with the most."""
-Staff = Annotated[Caller, Depends(require())]
 _ITEM: TypeAdapter[str] = TypeAdapter(str)
 
 

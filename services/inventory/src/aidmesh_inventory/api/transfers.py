@@ -2,18 +2,19 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Literal
 from uuid import UUID, uuid4
 
-from fastapi import APIRouter, Depends, Response
-from pydantic import BaseModel, Field, TypeAdapter
+from fastapi import APIRouter, Response
+from pydantic import BaseModel, TypeAdapter
 
-from aidmesh_chassis.auth import Caller, Role, require
+from aidmesh_chassis.auth import Caller
 from aidmesh_chassis.db import Database, Tx
 from aidmesh_chassis.http import Body, PageQuery
 from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.peers import LinkOf, LinkState
 from aidmesh_contracts.values import Code, Region
+from aidmesh_inventory.api.callers import ANYONE, Quantity, Storekeeper
 from aidmesh_inventory.api.problems import problem
 from aidmesh_inventory.domain.transfers import State
 from aidmesh_inventory.handlers import transfers as handlers
@@ -21,9 +22,6 @@ from aidmesh_inventory.store import transfers
 from aidmesh_inventory.store.transfers import Transfer
 
 _KEY: TypeAdapter[tuple[datetime, UUID]] = TypeAdapter(tuple[datetime, UUID])
-_ANYONE = Depends(require())
-Storekeeper = Annotated[Caller, Depends(require(Role.LOGISTICIAN, Role.LEAD))]
-Quantity = Annotated[int, Field(ge=1, le=1_000_000)]
 
 
 class AskIn(Body):
@@ -103,7 +101,7 @@ def router(database: Database, region: str, link: LinkOf) -> APIRouter:
         found = TransferOut.model_validate(row, from_attributes=True)
         return found.model_copy(update={"link": link(other)})
 
-    @routes.get("/transfers", dependencies=[_ANYONE])
+    @routes.get("/transfers", dependencies=[ANYONE])
     async def list_transfers(
         page: PageQuery,
         direction: Literal["in", "out"],
