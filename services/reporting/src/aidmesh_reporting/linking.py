@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from typing import Final
+from uuid import UUID
 
 from aidmesh_chassis.consuming import Received
 from aidmesh_chassis.db import Tx
@@ -26,6 +27,7 @@ async def hear(tx: Tx, batch: Sequence[Received[LinkServedV1]]) -> None:
     regions = await links.regions_of(tx.conn, ids)
     known = await links.heard(tx.conn, ids)
     dirty: set[str] = set()
+    fresh: dict[UUID, Heard] = {}
     for each in batch:
         said = each.event
         before = known.get(said.link_id)
@@ -37,9 +39,9 @@ async def hear(tx: Tx, batch: Sequence[Received[LinkServedV1]]) -> None:
         if before is not None and before.version >= said.version:
             continue
         after = Heard(said.link_id, each.region, said.version, sorted(set(said.months)))
-        await links.put_heard(tx.conn, after)
-        known[said.link_id] = after
+        known[said.link_id] = fresh[said.link_id] = after
         dirty |= set(after.months) ^ set(() if before is None else before.months)
+    await links.put_heard(tx.conn, fresh.values())
     await months.mark_dirty(tx.conn, dirty)
 
 

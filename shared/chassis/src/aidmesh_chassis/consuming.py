@@ -281,7 +281,7 @@ class Inlet:
             of_others = [each for each in unique.values() if each.region != self._db.origin.region]
             if of_others:
                 is_fence = any(isinstance(each.event, RegionChangedV1) for each in of_others)
-                await standings.enter(tx.conn, alone=is_fence)
+                await standings.lock_fence(tx.conn, exclusive=is_fence)
             fresh, changed = await inbox.admit(tx.conn, list(unique.values()))
             if changed or (len(unique) < len(batch) and _contradicts_itself(batch)):
                 raise Poison(inbox.OTHER_CONTENT)

@@ -82,9 +82,9 @@ def counts(stand: Stand | None, epoch: int) -> bool:
     return stand.standing == "member" and epoch >= stand.epoch
 
 
-async def enter(conn: asyncpg.Connection, *, alone: bool) -> None:
+async def lock_fence(conn: asyncpg.Connection, *, exclusive: bool) -> None:
     """Wait until no fence is being put up, or, to put one up, until nobody else is at work."""
-    lock = "pg_advisory_xact_lock" if alone else "pg_advisory_xact_lock_shared"
+    lock = "pg_advisory_xact_lock" if exclusive else "pg_advisory_xact_lock_shared"
     await conn.execute(f"SELECT {lock}(hashtextextended('standings', 0))")
 
 
@@ -181,24 +181,25 @@ async def take_in(
     Returns:
         what is new.
     """
-    await enter(tx.conn, alone=True)
+    await lock_fence(tx.conn, exclusive=True)
     before = await known(tx.conn)
     news = {
         region: News(before.get(region), stand)
         for region, (stand, _) in sorted(said.items())
         if region not in before or stand.rank > before[region].rank
     }
-    await tx.conn.executemany(
+    await tx.conn.execute(
         """
         INSERT INTO region_standing (region, standing, epoch, since, told_by)
-        VALUES ($1, $2, $3, $4, $5)
+        SELECT * FROM unnest($1::text[], $2::text[], $3::int[], $4::timestamptz[], $5::text[])
         ON CONFLICT (region) DO UPDATE SET standing = excluded.standing, epoch = excluded.epoch,
             since = excluded.since, told_by = excluded.told_by
         """,
-        [
-            (region, each.now.standing, each.now.epoch, each.now.since, said[region][1])
-            for region, each in news.items()
-        ],
+        list(news),
+        [each.now.standing for each in news.values()],
+        [each.now.epoch for each in news.values()],
+        [each.now.since for each in news.values()],
+        [said[region][1] for region in news],
     )
     others = {region: each for region, each in news.items() if region != tx.origin.region}
     if others:

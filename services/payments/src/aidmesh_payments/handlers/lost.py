@@ -73,7 +73,7 @@ async def confirm(tx: Tx, region: str, by: UUID) -> None:
     if asked.asked_by == by:
         raise problem("second-person-needed")
     await store.decide(tx.conn, asked.id, "confirmed", by)
-    await standings.enter(tx.conn, alone=True)
+    await standings.lock_fence(tx.conn, exclusive=True)
     before = (await standings.known(tx.conn)).get(region)
     heard = await standings.epoch_of(tx.conn, region)
     epoch = heard if before is None else max(heard, before.epoch)
@@ -86,7 +86,7 @@ async def readmit(tx: Tx, region: str) -> None:
     Raises:
         Problem: it is not lost, or what it said too late was not all seen to.
     """
-    await standings.enter(tx.conn, alone=True)
+    await standings.lock_fence(tx.conn, exclusive=True)
     before = (await standings.known(tx.conn)).get(region)
     if before is None or before.standing != "lost":
         raise problem("wrong-state")

@@ -123,15 +123,22 @@ async def heard(conn: asyncpg.Connection, link_ids: Collection[UUID]) -> dict[UU
     return {row["link_id"]: Heard(*row) for row in rows}
 
 
-async def put_heard(conn: asyncpg.Connection, said: Heard) -> None:
-    """Keep what the other side of a link says now."""
+async def put_heard(conn: asyncpg.Connection, said: Collection[Heard]) -> None:
+    """Keep what the other sides of links say now."""
     await conn.execute(
         """
-        INSERT INTO link_heard (link_id, region, version, months) VALUES ($1, $2, $3, $4)
+        INSERT INTO link_heard (link_id, region, version, months)
+        SELECT link_id, region, version, string_to_array(months, ',')
+        FROM unnest($1::uuid[], $2::text[], $3::int[], $4::text[])
+            AS said (link_id, region, version, months)
+        ORDER BY link_id
         ON CONFLICT (link_id) DO UPDATE
         SET version = excluded.version, months = excluded.months, heard_at = now()
         """,
-        *said,
+        [each.link_id for each in said],
+        [each.region for each in said],
+        [each.version for each in said],
+        [",".join(each.months) for each in said],
     )
 
 
@@ -166,13 +173,17 @@ async def untold(conn: asyncpg.Connection, limit: int) -> list[asyncpg.Record]:
 
 async def put_told(conn: asyncpg.Connection, told: Sequence[tuple[UUID, int, list[str]]]) -> None:
     """Note what the other sides of links are told."""
-    await conn.executemany(
+    await conn.execute(
         """
-        INSERT INTO link_told (link_id, version, months) VALUES ($1, $2, $3)
+        INSERT INTO link_told (link_id, version, months)
+        SELECT link_id, version, string_to_array(months, ',')
+        FROM unnest($1::uuid[], $2::int[], $3::text[]) AS told (link_id, version, months)
         ON CONFLICT (link_id) DO UPDATE
         SET version = excluded.version, months = excluded.months
         """,
-        told,
+        [link_id for link_id, _, _ in told],
+        [version for _, version, _ in told],
+        [",".join(months) for _, _, months in told],
     )
 
 
