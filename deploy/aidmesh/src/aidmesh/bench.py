@@ -3,7 +3,7 @@ and how many rows a second an import takes in by itself.
 
 The mix is half stock, three tenths a slot that also costs money, two tenths cash. Everything is
 as in service: encryption on, PostgreSQL and JetStream on disk with every flush, contacts that are
-safe, approval by the catalog's rule. Setting up is not counted.
+safe, approval by the catalogue's rule. Setting up is not counted.
 """
 
 import asyncio

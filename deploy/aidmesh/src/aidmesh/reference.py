@@ -1,6 +1,6 @@
 """`python -m aidmesh.reference write FOLDER`: what operators look up, written from the code.
 
-The words of the logs, the metrics, the problem types and the settings, each from the catalog that
+The words of the logs, the metrics, the problem types and the settings, each from the catalogue that
 the code itself uses.
 """
 

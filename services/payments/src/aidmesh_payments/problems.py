@@ -1,4 +1,4 @@
-"""Problems of payments: its part of the catalog, and how refusals become answers."""
+"""Problems of payments: its part of the catalogue, and how refusals become answers."""
 
 from enum import StrEnum
 from typing import Final
@@ -195,7 +195,7 @@ PROBLEMS: Final[tuple[ProblemType, ...]] = (
         "Keep no details of them; let the money of a payment that came back go (give-up).",
     ),
 )
-"""Payments' part of the catalog."""
+"""Payments' part of the catalogue."""
 
 _BY_SLUG = {kind.slug: kind for kind in PROBLEMS}
 

@@ -47,7 +47,7 @@ NOT_CONFIDENTIAL: Final = ProblemType(
     "passphrase was sent just now, change it.",
 )
 PROBLEMS: Final = (WRONG_PASSPHRASE, KEYS_UNUSABLE, NOT_CONFIDENTIAL)
-"""What these routes add to the catalog."""
+"""What these routes add to the catalogue."""
 
 
 class Passphrase(Hidden[str]):

@@ -1,4 +1,4 @@
-"""`python -m aidmesh_contracts write FOLDER`: schemas, AsyncAPI documents, the event catalog."""
+"""`python -m aidmesh_contracts write FOLDER`: schemas, AsyncAPI documents, the event catalogue."""
 
 import json
 import sys

@@ -143,7 +143,7 @@ def _summary(event: type[Event]) -> str:
 
 
 def table(events: Iterable[type[Event]] = ALL) -> str:
-    """Return the event catalog as a Markdown table."""
+    """Return the event catalogue as a Markdown table."""
     takers: dict[type[Event], list[str]] = {}
     for consumer in CONSUMERS:
         for event in consumer.events:
