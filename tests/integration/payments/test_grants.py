@@ -187,3 +187,23 @@ async def test_an_office_that_there_is_not_pays_for_no_grant(api: Api) -> None:
     api.peers.expect({"odesa", "lviv"})
     made = await api.post("/v1/grants", 201, **body)
     assert (await api.get(f"/v1/grants/{made['grant_id']}"))["paying_office"] == "lviv"
+
+
+async def test_what_cannot_be_a_grant_or_a_rate_is_refused_with_the_reason(api: Api) -> None:
+    donor = await api.post("/v1/donors", 201, name="A donor")
+    line = {"code": "aid", "amount_minor": 900_000}
+    grant = {"donor_id": donor["donor_id"], "code": "g1", "currency": "EUR",
+             "amount_minor": 1_000_000, "period_from": "2024-01-01", "period_to": "2024-12-31",
+             "budget_lines": [line]}  # fmt: skip
+    rate = {"base": "EUR", "spending": "UAH", "on": "2024-02-01", "source": "nbu", "rate": "41.25"}
+    for path, body, reason in (
+        ("/v1/grants", {**grant, "period_to": "2023-12-31"}, "period-ends-before-it-begins"),
+        ("/v1/grants", {**grant, "budget_lines": [line, line]}, "budget-lines-unfit"),
+        ("/v1/rates", {**rate, "rate": "0"}, "rate-unfit"),
+        ("/v1/rates", {**rate, "spending": "EUR"}, "rate-unfit"),
+    ):
+        assert (await api.post(path, 422, **body))["type"].endswith(reason)
+    grant_id = await api.grant()
+    nothing = {"loss_minor": 0, "on": "2024-02-01", "reason": "rounding"}
+    refused = await api.post(f"/v1/grants/{grant_id}:book-difference", 422, **nothing)
+    assert refused["type"].endswith("amount-is-zero")

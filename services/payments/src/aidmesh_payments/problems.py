@@ -26,6 +26,18 @@ PROBLEMS: Final[tuple[ProblemType, ...]] = (
         "Use one of the grant's budget lines.",
     ),
     ProblemType(
+        "budget-lines-unfit",
+        422,
+        "A budget line is named twice, or as overhead is",
+        "Give each line a code of its own; `overhead` is kept for what the grant pays for it.",
+    ),
+    ProblemType(
+        "amount-is-zero",
+        422,
+        "The amount is nothing",
+        "Send an amount that is worth at least one minor unit of the grant's currency.",
+    ),
+    ProblemType(
         "money-not-received",
         409,
         "The grant has not received so much",
@@ -121,6 +133,12 @@ PROBLEMS: Final[tuple[ProblemType, ...]] = (
         422,
         "There is no exchange rate",
         "Send rate, rate_on and rate_source, or record a rate under /v1/rates first.",
+    ),
+    ProblemType(
+        "rate-unfit",
+        422,
+        "That is no exchange rate",
+        "Send a decimal number greater than zero, between two different currencies.",
     ),
     ProblemType(
         "restriction-misfit",

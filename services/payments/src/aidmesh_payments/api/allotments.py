@@ -73,7 +73,7 @@ def _rate(text: str | None, on: date | None, source: str | None, today: date) ->
     try:
         return Rate(text, on or today, source or "entered")
     except ValueError:
-        raise problem("rate-missing") from None
+        raise problem("rate-unfit") from None
 
 
 def router(desk: Desk) -> APIRouter:

@@ -118,8 +118,10 @@ def router(desk: Desk) -> APIRouter:
     @routes.post("/grants", status_code=201)
     async def pledge(body: GrantBody, caller: Finance, once: Once) -> Response:
         codes = [line.code for line in body.budget_lines]
-        if body.period_to < body.period_from or len(set(codes)) < len(codes) or OVERHEAD in codes:
-            raise problem("budget-line-unknown")
+        if body.period_to < body.period_from:
+            raise problem("period-ends-before-it-begins")
+        if len(set(codes)) < len(codes) or OVERHEAD in codes:
+            raise problem("budget-lines-unfit")
         async with desk.db.transaction() as tx:
             if known := await once.replay(tx):
                 return known
@@ -237,7 +239,7 @@ def router(desk: Desk) -> APIRouter:
         grant_id: UUID, body: DifferenceBody, caller: Finance, once: Once
     ) -> Response:
         if body.loss_minor == 0:
-            raise problem("not-so-much")
+            raise problem("amount-is-zero")
         async with desk.db.transaction() as tx:
             if known := await once.replay(tx):
                 return known
@@ -269,9 +271,9 @@ def router(desk: Desk) -> APIRouter:
         try:
             Rate(body.rate, body.on, body.source)
         except ValueError:
-            raise problem("rate-missing") from None
+            raise problem("rate-unfit") from None
         if body.base == body.spending:
-            raise problem("rate-missing")
+            raise problem("rate-unfit")
         async with desk.db.transaction() as tx:
             if known := await once.replay(tx):
                 return known

@@ -139,7 +139,7 @@ def _granted_minor(order: Order, grant_currency: str, rate: Rate) -> int:
             order.amount_minor, order.currency, grant_currency, rate.text
         )
     if granted_minor == 0:
-        raise problem("not-so-much")
+        raise problem("amount-is-zero")
     return granted_minor
 
 

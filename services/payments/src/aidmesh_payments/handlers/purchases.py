@@ -49,7 +49,7 @@ async def draw_up(office: Office, tx: Tx, purchase_id: PurchaseId, wish: Wish, b
         raise Problem(NOT_FOUND)
     drafted = rules.draft(wish.lines, by)
     if drafted.amount_minor == 0:
-        raise problem("not-so-much")
+        raise problem("amount-is-zero")
     await store.insert(
         tx.conn,
         PurchaseRow(
