@@ -1,14 +1,10 @@
 """Which handler takes which event."""
 
-from collections.abc import Mapping, Sequence
 from functools import partial
 
 from aidmesh_chassis import peer_keys
-from aidmesh_chassis.consuming import Handler, Subscription
-from aidmesh_chassis.db import Tx
-from aidmesh_chassis.envelope import Received
+from aidmesh_chassis.consuming import Subscription, class_by_class
 from aidmesh_chassis.standings import Follower
-from aidmesh_contracts.base import Event
 from aidmesh_contracts.intake import (
     AidGivenV1,
     NeedApprovedV1,
@@ -50,19 +46,6 @@ WORLD_LINGER_S = 0.1
 """Copies of what peers say may be a moment older; larger batches cost less."""
 
 
-def _in_order(handlers: Mapping[type[Event], Handler]) -> dict[type[Event], Handler]:
-    """Have a batch handled class by class, once all that it touches is locked in one order."""
-
-    async def take_in(tx: Tx, batch: Sequence[Received[Event]]) -> None:
-        await locking.lock_local(tx, batch)
-        for event_class, handler in handlers.items():
-            group = [each for each in batch if type(each.event) is event_class]
-            if group:
-                await handler(tx, group)
-
-    return dict.fromkeys(handlers, take_in)
-
-
 def subscriptions(region: str) -> tuple[Subscription, ...]:
     """The service's subscriptions.
 
@@ -72,7 +55,8 @@ def subscriptions(region: str) -> tuple[Subscription, ...]:
     return (
         Subscription(
             Stream.LOCAL,
-            _in_order(
+            class_by_class(
+                locking.lock_local,
                 {
                     NeedWithdrawnV1: attempts.withdraw,
                     PurchaseOrderedV1: receipts.expect,
@@ -83,7 +67,7 @@ def subscriptions(region: str) -> tuple[Subscription, ...]:
                     NeedToldV1: attempts.tell,
                     NeedApprovedV1: hold.hold,
                     WaitingChangedV1: proposing.keep_waiting,
-                }
+                },
             ),
         ),
         Subscription(

@@ -1,14 +1,10 @@
 """Which handler takes which event."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 
 from aidmesh_chassis import handoff, peer_keys
-from aidmesh_chassis.consuming import Handler, Subscription
-from aidmesh_chassis.db import Tx
-from aidmesh_chassis.envelope import Received
+from aidmesh_chassis.consuming import Subscription, class_by_class
 from aidmesh_chassis.standings import Follower
-from aidmesh_contracts.base import Event
 from aidmesh_contracts.intake import (
     AidGivenV1,
     NeedApprovedV1,
@@ -67,28 +63,13 @@ from aidmesh_payments.handlers import (
 )
 from aidmesh_payments.handlers.office import Office
 
-Lock = Callable[[Tx, Sequence[Received[Event]]], Awaitable[None]]
-
-
-def _in_order(lock: Lock, handlers: Mapping[type[Event], Handler]) -> dict[type[Event], Handler]:
-    """Have a batch handled class by class, once all that it touches is locked in one order."""
-
-    async def take_in(tx: Tx, batch: Sequence[Received[Event]]) -> None:
-        await lock(tx, batch)
-        for event_class, handler in handlers.items():
-            group = [item for item in batch if type(item.event) is event_class]
-            if group:
-                await handler(tx, group)
-
-    return dict.fromkeys(handlers, take_in)
-
 
 def subscriptions(office: Office) -> tuple[Subscription, ...]:
     """Return what payments takes in; what frees money comes before what asks for it."""
     return (
         Subscription(
             Stream.LOCAL,
-            _in_order(
+            class_by_class(
                 partial(locking.lock_local, office),
                 {
                     NeedWithdrawnV1: partial(ending.withdraw, office),
@@ -114,7 +95,7 @@ def subscriptions(office: Office) -> tuple[Subscription, ...]:
         ),
         Subscription(
             Stream.WORLD,
-            _in_order(
+            class_by_class(
                 partial(locking.lock_world, office),
                 {
                     GrantChangedV1: partial(holding.know_grants, office),

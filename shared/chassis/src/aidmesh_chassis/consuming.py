@@ -51,7 +51,7 @@ E = TypeVar("E", bound=Event)
 Handler = Callable[[Tx, Sequence[Received[Any]]], Awaitable[None]]
 Answer = Callable[[UUID], Event]
 
-__all__ = ["Answer", "Handler", "Inlet", "Received", "Subscription"]
+__all__ = ["Answer", "Handler", "Inlet", "Received", "Subscription", "class_by_class"]
 
 
 class Subscription:
@@ -98,6 +98,22 @@ class Subscription:
                     raise ValueError(f"{consumer.durable}: handlers and contracts differ: {names}")
                 return consumer
         raise ValueError(f"the contracts name no consumer for {service} on {self.stream}")
+
+
+def class_by_class(
+    lock: Callable[[Tx, Sequence[Received[Event]]], Awaitable[None]],
+    handlers: Mapping[type[Event], Handler],
+) -> dict[type[Event], Handler]:
+    """Have a batch handled class by class, once all that it touches is locked in one order."""
+
+    async def take_in(tx: Tx, batch: Sequence[Received[Event]]) -> None:
+        await lock(tx, batch)
+        for event_class, handler in handlers.items():
+            group = [each for each in batch if type(each.event) is event_class]
+            if group:
+                await handler(tx, group)
+
+    return dict.fromkeys(handlers, take_in)
 
 
 class Inlet:

@@ -11,8 +11,8 @@ from typing import Final
 
 from aidmesh.chaos.judge import REST_S_MAX, counted, judge
 from aidmesh.chaos.load.crowd import Crowd, crowd_of
+from aidmesh.chaos.mesh_process import Order
 from aidmesh.chaos.nemesis import Injected, Nemesis
-from aidmesh.chaos.office import Order
 from aidmesh.chaos.plan import NATS, POSTGRES, plan_of
 from aidmesh.chaos.recovery import RECOVERY_S_MAX, Watch, until
 from aidmesh.chaos.report import Report

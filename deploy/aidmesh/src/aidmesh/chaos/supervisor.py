@@ -15,7 +15,7 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from aidmesh.chaos.office import TOLD, Order, Told
+from aidmesh.chaos.mesh_process import TOLD, Order, Told
 from aidmesh.embedded import EmbeddedError, StartError
 from aidmesh.embedded.process import KeptProcess
 from aidmesh.meshfile import MeshFile, read_mesh
@@ -109,7 +109,7 @@ async def supervised(order: Order) -> AsyncIterator[Supervisor]:
     asked = order.data / "order.json"
     asked.write_text(order.model_dump_json(), encoding="utf-8")
     process = KeptProcess(
-        command=(sys.executable, "-m", "aidmesh.chaos.office", str(asked)),
+        command=(sys.executable, "-m", "aidmesh.chaos.mesh_process", str(asked)),
         output=order.data / "office.log",
         stop_ms_max=STOP_MS_MAX,
     )
