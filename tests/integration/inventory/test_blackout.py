@@ -12,6 +12,7 @@ import pytest
 
 from aidmesh_contracts.intake import NeedToldV1
 from aidmesh_contracts.inventory import ReservationReleasedV1
+from aidmesh_contracts.pickup import ends_at
 from aidmesh_contracts.values import CapacityDemand
 from aidmesh_inventory.handlers import sites, sweeps
 from integration.inventory.world import DAY, World, approved, confirmed, night
@@ -169,8 +170,16 @@ async def test_a_clock_that_starts_after_a_blackout_was_not_stopped_by_it(world:
         )
         await world.take(told)
     assert await office.look() == 0
+    assert (await office.left_h()).count(LEFT_H) == 3
     # Word that came late starts the clock when it came.
-    assert sorted(await office.left_h()) == [*[LEFT_H] * 3, 24.0, 24.0]
+    started = await world.rows(
+        "SELECT collect_by FROM reservation WHERE need_id = ANY($1::uuid[])",
+        [late.need_id, told_before.need_id],
+    )
+    assert {row["collect_by"] for row in started} <= {
+        ends_at(now, 1),
+        ends_at(now + timedelta(minutes=5), 1),
+    }
 
 
 async def test_what_is_taken_back_after_a_blackout_is_kept_for_a_day(world: World) -> None:

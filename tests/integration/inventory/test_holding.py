@@ -11,6 +11,7 @@ from aidmesh_contracts.inventory import (
     ReservationReleasedV1,
     SupplyGrewV1,
 )
+from aidmesh_contracts.pickup import ends_at
 from aidmesh_contracts.restriction import Restriction
 from aidmesh_inventory.handlers import sites, sweeps
 from integration.inventory.world import World, approved, confirmed, paid, withdrawn
@@ -155,7 +156,7 @@ async def test_what_is_not_collected_goes_back_but_not_while_the_site_is_closed(
     collect_by = await world.value(
         "SELECT collect_by FROM reservation WHERE need_id = $1", need.need_id
     )
-    assert collect_by == now + timedelta(days=3)
+    assert collect_by == ends_at(now, 3)
     # The message came back, so the person was told in person, a day later.
     later = now + timedelta(days=1)
     for told_at in (later, now):
@@ -170,7 +171,7 @@ async def test_what_is_not_collected_goes_back_but_not_while_the_site_is_closed(
         )
         assert await world.value(
             "SELECT collect_by FROM reservation WHERE need_id = $1", need.need_id
-        ) == later + timedelta(days=3)
+        ) == ends_at(later, 3)
     overdue = "UPDATE reservation SET collect_by = now() - interval '1 s' WHERE need_id = $1"
 
     await world.execute(overdue, need.need_id)

@@ -12,6 +12,7 @@ from aidmesh_contracts.ids import PayeeRef, PayoutId, SiteId
 from aidmesh_contracts.intake import NeedApprovedV1, PayeeSealedV1
 from aidmesh_contracts.inventory import AlertChangedV1, SiteChangedV1
 from aidmesh_contracts.payments import CommitmentHeldV1, CommitmentReleasedV1, CommitmentSpentV1
+from aidmesh_contracts.pickup import ends_at
 from aidmesh_payments.domain.payout import PayoutRefusal, Verb
 from aidmesh_payments.handlers import sweeps
 from aidmesh_payments.handlers.payouts import Step, redo, take_steps
@@ -24,8 +25,13 @@ def ago(**time: float) -> datetime:
     return datetime.now(UTC) - timedelta(**time)
 
 
-def about(time: timedelta, *, hours: int) -> bool:
-    return abs(time - timedelta(hours=hours)) < timedelta(minutes=5)
+async def stood_still(desk: Desk, *, hours: int) -> bool:
+    """Whether the clocks of all cash that waits stood still for so long."""
+    clocks = await desk.value(
+        "SELECT array_agg(ARRAY[collect_from, collect_by]) FROM commitment WHERE cause IS NULL"
+    )
+    longer = [until - ends_at(started_at, DAYS) for started_at, until in clocks]
+    return all(abs(each - timedelta(hours=hours)) < timedelta(minutes=5) for each in longer)
 
 
 async def waiting(desk: Desk, *needs: NeedApprovedV1, passed: timedelta) -> None:
@@ -126,8 +132,7 @@ async def test_the_clock_starts_when_told_although_it_is_listed(desk: Desk) -> N
     await desk.feed(confirmed(need))
     assert await steps(desk, "approve", "export") == []
     await desk.feed(told(need))
-    left = await desk.value("SELECT collect_by - now() FROM commitment")
-    assert about(left, hours=24 * DAYS)
+    assert await stood_still(desk, hours=0)
 
 
 async def test_cash_that_was_fetched_all_the_same_is_settled_late(desk: Desk) -> None:
@@ -179,8 +184,8 @@ async def test_what_comes_back_from_a_bank_and_is_paid_in_cash_waits_from_then_o
     await desk.run(lambda tx: take_steps(desk.office, tx, "reject", reject, CHECKER))
     await desk.run(lambda tx: redo(desk.office, tx, payout_id, CHECKER, refs[1]))
     assert await goes_back(desk) == set()
-    left = await desk.value("SELECT collect_by - now() FROM commitment")
-    assert about(left, hours=24 * DAYS)
+    assert await desk.value("SELECT collect_from > now() - interval '1 hour' FROM commitment")
+    assert await stood_still(desk, hours=0)
 
 
 async def test_how_they_are_paid_may_come_after_they_were_told(desk: Desk) -> None:
@@ -224,12 +229,11 @@ async def test_a_closed_site_stops_the_clock_in_whichever_order_it_is_told(
     assert await desk.value("SELECT status || version FROM site") == "open3"
     await waiting(desk, here, elsewhere, passed=timedelta(days=DAYS + 1))
     assert await goes_back(desk) == {elsewhere.need_id}
-    # Two days were lost: told eight days ago it has one more.
-    left = await desk.value("SELECT collect_by - now() FROM commitment WHERE site_id IS NOT NULL")
-    assert about(left, hours=24)
+    # Two days were lost: they are added to its own.
+    assert await stood_still(desk, hours=48)
     await desk.execute(
-        "UPDATE commitment SET collect_from = collect_from - interval '25 hours',"
-        " collect_by = collect_by - interval '25 hours' WHERE state = 'committed'"
+        "UPDATE commitment SET collect_from = collect_from - interval '3 days',"
+        " collect_by = collect_by - interval '3 days' WHERE state = 'committed'"
     )
     assert await goes_back(desk) == {here.need_id}
 
@@ -239,7 +243,7 @@ async def test_while_a_site_is_closed_nothing_there_goes_back(desk: Desk) -> Non
     here = approved(3_000, site_id=SITE)
     closed_at = ago(minutes=1)
     await desk.feed(site(2, closed_at))
-    await waiting(desk, here, passed=timedelta(days=DAYS + 1))
+    await waiting(desk, here, passed=timedelta(days=DAYS + 2))
     # It ran out long before, but nobody looked: whoever came now would stand before a door.
     assert await goes_back(desk) == set()
     await desk.feed(site(3, closed_at, datetime.now(UTC)))
@@ -251,17 +255,16 @@ async def test_an_alert_stops_the_clocks_of_its_area(desk: Desk) -> None:
     await desk.feed(site(1))
     at_site, in_city = approved(3_000, site_id=SITE, area="UA46"), approved(3_000, area="UA80")
     lviv = approved(3_000, area="UA46")
-    begun = alert(ago(hours=30))
+    begun = alert(ago(hours=60))
     await desk.feed(*begun)
-    await waiting(desk, at_site, in_city, lviv, passed=timedelta(days=DAYS, hours=6))
+    await waiting(desk, at_site, in_city, lviv, passed=timedelta(days=DAYS + 2))
     # A site lies where inventory says, whatever area the need was asked for in.
     assert await goes_back(desk) == {lviv.need_id}
     over = begun[0].model_copy(update={"ended_at": ago(hours=10), "version": 2})
     await desk.feed(over)
     await desk.feed(*begun)
     assert await goes_back(desk) == set()
-    left = await desk.value("SELECT min(collect_by) - now() FROM commitment WHERE cause IS NULL")
-    assert about(left, hours=14)
+    assert await stood_still(desk, hours=50)
 
 
 async def test_alert_and_closing_at_once_count_once(desk: Desk) -> None:
@@ -269,10 +272,9 @@ async def test_alert_and_closing_at_once_count_once(desk: Desk) -> None:
     need = approved(3_000, site_id=SITE, area="UA80")
     closed = (ago(hours=40), ago(hours=20))
     await desk.feed(site(2, closed[0]), site(3, *closed), *alert(ago(hours=30), ago(hours=10)))
-    await waiting(desk, need, passed=timedelta(days=DAYS, hours=29))
+    await waiting(desk, need, passed=timedelta(days=DAYS + 1))
     assert await goes_back(desk) == set()
-    left = await desk.value("SELECT collect_by - now() FROM commitment")
-    assert about(left, hours=1)
+    assert await stood_still(desk, hours=30)
 
 
 async def test_downtime_of_ours_is_given_back(desk: Desk) -> None:
@@ -283,14 +285,13 @@ async def test_downtime_of_ours_is_given_back(desk: Desk) -> None:
     await desk.execute("UPDATE pickup_clock SET seen_at = now() - interval '14 minutes'")
     assert await goes_back(desk) == set()
     assert await desk.value("SELECT count(*) FROM pause") == 0
-    await desk.execute("UPDATE pickup_clock SET seen_at = now() - interval '20 hours'")
+    await desk.execute("UPDATE pickup_clock SET seen_at = now() - interval '40 hours'")
     await desk.execute(
-        "UPDATE commitment SET collect_from = collect_from - interval '30 hours',"
-        " collect_by = collect_by - interval '30 hours'"
+        "UPDATE commitment SET collect_from = collect_from - interval '2 days',"
+        " collect_by = collect_by - interval '2 days'"
     )
     assert await goes_back(desk) == set()
-    left = await desk.value("SELECT collect_by - now() FROM commitment")
-    assert about(left, hours=14)
+    assert await stood_still(desk, hours=40)
 
 
 @pytest.mark.parametrize("told_late", [False, True])
@@ -300,8 +301,8 @@ async def test_a_blackout_beside_an_alert_is_given_back_once_however_often_we_st
     await desk.purse(50_000)
     need = approved(3_000, area="UA80")
     begun, ended = alert(ago(hours=32), ago(hours=10))
-    # Two hours were left when the alert began, and two hours later the power went.
-    await waiting(desk, need, passed=timedelta(days=DAYS, hours=32 - 2))
+    # Its last day began, or was about to, when the alert did; two hours later the power went.
+    await waiting(desk, need, passed=timedelta(days=DAYS + 1))
     await desk.feed(begun)
     await desk.execute("INSERT INTO pickup_clock (seen_at) VALUES (now() - interval '30 hours')")
     if told_late:
@@ -309,8 +310,7 @@ async def test_a_blackout_beside_an_alert_is_given_back_once_however_often_we_st
     await desk.feed(ended)
     for _ in range(2):
         assert await goes_back(desk) == set()
-    left = await desk.value("SELECT collect_by - now() FROM commitment")
-    assert about(left, hours=2)
+    assert await stood_still(desk, hours=32)
 
 
 async def test_cash_that_stands_still_keeps_nobody_else_waiting(

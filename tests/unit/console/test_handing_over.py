@@ -63,6 +63,24 @@ async def test_a_number_is_looked_up_where_all_are(browser: "Browser") -> None:
     assert looked_up == [{"need_number": NEED.hex[:8]}]
 
 
+async def test_until_when_something_is_kept_is_shown_as_it_was_told(browser: "Browser") -> None:
+    await browser.sign_in(Role.CASEWORKER)
+    day_ends, noon = "2024-05-06T20:59:59.999999+00:00", "2024-05-07T09:00:00+00:00"
+    seat = {"resource": "slot", "code": "counseling", "starts_at": noon, "minutes": 50}
+    bed = {"resource": "bed", "code": "shelter", "from_on": "2024-05-06", "to_on": None}
+    browser.desk.region.answers["GET /v1/reservations"] = (200, {"rows": [
+        reservation("a", "handover", collect_by=day_ends),
+        reservation("b", "handover", collect_by=noon),
+        reservation("c", "check_in", collect_by=noon, booking=bed),
+        reservation("d", "attendance", collect_by=day_ends, booking=seat)]})  # fmt: skip
+    page = (await browser.get("/hand-over")).text
+    assert re.findall(r"to (?:collect|arrive) by [^<]+", page) == [
+        "to collect by 6 May 2024",
+        "to collect by 7 May 2024, 12:00",
+        "to arrive by 7 May 2024, 12:00",
+    ]
+
+
 async def test_an_unknown_code_finds_nothing(browser: "Browser") -> None:
     await browser.sign_in(Role.CASEWORKER)
     browser.desk.region.answers["POST /v1/persons:find"] = problem(404, "not-found")

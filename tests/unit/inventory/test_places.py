@@ -6,6 +6,7 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aidmesh_contracts.pickup import ends_at
 from aidmesh_contracts.restriction import UNRESTRICTED, Use
 from aidmesh_contracts.values import StockDemand
 from aidmesh_inventory.domain import days
@@ -224,12 +225,12 @@ def test_a_picture_is_used_up() -> None:
 
 def test_pick_up_clocks() -> None:
     told_at = NOW - timedelta(minutes=5)
-    assert days.collect_by(told_at, 3, NOW) == told_at + timedelta(days=3)
+    assert days.collect_by(told_at, 3, NOW) == ends_at(told_at, 3)
     # Heard of hours later: nobody could have handed anything out meanwhile.
-    assert days.collect_by(NOW - timedelta(hours=5), 3, NOW) == NOW + timedelta(days=3)
+    assert days.collect_by(NOW - timedelta(hours=5), 3, NOW) == ends_at(NOW, 3)
     # Who came is entered within a day of the slot, or of being told of it.
-    for ends_at, since in ((NOW, told_at), (told_at, NOW)):
-        assert days.slot_due_at(ends_at, since) == NOW + timedelta(days=1)
+    for over_at, since in ((NOW, told_at), (told_at, NOW)):
+        assert days.slot_due_at(over_at, since) == NOW + timedelta(days=1)
 
 
 @given(some_days, st.integers(-2000, 8000).map(lambda hours: NOW + timedelta(hours=hours)))

@@ -1,7 +1,13 @@
-"""The pick-up clock: what inventory (goods, places) and payments (cash) both go by."""
+"""The pick-up clock: what inventory (goods, places) and payments (cash) both go by.
 
-from datetime import datetime, timedelta
+Notification tells people its end, by the same function.
+"""
+
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
+from zoneinfo import ZoneInfo
+
+KYIV: Final = ZoneInfo("Europe/Kyiv")
 
 DOWNTIME_MAX: Final = timedelta(minutes=15)
 """Longer silences of ours extend the pick-up clocks, by as much."""
@@ -13,6 +19,20 @@ def starts_at(told_at: datetime, heard_at: datetime) -> datetime:
     Word of it that reached us late (by more than `DOWNTIME_MAX`) starts the clock only then.
     """
     return told_at if heard_at - told_at <= DOWNTIME_MAX else heard_at
+
+
+def end_of(day: date) -> datetime:
+    """The last instant of a day in Kyiv."""
+    return datetime.combine(day, time.max, KYIV).astimezone(UTC)
+
+
+def ends_at(started_at: datetime, days: int) -> datetime:
+    """When a clock of so many days ends that started at an instant.
+
+    People are told a day, so all of that day is theirs: the clock ends with it, in Kyiv, not at
+    the minute at which they were told.
+    """
+    return end_of(started_at.astimezone(KYIV).date() + timedelta(days=days))
 
 
 def downtime(last_seen: datetime, now: datetime) -> timedelta:

@@ -25,6 +25,8 @@ from babel.numbers import (
 )
 from pydantic import TypeAdapter
 
+from aidmesh_contracts.pickup import end_of
+
 LANGUAGES: Final = ("uk", "en", "de")
 DEFAULT: Final = "uk"
 KYIV: Final = ZoneInfo("Europe/Kyiv")
@@ -154,6 +156,11 @@ class Speaker:
         if moment is None or moment.astimezone(KYIV).date() > day:
             return self.day(day)
         return self.moment(moment)
+
+    def deadline(self, moment: datetime) -> str:
+        """Until when something is kept: a day by itself if all of it counts, as people are told."""
+        last_on = moment.astimezone(KYIV).date()
+        return self.day(last_on) if moment == end_of(last_on) else self.moment(moment)
 
     def age(self, moment: datetime | None) -> str:
         """How long ago a moment was."""

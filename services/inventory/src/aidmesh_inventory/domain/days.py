@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from aidmesh_contracts.pickup import starts_at
+from aidmesh_contracts.pickup import ends_at, starts_at
 
 KYIV: Final = ZoneInfo("Europe/Kyiv")
 ARRIVAL_UNTIL: Final = time(12, 0)
@@ -51,4 +51,4 @@ def slot_due_at(ends_at: datetime, since: datetime) -> datetime:
 
 def collect_by(told_at: datetime, collect_days: int, now: datetime) -> datetime:
     """Until when goods are kept for someone who was told at `told_at`, as we hear at `now`."""
-    return starts_at(told_at, now) + timedelta(days=collect_days)
+    return ends_at(starts_at(told_at, now), collect_days)

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from aidmesh_contracts.pickup import ends_at
+
 
 @dataclass(frozen=True, slots=True)
 class Pause:
@@ -25,6 +27,13 @@ class Pause:
         if self.site_id is not None:
             return self.site_id == site_id
         return self.area is None or (area is not None and area.startswith(self.area))
+
+
+def kept_until(
+    started_at: datetime, collect_days: int, pauses: Iterable[Pause] = ()
+) -> datetime | None:
+    """Until when cash waits for someone; None while its clock stands still."""
+    return runs_out_at(started_at, ends_at(started_at, collect_days) - started_at, pauses)
 
 
 def runs_out_at(started_at: datetime, lasts: timedelta, pauses: Iterable[Pause]) -> datetime | None:

@@ -1,7 +1,7 @@
 """The pick-up clock of cash: when it starts, and what makes it stand still."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
 from aidmesh_chassis.db import Tx
@@ -10,7 +10,7 @@ from aidmesh_contracts import pickup as shared
 from aidmesh_contracts.ids import CommitmentId, derive_id
 from aidmesh_contracts.intake import NeedToldV1
 from aidmesh_contracts.inventory import AlertChangedV1, SiteChangedV1
-from aidmesh_payments.domain.pickup import Pause, runs_out_at
+from aidmesh_payments.domain.pickup import Pause, kept_until
 from aidmesh_payments.store import pickup as store
 from aidmesh_payments.store.allotments import clock
 from aidmesh_payments.store.commitments import Place
@@ -26,7 +26,7 @@ async def told(tx: Tx, batch: Sequence[Received[NeedToldV1]]) -> None:
     starts: list[store.Start] = []
     for event in first.values():
         start = shared.starts_at(event.told_at, tx.now)
-        until = start + timedelta(days=event.collect_days)
+        until = shared.ends_at(start, event.collect_days)
         starts.append(
             store.Start(event.need_id, event.attempt_no, start, event.collect_days, until)
         )
@@ -80,9 +80,9 @@ async def uncollected(
     over: list[Place] = []
     later: list[tuple[CommitmentId, datetime]] = []
     for each in due:
-        until = runs_out_at(
+        until = kept_until(
             each.collect_from,
-            timedelta(days=each.collect_days),
+            each.collect_days,
             (pause for pause in pauses if pause.holds_at(each.site_id, each.area)),
         )
         if until is None:

@@ -8,6 +8,7 @@ from uuid import UUID
 import asyncpg
 
 from aidmesh_contracts.ids import AllotmentId, CommitmentId, NeedId, SiteId
+from aidmesh_contracts.pickup import ends_at
 from aidmesh_payments.domain.payout import UNFETCHED
 from aidmesh_payments.domain.pickup import Pause
 from aidmesh_payments.store.commitments import Place
@@ -54,24 +55,28 @@ async def start_clocks(conn: asyncpg.Connection, starts: Sequence[Start]) -> Non
 
 async def restart_clock(conn: asyncpg.Connection, commitment_id: CommitmentId) -> None:
     """How someone is paid, or whether, was not settled until now: cash waits from now on."""
-    await conn.execute(
+    row = await conn.fetchrow(
         """
-        WITH next AS (
-            SELECT c.id, EXISTS (
-                SELECT FROM payout p WHERE p.commitment_id = c.id AND p.mechanism = 'cash'
-                    AND p.state = ANY($2)) AS is_cash
-            FROM commitment c
-            WHERE c.id = $1 AND c.state = 'committed' AND c.collect_days IS NOT NULL
-            FOR NO KEY UPDATE OF c
-        )
-        UPDATE commitment c SET
-               collect_from = CASE WHEN is_cash THEN clock_timestamp() ELSE collect_from END,
-               collect_by = CASE WHEN is_cash
-                   THEN clock_timestamp() + make_interval(days => collect_days) END
-        FROM next WHERE c.id = next.id
+        SELECT c.collect_days, clock_timestamp() AS now, EXISTS (
+            SELECT FROM payout p WHERE p.commitment_id = c.id AND p.mechanism = 'cash'
+                AND p.state = ANY($2)) AS is_cash
+        FROM commitment c
+        WHERE c.id = $1 AND c.state = 'committed' AND c.collect_days IS NOT NULL
+        FOR NO KEY UPDATE OF c
         """,
         commitment_id,
         sorted(UNFETCHED),
+    )
+    if row is None:
+        return
+    await conn.execute(
+        """
+        UPDATE commitment SET collect_from = COALESCE($2, collect_from), collect_by = $3
+        WHERE id = $1
+        """,
+        commitment_id,
+        row["now"] if row["is_cash"] else None,
+        ends_at(row["now"], row["collect_days"]) if row["is_cash"] else None,
     )
 
 
