@@ -23,6 +23,7 @@ from aidmesh_contracts.intake import (
 )
 from aidmesh_contracts.inventory import ReservationReleasedV1
 from aidmesh_contracts.notification import MessageSentV1, MessageSuppressedV1
+from aidmesh_contracts.values import Visit
 from aidmesh_intake.domain.dates import today_of
 from integration.intake.world import (
     KYIV,
@@ -98,8 +99,12 @@ async def test_capacity_and_money_need_both(world: World) -> None:
     (confirm,) = only(await world.feed(money_held(need_id, 80_000)), NeedConfirmedV1)
     assert confirm.with_money
     assert confirm.with_supply
-    assert not only(await world.feed(money_made(need_id, 80_000)), NeedReadyV1)
-    assert only(await world.feed(confirmed(need_id)), NeedReadyV1)
+    # Inventory answers to the commitment, and may be heard before it.
+    visit = Visit(starts_at=datetime(2024, 5, 7, 11, 0, tzinfo=UTC))
+    firm = confirmed(need_id).model_copy(update={"visit": visit})
+    assert not only(await world.feed(firm), NeedReadyV1)
+    (ready,) = only(await world.feed(money_made(need_id, 80_000)), NeedReadyV1)
+    assert (ready.visit, ready.until_at) == (visit, None)
     (done,) = only(await world.feed(issued(need_id)), NeedFulfilledV1)
     assert done.kind == "counseling_paid"
     # The provider's bill is no second service.
@@ -354,6 +359,8 @@ async def test_pep_is_on_top_until_it_expires_unserved(world: World) -> None:
     shown = await world.need(need_id)
     assert shown["needed_by"] == last.isoformat()
     assert datetime.fromisoformat(shown["needed_until"]) == exposed_at + timedelta(hours=72)
+    (ready,) = only(await world.published(), NeedReadyV1)
+    assert ready.until_at == exposed_at + timedelta(hours=72)
     page = (await world.get("/v1/needs"))["needs"]
     assert [row["need_id"] for row in page] == [str(need_id), str(parcel)]
     assert [row["ends_soon"] for row in page] == [True, False]

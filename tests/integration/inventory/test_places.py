@@ -12,6 +12,7 @@ from aidmesh_contracts.intake import AidGivenV1, NeedApprovedV1
 from aidmesh_contracts.inventory import (
     CapacityChangedV1,
     DiscrepancyOpenedV1,
+    ReservationConfirmedV1,
     ReservationHeldV1,
     ReservationIssuedV1,
     ReservationRefusedV1,
@@ -21,7 +22,7 @@ from aidmesh_contracts.inventory import (
     StockChangedV1,
     SupplyGrewV1,
 )
-from aidmesh_contracts.values import CapacityDemand
+from aidmesh_contracts.values import CapacityDemand, Visit
 from aidmesh_inventory.domain.days import day_of
 from aidmesh_inventory.handlers import capacity, stays, sweeps
 from aidmesh_inventory.handlers import world as world_handlers
@@ -69,6 +70,33 @@ async def test_a_guest_from_hold_to_check_out(world: World) -> None:
     await world.take(later)
     assert await world.state(later.need_id) == "held"
     await world.books_are_right()
+
+
+async def test_a_confirmed_place_says_when_to_come(world: World) -> None:
+    site_id = await world.site()
+    await world.item()
+    await world.stock(site_id, 1)
+    await world.beds(site_id, 1)
+    await world.slot(site_id, DAY, seats=1)
+    seat = CapacityDemand(
+        resource="slot", code="counseling", from_on=DAY, to_on=DAY, as_written=True
+    )
+    parcel, guest, visitor = (
+        approved(), approved(items=(), capacity=night()), approved(items=(), capacity=seat)
+    )  # fmt: skip
+    for need in (parcel, guest, visitor):
+        await world.take(need)
+        await world.take(confirmed(need.need_id))
+    told = {each.need_id: each.visit for each in await world.emitted(ReservationConfirmedV1)}
+    starts_at = await world.value("SELECT starts_at FROM slot")
+    kept_until = await world.value(
+        "SELECT collect_by FROM reservation WHERE need_id = $1", guest.need_id
+    )
+    assert told == {
+        parcel.need_id: None,
+        guest.need_id: Visit(from_on=DAY, until_at=kept_until),
+        visitor.need_id: Visit(starts_at=starts_at),
+    }
 
 
 async def test_a_family_sleeps_in_one_shelter(world: World) -> None:

@@ -1,20 +1,24 @@
 """Who need not be told any more, whom a message reached, and whom a person tells."""
 
 from collections.abc import Callable
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from uuid import uuid4
 
 import pytest
 
-from aidmesh_contracts.ids import NeedId
+from aidmesh_contracts.ids import NeedId, PersonId
 from aidmesh_contracts.intake import (
     NeedClosedV1,
     NeedFulfilledV1,
     NeedReadyV1,
     NeedToldV1,
     NeedWithdrawnV1,
+    PersonErasedV1,
 )
+from aidmesh_contracts.pickup import end_of, ends_at
+from aidmesh_contracts.values import Visit
 from aidmesh_notification import handlers
+from aidmesh_notification.domain.hours import KYIV
 from aidmesh_notification.domain.sending import NotReportable, Report
 from aidmesh_notification.handlers import settle_cut_short
 from aidmesh_notification.store import lists
@@ -189,3 +193,58 @@ async def test_telling_in_person_clears_the_queue_of_people_to_tell(world: World
     assert [row["settled_at"] for row in await world.messages()] == [None]
     await world.take(await told(world, event.need_id, 1))
     assert [row["settled_at"] is None for row in await world.messages()] == [False]
+
+
+async def test_a_message_says_when_to_come(world: World) -> None:
+    person = uuid4()
+    async with world.database.read() as conn:
+        now = await conn.fetchval("SELECT date_trunc('minute', now())")
+    soon = now + timedelta(hours=5)
+    night = now.astimezone(KYIV).date() + timedelta(days=3)
+    noon = soon + timedelta(days=4)
+    await world.take(world.card(person))
+    await world.take(
+        ready(person, visit=Visit(starts_at=soon)),
+        ready(person, visit=Visit(from_on=night, until_at=noon)),
+        ready(person, visit=Visit(from_on=night, until_at=noon), until_at=end_of(night)),
+        ready(person, until_at=soon),
+        ready(person, until_at=now + timedelta(days=300)),
+    )
+    await world.sender().run_once()
+
+    def minute(at: datetime) -> str:
+        return at.astimezone(KYIV).strftime("%Y-%m-%d, %H:%M")
+
+    assert sorted(message.text for _, message in world.recorder.sent) == sorted(
+        f"Hello! Everything is ready, please come {when}. Have a nice day!"
+        for when in (
+            f"on {minute(soon)}",
+            f"from {night} on, by {minute(noon)}",
+            f"on {night}",
+            f"by {minute(soon)}",
+            f"by {ends_at(now, 7).astimezone(KYIV).date()}",
+        )
+    )
+
+
+@pytest.mark.parametrize("over", [Visit(starts_at=datetime(2024, 5, 6, tzinfo=UTC)), None])
+async def test_nobody_is_called_to_what_is_over(world: World, over: Visit | None) -> None:
+    person = uuid4()
+    gone = None if over else datetime(2024, 5, 6, tzinfo=UTC)
+    await world.take(world.card(person))
+    await world.take(ready(person, visit=over, until_at=gone))
+    await world.sender().run_once()
+    assert world.recorder.sent == []
+    assert [row["reason"] for row in await world.messages()] == ["expired"]
+
+
+async def test_what_an_hour_may_tell_of_somebody_is_erased_with_them(world: World) -> None:
+    erased, other = uuid4(), uuid4()
+    until_at = datetime.now(UTC) + timedelta(hours=9)
+    await world.take(world.card(erased), world.card(other))
+    await world.take(ready(erased, until_at=until_at), ready(other, until_at=until_at))
+    await world.sender().run_once()
+    await world.take(PersonErasedV1(person_id=PersonId(erased)))
+    async with world.database.read() as conn:
+        left = await conn.fetch("SELECT person_id FROM message WHERE until_at IS NOT NULL")
+    assert [row["person_id"] for row in left] == [other]

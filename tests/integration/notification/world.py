@@ -16,6 +16,7 @@ from aidmesh_chassis.privacy import PersonalText
 from aidmesh_contracts.base import Event
 from aidmesh_contracts.ids import NeedId, PersonId
 from aidmesh_contracts.intake import ContactSealedV1, NeedReadyV1
+from aidmesh_contracts.values import Visit
 from aidmesh_notification import consumers
 from aidmesh_notification.channels import Outlet
 from aidmesh_notification.domain.cards import Channel
@@ -143,6 +144,8 @@ def ready(
     attempt_no: int = 1,
     sensitive: bool = False,
     need_id: UUID | None = None,
+    visit: Visit | None = None,
+    until_at: datetime | None = None,
 ) -> NeedReadyV1:
     return NeedReadyV1(
         need_id=NeedId(need_id or uuid4()),
@@ -152,6 +155,8 @@ def ready(
         person_id=None if person_id is None else PersonId(person_id),
         site_id=None,
         collect_days=7,
+        visit=visit,
+        until_at=until_at,
     )
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from aidmesh_chassis.privacy import PersonalText
 from aidmesh_notification.domain.cards import Channel, Reach, reach_of, read_card
-from aidmesh_notification.domain.hours import DAY_MIN, KYIV, Window
+from aidmesh_notification.domain.hours import DAY_MIN, Window
 from aidmesh_notification.domain.sending import (
     DEFAULT_HOURS,
     Queued,
@@ -65,9 +65,7 @@ def test_only_a_wanted_message_to_a_safe_contact_at_a_safe_hour_goes_out(
         assert decision.wording == "neutral" or (
             decision.reach.wording == "plain" and not message.sensitive
         )
-        assert decision.until_on == now.astimezone(KYIV).date() + timedelta(
-            days=message.collect_days
-        )
+        assert decision.until_at == message.told_until(now)
     elif isinstance(decision, Wait):
         assert not over
         assert not erased

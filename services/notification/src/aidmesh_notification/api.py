@@ -5,7 +5,7 @@ No answer holds an address or a text that somebody got: those exist only while s
 
 import json
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Annotated, Literal, get_args
 from uuid import UUID
 
@@ -21,6 +21,7 @@ from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.keys import KeyFileError
 from aidmesh_chassis.privacy import PersonalText
 from aidmesh_chassis.problems import NOT_FOUND, Problem
+from aidmesh_contracts.pickup import ends_at
 from aidmesh_contracts.values import Code
 from aidmesh_notification.domain.cards import Channel
 from aidmesh_notification.domain.hours import KYIV, parse_hours
@@ -193,7 +194,7 @@ def router(
         """What people may be sent, word for word, with sample values."""
         async with database.read() as conn:
             now = await clock(conn)
-        until_on = (now.astimezone(KYIV) + timedelta(days=_PREVIEW_DAYS)).date()
+        until_at = ends_at(now, _PREVIEW_DAYS)
         return [
             TemplateOut(
                 code=template.code,
@@ -206,8 +207,10 @@ def router(
                             template.code,
                             wording,
                             language,
-                            until_on=until_on,
+                            until_at=until_at,
                             count=_PREVIEW_COUNT,
+                            starts_at=now,
+                            from_on=until_at.astimezone(KYIV).date(),
                         ).model_dump(),
                     )
                     for wording, texts in template.texts.items()

@@ -3,7 +3,7 @@
 import base64
 import binascii
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Literal
 from uuid import UUID
 
@@ -23,12 +23,16 @@ from aidmesh_contracts.intake import (
     PersonErasedV1,
 )
 from aidmesh_contracts.notification import MessageSuppressedV1
+from aidmesh_contracts.pickup import end_of
+from aidmesh_contracts.values import Visit
 from aidmesh_notification.domain.hours import KYIV
-from aidmesh_notification.domain.sending import Reason, Report, State, report_changes
+from aidmesh_notification.domain.sending import Reason, Report, State, expires_at, report_changes
 from aidmesh_notification.store import contacts, lists, outbound, reports
 from aidmesh_notification.texts import Templates
 
 NEED_READY = "need_ready"
+NEED_READY_AT = "need_ready_at"
+NEED_READY_FROM = "need_ready_from"
 STAFF_TO_TELL = "staff_to_tell"
 SWEEP_ROWS_MAX = 500
 
@@ -79,30 +83,46 @@ def queue_ready(message_hours_max: int) -> Handler:
     """Return the handler that queues one message for each attempt of a need that is ready."""
 
     async def queue(tx: Tx, batch: Sequence[Received[NeedReadyV1]]) -> None:
-        expires_at = tx.now + timedelta(hours=message_hours_max)
-        by_id = {
-            message.message_id: message
-            for message in (
-                outbound.NewMessage(
-                    message_id=derive_id(
-                        "message", received.event.need_id, received.event.attempt_no, NEED_READY
-                    ),
-                    template=NEED_READY,
-                    need_id=received.event.need_id,
-                    attempt_no=received.event.attempt_no,
-                    person_id=received.event.person_id,
-                    sensitive=received.event.sensitive,
-                    collect_days=received.event.collect_days,
-                    expires_at=expires_at,
-                    correlation_id=received.correlation_id,
-                    traceparent=received.traceparent,
-                )
-                for received in batch
-            )
-        }
+        messages = [ready_message(tx.now, message_hours_max, received) for received in batch]
+        by_id = {message.message_id: message for message in messages}
         await outbound.queue(tx.conn, list(by_id.values()))
 
     return queue
+
+
+def ready_message(
+    now: datetime, message_hours_max: int, received: Received[NeedReadyV1]
+) -> outbound.NewMessage:
+    """The message that what somebody asked for is ready, and until when or when to come."""
+    event = received.event
+    visit = event.visit or Visit()
+    until_at = min(
+        (each for each in (visit.until_at, event.until_at) if each is not None), default=None
+    )
+    return outbound.NewMessage(
+        message_id=derive_id("message", event.need_id, event.attempt_no, NEED_READY),
+        template=_template(visit, until_at, now),
+        need_id=event.need_id,
+        attempt_no=event.attempt_no,
+        person_id=event.person_id,
+        sensitive=event.sensitive,
+        collect_days=event.collect_days,
+        expires_at=expires_at(now, message_hours_max, visit.starts_at, until_at),
+        correlation_id=received.correlation_id,
+        traceparent=received.traceparent,
+        starts_at=visit.starts_at,
+        from_on=visit.from_on,
+        until_at=until_at,
+    )
+
+
+def _template(visit: Visit, until_at: datetime | None, now: datetime) -> str:
+    """Whether somebody is told until when to come, at what time, or from which day on."""
+    if visit.starts_at is not None:
+        return NEED_READY_AT
+    if visit.from_on is None or visit.from_on <= now.astimezone(KYIV).date():
+        return NEED_READY
+    return NEED_READY_AT if until_at == end_of(visit.from_on) else NEED_READY_FROM
 
 
 Ending = NeedWithdrawnV1 | NeedToldV1 | NeedFulfilledV1 | NeedClosedV1
@@ -166,10 +186,14 @@ async def keep_contacts(tx: Tx, batch: Sequence[Received[ContactSealedV1]]) -> N
 
 
 async def erase(tx: Tx, batch: Sequence[Received[PersonErasedV1]]) -> None:
-    """Delete the contacts of erased persons, and leave a tombstone."""
+    """Delete the contacts of erased persons, and leave a tombstone.
+
+    Until when they could come goes too: it may tell the hour at which something happened to them.
+    """
     persons = sorted({received.event.person_id for received in batch})
     await contacts.erase_contacts(tx.conn, persons)
     await inbox.blank_letters(tx.conn, persons)
+    await outbound.forget_limits(tx.conn, persons)
     await outbound.look_again(tx.conn, persons)
 
 

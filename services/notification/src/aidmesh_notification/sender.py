@@ -194,8 +194,10 @@ class Sender:
                             queued.template,
                             decision.wording,
                             decision.reach.language,
-                            until_on=decision.until_on,
+                            until_at=decision.until_at,
                             count=count,
+                            starts_at=queued.starts_at,
+                            from_on=queued.from_on,
                         ),
                     )
                 )

@@ -1,23 +1,26 @@
 """Templates: data files of this package, read once at the start."""
 
 from collections.abc import Iterator, Mapping
-from datetime import date
+from datetime import date, datetime
 from importlib import resources
 from string import Formatter
 from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
+from aidmesh_contracts.pickup import end_of
 from aidmesh_notification.domain.cards import LANGUAGES
+from aidmesh_notification.domain.hours import KYIV
 from aidmesh_notification.domain.sending import Wording
 
 FIELDS: Mapping[str, frozenset[str]] = {
-    "neutral": frozenset({"until_on", "count"}),
-    "plain": frozenset({"until_on", "count", "organization"}),
+    "neutral": frozenset({"at", "from_on", "until", "count"}),
+    "plain": frozenset({"at", "from_on", "until", "count", "organization"}),
 }
 """What the texts of a wording may speak of: a neutral one never says who writes."""
 
 _DATES = {"uk": "%d.%m.%Y", "en": "%Y-%m-%d", "de": "%d.%m.%Y"}
+_TIMES = {"uk": "%d.%m.%Y, %H:%M", "en": "%Y-%m-%d, %H:%M", "de": "%d.%m.%Y, %H:%M Uhr"}
 
 
 class Text(BaseModel):
@@ -98,20 +101,40 @@ class Templates:
         ]
 
     def render(
-        self, code: str, wording: Wording, language: str, *, until_on: date, count: int
+        self,
+        code: str,
+        wording: Wording,
+        language: str,
+        *,
+        until_at: datetime,
+        count: int,
+        starts_at: datetime | None = None,
+        from_on: date | None = None,
     ) -> Rendered:
         """Fill in a template.
 
         Raises:
-            KeyError: there is no such template or language.
+            KeyError: there is no such template or language, or it speaks of a time that is not
+                given.
         """
         text = self._templates[code].texts[wording][language]
         values = {
-            "until_on": until_on.strftime(_DATES[language]),
+            "until": _until(until_at, language),
             "count": str(count),
             "organization": self._organization,
         }
+        if from_on is not None:
+            values["at"] = values["from_on"] = from_on.strftime(_DATES[language])
+        if starts_at is not None:
+            values["at"] = starts_at.astimezone(KYIV).strftime(_TIMES[language])
         return Rendered(subject=text.subject.format_map(values), text=text.text.format_map(values))
+
+
+def _until(until_at: datetime, language: str) -> str:
+    """A day by itself if all of it is left, else the minute, never a later one."""
+    local = until_at.astimezone(KYIV)
+    is_whole_day = until_at == end_of(local.date())
+    return local.strftime((_DATES if is_whole_day else _TIMES)[language])
 
 
 def load_templates(organization: str) -> Templates:

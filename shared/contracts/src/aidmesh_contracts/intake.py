@@ -25,6 +25,7 @@ from aidmesh_contracts.values import (
     GrantShare,
     MoneyDemand,
     StockDemand,
+    Visit,
 )
 
 
@@ -87,7 +88,13 @@ class NeedWithdrawnV1(Event, type="intake.need.withdrawn.v1", stream=Stream.LOCA
 
 
 class NeedReadyV1(Event, type="intake.need.ready.v1", stream=Stream.LOCAL, key="need_id"):
-    """Everything is confirmed: the person may be told."""
+    """Everything is confirmed: the person may be told.
+
+    Attributes:
+        collect_days: for how many days goods and cash are kept for somebody who was told.
+        visit: of a bed or a slot: when to come, whatever the days are.
+        until_at: the instant after which it is of no use, where the need itself has one.
+    """
 
     need_id: NeedId
     attempt_no: int = Field(gt=0)
@@ -96,6 +103,8 @@ class NeedReadyV1(Event, type="intake.need.ready.v1", stream=Stream.LOCAL, key="
     person_id: PersonId | None = None
     site_id: SiteId | None = None
     collect_days: int = Field(gt=0)
+    visit: Visit | None = None
+    until_at: AwareDatetime | None = None
 
 
 class NeedToldV1(Event, type="intake.need.told.v1", stream=Stream.LOCAL, key="need_id"):

@@ -21,6 +21,7 @@ from aidmesh_contracts.values import (
     Code,
     GrantShare,
     Value,
+    Visit,
 )
 
 
@@ -75,12 +76,17 @@ class ReservationRefusedV1(
 class ReservationConfirmedV1(
     Event, type="inventory.reservation.confirmed.v1", stream=Stream.LOCAL, key="reservation_id"
 ):
-    """The hold became firm: it no longer runs out by minutes, only by the pick-up clock."""
+    """The hold became firm: it no longer runs out by minutes, only by the pick-up clock.
+
+    Attributes:
+        visit: of a bed or a slot; None for goods, and before confirmations said so.
+    """
 
     reservation_id: ReservationId
     need_id: NeedId
     attempt_no: int = Field(gt=0)
     site_id: SiteId
+    visit: Visit | None = None
 
 
 class ReservationReleasedV1(

@@ -65,6 +65,20 @@ class CapacityDemand(Value):
     starts_before: AwareDatetime | None = None
 
 
+class Visit(Value):
+    """When somebody may come to the place that is kept for them.
+
+    Attributes:
+        starts_at: of a slot.
+        from_on: the first night of a bed.
+        until_at: until when a bed is kept for a guest who does not come; it may only become later.
+    """
+
+    starts_at: AwareDatetime | None = None
+    from_on: date | None = None
+    until_at: AwareDatetime | None = None
+
+
 class MoneyDemand(Value):
     """Money a need costs.
 

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict
 
 from aidmesh_contracts.base import Event
 from aidmesh_contracts.ids import HouseholdId, NeedId, PayeeRef, PersonId, RequestId, SiteId
-from aidmesh_contracts.values import Area, BlockedBy, CapacityDemand, GrantShare
+from aidmesh_contracts.values import Area, BlockedBy, CapacityDemand, GrantShare, Visit
 from aidmesh_intake.domain.asks import Ask, blockers_of
 from aidmesh_intake.domain.kinds import ForWhom
 
@@ -110,6 +110,7 @@ class Need:
         woken: whether this attempt was started by growth that it may have to give back.
         to_site_id: the site that it is for, where it is for one; any site may give the goods.
         at_site_id: where it is set aside or was served.
+        visit: when to come to the place that is kept for its running attempt, once it is firm.
         issued, undone: attempt and count of the last issue in force, and of the last undone.
         attended: its appointment was kept: its start is to be confirmed.
         service_no: how often it was fulfilled.
@@ -166,6 +167,7 @@ class Need:
     retry_at: datetime | None = None
     woken: bool = False
     at_site_id: SiteId | None = None
+    visit: Visit | None = None
     told_at: datetime | None = None
     told_how: str | None = None
     message: str | None = None

@@ -28,7 +28,7 @@ from aidmesh_contracts.payments import (
     CommitmentReversedV1,
     CommitmentSpentV1,
 )
-from aidmesh_contracts.values import Area, BlockedBy, GrantShare
+from aidmesh_contracts.values import Area, BlockedBy, GrantShare, Visit
 from aidmesh_intake.domain.commands import split_among
 from aidmesh_intake.domain.dates import today_of
 from aidmesh_intake.domain.need import LIVE, Attended, Decision, Leg, Need, State, Wait
@@ -94,7 +94,9 @@ def decide(
         case ReservationHeldV1():
             return _advance(need, answer.attempt_no, "supply", Leg.HELD, now, answer.site_id)
         case ReservationConfirmedV1():
-            return _advance(need, answer.attempt_no, "supply", Leg.FIRM, now, answer.site_id)
+            return _advance(
+                need, answer.attempt_no, "supply", Leg.FIRM, now, answer.site_id, answer.visit
+            )
         case CommitmentHeldV1():
             return _advance(need, answer.attempt_no, "money", Leg.HELD, now, None)
         case CommitmentMadeV1():
@@ -149,13 +151,19 @@ def _is_current(need: Need, attempt_no: int) -> bool:
 
 
 def _advance(
-    need: Need, attempt_no: int, side: _Side, leg: Leg, now: datetime, site_id: SiteId | None
+    need: Need,
+    attempt_no: int,
+    side: _Side,
+    leg: Leg,
+    now: datetime,
+    site_id: SiteId | None,
+    visit: Visit | None = None,
 ) -> Decision:
     before = need.supply if side == "supply" else need.money
     if not _is_current(need, attempt_no) or before is Leg.NONE or before >= leg:
         return Decision(need)
     if side == "supply":
-        after = replace(need, supply=leg, at_site_id=site_id or need.at_site_id)
+        after = replace(need, supply=leg, at_site_id=site_id or need.at_site_id, visit=visit)
     else:
         after = replace(need, money=leg)
     after, events = progress(after, now)

@@ -20,7 +20,7 @@ from aidmesh_contracts.intake import (
     NeedWithdrawnV1,
 )
 from aidmesh_contracts.values import BlockedBy
-from aidmesh_intake.domain.dates import today_of
+from aidmesh_intake.domain.dates import end_of, today_of
 from aidmesh_intake.domain.need import CLOSED, Decision, Leg, Need, State, Wait
 
 GRACE_S: Final = 60
@@ -61,6 +61,7 @@ def begin_attempt(need: Need, now: datetime, *, woken: bool = False) -> tuple[Ne
         retry_at=None,
         woken=woken,
         at_site_id=None,
+        visit=None,
         told_at=None,
         told_how=None,
         message=None,
@@ -131,7 +132,17 @@ def ready_event(need: Need) -> NeedReadyV1:
         person_id=need.person_id,
         site_id=need.at_site_id or need.site_id,
         collect_days=need.collect_days,
+        visit=need.visit,
+        until_at=_of_use_until(need),
     )
+
+
+def _of_use_until(need: Need) -> datetime | None:
+    """The need's own limit: its hour, or the end of its last day. Appointments keep to it."""
+    if need.visit is not None and need.visit.starts_at is not None:
+        return None
+    ends = [need.needed_until, None if need.last_day is None else end_of(need.last_day)]
+    return min((each for each in ends if each is not None), default=None)
 
 
 def withdrawal(need: Need, reason: str) -> NeedWithdrawnV1:
@@ -166,6 +177,7 @@ def wait_for(
         retry_at=retry_at,
         woken=False,
         at_site_id=None,
+        visit=None,
         reason=None,
     )
     # The version that the need will have once it is saved.

@@ -7,7 +7,7 @@ from uuid import UUID
 import asyncpg
 
 from aidmesh_contracts.ids import HouseholdId, NeedId, PayeeRef, PersonId, RequestId, SiteId
-from aidmesh_contracts.values import BlockedBy
+from aidmesh_contracts.values import BlockedBy, Visit
 from aidmesh_intake.domain.asks import Ask
 from aidmesh_intake.domain.kinds import ForWhom
 from aidmesh_intake.domain.need import Attended, Leg, Need, State, Wait
@@ -21,7 +21,7 @@ SELECT
     n.confirmed_start, n.given, n.pending, n.state, n.attempt_no,
     n.supply, n.money, n.deadline_at, n.blocked_resource, n.blocked_code, n.blocked_site,
     n.blocked_area, n.blocked_quantity, n.wait, n.decided_at, n.waiting_since, n.retry_at,
-    n.woken, n.at_site_id, n.told_at, n.told_how, n.message, n.issued_attempt, n.issued_no,
+    n.woken, n.at_site_id, n.visit, n.told_at, n.told_how, n.message, n.issued_attempt, n.issued_no,
     n.undone_attempt, n.undone_no, n.attended, n.service_no, n.served_on, n.reason, n.attention,
     n.settled, n.version,
     CASE WHEN n.for_whom = 'household' THEN ARRAY(
@@ -43,7 +43,7 @@ _COLUMNS: Final = (
     "confirmed_start", "given", "pending", "state", "attempt_no", "supply", "money", "deadline_at",
     "blocked_resource", "blocked_code",
     "blocked_site", "blocked_area", "blocked_quantity", "wait", "decided_at", "waiting_since",
-    "retry_at", "woken", "at_site_id", "told_at", "told_how", "message", "issued_attempt",
+    "retry_at", "woken", "at_site_id", "visit", "told_at", "told_how", "message", "issued_attempt",
     "issued_no", "undone_attempt", "undone_no", "attended", "service_no", "served_on",
     "reason", "attention", "settled", "version",
 )  # fmt: skip
@@ -128,8 +128,8 @@ async def save(conn: asyncpg.Connection, needs: Sequence[Need]) -> None:
                 blocked_area = u.blocked_area,
                 blocked_quantity = u.blocked_quantity, wait = u.wait, decided_at = u.decided_at,
                 waiting_since = u.waiting_since, retry_at = u.retry_at, woken = u.woken,
-                at_site_id = u.at_site_id, told_at = u.told_at, told_how = u.told_how,
-                message = u.message,
+                at_site_id = u.at_site_id, visit = u.visit, told_at = u.told_at,
+                told_how = u.told_how, message = u.message,
                 issued_attempt = u.issued_attempt, issued_no = u.issued_no,
                 undone_attempt = u.undone_attempt, undone_no = u.undone_no,
                 attended = u.attended, service_no = u.service_no,
@@ -141,16 +141,16 @@ async def save(conn: asyncpg.Connection, needs: Sequence[Need]) -> None:
                 $5::smallint[], $6::timestamptz[],
                 $7::text[], $8::text[], $9::uuid[], $10::text[], $11::bigint[], $12::text[],
                 $13::timestamptz[], $14::timestamptz[], $15::timestamptz[],
-                $16::boolean[], $17::uuid[],
-                $18::timestamptz[], $19::text[], $20::text[], $21::int[], $22::int[],
-                $23::int[], $24::int[], $25::jsonb[],
-                $26::int[], $27::date[], $28::text[], $29::text[], $30::text[],
-                $31::int[])
+                $16::boolean[], $17::uuid[], $18::jsonb[],
+                $19::timestamptz[], $20::text[], $21::text[], $22::int[], $23::int[],
+                $24::int[], $25::int[], $26::jsonb[],
+                $27::int[], $28::date[], $29::text[], $30::text[], $31::text[],
+                $32::int[])
             AS u (
                 id, state, attempt_no, supply, money, deadline_at, blocked_resource, blocked_code,
                 blocked_site, blocked_area, blocked_quantity, wait, decided_at,
                 waiting_since, retry_at,
-                woken, at_site_id, told_at, told_how, message, issued_attempt,
+                woken, at_site_id, visit, told_at, told_how, message, issued_attempt,
                 issued_no, undone_attempt,
                 undone_no, attended, service_no, served_on, reason, attention, settled, version)
             WHERE need.id = u.id
@@ -170,6 +170,7 @@ async def save_progress(conn: asyncpg.Connection, needs: Sequence[Need]) -> None
             UPDATE need SET
                 state = u.state, supply = u.supply, money = u.money,
                 deadline_at = u.deadline_at, woken = u.woken, at_site_id = u.at_site_id,
+                visit = u.visit,
                 told_at = u.told_at, told_how = u.told_how, message = u.message,
                 issued_attempt = u.issued_attempt, issued_no = u.issued_no,
                 undone_attempt = u.undone_attempt, undone_no = u.undone_no,
@@ -177,11 +178,11 @@ async def save_progress(conn: asyncpg.Connection, needs: Sequence[Need]) -> None
                 reason = u.reason, version = u.version, changed_at = now()
             FROM unnest($1::uuid[],
                 $2::text[], $3::smallint[], $4::smallint[], $5::timestamptz[], $6::boolean[],
-                $7::uuid[], $8::timestamptz[], $9::text[], $10::text[], $11::int[],
-                $12::int[], $13::int[], $14::int[], $15::jsonb[], $16::int[], $17::date[],
-                $18::text[], $19::int[])
+                $7::uuid[], $8::jsonb[], $9::timestamptz[], $10::text[], $11::text[], $12::int[],
+                $13::int[], $14::int[], $15::int[], $16::jsonb[], $17::int[], $18::date[],
+                $19::text[], $20::int[])
             AS u (id,
-                state, supply, money, deadline_at, woken, at_site_id, told_at, told_how,
+                state, supply, money, deadline_at, woken, at_site_id, visit, told_at, told_how,
                 message, issued_attempt, issued_no, undone_attempt, undone_no, attended,
                 service_no, served_on, reason, version)
             WHERE need.id = u.id
@@ -220,7 +221,7 @@ def columns(rows: Sequence[Sequence[object]]) -> list[list[object]]:
     return [list(column) for column in zip(*rows, strict=True)]
 
 
-def _json(value: Ask | Attended) -> str:
+def _json(value: Ask | Attended | Visit) -> str:
     return value.model_dump_json(exclude_defaults=True)
 
 
@@ -279,6 +280,7 @@ def _course(n: Need) -> tuple[object, ...]:
         n.retry_at,
         n.woken,
         n.at_site_id,
+        None if n.visit is None else _json(n.visit),
         n.told_at,
         n.told_how,
         n.message,
@@ -304,6 +306,7 @@ def _progress(n: Need) -> tuple[object, ...]:
         n.deadline_at,
         n.woken,
         n.at_site_id,
+        None if n.visit is None else _json(n.visit),
         n.told_at,
         n.told_how,
         n.message,
@@ -376,6 +379,7 @@ def need_of(row: asyncpg.Record) -> Need:
         retry_at=row["retry_at"],
         woken=row["woken"],
         at_site_id=None if row["at_site_id"] is None else SiteId(row["at_site_id"]),
+        visit=None if row["visit"] is None else Visit.model_validate_json(row["visit"]),
         told_at=row["told_at"],
         told_how=row["told_how"],
         message=row["message"],

@@ -14,6 +14,7 @@ from aidmesh_contracts.ids import NeedId, ReservationId, SiteId
 from aidmesh_contracts.intake import NeedConfirmedV1, NeedToldV1, NeedWithdrawnV1
 from aidmesh_contracts.inventory import ReservationConfirmedV1
 from aidmesh_contracts.payments import CommitmentMadeV1
+from aidmesh_contracts.values import Visit
 from aidmesh_inventory.domain import days
 from aidmesh_inventory.handlers import downtime
 from aidmesh_inventory.handlers.hold import reservation_id_of
@@ -75,6 +76,7 @@ async def _confirm(tx: Tx, wanted: dict[Attempt, Received[Event]], *, is_ours: b
     over = await reservations.overdue(tx.conn, sorted(wanted))
     told = {each.need_id for each in await release(tx, over, "hold_expired")}
     confirmed = await reservations.confirm(tx.conn, sorted(wanted))
+    visits = await _keep_places(tx, [changed for changed, _ in confirmed], tx.now)
     for changed, _ in confirmed:
         tx.emit(
             ReservationConfirmedV1(
@@ -82,13 +84,13 @@ async def _confirm(tx: Tx, wanted: dict[Attempt, Received[Event]], *, is_ours: b
                 need_id=NeedId(changed.need_id),
                 attempt_no=changed.attempt_no,
                 site_id=SiteId(changed.site_id),
+                visit=visits.get(changed.reservation_id),
             ),
             cause=wanted[changed.need_id, changed.attempt_no],
         )
     if confirmed:
         ids = [changed.need_id for changed, _ in confirmed]
         tx.log.debug("reservation.confirmed", **counted("need", ids))
-    await set_booking_deadlines(tx, [changed for changed, _ in confirmed], tx.now)
     done = {(changed.need_id, changed.attempt_no) for changed, _ in confirmed}
     late = wanted.keys() - done
     if not late:
@@ -108,17 +110,22 @@ async def _confirm(tx: Tx, wanted: dict[Attempt, Received[Event]], *, is_ours: b
             )
 
 
-async def set_booking_deadlines(tx: Tx, changed: Sequence[Changed], since: datetime) -> None:
-    """Say until when guests and visitors may come."""
+async def _keep_places(tx: Tx, changed: Sequence[Changed], since: datetime) -> dict[UUID, Visit]:
+    """Set until when beds and seats are kept; returns when guests and visitors may come."""
     ids = [each.reservation_id for each in changed if each.way != "handover"]
     if not ids:
-        return
+        return {}
     deadlines: dict[UUID, datetime] = {}
+    visits: dict[UUID, Visit] = {}
     for bed in await beds.booked(tx.conn, ids):
-        deadlines[bed.reservation_id] = days.bed_due_at(bed.stay.from_on, since)
+        until = days.bed_due_at(bed.stay.from_on, since)
+        deadlines[bed.reservation_id] = until
+        visits[bed.reservation_id] = Visit(from_on=bed.stay.from_on, until_at=until)
     for seat in await slots.seated(tx.conn, ids):
         deadlines[seat.reservation_id] = days.slot_due_at(seat.ends_at, since)
+        visits[seat.reservation_id] = Visit(starts_at=seat.starts_at)
     await clocks.set_deadlines(tx.conn, sorted(deadlines.items()))
+    return visits
 
 
 async def tell(tx: Tx, batch: Sequence[Received[NeedToldV1]]) -> None:

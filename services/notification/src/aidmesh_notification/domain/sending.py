@@ -9,8 +9,9 @@ from datetime import date, datetime, timedelta
 from typing import Final, Literal
 from uuid import UUID
 
+from aidmesh_contracts.pickup import ends_at
 from aidmesh_notification.domain.cards import Reach
-from aidmesh_notification.domain.hours import KYIV, Window
+from aidmesh_notification.domain.hours import Window
 
 Wording = Literal["neutral", "plain"]
 State = Literal[
@@ -30,8 +31,11 @@ class Queued:
 
     Attributes:
         sensitive: the help is of a sensitive kind, so its wording is always neutral.
-        collect_days: how long the person may take to come, counted from the sending.
+        collect_days: how long goods and cash are kept, counted from the sending.
         expires_at: after that the person is told in person.
+        starts_at: of an appointment.
+        from_on: the first day on which a place is there.
+        until_at: the instant after which nothing is there or of use, if it is known already.
     """
 
     message_id: UUID
@@ -39,6 +43,16 @@ class Queued:
     sensitive: bool
     collect_days: int
     expires_at: datetime
+    starts_at: datetime | None = None
+    from_on: date | None = None
+    until_at: datetime | None = None
+
+    def told_until(self, now: datetime) -> datetime:
+        """Until when the person may come who is told at an instant: never later than it is true."""
+        if self.from_on is not None and self.until_at is not None:
+            return self.until_at  # places are kept by their own days
+        kept_until = ends_at(now, self.collect_days)
+        return kept_until if self.until_at is None else min(kept_until, self.until_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +61,7 @@ class Send:
 
     reach: Reach
     wording: Wording
-    until_on: date
+    until_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +79,11 @@ class Suppress:
 
 
 Decision = Send | Wait | Suppress
+
+
+def expires_at(now: datetime, hours_max: int, *ends: datetime | None) -> datetime:
+    """After what a message is of no use: so many hours, or what it speaks of has begun or ended."""
+    return min((now + timedelta(hours=hours_max), *(each for each in ends if each is not None)))
 
 
 def decide(
@@ -103,7 +122,7 @@ def decide(
     return Send(
         reach,
         "neutral" if message.sensitive else reach.wording,
-        now.astimezone(KYIV).date() + timedelta(days=message.collect_days),
+        message.told_until(now),
     )
 
 

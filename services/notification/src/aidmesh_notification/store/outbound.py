@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import NamedTuple
 from uuid import UUID
 
@@ -27,6 +27,9 @@ class NewMessage(NamedTuple):
     expires_at: datetime
     correlation_id: UUID
     traceparent: str | None
+    starts_at: datetime | None
+    from_on: date | None
+    until_at: datetime | None
 
 
 async def queue(conn: asyncpg.Connection, messages: Sequence[NewMessage]) -> int:
@@ -38,16 +41,17 @@ async def queue(conn: asyncpg.Connection, messages: Sequence[NewMessage]) -> int
     rows = await conn.fetch(
         """
         INSERT INTO message (message_id, template, need_id, attempt_no, person_id, sensitive,
-                             collect_days, expires_at, correlation_id, traceparent, state,
-                             claim_id, claimed_until)
+                             collect_days, expires_at, correlation_id, traceparent, starts_at,
+                             from_on, until_at, state, claim_id, claimed_until)
         SELECT n.*, CASE WHEN d.id IS NULL THEN 'queued' ELSE 'sending' END, d.id,
                CASE WHEN d.id IS NOT NULL THEN now() END
         FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::int[], $5::uuid[],
-                    $6::boolean[], $7::int[], $8::timestamptz[], $9::uuid[], $10::text[])
+                    $6::boolean[], $7::int[], $8::timestamptz[], $9::uuid[], $10::text[],
+                    $11::timestamptz[], $12::date[], $13::timestamptz[])
              AS n (id, template, need_id, attempt_no, person_id, sensitive, days, expires_at,
-                   correlation_id, traceparent)
+                   correlation_id, traceparent, starts_at, from_on, until_at)
         LEFT JOIN unproven d ON d.id = n.need_id AND d.cleared_at IS NULL
-             AND d.since > now() - make_interval(days => $11)
+             AND d.since > now() - make_interval(days => $14)
         ORDER BY n.id
         ON CONFLICT (message_id) DO NOTHING RETURNING 1
         """,
@@ -93,6 +97,15 @@ async def end_attempts(conn: asyncpg.Connection, attempts: Sequence[tuple[UUID, 
         needs,
         numbers,
         list(TO_TELL_STATES),
+    )
+
+
+async def forget_limits(conn: asyncpg.Connection, persons: Sequence[UUID]) -> None:
+    """Forget until when what was ready for these persons is of use: no message goes out."""
+    await conn.execute(
+        "UPDATE message SET until_at = NULL WHERE person_id = ANY($1::uuid[])"
+        " AND until_at IS NOT NULL",
+        list(persons),
     )
 
 
@@ -142,7 +155,7 @@ async def due(conn: asyncpg.Connection, limit: int) -> list[Due]:
                c.erased_at IS NOT NULL AS erased,
                coalesce(c.version, 1) AS card_version, coalesce(c.sealed, s.sealed) AS sealed
         FROM (SELECT message_id, template, need_id, attempt_no, person_id, staff_id, sensitive,
-                     collect_days, expires_at, tries
+                     collect_days, expires_at, starts_at, from_on, until_at, tries
               FROM message WHERE state = 'queued' AND due_at <= now()
               ORDER BY due_at, message_id LIMIT $1 FOR UPDATE SKIP LOCKED) m
         LEFT JOIN contact c ON c.person_id = m.person_id
@@ -159,6 +172,9 @@ async def due(conn: asyncpg.Connection, limit: int) -> list[Due]:
                 sensitive=row["sensitive"],
                 collect_days=row["collect_days"],
                 expires_at=row["expires_at"],
+                starts_at=row["starts_at"],
+                from_on=row["from_on"],
+                until_at=row["until_at"],
             ),
             need_id=row["need_id"],
             attempt_no=row["attempt_no"],
