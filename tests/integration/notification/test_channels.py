@@ -1,8 +1,6 @@
 """Mail over a real conversation with a small SMTP server, and the spool."""
 
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import socket
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from pathlib import Path
@@ -15,58 +13,11 @@ from aidmesh_notification.channels import FileOutlet, NotSent, SmtpOutlet, outle
 from aidmesh_notification.config import Settings
 from aidmesh_notification.domain.cards import Channel
 from aidmesh_notification.texts import Rendered
+from integration.notification.mailbox import PATIENT_MS, SHORT_MS, SILENCE, Mailbox, outlet
 
 MESSAGE = Rendered(subject="Нагадування", text="Усе готово, чекаємо на вас.")
 ID = UUID(int=7)
 SOMEBODY = PersonalText("somebody@example.org")
-
-
-class Mailbox:
-    """Enough of RFC 5321 to take mail; `answers` overrides a command's reply, None hangs up."""
-
-    def __init__(self) -> None:
-        self.mails: list[bytes] = []
-        self.conversations = 0
-        self.answers: dict[str, str | None] = {}
-
-    @asynccontextmanager
-    async def listen(self) -> AsyncIterator[int]:
-        server = await asyncio.start_server(self._talk, "127.0.0.1", 0)
-        async with server:
-            yield server.sockets[0].getsockname()[1]
-
-    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.conversations += 1
-        writer.write(b"220 mailbox\r\n")
-        try:
-            while line := await reader.readline():
-                verb = line.split()[0].decode().upper()
-                reply: str | None = self.answers.get(verb, "250 fine")
-                if verb == "DATA" and reply == "250 fine":
-                    writer.write(b"354 go on\r\n")
-                    self.mails.append(await reader.readuntil(b"\r\n.\r\n"))
-                    reply = self.answers.get("TEXT", "250 taken")
-                if reply is None:
-                    break
-                writer.write(reply.encode() + b"\r\n")
-                await writer.drain()
-                if verb == "QUIT":
-                    break
-        finally:
-            writer.close()
-
-
-def outlet(port: int) -> SmtpOutlet:
-    return SmtpOutlet(
-        "127.0.0.1",
-        port,
-        "none",
-        None,
-        None,
-        "reminder@post.example",
-        connections_max=2,
-        send_ms_max=2000,
-    )
 
 
 async def test_a_mail_says_no_more_than_its_text() -> None:
@@ -100,7 +51,10 @@ async def test_a_mail_says_no_more_than_its_text() -> None:
         ("RCPT", "450 busy", False),
         ("RCPT", "550 no such user", True),
         ("RCPT", None, False),
+        ("DATA", "451 later", False),
         ("DATA", "554 no", True),
+        ("DATA", "250 what", False),
+        ("DATA", None, False),
         ("TEXT", "452 full", False),
         ("TEXT", "554 spam", True),
     ],
@@ -117,17 +71,86 @@ async def test_a_refusal_means_not_sent(command: str, reply: str | None, lasting
         await smtp.close()
 
 
-async def test_a_connection_lost_after_the_text_is_no_refusal() -> None:
+@pytest.mark.parametrize("reply", [None, SILENCE, "354 go on", "nonsense"])
+async def test_what_became_of_a_text_without_a_clear_answer_is_open(reply: str | None) -> None:
     mailbox = Mailbox()
-    mailbox.answers["TEXT"] = None
+    mailbox.answers["TEXT"] = reply
     async with mailbox.listen() as port:
-        smtp = outlet(port)
+        smtp = outlet(port, send_ms_max=SHORT_MS if reply == SILENCE else PATIENT_MS)
         with pytest.raises(Exception) as trouble:  # noqa: PT011 - any class but one
             await smtp.send(ID, SOMEBODY, MESSAGE)
         assert not isinstance(trouble.value, NotSent)
         mailbox.answers.clear()
-        await smtp.send(ID, SOMEBODY, MESSAGE)
+        # A conversation of which nobody knows how it stands is not gone on with.
+        await outlet(port).send(ID, SOMEBODY, MESSAGE)
         await smtp.close()
+    assert len(mailbox.mails) == 2
+
+
+@pytest.mark.parametrize("step", ["EHLO", "STARTTLS", "AUTH", "MAIL", "RCPT", "DATA"])
+async def test_a_server_that_falls_silent_before_the_text_has_none(step: str) -> None:
+    mailbox = Mailbox()
+    mailbox.answers["EHLO"] = "250-mailbox\r\n250-AUTH PLAIN\r\n250 STARTTLS"
+    mailbox.answers["AUTH"] = "235 welcome"
+    mailbox.answers[step] = SILENCE
+    async with mailbox.listen() as port:
+        smtp = outlet(
+            port,
+            offer_ms_max=SHORT_MS,
+            tls="starttls" if step == "STARTTLS" else "none",
+            user="somebody" if step == "AUTH" else None,
+        )
+        with pytest.raises(NotSent) as refusal:
+            await smtp.send(ID, SOMEBODY, MESSAGE)
+        assert not refusal.value.lasting
+        await smtp.close()
+    assert mailbox.mails == []
+
+
+async def test_a_server_that_greets_nobody_has_nothing() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:  # it never accepts
+        smtp = outlet(listening.getsockname()[1], offer_ms_max=SHORT_MS)
+        with pytest.raises(NotSent) as refusal:
+            await smtp.send(ID, SOMEBODY, MESSAGE)
+    assert not refusal.value.lasting
+
+
+async def test_a_server_that_lets_nobody_connect_has_nothing() -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as listening:
+        port = listening.getsockname()[1]
+        # Who comes when the queue is full waits outside until somebody is let in.
+        queued = [socket.socket() for _ in range(4)]
+        for waiting in queued:
+            waiting.setblocking(False)
+            waiting.connect_ex(("127.0.0.1", port))
+        with pytest.raises(NotSent) as refusal:
+            await outlet(port, offer_ms_max=SHORT_MS).send(ID, SOMEBODY, MESSAGE)
+        for waiting in queued:
+            waiting.close()
+    assert not refusal.value.lasting
+
+
+async def test_a_login_that_is_refused_is_no_word_about_the_message() -> None:
+    mailbox = Mailbox()
+    mailbox.answers["EHLO"] = "250-mailbox\r\n250 AUTH PLAIN"
+    mailbox.answers["AUTH"] = "535 who are you"
+    async with mailbox.listen() as port:
+        with pytest.raises(NotSent) as refusal:
+            await outlet(port, user="somebody").send(ID, SOMEBODY, MESSAGE)
+    assert not refusal.value.lasting
+
+
+async def test_no_line_of_a_text_ends_it() -> None:
+    mailbox = Mailbox()
+    lines = "one\n.\n..two\nQUIT"
+    async with mailbox.listen() as port:
+        smtp = outlet(port)
+        await smtp.send(ID, SOMEBODY, Rendered(subject="x", text=lines))
+        await smtp.close()
+    [raw] = mailbox.mails
+    mail = message_from_bytes(raw, policy=policy.default)
+    assert isinstance(mail, EmailMessage)
+    assert mail.get_content().splitlines() == lines.splitlines()
 
 
 async def test_without_a_server_nothing_left() -> None:

@@ -73,7 +73,7 @@ class World:
             load_templates("Canary Organization"),
             default_hours,
             batch_max=batch_max,
-            send_ms_max=1000,
+            call_ms_max=1000,
             tries_max=tries_max,
             retry_s=0.001,
         )

@@ -35,7 +35,7 @@ def build(settings: Settings | None = None) -> Service:
         templates,
         parse_hours(settings.hours_from, settings.hours_to),
         batch_max=settings.send_batch_max,
-        send_ms_max=settings.send_ms_max,
+        call_ms_max=settings.offer_ms_max + settings.send_ms_max,
         tries_max=settings.tries_max,
         retry_s=settings.retry_s,
     )

@@ -4,10 +4,12 @@ A channel raises `NotSent` only when the message certainly did not leave. Anythi
 goes wrong leaves that open, and the sender treats it as `unknown`.
 """
 
+import asyncio
 import json
 import os
 from asyncio import LifoQueue, QueueEmpty
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.utils import format_datetime
@@ -40,6 +42,9 @@ class Outlet(Protocol):
 
     async def send(self, message_id: UUID, address: PersonalText, message: Rendered) -> None:
         """Send one message, marked with its id as far as the channel lets a gateway report on it.
+
+        It ends within a time of its own: only the channel knows, when that is over, whether the
+        message was given away by then.
 
         Raises:
             NotSent: it certainly did not leave.
@@ -101,7 +106,8 @@ class SmtpOutlet:
 
     Args:
         sender: the From address; it must say as little as the text does.
-        send_ms_max: bound of each step of the conversation.
+        offer_ms_max: for all that comes before the text: connecting, naming sender and recipient.
+        send_ms_max: for the text, until the server says that it has it.
     """
 
     def __init__(
@@ -114,6 +120,7 @@ class SmtpOutlet:
         sender: str,
         *,
         connections_max: int,
+        offer_ms_max: int,
         send_ms_max: int,
     ) -> None:
         self.concurrency = connections_max
@@ -123,24 +130,25 @@ class SmtpOutlet:
         self._user = user
         self._password = password
         self._sender = sender
-        self._step_s_max = send_ms_max / 1000
+        self._offer_s_max = offer_ms_max / 1000
+        self._send_s_max = send_ms_max / 1000
         self._idle: LifoQueue[aiosmtplib.SMTP] = LifoQueue()
 
     async def send(self, message_id: UUID, address: PersonalText, message: Rendered) -> None:
         """Send a mail of plain text.
 
         Raises:
-            NotSent: refused, or not offered to the server as a whole.
+            NotSent: refused, or the server did not ask for the text in time.
         """
         recipient = address.reveal()
-        data = self._mail(message_id, recipient, message)
-        client = await self._connection()
+        data = _as_data(self._mail(message_id, recipient, message))
+        client = self._kept() or self._client()
         try:
-            await self._offer(client, recipient)
-            try:
-                await client.data(data)
-            except aiosmtplib.SMTPResponseException as error:
-                raise NotSent(lasting=error.code >= 500) from None
+            with _nothing_left():
+                async with asyncio.timeout(self._offer_s_max):
+                    await self._offer(client, recipient)
+            async with asyncio.timeout(self._send_s_max):
+                await _give(client, data)
         except BaseException:
             # A conversation that stopped half way is not taken up again.
             client.close()
@@ -170,12 +178,15 @@ class SmtpOutlet:
         mail.set_content(message.text)
         return mail.as_bytes()
 
-    async def _connection(self) -> aiosmtplib.SMTP:
+    def _kept(self) -> aiosmtplib.SMTP | None:
         while not self._idle.empty():
             client = self._idle.get_nowait()
             if client.is_connected:
                 return client
-        client = aiosmtplib.SMTP(
+        return None
+
+    def _client(self) -> aiosmtplib.SMTP:
+        return aiosmtplib.SMTP(
             hostname=self._host,
             port=self._port,
             username=self._user,
@@ -183,30 +194,64 @@ class SmtpOutlet:
             use_tls=self._tls == "tls",
             start_tls=self._tls == "starttls",
             local_hostname="localhost",
-            timeout=self._step_s_max,
+            # Each step's own time would add up; all of them share one here.
+            timeout=None,
         )
-        try:
-            await client.connect()
-        except (aiosmtplib.SMTPException, OSError):
-            client.close()
-            raise NotSent(lasting=False) from None
-        return client
 
     async def _offer(self, client: aiosmtplib.SMTP, recipient: str) -> None:
-        """Name sender and recipient; until the text itself follows nothing has left."""
-        try:
-            await client.mail(self._sender)
-        except (aiosmtplib.SMTPException, OSError):
-            # A sender that is refused is our own mistake: worth trying again once corrected.
-            raise NotSent(lasting=False) from None
+        """Connect, name sender and recipient, and wait until the server asks for the text."""
+        if not client.is_connected:
+            await client.connect()
+        # A sender that is refused is our own mistake: worth trying again once corrected.
+        await client.mail(self._sender)
         try:
             await client.rcpt(recipient)
         except aiosmtplib.SMTPResponseException as error:
             raise NotSent(lasting=error.code >= 500) from None
-        except (aiosmtplib.SMTPException, OSError):
-            raise NotSent(lasting=False) from None
         except ValueError:
             raise NotSent(lasting=True) from None
+        reply = await client.execute_command(b"DATA")
+        if reply.code != aiosmtplib.SMTPStatus.start_input:
+            raise NotSent(lasting=reply.code >= 500)
+
+
+@contextmanager
+def _nothing_left() -> Iterator[None]:
+    """Whatever goes wrong before the text is given: the message did not leave."""
+    try:
+        yield
+    except (aiosmtplib.SMTPException, OSError, ValueError):  # a time-out is an `OSError`
+        raise NotSent(lasting=False) from None
+
+
+async def _give(client: aiosmtplib.SMTP, data: bytes) -> None:
+    """Give the text away and wait for the server's word on it.
+
+    `aiosmtplib.SMTP.data` asks and gives in one: of an answer that fails to come it does not tell
+    to which of the two.
+
+    Raises:
+        NotSent: refused, or there was nobody any more to give it to.
+        SMTPException: the answer is none, so that nobody knows.
+    """
+    with _nothing_left():
+        if client.protocol is None:
+            raise aiosmtplib.SMTPServerDisconnected("Connection lost")
+        client.protocol.write(data)
+    reply = await client.protocol.read_response()
+    match reply.code // 100:
+        case 2:
+            return
+        case 4 | 5:
+            raise NotSent(lasting=reply.code >= 500)
+        case _:
+            raise aiosmtplib.SMTPResponseException(reply.code, "no answer to a text")
+
+
+def _as_data(mail: bytes) -> bytes:
+    """The mail as it follows DATA: whole lines, of which none but the last is a single dot."""
+    lines = mail.splitlines()
+    return b"".join(b"." * line.startswith(b".") + line + b"\r\n" for line in lines) + b".\r\n"
 
 
 def outlets_of(settings: Settings) -> Mapping[Channel, Outlet]:
@@ -222,6 +267,7 @@ def outlets_of(settings: Settings) -> Mapping[Channel, Outlet]:
             None if password is None else password.get_secret_value(),
             settings.smtp_from,
             connections_max=settings.smtp_connections_max,
+            offer_ms_max=settings.offer_ms_max,
             send_ms_max=settings.send_ms_max,
         )
     if settings.spool_path is not None:

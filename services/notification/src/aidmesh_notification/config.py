@@ -17,7 +17,10 @@ class Settings(ServiceSettings):
         hours_from, hours_to: `HH:MM` in Europe/Kyiv, for people who named no hours.
         message_hours_max: a message not sent by then is told in person.
         send_batch_max: messages marked `sending` in one transaction at most.
-        send_ms_max: one call of a channel.
+        offer_ms_max: how long a channel may take until it asks for the text; a message that got no
+            further certainly did not leave.
+        send_ms_max: how long it may take over the text; a message that got no further may have
+            left, and a person decides.
         tries_max, retry_s: a refusal that may pass is tried again, after `retry_s` doubled
             each time.
         digest_from: `HH:MM` after which staff get their digest of people to be told.
@@ -38,6 +41,7 @@ class Settings(ServiceSettings):
     hours_to: str = "20:00"
     message_hours_max: int = Field(default=72, ge=1, le=24 * 30)
     send_batch_max: int = Field(default=512, ge=1, le=2000)
+    offer_ms_max: int = Field(default=10_000, ge=100, le=60_000)
     send_ms_max: int = Field(default=15_000, ge=100, le=60_000)
     tries_max: int = Field(default=5, ge=1, le=20)
     retry_s: float = Field(default=30.0, gt=0, le=3600)

@@ -80,6 +80,7 @@ class Sender:
         opener: gives what opens contact cards; both raise `Locked` without the key.
         outlets: the channels that are set up.
         default_hours: for people who named no hours of their own.
+        call_ms_max: how long an outlet takes over one message at most.
     """
 
     def __init__(
@@ -91,7 +92,7 @@ class Sender:
         default_hours: Window,
         *,
         batch_max: int,
-        send_ms_max: int,
+        call_ms_max: int,
         tries_max: int,
         retry_s: float,
     ) -> None:
@@ -101,7 +102,7 @@ class Sender:
         self._templates = templates
         self._default_hours = default_hours
         self._batch_max = batch_max
-        self._send_s_max = send_ms_max / 1000
+        self._call_s_max = call_ms_max / 1000
         self._tries_max = tries_max
         self._retry_s = retry_s
 
@@ -210,7 +211,7 @@ class Sender:
                 tx.conn,
                 [(message.message_id, message.channel) for message in outgoing],
                 claim_id,
-                BEGIN_S_MAX + self._send_s_max + LEASE_SLACK_S,
+                BEGIN_S_MAX + self._call_s_max + LEASE_SLACK_S,
             )
         return outgoing
 
@@ -244,8 +245,7 @@ class Sender:
                 outcome.not_begun.append(message.message_id)
                 continue
             try:
-                async with asyncio.timeout(self._send_s_max):
-                    await outlet.send(message.message_id, message.address, message.rendered)
+                await outlet.send(message.message_id, message.address, message.rendered)
             except NotSent as refusal:
                 outcome.refused.append((message, refusal.lasting))
             except Exception as error:  # noqa: BLE001 - whatever it was, it may have left

@@ -95,6 +95,7 @@ def settings_of_a_run(data: Path) -> dict[str, str]:
     return {
         "AIDMESH_NOTIFICATION_SPOOL_PATH": str(data / "phone.jsonl"),
         "AIDMESH_NOTIFICATION_SPOOL_FOR": '["sms", "email"]',
+        "AIDMESH_NOTIFICATION_OFFER_MS_MAX": "1000",
         "AIDMESH_NOTIFICATION_SEND_MS_MAX": "1000",
         "AIDMESH_INTAKE_LOOKUPS_DAY_MAX": "1000",
         "AIDMESH_INTAKE_LOOKUPS_ALL_DAY_MAX": "5000",
