@@ -79,7 +79,7 @@ def test_labels_take_few_values() -> None:
     """None tells of single people, needs, events or addresses, of which there is no end."""
     bounded = {
         "service", "region", "method", "route", "status", "durable", "event_type", "peer", "state",
-        "resource", "currency", "part",
+        "resource", "currency", "part", "channel",
     }  # fmt: skip
     used = {label for many in reference.metric_specs().values() for each in many
             for label in each.labels}  # fmt: skip

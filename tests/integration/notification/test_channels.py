@@ -9,7 +9,14 @@ from uuid import UUID
 import pytest
 
 from aidmesh_chassis.privacy import PersonalText
-from aidmesh_notification.channels import FileOutlet, NotSent, SmtpOutlet, outlets_of
+from aidmesh_notification.channels import (
+    FileOutlet,
+    Interrupted,
+    NotSent,
+    SmtpOutlet,
+    Unreachable,
+    outlets_of,
+)
 from aidmesh_notification.config import Settings
 from aidmesh_notification.domain.cards import Channel
 from aidmesh_notification.texts import Rendered
@@ -43,29 +50,35 @@ async def test_a_mail_says_no_more_than_its_text() -> None:
 
 
 @pytest.mark.parametrize(
-    ("command", "reply", "lasting"),
+    ("command", "reply", "trouble", "lasting"),
     [
-        ("MAIL", "451 later", False),
-        ("MAIL", "550 who are you", False),
-        ("MAIL", None, False),
-        ("RCPT", "450 busy", False),
-        ("RCPT", "550 no such user", True),
-        ("RCPT", None, False),
-        ("DATA", "451 later", False),
-        ("DATA", "554 no", True),
-        ("DATA", "250 what", False),
-        ("DATA", None, False),
-        ("TEXT", "452 full", False),
-        ("TEXT", "554 spam", True),
+        ("MAIL", "421 closing", Unreachable, False),
+        ("MAIL", "451 later", Unreachable, False),
+        ("MAIL", "550 who are you", Unreachable, False),
+        ("MAIL", None, Unreachable, False),
+        ("RCPT", "421 closing", Interrupted, False),
+        ("RCPT", "450 busy", NotSent, False),
+        ("RCPT", "550 no such user", NotSent, True),
+        ("RCPT", None, Interrupted, False),
+        ("DATA", "451 later", NotSent, False),
+        ("DATA", "554 no", NotSent, True),
+        ("DATA", "250 what", Interrupted, False),
+        ("DATA", None, Interrupted, False),
+        ("TEXT", "421 closing", Interrupted, False),
+        ("TEXT", "452 full", NotSent, False),
+        ("TEXT", "554 spam", NotSent, True),
     ],
 )
-async def test_a_refusal_means_not_sent(command: str, reply: str | None, lasting: bool) -> None:
+async def test_a_refusal_means_not_sent(
+    command: str, reply: str | None, trouble: type[NotSent], lasting: bool
+) -> None:
     mailbox = Mailbox()
     mailbox.answers[command] = reply
     async with mailbox.listen() as port:
         smtp = outlet(port)
         with pytest.raises(NotSent) as refusal:
             await smtp.send(ID, SOMEBODY, MESSAGE)
+        assert type(refusal.value) is trouble
         assert refusal.value.lasting is lasting
         assert "somebody" not in repr(refusal.value)
         await smtp.close()
@@ -110,9 +123,8 @@ async def test_a_server_that_falls_silent_before_the_text_has_none(step: str) ->
 async def test_a_server_that_greets_nobody_has_nothing() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:  # it never accepts
         smtp = outlet(listening.getsockname()[1], offer_ms_max=SHORT_MS)
-        with pytest.raises(NotSent) as refusal:
+        with pytest.raises(Unreachable):
             await smtp.send(ID, SOMEBODY, MESSAGE)
-    assert not refusal.value.lasting
 
 
 async def test_a_server_that_lets_nobody_connect_has_nothing() -> None:
@@ -123,11 +135,10 @@ async def test_a_server_that_lets_nobody_connect_has_nothing() -> None:
         for waiting in queued:
             waiting.setblocking(False)
             waiting.connect_ex(("127.0.0.1", port))
-        with pytest.raises(NotSent) as refusal:
+        with pytest.raises(Unreachable):
             await outlet(port, offer_ms_max=SHORT_MS).send(ID, SOMEBODY, MESSAGE)
         for waiting in queued:
             waiting.close()
-    assert not refusal.value.lasting
 
 
 async def test_a_login_that_is_refused_is_no_word_about_the_message() -> None:
@@ -135,9 +146,24 @@ async def test_a_login_that_is_refused_is_no_word_about_the_message() -> None:
     mailbox.answers["EHLO"] = "250-mailbox\r\n250 AUTH PLAIN"
     mailbox.answers["AUTH"] = "535 who are you"
     async with mailbox.listen() as port:
-        with pytest.raises(NotSent) as refusal:
+        with pytest.raises(Unreachable) as trouble:
             await outlet(port, user="somebody").send(ID, SOMEBODY, MESSAGE)
-    assert not refusal.value.lasting
+    assert trouble.value.cause == "SMTPAuthenticationError 535"
+
+
+async def test_a_conversation_that_was_kept_and_lost_is_no_outage() -> None:
+    mailbox = Mailbox()
+    async with mailbox.listen() as port:
+        smtp = outlet(port)
+        await smtp.send(ID, SOMEBODY, MESSAGE)
+        mailbox.answers["MAIL"] = None
+        with pytest.raises(Interrupted) as trouble:
+            await smtp.send(ID, SOMEBODY, MESSAGE)
+        assert not isinstance(trouble.value, Unreachable)
+        mailbox.answers.clear()
+        await smtp.send(ID, SOMEBODY, MESSAGE)
+        await smtp.close()
+    assert len(mailbox.mails) == 2
 
 
 async def test_no_line_of_a_text_ends_it() -> None:
@@ -156,9 +182,8 @@ async def test_no_line_of_a_text_ends_it() -> None:
 async def test_without_a_server_nothing_left() -> None:
     async with Mailbox().listen() as port:
         pass
-    with pytest.raises(NotSent) as refusal:
+    with pytest.raises(Unreachable):
         await outlet(port).send(ID, SOMEBODY, MESSAGE)
-    assert not refusal.value.lasting
 
 
 async def test_an_address_with_a_line_break_is_refused_for_good() -> None:
@@ -170,7 +195,7 @@ async def test_an_address_with_a_line_break_is_refused_for_good() -> None:
 
 async def test_a_spool_that_cannot_be_written_means_not_sent(tmp_path: Path) -> None:
     (tmp_path / "taken").mkdir()
-    with pytest.raises(NotSent):
+    with pytest.raises(Unreachable):
         await FileOutlet(tmp_path / "taken").send(ID, SOMEBODY, MESSAGE)
 
 

@@ -33,10 +33,12 @@ class Recorder:
     concurrency = 4
 
     def __init__(self) -> None:
+        self.asked: list[UUID] = []
         self.sent: list[tuple[str, Rendered]] = []
         self.fails: Exception | None = None
 
     async def send(self, message_id: UUID, address: PersonalText, message: Rendered) -> None:
+        self.asked.append(message_id)
         if self.fails is not None:
             raise self.fails
         self.sent.append((address.reveal(), message))
@@ -65,6 +67,7 @@ class World:
         default_hours: Window = ALWAYS,
         batch_max: int = 512,
         tries_max: int = 3,
+        outage_s_max: float = 0.001,
     ) -> Sender:
         return Sender(
             self.database,
@@ -76,6 +79,7 @@ class World:
             call_ms_max=1000,
             tries_max=tries_max,
             retry_s=0.001,
+            outage_s_max=outage_s_max,
         )
 
     async def take(self, *events: Event) -> None:

@@ -197,6 +197,21 @@ ALERTS: Final[tuple[Alert, ...]] = (
          "Ask for safe contacts when people register."),
     ),
     Alert(
+        "ChannelAway",
+        "aidmesh_channel_away_seconds > 900",
+        "5m",
+        "page",
+        "{{ $labels.channel }} of {{ $labels.instance }} takes no messages for {{ $value }} s",
+        "People are not told that something is ready for them. Messages wait, by default for three "
+        "days, and leave by themselves once the channel is back.",
+        ("`aidmesh logs event=channel.away --since 1h --data DIR`: `cause` says at which step.",
+         "`AIDMESH_NOTIFICATION_SMTP_…` in the settings; for the channel `file` the spool's disk."),
+        ("Refused or silent: have the mail server mended, or name another one and restart.",
+         "An `SMTPAuthenticationError` or `SMTPSenderRefused`: correct login or sender.",
+         ("It takes long: tell people in person who are ready (`GET /v1/messages?state=queued`); "
+          "what was told is not sent any more.")),
+    ),
+    Alert(
         "MessagesUnknown",
         'aidmesh_messages{state="unknown"} > 0',
         "15m",

@@ -61,6 +61,8 @@ HELPED: Final = (
           {"{{currency}} {{part}}": total("aidmesh_allotments_minor", "currency", "part")},
           "In minor units, such as cents."),
     Panel("Payouts that are not over", "none", {STATE: total("aidmesh_payouts", "state")}),
+    Panel("Channels that take no messages, for how long", "s",
+          {"{{instance}} {{channel}}": each("aidmesh_channel_away_seconds")}),
 )  # fmt: skip
 ANSWERED: Final = (
     Panel("Rate", "reqps", {INSTANCE: total(rate(f"{REQUESTS}_count"), "instance")}),

@@ -38,6 +38,7 @@ def build(settings: Settings | None = None) -> Service:
         call_ms_max=settings.offer_ms_max + settings.send_ms_max,
         tries_max=settings.tries_max,
         retry_s=settings.retry_s,
+        outage_s_max=settings.outage_s_max,
     )
     app = create_app(
         NAME,

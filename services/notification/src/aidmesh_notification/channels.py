@@ -33,6 +33,22 @@ class NotSent(Exception):
         self.lasting = lasting
 
 
+class Interrupted(NotSent):
+    """The channel was lost before it took or refused the message: no word about the message.
+
+    Attributes:
+        cause: what went wrong, without the text of any error: that may repeat the address.
+    """
+
+    def __init__(self, cause: str) -> None:
+        super().__init__(lasting=False)
+        self.cause = cause
+
+
+class Unreachable(Interrupted):
+    """The channel is away or takes nothing from us: no other message would leave either."""
+
+
 class Outlet(Protocol):
     """What the sender needs of a channel."""
 
@@ -70,7 +86,7 @@ class FileOutlet:
         """Append the message.
 
         Raises:
-            NotSent: the file can't be opened, or the disk is full.
+            Unreachable: the file can't be opened, or the disk is full.
         """
         line = json.dumps(
             {
@@ -89,8 +105,8 @@ class FileOutlet:
                 self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
                 os.fchmod(self._file, 0o600)
             written = os.write(self._file, data)
-        except OSError:
-            raise NotSent(lasting=False) from None
+        except OSError as error:
+            raise Unreachable(type(error).__name__) from None
         if written != len(data):
             raise OSError("the line was cut short")
 
@@ -138,15 +154,23 @@ class SmtpOutlet:
         """Send a mail of plain text.
 
         Raises:
-            NotSent: refused, or the server did not ask for the text in time.
+            Unreachable: the server is away, silent, or wants nothing of us.
+            Interrupted: it was lost later on, and did not get the text.
+            NotSent: it refused this mail.
         """
         recipient = address.reveal()
         data = _as_data(self._mail(message_id, recipient, message))
-        client = self._kept() or self._client()
+        kept = self._kept()
+        client = kept or self._client()
+        offer_until = asyncio.get_running_loop().time() + self._offer_s_max
         try:
-            with _nothing_left():
-                async with asyncio.timeout(self._offer_s_max):
-                    await self._offer(client, recipient)
+            # The server may have let go of a conversation that was kept: that is no outage.
+            with _nothing_left(Unreachable if kept is None else Interrupted):
+                async with asyncio.timeout_at(offer_until):
+                    await self._reach(client)
+            with _nothing_left(Interrupted):
+                async with asyncio.timeout_at(offer_until):
+                    await _offer(client, recipient)
             async with asyncio.timeout(self._send_s_max):
                 await _give(client, data)
         except BaseException:
@@ -198,30 +222,45 @@ class SmtpOutlet:
             timeout=None,
         )
 
-    async def _offer(self, client: aiosmtplib.SMTP, recipient: str) -> None:
-        """Connect, name sender and recipient, and wait until the server asks for the text."""
+    async def _reach(self, client: aiosmtplib.SMTP) -> None:
+        """Connect and say who sends: all that comes before the mail at hand matters.
+
+        A login or sender that is refused is our own mistake; it is tried until it is corrected.
+        """
         if not client.is_connected:
             await client.connect()
-        # A sender that is refused is our own mistake: worth trying again once corrected.
         await client.mail(self._sender)
-        try:
-            await client.rcpt(recipient)
-        except aiosmtplib.SMTPResponseException as error:
-            raise NotSent(lasting=error.code >= 500) from None
-        except ValueError:
-            raise NotSent(lasting=True) from None
-        reply = await client.execute_command(b"DATA")
-        if reply.code != aiosmtplib.SMTPStatus.start_input:
-            raise NotSent(lasting=reply.code >= 500)
 
 
 @contextmanager
-def _nothing_left() -> Iterator[None]:
+def _nothing_left(trouble: type[Interrupted]) -> Iterator[None]:
     """Whatever goes wrong before the text is given: the message did not leave."""
     try:
         yield
-    except (aiosmtplib.SMTPException, OSError, ValueError):  # a time-out is an `OSError`
-        raise NotSent(lasting=False) from None
+    except aiosmtplib.SMTPResponseException as error:
+        raise trouble(f"{type(error).__name__} {error.code}") from None
+    except (aiosmtplib.SMTPException, OSError, ValueError) as error:  # time-outs are `OSError`s
+        raise trouble(type(error).__name__) from None
+
+
+def _refused(code: int) -> NotSent:
+    """What an answer means that is not the one wanted."""
+    if code == aiosmtplib.SMTPStatus.domain_unavailable or code // 100 not in (4, 5):
+        return Interrupted(f"answer {code}")
+    return NotSent(lasting=code >= 500)
+
+
+async def _offer(client: aiosmtplib.SMTP, recipient: str) -> None:
+    """Name the recipient and wait until the server asks for the text."""
+    try:
+        await client.rcpt(recipient)
+    except aiosmtplib.SMTPResponseException as error:
+        raise _refused(error.code) from None
+    except ValueError:
+        raise NotSent(lasting=True) from None
+    reply = await client.execute_command(b"DATA")
+    if reply.code != aiosmtplib.SMTPStatus.start_input:
+        raise _refused(reply.code)
 
 
 async def _give(client: aiosmtplib.SMTP, data: bytes) -> None:
@@ -231,10 +270,11 @@ async def _give(client: aiosmtplib.SMTP, data: bytes) -> None:
     to which of the two.
 
     Raises:
-        NotSent: refused, or there was nobody any more to give it to.
+        Interrupted: there was nobody any more to give it to.
+        NotSent: refused.
         SMTPException: the answer is none, so that nobody knows.
     """
-    with _nothing_left():
+    with _nothing_left(Interrupted):
         if client.protocol is None:
             raise aiosmtplib.SMTPServerDisconnected("Connection lost")
         client.protocol.write(data)
@@ -243,7 +283,7 @@ async def _give(client: aiosmtplib.SMTP, data: bytes) -> None:
         case 2:
             return
         case 4 | 5:
-            raise NotSent(lasting=reply.code >= 500)
+            raise _refused(reply.code)
         case _:
             raise aiosmtplib.SMTPResponseException(reply.code, "no answer to a text")
 

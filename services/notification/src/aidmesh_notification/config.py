@@ -23,6 +23,8 @@ class Settings(ServiceSettings):
             left, and a person decides.
         tries_max, retry_s: a refusal that may pass is tried again, after `retry_s` doubled
             each time.
+        outage_s_max: a channel that can't be reached is tried again after as long again as it has
+            been away, at the latest after this; messages wait for it and use up no try.
         digest_from: `HH:MM` after which staff get their digest of people to be told.
         spool_path: file that the `file` channel appends to; None where there is none.
         spool_for: channels that write to the spool too, for a demonstration or a test.
@@ -45,6 +47,7 @@ class Settings(ServiceSettings):
     send_ms_max: int = Field(default=15_000, ge=100, le=60_000)
     tries_max: int = Field(default=5, ge=1, le=20)
     retry_s: float = Field(default=30.0, gt=0, le=3600)
+    outage_s_max: float = Field(default=60.0, gt=0, le=600)
     digest_from: str = "09:00"
     spool_path: Path | None = None
     spool_for: frozenset[Channel] = frozenset()

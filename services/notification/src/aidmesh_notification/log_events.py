@@ -21,9 +21,23 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
         "A batch of messages met an exception that nobody expected; it is tried again.",
         "Read exception.at; report it as a bug.",
     ),
+    "channel.away": LogEvent(
+        "warning",
+        "A channel takes nothing: it can't be reached, is silent, or refuses the login or sender. "
+        "Messages wait for it, without using up tries, until they expire.",
+        "Look at the mail server (or the spool's disk) and at AIDMESH_NOTIFICATION_SMTP_…; it is "
+        "tried again by itself.",
+    ),
+    "channel.back": LogEvent("info", "A channel takes messages again; what waited leaves now."),
+    "message.interrupted": LogEvent(
+        "warning",
+        "A channel was lost before it had the text of a message; it is tried again.",
+        "Nothing, unless it lasts: then look at the mail server.",
+    ),
     "message.unknown": LogEvent(
         "warning",
-        "A channel was interrupted: the message may or may not have left.",
+        "A channel had the text of a message and gave no clear answer: it may or may not have "
+        "left.",
         "See /v1/messages/to-tell: a person decides.",
     ),
     "contact.unreadable": LogEvent(

@@ -20,9 +20,10 @@ from aidmesh_chassis.logs import carrying, get_logger
 from aidmesh_chassis.privacy import PersonalText
 from aidmesh_contracts.ids import MessageId, NeedId
 from aidmesh_contracts.notification import MessageSentV1
-from aidmesh_notification.channels import NotSent, Outlet
+from aidmesh_notification.channels import Interrupted, NotSent, Outlet, Unreachable
 from aidmesh_notification.domain.cards import Channel, Reach, reach_of, read_card
 from aidmesh_notification.domain.hours import Window
+from aidmesh_notification.domain.outages import Passage, look_again, seen_away
 from aidmesh_notification.domain.sending import (
     Reason,
     Retry,
@@ -33,7 +34,7 @@ from aidmesh_notification.domain.sending import (
     decide,
 )
 from aidmesh_notification.handlers import emit_suppressed, state_of
-from aidmesh_notification.store import lists, outbound
+from aidmesh_notification.store import lists, outages, outbound
 from aidmesh_notification.texts import Rendered, Templates
 
 log = get_logger()
@@ -58,6 +59,8 @@ class Outgoing:
 
     message_id: UUID
     tries: int
+    queued_at: datetime
+    expires_at: datetime
     channel: Channel
     address: PersonalText
     rendered: Rendered
@@ -65,12 +68,28 @@ class Outgoing:
 
 @dataclass(slots=True)
 class Outcome:
-    """What became of a batch, message by message."""
+    """What became of a batch, message by message.
 
-    sent: list[UUID] = field(default_factory=list)
+    Attributes:
+        refused: with whether that lasts.
+        interrupted: the channel was lost over them; they did not leave.
+        not_begun: nobody was told of them: their channel is away, or there was no time.
+        away: channels that take nothing, and why.
+    """
+
+    sent: list[Outgoing] = field(default_factory=list)
     refused: list[tuple[Outgoing, bool]] = field(default_factory=list)
-    unknown: list[UUID] = field(default_factory=list)
-    not_begun: list[UUID] = field(default_factory=list)
+    interrupted: list[Outgoing] = field(default_factory=list)
+    unknown: list[Outgoing] = field(default_factory=list)
+    not_begun: list[Outgoing] = field(default_factory=list)
+    away: dict[Channel, str] = field(default_factory=dict)
+
+    @property
+    def answered(self) -> set[Channel]:
+        """Channels that were there; a mail refused for good may have been refused by us."""
+        there = [*self.sent, *self.interrupted, *self.unknown]
+        there += [message for message, lasting in self.refused if not lasting]
+        return {message.channel for message in there} - self.away.keys()
 
 
 class Sender:
@@ -81,6 +100,7 @@ class Sender:
         outlets: the channels that are set up.
         default_hours: for people who named no hours of their own.
         call_ms_max: how long an outlet takes over one message at most.
+        outage_s_max: a channel that is away is tried again at the latest after that.
     """
 
     def __init__(
@@ -95,6 +115,7 @@ class Sender:
         call_ms_max: int,
         tries_max: int,
         retry_s: float,
+        outage_s_max: float,
     ) -> None:
         self._db = database
         self._opener = opener
@@ -105,6 +126,7 @@ class Sender:
         self._call_s_max = call_ms_max / 1000
         self._tries_max = tries_max
         self._retry_s = retry_s
+        self._outage_s_max = outage_s_max
 
     async def run(self) -> None:
         """Send until cancelled; an outage or a missing key only makes it wait."""
@@ -165,6 +187,7 @@ class Sender:
             if any(message.need_id is None for message in messages)
             else 0
         )
+        passage = Passage(await outages.current(tx.conn), tx.now)
         outgoing: list[Outgoing] = []
         waits: list[tuple[UUID, datetime]] = []
         ended: list[tuple[UUID, str, str]] = []
@@ -180,28 +203,18 @@ class Sender:
             )
             if isinstance(decision, Send) and not self._can_send(queued.template, decision):
                 decision = Suppress("rejected")
-            if isinstance(decision, Wait):
-                waits.append((queued.message_id, decision.until))
-            elif isinstance(decision, Suppress):
+            if isinstance(decision, Suppress):
                 ended.append((queued.message_id, state_of(decision.reason), decision.reason))
-            else:
-                outgoing.append(
-                    Outgoing(
-                        queued.message_id,
-                        message.tries + 1,
-                        decision.reach.channel,
-                        decision.reach.address,
-                        self._templates.render(
-                            queued.template,
-                            decision.wording,
-                            decision.reach.language,
-                            until_at=decision.until_at,
-                            count=count,
-                            starts_at=queued.starts_at,
-                            from_on=queued.from_on,
-                        ),
-                    )
-                )
+                continue
+            opens = (
+                decision.until
+                if isinstance(decision, Wait)
+                else passage.opens(decision.reach.channel)
+            )
+            if opens is not None and opens > tx.now:
+                waits.append((queued.message_id, min(opens, queued.expires_at)))
+            elif isinstance(decision, Send) and opens is not None:
+                outgoing.append(self._outgoing(message, decision, count))
         if waits:
             await outbound.postpone(tx.conn, waits, None)
         if ended:
@@ -214,6 +227,25 @@ class Sender:
                 BEGIN_S_MAX + self._call_s_max + LEASE_SLACK_S,
             )
         return outgoing
+
+    def _outgoing(self, message: outbound.Due, decision: Send, count: int) -> Outgoing:
+        return Outgoing(
+            message.queued.message_id,
+            message.tries + 1,
+            message.queued_at,
+            message.queued.expires_at,
+            decision.reach.channel,
+            decision.reach.address,
+            self._templates.render(
+                message.queued.template,
+                decision.wording,
+                decision.reach.language,
+                until_at=decision.until_at,
+                count=count,
+                starts_at=message.queued.starts_at,
+                from_on=message.queued.from_on,
+            ),
+        )
 
     def _can_send(self, template: str, decision: Send) -> bool:
         return decision.reach.channel in self._outlets and self._templates.get(template) is not None
@@ -241,11 +273,19 @@ class Sender:
         """One worker: takes messages from the shared iterator until there are none."""
         loop = asyncio.get_running_loop()
         for message in messages:
-            if loop.time() >= begin_until:
-                outcome.not_begun.append(message.message_id)
+            if message.channel in outcome.away or loop.time() >= begin_until:
+                outcome.not_begun.append(message)
                 continue
             try:
                 await outlet.send(message.message_id, message.address, message.rendered)
+            except Unreachable as trouble:
+                outcome.away[message.channel] = trouble.cause
+                outcome.not_begun.append(message)
+            except Interrupted as trouble:
+                log.warning(
+                    "message.interrupted", message_id=str(message.message_id), cause=trouble.cause
+                )
+                outcome.interrupted.append(message)
             except NotSent as refusal:
                 outcome.refused.append((message, refusal.lasting))
             except Exception as error:  # noqa: BLE001 - whatever it was, it may have left
@@ -255,13 +295,14 @@ class Sender:
                     message_id=str(message.message_id),
                     cause=type(error).__name__,
                 )
-                outcome.unknown.append(message.message_id)
+                outcome.unknown.append(message)
             else:
-                outcome.sent.append(message.message_id)
+                outcome.sent.append(message)
 
     async def _record(self, tx: Tx, outcome: Outcome, claim_id: UUID) -> None:
         """Write down what became of a batch; what was settled meanwhile is left alone."""
-        waits = [(message_id, tx.now) for message_id in outcome.not_begun]
+        held = await self._held(tx, outcome)
+        waits: list[tuple[UUID, datetime]] = []
         ended: list[tuple[UUID, str, str]] = []
         for message, lasting in outcome.refused:
             follows = after_refusal(
@@ -276,9 +317,10 @@ class Sender:
             else:
                 ended.append((message.message_id, state_of(follows.reason), follows.reason))
         unknown: Reason = "unknown"
-        ended += [(message_id, state_of(unknown), unknown) for message_id in outcome.unknown]
+        ended += [(each.message_id, state_of(unknown), unknown) for each in outcome.unknown]
         if outcome.sent:
-            for told in await outbound.mark_sent(tx.conn, outcome.sent, claim_id):
+            sent = [message.message_id for message in outcome.sent]
+            for told in await outbound.mark_sent(tx.conn, sent, claim_id):
                 with carrying(told.correlation_id, told.traceparent):
                     tx.emit(
                         MessageSentV1(
@@ -288,10 +330,38 @@ class Sender:
                             sent_at=tx.now,
                         )
                     )
+        if held:
+            await outbound.postpone(tx.conn, held, claim_id, tries_back=1)
         if waits:
             await outbound.postpone(tx.conn, waits, claim_id)
         if ended:
             emit_suppressed(tx, await outbound.end(tx.conn, ended, claim_id))
+
+    async def _held(self, tx: Tx, outcome: Outcome) -> list[tuple[UUID, datetime]]:
+        """Note which channels are away; returns what waits for no fault of its own, until when."""
+        known = await outages.current(tx.conn)
+        away = {
+            channel: seen_away(known.get(channel), tx.now, wait_s_max=self._outage_s_max)
+            for channel in outcome.away
+        }
+        if away:
+            await outages.put(tx.conn, away)
+        for channel, outage in away.items():
+            away_s = round((tx.now - outage.since).total_seconds())
+            log.warning("channel.away", channel=channel, cause=outcome.away[channel], away_s=away_s)
+        if back := known.keys() & outcome.answered:
+            for channel, since in (await outages.end(tx.conn, back)).items():
+                away_s = round((tx.now - since).total_seconds())
+                log.info("channel.back", channel=channel, away_s=away_s)
+        again = [
+            (message, look_again(tx.now, message.queued_at, wait_s_max=self._outage_s_max))
+            for message in outcome.interrupted
+        ]
+        again += [
+            (message, away[message.channel].look_at if message.channel in away else tx.now)
+            for message in outcome.not_begun
+        ]
+        return [(message.message_id, min(at, message.expires_at)) for message, at in again]
 
     async def _persist(self, write: Callable[[Tx], Awaitable[None]]) -> None:
         """Write results through an outage: forgetting them would make sent messages unknown.

@@ -204,6 +204,14 @@ OF_SERVICE: Final[Mapping[str, tuple[Question, ...]]] = {
             _count("message", "claimed_until",
                    f"state = 'sending' AND claimed_until < now() - {SWEEPS_LATE}"),
         ),
+        Question(
+            "warning",
+            "{rows} channels take no messages, the first for {age}",
+            "People are not told; messages wait until they expire.",
+            "aidmesh logs service=notification event=channel.away: cause says at which step.",
+            _count("channel_outage", "since",
+                   f"since < now() - {SWEEPS_LATE} AND look_at > now() - interval '10 minutes'"),
+        ),
     ),
     "reporting": (),
 }  # fmt: skip

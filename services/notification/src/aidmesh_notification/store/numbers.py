@@ -18,4 +18,17 @@ MEASURED: Final = (
         LEFT JOIN message m USING (state) GROUP BY state
         """,
     ),
+    Measured(
+        MetricSpec(
+            "aidmesh_channel_away_seconds",
+            "gauge",
+            "How long a channel that messages wait for has taken none; alert on it.",
+            ("channel",),
+        ),
+        # What nobody looked at for so long, nothing waits for.
+        """
+        SELECT channel, extract(epoch FROM now() - since) FROM channel_outage
+        WHERE look_at > now() - interval '10 minutes'
+        """,
+    ),
 )

@@ -145,6 +145,7 @@ class Due:
     card_of: UUID | None
     card_version: int
     sealed: bytes | None
+    queued_at: datetime
 
 
 async def due(conn: asyncpg.Connection, limit: int) -> list[Due]:
@@ -155,7 +156,7 @@ async def due(conn: asyncpg.Connection, limit: int) -> list[Due]:
                c.erased_at IS NOT NULL AS erased,
                coalesce(c.version, 1) AS card_version, coalesce(c.sealed, s.sealed) AS sealed
         FROM (SELECT message_id, template, need_id, attempt_no, person_id, staff_id, sensitive,
-                     collect_days, expires_at, starts_at, from_on, until_at, tries
+                     collect_days, expires_at, starts_at, from_on, until_at, tries, queued_at
               FROM message WHERE state = 'queued' AND due_at <= now()
               ORDER BY due_at, message_id LIMIT $1 FOR UPDATE SKIP LOCKED) m
         LEFT JOIN contact c ON c.person_id = m.person_id
@@ -184,6 +185,7 @@ async def due(conn: asyncpg.Connection, limit: int) -> list[Due]:
             card_of=row["person_id"] or row["staff_id"],
             card_version=row["card_version"],
             sealed=row["sealed"],
+            queued_at=row["queued_at"],
         )
         for row in rows
     ]
@@ -217,23 +219,29 @@ async def mark_sending(
 
 
 async def postpone(
-    conn: asyncpg.Connection, waits: Sequence[tuple[UUID, datetime]], claim_id: UUID | None
+    conn: asyncpg.Connection,
+    waits: Sequence[tuple[UUID, datetime]],
+    claim_id: UUID | None,
+    *,
+    tries_back: int = 0,
 ) -> None:
     """Put messages back in the queue until a time of their own.
 
     Args:
         claim_id: of the sending that they come back from; None for those still queued.
+        tries_back: 1 for those of which no channel said anything, since that was no try.
     """
     await conn.execute(
         """
         UPDATE message m SET state = 'queued', due_at = n.due_at, claim_id = NULL,
-               claimed_until = NULL, changed_at = now()
+               claimed_until = NULL, tries = tries - $4, changed_at = now()
         FROM unnest($1::uuid[], $2::timestamptz[]) AS n (message_id, due_at)
         WHERE m.message_id = n.message_id AND m.claim_id IS NOT DISTINCT FROM $3
         """,
         [message_id for message_id, _ in waits],
         [until for _, until in waits],
         claim_id,
+        tries_back,
     )
 
 
