@@ -16,8 +16,11 @@ from support.servers import DatabaseFactory
 async def world(database: DatabaseFactory) -> AsyncIterator[World]:
     opened = Database(await database("notification"), Origin("kyiv", "notification"))
     await opened.open()
-    yield World(opened)
+    world = World(opened)
+    yield world
+    wrong = await world.wrong()
     await opened.close()
+    assert wrong == [], "whatever happened, `aidmesh verify` finds the books right"
 
 
 @pytest.fixture

@@ -64,6 +64,8 @@ async def test_a_ready_need_is_told_through_real_servers(
             message = await subscription.next_msg(timeout=20)
             needs.add(MessageSentV1.model_validate_json(message.data).need_id)
         assert len(needs) == 50
+        assert service.database is not None
+        assert await World(service.database).wrong() == []
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)

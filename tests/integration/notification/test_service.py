@@ -68,8 +68,10 @@ async def built(database: DatabaseFactory, keys_dir: Path, tmp_path: Path) -> As
     sender = service.tasks["sender"].__self__  # type: ignore[attr-defined]
     assert isinstance(sender, Sender)
     yield Built(service, world, sender)
+    wrong = await world.wrong()
     await sender._outlets[next(iter(sender._outlets))].close()
     await service.database.close()
+    assert wrong == []
 
 
 async def test_lists_show_states_and_reasons_but_never_address_or_text(

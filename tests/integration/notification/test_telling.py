@@ -18,6 +18,7 @@ from aidmesh_contracts.intake import (
 from aidmesh_contracts.pickup import end_of, ends_at
 from aidmesh_contracts.values import Visit
 from aidmesh_notification import handlers
+from aidmesh_notification.checks import CHECKS
 from aidmesh_notification.domain.hours import KYIV
 from aidmesh_notification.domain.sending import NotReportable, Report
 from aidmesh_notification.handlers import settle_cut_short
@@ -150,6 +151,23 @@ async def test_whom_a_message_did_not_reach_is_told_in_person(world: World) -> N
     assert (suppressed["type"], suppressed["reason"]) == ("suppressed.v1", "failed")
     await world.take(await told(world, event.need_id, 1))
     assert await to_tell(world) == 0
+
+
+async def test_what_is_said_to_be_sent_and_what_was_sent_are_the_same(world: World) -> None:
+    await sent_to_somebody(world)
+    assert await report(world, "failed", "mailbox_full") == "failed"
+    assert await world.wrong() == [], "what came back had been sent"
+    for lie in (
+        "UPDATE message SET state = 'unknown', reason = 'unknown', sent_at = NULL",
+        "UPDATE outbox SET headers = '{}' WHERE headers ->> 'ce-type' LIKE '%sent.v1'",
+    ):
+        async with world.database.transaction() as tx:
+            told = tx.conn.transaction()
+            await told.start()
+            await tx.conn.execute(lie)
+            wrong = [row[0] for check in CHECKS for row in await tx.conn.fetch(check.sql)]
+            await told.rollback()
+        assert len(wrong) == 1, lie
 
 
 async def test_a_late_report_about_somebody_served_is_nobodys_task(world: World) -> None:

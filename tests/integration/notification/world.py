@@ -19,6 +19,7 @@ from aidmesh_contracts.intake import ContactSealedV1, NeedReadyV1
 from aidmesh_contracts.values import Visit
 from aidmesh_notification import consumers
 from aidmesh_notification.channels import Outlet
+from aidmesh_notification.checks import CHECKS
 from aidmesh_notification.domain.cards import Channel
 from aidmesh_notification.domain.hours import Window
 from aidmesh_notification.sender import Sender
@@ -105,6 +106,13 @@ class World:
             version=version,
             sealed=base64.b64encode(seal(self.key.public, plain)).decode(),
         )
+
+    async def wrong(self) -> list[str]:
+        """What `aidmesh verify` finds wrong in the books."""
+        async with self.database.read() as conn:
+            return [
+                f"{check.name}: {row[0]}" for check in CHECKS for row in await conn.fetch(check.sql)
+            ]
 
     async def messages(self) -> list[dict[str, Any]]:
         async with self.database.read() as conn:

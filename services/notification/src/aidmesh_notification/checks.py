@@ -27,9 +27,10 @@ CHECKS = (
         SELECT format('message %s is %s, said to be sent: %s', message_id,
                       COALESCE(m.state, 'unknown here'), t.message_id IS NOT NULL)
         FROM (SELECT DISTINCT message_id FROM told) t
-        FULL JOIN (SELECT message_id, state FROM message WHERE need_id IS NOT NULL) m
+        FULL JOIN (SELECT message_id, state, sent_at FROM message WHERE need_id IS NOT NULL) m
              USING (message_id)
-        WHERE (t.message_id IS NOT NULL) <> (COALESCE(m.state, '') IN ('sent', 'delivered'))
+        -- What came back undelivered is `failed`, and was sent all the same.
+        WHERE (t.message_id IS NOT NULL) <> (m.sent_at IS NOT NULL)
         """,
     ),
 )
