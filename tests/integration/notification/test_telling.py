@@ -23,6 +23,7 @@ from aidmesh_notification.domain.hours import KYIV
 from aidmesh_notification.domain.sending import NotReportable, Report
 from aidmesh_notification.handlers import settle_cut_short
 from aidmesh_notification.store import lists
+from aidmesh_notification.store.numbers import MEASURED
 from aidmesh_notification.texts import load_templates
 from integration.notification.world import World, ready
 
@@ -96,6 +97,31 @@ async def test_a_message_cut_short_of_somebody_served_is_nobodys_task(world: Wor
         assert await settle_cut_short(load_templates("-"))(tx) == 1
     assert [row["state"] for row in await world.messages()] == ["unknown"]
     assert await to_tell(world) == 0
+
+
+async def test_a_message_of_which_nobody_knows_is_counted_until_its_person_knows(
+    world: World,
+) -> None:
+    asked, served = ready(uuid4()), ready(uuid4())
+    for event in (asked, served):
+        await world.take(world.card(event.person_id or uuid4()))
+    await world.take(asked, served)
+    assert await counted(world) == {"queued": 2, "sending": 0, "unknown": 0}
+    world.recorder.fails = ConnectionResetError()
+    await world.sender().run_once()
+    assert await counted(world) == {"queued": 0, "sending": 0, "unknown": 2}
+    await world.take(await told(world, asked.need_id, 1))
+    assert await counted(world) == {"queued": 0, "sending": 0, "unknown": 1}
+    await world.take(fulfilled(served.need_id, 1))
+    assert await counted(world) == {"queued": 0, "sending": 0, "unknown": 0}
+    assert {row["state"] for row in await world.messages()} == {"unknown"}, "it is still true"
+
+
+async def counted(world: World) -> dict[str, int]:
+    """What Prometheus is told of messages."""
+    sql = next(each.sql for each in MEASURED if each.spec.name == "aidmesh_messages")
+    async with world.database.read() as conn:
+        return {row[0]: row[1] for row in await conn.fetch(sql)}
 
 
 async def to_tell(world: World) -> int:

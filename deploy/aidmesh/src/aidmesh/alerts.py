@@ -216,11 +216,15 @@ ALERTS: Final[tuple[Alert, ...]] = (
         'aidmesh_messages{state="unknown"} > 0',
         "15m",
         "ticket",
-        "of {{ $value }} messages nobody knows whether they went out",
-        "The service was ended while it sent them. They are not sent again: twice could out "
-        "somebody.",
-        ("The desk's home page, under Tell in person.",),
-        ("Tell the people in person and enter it.",),
+        "of {{ $value }} messages nobody knows whether they went out, and nobody told their people",
+        "The service was ended while it sent them, the mail server had their text and gave no "
+        "clear answer, or they may have left after the backup that the region was restored from. "
+        "They are not sent again: twice could out somebody.",
+        ("The desk's home page, under Tell in person.",
+         ("`aidmesh logs event=message.unknown --since 1d --data DIR`: `cause`, where the server "
+          "gave no answer.")),
+        ("Tell the people in person and enter it; of whoever knows the alert speaks no more.",
+         ("A server that is only slow: raise `AIDMESH_NOTIFICATION_SEND_MS_MAX`.")),
     ),
     Alert(
         "DiscrepanciesOpen",

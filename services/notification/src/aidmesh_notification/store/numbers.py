@@ -9,13 +9,15 @@ MEASURED: Final = (
         MetricSpec(
             "aidmesh_messages",
             "gauge",
-            "Messages queued or being sent, and those of which nobody knows whether they went out.",
+            "Messages queued or being sent, and those of which nobody knows whether they went out "
+            "and whose people nobody has told yet.",
             ("state",),
         ),
         """
-        SELECT state, count(m.message_id)
-        FROM unnest(ARRAY['queued', 'sending', 'unknown']) AS open (state)
-        LEFT JOIN message m USING (state) GROUP BY state
+        SELECT 'queued', count(*) FROM message WHERE state = 'queued'
+        UNION ALL SELECT 'sending', count(*) FROM message WHERE state = 'sending'
+        UNION ALL
+        SELECT 'unknown', count(*) FROM message WHERE state = 'unknown' AND settled_at IS NULL
         """,
     ),
     Measured(
