@@ -208,8 +208,8 @@ ALERTS: Final[tuple[Alert, ...]] = (
          "`AIDMESH_NOTIFICATION_SMTP_…` in the settings; for the channel `file` the spool's disk."),
         ("Refused or silent: have the mail server mended, or name another one and restart.",
          "An `SMTPAuthenticationError` or `SMTPSenderRefused`: correct login or sender.",
-         ("It takes long: tell people in person who are ready (`GET /v1/messages?state=queued`); "
-          "what was told is not sent any more.")),
+         ("It takes long: have caseworkers tell in person whom messages wait for (`GET "
+          "/v1/messages?state=queued`); what was told is not sent any more.")),
     ),
     Alert(
         "MessagesUnknown",

@@ -32,8 +32,7 @@ from aidmesh_notification.store import contacts, lists
 from aidmesh_notification.texts import Templates
 
 _KEY: TypeAdapter[tuple[datetime, UUID]] = TypeAdapter(tuple[datetime, UUID])
-_SEE = Depends(require(Role.CASEWORKER, Role.LEAD, Role.ONCALL))
-Reader = Annotated[Caller, _SEE]
+Reader = Annotated[Caller, Depends(require(Role.CASEWORKER, Role.LEAD, Role.ONCALL))]
 # Seen in previews where a real message has a number.
 _PREVIEW_DAYS = 7
 _PREVIEW_COUNT = 3
@@ -170,24 +169,32 @@ def router(
     async def report_on(message_id: UUID, body: ReportIn, caller: Reader, once: Once) -> Response:
         """A gateway, or staff for it, says whether a message arrived. Twice the same is once.
 
-        Mails carry the id in their Message-ID, lines of a spool as `message_id`.
+        Mails carry the id in their Message-ID, lines of a spool as `message_id`. A gateway that
+        reports on messages about sensitive needs too has the role of a caseworker: for those who
+        don't see them there are none.
         """
         async with database.transaction() as tx:
             if known := await once.replay(tx):
                 return known
             try:
-                state = await report(tx, message_id, body.outcome, body.reason)
+                state = await report(
+                    tx,
+                    message_id,
+                    body.outcome,
+                    body.reason,
+                    sensitive_too=caller.sees_sensitive,
+                )
             except NotReportable:
                 raise Problem(NOT_REPORTABLE) from None
             if state is None:
                 raise Problem(NOT_FOUND)
             return await once.answer(tx, 200, {"message_id": message_id, "state": state})
 
-    @routes.get("/messages/counts", dependencies=[_SEE])
-    async def counts() -> dict[str, int]:
-        """How many messages are in each state."""
+    @routes.get("/messages/counts")
+    async def counts(caller: Reader) -> dict[str, int]:
+        """How many messages about needs are in each state, of those that the caller sees."""
         async with database.read() as conn:
-            return dict(await lists.count_by_state(conn))
+            return dict(await lists.count_by_state(conn, sensitive_too=caller.sees_sensitive))
 
     @routes.get("/templates", dependencies=[Depends(require())])
     async def list_templates() -> list[TemplateOut]:

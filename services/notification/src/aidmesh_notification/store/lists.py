@@ -73,9 +73,13 @@ async def list_to_tell(
     )
 
 
-async def count_by_state(conn: asyncpg.Connection) -> list[tuple[str, int]]:
-    """Return how many messages are in each state."""
+async def count_by_state(conn: asyncpg.Connection, *, sensitive_too: bool) -> list[tuple[str, int]]:
+    """Return how many messages about needs are in each state."""
     rows = await conn.fetch(
-        "SELECT state, count(*) AS messages FROM message GROUP BY state ORDER BY state"
+        """
+        SELECT state, count(*) AS messages FROM message
+        WHERE need_id IS NOT NULL AND ($1 OR NOT sensitive) GROUP BY state ORDER BY state
+        """,
+        sensitive_too,
     )
     return [(row["state"], row["messages"]) for row in rows]
