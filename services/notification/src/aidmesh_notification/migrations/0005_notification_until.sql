@@ -1,5 +1,5 @@
 -- When the person is to come, where that goes by other than the days that goods are kept.
--- depends: 0003_notification_cause
+-- depends: 0004_notification_outages
 
 -- migrate: apply
 
