@@ -168,6 +168,8 @@ CASES = [
      {"site_id": str(WAREHOUSE), "code": "counseling", "professional": "psy-1",
       "starts_at": "2024-07-02T10:30:00+03:00", "minutes": 50, "seats": 1}),
     ("/money/{payout}/not-collected", {}, "/v1/payouts/{payout}:not-collected", {}),
+    ("/money/{payout}/reject", {"reason": "AC04"}, "/v1/payouts/{payout}:reject",
+     {"reason": "AC04"}),
     ("/money/{payout}/redo", {}, "/v1/payouts/{payout}:redo", {}),
     ("/money/{payout}/give-up", {}, "/v1/payouts/{payout}:give-up", {}),
     ("/money/review/{payout}", {}, "/v1/payouts/{payout}:review", {}),

@@ -74,6 +74,12 @@ async def test_only_cash_is_not_collected_and_what_is_listed_can_be_settled(
         assert f'action="/money/settle/{payout_id}"' in page
     assert f'action="/money/{cash}/not-collected"' in page
     assert f'action="/money/{bank}/not-collected"' not in page
+    # The bank may not have carried it out; cash is fetched or it is not.
+    assert f'action="/money/{bank}/reject"' in page
+    assert f'action="/money/{cash}/reject"' not in page
+    answer = await browser.post(f"/money/{bank}/reject", reason="because")
+    assert answer.status_code == 422
+    assert browser.desk.region.posts == []
 
 
 async def test_a_second_person_is_asked_beyond_a_budget_line(browser: "Browser") -> None:

@@ -125,8 +125,9 @@ PROBLEMS: Final[tuple[ProblemType, ...]] = (
         "outcome-unproven",
         409,
         "It may have been paid already",
-        "This region was restored from a backup. Look at the bank's statement and the cash book,"
-        " say what you found (POST /v1/unproven:clear), then pay it, or record that it was paid.",
+        "This region was restored from a backup, or the office that was to pay it is lost. Look at"
+        " the bank's statement and the cash book, say what you found (POST /v1/unproven:clear),"
+        " then pay it, or record that it was paid.",
     ),
     ProblemType(
         "rate-missing",
@@ -180,7 +181,8 @@ PROBLEMS: Final[tuple[ProblemType, ...]] = (
         "paid-elsewhere",
         409,
         "Another region's office pays this",
-        "Wait for its answer, or ask it back (cancel); once it has left, that office settles it.",
+        "Wait for its answer, or ask it back (cancel); once it has left, that office settles it."
+        " Two leads declare a region lost that answers no more: then it is settled here.",
     ),
     ProblemType(
         "order-not-vouched",

@@ -94,6 +94,11 @@ async def known(conn: asyncpg.Connection) -> dict[str, Stand]:
     return {row["region"]: Stand(row["standing"], row["epoch"], row["since"]) for row in rows}
 
 
+async def gone(conn: asyncpg.Connection) -> set[str]:
+    """Regions that answer nothing any more."""
+    return {region for region, stand in (await known(conn)).items() if stand.standing in GONE}
+
+
 async def epoch_of(conn: asyncpg.Connection, region: str) -> int:
     """The highest epoch that was heard of a region."""
     heard = await conn.fetchval("SELECT epoch FROM region_epoch WHERE region = $1", region)

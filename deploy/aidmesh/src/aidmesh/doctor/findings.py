@@ -181,7 +181,7 @@ OF_SERVICE: Final[Mapping[str, tuple[Question, ...]]] = {
         ),
         Question(
             "warning",
-            "{rows} payouts, orders and purchases may have been paid before the restore, for {age}",
+            "{rows} payouts, orders and purchases may have been paid already, for {age}",
             "They can't be paid until a person has compared them with the bank's statement.",
             "Finance settles or clears each at the desk (Money, then the notice at the top).",
             _count("unproven", "since", "cleared_at IS NULL AND about <> 'need'"),

@@ -11,6 +11,7 @@ _HELD = """
     SELECT id, assigned_to, state, amount_minor, bank_reference FROM payout
     WHERE assigned_to IS NOT NULL
 """
+_TAKEN_BACK = "SELECT id FROM payout WHERE taken_from IS NOT NULL AND assigned_to IS NULL"
 _PAID = "SELECT id, region, state, amount_minor, bank_reference FROM paying_order"
 
 
@@ -32,7 +33,8 @@ class Paid(NamedTuple):
 async def payouts_agree(probes: Sequence[RegionProbe]) -> Outcome:
     """At rest the holder of a payout and the office that pays it agree about its state and sum.
 
-    Those of regions on other machines, and those with a handoff on its way, are left out.
+    Those of regions on other machines, and those with a handoff on its way, are left out; so are
+    those that came back while that office was held for lost: people find out about them.
     """
     held: dict[str, Mapping[UUID, Paid]] = {}
     paid: dict[str, Mapping[UUID, Paid]] = {}
@@ -46,7 +48,7 @@ async def payouts_agree(probes: Sequence[RegionProbe]) -> Outcome:
             "SELECT DISTINCT (headers ->> 'ce-subject')::uuid AS id FROM handoff "
             "WHERE status = 'waiting' AND awaits_answer"
         )
-        moving |= {row["id"] for row in waiting}
+        moving |= {row["id"] for row in [*waiting, *await conn.fetch(_TAKEN_BACK)]}
     return outcome(
         "mesh.payouts_agree",
         "a payout that another region's office pays is in the same state, once, at both",

@@ -252,6 +252,11 @@ class Payments:
         """Nobody came for this cash."""
         await self.link.post(f"/v1/payouts/{payout_id}:not-collected", ACCEPTED, key=key)
 
+    async def reject(self, payout_id: UUID, reason: str, key: UUID) -> None:
+        """The bank did not carry it out."""
+        path = f"/v1/payouts/{payout_id}:reject"
+        await self.link.post(path, ACCEPTED, {"reason": reason}, key)
+
     async def redo(self, payout_id: UUID, key: UUID) -> None:
         """Draw up a rejected or returned payout again."""
         await self.link.post(f"/v1/payouts/{payout_id}:redo", ACCEPTED, key=key)

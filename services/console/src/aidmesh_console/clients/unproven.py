@@ -1,4 +1,4 @@
-"""What may have been paid before this region was restored, as payments tells of it."""
+"""What may have been paid, as nobody can prove: as payments tells of it."""
 
 from datetime import date, datetime
 from typing import Final

@@ -115,6 +115,19 @@ async def not_collected(payout_id: UUID, form: Posted, visit: Settler) -> Respon
     return visit.go("/money", said="payout_not_collected")
 
 
+@routes.post("/money/{payout_id}/reject")
+async def reject(payout_id: UUID, form: Posted, visit: Redoer) -> Response:
+    """The bank did not carry it out: it is drawn up again, or its money let go."""
+    reason = form.choice("reason", BANK_REASONS)
+    if reason is None:
+        return await page(visit, 422, visit.say("fault.reason"))
+    try:
+        await visit.payments.reject(payout_id, reason, form.key)
+    except ClientError as error:
+        return await failed(visit, error, form)
+    return visit.go("/money", said="payout_rejected")
+
+
 @routes.post("/money/{payout_id}/redo")
 async def redo(payout_id: UUID, form: Posted, visit: Redoer) -> Response:
     """Draw a payout up again that the bank did not carry out."""

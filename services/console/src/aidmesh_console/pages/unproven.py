@@ -1,4 +1,4 @@
-"""Payments that may have been made before this region was restored: settled, or found unpaid."""
+"""Payments that may have been made, as nobody can prove: settled, or found unpaid."""
 
 from typing import Annotated, Final
 from uuid import UUID, uuid4

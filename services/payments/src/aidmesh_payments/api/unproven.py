@@ -1,4 +1,4 @@
-"""Routes about what may have been paid after the backup that a region was restored from."""
+"""Routes about what may have been paid: after a backup was taken, or by an office that is lost."""
 
 from datetime import date
 from typing import Annotated

@@ -45,6 +45,9 @@ NOT_COLLECTED = "not_collected"
 UNFETCHED: frozenset[PayoutState] = frozenset({"draft", "approved", "exported", "accepted"})
 """States in which cash waits for its payee."""
 
+UNSETTLED: frozenset[PayoutState] = frozenset({"approved", "exported", "accepted"})
+"""States of which an office that pays for another region may say more."""
+
 LIVE: frozenset[PayoutState] = frozenset({"draft", "approved", "exported", "accepted", "settled"})
 """States of which a need has at most one payout."""
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import NamedTuple
 from uuid import UUID
 
-from aidmesh_chassis import peer_keys, restoring
+from aidmesh_chassis import peer_keys, restoring, standings
 from aidmesh_chassis.db import Tx
 from aidmesh_chassis.envelope import Received
 from aidmesh_chassis.errors import Poison
@@ -51,6 +51,8 @@ async def assign(office: Office, keys: KeyRing, purpose: str, tx: Tx) -> int:
     """
     if PAYMENTS in keys.missing:
         return 0
+    # Nothing is handed over while that office is found to be gone, and what it has is taken back.
+    await standings.lock_fence(tx.conn, exclusive=False)
     found = await store.lock_assignable(tx.conn, office.region, peer_keys.SEAL, LIMIT)
     sealing_keys = {
         name: await peer_keys.sealing_key(tx.conn, name) for name in {each.office for each in found}
@@ -78,7 +80,7 @@ async def assign(office: Office, keys: KeyRing, purpose: str, tx: Tx) -> int:
             payee=payee,
         )
         _hand_over(tx, each, assignments.sealed(box, sealing_keys[each.office]))
-        saved.append(replace(each.row, assigned_to=each.office))
+        saved.append(replace(each.row, assigned_to=each.office, outcome_version=0))
     await payee_store.note_access(tx.conn, opened_for)
     await payout_store.save(tx.conn, saved)
     return len(found)
@@ -115,7 +117,7 @@ async def take_outcomes(office: Office, tx: Tx, batch: Sequence[Received[PayoutO
     found = {row.id: row for row in await payout_store.find(tx.conn, newest)}
     for item in batch:
         row = found.get(item.event.payout_id)
-        if row is None or row.assigned_to not in (None, item.region):
+        if row is None or (row.offices and item.region not in row.offices):
             raise Poison("not_the_paying_office")
     need_ids = {row.need_id for row in found.values()}
     await commitment_store.begin_facts(tx.conn, need_ids)
@@ -135,12 +137,14 @@ async def take_outcomes(office: Office, tx: Tx, batch: Sequence[Received[PayoutO
     for found_row in rows.values():
         item = newest[found_row.id]
         row = found_row
-        if row.assigned_to is None and doubted & {row.id, row.need_id}:
+        if not row.offices and doubted & {row.id, row.need_id}:
             # It was handed over after the backup that this region was restored from.
             row = replace(row, assigned_to=item.region)
-        if row.assigned_to is None:
+        if row.assigned_to != item.region:
             # That office was gone, and the payout came back to this one. Was it paid twice?
-            if item.event.state in ("exported", "settled"):
+            # Of what it had said before it was gone nobody is asked again.
+            is_news = row.assigned_to is not None or item.event.version > row.outcome_version
+            if is_news and item.event.state in ("exported", "settled", "returned"):
                 commitment = commitments[row.commitment_id]
                 odd.append(discrepancy_of(commitment, "withdrawn_after_export", book.today))
             continue
@@ -209,11 +213,7 @@ def _follow(
         again = replace(again, payout=Payout(commitment.amount_minor, commitment.currency))
         book.tx.emit(payout_state(again), cause=item, version=1)
     elif said.state == "cancelled" or (
-        said.state == "rejected"
-        and (
-            row.withdrawal in ("withdrawn", "returned", "erased")
-            or commitment.attempt_no <= ended_no
-        )
+        said.state == "rejected" and (row.is_given_up or commitment.attempt_no <= ended_no)
     ):
         why: ReleaseCause = "returned" if row.withdrawal == "returned" else "withdrawn"
         commitment = let_go(book, commitment, why, item)

@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from uuid import UUID, uuid4
 
-from aidmesh_chassis import standings
+from aidmesh_chassis import restoring, standings
 from aidmesh_chassis.db import Tx
 from aidmesh_chassis.envelope import Received
 from aidmesh_chassis.errors import Poison
 from aidmesh_chassis.problems import NOT_FOUND, Problem
 from aidmesh_chassis.standings import News, Stand
-from aidmesh_contracts.ids import AllotmentId, TransferId, derive_id
+from aidmesh_contracts.ids import AllotmentId, PayoutId, TransferId, derive_id
 from aidmesh_contracts.payments import (
     AllotmentReissuedV1,
     AllotmentReturnedV1,
@@ -31,6 +31,7 @@ from aidmesh_payments.store import grants as grant_store
 from aidmesh_payments.store import ledger as ledger_store
 from aidmesh_payments.store import lost as store
 from aidmesh_payments.store.lost import Declaration
+from aidmesh_payments.store.payouts import PayoutRow
 
 LIMIT = 500
 TOLD_AS_A_SUM = (AllotmentReturnedV1.type,)
@@ -111,20 +112,33 @@ async def _say(tx: Tx, region: str, stand: Stand, reason: str | None) -> None:
 async def follow(tx: Tx, news: Mapping[str, News]) -> None:
     """Take back what fenced regions had free of our grants, by the last figures known.
 
-    Payouts that they were to pay are this region's to settle again. Those whose need is over stay
-    as they are, with their money: whether they were paid only that office knows.
+    Payouts that they were to pay are this region's to settle again.
     """
-    gone = [region for region, each in news.items() if each.is_gone]
-    rows = [row for row in await assigned.lock_awaited(tx.conn, gone) if row.withdrawal is None]
-    for row in rows:
-        assert row.assigned_to is not None  # noqa: S101 - it is awaited
-        # Should that office come back with the order in its hands, it must not pay it.
-        tx.hand_over(PayoutWithdrawnV1(payout_id=row.id), row.assigned_to)
-    await payouts.save(tx.conn, [replace(row, assigned_to=None, outcome_version=0) for row in rows])
+    await _take_payouts_back(tx, {region: each for region, each in news.items() if each.is_gone})
     for region, each in news.items():
         if each.fences:
             fenced = each.now.epoch - (each.now.standing == "member")
             await _take_back(tx, region, fenced)
+
+
+async def _take_payouts_back(tx: Tx, gone: Mapping[str, News]) -> None:
+    """Have again what those offices had not settled, as it stood when they said so last.
+
+    Whether a lost one has paid since only it knows: until a person has found out, that is unproven.
+    One that retired has nothing unpaid.
+    """
+    doubted: list[PayoutId] = []
+    saved: list[PayoutRow] = []
+    for row in await assigned.lock_unsettled(tx.conn, gone):
+        assert row.assigned_to is not None  # noqa: S101 - looked for by it
+        # Should that office come back with the order in its hands, it must not pay it. What it was
+        # told of that before is over, as all that it did not answer.
+        tx.hand_over(PayoutWithdrawnV1(payout_id=row.id), row.assigned_to)
+        if gone[row.assigned_to].now.standing == "lost":
+            doubted.append(row.id)
+        saved.append(replace(row, assigned_to=None, taken_from=row.assigned_to))
+    await payouts.save(tx.conn, saved)
+    await restoring.doubt(tx.conn, "payout", doubted)
 
 
 async def _take_back(tx: Tx, region: str, epoch: int) -> None:

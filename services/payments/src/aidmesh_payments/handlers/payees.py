@@ -164,7 +164,8 @@ async def _correct(tx: Tx, corrections: Mapping[NeedId, Received[PayeeSealedV1]]
             continue
         payout = None if row is None else correct(row.payout, item.event.sealed_by)
         if row is not None and payout is not None:
-            again.append(replace(row, payout=payout))
+            asked = None if row.withdrawal == "corrected" else row.withdrawal
+            again.append(replace(row, payout=payout, withdrawal=asked))
             tx.emit(payout_state(again[-1]), cause=item, version=payout.version)
     for commitment_id in await store.redirect(tx.conn, refs):
         await pickup_store.restart_clock(tx.conn, commitment_id)

@@ -8,7 +8,7 @@ from datetime import date
 from typing import Final
 from uuid import UUID
 
-from aidmesh_chassis import restoring
+from aidmesh_chassis import restoring, standings
 from aidmesh_chassis.db import Tx
 from aidmesh_chassis.problems import NOT_FOUND, Problem
 from aidmesh_contracts.ids import CommitmentId, NeedId, PayeeRef, PayoutId
@@ -51,7 +51,7 @@ class Step:
     Attributes:
         bank_reference, settled_on: of a settlement.
         reason: an ISO 20022 code, of a rejection or return.
-        is_forgotten: of a settlement, that a person found out of what a restore could not prove.
+        is_forgotten: of a settlement, that a person found out of what nobody could prove.
     """
 
     payout_id: PayoutId
@@ -70,7 +70,8 @@ class _Round:
         attempts: the commitments of each need.
         live: payouts that are not over, by their commitment.
         ended: the last attempt of each need that is over.
-        doubted: payouts and needs that a restore left unproven.
+        doubted: payouts and needs of which nobody can prove that they were not paid.
+        gone: regions that answer nothing any more.
         given_up: payouts that are over because their need was paid by another.
         unpaid: commitments for which no money is to be found any more.
     """
@@ -82,6 +83,7 @@ class _Round:
     live: dict[CommitmentId, PayoutRow]
     ended: Mapping[NeedId, int]
     doubted: AbstractSet[UUID]
+    gone: AbstractSet[str]
     touched: dict[CommitmentId, Commitment] = field(default_factory=dict)
     saved: list[PayoutRow] = field(default_factory=list)
     given_up: list[PayoutRow] = field(default_factory=list)
@@ -148,6 +150,7 @@ async def _begin(
         await restoring.doubted(
             tx.conn, [each for row in rows.values() for each in (row.id, row.need_id)]
         ),
+        await standings.gone(tx.conn),
     )
     # Cash that had been let go comes last: what else was paid is known by then.
     return under_way, sorted(
@@ -160,7 +163,8 @@ async def _take(
     office: Office, under_way: _Round, verb: Verb, order: Step, row: PayoutRow, by: UUID
 ) -> PayoutRefusal | None:
     """Take a step with one of them; returns why it was refused, or None."""
-    if row.assigned_to is not None:
+    # What an office settled and then was gone comes back to this region's account, if at all.
+    if row.assigned_to is not None and not (verb == "return" and row.assigned_to in under_way.gone):
         if verb == "cancel" and row.is_awaited:
             under_way.saved.append(ask_back(under_way.tx, row, "returned"))
             return None
@@ -190,7 +194,7 @@ async def _take(
     elif verb == "return":
         await _come_back(under_way, row.need_id, commitment, order)
     elif verb == "reject":
-        _come_to_nothing(under_way, row.need_id, commitment)
+        _come_to_nothing(under_way, row, commitment)
     elif verb == "cancel":
         _let_go(under_way, commitment, "returned")
     elif verb == NOT_COLLECTED:
@@ -239,12 +243,12 @@ async def _come_back(
         )
 
 
-def _come_to_nothing(under_way: _Round, need_id: NeedId, commitment: Commitment) -> None:
-    """Let go of what the bank did not carry out, if its need was withdrawn meanwhile."""
-    ended_no = under_way.ended.get(need_id, 0)
-    if commitment.state == "committed" and commitment.attempt_no <= ended_no:
-        # It left before its need was withdrawn, and nobody was paid: nobody waits for it.
-        _let_go(under_way, commitment, "withdrawn")
+def _come_to_nothing(under_way: _Round, row: PayoutRow, commitment: Commitment) -> None:
+    """Let go of what was not carried out, if its need was withdrawn, or it was given up, since."""
+    is_over = commitment.attempt_no <= under_way.ended.get(row.need_id, 0)
+    if commitment.state == "committed" and (is_over or row.is_given_up):
+        # It left before that, and nobody was paid: nobody waits for it.
+        _let_go(under_way, commitment, "returned" if row.withdrawal == "returned" else "withdrawn")
         under_way.unpaid.append(commitment.id)
 
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import asyncpg
 
 from aidmesh_contracts.ids import AllotmentId, GrantId, NeedId, PayeeRef, PayoutId
+from aidmesh_payments.domain.payout import UNSETTLED
 from aidmesh_payments.store.payouts import PayoutRow, lock, payout_of
 
 
@@ -25,8 +26,8 @@ async def lock_assignable(
 ) -> list[Assignable]:
     """Lock approved payouts that another office pays, whose details and whose key are here.
 
-    Cash is paid where the person is. An office that is gone is asked nothing. What somebody else
-    works at is left for the next time.
+    Cash is paid where the person is. An office that is gone is asked nothing, nor one that had it
+    before it was gone and is back. What somebody else works at is left for the next time.
     """
     locked = await conn.fetch(
         """
@@ -35,7 +36,8 @@ async def lock_assignable(
         JOIN allotment a ON a.id = p.allotment_id
         JOIN grant_terms t ON t.grant_id = a.grant_id AND t.paying_office <> $1
         JOIN payee ON payee.payee_ref = p.payee_ref
-        WHERE p.state = 'approved' AND p.assigned_to IS NULL
+        WHERE p.state = 'approved' AND p.assigned_to IS NULL AND p.withdrawal IS NULL
+          AND p.taken_from IS DISTINCT FROM t.paying_office
           AND NOT EXISTS (SELECT FROM unproven u
                           WHERE u.id IN (p.id, p.need_id) AND u.cleared_at IS NULL)
           AND COALESCE(p.mechanism, 'iban') <> 'cash'
@@ -83,11 +85,12 @@ async def lock_assigned(conn: asyncpg.Connection, need_ids: Iterable[NeedId]) ->
     return [row for row in locked.values() if row.assigned_to is not None]
 
 
-async def lock_awaited(conn: asyncpg.Connection, offices: Iterable[str]) -> list[PayoutRow]:
-    """Lock payouts that these offices have and did not settle."""
+async def lock_unsettled(conn: asyncpg.Connection, offices: Iterable[str]) -> list[PayoutRow]:
+    """Lock payouts that these offices have, paid or not, and did not settle."""
     rows = await conn.fetch(
-        "SELECT id FROM payout WHERE assigned_to = ANY($1::text[]) AND state = 'approved'",
+        "SELECT id FROM payout WHERE assigned_to = ANY($1::text[]) AND state = ANY($2::text[])",
         list(offices),
+        sorted(UNSETTLED),
     )
     locked = await lock(conn, [PayoutId(row["id"]) for row in rows])
-    return [row for row in locked.values() if row.is_awaited]
+    return [row for row in locked.values() if row.payout.state in UNSETTLED]

@@ -20,6 +20,7 @@ class PayoutRow:
         assigned_to: the region whose office was asked to pay it; None where this one pays.
         outcome_version: the highest that was heard from there.
         withdrawal: why it was asked back, once it was.
+        taken_from: the region whose office had it and is gone; nobody hands it over to that again.
     """
 
     id: PayoutId
@@ -37,6 +38,7 @@ class PayoutRow:
     assigned_to: str | None = None
     outcome_version: int = 0
     withdrawal: Withdrawal | None = None
+    taken_from: str | None = None
 
     @property
     def has_left(self) -> bool:
@@ -49,6 +51,16 @@ class PayoutRow:
     def is_awaited(self) -> bool:
         """Whether another office has it and may give it back."""
         return self.assigned_to is not None and self.payout.state == "approved"
+
+    @property
+    def offices(self) -> set[str]:
+        """Other regions whose offices have it, or had it."""
+        return {each for each in (self.assigned_to, self.taken_from) if each is not None}
+
+    @property
+    def is_given_up(self) -> bool:
+        """Whether it was asked back so that nobody is paid by it, nor by another one after it."""
+        return self.withdrawal in ("withdrawn", "returned", "erased")
 
 
 def payout_of(row: asyncpg.Record) -> PayoutRow:
@@ -81,6 +93,7 @@ def payout_of(row: asyncpg.Record) -> PayoutRow:
         assigned_to=row["assigned_to"],
         outcome_version=row["outcome_version"],
         withdrawal=row["withdrawal"],
+        taken_from=row["taken_from"],
     )
 
 
@@ -196,14 +209,16 @@ async def save(conn: asyncpg.Connection, payouts: Sequence[PayoutRow]) -> None:
                    settled_on = n.settled_on, batch_id = n.batch_id, maker = n.maker,
                    paid_twice = n.paid_twice, assigned_to = n.assigned_to,
                    outcome_version = n.outcome_version, withdrawal = n.withdrawal,
+                   taken_from = n.taken_from,
                    given_up_at = CASE WHEN n.state = 'cancelled'
                        THEN COALESCE(p.given_up_at, clock_timestamp()) ELSE p.given_up_at END
             FROM unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::uuid[], $6::uuid[],
                         $7::timestamptz[], $8::int[], $9::text[], $10::date[], $11::uuid[],
-                        $12::uuid[], $13::boolean[], $14::text[], $15::int[], $16::text[])
+                        $12::uuid[], $13::boolean[], $14::text[], $15::int[], $16::text[],
+                        $17::text[])
                  AS n (id, state, reason, approver, settler, reviewer, review_due_at, version,
                        bank_reference, settled_on, batch_id, maker, paid_twice, assigned_to,
-                       outcome_version, withdrawal)
+                       outcome_version, withdrawal, taken_from)
             WHERE p.id = n.id
             """,
             [each.id for each in payouts],
@@ -222,6 +237,7 @@ async def save(conn: asyncpg.Connection, payouts: Sequence[PayoutRow]) -> None:
             [each.assigned_to for each in payouts],
             [each.outcome_version for each in payouts],
             [each.withdrawal for each in payouts],
+            [each.taken_from for each in payouts],
         )
 
 
@@ -246,7 +262,7 @@ async def exportable(
 
     Args:
         region: the own one. What another region's office is to pay is left out; cash is paid where
-            the person is.
+            the person is. So is what was asked back from an office: it is not to be paid as it is.
     """
     rows = await conn.fetch(
         """
@@ -254,7 +270,8 @@ async def exportable(
         JOIN allotment a ON a.id = p.allotment_id
         JOIN grant_terms t ON t.grant_id = a.grant_id
         WHERE p.state = 'approved' AND p.currency = $1 AND COALESCE(p.mechanism, 'iban') = $2
-          AND p.assigned_to IS NULL AND (t.paying_office = $4 OR p.mechanism = 'cash')
+          AND p.assigned_to IS NULL AND p.withdrawal IS NULL
+          AND (t.paying_office = $4 OR p.mechanism = 'cash')
           AND NOT EXISTS (SELECT FROM unproven u
                           WHERE u.id IN (p.id, p.need_id) AND u.cleared_at IS NULL)
         ORDER BY p.recorded_at, p.id LIMIT $3

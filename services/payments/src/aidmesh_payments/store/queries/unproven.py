@@ -1,4 +1,4 @@
-"""What the API shows of payments that may have been made before a restore."""
+"""What the API shows of payments that may have been made, as nobody can prove."""
 
 from datetime import datetime
 from uuid import UUID
@@ -13,7 +13,8 @@ async def unproven(
 ) -> list[Row]:
     """Payouts, paying orders and purchases, the oldest first, with what finds them in a statement.
 
-    Payouts that were drawn up since are among them where their need was open in the backup.
+    The region is the one that asked for an order, or was to pay a payout and is lost. Payouts that
+    were drawn up since are among them where their need was open in the backup.
     """
     return rows_of(
         await conn.fetch(
@@ -28,7 +29,8 @@ async def unproven(
                   AND p.state IN ('draft', 'approved') AND p.assigned_to IS NULL
                   AND NOT EXISTS (SELECT FROM unproven o WHERE o.id = p.id AND o.cleared_at IS NULL)
             )
-            SELECT d.id, d.about, d.since, p.need_id, o.region, b.supplier,
+            SELECT d.id, d.about, d.since, p.need_id, COALESCE(o.region, p.taken_from) AS region,
+                   b.supplier,
                    COALESCE(p.amount_minor, o.amount_minor, b.amount_minor) AS amount_minor,
                    COALESCE(p.currency, o.currency, b.currency) AS currency,
                    COALESCE(p.mechanism, o.mechanism) AS mechanism,
