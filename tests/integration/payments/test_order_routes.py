@@ -57,6 +57,10 @@ async def test_an_order_is_listed_exported_and_settled(api: Api, tmp_path: Path)
         20_000,
     )
     assert NAME not in str(shown)
+    # What the grant is for may say more of a person than whoever moves the money has to know.
+    code = await api.desk.value("SELECT code FROM grant_terms")
+    (hidden,) = (await api.finance.get("/v1/paying-orders")).json()["orders"]
+    assert (shown["grant_code"], hidden) == (code, shown | {"grant_code": None})
     form = {"currency": "UAH", "mechanism": "iban"}
     listed = await api.post("/v1/paying-orders:export", 201, **form)
     assert (listed["orders"], listed["total_minor"]) == (1, 20_000)

@@ -9,7 +9,7 @@ from aidmesh_chassis.auth import Role
 from aidmesh_console.clients.payments_views import Paid
 from aidmesh_console.pages.money import table_of
 from support.made_up.basics import number
-from support.made_up.money import PAID_ALONE, payout
+from support.made_up.money import PAID_ALONE, paying_order, payout
 
 if TYPE_CHECKING:
     from .conftest import Browser
@@ -39,11 +39,24 @@ async def test_what_another_region_asks_for_is_settled_by_hand(browser: "Browser
     page = (await browser.get("/money")).text
     assert "To pay for other regions" in page
     assert f'action="/money/settle-order/{order}"' in page
+    assert "qn-2024" in page
     fields = {"bank_reference": "B-2", "served_on": "2024-04-02"}
     await browser.post(f"/money/settle-order/{order}", key=KEY, **fields)
     ((path, sent, _),) = browser.desk.region.posts
     assert path.endswith("/v1/paying-orders:settle")
     assert sent["rows"] == [{"row_id": KEY, "payout_id": str(order), **fields}]
+
+
+async def test_an_order_whose_grant_is_not_told_is_settled_all_the_same(
+    browser: "Browser",
+) -> None:
+    await browser.sign_in(Role.FINANCE)
+    order = paying_order("received") | {"grant_code": None}
+    browser.desk.region.answers["GET /v1/paying-orders"] = (200, {"orders": [order]})
+    page = (await browser.get("/money")).text
+    assert f'action="/money/settle-order/{order["id"]}"' in page
+    assert "qn-2024" not in page
+    assert "None" not in page
 
 
 async def test_what_another_office_pays_is_not_settled_here(browser: "Browser") -> None:

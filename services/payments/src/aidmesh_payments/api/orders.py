@@ -46,8 +46,9 @@ def router(desk: Desk) -> APIRouter:
     async def queue(
         caller: Reader, page: PageQuery, state: OrderState = "received"
     ) -> dict[str, object]:
-        """What other regions have this office pay, oldest first."""
-        return await desk.page(page, "orders", "recorded_at", partial(queries.orders, state=state))
+        """What other regions have this office pay, oldest first; not all see of which grant."""
+        read = partial(queries.orders, state=state, sensitive_too=caller.sees_sensitive)
+        return await desk.page(page, "orders", "recorded_at", read)
 
     @routes.get("/paying-orders/reviews")
     async def reviews(caller: Reader, page: PageQuery) -> dict[str, object]:
