@@ -61,13 +61,14 @@ async def test_a_suspended_grant_pays_for_nothing_new(pair: tuple[Desk, Desk]) -
     assert [event.reason for event in await lviv.told_of(CommitmentRefusedV1)] == ["recalled"]
 
 
-async def test_a_resumed_grant_wakes_who_waited_for_it(pair: tuple[Desk, Desk]) -> None:
+@pytest.mark.parametrize("stop", ["suspend", "close"])
+async def test_a_resumed_grant_wakes_who_waited_for_it(pair: tuple[Desk, Desk], stop: str) -> None:
     kyiv, lviv = pair
     grant_id = await kyiv.grant(5_000)
     await kyiv.allot(grant_id, 2_000, to="lviv")
     await kyiv.allot(grant_id, 3_000)
     await exchange(kyiv, lviv)
-    for verb, woken in (("suspend", ([], [])), ("resume", ([3_000], [2_000]))):
+    for verb, woken in ((stop, ([], [])), ("resume", ([3_000], [2_000]))):
         await lviv.told()
         await kyiv.run(partial(change, kyiv, grant_id, verb))
         events = await kyiv.told()
@@ -172,5 +173,5 @@ async def test_a_cut_grant_promises_less(desk: Desk) -> None:
 
 
 async def change(desk: Desk, grant_id: GrantId, verb: str, tx: Tx) -> None:
-    """Suspend or resume a grant."""
+    """Suspend, close or resume a grant."""
     await grants.change_status(desk.office, tx, grant_id, verb)

@@ -51,6 +51,27 @@ async def test_money_does_not_move_on_a_day_to_come(api: Api) -> None:
         assert early["type"].endswith(":day-in-future")
 
 
+async def test_what_a_donor_pays_after_the_last_report_is_entered(api: Api) -> None:
+    grant_id = await api.grant(currency="UAH")
+    code = (await api.get(f"/v1/grants/{grant_id}"))["code"]
+    row = {"grant": code, "amount_minor": 9_000, "received_on": "2024-01-05"}
+    await api.post("/v1/instalments:bulk", rows=[row | {"row_id": "1"}])
+    await api.post(f"/v1/grants/{grant_id}:demand", amount_minor=10_000, reason="cut")
+    await api.post(f"/v1/grants/{grant_id}:close")
+    answer = await api.post("/v1/instalments:bulk", rows=[row | {"row_id": "2"}])
+    assert answer["rows"][0]["status"] == "done"
+    shown = await api.get(f"/v1/grants/{grant_id}")
+    # Who asked money back is served first, as ever.
+    assert (shown["status"], shown["received_minor"]) == ("closed", 18_000)
+    assert (shown["refund_due_minor"], shown["unallotted_minor"]) == (10_000, 8_000)
+    order = {"grant_id": grant_id, "budget_line": "aid", "amount_minor": 100, "currency": "UAH"}
+    refused = await api.post("/v1/allotments", 409, **order)
+    assert refused["type"].endswith(":grant-not-active")
+    await api.post_as(api.finance, f"/v1/grants/{grant_id}:resume", 403)
+    await api.post(f"/v1/grants/{grant_id}:resume")
+    await api.post("/v1/allotments", 201, **order)
+
+
 async def test_money_goes_only_to_regions_that_there_are(api: Api) -> None:
     grant_id = await api.grant(currency="UAH")
     code = (await api.get(f"/v1/grants/{grant_id}"))["code"]

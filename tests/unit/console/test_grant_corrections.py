@@ -191,6 +191,17 @@ async def test_each_role_is_offered_what_it_may_do(browser: "Browser", role: Rol
     assert browser.desk.region.posts == []
 
 
+async def test_money_that_comes_in_after_a_grant_was_closed_is_entered(browser: "Browser") -> None:
+    await browser.sign_in(Role.LEAD)
+    answer = (200, {**GRANT, "status": "closed"})
+    browser.desk.region.answers[f"GET /v1/grants/{GRANT_ID}"] = answer
+    page = (await browser.get(PAGE)).text
+    for step, offered in (("instalments", True), ("refund", True), ("allot", False),
+                          ("amend", False)):  # fmt: skip
+        assert (f'action="{PAGE}/{step}"' in page) is offered, step
+    assert "once a lead has resumed the grant" in page
+
+
 async def test_there_are_no_other_steps_and_no_forms_without_proof(browser: "Browser") -> None:
     await browser.sign_in(Role.LEAD)
     assert (await browser.post(f"{PAGE}/close", key=KEY)).status_code == 404

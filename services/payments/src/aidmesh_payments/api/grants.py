@@ -260,6 +260,10 @@ def router(desk: Desk) -> APIRouter:
         caller: Lead,
         once: Once,
     ) -> Response:
+        """Activate a pledge, suspend, close, or resume what was suspended or closed.
+
+        Only of an active grant money is allotted and spent; money that comes in is noted of all.
+        """
         async with desk.db.transaction() as tx:
             if known := await once.replay(tx):
                 return known

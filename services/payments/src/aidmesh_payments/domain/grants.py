@@ -112,7 +112,7 @@ class Override:
 _MOVES: dict[str, tuple[frozenset[GrantStatus], GrantStatus]] = {
     "activate": (frozenset({"pledged"}), "active"),
     "suspend": (frozenset({"active"}), "suspended"),
-    "resume": (frozenset({"suspended"}), "active"),
+    "resume": (frozenset({"suspended", "closed"}), "active"),
     "close": (frozenset({"pledged", "active", "suspended"}), "closed"),
 }
 
@@ -178,17 +178,19 @@ def wakes(grant_status: str, before: Restriction, after: Restriction) -> bool:
 
 
 def change_status(grant: Grant, verb: str) -> Grant | GrantRefusal:
-    """Activate, suspend, resume or close."""
+    """Activate, suspend, close, or resume what was suspended or closed."""
     allowed, target = _MOVES[verb]
     if grant.status not in allowed:
         return GrantRefusal.WRONG_STATE
     return replace(grant, status=target, version=grant.version + 1)
 
 
-def receive(grant: Grant, amount_minor: int) -> Grant | GrantRefusal:
-    """Take in an instalment; the first one activates a pledge."""
-    if grant.status == "closed":
-        return GrantRefusal.WRONG_STATE
+def receive(grant: Grant, amount_minor: int) -> Grant:
+    """Take in an instalment, which is a fact; the first one activates a pledge.
+
+    Some donors pay the rest after the last report: a closed grant stays closed, and its money
+    unallotted until somebody resumes it.
+    """
     return replace(
         grant,
         status="active" if grant.status == "pledged" else grant.status,

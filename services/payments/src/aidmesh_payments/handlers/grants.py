@@ -96,7 +96,7 @@ async def pledge(office: Office, tx: Tx, new: NewGrant, by: UUID) -> None:
 
 
 async def change_status(office: Office, tx: Tx, grant_id: GrantId, verb: str) -> None:
-    """Activate, suspend, resume or close. What can be spent again wakes needs. Raises `Problem`."""
+    """Activate, suspend, close or resume. What can be spent again wakes needs. Raises `Problem`."""
     # Allotments are locked before their grant, like everywhere.
     book = await Book.open(tx, office, await allotment_store.of_grant(tx.conn, grant_id))
     await _change(tx, grant_id, lambda grant: rules.change_status(grant, verb))

@@ -180,7 +180,7 @@ async def know_grants(office: Office, tx: Tx, batch: Sequence[Received[GrantChan
         assert after is not None  # noqa: S101 - just written
         if before is None:
             continue
-        is_back = (before.status, after.status) == ("suspended", "active")
+        is_back = before.status in ("suspended", "closed") and after.status == "active"
         if is_back or grants.wakes(after.status, before.restriction, after.restriction):
             resumed += await store.of_grant(tx.conn, event.grant_id)
     if resumed:

@@ -76,9 +76,6 @@ async def take_in(tx: Tx, came: Sequence[Came]) -> Mapping[UUID, GrantRefusal | 
             outcomes.setdefault(each.instalment_id, GrantRefusal.WRONG_STATE)
             continue
         grant = rules.receive(locked[grant_id], each.amount_minor)
-        if isinstance(grant, GrantRefusal):
-            outcomes[each.instalment_id] = grant
-            continue
         outcomes[each.instalment_id] = None
         receipt = _receipt(each, grant.currency)
         receipts.append(receipt)
