@@ -24,13 +24,13 @@ from aidmesh_chassis.db import Tx
 from aidmesh_chassis.problems import Problem
 from aidmesh_chassis.restoring import Lost
 from aidmesh_contracts.base import Event
-from aidmesh_contracts.ids import AllotmentId, PayoutId
+from aidmesh_contracts.ids import AllotmentId, GrantId, PayoutId
 from aidmesh_contracts.intake import NeedApprovedV1
 from aidmesh_contracts.payments import AllotmentSentV1, KeyChangedV1, PayoutAssignedV1
 from aidmesh_contracts.registry import REGISTRY
 from aidmesh_contracts.streams import event_type_of
 from aidmesh_payments.domain.payout import Verb
-from aidmesh_payments.handlers import allotting, holding, orders, payouts, purchases
+from aidmesh_payments.handlers import allotting, grants, holding, orders, payouts, purchases
 from aidmesh_payments.handlers.office import Office
 from aidmesh_payments.store import restoring as restoring_store
 from integration.payments.offices import (
@@ -101,6 +101,69 @@ async def test_no_money_is_free_again(database: DatabaseFactory, tmp_path: Path,
     for desk in (restored, lviv):
         await desk.check()
         await desk.db.close()
+
+
+@pytest.mark.parametrize(("verb", "status"), [("suspend", "suspended"), ("close", "closed")])
+async def test_a_grant_that_was_stopped_since_is_active_nowhere(
+    database: DatabaseFactory, tmp_path: Path, verb: str, status: str
+) -> None:
+    dsn, fresh = await database("payments"), await database("payments")
+    kyiv, lviv = await open_desk(dsn, "kyiv"), await open_desk(await database("payments"), "lviv")
+    old, idle = await kyiv.grant(100_000), await kyiv.grant(10_000)
+    await exchange(kyiv, lviv)
+    backup = await _backed_up(dsn, tmp_path)
+    await kyiv.allot(old, 30_000, to="lviv")
+    await kyiv.allot(old, 20_000)
+    young = await kyiv.grant(50_000)
+    for grant_id in (old, idle, young):
+        await kyiv.run(partial(_change, office=kyiv.office, grant_id=grant_id, verb=verb))
+    await exchange(kyiv, lviv)
+    await kyiv.db.close()
+
+    restored = await _restored(dsn, fresh, backup, lviv)
+    standing = "SELECT array_agg(DISTINCT status) FROM {}"
+    assert await restored.value(standing.format("donor_grant")) == [status]
+    assert await restored.value(standing.format("grant_terms")) == [status]
+    # What was allotted before that is gone all the same.
+    known = "SELECT (received_minor, allotted_minor) FROM donor_grant WHERE id = $1"
+    assert await restored.value(known, old) == (100_000, 50_000)
+    assert await restored.value(known, young) == (50_000, 0)
+    for event in await restored.told():
+        if event.stream == "EVENTS":
+            await lviv.feed(event, region="kyiv", epoch=2)
+            assert await lviv.value(standing.format("grant_terms")) == [status]
+    version = "SELECT state_version FROM grant_terms WHERE grant_id = $1"
+    for grant_id in (old, idle):
+        assert await lviv.value(version, grant_id) > restoring.VERSION_GAP
+    for desk in (restored, lviv):
+        await desk.check()
+        await desk.db.close()
+
+
+async def test_what_was_allotted_while_a_grant_was_resumed_is_booked(
+    database: DatabaseFactory, tmp_path: Path
+) -> None:
+    dsn, fresh = await database("payments"), await database("payments")
+    kyiv, lviv = await open_desk(dsn, "kyiv"), await open_desk(await database("payments"), "lviv")
+    grant_id = await kyiv.grant(100_000)
+    await kyiv.run(partial(_change, office=kyiv.office, grant_id=grant_id, verb="suspend"))
+    backup = await _backed_up(dsn, tmp_path)
+    await kyiv.run(partial(_change, office=kyiv.office, grant_id=grant_id, verb="resume"))
+    for region in ("kyiv", "lviv"):
+        await kyiv.allot(grant_id, 20_000, to=region)
+    await exchange(kyiv, lviv)
+    await kyiv.db.close()
+    restored = await _restored(dsn, fresh, backup, lviv)
+    # A lead resumes it once more, or not; its money is not there twice either way.
+    known = "SELECT (status, allotted_minor) FROM donor_grant"
+    assert await restored.value(known) == ("suspended", 40_000)
+    for desk in (restored, lviv):
+        await desk.check()
+        await desk.db.close()
+
+
+async def _change(tx: Tx, *, office: Office, grant_id: GrantId, verb: str) -> None:
+    await grants.change_status(office, tx, grant_id, verb)
 
 
 async def test_what_was_held_and_then_spent_is_not_free_when_the_hold_runs_out(

@@ -265,6 +265,8 @@ NOT_TOLD_AGAIN = {
     "inventory.shipment.changed.v1",
     # counted lines are final
     "inventory.shipment.counted.v1",
+    # told when its money is booked again, as it stands then
+    "payments.grant.changed.v1",
     # the answers' versions are raised; a person answers again
     "payments.rebalancing.answered.v1",
 }

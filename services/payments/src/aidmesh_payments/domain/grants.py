@@ -116,6 +116,9 @@ _MOVES: dict[str, tuple[frozenset[GrantStatus], GrantStatus]] = {
     "close": (frozenset({"pledged", "active", "suspended"}), "closed"),
 }
 
+_ORDER: tuple[GrantStatus, ...] = ("pledged", "active", "suspended", "closed")
+"""The later one lets less of a grant's money go, but for a pledge, which has none."""
+
 
 def overhead_minor(amount_minor: int, overhead_bp: int) -> int:
     """Return the indirect costs a grant allows, rounded half up.
@@ -185,6 +188,16 @@ def change_status(grant: Grant, verb: str) -> Grant | GrantRefusal:
     return replace(grant, status=target, version=grant.version + 1)
 
 
+def as_heard(grant: Grant, status: GrantStatus) -> Grant:
+    """Give a grant of a backup the status that others heard of last, if it comes after its own.
+
+    One that was resumed since stays suspended or closed: a lead resumes it again.
+    """
+    if _ORDER.index(status) <= _ORDER.index(grant.status):
+        return grant
+    return replace(grant, status=status, version=grant.version + 1)
+
+
 def receive(grant: Grant, amount_minor: int) -> Grant:
     """Take in an instalment, which is a fact; the first one activates a pledge.
 
@@ -206,13 +219,18 @@ def allot(
     granted_minor: int,
     maker: UUID | None,
     override: Override | None = None,
+    *,
+    is_fact: bool = False,
 ) -> tuple[Grant, Line] | GrantRefusal:
     """Give money from a budget line to a holder.
 
     Only received money is allotted, whoever overrides. A line is kept within its flexibility
     unless a second person, other than the maker, documented why not.
+
+    Args:
+        is_fact: it was given before a restore, while the grant was active.
     """
-    if grant.status != "active":
+    if grant.status != "active" and not is_fact:
         return GrantRefusal.NOT_ACTIVE
     if line is None:
         return GrantRefusal.LINE_UNKNOWN

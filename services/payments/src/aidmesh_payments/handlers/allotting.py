@@ -63,9 +63,18 @@ class Order(BaseModel):
 
 
 async def allot(
-    office: Office, tx: Tx, order: Order, maker: UUID | None, override: Override | None = None
+    office: Office,
+    tx: Tx,
+    order: Order,
+    maker: UUID | None,
+    override: Override | None = None,
+    *,
+    is_fact: bool = False,
 ) -> None:
     """Give money of a grant to a holder: the own region has it at once, another by event.
+
+    Args:
+        is_fact: it was given before a restore, whatever the grant's status is by now.
 
     Raises:
         Problem: the decision refuses.
@@ -81,7 +90,7 @@ async def allot(
     line = await grant_store.line(tx.conn, grant.id, order.budget_line)
     rate = await _rate(tx, order, grant.currency, book.today)
     granted_minor = _granted_minor(order, grant.currency, rate)
-    decided = grants.allot(grant, line, granted_minor, maker, override)
+    decided = grants.allot(grant, line, granted_minor, maker, override, is_fact=is_fact)
     if isinstance(decided, GrantRefusal):
         raise problem(decided)
     grant, line = decided

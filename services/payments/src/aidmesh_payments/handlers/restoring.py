@@ -21,6 +21,7 @@ from aidmesh_contracts.payments import (
     RecallRequestedV1,
     ReturnBookedV1,
 )
+from aidmesh_payments.domain import grants as grant_rules
 from aidmesh_payments.domain import purchase as purchase_rules
 from aidmesh_payments.domain import rebalancing
 from aidmesh_payments.domain.commitments import Commitment
@@ -31,6 +32,7 @@ from aidmesh_payments.domain.restoring import Figures, Word, unproven_minor
 from aidmesh_payments.handlers import allotting, grants, instalments, sweeps
 from aidmesh_payments.handlers.book import Book
 from aidmesh_payments.handlers.office import Office
+from aidmesh_payments.handlers.returning import tell_grants
 from aidmesh_payments.problems import problem
 from aidmesh_payments.store import commitments as commitment_store
 from aidmesh_payments.store import grants as grant_store
@@ -68,7 +70,8 @@ async def redo(office: Office, tx: Tx, item: Received[Event]) -> bool:
         return True
     if isinstance(event, AllotmentSentV1):
         if not await store.is_known(tx.conn, event.transfer_id):
-            await allotting.allot(office, tx, _order(event, item.occurred_at.date()), None)
+            order = _order(event, item.occurred_at.date())
+            await allotting.allot(office, tx, order, None, is_fact=True)
         return True
     if isinstance(event, RecallRequestedV1):
         await allotting.recall(office, tx, event.allotment_id, event.reason)
@@ -118,6 +121,9 @@ async def refund(
     """Have a grant again, and what it had received, as others last heard: else what was allotted
     of it could not be booked.
 
+    What was suspended or closed since the backup is so again before anything is told of it: others
+    hear of it under a version above all that they know, and would take it for active.
+
     Args:
         state: of a grant of this region.
         sent: what was allotted of it after the backup. Of budget lines others hear nothing else, so
@@ -133,8 +139,10 @@ async def refund(
     grant = (await grant_store.lock(tx.conn, [state.grant_id])).get(state.grant_id)
     if grant is None:
         await _pledge(office, tx, state, sent)
-        if state.status != "pledged":
-            await grants.change_status(office, tx, state.grant_id, "activate")
+    restored = (await grant_store.lock(tx.conn, [state.grant_id]))[state.grant_id]
+    restored = grant_rules.as_heard(restored, state.status)
+    await grant_store.save(tx.conn, [restored])
+    await tell_grants(tx, [restored])
     missing_minor = state.received_minor - (0 if grant is None else grant.received_minor)
     if missing_minor > 0:
         today = today_in_kyiv(tx.now)
@@ -223,7 +231,7 @@ async def remake(office: Office, tx: Tx, state: AllotmentChangedV1) -> None:
             amount_minor=missing_minor,
             currency=state.currency,
         )
-        await allotting.allot(office, tx, order, None)
+        await allotting.allot(office, tx, order, None, is_fact=True)
         book = await Book.open(tx, office, [state.allotment_id])
     allotment = book[state.allotment_id]
     back_minor = min(state.returned_minor - allotment.returned_minor, allotment.free_minor)

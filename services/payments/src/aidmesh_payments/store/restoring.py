@@ -15,11 +15,10 @@ SHARED: Final = ("wait",)
 """The same, where other regions' rows are among them."""
 
 TOLD: Final = (
-    "payments.grant.changed.v1",
     "payments.rebalancing.changed.v1",
     "payments.wait.changed.v1",
 )
-"""States that no sweep tells by itself."""
+"""States that no sweep tells by itself; grants are told with what is known of them."""
 
 
 async def rise_above(
