@@ -35,6 +35,7 @@ from aidmesh_payments.handlers.office import Office
 from aidmesh_payments.store import restoring as restoring_store
 from integration.payments.offices import (
     CHECKER,
+    MAKER,
     REGIONS,
     Desk,
     approved,
@@ -294,6 +295,28 @@ async def test_the_own_log_tells_what_nobody_else_has_heard(
     order = await restored.value("SELECT id FROM purchase WHERE allotment_id = $1", allotment_id)
     await restored.run(lambda tx: purchases.cancel(restored.office, tx, order))
     assert await restored.value("SELECT committed_minor FROM allotment") == 0
+    for desk in (restored, lviv):
+        await desk.check()
+        await desk.db.close()
+
+
+async def test_what_nobody_drew_up_is_not_billed_and_paid_by_one_person(
+    database: DatabaseFactory, tmp_path: Path
+) -> None:
+    dsn, fresh = await database("payments"), await database("payments")
+    kyiv, lviv = await open_desk(dsn, "kyiv"), await open_desk(await database("payments"), "lviv")
+    await kyiv.purse(100_000)
+    backup = await _backed_up(dsn, tmp_path)
+    await kyiv.feed(approved(20_000))
+    await kyiv.db.close()
+    restored = await _restored(dsn, fresh, backup, lviv, with_log=True)
+    order, office = await restored.value("SELECT id FROM purchase"), restored.office
+    await restored.run(lambda tx: purchases.receive(office, tx, order))
+    await restored.run(lambda tx: purchases.invoice(office, tx, order, MAKER, 20_000, "bill 7"))
+    with pytest.raises(Problem, match="second-person-needed"):
+        await restored.run(lambda tx: purchases.pay(office, tx, order, MAKER, "bank-7", None))
+    await restored.run(lambda tx: purchases.pay(office, tx, order, CHECKER, "bank-7", None))
+    assert await restored.value("SELECT spent_minor FROM allotment") == 20_000
     for desk in (restored, lviv):
         await desk.check()
         await desk.db.close()

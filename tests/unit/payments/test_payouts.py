@@ -350,6 +350,24 @@ def test_a_purchase_is_paid_once_and_put_right_by_two(acts: list[tuple[str, UUID
         assert (purchase.payer is not None) == (purchase.state == "paid")
 
 
+@given(st.integers(1, 3 * LIMIT), st.integers(1, 3 * LIMIT), *[st.sampled_from(PEOPLE)] * 3)
+def test_what_a_restore_ordered_is_billed_and_paid_by_two(
+    ordered_minor: int, billed_minor: int, biller: UUID, corrector: UUID, payer: UUID
+) -> None:
+    drawn = buying.draft([Line(None, "unproven", 1, ordered_minor)], buying.RESTORE)
+    purchase: Purchase | PurchaseRefusal = buying.receive(replace(drawn, state="ordered"))
+    assert isinstance(purchase, Purchase)
+    purchase = buying.invoice(purchase, biller, ordered_minor)
+    assert isinstance(purchase, Purchase)
+    purchase = buying.correct_bill(purchase, corrector, billed_minor)
+    assert isinstance(purchase, Purchase)
+    paid = buying.pay(purchase, payer, float_limit_minor=LIMIT)
+    assert isinstance(paid, Purchase) is (billed_minor <= LIMIT or payer != corrector)
+    # Who entered older bills is not known.
+    older = buying.pay(replace(purchase, biller=None), payer, float_limit_minor=LIMIT)
+    assert isinstance(older, Purchase) is (billed_minor <= LIMIT)
+
+
 def test_a_purchase_takes_two_people_above_the_limit() -> None:
     drawn = buying.draft([Line(None, "rent", 1, 5_000)], PEOPLE[0])
     assert buying.order(drawn, PEOPLE[0], float_limit_minor=LIMIT) is PurchaseRefusal.SECOND_PERSON

@@ -12,8 +12,13 @@ and furniture go the same way, with nothing to count on arrival where there are 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Literal
+from typing import Final, Literal
 from uuid import UUID
+
+from aidmesh_contracts.ids import derive_id
+
+RESTORE: Final = derive_id("staff", "restore")
+"""Who drew up what a restore committed: nobody, so it is not one of two people."""
 
 PurchaseState = Literal["draft", "ordered", "received", "invoiced", "paid", "cancelled"]
 
@@ -52,6 +57,7 @@ class Purchase:
     """State of an order and the people who touched it.
 
     Attributes:
+        maker: who drew it up; `RESTORE` for no person.
         biller: who entered what the bill asks for.
     """
 
@@ -152,15 +158,16 @@ def _billed(purchase: Purchase, by: UUID, amount_minor: int) -> Purchase:
 def pay(purchase: Purchase, by: UUID, *, float_limit_minor: int) -> Purchase | PurchaseRefusal:
     """Pay; above the float limit two different people had it in hand.
 
-    Of a bill for more than was ordered, whoever drew up and approved the order has seen nothing.
+    Of a bill for more than was ordered, whoever drew up and approved the order has seen nothing;
+    nor has anybody seen an order that a restore made. There whoever entered the bill is the other.
     """
     if purchase.state != "invoiced":
         return PurchaseRefusal.WRONG_STATE
-    if purchase.amount_minor > purchase.ordered_minor:
-        people = {purchase.biller or purchase.maker, by}
-    else:
-        people = {each for each in (purchase.maker, purchase.approver, by) if each is not None}
-    if purchase.amount_minor > float_limit_minor and len(people) < 2:
+    others: set[UUID | None] = {purchase.maker, purchase.approver}
+    if purchase.amount_minor > purchase.ordered_minor or purchase.maker == RESTORE:
+        others = {purchase.biller or purchase.maker}
+    alone = not others - {None, RESTORE, by}
+    if purchase.amount_minor > float_limit_minor and alone:
         return PurchaseRefusal.SECOND_PERSON
     return replace(purchase, state="paid", payer=by, version=purchase.version + 1)
 

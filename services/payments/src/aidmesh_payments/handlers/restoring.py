@@ -27,7 +27,7 @@ from aidmesh_payments.domain import rebalancing
 from aidmesh_payments.domain.commitments import Commitment
 from aidmesh_payments.domain.grants import Line as GrantLine
 from aidmesh_payments.domain.money import Rate, today_in_kyiv
-from aidmesh_payments.domain.purchase import Line
+from aidmesh_payments.domain.purchase import RESTORE, Line
 from aidmesh_payments.domain.restoring import Figures, Word, unproven_minor
 from aidmesh_payments.handlers import allotting, grants, instalments, sweeps
 from aidmesh_payments.handlers.book import Book
@@ -41,7 +41,6 @@ from aidmesh_payments.store import restoring as store
 from aidmesh_payments.store import transfers
 from aidmesh_payments.store.purchases import PurchaseRow
 
-STAFF: Final = derive_id("staff", "restore")
 UNPROVEN: Final = "unproven"
 COUNTRY: Final = "UA80"
 
@@ -148,7 +147,7 @@ async def refund(
         today = today_in_kyiv(tx.now)
         instalment_id = derive_id("restore", "instalment", state.grant_id, tx.origin.epoch)
         expected = instalments.Expected(instalment_id, state.grant_id, missing_minor, today)
-        await instalments.expect(tx, [expected], STAFF)
+        await instalments.expect(tx, [expected], RESTORE)
         came = instalments.Came(instalment_id, missing_minor, today, "restore")
         refusals = [each for each in (await instalments.take_in(tx, [came])).values() if each]
         if refusals:
@@ -188,7 +187,7 @@ async def _pledge(
             overhead_bp=0,
             paying_office=terms.paying_office,
         ),
-        STAFF,
+        RESTORE,
     )
 
 
@@ -311,7 +310,7 @@ async def _note(tx: Tx, book: Book, allotment_id: AllotmentId, amount_minor: int
     purchase_id = PurchaseId(derive_id("unproven", allotment_id, tx.origin.epoch))
     commitment_id = CommitmentId(derive_id("commitment", "purchase", purchase_id))
     line = Line(None, "used after the backup, for what nobody can prove yet", 1, amount_minor)
-    drafted = purchase_rules.draft([line], STAFF)
+    drafted = purchase_rules.draft([line], RESTORE)
     row = PurchaseRow(
         id=purchase_id,
         allotment_id=allotment_id,
