@@ -3,11 +3,14 @@
 from typing import Any
 from uuid import UUID, uuid4
 
+import pytest
+
 from aidmesh_chassis import restoring
 from aidmesh_chassis.restoring import About
 from aidmesh_contracts.intake import NeedApprovedV1
+from aidmesh_contracts.payments import CommitmentSpentV1
 from integration.payments.callers import Api
-from integration.payments.offices import CHECKER, approved, confirmed
+from integration.payments.offices import CHECKER, approved, confirmed, withdrawn
 
 PAID: dict[str, Any] = {"bank_reference": "statement 7", "served_on": "2024-06-12"}
 FLOAT_MINOR = 10_000
@@ -99,6 +102,67 @@ async def test_cash_that_was_fetched_is_settled_without_paying_it_again(api: Api
     assert await api.desk.value("SELECT state FROM payout") == "settled"
 
 
+async def bank(api: Api, amount_minor: int) -> tuple[NeedApprovedV1, str]:
+    """A payout by the bank that waits for its approval."""
+    need, payout = await drafted(api, amount_minor)
+    await api.desk.execute("UPDATE payout SET mechanism = 'iban' WHERE id = $1::text::uuid", payout)
+    return need, payout
+
+
+@pytest.mark.parametrize("about", ["payout", "need"])
+@pytest.mark.parametrize("is_spent", [False, True])
+async def test_what_was_cancelled_before_anybody_looked_is_settled_if_it_was_paid(
+    api: Api, about: About, is_spent: bool
+) -> None:
+    allotment = await api.purse(2 * FLOAT_MINOR)
+    need, payout = await bank(api, 2 * FLOAT_MINOR)
+    await doubt(api, about, payout if about == "payout" else need.need_id)
+    await api.desk.feed(withdrawn(need))
+    (row,) = await listed(api)
+    assert (row["id"], row["state"]) == (payout, "cancelled")
+    if is_spent:
+        await bank(api, FLOAT_MINOR)
+    await api.desk.told()
+    await api.post(f"/v1/unproven/{payout}:paid", **PAID)
+    assert await listed(api) == []
+    state = "SELECT state FROM payout WHERE id = $1::text::uuid"
+    assert await api.desk.value(state, payout) == "settled"
+    (spent,) = await api.desk.told_of(CommitmentSpentV1)
+    assert (spent.need_id, spent.unfunded) == (need.need_id, is_spent)
+    if not is_spent:
+        assert await api.desk.value("SELECT spent_minor FROM allotment") == 2 * FLOAT_MINOR
+        assert (await api.get("/v1/discrepancies"))["discrepancies"] == []
+        return
+    # Another need has the money: finance finds some.
+    (odd,) = (await api.get("/v1/discrepancies"))["discrepancies"]
+    assert (odd["about"], odd["amount_minor"]) == ("no_money", 2 * FLOAT_MINOR)
+    assert await api.desk.value("SELECT spent_minor FROM allotment WHERE id::text = $1",
+                                allotment) == 0  # fmt: skip
+
+
+async def test_of_a_need_in_doubt_the_last_payout_is_looked_up(api: Api) -> None:
+    await api.purse()
+    need, first = await bank(api, FLOAT_MINOR)
+    await doubt(api, "need", need.need_id)
+    await api.desk.feed(withdrawn(need))
+    again = need.model_copy(update={"attempt_no": 2})
+    await api.desk.feed(again)
+    await api.desk.feed(confirmed(again))
+    (row,) = await listed(api)
+    assert (row["id"] != first, row["state"]) == (True, "draft")
+    await api.post("/v1/unproven:clear", ids=[row["id"]], note="neither was paid")
+    assert await listed(api) == []
+
+
+async def test_what_was_cancelled_and_is_in_no_doubt_stays_so(api: Api) -> None:
+    await api.purse()
+    need, payout = await bank(api, FLOAT_MINOR)
+    await api.desk.feed(withdrawn(need))
+    settle = {"row_id": "1", "payout_id": payout, **PAID}
+    refused = await api.post("/v1/payouts:settle", source="camt", rows=[settle])
+    assert refused["rows"][0]["problem"] == "wrong-state"
+
+
 async def test_what_was_not_paid_goes_its_usual_way(api: Api) -> None:
     await api.purse()
     _, payout = await drafted(api, FLOAT_MINOR)
@@ -111,12 +175,13 @@ async def test_what_was_not_paid_goes_its_usual_way(api: Api) -> None:
     assert done["rows"][0]["status"] == "done"
 
 
-async def test_a_statement_read_in_settles_the_doubt_too(api: Api) -> None:
+@pytest.mark.parametrize("is_cancelled", [False, True])
+async def test_a_statement_read_in_settles_the_doubt_too(api: Api, *, is_cancelled: bool) -> None:
     await api.purse()
-    _, payout = await drafted(api, FLOAT_MINOR)
-    async with api.desk.db.transaction() as tx:
-        await tx.conn.execute("UPDATE payout SET mechanism = 'iban'")
+    need, payout = await bank(api, FLOAT_MINOR)
     await doubt(api, "payout", payout)
+    if is_cancelled:
+        await api.desk.feed(withdrawn(need))
     settle = {"row_id": "1", "payout_id": payout, **PAID}
     done = await api.post_as(api.checker, "/v1/payouts:settle", source="camt", rows=[settle])
     assert done["rows"][0]["status"] == "done", done

@@ -115,6 +115,26 @@ def test_what_was_paid_and_forgotten_is_recorded_and_reviewed_where_two_are_not_
     )
 
 
+@given(
+    st.integers(1, 3 * LIMIT), people, st.sampled_from([None, *PEOPLE[1:]]),
+    st.sampled_from(PEOPLE), st.booleans(), st.booleans(),
+)  # fmt: skip
+def test_what_was_cancelled_in_doubt_is_settled_like_what_was_not(
+    amount: int, maker: UUID | None, approver: UUID | None, by: UUID, forgotten: bool, doubted: bool
+) -> None:
+    state: PayoutState = "draft" if approver is None else "approved"
+    before = Payout(amount, "UAH", state=state, maker=maker, approver=approver)
+
+    def settled(payout: Payout) -> Payout | PayoutRefusal:
+        return step(
+            payout, "settle", by, NOW,
+            float_limit_minor=LIMIT, is_doubted=doubted, is_forgotten=doubted and forgotten,
+        )  # fmt: skip
+
+    live, late = settled(before), settled(replace(before, state="cancelled"))
+    assert late == (live if doubted else PayoutRefusal.WRONG_STATE)
+
+
 WAYS: dict[PayoutState, set[Verb]] = {
     "draft": {"approve", "settle", "cancel", "not_collected"},
     "approved": {"export", "settle", "reject", "cancel", "not_collected"},

@@ -5,7 +5,7 @@
 
 Reasons of `rejected` and `returned` are ISO 20022 external reason codes. Cash that nobody fetched
 is `cancelled` as `not_collected`, also when it stands on a list; whoever was given it after all
-is settled late.
+is settled late. So is what was cancelled while nobody could prove that it had not been paid.
 """
 
 from collections.abc import Mapping
@@ -128,6 +128,7 @@ def step(
     reason: str | None = None,
     settled_on: date | None = None,
     is_cash: bool = False,
+    is_doubted: bool = False,
     is_forgotten: bool = False,
 ) -> Payout | PayoutRefusal:
     """Take one step.
@@ -143,10 +144,13 @@ def step(
         reason: required when it is rejected or returned.
         settled_on: when the money moved, of a settlement; None for today.
         is_cash: only cash waits to be fetched.
-        is_forgotten: it was paid before the region was restored, and who had it in hand is not
-            known any more: a settlement is recorded all the same, and reviewed by a second person.
+        is_doubted: nobody can prove that it was not paid, cancelled or not.
+        is_forgotten: a person found out that it was paid, and who had it in hand may not be known
+            any more: a settlement is recorded all the same, and reviewed by a second person.
     """
-    is_late = verb == "settle" and is_uncollected(payout)
+    is_late = verb == "settle" and (
+        is_uncollected(payout) or (payout.state == "cancelled" and (is_doubted or is_forgotten))
+    )
     if payout.state not in _FROM[verb] and not is_late:
         return PayoutRefusal.WRONG_STATE
     if verb == "not_collected" and not is_cash:

@@ -1,4 +1,4 @@
-"""Cash that was let go as not fetched, and had been paid all the same: a fact, come what may."""
+"""Payouts, most of them cash, that were let go and had been paid: a fact, come what may."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

@@ -19,7 +19,6 @@ from aidmesh_payments.domain.payout import (
     Payout,
     PayoutRefusal,
     Verb,
-    is_uncollected,
     may_be_second,
     review,
     step,
@@ -152,10 +151,10 @@ async def _begin(
         ),
         await standings.gone(tx.conn),
     )
-    # Cash that had been let go comes last: what else was paid is known by then.
+    # What had been let go comes last: what else was paid is known by then.
     return under_way, sorted(
         (row for row in rows.values() if row.id in wanted),
-        key=lambda row: is_uncollected(row.payout),
+        key=lambda row: row.payout.state == "cancelled",
     )
 
 
@@ -183,6 +182,7 @@ async def _take(
         reason=order.reason,
         settled_on=order.settled_on,
         is_cash=is_cash,
+        is_doubted=is_doubted,
         is_forgotten=is_forgotten,
     )
     if isinstance(payout, PayoutRefusal):
@@ -205,12 +205,13 @@ async def _take(
 
 
 def _settle(under_way: _Round, before: Payout, row: PayoutRow, order: Step) -> PayoutRow:
-    """Spend the money of a payout that was paid: also of cash that had been let go."""
+    """Spend the money of a payout that was paid: also of one that had been let go."""
     book, touched = under_way.book, under_way.touched
     commitment = under_way.commitments[row.commitment_id]
     settled_on = order.settled_on or book.today
     row = replace(row, bank_reference=order.bank_reference, settled_on=settled_on)
-    if is_uncollected(before):
+    if before.state == "cancelled":
+        assert commitment.state == "released"  # noqa: S101 - its money was let go with it
         others = [
             (touched.get(each, under_way.commitments[each]), under_way.live.get(each))
             for each in under_way.attempts[row.need_id] - {commitment.id}

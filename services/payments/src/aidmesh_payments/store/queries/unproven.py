@@ -14,7 +14,8 @@ async def unproven(
     """Payouts, paying orders and purchases, the oldest first, with what finds them in a statement.
 
     The region is the one that asked for an order, or was to pay a payout and is lost. Payouts that
-    were drawn up since are among them where their need was open in the backup.
+    were drawn up since are among them where their need was open in the backup, also the last one of
+    a need that was cancelled before anybody looked.
     """
     return rows_of(
         await conn.fetch(
@@ -26,7 +27,10 @@ async def unproven(
                 SELECT p.id, 'payout', u.since
                 FROM unproven u JOIN payout p ON p.need_id = u.id
                 WHERE u.cleared_at IS NULL AND u.about = 'need'
-                  AND p.state IN ('draft', 'approved') AND p.assigned_to IS NULL
+                  AND (p.state IN ('draft', 'approved') OR (p.state = 'cancelled'
+                       AND NOT EXISTS (SELECT FROM payout later WHERE later.need_id = p.need_id
+                                       AND later.recorded_at > p.recorded_at)))
+                  AND p.assigned_to IS NULL
                   AND NOT EXISTS (SELECT FROM unproven o WHERE o.id = p.id AND o.cleared_at IS NULL)
             )
             SELECT d.id, d.about, d.since, p.need_id, COALESCE(o.region, p.taken_from) AS region,
