@@ -5,11 +5,20 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid4
 
+import pytest
+
+from aidmesh_chassis import restoring
 from aidmesh_chassis.keys import PAYMENTS, KeyRing
 from aidmesh_contracts.ids import PayoutId
-from aidmesh_contracts.payments import AllotmentChangedV1, PayoutAssignedV1
+from aidmesh_contracts.payments import (
+    AllotmentChangedV1,
+    PayoutAssignedV1,
+    PayoutOutcomeV1,
+    PayoutWithdrawnV1,
+)
 from aidmesh_payments.handlers import assignments, orders
 from aidmesh_payments.handlers.assignments import Assignment
 from aidmesh_payments.handlers.payees import Payee
@@ -78,6 +87,33 @@ async def test_an_order_is_listed_exported_and_settled(api: Api, tmp_path: Path)
     await api.post(f"/v1/paying-orders/{payout_id}:return", reason="AC04")
     (back,) = (await api.get("/v1/paying-orders?state=returned"))["orders"]
     assert (back["reason"], back["bank_reference"]) == ("AC04", "b-1")
+
+
+@pytest.mark.parametrize("is_paid", [False, True])
+async def test_an_order_in_doubt_is_given_back_once_it_is_known_to_be_unpaid(
+    api: Api, tmp_path: Path, *, is_paid: bool
+) -> None:
+    payout_id = await _ordered(api, KeyRing(tmp_path / "keys", [PAYMENTS]), 20_000)
+    async with api.desk.db.transaction() as tx:
+        await restoring.doubt(tx.conn, "order", [payout_id])
+    for _ in range(2):
+        await api.desk.feed(PayoutWithdrawnV1(payout_id=payout_id), region="lviv")
+    # Whether somebody was paid by it is to be found out first: its region keeps the money for it.
+    state = "SELECT (state, version) FROM paying_order"
+    assert await api.desk.value(state) == ("received", 1)
+    if is_paid:
+        paid: dict[str, Any] = {"bank_reference": "statement 7", "served_on": "2024-06-12"}
+        await api.post(f"/v1/unproven/{payout_id}:paid", **paid)
+    else:
+        await api.post("/v1/unproven:clear", ids=[str(payout_id)], note="not on the statement")
+    assert await api.desk.value(state) == ("settled" if is_paid else "cancelled", 2)
+    async with api.desk.db.read() as conn:
+        said = [
+            PayoutOutcomeV1.model_validate_json(row["payload"])
+            for row in await conn.fetch("SELECT payload FROM handoff")
+        ]
+    assert max(said, key=lambda each: each.version).state == ("settled" if is_paid else "cancelled")
+    assert len(said) == 2
 
 
 async def test_a_small_order_that_one_person_paid_is_reviewed(api: Api, tmp_path: Path) -> None:

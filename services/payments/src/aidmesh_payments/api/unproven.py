@@ -47,12 +47,14 @@ def router(desk: Desk) -> APIRouter:
     async def clear(body: ClearBody, caller: Payer, once: Once) -> Response:
         """Somebody has looked these up: from now on they are paid, or settled, like any other.
 
-        A payout that was drawn up since is named by its own id; its need is cleared with it.
+        A payout that was drawn up since is named by its own id; its need is cleared with it. An
+        order that its region asked back meanwhile is given back.
         """
         async with desk.db.transaction() as tx:
             if known := await once.replay(tx):
                 return known
             ids = {*body.ids, *await store.needs_of(tx.conn, body.ids)}
+            await orders.give_back_unpaid(desk.office, tx, map(PayoutId, body.ids))
             cleared = await restoring.clear(tx.conn, ids, body.note, caller.staff_id)
             return await once.answer(tx, 200, {"cleared": cleared})
 

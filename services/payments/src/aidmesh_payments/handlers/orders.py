@@ -62,7 +62,8 @@ async def _doubt_older(tx: Tx, batch: Sequence[Received[PayoutAssignedV1]]) -> N
 async def withdraw(office: Office, tx: Tx, batch: Sequence[Received[PayoutWithdrawnV1]]) -> None:
     """Give back what has not left; it may be asked for before it comes.
 
-    Of what has left, or is over, the answer was told already, and a handoff is never lost.
+    What may have been paid before a restore waits until a person has found out. Of what has left,
+    or is over, the answer was told already, and a handoff is never lost.
     """
     asked = {item.event.payout_id: item.region for item in batch}
     graves = [
@@ -72,13 +73,26 @@ async def withdraw(office: Office, tx: Tx, batch: Sequence[Received[PayoutWithdr
     rows = await store.lock(tx.conn, office.region, asked)
     if any(rows[item.event.payout_id].region != item.region for item in batch):
         raise Poison("another_regions_payout")
-    given_back = [
-        replace(row, order=rules.withdraw(row.order))
-        for row in rows.values()
-        if row.order.state == "received"
-    ]
+    doubted = await restoring.doubted(tx.conn, rows)
+    waiting = [row for row in rows.values() if row.order.state == "received"]
+    asked_back = [replace(row, asked_back=True) for row in waiting if row.id in doubted]
+    await store.save(tx.conn, asked_back)
+    await _give_back(tx, [row for row in waiting if row.id not in doubted])
+    for key in sorted(new):
+        _tell(tx, rows[key])
+
+
+async def give_back_unpaid(office: Office, tx: Tx, ids: Iterable[PayoutId]) -> None:
+    """People found out that these were not paid: give back what was asked for meanwhile."""
+    rows = await store.lock(tx.conn, office.region, ids)
+    asked_back = [row for row in rows.values() if row.asked_back]
+    await _give_back(tx, [row for row in asked_back if row.order.state == "received"])
+
+
+async def _give_back(tx: Tx, rows: Sequence[OrderRow]) -> None:
+    given_back = [replace(row, order=rules.withdraw(row.order)) for row in rows]
     await store.save(tx.conn, given_back)
-    for row in (*given_back, *(rows[key] for key in sorted(new))):
+    for row in given_back:
         _tell(tx, row)
 
 

@@ -1,4 +1,4 @@
--- Payouts that came back from a paying office that is gone.
+-- Payouts that came back from a paying office that is gone; orders that can't be given back yet.
 -- depends: 0027_payments_waits
 
 -- migrate: apply
@@ -12,8 +12,13 @@ ALTER TABLE payout
                OR (outcome_version = 0 AND withdrawal IS NULL));
 COMMENT ON COLUMN payout.taken_from IS 'The office that had it, and was lost or retired since.';
 
+ALTER TABLE paying_order ADD COLUMN asked_back boolean NOT NULL DEFAULT false;
+COMMENT ON COLUMN paying_order.asked_back IS
+    'Its region wants it back, and nobody could prove then that it was not paid.';
+
 -- migrate: rollback
 
+ALTER TABLE paying_order DROP COLUMN asked_back;
 UPDATE payout SET outcome_version = 0, withdrawal = NULL WHERE assigned_to IS NULL;
 ALTER TABLE payout
     DROP CONSTRAINT payout_check2,

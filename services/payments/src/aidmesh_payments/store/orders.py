@@ -19,6 +19,7 @@ class OrderRow:
         region: whose payout it is.
         sealed: the box as it came; None of one that is not to be paid.
         is_vouched: the region is known to hold money of the grant, which names this office.
+        asked_back: its region wants it back; once it is known that it was not paid, it has it.
     """
 
     id: PayoutId
@@ -29,6 +30,7 @@ class OrderRow:
     settled_on: date | None = None
     batch_id: UUID | None = None
     is_vouched: bool = False
+    asked_back: bool = False
 
 
 _VOUCHED = """EXISTS (
@@ -58,6 +60,7 @@ def _order(row: asyncpg.Record) -> OrderRow:
         settled_on=row["settled_on"],
         batch_id=row["batch_id"],
         is_vouched=row["is_vouched"],
+        asked_back=row["asked_back"],
     )
 
 
@@ -105,13 +108,14 @@ async def save(conn: asyncpg.Connection, rows: Sequence[OrderRow]) -> None:
         UPDATE paying_order o SET state = n.state, reason = n.reason, settler = n.settler,
                reviewer = n.reviewer, review_due_at = n.review_due_at, version = n.version,
                bank_reference = n.bank_reference, settled_on = n.settled_on,
-               batch_id = n.batch_id,
+               batch_id = n.batch_id, asked_back = n.asked_back,
                sealed = CASE WHEN n.state IN ('rejected', 'cancelled') THEN NULL
                              ELSE o.sealed END
         FROM unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::uuid[],
-                    $6::timestamptz[], $7::int[], $8::text[], $9::date[], $10::uuid[])
+                    $6::timestamptz[], $7::int[], $8::text[], $9::date[], $10::uuid[],
+                    $11::boolean[])
              AS n (id, state, reason, settler, reviewer, review_due_at, version, bank_reference,
-                   settled_on, batch_id)
+                   settled_on, batch_id, asked_back)
         WHERE o.id = n.id
         """,
         [row.id for row in rows],
@@ -124,6 +128,7 @@ async def save(conn: asyncpg.Connection, rows: Sequence[OrderRow]) -> None:
         [row.bank_reference for row in rows],
         [row.settled_on for row in rows],
         [row.batch_id for row in rows],
+        [row.asked_back for row in rows],
     )
 
 
