@@ -133,7 +133,7 @@ async def report(world: World, outcome: Report, code: str | None = None) -> str 
     """A gateway reports on the only message."""
     [row] = await world.messages()
     async with world.database.transaction() as tx:
-        return await handlers.report(tx, row["message_id"], outcome, code, sensitive_too=True)
+        return await handlers.report(tx, row["message_id"], outcome, code)
 
 
 async def sent_to_somebody(world: World) -> NeedReadyV1:

@@ -169,21 +169,14 @@ def router(
     async def report_on(message_id: UUID, body: ReportIn, caller: Reader, once: Once) -> Response:
         """A gateway, or staff for it, says whether a message arrived. Twice the same is once.
 
-        Mails carry the id in their Message-ID, lines of a spool as `message_id`. A gateway that
-        reports on messages about sensitive needs too has the role of a caseworker: for those who
-        don't see them there are none.
+        Mails carry the id in their Message-ID, lines of a spool as `message_id`. Whoever has the
+        id may report, on messages about sensitive needs too: a gateway has to, and sees nothing.
         """
         async with database.transaction() as tx:
             if known := await once.replay(tx):
                 return known
             try:
-                state = await report(
-                    tx,
-                    message_id,
-                    body.outcome,
-                    body.reason,
-                    sensitive_too=caller.sees_sensitive,
-                )
+                state = await report(tx, message_id, body.outcome, body.reason)
             except NotReportable:
                 raise Problem(NOT_REPORTABLE) from None
             if state is None:

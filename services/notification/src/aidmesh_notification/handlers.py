@@ -140,21 +140,18 @@ async def end_attempts(tx: Tx, batch: Sequence[Received[Ending]]) -> None:
         await outbound.end_attempts(tx.conn, list(last.items()))
 
 
-async def report(
-    tx: Tx, message_id: UUID, told: Report, code: str | None, *, sensitive_too: bool
-) -> State | None:
+async def report(tx: Tx, message_id: UUID, told: Report, code: str | None) -> State | None:
     """Note what a gateway says became of a message; returns its state, None if there is none.
 
     What did not arrive is told in person, unless the person knows or was served meanwhile.
 
     Args:
         code: why it did not arrive.
-        sensitive_too: whether there are messages about sensitive needs for who says it.
 
     Raises:
         NotReportable: the message's state does not allow this report.
     """
-    state = await reports.lock_state(tx.conn, message_id, sensitive_too=sensitive_too)
+    state = await reports.lock_state(tx.conn, message_id)
     if state is None or not report_changes(state, told):
         return state
     if told == "delivered":

@@ -8,14 +8,10 @@ from aidmesh_notification.domain.sending import State
 from aidmesh_notification.store.outbound import Told, told_of
 
 
-async def lock_state(
-    conn: asyncpg.Connection, message_id: UUID, *, sensitive_too: bool
-) -> State | None:
-    """Lock a message and return its state; None if there is none, or none that may be seen."""
+async def lock_state(conn: asyncpg.Connection, message_id: UUID) -> State | None:
+    """Lock a message and return its state; None if there is none."""
     state: State | None = await conn.fetchval(
-        "SELECT state FROM message WHERE message_id = $1 AND ($2 OR NOT sensitive) FOR UPDATE",
-        message_id,
-        sensitive_too,
+        "SELECT state FROM message WHERE message_id = $1 FOR UPDATE", message_id
     )
     return state
 
