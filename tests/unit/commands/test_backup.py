@@ -134,18 +134,29 @@ async def test_the_list_of_erasures_keeps_what_was_flushed(tmp_path: Path) -> No
     path, people = tmp_path / "erasures.log", [uuid4(), uuid4()]
     assert read_journal(path) == []
     journal = Journal(path)
-    await journal.note(NOON, "person", people)
+    await journal.note(NOON, "record", people)
     await journal.note(NOON, "household", [])
-    await journal.note(NOON, "person", people[:1])
+    await journal.note(NOON, "record", people[:1])
     assert [each.id for each in read_journal(path)] == people
     assert path.stat().st_mode & 0o777 == 0o600
     with path.open("a") as file:
-        file.write(f"{NOON.isoformat()} person {str(uuid4())[:9]}")  # cut off, never answered
+        file.write(f"{NOON.isoformat()} record {str(uuid4())[:9]}")  # cut off, never answered
+    assert [each.id for each in read_journal(path)] == people
+    # What comes next does not run into it, and lines of before are read as what they say.
+    later = uuid4()
+    await journal.note(NOON, "household", [later])
+    with path.open("a") as file:
+        file.write(f"{NOON.isoformat()} person {people[0]}\n")
+    found = [(each.kind, each.id) for each in read_journal(path)]
+    assert found == [*(("record", each) for each in people), ("household", later),
+                     ("person", people[0])]  # fmt: skip
+    path.write_text("cut off")
+    await journal.note(NOON, "record", people)
     assert [each.id for each in read_journal(path)] == people
     path.write_text("nonsense\n")
     with pytest.raises(JournalError, match="line 1"):
         read_journal(path)
-    await Journal(None).note(NOON, "person", people)
+    await Journal(None).note(NOON, "record", people)
 
 
 def test_headers_of_streams_are_left_behind() -> None:

@@ -18,6 +18,7 @@ from aidmesh_intake.api.context import IMPORTS_AT_ONCE, Context
 from aidmesh_intake.catalogue import packaged
 from aidmesh_intake.config import Settings
 from aidmesh_intake.consumers import subscriptions
+from aidmesh_intake.handlers import taking
 from aidmesh_intake.handlers.elsewhere import RULE_OFFERS_MAX, offer_by_rule
 from aidmesh_intake.handlers.sweeping import SWEEPS, lookup_sweeps
 from aidmesh_intake.store import numbers
@@ -39,6 +40,7 @@ def build(settings: Settings | None = None) -> Service:
         checks=health.checks,
     )
     vault = Vault(ring)
+    journal = Journal(chosen.erasures_file)
     app.state.context = Context(
         chosen.region,
         database,
@@ -48,7 +50,7 @@ def build(settings: Settings | None = None) -> Service:
         asyncio.Semaphore(min(IMPORTS_AT_ONCE, chosen.pool_max - 1)),
         peers.link,
         chosen.lookups_day_max,
-        Journal(chosen.erasures_file),
+        journal,
     )
     for router in (*routers(), conflict_routes.router(database)):
         app.include_router(router)
@@ -67,6 +69,7 @@ def build(settings: Settings | None = None) -> Service:
             *lookup_sweeps(
                 vault, chosen.region, chosen.lookups_day_max, chosen.lookups_all_day_max
             ),
+            Sweep("ended_referrals", 2.0, partial(taking.clear, journal), limit=taking.CLEARED_MAX),
             Sweep(
                 "offers_by_rule",
                 5.0,

@@ -3,9 +3,13 @@
 An erasure deletes a key; a backup that is older still has it. So whoever restores one has to know
 whom to erase again, from a place that neither goes with the data nor goes back with it. A line has
 a time, what was erased and its random id, which says nothing without the data.
+
+Every record that an erasure takes along has a line, and a restore erases these and no others.
+Lists of before named a person alone (`person`), whose merged records follow from the backup.
 """
 
 import asyncio
+import fcntl
 import os
 from collections.abc import Iterable
 from datetime import datetime
@@ -15,14 +19,19 @@ from uuid import UUID
 
 from pydantic import TypeAdapter
 
-Kind = Literal["person", "household"]
+Kind = Literal["record", "household", "person"]
 FILE: Final = "erasures.log"
 MODE: Final = 0o600
+LINE_BYTES_MAX: Final = 256
 _KIND: Final[TypeAdapter[Kind]] = TypeAdapter(Kind)
 
 
 class Erasure(NamedTuple):
-    """Who or what was erased, and when."""
+    """Who or what was erased, and when.
+
+    Attributes:
+        kind: `record` is one record of a person, and `person` one with all that stood behind it.
+    """
 
     at: datetime
     kind: Kind
@@ -34,7 +43,11 @@ class JournalError(Exception):
 
 
 class Journal:
-    """Adds to the list. A line that is there for an erasure that was not committed does no harm."""
+    """Adds to the list.
+
+    A line may be there for an erasure that was not committed: a restore then erases whom somebody
+    had decided to erase, rather than bring anybody back.
+    """
 
     def __init__(self, path: Path | None) -> None:
         """`path` is None where nobody wants a list: restores then bring erased people back."""
@@ -51,16 +64,35 @@ class Journal:
 
 
 def _append(path: Path, lines: str) -> None:
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, MODE)
+    is_new = not path.exists()
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, MODE)
     try:
-        os.write(fd, lines.encode())
+        fcntl.flock(fd, fcntl.LOCK_EX)  # of several processes one at a time; closing lets go
+        _drop_what_was_cut_off(fd)
+        written = lines.encode()
+        if os.write(fd, written) != len(written):
+            raise OSError(f"{path}: no room for another line")
         os.fsync(fd)
     finally:
         os.close(fd)
+    if is_new:
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)  # its name, too, outlives a power cut
+        finally:
+            os.close(folder)
+
+
+def _drop_what_was_cut_off(fd: int) -> None:
+    """A line without an end would run into the next; its erasure was never answered."""
+    size = os.fstat(fd).st_size
+    tail = os.pread(fd, LINE_BYTES_MAX, max(0, size - LINE_BYTES_MAX))
+    if not tail.endswith(b"\n"):
+        os.ftruncate(fd, size - len(tail) + tail.rfind(b"\n") + 1)
 
 
 def read_journal(path: Path) -> list[Erasure]:
-    """All that was written down, each once; empty without a file.
+    """All that was written down, each once in its order; empty without a file.
 
     A last line without an end was cut off while it was written: its erasure was never answered.
 
@@ -69,7 +101,7 @@ def read_journal(path: Path) -> list[Erasure]:
     if not path.exists():
         return []
     *whole, _ = path.read_text(encoding="ascii").split("\n")
-    found: dict[UUID, Erasure] = {}
+    found: dict[tuple[Kind, UUID], Erasure] = {}
     for number, line in enumerate(whole, start=1):
         try:
             at, kind, identity = line.split(" ")
@@ -78,5 +110,5 @@ def read_journal(path: Path) -> list[Erasure]:
             )
         except ValueError:
             raise JournalError(f"{path}, line {number} is no erasure") from None
-        found[erasure.id] = erasure
+        found[erasure.kind, erasure.id] = erasure
     return list(found.values())

@@ -233,6 +233,8 @@ async def _restore(
     open_ones = ", ".join(f"{count} {about}" for about, count in done.unproven.items() if count)
     say(f"for people to look up: {open_ones or 'nothing'}; {done.left} events of what is lost")
     say(f"{done.erased} erasures were done again")
+    for record in done.parted:
+        say(f"no longer merged with who was erased: person {record}; enter their contact anew")
     for what in done.not_erased:
         say(f"not erased, do it by hand: {what}")
     say(f"{region} is restored, with epoch {outcome.epoch}; start it")

@@ -28,7 +28,7 @@ from aidmesh_contracts.intake import PersonErasedV1
 from aidmesh_contracts.inventory_shipments import ShipmentChangedV1
 from aidmesh_contracts.payments import AllotmentChangedV1, AllotmentSentV1, GrantChangedV1
 from aidmesh_contracts.payments_waits import WaitChangedV1
-from aidmesh_intake.handlers.restoring import erase_again
+from aidmesh_intake.handlers import restoring as intake_rules
 from aidmesh_intake.store import restoring as intake_store
 from aidmesh_inventory.handlers import restoring as inventory_rules
 from aidmesh_inventory.store import restoring as inventory_store
@@ -85,7 +85,8 @@ class Forwarded:
         left: lost events that people have to look at (GET /v1/conflicts of each service).
         reserved_minor: by allotment, what was committed as used since.
         unproven: how much of what may have gone out since the backup.
-        erased: people and households that were erased again.
+        erased: people and households that were erased again, each record of a person counted.
+        parted: records that stay, of people of whom another record was erased: parted since.
         not_erased: those that a person has to erase: they were merged meanwhile.
     """
 
@@ -95,6 +96,7 @@ class Forwarded:
     reserved_minor: dict[str, int] = field(default_factory=dict)
     unproven: dict[str, int] = field(default_factory=dict)
     erased: int = 0
+    parted: list[str] = field(default_factory=list)
     not_erased: list[str] = field(default_factory=list)
 
 
@@ -148,11 +150,11 @@ async def roll_forward(
         await restoring.leave_to_people(conn, at.region, left)
         done.left += len(left)
     heard = [
-        Erasure(at.taken_at, "person", UUID(event.aggregate))
+        Erasure(at.taken_at, "record", UUID(event.aggregate))
         for event in local
         if event.type == PersonErasedV1.type
     ]
-    await _erase(at, [*erasures, *heard], done)
+    await erase(at, erasures, heard, done)
     return done
 
 
@@ -301,14 +303,28 @@ async def _doubt(at: Restored, done: Forwarded) -> None:
         done.unproven[f"{about}s"] = len(ids)
 
 
-async def _erase(at: Restored, erasures: Sequence[Erasure], done: Forwarded) -> None:
+async def erase(
+    at: Restored, listed: Sequence[Erasure], heard: Sequence[Erasure], done: Forwarded
+) -> None:
+    """Do erasures again.
+
+    Args:
+        listed: by the list outside backups: with every household.
+        heard: from the own log, which names records of persons alone.
+    """
+    both = [*listed, *heard]
+    named = {each.id for each in listed}
     database = Database(at.dsns["intake"], Origin(at.region, "intake", at.epoch), pool_max=2)
     await database.open()
     try:
-        for erasure in {each.id: each for each in erasures}.values():
+        async with database.transaction() as tx:
+            done.parted = [str(each) for each in await intake_rules.part(tx, both)]
+        for erasure in {(each.kind, each.id): each for each in both}.values():
+            homes_too = erasure.id not in named
             try:
                 async with database.transaction() as tx:
-                    done.erased += await erase_again(tx, erasure.kind, erasure.id)
+                    again = intake_rules.erase_again(tx, erasure, homes_too=homes_too)
+                    done.erased += await again
             except Problem:
                 done.not_erased.append(f"{erasure.kind} {erasure.id}")
     finally:

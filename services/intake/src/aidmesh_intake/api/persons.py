@@ -199,9 +199,7 @@ async def erase_person(person_id: UUID, ctx: Ctx, caller: Lead, once: Once) -> R
     async with ctx.database.transaction() as tx:
         if known := await once.replay(tx):
             return known
-        receipt = await erasing.erase_person(tx, person_id, caller.staff_id)
-        await ctx.erasures.note(tx.now, "person", [person_id])
-        await ctx.erasures.note(tx.now, "household", receipt.households)
+        receipt = await erasing.erase_person(tx, ctx.erasures, person_id, caller.staff_id)
         return await once.answer(tx, 200, {"person_id": person_id, **receipt.body()})
 
 
@@ -278,8 +276,7 @@ async def erase_household(household_id: UUID, ctx: Ctx, caller: Lead, once: Once
     async with ctx.database.transaction() as tx:
         if known := await once.replay(tx):
             return known
-        receipt = await erasing.erase_household(tx, household_id, caller.staff_id)
-        await ctx.erasures.note(tx.now, "household", [household_id])
+        receipt = await erasing.erase_household(tx, ctx.erasures, household_id, caller.staff_id)
         return await once.answer(tx, 200, {"household_id": household_id, **receipt.body()})
 
 

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from aidmesh_chassis import outbox
 from aidmesh_chassis.db import Tx
+from aidmesh_chassis.erasures import Journal
 from aidmesh_chassis.problems import CONFLICT, NOT_FOUND, Problem
 from aidmesh_contracts.ids import NeedId, PayeeRef, PersonId
 from aidmesh_contracts.intake import PayeeErasedV1, PersonErasedV1
@@ -17,6 +18,7 @@ from aidmesh_intake.domain.need import State
 from aidmesh_intake.handlers import acting, looking, people, referring
 from aidmesh_intake.handlers.locking import lock_needs
 from aidmesh_intake.store import erasing as store
+from aidmesh_intake.store.persons import PersonRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +45,12 @@ class Receipt:
         }
 
 
-async def erase_person(tx: Tx, person_id: UUID, staff_id: UUID) -> Receipt:
-    """Delete a person's key and all that finds them; open needs are cancelled first.
-
-    Records merged into this one go with it: they are the same person. So does a household that
-    nobody belongs to any more.
+async def erase_person(tx: Tx, journal: Journal, person_id: UUID, staff_id: UUID) -> Receipt:
+    """Erase a person: all their records, since those that were merged are the same person.
 
     Raises:
         Problem: there is no such person, or they were merged at this moment.
+        OSError: it cannot be written down.
     """
     person = await people.load(tx, person_id)
     found = await people.lock_whole(tx, [person.id])
@@ -58,8 +58,30 @@ async def erase_person(tx: Tx, person_id: UUID, staff_id: UUID) -> Receipt:
         raise Problem(NOT_FOUND)
     if found[person.id].merged_into is not None:
         raise Problem(CONFLICT)
-    ids = sorted(found)
-    homes = {row.household_id for row in found.values() if row.household_id is not None}
+    return await erase_records(tx, journal, found.values(), staff_id)
+
+
+async def erase_records(
+    tx: Tx,
+    journal: Journal,
+    records: Collection[PersonRow],
+    staff_id: UUID,
+    *,
+    homes_too: bool = True,
+) -> Receipt:
+    """Delete the keys of these and no other records, and all that finds them.
+
+    Open needs are cancelled first. What goes is written down before it is committed.
+
+    Args:
+        records: locked ones.
+        homes_too: whether households that nobody belongs to any more go with them.
+
+    Raises:
+        OSError: it cannot be written down.
+    """
+    ids = sorted(each.id for each in records)
+    homes = {each.household_id for each in records if each.household_id is not None}
     # Persons before households, as everyone locks them.
     await store.lock_households(tx.conn, homes)
     await _lock_needs_of(tx, ids, homes)
@@ -70,17 +92,19 @@ async def erase_person(tx: Tx, person_id: UUID, staff_id: UUID) -> Receipt:
     await store.bury_persons(tx.conn, ids, tx.now, staff_id)
     for each in ids:
         tx.emit(PersonErasedV1(person_id=PersonId(each)))
-    empty = await store.emptied(tx.conn, homes)
+    await journal.note(tx.now, "record", ids)
+    empty = await store.emptied(tx.conn, homes) if homes_too else []
     if empty:
-        needs += await _erase_households(tx, empty, staff_id)
+        needs += await _erase_households(tx, journal, empty, staff_id)
     return _receipt(tx, needs, empty)
 
 
-async def erase_household(tx: Tx, household_id: UUID, staff_id: UUID) -> Receipt:
+async def erase_household(tx: Tx, journal: Journal, household_id: UUID, staff_id: UUID) -> Receipt:
     """Delete a household's key, its code and what was said of it; its members stay persons.
 
     Raises:
         Problem: there is no such household, or somebody joined it at this moment.
+        OSError: it cannot be written down.
     """
     members = await store.lock_members(tx.conn, household_id)
     if not await store.lock_households(tx.conn, [household_id]):
@@ -88,7 +112,8 @@ async def erase_household(tx: Tx, household_id: UUID, staff_id: UUID) -> Receipt
     if not await store.members(tx.conn, household_id) <= members:
         raise Problem(CONFLICT)
     await _lock_needs_of(tx, [], [household_id])
-    return _receipt(tx, await _erase_households(tx, [household_id], staff_id), [household_id])
+    needs = await _erase_households(tx, journal, [household_id], staff_id)
+    return _receipt(tx, needs, [household_id])
 
 
 async def _lock_needs_of(
@@ -100,7 +125,7 @@ async def _lock_needs_of(
 
 
 async def _erase_households(
-    tx: Tx, household_ids: Collection[UUID], staff_id: UUID
+    tx: Tx, journal: Journal, household_ids: Collection[UUID], staff_id: UUID
 ) -> list[store.ErasedNeed]:
     needs = await _forget_needs(
         tx,
@@ -109,6 +134,7 @@ async def _erase_households(
         staff_id,
     )
     await store.bury_households(tx.conn, household_ids, tx.now, staff_id)
+    await journal.note(tx.now, "household", household_ids)
     return needs
 
 

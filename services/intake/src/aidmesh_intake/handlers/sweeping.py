@@ -12,7 +12,7 @@ from aidmesh_intake.domain import commands
 from aidmesh_intake.domain.dates import today_of
 from aidmesh_intake.domain.need import State
 from aidmesh_intake.domain.waitlist import queue_behind
-from aidmesh_intake.handlers import answering, approving, looking, referring, taking, totals
+from aidmesh_intake.handlers import answering, approving, looking, referring, totals
 from aidmesh_intake.handlers.applying import Change, apply, offer_growth
 from aidmesh_intake.handlers.locking import lock_needs
 from aidmesh_intake.store import growth, sweeps, waitlist
@@ -119,7 +119,6 @@ SWEEPS: Final = (
         limit=referring.LIMIT,
         when_abreast=True,
     ),
-    Sweep(name="ended_referrals", every_s=2.0, run=taking.clear, limit=taking.CLEARED_MAX),
     Sweep(name="erased", every_s=30.0, run=end_erased, limit=LIMIT),
     Sweep(name="old_growth", every_s=600.0, run=prune, limit=LIMIT),
     Sweep(name="old_lookups", every_s=3600.0, run=answering.forget),

@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 
 from aidmesh_chassis.db import Tx
 from aidmesh_chassis.envelope import Received
+from aidmesh_chassis.erasures import Journal
 from aidmesh_chassis.errors import Poison
 from aidmesh_chassis.problems import NOT_FOUND, Problem
 from aidmesh_contracts.ids import NeedId, PersonId, RequestId, SiteId
@@ -159,17 +160,20 @@ async def refuse(tx: Tx, referral_id: UUID, why: Refusal) -> Referral:
     return after
 
 
-async def clear(tx: Tx) -> int:
+async def clear(journal: Journal, tx: Tx) -> int:
     """End what was made of offers that came to nothing, and erase whom it was for. A sweep.
 
     Whoever has more here by now stays, and so does what was given.
+
+    Raises:
+        OSError: it cannot be written down; then nobody is erased.
     """
     rows = await store.uncleared(tx.conn, CLEARED_MAX)
     for row in rows:
         if await store.is_only_of(tx.conn, row["person_id"], row["need_id"]) and not await _given(
             tx, row["need_id"]
         ):
-            await erasing.erase_person(tx, row["person_id"], row["staff_id"])
+            await erasing.erase_person(tx, journal, row["person_id"], row["staff_id"])
         else:
             await acting.act(
                 tx,

@@ -1,5 +1,6 @@
 """Which records were said to be one person, by whom, and what became of that."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -122,6 +123,30 @@ async def undo(conn: asyncpg.Connection, merge_id: UUID, staff_id: UUID, now: da
         staff_id,
         now,
     )
+
+
+async def undo_between(
+    conn: asyncpg.Connection,
+    some: Collection[UUID],
+    together: Collection[UUID],
+    staff_id: UUID,
+    now: datetime,
+) -> list[Merge]:
+    """Take back merges of some records with any that these do not go together with."""
+    rows = await conn.fetch(
+        """
+        UPDATE person_merge SET state = 'undone', undone_by = $3, undone_at = $4
+        WHERE state = 'merged' AND (
+            (person_id = ANY($1::uuid[]) AND into_id <> ALL($2::uuid[]))
+            OR (into_id = ANY($1::uuid[]) AND person_id <> ALL($2::uuid[])))
+        RETURNING id, person_id, into_id, state, merge_no, proposed_by, proposed_at
+        """,
+        list(some),
+        list(together),
+        staff_id,
+        now,
+    )
+    return [Merge(**row) for row in rows]
 
 
 async def merges(

@@ -158,6 +158,29 @@ async def part(conn: asyncpg.Connection, person_id: UUID, behind: Sequence[UUID]
     )
 
 
+async def follow_merges(conn: asyncpg.Connection, person_ids: Collection[UUID]) -> None:
+    """Have these records, and all that stood for the same person, stand as merges now say."""
+    await conn.execute(
+        """
+        WITH RECURSIVE root AS (
+            SELECT DISTINCT coalesce(merged_into, id) AS id FROM person WHERE id = ANY($1::uuid[])),
+        up AS (
+            SELECT p.id, p.id AS into_id FROM person p JOIN root
+                ON root.id = coalesce(p.merged_into, p.id)
+            UNION ALL
+            SELECT up.id, m.into_id FROM up JOIN person_merge m
+                ON m.person_id = up.into_id AND m.state = 'merged'),
+        top AS (
+            SELECT id, nullif(into_id, id) AS into_id FROM up WHERE NOT EXISTS (
+                SELECT FROM person_merge m
+                WHERE m.person_id = up.into_id AND m.state = 'merged'))
+        UPDATE person p SET merged_into = top.into_id, version = version + 1
+        FROM top WHERE p.id = top.id AND p.merged_into IS DISTINCT FROM top.into_id
+        """,
+        list(person_ids),
+    )
+
+
 async def set_card_version(conn: asyncpg.Connection, person_id: UUID, version: int) -> None:
     """Note which contact card of a person was sealed last."""
     await conn.execute("UPDATE person SET card_version = $2 WHERE id = $1", person_id, version)
