@@ -25,9 +25,10 @@ class Two:
         """Deliver until nothing more is said."""
         await exchange(self.kyiv, self.lviv)
 
-    async def waiting(self) -> UUID:
+    async def waiting(self, **who: str) -> UUID:
         """A need in Kyiv for which there is nothing."""
-        return await wait_for_parcel(self.kyiv, "UA80", {"referral": str(ASKED_ON)}, ASKED_ON)
+        consents = {"referral": str(ASKED_ON)}
+        return await wait_for_parcel(self.kyiv, "UA80", consents, ASKED_ON, **who)
 
     async def offer(self, need_id: UUID, status: int = 201) -> UUID:
         body = {"to_region": "lviv", "place_area": LVIV}
@@ -55,13 +56,13 @@ class Two:
 
 
 async def wait_for_parcel(
-    side: Side, area: str, consents: dict[str, str], asked_on: object
+    side: Side, area: str, consents: dict[str, str], asked_on: object, **who: str
 ) -> UUID:
     """A need of somebody new that is refused for want of goods."""
     body = {
         "for_whom": "person",
         "asked_on": str(asked_on),
-        "person": {"chosen_name": "Canary", "area": area, "consents": consents},
+        "person": (who or {"chosen_name": "Canary"}) | {"area": area, "consents": consents},
         "needs": [{"kind": "food_parcel", "place_area": area}],
     }
     made = await side.world.post("/v1/requests", body, status=201)

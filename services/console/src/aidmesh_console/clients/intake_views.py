@@ -211,6 +211,7 @@ class Details(View):
     """What is known of a person; hides itself wherever it is not asked to show."""
 
     client_code: PersonalText | None = None
+    code_elsewhere: PersonalText | None = None
     chosen_name: PersonalText | None = None
     legal_name: PersonalText | None = None
     birth_year: PersonalYear | None = None

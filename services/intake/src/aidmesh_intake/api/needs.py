@@ -69,6 +69,7 @@ class NeedRow(BaseModel):
     version: int
     chosen_name: PersonalText | None = None
     client_code: PersonalText | None = None
+    code_elsewhere: PersonalText | None = None
 
 
 class NeedPage(BaseModel):
@@ -215,7 +216,11 @@ async def _with_names(ctx: Context, staff_id: UUID, rows: list[NeedRow]) -> list
         details = vault.show(vault.locker(person.id, person.wrapped_key), person.id, person.details)
         shown.append(
             row.model_copy(
-                update={"chosen_name": details.chosen_name, "client_code": details.client_code}
+                update={
+                    "chosen_name": details.chosen_name,
+                    "client_code": details.client_code,
+                    "code_elsewhere": details.code_elsewhere,
+                }
             )
         )
     return shown

@@ -61,11 +61,17 @@ class Contact(BaseModel):
 
 
 class Details(BaseModel):
-    """What is stored only encrypted under the person's own key."""
+    """What is stored only encrypted under the person's own key.
+
+    Attributes:
+        code_elsewhere: the client code of the region that referred them. Codes are a region's own:
+            here it finds nobody.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     client_code: PersonalText | None = None
+    code_elsewhere: PersonalText | None = None
     chosen_name: PersonalText | None = None
     legal_name: PersonalText | None = None
     birth_year: PersonalYear | None = None

@@ -81,7 +81,10 @@ class Box(BaseModel):
 
     def to_bytes(self) -> bytes:
         """The plain JSON, to be sealed at once."""
-        return self.model_dump_json(context=dict(REVEAL)).encode()
+        # How others call them is not passed on, and a field that older regions do not know.
+        return self.model_dump_json(
+            exclude={"details": {"code_elsewhere"}}, context=dict(REVEAL)
+        ).encode()
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,6 +75,8 @@ async def change(
 ) -> PersonRow:
     """Write a person anew and, if their contact or consent changed, seal a new card.
 
+    What another region called them stays as it is.
+
     Args:
         version: the one that was looked at; never does the last writer win silently.
 
@@ -94,6 +96,7 @@ async def change(
     assert person.details is not None  # noqa: S101
     locker = vault.locker(person.id, person.wrapped_key)
     before = vault.show(locker, person.id, person.details)
+    details = details.model_copy(update={"code_elsewhere": before.code_elsewhere})
     # Marking a contact safe is consent. Of one that stays as it was only what is said now counts:
     # whoever takes their consent back must not be taken to have given it again.
     agreed = (

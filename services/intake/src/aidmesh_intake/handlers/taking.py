@@ -28,7 +28,6 @@ from aidmesh_intake.domain.referral import Box, Got, Referral, Refusal
 from aidmesh_intake.handlers import acting, approving, erasing
 from aidmesh_intake.handlers.applying import Change, apply
 from aidmesh_intake.handlers.drafting import Wanted, draft_need
-from aidmesh_intake.handlers.identifying import PERSON_CODE
 from aidmesh_intake.handlers.locking import lock_needs
 from aidmesh_intake.store import needs as need_store
 from aidmesh_intake.store import persons as person_store
@@ -244,14 +243,14 @@ def _draft(box: Box, kinds: Mapping[str, Kind], tx: Tx) -> NeedDraft:
 async def _add_person(tx: Tx, vault: OpenVault, box: Box) -> UUID:
     person_id = uuid4()
     locker = vault.new_locker(person_id)
-    code = box.details.client_code
-    lookup = None if code is None else vault.lookup(code.reveal(), PERSON_CODE)
-    if lookup is not None and await person_store.by_codes(tx.conn, [lookup]):
-        lookup = None  # codes are a region's own: here it is somebody else's, or was
+    # Codes are a region's own: here the same one is, or will be, somebody else's.
+    details = box.details.model_copy(
+        update={"client_code": None, "code_elsewhere": box.details.client_code}
+    )
     row = PersonRow(
         id=person_id,
-        code_lookup=lookup,
-        details=vault.hide(locker, person_id, box.details),
+        code_lookup=None,
+        details=vault.hide(locker, person_id, details),
         wrapped_key=locker.wrapped,
         languages=box.languages,
         area=box.area,
@@ -260,8 +259,7 @@ async def _add_person(tx: Tx, vault: OpenVault, box: Box) -> UUID:
         consents=box.consents,
         card_version=1 if box.details.contact else 0,
     )
-    if not await person_store.insert(tx.conn, [row]):
-        await person_store.insert(tx.conn, [replace(row, code_lookup=None)])
+    await person_store.insert(tx.conn, [row])
     if row.card_version:
         card = card_of(person_id, 1, box.details.contact, row.languages, row.consents)
         tx.emit(
