@@ -4,7 +4,7 @@ import asyncio
 import base64
 import json
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from aidmesh_chassis.auth import Role
@@ -15,6 +15,7 @@ from aidmesh_intake.store import persons as person_store
 from integration.intake.world import World, only
 from support.waiting import eventually
 
+T = TypeVar("T")
 CONTACT = {
     "channel": "email",
     "address": "somebody@example.org",
@@ -201,9 +202,7 @@ async def test_who_is_merged_while_a_request_by_their_code_waits(world: World) -
     assert (await world.need(again))["person_id"] == first
 
 
-async def started(
-    world: World, step: Coroutine[Any, Any, dict[str, Any]]
-) -> asyncio.Task[dict[str, Any]]:
+async def started(world: World, step: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
     """Run it until it waits for a lock."""
 
     async def waits() -> bool:

@@ -1,12 +1,18 @@
 """Erasures and consents taken back while a need is referred, with words that cross each other."""
 
+from uuid import UUID, uuid4
+
+import pytest
+
 from aidmesh_contracts.intake import (
     NeedConfirmedV1,
     NeedWithdrawnV1,
     ReferralConfirmedV1,
     ReferralRefusedV1,
 )
+from aidmesh_intake.handlers import merging
 from integration.intake.referred import ASKED_ON, Two
+from integration.intake.test_one_person import person, started
 from integration.intake.world import only
 
 
@@ -121,3 +127,25 @@ async def test_an_erasure_there_that_crosses_the_confirmation_is_for_a_person(tw
     ours = await kyiv.world.need(need_id)
     assert (ours["state"], ours["attention"]) == ("referred", "referral_refused")
     assert await two.status("lviv", referral_id) == "refused"
+
+
+@pytest.mark.parametrize("behind", ["who was known", "who was referred"])
+async def test_who_is_merged_while_the_sweep_looks_at_them_stays(two: Two, behind: str) -> None:
+    kyiv, lviv = two.kyiv, two.lviv
+    need_id, _, theirs = await two.accepted()
+    known = await person(lviv.world, "known")
+    records = [str(await lviv.person_of(theirs)), known]
+    record, into = records if behind == "who was referred" else records[::-1]
+    made = await lviv.world.post(f"/v1/persons/{record}:merge", {"into_person_id": into})
+    await kyiv.world.post(f"/v1/needs/{need_id}:cancel", {"reason": "moved_away"})
+    await two.exchange()
+    async with lviv.world.db.transaction() as tx:
+        vault = lviv.world.service.app.state.context.vault.open()
+        await merging.confirm(tx, vault, UUID(made["merge_id"]), uuid4())
+        sweep = await started(lviv.world, lviv.world.sweep("ended_referrals"))
+    assert await sweep == 1
+    assert await lviv.value("SELECT count(*) FROM person WHERE erased_at IS NOT NULL") == 0
+    assert await lviv.world.state(theirs) == "cancelled"
+    assert await lviv.world.sweep("ended_referrals") == 0
+    for each in records:
+        assert (await lviv.world.get(f"/v1/persons/{each}"))["person_id"] == into

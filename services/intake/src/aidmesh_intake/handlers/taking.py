@@ -169,10 +169,13 @@ async def clear(journal: Journal, tx: Tx) -> int:
     """
     rows = await store.uncleared(tx.conn, CLEARED_MAX)
     for row in rows:
+        # This record and no other: nobody is merged with it any more once it is locked, and whom
+        # it stands behind by now is somebody who was known before.
+        records = await person_store.by_ids(tx.conn, [row["person_id"]], lock=True)
         if await store.is_only_of(tx.conn, row["person_id"], row["need_id"]) and not await _given(
             tx, row["need_id"]
         ):
-            await erasing.erase_person(tx, journal, row["person_id"], row["staff_id"])
+            await erasing.erase_records(tx, journal, records.values(), row["staff_id"])
         else:
             await acting.act(
                 tx,
