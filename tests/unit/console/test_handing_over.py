@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from aidmesh_chassis.auth import Role
-from support.made_up.basics import SMALL, WAREHOUSE, number, problem
+from support.made_up.basics import SMALL, WAREHOUSE, iso, number, problem
 from support.made_up.supply import reservation
 
 if TYPE_CHECKING:
@@ -131,6 +131,28 @@ async def test_goods_are_ticked_at_a_chosen_site_only(browser: "Browser") -> Non
     # A prescription is looked at one by one.
     assert page.text.count('name="prescription_seen"') == 1
     assert 'form="many"' not in (await browser.get("/hand-over")).text
+
+
+async def test_until_when_goods_may_be_given_is_shown_before_they_are(browser: "Browser") -> None:
+    await browser.sign_in(Role.CASEWORKER)
+
+    def parcels(name: str, *days: int) -> dict[str, object]:
+        return reservation(name, "handover", allocations=[
+            {"lot_id": str(number(f"lot {name} {each}")), "item": "food_parcel", "quantity": 1,
+             "expiry": iso(each)} for each in days])  # fmt: skip
+
+    rows = [parcels("old", 90, -1), parcels("early", 90, 1), parcels("good", 90)]
+    browser.desk.region.answers["GET /v1/reservations"] = (200, {"rows": rows})
+    page = (await browser.get(f"/hand-over?site={WAREHOUSE}")).text
+    old, early, good = [each for each in page.split("<li ") if "best before" in each
+                        or "out of date" in each]  # fmt: skip
+    assert 'badge bad">' in old
+    assert "do not give it out" in old
+    assert 'badge warn">' in early  # before the last day on which they may come
+    assert "badge" not in good
+    # What is out of date is looked at one by one.
+    ticked = re.findall(r'form="many" name="reservation" value="([^"]+)"', page)
+    assert ticked == [each["reservation_id"] for each in rows[1:]]
 
 
 async def test_what_of_many_was_refused_is_told(browser: "Browser") -> None:

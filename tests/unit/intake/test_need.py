@@ -333,6 +333,35 @@ def test_two_attempts_that_both_went_out_are_shown_to_a_person() -> None:
     assert twice.service_no == 1
 
 
+@pytest.mark.parametrize("told", [True, False])
+def test_who_may_come_for_what_is_gone_is_shown_to_a_person_until_they_know(told: bool) -> None:
+    play = Play(need())
+    play.record(commands.approve(play.need, NOW))
+    play.settle()
+    if told:
+        play.record(commands.tell(play.need, NOW))
+    play.answer(play.supply.release(1, "relocated"))
+    play.settle()
+    assert (play.need.state, play.need.attempt_no) == (State.READY, 2)
+    assert play.need.attention == ("told_to_come" if told else None)
+    # They are told anew, or came and were served.
+    assert commands.tell(play.need, NOW).need.attention is None
+    play.answer(play.supply.issue())
+    play.settle()
+    assert (play.need.state, play.need.attention) == (State.FULFILLED, None)
+
+
+def test_that_something_is_gone_hides_no_other_conflict() -> None:
+    play = Play(need())
+    play.record(commands.approve(play.need, NOW))
+    play.settle()
+    play.record(commands.tell(play.need, NOW))
+    play.need = replace(play.need, attention="served_by_two_attempts")
+    play.answer(play.supply.release(1, "relocated"))
+    play.settle()
+    assert commands.tell(play.need, NOW).need.attention == "served_by_two_attempts"
+
+
 @given(st.integers(2, 50), st.data())
 def test_split_parts_make_the_whole(quantity: int, data: st.DataObject) -> None:
     per_unit = data.draw(st.integers(1, 5))

@@ -214,8 +214,15 @@ def _parcels(
     return Lot(UUID(int=number), site_id, "parcel", expiry, restriction, 3)
 
 
-def _picked(*stock: Lot, avoid: frozenset[UUID] = frozenset()) -> Lot | str:
-    wanted = Wanted((StockDemand(item="parcel", quantity=1),), "UA80", DAY, USE, avoid=avoid)
+def _picked(
+    *stock: Lot,
+    avoid: frozenset[UUID] = frozenset(),
+    prefer: UUID | None = None,
+    keep_days: int | None = None,
+) -> Lot | str:
+    keep_until = None if keep_days is None else DAY + timedelta(days=keep_days)
+    lines = (StockDemand(item="parcel", quantity=1),)
+    wanted = Wanted(lines, "UA80", DAY, USE, avoid=avoid, prefer=prefer, keep_until=keep_until)
     found = Shelves.of(PLACES, stock, ITEMS).pick(wanted)
     return found.taken[0].lot if isinstance(found, Picked) else found.reason
 
@@ -233,6 +240,32 @@ def test_the_order_in_which_lots_go() -> None:
     assert _picked(last_day, elsewhere) == last_day
     assert _picked(last_day, elsewhere, avoid=frozenset(SITES[:1])) == elsewhere
     assert _picked(last_day, avoid=frozenset(SITES[:1])) == last_day
+
+
+def test_what_keeps_until_the_last_day_of_pick_up_goes_first() -> None:
+    soon, enough, never = _parcels(1, 3), _parcels(2, 7), _parcels(3, None)
+    assert _picked(soon, enough, never, keep_days=7) == enough
+    assert _picked(soon, enough, never, keep_days=8) == never
+    assert _picked(soon, keep_days=7) == soon  # better than nothing: the desk says so
+    assert _picked(_parcels(4, -1), keep_days=7) == "short"
+    elsewhere = _parcels(11, 7, site_id=SITES[1])
+    assert _picked(soon, elsewhere, keep_days=7) == elsewhere
+    # Three pieces of what keeps, and of the rest what is missing.
+    wanted = Wanted(
+        (StockDemand(item="parcel", quantity=4),), "UA80", DAY, USE,
+        keep_until=DAY + timedelta(days=7),
+    )  # fmt: skip
+    found = Shelves.of(PLACES, [soon, enough], ITEMS).pick(wanted)
+    assert isinstance(found, Picked)
+    assert [(each.lot, each.quantity) for each in found.taken] == [(enough, 3), (soon, 1)]
+
+
+def test_who_was_told_to_come_finds_it_where_they_come() -> None:
+    here, elsewhere = _parcels(1, 9), _parcels(11, 5, site_id=SITES[1])
+    assert _picked(here, elsewhere) == elsewhere
+    assert _picked(here, elsewhere, prefer=SITES[0]) == here
+    assert _picked(elsewhere, prefer=SITES[0]) == elsewhere
+    assert _picked(here, elsewhere, prefer=SITES[0], avoid=frozenset(SITES[:1])) == elsewhere
 
 
 def test_what_is_missing_is_named_with_its_reason() -> None:

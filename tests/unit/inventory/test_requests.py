@@ -108,41 +108,52 @@ def test_aid_that_was_given_may_have_been_in_a_slot_that_has_begun(
 
 def test_a_request_goes_by_its_need() -> None:
     avoid = {NEED: frozenset[UUID]({AWAY}), UUID(int=8): frozenset[UUID]({HERE})}
-    request = request_of(approved(site_id=HERE), avoid, {HERE}, TODAY)
+    request = request_of(approved(site_id=HERE), avoid, {NEED: THERE}, {HERE}, TODAY)
     assert (request.need_id, request.priority, request.queue_no) == (NEED, 5, 7)
     assert request.stock is not None
     assert request.stock.site_id == HERE
     assert request.stock.avoid == frozenset[UUID]({AWAY})
-    assert request_of(approved(stock=()), {}, set(), TODAY).stock is None
+    assert request.stock.prefer == THERE
+    assert request_of(approved(stock=()), {}, {}, set(), TODAY).stock is None
+
+
+@pytest.mark.parametrize(("collect_days", "last"), [(None, 1), (1, 1), (7, 7)])
+def test_goods_should_keep_until_the_last_day_of_pick_up(
+    collect_days: int | None, last: int
+) -> None:
+    event = approved().model_copy(update={"collect_days": collect_days})
+    wanted = request_of(event, {}, {}, set(), TODAY).stock
+    assert wanted is not None
+    assert (wanted.planned_on, wanted.last_day) == (day(1), day(last))
 
 
 def test_goods_for_a_site_come_from_any_other_once_it_is_known() -> None:
     for known, expected in (({THERE}, (None, THERE)), (set(), (THERE, None))):
-        wanted = request_of(approved(to_site_id=THERE), {}, known, TODAY).stock
+        wanted = request_of(approved(to_site_id=THERE), {}, {}, known, TODAY).stock
         assert wanted is not None
         assert (wanted.site_id, wanted.to_site_id) == expected
 
 
 def test_beds_are_checked_into_slots_attended_and_goods_handed_over() -> None:
     ways = [
-        way_of(request_of(approved(each), {}, set(), TODAY)) for each in (bed(0, 2), slot(0, 2))
+        way_of(request_of(approved(each), {}, {}, set(), TODAY)) for each in (bed(0, 2), slot(0, 2))
     ]
     assert ways == ["check_in", "attendance"]
-    assert way_of(request_of(approved(), {}, set(), TODAY)) == "handover"
+    assert way_of(request_of(approved(), {}, {}, set(), TODAY)) == "handover"
 
 
 def test_intake_is_told_of_the_place_that_was_given() -> None:
-    stay = request_of(approved(bed(0, 2)), {}, set(), TODAY)
+    stay = request_of(approved(bed(0, 2)), {}, {}, set(), TODAY)
     told = booking_of(stay, Granted(HERE, beds=BedsPicked(HERE, ())))
     assert told is not None
     assert (told.resource, told.code, told.site_id, told.places) == ("bed", "shelter", HERE, 2)
     assert (told.from_on, told.to_on, told.starts_at) == (day(0), day(2), None)
-    visit = request_of(approved(slot(0, 9)), {}, set(), TODAY)
+    visit = request_of(approved(slot(0, 9)), {}, {}, set(), TODAY)
     starts_at = datetime(2026, 3, 4, 22, 30, tzinfo=UTC)
     given = Granted(HERE, slot=Slot(UUID(int=5), THERE, "counseling", starts_at, 60, 4))
     told = booking_of(visit, given)
     assert told is not None
     assert (told.resource, told.code, told.site_id, told.places) == ("slot", "counseling", THERE, 3)
     assert (told.from_on, told.to_on, told.starts_at) == (day(3), day(3), starts_at)
-    goods = request_of(approved(), {}, set(), TODAY)
+    goods = request_of(approved(), {}, {}, set(), TODAY)
     assert booking_of(goods, Granted(HERE)) is None

@@ -92,6 +92,7 @@ def templates() -> Environment:
         lstrip_blocks=True,
     )
     jinja.globals["today"] = i18n.today
+    jinja.globals["day_of"] = i18n.day_of
     jinja.globals["new_key"] = uuid4
     jinja.filters["short"] = short
     jinja.globals["languages"] = i18n.LANGUAGES

@@ -43,6 +43,7 @@ class NeedApprovedV1(Event, type="intake.need.approved.v1", stream=Stream.LOCAL,
         hold_s: how long a hold may last unconfirmed, in seconds.
         sensitive: only some roles may see that this person has this need; where nobody said,
             it is taken to be.
+        collect_days: for how many days goods are kept for whoever was told; None where nobody said.
     """
 
     need_id: NeedId
@@ -65,6 +66,7 @@ class NeedApprovedV1(Event, type="intake.need.approved.v1", stream=Stream.LOCAL,
     payee_ref: PayeeRef | None = None
     hold_s: int = Field(gt=0)
     sensitive: bool = True
+    collect_days: int | None = Field(default=None, gt=0)
 
 
 class NeedConfirmedV1(Event, type="intake.need.confirmed.v1", stream=Stream.LOCAL, key="need_id"):

@@ -96,7 +96,8 @@ class ReservationReleasedV1(
 
     Attributes:
         cause: `hold_expired` (not confirmed in time), `not_collected` (nobody came),
-            `withdrawn` (intake ended the attempt), `relocated` (the site closed).
+            `withdrawn` (intake ended the attempt), `relocated` (the site closed, or the goods may
+            not be given any more).
         undone_no: its last issue, which had been undone by then; None where it had none.
     """
 

@@ -169,10 +169,11 @@ class Bed(View):
 
 
 class Line(View):
-    """Pieces of an item."""
+    """Pieces of an item; `expiry` is the earliest of their last days."""
 
     item: str
     quantity: int
+    expiry: date | None = None
 
 
 class Place(View):
@@ -206,9 +207,20 @@ class Reservation(View):
     def lines(self) -> tuple[Line, ...]:
         """What to give, by item: pieces of several lots are one line."""
         pieces: dict[str, int] = {}
+        expiry: dict[str, date] = {}
         for each in self.allocations:
             pieces[each.item] = pieces.get(each.item, 0) + each.quantity
-        return tuple(Line(item=item, quantity=count) for item, count in pieces.items())
+            if each.expiry is not None:
+                expiry[each.item] = min(each.expiry, expiry.get(each.item, each.expiry))
+        return tuple(
+            Line(item=item, quantity=count, expiry=expiry.get(item))
+            for item, count in pieces.items()
+        )
+
+    @property
+    def expiry(self) -> date | None:
+        """The last day on which all of it may be given."""
+        return min((each.expiry for each in self.allocations if each.expiry), default=None)
 
 
 class Lot(View):

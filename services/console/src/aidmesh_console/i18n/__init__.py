@@ -175,6 +175,11 @@ def today() -> date:
     return datetime.now(KYIV).date()
 
 
+def day_of(moment: datetime) -> date:
+    """The day in Kyiv at a moment."""
+    return moment.astimezone(KYIV).date()
+
+
 def _money_pattern(locale: Locale, symbol: str) -> str:
     """How the language writes money; a symbol of letters stands apart from the number."""
     pattern: str = locale.currency_formats["standard"].pattern

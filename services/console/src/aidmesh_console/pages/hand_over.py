@@ -165,9 +165,13 @@ async def _queue(
 
 
 def _is_plain(each: Reservation, names: Names) -> bool:
-    """Whether it can go with many others: prescriptions and numbers are looked at one by one."""
+    """Whether it can go with many others.
+
+    Prescriptions and numbers are looked at one by one, and what is out of date.
+    """
     return (
         each.way == "handover"
+        and (each.expiry is None or each.expiry >= i18n.today())
         and not names.numbered(each.lines)
         and not names.on_prescription(line.item for line in each.lines)
     )

@@ -34,6 +34,7 @@ from aidmesh_intake.domain.dates import today_of
 from aidmesh_intake.domain.need import LIVE, Attended, Decision, Leg, Need, State, Wait
 from aidmesh_intake.domain.serving import attend, fulfil, not_attended, reverse, undo_issue, undoes
 from aidmesh_intake.domain.steps import (
+    TOLD_TO_COME,
     begin_attempt,
     close,
     moved,
@@ -246,6 +247,8 @@ def _released(
     if answer.cause == "relocated":
         asked, approved = begin_attempt(need, now)
         assert approved is not None, "whoever released something owed it"
+        if need.told_at is not None and need.attention is None:
+            asked = replace(asked, attention=TOLD_TO_COME, settled=None)
         return moved(need, asked, "relocated", *_ending(need, side, "refused"), approved)
     if answer.cause == "returned":
         # The bank sent the money back: the payee's details are wrong, which no waiting mends.

@@ -8,7 +8,7 @@ from aidmesh_contracts.ids import SiteId
 from aidmesh_contracts.intake import NeedFulfilledV1, NeedReversedV1
 from aidmesh_contracts.values import Area, GrantShare
 from aidmesh_intake.domain.need import Attended, Leg, Need, State
-from aidmesh_intake.domain.steps import told, withdrawal
+from aidmesh_intake.domain.steps import TOLD_TO_COME, told, withdrawal
 
 
 def fulfil(
@@ -71,6 +71,7 @@ def _taken(need: Need, issued: tuple[int, int], site_id: SiteId | None) -> Need:
         at_site_id=site_id,
         issued=issued,
         reason=None,
+        attention=None if need.attention == TOLD_TO_COME else need.attention,
     )
 
 

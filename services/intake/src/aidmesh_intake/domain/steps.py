@@ -27,6 +27,10 @@ GRACE_S: Final = 60
 """Answers may be this late, in seconds, after the hold they speak of ran out."""
 
 
+TOLD_TO_COME: Final = "told_to_come"
+"""What a person has to look at: somebody may come for what is not set aside for them any more."""
+
+
 def moved(before: Need, after: Need, note: str, *events: Event) -> Decision:
     """A decision that changed something; who leaves the waitlist says so.
 
@@ -91,6 +95,7 @@ def begin_attempt(need: Need, now: datetime, *, woken: bool = False) -> tuple[Ne
         payee_ref=need.payee_ref,
         hold_s=need.hold_s,
         sensitive=need.sensitive,
+        collect_days=need.collect_days,
     )
 
 
@@ -236,7 +241,7 @@ def close(need: Need, state: State, reason: str) -> tuple[Need, Event]:
 def told(
     need: Need, at: datetime, how: Literal["message", "in_person"]
 ) -> tuple[Need, tuple[Event, ...]]:
-    """Note that the person knows."""
+    """Note that the person knows; so whatever they were told before does not hold any more."""
     news = NeedToldV1(
         need_id=need.id,
         attempt_no=need.attempt_no,
@@ -244,4 +249,5 @@ def told(
         how=how,
         collect_days=need.collect_days,
     )
-    return replace(need, told_at=at, told_how=how), (news,)
+    attention = None if need.attention == TOLD_TO_COME else need.attention
+    return replace(need, told_at=at, told_how=how, attention=attention), (news,)

@@ -1,9 +1,11 @@
 """Which lots, at which site: a pure choice over an in-memory picture of what is free.
 
 All lines of a need come from one site. Within the site: lots whose restriction allows the use
-and that do not expire before the planned day; first expired, first out; of equal ones the most
-restricted first (what fewer needs may take is used while it can be), then the smallest id.
-Among sites that can serve every line the one whose first lot comes first in that same order.
+and that do not expire before the planned day; those that keep until the last day of pick-up before
+others; first expired, first out; of equal ones the most restricted first (what fewer needs may take
+is used while it can be), then the smallest id.
+Among sites that can serve every line one whose goods keep until the last day of pick-up, and of
+these the one whose first lot comes first in that same order.
 Goods for a site may come from any site of the region: what lies there is taken first, then what
 lies in its area.
 """
@@ -55,6 +57,8 @@ class Wanted:
         site_id: the one site that will do, or None for any open site in `area`.
         to_site_id: the site that the goods are for; then any open site of the region will do.
         avoid: sites the need was sent away from; taken only where nothing else will do.
+        prefer: the site whose goods for it may not be given any more: the person may know it.
+        keep_until: the last day of pick-up; None for the planned day.
     """
 
     lines: tuple[StockDemand, ...]
@@ -64,6 +68,13 @@ class Wanted:
     site_id: UUID | None = None
     avoid: frozenset[UUID] = frozenset()
     to_site_id: UUID | None = None
+    prefer: UUID | None = None
+    keep_until: date | None = None
+
+    @property
+    def last_day(self) -> date:
+        """Until when the goods should keep."""
+        return self.planned_on if self.keep_until is None else self.keep_until
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +167,7 @@ class Shelves:
             named = None if wanted.site_id is None else self.places.get(wanted.site_id)
             reason: Reason = "closed" if named is not None and not named.is_open else "short"
             return Missing(reason, wanted.lines[0])
-        whole: list[tuple[bool, int, tuple[date, int, UUID], Picked]] = []
+        whole: list[tuple[tuple[bool, int, bool, bool], tuple[date, int, UUID], Picked]] = []
         lacking: list[tuple[int, UUID, list[StockDemand]]] = []
         parts: list[list[Taken]] = []
         for site_id in sites:
@@ -166,10 +177,16 @@ class Shelves:
                 parts.append(taken)
             else:
                 picked = Picked(site_id, tuple(taken))
-                avoided, way = site_id in wanted.avoid, self._way(site_id, wanted)
-                whole.append((avoided, way, taken[0].lot.order, picked))
+                is_early = any(not _keeps(each.lot, wanted.last_day) for each in taken)
+                rank = (
+                    site_id in wanted.avoid,
+                    self._way(site_id, wanted),
+                    site_id != wanted.prefer,
+                    is_early,
+                )
+                whole.append((rank, taken[0].lot.order, picked))
         if whole:
-            return min(whole, key=lambda each: each[:3])[3]
+            return min(whole, key=lambda each: each[:2])[2]
         _, site_id, missing = min(lacking, key=lambda each: each[:2])
         line = missing[0]
         short = self._fill(site_id, wanted, lambda lot: _keeps(lot, wanted.planned_on))[1]
@@ -226,14 +243,16 @@ class Shelves:
         missing: list[StockDemand] = []
         for line in wanted.lines:
             left = line.quantity
-            for lot in self._lots.get((site_id, line.item), ()):
-                if left == 0:
-                    break
-                free = self._free[lot.lot_id]
-                if free > 0 and allowed(lot):
-                    part = min(free, left)
-                    taken.append(Taken(lot, part))
-                    left -= part
+            there = self._lots.get((site_id, line.item), ())
+            for keeps in (True, False):
+                for lot in there:
+                    if left == 0:
+                        break
+                    free = self._free[lot.lot_id]
+                    if free > 0 and _keeps(lot, wanted.last_day) is keeps and allowed(lot):
+                        part = min(free, left)
+                        taken.append(Taken(lot, part))
+                        left -= part
             if left:
                 missing.append(line)
         return taken, missing

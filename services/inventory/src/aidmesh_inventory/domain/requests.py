@@ -1,7 +1,7 @@
 """What an approved need or a fact asks of inventory, and what is said of what it got."""
 
 from collections.abc import Collection, Mapping
-from datetime import date
+from datetime import date, timedelta
 from typing import Literal
 from uuid import UUID
 
@@ -31,6 +31,11 @@ def use_of(event: NeedApprovedV1 | AidGivenV1, on: date) -> Use:
     )
 
 
+def last_day_of(event: NeedApprovedV1, today: date) -> date:
+    """Until when goods should keep: whoever is told today may come on the last day of pick-up."""
+    return max(event.planned_on, today + timedelta(days=event.collect_days or 0))
+
+
 def is_over(event: NeedApprovedV1, today: date) -> bool:
     """Whether every night of the stay has gone by before anybody could be told of it."""
     place = event.capacity
@@ -42,6 +47,7 @@ def is_over(event: NeedApprovedV1, today: date) -> bool:
 def request_of(
     event: NeedApprovedV1,
     avoid: Mapping[UUID, frozenset[UUID]],
+    prefer: Mapping[UUID, UUID],
     known: Collection[UUID],
     today: date,
 ) -> Request:
@@ -49,6 +55,7 @@ def request_of(
 
     Args:
         avoid: the sites that each need was sent away from.
+        prefer: the site that had set aside for a need what may not be given any more.
         known: the sites that are known here.
         today: the day in Kyiv; nights and hours before it are not wanted any more.
     """
@@ -66,6 +73,8 @@ def request_of(
             site_id,
             away,
             event.to_site_id if is_known else None,
+            prefer.get(event.need_id),
+            last_day_of(event, today),
         )
     bed, slot = place_wanted(event.capacity, event.place_area, site_id, away, today)
     return Request(

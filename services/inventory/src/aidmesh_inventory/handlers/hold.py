@@ -40,7 +40,7 @@ async def hold(tx: Tx, batch: Sequence[Received[NeedApprovedV1]]) -> None:
     owed = [each for each in batch if each.event.stock or each.event.capacity is not None]
     if not owed:
         return
-    current, avoid = await _current(tx, owed)
+    current, avoid, prefer = await _current(tx, owed)
     if not current:
         return
     events = [each.event for each in current.values()]
@@ -57,7 +57,9 @@ async def hold(tx: Tx, batch: Sequence[Received[NeedApprovedV1]]) -> None:
     for each in [each for each in current.values() if is_over(each.event, today)]:
         refused[each.event.need_id] = Refusal("withdrawn", None)
         _refuse(tx, current.pop(each.event.need_id), refused[each.event.need_id], at)
-    for request in ranked(request_of(each.event, avoid, known, today) for each in current.values()):
+    for request in ranked(
+        request_of(each.event, avoid, prefer, known, today) for each in current.values()
+    ):
         received = current[request.need_id]
         answer = picture.serve(request, at)
         if isinstance(answer, Granted):
@@ -149,8 +151,11 @@ async def draw_picture(
 
 async def _current(
     tx: Tx, batch: Sequence[Received[NeedApprovedV1]]
-) -> tuple[dict[UUID, Received[NeedApprovedV1]], dict[UUID, frozenset[UUID]]]:
+) -> tuple[dict[UUID, Received[NeedApprovedV1]], dict[UUID, frozenset[UUID]], dict[UUID, UUID]]:
     """The approvals that are still to be tried, and the sites each need was sent away from.
+
+    And the site that had set aside for a need what may not be given any more: if that was told to
+    the person, that is where they come.
 
     An approval that was over before it was tried is refused; an older attempt that is still
     held makes way, since intake would not ask again if it had not given it up.
@@ -160,12 +165,15 @@ async def _current(
     known: dict[UUID, int] = {}
     older: list[UUID] = []
     avoid: dict[UUID, set[UUID]] = {}
+    prefer: dict[UUID, UUID] = {}
     for attempt in await reservations.attempts(tx.conn, need_ids):
         known[attempt.need_id] = attempt.attempt_no
         if attempt.state in reservations.LIVE:
             older.append(attempt.reservation_id)
         if attempt.cause == "relocated" and attempt.site_id is not None:
             avoid.setdefault(attempt.need_id, set()).add(attempt.site_id)
+        if attempt.cause == "lot_unfit" and attempt.site_id is not None:
+            prefer[attempt.need_id] = attempt.site_id
     latest = dict.fromkeys(need_ids, 0)
     for each in batch:
         latest[each.event.need_id] = max(latest[each.event.need_id], each.event.attempt_no)
@@ -182,7 +190,7 @@ async def _current(
             current[need_id] = each
     superseded = {reservation_id_of(need, known[need]) for need in current if need in known}
     await release(tx, [each for each in older if each in superseded], "withdrawn")
-    return current, {need: frozenset(found) for need, found in avoid.items()}
+    return current, {need: frozenset(found) for need, found in avoid.items()}, prefer
 
 
 async def _save(

@@ -16,7 +16,9 @@ from aidmesh_inventory.handlers.changes import StockChanges
 from aidmesh_inventory.store import beds, capacity, reservations, sites, slots, stock
 from aidmesh_inventory.store.reservations import Changed
 
-Cause = Literal["hold_expired", "not_collected", "withdrawn", "relocated", "no_show"]
+Said = Literal["hold_expired", "not_collected", "withdrawn", "relocated", "no_show"]
+Cause = Literal[Said, "lot_unfit"]
+"""Why; `lot_unfit` where the goods may not be given (any more), at a site that may have others."""
 
 STATES: dict[Cause, str] = {
     "hold_expired": "expired",
@@ -24,6 +26,7 @@ STATES: dict[Cause, str] = {
     "withdrawn": "released",
     "relocated": "relocated",
     "no_show": "released",
+    "lot_unfit": "relocated",
 }
 
 
@@ -101,12 +104,13 @@ def emit_released(
     tx: Tx, reservation_id: UUID, need_id: UUID, attempt_no: int, cause: Cause, issue_no: int = 0
 ) -> None:
     """Publish that a reservation is over; its issues, up to this one, were undone before."""
+    said: Said = "relocated" if cause == "lot_unfit" else cause
     tx.emit(
         ReservationReleasedV1(
             reservation_id=ReservationId(reservation_id),
             need_id=NeedId(need_id),
             attempt_no=attempt_no,
-            cause=cause,
+            cause=said,
             undone_no=issue_no or None,
         )
     )

@@ -4,9 +4,18 @@ from aidmesh_chassis.db import Tx
 from aidmesh_inventory.domain.days import check_outs_due, day_of
 from aidmesh_inventory.handlers import downtime
 from aidmesh_inventory.handlers.changes import StockChanges
-from aidmesh_inventory.handlers.release import emit_grew, release
+from aidmesh_inventory.handlers.release import emit_grew, lock_for, release
 from aidmesh_inventory.handlers.stays import check_out
-from aidmesh_inventory.store import capacity, check_outs, clocks, sites, slots, stock
+from aidmesh_inventory.store import (
+    capacity,
+    check_outs,
+    clocks,
+    lots,
+    reservations,
+    sites,
+    slots,
+    stock,
+)
 
 LIMIT = 500
 
@@ -73,11 +82,17 @@ async def tell_slots(tx: Tx) -> int:
 
 
 async def expire_lots(tx: Tx) -> int:
-    """Count lots past their expiry no longer as free; what is held stays held."""
+    """Count lots past their expiry no longer as free, and give up what is set aside of them.
+
+    Intake asks for those needs anew, so that they are served by what is still good.
+    """
     found = await stock.expired_lots(tx.conn, day_of(tx.now), LIMIT)
     if not found:
         return 0
-    await stock.lock(tx.conn, {(lot.site_id, lot.item) for lot in found})
+    holders = await lots.holders(tx.conn, [lot.lot_id for lot in found], LIMIT)
+    allocated = await reservations.allocated(tx.conn, holders)
+    keys = {(lot.site_id, lot.item) for lot in found}
+    await lock_for(tx, holders, keys | {(each.site_id, each.item) for each in allocated})
     changed = await stock.set_status(
         tx.conn, [lot.lot_id for lot in found], "expired", was="available"
     )
@@ -85,4 +100,6 @@ async def expire_lots(tx: Tx) -> int:
     for lot in changed:
         changes.state((lot.site_id, lot.item), free=-(lot.on_hand - lot.held))
     await changes.save(tx)
-    return len(found)
+    # Whoever was promised some of it meanwhile is found the next time.
+    await release(tx, holders, "lot_unfit")
+    return max(len(found), len(holders))

@@ -64,10 +64,11 @@ async def correct(tx: Tx, wanted: Correction, by: UUID) -> Fault | None:
         return None
     is_good = wanted.expiry is None or wanted.expiry >= day_of(tx.now)
     if restricted or (is_other and wanted.expiry is not None):
+        everybody = restricted or not is_good
         ended = await lots.holders_after(
-            tx.conn, wanted.lot_id, None if restricted else wanted.expiry
+            tx.conn, wanted.lot_id, None if everybody else wanted.expiry
         )
-        await release(tx, ended, "relocated", lost=() if is_good else [wanted.lot_id])
+        await release(tx, ended, "lot_unfit", lost=() if is_good else [wanted.lot_id])
     now = await lots.of_lot(tx.conn, wanted.lot_id)
     assert now is not None  # noqa: S101 - it was there a moment ago
     was_good = before.status == "available"

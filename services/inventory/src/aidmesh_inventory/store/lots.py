@@ -1,5 +1,6 @@
 """Lots as they are shown, and their terms: until when, and for what, pieces may be given."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date
 from uuid import UUID
@@ -99,6 +100,20 @@ async def holders_after(conn: asyncpg.Connection, lot_id: UUID, day: date | None
         """,
         lot_id,
         day,
+    )
+    return [row["id"] for row in rows]
+
+
+async def holders(conn: asyncpg.Connection, lot_ids: Collection[UUID], limit: int) -> list[UUID]:
+    """Unissued reservations on lots."""
+    rows = await conn.fetch(
+        """
+        SELECT DISTINCT r.id FROM allocation a JOIN reservation r ON r.id = a.reservation_id
+        WHERE a.lot_id = ANY($1::uuid[]) AND r.state IN ('held', 'confirmed')
+        ORDER BY r.id LIMIT $2
+        """,
+        list(lot_ids),
+        limit,
     )
     return [row["id"] for row in rows]
 

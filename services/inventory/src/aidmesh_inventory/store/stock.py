@@ -265,11 +265,14 @@ async def insert_movements(conn: asyncpg.Connection, movements: Sequence[Movemen
 
 
 async def expired_lots(conn: asyncpg.Connection, today: date, limit: int) -> list[LotState]:
-    """Lots past their expiry that still count as free, oldest first."""
+    """Lots past their expiry that still count as free, or are set aside, oldest first."""
     rows = await conn.fetch(
         """
         SELECT id, item, site_id, status, on_hand, held FROM lot
-        WHERE status = 'available' AND on_hand > 0 AND expiry < $1
+        WHERE expiry < $1 AND on_hand > 0 AND (status = 'available'
+            OR (status = 'expired' AND held > 0 AND EXISTS (
+                SELECT FROM allocation a JOIN reservation r ON r.id = a.reservation_id
+                WHERE a.lot_id = lot.id AND r.state IN ('held', 'confirmed'))))
         ORDER BY expiry, id LIMIT $2
         """,
         today,

@@ -10,7 +10,8 @@ _VIEW = """
            r.to_site_id,
            r.planned_on, r.hold_until, r.told_at, r.collect_by, r.served_on, r.issue_no,
            (SELECT COALESCE(jsonb_agg(jsonb_build_object(
-                'lot_id', a.lot_id, 'item', l.item, 'quantity', a.quantity) ORDER BY l.item), '[]')
+                'lot_id', a.lot_id, 'item', l.item, 'quantity', a.quantity, 'expiry', l.expiry)
+                ORDER BY l.item, l.expiry, l.id), '[]')
             FROM allocation a JOIN lot l ON l.id = a.lot_id WHERE a.reservation_id = r.id)
                AS allocations,
            (SELECT jsonb_build_object('resource', 'bed', 'code', min(b.code),
