@@ -164,3 +164,31 @@ async def test_what_of_many_was_refused_is_told(browser: "Browser") -> None:
     answer = await browser.post("/hand-over/many", reservation=str(RESERVATION))
     assert answer.status_code == 409
     assert "1 was not accepted. It was handed out already" in answer.text
+
+
+async def test_what_was_handed_over_but_is_over_is_entered_as_aid_given(browser: "Browser") -> None:
+    await browser.sign_in(Role.CASEWORKER)
+    path = f"POST /v1/reservations/{RESERVATION}:issue"
+    browser.desk.region.answers[path] = problem(409, "reservation-over")
+    answer = await browser.post(f"/hand-over/{RESERVATION}/handover")
+    assert answer.status_code == 409
+    assert "entered as aid already given" in answer.text
+    assert '<a href="/register?given=1">' in answer.text
+    assert f'<a href="/needs/{NEED}">To the need</a>' in answer.text
+    row = {"row": 0, "status": "rejected", "problem": "reservation-over"}
+    browser.desk.region.answers["POST /v1/handovers:bulk"] = (200, {"rows": [row]})
+    answer = await browser.post("/hand-over/many", reservation=str(RESERVATION))
+    assert '<a href="/register?given=1">' in answer.text
+    form = (await browser.get("/register?given=1")).text
+    assert 'name="given" value="1" id="given" checked' in form
+    assert 'id="given" checked' not in (await browser.get("/register")).text
+
+
+async def test_who_may_not_register_is_led_to_the_need_alone(browser: "Browser") -> None:
+    await browser.sign_in(Role.LOGISTICIAN)
+    path = f"POST /v1/reservations/{RESERVATION}:issue"
+    browser.desk.region.answers[path] = problem(409, "reservation-over")
+    answer = await browser.post(f"/hand-over/{RESERVATION}/handover")
+    assert "entered as aid already given" in answer.text
+    assert "/register?given=1" not in answer.text
+    assert f'<a href="/needs/{NEED}">' in answer.text

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Response
 from aidmesh_chassis.problems import NOT_FOUND, Problem
 from aidmesh_console import i18n
 from aidmesh_console.clients.inventory_views import Reservation
-from aidmesh_console.clients.link import Away, ClientError
+from aidmesh_console.clients.link import Away, ClientError, Refused
 from aidmesh_console.forms import Form
 from aidmesh_console.pages.common import UNDO_REASONS, Names, names_of
 from aidmesh_console.roles import Act
@@ -20,6 +20,7 @@ routes = APIRouter()
 Worker = Annotated[Visit, Depends(visitor(Act.HAND_OVER))]
 
 WAYS: Final = {"handover": "issue", "check_in": "check-in", "attendance": "attend"}
+OVER: Final = "reservation-over"
 _NEEDS_MAX: Final = 100
 _NUMBER: Final = re.compile(r"[0-9a-fA-F]{8,32}")
 _BETWEEN: Final = re.compile(r"[\n\r,;]+")
@@ -63,7 +64,8 @@ async def many(form: Posted, visit: Worker) -> Response:
     if refused:
         count = visit.say("money.some_refused", len(refused))
         wrong = f"{count} {visit.refusal(refused[0].problem)}"
-        return await _queue(visit, form.uuid("site"), 409, wrong)
+        over = any(row.problem == OVER for row in refused)
+        return await _queue(visit, form.uuid("site"), 409, wrong, over=over)
     return visit.go("/hand-over", said="handed_over_many", site=form.uuid("site"))
 
 
@@ -126,9 +128,10 @@ async def _again(
     found = (await visit.hear(visit.inventory.set_aside(reservation_id))).value or ()
     rows = [each for each in found if each.state == "confirmed"]
     kept = form.key if isinstance(error, Away) else None
+    over = isinstance(error, Refused) and error.slug == OVER
     return await _page(
         visit, rows, wrong=wrong, status=status, values=form.values, key=kept,
-        site_id=form.uuid("site"),
+        site_id=form.uuid("site"), over=over, over_needs=[each.need_id for each in found if over],
     )  # fmt: skip
 
 
@@ -154,13 +157,15 @@ async def _queue(
     status: int = 200,
     wrong: str | None = None,
     key: UUID | None = None,
+    *,
+    over: bool = False,
 ) -> Response:
     queue = await visit.hear(visit.inventory.ready(site_id, visit.asked.get("after")))
     if wrong is None and queue.error:
         wrong = visit.problem(queue.error)
     rows, next_ = (queue.value.rows, queue.value.next) if queue.value else ((), None)
     return await _page(
-        visit, rows, wrong=wrong, status=status, next_=next_, site_id=site_id, key=key
+        visit, rows, wrong=wrong, status=status, next_=next_, site_id=site_id, key=key, over=over
     )
 
 
@@ -189,6 +194,8 @@ async def _page(
     site_id: UUID | None = None,
     key: UUID | None = None,
     values: Mapping[str, str] | None = None,
+    over: bool = False,
+    over_needs: Sequence[UUID] = (),
 ) -> Response:
     names = await names_of(visit)
     parcels = [each for each in rows if _is_plain(each, names)]
@@ -204,6 +211,8 @@ async def _page(
         many=[each.reservation_id for each in parcels] if site_id and values is None else (),
         key=key or uuid4(),
         values=values or {},
+        over=over,
+        over_needs=over_needs,
         undo=undo or visit.asked_id("undo"),
         undo_reasons=UNDO_REASONS,
     )

@@ -33,8 +33,8 @@ class Offer:
 
 @routes.get("/register")
 async def show(visit: Worker) -> Response:
-    """An empty form."""
-    return await _page(visit, {}, {})
+    """An empty form; `?given` begins with aid that was already given."""
+    return await _page(visit, {"given": "1"} if "given" in visit.asked else {}, {})
 
 
 @routes.post("/register/find")
