@@ -6,6 +6,7 @@ import pytest
 
 from aidmesh_chassis.auth import Role
 from support.made_up.basics import number
+from support.made_up.needs import need, whole
 
 if TYPE_CHECKING:
     from .conftest import Browser
@@ -49,6 +50,28 @@ async def test_offers_in_and_out_are_decided(browser: "Browser", step: str, whic
     assert answer.headers["location"].startswith("/referrals?said=referral_")
     ((called, _, _),) = browser.desk.region.posts
     assert called == f"/v1/referrals/{number(which)}:{step}"
+
+
+async def test_what_a_region_offered_that_is_gone_is_kept_from_its_page(browser: "Browser") -> None:
+    await browser.sign_in(Role.CASEWORKER)
+    offer = number("offer of the lost")
+    row = whole(need("theirs", "hygiene_kit", "held", attention="source_gone")) | {
+        "referred_from": {"region": "lviv", "referral_id": str(offer)}
+    }
+    path = f"/needs/{number('theirs')}"
+    browser.desk.region.answers[f"GET /v1{path}"] = (200, row)
+    page = (await browser.get(path)).text
+    assert f'action="/referrals/{offer}/keep"' in page
+    assert f'action="{path}/settle"' not in page
+    assert f'action="{path}/cancel"' in page
+    browser.desk.region.answers[f"POST /v1/referrals/{offer}:keep"] = (200, {})
+    answer = await browser.post(f"/referrals/{offer}/keep", key=KEY)
+    assert answer.headers["location"] == "/referrals?said=referral_kept"
+    assert browser.desk.region.posts[-1][0] == f"/v1/referrals/{offer}:keep"
+    browser.desk.region.answers[f"GET /v1{path}"] = (200, row | {"attention": "told_to_come"})
+    page = (await browser.get(path)).text
+    assert "/keep" not in page
+    assert f'action="{path}/settle"' in page
 
 
 async def test_those_whom_others_could_take_in_are_offered_by_tick(browser: "Browser") -> None:

@@ -9,6 +9,7 @@ from aidmesh_contracts.streams import Stream
 from aidmesh_intake.handlers import (
     answering,
     elsewhere,
+    leaving,
     linking,
     looking,
     referring,
@@ -50,11 +51,11 @@ def subscriptions() -> tuple[Subscription, ...]:
                 intake.KeyChangedV1: peer_keys.know,
                 inventory.CapacityChangedV1: elsewhere.copy_places,
                 inventory.SiteChangedV1: elsewhere.copy_sites,
-                RegionChangedV1: Follower(referring.let_go_of),
+                RegionChangedV1: Follower(leaving.follow),
             },
             linger_s=WORLD_LINGER_S,
         ),
-        Subscription(Stream.EVENTS, {RegionChangedV1: Follower(referring.let_go_of)}),
+        Subscription(Stream.EVENTS, {RegionChangedV1: Follower(leaving.follow)}),
         Subscription(
             Stream.HANDOFF,
             {

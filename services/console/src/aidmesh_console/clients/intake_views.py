@@ -114,6 +114,13 @@ class NeedPage(View):
     next: str | None
 
 
+class Origin(View):
+    """The offer of another region that a need was made of."""
+
+    region: str
+    referral_id: UUID
+
+
 class Step(View):
     """One entry of a need's history.
 
@@ -161,6 +168,7 @@ class NeedWhole(Need):
     served_on: date | None
     given: bool
     reason: str | None
+    referred_from: Origin | None = None
     timeline: tuple[Step, ...]
     chosen: bool = False
 

@@ -18,6 +18,7 @@ routes = APIRouter()
 Decider = Annotated[Visit, Depends(visitor(Act.DECIDE_NEEDS))]
 _SAID: Final = {
     "take": "referral_taken",
+    "keep": "referral_kept",
     "refuse": "referral_refused",
     "withdraw": "referral_withdrawn",
 }
@@ -71,7 +72,7 @@ async def offer(form: Posted, visit: Decider) -> Response:
 
 @routes.post("/referrals/{referral_id}/{step}")
 async def act(referral_id: UUID, step: str, form: Posted, visit: Decider) -> Response:
-    """Take or refuse another region's offer, or withdraw an own one."""
+    """Take or refuse another region's offer, keep what a lost one offered, or withdraw an own."""
     if step not in _SAID:
         raise Problem(NOT_FOUND)
     try:

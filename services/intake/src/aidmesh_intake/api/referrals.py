@@ -26,7 +26,7 @@ from aidmesh_intake.domain.asks import AskError
 from aidmesh_intake.domain.need import NotAllowed
 from aidmesh_intake.domain.referral import OFFER_HOURS, OFFER_HOURS_MAX, Got
 from aidmesh_intake.domain.triage import Band, band
-from aidmesh_intake.handlers import referring, taking
+from aidmesh_intake.handlers import leaving, referring, taking
 from aidmesh_intake.store import referrals as store
 from aidmesh_intake.vault import Vault
 
@@ -230,6 +230,36 @@ async def take(
             {
                 "referral_id": referral_id,
                 "status": Got.TAKEN.value,
+                "need_id": need.id,
+                "state": need.state.value,
+            },
+        )
+
+
+@router.post("/referrals/{referral_id}:keep")
+async def keep(
+    referral_id: UUID, ctx: Ctx, caller: Caseworker, once: Once, body: Nothing | None = None
+) -> Response:
+    """Make a need this region's own that a region offered which is lost or has retired.
+
+    Nobody there will let go of it any more; whoever looks at it (`attention`: `source_gone`) keeps
+    it, or cancels it.
+    """
+    async with ctx.database.transaction() as tx:
+        if known := await once.replay(tx):
+            return known
+        try:
+            need = await leaving.keep(
+                tx, referral_id, caller.staff_id, sensitive_too=caller.sees_sensitive
+            )
+        except NotAllowed as error:
+            raise not_allowed(error) from None
+        return await once.answer(
+            tx,
+            200,
+            {
+                "referral_id": referral_id,
+                "status": Got.CONFIRMED.value,
                 "need_id": need.id,
                 "state": need.state.value,
             },

@@ -30,7 +30,7 @@ from aidmesh_contracts.values import Area, Code
 from aidmesh_intake.domain.kinds import ForWhom
 from aidmesh_intake.domain.need import CLOSED, Decision, Need, NotAllowed, State, Wait
 from aidmesh_intake.domain.persons import Consents, Details
-from aidmesh_intake.domain.steps import close, moved, progress, waitlisted
+from aidmesh_intake.domain.steps import SOURCE_GONE, close, moved, progress, waitlisted
 
 OFFER_HOURS: Final = 24
 OFFER_HOURS_MAX: Final = 24 * 7
@@ -307,7 +307,8 @@ def followed(referral: Referral, need: Need) -> tuple[Referral, Answered | None]
     if referral.status is Got.ACCEPTED:
         return referral, None
     if need.state is State.WAITLISTED:
-        return _refused(referral, "short")
+        # A source that is gone has nobody else serve it: a person decides whether it waits here.
+        return (referral, None) if need.attention == SOURCE_GONE else _refused(referral, "short")
     if need.all_held or need.state is State.FULFILLED:
         accepted = replace(referral, status=Got.ACCEPTED)
         return accepted, ReferralAcceptedV1(referral_id=referral.id)
@@ -318,14 +319,53 @@ def confirmed(referral: Referral, need: Need, now: datetime) -> tuple[Referral, 
     """The need is this region's own: it goes on from where it stands."""
     if referral.status is not Got.ACCEPTED:
         return referral, Decision(need)
+    return _goes_on(referral, need, now, "referral_confirmed")
+
+
+def bereft(referral: Referral, need: Need) -> Decision:
+    """The source is gone: it is for a person to keep what was made of its offer, or to end it."""
+    if (
+        referral.status not in (Got.TAKEN, Got.ACCEPTED)
+        or need.state in CLOSED
+        or need.attention is not None
+    ):
+        return Decision(need)
+    flagged = replace(need, attention=SOURCE_GONE, settled=None)
+    return moved(need, flagged, "source_gone")
+
+
+def found_again(need: Need) -> Decision:
+    """The source is back: it may let go of the need, as ever."""
+    if need.attention != SOURCE_GONE:
+        return Decision(need)
+    return moved(need, replace(need, attention=None), "source_back")
+
+
+def keep(
+    referral: Referral, need: Need, now: datetime
+) -> tuple[Referral, Decision, ReferralAcceptedV1]:
+    """Make a need one's own whose source is gone; should it come back, it hears of that.
+
+    Raises:
+        NotAllowed: nothing was made of the offer, or it is over.
+    """
+    if referral.status not in (Got.TAKEN, Got.ACCEPTED):
+        raise NotAllowed("referral_over")
+    if need.attention == SOURCE_GONE:
+        need = replace(need, attention=None)
+    kept, decision = _goes_on(referral, need, now, "referral_kept")
+    return kept, decision, ReferralAcceptedV1(referral_id=referral.id)
+
+
+def _goes_on(referral: Referral, need: Need, now: datetime, note: str) -> tuple[Referral, Decision]:
     own = replace(need, pending=False)
     if own.state is State.WAITLISTED:
         # What was held for it ran out: it queues by its first day, as others do.
         news = waitlisted(replace(own, version=own.version + 1))
-        decision = moved(own, own, "referral_confirmed", news)
+        decision = moved(own, own, note, news)
     else:
         after, events = progress(own, now)
-        decision = moved(own, after, "referral_confirmed", *events)
+        decision = moved(own, after, note, *events)
     return replace(referral, status=Got.CONFIRMED), decision
 
 

@@ -29,6 +29,8 @@ GRACE_S: Final = 60
 
 TOLD_TO_COME: Final = "told_to_come"
 """What a person has to look at: somebody may come for what is not set aside for them any more."""
+SOURCE_GONE: Final = "source_gone"
+"""The same: the region that a need comes from is gone, and will never let go of it."""
 
 
 def moved(before: Need, after: Need, note: str, *events: Event) -> Decision:
@@ -227,6 +229,7 @@ def close(need: Need, state: State, reason: str) -> tuple[Need, Event]:
         retry_at=None,
         woken=False,
         reason=reason,
+        attention=None if need.attention == SOURCE_GONE else need.attention,
     )
     return ended, NeedClosedV1.model_validate(
         {

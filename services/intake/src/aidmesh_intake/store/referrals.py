@@ -202,6 +202,20 @@ async def referrals(
     return {row["id"]: _referral(row) for row in rows}
 
 
+async def standing_from(
+    conn: asyncpg.Connection, regions: Sequence[str]
+) -> dict[UUID, UUID | None]:
+    """What these regions offered and neither confirmed nor ended, with what was made of it."""
+    rows = await conn.fetch(
+        """
+        SELECT id, need_id FROM referral_in
+        WHERE status IN ('offered', 'taken', 'accepted') AND from_region = ANY($1::text[])
+        """,
+        regions,
+    )
+    return {row["id"]: row["need_id"] for row in rows}
+
+
 async def lock_referrals_of(
     conn: asyncpg.Connection, need_ids: Collection[UUID]
 ) -> dict[UUID, Referral]:
