@@ -8,7 +8,7 @@ from aidmesh_contracts.ids import SiteId
 from aidmesh_contracts.intake import AidGivenV1, NeedApprovedV1, NeedClosedV1, NeedFulfilledV1
 from aidmesh_contracts.inventory import SupplyGrewV1
 from aidmesh_intake.domain.dates import today_of
-from integration.intake.world import KYIV, SITE, World, grew, only, refused
+from integration.intake.world import KYIV, SITE, World, grew, held, only, refused
 
 OTHER = SiteId(UUID("33333333-3333-4333-8333-333333333333"))
 
@@ -192,3 +192,22 @@ async def test_a_row_for_a_site_names_where_the_goods_go(world: World) -> None:
     (row,) = (await world.get("/v1/needs"))["needs"]
     shown = await world.need(row["need_id"])
     assert (shown["site_id"], shown["to_site_id"]) == (None, str(SITE))
+
+
+async def test_an_attempt_goes_by_the_day_it_begins_unless_a_day_gone_by_was_written(
+    world: World,
+) -> None:
+    today = await today_at(world)
+    chosen = await waiting(world, "food_parcel", planned_on=str(today + timedelta(days=3)))
+    (again,) = await woken(world, "stock", "food_parcel")
+    assert (again.need_id, again.planned_on) == (chosen, today + timedelta(days=3))
+    await world.feed(refused(again))
+    async with world.db.transaction() as tx:
+        await tx.conn.execute("UPDATE need SET planned_on = planned_on - 90")
+    (again,) = await woken(world, "stock", "food_parcel")
+    assert (again.need_id, again.planned_on) == (chosen, today)
+    await world.feed(held(chosen, again.attempt_no))
+
+    written = await waiting(world, "food_parcel", planned_on=str(today - timedelta(days=90)))
+    (again,) = await woken(world, "stock", "food_parcel")
+    assert (again.need_id, again.planned_on) == (written, today - timedelta(days=90))

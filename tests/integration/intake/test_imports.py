@@ -20,7 +20,7 @@ from aidmesh_contracts.intake import (
 from aidmesh_intake.domain.dates import today_of
 from aidmesh_intake.handlers import importing, registering
 from aidmesh_intake.vault import Vault
-from integration.intake.world import World, only
+from integration.intake.world import World, grew, only, refused
 from support.workbooks import workbook
 
 HEAD = "row_id,client_code,kind,area,asked_on,contact_channel,contact_address,contact_hours"
@@ -69,7 +69,13 @@ async def test_dry_run_then_import_then_again(world: World) -> None:
     events = await world.published()
     assert len(only(events, NeedApprovedV1)) == 2
     assert len(only(events, ContactSealedV1)) == 2
-    assert only(events, NeedApprovedV1)[0].planned_on.isoformat() == "2024-02-03"
+    first, second = only(events, NeedApprovedV1)
+    assert first.planned_on.isoformat() == "2024-02-03"
+    # Whoever still waits is not served on the day they asked.
+    await world.feed(refused(first))
+    (again,) = only(await world.feed(grew("food_parcel", 1)), NeedApprovedV1)
+    assert (again.need_id, again.planned_on) == (first.need_id, today_of(datetime.now(UTC)))
+    assert second.planned_on.isoformat() == "2024-02-03"
 
     same = await send(world, file)
     assert (same["import_id"], same["accepted"]) == (done["import_id"], 2)

@@ -1,6 +1,8 @@
 """Which days a need asks for while time goes by, and what the nights of a stay cost."""
 
-from datetime import date, timedelta
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+from typing import Literal
 from uuid import UUID
 
 import pytest
@@ -9,16 +11,18 @@ from hypothesis import strategies as st
 
 from aidmesh_contracts.intake import NeedApprovedV1, NeedClosedV1
 from aidmesh_contracts.inventory import ReservationRefusedV1
-from aidmesh_contracts.values import CapacityDemand
+from aidmesh_contracts.payments import CommitmentRefusedV1
+from aidmesh_contracts.values import BlockedBy, CapacityDemand
 from aidmesh_intake.catalogue import packaged
 from aidmesh_intake.domain.asks import Ask, AskError, ask_of
-from aidmesh_intake.domain.commands import approve, is_past
+from aidmesh_intake.domain.commands import approve, ask_anew, is_past
+from aidmesh_intake.domain.dates import PlannedAs
 from aidmesh_intake.domain.drafts import NeedDraft
 from aidmesh_intake.domain.kinds import ForWhom, Kind
-from aidmesh_intake.domain.need import State
+from aidmesh_intake.domain.need import Decision, Need, State, Wait
 from aidmesh_intake.domain.saga import decide
 from aidmesh_intake.handlers.drafting import Wanted, draft_need
-from unit.intake.builders import DAY, NOW, need
+from unit.intake.builders import CASH, DAY, NOW, need
 
 KINDS = {kind.code: kind for kind in packaged()}
 days = st.dates(DAY - timedelta(days=40), DAY + timedelta(days=40))
@@ -179,3 +183,86 @@ def test_a_price_by_night_of_stays_whose_end_is_not_known() -> None:
     slots["money"]["per"] = "night"
     with pytest.raises(ValueError, match="beds"):
         Kind.model_validate(slots)
+
+
+def asked_for(decision: Decision) -> date:
+    """The day that an attempt goes by."""
+    (approved,) = [each for each in decision.events if isinstance(each, NeedApprovedV1)]
+    return approved.planned_on
+
+
+def planned(draft: NeedDraft) -> Need:
+    """A need of this draft that is to be paid out."""
+    return replace(need(CASH), planned_on=draft.planned_on, planned_as=draft.planned_as)
+
+
+def refused(
+    asked: Need, now: datetime, reason: Literal["short", "restricted"] = "short"
+) -> Decision:
+    """What money that does not fit, or that there is not, makes of an attempt."""
+    money = BlockedBy(resource="money", code="food/UAH", quantity=100)
+    answer = CommitmentRefusedV1(
+        need_id=asked.id,
+        attempt_no=asked.attempt_no,
+        reason=reason,
+        blocked_by=money,
+        decided_at=now,
+    )
+    return decide(asked, answer, now)
+
+
+@given(st.none() | st.integers(0, 40), st.none() | st.integers(0, 40), st.data())
+def test_no_attempt_goes_by_a_day_that_went_by_while_the_need_waited(
+    ahead: int | None, useful: int | None, data: st.DataObject
+) -> None:
+    wanted = {
+        "planned_on": None if ahead is None else later(ahead),
+        "needed_by": None if useful is None else later(useful),
+    }
+    waiting = planned(drafted("food_parcel", **wanted))
+    chosen = later(ahead if ahead is not None else useful or 0)
+    days_gone = 0
+    for _ in range(3):
+        days_gone += data.draw(st.integers(0, 30))
+        now = NOW + timedelta(days=days_gone)
+        decision = approve(waiting, now)
+        # A day that somebody chose in the future is waited for, and left behind once it is over.
+        assert asked_for(decision) == max(chosen, later(days_gone))
+        assert decision.need.planned_on == chosen  # limits and prices go by it
+        unanswered = now + timedelta(days=2)
+        anew = ask_anew(decision.need, unanswered)
+        assert asked_for(anew) == max(chosen, later(days_gone + 2))
+        waiting = refused(anew.need, unanswered).need
+        days_gone += 2
+
+
+@given(st.integers(1, 400), st.integers(0, 400))
+def test_a_day_gone_by_that_somebody_wrote_stands(before: int, gone: int) -> None:
+    for imported_on in (None, later(-before)):
+        written = planned(drafted("food_parcel", imported_on, planned_on=later(-before)))
+        assert asked_for(approve(written, NOW)) == later(-before)
+        again = refused(approve(written, NOW).need, NOW).need
+        assert again.retry_at is None
+        assert asked_for(approve(again, NOW + timedelta(days=gone))) == later(-before)
+
+
+@given(st.integers(1, 400), st.integers(0, 400))
+def test_the_day_a_row_was_asked_on_stands_for_one_attempt(before: int, gone: int) -> None:
+    row = planned(drafted("food_parcel", later(-before)))
+    now = NOW + timedelta(days=gone)
+    first = approve(row, now)
+    assert asked_for(first) == later(-before)
+    assert asked_for(approve(refused(first.need, now).need, now)) == later(gone)
+    # Money that does not fit that day may fit today; nothing would grow to tell.
+    misfit = refused(first.need, now, "restricted").need
+    assert misfit.wait is Wait.RESTRICTED
+    assert misfit.retry_at is not None
+    assert misfit.retry_at > now
+    assert refused(approve(misfit, now).need, now, "restricted").need.retry_at is None
+
+
+def test_only_days_gone_by_are_written_or_asked() -> None:
+    assert drafted("food_parcel").planned_as is PlannedAs.COMING
+    assert drafted("food_parcel", planned_on=DAY).planned_as is PlannedAs.COMING
+    assert drafted("food_parcel", DAY).planned_as is PlannedAs.COMING
+    assert drafted("food_parcel", later(-1), needed_by=later(1)).planned_as is PlannedAs.COMING

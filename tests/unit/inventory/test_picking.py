@@ -34,6 +34,8 @@ RESTRICTIONS = (
     Restriction(programmes=("health",)),
     Restriction(programmes=("food",), areas=("UA80",)),
     Restriction(valid_to=DAY - timedelta(days=1)),
+    Restriction(valid_from=DAY, valid_to=DAY),
+    Restriction(valid_from=DAY + timedelta(days=1)),
 )
 USE = Use(programme="food", kind="food_parcel", on=DAY, service_area="UA80", stay_area="UA80")
 

@@ -18,6 +18,7 @@ restrictions = st.builds(
     programmes=st.sampled_from([None, ("relief",), ("health",)]),
     areas=st.sampled_from([None, ("UA80",), ("UA46",)]),
     cost_categories=st.sampled_from([None, ("cash",)]),
+    valid_from=st.sampled_from([None, TODAY - timedelta(days=2), TODAY + timedelta(days=2)]),
     valid_to=st.sampled_from([None, TODAY + timedelta(days=9), TODAY - timedelta(days=1)]),
 )
 purses = st.builds(
@@ -169,3 +170,20 @@ def test_refusals_say_why() -> None:
     assert reason(_purse(1, free_minor=900, usable=False)) == "recalled"
     assert reason(_purse(1, free_minor=900, restriction=health)) == "restricted"
     assert reason(_purse(1, free_minor=90, restriction=health)) == "short"
+
+
+@given(st.dates(date(2024, 1, 1), date(2025, 12, 31)))
+def test_each_year_is_borne_by_the_grant_of_that_year(on: date) -> None:
+    years = {
+        year: _purse(
+            year, restriction=Restriction(valid_from=date(year, 1, 1), valid_to=date(year, 12, 31))
+        )
+        for year in (2024, 2025)
+    }
+    ask = _ask()
+    ask = replace(ask, use=ask.use.model_copy(update={"on": on}))
+    key = (ask.need_id, 1)
+    assert choose(list(years.values()), [ask], on)[key] == years[on.year]
+    other = choose([years[2024 + 2025 - on.year]], [ask], on)[key]
+    assert isinstance(other, Refused)
+    assert other.reason == "restricted"

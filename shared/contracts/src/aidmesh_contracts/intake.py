@@ -37,7 +37,8 @@ class NeedApprovedV1(Event, type="intake.need.approved.v1", stream=Stream.LOCAL,
         priority: larger is served first.
         queue_no: grows with every need that is recorded; orders those asked for on one day.
             0 before there were such numbers.
-        planned_on: the day that limits, grant periods and lot expiry go by until it is served.
+        planned_on: the day that grant periods and lot expiry go by until it is served: the one it
+            was planned for, or that of the attempt, if the planned one went by while it waited.
         place_area: where it is to be served; `site_id` narrows it to one site.
         to_site_id: the site that the goods are for; any site of the region may give them.
         hold_s: how long a hold may last unconfirmed, in seconds.

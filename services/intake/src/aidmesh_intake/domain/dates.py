@@ -1,6 +1,7 @@
 """Days as people mean them: in Ukraine, whatever the server's clock is set to."""
 
 from datetime import date, datetime, time, timedelta
+from enum import StrEnum
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -29,6 +30,28 @@ def planned_day(
         today: in Europe/Kyiv.
     """
     return planned_on or needed_by or imported_on or today
+
+
+class PlannedAs(StrEnum):
+    """How long the day that a need is planned for stands, once it has gone by."""
+
+    COMING = "coming"
+    """It was today or later when the need was entered: who still waits is served today or later."""
+    ASKED = "asked"
+    """Of an import's row only the day it was asked on is known: the first attempt goes by it."""
+    WRITTEN = "written"
+    """Somebody wrote down a day gone by, as of records of paper: it stands."""
+
+
+def planned_as(
+    planned_on: date | None, needed_by: date | None, imported_on: date | None, today: date
+) -> PlannedAs:
+    """How long a planned day stands; takes what `planned_day` takes."""
+    if planned_on is not None:
+        return PlannedAs.WRITTEN if planned_on < today else PlannedAs.COMING
+    if needed_by is None and imported_on is not None and imported_on < today:
+        return PlannedAs.ASKED
+    return PlannedAs.COMING
 
 
 def first_day(planned_on: date | None, imported_on: date | None, today: date) -> date:

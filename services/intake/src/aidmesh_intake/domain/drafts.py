@@ -6,6 +6,7 @@ from datetime import date, datetime
 from uuid import UUID
 
 from aidmesh_intake.domain.asks import Ask
+from aidmesh_intake.domain.dates import PlannedAs
 from aidmesh_intake.domain.kinds import ForWhom, Kind
 from aidmesh_intake.domain.persons import Consents, Details, Payee
 
@@ -42,6 +43,7 @@ class NeedDraft:
     headcount: int | None = None
     given_on: date | None = None
     needed_until: datetime | None = None
+    planned_as: PlannedAs = PlannedAs.COMING
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from aidmesh_contracts.base import Event
 from aidmesh_contracts.ids import HouseholdId, NeedId, PayeeRef, PersonId, RequestId, SiteId
 from aidmesh_contracts.values import Area, BlockedBy, CapacityDemand, GrantShare, Visit
 from aidmesh_intake.domain.asks import Ask, blockers_of
+from aidmesh_intake.domain.dates import PlannedAs
 from aidmesh_intake.domain.kinds import ForWhom
 
 
@@ -100,6 +101,7 @@ class Need:
         members: of the household, where it is for one.
         confirmed_start: it is served when its start is confirmed, not when it was attended.
         sensitive: hidden from roles that need not know.
+        planned_as: how long `planned_on` stands; see `day_on`.
         needed_until: where hours count, the instant after which nothing is of use; `needed_by` is
             its day, or an earlier one.
         queue_no: grows with every need that is recorded; orders those asked for on one day.
@@ -153,6 +155,7 @@ class Need:
     confirmed_start: bool = False
     given: bool = False
     needed_until: datetime | None = None
+    planned_as: PlannedAs = PlannedAs.COMING
     pending: bool = False
 
     state: State = State.REQUESTED
@@ -204,6 +207,13 @@ class Need:
     def last_day(self) -> date | None:
         """The need's own last day, if it has one: nothing is of use after it."""
         return min(filter(None, (self.needed_by, self.ask.last_day)), default=None)
+
+    def day_on(self, today: date) -> date:
+        """The day that its next attempt goes by: who is still to be served is not served before."""
+        stands = self.planned_as is PlannedAs.WRITTEN or (
+            self.planned_as is PlannedAs.ASKED and self.attempt_no == 0
+        )
+        return self.planned_on if stands else max(self.planned_on, today)
 
     def place_on(self, today: date) -> CapacityDemand | None:
         """The place that its next attempt asks for."""

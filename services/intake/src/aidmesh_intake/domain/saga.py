@@ -30,7 +30,7 @@ from aidmesh_contracts.payments import (
 )
 from aidmesh_contracts.values import Area, BlockedBy, GrantShare, Visit
 from aidmesh_intake.domain.commands import split_among
-from aidmesh_intake.domain.dates import today_of
+from aidmesh_intake.domain.dates import PlannedAs, today_of
 from aidmesh_intake.domain.need import LIVE, Attended, Decision, Leg, Need, State, Wait
 from aidmesh_intake.domain.serving import attend, fulfil, not_attended, reverse, undo_issue, undoes
 from aidmesh_intake.domain.steps import (
@@ -194,6 +194,9 @@ def _refused(
         # nobody queues behind it.
         why = Wait.HOLD_EXPIRED
         blocked_by, retry_at = blocked_by or _own(need, side), _retry_at(need, now)
+    elif why is Wait.RESTRICTED and need.planned_as is PlannedAs.ASKED and need.attempt_no == 1:
+        # What does not fit the day it was asked on may fit today, without anything growing.
+        retry_at = _retry_at(need, now)
     waiting, event = wait_for(
         need, blocked_by, why, now, decided_at=answer.decided_at, retry_at=retry_at
     )

@@ -52,7 +52,7 @@ def moved(before: Need, after: Need, note: str, *events: Event) -> Decision:
 
 def begin_attempt(need: Need, now: datetime, *, woken: bool = False) -> tuple[Need, Event | None]:
     """Ask everyone who owes something; a need that takes nothing is ready at once."""
-    attempt_no = need.attempt_no + 1
+    attempt_no, today = need.attempt_no + 1, today_of(now)
     asked = replace(
         need,
         state=State.APPROVED,
@@ -85,14 +85,14 @@ def begin_attempt(need: Need, now: datetime, *, woken: bool = False) -> tuple[Ne
         priority=need.priority,
         asked_on=need.asked_on,
         queue_no=need.queue_no,
-        planned_on=need.planned_on,
+        planned_on=need.day_on(today),
         place_area=need.place_area,
         stay_area=need.stay_area,
         origin_area=need.origin_area,
         site_id=need.site_id,
         to_site_id=need.to_site_id,
         stock=need.ask.stock,
-        capacity=need.place_on(today_of(now)),
+        capacity=need.place_on(today),
         money=need.ask.money,
         payee_ref=need.payee_ref,
         hold_s=need.hold_s,

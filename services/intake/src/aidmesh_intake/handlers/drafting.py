@@ -6,7 +6,7 @@ from datetime import date, datetime, timedelta
 from uuid import UUID
 
 from aidmesh_intake.domain.asks import AskError, ask_of
-from aidmesh_intake.domain.dates import first_day, last_day, planned_day, today_of
+from aidmesh_intake.domain.dates import first_day, last_day, planned_as, planned_day, today_of
 from aidmesh_intake.domain.drafts import NeedDraft
 from aidmesh_intake.domain.kinds import ForWhom, Kind
 from aidmesh_intake.domain.persons import Payee
@@ -67,15 +67,15 @@ def draft_need(
     if area is None:
         raise AskError("place_area", "missing")
     served_on = _served_on(kind, wanted, today)
-    planned_on = served_on or planned_day(
-        wanted.planned_on, wanted.needed_by, asked_on if imported else None, today
-    )
+    imported_on = asked_on if imported else None
+    written = (wanted.planned_on, wanted.needed_by, imported_on, today)
+    planned_on = served_on or planned_day(*written)
     needed_by, needed_until = _needed(kind, wanted, asked_on, now)
     ask = ask_of(
         kind,
         wanted.quantity,
         planned_on,
-        first_on=served_on or first_day(wanted.planned_on, asked_on if imported else None, today),
+        first_on=served_on or first_day(wanted.planned_on, imported_on, today),
         from_on=wanted.from_on,
         to_on=wanted.to_on,
         needed_by=None if served_on else needed_by,  # a fact is never refused
@@ -98,6 +98,7 @@ def draft_need(
         headcount=wanted.headcount,
         given_on=served_on,
         needed_until=needed_until,
+        planned_as=planned_as(*written),
     )
 
 

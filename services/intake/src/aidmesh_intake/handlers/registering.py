@@ -193,6 +193,7 @@ def _need(
         asked_on=draft.asked_on,
         queue_no=queue_no,
         planned_on=each.planned_on,
+        planned_as=each.planned_as,
         needed_by=each.needed_by,
         needed_until=each.needed_until,
         priority=found.points,

@@ -9,6 +9,7 @@ import asyncpg
 from aidmesh_contracts.ids import HouseholdId, NeedId, PayeeRef, PersonId, RequestId, SiteId
 from aidmesh_contracts.values import BlockedBy, Visit
 from aidmesh_intake.domain.asks import Ask
+from aidmesh_intake.domain.dates import PlannedAs
 from aidmesh_intake.domain.kinds import ForWhom
 from aidmesh_intake.domain.need import Attended, Leg, Need, State, Wait
 
@@ -16,9 +17,9 @@ _SELECT: Final = """
 SELECT
     n.id, n.request_id, n.kind, n.programme, n.sensitive, n.for_whom, n.person_id,
     n.household_id, n.headcount, n.quantity, n.unit, n.asked_on, n.queue_no, n.planned_on,
-    n.needed_by, n.needed_until, n.priority, n.rule_version, n.place_area, n.stay_area,
-    n.origin_area, n.site_id, n.ask, n.payee_ref, n.hold_s, n.collect_days, n.splittable,
-    n.confirmed_start, n.given, n.pending, n.state, n.attempt_no,
+    n.planned_as, n.needed_by, n.needed_until, n.priority, n.rule_version, n.place_area,
+    n.stay_area, n.origin_area, n.site_id, n.ask, n.payee_ref, n.hold_s, n.collect_days,
+    n.splittable, n.confirmed_start, n.given, n.pending, n.state, n.attempt_no,
     n.supply, n.money, n.deadline_at, n.blocked_resource, n.blocked_code, n.blocked_site,
     n.blocked_area, n.blocked_quantity, n.wait, n.decided_at, n.waiting_since, n.retry_at,
     n.woken, n.at_site_id, n.visit, n.told_at, n.told_how, n.message, n.issued_attempt, n.issued_no,
@@ -37,12 +38,12 @@ _READ: Final = _SELECT + " WHERE n.id = $1"
 
 _COLUMNS: Final = (
     "id", "request_id", "kind", "programme", "sensitive", "for_whom", "person_id", "household_id",
-    "headcount", "quantity", "unit", "asked_on", "queue_no", "planned_on", "needed_by",
-    "needed_until", "priority", "rule_version", "place_area", "stay_area", "origin_area",
-    "site_id", "ask", "first_on", "last_on", "payee_ref", "hold_s", "collect_days", "splittable",
-    "confirmed_start", "given", "pending", "state", "attempt_no", "supply", "money", "deadline_at",
-    "blocked_resource", "blocked_code",
-    "blocked_site", "blocked_area", "blocked_quantity", "wait", "decided_at", "waiting_since",
+    "headcount", "quantity", "unit", "asked_on", "queue_no", "planned_on", "planned_as",
+    "needed_by", "needed_until", "priority", "rule_version", "place_area", "stay_area",
+    "origin_area", "site_id", "ask", "first_on", "last_on", "payee_ref", "hold_s", "collect_days",
+    "splittable", "confirmed_start", "given", "pending", "state", "attempt_no", "supply", "money",
+    "deadline_at", "blocked_resource", "blocked_code", "blocked_site", "blocked_area",
+    "blocked_quantity", "wait", "decided_at", "waiting_since",
     "retry_at", "woken", "at_site_id", "visit", "told_at", "told_how", "message", "issued_attempt",
     "issued_no", "undone_attempt", "undone_no", "attended", "service_no", "served_on",
     "reason", "attention", "settled", "version",
@@ -241,6 +242,7 @@ def _terms(n: Need) -> tuple[object, ...]:
         n.asked_on,
         n.queue_no,
         n.planned_on,
+        n.planned_as.value,
         n.needed_by,
         n.needed_until,
         n.priority,
@@ -350,6 +352,7 @@ def need_of(row: asyncpg.Record) -> Need:
         asked_on=row["asked_on"],
         queue_no=row["queue_no"],
         planned_on=row["planned_on"],
+        planned_as=PlannedAs(row["planned_as"]),
         needed_by=row["needed_by"],
         needed_until=row["needed_until"],
         priority=row["priority"],
