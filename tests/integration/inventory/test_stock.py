@@ -221,6 +221,31 @@ async def test_what_was_handed_over_out_of_date_is_a_discrepancy(world: World) -
     await world.books_are_right()
 
 
+async def test_goods_given_outside_their_grants_period_are_a_discrepancy(world: World) -> None:
+    site_id = await world.site()
+    await world.item()
+    await world.stock(site_id, 2, restriction=Restriction(valid_from=DAY, valid_to=DAY))
+    need = approved(quantity=2)
+    await world.take(need)
+    await world.take(confirmed(need.need_id))
+
+    assert await world.issue(need.need_id, on=DAY) is None
+    assert await world.emitted(DiscrepancyOpenedV1) == []
+    for count, on in enumerate((DAY + timedelta(days=1), DAY - timedelta(days=1)), start=1):
+        assert await world.undo(need.need_id)
+        assert await world.issue(need.need_id, on=on) is None  # it is a fact
+        opened = await world.emitted(DiscrepancyOpenedV1)
+        assert len(opened) == count
+        assert (opened[-1].need_id, opened[-1].code, opened[-1].quantity) == (
+            need.need_id,
+            "parcel",
+            2,
+        )
+    whys = await world.rows("SELECT DISTINCT why, status FROM discrepancy")
+    assert whys == [{"why": "outside_period", "status": "open"}]
+    await world.books_are_right()
+
+
 async def test_things_with_serial_numbers_are_registered_at_the_center(world: World) -> None:
     store, center = await world.site("store"), await world.site("center")
     await world.item("laptop", "serial")

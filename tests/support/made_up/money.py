@@ -174,7 +174,8 @@ MONEY_UNFIT = [
      "programme": "cash", "amount_minor": 360_000, "currency": "UAH", "occurred_on": iso(-4),
      "opened_at": at(-4000)}
     for about in (
-        "no_money", "late_service", "longer_stay", "paid_twice", "withdrawn_after_export"
+        "no_money", "late_service", "longer_stay", "outside_period", "paid_twice",
+        "withdrawn_after_export",
     )
 ]  # fmt: skip
 REQUESTS = [

@@ -71,11 +71,9 @@ class Restriction(Value):
             return Misfit.PROGRAMME
         if self.kinds is not None and use.kind not in self.kinds:
             return Misfit.KIND
-        if self.areas is not None and not self._covers(use):
+        if self.areas is not None and not self._covers_area(use):
             return Misfit.AREA
-        if (self.valid_from is not None and use.on < self.valid_from) or (
-            self.valid_to is not None and use.on > self.valid_to
-        ):
+        if not self.covers(use.on):
             return Misfit.PERIOD
         if (
             self.cost_categories is not None
@@ -89,7 +87,11 @@ class Restriction(Value):
         """Whether `use` is allowed."""
         return self.misfit(use) is None
 
-    def _covers(self, use: Use) -> bool:
+    def covers(self, day: date) -> bool:
+        """Whether a day is within the period."""
+        return (self.valid_from or date.min) <= day <= (self.valid_to or date.max)
+
+    def _covers_area(self, use: Use) -> bool:
         where = {
             AreaMeans.SERVICE: use.service_area,
             AreaMeans.STAY: use.stay_area,

@@ -42,7 +42,8 @@ class Needs:
         needs: by id, of intake.
         reservations: states, by need and attempt.
         odd_needs: about which payments opened a discrepancy, settled or not; not those of aid
-            entered as given that was reversed since.
+            entered as given that was reversed since, nor those of a day outside a grant's period:
+            that money is where it belongs.
         odd_commitments: about which a discrepancy is still open.
     """
 
@@ -82,7 +83,7 @@ async def _money(conn: asyncpg.Connection) -> tuple[list[asyncpg.Record], list[a
     )
     odd = await conn.fetch(
         "SELECT need_id, commitment_id, settled_at IS NULL AS is_open FROM discrepancy "
-        "WHERE note IS DISTINCT FROM 'reversed'"
+        "WHERE note IS DISTINCT FROM 'reversed' AND about <> 'outside_period'"
     )
     return commitments, odd
 

@@ -15,6 +15,7 @@ About = Literal["stock", "bed", "slot"]
 Why = Literal[
     "not_in_books",
     "expired_lot",
+    "outside_period",
     "count_below_held",
     "double_booked",
     "short",

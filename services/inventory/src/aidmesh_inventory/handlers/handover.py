@@ -17,7 +17,7 @@ from aidmesh_inventory.domain.shares import shares_of
 from aidmesh_inventory.handlers import downtime
 from aidmesh_inventory.handlers.capacity import publish_capacity
 from aidmesh_inventory.handlers.changes import StockChanges
-from aidmesh_inventory.handlers.discrepancies import Found, open_discrepancies
+from aidmesh_inventory.handlers.discrepancies import Found, Why, open_discrepancies
 from aidmesh_inventory.handlers.stays import arrive, parts_of, too_late
 from aidmesh_inventory.store import assets, beds, capacity, reservations, sites, slots, stock
 from aidmesh_inventory.store.assets import NewAsset
@@ -204,21 +204,36 @@ async def _hand_out(
     await open_discrepancies(
         tx,
         [
-            Found(
-                derive_id("discrepancy", "expired", each.reservation_id, each.lot_id),
-                done[each.reservation_id].need_id,
-                each.site_id,
-                "stock",
-                each.item,
-                each.quantity,
-                "expired_lot",
-            )
-            for parts in goods.values()
-            for each in parts
-            if each.expiry is not None and each.expiry < commands[each.reservation_id].served_on
+            found
+            for reservation_id, parts in goods.items()
+            for part in parts
+            for found in _doubts(done[reservation_id], part, commands[reservation_id].served_on)
         ],
     )
     await _tell_issued(tx, done, commands, goods)
+
+
+def _doubts(reservation: Changed, part: Allocated, served_on: date) -> list[Found]:
+    """What speaks against goods that were handed over; that they were is a fact."""
+
+    def found(why: Why, *of: object) -> Found:
+        return Found(
+            derive_id("discrepancy", *of),
+            reservation.need_id,
+            part.site_id,
+            "stock",
+            part.item,
+            part.quantity,
+            why,
+        )
+
+    doubts: list[Found] = []
+    key = (part.reservation_id, part.lot_id)
+    if part.expiry is not None and part.expiry < served_on:
+        doubts.append(found("expired_lot", "expired", *key))
+    if not part.restriction.covers(served_on):
+        doubts.append(found("outside_period", "outside_period", *key, reservation.issue_no))
+    return doubts
 
 
 def _movement(

@@ -8,6 +8,9 @@ from uuid import UUID
 
 import asyncpg
 
+from aidmesh_contracts.restriction import Restriction
+from aidmesh_inventory.store.stock import restriction_of
+
 
 class NewReservation(NamedTuple):
     """A reservation as it begins."""
@@ -48,6 +51,7 @@ class Allocated:
     grant_id: UUID | None
     unit_value_minor: int
     currency: str
+    restriction: Restriction
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,13 +289,13 @@ async def allocated(conn: asyncpg.Connection, ids: Collection[UUID]) -> list[All
     rows = await conn.fetch(
         """
         SELECT a.reservation_id, a.lot_id, a.quantity, l.item, l.site_id, l.status, l.expiry,
-               l.grant_id, l.unit_value_minor, l.currency
+               l.grant_id, l.unit_value_minor, l.currency, l.restriction
         FROM allocation a JOIN lot l ON l.id = a.lot_id
         WHERE a.reservation_id = ANY($1::uuid[]) ORDER BY a.reservation_id, a.lot_id
         """,
         list(ids),
     )
-    return [Allocated(*row) for row in rows]
+    return [Allocated(**{**row, "restriction": restriction_of(row["restriction"])}) for row in rows]
 
 
 async def live_at_site(conn: asyncpg.Connection, site_id: UUID) -> list[UUID]:

@@ -146,7 +146,7 @@ async def free_lots(
             row["site_id"],
             row["item"],
             row["expiry"],
-            _restriction(row["restriction"]),
+            restriction_of(row["restriction"]),
             row["free"],
         )
         for row in rows
@@ -154,7 +154,8 @@ async def free_lots(
 
 
 @lru_cache(maxsize=1024)
-def _restriction(text: str | None) -> Restriction:
+def restriction_of(text: str | None) -> Restriction:
+    """Read what is stored of a lot's terms."""
     # The same few donors' terms are on thousands of lots.
     if text is None:
         return UNRESTRICTED

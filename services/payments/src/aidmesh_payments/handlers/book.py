@@ -9,6 +9,7 @@ from aidmesh_chassis.envelope import Received
 from aidmesh_contracts.base import Event
 from aidmesh_contracts.ids import (
     AllotmentId,
+    CommitmentId,
     GrantId,
     NeedId,
     RebalancingId,
@@ -19,8 +20,9 @@ from aidmesh_contracts.payments import AllotmentChangedV1, AllotmentReturnedV1, 
 from aidmesh_payments.domain import ledger, rebalancing
 from aidmesh_payments.domain.allotments import Allotment
 from aidmesh_payments.domain.choosing import Purse
+from aidmesh_payments.domain.commitments import Commitment
 from aidmesh_payments.domain.money import today_in_kyiv
-from aidmesh_payments.handlers import returning
+from aidmesh_payments.handlers import periods, returning
 from aidmesh_payments.handlers.locking import lock_grants_of
 from aidmesh_payments.handlers.office import Office
 from aidmesh_payments.store import allotments as store
@@ -49,6 +51,9 @@ class Book:
         self._after = dict(allotments)
         self._journals: list[ledger.Journal] = []
         self._grown: list[tuple[AllotmentId, int, NeedId | None, Cause]] = []
+        self._spent: dict[CommitmentId, Commitment] = {}
+        self._undone: set[CommitmentId] = set()
+        self._by_hand = False
 
     @classmethod
     async def open(cls, tx: Tx, office: Office, ids: Iterable[AllotmentId]) -> "Book":
@@ -110,6 +115,19 @@ class Book:
         """
         self._grown.append((allotment_id, amount_minor, freed_by, cause))
 
+    def spent(self, commitment: Commitment) -> None:
+        """Note that a need's money was spent; whether its grant is for that day is asked later."""
+        self._spent[commitment.id] = commitment
+
+    def undone(self, commitment_id: CommitmentId) -> None:
+        """Note that a spending was reversed."""
+        self._spent.pop(commitment_id, None)
+        self._undone.add(commitment_id)
+
+    def by_hand(self) -> None:
+        """A person says where money is booked, and why: nobody is asked about its day again."""
+        self._by_hand = True
+
     def all_grew(self) -> None:
         """Note that what is free of every allotment here can be held again."""
         for allotment in self._after.values():
@@ -135,6 +153,8 @@ class Book:
             self._after[each.id] = self._before[each.id] = each
         await ledger_store.post(self.tx.conn, self._journals)
         self._journals.clear()
+        if not self._by_hand:
+            await periods.question(self.tx.conn, list(self._spent.values()), self._undone)
         await self._tell_growth()
 
     async def give_back(

@@ -133,6 +133,7 @@ async def settle_discrepancy(
         await store.begin_facts(tx.conn, [need_id])
     wanted = [] if allotment_id is None else [allotment_id]
     book = await Book.open(tx, office, wanted)
+    book.by_hand()
     found = await discrepancies.lock_discrepancy(tx.conn, discrepancy_id)
     if found is None or (allotment_id is not None and allotment_id not in book):
         raise Problem(NOT_FOUND)
@@ -148,8 +149,8 @@ async def _book_late(
     book: Book, odd: discrepancies.Discrepancy, allotment_id: AllotmentId
 ) -> CommitmentId | None:
     """Book it; returns what bears it beside the commitment that it is about."""
-    if odd.about == "withdrawn_after_export":
-        # The payout itself tells what became of the money.
+    if odd.about in ("withdrawn_after_export", "outside_period"):
+        # The payout itself tells what became of the money; or it is booked, and was spent.
         raise problem("wrong-state")
     allotment = book[allotment_id]
     if allotment.currency != odd.currency:

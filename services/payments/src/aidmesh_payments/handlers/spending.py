@@ -45,6 +45,7 @@ def tell_spent(
         )
     )
     if commitment.need_id is not None:
+        book.spent(commitment)
         event = _spent_event(commitment, commitment.spent_on, payout_id, fulfils=fulfils)
         book.tx.emit(event, cause=cause)
 
@@ -125,6 +126,7 @@ def reverse_spending(
         )
     )
     if commitment.need_id is not None:
+        book.undone(commitment.id)
         tell_reversed(book, commitment, reason, fulfils=fulfils, cause=cause)
     return rules.unspend(commitment)
 

@@ -275,6 +275,22 @@ async def programmes(
     }
 
 
+async def restrictions(
+    conn: asyncpg.Connection, ids: Iterable[AllotmentId]
+) -> dict[AllotmentId, Restriction]:
+    """What the grant of each allotment allows."""
+    rows = await conn.fetch(
+        """
+        SELECT a.id, t.restriction FROM allotment a JOIN grant_terms t ON t.grant_id = a.grant_id
+        WHERE a.id = ANY($1::uuid[])
+        """,
+        list(set(ids)),
+    )
+    return {
+        AllotmentId(row["id"]): Restriction.model_validate_json(row["restriction"]) for row in rows
+    }
+
+
 async def past_validity(conn: asyncpg.Connection, today: date, limit: int) -> list[AllotmentId]:
     """Return active allotments whose last day is over."""
     rows = await conn.fetch(

@@ -130,6 +130,21 @@ async def close_facts(conn: asyncpg.Connection, need_ids: Iterable[NeedId], note
     )
 
 
+async def close_periods(
+    conn: asyncpg.Connection, commitment_ids: Iterable[CommitmentId], note: str
+) -> None:
+    """Close what was spent outside its grant's period and is not spent any more."""
+    await conn.execute(
+        """
+        UPDATE discrepancy SET settled_at = now(), note = $2
+        WHERE commitment_id = ANY($1::uuid[]) AND about = 'outside_period'
+          AND settled_at IS NULL
+        """,
+        list(set(commitment_ids)),
+        note,
+    )
+
+
 async def close_withdrawn(
     conn: asyncpg.Connection, commitment_ids: Iterable[CommitmentId], note: str
 ) -> None:
