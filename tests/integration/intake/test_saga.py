@@ -283,6 +283,15 @@ async def test_aid_already_given_is_never_refused(world: World) -> None:
         events = await world.published()
         assert only(events, AidGivenV1)[0].stock[0].quantity == 1
         assert only(events, NeedFulfilledV1)[0].served_on.isoformat() == "2024-03-01"
+    for kind, amount_minor in (("rent_support", 7_000_000), ("counseling_paid", 90_000)):
+        need = {"kind": kind, "amount_minor": amount_minor}  # more than is approved, or its price
+        body = {"person": {"client_code": "given-2", "area": KYIV}, "needs": [need]}
+        await world.post("/v1/requests", body, status=422)
+        need |= {"given": True, "served_on": "2024-03-01"}
+        await world.post("/v1/requests", body, status=201)
+        (given,) = only(await world.published(), AidGivenV1)
+        assert given.money is not None
+        assert given.money.amount_minor == amount_minor
 
 
 async def test_outreach_counts_heads(world: World) -> None:

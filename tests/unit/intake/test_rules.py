@@ -60,11 +60,28 @@ def test_the_price_is_that_of_the_day(day: date, quantity: int) -> None:
     assert [line.quantity for line in parcels.stock] == [10 * quantity, 5 * quantity]
 
 
+@given(st.integers(1, 10**15))
+def test_aid_that_was_given_cost_what_it_cost(amount_minor: int) -> None:
+    for code in ("counseling_paid", "financial_aid", "rent_support", "shelter_outside"):
+        ask = ask_of(KINDS[code], 1, DAY, amount_minor=amount_minor, given=True)
+        assert ask.money is not None
+        assert ask.money.amount_minor == amount_minor
+    units = ask_of(KINDS["financial_aid"], 14, DAY, given=True)
+    assert units.money is not None
+    assert units.money.amount_minor == 14 * 360_000
+    with pytest.raises(AskError, match="out_of_range"):
+        ask_of(KINDS["rent_support"], 1, DAY, amount_minor=10**15 + 1, given=True)
+    with pytest.raises(AskError, match="not_of_this_kind"):
+        ask_of(KINDS["food_parcel"], 1, DAY, amount_minor=amount_minor, given=True)
+
+
 def test_asks_that_do_not_fit_their_kind() -> None:
     with pytest.raises(AskError, match="price_is_fixed"):
         ask_of(KINDS["counseling_paid"], 1, DAY, amount_minor=5)
     with pytest.raises(AskError, match="out_of_range"):
         ask_of(KINDS["financial_aid"], 1, DAY, amount_minor=10**9)
+    with pytest.raises(AskError, match="out_of_range"):
+        ask_of(KINDS["financial_aid"], 14, DAY)
     with pytest.raises(AskError, match="not_after_from_on"):
         ask_of(KINDS["shelter_night"], 1, DAY, to_on=DAY)
     with pytest.raises(AskError, match="not_of_this_kind"):

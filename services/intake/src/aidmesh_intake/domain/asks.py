@@ -10,6 +10,8 @@ from aidmesh_contracts.values import Area, BlockedBy, CapacityDemand, MoneyDeman
 from aidmesh_intake.domain.kinds import CapacityTake, Kind, MoneyTake
 
 QUANTITY_MAX: Final = 100_000
+AMOUNT_MINOR_MAX: Final = 10**15
+"""What is more was mistyped, whatever it is for."""
 
 
 class Ask(BaseModel):
@@ -105,6 +107,7 @@ def ask_of(
     today: date | None = None,
     amount_minor: int | None = None,
     features: tuple[str, ...] = (),
+    given: bool = False,
 ) -> Ask:
     """What `quantity` units of a kind take.
 
@@ -116,6 +119,7 @@ def ask_of(
         needed_by: the last day on which a place is of use.
         today: days that were given and lie before it altogether are meant as they are written.
         amount_minor: the whole amount, where the kind lets a request name it.
+        given: it is aid that was given: it cost what it cost.
 
     Raises:
         AskError: something was given that the kind does not take, or that is out of its bounds.
@@ -135,7 +139,7 @@ def ask_of(
             StockDemand(item=take.item, quantity=take.quantity * quantity) for take in kind.stock
         ),
         capacity=place,
-        money=_cost(kind, quantity, planned_on, amount_minor, place),
+        money=_cost(kind, quantity, planned_on, amount_minor, place, given=given),
         days=None
         if kind.capacity is None or to_on is not None or (place is not None and place.as_written)
         else kind.capacity.days,
@@ -183,6 +187,8 @@ def _cost(
     planned_on: date,
     amount_minor: int | None,
     place: CapacityDemand | None,
+    *,
+    given: bool,
 ) -> MoneyDemand | None:
     take = kind.money
     if take is None:
@@ -194,12 +200,13 @@ def _cost(
     if take.per == "night" and place is not None:
         total, night_minor = total * _nights(take, place), price.amount_minor
     if amount_minor is not None:
-        if not take.amount_given:
+        if not (take.amount_given or given):
             raise AskError("amount_minor", "price_is_fixed")
         total, night_minor = amount_minor, None
     # A long stay costs what it costs; whether that is approved by itself is another question.
-    bounded = amount_minor is not None or take.per == "unit"
-    if total <= 0 or (bounded and total > (take.amount_minor_max or total)):
+    bounded = not given and (amount_minor is not None or take.per == "unit")
+    limit = take.amount_minor_max if bounded else None
+    if not 0 < total <= (limit or AMOUNT_MINOR_MAX):
         raise AskError("amount_minor", "out_of_range")
     return MoneyDemand(
         amount_minor=total,

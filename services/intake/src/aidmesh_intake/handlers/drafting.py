@@ -82,6 +82,7 @@ def draft_need(
         today=today,
         amount_minor=wanted.amount_minor,
         features=wanted.features,
+        given=served_on is not None,
     )
     if wanted.payee is not None and (ask.money is None or ask.money.by != "payout"):
         raise AskError("payee", "not_of_this_kind")
