@@ -106,6 +106,29 @@ async def test_one_code_is_one_person(world: World) -> None:
     assert only(await world.published(), ContactSealedV1) == []
 
 
+async def test_one_code_is_one_household_however_it_is_spelt(world: World) -> None:
+    head = "row_id,client_code,kind,area,asked_on,household_code,for_household"
+    file = f"""{head}
+1,a,food_parcel,UA80,2024-02-03,Home-1,true
+2,b,hygiene_kit,UA80,2024-02-03,home-1,true
+3,c,hygiene_kit,UA80,2024-02-03,HOME-1,
+4,d,hygiene_kit,UA80,2024-02-03,home-2,
+"""
+    done = await send(world, file)
+    assert (done["state"], done["accepted"], done["rejected"]) == ("done", 4, 0)
+    rows = (await world.get("/v1/needs"))["needs"]
+    (home,) = {row["household_id"] for row in rows if row["for_whom"] == "household"}
+    async with world.db.read() as conn:
+        members = await conn.fetchval("SELECT count(*) FROM person WHERE household_id = $1", home)
+        assert (members, await conn.fetchval("SELECT count(*) FROM household")) == (3, 2)
+    # The next file finds it, too.
+    done = await send(world, f"{head}\n5,e,food_parcel,UA80,2024-02-04,hOME-1,")
+    assert (done["state"], done["accepted"]) == ("done", 1)
+    async with world.db.read() as conn:
+        members = await conn.fetchval("SELECT count(*) FROM person WHERE household_id = $1", home)
+        assert members == 4
+
+
 async def test_facts_headcounts_payees_and_limits(world: World) -> None:
     head = "row_id,client_code,kind,area,asked_on,quantity,headcount,given,served_on"
     head += ",payee_mechanism,payee_name,payee_iban,place_area"

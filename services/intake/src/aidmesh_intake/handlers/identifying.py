@@ -230,11 +230,12 @@ async def _households(
             code = draft.person.household_code
             if code not in codes:
                 codes[code] = vault.lookup(code, HOUSEHOLD_CODE)
-                areas[codes[code]] = draft.person.area
+                # Two spellings may be one code; who names it first says where it is.
+                areas.setdefault(codes[code], draft.person.area)
     found = await person_store.households_by_codes(
         tx.conn, {lookup: uuid4() for lookup in codes.values()}, areas, homes
     )
-    if len(found) < len(codes):
+    if found.keys() != set(codes.values()):
         # One of them was erased this very moment: asked again, its code is free for a new one.
         raise Problem(CONFLICT, field="household_code")
     return {code: found[lookup] for code, lookup in codes.items()}
