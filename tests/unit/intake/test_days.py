@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aidmesh_contracts.intake import NeedApprovedV1, NeedClosedV1
-from aidmesh_contracts.inventory import ReservationRefusedV1
+from aidmesh_contracts.ids import ReservationId
+from aidmesh_contracts.intake import NeedApprovedV1, NeedClosedV1, NeedWithdrawnV1
+from aidmesh_contracts.inventory import ReservationRefusedV1, ReservationReleasedV1
 from aidmesh_contracts.payments import CommitmentRefusedV1
 from aidmesh_contracts.values import BlockedBy, CapacityDemand
 from aidmesh_intake.catalogue import packaged
@@ -19,8 +20,9 @@ from aidmesh_intake.domain.commands import approve, ask_anew, is_past
 from aidmesh_intake.domain.dates import PlannedAs
 from aidmesh_intake.domain.drafts import NeedDraft
 from aidmesh_intake.domain.kinds import ForWhom, Kind
-from aidmesh_intake.domain.need import Decision, Need, State, Wait
+from aidmesh_intake.domain.need import Decision, Leg, Need, State, Wait
 from aidmesh_intake.domain.saga import decide
+from aidmesh_intake.domain.steps import TOLD_TO_COME
 from aidmesh_intake.handlers.drafting import Wanted, draft_need
 from unit.intake.builders import CASH, DAY, NOW, need
 
@@ -266,3 +268,34 @@ def test_only_days_gone_by_are_written_or_asked() -> None:
     assert drafted("food_parcel", planned_on=DAY).planned_as is PlannedAs.COMING
     assert drafted("food_parcel", DAY).planned_as is PlannedAs.COMING
     assert drafted("food_parcel", later(-1), needed_by=later(1)).planned_as is PlannedAs.COMING
+
+
+@given(st.integers(0, 20), st.integers(0, 30), st.booleans(), st.booleans())
+def test_no_attempt_begins_anew_after_the_needs_own_last_day(
+    useful: int, gone: int, by_hours: bool, relocated: bool
+) -> None:
+    now = NOW + timedelta(days=gone, hours=2 if by_hours else 0)
+    until = NOW + timedelta(days=useful, hours=1) if by_hours else None
+    wanted = replace(need(), needed_by=later(useful), needed_until=until)
+    asked = approve(wanted, NOW).need
+    if relocated:
+        answer = ReservationReleasedV1(
+            reservation_id=ReservationId(UUID(int=4)),
+            need_id=asked.id,
+            attempt_no=1,
+            cause="relocated",
+        )
+        ready = replace(asked, state=State.READY, supply=Leg.FIRM, told_at=NOW)
+        anew = decide(ready, answer, now)
+        assert anew.need.attention == TOLD_TO_COME
+    else:
+        anew = ask_anew(asked, now)
+    is_over = gone > useful or (by_hours and gone == useful)
+    begun = [each for each in anew.events if isinstance(each, NeedApprovedV1)]
+    withdrawn = [each.reason for each in anew.events if isinstance(each, NeedWithdrawnV1)]
+    closed = [each.reason for each in anew.events if isinstance(each, NeedClosedV1)]
+    if is_over:
+        assert (anew.need.state, anew.need.reason) == (State.EXPIRED, "last_day_passed")
+        assert (begun, withdrawn, closed) == ([], ["expired"], ["last_day_passed"])
+    else:
+        assert (anew.need.state, len(begun), closed) == (State.APPROVED, 1, [])

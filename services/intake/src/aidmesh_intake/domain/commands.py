@@ -70,9 +70,11 @@ def approve(
 
 
 def ask_anew(need: Need, now: datetime) -> Decision:
-    """End an attempt that was not answered in time and start the next."""
+    """End an attempt that was not answered in time and start the next, if it is still of use."""
     if need.state not in (State.APPROVED, State.HELD):
         raise NotAllowed("no_attempt_is_running")
+    if is_over(need, now):
+        return end(need, State.EXPIRED, "last_day_passed")
     over = withdrawal(need, "hold_expired")
     asked, approved = begin_attempt(need, now)
     assert approved is not None, "a need that takes nothing is ready at once"

@@ -37,6 +37,7 @@ from aidmesh_intake.domain.steps import (
     TOLD_TO_COME,
     begin_attempt,
     close,
+    is_over,
     moved,
     progress,
     told,
@@ -248,11 +249,7 @@ def _released(
     if not _is_current(need, answer.attempt_no):
         return Decision(need)
     if answer.cause == "relocated":
-        asked, approved = begin_attempt(need, now)
-        assert approved is not None, "whoever released something owed it"
-        if need.told_at is not None and need.attention is None:
-            asked = replace(asked, attention=TOLD_TO_COME, settled=None)
-        return moved(need, asked, "relocated", *_ending(need, side, "refused"), approved)
+        return _relocated(need, side, now)
     if answer.cause == "returned":
         # The bank sent the money back: the payee's details are wrong, which no waiting mends.
         back = replace(
@@ -280,6 +277,21 @@ def _released(
         retry_at=_retry_at(need, now),
     )
     return moved(need, waiting, "hold_expired", *ending, event)
+
+
+def _relocated(need: Need, side: _Side, now: datetime) -> Decision:
+    """Ask anew for what is not there any more, if it is still of use."""
+    over = is_over(need, now)
+    if over:
+        after, news = close(need, State.EXPIRED, "last_day_passed")
+    else:
+        after, approved = begin_attempt(need, now)
+        assert approved is not None, "whoever released something owed it"
+        news = approved
+    if need.told_at is not None and need.attention is None:
+        after = replace(after, attention=TOLD_TO_COME, settled=None)
+    note, reason = ("expired", "expired") if over else ("relocated", "refused")
+    return moved(need, after, note, *_ending(need, side, reason), news)
 
 
 def _ending(need: Need, side: _Side, reason: str) -> tuple[Event, ...]:
