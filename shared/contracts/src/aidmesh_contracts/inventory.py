@@ -178,7 +178,7 @@ class StaySettledV1(
 
 
 class SupplyGrewV1(Event, type="inventory.supply.grew.v1", stream=Stream.LOCAL, key="site_id"):
-    """More can be had of something; wakes no more needs than `quantity` serves.
+    """More can be had of something; wakes whom `quantity` serves, and who may use what is left.
 
     Attributes:
         quantity: by how much free stock, beds or slot seats grew.

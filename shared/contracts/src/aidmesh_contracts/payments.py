@@ -120,7 +120,7 @@ class CommitmentReversedV1(
 
 
 class FundsGrewV1(Event, type="payments.funds.grew.v1", stream=Stream.LOCAL, key="allotment_id"):
-    """More money can be held from an allotment; wakes no more needs than it serves.
+    """More money can be held; wakes whom it serves, and who may use what is left of it.
 
     Attributes:
         programmes: whom it may serve, None for all.
