@@ -1,6 +1,7 @@
 """Money that was spent on a day that its grant is not for: recorded, and a person looks."""
 
-from datetime import date
+from datetime import UTC, date, datetime
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -10,8 +11,10 @@ from aidmesh_chassis.problems import Problem
 from aidmesh_contracts.ids import AllotmentId, NeedId, ReservationId, SiteId
 from aidmesh_contracts.intake import NeedWithdrawnV1
 from aidmesh_contracts.inventory import ReservationIssuedV1, ReservationReversedV1
-from aidmesh_contracts.payments import CommitmentMadeV1, CommitmentSpentV1
+from aidmesh_contracts.payments import CommitmentMadeV1, CommitmentSpentV1, FundsGrewV1
 from aidmesh_contracts.restriction import Restriction
+from aidmesh_payments.domain.money import today_in_kyiv
+from aidmesh_payments.handlers import sweeps
 from aidmesh_payments.handlers.commitments import settle_discrepancy
 from aidmesh_payments.handlers.payouts import Step
 from integration.payments.offices import CHECKER, MAKER, Desk, approved, confirmed
@@ -102,6 +105,30 @@ async def test_a_service_after_the_grants_period_is_paid_and_asked_about(desk: D
     odd = (await questions(desk))[-1]
     assert (odd["is_open"], odd["note"]) == (False, "the donor agreed")
     await desk.check()
+
+
+async def test_who_waits_is_woken_on_the_day_a_grant_begins(desk: Desk) -> None:
+    today = today_in_kyiv(datetime.now(UTC))
+    begin = partial(sweeps.begin_periods, desk.office)
+
+    async def starts(on: date) -> None:
+        await desk.execute(
+            "UPDATE grant_terms SET restriction = jsonb_set(restriction, '{valid_from}', $1::jsonb)"
+            " WHERE restriction ->> 'valid_from' > '2030-01-01'",
+            f'"{on}"',
+        )
+
+    await desk.purse(7_000)
+    coming = await desk.purse(5_000, restriction=Restriction(valid_from=date(2040, 1, 1)))
+    await desk.told()
+    assert await desk.run(begin) == 0
+    assert await desk.told() == []
+    await starts(today)
+    assert await desk.run(begin) == 1
+    (grew,) = await desk.told_of(FundsGrewV1)
+    assert (grew.allotment_id, grew.amount_minor, grew.freed_by) == (coming, 5_000, None)
+    assert await desk.run(begin) == 0
+    assert await desk.told() == []
 
 
 @pytest.mark.parametrize(("on", "asked"), [(IN_TIME, []), (TOO_LATE, ["outside_period"])])

@@ -65,6 +65,7 @@ def build(settings: Settings | None = None) -> Service:
                 when_abreast=True,
             ),
             Sweep("told_allotments", 1.0, partial(book.tell_allotments, office), book.TOLD_MAX),
+            Sweep("begun_grants", 60.0, partial(sweeps.begin_periods, office)),
             Sweep("ended_allotments", 60.0, partial(sweeps.end_validity, office), sweeps.LIMIT),
             Sweep(
                 "signed_rebalancings",

@@ -93,6 +93,16 @@ async def end_validity(office: Office, tx: Tx) -> int:
     return len(ids)
 
 
+async def begin_periods(office: Office, tx: Tx) -> int:
+    """Wake who waits for money that may be used from today on: it came in before, for nobody."""
+    ids = await allotment_store.begun(tx.conn, today_in_kyiv(tx.now), LIMIT)
+    if ids:
+        book = await Book.open(tx, office, ids)
+        book.all_grew()
+        await book.close()
+    return len(ids)
+
+
 async def forget_payees(tx: Tx) -> int:
     """Delete what is kept of erased people and is no payment record, or not any more."""
     return await payees.forget_all(tx)

@@ -304,6 +304,33 @@ async def past_validity(conn: asyncpg.Connection, today: date, limit: int) -> li
     return [AllotmentId(row["id"]) for row in rows]
 
 
+async def begun(conn: asyncpg.Connection, today: date, limit: int) -> list[AllotmentId]:
+    """Return active allotments whose grant's period has begun since this was asked last; once."""
+    await conn.execute(
+        """
+        INSERT INTO grant_to_come (grant_id)
+        SELECT grant_id FROM grant_terms WHERE (restriction ->> 'valid_from')::date > $1
+        ORDER BY grant_id ON CONFLICT DO NOTHING
+        """,
+        today,
+    )
+    rows = await conn.fetch(
+        """
+        WITH begun AS (
+            SELECT c.grant_id FROM grant_to_come c JOIN grant_terms t ON t.grant_id = c.grant_id
+            WHERE t.status = 'active'
+              AND COALESCE((t.restriction ->> 'valid_from')::date <= $1, true)
+            ORDER BY c.grant_id LIMIT $2 FOR UPDATE OF c),
+        gone AS (DELETE FROM grant_to_come c USING begun b WHERE c.grant_id = b.grant_id)
+        SELECT a.id FROM allotment a JOIN begun b ON b.grant_id = a.grant_id
+        WHERE a.status = 'active' ORDER BY a.id
+        """,
+        today,
+        limit,
+    )
+    return [AllotmentId(row["id"]) for row in rows]
+
+
 async def keep_elsewhere(conn: asyncpg.Connection, states: Sequence[AllotmentChangedV1]) -> None:
     """Keep other regions' states; the highest version wins, whatever comes last.
 
