@@ -1,7 +1,7 @@
 """Goods from receipt to handover, on a real database."""
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import UTC, date, datetime, timedelta
 from uuid import UUID, uuid4
 
 from aidmesh_chassis.db import Tx
@@ -21,6 +21,7 @@ from aidmesh_contracts.inventory import (
 from aidmesh_contracts.payments import PurchaseOrderedV1
 from aidmesh_contracts.restriction import Restriction
 from aidmesh_contracts.values import StockDemand
+from aidmesh_inventory.domain.days import day_of
 from aidmesh_inventory.handlers import adjustments, changes, receipts, sweeps
 from aidmesh_inventory.handlers.adjustments import Adjustment
 from aidmesh_inventory.handlers.receipts import Line, Receipt
@@ -218,6 +219,28 @@ async def test_what_was_handed_over_out_of_date_is_a_discrepancy(world: World) -
     await world.run(changes.tell_stock)
     last = (await world.emitted(StockChangedV1))[-1]
     assert (last.on_hand, last.free) == (1, 0)
+    await world.books_are_right()
+
+
+async def test_who_waits_is_woken_on_the_day_from_which_goods_may_be_given(world: World) -> None:
+    site_id = await world.site()
+    await world.item()
+    await world.stock(site_id, 4)
+    coming = Restriction(valid_from=date(2999, 1, 1))
+    lot_id = await world.stock(site_id, 3, restriction=coming)
+    before = len(await world.emitted(SupplyGrewV1))
+    assert await world.run(sweeps.begin_periods) == 0
+    await world.execute(
+        "UPDATE lot SET restriction = jsonb_set(restriction, '{valid_from}', to_jsonb($2::text))"
+        " WHERE id = $1",
+        lot_id,
+        day_of(datetime.now(UTC)).isoformat(),
+    )
+    assert await world.run(sweeps.begin_periods) == 1
+    (grew,) = (await world.emitted(SupplyGrewV1))[before:]
+    assert (grew.code, grew.site_id, grew.quantity, grew.freed_by) == ("parcel", site_id, 3, None)
+    assert await world.run(sweeps.begin_periods) == 0
+    assert len(await world.emitted(SupplyGrewV1)) == before + 1
     await world.books_are_right()
 
 

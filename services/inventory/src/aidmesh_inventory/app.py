@@ -102,6 +102,7 @@ def build(settings: Settings | None = None) -> Service:
             ),
             Sweep("no_shows", 10.0, sweeps.release_no_shows, limit=sweeps.LIMIT, when_abreast=True),
             Sweep("check_outs", 60.0, sweeps.check_out_overdue, limit=sweeps.LIMIT),
+            Sweep("begun_periods", 60.0, sweeps.begin_periods, limit=sweeps.LIMIT),
             Sweep("expired_lots", 300.0, sweeps.expire_lots, limit=sweeps.LIMIT),
             Sweep(
                 "asks_by_rule",

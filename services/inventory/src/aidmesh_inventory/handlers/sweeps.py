@@ -4,7 +4,7 @@ from aidmesh_chassis.db import Tx
 from aidmesh_inventory.domain.days import check_outs_due, day_of
 from aidmesh_inventory.handlers import downtime
 from aidmesh_inventory.handlers.changes import StockChanges
-from aidmesh_inventory.handlers.release import emit_grew, lock_for, release
+from aidmesh_inventory.handlers.release import Grown, emit_grew, lock_for, release
 from aidmesh_inventory.handlers.stays import check_out
 from aidmesh_inventory.store import (
     capacity,
@@ -79,6 +79,21 @@ async def tell_slots(tx: Tx) -> int:
             emit_grew(tx, "slot", code, places[site_id], free, at, on=day, is_total=True)
     await capacity.set_told(tx.conn, keys, today)
     return len(keys)
+
+
+async def begin_periods(tx: Tx) -> int:
+    """Wake who waits for goods that may be given from today on: they came in before, for nobody."""
+    found = await lots.begun(tx.conn, day_of(tx.now), LIMIT)
+    if not found:
+        return 0
+    at = await stock.lock(tx.conn, {(site_id, item) for _, item, site_id in found})
+    states = await stock.lot_states(tx.conn, [lot_id for lot_id, _, _ in found])
+    grown = Grown(await sites.areas_of(tx.conn, [site_id for _, _, site_id in found]), at)
+    for lot in states.values():
+        if lot.status == "available" and lot.free:
+            grown.add("stock", lot.item, lot.site_id, lot.free, None)
+    grown.emit(tx)
+    return len(found)
 
 
 async def expire_lots(tx: Tx) -> int:

@@ -118,6 +118,32 @@ async def holders(conn: asyncpg.Connection, lot_ids: Collection[UUID], limit: in
     return [row["id"] for row in rows]
 
 
+async def begun(conn: asyncpg.Connection, today: date, limit: int) -> list[tuple[UUID, str, UUID]]:
+    """Lots whose grant's period has begun since this was asked last, once: id, item and site."""
+    await conn.execute(
+        """
+        INSERT INTO lot_to_come (lot_id)
+        SELECT id FROM lot
+        WHERE on_hand > 0 AND restriction ->> 'valid_from' > $1
+        ORDER BY id ON CONFLICT DO NOTHING
+        """,
+        today.isoformat(),  # as it is in the JSON, so that an index finds them
+    )
+    rows = await conn.fetch(
+        """
+        WITH begun AS (
+            SELECT c.lot_id, l.item, l.site_id FROM lot_to_come c JOIN lot l ON l.id = c.lot_id
+            WHERE COALESCE((l.restriction ->> 'valid_from')::date <= $1, true)
+            ORDER BY c.lot_id LIMIT $2 FOR UPDATE OF c)
+        DELETE FROM lot_to_come c USING begun b WHERE c.lot_id = b.lot_id
+        RETURNING b.lot_id, b.item, b.site_id
+        """,
+        today,
+        limit,
+    )
+    return [(row["lot_id"], row["item"], row["site_id"]) for row in rows]
+
+
 async def page(
     conn: asyncpg.Connection,
     *,
