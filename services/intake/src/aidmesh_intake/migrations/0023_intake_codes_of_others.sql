@@ -1,5 +1,5 @@
 -- Persons who were referred here are not found by the code of the region that referred them.
--- depends: 0021_intake_visit
+-- depends: 0022_intake_planned_as
 
 -- migrate: apply
 

@@ -1,5 +1,5 @@
 -- Goods that were set aside and may not be given any more are given up for others.
--- depends: 0025_inventory_whole_days
+-- depends: 0026_inventory_periods
 
 -- migrate: apply
 
