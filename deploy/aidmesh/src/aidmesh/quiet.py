@@ -13,6 +13,7 @@ from nats.aio.client import Client
 from aidmesh.credentials import seed_file
 from aidmesh.meshfile import WITH_DATABASE, MeshFile, RegionEntry
 from aidmesh.topology.rights import READER
+from aidmesh_chassis import ending
 from aidmesh_contracts.consumers import CONSUMERS
 from aidmesh_contracts.streams import Stream
 
@@ -104,7 +105,7 @@ async def probing(mesh: MeshFile) -> AsyncIterator[list[RegionProbe]]:
                 nkeys_seed=str(seed_file(entry.keys, READER)),
                 connect_timeout=5,
             )
-            stack.push_async_callback(client.close)
+            stack.push_async_callback(ending.close, client)
             connections = await _connect_databases(entry, stack)
             probes.append(RegionProbe(name, entry, client, connections, mesh.peers(name)))
         yield probes

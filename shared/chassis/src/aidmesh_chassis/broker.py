@@ -17,6 +17,7 @@ from nats.aio.msg import Msg
 from nats.errors import Error
 from nats.js.api import ConsumerConfig
 
+from aidmesh_chassis import ending
 from aidmesh_chassis.consuming import Inlet
 from aidmesh_chassis.ending import goes_on
 from aidmesh_chassis.logs import get_logger
@@ -233,4 +234,4 @@ class Broker:
         except (TimeoutError, OSError, Error, ExceptionGroup) as error:  # one per subscriber
             log.warning("broker.cut", cause=type(error).__name__)
             if self._client is not None:
-                await self._client.close()
+                await ending.close(self._client)

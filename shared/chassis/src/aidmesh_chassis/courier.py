@@ -17,7 +17,7 @@ from uuid import UUID
 from nats.aio.client import Client
 from nats.errors import Error
 
-from aidmesh_chassis import handoff
+from aidmesh_chassis import ending, handoff
 from aidmesh_chassis.bell import Bell
 from aidmesh_chassis.db import Database
 from aidmesh_chassis.ending import goes_on
@@ -102,7 +102,7 @@ class Courier:
         finally:
             try:
                 async with asyncio.timeout(CONNECT_S_MAX):
-                    await self._client.close()
+                    await ending.close(self._client)
             except (OSError, TimeoutError, Error):
                 log.debug("courier.close_failed")
 

@@ -1,6 +1,21 @@
-"""Loops that end when they are told to."""
+"""Work that ends when it is told to, and not before."""
 
 import asyncio
+from collections.abc import Awaitable
+from typing import Protocol, TypeVar
+
+T = TypeVar("T")
+
+
+class CutOffError(RuntimeError):
+    """Work was cut off though nobody cancelled it."""
+
+
+class Closable(Protocol):
+    """A connection, as nats-py has them."""
+
+    async def close(self) -> None:
+        """Close it."""
 
 
 def goes_on() -> bool:
@@ -22,3 +37,35 @@ def check() -> None:
     """
     if not goes_on():
         raise asyncio.CancelledError
+
+
+async def lasting(work: Awaitable[T]) -> T:
+    """Await work that ends by itself, or by being cancelled, and by nothing else.
+
+    Out of a library may come the cancellation of a future that it shares among its tasks. A group
+    of tasks would take that for an end that somebody asked for, and go on without this one.
+
+    Raises:
+        CutOffError: that happened.
+    """
+    try:
+        return await work
+    except asyncio.CancelledError as error:
+        if goes_on():
+            raise CutOffError("cut off, and nobody asked for it") from error
+        raise
+
+
+async def close(client: Closable) -> None:
+    """Close a connection to NATS.
+
+    While it connects anew, closing cancels what nats-py itself waits for next: the end of the old
+    transport. That is no cancellation of whoever closes.
+
+    Raises:
+        asyncio.CancelledError: the current task was cancelled.
+    """
+    try:
+        await client.close()
+    except asyncio.CancelledError:
+        check()

@@ -15,7 +15,7 @@ from aidmesh_chassis.consuming import Inlet
 from aidmesh_chassis.courier import Courier
 from aidmesh_chassis.db import Database, migrations_of
 from aidmesh_chassis.durables import DurableDiffers, DurableMissing, Durables
-from aidmesh_chassis.ending import goes_on
+from aidmesh_chassis.ending import goes_on, lasting
 from aidmesh_chassis.errors import OUTAGES, TRANSIENT
 from aidmesh_chassis.metrics import Levels, MessageNumbers, Metrics
 from aidmesh_chassis.peers import Peers, Trouble
@@ -103,11 +103,11 @@ class Running:
             service=self._service.name, **({"instance": instance} if instance else {})
         )
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(serve_http(self._service.app, self._service.settings))
+            tasks.create_task(lasting(serve_http(self._service.app, self._service.settings)))
             for name, task in self._service.tasks.items():
-                tasks.create_task(task(), name=name)
+                tasks.create_task(lasting(task()), name=name)
             if self._service.database is not None:
-                tasks.create_task(self._work(self._service.database))
+                tasks.create_task(lasting(self._work(self._service.database)))
 
     async def _work(self, database: Database) -> None:
         await self._wait_for_database(database)
@@ -122,21 +122,21 @@ class Running:
             ending.check()
             log.info("service.started", durables=self._durables.names)
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(relay.run())
+                tasks.create_task(lasting(relay.run()))
                 if any(each.answer is not None for each in self._service.subscriptions):
                     courier = Courier(database, self._service.settings, self._peers, self._spans)
                     database.on_handoff(courier.wake)
-                    tasks.create_task(courier.run())
-                tasks.create_task(self._watch_broker())
-                tasks.create_task(self._beat())
-                tasks.create_task(self._measure(database))
-                tasks.create_task(upkeep.keep_partitions(database))
-                tasks.create_task(upkeep.take_parked(self._inlets))
+                    tasks.create_task(lasting(courier.run()))
+                tasks.create_task(lasting(self._watch_broker()))
+                tasks.create_task(lasting(self._beat()))
+                tasks.create_task(lasting(self._measure(database)))
+                tasks.create_task(lasting(upkeep.keep_partitions(database)))
+                tasks.create_task(lasting(upkeep.take_parked(self._inlets)))
                 for sweep in (BLANK_PRIVATE, *self._service.sweeps):
                     work = upkeep.keep_sweeping(
                         database, sweep, lambda: self._is_abreast, self._spans
                     )
-                    tasks.create_task(work, name=sweep.name)
+                    tasks.create_task(lasting(work), name=sweep.name)
         finally:
             await self._broker.stop()
             await database.close()

@@ -25,6 +25,7 @@ from aidmesh.chaos.road import Road
 from aidmesh.chaos.supervisor import Supervisor
 from aidmesh.credentials import seed_file
 from aidmesh.meshfile import RegionEntry
+from aidmesh_chassis import ending
 
 APPEAR_S_MAX: Final = 20.0
 GONE_S_MAX: Final = 10.0
@@ -93,7 +94,7 @@ class Nemesis:
                 await asyncio.sleep(max(0.0, fault.at_s - self._now_s()))
                 injected = Injected(fault)
                 self.done.append(injected)
-                tasks.create_task(self._carry_out(injected))
+                tasks.create_task(ending.lasting(self._carry_out(injected)))
 
     def let_go(self) -> None:
         """Heal links and processes, however the run ended."""
@@ -276,7 +277,7 @@ async def _speaking_as(entry: RegionEntry, service: str) -> AsyncIterator[Client
         yield client
         await client.flush(timeout=LOCK_S_MAX)
     finally:
-        await client.close()
+        await ending.close(client)
     denied = [each for each in refused if "permissions violation" in each]
     if denied:
         raise NotRepeatedError(f"{service}: {denied[0]}")

@@ -79,7 +79,7 @@ async def connect_as(url: str, seed_file: Path, ca_file: Path | None = None) -> 
     except (OSError, TimeoutError, nats.errors.Error) as error:
         with suppress(TimeoutError):  # after a certificate that was refused it never ends
             async with asyncio.timeout(CLOSE_SECONDS_MAX):
-                await client.close()
+                await ending.close(client)
         raise ConnectionError(f"NATS does not answer at {url}; does the mesh run?") from error
     return client
 
@@ -157,16 +157,16 @@ class Warden:
             await self.gate.start()
             ending.check()
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._open_at_every_connection())
-                tasks.create_task(self._follow_links())
-                tasks.create_task(self._watch_logs())
-                tasks.create_task(self.watcher.run())
-                tasks.create_task(self._reporter.run())
+                tasks.create_task(ending.lasting(self._open_at_every_connection()))
+                tasks.create_task(ending.lasting(self._follow_links()))
+                tasks.create_task(ending.lasting(self._watch_logs()))
+                tasks.create_task(ending.lasting(self.watcher.run()))
+                tasks.create_task(ending.lasting(self._reporter.run()))
         finally:
             self.gate.close()
             try:
                 async with asyncio.timeout(STOP_SECONDS_MAX):
-                    await self._client.close()
+                    await ending.close(self._client)
             except (OSError, TimeoutError, nats.errors.Error):
                 log.debug("warden.close_failed", region=self._region)
 
@@ -205,7 +205,7 @@ class Warden:
                         body = json.dumps({"cid": connection_id}).encode()
                         await tell_server(client, server_id, "KICK", body)
         finally:
-            await client.close()
+            await ending.close(client)
 
     async def _watch_logs(self) -> None:
         """Look after a log that was lost while the connection stayed, until cancelled.
