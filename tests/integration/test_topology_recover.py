@@ -190,6 +190,23 @@ async def test_what_is_waited_for_in_vain_when_the_server_goes_is_begun_anew(
     assert len(begun) == 2
 
 
+async def test_a_log_that_is_lost_before_the_first_look_at_it_is_made_anew(
+    nats_region: NatsRegion,
+) -> None:
+    """The gate has just opened: nobody looked since, and there is nothing to compare with."""
+    admin = await nats_region.admin()
+    try:
+        await admin.jetstream().delete_stream("EVENTS")
+
+        async def is_there() -> bool:
+            return await JetStreamApi(admin).stream_info("EVENTS") is not None
+
+        await eventually(is_there, 60)
+        await eventually(lambda: nats_region.warden.gate.is_open, 60)
+    finally:
+        await admin.close()
+
+
 async def no_longer_lost(mesh: LinkedRegions, dsns: list[str]) -> dict[str, str]:
     client = await mesh.regions["kyiv"].admin()
     try:

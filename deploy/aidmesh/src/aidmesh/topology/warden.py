@@ -211,17 +211,23 @@ class Warden:
         """Look after a log that was lost while the connection stayed, until cancelled.
 
         Of a cluster other servers than ours may have lost their disks. What can be lost, is lost
-        when a log is made anew or gets another leader.
+        when a log is made anew or gets another leader; and between the gate's opening and the first
+        look, so that one checks as well.
         """
-        seen: list[object] = []
+        seen: dict[str, object] = {}
         while goes_on():
             await asyncio.sleep(LOGS_LOOK_S)
             try:
-                found = [_led(await self._api.stream_info(each.value)) for each in PREFIXES]
-                if found == seen or not self.gate.is_open:
-                    seen = found if self.gate.is_open else []
+                found = {
+                    each.value: _led(await self._api.stream_info(each.value)) for each in PREFIXES
+                }
+                if not self.gate.is_open:
+                    seen = {}
                     continue
-                lost = await check(self._api, self._outbox_dsns) if seen else {}
+                if found == seen:
+                    continue
+                lost = set(await check(self._api, self._outbox_dsns))
+                lost |= {name for name, led in found.items() if led is None}
                 seen = found
                 if lost:
                     log.error("stream.lost", region=self._region, streams=sorted(lost))
