@@ -210,6 +210,7 @@ class StockMachine(Machine):
             self.give_up()
         else:
             self.correct(lot_id, expiry=date(2026, 3, 3))
+            self.give_up(lot_id)
         self.books_hold()
         pieces = max(1, self.free - self.free_of(lot_id) + 1)
         need = approved(need_id=self.world.new_id(), quantity=pieces)
