@@ -39,6 +39,8 @@ def test_a_need_may_be_where_what_was_done_with_it_leads() -> None:
         (("refer",), {"ready", "waitlisted", "referred"}),
         (("settle",), {"fulfilled"}),
         (("cancel", "settle_order"), {"fulfilled"}),
+        (("settle", "cancel", "return_paid"), {"cancelled", "requested"}),
+        (("cancel", "issue", "undo"), {"cancelled", "requested"}),
         (("give_up",), {"ready", "waitlisted", "requested"}),
         (("give_up", "decide"), {"ready", "waitlisted"}),
         (("settle", "return_paid"), {"ready", "waitlisted"}),

@@ -158,6 +158,10 @@ BROKEN: list[tuple[str, Known, set[str]]] = [
     ("served and not fulfilled", changed(needs=needs(**{PARCEL: need("food_parcel", "held")})),
      {STATE}),
     ("a need nobody asked for", changed(needs=needs(other=need("travel", "requested"))), {STATE}),
+    ("expired on a day that goes on", changed(needs=needs(**{WAITS: need(
+        "hygiene_kit", "expired")})), {STATE}),
+    ("served, and expired all the same", changed(needs=needs(**{PARCEL: need(
+        "food_parcel", "expired", is_over=True)})), {STATE}),
     ("cancelled and alive", booked(lambda book: accept(book, "cancel", need=BED)), {STATE}),
     ("a referral is held for ever",
      changed(needs=needs(**{BED: need("shelter_night", "ready", pending=True, was_told=True)})),
@@ -207,6 +211,12 @@ def test_what_is_as_it_should_be_is_no_violation() -> None:
 )
 def test_what_is_broken_is_found(known: Known, promises: set[str]) -> None:
     assert found(known) == promises
+
+
+def test_whose_last_day_has_passed_may_have_expired() -> None:
+    over = need("hygiene_kit", "expired", is_over=True)
+
+    assert found(changed(needs=needs(**{WAITS: over}))) == set()
 
 
 def test_the_second_in_a_queue_waits_for_the_first() -> None:

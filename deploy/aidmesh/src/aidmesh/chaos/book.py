@@ -151,6 +151,9 @@ class History:
         """The states that it may be in once the mesh is quiet."""
         if self.is_served:
             return frozenset({"fulfilled"})
+        if self.cancelled and (self.paid or self.issues):
+            # Given before the word of it came, canceled, taken back: somebody decides anew.
+            return frozenset({"cancelled", "requested"})
         if self.cancelled:
             return frozenset({"cancelled"})
         if self.erased:

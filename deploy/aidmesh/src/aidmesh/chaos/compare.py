@@ -62,7 +62,7 @@ def needs_are_right(known: Known) -> Iterator[Violation]:
             yield Violation(
                 "accepted is present", history.region, f"need {need_id} is not there", (need_id,)
             )
-        elif need.state not in (allowed := _allowed(known, history)):
+        elif need.state not in (allowed := _allowed(known, history, is_over=need.is_over)):
             yield Violation(
                 promise,
                 history.region,
@@ -79,13 +79,15 @@ def needs_are_right(known: Known) -> Iterator[Violation]:
             yield Violation(promise, seen.region, f"nobody asked for need {need_id}", (need_id,))
 
 
-def _allowed(known: Known, history: History) -> frozenset[str]:
-    """As the book says; a rule that offers a need to another region writes nothing into it."""
-    if "waitlisted" in history.allowed or (history.erased and not history.is_served):
+def _allowed(known: Known, history: History, *, is_over: bool) -> frozenset[str]:
+    """As the book says, and what nobody writes into it: rules, and days that pass."""
+    allowed = history.allowed
+    is_open = "waitlisted" in allowed
+    if is_open or (history.erased and not history.is_served):
         seen = known.world[history.region]
         if history.need_id in seen.offered_by_rule:
-            return history.allowed | {"referred"}
-    return history.allowed
+            allowed |= {"referred"}
+    return allowed | {"expired"} if is_open and is_over else allowed
 
 
 def nobody_waits_for_what_is_free(known: Known) -> Iterator[Violation]:

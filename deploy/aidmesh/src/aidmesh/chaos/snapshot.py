@@ -20,6 +20,7 @@ class Need(NamedTuple):
         was_told: its timeline says that staff told the person.
         knows: the person knows of the running attempt.
         person_id: whose it is.
+        is_over: its last day has passed, as when a run goes on past midnight.
     """
 
     kind: str
@@ -35,6 +36,7 @@ class Need(NamedTuple):
     was_told: bool
     knows: bool
     person_id: UUID | None = None
+    is_over: bool = False
 
 
 class Reservation(NamedTuple):
@@ -293,7 +295,8 @@ _NEEDS = """
            blocked_quantity, first_on, last_on, (-priority, asked_on, queue_no),
            EXISTS (SELECT FROM need_event e
                    WHERE e.need_id = need.id AND e.note = 'told_in_person'),
-           told_at IS NOT NULL, person_id
+           told_at IS NOT NULL, person_id,
+           COALESCE(LEAST(needed_by, last_on) < (now() AT TIME ZONE 'Europe/Kyiv')::date, false)
     FROM need
 """
 _RESERVATIONS = """
