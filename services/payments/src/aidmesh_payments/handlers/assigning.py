@@ -167,7 +167,7 @@ async def take_outcomes(office: Office, tx: Tx, batch: Sequence[Received[PayoutO
         for row in saved
         if row.payout.state == "rejected" and touched[row.commitment_id].state == "released"
     ]
-    await discrepancies.close_withdrawn(tx.conn, unpaid, "rejected")
+    await discrepancies.close_of_spendings(tx.conn, "withdrawn_after_export", unpaid, "rejected")
     await book.close()
 
 

@@ -97,7 +97,9 @@ class _Round:
         await store.save(conn, self.given_up)
         await store.save(conn, self.saved)
         await discrepancies.open_discrepancies(conn, self.odd)
-        await discrepancies.close_withdrawn(conn, self.unpaid, "rejected")
+        await discrepancies.close_of_spendings(
+            conn, "withdrawn_after_export", self.unpaid, "rejected"
+        )
         await self.book.close()
 
 

@@ -22,7 +22,7 @@ async def question(
         undone: whose spending was reversed, which nobody has to look at any more.
     """
     if undone:
-        await discrepancies.close_periods(conn, undone, "reversed")
+        await discrepancies.close_of_spendings(conn, "outside_period", undone, "reversed")
     if spent:
         terms = await allotments.restrictions(conn, (each.allotment_id for each in spent))
         await discrepancies.open_discrepancies(

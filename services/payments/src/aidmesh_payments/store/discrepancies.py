@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import date
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 from uuid import UUID
 
 import asyncpg
@@ -130,31 +130,19 @@ async def close_facts(conn: asyncpg.Connection, need_ids: Iterable[NeedId], note
     )
 
 
-async def close_periods(
-    conn: asyncpg.Connection, commitment_ids: Iterable[CommitmentId], note: str
+async def close_of_spendings(
+    conn: asyncpg.Connection,
+    about: Literal["outside_period", "withdrawn_after_export"],
+    commitment_ids: Iterable[CommitmentId],
+    note: str,
 ) -> None:
-    """Close what was spent outside its grant's period and is not spent any more."""
+    """Close what was asked about commitments and is known now, or is no question any more."""
     await conn.execute(
         """
-        UPDATE discrepancy SET settled_at = now(), note = $2
-        WHERE commitment_id = ANY($1::uuid[]) AND about = 'outside_period'
-          AND settled_at IS NULL
+        UPDATE discrepancy SET settled_at = now(), note = $3
+        WHERE commitment_id = ANY($1::uuid[]) AND about = $2 AND settled_at IS NULL
         """,
         list(set(commitment_ids)),
-        note,
-    )
-
-
-async def close_withdrawn(
-    conn: asyncpg.Connection, commitment_ids: Iterable[CommitmentId], note: str
-) -> None:
-    """Close what was withdrawn after it had left, of which it is known now what became of it."""
-    await conn.execute(
-        """
-        UPDATE discrepancy SET settled_at = now(), note = $2
-        WHERE commitment_id = ANY($1::uuid[]) AND about = 'withdrawn_after_export'
-          AND settled_at IS NULL
-        """,
-        list(set(commitment_ids)),
+        about,
         note,
     )
