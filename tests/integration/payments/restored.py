@@ -1,0 +1,94 @@
+"""An office that is restored from a backup, as `aidmesh restore` leaves it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+
+from aidmesh.backup.load import load
+from aidmesh.backup.take import Links, take
+from aidmesh.restoring.forward import Forwarded, Restored, prepare, redo_money
+from aidmesh_chassis import restoring
+from aidmesh_chassis.crypto import PrivateKey
+from aidmesh_chassis.restoring import Lost
+from aidmesh_contracts.base import Event
+from aidmesh_contracts.payments import AllotmentSentV1
+from aidmesh_contracts.registry import REGISTRY
+from aidmesh_contracts.streams import event_type_of
+from aidmesh_payments.store import restoring as restoring_store
+from integration.payments.offices import REGIONS, Desk, open_desk, received
+
+TOLD = "SELECT event_id, stream, subject, headers, payload FROM outbox ORDER BY seq"
+
+Backup = tuple[Path, PrivateKey]
+Row = dict[str, Any]
+
+
+async def backed_up(dsn: str, folder: Path) -> Backup:
+    """Take a backup of Kyiv's payments; returns where it is and what opens it."""
+    path, key = folder / "kyiv.backup", PrivateKey.random()
+    links = Links({"lviv": None}, "127.0.0.1", 1)
+    await take("kyiv", 1, links, {"payments": dsn}, path, key.public)
+    return path, key
+
+
+async def restored_office(
+    old: str, fresh: str, backup: Backup, lviv: Desk, *, with_log: bool = False
+) -> Desk:
+    """Kyiv's office as `aidmesh restore` leaves it, its services not yet at work."""
+    path, key = backup
+
+    async def empty(_: str) -> None:
+        conn = await asyncpg.connect(fresh)
+        await conn.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+        await conn.close()
+
+    manifest = await load(path, key, lambda _: fresh, empty)
+    conn, was = await asyncpg.connect(fresh), await asyncpg.connect(old)
+    known = {row["event_id"] for row in await conn.fetch(TOLD)}
+    lost = [
+        Lost(
+            row["event_id"],
+            row["stream"],
+            row["subject"],
+            json.loads(row["headers"]),
+            row["payload"],
+        )
+        for row in await was.fetch(TOLD)
+        if row["event_id"] not in known
+    ]
+    at = Restored("kyiv", 2, manifest.taken_at, REGIONS, {"payments": fresh}, {"payments": conn})
+    public = [event for event in lost if event.stream == "EVENTS"]
+    await prepare(at, public)
+    for about, ids in await restoring_store.open_payments(conn):
+        await restoring.doubt(conn, about, ids)
+    sent = [
+        received(event, "lviv")
+        for event in await events_of(lviv)
+        if isinstance(event, AllotmentSentV1)
+    ]
+    local = [event for event in lost if event.stream == "LOCAL"] if with_log else []
+    handled = await redo_money(at, public, local, sent, Forwarded())
+    left = [event for event in public if event not in handled]
+    await restoring.leave_to_people(conn, "kyiv", left)
+    await conn.close()
+    await was.close()
+    desk = await open_desk(fresh, "kyiv")
+    desk.db.origin.epoch = 2
+    return desk
+
+
+async def rows_of(desk: Desk, query: str) -> list[Row]:
+    """What a query finds."""
+    async with desk.db.read() as conn:
+        return [dict(row) for row in await conn.fetch(query)]
+
+
+async def events_of(desk: Desk) -> list[Event]:
+    """All that was ever published there."""
+    async with desk.db.read() as conn:
+        rows = await conn.fetch(TOLD)
+    return [
+        REGISTRY[event_type_of(row["subject"])].model_validate_json(row["payload"]) for row in rows
+    ]
