@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import date
+from uuid import uuid4
 
 import pytest
 
@@ -14,9 +16,10 @@ from aidmesh_contracts.inventory import (
     ReservationReleasedV1,
     SupplyGrewV1,
 )
-from aidmesh_inventory.handlers import handover, sites, sweeps
+from aidmesh_inventory.handlers import handover, sites, sweeps, terms
 from aidmesh_inventory.handlers.hold import reservation_id_of
 from aidmesh_inventory.handlers.release import release
+from aidmesh_inventory.handlers.terms import Correction
 from integration.inventory.world import DAY, World, approved, confirmed, night, received
 from support.waiting import eventually
 
@@ -136,6 +139,34 @@ async def test_confirmation_against_expiry(world: World, replica: World, first: 
 async def _force_expiry(replica: World, need_id: object) -> None:
     async with replica.database.transaction() as tx:
         await release(tx, [reservation_id_of(need_id, 1)], "hold_expired")  # type: ignore[arg-type]
+
+
+async def test_goods_that_are_found_good_while_they_are_about_to_expire_stay(
+    world: World, replica: World
+) -> None:
+    site_id = await world.site()
+    await world.item()
+    lots = [await world.stock(site_id, 1, expiry=DAY) for _ in range(2)]
+    needs = [approved() for _ in lots]
+    await world.take(*needs)
+    for need in needs:
+        await world.take(confirmed(need.need_id))
+    good, bad = lots
+    wanted = Correction(good, 1, date(2999, 1, 1), None, 0, "UAH", "entry_error")
+
+    async def correct(tx: Tx) -> None:
+        assert await terms.correct(tx, wanted, uuid4()) is None
+
+    await second_waits_for_first(world, correct, lambda: replica.run(sweeps.expire_lots))
+    states = await world.rows(
+        "SELECT l.id, l.status, r.state FROM lot l JOIN allocation a ON a.lot_id = l.id"
+        " JOIN reservation r ON r.id = a.reservation_id"
+    )
+    assert {row["id"]: (row["status"], row["state"]) for row in states} == {
+        good: ("available", "confirmed"),
+        bad: ("expired", "relocated"),
+    }
+    await world.books_are_right()
 
 
 @pytest.mark.parametrize("first", ["issue", "expire"])

@@ -229,7 +229,7 @@ async def test_who_waits_is_woken_on_the_day_from_which_goods_may_be_given(world
     coming = Restriction(valid_from=date(2999, 1, 1))
     lot_id = await world.stock(site_id, 3, restriction=coming)
     before = len(await world.emitted(SupplyGrewV1))
-    assert await world.run(sweeps.begin_periods) == 0
+    # Nobody looks until that day: the service may have been down.
     await world.execute(
         "UPDATE lot SET restriction = jsonb_set(restriction, '{valid_from}', to_jsonb($2::text))"
         " WHERE id = $1",

@@ -98,6 +98,25 @@ async def test_a_donors_terms_are_corrected_for_those_who_wait(world: World) -> 
     await world.books_are_right()
 
 
+async def test_who_waits_is_woken_by_the_terms_that_were_corrected(
+    world: World, today: date
+) -> None:
+    site_id = await world.site()
+    await world.item()
+    lot_id = await world.stock(site_id, 2)
+    later = Restriction(valid_from=today + timedelta(days=1))
+    assert await put_right(world, lot_id, restriction=later) is None
+    before = len(await world.emitted(SupplyGrewV1))
+    assert await world.run(sweeps.begin_periods) == 0
+    # The day comes.
+    await world.execute(
+        "UPDATE lot SET restriction = jsonb_set(restriction, '{valid_from}', to_jsonb($1::text))",
+        today.isoformat(),
+    )
+    assert await world.run(sweeps.begin_periods) == 1
+    assert await grown(world, before) == [2]
+
+
 async def test_two_people_do_not_undo_each_others_correction(world: World, today: date) -> None:
     site_id = await world.site()
     await world.item()

@@ -12,11 +12,12 @@ from aidmesh_contracts.ids import PurchaseId, derive_id
 from aidmesh_contracts.inventory import GoodsReceivedV1
 from aidmesh_contracts.payments import PurchaseOrderedV1
 from aidmesh_contracts.restriction import UNRESTRICTED, Restriction
-from aidmesh_inventory.domain.days import is_future
+from aidmesh_inventory.domain.days import day_of, is_future
 from aidmesh_inventory.domain.picking import Place
 from aidmesh_inventory.handlers.changes import StockChanges
 from aidmesh_inventory.handlers.release import emit_grew
 from aidmesh_inventory.store import sites, stock
+from aidmesh_inventory.store.lots import note_to_come
 from aidmesh_inventory.store.stock import LotRow, MovementRow, PurchaseTerms
 
 Fault = Literal[
@@ -186,6 +187,9 @@ async def _save(
         ],
     )
     await stock.insert_lots(tx.conn, lots)
+    restricted = [lot.lot_id for lot in lots if lot.restriction is not None]
+    if restricted:
+        await note_to_come(tx.conn, restricted, day_of(tx.now))
     if counted:
         await stock.add_received(tx.conn, counted)
     await changes.save(tx)

@@ -83,11 +83,13 @@ async def tell_slots(tx: Tx) -> int:
 
 async def begin_periods(tx: Tx) -> int:
     """Wake who waits for goods that may be given from today on: they came in before, for nobody."""
-    found = await lots.begun(tx.conn, day_of(tx.now), LIMIT)
+    today = day_of(tx.now)
+    found = await lots.due_to_begin(tx.conn, today, LIMIT)
     if not found:
         return 0
     at = await stock.lock(tx.conn, {(site_id, item) for _, item, site_id in found})
-    states = await stock.lot_states(tx.conn, [lot_id for lot_id, _, _ in found])
+    begun = await lots.begin(tx.conn, [lot_id for lot_id, _, _ in found], today)
+    states = await stock.lot_states(tx.conn, begun)
     grown = Grown(await sites.areas_of(tx.conn, [site_id for _, _, site_id in found]), at)
     for lot in states.values():
         if lot.status == "available" and lot.free:
@@ -101,20 +103,23 @@ async def expire_lots(tx: Tx) -> int:
 
     Intake asks for those needs anew, so that they are served by what is still good.
     """
-    found = await stock.expired_lots(tx.conn, day_of(tx.now), LIMIT)
+    today = day_of(tx.now)
+    found = await stock.expired_lots(tx.conn, today, LIMIT)
     if not found:
         return 0
-    holders = await lots.holders(tx.conn, [lot.lot_id for lot in found], LIMIT)
+    ids = [lot.lot_id for lot in found]
+    holders = await lots.holders(tx.conn, ids, LIMIT)
     allocated = await reservations.allocated(tx.conn, holders)
     keys = {(lot.site_id, lot.item) for lot in found}
     await lock_for(tx, holders, keys | {(each.site_id, each.item) for each in allocated})
-    changed = await stock.set_status(
-        tx.conn, [lot.lot_id for lot in found], "expired", was="available"
-    )
+    # Somebody may have corrected until when they are good, before the locks.
+    expired = await lots.still_expired(tx.conn, ids, today)
+    changed = await stock.set_status(tx.conn, expired, "expired", was="available")
     changes = StockChanges()
     for lot in changed:
         changes.state((lot.site_id, lot.item), free=-(lot.on_hand - lot.held))
     await changes.save(tx)
     # Whoever was promised some of it meanwhile is found the next time.
-    await release(tx, holders, "lot_unfit")
+    hold_some = set(await lots.holders(tx.conn, expired, LIMIT))
+    await release(tx, [each for each in holders if each in hold_some], "lot_unfit")
     return max(len(found), len(holders))

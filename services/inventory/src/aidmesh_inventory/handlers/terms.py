@@ -83,6 +83,7 @@ async def correct(tx: Tx, wanted: Correction, by: UUID) -> Fault | None:
         reason=wanted.reason,
         by=by,
     )
+    await lots.note_to_come(tx.conn, [wanted.lot_id], day_of(tx.now))
     changes = StockChanges()
     changes.state(key, free=now.free * (is_good - was_good))
     await changes.save(tx)

@@ -118,30 +118,67 @@ async def holders(conn: asyncpg.Connection, lot_ids: Collection[UUID], limit: in
     return [row["id"] for row in rows]
 
 
-async def begun(conn: asyncpg.Connection, today: date, limit: int) -> list[tuple[UUID, str, UUID]]:
-    """Lots whose grant's period has begun since this was asked last, once: id, item and site."""
+async def note_to_come(conn: asyncpg.Connection, lot_ids: Collection[UUID], today: date) -> None:
+    """Note of lots that may be given later than today only, so that `begin` finds them then."""
     await conn.execute(
         """
         INSERT INTO lot_to_come (lot_id)
         SELECT id FROM lot
-        WHERE on_hand > 0 AND restriction ->> 'valid_from' > $1
+        WHERE id = ANY($1::uuid[]) AND (restriction ->> 'valid_from')::date > $2
         ORDER BY id ON CONFLICT DO NOTHING
         """,
-        today.isoformat(),  # as it is in the JSON, so that an index finds them
+        list(lot_ids),
+        today,
     )
+
+
+_BEGUN = """l.id = c.lot_id AND COALESCE((l.restriction ->> 'valid_from')::date <= $1, true)"""
+
+
+async def due_to_begin(
+    conn: asyncpg.Connection, today: date, limit: int
+) -> list[tuple[UUID, str, UUID]]:
+    """Lots whose grant's period has begun, and of which nobody was told: id, item and site."""
     rows = await conn.fetch(
-        """
-        WITH begun AS (
-            SELECT c.lot_id, l.item, l.site_id FROM lot_to_come c JOIN lot l ON l.id = c.lot_id
-            WHERE COALESCE((l.restriction ->> 'valid_from')::date <= $1, true)
-            ORDER BY c.lot_id LIMIT $2 FOR UPDATE OF c)
-        DELETE FROM lot_to_come c USING begun b WHERE c.lot_id = b.lot_id
-        RETURNING b.lot_id, b.item, b.site_id
-        """,
+        f"""
+        SELECT l.id, l.item, l.site_id FROM lot_to_come c JOIN lot l ON {_BEGUN}
+        ORDER BY l.id LIMIT $2
+        """,  # noqa: S608 - our condition
         today,
         limit,
     )
-    return [(row["lot_id"], row["item"], row["site_id"]) for row in rows]
+    return [(row["id"], row["item"], row["site_id"]) for row in rows]
+
+
+async def begin(conn: asyncpg.Connection, lot_ids: Collection[UUID], today: date) -> list[UUID]:
+    """Note that lots have begun; returns those of which that is so, and is news.
+
+    Hold their mutexes.
+    """
+    rows = await conn.fetch(
+        f"""
+        WITH begun AS (
+            SELECT c.lot_id FROM lot_to_come c JOIN lot l ON {_BEGUN}
+            WHERE c.lot_id = ANY($2::uuid[]) ORDER BY c.lot_id FOR UPDATE OF c)
+        DELETE FROM lot_to_come c USING begun b WHERE c.lot_id = b.lot_id
+        RETURNING c.lot_id
+        """,  # noqa: S608 - our condition
+        today,
+        list(lot_ids),
+    )
+    return sorted(row["lot_id"] for row in rows)
+
+
+async def still_expired(
+    conn: asyncpg.Connection, lot_ids: Collection[UUID], today: date
+) -> list[UUID]:
+    """Of these lots those past their expiry; hold their mutexes for that to stay."""
+    rows = await conn.fetch(
+        "SELECT id FROM lot WHERE id = ANY($1::uuid[]) AND expiry < $2 ORDER BY id",
+        list(lot_ids),
+        today,
+    )
+    return [row["id"] for row in rows]
 
 
 async def page(
