@@ -126,8 +126,9 @@ PROBLEMS: Final[tuple[ProblemType, ...]] = (
         409,
         "It may have been paid already",
         "This region was restored from a backup, or the office that was to pay it is lost. Look at"
-        " the bank's statement and the cash book, say what you found (POST /v1/unproven:clear),"
-        " then pay it, or record that it was paid.",
+        " the bank's statement and the cash book. What was paid is recorded as it is"
+        " (POST /v1/unproven/{id}:paid); clear only what was not (POST /v1/unproven:clear), then"
+        " pay it.",
     ),
     ProblemType(
         "rate-missing",

@@ -45,10 +45,11 @@ def router(desk: Desk) -> APIRouter:
 
     @routes.post("/unproven:clear")
     async def clear(body: ClearBody, caller: Payer, once: Once) -> Response:
-        """Somebody has looked these up: from now on they are paid, or settled, like any other.
+        """Somebody has looked these up, and they were not paid: they may be, like any other.
 
-        A payout that was drawn up since is named by its own id; its need is cleared with it. An
-        order that its region asked back meanwhile is given back.
+        What was paid is recorded instead (`:paid`): clearing it first could have it paid twice. An
+        order that its region asked back meanwhile is given back, and its money is free there. A
+        payout that was drawn up since is named by its own id; its need is cleared with it.
         """
         async with desk.db.transaction() as tx:
             if known := await once.replay(tx):
