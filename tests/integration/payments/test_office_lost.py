@@ -13,12 +13,14 @@ from aidmesh.verification.payouts import payouts_agree
 from aidmesh_chassis import restoring
 from aidmesh_chassis.errors import Poison
 from aidmesh_chassis.problems import Problem
+from aidmesh_chassis.standings import News, Stand
 from aidmesh_contracts.ids import PayoutId
 from aidmesh_contracts.intake import PayeeErasedV1
 from aidmesh_contracts.payments import CommitmentReleasedV1, CommitmentSpentV1, PayoutOutcomeV1
 from aidmesh_contracts.payments_regions import RegionChangedV1
 from aidmesh_payments.domain.payout import PayoutRefusal, Verb
 from aidmesh_payments.handlers import assigning, lost, payouts
+from aidmesh_payments.handlers.commitments import settle_discrepancy
 from aidmesh_payments.handlers.payouts import Step
 from aidmesh_payments.store import payouts as store
 from aidmesh_payments.store.queries.unproven import unproven
@@ -87,7 +89,7 @@ async def test_what_a_lost_office_had_is_looked_up_and_settled_by_a_second_perso
         assert await sides.hold(payout_id, "cancel") is None
     await kyiv_is_lost(sides)
     assert await of_payout(sides, "(state, assigned_to, taken_from)", payout_id) == (
-        state, None, "kyiv",
+        state, None, ["kyiv"],
     )  # fmt: skip
     assert await doubtful(sides) == [(payout_id, state)]
     export = await sides.hold(payout_id, "export")
@@ -129,7 +131,7 @@ async def test_what_is_handed_over_at_that_moment_comes_back_too(sides: Two) -> 
         losing = asyncio.create_task(kyiv_is_lost(sides))
         await eventually(waits, WAIT_S)
     await losing
-    assert await of_payout(sides, "(assigned_to, taken_from)", payout_id) == (None, "kyiv")
+    assert await of_payout(sides, "(assigned_to, taken_from)", payout_id) == (None, ["kyiv"])
 
 
 @pytest.mark.parametrize("why", ["withdrawn", "returned", "erased"])
@@ -187,7 +189,7 @@ async def test_old_details_are_paid_by_nobody(sides: Two) -> None:
     # Corrected once more while it waits here, it is drawn up anew by itself.
     other = await sides.need()
     second = await sides.approve(other)
-    await lviv.execute("UPDATE payout SET taken_from = 'kyiv', withdrawal = 'corrected'"
+    await lviv.execute("UPDATE payout SET taken_from = '{kyiv}', withdrawal = 'corrected'"
                        " WHERE id = $1", second)  # fmt: skip
     await lviv.feed(sides.details(other, version=2))
     assert await of_payout(sides, "(state, withdrawal)", second) == ("draft", None)
@@ -212,6 +214,121 @@ async def test_what_the_office_says_too_late_settles_nothing(sides: Two) -> None
     await lviv.feed(settled, region="kyiv", epoch=2)
     assert await lviv.value("SELECT about FROM discrepancy") == "withdrawn_after_export"
     assert await doubtful(sides) == [(payout_id, "exported")]
+
+
+async def questions(sides: Two) -> list[tuple[object, ...]]:
+    """Whether each question about money that may have gone out twice is open, oldest first."""
+    async with sides.lviv.desk.db.read() as conn:
+        rows = await conn.fetch(
+            "SELECT about, settled_at IS NULL FROM discrepancy ORDER BY opened_at"
+        )
+    return [tuple(row) for row in rows]
+
+
+async def answer(sides: Two) -> None:
+    """Somebody says what they found out."""
+    lviv = sides.lviv.desk
+    question = await lviv.value("SELECT id FROM discrepancy WHERE settled_at IS NULL")
+    await lviv.run(
+        lambda tx: settle_discrepancy(lviv.office, tx, question, None, CHECKER, "not paid there")
+    )
+
+
+async def comes_back(sides: Two) -> None:
+    await sides.lviv.desk.run(lambda tx: lost.readmit(tx, "kyiv"))
+
+
+OPEN, ANSWERED = ("withdrawn_after_export", True), ("withdrawn_after_export", False)
+
+
+async def test_whether_it_was_paid_twice_is_asked_again_at_each_new_word_once_it_was_answered(
+    sides: Two,
+) -> None:
+    lviv, need = sides.lviv.desk, await sides.need()
+    payout_id = await sides.approve(need)
+    await sides.exchange()
+    assert await sides.pay(payout_id, "export") is None
+    await sides.exchange()
+    await lviv.feed(withdrawn(need))
+    assert await questions(sides) == [OPEN]
+    await kyiv_is_lost(sides)
+    await answer(sides)
+    await step(sides, "settle", Step(payout_id, bank_reference="bank-8", is_forgotten=True))
+    await comes_back(sides)
+    heard = await of_payout(sides, "outcome_version", payout_id)
+    for state, after, seen in (
+        ("settled", 1, [ANSWERED, OPEN]),
+        ("returned", 2, [ANSWERED, OPEN]),  # they are being asked
+        ("settled", 1, [ANSWERED, ANSWERED]),  # said already
+        ("returned", 3, [ANSWERED, ANSWERED, OPEN]),
+    ):
+        said = PayoutOutcomeV1(payout_id=payout_id, state=state, version=heard + after)
+        if seen[-1] == ANSWERED:
+            await answer(sides)
+        await lviv.feed(said, region="kyiv", epoch=2)
+        assert await questions(sides) == seen
+
+
+async def test_that_it_was_paid_is_asked_about_though_that_it_left_was_answered(
+    sides: Two,
+) -> None:
+    need = await sides.need()
+    payout_id = await sides.approve(need)
+    await sides.exchange()
+    assert await sides.pay(payout_id, "export") is None
+    await sides.lviv.desk.feed(withdrawn(need))
+    await sides.exchange()
+    assert await questions(sides) == [OPEN]
+    await answer(sides)
+    assert await sides.pay(payout_id, "settle") is None
+    await sides.exchange()
+    assert await questions(sides) == [ANSWERED, OPEN]
+
+
+async def test_what_was_drawn_up_anew_is_not_settled_by_what_was_given_back(sides: Two) -> None:
+    """Both are of one commitment, whoever is asked to pay them."""
+    lviv, need = sides.lviv.desk, await sides.need()
+    old = await sides.approve(need)
+    await sides.exchange()
+    await lviv.feed(sides.details(need, version=1))
+    await sides.exchange()
+    assert (await sides.states(old))[0] == "cancelled"
+    new = await lviv.value("SELECT id FROM payout WHERE state = 'draft'")
+    with pytest.raises(Problem, match="paid-elsewhere"):
+        await step(sides, "settle", Step(old, bank_reference="bank-8", is_forgotten=True))
+    await lviv.execute("UPDATE payout SET assigned_to = NULL, taken_from = '{kyiv}'"
+                       " WHERE id = $1", old)  # fmt: skip
+    await lviv.run(lambda tx: restoring.doubt(tx.conn, "need", [need.need_id]))
+    for is_settled in (False, True):
+        with pytest.raises(Problem, match="wrong-state"):
+            await step(sides, "settle", Step(old, bank_reference="bank-8", is_forgotten=True))
+        if not is_settled:
+            await step(sides, "settle", Step(new, bank_reference="bank-9", is_forgotten=True))
+    assert await lviv.value("SELECT spent_minor FROM allotment") == 5_000
+
+
+async def test_every_office_that_ever_had_it_is_heard(sides: Two) -> None:
+    lviv = sides.lviv.desk
+    payout_id = await with_office(sides, "approved")
+    heard = await of_payout(sides, "outcome_version", payout_id)
+    await kyiv_is_lost(sides)
+    await comes_back(sides)
+    # Another office has it next, has said more of it than that one, and is lost too.
+    await lviv.execute("UPDATE payout SET assigned_to = 'odesa', outcome_version = 7")
+    stand = Stand("lost", 1, await lviv.value("SELECT now()"))
+    await lviv.run(lambda tx: lost.follow(tx, {"odesa": News(None, stand)}))
+    offices = await of_payout(sides, "(assigned_to, taken_from, outcome_version)", payout_id)
+    assert offices == (None, ["kyiv", "odesa"], 7)
+    async with lviv.db.read() as conn:
+        assert [row["region"] for row in await unproven(conn, None, 100)] == ["odesa"]
+    await lviv.run(lambda tx: restoring.clear(tx.conn, [payout_id], "nothing", CHECKER))
+    await sides.lviv.sweep()
+    assert await of_payout(sides, "assigned_to", payout_id) is None
+    settled = PayoutOutcomeV1(payout_id=payout_id, state="settled", version=heard + 1)
+    with pytest.raises(Poison):
+        await lviv.feed(settled, region="kharkiv")
+    await lviv.feed(settled, region="kyiv", epoch=2)
+    assert await questions(sides) == [OPEN]
 
 
 async def test_what_came_back_is_not_handed_to_that_office_again(sides: Two) -> None:

@@ -11,7 +11,7 @@ _HELD = """
     SELECT id, assigned_to, state, amount_minor, bank_reference FROM payout
     WHERE assigned_to IS NOT NULL
 """
-_TAKEN_BACK = "SELECT id FROM payout WHERE taken_from IS NOT NULL AND assigned_to IS NULL"
+_TAKEN_BACK = "SELECT id FROM payout WHERE taken_from <> '{}' AND assigned_to IS NULL"
 _PAID = "SELECT id, region, state, amount_minor, bank_reference FROM paying_order"
 
 

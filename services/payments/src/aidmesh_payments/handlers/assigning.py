@@ -3,6 +3,7 @@
 import base64
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import date
 from typing import NamedTuple
 from uuid import UUID
 
@@ -12,7 +13,7 @@ from aidmesh_chassis.envelope import Received
 from aidmesh_chassis.errors import Poison
 from aidmesh_chassis.keys import PAYMENTS, KeyRing
 from aidmesh_chassis.problems import Problem
-from aidmesh_contracts.ids import CommitmentId, PayeeRef, PayoutId
+from aidmesh_contracts.ids import CommitmentId, PayeeRef, PayoutId, derive_id
 from aidmesh_contracts.payments import PayoutAssignedV1, PayoutOutcomeV1
 from aidmesh_payments.domain.commitments import Commitment, ReleaseCause
 from aidmesh_payments.domain.payout import LIVE, Payout, follow
@@ -142,11 +143,8 @@ async def take_outcomes(office: Office, tx: Tx, batch: Sequence[Received[PayoutO
             row = replace(row, assigned_to=item.region)
         if row.assigned_to != item.region:
             # That office was gone, and the payout came back to this one. Was it paid twice?
-            # Of what it had said before it was gone nobody is asked again.
-            is_news = row.assigned_to is not None or item.event.version > row.outcome_version
-            if is_news and item.event.state in ("exported", "settled", "returned"):
-                commitment = commitments[row.commitment_id]
-                odd.append(discrepancy_of(commitment, "withdrawn_after_export", book.today))
+            if _is_news(row, item) and item.event.state in ("exported", "settled", "returned"):
+                odd.append(_question(row, commitments[row.commitment_id], item, book.today))
             continue
         if item.event.version <= row.outcome_version:
             continue
@@ -161,7 +159,12 @@ async def take_outcomes(office: Office, tx: Tx, batch: Sequence[Received[PayoutO
     for draft in again:
         # Corrected details may say cash: then it waits to be fetched from now on.
         await pickup_store.restart_clock(tx.conn, draft.commitment_id)
-    await discrepancies.open_discrepancies(tx.conn, odd)
+    asked = await discrepancies.asked_about(
+        tx.conn, "withdrawn_after_export", (row.commitment_id for row in rows.values())
+    )
+    await discrepancies.open_discrepancies(
+        tx.conn, [each for each in odd if each.commitment_id not in asked]
+    )
     unpaid = [
         row.commitment_id
         for row in saved
@@ -169,6 +172,24 @@ async def take_outcomes(office: Office, tx: Tx, batch: Sequence[Received[PayoutO
     ]
     await discrepancies.close_of_spendings(tx.conn, "withdrawn_after_export", unpaid, "rejected")
     await book.close()
+
+
+def _is_news(row: PayoutRow, item: Received[PayoutOutcomeV1]) -> bool:
+    """Of what an office had said before it was gone nobody is asked again.
+
+    That is known of the last one that had it, as long as no other has it.
+    """
+    is_last = row.assigned_to is None and row.taken_from[-1:] == (item.region,)
+    return not is_last or item.event.version > row.outcome_version
+
+
+def _question(
+    row: PayoutRow, commitment: Commitment, item: Received[PayoutOutcomeV1], on: date
+) -> Discrepancy:
+    """What became of the money? Asked of each word of that office: it may say more, later."""
+    asked = discrepancy_of(commitment, "withdrawn_after_export", on)
+    of_word = derive_id("discrepancy", asked.about, row.id, item.region, item.event.version)
+    return asked._replace(id=of_word)
 
 
 def _follow(
@@ -220,5 +241,5 @@ def _follow(
         book.tx.emit(released_event(commitment), cause=item)
     elif said.state in ("exported", "settled") and row.withdrawal == "withdrawn":
         # It left before it could be asked back: a person finds out what to do about it.
-        odd = discrepancy_of(commitment, "withdrawn_after_export", book.today)
+        odd = _question(row, commitment, item, book.today)
     return _Followed(row, commitment, again, odd)

@@ -4,7 +4,6 @@ See `domain/fencing.py` for the money, `aidmesh_chassis.standings` for what is s
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from uuid import UUID, uuid4
 
 from aidmesh_chassis import restoring, standings
@@ -26,12 +25,11 @@ from aidmesh_payments.handlers.book import Book
 from aidmesh_payments.handlers.office import Office
 from aidmesh_payments.handlers.returning import credit_grant
 from aidmesh_payments.problems import problem
-from aidmesh_payments.store import assigned, payouts, transfers
+from aidmesh_payments.store import assigned, transfers
 from aidmesh_payments.store import grants as grant_store
 from aidmesh_payments.store import ledger as ledger_store
 from aidmesh_payments.store import lost as store
 from aidmesh_payments.store.lost import Declaration
-from aidmesh_payments.store.payouts import PayoutRow
 
 LIMIT = 500
 TOLD_AS_A_SUM = (AllotmentReturnedV1.type,)
@@ -128,7 +126,7 @@ async def _take_payouts_back(tx: Tx, gone: Mapping[str, News]) -> None:
     One that retired has nothing unpaid.
     """
     doubted: list[PayoutId] = []
-    saved: list[PayoutRow] = []
+    taken: list[PayoutId] = []
     for row in await assigned.lock_unsettled(tx.conn, gone):
         assert row.assigned_to is not None  # noqa: S101 - looked for by it
         # Should that office come back with the order in its hands, it must not pay it. What it was
@@ -136,8 +134,8 @@ async def _take_payouts_back(tx: Tx, gone: Mapping[str, News]) -> None:
         tx.hand_over(PayoutWithdrawnV1(payout_id=row.id), row.assigned_to)
         if gone[row.assigned_to].now.standing == "lost":
             doubted.append(row.id)
-        saved.append(replace(row, assigned_to=None, taken_from=row.assigned_to))
-    await payouts.save(tx.conn, saved)
+        taken.append(row.id)
+    await assigned.take_back(tx.conn, taken)
     await restoring.doubt(tx.conn, "payout", doubted)
 
 

@@ -89,6 +89,10 @@ class _Round:
     odd: list[Discrepancy] = field(default_factory=list)
     unpaid: list[CommitmentId] = field(default_factory=list)
 
+    def current(self, commitment_id: CommitmentId) -> Commitment:
+        """A commitment as the steps so far have left it."""
+        return self.touched.get(commitment_id, self.commitments[commitment_id])
+
     async def save(self) -> None:
         """Write what has become of everything."""
         conn = self.tx.conn
@@ -189,8 +193,11 @@ async def _take(
     )
     if isinstance(payout, PayoutRefusal):
         return payout
+    commitment = under_way.current(row.commitment_id)
+    if verb == "settle" and row.payout.state == "cancelled" and commitment.state != "released":
+        # It was drawn up anew with other details: its money is for the one that came after it.
+        return PayoutRefusal.WRONG_STATE
     changed = replace(row, payout=payout, batch_id=order.batch_id or row.batch_id)
-    commitment = under_way.commitments[row.commitment_id]
     if verb == "settle":
         changed = _settle(under_way, row.payout, changed, order)
     elif verb == "return":
@@ -209,13 +216,13 @@ async def _take(
 def _settle(under_way: _Round, before: Payout, row: PayoutRow, order: Step) -> PayoutRow:
     """Spend the money of a payout that was paid: also of one that had been let go."""
     book, touched = under_way.book, under_way.touched
-    commitment = under_way.commitments[row.commitment_id]
+    commitment = under_way.current(row.commitment_id)
     settled_on = order.settled_on or book.today
     row = replace(row, bank_reference=order.bank_reference, settled_on=settled_on)
     if before.state == "cancelled":
         assert commitment.state == "released"  # noqa: S101 - its money was let go with it
         others = [
-            (touched.get(each, under_way.commitments[each]), under_way.live.get(each))
+            (under_way.current(each), under_way.live.get(each))
             for each in under_way.attempts[row.need_id] - {commitment.id}
         ]
         late = pay_late(book, row, commitment, others, settled_on)

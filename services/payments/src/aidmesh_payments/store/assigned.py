@@ -37,7 +37,7 @@ async def lock_assignable(
         JOIN grant_terms t ON t.grant_id = a.grant_id AND t.paying_office <> $1
         JOIN payee ON payee.payee_ref = p.payee_ref
         WHERE p.state = 'approved' AND p.assigned_to IS NULL AND p.withdrawal IS NULL
-          AND p.taken_from IS DISTINCT FROM t.paying_office
+          AND t.paying_office <> ALL(p.taken_from)
           AND NOT EXISTS (SELECT FROM unproven u
                           WHERE u.id IN (p.id, p.need_id) AND u.cleared_at IS NULL)
           AND COALESCE(p.mechanism, 'iban') <> 'cash'
@@ -94,3 +94,14 @@ async def lock_unsettled(conn: asyncpg.Connection, offices: Iterable[str]) -> li
     )
     locked = await lock(conn, [PayoutId(row["id"]) for row in rows])
     return [row for row in locked.values() if row.payout.state in UNSETTLED]
+
+
+async def take_back(conn: asyncpg.Connection, ids: Iterable[PayoutId]) -> None:
+    """Have locked payouts again that offices were to pay; whose they were is kept."""
+    await conn.execute(
+        """
+        UPDATE payout SET assigned_to = NULL, taken_from = taken_from || assigned_to
+        WHERE id = ANY($1::uuid[]) AND assigned_to IS NOT NULL
+        """,
+        list(ids),
+    )

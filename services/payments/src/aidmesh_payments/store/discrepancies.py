@@ -41,6 +41,23 @@ async def open_discrepancies(
         )
 
 
+async def asked_about(
+    conn: asyncpg.Connection,
+    about: Literal["withdrawn_after_export"],
+    commitment_ids: Iterable[CommitmentId],
+) -> set[CommitmentId]:
+    """Of commitments whose needs are locked: those about which a person is being asked that."""
+    rows = await conn.fetch(
+        """
+        SELECT commitment_id FROM discrepancy
+        WHERE commitment_id = ANY($1::uuid[]) AND about = $2 AND settled_at IS NULL
+        """,
+        list(set(commitment_ids)),
+        about,
+    )
+    return {CommitmentId(row["commitment_id"]) for row in rows}
+
+
 async def need_of_discrepancy(conn: asyncpg.Connection, discrepancy_id: UUID) -> NeedId | None:
     """The need that a discrepancy is about, without locking it; None if there is no such."""
     found = await conn.fetchval("SELECT need_id FROM discrepancy WHERE id = $1", discrepancy_id)

@@ -20,7 +20,8 @@ class PayoutRow:
         assigned_to: the region whose office was asked to pay it; None where this one pays.
         outcome_version: the highest that was heard from there.
         withdrawal: why it was asked back, once it was.
-        taken_from: the region whose office had it and is gone; nobody hands it over to that again.
+        taken_from: regions whose offices had it and were gone, the last one last; nobody hands it
+            over to them again.
     """
 
     id: PayoutId
@@ -38,7 +39,7 @@ class PayoutRow:
     assigned_to: str | None = None
     outcome_version: int = 0
     withdrawal: Withdrawal | None = None
-    taken_from: str | None = None
+    taken_from: tuple[str, ...] = ()
 
     @property
     def has_left(self) -> bool:
@@ -55,7 +56,7 @@ class PayoutRow:
     @property
     def offices(self) -> set[str]:
         """Other regions whose offices have it, or had it."""
-        return {each for each in (self.assigned_to, self.taken_from) if each is not None}
+        return {*self.taken_from, *(() if self.assigned_to is None else (self.assigned_to,))}
 
     @property
     def is_given_up(self) -> bool:
@@ -93,7 +94,7 @@ def payout_of(row: asyncpg.Record) -> PayoutRow:
         assigned_to=row["assigned_to"],
         outcome_version=row["outcome_version"],
         withdrawal=row["withdrawal"],
-        taken_from=row["taken_from"],
+        taken_from=tuple(row["taken_from"]),
     )
 
 
@@ -209,16 +210,14 @@ async def save(conn: asyncpg.Connection, payouts: Sequence[PayoutRow]) -> None:
                    settled_on = n.settled_on, batch_id = n.batch_id, maker = n.maker,
                    paid_twice = n.paid_twice, assigned_to = n.assigned_to,
                    outcome_version = n.outcome_version, withdrawal = n.withdrawal,
-                   taken_from = n.taken_from,
                    given_up_at = CASE WHEN n.state = 'cancelled'
                        THEN COALESCE(p.given_up_at, clock_timestamp()) ELSE p.given_up_at END
             FROM unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::uuid[], $6::uuid[],
                         $7::timestamptz[], $8::int[], $9::text[], $10::date[], $11::uuid[],
-                        $12::uuid[], $13::boolean[], $14::text[], $15::int[], $16::text[],
-                        $17::text[])
+                        $12::uuid[], $13::boolean[], $14::text[], $15::int[], $16::text[])
                  AS n (id, state, reason, approver, settler, reviewer, review_due_at, version,
                        bank_reference, settled_on, batch_id, maker, paid_twice, assigned_to,
-                       outcome_version, withdrawal, taken_from)
+                       outcome_version, withdrawal)
             WHERE p.id = n.id
             """,
             [each.id for each in payouts],
@@ -237,7 +236,6 @@ async def save(conn: asyncpg.Connection, payouts: Sequence[PayoutRow]) -> None:
             [each.assigned_to for each in payouts],
             [each.outcome_version for each in payouts],
             [each.withdrawal for each in payouts],
-            [each.taken_from for each in payouts],
         )
 
 

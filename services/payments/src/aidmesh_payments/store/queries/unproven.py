@@ -33,8 +33,8 @@ async def unproven(
                   AND p.assigned_to IS NULL
                   AND NOT EXISTS (SELECT FROM unproven o WHERE o.id = p.id AND o.cleared_at IS NULL)
             )
-            SELECT d.id, d.about, d.since, p.need_id, COALESCE(o.region, p.taken_from) AS region,
-                   b.supplier,
+            SELECT d.id, d.about, d.since, p.need_id, b.supplier,
+                   COALESCE(o.region, p.taken_from[cardinality(p.taken_from)]) AS region,
                    COALESCE(p.amount_minor, o.amount_minor, b.amount_minor) AS amount_minor,
                    COALESCE(p.currency, o.currency, b.currency) AS currency,
                    COALESCE(p.mechanism, o.mechanism) AS mechanism,
