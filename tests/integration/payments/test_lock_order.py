@@ -7,18 +7,22 @@ from functools import partial
 from uuid import uuid4
 
 import asyncpg
+import pytest
 
 from aidmesh_contracts.ids import PayeeRef, PayoutId
 from aidmesh_contracts.intake import NeedApprovedV1
 from aidmesh_contracts.restriction import Restriction
 from aidmesh_payments.domain.payout import Verb
-from aidmesh_payments.handlers import sweeps
+from aidmesh_payments.handlers import allotting, sweeps
 from aidmesh_payments.handlers.payouts import Step, take_steps
+from integration.payments import test_periods as on_days
 from integration.payments.offices import CHECKER, DAYS, Desk, approved, confirmed, withdrawn
 from integration.payments.test_payees import corrected, sealed
 from integration.payments.test_pickup import ago, alert, waiting
+from support.waiting import eventually
 
 ROUNDS = 12
+WAIT_S = 60.0
 
 
 async def in_a_circle(*steps: Awaitable[object]) -> int:
@@ -114,3 +118,25 @@ async def test_details_that_come_for_one_need_and_are_corrected_for_it(desk: Des
             step(desk, "approve", *needs),
         )
     assert deadlocks == 0
+
+
+async def test_discrepancies_come_before_grants(desk: Desk) -> None:
+    """Of a recalled allotment what is reversed goes back to its grant, and ends a question."""
+    purse = await desk.purse(5_000, restriction=on_days.JUNE)
+    need_id = await on_days.committed(desk, "provider")
+    await desk.feed(on_days.issued(need_id, on_days.TOO_LATE, 1))
+    await desk.run(lambda tx: allotting.recall(desk.office, tx, purse, "not_needed"))
+
+    async def waits() -> bool:
+        return bool(await desk.value("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)"))
+
+    async with desk.db.transaction() as tx:
+        await tx.conn.execute("SELECT FROM donor_grant FOR UPDATE")
+        reversing = asyncio.create_task(desk.feed(on_days.undone(need_id, 1)))
+        await eventually(waits, WAIT_S)
+        with pytest.raises(asyncpg.LockNotAvailableError):
+            async with tx.conn.transaction():
+                await tx.conn.execute("SELECT FROM discrepancy FOR UPDATE NOWAIT")
+    await reversing
+    assert await desk.value("SELECT note FROM discrepancy") == "reversed"
+    await desk.check()

@@ -11,6 +11,7 @@ from aidmesh_contracts.ids import AllotmentId, CommitmentId, NeedId, Reservation
 from aidmesh_contracts.intake import AidGivenV1, NeedApprovedV1, NeedReversedV1
 from aidmesh_contracts.inventory import ReservationIssuedV1, ReservationReversedV1, StaySettledV1
 from aidmesh_contracts.payments import CommitmentReversedV1, CommitmentSpentV1, FundsGrewV1
+from aidmesh_contracts.restriction import Restriction
 from aidmesh_contracts.values import MoneyDemand
 from aidmesh_payments.handlers.commitments import bill, settle_discrepancy
 from integration.payments.offices import MAKER, Desk, approved, confirmed, withdrawn
@@ -135,6 +136,26 @@ async def test_more_nights_are_topped_up_or_opened_for_a_person(desk: Desk) -> N
     await settle(desk, odd, other)
     assert await books(desk) == (0, 12 * NIGHT)
     assert allotment_id != other
+
+
+async def test_nights_that_are_topped_up_leave_no_question_of_what_was_charged_before(
+    desk: Desk,
+) -> None:
+    """Whoever finds the money says why; what was asked about the sum before is no question."""
+    over = Restriction(valid_from=date(2024, 6, 1), valid_to=date(2024, 6, 11))
+    own = await desk.purse(7_000, restriction=over)
+    need = await guest(desk)
+    other = stay(2)
+    await desk.feed(other)
+    await desk.feed(left(need.need_id, 10))
+    asked = "SELECT array_agg(about ORDER BY about) FROM discrepancy WHERE settled_at IS NULL"
+    assert await desk.value(asked) == ["longer_stay", "outside_period"]
+    await desk.feed(withdrawn(other))
+    await settle(desk, await desk.value("SELECT id FROM discrepancy"
+                                        " WHERE about = 'longer_stay'"), own)  # fmt: skip
+    assert await books(desk) == (0, 10 * NIGHT)
+    assert await desk.value(asked) is None
+    assert await desk.value("SELECT count(*) FROM discrepancy") == 2
 
 
 async def test_who_leaves_on_the_day_they_came_costs_nothing(desk: Desk) -> None:

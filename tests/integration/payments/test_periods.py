@@ -120,13 +120,19 @@ async def test_who_waits_is_woken_on_the_day_a_grant_begins(desk: Desk) -> None:
 
     await desk.purse(7_000)
     coming = await desk.purse(5_000, restriction=Restriction(valid_from=date(2040, 1, 1)))
+    idle = await desk.grant(1_000, restriction=Restriction(valid_from=date(2040, 1, 1)))
     await desk.told()
-    assert await desk.run(begin) == 0
-    assert await desk.told() == []
+    # Nobody looks until that day: the service may have been down.
     await starts(today)
-    assert await desk.run(begin) == 1
+    assert await desk.run(begin) == 2
     (grew,) = await desk.told_of(FundsGrewV1)
     assert (grew.allotment_id, grew.amount_minor, grew.freed_by) == (coming, 5_000, None)
+    assert await desk.run(begin) == 0
+    assert await desk.told() == []
+    later = Restriction(valid_from=date(2040, 1, 1))
+    await desk.allot(idle, 1_000)
+    await desk.purse(3_000, restriction=later)
+    await desk.told()
     assert await desk.run(begin) == 0
     assert await desk.told() == []
 

@@ -1,6 +1,6 @@
 """The allotments that one transaction works on: locked, changed, and saved once at the end."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from datetime import date, datetime
 
@@ -125,13 +125,21 @@ class Book:
         self._undone.add(commitment_id)
 
     def by_hand(self) -> None:
-        """A person says where money is booked, and why: nobody is asked about its day again."""
+        """A person says where money is booked, and why: nobody is asked about its day again.
+
+        What was asked about a spending that is reversed with it is no question any more.
+        """
         self._by_hand = True
 
-    def all_grew(self) -> None:
-        """Note that what is free of every allotment here can be held again."""
+    def all_grew(self, grant_ids: Collection[GrantId] | None = None) -> None:
+        """Note that what is free of every allotment here can be held again.
+
+        Args:
+            grant_ids: only of these grants; None for all.
+        """
         for allotment in self._after.values():
-            if allotment.free_minor > 0:
+            is_meant = grant_ids is None or allotment.grant_id in grant_ids
+            if is_meant and allotment.free_minor > 0:
                 self.grew(allotment.id, allotment.free_minor)
 
     async def close(self) -> None:
@@ -140,6 +148,9 @@ class Book:
             after for key, after in sorted(self._after.items()) if after is not self._before[key]
         ]
         saved: list[Allotment] = []
+        # Discrepancies come before grants.
+        spent = [] if self._by_hand else list(self._spent.values())
+        await periods.question(self.tx.conn, spent, self._undone)
         # Grants in their own order, not in that of their allotments.
         await lock_grants_of(self.office, self.tx, changed)
         for allotment in changed:
@@ -153,8 +164,6 @@ class Book:
             self._after[each.id] = self._before[each.id] = each
         await ledger_store.post(self.tx.conn, self._journals)
         self._journals.clear()
-        if not self._by_hand:
-            await periods.question(self.tx.conn, list(self._spent.values()), self._undone)
         await self._tell_growth()
 
     async def give_back(

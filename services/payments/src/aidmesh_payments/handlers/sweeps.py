@@ -95,12 +95,13 @@ async def end_validity(office: Office, tx: Tx) -> int:
 
 async def begin_periods(office: Office, tx: Tx) -> int:
     """Wake who waits for money that may be used from today on: it came in before, for nobody."""
-    ids = await allotment_store.begun(tx.conn, today_in_kyiv(tx.now), LIMIT)
-    if ids:
-        book = await Book.open(tx, office, ids)
-        book.all_grew()
+    today = today_in_kyiv(tx.now)
+    found = await allotment_store.due_to_begin(tx.conn, today, LIMIT)
+    if found:
+        book = await Book.open(tx, office, await allotment_store.of_grants(tx.conn, found))
+        book.all_grew(await allotment_store.begin(tx.conn, found, today))
         await book.close()
-    return len(ids)
+    return len(found)
 
 
 async def forget_payees(tx: Tx) -> int:

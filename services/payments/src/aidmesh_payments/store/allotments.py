@@ -190,6 +190,8 @@ async def put_terms(
 ) -> bool:
     """Keep the newest terms (by their version) and the newest state (by its version).
 
+    A grant whose period is still to begin is noted, so that `begin` finds it then.
+
     Returns:
         whether it is the grantor's grant; nothing is kept of what others say of it.
     """
@@ -230,13 +232,34 @@ async def put_terms(
         amount_minor,
         received_minor,
     )
-    return kept is not None
+    if kept is None:
+        return False
+    await conn.execute(
+        """
+        INSERT INTO grant_to_come (grant_id)
+        SELECT grant_id FROM grant_terms
+        WHERE grant_id = $1 AND (restriction ->> 'valid_from')::date
+                                > (now() AT TIME ZONE 'Europe/Kyiv')::date
+        ON CONFLICT DO NOTHING
+        """,
+        terms.grant_id,
+    )
+    return True
 
 
 async def of_grant(conn: asyncpg.Connection, grant_id: GrantId) -> list[AllotmentId]:
     """Return the active allotments that this region holds of a grant."""
+    return await of_grants(conn, [grant_id])
+
+
+async def of_grants(conn: asyncpg.Connection, grant_ids: Iterable[GrantId]) -> list[AllotmentId]:
+    """Return the active allotments that this region holds of these grants."""
     rows = await conn.fetch(
-        "SELECT id FROM allotment WHERE grant_id = $1 AND status = 'active' ORDER BY id", grant_id
+        """
+        SELECT id FROM allotment WHERE grant_id = ANY($1::uuid[]) AND status = 'active'
+        ORDER BY id
+        """,
+        list(set(grant_ids)),
     )
     return [AllotmentId(row["id"]) for row in rows]
 
@@ -304,31 +327,39 @@ async def past_validity(conn: asyncpg.Connection, today: date, limit: int) -> li
     return [AllotmentId(row["id"]) for row in rows]
 
 
-async def begun(conn: asyncpg.Connection, today: date, limit: int) -> list[AllotmentId]:
-    """Return active allotments whose grant's period has begun since this was asked last; once."""
-    await conn.execute(
-        """
-        INSERT INTO grant_to_come (grant_id)
-        SELECT grant_id FROM grant_terms WHERE (restriction ->> 'valid_from')::date > $1
-        ORDER BY grant_id ON CONFLICT DO NOTHING
-        """,
-        today,
-    )
+_BEGUN = """t.grant_id = c.grant_id AND t.status = 'active'
+    AND COALESCE((t.restriction ->> 'valid_from')::date <= $1, true)"""
+
+
+async def due_to_begin(conn: asyncpg.Connection, today: date, limit: int) -> list[GrantId]:
+    """Return active grants whose period has begun, and of which nobody was told so far."""
     rows = await conn.fetch(
-        """
-        WITH begun AS (
-            SELECT c.grant_id FROM grant_to_come c JOIN grant_terms t ON t.grant_id = c.grant_id
-            WHERE t.status = 'active'
-              AND COALESCE((t.restriction ->> 'valid_from')::date <= $1, true)
-            ORDER BY c.grant_id LIMIT $2 FOR UPDATE OF c),
-        gone AS (DELETE FROM grant_to_come c USING begun b WHERE c.grant_id = b.grant_id)
-        SELECT a.id FROM allotment a JOIN begun b ON b.grant_id = a.grant_id
-        WHERE a.status = 'active' ORDER BY a.id
-        """,
+        f"""
+        SELECT c.grant_id FROM grant_to_come c JOIN grant_terms t ON {_BEGUN}
+        ORDER BY c.grant_id LIMIT $2
+        """,  # noqa: S608 - our condition
         today,
         limit,
     )
-    return [AllotmentId(row["id"]) for row in rows]
+    return [GrantId(row["grant_id"]) for row in rows]
+
+
+async def begin(
+    conn: asyncpg.Connection, grant_ids: Iterable[GrantId], today: date
+) -> set[GrantId]:
+    """Note that these grants have begun; returns those of which that is so, and is news."""
+    rows = await conn.fetch(
+        f"""
+        WITH begun AS (
+            SELECT c.grant_id FROM grant_to_come c JOIN grant_terms t ON {_BEGUN}
+            WHERE c.grant_id = ANY($2::uuid[]) ORDER BY c.grant_id FOR UPDATE OF c)
+        DELETE FROM grant_to_come c USING begun b WHERE c.grant_id = b.grant_id
+        RETURNING c.grant_id
+        """,  # noqa: S608 - our condition
+        today,
+        list(grant_ids),
+    )
+    return {GrantId(row["grant_id"]) for row in rows}
 
 
 async def keep_elsewhere(conn: asyncpg.Connection, states: Sequence[AllotmentChangedV1]) -> None:
