@@ -1,11 +1,13 @@
 """Who need not be told any more, whom a message reached, and whom a person tells."""
 
+import asyncio
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
+from aidmesh_chassis.privacy import PersonalText
 from aidmesh_contracts.ids import NeedId, PersonId
 from aidmesh_contracts.intake import (
     NeedClosedV1,
@@ -18,14 +20,17 @@ from aidmesh_contracts.intake import (
 from aidmesh_contracts.pickup import end_of, ends_at
 from aidmesh_contracts.values import Visit
 from aidmesh_notification import handlers
+from aidmesh_notification.channels import Unreachable
 from aidmesh_notification.checks import CHECKS
+from aidmesh_notification.domain.cards import Channel
 from aidmesh_notification.domain.hours import KYIV
+from aidmesh_notification.domain.outages import Outage
 from aidmesh_notification.domain.sending import NotReportable, Report
 from aidmesh_notification.handlers import settle_cut_short
-from aidmesh_notification.store import lists
+from aidmesh_notification.store import contacts, lists, outages
 from aidmesh_notification.store.numbers import MEASURED
-from aidmesh_notification.texts import load_templates
-from integration.notification.world import World, ready
+from aidmesh_notification.texts import Rendered, load_templates
+from integration.notification.world import Recorder, World, ready
 
 
 def withdrawn(need_id: NeedId, attempt_no: int) -> NeedWithdrawnV1:
@@ -282,13 +287,83 @@ async def test_nobody_is_called_to_what_is_over(world: World, over: Visit | None
     assert [row["reason"] for row in await world.messages()] == ["expired"]
 
 
-async def test_what_an_hour_may_tell_of_somebody_is_erased_with_them(world: World) -> None:
+async def holds(world: World, instant: datetime) -> set[NeedId]:
+    """The needs with whose messages an instant is kept, in whatever column."""
+    return {
+        row["need_id"]
+        for row in await world.messages()
+        if instant in [each for each in row.values() if isinstance(each, datetime)]
+    }
+
+
+@pytest.mark.parametrize("waits", [False, True])
+async def test_what_an_hour_may_tell_of_somebody_is_erased_with_them(
+    world: World, waits: bool
+) -> None:
     erased, other = uuid4(), uuid4()
     until_at = datetime.now(UTC) + timedelta(hours=9)
+    needs = [ready(each, until_at=until_at) for each in (erased, other)]
     await world.take(world.card(erased), world.card(other))
-    await world.take(ready(erased, until_at=until_at), ready(other, until_at=until_at))
-    await world.sender().run_once()
+    await world.take(*needs)
+    # Their channel is away until it is of no use any more.
+    world.recorder.fails = Unreachable("timeout") if waits else None
+    sender = world.sender(outage_s_max=86_400 * 9)
+    await sender.run_once()
+    async with world.database.transaction() as tx:
+        await tx.conn.execute("UPDATE message SET due_at = expires_at")
+    assert await holds(world, until_at) == {each.need_id for each in needs}
     await world.take(PersonErasedV1(person_id=PersonId(erased)))
-    async with world.database.read() as conn:
-        left = await conn.fetch("SELECT person_id FROM message WHERE until_at IS NOT NULL")
-    assert [row["person_id"] for row in left] == [other]
+    assert await holds(world, until_at) == {needs[1].need_id}
+    # A message that comes later says nothing of it, either.
+    late = ready(erased, until_at=until_at)
+    await world.take(late)
+    assert await holds(world, until_at) == {needs[1].need_id}
+    # Nor does one that comes while they are being erased.
+    person = uuid4()
+    crossing = ready(person, until_at=until_at)
+    await world.take(crossing)
+    async with world.database.transaction() as tx:
+        await contacts.erase_contacts(tx.conn, [person])
+    assert await holds(world, until_at) == {needs[1].need_id, crossing.need_id}
+    await sender.run_once()
+    assert await holds(world, until_at) == {needs[1].need_id}
+    reasons = {row["need_id"]: row["reason"] for row in await world.messages()}
+    assert reasons[late.need_id] == "erased"
+    assert reasons[needs[0].need_id] == ("erased" if waits else None)
+
+
+async def test_a_message_on_its_way_forgets_the_hour_when_it_comes_back(world: World) -> None:
+    """Whom it is for is erased while a channel is asked, which turns out to be away."""
+    person, until_at = uuid4(), datetime.now(UTC) + timedelta(minutes=1)
+    await world.take(world.card(person))
+    await world.take(ready(person, until_at=until_at))
+    asked, go_on = asyncio.Event(), asyncio.Event()
+
+    class Slow(Recorder):
+        async def send(self, message_id: UUID, address: PersonalText, message: Rendered) -> None:
+            asked.set()
+            await go_on.wait()
+            raise Unreachable("timeout")
+
+    sender = world.sender({Channel.EMAIL: Slow()}, outage_s_max=86_400)
+    sending = asyncio.create_task(sender.run_once())
+    await asyncio.wait_for(asked.wait(), 60)
+    # It was seen away long ago, so it is asked again only after the message has expired.
+    async with world.database.transaction() as tx:
+        await outages.put(tx.conn, {Channel.EMAIL: Outage(tx.now - timedelta(hours=9), tx.now)})
+    await world.take(PersonErasedV1(person_id=PersonId(person)))
+    go_on.set()
+    await sending
+    [row] = await world.messages()
+    assert row["state"] == "queued"
+    assert await holds(world, until_at) == set()
+    await sender.run_once()
+    assert [row["reason"] for row in await world.messages()] == ["erased"]
+
+
+async def test_of_what_is_for_a_household_no_hour_is_kept(world: World) -> None:
+    until_at = datetime.now(UTC) + timedelta(hours=9)
+    await world.take(ready(None, until_at=until_at, visit=Visit(until_at=until_at)))
+    assert await holds(world, until_at) == set()
+    await world.sender().run_once()
+    assert await to_tell(world) == 1

@@ -86,6 +86,9 @@ def queue_ready(message_hours_max: int) -> Handler:
         messages = [ready_message(tx.now, message_hours_max, received) for received in batch]
         by_id = {message.message_id: message for message in messages}
         await outbound.queue(tx.conn, list(by_id.values()))
+        limited = [key for key, message in by_id.items() if message.until_at is not None]
+        if limited:
+            await outbound.forget_late(tx.conn, limited)
 
     return queue
 
@@ -93,12 +96,15 @@ def queue_ready(message_hours_max: int) -> Handler:
 def ready_message(
     now: datetime, message_hours_max: int, received: Received[NeedReadyV1]
 ) -> outbound.NewMessage:
-    """The message that what somebody asked for is ready, and until when or when to come."""
+    """The message that what somebody asked for is ready, and until when or when to come.
+
+    Of a need that is no one person's no message goes out, and nobody says here when a household is
+    erased: until when it is of use is not kept.
+    """
     event = received.event
     visit = event.visit or Visit()
-    until_at = min(
-        (each for each in (visit.until_at, event.until_at) if each is not None), default=None
-    )
+    ends = (visit.until_at, event.until_at) if event.person_id is not None else ()
+    until_at = min((each for each in ends if each is not None), default=None)
     return outbound.NewMessage(
         message_id=derive_id("message", event.need_id, event.attempt_no, NEED_READY),
         template=_template(visit, until_at, now),
@@ -188,13 +194,14 @@ async def keep_contacts(tx: Tx, batch: Sequence[Received[ContactSealedV1]]) -> N
 async def erase(tx: Tx, batch: Sequence[Received[PersonErasedV1]]) -> None:
     """Delete the contacts of erased persons, and leave a tombstone.
 
-    Until when they could come goes too: it may tell the hour at which something happened to them.
+    Until when they could come goes too, with all that was reckoned from it: it may tell the hour at
+    which something happened to them.
     """
     persons = sorted({received.event.person_id for received in batch})
     await contacts.erase_contacts(tx.conn, persons)
     await inbox.blank_letters(tx.conn, persons)
-    await outbound.forget_limits(tx.conn, persons)
     await outbound.look_again(tx.conn, persons)
+    await outbound.forget_limits(tx.conn, persons)
 
 
 async def erase_letters(tx: Tx) -> int:

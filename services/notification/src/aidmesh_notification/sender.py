@@ -60,7 +60,6 @@ class Outgoing:
     message_id: UUID
     tries: int
     queued_at: datetime
-    expires_at: datetime
     channel: Channel
     address: PersonalText
     rendered: Rendered
@@ -212,13 +211,15 @@ class Sender:
                 else passage.opens(decision.reach.channel)
             )
             if opens is not None and opens > tx.now:
-                waits.append((queued.message_id, min(opens, queued.expires_at)))
+                waits.append((queued.message_id, opens))
             elif isinstance(decision, Send) and opens is not None:
                 outgoing.append(self._outgoing(message, decision, count))
         if waits:
             await outbound.postpone(tx.conn, waits, None)
         if ended:
             emit_suppressed(tx, await outbound.end(tx.conn, ended, None))
+        if erased := [each.queued.message_id for each in messages if each.erased]:
+            await outbound.forget_late(tx.conn, erased)
         if outgoing:
             await outbound.mark_sending(
                 tx.conn,
@@ -233,7 +234,6 @@ class Sender:
             message.queued.message_id,
             message.tries + 1,
             message.queued_at,
-            message.queued.expires_at,
             decision.reach.channel,
             decision.reach.address,
             self._templates.render(
@@ -361,7 +361,7 @@ class Sender:
             (message, away[message.channel].look_at if message.channel in away else tx.now)
             for message in outcome.not_begun
         ]
-        return [(message.message_id, min(at, message.expires_at)) for message, at in again]
+        return [(message.message_id, at) for message, at in again]
 
     async def _persist(self, write: Callable[[Tx], Awaitable[None]]) -> None:
         """Write results through an outage: forgetting them would make sent messages unknown.

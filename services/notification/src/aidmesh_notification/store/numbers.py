@@ -3,6 +3,7 @@
 from typing import Final
 
 from aidmesh_chassis.metrics import Measured, MetricSpec
+from aidmesh_notification.domain.outages import FORGOTTEN
 
 MEASURED: Final = (
     Measured(
@@ -28,9 +29,9 @@ MEASURED: Final = (
             ("channel",),
         ),
         # What nobody looked at for so long, nothing waits for.
-        """
+        f"""
         SELECT channel, extract(epoch FROM now() - since) FROM channel_outage
-        WHERE look_at > now() - interval '10 minutes'
-        """,
+        WHERE look_at > now() - interval '{FORGOTTEN.total_seconds():.0f} seconds'
+        """,  # noqa: S608 - a constant
     ),
 )

@@ -101,11 +101,34 @@ async def end_attempts(conn: asyncpg.Connection, attempts: Sequence[tuple[UUID, 
 
 
 async def forget_limits(conn: asyncpg.Connection, persons: Sequence[UUID]) -> None:
-    """Forget until when what was ready for these persons is of use: no message goes out."""
+    """Forget until when what was ready for these erased persons is of use: no message goes out.
+
+    A message expires then, and is looked at again at the latest: those instants go with it. What
+    still waits is due now, and ended by the sender.
+    """
     await conn.execute(
-        "UPDATE message SET until_at = NULL WHERE person_id = ANY($1::uuid[])"
-        " AND until_at IS NOT NULL",
+        """
+        WITH mine AS (
+            SELECT message_id FROM message
+            WHERE person_id = ANY($1::uuid[]) AND until_at IS NOT NULL
+            ORDER BY message_id FOR UPDATE)
+        UPDATE message m SET until_at = NULL, expires_at = now(), due_at = now()
+        FROM mine WHERE m.message_id = mine.message_id
+        """,
         list(persons),
+    )
+
+
+async def forget_late(conn: asyncpg.Connection, message_ids: Sequence[UUID]) -> None:
+    """Do the same for messages that came when, or while, their persons were erased."""
+    await conn.execute(
+        """
+        UPDATE message m SET until_at = NULL, expires_at = now(), due_at = now()
+        FROM contact c
+        WHERE m.message_id = ANY($1::uuid[]) AND m.until_at IS NOT NULL
+          AND c.person_id = m.person_id AND c.erased_at IS NOT NULL
+        """,
+        list(message_ids),
     )
 
 
@@ -225,7 +248,7 @@ async def postpone(
     *,
     tries_back: int = 0,
 ) -> None:
-    """Put messages back in the queue until a time of their own.
+    """Put messages back in the queue until a time of their own, or until they expire.
 
     Args:
         claim_id: of the sending that they come back from; None for those still queued.
@@ -233,8 +256,8 @@ async def postpone(
     """
     await conn.execute(
         """
-        UPDATE message m SET state = 'queued', due_at = n.due_at, claim_id = NULL,
-               claimed_until = NULL, tries = tries - $4, changed_at = now()
+        UPDATE message m SET state = 'queued', due_at = LEAST(n.due_at, m.expires_at),
+               claim_id = NULL, claimed_until = NULL, tries = tries - $4, changed_at = now()
         FROM unnest($1::uuid[], $2::timestamptz[]) AS n (message_id, due_at)
         WHERE m.message_id = n.message_id AND m.claim_id IS NOT DISTINCT FROM $3
         """,
