@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 from typing import Literal
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -14,9 +14,13 @@ from aidmesh_contracts.intake import (
     ReferralRefusedV1,
     ReferralWithdrawnV1,
 )
+from aidmesh_contracts.inventory import ReservationReleasedV1
 from aidmesh_contracts.payments_regions import RegionChangedV1
 from aidmesh_contracts.streams import Stream
-from integration.intake.referred import Two
+from aidmesh_contracts.values import BlockedBy
+from aidmesh_intake.domain.dates import today_of
+from aidmesh_intake.store import growth
+from integration.intake.referred import LVIV, Two, wait_for_parcel
 from integration.intake.world import held, only, refused
 
 Standing = Literal["lost", "retired", "member"]
@@ -139,3 +143,35 @@ async def test_a_region_that_is_back_lets_go_of_it_as_ever(two: Two) -> None:
     await two.exchange()
     assert await kyiv.world.state(need_id) == "referred"
     assert await two.status("lviv", referral_id) == "confirmed"
+
+
+async def test_what_is_woken_by_what_is_let_go_of_at_that_moment_stays_woken(two: Two) -> None:
+    """An offer to the region that is gone lapses, and what grew meanwhile is offered again."""
+    lviv = two.lviv
+    _, referral_id, theirs = await two.accepted()
+    today = today_of(datetime.now(UTC))
+    own = await wait_for_parcel(lviv, LVIV, {"referral": str(today)}, today)
+    body = {"to_region": "kyiv", "place_area": "UA80"}
+    offered = await lviv.world.post(f"/v1/needs/{own}:refer", body, status=201)
+    hold = held(theirs)
+    ran_out = ReservationReleasedV1(
+        reservation_id=hold.reservation_id,
+        need_id=hold.need_id,
+        attempt_no=1,
+        cause="hold_expired",
+    )
+    await lviv.world.feed(ran_out)
+    assert await lviv.world.state(theirs) == "waitlisted"
+    # Whoever noted it could not wake anybody: somebody had locked them.
+    more = BlockedBy(resource="stock", code="food_parcel", area=LVIV, quantity=1)
+    async with lviv.world.db.transaction() as tx:
+        grown = growth.synthetic_growth(uuid4(), more, uuid4(), tx.now)
+        await growth.add_growth(tx.conn, [grown])
+    await becomes(two, "lost")
+    asked = only(await lviv.world.published(from_start=True), NeedApprovedV1)
+    assert (asked[-1].need_id, asked[-1].attempt_no) == (theirs, 2)
+    row = await lviv.world.need(theirs)
+    assert (row["state"], row["attempt_no"], row["attention"]) == ("approved", 2, "source_gone")
+    assert await two.status("lviv", referral_id) == "accepted"
+    query = "SELECT status FROM referral_out WHERE id = $1::text::uuid"
+    assert await lviv.value(query, offered["referral_id"]) == "lapsed"

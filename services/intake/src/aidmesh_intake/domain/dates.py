@@ -1,6 +1,6 @@
 """Days as people mean them: in Ukraine, whatever the server's clock is set to."""
 
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -13,15 +13,12 @@ def today_of(now: datetime) -> date:
     return now.astimezone(KYIV).date()
 
 
-def end_of(day: date) -> datetime:
-    """The last instant of a day in Europe/Kyiv."""
-    return datetime.combine(day, time.max, KYIV)
-
-
 def planned_day(
     planned_on: date | None, needed_by: date | None, imported_on: date | None, today: date
 ) -> date:
-    """The day that limits, prices and grant periods go by until a need is served.
+    """The day that is written down for a need: limits and prices go by it until it is served.
+
+    Each attempt to hold goods and money goes by `Need.day_on`, which is later for who still waits.
 
     Args:
         planned_on: given for this very purpose.

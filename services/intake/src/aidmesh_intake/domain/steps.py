@@ -19,8 +19,9 @@ from aidmesh_contracts.intake import (
     NeedWaitlistedV1,
     NeedWithdrawnV1,
 )
+from aidmesh_contracts.pickup import end_of
 from aidmesh_contracts.values import BlockedBy
-from aidmesh_intake.domain.dates import end_of, today_of
+from aidmesh_intake.domain.dates import today_of
 from aidmesh_intake.domain.need import CLOSED, Decision, Leg, Need, State, Wait
 
 GRACE_S: Final = 60

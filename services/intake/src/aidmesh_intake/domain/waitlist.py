@@ -13,8 +13,8 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Final
 from uuid import UUID
 
+from aidmesh_contracts.pickup import end_of
 from aidmesh_contracts.values import BlockedBy, CapacityDemand
-from aidmesh_intake.domain.dates import end_of
 from aidmesh_intake.domain.need import Need, State, Wait
 
 Rank = tuple[int, date, int, UUID]

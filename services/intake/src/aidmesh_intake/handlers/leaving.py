@@ -25,8 +25,10 @@ async def follow(tx: Tx, news: Mapping[str, News]) -> None:
     made = await store.need_ids(tx.conn, await store.open_to(tx.conn, gone))
     # All at once, since queues come before needs; those who look again lock nothing new.
     taken = {need_id for need_id in got.values() if need_id is not None}
-    needs = await lock_needs(tx, list(taken | set(made.values())))
+    await lock_needs(tx, list(taken | set(made.values())))
     await referring.let_go_of(tx, news)
+    # What was let go of may have made room for one of them, which was woken then.
+    needs = await need_store.lock(tx.conn, list(taken))
     changes: list[Change] = []
     for referral in (await store.referrals(tx.conn, list(got), lock=True)).values():
         standing = news[referral.from_region].now.standing
