@@ -19,7 +19,7 @@ from aidmesh.quiet import RegionProbe
 from aidmesh.topology.api import JetStreamApi
 from aidmesh.topology.reporter import arrived_from, own_log
 from aidmesh.verification.peers import last_reported
-from aidmesh_chassis import handoff, outbox, standings
+from aidmesh_chassis import ending, handoff, outbox, standings
 from aidmesh_chassis.db import Tx, clock
 from aidmesh_chassis.ending import goes_on
 from aidmesh_chassis.standings import GONE, Stand
@@ -291,7 +291,7 @@ class Retirement:
 
     async def gone(self, deadline_s: float) -> bool:
         """Wait until its server has ended the connections; whether it did within the deadline."""
-        await self._own.client.close()
+        await ending.close(self._own.client)
         deadline = time.monotonic() + deadline_s
         while goes_on() and time.monotonic() < deadline:
             if all(conn.is_closed() for conn in self._own.connections.values()):
