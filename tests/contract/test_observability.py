@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cyclopts import App
 
 from aidmesh import dashboard, reference
@@ -16,6 +18,7 @@ from aidmesh.__main__ import build
 from aidmesh.alerts import ALERTS, Alert, page, rules
 from aidmesh.doctor.examine import LACKING, not_working
 from aidmesh.doctor.findings import EVERY_SERVICE, OF_SERVICE
+from aidmesh.meshfile import SERVICES
 from aidmesh.status import ServiceStatus
 from aidmesh.story.standing import (
     BY_PAYOUT,
@@ -26,6 +29,8 @@ from aidmesh.story.standing import (
     SENDER,
     SWEEP,
 )
+from aidmesh_chassis.auth import Verifier
+from aidmesh_chassis.http import create_app
 
 ROOT = Path(__file__).parents[2]
 SUFFIXES = {"histogram": ("_bucket", "_count", "_sum"), "counter": ("",), "gauge": ("",)}
@@ -64,6 +69,30 @@ def test_every_alert_asks_for_what_is_measured_and_has_a_page(alert: Alert) -> N
     assert alert.do
     assert f"docs/runbooks/{alert.page}" in rules([alert])
     assert (ROOT / "docs" / "runbooks" / alert.page).is_file()
+
+
+def test_the_example_for_prometheus_scrapes_every_service_under_the_name_that_alerts_ask_for() -> (
+    None
+):
+    folder = ROOT / "deploy" / "observability"
+    config = yaml.safe_load((folder / "prometheus.yaml").read_text(encoding="utf-8"))
+    assert [(folder / each).is_file() for each in config["rule_files"]] == [True]
+    (job,) = config["scrape_configs"]
+    queries = [*(alert.expr for alert in ALERTS), *dashboard.queries()]
+    asked = {name for query in queries for name in re.findall(r'job="([^"]*)"', query)}
+    assert asked == {job["job_name"]}
+    assert any("up{" in query for query in queries)
+    app = create_app("any", "kyiv", Verifier(Ed25519PrivateKey.generate().public_key(), "kyiv"))
+    assert job["metrics_path"] in {getattr(route, "path", None) for route in app.routes}
+    (targets,) = [each["targets"] for each in job["static_configs"]]
+    compose = yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))
+    published = {
+        f"127.0.0.1:{re.split(r':-|}', port)[3]}"
+        for name in SERVICES
+        for port in compose["services"][name]["ports"]
+    }
+    assert len(targets) == len(SERVICES)
+    assert set(targets) == published
 
 
 def test_there_are_no_pages_without_an_alert() -> None:

@@ -10,8 +10,11 @@ from typing import TypeVar
 import pytest
 
 from aidmesh import reference
+from aidmesh.outside.places import Places
+from aidmesh.outside.provision import provision
 from aidmesh_chassis.metrics import Measured, MetricSpec
 from aidmesh_chassis.problems import ProblemType
+from aidmesh_chassis.running import Running
 
 T = TypeVar("T")
 ROOT = Path(__file__).parents[2]
@@ -73,6 +76,36 @@ def test_every_metric_is_in_the_reference() -> None:
     listed = [spec for specs in reference.metric_specs().values() for spec in specs]
     assert of_class(MetricSpec) | {each.spec for each in of_class(Measured)} == set(listed)
     assert len({spec.name for spec in listed}) == len(listed)
+
+
+@pytest.mark.parametrize("name", reference.SERVICES)
+def test_a_service_answers_with_what_is_listed_for_it_and_nothing_else(
+    name: str, tmp_path: Path
+) -> None:
+    places = Places(*(tmp_path / each for each in ("data", "keys", "out", "store")))
+    for folder in (places.data, places.keys, places.nats, places.store):
+        folder.mkdir(parents=True)
+    provision("kyiv", places)
+    folder = places.out / name
+    settings = import_module(f"aidmesh_{name}.config").Settings(_secrets_dir=folder)
+    changed = {"keys_dir": folder, "nats_seed_file": folder / "nats" / f"{name}.nk"}
+    service = import_module(f"aidmesh_{name}.app").build(settings.model_copy(update=changed))
+    Running(service)
+    measured = {
+        family.name
+        for family in service.app.state.metrics.registry.collect()
+        if family.name.startswith("aidmesh_")
+    }
+    specs = reference.metric_specs()
+    headings = ["Every service", name.capitalize()]
+    if service.database is not None:
+        headings.append("Every service with a database")
+    with_keys = "intake, inventory, payments and\nnotification"
+    assert f"keys for personal data have {with_keys}" in reference.METRICS_HEAD
+    if name in with_keys:
+        headings.append("Every service with keys for personal data")
+    listed = {each.name for heading in headings for each in specs.get(heading, ())}
+    assert measured == {each.removesuffix("_total") for each in listed}
 
 
 def test_labels_take_few_values() -> None:

@@ -15,7 +15,7 @@ from structlog.contextvars import get_contextvars
 
 from aidmesh.topology import reporter
 from aidmesh.topology.api import JetStreamApi, Json, section
-from aidmesh_chassis import logs, metrics, peers
+from aidmesh_chassis import logs, peers
 from aidmesh_chassis.consuming import Inlet, Received
 from aidmesh_chassis.db import Database, Tx
 from aidmesh_chassis.durables import DurableMissing, Durables
@@ -305,7 +305,6 @@ async def test_the_way_of_messages_is_measured(
         return float(age.split()[1]) > 0
 
     await eventually(measured, 20)
-    assert {spec.name for spec in metrics.METRICS} >= {"aidmesh_gate_open"}
 
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"

@@ -68,9 +68,12 @@ one event and level 120 lines a minute are written; how many more there were is 
 METRICS_HEAD: Final = """# Metrics
 
 Generated from the code by `make documents`; a test compares it with the code.
-Every service answers on `/metrics` in the Prometheus format, with these and with the
-`process_*` metrics of the Prometheus client (CPU, memory, open files). Services that share a
-process report the same `process_*` numbers.
+Every service answers on `/metrics` in the Prometheus format, with what is listed here for it and
+with the `process_*` metrics of the Prometheus client (CPU, memory, open files). Services that share
+a process report the same `process_*` numbers. A database, and so a way of messages, has every
+service but the desk (console); keys for personal data have intake, inventory, payments and
+notification. What scrapes them as alerts and dashboard expect:
+[prometheus.yaml](../deploy/observability/prometheus.yaml).
 
 """
 COMMANDS_HEAD: Final = """# Commands
@@ -155,7 +158,12 @@ def metric_specs() -> dict[str, tuple[MetricSpec, ...]]:
         owner: tuple(each.spec for each in import_module(module).MEASURED)
         for owner, module in MEASURED_MODULES.items()
     }
-    return {"Every service": metrics.METRICS, **own}
+    return {
+        "Every service": metrics.OF_REQUESTS,
+        "Every service with a database": metrics.OF_MESSAGES,
+        "Every service with keys for personal data": metrics.OF_KEYS,
+        **own,
+    }
 
 
 def problem_types() -> dict[str, tuple[ProblemType, ...]]:

@@ -144,17 +144,16 @@ PEER_LATE: Final = MetricSpec(
     ("peer",),
 )
 
-METRICS: Final[tuple[MetricSpec, ...]] = (
-    INFO,
-    HTTP_SECONDS,
-    HTTP_RUNNING,
+OF_REQUESTS: Final[tuple[MetricSpec, ...]] = (INFO, HTTP_SECONDS, HTTP_RUNNING)
+"""What every service measures, the desk too."""
+
+OF_MESSAGES: Final[tuple[MetricSpec, ...]] = (
     INBOX_BATCH,
     INBOX_HANDLED,
     OUTBOX_PENDING,
     OUTBOX_AGE,
     LETTERS,
     GATE_OPEN,
-    KEYS_LOCKED,
     CONSUMER_PENDING,
     HANDOFFS_WAITING,
     HANDOFF_AGE,
@@ -164,7 +163,10 @@ METRICS: Final[tuple[MetricSpec, ...]] = (
     PEER_LAG_AGE,
     PEER_LATE,
 )
-"""What every service measures; the desk, which takes in no events, only the first three."""
+"""What a service with a database measures of its way of messages; see `MessageNumbers`."""
+
+OF_KEYS: Final[tuple[MetricSpec, ...]] = (KEYS_LOCKED,)
+"""What a service that holds keys for personal data measures; see `key_routes`."""
 
 LETTER_STATUSES: Final = ("failing", "parked", "dead")
 
