@@ -1,14 +1,17 @@
 """What compose.yaml promises of every container, and that it runs what the code knows."""
 
+import re
+from importlib import import_module
 from pathlib import Path
-from typing import cast
+from typing import cast, get_args
 
 import pytest
 import yaml
+from pydantic import SecretStr
 
 from aidmesh.embedded.postgres import INITDB
 from aidmesh.meshfile import SERVICES
-from aidmesh.outside.handing import HELD
+from aidmesh.outside.handing import ENTERED, HELD, setting_file
 from aidmesh.outside.places import HTTP_PORT, ROOT, SECRETS, Places
 from aidmesh.topology.cluster import LEAF_PORT
 from aidmesh_chassis.tracing import ENDPOINTS
@@ -18,6 +21,7 @@ Json = dict[str, object]
 TREE = Path(__file__).parents[3]
 SERVERS = ("postgres", "nats")
 OURS = ("provision", "supervisor", *SERVICES)
+SETTINGS = "deploy/containers/settings.env"
 STEPS = ("provision", "ask", "invite", "join")
 """Containers that end; whoever needs them waits for it."""
 
@@ -105,10 +109,49 @@ def test_nobody_sees_what_another_is_handed() -> None:
     assert set(HELD) == set(SERVICES)
 
 
+SECRET_SETTINGS = {
+    f"AIDMESH_{service}_{name}".upper()
+    for service in SERVICES
+    for name, field in import_module(f"aidmesh_{service}.config").Settings.model_fields.items()
+    if SecretStr in (field.annotation, *get_args(field.annotation))
+}
+
+
+def is_secret(variable: str) -> bool:
+    """Whether a variable would hold a secret itself, not where one is."""
+    if variable.endswith(("_FILE", "_DIR")):
+        return False
+    said = re.search("PASSWORD|SECRET|TOKEN|CREDENTIAL|_KEY|_SEED|DATABASE_URL", variable)
+    return said is not None or variable in SECRET_SETTINGS
+
+
+def variables_in(text: str) -> set[str]:
+    """What a file of variables sets, or shows how to, in a line that only has to be uncommented."""
+    return set(re.findall(r"(?m)^[# ]*([A-Z][A-Z0-9_]*)=", text))
+
+
 def test_no_secret_is_in_the_environment() -> None:
-    for each in FIRST.values():
-        names = cast("Json", each.get("environment", {}))
-        assert not any("PASSWORD" in name and not name.endswith("_FILE") for name in names)
+    assert {
+        "AIDMESH_NOTIFICATION_SMTP_PASSWORD",
+        "AIDMESH_INTAKE_DATABASE_URL",
+    } <= SECRET_SETTINGS
+    assert all(is_secret(each) for each in SECRET_SETTINGS)
+    for each in (FIRST | SECOND).values():
+        names = set(cast("Json", each.get("environment", {})))
+        for file in cast("list[str]", each.get("env_file", [])):
+            assert file == SETTINGS  # which the engine puts into the environment of every service
+            names |= variables_in((TREE / file).read_text())
+        assert {name for name in names if is_secret(name)} == set()
+
+
+def test_who_reads_the_settings_is_told_where_secrets_go() -> None:
+    text = (TREE / SETTINGS).read_text()
+    assert "AIDMESH_NOTIFICATION_SMTP_HOST" in variables_in(text)
+    assert "docs/containers.md" in text
+    page = (TREE / "docs" / "containers.md").read_text()
+    for service, names in ENTERED.items():
+        for name in names:
+            assert f"/aidmesh/keys/kyiv/{setting_file(service, name)}" in page
 
 
 def test_erasures_are_written_down_where_a_restore_reads_them() -> None:

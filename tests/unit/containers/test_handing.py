@@ -4,19 +4,22 @@ import os
 import stat
 from importlib import import_module
 from pathlib import Path
+from typing import get_args
 
 import pytest
+from pydantic import SecretStr
 
 from aidmesh.__main__ import build
 from aidmesh.credentials import create_keys
 from aidmesh.meshfile import SERVICES, WITH_DATABASE, MeshError, read_mesh
-from aidmesh.outside.handing import HELD, POSTGRES, hand_out
+from aidmesh.outside.handing import ENTERED, HELD, POSTGRES, hand_out, setting_file
 from aidmesh.outside.places import SECRETS, Places
 from aidmesh.outside.provision import provision
 from aidmesh_chassis.key_rotation import former, prepare, switch
 from aidmesh_chassis.keys import PUBLICS, KeyRing
 from aidmesh_chassis.nkey import read_nkey
 from aidmesh_chassis.settings import SECRETS_DIR, ServiceSettings, settings_config
+from aidmesh_notification.config import Settings as NotificationSettings
 
 
 @pytest.fixture
@@ -120,6 +123,40 @@ def test_staff_are_known_to_the_desk_and_who_is_revoked_to_all(places: Places) -
     have = {name for name in SERVICES if (places.out / name / "staff.jsonl").exists()}
     assert have == {"console"}
     assert all((places.out / name / "revoked.json").exists() for name in SERVICES)
+
+
+def test_the_password_of_the_mail_server_is_handed_to_notification_alone(places: Places) -> None:
+    mesh = provision("kyiv", places)
+    name = "aidmesh_notification_smtp_password"
+    (places.keys / "kyiv" / name).write_text("of the mail server\n")
+    assert hand_out("kyiv", mesh, places) == ["notification"]
+    assert hand_out("kyiv", mesh, places) == []
+    assert [path.parent for path in places.out.rglob(name)] == [places.out / "notification"]
+    folder = places.out / "notification"
+    assert stat.S_IMODE((folder / name).stat().st_mode) == 0o600
+    password = NotificationSettings(_secrets_dir=folder).smtp_password
+    assert password is not None
+    assert password.get_secret_value() == "of the mail server"
+    (places.keys / "kyiv" / name).unlink()
+    assert hand_out("kyiv", mesh, places) == ["notification"]
+    assert not (folder / name).exists()
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_every_secret_setting_comes_as_a_file(places: Places, service: str) -> None:
+    mesh = provision("kyiv", places)
+    for name in ENTERED.get(service, ()):
+        (places.keys / "kyiv" / setting_file(service, name)).write_text("entered by hand")
+    hand_out("kyiv", mesh, places)
+    settings: type[ServiceSettings] = import_module(f"aidmesh_{service}.config").Settings
+    secret = {
+        setting_file(service, name)
+        for name, field in settings.model_fields.items()
+        if SecretStr in (field.annotation, *get_args(field.annotation))
+    }
+    if service not in WITH_DATABASE:
+        secret.remove(setting_file(service, "database_url"))
+    assert secret <= set(names_in(places.out / service))
 
 
 def test_settings_come_from_files_where_the_environment_has_none(

@@ -96,7 +96,8 @@ Every service reads its settings from the environment: `AIDMESH_`, the service, 
 such as `AIDMESH_PAYMENTS_POOL_MAX`; what is not there, from a file of that name in lower case in
 the folder that `AIDMESH_SECRETS_DIR` names, if it does. `aidmesh up` sets addresses, passwords and
 keys by itself and leaves the rest to the environment that it was started in. Containers are handed
-them as files, and the rest is in `deploy/containers/settings.env`.
+them as files, [the mail server's password](containers.md#settings-and-secrets) too; the rest is in
+`deploy/containers/settings.env`.
 """
 
 _NAMED: Final = re.compile(r"(?m)^    ([a-z_]+(?:, [a-z_]+)*): ")

@@ -30,6 +30,10 @@ HELD: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """The secret keys that each service works with."""
 
+ENTERED: Final[Mapping[str, tuple[str, ...]]] = {"notification": ("SMTP_PASSWORD",)}
+"""Secret settings that only the operator knows, by service. They lie in the folder of keys, as a
+file that is named as the service's own (see `setting_file`), so they are in no environment."""
+
 _ONE_AT_A_TIME: Final = threading.Lock()
 
 STAFF_FILE: Final = "staff.jsonl"
@@ -59,8 +63,14 @@ class Handed:
     mode: int = OWN_MODE
 
 
+def setting_file(service: str, field: str) -> str:
+    """What the file that holds a service's setting is called."""
+    return f"aidmesh_{service}_{field.lower()}"
+
+
 def for_service(region: str, entry: RegionEntry, name: str) -> dict[str, Handed]:
     """Its keys, all public ones, and a file for each of its settings (see its `config`)."""
+    entered = {setting_file(name, field) for field in ENTERED.get(name, ())}
     names = [
         path.name
         for path in entry.keys.iterdir()
@@ -68,14 +78,14 @@ def for_service(region: str, entry: RegionEntry, name: str) -> dict[str, Handed]
         or (path.suffix == ".key" and path.name.partition(".")[0] in HELD[name])
         or path.name == REVOKED_FILE
         or (path.name == STAFF_FILE and name == "console")
+        or path.name in entered
     ]
     files = _copies(entry.keys, names)
     if name in WITH_DATABASE:
         files |= _copies(entry.keys, [f"{FOLDER}/{name}.nk"])
     settings = service_settings(region, entry, name, SECRETS, listen=(ANY_HOST, HTTP_PORT))
     return files | {
-        f"aidmesh_{name}_{field.lower()}": Handed(value.encode())
-        for field, value in settings.items()
+        setting_file(name, field): Handed(value.encode()) for field, value in settings.items()
     }
 
 
