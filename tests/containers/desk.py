@@ -1,6 +1,8 @@
-"""Staff who work through the published ports while containers die: they send a call again."""
+"""Staff who work through the published ports while containers die: they send a call again. And
+somebody at the desk, who fills in its forms."""
 
 import asyncio
+import re
 import time
 from typing import Any
 from uuid import UUID, uuid4
@@ -8,6 +10,7 @@ from uuid import UUID, uuid4
 import httpx
 
 from support.running import Json, Staff
+from support.visitor import Visitor
 from support.waiting import eventually
 
 PATIENCE_S = 300.0
@@ -27,6 +30,9 @@ PERSON = {
     "languages": ["uk"],
     "area": "UA80",
 }
+LOGIN = "olena"
+PASSWORD = "long enough a password"
+NEED = re.compile(r'href="/needs/([0-9a-f-]{36})"')
 CANARIES = ("Канарка Світла", "380671234599", "canary-code-")
 """What nobody may find in a log."""
 
@@ -110,6 +116,34 @@ async def parcel(staff: PatientStaff, killed: asyncio.Event, at_work: asyncio.Ev
     await staff.post("caseworker", "inventory", f"/reservations/{reservation}:issue")
     again = await staff.becomes(need, "fulfilled")
     assert again["service_no"] == 2
+
+
+async def at_the_desk(staff: PatientStaff, visitor: Visitor) -> None:
+    """Somebody is registered and given a parcel, by the desk's own pages.
+
+    Args:
+        staff: sees to it that there is a parcel, and looks at what came of it.
+        visitor: is signed in, as caseworker and logistician.
+    """
+    site = await staff.site(f"center-{uuid4().hex[:8]}", area="UA80")
+    await staff.item("food_parcel")
+    await staff.receive(site, "food_parcel", 1)
+    home = await visitor.page("/")
+    assert 'href="/hand-over"' in home, "Home shows nothing to somebody who hands over"
+    shown = await visitor.send(
+        "/register", "/register", client_code=f"canary-code-{uuid4().hex[:10]}",
+        place_area="UA80", site_id=str(site), need_food_parcel="1",
+    )  # fmt: skip
+    asked = set(NEED.findall(shown))
+    assert len(asked) == 1, f"one need was registered, and Needs shows {len(asked)}"
+    need = UUID(asked.pop())
+    await staff.becomes(need, "ready")
+    reservation = (await staff.reservation(need))["reservation_id"]
+    given = await visitor.send(f"/hand-over?site={site}", f"/hand-over/{reservation}/handover")
+    assert f"/hand-over/{reservation}/undo" in given, "the desk does not say so"
+    await staff.becomes(need, "fulfilled")
+    assert str(need) not in await visitor.page("/needs")  # which shows what is not over
+    await visitor.page(f"/needs/{need}")
 
 
 async def arrives(staff: PatientStaff, allotment_id: str, amount_minor: int) -> Json:

@@ -82,7 +82,7 @@ class Project:
     def upgrade(self) -> None:
         """Replace one container after the other, as docs/containers.md says."""
         script = TREE / "deploy" / "containers" / "upgrade.sh"
-        _run(["sh", str(script)], {**os.environ, **self.environment})
+        _run(["sh", str(script), *self.options], {**os.environ, **self.environment})
 
     def down(self, *, forget: bool = False) -> None:
         """Stop all and remove the containers, and with `forget` the volumes."""

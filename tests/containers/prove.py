@@ -1,11 +1,11 @@
 """`make containers`: proves on a real engine what docs/containers.md says of compose.yaml.
 
-It builds the images, brings up a region from nothing and works through its published ports, kills
-each container in turn while somebody is being helped, replaces all images under load, takes
-everything down and up again, links a second region and sends money there, restores the first from a
-backup after all its volumes are gone, verifies both, and has the second retire. It uses projects,
-ports, networks and image tags of its own and leaves none of them behind. Exit code 0 when all of it
-holds, 1 when not, 3 when there is no engine.
+It builds the images, brings up a region from nothing and works through its published ports and at
+its desk, kills each container in turn while somebody is being helped, replaces all images under
+load, takes everything down and up again, links a second region, whose version is in `.env` alone,
+and sends money there, restores the first from a backup after all its volumes are gone, verifies
+both, and has the second retire. It uses projects, ports, networks and image tags of its own and
+leaves none of them behind. Exit code 0 when all of it holds, 1 when not, 3 when there is no engine.
 """
 
 import argparse
@@ -18,7 +18,6 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 from uuid import UUID
@@ -30,39 +29,31 @@ sys.path.insert(0, str(TREE / "tests"))
 
 from aidmesh.embedded import free_ports  # noqa: E402
 from aidmesh.meshfile import SERVICES  # noqa: E402
-from containers.desk import CANARIES, PatientStaff, arrives, parcel  # noqa: E402
+from containers.desk import (  # noqa: E402
+    CANARIES,
+    LOGIN,
+    PASSWORD,
+    PatientStaff,
+    arrives,
+    at_the_desk,
+    parcel,
+)
 from containers.drill import drill  # noqa: E402
-from containers.engine import Failed, Project, docker, engine, image_bytes, layers  # noqa: E402
+from containers.engine import Failed, Project, docker, engine  # noqa: E402
+from containers.lean import READY_S_MAX, Proof, sizes, starts_fast  # noqa: E402
 from support.funding import fund  # noqa: E402
+from support.visitor import Visitor  # noqa: E402
 
 FIRST, SECOND = "aidmesh-proof", "aidmesh-proof-second"
 VERSIONS: Final = ("proof-1", "proof-2")
 PARTS: Final = ("postgres", "nats", "supervisor", *SERVICES)
-BASE: Final = os.environ.get("AIDMESH_PYTHON_IMAGE", "python:3.11-slim-bookworm")
 AT_ONCE: Final = 4
 PAUSE_S: Final = 0.05
-READY_S_MAX: Final = 120.0
-POLL_S: Final = 0.02
+MAIL_PASSWORD: Final = "aidmesh_notification_smtp_password"
 AMOUNT_MINOR: Final = 1_234_500
 ELSEWHERE: Final = "elsewhere"
 """Where the operator keeps what must not be lost with the region."""
 NO_ENGINE: Final = 3
-
-
-@dataclass(slots=True)
-class Proof:
-    """What was found, in words and figures."""
-
-    figures: dict[str, object] = field(default_factory=dict)
-
-    def say(self, line: str) -> None:
-        """One line for whoever looks on."""
-        print(line, flush=True)
-
-    def found(self, name: str, figure: object, words: str) -> None:
-        """A figure for the report and a line for whoever looks on."""
-        self.figures[name] = figure
-        self.say(f"ok  {words}")
 
 
 def ports_of(region_ports: tuple[int, ...]) -> dict[str, str]:
@@ -89,42 +80,34 @@ def count(project: Project, database: str, table: str) -> int:
     return int(project.value(database, f"SELECT count(*) FROM {table}"))  # noqa: S608 - one of ours
 
 
-async def ready_again(url: str) -> float:
-    """Seconds until a service says that it is ready."""
-    began = time.monotonic()
-    async with httpx.AsyncClient(timeout=2.0, trust_env=False) as client:
-        while True:
-            try:
-                if (await client.get(f"{url}/readyz")).is_success:
-                    return time.monotonic() - began
-            except httpx.HTTPError:
-                pass
-            if time.monotonic() - began > READY_S_MAX:
-                raise Failed(f"{url} is not ready after {READY_S_MAX:.0f} s")
-            await asyncio.sleep(POLL_S)
-
-
-def sizes(proof: Proof, version: str) -> None:
-    """What each image takes, and how much of that is not its base."""
-    base_bytes, below = image_bytes(BASE), len(layers(BASE))
-    for name in ("supervisor", *SERVICES):
-        image = f"aidmesh-{name}:{version}"
-        own = image_bytes(image) - base_bytes
-        assert layers(image)[:below] == layers(BASE), f"{image} is built on something else"
-        proof.found(
-            f"{name}_own_mb", round(own / 1e6), f"{image}: {own / 1e6:.0f} MB over its base"
-        )
-
-
 def commands_work(proof: Proof, project: Project) -> None:
     """What on-call staff type, in the supervisor's container."""
     for words in (("status",), ("topology", "check"), ("dead", "list"), ("doctor",)):
         well(project, *words)
-    password = "long enough a password\n"
-    project.aidmesh("staff", "add", "olena", "--roles", "caseworker", given=password)
+    roles = "caseworker,logistician"
+    project.aidmesh("staff", "add", LOGIN, "--roles", roles, given=f"{PASSWORD}\n")
     project.aidmesh("keys", "rotate")
     well(project, "status")
     proof.say("ok  status, topology check, dead list, doctor, staff add and keys rotate, inside")
+
+
+def handed_alone(proof: Proof, project: Project, region: str) -> None:
+    """What the operator puts beside the keys is a file of the service that it is for, alone."""
+    secret = "of the mail server"
+    write = f"umask 077; cat > /aidmesh/keys/{region}/{MAIL_PASSWORD}"
+    project.run_in("supervisor", "sh", "-c", write, given=f"{secret}\n")
+    end = time.monotonic() + READY_S_MAX
+    while MAIL_PASSWORD not in project.run_in("notification", "ls", "/aidmesh/secrets"):
+        if time.monotonic() > end:
+            raise Failed("notification was not handed the mail server's password")
+        time.sleep(PAUSE_S)
+    for name in SERVICES:
+        handed = project.run_in(name, "ls", "/aidmesh/secrets").split()
+        assert (MAIL_PASSWORD in handed) == (name == "notification"), name
+        environment = docker("inspect", "--format", "{{json .Config.Env}}", project.container(name))
+        assert secret not in environment
+        assert not any(f"{word}=" in environment for word in ("PASSWORD", "SECRET", "DATABASE_URL"))
+    proof.say("ok  the mail server's password is handed to notification alone, as a file")
 
 
 def well(project: Project, *words: str) -> None:
@@ -140,15 +123,21 @@ def well(project: Project, *words: str) -> None:
             return
 
 
-async def starts_fast(proof: Proof, project: Project, staff: PatientStaff) -> None:
-    """How long each service takes from the engine's word to its own."""
-    for name in SERVICES:
-        container = project.container(name)
-        await asyncio.to_thread(docker, "stop", container)
-        starting = asyncio.create_task(asyncio.to_thread(docker, "start", container))
-        seconds = await ready_again(staff.url(name))
-        await starting
-        proof.found(f"{name}_ready_s", round(seconds, 2), f"{name} is ready after {seconds:.2f} s")
+async def desk(proof: Proof, project: Project, staff: PatientStaff, when: str) -> None:
+    """Whoever was added as staff works at the published desk. `when` is for the line."""
+    async with visitor_of(project) as visitor:
+        await visitor.sign_in(LOGIN, PASSWORD)
+        await at_the_desk(staff, visitor)
+    proof.found(
+        f"desk_{when.replace(' ', '_')}",
+        True,
+        f"at the desk, {when}: signed in, somebody registered, and a parcel handed over",
+    )
+
+
+def visitor_of(project: Project) -> Visitor:
+    """Somebody before a project's desk, at its published port."""
+    return Visitor(f"http://127.0.0.1:{project.environment['AIDMESH_PORT_CONSOLE']}")
 
 
 async def kills(proof: Proof, project: Project, staff: PatientStaff) -> None:
@@ -211,10 +200,7 @@ async def upgrade(
     rows = count(project, "intake", "need") - before
     if not rows == len(made) == len(set(made)):
         raise Failed(f"{len(made)} were registered, {len(set(made))} of them once, {rows} are kept")
-    version = project.environment["AIDMESH_VERSION"]
-    for name in ("supervisor", *SERVICES):
-        image = docker("inspect", "--format", "{{.Config.Image}}", project.container(name)).strip()
-        assert image.endswith(f":{version}"), image
+    runs(project, project.environment["AIDMESH_VERSION"])
     proof.found(
         f"upgrade_{how}_registered",
         len(made),
@@ -227,6 +213,26 @@ async def upgrade(
         f"upgrade_{how}_resent": staff.resent,
         f"upgrade_{how}_longest_s": round(staff.longest_s, 1),
     }
+
+
+def runs(project: Project, version: str) -> None:
+    """Raises Failed unless all containers are of this version."""
+    for name in ("supervisor", *SERVICES):
+        image = docker("inspect", "--format", "{{.Config.Image}}", project.container(name)).strip()
+        if not image.endswith(f":{version}"):
+            raise Failed(f"{project.name} runs {image}, not {version}")
+
+
+def second_up(proof: Proof, project: Project, dotenv: Path) -> None:
+    """A second region comes up, and is upgraded, by a version that is in `.env` alone."""
+    dotenv.write_text(f"AIDMESH_VERSION={VERSIONS[0]}\n", encoding="utf-8")
+    seconds = project.up()
+    runs(project, VERSIONS[0])
+    proof.found("second_up_s", round(seconds, 1), f"a second region, after {seconds:.1f} s")
+    dotenv.write_text(f"AIDMESH_VERSION={VERSIONS[1]}\n", encoding="utf-8")
+    project.upgrade()
+    runs(project, VERSIONS[1])
+    proof.say("ok  the second region takes its version from .env, also when it is upgraded")
 
 
 def down_and_up(proof: Proof, project: Project) -> None:
@@ -326,13 +332,21 @@ async def prove(proof: Proof, folder: Path, *, build: bool) -> None:
     """Everything, one after the other. Raises Failed or AssertionError with what does not hold."""
     count_of = len(SERVICES) + 1
     ports = free_ports(2 * count_of)
-    common = {"AIDMESH_VERSION": VERSIONS[0], "AIDMESH_LINKS_NETWORK": f"{FIRST}-links"}
+    # Whatever .env of this folder names for a region that people work with is left alone.
+    apart = {
+        "AIDMESH_LINKS_NETWORK": f"{FIRST}-links",
+        "AIDMESH_VOLUME_BACKUPS": "backups",
+        "AIDMESH_VOLUME_ERASURES": "erasures",
+    }
+    common = {**apart, "AIDMESH_REGION": "kyiv", "AIDMESH_VERSION": VERSIONS[0]}
     first = Project(FIRST, {**common, **ports_of(ports[:count_of])})
+    dotenv = folder / ".env"
     second = Project(
         SECOND,
-        {**common, "AIDMESH_FIRST_PROJECT": FIRST, **ports_of(ports[count_of:])},
-        ("--env-file", "deploy/containers/second.env"),
+        {**apart, "AIDMESH_FIRST_PROJECT": FIRST, **ports_of(ports[count_of:])},
+        ("--env-file", str(dotenv), "--env-file", "deploy/containers/second.env"),
     )
+    dotenv.touch()
     with ExitStack() as stack:
         stack.callback(_forget, first)
         stack.callback(_forget, second)
@@ -348,20 +362,25 @@ async def prove(proof: Proof, folder: Path, *, build: bool) -> None:
         )
         here = staff_of(first, "kyiv", folder)
         commands_work(proof, first)
+        handed_alone(proof, first, "kyiv")
         calm = asyncio.Event()
         calm.set()
         began = time.monotonic()
         await parcel(here, calm, asyncio.Event())
         proof.found("parcel_s", round(time.monotonic() - began, 1), "a parcel, all the way")
+        await desk(proof, first, here, "from nothing")
         await starts_fast(proof, first, here)
         await kills(proof, first, here)
         first.environment["AIDMESH_VERSION"] = VERSIONS[1]
-        await upgrade(proof, first, here, "one_by_one", first.upgrade)
+        async with visitor_of(first) as visitor:
+            await visitor.sign_in(LOGIN, PASSWORD)
+            await upgrade(proof, first, here, "one_by_one", first.upgrade)
+            await visitor.page("/needs")  # whoever was signed in goes on
+        await desk(proof, first, here, "after an upgrade")
         first.environment["AIDMESH_VERSION"] = VERSIONS[0]
         await upgrade(proof, first, here, "all_at_once", first.up)
         down_and_up(proof, first)
-        seconds = second.up()
-        proof.found("second_up_s", round(seconds, 1), f"a second region, after {seconds:.1f} s")
+        second_up(proof, second, dotenv)
         there = staff_of(second, "lviv", folder)
         await linked(proof, first, second, here, there)
         await restored(proof, first, second, here, there, folder / ELSEWHERE)
@@ -388,6 +407,7 @@ def main() -> int:
     if version is None:
         print("There is no container engine here (docker version fails): nothing was proven.")
         return NO_ENGINE
+    os.environ.pop("AIDMESH_VERSION", None)  # or it would say more than .env does
     failed = False
     proof = Proof({"engine": version})
     proof.say(f"engine {version}")

@@ -1,6 +1,8 @@
 """What compose.yaml promises of every container, and that it runs what the code knows."""
 
+import os
 import re
+import subprocess
 from importlib import import_module
 from pathlib import Path
 from typing import cast, get_args
@@ -22,6 +24,7 @@ TREE = Path(__file__).parents[3]
 SERVERS = ("postgres", "nats")
 OURS = ("provision", "supervisor", *SERVICES)
 SETTINGS = "deploy/containers/settings.env"
+SECOND_ENV = "deploy/containers/second.env"
 STEPS = ("provision", "ask", "invite", "join")
 """Containers that end; whoever needs them waits for it."""
 
@@ -152,6 +155,53 @@ def test_who_reads_the_settings_is_told_where_secrets_go() -> None:
     for service, names in ENTERED.items():
         for name in names:
             assert f"/aidmesh/keys/kyiv/{setting_file(service, name)}" in page
+
+
+def test_an_upgrade_replaces_one_after_the_other_and_hands_on_what_names_the_project(
+    tmp_path: Path,
+) -> None:
+    said = tmp_path / "said"
+    docker = tmp_path / "docker"
+    docker.write_text(f'#!/bin/sh\necho "$@" >> {said}\n')
+    docker.chmod(0o755)
+    options = ["--env-file", ".env", "--env-file", "deploy/containers/second.env"]
+    subprocess.run(
+        ["sh", str(TREE / "deploy" / "containers" / "upgrade.sh"), *options],
+        env={"PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        check=True,
+    )
+    lines = [line.split() for line in said.read_text().splitlines()]
+    assert [line[-1] for line in lines] == ["supervisor", *SERVICES]
+    for line in lines:
+        assert line[: len(options) + 3] == ["compose", *options, "up", "-d"]
+        assert "--wait" in line
+
+
+def test_a_second_region_reads_what_is_common_and_shares_nothing_that_is_one_regions_own() -> None:
+    own = dict(re.findall(r"(?m)^([A-Z_]+)=(.*)$", (TREE / SECOND_ENV).read_text()))
+    text = (TREE / "compose.yaml").read_text()
+    asked = set(re.findall(r"\$\{(AIDMESH_\w+)", text + (TREE / "compose.second.yaml").read_text()))
+    common = {
+        "AIDMESH_BIND", "AIDMESH_BIND_LINKS", "AIDMESH_CPUS", "AIDMESH_ENCRYPT",
+        "AIDMESH_LINKS_NETWORK", "AIDMESH_NATS_IMAGE", "AIDMESH_POSTGRES_IMAGE",
+        "AIDMESH_PYTHON_IMAGE", "AIDMESH_VERSION",
+    }  # fmt: skip
+    assert asked - common <= set(own)
+    assert not common & set(own)
+    first = dict(re.findall(r"\$\{(AIDMESH_(?:PORT|REGION)\w*):-(\w+)\}", text))
+    assert all(own[name] != value for name, value in first.items())
+
+
+@pytest.mark.parametrize(
+    "path", ["docs/containers.md", "compose.second.yaml", "deploy/containers/upgrade.sh"]
+)
+def test_who_names_the_second_region_is_told_to_name_env_before(path: str) -> None:
+    """With --env-file compose reads no .env by itself, where version and images are."""
+    text = (TREE / path).read_text()
+    assert text.count(f"--env-file {SECOND_ENV}") > 0
+    assert text.count(f"--env-file {SECOND_ENV}") == text.count(
+        f"--env-file .env --env-file {SECOND_ENV}"
+    )
 
 
 def test_erasures_are_written_down_where_a_restore_reads_them() -> None:
