@@ -12,7 +12,7 @@ from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
 
 from aidmesh.embedded import PostgresServer
-from support import leftout
+from support import leftout, ordinary
 from support.servers import DatabaseFactory, Databases, NatsRegion, new_postgres
 
 PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -78,6 +78,11 @@ def _room(path: Path) -> str:
 def pytest_testnodedown(node: Worker, error: object) -> None:
     """A worker of xdist is done."""
     leftout.hear(node.config, getattr(node, "workeroutput", {}))
+
+
+def pytest_unconfigure() -> None:
+    """Leave nothing behind of what was lent to other accounts."""
+    ordinary.give_back()
 
 
 def pytest_terminal_summary(

@@ -13,7 +13,14 @@ from typing import Any
 import psutil
 import pytest
 
-from support.ordinary import Ordinary, ordinary, processes, wait_for, wait_until_gone
+from support.ordinary import (
+    Ordinary,
+    ordinary,
+    processes,
+    required,
+    wait_for,
+    wait_until_gone,
+)
 
 FIRST_WEEK = "week 1 of"
 DEMO_S_MAX = 300
@@ -46,7 +53,9 @@ def left_behind(folder: Path) -> list[str]:
 @pytest.fixture
 def somebody() -> Ordinary:
     """Somebody who is not root, where there is one."""
-    return ordinary() or Ordinary(sys.executable, None, dict(os.environ))
+    found = ordinary()
+    assert found is not None or not required()
+    return found or Ordinary(sys.executable, None, dict(os.environ))
 
 
 @pytest.fixture

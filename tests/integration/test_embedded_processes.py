@@ -2,7 +2,6 @@
 
 import json
 import os
-import pwd
 import secrets
 import shutil
 import signal
@@ -18,6 +17,7 @@ import pytest
 
 from aidmesh.embedded import FolderInUseError, FolderLock, PortTakenError, PostgresServer
 from aidmesh.embedded.binaries import nats_server
+from support.ordinary import Ordinary, ordinary
 from support.servers import ROOT, NatsRegion, new_postgres
 from support.waiting import eventually
 
@@ -34,22 +34,32 @@ def open_folder() -> Iterator[Path]:
 
 
 def start_child(
-    folder: Path, *, python: str = sys.executable, uid: int | None = None
+    folder: Path, user: Ordinary | None = None
 ) -> tuple[subprocess.Popen[str], dict[str, int], list[psutil.Process]]:
-    """A process that runs servers, what it said of them, and every process below it."""
+    """A process that runs servers, what it said of them, and every process below it.
+
+    It is ours, or that of `user` in a folder of theirs.
+    """
+    script = CHILD
+    if user is not None:
+        script = folder.with_name(CHILD.name)
+        script.write_bytes(CHILD.read_bytes())
+        script.chmod(0o644)
+    uid = None if user is None else user.uid
+    ours = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(ROOT / "tests"), *sys.path[1:]]),
+        "PATH": f"{nats_server().parent}{os.pathsep}{os.environ['PATH']}",
+    }
     child = subprocess.Popen(
-        [python, str(CHILD), str(folder)],
+        [sys.executable if user is None else user.python, str(script), str(folder)],
         stdout=subprocess.PIPE,
         text=True,
         user=uid,
         group=uid,
         extra_groups=None if uid is None else [],
         cwd="/",
-        env={
-            **os.environ,
-            "PYTHONPATH": os.pathsep.join([str(ROOT / "tests"), *sys.path[1:]]),
-            "PATH": f"{nats_server().parent}{os.pathsep}{os.environ['PATH']}",
-        },
+        env=ours if user is None else {**user.environment, "HOME": str(folder.parent)},
     )
     assert child.stdout is not None
     line = child.stdout.readline()
@@ -98,33 +108,19 @@ if sys.platform == "linux":  # elsewhere only the owner's end is noticed
         await eventually(lambda: gone(below), 20)
 
 
+@pytest.mark.ordinary
 async def test_an_ordinary_user_needs_no_rights(open_folder: Path) -> None:
     """Started by root the test becomes somebody else; otherwise it is an ordinary user already."""
-    account = pwd.getpwnam("nobody")
-    python, uid = runnable_python(account.pw_uid)
-    if uid is not None:
-        os.chown(open_folder, account.pw_uid, account.pw_gid)
-    child, started, below = start_child(open_folder / "data", python=python, uid=uid)
-    assert started["uid"] == (os.getuid() if uid is None else account.pw_uid)
+    user = ordinary()
+    assert user is not None
+    if user.uid is not None:
+        os.chown(open_folder, user.uid, user.uid)
+    child, started, below = start_child(open_folder / "data", user)
+    assert started["uid"] == (os.getuid() if user.uid is None else user.uid)
     assert {p.username() for p in below} == {psutil.Process(child.pid).username()}
     child.kill()
     child.wait(10)
     await eventually(lambda: gone(below), 20)
-
-
-def runnable_python(uid: int) -> tuple[str, int | None]:
-    """An interpreter like ours that the account may run; ours and no account when not root."""
-    if os.geteuid() != 0:
-        return sys.executable, None
-    name = f"python{sys.version_info.major}.{sys.version_info.minor}"
-    for candidate in (sys.executable, shutil.which(name, path="/usr/bin:/usr/local/bin")):
-        try:
-            if candidate:
-                subprocess.run([candidate, "-V"], user=uid, cwd="/", check=True)
-                return candidate, uid
-        except OSError:
-            continue
-    return sys.executable, None
 
 
 @pytest.mark.parametrize(

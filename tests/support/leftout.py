@@ -5,8 +5,8 @@ from typing import Final
 
 import pytest
 
+from support import ordinary as others
 from support.browser import NAMES, REQUIRE, chromium, required
-from support.ordinary import ordinary
 
 _KEY: Final = pytest.StashKey[dict[str, list[str]]]()
 _SENT: Final = "aidmesh_left_out"
@@ -19,10 +19,11 @@ LACKING: Final[Mapping[str, tuple[Callable[[], bool], str]]] = {
         ),
     ),
     "ordinary": (
-        lambda: ordinary() is None,
+        lambda: others.ordinary() is None and not others.required(),
         (
-            "tests of an ordinary user, because these run as root and nobody else may read this "
-            "Python, nor is there another of its version"
+            "tests of an ordinary user, because these run as root and nobody else can be made to "
+            f"run this Python, nor another of its version (with {others.REQUIRE}=1 they fail "
+            "instead)"
         ),
     ),
 }
