@@ -7,7 +7,7 @@ import os
 import re
 import signal
 from collections.abc import AsyncIterator, Callable, Sequence
-from itertools import cycle
+from itertools import count, cycle
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -24,7 +24,10 @@ from support.running import RunningMesh, Staff
 from support.waiting import eventually
 
 COPIES = 3
-NEEDS = 120
+AT_ONCE = 6
+PARCELS, PARCELS_MORE = 60, 30
+BETWEEN_KILLS = 15
+NEEDS_MAX = 5000
 HANDLED = re.compile(r"^aidmesh_inbox_events_handled_total\{.*\} ([0-9.e+]+)$", re.MULTILINE)
 
 
@@ -72,6 +75,16 @@ async def leader_of(mesh: RunningMesh, stream: str) -> str:
     return str(section(info, "cluster")["leader"])
 
 
+async def more_than(asked: Sequence[UUID], number: int) -> None:
+    """Wait until so many have their answer."""
+
+    async def there() -> bool:
+        assert len(asked) > number, f"{len(asked)} have an answer"
+        return True
+
+    await eventually(there, 90)
+
+
 def server_process(mesh: RunningMesh, name: str) -> int | None:
     """The process of a NATS server by its name."""
     folder = mesh.data / "kyiv" / ("nats" if name == "kyiv-1" else f"nats-{name[-1]}")
@@ -105,49 +118,58 @@ async def test_what_is_killed_among_copies_loses_and_doubles_nothing(
     staff = copies[0]
     site = await staff.site("center", area="UA80")
     await staff.item("food_parcel")
-    await staff.receive(site, "food_parcel", NEEDS // 2)
+    await staff.receive(site, "food_parcel", PARCELS)
+    backup = await back_up(tripled, tmp_path)
+    before = [await handled(copy, "inventory") for copy in copies]
     asked: list[UUID] = []
-    limit = asyncio.Semaphore(6)
+    asking: set[int] = set()
+    numbers = count()
+    over = asyncio.Event()
 
-    async def ask(number: int) -> None:
-        body = {
-            "for_whom": "person",
-            "person": {"client_code": f"k-{number}", "area": "UA80"},
-            "needs": [{"kind": "food_parcel", "place_area": "UA80", "site_id": str(site)}],
-        }
-        turns = [*copies[number % COPIES :], *copies[: number % COPIES]]
-        async with limit:
+    async def ask() -> None:
+        """One person after the other, until all victims are dead."""
+        while not over.is_set():
+            number = next(numbers)
+            assert number < NEEDS_MAX
+            body = {
+                "for_whom": "person",
+                "person": {"client_code": f"k-{number}", "area": "UA80"},
+                "needs": [{"kind": "food_parcel", "place_area": "UA80", "site_id": str(site)}],
+            }
+            turns = [*copies[number % COPIES :], *copies[: number % COPIES]]
+            asking.add(number)
             done = await stubbornly(turns, "caseworker", "intake", "/requests", body)
-        needs = done["needs"]
-        assert isinstance(needs, list)
-        asked.append(UUID(needs[0]["need_id"]))
+            asking.remove(number)
+            needs = done["needs"]
+            assert isinstance(needs, list)
+            asked.append(UUID(needs[0]["need_id"]))
 
     async def each_takes_part() -> bool:
         counts = [await handled(copy, "inventory") for copy in copies]
-        assert all(counts), counts
+        assert all(now > then for now, then in zip(counts, before, strict=True)), counts
         return True
 
-    loading = asyncio.gather(*(ask(number) for number in range(NEEDS)))
-    await eventually(each_takes_part, 60)
-    backup = await back_up(tripled, tmp_path)
-    leader = await leader_of(tripled, "LOCAL")
-    victims: list[Callable[[], int | None]] = [
-        lambda: copy_process(tripled, 2),
-        lambda: server_process(tripled, leader),
-        lambda: copy_process(tripled, 1),
-    ]
-    for victim in victims:
-        seen = len(asked)
-
-        async def went_on(seen: int = seen) -> bool:
-            return loading.done() or len(asked) >= seen + NEEDS // 8
-
-        await eventually(went_on, 60)
-        pid = victim()
-        assert pid is not None
-        os.kill(pid, signal.SIGKILL)
-    await loading
-    lines = [{"item": "food_parcel", "quantity": NEEDS // 4}]
+    async with asyncio.TaskGroup() as work:
+        load = [work.create_task(ask()) for _ in range(AT_ONCE)]
+        await eventually(each_takes_part, 60)
+        leader = await leader_of(tripled, "LOCAL")
+        victims: list[Callable[[], int | None]] = [
+            lambda: copy_process(tripled, 2),
+            lambda: server_process(tripled, leader),
+            lambda: copy_process(tripled, 1),
+        ]
+        for victim in victims:
+            await more_than(asked, len(asked) + BETWEEN_KILLS)
+            pid = victim()
+            assert pid is not None
+            # Under load: every one who asks waits for an answer.
+            assert not any(each.done() for each in load)
+            assert len(asking) == AT_ONCE
+            os.kill(pid, signal.SIGKILL)
+        await more_than(asked, max(len(asked), PARCELS + PARCELS_MORE) + BETWEEN_KILLS)
+        over.set()
+    assert len(set(asked)) == len(asked) == next(numbers)
+    lines = [{"item": "food_parcel", "quantity": PARCELS_MORE}]
     body = {"site_id": str(site), "lines": lines}
     await stubbornly(copies, "logistician", "inventory", "/receipts", body)
 
@@ -156,12 +178,11 @@ async def test_what_is_killed_among_copies_loses_and_doubles_nothing(
             counts = await staff.get("lead", "intake", "/needs-by-state")
         except httpx.HTTPError as error:
             raise AssertionError(type(error).__name__) from None
-        assert counts.get("ready") == NEEDS // 2 + NEEDS // 4, counts
-        assert counts.get("waitlisted") == NEEDS // 4, counts
+        assert counts.get("ready") == PARCELS + PARCELS_MORE, counts
+        assert counts.get("waitlisted") == len(asked) - PARCELS - PARCELS_MORE, counts
         return True
 
     await eventually(settled, 120)
-    assert len(set(asked)) == NEEDS
     for each in copies:
         await each.close()
     assert await eventually(lambda: server_process(tripled, leader), 60)
