@@ -119,20 +119,22 @@ async def parcel(staff: PatientStaff, killed: asyncio.Event, at_work: asyncio.Ev
 
 
 async def at_the_desk(staff: PatientStaff, visitor: Visitor) -> None:
-    """Somebody is registered and given a parcel, by the desk's own pages.
+    """Somebody is registered and given a hygiene kit, by the desk's own pages.
+
+    Not a parcel, for which others wait after an upgrade.
 
     Args:
-        staff: sees to it that there is a parcel, and looks at what came of it.
+        staff: sees to it that there is one, and looks at what came of it.
         visitor: is signed in, as caseworker and logistician.
     """
     site = await staff.site(f"center-{uuid4().hex[:8]}", area="UA80")
-    await staff.item("food_parcel")
-    await staff.receive(site, "food_parcel", 1)
+    await staff.item("hygiene_kit")
+    await staff.receive(site, "hygiene_kit", 1)
     home = await visitor.page("/")
     assert 'href="/hand-over"' in home, "Home shows nothing to somebody who hands over"
     shown = await visitor.send(
         "/register", "/register", client_code=f"canary-code-{uuid4().hex[:10]}",
-        place_area="UA80", site_id=str(site), need_food_parcel="1",
+        place_area="UA80", site_id=str(site), need_hygiene_kit="1",
     )  # fmt: skip
     asked = set(NEED.findall(shown))
     assert len(asked) == 1, f"one need was registered, and Needs shows {len(asked)}"

@@ -131,7 +131,7 @@ async def desk(proof: Proof, project: Project, staff: PatientStaff, when: str) -
     proof.found(
         f"desk_{when.replace(' ', '_')}",
         True,
-        f"at the desk, {when}: signed in, somebody registered, and a parcel handed over",
+        f"at the desk, {when}: signed in, somebody registered, and a hygiene kit handed over",
     )
 
 
