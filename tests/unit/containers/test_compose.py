@@ -124,7 +124,7 @@ def is_secret(variable: str) -> bool:
     """Whether a variable would hold a secret itself, not where one is."""
     if variable.endswith(("_FILE", "_DIR")):
         return False
-    said = re.search("PASSWORD|SECRET|TOKEN|CREDENTIAL|_KEY|_SEED|DATABASE_URL", variable)
+    said = re.search("PASSWORD|SECRET|TOKEN|CREDENTIAL|_KEY|_SEED|_HEADERS|DATABASE_URL", variable)
     return said is not None or variable in SECRET_SETTINGS
 
 
