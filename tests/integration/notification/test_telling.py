@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
@@ -367,3 +368,28 @@ async def test_of_what_is_for_a_household_no_hour_is_kept(world: World) -> None:
     assert await holds(world, until_at) == set()
     await world.sender().run_once()
     assert await to_tell(world) == 1
+
+
+MIGRATION = Path(handlers.__file__).parent / "migrations" / "0007_notification_erased_limits.sql"
+
+
+async def test_what_was_left_of_those_who_were_erased_before_is_removed(world: World) -> None:
+    erased, other = uuid4(), uuid4()
+    until_at = datetime.now(UTC) + timedelta(hours=9)
+    kept = ready(other, until_at=until_at)
+    await world.take(world.card(erased), world.card(other))
+    await world.take(ready(erased, until_at=until_at), kept)
+    # As it was left behind, until now; and a message of a household, as it was kept.
+    async with world.database.transaction() as tx:
+        await contacts.erase_contacts(tx.conn, [erased])
+        await tx.conn.execute("UPDATE message SET until_at = NULL WHERE person_id = $1", erased)
+    await world.take(ready(None))
+    async with world.database.transaction() as tx:
+        await tx.conn.execute(
+            "UPDATE message SET until_at = $1, expires_at = $1 WHERE person_id IS NULL", until_at
+        )
+    assert len(await holds(world, until_at)) == 3
+    statement = MIGRATION.read_text().partition("-- migrate: apply")[2]
+    async with world.database.transaction() as tx:
+        await tx.conn.execute(statement.partition("-- migrate: rollback")[0])
+    assert await holds(world, until_at) == {kept.need_id}
