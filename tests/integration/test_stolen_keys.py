@@ -10,7 +10,12 @@ from nats.aio.msg import Msg
 
 from aidmesh.credentials import LINK, create_credentials, new_seed, publics_of
 from aidmesh.meshfile import WITH_DATABASE
-from aidmesh.topology.rights import READER, permissions_of, service_permissions
+from aidmesh.topology.rights import (
+    READER,
+    link_permissions,
+    permissions_of,
+    service_permissions,
+)
 from aidmesh.topology.warden import connect_as
 from aidmesh_contracts.consumers import CONSUMERS
 from support.regions import LinkedRegions, linked_regions
@@ -147,6 +152,34 @@ async def mesh(tmp_path: Path) -> AsyncIterator[LinkedRegions]:
     async with linked_regions(tmp_path, ("kyiv", "lviv", "odesa")) as linked:
         await links_of(linked.regions["kyiv"], {"lviv", "odesa"})
         yield linked
+
+
+def test_a_link_has_these_rights_and_no_other() -> None:
+    """Whatever is added here has to be argued for: peers are other people's machines."""
+    into, out_of = link_permissions("kyiv", "lviv")
+
+    assert into == [
+        "$JS.kyiv.API.CONSUMER.CREATE.EVENTS.>",  # to source what kyiv says
+        "$JS.kyiv.API.CONSUMER.CREATE.WORLD.>",  # to have its own events back after a restore
+        "sync.kyiv.lviv.>",  # what kyiv sources of lviv is delivered there
+        "handoff.kyiv.lviv.>",  # what lviv hands over to kyiv
+        "_INBOX_handoff_kyiv.>",  # answers to what kyiv hands over
+        "beat.lviv",  # that lviv lives
+        "beat.lviv.world",  # how far lviv has taken kyiv's events
+        "$JS.FC.>",  # flow control of sources
+        "$JSC.R.>",  # answers to the creation of sources
+    ]
+    assert out_of == [
+        "$JS.lviv.API.CONSUMER.CREATE.EVENTS.>",
+        "$JS.lviv.API.CONSUMER.CREATE.WORLD.>",
+        "sync.lviv.kyiv.>",
+        "handoff.lviv.kyiv.>",
+        "_INBOX_handoff_lviv.>",
+        "beat.kyiv",
+        "beat.kyiv.world",
+        "$JS.FC.>",
+        "$JSC.R.>",
+    ]
 
 
 def closed_api(region: str) -> list[str]:
