@@ -38,11 +38,11 @@ async def publish(tx: Tx, rest_s: float = 0.0) -> int:
     for month in to_restate(dirty, published):
         version, known_hash = published.get(month, (0, b""))
         event = await results_of_month(tx.conn, month, version + 1, tx.now, tx.region)
-        content_hash = _content_hash(event)
+        hashed = content_hash(event)
         nothing_yet = version == 0 and not event.lines and not event.settled
-        if content_hash == known_hash or nothing_yet:
+        if hashed == known_hash or nothing_yet:
             continue
-        await results.put_published(tx.conn, month, event.version, content_hash)
+        await results.put_published(tx.conn, month, event.version, hashed)
         tx.emit(event, version=event.version)
     return len(dirty)
 
@@ -123,7 +123,8 @@ async def _lines(
     return months
 
 
-def _content_hash(event: MonthlyResultsV1) -> bytes:
+def content_hash(event: MonthlyResultsV1) -> bytes:
+    """Tells whether there is anything new to say of a month, whatever its version and moment."""
     # What there was nothing to say about before is left out: the hash stays what it was.
     new = {name for name in ("elsewhere", "year_elsewhere") if not getattr(event, name)}
     text = event.model_dump_json(exclude={"version", "as_of", *new})
