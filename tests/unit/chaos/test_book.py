@@ -1,6 +1,6 @@
 """What the book makes of what was accepted."""
 
-from aidmesh.chaos.book import Book, Json, Op, Status, histories, pieces, spent_minor
+from aidmesh.chaos.book import Book, Json, Op, Status, histories, lots_of, spent_minor
 from aidmesh_chassis.auth import Role
 from unit.chaos.booking import accept, asked
 
@@ -9,14 +9,13 @@ NEED = "n-1"
 
 def test_what_was_not_answered_counts_for_nothing() -> None:
     book = Book()
-    accept(book, "receive", item="food_parcel", quantity="5")
+    accept(book, "receive", answer={"lot_ids": ["a"]}, quantity="5")
     lost = book.begin(
-        "receive", "kyiv", "inventory", "/receipts", Role.LOGISTICIAN, {},
-        {"item": "food_parcel", "quantity": "7"},
-    )  # fmt: skip
+        "receive", "kyiv", "inventory", "/receipts", Role.LOGISTICIAN, {}, {"quantity": "7"}
+    )
 
     assert book.unknown() == [lost]
-    assert pieces(book.ops) == {("kyiv", "food_parcel"): 5}
+    assert left(book) == {("kyiv", "a"): 5}
 
 
 def test_a_form_is_accepted_when_its_row_was() -> None:
@@ -50,7 +49,7 @@ def test_a_need_may_be_where_what_was_done_with_it_leads() -> None:
         book = Book()
         asked(book, NEED, "food_parcel")
         for what in done:
-            accept(book, what, need=NEED, reference="b-1", item="food_parcel")
+            accept(book, what, need=NEED, reference="b-1")
 
         assert histories(book.ops)[NEED].allowed == allowed, done
 
@@ -64,7 +63,7 @@ def test_of_whom_was_erased_what_was_open_is_cancelled_or_was_referred() -> None
         book = Book()
         asked(book, NEED, "shelter_night").answer["person_id"] = "person"
         for what in done:
-            accept(book, what, need=NEED, item="")
+            accept(book, what, need=NEED)
         accept(book, "erase", person="person")
         accept(book, "erase", person="another")
 
@@ -81,15 +80,32 @@ def test_a_payment_is_of_the_need_whose_payout_was_approved() -> None:
     assert histories(book.ops)[NEED].paid == ["b-1"]
 
 
-def test_goods_are_where_they_were_last_counted() -> None:
-    book = Book()
-    accept(book, "receive", item="food_parcel", quantity="9")
-    accept(book, "issue", item="food_parcel", need=NEED)
-    accept(book, "issue", item="", need="bed")
-    accept(book, "dispatch", item="food_parcel", quantity="4")
-    accept(book, "count", region="lviv", item="food_parcel", good="3")
+def left(book: Book) -> dict[tuple[str, str], int]:
+    return {lot: history.on_hand for lot, history in lots_of(book.ops).items()}
 
-    assert pieces(book.ops) == {("kyiv", "food_parcel"): 4, ("lviv", "food_parcel"): 3}
+
+def line(line_id: str, lot_id: str | None, quantity: int, good: int | None = None) -> Json:
+    return {"line_id": line_id, "lot_id": lot_id, "quantity": quantity, "good": good}
+
+
+def test_goods_are_in_the_lots_that_were_named() -> None:
+    book = Book()
+    accept(book, "receive", answer={"lot_ids": ["a"]}, quantity="9")
+    accept(book, "receive", answer={"lot_ids": ["b"]}, quantity="2")
+    accept(book, "issue", need=NEED, lots="a:1 b:2")
+    accept(book, "undo", need=NEED, lots="b:1")
+    accept(book, "issue", need="bed", lots="")
+    accept(book, "dispatch", answer={"lines": [line("1", "a", 4), line("2", "b", 1)]})
+    accept(
+        book,
+        "count",
+        region="lviv",
+        answer={"lines": [line("1", "c", 4, 3), line("2", "d", 1, 1), line("3", None, 1, 0)]},
+        lines="1 3",
+    )
+
+    assert left(book) == {("kyiv", "a"): 4, ("kyiv", "b"): 0, ("lviv", "c"): 3}
+    assert lots_of(book.ops)["kyiv", "b"].went == 2
 
 
 def test_a_payment_that_came_back_was_not_spent() -> None:

@@ -42,12 +42,12 @@ def need(kind: str, state: str, **fields: Any) -> Need:
 def whole() -> Known:
     """A little of everything, as it should be."""
     book = Book()
-    accept(book, "receive", answer={"receipt_id": RECEIPT}, item="food_parcel", quantity="5")
+    accept(book, "receive", answer={"receipt_id": RECEIPT, "lot_ids": [LOT]}, quantity="5")
     for need_id, kind in (
         (PARCEL, "food_parcel"), (BED, "shelter_night"), (CASH, "travel"), (WAITS, "hygiene_kit"),
     ):  # fmt: skip
         asked(book, need_id, kind)
-    accept(book, "issue", need=PARCEL, reservation=RESERVATION, item="food_parcel")
+    accept(book, "issue", need=PARCEL, reservation=RESERVATION, lots=f"{LOT}:1")
     accept(book, "told", need=BED)
     accept(book, "instalment", grant="g", amount_minor="900", reference="in-1")
     accept(book, "allot", answer={"allotment_id": ALLOTMENT}, to="kyiv", amount_minor="500")
@@ -168,9 +168,17 @@ BROKEN: list[tuple[str, Known, set[str]]] = [
      {STATE}),
     ("one piece too few", changed(lots={LOT: Lot("food_parcel", 3, 0, 5, 2)}), {STOCK}),
     ("more went than came", changed(lots={LOT: Lot("food_parcel", 4, 0, 5, 6)}), {LOTS}),
+    ("a lot is gone", changed(lots={}), {STOCK}),
+    ("a lot that never came", changed(lots={
+        LOT: Lot("food_parcel", 4, 0, 5, 1), "x": Lot("food_parcel", 1, 0, 1, 0)}), {STOCK}),
+    ("one lot was booked for another", changed(lots={
+        LOT: Lot("food_parcel", 5, 0, 5, 0), "x": Lot("food_parcel", -1, 0, 0, 1)}),
+     {STOCK, LOTS}),
+    ("more than came was handed out of a lot", booked(lambda book: accept(
+        book, "issue", need=PARCEL, reservation="r", lots=f"{LOT}:5")), {STOCK, LOTS}),
     ("more is held than there is", changed(lots={LOT: Lot("food_parcel", 4, 5, 5, 1)}), {LOTS}),
     ("handed out twice", booked(lambda book: accept(
-        book, "issue", need=BED, reservation="r", item="food_parcel")), {STOCK, STATE}),
+        book, "issue", need=BED, reservation="r", lots=f"{LOT}:1")), {STOCK, STATE}),
     ("a bed with two guests", changed(nights=(
         Night(BEDS[0], UUID(BED), DAY, None), Night(BEDS[0], UUID(CASH), DAY, None))),
      {"no bed is double-booked"}),

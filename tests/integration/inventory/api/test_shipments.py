@@ -62,6 +62,7 @@ async def test_an_ask_is_answered_and_sent(api: Api, world: World, service: Serv
     key = uuid4().hex
     gone = await api.post(f"{at}:dispatch", key=key)
     assert (gone["state"], gone["in_transit"]) == ("dispatched", 5)
+    assert [row["lot_id"] for row in gone["lines"]] == [str(lot_id)]
     assert await api.post(f"{at}:dispatch", key=key) == gone
     added = await api.post(f"{at}:add-lines", {"lines": lines}, 409)
     assert added["type"].endswith(":not-preparing")
@@ -91,6 +92,9 @@ async def test_goods_are_counted_in_line_by_line(api: Api, world: World) -> None
     counted = {"lines": [{"line_id": first, "good": 6, "damaged": 0, "reason": "miscounted"}]}
     part = await api.post(f"{at}:count", counted)
     assert (part["state"], part["in_transit"]) == ("receiving", 1)
+    lots = {row["lot_id"]: row["on_hand"] for row in (await api.get("lots"))["rows"]}
+    became = {row["line_id"]: row["lot_id"] for row in part["lines"]}
+    assert (lots[became[first]], became[second]) == (6, None)
     assert (await api.post(f"{at}:count", counted, 409))["type"].endswith(":already-counted")
     done = await api.post(f"{at}:count", {"lines": [{"line_id": second, "good": 2, "reason": "x"}]})
     assert done["state"] == "received"

@@ -8,15 +8,15 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final, cast
+from typing import Final, NamedTuple, cast
 from uuid import uuid4
 
 from aidmesh.chaos.sightings import Sightings
 from aidmesh_chassis.auth import Role
 
 Json = dict[str, object]
-ITEM_OF: Final[Mapping[str, str]] = {"food_parcel": "food_parcel", "hygiene_kit": "hygiene_kit"}
-"""What kinds of needs take from stock, one piece each."""
+GOODS: Final = frozenset({"food_parcel", "hygiene_kit"})
+"""Kinds of needs that take from stock, one piece each."""
 
 
 class Status(StrEnum):
@@ -223,23 +223,68 @@ def _note(history: History, op: Op) -> None:
             history.decided += 1
 
 
-def pieces(ops: Iterable[Op]) -> Counter[tuple[str, str]]:
-    """How many pieces of each item each region must have on hand. Pure."""
-    counts: Counter[tuple[str, str]] = Counter()
+class Moved(NamedTuple):
+    """Pieces that came into a lot, or (below zero) went out of it, by an operation."""
+
+    lot_id: str
+    pieces: int
+
+
+def moved_by(op: Op) -> list[Moved]:
+    """What an accepted operation did to lots, as the API named them. Pure.
+
+    What is issued leaves the lots that were set aside for it, as they were shown before.
+    """
+    match op.what:
+        case "receive":
+            lots = cast("list[str]", op.answer.get("lot_ids") or [])
+            return [Moved(each, int(op.facts["quantity"])) for each in lots]
+        case "issue" | "undo":
+            sign = -1 if op.what == "issue" else 1
+            parts = (each.split(":") for each in op.facts.get("lots", "").split())
+            return [Moved(lot_id, sign * int(quantity)) for lot_id, quantity in parts]
+        case "dispatch":
+            lines = rows(op.answer, "lines")
+            return [Moved(text(each, "lot_id"), -int(str(each["quantity"]))) for each in lines]
+        case "count":
+            counted = op.facts["lines"].split()
+            lines = [each for each in rows(op.answer, "lines") if each["line_id"] in counted]
+            return [Moved(text(each, "lot_id"), int(str(each["good"])))
+                    for each in lines if each["good"]]  # fmt: skip
+    return []
+
+
+@dataclass(slots=True)
+class LotHistory:
+    """What the API said of a lot; `ops` are those that moved something."""
+
+    came: int = 0
+    went: int = 0
+    ops: list[Op] = field(default_factory=list)
+
+    @property
+    def on_hand(self) -> int:
+        """What must be left."""
+        return self.came - self.went
+
+
+def lots_of(ops: Iterable[Op]) -> dict[tuple[str, str], LotHistory]:
+    """What was accepted of each lot, by its region and id. Pure.
+
+    What was handed out and taken back has not gone out.
+    """
+    found: dict[tuple[str, str], LotHistory] = {}
     for op in ops:
         if op.status is not Status.ACCEPTED:
             continue
-        item = op.facts.get("item", "")
-        match op.what:
-            case "receive":
-                counts[op.region, item] += int(op.facts["quantity"])
-            case "issue" | "undo" if item:
-                counts[op.region, item] += -1 if op.what == "issue" else 1
-            case "dispatch":
-                counts[op.region, item] -= int(op.facts["quantity"])
-            case "count":
-                counts[op.region, item] += int(op.facts["good"])
-    return counts
+        for moved in moved_by(op):
+            lot = found.setdefault((op.region, moved.lot_id), LotHistory())
+            lot.ops.append(op)
+            if op.what in ("receive", "count"):
+                lot.came += moved.pieces
+            else:
+                lot.went -= moved.pieces
+    return found
 
 
 def spent_minor(ops: Iterable[Op]) -> Counter[str]:

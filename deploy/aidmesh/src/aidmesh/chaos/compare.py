@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Final
 
-from aidmesh.chaos.book import Book, History, histories, pieces
+from aidmesh.chaos.book import Book, History, LotHistory, histories, lots_of, text
 from aidmesh.chaos.snapshot import Seen
 from aidmesh.chaos.violation import Violation
 
 World = Mapping[str, Seen]
 BOTH: Final = 2
+PER_LOT: Final = "handed out ≤ received, per lot"
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,26 +146,42 @@ def _free_for(seen: Seen, need_id: str) -> str:
 
 
 def stock_is_conserved(known: Known) -> Iterator[Violation]:
-    """Of no lot more went out than came in, and what is left is what the book says."""
-    counted: Counter[tuple[str, str]] = Counter()
+    """Of no lot more went out than came in, and what is left of each is what the book says."""
+    wanted = lots_of(known.book.ops)
     for seen in known.world.values():
         for lot_id, lot in seen.lots.items():
-            counted[seen.region, lot.item] += lot.on_hand
             if lot.went > lot.came or not 0 <= lot.held <= lot.on_hand:
-                yield Violation(
-                    "handed out ≤ received, per lot",
-                    seen.region,
-                    f"lot {lot_id}: {lot.came} came, {lot.went} went, {lot.held} held",
-                    (lot_id,),
-                )
-    wanted = pieces(known.book.ops)
-    for region, item in sorted(wanted.keys() | counted.keys()):
-        if wanted[region, item] != counted[region, item]:
-            yield Violation(
-                "stock is what came less what went",
-                region,
-                f"{counted[region, item]} of {item} on hand, the book says {wanted[region, item]}",
-            )
+                what = f"lot {lot_id}: {lot.came} came, {lot.went} went, {lot.held} held"
+                about = _about_lot(wanted, seen.region, lot_id)
+                yield Violation(PER_LOT, seen.region, what, about)
+    there = {
+        (seen.region, lot_id): lot.on_hand
+        for seen in known.world.values()
+        for lot_id, lot in seen.lots.items()
+    }
+    nothing = LotHistory()
+    for region, lot_id in sorted(wanted.keys() | there.keys()):
+        said = wanted.get((region, lot_id), nothing)
+        about = _about_lot(wanted, region, lot_id)
+        if said.went > said.came:
+            what = f"lot {lot_id}: {said.came} came and {said.went} went, says the book"
+            yield Violation(PER_LOT, region, what, about)
+        on_hand = there.get((region, lot_id), 0)
+        if said.on_hand != on_hand:
+            what = f"lot {lot_id} has {on_hand} on hand, the book says {said.on_hand}"
+            yield Violation("stock is what came less what went", region, what, about)
+
+
+def _about_lot(
+    wanted: Mapping[tuple[str, str], LotHistory], region: str, lot_id: str
+) -> tuple[str, ...]:
+    """A lot with the receipts, needs and shipments that moved it, the last ones first."""
+    lot = wanted.get((region, lot_id))
+    named = [
+        op.facts.get("shipment") or op.facts.get("need") or text(op.answer, "receipt_id")
+        for op in reversed(lot.ops if lot is not None else ())
+    ]
+    return tuple(dict.fromkeys((lot_id, *filter(None, named))))
 
 
 def asks_agree(known: Known) -> Iterator[Violation]:

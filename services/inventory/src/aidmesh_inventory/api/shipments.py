@@ -77,7 +77,11 @@ class CountsIn(Body):
 
 
 class LineOut(ShipmentLine):
-    """A line, and what came of it once it was counted; `lot_id` where the goods left."""
+    """A line, and what came of it once it was counted.
+
+    Attributes:
+        lot_id: in this region: what it was taken from, or what it became when it was counted.
+    """
 
     lot_id: UUID | None
     good: int | None

@@ -135,7 +135,7 @@ async def count(
         ),
         version=len(shipment.counts),
     )
-    return book
+    return (await shipments.books(tx.conn, [shipment_id]))[shipment_id]  # with its new lots
 
 
 async def _credit(

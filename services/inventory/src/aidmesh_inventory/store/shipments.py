@@ -15,8 +15,9 @@ from aidmesh_inventory.domain.shipments import Shipment
 
 @dataclass(frozen=True, slots=True)
 class Book:
-    """A shipment with where it goes from and to; `lots` are those of its lines, at the sender.
+    """A shipment with where it goes from and to; `lots` are those of its lines in this region.
 
+    At the sender they are where the lines were taken from, at the receiver what they became.
     `as_of` is when it was last written here, None for one that is not written yet.
     """
 
@@ -55,7 +56,13 @@ async def books(conn: asyncpg.Connection, ids: Collection[UUID]) -> dict[UUID, B
     """These shipments."""
     rows = await conn.fetch("SELECT * FROM shipment WHERE id = ANY($1::uuid[])", list(ids))
     lines = await conn.fetch(
-        "SELECT * FROM shipment_line WHERE shipment_id = ANY($1::uuid[]) ORDER BY line_id",
+        """
+        SELECT l.*, COALESCE(l.lot_id, lot.id) AS own_lot_id
+        FROM shipment_line l
+        LEFT JOIN receipt r ON r.shipment_id = l.shipment_id AND r.line_id = l.line_id
+        LEFT JOIN lot ON lot.receipt_id = r.id
+        WHERE l.shipment_id = ANY($1::uuid[]) ORDER BY l.line_id
+        """,
         list(ids),
     )
     of: dict[UUID, list[asyncpg.Record]] = {}
@@ -81,7 +88,7 @@ def _book(row: asyncpg.Record, lines: Sequence[asyncpg.Record]) -> Book:
             tuple(_line(line) for line in lines),
             {line["line_id"]: _count(line) for line in lines if line["good"] is not None},
         ),
-        {line["line_id"]: line["lot_id"] for line in lines if line["lot_id"] is not None},
+        {line["line_id"]: line["own_lot_id"] for line in lines if line["own_lot_id"] is not None},
         row["changed_at"],
     )
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Final
 
-from aidmesh.chaos.book import ITEM_OF, Json, Op, Status, rows, text
+from aidmesh.chaos.book import GOODS, Json, Op, Status, rows, text
 from aidmesh.chaos.load.client import Client
 from aidmesh.chaos.load.travellers import SHARE, Travellers
 from aidmesh_chassis.auth import Role
@@ -44,7 +44,7 @@ class Case:
         approved: whether its payout was; `corrected`: where it goes was put right once.
         person_id: whose it is; empty of those who may be known in two regions.
         chosen: whether it is to be served by rule: "" while nobody said anything.
-        reservation: of what was handed over.
+        reservation: of what was handed over, `lots` it is from, each with its pieces.
     """
 
     need_id: str
@@ -60,6 +60,7 @@ class Case:
     person_id: str = ""
     chosen: str = ""
     reservation: str = ""
+    lots: str = ""
 
 
 @dataclass(slots=True)
@@ -237,6 +238,9 @@ class Desk:
         if held is None or text(held, "state") != "confirmed":
             return
         case.reservation = text(held, "reservation_id")
+        case.lots = " ".join(
+            f"{each['lot_id']}:{each['quantity']}" for each in rows(held, "allocations")
+        )
         step = STEP_OF.get(case.kind, "issue")
         path = f"/reservations/{case.reservation}:{step}"
         op = await self._client.do(
@@ -249,14 +253,14 @@ class Desk:
         return {
             "need": case.need_id,
             "reservation": case.reservation,
-            "item": ITEM_OF.get(case.kind, ""),
+            "lots": case.lots,
         }
 
     async def _served(self, case: Case) -> None:
         """Undo what was a mistake, check a guest out, else leave it be."""
         chance = self._rng.random()
         at = f"/reservations/{case.reservation}"
-        if chance < 0.2 and case.kind in ITEM_OF:
+        if chance < 0.2 and case.kind in GOODS:
             body: Json = {"reason": "wrong_person"}
             op = await self._client.do(
                 "undo", "inventory", f"{at}:undo", Role.CASEWORKER, body, **self._facts(case)

@@ -31,7 +31,6 @@ class Keeper:
         self._rng = rng
         self._slots = 0
         self._beds = 0
-        self._unsure: set[str] = set()
 
     async def set_up(self) -> None:
         """Open a center and a shelter, with goods, beds and appointments."""
@@ -176,9 +175,7 @@ class Keeper:
     async def _add(self, shipment: str, lot: str, quantity: int) -> None:
         body: Json = {"lines": [{"lot_id": lot, "quantity": quantity}]}
         path = f"/shipments/{shipment}:add-lines"
-        op = await self._do("add_lines", path, body, shipment=shipment)
-        if op.status is Status.UNKNOWN:  # what would leave with it nobody could tell
-            self._unsure.add(shipment)
+        await self._do("add_lines", path, body, shipment=shipment)
 
     async def _withdraw(self) -> None:
         """What was asked for is not needed any more; what has left comes all the same."""
@@ -203,18 +200,11 @@ class Keeper:
 
     async def _dispatch(self) -> None:
         shipment = await self._shipment("out", "preparing")
-        if shipment is None or text(shipment, "shipment_id") in self._unsure:
+        if shipment is None:
             return
         shipment_id = text(shipment, "shipment_id")
-        lines = rows(shipment, "lines")
-        op = await self._do(
-            "dispatch",
-            f"/shipments/{shipment_id}:dispatch",
-            {},
-            shipment=shipment_id,
-            item=text(lines[0], "item"),
-            quantity=str(sum(int(str(line["quantity"])) for line in lines)),
-        )
+        path = f"/shipments/{shipment_id}:dispatch"
+        op = await self._do("dispatch", path, {}, shipment=shipment_id)
         if op.status is Status.REFUSED:  # what was packed was promised to somebody meanwhile
             path = f"/shipments/{shipment_id}:cancel"
             await self._do("cancel_shipment", path, {}, shipment=shipment_id)
@@ -252,8 +242,7 @@ class Keeper:
             f"/shipments/{shipment_id}:count",
             {"lines": counted},
             shipment=shipment_id,
-            item=text(left[0], "item"),
-            good=str(sum(int(str(line["good"])) for line in counted)),
+            lines=" ".join(str(line["line_id"]) for line in counted),
         )
 
     def _counted(self, line: Json) -> Json:
