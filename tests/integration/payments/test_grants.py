@@ -2,6 +2,13 @@
 
 from typing import Any
 
+import asyncpg
+import pytest
+
+from aidmesh.chaos.balance import Paid, unbalanced
+from aidmesh_contracts.ids import GrantId
+from aidmesh_payments.store.queries import grants as queries
+from aidmesh_payments.store.queries.rows import Row
 from integration.payments.callers import Api
 from integration.payments.offices import MAKER
 
@@ -29,6 +36,38 @@ async def test_a_grant_from_pledge_to_summary(api: Api) -> None:
     following = await api.get(f"/v1/ledger?after={ledger['next']}")
     assert following["journals"][0]["id"] != ledger["journals"][0]["id"]
     await api.desk.check()
+
+
+async def test_a_grant_is_shown_as_of_one_moment(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever adds up what one answer says gets the sums that it says, whatever comes meanwhile."""
+    grant_id = await api.grant(currency="UAH")
+    code = (await api.get(f"/v1/grants/{grant_id}"))["code"]
+    row = {"grant": code, "amount_minor": 9_000, "received_on": "2024-01-05"}
+    order = {"grant_id": grant_id, "budget_line": "aid", "amount_minor": 700, "currency": "UAH"}
+
+    async def more(reference: str) -> None:
+        paid = row | {"row_id": reference, "bank_reference": reference}
+        await api.post("/v1/instalments:bulk", source="bank", rows=[paid])
+        await api.post("/v1/allotments", 201, **order)
+
+    await more("in-1")
+    read_lines = queries.lines
+
+    async def lines(conn: asyncpg.Connection, of: GrantId) -> list[Row]:
+        await more("in-2")
+        return await read_lines(conn, of)
+
+    monkeypatch.setattr(queries, "lines", lines)
+    shown = await api.get(f"/v1/grants/{grant_id}")
+    monkeypatch.undo()
+    assert (shown["received_minor"], shown["allotted_minor"]) == (9_000, 700)
+    nothing = Paid({}, {})
+    assert list(unbalanced(shown, nothing, Paid({"in-1": 9_000}, {}))) == []
+    shown = await api.get(f"/v1/grants/{grant_id}")
+    paid = Paid({"in-1": 9_000, "in-2": 9_000}, {})
+    assert list(unbalanced(shown, paid, paid)) == []
+    [one, other] = shown["holders"]
+    assert (one["granted_minor"], other["granted_back_minor"]) == (700, 0)
 
 
 async def test_money_does_not_move_on_a_day_to_come(api: Api) -> None:

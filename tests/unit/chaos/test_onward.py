@@ -7,11 +7,12 @@ import pytest
 from aidmesh.chaos.book import Book
 from aidmesh.chaos.compare import Known
 from aidmesh.chaos.onward import grants_add_up, nothing_goes_back
-from aidmesh.chaos.sightings import LATER, Sum
+from aidmesh.chaos.sightings import LATER
 from aidmesh.chaos.snapshot import Payout, Proposal, Seen
 from unit.chaos.test_between import empty
 
 THING = "thing"
+GRANT, ALLOTMENT = (f"00000000-0000-4000-8000-{number:012}" for number in (1, 2))
 WAYS = [
     ("shipment", ["preparing", "dispatched", "receiving", "received"]),
     ("shipment", ["preparing", "received"]),
@@ -95,10 +96,12 @@ def test_every_state_that_is_named_leads_to_states_that_are() -> None:
             assert kind == "need" or later <= states.keys(), (kind, state)
 
 
-def test_a_grant_adds_up_whenever_it_is_looked_at() -> None:
+def test_what_did_not_add_up_when_a_grant_was_shown_is_told() -> None:
     book = Book()
     known = Known(book, {}, [], frozenset())
-    book.shown.see_sum(Sum("kyiv", "grant1", 100, 100))
+    book.shown.see_grant("kyiv", GRANT, [])
     assert list(grants_add_up(known)) == []
-    book.shown.see_sum(Sum("kyiv", "grant1", 100, 99))
-    assert len(list(grants_add_up(known))) == 1
+    book.shown.see_grant("kyiv", GRANT, [f"allotment {ALLOTMENT}: 9 sent, 10 arrived"])
+    [violation] = grants_add_up(known)
+    assert violation.about == (GRANT, ALLOTMENT)
+    assert book.shown.grants == 2

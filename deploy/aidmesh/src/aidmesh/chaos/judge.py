@@ -147,6 +147,7 @@ def counted(book: Book) -> Mapping[str, object]:
         "refused": refusals.total(),
         "unanswered": len(book.unknown()),
         "sent_again": sum(op.sent > 1 for op in book.ops),
+        "looks_at_grants": book.shown.grants,
         "by_kind": dict(sorted(kinds.items())),
         "refused_by_kind": dict(sorted(refusals.items())),
     }

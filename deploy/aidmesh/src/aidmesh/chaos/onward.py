@@ -10,7 +10,7 @@ from typing import Final
 from aidmesh.chaos.compare import Known
 from aidmesh.chaos.sightings import Step
 from aidmesh.chaos.snapshot import Seen
-from aidmesh.chaos.violation import Violation
+from aidmesh.chaos.violation import Violation, ids_in
 
 ONWARD: Final = "what was shown once never goes back"
 BALANCED: Final = "a grant's equation holds at every moment"
@@ -34,9 +34,9 @@ def nothing_goes_back(known: Known) -> Iterator[Violation]:
 
 def grants_add_up(known: Known) -> Iterator[Violation]:
     """Whenever somebody looked, all that a grant received was somewhere, to the cent."""
-    for each in known.book.shown.sums:
-        what = f"grant {each.grant}: {each.received_minor} received, {each.parts_minor} accounted"
-        yield Violation(BALANCED, each.region, what, (each.grant,))
+    for each in known.book.shown.unbalanced:
+        what = f"grant {each.grant}: {each.what}"
+        yield Violation(BALANCED, each.region, what, (each.grant, *ids_in(each.what)))
 
 
 def _states(seen: Seen, kind: str) -> Mapping[str, str]:

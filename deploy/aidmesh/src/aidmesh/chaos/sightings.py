@@ -1,6 +1,6 @@
-"""What a run was shown on its way: where things stood, and what grants came to."""
+"""What a run was shown on its way: where things stood, and whether grants added up."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -81,13 +81,12 @@ class Step(NamedTuple):
         return later is not None and self.after not in later
 
 
-class Sum(NamedTuple):
-    """What a grant was shown to have received, and where that is, in minor units."""
+class Unbalanced(NamedTuple):
+    """What could not be of a grant (by id) when it was shown."""
 
     region: str
     grant: str
-    received_minor: int
-    parts_minor: int
+    what: str
 
 
 @dataclass(slots=True)
@@ -97,12 +96,13 @@ class Sightings:
     Attributes:
         last: where each thing stood last, by region, kind and id.
         steps: where it had stood before, whenever that changed.
-        sums: those that do not add up.
+        grants: how often one was shown, and `unbalanced` what did not add up.
     """
 
     last: dict[tuple[str, str, str], str] = field(default_factory=dict)
     steps: list[Step] = field(default_factory=list)
-    sums: list[Sum] = field(default_factory=list)
+    grants: int = 0
+    unbalanced: list[Unbalanced] = field(default_factory=list)
 
     def see(self, region: str, kind: str, thing: str, state: str) -> None:
         """Somebody in a region was shown where a thing stands."""
@@ -112,7 +112,7 @@ class Sightings:
             self.steps.append(Step(region, kind, thing, before, state))
         self.last[key] = state
 
-    def see_sum(self, shown: Sum) -> None:
-        """Somebody was shown a grant."""
-        if shown.received_minor != shown.parts_minor:
-            self.sums.append(shown)
+    def see_grant(self, region: str, grant: str, faults: Iterable[str]) -> None:
+        """Somebody was shown a grant, with which these things are wrong."""
+        self.grants += 1
+        self.unbalanced += [Unbalanced(region, grant, each) for each in faults]

@@ -1,6 +1,10 @@
 """A promise that was not kept."""
 
+import re
 from dataclasses import dataclass, field
+from typing import Final
+
+_ID: Final = re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,3 +20,8 @@ class Violation:
     what: str
     about: tuple[str, ...] = ()
     events: tuple[dict[str, object], ...] = field(default=(), compare=False)
+
+
+def ids_in(text: str) -> tuple[str, ...]:
+    """The ids that a text names, each once. Pure."""
+    return tuple(dict.fromkeys(_ID.findall(text)))

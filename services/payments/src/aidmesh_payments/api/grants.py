@@ -168,7 +168,7 @@ def router(desk: Desk) -> APIRouter:
 
         A page is so many grants, ours and those of other regions together.
         """
-        async with desk.db.read() as conn:
+        async with desk.db.read(at_one_moment=True) as conn:
             as_of = await clock(conn)
             rows = await queries.known_grants(conn, page.after(_KNOWN), page.limit + 1)
             kept, following = page.cut(rows, lambda row: row)
@@ -188,7 +188,8 @@ def router(desk: Desk) -> APIRouter:
 
     @routes.get("/grants/{grant_id}")
     async def show(grant_id: UUID, caller: Reader) -> dict[str, object]:
-        async with desk.db.read() as conn:
+        """A grant with all that belongs to it, as of one moment: sums are those of their parts."""
+        async with desk.db.read(at_one_moment=True) as conn:
             found = await queries.grants_of(conn, [grant_id])
             if not found:
                 raise Problem(NOT_FOUND)

@@ -4,20 +4,14 @@ import random
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from aidmesh.chaos.book import Json, rows, text
+from aidmesh.chaos.balance import paid_of, unbalanced
+from aidmesh.chaos.book import rows, text
 from aidmesh.chaos.load.client import Client
-from aidmesh.chaos.sightings import Sum
 from aidmesh_chassis.auth import Role
 
 ROWS_MAX: Final = "200"
-_PARTS: Final = (
-    "unallotted_minor",
-    "allotted_minor",
-    "exchange_difference_minor",
-    "refund_due_minor",
-    "refunded_minor",
-)
-"""Where what a grant received can be."""
+GRANTS_SHARE: Final = 0.3
+"""How often it is grants that are looked at, where a region has some."""
 
 
 class View(NamedTuple):
@@ -67,11 +61,10 @@ class Onlooker:
         self._rng = rng
 
     async def act(self) -> None:
-        """Look at a list, or at the grants."""
-        if self._rng.random() < 1 / (len(VIEWS) + 1):
-            await self._look_at_grants()
-        else:
-            await self._look_at(self._rng.choice(VIEWS))
+        """Look at the grants, or at a list."""
+        if self._rng.random() < GRANTS_SHARE and await self._look_at_grants():
+            return
+        await self._look_at(self._rng.choice(VIEWS))
 
     async def _look_at(self, view: View) -> None:
         query = {"limit": ROWS_MAX, **view.query}
@@ -81,12 +74,18 @@ class Onlooker:
             if state := text(row, view.state):  # an ask has none where another region decides
                 shown.see(self._client.region, view.kind, text(row, view.id), state)
 
-    async def _look_at_grants(self) -> None:
+    async def _look_at_grants(self) -> bool:
+        """Look at each grant of the region; False if it has none."""
         page = await self._client.get("payments", "/grants", Role.FINANCE)
-        for grant in rows(page or {}, "grants"):
-            self._client.book.shown.see_sum(_sum_of(self._client.region, grant))
+        grants = rows(page or {}, "grants")
+        for grant in grants:
+            await self._look_at_grant(text(grant, "id"))
+        return bool(grants)
 
-
-def _sum_of(region: str, grant: Json) -> Sum:
-    parts = sum(int(str(grant[each])) for each in _PARTS)
-    return Sum(region, text(grant, "code"), int(str(grant["received_minor"])), parts)
+    async def _look_at_grant(self, grant: str) -> None:
+        book = self._client.book
+        least = paid_of(book.ops, grant)
+        shown = await self._client.get("payments", f"/grants/{grant}", Role.FINANCE)
+        if shown is not None:
+            most = paid_of(book.ops, grant, begun_too=True)
+            book.shown.see_grant(self._client.region, grant, unbalanced(shown, least, most))

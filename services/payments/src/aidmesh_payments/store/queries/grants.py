@@ -164,13 +164,15 @@ _HOLDING = """
         WHERE NOT EXISTS (SELECT FROM allotment a WHERE a.id = m.id)
           AND NOT EXISTS (SELECT FROM allotment_elsewhere e WHERE e.allotment_id = m.id)
     )
-    SELECT k.*, t.code AS grant_code, t.status AS grant_status,
+    SELECT k.*, t.code AS grant_code, t.status AS grant_status, g.granted_minor,
+           g.returned_granted_minor AS granted_back_minor,
            k.received_minor - k.returned_minor - k.held_minor - k.committed_minor
                - k.spent_minor AS free_minor,
            (SELECT COALESCE(sum(x.amount_minor), 0)::bigint FROM transfer x
             WHERE x.allotment_id = k.allotment_id AND x.kind = 'allotment'
               AND x.state = 'in_transit') AS in_transit_minor
     FROM known k LEFT JOIN grant_terms t ON t.grant_id = k.grant_id
+    LEFT JOIN grant_allotment g ON g.id = k.allotment_id
 """
 
 
@@ -180,7 +182,7 @@ async def holdings(
     """Allotments known here, by id, of one holder or all.
 
     Our own are as of now, others' as they last told; `in_transit_minor` is on its way as far as
-    this region knows.
+    this region knows. Of our own grants also what was sent and came back, in the grant's currency.
     """
     return rows_of(
         await conn.fetch(
