@@ -62,7 +62,9 @@ class Case:
         """The promises that are not kept."""
         world = {"kyiv": self.kyiv, "lviv": self.lviv}
         known = Known(self.book, world, [], frozenset(), self.people)
-        return {violation.promise for check in CHECKS for violation in check(known)}
+        violations = [violation for check in CHECKS for violation in check(known)]
+        assert all(violation.about and all(violation.about) for violation in violations)
+        return {violation.promise for violation in violations}
 
 
 def empty(region: str) -> Seen:

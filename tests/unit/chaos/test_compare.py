@@ -91,7 +91,9 @@ def whole() -> Known:
 
 
 def found(known: Known) -> set[str]:
-    return {violation.promise for check in CHECKS for violation in check(known)}
+    violations = [violation for check in CHECKS for violation in check(known)]
+    assert all(violation.about and all(violation.about) for violation in violations)
+    return {violation.promise for violation in violations}
 
 
 def changed(**fields: object) -> Known:

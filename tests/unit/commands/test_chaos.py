@@ -10,15 +10,18 @@ import pytest
 from aidmesh.chaos import run
 from aidmesh.chaos.nemesis import Injected
 from aidmesh.chaos.plan import Fault, Kind
+from aidmesh.chaos.recovery import Recovery
 from aidmesh.chaos.report import Report
 from aidmesh.chaos.violation import Violation
 from aidmesh.commands.chaos import chaos
 
 EVENT: dict[str, object] = {"at": "10:00", "by": "kyiv.intake", "type": "intake.need.approved.v1"}
-LOST = Violation("accepted is present", "kyiv", "need n-1 is not there", ("n-1",), (EVENT,))
+LOST = Violation(
+    "accepted is present", "kyiv", "need n-1 is not there", ("n-1",), (EVENT,), "the first of two"
+)
 FAULTS = (
-    Injected(Fault(1, 1.0, Kind.KILL, "kyiv", "nats", 0.0), 1.1, 1.1, 4.0),
-    Injected(Fault(2, 3.0, Kind.CUT, "kyiv", "lviv", 2.0), 3.0, 5.0, 1.0),
+    Injected(Fault(1, 1.0, Kind.KILL, "kyiv", "nats", 0.0), 1.1, 1.1, Recovery(4.0, {"sent": 3.0})),
+    Injected(Fault(2, 3.0, Kind.CUT, "kyiv", "lviv", 2.0), 3.0, 5.0, Recovery(1.0, {})),
     Injected(Fault(3, 4.0, Kind.REPEAT, "kyiv", "events", 0.0), missed="TimeoutError"),
 )
 
@@ -59,6 +62,8 @@ def test_the_exit_code_and_the_file_tell_what_was_lost(
     assert [each["missed"] for each in written["faults"]] == [None, None, "TimeoutError"]
     assert written["recovery_s"] == {"p50": 2.5, "max": 4.0}
     assert [each["what"] for each in written["violations"]] == [each.what for each in violations]
+    assert [each["note"] for each in written["violations"]] == [each.note for each in violations]
+    assert written["faults"][0]["waited_s"] == {"sent": 3.0}
     assert written["operations"]["accepted"] == 7
     shown = capsys.readouterr().out
     assert ("need n-1 is not there" in shown) == bool(violations)

@@ -12,6 +12,7 @@ from typing import Final, NamedTuple, cast
 from uuid import uuid4
 
 from aidmesh.chaos.sightings import Sightings
+from aidmesh.chaos.violation import ids_in
 from aidmesh_chassis.auth import Role
 
 Json = dict[str, object]
@@ -34,7 +35,8 @@ class Op:
     Attributes:
         what: the kind of operation.
         facts: what compare needs to know of it, as the client meant it.
-        key: of idempotency; however often it is sent, it counts once.
+        key: of idempotency; however often it is sent, it counts once. It goes along as correlation
+            id, too.
         sent: how often it was sent.
         code: of the last answer.
     """
@@ -52,6 +54,12 @@ class Op:
     sent: int = 0
     code: int = 0
     answer: Json = field(default_factory=dict)
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """What tells the events that it led to: its key, which they carry, and the ids it names."""
+        said = " ".join((self.path, *self.facts.values(), str(self.answer)))
+        return (self.key, *ids_in(said))
 
     def hear(self, code: int, answer: Json) -> None:
         """Take in a final answer; of a form with one row, what became of the row."""

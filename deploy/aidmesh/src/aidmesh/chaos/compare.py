@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import Final
 
 from aidmesh.chaos.book import Book, History, LotHistory, histories, lots_of, text
-from aidmesh.chaos.snapshot import Seen
+from aidmesh.chaos.snapshot import Message, Seen
 from aidmesh.chaos.violation import Violation
 
 World = Mapping[str, Seen]
@@ -51,6 +51,7 @@ def answered(known: Known) -> Iterator[Violation]:
             "every operation is answered",
             op.region,
             f"{op.what} {op.path}: no answer after {op.sent} tries, the last was {op.code}",
+            op.named,
         )
 
 
@@ -246,33 +247,31 @@ def people_are_told_once(known: Known) -> Iterator[Violation]:
     for message_id, times in left.items():
         found = by_id.get(message_id)
         if found is None:
-            yield Violation(promise, "", f"message {message_id} left and is known to nobody")
+            what = f"message {message_id} left and is known to nobody"
+            yield Violation(promise, "", what, (message_id,))
             continue
         seen, message = found
         if message.template not in known.told_once:
             continue
-        need = "" if message.need_id is None else str(message.need_id)
+        about = _about_message(message_id, message)
         attempts[seen.region, message.need_id, message.attempt_no, message.template] += 1
         if times > 1:
-            yield Violation(
-                promise, seen.region, f"message {message_id} left {times} times", (need,)
-            )
+            what = f"message {message_id} left {times} times"
+            yield Violation(promise, seen.region, what, about)
         if message.state not in ("sent", "delivered", "failed", "unknown"):
-            yield Violation(
-                promise, seen.region, f"message {message_id} left and is {message.state}", (need,)
-            )
+            what = f"message {message_id} left and is {message.state}"
+            yield Violation(promise, seen.region, what, about)
     for (region, need_id, attempt_no, _), times in attempts.items():
         if times > 1 and need_id is not None:
             what = f"need {need_id} attempt {attempt_no} was told {times} times"
             yield Violation(promise, region, what, (str(need_id),))
     for message_id, (seen, message) in by_id.items():
-        need = "" if message.need_id is None else str(message.need_id)
+        about = _about_message(message_id, message)
         if message.state in ("sent", "delivered") and not left[message_id]:
-            yield Violation(promise, seen.region, f"message {message_id} never left", (need,))
+            yield Violation(promise, seen.region, f"message {message_id} never left", about)
         if message.state in ("queued", "sending"):
-            yield Violation(
-                promise, seen.region, f"message {message_id} is {message.state} for ever", (need,)
-            )
+            what = f"message {message_id} is {message.state} for ever"
+            yield Violation(promise, seen.region, what, about)
     for seen in known.world.values():
         told = {(str(each.need_id), each.attempt_no) for each in seen.messages.values()}
         for need_id, need_row in seen.needs.items():
@@ -280,3 +279,8 @@ def people_are_told_once(known: Known) -> Iterator[Violation]:
             if need_row.state == "ready" and unheard and not need_row.knows:
                 what = f"need {need_id} is ready, and no message says so"
                 yield Violation(promise, seen.region, what, (need_id,))
+
+
+def _about_message(message_id: str, message: Message) -> tuple[str, ...]:
+    """The message, and the need that it speaks of, if it does."""
+    return (message_id,) if message.need_id is None else (str(message.need_id), message_id)

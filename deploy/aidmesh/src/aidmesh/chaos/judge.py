@@ -19,9 +19,11 @@ from aidmesh.chaos.present import accepted_is_present
 from aidmesh.chaos.ruled import choices_stand, rules_keep_their_bounds
 from aidmesh.chaos.snapshot import look
 from aidmesh.chaos.trace import traced
-from aidmesh.chaos.violation import Violation
+from aidmesh.chaos.violation import Violation, ids_in
+from aidmesh.chaos.waiting import waiting_in
 from aidmesh.meshfile import MeshFile
 from aidmesh.quiet import RegionProbe, probing, wait_quiet
+from aidmesh.verification.outcome import Outcome
 from aidmesh.verification.run import check_all
 from aidmesh_notification.texts import load_templates
 
@@ -87,12 +89,14 @@ async def judge(
     async with probing(mesh) as probes:
         noisy = await wait_quiet(probes, QUIET_S_MAX)
         if noisy:
+            here = {probe.name: probe for probe in probes}
             return await traced(
                 [
                     Violation(
                         "the mesh comes to rest",
                         name,
                         f"{lag.unsent} unsent, {lag.untaken} untaken, {lag.failing} failing",
+                        await waiting_in(here[name]),
                     )
                     for name, lag in noisy.items()
                 ],
@@ -124,13 +128,13 @@ async def _compared(
 
 
 async def _verified(data: Path, probes: Sequence[RegionProbe]) -> list[Violation]:
-    """What `aidmesh verify` finds."""
-    outcomes = await check_all(data, probes, None)
-    return [
-        Violation(f"aidmesh verify: {each.name}", each.name.partition(".")[0], each.detail)
-        for each in outcomes
-        if not each.ok
-    ]
+    return [of_outcome(each) for each in await check_all(data, probes, None) if not each.ok]
+
+
+def of_outcome(found: Outcome) -> Violation:
+    """What `aidmesh verify` found, about the ids that it names. Pure."""
+    region = found.name.partition(".")[0]
+    return Violation(f"aidmesh verify: {found.name}", region, found.detail, ids_in(found.detail))
 
 
 def counted(book: Book) -> Mapping[str, object]:

@@ -76,7 +76,17 @@ def people_count_once(known: Known) -> Iterator[Violation]:
     for region, shown in known.people.items():
         if shown != wanted:
             what = f"{shown} people were helped, the book says {wanted} ({len(twice)} in two)"
-            yield Violation(COUNTED, region, what, tuple(sorted(twice)))
+            yield Violation(COUNTED, region, what, _counted(known, region, twice))
+
+
+def _counted(known: Known, region: str, twice: set[str]) -> tuple[str, ...]:
+    """Links that make a difference, and the last needs that count in a region."""
+    served = [
+        need_id
+        for need_id, history in known.histories.items()
+        if history.is_served and history.region == region
+    ]
+    return (*sorted(twice), *reversed(served))
 
 
 def _is_linked(link: Link) -> bool:

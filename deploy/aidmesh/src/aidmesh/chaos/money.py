@@ -25,7 +25,7 @@ def money_is_conserved(known: Known) -> Iterator[Violation]:
             what = f"spent {booked}, the book says {spent[seen.region]}"
             about = [op.facts["payout"] for op in known.book.accepted("settle", "settle_order")
                      if op.facts["holder"] == seen.region]  # fmt: skip
-            yield Violation(PROMISE, seen.region, what, tuple(about))
+            yield Violation(PROMISE, seen.region, what, (*about, *seen.held))
 
 
 def _allotments(known: Known) -> Iterator[Violation]:
@@ -163,4 +163,9 @@ def _received(known: Known) -> Iterator[Violation]:
         came = sum(seen.instalments.values())
         if came != wanted.get(seen.region, 0):
             what = f"{came} were received, the book says {wanted.get(seen.region, 0)}"
-            yield Violation(PROMISE, seen.region, what)
+            about = [
+                op.facts["grant"]
+                for op in known.book.accepted("instalment")
+                if op.region == seen.region
+            ]
+            yield Violation(PROMISE, seen.region, what, tuple(dict.fromkeys((*about, *seen.sent))))

@@ -20,7 +20,8 @@ import psutil
 from nats.aio.client import Client
 
 from aidmesh.chaos.plan import LINKS, NATS, Fault, Kind
-from aidmesh.chaos.recovery import CONNECT_S_MAX, OUTAGES, Watch, pid_of, probing_one, until
+from aidmesh.chaos.probes import CONNECT_S_MAX, OUTAGES, probing_one
+from aidmesh.chaos.recovery import Recovery, Watch, pid_of, until
 from aidmesh.chaos.road import Road
 from aidmesh.chaos.supervisor import Supervisor
 from aidmesh.credentials import seed_file
@@ -46,6 +47,7 @@ _SENT: Final = """
     ) sent ORDER BY random() LIMIT $1
 """
 KNOWN_BY: Final = "Nats-Msg-Id"
+NOT_YET: Final = Recovery(None, {})
 MISSED: Final[tuple[type[BaseException], ...]] = (*OUTAGES, psutil.Error)
 
 
@@ -55,16 +57,19 @@ class Injected:
 
     Attributes:
         missed: why it could not be done: something else was broken already.
-        recovered_s: from its healing until the regions that felt it had caught up.
-        waited_s: for what, meanwhile.
+        recovery: from its healing until the regions that felt it had caught up.
     """
 
     fault: Fault
     injected_at_s: float | None = None
     healed_at_s: float | None = None
-    recovered_s: float | None = None
-    waited_s: Mapping[str, float] = field(default_factory=dict)
+    recovery: Recovery = NOT_YET
     missed: str | None = None
+
+    @property
+    def recovered_s(self) -> float | None:
+        """How long that took; None if it did not come about."""
+        return self.recovery.seconds
 
 
 @dataclass(slots=True)
@@ -125,8 +130,7 @@ class Nemesis:
         await asyncio.sleep(fault.for_s)
         await self._heal(fault)
         injected.healed_at_s = self._now_s()
-        recovery = await self.watch.recovery(fault, killed)
-        injected.recovered_s, injected.waited_s = recovery.seconds, recovery.waited_s
+        injected.recovery = await self.watch.recovery(fault, killed)
 
     async def _inject(self, fault: Fault) -> int | None:
         """Break it; returns the process that was killed, if one was."""
@@ -207,7 +211,7 @@ class Nemesis:
         rng = random.Random(f"repeat/{fault.no}")  # noqa: S311 - it has to be repeatable
         entry = self.mesh.file.regions[fault.region]
         async with AsyncExitStack() as stack:
-            probe = await stack.enter_async_context(probing_one(self.mesh, fault.region))
+            probe = await stack.enter_async_context(probing_one(self.mesh.file, fault.region))
             found: list[tuple[Client, asyncpg.Record]] = []
             for service, conn in probe.connections.items():
                 client = await stack.enter_async_context(_speaking_as(entry, service))
@@ -230,7 +234,7 @@ class Nemesis:
             else "NULL"
         )
         self._delayed.add(region)
-        async with probing_one(self.mesh, region) as probe:
+        async with probing_one(self.mesh.file, region) as probe:
             for conn in probe.connections.values():
                 await conn.execute(f"SET lock_timeout = '{LOCK_S_MAX}s'")
                 await conn.execute(

@@ -23,7 +23,8 @@ def accepted_is_present(known: Known) -> Iterator[Violation]:
         missing = _missing(op, known.world[op.region], corrected)
         if missing is not None:
             what, about = missing
-            yield Violation("accepted is present", op.region, f"{op.what}: {what}", (about,))
+            named = tuple(dict.fromkeys(filter(None, (about, *op.named))))
+            yield Violation("accepted is present", op.region, f"{op.what}: {what}", named)
 
 
 def _missing(op: Op, seen: Seen, corrected: Collection[str]) -> tuple[str, str] | None:

@@ -7,37 +7,22 @@ ends have all that the other one had published by then.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import Final
 
-import asyncpg
-
 from aidmesh.chaos.load.client import Client
 from aidmesh.chaos.plan import EVERYWHERE, LINKS, Fault
+from aidmesh.chaos.probes import OUTAGES, probing_one
 from aidmesh.chaos.supervisor import Supervisor
-from aidmesh.quiet import RegionProbe, probing
-from aidmesh.topology.api import ApiError, JetStreamApi
+from aidmesh.chaos.waiting import waiting_in_one
+from aidmesh.topology.api import JetStreamApi
 from aidmesh.topology.reporter import arrived_from
-from aidmesh_chassis.errors import TRANSIENT
 
 RECOVERY_S_MAX: Final = 240.0
-CONNECT_S_MAX: Final = 10.0
 POLL_S: Final = 0.2
-OUTAGES: Final[tuple[type[BaseException], ...]] = (*TRANSIENT, ApiError, asyncpg.InterfaceError)
-
-
-@asynccontextmanager
-async def probing_one(mesh: Supervisor, region: str) -> AsyncIterator[RegionProbe]:
-    """Look into one region, whatever becomes of the others. Raises as `probing` does."""
-    alone = mesh.file.model_copy(update={"regions": {region: mesh.file.regions[region]}})
-    async with AsyncExitStack() as stack:
-        async with asyncio.timeout(CONNECT_S_MAX):  # a client goes on trying for minutes
-            probes = await stack.enter_async_context(probing(alone))
-        yield probes[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +32,14 @@ class Recovery:
     Attributes:
         seconds: None if it did not come about in time.
         waited_s: how long was waited for what, in the order of looking.
+        waiting: ids of events that waited in the regions that felt it, when it did not come about;
+            `note` says why there are none.
     """
 
     seconds: float | None
     waited_s: Mapping[str, float]
+    waiting: tuple[str, ...] = ()
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +59,7 @@ class Watch:
         Args:
             killed: the process that was, if one was.
         """
+        felt = self.mesh.file.regions if fault.region == EVERYWHERE else fault.regions
         began, healed_at = time.monotonic(), datetime.now(UTC)
         waited_s: dict[str, float] = {}
 
@@ -84,7 +74,6 @@ class Watch:
         try:
             async with asyncio.timeout(RECOVERY_S_MAX):
                 await wait_for("process", partial(self._is_another, fault, killed))
-                felt = self.mesh.file.regions if fault.region == EVERYWHERE else fault.regions
                 for region in felt:
                     await wait_for("ready", self.clients[region].is_ready)
                     await wait_for("sent", partial(self._has_sent, region, healed_at))
@@ -93,7 +82,9 @@ class Watch:
                     await wait_for("heard", partial(self._has_heard, here, there, healed_at))
                     await wait_for("heard", partial(self._has_heard, there, here, healed_at))
         except TimeoutError:
-            return Recovery(None, waited_s)
+            waits = [await waiting_in_one(self.mesh.file, region) for region in felt]
+            waiting = tuple(each for ids, _ in waits for each in ids)
+            return Recovery(None, waited_s, waiting, "; ".join(note for _, note in waits if note))
         return Recovery(round(time.monotonic() - began, 2), waited_s)
 
     async def _is_another(self, fault: Fault, killed: int | None) -> bool:
@@ -102,7 +93,7 @@ class Watch:
         return await self.mesh.is_up() and pid_of(self.mesh, fault) not in (None, killed)
 
     async def _has_sent(self, region: str, before: datetime) -> bool:
-        async with probing_one(self.mesh, region) as probe:
+        async with probing_one(self.mesh.file, region) as probe:
             waiting = 0
             for conn in probe.connections.values():
                 waiting += await conn.fetchval(
@@ -112,7 +103,7 @@ class Watch:
         return waiting == 0
 
     async def _has_heard(self, region: str, peer: str, before: datetime) -> bool:
-        async with probing_one(self.mesh, peer) as probe:
+        async with probing_one(self.mesh.file, peer) as probe:
             sent = 0
             for conn in probe.connections.values():
                 last = await conn.fetchval(
@@ -121,7 +112,7 @@ class Watch:
                     before,
                 )
                 sent = max(sent, last or 0)
-        async with probing_one(self.mesh, region) as probe:
+        async with probing_one(self.mesh.file, region) as probe:
             return (await arrived_from(JetStreamApi(probe.client), peer)).last_seq >= sent
 
 

@@ -55,7 +55,7 @@ class Report:
                     "injected_at_s": each.injected_at_s,
                     "healed_at_s": each.healed_at_s,
                     "recovered_s": each.recovered_s,
-                    "waited_s": dict(each.waited_s),
+                    "waited_s": dict(each.recovery.waited_s),
                     "missed": each.missed,
                 }
                 for each in self.faults
@@ -87,6 +87,8 @@ def show(console: Console, report: Report) -> None:
         console.print(f"  {where}{violation.what}", highlight=False, markup=False)
         for event in violation.events[:EVENTS_SHOWN_MAX]:
             console.print(f"    {event['at']} {event['by']} {event['type']}", highlight=False)
+        if violation.note:
+            console.print(f"    ({violation.note})", highlight=False, markup=False)
     more = len(report.violations) - SHOWN_MAX
     if more > 0:
         console.print(f"… and {more} more")

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from aidmesh.chaos.compare import Known
+from aidmesh.chaos.snapshot import Seen
 from aidmesh.chaos.violation import Violation
 
 BOUNDS: Final = "rules keep to their bounds"
@@ -21,7 +22,7 @@ def rules_keep_their_bounds(known: Known) -> Iterator[Violation]:
         for rule_id, rule in seen.rules.items():
             if rule.used > rule.most:
                 what = f"rule {rule_id} may use {rule.most}, and has used {rule.used}"
-                yield Violation(BOUNDS, seen.region, what, (rule_id,))
+                yield Violation(BOUNDS, seen.region, what, (rule_id, *_done_by(seen, rule_id)))
     yield from _offers(known)
     yield from _moves(known)
 
@@ -37,6 +38,15 @@ def choices_stand(known: Known) -> Iterator[Violation]:
             is_chosen = "is" if need_id in seen.chosen else "is not"
             what = f"need {need_id} {is_chosen} to be served by rule"
             yield Violation(CHOSEN, seen.region, what, (need_id,))
+
+
+def _done_by(seen: Seen, rule_id: str) -> list[str]:
+    """Needs that a rule offered, and allotments and proposals by which it sent money."""
+    moves = [each for each in seen.moved_by_rule.values() if str(each.rule_id) == rule_id]
+    return [
+        *(need_id for need_id, rule in seen.offered_by_rule.items() if rule == rule_id),
+        *(str(each.allotment_id or each.proposal) for each in moves),
+    ]
 
 
 def set_rules(known: Known) -> Mapping[str, Mapping[str, str]]:
@@ -71,4 +81,5 @@ def _moves(known: Known) -> Iterator[Violation]:
                 what = f"rule {rule_id} sent money to {move.region}"
             else:
                 continue
-            yield Violation(BOUNDS, seen.region, what, (rule_id,))
+            sent = str(move.allotment_id or move.proposal)
+            yield Violation(BOUNDS, seen.region, what, (rule_id, sent))

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -14,11 +14,14 @@ from aidmesh.chaos.load.crowd import Crowd, crowd_of
 from aidmesh.chaos.mesh_process import Order
 from aidmesh.chaos.nemesis import Injected, Nemesis
 from aidmesh.chaos.plan import NATS, POSTGRES, plan_of
+from aidmesh.chaos.probes import answering
 from aidmesh.chaos.recovery import RECOVERY_S_MAX, Watch, until
 from aidmesh.chaos.report import Report
 from aidmesh.chaos.road import Road
 from aidmesh.chaos.supervisor import Supervisor, supervised
+from aidmesh.chaos.trace import traced
 from aidmesh.chaos.violation import Violation
+from aidmesh.chaos.waiting import waiting_in_one
 from aidmesh.credentials import create_keys
 from aidmesh.embedded import free_ports
 from aidmesh.meshfile import WITH_DATABASE, prepare_mesh
@@ -56,22 +59,16 @@ class Played:
         Args:
             rest_s_max: how long it may take until everything fits.
         """
+        file = self.mesh.file
+        violations = self.down + not_recovered(self.faults)
+        if violations:
+            async with answering(file) as (probes, silent):
+                violations = await traced(violations, probes, silent)
         if not self.down:
             await self.crowd.resolve()
-        violations = self.down + [
-            Violation(
-                f"a region recovers within {RECOVERY_S_MAX:.0f} s",
-                each.fault.region,
-                f"not after fault {each.fault.no}: {each.fault.kind} {each.fault.part}"
-                f" (waited, in seconds: {dict(each.waited_s)})",
-            )
-            for each in self.faults
-            if each.missed is None and each.recovered_s is None
-        ]
-        if not self.down:
             violations += await judge(
                 self.mesh.data,
-                self.mesh.file,
+                file,
                 self.crowd.book,
                 self.spool,
                 self.crowd.people,
@@ -85,6 +82,22 @@ class Played:
             counted(self.crowd.book),
             tuple(violations),
         )
+
+
+def not_recovered(faults: Sequence[Injected]) -> list[Violation]:
+    """The faults from which a region did not recover, with what waited there. Pure."""
+    return [
+        Violation(
+            f"a region recovers within {RECOVERY_S_MAX:.0f} s",
+            each.fault.region,
+            f"not after fault {each.fault.no}: {each.fault.kind} {each.fault.part}"
+            f" (waited, in seconds: {dict(each.recovery.waited_s)})",
+            each.recovery.waiting,
+            note=each.recovery.note,
+        )
+        for each in faults
+        if each.missed is None and each.recovered_s is None
+    ]
 
 
 def settings_of_a_run(data: Path) -> dict[str, str]:
@@ -202,8 +215,10 @@ async def _down(mesh: Supervisor, nemesis: Nemesis) -> list[Violation]:
                 await until(partial(_all_run, mesh, region), POLL_S)
                 await until(client.is_ready, POLL_S)
         except TimeoutError:
-            missing = ", ".join(sorted(set(PARTS) - set(mesh.pids(region))))
-            down.append(Violation("everything runs again", region, missing or "not ready"))
+            missing = ", ".join(sorted(set(PARTS) - set(mesh.pids(region)))) or "not ready"
+            waiting, note = await waiting_in_one(mesh.file, region)
+            promise = "everything runs again"
+            down.append(Violation(promise, region, missing, waiting, note=note))
     return down
 
 

@@ -13,6 +13,7 @@ class Violation:
 
     Attributes:
         events: what was published about them and who took it in, in the order of time.
+        note: why there is no event, or not all of them.
     """
 
     promise: str
@@ -20,6 +21,7 @@ class Violation:
     what: str
     about: tuple[str, ...] = ()
     events: tuple[dict[str, object], ...] = field(default=(), compare=False)
+    note: str = field(default="", compare=False)
 
 
 def ids_in(text: str) -> tuple[str, ...]:

@@ -65,7 +65,11 @@ class Client:
     async def send(self, op: Op, patience_s: float) -> None:
         """Send an operation until there is an answer, or patience ends."""
         end = time.monotonic() + patience_s
-        headers = {"Authorization": f"Bearer {self._tokens[op.role]}", "Idempotency-Key": op.key}
+        headers = {
+            "Authorization": f"Bearer {self._tokens[op.role]}",
+            "Idempotency-Key": op.key,
+            "X-Correlation-Id": op.key,  # so that the events that follow can be told
+        }
         url = f"{self._entry.services[op.service].url}/v1{op.path}"
         while op.status is Status.UNKNOWN:
             op.sent += 1
