@@ -3,8 +3,9 @@
 import random
 
 from aidmesh.chaos.book import Json, Status, rows, text
+from aidmesh.chaos.load.cases import Case, Region
 from aidmesh.chaos.load.client import Client
-from aidmesh.chaos.load.people import Case, Region
+from aidmesh.chaos.load.firsts import Firsts
 from aidmesh_chassis.auth import Role
 
 
@@ -15,9 +16,12 @@ class Liaison:
         self._client = client
         self._region = region
         self._rng = rng
+        self._firsts = Firsts(client, {"take_referral": self._answer})
 
     async def act(self) -> None:
         """Answer an offer, or take one back."""
+        if await self._firsts.act():
+            return
         if self._rng.random() < 0.95:
             await self._answer()
         else:

@@ -25,7 +25,11 @@ FAILED: Final = 500
 
 
 class Client:
-    """Calls one region. Each client's staff are other people than every other client's."""
+    """Calls one region. Each client's staff are other people than every other client's.
+
+    Attributes:
+        done: kinds of operations of which one of its own was accepted.
+    """
 
     def __init__(self, region: str, entry: RegionEntry, book: Book) -> None:
         self.region = region
@@ -38,10 +42,16 @@ class Client:
         }
         self._http = httpx.AsyncClient(timeout=TIMEOUT_S, trust_env=False)
         self._own: set[int] = set()
+        self.done: set[str] = set()
 
     def sent(self, op: Op) -> bool:
         """Whether an operation is this client's."""
         return op.no in self._own
+
+    @property
+    def begun(self) -> int:
+        """How many operations it has begun."""
+        return len(self._own)
 
     async def close(self) -> None:
         """Let go of the connections."""
@@ -60,6 +70,8 @@ class Client:
         op = self.book.begin(what, self.region, service, path, role, body or {}, facts)
         self._own.add(op.no)
         await self.send(op, PATIENCE_S)
+        if op.status is Status.ACCEPTED:
+            self.done.add(op.what)
         return op
 
     async def send(self, op: Op, patience_s: float) -> None:

@@ -10,12 +10,13 @@ from typing import Final, cast
 
 from aidmesh.chaos.book import Book, Json, Op, Status
 from aidmesh.chaos.load.between import Liaison
+from aidmesh.chaos.load.cases import Region
 from aidmesh.chaos.load.client import Client
 from aidmesh.chaos.load.money import Treasury
 from aidmesh.chaos.load.moving import Holder, Proposer
 from aidmesh.chaos.load.onlooker import Onlooker
 from aidmesh.chaos.load.paying import Cashier
-from aidmesh.chaos.load.people import Desk, Region
+from aidmesh.chaos.load.people import Desk
 from aidmesh.chaos.load.planning import Planner
 from aidmesh.chaos.load.stores import ROOMIER, Keeper, Trucks
 from aidmesh.chaos.load.travellers import Finder, Travellers
@@ -195,7 +196,8 @@ def crowd_of(mesh: MeshFile, seed: int) -> Crowd:
 
 def _either(desk: Desk, rng: random.Random) -> Act:
     async def act() -> None:
-        await (desk.ask() if rng.random() < ASK_SHARE else desk.go_on())
+        if not await desk.begin():
+            await (desk.ask() if rng.random() < ASK_SHARE else desk.go_on())
 
     return act
 

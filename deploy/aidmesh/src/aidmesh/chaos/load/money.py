@@ -5,8 +5,9 @@ from datetime import timedelta
 from typing import Final
 
 from aidmesh.chaos.book import Json, Op, Status, text
+from aidmesh.chaos.load.cases import Region
 from aidmesh.chaos.load.client import Client
-from aidmesh.chaos.load.people import Region
+from aidmesh.chaos.load.firsts import Firsts
 from aidmesh_chassis.auth import Role
 
 GRANT_MINOR: Final = 10**11
@@ -25,6 +26,7 @@ class Treasury:
         self._allotments: list[tuple[str, str]] = []
         self._recallable: list[str] = []
         self._count = 0
+        self._firsts = Firsts(client, {"raise": self._raise, "recall": self._recall})
 
     async def set_up(self, paying_offices: list[str]) -> None:
         """Make a grant per paying office, each with money, and allot some to every region."""
@@ -55,6 +57,8 @@ class Treasury:
 
     async def act(self) -> None:
         """Take money in, send it out, ask it back."""
+        if await self._firsts.act():
+            return
         grant_id, code = self._rng.choice(self._grants)
         chance = self._rng.random()
         if chance < 0.3:
@@ -64,11 +68,7 @@ class Treasury:
         elif chance < 0.85 and self._allotments:
             await self._raise()
         elif self._recallable:
-            allotment = self._recallable.pop(self._rng.randrange(len(self._recallable)))
-            self._allotments = [each for each in self._allotments if each[0] != allotment]
-            body: Json = {"reason": "grant_cut"}
-            path = f"/allotments/{allotment}:recall"
-            await self._client.do("recall", "payments", path, Role.LEAD, body, allotment=allotment)
+            await self._recall()
 
     async def _instalment(self, grant_id: str, code: str) -> None:
         self._count += 1
@@ -108,6 +108,18 @@ class Treasury:
             self._allotments.append((allotment, grant_id))
             if len(self._allotments) > 2 * len(self._regions):
                 self._recallable.append(allotment)
+
+    async def _recall(self) -> None:
+        """Ask an allotment back; where all are the first of their kind, make one first."""
+        if not self._recallable:
+            grant_id, _ = self._rng.choice(self._grants)
+            await self._allot(grant_id, self._rng.choice(self._regions).name)
+            return
+        allotment = self._recallable.pop(self._rng.randrange(len(self._recallable)))
+        self._allotments = [each for each in self._allotments if each[0] != allotment]
+        body: Json = {"reason": "grant_cut"}
+        path = f"/allotments/{allotment}:recall"
+        await self._client.do("recall", "payments", path, Role.LEAD, body, allotment=allotment)
 
     async def _raise(self) -> None:
         allotment, grant_id = self._rng.choice(self._allotments)

@@ -5,6 +5,7 @@ from typing import Final
 
 from aidmesh.chaos.book import Json, Op, Status, rows, text
 from aidmesh.chaos.load.client import Client
+from aidmesh.chaos.load.firsts import Firsts
 from aidmesh_chassis.auth import Role
 
 MOVED_MAX: Final = 50_000
@@ -24,17 +25,14 @@ class Proposer:
         self._regions = regions
         self._rng = rng
         self._rules: list[str] = []
+        self._firsts = Firsts(client, {"propose_move": self._propose, "sign_move": self._sign})
 
     async def act(self) -> None:
         """Propose something, sign for it, or take it back; or have a rule send money."""
-        page = await self._client.get("payments", "/rebalancings", Role.FINANCE)
-        made = rows(page or {}, "rebalancings")
+        if await self._firsts.act():
+            return
+        made = await self._proposals()
         standing = [each for each in made if each["state"] == "proposed"]
-        unsigned = [
-            each
-            for each in made
-            if each["state"] in ("proposed", "returned") and each["signed_by"] is None
-        ]
         chance = self._rng.random()
         if chance < 0.07:
             await self._set_rule()
@@ -46,10 +44,19 @@ class Proposer:
             await self._serve_who_waits()
         elif chance < 0.5 and len(standing) < OPEN_MAX:
             await self._propose()
-        elif chance < 0.9 and unsigned:
-            await self._step("sign_move", "sign", unsigned, Role.APPROVER)
+        elif chance < 0.9 and _unsigned(made):
+            await self._step("sign_move", "sign", _unsigned(made), Role.APPROVER)
         elif standing:
             await self._step("withdraw_move", "withdraw", standing, Role.FINANCE)
+
+    async def _proposals(self) -> list[Json]:
+        page = await self._client.get("payments", "/rebalancings", Role.FINANCE)
+        return rows(page or {}, "rebalancings")
+
+    async def _sign(self) -> None:
+        unsigned = _unsigned(await self._proposals())
+        if unsigned:
+            await self._step("sign_move", "sign", unsigned, Role.APPROVER)
 
     async def _propose(self) -> None:
         page = await self._client.get("payments", "/allotments", Role.FINANCE)
@@ -133,6 +140,15 @@ class Proposer:
 
     async def _do(self, what: str, path: str, role: Role, body: Json, **facts: str) -> Op:
         return await self._client.do(what, "payments", path, role, body, **facts)
+
+
+def _unsigned(made: list[Json]) -> list[Json]:
+    """Proposals that a second person has not consented to, and may."""
+    return [
+        each
+        for each in made
+        if each["state"] in ("proposed", "returned") and each["signed_by"] is None
+    ]
 
 
 class Holder:

@@ -4,8 +4,9 @@ import random
 from typing import Final
 
 from aidmesh.chaos.book import Json, Op, Status, rows, text
+from aidmesh.chaos.load.cases import Region
 from aidmesh.chaos.load.client import Client
-from aidmesh.chaos.load.people import Region
+from aidmesh.chaos.load.firsts import Firsts
 from aidmesh_chassis.auth import Role
 
 REJECTED: Final = 0.08
@@ -27,10 +28,20 @@ class Cashier:
         self._rng = rng
         self._name = name
         self._tried: set[str] = set()
+        self._firsts = Firsts(
+            client,
+            {
+                "settle_order": self._pay_for_others,
+                "settle": self._pay_own,
+                "return": self._give_back,
+            },
+        )
         self._paid: list[tuple[str, str, dict[str, str]]] = []
 
     async def act(self) -> None:
         """Pay some, give a little back, or see to what went wrong."""
+        if await self._firsts.act():
+            return
         chance = self._rng.random()
         if chance < 0.1:
             await self._give_back()

@@ -1,13 +1,15 @@
 """Desks: people ask for things, are told, come for them, change their minds."""
 
 import random
-from dataclasses import dataclass, field
-from datetime import date, timedelta
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
 from typing import Final
 
 from aidmesh.chaos.book import GOODS, Json, Op, Status, rows, text
+from aidmesh.chaos.load.cases import Case, Region
 from aidmesh.chaos.load.client import Client
-from aidmesh.chaos.load.travellers import SHARE, Travellers
+from aidmesh.chaos.load.firsts import Firsts
+from aidmesh.chaos.load.travellers import SHARE
 from aidmesh_chassis.auth import Role
 
 STEP_OF: Final = {"shelter_night": "check-in", "counseling": "attend"}
@@ -30,70 +32,9 @@ PAYEES: Final[dict[str, Json]] = {
     },
 }
 """Cash is paid where the person is, the other by the office that the grant names."""
-DONE_MAX: Final = 400
+ASKED_FIRST: Final = (("travel", "shelter_night"), ("shelter_night",), ("shelter_night",))
+"""So that early in a run there is somebody to be paid elsewhere, and too few beds."""
 NIGHTS_MAX: Final = 3
-
-
-@dataclass(slots=True)
-class Case:
-    """A need that desks of a region know of.
-
-    Attributes:
-        busy: somebody is at it; two who are would both be right, and the book could not tell.
-        closed: nothing more is done with it.
-        approved: whether its payout was; `corrected`: where it goes was put right once.
-        person_id: whose it is; empty of those who may be known in two regions.
-        chosen: whether it is to be served by rule: "" while nobody said anything.
-        reservation: of what was handed over, `lots` it is from, each with its pieces.
-    """
-
-    need_id: str
-    kind: str
-    amount_minor: int = 0
-    busy: bool = False
-    closed: bool = False
-    approved: bool = False
-    corrected: bool = False
-    issued: bool = False
-    referred: bool = False
-    agrees: bool = False
-    person_id: str = ""
-    chosen: str = ""
-    reservation: str = ""
-    lots: str = ""
-
-
-@dataclass(slots=True)
-class Region:
-    """What the clients of one region share: its places, and the needs they have in hand.
-
-    Attributes:
-        peers: areas of the other regions, by name; `rooms` how often each is asked to help.
-        travellers: who may be known in two regions.
-        roomy: it has more of everything, so that others can be helped from there.
-    """
-
-    name: str
-    area: str
-    peers: dict[str, str]
-    rooms: tuple[int, ...]
-    today: date
-    travellers: Travellers
-    roomy: bool = False
-    center: str = ""
-    shelter: str = ""
-    cases: list[Case] = field(default_factory=list)
-
-    def take(self, rng: random.Random) -> Case | None:
-        """A need to do something about."""
-        open_cases = [case for case in self.cases[-DONE_MAX:] if not (case.busy or case.closed)]
-        return rng.choice(open_cases) if open_cases else None
-
-    def pay_anew(self, need_id: str) -> None:
-        """The money of a need was let go: once there is some again, somebody approves it again."""
-        for case in self.cases:
-            if case.need_id == need_id:
-                case.approved = False
 
 
 class Desk:
@@ -106,14 +47,30 @@ class Desk:
         self._name = name
         self._people = 0
         self._approvals = 0
+        self._asked_first = list(ASKED_FIRST)
+        self._firsts = Firsts(client, {"approve": self._approve_first, "refer": self._refer_first})
 
-    async def ask(self) -> None:
-        """Register somebody who asks for one or two things."""
+    async def begin(self) -> bool:
+        """Begin what everybody does once, as soon as it can be; False once that is done."""
+        if self._asked_first:
+            await self.ask(self._asked_first.pop(0))
+            return True
+        return await self._firsts.act()
+
+    async def ask(self, first: Sequence[str] = ()) -> None:
+        """Register somebody who asks for one or two things.
+
+        Args:
+            first: what they ask for, who may be referred then; else it is drawn.
+        """
         self._people += 1
         kinds = [kind for kind, _ in KINDS]
         weights = [1 if self._region.roomy and kind in SCARCE else weight for kind, weight in KINDS]
-        wanted = list(dict.fromkeys(self._rng.choices(kinds, weights, k=self._rng.choice((1, 2)))))
-        if self._rng.random() < SHARE:
+        drawn = self._rng.choices(kinds, weights, k=self._rng.choice((1, 2)))
+        wanted = list(dict.fromkeys(first or drawn))
+        if first:
+            travels, agrees = None, True
+        elif self._rng.random() < SHARE:
             travels, agrees = self._region.travellers.come(self._region.name, self._rng), False
         else:
             travels, agrees = None, self._rng.random() < 0.7
@@ -285,14 +242,44 @@ class Desk:
             await self._choose(case)
         elif chance < 0.12 and case.person_id:
             await self._erase(case)
-        elif chance < 0.5 and case.kind == "shelter_night" and case.agrees and not case.referred:
-            to = self._rng.choices(list(self._region.peers), self._region.rooms)[0]
-            body: Json = {"to_region": to, "place_area": self._region.peers[to]}
-            path = f"/needs/{case.need_id}:refer"
-            op = await self._client.do(
-                "refer", "intake", path, Role.CASEWORKER, body, need=case.need_id, to=to
-            )
-            case.referred = op.status is not Status.REFUSED
+        elif chance < 0.5 and case.can_be_referred:
+            await self._refer(case)
+
+    async def _refer(self, case: Case) -> None:
+        to = self._rng.choices(list(self._region.peers), self._region.rooms)[0]
+        body: Json = {"to_region": to, "place_area": self._region.peers[to]}
+        path = f"/needs/{case.need_id}:refer"
+        op = await self._client.do(
+            "refer", "intake", path, Role.CASEWORKER, body, need=case.need_id, to=to
+        )
+        case.referred = op.status is not Status.REFUSED
+
+    async def _approve_first(self) -> None:
+        """Have a payment approved that another office may have to make."""
+        cases = [each for each in self._region.cases if each.kind == "travel"]
+        await self._when("ready", [each for each in cases if not each.approved], self._approve)
+
+    async def _refer_first(self) -> None:
+        """Offer somebody who waits for a bed to another region."""
+        cases = [each for each in self._region.cases if each.can_be_referred]
+        await self._when("waitlisted", cases, self._refer)
+
+    async def _when(
+        self, state: str, cases: Sequence[Case], act: Callable[[Case], Awaitable[None]]
+    ) -> None:
+        """Do something about one of these cases that nobody is at, if it has come to that state."""
+        free = [each for each in cases if not (each.busy or each.closed)]
+        if not free:
+            return
+        case = self._rng.choice(free)
+        case.busy = True
+        try:
+            path = f"/needs/{case.need_id}"
+            found = await self._client.get("intake", path, Role.CASEWORKER)
+            if found is not None and text(found, "state") == state:
+                await act(case)
+        finally:
+            case.busy = False
 
     async def _erase(self, case: Case) -> None:
         """They want nothing kept of them here, wherever it has been sent meanwhile."""

@@ -4,8 +4,8 @@ import random
 from typing import Final
 
 from aidmesh.chaos.book import Json, Op, Status, rows, text
+from aidmesh.chaos.load.cases import Region
 from aidmesh.chaos.load.client import Client
-from aidmesh.chaos.load.people import Region
 from aidmesh_chassis.auth import Role
 
 ITEMS: Final = ("food_parcel", "hygiene_kit")

@@ -5,8 +5,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from aidmesh.chaos.book import Json, Op, Status, rows, text
+from aidmesh.chaos.load.cases import Region
 from aidmesh.chaos.load.client import Client
-from aidmesh.chaos.load.people import Region
+from aidmesh.chaos.load.firsts import Firsts
 from aidmesh_chassis.auth import Role
 
 ITEMS: Final = ("food_parcel", "hygiene_kit")
@@ -31,6 +32,16 @@ class Keeper:
         self._rng = rng
         self._slots = 0
         self._beds = 0
+        self._firsts = Firsts(
+            client,
+            {
+                "ask_goods": self._ask,
+                "accept_goods": self._answer,
+                "dispatch": self._dispatch,
+                "take_manifest": self._unload,
+                "count": self._count,
+            },
+        )
 
     async def set_up(self) -> None:
         """Open a center and a shelter, with goods, beds and appointments."""
@@ -48,7 +59,9 @@ class Keeper:
             await self._slot()
 
     async def act(self) -> None:
-        """Do what a storekeeper does next."""
+        """Do what a storekeeper does next: once what leads to a shipment, then as chance has it."""
+        if await self._firsts.act():
+            return
         chance = self._rng.random()
         if chance < 0.2:
             most = RECEIVED_MAX * (ROOMIER if self._region.roomy else 1)
