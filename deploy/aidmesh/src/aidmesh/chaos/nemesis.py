@@ -29,7 +29,9 @@ from aidmesh.meshfile import RegionEntry
 from aidmesh_chassis import ending
 
 APPEAR_S_MAX: Final = 20.0
-GONE_S_MAX: Final = 10.0
+STILL_S_MAX: Final = 10.0
+HEAL_S_MAX: Final = 60.0
+"""What can't be healed in time is when all else is."""
 POLL_S: Final = 0.05
 RETRY_S: Final = 1.0
 REPEATED_MAX: Final = 60
@@ -161,7 +163,9 @@ class Nemesis:
         elif fault.kind is Kind.FREEZE:
             self._thaw((fault.region, fault.part))
         elif fault.kind is Kind.DELAY:
-            await _until_done(partial(self._delay, fault.region, on=False))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(HEAL_S_MAX):
+                    await _until_done(partial(self._delay, fault.region, on=False))
 
     # ---- processes ---------------------------------------------------------------------------
 
@@ -190,16 +194,24 @@ class Nemesis:
                 process.resume()
 
     async def _empty(self, fault: Fault) -> int:
-        """Kill the server and take its store away before the supervisor starts it again."""
-        pid = await self._pid(fault)
-        os.kill(pid, signal.SIGKILL)
-        async with asyncio.timeout(GONE_S_MAX):
-            await until(partial(_is_gone, pid), POLL_S / 5)
+        """Take the server's store away and kill it; it comes back without.
+
+        It is held still meanwhile: were it killed first, the next one might be there already, and
+        lose the store that it has opened.
+        """
+        process = psutil.Process(await self._pid(fault))
         store = self.mesh.data / fault.region / NATS / "jetstream"
         gone = store.with_name(f"jetstream.lost-{fault.no}")
-        store.rename(gone)
-        await asyncio.to_thread(shutil.rmtree, gone)
-        return pid
+        process.suspend()
+        try:
+            async with asyncio.timeout(STILL_S_MAX):
+                await until(partial(_is_still, process), POLL_S / 5)
+            if store.exists():
+                store.rename(gone)
+        finally:
+            process.kill()
+        await asyncio.to_thread(shutil.rmtree, gone, ignore_errors=True)
+        return process.pid
 
     # ---- events ------------------------------------------------------------------------------
 
@@ -304,9 +316,6 @@ async def _when_possible(act: Callable[[], Awaitable[None]]) -> None:
         await _until_done(act)
 
 
-async def _is_gone(pid: int) -> bool:
-    """Whether a process ended; one that nobody reaped yet holds nothing any more."""
-    try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
+async def _is_still(process: psutil.Process) -> bool:
+    """Whether a process that was told to stop has done so."""
+    return process.status() == psutil.STATUS_STOPPED
