@@ -106,4 +106,5 @@ def _net_minor(held: Json) -> int:
 
 
 def _minor(row: Json, name: str) -> int:
-    return int(str(row[name]))
+    """What is not told counts as nothing: then the sums are told not to fit."""
+    return int(str(row.get(name) or 0))

@@ -40,7 +40,7 @@ class Liaison:
         referral = text(offer, "referral_id")
         wanted = offer.get("wanted")
         kind = str(wanted.get("kind", "")) if isinstance(wanted, dict) else ""
-        if self._rng.random() < 0.75:
+        if "take_referral" not in self._client.done or self._rng.random() < 0.75:
             path = f"/referrals/{referral}:take"
             op = await self._client.do(
                 "take_referral", "intake", path, Role.CASEWORKER, {}, referral=referral, kind=kind

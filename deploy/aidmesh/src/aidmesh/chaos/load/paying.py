@@ -10,7 +10,7 @@ from aidmesh.chaos.load.firsts import Firsts
 from aidmesh_chassis.auth import Role
 
 REJECTED: Final = 0.08
-"""How many payments the bank does not carry out."""
+"""How many payments the bank does not carry out, of those after the first."""
 REDONE: Final = 0.7
 """How many of those that failed are drawn up again; for the others the money is let go."""
 LISTED_MAX: Final = 3
@@ -81,7 +81,7 @@ class Cashier:
         if payout_id in self._tried:
             return
         self._tried.add(payout_id)
-        if self._rng.random() < REJECTED:
+        if what in self._client.done and self._rng.random() < REJECTED:
             said = REJECTS[what]
             body: Json = {"reason": BANK}
             await self._do(said, f"{path}/{payout_id}:reject", Role.FINANCE, body, payout=payout_id)
