@@ -294,7 +294,7 @@ async def lost_event(mesh: RunningMesh, about: UUID) -> None:
 
 def letters(mesh: RunningMesh) -> list[Json]:
     text = mesh.aidmesh("dead", "list", "--regions", "kyiv", "--json").stdout
-    return [cast("Json", json.loads(line)) for line in text.splitlines()]
+    return cast("list[Json]", json.loads(text))
 
 
 async def test_a_dead_letter_is_found_tried_again_and_dropped_with_a_reason(

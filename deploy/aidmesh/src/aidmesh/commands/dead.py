@@ -25,7 +25,7 @@ def show_all(
         data: the data folder of a mesh that runs.
         regions: only those, such as kyiv,lviv.
         every: those too that are tried again by themselves.
-        json: as JSON.
+        json: as JSON: one list, empty where no letter waits.
     """
     run(_list(data.expanduser().resolve(), names(regions), every, json))
 
@@ -78,13 +78,12 @@ def drop(letter: str, *, reason: str, by: str, data: Path, json: bool = False) -
 
 
 async def _list(data: Path, regions: tuple[str, ...] | None, every: bool, as_json: bool) -> int:
-    import json  # noqa: PLC0415
-
     from aidmesh.meshfile import WITH_DATABASE, read_mesh  # noqa: PLC0415
     from aidmesh_chassis import letters  # noqa: PLC0415
 
     mesh = read_mesh(data)
     dead = False
+    told: list[dict[str, object]] = []
     for region in chosen_regions(data, mesh, regions):
         for service in WITH_DATABASE:
             conn = await connect(mesh.regions[region].admin_dsn(service))
@@ -95,10 +94,15 @@ async def _list(data: Path, regions: tuple[str, ...] | None, every: bool, as_jso
                     for each in page:
                         dead = dead or each.status == "dead"
                         place = f"{region}/{service}/{each.letter_id}"
-                        say(json.dumps(_as_json(place, each)) if as_json else _line(place, each))
+                        if as_json:
+                            told.append(_as_json(place, each))
+                        else:
+                            say(_line(place, each))
             finally:
                 await conn.close()
-    if not dead and not as_json:
+    if as_json:
+        tell(told)
+    elif not dead:
         say("no letter waits for a person")
     return EXIT_FAILED if dead else 0
 
