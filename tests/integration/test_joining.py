@@ -15,7 +15,8 @@ from aidmesh.commands import retiring
 from aidmesh.commands.common import EXIT_REFUSED
 from aidmesh.credentials import create_keys, hosts_of, missing, publics_of, seed_file
 from aidmesh.mesh import Mesh, running_mesh
-from aidmesh.meshfile import WITH_DATABASE, MeshError, MeshFile, prepare_mesh, read_mesh
+from aidmesh.meshfile import WITH_DATABASE, MeshError, MeshFile, read_mesh
+from aidmesh.preparing import prepare_mesh
 from aidmesh.topology.rights import SUPERVISOR
 from aidmesh.topology.warden import connect_as
 from support.waiting import eventually

@@ -13,8 +13,9 @@ import httpx
 import pytest
 
 from aidmesh.embedded import free_ports
-from aidmesh.meshfile import MeshError, prepare_mesh, write_mesh
+from aidmesh.meshfile import MeshError, write_mesh
 from aidmesh.own_keys import rotate_own
+from aidmesh.preparing import prepare_mesh
 from aidmesh_chassis.auth import Role, issue_token
 from aidmesh_chassis.key_rotation import former
 from aidmesh_chassis.keys import INTAKE, TOKENS, KeyRing, create_region_keys, protect

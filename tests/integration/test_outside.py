@@ -100,8 +100,8 @@ async def outside(places: Places, tmp_path: Path) -> AsyncIterator[Outside]:
     client, monitor, leaf = free_ports(3)
     with changing_mesh(places.data) as mesh:
         entry = mesh.regions["kyiv"]
-        entry.postgres.host, entry.postgres.port = HOST, postgres.port
-        entry.postgres.password = postgres.password
+        entry.own_postgres.host, entry.own_postgres.port = HOST, postgres.port
+        entry.own_postgres.password = postgres.password
         entry.nats.host = HOST
         entry.nats.client_port, entry.nats.monitor_port, entry.nats.leaf_port = (
             client,

@@ -13,14 +13,8 @@ from nats.aio.client import Client
 from aidmesh import joining
 from aidmesh.credentials import create_keys
 from aidmesh.embedded import PostgresServer
-from aidmesh.meshfile import (
-    WITH_DATABASE,
-    MeshError,
-    MeshFile,
-    prepare_mesh,
-    read_mesh,
-    write_mesh,
-)
+from aidmesh.meshfile import WITH_DATABASE, MeshError, MeshFile, read_mesh, write_mesh
+from aidmesh.preparing import prepare_mesh
 from aidmesh.quiet import RegionProbe
 from aidmesh.retiring import (
     end_handoffs,

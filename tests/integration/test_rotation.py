@@ -10,14 +10,8 @@ import pytest
 from aidmesh.credentials import LINK, USERS, create_keys, missing, publics_of, seed_file
 from aidmesh.joining import accept, ask, invite
 from aidmesh.mesh import Mesh, running_mesh
-from aidmesh.meshfile import (
-    Elsewhere,
-    MeshFile,
-    RegionEntry,
-    changing_mesh,
-    prepare_mesh,
-    read_mesh,
-)
+from aidmesh.meshfile import Elsewhere, MeshFile, RegionEntry, changing_mesh, read_mesh
+from aidmesh.preparing import prepare_mesh
 from aidmesh.rotation import finish, prepare, rotate_running, rotate_stopped, switch
 from aidmesh.topology.rights import READER, SUPERVISOR
 from aidmesh.topology.warden import connect_as

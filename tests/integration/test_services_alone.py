@@ -15,7 +15,8 @@ import pytest
 
 from aidmesh import databases
 from aidmesh.credentials import create_keys
-from aidmesh.meshfile import SERVICES, WITH_DATABASE, RegionEntry, prepare_mesh
+from aidmesh.meshfile import SERVICES, WITH_DATABASE, RegionEntry
+from aidmesh.preparing import prepare_mesh
 from aidmesh.region import Region, service_environment
 from aidmesh_chassis.auth import Role, issue_token
 from aidmesh_chassis.db import CHASSIS_MIGRATIONS, migrate

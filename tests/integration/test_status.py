@@ -222,7 +222,7 @@ async def test_a_mesh_without_services_tells_what_its_servers_know(
 
         # A story is told without a region whose databases are away, and says so.
         cut = mesh.file.model_copy(deep=True)
-        cut.regions["lviv"].postgres.port = free_ports(1)[0]
+        cut.regions["lviv"].own_postgres.port = free_ports(1)[0]
         told = await read_story(cut, uuid4())
         (trouble,) = told.trouble
         assert trouble.startswith("the databases of lviv do not answer (ConnectionRefusedError)")

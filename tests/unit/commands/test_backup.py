@@ -16,7 +16,8 @@ from aidmesh.backup.manifest import DatabaseCut, Manifest, differing_rows, reaso
 from aidmesh.commands import backup as commands
 from aidmesh.credentials import create_keys
 from aidmesh.mesh import running_mesh
-from aidmesh.meshfile import MeshError, prepare_mesh, read_mesh, resize
+from aidmesh.meshfile import MeshError, read_mesh
+from aidmesh.preparing import prepare_mesh, resize
 from aidmesh.region import Region, server_setup
 from aidmesh.replaying import Choice
 from aidmesh.restoring import forward, run

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from aidmesh.credentials import create_keys, hosts_of
-from aidmesh.meshfile import MeshError, MeshFile, add_region, resize
+from aidmesh.meshfile import MeshError, MeshFile
+from aidmesh.preparing import add_region, resize
 from aidmesh.topology.cluster import Cluster, lay_out
 from aidmesh.topology.config import Link, Node, RegionServer, region_of, render
 from aidmesh.topology.plan import Remedy, plan_of, stream_differences

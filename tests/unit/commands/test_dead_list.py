@@ -12,7 +12,7 @@ import pytest
 from aidmesh.__main__ import build
 from aidmesh.commands.common import EXIT_FAILED
 from aidmesh.credentials import create_keys
-from aidmesh.meshfile import prepare_mesh
+from aidmesh.preparing import prepare_mesh
 from aidmesh_chassis.letters import Letter
 
 NOW = datetime(2026, 3, 1, 8, tzinfo=UTC)

@@ -9,7 +9,8 @@ import pytest
 from aidmesh.doctor import examine
 from aidmesh.doctor.examine import answered, files, jetstream
 from aidmesh.doctor.findings import EVERY_SERVICE, OF_SERVICE, Question, age
-from aidmesh.meshfile import WITH_DATABASE, MeshFile, prepare_mesh
+from aidmesh.meshfile import WITH_DATABASE, MeshFile
+from aidmesh.preparing import prepare_mesh
 from aidmesh.status import CopyStatus, RegionStatus, ServiceStatus, Status
 from aidmesh_chassis.service import Health
 

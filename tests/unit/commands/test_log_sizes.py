@@ -7,7 +7,8 @@ import pytest
 from aidmesh import log_sizes
 from aidmesh.credentials import create_keys
 from aidmesh.log_sizes import shorten
-from aidmesh.meshfile import SERVICES, prepare_mesh, resize
+from aidmesh.meshfile import SERVICES
+from aidmesh.preparing import prepare_mesh, resize
 from aidmesh.region import Region
 
 

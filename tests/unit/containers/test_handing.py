@@ -70,7 +70,7 @@ def test_servers_have_no_secret_of_a_user(places: Places) -> None:
     assert 'listen: "0.0.0.0:7422"' in config  # the first link needs no restart
     assert f'store_dir: "{places.store}"' in config
     password = (places.out / "postgres" / "password").read_text()
-    assert password == mesh.regions["kyiv"].postgres.password
+    assert password == mesh.regions["kyiv"].own_postgres.password
     settings = (places.out / "postgres" / "postgresql.conf").read_text()
     assert "fsync = 'on'" in settings
     assert "log_min_error_statement = 'panic'" in settings  # no row's values in a log

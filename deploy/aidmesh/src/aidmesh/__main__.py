@@ -16,6 +16,7 @@ from aidmesh.commands import (
     keys,
     lock,
     logs,
+    own_servers,
     replay,
     retiring,
     retry_all,
@@ -69,8 +70,8 @@ def build() -> App:
         topology.apply,
         topology.check,
         topology.recover,
-        topology.render,
-        topology.keep,
+        own_servers.render,
+        own_servers.keep,
     ):
         mesh.command(command)
     mesh.command(joining.ask)

@@ -11,12 +11,11 @@ import asyncpg
 import httpx
 import nats.errors
 
-from aidmesh.credentials import seed_file
+from aidmesh.connecting import connect
 from aidmesh.meshfile import NatsEntry, RegionEntry
 from aidmesh.topology.api import ApiError, JetStreamApi, Json
 from aidmesh.topology.rights import READER
-from aidmesh.topology.warden import connect_as
-from aidmesh.topology.watcher import linked_peers
+from aidmesh.topology.watcher import linked_with
 from aidmesh_chassis import handoff, inbox, outbox
 from aidmesh_contracts.consumers import CONSUMERS
 
@@ -68,7 +67,7 @@ class Stored:
 
 def ask_links(nats: NatsEntry) -> frozenset[str]:
     """The peers that any server of a region has a link to. Raises as `AWAY`."""
-    return linked_peers(*nats.monitor_ports, host=nats.host)
+    return linked_with(nats.monitors)
 
 
 def ask_server(host: str, port: int) -> State:
@@ -134,7 +133,7 @@ async def _holds(conn: asyncpg.Connection, table: str) -> Holds:
 
 async def ask_untaken(entry: RegionEntry) -> dict[str, int]:
     """Events that wait or are not acknowledged, by durable. Raises as `AWAY`."""
-    client = await connect_as(entry.nats.url, seed_file(entry.keys, READER))
+    client = await connect(entry, READER)
     try:
         api = JetStreamApi(client)
         counts: dict[str, int] = {}

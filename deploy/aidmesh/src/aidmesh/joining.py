@@ -26,14 +26,14 @@ from aidmesh.credentials import (
 )
 from aidmesh.embedded import free_ports
 from aidmesh.meshfile import (
-    PORTS,
     Elsewhere,
     MeshError,
     MeshFile,
-    add_region,
     check_name,
     check_not_retired,
+    check_ours,
 )
+from aidmesh.preparing import PORTS, add_region
 
 ANY_HOST = "0.0.0.0"  # noqa: S104 - other machines dial it; nkey and certificate let them in
 
@@ -108,6 +108,7 @@ def ask(mesh: MeshFile) -> Ask:
         MeshError: there are several, or its keys can't be read.
         OSError: its keys can't be read.
     """
+    check_ours(mesh)
     if len(mesh.regions) != 1:
         raise MeshError("a folder with several regions can let others in, but not ask")
     [(region, entry)] = mesh.regions.items()

@@ -15,16 +15,8 @@ from pathlib import Path
 from aidmesh.credentials import check_folders, store_key_id
 from aidmesh.embedded import EmbeddedError, FolderLock
 from aidmesh.log_sizes import keep_short
-from aidmesh.meshfile import (
-    NAME,
-    SERVICES,
-    MeshError,
-    MeshFile,
-    prepare_mesh,
-    read_mesh,
-    resize,
-    write_mesh,
-)
+from aidmesh.meshfile import NAME, SERVICES, MeshError, MeshFile, read_mesh, write_mesh
+from aidmesh.preparing import prepare_mesh, resize
 from aidmesh.region import Region
 from aidmesh.topology.warden import OUTAGES
 from aidmesh_chassis import logs

@@ -1,16 +1,18 @@
 """`mesh.json`: what runs in a data folder, on which ports, with which database passwords.
 
 It is written by `aidmesh up` (or demo) and by `aidmesh topology`, which `up` follows while it runs;
-it is read by all other commands, and private to its owner.
+it is read by all other commands, and private to its owner. `aidmesh topology render` writes one of
+regions whose servers run elsewhere, so that the other commands find them.
 """
 
 import fcntl
 import os
 import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar
+from urllib.parse import urlsplit
 
 from pydantic import (
     AwareDatetime,
@@ -21,18 +23,13 @@ from pydantic import (
     model_validator,
 )
 
-from aidmesh.embedded import free_ports
-from aidmesh.embedded.ports import HOST, is_free
+from aidmesh.embedded.ports import HOST
 from aidmesh.topology.config import dials
 from aidmesh_contracts.values import Region
 
 WITH_DATABASE = ("intake", "inventory", "payments", "notification", "reporting")
 SERVICES = (*WITH_DATABASE, "console")
-PORTS = 4 + len(SERVICES)
-"""How many ports a region takes."""
 NAME = "mesh.json"
-CLUSTER_SIZES = (1, 3, 5)
-REPLICAS_MAX = 8
 
 
 class MeshError(Exception):
@@ -66,8 +63,9 @@ class PostgresEntry(_Entry):
 
 
 class NodeEntry(_Entry):
-    """The ports of one NATS server; `route_port` is where the others of its cluster reach it."""
+    """Where one NATS server is; `route_port` is where the others of its cluster reach it."""
 
+    host: str = HOST
     client_port: int
     monitor_port: int
     leaf_port: int
@@ -86,12 +84,13 @@ class NatsEntry(NodeEntry):
     """A region's NATS server; its keys are in the keys folder. `store_key_id` tells which of them
     its store is encrypted with, None if it is not. `others` form a cluster with it. `folder` is
     where its configuration lies when somebody else runs it, at `host`, see aidmesh.outside; None
-    for one of ours."""
+    for one of ours. `ca_file` is what vouches for servers whose clients are on other machines, and
+    have what they say encrypted."""
 
     _dropped = frozenset({"admin_password", "system_password"})
 
-    host: str = HOST
     folder: Path | None = None
+    ca_file: Path | None = None
     leaf_host: str = HOST
     """Where it listens for links: on this machine alone, until a region elsewhere was let in."""
     store_key_id: str | None = None
@@ -105,76 +104,114 @@ class NatsEntry(NodeEntry):
     @property
     def url(self) -> str:
         """Where clients connect; of several servers all, separated by commas."""
-        return ",".join(f"nats://{self.host}:{node.client_port}" for node in self.nodes)
+        scheme = "nats" if self.ca_file is None else "tls"
+        return ",".join(f"{scheme}://{node.host}:{node.client_port}" for node in self.nodes)
 
     @property
-    def monitor_ports(self) -> list[int]:
-        """Where the monitor of each server is."""
-        return [node.monitor_port for node in self.nodes]
+    def monitors(self) -> list[tuple[str, int]]:
+        """Host and port of each server's monitor."""
+        return [(node.host, node.monitor_port) for node in self.nodes]
 
     @property
     def dial(self) -> str:
         """Where peers connect; of several servers all, separated by commas."""
-        return ",".join(f"{HOST}:{node.leaf_port}" for node in self.nodes)
+        return ",".join(f"{node.host}:{node.leaf_port}" for node in self.nodes)
 
     @property
     def routes(self) -> tuple[str, ...]:
         """Where the servers of a cluster reach each other; empty for a single one."""
-        return tuple(f"{HOST}:{node.route_port}" for node in self.nodes) if self.others else ()
+        return tuple(f"{node.host}:{node.route_port}" for node in self.nodes) if self.others else ()
 
 
 class ServiceEntry(_Entry):
     """One service of a region; console has no database and no broker connection.
 
-    `replica_ports` are those of further copies that share its work.
+    `replica_ports` are those of further copies that share its work. Where copies are on machines
+    of their own `addresses` has the URL of each instead, and `database_url` says where its database
+    is, with role and password.
     """
 
     _dropped = frozenset({"nats_password"})
 
     host: str = HOST
-    http_port: int
+    http_port: int | None = None
     database_password: str | None = None
     replica_ports: list[int] = []
+    addresses: list[str] = []
+    database_url: str | None = None
 
     @property
     def url(self) -> str:
         """Where its HTTP API is."""
-        return f"http://{self.host}:{self.http_port}"
+        return self.urls[0]
 
     @property
     def urls(self) -> list[str]:
         """Where the HTTP API of each copy is."""
-        return [f"http://{self.host}:{port}" for port in (self.http_port, *self.replica_ports)]
+        return self.addresses or [f"http://{self.host}:{port}" for port in self.ports]
+
+    @property
+    def ports(self) -> list[int]:
+        """All ports that it takes on this machine."""
+        return [] if self.http_port is None else [self.http_port, *self.replica_ports]
 
     def renumber(self, fresh: Callable[[int], int]) -> None:
         """Let each port be what `fresh` makes of it."""
-        self.http_port = fresh(self.http_port)
+        if self.http_port is not None:
+            self.http_port = fresh(self.http_port)
         self.replica_ports = [fresh(port) for port in self.replica_ports]
 
 
 class RegionEntry(_Entry):
     """One region. `epoch` is raised by every restore; `keys` is its folder of keys.
 
-    `restoring` is there while a restore is not finished: the time at which it was begun.
+    `restoring` is there while a restore is not finished: the time at which it was begun. `postgres`
+    is None where each service names its own database, see `is_elsewhere`.
     """
 
     epoch: int = 1
     restoring: str | None = None
     keys: Path
-    postgres: PostgresEntry
+    postgres: PostgresEntry | None = None
     nats: NatsEntry
     services: dict[str, ServiceEntry]
 
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether its servers run on machines of their own, and somebody there starts them: it is
+        looked at from here, and mended, but neither run nor set up."""
+        return self.postgres is None
+
+    @property
+    def own_postgres(self) -> PostgresEntry:
+        """The server that is ours. Raises MeshError where none is."""
+        if self.postgres is None:
+            raise MeshError("its databases are on machines of their own")
+        return self.postgres
+
     def dsn(self, service: str) -> str:
         """The database URL of a service, as the role that owns it."""
+        named = self.services[service].database_url
+        if named is not None:
+            return named
         password = self.services[service].database_password
         if password is None:
             raise MeshError(f"{service} has no database")
         return self._dsn(service, password, service)
 
     def admin_dsn(self, database: str) -> str:
-        """A database URL as the superuser."""
+        """A database URL as the superuser; as its owner where the server is not ours."""
+        if self.postgres is None:
+            return self.dsn(database)
         return self._dsn("postgres", self.postgres.password, database)
+
+    @property
+    def server_dsns(self) -> list[str]:
+        """A database on each PostgreSQL server."""
+        if self.postgres is not None:
+            return [self.admin_dsn("postgres")]
+        dsns = [self.dsn(service) for service in WITH_DATABASE]
+        return list({urlsplit(dsn).netloc.rpartition("@")[2]: dsn for dsn in dsns}.values())
 
     @property
     def ports(self) -> list[int]:
@@ -184,13 +221,9 @@ class RegionEntry(_Entry):
             for node in self.nats.nodes
         ]
         return [
-            self.postgres.port,
+            *([] if self.postgres is None else [self.postgres.port]),
             *(port for node in nodes for port in node if port is not None),
-            *(
-                port
-                for service in self.services.values()
-                for port in (service.http_port, *service.replica_ports)
-            ),
+            *(port for service in self.services.values() for port in service.ports),
         ]
 
     @property
@@ -199,9 +232,8 @@ class RegionEntry(_Entry):
         return [self.admin_dsn(service) for service in WITH_DATABASE]
 
     def _dsn(self, role: str, password: str, database: str) -> str:
-        return (
-            f"postgresql://{role}:{password}@{self.postgres.host}:{self.postgres.port}/{database}"
-        )
+        server = self.own_postgres
+        return f"postgresql://{role}:{password}@{server.host}:{server.port}/{database}"
 
 
 class Elsewhere(_Entry):
@@ -251,11 +283,16 @@ def read_mesh(data: Path) -> MeshFile:
     """What runs in a data folder. Raises MeshError when it holds no mesh."""
     path = data / NAME
     try:
-        return MeshFile.model_validate_json(path.read_bytes())
+        mesh = MeshFile.model_validate_json(path.read_bytes())
     except FileNotFoundError as error:
         raise MeshError(f"{data} holds no mesh; start one with aidmesh up --data {data}") from error
     except ValidationError as error:  # never its text: it would show passwords
         raise MeshError(f"{path} cannot be read by this version of aidmesh") from error
+    for entry in mesh.regions.values():  # a folder that is carried about names its own files
+        entry.keys = data / entry.keys
+        if entry.nats.ca_file is not None:
+            entry.nats.ca_file = data / entry.nats.ca_file
+    return mesh
 
 
 def write_mesh(data: Path, mesh: MeshFile) -> None:
@@ -271,8 +308,11 @@ def write_mesh(data: Path, mesh: MeshFile) -> None:
 
 @contextmanager
 def changing_mesh(data: Path) -> Iterator[MeshFile]:
-    """Read `mesh.json`, and write what was made of it; one at a time. Raises as `read_mesh`."""
-    read_mesh(data)  # no lock is left in a folder that holds none
+    """Read `mesh.json`, and write what was made of it; one at a time.
+
+    Raises as `read_mesh` and `check_ours`.
+    """
+    check_ours(read_mesh(data))  # no lock is left in a folder that holds none
     with locked_mesh(data):
         mesh = read_mesh(data)
         yield mesh
@@ -287,136 +327,13 @@ def locked_mesh(data: Path) -> Iterator[None]:
         yield
 
 
-def prepare_mesh(
-    data: Path,
-    regions: tuple[str, ...] | None,
-    keys: Mapping[str, Path],
-    *,
-    ports_from: int | None = None,
-) -> tuple[MeshFile, list[str]]:
-    """Read or make the mesh of a data folder; also returns lines on what a person should know.
-
-    `regions` None means those that are there already. `keys` has a folder per region. Ports once
-    chosen are kept; only those that another program took meanwhile are replaced.
-
-    Raises MeshError when regions that are there were not named, or a name is not one.
-    """
-    with locked_mesh(data):
-        return _prepare(data, regions, keys, ports_from)
-
-
-def _prepare(
-    data: Path, regions: tuple[str, ...] | None, keys: Mapping[str, Path], ports_from: int | None
-) -> tuple[MeshFile, list[str]]:
-    mesh = read_mesh(data) if (data / NAME).exists() else MeshFile(regions={})
-    wanted = tuple(mesh.regions) if regions is None else regions
-    missing = sorted(set(mesh.regions) - set(wanted))
-    if missing:
-        raise MeshError(f"{data} also holds {', '.join(missing)}; name all its regions, or none")
-    if not wanted:
-        raise MeshError("name at least one region")
-    news: list[str] = []
-    known = sum(len(entry.ports) for entry in mesh.regions.values())
-    ports = _ports(max(len(wanted) * PORTS, known), ports_from)
-    for region in wanted:
-        if region in mesh.regions:
-            mesh.regions[region].keys = keys[region]
-            news += _replace_taken(region, mesh.regions[region], ports)
-        else:
-            add_region(mesh, region, keys[region], ports)
-    write_mesh(data, mesh)
-    return mesh, news
-
-
-def add_region(mesh: MeshFile, region: str, keys: Path, ports: Iterator[int]) -> None:
-    """Give a new region ports and passwords; it is linked with every other one.
-
-    Raises MeshError when the name is taken or is none.
-    """
-    check_name(region)
-    if region in mesh.regions or region in mesh.elsewhere:
-        raise MeshError(f"there is a region {region} already")
-    check_not_retired(mesh, region)
-    mesh.regions[region] = _new_region(keys, ports)
-
-
-def _new_region(keys: Path, ports: Iterator[int]) -> RegionEntry:
-    return RegionEntry(
-        keys=keys,
-        postgres=PostgresEntry(port=next(ports), password=new_password()),
-        nats=NatsEntry(
-            client_port=next(ports),
-            monitor_port=next(ports),
-            leaf_port=next(ports),
-        ),
-        services={
-            service: ServiceEntry(
-                http_port=next(ports),
-                database_password=new_password() if service in WITH_DATABASE else None,
-            )
-            for service in SERVICES
-        },
-    )
-
-
-def _replace_taken(region: str, entry: RegionEntry, ports: Iterator[int]) -> list[str]:
-    news = []
-
-    def fresh(old: int) -> int:
-        if is_free(old):
-            return old
-        new = next(ports)
-        news.append(f"{region}: port {old} is used by another program, {new} takes its place")
-        return new
-
-    entry.postgres.renumber(fresh)
-    for node in entry.nats.nodes:
-        node.renumber(fresh)
-    for service in entry.services.values():
-        service.renumber(fresh)
-    return news
-
-
-def _ports(count: int, start: int | None) -> Iterator[int]:
-    yield from free_ports(count, start=start)
-
-
-def resize(mesh: MeshFile, nodes: int | None, replicas: int | None) -> None:
-    """Have every region run on so many NATS servers, and each of its services so many times.
-
-    Args:
-        nodes: 1, 3 or 5; None for as many as there are.
-        replicas: copies of each service; None for as many as there are.
-
-    Raises MeshError when it cannot be.
-    """
-    if nodes is not None and nodes not in CLUSTER_SIZES:
-        raise MeshError("a region runs on 1, 3 or 5 NATS servers: more than half have to run")
-    if replicas is not None and not 1 <= replicas <= REPLICAS_MAX:
-        raise MeshError(f"a service runs 1 to {REPLICAS_MAX} times")
-    taken = {port for entry in mesh.regions.values() for port in entry.ports}
-    ports = (port for port in free_ports(len(taken) + _ports_max(mesh)) if port not in taken)
-    for entry in mesh.regions.values():
-        if nodes is not None and nodes != len(entry.nats.nodes):
-            entry.nats.route_port = next(ports) if nodes > 1 else None
-            entry.nats.others = [
-                NodeEntry(
-                    client_port=next(ports),
-                    monitor_port=next(ports),
-                    leaf_port=next(ports),
-                    route_port=next(ports),
-                )
-                for _ in range(nodes - 1)
-            ]
-        if replicas is not None:
-            for service in entry.services.values():
-                if len(service.urls) != replicas:
-                    service.replica_ports = [next(ports) for _ in range(replicas - 1)]
-
-
-def _ports_max(mesh: MeshFile) -> int:
-    """The most ports that `resize` may need."""
-    return len(mesh.regions) * (4 * max(CLUSTER_SIZES) + len(SERVICES) * REPLICAS_MAX)
+def check_ours(mesh: MeshFile) -> None:
+    """Raise MeshError if somebody else runs a region, so that it can't be changed from here."""
+    if others := sorted(name for name, entry in mesh.regions.items() if entry.is_elsewhere):
+        raise MeshError(
+            f"the servers of {', '.join(others)} run on machines of their own: this folder only "
+            "says where; change them there, and run aidmesh topology render again"
+        )
 
 
 def check_name(region: str) -> None:

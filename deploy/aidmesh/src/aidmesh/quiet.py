@@ -14,6 +14,7 @@ from aidmesh.credentials import seed_file
 from aidmesh.meshfile import WITH_DATABASE, MeshFile, RegionEntry
 from aidmesh.topology.rights import READER
 from aidmesh_chassis import ending
+from aidmesh_chassis.nkey import tls_of
 from aidmesh_contracts.consumers import CONSUMERS
 from aidmesh_contracts.streams import Stream
 
@@ -103,12 +104,18 @@ async def probing(mesh: MeshFile) -> AsyncIterator[list[RegionProbe]]:
             client = await nats.connect(
                 entry.nats.url.split(","),
                 nkeys_seed=str(seed_file(entry.keys, READER)),
+                tls=tls_of(entry.nats.ca_file),
                 connect_timeout=5,
+                error_cb=_be_quiet,  # of several servers one may be away; what matters is raised
             )
             stack.push_async_callback(ending.close, client)
             connections = await _connect_databases(entry, stack)
             probes.append(RegionProbe(name, entry, client, connections, mesh.peers(name)))
         yield probes
+
+
+async def _be_quiet(_: Exception) -> None:
+    return
 
 
 async def _connect_databases(

@@ -101,8 +101,8 @@ class Region:
         logs = folder / "log"
         self.postgres = PostgresServer(
             folder / "postgres",
-            self.entry.postgres.port,
-            self.entry.postgres.password,
+            self.entry.own_postgres.port,
+            self.entry.own_postgres.password,
             announce=announce,
             output=logs / "postgres.out",
             keep_fds=keep_fds,

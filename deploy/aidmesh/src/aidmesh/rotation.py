@@ -175,7 +175,7 @@ async def rotate_running(
         return generation != before and _loaded(files[region], server)
 
     await _until(f"{region} comes with its new key and certificate", took_up)
-    system, ports = seed_file(folder, SYSTEM), server.monitor_ports
+    system, ports = seed_file(folder, SYSTEM), [port for _, port in server.monitors]
     moved = sum([await _move(region, server, system, port, old) for port in ports])
     await _until(f"{region} is linked", lambda: linked <= look())
     finish(folder, fresh)

@@ -204,10 +204,7 @@ async def _region(name: str, entry: RegionEntry, peers: Sequence[str]) -> Region
         asked(ask_untaken(entry)),
         asked(asyncio.to_thread(ask_links, entry.nats)),
         asyncio.gather(
-            *(
-                asyncio.to_thread(ask_server, entry.nats.host, port)
-                for port in entry.nats.monitor_ports
-            )
+            *(asyncio.to_thread(ask_server, host, port) for host, port in entry.nats.monitors)
         ),
     )
     kept = dict(zip(WITH_DATABASE, stored, strict=True))

@@ -46,7 +46,7 @@ class Tender:
         self._peers = mesh.peers(name)
         self._served = serve(lambda: self._mesh)
         self._redialers = {
-            (self.entry.nats.host, node.monitor_port): each.redialer()
+            (node.host, node.monitor_port): each.redialer()
             for node, each in zip(self.entry.nats.nodes, self._served, strict=True)
         }
         self._ours = ours

@@ -24,7 +24,8 @@ from aidmesh.chaos.violation import Violation
 from aidmesh.chaos.waiting import waiting_in_one
 from aidmesh.credentials import create_keys
 from aidmesh.embedded import free_ports
-from aidmesh.meshfile import WITH_DATABASE, prepare_mesh
+from aidmesh.meshfile import WITH_DATABASE
+from aidmesh.preparing import prepare_mesh
 from aidmesh.topology.config import dials
 from aidmesh_chassis import logs
 

@@ -134,7 +134,7 @@ async def _linked(
     from aidmesh.asking import AWAY  # noqa: PLC0415
     from aidmesh.embedded import in_use  # noqa: PLC0415
     from aidmesh.status import status_of  # noqa: PLC0415
-    from aidmesh.topology.watcher import linked_peers  # noqa: PLC0415
+    from aidmesh.topology.watcher import linked_with  # noqa: PLC0415
 
     def end(linked: Sequence[str], line: str, code: int = 0) -> int:
         report(as_json, {"region": region, "peers": list(peers), "linked": list(linked)}, line)
@@ -143,7 +143,7 @@ async def _linked(
     if not in_use(data):
         return end([], f"{region} links with {', '.join(peers)} as soon as the mesh is up")
     nats = mesh.regions[region].nats
-    look = partial(linked_peers, *nats.monitor_ports, host=nats.host)
+    look = partial(linked_with, nats.monitors)
     deadline = time.monotonic() + WAIT_S_MAX
     linked: frozenset[str] = frozenset()
     while time.monotonic() < deadline:
@@ -182,11 +182,12 @@ def rejoin(region: str, *, data: Path, json: bool = False) -> None:
 async def _rejoin(data: Path, region: str, as_json: bool) -> int:
     import asyncpg  # noqa: PLC0415
 
-    from aidmesh.meshfile import MeshError, changing_mesh, read_mesh  # noqa: PLC0415
+    from aidmesh.meshfile import MeshError, changing_mesh, check_ours, read_mesh  # noqa: PLC0415
     from aidmesh.status import status_of  # noqa: PLC0415
     from aidmesh_chassis import standings  # noqa: PLC0415
 
     mesh = read_mesh(data)
+    check_ours(mesh)
     if region not in mesh.regions:
         raise MeshError(f"{data} holds no region {region}")
     conn = await asyncpg.connect(mesh.regions[region].admin_dsn("payments"))

@@ -115,9 +115,10 @@ def show(*, at: KeysOf = NAMED, json: bool = False) -> None:
 
 def _chosen(data: Path, region: str | None) -> "tuple[MeshFile, tuple[str, ...]]":
     from aidmesh.credentials import check_folders  # noqa: PLC0415
-    from aidmesh.meshfile import MeshError, read_mesh  # noqa: PLC0415
+    from aidmesh.meshfile import MeshError, check_ours, read_mesh  # noqa: PLC0415
 
     mesh = read_mesh(data)
+    check_ours(mesh)
     chosen = tuple(mesh.regions) if region is None else (region,)
     for name in chosen:
         if name not in mesh.regions:

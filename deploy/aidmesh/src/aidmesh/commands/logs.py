@@ -99,7 +99,7 @@ def logs(
 
 
 def _folder(data: Path) -> Path | None:
-    """Where there are log files; None for containers, whose engine has the logs."""
+    """Where there are log files; None for containers and other machines, which have the logs."""
     from aidmesh.meshfile import MeshError, read_mesh  # noqa: PLC0415
 
     folder = data.expanduser().resolve()
@@ -107,7 +107,8 @@ def _folder(data: Path) -> Path | None:
         regions = read_mesh(folder).regions.values()
     except MeshError:
         return folder  # its logs may be read all the same, where regions are named
-    return None if any(each.nats.folder is not None for each in regions) else folder
+    theirs = any(each.nats.folder is not None or each.is_elsewhere for each in regions)
+    return None if theirs else folder
 
 
 def _of_folder(

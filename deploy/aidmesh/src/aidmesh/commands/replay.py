@@ -79,19 +79,18 @@ async def _replay(
 ) -> int:
     import asyncpg  # noqa: PLC0415
 
-    from aidmesh.credentials import seed_file  # noqa: PLC0415
+    from aidmesh.connecting import connect  # noqa: PLC0415
     from aidmesh.meshfile import read_mesh  # noqa: PLC0415
     from aidmesh.replaying import TooManyError, find, hand_over  # noqa: PLC0415
     from aidmesh.topology.api import JetStreamApi  # noqa: PLC0415
     from aidmesh.topology.rights import READER  # noqa: PLC0415
-    from aidmesh.topology.warden import connect_as  # noqa: PLC0415
     from aidmesh.verification.wire import wired  # noqa: PLC0415
 
     mesh = read_mesh(data)
     if region not in mesh.regions:
         refuse(f"{data} has no region {region}; it has {', '.join(mesh.regions)}")
     entry = mesh.regions[region]
-    client = await connect_as(entry.nats.url, seed_file(entry.keys, READER))
+    client = await connect(entry, READER)
     conn = await asyncpg.connect(entry.admin_dsn(consumer.service), timeout=10, command_timeout=60)
     try:
         async with wired(entry) as wire:

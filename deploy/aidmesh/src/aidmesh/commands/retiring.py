@@ -65,9 +65,10 @@ class Report:
 
 async def _retire(data: Path, region: str, dry_run: bool, report: Report) -> int:
     from aidmesh.embedded import in_use  # noqa: PLC0415
-    from aidmesh.meshfile import MeshError, read_mesh  # noqa: PLC0415
+    from aidmesh.meshfile import MeshError, check_ours, read_mesh  # noqa: PLC0415
 
     mesh = read_mesh(data)
+    check_ours(mesh)
     if region in mesh.retired:
         since = mesh.retired[region].since
         report.say(f"{region} has retired, since {since.isoformat(timespec='seconds')}")
@@ -156,12 +157,13 @@ def unlink(region: str, *, data: Path, json: bool = False) -> None:
 
 async def _unlink(data: Path, region: str, as_json: bool) -> int:
     from aidmesh.embedded import in_use  # noqa: PLC0415
-    from aidmesh.meshfile import MeshError, changing_mesh, read_mesh  # noqa: PLC0415
+    from aidmesh.meshfile import MeshError, changing_mesh, check_ours, read_mesh  # noqa: PLC0415
     from aidmesh.quiet import probing  # noqa: PLC0415
     from aidmesh.retiring import gone_since  # noqa: PLC0415
     from aidmesh.retiring import unlink as unlinking  # noqa: PLC0415
 
     mesh = read_mesh(data)
+    check_ours(mesh)
     unlinking(mesh, region)  # refuses what can't be; nothing is written yet
     if not in_use(data):
         raise MeshError("the mesh does not run; whether the region is lost is known there")

@@ -5,7 +5,7 @@ import json
 import shutil
 import stat
 import urllib.request
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Collection, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Final, cast
 import asyncpg
 
 from aidmesh.asking import AWAY, asked
-from aidmesh.credentials import seed_file
+from aidmesh.connecting import connect
 from aidmesh.doctor.findings import EVERY_SERVICE, OF_SERVICE, Finding, Question, age
 from aidmesh.meshfile import NAME, WITH_DATABASE, MeshFile, RegionEntry
 from aidmesh.status import RegionStatus, ServiceStatus, Status, attention_of, status_of
@@ -23,7 +23,6 @@ from aidmesh.topology.plan import Remedy, plan_of
 from aidmesh.topology.provision import differences
 from aidmesh.topology.recover import check
 from aidmesh.topology.rights import READER
-from aidmesh.topology.warden import connect_as
 from aidmesh.words import count
 
 ASK_S_MAX: Final = 30.0
@@ -45,7 +44,8 @@ HARMS: Final = ("error", "warning", "note")
 async def examine(data: Path, mesh: MeshFile) -> list[Finding]:
     """Look at everything; what is worst comes first."""
     status = await status_of(mesh)
-    found = [*files(data, mesh), *running(data, status)]
+    elsewhere = {name for name, entry in mesh.regions.items() if entry.is_elsewhere}
+    found = [*files(data, mesh), *running(data, status, elsewhere)]
     regions = await asyncio.gather(
         *(_region(each.region, mesh.regions[each.region], mesh, each) for each in status.regions)
     )
@@ -62,7 +62,8 @@ def files(data: Path, mesh: MeshFile) -> list[Finding]:
                     "It holds the passwords of all servers.", f"chmod 600 {data / NAME}")
         )  # fmt: skip
     disk = shutil.disk_usage(data)
-    if disk.free < max(DISK_FREE_MIN, DISK_SHARE_MIN * disk.total):
+    lie_here = any(not entry.is_elsewhere for entry in mesh.regions.values())
+    if lie_here and disk.free < max(DISK_FREE_MIN, DISK_SHARE_MIN * disk.total):
         found.append(
             Finding("error", "mesh", f"{disk.free / 1024**3:.1f} GB are free on the disk of {data}",
                     "Without room nothing that comes in can be accepted.",
@@ -70,6 +71,8 @@ def files(data: Path, mesh: MeshFile) -> list[Finding]:
         )  # fmt: skip
     is_demo = (data / "scenario").exists()
     for name, entry in mesh.regions.items():
+        if entry.is_elsewhere:
+            continue  # nothing of it lies here but where it is
         keys = entry.keys
         if not keys.is_dir():
             found.append(
@@ -86,8 +89,14 @@ def files(data: Path, mesh: MeshFile) -> list[Finding]:
     return found
 
 
-def running(data: Path, status: Status) -> list[Finding]:
-    """What `aidmesh status` would draw attention to, causes first. Pure."""
+def running(data: Path, status: Status, elsewhere: Collection[str] = ()) -> list[Finding]:
+    """What `aidmesh status` would draw attention to, causes first. Pure.
+
+    Args:
+        data: folder of the mesh.
+        status: as it was found.
+        elsewhere: the regions whose servers run on machines of their own.
+    """
     parts = [
         (f"{region.region} {called}", each, service, region)
         for region in status.regions
@@ -112,7 +121,11 @@ def running(data: Path, status: Status) -> list[Finding]:
         if each.missing_keys
     ]  # fmt: skip
     return [
-        *(each for region in status.regions for each in _servers_away(data, region)),
+        *(
+            each
+            for region in status.regions
+            for each in _servers_away(data, region, is_elsewhere=region.region in elsewhere)
+        ),
         *services,
         *locked,
         *(
@@ -124,7 +137,7 @@ def running(data: Path, status: Status) -> list[Finding]:
     ]  # fmt: skip
 
 
-def _servers_away(data: Path, region: RegionStatus) -> Iterator[Finding]:
+def _servers_away(data: Path, region: RegionStatus, *, is_elsewhere: bool) -> Iterator[Finding]:
     """A server of a region that does not answer, and who waits for it."""
     folder = data / region.region
     waits = [each.service for each in region.services if _waits_for_server(each, region)]
@@ -146,7 +159,9 @@ def _servers_away(data: Path, region: RegionStatus) -> Iterator[Finding]:
                 "Nothing is lost; what is accepted meanwhile goes on when it is back."
                 if name == "nats"
                 else "Nothing can be accepted or looked up.",
-                "What ended is started again by itself; a server that hangs "
+                "See to it on its machine, and to the way there; its log says why."
+                if is_elsewhere
+                else "What ended is started again by itself; a server that hangs "
                 f"({process}, or its container) has to be ended. Its log: {logs}.",
             )
 
@@ -201,7 +216,7 @@ async def _region(
     # What is away is said already, and would only be waited for.
     if status.postgres:
         looks += [(f"{name} {each}", _service(name, entry, each)) for each in WITH_DATABASE]
-        looks.append((f"{name} postgres", _server(name, entry)))
+        looks += [(f"{name} postgres", _server(name, dsn)) for dsn in entry.server_dsns]
     if status.postgres and status.nats:
         looks.append((f"{name} nats", _streams(name, entry, mesh)))
     parts = await asyncio.gather(*(_looked(where, look) for where, look in looks))
@@ -244,11 +259,9 @@ def answered(question: Question, where: str, rows: int, seconds: float) -> Findi
     return Finding(question.harm, where, what, question.why, question.do)
 
 
-async def _server(region: str, entry: RegionEntry) -> list[Finding]:
+async def _server(region: str, dsn: str) -> list[Finding]:
     where = f"{region} postgres"
-    conn = await asyncpg.connect(
-        entry.admin_dsn("postgres"), timeout=ASK_S_MAX, command_timeout=ASK_S_MAX
-    )
+    conn = await asyncpg.connect(dsn, timeout=ASK_S_MAX, command_timeout=ASK_S_MAX)
     try:
         rows = await conn.fetch(
             "SELECT name, setting FROM pg_settings WHERE name = ANY($1::text[])",
@@ -278,10 +291,10 @@ async def _streams(region: str, entry: RegionEntry, mesh: MeshFile) -> list[Find
     where = f"{region} nats"
     servers = [
         (f"{where} {number}" if entry.nats.others else where,
-         await asked(asyncio.to_thread(_jetstream, entry.nats.host, port)))
-        for number, port in enumerate(entry.nats.monitor_ports, start=1)
+         await asked(asyncio.to_thread(_jetstream, host, port)))
+        for number, (host, port) in enumerate(entry.nats.monitors, start=1)
     ]  # fmt: skip
-    client = await connect_as(entry.nats.url, seed_file(entry.keys, READER))
+    client = await connect(entry, READER)
     try:
         api = JetStreamApi(client)
         wanted = plan_of(region, mesh.peers(region), replicas=len(entry.nats.nodes))

@@ -92,7 +92,7 @@ def for_service(region: str, entry: RegionEntry, name: str) -> dict[str, Handed]
 def for_postgres(entry: RegionEntry) -> dict[str, Handed]:
     """The superuser's password, and the settings."""
     return {
-        "password": Handed(entry.postgres.password.encode(), mode=GROUP_MODE),
+        "password": Handed(entry.own_postgres.password.encode(), mode=GROUP_MODE),
         "postgresql.conf": Handed(settings_text(POSTGRES).encode(), mode=GROUP_MODE),
     }
 

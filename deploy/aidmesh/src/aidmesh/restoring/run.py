@@ -24,18 +24,17 @@ from aidmesh.embedded import EmbeddedError, FolderLock, free_ports
 from aidmesh.joining import know
 from aidmesh.meshfile import (
     NAME,
-    PORTS,
     WITH_DATABASE,
     Elsewhere,
     MeshError,
     MeshFile,
     RegionEntry,
-    add_region,
     changing_mesh,
     read_mesh,
     write_mesh,
 )
 from aidmesh.outside.places import Places
+from aidmesh.preparing import PORTS, add_region
 from aidmesh.restoring.embedded import EmbeddedServers
 from aidmesh.restoring.finding import (
     Known,
@@ -54,7 +53,7 @@ from aidmesh.topology.plan import plan_of
 from aidmesh.topology.provision import apply
 from aidmesh.topology.recover import recover
 from aidmesh.topology.warden import OUTAGES
-from aidmesh.topology.watcher import linked_peers
+from aidmesh.topology.watcher import linked_with
 from aidmesh.verification.wire import wired
 from aidmesh_chassis import logs
 from aidmesh_chassis.crypto import PrivateKey
@@ -293,9 +292,7 @@ async def _theirs(
 async def _linked(wish: Wish, entry: RegionEntry, peers: Collection[str]) -> None:
     deadline = time.monotonic() + wish.peer_seconds_max
     while goes_on():
-        linked = await asyncio.to_thread(
-            linked_peers, *entry.nats.monitor_ports, host=entry.nats.host
-        )
+        linked = await asyncio.to_thread(linked_with, entry.nats.monitors)
         dark = sorted(set(peers) - linked)
         if not dark:
             return

@@ -8,12 +8,11 @@ from typing import Final, Protocol
 import nats.errors
 from nats.aio.client import Client
 
-from aidmesh.credentials import seed_file
+from aidmesh.connecting import connect
 from aidmesh.meshfile import RegionEntry
 from aidmesh.restoring.finding import Known, lost_in
 from aidmesh.topology.api import ApiError, JetStreamApi
 from aidmesh.topology.rights import SUPERVISOR
-from aidmesh.topology.warden import connect_as
 from aidmesh.verification.wire import wired
 from aidmesh_chassis.ending import goes_on
 from aidmesh_chassis.restoring import Lost
@@ -59,7 +58,7 @@ class Servers(Protocol):
 async def connected_to(entry: RegionEntry) -> Client:
     """A connection of the supervisor; servers of a cluster first have to find each other, and each
     stream that they have has to get a leader."""
-    client = await connect_as(entry.nats.url, seed_file(entry.keys, SUPERVISOR))
+    client = await connect(entry, SUPERVISOR)
     api = JetStreamApi(client)
     deadline = time.monotonic() + READY_S_MAX
     while goes_on():

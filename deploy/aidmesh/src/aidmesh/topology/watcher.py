@@ -150,8 +150,12 @@ class LinkWatcher:
 
 
 def linked_peers(*monitor_ports: int, host: str = HOST) -> frozenset[str]:
-    """The peers that a server says it has a link to, or any of several. As `links_by_server`."""
-    monitors = [(host, port) for port in monitor_ports]
+    """As `linked_with`, of servers on one machine."""
+    return linked_with([(host, port) for port in monitor_ports])
+
+
+def linked_with(monitors: Sequence[Monitor]) -> frozenset[str]:
+    """The peers that any of a region's servers says it has a link to. As `links_by_server`."""
     return frozenset[str]().union(*links_by_server(monitors).values())
 
 

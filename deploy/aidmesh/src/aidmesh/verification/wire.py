@@ -6,6 +6,7 @@ connection of its own; of each frame only what verification needs is looked at.
 
 import asyncio
 import json
+import ssl
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,7 +19,7 @@ from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from aidmesh.credentials import seed_file
 from aidmesh.meshfile import RegionEntry
 from aidmesh.topology.rights import READER
-from aidmesh_chassis.nkey import Nkey, read_nkey
+from aidmesh_chassis.nkey import Nkey, read_nkey, tls_of
 
 READ_S_MAX = 30.0
 BATCH_MESSAGES = 4096
@@ -93,7 +94,16 @@ def parse(data: bytes) -> tuple[list[Frame], list[bytes], int]:
 class Wire:
     """One connection to a region's server, as its reader."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        tls: ssl.SSLContext | None = None,
+        host: str = "",
+    ) -> None:
+        """`tls` says how the connection to `host` is encrypted; None where it is not."""
+        self._tls = tls
+        self._host = host
         self._reader = reader
         self._writer = writer
         self._inbox = f"_INBOX.verify.{uuid4().hex}"
@@ -105,6 +115,9 @@ class Wire:
             greeting = await self._reader.readline()
         if not greeting.startswith(GREETING):
             raise WireError("the server does not greet")
+        if self._tls is not None:  # the server speaks first, and in the clear
+            async with asyncio.timeout(READ_S_MAX):
+                await self._writer.start_tls(self._tls, server_hostname=self._host)
         nonce = str(json.loads(greeting.removeprefix(GREETING))["nonce"])
         options = {
             "nkey": nkey.public,
@@ -192,16 +205,18 @@ class Wire:
         await self._writer.drain()
 
 
-async def _open(entry: RegionEntry) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+async def _open(entry: RegionEntry) -> tuple[Wire, asyncio.StreamWriter]:
     """A connection to the first of a region's servers that answers."""
     failed = OSError("there is no server")
     for node in entry.nats.nodes:
         try:
-            return await asyncio.open_connection(
-                entry.nats.host, node.client_port, limit=BUFFER_BYTES
+            reader, writer = await asyncio.open_connection(
+                node.host, node.client_port, limit=BUFFER_BYTES
             )
         except OSError as error:
             failed = error
+        else:
+            return Wire(reader, writer, tls_of(entry.nats.ca_file), node.host), writer
     raise failed
 
 
@@ -212,9 +227,8 @@ async def wired(entry: RegionEntry) -> AsyncIterator[Wire]:
     Raises:
         OSError: it does not answer.
     """
-    reader, writer = await _open(entry)
+    wire, writer = await _open(entry)
     try:
-        wire = Wire(reader, writer)
         await wire.sign_in(read_nkey(seed_file(entry.keys, READER)))
         yield wire
     finally:
