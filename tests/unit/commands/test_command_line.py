@@ -16,7 +16,7 @@ from aidmesh.__main__ import EPILOGUE, build
 from aidmesh.command_list import listed
 from aidmesh.commands.common import EXIT_CODES, EXIT_FAILED, EXIT_REFUSED
 from aidmesh.credentials import create_keys
-from aidmesh.meshfile import prepare_mesh
+from aidmesh.preparing import prepare_mesh
 
 NEW = "FOLDER/new"
 WHY = ("--reason", "mended", "--by", "olena")
@@ -30,6 +30,7 @@ OF_A_FOLDER: dict[tuple[str, ...], Sequence[str]] = {
     ("trace",): (NEED,),
     ("backup",): ("kyiv", "--to", "FILE", "--out", NEW),
     ("replay",): ("kyiv", "payments-local", *WHY),
+    ("rebuild",): ("kyiv",),
     ("dead", "list"): (),
     ("dead", "show"): ("kyiv/intake/1",),
     ("dead", "retry"): ("kyiv/intake/1", *WHY),
@@ -70,6 +71,7 @@ ASK_SERVERS = (
     ("dead", "list"), ("dead", "show"), ("dead", "retry"), ("dead", "retry-all"), ("trace",),
     ("topology", "plan"),
     ("topology", "apply"), ("topology", "check"), ("topology", "recover"), ("status",), ("doctor",),
+    ("rebuild",),
 )  # fmt: skip
 
 

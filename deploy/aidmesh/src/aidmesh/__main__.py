@@ -17,6 +17,7 @@ from aidmesh.commands import (
     lock,
     logs,
     own_servers,
+    rebuild,
     replay,
     retiring,
     retry_all,
@@ -63,6 +64,7 @@ def build() -> App:
     aside.command(retry_all.retry_all)
     app.command(aside)
     app.command(replay.replay)
+    app.command(rebuild.rebuild)
 
     mesh = App(name="topology", help="Regions, their links, streams and durables.")
     for command in (

@@ -105,7 +105,9 @@ ALERTS: Final[tuple[Alert, ...]] = (
          "--data DIR`."),
          "`aidmesh trace ID --data DIR` with the id it is about."),
         ("Mend the cause, then `aidmesh dead retry` with a reason.",
-         "`aidmesh dead drop` only if nothing is missed: what it says is lost to the service."),
+         "`aidmesh dead drop` only if nothing is missed: what it says is lost to the service.",
+         ("What reporting dropped comes back by `aidmesh rebuild REGION --from-stream --data DIR`, "
+         "which makes all results anew from the streams.")),
     ),
     Alert(
         "ConsumerBehind",

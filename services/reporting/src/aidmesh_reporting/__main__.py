@@ -11,4 +11,4 @@ if __name__ == "__main__":
 
         main(from_stream="--from-stream" in sys.argv)
     else:
-        start("reporting", Path(__file__).parent / "migrations")
+        start("reporting", Path(__file__).parent / "migrations", also=["rebuild [--from-stream]"])

@@ -58,13 +58,16 @@ async def serve(services: Sequence[Service]) -> None:
         raise RuntimeError("a service ended by itself")
 
 
-def main(name: str, build: Callable[[], Service], migrations: Path | None) -> None:
+def main(
+    name: str, build: Callable[[], Service], migrations: Path | None, also: Sequence[str] = ()
+) -> None:
     """The command line of a service: `run` or `migrate`.
 
     Args:
         name: the service's name.
         build: its composition root.
         migrations: its folder of migrations, None where it has no database.
+        also: further commands that it has, for who has mistyped one.
     """
     command = sys.argv[1] if len(sys.argv) > 1 else ""
     if command == "migrate" and migrations is not None:
@@ -79,7 +82,8 @@ def main(name: str, build: Callable[[], Service], migrations: Path | None) -> No
         logs.configure(name, service.settings.region, level=service.settings.log_level)
         run([service])
     else:
-        sys.exit(f"usage: python -m aidmesh_{name} run{' | migrate' if migrations else ''}")
+        known = ["run", *(["migrate"] if migrations is not None else []), *also]
+        sys.exit(f"usage: python -m aidmesh_{name} {' | '.join(known)}")
 
 
 def run(services: Sequence[Service]) -> None:

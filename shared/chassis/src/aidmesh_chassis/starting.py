@@ -1,11 +1,12 @@
 """Starts a service. Nothing heavy is imported here: what is takes most of the time of a start."""
 
 import gc
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
 
-def start(name: str, migrations: Path | None) -> None:
+def start(name: str, migrations: Path | None, *, also: Sequence[str] = ()) -> None:
     """Import a service and run its command line; see `process.main`.
 
     Nothing that is imported is garbage, and looking for some takes a quarter of the time: nobody
@@ -14,8 +15,9 @@ def start(name: str, migrations: Path | None) -> None:
     Args:
         name: the service's name.
         migrations: its folder of migrations, None where it has no database.
+        also: further commands that it has, for who has mistyped one.
     """
     gc.disable()
     from aidmesh_chassis.process import main  # noqa: PLC0415
 
-    main(name, import_module(f"aidmesh_{name}.app").build, migrations)
+    main(name, import_module(f"aidmesh_{name}.app").build, migrations, also)
