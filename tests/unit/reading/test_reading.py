@@ -10,15 +10,25 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TextIO, cast
 
+import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from aidmesh.reading.choose import LEVELS, admitted, filters
-from aidmesh.reading.lines import FilterError, Line, dumped, moment, parse
+from aidmesh.reading.lines import FilterError, Line, Sources, dumped, moment, parse, source_of
 from aidmesh.reading.show import Shown
-from aidmesh.reading.sources import Growing, lines_of, log_files, of_regions, piped
+from aidmesh.reading.sources import (
+    FILES_MAX,
+    Growing,
+    as_it_comes,
+    lines_of,
+    log_files,
+    of_regions,
+    whole,
+)
 from aidmesh_chassis.vocabulary import LogEvent
 
 NEED = "7f9f0e3e-6a51-4a43-8a3e-6b0a2f5f0a11"
@@ -184,7 +194,7 @@ def test_what_is_piped_in_is_put_in_order_and_shown_before_it_ends() -> None:
 
     def read() -> None:
         with os.fdopen(reading, encoding="utf-8") as stream:
-            for line in piped(stream):
+            for line in as_it_comes(stream):
                 arrived.append(str(line.fields["event"]))
                 if len(arrived) == 2:
                     both.set()
@@ -202,7 +212,88 @@ def test_what_is_piped_in_is_put_in_order_and_shown_before_it_ends() -> None:
 
 def test_what_ends_is_shown_to_its_end() -> None:
     text = "".join(f"{written(at, str(at))}\n" for at in (2, 1, 3)) + "no end of line"
-    assert [line.text for line in piped(io.StringIO(text))][-1] == "no end of line"
+    for read in (as_it_comes, whole):
+        assert [line.text for line in read(io.StringIO(text))][-1] == "no end of line"
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 3599)), max_size=60),
+    st.sampled_from([1, 90, 2000, 10**6]),
+)
+def test_a_pipe_that_ends_is_sorted_as_a_whole_however_little_fits_into_memory(
+    come: list[tuple[str, int]], chars_max: int
+) -> None:
+    text = "".join(
+        f"{who}-1  | {written(at, f'{number}')}\n" for number, (who, at) in enumerate(come)
+    )
+    lines = list(whole(io.StringIO(text), chars_max=chars_max))
+    order = [int(str(line.fields["event"])) for line in lines]
+    assert order == sorted(range(len(come)), key=lambda number: (come[number][1], number))
+    assert sorted(line.text for line in lines) == sorted(text.splitlines())
+
+
+def test_a_long_pipe_opens_few_files(tmp_path: Path) -> None:
+    def come() -> Iterator[str]:
+        for number in range(6 * FILES_MAX):
+            opened.append(psutil.Process().num_fds())
+            yield f"{written(3599 - number, str(number))}\n"
+
+    opened: list[int] = []
+    stream = cast("TextIO", come())
+    events = [line.fields["event"] for line in whole(stream, tmp_path, chars_max=1)]
+    assert events == [str(number) for number in reversed(range(6 * FILES_MAX))]
+    assert max(opened) - opened[0] <= FILES_MAX
+    assert not list(tmp_path.iterdir()), "what was set aside has no name"
+
+
+OWN_TIMES = [
+    ("2026-03-01 10:00:00.123 UTC [57] LOG:  checkpoint starting", "2026-03-01T10:00:00.123Z"),
+    ("2026-03-01 10:00:00 GMT [57] LOG:  ready", "2026-03-01T10:00:00.000Z"),
+    ("2026-03-01 10:00:00.123 +02 [57] LOG:  ready", "2026-03-01T08:00:00.123Z"),
+    ("[1] 2026/03/01 10:00:00.123456 [INF] Server is ready", "2026-03-01T10:00:00.123Z"),
+    ("2026-03-01T10:00:00.123456789Z started", "2026-03-01T10:00:00.123Z"),
+    ("2026-03-01 10:00:00.123 EET [57] LOG:  whose hour that is nobody says", ""),
+    ("2026-13-41 10:00:00 UTC no such day", ""),
+    ("Traceback (most recent call last):", ""),
+]
+
+
+@pytest.mark.parametrize(("text", "at"), OWN_TIMES)
+@pytest.mark.parametrize("head", HEADS[:3])
+def test_what_is_no_json_goes_by_the_time_it_begins_with(text: str, at: str, head: str) -> None:
+    assert parse(head + text, "").at == at
+    before = "2026-02-01T00:00:00.000Z"
+    assert parse(head + text, before).at == at or before
+
+
+def test_the_journal_says_when_it_took_a_line_in() -> None:
+    entry = {"__REALTIME_TIMESTAMP": "1772352000123456", "_SYSTEMD_UNIT": "nats.service",
+             "_PID": "7", "MESSAGE": "no JSON"}  # fmt: skip
+    line = parse(json.dumps(entry))
+    assert (line.at, line.fields) == ("2026-03-01T08:00:00.123Z", {})
+    assert source_of(json.dumps(entry)) == "nats.service 7"
+    short = "2026-03-01T10:00:00+0200 host nats-server[12]: no JSON"
+    assert source_of(short) == "host nats-server[12]"
+    assert parse(short).at == "2026-03-01T08:00:00.000Z"
+
+
+def test_what_has_no_time_goes_by_the_line_before_of_the_same_writer() -> None:
+    sources = Sources()
+    come = [
+        ("a-1  | no time yet", ""),
+        (f"a-1  | {written(1, 'x')}", "08:00:01"),
+        (f"\x1b[36mb-1  | \x1b[0m{written(9, 'y')}", "08:00:09"),
+        ("a-1  | Traceback", "08:00:01"),
+        ("\x1b[36mb-1  | \x1b[0m  File", "08:00:09"),
+        ("c-1  | no time yet", ""),
+        (f"[pod/d/d] {written(5, 'z')}", "08:00:05"),
+        ("[pod/d/d] Traceback", "08:00:05"),
+        ("Mar 01 08:00:00 host aidmesh[12]: no year, no time", ""),
+        (f"Mar 01 08:00:00 host aidmesh[12]: {written(7, 'w')}", "08:00:07"),
+        ("Mar 01 08:00:00 host aidmesh[12]: Traceback", "08:00:07"),
+    ]
+    for text, at in come:
+        assert sources.read(text).at[11:19] == at, text
 
 
 def test_a_warning_is_explained_once_and_an_exception_is_shown() -> None:
@@ -243,6 +334,33 @@ def test_the_command_merges_filters_and_says_by_its_exit_code_whether_it_found(
         )
         assert done.returncode == code
         assert not done.stdout
+
+
+def test_what_is_piped_in_container_by_container_is_chosen_by_time() -> None:
+    come = [f"intake-1  | {written(at, f'intake.{at}')}" for at in range(0, 3000, 3)]
+    come.insert(1, "intake-1  | a traceback of long ago")
+    come += [f"postgres-1  | 2026-03-01 08:49:5{at}.000 UTC [57] LOG:  {at}" for at in (7, 8)]
+    come += ["postgres-1  |  of the same", "nats-1  | [1] 2026/03/01 08:49:58.500000 [INF] up"]
+    text = "\n".join(come) + "\n"
+
+    def typed(*words: str) -> list[str]:
+        done = subprocess.run(
+            command("-", *words), input=text, capture_output=True, text=True, timeout=60, check=True
+        )
+        return [line.rpartition(" ")[2] for line in done.stdout.splitlines()[1:]]
+
+    since = ("--since", "2026-03-01T08:49:55")
+    assert typed(*since) == ["intake.2997", "7", "8", "same", "up"]
+    assert typed("--lines", "3") == ["8", "same", "up"]
+    assert typed("--lines", "2", "event=intake.*") == ["intake.2994", "intake.2997"]
+
+
+def test_a_pipe_that_is_followed_has_no_last_lines() -> None:
+    done = subprocess.run(
+        command("-", "-f", "--lines", "3"), input="", capture_output=True, text=True, timeout=60,
+        check=False,
+    )  # fmt: skip
+    assert (done.returncode, "--tail" in done.stderr) == (2, True)
 
 
 def lines_from(process: subprocess.Popen[str]) -> Iterator[str]:

@@ -7,16 +7,20 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from aidmesh.commands.common import EXIT_INTERRUPTED, names, refuse, say
+from aidmesh.commands.common import EXIT_FAILED, EXIT_INTERRUPTED, names, refuse, say
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from typing import TextIO
 
     from aidmesh.reading.lines import Line
     from aidmesh_chassis.vocabulary import LogEvent
 
 PIPED = "-"
 """Stands for standard input."""
+
+PATIENCE_S = 5.0
+"""How long a pipe is read before somebody is told that its end is waited for."""
 
 SHOWN_BEFORE = 50
 """Lines shown of what was before, where a log is followed."""
@@ -34,9 +38,11 @@ def logs(
 ) -> None:
     """Show the log lines of all services by time; from --data, or piped in.
 
-    With - as a filter, and for containers, they are piped in. That may be what
-    docker compose logs, kubectl logs or journalctl write, followed or not. All
-    filters have to hold (quote those with < or >):
+    With - as a filter, and for containers, they are piped in: what docker compose
+    logs, kubectl logs or journalctl write. That is read to its end and sorted; with
+    -f it is shown as it comes. Leave the prefixes that name containers in: a line
+    that is no JSON goes by its own time, or that of the one before of the same
+    container. All filters have to hold (quote those with < or >):
 
       need=ID              or request=, event=, service=, staff=, any field
       level>=warning       debug, info, warning, error, critical
@@ -51,7 +57,8 @@ def logs(
         wanted: filters.
         data: the data folder of a mesh on this machine.
         regions: of the data folder, such as kyiv,lviv; all when not given.
-        follow: go on with what is added, until Ctrl-C; begins with the last 50 lines.
+        follow: go on with what is added, until Ctrl-C; begins with the last 50 lines. Of a pipe:
+            show lines as they come, in order of time within two seconds.
         since: only what came after: 30s, 15m, 2h, 1d, or a moment such as 2026-03-01T08:00.
         lines: only the last so many.
         explain: below each warning or error what it means and what to do, once each.
@@ -62,7 +69,7 @@ def logs(
     from aidmesh.meshfile import MeshError  # noqa: PLC0415
     from aidmesh.reading.choose import admitted, filters  # noqa: PLC0415
     from aidmesh.reading.lines import FilterError, moment  # noqa: PLC0415
-    from aidmesh.reading.sources import piped  # noqa: PLC0415
+    from aidmesh.reading.sources import as_it_comes, whole  # noqa: PLC0415
 
     try:
         unknown = [each for each in wanted if each.startswith("-") and each != PIPED]
@@ -75,8 +82,14 @@ def logs(
             before, after = _of_folder(folder, regions, follow=follow)
         elif sys.stdin.isatty():
             refuse("name a data folder with --data, or pipe a log in: docker compose logs | …")
+        elif follow:
+            if lines is not None:
+                refuse(
+                    "what is piped in and followed has no last lines: docker compose logs --tail"
+                )
+            before, after = iter(()), as_it_comes(_piped())
         else:
-            before, after = piped(sys.stdin), iter(())
+            before, after = _patiently(whole(_piped(), _room(data))), iter(())
     except (FilterError, MeshError) as error:
         refuse(str(error))
     if follow and folder is not None and lines is None:
@@ -95,7 +108,47 @@ def logs(
         sys.exit(EXIT_INTERRUPTED)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        print(f"aidmesh: {error}", file=sys.stderr)  # noqa: T201
+        sys.exit(EXIT_FAILED)
     sys.exit(0 if shown else 1)
+
+
+def _piped() -> "TextIO":
+    """Standard input; bytes that are no text are no reason to stop."""
+    from io import TextIOWrapper  # noqa: PLC0415
+
+    if isinstance(sys.stdin, TextIOWrapper):
+        sys.stdin.reconfigure(errors="replace")
+    return sys.stdin
+
+
+def _room(data: Path | None) -> Path | None:
+    """Where there is room for what does not fit into memory: in a container /tmp is memory, too."""
+    folder = None if data is None else data.expanduser().resolve()
+    return folder if folder is not None and os.access(folder, os.W_OK) else None
+
+
+def _patiently(source: "Iterator[Line]") -> "Iterator[Line]":
+    """Say after a while what is waited for, should the pipe not end."""
+    from threading import Timer  # noqa: PLC0415
+
+    hint = Timer(PATIENCE_S, _say_what_is_waited_for)
+    hint.daemon = True
+    hint.start()
+    try:
+        for line in source:
+            hint.cancel()
+            yield line
+    finally:
+        hint.cancel()
+
+
+def _say_what_is_waited_for() -> None:
+    print(  # noqa: T201
+        "aidmesh: reading the pipe to its end, to sort it; -f shows lines as they come",
+        file=sys.stderr,
+    )
 
 
 def _folder(data: Path) -> Path | None:

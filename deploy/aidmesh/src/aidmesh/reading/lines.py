@@ -9,7 +9,27 @@ from typing import Final, cast
 
 Fields = Mapping[str, object]
 
+_HEADS: Final = (
+    re.compile(r"(?:\x1b\[[\d;]*m)*(?P<who>[\w.-]+) *\|(?:\x1b\[[\d;]*m| )*"),
+    re.compile(r"\[(?P<who>pod/[^\]]+)\] "),
+    re.compile(r"(?:[A-Z][a-z]{2} [ \d]\d [\d:]{8}|\d{4}-\S+) (?P<who>\S+ [^\s\[]+\[\d+\]): "),
+)
+"""What names the writer of a line: by docker compose, kubectl logs --prefix, journalctl."""
+
+_ZONED: Final = re.compile(
+    r"(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d:\d\d(?:[.,]\d+)?) ?(Z|UTC|GMT|[+-]\d\d(?::?\d\d)?)(?!\S)"
+)
+"""The time of a line that is no JSON, as PostgreSQL writes it, and whoever passes lines on with
+their times. Other names of zones say nothing for certain."""
+_OF_NATS: Final = re.compile(r"\[\d+\] (\d{4}/\d\d/\d\d) (\d\d:\d\d:\d\d(?:\.\d+)?) ")
+"""As nats-server does: by our configurations in UTC."""
+
+_TAKEN_IN: Final = "__REALTIME_TIMESTAMP"
+"""The field of journalctl -o json for when the journal took a line in."""
+
 _AGO: Final = re.compile(r"(\d{1,6})([smhd])")
+SOURCES_MAX: Final = 1000
+"""So many writers are told apart; of others those that were silent for longest are forgotten."""
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
@@ -23,7 +43,7 @@ class Line:
 
     Attributes:
         at: when, as ISO 8601 in UTC with milliseconds, so that text sorts by time; what says no
-            time of its own has that of the line before it.
+            time of its own has that of the line before it, and none if there was none.
         fields: what it says; empty for a line that is no JSON, such as a traceback of an
             interpreter that could not start.
         text: as it was written.
@@ -47,10 +67,44 @@ def parse(text: str, before: str = "") -> Line:
     start = text.find("{")
     fields = _object(text[start:]) if start >= 0 else None
     if fields is not None and "event" not in fields:
+        own = _journal_time(fields)
         fields = _from_journal(fields)
+        if fields is None and own is not None:
+            return Line(own, {}, text)
     if fields is None:
-        return Line(before, {}, text)
+        return Line(_text_time(text) or before, {}, text)
     return Line(_time(fields.get("ts")) or before, fields, text)
+
+
+def source_of(text: str) -> str:
+    """Who wrote a line, by what those who passed it on put before it; empty if they did not say."""
+    for head in _HEADS:
+        if match := head.match(text):
+            return match["who"]
+    if text.startswith("{") and f'"{_TAKEN_IN}"' in text and (entry := _object(text)):
+        return f"{entry.get('_SYSTEMD_UNIT')} {entry.get('_PID')}"
+    return ""
+
+
+class Sources:
+    """Reads lines that several have written and that come together.
+
+    What says no time of its own has that of the line before it of the same writer: that of another
+    one would say nothing.
+    """
+
+    def __init__(self) -> None:
+        """Nobody has written yet."""
+        self._before: dict[str, str] = {}
+
+    def read(self, text: str) -> Line:
+        """The next line, without its line end."""
+        who = source_of(text)
+        line = parse(text, self._before.pop(who, ""))
+        self._before[who] = line.at
+        if len(self._before) > SOURCES_MAX:
+            del self._before[next(iter(self._before))]  # who was silent for longest
+        return line
 
 
 def dumped(line: Line) -> str:
@@ -71,6 +125,27 @@ def _from_journal(entry: Fields) -> Fields | None:
     message = entry.get("MESSAGE")
     inner = _object(message) if isinstance(message, str) else None
     return inner if inner is not None and "event" in inner else None
+
+
+def _journal_time(entry: Fields) -> str | None:
+    """When the journal took a line in, in microseconds."""
+    try:
+        at = datetime.fromtimestamp(int(str(entry[_TAKEN_IN])) / 1e6, UTC)
+    except (KeyError, ValueError, OverflowError, OSError):
+        return None
+    return _told(at)
+
+
+def _text_time(text: str) -> str | None:
+    """The time that a line that is no JSON begins with."""
+    start = next((match.end() for head in _HEADS if (match := head.match(text))), 0)
+    for begin in (start, 0):  # journalctl writes it first of all
+        if match := _ZONED.match(text, begin):
+            zone = match[3] if match[3][0] in "+-" else "+00:00"
+            return _time(f"{match[1]}T{match[2].replace(',', '.')}{zone}")
+        if match := _OF_NATS.match(text, begin):
+            return _time(f"{match[1].replace('/', '-')}T{match[2]}")
+    return None
 
 
 def _time(value: object) -> str | None:

@@ -1,7 +1,7 @@
 """Where lines come from: files that grow and are shortened, and standard input.
 
-Lines of several services are put in order of time. What has ended is sorted as a whole, file by
-file; what goes on, by what came within a moment.
+Lines of several services are put in order of time. What has ended is sorted as a whole; what goes
+on, by what came within a moment.
 """
 
 import heapq
@@ -10,10 +10,12 @@ import queue
 import threading
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Final, TextIO
+from tempfile import TemporaryFile
+from typing import Final, TextIO, cast
 
-from aidmesh.reading.lines import Line, parse
+from aidmesh.reading.lines import Line, Sources, parse
 
 SERVERS_LOGS: Final = "nats"
 """What lies beside the services' logs and is no JSON begins so: one for each server, and the older
@@ -35,6 +37,13 @@ HELD_S_MAX: Final = 2.0
 
 HELD_MAX: Final = 100_000
 """as soon as so many lines wait."""
+
+HELD_CHARS_MAX: Final = 32 * 1024**2
+FILES_MAX: Final = 64
+"""Of a stream that ends so much is sorted in memory at a time, and so many parts wait as files."""
+
+Timed = tuple[str, str]
+"""A line's time, and its text."""
 
 
 def log_files(data: Path, regions: Sequence[str]) -> list[Path]:
@@ -143,19 +152,86 @@ def followed(files: Sequence[Growing]) -> Iterator[Line]:
         time.sleep(LOOK_S)
 
 
-def piped(stream: TextIO) -> Iterator[Line]:
-    """Lines of a stream until it ends, such as `docker compose logs --follow` writes them."""
+def whole(
+    stream: TextIO, folder: Path | None = None, chars_max: int = HELD_CHARS_MAX
+) -> Iterator[Line]:
+    """All lines of a stream by time, once it has ended.
+
+    Args:
+        stream: such as `docker compose logs` writes it, writer by writer.
+        folder: where what does not fit into memory waits, in files without a name; where
+            temporary files lie if None. They take as much room as what came, twice at most.
+        chars_max: so much is sorted in memory at a time.
+
+    Raises OSError when there is no room for them.
+    """
+    sources = Sources()
+    with ExitStack() as stack:
+        sorted_: list[TextIO] = []
+        held: list[Timed] = []
+        size = 0
+        for raw in stream:
+            text = raw.rstrip("\n")
+            held.append((sources.read(text).at, text))
+            size += len(text)
+            if size < chars_max:
+                continue
+            sorted_.append(stack.enter_context(_set_aside(sorted(held, key=_at), folder)))
+            held, size = [], 0
+            if len(sorted_) == FILES_MAX:
+                fresh = stack.enter_context(_set_aside(_merged(sorted_, []), folder))
+                for each in sorted_:
+                    each.close()
+                sorted_ = [fresh]
+        for at, text in _merged(sorted_, sorted(held, key=_at)):
+            yield parse(text, at)
+
+
+def _merged(files: Sequence[TextIO], held: Sequence[Timed]) -> Iterator[Timed]:
+    """What was set aside, and what was not, the earlier before the later; of equal ones as they
+    came."""
+    return heapq.merge(*map(_read_again, files), held, key=_at)
+
+
+@contextmanager
+def _set_aside(lines: Iterable[Timed], folder: Path | None) -> Iterator[TextIO]:
+    """A file without a name, gone once it is closed, whatever becomes of this process."""
+    with TemporaryFile(
+        "w+", encoding="utf-8", errors="backslashreplace", newline="\n", dir=folder
+    ) as file:
+        file.writelines(f"{at}\t{text}\n" for at, text in lines)
+        file.seek(0)
+        yield cast("TextIO", file)
+
+
+def _read_again(file: TextIO) -> Iterator[Timed]:
+    for row in file:
+        at, _, text = row.removesuffix("\n").partition("\t")
+        yield at, text
+
+
+def _at(timed: Timed) -> str:
+    return timed[0]
+
+
+def as_it_comes(stream: TextIO) -> Iterator[Line]:
+    """Lines of a stream that goes on, such as `docker compose logs --follow` writes them.
+
+    In order of time among those that come within a moment.
+    """
     arrived: queue.SimpleQueue[str | None] = queue.SimpleQueue()
 
     def read() -> None:
-        for text in stream:
-            arrived.put(text)
-        arrived.put(None)
+        try:
+            for text in stream:
+                arrived.put(text)
+        finally:
+            arrived.put(None)
 
     threading.Thread(target=read, daemon=True).start()
+    sources = Sources()
     held: list[Line] = []
     since = time.monotonic()
-    before = ""
     ended = False
     while not ended:
         try:
@@ -165,9 +241,7 @@ def piped(stream: TextIO) -> Iterator[Line]:
         ended = text is None
         if text:
             since = since if held else time.monotonic()
-            line = parse(text.rstrip("\n"), before)
-            before = line.at
-            held.append(line)
+            held.append(sources.read(text.rstrip("\n")))
             if len(held) < HELD_MAX and time.monotonic() - since < HELD_S_MAX:
                 continue
         yield from sorted(held, key=lambda line: line.at)

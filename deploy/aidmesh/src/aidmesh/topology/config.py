@@ -164,6 +164,7 @@ def render(server: RegionServer, *, undialed: Collection[str] = ()) -> str:
         f"listen: {_text(f'{server.host}:{server.client_port}')}",
         *_client_tls(server),
         f"http: {_text(f'{server.host}:{server.monitor_port}')}",
+        "logtime_utc: true",
         'ping_interval: "5s"',
         "ping_max: 2",
         "max_payload: 1MB",
