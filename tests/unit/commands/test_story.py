@@ -93,6 +93,16 @@ def test_only_regions_that_can_be_looked_at_are_missed() -> None:
     assert {each.region for each in takers(grant, REGIONS)} == {"kyiv", "lviv"}
 
 
+def test_what_was_heard_is_missed_only_where_it_arrived() -> None:
+    grant = replace(APPROVED, region="odesa", service="payments", type="payments.grant.changed.v1",
+                    stream=Stream.EVENTS, heard_by=("kyiv",))  # fmt: skip
+    assert {each.region for each in takers(grant, REGIONS)} == {"kyiv"}
+    assert takers(grant, ()) == [], "nobody was asked who took it in"
+    step = story(NEED, [grant], (), REGIONS, NOW).as_json()["steps"]
+    assert isinstance(step, list)
+    assert (step[0]["region"], step[0]["heard_by"]) == ("odesa", ["kyiv"])
+
+
 def test_every_consumer_takes_its_events_in() -> None:
     for consumer in CONSUMERS:
         for event in consumer.events:

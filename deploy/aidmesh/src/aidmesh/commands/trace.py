@@ -17,8 +17,9 @@ def trace(wanted: UUID, *, data: Path, json: bool = False) -> None:
 
     The id of a need, request, person, payout, event or correlation: its region's story, which
     ends at the border with the handoff's id. Of a grant, allotment, transfer or shipment: the
-    story in all regions of the folder. Below it: how its needs stand ("="), what
-    is in the way ("!"), and who does what about it (">").
+    story in all regions, of those that are not of this folder as it was heard over their links.
+    Below it: how its needs stand ("="), what is in the way ("!"), who does what about it (">"), and
+    what could not be looked at ("?").
 
     Exit code 0 when nothing is in its way, 1 when something is (lines with "!"), 2 when nobody
     has spoken of it.
@@ -58,6 +59,7 @@ def _lines(found: "Story") -> "Iterator[str]":
     yield from (f"= {line}" for line in found.now)
     yield from (f"! {line}" for line in found.trouble)
     yield from (f"> {line}" for line in found.todo)
+    yield from (f"? {line}" for line in found.gaps)
 
 
 def _line(step: "Step") -> str:
@@ -65,6 +67,7 @@ def _line(step: "Step") -> str:
     event = said.type.removeprefix(f"{said.service}.").rsplit(".", 1)[0]
     where = f" -> {said.to_region} {said.state}, handoff {said.event_id}" if said.to_region else ""
     fields = " ".join(f"{name}={value}" for name, value in step.fields.items())
+    by = ", ".join(said.heard_by)
     taken = ", ".join(
         f"{'' if took.region == said.region else took.region + ' '}{took.service} "
         + (
@@ -77,4 +80,5 @@ def _line(step: "Step") -> str:
     return (
         f"{said.at:%H:%M:%S}.{said.at.microsecond // 1000:03} {said.region} {said.service:<12} "
         f"{event}{where} {fields}{f'  [{taken}]' if taken else ''}"
+        f"{f'  (heard by {by})' if by else ''}"
     ).rstrip()

@@ -2,7 +2,8 @@
 
 Events about single people never leave their region, and their story is told from that region's
 databases alone; what another region knows of them is another story, with ids of its own. The
-handoff's id is where one ends and the other begins.
+handoff's id is where one ends and the other begins. What all regions are told is told of each: from
+its databases where they are here, else as the regions here heard it.
 """
 
 import asyncio
@@ -17,6 +18,7 @@ import asyncpg
 
 from aidmesh.asking import AWAY
 from aidmesh.meshfile import WITH_DATABASE, MeshFile
+from aidmesh.story.heard import heard
 from aidmesh.story.standing import Standing, of_needs, todo_of
 from aidmesh.story.told import Json, Said, Story, Took, letter_trouble, of_one_story, story
 from aidmesh_contracts.streams import Stream, event_type_of
@@ -115,13 +117,21 @@ async def read_story(mesh: MeshFile, wanted: UUID) -> Story:
         each = await asyncio.gather(
             *(_said(conn, region, service, wanted) for (region, service), conn in opened.items())
         )
-        said = of_one_story([one for many in each for one in many], str(wanted))
+        others = await heard(mesh, regions, wanted)
+        said = of_one_story([*(one for many in each for one in many), *others.said], str(wanted))
         ids = [one.event_id for one in said]
+        # A handoff carries the correlation across the border: what failed there of a person's
+        # story is that region's alone.
+        homes = dict.fromkeys(one.region for one in said if one.stream is not Stream.EVENTS)
         takings = await asyncio.gather(
             *(_took(conn, region, service, ids) for (region, service), conn in opened.items())
         )
         letters = await asyncio.gather(
-            *(_letters(conn, *place, wanted, ids) for place, conn in opened.items())
+            *(
+                _letters(conn, *place, wanted, ids)
+                for place, conn in opened.items()
+                if place[0] in (homes or regions)
+            )
         )
         told = story(
             str(wanted),
@@ -130,7 +140,6 @@ async def read_story(mesh: MeshFile, wanted: UUID) -> Story:
             regions,
             datetime.now(UTC),
         )
-        homes = dict.fromkeys(one.region for one in said if one.stream is Stream.LOCAL)
         needs = [UUID(one.about) for one in said if one.type.startswith("intake.need.")]
         stand = [
             each
@@ -139,7 +148,11 @@ async def read_story(mesh: MeshFile, wanted: UUID) -> Story:
         ]
         trouble = (*unheard, *told.trouble, *(line for lines in letters for line in lines))
         return Story(
-            told.steps, tuple(each.line for each in stand), trouble, todo_of(stand, trouble)
+            told.steps,
+            tuple(each.line for each in stand),
+            trouble,
+            todo_of(stand, trouble),
+            others.gaps,
         )
 
 

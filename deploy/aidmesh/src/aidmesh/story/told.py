@@ -40,6 +40,7 @@ class Said:
         payload: what it says; None where it is sealed or was blanked.
         to_region: whom a handoff is for.
         tries: how often a handoff was sent.
+        heard_by: the regions that heard it over a link; empty where its outbox was read.
     """
 
     at: datetime
@@ -53,6 +54,7 @@ class Said:
     payload: Json | None = None
     to_region: str | None = None
     tries: int = 0
+    heard_by: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,12 +106,14 @@ class Story:
         now: how it stands, one line for each need that it is about.
         trouble: what keeps it from going on; empty when nothing does.
         todo: who does what, so that it goes on.
+        gaps: what could not be looked at, so that it may be missing.
     """
 
     steps: tuple[Step, ...]
     now: tuple[str, ...] = ()
     trouble: tuple[str, ...] = field(default=())
     todo: tuple[str, ...] = ()
+    gaps: tuple[str, ...] = ()
 
     def as_json(self) -> Json:
         """The story for machines."""
@@ -122,6 +126,7 @@ class Story:
                     "event": step.said.type,
                     "event_id": str(step.said.event_id),
                     "to_region": step.said.to_region,
+                    "heard_by": list(step.said.heard_by),
                     "state": step.said.state,
                     "fields": dict(step.fields),
                     "taken": [
@@ -142,6 +147,7 @@ class Story:
             "now": list(self.now),
             "trouble": list(self.trouble),
             "todo": list(self.todo),
+            "gaps": list(self.gaps),
         }
 
 
@@ -152,11 +158,15 @@ def takers(said: Said, regions: Sequence[str]) -> list[Taker]:
         if said.type not in {event.type for event in consumer.events}:
             continue
         if consumer.stream is Stream.WORLD:
-            where = [region for region in regions if region != said.region]
+            where = [
+                region
+                for region in said.heard_by or regions
+                if region in regions and region != said.region
+            ]
         elif consumer.stream is Stream.HANDOFF:
             where = [region for region in regions if region == said.to_region]
         else:
-            where = [said.region]
+            where = [region for region in regions if region == said.region]
         found += [Taker(region, consumer.service, consumer.durable) for region in where]
     return found
 

@@ -8,7 +8,7 @@ import asyncio
 import json
 import ssl
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 from uuid import uuid4
@@ -133,12 +133,19 @@ class Wire:
         await self._send(f"CONNECT {json.dumps(options)}\r\nSUB {self._inbox} 1\r\n")
 
     async def read(
-        self, client: Client, stream: str, after_seq: int, *, headers_only: bool
+        self,
+        client: Client,
+        stream: str,
+        after_seq: int,
+        *,
+        headers_only: bool,
+        subjects: Sequence[str] | None = None,
     ) -> AsyncIterator[list[Frame]]:
         """Read what a stream holds now behind `after_seq`, as it comes.
 
         Args:
             client: makes the consumer.
+            subjects: only those; all if None.
 
         Raises:
             TimeoutError: no message came for `READ_S_MAX` seconds.
@@ -152,6 +159,7 @@ class Wire:
                 deliver_policy=DeliverPolicy.BY_START_SEQUENCE,
                 opt_start_seq=after_seq + 1,
                 headers_only=headers_only,
+                filter_subjects=None if subjects is None else list(subjects),
                 mem_storage=True,
                 inactive_threshold=GONE_AFTER_S,
             ),
