@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -170,6 +171,37 @@ def test_where_services_answer_is_typed(
         build()(list(words))
     assert ended.value.code == (EXIT_REFUSED if urls is None else 0)
     assert read_mesh(data).regions["kyiv"].services["intake"].urls == (urls or URLS["intake"])
+
+
+def test_who_keeps_the_servers_says_where_they_are(
+    keys: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept: list[tuple[list[str], int]] = []
+
+    async def run() -> None:
+        return
+
+    def warden_of(_: Cluster, dsns: list[str], epoch: int) -> SimpleNamespace:
+        kept.append((dsns, epoch))
+        return SimpleNamespace(run=run)
+
+    monkeypatch.setattr("aidmesh.topology.cluster.warden_of", warden_of)
+    data = tmp_path / "data"
+    words = (
+        "topology", "keep", "--keys", str(keys), "--region", "kyiv", "--hosts", "a,b,c",
+        "--peer", "lviv=lviv.example:7422", "--epoch", "4", "--data", str(data),
+        *(f"--service={name}=a:1" for name in SERVICES),
+    )  # fmt: skip
+    with pytest.raises(SystemExit) as ended:
+        build()(list(words))
+    assert ended.value.code == EXIT_REFUSED, "no database is named"
+    for name, dsn in DSNS.items():
+        monkeypatch.setenv(f"AIDMESH_{name.upper()}_DATABASE_URL", dsn)
+    with pytest.raises(SystemExit) as ended:
+        build()(list(words))
+    assert ended.value.code == 0
+    assert kept == [(list(DSNS.values()), 4)]
+    assert (read_mesh(data).regions["kyiv"].epoch, read_mesh(data).peers("kyiv")) == (4, ["lviv"])
 
 
 def test_a_file_of_an_older_version_is_read(keys: Path, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aidmesh.commands import logs
 from aidmesh.reading.choose import LEVELS, admitted, filters
 from aidmesh.reading.lines import FilterError, Line, Sources, dumped, moment, parse, source_of
 from aidmesh.reading.show import Shown
@@ -353,6 +354,18 @@ def test_what_is_piped_in_container_by_container_is_chosen_by_time() -> None:
     assert typed(*since) == ["intake.2997", "7", "8", "same", "up"]
     assert typed("--lines", "3") == ["8", "same", "up"]
     assert typed("--lines", "2", "event=intake.*") == ["intake.2994", "intake.2997"]
+
+
+def test_who_waits_for_the_end_of_a_pipe_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = threading.Event()
+    monkeypatch.setattr(logs, "PATIENCE_S", 0.01)
+    monkeypatch.setattr(logs, "_say_what_is_waited_for", told.set)
+
+    def silent() -> Iterator[Line]:
+        assert told.wait(60)
+        yield parse(OURS)
+
+    assert len(list(logs._patiently(silent()))) == 1
 
 
 def test_a_pipe_that_is_followed_has_no_last_lines() -> None:
