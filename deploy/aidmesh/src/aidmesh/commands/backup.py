@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aidmesh.commands.common import EXIT_FAILED, names, refuse, report, run, say
+from aidmesh.commands.common import EXIT_FAILED, names, refuse, report, run, say, warn
 
 if TYPE_CHECKING:
     from aidmesh_chassis.crypto import PrivateKey, PublicKey
@@ -85,7 +85,7 @@ async def _backup(data: Path, region: str, to: Path, out: Path, as_json: bool) -
     except FileExistsError as error:
         refuse(str(error))
     except (BusyError, ProgramError) as error:
-        say(f"no backup was written: {error}")
+        warn(f"no backup was written: {error}")
         return EXIT_FAILED
     moment = taken.manifest.taken_at.isoformat(timespec="seconds")
     if as_json:
@@ -209,7 +209,7 @@ async def _restore(
     except (ContainerError, BackupError, JournalError) as error:
         refuse(str(error))
     except ProgramError as error:
-        say(f"{region} is half restored; begin again: {error}")
+        warn(f"{region} is half restored; begin again: {error}")
         return EXIT_FAILED
     done = outcome.forwarded
     if as_json:

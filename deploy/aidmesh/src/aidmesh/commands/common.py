@@ -35,6 +35,11 @@ def say(line: str) -> None:
     print(line, flush=True)  # noqa: T201
 
 
+def warn(line: str) -> None:
+    """One line for the person, apart from what a machine reads."""
+    print(f"aidmesh: {line}", file=sys.stderr, flush=True)  # noqa: T201
+
+
 def tell(found: object) -> None:
     """What was found, as JSON for a machine."""
     import json  # noqa: PLC0415

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from aidmesh.commands.common import EXIT_FAILED, refuse, run, say, tell
+from aidmesh.commands.common import EXIT_FAILED, refuse, run, say, tell, warn
 from aidmesh.commands.secret import KeysOf, ask
 
 if TYPE_CHECKING:
@@ -197,15 +197,15 @@ async def tell_keepers(region: str, folder: Path, urls: Mapping[str, str], passp
             try:
                 state = (await client.get(f"{url}/v1/keys")).raise_for_status().json()
             except (httpx.HTTPError, ValueError):
-                say(f"{region} {name}: does not answer; it has its new key when it is unlocked")
+                warn(f"{region} {name}: does not answer; it has its new key when it is unlocked")
                 continue
             if state["locked"]:
-                say(f"{region} {name}: is locked; it has its new key when it is unlocked")
+                warn(f"{region} {name}: is locked; it has its new key when it is unlocked")
                 continue
             told, done = await _tell_one(client, url, {"locked": False, "passphrase": passphrase})
             good = good and done
             if not done:
-                say(f"{region} {name}: {told}")
+                warn(f"{region} {name}: {told}")
     return good
 
 

@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from aidmesh.commands.common import EXIT_FAILED, refuse, report, run
+from aidmesh.commands.common import EXIT_FAILED, refuse, report, run, warn
 
 
 def rebuild(region: str, *, data: Path, from_stream: bool = False, json: bool = False) -> None:
@@ -49,7 +49,7 @@ async def _rebuild(data: Path, region: str, from_stream: bool, as_json: bool) ->
     try:
         events = await rebuild_all(open_database(NAME, settings), settings, from_stream=from_stream)
     except EOFError as error:
-        print(f"aidmesh: not rebuilt: {error}", file=sys.stderr)  # noqa: T201
+        warn(f"not rebuilt: {error}")
         return EXIT_FAILED
     report(
         as_json,

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aidmesh.commands.common import EXIT_FAILED, refuse, run, say
+from aidmesh.commands.common import EXIT_FAILED, refuse, run, say, warn
 from aidmesh.commands.dead import BY_CHARS_MAX, NOTE_CHARS_MAX
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ async def _replay(
             try:
                 found = await find(api, wire, conn, consumer, choice)
             except TooManyError as error:
-                say(f"{error}; narrow it with --from-seq or --since")
+                warn(f"{error}; narrow it with --from-seq or --since")
                 return EXIT_FAILED
             handed = 0
             if apply:

@@ -1,4 +1,4 @@
-"""`aidmesh dead list --json` is one document, whether letters wait or none does."""
+"""What machines read is one document: of letters, whether some wait or none; and no words else."""
 
 import json
 from collections.abc import Mapping
@@ -10,6 +10,7 @@ from uuid import uuid4
 import pytest
 
 from aidmesh.__main__ import build
+from aidmesh.backup.cut import BusyError
 from aidmesh.commands.common import EXIT_FAILED
 from aidmesh.credentials import create_keys
 from aidmesh.preparing import prepare_mesh
@@ -57,3 +58,27 @@ def test_letters_come_as_one_list(
         f"kyiv/payments/{number + 1}" for number in range(waiting)
     ]
     assert len(asked) == 5
+
+
+def test_a_backup_that_was_not_written_leaves_what_machines_read_empty(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def take(*_: object) -> None:
+        raise BusyError("intake does not come to rest")
+
+    monkeypatch.setattr("aidmesh.backup.take.take", take)
+    create_keys(tmp_path / "keys")
+    (tmp_path / "data").mkdir()
+    prepare_mesh(tmp_path / "data", ("kyiv",), {"kyiv": tmp_path / "keys"})
+    pair = tmp_path / "pair"
+    at = ("--to", str(pair / "backup.pub"), "--out", str(tmp_path / "out"))
+    for words, code in (
+        (("keys", "backup", "--out", str(pair)), 0),
+        (("backup", "kyiv", *at, "--data", str(tmp_path / "data"), "--json"), EXIT_FAILED),
+    ):
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            build()(list(words))
+        assert (ended.value.code or 0) == code
+    out, err = capsys.readouterr()
+    assert (out, "no backup was written: intake does not come to rest" in err) == ("", True)
