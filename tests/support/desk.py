@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -75,6 +75,7 @@ class FakeRegion:
         down: services that do not answer.
         queries: what the address of each of `posts` asked for.
         more: the cursor of the next page of payouts, by `path?state`.
+        lists: what a list is called and all its rows, by path: given page by page.
     """
 
     posts: list[tuple[str, dict[str, object], Mapping[str, str]]] = field(default_factory=list)
@@ -83,6 +84,7 @@ class FakeRegion:
     gets: list[tuple[str, httpx.QueryParams]] = field(default_factory=list)
     queries: list[Mapping[str, str]] = field(default_factory=list)
     more: dict[str, str] = field(default_factory=dict)
+    lists: dict[str, tuple[str, Sequence[Mapping[str, object]]]] = field(default_factory=dict)
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         """What a service would say."""
@@ -101,11 +103,22 @@ class FakeRegion:
                 self.queries.append(dict(request.url.params))
         else:
             self.gets.append((path, request.url.params))
+            if path in self.lists:
+                return httpx.Response(200, json=self._page(path, request.url.params))
         known = self.answers.get(f"{request.method} {path}")
         status, content = known or self._usual(
             service, request.method, path, request.url.params, body
         )
         return httpx.Response(status, json=content)
+
+    def _page(self, path: str, asked: httpx.QueryParams) -> dict[str, object]:
+        name, every = self.lists[path]
+        fields = ("item", "site_id") if path == "/v1/lots" else ()
+        rows = [each for each in every if all(
+            asked.get(name) in {None, each[name]} for name in fields)]  # fmt: skip
+        begin = int(asked.get("after", "0"))
+        end = begin + int(asked.get("limit", "50"))
+        return {name: rows[begin:end], "next": str(end) if end < len(rows) else None}
 
     def _usual(
         self,

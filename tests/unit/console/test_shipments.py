@@ -134,7 +134,7 @@ async def test_what_others_could_send_is_asked_for_or_set_aside(keeper: "Browser
 async def test_only_lots_of_what_was_asked_for_are_offered_for_it(keeper: "Browser") -> None:
     (parcels,) = LOTS
     soap = {**parcels, "lot_id": str(number("lot soap")), "item": "soap_bar"}
-    keeper.desk.region.answers["GET /v1/lots"] = (200, {"rows": [parcels, soap]})
+    keeper.desk.region.lists["/v1/lots"] = ("rows", [soap, parcels])
     for path in ("/shipments", f"/shipments/{number('shipment preparing')}"):
         page = (await keeper.get(path)).text
         (choice,) = (part.split("</select>")[0] for part in page.split('name="lot_id"')[1:])

@@ -29,6 +29,11 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
         "A service answered something that the desk does not understand.",
         "The desk and the service named in `of` are of different versions; deploy the same.",
     ),
+    "list.cut": LogEvent(
+        "warning",
+        "A list has more rows than the desk puts together on one page; the page said so.",
+        "Look whether so many sites, items or allotments are in use; close what is not.",
+    ),
     "form.stale": LogEvent(
         "warning",
         "A form was sent without the proof that the desk had given it out.",

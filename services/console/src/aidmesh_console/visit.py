@@ -23,7 +23,14 @@ from aidmesh_console import i18n
 from aidmesh_console.clients.alerts import Alerts
 from aidmesh_console.clients.intake import Intake
 from aidmesh_console.clients.inventory import Inventory
-from aidmesh_console.clients.link import Away, ClientError, Link, Refused
+from aidmesh_console.clients.link import (
+    PAGES_MAX,
+    ROWS_MAX,
+    Away,
+    ClientError,
+    Link,
+    Refused,
+)
 from aidmesh_console.clients.payments import Payments
 from aidmesh_console.clients.peers import Readiness
 from aidmesh_console.clients.rebalancing import Rebalancing
@@ -111,6 +118,8 @@ class Guest:
             )
         )
         self.session = self.desk.sessions.read(request.cookies.get(COOKIE))
+        self.cut: set[str] = set()
+        """Lists of which a page of the desk has not all."""
 
     def page(self, name: str, status: int = 200, **values: object) -> Response:
         """A whole page: the template of this name, filled in."""
@@ -128,6 +137,8 @@ class Guest:
             said=self._said(),
             form_proof=self._proof_field(),
             problem=self.problem,
+            cut=sorted(self.say.code("list", each) for each in self.cut),
+            cut_rows=PAGES_MAX * ROWS_MAX,
             **values,
         )
         return self.keep(HTMLResponse(text, status_code=status))
@@ -269,7 +280,7 @@ class Visit(Guest):
             return None
 
     def _link(self, service: str, base: str) -> Link:
-        return Link(self.desk.http, service, base, self.session.token)
+        return Link(self.desk.http, service, base, self.session.token, self.cut)
 
 
 def visitor(*acts: Act) -> Callable[[Request], Awaitable[Visit]]:

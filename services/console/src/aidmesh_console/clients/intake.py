@@ -9,20 +9,18 @@ from pydantic import TypeAdapter
 
 from aidmesh_console.clients.intake_views import (
     Kind,
-    Merge,
+    Merges,
+    Need,
     NeedPage,
     NeedWhole,
     Person,
     Reasons,
     Registered,
     Report,
+    Waiting,
     Waitlist,
 )
-from aidmesh_console.clients.link import ACCEPTED, Link, Query, Refused, Upload, View
-
-
-class _Merges(View):
-    merges: tuple[Merge, ...]
+from aidmesh_console.clients.link import ACCEPTED, ROWS_MAX, Link, Query, Refused, Upload, View
 
 
 class _Found(View):
@@ -39,14 +37,14 @@ _NEED = TypeAdapter(NeedWhole)
 _REASONS = TypeAdapter(Reasons)
 _PERSON = TypeAdapter(Person)
 _FOUND = TypeAdapter(_Found)
-_MERGES = TypeAdapter(_Merges)
+_MERGES = TypeAdapter(Merges)
 _REGISTERED = TypeAdapter(Registered)
 _WAITLIST = TypeAdapter(Waitlist)
 _REPORT = TypeAdapter(Report)
 _COUNTS = TypeAdapter(dict[str, int])
 _IMPORT_MS_MAX = 300_000
-ROWS_MAX = 200
-"""How many rows of a list intake gives at once."""
+_PASSED_BY_MESSAGE = frozenset({None, "sent"})
+"""What is told of the message of a need whose person has it, or soon will."""
 
 
 class Intake:
@@ -83,10 +81,14 @@ class Intake:
         body = {"into_person_id": str(into)}
         await self.link.post(f"/v1/persons/{person_id}:merge", ACCEPTED, body, key)
 
-    async def merges(self, person_id: UUID | None = None) -> Sequence[Merge]:
-        """What is to be confirmed; of one person also what was merged into them."""
-        query: Query = {"limit": ROWS_MAX, "person_id": str(person_id) if person_id else None}
-        return (await self.link.get("/v1/merges", _MERGES, query)).merges
+    async def merges(self, person_id: UUID | None = None, after: str | None = None) -> Merges:
+        """A page of what is to be confirmed; of one person also what was merged into them."""
+        query: Query = {
+            "limit": ROWS_MAX,
+            "person_id": str(person_id) if person_id else None,
+            "after": after,
+        }
+        return await self.link.get("/v1/merges", _MERGES, query)
 
     async def decide_merge(self, merge_id: UUID, step: str, key: UUID) -> None:
         """Confirm or withdraw what somebody proposed."""
@@ -131,7 +133,6 @@ class Intake:
         band: str | None = None,
         person_id: UUID | None = None,
         request_id: UUID | None = None,
-        to_tell: bool = False,
         attention: bool = False,
         after: str | None = None,
         limit: int = 50,
@@ -144,12 +145,20 @@ class Intake:
             "band": band,
             "person_id": str(person_id) if person_id else None,
             "request_id": str(request_id) if request_id else None,
-            "to_tell": to_tell or None,
             "attention": attention or None,
             "after": after,
             "limit": limit,
         }
         return await self.link.get("/v1/needs", _NEEDS, query)
+
+    async def to_tell(self, rows_max: int) -> Sequence[Need]:
+        """The first `rows_max` ready needs whose person no message reached, most urgent first."""
+        found: list[Need] = []
+        async for page in self.link.pages("/v1/needs", _NEEDS, {"to_tell": True}):
+            found += [each for each in page.needs if each.message not in _PASSED_BY_MESSAGE]
+            if len(found) >= rows_max:
+                break
+        return found[:rows_max]
 
     async def need(self, need_id: UUID) -> NeedWhole:
         """One need with its history."""
@@ -166,6 +175,11 @@ class Intake:
     async def waitlist(self, after: str | None = None) -> Waitlist:
         """A page of what needs wait for, the longest queues first."""
         return await self.link.get("/v1/waitlist", _WAITLIST, {"limit": ROWS_MAX, "after": after})
+
+    async def queues(self) -> Sequence[Waiting]:
+        """All of what needs wait for, the longest queues first."""
+        pages = self.link.pages("/v1/waitlist", _WAITLIST)
+        return [each async for page in pages for each in page.rows]
 
     async def act(self, need_id: UUID, step: str, body: Mapping[str, Any], key: UUID) -> None:
         """Approve, tell, cancel, serve and so on: `step` is its name."""

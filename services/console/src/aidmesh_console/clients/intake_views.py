@@ -8,7 +8,7 @@ from uuid import UUID
 from pydantic import Field, JsonValue
 
 from aidmesh_chassis.privacy import PersonalText, PersonalYear
-from aidmesh_console.clients.link import View
+from aidmesh_console.clients.link import Page, View
 
 
 class StockTake(View):
@@ -107,11 +107,10 @@ class Need(View):
     ends_soon: bool = False
 
 
-class NeedPage(View):
+class NeedPage(Page):
     """A page of needs; `next` is the cursor of the following one."""
 
     needs: tuple[Need, ...]
-    next: str | None
 
 
 class Origin(View):
@@ -251,6 +250,12 @@ class Merge(View):
     proposed_at: datetime
 
 
+class Merges(Page):
+    """A page of records behind others."""
+
+    merges: tuple[Merge, ...]
+
+
 class _NeedMade(View):
     need_id: UUID
     kind: str
@@ -294,8 +299,7 @@ class Report(View):
     problems: tuple[RowProblem, ...] = ()
 
 
-class Waitlist(View):
+class Waitlist(Page):
     """A page of what is waited for, the longest queues first."""
 
     rows: tuple[Waiting, ...] = Field(validation_alias="waiting")
-    next: str | None = None

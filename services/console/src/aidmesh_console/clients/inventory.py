@@ -15,7 +15,7 @@ from aidmesh_console.clients.inventory_views import (
     CheckOuts,
     Discrepancies,
     Item,
-    Lot,
+    Lots,
     LotTerms,
     Reservation,
     Reservations,
@@ -25,27 +25,18 @@ from aidmesh_console.clients.inventory_views import (
     StockAway,
     Supply,
 )
-from aidmesh_console.clients.link import ACCEPTED, Link, Query, View
-
-ROWS_MAX = 200
-"""How many rows of a list a service gives at once; what a region has of sites and items."""
-PAGES_MAX = 25
-"""How many pages of one list are put together: no page of the desk shows more."""
+from aidmesh_console.clients.link import ACCEPTED, ROWS_MAX, Link, Page, Query, View
 
 
 class _Rows(View):
     rows: tuple[RowAnswer, ...]
 
 
-class _Lots(View):
-    rows: tuple[Lot, ...]
-
-
-class _Sites(View):
+class _Sites(Page):
     rows: tuple[Site, ...]
 
 
-class _Items(View):
+class _Items(Page):
     rows: tuple[Item, ...]
 
 
@@ -54,7 +45,7 @@ class _Total(View):
     free: int
 
 
-class _Totals(View):
+class _Totals(Page):
     rows: tuple[_Total, ...]
 
 
@@ -62,14 +53,13 @@ class _Supplies(View):
     rows: tuple[Supply, ...]
 
 
-class _CapacityList(View):
+class _CapacityList(Page):
     rows: tuple[Capacity, ...]
-    next: str | None = None
 
 
 _SITES = TypeAdapter(_Sites)
 _ITEMS = TypeAdapter(_Items)
-_LOTS = TypeAdapter(_Lots)
+_LOTS = TypeAdapter(Lots)
 _LOT = TypeAdapter(LotTerms)
 _STOCK = TypeAdapter(AllStock)
 _TOTALS = TypeAdapter(_Totals)
@@ -93,46 +83,42 @@ class Inventory:
 
     async def sites(self) -> Sequence[Site]:
         """The places of this region."""
-        return (await self.link.get("/v1/sites", _SITES, {"limit": ROWS_MAX})).rows
+        pages = self.link.pages("/v1/sites", _SITES)
+        return [each async for page in pages for each in page.rows]
 
     async def items(self) -> Sequence[Item]:
         """The kinds of goods."""
-        return (await self.link.get("/v1/items", _ITEMS, {"limit": ROWS_MAX})).rows
+        pages = self.link.pages("/v1/items", _ITEMS)
+        return [each async for page in pages for each in page.rows]
 
     async def stock(self, site_id: UUID | None = None) -> AllStock:
         """What there is, here and elsewhere."""
         own: list[Stock] = []
         others: list[StockAway] = []
-        query: dict[str, str | int | None] = {
-            "site_id": str(site_id) if site_id else None,
-            "limit": ROWS_MAX,
-        }
-        for _ in range(PAGES_MAX):
-            page = await self.link.get("/v1/stock", _STOCK, query)
+        query: Query = {"site_id": str(site_id) if site_id else None}
+        async for page in self.link.pages("/v1/stock", _STOCK, query):
             own += page.own
             others += page.others
-            if page.next is None:
-                break
-            query["after"] = page.next
         return AllStock(own=tuple(own), others=tuple(others))
 
-    async def lots(self, site_id: UUID | None, item: str | None) -> Sequence[Lot]:
-        """Lots with something on hand."""
+    async def lots(self, site_id: UUID | None, item: str | None, after: str | None = None) -> Lots:
+        """A page of the lots with something on hand."""
         query: Query = {
             "site_id": str(site_id) if site_id else None,
             "item": item,
+            "after": after,
             "limit": ROWS_MAX,
         }
-        return (await self.link.get("/v1/lots", _LOTS, query)).rows
+        return await self.link.get("/v1/lots", _LOTS, query)
 
     async def lot(self, lot_id: UUID) -> LotTerms:
         """One lot with its donor's terms."""
         return await self.link.get(f"/v1/lots/{lot_id}", _LOT)
 
     async def free_of_items(self) -> Mapping[str, int]:
-        """How much of each item is free in this region, in one answer."""
-        found = await self.link.get("/v1/stock/totals", _TOTALS, {"limit": ROWS_MAX})
-        return {each.item: each.free for each in found.rows}
+        """How much of each item is free in this region."""
+        pages = self.link.pages("/v1/stock/totals", _TOTALS)
+        return {each.item: each.free async for page in pages for each in page.rows}
 
     async def supply(self, wanted: Sequence[Mapping[str, object]]) -> Mapping[str, Supply]:
         """How much of each of these could be had now, by its code, in one answer."""
@@ -140,24 +126,22 @@ class Inventory:
         return {each.code: each for each in found.rows}
 
     async def own_beds(self) -> Sequence[Capacity]:
-        """Free beds of this region's sites, which come first, in one answer."""
-        query: Query = {"resource": "bed", "limit": ROWS_MAX}
-        found = await self.link.get("/v1/capacity", _CAPACITY, query)
-        return [each for each in found.rows if each.region == self._region]
+        """Free beds of this region's sites, which come before those of others."""
+        rows: list[Capacity] = []
+        async for page in self.link.pages("/v1/capacity", _CAPACITY, {"resource": "bed"}):
+            own = [each for each in page.rows if each.region == self._region]
+            rows += own
+            if len(own) < len(page.rows):
+                break
+        return rows
 
     async def all_beds(self) -> Sequence[Capacity]:
         """Free beds of the next days, here and elsewhere."""
-        rows: list[Capacity] = []
-        query: dict[str, str | int | None] = {"resource": "bed", "limit": ROWS_MAX}
-        for _ in range(PAGES_MAX):
-            page = await self.link.get("/v1/capacity", _CAPACITY, query)
-            rows += page.rows
-            if page.next is None:
-                break
-            query["after"] = page.next
+        pages = self.link.pages("/v1/capacity", _CAPACITY, {"resource": "bed"})
         return [
             each.model_copy(update={"region": None}) if each.region == self._region else each
-            for each in rows
+            async for page in pages
+            for each in page.rows
         ]
 
     async def beds(
@@ -173,16 +157,17 @@ class Inventory:
         }
         return await self.link.get("/v1/beds", _BEDS, query)
 
-    async def check_outs(self, site_id: UUID) -> CheckOuts:
+    async def check_outs(self, site_id: UUID, after: str | None = None) -> CheckOuts:
         """Guests of a site who should have left, and of whom nobody said that they did."""
-        query: Query = {"site_id": str(site_id), "limit": ROWS_MAX}
+        query: Query = {"site_id": str(site_id), "after": after, "limit": ROWS_MAX}
         return await self.link.get("/v1/check-outs", _CHECK_OUTS, query)
 
-    async def left_since(self, site_id: UUID, since: date) -> CheckOuts:
+    async def left_since(self, site_id: UUID, since: date, after: str | None = None) -> CheckOuts:
         """Guests of a site whom somebody checked out, as having left since that day."""
         query: Query = {
             "site_id": str(site_id),
             "left_since": since.isoformat(),
+            "after": after,
             "limit": ROWS_MAX,
         }
         return await self.link.get("/v1/check-outs", _CHECK_OUTS, query)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import date, datetime
 from uuid import UUID
 
-from aidmesh_console.clients.link import View
+from aidmesh_console.clients.link import Page, View
 from aidmesh_console.clients.peers import LinkState
 
 
@@ -55,12 +55,11 @@ class StockAway(View):
     link: LinkState | None = None
 
 
-class AllStock(View):
+class AllStock(Page):
     """What there is, here and elsewhere."""
 
     own: tuple[Stock, ...] = ()
     others: tuple[StockAway, ...] = ()
-    next: str | None = None
 
 
 class SiteSupply(View):
@@ -103,11 +102,10 @@ class Asset(View):
     since: date
 
 
-class Assets(View):
+class Assets(Page):
     """A page of the register of assets."""
 
     rows: tuple[Asset, ...]
-    next: str | None = None
 
 
 class Capacity(View):
@@ -147,11 +145,10 @@ class CheckOut(View):
     by_clock: bool = False
 
 
-class CheckOuts(View):
+class CheckOuts(Page):
     """A page of check-outs to look at."""
 
     rows: tuple[CheckOut, ...]
-    next: str | None = None
 
 
 class Bed(View):
@@ -236,6 +233,12 @@ class Lot(View):
     version: int = 1
 
 
+class Lots(Page):
+    """A page of lots."""
+
+    rows: tuple[Lot, ...]
+
+
 class Restriction(View):
     """What a donor allows; None is not restricted in this respect."""
 
@@ -270,11 +273,10 @@ class Discrepancy(View):
     opened_at: datetime
 
 
-class Discrepancies(View):
+class Discrepancies(Page):
     """A page of discrepancies."""
 
     rows: tuple[Discrepancy, ...]
-    next: str | None = None
 
 
 class RowAnswer(View):
@@ -285,15 +287,13 @@ class RowAnswer(View):
     problem: str | None = None
 
 
-class Beds(View):
+class Beds(Page):
     """A page of the beds of a site."""
 
     beds: tuple[Bed, ...]
-    next: str | None = None
 
 
-class Reservations(View):
+class Reservations(Page):
     """A page of what is set aside."""
 
     rows: tuple[Reservation, ...]
-    next: str | None = None

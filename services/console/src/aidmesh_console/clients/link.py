@@ -5,7 +5,7 @@ ClientError
 └── Away      it did not answer, or not in a way that the desk understands
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar
 from uuid import UUID
@@ -19,14 +19,25 @@ from aidmesh_chassis.logs import TRACEPARENT, get_logger
 log = get_logger()
 
 T = TypeVar("T")
+P = TypeVar("P", bound="Page")
 _SLUG: Final = "urn:aidmesh:problem:"
 Query = Mapping[str, str | int | bool | Sequence[str] | None]
+ROWS_MAX: Final = 200
+"""How many rows of a list a service gives at once."""
+PAGES_MAX: Final = 25
+"""How many pages of one list are put together; what does not fit is said on the page."""
 
 
 class View(BaseModel):
     """What the desk reads of an answer; fields that it does not know are ignored."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Page(View):
+    """A page of a list; `next` is the cursor of the following one."""
+
+    next: str | None = None
 
 
 class Fault(View):
@@ -100,17 +111,48 @@ class Away(ClientError):
 class Link:
     """One service, for one visit."""
 
-    def __init__(self, http: httpx.AsyncClient, service: str, base: str, token: str) -> None:
+    def __init__(
+        self,
+        http: httpx.AsyncClient,
+        service: str,
+        base: str,
+        token: str,
+        cut: set[str] | None = None,
+    ) -> None:
+        """Make a link.
+
+        Args:
+            cut: takes the names of lists that have more than the desk puts together.
+        """
         self._http = http
         self._service = service
         self._base = base.rstrip("/")
         self._token = token
+        self._cut = set() if cut is None else cut
 
     async def get(self, path: str, answer: TypeAdapter[T], query: Query | None = None) -> T:
         """Read something. Raises `ClientError`."""
         asked = {name: value for name, value in (query or {}).items() if value is not None}
         response = await self._send("GET", path, params=asked)
         return self._understood(response, answer)
+
+    async def pages(
+        self, path: str, answer: TypeAdapter[P], query: Query | None = None
+    ) -> AsyncIterator[P]:
+        """Read a list page by page, up to `PAGES_MAX`. Raises `ClientError`.
+
+        Whoever needs all of it reads on to the end; a list that has none is noted as cut.
+        """
+        after: str | None = None
+        for _ in range(PAGES_MAX):
+            asked: Query = {**(query or {}), "limit": ROWS_MAX, "after": after}
+            page = await self.get(path, answer, asked)
+            yield page
+            after = page.next
+            if after is None:
+                return
+        log.warning("list.cut", of=self._service, rows_max=PAGES_MAX * ROWS_MAX)
+        self._cut.add(path.rpartition("/")[2])
 
     async def get_file(self, path: str) -> bytes:
         """Read a file as it is. Raises `ClientError`."""

@@ -1,15 +1,12 @@
 """People who are perhaps known in two regions, as the desk sees them."""
 
-from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 from pydantic import TypeAdapter
 
-from aidmesh_console.clients.link import ACCEPTED, Link, View
-
-_ROWS_MAX: Final = 200
+from aidmesh_console.clients.link import ACCEPTED, ROWS_MAX, Link, Page, Query, View
 
 
 class Lookup(View):
@@ -21,8 +18,8 @@ class Lookup(View):
     asked_at: datetime
 
 
-class Lookups(View):
-    """What other regions were asked, and which can be."""
+class Lookups(Page):
+    """A page of what other regions were asked, and which can be."""
 
     regions: tuple[str, ...]
     lookups: tuple[Lookup, ...]
@@ -41,27 +38,30 @@ class Twin(View):
     found_at: datetime
 
 
-class _Twins(View):
+class Twins(Page):
+    """A page of links."""
+
     links: tuple[Twin, ...]
 
 
 _LOOKUPS: Final = TypeAdapter(Lookups)
-_TWINS: Final = TypeAdapter(_Twins)
+_TWINS: Final = TypeAdapter(Twins)
 
 
-async def lookups(link: Link, person_id: UUID) -> Lookups:
-    """Whether other regions were asked about a person."""
-    return await link.get(
-        "/v1/lookups", _LOOKUPS, {"person_id": str(person_id), "limit": _ROWS_MAX}
-    )
+async def lookups(link: Link, person_id: UUID, after: str | None) -> Lookups:
+    """Whether other regions were asked about a person, the latest first."""
+    query: Query = {"person_id": str(person_id), "after": after, "limit": ROWS_MAX}
+    return await link.get("/v1/lookups", _LOOKUPS, query)
 
 
-async def twins(link: Link, person_id: UUID | None = None) -> Sequence[Twin]:
+async def twins(link: Link, person_id: UUID | None, after: str | None) -> Twins:
     """Links of a person, or those of anybody, the latest first."""
-    query: dict[str, Any] = {"limit": _ROWS_MAX}
-    if person_id is not None:
-        query["person_id"] = str(person_id)
-    return (await link.get("/v1/links", _TWINS, query)).links
+    query: Query = {
+        "person_id": str(person_id) if person_id else None,
+        "after": after,
+        "limit": ROWS_MAX,
+    }
+    return await link.get("/v1/links", _TWINS, query)
 
 
 async def look_for(link: Link, person_id: UUID, region: str, code: str | None, key: UUID) -> None:

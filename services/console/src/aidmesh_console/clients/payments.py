@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import TypeAdapter
 
-from aidmesh_console.clients.link import ACCEPTED, Link, Query, View
+from aidmesh_console.clients.link import ACCEPTED, ROWS_MAX, Link, Page, Query, View
 from aidmesh_console.clients.payments_views import (
     AllotmentRequests,
     Discrepancies,
@@ -27,9 +27,8 @@ class _Rows(View):
     rows: tuple[RowAnswer, ...]
 
 
-class _Holdings(View):
+class _Holdings(Page):
     allotments: tuple[Holding, ...]
-    next: str | None = None
 
 
 class _Regions(View):
@@ -58,9 +57,6 @@ _PURCHASE = TypeAdapter(Purchase)
 _DRAWN = TypeAdapter(_Drawn)
 _DISCREPANCIES = TypeAdapter(Discrepancies)
 _REQUESTS = TypeAdapter(AllotmentRequests)
-ROWS_MAX = 200
-PAGES_MAX = 20
-"""How many rows of a list payments gives at once."""
 LISTS_SHOWN = 5
 _SOURCE = "desk"
 REFERENCE_CHARS_MAX = 140
@@ -87,16 +83,8 @@ class Payments:
 
     async def held(self, region: str | None = None) -> Sequence[Holding]:
         """All allotments that are known, of one holder or all."""
-        held: list[Holding] = []
-        after: str | None = None
-        for _ in range(PAGES_MAX):
-            query: Query = {"holder": region, "limit": ROWS_MAX, "after": after}
-            page = await self.link.get("/v1/allotments", _HOLDINGS, query)
-            held += page.allotments
-            after = page.next
-            if after is None:
-                break
-        return held
+        pages = self.link.pages("/v1/allotments", _HOLDINGS, {"holder": region})
+        return [each async for page in pages for each in page.allotments]
 
     async def regions(self) -> Sequence[str]:
         """Whom money may be allotted to."""

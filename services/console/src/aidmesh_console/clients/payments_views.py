@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from aidmesh_console.clients.link import View
+from aidmesh_console.clients.link import Page, View
 from aidmesh_console.clients.peers import LinkState
 
 
@@ -94,13 +94,12 @@ class WholeGrant(Grant):
     amendments: tuple[Amendment, ...] = ()
 
 
-class Grants(View):
+class Grants(Page):
     """A page of the grants known here; `others` are what grants of other regions gave."""
 
     as_of: datetime
     grants: tuple[Grant, ...]
     others: tuple[Holding, ...] = ()
-    next: str | None = None
 
 
 class PurchaseLine(View):
@@ -143,11 +142,10 @@ class Purchase(View):
     corrections: tuple[Correction, ...] = ()
 
 
-class Purchases(View):
+class Purchases(Page):
     """A page of purchases."""
 
     rows: tuple[Purchase, ...] = Field(validation_alias="purchases")
-    next: str | None = None
 
 
 class Discrepancy(View):
@@ -163,11 +161,10 @@ class Discrepancy(View):
     opened_at: datetime
 
 
-class Discrepancies(View):
+class Discrepancies(Page):
     """A page of discrepancies."""
 
     rows: tuple[Discrepancy, ...] = Field(validation_alias="discrepancies")
-    next: str | None = None
 
 
 class AllotmentRequest(View):
@@ -183,11 +180,10 @@ class AllotmentRequest(View):
     currency: str
 
 
-class AllotmentRequests(View):
+class AllotmentRequests(Page):
     """A page of requests."""
 
     rows: tuple[AllotmentRequest, ...] = Field(validation_alias="requests")
-    next: str | None = None
 
 
 class Payout(View):
@@ -219,11 +215,10 @@ class PayingOrder(View):
     recorded_at: datetime | None = None
 
 
-class PayingOrders(View):
+class PayingOrders(Page):
     """A page of orders."""
 
     rows: tuple[PayingOrder, ...] = Field(validation_alias="orders")
-    next: str | None = None
 
 
 class PaymentList(View):
@@ -237,18 +232,16 @@ class PaymentList(View):
     exported_at: datetime
 
 
-class PaymentLists(View):
+class PaymentLists(Page):
     """A page of payment lists."""
 
     rows: tuple[PaymentList, ...] = Field(validation_alias="batches")
-    next: str | None = None
 
 
-class Payouts(View):
+class Payouts(Page):
     """A page of payouts."""
 
     rows: tuple[Payout, ...] = Field(validation_alias="payouts")
-    next: str | None = None
 
 
 class RowAnswer(View):

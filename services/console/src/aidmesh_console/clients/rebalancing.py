@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import Field, TypeAdapter
 
-from aidmesh_console.clients.link import ACCEPTED, Link, View
+from aidmesh_console.clients.link import ACCEPTED, Link, Page, View
 
 
 class Proposal(View):
@@ -41,11 +41,10 @@ class Proposal(View):
     arrived: bool = False
 
 
-class Proposals(View):
+class Proposals(Page):
     """A page of proposals."""
 
     rows: tuple[Proposal, ...] = Field(validation_alias="rebalancings")
-    next: str | None = None
 
 
 class Ask(View):
@@ -75,11 +74,10 @@ class Ask(View):
     booked: bool = False
 
 
-class Asks(View):
+class Asks(Page):
     """A page of asks."""
 
     rows: tuple[Ask, ...] = Field(validation_alias="asks")
-    next: str | None = None
 
 
 _PROPOSALS = TypeAdapter(Proposals)

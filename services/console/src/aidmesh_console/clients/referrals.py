@@ -1,15 +1,13 @@
 """Referrals between regions as the desk sees them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Any, Final
 from uuid import UUID
 
 from pydantic import TypeAdapter
 
-from aidmesh_console.clients.link import ACCEPTED, Link, View
-
-_ROWS_MAX: Final = 200
+from aidmesh_console.clients.link import ACCEPTED, ROWS_MAX, Link, Page, View
 
 
 class Offer(View):
@@ -47,26 +45,30 @@ class Referral(View):
     wanted: Wanted | None
 
 
-class _Offers(View):
+class Offers(Page):
+    """A page of own offers."""
+
     referrals: tuple[Offer, ...]
 
 
-class _Referrals(View):
+class Referrals(Page):
+    """A page of offers of others."""
+
     referrals: tuple[Referral, ...]
 
 
-_OUT: Final = TypeAdapter(_Offers)
-_IN: Final = TypeAdapter(_Referrals)
+_OUT: Final = TypeAdapter(Offers)
+_IN: Final = TypeAdapter(Referrals)
 
 
-async def offers(link: Link) -> Sequence[Offer]:
-    """The latest offers to other regions."""
-    return (await link.get("/v1/referrals/out", _OUT, {"limit": _ROWS_MAX})).referrals
+async def offers(link: Link, after: str | None) -> Offers:
+    """Offers to other regions, the latest first."""
+    return await link.get("/v1/referrals/out", _OUT, {"after": after, "limit": ROWS_MAX})
 
 
-async def referrals(link: Link) -> Sequence[Referral]:
-    """The latest offers of other regions."""
-    return (await link.get("/v1/referrals/in", _IN, {"limit": _ROWS_MAX})).referrals
+async def referrals(link: Link, after: str | None) -> Referrals:
+    """Offers of other regions, the latest first."""
+    return await link.get("/v1/referrals/in", _IN, {"after": after, "limit": ROWS_MAX})
 
 
 async def refer(link: Link, need_id: UUID, body: Mapping[str, Any], key: UUID) -> None:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import TypeAdapter
 
-from aidmesh_console.clients.link import ACCEPTED, Link, View
+from aidmesh_console.clients.link import ACCEPTED, Link, Page, View
 from aidmesh_console.clients.peers import LinkState
 
 
@@ -84,18 +84,16 @@ class Shipment(View):
     link: LinkState | None = None
 
 
-class TransferPage(View):
+class TransferPage(Page):
     """A page of asks."""
 
     rows: tuple[Transfer, ...]
-    next: str | None = None
 
 
-class ShipmentPage(View):
+class ShipmentPage(Page):
     """A page of shipments that are not over."""
 
     rows: tuple[Shipment, ...]
-    next: str | None = None
 
 
 class Manifest(View):

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import TypeAdapter
 
-from aidmesh_console.clients.link import ACCEPTED, Link, View
+from aidmesh_console.clients.link import ACCEPTED, Link, Page, View
 
 
 class Standing(View):
@@ -61,11 +61,10 @@ class Conflict(View):
     occurred_at: datetime
 
 
-class Conflicts(View):
+class Conflicts(Page):
     """A page of them, the oldest first."""
 
     conflicts: tuple[Conflict, ...]
-    next: str | None = None
 
 
 _STANDINGS: Final = TypeAdapter(Standings)

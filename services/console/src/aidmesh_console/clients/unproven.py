@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import Field, TypeAdapter
 
-from aidmesh_console.clients.link import ACCEPTED, Link, View
+from aidmesh_console.clients.link import ACCEPTED, Link, Page, View
 
 
 class Unproven(View):
@@ -25,11 +25,10 @@ class Unproven(View):
     recorded_at: datetime | None = None
 
 
-class AllUnproven(View):
+class AllUnproven(Page):
     """A page of them, the oldest first."""
 
     rows: tuple[Unproven, ...] = Field(validation_alias="unproven")
-    next: str | None = None
 
 
 _UNPROVEN: Final = TypeAdapter(AllUnproven)

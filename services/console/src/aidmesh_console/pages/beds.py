@@ -22,6 +22,8 @@ Stores = Annotated[Visit, Depends(visitor(Act.CHANGE_STOCK))]
 DAYS: Final = 14
 LEFT_DAYS: Final = 7
 """For how many days a check-out is offered to be taken back; later it is on the need's page."""
+PAGES: Final = ("after", "gone", "left")
+"""Each list of the page goes on by a field of the address of its own."""
 _SAID: Final = {
     "check-in": "guest_came",
     "check-out": "checked_out",
@@ -82,12 +84,14 @@ async def _page(
     own = [each for each in every if each.region is None]
     if site_id is None and own:
         site_id = own[0].site_id
+    pages = {name: text for name in PAGES if (text := visit.asked.get(name))}
     beds = gone = left = None
     if site_id:
+        since = first_on - timedelta(days=LEFT_DAYS)
         beds, gone, left = await asyncio.gather(
-            visit.hear(visit.inventory.beds(site_id, first_on, DAYS, visit.asked.get("after"))),
-            visit.hear(visit.inventory.check_outs(site_id)),
-            visit.hear(visit.inventory.left_since(site_id, first_on - timedelta(days=LEFT_DAYS))),
+            visit.hear(visit.inventory.beds(site_id, first_on, DAYS, pages.get("after"))),
+            visit.hear(visit.inventory.check_outs(site_id, pages.get("gone"))),
+            visit.hear(visit.inventory.left_since(site_id, since, pages.get("left"))),
         )
     found = beds.value.beds if beds and beds.value else ()
     rows = [bed for bed in found if bed.status == "active" or bed.bookings]
@@ -100,6 +104,7 @@ async def _page(
         shelters=own,
         away=[each for each in every if each.region is not None],
         site=site_id,
+        pages={"site": site_id, **pages},
         beds=beds,
         gone=gone,
         left=left,

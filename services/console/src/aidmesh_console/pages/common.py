@@ -80,8 +80,8 @@ class Names:
         )
 
     def on_prescription(self, codes: Iterable[str]) -> bool:
-        """Whether any of these goods is handed over on prescription only."""
-        return any(code in self.items and self.items[code].prescription for code in codes)
+        """Whether any of these goods is handed over on prescription only, or nobody can say."""
+        return any(code not in self.items or self.items[code].prescription for code in codes)
 
     def kind(self, code: str) -> str:
         """The name of a kind of need."""

@@ -15,8 +15,6 @@ from aidmesh_console.visit import Posted, Visit, visitor
 routes = APIRouter()
 
 _TELL_ROWS = 8
-_TELL_ASKED = 200
-_BY_MESSAGE = frozenset({None, "sent"})
 _PAYOUTS_ROWS = 100
 
 
@@ -56,12 +54,9 @@ async def told(
 async def _cases(visit: Visit) -> dict[str, object]:
     counts, tell = await asyncio.gather(
         visit.hear(visit.intake.counts()),
-        visit.hear(visit.intake.needs(to_tell=True, limit=_TELL_ASKED)),
+        visit.hear(visit.intake.to_tell(_TELL_ROWS + 1)),
     )
-    # Needs without a word about their message still have one on its way.
-    by_voice = [
-        need for need in (tell.value.needs if tell.value else ()) if need.message not in _BY_MESSAGE
-    ]
+    by_voice = tell.value or ()
     return {
         "counts": counts,
         "tell": tell,
@@ -71,20 +66,19 @@ async def _cases(visit: Visit) -> dict[str, object]:
 
 
 async def _goods(visit: Visit) -> dict[str, object]:
-    free, beds, waitlist = await asyncio.gather(
+    free, beds, queues = await asyncio.gather(
         visit.hear(visit.inventory.free_of_items()),
         visit.hear(visit.inventory.own_beds()),
-        visit.hear(visit.intake.waitlist()),
+        visit.hear(visit.intake.queues()),
     )
     waiting: dict[str, int] = {}
-    for each in waitlist.value.rows if waitlist.value else ():
+    for each in queues.value or ():
         if each.resource == "stock":
             waiting[each.code] = waiting.get(each.code, 0) + each.needs
     return {
         "free": free,
         "low": low(free.value, waiting) if free.value is not None else (),
         "beds": beds,
-        "waitlist": waitlist,
     }
 
 

@@ -64,14 +64,21 @@ async def _failed(visit: Visit, person_id: UUID | None, error: ClientError) -> R
 async def _page(
     visit: Visit, person_id: UUID | None, status: int = 200, wrong: str | None = None
 ) -> Response:
-    twins = visit.hear(client.twins(visit.intake.link, person_id))
+    link = visit.intake.link
+    pages = {name: text for name in ("twins", "asked") if (text := visit.asked.get(name))}
+    twins = visit.hear(client.twins(link, person_id, pages.get("twins")))
     if person_id is None:
-        return visit.page(
-            "links", status, person_id=None, twins=await twins, lookups=None, wrong=wrong
+        found, lookups = await twins, None
+    else:
+        found, lookups = await asyncio.gather(
+            twins, visit.hear(client.lookups(link, person_id, pages.get("asked")))
         )
-    found, lookups = await asyncio.gather(
-        twins, visit.hear(client.lookups(visit.intake.link, person_id))
-    )
     return visit.page(
-        "links", status, person_id=person_id, twins=found, lookups=lookups, wrong=wrong
+        "links",
+        status,
+        person_id=person_id,
+        twins=found,
+        lookups=lookups,
+        pages=pages,
+        wrong=wrong,
     )

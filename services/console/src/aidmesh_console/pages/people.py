@@ -129,7 +129,7 @@ async def erase(person_id: UUID, form: Posted, visit: Lead) -> Response:
 
 
 async def _proposals(visit: Visit, status: int = 200, wrong: str | None = None) -> Response:
-    found = await visit.hear(visit.intake.merges())
+    found = await visit.hear(visit.intake.merges(after=visit.asked.get("after")))
     return visit.page("merges", status, merges=found, wrong=wrong)
 
 
@@ -155,9 +155,10 @@ async def _page(
     opened: str | None = None,
     form: Form | None = None,
 ) -> Response:
+    pages = {name: text for name in ("after", "merges") if (text := visit.asked.get(name))}
     needs, merges, names = await asyncio.gather(
-        visit.hear(visit.intake.needs(person_id=person.person_id)),
-        visit.hear(visit.intake.merges(person.person_id)),
+        visit.hear(visit.intake.needs(person_id=person.person_id, after=pages.get("after"))),
+        visit.hear(visit.intake.merges(person.person_id, pages.get("merges"))),
         names_of(visit, kinds=True),
     )
     languages = dict.fromkeys((*person.languages, *i18n.LANGUAGES))
@@ -168,6 +169,7 @@ async def _page(
         person=person,
         needs=needs,
         merges=merges,
+        pages=pages,
         names=names,
         wrong=wrong,
         opened=opened,

@@ -16,6 +16,8 @@ from aidmesh_console.visit import Posted, Visit, visitor
 
 routes = APIRouter()
 Decider = Annotated[Visit, Depends(visitor(Act.DECIDE_NEEDS))]
+PAGES: Final = ("got", "made")
+"""Each list of the page goes on by a field of the address of its own."""
 _SAID: Final = {
     "take": "referral_taken",
     "keep": "referral_kept",
@@ -84,14 +86,22 @@ async def act(referral_id: UUID, step: str, form: Posted, visit: Decider) -> Res
 
 
 async def _list(visit: Visit, status: int = 200, wrong: str | None = None) -> Response:
+    pages = {name: text for name in PAGES if (text := visit.asked.get(name))}
     got, made, proposed, names = await asyncio.gather(
-        visit.hear(client.referrals(visit.intake.link)),
-        visit.hear(client.offers(visit.intake.link)),
+        visit.hear(client.referrals(visit.intake.link, pages.get("got"))),
+        visit.hear(client.offers(visit.intake.link, pages.get("made"))),
         visit.hear(proposals.places(visit.intake.link)),
         names_of(visit, kinds=True),
     )
     return visit.page(
-        "referrals", status, got=got, made=made, proposed=proposed, names=names, wrong=wrong
+        "referrals",
+        status,
+        got=got,
+        made=made,
+        proposed=proposed,
+        names=names,
+        pages=pages,
+        wrong=wrong,
     )
 
 

@@ -1,7 +1,7 @@
 """Goods between regions: asking, answering, sending, counting in, and the manifest to print."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Annotated, Final
 from uuid import UUID, uuid4
 
@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Response
 
 from aidmesh_chassis.problems import NOT_FOUND, Problem
 from aidmesh_console.clients import proposals
-from aidmesh_console.clients.inventory_views import Stock, StockAway
+from aidmesh_console.clients.inventory_views import Lots, Stock, StockAway
 from aidmesh_console.clients.link import ClientError
 from aidmesh_console.clients.shipments import Shipment
 from aidmesh_console.forms import Form
@@ -199,11 +199,7 @@ def _counts(form: Form, shipment: Shipment) -> list[dict[str, object]]:
 
 
 async def _page(visit: Visit, status: int = 200, wrong: str | None = None) -> Response:
-    stock, lots, names = await asyncio.gather(
-        visit.hear(visit.inventory.stock(None)),
-        visit.hear(visit.inventory.lots(None, None)),
-        names_of(visit),
-    )
+    stock, names = await asyncio.gather(visit.hear(visit.inventory.stock(None)), names_of(visit))
     proposed = await visit.hear(proposals.goods(visit.inventory.link))
     pages = {name: text for name in PAGES if (text := visit.asked.get(name))}
     of_us, by_us, out, coming = await asyncio.gather(
@@ -212,6 +208,7 @@ async def _page(visit: Visit, status: int = 200, wrong: str | None = None) -> Re
         visit.hear(visit.shipments.shipments("out", pages.get("out"))),
         visit.hear(visit.shipments.shipments("in", pages.get("coming"))),
     )
+    to_prepare = [each.item for each in of_us.value.rows if each.to_prepare] if of_us.value else []
     return visit.page(
         "shipments",
         status,
@@ -227,11 +224,23 @@ async def _page(visit: Visit, status: int = 200, wrong: str | None = None) -> Re
         by_us=by_us,
         out=out,
         coming=coming,
-        lots=lots.value or (),
+        lots=await _lots_of(visit, set(to_prepare)),
+        lots_of=visit.asked.get("lots_of"),
         ask_reasons=ASK_REASONS,
         refuse_reasons=REFUSE_REASONS,
         wrong=wrong,
     )
+
+
+async def _lots_of(
+    visit: Visit, items: Collection[str], site_id: UUID | None = None
+) -> Mapping[str, Lots]:
+    """Lots to send some of, by item; of one that has many those from where the address says."""
+    after = {visit.asked.get("lots_of"): visit.asked.get("lots")}
+    found = await asyncio.gather(
+        *(visit.hear(visit.inventory.lots(site_id, item, after.get(item))) for item in items)
+    )
+    return {item: each.value for item, each in zip(items, found, strict=True) if each.value}
 
 
 def _free(own: Sequence[Stock]) -> Mapping[str, int]:
@@ -277,17 +286,17 @@ async def _one(
 ) -> Response:
     shipment, names = await asyncio.gather(visit.shipments.shipment(shipment_id), names_of(visit))
     is_ours = shipment.from_region == visit.desk.settings.region
-    lots = None
+    lots: Mapping[str, Lots] = {}
     if is_ours and shipment.state == "preparing":
-        lots = (await visit.hear(visit.inventory.lots(shipment.from_site_id, None))).value
+        items = sorted({line.item for line in shipment.lines})
+        lots = await _lots_of(visit, items, shipment.from_site_id)
     return visit.page(
         "shipment",
         status,
         shipment=shipment,
         names=names,
         is_ours=is_ours,
-        lots=lots or (),
-        items={line.item for line in shipment.lines},
+        lots=lots,
         values=form.values if form else {},
         reasons=COUNT_REASONS,
         key=key or uuid4(),

@@ -28,6 +28,8 @@ routes = APIRouter()
 Reader = Annotated[Visit, Depends(visitor(Act.SEE_STOCK))]
 Keeper = Annotated[Visit, Depends(visitor(Act.CHANGE_STOCK))]
 
+FILTERS: Final = ("site", "item", "lots", "after")
+"""What the address asks for: whose stock, and how far its lots and what does not fit are read."""
 _LOT_VERSION: Final = re.compile(r"([0-9a-f-]{36}) ([1-9][0-9]{0,8})")
 """What the desk sends of a lot whose terms it showed."""
 
@@ -148,7 +150,8 @@ async def _page(
     if visit.may(Act.CHANGE_STOCK):
         unfit = await visit.hear(visit.inventory.discrepancies(visit.asked.get("after")))
         if site_id or item:
-            lots = (await visit.hear(visit.inventory.lots(site_id, item))).value
+            after = visit.asked.get("lots")
+            lots = (await visit.hear(visit.inventory.lots(site_id, item, after))).value
     own = [each for each in (stock.value.own if stock.value else ()) if item in {None, each.item}]
     others = [
         each for each in (stock.value.others if stock.value else ()) if item in {None, each.item}
@@ -163,7 +166,9 @@ async def _page(
             (each for each in others if each.free > 0),
             key=lambda each: (names.item(each.item), each.region),
         ),
-        lots=lots,
+        lots=None if lots is None else lots.rows,
+        more_lots=None if lots is None else lots.next,
+        asked={name: text for name in FILTERS if (text := visit.asked.get(name))},
         unfit=unfit,
         settle_reasons=SETTLE_REASONS,
         site=site_id,
