@@ -4,6 +4,7 @@ import base64
 import json
 import re
 from datetime import UTC, datetime
+from importlib import import_module
 from typing import Any
 from urllib.parse import urlencode
 from uuid import uuid4
@@ -341,6 +342,37 @@ async def test_a_lead_changes_the_catalogue(world: World) -> None:
     answer = await world.client.put(path, json=kind, headers=world.headers(Role.LEAD))
     assert answer.status_code == 200, answer.text
     assert (await world.get(path))["collect_days"] == 3
+
+
+async def test_a_new_kind_brings_its_programme_for_whoever_buys(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = await world.get("/v1/kinds", Role.FINANCE)
+    assert {"food", "prevention"} <= set(known["programmes"])
+    kind = {
+        "code": "winter_kit",
+        "names": {"uk": "Зимовий набір", "en": "Winter kit", "de": "Winterpaket"},
+        "programme": "winter_aid",
+        "sensitivity": "violence",
+        "stock": [{"item": "blanket", "quantity": 2}],
+    }
+    lead = world.headers(Role.LEAD)
+    answer = await world.client.put("/v1/kinds/winter_kit", json=kind, headers=lead)
+    assert answer.status_code == 200, answer.text
+    told = await world.get("/v1/kinds", Role.FINANCE)
+    assert "winter_aid" in told["programmes"]
+    assert "winter_kit" not in {each["code"] for each in told["kinds"]}
+    everything = (await world.get("/v1/kinds", Role.LEAD))["kinds"]
+    assert "winter_kit" in {each["code"] for each in everything}
+
+    # The package's `kinds` is the router.
+    monkeypatch.setattr(import_module("aidmesh_intake.api.kinds"), "KINDS_MAX", len(everything))
+    more = kind | {"code": "winter_boots"}
+    full = await world.client.put("/v1/kinds/winter_boots", json=more, headers=lead)
+    assert (full.status_code, full.json()["type"]) == (409, "urn:aidmesh:problem:catalogue-full")
+    changed = kind | {"version": 2, "active": False}
+    kept = await world.client.put("/v1/kinds/winter_kit", json=changed, headers=lead)
+    assert kept.status_code == 200, kept.text
 
 
 def test_every_post_honors_the_idempotency_key(world: World) -> None:

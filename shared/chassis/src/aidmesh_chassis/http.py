@@ -122,6 +122,11 @@ PageQuery = Annotated[Page, Depends(_page)]
 """Declare a parameter of this type to have `limit` and `after` read from the query."""
 
 
+def rows_max(rows: int) -> dict[str, object]:
+    """`openapi_extra` of a GET whose list has no pages: it never holds more than so many rows."""
+    return {"x-rows-max": rows}
+
+
 class BulkRoute(APIRoute):
     """Routes that take many rows at once: `APIRouter(route_class=BulkRoute)`."""
 

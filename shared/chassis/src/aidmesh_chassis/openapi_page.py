@@ -62,6 +62,8 @@ def _operation(method: str, path: str, operation: Mapping[str, object]) -> str:
     parts = [f"<details><summary>{name}</summary>"]
     if description := operation.get("description"):
         parts.append(f"<p>{escape(str(description))}</p>")
+    if rows := operation.get("x-rows-max"):
+        parts.append(f"<p>At most {escape(str(rows))} rows, all of them at once.</p>")
     parts.append(_parameters(operation.get("parameters")))
     if body := operation.get("requestBody"):
         parts += ["<h3>Body</h3>", _contents(_mapping(body))]

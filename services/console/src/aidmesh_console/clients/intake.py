@@ -8,7 +8,7 @@ from uuid import UUID
 from pydantic import TypeAdapter
 
 from aidmesh_console.clients.intake_views import (
-    Kind,
+    Catalogue,
     Merges,
     Need,
     NeedPage,
@@ -27,11 +27,7 @@ class _Found(View):
     person_id: UUID
 
 
-class _Kinds(View):
-    kinds: tuple[Kind, ...]
-
-
-_KINDS = TypeAdapter(_Kinds)
+_KINDS = TypeAdapter(Catalogue)
 _NEEDS = TypeAdapter(NeedPage)
 _NEED = TypeAdapter(NeedWhole)
 _REASONS = TypeAdapter(Reasons)
@@ -53,10 +49,12 @@ class Intake:
     def __init__(self, link: Link) -> None:
         self.link = link
 
-    async def kinds(self) -> tuple[Kind, ...]:
-        """The catalogue, as far as new requests may name it."""
-        answer = await self.link.get("/v1/kinds", _KINDS)
-        return tuple(kind for kind in answer.kinds if kind.active)
+    async def catalogue(self) -> Catalogue:
+        """The catalogue, as far as new requests may name its kinds."""
+        found = await self.link.get("/v1/kinds", _KINDS)
+        return Catalogue(
+            kinds=tuple(kind for kind in found.kinds if kind.active), programmes=found.programmes
+        )
 
     async def find(self, client_code: str) -> UUID | None:
         """The person of a client code, None if there is none here."""

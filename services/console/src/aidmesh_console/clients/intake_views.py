@@ -70,6 +70,13 @@ class Kind(View):
     active: bool = True
 
 
+class Catalogue(View):
+    """The kinds that one may see, and the programmes of all kinds."""
+
+    kinds: tuple[Kind, ...] = ()
+    programmes: tuple[str, ...] = ()
+
+
 class BlockedBy(View):
     """What a waiting need waits for."""
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from aidmesh_chassis.problems import FORBIDDEN, NOT_FOUND, Problem
-from aidmesh_console.clients.intake_views import Kind
+from aidmesh_console.clients.intake_views import Catalogue, Kind
 from aidmesh_console.clients.inventory_views import Item, Line, Site
 from aidmesh_console.i18n import Speaker
 from aidmesh_console.roles import Act
@@ -48,18 +48,23 @@ PROGRAMMES = (
     "food", "hygiene", "cash", "shelter", "psychosocial", "medical", "legal", "prevention",
     "centers", "events",
 )  # fmt: skip
-"""Programmes of the catalogue; what is bought belongs to one of them."""
+"""Programmes that come with the product; a catalogue may have others."""
 REOPEN_REASONS = ("alert_over", "power_back", "repaired", "safe_again", "entry_error")
 
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """What things are called in the language of a page; codes where nobody can say."""
+    """What things are called in the language of a page; codes where nobody can say.
+
+    Attributes:
+        programmes: of the catalogue; what is bought belongs to one of them.
+    """
 
     say: Speaker
     sites: Mapping[UUID, Site]
     items: Mapping[str, Item]
     kinds: Mapping[str, Kind]
+    programmes: Sequence[str] = PROGRAMMES
 
     def site(self, site_id: UUID | None) -> str:
         """The name of a site of this region."""
@@ -145,14 +150,16 @@ def said_after(visit: Visit, steps: Mapping[str, tuple[Act, str]], step: str) ->
 
 
 async def names_of(visit: Visit, *, kinds: bool = False) -> Names:
-    """Look the names up; `kinds` of need only where they are shown."""
+    """Look the names up; `kinds` of need and their programmes only where they are shown."""
     sites, items = await asyncio.gather(
         visit.hear(visit.inventory.sites()), visit.hear(visit.inventory.items())
     )
-    known = await visit.hear(visit.intake.kinds()) if kinds else None
+    heard = await visit.hear(visit.intake.catalogue()) if kinds else None
+    known = (heard.value if heard else None) or Catalogue()
     return Names(
         visit.say,
         {each.site_id: each for each in sites.value or ()},
         {each.code: each for each in items.value or ()},
-        {each.code: each for each in (known.value if known else None) or ()},
+        {each.code: each for each in known.kinds},
+        tuple(dict.fromkeys((*PROGRAMMES, *known.programmes))),
     )

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Response
 from aidmesh_console.clients.inventory_views import LotTerms, Restriction
 from aidmesh_console.clients.link import ClientError
 from aidmesh_console.forms import Form, amount_text
-from aidmesh_console.pages.common import CURRENCIES, LOT_REASONS, PROGRAMMES, names_of
+from aidmesh_console.pages.common import CURRENCIES, LOT_REASONS, names_of
 from aidmesh_console.roles import Act
 from aidmesh_console.visit import Posted, Visit, visitor
 
@@ -82,7 +82,7 @@ async def _page(
         lot=lot,
         names=names,
         # What the lists don't have, such as a district, stays as it is unless it is unticked.
-        programmes=_options(PROGRAMMES, now.programmes),
+        programmes=_options(names.programmes, now.programmes),
         kinds=_options(names.kinds, now.kinds),
         areas=_options((code for code, _ in names.areas), now.areas),
         area_means=AREA_MEANS,

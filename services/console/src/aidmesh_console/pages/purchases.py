@@ -15,7 +15,6 @@ from aidmesh_console.pages.common import (
     ALL,
     AREAS,
     MONEY_REASONS,
-    PROGRAMMES,
     names_of,
     said_after,
 )
@@ -109,7 +108,7 @@ def wish_of(form: Form, held: Sequence[Holding]) -> Mapping[str, object]:
         "allotment_id": str(allotment_id),
         "supplier": form.text("supplier", needed=True),
         "cost_category": form.code("cost_category"),
-        "programme": form.choice("programme", PROGRAMMES),
+        "programme": form.code("programme"),
         "area": form.choice("area", AREAS),
         "planned_on": (form.day("planned_on") or i18n.today()).isoformat(),
         "lines": lines,
@@ -147,7 +146,7 @@ async def _list(
     purchases, held, names = await asyncio.gather(
         visit.hear(visit.payments.purchases(states, visit.asked.get("after"))),
         visit.hear(visit.payments.held_by(visit.desk.settings.region)),
-        names_of(visit),
+        names_of(visit, kinds=may_buy),
     )
     purses = [each for each in held.value or () if each.status == "active"]
     return visit.page(
@@ -157,7 +156,6 @@ async def _list(
         held=held if may_buy else None,
         purses=sorted(purses, key=lambda each: (each.grant_code or "", each.budget_line or "")),
         names=names,
-        programmes=PROGRAMMES,
         states=STATES,
         state=state,
         lines=LINES,

@@ -57,7 +57,7 @@ async def find(form: Posted, visit: Worker) -> Response:
 async def register(form: Posted, visit: Worker) -> Response:
     """Enter the request."""
     try:
-        kinds = await visit.intake.kinds()
+        kinds = (await visit.intake.catalogue()).kinds
     except ClientError as error:
         return await _page(
             visit, form.values, {}, status=503, key=form.key, wrong=visit.problem(error)

@@ -106,6 +106,12 @@ TOO_MANY_LOOKUPS: Final = ProblemType(
     "This region was asked as often as it answers in a day",
     "Ask again tomorrow. The limit keeps whoever steals a key from trying out telephone numbers.",
 )
+CATALOGUE_FULL: Final = ProblemType(
+    "catalogue-full",
+    409,
+    "The catalogue has as many kinds of need as it may have",
+    "Change a kind that is no longer used (`active` is false) instead of adding one.",
+)
 UNMAPPED: Final = ProblemType(
     "unmapped-columns",
     422,
@@ -133,6 +139,7 @@ PROBLEMS: Final = (
     NO_CONSENT_TO_LOOKUP,
     LINK_NOT_ALLOWED,
     TOO_MANY_LOOKUPS,
+    CATALOGUE_FULL,
     UNMAPPED,
     UNREADABLE,
     ROW_CHANGED,

@@ -4,18 +4,35 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Response
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel
 
-from aidmesh_intake.api.context import Ctx, Lead, Staff, invalid, not_found, stale
+from aidmesh_chassis.http import rows_max
+from aidmesh_chassis.problems import Problem
+from aidmesh_intake.api.context import CATALOGUE_FULL, Ctx, Lead, Staff, invalid, not_found, stale
 from aidmesh_intake.domain.kinds import Kind
 from aidmesh_intake.store import catalogue as store
 
 router = APIRouter(prefix="/v1/kinds", tags=["kinds"])
+KINDS_MAX = 200
+"""As many as inventory says at once what there is of; a desk reads all of them."""
 KindCode = Annotated[str, Path(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")]
 
 
-@router.get("")
+class KindList(BaseModel):
+    """The catalogue.
+
+    Attributes:
+        programmes: of all kinds, also of those that the caller may not see: a programme says
+            nothing of a person, and whoever buys for it or restricts goods to it needs its code.
+    """
+
+    kinds: list[Kind]
+    programmes: list[str]
+
+
+@router.get("", response_model=KindList, openapi_extra=rows_max(KINDS_MAX))
 async def list_kinds(ctx: Ctx, caller: Staff) -> Response:
-    """All kinds that the caller may see."""
+    """All kinds that the caller may see, and all programmes."""
     async with ctx.database.transaction() as tx:
         kinds = await ctx.catalogue.current(tx.conn)
     seen = [
@@ -23,7 +40,8 @@ async def list_kinds(ctx: Ctx, caller: Staff) -> Response:
         for kind in kinds.values()
         if caller.sees_sensitive or not kind.sensitive
     ]
-    return JSONResponse({"kinds": seen})
+    programmes = sorted({kind.programme for kind in kinds.values()})
+    return JSONResponse({"kinds": seen, "programmes": programmes})
 
 
 @router.get("/{code}")
@@ -45,7 +63,10 @@ async def put_kind(code: KindCode, kind: Kind, ctx: Ctx, caller: Lead) -> Kind:
     if kind.code != code:
         raise invalid("code", "differs_from_path")
     async with ctx.database.transaction() as tx:
-        await ctx.catalogue.current(tx.conn)
+        await store.lock(tx.conn)
+        known = await ctx.catalogue.current(tx.conn)
+        if code not in known and len(known) >= KINDS_MAX:
+            raise Problem(CATALOGUE_FULL)
         if not await store.put(tx.conn, kind, caller.staff_id):
             raise stale()
     return kind

@@ -38,6 +38,11 @@ async def version_of_all(conn: asyncpg.Connection) -> tuple[int, int]:
     return int(row["n"]), int(row["v"])
 
 
+async def lock(conn: asyncpg.Connection) -> None:
+    """Have nobody else change the catalogue for as long as the transaction lasts."""
+    await conn.execute("LOCK TABLE kind IN SHARE ROW EXCLUSIVE MODE")
+
+
 async def put(conn: asyncpg.Connection, kind: Kind, staff_id: UUID) -> bool:
     """Write a kind that a lead edited; False unless it follows the stored version.
 
