@@ -291,7 +291,10 @@ def _fixed() -> dict[str, object]:
         f"/v1/shipments/{number('shipment gone')}/manifest": MANIFEST,
         "/v1/unproven": {"unproven": UNPROVEN, "next": None},
         "/v1/payouts/reviews": {"payouts": [PAID_ALONE]},
-        "/v1/grants": [{"grant_id": str(number("qn")), "code": "qn-2024"}],
+        "/v1/grants": {
+            "grants": [{"grant_id": str(number("qn")), "code": "qn-2024"}],
+            "next": None,
+        },
         "/v1/standings": STANDINGS,
         "inventory/v1/conflicts": CONFLICTS,
         "/v1/conflicts": {"conflicts": [], "next": None},

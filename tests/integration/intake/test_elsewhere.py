@@ -4,6 +4,8 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+import pytest
+
 from aidmesh_chassis.auth import Role
 from aidmesh_contracts.base import Event
 from aidmesh_contracts.ids import NeedId, SiteId
@@ -12,6 +14,7 @@ from aidmesh_contracts.inventory import CapacityChangedV1, SiteChangedV1, Supply
 from aidmesh_contracts.streams import Stream
 from aidmesh_intake.checks import CHECKS
 from aidmesh_intake.domain.dates import today_of
+from aidmesh_intake.store import elsewhere as store
 from integration.intake.referred import ASKED_ON, LVIV, Two
 from integration.intake.world import KYIV, World, grew, only, refused
 
@@ -101,7 +104,9 @@ async def offers(world: World) -> list[UUID]:
     return [UUID(row["need_id"]) for row in rows if row["status"] == "offered"]
 
 
-async def test_free_beds_elsewhere_are_proposed_to_those_who_agreed(two: Two) -> None:
+async def test_free_beds_elsewhere_are_proposed_to_those_who_agreed(
+    two: Two, monkeypatch: pytest.MonkeyPatch
+) -> None:
     world = two.kyiv.world
     silent = await guest(world, agrees=False)
     first, second, third = [await guest(world) for _ in range(3)]
@@ -112,6 +117,10 @@ async def test_free_beds_elsewhere_are_proposed_to_those_who_agreed(two: Two) ->
     assert (row["resource"], row["code"], row["waiting"]) == ("bed", "shelter", 4)
     assert row["link"]["state"] == "up"
     assert "Canary" not in str(row)
+    assert (await world.get("/v1/proposals"))["left_out"] == 0
+    monkeypatch.setattr(store, "SEEKERS_MAX", 2)
+    assert (await world.get("/v1/proposals"))["left_out"] == 1
+    monkeypatch.undo()
     # What is offered is not proposed again, and its bed is not proposed to others.
     await two.offer(first)
     assert await fits(world) == [second]

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from importlib import import_module
 from typing import Any
 from urllib.parse import urlencode
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
@@ -28,6 +28,7 @@ from aidmesh_contracts.payments import CommitmentReleasedV1
 from aidmesh_payments.handlers.payees import opened
 from integration.intake.world import World, only, refused
 from support.bodies import lax_bodies, misread_routes
+from support.paging import walk
 
 PERSON = {
     "client_code": "CanaryCode",
@@ -222,8 +223,28 @@ async def test_details_by_role_and_with_a_trace(world: World) -> None:
     shown = await world.get(path)
     assert shown["details"]["chosen_name"] == "CanaryChosen"
     assert "contact" in shown["consents"]
-    trace = await world.get(f"{path}/access", Role.LEAD)
+    trace = (await world.get(f"{path}/access", Role.LEAD))["entries"]
     assert [entry["staff_id"] for entry in trace] == [str(world.staff_id)]
+
+
+async def test_who_looked_is_read_to_the_first_of_all(world: World) -> None:
+    person_id = (await create(world))["person_id"]
+    path = f"/v1/persons/{person_id}"
+    async with world.db.transaction() as tx:
+        await tx.conn.execute(
+            "INSERT INTO person_access (staff_id, person_id, why, at) SELECT $1, $2, 'shown',"
+            " now() - interval '1 second' * (each / 2) FROM generate_series(1, 250) AS each",
+            uuid4(),
+            UUID(person_id),
+        )
+
+    async def get(query: dict[str, str]) -> Any:
+        return await world.get(f"{path}/access", Role.LEAD, status=200, **query)
+
+    entries = await walk(get, "entries", rows_max=20)
+    moments = [datetime.fromisoformat(entry["at"]) for entry in entries]
+    assert len(moments) == 250
+    assert moments == sorted(moments, reverse=True)
 
 
 async def test_contact_is_sealed_anew_when_it_changes(world: World) -> None:

@@ -52,12 +52,12 @@ async def test_every_reading_leaves_a_trace(world: World) -> None:
     for role in (Role.LOGISTICIAN, Role.FINANCE, Role.ONCALL):
         await world.get(path, role, status=403)
     await world.get(f"{path}/access", status=403)
-    assert await world.get(f"{path}/access", Role.LEAD) == []
+    assert (await world.get(f"{path}/access", Role.LEAD))["entries"] == []
     await world.get(path)
-    (entry,) = await world.get(f"{path}/access", Role.LEAD)
+    (entry,) = (await world.get(f"{path}/access", Role.LEAD))["entries"]
     assert (entry["staff_id"], entry["why"]) == (str(world.staff_id), "reasons")
     trace = await world.get(f"/v1/persons/{made['person_id']}/access", Role.LEAD)
-    assert trace == [entry]
+    assert trace["entries"] == [entry]
 
 
 async def test_the_trace_of_a_merged_record_is_the_persons(world: World) -> None:
@@ -68,7 +68,7 @@ async def test_the_trace_of_a_merged_record_is_the_persons(world: World) -> None
             "UPDATE person SET merged_into = $1 WHERE id = $2", UUID(other), UUID(made["person_id"])
         )
     assert (await world.get(f"/v1/requests/{made['request_id']}"))["note"] == "CanaryStory"
-    (entry,) = await world.get(f"/v1/persons/{other}/access", Role.LEAD)
+    (entry,) = (await world.get(f"/v1/persons/{other}/access", Role.LEAD))["entries"]
     assert entry["request_id"] == made["request_id"]
 
 
@@ -84,7 +84,7 @@ async def test_what_is_no_single_persons_is_read_too(world: World, whose: str) -
         made = await ask(world, for_whom="group", needs=[need])
     path = f"/v1/requests/{made['request_id']}"
     assert (await world.get(path))["note"] == "CanaryStory"
-    assert len(await world.get(f"{path}/access", Role.LEAD)) == 1
+    assert len((await world.get(f"{path}/access", Role.LEAD))["entries"]) == 1
 
 
 async def test_nothing_said_is_said_and_leaves_no_trace(world: World) -> None:
@@ -93,7 +93,7 @@ async def test_nothing_said_is_said_and_leaves_no_trace(world: World) -> None:
     shown = await world.get(path)
     assert (shown["reasons"], shown["answers"], shown["note"]) == ("none", [], None)
     assert shown["needs"][0]["points"] == shown["needs"][0]["kind_points"]
-    assert await world.get(f"{path}/access", Role.LEAD) == []
+    assert (await world.get(f"{path}/access", Role.LEAD))["entries"] == []
 
 
 @pytest.mark.parametrize("whose", ["person", "household"])

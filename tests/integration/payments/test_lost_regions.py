@@ -20,6 +20,7 @@ from aidmesh_contracts.payments import (
 )
 from aidmesh_contracts.payments_regions import RegionChangedV1
 from aidmesh_payments.handlers import allotting, assigning, holding, lost
+from aidmesh_payments.store import lost as lost_store
 from integration.payments.callers import Api
 from integration.payments.offices import (
     CHECKER,
@@ -244,11 +245,16 @@ async def _give_some_back(lviv: Desk, dice: random.Random) -> None:
         await lviv.run(lambda tx: holding.give_back(lviv.office, tx, allotment_id, amount))
 
 
-async def test_leads_do_it_over_http(api: Api) -> None:
+async def test_leads_do_it_over_http(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     api.peers.expect({"odesa"})
     await api.post("/v1/regions/odesa:declare-lost", 202, reason="flooded")
     await api.post("/v1/regions/odesa:declare-lost", 409, reason="flooded")
-    assert [row["region"] for row in (await api.get("/v1/standings"))["asked"]] == ["odesa"]
+    found = await api.get("/v1/standings")
+    assert ([row["region"] for row in found["asked"]], found["left_out"]) == (["odesa"], [])
+    monkeypatch.setattr(lost_store, "SHOWN_MAX", 0)
+    found = await api.get("/v1/standings")
+    assert (found["asked"], found["left_out"]) == ([], ["asked"])
+    monkeypatch.undo()
     await api.post("/v1/regions/odesa:confirm-lost", 409)
     await api.post_as(api.finance, "/v1/regions/odesa:confirm-lost", 403)
     await api.post_as(api.checker, "/v1/regions/odesa:confirm-lost")

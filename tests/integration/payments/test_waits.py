@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID, uuid4
 
 import pytest
@@ -21,6 +22,7 @@ from aidmesh_payments.handlers import rebalancing, return_asks, waits
 from aidmesh_payments.store import wait_rules
 from integration.payments.callers import Api
 from integration.payments.offices import CHECKER, MAKER, Desk, exchange
+from support.paging import walk
 
 KEY = ("lviv", "cash", "UAH")
 
@@ -310,6 +312,28 @@ async def test_everybody_in_finance_sees_it_and_who_may_acts(api: Api) -> None:
     await api.post(f"/v1/wait-rules/{made['rule_id']}:end")
     assert (await api.get("/v1/wait-rules"))["rules"] == []
     await api.post(f"/v1/wait-rules/{made['rule_id']}:end", 404)
+
+
+async def test_what_waits_and_its_rules_are_read_page_by_page(api: Api) -> None:
+    api.peers.expect({"lviv", "odesa"})
+    await api.desk.grant(500_000)
+    for programme in ("shelter", "cash", "medical"):
+        await api.desk.feed(waiting(120_000, programme=programme))
+    await api.desk.run(partial(waits.tell, api.desk.office))
+    found = await walk(lambda query: api.get(f"/v1/waits?{urlencode(query)}"), "waits", rows_max=2)
+    whole = (await api.get("/v1/waits"))["waits"]
+    assert [each["programme"] for each in whole] == ["cash", "medical", "shelter"]
+    assert [(each["programme"], each["offers"]) for each in found] == [
+        (each["programme"], each["offers"]) for each in whole
+    ]
+    made = [
+        await api.post("/v1/wait-rules", 201, currency="UAH", move_max_minor=9, week_max_minor=9)
+        for _ in range(3)
+    ]
+    rules = await walk(lambda query: api.get(f"/v1/wait-rules?{urlencode(query)}"), "rules")
+    assert [rule["rule_id"] for rule in rules] == [each["rule_id"] for each in made]
+    regions = await walk(lambda query: api.get(f"/v1/regions?{urlencode(query)}"), "regions")
+    assert regions == ["kyiv", "lviv", "odesa"]
 
 
 async def test_a_fenced_region_is_sent_nothing(pair: tuple[Desk, Desk]) -> None:

@@ -4,17 +4,24 @@ import csv
 import io
 import json
 from datetime import date
+from functools import partial
+from importlib import import_module
+from typing import Any
 from uuid import UUID
+
+import pytest
 
 from aidmesh_chassis.auth import Role
 from aidmesh_chassis.idempotency import posts_without_key
 from aidmesh_chassis.outbox import Origin, row_of
 from aidmesh_contracts.base import Event
+from aidmesh_contracts.ids import GrantId
 from aidmesh_contracts.payments_regions import RegionChangedV1
 from aidmesh_reporting.rebuild import keep_from_streams, rebuild
 from integration.reporting.model import START, received
 from integration.reporting.region import GRANT, GRANT_CHANGED, MARCH, Built, fill, key, service
 from support.bodies import lax_bodies, misread_routes
+from support.paging import walk
 from support.servers import NatsRegion
 
 
@@ -47,9 +54,9 @@ async def test_every_figure_carries_its_region_and_freshness(built: Built) -> No
         assert answer["whole"]["provisional"] is True  # Lviv has not said so of its part
         future = await client.post("/v1/months/2099-01:settle", headers=key())
         assert future.json()["type"] == "urn:aidmesh:problem:month-not-over"
-        months = (await client.get("/v1/months")).json()
+        months = (await client.get("/v1/months")).json()["months"]
         assert [each["month"] for each in months] == ["2024-03"]
-        grants = (await client.get("/v1/grants")).json()
+        grants = (await client.get("/v1/grants")).json()["grants"]
         assert [each["code"] for each in grants] == ["qn-2024"]
     assert posts_without_key(built.service.app) == []
     assert lax_bodies(built.service.app) == set()
@@ -135,8 +142,60 @@ async def test_a_grant_has_the_name_that_its_own_region_gave_it(built: Built) ->
     )
     await built.take(received(renamed, 2), received(odd, 3, "lviv"))
     async with built.client(Role.LEAD) as client:
-        [grant] = (await client.get("/v1/grants")).json()
+        [grant] = (await client.get("/v1/grants")).json()["grants"]
     assert (grant["code"], grant["region"]) == ("qn-2025", "kyiv")
+
+
+async def test_months_and_grants_are_read_page_by_page(built: Built) -> None:
+    days = [date(2024, month, 4) for month in (3, 1, 2)]
+    given = [service(number, [number], day=day) for number, day in enumerate(days)]
+    grants = [
+        GRANT_CHANGED.model_copy(
+            update={
+                "grant_id": GrantId(UUID(int=number)),
+                "terms": GRANT_CHANGED.terms.model_copy(update={"code": code}),
+            }
+        )
+        for number, code in ((3, "b"), (2, "b"), (1, "c"))
+    ]
+    await built.take(*(received(event, number) for number, event in enumerate((*given, *grants))))
+    async with built.client(Role.LEAD) as client:
+
+        async def get(path: str, query: dict[str, str]) -> Any:
+            return (await client.get(path, params=query)).json()
+
+        months = await walk(partial(get, "/v1/months"), "months")
+        assert [each["month"] for each in months] == ["2024-01", "2024-02", "2024-03"]
+        named = await walk(partial(get, "/v1/grants"), "grants")
+        assert [(each["code"], UUID(each["grant_id"]).int) for each in named] == [
+            ("b", 2), ("b", 3), ("c", 1),
+        ]  # fmt: skip
+
+
+async def test_results_split_too_finely_are_refused_with_what_to_do(
+    built: Built, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await built.take(
+        *(received(service(number, [number], kind=f"kind_{number}"), number) for number in range(3))
+    )
+    await fill(built)  # with another region's: five kinds together, and three of the own
+    api = import_module("aidmesh_reporting.api.results")
+    split, whole = {**MARCH, "by": "kind"}, "urn:aidmesh:problem:too-many-lines"
+    async with built.client(Role.LEAD) as client:
+        found = (await client.get("/v1/results", params=split)).json()
+        own, together = len(found["lines"]), len(found["whole"]["lines"])
+        for most, lead in ((together, 200), (together - 1, 422), (own - 1, 422)):
+            monkeypatch.setattr(api, "LINES_MAX", most)
+            for path in ("/v1/results", "/v1/results.csv"):
+                answer = await client.get(path, params=split)
+                assert answer.status_code == lead, (path, most)
+                if lead != 200:
+                    assert answer.json()["type"] == whole
+                    assert "coarser" in answer.json()["detail"]
+        assert (await client.get("/v1/results", params=MARCH)).status_code == 200
+        monkeypatch.setattr(api, "LINES_MAX", 0)
+        public = await client.get("/v1/results/public", params=split)
+        assert (public.status_code, public.json()["type"]) == (422, whole)
 
 
 async def test_csv_carries_hxl_hashtags(built: Built) -> None:

@@ -1,6 +1,8 @@
 """Who waits now, and who may see of whom."""
 
 from datetime import date
+from functools import partial
+from typing import Any
 from uuid import UUID
 
 from aidmesh_chassis.auth import Role
@@ -11,6 +13,7 @@ from aidmesh_reporting.rebuild import rebuild
 from aidmesh_reporting.store.kept import empty_read_models
 from integration.reporting.model import received
 from integration.reporting.region import Built, service
+from support.paging import walk
 
 
 def waits(
@@ -56,12 +59,12 @@ async def test_waiting_needs_are_those_that_wait_now_in_whatever_order_it_is_tol
         for number, event in enumerate(order, start=first):
             await built.take(received(event, number))
         async with built.client(Role.LEAD) as client:
-            lines = (await client.get("/v1/waiting")).json()
+            lines = (await client.get("/v1/waiting")).json()["waiting"]
         assert {each["code"]: each["needs"] for each in lines} == {"kit": 2, "parcel": 1}
         assert {each["code"]: each["quantity"] for each in lines} == {"kit": 4, "parcel": 2}
     await rebuild(built.db)
     async with built.client(Role.LEAD) as client:
-        assert (await client.get("/v1/waiting")).json() == lines
+        assert (await client.get("/v1/waiting")).json()["waiting"] == lines
 
 
 async def test_what_was_told_without_versions_waits_until_it_is_served_or_closed(
@@ -71,17 +74,17 @@ async def test_what_was_told_without_versions_waits_until_it_is_served_or_closed
     await built.take(received(service(1, [1]), 1), received(closed, 2))
     await built.take(*(received(waits(number), 10 + number) for number in range(1, 6)))
     async with built.client(Role.CASEWORKER, Role.LEAD) as client:
-        [line] = (await client.get("/v1/waiting")).json()
+        [line] = (await client.get("/v1/waiting")).json()["waiting"]
         assert (line["needs"], line["quantity"], line["oldest_asked_on"]) == (3, 6, "2024-03-02")
-        assert (await client.get("/v1/closed")).json() == [
+        assert (await client.get("/v1/closed")).json()["closed"] == [
             {"state": "cancelled", "reason": "moved_away", "needs": 1}
         ]
     await built.take(received(unlisted(2, 7), 20))
     async with built.client(Role.LEAD) as client:
-        [line] = (await client.get("/v1/waiting")).json()
+        [line] = (await client.get("/v1/waiting")).json()["waiting"]
     assert line["needs"] == 2
     async with built.client(Role.FINANCE) as client:
-        assert (await client.get("/v1/closed")).json() == [
+        assert (await client.get("/v1/closed")).json()["closed"] == [
             {"state": "cancelled", "reason": None, "needs": 1}
         ]
 
@@ -100,5 +103,29 @@ async def test_who_waits_for_what_is_sensitive_is_counted_by_role(built: Built) 
         (Role.LEAD, ["kind_1", "kind_2", "kind_3"]),
     ]:
         async with built.client(role) as client:
-            rows = (await client.get("/v1/waiting")).json()
+            rows = (await client.get("/v1/waiting")).json()["waiting"]
         assert sorted(row["kind"] for row in rows) == kinds
+
+
+async def test_what_is_waited_for_and_how_needs_ended_is_read_page_by_page(built: Built) -> None:
+    told = [waits(number, code=code) for number, code in enumerate("aabbbcd", start=1)]
+    over = [
+        NeedClosedV1(need_id=NeedId(UUID(int=2000 + number)), state=state, reason=reason)
+        for number, (state, reason) in enumerate(
+            [("cancelled", "moved_away"), ("cancelled", "not_needed"), ("expired", "deadline")]
+        )
+    ]
+    await built.take(*(received(event, number) for number, event in enumerate((*told, *over))))
+    async with built.client(Role.LEAD) as client:
+
+        async def get(path: str, query: dict[str, str]) -> Any:
+            return (await client.get(path, params=query)).json()
+
+        waiting = await walk(partial(get, "/v1/waiting"), "waiting")
+        assert [(each["code"], each["needs"]) for each in waiting] == [
+            ("b", 3), ("a", 2), ("c", 1), ("d", 1),
+        ]  # fmt: skip
+        closed = await walk(partial(get, "/v1/closed"), "closed")
+        assert [(each["state"], each["reason"]) for each in closed] == [
+            ("cancelled", "moved_away"), ("cancelled", "not_needed"), ("expired", "deadline"),
+        ]  # fmt: skip

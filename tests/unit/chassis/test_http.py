@@ -5,7 +5,7 @@ import io
 import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -22,6 +22,7 @@ from aidmesh_chassis.auth import Caller, Role, Verifier, issue_token, require
 from aidmesh_chassis.http import Body, BulkRoute, PageQuery, create_app, revealed
 from aidmesh_chassis.privacy import PersonalText
 from aidmesh_chassis.problems import CONFLICT, Problem
+from support.paging import walk
 
 KEY = Ed25519PrivateKey.generate()
 CANARY = "Kanarienvogel"
@@ -80,6 +81,11 @@ def make_app() -> FastAPI:
         found = [(n, f"r{n}") for n in range(start, min(start + page.limit + 1, 5))]
         kept, following = page.cut(found, key=lambda row: row)
         return {"items": [row[1] for row in kept], "next": following}
+
+    @router.get("/named")
+    async def named(page: PageQuery) -> dict[str, object]:
+        kept, following = page.of("dbace", lambda row: (row,))
+        return {"items": list(kept), "next": following}
 
     @router.get("/me")
     async def me(caller: Annotated[Caller, Depends(require(Role.LEAD))]) -> str:
@@ -205,6 +211,17 @@ async def test_a_query_that_is_not_declared_is_refused(
     assert body["errors"] == [{"field": field, "rule": "extra_forbidden"}]
     assert (await client.get("/v1/rows?limit=2&after=")).status_code == 422  # no cursor of ours
     assert (await client.get("/v1/rows?limit=2")).status_code == 200
+
+
+async def test_a_list_at_hand_is_read_in_the_order_of_its_keys(client: httpx.AsyncClient) -> None:
+    async def get(query: dict[str, str]) -> Any:
+        answer = await client.get("/v1/named", params=query)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    assert await walk(get, "items", rows_max=2) == list("abcde")
+    assert await get({}) == {"items": list("abcde"), "next": None}
+    is_problem(await client.get("/v1/named?after=abc"), 422, "invalid-request")
 
 
 async def test_undeclared_queries_of_posts_and_prefixed_routes_too(

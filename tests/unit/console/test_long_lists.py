@@ -9,9 +9,11 @@ from aidmesh_chassis.auth import Role
 from aidmesh_console.clients.link import PAGES_MAX, ROWS_MAX
 from support.made_up.basics import SHELTER, SMALL, WAREHOUSE, at, iso, number
 from support.made_up.links import LOOKUPS, TWINS
+from support.made_up.money import WAIT_RULES, WAITS
 from support.made_up.needs import MERGES, NEEDS
-from support.made_up.referrals import REFERRALS, REFERRED
+from support.made_up.referrals import PLACES, REFER_RULES, REFERRALS, REFERRED
 from support.made_up.shipments import transfer
+from support.made_up.standings import STANDINGS
 from support.made_up.supply import ITEMS, LOTS, SITES, checked_out, reservation
 
 if TYPE_CHECKING:
@@ -171,6 +173,44 @@ async def test_a_shipment_is_filled_from_every_lot_of_its_item(
     rest = (await browser.get(path + following.replace("&amp;", "&"))).text
     assert rest.count(" · B-") == MANY - ROWS_MAX
     assert f'value="{number(f"lot {MANY - 1}")}"' in rest
+
+
+async def test_who_was_not_looked_at_is_told_of(browser: "Browser") -> None:
+    region = browser.desk.region
+    await browser.sign_in(Role.LEAD)
+    assert "wait behind those" not in (await browser.get("/referrals")).text
+    region.answers["GET /v1/proposals"] = (200, {"rows": PLACES, "next": None, "left_out": 7})
+    assert "7 more needs wait behind those" in (await browser.get("/referrals")).text
+
+
+async def test_what_lost_regions_owe_is_told_to_be_more_than_is_shown(browser: "Browser") -> None:
+    region = browser.desk.region
+    await browser.sign_in(Role.LEAD)
+    assert "more than can be shown" not in (await browser.get("/regions")).text
+    region.answers["GET /v1/standings"] = (200, {**STANDINGS, "left_out": ["owed"]})
+    assert "more than can be shown of: debts." in (await browser.get("/regions")).text
+
+
+async def test_rules_alerts_waits_and_grants_are_read_to_the_end(browser: "Browser") -> None:
+    region = browser.desk.region
+    wait = {**WAITS[0], "offers": []}
+    region.lists |= {
+        "/v1/waits": ("waits", [{**wait, "region": f"r{each}"} for each in range(MANY)]),
+        "/v1/wait-rules": ("rules", [
+            {**WAIT_RULES[0], "rule_id": str(number(f"rule {each}"))} for each in range(MANY)]),
+        "/v1/refer-rules": ("rows", [
+            {**REFER_RULES[0], "rule_id": str(number(f"rule {each}"))} for each in range(MANY)]),
+        "/v1/grants": ("grants", [
+            {"grant_id": str(number(f"grant {each}")), "code": f"g-{each}"}
+            for each in range(MANY)]),
+    }  # fmt: skip
+    await browser.sign_in(Role.LEAD)
+    money = (await browser.get("/money/waits")).text
+    assert f"r{MANY - 1}" in money
+    last = number(f"rule {MANY - 1}")
+    assert f"/money/waits/rules/{last}/end" in money
+    assert f"/referrals/rules/refer/{last}/end" in (await browser.get("/referrals/rules")).text
+    assert f">g-{MANY - 1}<" in (await browser.get("/assets")).text
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from pydantic import BaseModel, Field, TypeAdapter, model_validator
 from aidmesh_chassis.auth import Caller, Role, require
 from aidmesh_chassis.crypto import PublicKey, seal
 from aidmesh_chassis.db import Database, clock
-from aidmesh_chassis.http import Body, Page, PageQuery
+from aidmesh_chassis.http import Body, Page, PageQuery, rows_max
 from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.keys import KeyFileError
 from aidmesh_chassis.privacy import PersonalText
@@ -183,13 +183,17 @@ def router(
                 raise Problem(NOT_FOUND)
             return await once.answer(tx, 200, {"message_id": message_id, "state": state})
 
-    @routes.get("/messages/counts")
+    @routes.get("/messages/counts", openapi_extra=rows_max(len(get_args(State))))
     async def counts(caller: Reader) -> dict[str, int]:
         """How many messages about needs are in each state, of those that the caller sees."""
         async with database.read() as conn:
             return dict(await lists.count_by_state(conn, sensitive_too=caller.sees_sensitive))
 
-    @routes.get("/templates", dependencies=[Depends(require())])
+    @routes.get(
+        "/templates",
+        dependencies=[Depends(require())],
+        openapi_extra=rows_max(len(list(templates))),
+    )
     async def list_templates() -> list[TemplateOut]:
         """What people may be sent, word for word, with sample values."""
         async with database.read() as conn:

@@ -170,6 +170,13 @@ class MonthOut(BaseModel):
     published_at: datetime | None
 
 
+class MonthPage(BaseModel):
+    """A page of months, the first ones first."""
+
+    months: list[MonthOut]
+    next: str | None
+
+
 class GrantOut(BaseModel):
     """The name of a grant."""
 
@@ -179,6 +186,13 @@ class GrantOut(BaseModel):
     donor: str
     currency: str
     status: str
+
+
+class GrantPage(BaseModel):
+    """A page of grants, by code."""
+
+    grants: list[GrantOut]
+    next: str | None
 
 
 class WaitingOut(BaseModel):
@@ -193,6 +207,13 @@ class WaitingOut(BaseModel):
     oldest_asked_on: date
 
 
+class WaitingPage(BaseModel):
+    """A page of what is waited for; what most needs wait for comes first."""
+
+    waiting: list[WaitingOut]
+    next: str | None
+
+
 class ClosedOut(BaseModel):
     """Needs that ended without a service.
 
@@ -203,6 +224,13 @@ class ClosedOut(BaseModel):
     state: str
     reason: str | None
     needs: int
+
+
+class ClosedPage(BaseModel):
+    """A page of ends, by state and reason."""
+
+    closed: list[ClosedOut]
+    next: str | None
 
 
 def in_order(lines: Mapping[Cell, Line]) -> list[tuple[Cell, Line]]:

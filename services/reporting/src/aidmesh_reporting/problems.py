@@ -10,6 +10,13 @@ PERIOD: Final = ProblemType(
     "This period cannot be reported",
     "Give a first and a last day in this order, at most ten years apart.",
 )
+TOO_MANY_LINES: Final = ProblemType(
+    "too-many-lines",
+    422,
+    "These results have more lines than are given at once",
+    "Choose coarser: split by fewer things, or ask for a shorter period; years or months asked for"
+    " one after the other give the same lines.",
+)
 NOT_OVER: Final = ProblemType(
     "month-not-over",
     409,
@@ -17,5 +24,5 @@ NOT_OVER: Final = ProblemType(
     "Settle a month after its last day, when its services have been entered.",
 )
 
-PROBLEMS: Final[tuple[ProblemType, ...]] = (PERIOD, NOT_OVER)
+PROBLEMS: Final[tuple[ProblemType, ...]] = (PERIOD, TOO_MANY_LINES, NOT_OVER)
 """Reporting's part of the catalogue."""

@@ -10,7 +10,7 @@ misspelled `dry_run` must not import for real.
 import asyncio
 import base64
 import binascii
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from functools import cached_property
@@ -108,6 +108,20 @@ class Page:
         kept = rows[: self.limit]
         return kept, base64.urlsafe_b64encode(to_json(key(kept[-1]))).rstrip(b"=").decode()
 
+    def of(
+        self, rows: Iterable[R], key: Callable[[R], tuple[str, ...]]
+    ) -> tuple[Sequence[R], str | None]:
+        """Of all rows of a list that is at hand, the page's in the order of `key`, and a cursor.
+
+        Raises `Problem` (422) as `after` does.
+        """
+        after = self.after(_TEXTS)
+        rest = (row for row in rows if after is None or key(row) > after)
+        return self.cut(sorted(rest, key=key)[: self.limit + 1], key)
+
+
+_TEXTS: Final = TypeAdapter(tuple[str, ...])
+
 
 async def _page(
     limit: Annotated[int, Query(ge=1, le=PAGE_ROWS_MAX, description="Rows per page")] = 50,
@@ -125,6 +139,42 @@ PageQuery = Annotated[Page, Depends(_page)]
 def rows_max(rows: int) -> dict[str, object]:
     """`openapi_extra` of a GET whose list has no pages: it never holds more than so many rows."""
     return {"x-rows-max": rows}
+
+
+def gets_without_bound(app: FastAPI) -> list[str]:
+    """The GETs whose answer may be a list of any length: a test asserts none.
+
+    A list has pages or says how long it can be (`rows_max`). What a path with an id in it answers
+    may hold the parts of that one thing, but not be a list itself.
+    """
+    document = app.openapi()
+    found: list[str] = []
+    for path, item in document.get("paths", {}).items():
+        get = item.get("get")
+        if get is None or "x-rows-max" in get:
+            continue
+        asked = {each["name"] for each in get.get("parameters", ()) if each["in"] == "query"}
+        if {"limit", "after"} <= asked:
+            continue
+        content = get["responses"]["200"].get("content", {}).get("application/json", {})
+        schema = content.get("schema", {})
+        name = str(schema.get("$ref", "")).rpartition("/")[2]
+        answer = document["components"]["schemas"][name] if name else schema
+        if answer.get("type") == "array" or ("{" not in path and _may_be_long(answer)):
+            found.append(path)
+    return found
+
+
+def _may_be_long(answer: Mapping[str, Any]) -> bool:
+    """Whether an answer that is no array has lists in it, or nobody says what it has."""
+    fields = answer.get("properties")
+    if fields is None or answer.get("additionalProperties", False):
+        return True
+    kinds = [kind for field in fields.values() for kind in (field, *field.get("anyOf", ()))]
+    return any(
+        kind.get("type") == "array" or (kind.get("type") == "object" and "$ref" not in kind)
+        for kind in kinds
+    )
 
 
 class BulkRoute(APIRoute):

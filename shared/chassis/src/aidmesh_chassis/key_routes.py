@@ -17,7 +17,7 @@ from fastapi import APIRouter, Depends, FastAPI, Request
 from pydantic import BaseModel, StrictBool, StringConstraints
 
 from aidmesh_chassis.auth import Role, require
-from aidmesh_chassis.http import Body
+from aidmesh_chassis.http import Body, rows_max
 from aidmesh_chassis.keys import KeyFileError, KeyRing, WrongPassphrase
 from aidmesh_chassis.logs import get_logger
 from aidmesh_chassis.metrics import KEYS_LOCKED, Metrics
@@ -90,7 +90,7 @@ def router(keys: KeyRing) -> APIRouter:
     def state() -> KeysState:
         return KeysState(locked=bool(keys.missing), missing=keys.missing)
 
-    @routes.get("")
+    @routes.get("", openapi_extra=rows_max(len(keys.wanted)))
     async def look() -> KeysState:
         """Which secret keys this service has not loaded."""
         return state()

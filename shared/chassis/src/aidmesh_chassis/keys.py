@@ -123,6 +123,11 @@ class KeyRing:
             log.warning("keys.locked", keys=sorted(self.missing))
 
     @property
+    def wanted(self) -> tuple[str, ...]:
+        """The names of the secret keys that this service works with."""
+        return self._wanted
+
+    @property
     def missing(self) -> tuple[str, ...]:
         """The secret keys that are wanted and not (all) loaded; empty when unlocked."""
         self._look()

@@ -7,6 +7,7 @@ from aidmesh_chassis.service import Service
 from integration.inventory.office import Api, new_item, new_site
 from integration.inventory.test_proposing import told, waits
 from integration.inventory.world import World
+from support.paging import walk
 
 
 def beat(service: Service) -> None:
@@ -45,6 +46,34 @@ async def test_a_proposal_is_seen_by_role_taken_and_set_aside(
     assert (await keeper.get("proposals"))["rows"] == []
     gone = await keeper.post("proposals:set-aside", which, 409)
     assert gone["type"].endswith(":no-proposal")
+
+
+async def test_what_is_proposed_and_ruled_is_read_page_by_page(
+    api: Api, world: World, service: Service
+) -> None:
+    site_id = await new_site(api)
+    await new_item(api)
+    await new_item(api, "soap")
+    await world.take(waits(12), waits(3, sensitive=True), waits(2, item="soap"))
+    await world.take(told(40), region="odesa")
+    await world.execute(
+        "INSERT INTO world_stock SELECT region, site_id, 'soap', area, 9, 9, epoch, version, as_of"
+        " FROM world_stock"
+    )
+    beat(service)
+    rows = await walk(lambda query: api.get("proposals", 200, **query), "rows")
+    assert [(row["item"], row["sensitive"], row["quantity"]) for row in rows] == [
+        ("parcel", False, 12), ("parcel", True, 3), ("soap", False, 2),
+    ]  # fmt: skip
+    for item in ("soap", "parcel"):
+        await api.post("ask-rules", {"item": item, "to_site_id": site_id, "open_max": 20})
+    rules = await walk(lambda query: api.get("ask-rules", 200, **query), "rows")
+    assert [rule["item"] for rule in rules] == ["parcel", "soap"]
+    bounds = {"keep_pieces": 0, "keep_days": 0, "ask_max": 5, "week_max": 9}
+    for accepted in (None, "soap", "parcel"):
+        await api.post("accept-rules", {**bounds, "item": accepted})
+    rules = await walk(lambda query: api.get("accept-rules", 200, **query), "rows")
+    assert [rule["item"] for rule in rules] == ["parcel", "soap", None]
 
 
 async def test_an_item_is_asked_for_by_rule(api: Api, world: World, service: Service) -> None:

@@ -8,6 +8,7 @@ from aidmesh_contracts.ids import ShipmentId, SiteId, TransferId
 from aidmesh_contracts.inventory_shipments import ShipmentChangedV1, ShipmentLine, TransferAskedV1
 from integration.inventory.office import Api, new_item, new_site
 from integration.inventory.world import DAY, World
+from support.paging import walk
 
 
 def on_its_way(site_id: str, quantity: int) -> ShipmentChangedV1:
@@ -70,6 +71,17 @@ async def test_an_ask_is_answered_and_sent(api: Api, world: World, service: Serv
     assert [(row["item"], row["to_region"], row["quantity"]) for row in transit] == [
         ("parcel", "lviv", 5)
     ]
+    await world.execute(
+        "INSERT INTO shipment_line (shipment_id, line_id, lot_id, item, quantity, restriction,"
+        " unit_value_minor, currency) SELECT shipment_id, gen_random_uuid(), lot_id, name, 7,"
+        " restriction, unit_value_minor, currency FROM shipment_line, unnest($1::text[]) AS name",
+        ["apron", "zip"],
+    )
+    under_way = await walk(lambda query: api.get("stock/in-transit", 200, **query), "rows")
+    assert [(row["item"], row["quantity"]) for row in under_way] == [
+        ("apron", 7), ("parcel", 5), ("zip", 7),
+    ]  # fmt: skip
+    await world.execute("DELETE FROM shipment_line WHERE quantity = 7")
     # Nobody has heard lviv: what it counted meanwhile is not known.
     shown = [*transit, await api.get(at), *(await api.get("shipments", direction="out"))["rows"]]
     assert [row["link"]["state"] for row in shown] == ["dark"] * 3

@@ -7,6 +7,7 @@ from aidmesh_chassis.service import Service
 from aidmesh_inventory.handlers.hold import reservation_id_of
 from integration.inventory.office import CANARY, Api, new_item, new_site
 from integration.inventory.world import World, approved, confirmed
+from support.paging import walk
 
 
 async def test_sites_keep_their_address_to_themselves(api: Api, world: World) -> None:
@@ -76,6 +77,10 @@ async def test_alerts_are_for_leads_and_on_call(api: Api, service: Service) -> N
     assert await Api(service, Role.LEAD).post("alerts", body) == alert
     listed = await Api(service, Role.CASEWORKER).get("alerts")
     assert listed["rows"] == [alert]
+    other = await api.post("alerts", body | {"area": "UA46"})
+    lasting = await walk(lambda query: api.get("alerts", 200, **query), "rows")
+    assert [each["alert_id"] for each in lasting] == [alert["alert_id"], other["alert_id"]]
+    await api.post(f"alerts/{other['alert_id']}:end")
     path = f"alerts/{alert['alert_id']}"
     await Api(service, Role.CASEWORKER).post(f"{path}:end", status=403)
     ended = await api.post(f"{path}:end")

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import TypeAdapter
 
-from aidmesh_console.clients.link import ACCEPTED, Link, View
+from aidmesh_console.clients.link import ACCEPTED, Link, Page, View
 
 
 class Alert(View):
@@ -18,7 +18,7 @@ class Alert(View):
     began_at: datetime
 
 
-class _List(View):
+class _List(Page):
     rows: tuple[Alert, ...]
 
 
@@ -33,7 +33,8 @@ class Alerts:
 
     async def lasting(self) -> Sequence[Alert]:
         """The alerts that last."""
-        return (await self.link.get("/v1/alerts", _LIST)).rows
+        pages = self.link.pages("/v1/alerts", _LIST)
+        return [each async for page in pages for each in page.rows]
 
     async def begin(self, area: str, reason: str, key: UUID) -> None:
         """Begin an alert; one that lasts over the same area goes on."""

@@ -31,7 +31,7 @@ class _Holdings(Page):
     allotments: tuple[Holding, ...]
 
 
-class _Regions(View):
+class _Regions(Page):
     regions: tuple[str, ...]
 
 
@@ -88,7 +88,8 @@ class Payments:
 
     async def regions(self) -> Sequence[str]:
         """Whom money may be allotted to."""
-        return (await self.link.get("/v1/regions", _REGIONS)).regions
+        pages = self.link.pages("/v1/regions", _REGIONS)
+        return [each async for page in pages for each in page.regions]
 
     async def allot(self, order: Mapping[str, object], key: UUID) -> bool:
         """Allot money; False if a second person has to approve it first."""

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import TypeAdapter
 
-from aidmesh_console.clients.link import ACCEPTED, Link, View
+from aidmesh_console.clients.link import ACCEPTED, Link, Page, View
 from aidmesh_console.clients.peers import LinkState
 
 
@@ -48,12 +48,20 @@ class PlacesProposal(View):
     link: LinkState | None = None
 
 
-class _Goods(View):
+class _Goods(Page):
     rows: tuple[GoodsProposal, ...]
 
 
-class _Places(View):
+class _Places(Page):
     rows: tuple[PlacesProposal, ...]
+    left_out: int = 0
+
+
+class Places(View):
+    """Who could be served where; `left_out` needs wait behind those that were looked at."""
+
+    rows: tuple[PlacesProposal, ...]
+    left_out: int
 
 
 _GOODS: Final = TypeAdapter(_Goods)
@@ -62,12 +70,18 @@ _PLACES: Final = TypeAdapter(_Places)
 
 async def goods(link: Link) -> Sequence[GoodsProposal]:
     """What could be asked of whom."""
-    return (await link.get("/v1/proposals", _GOODS)).rows
+    pages = link.pages("/v1/proposals", _GOODS)
+    return [each async for page in pages for each in page.rows]
 
 
-async def places(link: Link) -> Sequence[PlacesProposal]:
+async def places(link: Link) -> Places:
     """Who could be served where."""
-    return (await link.get("/v1/proposals", _PLACES)).rows
+    rows: list[PlacesProposal] = []
+    left_out = 0
+    async for page in link.pages("/v1/proposals", _PLACES):
+        rows += page.rows
+        left_out = page.left_out
+    return Places(rows=tuple(rows), left_out=left_out)
 
 
 async def take(link: Link, body: Mapping[str, Any], key: UUID) -> None:

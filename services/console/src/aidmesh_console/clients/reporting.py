@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import TypeAdapter
 
-from aidmesh_console.clients.link import Link, Query, View
+from aidmesh_console.clients.link import Link, Page, Query, View
 from aidmesh_console.clients.peers import LinkState
 
 
@@ -77,9 +77,13 @@ class _GrantName(View):
     code: str
 
 
+class _GrantNames(Page):
+    grants: tuple[_GrantName, ...]
+
+
 _RESULTS = TypeAdapter(Results)
 _PUBLIC = TypeAdapter(_Public)
-_GRANTS = TypeAdapter(tuple[_GrantName, ...])
+_GRANTS = TypeAdapter(_GrantNames)
 
 
 class Reporting:
@@ -107,8 +111,8 @@ class Reporting:
 
     async def grants(self) -> Mapping[UUID, str]:
         """The codes of grants."""
-        found = await self.link.get("/v1/grants", _GRANTS)
-        return {each.grant_id: each.code for each in found}
+        pages = self.link.pages("/v1/grants", _GRANTS)
+        return {each.grant_id: each.code async for page in pages for each in page.grants}
 
 
 def _period(first_on: date, last_on: date, by: str) -> Query:

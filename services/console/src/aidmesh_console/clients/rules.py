@@ -1,12 +1,12 @@
 """What regions do for each other by rule, as inventory and intake have it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from uuid import UUID
 
 from pydantic import TypeAdapter
 
-from aidmesh_console.clients.link import ACCEPTED, Link, View
+from aidmesh_console.clients.link import ACCEPTED, Link, Page, View
 
 
 class AcceptRule(View):
@@ -23,9 +23,7 @@ class AcceptRule(View):
     given: int
 
 
-class AcceptRules(View):
-    """The rules in force."""
-
+class _AcceptRules(Page):
     rows: tuple[AcceptRule, ...]
 
 
@@ -40,9 +38,7 @@ class AskRule(View):
     chosen_only: bool = False
 
 
-class AskRules(View):
-    """The rules in force."""
-
+class _AskRules(Page):
     rows: tuple[AskRule, ...]
 
 
@@ -57,30 +53,31 @@ class ReferRule(View):
     chosen_only: bool = False
 
 
-class ReferRules(View):
-    """The rules in force."""
-
+class _ReferRules(Page):
     rows: tuple[ReferRule, ...]
 
 
-_ASK: Final = TypeAdapter(AskRules)
-_REFER: Final = TypeAdapter(ReferRules)
-_ACCEPT: Final = TypeAdapter(AcceptRules)
+_ASK: Final = TypeAdapter(_AskRules)
+_REFER: Final = TypeAdapter(_ReferRules)
+_ACCEPT: Final = TypeAdapter(_AcceptRules)
 
 
-async def accept_rules(link: Link) -> AcceptRules:
+async def accept_rules(link: Link) -> Sequence[AcceptRule]:
     """By which rules asks of others are accepted."""
-    return await link.get("/v1/accept-rules", _ACCEPT)
+    pages = link.pages("/v1/accept-rules", _ACCEPT)
+    return [each async for page in pages for each in page.rows]
 
 
-async def ask_rules(link: Link) -> AskRules:
+async def ask_rules(link: Link) -> Sequence[AskRule]:
     """By which rules others are asked."""
-    return await link.get("/v1/ask-rules", _ASK)
+    pages = link.pages("/v1/ask-rules", _ASK)
+    return [each async for page in pages for each in page.rows]
 
 
-async def refer_rules(link: Link) -> ReferRules:
+async def refer_rules(link: Link) -> Sequence[ReferRule]:
     """By which rules needs are offered to others."""
-    return await link.get("/v1/refer-rules", _REFER)
+    pages = link.pages("/v1/refer-rules", _REFER)
+    return [each async for page in pages for each in page.rows]
 
 
 async def set_rule(link: Link, path: str, body: Mapping[str, Any], key: UUID) -> None:

@@ -43,12 +43,13 @@ class Debt(View):
 
 
 class Standings(View):
-    """All that payments knows of it."""
+    """What payments knows of it; `left_out` names the lists that have more."""
 
     standings: tuple[Standing, ...]
     asked: tuple[Declaration, ...]
     reissued: tuple[Reissue, ...]
     owed: tuple[Debt, ...]
+    left_out: tuple[str, ...] = ()
 
 
 class Conflict(View):

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import Field, TypeAdapter
 
-from aidmesh_console.clients.link import ACCEPTED, Link, View
+from aidmesh_console.clients.link import ACCEPTED, Link, Page, View
 from aidmesh_console.clients.peers import LinkState
 
 
@@ -54,11 +54,11 @@ class Rule(View):
     chosen_only: bool = False
 
 
-class _Waits(View):
+class _Waits(Page):
     rows: tuple[Wait, ...] = Field(validation_alias="waits")
 
 
-class _Rules(View):
+class _Rules(Page):
     rows: tuple[Rule, ...] = Field(validation_alias="rules")
 
 
@@ -68,12 +68,14 @@ _RULES = TypeAdapter(_Rules)
 
 async def waits(link: Link) -> Sequence[Wait]:
     """What waits where, in regions that are heard."""
-    return (await link.get("/v1/waits", _WAITS)).rows
+    pages = link.pages("/v1/waits", _WAITS)
+    return [each async for page in pages for each in page.rows]
 
 
 async def rules(link: Link) -> Sequence[Rule]:
     """The rules in force."""
-    return (await link.get("/v1/wait-rules", _RULES)).rows
+    pages = link.pages("/v1/wait-rules", _RULES)
+    return [each async for page in pages for each in page.rows]
 
 
 async def serve(link: Link, body: Mapping[str, object], key: UUID) -> None:

@@ -105,6 +105,9 @@ async def _page(
         "standings",
         status,
         found=found,
+        left_out=[visit.say.code("list", each) for each in found.value.left_out]
+        if found.value
+        else [],
         others=[name for name in regions.value or () if name != own and name not in asked],
         conflicts=dict(zip(links, lists, strict=True)),
         pages=pages,

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field
 
 from aidmesh_chassis.auth import Caller
-from aidmesh_chassis.http import Body
+from aidmesh_chassis.http import Body, PageQuery
 from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.peers import LinkState
 from aidmesh_chassis.problems import Problem
@@ -65,9 +65,16 @@ class PlacesView(BaseModel):
 
 
 class PlacesPage(BaseModel):
-    """What regions that are heard could take in."""
+    """What regions that are heard could take in.
+
+    Attributes:
+        left_out: needs that wait for a place behind those that were looked at; their turn comes
+            when some of these are served.
+    """
 
     rows: Sequence[PlacesView]
+    next: str | None
+    left_out: int
 
 
 class RuleIn(Body):
@@ -105,22 +112,25 @@ class RuleView(BaseModel):
 
 
 class RulePage(BaseModel):
-    """All rules in force."""
+    """Rules in force, by kind."""
 
     rows: Sequence[RuleView]
+    next: str | None
 
 
 @router.get("/proposals")
-async def list_proposals(ctx: Ctx, caller: Caseworker) -> PlacesPage:
+async def list_proposals(ctx: Ctx, caller: Caseworker, page: PageQuery) -> PlacesPage:
     """Who of those who wait for a bed or an appointment could be served where, as things stand."""
     async with ctx.database.transaction() as tx:
         matches = await handlers.matches(tx, ctx.link)
         waiting = await store.waiting(tx.conn)
+        left_out = await store.seekers_left_out(tx.conn, sensitive_too=caller.sees_sensitive)
     groups: dict[tuple[str, str, bool, str], list[Match]] = {}
     for each in matches:
         if caller.sees_sensitive or not each.seeker.sensitive:
             key = (each.seeker.resource, each.seeker.code, each.seeker.sensitive, each.place.region)
             groups.setdefault(key, []).append(each)
+    kept, following = page.of(groups.items(), lambda group: tuple(map(str, group[0])))
     return PlacesPage(
         rows=[
             PlacesView(
@@ -142,24 +152,22 @@ async def list_proposals(ctx: Ctx, caller: Caseworker) -> PlacesPage:
                 as_of=min(each.place.as_of for each in found),
                 link=ctx.link(region),
             )
-            for (resource, code, sensitive, region), found in groups.items()
-        ]
+            for (resource, code, sensitive, region), found in kept
+        ],
+        next=following,
+        left_out=left_out,
     )
 
 
 @router.get("/refer-rules")
-async def list_rules(ctx: Ctx, caller: Caseworker) -> RulePage:
+async def list_rules(ctx: Ctx, caller: Caseworker, page: PageQuery) -> RulePage:
     """The rules in force."""
     async with ctx.database.transaction() as tx:
         kinds = await ctx.catalogue.current(tx.conn)
         rows = await refer_rules.shown(tx.conn)
-    return RulePage(
-        rows=[
-            RuleView(**row)
-            for row in rows
-            if caller.sees_sensitive or not kinds[row["kind"]].sensitive
-        ]
-    )
+    seen = [row for row in rows if caller.sees_sensitive or not kinds[row["kind"]].sensitive]
+    kept, following = page.of(seen, lambda row: (row["kind"], str(row["rule_id"])))
+    return RulePage(rows=[RuleView(**row) for row in kept], next=following)
 
 
 @router.post("/refer-rules", status_code=201)

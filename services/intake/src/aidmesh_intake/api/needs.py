@@ -8,7 +8,7 @@ import asyncpg
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, TypeAdapter
 
-from aidmesh_chassis.http import PageQuery, revealed
+from aidmesh_chassis.http import PageQuery, revealed, rows_max
 from aidmesh_chassis.privacy import PersonalText
 from aidmesh_contracts.values import Area, BlockedBy, Code
 from aidmesh_intake.api.context import (
@@ -240,7 +240,7 @@ async def get_need(need_id: UUID, ctx: Ctx, caller: Staff) -> NeedView:
     return view(need, timeline, ahead, origin, chosen=chosen)
 
 
-@router.get("/needs-by-state")
+@router.get("/needs-by-state", openapi_extra=rows_max(len(State)))
 async def count_needs(ctx: Ctx, caller: Staff) -> dict[str, int]:
     """How many needs are in each state, of those that the caller may see."""
     async with ctx.database.read() as conn:

@@ -1,14 +1,16 @@
 """Persons and households. Whoever sees details leaves a trace."""
 
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Final, Self
 from uuid import UUID, uuid4
 
+import asyncpg
 from fastapi import APIRouter, Response
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, TypeAdapter
 
 from aidmesh_chassis.db import Tx
-from aidmesh_chassis.http import Body, revealed
+from aidmesh_chassis.http import Body, Page, PageQuery, revealed
 from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.privacy import PersonalText
 from aidmesh_contracts.ids import PersonId
@@ -89,6 +91,24 @@ class AccessEntry(BaseModel):
     staff_id: UUID
     why: str
     request_id: UUID | None = None
+
+
+class AccessPage(BaseModel):
+    """A page of who looked, the latest first."""
+
+    entries: list[AccessEntry]
+    next: str | None
+
+    @classmethod
+    def of(cls, page: Page, rows: Sequence[asyncpg.Record]) -> Self:
+        """The page of up to one row more than it holds."""
+        kept, following = page.cut(rows, lambda row: (row["at"], row["id"]))
+        entries = [AccessEntry(**{name: row[name] for name in AccessEntry.model_fields})
+                   for row in kept]  # fmt: skip
+        return cls(entries=entries, next=following)
+
+
+AFTER_ACCESS: Final[TypeAdapter[access.After]] = TypeAdapter(access.After)
 
 
 @router.post("/persons", status_code=201)
@@ -181,11 +201,11 @@ async def change_person(
 
 
 @router.get("/persons/{person_id}/access")
-async def get_access(person_id: UUID, ctx: Ctx, caller: Lead) -> list[AccessEntry]:
+async def get_access(person_id: UUID, ctx: Ctx, caller: Lead, page: PageQuery) -> AccessPage:
     """Who saw a person's details, latest first."""
     async with ctx.database.read() as conn:
-        rows = await access.access_of(conn, person_id)
-    return [AccessEntry(**dict(row)) for row in rows]
+        rows = await access.access_of(conn, person_id, page.after(AFTER_ACCESS), page.limit + 1)
+    return AccessPage.of(page, rows)
 
 
 @router.post("/persons/{person_id}:erase")

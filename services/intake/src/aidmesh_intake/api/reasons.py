@@ -6,10 +6,10 @@ from uuid import UUID
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field
 
-from aidmesh_chassis.http import revealed
+from aidmesh_chassis.http import PageQuery, revealed
 from aidmesh_chassis.privacy import PersonalText
 from aidmesh_intake.api.context import Caseworker, Ctx, Lead
-from aidmesh_intake.api.persons import AccessEntry
+from aidmesh_intake.api.persons import AFTER_ACCESS, AccessPage
 from aidmesh_intake.domain.triage import points_of
 from aidmesh_intake.handlers import reasons
 from aidmesh_intake.handlers.reasons import Reasons, Shown
@@ -71,11 +71,11 @@ async def get_request(request_id: UUID, ctx: Ctx, caller: Caseworker) -> Respons
 
 
 @router.get("/{request_id}/access")
-async def get_access(request_id: UUID, ctx: Ctx, caller: Lead) -> list[AccessEntry]:
+async def get_access(request_id: UUID, ctx: Ctx, caller: Lead, page: PageQuery) -> AccessPage:
     """Who saw a request's answers and note, latest first."""
     async with ctx.database.read() as conn:
-        rows = await access.readings_of(conn, request_id)
-    return [AccessEntry(**dict(row)) for row in rows]
+        rows = await access.readings_of(conn, request_id, page.after(AFTER_ACCESS), page.limit + 1)
+    return AccessPage.of(page, rows)
 
 
 def _view(found: Reasons) -> RequestView:

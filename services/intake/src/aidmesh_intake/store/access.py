@@ -1,6 +1,7 @@
 """Who looked at what is known about people: each reading is on record."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from uuid import UUID
 
 import asyncpg
@@ -32,23 +33,37 @@ async def note_reading(
     )
 
 
-async def access_of(conn: asyncpg.Connection, person_id: UUID) -> list[asyncpg.Record]:
+After = tuple[datetime, int]
+"""When somebody looked, and the number of the record of it."""
+
+
+async def access_of(
+    conn: asyncpg.Connection, person_id: UUID, after: After | None, limit: int
+) -> list[asyncpg.Record]:
     """Who saw details of a person, or of a record merged into theirs, latest first."""
     return await conn.fetch(
         """
-        SELECT at, staff_id, why, request_id FROM person_access
+        SELECT at, id, staff_id, why, request_id FROM person_access
         WHERE person_id = ANY(
             $1::uuid || ARRAY(SELECT id FROM person WHERE merged_into = $1::uuid))
-        ORDER BY at DESC, id DESC LIMIT 200
+          AND ($2::timestamptz IS NULL OR (at, id) < ($2, $3::bigint))
+        ORDER BY at DESC, id DESC LIMIT $4
         """,
         person_id,
+        *(after or (None, None)),
+        limit,
     )
 
 
-async def readings_of(conn: asyncpg.Connection, request_id: UUID) -> list[asyncpg.Record]:
+async def readings_of(
+    conn: asyncpg.Connection, request_id: UUID, after: After | None, limit: int
+) -> list[asyncpg.Record]:
     """Who saw what was said with a request, latest first."""
     return await conn.fetch(
-        "SELECT at, staff_id, why, request_id FROM person_access WHERE request_id = $1"
-        " ORDER BY at DESC, id DESC LIMIT 200",
+        "SELECT at, id, staff_id, why, request_id FROM person_access WHERE request_id = $1"
+        " AND ($2::timestamptz IS NULL OR (at, id) < ($2, $3::bigint))"
+        " ORDER BY at DESC, id DESC LIMIT $4",
         request_id,
+        *(after or (None, None)),
+        limit,
     )

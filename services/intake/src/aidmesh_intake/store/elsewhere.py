@@ -17,6 +17,20 @@ from aidmesh_intake.store import needs
 from aidmesh_intake.store.needs import columns
 
 SEEKERS_MAX: Final = 500
+"""How many of those who wait are looked at; those behind them come after."""
+_SEEKERS: Final = """
+    FROM need n
+    JOIN person own ON own.id = n.person_id
+    JOIN person p ON p.id = COALESCE(own.merged_into, own.id)
+    LEFT JOIN referral_out r ON r.need_id = n.id AND r.status = 'offered'
+    WHERE n.state = 'waitlisted' AND n.for_whom = 'person'
+      AND ((n.wait IN ('short', 'behind') AND n.blocked_resource IN ('bed', 'slot')
+            AND NOT EXISTS (SELECT FROM referral_out past WHERE past.need_id = n.id
+                AND past.changed_at > now() - interval '1 day'))
+           OR r.id IS NOT NULL)
+      AND p.consents ? 'referral' AND p.erased_at IS NULL
+"""
+_IN_LINE: Final = "r.id IS NULL, n.priority DESC, n.asked_on, n.queue_no, n.id"
 
 
 async def put_places(conn: asyncpg.Connection, told: Sequence[Received[CapacityChangedV1]]) -> None:
@@ -103,21 +117,12 @@ async def seekers(conn: asyncpg.Connection, today: date) -> list[Seeker]:
     that was refused or withdrawn within a day, nor anybody erased.
     """
     rows = await conn.fetch(
-        """
+        f"""
         SELECT n.id, r.to_region, EXISTS (
             SELECT FROM chosen_need c WHERE c.need_id = n.id) AS chosen
-        FROM need n
-        JOIN person own ON own.id = n.person_id
-        JOIN person p ON p.id = COALESCE(own.merged_into, own.id)
-        LEFT JOIN referral_out r ON r.need_id = n.id AND r.status = 'offered'
-        WHERE n.state = 'waitlisted' AND n.for_whom = 'person'
-          AND ((n.wait IN ('short', 'behind') AND n.blocked_resource IN ('bed', 'slot')
-                AND NOT EXISTS (SELECT FROM referral_out past WHERE past.need_id = n.id
-                    AND past.changed_at > now() - interval '1 day'))
-               OR r.id IS NOT NULL)
-          AND p.consents ? 'referral' AND p.erased_at IS NULL
-        ORDER BY r.id IS NULL, n.priority DESC, n.asked_on, n.queue_no, n.id LIMIT $1
-        """,
+        {_SEEKERS}
+        ORDER BY {_IN_LINE} LIMIT $1
+        """,  # noqa: S608 - constants
         SEEKERS_MAX,
     )
     found = await needs.by_ids(conn, [row["id"] for row in rows])
@@ -125,6 +130,20 @@ async def seekers(conn: asyncpg.Connection, today: date) -> list[Seeker]:
         seeker_of(found[row["id"]], today, row["to_region"], chosen=row["chosen"]) for row in rows
     ]
     return [each for each in made if each is not None]
+
+
+async def seekers_left_out(conn: asyncpg.Connection, *, sensitive_too: bool) -> int:
+    """How many such needs come after those that `seekers` gives."""
+    count: int = await conn.fetchval(
+        f"""
+        SELECT count(*) FROM (
+            SELECT n.sensitive {_SEEKERS} ORDER BY {_IN_LINE} OFFSET $1) rest
+        WHERE $2 OR NOT sensitive
+        """,  # noqa: S608 - constants
+        SEEKERS_MAX,
+        sensitive_too,
+    )
+    return count
 
 
 async def waiting(conn: asyncpg.Connection) -> dict[tuple[str, str, bool], int]:

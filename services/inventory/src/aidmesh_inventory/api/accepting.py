@@ -9,7 +9,7 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field
 
 from aidmesh_chassis.db import Database
-from aidmesh_chassis.http import Body
+from aidmesh_chassis.http import Body, PageQuery
 from aidmesh_chassis.idempotency import Once
 from aidmesh_contracts.values import Code, Region
 from aidmesh_inventory.api.callers import ANYONE, Quantity, Storekeeper
@@ -64,9 +64,10 @@ class RuleOut(BaseModel):
 
 
 class RulesOut(BaseModel):
-    """All rules in force."""
+    """Rules in force, by item; those for all items come last."""
 
     rows: Sequence[RuleOut]
+    next: str | None
 
 
 class RuleDone(BaseModel):
@@ -80,11 +81,14 @@ def router(database: Database) -> APIRouter:
     routes = APIRouter(prefix="/v1/accept-rules", tags=["shipments"])
 
     @routes.get("", dependencies=[ANYONE])
-    async def list_rules() -> RulesOut:
+    async def list_rules(page: PageQuery) -> RulesOut:
         """The rules in force."""
         async with database.read() as conn:
             rows = await store.shown(conn)
-        return RulesOut(rows=[RuleOut(**row) for row in rows])
+        kept, after = page.of(
+            rows, lambda row: (str(row["item"] is None), row["item"] or "", str(row["rule_id"]))
+        )
+        return RulesOut(rows=[RuleOut(**row) for row in kept], next=after)
 
     @routes.post("", status_code=201, response_model=RuleDone)
     async def set_rule(body: RuleIn, caller: Storekeeper, once: Once) -> Response:

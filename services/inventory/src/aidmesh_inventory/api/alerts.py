@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from aidmesh_chassis.auth import Caller, Role, require
 from aidmesh_chassis.db import Database
+from aidmesh_chassis.http import PageQuery
 from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.problems import NOT_FOUND, Problem
 from aidmesh_contracts.values import Area
@@ -43,9 +44,10 @@ class AlertOut(BaseModel):
 
 
 class AlertList(BaseModel):
-    """The alerts that last."""
+    """Alerts that last, the oldest first."""
 
     rows: list[AlertOut]
+    next: str | None
 
 
 def _out(row: alerts.AlertRow) -> AlertOut:
@@ -73,10 +75,12 @@ def router(database: Database) -> APIRouter:
             )
 
     @routes.get("/alerts", dependencies=[ANYONE])
-    async def list_alerts() -> AlertList:
+    async def list_alerts(page: PageQuery) -> AlertList:
         """The alerts that last; an area has one at a time."""
         async with database.read() as conn:
-            return AlertList(rows=[_out(row) for row in await alerts.lasting(conn)])
+            rows = await alerts.lasting(conn)
+        kept, after = page.of(rows, lambda row: (row.began_at.isoformat(), str(row.alert_id)))
+        return AlertList(rows=[_out(row) for row in kept], next=after)
 
     @routes.get("/alerts/{alert_id}", dependencies=[ANYONE])
     async def get_alert(alert_id: UUID) -> AlertOut:

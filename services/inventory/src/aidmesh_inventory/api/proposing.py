@@ -9,12 +9,13 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field
 
 from aidmesh_chassis.db import Database
-from aidmesh_chassis.http import Body
+from aidmesh_chassis.http import Body, PageQuery
 from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.peers import LinkOf, LinkState
 from aidmesh_contracts.values import Code, Region
 from aidmesh_inventory.api.callers import ANYONE, Quantity, Storekeeper
 from aidmesh_inventory.api.problems import problem
+from aidmesh_inventory.domain.proposing import Proposal
 from aidmesh_inventory.handlers import proposing as handlers
 from aidmesh_inventory.store import ask_rules, sites
 
@@ -44,9 +45,10 @@ class ProposalOut(BaseModel):
 
 
 class ProposalsOut(BaseModel):
-    """All of them, of regions that are heard; each piece that waits is in one at the most."""
+    """Those of regions that are heard, by item; each piece that waits is in one at the most."""
 
     rows: Sequence[ProposalOut]
+    next: str | None
 
 
 class TakeIn(Body):
@@ -112,9 +114,10 @@ class RuleOut(BaseModel):
 
 
 class RulesOut(BaseModel):
-    """All rules in force."""
+    """Rules in force, by item."""
 
     rows: Sequence[RuleOut]
+    next: str | None
 
 
 class RuleDone(BaseModel):
@@ -123,15 +126,30 @@ class RuleDone(BaseModel):
     rule_id: UUID
 
 
+def _key(each: Proposal) -> tuple[str, ...]:
+    """Names what is proposed to be asked of whom, for whom."""
+    waiting = each.waiting
+    place = str(waiting.site_id or ""), waiting.area or ""
+    return (
+        waiting.item,
+        each.from_region,
+        *place,
+        str(waiting.sensitive),
+        str(waiting.chosen),
+    )
+
+
 def router(database: Database, region: str, link: LinkOf) -> APIRouter:
     """Return the routes."""
     routes = APIRouter(prefix="/v1", tags=["shipments"])
 
     @routes.get("/proposals")
-    async def list_proposals(caller: Storekeeper) -> ProposalsOut:
+    async def list_proposals(caller: Storekeeper, page: PageQuery) -> ProposalsOut:
         """What could be asked of whom now; of sensitive needs for those who may see them."""
         async with database.read() as conn:
             found, _ = await handlers.proposals(conn, region, link)
+        seen = [each for each in found if caller.sees_sensitive or not each.waiting.sensitive]
+        kept, after = page.of(seen, _key)
         return ProposalsOut(
             rows=[
                 ProposalOut(
@@ -148,9 +166,9 @@ def router(database: Database, region: str, link: LinkOf) -> APIRouter:
                     as_of=each.as_of,
                     link=link(each.from_region),
                 )
-                for each in found
-                if caller.sees_sensitive or not each.waiting.sensitive
-            ]
+                for each in kept
+            ],
+            next=after,
         )
 
     @routes.post("/proposals:take", status_code=201, response_model=TakenOut)
@@ -195,11 +213,12 @@ def router(database: Database, region: str, link: LinkOf) -> APIRouter:
             return await once.answer(tx, 200, body.model_dump(mode="json"))
 
     @routes.get("/ask-rules", dependencies=[ANYONE])
-    async def list_rules() -> RulesOut:
+    async def list_rules(page: PageQuery) -> RulesOut:
         """The rules in force."""
         async with database.read() as conn:
             rows = await ask_rules.shown(conn)
-        return RulesOut(rows=[RuleOut(**row) for row in rows])
+        kept, after = page.of(rows, lambda row: (row["item"], str(row["rule_id"])))
+        return RulesOut(rows=[RuleOut(**row) for row in kept], next=after)
 
     @routes.post("/ask-rules", status_code=201, response_model=RuleDone)
     async def set_rule(body: RuleIn, caller: Storekeeper, once: Once) -> Response:

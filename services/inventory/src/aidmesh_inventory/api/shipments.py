@@ -6,7 +6,7 @@ from typing import Annotated, Final, Literal
 from uuid import UUID, uuid4
 
 from fastapi import APIRouter, Response
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, TypeAdapter
 
 from aidmesh_chassis.db import Database
 from aidmesh_chassis.http import Body, PageQuery
@@ -139,9 +139,13 @@ class TransitRow(BaseModel):
 
 
 class TransitOut(BaseModel):
-    """What is on its way from and to this region."""
+    """What is on its way from and to this region, by item."""
 
     rows: list[TransitRow]
+    next: str | None
+
+
+_TRANSIT: TypeAdapter[tuple[str, str, str]] = TypeAdapter(tuple[str, str, str])
 
 
 def router(database: Database, region: str, link: LinkOf) -> APIRouter:
@@ -183,15 +187,21 @@ def router(database: Database, region: str, link: LinkOf) -> APIRouter:
         return as_heard(found)
 
     @routes.get("/stock/in-transit", dependencies=[ANYONE])
-    async def in_transit(item: str | None = None) -> TransitOut:
+    async def in_transit(page: PageQuery, item: str | None = None) -> TransitOut:
         """Goods that are in nobody's stock: dispatched, and not counted yet."""
         async with database.read() as conn:
-            rows = await shipments.in_transit(conn, item)
+            rows = await shipments.in_transit(
+                conn, item, after=page.after(_TRANSIT), limit=page.limit + 1
+            )
+        kept, after = page.cut(
+            rows, lambda row: (row["item"], row["from_region"], row["to_region"])
+        )
         return TransitOut(
             rows=[
                 TransitRow(**row, link=link_to(row["from_region"], row["to_region"]))
-                for row in rows
-            ]
+                for row in kept
+            ],
+            next=after,
         )
 
     @routes.post("/shipments", status_code=201, response_model=ShipmentOut)

@@ -277,7 +277,13 @@ async def page(
     return [row["id"] for row in rows]
 
 
-async def in_transit(conn: asyncpg.Connection, item: str | None) -> list[asyncpg.Record]:
+async def in_transit(
+    conn: asyncpg.Connection,
+    item: str | None,
+    *,
+    after: tuple[str, str, str] | None,
+    limit: int,
+) -> list[asyncpg.Record]:
     """Pieces that were dispatched and not counted yet, by item and regions."""
     return await conn.fetch(
         """
@@ -286,7 +292,10 @@ async def in_transit(conn: asyncpg.Connection, item: str | None) -> list[asyncpg
         FROM shipment s JOIN shipment_line l ON l.shipment_id = s.id
         WHERE s.state IN ('dispatched', 'receiving') AND l.good IS NULL
           AND ($1::text IS NULL OR l.item = $1)
-        GROUP BY 1, 2, 3 ORDER BY 3, 1, 2
+          AND ($2::text IS NULL OR (l.item, s.from_region, s.to_region) > ($2, $3, $4))
+        GROUP BY 1, 2, 3 ORDER BY 3, 1, 2 LIMIT $5
         """,
         item,
+        *(after or (None, None, None)),
+        limit,
     )

@@ -81,12 +81,13 @@ def router(desk: Desk) -> APIRouter:
     routes = APIRouter(prefix="/v1", tags=["allotments"])
 
     @routes.get("/regions")
-    async def list_regions(caller: Reader) -> dict[str, object]:
+    async def list_regions(caller: Reader, page: PageQuery) -> dict[str, object]:
         """Whom money may be allotted to: the own region, and those that it is linked with."""
         known = desk.office.regions()
         if known is None:
             raise problem("regions-not-known-yet")
-        return {"region": desk.office.region, "regions": sorted(known)}
+        kept, following = page.of(known, lambda name: (name,))
+        return {"region": desk.office.region, "regions": kept, "next": following}
 
     @routes.get("/allotments")
     async def list_allotments(

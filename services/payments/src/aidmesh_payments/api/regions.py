@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Response
 
 from aidmesh_chassis import standings
-from aidmesh_chassis.http import Body
+from aidmesh_chassis.http import Body, rows_max
 from aidmesh_chassis.idempotency import Once
 from aidmesh_contracts.values import Code, Region
 from aidmesh_payments.api.desk import Desk, Lead, Reader
@@ -21,15 +21,16 @@ def router(desk: Desk) -> APIRouter:
     """The routes."""
     routes = APIRouter(prefix="/v1", tags=["regions"])
 
-    @routes.get("/standings")
+    @routes.get("/standings", openapi_extra=rows_max(4 * store.SHOWN_MAX))
     async def listed(caller: Reader) -> dict[str, object]:
         """Regions that are or were gone, open declarations, and what was taken back or is owed.
 
-        `owed` is what this region owes since others held it for lost.
+        `owed` is what this region owes since others held it for lost. Of each list no more than
+        500 are shown; `left_out` names those that have more.
         """
         async with desk.db.read() as conn:
             known = await standings.known(conn)
-            return {
+            found: dict[str, list[dict[str, object]]] = {
                 "standings": [
                     {
                         "region": region,
@@ -43,6 +44,10 @@ def router(desk: Desk) -> APIRouter:
                 "reissued": [dict(row) for row in await store.reissues(conn)],
                 "owed": [dict(row) for row in await store.owed(conn)],
             }
+        return {
+            **{name: rows[: store.SHOWN_MAX] for name, rows in found.items()},
+            "left_out": [name for name, rows in found.items() if len(rows) > store.SHOWN_MAX],
+        }
 
     @routes.post("/regions/{region}:declare-lost", status_code=202)
     async def declare(region: Region, body: LostBody, caller: Lead, once: Once) -> Response:

@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 from fastapi import APIRouter, Response
 from pydantic import Field
 
-from aidmesh_chassis.http import Body
+from aidmesh_chassis.http import Body, PageQuery
 from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.problems import NOT_FOUND, Problem
 from aidmesh_contracts.values import Code, Currency, Region
@@ -42,10 +42,14 @@ def router(desk: Desk) -> APIRouter:
     routes = APIRouter(prefix="/v1/wait-rules", tags=["rebalancing"])
 
     @routes.get("")
-    async def list_rules(caller: Reader) -> dict[str, object]:
+    async def list_rules(caller: Reader, page: PageQuery) -> dict[str, object]:
         """The rules in force; `given_minor` is what each moved or proposed within seven days."""
         async with desk.db.read() as conn:
-            return {"rules": [dict(row) for row in await store.shown(conn)]}
+            rows = await store.shown(conn)
+        kept, following = page.of(
+            rows, lambda row: (row["set_at"].isoformat(), str(row["rule_id"]))
+        )
+        return {"rules": [dict(row) for row in kept], "next": following}
 
     @routes.post("", status_code=201)
     async def set_rule(body: RuleBody, caller: Lead, once: Once) -> Response:

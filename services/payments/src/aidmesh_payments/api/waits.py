@@ -4,7 +4,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Response
 
-from aidmesh_chassis.http import Body
+from aidmesh_chassis.http import Body, PageQuery
 from aidmesh_chassis.idempotency import Once
 from aidmesh_contracts.ids import AllotmentId
 from aidmesh_contracts.values import Code, Currency, Region
@@ -46,7 +46,7 @@ def router(desk: Desk) -> APIRouter:
     routes = APIRouter(prefix="/v1", tags=["rebalancing"])
 
     @routes.get("/waits")
-    async def list_waits(caller: Reader) -> dict[str, object]:
+    async def list_waits(caller: Reader, page: PageQuery) -> dict[str, object]:
         """What is waited for in regions that are heard, and what of the own grants could serve it.
 
         `coming_minor` was sent for it or is proposed. An offer without `is_plain` is of money that
@@ -55,7 +55,9 @@ def router(desk: Desk) -> APIRouter:
         """
         async with desk.db.read() as conn:
             found = await handlers.standing(desk.office, conn, desk.link)
-            ids = list({offer.source.grant_id for offer in found.offers})
+            kept, following = page.of(found.waits, lambda wait: wait.key)
+            offers = [offer for offer in found.offers if offer.wait in kept]
+            ids = list({offer.source.grant_id for offer in offers})
             codes = {row["id"]: row["code"] for row in await grant_queries.grants_of(conn, ids)}
         return {
             "waits": [
@@ -79,12 +81,13 @@ def router(desk: Desk) -> APIRouter:
                             "free_minor": offer.free_minor,
                             "is_plain": offer.source.is_plain,
                         }
-                        for offer in found.offers
+                        for offer in offers
                         if offer.wait is wait
                     ],
                 }
-                for wait in found.waits
-            ]
+                for wait in kept
+            ],
+            "next": following,
         }
 
     @routes.post("/waits:serve", status_code=201)

@@ -2,13 +2,16 @@
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Final, NamedTuple
 from uuid import UUID
 
 import asyncpg
 
 from aidmesh_contracts.ids import AllotmentId, GrantId, TransferId
 from aidmesh_payments.domain.fencing import Known, Return
+
+SHOWN_MAX: Final = 500
+"""How much of each list is shown; one more is read, so that what is left out is known."""
 
 
 class Declaration(NamedTuple):
@@ -62,8 +65,9 @@ async def asked(conn: asyncpg.Connection) -> list[asyncpg.Record]:
     rows: list[asyncpg.Record] = await conn.fetch(
         """
         SELECT region, reason, asked_by, asked_at FROM lost_declaration
-        WHERE state = 'asked' ORDER BY asked_at, region
-        """
+        WHERE state = 'asked' ORDER BY asked_at, region LIMIT $1
+        """,
+        SHOWN_MAX + 1,
     )
     return rows
 
@@ -284,13 +288,14 @@ async def take_untold(conn: asyncpg.Connection, epoch: int, limit: int) -> Seque
 
 
 async def owed(conn: asyncpg.Connection) -> list[asyncpg.Record]:
-    """What this region owes since it was held for lost, by allotment."""
+    """What this region owes since it was held for lost, by allotment; the most first."""
     rows: list[asyncpg.Record] = await conn.fetch(
         """
         SELECT t.allotment_id, a.grantor, a.currency, sum(t.owed_minor)::bigint AS owed_minor
         FROM taken_back t JOIN allotment a ON a.id = t.allotment_id
-        WHERE t.owed_minor > 0 GROUP BY 1, 2, 3 ORDER BY 1
-        """
+        WHERE t.owed_minor > 0 GROUP BY 1, 2, 3 ORDER BY 4 DESC, 1 LIMIT $1
+        """,
+        SHOWN_MAX + 1,
     )
     return rows
 
@@ -302,8 +307,9 @@ async def reissues(conn: asyncpg.Connection) -> list[asyncpg.Record]:
         SELECT r.allotment_id, r.epoch, r.holder, r.amount_minor, m.currency, r.figures_as_of,
                r.booked_at
         FROM reissue r JOIN grant_allotment m ON m.id = r.allotment_id
-        ORDER BY r.booked_at DESC, r.allotment_id LIMIT 500
-        """
+        ORDER BY r.booked_at DESC, r.allotment_id LIMIT $1
+        """,
+        SHOWN_MAX + 1,
     )
     return rows
 

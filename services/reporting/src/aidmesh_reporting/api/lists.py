@@ -1,19 +1,35 @@
 """Months, names of grants, and needs that no service was for."""
 
-from typing import Annotated
+from typing import Annotated, Final
+from uuid import UUID
 
 from fastapi import APIRouter, Depends, Path, Response
+from pydantic import TypeAdapter
 
 from aidmesh_chassis.auth import Caller, Role, require
 from aidmesh_chassis.db import Database
+from aidmesh_chassis.http import PageQuery
 from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.problems import Problem
-from aidmesh_reporting.answers import ClosedOut, GrantOut, MonthOut, WaitingOut
+from aidmesh_reporting.answers import (
+    ClosedOut,
+    ClosedPage,
+    GrantOut,
+    GrantPage,
+    MonthOut,
+    MonthPage,
+    WaitingOut,
+    WaitingPage,
+)
 from aidmesh_reporting.api.results import MAY_SEE, Seer
 from aidmesh_reporting.domain.months import last_day
 from aidmesh_reporting.problems import NOT_OVER
 from aidmesh_reporting.store import results
 from aidmesh_reporting.store.months import mark_dirty
+
+_MONTH: Final[TypeAdapter[str]] = TypeAdapter(str)
+_GRANT: Final[TypeAdapter[tuple[str, UUID]]] = TypeAdapter(tuple[str, UUID])
+_WAITING: Final[TypeAdapter[results.WaitingKey]] = TypeAdapter(results.WaitingKey)
 
 
 def router(database: Database) -> APIRouter:
@@ -21,10 +37,12 @@ def router(database: Database) -> APIRouter:
     routes = APIRouter(prefix="/v1")
 
     @routes.get("/months", dependencies=[MAY_SEE])
-    async def months() -> list[MonthOut]:
+    async def months(page: PageQuery) -> MonthPage:
         """Months with services: settled or not, and which version was published."""
         async with database.read() as conn:
-            return [MonthOut(**dict(row)) for row in await results.list_months(conn)]
+            rows = await results.list_months(conn, page.after(_MONTH), page.limit + 1)
+        kept, following = page.cut(rows, lambda row: row["month"])
+        return MonthPage(months=[MonthOut(**dict(row)) for row in kept], next=following)
 
     @routes.post("/months/{month}:settle")
     async def settle(
@@ -43,23 +61,37 @@ def router(database: Database) -> APIRouter:
             return await once.answer(tx, 200, {"month": month, "state": "settled"})
 
     @routes.get("/grants", dependencies=[MAY_SEE])
-    async def grants() -> list[GrantOut]:
+    async def grants(page: PageQuery) -> GrantPage:
         """Names of grants, this region's and those of others."""
         async with database.read() as conn:
-            return [GrantOut(**dict(row)) for row in await results.grants(conn)]
+            rows = await results.list_grants(conn, page.after(_GRANT), page.limit + 1)
+        kept, following = page.cut(rows, lambda row: (row["code"], row["grant_id"]))
+        return GrantPage(grants=[GrantOut(**dict(row)) for row in kept], next=following)
 
     @routes.get("/waiting")
-    async def waiting(caller: Annotated[Caller, Depends(require())]) -> list[WaitingOut]:
+    async def waiting(
+        caller: Annotated[Caller, Depends(require())], page: PageQuery
+    ) -> WaitingPage:
         """Where need outgrows supply: needs that wait now; not those asked for or ready."""
         async with database.read() as conn:
-            rows = await results.waiting(conn, sensitive_too=caller.sees_sensitive)
-        return [WaitingOut(**dict(row)) for row in rows]
+            rows = await results.waiting(
+                conn,
+                sensitive_too=caller.sees_sensitive,
+                after=page.after(_WAITING),
+                limit=page.limit + 1,
+            )
+        kept, following = page.cut(
+            rows,
+            lambda row: (row["needs"], row["kind"], row["area"], row["resource"], row["code"]),
+        )
+        return WaitingPage(waiting=[WaitingOut(**dict(row)) for row in kept], next=following)
 
     @routes.get("/closed")
-    async def closed(caller: Seer) -> list[ClosedOut]:
+    async def closed(caller: Seer, page: PageQuery) -> ClosedPage:
         """Needs that ended without a service, by state and, to some, by reason."""
         async with database.read() as conn:
             rows = await results.closed(conn, reasons=caller.sees_sensitive)
-        return [ClosedOut(**dict(row)) for row in rows]
+        kept, following = page.of(rows, lambda row: (row["state"], row["reason"] or ""))
+        return ClosedPage(closed=[ClosedOut(**dict(row)) for row in kept], next=following)
 
     return routes

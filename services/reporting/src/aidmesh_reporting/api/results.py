@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 
 from aidmesh_chassis.auth import Caller, Role, require
 from aidmesh_chassis.db import Database
-from aidmesh_chassis.http import PageQuery
+from aidmesh_chassis.http import PageQuery, rows_max
 from aidmesh_chassis.peers import LinkOf, Peers
 from aidmesh_chassis.problems import INVALID, Problem
 from aidmesh_reporting import hxl
@@ -47,11 +47,13 @@ from aidmesh_reporting.domain.results import (
     all_settled,
 )
 from aidmesh_reporting.domain.whole import of_everything, of_what_is_not_sensitive
-from aidmesh_reporting.problems import PERIOD
+from aidmesh_reporting.problems import PERIOD, TOO_MANY_LINES
 from aidmesh_reporting.publishing import told_months
 from aidmesh_reporting.store import links, results
 
 DAYS_MAX = 3700
+LINES_MAX = 10_000
+"""Of the own results, and of the whole; what is more is split too finely to be read by people."""
 _KEY: TypeAdapter[tuple[date, UUID, int]] = TypeAdapter(tuple[date, UUID, int])
 MAY_SEE = Depends(require(Role.LEAD, Role.FINANCE, Role.APPROVER, Role.ONCALL))
 Seer = Annotated[Caller, MAY_SEE]
@@ -137,7 +139,7 @@ def router(
         # Every number of an answer is of the same moment.
         async with database.read(at_one_moment=True) as conn:
             as_of, last_event_at = await results.freshness(conn)
-            own = await results.lines(conn, *days, period.by, sensitive=plain)
+            own = await _lines(conn, period, sensitive=plain)
             totals = await results.lines(conn, *days, (), sensitive=plain)
             published = await results.world_months(conn, whole)
             settled = await results.settled(conn, months)
@@ -167,6 +169,8 @@ def router(
             )
         else:
             together = of_what_is_not_sensitive(own, own_total, published, counted, period.by)
+        if len(together.lines) > LINES_MAX:
+            raise Problem(TOO_MANY_LINES)
         return Reading(
             as_of=as_of,
             last_event_at=last_event_at,
@@ -186,7 +190,7 @@ def router(
             left_out=[month for month in months if month not in whole],
         )
 
-    @routes.get("/results")
+    @routes.get("/results", openapi_extra=rows_max(LINES_MAX))
     async def get_results(period: PeriodQuery, caller: Seer) -> ResultsOut:
         """People, contacts and services of a period, this region's own and the whole.
 
@@ -216,20 +220,20 @@ def router(
             ),
         )
 
-    @routes.get("/results.csv")
+    @routes.get("/results.csv", openapi_extra=rows_max(LINES_MAX))
     async def get_csv(
         period: PeriodQuery, caller: Seer, part: Literal["own", "whole"] = "own"
     ) -> Response:
         """The same as CSV with HXL hashtags."""
         sees = caller.sees_sensitive
         found = await read(period, sensitive_too=sees)
-        async with database.read() as conn:
-            codes = {row["grant_id"]: row["code"] for row in await results.grants(conn)}
         lines, apart, provisional = (
             (found.own, found.apart, found.provisional)
             if part == "own"
             else (found.whole, found.whole_apart, found.whole_provisional)
         )
+        async with database.read() as conn:
+            codes = await results.codes_of(conn, {cell.grant for cell in lines if cell.grant})
         text = hxl.to_csv(
             region if part == "own" else "+".join(each.region for each in found.regions),
             period.by,
@@ -244,7 +248,11 @@ def router(
             headers={"Content-Disposition": 'attachment; filename="results.csv"'},
         )
 
-    @routes.get("/results/public", dependencies=[Depends(require())])
+    @routes.get(
+        "/results/public",
+        dependencies=[Depends(require())],
+        openapi_extra=rows_max(LINES_MAX),
+    )
     async def get_public(period: PeriodQuery) -> PublicOut:
         """The whole, without numbers so small that they could tell of a single person.
 
@@ -265,6 +273,8 @@ def router(
             heard = await results.heard(conn)
             mine = await told_months(conn, over)
         shown = show([*mine, *_told(published, over)], by, small_cell_k)
+        if len(shown.lines) > LINES_MAX:
+            raise Problem(TOO_MANY_LINES)
         return PublicOut(
             regions=[SourceOut(region=region, as_of=as_of), *_heard(heard, peers.link)],
             from_on=period.from_on,
@@ -304,6 +314,23 @@ def router(
         return TracePage(services=[TracedOut(**row._asdict()) for row in kept], next=cursor)
 
     return routes
+
+
+async def _lines(
+    conn: asyncpg.Connection, period: Period, *, sensitive: bool | None
+) -> dict[Cell, Line]:
+    """This region's own lines. Raises `Problem` if they are too many."""
+    try:
+        return await results.lines(
+            conn,
+            period.from_on,
+            period.to_on,
+            period.by,
+            sensitive=sensitive,
+            lines_max=LINES_MAX,
+        )
+    except results.TooManyLines:
+        raise Problem(TOO_MANY_LINES) from None
 
 
 async def _completed(

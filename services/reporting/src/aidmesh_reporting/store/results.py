@@ -66,7 +66,7 @@ _SERVICES = f"""{_FACTS}
     SELECT {_SPLIT}, CASE WHEN $7 THEN g.grant_id END AS grant_id,
            CASE WHEN $8 THEN g.unit END AS unit, g.unit AS of_unit, count(*) AS services,
            sum(g.quantity)::bigint AS quantity, coalesce(sum(g.headcount), 0) AS contacts
-    FROM given g GROUP BY 1, 2, 3, 4, 5, 6
+    FROM given g GROUP BY 1, 2, 3, 4, 5, 6 LIMIT $9
 """  # noqa: S608
 
 _PEOPLE = f"""{_FACTS}
@@ -98,6 +98,10 @@ _TRACE = f"""{_FACTS}
 """  # noqa: S608
 
 
+class TooManyLines(Exception):
+    """A period is split into more lines than were wanted."""
+
+
 async def lines(
     conn: asyncpg.Connection,
     from_on: date,
@@ -105,12 +109,18 @@ async def lines(
     by: Collection[Dimension],
     *,
     sensitive: bool | None = None,
+    lines_max: int | None = None,
 ) -> dict[Cell, Line]:
     """Return the region's own results of a period, both days included.
 
     Args:
         by: what to split by; nothing for one line over all.
         sensitive: whether to count what is sensitive only, or only what is not; None for both.
+        lines_max: how many lines are wanted at the most, one that has several units counted by
+            unit; None for any number.
+
+    Raises:
+        TooManyLines: there are more.
     """
     split = [
         sensitive,
@@ -122,7 +132,11 @@ async def lines(
         cell = Cell(row["kind"], row["area"], row["month"], row["grant_id"], row["unit"])
         return found.setdefault(cell, Line())
 
-    for row in await conn.fetch(_SERVICES, from_on, to_on, *split):
+    read_max = None if lines_max is None else lines_max + 1
+    rows = await conn.fetch(_SERVICES, from_on, to_on, *split, read_max)
+    if lines_max is not None and len(rows) > lines_max:
+        raise TooManyLines
+    for row in rows:
         line = line_of(row)
         line.services += row["services"]
         line.contacts += row["contacts"]
@@ -322,26 +336,53 @@ async def settle(conn: asyncpg.Connection, month: str, by: UUID) -> None:
     )
 
 
-async def list_months(conn: asyncpg.Connection) -> list[asyncpg.Record]:
-    """Return every month with services: whether it is settled, and what was published of it."""
+async def list_months(
+    conn: asyncpg.Connection, after: str | None, limit: int
+) -> list[asyncpg.Record]:
+    """Return months with services: whether each is settled, and what was published of it."""
     return await conn.fetch(
         """
         SELECT m.month, s.settled_at, p.version, p.as_of AS published_at
         FROM (SELECT DISTINCT month FROM service) m
         LEFT JOIN settled_month s USING (month) LEFT JOIN published_month p USING (month)
-        ORDER BY m.month
-        """
+        WHERE $1::text IS NULL OR m.month > $1
+        ORDER BY m.month LIMIT $2
+        """,
+        after,
+        limit,
     )
 
 
-async def grants(conn: asyncpg.Connection) -> list[asyncpg.Record]:
-    """Return the names of grants, this region's and others'."""
+async def list_grants(
+    conn: asyncpg.Connection, after: tuple[str, UUID] | None, limit: int
+) -> list[asyncpg.Record]:
+    """Return the names of grants, this region's and others', by code."""
     return await conn.fetch(
-        "SELECT grant_id, region, code, donor, currency, status FROM grant_name ORDER BY code"
+        """
+        SELECT grant_id, region, code, donor, currency, status FROM grant_name
+        WHERE $1::text IS NULL OR (code, grant_id) > ($1, $2::uuid)
+        ORDER BY code, grant_id LIMIT $3
+        """,
+        *(after or (None, None)),
+        limit,
     )
 
 
-async def waiting(conn: asyncpg.Connection, *, sensitive_too: bool) -> list[asyncpg.Record]:
+async def codes_of(conn: asyncpg.Connection, grant_ids: Collection[UUID]) -> dict[UUID, str]:
+    """Return the codes of these grants."""
+    rows = await conn.fetch(
+        "SELECT grant_id, code FROM grant_name WHERE grant_id = ANY($1::uuid[])", list(grant_ids)
+    )
+    return {row["grant_id"]: row["code"] for row in rows}
+
+
+WaitingKey = tuple[int, str, str, str, str]
+"""How many needs wait, of which kind, where, and for what: what most wait for comes first."""
+
+
+async def waiting(
+    conn: asyncpg.Connection, *, sensitive_too: bool, after: WaitingKey | None, limit: int
+) -> list[asyncpg.Record]:
     """Return how many needs wait, for what and since when.
 
     What was told before needs had versions is believed until they were served or closed.
@@ -361,9 +402,13 @@ async def waiting(conn: asyncpg.Connection, *, sensitive_too: bool) -> list[asyn
                     SELECT 1 FROM reversal r
                     WHERE r.need_id = s.need_id AND r.service_no = s.service_no))))
         GROUP BY w.kind, w.area, w.resource, w.code
-        ORDER BY needs DESC, w.kind, w.area, w.resource, w.code
+        HAVING $2::bigint IS NULL
+            OR (-count(*), w.kind, w.area, w.resource, w.code) > (-$2::bigint, $3, $4, $5, $6)
+        ORDER BY needs DESC, w.kind, w.area, w.resource, w.code LIMIT $7
         """,
         sensitive_too,
+        *(after or (None, None, None, None, None)),
+        limit,
     )
 
 
