@@ -57,6 +57,7 @@ OF_A_FOLDER: dict[tuple[str, ...], Sequence[str]] = {
     ("staff", "enable"): ("olena",),
     ("staff", "roles"): ("olena", "lead"),
     ("staff", "password"): ("olena", "--generate"),
+    ("staff", "token"): ("olena",),
 }
 """What a command needs besides `--data`."""
 
@@ -184,6 +185,7 @@ def test_what_was_done_comes_as_json(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert done("staff", "disable", "olena", *at)["disabled"] is True
     assert done("staff", "enable", "olena", *at)["disabled"] is False
     assert "password" in done("staff", "password", "olena", "--generate", *at)
+    assert done("staff", "token", "olena", *at)["minutes"] == 60
     far = done("keys", "backup", "--out", str(tmp_path / "far"))
     assert (Path(str(far["seals"])).name, Path(str(far["opens"])).name) == (
         "backup.pub", "backup.key",

@@ -6,9 +6,11 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import jwt
 import pytest
 
 from aidmesh.__main__ import build
+from aidmesh_chassis.auth import Role, verifier_of
 from aidmesh_chassis.keys import MASTER, NOTIFICATION, PAYMENTS, TOKENS, KeyRing, create_region_keys
 from aidmesh_chassis.staff import StaffFile, WrongCredentials
 from aidmesh_console.app import STAFF_FILE
@@ -70,6 +72,25 @@ async def test_a_password_that_was_made_up_is_shown_once(typed: Type, keys: Path
     await staff_of(keys).verify_password("anna", shown[1])
     assert shown[1] not in (keys / "kyiv" / STAFF_FILE).read_text(encoding="utf-8")
     assert shown[1] not in typed("staff", "list")[1]
+
+
+async def test_a_program_acts_in_somebodys_name_for_a_while(typed: Type, keys: Path) -> None:
+    typed("staff", "add", "anna", "--roles", "lead", stdin=PASSWORD)
+    anna = await staff_of(keys).verify_password("anna", PASSWORD)
+    code, out, _ = typed("staff", "token", "Anna", "--minutes", "5")
+    assert code == 0
+    verifier = verifier_of(KeyRing(keys / "kyiv"), "kyiv")
+    caller = verifier.verify(out.strip())
+    assert (caller.staff_id, set(caller.roles)) == (anna.staff_id, {Role.LEAD})
+    told = jwt.decode(out.strip(), options={"verify_signature": False})
+    assert told["exp"] - told["iat"] == 300
+    for refused in (["anna", "--minutes", "721"], ["olena"]):
+        code, out, _ = typed("staff", "token", *refused)
+        assert (code != 0, out) == (True, "")
+    typed("staff", "disable", "anna")
+    code, out, said = typed("staff", "token", "anna")
+    assert (code != 0, out) == (True, "")
+    assert "nobody" in said
 
 
 @pytest.mark.parametrize(

@@ -103,7 +103,14 @@ def build() -> App:
 
     people = App(name="staff", help="Who may sign in to a region's desk.")
     people.command(staff.show, name="list")
-    for change in (staff.add, staff.disable, staff.enable, staff.roles, staff.password):
+    for change in (
+        staff.add,
+        staff.disable,
+        staff.enable,
+        staff.roles,
+        staff.password,
+        staff.token,
+    ):
         people.command(change)
     app.command(people)
     app.command(completion.completing(app), name="--install-completion")

@@ -25,8 +25,8 @@ def import_(
     """Import requests from a CSV, XLSX or NDJSON file; exit code 1 if a row is rejected.
 
     Good rows stay. Sent again after an interruption it goes on where it was; rows that came
-    before are skipped. The token of a caseworker is read from AIDMESH_TOKEN, or, for a folder
-    of aidmesh demo, from there.
+    before are skipped. The token of a caseworker (aidmesh staff token) is read from
+    AIDMESH_TOKEN, or, for a folder of aidmesh demo, from there.
 
     Args:
         file: the file.

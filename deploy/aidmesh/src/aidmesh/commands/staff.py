@@ -8,6 +8,7 @@ import secrets
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from aidmesh.commands.common import names, refuse, report, say, tell
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 # Read aloud and typed from paper, so nothing that looks like something else: 99 bits.
 ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
 GROUPS, GROUP_CHARS = 5, 4
+MINUTES = 60
 
 
 def add(
@@ -177,6 +179,45 @@ def password(
         f"{login} has another password; whoever was signed in signs in again",
         *_shown(chosen, made_up),
     )
+
+
+def token(
+    login: str,
+    /,
+    *,
+    at: KeysOf = NAMED,
+    minutes: int = MINUTES,
+    json: bool = False,
+) -> None:
+    """Make a token that lets a program ask a region's services in somebody's name.
+
+    It has the roles that they have now, until it runs out, even if they are disabled before:
+    handle it like their password.
+
+    Args:
+        login: in whose name; what is done by it stands as theirs in the books.
+        at: which region's keys.
+        minutes: for how long it is good, twelve hours at the most.
+        json: as JSON.
+    """
+    from aidmesh_chassis.auth import LIFETIME_S_MAX, issue_token  # noqa: PLC0415
+    from aidmesh_chassis.keys import TOKENS, KeyFileError, KeyRing, Locked  # noqa: PLC0415
+
+    if not 1 <= minutes <= LIFETIME_S_MAX // 60:
+        refuse(f"a token is good for 1 to {LIFETIME_S_MAX // 60} minutes")
+    region, folder = at.folder()
+    with _staff(at) as staff:
+        member = next((each for each in staff.all() if each.login == login.strip().lower()), None)
+    if member is None or member.disabled:
+        refuse("There is nobody of this login who may sign in.")
+    try:
+        signer = KeyRing(folder, [TOKENS]).token_signer()
+    except (Locked, KeyFileError):
+        refuse(f"{folder} has no tokens.key that can be used; it signs tokens")
+    made = issue_token(
+        signer, member.staff_id, member.roles, region, datetime.now(UTC), minutes * 60
+    )
+    report(json, {"login": member.login, "minutes": minutes, "token": made}, made)
 
 
 @contextmanager
