@@ -12,6 +12,7 @@ from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.problems import NOT_FOUND, Problem
 from aidmesh_contracts.ids import AllotmentId, GrantId, TransferId
 from aidmesh_contracts.values import Code, Currency, Region
+from aidmesh_payments.api.answers import Regions
 from aidmesh_payments.api.desk import Approver, Desk, Finance, Lead, Minor, Reader, Text
 from aidmesh_payments.domain.grants import Override
 from aidmesh_payments.domain.money import Rate, today_in_kyiv
@@ -80,7 +81,7 @@ def router(desk: Desk) -> APIRouter:
     """The routes."""
     routes = APIRouter(prefix="/v1", tags=["allotments"])
 
-    @routes.get("/regions")
+    @routes.get("/regions", response_model=Regions)
     async def list_regions(caller: Reader, page: PageQuery) -> dict[str, object]:
         """Whom money may be allotted to: the own region, and those that it is linked with."""
         known = desk.office.regions()

@@ -14,6 +14,7 @@ from aidmesh_chassis.problems import NOT_FOUND, Problem
 from aidmesh_contracts.ids import GrantId
 from aidmesh_contracts.restriction import UNRESTRICTED, EnteredRestriction
 from aidmesh_contracts.values import Code, Currency, Region
+from aidmesh_payments.api.answers import DonorPage
 from aidmesh_payments.api.desk import Desk, Finance, Lead, Minor, Reader, Text
 from aidmesh_payments.domain.grants import OVERHEAD, Line
 from aidmesh_payments.domain.money import Rate, is_future, today_in_kyiv
@@ -108,7 +109,7 @@ def router(desk: Desk) -> APIRouter:
                 raise problem("code-taken")
             return await once.answer(tx, 201, {"donor_id": donor_id})
 
-    @routes.get("/donors")
+    @routes.get("/donors", response_model=DonorPage)
     async def list_donors(caller: Reader, page: PageQuery) -> dict[str, object]:
         async with desk.db.read() as conn:
             rows = await queries.donors(conn, page.after(_DONOR), page.limit + 1)

@@ -18,6 +18,7 @@ from aidmesh_chassis.privacy import PersonalText
 from aidmesh_contracts.accounts import Mechanism
 from aidmesh_contracts.ids import NeedId, PayeeRef, PayoutId
 from aidmesh_payments.api import steps
+from aidmesh_payments.api.answers import PaymentListPage
 from aidmesh_payments.api.bulk import Bulk, RowBody
 from aidmesh_payments.api.desk import (
     ROWS_MAX,
@@ -183,7 +184,7 @@ def router(desk: Desk) -> APIRouter:
             take = _taking(desk, "export", caller)
             return await steps.export(tx, once, body, caller.staff_id, take, amounts, "payouts")
 
-    @routes.get("/payout-batches")
+    @routes.get("/payout-batches", response_model=PaymentListPage)
     async def batches(caller: Reader, page: PageQuery) -> dict[str, object]:
         """Payment lists, the newest first."""
         return await desk.page(page, "batches", "exported_at", queries.batches)

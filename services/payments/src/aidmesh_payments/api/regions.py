@@ -6,6 +6,7 @@ from aidmesh_chassis import standings
 from aidmesh_chassis.http import Body, rows_max
 from aidmesh_chassis.idempotency import Once
 from aidmesh_contracts.values import Code, Region
+from aidmesh_payments.api.answers import Standings
 from aidmesh_payments.api.desk import Desk, Lead, Reader
 from aidmesh_payments.handlers import lost
 from aidmesh_payments.store import lost as store
@@ -21,7 +22,11 @@ def router(desk: Desk) -> APIRouter:
     """The routes."""
     routes = APIRouter(prefix="/v1", tags=["regions"])
 
-    @routes.get("/standings", openapi_extra=rows_max(4 * store.SHOWN_MAX))
+    @routes.get(
+        "/standings",
+        response_model=Standings,
+        openapi_extra=rows_max(4 * store.SHOWN_MAX),
+    )
     async def listed(caller: Reader) -> dict[str, object]:
         """Regions that are or were gone, open declarations, and what was taken back or is owed.
 

@@ -13,6 +13,7 @@ from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.problems import NOT_FOUND, Problem
 from aidmesh_contracts.ids import AllotmentId, CommitmentId, GrantId, NeedId, PurchaseId
 from aidmesh_contracts.values import Area, Code
+from aidmesh_payments.api.answers import AccountPage, JournalPage, PurchasePage
 from aidmesh_payments.api.desk import (
     Approver,
     Desk,
@@ -146,7 +147,7 @@ def router(desk: Desk) -> APIRouter:
             )
             return await once.answer(tx, 200, {"discrepancy_id": discrepancy_id})
 
-    @routes.get("/accounts")
+    @routes.get("/accounts", response_model=AccountPage)
     async def accounts(
         caller: Reader, page: PageQuery, grant_id: UUID | None = None
     ) -> dict[str, object]:
@@ -161,7 +162,7 @@ def router(desk: Desk) -> APIRouter:
         kept, following = page.cut(rows, lambda row: (row["code"], row["id"]))
         return {"accounts": kept, "next": following}
 
-    @routes.get("/ledger")
+    @routes.get("/ledger", response_model=JournalPage)
     async def ledger(
         caller: Reader,
         page: PageQuery,
@@ -219,7 +220,7 @@ def purchase_router(desk: Desk) -> APIRouter:
     """The routes about purchases."""
     routes = APIRouter(prefix="/v1", tags=["purchases"])
 
-    @routes.get("/purchases")
+    @routes.get("/purchases", response_model=PurchasePage)
     async def list_purchases(
         caller: Reader,
         page: PageQuery,

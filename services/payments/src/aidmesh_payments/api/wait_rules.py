@@ -10,6 +10,7 @@ from aidmesh_chassis.http import Body, PageQuery
 from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.problems import NOT_FOUND, Problem
 from aidmesh_contracts.values import Code, Currency, Region
+from aidmesh_payments.api.answers import WaitRulePage
 from aidmesh_payments.api.desk import Desk, Lead, Minor, Reader
 from aidmesh_payments.domain.waits import Rule
 from aidmesh_payments.problems import problem
@@ -41,7 +42,7 @@ def router(desk: Desk) -> APIRouter:
     """The routes."""
     routes = APIRouter(prefix="/v1/wait-rules", tags=["rebalancing"])
 
-    @routes.get("")
+    @routes.get("", response_model=WaitRulePage)
     async def list_rules(caller: Reader, page: PageQuery) -> dict[str, object]:
         """The rules in force; `given_minor` is what each moved or proposed within seven days."""
         async with desk.db.read() as conn:

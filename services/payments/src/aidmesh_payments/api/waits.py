@@ -8,6 +8,7 @@ from aidmesh_chassis.http import Body, PageQuery
 from aidmesh_chassis.idempotency import Once
 from aidmesh_contracts.ids import AllotmentId
 from aidmesh_contracts.values import Code, Currency, Region
+from aidmesh_payments.api.answers import WaitPage
 from aidmesh_payments.api.desk import Desk, Finance, Minor, Reader
 from aidmesh_payments.domain.waits import Key
 from aidmesh_payments.handlers import waits as handlers
@@ -45,7 +46,7 @@ def router(desk: Desk) -> APIRouter:
     """The routes."""
     routes = APIRouter(prefix="/v1", tags=["rebalancing"])
 
-    @routes.get("/waits")
+    @routes.get("/waits", response_model=WaitPage)
     async def list_waits(caller: Reader, page: PageQuery) -> dict[str, object]:
         """What is waited for in regions that are heard, and what of the own grants could serve it.
 
