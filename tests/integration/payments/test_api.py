@@ -11,7 +11,8 @@ from support.bodies import lax_bodies, misread_routes
 
 TYPED = (
     "/v1/donors", "/v1/regions", "/v1/standings", "/v1/waits", "/v1/wait-rules", "/v1/accounts",
-    "/v1/ledger", "/v1/purchases", "/v1/payout-batches",
+    "/v1/ledger", "/v1/purchases", "/v1/payout-batches", "/v1/payouts", "/v1/payouts/reviews",
+    "/v1/paying-orders", "/v1/paying-orders/reviews", "/v1/unproven", "/v1/discrepancies",
 )  # fmt: skip
 """What `/docs` shows the fields of."""
 

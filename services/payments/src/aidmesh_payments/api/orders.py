@@ -13,6 +13,7 @@ from aidmesh_chassis.http import Body, BulkRoute, PageQuery
 from aidmesh_chassis.idempotency import Once
 from aidmesh_contracts.ids import PayoutId
 from aidmesh_payments.api import steps
+from aidmesh_payments.api.answers import OrderPage, OrderReviewPage
 from aidmesh_payments.api.bulk import Bulk, RowBody
 from aidmesh_payments.api.desk import ROWS_MAX, Desk, Finance, Payer, Reader, Text
 from aidmesh_payments.api.steps import ExportBody, ReasonBody, Take
@@ -42,7 +43,7 @@ def router(desk: Desk) -> APIRouter:
     """The routes."""
     routes = APIRouter(prefix="/v1", tags=["paying orders"])
 
-    @routes.get("/paying-orders")
+    @routes.get("/paying-orders", response_model=OrderPage)
     async def queue(
         caller: Reader, page: PageQuery, state: OrderState = "received"
     ) -> dict[str, object]:
@@ -50,7 +51,7 @@ def router(desk: Desk) -> APIRouter:
         read = partial(queries.orders, state=state, sensitive_too=caller.sees_sensitive)
         return await desk.page(page, "orders", "recorded_at", read)
 
-    @routes.get("/paying-orders/reviews")
+    @routes.get("/paying-orders/reviews", response_model=OrderReviewPage)
     async def reviews(caller: Reader, page: PageQuery) -> dict[str, object]:
         """What one person paid alone and a second has to look at, most urgent first."""
         return await desk.page(page, "orders", "review_due_at", queries.reviews)

@@ -18,7 +18,7 @@ from aidmesh_chassis.privacy import PersonalText
 from aidmesh_contracts.accounts import Mechanism
 from aidmesh_contracts.ids import NeedId, PayeeRef, PayoutId
 from aidmesh_payments.api import steps
-from aidmesh_payments.api.answers import PaymentListPage
+from aidmesh_payments.api.answers import PaymentListPage, PayoutPage, PayoutReviewPage
 from aidmesh_payments.api.bulk import Bulk, RowBody
 from aidmesh_payments.api.desk import (
     ROWS_MAX,
@@ -101,14 +101,14 @@ def router(desk: Desk) -> APIRouter:
     """The routes."""
     routes = APIRouter(prefix="/v1", tags=["payouts"])
 
-    @routes.get("/payouts")
+    @routes.get("/payouts", response_model=PayoutPage)
     async def queue(
         caller: Reader, page: PageQuery, state: PayoutState = "draft"
     ) -> dict[str, object]:
         read = partial(queries.payouts, state=state)
         return await desk.page(page, "payouts", "recorded_at", read)
 
-    @routes.get("/payouts/reviews")
+    @routes.get("/payouts/reviews", response_model=PayoutReviewPage)
     async def reviews(caller: Reader, page: PageQuery) -> dict[str, object]:
         """What one person paid alone and a second has to look at, most urgent first."""
         return await desk.page(page, "payouts", "review_due_at", queries.reviews)

@@ -13,7 +13,7 @@ from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.problems import NOT_FOUND, Problem
 from aidmesh_contracts.ids import AllotmentId, CommitmentId, GrantId, NeedId, PurchaseId
 from aidmesh_contracts.values import Area, Code
-from aidmesh_payments.api.answers import AccountPage, JournalPage, PurchasePage
+from aidmesh_payments.api.answers import AccountPage, DiscrepancyPage, JournalPage, PurchasePage
 from aidmesh_payments.api.desk import (
     Approver,
     Desk,
@@ -122,7 +122,7 @@ def router(desk: Desk) -> APIRouter:
             )
             return await once.answer(tx, 200, {"commitment_id": commitment_id})
 
-    @routes.get("/discrepancies")
+    @routes.get("/discrepancies", response_model=DiscrepancyPage)
     async def discrepancies(caller: Reader, page: PageQuery) -> dict[str, object]:
         """Facts that do not fit the books, oldest first; some see not what they are for."""
         async with desk.db.read() as conn:

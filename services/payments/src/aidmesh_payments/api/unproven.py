@@ -12,6 +12,7 @@ from aidmesh_chassis.http import Body, PageQuery
 from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.problems import NOT_FOUND, Problem
 from aidmesh_contracts.ids import PayoutId
+from aidmesh_payments.api.answers import DoubtfulPage
 from aidmesh_payments.api.desk import ROWS_MAX, Desk, Payer, Reader, Text
 from aidmesh_payments.handlers import orders, payouts
 from aidmesh_payments.handlers.payouts import Step, done
@@ -38,7 +39,7 @@ def router(desk: Desk) -> APIRouter:
     """The routes."""
     routes = APIRouter(prefix="/v1", tags=["unproven"])
 
-    @routes.get("/unproven")
+    @routes.get("/unproven", response_model=DoubtfulPage)
     async def listed(caller: Reader, page: PageQuery) -> dict[str, object]:
         """Payouts, paying orders and purchases that may have been paid, the oldest first."""
         return await desk.page(page, "unproven", "since", unproven)
