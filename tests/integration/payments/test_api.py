@@ -13,6 +13,8 @@ TYPED = (
     "/v1/donors", "/v1/regions", "/v1/standings", "/v1/waits", "/v1/wait-rules", "/v1/accounts",
     "/v1/ledger", "/v1/purchases", "/v1/payout-batches", "/v1/payouts", "/v1/payouts/reviews",
     "/v1/paying-orders", "/v1/paying-orders/reviews", "/v1/unproven", "/v1/discrepancies",
+    "/v1/needs/{need_id}/commitment", "/v1/allotment-requests", "/v1/rates", "/v1/rebalancings",
+    "/v1/return-asks",
 )  # fmt: skip
 """What `/docs` shows the fields of."""
 

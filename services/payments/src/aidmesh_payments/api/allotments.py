@@ -12,7 +12,7 @@ from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.problems import NOT_FOUND, Problem
 from aidmesh_contracts.ids import AllotmentId, GrantId, TransferId
 from aidmesh_contracts.values import Code, Currency, Region
-from aidmesh_payments.api.answers import Regions
+from aidmesh_payments.api.answers import AllotmentRequestPage, Regions
 from aidmesh_payments.api.desk import Approver, Desk, Finance, Lead, Minor, Reader, Text
 from aidmesh_payments.domain.grants import Override
 from aidmesh_payments.domain.money import Rate, today_in_kyiv
@@ -188,7 +188,7 @@ def router(desk: Desk) -> APIRouter:
             await holding.give_back(desk.office, tx, AllotmentId(allotment_id), body.amount_minor)
             return await once.answer(tx, 200, {"allotment_id": allotment_id})
 
-    @routes.get("/allotment-requests")
+    @routes.get("/allotment-requests", response_model=AllotmentRequestPage)
     async def list_requests(caller: Reader, page: PageQuery) -> dict[str, object]:
         """What waits for a second person, oldest first."""
         async with desk.db.read() as conn:

@@ -11,37 +11,39 @@ from pydantic import BaseModel, ConfigDict
 from aidmesh_chassis.peers import LinkState
 
 
-class _Answer(BaseModel):
+class Answer(BaseModel):
+    """Base of all of them."""
+
     model_config = ConfigDict(extra="forbid")
 
 
-class _Page(_Answer):
+class Page(Answer):
     """`next` is the cursor of the page that follows."""
 
     next: str | None
 
 
-class Donor(_Answer):
+class Donor(Answer):
     """Who gives grants."""
 
     id: UUID
     name: str
 
 
-class DonorPage(_Page):
+class DonorPage(Page):
     """Donors, by name."""
 
     donors: list[Donor]
 
 
-class Regions(_Page):
+class Regions(Page):
     """Whom money may be allotted to: `region` is the own one."""
 
     region: str
     regions: list[str]
 
 
-class Standing(_Answer):
+class Standing(Answer):
     """How a region stands that is or was gone, since when, and from which epoch on it is heard."""
 
     region: str
@@ -50,7 +52,7 @@ class Standing(_Answer):
     since: datetime
 
 
-class Declaration(_Answer):
+class Declaration(Answer):
     """A region that a lead holds for lost, until another one decides."""
 
     region: str
@@ -59,7 +61,7 @@ class Declaration(_Answer):
     asked_at: datetime
 
 
-class Reissue(_Answer):
+class Reissue(Answer):
     """What was taken back of a lost region's allotment, by figures of `figures_as_of`."""
 
     allotment_id: UUID
@@ -71,7 +73,7 @@ class Reissue(_Answer):
     booked_at: datetime
 
 
-class Debt(_Answer):
+class Debt(Answer):
     """What this region owes of an allotment since it was held for lost."""
 
     allotment_id: UUID
@@ -80,7 +82,7 @@ class Debt(_Answer):
     owed_minor: int
 
 
-class Standings(_Answer):
+class Standings(Answer):
     """How regions stand; `left_out` names the lists that have more."""
 
     standings: list[Standing]
@@ -90,7 +92,7 @@ class Standings(_Answer):
     left_out: list[str]
 
 
-class Offer(_Answer):
+class Offer(Answer):
     """Money of an own grant that could go there; of a `holder`, that could be proposed to it.
 
     Attributes:
@@ -108,7 +110,7 @@ class Offer(_Answer):
     is_plain: bool
 
 
-class Wait(_Answer):
+class Wait(Answer):
     """What is waited for in a region.
 
     Attributes:
@@ -127,13 +129,13 @@ class Wait(_Answer):
     offers: list[Offer]
 
 
-class WaitPage(_Page):
+class WaitPage(Page):
     """What is waited for, by region."""
 
     waits: list[Wait]
 
 
-class WaitRule(_Answer):
+class WaitRule(Answer):
     """A rule in force; `given_minor` is what it moved or proposed within seven days."""
 
     rule_id: UUID
@@ -149,13 +151,13 @@ class WaitRule(_Answer):
     given_minor: int
 
 
-class WaitRulePage(_Page):
+class WaitRulePage(Page):
     """Rules in force, the oldest first."""
 
     rules: list[WaitRule]
 
 
-class Account(_Answer):
+class Account(Answer):
     """An account of the ledger; debit is positive."""
 
     id: UUID
@@ -166,13 +168,13 @@ class Account(_Answer):
     balance_minor: int
 
 
-class AccountPage(_Page):
+class AccountPage(Page):
     """Accounts, by code."""
 
     accounts: list[Account]
 
 
-class Posting(_Answer):
+class Posting(Answer):
     """What a journal does to an account."""
 
     account: str
@@ -182,7 +184,7 @@ class Posting(_Answer):
     amount_minor: int
 
 
-class Journal(_Answer):
+class Journal(Answer):
     """An entry in the books; its postings add up to zero in each currency."""
 
     id: UUID
@@ -194,13 +196,13 @@ class Journal(_Answer):
     postings: list[Posting]
 
 
-class JournalPage(_Page):
+class JournalPage(Page):
     """Journals, by when they were recorded."""
 
     journals: list[Journal]
 
 
-class PurchaseRow(_Answer):
+class PurchaseRow(Answer):
     """A purchase as lists show it."""
 
     id: UUID
@@ -216,159 +218,13 @@ class PurchaseRow(_Answer):
     recorded_at: datetime
 
 
-class PurchasePage(_Page):
+class PurchasePage(Page):
     """Purchases, the oldest first."""
 
     purchases: list[PurchaseRow]
 
 
-class PaymentList(_Answer):
-    """What was put on one list for the bank."""
-
-    id: UUID
-    currency: str
-    mechanism: str
-    payouts: int
-    total_minor: int
-    exported_at: datetime
-
-
-class PaymentListPage(_Page):
-    """Payment lists, the newest first."""
-
-    batches: list[PaymentList]
-
-
-class Payout(_Answer):
-    """A payment to a person; who it goes to is sealed and not shown.
-
-    Attributes:
-        sealed_by: who entered whom it goes to, if they did so after it was drawn up.
-        assigned_to: the office of another region that pays it.
-        withdrawal: what that office was told of it since.
-    """
-
-    id: UUID
-    need_id: UUID
-    amount_minor: int
-    currency: str
-    mechanism: str | None
-    state: str
-    reason: str | None
-    maker: UUID | None
-    sealed_by: UUID | None
-    approver: UUID | None
-    settler: UUID | None
-    review_due_at: datetime | None
-    batch_id: UUID | None
-    bank_reference: str | None
-    settled_on: date | None
-    assigned_to: str | None
-    withdrawal: str | None
-    recorded_at: datetime
-
-
-class PayoutPage(_Page):
-    """Payouts in a state, the oldest first."""
-
-    payouts: list[Payout]
-
-
-class PayoutReview(_Answer):
-    """A payout that one person paid alone and a second has to look at."""
-
-    id: UUID
-    need_id: UUID
-    amount_minor: int
-    currency: str
-    settler: UUID | None
-    settled_on: date | None
-    review_due_at: datetime
-    review_overdue: bool
-
-
-class PayoutReviewPage(_Page):
-    """Such payouts, the most urgent first."""
-
-    payouts: list[PayoutReview]
-
-
-class Order(_Answer):
-    """What another region has this office pay; without a sum until its box could be opened.
-
-    Attributes:
-        grant_code: for those who may see what is sensitive.
-    """
-
-    id: UUID
-    region: str
-    grant_code: str | None
-    amount_minor: int | None
-    currency: str | None
-    mechanism: str | None
-    state: str
-    reason: str | None
-    approver: UUID | None
-    settler: UUID | None
-    review_due_at: datetime | None
-    batch_id: UUID | None
-    bank_reference: str | None
-    settled_on: date | None
-    recorded_at: datetime
-
-
-class OrderPage(_Page):
-    """Orders in a state, the oldest first."""
-
-    orders: list[Order]
-
-
-class OrderReview(_Answer):
-    """An order that one person paid alone and a second has to look at."""
-
-    id: UUID
-    region: str
-    amount_minor: int | None
-    currency: str | None
-    settler: UUID | None
-    settled_on: date | None
-    review_due_at: datetime
-    review_overdue: bool
-
-
-class OrderReviewPage(_Page):
-    """Such orders, the most urgent first."""
-
-    orders: list[OrderReview]
-
-
-class Doubtful(_Answer):
-    """A payout, an order or a purchase (`about`) that may have been paid, as nobody can prove.
-
-    Attributes:
-        region: that asked for an order, or was to pay a payout and is lost.
-    """
-
-    id: UUID
-    about: str
-    since: datetime
-    need_id: UUID | None
-    supplier: str | None
-    region: str | None
-    amount_minor: int | None
-    currency: str | None
-    mechanism: str | None
-    state: str | None
-    recorded_at: datetime | None
-
-
-class DoubtfulPage(_Page):
-    """What nobody can prove, the oldest first."""
-
-    unproven: list[Doubtful]
-
-
-class Discrepancy(_Answer):
+class Discrepancy(Answer):
     """Money that a fact took and the books do not have; some may not see what for."""
 
     id: UUID
@@ -383,7 +239,157 @@ class Discrepancy(_Answer):
     opened_at: datetime
 
 
-class DiscrepancyPage(_Page):
+class DiscrepancyPage(Page):
     """Open discrepancies, the oldest first."""
 
     discrepancies: list[Discrepancy]
+
+
+class Commitment(Answer):
+    """What was set aside for an attempt of a need; some may not see of what grant."""
+
+    id: UUID
+    attempt_no: int
+    allotment_id: UUID | None
+    grant_code: str | None
+    amount_minor: int
+    currency: str
+    purpose: str
+    state: str
+    hold_until: datetime | None
+    collect_by: datetime | None
+    spent_on: date | None
+    cause: str | None
+
+
+class Refusal(Answer):
+    """Why money was refused last; `code` is what is lacking."""
+
+    attempt_no: int
+    reason: str
+    code: str | None
+    amount_minor: int | None
+    decided_at: datetime
+
+
+class OfNeed(Answer):
+    """What was committed for a need, attempt by attempt."""
+
+    commitments: list[Commitment]
+    refused: Refusal | None
+
+
+class AllotmentRequest(Answer):
+    """An allotment beyond its budget line that waits for a second person."""
+
+    id: UUID
+    grant_id: UUID
+    reason: str
+    maker: UUID
+    asked_at: datetime
+    budget_line: str
+    to_region: str
+    amount_minor: int
+    currency: str
+
+
+class AllotmentRequestPage(Page):
+    """Such allotments, the oldest first."""
+
+    requests: list[AllotmentRequest]
+
+
+class Rate(Answer):
+    """A rate of exchange as it was published: so much of `spending` for one of `base`."""
+
+    base: str
+    spending: str
+    rate: str
+    rate_on: date
+    source: str
+
+
+class RatePage(Page):
+    """Rates, the newest first."""
+
+    rates: list[Rate]
+
+
+class Rebalancing(Answer):
+    """What this region proposed to a holder of its grant.
+
+    Attributes:
+        proposed_by: None for a rule.
+        prepared_minor: what somebody there wants to give back.
+        hindrance: the problem that keeps the money from going on.
+        is_overdue: the time is over, and the holder was not heard.
+        arrived: what went on is there.
+    """
+
+    id: UUID
+    grant_id: UUID
+    grant_code: str
+    budget_line: str
+    allotment_id: UUID
+    holder: str
+    to_region: str
+    amount_minor: int
+    currency: str
+    reason: str
+    state: str
+    proposed_by: UUID | None
+    signed_by: UUID | None
+    prepared_minor: int | None
+    answer_reason: str | None
+    returned_minor: int | None
+    hindrance: str | None
+    lapses_at: datetime
+    proposed_at: datetime
+    changed_at: datetime
+    is_overdue: bool
+    arrived: bool
+
+
+class RebalancingPage(Page):
+    """Proposals, the newest first."""
+
+    rebalancings: list[Rebalancing]
+
+
+class ReturnAsk(Answer):
+    """What a grantor asks of this region's money, or would send here.
+
+    Attributes:
+        told_state: what the grantor said last.
+        state: None of what another region decides.
+        booked: the grantor has what went back.
+    """
+
+    id: UUID
+    grant_id: UUID
+    grant_code: str | None
+    budget_line: str | None
+    allotment_id: UUID
+    grantor: str
+    holder: str
+    to_region: str
+    amount_minor: int
+    currency: str
+    reason: str
+    told_state: str
+    state: str | None
+    prepared_minor: int | None
+    prepared_by: UUID | None
+    decided_by: UUID | None
+    answer_reason: str | None
+    lapses_at: datetime
+    heard_at: datetime
+    changed_at: datetime
+    free_minor: int | None
+    booked: bool
+
+
+class ReturnAskPage(Page):
+    """What is asked, the newest first."""
+
+    asks: list[ReturnAsk]

@@ -14,7 +14,7 @@ from aidmesh_chassis.problems import NOT_FOUND, Problem
 from aidmesh_contracts.ids import GrantId
 from aidmesh_contracts.restriction import UNRESTRICTED, EnteredRestriction
 from aidmesh_contracts.values import Code, Currency, Region
-from aidmesh_payments.api.answers import DonorPage
+from aidmesh_payments.api.answers import DonorPage, RatePage
 from aidmesh_payments.api.desk import Desk, Finance, Lead, Minor, Reader, Text
 from aidmesh_payments.domain.grants import OVERHEAD, Line
 from aidmesh_payments.domain.money import Rate, is_future, today_in_kyiv
@@ -295,7 +295,7 @@ def router(desk: Desk) -> APIRouter:
                 raise problem("code-taken")
             return await once.answer(tx, 201, {"base": body.base, "spending": body.spending})
 
-    @routes.get("/rates")
+    @routes.get("/rates", response_model=RatePage)
     async def list_rates(caller: Reader, page: PageQuery) -> dict[str, object]:
         """Exchange rates, the newest first."""
         async with desk.db.read() as conn:

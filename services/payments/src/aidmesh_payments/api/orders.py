@@ -13,7 +13,7 @@ from aidmesh_chassis.http import Body, BulkRoute, PageQuery
 from aidmesh_chassis.idempotency import Once
 from aidmesh_contracts.ids import PayoutId
 from aidmesh_payments.api import steps
-from aidmesh_payments.api.answers import OrderPage, OrderReviewPage
+from aidmesh_payments.api.answers_paying import OrderPage, OrderReviewPage
 from aidmesh_payments.api.bulk import Bulk, RowBody
 from aidmesh_payments.api.desk import ROWS_MAX, Desk, Finance, Payer, Reader, Text
 from aidmesh_payments.api.steps import ExportBody, ReasonBody, Take

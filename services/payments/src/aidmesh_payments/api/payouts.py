@@ -18,7 +18,7 @@ from aidmesh_chassis.privacy import PersonalText
 from aidmesh_contracts.accounts import Mechanism
 from aidmesh_contracts.ids import NeedId, PayeeRef, PayoutId
 from aidmesh_payments.api import steps
-from aidmesh_payments.api.answers import PaymentListPage, PayoutPage, PayoutReviewPage
+from aidmesh_payments.api.answers_paying import PaymentListPage, PayoutPage, PayoutReviewPage
 from aidmesh_payments.api.bulk import Bulk, RowBody
 from aidmesh_payments.api.desk import (
     ROWS_MAX,

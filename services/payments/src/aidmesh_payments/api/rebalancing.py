@@ -10,6 +10,7 @@ from aidmesh_chassis.http import Body, PageQuery
 from aidmesh_chassis.idempotency import Once
 from aidmesh_contracts.ids import AllotmentId, RebalancingId
 from aidmesh_contracts.values import Code, Region
+from aidmesh_payments.api.answers import RebalancingPage, ReturnAskPage
 from aidmesh_payments.api.desk import Approver, Desk, Finance, Minor, Payer, Reader
 from aidmesh_payments.handlers import rebalancing, return_asks
 from aidmesh_payments.store.queries import rebalancing as queries
@@ -52,7 +53,7 @@ def router(desk: Desk) -> APIRouter:
     """The routes."""
     routes = APIRouter(prefix="/v1", tags=["rebalancing"])
 
-    @routes.get("/rebalancings")
+    @routes.get("/rebalancings", response_model=RebalancingPage)
     async def list_proposals(caller: Reader, page: PageQuery) -> dict[str, object]:
         """What this region proposed to holders of its grants, the newest first."""
         return await desk.page(page, "rebalancings", "proposed_at", queries.proposals)
@@ -106,7 +107,7 @@ def ask_router(desk: Desk) -> APIRouter:
     """The routes of whoever holds the money."""
     routes = APIRouter(prefix="/v1", tags=["rebalancing"])
 
-    @routes.get("/return-asks")
+    @routes.get("/return-asks", response_model=ReturnAskPage)
     async def list_asks(caller: Reader, page: PageQuery) -> dict[str, object]:
         """What grantors ask of this region's money, and would send here; the newest first."""
         return await desk.page(page, "asks", "heard_at", queries.asks)

@@ -13,7 +13,13 @@ from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.problems import NOT_FOUND, Problem
 from aidmesh_contracts.ids import AllotmentId, CommitmentId, GrantId, NeedId, PurchaseId
 from aidmesh_contracts.values import Area, Code
-from aidmesh_payments.api.answers import AccountPage, DiscrepancyPage, JournalPage, PurchasePage
+from aidmesh_payments.api.answers import (
+    AccountPage,
+    DiscrepancyPage,
+    JournalPage,
+    OfNeed,
+    PurchasePage,
+)
 from aidmesh_payments.api.desk import (
     Approver,
     Desk,
@@ -100,7 +106,7 @@ def router(desk: Desk) -> APIRouter:
     """The routes about commitments, discrepancies and the ledger."""
     routes = APIRouter(prefix="/v1", tags=["spending"])
 
-    @routes.get("/needs/{need_id}/commitment")
+    @routes.get("/needs/{need_id}/commitment", response_model=OfNeed)
     async def of_need(need_id: UUID, caller: Worker) -> dict[str, object]:
         """What was committed for a need; of a sensitive one, to some, not what for."""
         async with desk.db.read() as conn:

@@ -12,7 +12,7 @@ from aidmesh_chassis.http import Body, PageQuery
 from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.problems import NOT_FOUND, Problem
 from aidmesh_contracts.ids import PayoutId
-from aidmesh_payments.api.answers import DoubtfulPage
+from aidmesh_payments.api.answers_paying import DoubtfulPage
 from aidmesh_payments.api.desk import ROWS_MAX, Desk, Payer, Reader, Text
 from aidmesh_payments.handlers import orders, payouts
 from aidmesh_payments.handlers.payouts import Step, done
