@@ -7,6 +7,7 @@ import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
+import httpx
 import uvicorn
 from playwright.async_api import Page, async_playwright
 
@@ -76,8 +77,12 @@ def served(desk: FakeDesk) -> Iterator[str]:
             target=server.run, kwargs={"sockets": [listening]}, name="desk", daemon=True
         )
         thread.start()
+        address = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        # FastAPI completes its routes, which desks share, at the first question that none of them
+        # answers; two desks must not do so at once.
+        assert httpx.get(f"{address}/nothing-here", timeout=START_S_MAX).status_code < 500
         try:
-            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+            yield address
         finally:
             server.should_exit = True
             thread.join(START_S_MAX)
