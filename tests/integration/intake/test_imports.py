@@ -78,7 +78,11 @@ async def test_dry_run_then_import_then_again(world: World) -> None:
     assert second.planned_on.isoformat() == "2024-02-03"
 
     same = await send(world, file)
-    assert (same["import_id"], same["accepted"]) == (done["import_id"], 2)
+    assert same["import_id"] == done["import_id"]
+    assert (same["accepted"], same["skipped"], same["rejected"]) == (0, 2, 2)
+    assert (same["state"], same["by_state"], same["problems"]) == ("done", {}, done["problems"])
+    assert (await world.get(f"/v1/imports/{done['import_id']}"))["skipped"] == 2
+    assert only(await world.published(), NeedApprovedV1) == []
     mended = "\n".join([HEAD, line(1), line(2, quantity="2"), line(3), line(4)])
     more = await send(world, mended)
     assert (more["accepted"], more["skipped"], more["rejected"]) == (2, 1, 1)
@@ -247,6 +251,78 @@ async def test_an_import_goes_on_where_it_was_cut_off(
     assert len(only(await world.published(), NeedApprovedV1)) == 4
 
 
+async def test_what_was_rejected_is_tried_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importing, "CHUNK_ROWS", 2)
+    tomorrow = today_of(datetime.now(UTC)) + timedelta(days=1)
+    early = line(3).replace("2024-02-03", tomorrow.isoformat())
+    bad = line(4, quantity="0")
+    file = "\n".join([HEAD, line(1), line(2, kind="firewood"), early, bad, line(5)])
+    done = await send(world, file)
+    assert (done["accepted"], done["skipped"], done["rejected"]) == (2, 0, 3)
+    assert {"line": 3, "column": "kind", "rule": "unknown"} in done["problems"]
+
+    kind = await world.get("/v1/kinds/food_parcel")
+    answer = await world.client.put(
+        "/v1/kinds/firewood",
+        json=kind | {"code": "firewood", "version": 1},
+        headers=world.headers(Role.LEAD),
+    )
+    assert answer.status_code == 200, answer.text
+    tried = await send(world, file, dry_run="true")
+    again = await send(world, file)
+    for each in (tried, again):
+        assert (each["accepted"], each["skipped"], each["rejected"]) == (1, 2, 2)
+    assert again["import_id"] == done["import_id"]
+    assert again["by_state"] == {"approved": 1}
+    # Its day comes.
+    monkeypatch.setattr(importing, "today_of", lambda _: tomorrow)
+    late = await send(world, file)
+    assert (late["accepted"], late["skipped"], late["rejected"]) == (1, 3, 1)
+    assert [each["rule"] for each in late["problems"]] == ["greater_than"]
+    assert (await send(world, file))["skipped"] == 4
+    assert len(only(await world.published(), NeedApprovedV1)) == 4
+    assert await jobs(world) == 1
+
+
+async def test_a_file_that_is_sent_again_may_be_cut_off(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importing, "CHUNK_ROWS", 2)
+    file = "\n".join([HEAD, *(line(n, kind="firewood") for n in range(6))])
+    done = await send(world, file)
+    assert (done["accepted"], done["rejected"]) == (0, 6)
+    kind = await world.get("/v1/kinds/food_parcel")
+    await world.client.put(
+        "/v1/kinds/firewood",
+        json=kind | {"code": "firewood", "version": 1},
+        headers=world.headers(Role.LEAD),
+    )
+    real, calls = registering.register, 0
+
+    async def breaking(*args: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls in (1, 3):
+            raise ConnectionResetError("the power went")
+        return await real(*args)
+
+    monkeypatch.setattr(importing, "register", breaking)
+    with pytest.raises(AssertionError):
+        await send(world, file)
+    # Before its first rows it is as done as it was.
+    job = await world.get(f"/v1/imports/{done['import_id']}")
+    assert (job["state"], job["accepted"], job["rejected"]) == ("done", 0, 6)
+    with pytest.raises(AssertionError):
+        await send(world, file)
+    job = await world.get(f"/v1/imports/{done['import_id']}")
+    assert (job["state"], job["accepted"], job["rejected"]) == ("running", 2, 0)
+    ended = await send(world, file)
+    assert (ended["state"], ended["accepted"], ended["skipped"]) == ("done", 6, 0)
+    assert len(only(await world.published(), NeedApprovedV1)) == 6
+
+
 async def test_a_day_that_has_not_come_is_refused(world: World) -> None:
     tomorrow = today_of(datetime.now(UTC)) + timedelta(days=1)
     file = "\n".join([HEAD, line(1), line(2).replace("2024-02-03", tomorrow.isoformat())])
@@ -315,10 +391,28 @@ async def test_a_file_is_taken_in_by_one_at_a_time(
         await asyncio.wait_for(gate.reached.wait(), 30)
         assert (await post(world, file, KEY)).status_code == 409  # under another key too
         gate.opened.set()
-    again = await post(world, file, KEY)
-    assert again.json()["import_id"] == first.result().json()["import_id"]
+    again = (await post(world, file, KEY)).json()
+    assert again["import_id"] == first.result().json()["import_id"]
+    assert (again["accepted"], again["skipped"]) == (0, 2)
     assert first.result().json()["by_state"] == {"approved": 2}
     assert await jobs(world) == 1
+    assert len(only(await world.published(), NeedApprovedV1)) == 2
+
+
+async def test_two_who_send_a_file_again_double_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importing, "CHUNK_ROWS", 2)
+    file = "\n".join([HEAD, *(line(n) for n in range(5))])
+    await send(world, file)
+    for _ in range(2):
+        answers = await asyncio.gather(*(post(world, file) for _ in range(6)))
+        read = [answer.json() for answer in answers if answer.status_code == 200]
+        assert read
+        assert {answer.status_code for answer in answers} <= {200, 409}
+        for each in read:
+            assert (each["accepted"], each["skipped"], each["rejected"]) == (0, 5, 0)
+    assert len(only(await world.published(), NeedApprovedV1)) == 5
 
 
 async def test_many_equal_requests_at_once_make_one_import(

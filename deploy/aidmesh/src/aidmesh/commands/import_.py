@@ -24,9 +24,10 @@ def import_(
 ) -> None:
     """Import requests from a CSV, XLSX or NDJSON file; exit code 1 if a row is rejected.
 
-    Good rows stay. Sent again after an interruption it goes on where it was; rows that came
-    before are skipped. The token of a caseworker (aidmesh staff token) is read from
-    AIDMESH_TOKEN, or, for a folder of aidmesh demo, from there.
+    Good rows stay. Sent again after an interruption it goes on where it was; sent again whole,
+    rows that were taken in are skipped and rejected ones are tried again. The token of a
+    caseworker (aidmesh staff token) is read from AIDMESH_TOKEN, or, for a folder of aidmesh
+    demo, from there.
 
     Args:
         file: the file.

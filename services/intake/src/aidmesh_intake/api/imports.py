@@ -74,7 +74,8 @@ async def import_requests(
     """Take in a file of requests, one need in each row; the good rows stay.
 
     Sent again after it was cut off, it goes on where it was. Sent again whole, its rows are
-    skipped. Rows are known by `source` and `row_id`.
+    skipped, and those that were rejected are tried again: a kind may be known by now, or a day
+    have come. Rows are known by `source` and `row_id`.
     """
     vault = ctx.vault.open()
     importer = Importer(ctx.database, ctx.catalogue, vault, caller.staff_id)
@@ -91,7 +92,10 @@ async def import_requests(
 
 @router.get("/imports/{import_id}")
 async def get_import(import_id: UUID, ctx: Ctx, caller: Caseworker) -> Response:
-    """How far an import has come, and what was rejected: line, column, rule."""
+    """How far an import has come, and what was rejected: line, column, rule.
+
+    Of a file that was sent several times it is the last.
+    """
     importer = Importer(ctx.database, ctx.catalogue, ctx.vault.open(), caller.staff_id)
     body = (await importer.report(import_id)).body()
     body.pop("by_state")

@@ -134,6 +134,9 @@ class Importer:
     async def run(self, file: File, guard: Tx) -> Report:
         """Take a file in, or go on with it where it was cut off.
 
+        One that was taken in to its end is read anew: rows that were taken in are skipped, and
+        those that were rejected are tried again, since why they were may have passed.
+
         Args:
             guard: an open transaction that holds the caller's locks, and the claim to the job,
                 until all is done; the work itself has transactions of its own.
@@ -153,12 +156,11 @@ class Importer:
         if not await store.claim_job(guard.conn, job_id):
             raise retry_after(IN_PROGRESS, RETRY_S)
         by_state: Counter[str] = Counter()
-        while True:
-            chunk = await self._next(file, job_id)
-            if chunk is None:
-                break
+        chunk = await self._next(file, job_id, anew=True)
+        while chunk is not None:
             by_state.update(chunk.by_state)
             await _keep(guard)
+            chunk = await self._next(file, job_id, anew=False)
         report = await self.report(job_id)
         report.by_state = by_state
         return _ended(guard, report)
@@ -175,7 +177,13 @@ class Importer:
             raise Problem(NOT_FOUND)
         return report_of(row)
 
-    async def _next(self, file: File, job_id: UUID) -> Chunk | None:
+    async def _next(self, file: File, job_id: UUID, *, anew: bool) -> Chunk | None:
+        """Take in what follows; None where nothing does.
+
+        Args:
+            anew: a job that is done begins from the start, in one transaction with its first rows:
+                cut off before those, it is as done as it was.
+        """
         for attempt in range(TRIES_MAX):
             chunk = Chunk()
             try:
@@ -183,9 +191,12 @@ class Importer:
                     job = await store.lock_job(tx.conn, job_id)
                     if job is None:
                         raise retry_after(IN_PROGRESS, RETRY_S)
-                    if job["state"] == "done" or job["next_row"] >= len(file.rows):
-                        return None
                     start = int(job["next_row"])
+                    if job["state"] == "done" and anew:
+                        await store.begin_again(tx.conn, job_id, len(file.rows), self.staff_id)
+                        start = 0
+                    if start >= len(file.rows):
+                        return None
                     await self._take(tx, file, start, chunk, job_id, remember=True)
                     await store.save_chunk(
                         tx.conn,

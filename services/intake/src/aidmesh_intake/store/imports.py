@@ -83,6 +83,22 @@ async def lock_job(conn: asyncpg.Connection, job_id: UUID) -> asyncpg.Record | N
     )
 
 
+async def begin_again(
+    conn: asyncpg.Connection, job_id: UUID, rows_total: int, staff_id: UUID
+) -> None:
+    """Have a locked job that was done begin from its first row, with nothing counted yet."""
+    await conn.execute(
+        """
+        UPDATE import_job SET state = 'running', rows_total = $2, staff_id = $3, next_row = 0,
+            accepted = 0, skipped = 0, rejected = 0, problems = '[]', started_at = now()
+        WHERE id = $1
+        """,
+        job_id,
+        rows_total,
+        staff_id,
+    )
+
+
 async def read_job(conn: asyncpg.Connection, job_id: UUID) -> asyncpg.Record | None:
     """A job as it stands."""
     return await conn.fetchrow("SELECT * FROM import_job WHERE id = $1", job_id)
