@@ -7,15 +7,25 @@ inventory, payments and notification decide; what the message says is read as a 
 import re
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from typing import get_args
 from uuid import UUID
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from aidmesh_chassis.envelope import Received
 from aidmesh_chassis.privacy import PersonalText
 from aidmesh_contracts import pickup
-from aidmesh_contracts.ids import AllotmentId, CommitmentId, GrantId, ReservationId, SiteId
+from aidmesh_contracts.accounts import Mechanism, is_sent
+from aidmesh_contracts.ids import (
+    AllotmentId,
+    CommitmentId,
+    GrantId,
+    PayeeRef,
+    ReservationId,
+    SiteId,
+)
 from aidmesh_contracts.intake import NeedReadyV1
 from aidmesh_contracts.inventory import ReservationConfirmedV1, ReservationHeldV1
 from aidmesh_contracts.payments import CommitmentHeldV1, CommitmentMadeV1
@@ -42,6 +52,10 @@ TEMPLATES = load_templates("Alliance")
 DATE = re.compile(
     r"(?:(?P<y>\d{4})-(?P<m>\d\d)-(?P<d>\d\d)|(?P<D>\d\d)\.(?P<M>\d\d)\.(?P<Y>\d{4}))"
     r"(?:, (?P<hour>\d\d):(?P<minute>\d\d))?"
+)
+
+NOT_TO_COME = re.compile(
+    r"no need to come|nicht nötig|nicht zu kommen|приходити не потрібно", re.IGNORECASE
 )
 
 instants = st.datetimes(datetime(2024, 1, 1), datetime(2027, 1, 1)).map(  # noqa: DTZ001
@@ -81,8 +95,12 @@ def read(text: str) -> list[Told]:
     return found
 
 
-def ready_at(one: Need, now: datetime, visit: Visit | None) -> NeedReadyV1:
-    """The need is approved, and everyone who owes it something says yes twice."""
+def ready_at(one: Need, now: datetime, visit: Visit | None, sent: bool | None) -> NeedReadyV1:
+    """The need is approved, and everyone who owes it something says yes twice.
+
+    Args:
+        sent: what payments knows of how it pays.
+    """
     key = {"need_id": one.id, "attempt_no": 1}
     hold = {"hold_until": now + timedelta(minutes=15)}
     site = {"reservation_id": ReservationId(ID), "site_id": SiteId(ID)}
@@ -96,7 +114,7 @@ def ready_at(one: Need, now: datetime, visit: Visit | None) -> NeedReadyV1:
     if one.ask.of_money:
         allotment = {"allotment_id": AllotmentId(ID)}
         answers.append(CommitmentHeldV1.model_validate(key | hold | money | allotment))
-        answers.append(CommitmentMadeV1.model_validate(key | money))
+        answers.append(CommitmentMadeV1.model_validate(key | money | {"sent": sent}))
     if one.ask.of_supply:
         answers.append(ReservationConfirmedV1.model_validate(key | site | {"visit": visit}))
     decision = commands.approve(one, now)
@@ -117,6 +135,8 @@ def ready_at(one: Need, now: datetime, visit: Visit | None) -> NeedReadyV1:
     st.one_of(st.none(), st.integers(0, 9)),
     st.integers(1, 71),
     st.tuples(st.sampled_from(["uk", "en", "de"]), st.sampled_from(["neutral", "plain"])),
+    st.sampled_from([None, *get_args(Mechanism)]),
+    st.tuples(st.booleans(), st.booleans()),
 )
 def test_what_is_told_is_true(
     kind: Kind,
@@ -127,6 +147,8 @@ def test_what_is_told_is_true(
     needed_in: int | None,
     exposed_before: int,
     words: tuple[str, Wording],
+    paid_by: Mechanism | None,
+    known: tuple[bool, bool],
 ) -> None:
     today = days.day_of(now)
     sent_at = now + late[0]
@@ -146,6 +168,15 @@ def test_what_is_told_is_true(
         sensitive=kind.sensitive,
     )  # fmt: skip
 
+    # Money may be sent to them; intake knows, or only payments, or nobody: then they are to come.
+    by_payments, comes = None, True
+    if ask.money is not None and ask.money.by == "payout" and paid_by is not None:
+        one = replace(
+            one, payee_ref=PayeeRef(ID), sent=is_sent(paid_by) if known[0] else None
+        )  # fmt: skip
+        by_payments = is_sent(paid_by) if known[1] else None
+        comes = paid_by == "cash" or not any(known)
+
     # Until when it is there, by the clocks of whoever owes it, and until when it is of use.
     started_at = pickup.starts_at(sent_at, heard_at)
     ends = [] if needed_until is None else [needed_until]
@@ -163,7 +194,8 @@ def test_what_is_told_is_true(
         elif ask.of_money:
             ends.append(kept_until(started_at, kind.collect_days) or now)
 
-    event = ready_at(one, now, visit)
+    event = ready_at(one, now, visit, by_payments)
+    assert (event.to_come is not False) == comes
     message = ready_message(
         now, HOURS_MAX, Received(event, ID, ID, now, "kyiv", 1, None, b"", None)
     )
@@ -175,6 +207,7 @@ def test_what_is_told_is_true(
     decision = decide(queued, sent_at, over=False, erased=False, reach=reach)
     if not isinstance(decision, Send):
         is_late = sent_at - now >= timedelta(hours=HOURS_MAX)
+        assert is_late or comes, "whoever need not come may be told on any day"
         begun = visit is not None and visit.starts_at is not None and visit.starts_at <= sent_at
         assert is_late or begun or min(ends) <= sent_at, "whoever can still come is told"
         return
@@ -182,6 +215,11 @@ def test_what_is_told_is_true(
         message.template, decision.wording, words[0], until_at=decision.until_at, count=0,
         starts_at=queued.starts_at, from_on=queued.from_on,
     ).text  # fmt: skip
+    if not comes:
+        assert read(text) == []
+        assert NOT_TO_COME.search(text), text
+        return
+    assert not NOT_TO_COME.search(text), text
     *first, told = read(text)
 
     assert told.last <= min(ends), "what is told is never later than it is there and of use"
@@ -202,6 +240,32 @@ def test_what_is_told_is_true(
         assert days.collect_by(sent_at, kind.collect_days, sent_at) >= pickup.end_of(
             days.day_of(sent_at) + timedelta(days=kind.collect_days)
         )
+
+
+@pytest.mark.parametrize("paid_by", get_args(Mechanism))
+@pytest.mark.parametrize("known", [(True, False), (False, True), (False, False), (True, True)])
+def test_who_is_paid_by_bank_card_or_post_is_told_not_to_come(
+    paid_by: Mechanism, known: tuple[bool, bool]
+) -> None:
+    now = datetime(2024, 5, 6, 9, 0, tzinfo=UTC)
+    paid = [kind for kind in packaged() if kind.money is not None and kind.money.by == "payout"]
+    assert {"financial_aid", "rent_support", "travel"} <= {kind.code for kind in paid}
+    for kind in paid:
+        today = days.day_of(now)
+        one = replace(
+            need(ask_of(kind, 1, today, needed_by=today)), needed_by=today, payee_ref=PayeeRef(ID),
+            sensitive=kind.sensitive, sent=is_sent(paid_by) if known[0] else None,
+        )  # fmt: skip
+        event = ready_at(one, now, None, is_sent(paid_by) if known[1] else None)
+        message = ready_message(
+            now, HOURS_MAX, Received(event, ID, ID, now, "kyiv", 1, None, b"", None)
+        )
+        if paid_by == "cash" or not any(known):
+            assert message.template == "need_ready"
+            assert message.until_at == message.expires_at == pickup.end_of(today)
+        else:
+            assert (message.template, message.until_at) == ("need_not_come", None)
+            assert message.expires_at == now + timedelta(hours=HOURS_MAX), "on any day"
 
 
 @given(instants, st.integers(0, 60))

@@ -133,11 +133,51 @@ async def test_cash_is_fulfilled_by_its_payment(world: World) -> None:
     events = await world.published()
     assert len(only(events, PayeeSealedV1)) == 1
     assert only(events, NeedApprovedV1)[0].payee_ref is not None
-    await world.feed(money_held(need_id, 360_000), money_made(need_id, 360_000))
-    assert await world.state(need_id) == "ready"
+    news = await world.feed(money_held(need_id, 360_000), money_made(need_id, 360_000))
+    (told,) = only(news, NeedReadyV1)
+    assert (told.to_come, told.in_person) == (False, False)
+    (listed,) = (await world.get("/v1/needs", to_tell=True))["needs"]
+    assert (listed["need_id"], listed["to_come"]) == (str(need_id), False)
+    shown = await world.need(need_id)
+    assert (shown["state"], shown["to_come"]) == ("ready", False)
     (done,) = only(await world.feed(money_spent(need_id, 360_000, fulfils=True)), NeedFulfilledV1)
     assert (done.quantity, done.unit) == (360_000, "uah")
     assert done.shares[0].amount_minor == 360_000
+
+
+async def test_whoever_is_paid_in_another_way_than_they_were_told_is_told_again(
+    world: World,
+) -> None:
+    payee = {"mechanism": "cash", "legal_name": "Canary Payee"}
+    need_id = await world.request("financial_aid", payee=payee)
+    parcel = await world.request("food_parcel")
+    # As it was asked for before it was kept how.
+    async with world.db.transaction() as tx:
+        await tx.conn.execute("UPDATE need SET sent = NULL WHERE id = $1", need_id)
+    await world.published()
+    news = await world.feed(
+        money_held(need_id, 360_000), money_made(need_id, 360_000, sent=False)
+    )  # fmt: skip
+    (told,) = only(news, NeedReadyV1)
+    assert told.to_come is True
+    await world.post(f"/v1/needs/{need_id}:told")
+    assert (await world.get("/v1/needs", to_tell=True))["needs"] == []
+    rows = {row["need_id"]: row["to_come"] for row in (await world.get("/v1/needs"))["needs"]}
+    assert rows == {str(need_id): True, str(parcel): True}
+    await world.published()
+
+    card = {"mechanism": "card", "legal_name": "Canary Payee", "card": "4111111111111111"}
+    await world.post(f"/v1/needs/{need_id}:correct-payee", card)
+    (again,) = only(await world.published(), NeedReadyV1)
+    assert (again.attempt_no, again.in_person, again.to_come) == (told.attempt_no, True, False)
+    (listed,) = (await world.get("/v1/needs", to_tell=True))["needs"]
+    assert (listed["message"], listed["to_come"]) == ("changed", False)
+    await world.post(f"/v1/needs/{need_id}:told")
+    assert len(only(await world.published(), NeedToldV1)) == 1
+    # Another card changes nothing of it.
+    await world.post(f"/v1/needs/{need_id}:correct-payee", card)
+    assert only(await world.published(), NeedReadyV1) == []
+    assert (await world.get("/v1/needs", to_tell=True))["needs"] == []
 
 
 async def test_refusal_releases_the_other_and_waits(world: World) -> None:

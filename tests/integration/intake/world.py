@@ -320,7 +320,9 @@ def money_held(need_id: UUID, amount_minor: int, attempt_no: int = 1) -> Commitm
     )
 
 
-def money_made(need_id: UUID, amount_minor: int, attempt_no: int = 1) -> CommitmentMadeV1:
+def money_made(
+    need_id: UUID, amount_minor: int, attempt_no: int = 1, *, sent: bool | None = None
+) -> CommitmentMadeV1:
     """Payments committed."""
     return CommitmentMadeV1(
         commitment_id=_commitment(need_id, attempt_no),
@@ -329,6 +331,7 @@ def money_made(need_id: UUID, amount_minor: int, attempt_no: int = 1) -> Commitm
         grant_id=GRANT,
         amount_minor=amount_minor,
         currency="UAH",
+        sent=sent,
     )
 
 

@@ -217,7 +217,7 @@ async def test_staff_subscribe_with_a_sealed_address_and_see_the_templates(
         assert (await client.delete("/v1/subscription")).status_code == 204
         templates = (await client.get("/v1/templates")).json()
     assert {template["code"] for template in templates} == {
-        "need_ready", "need_ready_at", "need_ready_from", "staff_to_tell"
+        "need_not_come", "need_ready", "need_ready_at", "need_ready_from", "staff_to_tell"
     }  # fmt: skip
     assert all(len(template["texts"]) == 6 for template in templates)
     assert posts_without_key(service.app) == []

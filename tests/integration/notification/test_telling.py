@@ -81,6 +81,46 @@ async def test_whoever_was_served_is_not_told_to_come(
     }
 
 
+@pytest.mark.parametrize("wording", ["neutral", "plain"])
+async def test_whoever_need_not_come_is_told_so_and_no_day(world: World, wording: str) -> None:
+    person = uuid4()
+    await world.take(world.card(person, wording=wording))
+    over = datetime.now(UTC) - timedelta(hours=1)
+    await world.take(ready(person, to_come=False, until_at=over))
+    await world.take(ready(person, to_come=True))
+    await world.sender().run_once()
+    texts = sorted(message.text for _, message in world.recorder.sent)
+    assert len(texts) == 2
+    (stays,) = (text for text in texts if "no need to come" in text)
+    assert not any(letter.isdigit() for letter in stays)
+    assert ("Canary" in stays) == (wording == "plain")
+    (comes,) = (text for text in texts if text != stays)
+    assert "please come by" in comes.lower()
+
+
+async def test_what_is_told_by_a_person_is_not_told_by_message(world: World) -> None:
+    person = uuid4()
+    await world.take(world.card(person))
+    queued, overtaken, other = ready(person), ready(person), ready(person)
+    await world.take(queued, other)
+    for event in (queued, overtaken):
+        changed = event.model_copy(update={"to_come": False, "in_person": True})
+        await world.take(changed, changed)
+    assert {row["need_id"] for row in await world.messages()} == {queued.need_id, other.need_id}
+    await world.take(overtaken)
+    await world.sender().run_once()
+    states = {row["need_id"]: (row["state"], row["reason"]) for row in await world.messages()}
+    assert states == {
+        queued.need_id: ("suppressed", "superseded"),
+        overtaken.need_id: ("suppressed", "superseded"),
+        other.need_id: ("sent", None),
+    }
+    # The next attempt has a message of its own.
+    await world.take(ready(person, need_id=queued.need_id, attempt_no=2, to_come=False))
+    await world.sender().run_once()
+    assert "no need to come" in world.recorder.sent[-1][1].text
+
+
 async def test_nobody_stays_to_be_told_after_they_were_served(world: World) -> None:
     unreached = ready(None)
     await world.take(unreached)

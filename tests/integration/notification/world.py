@@ -158,6 +158,8 @@ def ready(
     need_id: UUID | None = None,
     visit: Visit | None = None,
     until_at: datetime | None = None,
+    to_come: bool | None = None,
+    in_person: bool = False,
 ) -> NeedReadyV1:
     return NeedReadyV1(
         need_id=NeedId(need_id or uuid4()),
@@ -169,6 +171,8 @@ def ready(
         collect_days=7,
         visit=visit,
         until_at=until_at,
+        to_come=to_come,
+        in_person=in_person,
     )
 
 

@@ -98,6 +98,8 @@ async def test_hold_commit_pay(desk: Desk) -> None:
     await desk.feed(confirmed(need))
     events = await desk.told()
     assert [type(event) for event in events[:2]] == [CommitmentMadeV1, PayoutChangedV1]
+    assert isinstance(events[0], CommitmentMadeV1)
+    assert events[0].sent is False, "nobody said how: it is cash"
     draft = events[1]
     assert isinstance(draft, PayoutChangedV1)
     assert draft.state == "draft"

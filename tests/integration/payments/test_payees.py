@@ -3,14 +3,16 @@
 from collections.abc import Sequence
 from functools import partial
 from itertools import permutations
+from typing import get_args
 from uuid import UUID, uuid4
 
 import pytest
 
+from aidmesh_contracts.accounts import Mechanism
 from aidmesh_contracts.base import Event
 from aidmesh_contracts.ids import PayeeRef, PayoutId
 from aidmesh_contracts.intake import NeedApprovedV1, PayeeErasedV1, PayeeSealedV1
-from aidmesh_contracts.payments import PayoutChangedV1
+from aidmesh_contracts.payments import CommitmentMadeV1, PayoutChangedV1
 from aidmesh_payments.domain.payout import PayoutRefusal, Verb
 from aidmesh_payments.handlers.payouts import Step, give_up, redo, take_steps
 from integration.payments.offices import CHECKER, MAKER, Desk, approved, confirmed, withdrawn
@@ -66,6 +68,21 @@ async def paid_to(desk: Desk) -> Sequence[object]:
             " ORDER BY recorded_at DESC LIMIT 1"
         )
     )
+
+
+@pytest.mark.parametrize("mechanism", [*get_args(Mechanism), None])
+async def test_what_is_committed_says_whether_it_is_sent(
+    desk: Desk, mechanism: Mechanism | None
+) -> None:
+    await desk.purse(ABOVE_LIMIT)
+    need = approved(ABOVE_LIMIT, payee_ref=PayeeRef(uuid4()))
+    assert need.payee_ref is not None
+    if mechanism is not None:  # else the details are still on their way
+        await desk.feed(sealed(need, need.payee_ref, mechanism))
+    await desk.feed(need)
+    await desk.feed(confirmed(need))
+    (made,) = await desk.told_of(CommitmentMadeV1)
+    assert made.sent == (None if mechanism is None else mechanism != "cash")
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,13 @@ from aidmesh_console.i18n import LANGUAGES, Speaker
 from aidmesh_console.roles import ALLOWED, PAGES, Act, may, menu
 from support.made_up.basics import SHELTER, WAREHOUSE, number, problem
 from support.made_up.money import PURCHASE_STATES
-from support.made_up.needs import NEEDS
+from support.made_up.needs import NEEDS, need, whole
 from support.made_up.results import TOGETHER, results
 from support.made_up.supply import SITES
 
 if TYPE_CHECKING:
+    from support.desk import FakeDesk
+
     from .conftest import Browser
 
 PATHS = (
@@ -75,6 +77,24 @@ async def test_every_page_in_every_language(browser: "Browser", language: str) -
         assert len(answer.content) < BYTES_MAX, path
         assert not FOREIGN.search(answer.text), path
         assert answer.text.count("<h1") == 1, path
+
+
+@pytest.mark.parametrize(
+    ("language", "stays"),
+    [("en", "need not come"), ("de", "muss nicht kommen"), ("uk", "приходити не треба")],
+)
+async def test_whoever_need_not_come_is_told_so_in_person(
+    browser: "Browser", desk: "FakeDesk", language: str, stays: str
+) -> None:
+    await browser.sign_in(Role.CASEWORKER)
+    path = f"/needs/{number('parcel')}"
+    for to_come, shown in ((False, True), (True, False), (None, False)):
+        row = need("aid", "financial_aid", "ready", message="no_safe_contact", to_come=to_come)
+        desk.region.answers["GET /v1/needs"] = 200, {"needs": [row], "next": None}
+        for page in ("/", "/needs?state=ready"):
+            assert (stays in (await browser.get(page, language)).text) == shown, page
+        desk.region.answers[f"GET /v1{path}"] = 200, whole(row)
+        assert (stays in (await browser.get(path, language)).text) == shown
 
 
 async def test_every_field_has_a_label(browser: "Browser") -> None:

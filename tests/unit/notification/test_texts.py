@@ -55,6 +55,22 @@ def test_neutral_texts_say_nothing_about_the_organization_or_the_help() -> None:
             }  # fmt: skip
 
 
+PROMISES = re.compile(
+    r"\b(paid|pay|sent|transfer|bank|card|account|way|granted)|надісл|переказ|рахун|сплач|"
+    r"überw|bezahl|geschickt|unterwegs|bewillig|konto",
+    re.IGNORECASE,
+)
+
+
+def test_whoever_need_not_come_is_promised_nothing_that_may_still_be_refused() -> None:
+    templates = load_templates(ORGANIZATION)
+    for wording in WORDINGS:
+        for language in LANGUAGES:
+            shown = render(templates, "need_not_come", wording, language)
+            assert PROMISES.search(f"{shown.subject} {shown.text}") is None, (wording, language)
+            assert re.search(r"\d", shown.text) is None, "no day"
+
+
 def test_every_text_is_filled_in_and_fits_a_short_message() -> None:
     templates = load_templates(ORGANIZATION)
     for template in templates:

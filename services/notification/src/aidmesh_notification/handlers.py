@@ -33,6 +33,7 @@ from aidmesh_notification.texts import Templates
 NEED_READY = "need_ready"
 NEED_READY_AT = "need_ready_at"
 NEED_READY_FROM = "need_ready_from"
+NEED_NOT_COME = "need_not_come"
 STAFF_TO_TELL = "staff_to_tell"
 SWEEP_ROWS_MAX = 500
 
@@ -80,12 +81,21 @@ def emit_suppressed(tx: Tx, messages: Iterable[outbound.Told]) -> None:
 
 
 def queue_ready(message_hours_max: int) -> Handler:
-    """Return the handler that queues one message for each attempt of a need that is ready."""
+    """Return the handler that queues one message for each attempt of a need that is ready.
+
+    Where a person tells of it there is none, and none that is queued already leaves any more.
+    """
 
     async def queue(tx: Tx, batch: Sequence[Received[NeedReadyV1]]) -> None:
-        messages = [ready_message(tx.now, message_hours_max, received) for received in batch]
+        await _end(tx, [received.event for received in batch if received.event.in_person])
+        messages = [
+            ready_message(tx.now, message_hours_max, received)
+            for received in batch
+            if not received.event.in_person
+        ]
         by_id = {message.message_id: message for message in messages}
-        await outbound.queue(tx.conn, list(by_id.values()))
+        if by_id:
+            await outbound.queue(tx.conn, list(by_id.values()))
         limited = [key for key, message in by_id.items() if message.until_at is not None]
         if limited:
             await outbound.forget_late(tx.conn, limited)
@@ -99,15 +109,17 @@ def ready_message(
     """The message that what somebody asked for is ready, and until when or when to come.
 
     Of a need that is no one person's no message goes out, and nobody says here when a household is
-    erased: until when it is of use is not kept.
+    erased: until when it is of use is not kept. Whoever need not come is told only that, which no
+    day limits.
     """
     event = received.event
-    visit = event.visit or Visit()
-    ends = (visit.until_at, event.until_at) if event.person_id is not None else ()
+    is_awaited = event.to_come is not False
+    visit = (event.visit if is_awaited else None) or Visit()
+    ends = (visit.until_at, event.until_at) if is_awaited and event.person_id is not None else ()
     until_at = min((each for each in ends if each is not None), default=None)
     return outbound.NewMessage(
         message_id=derive_id("message", event.need_id, event.attempt_no, NEED_READY),
-        template=_template(visit, until_at, now),
+        template=_template(visit, until_at, now) if is_awaited else NEED_NOT_COME,
         need_id=event.need_id,
         attempt_no=event.attempt_no,
         person_id=event.person_id,
@@ -136,9 +148,13 @@ Ending = NeedWithdrawnV1 | NeedToldV1 | NeedFulfilledV1 | NeedClosedV1
 
 async def end_attempts(tx: Tx, batch: Sequence[Received[Ending]]) -> None:
     """Attempts that are over, served, or whose person knows already, need no message any more."""
+    await _end(tx, [received.event for received in batch])
+
+
+async def _end(tx: Tx, events: Sequence[Ending | NeedReadyV1]) -> None:
     last: dict[UUID, int] = {}
-    for received in batch:
-        need_id, attempt_no = received.event.need_id, received.event.attempt_no
+    for event in events:
+        need_id, attempt_no = event.need_id, event.attempt_no
         if not attempt_no:  # nobody was ever asked for it
             continue
         last[need_id] = max(attempt_no, last.get(need_id, 0))

@@ -6,6 +6,12 @@ from typing import Literal
 Mechanism = Literal["iban", "card", "post", "cash"]
 """How money reaches whoever is paid."""
 
+
+def is_sent(mechanism: Mechanism) -> bool:
+    """Whether the money finds its way to the person; for cash they have to come."""
+    return mechanism != "cash"
+
+
 # Lengths by country (SWIFT IBAN registry); a country that is not listed is checked by digits only.
 _IBAN_LENGTHS = {
     "AT": 20, "BE": 16, "BG": 22, "CH": 21, "CY": 28, "CZ": 24, "DE": 22, "DK": 18, "EE": 20,

@@ -97,6 +97,10 @@ class NeedReadyV1(Event, type="intake.need.ready.v1", stream=Stream.LOCAL, key="
         collect_days: for how many days goods and cash are kept for somebody who was told.
         visit: of a bed or a slot: when to come, whatever the days are.
         until_at: the instant after which it is of no use, where the need itself has one.
+        to_come: whether the person has to come for it; not where all of it is sent to them, by
+            bank, card or post. None where that is not known: then they are told to.
+        in_person: what a message of this attempt said, or would say, is not true any more: a
+            person tells them, and nothing is sent.
     """
 
     need_id: NeedId
@@ -108,6 +112,8 @@ class NeedReadyV1(Event, type="intake.need.ready.v1", stream=Stream.LOCAL, key="
     collect_days: int = Field(gt=0)
     visit: Visit | None = None
     until_at: AwareDatetime | None = None
+    to_come: bool | None = None
+    in_person: bool = False
 
 
 class NeedToldV1(Event, type="intake.need.told.v1", stream=Stream.LOCAL, key="need_id"):

@@ -52,7 +52,12 @@ class CommitmentRefusedV1(
 class CommitmentMadeV1(
     Event, type="payments.commitment.made.v1", stream=Stream.LOCAL, key="commitment_id"
 ):
-    """The money is committed; `pays` says whether a payout is due (else the provider's bill)."""
+    """The money is committed.
+
+    Attributes:
+        sent: of a payout, whether it is sent to the person rather than kept for them as cash. None
+            of a provider's bill, and where the details of who is paid have not come yet.
+    """
 
     commitment_id: CommitmentId
     need_id: NeedId
@@ -60,6 +65,7 @@ class CommitmentMadeV1(
     grant_id: GrantId
     amount_minor: int = Field(gt=0)
     currency: Currency
+    sent: bool | None = None
 
 
 class CommitmentReleasedV1(

@@ -93,6 +93,7 @@ class Need(View):
         confirmed_start: it is served when its start is confirmed, after its appointment was kept.
         needed_until: where hours count, the instant after which it is of no use.
         ends_soon: it is not served, and its last day is today or tomorrow.
+        to_come: whether the person has to come for it; None where that is not known.
     """
 
     need_id: UUID
@@ -108,6 +109,7 @@ class Need(View):
     needed_until: datetime | None = None
     told_at: datetime | None
     message: str | None = None
+    to_come: bool | None = None
     attention: str | None = None
     confirmed_start: bool = False
     attended_on: date | None = None

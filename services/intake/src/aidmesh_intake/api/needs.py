@@ -36,6 +36,8 @@ class NeedRow(BaseModel):
         attended_on: its appointment was kept then; without a `served_on` it awaits confirmation.
         needed_until: where hours count, the instant after which it is of no use.
         ends_soon: it is not served, and its last day is today or tomorrow.
+        to_come: whether the person has to come for it; not where it is sent by bank, card or post.
+            None where that is not known.
     """
 
     need_id: UUID
@@ -59,6 +61,7 @@ class NeedRow(BaseModel):
     wait: str | None
     told_at: datetime | None
     message: str | None
+    to_come: bool | None
     confirmed_start: bool
     attended_on: date | None
     served_on: date | None
@@ -110,6 +113,7 @@ class NeedView(BaseModel):
         pending: it was referred here and is held, but the region it comes from has not let go.
         referred_from: the other region's offer that it was made of.
         chosen: somebody chose it to be served from elsewhere by rule.
+        to_come: as in `NeedRow`.
     """
 
     need_id: UUID
@@ -140,6 +144,7 @@ class NeedView(BaseModel):
     told_at: datetime | None
     told_how: str | None
     message: str | None
+    to_come: bool | None
     given: bool
     service_no: int
     confirmed_start: bool
@@ -320,6 +325,7 @@ def view(
         told_at=need.told_at,
         told_how=need.told_how,
         message=need.message,
+        to_come=need.to_come,
         given=need.given,
         service_no=need.service_no,
         confirmed_start=need.confirmed_start,

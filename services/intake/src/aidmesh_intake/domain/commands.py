@@ -21,11 +21,13 @@ from aidmesh_intake.domain.need import (
 )
 from aidmesh_intake.domain.serving import fulfil, reverse, take_start_back
 from aidmesh_intake.domain.steps import (
+    CHANGED,
     begin_attempt,
     close,
     is_over,
     moved,
     progress,
+    ready_event,
     told,
     wait_for,
     withdrawal,
@@ -332,8 +334,14 @@ def _scaled(need: Need, units: int) -> Need:
     )
 
 
-def correct_payee(need: Need, payee_ref: PayeeRef) -> Decision:
+def correct_payee(need: Need, payee_ref: PayeeRef, *, sent: bool) -> Decision:
     """Have the person paid elsewhere than their details said, in this attempt and later ones.
+
+    Whoever was told to come, or not to, while that changes, is told again by a person: a message
+    could cross the one before.
+
+    Args:
+        sent: whether it is sent there, rather than kept for them as cash.
 
     Raises:
         NotAllowed: nothing is paid to a person, or the need is over.
@@ -342,4 +350,9 @@ def correct_payee(need: Need, payee_ref: PayeeRef) -> Decision:
         raise NotAllowed("not_of_this_kind")
     if need.state not in OPEN:
         raise NotAllowed("over")
-    return moved(need, replace(need, payee_ref=payee_ref), "payee_corrected")
+    corrected = replace(need, payee_ref=payee_ref, sent=sent)
+    # Where nobody knew whether they had to come, they were told to.
+    if need.state is not State.READY or (need.to_come is False) == (corrected.to_come is False):
+        return moved(need, corrected, "payee_corrected")
+    untold = replace(corrected, told_at=None, told_how=None, message=CHANGED)
+    return moved(need, untold, "payee_corrected", ready_event(untold, in_person=True))

@@ -99,6 +99,8 @@ class Need:
 
     Attributes:
         members: of the household, where it is for one.
+        sent: whether what is paid is sent to whom `payee_ref` names, by bank, card or post; None
+            where that is not known (yet).
         confirmed_start: it is served when its start is confirmed, not when it was attended.
         sensitive: hidden from roles that need not know.
         planned_as: how long `planned_on` stands; see `day_on`.
@@ -117,7 +119,8 @@ class Need:
         attended: its appointment was kept: its start is to be confirmed.
         service_no: how often it was fulfilled.
         given: aid that was entered after it was given.
-        message: what became of the message: None, `sent`, or why there was none.
+        message: what became of the message: None, `sent`, why there was none, or that what it said
+            is not true any more.
         pending: it was referred here, and its region has not let go of it: held, but nobody is told
             and nothing is given.
         attention: a conflict that a person should look at.
@@ -157,6 +160,7 @@ class Need:
     needed_until: datetime | None = None
     planned_as: PlannedAs = PlannedAs.COMING
     pending: bool = False
+    sent: bool | None = None
 
     state: State = State.REQUESTED
     attempt_no: int = 0
@@ -196,6 +200,14 @@ class Need:
         """Everything it could come to wait for."""
         area = None if self.to_site_id is not None else self.place_area
         return blockers_of(self.ask, self.programme, self.site_id, area)
+
+    @property
+    def to_come(self) -> bool | None:
+        """Whether the person has to come for any of it; None where that is not known."""
+        money = self.ask.money
+        if self.ask.of_supply or money is None or money.by != "payout" or self.payee_ref is None:
+            return True
+        return None if self.sent is None else not self.sent
 
     @property
     def all_held(self) -> bool:

@@ -34,6 +34,7 @@ from aidmesh_intake.domain.dates import PlannedAs, today_of
 from aidmesh_intake.domain.need import LIVE, Attended, Decision, Leg, Need, State, Wait
 from aidmesh_intake.domain.serving import attend, fulfil, not_attended, reverse, undo_issue, undoes
 from aidmesh_intake.domain.steps import (
+    CHANGED,
     TOLD_TO_COME,
     begin_attempt,
     close,
@@ -102,7 +103,7 @@ def decide(
         case CommitmentHeldV1():
             return _advance(need, answer.attempt_no, "money", Leg.HELD, now, None)
         case CommitmentMadeV1():
-            return _advance(need, answer.attempt_no, "money", Leg.FIRM, now, None)
+            return _advance(need, answer.attempt_no, "money", Leg.FIRM, now, None, sent=answer.sent)
         case ReservationRefusedV1():
             return _refused(need, answer, "supply", now, queues)
         case CommitmentRefusedV1():
@@ -160,6 +161,8 @@ def _advance(
     now: datetime,
     site_id: SiteId | None,
     visit: Visit | None = None,
+    *,
+    sent: bool | None = None,
 ) -> Decision:
     before = need.supply if side == "supply" else need.money
     if not _is_current(need, attempt_no) or before is Leg.NONE or before >= leg:
@@ -167,7 +170,9 @@ def _advance(
     if side == "supply":
         after = replace(need, supply=leg, at_site_id=site_id or need.at_site_id, visit=visit)
     else:
-        after = replace(need, money=leg)
+        # What was entered here may have been corrected since payments looked.
+        is_open = need.sent is None and need.payee_ref is not None
+        after = replace(need, money=leg, sent=sent if is_open else need.sent)
     after, events = progress(after, now)
     if after.state is need.state:
         return moved(need, after, f"{side}_{'held' if leg is Leg.HELD else 'confirmed'}", *events)
@@ -414,8 +419,9 @@ def _undone(need: Need, issue: tuple[int, int], reason: str) -> Decision:
 
 
 def _sent(need: Need, answer: MessageSentV1) -> Decision:
-    # Nothing is sent after it failed: this was overtaken by the news that it did not arrive.
-    if not _awaits_telling(need, answer.attempt_no) or need.message == "failed":
+    # Nothing is sent after it failed: this was overtaken by the news that it did not arrive. What
+    # said something else than holds now was of no use.
+    if not _awaits_telling(need, answer.attempt_no) or need.message in ("failed", CHANGED):
         return Decision(need)
     knows, news = told(replace(need, message="sent"), answer.sent_at, "message")
     return moved(need, knows, "told_by_message", *news)
@@ -427,7 +433,7 @@ def _suppressed(need: Need, answer: MessageSuppressedV1) -> Decision:
         need_again = replace(need, told_at=None, told_how=None)
         if _awaits_telling(need_again, answer.attempt_no):
             return moved(need, replace(need_again, message="failed"), "not_delivered")
-    if not _awaits_telling(need, answer.attempt_no) or need.message == answer.reason:
+    if not _awaits_telling(need, answer.attempt_no) or need.message in (answer.reason, CHANGED):
         return Decision(need)
     return moved(need, replace(need, message=answer.reason), "tell_in_person")
 

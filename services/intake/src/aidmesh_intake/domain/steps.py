@@ -30,6 +30,8 @@ GRACE_S: Final = 60
 
 TOLD_TO_COME: Final = "told_to_come"
 """What a person has to look at: somebody may come for what is not set aside for them any more."""
+CHANGED: Final = "changed"
+"""Why there is no message: what one said in this attempt, or would have, is not true any more."""
 SOURCE_GONE: Final = "source_gone"
 """The same: the region that a need comes from is gone, and will never let go of it."""
 
@@ -130,8 +132,12 @@ def progress(need: Need, now: datetime) -> tuple[Need, tuple[Event, ...]]:
     return need, tuple(events)
 
 
-def ready_event(need: Need) -> NeedReadyV1:
-    """The news that the person may be told."""
+def ready_event(need: Need, *, in_person: bool = False) -> NeedReadyV1:
+    """The news that the person may be told.
+
+    Args:
+        in_person: they were told, or a message is about to tell them, what holds no more.
+    """
     return NeedReadyV1(
         need_id=need.id,
         attempt_no=need.attempt_no,
@@ -142,6 +148,8 @@ def ready_event(need: Need) -> NeedReadyV1:
         collect_days=need.collect_days,
         visit=need.visit,
         until_at=_of_use_until(need),
+        to_come=need.to_come,
+        in_person=in_person,
     )
 
 

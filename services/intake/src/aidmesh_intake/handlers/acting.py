@@ -6,6 +6,7 @@ from uuid import UUID, uuid4
 
 from aidmesh_chassis import outbox
 from aidmesh_chassis.db import Tx
+from aidmesh_contracts.accounts import is_sent
 from aidmesh_contracts.ids import PayeeRef, SiteId
 from aidmesh_contracts.intake import PayeeSealedV1
 from aidmesh_contracts.values import Area
@@ -82,8 +83,9 @@ async def correct_payee(
     """Seal new payee details of a need to the paying office, in place of the old."""
     payee_ref = PayeeRef(uuid4())
     before = (await lock_needs(tx, [need_id])).get(need_id)
+    sent = is_sent(payee.mechanism)
     (outcome,) = await act(
-        tx, [need_id], lambda need: commands.correct_payee(need, payee_ref), staff_id
+        tx, [need_id], lambda need: commands.correct_payee(need, payee_ref, sent=sent), staff_id
     )
     need = outcome.need
     if before is None or need is None or outcome.rule is not None:

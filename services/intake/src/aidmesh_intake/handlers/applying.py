@@ -48,6 +48,8 @@ async def apply(tx: Tx, changes: Sequence[Change], staff_id: UUID | None = None)
     ids = sorted(last)
     await store.save_progress(tx.conn, [last[each] for each in ids if each not in unusual])
     await store.save(tx.conn, [last[each] for each in ids if each in unusual])
+    paid_anew = {each.before.id for each in real if each.before.sent is not each.decision.need.sent}
+    await store.set_sent(tx.conn, [last[each] for each in sorted(paid_anew)])
     split = [each.decision for each in real if each.decision.split_off]
     split_off = [need for each in split for need in each.split_off]
     await store.insert(tx.conn, split_off)

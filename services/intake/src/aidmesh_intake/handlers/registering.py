@@ -9,6 +9,7 @@ from datetime import date
 from uuid import UUID
 
 from aidmesh_chassis.db import Tx
+from aidmesh_contracts.accounts import is_sent
 from aidmesh_contracts.base import Event
 from aidmesh_contracts.ids import (
     HouseholdId,
@@ -204,6 +205,7 @@ def _need(
         site_id=None if each.site_id is None else SiteId(each.site_id),
         ask=each.ask,
         payee_ref=payee_ref,
+        sent=None if each.payee is None else is_sent(each.payee.mechanism),
         hold_s=kind.hold_s,
         collect_days=kind.collect_days,
         splittable=kind.splittable and each.quantity > 1,

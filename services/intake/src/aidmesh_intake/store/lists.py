@@ -50,6 +50,8 @@ async def needs(
             state, attempt_no, blocked_resource, blocked_code, wait, at_site_id, told_at, told_how,
             message, served_on, given, reason, attention, sensitive, version, changed_at,
             confirmed_start, (attended ->> 'on')::date AS attended_on,
+            CASE WHEN ask -> 'money' ->> 'by' = 'payout' AND payee_ref IS NOT NULL
+                AND NOT ask ?| ARRAY['stock', 'capacity'] THEN NOT sent ELSE true END AS to_come,
             coalesce({_ENDS_SOON}, false) AS ends_soon
         FROM need
         WHERE ($1::text[] IS NULL OR state = ANY($1))

@@ -18,8 +18,8 @@ SELECT
     n.id, n.request_id, n.kind, n.programme, n.sensitive, n.for_whom, n.person_id,
     n.household_id, n.headcount, n.quantity, n.unit, n.asked_on, n.queue_no, n.planned_on,
     n.planned_as, n.needed_by, n.needed_until, n.priority, n.rule_version, n.place_area,
-    n.stay_area, n.origin_area, n.site_id, n.ask, n.payee_ref, n.hold_s, n.collect_days,
-    n.splittable, n.confirmed_start, n.given, n.pending, n.state, n.attempt_no,
+    n.stay_area, n.origin_area, n.site_id, n.ask, n.payee_ref, n.sent, n.hold_s,
+    n.collect_days, n.splittable, n.confirmed_start, n.given, n.pending, n.state, n.attempt_no,
     n.supply, n.money, n.deadline_at, n.blocked_resource, n.blocked_code, n.blocked_site,
     n.blocked_area, n.blocked_quantity, n.wait, n.decided_at, n.waiting_since, n.retry_at,
     n.woken, n.at_site_id, n.visit, n.told_at, n.told_how, n.message, n.issued_attempt, n.issued_no,
@@ -40,10 +40,10 @@ _COLUMNS: Final = (
     "id", "request_id", "kind", "programme", "sensitive", "for_whom", "person_id", "household_id",
     "headcount", "quantity", "unit", "asked_on", "queue_no", "planned_on", "planned_as",
     "needed_by", "needed_until", "priority", "rule_version", "place_area", "stay_area",
-    "origin_area", "site_id", "ask", "first_on", "last_on", "payee_ref", "hold_s", "collect_days",
-    "splittable", "confirmed_start", "given", "pending", "state", "attempt_no", "supply", "money",
-    "deadline_at", "blocked_resource", "blocked_code", "blocked_site", "blocked_area",
-    "blocked_quantity", "wait", "decided_at", "waiting_since",
+    "origin_area", "site_id", "ask", "first_on", "last_on", "payee_ref", "sent", "hold_s",
+    "collect_days", "splittable", "confirmed_start", "given", "pending", "state", "attempt_no",
+    "supply", "money", "deadline_at", "blocked_resource", "blocked_code", "blocked_site",
+    "blocked_area", "blocked_quantity", "wait", "decided_at", "waiting_since",
     "retry_at", "woken", "at_site_id", "visit", "told_at", "told_how", "message", "issued_attempt",
     "issued_no", "undone_attempt", "undone_no", "attended", "service_no", "served_on",
     "reason", "attention", "settled", "version",
@@ -212,6 +212,16 @@ async def set_payee(conn: asyncpg.Connection, need: Need) -> None:
     await conn.execute("UPDATE need SET payee_ref = $2 WHERE id = $1", need.id, need.payee_ref)
 
 
+async def set_sent(conn: asyncpg.Connection, needs: Sequence[Need]) -> None:
+    """Write whether what is paid is sent to the person, where that changed or became known."""
+    if needs:
+        await conn.execute(
+            "UPDATE need SET sent = u.sent FROM unnest($1::uuid[], $2::boolean[]) AS u (id, sent)"
+            " WHERE need.id = u.id",
+            *columns([(need.id, need.sent) for need in needs]),
+        )
+
+
 async def set_final(conn: asyncpg.Connection, need_ids: Sequence[UUID]) -> None:
     """Write that needs are this region's own from now on: theirs let go of them."""
     await conn.execute("UPDATE need SET pending = false WHERE id = ANY($1::uuid[])", list(need_ids))
@@ -255,6 +265,7 @@ def _terms(n: Need) -> tuple[object, ...]:
         n.ask.capacity.from_on if n.ask.capacity else None,
         n.ask.capacity.to_on if n.ask.capacity else None,
         n.payee_ref,
+        n.sent,
         n.hold_s,
         n.collect_days,
         n.splittable,
@@ -363,6 +374,7 @@ def need_of(row: asyncpg.Record) -> Need:
         site_id=site(row["site_id"]),
         ask=Ask.model_validate_json(row["ask"]),
         payee_ref=None if row["payee_ref"] is None else PayeeRef(row["payee_ref"]),
+        sent=row["sent"],
         hold_s=row["hold_s"],
         collect_days=row["collect_days"],
         splittable=row["splittable"],

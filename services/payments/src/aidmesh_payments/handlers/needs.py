@@ -8,6 +8,7 @@ from datetime import date, timedelta
 from aidmesh_chassis.db import Tx
 from aidmesh_chassis.envelope import Received
 from aidmesh_chassis.logs import counted
+from aidmesh_contracts.accounts import Mechanism, is_sent
 from aidmesh_contracts.ids import CommitmentId, NeedId, PayoutId, derive_id
 from aidmesh_contracts.intake import (
     AidGivenV1,
@@ -235,7 +236,7 @@ async def confirm(office: Office, tx: Tx, batch: Sequence[Received[NeedConfirmed
     refusals: list[tuple[NeedId, int, str, BlockedBy | None]] = []
     saved: list[Commitment] = []
     made: list[NeedId] = []
-    drafts: list[PayoutRow] = []
+    drafts: dict[CommitmentId, PayoutRow] = {}
     for key, item in wanted.items():
         commitment = by_key.get(key)
         firm = None if commitment is None else rules.confirm(commitment, book.now)
@@ -254,26 +255,33 @@ async def confirm(office: Office, tx: Tx, batch: Sequence[Received[NeedConfirmed
         saved.append(firm)
         made.append(key[0])
         book.put(book[firm.allotment_id].commit(firm.amount_minor))
-        tx.emit(
-            CommitmentMadeV1(
-                commitment_id=firm.id,
-                need_id=key[0],
-                attempt_no=firm.attempt_no,
-                grant_id=firm.grant_id,
-                amount_minor=firm.amount_minor,
-                currency=firm.currency,
-            ),
-            cause=item,
-        )
         if firm.purpose == "payout":
-            drafts.append(draft_of(firm, 1))
-            tx.emit(payout_state(drafts[-1]), cause=item, version=1)
+            drafts[firm.id] = draft_of(firm, 1)
     await store.save(tx.conn, saved)
     if made:
         tx.log.debug("commitment.made", **counted("need", made))
-    await payout_store.insert(tx.conn, drafts)
+    ways = await payout_store.insert(tx.conn, list(drafts.values()))
+    for firm in saved:
+        if firm.state == "committed" and firm.need_id is not None:
+            cause = wanted[firm.need_id, firm.attempt_no]
+            tx.emit(_made_event(firm, ways.get(firm.id)), cause=cause)
+            if firm.id in drafts:
+                tx.emit(payout_state(drafts[firm.id]), cause=cause, version=1)
     await _refuse(tx, book, refusals, wanted)
     await book.close()
+
+
+def _made_event(commitment: Commitment, mechanism: Mechanism | None) -> CommitmentMadeV1:
+    assert commitment.need_id is not None  # noqa: S101 - it is a need's
+    return CommitmentMadeV1(
+        commitment_id=commitment.id,
+        need_id=commitment.need_id,
+        attempt_no=commitment.attempt_no,
+        grant_id=commitment.grant_id,
+        amount_minor=commitment.amount_minor,
+        currency=commitment.currency,
+        sent=None if mechanism is None else is_sent(mechanism),
+    )
 
 
 def _blocked(commitment: Commitment) -> BlockedBy:

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import asyncpg
 
+from aidmesh_contracts.accounts import Mechanism
 from aidmesh_contracts.ids import AllotmentId, CommitmentId, NeedId, PayeeRef, PayoutId
 from aidmesh_payments.domain.payout import LEFT, LIVE, Payout, Withdrawal
 
@@ -98,14 +99,20 @@ def payout_of(row: asyncpg.Record) -> PayoutRow:
     )
 
 
-async def insert(conn: asyncpg.Connection, payouts: Sequence[PayoutRow]) -> None:
+async def insert(
+    conn: asyncpg.Connection, payouts: Sequence[PayoutRow]
+) -> dict[CommitmentId, Mechanism | None]:
     """Write drafts; mechanism and who sealed it are the payee's, cash where none was given.
+
+    Returns:
+        how each goes; None where the payee's details have not come yet.
 
     Raises:
         asyncpg.UniqueViolationError: a need already has a live payout.
     """
+    rows: list[asyncpg.Record] = []
     if payouts:
-        await conn.execute(
+        rows = await conn.fetch(
             """
             INSERT INTO payout (id, payout_no, commitment_id, need_id, allotment_id, amount_minor,
                                 currency, payee_ref, mechanism, sealed_by, state, maker)
@@ -118,6 +125,7 @@ async def insert(conn: asyncpg.Connection, payouts: Sequence[PayoutRow]) -> None
                  AS n (id, payout_no, commitment_id, need_id, allotment_id, amount, currency,
                        payee_ref, maker)
             LEFT JOIN payee ON payee.payee_ref = n.payee_ref
+            RETURNING commitment_id, mechanism
             """,
             [each.id for each in payouts],
             [each.payout_no for each in payouts],
@@ -129,6 +137,7 @@ async def insert(conn: asyncpg.Connection, payouts: Sequence[PayoutRow]) -> None
             [each.payee_ref for each in payouts],
             [each.payout.maker for each in payouts],
         )
+    return {CommitmentId(row["commitment_id"]): row["mechanism"] for row in rows}
 
 
 async def find(conn: asyncpg.Connection, ids: Iterable[PayoutId]) -> list[PayoutRow]:
