@@ -255,3 +255,13 @@ def test_states() -> None:
     resumed = grants.change_status(late, "resume")
     assert isinstance(resumed, Grant)
     assert resumed.status == "active"
+
+
+def test_a_donor_who_waits_is_served_from_all_that_is_free_when_money_comes_back() -> None:
+    line = Line("aid", 1_000, 0, allotted_minor=100)
+    gained = replace(_grant(100), unallotted_minor=30, allotted_minor=100,
+                     exchange_difference_minor=-30)  # fmt: skip
+    taken = grants.take_back(
+        gained, line, Granted(100, 100), 10, worth_minor=None, shortfall_minor=35
+    )
+    assert (taken.set_aside_minor, taken.grant.unallotted_minor) == (35, 5)
