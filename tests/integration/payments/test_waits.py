@@ -14,6 +14,7 @@ from aidmesh_chassis.peers import LinkState
 from aidmesh_chassis.problems import Problem
 from aidmesh_contracts.ids import AllotmentId, GrantId, RebalancingId
 from aidmesh_contracts.intake import WaitingChangedV1
+from aidmesh_contracts.payments import AllotmentChangedV1
 from aidmesh_contracts.payments_rebalancing import RebalancingChangedV1
 from aidmesh_contracts.payments_waits import WaitChangedV1
 from aidmesh_contracts.restriction import Restriction
@@ -290,6 +291,7 @@ async def test_everybody_in_finance_sees_it_and_who_may_acts(api: Api) -> None:
     await api.desk.run(partial(waits.tell, api.desk.office))
     (wait,) = (await api.get("/v1/waits"))["waits"]
     (offer,) = wait["offers"]
+    assert (offer["as_of"], offer["link"]) == (None, None)
     assert (wait["region"], wait["amount_minor"], wait["link"]) == ("kyiv", 120_000, None)
     assert (offer["amount_minor"], offer["is_plain"], offer["holder"]) == (120_000, True, None)
     what: dict[str, Any] = {"region": "kyiv", "programme": "cash", "currency": "UAH"}
@@ -334,6 +336,32 @@ async def test_what_waits_and_its_rules_are_read_page_by_page(api: Api) -> None:
     assert [rule["rule_id"] for rule in rules] == [each["rule_id"] for each in made]
     regions = await walk(lambda query: api.get(f"/v1/regions?{urlencode(query)}"), "regions")
     assert regions == ["kyiv", "lviv", "odesa"]
+
+
+async def test_what_another_holder_has_is_offered_with_its_age_and_link(api: Api) -> None:
+    api.peers.expect({"lviv"})
+    grant = await api.desk.grant(500_000)
+    sent = await api.post(
+        "/v1/allotments", 201, grant_id=str(grant), budget_line="aid", to_region="lviv",
+        amount_minor=500_000, currency="UAH",
+    )  # fmt: skip
+    told_at = datetime(2024, 6, 1, 8, tzinfo=UTC)
+    sums = {"received_minor": 500_000, "returned_minor": 0, "held_minor": 0}
+    told = AllotmentChangedV1(
+        allotment_id=sent["allotment_id"], grant_id=grant, grantor="kyiv", holder="lviv",
+        currency="UAH", committed_minor=0, spent_minor=0, status="active", version=1,
+        as_of=told_at, **sums,
+    )  # fmt: skip
+    await api.desk.feed(told, region="lviv")
+    await api.desk.feed(waiting(120_000))
+    await api.desk.run(partial(waits.tell, api.desk.office))
+    (wait,) = (await api.get("/v1/waits"))["waits"]
+    assert wait["offers"] == [], "its holder is dark"
+    api.peers.heard("beat.lviv", b"payments")
+    (wait,) = (await api.get("/v1/waits"))["waits"]
+    (offer,) = wait["offers"]
+    assert (offer["holder"], offer["free_minor"]) == ("lviv", 500_000)
+    assert (datetime.fromisoformat(offer["as_of"]), offer["link"]["state"]) == (told_at, "up")
 
 
 async def test_a_fenced_region_is_sent_nothing(pair: tuple[Desk, Desk]) -> None:

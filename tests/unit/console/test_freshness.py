@@ -1,5 +1,6 @@
 """Figures of other regions are shown with their age and whether the region is heard."""
 
+import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, cast
 
@@ -7,6 +8,8 @@ import pytest
 
 from aidmesh_chassis.auth import Role
 from aidmesh_console.clients.peers import Peer, Readiness, together
+from support.made_up.basics import number
+from support.made_up.money import HOLDINGS, REBALANCINGS, RETURN_ASKS, WAITS
 from support.made_up.shipments import OWN_ASKS, SHIPMENTS, TRANSFERS
 from support.made_up.supply import STOCK, SUPPLY, capacity
 
@@ -30,6 +33,21 @@ def rows(listed: object) -> list[dict[str, object]]:
 def told(listed: object) -> dict[str, object]:
     """A page of rows that a dark region has a part in."""
     return {"rows": [{**each, "as_of": SINCE, "link": DARK} for each in rows(listed)], "next": None}
+
+
+MOVED = {"state": "moved", "returned_minor": 100, "arrived": False}
+THEIR_OFFER = {
+    **cast("list[dict[str, object]]", WAITS[0]["offers"])[1],
+    "holder": "odesa",
+    "as_of": SINCE,
+    "link": DARK,
+}
+
+
+def proposals(one: dict[str, object]) -> dict[str, object]:
+    """One proposal to a dark holder, who was heard of it once."""
+    row = {**REBALANCINGS[0], "as_of": SINCE, "link": DARK, "to_link": None, **one}
+    return {"GET /v1/rebalancings": {"rebalancings": [row], "next": None}}
 
 
 def peer(link: str, **more: object) -> dict[str, object]:
@@ -102,8 +120,38 @@ def ready(**peers: dict[str, object]) -> tuple[int, dict[str, object]]:
         ),
         ("/shipments", {"GET /v1/transfers": told(TRANSFERS)}, Role.LOGISTICIAN),
         ("/shipments", {"GET /v1/transfers": told(OWN_ASKS)}, Role.LOGISTICIAN),
+        (
+            f"/referrals/of/{number('parcel')}",
+            {"GET /v1/capacity": {"rows": [{**each, "link": DARK} for each in capacity()]}},
+            Role.CASEWORKER,
+        ),
+        (
+            "/money/waits",
+            {"GET /v1/waits": {"waits": [{**WAITS[0], "offers": [THEIR_OFFER]}]}},
+            Role.FINANCE,
+        ),
+        ("/money/regions", proposals({"prepared_minor": 9_000_000}), Role.APPROVER),
+        ("/money/regions", proposals(MOVED | {"link": None, "to_link": DARK}), Role.APPROVER),
+        (
+            "/money/regions",
+            {"GET /v1/return-asks": {"asks": told(RETURN_ASKS)["rows"], "next": None}},
+            Role.APPROVER,
+        ),
     ],
-    ids=["stock", "beds", "register", "shipment", "shipments", "asked of us", "asked by us"],
+    ids=[
+        "stock",
+        "beds",
+        "register",
+        "shipment",
+        "shipments",
+        "asked of us",
+        "asked by us",
+        "refer",
+        "offers",
+        "proposals",
+        "moved",
+        "return asks",
+    ],
 )
 async def test_a_figure_of_a_dark_region_says_so(
     browser: "Browser", path: str, answer: dict[str, object], role: Role, language: str
@@ -111,6 +159,21 @@ async def test_a_figure_of_a_dark_region_says_so(
     browser.desk.region.answers |= {called: (200, body) for called, body in answer.items()}
     await browser.sign_in(role)
     assert WORDS[language] in (await browser.get(path, language)).text
+
+
+@pytest.mark.parametrize("language", WORDS)
+async def test_whose_money_may_be_proposed_says_how_fresh_its_figure_is(
+    browser: "Browser", language: str
+) -> None:
+    held = [{**each, "link": DARK if each["holder"] == "lviv" else None} for each in HOLDINGS]
+    browser.desk.region.answers["GET /v1/allotments"] = (200, {"allotments": held, "next": None})
+    await browser.sign_in(Role.FINANCE)
+    page = (await browser.get("/money/regions", language)).text
+    options = re.findall(r"<option value=[^>]+>([^<]+ · [^<]+)</option>", page)
+    assert {each.partition(" ")[0]: WORDS[language] in each for each in options} == {
+        "kyiv": False,
+        "lviv": True,
+    }
 
 
 @pytest.mark.parametrize("role", [Role.LEAD, Role.ONCALL])

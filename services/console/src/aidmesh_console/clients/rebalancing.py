@@ -7,6 +7,7 @@ from uuid import UUID
 from pydantic import Field, TypeAdapter
 
 from aidmesh_console.clients.link import ACCEPTED, Link, Page, View
+from aidmesh_console.clients.peers import LinkState
 
 
 class Proposal(View):
@@ -17,6 +18,8 @@ class Proposal(View):
         hindrance: the problem that keeps the money from going on.
         is_overdue: the time is over, and the holder was not heard.
         arrived: what went on is there.
+        as_of, link: when the holder was last heard of it, and whether it is heard.
+        to_link: whether the region is heard that it goes on to.
     """
 
     id: UUID
@@ -39,6 +42,9 @@ class Proposal(View):
     proposed_at: datetime
     is_overdue: bool = False
     arrived: bool = False
+    as_of: datetime | None = None
+    link: LinkState | None = None
+    to_link: LinkState | None = None
 
 
 class Proposals(Page):
@@ -53,6 +59,7 @@ class Ask(View):
     Attributes:
         told_state: what the grantor said last.
         booked: the grantor has what went back.
+        as_of, link: when the grantor told of it last, and whether it is heard.
     """
 
     id: UUID
@@ -72,6 +79,8 @@ class Ask(View):
     free_minor: int | None = None
     lapses_at: datetime
     booked: bool = False
+    as_of: datetime | None = None
+    link: LinkState | None = None
 
 
 class Asks(Page):

@@ -15,6 +15,7 @@ class Offer(View):
 
     Attributes:
         is_plain: its donor restricts nothing but programmes and time.
+        as_of, link: when another holder told what it has free, and whether it is heard.
     """
 
     grant_id: UUID
@@ -25,6 +26,8 @@ class Offer(View):
     amount_minor: int
     free_minor: int
     is_plain: bool
+    as_of: datetime | None = None
+    link: LinkState | None = None
 
 
 class Wait(View):

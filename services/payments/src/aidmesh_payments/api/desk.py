@@ -58,6 +58,7 @@ class ReadPage(Protocol):
     ) -> Awaitable[list[Row]]: ...
 
 
+_NONE: Final[Mapping[str, str]] = {}
 _AFTER: TypeAdapter[tuple[datetime, UUID]] = TypeAdapter(tuple[datetime, UUID])
 
 
@@ -75,9 +76,28 @@ class Desk:
         """Allotments, each with whether its holder is heard (None for the own region)."""
         return [{**each, "link": self.link(str(each["holder"]))} for each in holdings]
 
-    async def page(self, page: Page, name: str, moment: str, read: ReadPage) -> dict[str, object]:
-        """One page of rows that are in the order of a moment and their id."""
+    async def page(
+        self,
+        page: Page,
+        name: str,
+        moment: str,
+        read: ReadPage,
+        links: Mapping[str, str] = _NONE,
+    ) -> dict[str, object]:
+        """One page of rows that are in the order of a moment and their id.
+
+        Args:
+            page: which.
+            name: of the rows in the answer.
+            moment: the field that they are in the order of.
+            read: reads them.
+            links: by a field to add, the one with the region whose link it tells of.
+        """
         async with self.db.read() as conn:
             rows = await read(conn, after=page.after(_AFTER), limit=page.limit + 1)
         kept, following = page.cut(rows, lambda row: (row[moment], row["id"]))
-        return {name: kept, "next": following}
+        linked = [
+            {**row, **{link: self.link(str(row[region])) for link, region in links.items()}}
+            for row in kept
+        ]
+        return {name: linked, "next": following}

@@ -55,8 +55,12 @@ def router(desk: Desk) -> APIRouter:
 
     @routes.get("/rebalancings", response_model=RebalancingPage)
     async def list_proposals(caller: Reader, page: PageQuery) -> dict[str, object]:
-        """What this region proposed to holders of its grants, the newest first."""
-        return await desk.page(page, "rebalancings", "proposed_at", queries.proposals)
+        """What this region proposed to holders of its grants, the newest first.
+
+        `as_of` and `link` are those of the holder, `to_link` is that of the region it goes on to.
+        """
+        links = {"link": "holder", "to_link": "to_region"}
+        return await desk.page(page, "rebalancings", "proposed_at", queries.proposals, links)
 
     @routes.post("/rebalancings", status_code=201)
     async def propose(body: ProposalBody, caller: Finance, once: Once) -> Response:
@@ -109,8 +113,11 @@ def ask_router(desk: Desk) -> APIRouter:
 
     @routes.get("/return-asks", response_model=ReturnAskPage)
     async def list_asks(caller: Reader, page: PageQuery) -> dict[str, object]:
-        """What grantors ask of this region's money, and would send here; the newest first."""
-        return await desk.page(page, "asks", "heard_at", queries.asks)
+        """What grantors ask of this region's money, and would send here; the newest first.
+
+        `as_of` and `link` are those of the grantor.
+        """
+        return await desk.page(page, "asks", "heard_at", queries.asks, {"link": "grantor"})
 
     @routes.post("/return-asks/{rebalancing_id}:prepare")
     async def prepare(

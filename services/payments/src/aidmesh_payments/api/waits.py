@@ -52,7 +52,7 @@ def router(desk: Desk) -> APIRouter:
 
         `coming_minor` was sent for it or is proposed. An offer without `is_plain` is of money that
         its donor restricts in more than programmes: whether it fits, a person has to say. Those of
-        a `holder` become proposals to it.
+        a `holder` become proposals to it; their `as_of` and `link` are those of what it told.
         """
         async with desk.db.read() as conn:
             found = await handlers.standing(desk.office, conn, desk.link)
@@ -81,6 +81,10 @@ def router(desk: Desk) -> APIRouter:
                             "amount_minor": offer.amount_minor,
                             "free_minor": offer.free_minor,
                             "is_plain": offer.source.is_plain,
+                            "as_of": offer.source.as_of,
+                            "link": None
+                            if offer.source.holder is None
+                            else desk.link(offer.source.holder),
                         }
                         for offer in offers
                         if offer.wait is wait

@@ -54,6 +54,7 @@ class Source:
             may be paid from it; otherwise a person has to look.
         pools: all of what it draws on.
         worth: what a minor unit of spending takes from them.
+        as_of: when another holder told what it has; None for what is known here.
     """
 
     grant_id: GrantId
@@ -65,6 +66,7 @@ class Source:
     is_plain: bool
     pools: tuple[Pool, ...]
     worth: Fraction = Fraction(1)
+    as_of: datetime | None = None
 
     def fits(self, wait: Wait) -> bool:
         """Whether it may be for those who wait, as far as can be said without looking at them."""

@@ -1,6 +1,7 @@
 """What becomes of proposals to move money by what their holders say and give back."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from aidmesh_chassis.db import Tx
 from aidmesh_chassis.envelope import Received
@@ -73,11 +74,11 @@ async def hear_answers(
         if item.region != item.event.holder:
             raise Poison("not_the_holder")
         if item.event.grantor == office.region:
-            await hear(tx, office.region, item.event)
+            await hear(tx, office.region, item.event, item.occurred_at)
 
 
-async def hear(tx: Tx, grantor: str, said: RebalancingAnsweredV1) -> None:
-    """Take in one answer. Raises `Poison`."""
+async def hear(tx: Tx, grantor: str, said: RebalancingAnsweredV1, said_at: datetime) -> None:
+    """Take in one answer, which the holder gave at `said_at`. Raises `Poison`."""
     known = (await store.read(tx.conn, [said.rebalancing_id])).get(said.rebalancing_id)
     if known is None or (known.holder, known.allotment_id) != (said.holder, said.allotment_id):
         raise Poison("unknown_proposal")
@@ -86,3 +87,5 @@ async def hear(tx: Tx, grantor: str, said: RebalancingAnsweredV1) -> None:
         await save(tx, heard, grantor)
     elif heard is not known:
         await store.save(tx.conn, heard)
+    if heard is not known:
+        await store.note_answered(tx.conn, heard.id, said_at)

@@ -83,7 +83,7 @@ async def _tell(office: Office, tx: Tx, proposal: Proposal) -> None:
     """Tell all regions; the own one takes it in at once."""
     told = proposals.state_of(proposal, office.region)
     tx.emit(told, version=proposal.version)
-    await return_asks.hear(office, tx, told)
+    await return_asks.hear(office, tx, told, tx.now)
 
 
 async def _decide(office: Office, tx: Tx, rebalancing_id: RebalancingId, decide: Decision) -> None:

@@ -33,11 +33,18 @@ async def know(office: Office, tx: Tx, batch: Sequence[Received[RebalancingChang
     for item in sorted(batch, key=lambda item: (item.event.rebalancing_id, item.event.version)):
         if item.region != item.event.grantor:
             raise Poison("not_the_grantor")
-        await hear(office, tx, item.event)
+        await hear(office, tx, item.event, item.occurred_at)
 
 
-async def hear(office: Office, tx: Tx, told: RebalancingChangedV1) -> None:
-    """Keep one proposal if it concerns this region, whose allotment is locked. Raises `Poison`."""
+async def hear(office: Office, tx: Tx, told: RebalancingChangedV1, told_at: datetime) -> None:
+    """Keep one proposal if it concerns this region, whose allotment is locked.
+
+    Args:
+        told_at: when the grantor said so.
+
+    Raises:
+        Poison: somebody else than the grantor speaks.
+    """
     is_holder = told.holder == office.region
     is_news = told.to_region == office.region and told.grantor != office.region
     if not is_holder and not is_news:
@@ -47,7 +54,7 @@ async def hear(office: Office, tx: Tx, told: RebalancingChangedV1) -> None:
         # A proposal may overtake its money; whose that is shows when it comes.
         if held is not None and (held.grantor, held.currency) != (told.grantor, told.currency):
             raise Poison("not_the_grantor")
-    if not await store.put(tx.conn, told, is_holder=is_holder):
+    if not await store.put(tx.conn, told, told_at, is_holder=is_holder):
         raise Poison("not_the_grantor")
     ask = await store.lock(tx.conn, told.rebalancing_id)
     if ask is None:
@@ -142,6 +149,6 @@ async def _answer(office: Office, tx: Tx, ask: Ask, answer: Answer) -> None:
     )
     if ask.grantor == office.region:
         await grant_store.lock(tx.conn, [ask.grant_id])
-        await proposals.hear(tx, office.region, said)
+        await proposals.hear(tx, office.region, said, tx.now)
     else:
         tx.emit(said)

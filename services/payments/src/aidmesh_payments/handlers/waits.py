@@ -148,6 +148,7 @@ async def _sources(
                     holder=free.holder,
                     allotment_id=free.allotment_id,
                     pools=(pool,),
+                    as_of=free.as_of,
                 )
             )
     return found, pools

@@ -1,6 +1,7 @@
 """Proposals to move money, at their grantor. Whoever changes one has locked its grant."""
 
 from collections.abc import Iterable
+from datetime import datetime
 from uuid import UUID
 
 import asyncpg
@@ -84,6 +85,15 @@ async def save(conn: asyncpg.Connection, proposal: Proposal) -> None:
         None if proposal.returned_minor is None else return_id(proposal.id),
         sending_id(proposal.id) if proposal.state == "moved" else None,
         proposal.version,
+    )
+
+
+async def note_answered(
+    conn: asyncpg.Connection, rebalancing_id: RebalancingId, said_at: datetime
+) -> None:
+    """Note when the holder said what is known of it."""
+    await conn.execute(
+        "UPDATE rebalancing SET answered_at = $2 WHERE id = $1", rebalancing_id, said_at
     )
 
 

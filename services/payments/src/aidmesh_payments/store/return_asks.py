@@ -1,5 +1,7 @@
 """Proposals of grantors as the holder has them, and whoever would get the money."""
 
+from datetime import datetime
+
 import asyncpg
 
 from aidmesh_contracts.ids import AllotmentId, GrantId, RebalancingId
@@ -27,8 +29,14 @@ def _ask(row: asyncpg.Record) -> Ask:
     )
 
 
-async def put(conn: asyncpg.Connection, told: RebalancingChangedV1, *, is_holder: bool) -> bool:
+async def put(
+    conn: asyncpg.Connection, told: RebalancingChangedV1, told_at: datetime, *, is_holder: bool
+) -> bool:
     """Keep what a grantor tells of a proposal; the highest version wins.
+
+    Args:
+        told_at: when it said so.
+        is_holder: the own region decides.
 
     Returns:
         whether it is the grantor's proposal; nothing is kept of what others say of it.
@@ -36,11 +44,14 @@ async def put(conn: asyncpg.Connection, told: RebalancingChangedV1, *, is_holder
     kept = await conn.fetchval(
         """
         INSERT INTO return_ask AS old (id, grant_id, allotment_id, grantor, holder, to_region,
-            amount_minor, currency, reason, lapses_at, told_state, told_version, state)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+            amount_minor, currency, reason, lapses_at, told_state, told_version, state,
+            told_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
         ON CONFLICT (id) DO UPDATE SET
             told_state = CASE WHEN excluded.told_version > old.told_version
                               THEN excluded.told_state ELSE old.told_state END,
+            told_at = CASE WHEN excluded.told_version > old.told_version
+                           THEN excluded.told_at ELSE old.told_at END,
             told_version = greatest(excluded.told_version, old.told_version),
             changed_at = clock_timestamp()
         WHERE (old.grantor, old.holder, old.allotment_id)
@@ -60,6 +71,7 @@ async def put(conn: asyncpg.Connection, told: RebalancingChangedV1, *, is_holder
         told.state,
         told.version,
         "asked" if is_holder else None,
+        told_at,
     )
     return kept is not None
 

@@ -176,7 +176,11 @@ async def unallotted(conn: asyncpg.Connection) -> list[Money]:
 
 
 class Free(NamedTuple):
-    """What a holder has free of an own grant, less what it is asked for already."""
+    """What a holder has free of an own grant, less what it is asked for already.
+
+    Attributes:
+        as_of: when the holder said so; None for the own region.
+    """
 
     allotment_id: AllotmentId
     grant_id: GrantId
@@ -184,6 +188,7 @@ class Free(NamedTuple):
     holder: str
     currency: str
     free_minor: int
+    as_of: datetime | None
 
 
 async def free_of_holders(conn: asyncpg.Connection, today: date) -> list[Free]:
@@ -193,13 +198,14 @@ async def free_of_holders(conn: asyncpg.Connection, today: date) -> list[Free]:
         SELECT m.id, m.grant_id, m.budget_line, m.holder, m.currency,
                k.free_minor - COALESCE((
                    SELECT sum(r.amount_minor) FROM rebalancing r
-                   WHERE r.allotment_id = m.id AND r.state = 'proposed'), 0)::bigint
+                   WHERE r.allotment_id = m.id AND r.state = 'proposed'), 0)::bigint, k.as_of
         FROM grant_allotment m JOIN (
             SELECT id, received_minor - returned_minor - held_minor - committed_minor
-                   - spent_minor AS free_minor FROM allotment WHERE status = 'active'
+                   - spent_minor AS free_minor, NULL::timestamptz AS as_of
+            FROM allotment WHERE status = 'active'
             UNION ALL
             SELECT allotment_id, received_minor - returned_minor - held_minor - committed_minor
-                   - spent_minor FROM allotment_elsewhere WHERE status = 'active'
+                   - spent_minor, as_of FROM allotment_elsewhere WHERE status = 'active'
         ) k ON k.id = m.id
         JOIN donor_grant g ON g.id = m.grant_id AND g.status = 'active'
         WHERE m.recall_reason IS NULL AND (m.valid_until IS NULL OR m.valid_until >= $1)
