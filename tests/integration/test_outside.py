@@ -28,13 +28,14 @@ from aidmesh.meshfile import (
     changing_mesh,
     read_mesh,
 )
+from aidmesh.outside.handing import PASSWORDS
 from aidmesh.outside.places import Places
 from aidmesh.outside.provision import provision
 from aidmesh.outside.supervise import supervise
 from aidmesh.restoring import run
 from aidmesh.restoring.run import Wish, restore
 from aidmesh.retiring import take_out
-from aidmesh.rotation import rotate_running
+from aidmesh.rotation import rotate_passwords, rotate_running
 from aidmesh.topology.configured import loaded_at
 from aidmesh.topology.recover import SEQUENCE_GAP
 from aidmesh.topology.rights import SUPERVISOR
@@ -140,6 +141,19 @@ async def test_servers_of_others_are_kept_in_order_and_never_started_again(
     handed = outside.places.out / "intake" / "nats" / "intake.nk"
     wanted = seed_file(entry.keys, "intake")
     await eventually(lambda: handed.read_bytes() == wanted.read_bytes(), WAIT_S)
+
+    # So are the passwords of its databases.
+    former = entry.dsn("intake"), entry.admin_dsn("postgres")
+    await rotate_passwords("kyiv", outside.places.data, running=True)
+    path = outside.places.out / "intake" / PASSWORDS
+    now = read_mesh(outside.places.data).regions["kyiv"]
+    await eventually(
+        lambda: path.read_text() == f"{now.services['intake'].database_password}\n", WAIT_S
+    )
+    for dsn in former:
+        with pytest.raises(asyncpg.InvalidPasswordError):
+            await asyncpg.connect(dsn)
+    await (await asyncpg.connect(now.dsn("intake"))).close()
 
     # The first peer is let in.
     create_keys(tmp_path / "lviv")

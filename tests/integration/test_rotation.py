@@ -1,18 +1,34 @@
 """Keys of NATS are replaced while everything runs, and nothing is lost."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import asyncpg
 import pytest
 
+from aidmesh import passwords
 from aidmesh.credentials import LINK, USERS, create_keys, missing, publics_of, seed_file
 from aidmesh.joining import accept, ask, invite
 from aidmesh.mesh import Mesh, running_mesh
-from aidmesh.meshfile import Elsewhere, MeshFile, RegionEntry, changing_mesh, read_mesh
+from aidmesh.meshfile import (
+    WITH_DATABASE,
+    Elsewhere,
+    MeshFile,
+    RegionEntry,
+    changing_mesh,
+    read_mesh,
+)
 from aidmesh.preparing import prepare_mesh
-from aidmesh.rotation import finish, prepare, rotate_running, rotate_stopped, switch
+from aidmesh.rotation import (
+    finish,
+    prepare,
+    rotate_passwords,
+    rotate_running,
+    rotate_stopped,
+    switch,
+)
 from aidmesh.topology.rights import READER, SUPERVISOR
 from aidmesh.topology.warden import connect_as
 from aidmesh.topology.watcher import linked_peers
@@ -90,8 +106,8 @@ def test_the_key_of_a_link_stays_until_whoever_is_dialed_elsewhere_knows_the_nex
 
 
 @asynccontextmanager
-async def service(entry: RegionEntry, relays: list[Relay]) -> AsyncIterator[Database]:
-    """Payments of kyiv as it publishes: its database, its relay, its own key."""
+async def service(entry: RegionEntry, folder: Path, relays: list[Relay]) -> AsyncIterator[Database]:
+    """Payments of kyiv as it publishes: its database, its relay, its own key and password."""
 
     async def broke() -> None:
         for relay in relays:
@@ -100,7 +116,11 @@ async def service(entry: RegionEntry, relays: list[Relay]) -> AsyncIterator[Data
     async def came_back() -> None:
         return
 
-    database = Database(entry.dsn("payments"), outbox.Origin("kyiv", "payments"))
+    database = Database(
+        entry.dsn("payments"),
+        outbox.Origin("kyiv", "payments"),
+        password_file=passwords.file_of(folder, "payments"),
+    )
     await database.open()
     settings = ServiceSettings(
         region="kyiv", nats_url=entry.nats.url, nats_seed_file=seed_file(entry.keys, "payments")
@@ -134,7 +154,28 @@ async def in_world(mesh: Mesh, region: str) -> int:
         await reader.close()
 
 
-async def test_keys_are_replaced_under_load_and_nothing_is_lost(tmp_path: Path) -> None:
+def fails_once(promote: Callable[..., MeshFile]) -> Callable[..., MeshFile]:
+    """As if the disk was full the first time: the roles have new passwords that nobody noted."""
+    tries = iter([OSError()])
+
+    def first(*given: object) -> MeshFile:
+        for error in tries:
+            raise error
+        return promote(*given)
+
+    return first
+
+
+async def refused(former: Mapping[str, str]) -> None:
+    """Nobody is let in with any of these."""
+    for dsn in former.values():
+        with pytest.raises(asyncpg.InvalidPasswordError):
+            await asyncpg.connect(dsn)
+
+
+async def test_keys_are_replaced_under_load_and_nothing_is_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     data = tmp_path / "data"
     regions = ("kyiv", "lviv")
     async with running_mesh(data, regions, keys_in(tmp_path / "keys"), services=()) as mesh:
@@ -154,11 +195,17 @@ async def test_keys_are_replaced_under_load_and_nothing_is_lost(tmp_path: Path) 
                 count += 1
                 await asyncio.sleep(0.005)
 
-        async with service(entry, []) as database:
+        former = {each: entry.dsn(each) for each in WITH_DATABASE}
+        former["postgres"] = entry.admin_dsn("postgres")
+        intruder = await asyncpg.connect(former["payments"])
+        async with service(entry, data / "kyiv", []) as database:
             working = asyncio.create_task(load(database))
             for name in regions:  # the one that is dialed, and the one that dials
                 done = await rotate_running(name, mesh.file, data)
                 assert (done.moved > 0, done.untold) == (True, ())
+            with monkeypatch.context() as cut_short:
+                cut_short.setattr(passwords, "promote", fails_once(passwords.promote))
+                await rotate_passwords("kyiv", data, running=True)
             stop.set()
             await working
             assert count > 10
@@ -175,6 +222,9 @@ async def test_keys_are_replaced_under_load_and_nothing_is_lost(tmp_path: Path) 
                 return await in_world(mesh, "lviv") == count
 
             await eventually(arrived, 60)
+        await eventually(intruder.is_closed, 60)
+        await refused(former)
+        assert passwords.to_come(read_mesh(data).regions["kyiv"]) == {}
         assert linked_peers(mesh.file.regions["lviv"].nats.monitor_port) == {"kyiv"}
         for name in regions:
             assert set(publics_of(mesh.file.regions[name].keys, LINK)).isdisjoint(links[name])
@@ -184,6 +234,8 @@ async def test_keys_are_replaced_under_load_and_nothing_is_lost(tmp_path: Path) 
                 await connect_as(entry.nats.url, seed)
     for region in regions:  # and stopped as well
         rotate_stopped(region, read_mesh(data))
+    stopped = read_mesh(data).regions["lviv"]
+    await rotate_passwords("lviv", data, running=False)
     async with running_mesh(data, regions, keys_in(tmp_path / "keys"), services=()) as mesh:
 
         async def linked() -> bool:
@@ -191,6 +243,7 @@ async def test_keys_are_replaced_under_load_and_nothing_is_lost(tmp_path: Path) 
             return await asyncio.to_thread(linked_peers, port) == {"kyiv"}
 
         await eventually(linked, 60)
+        await refused({each: stopped.dsn(each) for each in WITH_DATABASE})
         assert await in_world(mesh, "lviv") == count
         # Somebody on another machine is dialed, who knows nothing of a next key.
         peer = mesh.file.regions["lviv"].keys / "peers" / "kharkiv"

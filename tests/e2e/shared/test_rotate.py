@@ -2,6 +2,7 @@
 
 import asyncio
 
+import asyncpg
 import httpx
 import pytest
 
@@ -47,12 +48,19 @@ async def test_keys_are_replaced_while_people_work(mesh: RunningMesh, kyiv: Staf
             asked += 1
             await asyncio.sleep(0.1)
 
+    former = {name: entry.dsn("intake") for name, entry in mesh.file.regions.items()}
     working = asyncio.create_task(load())
     rotated = await asyncio.to_thread(mesh.aidmesh, "keys", "rotate")
     stop.set()
     await working
     assert rotated.returncode == 0, rotated.stdout + rotated.stderr
     assert asked > 5
+    for name, dsn in former.items():
+        assert (
+            f"{name}: new passwords of databases; sessions from before are over" in rotated.stdout
+        )
+        with pytest.raises(asyncpg.InvalidPasswordError):
+            await asyncpg.connect(dsn)
     anew = mesh.staff("kyiv")
     try:
         after = await _payee_of(anew, IBANS[1])

@@ -1,6 +1,8 @@
 """A region's databases: one per service, closed to all other roles, brought up to date."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from datetime import datetime
 
 import asyncpg
 
@@ -9,6 +11,8 @@ from aidmesh_chassis.db import migrate, migrations_of
 
 CONNECT_SECONDS_MAX = 10.0
 STATEMENT_SECONDS_MAX = 60.0
+GRACE_S = 5.0
+"""After so long nobody begins anything on a session whose password was replaced."""
 
 
 async def prepare_databases(entry: RegionEntry) -> None:
@@ -55,6 +59,59 @@ async def close_databases(entry: RegionEntry) -> None:
     await _as_admin(entry, close)
 
 
+async def renew_passwords(entry: RegionEntry, passwords: Mapping[str, str]) -> datetime:
+    """Give roles new passwords, all or none of them; returns when, by the server's clock.
+
+    Raises as `prepare_databases`.
+    """
+    moments: list[datetime] = []
+
+    async def renew(admin: asyncpg.Connection) -> None:
+        async with admin.transaction():
+            for role, password in passwords.items():
+                await admin.execute(f"ALTER ROLE {role} PASSWORD '{password}'")
+        moments.append(await admin.fetchval("SELECT clock_timestamp()"))
+
+    await _as_admin(entry, renew)
+    return moments[0]
+
+
+async def end_sessions(entry: RegionEntry, before: datetime, patience_s: float) -> int:
+    """End sessions that were begun before a moment; returns how many are left.
+
+    Those that do nothing are ended after a grace, others once `patience_s` have passed since then.
+    Raises as `prepare_databases`.
+    """
+    left: list[int] = []
+
+    async def terminate(admin: asyncpg.Connection) -> None:
+        rows = await admin.fetch(
+            """
+            SELECT pid FROM pg_stat_activity
+            WHERE usename = ANY($1) AND backend_type = 'client backend'
+              AND backend_start < $2 AND pid <> pg_backend_pid()
+            """,
+            [*WITH_DATABASE, "postgres"],
+            before,
+        )
+        await admin.execute(
+            """
+            SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+            WHERE pid = ANY($1) AND backend_start < $2
+              AND clock_timestamp() > $2 + make_interval(
+                  secs => CASE state WHEN 'idle' THEN $4::float8 ELSE $3::float8 END)
+            """,
+            [row["pid"] for row in rows],
+            before,
+            patience_s,
+            GRACE_S,
+        )
+        left.append(len(rows))
+
+    await _as_admin(entry, terminate)
+    return left[0]
+
+
 async def connected_ones(entry: RegionEntry) -> list[str]:
     """The services to whose databases somebody is connected. Raises as `prepare_databases`."""
     found: list[str] = []
@@ -98,15 +155,26 @@ async def set_aside(entry: RegionEntry, stamp: str) -> tuple[str, ...]:
 async def _as_admin(
     entry: RegionEntry, work: Callable[[asyncpg.Connection], Awaitable[None]]
 ) -> None:
-    admin = await asyncpg.connect(
-        entry.admin_dsn("postgres"),
-        timeout=CONNECT_SECONDS_MAX,
-        command_timeout=STATEMENT_SECONDS_MAX,
-    )
+    admin = await _admin(entry)
     try:
         await work(admin)
     finally:
         await admin.close(timeout=CONNECT_SECONDS_MAX)
+
+
+async def _admin(entry: RegionEntry) -> asyncpg.Connection:
+    """A connection as the superuser, with whichever password is the right one."""
+    *others, last = entry.admin_dsns("postgres")
+    for dsn in others:
+        with suppress(asyncpg.InvalidPasswordError):
+            return await _connect(dsn)
+    return await _connect(last)
+
+
+async def _connect(dsn: str) -> asyncpg.Connection:
+    return await asyncpg.connect(
+        dsn, timeout=CONNECT_SECONDS_MAX, command_timeout=STATEMENT_SECONDS_MAX
+    )
 
 
 async def _create(admin: asyncpg.Connection, service: str, password: str) -> None:

@@ -24,6 +24,14 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
         "A log of this machine has grown too large, and could not be begun anew.",
         "Look at the disk, and at who owns that file.",
     ),
+    "passwords.replaced": LogEvent(
+        "info", "Roles of a region's databases have new passwords; sessions from before are over."
+    ),
+    "passwords.wait": LogEvent(
+        "warning",
+        "Passwords of databases can't be replaced yet; it is tried again.",
+        "If it goes on, see whether PostgreSQL runs.",
+    ),
     "server.renewed": LogEvent("info", "A region's NATS server took up keys that have changed."),
     "server.not_renewed": LogEvent(
         "warning",

@@ -51,11 +51,12 @@ class _Entry(BaseModel):
 
 
 class PostgresEntry(_Entry):
-    """A region's PostgreSQL server, and its superuser's password."""
+    """A region's PostgreSQL server, its superuser's password, and the one that is to come."""
 
     host: str = HOST
     port: int
     password: str
+    next_password: str | None = None
 
     def renumber(self, fresh: Callable[[int], int]) -> None:
         """Let each port be what `fresh` makes of it."""
@@ -136,6 +137,7 @@ class ServiceEntry(_Entry):
     host: str = HOST
     http_port: int | None = None
     database_password: str | None = None
+    next_database_password: str | None = None
     replica_ports: list[int] = []
     addresses: list[str] = []
     database_url: str | None = None
@@ -165,12 +167,15 @@ class ServiceEntry(_Entry):
 class RegionEntry(_Entry):
     """One region. `epoch` is raised by every restore; `keys` is its folder of keys.
 
-    `restoring` is there while a restore is not finished: the time at which it was begun. `postgres`
-    is None where each service names its own database, see `is_elsewhere`.
+    `restoring` is there while a restore is not finished: the time at which it was begun.
+    `sessions_since` is there while those with the databases are ended that were begun before, with
+    passwords that are no longer accepted. `postgres` is None where each service names its own
+    database, see `is_elsewhere`.
     """
 
     epoch: int = 1
     restoring: str | None = None
+    sessions_since: AwareDatetime | None = None
     keys: Path
     postgres: PostgresEntry | None = None
     nats: NatsEntry
@@ -201,9 +206,16 @@ class RegionEntry(_Entry):
 
     def admin_dsn(self, database: str) -> str:
         """A database URL as the superuser; as its owner where the server is not ours."""
-        if self.postgres is None:
-            return self.dsn(database)
-        return self._dsn("postgres", self.postgres.password, database)
+        return self.dsn(database) if self.postgres is None else self.admin_dsns(database)[0]
+
+    def admin_dsns(self, database: str) -> list[str]:
+        """As `admin_dsn`, of a server that is ours.
+
+        Two while the password is being replaced: either may be the right one.
+        """
+        server = self.own_postgres
+        known = (server.password, server.next_password)
+        return [self._dsn("postgres", each, database) for each in known if each is not None]
 
     @property
     def server_dsns(self) -> list[str]:

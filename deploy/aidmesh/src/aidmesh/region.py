@@ -17,12 +17,13 @@ from typing import Protocol
 
 import httpx
 
+from aidmesh import passwords
 from aidmesh.credentials import is_encrypted, seed_file
 from aidmesh.embedded import EmbeddedError, NatsServer, PostgresServer, StartError
 from aidmesh.embedded.ports import HOST
 from aidmesh.embedded.process import KeptProcess
 from aidmesh.log_sizes import keep_short
-from aidmesh.meshfile import MeshFile, RegionEntry
+from aidmesh.meshfile import WITH_DATABASE, MeshFile, RegionEntry
 from aidmesh.tending import Tender
 from aidmesh.topology.config import render
 from aidmesh.topology.serving import PeerEnd, Ports, Served, Setup, read_setup
@@ -110,7 +111,7 @@ class Region:
         self._roads = roads
         self._servers: list[NatsServer] = []
         self._stores: list[Path] = []
-        self._tender = Tender(name, mesh, self._serve)
+        self._tender = Tender(name, mesh, folder.parent, self._serve, self._hand_passwords)
         groups = [(service,) for service in services] if apart else [tuple(services)]
         copies = max((len(each.urls) for each in self.entry.services.values()), default=1)
         self.hosts = {
@@ -155,6 +156,7 @@ class Region:
         Raises EmbeddedError when something does not come up in time; `stop` then cleans up.
         """
         self.make_folders()
+        passwords.put(self._folder, self.entry)
         servers = [watched for watched in self._watched if watched.name not in self.hosts]
         await asyncio.gather(*(asyncio.to_thread(server.start_now) for server in servers))
         await self._tender.open()
@@ -256,6 +258,9 @@ class Region:
             served.append(Served(server, setup, partial(read, index)))
         return served
 
+    def _hand_passwords(self, mesh: MeshFile) -> None:
+        passwords.put(self._folder, mesh.regions[self.name])
+
     def logs(self) -> list[Path]:
         """The logs that nobody else keeps short: NATS does so with its own."""
         return [
@@ -283,7 +288,7 @@ class Region:
             output=self._folder / "log" / f"{name}.log",
             stop_signal=signal.SIGTERM,
             stop_ms_max=SERVICE_STOP_MS_MAX,
-            env={**os.environ, **service_environment(self.name, self.entry, index)},
+            env={**os.environ, **service_environment(self.name, self.entry, index, self._folder)},
             keep_fds=self._keep_fds,
         )
 
@@ -293,13 +298,16 @@ def _nth(name: str, index: int) -> str:
     return f"{name}-{index + 1}" if index else name
 
 
-def service_environment(region: str, entry: RegionEntry, index: int = 0) -> dict[str, str]:
+def service_environment(
+    region: str, entry: RegionEntry, index: int = 0, folder: Path | None = None
+) -> dict[str, str]:
     """The settings of a region's services.
 
     Args:
         region: its name.
         entry: where everything is.
         index: which copy of each service, from 0 on.
+        folder: the region's data folder, with passwords that may be replaced.
     """
     environment: dict[str, str] = {}
     for name, service in entry.services.items():
@@ -309,6 +317,8 @@ def service_environment(region: str, entry: RegionEntry, index: int = 0) -> dict
         fields = service_settings(
             region, entry, name, entry.keys, listen=(service.host, port), index=index
         )
+        if folder is not None and name in WITH_DATABASE:
+            fields["DATABASE_PASSWORD_FILE"] = str(passwords.file_of(folder, name))
         if name == "intake":
             fields["ERASURES_FILE"] = str(entry.keys / ERASURES)
         environment |= {f"AIDMESH_{name.upper()}_{field}": value for field, value in fields.items()}

@@ -18,6 +18,7 @@ from typing import Final, cast
 
 import nats.errors
 
+from aidmesh import passwords
 from aidmesh.credentials import (
     FOLDER,
     LINK,
@@ -30,7 +31,8 @@ from aidmesh.credentials import (
     setting,
     write_file,
 )
-from aidmesh.meshfile import MeshError, MeshFile, NatsEntry
+from aidmesh.meshfile import MeshError, MeshFile, NatsEntry, read_mesh
+from aidmesh.tending import PATIENCE_S
 from aidmesh.topology.api import Json
 from aidmesh.topology.config import LINK_SEED, SYSTEM, dials
 from aidmesh.topology.configured import CONFIG
@@ -185,6 +187,24 @@ async def rotate_running(
     return Replaced(USERS, moved, waits_for)
 
 
+async def rotate_passwords(region: str, data: Path, *, running: bool) -> None:
+    """New passwords for the roles of a region's databases.
+
+    Whoever supervises the region gives them to the roles and the services; where nobody does, the
+    next start does.
+
+    Raises RotationError when a step does not end; MeshError when the folder holds no mesh.
+    """
+    passwords.begin(data, region)
+
+    def is_over() -> bool:
+        return passwords.is_over(read_mesh(data).regions[region])
+
+    if running:
+        what = f"{region}'s databases have new passwords and no session from before"
+        await _until(what, is_over, PATIENCE_S + STEP_S_MAX)
+
+
 def config_file(region: str, mesh: MeshFile, data: Path) -> Path:
     """Where the configuration of a region's (first) server lies."""
     return (mesh.regions[region].nats.folder or data / region / "nats") / CONFIG
@@ -237,8 +257,8 @@ def _loaded(config: Path, server: NatsEntry) -> bool:
     return loaded.timestamp() >= config.stat().st_mtime
 
 
-async def _until(what: str, true: Callable[[], bool]) -> None:
-    end = time.monotonic() + STEP_S_MAX
+async def _until(what: str, true: Callable[[], bool], s_max: float = STEP_S_MAX) -> None:
+    end = time.monotonic() + s_max
     while True:
         try:
             if await asyncio.to_thread(true):
@@ -246,7 +266,7 @@ async def _until(what: str, true: Callable[[], bool]) -> None:
         except (OSError, ValueError, http.client.HTTPException):
             pass  # the server starts again, or is being reloaded
         if time.monotonic() > end:
-            raise RotationError(f"within {STEP_S_MAX:.0f} s it did not come true that {what}")
+            raise RotationError(f"within {s_max:.0f} s it did not come true that {what}")
         await asyncio.sleep(POLL_S)
 
 

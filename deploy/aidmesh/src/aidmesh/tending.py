@@ -4,9 +4,11 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
+from aidmesh import passwords
 from aidmesh.credentials import CredentialsError, seed_file
-from aidmesh.databases import prepare_databases
+from aidmesh.databases import end_sessions, prepare_databases, renew_passwords
 from aidmesh.embedded import StartError
 from aidmesh.meshfile import MeshFile, RegionEntry
 from aidmesh.topology.config import SYSTEM
@@ -22,20 +24,25 @@ LOOK_S = 0.2
 KEYS_LOOK_S = 1.0
 GATE_POLL_S = 0.02
 GATE_SECONDS_MAX = 120.0
+PATIENCE_S = 75.0
+"""So long a service may still be in the midst of a transaction that it began before."""
 
 
 class Tender:
     """One region's warden, and what its servers are to be told.
 
-    `serve` makes the servers: it is given what says, at any time, what `mesh.json` holds. `ours`
-    are servers that somebody here starts again when they end.
+    `data` has `mesh.json`. `serve` makes the servers: it is given what says, at any time, what that
+    holds. `hand` brings the passwords of databases to the services. `ours` are servers that
+    somebody here starts again when they end.
     """
 
     def __init__(
         self,
         name: str,
         mesh: MeshFile,
+        data: Path,
         serve: Callable[[Callable[[], MeshFile]], Sequence[Served]],
+        hand: Callable[[MeshFile], object],
         *,
         ours: bool = True,
     ) -> None:
@@ -43,6 +50,8 @@ class Tender:
         self.name = name
         self.entry: RegionEntry = mesh.regions[name]
         self._mesh = mesh
+        self._data = data
+        self._hand = hand
         self._peers = mesh.peers(name)
         self._served = serve(lambda: self._mesh)
         self._redialers = {
@@ -59,6 +68,7 @@ class Tender:
         Raises StartError when the gate stays closed; as asyncpg does when there is no database.
         """
         await prepare_databases(self.entry)
+        await self._renew_passwords()
         self._warden_task = asyncio.create_task(self.warden.run())
         deadline = time.monotonic() + GATE_SECONDS_MAX
         while not self.warden.gate.is_open:
@@ -83,6 +93,7 @@ class Tender:
             if time.monotonic() - keys_looked_at > KEYS_LOOK_S:
                 keys_looked_at = time.monotonic()
                 await self._look_at_keys()
+                await self._look_at_passwords()
             await asyncio.sleep(LOOK_S)
 
     async def link_with_peers(self, mesh: MeshFile) -> None:
@@ -91,7 +102,8 @@ class Tender:
         A server that can't do that while it runs is started anew.
         """
         await self._take_epoch(mesh.regions[self.name].epoch)
-        before, self._mesh = self._mesh, mesh
+        before = self._mesh
+        self._know(mesh)
         links = [(peer, mesh.dial(self.name, peer)) for peer in mesh.peers(self.name)]
         if (
             links == [(peer, before.dial(self.name, peer)) for peer in before.peers(self.name)]
@@ -130,6 +142,32 @@ class Tender:
                 log.info("server.renewed", region=self.name)
         except (CredentialsError, OSError) as error:
             log.warning("server.not_renewed", region=self.name, reason=str(error))
+
+    def _know(self, mesh: MeshFile) -> None:
+        """Take on what `mesh.json` holds now; the passwords are for whoever connects next."""
+        self._mesh = mesh
+        passwords.take(self.entry, mesh.regions[self.name])
+        self.warden.use_databases(self.entry.outbox_dsns)
+
+    async def _look_at_passwords(self) -> None:
+        """Go on with replacing passwords, whoever began it."""
+        try:
+            await self._renew_passwords()
+            since = self._mesh.regions[self.name].sessions_since
+            if since is not None and not await end_sessions(self.entry, since, PATIENCE_S):
+                self._know(passwords.end(self._data, self.name, since))
+                log.info("passwords.replaced", region=self.name)
+        except OUTAGES as error:
+            log.warning("passwords.wait", region=self.name, reason=type(error).__name__)
+
+    async def _renew_passwords(self) -> None:
+        to_come = passwords.to_come(self._mesh.regions[self.name])
+        if not to_come:
+            return
+        await asyncio.to_thread(self._hand, self._mesh)  # services know both from here on
+        at = await renew_passwords(self.entry, to_come)
+        self._know(passwords.promote(self._data, self.name, to_come, at))
+        await asyncio.to_thread(self._hand, self._mesh)
 
     async def _renew(self) -> bool:
         """Whether what a server that runs works with had changed, and was taken up by all."""

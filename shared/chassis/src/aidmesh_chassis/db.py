@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from datetime import datetime
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple, cast
@@ -150,6 +151,8 @@ class Database:
             the session (no prepared statements, no settings), and every transaction sets its own
             bounds.
         statement_s_max: a statement that runs longer is ended by the server.
+        password_file: passwords, one a line, of which any may be the right one by now; in place of
+            that in `dsn`. Connections are made anew when it has changed.
     """
 
     def __init__(
@@ -160,8 +163,11 @@ class Database:
         pool_max: int = 10,
         pooler: bool = False,
         statement_s_max: float = 30.0,
+        password_file: Path | None = None,
     ) -> None:
         self._dsn = dsn
+        self._password_file = password_file
+        self._passwords_of = _stamp_of(password_file)
         self.origin = origin
         self._pool_max = pool_max
         self._pooler = pooler
@@ -189,6 +195,7 @@ class Database:
         name = {"application_name": f"aidmesh-{self.origin.service}"}
         pool = await asyncpg.create_pool(
             self._dsn,
+            connect=partial(connect, self._password_file),
             min_size=1,
             max_size=self._pool_max,
             timeout=5.0,
@@ -245,6 +252,7 @@ class Database:
         question may reach another server.
         """
         pool = self.pool
+        await self._follow_passwords(pool)
         try:
             proxy = await pool.acquire(timeout=ACQUIRE_S_MAX)
         except (FileNotFoundError, PermissionError) as error:
@@ -261,6 +269,13 @@ class Database:
             raise
         finally:
             await pool.release(proxy)
+
+    async def _follow_passwords(self, pool: asyncpg.Pool) -> None:
+        """Use no connection any more that was made with passwords of before."""
+        stamp = _stamp_of(self._password_file)
+        if stamp != self._passwords_of:
+            self._passwords_of = stamp
+            await pool.expire_connections()
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Tx]:
@@ -314,6 +329,48 @@ class Database:
             yield
 
 
+_CONNECT = cast("Callable[..., Awaitable[asyncpg.Connection]]", asyncpg.connect)
+
+
+async def connect(password_file: Path | None, *given: object, **more: object) -> asyncpg.Connection:
+    """A connection as asyncpg makes it, with whichever password of a file is the right one by now.
+
+    Args:
+        password_file: passwords, one a line; None, or not there: what the URL says.
+        given, more: for asyncpg.
+
+    Raises:
+        asyncpg.InvalidPasswordError: none of them is.
+    """
+    refused: asyncpg.InvalidPasswordError | None = None
+    for _ in range(2):  # they may be replaced between reading them and connecting
+        for password in _passwords_in(password_file):
+            try:
+                return await _CONNECT(*given, **more, **password)
+            except asyncpg.InvalidPasswordError as error:
+                refused = error
+    assert refused is not None  # noqa: S101 - there is always one to try
+    raise refused
+
+
+def _passwords_in(path: Path | None) -> list[dict[str, str]]:
+    """What is to be tried, as asyncpg takes it."""
+    try:
+        lines = [] if path is None else path.read_text(encoding="ascii").split()
+    except FileNotFoundError:
+        lines = []
+    return [{"password": each} for each in lines] or [{}]
+
+
+def _stamp_of(path: Path | None) -> tuple[int, int] | None:
+    """Another one whenever a file was replaced."""
+    try:
+        found = None if path is None else path.stat()
+    except OSError:
+        return None
+    return None if found is None else (found.st_mtime_ns, found.st_ino)
+
+
 def _is_gone(conn: asyncpg.Connection) -> bool:
     """Whether a connection broke; one that the pool has taken back already says no more."""
     try:
@@ -359,7 +416,7 @@ async def _applied(conn: asyncpg.Connection) -> set[str]:
     return {row["migration_id"] for row in rows}
 
 
-async def migrate(dsn: str, directories: Sequence[Path]) -> None:
+async def migrate(dsn: str, directories: Sequence[Path], password_file: Path | None = None) -> None:
     """Bring a database up to date: the chassis' migrations first, then each directory's.
 
     Several processes may call it at once; a transaction-scoped lock lets one do the work.
@@ -367,9 +424,10 @@ async def migrate(dsn: str, directories: Sequence[Path]) -> None:
     Args:
         dsn: of the role that owns the database.
         directories: folders with pogo-migrate files.
+        password_file: as of `Database`.
     """
     # Without prepared statements: a pooler may stand in between.
-    conn = await asyncpg.connect(dsn, timeout=10.0, statement_cache_size=0)
+    conn = await connect(password_file, dsn, timeout=10.0, statement_cache_size=0)
     try:
         for directory in (CHASSIS_MIGRATIONS, *directories):
             started = time.perf_counter()

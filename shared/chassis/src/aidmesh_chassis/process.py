@@ -76,7 +76,8 @@ def main(
         url = service.settings.database_url
         if url is None:
             sys.exit(f"AIDMESH_{name.upper()}_DATABASE_URL is not set")
-        asyncio.run(migrate(url.get_secret_value(), [migrations]))
+        password_file = service.settings.database_password_file
+        asyncio.run(migrate(url.get_secret_value(), [migrations], password_file))
     elif command == "run":
         service = build()
         logs.configure(name, service.settings.region, level=service.settings.log_level)

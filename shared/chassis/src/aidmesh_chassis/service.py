@@ -93,4 +93,5 @@ def open_database(name: str, settings: ServiceSettings) -> Database:
         outbox.Origin(settings.region, name),
         pool_max=settings.pool_max,
         pooler=settings.pooler,
+        password_file=settings.database_password_file,
     )

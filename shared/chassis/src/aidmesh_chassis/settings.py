@@ -25,6 +25,8 @@ class ServiceSettings(BaseSettings):
     Attributes:
         region: its short name, such as `kyiv`; the same for all services of a region.
         database_url: of the role that owns the service's database; None for one without.
+        database_password_file: the password of that role, instead of the one in `database_url`; two
+            while one replaces the other, one a line. None, or not there: the one in the URL.
         pooler: True where a transaction-mode pooler stands before PostgreSQL.
         pool_max: database connections at most.
         nats_url: one or more servers, separated by commas.
@@ -43,6 +45,7 @@ class ServiceSettings(BaseSettings):
 
     region: Region
     database_url: SecretStr | None = None
+    database_password_file: Path | None = None
     pooler: bool = False
     pool_max: int = Field(default=8, ge=2, le=100)
     nats_url: str = "nats://127.0.0.1:4222"

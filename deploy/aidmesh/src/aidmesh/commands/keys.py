@@ -47,7 +47,7 @@ def rotate(
     told: str = "",
     json: bool = False,
 ) -> None:
-    """Replace the keys of NATS users, links and services, and certificates; nothing stops.
+    """Replace keys of NATS users, links and services, certificates and passwords; nothing stops.
 
     A mesh that runs takes them up step by step, with both keys valid meanwhile; if a step does not
     end, begin again. Former keys that things were sealed to stay in the folder to open these. The
@@ -144,7 +144,12 @@ async def _rotate(
     as_json: bool,
 ) -> int:
     from aidmesh.own_keys import rotate_own  # noqa: PLC0415
-    from aidmesh.rotation import rotate_running, rotate_stopped, runs  # noqa: PLC0415
+    from aidmesh.rotation import (  # noqa: PLC0415
+        rotate_passwords,
+        rotate_running,
+        rotate_stopped,
+        runs,
+    )
 
     tell_person: Callable[[str], None] = (lambda _: None) if as_json else say
     fields: dict[str, object] = {}
@@ -155,7 +160,8 @@ async def _rotate(
         )
     for name in chosen:
         entry = mesh.regions[name]
-        if runs(entry.nats):
+        running = runs(entry.nats)
+        if running:
             done = await rotate_running(name, mesh, data, told)
             tell_person(f"{name}: new keys of NATS; {done.moved} connections came anew")
         else:
@@ -167,6 +173,12 @@ async def _rotate(
                 f"{name}: the key of its links stays until {peers} know the next one: send them "
                 f"a new aidmesh topology ask, have them invite again, then rotate --told {peers}"
             )
+        await rotate_passwords(name, data, running=running)
+        tell_person(
+            f"{name}: new passwords of databases; sessions from before are over"
+            if running
+            else f"{name}: new passwords of databases, which they get at its next start"
+        )
         fields[name] = {"connections": done.moved, "untold": list(done.untold)}
     report(as_json, fields)
     return 0

@@ -15,6 +15,7 @@ from aidmesh.credentials import FOLDER
 from aidmesh.embedded.postgres import SETTINGS, settings_text
 from aidmesh.meshfile import SERVICES, WITH_DATABASE, MeshFile, RegionEntry
 from aidmesh.outside.places import HTTP_PORT, SECRETS, Places
+from aidmesh.passwords import lines
 from aidmesh.region import service_settings
 from aidmesh.topology.cluster import ANY_HOST, OWN, PEERS
 from aidmesh_chassis.keys import INTAKE, INVENTORY, MASTER, NOTIFICATION, PAYMENTS, TOKENS
@@ -37,6 +38,7 @@ file that is named as the service's own (see `setting_file`), so they are in no 
 _ONE_AT_A_TIME: Final = threading.Lock()
 
 STAFF_FILE: Final = "staff.jsonl"
+PASSWORDS: Final = "database.passwords"
 OWN_MODE: Final = 0o600
 GROUP_MODE: Final = 0o640
 """PostgreSQL has an account of its own, which is of our group in its container."""
@@ -81,9 +83,11 @@ def for_service(region: str, entry: RegionEntry, name: str) -> dict[str, Handed]
         or path.name in entered
     ]
     files = _copies(entry.keys, names)
+    settings = service_settings(region, entry, name, SECRETS, listen=(ANY_HOST, HTTP_PORT))
     if name in WITH_DATABASE:
         files |= _copies(entry.keys, [f"{FOLDER}/{name}.nk"])
-    settings = service_settings(region, entry, name, SECRETS, listen=(ANY_HOST, HTTP_PORT))
+        files[PASSWORDS] = Handed(lines(entry, name).encode())
+        settings["DATABASE_PASSWORD_FILE"] = str(SECRETS / PASSWORDS)
     return files | {
         setting_file(name, field): Handed(value.encode()) for field, value in settings.items()
     }

@@ -123,7 +123,14 @@ async def supervise(places: Places, ready: Path) -> None:
         [(region, entry)] = mesh.regions.items()
         if entry.restoring is not None:
             raise MeshError(f"{region} is half restored; run aidmesh restore again")
-        tender = Tender(region, mesh, lambda now: [served(region, now, places, entry)], ours=False)
+        tender = Tender(
+            region,
+            mesh,
+            places.data,
+            lambda now: [served(region, now, places, entry)],
+            lambda now: hand_out(region, now, places),
+            ours=False,
+        )
         await Supervisor(places, ready, region, mesh, tender).run()
     finally:
         lock.release()

@@ -235,6 +235,10 @@ class Warden:
             except OUTAGES:
                 log.debug("warden.looks_again", region=self._region)
 
+    def use_databases(self, outbox_dsns: Sequence[str]) -> None:
+        """Look into the outboxes by these from now on."""
+        self._outbox_dsns = outbox_dsns
+
     async def close_for_all(self) -> None:
         """Close the gate, and have every relay ask there anew: an answer holds for a connection."""
         self.gate.close()
