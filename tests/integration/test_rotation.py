@@ -1,15 +1,28 @@
 """Keys of NATS are replaced while everything runs, and nothing is lost."""
 
 import asyncio
+import shutil
+import socket
+import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import asyncpg
 import pytest
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 
 from aidmesh import passwords
-from aidmesh.credentials import LINK, USERS, create_keys, missing, publics_of, seed_file
+from aidmesh.credentials import (
+    LINK,
+    USERS,
+    create_keys,
+    missing,
+    new_certificate,
+    publics_of,
+    seed_file,
+)
 from aidmesh.joining import accept, ask, invite
 from aidmesh.mesh import Mesh, running_mesh
 from aidmesh.meshfile import (
@@ -23,7 +36,9 @@ from aidmesh.meshfile import (
 from aidmesh.preparing import prepare_mesh
 from aidmesh.rotation import (
     finish,
+    finish_authority,
     prepare,
+    prepare_authority,
     rotate_passwords,
     rotate_running,
     rotate_stopped,
@@ -65,6 +80,39 @@ def test_both_keys_are_accepted_until_it_is_over(tmp_path: Path) -> None:
     assert create_keys(folder) == ()
 
 
+def test_both_authorities_are_trusted_until_it_is_over(tmp_path: Path) -> None:
+    folder = tmp_path / "kyiv"
+    create_keys(folder)
+    at = folder / "nats"
+    key, before = (at / "ca.key").read_bytes(), (at / "ca.pem").read_text()
+    fresh = prepare_authority(folder)
+    assert prepare_authority(folder) == fresh  # taken up where it was cut short
+    assert (at / "ca.pem").read_text() == before + fresh
+    assert (at / "ca.key").read_bytes() == key, "it signs nothing yet"
+    prepare(folder)
+    switch(folder, authority=True)
+    assert is_signed_by(at / "tls.pem", fresh)
+    assert not is_signed_by(at / "tls.pem", before)
+    # Cut short here, it is begun again with the same one.
+    assert prepare_authority(folder) == fresh
+    finish_authority(folder)
+    assert (at / "ca.pem").read_text() == fresh
+    assert list(at.glob("ca.next.*")) == []
+    assert (missing(folder), create_keys(folder)) == ((), ())
+    prepare(folder)
+    switch(folder)
+    assert is_signed_by(at / "tls.pem", fresh), "without a next one the present one signs"
+
+
+def is_signed_by(certificate: Path, authority: str) -> bool:
+    issuer = x509.load_pem_x509_certificate(authority.encode())
+    try:
+        x509.load_pem_x509_certificate(certificate.read_bytes()).verify_directly_issued_by(issuer)
+    except InvalidSignature:
+        return False
+    return True
+
+
 def folder_of(tmp_path: Path, region: str) -> tuple[Path, MeshFile]:
     """A data folder of one region on a machine of its own."""
     keys = tmp_path / region / "keys" / region
@@ -72,6 +120,16 @@ def folder_of(tmp_path: Path, region: str) -> tuple[Path, MeshFile]:
     data = tmp_path / region / "data"
     data.mkdir()
     return data, prepare_mesh(data, (region,), {region: keys})[0]
+
+
+def authority_of(mesh: MeshFile, peer: str) -> str:
+    """What the one region of a folder trusts of another one, elsewhere."""
+    [entry] = mesh.regions.values()
+    return (entry.keys / "peers" / peer / "nats" / "ca.pem").read_text(encoding="ascii")
+
+
+def certificate_of(mesh: MeshFile, region: str) -> Path:
+    return mesh.regions[region].keys / "nats" / "tls.pem"
 
 
 def link_seed(mesh: MeshFile, region: str) -> str:
@@ -87,7 +145,10 @@ def test_the_key_of_a_link_stays_until_whoever_is_dialed_elsewhere_knows_the_nex
     known = kyiv.regions["kyiv"].keys / "peers" / "lviv"
     before, first = link_seed(lviv, "lviv"), publics_of(known, LINK)
 
-    assert rotate_stopped("kyiv", kyiv).untold == (), "who is dialed comes with nothing"
+    for _ in range(2):  # who is dialed comes with no key, but its certificate has to be trusted
+        trusted = authority_of(lviv, "kyiv")
+        assert rotate_stopped("kyiv", kyiv).untold == ("lviv",)
+        assert is_signed_by(certificate_of(kyiv, "kyiv"), trusted)
     for _ in range(2):  # however often: the next key stays the same
         done = rotate_stopped("lviv", lviv)
         assert done.untold == ("kyiv",)
@@ -95,14 +156,25 @@ def test_the_key_of_a_link_stays_until_whoever_is_dialed_elsewhere_knows_the_nex
     own = publics_of(lviv.regions["lviv"].keys, LINK)
     assert own[0:1] == first
     assert len(own) == 2
+    assert is_signed_by(certificate_of(lviv, "lviv"), authority_of(kyiv, "lviv"))
     # A new ask names both, and both are let in.
-    invite(kyiv, ask(lviv), {"kyiv": "127.0.0.1"})
+    accept(lviv, invite(kyiv, ask(lviv), {"kyiv": "127.0.0.1"}))
     assert publics_of(known, LINK) == own
+    for here, name, there in ((kyiv, "kyiv", lviv), (lviv, "lviv", kyiv)):
+        mine = (here.regions[name].keys / "nats" / "ca.pem").read_text()
+        assert authority_of(there, name) == mine
+        assert mine.count("BEGIN CERTIFICATE") == 2
+    assert rotate_stopped("kyiv", kyiv, ["lviv"]).untold == ()
+    next_one = authority_of(lviv, "kyiv").partition("-----END CERTIFICATE-----\n")[2]
+    assert is_signed_by(certificate_of(kyiv, "kyiv"), next_one), "it is trusted there by now"
     assert rotate_stopped("lviv", lviv, ["kyiv"]).untold == ()
     assert link_seed(lviv, "lviv") != before
     assert publics_of(lviv.regions["lviv"].keys, LINK) == own[1:]
-    invite(kyiv, ask(lviv), {"kyiv": "127.0.0.1"})
+    accept(lviv, invite(kyiv, ask(lviv), {"kyiv": "127.0.0.1"}))
     assert publics_of(known, LINK) == own[1:], "the old one is let in no more"
+    for here, there, name in ((lviv, kyiv, "kyiv"), (kyiv, lviv, "lviv")):
+        assert authority_of(here, name).count("BEGIN CERTIFICATE") == 1
+        assert is_signed_by(certificate_of(there, name), authority_of(here, name))
 
 
 @asynccontextmanager
@@ -173,6 +245,21 @@ async def refused(former: Mapping[str, str]) -> None:
             await asyncpg.connect(dsn)
 
 
+def is_let_in(port: int, certificate: Path) -> bool:
+    """Whether a server goes on with somebody who dials it with a certificate, to the next proof."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.load_cert_chain(certificate)
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as plain:
+        assert plain.recv(65_536).startswith(b"INFO ")
+        try:
+            with context.wrap_socket(plain) as link:
+                link.sendall(b"CONNECT {}\r\n")
+                return link.recv(4096).startswith(b"-ERR 'Authorization")
+        except OSError:
+            return False
+
+
 async def test_keys_are_replaced_under_load_and_nothing_is_lost(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -181,6 +268,12 @@ async def test_keys_are_replaced_under_load_and_nothing_is_lost(
     async with running_mesh(data, regions, keys_in(tmp_path / "keys"), services=()) as mesh:
         entry = mesh.file.regions["kyiv"]
         stolen = {}
+        authority = tmp_path / "stolen" / "lviv"
+        shutil.copytree(mesh.file.regions["lviv"].keys / "nats", authority)
+        certificate = tmp_path / "stolen" / "tls.pem"
+        certificate.write_text(new_certificate(authority, "lviv"))
+        leaf_port = entry.nats.leaf_port
+        assert await asyncio.to_thread(is_let_in, leaf_port, certificate)
         for user in ("payments", SUPERVISOR):
             stolen[user] = tmp_path / f"{user}.nk"
             stolen[user].write_bytes(seed_file(entry.keys, user).read_bytes())
@@ -222,6 +315,10 @@ async def test_keys_are_replaced_under_load_and_nothing_is_lost(
                 return await in_world(mesh, "lviv") == count
 
             await eventually(arrived, 60)
+        assert not await asyncio.to_thread(is_let_in, leaf_port, certificate)
+        own = mesh.file.regions["lviv"].keys / "nats" / "tls.pem"
+        assert await asyncio.to_thread(is_let_in, leaf_port, own)
+        assert not list(own.parent.glob("ca.next.*"))
         await eventually(intruder.is_closed, 60)
         await refused(former)
         assert passwords.to_come(read_mesh(data).regions["kyiv"]) == {}

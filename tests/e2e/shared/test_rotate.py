@@ -34,6 +34,11 @@ async def _paid_list(staff: Staff, rows: list[dict[str, object]]) -> str:
         return (await client.get(url)).raise_for_status().text
 
 
+def authority_of(mesh: RunningMesh, region: str) -> str:
+    """What vouches for the certificate of a region's links."""
+    return (mesh.file.regions[region].keys / "nats" / "ca.pem").read_text(encoding="ascii")
+
+
 @pytest.mark.timeout(280)
 async def test_keys_are_replaced_while_people_work(mesh: RunningMesh, kyiv: Staff) -> None:
     await fund(kyiv, 800_000, area=AREA)
@@ -49,6 +54,7 @@ async def test_keys_are_replaced_while_people_work(mesh: RunningMesh, kyiv: Staf
             await asyncio.sleep(0.1)
 
     former = {name: entry.dsn("intake") for name, entry in mesh.file.regions.items()}
+    authorities = {name: authority_of(mesh, name) for name in former}
     working = asyncio.create_task(load())
     rotated = await asyncio.to_thread(mesh.aidmesh, "keys", "rotate")
     stop.set()
@@ -61,6 +67,8 @@ async def test_keys_are_replaced_while_people_work(mesh: RunningMesh, kyiv: Staf
         )
         with pytest.raises(asyncpg.InvalidPasswordError):
             await asyncpg.connect(dsn)
+        assert authority_of(mesh, name) not in authorities[name]
+        assert authorities[name] not in authority_of(mesh, name)
     anew = mesh.staff("kyiv")
     try:
         after = await _payee_of(anew, IBANS[1])

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from aidmesh import passwords
-from aidmesh.meshfile import WITH_DATABASE, RegionEntry, prepare_mesh, read_mesh
+from aidmesh.meshfile import WITH_DATABASE, MeshError, RegionEntry, prepare_mesh, read_mesh
 
 AT = datetime(2024, 3, 1, tzinfo=UTC)
 
@@ -52,6 +52,8 @@ def test_the_next_ones_take_the_place_of_the_present_ones(data: Path) -> None:
     passwords.end(data, "kyiv", AT)
     assert passwords.is_over(entry_of(data))
     assert entry_of(data, "lviv") == elsewhere
+    with pytest.raises(MeshError, match="no region odesa"):
+        passwords.end(data, "odesa", AT)
 
 
 def test_services_know_both_until_it_is_over(data: Path) -> None:

@@ -8,8 +8,9 @@ Files of `<keys>/<region>/nats`, secret ones readable by their owner only:
     ca.key      ca.pem       what signs that certificate; peers need `ca.pem` and `link.pub` only
     store.conf               the key of a JetStream store that is encrypted
 
-A `.pub` has one key a line, all of which are accepted: two while one replaces the other. A
-`<user>.next.nk` is there only while that is done.
+A `.pub` has one key a line, all of which are accepted, `ca.pem` certificates that are all trusted:
+two while one replaces the other. A `<user>.next.nk`, a `ca.next.key` and its `ca.next.pem` are
+there only while that is done.
 """
 
 import base64

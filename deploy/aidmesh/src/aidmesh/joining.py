@@ -47,7 +47,8 @@ class Proof(_Part):
 
     Attributes:
         publics: the nkeys that it comes with.
-        authority: the certificate, as PEM, that vouches for its own.
+        authority: the certificate, as PEM, that vouches for its own; two while one replaces the
+            other.
     """
 
     publics: tuple[str, ...]
@@ -238,7 +239,7 @@ def know(keys: Path, peer: str) -> None:
 def _keep(keys: Path, peer: str, proof: Proof) -> None:
     """Write what proves a peer where a region's server is given it from."""
     try:
-        x509.load_pem_x509_certificate(proof.authority.encode())
+        x509.load_pem_x509_certificates(proof.authority.encode())
     except ValueError:
         raise MeshError(f"what is to vouch for {peer} is no certificate") from None
     if not proof.publics or not all(is_public(public) for public in proof.publics):

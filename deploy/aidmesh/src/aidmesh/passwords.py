@@ -14,7 +14,14 @@ from pathlib import Path
 from typing import Final
 
 from aidmesh.credentials import write_file
-from aidmesh.meshfile import WITH_DATABASE, MeshFile, RegionEntry, changing_mesh, new_password
+from aidmesh.meshfile import (
+    WITH_DATABASE,
+    MeshError,
+    MeshFile,
+    RegionEntry,
+    changing_mesh,
+    new_password,
+)
 
 FOLDER: Final = "passwords"
 """Where the services of a region of our own find theirs, in the region's data folder."""
@@ -23,14 +30,21 @@ FOLDER: Final = "passwords"
 def begin(data: Path, region: str) -> None:
     """Write down passwords to come; those of a time that was cut short are used.
 
-    Raises MeshError when the folder holds no mesh.
+    Raises MeshError when the folder holds no mesh, or no such region.
     """
     with changing_mesh(data) as mesh:
-        entry = mesh.regions[region]
+        entry = _entry_of(mesh, region)
         entry.postgres.next_password = entry.postgres.next_password or new_password()
         for service in WITH_DATABASE:
             each = entry.services[service]
             each.next_database_password = each.next_database_password or new_password()
+
+
+def _entry_of(mesh: MeshFile, region: str) -> RegionEntry:
+    """Raises MeshError when it has retired meanwhile."""
+    if region not in mesh.regions:
+        raise MeshError(f"there is no region {region} any more")
+    return mesh.regions[region]
 
 
 def to_come(entry: RegionEntry) -> dict[str, str]:
@@ -46,9 +60,12 @@ def is_over(entry: RegionEntry) -> bool:
 
 
 def promote(data: Path, region: str, renewed: dict[str, str], at: datetime) -> MeshFile:
-    """Write down that roles have these passwords since a moment; returns what `mesh.json` holds."""
+    """Write down that roles have these passwords since a moment; returns what `mesh.json` holds.
+
+    Raises as `begin`.
+    """
     with changing_mesh(data) as mesh:
-        entry = mesh.regions[region]
+        entry = _entry_of(mesh, region)
         entry.sessions_since = at
         if entry.postgres.next_password == renewed["postgres"]:
             entry.postgres.password, entry.postgres.next_password = renewed["postgres"], None
@@ -60,9 +77,12 @@ def promote(data: Path, region: str, renewed: dict[str, str], at: datetime) -> M
 
 
 def end(data: Path, region: str, since: datetime) -> MeshFile:
-    """Write down that no session is left from before a moment; returns what `mesh.json` holds."""
+    """Write down that no session is left from before a moment; returns what `mesh.json` holds.
+
+    Raises as `begin`.
+    """
     with changing_mesh(data) as mesh:
-        entry = mesh.regions[region]
+        entry = _entry_of(mesh, region)
         if entry.sessions_since == since:
             entry.sessions_since = None
     return mesh

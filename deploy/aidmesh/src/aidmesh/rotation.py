@@ -24,6 +24,7 @@ from aidmesh.credentials import (
     LINK,
     USERS,
     hosts_of,
+    new_authority,
     new_certificate,
     new_seed,
     publics_of,
@@ -36,8 +37,9 @@ from aidmesh.tending import PATIENCE_S
 from aidmesh.topology.api import Json
 from aidmesh.topology.config import LINK_SEED, SYSTEM, dials
 from aidmesh.topology.configured import CONFIG
+from aidmesh.topology.serving import AUTHORITIES
 from aidmesh.topology.warden import connect_as, tell_server
-from aidmesh.topology.watcher import linked_peers
+from aidmesh.topology.watcher import linked_peers, links_of
 from aidmesh_chassis.nkey import nkey_of
 
 EVERYBODY: Final = (*USERS, LINK)
@@ -55,8 +57,9 @@ class Replaced:
     """What was replaced in one region: its users, and how many connections came anew.
 
     Attributes:
-        untold: regions on other machines that it dials and that do not know the next key of its
-            link yet, which therefore stays.
+        untold: regions on other machines that do not know yet what it will prove itself with next
+            on links. The authority of its certificates therefore stays, and the key of its links
+            where it dials one of them.
     """
 
     users: tuple[str, ...]
@@ -64,16 +67,23 @@ class Replaced:
     untold: tuple[str, ...] = ()
 
 
-def untold(mesh: MeshFile, region: str, told: Collection[str]) -> tuple[str, ...]:
-    """Whoever elsewhere a region dials and has not been told of the next key of its link.
+@dataclass(frozen=True, slots=True)
+class _Waits:
+    """Which regions elsewhere have to be told before what they know a region by is replaced."""
 
-    Those that dial it come with keys of their own.
+    for_link: tuple[str, ...]
+    for_authority: tuple[str, ...]
+
+
+def _untold(mesh: MeshFile, region: str, told: Collection[str]) -> _Waits:
+    """Those that a region dials know the key of its link; all trust its authority.
 
     Args:
-        told: regions whose operators have taken up the next key.
+        told: regions whose operators have taken up the next ones.
     """
-    dialed = [peer for peer in mesh.elsewhere if mesh.dial(region, peer) is not None]
-    return tuple(sorted(set(dialed) - set(told)))
+    rest = sorted(set(mesh.elsewhere) - set(told))
+    dialed = [peer for peer in rest if mesh.dial(region, peer) is not None]
+    return _Waits(tuple(dialed), tuple(rest))
 
 
 def prepare(folder: Path) -> Mapping[str, str]:
@@ -95,14 +105,34 @@ def prepare(folder: Path) -> Mapping[str, str]:
     return fresh
 
 
-def switch(folder: Path, *, link: bool = True) -> None:
+def prepare_authority(folder: Path) -> str:
+    """Make the next authority of certificates, and have it trusted beside the present one.
+
+    Returns its certificate.
+    """
+    at = folder / FOLDER
+    if not (at / "ca.next.key").exists():
+        key, certificate = new_authority(folder.name)
+        write_file(at / "ca.next.pem", certificate)
+        write_file(at / "ca.next.key", key)
+    fresh = (at / "ca.next.pem").read_text(encoding="ascii")
+    trusted = (at / "ca.pem").read_text(encoding="ascii")
+    if fresh not in trusted:
+        write_file(at / "ca.pem", trusted + fresh)
+    return fresh
+
+
+def switch(folder: Path, *, link: bool = True, authority: bool = False) -> None:
     """Have everybody come with the new seeds from the next connection on, and a new certificate.
 
     Args:
         folder: the region's folder of keys.
         link: whether its links do so, too.
+        authority: whether the next authority signs it, from now on.
     """
     at = folder / FOLDER
+    if authority:
+        write_file(at / "ca.key", (at / "ca.next.key").read_text(encoding="ascii"))
     write_file(at / "tls.pem", new_certificate(at, folder.name, hosts_of(at)))
     if link:
         seed = (at / f"{LINK}.next.nk").read_text(encoding="ascii").strip()
@@ -120,13 +150,28 @@ def finish(folder: Path, fresh: Mapping[str, str]) -> None:
         (at / f"{LINK}.next.nk").unlink(missing_ok=True)
 
 
+def finish_authority(folder: Path) -> None:
+    """Have nobody trust the former authority any more."""
+    at = folder / FOLDER
+    write_file(at / "ca.pem", (at / "ca.next.pem").read_text(encoding="ascii"))
+    (at / "ca.next.key").unlink()
+    (at / "ca.next.pem").unlink()
+
+
 def rotate_stopped(region: str, mesh: MeshFile, told: Collection[str] = ()) -> Replaced:
-    """All of it at once, for a region whose servers don't run; `told` as for `untold`."""
-    folder, waits_for = mesh.regions[region].keys, untold(mesh, region, told)
-    fresh = _of_those(prepare(folder), waits_for)
-    switch(folder, link=LINK in fresh)
+    """All of it at once, for a region whose servers don't run.
+
+    Args:
+        told: as for `rotate_running`.
+    """
+    folder, waits = mesh.regions[region].keys, _untold(mesh, region, told)
+    fresh = _of_those(prepare(folder), waits.for_link)
+    prepare_authority(folder)
+    switch(folder, link=LINK in fresh, authority=not waits.for_authority)
     finish(folder, fresh)
-    return Replaced(USERS, 0, waits_for)
+    if not waits.for_authority:
+        finish_authority(folder)
+    return Replaced(USERS, 0, waits.for_authority)
 
 
 def _of_those(fresh: Mapping[str, str], waits_for: Collection[str]) -> Mapping[str, str]:
@@ -140,19 +185,22 @@ async def rotate_running(
     """All of it, one step after the other, for a region that runs on this machine.
 
     Args:
-        told: as for `untold`.
+        told: regions elsewhere whose operators have taken up what it will come with next.
 
     Raises RotationError when a step does not end; FolderError as `prepare`.
     """
     entry = mesh.regions[region]
     folder, server = entry.keys, entry.nats
-    waits_for = untold(mesh, region, told)
-    fresh = _of_those(prepare(folder), waits_for)
+    waits = _untold(mesh, region, told)
+    fresh = _of_those(prepare(folder), waits.for_link)
+    vouches = prepare_authority(folder)
+    former = (folder / FOLDER / "ca.pem").read_text(encoding="ascii").replace(vouches, "")
     old = {public for user in USERS for public in publics_of(folder, user)} - set(fresh.values())
     files = {name: config_file(name, mesh, data) for name in mesh.regions}
     servers = {name: mesh.regions[name].nats for name in mesh.regions}
     here = [peer for peer in mesh.regions if peer != region and dials(region, peer)]
-    accepting = [] if waits_for else here
+    accepting = [] if waits.for_link else here
+    trusting = [] if waits.for_authority else [region, *sorted(set(mesh.regions) - {region})]
     look = partial(linked_peers, server.monitor_port, host=server.host)
     linked = set(here) | (set(mesh.elsewhere) & look())
     own = [fresh[user] for user in USERS]
@@ -165,12 +213,18 @@ async def rotate_running(
         text = files[name].read_text(encoding="utf-8")
         return not any(public in text for public in publics) and _loaded(files[name], servers[name])
 
+    def trusts(name: str, certificate: str, truly: bool) -> bool:
+        text = (files[name].parent / AUTHORITIES).read_text(encoding="ascii")
+        return (certificate in text) == truly and _loaded(files[name], servers[name])
+
     await _until(f"{region} accepts the new keys", lambda: knows(region, own))
+    for name in trusting:
+        await _until(f"{name} trusts the next authority", partial(trusts, name, vouches, True))
     for peer in accepting:
         await _until(f"{peer} accepts the new key", partial(knows, peer, [fresh[LINK]]))
     old_links = set(publics_of(folder, LINK)) - set(fresh.values())
     before = files[region].read_text(encoding="utf-8").splitlines()[0]
-    switch(folder, link=not waits_for)
+    switch(folder, link=not waits.for_link, authority=not waits.for_authority)
 
     def took_up() -> bool:
         generation = files[region].read_text(encoding="utf-8").splitlines()[0]
@@ -179,12 +233,22 @@ async def rotate_running(
     await _until(f"{region} comes with its new key and certificate", took_up)
     system, ports = seed_file(folder, SYSTEM), [port for _, port in server.monitors]
     moved = sum([await _move(region, server, system, port, old) for port in ports])
+    await _dial_anew(region, server, system)
     await _until(f"{region} is linked", lambda: linked <= look())
     finish(folder, fresh)
+    if trusting:
+        finish_authority(folder)
     await _until(f"{region} forgets the old keys", lambda: forgot(region, old))
     for peer in accepting:
         await _until(f"{peer} forgets the old key", partial(forgot, peer, old_links))
-    return Replaced(USERS, moved, waits_for)
+    for name in trusting:
+        await _until(
+            f"{name} trusts the old authority no more", partial(trusts, name, former, False)
+        )
+    for peer in accepting:  # whoever has come with what was forgotten goes
+        await _dial_anew(peer, servers[peer], seed_file(mesh.regions[peer].keys, SYSTEM))
+    await _until(f"{region} is linked", lambda: linked <= look())
+    return Replaced(USERS, moved, waits.for_authority)
 
 
 async def rotate_passwords(region: str, data: Path, *, running: bool) -> None:
@@ -242,6 +306,27 @@ async def _move(region: str, server: NatsEntry, seed: Path, port: int, old: set[
     finally:
         await client.close()
     return moved
+
+
+async def _dial_anew(region: str, server: NatsEntry, seed: Path) -> None:
+    """Cut all links of a region's servers; whoever dials comes again, and proves itself anew."""
+    client = await connect_as(server.url, seed)
+    try:
+        for port in server.monitor_ports:
+            server_id, links = await asyncio.to_thread(links_of, port, server.host)
+            for _, connection_id in links:
+                body = json.dumps({"cid": connection_id}).encode()
+                await tell_server(client, server_id, "KICK", body)
+            cut = frozenset(connection_id for _, connection_id in links)
+            await _until(f"{region}'s links are cut", partial(_are_gone, server, port, cut))
+    except (nats.errors.Error, TimeoutError, OSError) as error:
+        raise RotationError(f"{region}: links can't be cut: {type(error).__name__}") from error
+    finally:
+        await client.close()
+
+
+def _are_gone(server: NatsEntry, port: int, cut: frozenset[int]) -> bool:
+    return cut.isdisjoint(each for _, each in links_of(port, server.host)[1])
 
 
 def _connections(server: NatsEntry, port: int) -> list[Json]:

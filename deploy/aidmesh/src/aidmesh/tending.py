@@ -10,7 +10,7 @@ from aidmesh import passwords
 from aidmesh.credentials import CredentialsError, seed_file
 from aidmesh.databases import end_sessions, prepare_databases, renew_passwords
 from aidmesh.embedded import StartError
-from aidmesh.meshfile import MeshFile, RegionEntry
+from aidmesh.meshfile import MeshError, MeshFile, RegionEntry
 from aidmesh.topology.config import SYSTEM
 from aidmesh.topology.rights import SUPERVISOR
 from aidmesh.topology.serving import Served
@@ -157,7 +157,7 @@ class Tender:
             if since is not None and not await end_sessions(self.entry, since, PATIENCE_S):
                 self._know(passwords.end(self._data, self.name, since))
                 log.info("passwords.replaced", region=self.name)
-        except OUTAGES as error:
+        except (*OUTAGES, MeshError) as error:
             log.warning("passwords.wait", region=self.name, reason=type(error).__name__)
 
     async def _renew_passwords(self) -> None:

@@ -56,8 +56,9 @@ def rotate(
     Args:
         data: folder of the mesh.
         region: which region's; all, one after the other, when not given.
-        told: regions on other machines, separated by commas, that know the next key of the links
-            to them by a new ask; until then that key stays.
+        told: regions on other machines, separated by commas, that know by a new ask, invitation
+            and join what comes next on links; until then the key of links to those that this region
+            dials stays, and the authority of its certificates.
         finish: replace nothing, but accept no more what staff signed in with before the last time.
         json: as JSON, by region.
     """
@@ -170,8 +171,9 @@ async def _rotate(
         if done.untold:
             peers = ",".join(done.untold)
             tell_person(
-                f"{name}: the key of its links stays until {peers} know the next one: send them "
-                f"a new aidmesh topology ask, have them invite again, then rotate --told {peers}"
+                f"{name}: what it proves itself with on links to {peers} stays in part until they "
+                "know what is next: exchange a new aidmesh topology ask, invite and join --file, "
+                f"then rotate --told {peers}"
             )
         await rotate_passwords(name, data, running=running)
         tell_person(
