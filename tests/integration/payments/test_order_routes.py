@@ -60,6 +60,7 @@ async def test_an_order_is_listed_exported_and_settled(api: Api, tmp_path: Path)
     keys = KeyRing(tmp_path / "keys", [PAYMENTS])
     payout_id = await _ordered(api, keys, 20_000)
     (shown,) = (await api.get("/v1/paying-orders"))["orders"]
+    assert shown["link"]["state"] == "dark", "nothing was heard of that region yet"
     assert (shown["id"], shown["region"], shown["amount_minor"]) == (
         str(payout_id),
         "lviv",

@@ -12,7 +12,7 @@ from aidmesh_contracts.intake import PayeeErasedV1, PayeeSealedV1
 from aidmesh_contracts.payments import CommitmentReleasedV1, CommitmentSpentV1
 from aidmesh_payments.domain.money import today_in_kyiv
 from integration.payments.callers import IBAN, NAME, Api
-from integration.payments.offices import MAKER, approved, confirmed, told, withdrawn
+from integration.payments.offices import CHECKER, MAKER, approved, confirmed, told, withdrawn
 
 
 async def test_a_reconciliation_file_that_comes_twice_counts_once(api: Api) -> None:
@@ -228,6 +228,24 @@ async def test_a_row_that_names_a_need_finds_cash_that_was_given_up(api: Api) ->
     answer = await api.post("/v1/payouts:settle", rows=[rows[0] | {"bank_reference": "desk"}])
     assert answer["rows"][0]["id"] == payout["id"]
     assert await api.desk.value("SELECT spent_minor FROM allotment") == 5_000
+
+
+async def test_a_payout_that_another_office_pays_says_whether_that_is_heard(api: Api) -> None:
+    await api.purse()
+    need = approved(5_000)
+    await api.desk.feed(need)
+    await api.desk.feed(confirmed(need))
+    [payout] = (await api.get("/v1/payouts"))["payouts"]
+    assert (payout["assigned_to"], payout["link"]) == (None, None)
+    await api.desk.execute(
+        "UPDATE payout SET state = 'approved', assigned_to = 'lviv', approver = $1", CHECKER
+    )
+    api.peers.expect({"lviv"})
+    for heard, state in ((False, "dark"), (True, "up")):
+        if heard:
+            api.peers.heard("beat.lviv", b"payments")
+        [payout] = (await api.get("/v1/payouts?state=approved"))["payouts"]
+        assert (payout["assigned_to"], payout["link"]["state"]) == ("lviv", state)
 
 
 async def test_a_row_that_names_a_need_means_the_cash_that_was_open_on_its_day(api: Api) -> None:

@@ -9,7 +9,14 @@ import pytest
 from aidmesh_chassis.auth import Role
 from aidmesh_console.clients.peers import Peer, Readiness, together
 from support.made_up.basics import number
-from support.made_up.money import HOLDINGS, REBALANCINGS, RETURN_ASKS, WAITS
+from support.made_up.money import (
+    HOLDINGS,
+    PAID_ALONE,
+    REBALANCINGS,
+    RETURN_ASKS,
+    WAITS,
+    paying_order,
+)
 from support.made_up.shipments import OWN_ASKS, SHIPMENTS, TRANSFERS
 from support.made_up.supply import STOCK, SUPPLY, capacity
 
@@ -35,6 +42,8 @@ def told(listed: object) -> dict[str, object]:
     return {"rows": [{**each, "as_of": SINCE, "link": DARK} for each in rows(listed)], "next": None}
 
 
+PAID_THERE = PAID_ALONE | {"state": "approved", "assigned_to": "odesa", "link": DARK}
+ORDER = paying_order("received") | {"link": DARK}
 MOVED = {"state": "moved", "returned_minor": 100, "arrived": False}
 THEIR_OFFER = {
     **cast("list[dict[str, object]]", WAITS[0]["offers"])[1],
@@ -130,6 +139,8 @@ def ready(**peers: dict[str, object]) -> tuple[int, dict[str, object]]:
             {"GET /v1/waits": {"waits": [{**WAITS[0], "offers": [THEIR_OFFER]}]}},
             Role.FINANCE,
         ),
+        ("/money", {"GET /v1/payouts": {"payouts": [PAID_THERE], "next": None}}, Role.FINANCE),
+        ("/money", {"GET /v1/paying-orders": {"orders": [ORDER], "next": None}}, Role.FINANCE),
         ("/money/regions", proposals({"prepared_minor": 9_000_000}), Role.APPROVER),
         ("/money/regions", proposals(MOVED | {"link": None, "to_link": DARK}), Role.APPROVER),
         (
@@ -148,6 +159,8 @@ def ready(**peers: dict[str, object]) -> tuple[int, dict[str, object]]:
         "asked by us",
         "refer",
         "offers",
+        "payouts",
+        "orders",
         "proposals",
         "moved",
         "return asks",

@@ -187,7 +187,11 @@ class AllotmentRequests(Page):
 
 
 class Payout(View):
-    """A payment to a person; who it goes to is sealed and not shown here."""
+    """A payment to a person; who it goes to is sealed and not shown here.
+
+    Attributes:
+        assigned_to: the office of another region that is to pay it; link: whether it is heard.
+    """
 
     id: UUID
     need_id: UUID | None = None
@@ -200,10 +204,15 @@ class Payout(View):
     settled_on: date | None = None
     review_due_at: datetime | None = None
     assigned_to: str | None = None
+    link: LinkState | None = None
 
 
 class PayingOrder(View):
-    """What another region has this office pay; without a sum until the box could be opened."""
+    """What another region has this office pay; without a sum until the box could be opened.
+
+    Attributes:
+        recorded_at: when it was heard of; link: whether that region is heard.
+    """
 
     id: UUID
     region: str
@@ -213,6 +222,7 @@ class PayingOrder(View):
     mechanism: str | None = None
     state: str
     recorded_at: datetime | None = None
+    link: LinkState | None = None
 
 
 class PayingOrders(Page):

@@ -14,7 +14,7 @@ from aidmesh_chassis.auth import Caller, Role, require
 from aidmesh_chassis.db import Database
 from aidmesh_chassis.http import Page
 from aidmesh_chassis.keys import KeyRing
-from aidmesh_chassis.peers import LinkOf
+from aidmesh_chassis.peers import LinkOf, LinkState
 from aidmesh_payments.handlers.office import Office
 from aidmesh_payments.store.queries.rows import Row
 
@@ -91,13 +91,16 @@ class Desk:
             name: of the rows in the answer.
             moment: the field that they are in the order of.
             read: reads them.
-            links: by a field to add, the one with the region whose link it tells of.
+            links: by a field to add, the one with the region whose link it tells of, if any.
         """
         async with self.db.read() as conn:
             rows = await read(conn, after=page.after(_AFTER), limit=page.limit + 1)
         kept, following = page.cut(rows, lambda row: (row[moment], row["id"]))
         linked = [
-            {**row, **{link: self.link(str(row[region])) for link, region in links.items()}}
+            {**row, **{link: self._link(row[region]) for link, region in links.items()}}
             for row in kept
         ]
         return {name: linked, "next": following}
+
+    def _link(self, region: object) -> LinkState | None:
+        return None if region is None else self.link(str(region))

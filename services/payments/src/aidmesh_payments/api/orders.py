@@ -49,12 +49,13 @@ def router(desk: Desk) -> APIRouter:
     ) -> dict[str, object]:
         """What other regions have this office pay, oldest first; not all see of which grant."""
         read = partial(queries.orders, state=state, sensitive_too=caller.sees_sensitive)
-        return await desk.page(page, "orders", "recorded_at", read)
+        return await desk.page(page, "orders", "recorded_at", read, {"link": "region"})
 
     @routes.get("/paying-orders/reviews", response_model=OrderReviewPage)
     async def reviews(caller: Reader, page: PageQuery) -> dict[str, object]:
         """What one person paid alone and a second has to look at, most urgent first."""
-        return await desk.page(page, "orders", "review_due_at", queries.reviews)
+        links = {"link": "region"}
+        return await desk.page(page, "orders", "review_due_at", queries.reviews, links)
 
     @routes.post("/paying-orders:export", status_code=201)
     async def export(body: ExportBody, caller: Finance, once: Once) -> Response:

@@ -106,7 +106,7 @@ def router(desk: Desk) -> APIRouter:
         caller: Reader, page: PageQuery, state: PayoutState = "draft"
     ) -> dict[str, object]:
         read = partial(queries.payouts, state=state)
-        return await desk.page(page, "payouts", "recorded_at", read)
+        return await desk.page(page, "payouts", "recorded_at", read, {"link": "assigned_to"})
 
     @routes.get("/payouts/reviews", response_model=PayoutReviewPage)
     async def reviews(caller: Reader, page: PageQuery) -> dict[str, object]:
