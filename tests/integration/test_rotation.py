@@ -13,10 +13,11 @@ import pytest
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 
-from aidmesh import passwords
+from aidmesh import passwords, rotation
 from aidmesh.credentials import (
     LINK,
     USERS,
+    CredentialsError,
     create_keys,
     missing,
     new_certificate,
@@ -46,7 +47,7 @@ from aidmesh.rotation import (
 )
 from aidmesh.topology.rights import READER, SUPERVISOR
 from aidmesh.topology.warden import connect_as
-from aidmesh.topology.watcher import linked_peers
+from aidmesh.topology.watcher import linked_peers, links_of
 from aidmesh_chassis import outbox
 from aidmesh_chassis.broker import Broker
 from aidmesh_chassis.db import Database
@@ -93,22 +94,45 @@ def test_both_authorities_are_trusted_until_it_is_over(tmp_path: Path) -> None:
     switch(folder, authority=True)
     assert is_signed_by(at / "tls.pem", fresh)
     assert not is_signed_by(at / "tls.pem", before)
+    assert is_trusted(at / "tls.pem", at / "ca.pem"), "by OpenSSL, whichever comes first"
     # Cut short here, it is begun again with the same one.
     assert prepare_authority(folder) == fresh
     finish_authority(folder)
+    assert is_trusted(at / "tls.pem", at / "ca.pem")
     assert (at / "ca.pem").read_text() == fresh
     assert list(at.glob("ca.next.*")) == []
     assert (missing(folder), create_keys(folder)) == ((), ())
     prepare(folder)
     switch(folder)
     assert is_signed_by(at / "tls.pem", fresh), "without a next one the present one signs"
+    (at / "ca.pem").write_text(before)
+    with pytest.raises(CredentialsError, match=r"no certificate of ca\.key"):
+        switch(folder)
+
+
+def is_trusted(certificate: Path, authorities: Path) -> bool:
+    """Whether a client of OpenSSL trusts a server with that certificate."""
+    theirs = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    theirs.load_cert_chain(certificate)
+    ours = ssl.create_default_context(cafile=authorities)
+    up, down = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = ours.wrap_bio(down, up, server_hostname="localhost")
+    server = theirs.wrap_bio(up, down, server_side=True)
+    for side in (client, server):  # hello, and what it is answered with
+        with pytest.raises(ssl.SSLWantReadError):
+            side.do_handshake()
+    try:
+        client.do_handshake()
+    except ssl.SSLCertVerificationError:
+        return False
+    return True
 
 
 def is_signed_by(certificate: Path, authority: str) -> bool:
     issuer = x509.load_pem_x509_certificate(authority.encode())
     try:
         x509.load_pem_x509_certificate(certificate.read_bytes()).verify_directly_issued_by(issuer)
-    except InvalidSignature:
+    except (InvalidSignature, ValueError):  # another key, or another name
         return False
     return True
 
@@ -226,6 +250,11 @@ async def in_world(mesh: Mesh, region: str) -> int:
         await reader.close()
 
 
+def links_at(entry: RegionEntry) -> set[int]:
+    """The connections of the links that a region's server has."""
+    return {connection_id for _, connection_id in links_of(entry.nats.monitor_port)[1]}
+
+
 def fails_once(promote: Callable[..., MeshFile]) -> Callable[..., MeshFile]:
     """As if the disk was full the first time: the roles have new passwords that nobody noted."""
     tries = iter([OSError()])
@@ -293,12 +322,23 @@ async def test_keys_are_replaced_under_load_and_nothing_is_lost(
         intruder = await asyncpg.connect(former["payments"])
         async with service(entry, data / "kyiv", []) as database:
             working = asyncio.create_task(load(database))
-            for name in regions:  # the one that is dialed, and the one that dials
-                done = await rotate_running(name, mesh.file, data)
-                assert (done.moved > 0, done.untold) == (True, ())
+            standing: set[int] = set()
+
+            def finish_and_note(folder: Path) -> None:
+                finish_authority(folder)
+                standing.clear()
+                standing.update(links_at(entry))
+
+            with monkeypatch.context() as noting:
+                noting.setattr(rotation, "finish_authority", finish_and_note)
+                for name in regions:  # the one that is dialed, and the one that dials
+                    done = await rotate_running(name, mesh.file, data)
+                    assert (done.moved > 0, done.untold) == (True, ())
             with monkeypatch.context() as cut_short:
                 cut_short.setattr(passwords, "promote", fails_once(passwords.promote))
                 await rotate_passwords("kyiv", data, running=True)
+            assert standing
+            assert standing.isdisjoint(links_at(entry)), "what was let in before has to come again"
             stop.set()
             await working
             assert count > 10

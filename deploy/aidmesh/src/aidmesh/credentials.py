@@ -179,9 +179,12 @@ def setting(name: str, value: str) -> str:
 
 
 def new_authority(region: str) -> tuple[str, str]:
-    """A key that signs a region's certificates, and its own certificate, as PEM."""
+    """A key that signs a region's certificates, and its own certificate, as PEM.
+
+    No two have one name: of those that are trusted, OpenSSL takes the first that has the issuer's.
+    """
     key = ec.generate_private_key(ec.SECP256R1())
-    name = _name(f"{region} authority")
+    name = _name(f"{region} authority {os.urandom(4).hex()}")
     built = (
         _certificate(name, name, key.public_key(), CA_DAYS)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
@@ -200,10 +203,14 @@ def new_certificate(folder: Path, region: str, hosts: Iterable[str] = ()) -> str
         hosts: names or addresses under which other machines dial it.
     """
     key = ec.generate_private_key(ec.SECP256R1())
-    authority = x509.load_pem_x509_certificate((folder / "ca.pem").read_bytes())
+    authorities = x509.load_pem_x509_certificates((folder / "ca.pem").read_bytes())
     signer = serialization.load_pem_private_key((folder / "ca.key").read_bytes(), None)
     if not isinstance(signer, ec.EllipticCurvePrivateKey):
         raise CredentialsError(f"{folder / 'ca.key'} is no key of an authority")
+    public = signer.public_key()
+    authority = next((each for each in authorities if each.public_key() == public), None)
+    if authority is None:
+        raise CredentialsError(f"{folder / 'ca.pem'} has no certificate of ca.key")
     names = [
         x509.DNSName(region),
         x509.DNSName("localhost"),

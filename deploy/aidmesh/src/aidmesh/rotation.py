@@ -241,7 +241,7 @@ async def rotate_running(
     await _until(f"{region} forgets the old keys", lambda: forgot(region, old))
     for peer in accepting:
         await _until(f"{peer} forgets the old key", partial(forgot, peer, old_links))
-    for name in trusting:
+    for name in trusting if former else ():
         await _until(
             f"{name} trusts the old authority no more", partial(trusts, name, former, False)
         )
