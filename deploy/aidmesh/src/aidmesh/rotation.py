@@ -245,8 +245,6 @@ async def rotate_running(
         await _until(
             f"{name} trusts the old authority no more", partial(trusts, name, former, False)
         )
-    for peer in accepting:  # whoever has come with what was forgotten goes
-        await _dial_anew(peer, servers[peer], seed_file(mesh.regions[peer].keys, SYSTEM))
     await _until(f"{region} is linked", lambda: linked <= look())
     return Replaced(USERS, moved, waits.for_authority)
 

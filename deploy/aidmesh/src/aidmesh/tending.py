@@ -59,6 +59,7 @@ class Tender:
             for node, each in zip(self.entry.nats.nodes, self._served, strict=True)
         }
         self._ours = ours
+        self._to_cut: set[str] = set()
         self.warden = self._new_warden()
         self._warden_task: asyncio.Task[None] | None = None
 
@@ -137,11 +138,30 @@ class Tender:
             await self.warden.close_for_all()
 
     async def _look_at_keys(self) -> None:
+        before = self._accepted()
         try:
             if await self._renew():
                 log.info("server.renewed", region=self.name)
         except (CredentialsError, OSError) as error:
             log.warning("server.not_renewed", region=self.name, reason=str(error))
+            return
+        now = self._accepted()
+        self._to_cut |= {peer for peer, keys in before.items() if keys - now.get(peer, keys)}
+        try:
+            await self.warden.unlink(self._to_cut)
+        except OUTAGES as error:
+            log.warning("links.wait", region=self.name, reason=type(error).__name__)
+        else:
+            self._to_cut.clear()
+
+    def _accepted(self) -> dict[str, set[str]]:
+        """The keys that each peer that dials may come with.
+
+        A server lets a link stand whose key it has forgotten: it has to be cut. Whoever has the
+        next key dials anew.
+        """
+        links = [link for each in self._served for link in each.setup.config.links]
+        return {link.peer: set(link.publics) for link in links if link.dial is None}
 
     def _know(self, mesh: MeshFile) -> None:
         """Take on what `mesh.json` holds now; the passwords are for whoever connects next."""
