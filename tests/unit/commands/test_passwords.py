@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from aidmesh import passwords
-from aidmesh.meshfile import WITH_DATABASE, MeshError, RegionEntry, prepare_mesh, read_mesh
+from aidmesh.meshfile import WITH_DATABASE, MeshError, RegionEntry, read_mesh
+from aidmesh.preparing import prepare_mesh
 
 AT = datetime(2024, 3, 1, tzinfo=UTC)
 
@@ -26,7 +27,7 @@ def entry_of(data: Path, region: str = "kyiv") -> RegionEntry:
 
 def present(entry: RegionEntry) -> dict[str, str | None]:
     found = {each: entry.services[each].database_password for each in WITH_DATABASE}
-    return {**found, "postgres": entry.postgres.password}
+    return {**found, "postgres": entry.own_postgres.password}
 
 
 def test_the_next_ones_take_the_place_of_the_present_ones(data: Path) -> None:

@@ -34,7 +34,8 @@ def begin(data: Path, region: str) -> None:
     """
     with changing_mesh(data) as mesh:
         entry = _entry_of(mesh, region)
-        entry.postgres.next_password = entry.postgres.next_password or new_password()
+        server = entry.own_postgres
+        server.next_password = server.next_password or new_password()
         for service in WITH_DATABASE:
             each = entry.services[service]
             each.next_database_password = each.next_database_password or new_password()
@@ -50,7 +51,7 @@ def _entry_of(mesh: MeshFile, region: str) -> RegionEntry:
 def to_come(entry: RegionEntry) -> dict[str, str]:
     """The passwords that are to come, by role; empty when none are."""
     found = {service: entry.services[service].next_database_password for service in WITH_DATABASE}
-    found["postgres"] = entry.postgres.next_password
+    found["postgres"] = entry.own_postgres.next_password
     return {role: password for role, password in found.items() if password is not None}
 
 
@@ -67,8 +68,9 @@ def promote(data: Path, region: str, renewed: dict[str, str], at: datetime) -> M
     with changing_mesh(data) as mesh:
         entry = _entry_of(mesh, region)
         entry.sessions_since = at
-        if entry.postgres.next_password == renewed["postgres"]:
-            entry.postgres.password, entry.postgres.next_password = renewed["postgres"], None
+        server = entry.own_postgres
+        if server.next_password == renewed["postgres"]:
+            server.password, server.next_password = renewed["postgres"], None
         for service in WITH_DATABASE:
             each = entry.services[service]
             if each.next_database_password == renewed[service]:
@@ -90,8 +92,8 @@ def end(data: Path, region: str, since: datetime) -> MeshFile:
 
 def take(entry: RegionEntry, fresh: RegionEntry) -> None:
     """Have an entry that is in use know the passwords of the one that was read anew."""
-    entry.postgres.password = fresh.postgres.password
-    entry.postgres.next_password = fresh.postgres.next_password
+    server, server_now = entry.own_postgres, fresh.own_postgres
+    server.password, server.next_password = server_now.password, server_now.next_password
     for service in WITH_DATABASE:
         each, now = entry.services[service], fresh.services[service]
         each.database_password = now.database_password

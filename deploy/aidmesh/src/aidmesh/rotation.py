@@ -310,21 +310,21 @@ async def _dial_anew(region: str, server: NatsEntry, seed: Path) -> None:
     """Cut all links of a region's servers; whoever dials comes again, and proves itself anew."""
     client = await connect_as(server.url, seed)
     try:
-        for port in server.monitor_ports:
-            server_id, links = await asyncio.to_thread(links_of, port, server.host)
+        for host, port in server.monitors:
+            server_id, links = await asyncio.to_thread(links_of, port, host)
             for _, connection_id in links:
                 body = json.dumps({"cid": connection_id}).encode()
                 await tell_server(client, server_id, "KICK", body)
             cut = frozenset(connection_id for _, connection_id in links)
-            await _until(f"{region}'s links are cut", partial(_are_gone, server, port, cut))
+            await _until(f"{region}'s links are cut", partial(_are_gone, host, port, cut))
     except (nats.errors.Error, TimeoutError, OSError) as error:
         raise RotationError(f"{region}: links can't be cut: {type(error).__name__}") from error
     finally:
         await client.close()
 
 
-def _are_gone(server: NatsEntry, port: int, cut: frozenset[int]) -> bool:
-    return cut.isdisjoint(each for _, each in links_of(port, server.host)[1])
+def _are_gone(host: str, port: int, cut: frozenset[int]) -> bool:
+    return cut.isdisjoint(each for _, each in links_of(port, host)[1])
 
 
 def _connections(server: NatsEntry, port: int) -> list[Json]:
