@@ -98,6 +98,7 @@ class Offer(Answer):
     Attributes:
         is_plain: its donor restricts nothing but programmes and time; else a person has to say
             whether it fits.
+        as_of, link: when a `holder` said so, and whether it is heard.
     """
 
     grant_id: UUID
@@ -108,6 +109,8 @@ class Offer(Answer):
     amount_minor: int
     free_minor: int
     is_plain: bool
+    as_of: datetime | None
+    link: LinkState | None
 
 
 class Wait(Answer):
@@ -324,6 +327,8 @@ class Rebalancing(Answer):
         hindrance: the problem that keeps the money from going on.
         is_overdue: the time is over, and the holder was not heard.
         arrived: what went on is there.
+        as_of, link: when the holder was last heard of it, and whether it is heard now.
+        to_link: whether the region is heard to which it goes on.
     """
 
     id: UUID
@@ -348,6 +353,9 @@ class Rebalancing(Answer):
     changed_at: datetime
     is_overdue: bool
     arrived: bool
+    as_of: datetime | None
+    link: LinkState | None
+    to_link: LinkState | None
 
 
 class RebalancingPage(Page):
@@ -363,6 +371,7 @@ class ReturnAsk(Answer):
         told_state: what the grantor said last.
         state: None of what another region decides.
         booked: the grantor has what went back.
+        as_of, link: when the grantor told of it last, and whether it is heard now.
     """
 
     id: UUID
@@ -387,6 +396,8 @@ class ReturnAsk(Answer):
     changed_at: datetime
     free_minor: int | None
     booked: bool
+    as_of: datetime
+    link: LinkState | None
 
 
 class ReturnAskPage(Page):

@@ -3,6 +3,7 @@
 from datetime import date, datetime
 from uuid import UUID
 
+from aidmesh_chassis.peers import LinkState
 from aidmesh_payments.api.answers import Answer, Page
 
 
@@ -30,6 +31,7 @@ class Payout(Answer):
         sealed_by: who entered whom it goes to, if they did so after it was drawn up.
         assigned_to: the office of another region that pays it.
         withdrawal: what that office was told of it since.
+        link: whether that office is heard.
     """
 
     id: UUID
@@ -50,6 +52,7 @@ class Payout(Answer):
     assigned_to: str | None
     withdrawal: str | None
     recorded_at: datetime
+    link: LinkState | None
 
 
 class PayoutPage(Page):
@@ -82,10 +85,12 @@ class Order(Answer):
 
     Attributes:
         grant_code: for those who may see what is sensitive.
+        link: whether that region is heard.
     """
 
     id: UUID
     region: str
+    link: LinkState | None
     grant_code: str | None
     amount_minor: int | None
     currency: str | None
@@ -112,6 +117,7 @@ class OrderReview(Answer):
 
     id: UUID
     region: str
+    link: LinkState | None
     amount_minor: int | None
     currency: str | None
     settler: UUID | None
