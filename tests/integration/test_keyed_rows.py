@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 
 from aidmesh_chassis.crypto import SecretKey
-from aidmesh_chassis.db import migrate
+from aidmesh_chassis.migrating import migrate
 from aidmesh_chassis.row_keys import content_key, row_key
 from support.servers import DatabaseFactory
 

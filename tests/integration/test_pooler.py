@@ -6,7 +6,8 @@ import asyncpg
 import pytest
 
 from aidmesh_chassis import outbox
-from aidmesh_chassis.db import Database, migrate, migrations_of
+from aidmesh_chassis.db import Database
+from aidmesh_chassis.migrating import migrate, migrations_of
 from support.pooler import pooled
 from support.regions_running import running_regions
 from support.servers import DatabaseFactory

@@ -19,8 +19,8 @@ from aidmesh.meshfile import SERVICES, WITH_DATABASE, RegionEntry
 from aidmesh.preparing import prepare_mesh
 from aidmesh.region import Region, service_environment
 from aidmesh_chassis.auth import Role, issue_token
-from aidmesh_chassis.db import CHASSIS_MIGRATIONS, migrate
 from aidmesh_chassis.keys import TOKENS, KeyRing
+from aidmesh_chassis.migrating import CHASSIS_MIGRATIONS, migrate
 from support.waiting import eventually
 
 pytestmark = pytest.mark.timeout(180)

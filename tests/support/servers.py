@@ -17,7 +17,7 @@ from aidmesh.topology.config import SYSTEM, render
 from aidmesh.topology.rights import SUPERVISOR
 from aidmesh.topology.serving import PeerEnd, Ports, Served, Setup, read_setup
 from aidmesh.topology.warden import Warden
-from aidmesh_chassis.db import migrate
+from aidmesh_chassis.migrating import migrate
 from support.waiting import eventually
 
 ROOT = Path(__file__).parents[2]

@@ -10,9 +10,10 @@ import asyncpg
 import pytest
 
 from aidmesh.embedded import PostgresServer
-from aidmesh_chassis import db, upkeep
-from aidmesh_chassis.db import make_partitions, migrate
+from aidmesh_chassis import migrating, upkeep
+from aidmesh_chassis.db import Database
 from aidmesh_chassis.envelope import new_event_id
+from aidmesh_chassis.migrating import make_partitions, migrate
 from aidmesh_chassis.outbox import Origin
 from integration.chassis.parts import card, opened, wire
 from support.servers import DatabaseFactory
@@ -47,7 +48,7 @@ async def test_rows_that_came_early_move_into_their_month(bare: str) -> None:
     await make_partitions(conn)
     assert await conn.fetch("SELECT * FROM outbox ORDER BY seq") == before
     assert await conn.fetchval("SELECT count(*) FROM outbox_default") == 0
-    assert len(await conn.fetch(PARTITIONS)) == db.MONTHS_AHEAD + 1
+    assert len(await conn.fetch(PARTITIONS)) == migrating.MONTHS_AHEAD + 1
     async with database.transaction() as tx:
         tx.emit(card(3))
     assert await conn.fetchval("SELECT count(DISTINCT seq) FROM outbox") == 3
@@ -59,7 +60,7 @@ async def test_rows_that_came_early_move_into_their_month(bare: str) -> None:
 async def test_many_may_make_them_at_once(bare: str) -> None:
     connections = [await asyncpg.connect(bare) for _ in range(6)]
     await asyncio.gather(*(make_partitions(conn) for conn in connections))
-    assert len(await connections[0].fetch(PARTITIONS)) == db.MONTHS_AHEAD + 1
+    assert len(await connections[0].fetch(PARTITIONS)) == migrating.MONTHS_AHEAD + 1
     for conn in connections:
         await conn.close()
 
@@ -80,7 +81,7 @@ async def test_a_lock_in_the_way_neither_ends_nor_delays_the_service(
     await holding.rollback()
 
     async def made() -> bool:
-        return len(await other.fetch(PARTITIONS)) == db.MONTHS_AHEAD + 1
+        return len(await other.fetch(PARTITIONS)) == migrating.MONTHS_AHEAD + 1
 
     await eventually(made)
     task.cancel()
@@ -91,7 +92,7 @@ async def test_a_lock_in_the_way_neither_ends_nor_delays_the_service(
 
 
 async def test_nobody_writes_before_the_partitions_are_there(bare: str) -> None:
-    database = db.Database(bare, Origin("kyiv", "intake"))
+    database = Database(bare, Origin("kyiv", "intake"))
 
     async def prepare(conn: asyncpg.Connection) -> None:
         with pytest.raises(ConnectionError):
@@ -100,7 +101,7 @@ async def test_nobody_writes_before_the_partitions_are_there(bare: str) -> None:
 
     await database.open(prepare)
     async with database.connection() as conn:
-        assert len(await conn.fetch(PARTITIONS)) == db.MONTHS_AHEAD + 1
+        assert len(await conn.fetch(PARTITIONS)) == migrating.MONTHS_AHEAD + 1
     await database.close()
 
 
@@ -108,7 +109,7 @@ async def test_an_older_inbox_is_keyed_anew_and_forgets_nothing(
     postgres: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     old = tmp_path / "old"
-    shutil.copytree(db.CHASSIS_MIGRATIONS, old)
+    shutil.copytree(migrating.CHASSIS_MIGRATIONS, old)
     for newer in old.glob("*.sql"):
         if newer.name >= "0004":
             newer.unlink()
@@ -117,7 +118,7 @@ async def test_an_older_inbox_is_keyed_anew_and_forgets_nothing(
     await admin.execute("CREATE DATABASE older_inbox")
     dsn = postgres.dsn("older_inbox")
     with monkeypatch.context() as patch:
-        patch.setattr(db, "CHASSIS_MIGRATIONS", old)
+        patch.setattr(migrating, "CHASSIS_MIGRATIONS", old)
         await migrate(dsn, [])
     conn = await asyncpg.connect(dsn)
     with pytest.raises(LookupError):

@@ -7,7 +7,7 @@ from datetime import datetime
 import asyncpg
 
 from aidmesh.meshfile import WITH_DATABASE, RegionEntry
-from aidmesh_chassis.db import migrate, migrations_of
+from aidmesh_chassis.migrating import migrate, migrations_of
 
 CONNECT_SECONDS_MAX = 10.0
 STATEMENT_SECONDS_MAX = 60.0

@@ -1,32 +1,25 @@
 """The service's database: a bounded pool, and transactions that carry their events along."""
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from datetime import datetime
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple, cast
 from uuid import UUID
 
 import asyncpg
-from pogo_core.util import migrate as pogo
 
 from aidmesh_chassis import handoff, outbox
-from aidmesh_chassis.logs import Deferred, get_logger, ms_since
+from aidmesh_chassis.logs import Deferred
 from aidmesh_contracts.base import Event
 
 if TYPE_CHECKING:
     from aidmesh_chassis.envelope import Received
 
-log = get_logger()
-
-CHASSIS_MIGRATIONS = Path(__file__).parent / "migrations"
 ACQUIRE_S_MAX = 10.0
-MONTHS_AHEAD = 3
 
 
 class Flushed(NamedTuple):
@@ -387,70 +380,3 @@ async def clock(conn: asyncpg.Connection) -> datetime:
 
 async def _keep_as_it_is(_: asyncpg.Connection) -> None:
     """What the pool does to a connection that comes back."""
-
-
-def migrations_of(service: str) -> list[Path]:
-    """The folders of a service's own migrations, found without importing the service."""
-    spec = find_spec(f"aidmesh_{service}")
-    locations = spec.submodule_search_locations if spec else None
-    folders = [Path(location) / "migrations" for location in locations or ()]
-    return [folder for folder in folders if folder.is_dir()]
-
-
-async def is_migrated(conn: asyncpg.Connection, directories: Sequence[Path]) -> bool:
-    """Whether all that these folders and the chassis' migrations make is there.
-
-    Raises as asyncpg does when nothing was migrated yet.
-    """
-    async with conn.transaction(readonly=True):
-        known = await _applied(conn)
-    return all(
-        path.stem in known
-        for directory in (CHASSIS_MIGRATIONS, *directories)
-        for path in directory.glob("*.sql")
-    )
-
-
-async def _applied(conn: asyncpg.Connection) -> set[str]:
-    rows = await conn.fetch("SELECT migration_id FROM public._pogo_migration")
-    return {row["migration_id"] for row in rows}
-
-
-async def migrate(dsn: str, directories: Sequence[Path], password_file: Path | None = None) -> None:
-    """Bring a database up to date: the chassis' migrations first, then each directory's.
-
-    Several processes may call it at once; a transaction-scoped lock lets one do the work.
-
-    Args:
-        dsn: of the role that owns the database.
-        directories: folders with pogo-migrate files.
-        password_file: as of `Database`.
-    """
-    # Without prepared statements: a pooler may stand in between.
-    conn = await connect(password_file, dsn, timeout=10.0, statement_cache_size=0)
-    try:
-        for directory in (CHASSIS_MIGRATIONS, *directories):
-            started = time.perf_counter()
-            async with conn.transaction():
-                await conn.execute("SELECT pg_advisory_xact_lock(711_001)")
-                begun = await conn.fetchval("SELECT to_regclass('public._pogo_migration')")
-                before = await _applied(conn) if begun else set()
-                await pogo.apply(conn, directory, schema_name="public")
-                new = await _applied(conn) - before
-            if new:
-                log.info("database.migrated", migrations=sorted(new), duration_ms=ms_since(started))
-        await make_partitions(conn)
-    finally:
-        await conn.close(timeout=5.0)
-
-
-async def make_partitions(conn: asyncpg.Connection) -> None:
-    """Make the partitions of outbox and inbox for this month and the next ones.
-
-    Rows of such a month that had to go into the default partition move into their own.
-    """
-    for table in ("outbox", "inbox"):
-        async with conn.transaction():
-            await conn.execute(
-                "SELECT ensure_month_partitions($1::text::regclass, $2)", table, MONTHS_AHEAD
-            )

@@ -14,7 +14,7 @@ from pathlib import Path
 import uvloop
 
 from aidmesh_chassis import logs, tracing
-from aidmesh_chassis.db import migrate
+from aidmesh_chassis.migrating import migrate
 from aidmesh_chassis.running import Running
 from aidmesh_chassis.service import Service
 

@@ -13,11 +13,12 @@ from aidmesh_chassis import ending, handoff, inbox, logs, outbox, standings, upk
 from aidmesh_chassis.broker import Broker
 from aidmesh_chassis.consuming import Inlet
 from aidmesh_chassis.courier import Courier
-from aidmesh_chassis.db import Database, migrations_of
+from aidmesh_chassis.db import Database
 from aidmesh_chassis.durables import DurableDiffers, DurableMissing, Durables
 from aidmesh_chassis.ending import goes_on, lasting
 from aidmesh_chassis.errors import OUTAGES, TRANSIENT
 from aidmesh_chassis.metrics import Levels, MessageNumbers, Metrics
+from aidmesh_chassis.migrating import migrations_of
 from aidmesh_chassis.peers import Peers, Trouble
 from aidmesh_chassis.relay import Relay
 from aidmesh_chassis.service import Service

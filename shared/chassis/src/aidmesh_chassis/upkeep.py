@@ -13,9 +13,10 @@ from structlog.contextvars import bound_contextvars
 
 from aidmesh_chassis import handoff, inbox, logs, outbox
 from aidmesh_chassis.consuming import PARKED_MAX, Inlet
-from aidmesh_chassis.db import Database, Tx, is_migrated, make_partitions
+from aidmesh_chassis.db import Database, Tx
 from aidmesh_chassis.ending import goes_on
 from aidmesh_chassis.errors import OUTAGES, TRANSIENT
+from aidmesh_chassis.migrating import is_migrated, make_partitions
 
 if TYPE_CHECKING:
     from aidmesh_chassis.spans import Spans

@@ -57,10 +57,10 @@ from aidmesh.topology.watcher import linked_with
 from aidmesh.verification.wire import wired
 from aidmesh_chassis import logs
 from aidmesh_chassis.crypto import PrivateKey
-from aidmesh_chassis.db import CHASSIS_MIGRATIONS, migrate, migrations_of
 from aidmesh_chassis.ending import goes_on
 from aidmesh_chassis.envelope import Received, read
 from aidmesh_chassis.erasures import Erasure, read_journal
+from aidmesh_chassis.migrating import CHASSIS_MIGRATIONS, migrate, migrations_of
 from aidmesh_chassis.restoring import Lost
 from aidmesh_contracts.ids import TransferId
 from aidmesh_contracts.payments import AllotmentReceivedV1, AllotmentSentV1
