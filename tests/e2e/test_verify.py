@@ -42,9 +42,11 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningMesh]:
     """Two regions in which a little of everything was done; others must not find them broken."""
     mesh = RunningMesh(tmp_path_factory.mktemp("verified"), "kyiv,lviv")
     mesh.start()
-    asyncio.run(play(mesh))
-    yield mesh
-    mesh.stop()
+    try:
+        asyncio.run(play(mesh))
+        yield mesh
+    finally:
+        mesh.stop()
 
 
 async def play(mesh: RunningMesh) -> None:
