@@ -49,6 +49,7 @@ async def test_machines_are_joined_and_parted_by_commands_while_both_run(tmp_pat
         await _tell(odesa, "odesa", "after")
         await eventually(lambda: _world(odesa, "odesa", ["before"]), WAIT_S)
         await eventually(lambda: _world(kyiv, "kyiv", ["after"]), WAIT_S)
+        await eventually(lambda: _heard(kyiv, "kyiv") == {"odesa"}, WAIT_S)  # seen, not only there
 
         # Whoever is let in no longer is cut off at once, though its server still dials.
         assert await _run(retiring.unlink, "odesa", data=here) == EXIT_REFUSED, "nobody lost it"

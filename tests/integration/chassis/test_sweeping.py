@@ -10,7 +10,7 @@ from aidmesh_chassis.running import Running
 from aidmesh_chassis.upkeep import Sweep
 from aidmesh_contracts.intake import ContactSealedV1
 from aidmesh_contracts.streams import Stream
-from integration.chassis.parts import Producer, emit, opened
+from integration.chassis.parts import Producer, emit, in_stream, opened
 from support.servers import DatabaseFactory, NatsRegion
 from support.services import service_of
 from support.waiting import eventually
@@ -50,6 +50,7 @@ async def test_a_careful_sweep_waits_for_what_came_during_an_outage(
     )
     running = Running(service)
     await emit(producer.database, [1])
+    await eventually(lambda: in_stream(nats_region), 30)  # before it looks whether something waits
     task = asyncio.create_task(running.run())
     try:
         await eventually(lambda: seen[1], 30)

@@ -50,6 +50,8 @@ class Tender:
         self.name = name
         self.entry: RegionEntry = mesh.regions[name]
         self._mesh = mesh
+        self._linked = mesh
+        """What links were taken on of last: `_mesh` may be newer, if passwords were renewed."""
         self._data = data
         self._hand = hand
         self._peers = mesh.peers(name)
@@ -103,7 +105,7 @@ class Tender:
         A server that can't do that while it runs is started anew.
         """
         await self._take_epoch(mesh.regions[self.name].epoch)
-        before = self._mesh
+        before, self._linked = self._linked, mesh
         self._know(mesh)
         links = [(peer, mesh.dial(self.name, peer)) for peer in mesh.peers(self.name)]
         if (
