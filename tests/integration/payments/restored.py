@@ -18,11 +18,26 @@ from aidmesh_contracts.registry import REGISTRY
 from aidmesh_contracts.streams import event_type_of
 from aidmesh_payments.store import restoring as restoring_store
 from integration.payments.offices import REGIONS, Desk, open_desk, received
+from support.servers import DatabaseFactory
 
 TOLD = "SELECT event_id, stream, subject, headers, payload FROM outbox ORDER BY seq"
 
 Backup = tuple[Path, PrivateKey]
 Row = dict[str, Any]
+
+
+async def two_offices(database: DatabaseFactory) -> tuple[str, str, Desk, Desk]:
+    """Kyiv's database, one that it may be restored into, and the desks of Kyiv and Lviv."""
+    dsn, fresh = await database("payments"), await database("payments")
+    kyiv, lviv = await open_desk(dsn, "kyiv"), await open_desk(await database("payments"), "lviv")
+    return dsn, fresh, kyiv, lviv
+
+
+async def over(*desks: Desk) -> None:
+    """The books of all are right, and nobody needs them any more."""
+    for desk in desks:
+        await desk.check()
+        await desk.db.close()
 
 
 async def backed_up(dsn: str, folder: Path) -> Backup:

@@ -154,15 +154,21 @@ async def test_what_was_asked_back_and_not_paid_lets_its_money_go(sides: Two, wh
     assert released.cause == ("returned" if why == "returned" else "withdrawn")
 
 
-async def test_what_left_for_a_need_that_is_over_asks_nobody_once_it_is_rejected(
-    sides: Two,
-) -> None:
-    lviv, need = sides.lviv.desk, await sides.need()
+async def exported_and_withdrawn(sides: Two) -> PayoutId:
+    """A payout that Kyiv put on its list before Lviv's need was over."""
+    need = await sides.need()
     payout_id = await sides.approve(need)
     await sides.exchange()
     assert await sides.pay(payout_id, "export") is None
     await sides.exchange()
-    await lviv.feed(withdrawn(need))
+    await sides.lviv.desk.feed(withdrawn(need))
+    return payout_id
+
+
+async def test_what_left_for_a_need_that_is_over_asks_nobody_once_it_is_rejected(
+    sides: Two,
+) -> None:
+    lviv, payout_id = sides.lviv.desk, await exported_and_withdrawn(sides)
     assert await lviv.value("SELECT about FROM discrepancy") == "withdrawn_after_export"
     await kyiv_is_lost(sides)
     await step(sides, "reject", Step(payout_id, reason="AM04"))
@@ -244,12 +250,7 @@ OPEN, ANSWERED = ("withdrawn_after_export", True), ("withdrawn_after_export", Fa
 async def test_whether_it_was_paid_twice_is_asked_again_at_each_new_word_once_it_was_answered(
     sides: Two,
 ) -> None:
-    lviv, need = sides.lviv.desk, await sides.need()
-    payout_id = await sides.approve(need)
-    await sides.exchange()
-    assert await sides.pay(payout_id, "export") is None
-    await sides.exchange()
-    await lviv.feed(withdrawn(need))
+    lviv, payout_id = sides.lviv.desk, await exported_and_withdrawn(sides)
     assert await questions(sides) == [OPEN]
     await kyiv_is_lost(sides)
     await answer(sides)

@@ -25,11 +25,18 @@ from integration.payments.offices import (
     approved,
     confirmed,
     exchange,
-    open_desk,
     withdrawn,
 )
 from integration.payments.paying import take_step
-from integration.payments.restored import Row, backed_up, events_of, restored_office, rows_of
+from integration.payments.restored import (
+    Row,
+    backed_up,
+    events_of,
+    over,
+    restored_office,
+    rows_of,
+    two_offices,
+)
 from support.servers import DatabaseFactory
 
 ALLOTMENTS = """
@@ -49,8 +56,7 @@ UNALLOTTED = "SELECT id::text, unallotted_minor FROM donor_grant ORDER BY 1"
 @pytest.mark.parametrize("seed", range(3))
 async def test_no_money_is_free_again(database: DatabaseFactory, tmp_path: Path, seed: int) -> None:
     rng = random.Random(seed)
-    dsn, fresh = await database("payments"), await database("payments")
-    kyiv, lviv = await open_desk(dsn, "kyiv"), await open_desk(await database("payments"), "lviv")
+    dsn, fresh, kyiv, lviv = await two_offices(database)
     needs: list[NeedApprovedV1] = []
     await _work(rng, kyiv, lviv, needs, 25)
     backup = await backed_up(dsn, tmp_path)
@@ -82,16 +88,13 @@ async def test_no_money_is_free_again(database: DatabaseFactory, tmp_path: Path,
         assert row["unallotted_minor"] <= was["unallotted_minor"]
     assert await rows_of(lviv, ALLOTMENTS) == given
     assert await rows_of(lviv, ELSEWHERE) == await rows_of(restored, ALLOTMENTS)
-    for desk in (restored, lviv):
-        await desk.check()
-        await desk.db.close()
+    await over(restored, lviv)
 
 
 async def test_what_was_held_and_then_spent_is_not_free_when_the_hold_runs_out(
     database: DatabaseFactory, tmp_path: Path
 ) -> None:
-    dsn, fresh = await database("payments"), await database("payments")
-    kyiv, lviv = await open_desk(dsn, "kyiv"), await open_desk(await database("payments"), "lviv")
+    dsn, fresh, kyiv, lviv = await two_offices(database)
     await kyiv.purse(100_000)
     need = approved(5_000)
     await kyiv.feed(need)
@@ -110,9 +113,7 @@ async def test_what_was_held_and_then_spent_is_not_free_when_the_hold_runs_out(
     await restored.feed(withdrawn(need))
     [row] = await rows_of(restored, ALLOTMENTS)
     assert row["free"] == 95_000
-    for desk in (restored, lviv):
-        await desk.check()
-        await desk.db.close()
+    await over(restored, lviv)
 
 
 async def _take_step(tx: Tx, *, office: Office, verb: Verb, step: payouts.Step) -> None:
@@ -122,8 +123,7 @@ async def _take_step(tx: Tx, *, office: Office, verb: Verb, step: payouts.Step) 
 async def test_the_own_log_tells_what_nobody_else_has_heard(
     database: DatabaseFactory, tmp_path: Path
 ) -> None:
-    dsn, fresh = await database("payments"), await database("payments")
-    kyiv, lviv = await open_desk(dsn, "kyiv"), await open_desk(await database("payments"), "lviv")
+    dsn, fresh, kyiv, lviv = await two_offices(database)
     allotment_id = await kyiv.purse(100_000)
     backup = await backed_up(dsn, tmp_path)
     kept, gone = approved(5_000), approved(7_000)
@@ -135,9 +135,7 @@ async def test_the_own_log_tells_what_nobody_else_has_heard(
     order = await restored.value("SELECT id FROM purchase WHERE allotment_id = $1", allotment_id)
     await restored.run(lambda tx: purchases.cancel(restored.office, tx, order))
     assert await restored.value("SELECT committed_minor FROM allotment") == 0
-    for desk in (restored, lviv):
-        await desk.check()
-        await desk.db.close()
+    await over(restored, lviv)
 
 
 async def test_a_changed_or_cut_off_backup_is_found_out(

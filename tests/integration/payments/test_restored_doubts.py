@@ -21,18 +21,16 @@ from integration.payments.offices import (
     approved,
     confirmed,
     exchange,
-    open_desk,
 )
 from integration.payments.paying import take_step
-from integration.payments.restored import backed_up, restored_office
+from integration.payments.restored import backed_up, over, restored_office, two_offices
 from support.servers import DatabaseFactory
 
 
 async def test_what_may_be_paid_already_waits_for_a_person(
     database: DatabaseFactory, tmp_path: Path
 ) -> None:
-    dsn, fresh = await database("payments"), await database("payments")
-    kyiv, lviv = await open_desk(dsn, "kyiv"), await open_desk(await database("payments"), "lviv")
+    dsn, fresh, kyiv, lviv = await two_offices(database)
     await kyiv.purse(100_000)
     need = approved(5_000)
     await kyiv.feed(need)
@@ -61,16 +59,13 @@ async def test_what_may_be_paid_already_waits_for_a_person(
         ids |= set(await restoring_store.needs_of(tx.conn, ids))
         assert await restoring.clear(tx.conn, ids, "nothing on the statement", CHECKER) == 2
     await approve()
-    for desk in (restored, lviv):
-        await desk.check()
-        await desk.db.close()
+    await over(restored, lviv)
 
 
 async def test_orders_of_before_wait_for_a_person_and_answers_of_before_are_asked_for_again(
     database: DatabaseFactory, tmp_path: Path
 ) -> None:
-    dsn, fresh = await database("payments"), await database("payments")
-    kyiv, lviv = await open_desk(dsn, "kyiv"), await open_desk(await database("payments"), "lviv")
+    dsn, fresh, kyiv, lviv = await two_offices(database)
     backup = await backed_up(dsn, tmp_path)
     await kyiv.db.close()
     sealed = base64.b64encode(b"box").decode()
@@ -96,9 +91,7 @@ async def test_orders_of_before_wait_for_a_person_and_answers_of_before_are_aske
         )
     assert outcomes[older.payout_id] == "outcome-unproven"
     assert outcomes[newer.payout_id] != "outcome-unproven"
-    for desk in (restored, lviv):
-        await desk.check()
-        await desk.db.close()
+    await over(restored, lviv)
 
 
 async def _hand_over(tx: Tx, event: Event) -> None:
@@ -111,8 +104,7 @@ async def _hand_over(tx: Tx, event: Event) -> None:
 async def test_what_nobody_drew_up_is_not_billed_and_paid_by_one_person(
     database: DatabaseFactory, tmp_path: Path
 ) -> None:
-    dsn, fresh = await database("payments"), await database("payments")
-    kyiv, lviv = await open_desk(dsn, "kyiv"), await open_desk(await database("payments"), "lviv")
+    dsn, fresh, kyiv, lviv = await two_offices(database)
     await kyiv.purse(100_000)
     backup = await backed_up(dsn, tmp_path)
     await kyiv.feed(approved(20_000))
@@ -125,6 +117,4 @@ async def test_what_nobody_drew_up_is_not_billed_and_paid_by_one_person(
         await restored.run(lambda tx: purchases.pay(office, tx, order, MAKER, "bank-7", None))
     await restored.run(lambda tx: purchases.pay(office, tx, order, CHECKER, "bank-7", None))
     assert await restored.value("SELECT spent_minor FROM allotment") == 20_000
-    for desk in (restored, lviv):
-        await desk.check()
-        await desk.db.close()
+    await over(restored, lviv)

@@ -12,9 +12,8 @@ from aidmesh_payments.handlers import grants
 from aidmesh_payments.handlers.office import Office
 from integration.payments.offices import (
     exchange,
-    open_desk,
 )
-from integration.payments.restored import backed_up, restored_office
+from integration.payments.restored import backed_up, over, restored_office, two_offices
 from support.servers import DatabaseFactory
 
 
@@ -22,8 +21,7 @@ from support.servers import DatabaseFactory
 async def test_a_grant_that_was_stopped_since_is_active_nowhere(
     database: DatabaseFactory, tmp_path: Path, verb: str, status: str
 ) -> None:
-    dsn, fresh = await database("payments"), await database("payments")
-    kyiv, lviv = await open_desk(dsn, "kyiv"), await open_desk(await database("payments"), "lviv")
+    dsn, fresh, kyiv, lviv = await two_offices(database)
     old, idle = await kyiv.grant(100_000), await kyiv.grant(10_000)
     await exchange(kyiv, lviv)
     backup = await backed_up(dsn, tmp_path)
@@ -50,16 +48,13 @@ async def test_a_grant_that_was_stopped_since_is_active_nowhere(
     version = "SELECT state_version FROM grant_terms WHERE grant_id = $1"
     for grant_id in (old, idle):
         assert await lviv.value(version, grant_id) > restoring.VERSION_GAP
-    for desk in (restored, lviv):
-        await desk.check()
-        await desk.db.close()
+    await over(restored, lviv)
 
 
 async def test_what_was_allotted_while_a_grant_was_resumed_is_booked(
     database: DatabaseFactory, tmp_path: Path
 ) -> None:
-    dsn, fresh = await database("payments"), await database("payments")
-    kyiv, lviv = await open_desk(dsn, "kyiv"), await open_desk(await database("payments"), "lviv")
+    dsn, fresh, kyiv, lviv = await two_offices(database)
     grant_id = await kyiv.grant(100_000)
     await kyiv.run(partial(_change, office=kyiv.office, grant_id=grant_id, verb="suspend"))
     backup = await backed_up(dsn, tmp_path)
@@ -72,9 +67,7 @@ async def test_what_was_allotted_while_a_grant_was_resumed_is_booked(
     # A lead resumes it once more, or not; its money is not there twice either way.
     known = "SELECT (status, allotted_minor) FROM donor_grant"
     assert await restored.value(known) == ("suspended", 40_000)
-    for desk in (restored, lviv):
-        await desk.check()
-        await desk.db.close()
+    await over(restored, lviv)
 
 
 async def _change(tx: Tx, *, office: Office, grant_id: GrantId, verb: str) -> None:
