@@ -23,10 +23,8 @@ from support.ordinary import (
 )
 
 FIRST_WEEK = "week 1 of"
-DEMO_S_MAX = 300
+DEMO_S_MAX = 800
 """A bound, not a goal: an idle machine of two cores takes under a minute."""
-
-pytestmark = pytest.mark.timeout(2 * DEMO_S_MAX)
 
 
 def demo(*options: str, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -78,7 +76,7 @@ def test_the_year_at_a_small_scale_after_one_that_was_killed(
         assert {process.uids().effective for process in running} == {somebody.uid}
     assert {"postgres", "nats-server"} <= {process.name() for process in running}
     killed.send_signal(signal.SIGKILL)
-    killed.wait(30)
+    killed.wait(120)
     wait_until_gone(folder)
 
     whole = somebody.start(*options, "--exit", "--json", "result.json", cwd=folder, output=log)
@@ -101,7 +99,7 @@ def test_the_year_at_a_small_scale_after_one_that_was_killed(
     again = somebody.start(*options, cwd=folder, output=log)
     wait_for(again, log, FIRST_WEEK)
     again.send_signal(signal.SIGINT)
-    again.wait(60)
+    again.wait(240)
     wait_until_gone(folder)
     owners = {path.lstat().st_uid for path in data.rglob("*")}
     assert owners == {os.geteuid() if somebody.uid is None else somebody.uid}
@@ -141,7 +139,7 @@ def test_ctrl_c_stops_everything(tmp_path: Path) -> None:
             break
     process.send_signal(signal.SIGINT)
 
-    process.communicate(timeout=60)
+    process.communicate(timeout=240)
 
     assert process.returncode == 1
     assert left_behind(data) == []

@@ -8,13 +8,10 @@ from uuid import UUID, uuid4
 
 import asyncpg
 import psutil
-import pytest
 
 from support.funding import fund
 from support.running import RunningMesh, Staff
 from support.waiting import eventually
-
-pytestmark = pytest.mark.timeout(240)
 
 RECEIPTS = 10
 PAUSE_S = 0.05

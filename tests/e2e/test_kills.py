@@ -146,12 +146,10 @@ async def _verified(mesh: RunningMesh) -> None:
     assert result.returncode == 0, result.stdout
 
 
-@pytest.mark.timeout(280)
 async def test_killing_everything_in_turn_loses_and_doubles_nothing(own: RunningMesh) -> None:
     await _killed_under_load(own, ("host", "nats", "postgres", "host"))
 
 
-@pytest.mark.timeout(280)
 async def test_killing_one_service_among_others_loses_and_doubles_nothing(
     apart: RunningMesh,
 ) -> None:
@@ -159,7 +157,6 @@ async def test_killing_one_service_among_others_loses_and_doubles_nothing(
     await _killed_under_load(apart, SERVICES)
 
 
-@pytest.mark.timeout(280)
 async def test_an_import_that_was_killed_goes_on_when_the_file_is_sent_again(
     own: RunningMesh,
 ) -> None:

@@ -26,8 +26,6 @@ from support.funding import fund
 from support.running import Json, RunningMesh, Staff
 from support.waiting import eventually
 
-pytestmark = pytest.mark.timeout(240)
-
 
 @pytest.fixture(scope="module")
 def collector() -> Iterator[Collector]:

@@ -31,12 +31,12 @@ def folder(user: Ordinary) -> Iterator[Path]:
 def test_a_mesh_starts_twice_and_stops_in_order(user: Ordinary, folder: Path) -> None:
     log = folder / "said.log"
     keys = ("--keys", "keys", "--regions", "kyiv")
-    assert user.start("keys", "init", *keys, cwd=folder, output=log).wait(60) == 0
+    assert user.start("keys", "init", *keys, cwd=folder, output=log).wait(240) == 0
     for _ in range(2):
         log.write_text("", encoding="utf-8")
         up = user.start("up", "--data", "data", *keys, cwd=folder, output=log)
         wait_for(up, log, "Running after")
         up.send_signal(signal.SIGINT)
-        assert up.wait(60) == 0, log.read_text(encoding="utf-8")
+        assert up.wait(240) == 0, log.read_text(encoding="utf-8")
         wait_until_gone(folder)
     assert (folder / "data").stat().st_mode & 0o077 == 0

@@ -64,7 +64,6 @@ async def agree(kyiv: Staff, lviv: Staff, ready: int, free: int) -> None:
     await eventually(settled, SETTLED_S_MAX)
 
 
-@pytest.mark.timeout(280)
 async def test_a_store_that_is_older_than_the_databases_is_rebuilt_from_them(
     own: RunningMesh, tmp_path: Path
 ) -> None:

@@ -7,13 +7,10 @@ from pathlib import Path
 from uuid import UUID
 
 import asyncpg
-import pytest
 
 from support.funding import TODAY, fund
 from support.running import Json, RunningMesh, Staff
 from support.waiting import eventually
-
-pytestmark = pytest.mark.timeout(600)
 
 WAIT_S = 60.0
 CASH_MINOR = 360_000

@@ -8,7 +8,6 @@ import re
 from pathlib import Path
 
 import asyncpg
-import pytest
 
 from aidmesh.embedded import NatsServer
 from aidmesh.region import server_setup
@@ -17,8 +16,6 @@ from aidmesh.topology.watcher import linked_peers
 from support.funding import fund
 from support.running import RunningMesh, Staff
 from support.waiting import eventually
-
-pytestmark = pytest.mark.timeout(480)
 
 REFUSAL = re.compile("tls leafnode handshake error|authentication error", re.IGNORECASE)
 COPY = "SELECT site_id, item, on_hand::int FROM world_stock WHERE region = 'odesa' ORDER BY 1, 2"

@@ -110,7 +110,6 @@ def copy_process(mesh: RunningMesh, number: int) -> int | None:
     return None
 
 
-@pytest.mark.timeout(500)
 async def test_what_is_killed_among_copies_loses_and_doubles_nothing(
     tripled: RunningMesh, tmp_path: Path
 ) -> None:

@@ -25,8 +25,6 @@ from support.funding import fund
 from support.running import Json, RunningMesh, Staff
 from support.waiting import eventually
 
-pytestmark = pytest.mark.timeout(240)
-
 TODAY = datetime.now(UTC).date()
 FROM_OUTSIDE = {
     "public_events_reached_the_peers",

@@ -142,7 +142,6 @@ async def two_wait(office: Office) -> tuple[UUID, list[UUID]]:
     return site, needs
 
 
-@pytest.mark.timeout(240)
 async def test_what_waited_for_people_still_does_when_the_power_is_back(office: Office) -> None:
     def is_as_before(kept: list[timedelta]) -> bool:
         return len(kept) == 2 and all(abs(each - LEFT) < timedelta(minutes=10) for each in kept)

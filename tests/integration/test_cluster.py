@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from uuid import uuid4
 
-import pytest
 from nats.aio.client import Client
 
 from aidmesh.credentials import seed_file
@@ -95,7 +94,6 @@ async def _admin(mesh: Mesh, region: str) -> Client:
     return await connect_as(entry.nats.url, seed_file(entry.keys, SUPERVISOR))
 
 
-@pytest.mark.timeout(280)
 async def test_one_server_becomes_three_and_the_death_of_one_loses_and_repeats_nothing(
     tmp_path: Path,
 ) -> None:

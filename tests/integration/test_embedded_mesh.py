@@ -74,7 +74,7 @@ async def test_a_server_that_starts_slowly_keeps_no_other_waiting(tmp_path: Path
         start = postgres.start
 
         def start_late() -> object:
-            assert nats_is_back.wait(60)
+            assert nats_is_back.wait(240)
             return start()
 
         postgres.start = start_late
@@ -115,12 +115,12 @@ def test_the_command_leaves_nothing_behind(tmp_path: Path, number: signal.Signal
         below = psutil.Process(up.pid).children(recursive=True)
         assert below
 
-        refused = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        refused = subprocess.run(command, capture_output=True, text=True, check=False, timeout=240)
         assert refused.returncode == 2
         assert "is in use by process" in refused.stderr
 
         up.send_signal(number)
-        assert up.wait(30) == (0 if number != signal.SIGKILL else -signal.SIGKILL)
+        assert up.wait(120) == (0 if number != signal.SIGKILL else -signal.SIGKILL)
     assert wait_until_gone([process.pid for process in below], seconds_max=20)
 
 

@@ -77,7 +77,7 @@ async def test_no_process_outlives_its_owner(tmp_path: Path, number: signal.Sign
     child, _, below = start_child(tmp_path)
     assert len(below) > 4  # two keepers, two servers, PostgreSQL's own
     child.send_signal(number)
-    child.wait(10)
+    child.wait(40)
     await eventually(lambda: gone(below), 20)
 
 
@@ -89,7 +89,7 @@ async def test_a_folder_is_free_again_once_the_servers_of_a_killed_owner_are_gon
     with pytest.raises(FolderInUseError, match=str(child.pid)):
         other.acquire()
     child.kill()
-    child.wait(10)
+    child.wait(40)
     other.acquire()  # waits for what the dead owner left
     await eventually(lambda: gone(below), 2)
     other.release()
@@ -104,7 +104,7 @@ if sys.platform == "linux":  # elsewhere only the owner's end is noticed
         servers = [p for p in below if p.pid in {started["postgres"], started["nats"]}]
         await eventually(lambda: gone(servers), 20)
         child.kill()
-        child.wait(10)
+        child.wait(40)
         await eventually(lambda: gone(below), 20)
 
 
@@ -119,7 +119,7 @@ async def test_an_ordinary_user_needs_no_rights(open_folder: Path) -> None:
     assert started["uid"] == (os.getuid() if user.uid is None else user.uid)
     assert {p.username() for p in below} == {psutil.Process(child.pid).username()}
     child.kill()
-    child.wait(10)
+    child.wait(40)
     await eventually(lambda: gone(below), 20)
 
 

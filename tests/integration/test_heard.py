@@ -66,7 +66,6 @@ async def say(region: NatsRegion, event: str, head: str, body: object) -> str:
     return event_id
 
 
-@pytest.mark.timeout(280)
 async def test_what_a_peer_of_another_folder_said_is_told_as_it_was_heard(
     tmp_path: Path, database: DatabaseFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:

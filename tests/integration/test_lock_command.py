@@ -46,7 +46,7 @@ class Intake:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(240):
             output, _ = await process.communicate(stdin.encode())
         assert process.returncode is not None
         return process.returncode, output.decode()
@@ -105,7 +105,7 @@ async def intake(database: DatabaseFactory, tmp_path: Path) -> AsyncIterator[Int
             yield found
         finally:
             process.terminate()
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(80):
                 await process.wait()
 
 

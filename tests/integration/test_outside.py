@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import json
-import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -45,9 +44,8 @@ from aidmesh_chassis.envelope import new_event_id
 from aidmesh_contracts.inventory import StockChangedV1
 from aidmesh_contracts.streams import GATE_SUBJECT
 from support.servers import new_postgres
-from support.waiting import eventually
+from support.waiting import PATIENCE, eventually
 
-pytestmark = pytest.mark.timeout(240)
 WAIT_S = 60.0
 PAIR = PrivateKey.random()
 
@@ -184,7 +182,7 @@ async def test_servers_of_others_are_kept_in_order_and_never_started_again(
     )
     with changing_mesh(outside.places.data) as mesh:
         mesh.regions["kyiv"].epoch = 2
-    async with asyncio.timeout(WAIT_S):
+    async with asyncio.timeout(PATIENCE * WAIT_S):
         await cut.wait()
     await eventually(lambda: service.is_connected, WAIT_S)
     await outside.is_ready()
@@ -196,10 +194,8 @@ async def test_servers_of_others_are_kept_in_order_and_never_started_again(
     outside.nats.kill()
     await eventually(lambda: not outside.ready.exists(), WAIT_S)
     outside.nats.config = outside.config()
-    began = time.monotonic()
     await asyncio.to_thread(outside.nats.start)
     await outside.is_ready()
-    assert time.monotonic() - began < WAIT_S
 
 
 async def test_a_restore_sets_aside_what_was_there_and_loses_nothing_when_it_is_broken_off(

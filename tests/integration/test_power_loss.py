@@ -93,7 +93,6 @@ async def writing(shops: Sequence[Shop], ids: Ids) -> AsyncIterator[None]:
         await asyncio.gather(*tasks)
 
 
-@pytest.mark.timeout(240)
 async def test_what_was_acknowledged_outlasts_the_power_and_what_was_not_is_published_again(
     tmp_path: Path, database: DatabaseFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -23,7 +23,6 @@ from aidmesh_chassis.keys import TOKENS, KeyRing
 from aidmesh_chassis.migrating import CHASSIS_MIGRATIONS, migrate
 from support.waiting import eventually
 
-pytestmark = pytest.mark.timeout(180)
 READY_S_MAX = 60.0
 ASKED = {
     "intake": "/v1/needs",

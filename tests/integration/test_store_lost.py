@@ -7,16 +7,12 @@ from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
-import pytest
-
 from aidmesh_contracts.ids import GrantId
 from integration.payments.offices import Desk, open_desk
 from support.regions import ids_in
 from support.regions_running import RunningRegions, running_regions
 from support.servers import DatabaseFactory, NatsRegion
 from support.waiting import eventually
-
-pytestmark = pytest.mark.timeout(240)
 
 WAIT_S = 90.0
 BEFORE = 60

@@ -4,13 +4,10 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from support.regions_running import running_regions
 from support.servers import DatabaseFactory
 from support.waiting import eventually
 
-pytestmark = pytest.mark.timeout(180)
 KEEPER = ("logistician", "inventory")
 PATIENCE_S = 60
 

@@ -15,8 +15,8 @@ from support.desk import FakeDesk
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 REQUIRE = "AIDMESH_REQUIRE_BROWSER"
-START_S_MAX = 20.0
-ACT_MS_MAX = 15_000
+START_S_MAX = 80.0
+ACT_MS_MAX = 60_000
 QUIET_FLAGS = (
     "--disable-gpu",
     "--disable-background-networking",

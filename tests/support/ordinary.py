@@ -21,7 +21,7 @@ import psutil
 from aidmesh.embedded.binaries import nats_server
 
 REQUIRE = "AIDMESH_REQUIRE_ORDINARY"
-START_S_MAX = 90.0
+START_S_MAX = 360.0
 POLL_S = 0.05
 NOBODY = 65_534
 """What most systems call nobody; it owns no file that is not ours."""
@@ -166,7 +166,7 @@ def _runs(python: str, environment: Mapping[str, str]) -> bool:
         done = subprocess.run(
             [python, "-c", NEEDED],
             capture_output=True,
-            timeout=60,
+            timeout=240,
             check=False,
             **_options(NOBODY, Path("/"), environment),
         )

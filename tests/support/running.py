@@ -18,7 +18,7 @@ from aidmesh_chassis.keys import TOKENS, KeyRing
 from support.waiting import eventually
 
 Json = dict[str, Any]
-START_S_MAX = 90.0
+START_S_MAX = 360.0
 POLL_S = 0.05
 
 
@@ -67,7 +67,7 @@ class RunningMesh:
         """Stop it in order."""
         if self._process is not None:
             self._process.terminate()
-            self._process.wait(60)
+            self._process.wait(240)
             self._process = None
 
     @property
@@ -98,7 +98,7 @@ class RunningMesh:
             capture_output=True,
             text=True,
             check=False,
-            timeout=120,
+            timeout=480,
         )
 
 

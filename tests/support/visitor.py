@@ -5,7 +5,7 @@ from typing import Self
 
 import httpx
 
-WAIT_S = 60.0
+WAIT_S = 240.0
 SENT_AS_IT_IS = frozenset({"hidden", "text", "date", "time", "datetime-local", "number"})
 
 

@@ -26,7 +26,7 @@ def aidmesh_import(
          "--region", "kyiv", *options],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         check=False,
         env={**os.environ, "AIDMESH_TOKEN": token},
     )  # fmt: skip

@@ -3,8 +3,6 @@
 from datetime import UTC, date, datetime, timedelta
 from uuid import UUID, uuid4
 
-import pytest
-
 from support.funding import TODAY, fund
 from support.running import Json, RunningMesh, Staff
 from support.waiting import eventually
@@ -229,7 +227,6 @@ async def test_free_stock_of_a_region_shows_in_the_other_with_its_time(
     await eventually(seen, 30)
 
 
-@pytest.mark.timeout(200)
 async def test_after_all_that_everything_promised_holds(mesh: RunningMesh) -> None:
     result = mesh.aidmesh("verify")
     assert result.returncode == 0, result.stdout + result.stderr

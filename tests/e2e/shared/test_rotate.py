@@ -39,7 +39,6 @@ def authority_of(mesh: RunningMesh, region: str) -> str:
     return (mesh.file.regions[region].keys / "nats" / "ca.pem").read_text(encoding="ascii")
 
 
-@pytest.mark.timeout(280)
 async def test_keys_are_replaced_while_people_work(mesh: RunningMesh, kyiv: Staff) -> None:
     await fund(kyiv, 800_000, area=AREA)
     before = await _payee_of(kyiv, IBANS[0])

@@ -13,7 +13,7 @@ from support.servers import NatsRegion
 from support.waiting import eventually
 
 SUBJECT = "private.kyiv.intake.contact.sealed.v1"
-WAIT_S = 20.0
+WAIT_S = 80.0
 
 
 @pytest.fixture

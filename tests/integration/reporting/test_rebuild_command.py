@@ -34,7 +34,7 @@ async def command(
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(240):
         output, _ = await process.communicate()
     assert process.returncode is not None
     return process.returncode, output.decode()

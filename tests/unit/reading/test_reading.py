@@ -205,7 +205,7 @@ def test_what_is_piped_in_is_put_in_order_and_shown_before_it_ends() -> None:
     with os.fdopen(writing, "w", encoding="utf-8") as pipe:
         pipe.write(f"a | {written(2, 'later')}\nb | {written(1, 'earlier')}\n")
         pipe.flush()
-        assert both.wait(30), "nothing was shown while the pipe was open"
+        assert both.wait(120), "nothing was shown while the pipe was open"
         pipe.write(f"a | {written(3, 'last')}\n")
     reader.join(30)
     assert arrived == ["earlier", "later", "last"]
@@ -362,7 +362,7 @@ def test_who_waits_for_the_end_of_a_pipe_is_told(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(logs, "_say_what_is_waited_for", told.set)
 
     def silent() -> Iterator[Line]:
-        assert told.wait(60)
+        assert told.wait(240)
         yield parse(OURS)
 
     assert len(list(logs._patiently(silent()))) == 1
@@ -370,7 +370,7 @@ def test_who_waits_for_the_end_of_a_pipe_is_told(monkeypatch: pytest.MonkeyPatch
 
 def test_a_pipe_that_is_followed_has_no_last_lines() -> None:
     done = subprocess.run(
-        command("-", "-f", "--lines", "3"), input="", capture_output=True, text=True, timeout=60,
+        command("-", "-f", "--lines", "3"), input="", capture_output=True, text=True, timeout=240,
         check=False,
     )  # fmt: skip
     assert (done.returncode, "--tail" in done.stderr) == (2, True)
