@@ -10,7 +10,7 @@ from pathlib import Path
 import asyncpg
 
 from aidmesh.embedded import NatsServer
-from aidmesh.region import server_setup
+from aidmesh.region_settings import server_setup
 from aidmesh.topology.config import render
 from aidmesh.topology.watcher import linked_peers
 from support.funding import fund

@@ -17,7 +17,8 @@ from aidmesh import databases
 from aidmesh.credentials import create_keys
 from aidmesh.meshfile import SERVICES, WITH_DATABASE, RegionEntry
 from aidmesh.preparing import prepare_mesh
-from aidmesh.region import Region, service_environment
+from aidmesh.region import Region
+from aidmesh.region_settings import service_environment
 from aidmesh_chassis.auth import Role, issue_token
 from aidmesh_chassis.keys import TOKENS, KeyRing
 from aidmesh_chassis.migrating import CHASSIS_MIGRATIONS, migrate

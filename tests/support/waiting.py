@@ -38,7 +38,5 @@ async def eventually(
             return value
         now = time.monotonic()
         if now > end:
-            raise problem or AssertionError(
-                f"not true within {waited_s} s: {condition}"
-            )
+            raise problem or AssertionError(f"not true within {waited_s} s: {condition}")
         await asyncio.sleep(max(POLL_S, now - began))

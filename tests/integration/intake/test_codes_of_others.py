@@ -7,7 +7,7 @@ from uuid import UUID
 import aidmesh_intake
 from aidmesh_chassis.crypto import unseal
 from aidmesh_chassis.keys import INTAKE, KeyRing
-from aidmesh_contracts.intake import ReferralOfferedV1
+from aidmesh_contracts.intake_referrals import ReferralOfferedV1
 from integration.intake.referred import ASKED_ON, LVIV, Two
 from integration.intake.world import only
 

@@ -10,9 +10,8 @@ import pytest
 
 from aidmesh_chassis.errors import Poison
 from aidmesh_contracts.base import Event
-from aidmesh_contracts.intake import (
-    NeedApprovedV1,
-    NeedWaitlistedV1,
+from aidmesh_contracts.intake import NeedApprovedV1, NeedWaitlistedV1
+from aidmesh_contracts.intake_referrals import (
     ReferralAcceptedV1,
     ReferralConfirmedV1,
     ReferralOfferedV1,

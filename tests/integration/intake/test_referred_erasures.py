@@ -4,12 +4,8 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from aidmesh_contracts.intake import (
-    NeedConfirmedV1,
-    NeedWithdrawnV1,
-    ReferralConfirmedV1,
-    ReferralRefusedV1,
-)
+from aidmesh_contracts.intake import NeedConfirmedV1, NeedWithdrawnV1
+from aidmesh_contracts.intake_referrals import ReferralConfirmedV1, ReferralRefusedV1
 from aidmesh_intake.handlers import merging
 from integration.intake.referred import ASKED_ON, Two
 from integration.intake.test_one_person import person, started

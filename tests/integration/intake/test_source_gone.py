@@ -6,10 +6,8 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from aidmesh_contracts.intake import (
-    NeedApprovedV1,
-    NeedConfirmedV1,
-    NeedWaitlistedV1,
+from aidmesh_contracts.intake import NeedApprovedV1, NeedConfirmedV1, NeedWaitlistedV1
+from aidmesh_contracts.intake_referrals import (
     ReferralAcceptedV1,
     ReferralRefusedV1,
     ReferralWithdrawnV1,

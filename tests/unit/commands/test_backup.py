@@ -18,7 +18,8 @@ from aidmesh.credentials import create_keys
 from aidmesh.mesh import running_mesh
 from aidmesh.meshfile import MeshError, read_mesh
 from aidmesh.preparing import prepare_mesh, resize
-from aidmesh.region import Region, server_setup
+from aidmesh.region import Region
+from aidmesh.region_settings import server_setup
 from aidmesh.replaying import Choice
 from aidmesh.restoring import forward, run
 from aidmesh.restoring.embedded import Aside

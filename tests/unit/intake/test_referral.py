@@ -10,11 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from aidmesh_contracts.ids import NeedId, ReferralId, ReservationId, SiteId
-from aidmesh_contracts.intake import (
-    NeedClosedV1,
-    NeedConfirmedV1,
-    NeedReadyV1,
-    NeedWaitlistedV1,
+from aidmesh_contracts.intake import NeedClosedV1, NeedConfirmedV1, NeedReadyV1, NeedWaitlistedV1
+from aidmesh_contracts.intake_referrals import (
     ReferralAcceptedV1,
     ReferralConfirmedV1,
     ReferralRefusedV1,

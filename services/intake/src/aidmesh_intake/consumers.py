@@ -3,7 +3,14 @@
 from aidmesh_chassis import handoff, peer_keys
 from aidmesh_chassis.consuming import Subscription
 from aidmesh_chassis.standings import Follower
-from aidmesh_contracts import intake, intake_links, inventory, notification, payments
+from aidmesh_contracts import (
+    intake,
+    intake_links,
+    intake_referrals,
+    inventory,
+    notification,
+    payments,
+)
 from aidmesh_contracts.payments_regions import RegionChangedV1
 from aidmesh_contracts.streams import Stream
 from aidmesh_intake.handlers import (
@@ -60,11 +67,11 @@ def subscriptions() -> tuple[Subscription, ...]:
             Stream.HANDOFF,
             {
                 intake.HandoffTakenV1: handoff.settle,
-                intake.ReferralOfferedV1: taking.keep_offers,
-                intake.ReferralAcceptedV1: referring.take_answers,
-                intake.ReferralRefusedV1: referring.take_answers,
-                intake.ReferralConfirmedV1: taking.go_on,
-                intake.ReferralWithdrawnV1: taking.withdraw,
+                intake_referrals.ReferralOfferedV1: taking.keep_offers,
+                intake_referrals.ReferralAcceptedV1: referring.take_answers,
+                intake_referrals.ReferralRefusedV1: referring.take_answers,
+                intake_referrals.ReferralConfirmedV1: taking.go_on,
+                intake_referrals.ReferralWithdrawnV1: taking.withdraw,
                 intake_links.LookupAskedV1: answering.keep_asked,
                 intake_links.LookupAnsweredV1: looking.keep_answers,
                 intake_links.LookupClosedV1: answering.keep_closed,

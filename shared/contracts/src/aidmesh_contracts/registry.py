@@ -6,6 +6,7 @@ from types import MappingProxyType
 from aidmesh_contracts import (
     intake,
     intake_links,
+    intake_referrals,
     inventory,
     inventory_shipments,
     notification,
@@ -20,6 +21,7 @@ from aidmesh_contracts.base import Event
 ALL: tuple[type[Event], ...] = (
     *intake.EVENTS,
     *intake_links.EVENTS,
+    *intake_referrals.EVENTS,
     *inventory.EVENTS,
     *inventory_shipments.EVENTS,
     *payments.EVENTS,

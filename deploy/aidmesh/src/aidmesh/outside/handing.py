@@ -16,7 +16,7 @@ from aidmesh.embedded.postgres import SETTINGS, settings_text
 from aidmesh.meshfile import SERVICES, WITH_DATABASE, MeshFile, RegionEntry
 from aidmesh.outside.places import HTTP_PORT, SECRETS, Places
 from aidmesh.passwords import lines
-from aidmesh.region import service_settings
+from aidmesh.region_settings import service_settings
 from aidmesh.topology.cluster import ANY_HOST, OWN, PEERS
 from aidmesh_chassis.keys import INTAKE, INVENTORY, MASTER, NOTIFICATION, PAYMENTS, TOKENS
 from aidmesh_chassis.revoking import REVOKED_FILE

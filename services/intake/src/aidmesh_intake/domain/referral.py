@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from aidmesh_chassis.privacy import REVEAL
 from aidmesh_contracts.ids import ReferralId
-from aidmesh_contracts.intake import (
+from aidmesh_contracts.intake_referrals import (
     ReferralAcceptedV1,
     ReferralConfirmedV1,
     ReferralRefusedV1,

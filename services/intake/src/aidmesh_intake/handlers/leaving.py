@@ -7,7 +7,7 @@ from aidmesh_chassis import standings
 from aidmesh_chassis.db import Tx
 from aidmesh_chassis.problems import NOT_FOUND, Problem
 from aidmesh_chassis.standings import News
-from aidmesh_contracts.intake import ReferralAcceptedV1
+from aidmesh_contracts.intake_referrals import ReferralAcceptedV1
 from aidmesh_intake.domain import referral as domain
 from aidmesh_intake.domain.need import Need, NotAllowed
 from aidmesh_intake.domain.referral import Got

@@ -13,7 +13,7 @@ from aidmesh_chassis.errors import Poison
 from aidmesh_chassis.problems import NOT_FOUND, Problem
 from aidmesh_chassis.standings import News
 from aidmesh_contracts.ids import ReferralId
-from aidmesh_contracts.intake import ReferralOfferedV1
+from aidmesh_contracts.intake_referrals import ReferralOfferedV1
 from aidmesh_contracts.pickup import downtime
 from aidmesh_contracts.values import Area
 from aidmesh_intake.domain import referral as domain

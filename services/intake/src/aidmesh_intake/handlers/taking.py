@@ -12,8 +12,8 @@ from aidmesh_chassis.erasures import Journal
 from aidmesh_chassis.errors import Poison
 from aidmesh_chassis.problems import NOT_FOUND, Problem
 from aidmesh_contracts.ids import NeedId, PersonId, RequestId, SiteId
-from aidmesh_contracts.intake import (
-    ContactSealedV1,
+from aidmesh_contracts.intake import ContactSealedV1
+from aidmesh_contracts.intake_referrals import (
     ReferralConfirmedV1,
     ReferralOfferedV1,
     ReferralWithdrawnV1,
