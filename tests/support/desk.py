@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from uuid import UUID
 
@@ -214,6 +215,7 @@ def _one(need_id: str) -> Answer:
     return problem(404, "not-found")
 
 
+@cache
 def _fixed() -> dict[str, object]:
     return {
         "/v1/kinds": {"kinds": kinds()},

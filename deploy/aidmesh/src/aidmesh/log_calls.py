@@ -3,6 +3,7 @@
 import ast
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
@@ -54,8 +55,13 @@ def trees_of(package: str) -> Iterator[tuple[Path, ast.Module]]:
             yield path, ast.parse(path.read_text(encoding="utf-8"))
 
 
-def calls_of(package: str) -> Iterator[LogCall]:
+@cache
+def calls_of(package: str) -> tuple[LogCall, ...]:
     """All calls of a package's loggers, which are called `log`."""
+    return tuple(_calls_of(package))
+
+
+def _calls_of(package: str) -> Iterator[LogCall]:
     for path, tree in trees_of(package):
         assigned = {
             target.id: node.value
@@ -105,8 +111,10 @@ def _fields(keywords: Iterable[ast.keyword], assigned: Mapping[str, ast.expr]) -
                 yield from (f"{word}s", f"{word}_id")
 
 
-def _written_apart(package: str) -> Iterator[tuple[str, frozenset[str]]]:
+@cache
+def _written_apart(package: str) -> Mapping[str, frozenset[str]]:
     """Lines that are put together as they are, without a logger: their event and fields."""
+    found: dict[str, frozenset[str]] = {}
     for _, tree in trees_of(package):
         for node in ast.walk(tree):
             if isinstance(node, ast.Dict):
@@ -118,7 +126,8 @@ def _written_apart(package: str) -> Iterator[tuple[str, frozenset[str]]]:
                 event = said.pop("event", None)
                 if isinstance(event, ast.Constant) and isinstance(event.value, str):
                     names = {"exception" if name == "exc_info" else name for name in said}
-                    yield event.value, frozenset(names - {"level"})
+                    found[event.value] = frozenset(names - {"level"})
+    return found
 
 
 def fields_by_event(packages: Iterable[str] = PACKAGES) -> Mapping[str, frozenset[str]]:
@@ -128,5 +137,5 @@ def fields_by_event(packages: Iterable[str] = PACKAGES) -> Mapping[str, frozense
         for call in calls_of(package):
             for name in call.names or ():
                 found[name] = found.get(name, frozenset()) | call.fields
-        found |= dict(_written_apart(package))
+        found |= _written_apart(package)
     return found
