@@ -59,7 +59,7 @@ async def stubbornly(
 
 async def handled(staff: Staff, service: str) -> float:
     """Events that one copy has handled."""
-    async with httpx.AsyncClient(timeout=10, trust_env=False) as client:
+    async with httpx.AsyncClient(timeout=60, trust_env=False) as client:
         text = (await client.get(f"{staff.url(service)}/metrics")).text
     return sum(float(number) for number in HANDLED.findall(text))
 

@@ -40,7 +40,7 @@ async def test_the_gate_answers_services_and_closes_with_the_server(
     nats_region: NatsRegion,
 ) -> None:
     client = await nats_region.connect("intake")
-    answer = json.loads((await client.request("gate.kyiv", timeout=2)).data)
+    answer = json.loads((await client.request("gate.kyiv", timeout=30)).data)
     assert answer["open"]
     assert answer["epoch"] == 1
     assert {"EVENTS", "LOCAL", "PRIVATE", "HANDOFF", "WORLD"} == set(answer["streams"])

@@ -74,7 +74,7 @@ async def propose(mesh: RunningRegions) -> tuple[str, str]:
 
 async def lviv_of(mesh: RunningRegions) -> PeerStatus:
     """What `aidmesh status` makes of what kyiv's inventory says of its readiness."""
-    async with httpx.AsyncClient(timeout=10, trust_env=False) as client:
+    async with httpx.AsyncClient(timeout=60, trust_env=False) as client:
         answer = await client.get(f"{mesh['kyiv'].staff.url('inventory')}/readyz")
     return peer_of("lviv", [answer.json()], [], linked=None)
 

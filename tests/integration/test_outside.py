@@ -75,7 +75,7 @@ class Outside:
         entry = self.mesh.regions["kyiv"]
         client = await connect_as(entry.nats.url, seed_file(entry.keys, SUPERVISOR))
         try:
-            answer = await client.request(GATE_SUBJECT.format(region="kyiv"), b"", timeout=5)
+            answer = await client.request(GATE_SUBJECT.format(region="kyiv"), b"", timeout=30)
             return int(json.loads(answer.data)["epoch"])
         finally:
             await client.close()

@@ -54,7 +54,7 @@ class Alone:
         signer = KeyRing(keys, [TOKENS]).token_signer()
         token = issue_token(signer, uuid4(), list(Role), "kyiv", datetime.now(UTC), 3600)
         self._http = httpx.AsyncClient(
-            timeout=10.0, trust_env=False, headers={"Authorization": f"Bearer {token}"}
+            timeout=60.0, trust_env=False, headers={"Authorization": f"Bearer {token}"}
         )
 
     def run(self, service: str) -> None:

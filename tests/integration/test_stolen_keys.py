@@ -132,7 +132,7 @@ async def test_the_reader_s_key_changes_nothing(nats_region: NatsRegion) -> None
         b'{"stream_name":"LOCAL","config":{"durable_name":"x","ack_policy":"explicit"}}',
         b'{"stream_name":"LOCAL","config":{"durable_name":"intake-local","ack_policy":"none"}}',
     ):
-        answer = await reader.client.request("$JS.API.CONSUMER.CREATE.LOCAL", body, timeout=5)
+        answer = await reader.client.request("$JS.API.CONSUMER.CREATE.LOCAL", body, timeout=30)
         assert b'"error"' in answer.data
     assert await messages_in(nats_region) == before
     await reader.client.close()
@@ -242,7 +242,7 @@ async def cannot_acknowledge(thief: Client, region: NatsRegion) -> None:
     admin = await region.admin()
     await admin.jetstream().publish(subject, b"{}")
     pulled = await admin.jetstream().pull_subscribe_bind("intake-local", "LOCAL")
-    (taken,) = await pulled.fetch(1, timeout=10)
+    (taken,) = await pulled.fetch(1, timeout=60)
     await thief.publish(taken.reply, b"+TERM")
     await thief.flush()
     assert await answered(thief, handoff_to(name))  # comes after it, over the same link

@@ -218,7 +218,7 @@ async def no_longer_lost(mesh: LinkedRegions, dsns: list[str]) -> dict[str, str]
 async def sequences_are_true(mesh: LinkedRegions, dsns: Iterable[str]) -> None:
     """Every acknowledged row names the sequence at which its message really is."""
     client = await mesh.regions["kyiv"].admin()
-    context = client.jetstream()
+    context = client.jetstream(timeout=60)
     for dsn in dsns:
         connection = await asyncpg.connect(dsn)
         rows = await connection.fetch("SELECT stream, event_id, ack_seq FROM outbox")

@@ -112,7 +112,7 @@ async def test_a_service_may_not_speak_for_another(mesh: LinkedRegions) -> None:
     for subject in refused:
         with pytest.raises((nats.errors.TimeoutError, nats.errors.NoRespondersError)):
             await client.request(subject, b"", timeout=0.3)
-    answer = await client.request("local.kyiv.intake.need.ready.v1", b"{}", timeout=2)
+    answer = await client.request("local.kyiv.intake.need.ready.v1", b"{}", timeout=30)
     assert json.loads(answer.data)["stream"] == "LOCAL"
     await client.close()
 

@@ -60,7 +60,7 @@ async def in_stream(region: NatsRegion, name: str = "PRIVATE") -> list[tuple[int
         )
         found: list[tuple[int, str]] = []
         while len(found) < total:
-            message = await reader.next_msg(timeout=5)
+            message = await reader.next_msg(timeout=30)
             found.append((message.metadata.sequence.stream, (message.headers or {})["ce-id"]))
         return found
     finally:

@@ -95,7 +95,7 @@ class Office:
             self.seen.extend(item.event_id for item in batch)
 
         inlet = Inlet(self.database, "payments-handoff", {NoteSentV1: note}, answer=answer)
-        messages = await puller.fetch(count, timeout=10)
+        messages = await puller.fetch(count, timeout=60)
         await inlet.take(cast("list[Message]", messages))
         await admin.close()
 
