@@ -56,6 +56,8 @@ async def test_machines_are_joined_and_parted_by_commands_while_both_run(tmp_pat
         await _stands(kyiv, "kyiv", "odesa", "lost")
         assert await _run(retiring.unlink, "odesa", data=here) == 0
         await _is_shut_out(kyiv)
+        again = {"data": there, "file": tmp_path / "first.join"}
+        assert await _run(commands.join, **again, wait=False) == 0, "it waited for a link"
         assert await _run(retiring.unlink, "odesa", data=here) == EXIT_REFUSED, "it is not linked"
         assert await _run(retiring.unlink, "kyiv", data=here) == EXIT_REFUSED, "it is here"
 

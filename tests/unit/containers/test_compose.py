@@ -204,6 +204,11 @@ def test_who_names_the_second_region_is_told_to_name_env_before(path: str) -> No
     )
 
 
+def test_joining_again_waits_for_nothing_that_compose_has_stopped() -> None:
+    """With each upgrade the steps run once more, between the end of a service and its start."""
+    assert str(SECOND["join"]["command"]).split()[-1] == "--no-wait"
+
+
 def test_erasures_are_written_down_where_a_restore_reads_them() -> None:
     said = [
         cast("Json", FIRST["intake"]["environment"])["AIDMESH_INTAKE_ERASURES_FILE"],

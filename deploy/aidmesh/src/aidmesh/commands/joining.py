@@ -89,6 +89,7 @@ def join(
     data: Path,
     file: Path | None = None,
     keys: Path | None = None,
+    wait: bool = True,
     json: bool = False,
 ) -> None:
     """Have a new region join: one on this machine by its name, or this one another's mesh by file.
@@ -101,6 +102,8 @@ def join(
         file: join file that regions elsewhere wrote for the region of this folder.
         keys: folder of all regions' keys; by default that of the regions that are there. Keys of
             the new region are made.
+        wait: where the mesh runs, until the newcomer is ready and linked; else it is only written
+            down for what runs, or will.
         json: as JSON.
     """
     from aidmesh.joining import accept, add_here, read_invitation  # noqa: PLC0415
@@ -122,6 +125,10 @@ def join(
                 accept(mesh, invitation)
     except (MeshError, KeyFileError, OSError) as error:
         refuse(str(error))
+    if not wait:
+        told = {"region": newcomer, "peers": list(before), "linked": []}
+        report(json, told, f"{newcomer} links with {', '.join(before)} once its mesh takes it up")
+        return
     run(_linked(data, mesh, newcomer, before, as_json=json))
 
 
