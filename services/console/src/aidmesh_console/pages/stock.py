@@ -29,7 +29,9 @@ Reader = Annotated[Visit, Depends(visitor(Act.SEE_STOCK))]
 Keeper = Annotated[Visit, Depends(visitor(Act.CHANGE_STOCK))]
 
 FILTERS: Final = ("site", "item", "lots", "after")
-"""What the address asks for: whose stock, and how far its lots and what does not fit are read."""
+"""What the address asks for, of a form too: whose stock, and how far lots and what does not fit."""
+KEPT: Final = ("site", "item")
+"""What of it holds on after a form was taken in."""
 _LOT_VERSION: Final = re.compile(r"([0-9a-f-]{36}) ([1-9][0-9]{0,8})")
 """What the desk sends of a lot whose terms it showed."""
 
@@ -82,7 +84,7 @@ async def adjust(form: Posted, visit: Keeper) -> Response:
         await visit.inventory.adjust(body, form.key)
     except ClientError as error:
         return await _failed(visit, form, error, "adjust")
-    return visit.go("/stock", said="adjusted", site=form.uuid("site"))
+    return _back(visit, "adjusted")
 
 
 @routes.post("/stock/expiry")
@@ -90,6 +92,8 @@ async def expiry(form: Posted, visit: Keeper) -> Response:
     """A lot expires on another day than was entered, or on none."""
     found = _LOT_VERSION.fullmatch(form.text("lot", needed=True) or "")
     day = form.day("expiry")
+    if found is None:
+        form.faults["lot"] = "choice"
     if found is None or form.faults:
         return await _page(visit, form.values, form.faults, "expiry", status=422)
     body = {"version": int(found[2]), "reason": "entry_error", "expiry": as_text(day)}
@@ -97,7 +101,7 @@ async def expiry(form: Posted, visit: Keeper) -> Response:
         await visit.inventory.correct_lot(UUID(found[1]), body, form.key)
     except ClientError as error:
         return await _failed(visit, form, error, "expiry")
-    return visit.go("/stock", said="expiry_corrected", site=form.uuid("site"))
+    return _back(visit, "expiry_corrected")
 
 
 @routes.post("/stock/reverse")
@@ -112,7 +116,7 @@ async def reverse(form: Posted, visit: Keeper) -> Response:
         await visit.inventory.reverse_receipt(receipt_id, reason, form.key)
     except ClientError as error:
         return await _failed(visit, form, error, "reverse")
-    return visit.go("/stock", said="receipt_reversed", site=form.uuid("site"))
+    return _back(visit, "receipt_reversed")
 
 
 @routes.post("/stock/settle/{discrepancy_id}")
@@ -125,7 +129,11 @@ async def settle(discrepancy_id: UUID, form: Posted, visit: Keeper) -> Response:
         await visit.inventory.settle(discrepancy_id, reason, form.key)
     except ClientError as error:
         return await _failed(visit, form, error, "")
-    return visit.go("/stock", said="settled")
+    return _back(visit, "settled")
+
+
+def _back(visit: Visit, said: str) -> Response:
+    return visit.go("/stock", said=said, **{name: visit.asked.get(name) or None for name in KEPT})
 
 
 async def _failed(visit: Visit, form: Form, error: ClientError, opened: str) -> Response:

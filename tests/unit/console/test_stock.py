@@ -1,0 +1,110 @@
+"""The page of stock keeps what it was shown for, whatever becomes of a form."""
+
+import html
+import re
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from aidmesh_chassis.auth import Role
+from support.made_up.basics import WAREHOUSE, number, problem
+from support.made_up.supply import LOTS
+
+if TYPE_CHECKING:
+    from .conftest import Browser
+
+ASKED = {"site": [str(WAREHOUSE)], "item": ["food_parcel"]}
+SHOWN = f"/stock?site={WAREHOUSE}&item=food_parcel"
+LOT_ID, RECEIPT_ID = str(number("lot a")), str(number("receipt a"))
+KEY = str(number("key"))
+FORMS = [
+    ("receive", "/v1/receipts",
+     {"site_id": str(WAREHOUSE), "item": "food_parcel", "quantity": "7", "batch": "B-7"}),
+    ("adjust", "/v1/adjustments", {"lot_id": LOT_ID, "counted": "7", "reason": "theft"}),
+    ("expiry", f"/v1/lots/{LOT_ID}:correct", {"lot": f"{LOT_ID} 1", "expiry": "2027-01-31"}),
+    ("reverse", f"/v1/receipts/{RECEIPT_ID}:reverse",
+     {"receipt_id": RECEIPT_ID, "reason": "wrong_item"}),
+]  # fmt: skip
+
+
+def action_of(page: str, step: str) -> str:
+    """Where a form of the page is sent to."""
+    found = re.search(rf'<form [^>]*action="(/stock/{step}[^"]*)"', page)
+    assert found is not None, step
+    return html.unescape(found[1])
+
+
+def filled_in(page: str, step: str) -> dict[str, str]:
+    """What a form of the page would send."""
+    form = page.partition(f'action="/stock/{step}')[2].partition("</form>")[0]
+    found = dict(re.findall(r'<input[^>]* name="([^"]+)"[^>]* value="([^"]*)"', form))
+    for name, options in re.findall(
+        r'<select[^>]* name="([^"]+)"[^>]*>(.*?)</select>', form, re.DOTALL
+    ):
+        chosen = re.search(r'value="([^"]*)" selected', options)
+        found[name] = chosen[1] if chosen else ""
+    return found
+
+
+def filter_of(page: str) -> list[str]:
+    """What the page is of: the site and the goods that its filter shows as chosen."""
+    form = page.partition('method="get" action="/stock"')[2].partition("</form>")[0]
+    return re.findall(r'value="([^"]+)" selected', form)
+
+
+@pytest.mark.parametrize(("status", "answered"), [(409, 409), (503, 503)])
+@pytest.mark.parametrize(("step", "called", "fields"), FORMS, ids=[each[0] for each in FORMS])
+async def test_a_form_that_is_refused_is_shown_again_for_its_site_and_goods(
+    browser: "Browser", step: str, called: str, fields: dict[str, str], status: int, answered: int
+) -> None:
+    await browser.sign_in(Role.LOGISTICIAN)
+    browser.desk.region.answers["GET /v1/lots"] = (200, {"rows": LOTS, "next": None})
+    action = action_of((await browser.get(SHOWN)).text, step)
+    assert parse_qs(urlsplit(action).query) == ASKED
+    browser.desk.region.answers[f"POST {called}"] = problem(status, "in-use")
+    answer = await browser.post(action, key=KEY, **fields)
+    assert answer.status_code == answered
+    assert filter_of(answer.text) == [str(WAREHOUSE), "food_parcel"]
+    shown = filled_in(answer.text, step)
+    assert {name: shown[name] for name in fields} == fields
+    assert (shown["key"] == KEY) == (status == 503)
+    assert action_of(answer.text, step) == action
+    # What was typed here is nowhere else.
+    others = [each for each, _, _ in FORMS if each != step]
+    assert all("7" not in filled_in(answer.text, each).values() for each in others)
+    assert answer.text.count('<details class="card" open>') == 1
+    del browser.desk.region.answers[f"POST {called}"]
+    done = await browser.post(action, key=KEY, **fields)
+    query = parse_qs(urlsplit(done.headers["location"]).query)
+    assert query["site"] == ASKED["site"]
+
+
+@pytest.mark.parametrize(
+    ("step", "fields", "wrong"),
+    [
+        ("receive", {"site_id": str(WAREHOUSE), "quantity": "many"}, {"item", "quantity"}),
+        ("adjust", {"lot_id": "", "counted": "7", "reason": "because"}, {"lot_id", "reason"}),
+        ("expiry", {"lot": "", "expiry": "soon"}, {"lot", "expiry"}),
+        ("reverse", {"receipt_id": "", "reason": ""}, {"receipt_id", "reason"}),
+    ],
+)
+async def test_what_is_wrong_is_named_where_it_was_typed(
+    browser: "Browser", step: str, fields: dict[str, str], wrong: set[str]
+) -> None:
+    await browser.sign_in(Role.LOGISTICIAN)
+    action = action_of((await browser.get(SHOWN)).text, step)
+    answer = await browser.post(action, **fields)
+    assert answer.status_code == 422
+    assert filter_of(answer.text) == [str(WAREHOUSE), "food_parcel"]
+    assert set(re.findall(r'id="fault-([a-z_]+)"', answer.text)) == wrong
+    assert browser.desk.region.posts == []
+
+
+async def test_a_discrepancy_is_settled_without_leaving_the_site(browser: "Browser") -> None:
+    await browser.sign_in(Role.LOGISTICIAN)
+    action = action_of((await browser.get(SHOWN)).text, "settle/")
+    refused = await browser.post(action)
+    assert (refused.status_code, filter_of(refused.text)) == (422, [*ASKED["site"], *ASKED["item"]])
+    done = await browser.post(action, reason="counted")
+    assert parse_qs(urlsplit(done.headers["location"]).query) == {"said": ["settled"], **ASKED}
