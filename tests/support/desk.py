@@ -2,7 +2,8 @@
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
@@ -65,6 +66,7 @@ from support.made_up.supply import (
     capacity,
     checked_out,
 )
+from support.visitor import Visitor
 
 
 @dataclass
@@ -318,13 +320,32 @@ class FakeDesk:
         return issue_token(signer, number("me"), roles, REGION, datetime.now(UTC), lifetime_s)
 
 
+SERVICES = ("intake", "inventory", "payments", "notification", "reporting")
+
+
 def fake_desk(folder: Path, **settings: object) -> FakeDesk:
     """A desk of region kyiv whose services are made up; `folder` takes its keys."""
     keys_dir = folder / "keys"
     create_region_keys(keys_dir)
     region = FakeRegion()
-    services = ("intake", "inventory", "payments", "notification", "reporting")
-    urls = {f"{name}_url": f"http://{name}.test" for name in services}
-    values = {"region": REGION, "keys_dir": keys_dir, "paste_token": True, **urls, **settings}
-    service = build(Settings.model_validate(values), httpx.MockTransport(region))
+    service = build(_settings(keys_dir, **settings), httpx.MockTransport(region))
     return FakeDesk(service, region, keys_dir)
+
+
+@asynccontextmanager
+async def at_desk(
+    service: httpx.AsyncBaseTransport, keys_dir: Path, *roles: Role
+) -> AsyncIterator[Visitor]:
+    """Somebody with these roles at a desk of region kyiv that has one real service behind it."""
+    desk = build(_settings(keys_dir), service)
+    signer = KeyRing(keys_dir, [TOKENS]).token_signer()
+    token = issue_token(signer, number("me"), roles, REGION, datetime.now(UTC), 3600)
+    async with Visitor("http://desk.test", httpx.ASGITransport(desk.app)) as visitor:
+        await visitor.send("/sign-in", "/sign-in", token=token)
+        yield visitor
+
+
+def _settings(keys_dir: Path, **settings: object) -> Settings:
+    urls = {f"{name}_url": f"http://{name}.test" for name in SERVICES}
+    values = {"region": REGION, "keys_dir": keys_dir, "paste_token": True, **urls, **settings}
+    return Settings.model_validate(values)

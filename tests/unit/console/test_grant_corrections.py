@@ -1,11 +1,15 @@
 """What was entered wrong of grants and of donated goods is put right at the desk."""
 
 import re
+from html import unescape
 from typing import TYPE_CHECKING
 
 import pytest
 
 from aidmesh_chassis.auth import Role
+from aidmesh_console.i18n import Speaker
+from aidmesh_contracts.ids import GrantId
+from aidmesh_payments.domain.grants import Grant, GrantStatus, change_status
 from support.made_up.basics import iso, number, problem
 from support.made_up.money import GRANT
 from support.made_up.supply import LOTS
@@ -19,6 +23,7 @@ GRANT_ID = number("qn")
 PAGE = f"/money/grants/{GRANT_ID}"
 FIRST, SECOND = number("first"), number("second")
 LOT = f"/stock/lots/{number('lot a')}"
+TURNING = ("activate", "suspend", "resume", "close")
 LOT_FORM = {
     "version": "3", "area_means": "stay", "currency": "UAH", "lot_currency": "UAH",
     "reason": "donor_changed",
@@ -56,6 +61,12 @@ REFUND = {"refund_amount": "5", "refund_on": "2024-05-05", "refund_bank_referenc
         (Role.FINANCE, f"{PAGE}/instalments/{SECOND}/withdraw", {"reason": "not_happened"},
          f"/v1/instalments/{SECOND}:withdraw", {"reason": "not_happened"},
          "instalment_withdrawn"),
+        (Role.LEAD, f"{PAGE}/activate", {}, f"/v1/grants/{GRANT_ID}:activate", {},
+         "grant_activated"),
+        (Role.LEAD, f"{PAGE}/suspend", {}, f"/v1/grants/{GRANT_ID}:suspend", {},
+         "grant_suspended"),
+        (Role.LEAD, f"{PAGE}/resume", {}, f"/v1/grants/{GRANT_ID}:resume", {}, "grant_resumed"),
+        (Role.LEAD, f"{PAGE}/close", {}, f"/v1/grants/{GRANT_ID}:close", {}, "grant_closed"),
     ],
 )  # fmt: skip
 async def test_a_grant_is_put_right_step_by_step(
@@ -173,6 +184,8 @@ STEPS = {
     f"{PAGE}/amend": {Role.LEAD},
     f"{PAGE}/demand": {Role.LEAD},
     f"{PAGE}/withdraw-demand": {Role.LEAD},
+    f"{PAGE}/suspend": {Role.LEAD},
+    f"{PAGE}/close": {Role.LEAD},
     f"{PAGE}/instalments/{FIRST}/reverse": {Role.LEAD},
     f"{PAGE}/instalments/{SECOND}/withdraw": {Role.LEAD, Role.FINANCE},
     f"{PAGE}/instalments": {Role.LEAD, Role.FINANCE},
@@ -191,6 +204,44 @@ async def test_each_role_is_offered_what_it_may_do(browser: "Browser", role: Rol
     assert browser.desk.region.posts == []
 
 
+@pytest.mark.parametrize(
+    ("status", "offered"),
+    [
+        ("pledged", {"activate", "close"}),
+        ("active", {"suspend", "close"}),
+        ("suspended", {"resume", "close"}),
+        ("closed", {"resume"}),
+    ],
+)
+async def test_what_stops_a_grant_stands_beside_what_lets_it_go_on(
+    browser: "Browser", status: GrantStatus, offered: set[str]
+) -> None:
+    say = Speaker("en")
+    await browser.sign_in(Role.LEAD)
+    browser.desk.region.answers[f"GET /v1/grants/{GRANT_ID}"] = (200, {**GRANT, "status": status})
+    page = unescape((await browser.get(PAGE)).text)
+    for step in TURNING:
+        assert (f'action="{PAGE}/{step}"' in page) is (step in offered), step
+        assert (say(f"grant.{step}_hint") in page) is (step in offered), step
+        # Payments takes these, and no others.
+        taken = change_status(Grant(GrantId(GRANT_ID), "UAH", 100, status), step)
+        assert isinstance(taken, Grant) is (step in offered), step
+
+
+async def test_a_grant_that_is_in_another_state_by_now_is_shown_as_it_is(
+    browser: "Browser",
+) -> None:
+    await browser.sign_in(Role.LEAD)
+    browser.desk.region.answers[f"POST /v1/grants/{GRANT_ID}:suspend"] = problem(409, "wrong-state")
+    browser.desk.region.answers[f"GET /v1/grants/{GRANT_ID}"] = (
+        200, {**GRANT, "status": "suspended"},
+    )  # fmt: skip
+    answer = await browser.post(f"{PAGE}/suspend", key=KEY)
+    assert answer.status_code == 409
+    assert "It is in another state by now" in answer.text
+    assert f'action="{PAGE}/resume"' in answer.text
+
+
 async def test_money_that_comes_in_after_a_grant_was_closed_is_entered(browser: "Browser") -> None:
     await browser.sign_in(Role.LEAD)
     answer = (200, {**GRANT, "status": "closed"})
@@ -204,7 +255,7 @@ async def test_money_that_comes_in_after_a_grant_was_closed_is_entered(browser: 
 
 async def test_there_are_no_other_steps_and_no_forms_without_proof(browser: "Browser") -> None:
     await browser.sign_in(Role.LEAD)
-    assert (await browser.post(f"{PAGE}/close", key=KEY)).status_code == 404
+    assert (await browser.post(f"{PAGE}/erase", key=KEY)).status_code == 404
     assert (await browser.post(f"{PAGE}/instalments/{FIRST}/redo", key=KEY)).status_code == 404
     for path in (*STEPS, LOT):
         assert (await browser.post(path, key=KEY, proof="forged")).status_code == 403

@@ -99,7 +99,7 @@ class Payments:
     async def act_on_grant(
         self, grant_id: UUID, step: str, body: Mapping[str, object], key: UUID
     ) -> None:
-        """Amend a grant, demand of it, demand less, refund: `step` is its name."""
+        """Amend, suspend or resume a grant, demand of it and so on: `step` is its name."""
         await self.link.post(f"/v1/grants/{grant_id}:{step}", ACCEPTED, body, key)
 
     async def enter_instalment(self, row: Mapping[str, object], key: UUID) -> RowAnswer:

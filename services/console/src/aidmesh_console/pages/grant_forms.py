@@ -9,6 +9,8 @@ from aidmesh_console.clients.payments_views import WholeGrant
 from aidmesh_console.forms import Form, as_text, filled
 from aidmesh_console.pages.common import CURRENCIES
 
+DECISIONS: Final = ("activate", "suspend", "resume", "close")
+"""Steps of a grant that have no fields."""
 OVERHEAD: Final = "overhead"
 """The budget line that follows the grant's amount by its rate."""
 
@@ -34,6 +36,8 @@ def step_of(step: str, grant: WholeGrant, form: Form) -> Mapping[str, object]:
     """The body of a step of a grant; what is missing is in `form.faults`."""
     if step == "amend":
         return _amendment(grant, form)
+    if step in DECISIONS:
+        return {}
     field = step.replace("-", "_")
     body: dict[str, object] = {
         "amount_minor": form.money(f"{field}_amount", grant.currency, needed=True),

@@ -25,8 +25,19 @@ STEPS: Final = {
     "demand": (Act.AMEND_GRANTS, "demand_entered"),
     "withdraw-demand": (Act.AMEND_GRANTS, "demand_lowered"),
     "refund": (Act.BOOK_GRANTS, "refunded"),
+    "activate": (Act.AMEND_GRANTS, "grant_activated"),
+    "suspend": (Act.AMEND_GRANTS, "grant_suspended"),
+    "resume": (Act.AMEND_GRANTS, "grant_resumed"),
+    "close": (Act.AMEND_GRANTS, "grant_closed"),
 }
 """By step of a grant: who may take it, and what is said afterwards."""
+TURNS: Final = {
+    "pledged": ("activate", "close"),
+    "active": ("suspend", "close"),
+    "suspended": ("resume", "close"),
+    "closed": ("resume",),
+}
+"""By status of a grant, the steps that give it another one; they need nothing but the decision."""
 INSTALMENT_STEPS: Final = {
     "reverse": (Act.AMEND_GRANTS, "instalment_reversed"),
     "withdraw": (Act.BOOK_GRANTS, "instalment_withdrawn"),
@@ -93,7 +104,7 @@ async def correct(
 
 @routes.post("/money/grants/{grant_id}/{step}")
 async def act(grant_id: UUID, step: str, form: Posted, visit: Reader) -> Response:
-    """The donor changed the grant, wants money back, or less, or has it."""
+    """The donor changed the grant, wants money back, or less, or has it; or it stops or goes on."""
     said = said_after(visit, STEPS, step)
     body = step_of(step, await visit.payments.grant(grant_id), form)
     if form.faults:
@@ -138,6 +149,7 @@ async def _page(
         currencies=tuple(dict.fromkeys((*CURRENCIES, grant.currency))),
         reasons=MONEY_REASONS,
         overhead=OVERHEAD,
+        turns=TURNS.get(grant.status, ()),
         wrong=wrong,
         values=form.values if form else {},
         faults=form.faults if form else {},
