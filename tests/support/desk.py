@@ -59,6 +59,7 @@ from support.made_up.supply import (
     LOTS,
     RESERVATIONS,
     SITES,
+    SLOTS,
     STOCK,
     SUPPLY,
     TOTALS,
@@ -266,6 +267,7 @@ def _fixed() -> dict[str, object]:
         f"/v1/lots/{LOT['lot_id']}": LOT,
         "/v1/capacity": {"rows": capacity()},
         "/v1/beds": {"beds": beds()},
+        "/v1/slots": {"rows": SLOTS, "next": None},
         "/v1/check-outs": {
             "rows": [checked_out("1-C", by_clock=True), checked_out("1-D", by_clock=False)]
         },

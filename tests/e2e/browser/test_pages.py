@@ -23,6 +23,7 @@ PATHS = (
     "/hand-over",
     f"/hand-over?site={WAREHOUSE}",
     "/stock/sites",
+    "/stock/slots",
     f"/stock?site={WAREHOUSE}",
     f"/stock/lots/{number('lot a')}",
     "/beds",

@@ -36,6 +36,30 @@ RESERVATIONS = [
 ]  # fmt: skip
 
 
+def slot(name: str, begins: int, **more: object) -> dict[str, object]:
+    """An hour of counseling in a small center, so many minutes from now."""
+    return {
+        "slot_id": str(number(f"slot {name}")),
+        "site_id": str(SMALL),
+        "code": "counseling",
+        "professional": "psy-1",
+        "starts_at": at(begins),
+        "minutes": 50,
+        "seats": 1,
+        "taken": 0,
+        "status": "open",
+        **more,
+    }
+
+
+SLOTS = [
+    slot("full", 90, taken=1),
+    slot("free", 180),
+    slot("off", 270, status="cancelled"),
+    slot("group", 1500, code="group_session", professional="psy-2", minutes=90, seats=8, taken=3),
+]
+
+
 def beds() -> list[dict[str, object]]:
     """Two rooms of beds over 14 nights, some of them taken."""
     rows: list[dict[str, object]] = []

@@ -40,6 +40,7 @@ PATHS = (
     "/stock",
     f"/stock?site={WAREHOUSE}&item=food_parcel",
     "/stock/sites",
+    "/stock/slots",
     "/stock/items/food_parcel",
     f"/stock/lots/{number('lot a')}",
     "/beds",
@@ -138,7 +139,7 @@ async def test_one_service_away_takes_no_page_with_it(browser: "Browser", servic
     for path in (
         "/", "/needs", "/hand-over", "/stock", "/beds", "/money", "/results", "/register",
         "/money/grants", "/money/purchases", "/money/questions", "/assets", "/alerts",
-        "/shipments", "/regions",
+        "/shipments", "/regions", "/stock/slots",
     ):  # fmt: skip
         answer = await browser.get(path)
         assert answer.status_code == 200, path

@@ -40,6 +40,7 @@ from aidmesh_console.pages import (
     rules,
     shipments,
     sites,
+    slots,
     standings,
     stock,
     unproven,
@@ -92,8 +93,8 @@ def build(
     app.include_router(entrance.router(served))
     for page in (
         home, register, importing, needs, rules, referrals, people, links, hand_over, sites,
-        stock, items, lots, beds, assets, shipments, alerts, between, waits, grants, purchases,
-        questions, unproven, orders, money, results, standings,
+        slots, stock, items, lots, beds, assets, shipments, alerts, between, waits, grants,
+        purchases, questions, unproven, orders, money, results, standings,
     ):  # fmt: skip
         app.include_router(page.routes, include_in_schema=False)
     return Service(name=NAME, settings=settings, database=None, app=app, health=health)

@@ -21,6 +21,7 @@ from aidmesh_console.clients.inventory_views import (
     Reservations,
     RowAnswer,
     Site,
+    Slots,
     Stock,
     StockAway,
     Supply,
@@ -66,6 +67,7 @@ _TOTALS = TypeAdapter(_Totals)
 _SUPPLIES = TypeAdapter(_Supplies)
 _CAPACITY = TypeAdapter(_CapacityList)
 _BEDS = TypeAdapter(Beds)
+_SLOTS = TypeAdapter(Slots)
 _CHECK_OUTS = TypeAdapter(CheckOuts)
 _RESERVATIONS = TypeAdapter(Reservations)
 _DISCREPANCIES = TypeAdapter(Discrepancies)
@@ -156,6 +158,15 @@ class Inventory:
             "limit": ROWS_MAX,
         }
         return await self.link.get("/v1/beds", _BEDS, query)
+
+    async def slots(self, site_id: UUID | None, after: str | None = None) -> Slots:
+        """A page of the slots from today on, of one site or all."""
+        query: Query = {"site_id": str(site_id) if site_id else None, "after": after}
+        return await self.link.get("/v1/slots", _SLOTS, query)
+
+    async def cancel_slot(self, slot_id: UUID, key: UUID) -> None:
+        """Cancel a slot; those who had a seat are placed anew."""
+        await self.link.post(f"/v1/slots/{slot_id}:cancel", ACCEPTED, key=key)
 
     async def check_outs(self, site_id: UUID, after: str | None = None) -> CheckOuts:
         """Guests of a site who should have left, and of whom nobody said that they did."""

@@ -165,6 +165,26 @@ class Bed(View):
     bookings: tuple[Booking, ...] = ()
 
 
+class Slot(View):
+    """Time with a professional; `taken` of sensitive help is in steps for who may not see it."""
+
+    slot_id: UUID
+    site_id: UUID
+    code: str
+    professional: str
+    starts_at: datetime
+    minutes: int
+    seats: int
+    taken: int
+    status: str = "open"
+
+
+class Slots(Page):
+    """A page of slots, the earliest first."""
+
+    rows: tuple[Slot, ...]
+
+
 class Line(View):
     """Pieces of an item; `expiry` is the earliest of their last days."""
 
