@@ -18,7 +18,7 @@ from aidmesh_chassis.keys import TOKENS, KeyRing, create_region_keys
 from aidmesh_chassis.service import Service
 from aidmesh_console.app import build
 from aidmesh_console.config import Settings
-from support.made_up.basics import REGION, Answer, at, iso, kinds, number, problem
+from support.made_up.basics import REGION, Answer, at, iso, kinds, number, problem, whole_kind
 from support.made_up.links import LOOKUPS, TWINS
 from support.made_up.money import (
     GRANT,
@@ -150,6 +150,9 @@ class FakeRegion:
             return 200, {"needs": rows, "next": None}
         if found := re.fullmatch(r"/v1/needs/([0-9a-f-]{36})", path):
             return _one(found[1])
+        if found := re.fullmatch(r"/v1/kinds/([a-z_]+)", path):
+            known = any(each["code"] == found[1] for each in kinds())
+            return (200, whole_kind(found[1])) if known else problem(404, "not-found")
         if path == "/v1/merges":
             rows = MERGES if "person_id" in asked else MERGES[:2]
             return 200, {"merges": rows, "next": None}

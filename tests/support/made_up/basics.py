@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 from uuid import UUID, uuid5
 
+from aidmesh_intake.domain.kinds import Kind
 from aidmesh_inventory.domain.days import day_of
 
 REGION = "kyiv"
@@ -44,3 +45,9 @@ def kinds() -> list[dict[str, object]]:
     path = files("aidmesh_intake") / "catalogue.json"
     found: list[dict[str, object]] = json.loads(path.read_text(encoding="utf-8"))
     return found
+
+
+def whole_kind(code: str, **more: object) -> dict[str, object]:
+    """One kind of it with all its fields, as intake shows it."""
+    (found,) = [each for each in kinds() if each["code"] == code]
+    return {**Kind.model_validate(found).model_dump(mode="json"), **more}

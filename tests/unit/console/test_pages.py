@@ -41,6 +41,10 @@ PATHS = (
     f"/stock?site={WAREHOUSE}&item=food_parcel",
     "/stock/sites",
     "/stock/slots",
+    "/kinds",
+    "/kinds/food_parcel",
+    "/kinds/shelter_outside",
+    "/new-kind",
     "/stock/items/food_parcel",
     f"/stock/lots/{number('lot a')}",
     "/beds",
@@ -139,7 +143,7 @@ async def test_one_service_away_takes_no_page_with_it(browser: "Browser", servic
     for path in (
         "/", "/needs", "/hand-over", "/stock", "/beds", "/money", "/results", "/register",
         "/money/grants", "/money/purchases", "/money/questions", "/assets", "/alerts",
-        "/shipments", "/regions", "/stock/slots",
+        "/shipments", "/regions", "/kinds", "/new-kind", "/stock/slots",
     ):  # fmt: skip
         answer = await browser.get(path)
         assert answer.status_code == 200, path

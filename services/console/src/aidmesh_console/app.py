@@ -26,6 +26,7 @@ from aidmesh_console.pages import (
     home,
     importing,
     items,
+    kinds,
     links,
     lots,
     money,
@@ -92,8 +93,8 @@ def build(
     failures.install(app)
     app.include_router(entrance.router(served))
     for page in (
-        home, register, importing, needs, rules, referrals, people, links, hand_over, sites,
-        slots, stock, items, lots, beds, assets, shipments, alerts, between, waits, grants,
+        home, register, importing, needs, kinds, rules, referrals, people, links, hand_over,
+        sites, slots, stock, items, lots, beds, assets, shipments, alerts, between, waits, grants,
         purchases, questions, unproven, orders, money, results, standings,
     ):  # fmt: skip
         app.include_router(page.routes, include_in_schema=False)

@@ -26,6 +26,7 @@ class Act(StrEnum):
     SEE_STOCK = "see_stock"
     CHANGE_STOCK = "change_stock"
     SET_REFER_RULES = "set_refer_rules"
+    CHANGE_CATALOGUE = "change_catalogue"
     SEE_BEDS = "see_beds"
     RUN_BEDS = "run_beds"
     SEE_MONEY = "see_money"
@@ -56,6 +57,7 @@ ALLOWED: Final = {
     Act.SEE_STOCK: _CASE | _GOODS,
     Act.CHANGE_STOCK: _GOODS,
     Act.SET_REFER_RULES: frozenset({Role.LEAD}),
+    Act.CHANGE_CATALOGUE: frozenset({Role.LEAD}),
     Act.SEE_BEDS: _CASE | _GOODS,
     Act.RUN_BEDS: _CASE | _GOODS,
     Act.SEE_MONEY: _MONEY,

@@ -9,6 +9,7 @@ from pydantic import TypeAdapter
 
 from aidmesh_console.clients.intake_views import (
     Catalogue,
+    Kind,
     Merges,
     Need,
     NeedPage,
@@ -28,6 +29,7 @@ class _Found(View):
 
 
 _KINDS = TypeAdapter(Catalogue)
+_KIND = TypeAdapter(Kind)
 _NEEDS = TypeAdapter(NeedPage)
 _NEED = TypeAdapter(NeedWhole)
 _REASONS = TypeAdapter(Reasons)
@@ -50,11 +52,12 @@ class Intake:
         self.link = link
 
     async def catalogue(self) -> Catalogue:
-        """The catalogue, as far as new requests may name its kinds."""
-        found = await self.link.get("/v1/kinds", _KINDS)
-        return Catalogue(
-            kinds=tuple(kind for kind in found.kinds if kind.active), programmes=found.programmes
-        )
+        """The catalogue, with kinds that have ended."""
+        return await self.link.get("/v1/kinds", _KINDS)
+
+    async def kind(self, code: str) -> Kind:
+        """One kind of need."""
+        return await self.link.get(f"/v1/kinds/{code}", _KIND)
 
     async def find(self, client_code: str) -> UUID | None:
         """The person of a client code, None if there is none here."""

@@ -57,6 +57,7 @@ class Names:
     """What things are called in the language of a page; codes where nobody can say.
 
     Attributes:
+        kinds: of need, by code, with those that have ended: older needs are of them.
         programmes: of the catalogue; what is bought belongs to one of them.
     """
 
@@ -105,6 +106,11 @@ class Names:
             programme, _, currency = code.partition("/")
             return f"{self.say.code('programme', programme)} · {currency}"
         return self.say.code("place", code)
+
+    @property
+    def offered(self) -> Mapping[str, Kind]:
+        """The kinds of need that new requests may name, by code."""
+        return {code: kind for code, kind in self.kinds.items() if kind.active}
 
     @property
     def open_sites(self) -> Sequence[tuple[UUID, str]]:

@@ -83,7 +83,7 @@ async def _page(
         names=names,
         # What the lists don't have, such as a district, stays as it is unless it is unticked.
         programmes=_options(names.programmes, now.programmes),
-        kinds=_options(names.kinds, now.kinds),
+        kinds=_options(names.offered, now.kinds),
         areas=_options((code for code, _ in names.areas), now.areas),
         area_means=AREA_MEANS,
         reasons=LOT_REASONS,

@@ -57,11 +57,12 @@ async def find(form: Posted, visit: Worker) -> Response:
 async def register(form: Posted, visit: Worker) -> Response:
     """Enter the request."""
     try:
-        kinds = (await visit.intake.catalogue()).kinds
+        known = (await visit.intake.catalogue()).kinds
     except ClientError as error:
         return await _page(
             visit, form.values, {}, status=503, key=form.key, wrong=visit.problem(error)
         )
+    kinds = [kind for kind in known if kind.active or form.checked("given")]
     request = request_of(form, kinds, i18n.today())
     if form.faults:
         wrong = visit.say("register.faults", len(form.faults))
@@ -102,10 +103,12 @@ async def _page(
     wrong: str | None = None,
 ) -> Response:
     names = await names_of(visit, kinds=True)
-    wanted = [ask for kind in names.kinds.values() if (ask := wanted_of(kind)) is not None]
+    # What was given is entered even if its kind has ended.
+    kinds = (names.kinds if values.get("given") else names.offered).values()
+    wanted = [ask for kind in kinds if (ask := wanted_of(kind)) is not None]
     supply = await visit.hear(visit.inventory.supply(wanted))
     offers: dict[str, list[Offer]] = {}
-    for kind in names.kinds.values():
+    for kind in kinds:
         had = (supply.value or {}).get(kind.code)
         offers.setdefault(kind.programme, []).append(Offer(kind, had))
     return visit.page(

@@ -168,7 +168,7 @@ async def _needs(
     refer, names = await asyncio.gather(
         visit.hear(client.refer_rules(visit.intake.link)), names_of(visit, kinds=True)
     )
-    kinds = [(code, names.kind(code)) for code, each in names.kinds.items() if each.capacity]
+    kinds = [(code, names.kind(code)) for code, each in names.offered.items() if each.capacity]
     return visit.page(
         "refer_rules",
         status,

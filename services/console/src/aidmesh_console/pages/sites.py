@@ -174,7 +174,7 @@ async def _page(
     names, sites = await asyncio.gather(
         names_of(visit, kinds=True), visit.hear(visit.inventory.sites())
     )
-    takes = [kind.capacity for kind in names.kinds.values() if kind.capacity is not None]
+    takes = [kind.capacity for kind in names.offered.values() if kind.capacity is not None]
     return visit.page(
         "sites",
         status,
