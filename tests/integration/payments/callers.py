@@ -19,6 +19,7 @@ from aidmesh_payments.app import build
 from aidmesh_payments.config import Settings
 from aidmesh_payments.handlers.office import Office
 from integration.payments.offices import CHECKER, MAKER, Desk
+from support.answers import as_told
 
 IBAN = "UA213223130000026007233566001"
 NAME = "Canary Kanarenko"
@@ -122,6 +123,7 @@ async def open_api(database_url: str, keys_dir: Path) -> AsyncIterator[Api]:
     assert service.database is not None
     await service.database.open()
     signer = KeyRing(keys_dir, [TOKENS]).token_signer()
+    look = as_told(service.app)
 
     def client(staff_id: UUID, *roles: Role) -> httpx.AsyncClient:
         token = issue_token(signer, staff_id, roles, "kyiv", datetime.now(UTC), 3600)
@@ -129,6 +131,7 @@ async def open_api(database_url: str, keys_dir: Path) -> AsyncIterator[Api]:
             transport=httpx.ASGITransport(service.app),
             base_url="http://payments",
             headers={"Authorization": f"Bearer {token}"},
+            event_hooks={"response": [look]},
         )
 
     desk = Desk(Office("kyiv", {"UAH": 10_000}, lambda: None), service.database)

@@ -12,7 +12,8 @@ from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.problems import NOT_FOUND, Problem
 from aidmesh_contracts.ids import AllotmentId, GrantId, TransferId
 from aidmesh_contracts.values import Code, Currency, Region
-from aidmesh_payments.api.answers import AllotmentRequestPage, Regions
+from aidmesh_payments.api.answers import Regions
+from aidmesh_payments.api.answers_grants import AllotmentRequestPage, HoldingPage
 from aidmesh_payments.api.desk import Approver, Desk, Finance, Lead, Minor, Reader, Text
 from aidmesh_payments.domain.grants import Override
 from aidmesh_payments.domain.money import Rate, today_in_kyiv
@@ -90,7 +91,7 @@ def router(desk: Desk) -> APIRouter:
         kept, following = page.of(known, lambda name: (name,))
         return {"region": desk.office.region, "regions": kept, "next": following}
 
-    @routes.get("/allotments")
+    @routes.get("/allotments", response_model=HoldingPage)
     async def list_allotments(
         caller: Reader, page: PageQuery, holder: Region | None = None
     ) -> dict[str, object]:

@@ -1,9 +1,10 @@
-"""What routes answer, as `/docs` shows it. Amounts are in minor units of their currency.
+"""What routes answer, as `/docs` shows it: the base of all, and what concerns several regions.
 
-A field of a row that is not here is an error, not a field less: the tests find it.
+Amounts are in minor units of their currency. A field of a row that is not here is an error, not a
+field less: the tests find it.
 """
 
-from datetime import date, datetime
+from datetime import datetime
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
@@ -21,19 +22,6 @@ class Page(Answer):
     """`next` is the cursor of the page that follows."""
 
     next: str | None
-
-
-class Donor(Answer):
-    """Who gives grants."""
-
-    id: UUID
-    name: str
-
-
-class DonorPage(Page):
-    """Donors, by name."""
-
-    donors: list[Donor]
 
 
 class Regions(Page):
@@ -158,164 +146,6 @@ class WaitRulePage(Page):
     """Rules in force, the oldest first."""
 
     rules: list[WaitRule]
-
-
-class Account(Answer):
-    """An account of the ledger; debit is positive."""
-
-    id: UUID
-    code: str
-    currency: str
-    grant_id: UUID | None
-    allotment_id: UUID | None
-    balance_minor: int
-
-
-class AccountPage(Page):
-    """Accounts, by code."""
-
-    accounts: list[Account]
-
-
-class Posting(Answer):
-    """What a journal does to an account."""
-
-    account: str
-    grant_id: UUID | None
-    allotment_id: UUID | None
-    currency: str
-    amount_minor: int
-
-
-class Journal(Answer):
-    """An entry in the books; its postings add up to zero in each currency."""
-
-    id: UUID
-    kind: str
-    occurred_on: date
-    recorded_at: datetime
-    reference: str | None
-    reason: str | None
-    postings: list[Posting]
-
-
-class JournalPage(Page):
-    """Journals, by when they were recorded."""
-
-    journals: list[Journal]
-
-
-class PurchaseRow(Answer):
-    """A purchase as lists show it."""
-
-    id: UUID
-    allotment_id: UUID
-    supplier: str
-    cost_category: str
-    programme: str
-    currency: str
-    amount_minor: int
-    state: str
-    planned_on: date
-    paid_on: date | None
-    recorded_at: datetime
-
-
-class PurchasePage(Page):
-    """Purchases, the oldest first."""
-
-    purchases: list[PurchaseRow]
-
-
-class Discrepancy(Answer):
-    """Money that a fact took and the books do not have; some may not see what for."""
-
-    id: UUID
-    about: str
-    need_id: UUID
-    programme: str | None
-    amount_minor: int
-    currency: str
-    occurred_on: date
-    cost_category: str | None
-    commitment_id: UUID | None
-    opened_at: datetime
-
-
-class DiscrepancyPage(Page):
-    """Open discrepancies, the oldest first."""
-
-    discrepancies: list[Discrepancy]
-
-
-class Commitment(Answer):
-    """What was set aside for an attempt of a need; some may not see of what grant."""
-
-    id: UUID
-    attempt_no: int
-    allotment_id: UUID | None
-    grant_code: str | None
-    amount_minor: int
-    currency: str
-    purpose: str
-    state: str
-    hold_until: datetime | None
-    collect_by: datetime | None
-    spent_on: date | None
-    cause: str | None
-
-
-class Refusal(Answer):
-    """Why money was refused last; `code` is what is lacking."""
-
-    attempt_no: int
-    reason: str
-    code: str | None
-    amount_minor: int | None
-    decided_at: datetime
-
-
-class OfNeed(Answer):
-    """What was committed for a need, attempt by attempt."""
-
-    commitments: list[Commitment]
-    refused: Refusal | None
-
-
-class AllotmentRequest(Answer):
-    """An allotment beyond its budget line that waits for a second person."""
-
-    id: UUID
-    grant_id: UUID
-    reason: str
-    maker: UUID
-    asked_at: datetime
-    budget_line: str
-    to_region: str
-    amount_minor: int
-    currency: str
-
-
-class AllotmentRequestPage(Page):
-    """Such allotments, the oldest first."""
-
-    requests: list[AllotmentRequest]
-
-
-class Rate(Answer):
-    """A rate of exchange as it was published: so much of `spending` for one of `base`."""
-
-    base: str
-    spending: str
-    rate: str
-    rate_on: date
-    source: str
-
-
-class RatePage(Page):
-    """Rates, the newest first."""
-
-    rates: list[Rate]
 
 
 class Rebalancing(Answer):

@@ -14,7 +14,13 @@ from aidmesh_chassis.problems import NOT_FOUND, Problem
 from aidmesh_contracts.ids import GrantId
 from aidmesh_contracts.restriction import UNRESTRICTED, EnteredRestriction
 from aidmesh_contracts.values import Code, Currency, Region
-from aidmesh_payments.api.answers import DonorPage, RatePage
+from aidmesh_payments.api.answers_grants import (
+    DonorPage,
+    GrantPage,
+    GrantSummary,
+    RatePage,
+    WholeGrant,
+)
 from aidmesh_payments.api.desk import Desk, Finance, Lead, Minor, Reader, Text
 from aidmesh_payments.domain.grants import OVERHEAD, Line
 from aidmesh_payments.domain.money import Rate, is_future, today_in_kyiv
@@ -156,14 +162,15 @@ def router(desk: Desk) -> APIRouter:
                 tx, 201, {"grant_id": grant_id}, location=f"/v1/grants/{grant_id}"
             )
 
-    @routes.get("/grants")
+    @routes.get("/grants", response_model=GrantPage)
     async def list_grants(caller: Reader, page: PageQuery) -> dict[str, object]:
+        """Grants of this region, by code."""
         async with desk.db.read() as conn:
             rows = await queries.grants(conn, page.after(_CODE), page.limit + 1)
         kept, following = page.cut(rows, lambda row: row["code"])
         return {"region": desk.office.region, "grants": kept, "next": following}
 
-    @routes.get("/grants/summary")
+    @routes.get("/grants/summary", response_model=GrantSummary)
     async def summary(caller: Reader, page: PageQuery) -> dict[str, object]:
         """What every grant received, gave to whom, and what became of it, as of when.
 
@@ -187,7 +194,7 @@ def router(desk: Desk) -> APIRouter:
             "next": following,
         }
 
-    @routes.get("/grants/{grant_id}")
+    @routes.get("/grants/{grant_id}", response_model=WholeGrant)
     async def show(grant_id: UUID, caller: Reader) -> dict[str, object]:
         """A grant with all that belongs to it, as of one moment: sums are those of their parts."""
         async with desk.db.read(at_one_moment=True) as conn:

@@ -13,11 +13,12 @@ from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.problems import NOT_FOUND, Problem
 from aidmesh_contracts.ids import AllotmentId, CommitmentId, GrantId, NeedId, PurchaseId
 from aidmesh_contracts.values import Area, Code
-from aidmesh_payments.api.answers import (
+from aidmesh_payments.api.answers_spending import (
     AccountPage,
     DiscrepancyPage,
     JournalPage,
     OfNeed,
+    Purchase,
     PurchasePage,
 )
 from aidmesh_payments.api.desk import (
@@ -236,8 +237,9 @@ def purchase_router(desk: Desk) -> APIRouter:
         read = partial(queries.purchases, states=state)
         return await desk.page(page, "purchases", "recorded_at", read)
 
-    @routes.get("/purchases/{purchase_id}")
+    @routes.get("/purchases/{purchase_id}", response_model=Purchase)
     async def show(purchase_id: UUID, caller: Reader) -> dict[str, object]:
+        """A purchase with its lines, and what was put right in it."""
         async with desk.db.read() as conn:
             found = await queries.purchase(conn, purchase_id)
         if found is None:

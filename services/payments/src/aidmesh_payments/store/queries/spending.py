@@ -87,7 +87,15 @@ async def purchases(
 
 async def purchase(conn: asyncpg.Connection, purchase_id: UUID) -> Row | None:
     """One purchase with its lines, and what was put right in it, oldest first."""
-    row = await conn.fetchrow("SELECT * FROM purchase WHERE id = $1", purchase_id)
+    row = await conn.fetchrow(
+        """
+        SELECT id, allotment_id, commitment_id, supplier, cost_category, programme, area, currency,
+               amount_minor, state, planned_on, invoice_reference, bank_reference, paid_on, maker,
+               approver, payer, biller, version, recorded_at
+        FROM purchase WHERE id = $1
+        """,
+        purchase_id,
+    )
     if row is None:
         return None
     lines_of = await conn.fetch(
