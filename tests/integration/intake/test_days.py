@@ -58,6 +58,12 @@ async def test_a_guest_who_waited_is_asked_for_the_nights_to_come(world: World) 
     today = await today_at(world)
     until = today + timedelta(days=20)
     need_id = await waiting(world, "shelter_night", to_on=str(until))
+    # What is as usual is left out.
+    assert (await world.need(need_id))["ask"] == {
+        "capacity": {
+            "resource": "bed", "code": "shelter", "from_on": str(today), "to_on": str(until),
+        }
+    }  # fmt: skip
     await let_pass(world, need_id, 14)
     (asked,) = await woken(world, "bed", "shelter")
     assert asked.need_id == need_id

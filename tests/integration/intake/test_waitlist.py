@@ -347,6 +347,10 @@ async def test_many_are_woken_by_one_receipt(world: World) -> None:
     await waiting(world, "hygiene_kit")
     summary = (await world.get("/v1/waitlist"))["waiting"]
     assert [each["needs"] for each in summary] == [6, 1]
+    assert summary[1] == {
+        "resource": "stock", "code": "hygiene_kit", "site_id": None, "area": KYIV, "needs": 1,
+        "quantity": 1, "oldest_asked_on": summary[1]["oldest_asked_on"], "priority_max": 15,
+    }  # fmt: skip
     first_page = await world.get("/v1/waitlist", limit=1)
     last_page = await world.get("/v1/waitlist", limit=1, after=first_page["next"])
     assert first_page["waiting"] + last_page["waiting"] == summary

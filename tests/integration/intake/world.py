@@ -41,6 +41,7 @@ from aidmesh_contracts.streams import Stream
 from aidmesh_contracts.values import BlockedBy
 from aidmesh_intake.app import build
 from aidmesh_intake.config import Settings
+from support.answers import as_told
 
 SITE = SiteId(UUID("11111111-1111-4111-8111-111111111111"))
 GRANT = GrantId(UUID("22222222-2222-4222-8222-222222222222"))
@@ -203,7 +204,9 @@ async def open_world(dsn: str, folder: Path, region: str = "kyiv", **more: Any) 
     assert service.database is not None
     await service.database.open()
     client = httpx.AsyncClient(
-        transport=httpx.ASGITransport(app=service.app), base_url="http://intake"
+        transport=httpx.ASGITransport(app=service.app),
+        base_url="http://intake",
+        event_hooks={"response": [as_told(service.app)]},
     )
     ring = KeyRing(folder / "keys", (TOKENS, NOTIFICATION, PAYMENTS))
     return World(service, service.database, ring, client, region)

@@ -9,6 +9,7 @@ import httpx
 from aidmesh_chassis.auth import Role, issue_token
 from aidmesh_chassis.keys import TOKENS, KeyRing
 from aidmesh_chassis.service import Service
+from support.answers import as_told
 
 CANARY = "вул. Канаркова, 7"
 
@@ -23,6 +24,7 @@ class Api:
             transport=httpx.ASGITransport(service.app),
             base_url="http://inventory",
             headers={"Authorization": f"Bearer {token}"},
+            event_hooks={"response": [as_told(service.app)]},
         )
 
     async def get(self, path: str, status: int = 200, **query: object) -> Any:

@@ -22,6 +22,7 @@ from aidmesh_notification.app import build
 from aidmesh_notification.config import Settings
 from aidmesh_notification.sender import Sender
 from integration.notification.world import World, ready, spool_lines
+from support.answers import as_told
 from support.bodies import lax_bodies, misread_routes
 from support.servers import DatabaseFactory
 
@@ -36,6 +37,7 @@ def client_of(service: Service, keys_dir: Path, *roles: Role) -> httpx.AsyncClie
         transport=httpx.ASGITransport(service.app),
         base_url="http://notification",
         headers={"Authorization": f"Bearer {token}"},
+        event_hooks={"response": [as_told(service.app)]},
     )
 
 

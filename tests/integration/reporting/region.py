@@ -22,6 +22,7 @@ from aidmesh_contracts.restriction import UNRESTRICTED
 from aidmesh_contracts.values import GrantShare
 from aidmesh_reporting.handlers import record
 from integration.reporting.model import START, received
+from support.answers import as_told
 
 GRANT = GrantId(UUID(int=9))
 
@@ -40,6 +41,7 @@ class Built:
             transport=httpx.ASGITransport(self.service.app),
             base_url="http://reporting",
             headers={"Authorization": f"Bearer {token}"},
+            event_hooks={"response": [as_told(self.service.app)]},
         )
 
     async def take(self, *batch: Received[Event]) -> None:

@@ -1,6 +1,8 @@
 """Beds, slots and assets over HTTP."""
 
-from uuid import uuid4
+from datetime import date, timedelta
+from typing import Any
+from uuid import UUID, uuid4
 
 from aidmesh_contracts.inventory import SupplyGrewV1
 from aidmesh_contracts.values import CapacityDemand
@@ -73,6 +75,47 @@ async def test_beds_by_the_night(api: Api, world: World) -> None:
         # The second guest should have left long ago as well.
         await api.post(f"beds/{bed['bed_id']}:retire")
     await world.books_are_right()
+
+
+async def test_a_reservation_tells_what_is_set_aside(api: Api, world: World) -> None:
+    site_id = UUID(await new_site(api))
+    await world.item("soap")
+    await world.beds(site_id, 2)
+    slot_id = await world.slot(site_id, DAY)
+    lot_id = await world.stock(site_id, 1, "soap", expiry=date(2999, 1, 1))
+    other_id = await world.stock(site_id, 1, "soap")
+
+    async def told(**asked: Any) -> tuple[Any, Any]:
+        need = approved(**{"items": (), **asked})
+        await world.take(need)
+        shown = await api.get(f"needs/{need.need_id}/reservation")
+        return shown["allocations"], shown["booking"]
+
+    assert await told(items=("soap",), quantity=2) == (
+        [
+            {"lot_id": str(lot_id), "item": "soap", "quantity": 1, "expiry": "2999-01-01"},
+            {"lot_id": str(other_id), "item": "soap", "quantity": 1, "expiry": None},
+        ],
+        None,
+    )
+    stay = {
+        "resource": "bed", "code": "shelter", "left_on": None, "left_by_clock": False, "places": 1,
+    }  # fmt: skip
+    nothing, bed = await told(capacity=night())
+    assert nothing == []
+    assert len(bed.pop("beds")) == 1
+    assert bed == stay | {"from_on": f"{DAY}", "to_on": f"{DAY + timedelta(days=3)}"}
+    _, bed = await told(capacity=night(nights=None))
+    assert (bed["from_on"], bed["to_on"]) == (f"{DAY}", None)
+    _, seat = await told(
+        capacity=CapacityDemand(
+            resource="slot", code="counseling", from_on=DAY, to_on=DAY, as_written=True
+        )
+    )
+    assert seat == {
+        "resource": "slot", "code": "counseling", "slot_id": str(slot_id), "places": 1,
+        "starts_at": f"{DAY}T10:00:00Z", "minutes": 50,
+    }  # fmt: skip
 
 
 async def test_slots_and_attendance(api: Api, world: World) -> None:

@@ -7,8 +7,7 @@ from typing import Annotated, Final
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
-from fastapi.responses import JSONResponse
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
@@ -60,6 +59,35 @@ _BODY: Final = {
 }
 
 
+class Rejection(BaseModel):
+    """Why a row was rejected, without the value: `line` of the file, its column, and the rule."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    line: int
+    column: str
+    rule: str
+
+
+class ImportView(BaseModel):
+    """How far an import has come.
+
+    Attributes:
+        accepted, skipped, rejected: rows so far, of `rows_total`.
+        problems: the first thousand.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    import_id: UUID
+    state: str
+    rows_total: int
+    accepted: int
+    skipped: int
+    rejected: int
+    problems: list[Rejection]
+
+
 @router.post("/requests:import", openapi_extra=_BODY)
 async def import_requests(
     request: Request,
@@ -91,15 +119,15 @@ async def import_requests(
 
 
 @router.get("/imports/{import_id}")
-async def get_import(import_id: UUID, ctx: Ctx, caller: Caseworker) -> Response:
+async def get_import(import_id: UUID, ctx: Ctx, caller: Caseworker) -> ImportView:
     """How far an import has come, and what was rejected: line, column, rule.
 
     Of a file that was sent several times it is the last.
     """
     importer = Importer(ctx.database, ctx.catalogue, ctx.vault.open(), caller.staff_id)
     body = (await importer.report(import_id)).body()
-    body.pop("by_state")
-    return JSONResponse({**body, "import_id": str(import_id)})
+    body.pop("by_state")  # of a run only: it is not kept
+    return ImportView.model_validate(body)
 
 
 async def _file(request: Request, source: str, file_format: Format | None, mapping: str) -> File:

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import asyncpg
 from fastapi import APIRouter, Query, Response
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel, ConfigDict, PlainSerializer, TypeAdapter
 
 from aidmesh_chassis.http import PageQuery, revealed, rows_max
 from aidmesh_chassis.privacy import PersonalText
@@ -17,6 +17,7 @@ from aidmesh_intake.api.context import (
     Staff,
     not_found,
 )
+from aidmesh_intake.domain.asks import Ask
 from aidmesh_intake.domain.need import Need, State
 from aidmesh_intake.domain.triage import Band, band, floor_of
 from aidmesh_intake.handlers import approving
@@ -110,6 +111,8 @@ class NeedView(BaseModel):
     """One need, whole.
 
     Attributes:
+        ask: what it takes, fixed when it was asked for; what is as usual is left out.
+        ahead: how many wait for the same before it; None where it does not wait.
         pending: it was referred here and is held, but the region it comes from has not let go.
         referred_from: the other region's offer that it was made of.
         chosen: somebody chose it to be served from elsewhere by rule.
@@ -136,7 +139,9 @@ class NeedView(BaseModel):
     site_id: UUID | None
     to_site_id: UUID | None
     at_site_id: UUID | None
-    ask: dict[str, object]
+    ask: Annotated[
+        Ask, PlainSerializer(lambda ask: ask.model_dump(mode="json", exclude_defaults=True))
+    ]
     attempt_no: int
     blocked_by: BlockedBy | None
     wait: str | None
@@ -159,7 +164,35 @@ class NeedView(BaseModel):
     timeline: list[TimelineEntry]
 
 
-@router.get("/needs")
+class QueueRow(BaseModel):
+    """How many needs wait for one thing in one place.
+
+    Attributes:
+        resource, code, site_id, area: what they wait for, as a need's `blocked_by` has it.
+        quantity: pieces, places or minor units wanted by all of them together.
+        priority_max: the points of the most urgent one.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    resource: str
+    code: str
+    site_id: UUID | None
+    area: str | None
+    needs: int
+    quantity: int
+    oldest_asked_on: date
+    priority_max: int
+
+
+class QueuePage(BaseModel):
+    """What is waited for, the longest queue first."""
+
+    waiting: list[QueueRow]
+    next: str | None
+
+
+@router.get("/needs", response_model=NeedPage)
 async def list_needs(
     ctx: Ctx,
     caller: Staff,
@@ -253,7 +286,7 @@ async def count_needs(ctx: Ctx, caller: Staff) -> dict[str, int]:
 
 
 @router.get("/waitlist")
-async def waitlist_summary(ctx: Ctx, caller: Staff, page: PageQuery) -> dict[str, object]:
+async def waitlist_summary(ctx: Ctx, caller: Staff, page: PageQuery) -> QueuePage:
     """What is waited for, where, by how many needs that the caller may see, and since when.
 
     The longest queue comes first.
@@ -263,7 +296,7 @@ async def waitlist_summary(ctx: Ctx, caller: Staff, page: PageQuery) -> dict[str
             conn, page.after(_QUEUE), page.limit + 1, sensitive_too=caller.sees_sensitive
         )
     kept, after = page.cut(rows, _queue_key)
-    return {"waiting": [dict(row) for row in kept], "next": after}
+    return QueuePage(waiting=[QueueRow(**row) for row in kept], next=after)
 
 
 def _queue_key(row: asyncpg.Record) -> waitlist.SummaryKey:
@@ -317,7 +350,7 @@ def view(
         site_id=need.site_id,
         to_site_id=need.to_site_id,
         at_site_id=need.at_site_id,
-        ask=need.ask.model_dump(mode="json", exclude_defaults=True),
+        ask=need.ask,
         attempt_no=need.attempt_no,
         blocked_by=need.blocked_by,
         wait=None if need.wait is None else need.wait.value,

@@ -84,6 +84,13 @@ class MembersIn(Body):
     person_ids: Annotated[tuple[UUID, ...], Field(min_length=1, max_length=50)]
 
 
+class HouseholdView(BaseModel):
+    """Who belongs to a household."""
+
+    household_id: UUID
+    person_ids: list[UUID]
+
+
 class AccessEntry(BaseModel):
     """Who saw a person's details, or the answers and the note of the request named."""
 
@@ -164,7 +171,7 @@ async def find_person(body: CodeIn, ctx: Ctx, caller: Caseworker, once: Once) ->
         )
 
 
-@router.get("/persons/{person_id}")
+@router.get("/persons/{person_id}", response_model=PersonView)
 async def get_person(person_id: UUID, ctx: Ctx, caller: Caseworker) -> Response:
     """A person's details. Who looked is remembered."""
     async with ctx.database.transaction() as tx:
@@ -172,7 +179,7 @@ async def get_person(person_id: UUID, ctx: Ctx, caller: Caseworker) -> Response:
     return revealed(view)
 
 
-@router.put("/persons/{person_id}")
+@router.put("/persons/{person_id}", response_model=PersonView)
 async def change_person(
     person_id: UUID, body: PersonChange, ctx: Ctx, caller: Caseworker
 ) -> Response:
@@ -244,13 +251,13 @@ async def create_household(body: HouseholdIn, ctx: Ctx, caller: Caseworker, once
 
 
 @router.get("/households/{household_id}")
-async def get_household(household_id: UUID, ctx: Ctx, caller: Caseworker) -> dict[str, object]:
+async def get_household(household_id: UUID, ctx: Ctx, caller: Caseworker) -> HouseholdView:
     """Who belongs to a household, by their ids."""
     async with ctx.database.transaction() as tx:
         if not await store.has_household(tx.conn, household_id):
             raise not_found()
         found = await store.members(tx.conn, [household_id])
-    return {"household_id": household_id, "person_ids": found.get(household_id, [])}
+    return HouseholdView(household_id=household_id, person_ids=found.get(household_id, []))
 
 
 @router.post("/households/{household_id}:join")

@@ -61,7 +61,7 @@ class RequestView(BaseModel):
     note: PersonalText | None
 
 
-@router.get("/{request_id}")
+@router.get("/{request_id}", response_model=RequestView)
 async def get_request(request_id: UUID, ctx: Ctx, caller: Caseworker) -> Response:
     """A request with its answers, the points of each, and its note. Who looked is remembered."""
     vault = ctx.vault.open()

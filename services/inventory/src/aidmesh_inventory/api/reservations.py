@@ -8,7 +8,7 @@ from uuid import UUID
 
 import asyncpg
 from fastapi import APIRouter, Query, Response
-from pydantic import AliasChoices, BaseModel, Field
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 from aidmesh_chassis.auth import Caller
 from aidmesh_chassis.db import Database, Tx
@@ -39,6 +39,52 @@ def seen(on: date | None, caller: Caller) -> handover.Prescription | None:
     return handover.Prescription(on, role.value)
 
 
+class AllocationOut(BaseModel):
+    """Pieces of one lot; `expiry` is the last day on which they are good, if there is one."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    lot_id: UUID
+    item: str
+    quantity: int
+    expiry: date | None
+
+
+class BedsOut(BaseModel):
+    """Beds for the nights `[from_on, to_on)`.
+
+    Attributes:
+        from_on: None where no night is left, and it is not known when the guest left.
+        to_on: None for an open end.
+        left_by_clock: nobody said that the guest left on `left_on`, their time was over.
+        places: how many beds; `beds` are their labels.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    resource: Literal["bed"]
+    code: str
+    from_on: date | None
+    to_on: date | None
+    left_on: date | None
+    left_by_clock: bool
+    places: int
+    beds: list[str]
+
+
+class SeatsOut(BaseModel):
+    """Seats (`places`) in a slot."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    resource: Literal["slot"]
+    code: str
+    slot_id: UUID
+    starts_at: datetime
+    minutes: int
+    places: int
+
+
 class ReservationOut(BaseModel):
     """What is set aside for an attempt to serve a need, and where it stands."""
 
@@ -56,8 +102,8 @@ class ReservationOut(BaseModel):
     collect_by: datetime | None
     served_on: date | None
     issue_no: int
-    allocations: list[dict[str, object]]
-    booking: dict[str, object] | None
+    allocations: list[AllocationOut]
+    booking: Annotated[BedsOut | SeatsOut, Field(discriminator="resource")] | None
 
 
 class ReservationPage(BaseModel):
