@@ -1,7 +1,5 @@
 """Every list of every service has pages, or says how long it can be."""
 
-from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -10,25 +8,13 @@ from pydantic import BaseModel
 
 from aidmesh_chassis.auth import verifier_of
 from aidmesh_chassis.http import PageQuery, create_app, gets_without_bound, rows_max
-from aidmesh_chassis.keys import KeyRing, create_region_keys
-from aidmesh_chassis.service import Service
-
-SERVICES = ("intake", "inventory", "payments", "notification", "reporting")
-
-
-@pytest.fixture(scope="module")
-def keys_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("bounds") / "keys"
-    create_region_keys(folder)
-    return folder
+from aidmesh_chassis.keys import KeyRing
+from support.apps import SERVICES, app_of
 
 
 @pytest.mark.parametrize("name", SERVICES)
 def test_no_list_is_of_any_length(name: str, keys_dir: Path) -> None:
-    settings = import_module(f"aidmesh_{name}.config").Settings
-    build: Callable[[object], Service] = import_module(f"aidmesh_{name}.app").build
-    values = {"region": "kyiv", "database_url": "postgresql://nowhere/none", "keys_dir": keys_dir}
-    assert gets_without_bound(build(settings(**values)).app) == []
+    assert gets_without_bound(app_of(name, keys_dir)) == []
 
 
 class Row(BaseModel):

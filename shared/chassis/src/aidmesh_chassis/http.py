@@ -141,6 +141,12 @@ def rows_max(rows: int) -> dict[str, object]:
     return {"x-rows-max": rows}
 
 
+CSV_ANSWER: Final[dict[int | str, dict[str, Any]]] = {
+    200: {"content": {"text/csv": {"schema": {"type": "string"}}}}
+}
+"""`responses` of a GET that answers a file and no JSON; it takes `response_class=Response` too."""
+
+
 def gets_without_bound(app: FastAPI) -> list[str]:
     """The GETs whose answer may be a list of any length: a test asserts none.
 

@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError
 
 from aidmesh_chassis.auth import Caller
 from aidmesh_chassis.db import Tx
-from aidmesh_chassis.http import Body, BulkRoute, PageQuery
+from aidmesh_chassis.http import CSV_ANSWER, Body, BulkRoute, PageQuery
 from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.keys import PAYMENTS
 from aidmesh_chassis.privacy import PersonalText
@@ -189,7 +189,9 @@ def router(desk: Desk) -> APIRouter:
         """Payment lists, the newest first."""
         return await desk.page(page, "batches", "exported_at", queries.batches)
 
-    @routes.get("/payout-batches/{batch_id}/list.csv")
+    @routes.get(
+        "/payout-batches/{batch_id}/list.csv", response_class=Response, responses=CSV_ANSWER
+    )
     async def payment_list(batch_id: UUID, caller: Finance) -> Response:
         """The payment list with payees opened. Every reading is recorded."""
         async with desk.db.transaction() as tx:

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 
 from aidmesh_chassis.auth import Caller, Role, require
 from aidmesh_chassis.db import Database
-from aidmesh_chassis.http import PageQuery, rows_max
+from aidmesh_chassis.http import CSV_ANSWER, PageQuery, rows_max
 from aidmesh_chassis.peers import LinkOf, Peers
 from aidmesh_chassis.problems import INVALID, Problem
 from aidmesh_reporting import hxl
@@ -220,7 +220,12 @@ def router(
             ),
         )
 
-    @routes.get("/results.csv", openapi_extra=rows_max(LINES_MAX))
+    @routes.get(
+        "/results.csv",
+        response_class=Response,
+        responses=CSV_ANSWER,
+        openapi_extra=rows_max(LINES_MAX),
+    )
     async def get_csv(
         period: PeriodQuery, caller: Seer, part: Literal["own", "whole"] = "own"
     ) -> Response:
