@@ -6,7 +6,7 @@ attempt that is never answered in full is asked anew after its deadline (`comman
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final, Literal
 
 from aidmesh_contracts.base import Event
@@ -28,20 +28,19 @@ from aidmesh_contracts.payments import (
     CommitmentReversedV1,
     CommitmentSpentV1,
 )
-from aidmesh_contracts.values import Area, BlockedBy, GrantShare, Visit
+from aidmesh_contracts.values import BlockedBy, Visit
+from aidmesh_intake.domain import facts
 from aidmesh_intake.domain.commands import split_among
 from aidmesh_intake.domain.dates import PlannedAs, today_of
-from aidmesh_intake.domain.need import LIVE, Attended, Decision, Leg, Need, State, Wait
-from aidmesh_intake.domain.serving import attend, fulfil, not_attended, reverse, undo_issue, undoes
+from aidmesh_intake.domain.need import LIVE, Decision, Leg, Need, State, Wait
+from aidmesh_intake.domain.serving import undo_issue, undoes
 from aidmesh_intake.domain.steps import (
-    CHANGED,
     TOLD_TO_COME,
     begin_attempt,
     close,
     is_over,
     moved,
     progress,
-    told,
     wait_for,
     waitlisted,
     withdrawal,
@@ -113,7 +112,7 @@ def decide(
         case CommitmentReleasedV1():
             return _released(need, answer, "money", now, said_at or now)
         case ReservationIssuedV1():
-            return _served(
+            return facts.served(
                 need,
                 (answer.attempt_no, answer.issue_no),
                 now,
@@ -125,17 +124,17 @@ def decide(
                 shares=answer.shares,
             )
         case CommitmentSpentV1():
-            return _paid(need, answer, now)
+            return facts.paid(need, answer, now)
         case ReservationReversedV1():
-            return _undone(need, (answer.attempt_no, answer.issue_no), answer.reason)
+            return facts.undone(need, (answer.attempt_no, answer.issue_no), answer.reason)
         case CommitmentReversedV1():
             if not answer.fulfils:
                 return Decision(need)
-            return _undone(need, (answer.attempt_no, answer.spend_no), answer.reason)
+            return facts.undone(need, (answer.attempt_no, answer.spend_no), answer.reason)
         case MessageSentV1():
-            return _sent(need, answer)
+            return facts.sent(need, answer)
         case MessageSuppressedV1():
-            return _suppressed(need, answer)
+            return facts.suppressed(need, answer)
 
 
 def may_split(need: Need, answer: Answer) -> bool:
@@ -315,128 +314,3 @@ def _own(need: Need, side: _Side) -> BlockedBy:
 
 def _retry_at(need: Need, now: datetime) -> datetime:
     return now + timedelta(seconds=min(RETRY_S * need.attempt_no, RETRY_S_MAX))
-
-
-def _paid(need: Need, answer: CommitmentSpentV1, now: datetime) -> Decision:
-    if not answer.fulfils:
-        return Decision(need)
-    share = GrantShare(
-        grant_id=answer.grant_id, amount_minor=answer.amount_minor, currency=answer.currency
-    )
-    return _served(
-        need,
-        (answer.attempt_no, answer.spend_no),
-        now,
-        area=need.place_area,
-        site_id=need.site_id,
-        served_on=answer.spent_on,
-        quantity=answer.amount_minor,
-        unit=answer.currency.lower(),
-        # Which grant bears what was unfunded is told when it is known.
-        shares=() if answer.unfunded else (share,),
-        is_bound=not answer.unfunded,
-    )
-
-
-def _served(
-    need: Need,
-    issue: tuple[int, int],
-    now: datetime,
-    *,
-    area: Area,
-    site_id: SiteId | None,
-    served_on: date,
-    quantity: int,
-    unit: str,
-    shares: tuple[GrantShare, ...],
-    is_bound: bool = True,
-) -> Decision:
-    attempt_no, _ = issue
-    if not 0 < attempt_no <= need.attempt_no or issue in (need.issued, need.undone):
-        return Decision(need)
-    if issue < max(need.issued, need.undone):
-        if attempt_no == max(need.issued, need.undone)[0]:
-            return Decision(need)  # the same hold was issued again since
-        # An attempt thought to be over went out as well: two services for one need.
-        return _flagged(need, "served_by_two_attempts")
-    if need.state is State.REFERRED:
-        # Another region serves it, so here it is no service: a person has to look.
-        return _flagged(need, "served_by_two_attempts")
-    events: list[Event] = []
-    subject = need
-    if need.state is State.FULFILLED:
-        if need.issued[0] != attempt_no:
-            return _flagged(need, "served_by_two_attempts")
-        if need.confirmed_start:
-            return moved(need, replace(need, issued=issue), "attended")
-        subject, reversal = reverse(need, "issued_again")
-        events.extend(reversal)
-    elif need.state in LIVE and not (need.attempt_no == attempt_no and is_bound):
-        events.append(withdrawal(need, "cancelled"))
-    if not is_bound:
-        # Its money had been let go; the news of that may come later, and changes nothing then.
-        subject = replace(subject, supply=Leg.NONE, money=Leg.NONE)
-    if need.confirmed_start:
-        kept = Attended(
-            on=served_on, area=area, site_id=site_id, quantity=quantity, unit=unit, shares=shares
-        )
-        waiting, news = attend(subject, kept, issue, now)
-        return moved(need, waiting, "attended", *events, *news)
-    served, event = fulfil(
-        subject,
-        area=area,
-        site_id=site_id,
-        served_on=served_on,
-        quantity=quantity,
-        unit=unit,
-        shares=shares,
-        issued=issue,
-    )
-    return moved(need, served, "fulfilled", *events, event)
-
-
-def _flagged(need: Need, attention: str) -> Decision:
-    if need.attention == attention:
-        return Decision(need)
-    return moved(need, replace(need, attention=attention, settled=None), attention)
-
-
-def _undone(need: Need, issue: tuple[int, int], reason: str) -> Decision:
-    if not 0 < issue[0] <= need.attempt_no:
-        return Decision(need)
-    if need.state is State.FULFILLED:
-        if not undoes(need, issue):
-            return Decision(need)
-        undone, events = undo_issue(need, issue, reason)
-        return moved(need, undone, "reversed", *events)
-    if need.attended is not None and need.state is State.READY and issue >= need.issued:
-        back, events = not_attended(need, issue, reason)
-        return moved(need, back, "reversed", *events)
-    if issue <= need.undone:
-        return Decision(need)
-    # It overtook the issue that it undoes: remembered, so that the issue changes nothing.
-    return moved(need, replace(need, undone=issue), "issue_undone_early")
-
-
-def _sent(need: Need, answer: MessageSentV1) -> Decision:
-    # Nothing is sent after it failed: this was overtaken by the news that it did not arrive. What
-    # said something else than holds now was of no use.
-    if not _awaits_telling(need, answer.attempt_no) or need.message in ("failed", CHANGED):
-        return Decision(need)
-    knows, news = told(replace(need, message="sent"), answer.sent_at, "message")
-    return moved(need, knows, "told_by_message", *news)
-
-
-def _suppressed(need: Need, answer: MessageSuppressedV1) -> Decision:
-    if answer.reason == "failed" and need.told_how == "message":
-        # It was sent, and came back: the person does not know after all.
-        need_again = replace(need, told_at=None, told_how=None)
-        if _awaits_telling(need_again, answer.attempt_no):
-            return moved(need, replace(need_again, message="failed"), "not_delivered")
-    if not _awaits_telling(need, answer.attempt_no) or need.message in (answer.reason, CHANGED):
-        return Decision(need)
-    return moved(need, replace(need, message=answer.reason), "tell_in_person")
-
-
-def _awaits_telling(need: Need, attempt_no: int) -> bool:
-    return need.state is State.READY and attempt_no == need.attempt_no and need.told_at is None
