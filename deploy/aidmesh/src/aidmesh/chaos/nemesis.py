@@ -28,7 +28,8 @@ from aidmesh.credentials import seed_file
 from aidmesh.meshfile import RegionEntry
 from aidmesh_chassis import ending
 
-APPEAR_S_MAX: Final = 20.0
+APPEAR_S_MAX: Final = 120.0
+"""Of what is to be hit: on a slow machine whatever was killed takes a minute to come back."""
 STILL_S_MAX: Final = 10.0
 HEAL_S_MAX: Final = 60.0
 """What can't be healed in time is when all else is."""
