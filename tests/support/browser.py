@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, contextmanager
 
 import httpx
 import uvicorn
-from playwright.async_api import Page, async_playwright
+from playwright.async_api import Page, async_playwright, expect
 
 from support.desk import FakeDesk
 
@@ -54,6 +54,7 @@ async def open_page(
         )
         page = await context.new_page()
         page.set_default_timeout(ACT_MS_MAX)
+        expect.set_options(timeout=ACT_MS_MAX)
         page.on("pageerror", lambda error: faults.append(str(error)))
         page.on(
             "console",
