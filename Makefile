@@ -11,6 +11,9 @@ ARGS   ?=
 # Tests that wait for servers leave a core to others: one worker more than there are cores.
 WORKERS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
 
+# Where this is set, every process would compile every module anew: twice the time of each start.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help setup demo test lint types format documents locks bench chaos containers clean
 
 help:            ## what can be made
@@ -25,8 +28,9 @@ $(VENV)/bin/uv: requirements/uv.txt
 	@touch $@
 
 $(STAMP): $(VENV)/bin/uv requirements/all.lock $(PARTS:%=%/pyproject.toml)
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/all.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode --require-hashes -r requirements/all.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation $(PARTS:%=-e %)
+	$(BIN)/python -m compileall -q -j 0 $(PARTS)
 	@touch $@
 
 demo: setup      ## the year 2024, played on real servers (ARGS="--scale 0.05" for a quick look)

@@ -1,5 +1,6 @@
 """Real servers for every test that asks for one. Under pytest-xdist each worker has its own."""
 
+import gc
 import os
 import shutil
 from collections.abc import AsyncIterator, Iterator
@@ -23,6 +24,9 @@ settings.load_profile("patient")
 settings.register_profile("thorough", PATIENT, max_examples=1000)
 """`pytest --hypothesis-profile thorough`: many more examples, for a night."""
 
+
+gc.set_threshold(50_000, 20, 50)
+"""As services do: apps and models are made by the thousand, and little of it is garbage."""
 
 MEMORY = Path("/dev/shm")  # noqa: S108 - pytest makes a folder of its own there
 MEMORY_BYTES_MIN = 8 * 1024**3

@@ -1,5 +1,7 @@
 """`aidmesh`: the operators' command. Add a command here, its module in `aidmesh.commands`."""
 
+import gc
+
 from cyclopts import App
 from cyclopts.config import Env
 
@@ -119,6 +121,7 @@ def build() -> App:
 
 def main() -> None:
     """The console script."""
+    gc.set_threshold(50_000, 20, 50)  # what a command imports is no garbage; looking takes long
     build()()
 
 

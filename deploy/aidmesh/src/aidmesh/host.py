@@ -4,17 +4,23 @@ The same code as one process per service, with the same settings from the enviro
 its own pool, broker connection and port. They share an event loop and some 60 MB.
 """
 
+import gc
 import sys
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 from aidmesh.meshfile import SERVICES
-from aidmesh_chassis import logs
-from aidmesh_chassis.process import run
-from aidmesh_chassis.service import Service
+
+if TYPE_CHECKING:
+    from aidmesh_chassis.service import Service
 
 
 def main(names: list[str]) -> None:
     """Build and run the named services, all when none is named, until SIGTERM."""
+    gc.disable()  # see `aidmesh_chassis.starting`
+    from aidmesh_chassis import logs  # noqa: PLC0415
+    from aidmesh_chassis.process import run  # noqa: PLC0415
+
     services: list[Service] = [
         import_module(f"aidmesh_{name}.app").build() for name in names or SERVICES
     ]
