@@ -5,9 +5,10 @@ from uuid import uuid4
 
 import pytest
 
+from aidmesh.demo.mark import MARK
 from aidmesh.demo.requests_form import with_site_ids
 from aidmesh.demo.results import DemoResult, Latency, Scenario, Verified, latency, scenario_checks
-from aidmesh.demo.session import MARK, prepare_folder
+from aidmesh.demo.session import prepare_folder
 from aidmesh.embedded import FolderInUseError, FolderLock
 from aidmesh.meshfile import MeshError
 

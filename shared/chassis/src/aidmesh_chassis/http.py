@@ -26,7 +26,7 @@ from pydantic_core import PydanticCustomError, to_json
 from starlette.responses import HTMLResponse, JSONResponse
 from starlette.types import ASGIApp, Scope
 
-from aidmesh_chassis import problems
+from aidmesh_chassis import problem_handlers, problems
 from aidmesh_chassis.auth import Verifier
 from aidmesh_chassis.metrics import Metrics
 from aidmesh_chassis.middleware import RequestMiddleware, extend_time, on_unexpected, route_of
@@ -311,7 +311,7 @@ def create_app(
     app.outermost = lambda inner: RequestMiddleware(
         inner, service, region, measured, request_ms_max, spans
     )
-    problems.install(app)
+    problem_handlers.install(app)
     app.add_middleware(Retrying)
     app.add_exception_handler(Exception, on_unexpected)
     _add_operators_routes(app, measured, dict(checks or {}), details)

@@ -1,6 +1,6 @@
 """Errors as callers see them: RFC 9457 problem details with a stable `type` that say what to do.
 
-    Problem                 raised anywhere below a route; rendered by `install`
+    Problem                 raised anywhere below a route; rendered by `problem_handlers`
     └── Locked (keys.py)    the key for personal data is not loaded
 
 A `ProblemType` is a row of a catalogue: the chassis's own are in `PROBLEMS`, each service lists
@@ -15,11 +15,8 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
 
-from fastapi import FastAPI, Request, Response
-from fastapi.exceptions import RequestValidationError
 from pydantic import JsonValue
-from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 
 MEDIA_TYPE: Final = "application/problem+json"
 ERRORS_MAX: Final = 50
@@ -280,34 +277,3 @@ def problem_of_status(status: int, headers: Mapping[str, str] | None = None) -> 
             title = "Error"
         kind = ProblemType(f"http-{status}", status, title, "See the HTTP status.")
     return Problem(kind, headers=headers)
-
-
-async def _on_problem(request: Request, error: Exception) -> Response:
-    assert isinstance(error, Problem)  # noqa: S101 - registered for this class
-    return error.response()
-
-
-async def _on_invalid(request: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)  # noqa: S101
-    errors = error.errors()
-    if any(each.get("type") == "json_invalid" for each in errors):
-        return Problem(MALFORMED).response()
-    # FastAPI hands a body that is not declared as JSON to the model as bytes.
-    if isinstance(error.body, bytes) and any(each.get("loc") == ("body",) for each in errors):
-        return Problem(UNSUPPORTED_MEDIA).response()
-    return Problem(INVALID, errors=rejected_fields(errors)).response()
-
-
-async def _on_http(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)  # noqa: S101
-    return problem_of_status(error.status_code, error.headers).response()
-
-
-def install(app: FastAPI) -> None:
-    """Have every error of `app` rendered as problem details.
-
-    Unexpected exceptions are not here: the request middleware of `http` logs and answers them.
-    """
-    app.add_exception_handler(Problem, _on_problem)
-    app.add_exception_handler(RequestValidationError, _on_invalid)
-    app.add_exception_handler(HTTPException, _on_http)

@@ -13,7 +13,7 @@ from aidmesh.commands.common import EXIT_FAILED, refuse, report, run
 if TYPE_CHECKING:
     from aidmesh.meshfile import MeshFile
 
-WAIT_S_MAX = 120.0
+WAIT_S_MAX = 300.0
 POLL_S = 0.2
 
 

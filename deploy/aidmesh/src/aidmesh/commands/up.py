@@ -36,7 +36,7 @@ def up(
     """
     import os  # noqa: PLC0415
 
-    from aidmesh.demo.session import is_demo, settings_of_a_demo  # noqa: PLC0415
+    from aidmesh.demo.mark import is_demo, settings_of_a_demo  # noqa: PLC0415
 
     data = data.expanduser().resolve()
     if is_demo(data):

@@ -13,6 +13,7 @@ from aidmesh.credentials import create_keys
 from aidmesh.demo.catalogue import load_kinds
 from aidmesh.demo.csvfiles import read_rows
 from aidmesh.demo.generator import generate
+from aidmesh.demo.mark import MARK, is_demo, settings_of_a_demo
 from aidmesh.demo.office import Office, RefusedError
 from aidmesh.demo.results import Check, DemoResult, Scenario, Verified, collect, scenario_checks
 from aidmesh.demo.run import Login, Played, make_staff, play_year
@@ -22,9 +23,6 @@ from aidmesh.embedded import FolderLock
 from aidmesh.mesh import Mesh, running_mesh
 from aidmesh.meshfile import MeshError
 from aidmesh.verification.run import verify
-
-MARK = "demo.json"
-"""Says that a folder was made by `aidmesh demo` and may be emptied by it."""
 
 VERIFY_QUIET_S_MAX = 60.0
 
@@ -55,20 +53,6 @@ def prepare_folder(folder: Path, *, empty_it: bool) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o711 if os.geteuid() == 0 else 0o700)
     (folder / MARK).write_text('{"made_by": "aidmesh demo"}\n', encoding="utf-8")
-
-
-def is_demo(folder: Path) -> bool:
-    """Whether `aidmesh demo` made this folder: nobody in it is real."""
-    return (folder / MARK).is_file()
-
-
-def settings_of_a_demo(folder: Path) -> dict[str, str]:
-    """Return what the services of a demo read from the environment besides their own."""
-    return {
-        "AIDMESH_CONSOLE_PASTE_TOKEN": "true",
-        "AIDMESH_NOTIFICATION_SPOOL_PATH": str(folder / "phone.jsonl"),
-        "AIDMESH_NOTIFICATION_SPOOL_FOR": '["sms", "email"]',
-    }
 
 
 @dataclass(slots=True)
