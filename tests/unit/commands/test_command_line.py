@@ -1,5 +1,6 @@
 """Every command ends with a code that means the same everywhere, and starts at once."""
 
+import asyncio
 import json
 import re
 import shutil
@@ -14,7 +15,7 @@ import pytest
 
 from aidmesh.__main__ import EPILOGUE, build
 from aidmesh.command_list import listed
-from aidmesh.commands.common import EXIT_CODES, EXIT_FAILED, EXIT_REFUSED
+from aidmesh.commands.common import EXIT_CODES, EXIT_FAILED, EXIT_REFUSED, run
 from aidmesh.credentials import create_keys
 from aidmesh.preparing import prepare_mesh
 
@@ -279,3 +280,17 @@ def test_bash_completes(tmp_path: Path) -> None:
     assert completed("aidmesh", "topo") == {"topology"}
     assert {"check", "retire"} <= completed("aidmesh", "topology", "")
     assert "--json" in completed("aidmesh", "status", "--")
+
+
+def test_only_what_a_person_can_act_on_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    async def forget(stray: Exception) -> int:
+        asyncio.get_running_loop().create_future().set_exception(stray)
+        return 0
+
+    for stray, told in ((ConnectionError("hung up"), False), (ValueError("a bug"), True)):
+        caplog.clear()
+        with pytest.raises(SystemExit) as ended:
+            run(forget(stray))
+        assert ended.value.code == 0
+        assert ("a bug" in caplog.text) == told
+        assert "hung up" not in caplog.text

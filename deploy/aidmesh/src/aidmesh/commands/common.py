@@ -69,8 +69,19 @@ def run(work: Coroutine[None, None, int]) -> NoReturn:
 
     expected = (EmbeddedError, MeshError, TopologyError, ApiError, OSError, nats.errors.Error,
                 asyncpg.PostgresError)  # fmt: skip
+
+    def on_stray(loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
+        # asyncpg forgets a future when a server hangs up while an attempt to connect is given up;
+        # the attempt has failed, and has been told of, without it.
+        if not isinstance(context.get("exception"), ConnectionError):
+            loop.default_exception_handler(context)
+
+    async def all_of_it() -> int:
+        asyncio.get_running_loop().set_exception_handler(on_stray)
+        return await work
+
     try:
-        sys.exit(asyncio.run(work))
+        sys.exit(asyncio.run(all_of_it()))
     except KeyboardInterrupt:
         sys.exit(EXIT_INTERRUPTED)
     except (*expected, BaseExceptionGroup) as error:
