@@ -27,7 +27,7 @@ from aidmesh_contracts.streams import WORLD_REPORT_SUBJECT, Stream
 LOOK_S: Final = 0.5
 STEADY_LOOKS: Final = 3
 FETCH_MESSAGES: Final = 200
-FETCH_S_MAX: Final = 2.0
+FETCH_S_MAX: Final = 30.0
 _ID: Final = re.compile(rb"\r\nce-id: ?([0-9a-f-]{36})\r\n")
 
 

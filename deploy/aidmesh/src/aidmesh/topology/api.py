@@ -12,6 +12,7 @@ from typing import cast
 from nats.aio.client import Client
 
 REQUEST_SECONDS_MAX = 5.0
+CHANGE_SECONDS_MAX = 30.0
 NOT_FOUND = 404
 MESSAGE_ID = "Nats-Msg-Id"
 
@@ -28,9 +29,14 @@ class ApiError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class JetStreamApi:
-    """Requests to the server that `client` is connected to, as a user who may make them."""
+    """Requests to the server that `client` is connected to, as a user who may make them.
+
+    `seconds_max` is how long an answer may take: whoever looks is told soon that there is none,
+    whoever has begun to change things waits for a cluster that is still finding its leaders.
+    """
 
     client: Client
+    seconds_max: float = REQUEST_SECONDS_MAX
 
     async def request(self, operation: str, body: Json | None = None) -> Json:
         """Ask `$JS.API.<operation>`.
@@ -38,9 +44,7 @@ class JetStreamApi:
         Raises ApiError when refused, nats.errors.Error or TimeoutError when there is no answer.
         """
         payload = b"" if body is None else json.dumps(body).encode()
-        reply = await self.client.request(
-            f"$JS.API.{operation}", payload, timeout=REQUEST_SECONDS_MAX
-        )
+        reply = await self.client.request(f"$JS.API.{operation}", payload, timeout=self.seconds_max)
         answer = cast("Json", json.loads(reply.data))
         error = answer.get("error")
         if error is not None:
