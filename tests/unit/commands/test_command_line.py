@@ -294,3 +294,17 @@ def test_only_what_a_person_can_act_on_is_told(caplog: pytest.LogCaptureFixture)
         assert ended.value.code == 0
         assert ("a bug" in caplog.text) == told
         assert "hung up" not in caplog.text
+
+
+def test_a_task_that_failed_is_told_of(caplog: pytest.LogCaptureFixture) -> None:
+    async def hang_up() -> None:
+        raise ConnectionError("hung up")
+
+    async def leave() -> int:
+        task = asyncio.create_task(hang_up())
+        await asyncio.wait([task])
+        return 0
+
+    with pytest.raises(SystemExit):
+        run(leave())
+    assert "hung up" in caplog.text

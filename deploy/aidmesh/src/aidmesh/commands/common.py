@@ -71,9 +71,9 @@ def run(work: Coroutine[None, None, int]) -> NoReturn:
                 asyncpg.PostgresError)  # fmt: skip
 
     def on_stray(loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
-        # asyncpg forgets a future when a server hangs up while an attempt to connect is given up;
-        # the attempt has failed, and has been told of, without it.
-        if not isinstance(context.get("exception"), ConnectionError):
+        # Seen from asyncpg while a database was being started. A task that failed is never hidden.
+        forgotten = context.get("message") == "Future exception was never retrieved"
+        if not (forgotten and isinstance(context.get("exception"), ConnectionError)):
             loop.default_exception_handler(context)
 
     async def all_of_it() -> int:

@@ -23,7 +23,7 @@ from aidmesh.outside.places import Places
 from aidmesh.outside.supervise import served
 from aidmesh.restoring.finding import Known
 from aidmesh.restoring.servers import LOOK_S, OWN, READY_S_MAX, Own, connected_to, read_own
-from aidmesh.topology.api import CHANGE_SECONDS_MAX, JetStreamApi
+from aidmesh.topology.api import RESTORE_SECONDS_MAX, JetStreamApi
 from aidmesh_chassis.ending import goes_on
 
 
@@ -86,7 +86,7 @@ class OutsideServers:
         await asyncio.to_thread(self._served.renew)
         client = await connected_to(self._entry)
         try:
-            api = JetStreamApi(client, CHANGE_SECONDS_MAX)
+            api = JetStreamApi(client, RESTORE_SECONDS_MAX)
             for name in await api.names("STREAM.NAMES", "streams"):
                 if name not in OWN:
                     await api.delete_stream(name)

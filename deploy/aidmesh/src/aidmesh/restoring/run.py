@@ -48,7 +48,7 @@ from aidmesh.restoring.finding import (
 from aidmesh.restoring.forward import Forwarded, Restored, roll_forward
 from aidmesh.restoring.outside import OutsideServers, refuse_if_used
 from aidmesh.restoring.servers import OWN, Own, Servers, connected_to
-from aidmesh.topology.api import CHANGE_SECONDS_MAX, JetStreamApi
+from aidmesh.topology.api import RESTORE_SECONDS_MAX, JetStreamApi
 from aidmesh.topology.plan import plan_of
 from aidmesh.topology.provision import apply
 from aidmesh.topology.recover import recover
@@ -224,7 +224,7 @@ async def _restore(
         wish.say(f"{len(public)} events are younger than the backup")
 
         epoch = 1 + max([entry.epoch, *(int(event.headers["aid-epoch"]) for event in public)])
-        api = JetStreamApi(client, CHANGE_SECONDS_MAX)
+        api = JetStreamApi(client, RESTORE_SECONDS_MAX)
         plan = plan_of(wish.region, mesh.peers(wish.region), replicas=len(entry.nats.nodes))
         sent_here = await _sent_here(wish, api, plan.streams[Stream.WORLD.value], public)
         forwarded = await roll_forward(
@@ -279,7 +279,7 @@ async def _theirs(
     wish: Wish, entry: RegionEntry, client: Client, peers: Sequence[str], known: Known
 ) -> list[list[Lost]]:
     await _linked(wish, entry, peers)
-    api = JetStreamApi(client, CHANGE_SECONDS_MAX)
+    api = JetStreamApi(client, RESTORE_SECONDS_MAX)
     found = []
     async with wired(entry) as wire:
         for peer in peers:

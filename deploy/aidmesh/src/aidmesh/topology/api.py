@@ -12,7 +12,7 @@ from typing import cast
 from nats.aio.client import Client
 
 REQUEST_SECONDS_MAX = 5.0
-CHANGE_SECONDS_MAX = 30.0
+RESTORE_SECONDS_MAX = 30.0
 NOT_FOUND = 404
 MESSAGE_ID = "Nats-Msg-Id"
 
@@ -32,7 +32,7 @@ class JetStreamApi:
     """Requests to the server that `client` is connected to, as a user who may make them.
 
     `seconds_max` is how long an answer may take: whoever looks is told soon that there is none,
-    whoever has begun to change things waits for a cluster that is still finding its leaders.
+    whoever restores a region, where little else answers in time, waits longer.
     """
 
     client: Client

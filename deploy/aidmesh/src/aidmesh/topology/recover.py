@@ -22,7 +22,7 @@ from uuid import uuid4
 
 from nats.aio.client import Client
 
-from aidmesh.topology.api import CHANGE_SECONDS_MAX, ApiError, JetStreamApi, Json, section
+from aidmesh.topology.api import ApiError, JetStreamApi, Json, section
 from aidmesh.topology.history import Mark, Outboxes, Published, open_outboxes
 from aidmesh.topology.plan import AGE_NS_MAX, SECOND_NS, Plan
 from aidmesh.topology.provision import apply
@@ -95,7 +95,7 @@ async def recover(client: Client, plan: Plan, dsns: Sequence[str]) -> list[Recov
 
     May be called again after a crash at any moment. Raises as the server and databases do.
     """
-    api = JetStreamApi(client, CHANGE_SECONDS_MAX)
+    api = JetStreamApi(client)
     done = []
     async with open_outboxes(dsns) as outboxes:
         for stream, reason in (await _check(api, outboxes)).items():
