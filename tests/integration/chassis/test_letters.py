@@ -201,7 +201,9 @@ async def test_contention_while_letters_are_looked_up_does_not_end_the_service(
     monkeypatch.setattr(inbox, "due", due)
     await parked(desk)
     desk.effect = None
-    task = asyncio.create_task(upkeep.take_parked([desk.inlet]))
+    task = asyncio.create_task(
+        upkeep.take_parked(desk.database, {"notification-private": desk.inlet})
+    )
     await eventually(lambda: desk.handled == [1])
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)

@@ -8,6 +8,7 @@ import pytest
 from structlog.contextvars import get_contextvars
 
 from aidmesh_chassis.db import Database, Tx
+from aidmesh_chassis.pace import Pace
 from aidmesh_chassis.upkeep import Sweep, keep_sweeping
 from support.loglines import written
 
@@ -15,8 +16,12 @@ from support.loglines import written
 class Nothing:
     """A database whose transactions do nothing; whoever asks for a lock gets it."""
 
+    def __init__(self) -> None:
+        self.pace = Pace()
+
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator["Nothing"]:
+    async def transaction(self, *, looks: bool) -> AsyncIterator["Nothing"]:
+        assert looks
         yield self
 
     @property
@@ -53,7 +58,7 @@ async def test_lines_name_the_sweep_and_its_duration(
     async def over(_: float) -> None:
         raise Ends
 
-    monkeypatch.setattr("aidmesh_chassis.upkeep.asyncio.sleep", over)
+    monkeypatch.setattr("aidmesh_chassis.pace.asyncio.sleep", over)
     sweep = Sweep("overdue", 60.0, run)
     with written("intake", level="debug") as lines, pytest.raises(Ends):
         await keep_sweeping(cast("Database", Nothing()), sweep, lambda: True)

@@ -151,7 +151,7 @@ class Sender:
                     log.exception("sender.failed")
                     handled = 0
                 if handled < self._batch_max:
-                    await asyncio.sleep(IDLE_S)
+                    await self._db.pace.pause(IDLE_S)
         finally:
             for outlet in set(self._outlets.values()):
                 await outlet.close()
@@ -167,11 +167,12 @@ class Sender:
         """
         opened = self._opener()
         claim_id = uuid4()
-        async with self._db.transaction() as tx:
+        async with self._db.transaction(looks=True) as tx:
             messages = await outbound.due(tx.conn, self._batch_max)
             if not messages:
                 return 0
             outgoing = await self._claim(tx, messages, opened, claim_id)
+        self._db.pace.worked()
         if outgoing:
             outcome = await self._send_all(outgoing)
             await self._persist(lambda tx: self._record(tx, outcome, claim_id))

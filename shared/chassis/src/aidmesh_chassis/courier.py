@@ -98,7 +98,7 @@ class Courier:
                     log.warning("courier.waits", cause=type(error).__name__)
                     await asyncio.sleep(SWEEP_S)
                     continue
-                await self._bell.wait(SWEEP_S)
+                await self._bell.wait(self._pause_s())
         finally:
             try:
                 async with asyncio.timeout(CONNECT_S_MAX):
@@ -131,6 +131,10 @@ class Courier:
         for region in sorted({parcel.to_region for parcel in missed}):
             log.info("handoff.waits", peer=region)
         return len(parcels)
+
+    def _pause_s(self) -> float:
+        """Until the next look; whoever is away may be back."""
+        return SWEEP_S if self._away else self._db.pace.pause_s(SWEEP_S)
 
     def _probed(self) -> list[str]:
         """The regions that are away and may be back."""

@@ -14,6 +14,7 @@ import asyncpg
 
 from aidmesh_chassis import handoff, outbox
 from aidmesh_chassis.logs import Deferred
+from aidmesh_chassis.pace import Pace
 from aidmesh_contracts.base import Event
 
 if TYPE_CHECKING:
@@ -171,6 +172,7 @@ class Database:
             "lock_timeout": "10000",
         }
         self._pool: asyncpg.Pool | None = None
+        self.pace = Pace()
         self._wake_relay: Callable[[], None] = _sleep_on
         self._wake_courier: Callable[[], None] = _sleep_on
 
@@ -271,8 +273,12 @@ class Database:
             await pool.expire_connections()
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Tx]:
-        """Begin, yield, write the events, commit; then wake those who send them, and log."""
+    async def transaction(self, *, looks: bool = False) -> AsyncIterator[Tx]:
+        """Begin, yield, write the events, commit; then wake those who send them, and log.
+
+        Args:
+            looks: it looks whether there is anything to do, which does not make a service busy.
+        """
         async with self.connection() as conn:
             async with self.begun(conn):
                 tx = Tx(conn, await clock(conn), self.origin)
@@ -280,6 +286,8 @@ class Database:
                 flushed = await tx.flush()
             if (commits := COMMITS.get()) is not None:
                 commits.count += 1
+            if not looks:
+                self.pace.worked()
             if flushed.events:
                 self._wake_relay()
             if flushed.handoffs:

@@ -234,6 +234,14 @@ async def due(conn: asyncpg.Connection, durable: str, limit: int) -> list[Letter
     ]
 
 
+async def durables_with_letters(conn: asyncpg.Connection) -> set[str]:
+    """Return the consumers that have letters which are not settled yet."""
+    rows = await conn.fetch(
+        "SELECT DISTINCT durable FROM dead_letter WHERE status IN ('failing', 'parked', 'dead')"
+    )
+    return {row["durable"] for row in rows}
+
+
 async def open_letters(conn: asyncpg.Connection) -> Mapping[str, int]:
     """Count the letters not settled yet, by status."""
     rows = await conn.fetch(

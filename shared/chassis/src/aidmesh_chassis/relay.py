@@ -119,7 +119,7 @@ class Relay:
                 log.warning("relay.waits", cause=type(error).__name__)
                 await asyncio.sleep(SWEEP_S)
                 continue
-            await self._bell.wait(SWEEP_S)
+            await self._bell.wait(self._db.pace.pause_s(SWEEP_S))
 
     async def publish_once(self) -> int:
         """Publish what is pending, up to `CLAIM_MAX` rows; returns how many were claimed.

@@ -59,7 +59,7 @@ class Running:
         self._numbers: MessageNumbers | None = None
         self._levels: Levels
         self._spans: Spans | None = service.app.state.spans
-        self._inlets: list[Inlet] = []
+        self._inlets: dict[str, Inlet] = {}
         self._breaks = 0
         self._is_abreast = False
         consumers: list[Consumer] = []
@@ -80,7 +80,7 @@ class Running:
                 )
                 self._broker.subscribe(consumer, inlet, subscription.linger_s)
                 consumers.append(consumer)
-                self._inlets.append(inlet)
+                self._inlets[consumer.durable] = inlet
             late_s_max = service.settings.peer_late_s_max
             service.app.state.details["peers"] = lambda: self._peers.report(late_s_max)
         self._durables = Durables(
@@ -132,7 +132,7 @@ class Running:
                 tasks.create_task(lasting(self._beat()))
                 tasks.create_task(lasting(self._measure(database)))
                 tasks.create_task(lasting(upkeep.keep_partitions(database)))
-                tasks.create_task(lasting(upkeep.take_parked(self._inlets)))
+                tasks.create_task(lasting(upkeep.take_parked(database, self._inlets)))
                 for sweep in (BLANK_PRIVATE, *self._service.sweeps):
                     work = upkeep.keep_sweeping(
                         database, sweep, lambda: self._is_abreast, self._spans

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +34,8 @@ class Sweep:
     """Work that time brings about, such as holds that ran out.
 
     Attributes:
-        every_s: pause after a sweep that found less than `limit`.
+        every_s: pause after a sweep that found less than `limit`; a few seconds more in a service
+            that is not busy (`Pace`).
         run: does at most `limit` rows in one transaction, returns how many.
         when_abreast: not run while the region's own server is away, nor until what came meanwhile
             was taken in: what is to be swept may be otherwise by now.
@@ -76,7 +77,7 @@ async def keep_sweeping(
         with bound_contextvars(sweep=sweep.name):
             done = await _sweep_once(database, sweep, spans)
         if done < sweep.limit:
-            await asyncio.sleep(sweep.every_s)
+            await database.pace.pause(sweep.every_s)
 
 
 async def _is_ours(tx: Tx, sweep: Sweep) -> bool:
@@ -94,7 +95,7 @@ async def _sweep_once(database: Database, sweep: Sweep, spans: "Spans | None") -
     started = time.perf_counter()
     try:
         with nullcontext() if spans is None else spans.sweep(sweep.name) as tell:
-            async with database.transaction() as tx:
+            async with database.transaction(looks=True) as tx:
                 done = await sweep.run(tx) if await _is_ours(tx, sweep) else 0
             if tell is not None:
                 tell(done)
@@ -106,16 +107,25 @@ async def _sweep_once(database: Database, sweep: Sweep, spans: "Spans | None") -
         log.exception("sweep.failed", duration_ms=logs.ms_since(started))
         return 0
     if done:
+        database.pace.worked()
         log.debug("sweep.done", rows=done, duration_ms=logs.ms_since(started))
     return done
 
 
-async def take_parked(inlets: Sequence[Inlet]) -> None:
-    """Try parked letters when their time has come, until cancelled."""
+async def take_parked(database: Database, inlets: Mapping[str, Inlet]) -> None:
+    """Try parked letters when their time has come, until cancelled.
+
+    Args:
+        inlets: by the name of their durable.
+    """
     while goes_on():
         await asyncio.sleep(PARKED_S)
         try:
-            for inlet in inlets:
+            async with database.read() as conn:
+                waiting = await inbox.durables_with_letters(conn)
+            for durable, inlet in inlets.items():
+                if durable not in waiting:
+                    continue
                 while goes_on() and await inlet.take_parked() >= PARKED_MAX:
                     continue
         except TRANSIENT as error:

@@ -55,6 +55,8 @@ async def assign(office: Office, keys: KeyRing, purpose: str, tx: Tx) -> int:
     # Nothing is handed over while that office is found to be gone, and what it has is taken back.
     await standings.lock_fence(tx.conn, exclusive=False)
     found = await store.lock_assignable(tx.conn, office.region, peer_keys.SEAL, LIMIT)
+    if not found:
+        return 0
     sealing_keys = {
         name: await peer_keys.sealing_key(tx.conn, name) for name in {each.office for each in found}
     }

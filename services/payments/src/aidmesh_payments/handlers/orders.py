@@ -120,6 +120,8 @@ async def read_boxes(office: Office, keys: KeyRing, tx: Tx) -> int:
     if PAYMENTS in keys.missing:
         return 0
     rows = await store.lock_unread(tx.conn, office.region, LIMIT)
+    if not rows:
+        return 0
     read: list[tuple[PayoutId, GrantId, AllotmentId, str, str, Order]] = []
     refused: list[OrderRow] = []
     for row in rows:
