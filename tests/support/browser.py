@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, contextmanager
 
 import httpx
 import uvicorn
-from playwright.async_api import Page, async_playwright, expect
+from playwright.async_api import Browser, Page, async_playwright, expect
 
 from support.desk import FakeDesk
 
@@ -39,19 +39,29 @@ def required() -> bool:
 
 
 @asynccontextmanager
-async def open_page(
-    width: int = 1100, *, script: bool = True, language: str = "en"
-) -> AsyncIterator[Page]:
-    """A page of a fresh browser; a fault of a page's script or policy fails the test at the end."""
+async def running_browser() -> AsyncIterator[Browser]:
+    """That browser, without a window."""
     path = chromium()
     assert path is not None, f"no Chromium on PATH; looked for {', '.join(NAMES)}"
     flags = [*QUIET_FLAGS, *(["--no-sandbox"] if os.geteuid() == 0 else [])]
-    faults: list[str] = []
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=path, args=flags)
-        context = await browser.new_context(
-            viewport={"width": width, "height": 800}, locale=language, java_script_enabled=script
-        )
+        running = await playwright.chromium.launch(executable_path=path, args=flags)
+        try:
+            yield running
+        finally:
+            await running.close()
+
+
+@asynccontextmanager
+async def open_page(
+    browser: Browser, width: int = 1100, *, script: bool = True, language: str = "en"
+) -> AsyncIterator[Page]:
+    """A page of somebody who was never here; a fault of its script or policy fails the test."""
+    faults: list[str] = []
+    context = await browser.new_context(
+        viewport={"width": width, "height": 800}, locale=language, java_script_enabled=script
+    )
+    try:
         page = await context.new_page()
         page.set_default_timeout(ACT_MS_MAX)
         expect.set_options(timeout=ACT_MS_MAX)
@@ -60,10 +70,9 @@ async def open_page(
             "console",
             lambda said: faults.append(said.text) if "Content Security" in said.text else None,
         )
-        try:
-            yield page
-        finally:
-            await browser.close()
+        yield page
+    finally:
+        await context.close()
     assert faults == []
 
 

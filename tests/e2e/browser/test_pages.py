@@ -3,14 +3,14 @@
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Browser, Page, expect
 
 from aidmesh_chassis.auth import Role
 from support.browser import open_page, served
 from support.desk import FakeDesk, fake_desk
 from support.made_up.basics import WAREHOUSE, iso, number
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 
 PHONE_WIDTH = 320
 PATHS = (
@@ -63,37 +63,25 @@ async def sign_in(page: Page, address: str, token: str) -> None:
 
 
 @pytest.mark.parametrize("language", ["uk", "de"])
-async def test_nothing_is_wider_than_a_phone(address: str, token: str, language: str) -> None:
-    async with open_page(PHONE_WIDTH, language=language) as page:
+async def test_pages_fit_a_phone_and_a_thumb(
+    browser: Browser, address: str, token: str, language: str
+) -> None:
+    async with open_page(browser, PHONE_WIDTH, language=language) as page:
         await page.goto(f"{address}/sign-in")
         assert await _width(page) <= PHONE_WIDTH
         await sign_in(page, address, token)
         for path in PATHS:
             await page.goto(address + path)
+            heights = await _heights(page)
+            assert heights
+            small = [html for html, height in heights if height < TARGET_PX_MIN]
+            assert small == [], path
             await page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
             assert await _width(page) <= PHONE_WIDTH, path
 
 
-async def test_what_is_pressed_is_large_enough_for_a_thumb(address: str, token: str) -> None:
-    async with open_page(PHONE_WIDTH) as page:
-        await sign_in(page, address, token)
-        for path in PATHS:
-            await page.goto(address + path)
-            boxes = await page.evaluate(
-                """() => [...document.querySelectorAll('main button, main summary, main select,'
-                  + ' main input:not([type=hidden], [type=checkbox], [type=radio]), main .tile,'
-                  + ' main label.tick, .kind > label, .leave, .menu-for')]
-                  .filter(each => each.offsetParent)
-                  .map(each => [each.outerHTML.slice(0, 90), each.getBoundingClientRect().height])
-                """
-            )
-            assert boxes
-            small = [html for html, height in boxes if height < TARGET_PX_MIN]
-            assert small == [], path
-
-
-async def test_the_menu_opens_by_key(address: str, token: str) -> None:
-    async with open_page(PHONE_WIDTH) as page:
+async def test_the_menu_opens_by_key(browser: Browser, address: str, token: str) -> None:
+    async with open_page(browser, PHONE_WIDTH) as page:
         await sign_in(page, address, token)
         await expect(page.locator("nav.menu")).to_be_hidden()
         await page.locator("#menu-box").focus()
@@ -104,9 +92,9 @@ async def test_the_menu_opens_by_key(address: str, token: str) -> None:
 
 
 async def test_fields_of_a_kind_show_once_it_is_ticked_without_script(
-    address: str, token: str, desk: FakeDesk
+    browser: Browser, address: str, token: str, desk: FakeDesk
 ) -> None:
-    async with open_page(PHONE_WIDTH, script=False) as page:
+    async with open_page(browser, PHONE_WIDTH, script=False) as page:
         await sign_in(page, address, token)
         await page.goto(f"{address}/register")
         await expect(page.locator("#need_shelter_night")).to_be_hidden()
@@ -126,8 +114,10 @@ async def test_fields_of_a_kind_show_once_it_is_ticked_without_script(
     assert body["person"] == {"client_code": "КИ-77"}
 
 
-async def test_the_end_of_a_request_is_two_screens_away(address: str, token: str) -> None:
-    async with open_page(390, script=False) as page:
+async def test_the_end_of_a_request_is_two_screens_away(
+    browser: Browser, address: str, token: str
+) -> None:
+    async with open_page(browser, 390, script=False) as page:
         await sign_in(page, address, token)
         await page.goto(f"{address}/register")
         await expect(page.locator("#need_food_parcel")).to_be_visible()
@@ -136,8 +126,10 @@ async def test_the_end_of_a_request_is_two_screens_away(address: str, token: str
         assert box["y"] + box["height"] <= SCREENS_MAX * SCREEN_PX
 
 
-async def test_a_closed_group_says_that_something_in_it_is_ticked(address: str, token: str) -> None:
-    async with open_page(390, script=False) as page:
+async def test_a_closed_group_says_that_something_in_it_is_ticked(
+    browser: Browser, address: str, token: str
+) -> None:
+    async with open_page(browser, 390, script=False) as page:
         await sign_in(page, address, token)
         await page.goto(f"{address}/register")
         group = page.locator("details.programme", has_text="Shelter")
@@ -155,8 +147,10 @@ async def test_a_closed_group_says_that_something_in_it_is_ticked(address: str, 
         await expect(page.locator("#need_food_parcel")).to_be_hidden()
 
 
-async def test_a_double_click_is_one_form(address: str, token: str, desk: FakeDesk) -> None:
-    async with open_page() as page:
+async def test_a_double_click_is_one_form(
+    browser: Browser, address: str, token: str, desk: FakeDesk
+) -> None:
+    async with open_page(browser) as page:
         await sign_in(page, address, token)
         await page.goto(f"{address}/hand-over")
         await page.get_by_role("button", name="Hand over").first.dblclick()
@@ -165,11 +159,11 @@ async def test_a_double_click_is_one_form(address: str, token: str, desk: FakeDe
     assert len(keys) == 1
 
 
-async def test_escape_twice_leaves(tmp_path: Path) -> None:
+async def test_escape_twice_leaves(browser: Browser, tmp_path: Path) -> None:
     with served(fake_desk(tmp_path / "neutral")) as neutral:
         desk = fake_desk(tmp_path / "desk", leave_url=f"{neutral}/healthz")
         with served(desk) as address:
-            async with open_page() as page:
+            async with open_page(browser) as page:
                 await sign_in(page, address, desk.token([Role.LEAD]))
                 await page.keyboard.press("Escape")
                 await page.keyboard.press("Escape")
@@ -183,10 +177,23 @@ async def _width(page: Page) -> int:
     return found
 
 
+async def _heights(page: Page) -> list[tuple[str, float]]:
+    """What is pressed on a page, and how high it is, in CSS pixels."""
+    found: list[tuple[str, float]] = await page.evaluate(
+        """() => [...document.querySelectorAll('main button, main summary, main select,'
+          + ' main input:not([type=hidden], [type=checkbox], [type=radio]), main .tile,'
+          + ' main label.tick, .kind > label, .leave, .menu-for')]
+          .filter(each => each.offsetParent)
+          .map(each => [each.outerHTML.slice(0, 90), each.getBoundingClientRect().height])
+        """
+    )
+    return found
+
+
 async def test_a_grant_and_a_lot_are_put_right_without_script(
-    desk: FakeDesk, address: str, token: str
+    browser: Browser, desk: FakeDesk, address: str, token: str
 ) -> None:
-    async with open_page(script=False) as page:
+    async with open_page(browser, script=False) as page:
         await sign_in(page, address, token)
         await page.goto(f"{address}/money/grants/{number('qn')}")
         await page.get_by_text("The donor wants money back").click()

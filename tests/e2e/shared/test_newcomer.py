@@ -1,9 +1,11 @@
 """What a newcomer does in the first five minutes, on a running region."""
 
+from collections.abc import AsyncIterator
 from uuid import UUID, uuid4
 
 import pytest
-from playwright.async_api import Page, expect
+import pytest_asyncio
+from playwright.async_api import Browser, Page, expect
 
 from aidmesh_chassis.auth import Role
 from aidmesh_chassis.staff import StaffFile
@@ -11,10 +13,18 @@ from support.browser import open_page
 from support.running import RunningMesh, Staff
 from support.waiting import eventually
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 
 PASSWORD = "correct horse battery staple"
 PHONE_WIDTH = 320
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def kyiv(mesh: RunningMesh) -> AsyncIterator[Staff]:
+    """The staff in Kyiv, in the loop that the browser is in."""
+    staff = mesh.staff("kyiv")
+    yield staff
+    await staff.close()
 
 
 def _hire(mesh: RunningMesh, region: str, *roles: Role) -> str:
@@ -61,12 +71,14 @@ async def _find(page: Page, address: str, code: str, button: str) -> None:
 
 
 @pytest.mark.parametrize("script", [True, False])
-async def test_register_hand_over_and_undo(mesh: RunningMesh, kyiv: Staff, script: bool) -> None:
+async def test_register_hand_over_and_undo(
+    browser: Browser, mesh: RunningMesh, kyiv: Staff, script: bool
+) -> None:
     site = await kyiv.site(f"center-{uuid4().hex[:6]}")
     await kyiv.item("food_parcel")
     await kyiv.receive(site, "food_parcel", 5)
     address, code = kyiv.url("console"), f"КИ-{uuid4().hex[:8]}"
-    async with open_page(PHONE_WIDTH, script=script) as page:
+    async with open_page(browser, PHONE_WIDTH, script=script) as page:
         await _sign_in(page, address, _hire(mesh, "kyiv", Role.CASEWORKER))
         await _register(page, address, site, code, "food_parcel")
         await _find(page, address, code, "Hand over")
@@ -79,12 +91,14 @@ async def test_register_hand_over_and_undo(mesh: RunningMesh, kyiv: Staff, scrip
         assert code not in page.url
 
 
-async def test_a_guest_is_checked_in_and_out(mesh: RunningMesh, kyiv: Staff) -> None:
+async def test_a_guest_is_checked_in_and_out(
+    browser: Browser, mesh: RunningMesh, kyiv: Staff
+) -> None:
     site = await kyiv.site(f"shelter-{uuid4().hex[:6]}")
     bed = {"site_id": str(site), "label": "1-A", "room": "1", "code": "shelter"}
     await kyiv.post("logistician", "inventory", "/beds", bed)
     address, code = kyiv.url("console"), f"КИ-{uuid4().hex[:8]}"
-    async with open_page() as page:
+    async with open_page(browser) as page:
         await _sign_in(page, address, _hire(mesh, "kyiv", Role.CASEWORKER, Role.LOGISTICIAN))
         await _register(page, address, site, code, "shelter_night")
         await _find(page, address, code, "Check in")
@@ -97,11 +111,13 @@ async def test_a_guest_is_checked_in_and_out(mesh: RunningMesh, kyiv: Staff) -> 
         await page.wait_for_url("**said=checked_out**")
 
 
-async def test_goods_that_come_in_show_on_the_register_page(mesh: RunningMesh, kyiv: Staff) -> None:
+async def test_goods_that_come_in_show_on_the_register_page(
+    browser: Browser, mesh: RunningMesh, kyiv: Staff
+) -> None:
     site = await kyiv.site(f"store-{uuid4().hex[:6]}")
     await kyiv.item("hygiene_kit")
     address = kyiv.url("console")
-    async with open_page() as page:
+    async with open_page(browser) as page:
         await _sign_in(page, address, _hire(mesh, "kyiv", Role.LEAD))
         await page.goto(f"{address}/stock?site={site}")
         await page.get_by_text("Receive goods").first.click()
