@@ -6,12 +6,12 @@ from uuid import UUID
 
 import httpx
 import pytest
-from fastapi import APIRouter, FastAPI, Response
+from fastapi import FastAPI, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ValidationError
 
 from aidmesh_chassis.auth import verifier_of
-from aidmesh_chassis.http import CSV_ANSWER, create_app
+from aidmesh_chassis.http import CSV_ANSWER, Routes, create_app, take
 from aidmesh_chassis.keys import KeyRing
 from support.answers import as_told, untyped_answers
 from support.apps import SERVICES, app_of
@@ -43,14 +43,14 @@ class Loose(BaseModel):
     either: dict[str, object] | None
 
 
-def _app(keys_dir: Path, routes: APIRouter) -> FastAPI:
+def _app(keys_dir: Path, routes: Routes) -> FastAPI:
     app = create_app("test", "kyiv", verifier_of(KeyRing(keys_dir), "kyiv"))
-    app.include_router(routes)
+    take(app, routes)
     return app
 
 
 def test_what_is_typed_and_what_not_is_told_apart(keys_dir: Path) -> None:
-    routes = APIRouter(prefix="/v1")
+    routes = Routes(prefix="/v1")
 
     @routes.get("/part")
     async def part() -> Part:
@@ -108,7 +108,7 @@ async def test_an_answer_that_is_not_as_declared_is_found(keys_dir: Path) -> Non
         "other-form": whole | {"counts": {"a": "1"}},
         "other-way-to-write": whole | {"id": f"{UUID(int=10)}".upper()},
     }
-    routes = APIRouter(prefix="/v1")
+    routes = Routes(prefix="/v1")
 
     @routes.get("/parts/{name}", response_model=Part)
     async def part(name: str) -> Response:

@@ -3,11 +3,10 @@
 from pathlib import Path
 
 import pytest
-from fastapi import APIRouter
 from pydantic import BaseModel
 
 from aidmesh_chassis.auth import verifier_of
-from aidmesh_chassis.http import PageQuery, create_app, gets_without_bound, rows_max
+from aidmesh_chassis.http import PageQuery, Routes, create_app, gets_without_bound, rows_max, take
 from aidmesh_chassis.keys import KeyRing
 from support.apps import SERVICES, app_of
 
@@ -31,7 +30,7 @@ class Rows(BaseModel):
 
 
 def test_lists_are_told_apart(keys_dir: Path) -> None:
-    routes = APIRouter()
+    routes = Routes()
 
     @routes.get("/bare")
     async def bare() -> list[Row]:
@@ -74,6 +73,6 @@ def test_lists_are_told_apart(keys_dir: Path) -> None:
         return Rows(rows=[], about=Row(name=name))
 
     app = create_app("test", "kyiv", verifier_of(KeyRing(keys_dir), "kyiv"))
-    app.include_router(routes)
+    take(app, routes)
     long = ["/bare", "/within", "/untold", "/by-name", "/of/{name}/bare", "/half"]
     assert gets_without_bound(app) == long

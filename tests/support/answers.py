@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from functools import cache
 from typing import Any
 
 import httpx
 from fastapi import FastAPI
-from fastapi.routing import RouteContext, iter_route_contexts
+from fastapi.routing import APIRoute
 from pydantic import TypeAdapter
 
 from aidmesh_chassis.privacy import REVEAL
@@ -72,7 +73,7 @@ def as_told(app: FastAPI) -> Callable[[httpx.Response], Awaitable[None]]:
     left out. This holds for routes, too, whose answers FastAPI does not look at since they make
     the response themselves.
     """
-    routes = list(iter_route_contexts(app.routes))
+    routes = [route for route in app.routes if isinstance(route, APIRoute)]
 
     async def look(response: httpx.Response) -> None:
         request = response.request
@@ -80,7 +81,7 @@ def as_told(app: FastAPI) -> Callable[[httpx.Response], Awaitable[None]]:
         if response.status_code >= 300 or model is None:
             return
         answer = json.loads(await response.aread())
-        adapter: TypeAdapter[Any] = TypeAdapter(model)
+        adapter = _adapter(model)
         read = adapter.validate_json(response.content)
         written = adapter.dump_json(read, by_alias=True, exclude_unset=True, context=dict(REVEAL))
         again = json.loads(written)
@@ -89,7 +90,13 @@ def as_told(app: FastAPI) -> Callable[[httpx.Response], Awaitable[None]]:
     return look
 
 
-def _model(routes: list[RouteContext], method: str, path: str) -> Any:
+@cache
+def _adapter(model: Any) -> TypeAdapter[Any]:
+    """One for all tests: to make it takes longer than what it is used for."""
+    return TypeAdapter(model)
+
+
+def _model(routes: list[APIRoute], method: str, path: str) -> Any:
     """What the route that takes a request declares as its answer; None where it declares none."""
     for route in routes:
         if method in (route.methods or ()) and route.path_regex.match(path):

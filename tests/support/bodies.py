@@ -3,7 +3,7 @@
 from typing import Any
 
 from fastapi import FastAPI
-from fastapi.routing import iter_route_contexts
+from fastapi.routing import APIRoute
 
 from aidmesh_chassis.http import Declared, declared_by
 
@@ -45,8 +45,8 @@ def misread_routes(app: FastAPI) -> list[str]:
     """Routes of which `declared_by` says another thing than the document; there are to be none."""
     read = {
         (method, route.path_format): declared
-        for route in iter_route_contexts(app.routes)
-        if (declared := declared_by({"route": route})) is not None
+        for route in app.routes
+        if isinstance(route, APIRoute) and (declared := declared_by({"route": route})) is not None
         for method in route.methods or ()
     }
     documented = {

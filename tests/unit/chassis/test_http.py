@@ -13,13 +13,13 @@ import httpx
 import pytest
 from asyncpg.exceptions._base import DataError as InputError
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from fastapi import APIRouter, Depends, FastAPI, Request
+from fastapi import Depends, FastAPI, Request
 from pydantic import Field, TypeAdapter
 from structlog.contextvars import get_contextvars
 
 from aidmesh_chassis import logs
 from aidmesh_chassis.auth import Caller, Role, Verifier, issue_token, require
-from aidmesh_chassis.http import Body, BulkRoute, PageQuery, create_app, revealed
+from aidmesh_chassis.http import Body, BulkRoute, PageQuery, Routes, create_app, revealed, take
 from aidmesh_chassis.privacy import PersonalText
 from aidmesh_chassis.problems import CONFLICT, Problem
 from support.paging import walk
@@ -46,7 +46,7 @@ def make_app() -> FastAPI:
         body_bytes_max=1000,
         request_ms_max=400,
     )
-    router = APIRouter(prefix="/v1")
+    router = Routes(prefix="/v1")
 
     @router.post("/people", status_code=201)
     async def register(body: Person) -> dict[str, int]:
@@ -95,16 +95,15 @@ def make_app() -> FastAPI:
     async def forget(person_id: UUID) -> str:
         return "forgotten"
 
-    bulk = APIRouter(prefix="/v1", route_class=BulkRoute)
+    bulk = Routes(prefix="/v1", route_class=BulkRoute)
 
     @bulk.post("/people:import")
-    async def take(body: list[Person], request: Request) -> tuple[int, bool]:
+    async def bring(body: list[Person], request: Request) -> tuple[int, bool]:
         ends = request.scope["aidmesh.timeout"].when()
         return len(body), ends - asyncio.get_running_loop().time() > 500
 
-    router.include_router(APIRouter())
-    app.include_router(router)
-    app.include_router(bulk, prefix="/api")
+    router.take(bulk)
+    take(app, router)
     return app
 
 
@@ -227,7 +226,7 @@ async def test_a_list_at_hand_is_read_in_the_order_of_its_keys(client: httpx.Asy
 async def test_undeclared_queries_of_posts_and_prefixed_routes_too(
     client: httpx.AsyncClient,
 ) -> None:
-    answer = await client.post("/api/v1/people:import?dry_rum=true", json=[])
+    answer = await client.post("/v1/people:import?dry_rum=true", json=[])
     is_problem(answer, 422, "invalid-request")
     answer = await client.post("/v1/people?x", json={"name": "x", "age": 1})
     is_problem(answer, 422, "invalid-request")
@@ -258,9 +257,9 @@ async def test_bulk_routes_take_more_for_longer(
     client: httpx.AsyncClient, written: io.StringIO
 ) -> None:
     people = [{"name": CANARY, "age": 1}] * 100
-    response = await client.post("/api/v1/people:import", json=people)
+    response = await client.post("/v1/people:import", json=people)
     assert response.json() == [100, True]
-    assert lines(written)[-1]["route"] == "/api/v1/people:import"
+    assert lines(written)[-1]["route"] == "/v1/people:import"
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from starlette.middleware.gzip import GZipMiddleware
 
 from aidmesh_chassis.auth import verifier_of
-from aidmesh_chassis.http import create_app
+from aidmesh_chassis.http import create_app, take
 from aidmesh_chassis.keys import TOKENS, KeyRing
 from aidmesh_chassis.service import Health, Service
 from aidmesh_chassis.staff import StaffFile
@@ -91,11 +91,11 @@ def build(
     app.add_middleware(GZipMiddleware, minimum_size=1000)
     app.add_middleware(CarefulHeaders, https=settings.https)
     failures.install(app)
-    app.include_router(entrance.router(served))
+    take(app, entrance.router(served))
     for page in (
         home, register, importing, needs, kinds, rules, referrals, people, links, hand_over,
         sites, slots, stock, items, lots, beds, assets, shipments, alerts, between, waits, grants,
         purchases, questions, unproven, orders, money, results, standings,
     ):  # fmt: skip
-        app.include_router(page.routes, include_in_schema=False)
+        take(app, page.routes)
     return Service(name=NAME, settings=settings, database=None, app=app, health=health)

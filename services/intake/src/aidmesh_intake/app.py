@@ -6,7 +6,7 @@ from functools import partial
 from aidmesh_chassis import conflict_routes, key_routes, peer_keys, standings
 from aidmesh_chassis.auth import verifier_of
 from aidmesh_chassis.erasures import Journal
-from aidmesh_chassis.http import create_app
+from aidmesh_chassis.http import create_app, take
 from aidmesh_chassis.keys import INTAKE, MASTER, KeyRing
 from aidmesh_chassis.peer_keys import SEAL
 from aidmesh_chassis.peers import Peers
@@ -53,7 +53,7 @@ def build(settings: Settings | None = None) -> Service:
         journal,
     )
     for router in (*routers(), conflict_routes.router(database)):
-        app.include_router(router)
+        take(app, router)
     key_routes.install(app, ring)
     return Service(
         measured=numbers.MEASURED,

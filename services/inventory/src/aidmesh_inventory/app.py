@@ -4,7 +4,7 @@ from functools import partial
 
 from aidmesh_chassis import conflict_routes, idempotency, key_routes, peer_keys, standings
 from aidmesh_chassis.auth import verifier_of
-from aidmesh_chassis.http import create_app
+from aidmesh_chassis.http import create_app, take
 from aidmesh_chassis.keys import INVENTORY, MASTER, KeyRing
 from aidmesh_chassis.peer_keys import SIGN
 from aidmesh_chassis.peers import Peers
@@ -80,7 +80,7 @@ def build(settings: Settings | None = None) -> Service:
         assets.router(database),
         conflict_routes.router(database),
     ):
-        app.include_router(router)
+        take(app, router)
     key_routes.install(app, keys)
     return Service(
         name=NAME,

@@ -10,13 +10,13 @@ from typing import Annotated, Literal, get_args
 from uuid import UUID
 
 import asyncpg
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import Depends, Query, Response
 from pydantic import BaseModel, Field, TypeAdapter, model_validator
 
 from aidmesh_chassis.auth import Caller, Role, require
 from aidmesh_chassis.crypto import PublicKey, seal
 from aidmesh_chassis.db import Database, clock
-from aidmesh_chassis.http import Body, Page, PageQuery, rows_max
+from aidmesh_chassis.http import Body, Page, PageQuery, Routes, rows_max
 from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.keys import KeyFileError
 from aidmesh_chassis.privacy import PersonalText
@@ -124,15 +124,13 @@ class SubscriptionOut(BaseModel):
     changed_at: datetime | None
 
 
-def router(
-    database: Database, templates: Templates, card_key: Callable[[], PublicKey]
-) -> APIRouter:
+def router(database: Database, templates: Templates, card_key: Callable[[], PublicKey]) -> Routes:
     """Return the routes.
 
     Args:
         card_key: gives notification's own public key, to which staff contacts are sealed.
     """
-    routes = APIRouter(prefix="/v1")
+    routes = Routes(prefix="/v1")
 
     @routes.get("/messages")
     async def list_messages(

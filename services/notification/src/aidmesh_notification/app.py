@@ -2,7 +2,7 @@
 
 from aidmesh_chassis import idempotency, key_routes
 from aidmesh_chassis.auth import verifier_of
-from aidmesh_chassis.http import create_app
+from aidmesh_chassis.http import create_app, take
 from aidmesh_chassis.keys import NOTIFICATION, KeyRing
 from aidmesh_chassis.service import Health, Service, open_database
 from aidmesh_chassis.upkeep import Sweep
@@ -46,7 +46,7 @@ def build(settings: Settings | None = None) -> Service:
         verifier_of(keys, settings.region),
         checks=health.checks,
     )
-    app.include_router(api.router(database, templates, lambda: keys.public(NOTIFICATION)))
+    take(app, api.router(database, templates, lambda: keys.public(NOTIFICATION)))
     key_routes.install(app, keys)
     digest_from = parse_hours(settings.digest_from, "24:00").from_min
     return Service(

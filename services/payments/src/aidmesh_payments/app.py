@@ -4,7 +4,7 @@ from functools import partial
 
 from aidmesh_chassis import conflict_routes, key_routes, peer_keys
 from aidmesh_chassis.auth import verifier_of
-from aidmesh_chassis.http import create_app
+from aidmesh_chassis.http import create_app, take
 from aidmesh_chassis.keys import PAYMENTS, KeyRing
 from aidmesh_chassis.peer_keys import SEAL
 from aidmesh_chassis.peers import Peers
@@ -45,7 +45,7 @@ def build(settings: Settings | None = None) -> Service:
     )
     add_routes(app, Desk(office, database, keys, found.payment_purpose, peers.link))
     key_routes.install(app, keys)
-    app.include_router(conflict_routes.router(database))
+    take(app, conflict_routes.router(database))
     return Service(
         measured=numbers.MEASURED,
         name="payments",

@@ -4,7 +4,7 @@ from functools import partial
 
 from aidmesh_chassis import conflict_routes, idempotency, standings
 from aidmesh_chassis.auth import verifier_of
-from aidmesh_chassis.http import create_app
+from aidmesh_chassis.http import create_app, take
 from aidmesh_chassis.keys import KeyRing
 from aidmesh_chassis.peers import Peers
 from aidmesh_chassis.service import Health, Service, open_database
@@ -35,7 +35,7 @@ def build(settings: Settings | None = None) -> Service:
         checks=health.checks,
     )
     api.add_routes(app, database, settings.region, settings.small_cell_k, peers)
-    app.include_router(conflict_routes.router(database))
+    take(app, conflict_routes.router(database))
     return Service(
         name=NAME,
         settings=settings,

@@ -9,13 +9,13 @@ from datetime import datetime
 from typing import Annotated, Final
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import Depends, Response
 from pydantic import BaseModel, StringConstraints, TypeAdapter
 
 from aidmesh_chassis import standings
 from aidmesh_chassis.auth import Caller, Role, require
 from aidmesh_chassis.db import Database
-from aidmesh_chassis.http import Body, PageQuery
+from aidmesh_chassis.http import Body, PageQuery, Routes
 from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.problems import NOT_FOUND, Problem
 
@@ -49,9 +49,9 @@ class Note(Body):
     note: Annotated[str, StringConstraints(min_length=1, max_length=500)]
 
 
-def router(database: Database) -> APIRouter:
+def router(database: Database) -> Routes:
     """The routes of one service's conflicts."""
-    routes = APIRouter(prefix="/v1/conflicts", tags=["conflicts"])
+    routes = Routes(prefix="/v1/conflicts", tags=["conflicts"])
 
     @routes.get("")
     async def listed(caller: Reader, page: PageQuery) -> ConflictPage:

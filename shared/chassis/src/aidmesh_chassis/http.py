@@ -1,10 +1,9 @@
 """The HTTP side of a service: one way to make its FastAPI app, and what its routes use.
 
 `middleware` stands around every route, and `retrying` runs one again that met another's locks;
-`problems` renders what goes wrong. Bodies are limited
-to `BODY_BYTES_MAX`, while they stream in; routes of a `BulkRoute` router may take more, for
-longer. What a route does not declare is refused, in the query and in the body alike: a
-misspelled `dry_run` must not import for real.
+`problems` renders what goes wrong. Bodies are limited to `BODY_BYTES_MAX`, while they stream in;
+routes made with `BulkRoute` may take more, for longer. What a route does not declare is refused, in
+the query and in the body alike: a misspelled `dry_run` must not import for real.
 """
 
 import asyncio
@@ -16,9 +15,17 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any, Final, TypeVar
 
-from fastapi import Depends, FastAPI, Query, Request, Response
+from fastapi import (
+    APIRouter,  # noqa: TID251 - for Routes
+    Depends,
+    FastAPI,
+    Query,
+    Request,
+    Response,
+)
 from fastapi.dependencies.models import Dependant
 from fastapi.dependencies.utils import get_flat_params
+from fastapi.params import Depends as DependsParam
 from fastapi.params import Query as QueryParam
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, model_validator
@@ -184,7 +191,7 @@ def _may_be_long(answer: Mapping[str, Any]) -> bool:
 
 
 class BulkRoute(APIRoute):
-    """Routes that take many rows at once: `APIRouter(route_class=BulkRoute)`."""
+    """Routes that take many rows at once: `Routes(route_class=BulkRoute)`."""
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         options["max_body_size"] = options.get("max_body_size") or BULK_BODY_BYTES_MAX
@@ -214,8 +221,7 @@ def declared_by(scope: Scope) -> Declared | None:
     Read off the route and not off the document: to draw that up takes as long as a hundred
     requests, and whoever asks first after a start would wait for it.
     """
-    # FastAPI keeps what include_router added beside the route.
-    route = scope.get("fastapi", {}).get("effective_route_context") or scope.get("route")
+    route = scope.get("route")
     dependant = getattr(route, "dependant", None)
     if not isinstance(dependant, Dependant) or not getattr(route, "include_in_schema", False):
         return None
@@ -224,6 +230,28 @@ def declared_by(scope: Scope) -> Declared | None:
     streams_in = "requestBody" in (getattr(route, "openapi_extra", None) or {})
     takes_body = streams_in or getattr(route, "body_field", None) is not None
     return Declared(frozenset(each.alias for each in query), takes_body)
+
+
+class Routes(APIRouter):
+    """Some routes of a service, complete in themselves: an app `takes` them as they are.
+
+    `include_router` would make each of them a second time, with what the app adds to it. That is
+    half of what building an app takes, at every start.
+    """
+
+    def __init__(self, *, dependencies: Sequence[DependsParam] = (), **options: Any) -> None:
+        super().__init__(
+            dependencies=[*_DEPENDENCIES, *dependencies], responses=_ANSWERS, **options
+        )
+
+    def take(self, other: "Routes") -> None:
+        """Have the routes of another one among these."""
+        self.routes.extend(other.routes)
+
+
+def take(app: FastAPI, routes: Routes) -> None:
+    """Have an app answer at these routes."""
+    app.router.routes.extend(routes.routes)
 
 
 class _App(FastAPI):
@@ -288,11 +316,8 @@ def create_app(
         redirect_slashes=False,
         max_body_size=body_bytes_max,
         lifespan=lifespan,
-        dependencies=[Depends(_only_declared)],
-        responses={
-            "default": {"description": "A problem (RFC 9457)", "content": _PROBLEM_CONTENT},
-            422: {"description": "Fields that broke a rule", "content": _PROBLEM_CONTENT},
-        },
+        dependencies=_DEPENDENCIES,
+        responses=_ANSWERS,
         # Its log records would carry exception messages past the redaction of ours.
         telemetry={
             "tracing": False,
@@ -332,6 +357,15 @@ _PROBLEM_CONTENT: Final[dict[str, object]] = {
         }
     }
 }
+
+
+_DEPENDENCIES: Final = (Depends(_only_declared),)
+"""Of every route."""
+_ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
+    "default": {"description": "A problem (RFC 9457)", "content": _PROBLEM_CONTENT},
+    422: {"description": "Fields that broke a rule", "content": _PROBLEM_CONTENT},
+}
+"""That any route may give."""
 
 
 async def _outcome(check: Check) -> str:

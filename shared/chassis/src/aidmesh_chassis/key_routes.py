@@ -13,11 +13,11 @@ from http import HTTPStatus
 from ipaddress import IPv6Address, ip_address
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Depends, FastAPI, Request
+from fastapi import Depends, FastAPI, Request
 from pydantic import BaseModel, StrictBool, StringConstraints
 
 from aidmesh_chassis.auth import Role, require
-from aidmesh_chassis.http import Body, rows_max
+from aidmesh_chassis.http import Body, Routes, rows_max, take
 from aidmesh_chassis.keys import KeyFileError, KeyRing, WrongPassphrase
 from aidmesh_chassis.logs import get_logger
 from aidmesh_chassis.metrics import KEYS_LOCKED, Metrics
@@ -73,17 +73,16 @@ class KeysState(BaseModel):
 
 def install(app: FastAPI, keys: KeyRing) -> None:
     """Add the routes to a service's app, and have it show which keys are missing."""
-    app.include_router(router(keys))
+    take(app, router(keys))
     app.state.details["missing_keys"] = lambda: list(keys.missing)
     metrics: Metrics = app.state.metrics
     metrics.gauge(KEYS_LOCKED).set_function(lambda: float(bool(keys.missing)))
 
 
-def router(keys: KeyRing) -> APIRouter:
+def router(keys: KeyRing) -> Routes:
     """The routes of one service's keys, for on-call staff."""
-    routes = APIRouter(
-        prefix="/v1/keys", tags=["keys"], dependencies=[Depends(require(Role.ONCALL))]
-    )
+    may = Depends(require(Role.ONCALL))
+    routes = Routes(prefix="/v1/keys", tags=["keys"], dependencies=[may])
     attempts = Attempts()
     one_at_a_time = asyncio.Lock()
 

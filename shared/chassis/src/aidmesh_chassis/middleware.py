@@ -41,17 +41,9 @@ def _given_id(raw: bytes | None) -> str | None:
 
 
 def route_of(scope: Scope) -> str:
-    """The template of the route that matched, with the prefixes it was included under."""
-    route = scope.get("route")
-    if route is None:
-        return _NO_ROUTE
-    # FastAPI keeps the prefixes given to include_router beside the route.
-    included = scope.get("fastapi", {}).get("effective_route_context")
-    for holder in (included, route):
-        path = getattr(holder, "path_format", None)
-        if isinstance(path, str):
-            return path
-    return _NO_ROUTE
+    """The template of the route that matched."""
+    path = getattr(scope.get("route"), "path_format", None)
+    return path if isinstance(path, str) else _NO_ROUTE
 
 
 def _may_be_retried(error: BaseException) -> bool:

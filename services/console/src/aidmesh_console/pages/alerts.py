@@ -4,15 +4,16 @@ import asyncio
 from typing import Annotated
 from uuid import UUID, uuid4
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import Depends, Response
 
+from aidmesh_chassis.http import Routes
 from aidmesh_console.clients.link import Away, ClientError
 from aidmesh_console.forms import Form
 from aidmesh_console.pages.common import ALERT_REASONS, AREAS, names_of
 from aidmesh_console.roles import Act
 from aidmesh_console.visit import Posted, Visit, visitor
 
-routes = APIRouter()
+routes = Routes(include_in_schema=False)
 Watch = Annotated[Visit, Depends(visitor(Act.RUN_ALERTS))]
 
 

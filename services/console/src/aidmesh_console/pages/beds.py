@@ -5,8 +5,9 @@ from datetime import timedelta
 from typing import Annotated, Final
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import Depends, Response
 
+from aidmesh_chassis.http import Routes
 from aidmesh_chassis.problems import NOT_FOUND, Problem
 from aidmesh_console import i18n
 from aidmesh_console.clients.link import ClientError
@@ -14,7 +15,7 @@ from aidmesh_console.pages.common import names_of
 from aidmesh_console.roles import Act
 from aidmesh_console.visit import Posted, Visit, visitor
 
-routes = APIRouter()
+routes = Routes(include_in_schema=False)
 Reader = Annotated[Visit, Depends(visitor(Act.SEE_BEDS))]
 Keeper = Annotated[Visit, Depends(visitor(Act.RUN_BEDS))]
 Stores = Annotated[Visit, Depends(visitor(Act.CHANGE_STOCK))]

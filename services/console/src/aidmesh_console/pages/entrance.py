@@ -5,9 +5,10 @@ import secrets
 from collections.abc import Mapping
 from typing import Final
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 from starlette.responses import RedirectResponse
 
+from aidmesh_chassis.http import Routes
 from aidmesh_chassis.keys import Locked
 from aidmesh_chassis.logs import get_logger
 from aidmesh_chassis.problems import Problem
@@ -30,9 +31,9 @@ def local_path(path: str | None) -> str:
     return path if path and len(path) < 200 and _LOCAL.fullmatch(path) else "/"
 
 
-def router(served: Mapping[str, StaticFile]) -> APIRouter:
+def router(served: Mapping[str, StaticFile]) -> Routes:
     """The routes that need nobody signed in."""
-    routes = APIRouter(include_in_schema=False)
+    routes = Routes(include_in_schema=False)
     by_path = {file.path: file for file in served.values()}
 
     @routes.get("/static/{version}/{name}")

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from typing import Annotated, Final
 from uuid import UUID, uuid4
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import Depends, Response
 
+from aidmesh_chassis.http import Routes
 from aidmesh_console.clients.link import ClientError
 from aidmesh_console.clients.payments_views import Holding
 from aidmesh_console.forms import Form
@@ -15,7 +16,7 @@ from aidmesh_console.pages.grant_forms import OVERHEAD, instalment_of, order_of,
 from aidmesh_console.roles import Act
 from aidmesh_console.visit import Posted, Visit, visitor
 
-routes = APIRouter()
+routes = Routes(include_in_schema=False)
 Reader = Annotated[Visit, Depends(visitor(Act.SEE_MONEY))]
 Allotter = Annotated[Visit, Depends(visitor(Act.ALLOT_AND_BUY))]
 Booker = Annotated[Visit, Depends(visitor(Act.BOOK_GRANTS))]

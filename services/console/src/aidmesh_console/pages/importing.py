@@ -6,11 +6,11 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Annotated, Final
 from uuid import UUID, uuid4
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import Depends, Request, Response
 from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
-from aidmesh_chassis.http import BulkRoute
+from aidmesh_chassis.http import BulkRoute, Routes
 from aidmesh_chassis.problems import MALFORMED, Problem
 from aidmesh_console.clients.intake_views import Report
 from aidmesh_console.clients.link import Away, ClientError, Refused, Upload
@@ -24,7 +24,7 @@ PROBLEMS_SHOWN: Final = 200
 _FORM_BYTES_MAX: Final = FILE_BYTES_MAX + 128 * 1024
 _FIELDS_MAX: Final = 8
 
-routes = APIRouter(route_class=BulkRoute)
+routes = Routes(route_class=BulkRoute, include_in_schema=False)
 Worker = Annotated[Visit, Depends(visitor(Act.IMPORT))]
 
 

@@ -4,8 +4,9 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import Depends, Response
 
+from aidmesh_chassis.http import Routes
 from aidmesh_chassis.problems import NOT_FOUND, Problem
 from aidmesh_console import i18n
 from aidmesh_console.clients import kinds as client
@@ -28,7 +29,7 @@ from aidmesh_console.pages.kind_forms import (
 from aidmesh_console.roles import Act
 from aidmesh_console.visit import Posted, Visit, visitor
 
-routes = APIRouter()
+routes = Routes(include_in_schema=False)
 Reader = Annotated[Visit, Depends(visitor())]
 Leader = Annotated[Visit, Depends(visitor(Act.CHANGE_CATALOGUE))]
 

@@ -4,15 +4,16 @@ import asyncio
 from typing import Annotated, Final
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import Depends, Response
 
+from aidmesh_chassis.http import Routes
 from aidmesh_chassis.problems import NOT_FOUND, Problem
 from aidmesh_console.clients import links as client
 from aidmesh_console.clients.link import Away, ClientError
 from aidmesh_console.roles import Act
 from aidmesh_console.visit import Posted, Visit, visitor
 
-routes = APIRouter()
+routes = Routes(include_in_schema=False)
 Decider = Annotated[Visit, Depends(visitor(Act.DECIDE_NEEDS))]
 _SAID: Final = {"confirm": "link_yes", "refuse": "link_no"}
 

@@ -4,8 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Final
 from uuid import UUID, uuid4
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import Depends, Response
 
+from aidmesh_chassis.http import Routes
 from aidmesh_console.clients.inventory_views import LotTerms, Restriction
 from aidmesh_console.clients.link import ClientError
 from aidmesh_console.forms import Form, amount_text
@@ -13,7 +14,7 @@ from aidmesh_console.pages.common import CURRENCIES, LOT_REASONS, names_of
 from aidmesh_console.roles import Act
 from aidmesh_console.visit import Posted, Visit, visitor
 
-routes = APIRouter()
+routes = Routes(include_in_schema=False)
 Keeper = Annotated[Visit, Depends(visitor(Act.CHANGE_STOCK))]
 
 AREA_MEANS: Final = ("service", "stay", "origin")

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated
 from uuid import UUID, uuid4
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import Depends, Response
 
+from aidmesh_chassis.http import Routes
 from aidmesh_console import i18n
 from aidmesh_console.clients.link import ClientError
 from aidmesh_console.clients.payments import REFERENCE_CHARS_MAX
@@ -18,7 +19,7 @@ from aidmesh_console.pages.common import BANK_REASONS, CURRENCIES, LIST_MECHANIS
 from aidmesh_console.roles import Act
 from aidmesh_console.visit import Posted, Visit, visitor
 
-routes = APIRouter()
+routes = Routes(include_in_schema=False)
 Reader = Annotated[Visit, Depends(visitor(Act.SEE_MONEY))]
 Approver = Annotated[Visit, Depends(visitor(Act.APPROVE_PAYOUTS))]
 Redoer = Annotated[Visit, Depends(visitor(Act.REDO_PAYOUTS))]

@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Final
 from uuid import UUID, uuid4
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import Depends, Response
 
+from aidmesh_chassis.http import Routes
 from aidmesh_chassis.problems import NOT_FOUND, Problem
 from aidmesh_console import i18n
 from aidmesh_console.clients.inventory_views import Reservation
@@ -25,7 +26,7 @@ from aidmesh_console.pages.registering import payee_of
 from aidmesh_console.roles import Act
 from aidmesh_console.visit import Posted, Visit, visitor
 
-routes = APIRouter()
+routes = Routes(include_in_schema=False)
 Reader = Annotated[Visit, Depends(visitor(Act.SEE_NEEDS))]
 Decider = Annotated[Visit, Depends(visitor(Act.DECIDE_NEEDS))]
 

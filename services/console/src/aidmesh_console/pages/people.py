@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from typing import Annotated, Final
 from uuid import UUID, uuid4
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import Depends, Response
 
+from aidmesh_chassis.http import Routes
 from aidmesh_chassis.problems import NOT_FOUND, Problem
 from aidmesh_console import i18n
 from aidmesh_console.clients.intake_views import Person
@@ -17,7 +18,7 @@ from aidmesh_console.pages.registering import CHANNELS, CONSENTS, SAFE, change_o
 from aidmesh_console.roles import Act
 from aidmesh_console.visit import Posted, Visit, visitor
 
-routes = APIRouter()
+routes = Routes(include_in_schema=False)
 Worker = Annotated[Visit, Depends(visitor(Act.DECIDE_NEEDS))]
 Uniter = Annotated[Visit, Depends(visitor(Act.PROPOSE_MERGE))]
 Lead = Annotated[Visit, Depends(visitor(Act.UNITE_OR_ERASE))]

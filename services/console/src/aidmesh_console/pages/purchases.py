@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Final
 from uuid import UUID, uuid4
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import Depends, Response
 
+from aidmesh_chassis.http import Routes
 from aidmesh_console import i18n
 from aidmesh_console.clients.link import ClientError
 from aidmesh_console.clients.payments_views import Holding
@@ -21,7 +22,7 @@ from aidmesh_console.pages.common import (
 from aidmesh_console.roles import Act
 from aidmesh_console.visit import Posted, Visit, visitor
 
-routes = APIRouter()
+routes = Routes(include_in_schema=False)
 Reader = Annotated[Visit, Depends(visitor(Act.SEE_MONEY))]
 Buyer = Annotated[Visit, Depends(visitor(Act.ALLOT_AND_BUY))]
 

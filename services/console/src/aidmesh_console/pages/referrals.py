@@ -4,8 +4,9 @@ import asyncio
 from typing import Annotated, Final
 from uuid import UUID, uuid5
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import Depends, Response
 
+from aidmesh_chassis.http import Routes
 from aidmesh_chassis.problems import NOT_FOUND, Problem
 from aidmesh_console.clients import proposals
 from aidmesh_console.clients import referrals as client
@@ -14,7 +15,7 @@ from aidmesh_console.pages.common import names_of
 from aidmesh_console.roles import Act
 from aidmesh_console.visit import Posted, Visit, visitor
 
-routes = APIRouter()
+routes = Routes(include_in_schema=False)
 Decider = Annotated[Visit, Depends(visitor(Act.DECIDE_NEEDS))]
 PAGES: Final = ("got", "made")
 """Each list of the page goes on by a field of the address of its own."""

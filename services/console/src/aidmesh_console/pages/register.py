@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import Annotated, Final
 from uuid import UUID, uuid4
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import Depends, Response
 
+from aidmesh_chassis.http import Routes
 from aidmesh_console import i18n
 from aidmesh_console.clients.intake_views import Kind
 from aidmesh_console.clients.inventory_views import Supply
@@ -17,7 +18,7 @@ from aidmesh_console.roles import Act
 from aidmesh_console.supply import wanted_of
 from aidmesh_console.visit import Posted, Visit, visitor
 
-routes = APIRouter()
+routes = Routes(include_in_schema=False)
 MOST_ASKED: Final = "food"
 """The programme whose kinds are shown at once; those of others are a tap away."""
 Worker = Annotated[Visit, Depends(visitor(Act.REGISTER))]

@@ -7,14 +7,15 @@ from datetime import date
 from typing import Annotated, Final
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import Depends, Response
 
+from aidmesh_chassis.http import Routes
 from aidmesh_console import i18n
 from aidmesh_console.pages.common import names_of
 from aidmesh_console.roles import Act
 from aidmesh_console.visit import Visit, visitor
 
-routes = APIRouter()
+routes = Routes(include_in_schema=False)
 Reader = Annotated[Visit, Depends(visitor(Act.SEE_RESULTS))]
 
 YEARS_BACK: Final = 2

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from typing import Annotated, Final
 from uuid import UUID, uuid4
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import Depends, Response
 
+from aidmesh_chassis.http import Routes
 from aidmesh_chassis.problems import NOT_FOUND, Problem
 from aidmesh_console.clients import rules as client
 from aidmesh_console.clients.link import ClientError, Link
@@ -15,7 +16,7 @@ from aidmesh_console.pages.common import names_of
 from aidmesh_console.roles import Act
 from aidmesh_console.visit import Posted, Visit, visitor
 
-routes = APIRouter()
+routes = Routes(include_in_schema=False)
 Keeper = Annotated[Visit, Depends(visitor(Act.CHANGE_STOCK))]
 Leader = Annotated[Visit, Depends(visitor(Act.SET_REFER_RULES))]
 

@@ -5,8 +5,9 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Annotated, Final
 from uuid import UUID, uuid4
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import Depends, Response
 
+from aidmesh_chassis.http import Routes
 from aidmesh_chassis.problems import NOT_FOUND, Problem
 from aidmesh_console.clients import proposals
 from aidmesh_console.clients.inventory_views import Lots, Stock, StockAway
@@ -17,7 +18,7 @@ from aidmesh_console.pages.common import Names, names_of
 from aidmesh_console.roles import Act
 from aidmesh_console.visit import Posted, Visit, visitor
 
-routes = APIRouter()
+routes = Routes(include_in_schema=False)
 Keeper = Annotated[Visit, Depends(visitor(Act.CHANGE_STOCK))]
 
 ASK_REASONS: Final = ("waiting_needs", "low_stock")

@@ -5,8 +5,9 @@ from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Final
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import Depends, Response
 
+from aidmesh_chassis.http import Routes
 from aidmesh_chassis.problems import NOT_FOUND, Problem
 from aidmesh_console.clients.link import ClientError, Refused
 from aidmesh_console.forms import Form, as_text, filled
@@ -15,7 +16,7 @@ from aidmesh_console.pages.common import AREAS, CLOSE_REASONS, REOPEN_REASONS, n
 from aidmesh_console.roles import Act
 from aidmesh_console.visit import Posted, Visit, visitor
 
-routes = APIRouter()
+routes = Routes(include_in_schema=False)
 Keeper = Annotated[Visit, Depends(visitor(Act.CHANGE_STOCK))]
 
 SITE_TYPES: Final = ("shelter", "center", "warehouse", "office")

@@ -4,14 +4,15 @@ import asyncio
 from typing import Annotated, Final
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import Depends, Response
 
+from aidmesh_chassis.http import Routes
 from aidmesh_console.clients.link import ClientError
 from aidmesh_console.pages.common import names_of
 from aidmesh_console.roles import Act
 from aidmesh_console.visit import Posted, Visit, visitor
 
-routes = APIRouter()
+routes = Routes(include_in_schema=False)
 Reader = Annotated[Visit, Depends(visitor(Act.SEE_BEDS))]
 Keeper = Annotated[Visit, Depends(visitor(Act.CHANGE_STOCK))]
 

@@ -5,15 +5,16 @@ from collections.abc import Mapping
 from typing import Annotated, Final
 from uuid import UUID, uuid4
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import Depends, Response
 
+from aidmesh_chassis.http import Routes
 from aidmesh_chassis.problems import NOT_FOUND, Problem
 from aidmesh_console.clients import standings as client
 from aidmesh_console.clients.link import ClientError, Link
 from aidmesh_console.roles import Act
 from aidmesh_console.visit import Posted, Visit, visitor
 
-routes = APIRouter()
+routes = Routes(include_in_schema=False)
 Lead = Annotated[Visit, Depends(visitor(Act.DECLARE_LOST))]
 
 LOST_REASONS: Final = ("no_contact", "data_lost", "office_lost", "keys_stolen")

@@ -8,8 +8,9 @@ from datetime import date
 from typing import Annotated, Final
 from uuid import UUID, uuid4
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import Depends, Response
 
+from aidmesh_chassis.http import Routes
 from aidmesh_console import i18n
 from aidmesh_console.clients.inventory_views import Stock
 from aidmesh_console.clients.link import ClientError
@@ -24,7 +25,7 @@ from aidmesh_console.pages.common import (
 from aidmesh_console.roles import Act
 from aidmesh_console.visit import Posted, Visit, visitor
 
-routes = APIRouter()
+routes = Routes(include_in_schema=False)
 Reader = Annotated[Visit, Depends(visitor(Act.SEE_STOCK))]
 Keeper = Annotated[Visit, Depends(visitor(Act.CHANGE_STOCK))]
 

@@ -3,8 +3,9 @@
 from typing import Annotated, Final
 from uuid import UUID, uuid4
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import Depends, Response
 
+from aidmesh_chassis.http import Routes
 from aidmesh_console import i18n
 from aidmesh_console.clients import unproven as client
 from aidmesh_console.clients.link import ClientError
@@ -12,7 +13,7 @@ from aidmesh_console.clients.payments import REFERENCE_CHARS_MAX
 from aidmesh_console.roles import Act
 from aidmesh_console.visit import Posted, Visit, visitor
 
-routes = APIRouter()
+routes = Routes(include_in_schema=False)
 Reader = Annotated[Visit, Depends(visitor(Act.SEE_MONEY))]
 Settler = Annotated[Visit, Depends(visitor(Act.SETTLE_PAYOUTS))]
 

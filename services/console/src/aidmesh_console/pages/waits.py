@@ -5,15 +5,16 @@ import re
 from typing import Annotated, Final
 from uuid import UUID, uuid4
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import Depends, Response
 
+from aidmesh_chassis.http import Routes
 from aidmesh_console.clients import waits as client
 from aidmesh_console.clients.link import ClientError
 from aidmesh_console.forms import Form, as_text
 from aidmesh_console.roles import Act
 from aidmesh_console.visit import Posted, Visit, visitor
 
-routes = APIRouter()
+routes = Routes(include_in_schema=False)
 Reader = Annotated[Visit, Depends(visitor(Act.SEE_MONEY))]
 Sender = Annotated[Visit, Depends(visitor(Act.ALLOT_AND_BUY))]
 Leader = Annotated[Visit, Depends(visitor(Act.AMEND_GRANTS))]

@@ -1,7 +1,6 @@
 """HTTP in → handlers."""
 
-from fastapi import APIRouter
-
+from aidmesh_chassis.http import Routes
 from aidmesh_intake.api.bulk import router as bulk
 from aidmesh_intake.api.elsewhere import router as elsewhere
 from aidmesh_intake.api.imports import router as imports
@@ -16,7 +15,7 @@ from aidmesh_intake.api.requests import router as requests
 from aidmesh_intake.api.steps import router as steps
 
 
-def routers() -> tuple[APIRouter, ...]:
+def routers() -> tuple[Routes, ...]:
     """Every route of intake."""
     return (
         *(imports, bulk, requests, reasons, needs, steps, referrals, elsewhere),

@@ -4,10 +4,10 @@ from datetime import date
 from typing import Annotated, Final
 from uuid import UUID
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 from pydantic import BaseModel, Field
 
-from aidmesh_chassis.http import Body, BulkRoute
+from aidmesh_chassis.http import Body, BulkRoute, Routes
 from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.problems import INVALID
 from aidmesh_contracts.values import Code
@@ -26,7 +26,7 @@ from aidmesh_intake.handlers import acting, serving
 from aidmesh_intake.handlers.acting import Outcome
 from aidmesh_intake.store import imports, lists
 
-router = APIRouter(prefix="/v1", tags=["bulk"], route_class=BulkRoute)
+router = Routes(prefix="/v1", tags=["bulk"], route_class=BulkRoute)
 ROWS_MAX = 5000
 _PROBLEM_OF: Final = {
     served_rows.ROW_CHANGED: ROW_CHANGED.slug,

@@ -5,11 +5,11 @@ from datetime import date, datetime
 from typing import Annotated
 from uuid import UUID, uuid4
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 from pydantic import BaseModel, Field
 
 from aidmesh_chassis.auth import Caller
-from aidmesh_chassis.http import Body, PageQuery
+from aidmesh_chassis.http import Body, PageQuery, Routes
 from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.peers import LinkState
 from aidmesh_chassis.problems import Problem
@@ -31,7 +31,7 @@ from aidmesh_intake.handlers import elsewhere as handlers
 from aidmesh_intake.store import elsewhere as store
 from aidmesh_intake.store import needs, refer_rules
 
-router = APIRouter(prefix="/v1", tags=["referrals"])
+router = Routes(prefix="/v1", tags=["referrals"])
 
 
 class Fit(BaseModel):

@@ -6,12 +6,12 @@ from collections.abc import AsyncGenerator
 from typing import Annotated, Final
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import Query, Request, Response
 from pydantic import BaseModel, ConfigDict, ValidationError
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
-from aidmesh_chassis.http import BULK_BODY_BYTES_MAX, BulkRoute
+from aidmesh_chassis.http import BULK_BODY_BYTES_MAX, BulkRoute, Routes
 from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.problems import MALFORMED, Problem
 from aidmesh_contracts.values import Code
@@ -26,7 +26,7 @@ from aidmesh_intake.handlers.reading import (
     read_rows,
 )
 
-router = APIRouter(prefix="/v1", tags=["imports"], route_class=BulkRoute)
+router = Routes(prefix="/v1", tags=["imports"], route_class=BulkRoute)
 _TYPES: Final[dict[str, Format]] = {
     "text/csv": "csv",
     "application/csv": "csv",

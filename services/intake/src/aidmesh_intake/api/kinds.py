@@ -2,17 +2,17 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Response
+from fastapi import Path, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
-from aidmesh_chassis.http import rows_max
+from aidmesh_chassis.http import Routes, rows_max
 from aidmesh_chassis.problems import Problem
 from aidmesh_intake.api.context import CATALOGUE_FULL, Ctx, Lead, Staff, invalid, not_found, stale
 from aidmesh_intake.domain.kinds import Kind
 from aidmesh_intake.store import catalogue as store
 
-router = APIRouter(prefix="/v1/kinds", tags=["kinds"])
+router = Routes(prefix="/v1/kinds", tags=["kinds"])
 KINDS_MAX = 200
 """As many as inventory says at once what there is of; a desk reads all of them."""
 KindCode = Annotated[str, Path(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")]

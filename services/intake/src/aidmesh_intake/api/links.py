@@ -4,10 +4,10 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 from pydantic import BaseModel, TypeAdapter
 
-from aidmesh_chassis.http import Body, PageQuery
+from aidmesh_chassis.http import Body, PageQuery, Routes
 from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.privacy import PersonalText
 from aidmesh_chassis.problems import Problem
@@ -27,7 +27,7 @@ from aidmesh_intake.handlers import linking, looking
 from aidmesh_intake.store import links as store
 from aidmesh_intake.store import lookups as lookup_store
 
-router = APIRouter(prefix="/v1", tags=["links"])
+router = Routes(prefix="/v1", tags=["links"])
 _AFTER: Final = TypeAdapter(tuple[datetime, UUID])
 
 

@@ -4,17 +4,17 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 from pydantic import BaseModel, TypeAdapter
 
-from aidmesh_chassis.http import Body, PageQuery
+from aidmesh_chassis.http import Body, PageQuery, Routes
 from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.problems import Problem
 from aidmesh_intake.api.context import SECOND_PERSON, Caseworker, Ctx, Lead, invalid
 from aidmesh_intake.handlers import merging
 from aidmesh_intake.store import merging as store
 
-router = APIRouter(prefix="/v1", tags=["persons"])
+router = Routes(prefix="/v1", tags=["persons"])
 _AFTER: Final = TypeAdapter(tuple[datetime, UUID])
 
 

@@ -5,10 +5,10 @@ from typing import Annotated, Final
 from uuid import UUID
 
 import asyncpg
-from fastapi import APIRouter, Query, Response
+from fastapi import Query, Response
 from pydantic import BaseModel, ConfigDict, PlainSerializer, TypeAdapter
 
-from aidmesh_chassis.http import PageQuery, revealed, rows_max
+from aidmesh_chassis.http import PageQuery, Routes, revealed, rows_max
 from aidmesh_chassis.privacy import PersonalText
 from aidmesh_contracts.values import Area, BlockedBy, Code
 from aidmesh_intake.api.context import (
@@ -24,7 +24,7 @@ from aidmesh_intake.handlers import approving
 from aidmesh_intake.store import access, elsewhere, lists, persons, referrals, waitlist
 from aidmesh_intake.store import needs as store
 
-router = APIRouter(prefix="/v1", tags=["needs"])
+router = Routes(prefix="/v1", tags=["needs"])
 _AFTER: Final = TypeAdapter(tuple[int, date, int, UUID])
 _QUEUE: Final[TypeAdapter[waitlist.SummaryKey]] = TypeAdapter(waitlist.SummaryKey)
 

@@ -6,11 +6,11 @@ from typing import Annotated, Final, Self
 from uuid import UUID, uuid4
 
 import asyncpg
-from fastapi import APIRouter, Response
+from fastapi import Response
 from pydantic import BaseModel, Field, TypeAdapter
 
 from aidmesh_chassis.db import Tx
-from aidmesh_chassis.http import Body, Page, PageQuery, revealed
+from aidmesh_chassis.http import Body, Page, PageQuery, Routes, revealed
 from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.privacy import PersonalText
 from aidmesh_contracts.ids import PersonId
@@ -42,7 +42,7 @@ from aidmesh_intake.store import persons as store
 from aidmesh_intake.store.persons import PersonRow
 from aidmesh_intake.vault import OpenVault
 
-router = APIRouter(prefix="/v1", tags=["persons"])
+router = Routes(prefix="/v1", tags=["persons"])
 
 
 class PersonView(BaseModel):

@@ -3,10 +3,10 @@
 from datetime import date, datetime
 from uuid import UUID
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 from pydantic import BaseModel, Field
 
-from aidmesh_chassis.http import PageQuery, revealed
+from aidmesh_chassis.http import PageQuery, Routes, revealed
 from aidmesh_chassis.privacy import PersonalText
 from aidmesh_intake.api.context import Caseworker, Ctx, Lead
 from aidmesh_intake.api.persons import AFTER_ACCESS, AccessPage
@@ -15,7 +15,7 @@ from aidmesh_intake.handlers import reasons
 from aidmesh_intake.handlers.reasons import Reasons, Shown
 from aidmesh_intake.store import access
 
-router = APIRouter(prefix="/v1/requests", tags=["requests"])
+router = Routes(prefix="/v1/requests", tags=["requests"])
 
 
 class AnswerView(BaseModel):

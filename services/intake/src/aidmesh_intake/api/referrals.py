@@ -4,12 +4,12 @@ from datetime import date, datetime, timedelta
 from typing import Annotated, Final
 from uuid import UUID
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 from pydantic import BaseModel, Field, TypeAdapter
 
 from aidmesh_chassis.auth import Caller
 from aidmesh_chassis.crypto import DecryptionFailed
-from aidmesh_chassis.http import Body, PageQuery
+from aidmesh_chassis.http import Body, PageQuery, Routes
 from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.problems import Problem
 from aidmesh_contracts.values import Area, Region
@@ -30,7 +30,7 @@ from aidmesh_intake.handlers import leaving, referring, taking
 from aidmesh_intake.store import referrals as store
 from aidmesh_intake.vault import Vault
 
-router = APIRouter(prefix="/v1", tags=["referrals"])
+router = Routes(prefix="/v1", tags=["referrals"])
 _AFTER: Final = TypeAdapter(tuple[datetime, UUID])
 
 

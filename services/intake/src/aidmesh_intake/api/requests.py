@@ -4,11 +4,11 @@ from datetime import date, datetime
 from typing import Annotated
 from uuid import UUID, uuid4
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 from pydantic import AwareDatetime, Field
 
 from aidmesh_chassis.db import Tx
-from aidmesh_chassis.http import Body
+from aidmesh_chassis.http import Body, Routes
 from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.privacy import PersonalText, PersonalYear
 from aidmesh_chassis.problems import NOT_FOUND, Problem
@@ -25,7 +25,7 @@ from aidmesh_intake.handlers.locking import lock_persons
 from aidmesh_intake.handlers.registering import Registered, register
 from aidmesh_intake.store import persons
 
-router = APIRouter(prefix="/v1/requests", tags=["requests"])
+router = Routes(prefix="/v1/requests", tags=["requests"])
 
 
 class PersonIn(Body):

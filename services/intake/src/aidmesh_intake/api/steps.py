@@ -4,11 +4,11 @@ from collections.abc import Callable
 from datetime import date
 from uuid import UUID
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 
 from aidmesh_chassis.auth import Caller
 from aidmesh_chassis.db import Tx
-from aidmesh_chassis.http import Body
+from aidmesh_chassis.http import Body, Routes
 from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.problems import Problem
 from aidmesh_contracts.values import Area, Code
@@ -31,7 +31,7 @@ from aidmesh_intake.handlers import acting
 from aidmesh_intake.handlers.acting import Outcome
 from aidmesh_intake.store import needs as store
 
-router = APIRouter(prefix="/v1", tags=["needs"])
+router = Routes(prefix="/v1", tags=["needs"])
 
 
 class ApproveIn(Body):

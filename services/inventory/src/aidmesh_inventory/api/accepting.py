@@ -5,11 +5,11 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID, uuid4
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 from pydantic import BaseModel, Field
 
 from aidmesh_chassis.db import Database
-from aidmesh_chassis.http import Body, PageQuery
+from aidmesh_chassis.http import Body, PageQuery, Routes
 from aidmesh_chassis.idempotency import Once
 from aidmesh_contracts.values import Code, Region
 from aidmesh_inventory.api.callers import ANYONE, Quantity, Storekeeper
@@ -76,9 +76,9 @@ class RuleDone(BaseModel):
     rule_id: UUID
 
 
-def router(database: Database) -> APIRouter:
+def router(database: Database) -> Routes:
     """Return the routes."""
-    routes = APIRouter(prefix="/v1/accept-rules", tags=["shipments"])
+    routes = Routes(prefix="/v1/accept-rules", tags=["shipments"])
 
     @routes.get("", dependencies=[ANYONE])
     async def list_rules(page: PageQuery) -> RulesOut:

@@ -4,12 +4,12 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import Depends, Response
 from pydantic import BaseModel
 
 from aidmesh_chassis.auth import Caller, Role, require
 from aidmesh_chassis.db import Database
-from aidmesh_chassis.http import PageQuery
+from aidmesh_chassis.http import PageQuery, Routes
 from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.problems import NOT_FOUND, Problem
 from aidmesh_contracts.values import Area
@@ -54,9 +54,9 @@ def _out(row: alerts.AlertRow) -> AlertOut:
     return AlertOut.model_validate(row, from_attributes=True)
 
 
-def router(database: Database) -> APIRouter:
+def router(database: Database) -> Routes:
     """Return the routes."""
-    routes = APIRouter(prefix="/v1", tags=["alerts"])
+    routes = Routes(prefix="/v1", tags=["alerts"])
 
     @routes.post("/alerts", status_code=201, response_model=AlertOut)
     async def begin_alert(body: AlertIn, caller: _Watch, once: Once) -> Response:

@@ -4,11 +4,11 @@ from datetime import date
 from typing import Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 from pydantic import BaseModel
 
 from aidmesh_chassis.db import Database, Tx
-from aidmesh_chassis.http import Body, PageQuery
+from aidmesh_chassis.http import Body, PageQuery, Routes
 from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.problems import NOT_FOUND, Problem
 from aidmesh_contracts.values import Code
@@ -64,9 +64,9 @@ class MoveIn(Body):
     on: date | None = None
 
 
-def router(database: Database) -> APIRouter:
+def router(database: Database) -> Routes:
     """Return the routes."""
-    routes = APIRouter(prefix="/v1", tags=["assets"])
+    routes = Routes(prefix="/v1", tags=["assets"])
 
     @routes.get("/assets", dependencies=[ANYONE])
     async def list_assets(

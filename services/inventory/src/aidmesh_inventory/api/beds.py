@@ -5,11 +5,11 @@ from typing import Annotated, Literal
 from uuid import UUID, uuid4
 
 import asyncpg
-from fastapi import APIRouter, Query, Response
+from fastapi import Query, Response
 from pydantic import BaseModel, Field
 
 from aidmesh_chassis.db import Database
-from aidmesh_chassis.http import Body, BulkRoute, PageQuery
+from aidmesh_chassis.http import Body, BulkRoute, PageQuery, Routes
 from aidmesh_chassis.idempotency import Once
 from aidmesh_contracts.values import Code, Currency
 from aidmesh_inventory.api.bulk import BulkIn, BulkOut, SiteRow, add_at_sites
@@ -129,10 +129,10 @@ def _new_bed(bed_id: UUID, site_id: UUID, bed: BedFields) -> tuple[NewBed, tuple
     )  # fmt: skip
 
 
-def router(database: Database, region: str) -> APIRouter:
+def router(database: Database, region: str) -> Routes:
     """Return the routes."""
-    routes = APIRouter(prefix="/v1", tags=["beds and slots"])
-    bulk_routes = APIRouter(tags=["beds and slots"], route_class=BulkRoute)
+    routes = Routes(prefix="/v1", tags=["beds and slots"])
+    bulk_routes = Routes(prefix="/v1", tags=["beds and slots"], route_class=BulkRoute)
 
     @routes.post("/beds", status_code=201)
     async def add_bed(body: BedIn, caller: Storekeeper, once: Once) -> Response:
@@ -201,5 +201,5 @@ def router(database: Database, region: str) -> APIRouter:
         kept, after = page.cut(board, lambda bed: bed.bed_id)
         return BoardOut(site_id=site_id, nights=nights, beds=list(kept), next=after)
 
-    routes.include_router(bulk_routes)
+    routes.take(bulk_routes)
     return routes

@@ -6,11 +6,10 @@ from typing import Literal
 from uuid import UUID
 
 import asyncpg
-from fastapi import APIRouter
 from pydantic import BaseModel, TypeAdapter
 
 from aidmesh_chassis.db import Database
-from aidmesh_chassis.http import Page, PageQuery
+from aidmesh_chassis.http import Page, PageQuery, Routes
 from aidmesh_chassis.peers import LinkOf, LinkState
 from aidmesh_inventory.api.callers import Staff
 from aidmesh_inventory.domain.shown import surplus
@@ -91,9 +90,9 @@ async def _capacity(
     )
 
 
-def router(database: Database, region: str, link: LinkOf) -> APIRouter:
+def router(database: Database, region: str, link: LinkOf) -> Routes:
     """Return the routes."""
-    routes = APIRouter(prefix="/v1", tags=["beds and slots"])
+    routes = Routes(prefix="/v1", tags=["beds and slots"])
 
     @routes.get("/capacity")
     async def see_capacity(

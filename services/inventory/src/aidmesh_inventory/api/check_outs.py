@@ -4,11 +4,11 @@ from datetime import UTC, date, datetime
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 from pydantic import AliasChoices, BaseModel, Field
 
 from aidmesh_chassis.db import Database
-from aidmesh_chassis.http import Body, PageQuery
+from aidmesh_chassis.http import Body, PageQuery, Routes
 from aidmesh_chassis.idempotency import Once
 from aidmesh_contracts.values import Code
 from aidmesh_inventory.api.callers import UUID_KEY, AtDesk, Staff
@@ -56,9 +56,9 @@ class UndoCheckOutIn(Body):
     until: Annotated[date | None, Field(validation_alias=AliasChoices("to_on", "until"))] = None
 
 
-def router(database: Database) -> APIRouter:
+def router(database: Database) -> Routes:
     """Return the routes."""
-    routes = APIRouter(prefix="/v1", tags=["reservations"])
+    routes = Routes(prefix="/v1", tags=["reservations"])
 
     @routes.get("/check-outs")
     async def list_check_outs(

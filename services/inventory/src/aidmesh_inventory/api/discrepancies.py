@@ -4,11 +4,11 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 from pydantic import BaseModel
 
 from aidmesh_chassis.db import Database
-from aidmesh_chassis.http import Body, PageQuery
+from aidmesh_chassis.http import Body, PageQuery, Routes
 from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.problems import NOT_FOUND, Problem
 from aidmesh_contracts.values import Code
@@ -46,9 +46,9 @@ class SettleIn(Body):
     reason: Code
 
 
-def router(database: Database) -> APIRouter:
+def router(database: Database) -> Routes:
     """Return the routes."""
-    routes = APIRouter(prefix="/v1", tags=["stock"])
+    routes = Routes(prefix="/v1", tags=["stock"])
 
     @routes.get("/discrepancies")
     async def list_discrepancies(

@@ -5,12 +5,12 @@ from datetime import date
 from typing import Annotated, TypeVar
 from uuid import UUID
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 from pydantic import AliasChoices, Field, model_validator
 
 from aidmesh_chassis.auth import Caller
 from aidmesh_chassis.db import Database, Tx
-from aidmesh_chassis.http import BulkRoute
+from aidmesh_chassis.http import BulkRoute, Routes
 from aidmesh_chassis.idempotency import Once
 from aidmesh_inventory.api.bulk import Bulk, BulkIn, BulkOut, Row
 from aidmesh_inventory.api.callers import AtDesk
@@ -100,9 +100,9 @@ async def _issue(
     bulk.settle({number: each.reservation_id for number, each in commands.items()}, faults)
 
 
-def router(database: Database) -> APIRouter:
+def router(database: Database) -> Routes:
     """Return the routes."""
-    routes = APIRouter(prefix="/v1", tags=["reservations"], route_class=BulkRoute)
+    routes = Routes(prefix="/v1", tags=["reservations"], route_class=BulkRoute)
 
     @routes.post("/handovers:bulk", response_model=BulkOut)
     async def hand_over_rows(body: BulkIn, caller: AtDesk, once: Once) -> Response:

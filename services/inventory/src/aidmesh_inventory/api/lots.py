@@ -6,12 +6,12 @@ from typing import Annotated, Literal
 from uuid import UUID, uuid4
 
 import asyncpg
-from fastapi import APIRouter, Response
+from fastapi import Response
 from pydantic import BaseModel, Field
 
 from aidmesh_chassis.auth import Caller
 from aidmesh_chassis.db import Database
-from aidmesh_chassis.http import Body, PageQuery
+from aidmesh_chassis.http import Body, PageQuery, Routes
 from aidmesh_chassis.idempotency import Once
 from aidmesh_contracts.restriction import EnteredRestriction, Restriction
 from aidmesh_contracts.values import Code, Currency
@@ -94,9 +94,9 @@ def _detail(row: asyncpg.Record, caller: Caller) -> LotDetail:
     return LotDetail(**{**row, "held": held, "restriction": restriction})
 
 
-def router(database: Database) -> APIRouter:
+def router(database: Database) -> Routes:
     """Return the routes."""
-    routes = APIRouter(prefix="/v1", tags=["stock"])
+    routes = Routes(prefix="/v1", tags=["stock"])
 
     @routes.post("/adjustments", response_model=LotOut)
     async def adjust(body: AdjustmentIn, caller: Storekeeper, once: Once) -> Response:

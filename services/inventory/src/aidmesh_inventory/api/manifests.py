@@ -4,11 +4,11 @@ from typing import Annotated
 from uuid import UUID
 
 import segno
-from fastapi import APIRouter, Response
+from fastapi import Response
 from pydantic import BaseModel, Field
 
 from aidmesh_chassis.db import Database
-from aidmesh_chassis.http import Body
+from aidmesh_chassis.http import Body, Routes
 from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.keys import INVENTORY, KeyRing
 from aidmesh_inventory.api.callers import KEEPER, Storekeeper
@@ -35,9 +35,9 @@ class ManifestIn(Body):
     texts: Annotated[list[Text], Field(min_length=1, max_length=PARTS_MAX)]
 
 
-def router(database: Database, region: str, keys: KeyRing) -> APIRouter:
+def router(database: Database, region: str, keys: KeyRing) -> Routes:
     """Return the routes."""
-    routes = APIRouter(prefix="/v1", tags=["shipments"])
+    routes = Routes(prefix="/v1", tags=["shipments"])
 
     @routes.get("/shipments/{shipment_id}/manifest", dependencies=[KEEPER])
     async def show(shipment_id: UUID) -> ManifestOut:

@@ -5,11 +5,11 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID, uuid4
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 from pydantic import BaseModel, Field
 
 from aidmesh_chassis.db import Database
-from aidmesh_chassis.http import Body, PageQuery
+from aidmesh_chassis.http import Body, PageQuery, Routes
 from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.peers import LinkOf, LinkState
 from aidmesh_contracts.values import Code, Region
@@ -139,9 +139,9 @@ def _key(each: Proposal) -> tuple[str, ...]:
     )
 
 
-def router(database: Database, region: str, link: LinkOf) -> APIRouter:
+def router(database: Database, region: str, link: LinkOf) -> Routes:
     """Return the routes."""
-    routes = APIRouter(prefix="/v1", tags=["shipments"])
+    routes = Routes(prefix="/v1", tags=["shipments"])
 
     @routes.get("/proposals")
     async def list_proposals(caller: Storekeeper, page: PageQuery) -> ProposalsOut:

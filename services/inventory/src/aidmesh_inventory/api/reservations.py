@@ -7,12 +7,12 @@ from typing import Annotated, Literal
 from uuid import UUID
 
 import asyncpg
-from fastapi import APIRouter, Query, Response
+from fastapi import Query, Response
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 from aidmesh_chassis.auth import Caller
 from aidmesh_chassis.db import Database, Tx
-from aidmesh_chassis.http import Body, PageQuery
+from aidmesh_chassis.http import Body, PageQuery, Routes
 from aidmesh_chassis.idempotency import CHANGES_NOTHING, Once
 from aidmesh_chassis.problems import NOT_FOUND, Problem
 from aidmesh_contracts.values import Code
@@ -181,9 +181,9 @@ def _out(row: asyncpg.Record) -> ReservationOut:
     )
 
 
-def router(database: Database) -> APIRouter:
+def router(database: Database) -> Routes:
     """Return the routes."""
-    routes = APIRouter(prefix="/v1", tags=["reservations"])
+    routes = Routes(prefix="/v1", tags=["reservations"])
 
     @routes.get("/reservations")
     async def list_reservations(

@@ -5,11 +5,11 @@ from datetime import date, datetime
 from typing import Annotated, Final, Literal
 from uuid import UUID, uuid4
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 from pydantic import BaseModel, Field, TypeAdapter
 
 from aidmesh_chassis.db import Database
-from aidmesh_chassis.http import Body, PageQuery
+from aidmesh_chassis.http import Body, PageQuery, Routes
 from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.peers import LinkOf, LinkState
 from aidmesh_contracts.inventory_shipments import ShipmentLine
@@ -148,9 +148,9 @@ class TransitOut(BaseModel):
 _TRANSIT: TypeAdapter[tuple[str, str, str]] = TypeAdapter(tuple[str, str, str])
 
 
-def router(database: Database, region: str, link: LinkOf) -> APIRouter:
+def router(database: Database, region: str, link: LinkOf) -> Routes:
     """Return the routes."""
-    routes = APIRouter(prefix="/v1", tags=["shipments"])
+    routes = Routes(prefix="/v1", tags=["shipments"])
 
     def link_to(from_region: str, to_region: str) -> LinkState | None:
         return link(to_region if from_region == region else from_region)

@@ -5,13 +5,13 @@ from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID, uuid4
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import Depends, Response
 from pydantic import BaseModel, Field, TypeAdapter
 
 from aidmesh_chassis.auth import Role, require
 from aidmesh_chassis.crypto import decrypt, encrypt
 from aidmesh_chassis.db import Database, Tx
-from aidmesh_chassis.http import Body, PageQuery, revealed
+from aidmesh_chassis.http import Body, PageQuery, Routes, revealed
 from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.keys import KeyRing
 from aidmesh_chassis.peers import LinkOf, LinkState
@@ -191,9 +191,9 @@ def _sealed(keys: KeyRing, address: PersonalText | None, site_id: UUID) -> bytes
     return encrypt(keys.master(), address.reveal().encode(), _place_of(site_id))
 
 
-def router(database: Database, keys: KeyRing, link: LinkOf) -> APIRouter:
+def router(database: Database, keys: KeyRing, link: LinkOf) -> Routes:
     """Return the routes."""
-    routes = APIRouter(prefix="/v1", tags=["sites and items"])
+    routes = Routes(prefix="/v1", tags=["sites and items"])
 
     @routes.post("/sites", status_code=201, response_model=SiteOut, dependencies=[KEEPER])
     async def add_site(body: SiteIn, once: Once) -> Response:

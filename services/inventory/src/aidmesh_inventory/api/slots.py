@@ -5,11 +5,11 @@ from typing import Annotated
 from uuid import UUID, uuid4
 
 import asyncpg
-from fastapi import APIRouter, Query, Response
+from fastapi import Query, Response
 from pydantic import AwareDatetime, BaseModel, Field, TypeAdapter
 
 from aidmesh_chassis.db import Database
-from aidmesh_chassis.http import Body, BulkRoute, PageQuery
+from aidmesh_chassis.http import Body, BulkRoute, PageQuery, Routes
 from aidmesh_chassis.idempotency import Once
 from aidmesh_contracts.values import Code
 from aidmesh_inventory.api.bulk import BulkIn, BulkOut, SiteRow, add_at_sites
@@ -92,10 +92,10 @@ def _new_slot(slot_id: UUID, site_id: UUID, slot: SlotFields) -> NewSlot:
     )
 
 
-def router(database: Database, region: str) -> APIRouter:
+def router(database: Database, region: str) -> Routes:
     """Return the routes."""
-    routes = APIRouter(prefix="/v1", tags=["beds and slots"])
-    bulk_routes = APIRouter(tags=["beds and slots"], route_class=BulkRoute)
+    routes = Routes(prefix="/v1", tags=["beds and slots"])
+    bulk_routes = Routes(prefix="/v1", tags=["beds and slots"], route_class=BulkRoute)
 
     @routes.post("/slots", status_code=201)
     async def add_slot(body: SlotIn, caller: Storekeeper, once: Once) -> Response:
@@ -154,5 +154,5 @@ def router(database: Database, region: str) -> APIRouter:
             rows=[_slot(row, sensitive_too=caller.sees_sensitive) for row in kept], next=after
         )
 
-    routes.include_router(bulk_routes)
+    routes.take(bulk_routes)
     return routes

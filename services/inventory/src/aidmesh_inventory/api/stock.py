@@ -6,11 +6,11 @@ from typing import Annotated
 from uuid import UUID, uuid4
 
 import asyncpg
-from fastapi import APIRouter, Query, Response
+from fastapi import Query, Response
 from pydantic import BaseModel, Field, TypeAdapter
 
 from aidmesh_chassis.db import Database
-from aidmesh_chassis.http import Body, BulkRoute, Page, PageQuery
+from aidmesh_chassis.http import Body, BulkRoute, Page, PageQuery, Routes
 from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.peers import LinkOf, LinkState
 from aidmesh_contracts.ids import derive_id
@@ -228,10 +228,10 @@ def own_shown(rows: Iterable[asyncpg.Record], *, sensitive_too: bool) -> list[Ow
     return shown
 
 
-def router(database: Database, region: str, link: LinkOf) -> APIRouter:
+def router(database: Database, region: str, link: LinkOf) -> Routes:
     """Return the routes."""
-    routes = APIRouter(prefix="/v1", tags=["stock"])
-    bulk_routes = APIRouter(tags=["stock"], route_class=BulkRoute)
+    routes = Routes(prefix="/v1", tags=["stock"])
+    bulk_routes = Routes(prefix="/v1", tags=["stock"], route_class=BulkRoute)
 
     @routes.post("/receipts", status_code=201, response_model=ReceiptOut)
     async def receive(body: ReceiptIn, caller: Storekeeper, once: Once) -> Response:
@@ -351,5 +351,5 @@ def router(database: Database, region: str, link: LinkOf) -> APIRouter:
         kept, after = page.cut(rows, lambda row: (row["purchase_id"], row["item"]))
         return ExpectedPage(rows=[ExpectedLine(**row) for row in kept], next=after)
 
-    routes.include_router(bulk_routes)
+    routes.take(bulk_routes)
     return routes

@@ -5,11 +5,10 @@ from typing import Annotated, Literal
 from uuid import UUID
 
 import asyncpg
-from fastapi import APIRouter
 from pydantic import BaseModel, Field, TypeAdapter
 
 from aidmesh_chassis.db import Database
-from aidmesh_chassis.http import Body, PageQuery
+from aidmesh_chassis.http import Body, PageQuery, Routes
 from aidmesh_chassis.idempotency import CHANGES_NOTHING
 from aidmesh_chassis.peers import LinkOf, LinkState
 from aidmesh_contracts.values import Code
@@ -141,9 +140,9 @@ def _at(wanted: WantedIn, goods: list[Free], places: list[CapacityRow]) -> list[
     ]
 
 
-def router(database: Database, region: str, link: LinkOf) -> APIRouter:
+def router(database: Database, region: str, link: LinkOf) -> Routes:
     """Return the routes."""
-    routes = APIRouter(prefix="/v1", tags=["stock"])
+    routes = Routes(prefix="/v1", tags=["stock"])
 
     @routes.post("/supply:lookup", openapi_extra=dict(CHANGES_NOTHING))
     async def lookup(body: SupplyIn, caller: Staff) -> SupplyOut:

@@ -5,12 +5,12 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID, uuid4
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 from pydantic import BaseModel, TypeAdapter
 
 from aidmesh_chassis.auth import Caller
 from aidmesh_chassis.db import Database, Tx
-from aidmesh_chassis.http import Body, PageQuery
+from aidmesh_chassis.http import Body, PageQuery, Routes
 from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.peers import LinkOf, LinkState
 from aidmesh_contracts.values import Code, Region
@@ -92,9 +92,9 @@ class TransferPage(BaseModel):
     next: str | None
 
 
-def router(database: Database, region: str, link: LinkOf) -> APIRouter:
+def router(database: Database, region: str, link: LinkOf) -> Routes:
     """Return the routes."""
-    routes = APIRouter(prefix="/v1", tags=["shipments"])
+    routes = Routes(prefix="/v1", tags=["shipments"])
 
     def shown(row: Transfer) -> TransferOut:
         other = row.to_region if row.from_region == region else row.from_region

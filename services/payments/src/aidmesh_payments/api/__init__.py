@@ -2,6 +2,7 @@
 
 from fastapi import FastAPI
 
+from aidmesh_chassis.http import take
 from aidmesh_payments.api import (
     allotments,
     corrections,
@@ -21,19 +22,19 @@ from aidmesh_payments.api.desk import Desk
 
 def add_routes(app: FastAPI, desk: Desk) -> None:
     """Add every route of payments."""
-    app.include_router(corrections.router(desk))
-    app.include_router(grants.router(desk))
-    app.include_router(instalments.router(desk))
-    app.include_router(allotments.router(desk))
-    app.include_router(rebalancing.router(desk))
-    app.include_router(rebalancing.ask_router(desk))
-    app.include_router(waits.router(desk))
-    app.include_router(wait_rules.router(desk))
-    app.include_router(regions.router(desk))
-    app.include_router(payouts.router(desk))
-    app.include_router(payouts.bulk_router(desk))
-    app.include_router(orders.router(desk))
-    app.include_router(orders.bulk_router(desk))
-    app.include_router(spending.router(desk))
-    app.include_router(spending.purchase_router(desk))
-    app.include_router(unproven.router(desk))
+    take(app, corrections.router(desk))
+    take(app, grants.router(desk))
+    take(app, instalments.router(desk))
+    take(app, allotments.router(desk))
+    take(app, rebalancing.router(desk))
+    take(app, rebalancing.ask_router(desk))
+    take(app, waits.router(desk))
+    take(app, wait_rules.router(desk))
+    take(app, regions.router(desk))
+    take(app, payouts.router(desk))
+    take(app, payouts.bulk_router(desk))
+    take(app, orders.router(desk))
+    take(app, orders.bulk_router(desk))
+    take(app, spending.router(desk))
+    take(app, spending.purchase_router(desk))
+    take(app, unproven.router(desk))

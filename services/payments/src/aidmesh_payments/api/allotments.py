@@ -4,10 +4,10 @@ from datetime import date, datetime
 from typing import Annotated
 from uuid import UUID, uuid4
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 from pydantic import Field, TypeAdapter
 
-from aidmesh_chassis.http import Body, PageQuery
+from aidmesh_chassis.http import Body, PageQuery, Routes
 from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.problems import NOT_FOUND, Problem
 from aidmesh_contracts.ids import AllotmentId, GrantId, TransferId
@@ -78,9 +78,9 @@ def _rate(text: str | None, on: date | None, source: str | None, today: date) ->
         raise problem("rate-unfit") from None
 
 
-def router(desk: Desk) -> APIRouter:
+def router(desk: Desk) -> Routes:
     """The routes."""
-    routes = APIRouter(prefix="/v1", tags=["allotments"])
+    routes = Routes(prefix="/v1", tags=["allotments"])
 
     @routes.get("/regions", response_model=Regions)
     async def list_regions(caller: Reader, page: PageQuery) -> dict[str, object]:

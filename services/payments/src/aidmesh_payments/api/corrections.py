@@ -4,10 +4,10 @@ from datetime import date
 from typing import Annotated
 from uuid import UUID, uuid4
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 from pydantic import Field
 
-from aidmesh_chassis.http import Body
+from aidmesh_chassis.http import Body, Routes
 from aidmesh_chassis.idempotency import Once
 from aidmesh_contracts.ids import GrantId
 from aidmesh_contracts.values import Code
@@ -53,9 +53,9 @@ class LessBody(Body):
     on: date | None = None
 
 
-def router(desk: Desk) -> APIRouter:
+def router(desk: Desk) -> Routes:
     """The routes."""
-    routes = APIRouter(prefix="/v1", tags=["grants"])
+    routes = Routes(prefix="/v1", tags=["grants"])
 
     @routes.post("/instalments/{instalment_id}:reverse")
     async def reverse(instalment_id: UUID, body: ReasonBody, caller: Lead, once: Once) -> Response:

@@ -4,11 +4,11 @@ from datetime import date, datetime
 from typing import Annotated, Literal
 from uuid import UUID, uuid4
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 from pydantic import Field, TypeAdapter
 
 from aidmesh_chassis.db import clock
-from aidmesh_chassis.http import Body, PageQuery
+from aidmesh_chassis.http import Body, PageQuery, Routes
 from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.problems import NOT_FOUND, Problem
 from aidmesh_contracts.ids import GrantId
@@ -101,9 +101,9 @@ class RateBody(Body):
     source: Text
 
 
-def router(desk: Desk) -> APIRouter:
+def router(desk: Desk) -> Routes:
     """The routes."""
-    routes = APIRouter(prefix="/v1", tags=["grants"])
+    routes = Routes(prefix="/v1", tags=["grants"])
 
     @routes.post("/donors", status_code=201)
     async def add_donor(body: DonorBody, caller: Finance, once: Once) -> Response:

@@ -5,10 +5,10 @@ from datetime import date, datetime
 from typing import Annotated
 from uuid import UUID, uuid4
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 from pydantic import Field
 
-from aidmesh_chassis.http import Body, BulkRoute
+from aidmesh_chassis.http import Body, BulkRoute, Routes
 from aidmesh_chassis.idempotency import Once
 from aidmesh_contracts.ids import GrantId
 from aidmesh_contracts.values import Code, Currency
@@ -43,9 +43,9 @@ class InstalmentsBody(Body):
     rows: Annotated[tuple[InstalmentRow, ...], Field(min_length=1, max_length=ROWS_MAX)]
 
 
-def router(desk: Desk) -> APIRouter:
+def router(desk: Desk) -> Routes:
     """The route."""
-    routes = APIRouter(prefix="/v1", tags=["grants"], route_class=BulkRoute)
+    routes = Routes(prefix="/v1", tags=["grants"], route_class=BulkRoute)
 
     @routes.post("/instalments:bulk")
     async def instalments(body: InstalmentsBody, caller: Finance, once: Once) -> Response:

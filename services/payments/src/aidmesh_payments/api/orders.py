@@ -5,11 +5,11 @@ from functools import partial
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 from pydantic import Field
 
 from aidmesh_chassis.auth import Caller
-from aidmesh_chassis.http import Body, BulkRoute, PageQuery
+from aidmesh_chassis.http import Body, BulkRoute, PageQuery, Routes
 from aidmesh_chassis.idempotency import Once
 from aidmesh_contracts.ids import PayoutId
 from aidmesh_payments.api import steps
@@ -39,9 +39,9 @@ class SettleOrdersBody(Body):
     rows: Annotated[tuple[OrderRow, ...], Field(min_length=1, max_length=ROWS_MAX)]
 
 
-def router(desk: Desk) -> APIRouter:
+def router(desk: Desk) -> Routes:
     """The routes."""
-    routes = APIRouter(prefix="/v1", tags=["paying orders"])
+    routes = Routes(prefix="/v1", tags=["paying orders"])
 
     @routes.get("/paying-orders", response_model=OrderPage)
     async def queue(
@@ -101,9 +101,9 @@ def _taking(desk: Desk, verb: OrderVerb, caller: Caller) -> Take:
     return partial(orders.take_steps, desk.office, verb=verb, by=caller.staff_id)
 
 
-def bulk_router(desk: Desk) -> APIRouter:
+def bulk_router(desk: Desk) -> Routes:
     """The route that takes many rows."""
-    routes = APIRouter(prefix="/v1", tags=["paying orders"], route_class=BulkRoute)
+    routes = Routes(prefix="/v1", tags=["paying orders"], route_class=BulkRoute)
 
     @routes.post("/paying-orders:settle")
     async def settle(body: SettleOrdersBody, caller: Payer, once: Once) -> Response:

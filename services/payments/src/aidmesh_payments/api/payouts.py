@@ -6,12 +6,12 @@ from functools import partial
 from typing import Annotated, Literal, TypeVar
 from uuid import UUID, uuid4
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 from pydantic import Field, ValidationError
 
 from aidmesh_chassis.auth import Caller
 from aidmesh_chassis.db import Tx
-from aidmesh_chassis.http import CSV_ANSWER, Body, BulkRoute, PageQuery
+from aidmesh_chassis.http import CSV_ANSWER, Body, BulkRoute, PageQuery, Routes
 from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.keys import PAYMENTS
 from aidmesh_chassis.privacy import PersonalText
@@ -97,9 +97,9 @@ class PayeeBody(Body):
     post_address: PersonalText | None = None
 
 
-def router(desk: Desk) -> APIRouter:
+def router(desk: Desk) -> Routes:
     """The routes."""
-    routes = APIRouter(prefix="/v1", tags=["payouts"])
+    routes = Routes(prefix="/v1", tags=["payouts"])
 
     @routes.get("/payouts", response_model=PayoutPage)
     async def queue(
@@ -238,9 +238,9 @@ def _taking(desk: Desk, verb: Verb, caller: Caller) -> Take:
     return partial(payouts.take_steps, desk.office, verb=verb, by=caller.staff_id)
 
 
-def bulk_router(desk: Desk) -> APIRouter:
+def bulk_router(desk: Desk) -> Routes:
     """The routes that take many rows."""
-    routes = APIRouter(prefix="/v1", tags=["payouts"], route_class=BulkRoute)
+    routes = Routes(prefix="/v1", tags=["payouts"], route_class=BulkRoute)
 
     @routes.post("/payouts:approve")
     async def approve(body: ApproveBody, caller: Approver, once: Once) -> Response:

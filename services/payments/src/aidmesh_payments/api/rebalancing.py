@@ -3,10 +3,10 @@
 from typing import Final, Literal
 from uuid import UUID, uuid4
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 from pydantic import Field
 
-from aidmesh_chassis.http import Body, PageQuery
+from aidmesh_chassis.http import Body, PageQuery, Routes
 from aidmesh_chassis.idempotency import Once
 from aidmesh_contracts.ids import AllotmentId, RebalancingId
 from aidmesh_contracts.values import Code, Region
@@ -49,9 +49,9 @@ class DeclineBody(Body):
     reason: Code
 
 
-def router(desk: Desk) -> APIRouter:
+def router(desk: Desk) -> Routes:
     """The routes."""
-    routes = APIRouter(prefix="/v1", tags=["rebalancing"])
+    routes = Routes(prefix="/v1", tags=["rebalancing"])
 
     @routes.get("/rebalancings", response_model=RebalancingPage)
     async def list_proposals(caller: Reader, page: PageQuery) -> dict[str, object]:
@@ -107,9 +107,9 @@ def router(desk: Desk) -> APIRouter:
     return routes
 
 
-def ask_router(desk: Desk) -> APIRouter:
+def ask_router(desk: Desk) -> Routes:
     """The routes of whoever holds the money."""
-    routes = APIRouter(prefix="/v1", tags=["rebalancing"])
+    routes = Routes(prefix="/v1", tags=["rebalancing"])
 
     @routes.get("/return-asks", response_model=ReturnAskPage)
     async def list_asks(caller: Reader, page: PageQuery) -> dict[str, object]:

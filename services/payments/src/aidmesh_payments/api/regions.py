@@ -1,9 +1,9 @@
 """Routes about other regions: how they stand, and declaring one lost."""
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 
 from aidmesh_chassis import standings
-from aidmesh_chassis.http import Body, rows_max
+from aidmesh_chassis.http import Body, Routes, rows_max
 from aidmesh_chassis.idempotency import Once
 from aidmesh_contracts.values import Code, Region
 from aidmesh_payments.api.answers import Standings
@@ -18,9 +18,9 @@ class LostBody(Body):
     reason: Code
 
 
-def router(desk: Desk) -> APIRouter:
+def router(desk: Desk) -> Routes:
     """The routes."""
-    routes = APIRouter(prefix="/v1", tags=["regions"])
+    routes = Routes(prefix="/v1", tags=["regions"])
 
     @routes.get(
         "/standings",

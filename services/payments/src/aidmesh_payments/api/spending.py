@@ -5,10 +5,10 @@ from functools import partial
 from typing import Annotated
 from uuid import UUID, uuid4
 
-from fastapi import APIRouter, Query, Response
+from fastapi import Query, Response
 from pydantic import Field, TypeAdapter
 
-from aidmesh_chassis.http import Body, PageQuery
+from aidmesh_chassis.http import Body, PageQuery, Routes
 from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.problems import NOT_FOUND, Problem
 from aidmesh_contracts.ids import AllotmentId, CommitmentId, GrantId, NeedId, PurchaseId
@@ -103,9 +103,9 @@ class PayBody(Body):
     paid_on: date | None = None
 
 
-def router(desk: Desk) -> APIRouter:
+def router(desk: Desk) -> Routes:
     """The routes about commitments, discrepancies and the ledger."""
-    routes = APIRouter(prefix="/v1", tags=["spending"])
+    routes = Routes(prefix="/v1", tags=["spending"])
 
     @routes.get("/needs/{need_id}/commitment", response_model=OfNeed)
     async def of_need(need_id: UUID, caller: Worker) -> dict[str, object]:
@@ -223,9 +223,9 @@ def router(desk: Desk) -> APIRouter:
     return routes
 
 
-def purchase_router(desk: Desk) -> APIRouter:
+def purchase_router(desk: Desk) -> Routes:
     """The routes about purchases."""
-    routes = APIRouter(prefix="/v1", tags=["purchases"])
+    routes = Routes(prefix="/v1", tags=["purchases"])
 
     @routes.get("/purchases", response_model=PurchasePage)
     async def list_purchases(

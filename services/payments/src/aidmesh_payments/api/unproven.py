@@ -4,11 +4,11 @@ from datetime import date
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 from pydantic import Field, StringConstraints
 
 from aidmesh_chassis import restoring
-from aidmesh_chassis.http import Body, PageQuery
+from aidmesh_chassis.http import Body, PageQuery, Routes
 from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.problems import NOT_FOUND, Problem
 from aidmesh_contracts.ids import PayoutId
@@ -35,9 +35,9 @@ class PaidBody(Body):
     served_on: date
 
 
-def router(desk: Desk) -> APIRouter:
+def router(desk: Desk) -> Routes:
     """The routes."""
-    routes = APIRouter(prefix="/v1", tags=["unproven"])
+    routes = Routes(prefix="/v1", tags=["unproven"])
 
     @routes.get("/unproven", response_model=DoubtfulPage)
     async def listed(caller: Reader, page: PageQuery) -> dict[str, object]:

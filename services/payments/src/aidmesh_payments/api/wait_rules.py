@@ -3,10 +3,10 @@
 from typing import Annotated
 from uuid import UUID, uuid4
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 from pydantic import Field
 
-from aidmesh_chassis.http import Body, PageQuery
+from aidmesh_chassis.http import Body, PageQuery, Routes
 from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.problems import NOT_FOUND, Problem
 from aidmesh_contracts.values import Code, Currency, Region
@@ -38,9 +38,9 @@ class RuleBody(Body):
     chosen_only: bool = False
 
 
-def router(desk: Desk) -> APIRouter:
+def router(desk: Desk) -> Routes:
     """The routes."""
-    routes = APIRouter(prefix="/v1/wait-rules", tags=["rebalancing"])
+    routes = Routes(prefix="/v1/wait-rules", tags=["rebalancing"])
 
     @routes.get("", response_model=WaitRulePage)
     async def list_rules(caller: Reader, page: PageQuery) -> dict[str, object]:

@@ -2,9 +2,9 @@
 
 from uuid import UUID
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 
-from aidmesh_chassis.http import Body, PageQuery
+from aidmesh_chassis.http import Body, PageQuery, Routes
 from aidmesh_chassis.idempotency import Once
 from aidmesh_contracts.ids import AllotmentId
 from aidmesh_contracts.values import Code, Currency, Region
@@ -42,9 +42,9 @@ class ServeBody(WaitBody):
     amount_minor: Minor
 
 
-def router(desk: Desk) -> APIRouter:
+def router(desk: Desk) -> Routes:
     """The routes."""
-    routes = APIRouter(prefix="/v1", tags=["rebalancing"])
+    routes = Routes(prefix="/v1", tags=["rebalancing"])
 
     @routes.get("/waits", response_model=WaitPage)
     async def list_waits(caller: Reader, page: PageQuery) -> dict[str, object]:

@@ -3,6 +3,7 @@
 from fastapi import FastAPI
 
 from aidmesh_chassis.db import Database
+from aidmesh_chassis.http import take
 from aidmesh_chassis.peers import Peers
 from aidmesh_reporting.api import lists, results
 
@@ -15,5 +16,5 @@ def add_routes(
     peers: Peers,
 ) -> None:
     """Add every route of reporting; `peers` as in `results.router`."""
-    app.include_router(results.router(database, region, small_cell_k, peers))
-    app.include_router(lists.router(database))
+    take(app, results.router(database, region, small_cell_k, peers))
+    take(app, lists.router(database))

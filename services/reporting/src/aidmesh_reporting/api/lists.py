@@ -3,12 +3,12 @@
 from typing import Annotated, Final
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Path, Response
+from fastapi import Depends, Path, Response
 from pydantic import TypeAdapter
 
 from aidmesh_chassis.auth import Caller, Role, require
 from aidmesh_chassis.db import Database
-from aidmesh_chassis.http import PageQuery
+from aidmesh_chassis.http import PageQuery, Routes
 from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.problems import Problem
 from aidmesh_reporting.answers import (
@@ -32,9 +32,9 @@ _GRANT: Final[TypeAdapter[tuple[str, UUID]]] = TypeAdapter(tuple[str, UUID])
 _WAITING: Final[TypeAdapter[results.WaitingKey]] = TypeAdapter(results.WaitingKey)
 
 
-def router(database: Database) -> APIRouter:
+def router(database: Database) -> Routes:
     """Return the routes."""
-    routes = APIRouter(prefix="/v1")
+    routes = Routes(prefix="/v1")
 
     @routes.get("/months", dependencies=[MAY_SEE])
     async def months(page: PageQuery) -> MonthPage:

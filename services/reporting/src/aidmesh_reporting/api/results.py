@@ -7,12 +7,12 @@ from typing import Annotated, Literal, get_args
 from uuid import UUID
 
 import asyncpg
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import Depends, Query, Response
 from pydantic import TypeAdapter
 
 from aidmesh_chassis.auth import Caller, Role, require
 from aidmesh_chassis.db import Database
-from aidmesh_chassis.http import CSV_ANSWER, PageQuery, rows_max
+from aidmesh_chassis.http import CSV_ANSWER, PageQuery, Routes, rows_max
 from aidmesh_chassis.peers import LinkOf, Peers
 from aidmesh_chassis.problems import INVALID, Problem
 from aidmesh_reporting import hxl
@@ -119,13 +119,13 @@ def router(
     region: str,
     small_cell_k: int,
     peers: Peers,
-) -> APIRouter:
+) -> Routes:
     """Return the routes.
 
     Args:
         peers: the regions that this one is linked with, and whether they are heard.
     """
-    routes = APIRouter(prefix="/v1")
+    routes = Routes(prefix="/v1")
 
     def others() -> Collection[str] | None:
         known = peers.regions
