@@ -14,7 +14,7 @@ from support.running import RunningMesh, Staff
 from support.waiting import eventually
 
 RECEIPTS = 10
-PAUSE_S = 0.05
+PAUSE_S = 0.25
 """Between two receipts: a region is joined while others work, not while they are swamped."""
 COPIES = {
     # what the newcomer has of others, and what they have of themselves

@@ -10,6 +10,7 @@ from uuid import UUID
 
 import nats
 import pytest
+import pytest_asyncio
 from nats.aio.client import Client
 
 from aidmesh.credentials import seed_file
@@ -25,6 +26,7 @@ from support.funding import fund
 from support.running import Json, RunningMesh, Staff
 from support.waiting import eventually
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 TODAY = datetime.now(UTC).date()
 FROM_OUTSIDE = {
     "public_events_reached_the_peers",
@@ -189,23 +191,33 @@ async def act(staff: Staff, need: UUID, step: str) -> None:
     await staff.becomes(need, "fulfilled")
 
 
-@pytest.fixture
-async def probes(
-    own: RunningMesh, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[list[RegionProbe]]:
-    """Looks at both regions once everything has arrived; what is missing is missing at once."""
-    monkeypatch.setattr(streams, "LOOKS_MAX", 2)
-    monkeypatch.setattr(streams, "LOOK_S", 0.1)
-    async with probing(own.file) as probes:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def whole(own: RunningMesh) -> AsyncIterator[list[RegionProbe]]:
+    """Looks at both regions when everything has arrived; what is missing is missing at once.
 
-        async def months_are_published() -> bool:
-            asking = "SELECT NOT EXISTS (SELECT FROM dirty_month)"
-            return all([await p.connections["reporting"].fetchval(asking) for p in probes])
+    One look at a mesh that is whole is enough: whatever a test left broken would be found by the
+    next.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(streams, "LOOKS_MAX", 2)
+        patch.setattr(streams, "LOOK_S", 0.1)
+        async with probing(own.file) as probes:
 
-        await eventually(months_are_published, 60)
-        assert await wait_quiet(probes, 60) == {}
-        assert failing(await look(own, probes)) == set()
-        yield probes
+            async def months_are_published() -> bool:
+                asking = "SELECT NOT EXISTS (SELECT FROM dirty_month)"
+                return all([await p.connections["reporting"].fetchval(asking) for p in probes])
+
+            await eventually(months_are_published, 60)
+            assert await wait_quiet(probes, 60) == {}
+            assert failing(await look(own, probes)) == set()
+            yield probes
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def probes(whole: list[RegionProbe]) -> list[RegionProbe]:
+    """The same, once the test before has come to rest."""
+    assert await wait_quiet(whole, 60) == {}
+    return whole
 
 
 @asynccontextmanager
@@ -273,15 +285,15 @@ async def test_no_check_exists_that_cannot_fail(
     assert names == {one.fails for one in BREAKS} | FROM_OUTSIDE
 
 
-def test_the_command_searches_a_demo_s_own_values_and_says_when_there_are_none(
+async def test_the_command_searches_a_demo_s_own_values_and_says_when_there_are_none(
     own: RunningMesh,
 ) -> None:
-    without = own.aidmesh("verify")
+    without = await asyncio.to_thread(own.aidmesh, "verify")
     file = own.data / "scenario" / "canaries.csv"
     file.parent.mkdir()
     file.write_text(f"field,value\nchosen_name,{PLANTED}\n", encoding="utf-8")
     try:
-        searched = own.aidmesh("verify")
+        searched = await asyncio.to_thread(own.aidmesh, "verify")
     finally:
         file.unlink()
         file.parent.rmdir()

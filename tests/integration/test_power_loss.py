@@ -34,6 +34,8 @@ ACKED_MIN = 60
 BACKLOG_MAX = 60
 BACK_S_MAX = 60.0
 LOOKS = 10
+CUTS_MAX = 5
+"""One service may have noted what came after the other's last: then a cut takes nothing."""
 Ids = dict[str, set[str]]
 
 
@@ -161,14 +163,17 @@ async def test_what_was_acknowledged_outlasts_the_power_and_what_was_not_is_publ
             return ids["EVENTS"] <= set(await ids_in(lviv, "WORLD"))
 
         for tail in ("nothing", "half", "zeros"):
-            held, gone = await power_cut(), Counter[str]()
-            for stream, sequence in held.items():
-                gone[stream] += cut_after(store, stream, sequence, tail)
+            gone = Counter[str]()
+            for _ in range(CUTS_MAX):
+                for stream, sequence in (await power_cut()).items():
+                    gone[stream] += cut_after(store, stream, sequence, tail)
+                await asyncio.to_thread(kyiv.start)
+                await all_there()
+                # Nothing acknowledged was missing, so nothing had to be made anew.
+                assert await created(kyiv) == made
+                if gone["LOCAL"] or gone["PRIVATE"]:
+                    break
             assert gone["LOCAL"] or gone["PRIVATE"]
-            await asyncio.to_thread(kyiv.start)
-            await all_there()
-            # Nothing acknowledged was missing, so nothing had to be made anew.
-            assert await created(kyiv) == made
 
         # A disk that only said that it had flushed: what was acknowledged is rebuilt.
         await power_cut()
