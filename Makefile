@@ -8,8 +8,9 @@ STAMP  := $(VENV)/.installed
 PARTS  := shared/contracts shared/chassis services/intake services/inventory services/payments \
           services/notification services/reporting services/console deploy/aidmesh
 ARGS   ?=
+CORES  := $(shell getconf _NPROCESSORS_ONLN)
 # Tests that wait for servers leave a core to others: one worker more than there are cores.
-WORKERS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
+WORKERS ?= $(shell echo $$(($(CORES) + 1)))
 
 # Where this is set, every process would compile every module anew: twice the time of each start.
 unexport PYTHONDONTWRITEBYTECODE
@@ -45,7 +46,7 @@ lint: setup      ## style, and who may import whom
 	$(BIN)/lint-imports --no-logo
 
 types: setup     ## strict types
-	$(BIN)/mypy services shared deploy tests
+	$(BIN)/mypy -n $(CORES) services shared deploy tests
 
 format: setup    ## let the formatter have its way
 	$(BIN)/ruff check --fix-only .

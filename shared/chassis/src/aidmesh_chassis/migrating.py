@@ -6,9 +6,6 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import asyncpg
-from pogo_core.migration import topological_sort
-from pogo_core.util import migrate as pogo
-from pogo_core.util import sql
 
 from aidmesh_chassis.db import connect
 from aidmesh_chassis.logs import get_logger, ms_since
@@ -80,6 +77,11 @@ async def _apply(conn: asyncpg.Connection, directory: Path) -> list[str]:
     As `pogo.apply`, which parses every migration twice, those applied long ago too: that would take
     longest of a start.
     """
+    # What pogo parses with takes long to import, and most starts have nothing to apply.
+    from pogo_core.migration import topological_sort  # noqa: PLC0415
+    from pogo_core.util import migrate as pogo  # noqa: PLC0415
+    from pogo_core.util import sql  # noqa: PLC0415
+
     await sql.ensure_pogo_sync(conn)
     found = await sql.read_migrations(directory, conn, schema_name="public")
     new = topological_sort([each.load() for each in found if not each.applied])
