@@ -102,7 +102,7 @@ def make_app() -> FastAPI:
         ends = request.scope["aidmesh.timeout"].when()
         return len(body), ends - asyncio.get_running_loop().time() > 500
 
-    router.take(bulk)
+    take(router, bulk)
     take(app, router)
     return app
 

@@ -233,7 +233,7 @@ def declared_by(scope: Scope) -> Declared | None:
 
 
 class Routes(APIRouter):
-    """Some routes of a service, complete in themselves: an app `takes` them as they are.
+    """Some routes of a service, complete in themselves: an app can `take` them as they are.
 
     `include_router` would make each of them a second time, with what the app adds to it. That is
     half of what building an app takes, at every start.
@@ -244,14 +244,10 @@ class Routes(APIRouter):
             dependencies=[*_DEPENDENCIES, *dependencies], responses=_ANSWERS, **options
         )
 
-    def take(self, other: "Routes") -> None:
-        """Have the routes of another one among these."""
-        self.routes.extend(other.routes)
 
-
-def take(app: FastAPI, routes: Routes) -> None:
-    """Have an app answer at these routes."""
-    app.router.routes.extend(routes.routes)
+def take(into: FastAPI | Routes, routes: Routes) -> None:
+    """Have an app answer at these routes, or other routes hold them too."""
+    into.routes.extend(routes.routes)
 
 
 class _App(FastAPI):

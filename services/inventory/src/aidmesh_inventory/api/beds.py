@@ -9,7 +9,7 @@ from fastapi import Query, Response
 from pydantic import BaseModel, Field
 
 from aidmesh_chassis.db import Database
-from aidmesh_chassis.http import Body, BulkRoute, PageQuery, Routes
+from aidmesh_chassis.http import Body, BulkRoute, PageQuery, Routes, take
 from aidmesh_chassis.idempotency import Once
 from aidmesh_contracts.values import Code, Currency
 from aidmesh_inventory.api.bulk import BulkIn, BulkOut, SiteRow, add_at_sites
@@ -201,5 +201,5 @@ def router(database: Database, region: str) -> Routes:
         kept, after = page.cut(board, lambda bed: bed.bed_id)
         return BoardOut(site_id=site_id, nights=nights, beds=list(kept), next=after)
 
-    routes.take(bulk_routes)
+    take(routes, bulk_routes)
     return routes

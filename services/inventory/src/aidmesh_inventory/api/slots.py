@@ -9,7 +9,7 @@ from fastapi import Query, Response
 from pydantic import AwareDatetime, BaseModel, Field, TypeAdapter
 
 from aidmesh_chassis.db import Database
-from aidmesh_chassis.http import Body, BulkRoute, PageQuery, Routes
+from aidmesh_chassis.http import Body, BulkRoute, PageQuery, Routes, take
 from aidmesh_chassis.idempotency import Once
 from aidmesh_contracts.values import Code
 from aidmesh_inventory.api.bulk import BulkIn, BulkOut, SiteRow, add_at_sites
@@ -154,5 +154,5 @@ def router(database: Database, region: str) -> Routes:
             rows=[_slot(row, sensitive_too=caller.sees_sensitive) for row in kept], next=after
         )
 
-    routes.take(bulk_routes)
+    take(routes, bulk_routes)
     return routes

@@ -10,7 +10,7 @@ from fastapi import Query, Response
 from pydantic import BaseModel, Field, TypeAdapter
 
 from aidmesh_chassis.db import Database
-from aidmesh_chassis.http import Body, BulkRoute, Page, PageQuery, Routes
+from aidmesh_chassis.http import Body, BulkRoute, Page, PageQuery, Routes, take
 from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.peers import LinkOf, LinkState
 from aidmesh_contracts.ids import derive_id
@@ -351,5 +351,5 @@ def router(database: Database, region: str, link: LinkOf) -> Routes:
         kept, after = page.cut(rows, lambda row: (row["purchase_id"], row["item"]))
         return ExpectedPage(rows=[ExpectedLine(**row) for row in kept], next=after)
 
-    routes.take(bulk_routes)
+    take(routes, bulk_routes)
     return routes
