@@ -62,7 +62,7 @@ async def sign_in(page: Page, address: str, token: str) -> None:
     await page.wait_for_url(f"{address}/")
 
 
-@pytest.mark.parametrize("language", ["uk", "de"])
+@pytest.mark.parametrize("language", ["uk", "de", "en"])
 async def test_pages_fit_a_phone_and_a_thumb(
     browser: Browser, address: str, token: str, language: str
 ) -> None:
