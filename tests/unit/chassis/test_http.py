@@ -19,9 +19,10 @@ from structlog.contextvars import get_contextvars
 
 from aidmesh_chassis import logs
 from aidmesh_chassis.auth import Caller, Role, Verifier, issue_token, require
-from aidmesh_chassis.http import Body, BulkRoute, PageQuery, Routes, create_app, revealed, take
+from aidmesh_chassis.http import Body, PageQuery, Routes, create_app, revealed, take
 from aidmesh_chassis.privacy import PersonalText
 from aidmesh_chassis.problems import CONFLICT, Problem
+from aidmesh_chassis.routing import BulkRoute
 from support.paging import walk
 
 KEY = Ed25519PrivateKey.generate()

@@ -27,7 +27,6 @@ from fastapi.dependencies.models import Dependant
 from fastapi.dependencies.utils import get_flat_params
 from fastapi.params import Depends as DependsParam
 from fastapi.params import Query as QueryParam
-from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, model_validator
 from pydantic_core import PydanticCustomError, to_json
 from starlette.responses import HTMLResponse, JSONResponse
@@ -36,17 +35,16 @@ from starlette.types import ASGIApp, Scope
 from aidmesh_chassis import problem_handlers, problems
 from aidmesh_chassis.auth import Verifier
 from aidmesh_chassis.metrics import Metrics
-from aidmesh_chassis.middleware import RequestMiddleware, extend_time, on_unexpected, route_of
+from aidmesh_chassis.middleware import RequestMiddleware, on_unexpected, route_of
 from aidmesh_chassis.openapi_page import render
 from aidmesh_chassis.privacy import REVEAL
 from aidmesh_chassis.problems import Problem
 from aidmesh_chassis.retrying import Retrying
+from aidmesh_chassis.routing import LateRoute
 from aidmesh_chassis.tracing import spans_of
 
 BODY_BYTES_MAX: Final = 256 * 1024
-BULK_BODY_BYTES_MAX: Final = 64 * 1024 * 1024
 REQUEST_MS_MAX: Final = 30_000
-BULK_REQUEST_MS_MAX: Final = 600_000
 CHECK_MS_MAX: Final = 2_000
 PAGE_ROWS_MAX: Final = 200
 
@@ -190,23 +188,6 @@ def _may_be_long(answer: Mapping[str, Any]) -> bool:
     )
 
 
-class BulkRoute(APIRoute):
-    """Routes that take many rows at once: `Routes(route_class=BulkRoute)`."""
-
-    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
-        options["max_body_size"] = options.get("max_body_size") or BULK_BODY_BYTES_MAX
-        super().__init__(path, endpoint, **options)
-
-    def get_route_handler(self) -> Callable[[Request], Awaitable[Response]]:  # type: ignore[override]
-        handle = super().get_route_handler()
-
-        async def handle_bulk(request: Request) -> Response:
-            extend_time(request, BULK_REQUEST_MS_MAX)
-            return await handle(request)
-
-        return handle_bulk
-
-
 @dataclass(frozen=True, slots=True)
 class Declared:
     """What a route takes besides its path and headers: names in the query, and whether a body."""
@@ -239,9 +220,18 @@ class Routes(APIRouter):
     half of what building an app takes, at every start.
     """
 
-    def __init__(self, *, dependencies: Sequence[DependsParam] = (), **options: Any) -> None:
+    def __init__(
+        self,
+        *,
+        dependencies: Sequence[DependsParam] = (),
+        route_class: type[LateRoute] = LateRoute,
+        **options: Any,
+    ) -> None:
         super().__init__(
-            dependencies=[*_DEPENDENCIES, *dependencies], responses=_ANSWERS, **options
+            dependencies=[*_DEPENDENCIES, *dependencies],
+            responses=_ANSWERS,
+            route_class=route_class,
+            **options,
         )
 
 

@@ -10,8 +10,9 @@ from fastapi import Depends, Request, Response
 from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
-from aidmesh_chassis.http import BulkRoute, Routes
+from aidmesh_chassis.http import Routes
 from aidmesh_chassis.problems import MALFORMED, Problem
+from aidmesh_chassis.routing import BulkRoute
 from aidmesh_console.clients.intake_views import Report
 from aidmesh_console.clients.link import Away, ClientError, Refused, Upload
 from aidmesh_console.forms import Form

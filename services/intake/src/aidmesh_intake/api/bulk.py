@@ -7,9 +7,10 @@ from uuid import UUID
 from fastapi import Response
 from pydantic import BaseModel, Field
 
-from aidmesh_chassis.http import Body, BulkRoute, Routes
+from aidmesh_chassis.http import Body, Routes
 from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.problems import INVALID
+from aidmesh_chassis.routing import BulkRoute
 from aidmesh_contracts.values import Code
 from aidmesh_intake.api.context import (
     ROW_CHANGED,

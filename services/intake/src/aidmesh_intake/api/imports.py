@@ -11,9 +11,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
-from aidmesh_chassis.http import BULK_BODY_BYTES_MAX, BulkRoute, Routes
+from aidmesh_chassis.http import Routes
 from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.problems import MALFORMED, Problem
+from aidmesh_chassis.routing import BULK_BODY_BYTES_MAX, BulkRoute
 from aidmesh_contracts.values import Code
 from aidmesh_intake.api.context import UNMAPPED, UNREADABLE, Caseworker, Ctx, invalid
 from aidmesh_intake.handlers.importing import File, Importer

@@ -10,8 +10,9 @@ from pydantic import AliasChoices, Field, model_validator
 
 from aidmesh_chassis.auth import Caller
 from aidmesh_chassis.db import Database, Tx
-from aidmesh_chassis.http import BulkRoute, Routes
+from aidmesh_chassis.http import Routes
 from aidmesh_chassis.idempotency import Once
+from aidmesh_chassis.routing import BulkRoute
 from aidmesh_inventory.api.bulk import Bulk, BulkIn, BulkOut, Row
 from aidmesh_inventory.api.callers import AtDesk
 from aidmesh_inventory.api.reservations import Serial, seen, unseen

@@ -9,8 +9,9 @@ from fastapi import Query, Response
 from pydantic import AwareDatetime, BaseModel, Field, TypeAdapter
 
 from aidmesh_chassis.db import Database
-from aidmesh_chassis.http import Body, BulkRoute, PageQuery, Routes, take
+from aidmesh_chassis.http import Body, PageQuery, Routes, take
 from aidmesh_chassis.idempotency import Once
+from aidmesh_chassis.routing import BulkRoute
 from aidmesh_contracts.values import Code
 from aidmesh_inventory.api.bulk import BulkIn, BulkOut, SiteRow, add_at_sites
 from aidmesh_inventory.api.callers import Staff, Storekeeper

@@ -10,9 +10,10 @@ from fastapi import Query, Response
 from pydantic import BaseModel, Field, TypeAdapter
 
 from aidmesh_chassis.db import Database
-from aidmesh_chassis.http import Body, BulkRoute, Page, PageQuery, Routes, take
+from aidmesh_chassis.http import Body, Page, PageQuery, Routes, take
 from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.peers import LinkOf, LinkState
+from aidmesh_chassis.routing import BulkRoute
 from aidmesh_contracts.ids import derive_id
 from aidmesh_contracts.restriction import EnteredRestriction
 from aidmesh_contracts.values import Code, Currency

@@ -8,8 +8,9 @@ from uuid import UUID, uuid4
 from fastapi import Response
 from pydantic import Field
 
-from aidmesh_chassis.http import Body, BulkRoute, Routes
+from aidmesh_chassis.http import Body, Routes
 from aidmesh_chassis.idempotency import Once
+from aidmesh_chassis.routing import BulkRoute
 from aidmesh_contracts.ids import GrantId
 from aidmesh_contracts.values import Code, Currency
 from aidmesh_payments.api.bulk import Bulk, RowBody

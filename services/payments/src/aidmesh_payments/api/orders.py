@@ -9,8 +9,9 @@ from fastapi import Response
 from pydantic import Field
 
 from aidmesh_chassis.auth import Caller
-from aidmesh_chassis.http import Body, BulkRoute, PageQuery, Routes
+from aidmesh_chassis.http import Body, PageQuery, Routes
 from aidmesh_chassis.idempotency import Once
+from aidmesh_chassis.routing import BulkRoute
 from aidmesh_contracts.ids import PayoutId
 from aidmesh_payments.api import steps
 from aidmesh_payments.api.answers_paying import OrderPage, OrderReviewPage

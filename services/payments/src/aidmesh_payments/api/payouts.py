@@ -11,10 +11,11 @@ from pydantic import Field, ValidationError
 
 from aidmesh_chassis.auth import Caller
 from aidmesh_chassis.db import Tx
-from aidmesh_chassis.http import CSV_ANSWER, Body, BulkRoute, PageQuery, Routes
+from aidmesh_chassis.http import CSV_ANSWER, Body, PageQuery, Routes
 from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.keys import PAYMENTS
 from aidmesh_chassis.privacy import PersonalText
+from aidmesh_chassis.routing import BulkRoute
 from aidmesh_contracts.accounts import Mechanism
 from aidmesh_contracts.ids import NeedId, PayeeRef, PayoutId
 from aidmesh_payments.api import steps
