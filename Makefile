@@ -1,7 +1,13 @@
 # One engineer, one machine, no root: every target sets up what it needs.
 # Only Python 3.11+, make and git are expected to be there.
 
+# Whoever names a Python gets it. Otherwise it is the one on the path, or a faster build of the same.
 PYTHON ?= python3
+ifeq ($(origin PYTHON),file)
+CHOSEN  = $(shell $(PYTHON) requirements/fastest.py)
+else
+CHOSEN  = $(PYTHON)
+endif
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
@@ -26,6 +32,7 @@ $(VENV)/bin/uv: requirements/uv.txt
 	$(PYTHON) -c 'import sys; sys.exit("Aidmesh needs Python 3.11 or newer, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
+	$(BIN)/uv venv --quiet --allow-existing --python "$(CHOSEN)" $(VENV)
 	@touch $@
 
 $(STAMP): $(VENV)/bin/uv requirements/all.lock $(PARTS:%=%/pyproject.toml)

@@ -22,7 +22,7 @@ class Event(BaseModel):
         key: the field with the id of the aggregate it speaks of.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
     type: ClassVar[str]
     stream: ClassVar[Stream]

@@ -31,7 +31,7 @@ PAGES_MAX: Final = 25
 class View(BaseModel):
     """What the desk reads of an answer; fields that it does not know are ignored."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
 
 class Page(View):
