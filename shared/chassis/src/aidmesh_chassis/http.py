@@ -62,11 +62,7 @@ class Body(BaseModel):
     """
 
     model_config = ConfigDict(
-        extra="forbid",
-        frozen=True,
-        str_strip_whitespace=True,
-        allow_inf_nan=False,
-        defer_build=True,
+        extra="forbid", frozen=True, str_strip_whitespace=True, allow_inf_nan=False
     )
 
     @model_validator(mode="before")

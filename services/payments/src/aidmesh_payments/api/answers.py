@@ -15,7 +15,7 @@ from aidmesh_chassis.peers import LinkState
 class Answer(BaseModel):
     """Base of all of them."""
 
-    model_config = ConfigDict(extra="forbid", defer_build=True)
+    model_config = ConfigDict(extra="forbid")
 
 
 class Page(Answer):
