@@ -13,7 +13,7 @@ from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
 
 from aidmesh.embedded import PostgresServer
-from support import leftout, ordinary
+from support import leftout, loglines, ordinary
 from support.servers import DatabaseFactory, Databases, NatsRegion, new_postgres
 
 PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -25,6 +25,7 @@ settings.register_profile("thorough", PATIENT, max_examples=1000)
 """`pytest --hypothesis-profile thorough`: many more examples, for a night."""
 
 
+loglines.to_read()
 gc.set_threshold(50_000, 20, 50)
 """As services do: apps and models are made by the thousand, and little of it is garbage."""
 

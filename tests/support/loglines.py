@@ -12,6 +12,23 @@ import structlog
 from aidmesh_chassis import logs
 
 
+def to_read() -> None:
+    """Have what is logged in this process written for whoever reads a test that failed.
+
+    By itself structlog draws each traceback with its source and every value, in seconds: tests that
+    break something on purpose log hundreds.
+    """
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.dev.ConsoleRenderer(
+                colors=False, exception_formatter=structlog.dev.plain_traceback
+            ),
+        ]
+    )
+
+
 class Lines:
     """What was written so far."""
 
@@ -37,7 +54,7 @@ def written(service: str, level: str = "info") -> Iterator[Lines]:
     try:
         yield Lines(stream)
     finally:
-        structlog.reset_defaults()
+        to_read()
         root = logging.getLogger()
         for handler in [each for each in root.handlers if type(each).__module__ == logs.__name__]:
             root.removeHandler(handler)
