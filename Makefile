@@ -53,7 +53,7 @@ lint: setup      ## style, and who may import whom
 	$(BIN)/lint-imports --no-logo
 
 types: setup     ## strict types
-	$(BIN)/mypy -n $(CORES) services shared deploy tests
+	$(BIN)/mypy -n $(CORES) services shared deploy requirements tests
 
 format: setup    ## let the formatter have its way
 	$(BIN)/ruff check --fix-only .

@@ -71,4 +71,4 @@ def fastest(this: str, others: list[str]) -> str:
 if __name__ == "__main__":
     running = Path(sys.executable).resolve()
     there = [each for each in ELSEWHERE if Path(each).exists() and Path(each).resolve() != running]
-    print(fastest(sys.executable, there))
+    sys.stdout.write(fastest(sys.executable, there) + "\n")
