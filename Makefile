@@ -15,8 +15,8 @@ PARTS  := shared/contracts shared/chassis services/intake services/inventory ser
           services/notification services/reporting services/console deploy/aidmesh
 ARGS   ?=
 CORES  := $(shell getconf _NPROCESSORS_ONLN)
-# Tests that wait for servers leave a core to others: one worker more than there are cores.
-WORKERS ?= $(shell echo $$(($(CORES) + 1)))
+# Tests that wait for servers leave a core to others: two workers more than there are cores.
+WORKERS ?= $(shell echo $$(($(CORES) + 2)))
 
 # Where this is set, every process would compile every module anew: twice the time of each start.
 unexport PYTHONDONTWRITEBYTECODE

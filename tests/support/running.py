@@ -12,6 +12,7 @@ from uuid import UUID, uuid4
 
 import httpx
 
+from aidmesh.credentials import create_keys
 from aidmesh.meshfile import MeshFile, read_mesh
 from aidmesh_chassis.auth import Role, issue_token
 from aidmesh_chassis.keys import TOKENS, KeyRing
@@ -43,11 +44,8 @@ class RunningMesh:
                          "--regions", regions, *options]  # fmt: skip
         self._output = folder / "up.log"
         folder.mkdir(parents=True, exist_ok=True)
-        subprocess.run(
-            [*self._aidmesh, "keys", "init", "--keys", str(keys), "--regions", regions],
-            check=True,
-            capture_output=True,
-        )
+        for region in regions.split(","):
+            create_keys(keys / region)
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
