@@ -20,7 +20,7 @@ from support.waiting import eventually
 NEEDS = 120
 
 
-IMPORT_ROWS = 5_000
+IMPORT_ROWS = 8_000
 
 
 @pytest.fixture

@@ -1,8 +1,11 @@
 """What a route knows, and when."""
 
+import asyncio
+
 import httpx
 import pytest
 from fastapi import FastAPI
+from fastapi.exceptions import FastAPIError
 from fastapi.routing import APIRoute
 
 from aidmesh_chassis.http import Routes, take
@@ -70,3 +73,20 @@ def test_what_no_route_has_is_not_there_before_or_after() -> None:
         with pytest.raises(AttributeError, match="no_such"):
             getattr(route, "no_such")  # noqa: B009 - the checker of types knows that it is not
     assert route.dependant.call is route.endpoint
+
+
+async def test_a_route_that_cannot_be_completed_says_why_each_time() -> None:
+    routes = Routes()
+
+    @routes.get("/odd")
+    async def odd() -> asyncio.Lock:
+        return asyncio.Lock()
+
+    app = FastAPI()
+    take(app, routes)
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app), base_url="http://test"
+    ) as client:
+        for _ in range(2):
+            with pytest.raises(FastAPIError, match="response field"):
+                await client.get("/odd")

@@ -18,8 +18,8 @@ class LateRoute(APIRoute):
 
     What it takes and answers is read off a function's annotations, and schemas are made of that.
     For the 400 routes of a region that is two fifths of the processor's time of a start, and most
-    of them are not asked for on most days. A test draws up every service's document, which
-    completes every route.
+    of them are not asked for on most days. One that cannot be completed says why whenever it is
+    asked for; a test completes every route of every service.
     """
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
@@ -35,7 +35,11 @@ class LateRoute(APIRoute):
         options = self.__dict__.pop("_options", None)
         if options is None:
             raise AttributeError(name, name=name, obj=self)
-        super().__init__(self.path, self.endpoint, **options)
+        try:
+            super().__init__(self.path, self.endpoint, **options)
+        except BaseException:
+            self._options = options  # whoever asks next is to hear the reason too
+            raise
         return getattr(self, name)
 
 

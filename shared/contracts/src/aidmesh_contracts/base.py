@@ -22,6 +22,7 @@ class Event(BaseModel):
         key: the field with the id of the aggregate it speaks of.
     """
 
+    # Built when first read or written: a process meets few of all events.
     model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
     type: ClassVar[str]
