@@ -3,7 +3,8 @@
 import asyncio
 import http
 import http.client
-from collections.abc import Awaitable, Mapping, Sequence
+import ssl
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeVar, cast
 
@@ -82,11 +83,24 @@ def ask_server(host: str, port: int) -> State:
         connection.close()
 
 
+def authorities(urls: Iterable[str]) -> ssl.SSLContext:
+    """Those to trust in calls to these addresses: nobody, if none speaks TLS.
+
+    Reading the list of them takes longer than a call to this machine.
+    """
+    if any(url.startswith("https:") for url in urls):
+        return httpx.create_ssl_context(trust_env=False)
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
 async def ask_readiness(
     entry: RegionEntry, services: Sequence[str]
 ) -> dict[str, Sequence[Json | None]]:
     """What every copy of every service answers."""
-    async with httpx.AsyncClient(timeout=ASK_SECONDS_MAX, trust_env=False) as client:
+    urls = [url for each in services for url in entry.services[each].urls]
+    async with httpx.AsyncClient(
+        timeout=ASK_SECONDS_MAX, trust_env=False, verify=authorities(urls)
+    ) as client:
 
         async def ask(url: str) -> Json:
             answer = await client.get(f"{url}/readyz")

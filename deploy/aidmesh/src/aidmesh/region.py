@@ -18,6 +18,7 @@ from typing import Protocol
 import httpx
 
 from aidmesh import passwords
+from aidmesh.asking import authorities
 from aidmesh.embedded import EmbeddedError, NatsServer, PostgresServer, StartError
 from aidmesh.embedded.process import KeptProcess
 from aidmesh.log_sizes import keep_short
@@ -164,10 +165,9 @@ class Region:
     async def wait_until_ready(self) -> None:
         """Until every service says it is ready. Raises StartError when one does not in time."""
         deadline = time.monotonic() + READY_SECONDS_MAX
-        async with httpx.AsyncClient(timeout=5.0, trust_env=False) as client:
-            urls = [
-                (each, url) for each in self._services for url in self.entry.services[each].urls
-            ]
+        urls = [(each, url) for each in self._services for url in self.entry.services[each].urls]
+        verify = authorities(url for _, url in urls)
+        async with httpx.AsyncClient(timeout=5.0, trust_env=False, verify=verify) as client:
             for service, url in urls:
                 while not await _answers(client, f"{url}/readyz"):
                     if time.monotonic() > deadline:

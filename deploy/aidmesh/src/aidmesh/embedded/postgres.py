@@ -37,7 +37,6 @@ SETTINGS: Mapping[str, str] = {
     "max_connections": "200",
     "shared_buffers": "128MB",
     "work_mem": "8MB",
-    "wal_compression": "on",
     "fsync": "on",
     "synchronous_commit": "on",
     "jit": "off",  # costs more than it gives on statements of milliseconds
