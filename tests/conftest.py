@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, settings
 from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
 
-from aidmesh.embedded import PostgresServer
+from aidmesh.embedded.postgres import PostgresServer
 from support import leftout, loglines, ordinary
 from support.servers import DatabaseFactory, Databases, NatsRegion, new_postgres
 

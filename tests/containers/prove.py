@@ -27,7 +27,7 @@ import httpx
 TREE: Final = Path(__file__).parents[2]
 sys.path.insert(0, str(TREE / "tests"))
 
-from aidmesh.embedded import free_ports  # noqa: E402
+from aidmesh.embedded.ports import free_ports  # noqa: E402
 from aidmesh.meshfile import SERVICES  # noqa: E402
 from containers.desk import (  # noqa: E402
     CANARIES,

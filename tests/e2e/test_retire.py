@@ -9,7 +9,7 @@ from pathlib import Path
 
 import asyncpg
 
-from aidmesh.embedded import NatsServer
+from aidmesh.embedded.nats import NatsServer
 from aidmesh.region_settings import server_setup
 from aidmesh.topology.config import render
 from aidmesh.topology.watcher import linked_peers

@@ -17,8 +17,8 @@ from aidmesh import describing
 from aidmesh.__main__ import build
 from aidmesh.commands.common import EXIT_FAILED, EXIT_REFUSED
 from aidmesh.credentials import create_keys
-from aidmesh.embedded import free_ports
 from aidmesh.embedded.binaries import nats_server
+from aidmesh.embedded.ports import free_ports
 from aidmesh.meshfile import SERVICES, WITH_DATABASE
 from aidmesh.topology import cluster as clusters
 from aidmesh.topology.cluster import ANY_HOST, Cluster, lay_out, warden_of

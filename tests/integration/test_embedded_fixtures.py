@@ -5,7 +5,7 @@ import json
 import asyncpg
 import pytest
 
-from aidmesh.embedded import PostgresServer
+from aidmesh.embedded.postgres import PostgresServer
 from aidmesh_contracts.consumers import CONSUMERS
 from support.servers import DatabaseFactory, NatsRegion
 from support.waiting import eventually

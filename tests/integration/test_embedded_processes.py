@@ -15,8 +15,10 @@ import asyncpg
 import psutil
 import pytest
 
-from aidmesh.embedded import FolderInUseError, FolderLock, PortTakenError, PostgresServer
 from aidmesh.embedded.binaries import nats_server
+from aidmesh.embedded.errors import FolderInUseError, PortTakenError
+from aidmesh.embedded.folder import FolderLock
+from aidmesh.embedded.postgres import PostgresServer
 from support.ordinary import Ordinary, ordinary
 from support.servers import ROOT, NatsRegion, new_postgres
 from support.waiting import eventually

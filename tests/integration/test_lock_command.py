@@ -12,7 +12,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from aidmesh.embedded import free_ports
+from aidmesh.embedded.ports import free_ports
 from aidmesh.meshfile import MeshError, write_mesh
 from aidmesh.own_keys import rotate_own
 from aidmesh.preparing import prepare_mesh

@@ -16,8 +16,11 @@ from nats.aio.client import Client
 from aidmesh.backup.load import BackupError
 from aidmesh.backup.take import Links, take
 from aidmesh.credentials import LINK, create_keys, publics_of, seed_file
-from aidmesh.embedded import FolderInUseError, NatsServer, PostgresServer, free_ports, in_use
-from aidmesh.embedded.ports import HOST
+from aidmesh.embedded.errors import FolderInUseError
+from aidmesh.embedded.folder import in_use
+from aidmesh.embedded.nats import NatsServer
+from aidmesh.embedded.ports import HOST, free_ports
+from aidmesh.embedded.postgres import PostgresServer
 from aidmesh.joining import Ask, Proof, invite
 from aidmesh.meshfile import (
     WITH_DATABASE,

@@ -12,7 +12,7 @@ from nats.aio.client import Client
 
 from aidmesh import joining
 from aidmesh.credentials import create_keys
-from aidmesh.embedded import PostgresServer
+from aidmesh.embedded.postgres import PostgresServer
 from aidmesh.meshfile import WITH_DATABASE, MeshError, MeshFile, read_mesh, write_mesh
 from aidmesh.preparing import prepare_mesh
 from aidmesh.quiet import RegionProbe

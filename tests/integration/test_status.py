@@ -12,7 +12,7 @@ from aidmesh import log_sizes
 from aidmesh.__main__ import build
 from aidmesh.asking import Holds, State
 from aidmesh.credentials import seed_file
-from aidmesh.embedded import free_ports
+from aidmesh.embedded.ports import free_ports
 from aidmesh.mesh import running_mesh
 from aidmesh.status import (
     CopyStatus,

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from aidmesh.credentials import FOLDER, create_credentials, seed_file
-from aidmesh.embedded import NatsServer, free_ports
+from aidmesh.embedded.nats import NatsServer
+from aidmesh.embedded.ports import free_ports
 from aidmesh.topology import cluster as clusters
 from aidmesh.topology.cluster import Cluster, lay_out, warden_of
 from aidmesh.topology.rights import READER

@@ -11,7 +11,10 @@ import time
 from pathlib import Path
 
 from aidmesh.credentials import new_seed
-from aidmesh.embedded import NOT_DURABLE, FolderLock, NatsServer, PostgresServer, free_ports
+from aidmesh.embedded.folder import FolderLock
+from aidmesh.embedded.nats import NatsServer
+from aidmesh.embedded.ports import free_ports
+from aidmesh.embedded.postgres import NOT_DURABLE, PostgresServer
 from aidmesh.topology.config import SYSTEM, RegionServer, render
 from aidmesh.topology.rights import SUPERVISOR
 from aidmesh_chassis.nkey import nkey_of

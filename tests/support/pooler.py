@@ -14,7 +14,7 @@ from collections import Counter, deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from aidmesh.embedded import free_ports
+from aidmesh.embedded.ports import free_ports
 
 ENCRYPT, CANCEL = 80877103, 80877102
 KNOWN = {"user", "database", "client_encoding", "application_name"}

@@ -12,7 +12,7 @@ from nats.errors import TimeoutError as NatsTimeoutError
 
 from aidmesh.chaos.road import Road
 from aidmesh.credentials import create_credentials
-from aidmesh.embedded import free_ports
+from aidmesh.embedded.ports import free_ports
 from aidmesh.topology.config import dials
 from aidmesh.topology.serving import PeerEnd
 from support.servers import NatsRegion

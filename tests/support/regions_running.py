@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from aidmesh.embedded import free_ports
+from aidmesh.embedded.ports import free_ports
 from aidmesh_chassis.keys import create_region_keys
 from aidmesh_chassis.running import Running
 from aidmesh_chassis.service import Service

@@ -12,7 +12,9 @@ import nats
 from nats.aio.client import Client
 
 from aidmesh.credentials import create_credentials, create_keys, seed_file
-from aidmesh.embedded import NOT_DURABLE, NatsServer, PostgresServer, free_ports
+from aidmesh.embedded.nats import NatsServer
+from aidmesh.embedded.ports import free_ports
+from aidmesh.embedded.postgres import NOT_DURABLE, PostgresServer
 from aidmesh.topology.config import SYSTEM, render
 from aidmesh.topology.rights import SUPERVISOR
 from aidmesh.topology.serving import PeerEnd, Ports, Served, Setup, read_setup

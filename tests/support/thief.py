@@ -10,7 +10,8 @@ import nats.errors
 from nats.aio.client import Client
 
 from aidmesh.credentials import FOLDER
-from aidmesh.embedded import NatsServer, free_ports
+from aidmesh.embedded.nats import NatsServer
+from aidmesh.embedded.ports import free_ports
 from support.servers import NatsRegion
 from support.waiting import eventually
 

@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
-from aidmesh.embedded import PostgresServer
+from aidmesh.embedded.postgres import PostgresServer
 from aidmesh_chassis.consuming import Inlet, Received, Subscription
 from aidmesh_chassis.db import Tx
 from aidmesh_chassis.errors import Park, Poison

@@ -9,7 +9,7 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from aidmesh.embedded import PostgresServer
+from aidmesh.embedded.postgres import PostgresServer
 from aidmesh_chassis import migrating, upkeep
 from aidmesh_chassis.db import Database
 from aidmesh_chassis.envelope import new_event_id

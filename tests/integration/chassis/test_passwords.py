@@ -9,7 +9,7 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from aidmesh.embedded import PostgresServer
+from aidmesh.embedded.postgres import PostgresServer
 from aidmesh_chassis import outbox
 from aidmesh_chassis.db import Database, connect
 from support.waiting import eventually

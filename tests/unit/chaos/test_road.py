@@ -8,7 +8,7 @@ import pytest
 
 from aidmesh.chaos import road as roads
 from aidmesh.chaos.road import Road
-from aidmesh.embedded import free_ports
+from aidmesh.embedded.ports import free_ports
 
 Ends = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 HOST = "127.0.0.1"

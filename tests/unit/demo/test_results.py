@@ -9,7 +9,8 @@ from aidmesh.demo.mark import MARK
 from aidmesh.demo.requests_form import with_site_ids
 from aidmesh.demo.results import DemoResult, Latency, Scenario, Verified, latency, scenario_checks
 from aidmesh.demo.session import prepare_folder
-from aidmesh.embedded import FolderInUseError, FolderLock
+from aidmesh.embedded.errors import FolderInUseError
+from aidmesh.embedded.folder import FolderLock
 from aidmesh.meshfile import MeshError
 
 

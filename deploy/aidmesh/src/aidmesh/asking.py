@@ -3,13 +3,14 @@
 import asyncio
 import http
 import http.client
-import ssl
-from collections.abc import Awaitable, Iterable, Mapping, Sequence
+import json
+from collections.abc import Awaitable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal, TypeVar, cast
+from urllib.parse import urlsplit
 
 import asyncpg
-import httpx
 import nats.errors
 
 from aidmesh.connecting import connect
@@ -30,7 +31,6 @@ AWAY = (
     OSError,
     TimeoutError,
     ValueError,
-    httpx.HTTPError,
     http.client.HTTPException,
     nats.errors.Error,
     ApiError,
@@ -73,45 +73,46 @@ def ask_links(nats: NatsEntry) -> frozenset[str]:
 
 def ask_server(host: str, port: int) -> State:
     """How one NATS server is: one that catches up with the others answers, and is not ready."""
-    connection = http.client.HTTPConnection(host, port, timeout=ASK_SECONDS_MAX)
     try:
-        connection.request("GET", "/healthz")
-        return "ready" if connection.getresponse().status == http.HTTPStatus.OK else "not ready"
+        status, _ = get(f"http://{host}:{port}/healthz")
     except (OSError, http.client.HTTPException):
         return "away"
+    return "ready" if status == http.HTTPStatus.OK else "not ready"
+
+
+def get(url: str) -> tuple[int, bytes]:
+    """Status and body of what is at an address. Raises OSError, http.client.HTTPException."""
+    parts = urlsplit(url)
+    tls = parts.scheme == "https"
+    kind = http.client.HTTPSConnection if tls else http.client.HTTPConnection
+    connection = kind(parts.netloc, timeout=ASK_SECONDS_MAX)
+    try:
+        connection.request("GET", parts.path)
+        answer = connection.getresponse()
+        return answer.status, answer.read()
     finally:
         connection.close()
-
-
-def authorities(urls: Iterable[str]) -> ssl.SSLContext:
-    """Those to trust in calls to these addresses: nobody, if none speaks TLS.
-
-    Reading the list of them takes longer than a call to this machine.
-    """
-    if any(url.startswith("https:") for url in urls):
-        return httpx.create_ssl_context(trust_env=False)
-    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 async def ask_readiness(
     entry: RegionEntry, services: Sequence[str]
 ) -> dict[str, Sequence[Json | None]]:
     """What every copy of every service answers."""
-    urls = [url for each in services for url in entry.services[each].urls]
-    async with httpx.AsyncClient(
-        timeout=ASK_SECONDS_MAX, trust_env=False, verify=authorities(urls)
-    ) as client:
+    urls = {each: entry.services[each].urls for each in services}
+    loop = asyncio.get_running_loop()
+    # A thread for each: one that hangs keeps nobody else waiting.
+    threads = ThreadPoolExecutor(1 + sum(map(len, urls.values())))
 
-        async def ask(url: str) -> Json:
-            answer = await client.get(f"{url}/readyz")
-            return cast("Json", answer.json())
+    async def ask(url: str) -> Json:
+        _, body = await loop.run_in_executor(threads, get, f"{url}/readyz")
+        return cast("Json", json.loads(body))
 
+    try:
         found = await asyncio.gather(
-            *(
-                asyncio.gather(*(asked(ask(url)) for url in entry.services[each].urls))
-                for each in services
-            )
+            *(asyncio.gather(*(asked(ask(url)) for url in urls[each])) for each in services)
         )
+    finally:
+        threads.shutdown(wait=False)
     return dict(zip(services, found, strict=True))
 
 

@@ -24,7 +24,7 @@ from aidmesh.credentials import (
     publics_of,
     write_file,
 )
-from aidmesh.embedded import free_ports
+from aidmesh.embedded.ports import free_ports
 from aidmesh.meshfile import (
     Elsewhere,
     MeshError,

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from aidmesh.credentials import check_folders, store_key_id
-from aidmesh.embedded import EmbeddedError, FolderLock
+from aidmesh.embedded.errors import EmbeddedError
+from aidmesh.embedded.folder import FolderLock
 from aidmesh.log_sizes import keep_short
 from aidmesh.meshfile import NAME, SERVICES, MeshError, MeshFile, read_mesh, write_mesh
 from aidmesh.preparing import prepare_mesh, resize

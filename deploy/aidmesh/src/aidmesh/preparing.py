@@ -4,8 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-from aidmesh.embedded import free_ports
-from aidmesh.embedded.ports import is_free
+from aidmesh.embedded.ports import free_ports, is_free
 from aidmesh.meshfile import (
     NAME,
     SERVICES,

@@ -5,6 +5,8 @@ what they do for an outage of any kind.
 """
 
 import asyncio
+import http
+import http.client
 import os
 import signal
 import sys
@@ -15,11 +17,11 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-import httpx
-
 from aidmesh import passwords
-from aidmesh.asking import authorities
-from aidmesh.embedded import EmbeddedError, NatsServer, PostgresServer, StartError
+from aidmesh.asking import get
+from aidmesh.embedded.errors import EmbeddedError, StartError
+from aidmesh.embedded.nats import NatsServer
+from aidmesh.embedded.postgres import PostgresServer
 from aidmesh.embedded.process import KeptProcess
 from aidmesh.log_sizes import keep_short
 from aidmesh.meshfile import MeshFile, RegionEntry
@@ -166,15 +168,13 @@ class Region:
         """Until every service says it is ready. Raises StartError when one does not in time."""
         deadline = time.monotonic() + READY_SECONDS_MAX
         urls = [(each, url) for each in self._services for url in self.entry.services[each].urls]
-        verify = authorities(url for _, url in urls)
-        async with httpx.AsyncClient(timeout=5.0, trust_env=False, verify=verify) as client:
-            for service, url in urls:
-                while not await _answers(client, f"{url}/readyz"):
-                    if time.monotonic() > deadline:
-                        raise StartError(
-                            f"{self.name}: {service} is not ready; read {self._folder / 'log'}"
-                        )
-                    await asyncio.sleep(LOOK_S)
+        for service, url in urls:
+            while not await asyncio.to_thread(_answers, f"{url}/readyz"):
+                if time.monotonic() > deadline:
+                    raise StartError(
+                        f"{self.name}: {service} is not ready; read {self._folder / 'log'}"
+                    )
+                await asyncio.sleep(LOOK_S)
         log.info("region.started", region=self.name)
 
     async def watch(self) -> None:
@@ -290,11 +290,12 @@ class Region:
         )
 
 
-async def _answers(client: httpx.AsyncClient, url: str) -> bool:
+def _answers(url: str) -> bool:
     try:
-        return (await client.get(url)).is_success
-    except httpx.HTTPError:
+        status, _ = get(url)
+    except (OSError, http.client.HTTPException):
         return False
+    return status == http.HTTPStatus.OK
 
 
 async def _in_threads(calls: Sequence[Callable[[], None]]) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from aidmesh import passwords
 from aidmesh.credentials import CredentialsError, seed_file
 from aidmesh.databases import end_sessions, prepare_databases, renew_passwords
-from aidmesh.embedded import StartError
+from aidmesh.embedded.errors import StartError
 from aidmesh.meshfile import MeshError, MeshFile, RegionEntry
 from aidmesh.topology.config import SYSTEM
 from aidmesh.topology.rights import SUPERVISOR

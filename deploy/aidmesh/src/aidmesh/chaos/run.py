@@ -23,7 +23,7 @@ from aidmesh.chaos.trace import traced
 from aidmesh.chaos.violation import Violation
 from aidmesh.chaos.waiting import waiting_in_one
 from aidmesh.credentials import create_keys
-from aidmesh.embedded import free_ports
+from aidmesh.embedded.ports import free_ports
 from aidmesh.meshfile import WITH_DATABASE
 from aidmesh.preparing import prepare_mesh
 from aidmesh.topology.config import dials

@@ -16,7 +16,7 @@ from typing import Final
 from pydantic import ValidationError
 
 from aidmesh.chaos.mesh_process import TOLD, Order, Told
-from aidmesh.embedded import EmbeddedError, StartError
+from aidmesh.embedded.errors import EmbeddedError, StartError
 from aidmesh.embedded.process import KeptProcess
 from aidmesh.meshfile import MeshFile, read_mesh
 from aidmesh_chassis.ending import goes_on

@@ -62,7 +62,7 @@ def run(work: Coroutine[None, None, int]) -> NoReturn:
     import asyncpg  # noqa: PLC0415
     import nats.errors  # noqa: PLC0415
 
-    from aidmesh.embedded import EmbeddedError, FolderInUseError  # noqa: PLC0415
+    from aidmesh.embedded.errors import EmbeddedError, FolderInUseError  # noqa: PLC0415
     from aidmesh.meshfile import MeshError  # noqa: PLC0415
     from aidmesh.topology.api import ApiError  # noqa: PLC0415
     from aidmesh.topology.provision import TopologyError  # noqa: PLC0415

@@ -139,7 +139,7 @@ async def _linked(
     import asyncio  # noqa: PLC0415
 
     from aidmesh.asking import AWAY  # noqa: PLC0415
-    from aidmesh.embedded import in_use  # noqa: PLC0415
+    from aidmesh.embedded.folder import in_use  # noqa: PLC0415
     from aidmesh.status import status_of  # noqa: PLC0415
     from aidmesh.topology.watcher import linked_with  # noqa: PLC0415
 

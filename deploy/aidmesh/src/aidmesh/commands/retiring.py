@@ -64,7 +64,7 @@ class Report:
 
 
 async def _retire(data: Path, region: str, dry_run: bool, report: Report) -> int:
-    from aidmesh.embedded import in_use  # noqa: PLC0415
+    from aidmesh.embedded.folder import in_use  # noqa: PLC0415
     from aidmesh.meshfile import MeshError, check_ours, read_mesh  # noqa: PLC0415
 
     mesh = read_mesh(data)
@@ -156,7 +156,7 @@ def unlink(region: str, *, data: Path, json: bool = False) -> None:
 
 
 async def _unlink(data: Path, region: str, as_json: bool) -> int:
-    from aidmesh.embedded import in_use  # noqa: PLC0415
+    from aidmesh.embedded.folder import in_use  # noqa: PLC0415
     from aidmesh.meshfile import MeshError, changing_mesh, check_ours, read_mesh  # noqa: PLC0415
     from aidmesh.quiet import probing  # noqa: PLC0415
     from aidmesh.retiring import gone_since  # noqa: PLC0415

@@ -19,7 +19,7 @@ from aidmesh.demo.results import Check, DemoResult, Scenario, Verified, collect,
 from aidmesh.demo.run import Login, Played, make_staff, play_year
 from aidmesh.demo.setting_up import lay_out_gifts
 from aidmesh.demo.show import Bars, show, show_doors
-from aidmesh.embedded import FolderLock
+from aidmesh.embedded.folder import FolderLock
 from aidmesh.mesh import Mesh, running_mesh
 from aidmesh.meshfile import MeshError
 from aidmesh.verification.run import verify

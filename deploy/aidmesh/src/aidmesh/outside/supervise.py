@@ -14,7 +14,7 @@ import asyncpg
 
 from aidmesh.credentials import seed_file
 from aidmesh.databases import close_databases
-from aidmesh.embedded import FolderLock
+from aidmesh.embedded.folder import FolderLock
 from aidmesh.mesh import follow
 from aidmesh.meshfile import MeshError, MeshFile, RegionEntry, read_mesh
 from aidmesh.outside.handing import hand_out

@@ -20,7 +20,9 @@ from aidmesh.backup.load import BackupError, check, load
 from aidmesh.backup.manifest import Manifest, reasons_against
 from aidmesh.credentials import check_folders
 from aidmesh.databases import recreate
-from aidmesh.embedded import EmbeddedError, FolderLock, free_ports
+from aidmesh.embedded.errors import EmbeddedError
+from aidmesh.embedded.folder import FolderLock
+from aidmesh.embedded.ports import free_ports
 from aidmesh.joining import know
 from aidmesh.meshfile import (
     NAME,
