@@ -19,6 +19,7 @@ from aidmesh.preparing import prepare_mesh
 from aidmesh_chassis.auth import Role, issue_token
 from aidmesh_chassis.key_rotation import former
 from aidmesh_chassis.keys import INTAKE, TOKENS, KeyRing, create_region_keys, protect
+from support.commands import COMMANDS
 from support.servers import DatabaseFactory
 from support.waiting import eventually
 
@@ -39,17 +40,10 @@ class Intake:
     ) -> tuple[int, str]:
         """The exit code of an `aidmesh` command, and what it said; `data` instead of the keys."""
         where = ("--keys", str(self.keys)) if data is None else ("--data", str(data))
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-m", "aidmesh", *arguments, *where, "--region", "kyiv"),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
+        done = await asyncio.to_thread(
+            COMMANDS.run, [*arguments, *where, "--region", "kyiv"], 240.0, given=stdin
         )
-        async with asyncio.timeout(240):
-            output, _ = await process.communicate(stdin.encode())
-        assert process.returncode is not None
-        return process.returncode, output.decode()
+        return done.returncode, done.stdout + done.stderr
 
     async def find_person(self) -> int:
         """The status of a request that needs personal data."""

@@ -16,6 +16,7 @@ from aidmesh.credentials import create_keys
 from aidmesh.meshfile import MeshFile, read_mesh
 from aidmesh_chassis.auth import Role, issue_token
 from aidmesh_chassis.keys import TOKENS, KeyRing
+from support.commands import COMMANDS
 from support.waiting import eventually
 
 Json = dict[str, Any]
@@ -39,9 +40,8 @@ class RunningMesh:
         self._environment = {**os.environ, **(environment or {})}
         self.data = folder / "data"
         keys = folder / "keys"
-        self._aidmesh = [sys.executable, "-m", "aidmesh"]
-        self._command = [*self._aidmesh, "up", "--data", str(self.data), "--keys", str(keys),
-                         "--regions", regions, *options]  # fmt: skip
+        self._command = [sys.executable, "-m", "aidmesh", "up", "--data", str(self.data),
+                         "--keys", str(keys), "--regions", regions, *options]  # fmt: skip
         self._output = folder / "up.log"
         folder.mkdir(parents=True, exist_ok=True)
         for region in regions.split(","):
@@ -91,13 +91,7 @@ class RunningMesh:
 
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a command of the operators."""
-        return subprocess.run(
-            [*self._aidmesh, *arguments],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=480,
-        )
+        return COMMANDS.run(arguments, 480.0)
 
 
 class Staff:

@@ -1,12 +1,11 @@
 """`aidmesh import` against a region that runs."""
 
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 from aidmesh_chassis.auth import Role
+from support.commands import COMMANDS
 from support.running import RunningMesh, Staff
 
 HEADER = "row_id,Hilfe/art,Ort,Datum,Bemerkung\n"
@@ -21,15 +20,8 @@ MAPPING = {
 def aidmesh_import(
     token: str, mesh: RunningMesh, file: Path, *options: str
 ) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "aidmesh", "import", str(file), "--data", str(mesh.data),
-         "--region", "kyiv", *options],
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-        env={**os.environ, "AIDMESH_TOKEN": token},
-    )  # fmt: skip
+    words = ("import", str(file), "--data", str(mesh.data), "--region", "kyiv", *options)
+    return COMMANDS.run(words, 240.0, environment={"AIDMESH_TOKEN": token})
 
 
 async def test_a_file_is_tried_then_imported_once(
