@@ -3,10 +3,14 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from uuid import UUID
 
 from aidmesh_contracts.ids import AllotmentId, GrantId
 from aidmesh_payments.domain.ledger import Account, Journal
+
+_account = lru_cache(maxsize=1024)(Account)
+"""After every step the same accounts are asked about; to derive an id takes long."""
 
 
 @dataclass
@@ -92,23 +96,23 @@ def accounts(
     for of, purse in purses.items():
         grant_id = grants[of]
         for by, paid in purse.paid.items():
-            wanted[Account("donor", by, grant_id)] -= paid
+            wanted[_account("donor", by, grant_id)] -= paid
             if by != of:
-                wanted[Account("exchange", by)] += paid
-        wanted[Account("donor", of, grant_id)] += purse.refunded
-        wanted[Account("unallotted", of, grant_id)] += purse.free
-        wanted[Account("refund_due", of, grant_id)] += purse.aside
-        wanted[Account("exchange_difference", of, grant_id)] += purse.loss
+                wanted[_account("exchange", by)] += paid
+        wanted[_account("donor", of, grant_id)] += purse.refunded
+        wanted[_account("unallotted", of, grant_id)] += purse.free
+        wanted[_account("refund_due", of, grant_id)] += purse.aside
+        wanted[_account("exchange_difference", of, grant_id)] += purse.loss
         # What came over the exchange, less what went.
         same = sum(t.booked for t in tills.values() if t.grant == of == t.currency)
-        wanted[Account("exchange", of)] += purse.gone - same + purse.paid[of] - purse.credited
+        wanted[_account("exchange", of)] += purse.gone - same + purse.paid[of] - purse.credited
     for each, till in tills.items():
         key = (till.currency, grants[till.grant], each)
         net = till.came - till.returned
         if till.grant != till.currency:
-            wanted[Account("exchange", till.currency)] -= net
-        wanted[Account("allotted", *key)] += net
-        wanted[Account("granted", *key)] -= net
-        wanted[Account("available", *key)] += net - till.spent
-        wanted[Account("spent", *key)] += till.spent
+            wanted[_account("exchange", till.currency)] -= net
+        wanted[_account("allotted", *key)] += net
+        wanted[_account("granted", *key)] -= net
+        wanted[_account("available", *key)] += net - till.spent
+        wanted[_account("spent", *key)] += till.spent
     return Counter({account: amount for account, amount in wanted.items() if amount})
