@@ -109,9 +109,11 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServe
 
 
 @pytest.fixture(scope="session")
-def databases(postgres: PostgresServer) -> Databases:
+def databases(postgres: PostgresServer) -> Iterator[Databases]:
     """Templates, made once per session."""
-    return Databases(postgres)
+    databases = Databases(postgres)
+    yield databases
+    databases.close()
 
 
 @pytest.fixture

@@ -1,8 +1,8 @@
 """Commands of the operators, each in a process of its own that has imported everything already.
 
 A command takes longer to import than to run. So a server imports once what they all need, and
-forks for each: arguments, environment, output and exit status are those of `python -m aidmesh`.
-`up`, and whatever an ordinary user does in a test, is started for real.
+forks for each: arguments, environment, output and exit status are those of `python -m aidmesh`,
+as which other tests start them, those of an ordinary user among them.
 """
 
 import json
@@ -19,11 +19,12 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from importlib import import_module
 from pathlib import Path
-from typing import NoReturn
+from typing import IO, NoReturn
 
 PRELOADED = (
     "aidmesh.__main__",
     "aidmesh.doctor.examine",
+    "aidmesh.mesh",
     "aidmesh.replaying",
     "aidmesh.restoring.run",
     "aidmesh.retiring",
@@ -34,6 +35,32 @@ PRELOADED = (
     "httpx",
 )
 REQUEST_BYTES_MAX = 1 << 20
+
+
+class Started:
+    """A command that runs. Its process is not ours, so it tells us over a connection of its own."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._said = connection.makefile("r", encoding="ascii")
+        self.pid = int(self._said.readline())
+
+    def is_running(self) -> bool:
+        """Whether it has not ended yet."""
+        ready, _, _ = select.select([self._connection], [], [], 0)
+        return not ready
+
+    def terminate(self) -> None:
+        """Ask it to end."""
+        if self.is_running():
+            os.kill(self.pid, signal.SIGTERM)
+
+    def wait(self, seconds_max: float) -> int:
+        """Its exit status, once it has ended. Raises TimeoutError."""
+        self._connection.settimeout(seconds_max)
+        with self._connection, self._said:
+            code = self._said.readline()
+        return int(code) if code else -signal.SIGKILL
 
 
 class Commands:
@@ -57,28 +84,34 @@ class Commands:
 
         Its environment is that of the tests, with what is in `environment`.
         """
-        with self._lock:
-            if self._server is None:
-                self._server = self._started()
-        request = {"arguments": arguments, "environment": {**os.environ, **(environment or {})}}
         with ExitStack() as opened:
             typed, out, err = (opened.enter_context(tempfile.TemporaryFile()) for _ in range(3))
             typed.write(given.encode())
             typed.seek(0)
-            connection = opened.enter_context(socket.socket(socket.AF_UNIX))
-            connection.settimeout(seconds_max)
-            connection.connect(self._address)
-            files = [file.fileno() for file in (typed, out, err)]
-            socket.send_fds(connection, [json.dumps(request).encode()], files)
-            code = connection.recv(16)
-            assert code, f"{arguments} was killed"
-            said = []
+            code = self.start(arguments, (typed, out, err), environment).wait(seconds_max)
             for file in (out, err):
                 file.seek(0)
-                said.append(file.read().decode())
-        return subprocess.CompletedProcess(list(arguments), int(code), *said)
+            said = (file.read().decode() for file in (out, err))
+            return subprocess.CompletedProcess(list(arguments), code, *said)
 
-    def _started(self) -> subprocess.Popen[bytes]:
+    def start(
+        self,
+        arguments: Sequence[str],
+        files: tuple[IO[bytes], IO[bytes], IO[bytes]],
+        environment: Mapping[str, str] | None = None,
+    ) -> Started:
+        """Start a command; `files` are its standard input, output and error, others as `run`."""
+        with self._lock:
+            if self._server is None:
+                self._server = self._serving()
+        request = {"arguments": arguments, "environment": {**os.environ, **(environment or {})}}
+        connection = socket.socket(socket.AF_UNIX)
+        connection.connect(self._address)
+        asked = json.dumps(request).encode()
+        socket.send_fds(connection, [asked], [file.fileno() for file in files])
+        return Started(connection)
+
+    def _serving(self) -> subprocess.Popen[bytes]:
         with socket.socket(socket.AF_UNIX) as listening:
             listening.bind(self._address)
             listening.listen()
@@ -105,14 +138,16 @@ def serve(listening: socket.socket) -> None:
         if os.fork() == 0:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             listening.close()
-            _answer(connection)
+            _become(connection)
         connection.close()
 
 
-def _answer(connection: socket.socket) -> NoReturn:
+def _become(connection: socket.socket) -> NoReturn:
     request, files, _, _ = socket.recv_fds(connection, REQUEST_BYTES_MAX, 3)
     for number, file in enumerate(files):
         os.dup2(file, number)
+        os.close(file)
+    connection.sendall(f"{os.getpid()}\n".encode())
     asked = json.loads(request)
     os.environ.clear()
     os.environ.update(asked["environment"])
@@ -120,7 +155,7 @@ def _answer(connection: socket.socket) -> NoReturn:
     code = _code_of_main()
     sys.stdout.flush()
     sys.stderr.flush()
-    connection.sendall(str(code).encode())
+    connection.sendall(f"{code}\n".encode())
     os._exit(0)
 
 

@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -16,7 +15,7 @@ from aidmesh.credentials import create_keys
 from aidmesh.meshfile import MeshFile, read_mesh
 from aidmesh_chassis.auth import Role, issue_token
 from aidmesh_chassis.keys import TOKENS, KeyRing
-from support.commands import COMMANDS
+from support.commands import COMMANDS, Started
 from support.waiting import eventually
 
 Json = dict[str, Any]
@@ -37,26 +36,25 @@ class RunningMesh:
         *options: str,
         environment: Mapping[str, str] | None = None,
     ) -> None:
-        self._environment = {**os.environ, **(environment or {})}
+        self._environment = environment
         self.data = folder / "data"
         keys = folder / "keys"
-        self._command = [sys.executable, "-m", "aidmesh", "up", "--data", str(self.data),
-                         "--keys", str(keys), "--regions", regions, *options]  # fmt: skip
+        self._command = ["up", "--data", str(self.data), "--keys", str(keys),
+                         "--regions", regions, *options]  # fmt: skip
         self._output = folder / "up.log"
         folder.mkdir(parents=True, exist_ok=True)
         for region in regions.split(","):
             create_keys(keys / region)
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Started | None = None
 
     def start(self) -> None:
         """Start it; returns when it says that everything runs."""
-        with self._output.open("wb") as output:
-            self._process = subprocess.Popen(
-                self._command, stdout=output, stderr=output, env=self._environment
-            )
+        with Path(os.devnull).open("rb") as nothing, self._output.open("wb") as output:
+            files = (nothing, output, output)
+            self._process = COMMANDS.start(self._command, files, self._environment)
         end = time.monotonic() + START_S_MAX
         while b"Running after" not in self._output.read_bytes():
-            if self._process.poll() is not None or time.monotonic() > end:
+            if not self._process.is_running() or time.monotonic() > end:
                 self.stop()
                 raise AssertionError(f"the mesh did not start:\n{self._output.read_text()}")
             time.sleep(POLL_S)

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import secrets
+import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from uuid import uuid4
@@ -49,46 +50,83 @@ class Databases:
 
     def __init__(self, server: PostgresServer) -> None:
         self._server = server
+        self._admin = Admin(server)
         self._templates: set[str] = set()
         self._made: list[str] = []
 
     async def create(self, service: str) -> str:
         """The DSN of a new database of a service, as the role that owns it."""
         role, template = f"{service}_role", f"{service}_template"
-        admin = await asyncpg.connect(self._server.dsn("postgres"))
-        try:
-            if service not in self._templates:
-                await admin.execute(f"CREATE ROLE {role} LOGIN PASSWORD '{SERVICE_PASSWORD}'")
-                await admin.execute(f"CREATE DATABASE {template} OWNER {role}")
-                migrations = ROOT / f"services/{service}/src/aidmesh_{service}/migrations"
-                await migrate(
-                    self._dsn(template, role), [migrations] if migrations.is_dir() else []
-                )
-                self._templates.add(service)
-            name = f"{service}_{uuid4().hex[:12]}"
-            # Copying files is several times as fast as writing the same into the log.
-            await admin.execute(
-                f"CREATE DATABASE {name} TEMPLATE {template} OWNER {role} STRATEGY file_copy"
-            )
-        finally:
-            await admin.close()
+        if service not in self._templates:
+            await self._admin.execute(f"CREATE ROLE {role} LOGIN PASSWORD '{SERVICE_PASSWORD}'")
+            await self._admin.execute(f"CREATE DATABASE {template} OWNER {role}")
+            migrations = ROOT / f"services/{service}/src/aidmesh_{service}/migrations"
+            await migrate(self._dsn(template, role), [migrations] if migrations.is_dir() else [])
+            self._templates.add(service)
+        name = f"{service}_{uuid4().hex[:12]}"
+        # Copying files is several times as fast as writing the same into the log.
+        await self._admin.execute(
+            f"CREATE DATABASE {name} TEMPLATE {template} OWNER {role} STRATEGY file_copy"
+        )
         self._made.append(name)
         return self._dsn(name, role)
 
     async def drop(self) -> None:
         """Drop what was created, cutting connections that are still open."""
-        if not self._made or not self._server.alive:
+        if not self._server.alive:
             self._made.clear()
-            return
-        admin = await asyncpg.connect(self._server.dsn("postgres"))
-        try:
-            while self._made:
-                await admin.execute(f"DROP DATABASE IF EXISTS {self._made.pop()} WITH (FORCE)")
-        finally:
-            await admin.close()
+        while self._made:
+            await self._admin.execute(f"DROP DATABASE IF EXISTS {self._made.pop()} WITH (FORCE)")
+
+    def close(self) -> None:
+        """Make and drop no more."""
+        self._admin.close()
 
     def _dsn(self, database: str, role: str) -> str:
         return self._server.dsn(database, role, SERVICE_PASSWORD)
+
+
+class Admin:
+    """A superuser's connection that outlives the event loops of tests.
+
+    To connect costs a fifth of what it costs to make a database. A server that was killed and
+    started again gets a new connection.
+    """
+
+    def __init__(self, server: PostgresServer) -> None:
+        self._server = server
+        self._server_pid = 0
+        self._conn: asyncpg.Connection | None = None
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="admin", daemon=True)
+        self._thread.start()
+
+    async def execute(self, statement: str) -> None:
+        """Run a statement, outside of any transaction."""
+        running = asyncio.run_coroutine_threadsafe(self._execute(statement), self._loop)
+        await asyncio.wrap_future(running)
+
+    def close(self) -> None:
+        """Close the connection."""
+        asyncio.run_coroutine_threadsafe(self._disconnect(), self._loop).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    async def _execute(self, statement: str) -> None:
+        if self._conn is None or self._conn.is_closed() or self._server_pid != self._server.pid:
+            await self._disconnect()
+            self._conn = await asyncpg.connect(self._server.dsn("postgres"))
+            self._server_pid = self._server.pid
+        await self._conn.execute(statement)
+
+    async def _disconnect(self) -> None:
+        conn, self._conn = self._conn, None
+        if conn is not None and not conn.is_closed():
+            if self._server_pid == self._server.pid and self._server.alive:
+                await conn.close()
+            else:
+                conn.terminate()
 
 
 class NatsRegion:
