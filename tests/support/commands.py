@@ -116,7 +116,7 @@ class Commands:
             listening.bind(self._address)
             listening.listen()
             return subprocess.Popen(
-                [sys.executable, __file__, str(listening.fileno())],
+                [sys.executable, "-P", __file__, str(listening.fileno())],
                 stdin=subprocess.PIPE,  # its end is the server's
                 pass_fds=[listening.fileno()],
             )
