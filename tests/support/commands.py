@@ -80,7 +80,7 @@ class Commands:
         environment: Mapping[str, str] | None = None,
         given: str = "",
     ) -> subprocess.CompletedProcess[str]:
-        """Run a command to its end; `given` is typed in. Raises TimeoutError.
+        """Run a command to its end; `given` is typed in. Raises TimeoutError, having killed it.
 
         Its environment is that of the tests, with what is in `environment`.
         """
@@ -88,7 +88,12 @@ class Commands:
             typed, out, err = (opened.enter_context(tempfile.TemporaryFile()) for _ in range(3))
             typed.write(given.encode())
             typed.seek(0)
-            code = self.start(arguments, (typed, out, err), environment).wait(seconds_max)
+            started = self.start(arguments, (typed, out, err), environment)
+            try:
+                code = started.wait(seconds_max)
+            except TimeoutError:
+                os.kill(started.pid, signal.SIGKILL)
+                raise
             for file in (out, err):
                 file.seek(0)
             said = (file.read().decode() for file in (out, err))

@@ -79,8 +79,8 @@ async def migrate(dsn: str, directories: Sequence[Path], password_file: Path | N
 async def _apply(conn: asyncpg.Connection, directory: Path) -> list[str]:
     """Apply what is new in a folder; returns the names, in order.
 
-    As `pogo.apply`, and in its books, but a file at a time: pogo takes each apart into statements
-    first, which is most of the work of a region's first start (decision 0069).
+    As `pogo.apply`, and in its books, but a file at a time: to take each apart into statements, as
+    pogo does, would be a quarter of the work of a first start (decision 0069).
     """
     # It takes long to import, and most starts have nothing to apply.
     from pogo_core.util import sql  # noqa: PLC0415
