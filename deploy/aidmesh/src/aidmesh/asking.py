@@ -3,17 +3,16 @@
 import asyncio
 import http
 import http.client
-import json
 from collections.abc import Awaitable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Literal, TypeVar, cast
-from urllib.parse import urlsplit
+from typing import Literal, TypeVar
 
 import asyncpg
 import nats.errors
 
 from aidmesh.connecting import connect
+from aidmesh.fetching import get, get_json
 from aidmesh.meshfile import NatsEntry, RegionEntry
 from aidmesh.topology.api import ApiError, JetStreamApi, Json
 from aidmesh.topology.rights import READER
@@ -74,24 +73,10 @@ def ask_links(nats: NatsEntry) -> frozenset[str]:
 def ask_server(host: str, port: int) -> State:
     """How one NATS server is: one that catches up with the others answers, and is not ready."""
     try:
-        status, _ = get(f"http://{host}:{port}/healthz")
+        status, _ = get(f"http://{host}:{port}/healthz", ASK_SECONDS_MAX)
     except (OSError, http.client.HTTPException):
         return "away"
     return "ready" if status == http.HTTPStatus.OK else "not ready"
-
-
-def get(url: str) -> tuple[int, bytes]:
-    """Status and body of what is at an address. Raises OSError, http.client.HTTPException."""
-    parts = urlsplit(url)
-    tls = parts.scheme == "https"
-    kind = http.client.HTTPSConnection if tls else http.client.HTTPConnection
-    connection = kind(parts.netloc, timeout=ASK_SECONDS_MAX)
-    try:
-        connection.request("GET", parts.path)
-        answer = connection.getresponse()
-        return answer.status, answer.read()
-    finally:
-        connection.close()
 
 
 async def ask_readiness(
@@ -104,8 +89,7 @@ async def ask_readiness(
     threads = ThreadPoolExecutor(1 + sum(map(len, urls.values())))
 
     async def ask(url: str) -> Json:
-        _, body = await loop.run_in_executor(threads, get, f"{url}/readyz")
-        return cast("Json", json.loads(body))
+        return await loop.run_in_executor(threads, get_json, f"{url}/readyz", ASK_SECONDS_MAX)
 
     try:
         found = await asyncio.gather(

@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import Protocol
 
 from aidmesh import passwords
-from aidmesh.asking import get
 from aidmesh.embedded.errors import EmbeddedError, StartError
 from aidmesh.embedded.nats import NatsServer
 from aidmesh.embedded.postgres import PostgresServer
 from aidmesh.embedded.process import KeptProcess
+from aidmesh.fetching import get
 from aidmesh.log_sizes import keep_short
 from aidmesh.meshfile import MeshFile, RegionEntry
 from aidmesh.region_settings import NO_ROADS, nth, server_setup, service_environment
@@ -40,6 +40,7 @@ RESTART_S_MIN = 0.5
 RESTART_S_MAX = 30.0
 STEADY_S = 60.0
 READY_SECONDS_MAX = 120.0
+ANSWER_S_MAX = 5.0
 SERVICE_STOP_MS_MAX = 15_000
 
 
@@ -292,7 +293,7 @@ class Region:
 
 def _answers(url: str) -> bool:
     try:
-        status, _ = get(url)
+        status, _ = get(url, ANSWER_S_MAX)
     except (OSError, http.client.HTTPException):
         return False
     return status == http.HTTPStatus.OK

@@ -32,6 +32,7 @@ from aidmesh.credentials import (
     setting,
     write_file,
 )
+from aidmesh.fetching import get_json
 from aidmesh.meshfile import MeshError, MeshFile, NatsEntry, read_mesh
 from aidmesh.tending import PATIENCE_S
 from aidmesh.topology.api import Json
@@ -354,9 +355,4 @@ async def _until(what: str, true: Callable[[], bool], s_max: float = STEP_S_MAX)
 
 
 def _ask(server: NatsEntry, port: int, path: str) -> Json:
-    connection = http.client.HTTPConnection(server.host, port, timeout=MONITOR_S_MAX)
-    try:
-        connection.request("GET", path)
-        return cast("Json", json.loads(connection.getresponse().read()))
-    finally:
-        connection.close()
+    return get_json(f"http://{server.host}:{port}{path}", MONITOR_S_MAX)

@@ -1,10 +1,8 @@
 """Examines a mesh: its files, its servers, its topology, and its work. Nothing is changed."""
 
 import asyncio
-import json
 import shutil
 import stat
-import urllib.request
 from collections.abc import Awaitable, Collection, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -16,6 +14,7 @@ import asyncpg
 from aidmesh.asking import AWAY, asked
 from aidmesh.connecting import connect
 from aidmesh.doctor.findings import EVERY_SERVICE, OF_SERVICE, Finding, Question, age
+from aidmesh.fetching import get_json
 from aidmesh.meshfile import NAME, WITH_DATABASE, MeshFile, RegionEntry
 from aidmesh.status import RegionStatus, ServiceStatus, Status, attention_of, status_of
 from aidmesh.topology.api import JetStreamApi, Json
@@ -321,9 +320,7 @@ async def _streams(region: str, entry: RegionEntry, mesh: MeshFile) -> list[Find
 
 
 def _jetstream(host: str, port: int) -> Json:
-    url = f"http://{host}:{port}/jsz"
-    with urllib.request.urlopen(url, timeout=ASK_S_MAX) as answer:
-        return cast("Json", json.load(answer))
+    return get_json(f"http://{host}:{port}/jsz", ASK_S_MAX)
 
 
 def jetstream(where: str, server: Json) -> list[Finding]:

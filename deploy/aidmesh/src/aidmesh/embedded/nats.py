@@ -13,6 +13,7 @@ from aidmesh.embedded.binaries import nats_server
 from aidmesh.embedded.errors import PortTakenError, StartError
 from aidmesh.embedded.ports import HOST, is_free
 from aidmesh.embedded.process import KeptProcess
+from aidmesh.fetching import get
 from aidmesh.topology.configured import loaded_at, write_config
 
 READY_SECONDS_MAX = 60.0  # a large store is read through after a crash
@@ -112,11 +113,8 @@ class NatsServer:
         return 0 if self._process is None else self._process.pid
 
     def _healthy(self) -> bool:
-        connection = http.client.HTTPConnection(HOST, self.monitor_port, timeout=2)
         try:
-            connection.request("GET", "/healthz")
-            return connection.getresponse().status == http.HTTPStatus.OK
-        except OSError:
+            status, _ = get(f"http://{HOST}:{self.monitor_port}/healthz", 2.0)
+        except (OSError, http.client.HTTPException):
             return False
-        finally:
-            connection.close()
+        return status == http.HTTPStatus.OK

@@ -1,12 +1,12 @@
 """The configuration file of a nats-server, and what the server has taken up of it; blocking."""
 
 import http.client
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final, cast
+from typing import Final
 
+from aidmesh.fetching import get_json
 from aidmesh.topology.api import Json
 
 CONFIG: Final = "nats.conf"
@@ -28,14 +28,10 @@ def write_config(folder: Path, config: str, files: Mapping[str, str]) -> Path:
 
 def monitored(monitor_port: int, host: str, path: str) -> Json | None:
     """What a server's monitor answers; None if it does not."""
-    connection = http.client.HTTPConnection(host, monitor_port, timeout=MONITOR_SECONDS_MAX)
     try:
-        connection.request("GET", path)
-        return cast("Json", json.loads(connection.getresponse().read()))
+        return get_json(f"http://{host}:{monitor_port}{path}", MONITOR_SECONDS_MAX)
     except (OSError, ValueError, http.client.HTTPException):
         return None
-    finally:
-        connection.close()
 
 
 def loaded_at(monitor_port: int, host: str) -> str | None:

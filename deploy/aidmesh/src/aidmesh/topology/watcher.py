@@ -9,7 +9,6 @@ again, see aidmesh.topology.redial.
 
 import asyncio
 import http.client
-import json
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from typing import cast
 
 import nats.errors
 
+from aidmesh.fetching import get_json
 from aidmesh.topology.api import ApiError, JetStreamApi, Json, section
 from aidmesh.topology.config import HOST, region_of
 from aidmesh.topology.plan import peer_of
@@ -202,12 +202,7 @@ def clients_of(monitor_port: int, host: str = HOST) -> tuple[str, list[tuple[str
 
 
 def _ask(monitor_port: int, host: str, path: str) -> Json:
-    connection = http.client.HTTPConnection(host, monitor_port, timeout=MONITOR_SECONDS_MAX)
-    try:
-        connection.request("GET", path)
-        return cast("Json", json.loads(connection.getresponse().read()))
-    finally:
-        connection.close()
+    return get_json(f"http://{host}:{monitor_port}{path}", MONITOR_SECONDS_MAX)
 
 
 def _seconds(active_ns: object) -> float | None:
