@@ -33,12 +33,13 @@ CAUSES_MAX: Final = 3
 _DENIED: Final = frozenset(
     {
         "name", "names", "first_name", "last_name", "full_name", "chosen_name", "legal_name",
-        "phone", "phones", "telephone", "mobile", "msisdn", "email", "emails", "mail",
-        "contact", "contacts", "recipient", "address", "street", "iban", "card", "pan",
-        "tax_number", "birth_year", "birth_date", "date_of_birth", "note", "notes", "comment",
-        "text", "body", "payload", "token", "password", "passphrase", "secret", "authorization",
-        "cookie", "set_cookie", "api_key", "master_key", "private_key", "dsn", "client_ip",
-        "remote_addr",
+        "payee_name", "client_code", "code_elsewhere", "household_code", "phone", "phones",
+        "telephone", "mobile", "msisdn", "email", "emails", "mail", "contact", "contacts",
+        "recipient", "address", "street", "iban", "card", "pan", "tax_number", "payee_card",
+        "payee_tax_number", "birth_year", "birth_date", "date_of_birth", "note", "notes",
+        "comment", "text", "body", "payload", "token", "password", "passphrase", "secret",
+        "authorization", "cookie", "set_cookie", "api_key", "master_key", "private_key", "dsn",
+        "client_ip", "remote_addr",
     }
 )  # fmt: skip
 _DENIED_ENDS: Final = (
