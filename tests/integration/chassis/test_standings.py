@@ -17,7 +17,9 @@ from aidmesh_chassis.standings import Follower
 from aidmesh_contracts.base import Event
 from aidmesh_contracts.intake import HandoffTakenV1, KeyChangedV1
 from aidmesh_contracts.payments_regions import RegionChangedV1
-from support.servers import DatabaseFactory
+from support.servers import DatabaseFactory, NatsRegion
+from support.services import relaying
+from support.waiting import eventually
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
@@ -175,3 +177,49 @@ async def test_what_was_said_in_vain_is_said_again_once_in_the_new_epoch(service
     assert len({each["id"] for each in rows}) == 6
     assert [each["payload"] for each in again] == [each["payload"] for each in first]
     await database.close()
+
+
+async def epochs_written(database: Database) -> list[int]:
+    async with database.read() as conn:
+        rows = await conn.fetch(
+            "SELECT (headers ->> 'aid-epoch')::int AS epoch FROM outbox ORDER BY seq"
+        )
+    return [row["epoch"] for row in rows]
+
+
+async def test_what_an_open_transaction_says_in_an_epoch_that_is_over_is_said_again_too(
+    service: Service,
+) -> None:
+    database = service.database
+    await service.take(Wire(stands("kyiv", "member", 2), "lviv"))
+    async with database.transaction() as late:
+        late.emit(key(1))
+        database.origin.epoch = 2
+        async with database.transaction() as tx:
+            tx.emit(key(2))
+        for _ in range(2):
+            async with database.transaction() as tx:
+                assert await standings.tell_again(tx, ()) == 0
+    async with database.transaction() as tx:
+        assert await standings.tell_again(tx, ()) == 1
+    assert sorted(await epochs_written(database)) == [1, 2, 2]
+    await database.close()
+
+
+async def test_a_service_that_starts_anew_knows_its_epoch_before_the_gate_tells_it(
+    nats_region: NatsRegion, database: DatabaseFactory
+) -> None:
+    dsn = await database("intake")
+    before = Database(dsn, Origin("kyiv", "intake"))
+    await before.open()
+    nats_region.warden.gate.epoch = 3
+    async with relaying("intake", nats_region, before) as relay:
+        await eventually(lambda: relay.is_open)
+    await before.close()
+
+    anew = Database(dsn, Origin("kyiv", "intake"))
+    await anew.open()
+    async with anew.transaction() as tx:
+        tx.emit(key(1))
+    assert await epochs_written(anew) == [3]
+    await anew.close()

@@ -233,6 +233,31 @@ async def test_no_cent_is_there_twice_in_whatever_order(pair: tuple[Desk, Desk],
     assert [tuple(row) for row in told] == [tuple(row) for row in real]
 
 
+async def test_what_is_given_back_in_vain_once_more_is_told_once_more(
+    pair: tuple[Desk, Desk],
+) -> None:
+    kyiv, lviv = pair
+    await kyiv.allot(await kyiv.grant(10_000), 10_000, to="lviv")
+    await exchange(kyiv, lviv)
+    await declare_lost(kyiv, "lviv")
+    await lviv.feed(*await public(kyiv), region="kyiv")
+    await close_conflicts(kyiv)
+    await kyiv.run(lambda tx: lost.readmit(tx, "lviv"))
+    await lviv.feed(*await public(kyiv), region="kyiv")
+    await come_back(lviv)
+    for amount_minor in (1_000, 500):  # by transactions that had begun when the epoch was not over
+        await lviv.run(partial(_gives_back_in_vain, amount_minor))
+        await lviv.run(partial(lost.tell_again, lviv.office))
+    assert await lviv.value(UNTOLD) == 0
+    told = [each for each in await public(lviv) if isinstance(each, AllotmentReturnedV1)]
+    assert [each.amount_minor for each in told] == [1_000, 500]
+    assert len({each.transfer_id for each in told}) == 2
+
+
+async def _gives_back_in_vain(amount_minor: int, tx: Tx) -> None:
+    await tx.conn.execute("UPDATE taken_back SET untold_minor = $1", amount_minor)
+
+
 async def _recall(desk: Desk, allotment_id: AllotmentId, tx: Tx) -> None:
     await allotting.recall(desk.office, tx, allotment_id, "grant_cut")
 

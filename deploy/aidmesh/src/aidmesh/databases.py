@@ -7,6 +7,7 @@ from datetime import datetime
 import asyncpg
 
 from aidmesh.meshfile import WITH_DATABASE, RegionEntry
+from aidmesh_chassis import standings
 from aidmesh_chassis.migrating import migrate, migrations_of
 
 CONNECT_SECONDS_MAX = 10.0
@@ -29,6 +30,18 @@ async def prepare_databases(entry: RegionEntry) -> None:
     await _as_admin(entry, create)
     for service in WITH_DATABASE:
         await migrate(entry.dsn(service), migrations_of(service))
+
+
+async def raise_epoch(entry: RegionEntry, region: str) -> None:
+    """Have services know the region's epoch before they write anything. Raises as asyncpg does."""
+    if entry.epoch == standings.FIRST_EPOCH:
+        return
+    for service in WITH_DATABASE:
+        conn = await _connect(entry.dsn(service))
+        try:
+            await standings.raise_epochs(conn, {region: entry.epoch})
+        finally:
+            await conn.close(timeout=CONNECT_SECONDS_MAX)
 
 
 async def recreate(entry: RegionEntry, service: str) -> None:

@@ -8,7 +8,12 @@ from pathlib import Path
 
 from aidmesh import passwords
 from aidmesh.credentials import CredentialsError, seed_file
-from aidmesh.databases import end_sessions, prepare_databases, renew_passwords
+from aidmesh.databases import (
+    end_sessions,
+    prepare_databases,
+    raise_epoch,
+    renew_passwords,
+)
 from aidmesh.embedded.errors import StartError
 from aidmesh.meshfile import MeshError, MeshFile, RegionEntry
 from aidmesh.topology.config import SYSTEM
@@ -71,6 +76,7 @@ class Tender:
         Raises StartError when the gate stays closed; as asyncpg does when there is no database.
         """
         await prepare_databases(self.entry)
+        await raise_epoch(self.entry, self.name)
         await self._renew_passwords()
         self._warden_task = asyncio.create_task(self.warden.run())
         deadline = time.monotonic() + GATE_SECONDS_MAX

@@ -281,7 +281,7 @@ class Database:
         """
         async with self.connection() as conn:
             async with self.begun(conn):
-                tx = Tx(conn, await clock(conn), self.origin)
+                tx = Tx(conn, await self._now(conn), self.origin)
                 yield tx
                 flushed = await tx.flush()
             if (commits := COMMITS.get()) is not None:
@@ -293,6 +293,21 @@ class Database:
             if flushed.handoffs:
                 self._wake_courier()
             tx.log.write()
+
+    async def _now(self, conn: asyncpg.Connection) -> datetime:
+        """When this transaction began. The region's epoch is followed, as far as it is known here.
+
+        A service that was just started has to know it before the gate can tell: what it wrote with
+        an epoch that is over, others would set aside.
+        """
+        row = await conn.fetchrow(
+            "SELECT now() AS at, (SELECT epoch FROM region_epoch WHERE region = $1) AS epoch",
+            self.origin.region,
+        )
+        assert row is not None  # noqa: S101 - one row, whatever the tables hold
+        self.origin.epoch = max(self.origin.epoch, row["epoch"] or self.origin.epoch)
+        now: datetime = row["at"]
+        return now
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[asyncpg.Connection]:

@@ -21,7 +21,10 @@ POSTPONED_S_MAX: Final = 60.0
 
 @dataclass(slots=True)
 class Origin:
-    """Who publishes: region, service, and the region's epoch (told by the gate)."""
+    """Who publishes: region, service, and the region's epoch, as far as it is known.
+
+    The gate tells it, and each service's database keeps it.
+    """
 
     region: str
     service: str

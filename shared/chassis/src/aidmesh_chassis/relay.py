@@ -22,7 +22,7 @@ from nats.errors import NoRespondersError
 from nats.js import JetStreamContext
 from nats.js.errors import APIError, NoStreamResponseError
 
-from aidmesh_chassis import outbox
+from aidmesh_chassis import outbox, standings
 from aidmesh_chassis.bell import Bell
 from aidmesh_chassis.db import Database
 from aidmesh_chassis.ending import goes_on
@@ -223,13 +223,23 @@ class Relay:
         answer = json.loads(reply.data)
         if not answer["open"] or self._connection != connection:
             return False
-        self._db.origin.epoch = int(answer["epoch"])
+        await self._keep_epoch(int(answer["epoch"]))
         created = {
             name: datetime.fromisoformat(created) for name, created in answer["streams"].items()
         }
+        if self._connection != connection:
+            return False
         self._opened = Opened(created, connection)
         log.info("relay.opened", epoch=self._db.origin.epoch)
         return True
+
+    async def _keep_epoch(self, epoch: int) -> None:
+        """Write down the region's epoch where it is news: the next start has to know it."""
+        origin = self._db.origin
+        if epoch > origin.epoch:
+            async with self._db.begin() as conn:
+                await standings.raise_epochs(conn, {origin.region: epoch})
+            origin.epoch = epoch
 
 
 async def _together(branches: Iterable[Coroutine[None, None, None]]) -> list[BaseException]:

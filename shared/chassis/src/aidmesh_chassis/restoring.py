@@ -15,6 +15,7 @@ from uuid import UUID
 
 import asyncpg
 
+from aidmesh_chassis import standings
 from aidmesh_chassis.envelope import hash_of, new_event_id
 from aidmesh_chassis.outbox import Row
 from aidmesh_chassis.outbox import insert as insert_events
@@ -71,9 +72,10 @@ def newest(events: Iterable[Lost]) -> list[Lost]:
     return list(found.values())
 
 
-async def begin(conn: asyncpg.Connection, epoch: int, taken_at: datetime) -> None:
-    """Write down that the region was restored, and to which epoch."""
+async def begin(conn: asyncpg.Connection, region: str, epoch: int, taken_at: datetime) -> None:
+    """Write down that a region was restored, and to which epoch."""
     await conn.execute("INSERT INTO restored (epoch, taken_at) VALUES ($1, $2)", epoch, taken_at)
+    await standings.raise_epochs(conn, {region: epoch})
 
 
 async def last_restored(conn: asyncpg.Connection) -> datetime | None:

@@ -105,6 +105,29 @@ async def epoch_of(conn: asyncpg.Connection, region: str) -> int:
     return heard or FIRST_EPOCH
 
 
+async def raise_epochs(conn: asyncpg.Connection, heard: Mapping[str, int]) -> list[str]:
+    """Keep the highest epoch that was heard of each region, the own one among them.
+
+    Returns:
+        the regions whose epoch was lower, or not known, before.
+    """
+    later = {region: epoch for region, epoch in heard.items() if epoch > FIRST_EPOCH}
+    if not later:
+        return []
+    rows = await conn.fetch(
+        """
+        INSERT INTO region_epoch AS known
+        SELECT * FROM unnest($1::text[], $2::int[]) AS n (region, epoch) ORDER BY region
+        ON CONFLICT (region) DO UPDATE SET epoch = excluded.epoch
+        WHERE known.epoch < excluded.epoch
+        RETURNING region
+        """,
+        list(later),
+        list(later.values()),
+    )
+    return [row["region"] for row in rows]
+
+
 async def check(conn: asyncpg.Connection, region: str) -> None:
     """Refuse to begin anything with a region that is gone.
 
@@ -128,21 +151,9 @@ async def set_aside(
     newest: dict[str, int] = {}
     for item in batch:
         newest[item.region] = max(item.epoch, newest.get(item.region, FIRST_EPOCH))
-    later = {region: epoch for region, epoch in newest.items() if epoch > FIRST_EPOCH}
-    if later:
-        raised = await conn.fetch(
-            """
-            INSERT INTO region_epoch AS known
-            SELECT * FROM unnest($1::text[], $2::int[]) AS n (region, epoch) ORDER BY region
-            ON CONFLICT (region) DO UPDATE SET epoch = excluded.epoch
-            WHERE known.epoch < excluded.epoch
-            RETURNING region
-            """,
-            list(later),
-            list(later.values()),
-        )
-        if raised:  # it may have been restored, and know nothing of what it had answered since
-            await handoff.again(conn, [row["region"] for row in raised])
+    if raised := await raise_epochs(conn, newest):
+        # It may have been restored, and know nothing of what it had answered since.
+        await handoff.again(conn, raised)
     stands = await known(conn)
     if not stands.keys() & newest.keys():
         return set()
@@ -306,7 +317,18 @@ async def tell_again(tx: "Tx", but: Collection[str], limit: int = TOLD_AT_ONCE) 
         epoch,
         tx.origin.region,
     )
-    told_seq = await tx.conn.fetchval("SELECT told_seq FROM told_epoch WHERE epoch = $1", epoch)
+    # Numbers of the outbox are not in the order of commits: a transaction that began before it was
+    # known here that the epoch is over may yet write something with a lower one.
+    told_seq = await tx.conn.fetchval(
+        """
+        SELECT told_seq FROM told_epoch t
+        WHERE epoch = $1 AND NOT EXISTS (
+            SELECT FROM pg_stat_activity a
+            WHERE a.datname = current_database() AND a.pid <> pg_backend_pid()
+              AND a.xact_start <= t.since)
+        """,
+        epoch,
+    )
     if told_seq is None:
         return 0
     [(count, last_seq)] = await tx.conn.fetch(

@@ -163,7 +163,7 @@ async def prepare(at: Restored, public: Sequence[Lost]) -> None:
     await _put_back(at, public)
     for service, conn in at.connections.items():
         async with conn.transaction():
-            await restoring.begin(conn, at.epoch, at.taken_at)
+            await restoring.begin(conn, at.region, at.epoch, at.taken_at)
             await restoring.raise_versions(
                 conn, at.region, VERSIONED.get(service, ()), SHARED.get(service, ())
             )

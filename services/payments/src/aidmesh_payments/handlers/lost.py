@@ -222,9 +222,7 @@ async def tell_again(office: Office, tx: Tx) -> int:
     """Once the epoch was raised: tell what was told in vain; a sweep."""
     count = await standings.tell_again(tx, TOLD_AS_A_SUM)
     for each in await store.take_untold(tx.conn, tx.origin.epoch, LIMIT):
-        transfer_id = TransferId(
-            derive_id("untold", each.allotment_id, each.epoch, tx.origin.epoch)
-        )
+        transfer_id = TransferId(uuid4())
         await store.tell_return(
             tx.conn, transfer_id, each.allotment_id, each.amount_minor, tx.origin.epoch
         )
