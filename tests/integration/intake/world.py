@@ -312,7 +312,7 @@ def grew(
 def money_held(need_id: UUID, amount_minor: int, attempt_no: int = 1) -> CommitmentHeldV1:
     """Payments sets money aside."""
     return CommitmentHeldV1(
-        commitment_id=_commitment(need_id, attempt_no),
+        commitment_id=commitment_of(need_id, attempt_no),
         need_id=NeedId(need_id),
         attempt_no=attempt_no,
         grant_id=GRANT,
@@ -328,7 +328,7 @@ def money_made(
 ) -> CommitmentMadeV1:
     """Payments committed."""
     return CommitmentMadeV1(
-        commitment_id=_commitment(need_id, attempt_no),
+        commitment_id=commitment_of(need_id, attempt_no),
         need_id=NeedId(need_id),
         attempt_no=attempt_no,
         grant_id=GRANT,
@@ -343,7 +343,7 @@ def money_spent(
 ) -> CommitmentSpentV1:
     """Payments paid."""
     return CommitmentSpentV1(
-        commitment_id=_commitment(need_id, attempt_no),
+        commitment_id=commitment_of(need_id, attempt_no),
         need_id=NeedId(need_id),
         attempt_no=attempt_no,
         spend_no=1,
@@ -359,5 +359,5 @@ def _reservation(need_id: UUID, attempt_no: int) -> ReservationId:
     return ReservationId(derive_id("reservation", need_id, attempt_no))
 
 
-def _commitment(need_id: UUID, attempt_no: int) -> CommitmentId:
+def commitment_of(need_id: UUID, attempt_no: int) -> CommitmentId:
     return CommitmentId(derive_id("commitment", need_id, attempt_no))

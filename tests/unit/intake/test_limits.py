@@ -135,3 +135,13 @@ def test_a_window_ends_with_its_last_day(
     got = past(PERSON, on=DAY + direction * timedelta(days=days_apart))
     found = hindrance(KINDS["food_parcel"], wish(PERSON), [got])
     assert found == (Hindrance.LIMIT if speaks_against else None)
+
+
+def test_who_still_waits_counts_on_any_day_they_may_be_served() -> None:
+    parcel = KINDS["food_parcel"]
+    asked, today = DAY, DAY + timedelta(days=40)
+    waits = Past(UUID(int=7), frozenset({PERSON}), None, parcel.code, 1, asked, True, until=today)
+    for after, speaks_against in ((-30, False), (-29, True), (35, True), (69, True), (70, False)):
+        wanted = wish(PERSON, on=asked + timedelta(days=after))
+        found = hindrance(parcel, wanted, [waits])
+        assert (found is Hindrance.LIMIT) is speaks_against, after

@@ -54,7 +54,7 @@ class Wish:
             own id while nobody is known to belong to it).
         household_id: of the household, or of the person's household.
         quantity: units of the kind, for all of them together.
-        on: `served_on`, else `planned_on`.
+        on: `served_on`, else the day that it is to be served on, as far as that is known.
     """
 
     need_id: UUID
@@ -72,9 +72,21 @@ class Wish:
 
 @dataclass(frozen=True, slots=True)
 class Past(Wish):
-    """An earlier need that counts: open (not served yet) or served."""
+    """An earlier need that counts: open (not served yet) or served.
+
+    Attributes:
+        until: of an open one whose day has gone by the day from which it can still be served.
+    """
 
     open: bool
+    until: date | None = None
+
+    def day_beside(self, on: date) -> date:
+        """The day it counts on against a wish for `on`: of those it may be served on, the nearest.
+
+        Who still waits is served on the day that a second wish is for as well as on any other.
+        """
+        return self.on if self.until is None else min(max(self.on, on), self.until)
 
 
 def people_of(
@@ -116,7 +128,7 @@ def hindrance(kind: Kind, wish: Wish, history: Iterable[Past]) -> Hindrance | No
 def _exceeds(limit: Limit, wish: Wish, past: Sequence[Past]) -> bool:
     if limit.per == "household" and wish.household_id is not None:
         theirs = [
-            (each.on, Fraction(each.quantity))
+            (each.day_beside(wish.on), Fraction(each.quantity))
             for each in past
             if each.household_id == wish.household_id or not each.people.isdisjoint(wish.people)
         ]
@@ -126,7 +138,7 @@ def _exceeds(limit: Limit, wish: Wish, past: Sequence[Past]) -> bool:
             limit,
             wish.on,
             wish.share,
-            [(each.on, each.share) for each in past if person in each.people],
+            [(each.day_beside(wish.on), each.share) for each in past if person in each.people],
         )
         for person in wish.people
     )

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 from uuid import UUID
 
 import asyncpg
@@ -41,20 +41,21 @@ async def decide(
     """
     await _lock_households(tx, needs, kinds, newcomers)
     roots = await _roots(tx, needs, newcomers)
-    past = await _history(tx, needs, kinds, newcomers, roots)
+    today = today_of(tx.now)
+    asked = [_past(need, roots, today) for need in needs]
+    past = await _history(tx, asked, kinds, newcomers, today)
     for fact in facts:
-        past.add(_past(fact, roots))
+        past.add(_past(fact, roots, today))
     queues = await queues_of(tx, needs)
     verdicts: list[Verdict] = []
-    for need in needs:
-        itself = _past(need, roots)
+    for need, itself in zip(needs, asked, strict=True):
         found = None
         if need.id not in unchecked:
             found = hindrance(kinds[need.kind], itself, past.of(itself))
         if found is not None and need.id not in overridden:
             verdicts.append(found)
             continue
-        behind = queue_behind(need, queues, today_of(tx.now)) if queues else None
+        behind = queue_behind(need, queues, today) if queues else None
         decision = commands.approve(need, tx.now, behind=behind)
         verdicts.append(replace(decision, despite=found.value) if found else decision)
         past.add(itself)
@@ -77,7 +78,7 @@ async def _roots(tx: Tx, needs: Sequence[Need], newcomers: Collection[UUID]) -> 
     return await persons_store.stands_for(tx.conn, list(known)) if known else {}
 
 
-def _past(need: Need, roots: Mapping[UUID, UUID]) -> Past:
+def _past(need: Need, roots: Mapping[UUID, UUID], today: date) -> Past:
     """A need as limits see it; a person is named by the record that stands for them."""
     person_id = None if need.person_id is None else roots.get(need.person_id, need.person_id)
     return Past(
@@ -91,7 +92,7 @@ def _past(need: Need, roots: Mapping[UUID, UUID]) -> Past:
         household_id=need.household_id,
         kind=need.kind,
         quantity=need.quantity,
-        on=need.served_on or need.planned_on,
+        on=need.served_on or need.day_on(today),
         open=need.served_on is None,
     )
 
@@ -120,25 +121,27 @@ def _keys(wish: Wish) -> frozenset[UUID]:
 
 async def _history(
     tx: Tx,
-    needs: Sequence[Need],
+    wishes: Sequence[Wish],
     kinds: Mapping[str, Kind],
     newcomers: Collection[UUID],
-    roots: Mapping[UUID, UUID],
+    today: date,
 ) -> _Pasts:
     past = _Pasts()
-    persons = {each for n in needs for each in _past(n, roots).people} - set(newcomers)
-    households = {n.household_id for n in needs if n.household_id}
+    persons = {each for wish in wishes for each in wish.people} - set(newcomers)
+    households = {wish.household_id for wish in wishes if wish.household_id}
     if not persons and not households:
         return past
     days = max(
-        (limit.days for code in {n.kind for n in needs} for limit in kinds[code].limits), default=1
+        (limit.days for code in {w.kind for w in wishes} for limit in kinds[code].limits),
+        default=1,
     )
     for entry in await requests.history(
         tx.conn,
         list(persons),
         list(households),
-        min(n.planned_on for n in needs) - timedelta(days=days),
-        max(n.planned_on for n in needs) + timedelta(days=days),
+        min(wish.on for wish in wishes) - timedelta(days=days),
+        max(wish.on for wish in wishes) + timedelta(days=days),
+        today,
     ):
         past.add(entry)
     return past

@@ -26,8 +26,9 @@ SELECT
     n.undone_attempt, n.undone_no, n.attended, n.service_no, n.served_on, n.reason, n.attention,
     n.settled, n.version,
     CASE WHEN n.for_whom = 'household' THEN ARRAY(
-        SELECT p.id FROM person p WHERE p.household_id = n.household_id
-        AND p.merged_into IS NULL AND p.erased_at IS NULL ORDER BY p.id) END AS members,
+        SELECT DISTINCT root.id FROM person p JOIN person root
+            ON root.id = coalesce(p.merged_into, p.id)
+        WHERE p.household_id = n.household_id AND root.erased_at IS NULL ORDER BY 1) END AS members,
     CASE WHEN n.for_whom = 'site' THEN (
         SELECT r.site_id FROM request r WHERE r.id = n.request_id) END AS to_site_id
 FROM need n

@@ -246,13 +246,14 @@ async def households_by_codes(
 async def members(
     conn: asyncpg.Connection, household_ids: Sequence[UUID]
 ) -> dict[UUID, list[UUID]]:
-    """Who belongs to households: not merged, not erased."""
+    """Who belongs to households, each by the record that stands for them; nobody who is erased."""
     if not household_ids:
         return {}
     rows = await conn.fetch(
         """
-        SELECT household_id, array_agg(id ORDER BY id) AS ids FROM person
-        WHERE household_id = ANY($1::uuid[]) AND merged_into IS NULL AND erased_at IS NULL
+        SELECT p.household_id, array_agg(DISTINCT root.id ORDER BY root.id) AS ids
+        FROM person p JOIN person root ON root.id = coalesce(p.merged_into, p.id)
+        WHERE p.household_id = ANY($1::uuid[]) AND root.erased_at IS NULL
         GROUP BY 1
         """,
         list(set(household_ids)),

@@ -56,34 +56,43 @@ async def history(
     household_ids: Sequence[UUID],
     from_on: date,
     to_on: date,
+    today: date,
 ) -> list[Past]:
     """What these people and households got or are waiting for around some days.
 
     Records that were merged are one person, who is named by the record that stands for them.
-    What a person's household got is theirs too; who belongs to a household is as of now.
+    What a person's household got is theirs too; who belongs to a household is as of now. What was
+    let pass once counts, whatever became of it, until it is over.
     """
     rows = await conn.fetch(
         """
         SELECT n.id, coalesce(p.merged_into, n.person_id) AS person_id, n.household_id, n.kind,
             n.quantity, n.for_whom = 'household' AS as_one,
             coalesce(n.served_on, n.planned_on) AS on_day, n.state <> 'fulfilled' AS open,
+            day.until,
             CASE WHEN n.for_whom = 'household' THEN ARRAY(
                 SELECT coalesce(m.merged_into, m.id) FROM person m
                 WHERE m.household_id = n.household_id) END AS members
         FROM need n LEFT JOIN person p ON p.id = n.person_id
+        CROSS JOIN LATERAL (SELECT CASE WHEN n.served_on IS NULL AND (
+            n.planned_as = 'coming' OR n.planned_as = 'asked' AND n.attempt_no > 0)
+            THEN greatest(n.planned_on, $5) END AS until) day  -- as Need.day_on
         WHERE (n.person_id = ANY($1::uuid[]
                     || ARRAY(SELECT m.id FROM person m WHERE m.merged_into = ANY($1::uuid[])))
                 OR n.household_id = ANY($2::uuid[]
                     || ARRAY(SELECT m.household_id FROM person m
                         WHERE (m.id = ANY($1::uuid[]) OR m.merged_into = ANY($1::uuid[]))
                         AND m.household_id IS NOT NULL)))
-            AND n.state IN ('approved', 'held', 'ready', 'waitlisted', 'fulfilled')
-            AND coalesce(n.served_on, n.planned_on) BETWEEN $3 AND $4
+            AND (n.state IN ('approved', 'held', 'ready', 'waitlisted', 'fulfilled')
+                OR n.state = 'requested' AND n.attempt_no > 0)
+            AND coalesce(n.served_on, n.planned_on) <= $4
+            AND coalesce(n.served_on, day.until, n.planned_on) >= $3
         """,
         list(set(person_ids)),
         list(set(household_ids)),
         from_on,
         to_on,
+        today,
     )
     return [
         Past(
@@ -96,6 +105,7 @@ async def history(
             quantity=row["quantity"],
             on=row["on_day"],
             open=row["open"],
+            until=row["until"],
         )
         for row in rows
     ]
