@@ -21,6 +21,7 @@ from aidmesh_chassis.crypto import (
     wrap_key,
 )
 from aidmesh_chassis.keys import INTAKE, MASTER, NOTIFICATION, PAYMENTS, KeyRing
+from aidmesh_intake.domain.codes import plain_code
 from aidmesh_intake.domain.lookup import Secrets
 from aidmesh_intake.domain.persons import Card, Details, Payee, Said
 from aidmesh_intake.domain.referral import Box
@@ -98,7 +99,7 @@ class OpenVault:
 
     def lookup(self, code: str, purpose: bytes) -> bytes:
         """What a code is found by; the same code always gives the same, only with our key."""
-        return keyed_hash(self._master, code.casefold().encode(), purpose=purpose)
+        return keyed_hash(self._master, plain_code(code).encode(), purpose=purpose)
 
     def row_key(self, source: str, row_id: str) -> bytes:
         """What a row of an import is found by."""

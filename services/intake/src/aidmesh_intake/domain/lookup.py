@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from aidmesh_chassis.privacy import PersonalText, PersonalYear
 from aidmesh_contracts.intake_links import Means
+from aidmesh_intake.domain.codes import plain_code
 from aidmesh_intake.domain.persons import Contact, Details
 
 INPUTS: Final = 4
@@ -69,7 +70,7 @@ def inputs_of(details: Details, region: str, code: PersonalText | None) -> list[
 
 
 def _code(code: PersonalText | None, region: str) -> Input | None:
-    text = "" if code is None else _plain(code.reveal())
+    text = "" if code is None else plain_code(code.reveal())
     return Input("code", f"code:{region}:{text}".encode()) if text else None
 
 
