@@ -207,6 +207,10 @@ def _posted(path: str) -> Answer:
         return 201, {"request_id": str(number("request")), "person_id": None, "needs": [made]}
     if path == "/v1/purchases":
         return 201, {"purchase_id": str(number("purchase draft"))}
+    if path == "/v1/donors":
+        return 201, {"donor_id": str(number("new donor"))}
+    if path == "/v1/grants":
+        return 201, {"grant_id": str(number("qn"))}
     if path == "/v1/allotments":
         return 201, {"allotment_id": str(number("purse")), "transfer_id": str(number("t"))}
     if path.startswith(("/v1/payouts:", "/v1/paying-orders:")):
@@ -225,6 +229,9 @@ def _one(need_id: str) -> Answer:
 def _fixed() -> dict[str, object]:
     return {
         "/v1/kinds": {"kinds": kinds()},
+        "/v1/donors": {"donors": [{"id": str(number("donor")), "name": "Gute Stiftung"}]},
+        "/v1/rates": {"rates": [{"base": "EUR", "spending": "UAH", "rate": "48.1234",
+                                 "rate_on": iso(-1), "source": "NBU"}]},
         "/v1/needs-by-state": {"requested": 4, "ready": 12, "waitlisted": 31, "fulfilled": 820},
         "/v1/waitlist": {"waiting": [
             {"resource": "bed", "code": "shelter", "site_id": None, "area": "UA80", "needs": 21,

@@ -34,6 +34,8 @@ PATHS = (
     "/money",
     "/money/grants",
     f"/money/grants/{number('qn')}",
+    "/money/new-grant",
+    "/money/rates",
     "/money/purchases",
     f"/money/purchases/{number('purchase received')}",
     "/money/questions",

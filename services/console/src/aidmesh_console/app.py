@@ -33,6 +33,7 @@ from aidmesh_console.pages import (
     needs,
     orders,
     people,
+    pledging,
     purchases,
     questions,
     referrals,
@@ -95,7 +96,7 @@ def build(
     for page in (
         home, register, importing, needs, kinds, rules, referrals, people, links, hand_over,
         sites, slots, stock, items, lots, beds, assets, shipments, alerts, between, waits, grants,
-        purchases, questions, unproven, orders, money, results, standings,
+        pledging, purchases, questions, unproven, orders, money, results, standings,
     ):  # fmt: skip
         take(app, page.routes)
     return Service(name=NAME, settings=settings, database=None, app=app, health=health)

@@ -68,6 +68,13 @@ class Form:
             return None
         return text
 
+    def codes(self, name: str) -> list[str] | None:
+        """Codes that somebody made up, apart by blanks or commas; None where there is none."""
+        found = (self.text(name) or "").replace(",", " ").split()
+        if not all(CODE.fullmatch(each) for each in found):
+            self.faults[name] = "source"
+        return list(dict.fromkeys(found)) or None
+
     def choice(self, name: str, options: Container[str]) -> str | None:
         """One of `options`; it is needed."""
         text = self.text(name, needed=True)
@@ -144,6 +151,20 @@ class Form:
             self.faults[name] = "rate"
             return None
         return plain
+
+    def percent(self, name: str) -> int | None:
+        """A share from 0 to 100 percent, in hundredths of a percent; comma and point both do."""
+        text = self.text(name)
+        if text is None:
+            return None
+        try:
+            hundredths = Decimal(text.replace(" ", "").replace(",", ".")).scaleb(2)
+        except InvalidOperation:
+            hundredths = Decimal(-1)
+        if not hundredths.is_finite() or hundredths % 1 or not 0 <= hundredths <= 10_000:
+            self.faults[name] = "percent"
+            return None
+        return int(hundredths)
 
     def day(self, name: str, *, needed: bool = False) -> date | None:
         """A day, as browsers send it."""

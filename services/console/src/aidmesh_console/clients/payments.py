@@ -10,6 +10,7 @@ from aidmesh_console.clients.link import ACCEPTED, ROWS_MAX, Link, Page, Query, 
 from aidmesh_console.clients.payments_views import (
     AllotmentRequests,
     Discrepancies,
+    Donor,
     Grants,
     Holding,
     Paid,
@@ -18,6 +19,7 @@ from aidmesh_console.clients.payments_views import (
     Payouts,
     Purchase,
     Purchases,
+    Rates,
     RowAnswer,
     WholeGrant,
 )
@@ -43,6 +45,18 @@ class _Drawn(View):
     purchase_id: UUID
 
 
+class _Donors(Page):
+    donors: tuple[Donor, ...]
+
+
+class _DonorMade(View):
+    donor_id: UUID
+
+
+class _Pledged(View):
+    grant_id: UUID
+
+
 _GRANTS = TypeAdapter(Grants)
 _PAYOUTS = TypeAdapter(Payouts)
 _ORDERS = TypeAdapter(PayingOrders)
@@ -55,6 +69,10 @@ _ALLOTTED = TypeAdapter(_Allotted)
 _PURCHASES = TypeAdapter(Purchases)
 _PURCHASE = TypeAdapter(Purchase)
 _DRAWN = TypeAdapter(_Drawn)
+_DONORS = TypeAdapter(_Donors)
+_DONOR_MADE = TypeAdapter(_DonorMade)
+_PLEDGED = TypeAdapter(_Pledged)
+_RATES = TypeAdapter(Rates)
 _DISCREPANCIES = TypeAdapter(Discrepancies)
 _REQUESTS = TypeAdapter(AllotmentRequests)
 LISTS_SHOWN = 5
@@ -76,6 +94,27 @@ class Payments:
     async def grant(self, grant_id: UUID) -> WholeGrant:
         """One grant of this region, whole."""
         return await self.link.get(f"/v1/grants/{grant_id}", _GRANT)
+
+    async def donors(self) -> Sequence[Donor]:
+        """Who gives grants: all of them, to choose from."""
+        pages = self.link.pages("/v1/donors", _DONORS)
+        return [each async for page in pages for each in page.donors]
+
+    async def add_donor(self, name: str, key: UUID) -> UUID:
+        """Enter a donor; its id."""
+        return (await self.link.post("/v1/donors", _DONOR_MADE, {"name": name}, key)).donor_id
+
+    async def pledge(self, wish: Mapping[str, object], key: UUID) -> UUID:
+        """Enter a grant that was promised; its id."""
+        return (await self.link.post("/v1/grants", _PLEDGED, wish, key)).grant_id
+
+    async def rates(self, after: str | None = None) -> Rates:
+        """A page of exchange rates, the newest first."""
+        return await self.link.get("/v1/rates", _RATES, {"after": after})
+
+    async def add_rate(self, rate: Mapping[str, object], key: UUID) -> None:
+        """Enter a rate of exchange."""
+        await self.link.post("/v1/rates", ACCEPTED, rate, key)
 
     async def held_by(self, region: str) -> Sequence[Holding]:
         """What a region may spend: its allotments, all of them, to choose from."""

@@ -102,6 +102,29 @@ class Grants(Page):
     others: tuple[Holding, ...] = ()
 
 
+class Donor(View):
+    """Who gives grants."""
+
+    id: UUID
+    name: str
+
+
+class Rate(View):
+    """A rate of exchange as it was published: so much of `spending` for one of `base`."""
+
+    base: str
+    spending: str
+    rate: str
+    rate_on: date
+    source: str
+
+
+class Rates(Page):
+    """A page of rates, the newest first."""
+
+    rates: tuple[Rate, ...]
+
+
 class PurchaseLine(View):
     """What is bought: pieces of an item, or a service."""
 
