@@ -1,5 +1,6 @@
 """Limits bind whoever still waits, whose payment came back, and who is somebody's member."""
 
+from typing import Any
 from uuid import UUID
 
 from aidmesh_contracts.intake import NeedApprovedV1, NeedFulfilledV1
@@ -97,7 +98,7 @@ async def test_a_member_is_one_by_whatever_record(world: World) -> None:
     root = await person(world, "root")
     await ask(world, "food_parcel", person_id=root)
     await world.merge(members[2], root)
-    whole = {"for_whom": "household", "household_id": home}
+    whole: dict[str, Any] = {"for_whom": "household", "household_id": home}
     assert (await ask(world, "food_parcel", 2, **whole))["reason"] == "limit"
     need_id = UUID((await ask(world, "hygiene_kit", **whole))["need_id"])
     await world.feed(held(need_id), confirmed(need_id))
