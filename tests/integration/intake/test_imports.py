@@ -232,7 +232,7 @@ async def test_an_import_goes_on_where_it_was_cut_off(
 ) -> None:
     monkeypatch.setattr(importing, "CHUNK_ROWS", 3)
     file = "\n".join([HEAD, *(line(n) for n in range(10))])
-    real = registering.register
+    real = registering.register_fitting
     calls = 0
 
     async def breaking(*args: Any) -> Any:
@@ -242,7 +242,7 @@ async def test_an_import_goes_on_where_it_was_cut_off(
             raise ConnectionResetError("the power went")
         return await real(*args)
 
-    monkeypatch.setattr(importing, "register", breaking)
+    monkeypatch.setattr(importing, "register_fitting", breaking)
     with pytest.raises(AssertionError):
         await send(world, file)
     assert len(only(await world.published(), NeedApprovedV1)) == 6
@@ -299,7 +299,7 @@ async def test_a_file_that_is_sent_again_may_be_cut_off(
         json=kind | {"code": "firewood", "version": 1},
         headers=world.headers(Role.LEAD),
     )
-    real, calls = registering.register, 0
+    real, calls = registering.register_fitting, 0
 
     async def breaking(*args: Any) -> Any:
         nonlocal calls
@@ -308,7 +308,7 @@ async def test_a_file_that_is_sent_again_may_be_cut_off(
             raise ConnectionResetError("the power went")
         return await real(*args)
 
-    monkeypatch.setattr(importing, "register", breaking)
+    monkeypatch.setattr(importing, "register_fitting", breaking)
     with pytest.raises(AssertionError):
         await send(world, file)
     # Before its first rows it is as done as it was.
@@ -335,7 +335,7 @@ async def test_a_day_that_has_not_come_is_refused(world: World) -> None:
 class Gate:
     """Stops an import in its first chunk, or after it (`_keep`), until it is opened."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, where: str = "register") -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, where: str = "register_fitting") -> None:
         self.reached, self.opened = asyncio.Event(), asyncio.Event()
         self._real = getattr(importing, where)
         monkeypatch.setattr(importing, where, self._wait)
@@ -379,7 +379,7 @@ async def test_the_same_request_is_not_begun_while_it_runs(
     assert len(only(await world.published(), NeedApprovedV1)) == taken
 
 
-@pytest.mark.parametrize("where", ["register", "_keep"])
+@pytest.mark.parametrize("where", ["register_fitting", "_keep"])
 async def test_a_file_is_taken_in_by_one_at_a_time(
     world: World, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:

@@ -81,6 +81,13 @@ NO_CONSENT: Final = ProblemType(
     "Ask them whether another region may be told of them, and record their consent; only then"
     " refer them.",
 )
+OTHER_HOUSEHOLD: Final = ProblemType(
+    "other-household",
+    409,
+    "The person belongs to another household",
+    "If they moved, let them leave that household or join this one (`:leave`, `:join`), then send"
+    " the request again; if not, name their own household, or none.",
+)
 RULE_IN_FORCE: Final = ProblemType(
     "rule-in-force",
     409,
@@ -135,6 +142,7 @@ PROBLEMS: Final = (
     HINDERED,
     SECOND_PERSON,
     NO_CONSENT,
+    OTHER_HOUSEHOLD,
     RULE_IN_FORCE,
     NO_CONSENT_TO_LOOKUP,
     LINK_NOT_ALLOWED,

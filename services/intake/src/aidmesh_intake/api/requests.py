@@ -13,10 +13,11 @@ from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.privacy import PersonalText, PersonalYear
 from aidmesh_chassis.problems import NOT_FOUND, Problem
 from aidmesh_contracts.values import Area, Code
-from aidmesh_intake.api.context import Caseworker, Ctx, invalid, unfit
+from aidmesh_intake.api.context import OTHER_HOUSEHOLD, Caseworker, Ctx, invalid, unfit
 from aidmesh_intake.domain.asks import AskError
 from aidmesh_intake.domain.dates import today_of
 from aidmesh_intake.domain.drafts import Draft, PersonDraft
+from aidmesh_intake.domain.households import OtherHousehold
 from aidmesh_intake.domain.kinds import ForWhom, Kind
 from aidmesh_intake.domain.persons import Consents, Contact, Details, Language, Payee
 from aidmesh_intake.domain.triage import ANSWERS
@@ -157,7 +158,11 @@ class RequestIn(Body):
 
 @router.post("", status_code=201)
 async def create_request(body: RequestIn, ctx: Ctx, caller: Caseworker, once: Once) -> Response:
-    """Take in a request. Needs that the catalogue lets pass are approved at once."""
+    """Take in a request. Needs that the catalogue lets pass are approved at once.
+
+    It is for the household that the person belongs to. Whoever belongs to none moves into the one
+    that is named; to name another than theirs is a conflict.
+    """
     vault = ctx.vault.open()
     for name in body.answers:
         if name not in ANSWERS:
@@ -168,7 +173,10 @@ async def create_request(body: RequestIn, ctx: Ctx, caller: Caseworker, once: On
         kinds = await ctx.catalogue.current(tx.conn)
         home = await _home_area(tx, body)
         draft = _draft(body, kinds, caller.staff_id, tx.now, home)
-        (done,) = await register(tx, vault, kinds, [draft])
+        try:
+            (done,) = await register(tx, vault, kinds, [draft])
+        except OtherHousehold:
+            raise Problem(OTHER_HOUSEHOLD) from None
         return await once.answer(tx, 201, told(done), location=f"/v1/needs/{done.needs[0].id}")
 
 

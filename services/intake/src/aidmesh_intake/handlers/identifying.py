@@ -1,7 +1,7 @@
 """Whom requests are for: persons and households are found by their codes, or made."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Final
 from uuid import UUID, uuid4
@@ -11,6 +11,7 @@ from aidmesh_chassis.problems import CONFLICT, NOT_FOUND, Problem
 from aidmesh_contracts.ids import PersonId
 from aidmesh_contracts.intake import ContactSealedV1
 from aidmesh_intake.domain.drafts import Draft, PersonDraft
+from aidmesh_intake.domain.households import Mention, moves
 from aidmesh_intake.domain.persons import card_of, with_contact_consent
 from aidmesh_intake.handlers.locking import lock_persons
 from aidmesh_intake.store import persons as person_store
@@ -51,6 +52,11 @@ async def find_or_make(tx: Tx, vault: OpenVault, drafts: Sequence[Draft]) -> Peo
     """Find or make everyone; the first draft that names a new code says who they are.
 
     Someone who is known keeps what is known of them: a request never rewrites it.
+
+    Raises:
+        OtherHousehold: of drafts that name another household than their person's. Nothing was
+            emitted yet, and the others can be taken in once what was written is undone.
+        Problem: there is nobody of an id, or a person or household changed at this moment.
     """
     lookups = {
         draft.id: vault.lookup(draft.person.details.client_code.reveal(), PERSON_CODE)
@@ -94,14 +100,19 @@ async def find_or_make(tx: Tx, vault: OpenVault, drafts: Sequence[Draft]) -> Peo
             if lookup in late and of_draft[draft.id] not in taken:
                 of_draft[draft.id] = late[lookup].id
                 by_id[late[lookup].id] = late[lookup]
+    by_id |= {person_id: made[person_id][0] for person_id in taken}
+    moved = moves(
+        _mentions(drafts, of_draft, households),
+        {each.id: each.household_id for each in by_id.values() if each.household_id is not None},
+    )
+    for person_id, home in moved.items():
+        by_id[person_id] = replace(by_id[person_id], household_id=home)
+    await person_store.join_household(tx.conn, moved)
     for person_id in taken:
         row, _, person = made[person_id]
-        by_id[person_id] = row
         _emit_card(tx, vault, row, person)
     lockers = {person_id: made[person_id][1] for person_id in taken}
-    people = People(by_id, of_draft, frozenset(taken), lockers, households)
-    await person_store.join_household(tx.conn, _joining(drafts, people))
-    return people
+    return People(by_id, of_draft, frozenset(taken), lockers, households)
 
 
 def _named(drafts: Sequence[Draft], known: Mapping[UUID, PersonRow]) -> dict[UUID, PersonRow]:
@@ -116,17 +127,24 @@ def _named(drafts: Sequence[Draft], known: Mapping[UUID, PersonRow]) -> dict[UUI
     return named
 
 
-def _joining(drafts: Sequence[Draft], people: People) -> dict[UUID, UUID]:
-    """Who was known, belonged to no household, and is said to belong to one now."""
-    return {
-        person.id: household_id
-        for draft in drafts
-        if isinstance(draft.person, PersonDraft)
-        and (person := people.of(draft)) is not None
-        and person.id not in people.newcomers
-        and person.household_id is None
-        and (household_id := people.household_of(draft)) is not None
-    }
+def _mentions(
+    drafts: Sequence[Draft], of_draft: Mapping[UUID, UUID], households: Mapping[str, UUID]
+) -> list[Mention]:
+    """What drafts say of households. Who is named by id only does not move in."""
+    found: list[Mention] = []
+    for draft in drafts:
+        described = draft.person if isinstance(draft.person, PersonDraft) else None
+        code = described.household_code if described else None
+        named = (draft.household_id, households[code] if code else None)
+        found.append(
+            Mention(
+                draft.id,
+                of_draft.get(draft.id),
+                frozenset(each for each in named if each is not None),
+                moves_in=described is not None,
+            )
+        )
+    return found
 
 
 async def _lock_known(

@@ -20,7 +20,8 @@ from aidmesh_intake.domain.drafts import Draft, PersonDraft
 from aidmesh_intake.domain.kinds import ForWhom
 from aidmesh_intake.domain.rows import ImportRow, RowError, parse_row
 from aidmesh_intake.handlers.drafting import Wanted, draft_need
-from aidmesh_intake.handlers.registering import register
+from aidmesh_intake.handlers.identifying import HOUSEHOLD_CODE, PERSON_CODE
+from aidmesh_intake.handlers.registering import register_fitting
 from aidmesh_intake.store import imports as store
 from aidmesh_intake.store.catalogue import Catalogue
 from aidmesh_intake.vault import OpenVault
@@ -28,6 +29,7 @@ from aidmesh_intake.vault import OpenVault
 CHUNK_ROWS: Final = 500
 TRIES_MAX: Final = 5
 RETRY_S: Final = 5
+OTHER_HOUSEHOLD: Final = ("household_code", "other_household")
 RETRIED: Final[tuple[type[BaseException], ...]] = (
     *CONTENTION,
     asyncpg.UniqueViolationError,
@@ -114,17 +116,19 @@ class Importer:
     async def dry_run(self, file: File, guard: Tx) -> Report:
         """Do everything and undo it: what would be accepted, rejected and why.
 
-        Chunks do not see each other's persons, which changes nothing about what is accepted.
+        Chunks do not see each other's persons, which changes nothing about what is accepted, since
+        it is remembered who was said to live where.
 
         Args:
             guard: an open transaction that holds the caller's locks; it is kept from idling.
         """
         report = Report(None, len(file.rows), state="dry_run")
+        homes: dict[bytes, bytes] = {}
         for start in range(0, len(file.rows), CHUNK_ROWS):
             chunk = Chunk()
             try:
                 async with self.database.transaction() as tx:
-                    await self._take(tx, file, start, chunk, uuid4(), remember=False)
+                    await self._take(tx, file, start, chunk, uuid4(), homes, remember=False)
                     raise _UndoError  # noqa: TRY301 - rolling back is the point
             except _UndoError:
                 report.add(chunk)
@@ -197,7 +201,7 @@ class Importer:
                         start = 0
                     if start >= len(file.rows):
                         return None
-                    await self._take(tx, file, start, chunk, job_id, remember=True)
+                    await self._take(tx, file, start, chunk, job_id, {}, remember=True)
                     await store.save_chunk(
                         tx.conn,
                         job_id,
@@ -215,13 +219,29 @@ class Importer:
         raise AssertionError("the loop above returns or raises")
 
     async def _take(
-        self, tx: Tx, file: File, start: int, chunk: Chunk, job_id: UUID, *, remember: bool
+        self,
+        tx: Tx,
+        file: File,
+        start: int,
+        chunk: Chunk,
+        job_id: UUID,
+        homes: dict[bytes, bytes],
+        *,
+        remember: bool,
     ) -> None:
+        """Take in a few hundred rows.
+
+        Args:
+            homes: households by person, both by what their codes are found by, of chunks that
+                were undone; those of this one are added.
+            remember: whether its rows are taken in for good.
+        """
         kinds = await self.catalogue.current(tx.conn)
         today = today_of(tx.now)
         fresh = await self._fresh(tx, file, start, chunk)
         drafts: list[Draft] = []
-        kept: list[tuple[bytes, bytes, UUID]] = []
+        lines: dict[UUID, int] = {}
+        kept: dict[UUID, tuple[bytes, bytes, UUID]] = {}
         for line, row, key, content in fresh:
             asked_on = row.asked_on or today
             if asked_on > today:
@@ -242,27 +262,47 @@ class Importer:
             except AskError as error:
                 chunk.reject(line, error.field, error.rule)
                 continue
-            drafts.append(
-                Draft(
-                    id=uuid4(),
-                    for_whom=row.for_whom,
-                    person=_person(row, asked_on),
-                    household_id=None,
-                    site_id=row.site_id,
-                    source=file.source,
-                    asked_on=asked_on,
-                    caseworker=self.staff_id,
-                    needs=(need,),
-                    answers=row.answers,
-                    note=row.note.reveal() if row.note else None,
-                )
+            draft = Draft(
+                id=uuid4(),
+                for_whom=row.for_whom,
+                person=_person(row, asked_on),
+                household_id=None,
+                site_id=row.site_id,
+                source=file.source,
+                asked_on=asked_on,
+                caseworker=self.staff_id,
+                needs=(need,),
+                answers=row.answers,
+                note=row.note.reveal() if row.note else None,
             )
-            kept.append((key, content, need_id))
-        done = await register(tx, self.vault, kinds, drafts)
+            lives = self._lives(draft)
+            if lives is not None and homes.get(lives[0], lives[1]) != lives[1]:
+                chunk.reject(line, *OTHER_HOUSEHOLD)
+                continue
+            drafts.append(draft)
+            lines[draft.id] = line
+            kept[draft.id] = (key, content, need_id)
+        done, contrary = await register_fitting(tx, self.vault, kinds, drafts)
+        for draft in drafts:
+            if draft.id in contrary:
+                chunk.reject(lines[draft.id], *OTHER_HOUSEHOLD)
+            elif (lives := self._lives(draft)) is not None:
+                homes[lives[0]] = lives[1]
         if remember:
-            await store.add_rows(tx.conn, job_id, kept)
+            await store.add_rows(tx.conn, job_id, [kept[each.request_id] for each in done])
         chunk.accepted = len(done)
         chunk.by_state.update(each.needs[0].state.value for each in done)
+
+    def _lives(self, draft: Draft) -> tuple[bytes, bytes] | None:
+        """What a person and the household that they are said to live in are found by."""
+        person = draft.person if isinstance(draft.person, PersonDraft) else None
+        if person is None or person.details.client_code is None or person.household_code is None:
+            return None
+        code = person.details.client_code.reveal()
+        return (
+            self.vault.lookup(code, PERSON_CODE),
+            self.vault.lookup(person.household_code, HOUSEHOLD_CODE),
+        )
 
     async def _fresh(
         self, tx: Tx, file: File, start: int, chunk: Chunk

@@ -24,6 +24,7 @@ from aidmesh_contracts.intake import PayeeSealedV1
 from aidmesh_intake.domain import commands
 from aidmesh_intake.domain.asks import approves_itself
 from aidmesh_intake.domain.drafts import Draft, NeedDraft
+from aidmesh_intake.domain.households import OtherHousehold
 from aidmesh_intake.domain.kinds import ForWhom, Kind
 from aidmesh_intake.domain.limits import Hindrance
 from aidmesh_intake.domain.need import Need
@@ -53,6 +54,8 @@ async def register(
     """Take in requests; needs that the catalogue lets pass are approved at once.
 
     Raises:
+        OtherHousehold: of drafts that name another household than their person's; as of
+            `find_or_make`.
         Problem: a person or household named by id is not there.
     """
     if not drafts:
@@ -112,6 +115,28 @@ async def register(
         )
         for draft, request in zip(drafts, requests, strict=True)
     ]
+
+
+async def register_fitting(
+    tx: Tx, vault: OpenVault, kinds: Mapping[str, Kind], drafts: Sequence[Draft]
+) -> tuple[list[Registered], frozenset[UUID]]:
+    """Take in requests, but none that names another household than its person's.
+
+    Returns:
+        what became of the others, and the drafts that were left out.
+
+    Raises:
+        Problem: as of `register`.
+    """
+    contrary: frozenset[UUID] = frozenset()
+    while True:
+        try:
+            # What was made for those alone that are left out, such as a household, is undone.
+            async with tx.conn.transaction():
+                return await register(tx, vault, kinds, drafts), contrary
+        except OtherHousehold as error:
+            contrary |= error.draft_ids
+            drafts = [draft for draft in drafts if draft.id not in contrary]
 
 
 def _tell_payee(tx: Tx, vault: OpenVault, draft: NeedDraft, need: Need, by: UUID | None) -> None:
