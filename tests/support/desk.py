@@ -135,7 +135,7 @@ class FakeRegion:
         if method in {"POST", "PUT"}:
             if path == "/v1/supply:lookup":
                 return 200, {"rows": SUPPLY}
-            return _looked_up(body) if path == "/v1/reservations:lookup" else _posted(path)
+            return _looked_up(body) if path == "/v1/reservations:lookup" else _posted(path, body)
         if path == "/v1/transfers":
             return 200, {"rows": TRANSFERS if asked["direction"] == "out" else OWN_ASKS,
                          "next": self.more.get(f"{path}?{asked['direction']}")}  # fmt: skip
@@ -199,12 +199,13 @@ def _looked_up(body: Mapping[str, object]) -> Answer:
     return 200, {"rows": rows}
 
 
-def _posted(path: str) -> Answer:
+def _posted(path: str, body: Mapping[str, object]) -> Answer:
     if path == "/v1/persons:find":
         return 200, {"person_id": str(number("person"))}
     if path == "/v1/requests":
         made = {"need_id": str(number("parcel")), "kind": "food_parcel", "state": "approved"}
-        return 201, {"request_id": str(number("request")), "person_id": None, "needs": [made]}
+        whose = str(number("person")) if {"person", "person_id"} & body.keys() else None
+        return 201, {"request_id": str(number("request")), "person_id": whose, "needs": [made]}
     if path == "/v1/purchases":
         return 201, {"purchase_id": str(number("purchase draft"))}
     if path == "/v1/donors":

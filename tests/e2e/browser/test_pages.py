@@ -21,6 +21,7 @@ PATHS = (
     "/needs",
     f"/needs/{number('bed')}",
     f"/people/{number('person')}",
+    f"/people/{number('person')}/request",
     "/hand-over",
     f"/hand-over?site={WAREHOUSE}",
     "/stock/sites",
@@ -115,6 +116,24 @@ async def test_fields_of_a_kind_show_once_it_is_ticked_without_script(
     ((path, body, _),) = desk.region.posts
     assert path == "/v1/requests"
     assert body["person"] == {"client_code": "КИ-77"}
+
+
+async def test_the_next_request_is_entered_from_the_page_of_a_person_without_script(
+    browser: Browser, address: str, token: str, desk: FakeDesk
+) -> None:
+    async with open_page(browser, PHONE_WIDTH, script=False) as page:
+        await sign_in(page, address, token)
+        await page.goto(f"{address}/people/{number('person')}")
+        await page.get_by_role("link", name="New request").click()
+        await page.get_by_text("household", exact=True).click()
+        await page.locator("#f-place_area").select_option("UA80")
+        await page.locator("#need_food_parcel").check()
+        await page.get_by_role("button", name="Enter the request").click()
+        await page.wait_for_url(f"**/people/{number('person')}?said=registered_again")
+    ((path, body, _),) = desk.region.posts
+    assert path == "/v1/requests"
+    assert body["person_id"] == str(number("person"))
+    assert (body["for_whom"], body["household_id"]) == ("household", str(number("household")))
 
 
 async def test_the_end_of_a_request_is_two_screens_away(

@@ -34,6 +34,7 @@ PATHS = (
     *(f"/needs/{row['need_id']}" for row in NEEDS),
     f"/needs/{number('parcel')}/reasons",
     f"/people/{number('person')}",
+    f"/people/{number('person')}/request",
     "/hand-over",
     f"/hand-over?said=handed_over&undo={number('x')}",
     f"/hand-over?site={WAREHOUSE}",

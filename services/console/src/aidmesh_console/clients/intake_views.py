@@ -310,9 +310,10 @@ class _NeedMade(View):
 
 
 class Registered(View):
-    """What became of a request."""
+    """What became of a request; `person_id` is whom it is for, if it is for somebody."""
 
     request_id: UUID
+    person_id: UUID | None
     needs: tuple[_NeedMade, ...]
 
 

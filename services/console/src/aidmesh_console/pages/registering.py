@@ -3,12 +3,15 @@
 from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import Any, Final
+from uuid import UUID
 
 from aidmesh_console.clients.intake_views import Contact, Kind, Person
 from aidmesh_console.forms import Form, as_text, filled
 from aidmesh_console.i18n import KYIV
 
 FOR_WHOM: Final = ("person", "household", "group", "site")
+FOR_THEM: Final = FOR_WHOM[:2]
+"""Whom a request may be for that is entered for somebody who is known."""
 CHANNELS: Final = ("sms", "email")
 CONSENTS: Final = ("contact", "data", "referral", "same_person")
 SAFE: Final = ("safe_channel", "safe_hours", "safe_wording")
@@ -31,10 +34,17 @@ ANSWERS: Final = (
 NEEDS_MAX: Final = 20
 
 
-def request_of(form: Form, kinds: Sequence[Kind], today: date) -> dict[str, Any]:
-    """The body of `POST /v1/requests`; what is missing or makes no sense is in `form.faults`."""
+def request_of(
+    form: Form, kinds: Sequence[Kind], today: date, person_id: UUID | None = None
+) -> dict[str, Any]:
+    """The body of `POST /v1/requests`; what is missing or makes no sense is in `form.faults`.
+
+    Args:
+        person_id: whom it is for, or whose household, where they are known; None where the form
+            says who they are.
+    """
     for_whom = form.text("for_whom") or "person"
-    if for_whom not in FOR_WHOM:
+    if for_whom not in (FOR_WHOM if person_id is None else FOR_THEM):
         form.faults["for_whom"] = "choice"
     body: dict[str, Any] = {
         "for_whom": for_whom,
@@ -44,8 +54,13 @@ def request_of(form: Form, kinds: Sequence[Kind], today: date) -> dict[str, Any]
     }
     if for_whom == "site":
         body["site_id"] = as_text(form.uuid("site_id", needed=True))
-    if for_whom in {"person", "household"}:
-        body["person"] = _person(form, today, of_household=for_whom == "household")
+    of_household = for_whom == "household"
+    if person_id is not None:
+        body["person_id"] = str(person_id)
+        if of_household:
+            body["household_id"] = as_text(form.uuid("household_id", needed=True))
+    elif for_whom in FOR_THEM:
+        body["person"] = _person(form, today, of_household=of_household)
     chosen = [kind for kind in kinds if form.checked(f"need_{kind.code}")]
     if not chosen:
         form.faults["needs"] = "missing"
