@@ -253,6 +253,10 @@ async def test_a_story_says_what_happened_and_what_a_need_waits_for(
     waits = mesh.aidmesh("trace", str(need))
     assert waits.returncode == 0, waits.stdout
     assert "waits for stock food_parcel (short)" in waits.stdout
+    # By its number at the desk, too, and by the person, of whom nobody has spoken yet.
+    assert mesh.aidmesh("trace", str(need)[:8].upper()).stdout == waits.stdout
+    person = (await kyiv.need(need))["person_id"]
+    assert "waits for stock food_parcel (short)" in mesh.aidmesh("trace", person).stdout
 
     async def measured() -> bool:
         return ("aidmesh_waitlist_needs", "stock") in await numbers(kyiv, "intake")
@@ -272,6 +276,10 @@ async def test_a_story_says_what_happened_and_what_a_need_waits_for(
     unknown = mesh.aidmesh("trace", str(uuid4()))
     assert unknown.returncode == 2
     assert "nobody has spoken of" in unknown.stdout
+    for text, why in (("12ab", "at least"), ("ffffffffff", "nothing here has an id")):
+        refused = mesh.aidmesh("trace", text)
+        assert refused.returncode == 2
+        assert why in refused.stderr
 
 
 async def lost_event(mesh: RunningMesh, about: UUID) -> None:

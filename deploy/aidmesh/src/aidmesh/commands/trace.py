@@ -4,15 +4,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from aidmesh.commands.common import EXIT_FAILED, EXIT_REFUSED, run, say, tell
+from aidmesh.commands.common import EXIT_FAILED, EXIT_REFUSED, refuse, run, say, tell
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from aidmesh.meshfile import MeshFile
     from aidmesh.story.told import Step, Story
 
 
-def trace(wanted: UUID, *, data: Path, json: bool = False) -> None:
+def trace(wanted: str, *, data: Path, json: bool = False) -> None:
     """Show what was said of an id, who took it in, and what keeps it from going on.
 
     The id of a need, request, person, payout, event or correlation: its region's story, which
@@ -25,18 +26,21 @@ def trace(wanted: UUID, *, data: Path, json: bool = False) -> None:
     has spoken of it.
 
     Args:
-        wanted: the id.
+        wanted: the id, or its first digits as the desk shows them.
         data: the data folder of a mesh that runs.
         json: the story as JSON.
     """
     run(_trace(wanted, data.expanduser().resolve(), json))
 
 
-async def _trace(wanted: UUID, data: Path, as_json: bool) -> int:
+async def _trace(text: str, data: Path, as_json: bool) -> int:
     from aidmesh.meshfile import read_mesh  # noqa: PLC0415
+    from aidmesh.story.named import whole  # noqa: PLC0415
     from aidmesh.story.read import read_story  # noqa: PLC0415
 
-    found = await read_story(read_mesh(data), wanted)
+    mesh = read_mesh(data)
+    wanted = whole(text) or await _named(mesh, text)
+    found = await read_story(mesh, wanted)
     if as_json:
         tell(found.as_json())
     else:
@@ -47,6 +51,21 @@ async def _trace(wanted: UUID, data: Path, as_json: bool) -> int:
             say(f"nobody has spoken of {wanted}")
         return EXIT_REFUSED
     return EXIT_FAILED if found.trouble else 0
+
+
+async def _named(mesh: "MeshFile", text: str) -> UUID:
+    from aidmesh.story.named import DIGITS_MIN, bounds, ids_between  # noqa: PLC0415
+
+    between = bounds(text)
+    if between is None:
+        refuse(f"{text!r} is no id, nor the first digits of one ({DIGITS_MIN} at least)")
+    found = await ids_between(mesh, *between)
+    if not found:
+        refuse(f"nothing here has an id that begins with {text}")
+    if len(found) > 1:
+        each = ", ".join(f"{what} {one}" for one, what in found.items())
+        refuse(f"{text} may be any of these: {each}")
+    return next(iter(found))
 
 
 def _lines(found: "Story") -> "Iterator[str]":

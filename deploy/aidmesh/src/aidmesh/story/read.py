@@ -62,7 +62,7 @@ _LETTERS: Final = """
 _NEEDS: Final = """
     SELECT id, state, attempt_no, changed_at, deadline_at, blocked_resource, blocked_code,
            wait, sensitive, attention, reason, supply, money, told_at, told_how, person_id
-    FROM need WHERE id = $1 OR request_id = $1 OR id = ANY($2::uuid[])
+    FROM need WHERE id = $1 OR request_id = $1 OR person_id = $1 OR id = ANY($2::uuid[])
     ORDER BY id LIMIT 50
 """
 _ASIDE: Final = {
@@ -140,7 +140,7 @@ async def read_story(mesh: MeshFile, wanted: UUID) -> Story:
             regions,
             datetime.now(UTC),
         )
-        needs = [UUID(one.about) for one in said if one.type.startswith("intake.need.")]
+        needs = [UUID(need_id) for one in said if (need_id := _need_of(one)) is not None]
         stand = [
             each
             for region in homes or regions
@@ -179,6 +179,16 @@ async def _said(conn: asyncpg.Connection, region: str, service: str, wanted: UUI
         )
         for row in rows
     ]
+
+
+def _need_of(said: Said) -> str | None:
+    """The need that an event is about: its own, or the one that a payout is for."""
+    if said.type.startswith("intake.need."):
+        return said.about
+    if said.type.startswith("payments.payout.") and said.payload is not None:
+        need_id = said.payload.get("need_id")
+        return None if need_id is None else str(need_id)
+    return None
 
 
 def _payload(stream: str, payload: bytes | None) -> Json | None:
