@@ -14,6 +14,7 @@ import asyncpg
 from aidmesh.asking import AWAY, asked
 from aidmesh.connecting import connect
 from aidmesh.doctor.findings import EVERY_SERVICE, OF_SERVICE, Finding, Question, age
+from aidmesh.doctor.supervisor import supervised
 from aidmesh.fetching import get_json
 from aidmesh.meshfile import NAME, WITH_DATABASE, MeshFile, RegionEntry
 from aidmesh.status import RegionStatus, ServiceStatus, Status, attention_of, status_of
@@ -44,7 +45,7 @@ async def examine(data: Path, mesh: MeshFile) -> list[Finding]:
     """Look at everything; what is worst comes first."""
     status = await status_of(mesh)
     elsewhere = {name for name, entry in mesh.regions.items() if entry.is_elsewhere}
-    found = [*files(data, mesh), *running(data, status, elsewhere)]
+    found = [*supervised(data, mesh), *files(data, mesh), *running(data, status, elsewhere)]
     regions = await asyncio.gather(
         *(_region(each.region, mesh.regions[each.region], mesh, each) for each in status.regions)
     )

@@ -3,11 +3,13 @@
 import fcntl
 import os
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from aidmesh.embedded.errors import FolderInUseError
 
 LEFTOVERS_SECONDS_MAX = 20.0
+_LOCK = ".lock"
 
 
 class FolderLock:
@@ -36,7 +38,7 @@ class FolderLock:
         does not end in time.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        fd = os.open(self.folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        fd = os.open(self.folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         deadline = time.monotonic() + LEFTOVERS_SECONDS_MAX
         while not _locked(fd):
             holder = os.pread(fd, 32, 0).decode().strip()
@@ -58,10 +60,41 @@ class FolderLock:
             self._fd = None
 
 
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who holds a folder.
+
+    Attributes:
+        pid: of the process that took the lock.
+        lives: whether that process still does; what it had started may hold the lock without it.
+        silent_s: since it last showed a sign of life.
+    """
+
+    pid: int
+    lives: bool
+    silent_s: float
+
+
+def holder_of(folder: Path) -> Holder | None:
+    """Who holds a folder; None if nobody does."""
+    if not in_use(folder):
+        return None
+    path = folder / _LOCK
+    pid = path.read_text().strip()
+    return Holder(
+        int(pid) if pid.isdecimal() else 0, _lives(pid), time.time() - path.stat().st_mtime
+    )
+
+
+def show_life(folder: Path) -> None:
+    """Say that whoever holds the folder is at work."""
+    os.utime(folder / _LOCK)
+
+
 def in_use(folder: Path) -> bool:
     """Whether a mesh runs in this folder, or what is left of one."""
     try:
-        fd = os.open(folder / ".lock", os.O_RDWR | os.O_CLOEXEC)
+        fd = os.open(folder / _LOCK, os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:
         return False
     try:
