@@ -390,6 +390,12 @@ BREAKS = (
         "reporting",
         "UPDATE service SET quantity = quantity + 1",
     ),
+    Break(
+        "reporting.facts_count_as_booked",
+        "reporting",
+        "INSERT INTO booked_fact (need_id, event_id, occurred_at) "
+        "VALUES (gen_random_uuid(), gen_random_uuid(), now())",
+    ),
     *(
         Break(f"{service}.no_dead_letters", service, LETTER)
         for service in ("intake", "inventory", "payments", "notification", "reporting")

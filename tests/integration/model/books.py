@@ -47,6 +47,7 @@ class Books:
     payouts: list[dict[str, Any]]
     odd: list[dict[str, Any]]
     services: list[dict[str, Any]]
+    facts: list[dict[str, Any]]
 
     @property
     def on_their_way(self) -> set[object]:
@@ -103,6 +104,9 @@ async def read(town: Town) -> Books:
             "SELECT need_id, service_no FROM service EXCEPT"
             " SELECT need_id, service_no FROM reversal",
         ),
+        facts=await _rows(
+            town.results, "SELECT need_id FROM booked_fact EXCEPT SELECT need_id FROM reversal"
+        ),
     )
 
 
@@ -141,6 +145,10 @@ def needs_are_where_they_belong(books: Books, truth: Truth) -> None:
             allowed |= {State.WAITLISTED, State.READY, State.REQUESTED, State.CANCELLED}
         assert need.state in allowed, (need.id, need.state, need.reason)
         assert need.wait is not Wait.HOLD_EXPIRED or need.id in books.on_their_way
+    told = {each["need_id"] for each in books.facts}
+    assert told == {
+        need.id for need in books.needs if need.id in truth.given and need.ask.of_supply
+    }, "the results know who bore what was given"
     units = Counter[str]()
     for need in books.needs:
         units[need.kind] += 0 if need.given else need.quantity

@@ -16,7 +16,7 @@ from aidmesh_contracts.intake import (
     PersonMergedV1,
     PersonUnmergedV1,
 )
-from aidmesh_contracts.inventory import StaySettledV1
+from aidmesh_contracts.inventory import AidBookedV1, StaySettledV1
 from aidmesh_contracts.payments import CommitmentReversedV1, CommitmentSpentV1
 from aidmesh_contracts.values import GrantShare
 from aidmesh_reporting.domain.results import Cell, Dimension, Line
@@ -47,6 +47,9 @@ def history(chance: random.Random, needs: int) -> list[Event]:
     events: list[Event] = []
     for number in range(needs):
         need_id = NeedId(UUID(int=1000 + number))
+        if chance.random() < 0.25:
+            events += _entered_as_given(chance, need_id)
+            continue
         service = _service(chance, need_id, 1, (1, 1))
         events += [service, *_settled(chance, service)]
         # Undone, and perhaps given again: from the same hold or in another attempt.
@@ -66,6 +69,19 @@ def history(chance: random.Random, needs: int) -> list[Event]:
         events.append(merged)
         if chance.random() < 0.4:
             events.append(PersonUnmergedV1(**merged.model_dump()))
+    return events
+
+
+def _entered_as_given(chance: random.Random, need_id: NeedId) -> list[Event]:
+    """Aid that was entered after it was given, and perhaps by mistake."""
+    service = _service(chance, need_id, 1, (0, 0)).model_copy(update={"shares": ()})
+    events: list[Event] = [service, *_settled(chance, service)]
+    if chance.random() < 0.8:
+        # No site may be known for it, and no grant may have borne it.
+        area = chance.choice([*AREAS, None])
+        events.append(AidBookedV1(need_id=need_id, area=area, shares=_shares(chance)))
+    if chance.random() < 0.3:
+        events.append(NeedReversedV1(need_id=need_id, service_no=1, reason="entered_by_mistake"))
     return events
 
 
@@ -184,6 +200,7 @@ def expected(
         for event in events
         if isinstance(event, StaySettledV1)
     }
+    booked = {event.need_id: event for event in events if isinstance(event, AidBookedV1)}
     tallies: dict[Cell, Tally] = defaultdict(Tally)
     for event in events:
         if not isinstance(event, NeedFulfilledV1):
@@ -195,7 +212,8 @@ def expected(
         settled = None
         if event.unit == "night":
             settled = stays.get((event.need_id, event.attempt_no, event.issue_no))
-        shares = event.shares
+        fact = booked.get(event.need_id, AidBookedV1(need_id=event.need_id))
+        shares = event.shares + fact.shares  # a fact tells of none itself
         if settled is not None and settled.shares is not None:
             shares = settled.shares
         paid = [(share.grant_id, share.amount_minor, share.currency) for share in shares] + [
@@ -206,7 +224,8 @@ def expected(
             and not spend.fulfils
             and (spend.commitment_id, spend.spend_no) not in came_back
         ]
-        tally = tallies[_cell(event, _bearer(paid), by)]
+        counted = event.model_copy(update={"area": fact.area or event.area})
+        tally = tallies[_cell(counted, _bearer(paid), by)]
         tally.people |= {same.get(person, person) for person in event.person_ids}
         tally.line.services += 1
         tally.line.contacts += event.headcount or 0
@@ -214,7 +233,7 @@ def expected(
         quantities = tally.line.quantities
         quantities[event.unit] = quantities.get(event.unit, 0) + quantity
         for grant, amount, currency in paid:
-            amounts = tallies[_cell(event, grant, by)].line.amounts
+            amounts = tallies[_cell(counted, grant, by)].line.amounts
             amounts[currency] = amounts.get(currency, 0) + amount
     for tally in tallies.values():
         tally.line.people = len(tally.people)

@@ -18,9 +18,10 @@ from aidmesh_contracts.intake import (
     PersonMergedV1,
     PersonUnmergedV1,
 )
-from aidmesh_contracts.inventory import StaySettledV1
+from aidmesh_contracts.inventory import AidBookedV1, StaySettledV1
 from aidmesh_contracts.reporting import MonthlyResultsV1
 from aidmesh_contracts.values import GrantShare
+from aidmesh_reporting.checks import CHECKS
 from aidmesh_reporting.domain.results import Cell, Dimension, Line
 from aidmesh_reporting.handlers import record
 from aidmesh_reporting.publishing import publish
@@ -75,13 +76,47 @@ async def test_any_order_and_any_duplicates_give_what_is_counted_by_hand(
         await publish(tx)
     await assert_published(facts_db, events)
 
+    assert await broken(facts_db) == []
     before = {by: await shown(facts_db, by) for by in SPLITS}
     assert await rebuild(facts_db) == len(events)
     assert {by: await shown(facts_db, by) for by in SPLITS} == before
+    assert await broken(facts_db) == []
     published = await publications(facts_db)
     async with facts_db.transaction() as tx:
         await publish(tx)
     assert await publications(facts_db) == published  # nothing changed, nothing is restated
+
+
+async def broken(db: Database) -> list[str]:
+    """The checks that do not hold."""
+    async with db.read() as conn:
+        return [check.name for check in CHECKS if await conn.fetch(check.sql)]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE booked_share SET amount_minor = amount_minor + 1",
+        "UPDATE booked_share SET grant_id = NULL",
+        "UPDATE booked_fact SET area = 'UA80'",
+        "DELETE FROM booked_share",
+        (
+            "WITH gone AS (DELETE FROM booked_share RETURNING need_id) "
+            "DELETE FROM booked_fact WHERE need_id IN (SELECT need_id FROM gone)"
+        ),
+        "INSERT INTO booked_fact SELECT gen_random_uuid(), event_id, now() FROM booked_fact",
+    ],
+)
+async def test_verify_finds_facts_that_count_otherwise_than_booked(
+    facts_db: Database, change: str
+) -> None:
+    await take(facts_db, received(booked(1, 135_000), 3), received(booked(2, 500, None), 4))
+    await take(facts_db, received(booked(1, 900), 2))
+    assert await broken(facts_db) == []
+    async with facts_db.transaction() as tx:
+        await tx.conn.execute("ALTER TABLE booked_share DROP CONSTRAINT booked_share_need_id_fkey")
+        await tx.conn.execute(change)
+    assert await broken(facts_db) == ["facts_count_as_booked"]
 
 
 async def publications(db: Database) -> list[MonthlyResultsV1]:
@@ -206,6 +241,90 @@ async def test_stays_told_of_without_their_check_in_count_once(facts_db: Databas
     await take(facts_db, received(guest(1, None, None), 1), received(stay(None, None, 4), 2))
     line = (await shown(facts_db, ()))[Cell()]
     assert (line.quantities, line.amounts) == ({"night": 4}, {"UAH": 500})
+
+
+def booked(
+    number: int, amount_minor: int, area: str | None = "UA63", grant: int = 9
+) -> AidBookedV1:
+    share = GrantShare(grant_id=GrantId(UUID(int=grant)), amount_minor=amount_minor, currency="UAH")
+    return AidBookedV1(need_id=NeedId(UUID(int=number)), area=area, shares=(share,))
+
+
+def outreach(number: int) -> NeedFulfilledV1:
+    """Aid entered as given to thirty people, of which intake knows no grant."""
+    return service(number, []).model_copy(update={"headcount": 30, "shares": ()})
+
+
+@pytest.mark.parametrize("booked_first", [False, True])
+async def test_a_fact_counts_for_its_grant_and_where_its_site_is(
+    facts_db: Database, booked_first: bool
+) -> None:
+    order = [received(outreach(1), 1), received(booked(1, 135_000), 2)]
+    for each in reversed(order) if booked_first else order:
+        await take(facts_db, each)
+    await take(facts_db, *order)
+    of_grant = Cell(area="UA63", grant=GrantId(UUID(int=9)))
+    found = await shown(facts_db, ("area", "grant"))
+    assert found.keys() == {of_grant}
+    line = found[of_grant]
+    assert (line.services, line.contacts, line.amounts) == (1, 30, {"UAH": 135_000})
+
+    async with facts_db.read() as conn:
+        (traced,) = await results.trace(
+            conn, FROM, TO, kind=None, area="UA63", grant_id=of_grant.grant,
+            without_grant=False, after=None, limit=9,
+        )  # fmt: skip
+    assert traced.event_ids == [each.event_id for each in order]
+
+
+async def test_a_fact_that_was_reversed_leaves_nothing_with_its_grant(facts_db: Database) -> None:
+    undone = NeedReversedV1(need_id=NeedId(UUID(int=1)), service_no=1, reason="mistake")
+    await take(facts_db, received(outreach(1), 1), received(undone, 2))
+    await take(facts_db, received(booked(1, 135_000), 3))
+    assert await shown(facts_db, ("grant",)) == {}
+
+
+async def test_facts_that_were_told_of_before_count_as_they_were_entered(
+    facts_db: Database,
+) -> None:
+    await take(facts_db, received(outreach(1), 1))
+    await take(facts_db, received(outreach(2), 2), received(booked(2, 500, None), 3))
+    found = await shown(facts_db, ("area", "grant"))
+    assert found[Cell(area="UA80")].services == 1
+    assert found[Cell(area="UA80", grant=GrantId(UUID(int=9)))].services == 1
+
+
+async def test_of_a_fact_that_is_booked_again_the_last_word_holds(facts_db: Database) -> None:
+    # A region that was restored may book it from other lots.
+    again = booked(1, 900, "UA46", grant=8)
+    await take(facts_db, received(outreach(1), 1), received(again, 5))
+    await take(facts_db, received(booked(1, 135_000), 2))
+    line = (await shown(facts_db, ("area", "grant")))[Cell(area="UA46", grant=GrantId(UUID(int=8)))]
+    assert line.amounts == {"UAH": 900}
+
+
+async def test_the_nights_of_a_fact_are_borne_as_settled(facts_db: Database) -> None:
+    fact = guest(1, 0, 0).model_copy(update={"shares": ()})
+    await take(facts_db, received(fact, 1), received(booked(1, 700), 2))
+    line = (await shown(facts_db, ()))[Cell()]
+    assert (line.quantities, line.amounts) == ({"night": 7}, {"UAH": 700})
+    await take(facts_db, received(stay(0, 0, 3, 300), 3))
+    line = (await shown(facts_db, ()))[Cell()]
+    assert (line.quantities, line.amounts) == ({"night": 3}, {"UAH": 300})
+
+
+async def test_what_is_booked_of_a_fact_restates_its_month(facts_db: Database) -> None:
+    await take(facts_db, received(outreach(1), 1))
+    async with facts_db.transaction() as tx:
+        await publish(tx)
+    await take(facts_db, received(booked(1, 135_000), 2))
+    async with facts_db.transaction() as tx:
+        assert await publish(tx) == 1
+    lines = [each.lines[0] for each in await publications(facts_db)]
+    assert [(each.area, each.grant_id) for each in lines] == [
+        ("UA80", None),
+        ("UA63", GrantId(UUID(int=9))),
+    ]
 
 
 async def test_a_merge_restates_the_months_it_touches(facts_db: Database) -> None:

@@ -41,4 +41,34 @@ CHECKS = (
         WHERE r.seen IS DISTINCT FROM e.seen
         """,
     ),
+    Check(
+        "facts_count_as_booked",
+        "aid entered as given counts where and for whom inventory booked it last",
+        """
+        WITH told AS (
+            SELECT DISTINCT ON (body ->> 'need_id') (body ->> 'need_id')::uuid AS need_id,
+                   body ->> 'area' AS area, COALESCE(body -> 'shares', '[]') AS shares
+            FROM (SELECT event_id, occurred_at, convert_from(payload, 'UTF8')::jsonb AS body
+                  FROM fact_event WHERE type = 'inventory.aid.booked.v1') e
+            ORDER BY body ->> 'need_id', occurred_at DESC, event_id DESC
+        ), said AS (
+            SELECT need_id, area, (
+                SELECT array_agg(format('%s %s %s', s ->> 'grant_id', s ->> 'amount_minor',
+                                        s ->> 'currency') ORDER BY position)
+                FROM jsonb_array_elements(shares) WITH ORDINALITY AS n (s, position)) AS shares
+            FROM told
+        ), counted AS (
+            SELECT need_id, area, (
+                SELECT array_agg(format('%s %s %s', grant_id, amount_minor, currency)
+                                 ORDER BY position)
+                FROM booked_share s WHERE s.need_id = b.need_id) AS shares
+            FROM booked_fact b
+        )
+        SELECT format('need %s: booked in %s for %s, counted in %s for %s', need_id, s.area,
+                      s.shares, c.area, c.shares)
+        FROM said s FULL JOIN counted c USING (need_id)
+        WHERE s.need_id IS NULL OR c.need_id IS NULL
+           OR (s.area, s.shares) IS DISTINCT FROM (c.area, c.shares)
+        """,
+    ),
 )

@@ -23,7 +23,7 @@ from aidmesh_contracts.intake import (
     PersonUnmergedV1,
 )
 from aidmesh_contracts.intake_links import PersonLinkedV1, PersonPartedV1
-from aidmesh_contracts.inventory import StaySettledV1
+from aidmesh_contracts.inventory import AidBookedV1, StaySettledV1
 from aidmesh_contracts.payments import CommitmentReversedV1, CommitmentSpentV1, GrantChangedV1
 from aidmesh_contracts.reporting import MonthlyResultsV1
 from aidmesh_contracts.streams import Stream
@@ -91,12 +91,17 @@ async def apply(conn: asyncpg.Connection, batch: Sequence[Fact]) -> None:
         await services.add_stays(
             conn, [(fact.event_id, fact.occurred_at, event) for fact, event in stays]
         )
+    if booked := _of(batch, AidBookedV1):
+        await services.add_booked(
+            conn, [(fact.event_id, fact.occurred_at, event) for fact, event in booked]
+        )
     if spends := _of(batch, CommitmentSpentV1):
         await money.add_spends(conn, [(fact.event_id, event) for fact, event in spends])
     if returned := _of(batch, CommitmentReversedV1):
         await money.add_spend_reversals(conn, [(fact.event_id, event) for fact, event in returned])
     touched = [
         *(event.need_id for _, event in stays),
+        *(event.need_id for _, event in booked),
         *(event.need_id for _, event in spends),
         *(event.need_id for _, event in returned),
     ]

@@ -209,6 +209,7 @@ CONSUMERS: tuple[Consumer, ...] = (
             intake.PersonUnmergedV1,
             intake_links.PersonLinkedV1,
             intake_links.PersonPartedV1,
+            inventory.AidBookedV1,
             inventory.StaySettledV1,
             payments.CommitmentSpentV1,
             payments.CommitmentReversedV1,

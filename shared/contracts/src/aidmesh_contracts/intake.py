@@ -192,9 +192,10 @@ class NeedFulfilledV1(Event, type="intake.need.fulfilled.v1", stream=Stream.LOCA
             none); None before services said so. Nobody waits any more to be told of it.
         person_ids: the distinct beneficiaries; empty for outreach and for sites.
         headcount: contacts of outreach or a group session, shown apart from people.
-        area: of the place of service.
+        area: of the place of service; of aid that was entered after it was given as entered, unless
+            inventory knows better (`AidBookedV1`).
         unit: of `quantity`: `piece`, `night`, `minute`, or a currency's minor units (`uah`).
-        shares: what each grant bore.
+        shares: what each grant bore; none of aid that was entered after it was given.
         sensitive: only some roles may know who had it; where nobody said, it is taken to be.
     """
 

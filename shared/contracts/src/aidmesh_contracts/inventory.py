@@ -145,6 +145,23 @@ class ReservationReversedV1(
     reason: Code
 
 
+class AidBookedV1(Event, type="inventory.aid.booked.v1", stream=Stream.LOCAL, key="need_id"):
+    """Aid that was entered after it was given is in the books, as far as they have it.
+
+    Of one need the last word holds. It is over when the service of the need is reversed.
+
+    Attributes:
+        site_id, area: where it was of use, as of an issue; None where no site is known for it:
+            then it counts where its service says.
+        shares: what grants bore of it: goods, and the nights booked; see `StaySettledV1`.
+    """
+
+    need_id: NeedId
+    site_id: SiteId | None = None
+    area: Area | None = None
+    shares: tuple[GrantShare, ...] = ()
+
+
 class StaySettledV1(
     Event, type="inventory.stay.settled.v1", stream=Stream.LOCAL, key="reservation_id"
 ):
@@ -337,6 +354,7 @@ EVENTS: tuple[type[Event], ...] = (
     ReservationReleasedV1,
     ReservationIssuedV1,
     ReservationReversedV1,
+    AidBookedV1,
     StaySettledV1,
     SupplyGrewV1,
     GoodsReceivedV1,

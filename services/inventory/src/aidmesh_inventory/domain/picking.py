@@ -41,11 +41,16 @@ class Lot:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A site as the choice sees it."""
+    """A site as the choice sees it; `closed_on` is the day of a closing that lasts."""
 
     site_id: UUID
     area: str
     is_open: bool
+    closed_on: date | None = None
+
+    def was_closed(self, on: date) -> bool:
+        """Whether it was closed all day; on the day of its closing it may have been open."""
+        return self.closed_on is not None and on > self.closed_on
 
 
 @dataclass(frozen=True, slots=True)

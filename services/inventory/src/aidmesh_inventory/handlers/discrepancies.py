@@ -14,6 +14,8 @@ from aidmesh_inventory.store import discrepancies
 About = Literal["stock", "bed", "slot"]
 Why = Literal[
     "not_in_books",
+    "unknown_site",
+    "site_closed",
     "expired_lot",
     "outside_period",
     "count_below_held",

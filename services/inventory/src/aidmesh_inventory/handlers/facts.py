@@ -4,34 +4,39 @@ A fact that was entered by mistake is reversed by intake; what it booked goes ba
 order the two arrive.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from uuid import UUID
 
 from aidmesh_chassis.db import Tx
 from aidmesh_chassis.envelope import Received
-from aidmesh_contracts.ids import NeedId, derive_id
+from aidmesh_contracts.ids import NeedId, SiteId, derive_id
 from aidmesh_contracts.intake import AidGivenV1, NeedReversedV1
+from aidmesh_contracts.inventory import AidBookedV1
 from aidmesh_inventory.domain.beds import BedsPicked
 from aidmesh_inventory.domain.days import day_of
 from aidmesh_inventory.domain.holding import Picture, Request
-from aidmesh_inventory.domain.picking import Wanted, merged
+from aidmesh_inventory.domain.picking import Place, Wanted, merged
 from aidmesh_inventory.domain.requests import place_wanted, use_of, way_of
+from aidmesh_inventory.domain.shares import shares_of
 from aidmesh_inventory.domain.slots import NoSlot
+from aidmesh_inventory.handlers.assets import Handed, register
 from aidmesh_inventory.handlers.capacity import publish_capacity
 from aidmesh_inventory.handlers.changes import StockChanges
-from aidmesh_inventory.handlers.discrepancies import About, Found, open_discrepancies
+from aidmesh_inventory.handlers.discrepancies import About, Found, Why, open_discrepancies
 from aidmesh_inventory.handlers.hold import draw_picture, places_for
 from aidmesh_inventory.handlers.release import Grown, lock_for
-from aidmesh_inventory.store import beds, facts, reservations, sites, slots, stock
-from aidmesh_inventory.store.reservations import NewAllocation, NewReservation
+from aidmesh_inventory.handlers.stays import parts_of
+from aidmesh_inventory.store import assets, beds, facts, reservations, sites, slots, stock
+from aidmesh_inventory.store.beds import Booked
+from aidmesh_inventory.store.reservations import Allocated, NewAllocation, NewReservation
 from aidmesh_inventory.store.stock import MovementRow
 
 
 async def book_facts(tx: Tx, batch: Sequence[Received[AidGivenV1]]) -> None:
     """Book what was given; what the books lack opens a discrepancy."""
-    given: dict[UUID, AidGivenV1] = {
-        each.event.need_id: each.event
+    given: dict[UUID, Received[AidGivenV1]] = {
+        each.event.need_id: each
         for each in batch
         if each.event.stock or each.event.capacity is not None
     }
@@ -41,10 +46,10 @@ async def book_facts(tx: Tx, batch: Sequence[Received[AidGivenV1]]) -> None:
     for attempt in await reservations.attempts(tx.conn, list(given)):
         if attempt.attempt_no == 0:
             over.add(attempt.need_id)  # entered twice under two ids
-    given = {need_id: event for need_id, event in given.items() if need_id not in over}
+    given = {need_id: each for need_id, each in given.items() if need_id not in over}
     if not given:
         return
-    events = list(given.values())
+    events = [each.event for each in given.values()]
     places = await places_for(tx, events)
     picture, _ = await draw_picture(
         tx,
@@ -57,6 +62,44 @@ async def book_facts(tx: Tx, batch: Sequence[Received[AidGivenV1]]) -> None:
     for event in sorted(events, key=lambda each: (each.served_on, each.need_id)):
         booking.add(event)
     await booking.save()
+    await _account_for(tx, given, picture.shelves.places)
+
+
+async def _account_for(
+    tx: Tx, given: Mapping[UUID, Received[AidGivenV1]], known: Mapping[UUID, Place]
+) -> None:
+    """Register the assets among what was booked; tell who bore it, and where it counts."""
+    facts_by_id = {derive_id("fact", need_id): each for need_id, each in given.items()}
+    goods: dict[UUID, list[Allocated]] = {each: [] for each in facts_by_id}
+    nights: dict[UUID, list[tuple[Booked, int]]] = {each: [] for each in facts_by_id}
+    for part in await reservations.allocated(tx.conn, facts_by_id):
+        goods[part.reservation_id].append(part)
+    for bed in await beds.booked(tx.conn, facts_by_id):
+        nights[bed.reservation_id].append((bed, bed.stay.nights))
+    seats = {seat.reservation_id: seat for seat in await slots.seated(tx.conn, facts_by_id)}
+    handed: list[Handed] = []
+    for fact_id, received in facts_by_id.items():
+        event = received.event
+        to_site_id = event.to_site_id if event.to_site_id in known else None
+        handed.append(Handed(fact_id, 0, event.served_on, to_site_id, goods[fact_id]))
+        giver = event.site_id if event.site_id in known else None
+        booked = [
+            *(bed for bed, _ in nights[fact_id]),
+            *([seats[fact_id]] if fact_id in seats else ()),
+            *goods[fact_id],
+        ]
+        # Where nothing was booked and no site is named it was given at none that we know.
+        site_id = to_site_id or giver or next((each.site_id for each in booked), None)
+        tx.emit(
+            AidBookedV1(
+                need_id=event.need_id,
+                site_id=None if site_id is None else SiteId(site_id),
+                area=None if site_id is None else known[site_id].area,
+                shares=shares_of(parts_of(goods[fact_id], nights[fact_id])),
+            ),
+            cause=received,
+        )
+    await register(tx, handed)
 
 
 async def reverse_facts(tx: Tx, batch: Sequence[Received[NeedReversedV1]]) -> None:
@@ -77,6 +120,9 @@ async def reverse_facts(tx: Tx, batch: Sequence[Received[NeedReversedV1]]) -> No
     allocated = await reservations.allocated(tx.conn, ids)
     keys, at = await lock_for(tx, ids, {(each.site_id, each.item) for each in allocated})
     undone = await facts.reverse(tx.conn, reasons)
+    await assets.take_back(
+        tx.conn, {each: reasons[NeedId(need_id)] for each, (need_id, _) in undone.items()}
+    )
     booked = await beds.release(tx.conn, undone)
     seated = await slots.release(tx.conn, undone)
     site_ids = [
@@ -135,10 +181,11 @@ class _Booking:
         self._beds: list[tuple[UUID, UUID, date, date | None]] = []
         self._seats: list[tuple[UUID, UUID, int]] = []
         self._touched: set[tuple[UUID, str, str]] = set()
-        self._lacking: list[Found] = []
+        self._odd: list[Found] = []
 
     def add(self, event: AidGivenV1) -> None:
-        """Take what is there for one fact."""
+        """Take what is there for one fact, and ask about what does not fit."""
+        self._ask_about_site(event)
         fact_id = derive_id("fact", event.need_id)
         bed, slot = place_wanted(event.capacity, event.place_area, event.site_id, frozenset(), None)
         request = Request(event.need_id, 0, 0, event.served_on, 0, None, bed, slot)
@@ -160,6 +207,24 @@ class _Booking:
                 self._known(event.to_site_id),
             )
         )
+
+    def _ask_about_site(self, event: AidGivenV1) -> None:
+        """Ask about a site that nobody knows, or that was closed when aid was given there."""
+        for named in (event.site_id, event.to_site_id):
+            if named is None:
+                continue
+            place = self._picture.shelves.places.get(named)
+            if place is not None and not place.was_closed(event.served_on):
+                continue
+            why: Why = "unknown_site" if place is None else "site_closed"
+            lines: list[tuple[About, str, int]] = [
+                ("stock", line.item, line.quantity) for line in merged(event.stock)
+            ]
+            if event.capacity is not None:
+                place_for = event.capacity
+                lines.append((place_for.resource, place_for.code, place_for.places))
+            self._odd.extend(self._found(event, named, line, why) for line in lines)
+            return
 
     def _known(self, site_id: UUID | None) -> UUID | None:
         return site_id if site_id in self._picture.shelves.places else None
@@ -225,16 +290,23 @@ class _Booking:
     def _lack(
         self, event: AidGivenV1, site_id: UUID | None, about: About, code: str, quantity: int
     ) -> None:
-        self._lacking.append(
-            Found(
-                derive_id("discrepancy", "fact", event.need_id, about, code),
-                event.need_id,
-                self._known(site_id),
-                about,
-                code,
-                quantity,
-                "not_in_books",
-            )
+        if event.site_id is not None and self._known(event.site_id) is None:
+            return  # all of it is asked about: nobody knows the site
+        self._odd.append(self._found(event, site_id, (about, code, quantity), "not_in_books"))
+
+    def _found(
+        self, event: AidGivenV1, site_id: UUID | None, line: tuple[About, str, int], why: Why
+    ) -> Found:
+        about, code, quantity = line
+        of = "fact" if why == "not_in_books" else why
+        return Found(
+            derive_id("discrepancy", of, event.need_id, about, code),
+            event.need_id,
+            self._known(site_id),
+            about,
+            code,
+            quantity,
+            why,
         )
 
     async def save(self) -> None:
@@ -245,4 +317,4 @@ class _Booking:
         await slots.book(conn, self._seats)
         await self._changes.save(self._tx)
         await publish_capacity(self._tx, self._touched)
-        await open_discrepancies(self._tx, self._lacking)
+        await open_discrepancies(self._tx, self._odd)

@@ -15,12 +15,12 @@ from aidmesh_inventory.domain import days
 from aidmesh_inventory.domain.requests import Way
 from aidmesh_inventory.domain.shares import shares_of
 from aidmesh_inventory.handlers import downtime
+from aidmesh_inventory.handlers.assets import Handed, register
 from aidmesh_inventory.handlers.capacity import publish_capacity
 from aidmesh_inventory.handlers.changes import StockChanges
 from aidmesh_inventory.handlers.discrepancies import Found, Why, open_discrepancies
 from aidmesh_inventory.handlers.stays import arrive, parts_of, too_late
 from aidmesh_inventory.store import assets, beds, capacity, reservations, sites, slots, stock
-from aidmesh_inventory.store.assets import NewAsset
 from aidmesh_inventory.store.reservations import Allocated, Changed
 from aidmesh_inventory.store.stock import MovementRow
 
@@ -200,7 +200,20 @@ async def _hand_out(
                       None, recorded_by)
         )  # fmt: skip
     await changes.save(tx)
-    await _register_assets(tx, done, commands, goods)
+    await register(
+        tx,
+        [
+            Handed(
+                reservation_id,
+                done[reservation_id].issue_no,
+                commands[reservation_id].served_on,
+                commands[reservation_id].to_site_id or done[reservation_id].to_site_id,
+                parts,
+                commands[reservation_id].serials,
+            )
+            for reservation_id, parts in goods.items()
+        ],
+    )
     await open_discrepancies(
         tx,
         [
@@ -256,41 +269,6 @@ def _movement(
         happened_on,
         recorded_by,
     )
-
-
-async def _register_assets(
-    tx: Tx,
-    done: dict[UUID, Changed],
-    commands: dict[UUID, Issue],
-    goods: dict[UUID, list[Allocated]],
-) -> None:
-    """Things with serial numbers stay ours when they go to a center: each gets a row."""
-    items = await sites.items_by_code(
-        tx.conn, [each.item for parts in goods.values() for each in parts]
-    )
-    rows: list[NewAsset] = []
-    for reservation_id, parts in goods.items():
-        command, reservation = commands[reservation_id], done[reservation_id]
-        serials = iter(command.serials)
-        for part in parts:
-            if items[part.item].tracking != "serial":
-                continue
-            rows.extend(
-                NewAsset(
-                    derive_id("asset", reservation_id, reservation.issue_no, part.lot_id, number),
-                    part.item,
-                    next(serials, None),
-                    part.grant_id,
-                    part.unit_value_minor,
-                    part.currency,
-                    command.to_site_id or reservation.to_site_id or part.site_id,
-                    reservation_id,
-                    part.lot_id,
-                    command.served_on,
-                )
-                for number in range(part.quantity)
-            )
-    await assets.insert(tx.conn, rows)
 
 
 async def _tell_issued(
@@ -371,7 +349,7 @@ async def undo(
         )
     await changes.save(tx)
     await beds.forget_leaving(tx.conn, reservation_id)
-    await assets.take_back(tx.conn, reservation_id, reason)
+    await assets.take_back(tx.conn, {reservation_id: reason})
     tx.emit(
         ReservationReversedV1(
             reservation_id=ReservationId(reservation_id),

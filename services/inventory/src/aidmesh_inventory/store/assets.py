@@ -1,6 +1,6 @@
 """The register of things handed to centers."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import NamedTuple
 from uuid import UUID
@@ -37,15 +37,16 @@ async def insert(conn: asyncpg.Connection, rows: Sequence[NewAsset]) -> None:
         )
 
 
-async def take_back(conn: asyncpg.Connection, reservation_id: UUID, reason: str) -> None:
-    """Mark what a reservation handed out as taken back."""
+async def take_back(conn: asyncpg.Connection, reasons: Mapping[UUID, str]) -> None:
+    """Mark what these reservations handed out as taken back, each for its reason."""
     await conn.execute(
         """
-        UPDATE asset SET status = 'taken_back', status_reason = $2
-        WHERE reservation_id = $1 AND status = 'in_use'
+        UPDATE asset a SET status = 'taken_back', status_reason = n.reason
+        FROM unnest($1::uuid[], $2::text[]) AS n (reservation_id, reason)
+        WHERE a.reservation_id = n.reservation_id AND a.status = 'in_use'
         """,
-        reservation_id,
-        reason,
+        list(reasons),
+        list(reasons.values()),
     )
 
 

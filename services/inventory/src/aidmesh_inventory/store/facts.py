@@ -40,12 +40,13 @@ async def reverse(
 
 
 async def settle(conn: asyncpg.Connection, need_ids: Collection[UUID], reason: str) -> None:
-    """Settle what the books lacked for facts of these needs; nobody has to look at it any more."""
+    """Settle what did not fit of facts of these needs; nobody has to look at it any more."""
     await conn.execute(
         """
         UPDATE discrepancy SET status = 'settled', settled_at = clock_timestamp(),
                settled_reason = $2
-        WHERE need_id = ANY($1::uuid[]) AND why = 'not_in_books' AND status = 'open'
+        WHERE need_id = ANY($1::uuid[]) AND status = 'open'
+          AND why IN ('not_in_books', 'unknown_site', 'site_closed')
         """,
         list(need_ids),
         reason,

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import asyncpg
 
+from aidmesh_inventory.domain.days import day_of
 from aidmesh_inventory.domain.picking import Place
 
 
@@ -100,7 +101,7 @@ async def places(
     """The sites in these areas or with these ids, kept from being opened or closed meanwhile."""
     rows = await conn.fetch(
         """
-        SELECT id, area, status FROM site
+        SELECT id, area, status, closed_at FROM site
         WHERE id = ANY($2::uuid[])
            OR EXISTS (SELECT FROM unnest($1::text[]) AS a WHERE starts_with(site.area, a))
         ORDER BY id FOR SHARE
@@ -108,7 +109,7 @@ async def places(
         areas,
         site_ids,
     )
-    return [Place(row["id"], row["area"], row["status"] == "open") for row in rows]
+    return [_place(row) for row in rows]
 
 
 async def correct(
@@ -180,9 +181,16 @@ async def reopen(
 async def areas_of(conn: asyncpg.Connection, site_ids: Sequence[UUID]) -> dict[UUID, Place]:
     """These sites, without keeping anyone from changing them."""
     rows = await conn.fetch(
-        "SELECT id, area, status FROM site WHERE id = ANY($1::uuid[])", list(set(site_ids))
+        "SELECT id, area, status, closed_at FROM site WHERE id = ANY($1::uuid[])",
+        list(set(site_ids)),
     )
-    return {row["id"]: Place(row["id"], row["area"], row["status"] == "open") for row in rows}
+    return {row["id"]: _place(row) for row in rows}
+
+
+def _place(row: asyncpg.Record) -> Place:
+    closed_at = row["closed_at"]
+    closed_on = None if closed_at is None else day_of(closed_at)
+    return Place(row["id"], row["area"], row["status"] == "open", closed_on)
 
 
 async def ids_by_code(conn: asyncpg.Connection, codes: Sequence[str]) -> dict[str, UUID]:

@@ -15,6 +15,8 @@ READ_MODELS = (
     "share",
     "stay",
     "stay_share",
+    "booked_fact",
+    "booked_share",
     "spend",
     "spend_reversal",
     "same_person",

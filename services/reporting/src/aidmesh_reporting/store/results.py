@@ -17,15 +17,17 @@ from aidmesh_reporting.domain.results import (
 )
 
 # What was given in the period and not reversed; nights as settled; who bore what. A stay belongs
-# to the service of the same check-in; those told of without one, to the need's last.
+# to the service of the same check-in; those told of without one, to the need's last. What inventory
+# booked of a fact tells where it counts; until then that is where it was entered.
 # $1, $2: first and last day. $3: of sensitive kinds, of others, or (NULL) of all.
 _FACTS = """
     WITH live AS (
-        SELECT s.need_id, s.service_no, s.event_id, s.kind, s.area, s.month, s.unit, s.headcount,
-               s.served_on, coalesce(t.nights, s.quantity) AS quantity,
-               t.event_id AS stay_event_id,
+        SELECT s.need_id, s.service_no, s.event_id, s.kind, coalesce(b.area, s.area) AS area,
+               s.month, s.unit, s.headcount, s.served_on,
+               coalesce(t.nights, s.quantity) AS quantity, t.event_id AS stay_event_id,
+               b.event_id AS booked_event_id,
                CASE WHEN t.has_shares THEN t.reservation_id END AS settled_by
-        FROM service s LEFT JOIN LATERAL (
+        FROM service s LEFT JOIN booked_fact b USING (need_id) LEFT JOIN LATERAL (
             SELECT st.nights, st.event_id, st.has_shares, st.reservation_id FROM stay st
             WHERE s.unit = 'night' AND st.need_id = s.need_id
               AND (st.attempt_no IS NULL OR s.attempt_no IS NULL
@@ -38,6 +40,9 @@ _FACTS = """
     paid AS (
         SELECT l.need_id, l.service_no, h.grant_id, h.amount_minor, h.currency
         FROM live l JOIN share h USING (need_id, service_no) WHERE l.settled_by IS NULL
+        UNION ALL
+        SELECT l.need_id, l.service_no, h.grant_id, h.amount_minor, h.currency
+        FROM live l JOIN booked_share h USING (need_id) WHERE l.settled_by IS NULL
         UNION ALL
         SELECT l.need_id, l.service_no, h.grant_id, h.amount_minor, h.currency
         FROM live l JOIN stay_share h ON h.reservation_id = l.settled_by
@@ -86,7 +91,7 @@ _AMOUNTS = f"""{_FACTS}
 
 _TRACE = f"""{_FACTS}
     SELECT g.need_id, g.service_no, g.served_on, g.kind, g.area, g.grant_id, g.event_id,
-           g.stay_event_id,
+           g.stay_event_id, g.booked_event_id,
            array(SELECT p.event_id FROM spend p WHERE p.need_id = g.need_id AND NOT EXISTS (
                      SELECT 1 FROM spend_reversal r WHERE r.commitment_id = p.commitment_id
                      AND r.spend_no = p.spend_no) ORDER BY 1) AS spend_event_ids
@@ -212,7 +217,7 @@ async def trace(
             row["grant_id"],
             [
                 row["event_id"],
-                *filter(None, [row["stay_event_id"]]),
+                *filter(None, [row["booked_event_id"], row["stay_event_id"]]),
                 *row["spend_event_ids"],
             ],
         )

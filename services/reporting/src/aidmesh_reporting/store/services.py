@@ -1,4 +1,4 @@
-"""What was done for people: services, reversals, stays; each applies once, in any order."""
+"""What was done for people: services, reversals, stays, facts; each applies once, in any order."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -7,7 +7,7 @@ from uuid import UUID
 import asyncpg
 
 from aidmesh_contracts.intake import NeedFulfilledV1, NeedReversedV1
-from aidmesh_contracts.inventory import StaySettledV1
+from aidmesh_contracts.inventory import AidBookedV1, StaySettledV1
 from aidmesh_reporting.domain.months import month_of
 from aidmesh_reporting.store.rows import columns
 
@@ -163,6 +163,48 @@ async def add_stays(
         await conn.execute(
             """
             INSERT INTO stay_share (reservation_id, position, grant_id, amount_minor, currency)
+            SELECT * FROM unnest($1::uuid[], $2::int[], $3::uuid[], $4::bigint[], $5::text[])
+            """,
+            *columns(shares),
+        )
+
+
+async def add_booked(
+    conn: asyncpg.Connection, events: Sequence[tuple[UUID, datetime, AidBookedV1]]
+) -> None:
+    """Record where aid that was entered as given counts, and who bore it; the last word holds."""
+    newest = {
+        event.need_id: (event_id, occurred_at, event)
+        for event_id, occurred_at, event in sorted(events, key=lambda each: (each[1], each[0]))
+    }
+    rows = await conn.fetch(
+        """
+        INSERT INTO booked_fact AS old (need_id, event_id, occurred_at, area)
+        SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::text[])
+            AS n (need_id)
+        ORDER BY need_id
+        ON CONFLICT (need_id) DO UPDATE
+        SET event_id = excluded.event_id, occurred_at = excluded.occurred_at,
+            area = excluded.area
+        WHERE (old.occurred_at, old.event_id) < (excluded.occurred_at, excluded.event_id)
+        RETURNING need_id
+        """,
+        *columns(
+            (need_id, event_id, occurred_at, event.area)
+            for need_id, (event_id, occurred_at, event) in newest.items()
+        ),
+    )
+    written = [row["need_id"] for row in rows]
+    await conn.execute("DELETE FROM booked_share WHERE need_id = ANY($1::uuid[])", written)
+    shares = [
+        (need_id, position, share.grant_id, share.amount_minor, share.currency)
+        for need_id in written
+        for position, share in enumerate(newest[need_id][2].shares)
+    ]
+    if shares:
+        await conn.execute(
+            """
+            INSERT INTO booked_share (need_id, position, grant_id, amount_minor, currency)
             SELECT * FROM unnest($1::uuid[], $2::int[], $3::uuid[], $4::bigint[], $5::text[])
             """,
             *columns(shares),
