@@ -53,9 +53,11 @@ def borne(amount_minor: int) -> tuple[GrantShare, ...]:
     return (GrantShare(grant_id=GRANT, amount_minor=amount_minor, currency="UAH"),)
 
 
-async def handed_over(world: World, quantity: int, item: str, **more: UUID) -> ReservationIssuedV1:
+async def handed_over(
+    world: World, quantity: int, item: str, to_site_id: UUID | None = None
+) -> ReservationIssuedV1:
     """The same handed over for a need that asked for it; returns what was told of it."""
-    need = approved(quantity=quantity, items=(item,), **more)
+    need = approved(quantity=quantity, items=(item,), to_site_id=to_site_id)
     await world.take(need)
     await world.take(confirmed(need.need_id))
     assert await world.issue(need.need_id) is None
