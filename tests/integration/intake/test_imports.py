@@ -227,6 +227,37 @@ async def test_a_form_with_a_workbook(world: World) -> None:
     assert (await world.post("/v1/persons:find", {"client_code": "1001"}))["person_id"]
 
 
+@pytest.mark.parametrize(
+    ("form", "rules"),
+    [
+        ([("dry_run", "true")], {"body.dry_run": "extra_forbidden"}),
+        ([("source", "kobo"), ("mapping", "{}")], {"body.source": "extra_forbidden"}),
+        ([("mapping", "{}"), ("mapping", "{}")], {"body.mapping": "given_twice"}),
+        # A name that looks like no field may be somebody's data.
+        ([("Canary Name", "x"), ("a", ""), ("b", ""), ("c", ""), ("d", "")],
+         {"body.***": "extra_forbidden", **{f"body.{name}": "extra_forbidden" for name in "abcd"}}),
+    ],
+)  # fmt: skip
+async def test_a_form_says_where_what_it_does_not_take_belongs(
+    world: World, form: list[tuple[str, str]], rules: dict[str, str]
+) -> None:
+    file = "\n".join([HEAD, line(1), line(2)])
+    fields = [(name, (None, value.encode(), None)) for name, value in form]
+    answer = await world.client.post(
+        "/v1/requests:import",
+        params={"source": "kobo"},
+        files=[*fields, ("file", ("list.csv", file.encode(), "text/csv"))],
+        headers=world.headers(),
+    )
+    assert answer.status_code == 422, answer.text
+    told = answer.json()
+    assert told["type"] == "urn:aidmesh:problem:invalid-request"
+    assert {each["field"]: each["rule"] for each in told["errors"]} == rules
+    assert "dry_run=true" in told["detail"]
+    assert await jobs(world) == 0
+    assert await world.published() == []
+
+
 async def test_an_import_goes_on_where_it_was_cut_off(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

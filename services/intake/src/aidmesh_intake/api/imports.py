@@ -2,18 +2,19 @@
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator
+from collections import Counter
+from collections.abc import AsyncGenerator, Mapping
 from typing import Annotated, Final
 from uuid import UUID
 
 from fastapi import Query, Request, Response
 from pydantic import BaseModel, ConfigDict, ValidationError
-from starlette.datastructures import UploadFile
+from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from aidmesh_chassis.http import Routes
 from aidmesh_chassis.idempotency import Once
-from aidmesh_chassis.problems import MALFORMED, Problem
+from aidmesh_chassis.problems import INVALID, MALFORMED, Problem, rejected_fields
 from aidmesh_chassis.routing import BULK_BODY_BYTES_MAX, BulkRoute
 from aidmesh_contracts.values import Code
 from aidmesh_intake.api.context import UNMAPPED, UNREADABLE, Caseworker, Ctx, invalid
@@ -35,6 +36,13 @@ _TYPES: Final[dict[str, Format]] = {
     "application/ndjson": "ndjson",
     "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": "xlsx",
 }
+FIELDS_MAX: Final = 20
+"""Of a form, so that each that is not known can be named."""
+_FORM_FIELDS: Final = ("file", "mapping")
+_FORM_TAKES: Final = (
+    "A form takes `file` and `mapping`, each once. All else, `dry_run` too, goes into the address: "
+    "`POST /v1/requests:import?source=kobo&dry_run=true`. Nothing was imported."
+)
 _COLUMN: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_./:-]{0,63}")
 _BODY: Final = {
     "requestBody": {
@@ -49,6 +57,7 @@ _BODY: Final = {
                 "schema": {
                     "type": "object",
                     "required": ["file"],
+                    "additionalProperties": False,
                     "properties": {
                         "file": {"type": "string", "format": "binary"},
                         "mapping": {"type": "string", "description": "JSON: columns, ignore"},
@@ -162,20 +171,40 @@ async def _body(request: Request) -> tuple[bytes, str, str | None]:
     async def stream() -> AsyncGenerator[bytes, None]:
         yield body
 
-    parser = MultiPartParser(request.headers, stream(), max_files=1, max_fields=4)
+    parser = MultiPartParser(request.headers, stream(), max_files=1, max_fields=FIELDS_MAX)
     # Never to disk: the file is full of names.
     parser.spool_max_size = BULK_BODY_BYTES_MAX
     try:
         form = await parser.parse()
     except MultiPartException:
         raise Problem(MALFORMED) from None
-    part, mapping = form.get("file"), form.get("mapping")
-    if not isinstance(part, UploadFile):
-        raise invalid("file", "missing")
     try:
+        _only_known(form)
+        part, mapping = form.get("file"), form.get("mapping")
+        if not isinstance(part, UploadFile):
+            raise invalid("file", "missing")
         return await part.read(), part.filename or "", mapping if isinstance(mapping, str) else None
     finally:
         await form.close()
+
+
+def _only_known(form: FormData) -> None:
+    """Refuse what would be ignored: a `dry_run` in the form must not import for real.
+
+    Raises:
+        Problem: there is another field, or one of them twice.
+    """
+    names = Counter(name for name, _ in form.multi_items())
+    errors: list[Mapping[str, object]] = [
+        {
+            "loc": ("body", name),
+            "type": "given_twice" if name in _FORM_FIELDS else "extra_forbidden",
+        }
+        for name, count in names.items()
+        if name not in _FORM_FIELDS or count > 1
+    ]
+    if errors:
+        raise Problem(INVALID, _FORM_TAKES, errors=rejected_fields(errors))
 
 
 def _format_of(content_type: str, name: str) -> Format:
