@@ -242,7 +242,7 @@ async def test_unanswered_attempts_are_asked_anew(world: World) -> None:
 
 
 async def test_needs_past_their_last_day_expire(world: World) -> None:
-    need_id = await world.request("food_parcel", needed_by="2999-01-01")
+    need_id = await world.request("food_parcel", needed_by="2099-01-01")
     (approved,) = only(await world.published(), NeedApprovedV1)
     await world.feed(refused(approved))
     async with world.db.transaction() as tx:

@@ -13,7 +13,7 @@ from aidmesh_inventory.domain.days import day_of
 from aidmesh_inventory.domain.requests import Way
 from aidmesh_inventory.handlers import adjustments, handover, receipts, stays
 from aidmesh_inventory.handlers.hold import reservation_id_of
-from integration.inventory.world import World, approved, confirmed, night
+from integration.inventory.world import World, approved, confirmed, night, withdrawn
 
 
 @pytest.fixture
@@ -95,3 +95,21 @@ async def test_goods_came_in_or_were_lost_by_today(world: World, today: date) ->
     loss = adjustments.Adjustment(uuid4(), lot_id, "loss", 1, "stolen", tomorrow)
     assert await act(world, lambda tx: adjustments.adjust(tx, loss, None)) == "day-in-future"
     assert await world.value("SELECT on_hand FROM lot") == 1
+
+
+@pytest.mark.parametrize("first_on", [date.min, date.max])
+async def test_a_bed_from_any_day_that_was_told_is_kept_and_given_up(
+    world: World, first_on: date
+) -> None:
+    """Intake took such days before they had bounds, and other regions may tell of them."""
+    await world.beds(await world.site(), 1)
+    stay = CapacityDemand(
+        resource="bed", code="shelter", from_on=first_on, as_written=first_on == date.min
+    )
+    need = approved(items=(), capacity=stay, planned_on=first_on)
+    await world.take(need)
+    await world.take(confirmed(need.need_id))
+    assert await world.state(need.need_id) == "confirmed"
+    await world.take(withdrawn(need.need_id))
+    assert await world.state(need.need_id) == "released"
+    await world.books_are_right()

@@ -30,7 +30,7 @@ async def test_a_reconciliation_file_that_comes_twice_counts_once(api: Api) -> N
     # Above the float limit the one who approved may not settle.
     alone = await api.post("/v1/payouts:settle", source="camt", rows=paid)
     assert {row["problem"] for row in alone["rows"]} == {"second-person-needed"}
-    early = [{**row, "served_on": "2999-01-01"} for row in paid]
+    early = [{**row, "served_on": "2099-01-01"} for row in paid]
     refused = await api.post_as(api.checker, "/v1/payouts:settle", source="camt", rows=early)
     assert {row["problem"] for row in refused["rows"]} == {"day-in-future"}
     await api.desk.told()

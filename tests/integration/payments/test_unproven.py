@@ -53,7 +53,7 @@ async def test_what_was_paid_is_settled_though_nobody_remembers_who_approved_it(
     rows = [{"row_id": "1", "payout_id": payout}]
     refused = await api.post("/v1/payouts:approve", source="s", rows=rows)
     assert refused["rows"][0]["problem"] == "outcome-unproven"
-    early = {**PAID, "served_on": "2999-01-01"}
+    early = {**PAID, "served_on": "2099-01-01"}
     answer = await api.maker.post(f"/v1/unproven/{payout}:paid", json=early)
     assert (answer.status_code, answer.json()["type"][-13:]) == (422, "day-in-future"), answer.text
     assert (await api.nobody.post(f"/v1/unproven/{payout}:paid", json=PAID)).status_code == 403

@@ -198,6 +198,16 @@ async def test_results_split_too_finely_are_refused_with_what_to_do(
         assert (public.status_code, public.json()["type"]) == (422, whole)
 
 
+async def test_results_are_of_days_that_are_possible(built: Built) -> None:
+    async with built.client(Role.LEAD) as client:
+        for path in ("/v1/results", "/v1/results.csv", "/v1/results/public"):
+            answer = await client.get(path, params={"from": "9999-12-01", "to": "9999-12-31"})
+            assert answer.status_code == 422, path
+            errors = answer.json()["errors"]
+            assert {each["field"] for each in errors} == {"query.from", "query.to"}
+            assert {each["le"] for each in errors} == {"2099-12-31"}
+
+
 async def test_csv_carries_hxl_hashtags(built: Built) -> None:
     await fill(built)
     async with built.client(Role.LEAD) as client:

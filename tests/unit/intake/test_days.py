@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aidmesh_contracts.days import FIRST_DAY, LAST_DAY, days_after
 from aidmesh_contracts.ids import ReservationId
 from aidmesh_contracts.intake import NeedApprovedV1, NeedClosedV1, NeedWithdrawnV1
 from aidmesh_contracts.inventory import ReservationRefusedV1, ReservationReleasedV1
@@ -17,7 +18,7 @@ from aidmesh_contracts.values import BlockedBy, CapacityDemand
 from aidmesh_intake.catalogue import packaged
 from aidmesh_intake.domain.asks import Ask, AskError, ask_of
 from aidmesh_intake.domain.commands import approve, ask_anew, is_past
-from aidmesh_intake.domain.dates import PlannedAs
+from aidmesh_intake.domain.dates import PlannedAs, last_day
 from aidmesh_intake.domain.drafts import NeedDraft
 from aidmesh_intake.domain.kinds import ForWhom, Kind
 from aidmesh_intake.domain.need import Decision, Leg, Need, State, Wait
@@ -299,3 +300,18 @@ def test_no_attempt_begins_anew_after_the_needs_own_last_day(
         assert (begun, withdrawn, closed) == ([], ["expired"], ["last_day_passed"])
     else:
         assert (anew.need.state, len(begun), closed) == (State.APPROVED, 1, [])
+
+
+@pytest.mark.parametrize("day", [date.min, FIRST_DAY, LAST_DAY, date.max])
+@pytest.mark.parametrize("kind", ["shelter_night", "counseling"])
+def test_no_day_is_too_far_to_decide_by(kind: str, day: date) -> None:
+    """Days like these were entered and told before they had bounds."""
+    ask = ask_of(KINDS[kind].model_copy(update={"money": None}), 1, day, today=day)
+    for today in (day, DAY):
+        wanted = ask.place_on(today, needed_by=None)
+        assert wanted is not None
+        assert wanted.from_on == max(day, today)
+        assert wanted.to_on is None or wanted.from_on <= wanted.to_on
+    nights = CapacityDemand(resource="bed", code="shelter", from_on=day, to_on=day)
+    assert Ask(capacity=nights).last_day == max(date.min, days_after(day, -1))
+    assert last_day(72, day) == days_after(day, 3) >= day

@@ -271,22 +271,26 @@ def test_rows_name_columns_and_rules_never_values() -> None:
     assert parse_row(good).languages == ("uk", "en")
     with pytest.raises(RowError) as caught:
         parse_row(good | {"birth_year": "secret", "asked_on": "2024-13-01", "contact_safe": "yes"})
-    columns = {column for column, _ in caught.value.problems}
+    columns = {each.column for each in caught.value.problems}
     assert columns >= {"birth_year", "asked_on"}
     assert "secret" not in repr(caught.value.problems)
     with pytest.raises(RowError) as caught:
         parse_row(good | {"contact_safe": "yes"})
-    assert caught.value.problems == [("row", "safe_needs_channel_hours_and_wording")]
+    assert caught.value.problems == [("row", "safe_needs_channel_hours_and_wording", {})]
     reached = {"contact_channel": "sms", "contact_address": "1", "contact_wording": "plain"}
     with pytest.raises(RowError) as caught:
         parse_row(good | reached | {"contact_safe": "yes", "contact_hours": "09:00-09:00"})
-    assert caught.value.problems == [("contact_hours", "hours_are_equal")]
+    assert caught.value.problems == [("contact_hours", "hours_are_equal", {})]
     with pytest.raises(RowError) as caught:
         parse_row(good | {"answer_pregnant": "secret"})
-    assert caught.value.problems == [("answer_pregnant", "bool_parsing")]
+    assert caught.value.problems == [("answer_pregnant", "bool_parsing", {})]
     with pytest.raises(RowError) as caught:
         parse_row(good | {"answer_unheard_of": "yes"})
-    assert caught.value.problems == [("row", "unknown")]
+    assert caught.value.problems == [("row", "unknown", {})]
+    with pytest.raises(RowError) as caught:
+        parse_row(good | {"needed_by": "9999-12-31"})
+    possible = {"ge": "2000-01-01", "le": "2099-12-31"}
+    assert caught.value.problems == [("needed_by", "day_out_of_range", possible)]
 
 
 def test_answers_of_triage_are_columns() -> None:
@@ -318,5 +322,5 @@ def test_a_mistyped_account_is_found_where_it_is_typed(
     assert parse_row(row | {f"payee_{mechanism}": good}).payee is not None
     with pytest.raises(RowError) as caught:
         parse_row(row | {f"payee_{mechanism}": mistyped})
-    assert [found for _, found in caught.value.problems] == [rule]
+    assert [each.rule for each in caught.value.problems] == [rule]
     assert mistyped not in repr(caught.value)

@@ -1,11 +1,13 @@
 """Which beds and which slots; deadlines, shares and area codes: pure decisions."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from uuid import UUID
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aidmesh_contracts.days import FIRST_DAY, LAST_DAY, days_after
 from aidmesh_contracts.pickup import ends_at
 from aidmesh_contracts.restriction import UNRESTRICTED, Use
 from aidmesh_contracts.values import StockDemand
@@ -238,6 +240,12 @@ def test_a_guest_always_has_a_day_to_come(from_on: date, since: datetime) -> Non
     due_at = days.bed_due_at(from_on, since)
     noon = datetime(from_on.year, from_on.month, from_on.day, 12, tzinfo=days.KYIV)
     assert due_at == max(noon + timedelta(days=1), since + timedelta(days=1))
+
+
+@pytest.mark.parametrize("from_on", [date.min, FIRST_DAY, LAST_DAY, date.max])
+def test_no_first_night_is_too_far_to_keep_a_bed_for(from_on: date) -> None:
+    noon = datetime.combine(days_after(from_on, 1), time(12), days.KYIV)
+    assert days.bed_due_at(from_on, NOW) == max(noon, NOW + timedelta(days=1))
 
 
 @given(some_days, st.integers(-2000, 8000).map(lambda hours: NOW + timedelta(hours=hours)))

@@ -108,6 +108,12 @@ def test_months_of_a_period(start: date, length: int) -> None:
         assert (name in whole_months(start, end)) == in_full
 
 
+def test_the_last_month_of_the_calendar_is_one_too() -> None:
+    assert last_day("9999-12") == date.max
+    assert months_between(date(9999, 11, 2), date.max) == ["9999-11", "9999-12"]
+    assert months_between(date.min, date(1, 2, 1)) == ["0001-01", "0001-02"]
+
+
 def test_a_change_reaches_the_later_months_of_its_year() -> None:
     known = ["2023-12", "2024-01", "2024-03", "2024-05", "2025-01"]
     assert to_restate(["2024-03", "2024-02"], known) == [

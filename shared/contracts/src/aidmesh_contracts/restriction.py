@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import ConfigDict, Field, GetPydanticSchema
 from pydantic_core.core_schema import no_info_after_validator_function
 
+from aidmesh_contracts.days import EnteredDay
 from aidmesh_contracts.values import Area, Code, Value
 
 
@@ -106,6 +107,9 @@ UNRESTRICTED = Restriction()
 class _Entered(Restriction):
     model_config = ConfigDict(extra="forbid")
 
+    valid_from: EnteredDay | None = None
+    valid_to: EnteredDay | None = None
+
 
 def _plain(entered: _Entered) -> Restriction:
     return Restriction(**dict(entered))
@@ -117,7 +121,7 @@ EnteredRestriction = Annotated[
         lambda _, handler: no_info_after_validator_function(_plain, handler(_Entered))
     ),
 ]
-"""A restriction as a person enters it: unknown fields are errors.
+"""A restriction as a person enters it: unknown fields are errors, days are possible ones.
 
 Events may say more than their reader knows; but whoever misspells what a donor restricts would
 have a grant that may be spent on anything.

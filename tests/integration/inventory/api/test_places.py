@@ -36,6 +36,27 @@ async def test_a_bed_that_was_retired_comes_back(api: Api, world: World) -> None
     await world.books_are_right()
 
 
+async def test_a_row_with_an_impossible_day_rejects_itself_alone(api: Api, world: World) -> None:
+    await new_site(api)
+    row = {"site_code": "kyiv-1", "code": "counseling", "professional": "p", "minutes": 50}
+    days = ("2026-03-02", "1014-02-03", "9999-12-31")
+    rows = [
+        {**row, "row_id": day, "starts_at": f"{day}T23:00:00Z", "professional": f"p{number}"}
+        for number, day in enumerate(days)
+    ]
+    told = await api.post("slots:bulk", {"rows": rows})
+    assert [each["status"] for each in told["rows"]] == ["done", "rejected", "rejected"]
+    for each in told["rows"][1:]:
+        assert each["errors"] == [
+            {
+                "field": "starts_at",
+                "rule": "day_out_of_range",
+                "ge": "2000-01-01T00:00:00+02:00",
+                "le": "2099-12-31T23:59:59.999999+02:00",
+            }
+        ]
+
+
 async def test_beds_by_the_night(api: Api, world: World) -> None:
     site_id = await new_site(api)
     beds = [
@@ -60,7 +81,7 @@ async def test_beds_by_the_night(api: Api, world: World) -> None:
     assert first["beds"] + rest["beds"] == board["beds"]
     assert rest["next"] is None
     left = [{"row_id": "1", "need_id": str(guests[0].need_id), "to_on": "2026-03-03"}]
-    for day, problem in (("2026-03-01", "left-before-arrival"), ("2999-01-01", "day-in-future")):
+    for day, problem in (("2026-03-01", "left-before-arrival"), ("2099-01-01", "day-in-future")):
         told = await api.post("checkouts:bulk", {"rows": [{**left[0], "to_on": day}]})
         assert told["rows"][0]["problem"] == problem
         path = f"reservations/{reservation_id_of(guests[0].need_id, 1)}:check-out"
@@ -82,7 +103,7 @@ async def test_a_reservation_tells_what_is_set_aside(api: Api, world: World) -> 
     await world.item("soap")
     await world.beds(site_id, 2)
     slot_id = await world.slot(site_id, DAY)
-    lot_id = await world.stock(site_id, 1, "soap", expiry=date(2999, 1, 1))
+    lot_id = await world.stock(site_id, 1, "soap", expiry=date(2099, 1, 1))
     other_id = await world.stock(site_id, 1, "soap")
 
     async def told(**asked: Any) -> tuple[Any, Any]:
@@ -93,7 +114,7 @@ async def test_a_reservation_tells_what_is_set_aside(api: Api, world: World) -> 
 
     assert await told(items=("soap",), quantity=2) == (
         [
-            {"lot_id": str(lot_id), "item": "soap", "quantity": 1, "expiry": "2999-01-01"},
+            {"lot_id": str(lot_id), "item": "soap", "quantity": 1, "expiry": "2099-01-01"},
             {"lot_id": str(other_id), "item": "soap", "quantity": 1, "expiry": None},
         ],
         None,

@@ -25,7 +25,7 @@ async def test_what_needs_a_prescription_is_not_handed_over_without(api: Api, wo
     refused = await api.post(path, status=409)
     assert refused["type"].endswith(":prescription-not-seen")
     assert "prescription_seen_on" in refused["detail"]
-    future = await api.post(path, {"prescription_seen_on": "2999-01-01"}, status=422)
+    future = await api.post(path, {"prescription_seen_on": "2099-01-01"}, status=422)
     assert future["type"].endswith(":day-in-future")
     assert await world.state(needs[0].need_id) == "confirmed"
     await api.post(path, {"prescription_seen_on": "2024-05-01"})
@@ -71,7 +71,7 @@ async def test_receive_hand_over_undo(api: Api, world: World) -> None:
     stock = await api.get("stock", item="parcel")
     assert [(row["on_hand"], row["held"], row["free"]) for row in stock["own"]] == [(3, 1, 2)]
 
-    future = await api.post(f"{path}:issue", {"served_on": "2999-01-01"}, status=422)
+    future = await api.post(f"{path}:issue", {"served_on": "2099-01-01"}, status=422)
     assert future["type"].endswith(":day-in-future")
     assert "today in Kyiv at the latest" in future["detail"]
     await api.post(f"{path}:issue", {"served_on": "2026-03-02"})
@@ -113,13 +113,13 @@ async def test_a_lot_is_corrected_with_its_version(api: Api, world: World) -> No
     site_id = await new_site(api)
     await new_item(api)
     terms = {"programmes": ["food"]}
-    line = {"item": "parcel", "quantity": 3, "restriction": terms, "expiry": "2999-01-31"}
+    line = {"item": "parcel", "quantity": 3, "restriction": terms, "expiry": "2099-01-31"}
     await api.post("receipts", {"site_id": site_id, "lines": [line]})
     (lot,) = (await api.get("lots"))["rows"]
     path = f"lots/{lot['lot_id']}:correct"
     why = {"version": 1, "reason": "entry_error"}
-    changed = await api.post(path, {**why, "expiry": "2998-01-31"})
-    assert changed == {**lot, "expiry": "2998-01-31", "version": 2}
+    changed = await api.post(path, {**why, "expiry": "2098-01-31"})
+    assert changed == {**lot, "expiry": "2098-01-31", "version": 2}
     stale = await api.post(path, {**why, "restriction": None}, status=409)
     assert stale["type"].endswith(":version-changed")
     freed = await api.post(path, {**why, "version": 2, "restriction": None, "expiry": None})
@@ -173,7 +173,7 @@ async def test_bulk_receipts_and_handovers(api: Api, world: World) -> None:
         for number, need in enumerate(needs)
     ]
     handed.append({"row_id": "x", "need_id": str(uuid4())})
-    early = [{**row, "served_on": "2999-01-01"} for row in handed]
+    early = [{**row, "served_on": "2099-01-01"} for row in handed]
     told = await api.post("handovers:bulk", {"source": "week-1", "rows": early})
     problems = [row["problem"] for row in told["rows"]]
     assert problems == ["day-in-future"] * 5 + ["unknown-reservation"]

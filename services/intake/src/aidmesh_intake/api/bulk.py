@@ -1,6 +1,5 @@
 """The bulk forms: approve, tell and serve many at once, and find imported rows again."""
 
-from datetime import date
 from typing import Annotated, Final
 from uuid import UUID
 
@@ -11,6 +10,7 @@ from aidmesh_chassis.http import Body, Routes
 from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.problems import INVALID
 from aidmesh_chassis.routing import BulkRoute
+from aidmesh_contracts.days import EnteredDay
 from aidmesh_contracts.values import Code
 from aidmesh_intake.api.context import (
     ROW_CHANGED,
@@ -64,7 +64,7 @@ class ServedIn(Body):
 
     row_id: Annotated[str, Field(min_length=1, max_length=128)]
     need_id: UUID
-    served_on: date | None = None
+    served_on: EnteredDay | None = None
 
 
 class ServedRows(Body):

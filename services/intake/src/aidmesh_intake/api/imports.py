@@ -70,13 +70,19 @@ _BODY: Final = {
 
 
 class Rejection(BaseModel):
-    """Why a row was rejected, without the value: `line` of the file, its column, and the rule."""
+    """Why a row was rejected, without the value: `line` of the file, its column, and the rule.
+
+    Attributes:
+        ge, le: the first and the last that is possible, where the rule is about days.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
     line: int
     column: str
     rule: str
+    ge: str | None = None
+    le: str | None = None
 
 
 class ImportView(BaseModel):
@@ -128,7 +134,7 @@ async def import_requests(
         return await once.answer(guard, 200, report.body())
 
 
-@router.get("/imports/{import_id}")
+@router.get("/imports/{import_id}", response_model_exclude_none=True)
 async def get_import(import_id: UUID, ctx: Ctx, caller: Caseworker) -> ImportView:
     """How far an import has come, and what was rejected: line, column, rule.
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from aidmesh_chassis.http import Routes, rows_max
 from aidmesh_chassis.problems import Problem
 from aidmesh_intake.api.context import CATALOGUE_FULL, Ctx, Lead, Staff, invalid, not_found, stale
-from aidmesh_intake.domain.kinds import Kind
+from aidmesh_intake.domain.kinds import EnteredKind, Kind
 from aidmesh_intake.store import catalogue as store
 
 router = Routes(prefix="/v1/kinds", tags=["kinds"])
@@ -55,7 +55,7 @@ async def get_kind(code: KindCode, ctx: Ctx, caller: Staff) -> Kind:
 
 
 @router.put("/{code}")
-async def put_kind(code: KindCode, kind: Kind, ctx: Ctx, caller: Lead) -> Kind:
+async def put_kind(code: KindCode, kind: EnteredKind, ctx: Ctx, caller: Lead) -> Kind:
     """Change a kind, or make a new one (version 1). `version` is one more than the stored one.
 
     Needs that were asked for before keep what they were asked for.

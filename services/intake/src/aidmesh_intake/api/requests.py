@@ -1,17 +1,18 @@
 """Requests: one call makes the request, its needs, and the person if they are new."""
 
-from datetime import date, datetime
+from datetime import datetime
 from typing import Annotated
 from uuid import UUID, uuid4
 
 from fastapi import Response
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from aidmesh_chassis.db import Tx
 from aidmesh_chassis.http import Body, Routes
 from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.privacy import PersonalText, PersonalYear
 from aidmesh_chassis.problems import NOT_FOUND, Problem
+from aidmesh_contracts.days import EnteredDay, EnteredMoment
 from aidmesh_contracts.values import Area, Code
 from aidmesh_intake.api.context import OTHER_HOUSEHOLD, Caseworker, Ctx, invalid, unfit
 from aidmesh_intake.domain.asks import AskError
@@ -19,7 +20,7 @@ from aidmesh_intake.domain.dates import today_of
 from aidmesh_intake.domain.drafts import Draft, PersonDraft
 from aidmesh_intake.domain.households import OtherHousehold
 from aidmesh_intake.domain.kinds import ForWhom, Kind
-from aidmesh_intake.domain.persons import Consents, Contact, Details, Language, Payee
+from aidmesh_intake.domain.persons import Contact, Details, EnteredConsents, Language, Payee
 from aidmesh_intake.domain.triage import ANSWERS
 from aidmesh_intake.handlers.drafting import Wanted, draft_need
 from aidmesh_intake.handlers.locking import lock_persons
@@ -42,7 +43,7 @@ class PersonIn(Body):
     area: Area | None = None
     origin_area: Area | None = None
     household_code: PersonalText | None = None
-    consents: Consents = Field(default_factory=dict)
+    consents: EnteredConsents = Field(default_factory=dict)
 
     def draft(self) -> PersonDraft:
         """The same for the handler."""
@@ -79,19 +80,19 @@ class NeedIn(Body):
 
     kind: Code
     quantity: int = Field(default=1, gt=0, le=100_000)
-    needed_by: date | None = None
-    exposed_at: AwareDatetime | None = None
-    planned_on: date | None = None
+    needed_by: EnteredDay | None = None
+    exposed_at: EnteredMoment | None = None
+    planned_on: EnteredDay | None = None
     place_area: Area | None = None
     site_id: UUID | None = None
-    from_on: date | None = None
-    to_on: date | None = None
+    from_on: EnteredDay | None = None
+    to_on: EnteredDay | None = None
     amount_minor: int | None = Field(default=None, gt=0)
     features: tuple[Code, ...] = Field(default=(), max_length=10)
     payee: Payee | None = None
     headcount: int | None = Field(default=None, gt=0)
     given: bool = False
-    served_on: date | None = None
+    served_on: EnteredDay | None = None
 
     def wanted(self) -> Wanted:
         """The same for the handler."""
@@ -127,7 +128,7 @@ class RequestIn(Body):
     household_id: UUID | None = None
     site_id: UUID | None = None
     source: Code = "desk"
-    asked_on: date | None = None
+    asked_on: EnteredDay | None = None
     answers: dict[Code, bool] = Field(default_factory=dict, max_length=40)
     note: PersonalText | None = None
     needs: Annotated[tuple[NeedIn, ...], Field(min_length=1, max_length=20)]

@@ -1,7 +1,6 @@
 """What staff do to a need: approve, end, tell, serve, undo, move."""
 
 from collections.abc import Callable
-from datetime import date
 from uuid import UUID
 
 from fastapi import Response
@@ -11,6 +10,7 @@ from aidmesh_chassis.db import Tx
 from aidmesh_chassis.http import Body, Routes
 from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.problems import Problem
+from aidmesh_contracts.days import EnteredDay
 from aidmesh_contracts.values import Area, Code
 from aidmesh_intake.api.context import (
     Caseworker,
@@ -53,7 +53,7 @@ class ReasonIn(Body):
 class ServeIn(Body):
     """When it was given; today by default."""
 
-    served_on: date | None = None
+    served_on: EnteredDay | None = None
 
 
 class SettleIn(Body):

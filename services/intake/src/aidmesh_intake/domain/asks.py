@@ -1,10 +1,11 @@
 """What one need takes and costs, worked out from its kind when it is asked for."""
 
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Final
 
 from pydantic import BaseModel, ConfigDict
 
+from aidmesh_contracts.days import days_after
 from aidmesh_contracts.ids import SiteId
 from aidmesh_contracts.values import Area, BlockedBy, CapacityDemand, MoneyDemand, StockDemand
 from aidmesh_intake.domain.kinds import CapacityTake, Kind, MoneyTake
@@ -49,7 +50,7 @@ class Ask(BaseModel):
         place = self.capacity
         if place is None or place.to_on is None or place.as_written or self.days is not None:
             return None
-        return place.to_on - timedelta(days=1) if place.resource == "bed" else place.to_on
+        return days_after(place.to_on, -1) if place.resource == "bed" else place.to_on
 
     def place_on(
         self,
@@ -73,7 +74,7 @@ class Ask(BaseModel):
         first = max(place.from_on, today)
         last = place.to_on
         if self.days is not None:
-            last = first + timedelta(days=self.days)
+            last = days_after(first, self.days)
             if place.resource == "slot" and needed_by is not None:
                 last = min(last, needed_by)
         return place.model_copy(
@@ -156,7 +157,7 @@ def _place(
 ) -> CapacityDemand:
     if needed_by is not None and needed_by < first:
         raise AskError("needed_by", "before_the_first_day")
-    last = to_on if to_on is not None or take.days is None else first + timedelta(days=take.days)
+    last = to_on if to_on is not None or take.days is None else days_after(first, take.days)
     if take.resource == "bed":
         if last is not None and last <= first:
             raise AskError("to_on", "not_after_from_on")

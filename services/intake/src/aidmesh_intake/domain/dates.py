@@ -1,9 +1,11 @@
 """Days as people mean them: in Ukraine, whatever the server's clock is set to."""
 
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Final
 from zoneinfo import ZoneInfo
+
+from aidmesh_contracts.days import days_after
 
 KYIV: Final = ZoneInfo("Europe/Kyiv")
 
@@ -64,4 +66,4 @@ def last_day(within_hours: int, asked_on: date) -> date:
 
     All of `asked_on` may still have been before the exposure: no hour is taken from anybody.
     """
-    return asked_on + timedelta(days=-(-within_hours // 24))
+    return days_after(asked_on, -(-within_hours // 24))

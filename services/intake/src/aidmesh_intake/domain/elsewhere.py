@@ -16,6 +16,8 @@ from aidmesh_intake.domain.need import Need, State, Wait
 
 AGE_MAX: Final = timedelta(days=2)
 """A region tells its places anew every day: what is older is no news of these days."""
+SOUGHT_DAYS_MAX: Final = 366
+"""Regions tell of weeks: of more days than these none is compared."""
 
 
 @dataclass(slots=True)
@@ -115,7 +117,7 @@ def seeker_of(
         place.resource,
         place.code,
         place.places,
-        [place.from_on + timedelta(days=day) for day in range(count)],
+        [place.from_on + timedelta(days=day) for day in range(min(count, SOUGHT_DAYS_MAX))],
         need.asked_on,
         offered_to,
         chosen,

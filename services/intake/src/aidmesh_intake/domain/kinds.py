@@ -10,6 +10,7 @@ from typing import Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from aidmesh_contracts.days import EnteredDay
 from aidmesh_contracts.values import Code, Currency
 from aidmesh_intake.domain.triage import EMERGENCY_POINTS
 
@@ -193,3 +194,17 @@ class Kind(_Part):
     def sensitive(self) -> bool:
         """Whether it is hidden from roles that need not know."""
         return self.sensitivity is not Sensitivity.NONE
+
+
+class _EnteredPrice(Price):
+    from_on: EnteredDay
+
+
+class _EnteredMoney(MoneyTake):
+    prices: tuple[_EnteredPrice, ...] = Field(min_length=1)
+
+
+class EnteredKind(Kind):
+    """A kind as a lead enters it: prices begin on days that are possible."""
+
+    money: _EnteredMoney | None = None

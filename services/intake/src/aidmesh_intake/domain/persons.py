@@ -17,6 +17,7 @@ from pydantic_core import PydanticCustomError
 
 from aidmesh_chassis.privacy import REVEAL, PersonalText, PersonalYear
 from aidmesh_contracts.accounts import Mechanism, compact, is_card, is_iban
+from aidmesh_contracts.days import EnteredDay
 
 Channel = Literal["email", "sms", "file"]
 Consent = Literal["contact", "data", "referral", "same_person"]
@@ -99,6 +100,8 @@ class Said(BaseModel):
 
 Consents = dict[Consent, date]
 """What the person agreed to, and when."""
+EnteredConsents = dict[Consent, EnteredDay]
+"""The same as somebody enters it."""
 
 LOOKED_FOR: Final[Consent] = "same_person"
 """The consent to be looked for in other regions, and found by them."""

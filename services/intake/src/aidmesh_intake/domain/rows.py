@@ -2,14 +2,12 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from datetime import date
 from functools import cached_property
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Final, Literal, NamedTuple, Self
 from uuid import UUID
 
 from pydantic import (
     AfterValidator,
-    AwareDatetime,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -22,6 +20,7 @@ from pydantic_core import PydanticCustomError
 
 from aidmesh_chassis.privacy import PersonalText, PersonalYear
 from aidmesh_contracts.accounts import Mechanism
+from aidmesh_contracts.days import OUT_OF_RANGE, EnteredDay, EnteredMoment
 from aidmesh_contracts.values import Area, Code
 from aidmesh_intake.domain.kinds import ForWhom
 from aidmesh_intake.domain.persons import Channel, Consent, Contact, Details, Language, Payee
@@ -84,15 +83,15 @@ class ImportRow(BaseModel):
     for_household: bool = False
     kind: Code
     quantity: int = Field(default=1, gt=0, le=100_000)
-    asked_on: date | None = None
-    needed_by: date | None = None
-    exposed_at: AwareDatetime | None = None
-    planned_on: date | None = None
+    asked_on: EnteredDay | None = None
+    needed_by: EnteredDay | None = None
+    exposed_at: EnteredMoment | None = None
+    planned_on: EnteredDay | None = None
     place_area: Area | None = None
     site_id: UUID | None = None
     for_site: bool = False
-    from_on: date | None = None
-    to_on: date | None = None
+    from_on: EnteredDay | None = None
+    to_on: EnteredDay | None = None
     features: Words = ()
     amount_minor: int | None = Field(default=None, gt=0)
     payee_mechanism: Mechanism | None = None
@@ -103,7 +102,7 @@ class ImportRow(BaseModel):
     payee_address: PersonalText | None = None
     headcount: int | None = Field(default=None, gt=0, le=100_000)
     given: bool = False
-    served_on: date | None = None
+    served_on: EnteredDay | None = None
     note: PersonalText | None = None
     answers: dict[Question, bool] = Field(default_factory=dict)
 
@@ -187,10 +186,22 @@ FIELDS: Final = frozenset(ImportRow.model_fields) - {"answers"} | {
 _ROW: Final = TypeAdapter(ImportRow)
 
 
-class RowError(ValueError):
-    """A row that breaks rules: columns and rules, never a value."""
+class Broken(NamedTuple):
+    """A rule that a row breaks, and where: never by which value.
 
-    def __init__(self, problems: list[tuple[str, str]]) -> None:
+    Attributes:
+        bounds: the first and the last day that is possible, where the rule is about days.
+    """
+
+    column: str
+    rule: str
+    bounds: Mapping[str, str]
+
+
+class RowError(ValueError):
+    """A row that breaks rules."""
+
+    def __init__(self, problems: list[Broken]) -> None:
         super().__init__("the row breaks rules")
         self.problems = problems
 
@@ -216,11 +227,13 @@ def parse_row(cells: Mapping[str, str]) -> ImportRow:
     return row
 
 
-def _problems(error: ValidationError) -> Iterator[tuple[str, str]]:
-    for each in error.errors(include_url=False, include_context=False, include_input=False):
+def _problems(error: ValidationError) -> Iterator[Broken]:
+    for each in error.errors(include_url=False, include_input=False):
         column = str(each["loc"][0]) if each["loc"] else "row"
         if column == "answers":
             column = _ANSWER + str(each["loc"][1])
         if column in ("hours_from", "hours_to"):
             column = "contact_hours"
-        yield column if column in FIELDS else "row", str(each["type"])
+        # Of other rules' context nothing is told: it may repeat the value.
+        bounds: dict[str, str] = each.get("ctx", {}) if each["type"] == OUT_OF_RANGE else {}
+        yield Broken(column if column in FIELDS else "row", each["type"], bounds)

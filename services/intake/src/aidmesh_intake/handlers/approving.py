@@ -3,12 +3,13 @@
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date
 from uuid import UUID
 
 import asyncpg
 
 from aidmesh_chassis.db import Tx, clock
+from aidmesh_contracts.days import days_after
 from aidmesh_intake.domain import commands
 from aidmesh_intake.domain.dates import today_of
 from aidmesh_intake.domain.kinds import ForWhom, Kind
@@ -139,8 +140,8 @@ async def _history(
         tx.conn,
         list(persons),
         list(households),
-        min(wish.on for wish in wishes) - timedelta(days=days),
-        max(wish.on for wish in wishes) + timedelta(days=days),
+        days_after(min(wish.on for wish in wishes), -days),
+        days_after(max(wish.on for wish in wishes), days),
         today,
     ):
         past.add(entry)

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Final
@@ -94,9 +94,15 @@ class Chunk:
     by_state: Counter[str] = field(default_factory=Counter)
     problems: list[dict[str, object]] = field(default_factory=list)
 
-    def reject(self, line: int, column: str, rule: str) -> None:
-        """Note why a row is not taken in."""
-        self.problems.append({"line": line, "column": column, "rule": rule})
+    def reject(
+        self, line: int, column: str, rule: str, bounds: Mapping[str, str] | None = None
+    ) -> None:
+        """Note why a row is not taken in.
+
+        Args:
+            bounds: of a rule about days, which of them are possible.
+        """
+        self.problems.append({"line": line, "column": column, "rule": rule, **(bounds or {})})
 
     @property
     def counts(self) -> tuple[int, int, int]:
@@ -334,8 +340,8 @@ class Importer:
             try:
                 row = parse_row(cells)
             except RowError as error:
-                for column, rule in error.problems:
-                    chunk.reject(line, column, rule)
+                for broken in error.problems:
+                    chunk.reject(line, *broken)
                 continue
             known[key] = content
             fresh.append((line, row, key, content))

@@ -11,6 +11,7 @@ from aidmesh_chassis.db import Database, Tx
 from aidmesh_chassis.http import Body, PageQuery, Routes
 from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.problems import NOT_FOUND, Problem
+from aidmesh_contracts.days import EnteredDay
 from aidmesh_contracts.values import Code
 from aidmesh_inventory.api.callers import ANYONE, UUID_KEY, Storekeeper
 from aidmesh_inventory.api.problems import problem
@@ -46,14 +47,14 @@ class EndIn(Body):
 
     status: Literal["written_off", "lost"]
     reason: Code
-    on: date | None = None
+    on: EnteredDay | None = None
 
 
 class RestoreIn(Body):
     """Why and since when an asset is in use again; `on` is today (Kyiv) by default."""
 
     reason: Code
-    on: date | None = None
+    on: EnteredDay | None = None
 
 
 class MoveIn(Body):
@@ -61,7 +62,7 @@ class MoveIn(Body):
 
     site_id: UUID
     reason: Code
-    on: date | None = None
+    on: EnteredDay | None = None
 
 
 def router(database: Database) -> Routes:

@@ -12,6 +12,7 @@ from aidmesh_chassis.db import Database
 from aidmesh_chassis.http import Body, PageQuery, Routes, take
 from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.routing import BulkRoute
+from aidmesh_contracts.days import EnteredDay
 from aidmesh_contracts.values import Code, Currency
 from aidmesh_inventory.api.bulk import BulkIn, BulkOut, SiteRow, add_at_sites
 from aidmesh_inventory.api.callers import UUID_KEY, Staff, Storekeeper
@@ -183,7 +184,7 @@ def router(database: Database, region: str) -> Routes:
         caller: Staff,
         page: PageQuery,
         site_id: UUID,
-        from_on: Annotated[date | None, Query(alias="from")] = None,
+        from_on: Annotated[EnteredDay | None, Query(alias="from")] = None,
         days: Annotated[int, Query(ge=1, le=DAYS_MAX)] = 14,
     ) -> BoardOut:
         """The beds of a site and who has them, night by night from today or a given day."""

@@ -10,6 +10,7 @@ from pydantic import AliasChoices, BaseModel, Field
 from aidmesh_chassis.db import Database
 from aidmesh_chassis.http import Body, PageQuery, Routes
 from aidmesh_chassis.idempotency import Once
+from aidmesh_contracts.days import EnteredDay
 from aidmesh_contracts.values import Code
 from aidmesh_inventory.api.callers import UUID_KEY, AtDesk, Staff
 from aidmesh_inventory.api.problems import problem
@@ -53,7 +54,9 @@ class UndoCheckOutIn(Body):
     """
 
     reason: Code
-    until: Annotated[date | None, Field(validation_alias=AliasChoices("to_on", "until"))] = None
+    until: Annotated[EnteredDay | None, Field(validation_alias=AliasChoices("to_on", "until"))] = (
+        None
+    )
 
 
 def router(database: Database) -> Routes:
@@ -65,7 +68,7 @@ def router(database: Database) -> Routes:
         caller: Staff,
         page: PageQuery,
         site_id: UUID | None = None,
-        left_since: date | None = None,
+        left_since: EnteredDay | None = None,
     ) -> CheckOutPage:
         """Guests who should have left by today, checked out by the clock or not yet.
 

@@ -13,6 +13,7 @@ from aidmesh_chassis.db import Database, Tx
 from aidmesh_chassis.http import Routes
 from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.routing import BulkRoute
+from aidmesh_contracts.days import EnteredDay
 from aidmesh_inventory.api.bulk import Bulk, BulkIn, BulkOut, Row
 from aidmesh_inventory.api.callers import AtDesk
 from aidmesh_inventory.api.reservations import Serial, seen, unseen
@@ -39,17 +40,17 @@ class NeedRow(Row):
 class HandoverRow(NeedRow):
     """Goods that were handed over; on prescription only with the day it was looked at."""
 
-    served_on: date | None = None
+    served_on: EnteredDay | None = None
     to_site_id: UUID | None = None
     serials: Annotated[tuple[Serial, ...], Field(max_length=500)] = ()
-    prescription_seen_on: date | None = None
+    prescription_seen_on: EnteredDay | None = None
 
 
 class CheckInRow(NeedRow):
     """A guest who came."""
 
     served_on: Annotated[
-        date | None, Field(validation_alias=AliasChoices("served_on", "from_on"))
+        EnteredDay | None, Field(validation_alias=AliasChoices("served_on", "from_on"))
     ] = None
 
 
@@ -57,14 +58,14 @@ class CheckOutRow(NeedRow):
     """A guest who left, on the morning after the last night."""
 
     to_on: Annotated[
-        date | None, Field(validation_alias=AliasChoices("to_on", "left_on", "served_on"))
+        EnteredDay | None, Field(validation_alias=AliasChoices("to_on", "left_on", "served_on"))
     ] = None
 
 
 class AttendanceRow(NeedRow):
     """A visitor who came, or did not."""
 
-    served_on: date | None = None
+    served_on: EnteredDay | None = None
     attended: bool = True
 
 

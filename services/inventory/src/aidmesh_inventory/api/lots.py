@@ -13,6 +13,7 @@ from aidmesh_chassis.auth import Caller
 from aidmesh_chassis.db import Database
 from aidmesh_chassis.http import Body, PageQuery, Routes
 from aidmesh_chassis.idempotency import Once
+from aidmesh_contracts.days import EnteredDay
 from aidmesh_contracts.restriction import EnteredRestriction, Restriction
 from aidmesh_contracts.values import Code, Currency
 from aidmesh_inventory.api.callers import UUID_KEY, Staff, Storekeeper
@@ -34,7 +35,7 @@ class AdjustmentIn(Body):
     kind: Literal["count", "loss"]
     quantity: Annotated[int, Field(ge=0, le=10_000_000)]
     reason: Code
-    happened_on: date | None = None
+    happened_on: EnteredDay | None = None
 
 
 class LotOut(BaseModel):
@@ -81,7 +82,7 @@ class CorrectIn(Body):
 
     version: Annotated[int, Field(ge=1)]
     reason: Code
-    expiry: date | None = None
+    expiry: EnteredDay | None = None
     restriction: EnteredRestriction | None = None
     unit_value_minor: Annotated[int, Field(ge=0, le=10**15)] | None = None
     currency: Currency | None = None

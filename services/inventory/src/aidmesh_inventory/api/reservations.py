@@ -15,6 +15,7 @@ from aidmesh_chassis.db import Database, Tx
 from aidmesh_chassis.http import Body, PageQuery, Routes
 from aidmesh_chassis.idempotency import CHANGES_NOTHING, Once
 from aidmesh_chassis.problems import NOT_FOUND, Problem
+from aidmesh_contracts.days import EnteredDay
 from aidmesh_contracts.values import Code
 from aidmesh_inventory.api.callers import DESK_ROLES, UUID_KEY, AtDesk, Staff
 from aidmesh_inventory.api.problems import problem
@@ -143,17 +144,17 @@ class IssueIn(Body):
         prescription_seen_on: the day somebody looked at the prescription of what needs one.
     """
 
-    served_on: date | None = None
+    served_on: EnteredDay | None = None
     to_site_id: UUID | None = None
     serials: Annotated[tuple[Serial, ...], Field(max_length=500)] = ()
-    prescription_seen_on: date | None = None
+    prescription_seen_on: EnteredDay | None = None
 
 
 class DayIn(Body):
     """The day something happened on, today (Kyiv) by default."""
 
     on: Annotated[
-        date | None,
+        EnteredDay | None,
         Field(validation_alias=AliasChoices("served_on", "from_on", "to_on", "left_on", "on")),
     ] = None
 

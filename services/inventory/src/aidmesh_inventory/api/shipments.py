@@ -12,6 +12,7 @@ from aidmesh_chassis.db import Database
 from aidmesh_chassis.http import Body, PageQuery, Routes
 from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.peers import LinkOf, LinkState
+from aidmesh_contracts.days import EnteredDay
 from aidmesh_contracts.inventory_shipments import ShipmentLine
 from aidmesh_contracts.values import Code, Region
 from aidmesh_inventory.api.callers import ANYONE, UUID_KEY, Quantity, Storekeeper
@@ -52,7 +53,7 @@ class LinesIn(Body):
 class DispatchIn(Body):
     """The day on which the goods left; today (Kyiv) by default."""
 
-    dispatched_on: date | None = None
+    dispatched_on: EnteredDay | None = None
 
 
 class CancelIn(Body):
@@ -72,7 +73,7 @@ class CountsIn(Body):
     """What was counted, on which day (today in Kyiv by default), and where it was unloaded."""
 
     lines: Annotated[list[CountIn], Field(min_length=1, max_length=200)]
-    counted_on: date | None = None
+    counted_on: EnteredDay | None = None
     site_id: UUID | None = None
 
 

@@ -1,17 +1,18 @@
 """Slots: time with a professional."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated
 from uuid import UUID, uuid4
 
 import asyncpg
 from fastapi import Query, Response
-from pydantic import AwareDatetime, BaseModel, Field, TypeAdapter
+from pydantic import BaseModel, Field, TypeAdapter
 
 from aidmesh_chassis.db import Database
 from aidmesh_chassis.http import Body, PageQuery, Routes, take
 from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.routing import BulkRoute
+from aidmesh_contracts.days import EnteredDay, EnteredMoment
 from aidmesh_contracts.values import Code
 from aidmesh_inventory.api.bulk import BulkIn, BulkOut, SiteRow, add_at_sites
 from aidmesh_inventory.api.callers import Staff, Storekeeper
@@ -35,7 +36,7 @@ class SlotFields(Body):
 
     code: Code
     professional: Code
-    starts_at: AwareDatetime
+    starts_at: EnteredMoment
     minutes: Annotated[int, Field(ge=1, le=1440)]
     seats: Annotated[int, Field(ge=1, le=1000)] = 1
 
@@ -138,7 +139,7 @@ def router(database: Database, region: str) -> Routes:
         page: PageQuery,
         site_id: UUID | None = None,
         code: str | None = None,
-        from_on: Annotated[date | None, Query(alias="from")] = None,
+        from_on: Annotated[EnteredDay | None, Query(alias="from")] = None,
     ) -> SlotPage:
         """Slots from today or a given day on."""
         async with database.read() as conn:

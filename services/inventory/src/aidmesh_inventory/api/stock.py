@@ -14,6 +14,7 @@ from aidmesh_chassis.http import Body, Page, PageQuery, Routes, take
 from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.peers import LinkOf, LinkState
 from aidmesh_chassis.routing import BulkRoute
+from aidmesh_contracts.days import EnteredDay
 from aidmesh_contracts.ids import derive_id
 from aidmesh_contracts.restriction import EnteredRestriction
 from aidmesh_contracts.values import Code, Currency
@@ -43,7 +44,7 @@ class LineIn(Body):
     item: Code
     quantity: Quantity
     batch: Batch | None = None
-    expiry: date | None = None
+    expiry: EnteredDay | None = None
     grant_id: UUID | None = None
     restriction: EnteredRestriction | None = None
     unit_value_minor: Minor = 0
@@ -55,7 +56,7 @@ class ReceiptIn(Body):
 
     site_id: UUID
     purchase_id: UUID | None = None
-    received_on: date | None = None
+    received_on: EnteredDay | None = None
     lines: Annotated[list[LineIn], Field(min_length=1, max_length=500)]
 
 
@@ -65,9 +66,9 @@ class ReceiptRow(SiteRow):
     item: Code
     quantity: Quantity
     purchase_id: UUID | None = None
-    received_on: date | None = None
+    received_on: EnteredDay | None = None
     batch: Batch | None = None
-    expiry: date | None = None
+    expiry: EnteredDay | None = None
     grant_id: UUID | None = None
     restriction: EnteredRestriction | None = None
     unit_value_minor: Minor = 0

@@ -4,6 +4,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from aidmesh_contracts.days import days_after
 from aidmesh_contracts.pickup import ends_at, starts_at
 
 KYIV: Final = ZoneInfo("Europe/Kyiv")
@@ -29,7 +30,7 @@ def is_future(day: date, now: datetime) -> bool:
 
 def bed_due_at(from_on: date, since: datetime) -> datetime:
     """Until when a guest may come: noon after the first night, or 24 hours after `since`."""
-    noon = datetime.combine(from_on + timedelta(days=1), ARRIVAL_UNTIL, tzinfo=KYIV)
+    noon = datetime.combine(days_after(from_on, 1), ARRIVAL_UNTIL, tzinfo=KYIV)
     return max(noon.astimezone(UTC), since + GRACE)
 
 

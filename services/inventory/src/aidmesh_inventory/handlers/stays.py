@@ -1,11 +1,12 @@
 """Guests: who came when, who left when, and how many nights that makes."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import date, timedelta
+from datetime import date
 from typing import Literal
 from uuid import UUID
 
 from aidmesh_chassis.db import Tx
+from aidmesh_contracts.days import days_after
 from aidmesh_contracts.ids import NeedId, ReservationId, derive_id
 from aidmesh_contracts.inventory import StaySettledV1
 from aidmesh_inventory.domain import days
@@ -163,7 +164,7 @@ async def undo_check_out(
     _, stay = again[0]
     _tell_settled(
         tx, attempt, numbers[reservation_id], nights,
-        stay.to_on or stay.from_on + timedelta(days=stay.nights),
+        stay.to_on or days_after(stay.from_on, stay.nights),
         await reservations.allocated(tx.conn, [reservation_id]), taken_back=reason,
     )  # fmt: skip
     await publish_capacity(tx, keys)

@@ -10,6 +10,7 @@ from pydantic import Field, TypeAdapter
 from aidmesh_chassis.http import Body, PageQuery, Routes
 from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.problems import NOT_FOUND, Problem
+from aidmesh_contracts.days import EnteredDay
 from aidmesh_contracts.ids import AllotmentId, GrantId, TransferId
 from aidmesh_contracts.values import Code, Currency, Region
 from aidmesh_payments.api.answers import Regions
@@ -42,9 +43,9 @@ class AllotmentBody(Body):
     amount_minor: Minor
     currency: Currency
     rate: Annotated[str, Field(pattern=r"^[0-9]{1,9}(\.[0-9]{1,9})?$")] | None = None
-    rate_on: date | None = None
+    rate_on: EnteredDay | None = None
     rate_source: Text | None = None
-    valid_until: date | None = None
+    valid_until: EnteredDay | None = None
     over_line_reason: Text | None = None
 
 
@@ -53,7 +54,7 @@ class RaiseBody(Body):
 
     amount_minor: Minor
     rate: Annotated[str, Field(pattern=r"^[0-9]{1,9}(\.[0-9]{1,9})?$")] | None = None
-    rate_on: date | None = None
+    rate_on: EnteredDay | None = None
     rate_source: Text | None = None
 
 

@@ -1,6 +1,5 @@
 """Routes that put right what was entered of grants, or is not so any more."""
 
-from datetime import date
 from typing import Annotated
 from uuid import UUID, uuid4
 
@@ -9,6 +8,7 @@ from pydantic import Field
 
 from aidmesh_chassis.http import Body, Routes
 from aidmesh_chassis.idempotency import Once
+from aidmesh_contracts.days import EnteredDay
 from aidmesh_contracts.ids import GrantId
 from aidmesh_contracts.values import Code
 from aidmesh_payments.api.desk import Desk, Finance, Lead, Minor, Text
@@ -39,7 +39,7 @@ class AmendBody(Body):
     """
 
     amount_minor: Minor | None = None
-    period_to: date | None = None
+    period_to: EnteredDay | None = None
     budget_lines: Annotated[tuple[LineAmountBody, ...], Field(max_length=200)] = ()
     reason: Text
     terms_version: Annotated[int, Field(ge=1)] | None = None
@@ -50,7 +50,7 @@ class LessBody(Body):
 
     amount_minor: Minor
     reason: Text
-    on: date | None = None
+    on: EnteredDay | None = None
 
 
 def router(desk: Desk) -> Routes:

@@ -11,6 +11,7 @@ from aidmesh_chassis.db import clock
 from aidmesh_chassis.http import Body, PageQuery, Routes
 from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.problems import NOT_FOUND, Problem
+from aidmesh_contracts.days import EnteredDay
 from aidmesh_contracts.ids import GrantId
 from aidmesh_contracts.restriction import UNRESTRICTED, EnteredRestriction
 from aidmesh_contracts.values import Code, Currency, Region
@@ -59,8 +60,8 @@ class GrantBody(Body):
     code: Code
     currency: Currency
     amount_minor: Minor
-    period_from: date
-    period_to: date
+    period_from: EnteredDay
+    period_to: EnteredDay
     restriction: EnteredRestriction = UNRESTRICTED
     budget_lines: Annotated[tuple[LineBody, ...], Field(min_length=1, max_length=200)]
     overhead_bp: int = Field(default=0, ge=0, le=10_000, description="Hundredths of a percent")
@@ -72,7 +73,7 @@ class DemandBody(Body):
 
     amount_minor: Minor
     reason: Text
-    on: date | None = None
+    on: EnteredDay | None = None
 
 
 class RefundBody(Body):
@@ -80,7 +81,7 @@ class RefundBody(Body):
 
     amount_minor: Minor
     bank_reference: Text
-    on: date | None = None
+    on: EnteredDay | None = None
 
 
 class DifferenceBody(Body):
@@ -88,7 +89,7 @@ class DifferenceBody(Body):
 
     loss_minor: int = Field(ge=-(10**15), le=10**15)
     reason: Text
-    on: date | None = None
+    on: EnteredDay | None = None
 
 
 class RateBody(Body):
@@ -97,7 +98,7 @@ class RateBody(Body):
     base: Currency
     spending: Currency
     rate: Annotated[str, Field(pattern=r"^[0-9]{1,9}(\.[0-9]{1,9})?$")]
-    on: date
+    on: EnteredDay
     source: Text
 
 

@@ -1,7 +1,7 @@
 """The route that takes instalments in, many at once."""
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from datetime import datetime
 from typing import Annotated
 from uuid import UUID, uuid4
 
@@ -11,6 +11,7 @@ from pydantic import Field
 from aidmesh_chassis.http import Body, Routes
 from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.routing import BulkRoute
+from aidmesh_contracts.days import EnteredDay
 from aidmesh_contracts.ids import GrantId
 from aidmesh_contracts.values import Code, Currency
 from aidmesh_payments.api.bulk import Bulk, RowBody
@@ -30,8 +31,8 @@ class InstalmentRow(RowBody):
     instalment_id: UUID | None = None
     grant: Code | None = None
     amount_minor: Minor
-    expected_on: date | None = None
-    received_on: date | None = None
+    expected_on: EnteredDay | None = None
+    received_on: EnteredDay | None = None
     bank_reference: Text | None = None
     paid_minor: Minor | None = None
     paid_currency: Currency | None = None

@@ -1,6 +1,5 @@
 """Routes about what other regions have this office pay."""
 
-from datetime import date
 from functools import partial
 from typing import Annotated
 from uuid import UUID
@@ -12,6 +11,7 @@ from aidmesh_chassis.auth import Caller
 from aidmesh_chassis.http import Body, PageQuery, Routes
 from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.routing import BulkRoute
+from aidmesh_contracts.days import EnteredDay
 from aidmesh_contracts.ids import PayoutId
 from aidmesh_payments.api import steps
 from aidmesh_payments.api.answers_paying import OrderPage, OrderReviewPage
@@ -30,7 +30,7 @@ class OrderRow(RowBody):
 
     payout_id: UUID
     bank_reference: Text
-    served_on: date | None = None
+    served_on: EnteredDay | None = None
 
 
 class SettleOrdersBody(Body):

@@ -1,7 +1,6 @@
 """Routes about payouts, payees, payment lists and reviews."""
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import date
 from functools import partial
 from typing import Annotated, Literal, TypeVar
 from uuid import UUID, uuid4
@@ -17,6 +16,7 @@ from aidmesh_chassis.keys import PAYMENTS
 from aidmesh_chassis.privacy import PersonalText
 from aidmesh_chassis.routing import BulkRoute
 from aidmesh_contracts.accounts import Mechanism
+from aidmesh_contracts.days import EnteredDay
 from aidmesh_contracts.ids import NeedId, PayeeRef, PayoutId
 from aidmesh_payments.api import steps
 from aidmesh_payments.api.answers_paying import PaymentListPage, PayoutPage, PayoutReviewPage
@@ -63,7 +63,7 @@ class SettledRow(PayoutRow):
     """
 
     bank_reference: Text
-    served_on: date | None = None
+    served_on: EnteredDay | None = None
 
 
 class ApproveBody(Body):

@@ -11,6 +11,7 @@ from pydantic import Field, TypeAdapter
 from aidmesh_chassis.http import Body, PageQuery, Routes
 from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.problems import NOT_FOUND, Problem
+from aidmesh_contracts.days import EnteredDay
 from aidmesh_contracts.ids import AllotmentId, CommitmentId, GrantId, NeedId, PurchaseId
 from aidmesh_contracts.values import Area, Code
 from aidmesh_payments.api.answers_spending import (
@@ -73,7 +74,7 @@ class PurchaseBody(Body):
     cost_category: Code
     programme: Code
     area: Area
-    planned_on: date | None = None
+    planned_on: EnteredDay | None = None
     lines: Annotated[tuple[PurchaseLineBody, ...], Field(min_length=1, max_length=200)]
 
 
@@ -100,7 +101,7 @@ class PayBody(Body):
     """A payment to the supplier."""
 
     bank_reference: Text
-    paid_on: date | None = None
+    paid_on: EnteredDay | None = None
 
 
 def router(desk: Desk) -> Routes:
@@ -174,8 +175,8 @@ def router(desk: Desk) -> Routes:
         caller: Reader,
         page: PageQuery,
         grant_id: UUID | None = None,
-        first_on: Annotated[date, Query(alias="from")] = date(2000, 1, 1),
-        last_on: Annotated[date, Query(alias="to")] = date(2999, 12, 31),
+        first_on: Annotated[EnteredDay | None, Query(alias="from")] = None,
+        last_on: Annotated[EnteredDay | None, Query(alias="to")] = None,
     ) -> dict[str, object]:
         """Journals with their postings, by when they were recorded.
 
@@ -185,7 +186,7 @@ def router(desk: Desk) -> Routes:
             rows = await queries.journals(
                 conn,
                 None if grant_id is None else GrantId(grant_id),
-                (first_on, last_on),
+                (first_on or date.min, last_on or date.max),
                 page.after(_AFTER),
                 page.limit + 1,
                 sensitive_too=caller.sees_sensitive,

@@ -1,6 +1,5 @@
 """Routes about what may have been paid: after a backup was taken, or by an office that is lost."""
 
-from datetime import date
 from typing import Annotated
 from uuid import UUID
 
@@ -11,6 +10,7 @@ from aidmesh_chassis import restoring
 from aidmesh_chassis.http import Body, PageQuery, Routes
 from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.problems import NOT_FOUND, Problem
+from aidmesh_contracts.days import EnteredDay
 from aidmesh_contracts.ids import PayoutId
 from aidmesh_payments.api.answers_paying import DoubtfulPage
 from aidmesh_payments.api.desk import ROWS_MAX, Desk, Payer, Reader, Text
@@ -32,7 +32,7 @@ class PaidBody(Body):
     """What the bank's statement or the cash book says."""
 
     bank_reference: Annotated[str, StringConstraints(min_length=1, max_length=140)]
-    served_on: date
+    served_on: EnteredDay
 
 
 def router(desk: Desk) -> Routes:

@@ -15,6 +15,7 @@ from aidmesh_chassis.db import Database
 from aidmesh_chassis.http import CSV_ANSWER, PageQuery, Routes, rows_max
 from aidmesh_chassis.peers import LinkOf, Peers
 from aidmesh_chassis.problems import INVALID, Problem
+from aidmesh_contracts.days import EnteredDay
 from aidmesh_reporting import hxl
 from aidmesh_reporting.answers import (
     PublicOut,
@@ -70,8 +71,8 @@ class Period:
 
 
 async def _period(
-    from_on: Annotated[date, Query(alias="from")],
-    to_on: Annotated[date, Query(alias="to")],
+    from_on: Annotated[EnteredDay, Query(alias="from")],
+    to_on: Annotated[EnteredDay, Query(alias="to")],
     by: Annotated[str, Query(max_length=60, description="kind,area,month,grant")] = "",
 ) -> Period:
     if to_on < from_on or (to_on - from_on).days > DAYS_MAX:

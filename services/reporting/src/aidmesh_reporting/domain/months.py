@@ -1,7 +1,8 @@
 """Calendar months, as results go by them: `YYYY-MM` of the day a service was given."""
 
+from calendar import monthrange
 from collections.abc import Iterable
-from datetime import date, timedelta
+from datetime import date
 
 
 def month_of(day: date) -> str:
@@ -18,19 +19,18 @@ def first_day(month: str) -> date:
 def last_day(month: str) -> date:
     """Return the last day of a month."""
     first = first_day(month)
-    next_first = date(first.year + first.month // 12, first.month % 12 + 1, 1)
-    return next_first - timedelta(days=1)
+    return first.replace(day=monthrange(first.year, first.month)[1])
 
 
 def months_between(from_on: date, to_on: date) -> list[str]:
     """Return the months that have a day in the period, both days included."""
-    months: list[str] = []
-    day = from_on.replace(day=1)
-    while day <= to_on:
-        month = month_of(day)
-        months.append(month)
-        day = last_day(month) + timedelta(days=1)
-    return months
+    numbers = range(_number(from_on), _number(to_on) + 1)
+    return [month_of(date(number // 12, number % 12 + 1, 1)) for number in numbers]
+
+
+def _number(day: date) -> int:
+    """Count the months up to a day's: no day after the last one is ever needed."""
+    return day.year * 12 + day.month - 1
 
 
 def whole_months(from_on: date, to_on: date) -> list[str]:
