@@ -220,7 +220,12 @@ def test_the_answer_to_an_import_comes_as_it_is(
     rejected: int, code: int, tmp_path: Path, capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    body = {"rows_total": 3, "accepted": 3 - rejected, "skipped": 0, "rejected": rejected}
+    far = {"line": 3, "column": "needed_by", "rule": "day_out_of_range"}
+    possible = {"ge": "2000-01-01", "le": "2099-12-31"}
+    body = {
+        "rows_total": 3, "accepted": 3 - rejected, "skipped": 0, "rejected": rejected,
+        "problems": [{**far, "line": 2, "rule": "missing"}, {**far, **possible}][:rejected],
+    }  # fmt: skip
     answer = httpx.MockTransport(lambda _: httpx.Response(200, json=body))
     client = partial(httpx.AsyncClient, transport=answer)
     monkeypatch.setattr(httpx, "AsyncClient", client)
@@ -230,6 +235,15 @@ def test_the_answer_to_an_import_comes_as_it_is(
     arguments = ("import", str(file), "--source", "test", "--url", "http://here", "--json")
     assert code_of(*arguments) == code
     assert json.loads(capsys.readouterr().out) == body
+    assert code_of(*arguments[:-1]) == code
+    lines = [each for each in capsys.readouterr().out.splitlines() if "needed_by" in each]
+    assert (
+        lines
+        == [
+            "  line 2, needed_by: missing",
+            "  line 3, needed_by: day_out_of_range, 2000-01-01 to 2099-12-31 is possible",
+        ][:rejected]
+    )
 
 
 def test_help_imports_nothing_that_takes_time() -> None:

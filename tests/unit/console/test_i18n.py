@@ -20,6 +20,7 @@ from aidmesh_console.i18n import LANGUAGES, Speaker, choose, texts
 from aidmesh_console.pages import common, registering
 from aidmesh_console.pages.needs import BANDS, STATES
 from aidmesh_console.roles import PAGES
+from aidmesh_contracts.days import FIRST_DAY, LAST_DAY, OUT_OF_RANGE
 from aidmesh_intake.domain.need import Wait
 from aidmesh_intake.domain.triage import ANSWERS, Band
 from support.made_up.basics import kinds
@@ -45,6 +46,13 @@ def test_each_language_says_everything(language: str) -> None:
         assert _blanks(ours[key]) == _blanks(text), key
         assert isinstance(ours[key], str) == isinstance(text, str), key
         assert all(form.strip() for form in _forms(ours[key])), key
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_it_is_said_which_days_are_possible(language: str) -> None:
+    for key in ("fault.day_range", f"rule.{OUT_OF_RANGE}"):
+        years = re.findall(r"[0-9]+", Speaker(language)(key))
+        assert years == [str(FIRST_DAY.year), str(LAST_DAY.year)]
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -96,6 +96,9 @@ async def test_what_was_not_tried_is_not_taken_in(
 async def test_a_report_names_line_column_and_rule(worker: "Browser") -> None:
     text = (await _send(worker)).text
     assert re.search(r">4</td><td[^>]*>row_id</td><td>missing</td>", text)
+    far = {"line": 5, "column": "needed_by", "rule": "day_out_of_range", "ge": "2000-01-01"}
+    worker.desk.region.answers[IMPORT] = (200, REPORT | {"problems": [far]})
+    assert "only days from 2000 to 2099 are possible" in (await _send(worker)).text
 
 
 async def test_unknown_columns_are_put_where_they_can_be_explained(worker: "Browser") -> None:

@@ -1,6 +1,7 @@
 """Every page: for every role, in every language, small, and with services away."""
 
 import re
+from datetime import date
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,6 +10,7 @@ from structlog.testing import capture_logs
 from aidmesh_chassis.auth import Role
 from aidmesh_console.i18n import LANGUAGES, Speaker
 from aidmesh_console.roles import ALLOWED, PAGES, Act, may, menu
+from aidmesh_contracts.days import is_possible
 from support.made_up.basics import SHELTER, WAREHOUSE, number, problem
 from support.made_up.money import PURCHASE_STATES
 from support.made_up.needs import NEEDS, need, whole
@@ -234,6 +236,11 @@ async def test_small_numbers_only_for_who_needs_them(browser: "Browser") -> None
     assert "Sensitive help, together" in answer.text
     assert "Small numbers are left out" in answer.text
     assert 'value="grant"' not in answer.text
+    # Days that nobody can mean are as good as none.
+    assert (await browser.get("/results?from=0001-01-01&to=9999-12-31")).status_code == 200
+    asked = [query for path, query in browser.desk.region.gets if path == "/v1/results/public"]
+    assert is_possible(date.fromisoformat(asked[-1]["from"]))
+    assert is_possible(date.fromisoformat(asked[-1]["to"]))
     await browser.get("/results?by=grant")
     public = [query for path, query in browser.desk.region.gets if path == "/v1/results/public"]
     assert public[-1]["by"] == "kind"

@@ -1,6 +1,6 @@
 """What the form means: pure, so tried with many forms."""
 
-from datetime import date
+from datetime import UTC, date
 from typing import Any
 
 from hypothesis import given
@@ -36,6 +36,14 @@ def test_a_code_and_a_parcel_are_enough() -> None:
         "person": {"client_code": "КИ-1"},
         "needs": [{"place_area": "UA80", "kind": "food_parcel", "quantity": 1}],
     }
+
+
+def test_days_that_nobody_can_mean_are_named() -> None:
+    form = _form(first="1014-02-03", last="2099-12-31", at="9999-12-31T23:00", never="soon")
+    days = [form.day(name) for name in ("first", "last", "never")]
+    assert days == [None, date(2099, 12, 31), None]
+    assert form.moment("at", UTC) is None
+    assert form.faults == {"first": "day_range", "at": "day_range", "never": "day"}
 
 
 def test_the_hour_of_an_exposure_is_asked_where_hours_count() -> None:

@@ -86,6 +86,7 @@ async def test_a_form_that_is_refused_is_shown_again_for_its_site_and_goods(
         ("receive", {"site_id": str(WAREHOUSE), "quantity": "many"}, {"item", "quantity"}),
         ("adjust", {"lot_id": "", "counted": "7", "reason": "because"}, {"lot_id", "reason"}),
         ("expiry", {"lot": "", "expiry": "soon"}, {"lot", "expiry"}),
+        ("expiry", {"lot": "", "expiry": "9999-12-31"}, {"lot", "expiry"}),
         ("reverse", {"receipt_id": "", "reason": ""}, {"receipt_id", "reason"}),
     ],
 )

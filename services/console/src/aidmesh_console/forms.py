@@ -11,6 +11,7 @@ from babel.numbers import get_currency_precision
 from starlette.datastructures import FormData
 
 from aidmesh_console.clients.link import Away, ClientError
+from aidmesh_contracts.days import is_possible
 
 TEXT_CHARS_MAX: Final = 4_000
 UNCUT: Final = frozenset({"note", "mapping", "table", "serials"})
@@ -167,15 +168,16 @@ class Form:
         return int(hundredths)
 
     def day(self, name: str, *, needed: bool = False) -> date | None:
-        """A day, as browsers send it."""
+        """A day, as browsers send it, that somebody can mean."""
         text = self.text(name, needed=needed)
         if text is None:
             return None
         try:
-            return date.fromisoformat(text)
+            day = date.fromisoformat(text)
         except ValueError:
             self.faults[name] = "day"
             return None
+        return day if self._is_possible(name, day) else None
 
     def moment(self, name: str, zone: tzinfo, *, needed: bool = False) -> datetime | None:
         """A date and a time of day in `zone`, as browsers send it."""
@@ -183,10 +185,17 @@ class Form:
         if text is None:
             return None
         try:
-            return datetime.fromisoformat(text).replace(tzinfo=zone)
+            moment = datetime.fromisoformat(text).replace(tzinfo=zone)
         except ValueError:
             self.faults[name] = "moment"
             return None
+        return moment if self._is_possible(name, moment.date()) else None
+
+    def _is_possible(self, name: str, day: date) -> bool:
+        possible = is_possible(day)
+        if not possible:
+            self.faults[name] = "day_range"
+        return possible
 
     def uuid(self, name: str, *, needed: bool = False) -> UUID | None:
         """The id of something chosen from a list."""

@@ -105,7 +105,10 @@ def _told(body: dict[str, object], success: bool, dry_run: bool) -> int:
     problems = body["problems"]
     if isinstance(problems, list):
         for problem in problems[:PROBLEMS_SHOWN_MAX]:
-            say(f"  line {problem['line']}, {problem['column']}: {problem['rule']}")
+            possible = (
+                f", {problem['ge']} to {problem['le']} is possible" if "ge" in problem else ""
+            )
+            say(f"  line {problem['line']}, {problem['column']}: {problem['rule']}{possible}")
         if len(problems) > PROBLEMS_SHOWN_MAX:
             say(f"  and {len(problems) - PROBLEMS_SHOWN_MAX} more")
     return EXIT_FAILED if body["rejected"] else 0

@@ -14,6 +14,7 @@ from aidmesh_console import i18n
 from aidmesh_console.pages.common import names_of
 from aidmesh_console.roles import Act
 from aidmesh_console.visit import Visit, visitor
+from aidmesh_contracts.days import is_possible
 
 routes = Routes(include_in_schema=False)
 Reader = Annotated[Visit, Depends(visitor(Act.SEE_RESULTS))]
@@ -78,6 +79,7 @@ async def _grants(visit: Visit, by: str) -> Mapping[UUID, str]:
 
 def _day(text: str | None) -> date | None:
     try:
-        return date.fromisoformat(text or "")
+        day = date.fromisoformat(text or "")
     except ValueError:
         return None
+    return day if is_possible(day) else None
