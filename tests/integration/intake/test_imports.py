@@ -53,6 +53,18 @@ async def send(world: World, body: str | bytes, status: int = 200, **query: str)
     return answer.json()
 
 
+async def test_a_dry_run_knows_the_rows_of_its_earlier_chunks(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importing, "CHUNK_ROWS", 3)
+    changed = line(0, quantity="2")
+    file = "\n".join([HEAD, *map(line, range(4)), changed, line(1)])
+    dry = await send(world, file, dry_run="true")
+    done = await send(world, file)
+    assert {**dry, "state": "done", "import_id": done["import_id"]} == done
+    assert (done["accepted"], done["skipped"], done["rejected"]) == (4, 1, 1)
+
+
 async def test_dry_run_then_import_then_again(world: World) -> None:
     bad = line(3).replace("UA80", "Kyiv").replace("canary3@example.org", "")
     file = "\n".join([HEAD, line(1), line(2), bad, line(4, quantity="0")])

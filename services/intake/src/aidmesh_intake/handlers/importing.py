@@ -110,6 +110,19 @@ class Chunk:
         return self.accepted, self.skipped, len({each["line"] for each in self.problems})
 
 
+@dataclass(slots=True)
+class Undone:
+    """What the chunks of a dry run took in, though they were undone.
+
+    Attributes:
+        rows: what makes them the same, by what they are found by.
+        homes: households by person, both by what their codes are found by.
+    """
+
+    rows: dict[bytes, bytes] = field(default_factory=dict)
+    homes: dict[bytes, bytes] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, slots=True)
 class Importer:
     """What an import works with."""
@@ -122,19 +135,20 @@ class Importer:
     async def dry_run(self, file: File, guard: Tx) -> Report:
         """Do everything and undo it: what would be accepted, rejected and why.
 
-        Chunks do not see each other's persons, which changes nothing about what is accepted, since
-        it is remembered who was said to live where.
+        Chunks do not see each other's persons and needs, which changes nothing about what is
+        accepted, since it is remembered which rows there were and who was said to live where; but
+        which of them limits would leave to a person may be others.
 
         Args:
             guard: an open transaction that holds the caller's locks; it is kept from idling.
         """
         report = Report(None, len(file.rows), state="dry_run")
-        homes: dict[bytes, bytes] = {}
+        undone = Undone()
         for start in range(0, len(file.rows), CHUNK_ROWS):
             chunk = Chunk()
             try:
                 async with self.database.transaction() as tx:
-                    await self._take(tx, file, start, chunk, uuid4(), homes, remember=False)
+                    await self._take(tx, file, start, chunk, uuid4(), undone)
                     raise _UndoError  # noqa: TRY301 - rolling back is the point
             except _UndoError:
                 report.add(chunk)
@@ -207,7 +221,7 @@ class Importer:
                         start = 0
                     if start >= len(file.rows):
                         return None
-                    await self._take(tx, file, start, chunk, job_id, {}, remember=True)
+                    await self._take(tx, file, start, chunk, job_id, None)
                     await store.save_chunk(
                         tx.conn,
                         job_id,
@@ -231,20 +245,18 @@ class Importer:
         start: int,
         chunk: Chunk,
         job_id: UUID,
-        homes: dict[bytes, bytes],
-        *,
-        remember: bool,
+        undone: Undone | None,
     ) -> None:
         """Take in a few hundred rows.
 
         Args:
-            homes: households by person, both by what their codes are found by, of chunks that
-                were undone; those of this one are added.
-            remember: whether its rows are taken in for good.
+            undone: of a dry run what its chunks took in so far, this one as well then; None where
+                rows are taken in for good.
         """
+        homes = {} if undone is None else undone.homes
         kinds = await self.catalogue.current(tx.conn)
         today = today_of(tx.now)
-        fresh = await self._fresh(tx, file, start, chunk)
+        fresh = await self._fresh(tx, file, start, chunk, {} if undone is None else undone.rows)
         drafts: list[Draft] = []
         lines: dict[UUID, int] = {}
         kept: dict[UUID, tuple[bytes, bytes, UUID]] = {}
@@ -294,8 +306,11 @@ class Importer:
                 chunk.reject(lines[draft.id], *OTHER_HOUSEHOLD)
             elif (lives := self._lives(draft)) is not None:
                 homes[lives[0]] = lives[1]
-        if remember:
-            await store.add_rows(tx.conn, job_id, [kept[each.request_id] for each in done])
+        rows = [kept[each.request_id] for each in done]
+        if undone is None:
+            await store.add_rows(tx.conn, job_id, rows)
+        else:
+            undone.rows |= {key: content for key, content, _ in rows}
         chunk.accepted = len(done)
         chunk.by_state.update(each.needs[0].state.value for each in done)
 
@@ -311,7 +326,12 @@ class Importer:
         )
 
     async def _fresh(
-        self, tx: Tx, file: File, start: int, chunk: Chunk
+        self,
+        tx: Tx,
+        file: File,
+        start: int,
+        chunk: Chunk,
+        undone: Mapping[bytes, bytes],
     ) -> list[tuple[int, ImportRow, bytes, bytes]]:
         """The rows that are well-formed and were not taken in before."""
         read: list[tuple[int, dict[str, str], bytes, bytes]] = []
@@ -322,7 +342,7 @@ class Importer:
                 continue
             content = self.vault.content_hash(json.dumps(cells, sort_keys=True).encode())
             read.append((line, cells, self.vault.row_key(file.source, row_id), content))
-        known = {
+        known = dict(undone) | {
             key: row.content_hash
             for key, row in (
                 await store.rows_by_key(tx.conn, [key for _, _, key, _ in read])
