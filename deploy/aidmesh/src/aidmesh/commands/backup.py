@@ -9,8 +9,6 @@ from aidmesh.commands.common import EXIT_FAILED, names, refuse, report, run, say
 if TYPE_CHECKING:
     from aidmesh_chassis.crypto import PrivateKey, PublicKey
 
-PUBLIC = "backup.pub"
-SECRET = "backup.key"  # noqa: S105 - the name of a file
 KEY_BYTES_MAX = 1024
 
 
@@ -24,6 +22,7 @@ def keys(*, out: Path, json: bool = False) -> None:
         out: folder to write both to; made when missing, and nothing in it is overwritten.
         json: where both are.
     """
+    from aidmesh.backup.pair import PUBLIC, SECRET, public_file, secret_file  # noqa: PLC0415
     from aidmesh_chassis.crypto import PrivateKey  # noqa: PLC0415
     from aidmesh_chassis.key_files import write_new  # noqa: PLC0415
 
@@ -31,8 +30,8 @@ def keys(*, out: Path, json: bool = False) -> None:
     pair = PrivateKey.random()
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_new(folder / SECRET, pair.reveal())
-        write_new(folder / PUBLIC, pair.public.raw)
+        write_new(folder / SECRET, secret_file(pair))
+        write_new(folder / PUBLIC, public_file(pair.public))
     except OSError as error:
         refuse(f"{folder}: {error.strerror}; nothing that is there is overwritten")
     public, secret = folder / PUBLIC, folder / SECRET
@@ -264,20 +263,29 @@ def _say_json(content: dict[str, object]) -> None:
 
 
 def _public(path: Path) -> "PublicKey":
-    from aidmesh_chassis.crypto import PublicKey  # noqa: PLC0415
+    from aidmesh.backup.pair import PairError, public_of  # noqa: PLC0415
 
     try:
-        return PublicKey(path.expanduser().read_bytes())
-    except (OSError, ValueError):
-        refuse(f"{path} is no public key; aidmesh keys backup makes one")
+        return public_of(path, _start(path))
+    except OSError as error:
+        refuse(f"{path}: {error.strerror}; aidmesh keys backup makes a pair of keys")
+    except PairError as error:
+        refuse(f"{path} {error}")
 
 
 def _secret(path: Path) -> "PrivateKey":
-    from aidmesh_chassis.crypto import PrivateKey  # noqa: PLC0415
+    from aidmesh.backup.pair import PairError, secret_of  # noqa: PLC0415
 
     try:
-        if str(path) == "-":
-            return PrivateKey(sys.stdin.buffer.read(KEY_BYTES_MAX))
-        return PrivateKey(path.expanduser().read_bytes())
-    except (OSError, ValueError):
-        refuse(f"{path} is no secret key of backups")
+        piped = str(path) == "-"
+        return secret_of(sys.stdin.buffer.read(KEY_BYTES_MAX) if piped else _start(path))
+    except OSError as error:
+        refuse(f"{path}: {error.strerror}")
+    except PairError as error:
+        refuse(f"{path} {error}")
+
+
+def _start(path: Path) -> bytes:
+    """All of a file that is a key, enough of another one to see that it is none."""
+    with path.expanduser().open("rb") as file:
+        return file.read(KEY_BYTES_MAX)
