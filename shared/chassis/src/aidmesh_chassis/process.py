@@ -9,14 +9,17 @@ import gc
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from pathlib import Path
 
+import structlog
 import uvloop
 
 from aidmesh_chassis import logs, tracing
 from aidmesh_chassis.migrating import migrate
-from aidmesh_chassis.running import Running
+from aidmesh_chassis.running import Running, bound_by
 from aidmesh_chassis.service import Service
+from aidmesh_chassis.settings import ServiceSettings
 
 log = logs.get_logger()
 
@@ -59,33 +62,51 @@ async def serve(services: Sequence[Service]) -> None:
         raise RuntimeError("a service ended by itself")
 
 
-def main(
-    name: str, build: Callable[[], Service], migrations: Path | None, also: Sequence[str] = ()
-) -> None:
+def main(name: str, migrations: Path | None, also: Sequence[str] = ()) -> None:
     """The command line of a service: `run` or `migrate`.
 
     Args:
         name: the service's name.
-        build: its composition root.
         migrations: its folder of migrations, None where it has no database.
         also: further commands that it has, for who has mistyped one.
     """
     command = sys.argv[1] if len(sys.argv) > 1 else ""
-    if command == "migrate" and migrations is not None:
-        service = build()
-        logs.configure(name, service.settings.region, level=service.settings.log_level)
-        url = service.settings.database_url
-        if url is None:
-            sys.exit(f"AIDMESH_{name.upper()}_DATABASE_URL is not set")
-        password_file = service.settings.database_password_file
-        asyncio.run(migrate(url.get_secret_value(), [migrations], password_file))
-    elif command == "run":
-        service = build()
-        logs.configure(name, service.settings.region, level=service.settings.log_level)
+    known = ["run", *(["migrate"] if migrations is not None else [])]
+    if command not in known:
+        sys.exit(f"usage: python -m aidmesh_{name} {' | '.join([*known, *also])}")
+    (service,) = put_together([name], name)
+    if command == "run":
         run([service])
-    else:
-        known = ["run", *(["migrate"] if migrations is not None else []), *also]
-        sys.exit(f"usage: python -m aidmesh_{name} {' | '.join(known)}")
+        return
+    assert migrations is not None  # noqa: S101 - else it is not among the known ones
+    url = service.settings.database_url
+    if url is None:
+        sys.exit(f"AIDMESH_{name.upper()}_DATABASE_URL is not set")
+    password_file = service.settings.database_password_file
+    asyncio.run(migrate(url.get_secret_value(), [migrations], password_file))
+
+
+def put_together(names: Sequence[str], called: str) -> list[Service]:
+    """Build services by their settings, with logs on before: what they say while built is found.
+
+    Args:
+        names: of the services.
+        called: what the process is called in lines that are about none of them.
+    """
+    settings = {name: _settings_of(name) for name in names}
+    first = settings[names[0]]
+    logs.configure(called, first.region, level=first.log_level)
+    services = []
+    for name, each in settings.items():
+        build: Callable[[ServiceSettings], Service] = import_module(f"aidmesh_{name}.app").build
+        with structlog.contextvars.bound_contextvars(**bound_by(name, each)):
+            services.append(build(each))
+    return services
+
+
+def _settings_of(name: str) -> ServiceSettings:
+    kind: type[ServiceSettings] = import_module(f"aidmesh_{name}.config").Settings
+    return kind()
 
 
 def run(services: Sequence[Service]) -> None:

@@ -23,6 +23,7 @@ from aidmesh_chassis.peers import Peers, Trouble
 from aidmesh_chassis.relay import Relay
 from aidmesh_chassis.service import Service
 from aidmesh_chassis.serving import serve_http
+from aidmesh_chassis.settings import ServiceSettings
 from aidmesh_chassis.upkeep import BLANK_PRIVATE
 from aidmesh_contracts.consumers import Consumer
 from aidmesh_contracts.documents import asyncapi
@@ -99,9 +100,8 @@ class Running:
                 agreed, or the connection to NATS ended for good; the supervisor starts the service
                 anew.
         """
-        instance = self._service.settings.instance
         structlog.contextvars.bind_contextvars(
-            service=self._service.name, **({"instance": instance} if instance else {})
+            **bound_by(self._service.name, self._service.settings)
         )
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(lasting(serve_http(self._service.app, self._service.settings)))
@@ -288,6 +288,11 @@ class Running:
             waiting = await outbox.backlog(conn)
         if waiting.age_s > OUTBOX_AGE_S_MAX:
             raise TimeoutError(f"the oldest unsent event waits for {waiting.age_s:.0f} s")
+
+
+def bound_by(name: str, settings: ServiceSettings) -> dict[str, str]:
+    """What every line of a service says of who wrote it."""
+    return {"service": name, **({"instance": settings.instance} if settings.instance else {})}
 
 
 def _log_trouble(peer: str, trouble: Trouble | None, late_s_max: float) -> None:

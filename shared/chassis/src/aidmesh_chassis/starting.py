@@ -2,7 +2,6 @@
 
 import gc
 from collections.abc import Sequence
-from importlib import import_module
 from pathlib import Path
 
 
@@ -20,4 +19,4 @@ def start(name: str, migrations: Path | None, *, also: Sequence[str] = ()) -> No
     gc.disable()
     from aidmesh_chassis.process import main  # noqa: PLC0415
 
-    main(name, import_module(f"aidmesh_{name}.app").build, migrations, also)
+    main(name, migrations, also)
