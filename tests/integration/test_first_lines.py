@@ -13,9 +13,12 @@ import pytest
 from nacl.pwhash import argon2id
 
 from aidmesh.credentials import create_keys
+from aidmesh.embedded.errors import StartError
+from aidmesh.mesh import running_mesh
 from aidmesh.preparing import prepare_mesh
 from aidmesh.region_settings import service_environment
 from aidmesh_chassis.keys import NOTIFICATION, PAYMENTS, protect
+from aidmesh_chassis.starting import EXIT_REFUSED
 from support.waiting import eventually
 
 PASSPHRASE = "Kanarienvogel im Bergwerk"
@@ -88,3 +91,65 @@ async def test_services_that_start_locked_say_so_in_a_line_that_is_found(
         for line in started.lines("keys.locked")
     ] == [("warning", service, "kyiv", [service]) for service in services]
     assert all(line["region"] == "kyiv" for line in started.lines())
+
+
+MISTYPED = {
+    "AIDMESH_NOTIFICATION_SMTP_PORT": PASSPHRASE,
+    "AIDMESH_PAYMENTS_POOL_MAX": "1",
+    "AIDMESH_PAYMENTS_POL_MAX": PASSPHRASE,
+}
+
+
+async def test_what_is_wrong_with_settings_is_told_in_lines_and_never_what_they_hold(
+    started: Started,
+) -> None:
+    started.environment |= MISTYPED
+    started.run("aidmesh.host", "intake", "notification", "payments")
+    assert await started.ended() == EXIT_REFUSED
+    refused = started.lines("settings.refused")
+    assert [(each["service"], each["setting"], each["level"]) for each in refused] == [
+        ("notification", "AIDMESH_NOTIFICATION_SMTP_PORT", "critical"),
+        ("payments", "AIDMESH_PAYMENTS_POOL_MAX", "critical"),
+    ]
+    assert "valid integer" in refused[0]["reason"]
+    (unknown,) = started.lines("settings.unknown")
+    assert (unknown["service"], unknown["level"], unknown["setting"], unknown["closest"]) == (
+        "payments", "warning", "AIDMESH_PAYMENTS_POL_MAX", "AIDMESH_PAYMENTS_POOL_MAX",
+    )  # fmt: skip
+    assert PASSPHRASE not in str(started.lines())
+
+
+@pytest.mark.parametrize(
+    ("module", "gone", "said"),
+    [
+        (("aidmesh_payments", "migrate"), "AIDMESH_PAYMENTS_DATABASE_URL", "settings.refused"),
+        (("aidmesh_payments", "run"), "AIDMESH_PAYMENTS_REGION", "settings.refused"),
+        (("aidmesh_payments", "run"), "AIDMESH_PAYMENTS_KEYS_DIR", "service.failed"),
+    ],
+)
+async def test_a_service_that_can_not_be_built_says_why_in_a_line(
+    started: Started, module: Sequence[str], gone: str, said: str
+) -> None:
+    del started.environment[gone]
+    started.run(*module)
+    assert await started.ended() == (EXIT_REFUSED if said == "settings.refused" else 1)
+    (line,) = started.lines(said)
+    assert (line["service"], line["level"]) == ("payments", "critical")
+    assert line.get("setting", gone) == gone
+
+
+async def test_a_mesh_says_at_once_which_setting_keeps_a_service_from_starting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create_keys(tmp_path / "keys")
+    monkeypatch.setenv("AIDMESH_NOTIFICATION_SMTP_PORT", PASSPHRASE)
+    said = "kyiv: notification does not start: AIDMESH_NOTIFICATION_SMTP_PORT: .*valid integer"
+    with pytest.raises(StartError, match=said) as failed:
+        async with running_mesh(
+            tmp_path / "data",
+            ("kyiv",),
+            lambda _: tmp_path / "keys",
+            services=("intake", "notification"),
+        ):
+            pytest.fail("it has started")
+    assert PASSPHRASE not in str(failed.value)

@@ -1,12 +1,16 @@
 """What the doctor says of files, servers and work that is stuck."""
 
+import json
 import stat
+from collections.abc import Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from aidmesh.doctor import examine
+from aidmesh.doctor.endings import ended_lately
 from aidmesh.doctor.examine import answered, files, jetstream
 from aidmesh.doctor.findings import EVERY_SERVICE, OF_SERVICE, Question, age
 from aidmesh.meshfile import WITH_DATABASE, MeshFile
@@ -103,6 +107,83 @@ def test_a_service_that_is_away_or_not_ready_comes_with_what_to_do() -> None:
     found = examine.not_working("kyiv intake", lacks)
     assert found.what == "is not ready (consumers, outbox)"
     assert found.do.startswith("aidmesh topology apply. Nothing leaves it")
+
+
+NOON = datetime(2026, 11, 27, 12, tzinfo=UTC)
+DIED = {"event": "process.died", "level": "error", "region": "kyiv", "service": "mesh"}
+REFUSED = {"event": "settings.refused", "service": "notification", "reason": "a number"}
+
+
+def write(path: Path, *lines: Mapping[str, object]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(f"{json.dumps(each)}\n" for each in lines) + "half a li")
+
+
+def away(service: str, copies: int = 1) -> ServiceStatus:
+    return ServiceStatus(
+        service,
+        "away",
+        copies=tuple(CopyStatus(each, "http://a:1", "away") for each in range(1, copies + 1)),
+    )
+
+
+def status_with(*services: ServiceStatus) -> Status:
+    return Status("now", (RegionStatus("kyiv", 1, nats=True, postgres=True, services=services,
+                                       peers=()),))  # fmt: skip
+
+
+def test_a_process_that_ends_again_and_again_is_told_once_with_the_reason(data: Path) -> None:
+    write(
+        data / "mesh.log",
+        {**DIED, "ts": "2026-11-27T11:30:00Z", "process": "intake"},
+        *(
+            {**DIED, "ts": f"2026-11-27T11:{minute}:00Z", "process": "host"}
+            for minute in (44, 50, 58)
+        ),
+        {**DIED, "ts": "2026-11-27T11:59:00Z", "process": "host", "region": "lviv"},
+        {**DIED, "ts": "2026-11-27T11:59:00Z", "process": "payments-2"},
+    )
+    write(
+        data / "kyiv" / "log" / "host.log",
+        {**REFUSED, "ts": "2026-11-27T11:40:00Z", "setting": "AIDMESH_OF_BEFORE"},
+        {"ts": "2026-11-27T11:50:00Z", "event": "service.failed", "exception": {"type": "Old"}},
+        *({**REFUSED, "ts": "2026-11-27T11:58:00Z", "setting": each} for each in ("A", "B", "A")),
+    )
+    ended = {"kyiv": ended_lately(data, "kyiv", NOON)}
+    assert {name: each.times for name, each in ended["kyiv"].items()} == {
+        "host": 2, "payments-2": 1,
+    }  # fmt: skip
+    status = status_with(away("intake"), away("payments", copies=2))
+    (found,) = examine.running(data, status, (), ended)
+    assert (found.harm, found.where) == ("error", "kyiv host")
+    assert found.what == (
+        "ended 2 times in the last 15 minutes, last at 11:58 UTC: A: a number; B: a number"
+    )
+    assert "(intake, payments)" in found.why
+    assert "docs/settings.md" in found.do
+    # One that hangs, or ended once, is spoken of as ever; so is one that is not away.
+    only = {"kyiv": {"payments-2": ended["kyiv"]["payments-2"]}}
+    assert "does not answer" in examine.running(data, status, (), only)[0].what
+    lacks = status_with(ServiceStatus("intake", "not ready", ("consumers",), copies=()))
+    assert "is not ready" in examine.running(data, lacks, (), ended)[0].what
+
+
+def test_of_what_a_process_died_is_told_as_far_as_it_said(data: Path) -> None:
+    line = {**DIED, "ts": "2026-11-27T11:59:00Z", "process": "intake-2"}
+    write(data / "mesh.log", line, line)
+    second = away("intake", copies=2).copies[1]
+    status = status_with(ServiceStatus("intake", "away", copies=(second,)))
+    ended = {"kyiv": ended_lately(data, "kyiv", NOON)}
+    (silent,) = examine.running(data, status, (), ended)
+    assert silent.what == "ended 2 times in the last 15 minutes, last at 11:59 UTC"
+    assert str(data / "kyiv" / "log" / "intake-2.log") in silent.do
+    trouble = {"type": "builtins.OSError", "message": "no room"}
+    write(
+        data / "kyiv" / "log" / "intake-2.log",
+        {"ts": "2026-11-27T11:59:00Z", "event": "service.failed", "exception": trouble},
+    )
+    (found,) = examine.running(data, status, (), {"kyiv": ended_lately(data, "kyiv", NOON)})
+    assert found.what.endswith("UTC: builtins.OSError: no room")
 
 
 def test_a_copy_that_is_away_among_others_is_no_standstill() -> None:

@@ -50,8 +50,9 @@ ALERTS: Final[tuple[Alert, ...]] = (
         ("`aidmesh status --data DIR`: is the whole region away, or one service?",
          "`aidmesh logs 'level>=error' --since 15m --data DIR`: why it ended."),
         ("Start it again; `aidmesh up` and the containers' restart policy do so by themselves.",
-         ("If it ends again and again: `service.failed` in the log says where; look at memory and "
-         "disk, then at the last upgrade.")),
+         ("If it ends again and again: `settings.refused` in the log names a setting that does not "
+         "fit, `service.failed` says where it failed; else look at memory and disk, then at the "
+         "last upgrade. `aidmesh doctor --data DIR` says the same.")),
     ),
     Alert(
         "GateClosed",

@@ -11,7 +11,8 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
     "process.died": LogEvent(
         "error",
         "A server or service ended by itself; it is started again, later each time.",
-        "Read the end of its log; if it keeps dying, look at memory and disk.",
+        "Read the end of its log (`settings.refused`, `service.failed`); if it keeps dying, look "
+        "at memory and disk.",
     ),
     "process.restarted": LogEvent("info", "What had died runs again."),
     "process.restart_failed": LogEvent(

@@ -98,6 +98,10 @@ the folder that `AIDMESH_SECRETS_DIR` names, if it does. `aidmesh up` sets addre
 keys by itself and leaves the rest to the environment that it was started in. Containers are handed
 them as files, [the mail server's password](containers.md#settings-and-secrets) too; the rest is in
 `deploy/containers/settings.env`.
+
+What is missing or does not fit keeps a service from starting: `settings.refused` in its log, and
+`aidmesh doctor`, name it and say what is wrong; `aidmesh up` ends with the same. A name that a
+service does not know has no effect, and is told by `settings.unknown` with the one that was meant.
 """
 
 _NAMED: Final = re.compile(r"(?m)^    ([a-z_]+(?:, [a-z_]+)*): ")

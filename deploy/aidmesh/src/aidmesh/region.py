@@ -25,6 +25,7 @@ from aidmesh.embedded.process import KeptProcess
 from aidmesh.fetching import get
 from aidmesh.log_sizes import keep_short
 from aidmesh.meshfile import MeshFile, RegionEntry
+from aidmesh.reading.lines import parse
 from aidmesh.region_settings import NO_ROADS, nth, server_setup, service_environment
 from aidmesh.tending import Tender
 from aidmesh.topology.config import render
@@ -32,6 +33,7 @@ from aidmesh.topology.serving import Served, Setup
 from aidmesh.topology.warden import Warden
 from aidmesh_chassis.ending import goes_on
 from aidmesh_chassis.logs import get_logger
+from aidmesh_chassis.starting import EXIT_REFUSED
 
 log = get_logger()
 
@@ -51,13 +53,15 @@ class Part(Protocol):
     def alive(self) -> bool: ...
     @property
     def pid(self) -> int: ...
+    @property
+    def exit_code(self) -> int | None: ...
     def stop(self) -> None: ...
     def kill(self) -> None: ...
 
 
 @dataclass(slots=True)
 class Watched:
-    """A part, how to start it, and when it was started and may be started again."""
+    """A part, how to start it, when it was started and may be started again, how it last ended."""
 
     name: str
     part: Part
@@ -66,6 +70,7 @@ class Watched:
     pause_s: float = RESTART_S_MIN
     next_try_at: float = field(default=0.0)
     died: bool = False
+    ended_by: int | None = None
 
     def start_now(self) -> None:
         """Start it; blocking."""
@@ -171,12 +176,23 @@ class Region:
         urls = [(each, url) for each in self._services for url in self.entry.services[each].urls]
         for service, url in urls:
             while not await asyncio.to_thread(_answers, f"{url}/readyz"):
+                self._end_if_refused()
                 if time.monotonic() > deadline:
                     raise StartError(
                         f"{self.name}: {service} is not ready; read {self._folder / 'log'}"
                     )
                 await asyncio.sleep(LOOK_S)
         log.info("region.started", region=self.name)
+
+    def _end_if_refused(self) -> None:
+        """A host that ended by its settings ends so again. Raises StartError."""
+        for watched in self._watched:
+            host = self.hosts.get(watched.name)
+            if host is not None and watched.ended_by == EXIT_REFUSED:
+                raise StartError(
+                    f"{self.name}: {refused_settings(host.tail())}; put it right in the "
+                    f"environment, and start again (docs/settings.md)"
+                )
 
     async def watch(self) -> None:
         """Start again what dies, until cancelled; what starts slowly keeps nothing else waiting."""
@@ -215,6 +231,7 @@ class Region:
             return
         if not watched.died:
             watched.died = True
+            watched.ended_by = watched.part.exit_code
             watched.next_try_at = now + watched.pause_s
             log.error("process.died", region=self.name, process=watched.name)
         if now < watched.next_try_at:
@@ -289,6 +306,17 @@ class Region:
             env={**os.environ, **service_environment(self.name, self.entry, index, self._folder)},
             keep_fds=self._keep_fds,
         )
+
+
+def refused_settings(written: str) -> str:
+    """What the log of a host that ended by its settings says of them."""
+    lines = [parse(text).fields for text in written.splitlines()]
+    found = [
+        f"{each.get('service')} does not start: {each.get('setting')}: {each.get('reason')}"
+        for each in lines
+        if each.get("event") == "settings.refused"
+    ]
+    return "; ".join(dict.fromkeys(found))
 
 
 def _answers(url: str) -> bool:

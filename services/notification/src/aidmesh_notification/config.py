@@ -1,12 +1,15 @@
 """Settings of notification: `AIDMESH_NOTIFICATION_…` in the environment."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field, SecretStr
 
 from aidmesh_chassis.settings import Port, ServiceSettings, settings_config
 from aidmesh_notification.domain.cards import Channel
+
+TIME_OF_DAY: Final = r"^([01]?\d|2[0-3]):[0-5]\d$"
+TimeOfDay = Annotated[str, Field(pattern=TIME_OF_DAY)]
 
 
 class Settings(ServiceSettings):
@@ -39,8 +42,8 @@ class Settings(ServiceSettings):
     model_config = settings_config("notification")
 
     organization: str = Field(default="Aidmesh", min_length=1, max_length=60)
-    hours_from: str = "09:00"
-    hours_to: str = "20:00"
+    hours_from: TimeOfDay = "09:00"
+    hours_to: Annotated[str, Field(pattern=rf"{TIME_OF_DAY}|^24:00$")] = "20:00"
     message_hours_max: int = Field(default=72, ge=1, le=24 * 30)
     send_batch_max: int = Field(default=512, ge=1, le=2000)
     offer_ms_max: int = Field(default=10_000, ge=100, le=60_000)
@@ -48,7 +51,7 @@ class Settings(ServiceSettings):
     tries_max: int = Field(default=5, ge=1, le=20)
     retry_s: float = Field(default=30.0, gt=0, le=3600)
     outage_s_max: float = Field(default=60.0, gt=0, le=600)
-    digest_from: str = "09:00"
+    digest_from: TimeOfDay = "09:00"
     spool_path: Path | None = None
     spool_for: frozenset[Channel] = frozenset()
     smtp_host: str | None = None

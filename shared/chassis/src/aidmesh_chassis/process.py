@@ -8,9 +8,10 @@ import asyncio
 import gc
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
+from typing import Final
 
 import structlog
 import uvloop
@@ -19,9 +20,18 @@ from aidmesh_chassis import logs, tracing
 from aidmesh_chassis.migrating import migrate
 from aidmesh_chassis.running import Running, bound_by
 from aidmesh_chassis.service import Service
-from aidmesh_chassis.settings import ServiceSettings
+from aidmesh_chassis.settings import (
+    ServiceSettings,
+    SettingsRefused,
+    read_settings,
+    unknown_settings,
+)
+from aidmesh_chassis.starting import EXIT_REFUSED
 
 log = logs.get_logger()
+
+UNKNOWN: Final = "unknown"
+"""The region of what is told before any service's settings could be read."""
 
 
 def _collect_rarely() -> None:
@@ -80,8 +90,7 @@ def main(name: str, migrations: Path | None, also: Sequence[str] = ()) -> None:
         return
     assert migrations is not None  # noqa: S101 - else it is not among the known ones
     url = service.settings.database_url
-    if url is None:
-        sys.exit(f"AIDMESH_{name.upper()}_DATABASE_URL is not set")
+    assert url is not None  # noqa: S101 - else it could not be built
     password_file = service.settings.database_password_file
     asyncio.run(migrate(url.get_secret_value(), [migrations], password_file))
 
@@ -89,24 +98,57 @@ def main(name: str, migrations: Path | None, also: Sequence[str] = ()) -> None:
 def put_together(names: Sequence[str], called: str) -> list[Service]:
     """Build services by their settings, with logs on before: what they say while built is found.
 
+    Ends the process when one can't be built; of settings each that is wrong is told first.
+
     Args:
         names: of the services.
         called: what the process is called in lines that are about none of them.
     """
-    settings = {name: _settings_of(name) for name in names}
-    first = settings[names[0]]
-    logs.configure(called, first.region, level=first.log_level)
+    kinds: dict[str, type[ServiceSettings]] = {
+        name: import_module(f"aidmesh_{name}.config").Settings for name in names
+    }
+    settings: dict[str, ServiceSettings] = {}
+    refused: dict[str, SettingsRefused] = {}
+    for name, kind in kinds.items():
+        try:
+            settings[name] = read_settings(kind)
+        except SettingsRefused as error:
+            refused[name] = error
+    first = next(iter(settings.values()), None)
+    logs.configure(
+        called,
+        UNKNOWN if first is None else first.region,
+        level="info" if first is None else first.log_level,
+    )
+    for name, kind in kinds.items():
+        with structlog.contextvars.bound_contextvars(service=name):
+            for setting, closest in unknown_settings(kind).items():
+                log.warning("settings.unknown", setting=setting, closest=closest)
+    services = [] if refused else _built(settings, refused)
+    for name, each in refused.items():
+        with structlog.contextvars.bound_contextvars(service=name):
+            for setting, reason in each.reasons.items():
+                log.critical("settings.refused", setting=setting, reason=reason)
+    if refused:
+        sys.exit(EXIT_REFUSED)
+    return services
+
+
+def _built(
+    settings: Mapping[str, ServiceSettings], refused: dict[str, SettingsRefused]
+) -> list[Service]:
     services = []
     for name, each in settings.items():
         build: Callable[[ServiceSettings], Service] = import_module(f"aidmesh_{name}.app").build
         with structlog.contextvars.bound_contextvars(**bound_by(name, each)):
-            services.append(build(each))
+            try:
+                services.append(build(each))
+            except SettingsRefused as error:
+                refused[name] = error
+            except Exception as error:
+                log.critical("service.failed", exc_info=error)
+                raise SystemExit(1) from error
     return services
-
-
-def _settings_of(name: str) -> ServiceSettings:
-    kind: type[ServiceSettings] = import_module(f"aidmesh_{name}.config").Settings
-    return kind()
 
 
 def run(services: Sequence[Service]) -> None:

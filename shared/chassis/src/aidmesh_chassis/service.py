@@ -11,7 +11,7 @@ from aidmesh_chassis.consuming import Subscription
 from aidmesh_chassis.db import Database
 from aidmesh_chassis.metrics import Measured
 from aidmesh_chassis.peers import Peers
-from aidmesh_chassis.settings import ServiceSettings
+from aidmesh_chassis.settings import ServiceSettings, SettingsRefused
 from aidmesh_chassis.upkeep import Sweep
 
 if TYPE_CHECKING:
@@ -84,10 +84,10 @@ def open_database(name: str, settings: ServiceSettings) -> Database:
     """Return the (still closed) database of a service.
 
     Raises:
-        ValueError: its settings name none.
+        SettingsRefused: its settings name none.
     """
     if settings.database_url is None:
-        raise ValueError(f"AIDMESH_{name.upper()}_DATABASE_URL is not set")
+        raise SettingsRefused({f"AIDMESH_{name.upper()}_DATABASE_URL": "Field required"})
     return Database(
         settings.database_url.get_secret_value(),
         outbox.Origin(settings.region, name),

@@ -1,11 +1,14 @@
 """Settings that every service has; each adds its own and names its prefix."""
 
 import os
+import re
+from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, TypeVar
 
-from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from aidmesh_contracts.values import Region
 
@@ -14,6 +17,22 @@ Port = Annotated[int, Field(ge=0, le=65535)]
 
 SECRETS_DIR: Final = "AIDMESH_SECRETS_DIR"
 """The variable that names a folder with a file for each setting that is not in the environment."""
+
+
+_FIELD: Final = re.compile(r'field "(\w+)"')
+"""How pydantic-settings names the one of which it could not read the JSON."""
+
+
+class SettingsRefused(ValueError):
+    """Settings are missing or do not fit.
+
+    Attributes:
+        reasons: what is wrong, by the variable of the environment; never what it holds.
+    """
+
+    def __init__(self, reasons: Mapping[str, str]) -> None:
+        super().__init__("; ".join(f"{name}: {reason}" for name, reason in reasons.items()))
+        self.reasons = reasons
 
 
 class ServiceSettings(BaseSettings):
@@ -70,3 +89,43 @@ def settings_config(service: str) -> SettingsConfigDict:
         extra="ignore",
         secrets_dir=os.environ.get(SECRETS_DIR),
     )
+
+
+Kind = TypeVar("Kind", bound=ServiceSettings)
+
+
+def read_settings(kind: type[Kind]) -> Kind:
+    """Read the settings of a service. Raises SettingsRefused."""
+    try:
+        return kind()
+    except ValidationError as error:
+        # Of a mapping the rest of a place is keys, and those are what somebody typed.
+        found = error.errors(include_url=False, include_context=False, include_input=False)
+        reasons = {_variable(kind, str(each["loc"][0])): each["msg"] for each in found}
+    except SettingsError as error:
+        named = _FIELD.search(str(error))
+        reasons = {_variable(kind, named[1] if named else "?"): "Input should be valid JSON"}
+    raise SettingsRefused(reasons)
+
+
+def unknown_settings(kind: type[ServiceSettings]) -> dict[str, str | None]:
+    """Names that are set for a service and that it does not know: mistyped, or of other versions.
+
+    Returns:
+        By name the known one that it is most like; None if it is like none.
+    """
+    fields = [field.upper() for field in kind.model_fields]
+    folder = kind.model_config.get("secrets_dir")
+    files = [] if folder is None else [each.name for each in Path(str(folder)).glob("*")]
+    prefix = _variable(kind, "")
+    found: dict[str, str | None] = {}
+    for given in sorted({name.upper() for name in (*os.environ, *files)}):
+        name = given.removeprefix(prefix)
+        if given.startswith(prefix) and name not in fields:
+            closest = get_close_matches(name, fields, n=1)
+            found[given] = f"{prefix}{closest[0]}" if closest else None
+    return found
+
+
+def _variable(kind: type[ServiceSettings], field: str) -> str:
+    return f"{kind.model_config.get('env_prefix', '')}{field.upper()}"

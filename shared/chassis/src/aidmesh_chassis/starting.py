@@ -1,8 +1,13 @@
 """Starts a service. Nothing heavy is imported here: what is takes most of the time of a start."""
 
 import gc
+import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
+
+EXIT_REFUSED: Final = os.EX_CONFIG
+"""How a process ends whose settings do not fit: started anew with the same it ends so again."""
 
 
 def start(name: str, migrations: Path | None, *, also: Sequence[str] = ()) -> None:

@@ -218,8 +218,22 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
     "service.stopped": LogEvent("info", "The service stopped in order."),
     "service.failed": LogEvent(
         "critical",
-        "A service can't go on and the process ends; the supervisor starts it anew.",
+        "A service can't go on, or not start, and the process ends; the supervisor starts it anew.",
         "Read exception.at; if it repeats, run `aidmesh topology check`.",
+    ),
+    "settings.refused": LogEvent(
+        "critical",
+        "A setting is missing or does not fit (`reason`); the process ends, and so does each that "
+        "is started with the same.",
+        "Put `setting` right where the process has it from: the environment of `aidmesh up`, "
+        "`settings.env` of containers, or the secrets folder; then start that anew. What it may "
+        "be: docs/settings.md.",
+    ),
+    "settings.unknown": LogEvent(
+        "warning",
+        "Something is set that the service does not know, and that has no effect: mistyped, or of "
+        "another version.",
+        "`closest` is the known name that it is most like. Correct it, or take it out.",
     ),
     "consumer.missing": LogEvent(
         "critical",

@@ -3,7 +3,7 @@
 import asyncio
 import shutil
 import stat
-from collections.abc import Awaitable, Collection, Iterator
+from collections.abc import Awaitable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,10 +13,12 @@ import asyncpg
 
 from aidmesh.asking import AWAY, asked
 from aidmesh.connecting import connect
+from aidmesh.doctor.endings import AGAIN, NOBODY_ENDED, Ended, ended_lately
 from aidmesh.doctor.findings import EVERY_SERVICE, OF_SERVICE, Finding, Question, age
 from aidmesh.doctor.supervisor import supervised
 from aidmesh.fetching import get_json
 from aidmesh.meshfile import NAME, WITH_DATABASE, MeshFile, RegionEntry
+from aidmesh.region_settings import nth
 from aidmesh.status import RegionStatus, ServiceStatus, Status, attention_of, status_of
 from aidmesh.topology.api import JetStreamApi, Json
 from aidmesh.topology.plan import Remedy, plan_of
@@ -45,7 +47,12 @@ async def examine(data: Path, mesh: MeshFile) -> list[Finding]:
     """Look at everything; what is worst comes first."""
     status = await status_of(mesh)
     elsewhere = {name for name, entry in mesh.regions.items() if entry.is_elsewhere}
-    found = [*supervised(data, mesh), *files(data, mesh), *running(data, status, elsewhere)]
+    ended = {name: ended_lately(data, name) for name in mesh.regions if name not in elsewhere}
+    found = [
+        *supervised(data, mesh),
+        *files(data, mesh),
+        *running(data, status, elsewhere, ended),
+    ]
     regions = await asyncio.gather(
         *(_region(each.region, mesh.regions[each.region], mesh, each) for each in status.regions)
     )
@@ -89,13 +96,19 @@ def files(data: Path, mesh: MeshFile) -> list[Finding]:
     return found
 
 
-def running(data: Path, status: Status, elsewhere: Collection[str] = ()) -> list[Finding]:
+def running(
+    data: Path,
+    status: Status,
+    elsewhere: Collection[str] = (),
+    ended: Mapping[str, Mapping[str, Ended]] = NOBODY_ENDED,
+) -> list[Finding]:
     """What `aidmesh status` would draw attention to, causes first. Pure.
 
     Args:
         data: folder of the mesh.
         status: as it was found.
         elsewhere: the regions whose servers run on machines of their own.
+        ended: by region the processes that ended of late.
     """
     parts = [
         (f"{region.region} {called}", each, service, region)
@@ -106,7 +119,9 @@ def running(data: Path, status: Status, elsewhere: Collection[str] = ()) -> list
     services = [
         not_working(where, each, others_work=service.state == "ready")
         for where, each, service, region in parts
-        if each.state != "ready" and not _waits_for_server(each, region)
+        if each.state != "ready"
+        and not _waits_for_server(each, region)
+        and _again_and_again(each, ended.get(region.region, {})) is None
     ]
     # Without these the regions have what is left to say.
     others = attention_of(
@@ -126,6 +141,7 @@ def running(data: Path, status: Status, elsewhere: Collection[str] = ()) -> list
             for region in status.regions
             for each in _servers_away(data, region, is_elsewhere=region.region in elsewhere)
         ),
+        *_ending(parts, ended),
         *services,
         *locked,
         *(
@@ -164,6 +180,30 @@ def _servers_away(data: Path, region: RegionStatus, *, is_elsewhere: bool) -> It
                 else "What ended is started again by itself; a server that hangs "
                 f"({process}, or its container) has to be ended. Its log: {logs}.",
             )
+
+
+def _ending(
+    parts: Sequence[tuple[str, ServiceStatus, ServiceStatus, RegionStatus]],
+    ended: Mapping[str, Mapping[str, Ended]],
+) -> Iterator[Finding]:
+    """Processes that end again and again, and the services that are away by it."""
+    away: dict[tuple[str, str], list[str]] = {}
+    for _, each, _, region in parts:
+        process = _again_and_again(each, ended.get(region.region, {}))
+        if process is not None:
+            away.setdefault((region.region, process), []).append(each.service)
+    for (name, process), services in away.items():
+        yield ended[name][process].finding(name, process, services)
+
+
+def _again_and_again(service: ServiceStatus, ended: Mapping[str, Ended]) -> str | None:
+    """The process of a service that is away because it does not stay up."""
+    if service.state != "away":
+        return None
+    names = [
+        nth(name, copy.number - 1) for copy in service.copies for name in ("host", service.service)
+    ]
+    return next((each for each in names if each in ended and ended[each].times >= AGAIN), None)
 
 
 def _waits_for_server(service: ServiceStatus, region: RegionStatus) -> bool:

@@ -112,6 +112,11 @@ class NatsServer:
         """The server's process id, 0 before the first start."""
         return 0 if self._process is None else self._process.pid
 
+    @property
+    def exit_code(self) -> int | None:
+        """How the server's process has ended; None while it runs, or before the first start."""
+        return None if self._process is None else self._process.exit_code
+
     def _healthy(self) -> bool:
         try:
             status, _ = get(f"http://{HOST}:{self.monitor_port}/healthz", 2.0)

@@ -147,6 +147,11 @@ class PostgresServer:
         """The server's process id, 0 before the first start."""
         return 0 if self._process is None else self._process.pid
 
+    @property
+    def exit_code(self) -> int | None:
+        """How the server's process has ended; None while it runs, or before the first start."""
+        return None if self._process is None else self._process.exit_code
+
     def dsn(self, database: str, user: str = SUPERUSER, password: str | None = None) -> str:
         """A connection URL; without user and password the superuser's."""
         secret = quote(self.password if password is None else password, safe="")
