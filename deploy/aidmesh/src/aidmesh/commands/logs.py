@@ -41,8 +41,10 @@ def logs(
     With - as a filter, and for containers, they are piped in: what docker compose
     logs, kubectl logs or journalctl write. That is read to its end and sorted; with
     -f it is shown as it comes. Leave the prefixes that name containers in: a line
-    that is no JSON goes by its own time, or that of the one before of the same
-    container. All filters have to hold (quote those with < or >):
+    that is no JSON goes by its own time and level (FATAL, [ERR], a traceback), or
+    those of the one before of the same container, whose service it is of.
+
+    All filters have to hold (quote those with < or >):
 
       need=ID              or request=, event=, service=, staff=, any field
       level>=warning       debug, info, warning, error, critical

@@ -34,7 +34,7 @@ class Filter:
         """Whether a line fulfills it; one without the field fulfills `!=` alone."""
         if not self.operator:
             return self.values[0].casefold() in line.text.casefold()
-        found = _value(line.fields, self.name)
+        found = _value(line.known, self.name)
         if found is None:
             return self.operator == "!="
         if self.operator == "~":

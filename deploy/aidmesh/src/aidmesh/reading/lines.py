@@ -3,11 +3,15 @@
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import Final, cast
 
+from aidmesh.reading.plain import level_in, pairs_in, service_in
+
 Fields = Mapping[str, object]
+NOTHING: Final[Fields] = MappingProxyType({})
 
 _HEADS: Final = (
     re.compile(r"(?:\x1b\[[\d;]*m)*(?P<who>[\w.-]+) *\|(?:\x1b\[[\d;]*m| )*"),
@@ -47,14 +51,26 @@ class Line:
         fields: what it says; empty for a line that is no JSON, such as a traceback of an
             interpreter that could not start.
         text: as it was written.
+        derived: `level`, `service` and the like of a line that is no JSON, as far as they show.
     """
 
     at: str
     fields: Fields
     text: str
+    derived: Fields = field(default_factory=lambda: NOTHING)
+
+    @property
+    def known(self) -> Fields:
+        """What it can be chosen by."""
+        return self.fields or self.derived
+
+    @property
+    def level_of_text(self) -> str:
+        """The level of a line that is no JSON: lines that go on from it have the same."""
+        return str(self.derived.get("level", ""))
 
 
-def parse(text: str, before: str = "") -> Line:
+def parse(text: str, before: str = "", level: str = "", place: Fields = NOTHING) -> Line:
     """Read a line.
 
     Taken as they come: our JSON lines; the same behind what `docker compose logs`,
@@ -63,17 +79,44 @@ def parse(text: str, before: str = "") -> Line:
     Args:
         text: without its line end.
         before: the time of the line before it.
+        level: that of the line before it, if that was no JSON either.
+        place: what is known of who wrote it.
     """
     start = text.find("{")
     fields = _object(text[start:]) if start >= 0 else None
+    entry: Fields = NOTHING
     if fields is not None and "event" not in fields:
-        own = _journal_time(fields)
-        fields = _from_journal(fields)
-        if fields is None and own is not None:
-            return Line(own, {}, text)
-    if fields is None:
-        return Line(_text_time(text) or before, {}, text)
-    return Line(_time(fields.get("ts")) or before, fields, text)
+        entry, fields = fields, _from_journal(fields)
+    if fields is not None:
+        return Line(_time(fields.get("ts")) or before, fields, text)
+    derived = dict(place)
+    if service := service_in(source_of(text)):
+        derived["service"] = service
+    words = str(entry.get("MESSAGE", "")) if _TAKEN_IN in entry else text[_head_ends(text) :]
+    derived |= pairs_in(words)
+    if own := derived.get("level") or level_in(words, level):
+        derived["level"] = own
+    at = _journal_time(entry) or _time(derived.get("ts")) or _text_time(text) or before
+    return Line(at, NOTHING, text, derived)
+
+
+class Reader:
+    """Reads what one has written, line by line.
+
+    What says no time or level of its own goes on from the line before it.
+    """
+
+    def __init__(self, place: Fields = NOTHING) -> None:
+        """Nothing has been written yet; `place` is what is known of the writer."""
+        self._place = place
+        self._at = ""
+        self._level = ""
+
+    def read(self, text: str) -> Line:
+        """The next line, without its line end."""
+        line = parse(text, self._at, self._level, self._place)
+        self._at, self._level = line.at, line.level_of_text
+        return line
 
 
 def source_of(text: str) -> str:
@@ -95,21 +138,21 @@ class Sources:
 
     def __init__(self) -> None:
         """Nobody has written yet."""
-        self._before: dict[str, str] = {}
+        self._readers: dict[str, Reader] = {}
 
     def read(self, text: str) -> Line:
         """The next line, without its line end."""
         who = source_of(text)
-        line = parse(text, self._before.pop(who, ""))
-        self._before[who] = line.at
-        if len(self._before) > SOURCES_MAX:
-            del self._before[next(iter(self._before))]  # who was silent for longest
-        return line
+        reader = self._readers.pop(who, None) or Reader()
+        self._readers[who] = reader
+        if len(self._readers) > SOURCES_MAX:
+            del self._readers[next(iter(self._readers))]  # who was silent for longest
+        return reader.read(text)
 
 
 def dumped(line: Line) -> str:
     """The line as JSON alone; one that is none stands in `text`."""
-    fields = line.fields or {"ts": line.at, "text": line.text}
+    fields = line.fields or {**line.derived, "ts": line.at, "text": line.text}
     return json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
 
 
@@ -136,10 +179,14 @@ def _journal_time(entry: Fields) -> str | None:
     return _told(at)
 
 
+def _head_ends(text: str) -> int:
+    """Where the writer's own words begin."""
+    return next((match.end() for head in _HEADS if (match := head.match(text))), 0)
+
+
 def _text_time(text: str) -> str | None:
     """The time that a line that is no JSON begins with."""
-    start = next((match.end() for head in _HEADS if (match := head.match(text))), 0)
-    for begin in (start, 0):  # journalctl writes it first of all
+    for begin in (_head_ends(text), 0):  # journalctl writes it first of all
         if match := _ZONED.match(text, begin):
             zone = match[3] if match[3][0] in "+-" else "+00:00"
             return _time(f"{match[1]}T{match[2].replace(',', '.')}{zone}")

@@ -7,6 +7,7 @@ on, by what came within a moment.
 import heapq
 import os
 import queue
+import re
 import threading
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -15,7 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Final, TextIO, cast
 
-from aidmesh.reading.lines import Line, Sources, parse
+from aidmesh.reading.lines import Fields, Line, Reader, Sources, parse
 
 SERVERS_LOGS: Final = "nats"
 """What lies beside the services' logs and is no JSON begins so: one for each server, and the older
@@ -42,8 +43,8 @@ HELD_CHARS_MAX: Final = 32 * 1024**2
 FILES_MAX: Final = 64
 """Of a stream that ends so much is sorted in memory at a time, and so many parts wait as files."""
 
-Timed = tuple[str, str]
-"""A line's time, and its text."""
+Timed = tuple[str, str, str]
+"""A line's time, its text, and the level that it has if it is no JSON."""
 
 
 def log_files(data: Path, regions: Sequence[str]) -> list[Path]:
@@ -79,8 +80,16 @@ def lines_of(files: Iterable[Path], ends: Mapping[Path, int] | None = None) -> I
     return heapq.merge(*(_file(path, ends.get(path)) for path in files), key=lambda line: line.at)
 
 
+def _place(path: Path) -> Fields:
+    """Who writes to a file of a data folder: a process, of a region or of the mesh."""
+    service = re.split(r"[.-]", path.name, maxsplit=1)[0]
+    if service == "mesh":
+        return {"service": service}
+    return {"service": service, "region": path.parent.parent.name}
+
+
 def _file(path: Path, end: int | None) -> Iterator[Line]:
-    before = ""
+    reader = Reader(_place(path))
     left = end
     with path.open("rb") as file:
         for text in file:
@@ -88,9 +97,7 @@ def _file(path: Path, end: int | None) -> Iterator[Line]:
                 left -= len(text)
                 if left < 0:
                     return
-            line = parse(text.decode(errors="replace").rstrip("\n"), before)
-            before = line.at
-            yield line
+            yield reader.read(text.decode(errors="replace").rstrip("\n"))
 
 
 class Growing:
@@ -103,7 +110,7 @@ class Growing:
         """The file need not be there yet."""
         self.path = path
         self._inode, size = _state(path)
-        self._before = ""
+        self._reader = Reader(_place(path))
         self.at = _line_end(path, size)
 
     def added(self) -> list[Line]:
@@ -118,12 +125,7 @@ class Growing:
             data = file.read(size - self.at)
         *whole, rest = data.split(b"\n")
         self.at += len(data) - len(rest)
-        lines: list[Line] = []
-        for text in whole:
-            line = parse(text.decode(errors="replace"), self._before)
-            self._before = line.at
-            lines.append(line)
-        return lines
+        return [self._reader.read(text.decode(errors="replace")) for text in whole]
 
 
 def _line_end(path: Path, size: int) -> int:
@@ -172,7 +174,8 @@ def whole(
         size = 0
         for raw in stream:
             text = raw.rstrip("\n")
-            held.append((sources.read(text).at, text))
+            line = sources.read(text)
+            held.append((line.at, text, line.level_of_text))
             size += len(text)
             if size < chars_max:
                 continue
@@ -183,8 +186,8 @@ def whole(
                 for each in sorted_:
                     each.close()
                 sorted_ = [fresh]
-        for at, text in _merged(sorted_, sorted(held, key=_at)):
-            yield parse(text, at)
+        for at, text, level in _merged(sorted_, sorted(held, key=_at)):
+            yield parse(text, at, level)
 
 
 def _merged(files: Sequence[TextIO], held: Sequence[Timed]) -> Iterator[Timed]:
@@ -199,15 +202,15 @@ def _set_aside(lines: Iterable[Timed], folder: Path | None) -> Iterator[TextIO]:
     with TemporaryFile(
         "w+", encoding="utf-8", errors="backslashreplace", newline="\n", dir=folder
     ) as file:
-        file.writelines(f"{at}\t{text}\n" for at, text in lines)
+        file.writelines(f"{at}\t{level}\t{text}\n" for at, text, level in lines)
         file.seek(0)
         yield cast("TextIO", file)
 
 
 def _read_again(file: TextIO) -> Iterator[Timed]:
     for row in file:
-        at, _, text = row.removesuffix("\n").partition("\t")
-        yield at, text
+        at, level, text = row.removesuffix("\n").split("\t", 2)
+        yield at, text, level
 
 
 def _at(timed: Timed) -> str:
