@@ -44,7 +44,9 @@ def test_no_backup_is_sealed_to_the_key_that_opens_it(
     renamed = (tmp_path / "far" / "backup.key").rename(tmp_path / "far" / "other")
     assert "secret half" in refused(capsys, data, renamed)
     with pytest.raises(SystemExit) as ended:
-        commands.restore("kyiv", backup=data, key=tmp_path / "far" / "backup.pub", data=data)
+        commands.restore(
+            "kyiv", backup=data / "mesh.json", key=tmp_path / "far" / "backup.pub", data=data
+        )
     assert ended.value.code == 2
     assert "public half" in capsys.readouterr().err
 
@@ -98,6 +100,6 @@ def test_a_secret_key_that_comes_in_half_is_refused(
     piped = io.BytesIO((tmp_path / "backup.key").read_bytes()[:-1])
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(piped))
     with pytest.raises(SystemExit) as ended:
-        commands.restore("kyiv", backup=data / "none", key=Path("-"), data=data, check=True)
+        commands.restore("kyiv", backup=data / "mesh.json", key=Path("-"), data=data, check=True)
     assert ended.value.code == 2
     assert "no secret key" in capsys.readouterr().err

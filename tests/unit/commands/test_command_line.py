@@ -70,11 +70,15 @@ OTHERS = {
 """Those that make their folder, have another one, or the volumes of containers."""
 
 ASK_SERVERS = (
-    ("dead", "list"), ("dead", "show"), ("dead", "retry"), ("dead", "retry-all"), ("trace",),
-    ("topology", "plan"),
+    ("dead", "retry-all"), ("trace",), ("topology", "plan"),
     ("topology", "apply"), ("topology", "check"), ("topology", "recover"), ("status",), ("doctor",),
     ("rebuild",),
 )  # fmt: skip
+ANSWER_BY_CODE = (
+    ("dead", "list"), ("dead", "show"), ("dead", "retry"), ("dead", "drop"), ("verify",),
+    ("replay",),
+)  # fmt: skip
+"""Of these 1 is an answer: who can't be asked has not given it."""
 
 
 def code_of(*arguments: str) -> int:
@@ -114,15 +118,21 @@ def test_a_folder_without_a_mesh_is_refused_and_left_as_it_is(
     assert not (tmp_path / "new").exists()
 
 
-@pytest.mark.parametrize("words", ASK_SERVERS, ids=" ".join)
-def test_a_mesh_that_does_not_run_is_a_failure(
-    words: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        *((each, EXIT_FAILED) for each in ASK_SERVERS),
+        *((each, EXIT_REFUSED) for each in ANSWER_BY_CODE),
+    ],
+)
+def test_a_mesh_that_does_not_run_is_a_failure_and_no_answer(
+    words: tuple[str, ...], code: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     keys = tmp_path / "keys"
     create_keys(keys)
     (tmp_path / "data").mkdir()
     prepare_mesh(tmp_path / "data", ("kyiv",), {"kyiv": keys})
-    assert code_of(*arguments_of(words, tmp_path)) == EXIT_FAILED
+    assert code_of(*arguments_of(words, tmp_path)) == code
     out, err = capsys.readouterr()
     assert out or err.startswith("aidmesh: ")
     assert "Traceback" not in err

@@ -34,7 +34,7 @@ def test_letters_come_as_one_list(
 ) -> None:  # fmt: skip
     asked: list[str] = []
 
-    async def connect(dsn: str) -> SimpleNamespace:
+    async def connect(_: str, dsn: str) -> SimpleNamespace:
         async def close() -> None:
             return None
 

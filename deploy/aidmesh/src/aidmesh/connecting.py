@@ -1,10 +1,18 @@
-"""A connection to the NATS servers of a region that `mesh.json` describes, wherever they run."""
+"""Connections to the servers of a region that `mesh.json` describes, wherever they run."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import asyncpg
+import nats.errors
 from nats.aio.client import Client
 
 from aidmesh.credentials import seed_file
-from aidmesh.meshfile import RegionEntry
+from aidmesh.meshfile import AwayError, RegionEntry
 from aidmesh.topology.warden import connect_as
+
+CONNECT_SECONDS_MAX = 10
+SEE = "; aidmesh doctor says why"
 
 
 async def connect(entry: RegionEntry, user: str) -> Client:
@@ -17,3 +25,45 @@ async def connect(entry: RegionEntry, user: str) -> Client:
     Raises ConnectionError when no server answers, or none knows the key.
     """
     return await connect_as(entry.nats.url, seed_file(entry.keys, user), entry.nats.ca_file)
+
+
+async def connect_database(
+    region: str, dsn: str, *, answer_s_max: float | None = None
+) -> asyncpg.Connection:
+    """A connection to a service's database.
+
+    Args:
+        region: whose it is.
+        dsn: where it is.
+        answer_s_max: how long each statement may take; without a bound when None.
+
+    Raises AwayError when the server does not answer.
+    """
+    with databases_of(region):
+        conn: asyncpg.Connection = await asyncpg.connect(
+            dsn, timeout=CONNECT_SECONDS_MAX, command_timeout=answer_s_max
+        )
+    return conn
+
+
+@contextmanager
+def databases_of(region: str) -> Iterator[None]:
+    """Say of databases that do not answer whose they are. Raises AwayError."""
+    try:
+        yield
+    except (
+        OSError,
+        asyncpg.CannotConnectNowError,
+        asyncpg.PostgresConnectionError,
+        asyncpg.TooManyConnectionsError,
+    ) as error:
+        raise AwayError(f"the databases of {region} do not answer{SEE}") from error
+
+
+@contextmanager
+def nats_of(region: str) -> Iterator[None]:
+    """Say of NATS servers that do not answer whose they are. Raises AwayError."""
+    try:
+        yield
+    except (OSError, nats.errors.Error) as error:
+        raise AwayError(f"NATS of {region} does not answer{SEE}") from error

@@ -36,6 +36,10 @@ class MeshError(Exception):
     """The data folder and what was asked do not fit; the message says what to do."""
 
 
+class AwayError(ConnectionError):
+    """Servers of a region do not answer; the message says whose, and what to do."""
+
+
 class _Entry(BaseModel):
     model_config = ConfigDict(extra="forbid")
 

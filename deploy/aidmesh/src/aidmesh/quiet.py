@@ -7,14 +7,14 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 import asyncpg
-import nats
 from nats.aio.client import Client
 
+from aidmesh.connecting import CONNECT_SECONDS_MAX, databases_of, nats_of
 from aidmesh.credentials import seed_file
 from aidmesh.meshfile import WITH_DATABASE, MeshFile, RegionEntry
 from aidmesh.topology.rights import READER
+from aidmesh.topology.warden import connect_as
 from aidmesh_chassis import ending
-from aidmesh_chassis.nkey import tls_of
 from aidmesh_contracts.consumers import CONSUMERS
 from aidmesh_contracts.streams import Stream
 
@@ -96,36 +96,36 @@ async def probing(mesh: MeshFile) -> AsyncIterator[list[RegionProbe]]:
     """Connect to every region of a running mesh.
 
     Raises:
-        OSError, nats.errors.Error, asyncpg.PostgresError: a region does not answer.
+        AwayError: a region does not answer.
+        asyncpg.PostgresError: it refuses.
     """
     async with AsyncExitStack() as stack:
         probes = []
         for name, entry in mesh.regions.items():
-            client = await nats.connect(
-                entry.nats.url.split(","),
-                nkeys_seed=str(seed_file(entry.keys, READER)),
-                tls=tls_of(entry.nats.ca_file),
-                connect_timeout=5,
-                error_cb=_be_quiet,  # of several servers one may be away; what matters is raised
-            )
+            connections = await _connect_databases(name, entry, stack)
+            with nats_of(name):
+                client = await connect_as(
+                    entry.nats.url,
+                    seed_file(entry.keys, READER),
+                    entry.nats.ca_file,
+                    lasting=True,
+                )
             stack.push_async_callback(ending.close, client)
-            connections = await _connect_databases(entry, stack)
             probes.append(RegionProbe(name, entry, client, connections, mesh.peers(name)))
         yield probes
 
 
-async def _be_quiet(_: Exception) -> None:
-    return
-
-
 async def _connect_databases(
-    entry: RegionEntry, stack: AsyncExitStack
+    region: str, entry: RegionEntry, stack: AsyncExitStack
 ) -> dict[str, asyncpg.Connection]:
     connections = {}
     for service in WITH_DATABASE:
-        conn = await asyncpg.connect(
-            entry.admin_dsn(service), timeout=10, server_settings=ONE_BIG_QUESTION
-        )
+        with databases_of(region):
+            conn = await asyncpg.connect(
+                entry.admin_dsn(service),
+                timeout=CONNECT_SECONDS_MAX,
+                server_settings=ONE_BIG_QUESTION,
+            )
         stack.push_async_callback(conn.close)
         connections[service] = conn
     return connections

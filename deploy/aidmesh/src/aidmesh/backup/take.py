@@ -17,6 +17,7 @@ from aidmesh.backup.container import PIECE_BYTES_MAX, Writer
 from aidmesh.backup.cut import Fixed, count_rows, fixed
 from aidmesh.backup.manifest import DatabaseCut, Manifest, Section
 from aidmesh.backup.programs import PIECE_SECONDS_MAX, dumping
+from aidmesh.connecting import connect_database
 from aidmesh_chassis.crypto import PublicKey
 
 MODE = 0o600
@@ -57,8 +58,11 @@ async def take(
 
     Raises:
         FileExistsError, OSError: of the file.
+        AwayError: the databases do not answer; nothing was begun.
         BusyError, ProgramError: see `cut` and `programs`.
     """
+    for dsn in dsns.values():  # before a file is begun
+        await (await connect_database(region, dsn)).close()
     with _whole(path) as file:
         async with fixed(dsns) as databases:
             manifest = Manifest(

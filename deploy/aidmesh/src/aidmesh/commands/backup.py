@@ -1,10 +1,11 @@
 """`aidmesh backup` and `aidmesh restore`."""
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aidmesh.commands.common import EXIT_FAILED, names, refuse, report, run, say, warn
+from aidmesh.commands.common import EXIT_FAILED, EXIT_REFUSED, names, refuse, report, run, say, warn
 
 if TYPE_CHECKING:
     from aidmesh_chassis.crypto import PrivateKey, PublicKey
@@ -46,7 +47,8 @@ def backup(region: str, *, data: Path, to: Path, out: Path, json: bool = False) 
     """Write a backup of a region that runs, all its databases as of one moment.
 
     It holds no keys. Exit code 1 when the services do not come to rest for a moment, or a program
-    of PostgreSQL fails: there is no backup then.
+    of PostgreSQL fails: there is no backup then. Exit code 2 when nothing was begun: the key does
+    not fit, the file can't be written, or the databases do not answer.
 
     Args:
         region: of this folder.
@@ -55,7 +57,10 @@ def backup(region: str, *, data: Path, to: Path, out: Path, json: bool = False) 
         out: file to write; must not exist.
         json: say as JSON what was written.
     """
-    run(_backup(data.expanduser().resolve(), region, to, out.expanduser().resolve(), json))
+    run(
+        _backup(data.expanduser().resolve(), region, to, out.expanduser().resolve(), json),
+        unreached=EXIT_REFUSED,
+    )
 
 
 async def _backup(data: Path, region: str, to: Path, out: Path, as_json: bool) -> int:
@@ -72,6 +77,8 @@ async def _backup(data: Path, region: str, to: Path, out: Path, as_json: bool) -
         peer: mesh.elsewhere[peer].address if peer in mesh.elsewhere else None
         for peer in mesh.peers(region)
     }
+    if not (out.parent.is_dir() and os.access(out.parent, os.W_OK)):
+        refuse(f"{out.parent} is no folder that can be written to")
     try:
         taken = await take(
             region,
@@ -141,7 +148,11 @@ def restore(
     """
     from aidmesh_chassis.erasures import FILE  # noqa: PLC0415
 
-    data = data.expanduser().resolve()
+    backup, data = backup.expanduser().resolve(), data.expanduser().resolve()
+    try:
+        backup.open("rb").close()
+    except OSError as error:
+        refuse(f"{backup}: {error.strerror}")
     own = _own_keys(data, region) if keys is None else keys.expanduser().resolve() / region
     if not own.is_dir():
         refuse(f"{own} is missing: a region is nothing without its keys")
@@ -154,7 +165,7 @@ def restore(
     run(
         _restore(
             region,
-            backup.expanduser().resolve(),
+            backup,
             _secret(key),
             data,
             own,

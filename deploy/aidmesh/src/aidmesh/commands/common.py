@@ -55,15 +55,21 @@ def report(as_json: bool, fields: Mapping[str, object], *lines: str) -> None:
         say(line)
 
 
-def run(work: Coroutine[None, None, int]) -> NoReturn:
-    """Run a command to its end; errors meant for a person become one message."""
+def run(work: Coroutine[None, None, int], *, unreached: int = EXIT_FAILED) -> NoReturn:
+    """Run a command to its end; errors meant for a person become one message.
+
+    Args:
+        work: the command.
+        unreached: the exit code when servers of a region do not answer; that of a refusal for a
+            command that has not begun then, or whose failure would be taken for an answer.
+    """
     import asyncio  # noqa: PLC0415
 
     import asyncpg  # noqa: PLC0415
     import nats.errors  # noqa: PLC0415
 
     from aidmesh.embedded.errors import EmbeddedError, FolderInUseError  # noqa: PLC0415
-    from aidmesh.meshfile import MeshError  # noqa: PLC0415
+    from aidmesh.meshfile import AwayError, MeshError  # noqa: PLC0415
     from aidmesh.topology.api import ApiError  # noqa: PLC0415
     from aidmesh.topology.provision import TopologyError  # noqa: PLC0415
 
@@ -90,8 +96,14 @@ def run(work: Coroutine[None, None, int]) -> NoReturn:
             refuse(str(first))
         if not isinstance(first, expected):
             raise
-        print(f"aidmesh: {str(first) or type(first).__name__}", file=sys.stderr)  # noqa: T201
-        sys.exit(EXIT_FAILED)
+        warn(_said(first))
+        sys.exit(unreached if isinstance(first, AwayError) else EXIT_FAILED)
+
+
+def _said(error: BaseException) -> str:
+    if isinstance(error, TimeoutError) and not str(error):
+        return "a server did not answer in time; aidmesh doctor says which"
+    return str(error) or type(error).__name__
 
 
 def _first(error: BaseException) -> BaseException:

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aidmesh.commands.common import EXIT_FAILED, names, refuse, run, say, tell
+from aidmesh.commands.common import EXIT_FAILED, EXIT_REFUSED, names, refuse, run, say, tell
 
 if TYPE_CHECKING:
     import asyncpg
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 BY_CHARS_MAX = 60
 NOTE_CHARS_MAX = 500
+ANSWER_S_MAX = 30.0
 
 
 def show_all(
@@ -21,32 +22,36 @@ def show_all(
 ) -> None:
     """List the letters that wait for a person. Exit code 1 when there is one.
 
+    Exit code 2 when a database that may keep one does not answer.
+
     Args:
         data: the data folder of a mesh that runs.
         regions: only those, such as kyiv,lviv.
         every: those too that are tried again by themselves.
         json: as JSON: one list, empty where no letter waits.
     """
-    run(_list(data.expanduser().resolve(), names(regions), every, json))
+    run(_list(data.expanduser().resolve(), names(regions), every, json), unreached=EXIT_REFUSED)
 
 
 def show(letter: str, *, data: Path, json: bool = False) -> None:
     """Show one letter: what came, why it could not be handled, what was decided.
 
-    Sealed payloads stay sealed. Exit code 2 when there is no such letter.
+    Sealed payloads stay sealed. Exit code 2 when there is no such letter, or its database does not
+    answer.
 
     Args:
         letter: as listed, such as kyiv/payments/12.
         data: the data folder of a mesh that runs.
         json: as JSON.
     """
-    run(_show(data.expanduser().resolve(), letter, json))
+    run(_show(data.expanduser().resolve(), letter, json), unreached=EXIT_REFUSED)
 
 
 def retry(letter: str, *, reason: str, by: str, data: Path, json: bool = False) -> None:
     """Have a letter handled again, now. Do it when its cause is mended.
 
-    Exit code 1 when it can't be: it is over, or its sealed payload was blanked.
+    Exit code 1 when it can't be: it is over, or its sealed payload was blanked; 2 when its database
+    does not answer.
 
     Args:
         letter: as listed, such as kyiv/payments/12.
@@ -57,13 +62,16 @@ def retry(letter: str, *, reason: str, by: str, data: Path, json: bool = False) 
     """
     from aidmesh_chassis import letters  # noqa: PLC0415
 
-    run(_decide(data.expanduser().resolve(), letter, letters.retry, by, reason, json))
+    run(
+        _decide(data.expanduser().resolve(), letter, letters.retry, by, reason, json),
+        unreached=EXIT_REFUSED,
+    )
 
 
 def drop(letter: str, *, reason: str, by: str, data: Path, json: bool = False) -> None:
     """Have a letter never handled: what it says is lost to this service.
 
-    Exit code 1 when it is over already.
+    Exit code 1 when it is over already, 2 when its database does not answer.
 
     Args:
         letter: as listed, such as kyiv/payments/12.
@@ -74,7 +82,10 @@ def drop(letter: str, *, reason: str, by: str, data: Path, json: bool = False) -
     """
     from aidmesh_chassis import letters  # noqa: PLC0415
 
-    run(_decide(data.expanduser().resolve(), letter, letters.drop, by, reason, json))
+    run(
+        _decide(data.expanduser().resolve(), letter, letters.drop, by, reason, json),
+        unreached=EXIT_REFUSED,
+    )
 
 
 async def _list(data: Path, regions: tuple[str, ...] | None, every: bool, as_json: bool) -> int:
@@ -86,7 +97,7 @@ async def _list(data: Path, regions: tuple[str, ...] | None, every: bool, as_jso
     told: list[dict[str, object]] = []
     for region in chosen_regions(data, mesh, regions):
         for service in WITH_DATABASE:
-            conn = await connect(mesh.regions[region].admin_dsn(service))
+            conn = await connect(region, mesh.regions[region].admin_dsn(service))
             try:
                 after = 0
                 while page := await letters.listed(conn, after=after, all_open=every):
@@ -159,7 +170,7 @@ async def _open(data: Path, place: str) -> "tuple[asyncpg.Connection, int]":
     is_one = region in mesh.regions and service in WITH_DATABASE and number.isascii()
     if not is_one or not number.isdecimal() or len(number) > 18:
         refuse(f"{place} is no letter: say region/service/number as aidmesh dead list does")
-    return await connect(mesh.regions[region].admin_dsn(service)), int(number)
+    return await connect(region, mesh.regions[region].admin_dsn(service)), int(number)
 
 
 def careful_reason(by: str, reason: str) -> tuple[str, str]:
@@ -179,12 +190,11 @@ def chosen_regions(
     return regions or tuple(mesh.regions)
 
 
-async def connect(dsn: str) -> "asyncpg.Connection":
-    """A connection to a service's database."""
-    import asyncpg  # noqa: PLC0415
+async def connect(region: str, dsn: str) -> "asyncpg.Connection":
+    """A connection to a service's database. Raises AwayError when it does not answer."""
+    from aidmesh.connecting import connect_database  # noqa: PLC0415
 
-    conn: asyncpg.Connection = await asyncpg.connect(dsn, timeout=10, command_timeout=30)
-    return conn
+    return await connect_database(region, dsn, answer_s_max=ANSWER_S_MAX)
 
 
 def _line(place: str, letter: "Letter") -> str:

@@ -53,7 +53,7 @@ def logs(
       cause~timeout        within a field; a word alone: anywhere in the line
 
     Exit code 0 when a line was shown, 1 when none was, 2 when a filter can't be
-    understood.
+    understood, or a region has no logs here.
 
     Args:
         wanted: filters.
@@ -77,6 +77,8 @@ def logs(
         unknown = [each for each in wanted if each.startswith("-") and each != PIPED]
         if unknown:
             refuse(f"there is no option {unknown[0]}; aidmesh logs --help")
+        if lines is not None and lines < 0:
+            refuse("--lines is how many of the last ones, 0 or more")
         conditions = filters([each for each in wanted if each != PIPED])
         start = "" if since is None else moment(since)
         folder = None if data is None or PIPED in wanted else _folder(data)
@@ -174,6 +176,8 @@ def _of_folder(
     from aidmesh.reading.sources import Growing, followed, lines_of, log_files, of_regions  # noqa: PLC0415
 
     chosen = names(regions) or tuple(read_mesh(data).regions)
+    if unknown := [each for each in names(regions) or () if not (data / each / "log").is_dir()]:
+        refuse(f"{data} has no logs of {', '.join(unknown)}")
     files = log_files(data, chosen)
     if not follow:
         return of_regions(lines_of(files), chosen), iter(())

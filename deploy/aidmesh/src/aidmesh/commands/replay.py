@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aidmesh.commands.common import EXIT_FAILED, refuse, run, say, warn
+from aidmesh.commands.common import EXIT_FAILED, EXIT_REFUSED, refuse, run, say, warn
 from aidmesh.commands.dead import BY_CHARS_MAX, NOTE_CHARS_MAX
 
 if TYPE_CHECKING:
@@ -29,7 +29,8 @@ def replay(
     """Hand events of a stream to a service that has not taken them in.
 
     Without --apply it only says how many that would be. What the service knows already is left
-    out: its inbox would skip it. Exit code 1 when it is more than 10,000 events.
+    out: its inbox would skip it. Exit code 1 when it is more than 10,000 events, 2 when servers of
+    the region do not answer.
 
     Args:
         region: of this folder.
@@ -39,13 +40,15 @@ def replay(
         by: who asks for it; kept with each event's letter.
         event: only this one, by its id.
         from_seq: only from this sequence of the stream on.
-        since: only what happened from this time on, such as 2026-11-26T12:00:00Z.
+        since: only what happened from then on: 15m, 2h, 1d, or a moment such as
+            2026-11-26T12:00:00Z, in UTC where it names no offset.
         apply: do it.
         json: as JSON.
     """
     from datetime import datetime  # noqa: PLC0415
     from uuid import UUID  # noqa: PLC0415
 
+    from aidmesh.reading.lines import FilterError, moment  # noqa: PLC0415
     from aidmesh.replaying import Choice  # noqa: PLC0415
     from aidmesh_contracts.consumers import CONSUMERS  # noqa: PLC0415
 
@@ -57,14 +60,17 @@ def replay(
         refuse(f"say who (1-{BY_CHARS_MAX} characters) and why (1-{NOTE_CHARS_MAX})")
     try:
         ids = frozenset() if event is None else frozenset({UUID(event)})
-        time = None if since is None else datetime.fromisoformat(since)
-    except ValueError as error:
+        time = None if since is None else datetime.fromisoformat(moment(since))
+    except FilterError as error:
         refuse(str(error))
-    if time is not None and time.tzinfo is None:
-        refuse(f"{since}: say in which time zone, such as {since}Z")
+    except ValueError:
+        refuse(f"{event} is no id of an event")
     choice = Choice(ids, max(1, from_seq), time)
     folder = data.expanduser().resolve()
-    run(_replay(folder, region, known[durable], choice, by, reason, apply, json))
+    run(
+        _replay(folder, region, known[durable], choice, by, reason, apply, json),
+        unreached=EXIT_REFUSED,
+    )
 
 
 async def _replay(
@@ -77,9 +83,7 @@ async def _replay(
     apply: bool,
     as_json: bool,
 ) -> int:
-    import asyncpg  # noqa: PLC0415
-
-    from aidmesh.connecting import connect  # noqa: PLC0415
+    from aidmesh.connecting import connect, connect_database, nats_of  # noqa: PLC0415
     from aidmesh.meshfile import read_mesh  # noqa: PLC0415
     from aidmesh.replaying import TooManyError, find, hand_over  # noqa: PLC0415
     from aidmesh.topology.api import JetStreamApi  # noqa: PLC0415
@@ -90,9 +94,11 @@ async def _replay(
     if region not in mesh.regions:
         refuse(f"{data} has no region {region}; it has {', '.join(mesh.regions)}")
     entry = mesh.regions[region]
-    client = await connect(entry, READER)
-    conn = await asyncpg.connect(entry.admin_dsn(consumer.service), timeout=10, command_timeout=60)
+    conn = await connect_database(region, entry.admin_dsn(consumer.service), answer_s_max=60)
+    client = None
     try:
+        with nats_of(region):
+            client = await connect(entry, READER)
         async with wired(entry) as wire:
             api = JetStreamApi(client)
             try:
@@ -105,7 +111,8 @@ async def _replay(
                 handed = await hand_over(api, conn, consumer, found.missing, by, reason)
     finally:
         await conn.close()
-        await client.close()
+        if client is not None:
+            await client.close()
     _tell(consumer, found, handed, apply=apply, as_json=as_json)
     return 0
 

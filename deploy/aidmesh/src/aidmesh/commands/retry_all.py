@@ -68,7 +68,7 @@ async def _retry_all(
     found: list[dict[str, object]] = []
     for region in chosen:
         for service in services or WITH_DATABASE:
-            conn = await connect(mesh.regions[region].admin_dsn(service))
+            conn = await connect(region, mesh.regions[region].admin_dsn(service))
             try:
                 number = (
                     await letters.count_dead(conn, which)

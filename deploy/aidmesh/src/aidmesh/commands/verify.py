@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from aidmesh.commands.common import EXIT_FAILED, run, say, tell
+from aidmesh.commands.common import EXIT_FAILED, EXIT_REFUSED, run, say, tell
 
 SCENARIO_CANARIES = Path("scenario") / "canaries.csv"
 """Where a demo's data folder has them."""
@@ -17,6 +17,8 @@ def verify(
 ) -> None:
     """Recompute from databases and streams what the mesh promises; exit code 1 if it does not hold.
 
+    Exit code 2 when a region's servers do not answer: then nothing is known of it.
+
     Args:
         data: the data folder of a mesh that runs.
         json: print the outcome as JSON.
@@ -24,7 +26,7 @@ def verify(
         canaries: CSV file with planted personal values in a column `value`; those of the
             scenario when the folder holds a demo.
     """
-    run(_verify(data.expanduser().resolve(), json, wait, canaries))
+    run(_verify(data.expanduser().resolve(), json, wait, canaries), unreached=EXIT_REFUSED)
 
 
 async def _verify(data: Path, as_json: bool, wait_s: float, canaries: Path | None) -> int:

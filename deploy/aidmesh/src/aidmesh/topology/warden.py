@@ -33,6 +33,8 @@ from aidmesh_contracts.streams import PREFIXES
 log = get_logger()
 
 CONNECT_SECONDS_MAX = 5
+RECONNECTS_MAX = 60
+RECONNECT_S = 2
 RECONNECT_WAIT_S = 0.2
 RETRY_S_MIN = 0.2
 RETRY_S_MAX = 3.0
@@ -52,13 +54,16 @@ OUTAGES = (
 )
 
 
-async def connect_as(url: str, seed_file: Path, ca_file: Path | None = None) -> Client:
+async def connect_as(
+    url: str, seed_file: Path, ca_file: Path | None = None, *, lasting: bool = False
+) -> Client:
     """One connection of a user of the server, for a command that ends soon.
 
     Args:
         url: the server's; several separated by commas, one of which has to answer.
         seed_file: of the user's nkey; the supervisor may do everything, the reader looks.
         ca_file: what vouches for the servers' certificates; None for servers on this machine.
+        lasting: connect anew when the server was away; for whoever looks for long.
 
     Raises ConnectionError when the server does not answer, or does not know the key.
     """
@@ -71,9 +76,9 @@ async def connect_as(url: str, seed_file: Path, ca_file: Path | None = None) -> 
                 tls=tls_of(ca_file),
                 name="aidmesh-topology",
                 connect_timeout=CONNECT_SECONDS_MAX,
-                allow_reconnect=False,
-                max_reconnect_attempts=1,
-                reconnect_time_wait=0,
+                allow_reconnect=lasting,
+                max_reconnect_attempts=RECONNECTS_MAX if lasting else 1,
+                reconnect_time_wait=RECONNECT_S if lasting else 0,
                 error_cb=_be_quiet,  # what matters is raised
             )
     except (OSError, TimeoutError, nats.errors.Error) as error:
