@@ -65,6 +65,8 @@ ALERTS: Final[tuple[Alert, ...]] = (
         ("`aidmesh logs 'event=gate.*,stream.*,relay.*' --since 15m --data DIR`: the reason.",
          "`aidmesh topology check --data DIR`: whether a stream lost what it had acknowledged."),
         ("PostgreSQL or NATS away: bring it back, the gate opens by itself.",
+         ("`aidmesh up` away or stopped, which alone opens the gate: `aidmesh doctor` says so and "
+         "what to do."),
          ("A stream was lost: it is made anew from the outboxes by itself; wait, then "
          "`aidmesh verify --data DIR`."),
          "Never put back an old copy of JetStream's files."),
