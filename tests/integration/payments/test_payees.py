@@ -8,14 +8,25 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from aidmesh_chassis.problems import Problem
 from aidmesh_contracts.accounts import Mechanism
 from aidmesh_contracts.base import Event
 from aidmesh_contracts.ids import PayeeRef, PayoutId
 from aidmesh_contracts.intake import NeedApprovedV1, PayeeErasedV1, PayeeSealedV1
 from aidmesh_contracts.payments import CommitmentMadeV1, PayoutChangedV1
 from aidmesh_payments.domain.payout import PayoutRefusal, Verb
-from aidmesh_payments.handlers.payouts import Step, give_up, redo, take_steps
-from integration.payments.offices import CHECKER, MAKER, Desk, approved, confirmed, withdrawn
+from aidmesh_payments.handlers import payees
+from aidmesh_payments.handlers.payouts import Step, give_up, redo, review_one, take_steps
+from aidmesh_payments.store import payees as payee_store
+from integration.payments.offices import (
+    CHECKER,
+    MAKER,
+    Desk,
+    approved,
+    confirmed,
+    received,
+    withdrawn,
+)
 
 ABOVE_LIMIT = 20_000
 FINANCE = UUID(int=3)
@@ -166,6 +177,89 @@ async def test_whoever_corrects_what_is_on_a_list_does_not_approve_it_anew(desk:
     await desk.run(lambda tx: redo(desk.office, tx, payout_id, FINANCE, None))
     assert await step(desk, "approve", MAKER) is PayoutRefusal.SECOND_PERSON
     assert await step(desk, "approve", FINANCE) is PayoutRefusal.SECOND_PERSON
+    assert await step(desk, "approve", CHECKER) is None
+
+
+async def on_its_way(desk: Desk, amount_minor: int = ABOVE_LIMIT) -> tuple[Event, Event]:
+    """A payout that was drawn up before its details came, and those, entered by the maker."""
+    need = approved(amount_minor, payee_ref=PayeeRef(uuid4()))
+    assert need.payee_ref is not None
+    details = sealed(need, need.payee_ref, "iban").model_copy(update={"sealed_by": MAKER})
+    await desk.feed(need)
+    return confirmed(need), details
+
+
+async def test_whoever_entered_details_that_came_late_does_not_approve_them(desk: Desk) -> None:
+    await desk.purse(50_000)
+    for event in await on_its_way(desk):
+        await desk.feed(event)
+    assert await desk.value("SELECT (mechanism, sealed_by) FROM payout") == ("iban", MAKER)
+    assert await step(desk, "approve", MAKER) is PayoutRefusal.SECOND_PERSON
+    assert await step(desk, "approve", CHECKER) is None
+
+
+async def test_nobody_approves_much_money_of_which_nobody_knows_where_it_goes(desk: Desk) -> None:
+    await desk.purse(50_000)
+    drawn_up, details = await on_its_way(desk)
+    await desk.feed(drawn_up)
+    for by in (MAKER, CHECKER):
+        assert await step(desk, "approve", by) is PayoutRefusal.NO_DETAILS
+    await desk.feed(details)
+    assert await step(desk, "approve", MAKER) is PayoutRefusal.SECOND_PERSON
+    assert await step(desk, "approve", CHECKER) is None
+
+
+async def test_details_that_come_while_it_is_drawn_up_are_not_approved_by_who_entered_them(
+    desk: Desk,
+) -> None:
+    await desk.purse(50_000)
+    drawn_up, details = await on_its_way(desk)
+    assert isinstance(details, PayeeSealedV1)
+    # Neither transaction sees what the other one writes.
+    async with desk.db.transaction() as tx:
+        await payees.keep(tx, [received(details, "kyiv")])
+        await desk.feed(drawn_up)
+    assert await step(desk, "approve", MAKER) is PayoutRefusal.SECOND_PERSON
+    assert await step(desk, "approve", CHECKER) is None
+    assert await desk.value("SELECT sealed_by FROM payout") == MAKER
+
+
+async def test_one_person_may_do_all_of_little_whenever_its_details_come_and_another_reviews_it(
+    desk: Desk,
+) -> None:
+    await desk.purse(50_000)
+    drawn_up, details = await on_its_way(desk, amount_minor=5_000)
+    assert isinstance(details, PayeeSealedV1)
+    async with desk.db.transaction() as tx:
+        await payees.keep(tx, [received(details, "kyiv")])
+        await desk.feed(drawn_up)
+    assert await step(desk, "settle", FINANCE) is None
+    payout_id = PayoutId(await desk.value("SELECT id FROM payout"))
+    with pytest.raises(Problem) as refused:
+        await desk.run(lambda tx: review_one(tx, payout_id, MAKER))
+    assert refused.value.kind.slug == "second-person-needed"
+    await desk.run(lambda tx: review_one(tx, payout_id, CHECKER))
+
+
+async def test_little_is_approved_before_its_details_come(desk: Desk) -> None:
+    await desk.purse(50_000)
+    drawn_up, details = await on_its_way(desk, amount_minor=5_000)
+    await desk.feed(drawn_up)
+    assert await step(desk, "approve", MAKER) is None
+    await desk.feed(details)
+    assert (await paid_to(desk))[0] == "approved"
+
+
+async def test_whoever_entered_details_for_what_came_back_does_not_approve_them(desk: Desk) -> None:
+    await desk.purse(50_000)
+    need = await drawn_up(desk)
+    await step(desk, "approve", CHECKER)
+    assert await step(desk, "reject", CHECKER, "AC01") is None
+    payout_id, ref = PayoutId(await desk.value("SELECT id FROM payout")), PayeeRef(uuid4())
+    details = (ref, need.need_id, "iban", b"box", 0, MAKER)
+    await desk.run(lambda tx: payee_store.put(tx.conn, [details]))
+    await desk.run(lambda tx: redo(desk.office, tx, payout_id, FINANCE, ref))
+    assert await step(desk, "approve", MAKER) is PayoutRefusal.SECOND_PERSON
     assert await step(desk, "approve", CHECKER) is None
 
 

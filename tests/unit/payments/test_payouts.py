@@ -174,6 +174,8 @@ def test_who_drew_it_up_or_said_where_it_goes_approves_only_little(
     for amount in (LIMIT, LIMIT + 1):
         draft = Payout(amount, "UAH", maker=maker, sealed_by=sealer)
         approved = step(draft, "approve", by, NOW, float_limit_minor=LIMIT)
+        unseen = step(draft, "approve", by, NOW, float_limit_minor=LIMIT, has_details=False)
+        assert unseen == (PayoutRefusal.NO_DETAILS if amount > LIMIT else approved)
         if amount > LIMIT and by in (maker, sealer):
             assert approved is PayoutRefusal.SECOND_PERSON
         else:

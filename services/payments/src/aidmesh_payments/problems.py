@@ -198,6 +198,13 @@ PROBLEMS: Final[tuple[ProblemType, ...]] = (
         "Have the details registered again; the member `rule` names the rule.",
     ),
     ProblemType(
+        "payee-not-here",
+        409,
+        "The payee details have not come yet",
+        "Above the float limit nobody approves what goes nobody knows where. Wait a moment and try"
+        " again; if they still do not come, have them entered again at the need.",
+    ),
+    ProblemType(
         "not-proposed",
         409,
         "This is not proposed, or not so much of it",

@@ -28,7 +28,7 @@ class Payout(Answer):
     """A payment to a person; who it goes to is sealed and not shown.
 
     Attributes:
-        sealed_by: who entered whom it goes to, if they did so after it was drawn up.
+        sealed_by: who entered or last corrected whom it goes to.
         assigned_to: the office of another region that pays it.
         withdrawal: what that office was told of it since.
         link: whether that office is heard.

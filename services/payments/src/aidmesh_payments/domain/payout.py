@@ -63,6 +63,7 @@ class PayoutRefusal(StrEnum):
 
     WRONG_STATE = "wrong-state"
     SECOND_PERSON = "second-person-needed"
+    NO_DETAILS = "payee-not-here"
     REASON_UNKNOWN = "return-reason-unknown"
     ALREADY_REVIEWED = "already-reviewed"
     DAY_IN_FUTURE = "day-in-future"
@@ -128,14 +129,16 @@ def step(
     reason: str | None = None,
     settled_on: date | None = None,
     is_cash: bool = False,
+    has_details: bool = True,
     is_doubted: bool = False,
     is_forgotten: bool = False,
 ) -> Payout | PayoutRefusal:
     """Take one step.
 
     Up to the float limit one person may do everything, and a second reviews it within
-    `REVIEW_DAYS`. Above it whoever approves neither drew it up nor said where it goes, and it is
-    not settled before two different people had it in hand; a draft is not settled at all.
+    `REVIEW_DAYS`. Above it whoever approves neither drew it up nor said where it goes, so nobody
+    approves it before that was said, and it is not settled before two different people had it in
+    hand; a draft is not settled at all.
 
     Args:
         by: the member of staff.
@@ -144,6 +147,7 @@ def step(
         reason: required when it is rejected or returned.
         settled_on: when the money moved, of a settlement; None for today.
         is_cash: only cash waits to be fetched.
+        has_details: where it goes is known, or it is cash that goes by no details.
         is_doubted: nobody can prove that it was not paid, cancelled or not.
         is_forgotten: a person found out that it was paid, and who had it in hand may not be known
             any more: a settlement is recorded all the same, and reviewed by a second person.
@@ -162,6 +166,8 @@ def step(
     small = payout.amount_minor <= float_limit_minor
     changed = replace(payout, state=_TO[verb], version=payout.version + 1)
     if verb == "approve":
+        if not small and not has_details:
+            return PayoutRefusal.NO_DETAILS
         if not small and by in (payout.maker, payout.sealed_by):
             return PayoutRefusal.SECOND_PERSON
         changed = replace(changed, approver=by)

@@ -23,7 +23,10 @@ async def put(
     conn: asyncpg.Connection,
     payees: Sequence[tuple[PayeeRef, NeedId, str | None, bytes, int, UUID | None]],
 ) -> None:
-    """Keep a batch of sealed details, each once; nothing of needs whose people were erased."""
+    """Keep a batch of sealed details, each once; nothing of needs whose people were erased.
+
+    Payouts that were drawn up before say from now on how they go and who said so.
+    """
     rows = list({payee[0]: payee for payee in payees}.values())
     await conn.execute(
         """
@@ -40,15 +43,27 @@ async def put(
     await conn.execute(
         """
         WITH waiting AS (
-            SELECT p.id, payee.mechanism FROM payout p
+            SELECT p.id, payee.mechanism, payee.sealed_by FROM payout p
             JOIN payee ON payee.payee_ref = p.payee_ref
             WHERE p.payee_ref = ANY($1::uuid[]) AND p.mechanism IS NULL
             ORDER BY p.id FOR NO KEY UPDATE OF p
         )
-        UPDATE payout p SET mechanism = waiting.mechanism FROM waiting WHERE p.id = waiting.id
+        UPDATE payout p SET mechanism = waiting.mechanism, sealed_by = waiting.sealed_by
+        FROM waiting WHERE p.id = waiting.id
         """,
         [payee[0] for payee in rows],
     )
+
+
+async def sealers(
+    conn: asyncpg.Connection, payee_refs: Iterable[PayeeRef]
+) -> dict[PayeeRef, UUID | None]:
+    """Return who entered each of these details, of those that are here."""
+    rows = await conn.fetch(
+        "SELECT payee_ref, sealed_by FROM payee WHERE payee_ref = ANY($1::uuid[])",
+        list(set(payee_refs)),
+    )
+    return {PayeeRef(row["payee_ref"]): row["sealed_by"] for row in rows}
 
 
 async def corrected(conn: asyncpg.Connection, need_ids: Iterable[NeedId]) -> dict[NeedId, PayeeRef]:

@@ -209,7 +209,7 @@ async def lock_live_of(
 
 
 async def save(conn: asyncpg.Connection, payouts: Sequence[PayoutRow]) -> None:
-    """Write the state of locked payouts, and who drew them up."""
+    """Write the state of locked payouts, who drew them up, and who said where they go."""
     if payouts:
         await conn.execute(
             """
@@ -217,16 +217,17 @@ async def save(conn: asyncpg.Connection, payouts: Sequence[PayoutRow]) -> None:
                    settler = n.settler, reviewer = n.reviewer, review_due_at = n.review_due_at,
                    version = n.version, bank_reference = n.bank_reference,
                    settled_on = n.settled_on, batch_id = n.batch_id, maker = n.maker,
-                   paid_twice = n.paid_twice, assigned_to = n.assigned_to,
+                   sealed_by = n.sealed_by, paid_twice = n.paid_twice, assigned_to = n.assigned_to,
                    outcome_version = n.outcome_version, withdrawal = n.withdrawal,
                    given_up_at = CASE WHEN n.state = 'cancelled'
                        THEN COALESCE(p.given_up_at, clock_timestamp()) ELSE p.given_up_at END
             FROM unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::uuid[], $6::uuid[],
                         $7::timestamptz[], $8::int[], $9::text[], $10::date[], $11::uuid[],
-                        $12::uuid[], $13::boolean[], $14::text[], $15::int[], $16::text[])
+                        $12::uuid[], $13::boolean[], $14::text[], $15::int[], $16::text[],
+                        $17::uuid[])
                  AS n (id, state, reason, approver, settler, reviewer, review_due_at, version,
                        bank_reference, settled_on, batch_id, maker, paid_twice, assigned_to,
-                       outcome_version, withdrawal)
+                       outcome_version, withdrawal, sealed_by)
             WHERE p.id = n.id
             """,
             [each.id for each in payouts],
@@ -245,6 +246,7 @@ async def save(conn: asyncpg.Connection, payouts: Sequence[PayoutRow]) -> None:
             [each.assigned_to for each in payouts],
             [each.outcome_version for each in payouts],
             [each.withdrawal for each in payouts],
+            [each.payout.sealed_by for each in payouts],
         )
 
 
