@@ -26,6 +26,8 @@ from integration.payments.offices import CHECKER, MAKER, Desk, approved, confirm
 IBAN = "UA213223130000026007233566001"
 NAME = "Canary Kanarenko"
 PURPOSE = "=Transfer 7"
+SEALER = UUID(int=4)
+"""Who enters and corrects where payments go."""
 
 
 @dataclass
@@ -107,6 +109,7 @@ class Two:
                 "sealed": base64.b64encode(box).decode(),
                 "version": version,
                 "replaces": need.payee_ref if version else None,
+                "sealed_by": SEALER,
             }
         )
 

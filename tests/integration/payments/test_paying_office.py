@@ -12,6 +12,7 @@ import pytest
 
 from aidmesh_chassis.errors import Poison
 from aidmesh_chassis.keys import PAYMENTS
+from aidmesh_chassis.problems import Problem
 from aidmesh_contracts.base import Event
 from aidmesh_contracts.ids import PayoutId
 from aidmesh_contracts.intake import NeedApprovedV1, PayeeErasedV1
@@ -30,7 +31,7 @@ from aidmesh_payments.domain.payout import PayoutRefusal, Verb
 from aidmesh_payments.handlers import assigning, assignments, orders, payment_lists, payouts
 from aidmesh_payments.store import orders as order_store
 from integration.payments.offices import CHECKER, MAKER, open_desk, withdrawn
-from integration.payments.paying import IBAN, NAME, PURPOSE, Side, Two, two
+from integration.payments.paying import IBAN, NAME, PURPOSE, SEALER, Side, Two, two
 from support.servers import DatabaseFactory
 from support.waiting import eventually
 
@@ -77,6 +78,24 @@ async def test_an_approved_payout_is_paid_where_the_grant_says(pair: Two) -> Non
     paid = "SELECT (bank_reference, settler) FROM payout"
     assert await pair.lviv.desk.value(paid) == ("bank-7", CHECKER)
     assert await pair.lviv.desk.value("SELECT spent_minor FROM allotment") == ABOVE_LIMIT
+
+
+async def test_whoever_said_where_it_goes_does_not_review_it_at_the_paying_office(
+    pair: Two,
+) -> None:
+    payout_id = await pair.approve(await pair.need())
+    await pair.exchange()
+    kyiv = pair.kyiv.desk
+    assert await pair.pay(payout_id, "settle", MAKER) is None
+
+    async def review(by: UUID) -> None:
+        await kyiv.run(lambda tx: orders.review_one(kyiv.office, tx, payout_id, by))
+
+    for by in (SEALER, MAKER):
+        with pytest.raises(Problem) as refused:
+            await review(by)
+        assert refused.value.kind.slug == "second-person-needed"
+    await review(CHECKER)
 
 
 async def test_the_payment_list_opens_what_came_in_a_box(pair: Two) -> None:

@@ -39,12 +39,14 @@ class Order:
 
     Attributes:
         amount_minor, currency, approver: None until the box is opened.
+        sealed_by: who said at the holder where it goes; None of what is older than that.
         version: counts its states, for the holder.
     """
 
     amount_minor: int | None = None
     currency: str | None = None
     approver: UUID | None = None
+    sealed_by: UUID | None = None
     state: OrderState = "received"
     reason: str | None = None
     settler: UUID | None = None
@@ -62,6 +64,7 @@ def _as_payout(order: Order) -> Payout | None:
         state=_AS_PAYOUT[order.state],
         reason=order.reason,
         approver=order.approver,
+        sealed_by=order.sealed_by,
         settler=order.settler,
         reviewer=order.reviewer,
         review_due_at=order.review_due_at,

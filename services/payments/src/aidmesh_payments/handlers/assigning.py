@@ -79,6 +79,7 @@ async def assign(office: Office, keys: KeyRing, purpose: str, tx: Tx) -> int:
             amount_minor=each.row.payout.amount_minor,
             currency=each.row.payout.currency,
             approver=approver,
+            sealed_by=each.row.payout.sealed_by,
             purpose=purpose,
             payee=payee,
         )

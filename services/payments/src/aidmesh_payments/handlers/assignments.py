@@ -18,6 +18,7 @@ class Assignment(BaseModel):
 
     Attributes:
         approver: who approved it at the holder: the first of two people.
+        sealed_by: who entered or last corrected there where it goes.
         purpose: what the payee's bank shows, worded so that it tells nothing.
     """
 
@@ -28,6 +29,7 @@ class Assignment(BaseModel):
     amount_minor: Annotated[int, Field(gt=0, le=10**15)]
     currency: Currency
     approver: UUID
+    sealed_by: UUID | None = None
     purpose: str
     payee: Payee
 

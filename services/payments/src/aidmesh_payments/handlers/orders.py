@@ -130,7 +130,12 @@ async def read_boxes(office: Office, keys: KeyRing, tx: Tx) -> int:
         except assignments.UnreadableError:
             refused.append(replace(row, order=rules.refuse_unreadable(row.order)))
             continue
-        order = replace(row.order, amount_minor=box.amount_minor, approver=box.approver)
+        order = replace(
+            row.order,
+            amount_minor=box.amount_minor,
+            approver=box.approver,
+            sealed_by=box.sealed_by,
+        )
         read.append(
             (row.id, box.grant_id, box.allotment_id, box.payee.mechanism, box.currency, order)
         )

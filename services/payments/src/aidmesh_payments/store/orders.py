@@ -48,6 +48,7 @@ def _order(row: asyncpg.Record) -> OrderRow:
             amount_minor=row["amount_minor"],
             currency=row["currency"],
             approver=row["approver"],
+            sealed_by=row["sealed_by"],
             state=row["state"],
             reason=row["reason"],
             settler=row["settler"],
@@ -148,15 +149,15 @@ async def note_content(
     conn: asyncpg.Connection,
     rows: Sequence[tuple[PayoutId, GrantId, AllotmentId, str, str, Order]],
 ) -> None:
-    """Copy out of opened boxes what is no person's: grant, allotment, mechanism, sum, approver."""
+    """Copy out of opened boxes what is no payee's: what is paid from what, how, and by whom."""
     await conn.execute(
         """
         UPDATE paying_order o SET grant_id = n.grant_id, allotment_id = n.allotment_id,
                mechanism = n.mechanism, currency = n.currency, amount_minor = n.amount,
-               approver = n.approver
+               approver = n.approver, sealed_by = n.sealed_by
         FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::bigint[],
-                    $7::uuid[])
-             AS n (id, grant_id, allotment_id, mechanism, currency, amount, approver)
+                    $7::uuid[], $8::uuid[])
+             AS n (id, grant_id, allotment_id, mechanism, currency, amount, approver, sealed_by)
         WHERE o.id = n.id
         """,
         [row[0] for row in rows],
@@ -166,6 +167,7 @@ async def note_content(
         [row[4] for row in rows],
         [row[5].amount_minor for row in rows],
         [row[5].approver for row in rows],
+        [row[5].sealed_by for row in rows],
     )
 
 
