@@ -208,10 +208,62 @@ async def test_word_that_came_late_starts_the_clock_late(desk: Desk) -> None:
     await desk.feed(told(need, ago(days=30)))
     await desk.told()
     assert await goes_back(desk) == set()
-    # Only the first word counts.
-    before = await desk.value("SELECT collect_by FROM commitment")
-    await desk.feed(told(need))
-    assert await desk.value("SELECT collect_by FROM commitment") == before
+
+
+async def test_the_last_word_to_the_person_counts(desk: Desk) -> None:
+    await desk.purse(50_000)
+    need = approved(3_000)
+    await waiting(desk, need, passed=timedelta(days=DAYS - 1))
+    # The message came back, so somebody tells them: they have all the days that they hear of.
+    again = told(need)
+    await desk.feed(again)
+    until = "SELECT collect_by FROM commitment"
+    assert await desk.value(until) == ends_at(again.told_at, DAYS)
+    assert await stood_still(desk, hours=0)
+    # Word of the first time that comes once more, or only now, shortens nothing.
+    await desk.feed(told(need, ago(days=DAYS - 1)))
+    await desk.feed(again)
+    assert await desk.value(until) == ends_at(again.told_at, DAYS)
+    await desk.execute("UPDATE commitment SET collect_from = collect_from - interval '8 days',"
+                       " collect_by = collect_by - interval '8 days'")  # fmt: skip
+    assert await goes_back(desk) == {need.need_id}
+
+
+async def test_of_two_words_at_once_the_last_counts(desk: Desk) -> None:
+    await desk.purse(50_000)
+    need = approved(3_000)
+    await desk.feed(need)
+    await desk.feed(confirmed(need))
+    last = told(need)
+    await desk.feed(last, told(need, ago(minutes=10)))
+    assert await desk.value("SELECT collect_from FROM commitment") == last.told_at
+
+
+async def test_who_is_told_again_of_fewer_days_keeps_those_they_had(desk: Desk) -> None:
+    await desk.purse(50_000)
+    await desk.feed(site(2, ago(days=4), ago(days=1)))
+    need = approved(3_000, site_id=SITE)
+    await waiting(desk, need, passed=timedelta(days=5))
+    await desk.feed(told(need).model_copy(update={"collect_days": 4}))
+    # Two of seven days are left, and three in which the door was closed.
+    await desk.execute("UPDATE commitment SET collect_by = now() - interval '1 minute'")
+    assert await goes_back(desk) == set()
+    assert await stood_still(desk, hours=72)
+
+
+async def test_nobody_waits_for_cash_that_was_fetched_or_goes_to_a_bank(desk: Desk) -> None:
+    await desk.purse(50_000)
+    ref = PayeeRef(uuid4())
+    cash, bank = approved(3_000), approved(3_000, payee_ref=ref)
+    await desk.feed(
+        PayeeSealedV1(payee_ref=ref, need_id=bank.need_id, mechanism="iban", sealed="AAAA")
+    )
+    await waiting(desk, cash, bank, passed=timedelta(days=2))
+    assert await steps(desk, "settle") == []
+    clocks = "SELECT array_agg((collect_from, collect_by) ORDER BY id) FROM commitment"
+    before = await desk.value(clocks)
+    await desk.feed(told(cash), told(bank))
+    assert await desk.value(clocks) == before
 
 
 CLOSED = (ago(days=5), ago(days=3))

@@ -1,6 +1,7 @@
 """The pick-up clock of cash."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aidmesh_contracts import pickup as shared
-from aidmesh_payments.domain.pickup import Pause, runs_out_at
+from aidmesh_payments.domain.pickup import Clock, Pause, kept_until, runs_out_at, told_again
 
 START = datetime(2024, 6, 1, 9, 0, tzinfo=UTC)
 HORIZON_H = 60
@@ -102,3 +103,28 @@ def test_only_long_silences_are_downtime() -> None:
     assert shared.downtime(at(0), at(2)) == timedelta(hours=2)
     assert shared.starts_at(at(0), at(0) + timedelta(minutes=15)) == at(0)
     assert shared.starts_at(at(0), at(2)) == at(2)
+
+
+clocks = st.builds(Clock, st.integers(0, 40).map(at), st.integers(1, 3))
+
+
+@given(clocks, clocks, pauses, pauses, st.integers(0, 24))
+def test_who_is_told_again_loses_no_time_that_they_had(
+    one: Clock, other: Clock, past: list[Pause], later: list[Pause], now_h: int
+) -> None:
+    now = max(one.started_at, other.started_at) + timedelta(hours=now_h)
+    known = [each for each in past if each.began_at <= now]
+    # Those that last still end some day, and more are to come.
+    following = [replace(each, ended_at=each.ended_at or at(90)) for each in known]
+    moved = timedelta(hours=70)
+    following += [Pause(now + moved, now + moved + (e.ended_at - e.began_at))
+                  for e in later if e.ended_at is not None]  # fmt: skip
+    kept = told_again(one, other, known, now)
+
+    def until(clock: Clock) -> datetime:
+        end = kept_until(clock.started_at, clock.collect_days, following)
+        assert end is not None
+        return end
+
+    if max(until(one), until(other)) > now:
+        assert until(kept) == max(until(one), until(other))

@@ -1,7 +1,7 @@
 """The pick-up clock of cash: how long it has run, whatever stood in the way."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -27,6 +27,32 @@ class Pause:
         if self.site_id is not None:
             return self.site_id == site_id
         return self.area is None or (area is not None and area.startswith(self.area))
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """How long cash waits for someone: so many days from an instant on."""
+
+    started_at: datetime
+    collect_days: int
+
+
+def told_again(clock: Clock, again: Clock, pauses: Iterable[Pause], now: datetime) -> Clock:
+    """The clock of someone who was told once more: the one that ends later.
+
+    The last word to the person counts, but nobody loses time that they had. What lasts still, or
+    is still to come, holds up both alike.
+
+    Args:
+        pauses: those that concern it.
+        now: the database's clock.
+    """
+    known = [replace(each, ended_at=each.ended_at or max(now, each.began_at)) for each in pauses]
+    before = kept_until(clock.started_at, clock.collect_days, known)
+    after = kept_until(again.started_at, again.collect_days, known)
+    assert before is not None  # they have all ended
+    assert after is not None
+    return again if after > before else clock
 
 
 def kept_until(

@@ -10,26 +10,38 @@ from aidmesh_contracts import pickup as shared
 from aidmesh_contracts.ids import CommitmentId, derive_id
 from aidmesh_contracts.intake import NeedToldV1
 from aidmesh_contracts.inventory import AlertChangedV1, SiteChangedV1
-from aidmesh_payments.domain.pickup import Pause, kept_until
+from aidmesh_payments.domain.pickup import Clock, Pause, kept_until, told_again
 from aidmesh_payments.store import pickup as store
 from aidmesh_payments.store.allotments import clock
-from aidmesh_payments.store.commitments import Place
+from aidmesh_payments.store.commitments import Key, Place
 
 
 async def told(tx: Tx, batch: Sequence[Received[NeedToldV1]]) -> None:
-    """Start the pick-up clock of cash."""
-    first: dict[tuple[UUID, int], NeedToldV1] = {}
+    """Start the pick-up clock of cash, anew for people who are told again.
+
+    The last word to the person counts: a message that came back is followed by another. What runs
+    already is only ever extended.
+    """
+    last: dict[Key, NeedToldV1] = {}
     for item in batch:
         key = (item.event.need_id, item.event.attempt_no)
-        if key not in first or item.event.told_at < first[key].told_at:
-            first[key] = item.event
+        if key not in last or item.event.told_at > last[key].told_at:
+            last[key] = item.event
+    found = await store.lock_told(tx.conn, last)
+    running = [each.clock.started_at for each in found if each.clock is not None]
+    pauses = await store.pauses_since(tx.conn, min(running)) if running else []
     starts: list[store.Start] = []
-    for event in first.values():
-        start = shared.starts_at(event.told_at, tx.now)
-        until = shared.ends_at(start, event.collect_days)
-        starts.append(
-            store.Start(event.need_id, event.attempt_no, start, event.collect_days, until)
-        )
+    for each in found:
+        event = last[each.key]
+        clock = Clock(shared.starts_at(event.told_at, tx.now), event.collect_days)
+        if each.clock is not None:
+            if not each.waits or event.told_at <= each.clock.started_at:
+                continue
+            here = [pause for pause in pauses if pause.holds_at(each.site_id, each.area)]
+            if told_again(each.clock, clock, here, tx.now) is each.clock:
+                continue
+        until = shared.ends_at(clock.started_at, clock.collect_days) if each.waits else None
+        starts.append(store.Start(each.id, clock, until))
     await store.start_clocks(tx.conn, starts)
 
 

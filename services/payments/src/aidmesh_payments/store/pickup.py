@@ -1,6 +1,6 @@
 """The pick-up clock of cash, and what makes it stand still."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
@@ -10,46 +10,83 @@ import asyncpg
 from aidmesh_contracts.ids import AllotmentId, CommitmentId, NeedId, SiteId
 from aidmesh_contracts.pickup import ends_at
 from aidmesh_payments.domain.payout import UNFETCHED
-from aidmesh_payments.domain.pickup import Pause
-from aidmesh_payments.store.commitments import Place
+from aidmesh_payments.domain.pickup import Clock, Pause
+from aidmesh_payments.store.commitments import Key, Place
+
+
+class Told(NamedTuple):
+    """A commitment of which someone was told; locked.
+
+    Attributes:
+        clock: None if nobody was told before.
+        waits: it is cash that was not fetched yet, or may be: how it goes is perhaps not known.
+    """
+
+    id: CommitmentId
+    key: Key
+    clock: Clock | None
+    waits: bool
+    site_id: UUID | None
+    area: str | None
+
+
+async def lock_told(conn: asyncpg.Connection, told: Iterable[Key]) -> list[Told]:
+    """Lock the payments to people for attempts of which somebody was told, in order of id."""
+    rows = await conn.fetch(
+        """
+        SELECT c.id, c.need_id, c.attempt_no, c.collect_from, c.collect_days, c.site_id,
+               COALESCE((SELECT s.area FROM site s WHERE s.id = c.site_id), c.area) AS area,
+               c.state = 'committed' AND EXISTS (
+                   SELECT FROM payout p WHERE p.commitment_id = c.id
+                       AND COALESCE(p.mechanism, 'cash') = 'cash' AND p.state = ANY($3)) AS waits
+        FROM unnest($1::uuid[], $2::int[]) AS n (need_id, attempt_no)
+        JOIN commitment c ON c.need_id = n.need_id AND c.attempt_no = n.attempt_no
+        WHERE c.purpose = 'payout' ORDER BY c.id FOR NO KEY UPDATE OF c
+        """,
+        *(list(column) for column in zip(*told, strict=True)),
+        sorted(UNFETCHED),
+    )
+    return [
+        Told(
+            CommitmentId(row["id"]),
+            (NeedId(row["need_id"]), row["attempt_no"]),
+            None
+            if row["collect_from"] is None
+            else Clock(row["collect_from"], row["collect_days"]),
+            row["waits"],
+            row["site_id"],
+            row["area"],
+        )
+        for row in rows
+    ]
 
 
 class Start(NamedTuple):
-    """Someone was told: from when, for how many days, and until when their cash waits."""
+    """From when the clock of a commitment runs, and until when cash waits.
 
-    need_id: NeedId
-    attempt_no: int
-    collect_from: datetime
-    collect_days: int
-    collect_by: datetime
+    Attributes:
+        collect_by: None of what goes to a bank: only its days are kept, should it become cash.
+    """
+
+    id: CommitmentId
+    clock: Clock
+    collect_by: datetime | None
 
 
 async def start_clocks(conn: asyncpg.Connection, starts: Sequence[Start]) -> None:
-    """Start the clocks of what is paid in cash, or may be: how is perhaps not known yet.
-
-    Of what goes to a bank only the days are kept, should it become cash. Only the first word to
-    the person counts.
-    """
+    """Start the clocks of locked commitments, or start them anew; never to end earlier."""
     await conn.execute(
         """
-        WITH told AS (
-            SELECT c.id, n.collect_from, n.collect_days,
-                   CASE WHEN c.state = 'committed' AND EXISTS (
-                       SELECT FROM payout p WHERE p.commitment_id = c.id
-                           AND COALESCE(p.mechanism, 'cash') = 'cash' AND p.state = ANY($6))
-                   THEN n.collect_by END AS collect_by
-            FROM unnest($1::uuid[], $2::int[], $3::timestamptz[], $4::int[], $5::timestamptz[])
-                 AS n (need_id, attempt_no, collect_from, collect_days, collect_by)
-            JOIN commitment c ON c.need_id = n.need_id AND c.attempt_no = n.attempt_no
-            WHERE c.purpose = 'payout' AND c.collect_from IS NULL
-            ORDER BY c.id FOR NO KEY UPDATE OF c
-        )
-        UPDATE commitment c SET collect_from = told.collect_from,
-               collect_days = told.collect_days, collect_by = told.collect_by
-        FROM told WHERE c.id = told.id
+        UPDATE commitment c SET collect_from = n.collect_from, collect_days = n.collect_days,
+               collect_by = greatest(c.collect_by, n.collect_by)
+        FROM unnest($1::uuid[], $2::timestamptz[], $3::int[], $4::timestamptz[])
+             AS n (id, collect_from, collect_days, collect_by)
+        WHERE c.id = n.id
         """,
-        *(list(column) for column in zip(*starts, strict=True)),
-        sorted(UNFETCHED),
+        [each.id for each in starts],
+        [each.clock.started_at for each in starts],
+        [each.clock.collect_days for each in starts],
+        [each.collect_by for each in starts],
     )
 
 
@@ -134,7 +171,7 @@ async def due(conn: asyncpg.Connection, limit: int) -> list[Due]:
 async def set_deadlines(
     conn: asyncpg.Connection, deadlines: Sequence[tuple[CommitmentId, datetime]]
 ) -> None:
-    """Set until when cash waits, now that more pauses are known."""
+    """Set until when cash waits, now that more pauses are known; somebody told again has more."""
     if deadlines:
         await conn.execute(
             """
@@ -143,7 +180,8 @@ async def set_deadlines(
                      AS n (id, collect_by)
                 JOIN commitment c ON c.id = n.id
                 WHERE c.state = 'committed' ORDER BY c.id FOR NO KEY UPDATE OF c)
-            UPDATE commitment c SET collect_by = mine.collect_by FROM mine WHERE c.id = mine.id
+            UPDATE commitment c SET collect_by = greatest(c.collect_by, mine.collect_by)
+            FROM mine WHERE c.id = mine.id
             """,
             *(list(column) for column in zip(*deadlines, strict=True)),
         )
