@@ -8,7 +8,7 @@ import pytest
 from aidmesh_chassis.problems import Problem
 from aidmesh_contracts.ids import AllotmentId
 from aidmesh_contracts.payments import CommitmentReversedV1, CommitmentSpentV1
-from aidmesh_payments.handlers.commitments import bill
+from integration.payments.billing import bill
 from integration.payments.offices import Desk, approved, withdrawn
 from integration.payments.test_nights import (
     BOOKED,
@@ -121,7 +121,7 @@ async def test_a_bill_is_for_all_nights_wherever_money_was_found(
     if was_found:
         await find_money(desk, await desk.purse(2 * NIGHT))
     commitment_id = await desk.value("SELECT id FROM commitment WHERE allotment_id = $1", purse)
-    await desk.run(lambda tx: bill(desk.office, tx, commitment_id, 4 * NIGHT, "hotel_bill"))
+    await desk.run(lambda tx: bill(desk, tx, commitment_id, 4 * NIGHT))
     assert await books(desk) == (0, 4 * NIGHT)
     assert await odds(desk) == {}
 

@@ -13,7 +13,8 @@ from aidmesh_contracts.inventory import ReservationIssuedV1, ReservationReversed
 from aidmesh_contracts.payments import CommitmentReversedV1, CommitmentSpentV1, FundsGrewV1
 from aidmesh_contracts.restriction import Restriction
 from aidmesh_contracts.values import MoneyDemand
-from aidmesh_payments.handlers.commitments import bill, settle_discrepancy
+from aidmesh_payments.handlers.commitments import settle_discrepancy
+from integration.payments.billing import bill
 from integration.payments.offices import MAKER, Desk, approved, confirmed, withdrawn
 
 NIGHT = 700
@@ -200,11 +201,11 @@ async def test_a_bill_by_hand_holds_whatever_check_out_says(desk: Desk) -> None:
     await desk.purse(20_000)
     need = await guest(desk)
     commitment_id = CommitmentId(await desk.value("SELECT id FROM commitment"))
-    await desk.run(lambda tx: bill(desk.office, tx, commitment_id, 5_500, "hotel_bill"))
+    await desk.run(lambda tx: bill(desk, tx, commitment_id, 5_500))
     await desk.feed(left(need.need_id, 2))
     assert await books(desk) == (0, 5_500)
     with pytest.raises(Problem):
-        await desk.run(lambda tx: bill(desk.office, tx, commitment_id, 90_000, "hotel_bill"))
+        await desk.run(lambda tx: bill(desk, tx, commitment_id, 90_000))
     assert await books(desk) == (0, 5_500)
 
 

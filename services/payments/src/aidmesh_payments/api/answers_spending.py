@@ -156,7 +156,13 @@ class DiscrepancyPage(Page):
 
 
 class Commitment(Answer):
-    """What was set aside for an attempt of a need; some may not see of what grant."""
+    """What was set aside for an attempt of a need; some may not see of what grant.
+
+    Attributes:
+        billed_minor: what its provider charges, by the last bill that was not withdrawn.
+        bill_state: `waiting` for a second person, or `charged`.
+        biller: who entered that bill.
+    """
 
     id: UUID
     attempt_no: int
@@ -170,6 +176,37 @@ class Commitment(Answer):
     collect_by: datetime | None
     spent_on: date | None
     cause: str | None
+    billed_minor: int | None
+    bill_state: str | None
+    biller: UUID | None
+
+
+class Bill(Answer):
+    """What a provider charges; some may not see of what grant.
+
+    Attributes:
+        committed_minor: what they get as long as the bill waits.
+        state: of the commitment, `spent` once the service was given.
+        biller: who entered it; another person has it charged.
+    """
+
+    id: UUID
+    commitment_id: UUID
+    need_id: UUID
+    amount_minor: int
+    committed_minor: int
+    currency: str
+    state: str
+    grant_code: str | None
+    reason: str
+    biller: UUID
+    recorded_at: datetime
+
+
+class BillPage(Page):
+    """Bills that wait for a second person, the oldest first."""
+
+    bills: list[Bill]
 
 
 class Refusal(Answer):

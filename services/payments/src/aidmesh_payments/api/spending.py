@@ -16,6 +16,7 @@ from aidmesh_contracts.ids import AllotmentId, CommitmentId, GrantId, NeedId, Pu
 from aidmesh_contracts.values import Area, Code
 from aidmesh_payments.api.answers_spending import (
     AccountPage,
+    BillPage,
     DiscrepancyPage,
     JournalPage,
     OfNeed,
@@ -35,7 +36,7 @@ from aidmesh_payments.api.desk import (
 )
 from aidmesh_payments.domain.money import today_in_kyiv
 from aidmesh_payments.domain.purchase import Line, PurchaseState
-from aidmesh_payments.handlers import commitments, purchases
+from aidmesh_payments.handlers import bills, commitments, purchases
 from aidmesh_payments.handlers.purchases import Wish
 from aidmesh_payments.store.queries import spending as queries
 
@@ -121,14 +122,54 @@ def router(desk: Desk) -> Routes:
 
     @routes.post("/commitments/{commitment_id}:bill")
     async def bill(commitment_id: UUID, body: BillBody, caller: Finance, once: Once) -> Response:
-        """Spending less than committed releases the rest; more takes free money."""
+        """Spending less than committed releases the rest; more takes free money.
+
+        Above the float limit it waits until somebody else approves it (`waits`), and takes the
+        place of a bill that waited.
+        """
         async with desk.db.transaction() as tx:
             if known := await once.replay(tx):
                 return known
-            await commitments.bill(
-                desk.office, tx, CommitmentId(commitment_id), body.amount_minor, body.reason
+            bill_id = uuid4()
+            entered = await bills.enter(
+                desk.office,
+                tx,
+                bill_id,
+                CommitmentId(commitment_id),
+                body.amount_minor,
+                body.reason,
+                caller.staff_id,
             )
-            return await once.answer(tx, 200, {"commitment_id": commitment_id})
+            waits = entered.state == "waiting"
+            return await once.answer(
+                tx, 200, {"commitment_id": commitment_id, "bill_id": bill_id, "waits": waits}
+            )
+
+    @routes.get("/bills", response_model=BillPage)
+    async def waiting_bills(caller: Reader, page: PageQuery) -> dict[str, object]:
+        """Bills of providers that wait for a second person, oldest first."""
+        async with desk.db.read() as conn:
+            rows = await queries.bills(conn, page.after(_AFTER), page.limit + 1)
+        kept, following = page.cut(rows, lambda row: (row["recorded_at"], row["id"]))
+        return {"bills": [seen_by(caller, each) for each in kept], "next": following}
+
+    @routes.post("/bills/{bill_id}:approve")
+    async def approve_bill(bill_id: UUID, caller: Payer, once: Once) -> Response:
+        """Have a bill charged that somebody else entered."""
+        async with desk.db.transaction() as tx:
+            if known := await once.replay(tx):
+                return known
+            await bills.approve(desk.office, tx, bill_id, caller.staff_id)
+            return await once.answer(tx, 200, {"bill_id": bill_id})
+
+    @routes.post("/bills/{bill_id}:withdraw")
+    async def withdraw_bill(bill_id: UUID, caller: Payer, once: Once) -> Response:
+        """It was entered wrong: nothing is charged for it."""
+        async with desk.db.transaction() as tx:
+            if known := await once.replay(tx):
+                return known
+            await bills.withdraw(tx, bill_id, caller.staff_id)
+            return await once.answer(tx, 200, {"bill_id": bill_id})
 
     @routes.get("/discrepancies", response_model=DiscrepancyPage)
     async def discrepancies(caller: Reader, page: PageQuery) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""Commitments that a person changes: a bill that differs, a discrepancy to settle."""
+"""Commitments whose amount changes, and discrepancies that a person settles."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -39,6 +39,13 @@ def resize(book: Book, commitment: Commitment, amount_minor: int) -> Commitment:
     return replace(commitment, amount_minor=amount_minor)
 
 
+def check_free(book: Book, commitment: Commitment, amount_minor: int) -> None:
+    """Try whether a commitment could be of so much; nothing is booked. Raises `NotEnough`."""
+    more = amount_minor - commitment.amount_minor
+    if more > 0:
+        book[commitment.allotment_id].commit_free(more)
+
+
 def charge(
     book: Book, commitment: Commitment, amount_minor: int, reason: str, cause: Cause = None
 ) -> Commitment:
@@ -47,9 +54,7 @@ def charge(
     Raises:
         NotEnough: there is not so much free; nothing was changed.
     """
-    more = amount_minor - commitment.amount_minor
-    if more > 0:
-        book[commitment.allotment_id].commit_free(more)  # tried before anything is booked
+    check_free(book, commitment, amount_minor)
     spent_on = commitment.spent_on
     if spent_on is not None:
         commitment = reverse_spending(book, commitment, reason, fulfils=False, cause=cause)
@@ -78,40 +83,6 @@ def late_of(
     """What was booked beside a commitment for its stay, and still is."""
     found = current.get(late[commitment.id]) if commitment.id in late else None
     return found if found is not None and found.state == "spent" else None
-
-
-async def bill(
-    office: Office, tx: Tx, commitment_id: CommitmentId, amount_minor: int, reason: str
-) -> None:
-    """Enter what a provider really charges for a need, before or after the service.
-
-    It holds whatever check-out says of the nights, and for all of them: what was found elsewhere
-    for some goes back. Raises `Problem`.
-    """
-    place = await store.place_of(tx.conn, commitment_id)
-    if place is None:
-        raise Problem(NOT_FOUND)
-    if place.need_id is None:
-        raise problem("wrong-state")
-    await store.begin_facts(tx.conn, [place.need_id])
-    places = await store.locate(tx.conn, [place.need_id])
-    book = await Book.open(tx, office, (each.allotment_id for each in places))
-    current = await store.lock(tx.conn, (each.id for each in places))
-    commitment = current[commitment_id]
-    if commitment.purpose != "provider" or commitment.state not in ("committed", "spent"):
-        raise problem("wrong-state")
-    if amount_minor != commitment.amount_minor:
-        try:
-            commitment = charge(book, commitment, amount_minor, reason)
-        except NotEnough:
-            raise problem("not-so-much") from None
-    changed = [replace(commitment, night_minor=None)]
-    lent = late_of(commitment, await discrepancies.booked_late(tx.conn, [commitment_id]), current)
-    if lent is not None:
-        changed.append(charge_nothing(book, lent, None))
-    await store.save(tx.conn, changed)
-    await discrepancies.close_settlements(tx.conn, [commitment_id], "corrected")
-    await book.close()
 
 
 async def settle_discrepancy(

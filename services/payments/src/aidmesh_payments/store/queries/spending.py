@@ -17,12 +17,44 @@ async def commitments_of(conn: asyncpg.Connection, need_id: NeedId) -> list[Row]
             """
             SELECT c.id, c.attempt_no, c.allotment_id, t.code AS grant_code, c.amount_minor,
                    c.currency, c.purpose, c.state, c.hold_until, c.collect_by, c.spent_on, c.cause,
+                   b.amount_minor AS billed_minor, b.state AS bill_state, b.biller,
                    COALESCE(n.sensitive, true) AS sensitive
             FROM commitment c JOIN grant_terms t ON t.grant_id = c.grant_id
             LEFT JOIN need_attempt n ON n.need_id = c.need_id
+            LEFT JOIN LATERAL (
+                SELECT amount_minor, state, biller FROM provider_bill
+                WHERE commitment_id = c.id AND state <> 'withdrawn'
+                ORDER BY recorded_at DESC LIMIT 1) AS b ON true
             WHERE c.need_id = $1 ORDER BY c.attempt_no
             """,
             need_id,
+        )
+    )
+
+
+async def bills(
+    conn: asyncpg.Connection, after: tuple[datetime, UUID] | None, limit: int
+) -> list[Row]:
+    """Bills of providers that wait for a second person, oldest first.
+
+    Those of needs that are over are left out: nobody is paid for them, unless they are served
+    after all.
+    """
+    return rows_of(
+        await conn.fetch(
+            """
+            SELECT b.id, b.commitment_id, c.need_id, b.amount_minor,
+                   c.amount_minor AS committed_minor, c.currency, c.state, t.code AS grant_code,
+                   b.reason, b.biller, b.recorded_at, COALESCE(n.sensitive, true) AS sensitive
+            FROM provider_bill b JOIN commitment c ON c.id = b.commitment_id
+            JOIN grant_terms t ON t.grant_id = c.grant_id
+            LEFT JOIN need_attempt n ON n.need_id = c.need_id
+            WHERE b.state = 'waiting' AND c.state IN ('committed', 'spent')
+              AND ($1::timestamptz IS NULL OR (b.recorded_at, b.id) > ($1, $2::uuid))
+            ORDER BY b.recorded_at, b.id LIMIT $3
+            """,
+            *(after or (None, None)),
+            limit,
         )
     )
 
