@@ -21,10 +21,12 @@ from aidmesh_console.config import Settings
 from support.made_up.basics import REGION, Answer, at, iso, kinds, number, problem, whole_kind
 from support.made_up.links import LOOKUPS, TWINS
 from support.made_up.money import (
+    BILLS,
     GRANT,
     GRANTS,
     HOLDINGS,
     MONEY_UNFIT,
+    OF_HOTEL_NEED,
     PAID_ALONE,
     PAYMENT_LIST,
     PURCHASE_STATES,
@@ -307,6 +309,8 @@ def _fixed() -> dict[str, object]:
         **{f"/v1/shipments/{each['shipment_id']}": each for each in SHIPMENTS},
         f"/v1/shipments/{number('shipment gone')}/manifest": MANIFEST,
         "/v1/unproven": {"unproven": UNPROVEN, "next": None},
+        "/v1/bills": {"bills": BILLS, "next": None},
+        f"/v1/needs/{number('hotel need')}/commitment": OF_HOTEL_NEED,
         "/v1/payouts/reviews": {"payouts": [PAID_ALONE]},
         "/v1/grants": {
             "grants": [{"grant_id": str(number("qn")), "code": "qn-2024"}],

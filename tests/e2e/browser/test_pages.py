@@ -39,6 +39,7 @@ PATHS = (
     "/money/rates",
     "/money/purchases",
     f"/money/purchases/{number('purchase received')}",
+    f"/money/bills?need={number('hotel need')}",
     "/money/questions",
     "/money/regions",
     "/alerts",

@@ -34,6 +34,26 @@ UNPROVEN: list[dict[str, object]] = [
      "supplier": "Харківський склад", "amount_minor": 990_000, "currency": "UAH",
      "mechanism": None, "state": "ordered", "recorded_at": at(-300)},
 ]  # fmt: skip
+BILLS: list[dict[str, object]] = [
+    {"id": str(number("hotel bill")), "commitment_id": str(number("hotel")),
+     "need_id": str(number("hotel need")), "amount_minor": 3_900_000, "committed_minor": 300_000,
+     "currency": "UAH", "state": "spent", "grant_code": "qn-2024", "reason": "bill",
+     "biller": str(number("biller")), "recorded_at": at(-300)},
+    {"id": str(number("clinic bill")), "commitment_id": str(number("clinic")),
+     "need_id": str(number("clinic need")), "amount_minor": 2_000_000, "committed_minor": 100_000,
+     "currency": "UAH", "state": "committed", "grant_code": None, "reason": "bill",
+     "biller": str(number("biller")), "recorded_at": at(-200)},
+]  # fmt: skip
+OF_HOTEL_NEED: dict[str, object] = {
+    "commitments": [
+        {"id": str(number("hotel")), "amount_minor": 300_000, "currency": "UAH",
+         "purpose": "provider", "state": "spent", "spent_on": "2024-03-01",
+         "grant_code": "qn-2024"},
+        {"id": str(number("cash")), "amount_minor": 300_000, "currency": "UAH",
+         "purpose": "payout", "state": "committed", "spent_on": None, "grant_code": "qn-2024"},
+    ],
+    "refused": None,
+}  # fmt: skip
 OUR_GRANTS: list[dict[str, object]] = [
         {"id": str(number("qn")), "code": "qn-2024", "donor": "Queere Nothilfe", "currency": "EUR",
          "status": "active", "amount_minor": 25_000_000, "received_minor": 15_000_000,

@@ -61,6 +61,8 @@ PATHS = (
     *(f"/money/purchases/{number(f'purchase {state}')}" for state in PURCHASE_STATES),
     "/money/questions",
     "/money/unproven",
+    "/money/bills",
+    f"/money/bills?need={number('hotel need')}",
     "/alerts",
     "/regions",
     "/shipments",

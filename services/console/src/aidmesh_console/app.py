@@ -19,6 +19,7 @@ from aidmesh_console.pages import (
     assets,
     beds,
     between,
+    bills,
     entrance,
     failures,
     grants,
@@ -96,7 +97,7 @@ def build(
     for page in (
         home, register, importing, needs, kinds, rules, referrals, people, links, hand_over,
         sites, slots, stock, items, lots, beds, assets, shipments, alerts, between, waits, grants,
-        pledging, purchases, questions, unproven, orders, money, results, standings,
+        pledging, purchases, bills, questions, unproven, orders, money, results, standings,
     ):  # fmt: skip
         take(app, page.routes)
     return Service(name=NAME, settings=settings, database=None, app=app, health=health)

@@ -10,6 +10,7 @@ from fastapi import Depends, Response
 
 from aidmesh_chassis.http import Routes
 from aidmesh_console import i18n
+from aidmesh_console.clients.bills import bills as bills_of
 from aidmesh_console.clients.link import ClientError
 from aidmesh_console.clients.payments import REFERENCE_CHARS_MAX
 from aidmesh_console.clients.payments_views import Paid, RowAnswer
@@ -208,8 +209,9 @@ async def page(
     """The page of all queues."""
     names = (*_STATES, "reviews", *(f"orders_{state}" for state in _ORDERS))
     pages = {name: text for name in names if (text := visit.asked.get(name))}
-    doubtful, lists, reviews, received, listed, *heard = await asyncio.gather(
+    doubtful, bills, lists, reviews, received, listed, *heard = await asyncio.gather(
         visit.hear(unproven(visit.payments.link, limit=1)),
+        visit.hear(bills_of(visit.payments.link, limit=1)),
         visit.hear(visit.payments.payment_lists()),
         visit.hear(visit.payments.reviews(pages.get("reviews"))),
         *(
@@ -223,6 +225,7 @@ async def page(
         "money",
         status,
         doubtful=doubtful,
+        bills=bills,
         lists=lists,
         bank_reasons=BANK_REASONS,
         mechanisms=LIST_MECHANISMS,
