@@ -30,7 +30,7 @@ BULK = {
 AGAINST_A_LIMIT = "needs-a-decision"
 NOT_YET = frozenset(
     {"unknown-reservation", "not-confirmed", "reservation-over", "not-checked-in", "unknown-row",
-     "wrong-state", "step-not-allowed", "order-not-vouched"}
+     "wrong-state", "step-not-allowed", "order-not-vouched", "payee-not-here"}
 )  # fmt: skip
 """Refusals after which it is worth trying again in a week."""
 
