@@ -203,6 +203,15 @@ BREAKS = (
     ),
     Break("inventory.stock_told_right", "inventory", "DELETE FROM stock_state"),
     Break(
+        "inventory.moves_add_up",
+        "inventory",
+        """
+        UPDATE movement SET kind = 'move', move_id = gen_random_uuid()
+        WHERE id = (SELECT m.id FROM movement m JOIN receipt r ON r.id = m.receipt_id
+                    WHERE m.kind = 'receipt' AND r.shipment_id IS NULL LIMIT 1)
+        """,
+    ),
+    Break(
         "inventory.no_bed_double_booked",
         "inventory",
         "UPDATE bed_booking SET live = false, bed_id = (SELECT min(bed_id::text)::uuid "

@@ -4,7 +4,7 @@ The machines drive the real handlers on a real database.
 """
 
 import asyncio
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Collection, Iterator
 from datetime import date, timedelta
 from itertools import count
 from typing import TypeVar
@@ -29,6 +29,7 @@ from aidmesh_contracts.restriction import Restriction
 from aidmesh_inventory.handlers import stays, sweeps
 from aidmesh_inventory.handlers.adjustments import Adjustment, adjust
 from aidmesh_inventory.handlers.hold import reservation_id_of
+from aidmesh_inventory.handlers.moving import Fault, Move, Moved, move
 from aidmesh_inventory.handlers.reversals import reverse_receipt
 from aidmesh_inventory.handlers.terms import Correction, correct
 from integration.inventory.world import DAY, World, approved, confirmed, night, withdrawn
@@ -67,23 +68,31 @@ class Machine(RuleBasedStateMachine):
 
 
 class StockMachine(Machine):
-    """Pieces of one item in the lots of one site."""
+    """Pieces of one item in the lots of two sites."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.site_id = self.do(self.world.site())
+        self.sites = [self.do(self.world.site(code)) for code in ("kyiv-1", "kyiv-2")]
         self.do(self.world.item())
         self.lots: dict[UUID, int] = {}
+        self.at: dict[UUID, UUID] = {}  # the site of each lot, and of what a need was given
         self.reversed: set[UUID] = set()
         self.needs: dict[UUID, tuple[str, int]] = {}  # state and pieces
         self.grown = 0
 
-    def pieces(self, *states: str) -> int:
-        return sum(count for state, count in self.needs.values() if state in states)
+    def pieces(self, *states: str, site_id: UUID | None = None) -> int:
+        return sum(
+            count
+            for need_id, (state, count) in self.needs.items()
+            if state in states and site_id in (None, self.at[need_id])
+        )
 
-    @property
-    def free(self) -> int:
-        return sum(self.lots.values()) - self.pieces("held", "confirmed", "issued")
+    def on_hand_at(self, site_id: UUID) -> int:
+        came = sum(count for lot_id, count in self.lots.items() if self.at[lot_id] == site_id)
+        return came - self.pieces("issued", site_id=site_id)
+
+    def free_at(self, site_id: UUID) -> int:
+        return self.on_hand_at(site_id) - self.pieces("held", "confirmed", site_id=site_id)
 
     def some(self, data: st.DataObject, *states: str) -> UUID:
         found = [need for need, (state, _) in self.needs.items() if state in states]
@@ -91,21 +100,49 @@ class StockMachine(Machine):
 
     @initialize(quantity=st.integers(1, 6))
     def first(self, quantity: int) -> None:
-        self.receive(quantity)
+        self.receive(quantity, 0)
 
-    @rule(quantity=st.integers(1, 6))
-    def receive(self, quantity: int) -> None:
-        lot_id = self.do(self.world.stock(self.site_id, quantity))
-        self.lots[lot_id] = quantity
+    @rule(quantity=st.integers(1, 6), site=st.integers(0, 1))
+    def receive(self, quantity: int, site: int) -> None:
+        lot_id = self.do(self.world.stock(self.sites[site], quantity))
+        self.lots[lot_id], self.at[lot_id] = quantity, self.sites[site]
         self.grown += quantity
+
+    @rule(data=st.data(), quantity=st.integers(1, 4), to=st.integers(0, 1))
+    def move(self, data: st.DataObject, quantity: int, to: int) -> None:
+        lot_id, site_id = data.draw(st.sampled_from(sorted(self.lots))), self.sites[to]
+        free = self.free_of(lot_id)
+        wanted = Move(self.world.new_id(), lot_id, quantity, site_id, DAY, None)
+
+        async def apply() -> Moved | Fault:
+            async with self.world.database.transaction() as tx:
+                return await move(tx, wanted, None)
+
+        done = self.do(apply())
+        if self.at[lot_id] == site_id:
+            assert done == "same-site"
+        elif lot_id in self.reversed:
+            assert done == "already-reversed"
+        elif quantity > free:
+            assert done == "fewer-free"
+        else:
+            assert isinstance(done, Moved)
+            to_lot_id = done.to_lot.lot_id
+            assert self.at.setdefault(to_lot_id, site_id) == site_id
+            assert self.receipt_of(to_lot_id) == self.receipt_of(lot_id)
+            self.lots[lot_id] -= quantity
+            self.lots[to_lot_id] = self.lots.get(to_lot_id, 0) + quantity
+            self.grown += quantity
 
     @rule(quantity=st.integers(1, 4), priority=st.integers(0, 2))
     def hold(self, quantity: int, priority: int) -> None:
         need = approved(need_id=self.world.new_id(), quantity=quantity, priority=priority)
-        fits = quantity <= self.free
+        fits = any(quantity <= self.free_at(site_id) for site_id in self.sites)
         self.do(self.world.take(need))
         assert self.do(self.world.state(need.need_id)) == ("held" if fits else None)
         if fits:
+            query = "SELECT site_id FROM reservation WHERE need_id = $1"
+            self.at[need.need_id] = self.do(self.world.value(query, need.need_id))
             self.needs[need.need_id] = ("held", quantity)
 
     @precondition(lambda self: self.pieces("held"))
@@ -169,19 +206,20 @@ class StockMachine(Machine):
             counted = before
         self.lots[lot_id] += counted - before
         self.grown += max(0, self.free_of(lot_id) - free)
-        self.give_up(lot_id)
+        self.give_up([lot_id])
 
     @rule(data=st.data())
     def reverse(self, data: st.DataObject) -> None:
         lot_id = data.draw(st.sampled_from(sorted(self.lots)))
+        receipt_id = self.receipt_of(lot_id)
+        lots = sorted(each for each in self.lots if self.receipt_of(each) == receipt_id)
         given = self.do(
             self.world.value(
                 "SELECT count(*) FROM allocation a JOIN reservation r ON r.id = a.reservation_id"
-                " WHERE a.lot_id = $1 AND r.state = 'issued'",
-                lot_id,
+                " WHERE a.lot_id = ANY ($1::uuid[]) AND r.state = 'issued'",
+                lots,
             )
         )
-        receipt_id = self.do(self.world.value("SELECT receipt_id FROM lot WHERE id = $1", lot_id))
 
         async def apply() -> object:
             async with self.world.database.transaction() as tx:
@@ -193,10 +231,10 @@ class StockMachine(Machine):
         elif given:
             assert done == "goods-gone"
         else:
-            assert done == [lot_id]
-            self.lots[lot_id] = 0
-            self.reversed.add(lot_id)
-            self.give_up(lot_id)
+            assert done == lots
+            self.lots.update(dict.fromkeys(lots, 0))
+            self.reversed.update(lots)
+            self.give_up(lots)
 
     @rule(data=st.data(), restricted=st.booleans())
     def correct_terms_and_back(self, data: st.DataObject, restricted: bool) -> None:
@@ -210,9 +248,11 @@ class StockMachine(Machine):
             self.give_up()
         else:
             self.correct(lot_id, expiry=date(2026, 3, 3))
-            self.give_up(lot_id)
+            self.give_up([lot_id])
         self.books_hold()
-        pieces = max(1, self.free - self.free_of(lot_id) + 1)
+        others = {site_id: self.free_at(site_id) for site_id in self.sites}
+        others[self.at[lot_id]] -= self.free_of(lot_id)
+        pieces = max(0, *others.values()) + 1
         need = approved(need_id=self.world.new_id(), quantity=pieces)
         self.do(self.world.take(need))
         assert self.do(self.world.state(need.need_id)) is None, "nothing of it may be given"
@@ -237,13 +277,18 @@ class StockMachine(Machine):
         query = "SELECT on_hand - held FROM lot WHERE id = $1"
         return int(self.do(self.world.value(query, lot_id)))
 
-    def give_up(self, lost: UUID | None = None) -> None:
+    def receipt_of(self, lot_id: UUID) -> UUID:
+        """What a lot came by, wherever it lies now."""
+        query = "SELECT receipt_id FROM lot WHERE id = $1"
+        return UUID(str(self.do(self.world.value(query, lot_id))))
+
+    def give_up(self, lost: Collection[UUID] = ()) -> None:
         """Forget the needs that were relocated since less is left than was promised.
 
         Of pieces in a lot that lost some nobody is told here.
         """
         query = "SELECT COALESCE(sum(a.quantity), 0) FROM allocation a JOIN reservation r"
-        query += " ON r.id = a.reservation_id WHERE r.need_id = $1 AND a.lot_id IS DISTINCT FROM $2"
+        query += " ON r.id = a.reservation_id WHERE r.need_id = $1 AND a.lot_id <> ALL ($2::uuid[])"
         for need_id, (state, _) in list(self.needs.items()):
             if self.do(self.world.state(need_id)) == "relocated":
                 assert state in ("held", "confirmed")
@@ -252,15 +297,12 @@ class StockMachine(Machine):
 
     @invariant()
     def books_hold(self) -> None:
-        (totals,) = self.do(
-            self.world.rows(
-                "SELECT COALESCE(sum(on_hand), 0) AS on_hand, COALESCE(sum(held), 0) AS held"
-                " FROM lot"
-            )
-        )
-        assert totals["held"] == self.pieces("held", "confirmed")
-        assert totals["on_hand"] == sum(self.lots.values()) - self.pieces("issued")
-        assert self.free >= 0
+        query = "SELECT COALESCE(sum(on_hand), 0) AS on_hand, COALESCE(sum(held), 0) AS held"
+        for site_id in self.sites:
+            (totals,) = self.do(self.world.rows(f"{query} FROM lot WHERE site_id = $1", site_id))
+            assert totals["held"] == self.pieces("held", "confirmed", site_id=site_id)
+            assert totals["on_hand"] == self.on_hand_at(site_id)
+            assert self.free_at(site_id) >= 0
         grown = self.do(self.world.emitted(SupplyGrewV1))
         assert sum(each.quantity for each in grown) == self.grown
         self.do(self.world.books_are_right())

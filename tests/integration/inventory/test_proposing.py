@@ -19,6 +19,7 @@ from aidmesh_contracts.inventory_shipments import (
 )
 from aidmesh_inventory.domain.proposing import Proposal
 from aidmesh_inventory.handlers import proposing, transfers
+from aidmesh_inventory.handlers.moving import Move, Moved, move
 from aidmesh_inventory.store import ask_rules
 from integration.inventory.test_accepting import ask as asked_of_us
 from integration.inventory.test_accepting import set_rule as accept
@@ -176,6 +177,19 @@ async def test_what_has_just_come_in_finds_those_who_wait_first(
     assert await quantities(world) == [5]
     # They could not use it: donors had other ideas, say.
     await world.execute("UPDATE receipt SET recorded_at = now() - interval '1 minute'")
+    assert await quantities(world) == [12]
+
+
+async def test_what_was_just_moved_in_finds_those_who_wait_first(
+    world: World, site_id: UUID
+) -> None:
+    lot_id = await world.stock(await world.site("lviv-1", "UA46"), 7)
+    assert await quantities(world) == [12]
+    wanted = Move(uuid4(), lot_id, 5, site_id, DAY, None)
+    async with world.database.transaction() as tx:
+        assert isinstance(await move(tx, wanted, None), Moved)
+    assert await quantities(world) == [7]
+    await world.execute("UPDATE movement SET recorded_at = now() - interval '1 minute'")
     assert await quantities(world) == [12]
 
 

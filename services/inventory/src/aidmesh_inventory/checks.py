@@ -62,6 +62,18 @@ CHECKS = (
         """,
     ),
     Check(
+        "moves_add_up",
+        "what left a lot for another site came into a lot of the same goods there, once",
+        """
+        SELECT format('move %s: %s movements, %s pieces too many', m.move_id, count(*),
+                      sum(m.quantity))
+        FROM movement m LEFT JOIN lot l ON l.id = m.lot_id
+        WHERE m.kind = 'move' GROUP BY m.move_id
+        HAVING count(*) <> 2 OR sum(m.quantity) <> 0 OR count(DISTINCT l.site_id) <> 2
+            OR count(DISTINCT (l.receipt_id, l.item)) <> 1
+        """,
+    ),
+    Check(
         "no_bed_double_booked",
         "no bed has two guests in one night",
         """

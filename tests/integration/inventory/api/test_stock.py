@@ -133,6 +133,62 @@ async def test_a_lot_is_corrected_with_its_version(api: Api, world: World) -> No
     await api.post(f"lots/{uuid4()}:correct", why, status=404)
 
 
+async def test_goods_are_moved_to_another_site_once(
+    api: Api, service: Service, world: World
+) -> None:
+    warehouse, center = await new_site(api), await new_site(api, "kyiv-2", "UA32")
+    await new_item(api)
+    line = {"item": "parcel", "quantity": 5, "batch": "B-7", "expiry": "2999-01-31"}
+    await api.post("receipts", {"site_id": warehouse, "lines": [line]})
+    (lot,) = (await api.get("lots"))["rows"]
+    need = approved(quantity=2)
+    await world.take(need)
+    path = f"lots/{lot['lot_id']}:move"
+    body = {"quantity": 3, "to_site_id": center, "moved_on": "2026-03-02", "reason": "evacuation"}
+    await Api(service, Role.CASEWORKER).post(path, body, status=403)
+    key = uuid4().hex
+    done = await api.post(path, body, key=key)
+    assert await api.post(path, body, key=key) == done
+    changed = await api.post(path, {**body, "quantity": 1}, status=422, key=key)
+    assert changed["type"].endswith(":idempotency-key-reused")
+    assert (done["from_lot"]["on_hand"], done["from_lot"]["held"]) == (2, 2)
+    new = done["to_lot"]
+    assert (new["site_id"], new["on_hand"], new["held"]) == (center, 3, 0)
+    moved = await api.get(f"lots/{new['lot_id']}")
+    own = {"lot_id": new["lot_id"], "site_id": center, "on_hand": 3, "held": 0}
+    assert moved == {**lot, **own}
+
+    refused = await api.post(path, {"quantity": 1, "to_site_id": center}, status=409)
+    assert refused["type"].endswith(":fewer-free")
+    assert "Move what is free" in refused["detail"]
+    back = f"lots/{new['lot_id']}:move"
+    for wrong, status, fault in (
+        ({"to_site_id": center}, 422, "same-site"),
+        ({"to_site_id": str(uuid4())}, 422, "unknown-site"),
+        ({"to_site_id": warehouse, "moved_on": "2999-01-01"}, 422, "day-in-future"),
+    ):
+        answer = await api.post(back, {"quantity": 1, **wrong}, status=status)
+        assert answer["type"].endswith(f":{fault}")
+    await api.post(f"sites/{warehouse}:close", {"reason": "power_cut", "keep": True})
+    closed = await api.post(back, {"quantity": 1, "to_site_id": warehouse}, status=409)
+    assert closed["type"].endswith(":site-closed")
+    await api.post(f"lots/{uuid4()}:move", body, status=404)
+    await api.post(path, {**body, "quantity": 0}, status=422)
+    # Who may not see what is sensitive is not told what is held, and may move all the same.
+    keeper = Api(service, Role.LOGISTICIAN)
+    await api.post(f"sites/{warehouse}:reopen", {"reason": "power_back"})
+    last = await keeper.post(back, {"quantity": 3, "to_site_id": warehouse})
+    assert (last["from_lot"]["on_hand"], last["from_lot"]["held"]) == (0, None)
+    assert last["to_lot"]["lot_id"] == lot["lot_id"]
+    assert [row["lot_id"] for row in (await api.get("lots"))["rows"]] == [lot["lot_id"]]
+    stock = {row["site_id"]: row for row in (await api.get("stock", item="parcel"))["own"]}
+    assert {site: (row["on_hand"], row["free"]) for site, row in stock.items()} == {
+        warehouse: (5, 3),
+        center: (0, 0),
+    }
+    await world.books_are_right()
+
+
 async def test_bulk_receipts_and_handovers(api: Api, world: World) -> None:
     await new_site(api)
     await new_item(api)

@@ -1,4 +1,4 @@
-"""Lots: what there is of them, counts and losses, and terms that were entered wrong."""
+"""Lots: what there is of them, counts, losses, moves, and terms that were entered wrong."""
 
 import json
 from datetime import date
@@ -16,11 +16,12 @@ from aidmesh_chassis.idempotency import Once
 from aidmesh_contracts.days import EnteredDay
 from aidmesh_contracts.restriction import EnteredRestriction, Restriction
 from aidmesh_contracts.values import Code, Currency
-from aidmesh_inventory.api.callers import UUID_KEY, Staff, Storekeeper
+from aidmesh_inventory.api.callers import UUID_KEY, Quantity, Staff, Storekeeper
 from aidmesh_inventory.api.problems import problem
 from aidmesh_inventory.domain.days import day_of
-from aidmesh_inventory.handlers import adjustments, terms
+from aidmesh_inventory.handlers import adjustments, moving, terms
 from aidmesh_inventory.store import lots
+from aidmesh_inventory.store.stock import LotState
 
 
 class AdjustmentIn(Body):
@@ -47,6 +48,27 @@ class LotOut(BaseModel):
     status: str
     on_hand: int
     held: int | None
+
+
+class MoveLotIn(Body):
+    """Pieces of a lot that went to another site of this region.
+
+    Attributes:
+        moved_on: today (Kyiv) by default.
+        reason: a code, such as `needed_elsewhere` or `evacuation`.
+    """
+
+    quantity: Quantity
+    to_site_id: UUID
+    moved_on: date | None = None
+    reason: Code | None = None
+
+
+class MovedOut(BaseModel):
+    """The lot that pieces were moved from, and the one at the other site that they came to."""
+
+    from_lot: LotOut
+    to_lot: LotOut
 
 
 class LotDetail(LotOut):
@@ -88,6 +110,13 @@ class CorrectIn(Body):
     currency: Currency | None = None
 
 
+def _lot(lot: LotState, caller: Caller) -> LotOut:
+    """A lot; what of it is held for those who may see what is sensitive."""
+    out = LotOut.model_validate(lot, from_attributes=True)
+    out.held = out.held if caller.sees_sensitive else None
+    return out
+
+
 def _detail(row: asyncpg.Record, caller: Caller) -> LotDetail:
     """A lot; what of it is held for those who may see what is sensitive."""
     restriction = row["restriction"] and json.loads(row["restriction"])
@@ -119,9 +148,7 @@ def router(database: Database) -> Routes:
             )
             if isinstance(result, str):
                 raise problem(result)
-            out = LotOut.model_validate(result, from_attributes=True)
-            out.held = out.held if caller.sees_sensitive else None
-            return await once.answer(tx, 200, out.model_dump(mode="json"))
+            return await once.answer(tx, 200, _lot(result, caller).model_dump(mode="json"))
 
     @routes.get("/lots")
     async def list_lots(
@@ -147,6 +174,32 @@ def router(database: Database) -> Routes:
         if found is None:
             raise problem("unknown-lot")
         return _detail(found, caller)
+
+    @routes.post("/lots/{lot_id}:move", response_model=MovedOut)
+    async def move(lot_id: UUID, body: MoveLotIn, caller: Storekeeper, once: Once) -> Response:
+        """Move free pieces to another site of this region, where whoever waits for them is woken.
+
+        They keep their terms. What is set aside stays where it is; moving back is another move.
+        """
+        async with database.transaction() as tx:
+            if known := await once.replay(tx):
+                return known
+            moved = await moving.move(
+                tx,
+                moving.Move(
+                    uuid4(),
+                    lot_id,
+                    body.quantity,
+                    body.to_site_id,
+                    body.moved_on or day_of(tx.now),
+                    body.reason,
+                ),
+                caller.staff_id,
+            )
+            if isinstance(moved, str):
+                raise problem(moved)
+            out = MovedOut(from_lot=_lot(moved.from_lot, caller), to_lot=_lot(moved.to_lot, caller))
+            return await once.answer(tx, 200, out.model_dump(mode="json"))
 
     @routes.post("/lots/{lot_id}:correct", response_model=LotDetail)
     async def correct(lot_id: UUID, body: CorrectIn, caller: Storekeeper, once: Once) -> Response:

@@ -92,6 +92,25 @@ PROBLEMS: Final[tuple[ProblemType, ...]] = (
         "Count the lot and enter the count instead of a loss.",
     ),
     _kind(
+        "same-site",
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        "The goods are at this site already",
+        "Name another site of this region; goods for another region go by a shipment.",
+    ),
+    _kind(
+        "site-closed",
+        HTTPStatus.CONFLICT,
+        "This site is closed and takes nothing in",
+        "Choose an open site, or open this one first.",
+    ),
+    _kind(
+        "fewer-free",
+        HTTPStatus.CONFLICT,
+        "Fewer pieces of this lot are free",
+        "Move what is free. What is set aside stays until it is handed over or given back; if more "
+        "pieces are there than the lot has, count it first.",
+    ),
+    _kind(
         "unknown-reservation",
         HTTPStatus.NOT_FOUND,
         "Nothing is set aside for this",

@@ -20,12 +20,12 @@ Fault = Literal["unknown-receipt", "already-reversed", "goods-gone", "came-by-sh
 async def reverse_receipt(
     tx: Tx, receipt_id: UUID, reason: str, recorded_by: UUID | None
 ) -> list[UUID] | Fault:
-    """Take a receipt back; returns its lots, empty now, or why it can't be.
+    """Take a receipt back, wherever its goods are; returns its lots, empty now, or why it can't be.
 
     Holds on its goods are given up, and intake asks for those needs anew. Goods that were handed
     out must be taken back first: then they were there.
     """
-    found = await receipts.purchase_of(tx.conn, receipt_id)
+    found = await receipts.lock(tx.conn, receipt_id)
     if found is None:
         return "unknown-receipt"
     if await receipts.is_of_shipment(tx.conn, receipt_id):
@@ -59,7 +59,9 @@ async def reverse_receipt(
                 purchase_id=PurchaseId(purchase_id),
                 received_on=received_on,
                 lines=tuple(
-                    GoodsReceivedV1.Line(item=lot.item, quantity=lot.received) for lot in lots
+                    GoodsReceivedV1.Line(item=lot.item, quantity=lot.received)
+                    for lot in lots
+                    if lot.received
                 ),
                 reason=reason,
             )

@@ -90,6 +90,46 @@ async def correct(
     )
 
 
+async def same_at(conn: asyncpg.Connection, lot_id: UUID, site_id: UUID) -> UUID | None:
+    """The lot at a site that has the receipt, the terms and the status of another; hold its mutex.
+
+    Pieces of the two can't be told apart.
+    """
+    found: UUID | None = await conn.fetchval(
+        """
+        SELECT o.id FROM lot l JOIN lot o ON o.receipt_id = l.receipt_id AND o.item = l.item
+        WHERE l.id = $1 AND o.site_id = $2
+          AND (o.batch, o.expiry, o.grant_id, o.restriction, o.unit_value_minor, o.currency,
+               o.status)
+              IS NOT DISTINCT FROM
+              (l.batch, l.expiry, l.grant_id, l.restriction, l.unit_value_minor, l.currency,
+               l.status)
+        ORDER BY o.id LIMIT 1
+        """,
+        lot_id,
+        site_id,
+    )
+    return found
+
+
+async def insert_like(
+    conn: asyncpg.Connection, lot_id: UUID, new_lot_id: UUID, site_id: UUID
+) -> None:
+    """Add an empty lot at a site, of the receipt and with the terms and the status of another."""
+    await conn.execute(
+        """
+        INSERT INTO lot (id, receipt_id, item, site_id, batch, expiry, grant_id, restriction,
+                         unit_value_minor, currency, status)
+        SELECT $2, receipt_id, item, $3, batch, expiry, grant_id, restriction,
+               unit_value_minor, currency, status
+        FROM lot WHERE id = $1
+        """,
+        lot_id,
+        new_lot_id,
+        site_id,
+    )
+
+
 async def holders_after(conn: asyncpg.Connection, lot_id: UUID, day: date | None) -> list[UUID]:
     """Unissued reservations on a lot that are planned after a day; None for all of them."""
     rows = await conn.fetch(

@@ -100,6 +100,12 @@ async def coming(conn: asyncpg.Connection, region: str) -> list[Coming]:
         WHERE r.recorded_at > clock_timestamp() - $2::interval
           AND l.item IN (SELECT item FROM waiting WHERE needs > 0)
         GROUP BY r.id, l.item, site.area
+        UNION ALL
+        SELECT l.item, $1, l.site_id, site.area, m.quantity, true
+        FROM movement m JOIN lot l ON l.id = m.lot_id JOIN site ON site.id = l.site_id
+        WHERE m.kind = 'move' AND m.quantity > 0
+          AND m.recorded_at > clock_timestamp() - $2::interval
+          AND l.item IN (SELECT item FROM waiting WHERE needs > 0)
         """,
         region,
         timedelta(seconds=SETTLE_S),

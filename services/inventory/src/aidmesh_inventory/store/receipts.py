@@ -12,7 +12,7 @@ class Arrived:
     """A lot of a receipt.
 
     Attributes:
-        received: how many pieces came in.
+        received: how many pieces came in; none into a lot that was moved from another.
         given: how many of them were handed out and not taken back.
     """
 
@@ -26,14 +26,26 @@ class Arrived:
     is_reversed: bool
 
 
-async def purchase_of(
-    conn: asyncpg.Connection, receipt_id: UUID
-) -> tuple[date, UUID | None] | None:
-    """The day of a receipt and its purchase, neither of which changes; None if there is none."""
+async def lock(conn: asyncpg.Connection, receipt_id: UUID) -> tuple[date, UUID | None] | None:
+    """Keep a receipt's goods from becoming further lots; returns its day and its purchase.
+
+    None if there is no such receipt. Take it before all mutexes.
+    """
     row = await conn.fetchrow(
-        "SELECT received_on, purchase_id FROM receipt WHERE id = $1", receipt_id
+        "SELECT received_on, purchase_id FROM receipt WHERE id = $1 FOR NO KEY UPDATE", receipt_id
     )
     return None if row is None else (row["received_on"], row["purchase_id"])
+
+
+async def lock_of_lot(conn: asyncpg.Connection, lot_id: UUID) -> None:
+    """The same of the receipt that a lot came by."""
+    await conn.execute(
+        """
+        SELECT FROM receipt WHERE id = (SELECT receipt_id FROM lot WHERE id = $1)
+        FOR NO KEY UPDATE
+        """,
+        lot_id,
+    )
 
 
 async def is_of_shipment(conn: asyncpg.Connection, receipt_id: UUID) -> bool:

@@ -46,6 +46,7 @@ class MovementRow(NamedTuple):
     recorded_by: UUID | None
     shipment_id: UUID | None = None
     line_id: UUID | None = None
+    move_id: UUID | None = None
 
 
 class LotChange(NamedTuple):
@@ -257,9 +258,10 @@ async def insert_movements(conn: asyncpg.Connection, movements: Sequence[Movemen
         await conn.execute(
             """
             INSERT INTO movement (id, lot_id, quantity, kind, reservation_id, receipt_id, reason,
-                                  happened_on, recorded_by, shipment_id, line_id)
+                                  happened_on, recorded_by, shipment_id, line_id, move_id)
             SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::int[], $4::text[], $5::uuid[],
-                $6::uuid[], $7::text[], $8::date[], $9::uuid[], $10::uuid[], $11::uuid[])
+                $6::uuid[], $7::text[], $8::date[], $9::uuid[], $10::uuid[], $11::uuid[],
+                $12::uuid[])
             """,
             *_columns(movements),
         )
