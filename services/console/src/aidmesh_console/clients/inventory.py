@@ -295,6 +295,10 @@ class Inventory:
         """Correct the terms of a lot."""
         await self.link.post(f"/v1/lots/{lot_id}:correct", ACCEPTED, body, key)
 
+    async def move_lot(self, lot_id: UUID, body: Mapping[str, Any], key: UUID) -> None:
+        """Move free pieces of a lot to another site."""
+        await self.link.post(f"/v1/lots/{lot_id}:move", ACCEPTED, body, key)
+
     async def adjust(self, adjustment: Mapping[str, Any], key: UUID) -> None:
         """Make the book say what is there."""
         await self.link.post("/v1/adjustments", ACCEPTED, adjustment, key)

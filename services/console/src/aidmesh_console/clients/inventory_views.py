@@ -272,8 +272,13 @@ class Restriction(View):
 
 
 class LotTerms(Lot):
-    """A lot with its donor's terms; those of goods that were bought are the purchase's."""
+    """A lot with its donor's terms; those of goods that were bought are the purchase's.
 
+    Attributes:
+        held: what of it is set aside, for those who may see what is sensitive.
+    """
+
+    held: int | None = None
     restriction: Restriction | None = None
     unit_value_minor: int = 0
     currency: str = "UAH"

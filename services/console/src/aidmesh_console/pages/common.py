@@ -40,6 +40,7 @@ REVERSE_REASONS = ("wrong_item", "wrong_purchase", "entered_twice", "entry_error
 ADJUST_REASONS = ("counted", "damaged", "expired", "lost", "theft")
 MONEY_REASONS = ("entry_error", "not_happened", "lead_decided")
 LOT_REASONS = ("entry_error", "donor_changed")
+MOVE_REASONS = ("needed_elsewhere", "evacuation", "damage", "moved_out", "entry_error")
 SETTLE_REASONS = ("counted", "entered_later", "entry_error", "lead_decided")
 CLOSE_REASONS = ("air_alert", "power_cut", "damage", "evacuation", "repairs", "moved_out")
 ALERT_REASONS = ("air_alert", "power_cut", "damage", "evacuation")
@@ -117,6 +118,16 @@ class Names:
         """Sites to choose from, by name."""
         found = [(each.site_id, each.name) for each in self.sites.values() if each.status == "open"]
         return sorted(found, key=lambda each: each[1])
+
+    @property
+    def every_site(self) -> Sequence[tuple[UUID, str]]:
+        """Sites whose goods are looked at, by name: the open ones, then those that are closed."""
+        closed = [
+            (each.site_id, f"{each.name} · {self.say.code('site_state', each.status)}")
+            for each in self.sites.values()
+            if each.status != "open"
+        ]
+        return [*self.open_sites, *sorted(closed, key=lambda each: each[1])]
 
     @property
     def centers(self) -> Sequence[tuple[UUID, str]]:

@@ -1,4 +1,4 @@
-"""One lot: what the donor of its goods allows, and what they are worth."""
+"""One lot: where it goes, what the donor of its goods allows, and what they are worth."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Final
@@ -9,8 +9,8 @@ from fastapi import Depends, Response
 from aidmesh_chassis.http import Routes
 from aidmesh_console.clients.inventory_views import LotTerms, Restriction
 from aidmesh_console.clients.link import ClientError
-from aidmesh_console.forms import Form, amount_text
-from aidmesh_console.pages.common import CURRENCIES, LOT_REASONS, names_of
+from aidmesh_console.forms import Form, amount_text, as_text, filled
+from aidmesh_console.pages.common import CURRENCIES, LOT_REASONS, MOVE_REASONS, names_of
 from aidmesh_console.roles import Act
 from aidmesh_console.visit import Posted, Visit, visitor
 
@@ -23,7 +23,7 @@ TICKS: Final = ("programme", "kind", "area", "cost_category")
 
 @routes.get("/stock/lots/{lot_id}")
 async def show(lot_id: UUID, visit: Keeper) -> Response:
-    """A lot's donor's terms, to be corrected."""
+    """A lot, to be moved, and its donor's terms, to be corrected."""
     return await _page(visit, lot_id)
 
 
@@ -39,6 +39,29 @@ async def correct(lot_id: UUID, form: Posted, visit: Keeper) -> Response:
         status, key = form.after(error)
         return await _page(visit, lot_id, status, visit.problem(error), form, key)
     return visit.go(f"/stock/lots/{lot_id}", said="lot_corrected")
+
+
+@routes.post("/stock/lots/{lot_id}/move")
+async def move(lot_id: UUID, form: Posted, visit: Keeper) -> Response:
+    """Pieces of a lot went to another site."""
+    body = filled(
+        {
+            "quantity": form.whole("quantity", needed=True),
+            "to_site_id": as_text(form.uuid("to_site_id", needed=True)),
+            "moved_on": as_text(form.day("moved_on")),
+            "reason": form.text("reason"),
+        }
+    )
+    if body.get("reason", MOVE_REASONS[0]) not in MOVE_REASONS:
+        form.faults["reason"] = "choice"
+    if form.faults:
+        return await _page(visit, lot_id, 422, moving=form, key=form.key)
+    try:
+        await visit.inventory.move_lot(lot_id, body, form.key)
+    except ClientError as error:
+        status, key = form.after(error)
+        return await _page(visit, lot_id, status, visit.problem(error), moving=form, key=key)
+    return visit.go("/stock", said="lot_moved", site=form.uuid("site"))
 
 
 def terms_of(form: Form) -> Mapping[str, object]:
@@ -73,7 +96,9 @@ async def _page(
     wrong: str | None = None,
     form: Form | None = None,
     key: UUID | None = None,
+    moving: Form | None = None,
 ) -> Response:
+    """A lot with its forms; `form` of its terms or `moving` is shown again with `key`."""
     lot = await visit.inventory.lot(lot_id)
     names = await names_of(visit, kinds=True)
     now = lot.restriction or Restriction()
@@ -88,6 +113,11 @@ async def _page(
         areas=_options((code for code, _ in names.areas), now.areas),
         area_means=AREA_MEANS,
         reasons=LOT_REASONS,
+        to_sites=[each for each in names.open_sites if each[0] != lot.site_id],
+        move_reasons=MOVE_REASONS,
+        move_values=moving.values if moving else {},
+        move_faults=moving.faults if moving else {},
+        move_key=(key if moving else None) or uuid4(),
         currencies=_options(CURRENCIES, (lot.currency,)),
         ticked={name: form.many(name) for name in TICKS} if form else _ticked(now),
         values=form.values if form else _written(lot, now),
@@ -95,7 +125,7 @@ async def _page(
         wrong=wrong,
         # What was refused is tried again on top of what others have corrected since.
         version=form.text("version") if form and key else lot.version,
-        key=key or uuid4(),
+        key=(key if form else None) or uuid4(),
     )
 
 
