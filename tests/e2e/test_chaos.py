@@ -16,7 +16,7 @@ SEED = 135848
 broken that it needs: so none is missed, however slowly all starts again."""
 DONE = {
     "ask", "issue", "receive", "look_for", "approve", "settle",
-    "ask_goods", "accept_goods", "ship", "dispatch", "count",
+    "ask_goods", "accept_goods", "ship", "dispatch", "count", "move",
     "refer", "take_referral", "settle_order",
     "allot", "raise", "instalment", "return", "recall",
     "propose_move", "sign_move", "prepare_move",

@@ -8,7 +8,7 @@ from playwright.async_api import Browser, Page, expect
 from aidmesh_chassis.auth import Role
 from support.browser import open_page, served
 from support.desk import FakeDesk, fake_desk
-from support.made_up.basics import WAREHOUSE, iso, number
+from support.made_up.basics import SMALL, WAREHOUSE, iso, number
 from support.waiting import eventually
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
@@ -233,10 +233,18 @@ async def test_a_grant_and_a_lot_are_put_right_without_script(
         await page.goto(f"{address}/stock/lots/{number('lot a')}")
         await page.locator("[name=programme][value=hygiene]").check()
         await page.get_by_label("Value of one").fill("12,5")
-        await page.get_by_label("Reason").select_option("donor_changed")
-        await page.get_by_role("button", name="Correct the terms").click()
+        form = page.locator("form[novalidate]")
+        await form.get_by_label("Reason").select_option("donor_changed")
+        await form.get_by_role("button").click()
         await expect(page.get_by_role("status")).to_contain_text("terms are corrected")
-    (demanded, demand, _), (corrected, terms, _) = desk.region.posts
+        form = page.locator("form[action$='/move']")
+        await form.get_by_label("To").select_option("Малий притулок")
+        await form.get_by_label("Quantity").fill("7")
+        await form.get_by_role("button").click()
+        await expect(page.get_by_role("status")).to_contain_text("goods are moved")
+    (demanded, demand, _), (corrected, terms, _), (moved, move, _) = desk.region.posts
+    assert moved == f"/v1/lots/{number('lot a')}:move"
+    assert move == {"to_site_id": str(SMALL), "quantity": 7, "moved_on": iso()}
     assert demanded == f"/v1/grants/{number('qn')}:demand"
     assert (demand["amount_minor"], demand["reason"]) == (120_050, "audit")
     assert corrected == f"/v1/lots/{number('lot a')}:correct"

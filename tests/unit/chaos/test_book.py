@@ -108,6 +108,21 @@ def test_goods_are_in_the_lots_that_were_named() -> None:
     assert lots_of(book.ops)["kyiv", "b"].went == 2
 
 
+def test_goods_that_are_moved_leave_a_lot_for_one_at_the_other_site() -> None:
+    book = Book()
+    ends: Json = {"from_lot": {"lot_id": "a"}, "to_lot": {"lot_id": "b"}}
+    back: Json = {"from_lot": {"lot_id": "b"}, "to_lot": {"lot_id": "a"}}
+    accept(book, "receive", answer={"lot_ids": ["a"]}, quantity="9")
+    accept(book, "move", answer=ends, lot="a", quantity="4")
+    accept(book, "move", answer=ends, lot="a", quantity="2")
+    accept(book, "move", answer=back, lot="b", quantity="1")
+    accept(book, "issue", need=NEED, lots="b:5")
+
+    assert left(book) == {("kyiv", "a"): 4, ("kyiv", "b"): 0}
+    moved = lots_of(book.ops)["kyiv", "b"]
+    assert (moved.came, moved.went) == (6, 6)
+
+
 def test_a_payment_that_came_back_was_not_spent() -> None:
     book = Book()
     for what, amount in (("settle", "50"), ("settle_order", "70"), ("return_order", "70")):

@@ -178,6 +178,11 @@ BROKEN: list[tuple[str, Known, set[str]]] = [
      {STOCK, LOTS}),
     ("more than came was handed out of a lot", booked(lambda book: accept(
         book, "issue", need=PARCEL, reservation="r", lots=f"{LOT}:5")), {STOCK, LOTS}),
+    ("moved, says only the book", booked(lambda book: accept(
+        book, "move", lot=LOT, quantity="2",
+        answer={"from_lot": {"lot_id": LOT}, "to_lot": {"lot_id": "x"}})), {STOCK}),
+    ("moved, says nobody", changed(lots={
+        LOT: Lot("food_parcel", 2, 0, 5, 3), "x": Lot("food_parcel", 2, 0, 2, 0)}), {STOCK}),
     ("more is held than there is", changed(lots={LOT: Lot("food_parcel", 4, 5, 5, 1)}), {LOTS}),
     ("handed out twice", booked(lambda book: accept(
         book, "issue", need=BED, reservation="r", lots=f"{LOT}:1")), {STOCK, STATE}),

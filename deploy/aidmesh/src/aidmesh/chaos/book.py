@@ -251,6 +251,11 @@ def moved_by(op: Op) -> list[Moved]:
             sign = -1 if op.what == "issue" else 1
             parts = (each.split(":") for each in op.facts.get("lots", "").split())
             return [Moved(lot_id, sign * int(quantity)) for lot_id, quantity in parts]
+        case "move":
+            ends = (cast("Json", op.answer[end]) for end in ("from_lot", "to_lot"))
+            from_lot, to_lot = (text(each, "lot_id") for each in ends)
+            quantity = int(op.facts["quantity"])
+            return [Moved(from_lot, -quantity), Moved(to_lot, quantity)]
         case "dispatch":
             lines = rows(op.answer, "lines")
             return [Moved(text(each, "lot_id"), -int(str(each["quantity"]))) for each in lines]
@@ -288,7 +293,7 @@ def lots_of(ops: Iterable[Op]) -> dict[tuple[str, str], LotHistory]:
         for moved in moved_by(op):
             lot = found.setdefault((op.region, moved.lot_id), LotHistory())
             lot.ops.append(op)
-            if op.what in ("receive", "count"):
+            if op.what in ("receive", "count") or (op.what == "move" and moved.pieces > 0):
                 lot.came += moved.pieces
             else:
                 lot.went -= moved.pieces

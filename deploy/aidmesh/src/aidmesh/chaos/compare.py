@@ -176,10 +176,13 @@ def stock_is_conserved(known: Known) -> Iterator[Violation]:
 def _about_lot(
     wanted: Mapping[tuple[str, str], LotHistory], region: str, lot_id: str
 ) -> tuple[str, ...]:
-    """A lot with the receipts, needs and shipments that moved it, the last ones first."""
+    """A lot with the receipts, needs, shipments and lots that moved it, the last ones first."""
     lot = wanted.get((region, lot_id))
     named = [
-        op.facts.get("shipment") or op.facts.get("need") or text(op.answer, "receipt_id")
+        op.facts.get("shipment")
+        or op.facts.get("need")
+        or op.facts.get("lot")
+        or text(op.answer, "receipt_id")
         for op in reversed(lot.ops if lot is not None else ())
     ]
     return tuple(dict.fromkeys((lot_id, *filter(None, named))))

@@ -49,7 +49,7 @@ class Reservation(NamedTuple):
 
 
 class Lot(NamedTuple):
-    """A lot; `came` and `went` are sums of its movements."""
+    """A lot; `came`, by receipts and from other sites, and `went` are sums of its movements."""
 
     item: str
     on_hand: int
@@ -307,9 +307,12 @@ _RESERVATIONS = """
 """
 _LOTS = """
     SELECT l.id, l.item, l.on_hand, l.held,
-           COALESCE(sum(m.quantity) FILTER (WHERE m.kind = 'receipt'), 0),
-           COALESCE(-sum(m.quantity) FILTER (WHERE m.kind <> 'receipt'), 0)
-    FROM lot l LEFT JOIN movement m ON m.lot_id = l.id GROUP BY l.id
+           COALESCE(sum(m.quantity) FILTER (WHERE m.came), 0),
+           COALESCE(-sum(m.quantity) FILTER (WHERE NOT m.came), 0)
+    FROM lot l LEFT JOIN (
+        SELECT lot_id, quantity, kind = 'receipt' OR kind = 'move' AND quantity > 0 AS came
+        FROM movement) m ON m.lot_id = l.id
+    GROUP BY l.id
 """
 _RECEIPTS = """
     SELECT receipt_id, sum(quantity) FROM movement WHERE kind = 'receipt' GROUP BY receipt_id

@@ -16,6 +16,7 @@ ROOMIER: Final = 5
 RECEIVED_MAX: Final = 5
 SLOTS: Final = 12
 SHIPPED_MAX: Final = 4
+MOVED_MAX: Final = 3
 
 
 Trucks = dict[str, list[tuple[str, Json]]]
@@ -40,6 +41,7 @@ class Keeper:
                 "dispatch": self._dispatch,
                 "take_manifest": self._unload,
                 "count": self._count,
+                "move": self._move,
             },
         )
 
@@ -70,7 +72,9 @@ class Keeper:
             await self._slot()
         elif chance < 0.28:
             await self._bed()
-        elif chance < 0.38:
+        elif chance < 0.32:
+            await self._move()
+        elif chance < 0.40:
             await self._ask()
         elif chance < 0.42:
             await self._withdraw()
@@ -123,6 +127,19 @@ class Keeper:
         lines = [{"item": item, "quantity": quantity}]
         body: Json = {"site_id": self._region.center, "lines": lines}
         await self._do("receive", "/receipts", body, item=item, quantity=str(quantity))
+
+    async def _move(self) -> None:
+        """Take goods from the center to the shelter or back; there may be fewer free by then."""
+        sites = [self._region.center, self._region.shelter]
+        self._rng.shuffle(sites)
+        lot = await self._lot(self._rng.choice(ITEMS), sites[0])
+        if lot is None:
+            return
+        quantity = self._rng.randint(1, min(MOVED_MAX, int(str(lot["on_hand"]))))
+        body: Json = {"quantity": quantity, "to_site_id": sites[1]}
+        lot_id = text(lot, "lot_id")
+        facts = {"lot": lot_id, "quantity": str(quantity)}
+        await self._do("move", f"/lots/{lot_id}:move", body, **facts)
 
     async def _ask(self) -> None:
         item, owner = self._rng.choice(ITEMS), self._rng.choice(list(self._region.peers))
@@ -201,8 +218,8 @@ class Keeper:
             path = f"/transfers/{transfer}:withdraw"
             await self._do("withdraw_goods", path, {}, transfer=transfer)
 
-    async def _lot(self, item: str) -> Json | None:
-        query = {"item": item, "site_id": self._region.center}
+    async def _lot(self, item: str, site_id: str | None = None) -> Json | None:
+        query = {"item": item, "site_id": site_id or self._region.center}
         page = await self._client.get("inventory", "/lots", Role.LEAD, query)
         found = [
             lot
