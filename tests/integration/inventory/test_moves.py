@@ -1,10 +1,11 @@
 """Goods that change their site within the region, on a real database."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from datetime import date, timedelta
+from collections.abc import AsyncIterator, Collection
+from datetime import date, datetime, timedelta
 from uuid import UUID, uuid4
 
+import asyncpg
 import pytest
 
 from aidmesh_chassis.db import Database, Tx
@@ -24,6 +25,7 @@ from aidmesh_inventory.handlers.moving import Fault, Moved
 from aidmesh_inventory.handlers.receipts import Line, Receipt
 from aidmesh_inventory.handlers.reversals import reverse_receipt
 from aidmesh_inventory.handlers.terms import Correction, correct
+from aidmesh_inventory.store import stock
 from integration.inventory.test_lock_order import in_a_circle
 from integration.inventory.test_races import second_waits_for_first
 from integration.inventory.world import DAY, World, approved, confirmed, withdrawn
@@ -239,6 +241,20 @@ async def test_expired_goods_are_moved_and_nobody_is_made_to_hope(
     await world.books_are_right()
 
 
+async def test_goods_that_count_as_expired_are_not_put_to_those_that_do_not_yet(
+    world: World, places: tuple[UUID, UUID]
+) -> None:
+    warehouse, center = places
+    lot_id = await world.stock(warehouse, 5, expiry=DAY)
+    there = await lot_moved(world, lot_id, 2, center)
+    # A sweep that had no room for both.
+    await world.execute("UPDATE lot SET status = 'expired' WHERE id = $1", lot_id)
+    await world.execute("UPDATE stock_state SET free = 0 WHERE site_id = $1", warehouse)
+    apart = await lot_moved(world, lot_id, 3, center)
+    assert await on_hand(world, lot_id, there, apart) == [(0, 0), (2, 0), (3, 0)]
+    await world.books_are_right()
+
+
 async def test_goods_whose_period_has_not_begun_are_told_of_where_they_are_then(
     world: World, places: tuple[UUID, UUID]
 ) -> None:
@@ -342,9 +358,16 @@ async def test_a_move_against_the_closing_of_where_it_goes(
 
 @pytest.mark.parametrize("first", ["move", "reverse"])
 async def test_a_move_against_the_reversal_of_its_receipt(
-    world: World, replica: World, places: tuple[UUID, UUID], first: str
+    world: World,
+    replica: World,
+    places: tuple[UUID, UUID],
+    first: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Not a piece is left in a lot that nobody knew of when the receipt was taken back."""
+    """Not a piece is left in a lot that nobody knew of when the receipt was taken back.
+
+    Whoever takes it back holds the mutexes of all its lots, so nobody holds any of it meanwhile.
+    """
     warehouse, center = places
     lot_id = await world.stock(warehouse, 3)
     receipt_id = await world.value("SELECT receipt_id FROM lot")
@@ -353,7 +376,16 @@ async def test_a_move_against_the_reversal_of_its_receipt(
     async def reverses(tx: Tx) -> None:
         answers.append(await reverse_receipt(tx, receipt_id, "wrong_item", None))
 
+    locked: set[stock.Key] = set()
+    take_mutexes = stock.lock
+
+    async def lock(conn: asyncpg.Connection, keys: Collection[stock.Key]) -> datetime:
+        locked.update(keys)
+        return await take_mutexes(conn, keys)
+
     async def reverses_too() -> None:
+        locked.clear()
+        monkeypatch.setattr(stock, "lock", lock)
         async with replica.database.transaction() as tx:
             await reverses(tx)
 
@@ -367,6 +399,7 @@ async def test_a_move_against_the_reversal_of_its_receipt(
     if first == "move":
         await second_waits_for_first(world, moves, reverses_too)
         assert answers[1] == sorted([lot_id, UUID(str(answers[0]))])
+        assert locked == {(warehouse, "parcel"), (center, "parcel")}
     else:
         await second_waits_for_first(world, reverses, moves_too)
         assert answers == [[lot_id], "already-reversed"]
