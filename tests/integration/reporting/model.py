@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from typing import TypeVar
 from uuid import UUID
 
 from aidmesh_chassis.envelope import Received
@@ -21,6 +22,7 @@ from aidmesh_contracts.payments import CommitmentReversedV1, CommitmentSpentV1
 from aidmesh_contracts.values import GrantShare
 from aidmesh_reporting.domain.results import Cell, Dimension, Line
 
+E = TypeVar("E", bound=Event)
 START = datetime(2024, 1, 1, tzinfo=UTC)
 GRANTS = [GrantId(UUID(int=900 + number)) for number in range(3)]
 AREAS = ["UA80", "UA46", "UA51"]
@@ -28,7 +30,7 @@ PEOPLE = [PersonId(UUID(int=100 + number)) for number in range(12)]
 FROM, TO = date(2024, 1, 1), date(2024, 4, 30)
 
 
-def received(event: Event, number: int, region: str = "kyiv") -> Received[Event]:
+def received(event: E, number: int, region: str = "kyiv") -> Received[E]:
     """An event as it comes in; the same number is the same message."""
     return Received(
         event=event,
@@ -186,7 +188,7 @@ def expected(
 ) -> dict[Cell, Line]:
     """Results as anybody would count them by hand, from all events at once."""
     events = list(events)
-    same = _same_people(tuple(events))
+    same = same_people(tuple(events))
     undone = {
         (event.need_id, event.service_no) for event in events if isinstance(event, NeedReversedV1)
     }
@@ -260,7 +262,8 @@ def _cell(event: NeedFulfilledV1, grant: UUID | None, by: Sequence[Dimension]) -
     )
 
 
-def _same_people(events: Sequence[Event]) -> dict[UUID, UUID]:
+def same_people(events: Sequence[Event]) -> dict[UUID, UUID]:
+    """Who stands for whom, by the merges in force."""
     label: dict[UUID, UUID] = {person: person for person in PEOPLE}
     undone = {_merge_of(event) for event in events if isinstance(event, PersonUnmergedV1)}
     for event in events:

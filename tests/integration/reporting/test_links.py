@@ -62,7 +62,7 @@ class Office:
 
     async def hear(self, region: str, *events: LinkServedV1) -> None:
         async with self.db.transaction() as tx:
-            await hear(tx, [received(event, next(_numbers), region) for event in events])  # type: ignore[misc]
+            await hear(tx, [received(event, next(_numbers), region) for event in events])
 
     async def serve(self, person: UUID, day: date = MARCH, need: UUID | None = None) -> UUID:
         need_id = need or uuid4()

@@ -8,41 +8,38 @@ import asyncpg
 
 from aidmesh_reporting.store.rows import columns
 
-# Every record of those who are linked, with the month of the other side's service. Names of regions
-# are compared by their letters, the same in every database.
-_LINKED: Final = """
-    WITH linked AS (
-        SELECT DISTINCT coalesce(a.root_id, l.person_id) AS root_id, h.region COLLATE "C" AS region,
-               m.month
-        FROM person_link l JOIN link_heard h ON h.link_id = l.link_id AND h.region = l.region
-        CROSS JOIN unnest(h.months) AS m (month)
-        LEFT JOIN same_person a ON a.person_id = l.person_id),
-    served AS (
-        SELECT DISTINCT k.root_id, s.month
-        FROM (SELECT DISTINCT root_id FROM linked) k
-        JOIN LATERAL (
-            SELECT k.root_id AS person_id
-            UNION SELECT a.person_id FROM same_person a WHERE a.root_id = k.root_id) r ON true
-        JOIN service_person p ON p.person_id = r.person_id
-        JOIN service s USING (need_id, service_no)
-        WHERE NOT EXISTS (
-            SELECT 1 FROM reversal v
-            WHERE v.need_id = s.need_id AND v.service_no = s.service_no))
-"""
-
+# Everything goes by records, which services are indexed by: the planner takes those who are linked
+# for very few, and would compare each of them with each service of all.
+# Names of regions are compared by their letters, the same in every database.
 # $1: months. $2: the own region. $3: whether the other one comes before it. $4: which, or any.
 # $5: only these, `region/month`, or any.
-_BOTH: Final = f"""{_LINKED}
-    , both_had AS (
-        SELECT DISTINCT s.root_id, s.month, k.month = s.month AS at_once
-        FROM served s JOIN linked k USING (root_id)
-        WHERE s.month = ANY($1::text[]) AND k.month = ANY($1::text[])
-          AND (k.region < $2 COLLATE "C") = $3 AND ($4::text IS NULL OR k.region = $4)
-          AND ($5::text[] IS NULL OR k.region || '/' || k.month = ANY($5)))
+_BOTH: Final = """
+    WITH linked AS (
+        SELECT coalesce(a.root_id, l.person_id) AS root_id, array_agg(DISTINCT m.month) AS months
+        FROM person_link l JOIN link_heard h ON h.link_id = l.link_id AND h.region = l.region
+        CROSS JOIN unnest(h.months) AS m (month)
+        LEFT JOIN same_person a ON a.person_id = l.person_id
+        WHERE m.month = ANY($1::text[])
+          AND (h.region COLLATE "C" < $2) = $3 AND ($4::text IS NULL OR h.region = $4)
+          AND ($5::text[] IS NULL OR h.region || '/' || m.month = ANY($5))
+        GROUP BY 1),
+    record AS (
+        SELECT root_id AS person_id, root_id, months FROM linked
+        UNION ALL
+        SELECT a.person_id, k.root_id, k.months FROM linked k JOIN same_person a USING (root_id)
+        WHERE a.person_id <> k.root_id),
+    both_had AS (
+        SELECT DISTINCT r.root_id, s.month, s.month = ANY(r.months) AS at_once
+        FROM record r
+        JOIN service_person p USING (person_id)
+        JOIN service s USING (need_id, service_no)
+        WHERE s.month = ANY($1) AND NOT EXISTS (
+            SELECT 1 FROM reversal v
+            WHERE v.need_id = s.need_id AND v.service_no = s.service_no))
     SELECT NULL AS month, count(DISTINCT root_id) AS people FROM both_had
     UNION ALL
-    SELECT month, count(DISTINCT root_id) FROM both_had WHERE at_once GROUP BY month
-"""  # noqa: S608
+    SELECT month, count(*) FROM both_had WHERE at_once GROUP BY month
+"""
 
 
 class Heard(NamedTuple):
