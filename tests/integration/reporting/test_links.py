@@ -1,7 +1,7 @@
 """People who are known in two or three regions: each whole counts them once, and says so."""
 
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -30,6 +30,7 @@ from aidmesh_reporting.config import Settings
 from aidmesh_reporting.linking import hear, tell
 from aidmesh_reporting.publishing import publish
 from aidmesh_reporting.rebuild import rebuild
+from aidmesh_reporting.store import links
 from integration.reporting.model import received
 from support.servers import DatabaseFactory
 
@@ -162,6 +163,18 @@ async def link(one: Office, ours: UUID, other: Office, theirs: UUID) -> LinkId:
     return link_id
 
 
+class Asked:
+    """Remembers of which regions was asked, and asks."""
+
+    def __init__(self, ask: Callable[..., Awaitable[Any]]) -> None:
+        self.of: list[tuple[str, ...]] = []
+        self._ask = ask
+
+    async def __call__(self, conn: object, months: object, *regions: str) -> Any:
+        self.of.append(regions)
+        return await self._ask(conn, months, *regions)
+
+
 async def test_who_is_linked_counts_once_and_twice_again_once_parted(offices: Offices) -> None:
     kyiv, lviv = await offices("kyiv", "lviv")
     hers, ours = uuid4(), uuid4()
@@ -274,6 +287,29 @@ async def test_what_is_said_of_a_link_may_come_first_late_or_again(offices: Offi
     await lviv.hear("kyiv", LinkServedV1(link_id=link_id, months=("2024-03",), version=4))
     assert await lviv.people() == 2
     assert await lviv.value("SELECT count(*) FROM link_heard") == 0
+
+
+async def test_a_whole_asks_of_each_region_once_for_all_months_and_once_for_its_year(
+    offices: Offices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kyiv, lviv, odesa = made = await offices("kyiv", "lviv", "odesa")
+    one = {office.region: uuid4() for office in made}
+    for office in made:
+        for month in range(1, 13):
+            await office.serve(one[office.region], date(2024, month, 4))
+    for other in (lviv, odesa):
+        await link(kyiv, one["kyiv"], other, one[other.region])
+    published, asked = Asked(links.elsewhere), Asked(links.shared)
+    monkeypatch.setattr(links, "elsewhere", published)
+    await kyiv.spread()
+    assert published.of == [("kyiv",)] * 12
+    await settle(*made)
+    monkeypatch.setattr(links, "shared", asked)
+    whole = await kyiv.whole(to="2024-12-31")
+    assert (whole["total"]["people"], whole["twice"]) == (1, 2)
+    lines = (await kyiv.whole(to="2024-12-31", by="month"))["lines"]
+    assert [each["people"] for each in lines] == [1] * 10
+    assert sorted(asked.of) == [("kyiv", "lviv")] * 4 + [("kyiv", "odesa")] * 4  # of two answers
 
 
 async def test_a_rebuild_keeps_who_counts_once(offices: Offices) -> None:

@@ -10,7 +10,7 @@ from aidmesh_chassis.db import Tx
 from aidmesh_contracts.ids import GrantId
 from aidmesh_contracts.reporting import MonthlyResultsV1, ResultLine
 from aidmesh_reporting.domain.disclosure import LINES_MAX, TOLD_MIN, fold_small, told_elsewhere
-from aidmesh_reporting.domain.months import first_day, last_day, months_between, to_restate
+from aidmesh_reporting.domain.months import first_day, last_day, months_so_far, to_restate
 from aidmesh_reporting.domain.results import Dimension, PublishedLine
 from aidmesh_reporting.store import kept, links, results
 
@@ -55,10 +55,8 @@ async def results_of_month(
     lines = (await _lines(conn, first, last)).get(month, [])
     people = await results.people(conn, first, last)
     year_people = await results.people(conn, first.replace(month=1), last)
-    elsewhere, _ = await links.elsewhere(conn, [month], region)
-    year_elsewhere, _ = await links.elsewhere(
-        conn, months_between(first.replace(month=1), last), region
-    )
+    year_elsewhere, by_month = await links.elsewhere(conn, months_so_far(month), region)
+    elsewhere = by_month.get(month, 0)
     return MonthlyResultsV1(
         month=month,
         people=people,

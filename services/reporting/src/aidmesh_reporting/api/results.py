@@ -32,10 +32,9 @@ from aidmesh_reporting.answers import (
 )
 from aidmesh_reporting.domain.disclosure import PUBLIC_BY, show, without_money
 from aidmesh_reporting.domain.months import (
-    first_day,
-    last_day,
     months_between,
     months_over,
+    months_so_far,
     whole_months,
 )
 from aidmesh_reporting.domain.results import (
@@ -344,18 +343,27 @@ async def _completed(
 ) -> list[PublishedMonth]:
     """Add what is known here of people whom this region counts, where the other did not say it.
 
-    It says nothing of months with few people.
+    It says nothing of months with few people. The year's own count is of use only as far as the
+    last month of a region: it is asked for that one alone.
     """
-    complete: list[PublishedMonth] = []
+    by_region: dict[str, list[PublishedMonth]] = {}
     for month in published:
-        elsewhere, so_far = month.elsewhere, month.year_elsewhere
-        if elsewhere is None:
-            elsewhere, _ = await links.shared(conn, [month.month], region, month.region)
-        if so_far is None:
-            first = first_day(month.month).replace(month=1)
-            year = months_between(first, last_day(month.month))
-            so_far, _ = await links.shared(conn, year, region, month.region)
-        complete.append(replace(month, elsewhere=elsewhere, year_elsewhere=so_far))
+        by_region.setdefault(month.region, []).append(month)
+    complete: list[PublishedMonth] = []
+    for other, told in by_region.items():
+        unsaid = [each.month for each in told if each.elsewhere is None]
+        by_month: Mapping[str, int] = {}
+        if unsaid:
+            _, by_month = await links.shared(conn, unsaid, region, other)
+        last = max(told, key=lambda each: each.month)
+        for month in told:
+            elsewhere, so_far = month.elsewhere, month.year_elsewhere
+            if elsewhere is None:
+                elsewhere = by_month.get(month.month, 0)
+            if so_far is None and month is last:
+                year = months_so_far(month.month)
+                so_far, _ = await links.shared(conn, year, region, other)
+            complete.append(replace(month, elsewhere=elsewhere, year_elsewhere=so_far))
     return complete
 
 

@@ -33,6 +33,11 @@ def _number(day: date) -> int:
     return day.year * 12 + day.month - 1
 
 
+def months_so_far(month: str) -> list[str]:
+    """Return the months of its year up to a month, itself included."""
+    return months_between(first_day(month).replace(month=1), last_day(month))
+
+
 def whole_months(from_on: date, to_on: date) -> list[str]:
     """Return the months that lie in the period with every day."""
     return [
