@@ -1,5 +1,6 @@
 """Queries about people: nothing that travels tells who is meant, and there are not many of them."""
 
+import base64
 from collections.abc import AsyncIterator
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -8,6 +9,7 @@ import pytest
 
 from aidmesh_contracts.base import Event
 from aidmesh_contracts.intake_links import LookupAnsweredV1, LookupAskedV1
+from aidmesh_intake.handlers.answering import WAITING_MAX
 from integration.intake.linked import PHONE, Pair, confirm, look_for, person, status
 from integration.intake.sides import two_sides
 from integration.intake.world import only
@@ -48,6 +50,34 @@ async def test_a_day_has_a_limit_that_a_restart_does_not_lift(strict: Pair) -> N
     assert await answered() == DAY_MAX
     await kyiv.execute("UPDATE lookup_in SET answered_at = answered_at - interval '2 hours'")
     assert await answered() == DAY_MAX + 2
+
+
+async def test_no_more_queries_of_a_region_wait_than_may_and_those_beyond_are_refused_at_once(
+    pair: Pair,
+) -> None:
+    kyiv = pair.kyiv
+    sealed = base64.b64encode(b"sealed").decode()
+
+    async def ask(region: str, queries: int) -> list[UUID]:
+        """Ask in one batch; which were refused."""
+        asked = [LookupAskedV1(lookup_id=uuid4(), sealed=sealed) for _ in range(queries)]
+        await kyiv.hear(region, *asked)
+        refused = only(await kyiv.said(), LookupAnsweredV1)
+        assert all(each.sealed is None for each in refused)
+        last = [each.lookup_id for each in asked][queries - len(refused) :]
+        assert {each.lookup_id for each in refused} == set(last)
+        return last
+
+    assert await ask("lviv", WAITING_MAX - 2) == []
+    beyond = await ask("lviv", 5)
+    assert len(beyond) == 3
+    assert len(await ask("lviv", 1)) == 1
+    # Each region for itself.
+    assert await ask("odesa", 2) == []
+    kept = "SELECT count(*) FROM lookup_in WHERE status = 'waiting' AND from_region = 'lviv'"
+    assert await kyiv.value(kept) == WAITING_MAX
+    over = "SELECT count(*) FROM lookup_in WHERE status = 'done' AND id = ANY($1::uuid[])"
+    assert await kyiv.value(over, beyond) == 3
 
 
 async def test_who_asks_too_often_is_told_so(strict: Pair) -> None:

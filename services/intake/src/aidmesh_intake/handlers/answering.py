@@ -51,6 +51,7 @@ ANSWERED_MAX: Final = 2
 """An answer reads everybody who agreed: few of them in one transaction."""
 CLOSED_MAX: Final = 20
 WAITING_MAX: Final = 500
+"""So many queries of a region wait; more are refused at once."""
 LISTED_DAYS: Final = 30
 
 
@@ -60,12 +61,14 @@ async def keep_asked(tx: Tx, batch: Sequence[Received[LookupAskedV1]]) -> None:
     Raises:
         Poison: what came is sealed to nobody, or the query is another region's.
     """
+    waiting = await store.waiting(tx.conn)
     got: list[tuple[UUID, str, bytes | None]] = []
     for each in batch:
-        if await store.waiting(tx.conn, each.region) >= WAITING_MAX:
+        if waiting[each.region] >= WAITING_MAX:
             tx.hand_over(LookupAnsweredV1(lookup_id=each.event.lookup_id), each.region)
             got.append((each.event.lookup_id, each.region, None))
             continue
+        waiting[each.region] += 1
         got.append((each.event.lookup_id, each.region, _bytes(each.event.sealed)))
     await store.keep(tx.conn, got, tx.now)
     known = await store.of_others(tx.conn, [each.event.lookup_id for each in batch])

@@ -1,5 +1,6 @@
 """Blind queries in the database: those to other regions, and theirs."""
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -182,12 +183,12 @@ async def of_others(conn: asyncpg.Connection, lookup_ids: Collection[UUID]) -> d
     return {row["id"]: Asked(**row) for row in rows}
 
 
-async def waiting(conn: asyncpg.Connection, region: str) -> int:
-    """How many queries of a region wait to be answered."""
-    count: int = await conn.fetchval(
-        "SELECT count(*) FROM lookup_in WHERE status = 'waiting' AND from_region = $1", region
+async def waiting(conn: asyncpg.Connection) -> Counter[str]:
+    """How many queries of each region wait to be answered."""
+    rows = await conn.fetch(
+        "SELECT from_region, count(*) AS queries FROM lookup_in WHERE status = 'waiting' GROUP BY 1"
     )
-    return count
+    return Counter({row["from_region"]: row["queries"] for row in rows})
 
 
 async def alone(conn: asyncpg.Connection) -> None:
