@@ -146,6 +146,9 @@ class FakeRegion:
             return 200, {"rows": [checked_out("2-C", by_clock=False)]}
         if fixed is not None:
             return 200, fixed
+        if path == "/v1/needs-by-state":
+            counts = {"requested": 4, "ready": 12, "waitlisted": 31, "fulfilled": 820}
+            return 200, {state: counts[state] for state in asked.get_list("state")}
         if path == "/v1/needs":
             states = ["ready"] if "to_tell" in asked else asked.get_list("state")
             rows = [row for row in NEEDS if not states or row["state"] in states]
@@ -235,7 +238,6 @@ def _fixed() -> dict[str, object]:
         "/v1/donors": {"donors": [{"id": str(number("donor")), "name": "Gute Stiftung"}]},
         "/v1/rates": {"rates": [{"base": "EUR", "spending": "UAH", "rate": "48.1234",
                                  "rate_on": iso(-1), "source": "NBU"}]},
-        "/v1/needs-by-state": {"requested": 4, "ready": 12, "waitlisted": 31, "fulfilled": 820},
         "/v1/waitlist": {"waiting": [
             {"resource": "bed", "code": "shelter", "site_id": None, "area": "UA80", "needs": 21,
              "oldest_asked_on": iso(-9)},

@@ -93,6 +93,16 @@ async def test_a_list_that_is_too_long_is_said_to_be(browser: "Browser") -> None
     assert "5,000 rows are here: goods" in cut
 
 
+async def test_home_counts_open_needs_only(browser: "Browser") -> None:
+    region = browser.desk.region
+    await browser.sign_in(Role.CASEWORKER)
+    region.gets.clear()
+    page = (await browser.get("/")).text
+    assert re.findall(r'class="tile"[^>]*><b>(\d+)</b>', page)[:3] == ["4", "12", "31"]
+    (query,) = (query for path, query in region.gets if path == "/v1/needs-by-state")
+    assert "fulfilled" not in query.get_list("state")
+
+
 async def test_home_knows_what_is_free_of_every_item(browser: "Browser") -> None:
     region = browser.desk.region
     totals = [{"item": f"item_{each}", "free": 500} for each in range(MANY)]

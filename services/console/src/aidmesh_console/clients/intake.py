@@ -169,9 +169,9 @@ class Intake:
         """A request's answers and note; intake remembers who looked."""
         return await self.link.get(f"/v1/requests/{request_id}", _REASONS)
 
-    async def counts(self) -> Mapping[str, int]:
-        """How many needs are in each state."""
-        return await self.link.get("/v1/needs-by-state", _COUNTS)
+    async def counts(self, states: Sequence[str]) -> Mapping[str, int]:
+        """How many needs are in each of some states."""
+        return await self.link.get("/v1/needs-by-state", _COUNTS, {"state": states})
 
     async def waitlist(self, after: str | None = None) -> Waitlist:
         """A page of what needs wait for, the longest queues first."""

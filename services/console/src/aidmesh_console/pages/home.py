@@ -15,6 +15,7 @@ from aidmesh_console.visit import Posted, Visit, visitor
 
 routes = Routes(include_in_schema=False)
 
+_COUNTED = ("requested", "ready", "waitlisted")
 _TELL_ROWS = 8
 _PAYOUTS_ROWS = 100
 
@@ -54,7 +55,7 @@ async def told(
 
 async def _cases(visit: Visit) -> dict[str, object]:
     counts, tell = await asyncio.gather(
-        visit.hear(visit.intake.counts()),
+        visit.hear(visit.intake.counts(_COUNTED)),
         visit.hear(visit.intake.to_tell(_TELL_ROWS + 1)),
     )
     by_voice = tell.value or ()

@@ -279,10 +279,20 @@ async def get_need(need_id: UUID, ctx: Ctx, caller: Staff) -> NeedView:
 
 
 @router.get("/needs-by-state", openapi_extra=rows_max(len(State)))
-async def count_needs(ctx: Ctx, caller: Staff) -> dict[str, int]:
-    """How many needs are in each state, of those that the caller may see."""
+async def count_needs(
+    ctx: Ctx,
+    caller: Staff,
+    state: Annotated[
+        list[State] | None, Query(max_length=len(State), description="none for all")
+    ] = None,
+) -> dict[str, int]:
+    """How many needs are in each state, of those that the caller may see.
+
+    Most needs have ended: whoever wants to know of those that are open asks for their states.
+    """
+    states = [each.value for each in state or State]
     async with ctx.database.read() as conn:
-        return await lists.counts(conn, sensitive_too=caller.sees_sensitive)
+        return await lists.counts(conn, states, sensitive_too=caller.sees_sensitive)
 
 
 @router.get("/waitlist")

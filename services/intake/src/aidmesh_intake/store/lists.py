@@ -67,9 +67,8 @@ async def needs(
             AND (NOT $10 OR attention IS NOT NULL OR ({_ENDS_SOON}))
             AND (NOT $18 OR (state = 'ready' AND attended IS NOT NULL))
             AND ($11 OR NOT sensitive)
-            AND ($12::int IS NULL OR priority < $12
-                OR (priority = $12
-                    AND (asked_on, queue_no, id) > ($13::date, $14::bigint, $15::uuid)))
+            AND ($12::int IS NULL OR (priority <= $12 AND (priority < $12
+                OR (asked_on, queue_no, id) > ($13::date, $14::bigint, $15::uuid))))
             AND ($17::uuid IS NULL OR request_id = $17)
         ORDER BY priority DESC, asked_on, queue_no, id LIMIT $16
         """,  # noqa: S608 - a constant
@@ -101,10 +100,16 @@ async def timeline(conn: asyncpg.Connection, need_id: UUID) -> list[asyncpg.Reco
     )
 
 
-async def counts(conn: asyncpg.Connection, *, sensitive_too: bool) -> dict[str, int]:
-    """How many needs are in each state."""
+async def counts(
+    conn: asyncpg.Connection, states: Sequence[str], *, sensitive_too: bool
+) -> dict[str, int]:
+    """How many needs are in each of some states."""
     rows = await conn.fetch(
-        "SELECT state, count(*) AS n FROM need WHERE $1 OR NOT sensitive GROUP BY state",
+        """
+        SELECT state, count(*) AS n FROM need
+        WHERE state = ANY($1::text[]) AND ($2 OR NOT sensitive) GROUP BY state
+        """,
+        list(states),
         sensitive_too,
     )
     return {row["state"]: row["n"] for row in rows}
