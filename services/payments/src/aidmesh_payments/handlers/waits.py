@@ -99,20 +99,23 @@ async def standing(office: Office, conn: asyncpg.Connection, link: LinkOf) -> St
     coming = await store.coming(conn)
     if not waits:
         return Standing(waits, coming, [])
-    sources, pools = await _sources(office, conn, {each.currency for each in waits})
+    sources, pools = await _sources(conn, {each.currency for each in waits})
     heard = [each for each in sources if each.holder is None or is_heard(each.holder)]
     offers = propose(waits, heard, pools, coming, await store.aside(conn))
     return Standing(waits, coming, offers)
 
 
 async def _sources(
-    office: Office, conn: asyncpg.Connection, currencies: set[str]
+    conn: asyncpg.Connection, currencies: set[str]
 ) -> tuple[list[Source], dict[Pool, int]]:
     today = today_in_kyiv(await store.now(conn))
+    lines = await store.unallotted(conn)
+    pairs = {(money.currency, each) for money in lines for each in currencies}
+    rates = await funding.latest_rates(conn, pairs, today)
     found: list[Source] = []
     pools: dict[Pool, int] = {}
     plain: dict[tuple[str, str], Source] = {}
-    for money in await store.unallotted(conn):
+    for money in lines:
         rule, line = money.restriction, money.line
         if not (rule.valid_from or today) <= today <= (rule.valid_to or today):
             continue
@@ -133,7 +136,7 @@ async def _sources(
         for currency in sorted(currencies):
             if currency == money.currency:
                 found.append(source)
-            elif rate := await funding.latest_rate(conn, money.currency, currency, today):
+            elif rate := rates.get((money.currency, currency)):
                 worth = worth_of(currency, money.currency, rate[0])
                 found.append(replace(source, currency=currency, worth=worth))
     for free in await store.free_of_holders(conn, today):

@@ -1,6 +1,6 @@
 """Instalments, shortfalls and exchange rates."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import NamedTuple
@@ -290,14 +290,34 @@ async def latest_rate(
     conn: asyncpg.Connection, base: str, spending: str, on: date
 ) -> tuple[str, date, str] | None:
     """Return the newest rate of a day not after `on`: rate, day, source."""
-    row = await conn.fetchrow(
+    return (await latest_rates(conn, [(base, spending)], on)).get((base, spending))
+
+
+async def latest_rates(
+    conn: asyncpg.Connection, pairs: Collection[tuple[str, str]], on: date
+) -> dict[tuple[str, str], tuple[str, date, str]]:
+    """Return the newest rates of pairs of currencies, each of a day not after `on`.
+
+    Args:
+        pairs: base and spending currency; those that have no rate are left out.
+
+    Returns:
+        by pair: rate, day, source.
+    """
+    if not pairs:
+        return {}
+    rows = await conn.fetch(
         """
-        SELECT rate, rate_on, source FROM exchange_rate
-        WHERE base = $1 AND spending = $2 AND rate_on <= $3
-        ORDER BY rate_on DESC, recorded_at DESC LIMIT 1
+        SELECT p.base, p.spending, r.rate, r.rate_on, r.source
+        FROM unnest($1::bpchar[], $2::bpchar[]) AS p (base, spending) CROSS JOIN LATERAL (
+            SELECT rate, rate_on, source FROM exchange_rate e
+            WHERE e.base = p.base AND e.spending = p.spending AND e.rate_on <= $3
+            ORDER BY e.rate_on DESC, e.recorded_at DESC LIMIT 1) r
         """,
-        base,
-        spending,
+        [base for base, _ in pairs],
+        [spending for _, spending in pairs],
         on,
     )
-    return None if row is None else (row["rate"], row["rate_on"], row["source"])
+    return {
+        (row["base"], row["spending"]): (row["rate"], row["rate_on"], row["source"]) for row in rows
+    }
