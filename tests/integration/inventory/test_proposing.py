@@ -276,6 +276,25 @@ async def test_set_aside_it_comes_again_once_it_is_more(world: World, site_id: U
     assert await quantities(world) == [13]
 
 
+@pytest.mark.parametrize("others", [3, 9])
+async def test_of_chosen_needs_and_others_neither_comes_again_by_itself(
+    world: World, site_id: UUID, others: int
+) -> None:
+    chosen = waits(5).model_copy(update={"waiting_key": "stock/parcel/chosen", "chosen": True})
+    await world.take(waits(others, 2), chosen, waits(2, area="UA46"))
+    assert sorted(await quantities(world)) == sorted([others, 5, 2])
+    for _ in range(2):  # one that was set aside before is set aside anew
+        async with world.database.transaction() as tx:
+            await proposing.set_aside(
+                tx, "kyiv", heard(), item="parcel", from_region="odesa", by=LEAD,
+                sensitive_too=False,
+            )  # fmt: skip
+        assert await quantities(world) == []
+        others += 10
+        await world.take(waits(others, 3 + others))
+        assert await quantities(world) == [others]
+
+
 async def test_nothing_is_given_away_by_rule_while_somebody_here_waits(
     world: World, site_id: UUID
 ) -> None:

@@ -153,22 +153,30 @@ async def aside(conn: asyncpg.Connection) -> dict[tuple[Waiting, str], int]:
 
 
 async def set_aside(conn: asyncpg.Connection, proposals: Sequence[Proposal], by: UUID) -> None:
-    """Have proposals come again only once they are for more."""
+    """Have proposals come again only once they are for more.
+
+    Of what waits for chosen needs and for others the more is kept: neither comes again by itself.
+    """
+    most: dict[tuple[Waiting, str], int] = {}
     for each in proposals:
-        key = of(each.waiting)
-        await conn.execute(
-            """
-            INSERT INTO proposal_aside AS a (item, site_id, area, sensitive, from_region,
-                                             quantity, set_at, set_by)
-            VALUES ($1, $2, $3, $4, $5, $6, clock_timestamp(), $7)
-            ON CONFLICT (item, site_id, area, sensitive, from_region) DO UPDATE
-            SET quantity = EXCLUDED.quantity, set_at = EXCLUDED.set_at, set_by = EXCLUDED.set_by
-            """,
-            key.item,
-            key.site_id,
-            key.area,
-            key.sensitive,
-            each.from_region,
-            each.quantity,
-            by,
-        )
+        key = (of(each.waiting), each.from_region)
+        most[key] = max(most.get(key, 0), each.quantity)
+    await conn.execute(
+        """
+        INSERT INTO proposal_aside AS a (item, site_id, area, sensitive, from_region, quantity,
+                                         set_at, set_by)
+        SELECT n.*, clock_timestamp(), $7
+        FROM unnest($1::text[], $2::uuid[], $3::text[], $4::bool[], $5::text[], $6::int[])
+            AS n (item, site_id, area, sensitive, from_region)
+        ORDER BY n.item, n.site_id, n.area, n.sensitive, n.from_region
+        ON CONFLICT (item, site_id, area, sensitive, from_region) DO UPDATE
+        SET quantity = EXCLUDED.quantity, set_at = EXCLUDED.set_at, set_by = EXCLUDED.set_by
+        """,
+        [wanted.item for wanted, _ in most],
+        [wanted.site_id for wanted, _ in most],
+        [wanted.area for wanted, _ in most],
+        [wanted.sensitive for wanted, _ in most],
+        [region for _, region in most],
+        list(most.values()),
+        by,
+    )

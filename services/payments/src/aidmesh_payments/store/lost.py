@@ -208,27 +208,25 @@ async def tell_return(
 
 async def pay_off(conn: asyncpg.Connection, allotment_id: AllotmentId, amount_minor: int) -> int:
     """Use up to so much for what is owed, the oldest first; returns how much that was."""
-    rows = await conn.fetch(
+    paid: int = await conn.fetchval(
         """
-        SELECT epoch, owed_minor FROM taken_back WHERE allotment_id = $1 AND owed_minor > 0
-        ORDER BY epoch FOR NO KEY UPDATE
+        WITH owed AS (
+            SELECT epoch, owed_minor FROM taken_back WHERE allotment_id = $1 AND owed_minor > 0
+            ORDER BY epoch FOR NO KEY UPDATE),
+        part AS (
+            SELECT epoch, least(owed_minor, $2::bigint - COALESCE(sum(owed_minor) OVER (
+                ORDER BY epoch ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0)) AS minor
+            FROM owed),
+        paid AS (
+            UPDATE taken_back t SET owed_minor = t.owed_minor - p.minor FROM part p
+            WHERE t.allotment_id = $1 AND t.epoch = p.epoch AND p.minor > 0
+            RETURNING p.minor)
+        SELECT COALESCE(sum(minor), 0)::bigint FROM paid
         """,
         allotment_id,
+        amount_minor,
     )
-    left = amount_minor
-    for row in rows:
-        part = min(left, row["owed_minor"])
-        left -= part
-        await conn.execute(
-            """
-            UPDATE taken_back SET owed_minor = owed_minor - $3
-            WHERE allotment_id = $1 AND epoch = $2
-            """,
-            allotment_id,
-            row["epoch"],
-            part,
-        )
-    return amount_minor - left
+    return paid
 
 
 async def keep_untold(

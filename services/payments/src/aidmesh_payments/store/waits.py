@@ -85,31 +85,38 @@ async def take_untold(conn: asyncpg.Connection, region: str) -> list[Wait]:
 
 
 async def put_told(conn: asyncpg.Connection, told: Sequence[Received[WaitChangedV1]]) -> None:
-    """Keep what another region tells; the highest epoch and version hold."""
-    await conn.executemany(
+    """Keep what other regions tell; the highest epoch and version hold."""
+    newest: dict[Key, Received[WaitChangedV1]] = {}
+    for each in told:
+        key = (each.region, each.event.programme, each.event.currency)
+        known = newest.get(key)
+        if known is None or _order(known) < _order(each):
+            newest[key] = each
+    await conn.execute(
         """
         INSERT INTO wait AS w (region, programme, currency, amount_minor, epoch, version, as_of,
                                chosen_minor)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+        SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::int[],
+            $6::int[], $7::timestamptz[], $8::bigint[]) AS n (region, programme, currency)
+        ORDER BY n.region, n.programme, n.currency
         ON CONFLICT (region, programme, currency) DO UPDATE
         SET amount_minor = EXCLUDED.amount_minor, chosen_minor = EXCLUDED.chosen_minor,
             epoch = EXCLUDED.epoch, version = EXCLUDED.version, as_of = EXCLUDED.as_of
         WHERE (EXCLUDED.epoch, EXCLUDED.version) > (w.epoch, w.version)
         """,
-        sorted(
-            (
-                each.region,
-                each.event.programme,
-                each.event.currency,
-                each.event.amount_minor,
-                each.epoch,
-                each.event.version,
-                each.event.as_of,
-                each.event.chosen_minor,
-            )
-            for each in told
-        ),
+        [region for region, _, _ in newest],
+        [programme for _, programme, _ in newest],
+        [currency for _, _, currency in newest],
+        [each.event.amount_minor for each in newest.values()],
+        [each.epoch for each in newest.values()],
+        [each.event.version for each in newest.values()],
+        [each.event.as_of for each in newest.values()],
+        [each.event.chosen_minor for each in newest.values()],
     )
+
+
+def _order(told: Received[WaitChangedV1]) -> tuple[int, int]:
+    return told.epoch, told.event.version
 
 
 async def lock(conn: asyncpg.Connection) -> None:
