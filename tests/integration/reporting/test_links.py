@@ -27,7 +27,7 @@ from aidmesh_contracts.reporting import LinkServedV1, MonthlyResultsV1
 from aidmesh_contracts.streams import Stream
 from aidmesh_reporting.app import build
 from aidmesh_reporting.config import Settings
-from aidmesh_reporting.linking import hear, tell
+from aidmesh_reporting.linking import ORPHAN_DAYS, hear, tell
 from aidmesh_reporting.publishing import publish
 from aidmesh_reporting.rebuild import rebuild
 from aidmesh_reporting.store import links
@@ -36,6 +36,7 @@ from support.servers import DatabaseFactory
 
 MARCH = date(2024, 3, 4)
 APRIL = date(2024, 4, 4)
+ADVISORY = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()"
 _numbers = count(1)
 
 
@@ -310,6 +311,37 @@ async def test_a_whole_asks_of_each_region_once_for_all_months_and_once_for_its_
     lines = (await kyiv.whole(to="2024-12-31", by="month"))["lines"]
     assert [each["people"] for each in lines] == [1] * 10
     assert sorted(asked.of) == [("kyiv", "lviv")] * 4 + [("kyiv", "odesa")] * 4  # of two answers
+
+
+async def test_the_facts_are_locked_only_to_tell_what_has_changed(offices: Offices) -> None:
+    kyiv, lviv = await offices("kyiv", "lviv")
+    hers = uuid4()
+    await kyiv.serve(hers)
+    await link(kyiv, hers, lviv, uuid4())
+    await settle(kyiv, lviv)
+    kept_of_orphan = "SELECT count(*) FROM link_heard WHERE region = 'odesa'"
+
+    async def locks() -> int:
+        """Tell; how many locks of facts that took."""
+        async with kyiv.db.transaction() as tx:
+            before = await tx.conn.fetchval(ADVISORY)
+            await tell(tx)
+            return int(await tx.conn.fetchval(ADVISORY)) - int(before)
+
+    assert await locks() == 0
+    await kyiv.serve(hers, APRIL)
+    assert await locks() == 1
+    assert await locks() == 0
+    # What was said of a link that never came about is forgotten, though nothing else is to be said.
+    await kyiv.hear("odesa", LinkServedV1(link_id=LinkId(uuid4()), months=(), version=1))
+    assert await locks() == 0
+    assert await kyiv.value(kept_of_orphan) == 1
+    async with kyiv.db.transaction() as tx:
+        await tx.conn.execute(
+            "UPDATE link_heard SET heard_at = heard_at - make_interval(days => $1)", ORPHAN_DAYS + 1
+        )
+    assert await locks() == 1
+    assert await kyiv.value(kept_of_orphan) == 0
 
 
 async def test_a_rebuild_keeps_who_counts_once(offices: Offices) -> None:

@@ -47,8 +47,11 @@ async def hear(tx: Tx, batch: Sequence[Received[LinkServedV1]]) -> None:
 
 async def tell(tx: Tx) -> int:
     """Tell the other sides of links what has changed. A sweep."""
+    # Nobody has to wait for nothing: what there is to say is looked at before, and once more alone.
     if not await links.any_known(tx.conn):
-        return 0  # nobody has to wait for nothing
+        return 0
+    if not await links.untold(tx.conn, 1) and not await links.any_orphans(tx.conn, ORPHAN_DAYS):
+        return 0
     await kept.alone(tx.conn)
     rows = await links.untold(tx.conn, TOLD_MAX)
     for row in rows:

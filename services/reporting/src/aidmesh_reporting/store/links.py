@@ -41,6 +41,11 @@ _BOTH: Final = """
     SELECT month, count(*) FROM both_had WHERE at_once GROUP BY month
 """
 
+_ORPHANS: Final = """
+    link_heard h WHERE heard_at < now() - make_interval(days => $1)
+    AND NOT EXISTS (SELECT FROM person_link l WHERE l.link_id = h.link_id)
+"""
+
 
 class Heard(NamedTuple):
     """What the other side of a link says."""
@@ -184,15 +189,16 @@ async def put_told(conn: asyncpg.Connection, told: Sequence[tuple[UUID, int, lis
     )
 
 
-async def forget_orphans(conn: asyncpg.Connection, days: int) -> None:
-    """Forget what was said of links that never came about here."""
-    await conn.execute(
-        """
-        DELETE FROM link_heard h WHERE heard_at < now() - make_interval(days => $1)
-        AND NOT EXISTS (SELECT FROM person_link l WHERE l.link_id = h.link_id)
-        """,
-        days,
+async def any_orphans(conn: asyncpg.Connection, days: int) -> bool:
+    """Whether there is anything that `forget_orphans` would forget."""
+    return bool(
+        await conn.fetchval(f"SELECT EXISTS (SELECT FROM {_ORPHANS})", days)  # noqa: S608
     )
+
+
+async def forget_orphans(conn: asyncpg.Connection, days: int) -> None:
+    """Forget what was said so many days ago of links that never came about here."""
+    await conn.execute(f"DELETE FROM {_ORPHANS}", days)  # noqa: S608
 
 
 async def elsewhere(
