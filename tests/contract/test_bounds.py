@@ -6,9 +6,10 @@ import pytest
 from pydantic import BaseModel
 
 from aidmesh_chassis.auth import verifier_of
-from aidmesh_chassis.http import PageQuery, Routes, create_app, gets_without_bound, rows_max, take
+from aidmesh_chassis.http import PageQuery, Routes, create_app, rows_max, take
 from aidmesh_chassis.keys import KeyRing
 from support.apps import SERVICES, app_of
+from support.routes import gets_without_bound
 
 
 @pytest.mark.parametrize("name", SERVICES)

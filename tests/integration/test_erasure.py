@@ -8,7 +8,7 @@ import base64
 import binascii
 import json
 import re
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,9 +22,7 @@ from aidmesh_chassis.crypto import (
     DecryptionFailed,
     MasterKey,
     PersonKey,
-    PrivateKey,
     decrypt,
-    unseal,
     unwrap_key,
 )
 from aidmesh_chassis.db import Database
@@ -124,8 +122,8 @@ async def everything(databases: Sequence[Database], keys: KeyRing) -> list[bytes
     blobs += [sealed for blob in blobs for sealed in _decoded(blob)]
     master = MasterKey(keys.master().reveal())
     owned = [key for blob in blobs for key in _unwrapped(master, blob, ids)]
-    privates = [keys.private(NOTIFICATION), keys.private(PAYMENTS)]
-    opened = [plain for blob in blobs for plain in _opened(blob, [master, *owned], privates, ids)]
+    openers = [keys.opener(NOTIFICATION), keys.opener(PAYMENTS)]
+    opened = [plain for blob in blobs for plain in _opened(blob, [master, *owned], openers, ids)]
     return blobs + opened
 
 
@@ -150,14 +148,14 @@ def _unwrapped(master: MasterKey, blob: bytes, ids: set[UUID]) -> Iterator[Perso
 def _opened(
     blob: bytes,
     secrets: Sequence[MasterKey | PersonKey],
-    privates: Sequence[PrivateKey],
+    openers: Sequence[Callable[[bytes], bytes]],
     ids: set[UUID],
 ) -> Iterator[bytes]:
     if blob[:1] != b"\x01":
         return
-    for private in privates:
+    for unsealed in openers:
         try:
-            yield unseal(private, blob)
+            yield unsealed(blob)
         except DecryptionFailed:
             continue
     for secret in secrets:

@@ -5,7 +5,6 @@ from pathlib import Path
 from uuid import UUID
 
 import aidmesh_intake
-from aidmesh_chassis.crypto import unseal
 from aidmesh_chassis.keys import INTAKE, KeyRing
 from aidmesh_contracts.intake_referrals import ReferralOfferedV1
 from integration.intake.referred import ASKED_ON, LVIV, Two
@@ -56,7 +55,7 @@ async def test_how_others_call_them_is_not_passed_on(two: Two) -> None:
     await two.lviv.hear("kyiv", said)
     sealed = await two.lviv.value("SELECT sealed FROM referral_in WHERE id = $1", referral_id)
     ring: KeyRing = two.lviv.world.service.app.state.context.vault.ring
-    box = json.loads(unseal(ring.private(INTAKE), sealed))
+    box = json.loads(ring.unseal(INTAKE, sealed))
     assert box["details"]["client_code"] == CODE
     assert "code_elsewhere" not in box["details"]
 

@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from aidmesh_chassis.auth import Role
-from aidmesh_chassis.crypto import unseal
 from aidmesh_chassis.keys import NOTIFICATION
 from aidmesh_contracts.intake import ContactSealedV1
 from aidmesh_intake.store import persons as person_store
@@ -39,9 +38,9 @@ async def merge(world: World, person_id: str, into: str) -> None:
 
 async def cards(world: World) -> list[dict[str, Any]]:
     """The contact cards published since the last look, opened."""
-    key = world.keys.private(NOTIFICATION)
+    opened = world.keys.opener(NOTIFICATION)
     sealed = only(await world.published(), ContactSealedV1)
-    return [json.loads(unseal(key, base64.b64decode(each.sealed))) for each in sealed]
+    return [json.loads(opened(base64.b64decode(each.sealed))) for each in sealed]
 
 
 async def test_a_limit_counts_what_either_record_got(world: World) -> None:

@@ -13,8 +13,6 @@ import asyncpg
 import pytest
 
 from aidmesh_chassis.auth import Role
-from aidmesh_chassis.crypto import unseal
-from aidmesh_chassis.idempotency import posts_without_key
 from aidmesh_chassis.keys import NOTIFICATION, PAYMENTS
 from aidmesh_contracts.ids import CommitmentId, NeedId
 from aidmesh_contracts.intake import (
@@ -29,6 +27,7 @@ from aidmesh_payments.handlers.payees import opened
 from integration.intake.world import World, only, refused
 from support.bodies import lax_bodies, misread_routes
 from support.paging import walk
+from support.routes import posts_without_key
 
 PERSON = {
     "client_code": "CanaryCode",
@@ -108,7 +107,7 @@ async def test_only_the_right_service_opens_what_was_sealed(world: World) -> Non
     done = await create(world)
     events = await world.published()
     (sealed,) = only(events, ContactSealedV1)
-    card = json.loads(unseal(world.keys.private(NOTIFICATION), base64.b64decode(sealed.sealed)))
+    card = json.loads(world.keys.unseal(NOTIFICATION, base64.b64decode(sealed.sealed)))
     assert card == {
         "person_id": done["person_id"],
         "version": 1,
@@ -121,7 +120,7 @@ async def test_only_the_right_service_opens_what_was_sealed(world: World) -> Non
         "safe": True,
     }
     (payee,) = only(events, PayeeSealedV1)
-    opened = json.loads(unseal(world.keys.private(PAYMENTS), base64.b64decode(payee.sealed)))
+    opened = json.loads(world.keys.unseal(PAYMENTS, base64.b64decode(payee.sealed)))
     assert opened["legal_name"] == "CanaryPayee"
     assert opened["need_id"] == done["needs"][0]["need_id"]
 
@@ -256,7 +255,7 @@ async def test_contact_is_sealed_anew_when_it_changes(world: World) -> None:
     answer = await world.client.put(path, json=body | {"version": 1}, headers=world.headers())
     assert answer.status_code == 200, answer.text
     (sealed,) = only(await world.published(), ContactSealedV1)
-    card = json.loads(unseal(world.keys.private(NOTIFICATION), base64.b64decode(sealed.sealed)))
+    card = json.loads(world.keys.unseal(NOTIFICATION, base64.b64decode(sealed.sealed)))
     assert (sealed.version, card["safe"]) == (2, False)
     assert "address" not in card
     answer = await world.client.put(path, json=body | {"version": 1}, headers=world.headers())
@@ -275,7 +274,7 @@ async def test_a_contact_is_not_safe_before_all_of_it_is(world: World) -> None:
         status=201,
     )
     (sealed,) = only(await world.published(), ContactSealedV1)
-    card = unseal(world.keys.private(NOTIFICATION), base64.b64decode(sealed.sealed))
+    card = world.keys.unseal(NOTIFICATION, base64.b64decode(sealed.sealed))
     assert b"canary" not in card
 
 

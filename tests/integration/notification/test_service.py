@@ -15,7 +15,6 @@ from pydantic import SecretStr
 from aidmesh_chassis import logs
 from aidmesh_chassis.auth import Role, issue_token
 from aidmesh_chassis.crypto import PrivateKey
-from aidmesh_chassis.idempotency import posts_without_key
 from aidmesh_chassis.keys import NOTIFICATION, TOKENS, KeyRing
 from aidmesh_chassis.service import Service
 from aidmesh_notification.app import build
@@ -24,6 +23,7 @@ from aidmesh_notification.sender import Sender
 from integration.notification.world import World, ready, spool_lines
 from support.answers import as_told
 from support.bodies import lax_bodies, misread_routes
+from support.routes import posts_without_key
 from support.servers import DatabaseFactory
 
 ADDRESS = "+380440000042"

@@ -4,10 +4,10 @@ from typing import Any
 
 import httpx
 
-from aidmesh_chassis.idempotency import posts_without_key
 from integration.payments.callers import Api
 from integration.payments.offices import approved, confirmed
 from support.bodies import lax_bodies, misread_routes
+from support.routes import posts_without_key
 
 
 async def _walk(api: Api, path: str, rows: str) -> list[Any]:

@@ -12,7 +12,6 @@ from uuid import UUID
 import pytest
 
 from aidmesh_chassis.auth import Role
-from aidmesh_chassis.idempotency import posts_without_key
 from aidmesh_chassis.outbox import Origin, row_of
 from aidmesh_contracts.base import Event
 from aidmesh_contracts.ids import GrantId
@@ -22,6 +21,7 @@ from integration.reporting.model import START, received
 from integration.reporting.region import GRANT, GRANT_CHANGED, MARCH, Built, fill, key, service
 from support.bodies import lax_bodies, misread_routes
 from support.paging import walk
+from support.routes import posts_without_key
 from support.servers import NatsRegion
 
 

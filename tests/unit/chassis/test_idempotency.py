@@ -14,9 +14,10 @@ from fastapi import Depends, FastAPI, Response
 from aidmesh_chassis.auth import Caller, Role, Verifier, issue_token, require
 from aidmesh_chassis.db import Database
 from aidmesh_chassis.http import Body, create_app
-from aidmesh_chassis.idempotency import Once, posts_without_key, purge
+from aidmesh_chassis.idempotency import Once, purge
 from aidmesh_chassis.outbox import Origin
 from aidmesh_chassis.problems import CONFLICT, Problem
+from support.routes import posts_without_key
 
 KEY = Ed25519PrivateKey.generate()
 

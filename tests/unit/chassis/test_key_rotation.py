@@ -113,10 +113,7 @@ def test_what_was_sealed_before_is_opened_by_who_runs_and_by_who_starts_anew(
         boxes.append(seal(running.public(name), b"card"))
         rotate(folder)
     boxes.append(seal(running.public(name), b"card"))
-    assert (
-        len({bytes(key.public.raw) for key in (running.private(name), ring(folder).private(name))})
-        == 1
-    )
+    assert running.public(name).raw == ring(folder).public(name).raw
     for each in (running, ring(folder)):
         assert [each.unseal(name, box) for box in boxes] == [b"card"] * 4
         assert each.opener(name)(boxes[0]) == b"card"

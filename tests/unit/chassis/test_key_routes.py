@@ -15,10 +15,10 @@ from nacl.pwhash import argon2id
 from aidmesh_chassis import key_routes, logs
 from aidmesh_chassis.auth import Role, Verifier, issue_token
 from aidmesh_chassis.http import create_app
-from aidmesh_chassis.idempotency import posts_without_key
 from aidmesh_chassis.keys import MASTER, TOKENS, KeyRing, create_region_keys, protect
 from aidmesh_chassis.problems import MEDIA_TYPE
 from aidmesh_chassis.staff import ATTEMPTS_MAX
+from support.routes import posts_without_key
 
 # Spaces at both ends belong to it.
 PASSPHRASE = " Kanarienvogel im Bergwerk "

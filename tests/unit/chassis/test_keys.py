@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from nacl.pwhash import argon2id
 
-from aidmesh_chassis.crypto import seal, unseal
+from aidmesh_chassis.crypto import seal
 from aidmesh_chassis.keys import (
     MASTER,
     NOTIFICATION,
@@ -70,7 +70,7 @@ def test_a_ring_holds_what_its_service_asked_for(folder: Path) -> None:
     ring = KeyRing(folder, [NOTIFICATION])
     assert ring.missing == ()
     box = seal(KeyRing(folder).public(NOTIFICATION), b"card")
-    assert unseal(ring.private(NOTIFICATION), box) == b"card"
+    assert ring.unseal(NOTIFICATION, box) == b"card"
     with pytest.raises(Locked):
         ring.master()
     signature = KeyRing(folder, [TOKENS]).token_signer().sign(b"x")
@@ -81,13 +81,13 @@ def test_lock_and_unlock(folder: Path) -> None:
     ring = KeyRing(folder, SECRETS)
     assert not ring.missing
     held = ring.master().reveal()
-    ring.private(NOTIFICATION)
+    ring.opener(NOTIFICATION)
     ring.lock()
     assert set(ring.missing) == set(SECRETS)
     for ask in (
         ring.master,
         ring.token_signer,
-        lambda: ring.private(NOTIFICATION),
+        lambda: ring.opener(NOTIFICATION),
     ):
         with pytest.raises(Locked) as locked:
             ask()

@@ -98,11 +98,10 @@ async def bench_needs(
     ) as mesh:
         office = Office(REGION, mesh.file.regions[REGION], {role: uuid4() for role in Role})
         try:
-            site_id = await _set_up(office, needs * rounds)
+            await _set_up(office, needs * rounds)
             say("the region is set up")
             done = [
-                await _round(mesh, office, site_id, number, needs, say)
-                for number in range(1, rounds + 1)
+                await _round(mesh, office, number, needs, say) for number in range(1, rounds + 1)
             ]
         finally:
             await office.close()
@@ -173,7 +172,7 @@ async def _import(
     return len(kinds) / seconds
 
 
-async def _set_up(office: Office, needs: int) -> UUID:
+async def _set_up(office: Office, needs: int) -> None:
     """Enough of everything, so that nobody waits."""
     today = datetime.now(UTC).date()
     site = {"code": "bench", "name": "bench", "area": AREA, "site_type": "center"}
@@ -212,7 +211,6 @@ async def _set_up(office: Office, needs: int) -> UUID:
     ]
     await office.rows("inventory", "/v1/slots:bulk", Role.LOGISTICIAN, "bench", slots)
     await _fund(office, needs * 400_000)
-    return site_id
 
 
 async def _fund(office: Office, amount_minor: int) -> None:
@@ -297,7 +295,6 @@ def _file(number: int, kinds: Sequence[str]) -> bytes:
 async def _round(
     mesh: Mesh,
     office: Office,
-    site_id: UUID,
     number: int,
     needs: int,
     say: Callable[[str], None],

@@ -29,7 +29,7 @@ from typing import Annotated, Final
 from uuid import UUID
 
 import asyncpg
-from fastapi import Depends, FastAPI, Header, Request, Response
+from fastapi import Depends, Header, Request, Response
 from fastapi.routing import APIRoute
 from pydantic_core import to_json
 
@@ -144,21 +144,6 @@ async def purge(tx: Tx, rows_max: int = PURGE_ROWS_MAX) -> int:
 
 CHANGES_NOTHING: Final[Mapping[str, object]] = {"x-changes-nothing": True}
 """`openapi_extra` of a POST that only asks, with more than fits into a URL: it takes no key."""
-
-
-def posts_without_key(app: FastAPI) -> list[str]:
-    """The POST routes that change something and do not honor the key: a test asserts none."""
-    document = app.openapi()
-    return [
-        path
-        for path, item in document.get("paths", {}).items()
-        if (post := item.get("post"))
-        and not post.get("x-changes-nothing")
-        and not any(
-            parameter.get("in") == "header" and parameter.get("name") == "idempotency-key"
-            for parameter in post.get("parameters", ())
-        )
-    ]
 
 
 def _scoped_id(request: Request, key: bytes) -> UUID:

@@ -171,10 +171,6 @@ class KeyRing:
         """The key that wraps people's keys. Raises `Locked`."""
         return MasterKey(self._secret(MASTER))
 
-    def private(self, name: str) -> PrivateKey:
-        """The private key of what is sealed to `name` from now on. Raises `Locked`."""
-        return self._private(self._secret(name))
-
     def unseal(self, name: str, sealed: bytes) -> bytes:
         """What was sealed to `name`, to a former key of its too.
 

@@ -4,12 +4,12 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from aidmesh_chassis.auth import Role
-from aidmesh_chassis.idempotency import posts_without_key
 from aidmesh_chassis.service import Service
 from aidmesh_contracts.consumers import CONSUMERS
 from integration.inventory.office import Api, new_item, new_site
 from integration.inventory.world import World
 from support.bodies import lax_bodies, misread_routes
+from support.routes import posts_without_key
 
 
 async def test_every_post_honors_the_idempotency_key(service: Service) -> None:

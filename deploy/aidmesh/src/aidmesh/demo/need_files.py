@@ -56,7 +56,7 @@ def write_needs(
 
     for need in year.needs:
         region = served_by[need.home_area]
-        add(need.week, region, "requests", _request(need, region, kinds, introduced))
+        add(need.week, region, "requests", _request(need, kinds, introduced))
         if need.ending != "fact":
             kind = kinds[need.kind]
             ask = ask_of(kind, need.quantity, need.asked_on, from_on=need.from_on, to_on=need.to_on)
@@ -112,7 +112,7 @@ def _day_of(need: Need, rng: Random) -> date:
     return min(max(day, need.asked_on), facts.LAST_DAY)
 
 
-def _request(need: Need, region: str, kinds: Mapping[str, Kind], introduced: set[str]) -> Row:
+def _request(need: Need, kinds: Mapping[str, Kind], introduced: set[str]) -> Row:
     row: dict[str, object] = {
         "row_id": need.row_id,
         "kind": need.kind,
