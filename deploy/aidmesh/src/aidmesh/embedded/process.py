@@ -91,6 +91,11 @@ class KeptProcess:
         """Whether the server's process exists."""
         return self._keeper is not None and self._keeper.poll() is None
 
+    @property
+    def exit_code(self) -> int | None:
+        """Its exit status once it has ended (128 + signal if it was killed)."""
+        return None if self._keeper is None else self._keeper.poll()
+
     def stop(self) -> None:
         """Ask it to end, kill it if it does not within its bound; done when it is gone."""
         self._reap()
