@@ -261,6 +261,32 @@ async def test_sensitive_help_is_one_line_for_who_may_not_see_more(browser: "Bro
     assert "Sensitive help" not in (await browser.get("/results")).text
 
 
+@pytest.mark.parametrize("role", [Role.CASEWORKER, Role.LOGISTICIAN, Role.LEAD])
+async def test_home_does_not_say_what_sensitive_help_waits(browser: "Browser", role: Role) -> None:
+    rows = [
+        need("hormones", "hormone_therapy", "ready", message="no_safe_contact"),
+        need("food", "food_parcel", "ready", message="no_safe_contact"),
+    ]
+    totals = [{"item": each, "free": 2} for each in ("hygiene_kit", "hiv_self_test")]
+    answers = browser.desk.region.answers
+    answers["GET /v1/needs"] = 200, {"needs": rows, "next": None}
+    answers["GET /v1/stock/totals"] = 200, {"rows": totals, "next": None}
+    await browser.sign_in(role)
+    page = (await browser.get("/")).text
+    seen = re.sub(r"<details>.*?</details>", "", page, flags=re.DOTALL)
+    assert "ormone" not in page
+    assert "HIV self-test" not in seen
+    assert "HIV self-test" in page
+    assert ("Hygiene kit" in seen) == may([role], Act.SEE_STOCK)
+    assert ("Help; open it" in seen) == may([role], Act.DECIDE_NEEDS)
+    assert ("Food parcel" in seen) == may([role], Act.DECIDE_NEEDS)
+    # Where nobody says which help is sensitive, all of it counts as such.
+    browser.desk.region.down.add("intake")
+    assert "Hygiene kit" not in re.sub(
+        r"<details>.*?</details>", "", (await browser.get("/")).text, flags=re.DOTALL
+    )
+
+
 async def test_unexpected_errors_are_a_page_with_a_number(
     browser: "Browser", monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,5 +1,6 @@
 """The page of a person: what is sent when they are changed, united with another record, erased."""
 
+import re
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
@@ -92,6 +93,19 @@ def test_what_the_form_accepts_intake_understands(
 def test_a_long_note_is_not_cut() -> None:
     body, _ = _change(("note", "н" * 9000))
     assert len(body["note"]) == 9000
+
+
+async def test_a_legal_name_is_not_on_an_open_screen(browser: "Browser") -> None:
+    await browser.sign_in(Role.CASEWORKER)
+    found = KNOWN.model_dump(mode="json") | {
+        "details": {"chosen_name": "Саша", "legal_name": "Олександра К."}
+    }
+    browser.desk.region.answers[f"GET /v1/persons/{PERSON}"] = (200, found)
+    page = (await browser.get(f"/people/{PERSON}")).text
+    assert page.count("Олександра К.") == 2
+    closed = re.sub(r"<details>.*?</details>", "", page, flags=re.DOTALL)
+    assert "Саша" in closed
+    assert "Олександра К." not in closed
 
 
 async def test_a_person_is_written_anew(browser: "Browser") -> None:

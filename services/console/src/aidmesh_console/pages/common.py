@@ -95,6 +95,31 @@ class Names:
         found = self.kinds.get(code)
         return self.say.name(found.names, code) if found else code.replace("_", " ")
 
+    def kind_on_home(self, code: str) -> str:
+        """The name of a kind where anybody may pass by: of sensitive help only that it is help."""
+        found = self.kinds.get(code)
+        sensitive = found is None or found.sensitivity != "none"
+        return self.say("home.discreet") if sensitive else self.kind(code)
+
+    def by_discretion(
+        self, rows: Sequence[tuple[str, int, int]]
+    ) -> tuple[Sequence[tuple[str, int, int]], Sequence[tuple[str, int, int]]]:
+        """Rows of items, first those that anybody passing by may read, then the rest.
+
+        An item is open if help that is not sensitive takes it. One that no kind shown here takes
+        is not: kinds of sensitive help are not told to everybody.
+        """
+        plain = {
+            take.item
+            for kind in self.kinds.values()
+            if kind.sensitivity == "none"
+            for take in kind.stock
+        }
+        return (
+            [row for row in rows if row[0] in plain],
+            [row for row in rows if row[0] not in plain],
+        )
+
     def area(self, code: str | None) -> str:
         """The name of an oblast or city."""
         return self.say.code("area", code) if code else "–"

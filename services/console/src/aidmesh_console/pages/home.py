@@ -31,7 +31,7 @@ async def show(visit: Annotated[Visit, Depends(visitor())]) -> Response:
         alerts = begin(visit.hear(visit.alerts.lasting())) if visit.may(Act.RUN_ALERTS) else None
         ready = begin(visit.readiness()) if visit.may(Act.SEE_HEALTH) else None
         named = cases is not None or goods is not None
-        names = begin(names_of(visit, kinds=cases is not None)) if named else None
+        names = begin(names_of(visit, kinds=True)) if named else None
     return visit.page(
         "home",
         names=names.result() if names is not None else None,
