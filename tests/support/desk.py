@@ -155,6 +155,9 @@ class FakeRegion:
             return 200, {"needs": rows, "next": None}
         if found := re.fullmatch(r"/v1/needs/([0-9a-f-]{36})", path):
             return _one(found[1])
+        if re.fullmatch(r"/v1/needs/[0-9a-f-]{36}/commitment", path):
+            drawn = payout("of need", "approved", 300_000) | {"mechanism": "cash"}
+            return 200, {"commitments": [], "refused": None, "payouts": [drawn]}
         if found := re.fullmatch(r"/v1/kinds/([a-z_]+)", path):
             known = any(each["code"] == found[1] for each in kinds())
             return (200, whole_kind(found[1])) if known else problem(404, "not-found")

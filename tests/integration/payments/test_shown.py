@@ -52,6 +52,45 @@ async def test_of_sensitive_needs_those_who_move_money_see_how_much_not_what_for
     assert (odd["programme"], odd["cost_category"]) == ("health", "fees")
 
 
+async def test_a_payout_says_what_it_is_for_to_those_who_may_know(api: Api) -> None:
+    await api.purse(100_000)
+    plain, secret = approved(3_000), approved(4_000, sensitive=True)
+    for need in (plain, secret):
+        await api.desk.feed(need)
+        await api.desk.feed(confirmed(need))
+    names = ("programme", "grant_code", "budget_line")
+
+    async def told(who: httpx.AsyncClient, path: str) -> dict[str, set[bool]]:
+        """Whether what a payout is for is told, by its need."""
+        rows = (await who.get(path)).json()["payouts"]
+        return {row["need_id"]: {row[name] is not None for name in names} for row in rows}
+
+    all_of_it = {str(plain.need_id): {True}, str(secret.need_id): {True}}
+    some_of_it = {str(plain.need_id): {True}, str(secret.need_id): {False}}
+    assert await told(api.maker, "/v1/payouts") == all_of_it
+    assert await told(api.finance, "/v1/payouts") == some_of_it
+    (row, _) = (await api.get("/v1/payouts"))["payouts"]
+    (grant,) = (await api.get("/v1/grants"))["grants"]
+    assert (row["programme"], row["grant_code"]) == (plain.programme, grant["code"])
+    for need in (plain, secret):
+        found = (await api.finance.get(f"/v1/needs/{need.need_id}/commitment")).json()
+        (drawn,) = found["payouts"]
+        (listed,) = [
+            each
+            for each in (await api.get("/v1/payouts"))["payouts"]
+            if each["need_id"] == str(need.need_id)
+        ]
+        assert drawn["id"] == listed["id"]
+        assert (drawn["state"], drawn["amount_minor"]) == ("draft", listed["amount_minor"])
+    rows = [
+        {"row_id": str(each.need_id), "need_id": str(each.need_id), "bank_reference": "cash desk"}
+        for each in (plain, secret)
+    ]
+    await api.post("/v1/payouts:settle", rows=rows)
+    assert await told(api.maker, "/v1/payouts/reviews") == all_of_it
+    assert await told(api.finance, "/v1/payouts/reviews") == some_of_it
+
+
 async def test_the_ledger_does_not_lead_from_a_sensitive_need_to_its_grant(api: Api) -> None:
     await api.purse(100_000)
     amounts = {3_000: False, 4_000: True}

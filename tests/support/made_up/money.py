@@ -7,7 +7,8 @@ def payout(name: str, state: str, minor: int) -> dict[str, object]:
     """A payout in a state, as payments shows it."""
     return {"id": str(number(name)), "need_id": str(number(f"need of {name}")),
             "amount_minor": minor, "currency": "UAH", "mechanism": "iban", "state": state,
-            "recorded_at": at(-600), "settled_on": None, "review_due_at": None}  # fmt: skip
+            "recorded_at": at(-600), "settled_on": None, "review_due_at": None,
+            "programme": "cash", "grant_code": "relief-2024", "budget_line": "aid"}  # fmt: skip
 
 
 def paying_order(state: str) -> dict[str, object]:

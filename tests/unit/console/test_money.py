@@ -68,6 +68,44 @@ async def test_what_another_office_pays_is_not_settled_here(browser: "Browser") 
     assert f'action="/money/settle/{away["id"]}"' not in page
 
 
+async def test_a_payout_says_what_it_is_for(browser: "Browser") -> None:
+    shown = payout("shown", "draft", 500)
+    hidden = payout("hidden", "draft", 600) | {
+        "programme": None, "grant_code": None, "budget_line": None
+    }  # fmt: skip
+    browser.desk.region.answers["GET /v1/payouts"] = (200, {"payouts": [shown, hidden]})
+    await browser.sign_in(Role.APPROVER)
+    page = (await browser.get("/money")).text
+    for each in (shown, hidden):
+        number = str(each["need_id"])[:8].upper()
+        assert f"need {number} ·" in page
+        # Settling by a table takes the whole numbers.
+        assert f"Number of the payout: {each['id']}" in page
+        assert f"Number of the need: {each['need_id']}" in page
+    assert "Financial aid · relief-2024 · aid" in page
+    assert "what for is not shown" in page
+    assert f'href="/needs/{shown["need_id"]}"' not in page
+    browser.http.cookies.clear()
+    await browser.sign_in(Role.LEAD)
+    assert f'href="/needs/{shown["need_id"]}"' in (await browser.get("/money")).text
+
+
+async def test_a_need_says_which_payouts_it_has(browser: "Browser") -> None:
+    path = f"/needs/{number('aid')}"
+    drawn = number("of need")
+    await browser.sign_in(Role.CASEWORKER)
+    page = (await browser.get(path)).text
+    assert f"Number of the payout: {drawn}" in page
+    assert str(drawn)[:8].upper() in page
+    assert "Payouts" not in (await browser.get(f"/needs/{number('parcel')}")).text
+    browser.desk.region.down.add("payments")
+    assert (await browser.get(path)).status_code == 200
+    browser.desk.region.down.clear()
+    browser.http.cookies.clear()
+    await browser.sign_in(Role.LOGISTICIAN)
+    assert str(drawn) not in (await browser.get(path)).text
+
+
 async def test_a_refused_row_is_told(browser: "Browser") -> None:
     await browser.sign_in(Role.APPROVER)
     row = {"row": 0, "status": "rejected", "problem": "second-person-needed"}

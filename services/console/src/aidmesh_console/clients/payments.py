@@ -13,9 +13,11 @@ from aidmesh_console.clients.payments_views import (
     Donor,
     Grants,
     Holding,
+    MoneyOfNeed,
     Paid,
     PayingOrders,
     PaymentLists,
+    Payout,
     Payouts,
     Purchase,
     Purchases,
@@ -59,6 +61,7 @@ class _Pledged(View):
 
 _GRANTS = TypeAdapter(Grants)
 _PAYOUTS = TypeAdapter(Payouts)
+_OF_NEED = TypeAdapter(MoneyOfNeed)
 _ORDERS = TypeAdapter(PayingOrders)
 _LISTS = TypeAdapter(PaymentLists)
 _ROWS = TypeAdapter(_Rows)
@@ -195,6 +198,10 @@ class Payments:
         """Payouts in a state, the oldest first."""
         query: Query = {"state": state, "after": after, "limit": limit}
         return await self.link.get("/v1/payouts", _PAYOUTS, query)
+
+    async def of_need(self, need_id: UUID) -> Sequence[Payout]:
+        """The payouts of a need, the first one first."""
+        return (await self.link.get(f"/v1/needs/{need_id}/commitment", _OF_NEED)).payouts
 
     async def reviews(self, after: str | None = None) -> Payouts:
         """What one person paid alone and a second has to look at, the most urgent first."""

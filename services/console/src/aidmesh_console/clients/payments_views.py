@@ -214,10 +214,14 @@ class Payout(View):
 
     Attributes:
         assigned_to: the office of another region that is to pay it; link: whether it is heard.
+        programme, grant_code, budget_line: what it is for; None where that is not shown.
     """
 
     id: UUID
     need_id: UUID | None = None
+    programme: str | None = None
+    grant_code: str | None = None
+    budget_line: str | None = None
     amount_minor: int
     currency: str
     mechanism: str | None = None
@@ -275,6 +279,12 @@ class Payouts(Page):
     """A page of payouts."""
 
     rows: tuple[Payout, ...] = Field(validation_alias="payouts")
+
+
+class MoneyOfNeed(View):
+    """The payouts that were drawn up for a need, the first one first."""
+
+    payouts: tuple[Payout, ...]
 
 
 class RowAnswer(View):

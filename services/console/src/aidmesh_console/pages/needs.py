@@ -183,10 +183,13 @@ async def _page(
         names_of(visit, kinds=True),
     )
     reasons = await visit.hear(visit.intake.reasons(need.request_id)) if explained else None
+    pays = need.ask.pays_out and visit.may(Act.DECIDE_NEEDS)
+    paid = await visit.hear(visit.payments.of_need(need_id)) if pays else None
     return visit.page(
         "need",
         status,
         need=need,
+        paid=paid,
         reasons=reasons,
         names=names,
         aside=aside,

@@ -28,6 +28,8 @@ class Payout(Answer):
     """A payment to a person; who it goes to is sealed and not shown.
 
     Attributes:
+        programme, grant_code, budget_line: what it is for; of a sensitive need None for those who
+            may not see what is sensitive.
         sealed_by: who entered or last corrected whom it goes to.
         assigned_to: the office of another region that pays it.
         withdrawal: what that office was told of it since.
@@ -53,6 +55,9 @@ class Payout(Answer):
     withdrawal: str | None
     recorded_at: datetime
     link: LinkState | None
+    programme: str | None
+    grant_code: str | None
+    budget_line: str | None
 
 
 class PayoutPage(Page):
@@ -62,16 +67,25 @@ class PayoutPage(Page):
 
 
 class PayoutReview(Answer):
-    """A payout that one person paid alone and a second has to look at."""
+    """A payout that one person paid alone and a second has to look at.
+
+    Attributes:
+        programme, grant_code, budget_line: what it was for; of a sensitive need None for those
+            who may not see what is sensitive.
+    """
 
     id: UUID
     need_id: UUID
     amount_minor: int
     currency: str
+    mechanism: str | None
     settler: UUID | None
     settled_on: date | None
     review_due_at: datetime
     review_overdue: bool
+    programme: str | None
+    grant_code: str | None
+    budget_line: str | None
 
 
 class PayoutReviewPage(Page):

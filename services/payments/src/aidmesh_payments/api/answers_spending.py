@@ -219,8 +219,20 @@ class Refusal(Answer):
     decided_at: datetime
 
 
+class PayoutOfNeed(Answer):
+    """A payment to the person of a need, by the number that lists and banks call it."""
+
+    id: UUID
+    amount_minor: int
+    currency: str
+    mechanism: str | None
+    state: str
+    settled_on: date | None
+
+
 class OfNeed(Answer):
-    """What was committed for a need, attempt by attempt."""
+    """What was committed for a need, attempt by attempt, and the payouts drawn up for it."""
 
     commitments: list[Commitment]
     refused: Refusal | None
+    payouts: list[PayoutOfNeed]

@@ -33,7 +33,9 @@ Text = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Minor = Annotated[int, Field(gt=0, le=10**15, description="Minor units of the currency")]
 
 
-_WHAT_FOR: Final = frozenset({"allotment_id", "grant_code", "programme", "cost_category", "code"})
+_WHAT_FOR: Final = frozenset(
+    {"allotment_id", "grant_code", "budget_line", "programme", "cost_category", "code"}
+)
 
 
 def seen_by(caller: Caller, row: Mapping[str, object]) -> dict[str, object]:

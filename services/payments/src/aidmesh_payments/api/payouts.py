@@ -1,10 +1,12 @@
 """Routes about payouts, payees, payment lists and reviews."""
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from functools import partial
 from typing import Annotated, Literal, TypeVar
 from uuid import UUID, uuid4
 
+import asyncpg
 from fastapi import Response
 from pydantic import Field, ValidationError
 
@@ -28,8 +30,10 @@ from aidmesh_payments.api.desk import (
     Finance,
     Payer,
     Reader,
+    ReadPage,
     Text,
     Worker,
+    seen_by,
 )
 from aidmesh_payments.api.steps import ExportBody, ReasonBody, Take
 from aidmesh_payments.domain.money import EXPONENTS, today_in_kyiv
@@ -43,6 +47,7 @@ from aidmesh_payments.store import erasure, late_cash
 from aidmesh_payments.store import payees as payee_store
 from aidmesh_payments.store import payouts as store
 from aidmesh_payments.store.queries import payouts as queries
+from aidmesh_payments.store.queries.rows import Row
 
 
 class PayoutRow(RowBody):
@@ -106,13 +111,15 @@ def router(desk: Desk) -> Routes:
     async def queue(
         caller: Reader, page: PageQuery, state: PayoutState = "draft"
     ) -> dict[str, object]:
-        read = partial(queries.payouts, state=state)
+        """Payouts in a state, the oldest first; of sensitive needs some see not what for."""
+        read = _shown_to(caller, partial(queries.payouts, state=state))
         return await desk.page(page, "payouts", "recorded_at", read, {"link": "assigned_to"})
 
     @routes.get("/payouts/reviews", response_model=PayoutReviewPage)
     async def reviews(caller: Reader, page: PageQuery) -> dict[str, object]:
         """What one person paid alone and a second has to look at, most urgent first."""
-        return await desk.page(page, "payouts", "review_due_at", queries.reviews)
+        read = _shown_to(caller, queries.reviews)
+        return await desk.page(page, "payouts", "review_due_at", read)
 
     @routes.post("/payouts/{payout_id}:review")
     async def review(payout_id: UUID, caller: Payer, once: Once) -> Response:
@@ -233,6 +240,17 @@ def router(desk: Desk) -> Routes:
             return await once.answer(tx, 201, {"payee_ref": payee_ref})
 
     return routes
+
+
+def _shown_to(caller: Caller, read: ReadPage) -> ReadPage:
+    """What reads rows about needs, as the caller may see them."""
+
+    async def rows(
+        conn: asyncpg.Connection, *, after: tuple[datetime, UUID] | None, limit: int
+    ) -> list[Row]:
+        return [seen_by(caller, row) for row in await read(conn, after=after, limit=limit)]
+
+    return rows
 
 
 def _taking(desk: Desk, verb: Verb, caller: Caller) -> Take:

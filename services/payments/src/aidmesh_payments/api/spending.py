@@ -38,6 +38,7 @@ from aidmesh_payments.domain.money import today_in_kyiv
 from aidmesh_payments.domain.purchase import Line, PurchaseState
 from aidmesh_payments.handlers import bills, commitments, purchases
 from aidmesh_payments.handlers.purchases import Wish
+from aidmesh_payments.store.queries import payouts as payout_queries
 from aidmesh_payments.store.queries import spending as queries
 
 _AFTER: TypeAdapter[tuple[datetime, UUID]] = TypeAdapter(tuple[datetime, UUID])
@@ -115,9 +116,11 @@ def router(desk: Desk) -> Routes:
         async with desk.db.read() as conn:
             made = await queries.commitments_of(conn, NeedId(need_id))
             refused = await queries.refusal_of(conn, NeedId(need_id))
+            drawn = await payout_queries.of_need(conn, NeedId(need_id))
         return {
             "commitments": [seen_by(caller, each) for each in made],
             "refused": None if refused is None else seen_by(caller, refused),
+            "payouts": drawn,
         }
 
     @routes.post("/commitments/{commitment_id}:bill")

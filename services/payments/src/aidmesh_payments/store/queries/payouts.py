@@ -1,30 +1,54 @@
 """What the API shows of payouts and their batches."""
 
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 import asyncpg
 
+from aidmesh_contracts.ids import NeedId
 from aidmesh_payments.store.queries.rows import Row, rows_of
+
+_WHAT_FOR: Final = """c.programme, t.code AS grant_code, a.budget_line,
+                   COALESCE(n.sensitive, true) AS sensitive
+            FROM payout p JOIN commitment c ON c.id = p.commitment_id
+            JOIN allotment a ON a.id = p.allotment_id
+            JOIN grant_terms t ON t.grant_id = a.grant_id
+            LEFT JOIN need_attempt n ON n.need_id = p.need_id"""
+"""What a payout is for, and whether some may not see it: the end of a list of columns."""
 
 
 async def payouts(
     conn: asyncpg.Connection, state: str, after: tuple[datetime, UUID] | None, limit: int
 ) -> list[Row]:
-    """The queue of one state, oldest first."""
+    """The queue of one state, oldest first, with what each is for."""
     return rows_of(
         await conn.fetch(
-            """
-            SELECT id, need_id, amount_minor, currency, mechanism, state, reason, maker, sealed_by,
-                   approver, settler, review_due_at, batch_id, bank_reference, settled_on,
-                   assigned_to, withdrawal, recorded_at
-            FROM payout
-            WHERE state = $1 AND ($2::timestamptz IS NULL OR (recorded_at, id) > ($2, $3::uuid))
-            ORDER BY recorded_at, id LIMIT $4
+            f"""
+            SELECT p.id, p.need_id, p.amount_minor, p.currency, p.mechanism, p.state, p.reason,
+                   p.maker, p.sealed_by, p.approver, p.settler, p.review_due_at, p.batch_id,
+                   p.bank_reference, p.settled_on, p.assigned_to, p.withdrawal, p.recorded_at,
+                   {_WHAT_FOR}
+            WHERE p.state = $1
+              AND ($2::timestamptz IS NULL OR (p.recorded_at, p.id) > ($2, $3::uuid))
+            ORDER BY p.recorded_at, p.id LIMIT $4
             """,
             state,
             *(after or (None, None)),
             limit,
+        )
+    )
+
+
+async def of_need(conn: asyncpg.Connection, need_id: NeedId) -> list[Row]:
+    """The payouts of a need, the first one first."""
+    return rows_of(
+        await conn.fetch(
+            """
+            SELECT id, amount_minor, currency, mechanism, state, settled_on FROM payout
+            WHERE need_id = $1 ORDER BY recorded_at, id
+            """,
+            need_id,
         )
     )
 
@@ -35,12 +59,12 @@ async def reviews(
     """What one person paid alone and nobody has reviewed, most urgent first."""
     return rows_of(
         await conn.fetch(
-            """
-            SELECT id, need_id, amount_minor, currency, settler, settled_on, review_due_at,
-                   review_overdue
-            FROM payout WHERE review_due_at IS NOT NULL AND reviewer IS NULL
-              AND ($1::timestamptz IS NULL OR (review_due_at, id) > ($1, $2::uuid))
-            ORDER BY review_due_at, id LIMIT $3
+            f"""
+            SELECT p.id, p.need_id, p.amount_minor, p.currency, p.mechanism, p.settler,
+                   p.settled_on, p.review_due_at, p.review_overdue, {_WHAT_FOR}
+            WHERE p.review_due_at IS NOT NULL AND p.reviewer IS NULL
+              AND ($1::timestamptz IS NULL OR (p.review_due_at, p.id) > ($1, $2::uuid))
+            ORDER BY p.review_due_at, p.id LIMIT $3
             """,
             *(after or (None, None)),
             limit,
