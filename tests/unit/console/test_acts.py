@@ -215,6 +215,55 @@ async def test_registering_sends_the_form_once(browser: "Browser") -> None:
     assert head["idempotency-key"] == again["idempotency-key"] == found[1]
 
 
+OTHERS: dict[str, str] = {
+    "key": KEY, "client_code": "КИ-0417 ", "chosen_name": "Олег", "birth_year": "1960",
+    "place_area": "UA80", "need_food_parcel": "1", "note": "чекає біля входу",
+}  # fmt: skip
+
+
+async def test_a_code_of_somebody_else_stops_the_form(browser: "Browser") -> None:
+    await browser.sign_in(Role.CASEWORKER)
+    answer = await browser.post("/register", **OTHERS)
+    assert answer.status_code == 409
+    assert [path for path, _, _ in browser.desk.region.posts] == ["/v1/persons:find"]
+    assert "nothing was entered yet" in answer.text
+    assert "<li>Chosen name</li><li>Year of birth</li>" in answer.text
+    # What is known of the other is not shown, what was typed is kept.
+    assert "Саша" not in answer.text
+    for text in ("Олег", "1960", "чекає біля входу"):
+        assert text in answer.text
+    assert 'id="need_food_parcel" checked' in answer.text
+    browser.desk.region.posts.clear()
+    wrong = await browser.post("/register", same_as=str(number("somebody else")), **OTHERS)
+    assert wrong.status_code == 409
+    browser.desk.region.posts.clear()
+    entered = await browser.post("/register", same_as=str(number("person")), **OTHERS)
+    assert entered.status_code == 303
+    _, (path, _, headers) = browser.desk.region.posts
+    assert path == "/v1/requests"
+    assert headers["idempotency-key"] == KEY
+
+
+@pytest.mark.parametrize(
+    "fields", [{}, {"chosen_name": "саша", "contact_address": "+380500000000"}]
+)
+async def test_a_known_code_with_nothing_else_said_is_entered(
+    browser: "Browser", fields: dict[str, str]
+) -> None:
+    await browser.sign_in(Role.CASEWORKER)
+    sent = {"client_code": "КИ-0417", "place_area": "UA80", "need_food_parcel": "1", **fields}
+    assert (await browser.post("/register", **sent)).status_code == 303
+    # Nobody is looked at where there is nothing to compare.
+    looked = f"/v1/persons/{number('person')}" in dict(browser.desk.region.gets)
+    assert looked == bool(fields)
+
+
+async def test_a_new_code_is_entered_with_what_is_said(browser: "Browser") -> None:
+    await browser.sign_in(Role.CASEWORKER)
+    browser.desk.region.answers["POST /v1/persons:find"] = problem(404, "not-found")
+    assert (await browser.post("/register", **OTHERS)).status_code == 303
+
+
 async def test_without_an_answer_the_form_keeps_its_key(browser: "Browser") -> None:
     await browser.sign_in(Role.CASEWORKER)
     browser.desk.region.answers["POST /v1/requests"] = (503, {})

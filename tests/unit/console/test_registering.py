@@ -3,12 +3,14 @@
 from datetime import UTC, date
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from starlette.datastructures import FormData
 
-from aidmesh_console.clients.intake_views import Kind
+from aidmesh_console.clients.intake_views import Kind, Person
 from aidmesh_console.forms import Form
+from aidmesh_console.pages.known import DESCRIBING, unlike
 from aidmesh_console.pages.registering import SAFE, request_of
 from aidmesh_intake.api.requests import RequestIn
 from support.made_up.basics import kinds
@@ -104,6 +106,52 @@ def test_what_the_form_accepts_intake_understands(
     assert {need.kind for need in request.needs} == chosen
     assert all(need.given is given for need in request.needs)
     request.who()
+
+
+KNOWN = Person.model_validate({
+    "person_id": "11111111-1111-4111-8111-111111111111", "version": 1, "languages": ["uk", "en"],
+    "area": "UA80", "origin_area": None, "consents": {"contact": "2024-01-05"},
+    "details": {"client_code": "КИ-1", "chosen_name": "Мар’яна  К.", "birth_year": 1991,
+                "contact": {"channel": "sms", "address": "+380 (50) 111-22-33"}},
+})  # fmt: skip
+
+
+def _described(**fields: str) -> dict[str, Any]:
+    body, form = _request(need_food_parcel="1", **fields)
+    assert form.faults == {}
+    person: dict[str, Any] = body["person"]
+    return person
+
+
+def test_who_is_known_is_told_by_what_is_said_of_them() -> None:
+    assert unlike(_described(), KNOWN) == ()
+    same = _described(
+        chosen_name="мар'яна к.", birth_year="1991", language="en", area="UA80",
+        contact_address="+380501112233", consent_contact="1",
+    )  # fmt: skip
+    assert unlike(same, KNOWN) == ()
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"chosen_name": "Мар'ян К."}, ("chosen_name",)),
+        ({"legal_name": "Мар'яна К."}, ("legal_name",)),
+        ({"birth_year": "1960"}, ("birth_year",)),
+        ({"language": "de"}, ("language_spoken",)),
+        ({"area": "UA46"}, ("stay_area",)),
+        ({"origin_area": "UA63"}, ("origin_area",)),
+        ({"contact_address": "m@example.org"}, ("contact_address",)),
+        ({"contact_address": "+380501112234", "consent_data": "1"},
+         ("contact_address", "register.consents")),
+    ],
+)  # fmt: skip
+def test_what_is_not_known_of_someone_is_named(
+    fields: dict[str, str], words: tuple[str, ...]
+) -> None:
+    said = _described(**fields)
+    assert unlike(said, KNOWN) == words
+    assert any(name in said for name in DESCRIBING)
 
 
 def test_what_is_missing_is_named() -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 from uuid import UUID, uuid4
 
 from fastapi import Depends, Response
@@ -15,6 +15,7 @@ from aidmesh_console.clients.inventory_views import Supply
 from aidmesh_console.clients.link import Away, ClientError, Refused
 from aidmesh_console.forms import Form, as_text
 from aidmesh_console.pages.common import names_of
+from aidmesh_console.pages.known import DESCRIBING, unlike
 from aidmesh_console.pages.registering import (
     ANSWERS,
     CONSENTS,
@@ -45,6 +46,14 @@ class Found:
     """Whose client code it is; None of a new one."""
 
     person_id: UUID | None
+
+
+@dataclass(frozen=True, slots=True)
+class Other:
+    """Somebody known by the code of a form that says something else of them, and what."""
+
+    person_id: UUID
+    unlike: tuple[str, ...]
 
 
 @routes.get("/register")
@@ -103,6 +112,9 @@ async def _enter(form: Form, visit: Visit, person_id: UUID | None) -> Response:
         wrong = visit.say("register.faults", len(form.faults))
         return await again(form.faults, status=422, key=form.key, wrong=wrong)
     try:
+        other = await _other_of(visit, request)
+        if other is not None and form.uuid("same_as") != other.person_id:
+            return await again({}, status=409, key=form.key, other=other)
         done = await visit.intake.register(request, form.key)
     except Refused as error:
         faults = {each.field.removeprefix("body."): "refused" for each in error.faults}
@@ -135,6 +147,23 @@ def _home(person: Heard[Person] | None, values: Mapping[str, str]) -> str | None
     return as_text(person.value.household_id)
 
 
+async def _other_of(visit: Visit, request: Mapping[str, Any]) -> Other | None:
+    """Whoever has the code of a request that describes somebody else, or them anew.
+
+    They are looked at only if the request describes somebody; intake remembers who looked.
+    """
+    said = request.get("person", {})
+    code = said.get("client_code")
+    if code is None or not any(name in said for name in DESCRIBING):
+        return None
+    person_id = await visit.intake.find(code)
+    if person_id is None:
+        return None
+    person = await visit.intake.person(person_id)
+    differing = unlike(said, person)
+    return Other(person.person_id, differing) if differing else None
+
+
 async def _page(
     visit: Visit,
     values: Mapping[str, str],
@@ -146,6 +175,7 @@ async def _page(
     wrong: str | None = None,
     person_id: UUID | None = None,
     person: Heard[Person] | None = None,
+    other: Other | None = None,
 ) -> Response:
     if person_id is not None and person is None:
         person = await visit.hear(visit.intake.person(person_id))
@@ -169,6 +199,7 @@ async def _page(
         key=key or uuid4(),
         found=found,
         wrong=wrong,
+        other=other,
         person_id=person_id,
         person=person,
         home=_home(person, values),
