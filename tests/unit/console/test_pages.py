@@ -1,6 +1,7 @@
 """Every page: for every role, in every language, small, and with services away."""
 
 import re
+from collections import Counter
 from datetime import date
 from typing import TYPE_CHECKING
 
@@ -118,6 +119,13 @@ async def test_every_field_has_a_label(browser: "Browser") -> None:
             found = re.search(r'\sid="([^"]+)"', tag)
             inside = f'<label class="tick">{tag}' in text
             assert inside or (found and found[1] in labelled), f"{path}: {tag}"
+
+
+async def test_no_id_is_twice_on_a_page(browser: "Browser") -> None:
+    await browser.sign_in(Role.LEAD)
+    for path in PATHS:
+        ids = re.findall(r'\sid="([^"]+)"', (await browser.get(path)).text)
+        assert [each for each, times in Counter(ids).items() if times > 1] == [], path
 
 
 @pytest.mark.parametrize("role", list(Role))
