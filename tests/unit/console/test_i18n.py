@@ -16,6 +16,7 @@ import aidmesh_notification.problems
 import aidmesh_payments.problems
 import aidmesh_reporting.problems
 from aidmesh_console import i18n
+from aidmesh_console.clients.intake_views import Kind
 from aidmesh_console.i18n import LANGUAGES, Speaker, choose, texts
 from aidmesh_console.pages import common, registering
 from aidmesh_console.pages.needs import BANDS, STATES
@@ -153,3 +154,44 @@ def test_money_and_days_as_each_language_writes_them() -> None:
     assert Speaker("en").day(date(2024, 4, 7)) == "7 Apr 2024"
     assert Speaker("uk").month("2024-04") == "квітень 2024"
     assert i18n.Speaker("en").age(None) == "–"
+
+
+def test_areas_are_in_the_order_of_the_alphabet() -> None:
+    uk, de = Speaker("uk"), Speaker("de")
+    names = ["Ялта", "Івано-Франківська", "Київ", "Їжакове", "Житомирська", "Ґанок", "гай"]
+    assert sorted(names, key=uk.order) == [
+        "гай", "Ґанок", "Житомирська", "Івано-Франківська", "Їжакове", "Київ", "Ялта",
+    ]  # fmt: skip
+    assert sorted(["Zürich", "Öhringen", "oben", "Potsdam"], key=de.order) == [
+        "oben", "Öhringen", "Potsdam", "Zürich",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_no_two_places_are_called_the_same(language: str) -> None:
+    names = [text for key, text in texts(language).items() if key.startswith("place.")]
+    assert len(set(map(str, names))) == len(names)
+
+
+def test_what_the_catalogue_takes_has_words() -> None:
+    found = [Kind.model_validate(each) for each in kinds()]
+    goods = {f"goods.{take.item}" for kind in found for take in kind.stock}
+    costs = {f"cost_category.{kind.money.cost_category}" for kind in found if kind.money}
+    assert len(goods) > 5
+    assert len(costs) > 5
+    assert goods | costs <= set(texts("en"))
+
+
+@pytest.mark.parametrize(
+    ("language", "words"),
+    [
+        ("uk", ("родини", "зобов’яза", "рядок бюджету", "рядка бюджету", "виселен", "виселити",
+                "види потреб", "накладні витрати", "ПКП")),
+        ("de", ("Zuwendung", "Zuschuss", "Zuschüss", "Budgetlinie", "Budgetzeile",
+                "Grenze")),
+    ],
+)  # fmt: skip
+def test_one_thing_has_one_name(language: str, words: tuple[str, ...]) -> None:
+    for key, text in texts(language).items():
+        for form in _forms(text):
+            assert not [word for word in words if word.casefold() in form.casefold()], key

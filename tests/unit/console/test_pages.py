@@ -329,7 +329,7 @@ async def test_a_start_is_confirmed_on_the_page_of_its_need(browser: "Browser") 
 @pytest.mark.parametrize(
     ("language", "words"),
     [
-        ("uk", "попри: ліміт — велика родина"),
+        ("uk", "попри: ліміт — велике домогосподарство"),
         ("en", "despite: limit — large household"),
         ("de", "trotz: Limit – großer Haushalt"),
     ],

@@ -12,6 +12,7 @@ from decimal import Decimal
 from functools import cache
 from importlib.resources import files
 from typing import Final
+from unicodedata import normalize
 from zoneinfo import ZoneInfo
 
 from babel import Locale, UnknownLocaleError
@@ -30,6 +31,8 @@ from aidmesh_contracts.pickup import end_of
 LANGUAGES: Final = ("uk", "en", "de")
 DEFAULT: Final = "uk"
 KYIV: Final = ZoneInfo("Europe/Kyiv")
+
+_UKRAINIAN: Final = "абвгґдеєжзиіїйклмнопрстуфхцчшщьюя"
 
 Texts = Mapping[str, str | Mapping[str, str]]
 _TEXTS: Final[TypeAdapter[Texts]] = TypeAdapter(dict[str, str | dict[str, str]])
@@ -106,6 +109,10 @@ class Speaker:
                 return names[language]
         return otherwise
 
+    def order(self, text: str) -> tuple[tuple[int, str], ...]:
+        """What a text is sorted by: letters as the language has them, accents and case aside."""
+        return tuple(_letter(each) for each in text.casefold())
+
     def number(self, number: int) -> str:
         """A whole number with its thousands set apart."""
         return format_decimal(number, locale=self._locale)
@@ -168,6 +175,12 @@ class Speaker:
             return "–"
         past = min(moment - datetime.now(UTC), timedelta(0))
         return format_timedelta(past, add_direction=True, locale=self._locale, format="short")
+
+
+def _letter(letter: str) -> tuple[int, str]:
+    """Where a letter stands: Ukrainian ones by their alphabet, others without their accents."""
+    place = _UKRAINIAN.find(letter)
+    return (place + 1, letter) if place >= 0 else (0, normalize("NFKD", letter)[0])
 
 
 def today() -> date:

@@ -76,7 +76,7 @@ class Names:
     def item(self, code: str) -> str:
         """The name of a kind of goods."""
         found = self.items.get(code)
-        return self.say.name(found.names, code) if found else code.replace("_", " ")
+        return self.say.name(found.names, code) if found else self.say.code("goods", code)
 
     def numbered(self, lines: Iterable[Line]) -> int:
         """How many of these things carry serial numbers, so that a center receives them."""
@@ -142,7 +142,7 @@ class Names:
     def open_sites(self) -> Sequence[tuple[UUID, str]]:
         """Sites to choose from, by name."""
         found = [(each.site_id, each.name) for each in self.sites.values() if each.status == "open"]
-        return sorted(found, key=lambda each: each[1])
+        return sorted(found, key=lambda each: self.say.order(each[1]))
 
     @property
     def every_site(self) -> Sequence[tuple[UUID, str]]:
@@ -158,7 +158,7 @@ class Names:
     def centers(self) -> Sequence[tuple[UUID, str]]:
         """Sites that things are handed to: first the centers, then the rest, by name."""
         found = [each for each in self.sites.values() if each.status == "open"]
-        found.sort(key=lambda each: (each.site_type != "center", each.name))
+        found.sort(key=lambda each: (each.site_type != "center", self.say.order(each.name)))
         return [(each.site_id, each.name) for each in found]
 
     @property
@@ -171,7 +171,7 @@ class Names:
         """Areas to choose from: first those that have a site, then the rest, by name."""
         ours = {site.area for site in self.sites.values()}
         named = [(code, self.area(code)) for code in AREAS]
-        return sorted(named, key=lambda each: (each[0] not in ours, each[1]))
+        return sorted(named, key=lambda each: (each[0] not in ours, self.say.order(each[1])))
 
 
 def said_after(visit: Visit, steps: Mapping[str, tuple[Act, str]], step: str) -> str:
