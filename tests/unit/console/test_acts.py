@@ -215,6 +215,52 @@ async def test_registering_sends_the_form_once(browser: "Browser") -> None:
     assert head["idempotency-key"] == again["idempotency-key"] == found[1]
 
 
+async def test_what_intake_refuses_is_marked_where_it_stands(browser: "Browser") -> None:
+    await browser.sign_in(Role.CASEWORKER)
+    browser.desk.region.answers["POST /v1/requests"] = problem(
+        422, "invalid", errors=[{"field": "body.needs.0.payee", "rule": "iban_check_digits"}]
+    )
+    answer = await browser.post(
+        "/register", client_code="КИ-9", place_area="UA80", need_financial_aid="1",
+        payee_name_financial_aid="Олена К.", payee_account_financial_aid="UA123",
+    )  # fmt: skip
+    assert answer.status_code == 422
+    assert "Choose at least one need" not in answer.text
+    field = answer.text.partition('id="f-payee_account_financial_aid"')[2].partition("</div>")[0]
+    assert 'aria-invalid="true"' in field
+    assert "This IBAN has a typing error" in field
+
+
+@pytest.mark.parametrize(
+    "name", ["birth_year", "household_code", "headcount", "contact_address", "note"]
+)
+async def test_what_is_wrong_is_not_hidden(browser: "Browser", name: str) -> None:
+    await browser.sign_in(Role.CASEWORKER)
+    field = {"headcount": "needs.0.headcount", "note": "note", "contact_address": "person.contact"}
+    browser.desk.region.answers["POST /v1/requests"] = problem(
+        422,
+        "invalid",
+        errors=[{"field": f"body.{field.get(name, f'person.{name}')}", "rule": "string_too_long"}],
+    )
+    fields = {"note": "чекає"} if name == "note" else {}
+    answer = await browser.post(
+        "/register", client_code="КИ-9", place_area="UA80", need_food_parcel="1", **fields
+    )
+    assert answer.status_code == 422
+    inside = answer.text.partition(f'id="fault-{name}"')
+    assert inside[1]
+    assert re.findall(r"<details[^>]*>", inside[0])[-1].endswith(" open>")
+
+
+async def test_a_form_that_is_too_long_is_a_page(browser: "Browser") -> None:
+    await browser.sign_in(Role.CASEWORKER)
+    answer = await browser.post("/register", language="uk", note="н" * 200_000)
+    assert answer.status_code == 413
+    assert answer.headers["content-type"].startswith("text/html")
+    assert "Це задовге" in answer.text
+    assert "content-security-policy" in answer.headers
+
+
 OTHERS: dict[str, str] = {
     "key": KEY, "client_code": "КИ-0417 ", "chosen_name": "Олег", "birth_year": "1960",
     "place_area": "UA80", "need_food_parcel": "1", "note": "чекає біля входу",

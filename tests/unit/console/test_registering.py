@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from starlette.datastructures import FormData
 
 from aidmesh_console.clients.intake_views import Kind, Person
+from aidmesh_console.clients.link import Fault
 from aidmesh_console.forms import Form
 from aidmesh_console.pages.known import DESCRIBING, unlike
-from aidmesh_console.pages.registering import SAFE, request_of
+from aidmesh_console.pages.registering import SAFE, faults_of, request_of
 from aidmesh_intake.api.requests import RequestIn
 from support.made_up.basics import kinds
 
@@ -161,6 +162,49 @@ def test_what_is_missing_is_named() -> None:
         "place_area": "missing",
         "needs": "missing",
     }
+
+
+@pytest.mark.parametrize(
+    ("field", "rule", "marked"),
+    [
+        ("body.needs.1.payee", "iban_check_digits", {"payee_account_financial_aid": "iban"}),
+        ("body.needs.1.payee.legal_name", "missing", {"payee_name_financial_aid": "refused"}),
+        ("body.needs.0.quantity", "less_than_equal", {"quantity_food_parcel": "refused"}),
+        ("body.needs.0.served_on", "in_the_future", {"served_on": "future"}),
+        ("body.needs.0.kind", "no_longer_offered", {"need_food_parcel": "refused"}),
+        ("body.needs.7.kind", "unknown", {"needs": "refused"}),
+        ("body.needs", "too_long", {"needs": "refused"}),
+        ("body.person.birth_year", "less_than_equal", {"birth_year": "refused"}),
+        ("body.person.contact.address", "string_too_long", {"contact_address": "too_long"}),
+        ("body.person.contact.hours_to", "same", {"hours_to": "refused"}),
+        ("body.note", "string_too_long", {"note": "too_long"}),
+        ("asked_on", "in_the_future", {"asked_on": "future"}),
+    ],
+)
+def test_a_refusal_marks_the_field_that_it_is_about(
+    field: str, rule: str, marked: dict[str, str]
+) -> None:
+    request = {"needs": [{"kind": "food_parcel"}, {"kind": "financial_aid"}]}
+    assert faults_of([Fault(field=field, rule=rule)], request) == marked
+
+
+@pytest.mark.parametrize(
+    ("fields", "faults"),
+    [
+        ({"quantity_food_parcel": "999999999"}, {"quantity_food_parcel": "too_large"}),
+        ({"quantity_food_parcel": "100001"}, {"quantity_food_parcel": "too_large"}),
+        ({"quantity_food_parcel": "0"}, {"quantity_food_parcel": "number"}),
+        ({"birth_year": "3000"}, {"birth_year": "too_large"}),
+        ({"birth_year": "2025"}, {"birth_year": "too_large"}),
+        ({"birth_year": "19xx"}, {"birth_year": "number"}),
+        ({"note": "н" * 4001}, {"note": "too_long"}),
+        ({"note": "н" * 4000, "birth_year": "2024", "quantity_food_parcel": "100000"}, {}),
+    ],
+)
+def test_what_intake_would_not_take_is_marked_before_it_is_sent(
+    fields: dict[str, str], faults: dict[str, str]
+) -> None:
+    assert _request(need_food_parcel="1", **fields)[1].faults == faults
 
 
 def test_nights_must_end_after_they_begin() -> None:

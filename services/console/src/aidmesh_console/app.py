@@ -87,11 +87,17 @@ def build(
             yield
 
     health = Health()
-    app = create_app(NAME, settings.region, verifier, checks=health.checks, lifespan=lifespan)
+    app = create_app(
+        NAME,
+        settings.region,
+        verifier,
+        checks=health.checks,
+        around=lambda stack: CarefulHeaders(failures.LongBodies(stack), https=settings.https),
+        lifespan=lifespan,
+    )
     served = static_files()
     app.state.desk = Desk(settings, Sessions(settings, keys, staff, verifier), http, served)
     app.add_middleware(GZipMiddleware, minimum_size=1000)
-    app.add_middleware(CarefulHeaders, https=settings.https)
     failures.install(app)
     take(app, entrance.router(served))
     for page in (

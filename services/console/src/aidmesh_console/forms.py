@@ -106,8 +106,10 @@ class Form:
         """Whether a box was ticked."""
         return bool(self._texts.get(name, [""])[-1])
 
-    def whole(self, name: str, *, needed: bool = False, least: int = 1) -> int | None:
-        """A whole number of at least `least`."""
+    def whole(
+        self, name: str, *, needed: bool = False, least: int = 1, most: int = WHOLE_MAX
+    ) -> int | None:
+        """A whole number of at least `least` and at most `most`."""
         text = self.text(name, needed=needed)
         if text is None:
             return None
@@ -115,8 +117,8 @@ class Form:
             number = int(text.replace(" ", "").replace("\u00a0", ""))
         except ValueError:
             number = least - 1
-        if not least <= number <= WHOLE_MAX:
-            self.faults[name] = "number"
+        if not least <= number <= most:
+            self.faults[name] = "number" if number < least else "too_large"
             return None
         return number
 

@@ -250,10 +250,13 @@ def create_app(
     checks: Mapping[str, Check] | None = None,
     body_bytes_max: int = BODY_BYTES_MAX,
     request_ms_max: int = REQUEST_MS_MAX,
+    around: Callable[[ASGIApp], ASGIApp] = lambda stack: stack,
     lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]] | None = None,
 ) -> FastAPI:
     """The app of one service: add its routers and serve it.
 
+    `around` puts something around the app and its limit of bodies; a refusal that is not plain text
+    is sent as it is.
     `checks` are what `/readyz` asks, each within `CHECK_MS_MAX`; what `app.state.details` gives by
     name is shown there too and makes nothing unready. `/docs`, `/openapi.json`,
     `/healthz`, `/readyz` and `/metrics` need no token and say nothing about people.
@@ -284,7 +287,7 @@ def create_app(
     details: dict[str, Callable[[], object]] = {}
     app.state.details = details
     app.outermost = lambda inner: RequestMiddleware(
-        inner, service, region, measured, request_ms_max, spans
+        around(inner), service, region, measured, request_ms_max, spans
     )
     problem_handlers.install(app)
     app.add_middleware(Retrying)

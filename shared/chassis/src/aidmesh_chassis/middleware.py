@@ -86,9 +86,7 @@ class _Answer:
             self.status = message["status"]
             headers = list(message.get("headers", ()))
             names = dict(headers)
-            if self.status == 413 and not names.get(b"content-type", b"").startswith(
-                problems.MEDIA_TYPE.encode()
-            ):
+            if self.status == 413 and names.get(b"content-type", b"").startswith(b"text/plain"):
                 # The body limiter answers in plain text.
                 self._replaced = True
                 await self.problem(Problem(problems.TOO_LARGE))

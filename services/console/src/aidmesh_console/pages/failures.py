@@ -3,6 +3,7 @@
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import get_contextvars
 
 from aidmesh_chassis.problems import Problem
@@ -47,6 +48,29 @@ async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101
     slug = {404: "not-found", 405: "method-not-allowed", 413: "body-too-large"}
     return _page(request, error.status_code, slug.get(error.status_code, "unknown"))
+
+
+class LongBodies:
+    """Shows a page where a form is longer than is taken, which nobody reads: plain ASGI."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        replaced = False
+
+        async def shown(message: Message) -> None:
+            nonlocal replaced
+            if message["type"] == "http.response.start" and message["status"] == 413:
+                kind = dict(message.get("headers", ())).get(b"content-type", b"")
+                replaced = kind.startswith(b"text/plain")
+                if replaced:
+                    page = _page(Request(scope), 413, "body-too-large")
+                    await page(scope, receive, send)
+            if not replaced:
+                await send(message)
+
+        await self._app(scope, receive, shown)
 
 
 async def _not_found(request: Request, error: Exception) -> Response:

@@ -21,6 +21,7 @@ from aidmesh_console.pages.registering import (
     CONSENTS,
     FOR_THEM,
     FOR_WHOM,
+    faults_of,
     request_of,
 )
 from aidmesh_console.roles import Act
@@ -117,7 +118,7 @@ async def _enter(form: Form, visit: Visit, person_id: UUID | None) -> Response:
             return await again({}, status=409, key=form.key, other=other)
         done = await visit.intake.register(request, form.key)
     except Refused as error:
-        faults = {each.field.removeprefix("body."): "refused" for each in error.faults}
+        faults = faults_of(error.faults, request)
         return await again(faults, status=error.status, wrong=visit.problem(error))
     except Away as error:
         # It may have been entered all the same: the same key makes a second try harmless.

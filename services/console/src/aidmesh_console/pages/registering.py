@@ -1,12 +1,13 @@
 """What the register form means, as the request that intake takes. No I/O."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any, Final
 from uuid import UUID
 
 from aidmesh_console.clients.intake_views import Contact, Kind, Person
-from aidmesh_console.forms import Form, as_text, filled
+from aidmesh_console.clients.link import Fault
+from aidmesh_console.forms import TEXT_CHARS_MAX, Form, as_text, filled
 from aidmesh_console.i18n import KYIV
 
 FOR_WHOM: Final = ("person", "household", "group", "site")
@@ -32,6 +33,8 @@ ANSWERS: Final = (
 )
 """What makes a need more urgent, in the words of intake's triage."""
 NEEDS_MAX: Final = 20
+QUANTITY_MAX: Final = 100_000
+"""What intake takes as the quantity of one need."""
 
 
 def request_of(
@@ -52,6 +55,8 @@ def request_of(
         "answers": {each: True for each in ANSWERS if form.checked(f"answer_{each}")} or None,
         "note": form.text("note"),
     }
+    if len(body["note"] or "") > TEXT_CHARS_MAX:
+        form.faults["note"] = "too_long"
     if for_whom == "site":
         body["site_id"] = as_text(form.uuid("site_id", needed=True))
     of_household = for_whom == "household"
@@ -93,7 +98,7 @@ def _person(form: Form, today: date, *, of_household: bool) -> dict[str, Any]:
             "client_code": form.text("client_code"),
             "chosen_name": form.text("chosen_name"),
             "legal_name": form.text("legal_name"),
-            "birth_year": form.whole("birth_year", least=1900),
+            "birth_year": form.whole("birth_year", least=1900, most=today.year),
             "languages": [language] if language else None,
             "area": form.text("area"),
             "origin_area": form.text("origin_area"),
@@ -149,7 +154,7 @@ def change_of(form: Form, person: Person, today: date) -> dict[str, Any]:
             "client_code": form.text("client_code"),
             "chosen_name": form.text("chosen_name"),
             "legal_name": form.text("legal_name"),
-            "birth_year": form.whole("birth_year", least=1900),
+            "birth_year": form.whole("birth_year", least=1900, most=today.year),
             "note": form.text("note"),
             "languages": [each for each in (first, *also) if each],
             "area": form.text("area"),
@@ -184,7 +189,10 @@ def _need(form: Form, kind: Kind, for_whom: str) -> dict[str, Any]:
     code = kind.code
     if for_whom not in kind.for_whom:
         form.faults[f"need_{code}"] = "for_whom"
-    need: dict[str, Any] = {"kind": code, "quantity": form.whole(f"quantity_{code}") or 1}
+    need: dict[str, Any] = {
+        "kind": code,
+        "quantity": form.whole(f"quantity_{code}", most=QUANTITY_MAX) or 1,
+    }
     if kind.capacity is not None:
         first, last = form.day(f"from_{code}"), form.day(f"to_{code}")
         # Nobody leaves a bed on the day they come; an hour may be wanted on one day alone.
@@ -223,3 +231,56 @@ def payee_of(form: Form, code: str) -> dict[str, Any] | None:
     elif mechanism == "post":
         payee["address"] = form.text(f"payee_account_{code}", needed=True)
     return filled(payee)
+
+
+_RULES: Final = {
+    "iban_check_digits": "iban",
+    "card_check_digit": "card",
+    "in_the_future": "future",
+    "string_too_long": "too_long",
+}
+"""What to say of a rule of intake, where there is more to say than that it was broken."""
+_OF_CONTACT: Final = {"channel": "contact_channel", "hours_from": "hours_from",
+                      "hours_to": "hours_to", "wording": "wording"}  # fmt: skip
+_OF_PAYEE: Final = {"legal_name": "payee_name", "tax_number": "payee_tax",
+                    "mechanism": "mechanism"}  # fmt: skip
+_OF_NEED: Final = {"quantity": "quantity", "from_on": "from", "to_on": "to",
+                   "exposed_at": "exposed", "amount_minor": "amount"}  # fmt: skip
+_SHARED: Final = frozenset({"place_area", "site_id", "needed_by", "headcount", "served_on"})
+
+
+def faults_of(refused: Sequence[Fault], request: Mapping[str, Any]) -> dict[str, str]:
+    """The fields of the form that a refusal is about, each with what to say of it.
+
+    Args:
+        refused: fields of the request that intake did not take.
+        request: the one that was sent.
+    """
+    codes = [need["kind"] for need in request["needs"]]
+    return {
+        _field_of(each.field.removeprefix("body.").split("."), codes): _RULES.get(
+            each.rule, "refused"
+        )
+        for each in refused
+    }
+
+
+def _field_of(parts: Sequence[str], codes: Sequence[str]) -> str:
+    """The name in the form of a field of the request; `codes` are the kinds of its needs."""
+    match parts:
+        case ["person", "contact", *rest]:
+            return _OF_CONTACT.get(rest[0] if rest else "", "contact_address")
+        case ["person", "languages", *_]:
+            return "language"
+        case ["person", name, *_]:
+            return name
+        case ["needs", place, *_] if not place.isdigit() or int(place) >= len(codes):
+            return "needs"
+        case ["needs", _, name, *_] if name in _SHARED:
+            return name
+        case ["needs", place, "payee", *rest]:
+            part = _OF_PAYEE.get(rest[0] if rest else "", "payee_account")
+            return f"{part}_{codes[int(place)]}"
+        case ["needs", place, *rest]:
+            return f"{_OF_NEED.get(rest[0] if rest else '', 'need')}_{codes[int(place)]}"
+    return parts[0]
