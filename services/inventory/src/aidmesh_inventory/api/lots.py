@@ -60,7 +60,7 @@ class MoveLotIn(Body):
 
     quantity: Quantity
     to_site_id: UUID
-    moved_on: date | None = None
+    moved_on: EnteredDay | None = None
     reason: Code | None = None
 
 
