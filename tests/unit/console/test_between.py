@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 KEY = "6f1f3a44-6dc3-4c8e-9d52-0f7a4f0c2f11"
 MOVE, ASK = number("move proposed"), number("ask prepared")
 PURSE, AWAY = number("purse"), number("purse lviv")
-ORDER = number("order received")
+ORDER, OWN = number("order received"), number("approved 1")
 LISTED = number("list")
 
 FORMS: list[tuple[str, dict[str, str], str, dict[str, object]]] = [
@@ -41,11 +41,22 @@ FORMS: list[tuple[str, dict[str, str], str, dict[str, object]]] = [
      f"/v1/allotments/{AWAY}:recall", {"reason": "grant_cut"}),
     ("/money/orders/export", {"currency": "UAH", "mechanism": "iban"},
      "/v1/paying-orders:export", {"currency": "UAH", "mechanism": "iban"}),
+    ("/money/export", {"currency": "EUR", "mechanism": "card"},
+     "/v1/payouts:export", {"currency": "EUR", "mechanism": "card"}),
+    ("/money/return", {"payout_id": str(OWN), "reason": "AC06"},
+     f"/v1/payouts/{OWN}:return", {"reason": "AC06"}),
     (f"/money/orders/{ORDER}/reject", {"reason": "AC04"},
      f"/v1/paying-orders/{ORDER}:reject", {"reason": "AC04"}),
     ("/money/orders/return", {"payout_id": str(ORDER), "reason": "AC06"},
      f"/v1/paying-orders/{ORDER}:return", {"reason": "AC06"}),
 ]  # fmt: skip
+
+
+async def test_who_pays_finds_both_lists_and_what_came_back(browser: "Browser") -> None:
+    await browser.sign_in(Role.FINANCE)
+    page = (await browser.get("/money")).text
+    for action in ("/money/export", "/money/orders/export", "/money/return"):
+        assert f'action="{action}"' in page
 
 
 @pytest.mark.parametrize(("path", "fields", "called", "body"), FORMS)
@@ -131,6 +142,9 @@ async def test_whoever_began_a_step_is_not_offered_its_second(browser: "Browser"
         (f"/money/regions/held/{PURSE}/return", {}),
         ("/money/orders/export", {"currency": "XXX", "mechanism": "iban"}),
         ("/money/orders/export", {"currency": "UAH", "mechanism": "cash"}),
+        ("/money/export", {"currency": "UAH", "mechanism": "cash"}),
+        ("/money/return", {"payout_id": "first", "reason": "AC04"}),
+        ("/money/return", {"payout_id": str(OWN), "reason": "AC99"}),
         (f"/money/orders/{ORDER}/reject", {"reason": "AC99"}),
         ("/money/orders/return", {"payout_id": "first", "reason": "AC04"}),
     ],

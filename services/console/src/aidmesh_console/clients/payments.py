@@ -249,6 +249,16 @@ class Payments:
         body = {"source": _SOURCE, "rows": [row]}
         return (await self.link.post("/v1/paying-orders:settle", _ROWS, body, key)).rows
 
+    async def export(self, currency: str, mechanism: str, key: UUID) -> None:
+        """Put approved payouts on a new payment list."""
+        body = {"currency": currency, "mechanism": mechanism}
+        await self.link.post("/v1/payouts:export", ACCEPTED, body, key)
+
+    async def came_back(self, payout_id: UUID, reason: str, key: UUID) -> None:
+        """The bank sent a payout back."""
+        path = f"/v1/payouts/{payout_id}:return"
+        await self.link.post(path, ACCEPTED, {"reason": reason}, key)
+
     async def export_orders(self, currency: str, mechanism: str, key: UUID) -> None:
         """Put what waits on a new payment list."""
         body = {"currency": currency, "mechanism": mechanism}

@@ -1,5 +1,6 @@
-"""What other regions have this office pay: onto a payment list, and what the bank sent back."""
+"""Onto a payment list, and what the bank sent back: own payouts, and those of other regions."""
 
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Final
 from uuid import UUID
 
@@ -20,18 +21,30 @@ Payer = Annotated[Visit, Depends(visitor(Act.REDO_PAYOUTS))]
 _SAID: Final = {"reject": "order_rejected", "return": "order_returned"}
 
 
-@routes.post("/money/orders/export")
+@routes.post("/money/export")
 async def export(form: Posted, visit: Payer) -> Response:
-    """Put what waits in one currency and one way on a new payment list."""
-    currency = form.choice("currency", CURRENCIES)
-    mechanism = form.choice("mechanism", LIST_MECHANISMS)
-    if currency is None or mechanism is None:
-        return await money.page(visit, 422, visit.say("fault.choice"))
+    """Put approved payouts of one currency and one way on a new payment list."""
+    return await _export(visit, form, visit.payments.export)
+
+
+@routes.post("/money/orders/export")
+async def export_orders(form: Posted, visit: Payer) -> Response:
+    """The same of what other regions have this office pay."""
+    return await _export(visit, form, visit.payments.export_orders)
+
+
+@routes.post("/money/return")
+async def own_came_back(form: Posted, visit: Payer) -> Response:
+    """A payout that was settled came back; its number is on the payment list and at the need."""
+    payout_id, reason = form.uuid("payout_id", needed=True), form.choice("reason", BANK_REASONS)
+    if payout_id is None or reason is None:
+        missing = "money.number_missing" if payout_id is None else "fault.reason"
+        return await money.page(visit, 422, visit.say(missing))
     try:
-        await visit.payments.export_orders(currency, mechanism, form.key)
+        await visit.payments.came_back(payout_id, reason, form.key)
     except ClientError as error:
         return await money.failed(visit, error, form)
-    return visit.go("/money", said="orders_exported")
+    return visit.go("/money", said="payout_returned")
 
 
 @routes.post("/money/orders/return")
@@ -60,6 +73,20 @@ async def payment_list(list_id: UUID, visit: Payer) -> Response:
         "Cache-Control": "no-store",
     }
     return visit.keep(Response(text, media_type="text/csv; charset=utf-8", headers=headers))
+
+
+async def _export(
+    visit: Visit, form: Form, export: Callable[[str, str, UUID], Awaitable[None]]
+) -> Response:
+    currency = form.choice("currency", CURRENCIES)
+    mechanism = form.choice("mechanism", LIST_MECHANISMS)
+    if currency is None or mechanism is None:
+        return await money.page(visit, 422, visit.say("fault.choice"))
+    try:
+        await export(currency, mechanism, form.key)
+    except ClientError as error:
+        return await money.failed(visit, error, form)
+    return visit.go("/money", said="orders_exported")
 
 
 async def _take(visit: Visit, payout_id: UUID, step: str, form: Form) -> Response:
