@@ -112,8 +112,10 @@ async def read_story(mesh: MeshFile, wanted: UUID) -> Story:
         ]
         if len(away) == len(mesh.regions):
             raise OSError(f"{'; '.join(unheard)}; see aidmesh doctor")
-        opened = {place: conn for place, conn in opened.items() if place[0] not in away}
         regions = [region for region in mesh.regions if region not in away]
+        # In one order, whoever answered first: a story reads the same each time.
+        places = [(region, service) for region in regions for service in WITH_DATABASE]
+        opened = {place: opened[place] for place in places}
         each = await asyncio.gather(
             *(_said(conn, region, service, wanted) for (region, service), conn in opened.items())
         )
