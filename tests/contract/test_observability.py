@@ -170,6 +170,16 @@ PAGES = sorted(
 STARTS_A_COMMAND = re.compile(r"[a-z]+|--[a-z]+(?:-[a-z]+)*")
 
 
+def test_the_dashboard_counts_what_is_in_a_database_once() -> None:
+    """However many copies of a service read it: only what each of them counts is added up."""
+    added_up = [
+        query for query in dashboard.queries() if query.startswith("sum") and "rate(" not in query
+    ]
+    assert len(added_up) > 10
+    for query in added_up:
+        assert re.match(r"sum(?: by \([a-z, ]+\))? \(max by \(region\b", query), query
+
+
 @pytest.mark.parametrize("path", PAGES, ids=str)
 def test_commands_that_pages_name_are_there(path: Path) -> None:
     app = build()

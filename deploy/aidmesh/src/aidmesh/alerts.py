@@ -7,6 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
+REQUESTS: Final = "aidmesh_http_request_seconds"
+OF_PEOPLE: Final = 'route!~"/healthz|/readyz|/metrics"'
+"""Of a small office machines ask the most: they would hide how staff are answered."""
+
 
 @dataclass(frozen=True, slots=True)
 class Alert:
@@ -162,8 +166,8 @@ ALERTS: Final[tuple[Alert, ...]] = (
     ),
     Alert(
         "RequestsFail",
-        'sum by (instance) (rate(aidmesh_http_request_seconds_count{status="5xx"}[5m])) '
-        "> 0.01 * sum by (instance) (rate(aidmesh_http_request_seconds_count[5m]))",
+        f'sum by (instance) (rate({REQUESTS}_count{{status="5xx",{OF_PEOPLE}}}[5m])) '
+        f"> 0.01 * sum by (instance) (rate({REQUESTS}_count{{{OF_PEOPLE}}}[5m]))",
         "5m",
         "page",
         "more than 1 % of requests to {{ $labels.instance }} fail",
@@ -176,7 +180,7 @@ ALERTS: Final[tuple[Alert, ...]] = (
     Alert(
         "RequestsSlow",
         "histogram_quantile(0.95, sum by (instance, le) "
-        "(rate(aidmesh_http_request_seconds_bucket[10m]))) > 1",
+        f"(rate({REQUESTS}_bucket{{{OF_PEOPLE}}}[10m]))) > 1",
         "10m",
         "ticket",
         "5 % of requests to {{ $labels.instance }} take longer than {{ $value }} s",

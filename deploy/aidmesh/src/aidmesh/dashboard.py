@@ -34,6 +34,17 @@ def total(metric: str, *labels: str) -> str:
     return f"sum{split} ({each(metric)})"
 
 
+def figure(metric: str, *labels: str) -> str:
+    """What the databases of the chosen regions say, split by labels.
+
+    Every copy of a service reads the same database, so what several of them say counts once.
+    """
+    split = f" by ({', '.join(labels)})" if labels else ""
+    once = f"max by ({', '.join(('region', *labels))})"
+    info = 'aidmesh_info{region=~"$region"}'
+    return f"sum{split} ({once} ({metric} * on (instance) group_left (region) {info}))"
+
+
 def rate(metric: str) -> str:
     """A counter's rate, of the last five minutes."""
     return f"rate({metric}[5m])"
@@ -51,16 +62,16 @@ DURABLE: Final = "{{durable}}"
 STATE: Final = "{{state}}"
 
 HELPED: Final = (
-    Panel("Needs that are not over", "none", {STATE: total("aidmesh_needs", "state")}),
-    Panel("Waitlist", "none", {"{{resource}}": total("aidmesh_waitlist_needs", "resource")}),
-    Panel("Not told yet", "none", {"ready, untold": total("aidmesh_needs_untold"),
-                                   "messages {{state}}": total("aidmesh_messages", "state")}),
-    Panel("Set aside", "none", {STATE: total("aidmesh_reservations", "state"),
-                                "overdue": total("aidmesh_reservations_overdue")}),
+    Panel("Needs that are not over", "none", {STATE: figure("aidmesh_needs", "state")}),
+    Panel("Waitlist", "none", {"{{resource}}": figure("aidmesh_waitlist_needs", "resource")}),
+    Panel("Not told yet", "none", {"ready, untold": figure("aidmesh_needs_untold"),
+                                   "messages {{state}}": figure("aidmesh_messages", "state")}),
+    Panel("Set aside", "none", {STATE: figure("aidmesh_reservations", "state"),
+                                "overdue": figure("aidmesh_reservations_overdue")}),
     Panel("Money of allotments", "none",
-          {"{{currency}} {{part}}": total("aidmesh_allotments_minor", "currency", "part")},
+          {"{{currency}} {{part}}": figure("aidmesh_allotments_minor", "currency", "part")},
           "In minor units, such as cents."),
-    Panel("Payouts that are not over", "none", {STATE: total("aidmesh_payouts", "state")}),
+    Panel("Payouts that are not over", "none", {STATE: figure("aidmesh_payouts", "state")}),
     Panel("Channels that take no messages, for how long", "s",
           {"{{instance}} {{channel}}": each("aidmesh_channel_away_seconds")}),
 )  # fmt: skip
@@ -90,12 +101,12 @@ REGIONS: Final = (
     Panel("Lag", "s", {"{{instance}} of {{peer}}": each("aidmesh_peer_lag_seconds")}),
     Panel("Handoffs: oldest without an answer", "s",
           {"{{instance}} to {{peer}}": each("aidmesh_handoffs_waiting_age_seconds")}),
-    Panel("Money in transit", "none", {"transfers": total("aidmesh_transfers_in_transit")}),
-    Panel("Shipments", "none", {STATE: total("aidmesh_shipments_open", "state")}),
+    Panel("Money in transit", "none", {"transfers": figure("aidmesh_transfers_in_transit")}),
+    Panel("Shipments", "none", {STATE: figure("aidmesh_shipments_open", "state")}),
     Panel("Open questions", "none",
-          {"stock and places": total("aidmesh_stock_discrepancies_open"),
-           "money": total("aidmesh_money_discrepancies_open"),
-           "holds of money overdue": total("aidmesh_money_holds_overdue")}),
+          {"stock and places": figure("aidmesh_stock_discrepancies_open"),
+           "money": figure("aidmesh_money_discrepancies_open"),
+           "holds of money overdue": figure("aidmesh_money_holds_overdue")}),
 )  # fmt: skip
 PANELS: Final[Mapping[str, tuple[Panel, ...]]] = {
     "Is everybody helped?": HELPED,
