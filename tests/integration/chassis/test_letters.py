@@ -18,6 +18,7 @@ from aidmesh_chassis.errors import Park
 from aidmesh_chassis.outbox import Origin
 from aidmesh_contracts.intake import ContactSealedV1
 from integration.chassis.parts import Producer, Taker, card, emit, wire
+from support.loglines import written
 from support.servers import DatabaseFactory
 from support.waiting import eventually
 
@@ -158,7 +159,14 @@ async def test_a_parked_letter_that_fails_waits_longer_each_time_and_is_dead_at_
             waits.append(await conn.fetchval("SELECT retry_at - changed_at FROM dead_letter"))
         await desk.time_passes()
     assert all(later == 2 * sooner for sooner, later in itertools.pairwise(waits))
-    await desk.inlet.take_parked()
+    with written("notification") as lines:
+        await desk.inlet.take_parked()
+    async with desk.database.read() as conn:
+        letter = await conn.fetchrow("SELECT event_id::text, subject FROM dead_letter")
+    assert letter is not None
+    for name in ("message.failed", "message.dead"):
+        (line,) = lines.of(name)
+        assert (line["event_id"], line["subject"]) == tuple(letter)
     assert await desk.letters() == [("dead", "ZeroDivisionError", ATTEMPTS_MAX)]
     assert desk.handled == []
 

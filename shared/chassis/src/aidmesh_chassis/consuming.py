@@ -189,7 +189,7 @@ class Inlet:
         except Poison as poison:
             reason = poison.reason if letter.payload else inbox.EXPIRED
             await self._put(letter, "dead", reason, None)
-            log.error("message.dead", durable=self._durable, reason=reason)
+            self._tell_dead(letter, reason)
         except Exception as error:
             if is_outage(error):
                 raise
@@ -263,12 +263,22 @@ class Inlet:
             "message.failed",
             durable=self._durable,
             subject=letter.subject,
+            event_id=str(letter.event_id),
             attempts=attempts,
             exc_info=error,
         )
         if attempts >= ATTEMPTS_MAX:
-            log.error("message.dead", durable=self._durable, reason=reason)
+            self._tell_dead(letter, reason)
         return attempts
+
+    def _tell_dead(self, letter: Letter, reason: str) -> None:
+        log.error(
+            "message.dead",
+            durable=self._durable,
+            subject=letter.subject,
+            event_id=str(letter.event_id),
+            reason=reason,
+        )
 
     async def _apply_through_contention(
         self, batch: Sequence[Received[Event]], *, settles: bool = False
@@ -335,13 +345,7 @@ class Inlet:
         except OUTAGES:
             await tell(message.nak(delay=OUTAGE_DELAY_S))
             return
-        log.error(
-            "message.dead",
-            durable=self._durable,
-            subject=message.subject,
-            event_id=str(letter.event_id),
-            reason=reason,
-        )
+        self._tell_dead(letter, reason)
         await tell(message.term())
 
     async def _put(self, letter: Letter, status: str, reason: str, retry_s: float | None) -> None:
