@@ -218,6 +218,19 @@ class Form:
         return sorted(set(names)) or None
 
 
+def shown_again(form: Form | None, key: UUID | None) -> dict[str, object]:
+    """What a page needs to show its form: as it was sent, if it was, and under which key.
+
+    Args:
+        key: of the next try; a new one where none is kept.
+    """
+    return {
+        "values": form.values if form else {},
+        "faults": form.faults if form else {},
+        "key": key or uuid4(),
+    }
+
+
 def as_text(value: UUID | date | None) -> str | None:
     """An id, a day or a moment as services read it."""
     if value is None:

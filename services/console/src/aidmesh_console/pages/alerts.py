@@ -2,13 +2,13 @@
 
 import asyncio
 from typing import Annotated
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from fastapi import Depends, Response
 
 from aidmesh_chassis.http import Routes
 from aidmesh_console.clients.link import Away, ClientError
-from aidmesh_console.forms import Form
+from aidmesh_console.forms import Form, shown_again
 from aidmesh_console.pages.common import ALERT_REASONS, AREAS, names_of
 from aidmesh_console.roles import Act
 from aidmesh_console.visit import Posted, Visit, visitor
@@ -70,8 +70,6 @@ async def _page(
         alerts=alerts,
         closed=[each for each in sites.value or () if each.status != "open"],
         wrong=wrong,
-        values=form.values if form else {},
-        faults=form.faults if form else {},
-        key=key or uuid4(),
+        **shown_again(form, key),
         reasons=ALERT_REASONS,
     )

@@ -3,14 +3,14 @@
 import asyncio
 from collections.abc import Sequence
 from typing import Annotated, Final
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from fastapi import Depends, Response
 
 from aidmesh_chassis.http import Routes
 from aidmesh_console.clients.link import ClientError
 from aidmesh_console.clients.payments_views import Holding
-from aidmesh_console.forms import Form
+from aidmesh_console.forms import Form, shown_again
 from aidmesh_console.pages.common import said_after
 from aidmesh_console.roles import Act
 from aidmesh_console.visit import Posted, Visit, visitor
@@ -161,8 +161,6 @@ async def _page(
         decline_reasons=DECLINE_REASONS,
         recall_reasons=RECALL_REASONS,
         pages=pages,
-        values=form.values if form else {},
-        faults=form.faults if form else {},
         wrong=wrong,
-        key=key or uuid4(),
+        **shown_again(form, key),
     )

@@ -152,7 +152,7 @@ class Names:
             for each in self.sites.values()
             if each.status != "open"
         ]
-        return [*self.open_sites, *sorted(closed, key=lambda each: each[1])]
+        return [*self.open_sites, *sorted(closed, key=lambda each: self.say.order(each[1]))]
 
     @property
     def centers(self) -> Sequence[tuple[UUID, str]]:

@@ -3,14 +3,14 @@
 import asyncio
 from collections.abc import Sequence
 from typing import Annotated, Final
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from fastapi import Depends, Response
 
 from aidmesh_chassis.http import Routes
 from aidmesh_console.clients.link import ClientError
 from aidmesh_console.clients.payments_views import Holding
-from aidmesh_console.forms import Form
+from aidmesh_console.forms import Form, shown_again
 from aidmesh_console.pages.common import CURRENCIES, MONEY_REASONS, names_of, said_after
 from aidmesh_console.pages.grant_forms import OVERHEAD, instalment_of, order_of, step_of
 from aidmesh_console.roles import Act
@@ -152,11 +152,9 @@ async def _page(
         overhead=OVERHEAD,
         turns=TURNS.get(grant.status, ()),
         wrong=wrong,
-        values=form.values if form else {},
-        faults=form.faults if form else {},
         opened=opened,
         kept=key is not None,
-        key=key or uuid4(),
+        **shown_again(form, key),
     )
 
 

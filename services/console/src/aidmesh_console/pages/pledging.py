@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Final
-from uuid import UUID, uuid4, uuid5
+from uuid import UUID, uuid5
 
 from fastapi import Depends, Response
 
@@ -11,7 +11,7 @@ from aidmesh_chassis.http import Routes
 from aidmesh_console import i18n
 from aidmesh_console.clients.link import ClientError
 from aidmesh_console.clients.payments_views import Donor
-from aidmesh_console.forms import Form, filled
+from aidmesh_console.forms import Form, filled, shown_again
 from aidmesh_console.pages.common import AREAS, CURRENCIES, names_of
 from aidmesh_console.roles import Act
 from aidmesh_console.visit import Posted, Visit, visitor
@@ -158,10 +158,8 @@ async def _page(
         area_means=AREA_MEANS,
         lines=LINES,
         wrong=wrong,
-        values=form.values if form else {},
         chosen=frozenset((*form.many("programmes"), *form.many("areas"))) if form else frozenset(),
-        faults=form.faults if form else {},
-        key=key or uuid4(),
+        **shown_again(form, key),
     )
 
 
@@ -178,7 +176,5 @@ async def _rates(
         rates=await visit.hear(visit.payments.rates(visit.asked.get("after"))),
         currencies=MONEY_CODES,
         wrong=wrong,
-        values=form.values if form else {},
-        faults=form.faults if form else {},
-        key=key or uuid4(),
+        **shown_again(form, key),
     )

@@ -11,7 +11,7 @@ from aidmesh_chassis.http import Routes
 from aidmesh_console import i18n
 from aidmesh_console.clients.link import ClientError
 from aidmesh_console.clients.payments_views import Holding
-from aidmesh_console.forms import Form, filled
+from aidmesh_console.forms import Form, filled, shown_again
 from aidmesh_console.pages.common import (
     ALL,
     AREAS,
@@ -161,10 +161,8 @@ async def _list(
         state=state,
         lines=LINES,
         wrong=wrong,
-        values=form.values if form else {},
-        faults=form.faults if form else {},
         opened=form is not None,
-        key=key or uuid4(),
+        **shown_again(form, key),
     )
 
 

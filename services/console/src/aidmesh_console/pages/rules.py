@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from typing import Annotated, Final
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from fastapi import Depends, Response
 
@@ -11,7 +11,7 @@ from aidmesh_chassis.http import Routes
 from aidmesh_chassis.problems import NOT_FOUND, Problem
 from aidmesh_console.clients import rules as client
 from aidmesh_console.clients.link import ClientError, Link
-from aidmesh_console.forms import Form, as_text
+from aidmesh_console.forms import Form, as_text, shown_again
 from aidmesh_console.pages.common import names_of
 from aidmesh_console.roles import Act
 from aidmesh_console.visit import Posted, Visit, visitor
@@ -152,9 +152,7 @@ async def _goods(
         names=names,
         items=sorted(items, key=lambda each: each[1]),
         open_form=sort if form else None,
-        values=form.values if form else {},
-        faults=form.faults if form else {},
-        key=key or uuid4(),
+        **shown_again(form, key),
         wrong=wrong,
     )
 
@@ -177,8 +175,6 @@ async def _needs(
         names=names,
         kinds=sorted(kinds, key=lambda each: each[1]),
         hours=OFFER_HOURS,
-        values=form.values if form else {},
-        faults=form.faults if form else {},
-        key=key or uuid4(),
+        **shown_again(form, key),
         wrong=wrong,
     )

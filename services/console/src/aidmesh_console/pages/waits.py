@@ -3,14 +3,14 @@
 import asyncio
 import re
 from typing import Annotated, Final
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from fastapi import Depends, Response
 
 from aidmesh_chassis.http import Routes
 from aidmesh_console.clients import waits as client
 from aidmesh_console.clients.link import ClientError
-from aidmesh_console.forms import Form, as_text
+from aidmesh_console.forms import Form, as_text, shown_again
 from aidmesh_console.roles import Act
 from aidmesh_console.visit import Posted, Visit, visitor
 
@@ -128,8 +128,6 @@ async def _page(
         status,
         waits=waits,
         rules=rules,
-        values=form.values if form else {},
-        faults=form.faults if form else {},
         wrong=wrong,
-        key=key or uuid4(),
+        **shown_again(form, key),
     )
