@@ -10,10 +10,10 @@ from typing import cast
 from uuid import uuid4
 
 import pytest
-from nats.aio.client import Client
 from nats.errors import TimeoutError as NoAnswerError
 
 from aidmesh_chassis import courier, handoff
+from aidmesh_chassis.client import Client
 from aidmesh_chassis.courier import CLAIM_MAX, Courier
 from aidmesh_chassis.db import Database
 from aidmesh_chassis.handoff import UNANSWERED_S_MAX, UNANSWERED_S_MIN

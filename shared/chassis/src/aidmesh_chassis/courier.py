@@ -14,11 +14,11 @@ from time import monotonic
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from nats.aio.client import Client
 from nats.errors import Error
 
 from aidmesh_chassis import ending, handoff
 from aidmesh_chassis.bell import Bell
+from aidmesh_chassis.client import Client
 from aidmesh_chassis.db import Database
 from aidmesh_chassis.ending import goes_on
 from aidmesh_chassis.errors import TRANSIENT

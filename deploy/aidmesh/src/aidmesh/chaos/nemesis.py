@@ -15,9 +15,7 @@ from functools import partial
 from typing import Final
 
 import asyncpg
-import nats
 import psutil
-from nats.aio.client import Client
 
 from aidmesh.chaos.plan import LINKS, NATS, Fault, Kind
 from aidmesh.chaos.probes import CONNECT_S_MAX, OUTAGES, probing_one
@@ -27,6 +25,7 @@ from aidmesh.chaos.supervisor import Supervisor
 from aidmesh.credentials import seed_file
 from aidmesh.meshfile import RegionEntry
 from aidmesh_chassis import ending
+from aidmesh_chassis.client import Client
 
 APPEAR_S_MAX: Final = 120.0
 """Of what is to be hit: on a slow machine whatever was killed takes a minute to come back."""
@@ -282,8 +281,9 @@ async def _speaking_as(entry: RegionEntry, service: str) -> AsyncIterator[Client
     async def hear(error: Exception) -> None:
         refused.append(str(error))
 
+    client = Client()
     async with asyncio.timeout(CONNECT_S_MAX):
-        client = await nats.connect(
+        await client.connect(
             entry.nats.url,
             nkeys_seed=str(seed_file(entry.keys, service)),
             inbox_prefix=f"_INBOX_{service}".encode(),

@@ -14,7 +14,6 @@ from typing import cast
 
 import asyncpg
 import nats.errors
-from nats.aio.client import Client
 
 from aidmesh.topology.api import ApiError, JetStreamApi, Json, section
 from aidmesh.topology.gate import Gate
@@ -25,6 +24,7 @@ from aidmesh.topology.redial import Redialer
 from aidmesh.topology.reporter import Reporter
 from aidmesh.topology.watcher import UNREACHABLE, LinkWatcher, Monitor, clients_of, links_of
 from aidmesh_chassis import ending
+from aidmesh_chassis.client import Client
 from aidmesh_chassis.ending import goes_on
 from aidmesh_chassis.logs import get_logger
 from aidmesh_chassis.nkey import follow, tls_of

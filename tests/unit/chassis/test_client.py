@@ -1,0 +1,76 @@
+"""A client of NATS closes each connection whose handshake failed."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+import pytest
+from nats.errors import Error
+
+from aidmesh_chassis.client import Client
+
+DEADLINE_S = 20.0
+INFO = b'INFO {"server_id":"A","version":"2.11.0","max_payload":1048576,"proto":1}\r\n'
+NO_SERVER = b"nobody here\r\n"
+
+
+@contextlib.asynccontextmanager
+async def serving(greetings: list[bytes]) -> AsyncIterator[tuple[str, asyncio.Semaphore]]:
+    """A stand-in that greets each client in turn; yields its URL and what counts those that left.
+
+    After INFO it answers a PING and ends the connection; after the last greeting it says nothing.
+    """
+    left = asyncio.Semaphore(0)
+
+    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if not greetings:
+            writer.transport.abort()
+            return
+        greeting = greetings.pop(0)
+        writer.write(greeting)
+        if greeting == INFO:
+            await reader.readuntil(b"PING\r\n")
+            writer.write(b"PONG\r\n")
+            writer.close()
+            return
+        await reader.read()  # until the client lets go
+        left.release()
+        writer.close()
+
+    server = await asyncio.start_server(greet, "127.0.0.1", 0)
+    async with server:
+        yield f"nats://127.0.0.1:{server.sockets[0].getsockname()[1]}", left
+
+
+async def ignore(_: Exception) -> None:
+    """What goes wrong is what is wanted."""
+
+
+async def test_while_it_connects_anew() -> None:
+    async with serving([INFO, NO_SERVER, NO_SERVER]) as (url, left):
+        client = Client()
+        await client.connect(url, reconnect_time_wait=0, error_cb=ignore)
+        try:
+            async with asyncio.timeout(DEADLINE_S):
+                await left.acquire()
+                await left.acquire()
+        finally:
+            with contextlib.suppress(asyncio.CancelledError):
+                await client.close()
+
+
+async def test_when_it_is_not_to_connect_anew() -> None:
+    async with serving([NO_SERVER]) as (url, left):
+        with pytest.raises(Error):
+            await Client().connect(url, allow_reconnect=False, error_cb=ignore)
+        async with asyncio.timeout(DEADLINE_S):
+            await left.acquire()
+
+
+async def test_when_whoever_connects_has_no_more_patience() -> None:
+    async with serving([b""]) as (url, left):
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.2):
+                await Client().connect(url, allow_reconnect=False, error_cb=ignore)
+        async with asyncio.timeout(DEADLINE_S):
+            await left.acquire()
