@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
+from uuid import uuid4
 
 from aidmesh_chassis.consuming import Received, Subscription
 from aidmesh_chassis.db import Tx
@@ -75,5 +76,28 @@ async def test_a_careful_sweep_waits_for_what_came_during_an_outage(
         await eventually(lambda: swept["careful"] > before, 60)
     finally:
         let_go.set()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_every_service_forgets_answers_after_a_month(
+    database: DatabaseFactory, nats_region: NatsRegion
+) -> None:
+    db = await opened(await database("notification"), "notification")
+    async with db.begin() as conn:
+        await conn.executemany(
+            "INSERT INTO idempotency (id, content_hash, status, body, answered_at)"
+            " VALUES ($1, $2, 200, '', now() - make_interval(days => $3))",
+            [(uuid4(), bytes(32), 29), (uuid4(), bytes(32), 31)],
+        )
+
+    async def left() -> bool:
+        async with db.connection() as conn:
+            return await conn.fetchval("SELECT count(*) FROM idempotency") == 1
+
+    task = asyncio.create_task(Running(service_of("notification", nats_region, db, [])).run())
+    try:
+        await eventually(left, 30)
+    finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from aidmesh_chassis import conflict_routes, idempotency, key_routes, peer_keys, standings
+from aidmesh_chassis import conflict_routes, key_routes, peer_keys, standings
 from aidmesh_chassis.auth import verifier_of
 from aidmesh_chassis.http import create_app, take
 from aidmesh_chassis.keys import INVENTORY, MASTER, KeyRing
@@ -119,6 +119,5 @@ def build(settings: Settings | None = None) -> Service:
                 partial(peer_keys.tell, KeyChangedV1, lambda: {SIGN: keys.public(INVENTORY).raw}),
             ),
             Sweep("told_again", 2.0, partial(standings.tell_again, but=())),
-            Sweep("idempotency", 3600.0, idempotency.purge, limit=idempotency.PURGE_ROWS_MAX),
         ),
     )

@@ -1,6 +1,6 @@
 """The composition root of notification."""
 
-from aidmesh_chassis import idempotency, key_routes
+from aidmesh_chassis import key_routes
 from aidmesh_chassis.auth import verifier_of
 from aidmesh_chassis.http import create_app, take
 from aidmesh_chassis.keys import NOTIFICATION, KeyRing
@@ -71,7 +71,6 @@ def build(settings: Settings | None = None) -> Service:
                 limit=handlers.SWEEP_ROWS_MAX,
             ),
             Sweep("erased_letters", 600.0, handlers.erase_letters),
-            Sweep("idempotency", 3600.0, idempotency.purge, limit=idempotency.PURGE_ROWS_MAX),
         ),
         tasks={"sender": sender.run},
     )

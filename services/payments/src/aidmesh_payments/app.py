@@ -97,6 +97,5 @@ def build(settings: Settings | None = None) -> Service:
             Sweep("unread_orders", 1.0, partial(orders.read_boxes, office, keys), orders.LIMIT),
             Sweep("paid_orders", 600.0, orders.forget, orders.LIMIT),
             Sweep("told_again", 2.0, partial(lost.tell_again, office)),
-            Sweep("old_answers", 600.0, sweeps.purge_answers, sweeps.LIMIT),
         ),
     )

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from aidmesh_chassis import conflict_routes, idempotency, standings
+from aidmesh_chassis import conflict_routes, standings
 from aidmesh_chassis.auth import verifier_of
 from aidmesh_chassis.http import create_app, take
 from aidmesh_chassis.keys import KeyRing
@@ -53,6 +53,5 @@ def build(settings: Settings | None = None) -> Service:
             ),
             Sweep("links", settings.publish_s, tell, limit=TOLD_MAX),
             Sweep("told_again", 2.0, partial(standings.tell_again, but=())),
-            Sweep("idempotency", 3600.0, idempotency.purge, limit=idempotency.PURGE_ROWS_MAX),
         ),
     )

@@ -24,7 +24,6 @@ from aidmesh_chassis.relay import Relay
 from aidmesh_chassis.service import Service
 from aidmesh_chassis.serving import serve_http
 from aidmesh_chassis.settings import ServiceSettings
-from aidmesh_chassis.upkeep import BLANK_PRIVATE
 from aidmesh_contracts.consumers import Consumer
 from aidmesh_contracts.documents import asyncapi
 from aidmesh_contracts.streams import BEAT_SUBJECT, BEATS_SUBJECT, WORLD_REPORTS_SUBJECT
@@ -133,7 +132,7 @@ class Running:
                 tasks.create_task(lasting(self._measure(database)))
                 tasks.create_task(lasting(upkeep.keep_partitions(database)))
                 tasks.create_task(lasting(upkeep.take_parked(database, self._inlets)))
-                for sweep in (BLANK_PRIVATE, *self._service.sweeps):
+                for sweep in (*upkeep.SWEEPS, *self._service.sweeps):
                     work = upkeep.keep_sweeping(
                         database, sweep, lambda: self._is_abreast, self._spans
                     )

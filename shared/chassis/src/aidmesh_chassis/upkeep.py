@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import asyncpg
 from structlog.contextvars import bound_contextvars
 
-from aidmesh_chassis import handoff, inbox, logs, outbox
+from aidmesh_chassis import handoff, idempotency, inbox, logs, outbox
 from aidmesh_chassis.consuming import PARKED_MAX, Inlet
 from aidmesh_chassis.db import Database, Tx
 from aidmesh_chassis.ending import goes_on
@@ -57,7 +57,13 @@ async def _blank_private(tx: Tx) -> int:
 
 
 BLANK_PRIVATE = Sweep("blank_private", 3600.0, _blank_private, limit=1000)
-"""Of every service: sealed personal data stays neither in the history nor among dead letters."""
+"""Sealed personal data stays neither in the history nor among dead letters."""
+
+FORGET_KEYS = Sweep("idempotency_keys", 3600.0, idempotency.purge, limit=idempotency.PURGE_ROWS_MAX)
+"""Answers that were given are kept for a month."""
+
+SWEEPS = (BLANK_PRIVATE, FORGET_KEYS)
+"""Of every service, beside its own."""
 
 
 async def keep_sweeping(

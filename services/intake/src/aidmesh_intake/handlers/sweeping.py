@@ -4,7 +4,6 @@ from datetime import timedelta
 from functools import partial
 from typing import Final
 
-from aidmesh_chassis import idempotency
 from aidmesh_chassis.db import Tx
 from aidmesh_chassis.logs import counted
 from aidmesh_chassis.upkeep import Sweep
@@ -122,7 +121,6 @@ SWEEPS: Final = (
     Sweep(name="erased", every_s=30.0, run=end_erased, limit=LIMIT),
     Sweep(name="old_growth", every_s=600.0, run=prune, limit=LIMIT),
     Sweep(name="old_lookups", every_s=3600.0, run=answering.forget),
-    Sweep(name="idempotency_keys", every_s=600.0, run=idempotency.purge, limit=1000),
 )
 
 

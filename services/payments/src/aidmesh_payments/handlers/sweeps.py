@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 from aidmesh_chassis.db import Tx
-from aidmesh_chassis.idempotency import purge
 from aidmesh_chassis.logs import counted
 from aidmesh_payments.domain.commitments import Commitment, ReleaseCause
 from aidmesh_payments.domain.money import today_in_kyiv
@@ -112,8 +111,3 @@ async def forget_payees(tx: Tx) -> int:
 async def mark_reviews(tx: Tx) -> int:
     """Mark payouts that a second person should have looked at by now."""
     return await payout_store.mark_overdue(tx.conn, LIMIT)
-
-
-async def purge_answers(tx: Tx) -> int:
-    """Forget answers to POSTs of long ago."""
-    return await purge(tx, LIMIT)
