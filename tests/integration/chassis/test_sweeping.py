@@ -93,7 +93,8 @@ async def test_every_service_forgets_answers_after_a_month(
 
     async def left() -> bool:
         async with db.connection() as conn:
-            return await conn.fetchval("SELECT count(*) FROM idempotency") == 1
+            answers: int = await conn.fetchval("SELECT count(*) FROM idempotency")
+        return answers == 1
 
     task = asyncio.create_task(Running(service_of("notification", nats_region, db, [])).run())
     try:

@@ -1,4 +1,4 @@
-"""The only composition root of intake: settings → keys, database, API, consumers, sweeps."""
+"""The composition root of intake."""
 
 import asyncio
 from functools import partial
@@ -13,7 +13,7 @@ from aidmesh_chassis.peers import Peers
 from aidmesh_chassis.service import Health, Service, open_database
 from aidmesh_chassis.upkeep import Sweep
 from aidmesh_contracts.intake import KeyChangedV1
-from aidmesh_intake.api import routers
+from aidmesh_intake.api import add_routes
 from aidmesh_intake.api.context import IMPORTS_AT_ONCE, Context
 from aidmesh_intake.catalogue import packaged
 from aidmesh_intake.config import Settings
@@ -25,40 +25,48 @@ from aidmesh_intake.store import numbers
 from aidmesh_intake.store.catalogue import Catalogue
 from aidmesh_intake.vault import Vault
 
+NAME = "intake"
+
 
 def build(settings: Settings | None = None) -> Service:
-    """Put the service together; settings come from the environment unless given."""
-    chosen = settings or Settings()
-    database = open_database("intake", chosen)
-    ring = KeyRing(chosen.keys_dir, (MASTER, INTAKE))
+    """Put the service together; nothing is opened yet.
+
+    Raises:
+        ValueError: settings are missing or do not fit.
+    """
+    settings = settings or Settings()
+    keys = KeyRing(settings.keys_dir, [MASTER, INTAKE])
+    database = open_database(NAME, settings)
+    peers = Peers(settings.region)
     health = Health()
-    peers = Peers(chosen.region)
     app = create_app(
-        "intake",
-        chosen.region,
-        verifier_of(ring, chosen.region),
+        NAME,
+        settings.region,
+        verifier_of(keys, settings.region),
         checks=health.checks,
     )
-    vault = Vault(ring)
-    journal = Journal(chosen.erasures_file)
-    app.state.context = Context(
-        chosen.region,
-        database,
-        vault,
-        Catalogue(packaged()),
-        # One connection at least has to be left for the work of those that have a turn.
-        asyncio.Semaphore(min(IMPORTS_AT_ONCE, chosen.pool_max - 1)),
-        peers.link,
-        chosen.lookups_day_max,
-        journal,
+    vault = Vault(keys)
+    journal = Journal(settings.erasures_file)
+    add_routes(
+        app,
+        Context(
+            settings.region,
+            database,
+            vault,
+            Catalogue(packaged()),
+            # One connection at least has to be left for the work of those that have a turn.
+            asyncio.Semaphore(min(IMPORTS_AT_ONCE, settings.pool_max - 1)),
+            peers.link,
+            settings.lookups_day_max,
+            journal,
+        ),
     )
-    for router in (*routers(), conflict_routes.router(database)):
-        take(app, router)
-    key_routes.install(app, ring)
+    take(app, conflict_routes.router(database))
+    key_routes.install(app, keys)
     return Service(
+        name=NAME,
+        settings=settings,
         measured=numbers.MEASURED,
-        name="intake",
-        settings=chosen,
         database=database,
         app=app,
         health=health,
@@ -67,7 +75,7 @@ def build(settings: Settings | None = None) -> Service:
         sweeps=(
             *SWEEPS,
             *lookup_sweeps(
-                vault, chosen.region, chosen.lookups_day_max, chosen.lookups_all_day_max
+                vault, settings.region, settings.lookups_day_max, settings.lookups_all_day_max
             ),
             Sweep("ended_referrals", 2.0, partial(taking.clear, journal), limit=taking.CLEARED_MAX),
             Sweep(
@@ -79,7 +87,7 @@ def build(settings: Settings | None = None) -> Service:
             Sweep(
                 "own_keys",
                 10.0,
-                partial(peer_keys.tell, KeyChangedV1, lambda: {SEAL: ring.public(INTAKE).raw}),
+                partial(peer_keys.tell, KeyChangedV1, lambda: {SEAL: keys.public(INTAKE).raw}),
             ),
             Sweep("told_again", 2.0, partial(standings.tell_again, but=())),
         ),

@@ -12,28 +12,7 @@ from aidmesh_chassis.service import Health, Service, open_database
 from aidmesh_chassis.upkeep import Sweep
 from aidmesh_contracts.inventory import KeyChangedV1
 from aidmesh_inventory import consumers
-from aidmesh_inventory.api import (
-    accepting,
-    alerts,
-    assets,
-    beds,
-    check_outs,
-    discrepancies,
-    forms,
-    lots,
-    manifests,
-    proposing,
-    reservations,
-    shipments,
-    sites,
-    slots,
-    stock,
-    supply,
-    transfers,
-)
-from aidmesh_inventory.api import (
-    capacity as capacity_api,
-)
+from aidmesh_inventory.api import add_routes
 from aidmesh_inventory.config import Settings
 from aidmesh_inventory.handlers import capacity, changes, sweeps
 from aidmesh_inventory.handlers.proposing import RULE_ASKS_MAX, ask_by_rule
@@ -59,28 +38,8 @@ def build(settings: Settings | None = None) -> Service:
         verifier_of(keys, settings.region),
         checks=health.checks,
     )
-    for router in (
-        sites.router(database, keys, peers.link),
-        alerts.router(database),
-        stock.router(database, settings.region, peers.link),
-        supply.router(database, settings.region, peers.link),
-        lots.router(database),
-        transfers.router(database, settings.region, peers.link),
-        accepting.router(database),
-        proposing.router(database, settings.region, peers.link),
-        shipments.router(database, settings.region, peers.link),
-        manifests.router(database, settings.region, keys),
-        discrepancies.router(database),
-        forms.router(database),
-        reservations.router(database),
-        check_outs.router(database),
-        beds.router(database, settings.region),
-        slots.router(database, settings.region),
-        capacity_api.router(database, settings.region, peers.link),
-        assets.router(database),
-        conflict_routes.router(database),
-    ):
-        take(app, router)
+    add_routes(app, database, settings.region, keys, peers.link)
+    take(app, conflict_routes.router(database))
     key_routes.install(app, keys)
     return Service(
         name=NAME,

@@ -1,4 +1,4 @@
-"""The one place where payments is put together."""
+"""The composition root of payments."""
 
 from functools import partial
 
@@ -28,28 +28,34 @@ from aidmesh_payments.handlers import (
 from aidmesh_payments.handlers.office import Office
 from aidmesh_payments.store import numbers
 
+NAME = "payments"
+
 
 def build(settings: Settings | None = None) -> Service:
-    """Settings → keys, pool, HTTP app, subscriptions and sweeps."""
-    found = settings or Settings()
-    keys = KeyRing(found.keys_dir, [PAYMENTS])
-    database = open_database("payments", found)
-    peers = Peers(found.region)
-    office = Office(found.region, dict(found.float_limits_minor), lambda: peers.regions)
+    """Put the service together; nothing is opened yet.
+
+    Raises:
+        ValueError: settings are missing or do not fit.
+    """
+    settings = settings or Settings()
+    keys = KeyRing(settings.keys_dir, [PAYMENTS])
+    database = open_database(NAME, settings)
+    peers = Peers(settings.region)
     health = Health()
     app = create_app(
-        "payments",
-        found.region,
-        verifier_of(keys, found.region),
+        NAME,
+        settings.region,
+        verifier_of(keys, settings.region),
         checks=health.checks,
     )
-    add_routes(app, Desk(office, database, keys, found.payment_purpose, peers.link))
-    key_routes.install(app, keys)
+    office = Office(settings.region, dict(settings.float_limits_minor), lambda: peers.regions)
+    add_routes(app, Desk(office, database, keys, settings.payment_purpose, peers.link))
     take(app, conflict_routes.router(database))
+    key_routes.install(app, keys)
     return Service(
+        name=NAME,
+        settings=settings,
         measured=numbers.MEASURED,
-        name="payments",
-        settings=found,
         database=database,
         app=app,
         health=health,
@@ -91,7 +97,7 @@ def build(settings: Settings | None = None) -> Service:
             Sweep(
                 "assigned_payouts",
                 1.0,
-                partial(assigning.assign, office, keys, found.payment_purpose),
+                partial(assigning.assign, office, keys, settings.payment_purpose),
                 assigning.LIMIT,
             ),
             Sweep("unread_orders", 1.0, partial(orders.read_boxes, office, keys), orders.LIMIT),

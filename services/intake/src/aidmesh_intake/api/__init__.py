@@ -1,7 +1,10 @@
 """HTTP in → handlers."""
 
-from aidmesh_chassis.http import Routes
+from fastapi import FastAPI
+
+from aidmesh_chassis.http import take
 from aidmesh_intake.api.bulk import router as bulk
+from aidmesh_intake.api.context import Context
 from aidmesh_intake.api.elsewhere import router as elsewhere
 from aidmesh_intake.api.imports import router as imports
 from aidmesh_intake.api.kinds import router as kinds
@@ -15,9 +18,11 @@ from aidmesh_intake.api.requests import router as requests
 from aidmesh_intake.api.steps import router as steps
 
 
-def routers() -> tuple[Routes, ...]:
-    """Every route of intake."""
-    return (
+def add_routes(app: FastAPI, context: Context) -> None:
+    """Add every route of intake, which all work with this."""
+    app.state.context = context
+    for router in (
         *(imports, bulk, requests, reasons, needs, steps, referrals, elsewhere),
         *(persons, merging, links, kinds),
-    )
+    ):
+        take(app, router)

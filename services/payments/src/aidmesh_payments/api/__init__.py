@@ -22,19 +22,22 @@ from aidmesh_payments.api.desk import Desk
 
 def add_routes(app: FastAPI, desk: Desk) -> None:
     """Add every route of payments."""
-    take(app, corrections.router(desk))
-    take(app, grants.router(desk))
-    take(app, instalments.router(desk))
-    take(app, allotments.router(desk))
-    take(app, rebalancing.router(desk))
-    take(app, rebalancing.ask_router(desk))
-    take(app, waits.router(desk))
-    take(app, wait_rules.router(desk))
-    take(app, regions.router(desk))
-    take(app, payouts.router(desk))
-    take(app, payouts.bulk_router(desk))
-    take(app, orders.router(desk))
-    take(app, orders.bulk_router(desk))
-    take(app, spending.router(desk))
-    take(app, spending.purchase_router(desk))
-    take(app, unproven.router(desk))
+    for router in (
+        corrections.router(desk),
+        grants.router(desk),
+        instalments.router(desk),
+        allotments.router(desk),
+        rebalancing.router(desk),
+        rebalancing.ask_router(desk),
+        waits.router(desk),
+        wait_rules.router(desk),
+        regions.router(desk),
+        payouts.router(desk),
+        payouts.bulk_router(desk),
+        orders.router(desk),
+        orders.bulk_router(desk),
+        spending.router(desk),
+        spending.purchase_router(desk),
+        unproven.router(desk),
+    ):
+        take(app, router)
