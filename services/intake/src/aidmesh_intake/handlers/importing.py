@@ -5,7 +5,6 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
 from typing import Final
 from uuid import UUID, uuid4
 
@@ -17,10 +16,10 @@ from aidmesh_chassis.problems import IN_PROGRESS, NOT_FOUND, Problem, retry_afte
 from aidmesh_intake.domain.asks import AskError
 from aidmesh_intake.domain.dates import today_of
 from aidmesh_intake.domain.drafts import Draft, PersonDraft
-from aidmesh_intake.domain.kinds import ForWhom
 from aidmesh_intake.domain.rows import ImportRow, RowError, parse_row
-from aidmesh_intake.handlers.drafting import Wanted, draft_need
 from aidmesh_intake.handlers.identifying import HOUSEHOLD_CODE, PERSON_CODE
+from aidmesh_intake.handlers.import_drafts import draft_row
+from aidmesh_intake.handlers.import_report import Chunk, Report, report_of
 from aidmesh_intake.handlers.registering import register_fitting
 from aidmesh_intake.store import imports as store
 from aidmesh_intake.store.catalogue import Catalogue
@@ -47,67 +46,6 @@ class File:
     source: str
     rows: Sequence[tuple[int, dict[str, str]]]
     content: bytes
-
-
-@dataclass(slots=True)
-class Report:
-    """What became of a file's rows. Problems name line, column and rule, never a value."""
-
-    import_id: UUID | None
-    rows_total: int
-    state: str = "running"
-    accepted: int = 0
-    skipped: int = 0
-    rejected: int = 0
-    by_state: Counter[str] = field(default_factory=Counter)
-    problems: list[dict[str, object]] = field(default_factory=list)
-
-    def add(self, chunk: "Chunk") -> None:
-        """Count a chunk in."""
-        self.accepted += chunk.accepted
-        self.skipped += chunk.skipped
-        self.rejected += len({problem["line"] for problem in chunk.problems})
-        self.by_state.update(chunk.by_state)
-        room = store.PROBLEMS_MAX - len(self.problems)
-        self.problems.extend(chunk.problems[:room])
-
-    def body(self) -> dict[str, object]:
-        """The answer."""
-        return {
-            "import_id": self.import_id,
-            "state": self.state,
-            "rows_total": self.rows_total,
-            "accepted": self.accepted,
-            "skipped": self.skipped,
-            "rejected": self.rejected,
-            "by_state": dict(self.by_state),
-            "problems": self.problems,
-        }
-
-
-@dataclass(slots=True)
-class Chunk:
-    """What became of a few hundred rows."""
-
-    accepted: int = 0
-    skipped: int = 0
-    by_state: Counter[str] = field(default_factory=Counter)
-    problems: list[dict[str, object]] = field(default_factory=list)
-
-    def reject(
-        self, line: int, column: str, rule: str, bounds: Mapping[str, str] | None = None
-    ) -> None:
-        """Note why a row is not taken in.
-
-        Args:
-            bounds: of a rule about days, which of them are possible.
-        """
-        self.problems.append({"line": line, "column": column, "rule": rule, **(bounds or {})})
-
-    @property
-    def counts(self) -> tuple[int, int, int]:
-        """Accepted, skipped, rejected."""
-        return self.accepted, self.skipped, len({each["line"] for each in self.problems})
 
 
 @dataclass(slots=True)
@@ -266,40 +204,17 @@ class Importer:
                 chunk.reject(line, "asked_on", "in_the_future")
                 continue
             try:
-                need_id = uuid4()
-                need = draft_need(
-                    need_id,
-                    _wanted(row),
-                    kinds,
-                    row.for_whom,
-                    row.area,
-                    tx.now,
-                    asked_on,
-                    imported=True,
-                )
+                draft = draft_row(row, asked_on, kinds, file.source, self.staff_id, tx.now)
             except AskError as error:
                 chunk.reject(line, error.field, error.rule)
                 continue
-            draft = Draft(
-                id=uuid4(),
-                for_whom=row.for_whom,
-                person=_person(row, asked_on),
-                household_id=None,
-                site_id=row.site_id,
-                source=file.source,
-                asked_on=asked_on,
-                caseworker=self.staff_id,
-                needs=(need,),
-                answers=row.answers,
-                note=row.note.reveal() if row.note else None,
-            )
             lives = self._lives(draft)
             if lives is not None and homes.get(lives[0], lives[1]) != lives[1]:
                 chunk.reject(line, *OTHER_HOUSEHOLD)
                 continue
             drafts.append(draft)
             lines[draft.id] = line
-            kept[draft.id] = (key, content, need_id)
+            kept[draft.id] = (key, content, draft.needs[0].id)
         done, contrary = await register_fitting(tx, self.vault, kinds, drafts)
         for draft in drafts:
             if draft.id in contrary:
@@ -385,53 +300,6 @@ async def _keep(guard: Tx) -> None:
     """Keep a transaction from being ended for idling, and let others of this process work."""
     await clock(guard.conn)
     await asyncio.sleep(0)
-
-
-def _wanted(row: ImportRow) -> Wanted:
-    return Wanted(
-        kind=row.kind,
-        quantity=row.quantity,
-        needed_by=row.needed_by,
-        exposed_at=row.exposed_at,
-        planned_on=row.planned_on,
-        place_area=row.place_area,
-        # Of a row for a site it is the site that the goods are for.
-        site_id=None if row.for_whom is ForWhom.SITE else row.site_id,
-        from_on=row.from_on,
-        to_on=row.to_on,
-        amount_minor=row.amount_minor,
-        features=row.features,
-        payee=row.payee,
-        headcount=row.headcount,
-        given=row.given,
-        served_on=row.served_on,
-    )
-
-
-def _person(row: ImportRow, day: date) -> PersonDraft | None:
-    if row.for_whom in (ForWhom.GROUP, ForWhom.SITE):
-        return None
-    return PersonDraft(
-        details=row.details,
-        languages=row.languages,
-        area=row.area,
-        origin_area=row.origin_area,
-        household_code=row.household_code.reveal() if row.household_code else None,
-        consents=dict.fromkeys(row.consents, day),
-    )
-
-
-def report_of(row: asyncpg.Record) -> Report:
-    """A stored job as a report."""
-    return Report(
-        import_id=row["id"],
-        rows_total=row["rows_total"],
-        state=row["state"],
-        accepted=row["accepted"],
-        skipped=row["skipped"],
-        rejected=row["rejected"],
-        problems=json.loads(row["problems"]),
-    )
 
 
 class _UndoError(Exception):
