@@ -276,14 +276,14 @@ def test_rows_name_columns_and_rules_never_values() -> None:
     assert "secret" not in repr(caught.value.problems)
     with pytest.raises(RowError) as caught:
         parse_row(good | {"contact_safe": "yes"})
-    assert caught.value.problems == [("row", "safe_needs_channel_hours_and_wording", {})]
+    assert caught.value.problems == [("contact_safe", "safe_needs_channel_hours_and_wording", {})]
     reached = {"contact_channel": "sms", "contact_address": "1", "contact_wording": "plain"}
     with pytest.raises(RowError) as caught:
         parse_row(good | reached | {"contact_safe": "yes", "contact_hours": "09:00-09:00"})
     assert caught.value.problems == [("contact_hours", "hours_are_equal", {})]
     with pytest.raises(RowError) as caught:
         parse_row(good | {"answer_pregnant": "secret"})
-    assert caught.value.problems == [("answer_pregnant", "bool_parsing", {})]
+    assert caught.value.problems == [("answer_pregnant", "not_yes_or_no", {})]
     with pytest.raises(RowError) as caught:
         parse_row(good | {"answer_unheard_of": "yes"})
     assert caught.value.problems == [("row", "unknown", {})]

@@ -123,7 +123,9 @@ UNMAPPED: Final = ProblemType(
     "unmapped-columns",
     422,
     "Some columns of the file are not known",
-    "Map each of the named columns to a field, or list it under `ignore`; then send it again.",
+    "Map each of the named columns to a field, or list it under `ignore`; then send it again."
+    " `***` stands for their names where no column is known, since the first line may be"
+    " somebody's data: if it does hold names, set `header` to true in the mapping to be told them.",
 )
 UNREADABLE: Final = ProblemType(
     "unreadable-file",

@@ -1,7 +1,6 @@
 """Bulk import of requests: a file as the body, or as a part of a form."""
 
 import asyncio
-import re
 from collections import Counter
 from collections.abc import AsyncGenerator, Mapping
 from typing import Annotated, Final
@@ -14,12 +13,14 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 
 from aidmesh_chassis.http import Routes
 from aidmesh_chassis.idempotency import Once
+from aidmesh_chassis.privacy import MASK
 from aidmesh_chassis.problems import INVALID, MALFORMED, Problem, rejected_fields
 from aidmesh_chassis.routing import BULK_BODY_BYTES_MAX, BulkRoute
 from aidmesh_contracts.values import Code
 from aidmesh_intake.api.context import UNMAPPED, UNREADABLE, Caseworker, Ctx, invalid
 from aidmesh_intake.handlers.importing import File, Importer
 from aidmesh_intake.handlers.reading import (
+    COLUMNS_MAX,
     ColumnMapping,
     Format,
     Rows,
@@ -43,7 +44,6 @@ _FORM_TAKES: Final = (
     "A form takes `file` and `mapping`, each once. All else, `dry_run` too, goes into the address: "
     "`POST /v1/requests:import?source=kobo&dry_run=true`. Nothing was imported."
 )
-_COLUMN: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_./:-]{0,63}")
 _BODY: Final = {
     "requestBody": {
         "required": True,
@@ -60,7 +60,10 @@ _BODY: Final = {
                     "additionalProperties": False,
                     "properties": {
                         "file": {"type": "string", "format": "binary"},
-                        "mapping": {"type": "string", "description": "JSON: columns, ignore"},
+                        "mapping": {
+                            "type": "string",
+                            "description": "JSON: columns, ignore, constants, sites, header",
+                        },
                     },
                 }
             },
@@ -70,9 +73,12 @@ _BODY: Final = {
 
 
 class Rejection(BaseModel):
-    """Why a row was rejected, without the value: `line` of the file, its column, and the rule.
+    """Why a row was rejected, without the value.
 
     Attributes:
+        line: of the file, as spreadsheets number their rows; the header is 1.
+        column: by its name in `docs/import.md`, whatever the file calls it; `row` for all of it.
+        rule: a code, listed there.
         ge, le: the first and the last that is possible, where the rule is about days.
     """
 
@@ -163,8 +169,9 @@ async def _rows(body: bytes, kind: Format, columns: ColumnMapping) -> Rows:
     except Unreadable as error:
         raise Problem(UNREADABLE, rule=error.rule, line=error.line) from None
     except Unmapped as error:
-        # A name that looks like no column name may be somebody's data in the wrong line.
-        names = [name if _COLUMN.fullmatch(name) else "***" for name in error.columns[:100]]
+        # The names go back to who sent them and nowhere else: a problem is neither logged nor kept.
+        # Where none is known, the first line may be no header but the first person of a list.
+        names = [name if error.are_names else MASK for name in error.columns[:COLUMNS_MAX]]
         raise Problem(UNMAPPED, columns=list(names)) from None
 
 

@@ -24,9 +24,14 @@ from aidmesh_contracts.days import OUT_OF_RANGE, EnteredDay, EnteredMoment
 from aidmesh_contracts.values import Area, Code
 from aidmesh_intake.domain.kinds import ForWhom
 from aidmesh_intake.domain.persons import Channel, Consent, Contact, Details, Language, Payee
+from aidmesh_intake.domain.row_rules import column_of, rule_of
 from aidmesh_intake.domain.triage import ANSWERS
 
 _LIST: Final = re.compile(r"[\s,;]+")
+_DOTTED_DAY: Final = re.compile(r"([0-9]{1,2})\.([0-9]{1,2})\.([0-9]{4})")
+"""As days are written in Ukraine and Germany, and saved by their spreadsheets."""
+_YES_OR_NO: Final = {"так": True, "ні": False, "ja": True, "nein": False}
+"""Besides the English words, which pydantic knows."""
 
 
 def _split(value: object) -> object:
@@ -47,64 +52,116 @@ Question = Annotated[str, AfterValidator(_question)]
 ConsentNames = Annotated[tuple[Consent, ...], BeforeValidator(_split)]
 
 
+def _said(value: object) -> object:
+    return _YES_OR_NO.get(value.strip().casefold(), value) if isinstance(value, str) else value
+
+
+YesOrNo = Annotated[bool, BeforeValidator(_said)]
+
+
+def _day(value: object) -> object:
+    dotted = _DOTTED_DAY.fullmatch(value.strip()) if isinstance(value, str) else None
+    if dotted is None:
+        return value
+    day, month, year = dotted.groups()
+    return f"{year}-{month:0>2}-{day:0>2}"
+
+
+RowDay = Annotated[EnteredDay, BeforeValidator(_day)]
+
+
 class ImportRow(BaseModel):
     """The columns of an import. Empty cells are left out before they come here.
 
     Attributes:
-        row_id: the source's own id of the row; the same row sent twice is taken in once.
-        contact_hours: `HH:MM-HH:MM` in Europe/Kyiv.
-        consents: any of contact, data, referral, same_person; given on `asked_on`.
-        site_id: where it is served; with `for_site` the site that it is for.
-        exposed_at: since when the hours of a kind such as PEP run, with the time zone.
-        headcount: outreach or a group: no person, so many contacts.
-        given: aid that was given already, on `served_on`.
-        answers: of triage, each from a column `answer_<question>`; stored sealed, as `note` is.
+        row_id: the source's own number of the row; with the source it makes the row count once,
+            however often it is sent. Never a name or a telephone number.
+        client_code: by which the person is found again; the same code is the same person.
+        chosen_name: what the person is called.
+        legal_name: the name in the papers.
+        birth_year: the year of birth, from 1900 on.
+        contact_channel, contact_address: how and where the person may be reached; both or neither.
+        contact_hours: within which a message may arrive, by the clocks of Kyiv.
+        contact_wording: `neutral` says nothing of the organization or the help; `plain` may.
+        contact_safe: the person said that channel, hours and wording, which are needed then, put
+            them in no danger. Nobody is written to before.
+        consents: what the person agreed to, on `asked_on`.
+        languages: what the person speaks, the one to write in first.
+        area: where the person stays; where it is served, unless `place_area` says otherwise.
+        origin_area: where the person comes from.
+        household_code: by which the household is found again.
+        for_household: the aid is for the whole household, which has a code then.
+        kind: what is asked for, by its code in the catalogue.
+        quantity: how many units of it; of a bed or an appointment, how many places.
+        asked_on: when it was asked for, today at the latest; today if it is empty.
+        needed_by: the last day on which it is of use.
+        exposed_at: since when the hours of a kind such as PEP run.
+        planned_on: for when it is planned, if not for the day it was asked on.
+        place_area: where it is served; needed where there is no `area`.
+        site_id: where it is served, by the site's id; with `for_site` the site that it is for.
+        for_site: the aid is for the site itself, such as a center's furniture.
+        from_on: the first night of a stay, or the first day on which an appointment will do.
+        to_on: the day of departure, or the last day on which an appointment will do.
+        features: what the room must have, by codes such as `ground_floor`.
+        amount_minor: the whole amount in kopiykas or cents, where the kind lets a request name it.
+        payee_mechanism, payee_name: how and to whom money is paid; both or neither.
+        payee_iban: the account, for `iban`.
+        payee_card: the number of the card, for `card`.
+        payee_tax_number: the payee's tax number.
+        payee_address: where a postal order goes, for `post`.
+        headcount: outreach or a group: so many people came, and no person is named.
+        given: the aid was given already, on `served_on`.
+        served_on: the day on which it was given; today if it is empty.
+        note: what else there is to know; stored encrypted.
+        answers: of triage, each from a column `answer_<question>`; stored encrypted.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
 
-    row_id: Annotated[str, Field(min_length=1, max_length=128)]
-    client_code: PersonalText | None = None
-    chosen_name: PersonalText | None = None
-    legal_name: PersonalText | None = None
-    birth_year: PersonalYear | None = None
-    contact_channel: Channel | None = None
-    contact_address: PersonalText | None = None
+    row_id: Annotated[str, Field(min_length=1, max_length=128, examples=["2024-0017"])]
+    client_code: PersonalText | None = Field(default=None, examples=["KY-0417"])
+    chosen_name: PersonalText | None = Field(default=None, examples=["Sasha"])
+    legal_name: PersonalText | None = Field(default=None, examples=["Taras Example"])
+    birth_year: PersonalYear | None = Field(default=None, examples=["1991"])
+    contact_channel: Channel | None = Field(default=None, examples=["email"])
+    contact_address: PersonalText | None = Field(default=None, examples=["sasha@example.org"])
     contact_hours: (
         Annotated[str, Field(pattern=r"^[0-9]{2}:[0-9]{2}-[0-9]{2}:[0-9]{2}$")] | None
-    ) = None
-    contact_wording: Literal["neutral", "plain"] | None = None
-    contact_safe: bool = False
-    consents: ConsentNames = ()
-    languages: Languages = ()
-    area: Area | None = None
-    origin_area: Area | None = None
-    household_code: PersonalText | None = None
-    for_household: bool = False
-    kind: Code
-    quantity: int = Field(default=1, gt=0, le=100_000)
-    asked_on: EnteredDay | None = None
-    needed_by: EnteredDay | None = None
-    exposed_at: EnteredMoment | None = None
-    planned_on: EnteredDay | None = None
-    place_area: Area | None = None
-    site_id: UUID | None = None
-    for_site: bool = False
-    from_on: EnteredDay | None = None
-    to_on: EnteredDay | None = None
-    features: Words = ()
-    amount_minor: int | None = Field(default=None, gt=0)
-    payee_mechanism: Mechanism | None = None
-    payee_name: PersonalText | None = None
-    payee_iban: PersonalText | None = None
-    payee_card: PersonalText | None = None
-    payee_tax_number: PersonalText | None = None
-    payee_address: PersonalText | None = None
-    headcount: int | None = Field(default=None, gt=0, le=100_000)
-    given: bool = False
-    served_on: EnteredDay | None = None
-    note: PersonalText | None = None
-    answers: dict[Question, bool] = Field(default_factory=dict)
+    ) = Field(default=None, examples=["10:00-18:00"])
+    contact_wording: Literal["neutral", "plain"] | None = Field(default=None, examples=["neutral"])
+    contact_safe: YesOrNo = Field(default=False, examples=["yes"])
+    consents: ConsentNames = Field(default=(), examples=["contact, referral"])
+    languages: Languages = Field(default=(), examples=["uk, en"])
+    area: Area | None = Field(default=None, examples=["UA80"])
+    origin_area: Area | None = Field(default=None, examples=["UA14"])
+    household_code: PersonalText | None = Field(default=None, examples=["H-0102"])
+    for_household: YesOrNo = Field(default=False, examples=["yes"])
+    kind: Code = Field(examples=["food_parcel"])
+    quantity: int = Field(default=1, gt=0, le=100_000, examples=["2"])
+    asked_on: RowDay | None = Field(default=None, examples=["2024-05-02"])
+    needed_by: RowDay | None = Field(default=None, examples=["2024-05-31"])
+    exposed_at: EnteredMoment | None = Field(default=None, examples=["2024-05-02T14:30+03:00"])
+    planned_on: RowDay | None = Field(default=None, examples=["06.05.2024"])
+    place_area: Area | None = Field(default=None, examples=["UA80"])
+    site_id: UUID | None = Field(default=None, examples=["8d1f0f52-7a9e-4b5e-9a53-0c2d7f1f6b11"])
+    for_site: YesOrNo = Field(default=False, examples=["no"])
+    from_on: RowDay | None = Field(default=None, examples=["2024-05-06"])
+    to_on: RowDay | None = Field(default=None, examples=["2024-05-20"])
+    features: Words = Field(default=(), examples=["ground_floor"])
+    amount_minor: int | None = Field(default=None, gt=0, examples=["360000"])
+    payee_mechanism: Mechanism | None = Field(default=None, examples=["iban"])
+    payee_name: PersonalText | None = Field(default=None, examples=["Taras Example"])
+    payee_iban: PersonalText | None = Field(
+        default=None, examples=["UA213223130000026007233566001"]
+    )
+    payee_card: PersonalText | None = Field(default=None, examples=["4111 1111 1111 1111"])
+    payee_tax_number: PersonalText | None = Field(default=None, examples=["1234567890"])
+    payee_address: PersonalText | None = Field(default=None, examples=["01001, Kyiv, post office"])
+    headcount: int | None = Field(default=None, gt=0, le=100_000, examples=["30"])
+    given: YesOrNo = Field(default=False, examples=["yes"])
+    served_on: RowDay | None = Field(default=None, examples=["2024-05-03"])
+    note: PersonalText | None = Field(default=None, examples=["Comes with a dog"])
+    answers: dict[Question, YesOrNo] = Field(default_factory=dict, examples=["yes"])
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -178,9 +235,10 @@ class ImportRow(BaseModel):
         )
 
 
-_ANSWER: Final = "answer_"
+ANSWER: Final = "answer_"
+"""What the column of an answer begins with; the question follows."""
 FIELDS: Final = frozenset(ImportRow.model_fields) - {"answers"} | {
-    _ANSWER + each for each in ANSWERS
+    ANSWER + each for each in ANSWERS
 }
 """The columns that an import knows."""
 _ROW: Final = TypeAdapter(ImportRow)
@@ -213,11 +271,11 @@ def parse_row(cells: Mapping[str, str]) -> ImportRow:
         RowError: names the columns and the rules.
     """
     answers = {
-        column.removeprefix(_ANSWER): cell
+        column.removeprefix(ANSWER): cell
         for column, cell in cells.items()
-        if column.startswith(_ANSWER)
+        if column.startswith(ANSWER)
     }
-    plain = {column: cell for column, cell in cells.items() if not column.startswith(_ANSWER)}
+    plain = {column: cell for column, cell in cells.items() if not column.startswith(ANSWER)}
     try:
         row = _ROW.validate_python({**plain, "answers": answers})
         # Their own rules, found out now and not in the middle of a chunk.
@@ -229,11 +287,11 @@ def parse_row(cells: Mapping[str, str]) -> ImportRow:
 
 def _problems(error: ValidationError) -> Iterator[Broken]:
     for each in error.errors(include_url=False, include_input=False):
-        column = str(each["loc"][0]) if each["loc"] else "row"
+        column = str(each["loc"][0]) if each["loc"] else column_of(each["type"])
         if column == "answers":
-            column = _ANSWER + str(each["loc"][1])
+            column = ANSWER + str(each["loc"][1])
         if column in ("hours_from", "hours_to"):
             column = "contact_hours"
         # Of other rules' context nothing is told: it may repeat the value.
         bounds: dict[str, str] = each.get("ctx", {}) if each["type"] == OUT_OF_RANGE else {}
-        yield Broken(column if column in FIELDS else "row", each["type"], bounds)
+        yield Broken(column if column in FIELDS else "row", rule_of(each["type"], column), bounds)

@@ -2,12 +2,20 @@
 
 from collections.abc import Mapping
 from datetime import date, datetime
+from typing import Final
 from uuid import UUID, uuid4
 
 from aidmesh_intake.domain.drafts import Draft, PersonDraft
 from aidmesh_intake.domain.kinds import ForWhom, Kind
 from aidmesh_intake.domain.rows import ImportRow
 from aidmesh_intake.handlers.drafting import Wanted, draft_need
+
+_SAYS_FOR_WHOM: Final = {
+    ForWhom.PERSON: "kind",
+    ForWhom.HOUSEHOLD: "for_household",
+    ForWhom.GROUP: "headcount",
+    ForWhom.SITE: "for_site",
+}
 
 
 def draft_row(
@@ -39,6 +47,13 @@ def draft_row(
         answers=row.answers,
         note=row.note.reveal() if row.note else None,
     )
+
+
+def column_of(row: ImportRow, field: str) -> str:
+    """The column that says what a field of a request does."""
+    if field == "for_whom":
+        return _SAYS_FOR_WHOM[row.for_whom]
+    return "payee_mechanism" if field == "payee" else field
 
 
 def _wanted(row: ImportRow) -> Wanted:

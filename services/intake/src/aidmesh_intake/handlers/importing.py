@@ -18,7 +18,7 @@ from aidmesh_intake.domain.dates import today_of
 from aidmesh_intake.domain.drafts import Draft, PersonDraft
 from aidmesh_intake.domain.rows import ImportRow, RowError, parse_row
 from aidmesh_intake.handlers.identifying import HOUSEHOLD_CODE, PERSON_CODE
-from aidmesh_intake.handlers.import_drafts import draft_row
+from aidmesh_intake.handlers.import_drafts import column_of, draft_row
 from aidmesh_intake.handlers.import_report import Chunk, Report, report_of
 from aidmesh_intake.handlers.registering import register_fitting
 from aidmesh_intake.store import imports as store
@@ -206,7 +206,7 @@ class Importer:
             try:
                 draft = draft_row(row, asked_on, kinds, file.source, self.staff_id, tx.now)
             except AskError as error:
-                chunk.reject(line, error.field, error.rule)
+                chunk.reject(line, column_of(row, error.field), error.rule)
                 continue
             lives = self._lives(draft)
             if lives is not None and homes.get(lives[0], lives[1]) != lives[1]:

@@ -6,7 +6,9 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime
 from fnmatch import fnmatchcase
+from functools import cached_property
 from typing import Annotated, Final, Literal
+from unicodedata import normalize
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
@@ -16,26 +18,45 @@ from aidmesh_intake.handlers.workbook import NotAWorkbook, TooLarge, sheet_rows
 Format = Literal["csv", "xlsx", "ndjson"]
 ROWS_MAX: Final = 200_000
 COLUMNS_MAX: Final = 400
+NAMES_MAX: Final = 1000
+"""Of columns that a mapping knows: those of one file, and what else they may be called."""
 CELL_CHARS_MAX: Final = 8000
-_SITE_CODE: Final = "site_code"
+SITE_CODE: Final = "site_code"
+"""A column for `site_id` that holds the site's code, where the mapping lists the sites."""
+
+
+def _tidy(name: str) -> str:
+    """A column's name as it is compared: capitals, blanks and how letters are composed aside."""
+    return " ".join(normalize("NFC", name).split()).casefold()
 
 
 class ColumnMapping(BaseModel):
     """How a file's columns become fields. Kobo's groups are written `group/question`.
 
     Attributes:
-        columns: the file's column → field.
+        columns: the file's column → field. There may be more than the file has.
         ignore: columns that are left out; `*` stands for anything, as in `meta/*`.
         constants: fields that are the same for every row.
         sites: the file's site codes → the ids that inventory gave them.
+        header: the sender says that the first line holds the names of columns, so that they are
+            told which are not known even where none is.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    columns: dict[str, str] = Field(default_factory=dict, max_length=COLUMNS_MAX)
+    columns: dict[str, str] = Field(default_factory=dict, max_length=NAMES_MAX)
     ignore: Annotated[tuple[str, ...], Field(max_length=COLUMNS_MAX)] = ()
     constants: dict[str, str] = Field(default_factory=dict, max_length=100)
     sites: dict[str, str] = Field(default_factory=dict, max_length=2000)
+    header: bool = False
+
+    @cached_property
+    def _fields(self) -> Mapping[str, str]:
+        return {_tidy(column): field for column, field in self.columns.items()}
+
+    @cached_property
+    def _left_out(self) -> frozenset[str]:
+        return frozenset(map(_tidy, self.ignore))
 
     def field_of(self, column: str) -> str | None:
         """The field of a column, None for one that is ignored.
@@ -43,10 +64,12 @@ class ColumnMapping(BaseModel):
         Raises:
             KeyError: it is neither mapped, nor ignored, nor a field itself.
         """
-        name = self.columns.get(column, column)
-        if name in FIELDS or name == _SITE_CODE:
-            return name
-        if any(fnmatchcase(column, pattern) for pattern in self.ignore):
+        name = _tidy(column)
+        field = self._fields.get(name, name)
+        if field in FIELDS or field == SITE_CODE:
+            return field
+        # A name may hold what a pattern means otherwise, such as brackets.
+        if name in self._left_out or any(fnmatchcase(column, each) for each in self.ignore):
             return None
         raise KeyError(column)
 
@@ -61,18 +84,27 @@ class Unreadable(Exception):
 
 
 class Unmapped(Exception):
-    """Columns that are not known; nothing is taken in before somebody says what they are."""
+    """Columns that are not known; nothing is taken in before somebody says what they are.
 
-    def __init__(self, columns: Sequence[str]) -> None:
+    Attributes:
+        columns: their names, in the order of the file. For nobody but its sender.
+        are_names: the file names a column that is known, or its sender says that it names them.
+            Otherwise its first line may be somebody's data.
+    """
+
+    def __init__(self, columns: Sequence[str], *, are_names: bool) -> None:
         super().__init__(f"{len(columns)} columns")
         self.columns = columns
+        self.are_names = are_names
 
 
 Rows = list[tuple[int, dict[str, str]]]
 
 
 def read_rows(body: bytes, kind: Format, mapping: ColumnMapping) -> Rows:
-    """Read a whole file: rows by field, each with its line (the header is line 1).
+    """Read a whole file: rows by field, each with its line as spreadsheets number it.
+
+    The header is line 1, and a cell of several lines is still in one.
 
     Empty cells are left out.
 
@@ -105,12 +137,13 @@ def read_rows(body: bytes, kind: Format, mapping: ColumnMapping) -> Rows:
                 row[field] = value
         if not any(value for _, value in cells):
             continue
-        code = row.pop(_SITE_CODE, None)
+        code = row.pop(SITE_CODE, None)
         if code is not None:
             row["site_id"] = mapping.sites.get(code, "unknown")
         rows.append((line, row))
     if unmapped:
-        raise Unmapped(sorted(unmapped))
+        are_names = mapping.header or any(field is not None for field in known.values())
+        raise Unmapped(list(unmapped), are_names=are_names)
     return rows
 
 
@@ -124,13 +157,13 @@ def _csv(body: bytes) -> Iterator[tuple[int, list[tuple[str, str]]]]:
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
         header = _header(next(reader, []))
-        for cells in reader:
+        for line, cells in enumerate(reader, start=2):
             if len(cells) > len(header):
-                raise Unreadable("more_cells_than_columns", reader.line_num)
+                raise Unreadable("more_cells_than_columns", line)
             yield (
-                reader.line_num,
+                line,
                 [
-                    (column, _bounded(value.strip(), reader.line_num))
+                    (column, _bounded(value.strip(), line))
                     for column, value in zip(header, cells, strict=False)
                 ],
             )
@@ -204,7 +237,7 @@ def _bounded(value: str, line: int) -> str:
 
 
 def _header(cells: Sequence[str]) -> list[str]:
-    header = [cell.strip() for cell in cells]
+    header = [" ".join(_bounded(cell, 1).split()) for cell in cells]
     named = [cell for cell in header if cell]
     if not named or len(header) > COLUMNS_MAX:
         raise Unreadable("no_header" if not named else "too_many_columns", 1)
