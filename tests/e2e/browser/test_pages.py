@@ -18,6 +18,7 @@ PATHS = (
     "/",
     "/register",
     "/import",
+    "/import/columns",
     "/needs",
     f"/needs/{number('bed')}",
     f"/people/{number('person')}",

@@ -1,13 +1,24 @@
 """Importing a file: tried first, taken in only as it was tried, never kept."""
 
+import csv
+import io
+import json
 import re
+from html import unescape
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
 import pytest
 
 from aidmesh_chassis.auth import Role
-from aidmesh_console.pages.importing import FILE_BYTES_MAX, columns_of
+from aidmesh_console.i18n import LANGUAGES, Speaker
+from aidmesh_console.import_columns import COLUMNS, EXAMPLE, NEEDED, column_of, name_of
+from aidmesh_console.pages.importing import FILE_BYTES_MAX, pasted_columns
+from aidmesh_intake.domain.row_rules import OF_REQUESTS, OF_ROWS
+from aidmesh_intake.domain.rows import FIELDS, ImportRow
+from aidmesh_intake.handlers import reading
+from aidmesh_intake.handlers.reading import SITE_CODE
 from support.made_up.basics import problem
 
 if TYPE_CHECKING:
@@ -31,6 +42,27 @@ async def _send(
         files={"file": (name, content)},
         headers={"Accept-Language": "en"},
     )
+
+
+def _mapping(browser: "Browser") -> dict[str, object]:
+    """How the desk asked for the last file to be read."""
+    content = browser.desk.region.posts[-1][1]["file"]
+    assert isinstance(content, bytes)
+    found = re.search(rb'name="mapping"\r\n\r\n(.+?)\r\n--', content)
+    assert found is not None
+    mapping: dict[str, object] = json.loads(found[1])
+    return mapping
+
+
+def _columns(page: str) -> list[tuple[str, str]]:
+    """The columns that a page asks about, each with what is chosen for it."""
+    names = re.findall(r'name="column_[0-9]+" value="([^"]*)"', page)
+    found: list[tuple[str, str]] = []
+    for number, name in enumerate(names):
+        select = page.partition(f'name="field_{number}"')[2].partition("</select>")[0]
+        chosen = re.search(r'<option value="([^"]*)" selected>', select)
+        found.append((unescape(name), chosen[1] if chosen else ""))
+    return found
 
 
 def _hidden(page: str, name: str) -> str:
@@ -65,6 +97,7 @@ async def test_a_file_is_tried_and_then_taken_in(worker: "Browser") -> None:
     assert isinstance(content, bytes)
     assert ROWS in content
     assert b'"sites": {"kyiv-1"' in content
+    assert _mapping(worker)["header"] is False
 
 
 async def test_a_second_try_is_the_same_to_the_byte(worker: "Browser") -> None:
@@ -95,17 +128,143 @@ async def test_what_was_not_tried_is_not_taken_in(
 
 async def test_a_report_names_line_column_and_rule(worker: "Browser") -> None:
     text = (await _send(worker)).text
-    assert re.search(r">4</td><td[^>]*>row_id</td><td>missing</td>", text)
+    assert re.search(r">4</td><td[^>]*>Row number</td><td>missing</td>", text)
     far = {"line": 5, "column": "needed_by", "rule": "day_out_of_range", "ge": "2000-01-01"}
     worker.desk.region.answers[IMPORT] = (200, REPORT | {"problems": [far]})
     assert "only days from 2000 to 2099 are possible" in (await _send(worker)).text
 
 
-async def test_unknown_columns_are_put_where_they_can_be_explained(worker: "Browser") -> None:
-    worker.desk.region.answers[IMPORT] = problem(422, "unmapped-columns", columns=["q1", "q2"])
+async def test_a_fault_is_told_by_the_files_own_column_and_in_words(worker: "Browser") -> None:
+    faults = [
+        {"line": 2, "column": "asked_on", "rule": "not_a_day"},
+        {"line": 3, "column": "contact_channel", "rule": "not_one_of_the_words"},
+        {"line": 4, "column": "site_id", "rule": "unknown_site"},
+    ]
+    worker.desk.region.answers[IMPORT] = (200, REPORT | {"problems": faults})
+    text = (await _send(worker, mapping="Коли = asked_on\nДе = site_code")).text
+    assert "Коли · Asked on" in text
+    assert "this is no day; write 2024-05-02 or 02.05.2024" in text
+    assert "it has to be one of these words: email, sms, file" in text
+    assert "Де · Site id" in text
+    assert "there is no such site" in text
+
+
+async def test_unknown_columns_are_offered_a_meaning_each(worker: "Browser") -> None:
+    asked = ["Що треба?", "Телефон <осн.>*", ""]
+    worker.desk.region.answers[IMPORT] = problem(422, "unmapped-columns", columns=asked)
     answer = await _send(worker, mapping="a = kind")
     assert answer.status_code == 409
-    assert "a = kind\nq1 =\nq2 =</textarea>" in answer.text
+    shown = _columns(answer.text)
+    assert shown == [("a", "kind"), *((each, "") for each in asked)]
+    assert "Телефон &lt;осн.&gt;*" in answer.text
+    assert "(no name)" in answer.text
+    worker.desk.region.answers[IMPORT] = (200, REPORT)
+    fields = {f"column_{number}": name for number, (name, _) in enumerate(shown)}
+    chosen = {"field_0": "kind", "field_1": "note", "field_2": "", "field_3": ""}
+    tried = await _send(worker, **fields, **chosen)
+    sent = _mapping(worker)
+    columns = sent["columns"]
+    assert isinstance(columns, dict)
+    assert (columns["a"], columns["Що треба?"]) == ("kind", "note")
+    # What is left out is left out by its name, not by a pattern that it happens to be.
+    assert sent["ignore"] == ["Телефон <осн.>[*]", ""]
+    assert _columns(tried.text)[1] == ("Що треба?", "note")
+    assert "Що треба? = note" in tried.text
+    # Taken in only as it was tried.
+    seen = _hidden(tried.text, "seen")
+    other = await _send(worker, take_in="1", seen=seen, **fields, **chosen | {"field_1": "kind"})
+    assert "This is another file" in other.text
+    await _send(worker, take_in="1", seen=seen, **fields, **chosen)
+    assert [query["dry_run"] for query in worker.desk.region.queries] == [
+        "true", "true", "true", "false",
+    ]  # fmt: skip
+
+
+async def test_names_that_may_be_data_are_shown_once_the_sender_says_what_they_are(
+    worker: "Browser",
+) -> None:
+    worker.desk.region.answers[IMPORT] = problem(422, "unmapped-columns", columns=["***", "***"])
+    answer = await _send(worker)
+    assert answer.status_code == 409
+    assert "Its first line may name no columns" in answer.text
+    assert _columns(answer.text) == []
+    assert re.search(r'<input type="checkbox" name="header" value="1">', answer.text)
+    worker.desk.region.answers[IMPORT] = problem(422, "unmapped-columns", columns=["Хто", "Що"])
+    told = await _send(worker, header="1")
+    assert _mapping(worker)["header"] is True
+    assert [name for name, _ in _columns(told.text)] == ["Хто", "Що"]
+
+
+async def test_columns_may_be_called_as_the_desk_calls_them(worker: "Browser") -> None:
+    await _send(worker, mapping="хто = Код  клієнта\nщо = Art der Hilfe\nде =")
+    sent = _mapping(worker)
+    columns = sent["columns"]
+    assert isinstance(columns, dict)
+    assert (columns["хто"], columns["що"]) == ("client_code", "kind")
+    for name in ("Дата запиту", "Asked on", "Angefragt am"):
+        assert columns[name] == "asked_on"
+    assert sent["ignore"] == ["де"]
+
+
+@pytest.mark.parametrize(("language", "delimiter"), [("uk", ";"), ("de", ";"), ("en", ",")])
+async def test_an_example_opens_in_a_spreadsheet_of_the_language(
+    worker: "Browser", language: str, delimiter: str
+) -> None:
+    answer = await worker.get("/import/example.csv", language)
+    assert answer.headers["content-type"] == "text/csv; charset=utf-8"
+    assert "attachment" in answer.headers["content-disposition"]
+    text = answer.content.decode("utf-8-sig")
+    assert answer.text.startswith("\ufeff")
+    header, *rows = csv.reader(io.StringIO(text), delimiter=delimiter)
+    assert column_of(header[0]) == "row_id"
+    assert all(column_of(name) for name in header)
+    assert [row[0] for row in rows] == [row["row_id"] for row in EXAMPLE]
+
+
+async def test_every_column_and_code_can_be_looked_up(worker: "Browser") -> None:
+    assert 'href="/import/columns"' in (await worker.get("/import")).text
+    text = (await worker.get("/import/columns", "uk")).text
+    for name in ("Дата запиту", "contact_hours", "answer_pregnant", "food_parcel", "UA80"):
+        assert name in text
+    worker.desk.region.down.add("intake")
+    text = (await worker.get("/import/columns", "uk")).text
+    assert "Дата запиту" in text
+
+
+def test_columns_are_those_that_intake_takes() -> None:
+    assert set(COLUMNS) == FIELDS | {SITE_CODE}
+    schema = ImportRow.model_json_schema()
+    assert set(NEEDED) == set(schema["required"])
+    for name, how in COLUMNS.items():
+        if name == SITE_CODE:
+            continue
+        asked = schema["properties"].get(name) or {"type": "boolean"}
+        shape = asked["anyOf"][0] if "anyOf" in asked else asked
+        words = shape.get("enum") or shape.get("items", {}).get("enum", ())
+        assert how.words == tuple(words), name
+        assert (how.form == "yes_no") == (shape.get("type") == "boolean"), name
+        assert (how.form in {"whole", "minor", "year"}) == (shape.get("type") == "integer"), name
+        assert (how.form == "day") == (shape.get("format") == "date"), name
+        assert (how.form == "moment") == (shape.get("format") == "date-time"), name
+        assert (how.form == "id") == (shape.get("format") == "uuid"), name
+        assert (how.form == "area") == shape.get("pattern", "").startswith("^UA"), name
+        assert (how.form in {"words", "codes", "languages"}) == (shape.get("type") == "array")
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_columns_forms_and_rules_have_words_and_no_two_columns_the_same(language: str) -> None:
+    say = Speaker(language)
+    for column, how in COLUMNS.items():
+        assert say.has(f"column_form.{how.form}")
+        assert column_of(name_of(say, column)) == column
+        assert column_of(column) == column
+    assert len({name_of(say, column) for column in COLUMNS}) == len(COLUMNS)
+    assert name_of(say, "row") != "row"
+    unreadable = set(re.findall(r'Unreadable\("([a-z_0-9]+)"', Path(reading.__file__).read_text()))
+    unreadable |= {"no_header", "too_many_columns"}
+    assert len(unreadable) > 10
+    for rule in OF_ROWS | OF_REQUESTS | unreadable:
+        assert say.has(f"rule.{rule}"), rule
 
 
 async def test_without_the_sites_nothing_is_sent(worker: "Browser") -> None:
@@ -160,10 +319,10 @@ async def test_a_form_without_proof_sends_nothing(browser: "Browser") -> None:
     assert browser.desk.region.posts == []
 
 
-def test_lines_say_what_columns_mean() -> None:
-    assert columns_of("") == {"columns": {}, "ignore": []}
-    assert columns_of("a/b = kind\n\nmeta/* =\nx=y = note") == {
-        "columns": {"a/b": "kind", "x=y": "note"},
-        "ignore": ["meta/*"],
-    }
-    assert columns_of("= kind") is None
+def test_lines_that_were_kept_say_what_columns_mean() -> None:
+    assert pasted_columns("") == {}
+    assert pasted_columns("a/b = kind\n\nmeta =\nx=y = Note") == {
+        "a/b": "kind", "meta": "", "x=y": "note",
+    }  # fmt: skip
+    assert pasted_columns("= kind") is None
+    assert pasted_columns("a = nothing of the kind") is None

@@ -26,8 +26,8 @@ SITE_CODE: Final = "site_code"
 
 
 def _tidy(name: str) -> str:
-    """A column's name as it is compared: capitals, blanks and how letters are composed aside."""
-    return " ".join(normalize("NFC", name).split()).casefold()
+    """A column's name as it is compared: capitals, blanks, and ways to write a letter aside."""
+    return " ".join(normalize("NFC", name).split()).replace("’", "'").casefold()
 
 
 class ColumnMapping(BaseModel):
