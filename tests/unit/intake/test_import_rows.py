@@ -10,6 +10,7 @@ import aidmesh_intake
 from aidmesh_intake.domain.row_rules import OF_REQUESTS, OF_ROWS
 from aidmesh_intake.domain.rows import ANSWER, ImportRow, RowError, parse_row
 from aidmesh_intake.domain.triage import ANSWERS
+from aidmesh_intake.handlers.reading import RULES
 
 GOOD = {"row_id": "1", "kind": "food_parcel", "area": "UA80"}
 SOURCES = Path(aidmesh_intake.__file__).parent
@@ -137,3 +138,10 @@ def test_every_rule_that_a_row_sets_itself_is_listed() -> None:
     assert len(said) > 10
     # A row without them does not come so far as to be a contact.
     assert said - OF_ROWS == {"safe_needs_hours_and_wording"}
+
+
+def test_every_rule_of_files_is_listed() -> None:
+    text = (SOURCES / "handlers" / "reading.py").read_text("utf-8")
+    said = set(re.findall(r'Unreadable\("([a-z_0-9]+)"', text))
+    said |= set(re.findall(r'Unreadable\("([a-z_]+)" if .+ else "([a-z_]+)"', text)[0])
+    assert said == RULES

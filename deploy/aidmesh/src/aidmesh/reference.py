@@ -1,11 +1,9 @@
 """`python -m aidmesh.reference write FOLDER`: what operators look up, written from the code.
 
-The words of the logs, the metrics, the problem types and the settings, each from the catalogue that
-the code itself uses.
+The words of the logs, the metrics, the problem types, the settings and the columns of an import,
+each from the catalogue that the code itself uses.
 """
 
-import inspect
-import re
 import sys
 from collections.abc import Iterable, Mapping
 from importlib import import_module
@@ -15,11 +13,12 @@ from typing import Final
 from pydantic.fields import FieldInfo
 from pydantic_core import to_json
 
-from aidmesh import alerts, dashboard
+from aidmesh import alerts, dashboard, import_reference
 from aidmesh.__main__ import build
 from aidmesh.command_list import listed
 from aidmesh.commands.common import EXIT_CODES
 from aidmesh.log_calls import fields_by_event
+from aidmesh.reference_tables import described, table
 from aidmesh_chassis import key_routes, metrics, problems, vocabulary
 from aidmesh_chassis.metrics import MetricSpec
 from aidmesh_chassis.problems import ProblemType
@@ -104,15 +103,13 @@ What is missing or does not fit keeps a service from starting: `settings.refused
 service does not know has no effect, and is told by `settings.unknown` with the one that was meant.
 """
 
-_NAMED: Final = re.compile(r"(?m)^    ([a-z_]+(?:, [a-z_]+)*): ")
-
 
 def documents() -> dict[str, str]:
     """The text of every generated file, by its path below the repository's root."""
     fields = fields_by_event()
     return {
         "docs/log-events.md": LOG_HEAD
-        + _table(
+        + table(
             "Fields of any line",
             ("field", "what it is"),
             ((f"`{name}`", meaning) for name, meaning in vocabulary.FIELDS.items()),
@@ -125,12 +122,12 @@ def documents() -> dict[str, str]:
         "docs/settings.md": SETTINGS_HEAD
         + "".join(_settings(owner, kind, of) for owner, kind, of in settings_classes()),
         "docs/commands.md": COMMANDS_HEAD
-        + _table(
+        + table(
             "Exit codes",
             ("code", "what it means"),
             ((str(code), what) for code, what in EXIT_CODES.items()),
         )
-        + _table(
+        + table(
             "Commands",
             ("command", "what it does", "JSON"),
             (
@@ -144,6 +141,8 @@ def documents() -> dict[str, str]:
         ),
         "docs/problems.md": PROBLEMS_HEAD
         + "".join(_kinds(owner, kinds) for owner, kinds in problem_types().items()),
+        "docs/import.md": import_reference.page(),
+        "docs/examples/requests.csv": import_reference.example(),
         "deploy/observability/alerts.yaml": alerts.rules(alerts.ALERTS),
         "deploy/observability/dashboard.json": dashboard.dashboard(),
         "docs/runbooks/README.md": alerts.index(alerts.ALERTS),
@@ -186,17 +185,6 @@ def settings_classes() -> list[tuple[str, type[ServiceSettings], type[ServiceSet
     return [("Every service", ServiceSettings, None), *own]
 
 
-def described(kind: type[ServiceSettings]) -> dict[str, str]:
-    """What the docstring of a class says of each of its fields, by name."""
-    _, _, text = inspect.cleandoc(kind.__doc__ or "").partition("Attributes:\n")
-    parts = _NAMED.split(text)[1:]
-    return {
-        name: " ".join(words.split())
-        for names, words in zip(parts[::2], parts[1::2], strict=True)
-        for name in names.split(", ")
-    }
-
-
 def _settings(owner: str, kind: type[ServiceSettings], of: type[ServiceSettings] | None) -> str:
     said = described(kind)
     told_elsewhere = () if of is None else of.model_fields
@@ -205,7 +193,7 @@ def _settings(owner: str, kind: type[ServiceSettings], of: type[ServiceSettings]
         for name, field in kind.model_fields.items()
         if name not in told_elsewhere
     ]
-    return _table(owner, ("name", "default", "what it is"), rows) if rows else ""
+    return table(owner, ("name", "default", "what it is"), rows) if rows else ""
 
 
 def _default(field: FieldInfo) -> str:
@@ -220,7 +208,7 @@ def _default(field: FieldInfo) -> str:
 
 
 def _words(owner: str, events: Mapping[str, LogEvent], fields: Mapping[str, frozenset[str]]) -> str:
-    return _table(
+    return table(
         owner,
         ("event", "level", "fields", "what it means", "what to do"),
         (
@@ -237,16 +225,11 @@ def _words(owner: str, events: Mapping[str, LogEvent], fields: Mapping[str, froz
 
 
 def _kinds(owner: str, kinds: Iterable[ProblemType]) -> str:
-    return _table(
+    return table(
         owner,
         ("name", "status", "title", "what to do"),
         ((f"`{kind.slug}`", str(kind.status), kind.title, kind.what_to_do) for kind in kinds),
     )
-
-
-def _table(owner: str, head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
-    lines = [f"| {' | '.join(cells)} |" for cells in (head, ("---",) * len(head), *rows)]
-    return "\n".join(["", f"## {owner}", "", *lines, ""])
 
 
 if __name__ == "__main__":

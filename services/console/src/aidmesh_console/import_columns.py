@@ -45,7 +45,7 @@ COLUMNS: Final[Mapping[str, Column]] = {
     "area": Column("area"),
     "origin_area": Column("area"),
     "place_area": Column("area"),
-    "site_code": Column("text"),
+    "site_code": Column("site"),
     "site_id": Column("id"),
     "household_code": Column("text"),
     "for_household": Column("yes_no"),

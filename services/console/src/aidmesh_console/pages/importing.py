@@ -1,5 +1,6 @@
 """Import: a file of requests, first tried, then taken in. The desk keeps nothing of it."""
 
+import asyncio
 import hashlib
 import json
 from collections.abc import AsyncGenerator, Mapping
@@ -44,23 +45,28 @@ async def show(visit: Worker) -> Response:
 
 @routes.get("/import/columns")
 async def columns(visit: Worker) -> Response:
-    """What a file may hold: every column, and the codes of kinds and areas."""
-    heard = await visit.hear(visit.intake.catalogue())
-    kinds = heard.value.kinds if heard.value else ()
+    """What a file may hold: every column, and the codes of kinds, areas and sites."""
+    kinds, sites = await asyncio.gather(
+        visit.hear(visit.intake.catalogue()), visit.hear(visit.inventory.sites())
+    )
     say = visit.say
+    codes = {
+        "kinds": [
+            (say.name(each.names, each.code), each.code)
+            for each in (kinds.value.kinds if kinds.value else ())
+            if each.active
+        ],
+        "areas": [(say.code("area", each), each) for each in AREAS],
+        "sites": [(each.name, each.code) for each in sites.value or () if each.status == "open"],
+    }
     return visit.page(
         "import_columns",
         columns=[(each, name_of(say, each), how) for each, how in COLUMNS.items()],
         needed=NEEDED,
-        error=heard.error,
-        kinds=sorted(
-            ((say.name(each.names, each.code), each.code) for each in kinds if each.active),
-            key=lambda each: say.order(each[0]),
-        ),
-        areas=sorted(
-            ((say.code("area", each), each) for each in AREAS),
-            key=lambda each: say.order(each[0]),
-        ),
+        missing=(kinds, sites),
+        codes={
+            name: sorted(rows, key=lambda each: say.order(each[0])) for name, rows in codes.items()
+        },
     )
 
 

@@ -74,6 +74,26 @@ class ColumnMapping(BaseModel):
         raise KeyError(column)
 
 
+RULES: Final = frozenset(
+    {
+        "bad_csv",
+        "bad_json",
+        "bad_xlsx",
+        "cell_not_acceptable",
+        "column_named_twice",
+        "more_cells_than_columns",
+        "no_header",
+        "not_an_object",
+        "not_utf8",
+        "too_large_unpacked",
+        "too_many_columns",
+        "too_many_rows",
+        "two_values_for_one_field",
+    }
+)
+"""What a file can break, so that it is not read at all."""
+
+
 class Unreadable(Exception):
     """The file is not what it says it is; `rule` is a code, `line` where it was noticed."""
 
