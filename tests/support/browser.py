@@ -82,6 +82,15 @@ async def open_page(
     assert faults == []
 
 
+async def sign_in(page: Page, address: str, token: str) -> None:
+    """Sign in with a token, as in the demo."""
+    await page.goto(f"{address}/sign-in")
+    await page.locator("summary").click()
+    await page.locator("#token").fill(token)
+    await page.locator("form:has(#token) button").click()
+    await page.wait_for_url(f"{address}/")
+
+
 @contextmanager
 def served(desk: FakeDesk) -> Iterator[str]:
     """The desk on a free port of this machine; gives its address."""

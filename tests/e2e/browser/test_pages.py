@@ -6,7 +6,7 @@ import pytest
 from playwright.async_api import Browser, Page, expect
 
 from aidmesh_chassis.auth import Role
-from support.browser import open_page, served
+from support.browser import open_page, served, sign_in
 from support.desk import FakeDesk, fake_desk
 from support.made_up.basics import SMALL, WAREHOUSE, iso, number
 from support.waiting import eventually
@@ -57,15 +57,6 @@ PATHS = (
 TARGET_PX_MIN = 44
 SCREEN_PX = 844
 SCREENS_MAX = 2.25
-
-
-async def sign_in(page: Page, address: str, token: str) -> None:
-    """Sign in with a token, as in the demo."""
-    await page.goto(f"{address}/sign-in")
-    await page.locator("summary").click()
-    await page.locator("#token").fill(token)
-    await page.locator("form:has(#token) button").click()
-    await page.wait_for_url(f"{address}/")
 
 
 @pytest.mark.parametrize("language", ["uk", "de", "en"])

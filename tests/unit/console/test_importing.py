@@ -16,7 +16,7 @@ from aidmesh_console.import_columns import COLUMNS, EXAMPLE, NEEDED, column_of, 
 from aidmesh_console.pages.importing import FILE_BYTES_MAX, pasted_columns
 from aidmesh_intake.domain.row_rules import OF_REQUESTS, OF_ROWS
 from aidmesh_intake.domain.rows import FIELDS, ImportRow
-from aidmesh_intake.handlers.reading import RULES, SITE_CODE
+from aidmesh_intake.handlers.reading import RULES, SITE_CODE, ColumnMapping
 from support.made_up.basics import problem
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ def _mapping(browser: "Browser") -> dict[str, object]:
     assert isinstance(content, bytes)
     found = re.search(rb'name="mapping"\r\n\r\n(.+?)\r\n--', content)
     assert found is not None
+    ColumnMapping.model_validate_json(found[1])  # as intake reads it
     mapping: dict[str, object] = json.loads(found[1])
     return mapping
 
