@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from collections.abc import Sequence
+from unicodedata import normalize
 
 import pytest
 
@@ -57,6 +58,24 @@ def test_a_column_says_more_than_what_is_the_same_for_every_row(kind: Format) ->
     rows = [["row_id", "kind"], ["1", ""], ["2", "hygiene_kit"]]
     found = [row["kind"] for _, row in read_rows(file_of(kind, rows), kind, mapping)]
     assert found == ["food_parcel", "hygiene_kit"]
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize(
+    "name", ["Ім’я  людини", "ІМ'Я ЛЮДИНИ", " Ім'я\nлюдини", normalize("NFD", "Ім’я людини")]
+)
+def test_ways_to_write_a_name_of_a_column_make_no_other(kind: Format, name: str) -> None:
+    mapping = ColumnMapping(columns={"Ім'я людини": "chosen_name"}, ignore=("Телефон [осн.]*",))
+    rows = [["Row_ID", name, "телефон [осн.]*"], ["1", "Саша", "067"]]
+    found = read_rows(file_of(kind, rows), kind, mapping)
+    assert found == [(_first(kind), {"row_id": "1", "chosen_name": "Саша"})]
+
+
+@pytest.mark.parametrize("kind", ["csv", "xlsx"])
+def test_a_name_that_is_too_long_is_refused(kind: Format) -> None:
+    with pytest.raises(Unreadable) as refused:
+        read_rows(file_of(kind, [["row_id", "x" * 8001], ["1", ""]]), kind, ColumnMapping())
+    assert (refused.value.rule, refused.value.line) == ("cell_not_acceptable", 1)
 
 
 _ROW = {"row_id": "1"}

@@ -8,9 +8,10 @@ import io
 from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Final, NamedTuple
-from unicodedata import normalize
 
 from aidmesh_console.i18n import LANGUAGES, Speaker
+from aidmesh_console.pages.registering import ANSWERS
+from aidmesh_contracts.headers import tidy
 
 
 class Column(NamedTuple):
@@ -26,12 +27,6 @@ class Column(NamedTuple):
 
 
 _ANSWER: Final = "answer_"
-_ANSWERS: Final = (
-    "in_danger_now", "no_shelter_tonight", "violence_at_home", "medication_runs_out",
-    "with_children", "pregnant", "minor", "over_60", "disability", "chronic_illness", "no_income",
-    "displaced_this_month", "veteran_or_family",
-)  # fmt: skip
-
 COLUMNS: Final[Mapping[str, Column]] = {
     "row_id": Column("number"),
     "kind": Column("kind"),
@@ -73,7 +68,7 @@ COLUMNS: Final[Mapping[str, Column]] = {
     "payee_tax_number": Column("text"),
     "payee_address": Column("text"),
     "note": Column("text"),
-    **{_ANSWER + each: Column("yes_no") for each in _ANSWERS},
+    **{_ANSWER + each: Column("yes_no") for each in ANSWERS},
 }
 """What a file may hold, in the order in which one looks for it."""
 
@@ -119,18 +114,14 @@ def names() -> Mapping[str, str]:
 
 def column_of(name: str) -> str | None:
     """The column of a code, or of what it is called in any language; None if there is none."""
-    return _by_name().get(_tidy(name))
+    return _by_name().get(tidy(name))
 
 
 @cache
 def _by_name() -> Mapping[str, str]:
-    return {_tidy(name): column for name, column in names().items()} | {
+    return {tidy(name): column for name, column in names().items()} | {
         column: column for column in COLUMNS
     }
-
-
-def _tidy(name: str) -> str:
-    return " ".join(normalize("NFC", name).split()).replace("’", "'").casefold()
 
 
 def example(say: Speaker | None = None) -> str:

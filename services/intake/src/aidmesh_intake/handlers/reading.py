@@ -8,10 +8,10 @@ from datetime import date, datetime
 from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import Annotated, Final, Literal
-from unicodedata import normalize
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
+from aidmesh_contracts.headers import tidy
 from aidmesh_intake.domain.rows import FIELDS
 from aidmesh_intake.handlers.workbook import NotAWorkbook, TooLarge, sheet_rows
 
@@ -23,11 +23,6 @@ NAMES_MAX: Final = 1000
 CELL_CHARS_MAX: Final = 8000
 SITE_CODE: Final = "site_code"
 """A column for `site_id` that holds the site's code, where the mapping lists the sites."""
-
-
-def _tidy(name: str) -> str:
-    """A column's name as it is compared: capitals, blanks, and ways to write a letter aside."""
-    return " ".join(normalize("NFC", name).split()).replace("’", "'").casefold()
 
 
 class ColumnMapping(BaseModel):
@@ -52,11 +47,11 @@ class ColumnMapping(BaseModel):
 
     @cached_property
     def _fields(self) -> Mapping[str, str]:
-        return {_tidy(column): field for column, field in self.columns.items()}
+        return {tidy(column): field for column, field in self.columns.items()}
 
     @cached_property
     def _left_out(self) -> frozenset[str]:
-        return frozenset(map(_tidy, self.ignore))
+        return frozenset(map(tidy, self.ignore))
 
     def field_of(self, column: str) -> str | None:
         """The field of a column, None for one that is ignored.
@@ -64,7 +59,7 @@ class ColumnMapping(BaseModel):
         Raises:
             KeyError: it is neither mapped, nor ignored, nor a field itself.
         """
-        name = _tidy(column)
+        name = tidy(column)
         field = self._fields.get(name, name)
         if field in FIELDS or field == SITE_CODE:
             return field
