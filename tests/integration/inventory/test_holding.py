@@ -45,12 +45,35 @@ async def test_what_can_not_be_had_is_refused_with_what_it_waits_for(world: Worl
     assert told[elsewhere.need_id].free_quantities == ()
     assert told[for_others.need_id].free_quantities == ()
     assert told[unknown.need_id].reason == "unknown_item"
-    assert told[unknown.need_id].blocked_by is None
+    of_gold = told[unknown.need_id].blocked_by
+    assert of_gold is not None
+    assert (of_gold.resource, of_gold.code, of_gold.area) == ("stock", "gold", "UA80")
     assert told[elsewhere.need_id].reason == "short"
     at_site = told[here.need_id].blocked_by
     assert at_site is not None
     assert (at_site.site_id, at_site.area) == (site_id, None)
     assert told[for_others.need_id].reason == "restricted"
+    await world.books_are_right()
+
+
+async def test_an_item_is_entered_and_received_for_who_waits(world: World) -> None:
+    site_id = await world.site()
+    first = approved(items=("gold",))
+    await world.take(first)
+    (refusal,) = await world.emitted(ReservationRefusedV1)
+    assert refusal.reason == "unknown_item"
+
+    await world.item("gold")
+    again = approved(items=("gold",), need_id=first.need_id, attempt_no=2)
+    await world.take(again)
+    assert (await world.emitted(ReservationRefusedV1))[-1].reason == "short"
+    await world.stock(site_id, 1, "gold")
+    (grew,) = await world.emitted(SupplyGrewV1)
+    assert (grew.resource, grew.code, grew.quantity) == ("stock", "gold", 1)
+    assert grew.grew_at > refusal.decided_at
+    await world.take(approved(items=("gold",), need_id=first.need_id, attempt_no=3))
+    (held,) = await world.emitted(ReservationHeldV1)
+    assert (held.need_id, held.attempt_no) == (first.need_id, 3)
     await world.books_are_right()
 
 

@@ -189,7 +189,7 @@ def test_what_is_free_for_a_part_serves_that_part_and_no_larger_one(
     found = shelves.pick(times(units))
     if isinstance(found, Picked):
         return
-    line = next(each for each in one.lines if found.line and each.item == found.line.item)
+    line = next(each for each in one.lines if each.item == found.line.item)
     there = sorted(
         (
             max(n for n in range(units + 1) if n == 0 or can_serve(place.site_id, stock, times(n)))
@@ -287,5 +287,9 @@ def test_what_is_missing_is_named_with_its_reason() -> None:
     assert reason(asked("kit")) == "restricted"
     assert reason(asked("soap")) == "short"
     assert reason(asked("gold")) == "unknown_item"
+    two = tuple(StockDemand(item=item, quantity=1) for item in ("soap", "gold"))
+    unknown = shelves.pick(Wanted(two, "UA80", DAY, USE))
+    assert isinstance(unknown, Missing)
+    assert (unknown.reason, unknown.line, unknown.free) == ("unknown_item", two[1], ())
     assert reason(asked("kit", SITES[2])) == "closed"
     assert reason(asked("kit", UUID(int=77))) == "short"

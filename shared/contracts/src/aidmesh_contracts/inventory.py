@@ -58,7 +58,8 @@ class ReservationRefusedV1(
 
     Attributes:
         reason: `short` (there is none), `restricted` (there is, but no donor allows this use),
-            `closed` (the site is), `withdrawn` (the attempt was over before it was tried).
+            `closed` (the site is), `withdrawn` (the attempt was over before it was tried),
+            `unknown_item` (nobody has entered the item that `blocked_by` names; it may come yet).
         blocked_by: what would have to grow; empty when waiting would not help.
         free_quantities: of goods alone, how much of that lies free for a part of the need, site by
             site, the most first: less than it wants everywhere.

@@ -68,6 +68,15 @@ class Wait(StrEnum):
     OFFERED = "offered"
 
 
+class Lack(BaseModel):
+    """Something that is lacking, and why."""
+
+    model_config = ConfigDict(frozen=True)
+
+    blocked_by: BlockedBy
+    wait: Wait
+
+
 Settlement = Literal["given_twice", "taken_back"]
 """Both services stand, or one of them was undone where it was given."""
 
@@ -108,6 +117,8 @@ class Need:
             its day, or an earlier one.
         queue_no: grows with every need that is recorded; orders those asked for on one day.
         deadline_at: until when an attempt must have become ready, else it is asked anew.
+        also_lacks: what the other of those who owe it something refused in the same attempt; the
+            need does not wait for that, it is for people to see.
         decided_at: when the refusal was decided, by the clock of who refused.
         waiting_since: by intake's clock.
         retry_at: when a wait ends that no growth would end.
@@ -169,6 +180,7 @@ class Need:
     deadline_at: datetime | None = None
     blocked_by: BlockedBy | None = None
     wait: Wait | None = None
+    also_lacks: Lack | None = None
     decided_at: datetime | None = None
     waiting_since: datetime | None = None
     retry_at: datetime | None = None

@@ -32,7 +32,7 @@ from aidmesh_contracts.values import BlockedBy, Visit
 from aidmesh_intake.domain import facts
 from aidmesh_intake.domain.commands import split_among
 from aidmesh_intake.domain.dates import PlannedAs, today_of
-from aidmesh_intake.domain.need import LIVE, Decision, Leg, Need, State, Wait
+from aidmesh_intake.domain.need import LIVE, Decision, Lack, Leg, Need, State, Wait
 from aidmesh_intake.domain.serving import undo_issue, undoes
 from aidmesh_intake.domain.steps import (
     TOLD_TO_COME,
@@ -71,6 +71,8 @@ _Side = Literal["supply", "money"]
 
 _WAITS: Final = {
     "short": Wait.SHORT,
+    # Growth ends it as it ends any shortage: nothing is received before its item is entered.
+    "unknown_item": Wait.SHORT,
     "restricted": Wait.RESTRICTED,
     "closed": Wait.SITE_CLOSED,
     "recalled": Wait.RECALLED,
@@ -186,12 +188,8 @@ def _refused(
     queues: Sequence[Queue] = (),
 ) -> Decision:
     if not _is_current(need, answer.attempt_no):
-        return Decision(need)
+        return _lacks_too(need, answer, side)
     ending = _ending(need, side, "refused")
-    if answer.reason == "unknown_item":
-        # The catalogue names something that inventory does not know: waiting would not help.
-        declined, closed = close(need, State.DECLINED, "unknown_item")
-        return moved(need, declined, "declined", *ending, closed)
     why = _WAITS.get(answer.reason, Wait.HOLD_EXPIRED)
     blocked_by, retry_at = answer.blocked_by, None
     if blocked_by is None or why is Wait.HOLD_EXPIRED:
@@ -215,6 +213,26 @@ def _refused(
         if parts:
             return _ask_for_parts(need, parts, rest, now)
     return moved(need, waiting, waiting.state.value, *ending, event)
+
+
+def _lacks_too(
+    need: Need, answer: ReservationRefusedV1 | CommitmentRefusedV1, side: _Side
+) -> Decision:
+    """Note what the second to refuse an attempt lacks: the need waits for what the first did."""
+    why, waits_for = _WAITS.get(answer.reason), need.blocked_by
+    if (
+        need.state is not State.WAITLISTED
+        or answer.attempt_no != need.attempt_no
+        or why is None
+        or answer.blocked_by is None
+        or waits_for is None
+        or (waits_for.resource == "money") is (side == "money")
+    ):
+        return Decision(need)
+    lack = Lack(blocked_by=answer.blocked_by, wait=why)
+    if need.also_lacks == lack:
+        return Decision(need)
+    return moved(need, replace(need, also_lacks=lack), "lacks_too")
 
 
 def _ask_for_parts(need: Need, parts: Sequence[Need], rest: Need | None, now: datetime) -> Decision:

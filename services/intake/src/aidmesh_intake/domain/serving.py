@@ -64,6 +64,7 @@ def _taken(need: Need, issued: tuple[int, int], site_id: SiteId | None) -> Need:
         deadline_at=None,
         blocked_by=None,
         wait=None,
+        also_lacks=None,
         decided_at=None,
         waiting_since=None,
         retry_at=None,

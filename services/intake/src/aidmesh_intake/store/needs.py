@@ -11,7 +11,7 @@ from aidmesh_contracts.values import BlockedBy, Visit
 from aidmesh_intake.domain.asks import Ask
 from aidmesh_intake.domain.dates import PlannedAs
 from aidmesh_intake.domain.kinds import ForWhom
-from aidmesh_intake.domain.need import Attended, Leg, Need, State, Wait
+from aidmesh_intake.domain.need import Attended, Lack, Leg, Need, State, Wait
 
 _SELECT: Final = """
 SELECT
@@ -21,8 +21,9 @@ SELECT
     n.stay_area, n.origin_area, n.site_id, n.ask, n.payee_ref, n.sent, n.hold_s,
     n.collect_days, n.splittable, n.confirmed_start, n.given, n.pending, n.state, n.attempt_no,
     n.supply, n.money, n.deadline_at, n.blocked_resource, n.blocked_code, n.blocked_site,
-    n.blocked_area, n.blocked_quantity, n.wait, n.decided_at, n.waiting_since, n.retry_at,
-    n.woken, n.at_site_id, n.visit, n.told_at, n.told_how, n.message, n.issued_attempt, n.issued_no,
+    n.blocked_area, n.blocked_quantity, n.wait, n.also_lacks, n.decided_at, n.waiting_since,
+    n.retry_at, n.woken, n.at_site_id, n.visit, n.told_at, n.told_how, n.message,
+    n.issued_attempt, n.issued_no,
     n.undone_attempt, n.undone_no, n.attended, n.service_no, n.served_on, n.reason, n.attention,
     n.settled, n.version,
     CASE WHEN n.for_whom = 'household' THEN ARRAY(
@@ -44,7 +45,7 @@ _COLUMNS: Final = (
     "origin_area", "site_id", "ask", "first_on", "last_on", "payee_ref", "sent", "hold_s",
     "collect_days", "splittable", "confirmed_start", "given", "pending", "state", "attempt_no",
     "supply", "money", "deadline_at", "blocked_resource", "blocked_code", "blocked_site",
-    "blocked_area", "blocked_quantity", "wait", "decided_at", "waiting_since",
+    "blocked_area", "blocked_quantity", "wait", "also_lacks", "decided_at", "waiting_since",
     "retry_at", "woken", "at_site_id", "visit", "told_at", "told_how", "message", "issued_attempt",
     "issued_no", "undone_attempt", "undone_no", "attended", "service_no", "served_on",
     "reason", "attention", "settled", "version",
@@ -128,7 +129,8 @@ async def save(conn: asyncpg.Connection, needs: Sequence[Need]) -> None:
                 deadline_at = u.deadline_at, blocked_resource = u.blocked_resource,
                 blocked_code = u.blocked_code, blocked_site = u.blocked_site,
                 blocked_area = u.blocked_area,
-                blocked_quantity = u.blocked_quantity, wait = u.wait, decided_at = u.decided_at,
+                blocked_quantity = u.blocked_quantity, wait = u.wait,
+                also_lacks = u.also_lacks, decided_at = u.decided_at,
                 waiting_since = u.waiting_since, retry_at = u.retry_at, woken = u.woken,
                 at_site_id = u.at_site_id, visit = u.visit, told_at = u.told_at,
                 told_how = u.told_how, message = u.message,
@@ -142,15 +144,15 @@ async def save(conn: asyncpg.Connection, needs: Sequence[Need]) -> None:
                 $1::uuid[], $2::text[], $3::int[], $4::smallint[],
                 $5::smallint[], $6::timestamptz[],
                 $7::text[], $8::text[], $9::uuid[], $10::text[], $11::bigint[], $12::text[],
-                $13::timestamptz[], $14::timestamptz[], $15::timestamptz[],
-                $16::boolean[], $17::uuid[], $18::jsonb[],
-                $19::timestamptz[], $20::text[], $21::text[], $22::int[], $23::int[],
-                $24::int[], $25::int[], $26::jsonb[],
-                $27::int[], $28::date[], $29::text[], $30::text[], $31::text[],
-                $32::int[])
+                $13::jsonb[], $14::timestamptz[], $15::timestamptz[], $16::timestamptz[],
+                $17::boolean[], $18::uuid[], $19::jsonb[],
+                $20::timestamptz[], $21::text[], $22::text[], $23::int[], $24::int[],
+                $25::int[], $26::int[], $27::jsonb[],
+                $28::int[], $29::date[], $30::text[], $31::text[], $32::text[],
+                $33::int[])
             AS u (
                 id, state, attempt_no, supply, money, deadline_at, blocked_resource, blocked_code,
-                blocked_site, blocked_area, blocked_quantity, wait, decided_at,
+                blocked_site, blocked_area, blocked_quantity, wait, also_lacks, decided_at,
                 waiting_since, retry_at,
                 woken, at_site_id, visit, told_at, told_how, message, issued_attempt,
                 issued_no, undone_attempt,
@@ -233,7 +235,7 @@ def columns(rows: Sequence[Sequence[object]]) -> list[list[object]]:
     return [list(column) for column in zip(*rows, strict=True)]
 
 
-def _json(value: Ask | Attended | Visit) -> str:
+def _json(value: Ask | Attended | Lack | Visit) -> str:
     return value.model_dump_json(exclude_defaults=True)
 
 
@@ -289,6 +291,7 @@ def _course(n: Need) -> tuple[object, ...]:
         n.blocked_by.area if n.blocked_by else None,
         n.blocked_by.quantity if n.blocked_by else None,
         n.wait.value if n.wait else None,
+        None if n.also_lacks is None else _json(n.also_lacks),
         n.decided_at,
         n.waiting_since,
         n.retry_at,
@@ -390,6 +393,9 @@ def need_of(row: asyncpg.Record) -> Need:
         deadline_at=row["deadline_at"],
         blocked_by=blocked_by,
         wait=None if row["wait"] is None else Wait(row["wait"]),
+        also_lacks=None
+        if (lacks := row["also_lacks"]) is None
+        else Lack.model_validate_json(lacks),
         decided_at=row["decided_at"],
         waiting_since=row["waiting_since"],
         retry_at=row["retry_at"],

@@ -28,7 +28,7 @@ async def add(
                     note,
                     need.state.value,
                     need.attempt_no,
-                    _detail(need),
+                    _detail(need, note),
                     staff_id,
                 )
                 for need, note in entries
@@ -55,7 +55,9 @@ async def note_overrides(
         )
 
 
-def _detail(need: Need) -> str | None:
-    if need.blocked_by is not None:
-        return f"{need.blocked_by.resource}:{need.blocked_by.code}"
+def _detail(need: Need, note: str) -> str | None:
+    lacks = need.also_lacks.blocked_by if note == "lacks_too" and need.also_lacks else None
+    blocked_by = lacks or need.blocked_by
+    if blocked_by is not None:
+        return f"{blocked_by.resource}:{blocked_by.code}"
     return need.reason

@@ -11,7 +11,7 @@ from typing import Literal
 from uuid import UUID
 
 from aidmesh_contracts.ids import SiteId
-from aidmesh_contracts.values import Area, BlockedBy, StockDemand
+from aidmesh_contracts.values import Area, BlockedBy
 from aidmesh_inventory.domain.beds import BedsPicked, BedsWanted, House, NoBeds
 from aidmesh_inventory.domain.picking import Missing, Picked, Reason, Shelves, Wanted
 from aidmesh_inventory.domain.slots import Diary, NoSlot, Slot, SlotWanted
@@ -144,9 +144,7 @@ def blocked_by(
 
 
 def _lacks(missing: Missing, wanted: Wanted) -> Refusal:
-    line: StockDemand | None = missing.line
-    if line is None:
-        return Refusal(missing.reason, None)
+    line = missing.line
     area = wanted.area if wanted.to_site_id is None else None
     return Refusal(
         missing.reason,

@@ -100,7 +100,7 @@ class Picked:
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """The first line that could not be served; `line` is None when there is no such item.
+    """The first line that could not be served; one whose item nobody has entered comes first.
 
     Attributes:
         free: how much of it a part of the need could have, site by site, the most first; of no
@@ -108,7 +108,7 @@ class Missing:
     """
 
     reason: Reason
-    line: StockDemand | None
+    line: StockDemand
     free: tuple[int, ...] = ()
 
 
@@ -166,7 +166,7 @@ class Shelves:
         """Choose, without taking."""
         unknown = next((line for line in wanted.lines if line.item not in self.known_items), None)
         if unknown is not None:
-            return Missing("unknown_item", None)
+            return Missing("unknown_item", unknown)
         sites = self._sites(wanted)
         if not sites:
             named = None if wanted.site_id is None else self.places.get(wanted.site_id)
