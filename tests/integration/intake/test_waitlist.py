@@ -1,6 +1,8 @@
 """Who is woken by what, in whose place, and that nobody is forgotten."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -16,6 +18,7 @@ from aidmesh_contracts.intake import (
 from aidmesh_contracts.inventory import ReservationReleasedV1, SupplyGrewV1
 from aidmesh_contracts.payments import CommitmentRefusedV1, FundsGrewV1
 from aidmesh_contracts.values import BlockedBy
+from aidmesh_intake.domain.dates import today_of
 from integration.intake.world import KYIV, SITE, World, confirmed, grew, held, only, refused
 
 
@@ -369,6 +372,121 @@ async def test_a_limit_holds_until_a_person_decides(world: World) -> None:
     await world.post(f"/v1/needs/{second}:approve", why, Role.LEAD, key="k" * 16)
     again = await world.post(f"/v1/needs/{second}:approve", why, Role.LEAD, key="k" * 16)
     assert again["state"] == "approved"
+
+
+async def test_an_item_that_nobody_has_entered_is_waited_for(world: World) -> None:
+    first = await world.request("food_parcel")
+    (asked,) = only(await world.published(), NeedApprovedV1)
+    (listed,) = only(await world.feed(refused(asked, reason="unknown_item")), NeedWaitlistedV1)
+    assert (listed.blocked_by.resource, listed.blocked_by.code) == ("stock", "food_parcel")
+    shown = await world.need(first)
+    assert (shown["state"], shown["wait"], shown["reason"]) == ("waitlisted", "short", None)
+    behind = await world.request("food_parcel")
+    assert only(await world.published(), NeedApprovedV1) == [], "it queues behind the first"
+    assert (await world.need(behind))["ahead"] == 1
+    again = await world.feed(refused(asked, reason="unknown_item"))
+    assert again == [], "what is told twice counts once"
+
+    (woken,) = only(await world.feed(grew("food_parcel", 1)), NeedApprovedV1)
+    assert (woken.need_id, woken.attempt_no) == (first, 2)
+    await world.feed(held(woken.need_id, 2), confirmed(woken.need_id, 2))
+    assert await world.state(first) == "ready"
+    assert await world.state(behind) == "waitlisted"
+
+
+@pytest.mark.parametrize("money_first", [False, True])
+async def test_all_that_an_attempt_lacked_is_shown(world: World, money_first: bool) -> None:
+    need_id = await world.request("counseling_paid")
+    (asked,) = only(await world.published(), NeedApprovedV1)
+    assert asked.money is not None
+    fee = BlockedBy(
+        resource="money",
+        code=f"{asked.programme}/{asked.money.currency}",
+        quantity=asked.money.amount_minor,
+    )
+    refusals = [
+        refused(asked),
+        CommitmentRefusedV1(
+            need_id=asked.need_id,
+            attempt_no=1,
+            reason="restricted",
+            blocked_by=fee,
+            decided_at=datetime.now(UTC),
+        ),
+    ]
+    for each in reversed(refusals) if money_first else refusals:
+        await world.feed(each)
+    shown = await world.need(need_id)
+    money: dict[str, Any] = {"blocked_by": fee.model_dump(mode="json"), "wait": "restricted"}
+    slot: dict[str, Any] = {
+        "blocked_by": refusals[0].model_dump(mode="json")["blocked_by"],
+        "wait": "short",
+    }
+    one, other = (money, slot) if money_first else (slot, money)
+    assert {"blocked_by": shown["blocked_by"], "wait": shown["wait"]} == one
+    assert shown["also_lacks"] == other
+    last = shown["timeline"][-1]
+    assert (last["note"], last["detail"]) == (
+        "lacks_too",
+        f"{other['blocked_by']['resource']}:{other['blocked_by']['code']}",
+    )
+    await world.published()
+    assert only(await world.feed(_growth_of(other["blocked_by"])), NeedApprovedV1) == []
+    (again,) = only(await world.feed(_growth_of(one["blocked_by"])), NeedApprovedV1)
+    assert again.attempt_no == 2
+    assert (await world.need(need_id))["also_lacks"] is None
+
+
+def _growth_of(blocked: Mapping[str, Any]) -> SupplyGrewV1 | FundsGrewV1:
+    """More of what is waited for."""
+    later = datetime.now(UTC) + timedelta(minutes=1)
+    if blocked["resource"] == "money":
+        programme, _, currency = blocked["code"].partition("/")
+        return FundsGrewV1(
+            allotment_id=AllotmentId(uuid4()),
+            programmes=(programme,),
+            currency=currency,
+            amount_minor=blocked["quantity"],
+            grew_at=later,
+        )
+    day = today_of(later) + timedelta(days=1)
+    return grew(blocked["code"], 1, at=later).model_copy(update={"resource": "slot", "on": day})
+
+
+async def test_who_decides_sees_which_limit_and_what_was_counted(world: World) -> None:
+    first = await world.request("food_parcel", "twice")
+    second = await world.request("food_parcel", "twice")
+    shown = await world.need(second)
+    (limit,) = [
+        each for each in (await world.get("/v1/kinds/food_parcel"))["limits"] if not each["kinds"]
+    ]
+    today = today_of(datetime.now(UTC)).isoformat()
+    counted = {
+        "need_id": str(first), "kind": "food_parcel", "quantity": 1, "on": today, "served": False,
+    }  # fmt: skip
+    assert shown["objection"] == {
+        "what": "limit", "limit": limit, "earlier": [counted], "hidden": 0,
+    }  # fmt: skip
+    assert (await world.need(first))["objection"] is None, "it is approved"
+    await world.post(f"/v1/needs/{first}:cancel", {"reason": "entry_error"})
+    assert (await world.need(second))["objection"] is None, "nothing counts any more"
+
+
+async def test_sensitive_needs_that_count_are_hidden_from_others(world: World) -> None:
+    kind = await world.get("/v1/kinds/food_parcel")
+    limits = [{"per": "person", "count": 1, "days": 30, "kinds": ["food_parcel", "self_test"]}]
+    changed = {**kind, "version": kind["version"] + 1, "limits": limits}
+    answer = await world.client.put(
+        "/v1/kinds/food_parcel", json=changed, headers=world.headers(Role.LEAD)
+    )
+    assert answer.status_code == 200, answer.text
+    assert (await world.get("/v1/kinds/self_test"))["sensitivity"] != "none"
+    test = await world.request("self_test", "both")
+    parcel = await world.request("food_parcel", "both")
+    seen = (await world.need(parcel))["objection"]
+    assert ([each["need_id"] for each in seen["earlier"]], seen["hidden"]) == ([str(test)], 0)
+    unseen = (await world.get(f"/v1/needs/{parcel}", Role.LOGISTICIAN))["objection"]
+    assert (unseen["earlier"], unseen["hidden"]) == ([], 1)
 
 
 async def test_those_ahead_are_those_it_queues_behind(world: World) -> None:

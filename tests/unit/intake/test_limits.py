@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from aidmesh_intake.catalogue import packaged
 from aidmesh_intake.domain.kinds import Kind, Limit
-from aidmesh_intake.domain.limits import Hindrance, Past, Wish, hindrance, people_of
+from aidmesh_intake.domain.limits import Hindrance, Past, Wish, hindrance, objection, people_of
 from unit.intake.builders import DAY
 
 PERSON, OTHER, THIRD, HOME = UUID(int=3), UUID(int=4), UUID(int=5), UUID(int=9)
@@ -145,3 +145,38 @@ def test_who_still_waits_counts_on_any_day_they_may_be_served() -> None:
         wanted = wish(PERSON, on=asked + timedelta(days=after))
         found = hindrance(parcel, wanted, [waits])
         assert (found is Hindrance.LIMIT) is speaks_against, after
+
+
+def test_what_was_counted_against_a_wish_is_named_with_its_limit() -> None:
+    kind = limited(2, 30)
+    inside = [past(PERSON, on=DAY - timedelta(days=ago)) for ago in (29, 3)]
+    before = past(PERSON, on=DAY - timedelta(days=30))
+    of_other_kind = past(PERSON, on=DAY - timedelta(days=4), kind="hygiene_kit")
+    of_others = past(OTHER, on=DAY - timedelta(days=5))
+    found = objection(kind, wish(PERSON), [*inside, before, of_other_kind, of_others])
+    assert found is not None
+    assert (found.what, found.limit) == (Hindrance.LIMIT, kind.limits[0])
+    assert found.earlier == (inside[1], inside[0]), "the latest first, and only what counts"
+
+
+def test_each_member_of_a_household_that_is_over_the_limit_is_counted() -> None:
+    mine, theirs = (
+        past(who, on=DAY - timedelta(days=ago)) for who, ago in ((PERSON, 1), (OTHER, 2))
+    )
+    found = objection(limited(1, 30), wish(*FAMILY, quantity=3, home=HOME), [mine, theirs])
+    assert found is not None
+    assert found.earlier == (mine, theirs)
+
+
+def test_a_wish_may_exceed_a_limit_all_by_itself() -> None:
+    found = objection(limited(1, 30), wish(PERSON, quantity=2), [])
+    assert found is not None
+    assert (found.what, found.earlier) == (Hindrance.LIMIT, ())
+
+
+def test_a_duplicate_names_the_need_that_it_repeats() -> None:
+    kind = KINDS["food_parcel"].model_copy(update={"limits": ()})
+    twin, served = past(PERSON, open_=True), past(OTHER)
+    found = objection(kind, wish(PERSON), [twin, served])
+    assert found is not None
+    assert (found.what, found.limit, found.earlier) == (Hindrance.DUPLICATE, None, (twin,))

@@ -24,15 +24,18 @@ class KindList(BaseModel):
     Attributes:
         programmes: of all kinds, also of those that the caller may not see: a programme says
             nothing of a person, and whoever buys for it or restricts goods to it needs its code.
+        items: what offered kinds of need take of goods, of all of them too: whoever enters the
+            items of inventory needs these codes, since they have to be the same.
     """
 
     kinds: list[Kind]
     programmes: list[str]
+    items: list[str]
 
 
 @router.get("", response_model=KindList, openapi_extra=rows_max(KINDS_MAX))
 async def list_kinds(ctx: Ctx, caller: Staff) -> Response:
-    """All kinds that the caller may see, and all programmes."""
+    """All kinds that the caller may see, and all programmes and items."""
     async with ctx.database.transaction() as tx:
         kinds = await ctx.catalogue.current(tx.conn)
     seen = [
@@ -41,7 +44,8 @@ async def list_kinds(ctx: Ctx, caller: Staff) -> Response:
         if caller.sees_sensitive or not kind.sensitive
     ]
     programmes = sorted({kind.programme for kind in kinds.values()})
-    return JSONResponse({"kinds": seen, "programmes": programmes})
+    items = sorted({take.item for kind in kinds.values() if kind.active for take in kind.stock})
+    return JSONResponse({"kinds": seen, "programmes": programmes, "items": items})
 
 
 @router.get("/{code}")

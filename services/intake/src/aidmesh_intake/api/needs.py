@@ -17,11 +17,12 @@ from aidmesh_intake.api.context import (
     Staff,
     not_found,
 )
+from aidmesh_intake.api.objections import ObjectionView, objection_view
 from aidmesh_intake.domain.asks import Ask
-from aidmesh_intake.domain.need import Need, State
+from aidmesh_intake.domain.need import Lack, Need, State
 from aidmesh_intake.domain.triage import Band, band, floor_of
 from aidmesh_intake.handlers import approving
-from aidmesh_intake.store import access, elsewhere, lists, persons, referrals, waitlist
+from aidmesh_intake.store import access, catalogue, elsewhere, lists, persons, referrals, waitlist
 from aidmesh_intake.store import needs as store
 
 router = Routes(prefix="/v1", tags=["needs"])
@@ -112,10 +113,13 @@ class NeedView(BaseModel):
 
     Attributes:
         ask: what it takes, fixed when it was asked for; what is as usual is left out.
+        also_lacks: what else was refused when it began to wait for `blocked_by`, and why; once that
+            grows it is asked for anew, and may come to wait for this.
         ahead: how many wait for the same before it; None where it does not wait.
         pending: it was referred here and is held, but the region it comes from has not let go.
         referred_from: the other region's offer that it was made of.
         chosen: somebody chose it to be served from elsewhere by rule.
+        objection: what speaks today against approving it; only of a need that waits for a decision.
         to_come: as in `NeedRow`.
     """
 
@@ -145,6 +149,7 @@ class NeedView(BaseModel):
     attempt_no: int
     blocked_by: BlockedBy | None
     wait: str | None
+    also_lacks: Lack | None
     ahead: int | None
     told_at: datetime | None
     told_how: str | None
@@ -161,6 +166,7 @@ class NeedView(BaseModel):
     pending: bool
     referred_from: OriginView | None
     chosen: bool
+    objection: ObjectionView | None
     timeline: list[TimelineEntry]
 
 
@@ -273,9 +279,14 @@ async def get_need(need_id: UUID, ctx: Ctx, caller: Staff) -> NeedView:
             raise not_found()
         timeline = await lists.timeline(conn, need_id)
         ahead = await approving.waiting_ahead(conn, need)
+        objection = None
+        if need.state is State.REQUESTED:
+            kinds = await catalogue.kinds(conn)
+            found = await approving.objection_to(conn, need, kinds)
+            objection = objection_view(found, kinds, sees_sensitive=caller.sees_sensitive)
         origin = await referrals.origin_of(conn, need_id)
         chosen = await elsewhere.is_chosen(conn, need_id)
-    return view(need, timeline, ahead, origin, chosen=chosen)
+    return view(need, timeline, ahead, origin, objection, chosen=chosen)
 
 
 @router.get("/needs-by-state", openapi_extra=rows_max(len(State)))
@@ -335,6 +346,7 @@ def view(
     timeline: list[asyncpg.Record],
     ahead: int | None,
     origin: asyncpg.Record | None,
+    objection: ObjectionView | None,
     *,
     chosen: bool,
 ) -> NeedView:
@@ -364,6 +376,7 @@ def view(
         attempt_no=need.attempt_no,
         blocked_by=need.blocked_by,
         wait=None if need.wait is None else need.wait.value,
+        also_lacks=need.also_lacks,
         ahead=ahead,
         told_at=need.told_at,
         told_how=need.told_how,
@@ -382,6 +395,7 @@ def view(
         if origin is None
         else OriginView(region=origin["from_region"], referral_id=origin["id"]),
         chosen=chosen,
+        objection=objection,
         timeline=[
             TimelineEntry(**{name: row[name] for name in TimelineEntry.model_fields})
             for row in timeline

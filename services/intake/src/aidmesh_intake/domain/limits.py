@@ -106,8 +106,29 @@ def people_of(
     return frozenset((household_id,))
 
 
+@dataclass(frozen=True, slots=True)
+class Objection:
+    """What speaks against a wish.
+
+    Attributes:
+        limit: which it would exceed; None for a duplicate.
+        earlier: what was counted against it, the latest first; none where it asks for more than the
+            limit all by itself.
+    """
+
+    what: Hindrance
+    limit: Limit | None
+    earlier: tuple[Past, ...]
+
+
 def hindrance(kind: Kind, wish: Wish, history: Iterable[Past]) -> Hindrance | None:
-    """The first thing that speaks against a wish, or None.
+    """The first thing that speaks against a wish, or None; arguments as of `objection`."""
+    found = objection(kind, wish, history)
+    return None if found is None else found.what
+
+
+def objection(kind: Kind, wish: Wish, history: Iterable[Past]) -> Objection | None:
+    """The first thing that speaks against a wish with what was counted, or None.
 
     Args:
         history: other needs of the same people or household, of any kind, each once.
@@ -115,39 +136,65 @@ def hindrance(kind: Kind, wish: Wish, history: Iterable[Past]) -> Hindrance | No
     past = [each for each in history if each.need_id != wish.need_id]
     for limit in kind.limits:
         kinds = limit.kinds or (kind.code,)
-        if _exceeds(limit, wish, [each for each in past if each.kind in kinds]):
-            return Hindrance.LIMIT
-    same_day = any(
-        each.open and each.kind == kind.code and each.on == wish.on and each.people == wish.people
+        counted = _exceeding(limit, wish, [each for each in past if each.kind in kinds])
+        if counted is not None:
+            return Objection(Hindrance.LIMIT, limit, _latest_first(counted))
+    same_day = [
+        each
         for each in past
         if wish.people
-    )
-    return Hindrance.DUPLICATE if same_day else None
+        and each.open
+        and each.kind == kind.code
+        and each.on == wish.on
+        and each.people == wish.people
+    ]
+    return Objection(Hindrance.DUPLICATE, None, _latest_first(same_day)) if same_day else None
 
 
-def _exceeds(limit: Limit, wish: Wish, past: Sequence[Past]) -> bool:
+def _latest_first(found: Iterable[Past]) -> tuple[Past, ...]:
+    by_id = {each.need_id: each for each in found}
+    return tuple(sorted(by_id.values(), key=lambda each: (each.on, each.need_id), reverse=True))
+
+
+_Got = tuple[Past, date, Fraction]
+"""What somebody got or is to get, the day it counts on, and how much of it counts."""
+
+
+def _exceeding(limit: Limit, wish: Wish, past: Sequence[Past]) -> list[Past] | None:
+    """What was counted against a wish that exceeds a limit; None if it does not."""
     if limit.per == "household" and wish.household_id is not None:
         theirs = [
-            (each.day_beside(wish.on), Fraction(each.quantity))
+            (each, each.day_beside(wish.on), Fraction(each.quantity))
             for each in past
             if each.household_id == wish.household_id or not each.people.isdisjoint(wish.people)
         ]
         return _over(limit, wish.on, Fraction(wish.quantity), theirs)
-    return any(
-        _over(
-            limit,
-            wish.on,
-            wish.share,
-            [(each.day_beside(wish.on), each.share) for each in past if person in each.people],
-        )
+    counted = [
+        found
         for person in wish.people
-    )
+        if (
+            found := _over(
+                limit,
+                wish.on,
+                wish.share,
+                [
+                    (each, each.day_beside(wish.on), each.share)
+                    for each in past
+                    if person in each.people
+                ],
+            )
+        )
+        is not None
+    ]
+    return [each for found in counted for each in found] if counted else None
 
 
-def _over(limit: Limit, on: date, more: Fraction, got: Sequence[tuple[date, Fraction]]) -> bool:
-    """Whether some window of `limit.days` days around `on` would hold more than allowed."""
-    starts = {on, *(day for day, _ in got if 0 <= (on - day).days < limit.days)}
-    return any(
-        more + sum(much for day, much in got if 0 <= (day - start).days < limit.days) > limit.count
-        for start in starts
-    )
+def _over(limit: Limit, on: date, more: Fraction, got: Sequence[_Got]) -> list[Past] | None:
+    """What is in the windows of `limit.days` days around `on` that would hold more than allowed.
+
+    None if no window would.
+    """
+    starts = {on, *(day for _, day, _ in got if 0 <= (on - day).days < limit.days)}
+    windows = [[one for one in got if 0 <= (one[1] - start).days < limit.days] for start in starts]
+    full = [each for each in windows if more + sum(much for _, _, much in each) > limit.count]
+    return [past for each in full for past, _, _ in each] if full else None

@@ -13,8 +13,16 @@ from aidmesh_contracts.days import days_after
 from aidmesh_intake.domain import commands
 from aidmesh_intake.domain.dates import today_of
 from aidmesh_intake.domain.kinds import ForWhom, Kind
-from aidmesh_intake.domain.limits import Hindrance, Past, Wish, hindrance, people_of
-from aidmesh_intake.domain.need import Decision, Need
+from aidmesh_intake.domain.limits import (
+    Hindrance,
+    Objection,
+    Past,
+    Wish,
+    hindrance,
+    objection,
+    people_of,
+)
+from aidmesh_intake.domain.need import Decision, Need, State
 from aidmesh_intake.domain.waitlist import Queue, ahead_of, place_of, queue_behind
 from aidmesh_intake.store import persons as persons_store
 from aidmesh_intake.store import requests, waitlist
@@ -41,10 +49,10 @@ async def decide(
         facts: aid that was given before, about to be saved in this transaction too.
     """
     await _lock_households(tx, needs, kinds, newcomers)
-    roots = await _roots(tx, needs, newcomers)
+    roots = await _roots(tx.conn, needs, newcomers)
     today = today_of(tx.now)
     asked = [_past(need, roots, today) for need in needs]
-    past = await _history(tx, asked, kinds, newcomers, today)
+    past = await _history(tx.conn, asked, kinds, newcomers, today)
     for fact in facts:
         past.add(_past(fact, roots, today))
     queues = await queues_of(tx, needs)
@@ -74,9 +82,11 @@ async def _lock_households(
         await persons_store.lock_households(tx.conn, list(households), list(persons))
 
 
-async def _roots(tx: Tx, needs: Sequence[Need], newcomers: Collection[UUID]) -> Mapping[UUID, UUID]:
+async def _roots(
+    conn: asyncpg.Connection, needs: Sequence[Need], newcomers: Collection[UUID]
+) -> Mapping[UUID, UUID]:
     known = {n.person_id for n in needs if n.person_id and n.person_id not in newcomers}
-    return await persons_store.stands_for(tx.conn, list(known)) if known else {}
+    return await persons_store.stands_for(conn, list(known)) if known else {}
 
 
 def _past(need: Need, roots: Mapping[UUID, UUID], today: date) -> Past:
@@ -121,7 +131,7 @@ def _keys(wish: Wish) -> frozenset[UUID]:
 
 
 async def _history(
-    tx: Tx,
+    conn: asyncpg.Connection,
     wishes: Sequence[Wish],
     kinds: Mapping[str, Kind],
     newcomers: Collection[UUID],
@@ -137,7 +147,7 @@ async def _history(
         default=1,
     )
     for entry in await requests.history(
-        tx.conn,
+        conn,
         list(persons),
         list(households),
         days_after(min(wish.on for wish in wishes), -days),
@@ -146,6 +156,18 @@ async def _history(
     ):
         past.add(entry)
     return past
+
+
+async def objection_to(
+    conn: asyncpg.Connection, need: Need, kinds: Mapping[str, Kind]
+) -> Objection | None:
+    """What would speak today against approving a need that waits for a decision, or None."""
+    if need.state is not State.REQUESTED or need.attempt_no > 0:
+        return None  # whoever was let pass once is not asked again
+    today = today_of(await clock(conn))
+    itself = _past(need, await _roots(conn, [need], ()), today)
+    past = await _history(conn, [itself], kinds, (), today)
+    return objection(kinds[need.kind], itself, past.of(itself))
 
 
 async def waiting_ahead(conn: asyncpg.Connection, need: Need) -> int | None:

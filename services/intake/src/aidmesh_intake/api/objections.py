@@ -1,0 +1,71 @@
+"""What speaks against a need that waits for a decision: which limit, and what was counted."""
+
+from collections.abc import Mapping
+from datetime import date
+from uuid import UUID
+
+from pydantic import BaseModel
+
+from aidmesh_intake.domain.kinds import Kind, Limit
+from aidmesh_intake.domain.limits import Hindrance, Objection
+
+EARLIER_MAX = 50
+
+
+class EarlierNeed(BaseModel):
+    """A need that counts against another.
+
+    Attributes:
+        on: the day it was served on, or is to be served on.
+    """
+
+    need_id: UUID
+    kind: str
+    quantity: int
+    on: date
+    served: bool
+
+
+class ObjectionView(BaseModel):
+    """What speaks against approving a need, as things stand.
+
+    Attributes:
+        limit: the one it would exceed, of the kinds that it names (the need's own where it names
+            none); None for a duplicate.
+        earlier: what was counted, the latest first. None where the need exceeds the limit by
+            itself.
+        hidden: how many more were counted: of sensitive kinds, for whoever may not see them, or
+            beyond the first 50.
+    """
+
+    what: Hindrance
+    limit: Limit | None
+    earlier: list[EarlierNeed]
+    hidden: int
+
+
+def objection_view(
+    found: Objection | None, kinds: Mapping[str, Kind], *, sees_sensitive: bool
+) -> ObjectionView | None:
+    """An objection as somebody may see it."""
+    if found is None:
+        return None
+    open_to_all = [
+        each for each in found.earlier if sees_sensitive or not kinds[each.kind].sensitive
+    ]
+    shown = open_to_all[:EARLIER_MAX]
+    return ObjectionView(
+        what=found.what,
+        limit=found.limit,
+        earlier=[
+            EarlierNeed(
+                need_id=each.need_id,
+                kind=each.kind,
+                quantity=each.quantity,
+                on=each.on,
+                served=not each.open,
+            )
+            for each in shown
+        ],
+        hidden=len(found.earlier) - len(shown),
+    )
