@@ -13,6 +13,7 @@ from aidmesh.doctor import examine
 from aidmesh.doctor.endings import ended_lately
 from aidmesh.doctor.examine import answered, files, jetstream
 from aidmesh.doctor.findings import EVERY_SERVICE, OF_SERVICE, Question, age
+from aidmesh.doctor.items import not_entered
 from aidmesh.meshfile import WITH_DATABASE, MeshFile
 from aidmesh.preparing import prepare_mesh
 from aidmesh.status import CopyStatus, RegionStatus, ServiceStatus, Status
@@ -86,6 +87,28 @@ def test_every_question_says_how_many_how_long_why_and_what_to_do(question: Ques
     assert "2 hours" in found.what
     assert found.why.endswith(".")
     assert found.do
+
+
+def test_items_that_kinds_take_and_nobody_has_entered_are_named() -> None:
+    takes = {
+        "food_parcel": ["food_parcel"],
+        "hygiene_kit": ["hygiene_kit"],
+        "laptop": ["study", "work"],
+        "soap": ["hygiene_kit"],
+    }
+    found = not_entered("kyiv inventory", takes, {"soap"}, {"food_parcel": 2, "soap": 5})
+    assert [(each.harm, each.where) for each in found] == [("note", "kyiv inventory")] * 2
+    waited_for, rest = found
+    assert waited_for.what == (
+        "kind food_parcel needs item food_parcel, which inventory does not know"
+    )
+    assert waited_for.why.startswith("Waiting for it: 2 needs;")
+    assert rest.what == (
+        "kind hygiene_kit needs item hygiene_kit; kinds study, work need item laptop, "
+        "which inventory does not know"
+    )
+    assert "desk" in rest.do
+    assert not_entered("kyiv inventory", takes, set(takes), {"soap": 1}) == []
 
 
 def test_every_service_is_asked() -> None:

@@ -7,12 +7,19 @@ from uuid import UUID
 import pytest
 
 from aidmesh.story.standing import (
+    AGAIN,
     ASKED,
+    BY_DECLINED,
     BY_PAYOUT,
     BY_WAIT,
+    DECLINED,
+    ENTER,
     HINDRANCES,
     MORE_OF,
     Aside,
+    Lack,
+    items_of,
+    lack_of,
     of_needs,
     standing,
     todo_of,
@@ -20,6 +27,7 @@ from aidmesh.story.standing import (
 from aidmesh.story.told import Json
 from aidmesh_contracts.values import BlockedBy
 from aidmesh_intake.domain.limits import Hindrance
+from aidmesh_intake.domain.need import Lack as NeedLack
 from aidmesh_intake.domain.need import Leg, Wait
 from aidmesh_payments.domain.payout import PayoutState
 
@@ -28,6 +36,7 @@ NEED = UUID(int=1)
 WAITS: Json = {
     "id": NEED, "state": "waitlisted", "attempt_no": 2, "changed_at": NOW, "deadline_at": None,
     "blocked_resource": "stock", "blocked_code": "hormone_pack", "wait": "short",
+    "also_lacks": None,
     "sensitive": False, "attention": None, "reason": None, "supply": 0, "money": 0,
     "told_at": None, "told_how": None, "person_id": UUID(int=2),
 }  # fmt: skip
@@ -50,6 +59,50 @@ def test_what_it_waits_for_is_said_unless_it_is_sensitive() -> None:
     )
     assert found.todo == (MORE_OF["stock"],)
     assert "hormone" not in standing({**WAITS, "sensitive": True}, NOW).line
+
+
+NO_MONEY = Lack("money", "medical/UAH", "restricted")
+
+
+def test_all_that_an_attempt_lacked_is_said_with_what_to_do_about_each() -> None:
+    both = {**WAITS, "blocked_resource": "slot", "blocked_code": "doctor", "also_lacks": NO_MONEY}
+    found = standing(both, NOW)
+    assert found.line.endswith(
+        ": waits for slot doctor (short); besides it lacked money medical/UAH (restricted)"
+    )
+    assert found.todo == (MORE_OF["slot"], BY_WAIT["restricted"])
+    hidden = standing({**both, "sensitive": True}, NOW)
+    assert hidden.line.endswith(": waits for slot (short); besides it lacked money (restricted)")
+    assert hidden.todo == found.todo
+
+
+def test_what_else_it_lacks_is_read_as_intake_wrote_it() -> None:
+    fee = BlockedBy(resource="money", code="medical/UAH", quantity=100)
+    written = NeedLack(blocked_by=fee, wait=Wait.RESTRICTED).model_dump_json(exclude_defaults=True)
+    assert lack_of(written) == NO_MONEY
+    assert lack_of(None) is None
+
+
+def test_an_item_that_nobody_has_entered_is_to_be_entered() -> None:
+    assert items_of([WAITS, {**WAITS, "also_lacks": NO_MONEY}, READY]) == ["hormone_pack"]
+    found = standing(WAITS, NOW, unknown_items={"hormone_pack"})
+    assert found.line.endswith(": waits for stock hormone_pack (not entered)")
+    assert found.todo == (ENTER.format(item="item hormone_pack"),)
+    hidden = standing({**WAITS, "sensitive": True}, NOW, unknown_items={"hormone_pack"})
+    assert "hormone" not in hidden.line + hidden.todo[0]
+    other = standing({**WAITS, "blocked_resource": "slot"}, NOW, unknown_items={"hormone_pack"})
+    assert other.todo == (MORE_OF["slot"],), "a slot may be called like an item"
+    (one,) = of_needs([WAITS], NOW, [], [], [], unknown_items={"hormone_pack"})
+    assert one == found
+
+
+@pytest.mark.parametrize("reason", ["not_eligible", "duplicate", "unknown_item"])
+def test_what_was_declined_says_what_is_left_to_do(reason: str) -> None:
+    found = standing({**WAITS, "state": "declined", "reason": reason}, NOW)
+    assert found.line.endswith(f": {reason}")
+    assert found.todo == (f"{DECLINED}: {BY_DECLINED.get(reason, AGAIN)}",)
+    assert "desk: Register" in found.todo[0]
+    assert standing({**WAITS, "state": "cancelled", "reason": "not_needed"}, NOW).todo == ()
 
 
 def test_there_is_a_word_for_everything_that_a_need_may_wait_for() -> None:

@@ -15,6 +15,7 @@ from aidmesh.asking import AWAY, asked
 from aidmesh.connecting import connect
 from aidmesh.doctor.endings import AGAIN, NOBODY_ENDED, Ended, ended_lately
 from aidmesh.doctor.findings import EVERY_SERVICE, OF_SERVICE, Finding, Question, age
+from aidmesh.doctor.items import entered
 from aidmesh.doctor.supervisor import supervised
 from aidmesh.fetching import get_json
 from aidmesh.meshfile import NAME, WITH_DATABASE, MeshFile, RegionEntry
@@ -257,6 +258,7 @@ async def _region(
     if status.postgres:
         looks += [(f"{name} {each}", _service(name, entry, each)) for each in WITH_DATABASE]
         looks += [(f"{name} postgres", _server(name, dsn)) for dsn in entry.server_dsns]
+        looks.append((f"{name} inventory", entered(name, entry, ASK_S_MAX)))
     if status.postgres and status.nats:
         looks.append((f"{name} nats", _streams(name, entry, mesh)))
     parts = await asyncio.gather(*(_looked(where, look) for where, look in looks))

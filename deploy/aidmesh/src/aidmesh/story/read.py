@@ -19,7 +19,7 @@ import asyncpg
 from aidmesh.asking import AWAY
 from aidmesh.meshfile import WITH_DATABASE, MeshFile
 from aidmesh.story.heard import heard
-from aidmesh.story.standing import Standing, of_needs, todo_of
+from aidmesh.story.standing import Standing, items_of, lack_of, of_needs, todo_of
 from aidmesh.story.told import Json, Said, Story, Took, letter_trouble, of_one_story, story
 from aidmesh_contracts.streams import Stream, event_type_of
 
@@ -61,10 +61,12 @@ _LETTERS: Final = """
 """Letters about it whose event nobody here has said."""
 _NEEDS: Final = """
     SELECT id, state, attempt_no, changed_at, deadline_at, blocked_resource, blocked_code,
-           wait, sensitive, attention, reason, supply, money, told_at, told_how, person_id
+           wait, also_lacks, sensitive, attention, reason, supply, money, told_at, told_how,
+           person_id
     FROM need WHERE id = $1 OR request_id = $1 OR person_id = $1 OR id = ANY($2::uuid[])
     ORDER BY id LIMIT 50
 """
+_ITEMS: Final = "SELECT code FROM item WHERE code = ANY($1::text[])"
 _ASIDE: Final = {
     "inventory": """
         SELECT need_id, state, hold_until, collect_by FROM reservation
@@ -226,7 +228,10 @@ async def _standing(
     needs: Sequence[UUID],
 ) -> list[Standing]:
     intake = opened[region, "intake"]
-    rows = await intake.fetch(_NEEDS, wanted, list(dict.fromkeys(needs)))
+    rows = [
+        {**row, "also_lacks": lack_of(row["also_lacks"])}
+        for row in await intake.fetch(_NEEDS, wanted, list(dict.fromkeys(needs)))
+    ]
     ids = [row["id"] for row in rows]
     if not ids:
         return []
@@ -234,5 +239,7 @@ async def _standing(
         [dict(row) for row in await opened[region, service].fetch(query, ids)]
         for service, query in _ASIDE.items()
     ]
+    items = items_of(rows)
+    known = {row["code"] for row in await opened[region, "inventory"].fetch(_ITEMS, items)}
     now = await intake.fetchval("SELECT clock_timestamp()")
-    return of_needs([dict(row) for row in rows], now, reservations, payouts, messages)
+    return of_needs(rows, now, reservations, payouts, messages, unknown_items=set(items) - known)

@@ -1,6 +1,7 @@
 """How a need stands, what it waits for, and who does what about it: pure."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, cast
@@ -14,8 +15,10 @@ ASKED: Final = 1
 
 DECIDES: Final = "a caseworker or lead decides it at the desk, Needs"
 HINDRANCES: Final = {
-    "limit": "a limit speaks against it; a lead may approve it with a reason at the desk, Needs",
-    "duplicate": "it may be a duplicate; a caseworker compares them at the desk, Needs",
+    "limit": "a limit speaks against it; the desk (Needs) shows which, and the earlier needs that "
+    "count; a lead may approve it there with a reason",
+    "duplicate": "it may be a duplicate; the desk (Needs) shows of which, and a caseworker "
+    "compares them",
 }
 MORE_OF: Final = {
     "stock": "take goods in, or ask another region for them (desk: Stock); whoever waits is woken",
@@ -32,6 +35,20 @@ BY_WAIT: Final = {
     "hold_expired": "answers came too late; it is asked anew by itself",
     "not_collected": "what was set aside was not collected; a caseworker talks to the person",
     "offered": "another region was asked to help; it has not answered yet (desk: Needs)",
+}
+ENTER: Final = (
+    "nobody has entered {item}: a logistician enters it (desk: Stock, Sites) under exactly the "
+    "code that its kind of need takes (desk: Kinds of need), and takes goods in; that wakes it"
+)
+DECLINED: Final = "it is over, and nothing wakes it"
+AGAIN: Final = (
+    "if it is needed still and may be given, a caseworker registers it again (desk: Register)"
+)
+BY_DECLINED: Final = {
+    "duplicate": "the need that it repeats goes on; if it repeats none, a caseworker registers it "
+    "again (desk: Register)",
+    "unknown_item": "its item had not been entered: a logistician enters it and takes goods in "
+    f"(desk: Stock); {AGAIN}",
 }
 BY_PAYOUT: Final = {
     "draft": ("waits for its approval", "somebody other than its maker approves it, desk: Money"),
@@ -70,6 +87,15 @@ class Aside:
 
 
 @dataclass(frozen=True, slots=True)
+class Lack:
+    """Something that a need was refused: what, of which code, and the word for why."""
+
+    resource: str
+    code: str
+    wait: str
+
+
+@dataclass(frozen=True, slots=True)
 class Standing:
     """How one need stands: a line, and lines of who does what about it."""
 
@@ -77,15 +103,43 @@ class Standing:
     todo: tuple[str, ...] = ()
 
 
-def standing(need: Json, now: datetime, aside: Aside | None = None) -> Standing:
+def lack_of(told: str | None) -> Lack | None:
+    """What a need's row says of the second thing it lacks."""
+    if told is None:
+        return None
+    found = cast("dict[str, dict[str, str]]", json.loads(told))
+    blocked_by = found["blocked_by"]
+    return Lack(blocked_by["resource"], blocked_by["code"], str(found["wait"]))
+
+
+def lacks_of(need: Json) -> tuple[Lack, ...]:
+    """All that a waiting need was refused when it began to wait, what it waits for first."""
+    first = Lack(
+        str(need["blocked_resource"]), str(need["blocked_code"]), str(need["wait"] or "short")
+    )
+    also = cast("Lack | None", need["also_lacks"])
+    return (first,) if also is None else (first, also)
+
+
+def items_of(needs: Sequence[Json]) -> list[str]:
+    """The items that needs lack, each once."""
+    waiting = [need for need in needs if need["state"] == "waitlisted"]
+    lacks = [each for need in waiting for each in lacks_of(need) if each.resource == "stock"]
+    return sorted({each.code for each in lacks})
+
+
+def standing(
+    need: Json, now: datetime, aside: Aside | None = None, unknown_items: Collection[str] = ()
+) -> Standing:
     """Say how a need stands.
 
     Args:
         need: its row in intake.
         now: by the clock of the databases.
         aside: what the others have for it.
+        unknown_items: those that it lacks and inventory does not know.
     """
-    waits, todo = _waits(need, now, aside or Aside())
+    waits, todo = _waits(need, now, aside or Aside(), unknown_items)
     since = f"{need['changed_at']:%Y-%m-%d %H:%M}"
     line = f"need {need['id']} is {need['state']} since {since} (attempt {need['attempt_no']})"
     line += f": {waits}" if waits else ""
@@ -95,22 +149,39 @@ def standing(need: Json, now: datetime, aside: Aside | None = None) -> Standing:
     return Standing(line, tuple(todo))
 
 
-def _waits(need: Json, now: datetime, aside: Aside) -> tuple[str, list[str]]:
+def _waits(
+    need: Json, now: datetime, aside: Aside, unknown_items: Collection[str]
+) -> tuple[str, list[str]]:
     state = need["state"]
     if state == "requested":
         reason = str(need["reason"] or "")
         why = f" ({reason})" if reason else ""
         return f"waits for a decision{why}", [HINDRANCES.get(reason, DECIDES)]
     if state == "waitlisted":
-        what = "" if need["sensitive"] else f" {need['blocked_code']}"
-        why = f" ({need['wait']})" if need["wait"] else ""
-        todo = BY_WAIT.get(str(need["wait"])) or MORE_OF[str(need["blocked_resource"])]
-        return f"waits for {need['blocked_resource']}{what}{why}", [todo]
+        return _lacks(need, unknown_items)
     if state in {"approved", "held"}:
         return _asked(need, now)
     if state == "ready":
         return _ready(need, now, aside)
-    return str(need["reason"] or ""), []
+    reason = str(need["reason"] or "")
+    if state == "declined":
+        return reason, [f"{DECLINED}: {BY_DECLINED.get(reason, AGAIN)}"]
+    return reason, []
+
+
+def _lacks(need: Json, unknown_items: Collection[str]) -> tuple[str, list[str]]:
+    said: list[str] = []
+    todo: list[str] = []
+    for lack in lacks_of(need):
+        code = "" if need["sensitive"] else f" {lack.code}"
+        if lack.resource == "stock" and lack.code in unknown_items:
+            said.append(f"{lack.resource}{code} (not entered)")
+            todo.append(ENTER.format(item="its item" if need["sensitive"] else f"item {lack.code}"))
+            continue
+        said.append(f"{lack.resource}{code} ({lack.wait})")
+        todo.append(BY_WAIT.get(lack.wait) or MORE_OF[lack.resource])
+    also = f"; besides it lacked {said[1]}" if len(said) > 1 else ""
+    return f"waits for {said[0]}{also}", todo
 
 
 def _asked(need: Json, now: datetime) -> tuple[str, list[str]]:
@@ -192,6 +263,7 @@ def of_needs(
     reservations: Sequence[Json],
     payouts: Sequence[Json],
     messages: Sequence[Json],
+    unknown_items: Collection[str] = (),
 ) -> list[Standing]:
     """How needs stand.
 
@@ -199,8 +271,10 @@ def of_needs(
         needs: their rows.
         now: by the clock of the databases.
         reservations, payouts, messages: of these needs, each need's newest last.
+        unknown_items: those that they lack and inventory does not know.
     """
     of_need = [{row["need_id"]: row for row in rows} for rows in (reservations, payouts, messages)]
     return [
-        standing(need, now, Aside(*(rows.get(need["id"]) for rows in of_need))) for need in needs
+        standing(need, now, Aside(*(rows.get(need["id"]) for rows in of_need)), unknown_items)
+        for need in needs
     ]
