@@ -18,7 +18,17 @@ from aidmesh_chassis.keys import TOKENS, KeyRing, create_region_keys
 from aidmesh_chassis.service import Service
 from aidmesh_console.app import build
 from aidmesh_console.config import Settings
-from support.made_up.basics import REGION, Answer, at, iso, kinds, number, problem, whole_kind
+from support.made_up.basics import (
+    REGION,
+    Answer,
+    at,
+    iso,
+    items_taken,
+    kinds,
+    number,
+    problem,
+    whole_kind,
+)
 from support.made_up.links import LOOKUPS, TWINS
 from support.made_up.money import (
     BILLS,
@@ -237,7 +247,7 @@ def _one(need_id: str) -> Answer:
 @cache
 def _fixed() -> dict[str, object]:
     return {
-        "/v1/kinds": {"kinds": kinds()},
+        "/v1/kinds": {"kinds": kinds(), "items": items_taken()},
         "/v1/donors": {"donors": [{"id": str(number("donor")), "name": "Gute Stiftung"}]},
         "/v1/rates": {"rates": [{"base": "EUR", "spending": "UAH", "rate": "48.1234",
                                  "rate_on": iso(-1), "source": "NBU"}]},

@@ -47,6 +47,12 @@ def kinds() -> list[dict[str, object]]:
     return found
 
 
+def items_taken() -> list[str]:
+    """The items that its kinds take."""
+    takes = [Kind.model_validate(each).stock for each in kinds()]
+    return sorted({take.item for stock in takes for take in stock})
+
+
 def whole_kind(code: str, **more: object) -> dict[str, object]:
     """One kind of it with all its fields, as intake shows it."""
     (found,) = [each for each in kinds() if each["code"] == code]

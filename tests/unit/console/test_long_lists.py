@@ -107,6 +107,10 @@ async def test_home_knows_what_is_free_of_every_item(browser: "Browser") -> None
     region = browser.desk.region
     totals = [{"item": f"item_{each}", "free": 500} for each in range(MANY)]
     region.lists["/v1/stock/totals"] = ("rows", totals)
+    region.lists["/v1/items"] = (
+        "rows",
+        [{"code": f"item_{each}", "names": {"en": f"Item {each}"}} for each in range(MANY)],
+    )
     queues = [
         {"resource": "stock", "code": f"item_{each}", "site_id": None, "area": "UA80",
          "needs": 40, "oldest_asked_on": iso(-4)}

@@ -109,10 +109,11 @@ class Kind(View):
 
 
 class Catalogue(View):
-    """The kinds that one may see, and the programmes of all kinds."""
+    """The kinds that one may see, and the programmes and items of all kinds."""
 
     kinds: tuple[Kind, ...] = ()
     programmes: tuple[str, ...] = ()
+    items: tuple[str, ...] = ()
 
 
 class BlockedBy(View):
@@ -120,6 +121,38 @@ class BlockedBy(View):
 
     resource: str
     code: str
+
+
+class Lack(View):
+    """What else a waiting need lacked, and why."""
+
+    blocked_by: BlockedBy
+    wait: str
+
+
+class EarlierNeed(View):
+    """A need that counts against another; `on` is the day of its service, done or planned."""
+
+    need_id: UUID
+    kind: str
+    quantity: int
+    on: date
+    served: bool
+
+
+class Objection(View):
+    """What speaks against approving a need.
+
+    Attributes:
+        limit: None for a duplicate.
+        earlier: what was counted, the latest first; none where the need exceeds the limit alone.
+        hidden: how many more were counted.
+    """
+
+    what: Literal["limit", "duplicate"]
+    limit: Limit | None = None
+    earlier: tuple[EarlierNeed, ...] = ()
+    hidden: int = 0
 
 
 class Need(View):
@@ -210,6 +243,7 @@ class NeedWhole(Need):
     ask: Ask
     blocked_by: BlockedBy | None
     wait: str | None
+    also_lacks: Lack | None = None
     ahead: int | None
     served_on: date | None
     given: bool
@@ -217,6 +251,7 @@ class NeedWhole(Need):
     referred_from: Origin | None = None
     timeline: tuple[Step, ...]
     chosen: bool = False
+    objection: Objection | None = None
 
 
 class Answer(View):

@@ -53,6 +53,11 @@ PROGRAMMES = (
 REOPEN_REASONS = ("alert_over", "power_back", "repaired", "safe_again", "entry_error")
 
 
+def enter_at(item: str) -> str:
+    """The form in which an item of this code is entered."""
+    return f"/stock/sites?item={item}#new-items"
+
+
 @dataclass(frozen=True, slots=True)
 class Names:
     """What things are called in the language of a page; codes where nobody can say.
@@ -60,6 +65,8 @@ class Names:
     Attributes:
         kinds: of need, by code, with those that have ended: older needs are of them.
         programmes: of the catalogue; what is bought belongs to one of them.
+        takes: the items that kinds of need take, also of kinds that are not shown here.
+        items_known: whether inventory has told its items.
     """
 
     say: Speaker
@@ -67,6 +74,8 @@ class Names:
     items: Mapping[str, Item]
     kinds: Mapping[str, Kind]
     programmes: Sequence[str] = PROGRAMMES
+    takes: Sequence[str] = ()
+    items_known: bool = True
 
     def site(self, site_id: UUID | None) -> str:
         """The name of a site of this region."""
@@ -77,6 +86,21 @@ class Names:
         """The name of a kind of goods."""
         found = self.items.get(code)
         return self.say.name(found.names, code) if found else self.say.code("goods", code)
+
+    def is_missing(self, resource: str, code: str) -> bool:
+        """Whether it is an item that nobody has entered; not where nobody can say."""
+        return resource == "stock" and self.items_known and code not in self.items
+
+    def way_to(self, item: str, *, may_enter: bool) -> str:
+        """Where one sees how much of an item there is, or enters one that nobody has entered."""
+        if may_enter and self.is_missing("stock", item):
+            return enter_at(item)
+        return f"/stock?item={item}"
+
+    @property
+    def to_enter(self) -> Sequence[str]:
+        """The items that kinds of need take and nobody has entered."""
+        return [code for code in self.takes if self.is_missing("stock", code)]
 
     def numbered(self, lines: Iterable[Line]) -> int:
         """How many of these things carry serial numbers, so that a center receives them."""
@@ -198,10 +222,13 @@ async def names_of(visit: Visit, *, kinds: bool = False) -> Names:
     )
     heard = await visit.hear(visit.intake.catalogue()) if kinds else None
     known = (heard.value if heard else None) or Catalogue()
+    seen = {take.item for kind in known.kinds if kind.active for take in kind.stock}
     return Names(
         visit.say,
         {each.site_id: each for each in sites.value or ()},
         {each.code: each for each in items.value or ()},
         {each.code: each for each in known.kinds},
         tuple(dict.fromkeys((*PROGRAMMES, *known.programmes))),
+        tuple(sorted(seen.union(known.items))),
+        items_known=items.value is not None,
     )

@@ -10,9 +10,9 @@ from fastapi import Depends, Response
 from aidmesh_chassis.http import Routes
 from aidmesh_chassis.problems import NOT_FOUND, Problem
 from aidmesh_console.clients.link import ClientError, Refused
-from aidmesh_console.forms import Form, as_text, filled
-from aidmesh_console.i18n import KYIV
-from aidmesh_console.pages.common import AREAS, CLOSE_REASONS, REOPEN_REASONS, names_of
+from aidmesh_console.forms import CODE, Form, as_text, filled
+from aidmesh_console.i18n import KYIV, LANGUAGES, Speaker
+from aidmesh_console.pages.common import AREAS, CLOSE_REASONS, REOPEN_REASONS, Names, names_of
 from aidmesh_console.roles import Act
 from aidmesh_console.visit import Posted, Visit, visitor
 
@@ -28,8 +28,9 @@ CORRECT: Final = "correct-"
 
 @routes.get("/stock/sites")
 async def show(visit: Keeper) -> Response:
-    """The sites of this region, and forms for what is new."""
-    return await _page(visit)
+    """The sites of this region, and forms for what is new; `item` begins one of that code."""
+    item = visit.asked.get("item")
+    return await _page(visit, item=item if not item or CODE.fullmatch(item) else None)
 
 
 @routes.post("/stock/sites/{site_id}/close")
@@ -114,12 +115,28 @@ def item_of(form: Form) -> dict[str, Any]:
     return filled(
         {
             "code": form.code("code"),
-            "names": {each: form.text(f"name_{each}", needed=True) for each in ("uk", "en", "de")},
+            "names": {each: form.text(f"name_{each}", needed=True) for each in LANGUAGES},
             "pack": form.whole("pack"),
             "tracking": form.choice("tracking", TRACKING),
             "prescription": form.checked("prescription"),
         }
     )
+
+
+def suggested(code: str, names: Names) -> dict[str, str]:
+    """The form of an item that kinds of need take, as far as it can be filled in.
+
+    It is called what goods of its code are called, else as the one kind that takes it.
+    """
+    takers = [kind for kind in names.offered.values() if code in {t.item for t in kind.stock}]
+    found = {"code": code}
+    for each in LANGUAGES:
+        say = Speaker(each)
+        name = takers[0].names.get(each, "") if len(takers) == 1 else ""
+        if say.has(f"goods.{code}"):
+            name = say(f"goods.{code}")
+        found[f"name_{each}"] = name[:1].upper() + name[1:]
+    return found
 
 
 def bed_of(form: Form) -> dict[str, Any]:
@@ -171,10 +188,15 @@ async def _page(
     opened: str | None = None,
     form: Form | None = None,
     key: UUID | None = None,
+    *,
+    item: str | None = None,
 ) -> Response:
     names, sites = await asyncio.gather(
         names_of(visit, kinds=True), visit.hear(visit.inventory.sites())
     )
+    values: dict[str, Mapping[str, str]] = {opened: form.values} if form and opened else {}
+    if item is not None:
+        opened, values = "items", {"items": suggested(item, names) if item else {}}
     takes = [kind.capacity for kind in names.offered.values() if kind.capacity is not None]
     return visit.page(
         "sites",
@@ -184,7 +206,7 @@ async def _page(
         wrong=wrong,
         opened=opened,
         correct=CORRECT,
-        values={opened: form.values} if form and opened else {},
+        values=values,
         faults={opened: form.faults} if form and opened else {},
         keys={opened: key} if key else {},
         places={
