@@ -1,5 +1,6 @@
 """What operators look up is what the code says, and all of it."""
 
+import re
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
@@ -15,6 +16,7 @@ from aidmesh.outside.provision import provision
 from aidmesh_chassis.metrics import Measured, MetricSpec
 from aidmesh_chassis.problems import ProblemType
 from aidmesh_chassis.running import Running
+from aidmesh_intake.catalogue import packaged
 
 T = TypeVar("T")
 ROOT = Path(__file__).parents[2]
@@ -126,3 +128,10 @@ def test_every_vocabulary_is_in_the_reference() -> None:
     files = set(ROOT.glob("*/*/src/**/log_events.py"))
     listed = {Path(str(import_module(m).__file__)) for m in reference.LOG_MODULES.values()}
     assert listed == files
+
+
+def test_the_guide_names_the_items_that_kinds_of_need_take() -> None:
+    guide = (ROOT / "docs" / "operating.md").read_text(encoding="utf-8")
+    told = guide.partition("kinds of need name, one of")[2].partition("for those that")[0]
+    taken = {take.item for kind in packaged() for take in kind.stock}
+    assert set(re.findall(r"`([a-z_]+)`", told)) == taken
