@@ -9,7 +9,7 @@ import asyncpg
 from aidmesh.doctor.items import entered
 from aidmesh.meshfile import WITH_DATABASE, MeshFile, NatsEntry, RegionEntry, ServiceEntry
 from aidmesh.story.read import read_story
-from aidmesh.story.standing import BY_WAIT, ENTER, MORE_OF
+from aidmesh.story.standing import BY_WAIT, ENTER, MORE_OF, WAKES
 from aidmesh_contracts.intake import NeedApprovedV1
 from aidmesh_contracts.payments import CommitmentRefusedV1
 from aidmesh_contracts.values import BlockedBy
@@ -79,7 +79,7 @@ async def test_a_need_that_lacks_two_things_is_told_with_both(
     assert line.endswith("waits for slot (short); besides it lacked money (restricted)"), (
         "what it is for is sensitive"
     )
-    assert told.todo == (MORE_OF["slot"], BY_WAIT["restricted"])
+    assert told.todo == (MORE_OF["slot"] + WAKES, BY_WAIT["restricted"])
 
 
 async def test_what_nobody_has_entered_is_named_until_it_is(
@@ -95,7 +95,7 @@ async def test_what_nobody_has_entered_is_named_until_it_is(
     mesh = MeshFile(regions={"kyiv": entry})
     told = await read_story(mesh, need_id)
     assert told.now[0].endswith("waits for stock food_parcel (not entered)")
-    assert told.todo == (ENTER.format(item="item food_parcel"),)
+    assert told.todo == (ENTER.format(item="item food_parcel") + WAKES,)
     first, *others = await entered("kyiv", entry, 30)
     assert first.what == "kind food_parcel needs item food_parcel, which inventory does not know"
     assert first.why.startswith("Waiting for it: 1 need;")
@@ -103,5 +103,5 @@ async def test_what_nobody_has_entered_is_named_until_it_is(
 
     await enter(entry, "food_parcel")
     told = await read_story(mesh, need_id)
-    assert told.todo == (MORE_OF["stock"],)
+    assert told.todo == (MORE_OF["stock"] + WAKES,)
     assert not [each for each in await entered("kyiv", entry, 30) if "food_parcel" in each.what]

@@ -16,6 +16,7 @@ from aidmesh.story.standing import (
     ENTER,
     HINDRANCES,
     MORE_OF,
+    WAKES,
     Aside,
     Lack,
     items_of,
@@ -57,7 +58,7 @@ def test_what_it_waits_for_is_said_unless_it_is_sensitive() -> None:
         f"need {NEED} is waitlisted since 2026-03-01 12:00 (attempt 2): "
         "waits for stock hormone_pack (short)"
     )
-    assert found.todo == (MORE_OF["stock"],)
+    assert found.todo == (MORE_OF["stock"] + WAKES,)
     assert "hormone" not in standing({**WAITS, "sensitive": True}, NOW).line
 
 
@@ -70,7 +71,9 @@ def test_all_that_an_attempt_lacked_is_said_with_what_to_do_about_each() -> None
     assert found.line.endswith(
         ": waits for slot doctor (short); besides it lacked money medical/UAH (restricted)"
     )
-    assert found.todo == (MORE_OF["slot"], BY_WAIT["restricted"])
+    assert found.todo == (MORE_OF["slot"] + WAKES, BY_WAIT["restricted"])
+    short = standing({**both, "also_lacks": Lack("money", "medical/UAH", "short")}, NOW)
+    assert short.todo[1] == MORE_OF["money"], "money alone wakes nobody who waits for a slot"
     hidden = standing({**both, "sensitive": True}, NOW)
     assert hidden.line.endswith(": waits for slot (short); besides it lacked money (restricted)")
     assert hidden.todo == found.todo
@@ -87,11 +90,11 @@ def test_an_item_that_nobody_has_entered_is_to_be_entered() -> None:
     assert items_of([WAITS, {**WAITS, "also_lacks": NO_MONEY}, READY]) == ["hormone_pack"]
     found = standing(WAITS, NOW, unknown_items={"hormone_pack"})
     assert found.line.endswith(": waits for stock hormone_pack (not entered)")
-    assert found.todo == (ENTER.format(item="item hormone_pack"),)
+    assert found.todo == (ENTER.format(item="item hormone_pack") + WAKES,)
     hidden = standing({**WAITS, "sensitive": True}, NOW, unknown_items={"hormone_pack"})
     assert "hormone" not in hidden.line + hidden.todo[0]
     other = standing({**WAITS, "blocked_resource": "slot"}, NOW, unknown_items={"hormone_pack"})
-    assert other.todo == (MORE_OF["slot"],), "a slot may be called like an item"
+    assert other.todo == (MORE_OF["slot"] + WAKES,), "a slot may be called like an item"
     (one,) = of_needs([WAITS], NOW, [], [], [], unknown_items={"hormone_pack"})
     assert one == found
 

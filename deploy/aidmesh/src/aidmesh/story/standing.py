@@ -21,11 +21,13 @@ HINDRANCES: Final = {
     "compares them",
 }
 MORE_OF: Final = {
-    "stock": "take goods in, or ask another region for them (desk: Stock); whoever waits is woken",
-    "bed": "a bed that becomes free wakes it; or refer the person to a region that has one",
-    "slot": "enter more appointments, or one that is given up wakes it",
-    "money": "finance receives an instalment or allots money that fits (desk: Money); it wakes it",
+    "stock": "take goods in, or ask another region for them (desk: Stock)",
+    "bed": "a bed has to become free, or the person is referred to a region that has one",
+    "slot": "enter more appointments, or one has to be given up",
+    "money": "finance receives an instalment or allots money that fits (desk: Money)",
 }
+WAKES: Final = "; that wakes it"
+"""Ends what is said of that which a need waits for; more of what it lacks besides wakes nobody."""
 BY_WAIT: Final = {
     "behind": "others of the same or a higher priority were there before it; there is too little",
     "restricted": "there is some, but its terms (programme, kind, area, period, category) do not "
@@ -38,7 +40,7 @@ BY_WAIT: Final = {
 }
 ENTER: Final = (
     "nobody has entered {item}: a logistician enters it (desk: Stock, Sites) under exactly the "
-    "code that its kind of need takes (desk: Kinds of need), and takes goods in; that wakes it"
+    "code that its kind of need takes (desk: Kinds of need), and takes goods in"
 )
 DECLINED: Final = "it is over, and nothing wakes it"
 AGAIN: Final = (
@@ -174,12 +176,15 @@ def _lacks(need: Json, unknown_items: Collection[str]) -> tuple[str, list[str]]:
     todo: list[str] = []
     for lack in lacks_of(need):
         code = "" if need["sensitive"] else f" {lack.code}"
+        wakes = "" if said else WAKES
         if lack.resource == "stock" and lack.code in unknown_items:
-            said.append(f"{lack.resource}{code} (not entered)")
-            todo.append(ENTER.format(item="its item" if need["sensitive"] else f"item {lack.code}"))
-            continue
-        said.append(f"{lack.resource}{code} ({lack.wait})")
-        todo.append(BY_WAIT.get(lack.wait) or MORE_OF[lack.resource])
+            item = "its item" if need["sensitive"] else f"item {lack.code}"
+            why, do = "not entered", ENTER.format(item=item) + wakes
+        else:
+            why = lack.wait
+            do = BY_WAIT.get(lack.wait) or MORE_OF[lack.resource] + wakes
+        said.append(f"{lack.resource}{code} ({why})")
+        todo.append(do)
     also = f"; besides it lacked {said[1]}" if len(said) > 1 else ""
     return f"waits for {said[0]}{also}", todo
 
