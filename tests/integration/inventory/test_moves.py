@@ -232,7 +232,8 @@ async def test_expired_goods_are_moved_and_nobody_is_made_to_hope(
     world: World, places: tuple[UUID, UUID]
 ) -> None:
     warehouse, center = places
-    lot_id = await world.stock(warehouse, 5, expiry=DAY)
+    lot_id = await world.stock(warehouse, 5)
+    await world.goes_off(lot_id)
     assert await world.run(sweeps.expire_lots) == 1
     before = await world.emitted(SupplyGrewV1)
     to_lot_id = await lot_moved(world, lot_id, 5, center)
@@ -245,7 +246,8 @@ async def test_goods_that_count_as_expired_are_not_put_to_those_that_do_not_yet(
     world: World, places: tuple[UUID, UUID]
 ) -> None:
     warehouse, center = places
-    lot_id = await world.stock(warehouse, 5, expiry=DAY)
+    lot_id = await world.stock(warehouse, 5)
+    await world.goes_off(lot_id)
     there = await lot_moved(world, lot_id, 2, center)
     # A sweep that had no room for both.
     await world.execute("UPDATE lot SET status = 'expired' WHERE id = $1", lot_id)

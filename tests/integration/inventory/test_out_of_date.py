@@ -14,6 +14,8 @@ from aidmesh_contracts.inventory import (
 from aidmesh_inventory.domain.days import day_of
 from aidmesh_inventory.handlers import changes, sweeps
 from aidmesh_inventory.store import views
+from aidmesh_inventory.store import world as world_store
+from integration.inventory.sides import Side
 from integration.inventory.world import World, approved, confirmed
 
 LOT = """
@@ -65,9 +67,10 @@ async def test_what_expires_while_it_is_set_aside_is_given_up_for_what_is_good(
     site_id, other = await world.site(), await world.site("other")
     await world.item()
     yesterday = today - timedelta(days=1)
-    old = await world.stock(site_id, 2, expiry=yesterday)
+    old = await world.stock(site_id, 2, expiry=today)
     need_id = UUID(int=1)
     await set_aside(world, need_id, yesterday)
+    await world.goes_off(old, yesterday)
     assert await world.value(LOT, need_id) == old
     good = await world.stock(site_id, 1, expiry=today + timedelta(days=300))
     await world.stock(other, 1, expiry=today + timedelta(days=100))
@@ -107,11 +110,12 @@ async def test_lots_that_were_found_out_of_date_before_are_given_up_too(
     await world.item()
     await world.item("soap")
     yesterday = today - timedelta(days=1)
-    await world.stock(site_id, 1, expiry=yesterday)
+    parcel = await world.stock(site_id, 1)
     soap = await world.stock(site_id, 1, "soap")
     need = approved(items=("parcel", "soap"), planned_on=yesterday)
     await world.take(need)
     await world.take(confirmed(need.need_id))
+    await world.goes_off(parcel, yesterday)
     await world.execute("UPDATE lot SET status = 'expired' WHERE id <> $1", soap)
     await world.execute("UPDATE stock_state SET free = 0")
     assert await world.run(sweeps.expire_lots) == 1
@@ -122,3 +126,50 @@ async def test_lots_that_were_found_out_of_date_before_are_given_up_too(
     ]
     assert await world.run(sweeps.expire_lots) == 0
     await world.books_are_right()
+
+
+async def test_goods_that_come_in_expired_are_there_for_nobody(world: World, today: date) -> None:
+    site_id = await world.site()
+    await world.item()
+    yesterday = today - timedelta(days=1)
+    await world.stock(site_id, 2, expiry=yesterday)
+    await world.stock(site_id, 1, expiry=today)
+    # Whoever waits is told of what is good, and of a day gone by gets no more than others.
+    assert [each.quantity for each in await world.emitted(SupplyGrewV1)] == [1]
+    lots = await world.rows("SELECT status, on_hand FROM lot ORDER BY expiry")
+    assert [tuple(lot.values()) for lot in lots] == [("expired", 2), ("available", 1)]
+    needs = [UUID(int=number) for number in (1, 2)]
+    await set_aside(world, needs[0], yesterday)
+    await world.take(approved(need_id=needs[1], planned_on=yesterday))
+    assert await world.state(needs[1]) is None
+    await world.run(changes.tell_stock)
+    last = (await world.emitted(StockChangedV1))[-1]
+    assert (last.on_hand, last.free) == (3, 0)
+    await world.books_are_right()
+
+
+async def test_what_expired_today_is_given_to_nobody_before_the_sweep(
+    world: World, today: date
+) -> None:
+    site_id = await world.site()
+    await world.item()
+    yesterday = today - timedelta(days=1)
+    await world.goes_off(await world.stock(site_id, 2), yesterday)
+    need = approved(planned_on=yesterday)
+    await world.take(need)
+    assert await world.state(need.need_id) is None
+    async with world.database.read() as conn:
+        (own,) = await world_store.own_stock(conn, site_id=None, items=None, sensitive_too=True)
+    assert (own["on_hand"], own["free"], own["left"], own["expiry"]) == (2, 0, 0, None)
+    assert await world.run(sweeps.expire_lots) == 1
+    await world.books_are_right()
+
+
+async def test_what_expired_today_is_sent_to_nobody(pair: tuple[Side, Side], today: date) -> None:
+    kyiv, lviv = pair
+    lot_id = await kyiv.world.stock(kyiv.site_id, 2, expiry=today)
+    book = await kyiv.send(lviv, (lot_id, 2))
+    await kyiv.world.goes_off(lot_id, today - timedelta(days=1))
+    assert await kyiv.dispatch(book.shipment_id) == "not-free"
+    assert await kyiv.prepare(lviv, (lot_id, 1)) == "not-free"
+    assert await kyiv.on_hand() == 2

@@ -146,11 +146,13 @@ async def test_goods_that_are_found_good_while_they_are_about_to_expire_stay(
 ) -> None:
     site_id = await world.site()
     await world.item()
-    lots = [await world.stock(site_id, 1, expiry=DAY) for _ in range(2)]
+    lots = [await world.stock(site_id, 1) for _ in range(2)]
     needs = [approved() for _ in lots]
     await world.take(*needs)
     for need in needs:
         await world.take(confirmed(need.need_id))
+    for lot_id in lots:
+        await world.goes_off(lot_id)
     good, bad = lots
     wanted = Correction(good, 1, date(2999, 1, 1), None, 0, "UAH", "entry_error")
 

@@ -209,10 +209,11 @@ async def test_a_loss_gives_up_the_latest_of_the_least_urgent(world: World) -> N
 async def test_what_was_handed_over_out_of_date_is_a_discrepancy(world: World) -> None:
     site_id = await world.site()
     await world.item()
-    await world.stock(site_id, 2, expiry=DAY)
+    lot_id = await world.stock(site_id, 2)
     need = approved()
     await world.take(need)
     await world.take(confirmed(need.need_id))
+    await world.goes_off(lot_id)
     assert await world.issue(need.need_id, on=DAY + timedelta(days=1)) is None
     assert len(await world.emitted(DiscrepancyOpenedV1)) == 1
     assert await world.run(sweeps.expire_lots) == 1

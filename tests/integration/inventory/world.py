@@ -141,6 +141,10 @@ class World:
         assert isinstance(lot_id, UUID)
         return lot_id
 
+    async def goes_off(self, lot_id: UUID, last_on: date = DAY) -> None:
+        """Let the last good day of a lot go by, without sweeping it."""
+        await self.execute("UPDATE lot SET expiry = $2 WHERE id = $1", lot_id, last_on)
+
     async def beds(self, site_id: UUID, count: int, *features: str, room: str = "1") -> list[UUID]:
         """Beds of kind `shelter`."""
         new = [

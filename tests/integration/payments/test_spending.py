@@ -4,11 +4,12 @@ from datetime import date
 from typing import Any
 from uuid import UUID, uuid4
 
-from aidmesh_contracts.ids import PurchaseId
+from aidmesh_contracts.ids import GrantId, PurchaseId
 from aidmesh_contracts.inventory import GoodsReceivedV1, GoodsReversedV1
 from aidmesh_contracts.payments import PurchaseOrderedV1
+from aidmesh_payments.handlers import correcting
 from integration.payments.callers import Api
-from integration.payments.offices import approved, confirmed
+from integration.payments.offices import CHECKER, approved, confirmed
 
 
 async def test_goods_are_charged_once_when_bought(api: Api) -> None:
@@ -85,6 +86,30 @@ async def test_goods_are_charged_once_when_bought(api: Api) -> None:
     late = await api.post("/v1/purchases", 201, **{**wish, "planned_on": "2025-05-01"}, lines=lines)
     misfit = await api.post_as(api.checker, f"/v1/purchases/{late['purchase_id']}:order", 409)
     assert misfit["misfit"] == "period"
+
+
+async def test_an_order_says_of_which_terms_it_is(api: Api) -> None:
+    allotment_id = await api.purse()
+    grant_id = GrantId(await api.desk.value("SELECT id FROM donor_grant"))
+    amendment = correcting.Amendment(None, date(2041, 1, 1), {}, "extended")
+    await api.desk.run(
+        lambda tx: correcting.amend(api.desk.office, tx, grant_id, amendment, CHECKER)
+    )
+    made = await api.post(
+        "/v1/purchases",
+        201,
+        allotment_id=allotment_id,
+        supplier="Wholesale 7",
+        cost_category="goods",
+        programme="relief",
+        area="UA80",
+        planned_on="2024-05-01",
+        lines=[{"item": "soap", "description": "soap", "quantity": 1, "unit_value_minor": 1_000}],
+    )
+    await api.desk.told()
+    await api.post_as(api.checker, f"/v1/purchases/{made['purchase_id']}:order")
+    [ordered] = await api.desk.told_of(PurchaseOrderedV1)
+    assert (ordered.terms_version, ordered.restriction.valid_to) == (2, date(2041, 1, 1))
 
 
 async def test_bills_and_discrepancies(api: Api) -> None:

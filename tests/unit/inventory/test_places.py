@@ -195,6 +195,57 @@ def test_the_earliest_fitting_slot_is_given_and_never_more_seats_than_it_has(
         assert free[found.slot_id] >= 0
 
 
+@pytest.mark.parametrize(
+    ("closed_on", "was_open_on", "named", "found"),
+    [
+        (DAY, None, None, None),
+        (DAY, None, 0, None),
+        (DAY, DAY, None, 0),
+        (DAY, DAY + timedelta(days=1), None, None),
+        # Whoever names it was there, and is asked about it.
+        (DAY, DAY + timedelta(days=1), 0, 0),
+        (DAY, DAY, 1, None),
+        (None, DAY, None, 0),
+    ],
+)
+def test_a_place_that_has_closed_since_will_do_for_aid_that_was_given(
+    closed_on: date | None, was_open_on: date | None, named: int | None, found: int | None
+) -> None:
+    closed = Place(SITES[0], "UA80", is_open=False, closed_on=closed_on)
+    bed, slot = Bed(SITES[1], SITES[0], "shelter", "1", frozenset()), slot_at(SITES[0])
+    site_id = None if named is None else SITES[named]
+    for places in ([closed], [closed, PLACES[1]]):
+        house, diary = House.of(places, [bed], ()), Diary.of(places, [slot])
+        beds_wish = BedsWanted("shelter", Stay(DAY, None), 1, frozenset(), "UA80", site_id)
+        slot_wish = SlotWanted("counseling", DAY, None, 1, "UA80", site_id, as_written=True)
+        for picked in (
+            house.pick(beds_wish, was_open_on=was_open_on),
+            diary.pick(slot_wish, NOW, was_open_on=was_open_on),
+        ):
+            where = picked.site_id if isinstance(picked, BedsPicked | Slot) else None
+            assert where == (None if found is None else SITES[found])
+
+
+def test_open_places_go_before_those_that_have_closed_since() -> None:
+    places = [Place(SITES[0], "UA80", is_open=False, closed_on=DAY), PLACES[1]]
+    there = [Bed(site_id, site_id, "shelter", "1", frozenset()) for site_id in SITES[:2]]
+    early, later = slot_at(SITES[0]), slot_at(SITES[1], hours=1)
+    avoid = frozenset(SITES[:2])
+    house, diary = House.of(places, there, ()), Diary.of(places, [early, later])
+    for away in (frozenset[UUID](), avoid):
+        beds_wish = BedsWanted("shelter", Stay(DAY, None), 1, frozenset(), "UA80", avoid=away)
+        picked = house.pick(beds_wish, was_open_on=DAY)
+        assert isinstance(picked, BedsPicked)
+        assert picked.site_id == SITES[1]
+        slot_wish = SlotWanted("counseling", DAY, None, 1, "UA80", avoid=away, as_written=True)
+        assert diary.pick(slot_wish, NOW, was_open_on=DAY) == later
+
+
+def slot_at(site_id: UUID, hours: int = 0) -> Slot:
+    """A slot of the day."""
+    return Slot(site_id, site_id, "counseling", NOW + timedelta(hours=hours), 50, 1)
+
+
 def request(number: int, priority: int, asked_on: date, queue_no: int = 0) -> Request:
     use = Use(programme="food", kind="food_parcel", on=DAY, service_area="UA80")
     wanted = Wanted((StockDemand(item="parcel", quantity=1),), "UA80", DAY, use)

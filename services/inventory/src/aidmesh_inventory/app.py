@@ -14,7 +14,7 @@ from aidmesh_contracts.inventory import KeyChangedV1
 from aidmesh_inventory import consumers
 from aidmesh_inventory.api import add_routes
 from aidmesh_inventory.config import Settings
-from aidmesh_inventory.handlers import capacity, changes, sweeps
+from aidmesh_inventory.handlers import capacity, changes, grants, sweeps
 from aidmesh_inventory.handlers.proposing import RULE_ASKS_MAX, ask_by_rule
 from aidmesh_inventory.store import numbers
 
@@ -62,7 +62,8 @@ def build(settings: Settings | None = None) -> Service:
             Sweep("no_shows", 10.0, sweeps.release_no_shows, limit=sweeps.LIMIT, when_abreast=True),
             Sweep("check_outs", 60.0, sweeps.check_out_overdue, limit=sweeps.LIMIT),
             Sweep("begun_periods", 60.0, sweeps.begin_periods, limit=sweeps.LIMIT),
-            Sweep("expired_lots", 300.0, sweeps.expire_lots, limit=sweeps.LIMIT),
+            Sweep("expired_lots", 60.0, sweeps.expire_lots, limit=sweeps.LIMIT),
+            Sweep("grant_terms", 5.0, grants.renew_terms, limit=grants.LOTS_MAX),
             Sweep(
                 "asks_by_rule",
                 5.0,

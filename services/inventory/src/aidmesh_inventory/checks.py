@@ -74,6 +74,16 @@ CHECKS = (
         """,
     ),
     Check(
+        "lots_follow_their_grants",
+        "what bought goods may be used for is what their grant says, but for a sweep",
+        """
+        SELECT format('lot %s: terms %s, grant %s: %s', l.id, l.terms_version, g.grant_id,
+                      g.terms_version)
+        FROM lot l JOIN grant_terms g ON g.grant_id = l.grant_id
+        WHERE l.terms_version < g.terms_version AND g.heard_at < now() - interval '60 seconds'
+        """,
+    ),
+    Check(
         "no_bed_double_booked",
         "no bed has two guests in one night",
         """

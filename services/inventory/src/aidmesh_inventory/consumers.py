@@ -27,13 +27,14 @@ from aidmesh_contracts.inventory_shipments import (
     TransferAskedV1,
     TransferWithdrawnV1,
 )
-from aidmesh_contracts.payments import CommitmentMadeV1, PurchaseOrderedV1
+from aidmesh_contracts.payments import CommitmentMadeV1, GrantChangedV1, PurchaseOrderedV1
 from aidmesh_contracts.payments_regions import RegionChangedV1
 from aidmesh_contracts.streams import Stream
 from aidmesh_inventory.handlers import (
     arrivals,
     attempts,
     facts,
+    grants,
     hold,
     locking,
     proposing,
@@ -82,9 +83,10 @@ def subscriptions(region: str) -> tuple[Subscription, ...]:
                 ShipmentChangedV1: partial(arrivals.hear_shipments, region),
                 ShipmentCountedV1: partial(arrivals.hear_counts_of, region),
                 KeyChangedV1: peer_keys.know,
+                GrantChangedV1: grants.know,
                 RegionChangedV1: Follower(),
             },
             linger_s=WORLD_LINGER_S,
         ),
-        Subscription(Stream.EVENTS, {RegionChangedV1: Follower()}),
+        Subscription(Stream.EVENTS, {GrantChangedV1: grants.know, RegionChangedV1: Follower()}),
     )

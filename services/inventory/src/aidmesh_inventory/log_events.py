@@ -25,6 +25,11 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
         "What was set aside went back without its need's doing: not confirmed in time, not "
         "collected, nobody came, or the site closed; see `cause`.",
     ),
+    "lots.terms_renewed": LogEvent(
+        "info",
+        "The terms of grants changed, and `lots` of goods bought from them follow; of `changed` "
+        "other uses are allowed now.",
+    ),
     "discrepancy.opened": LogEvent(
         "info",
         "Facts do not fit the books; `whys` says how. They wait for a person.",

@@ -129,10 +129,11 @@ CONSUMERS: tuple[Consumer, ...] = (
             inventory_shipments.ShipmentChangedV1,
             inventory_shipments.ShipmentCountedV1,
             inventory.KeyChangedV1,
+            payments.GrantChangedV1,
             RegionChangedV1,
         ),
     ),
-    Consumer("inventory", Stream.EVENTS, (RegionChangedV1,)),
+    Consumer("inventory", Stream.EVENTS, (payments.GrantChangedV1, RegionChangedV1)),
     Consumer(
         "payments",
         Stream.LOCAL,

@@ -73,7 +73,12 @@ class TransferWithdrawnV1(
 
 
 class ShipmentLine(Value):
-    """Pieces of one lot on their way, with the terms that they keep where they arrive."""
+    """Pieces of one lot on their way, with the terms that they keep where they arrive.
+
+    Attributes:
+        terms_version: of its grant's terms that `restriction` is of, where they follow these;
+            None where a person entered them.
+    """
 
     line_id: UUID
     item: Code
@@ -84,6 +89,7 @@ class ShipmentLine(Value):
     restriction: Restriction | None = None
     unit_value_minor: int = Field(default=0, ge=0)
     currency: Currency
+    terms_version: int | None = Field(default=None, ge=0)
 
 
 class ShipmentChangedV1(

@@ -143,7 +143,11 @@ class FundsGrewV1(Event, type="payments.funds.grew.v1", stream=Stream.LOCAL, key
 class PurchaseOrderedV1(
     Event, type="payments.purchase.ordered.v1", stream=Stream.LOCAL, key="purchase_id"
 ):
-    """Goods were ordered from a grant; the lots they become carry its terms and unit value."""
+    """Goods were ordered from a grant; the lots they become carry its terms and unit value.
+
+    Attributes:
+        terms_version: of the grant's terms that `restriction` is of; None where nobody said.
+    """
 
     class Line(Value):
         """One item of the order."""
@@ -157,6 +161,7 @@ class PurchaseOrderedV1(
     restriction: Restriction
     currency: Currency
     lines: tuple[Line, ...]
+    terms_version: int | None = Field(default=None, gt=0)
 
 
 class PayoutChangedV1(

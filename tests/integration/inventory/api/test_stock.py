@@ -1,9 +1,11 @@
 """Receipts, lots and handovers over HTTP."""
 
+from datetime import timedelta
 from uuid import UUID, uuid4
 
 from aidmesh_chassis.auth import Role
 from aidmesh_chassis.service import Service
+from aidmesh_inventory.domain.days import day_of
 from integration.inventory.office import Api, new_item, new_site
 from integration.inventory.world import World, approved, confirmed
 
@@ -47,6 +49,24 @@ async def test_what_needs_a_prescription_is_not_handed_over_without(api: Api, wo
     ]  # fmt: skip
     assert {row["role"] for row in kept} == {"caseworker"}
     await world.books_are_right()
+
+
+async def test_goods_that_expired_are_entered_as_that(api: Api, world: World) -> None:
+    site_id = await new_site(api)
+    await new_item(api)
+    async with world.database.transaction() as tx:
+        today = day_of(tx.now)
+    body = {
+        "site_id": site_id,
+        "lines": [
+            {"item": "parcel", "quantity": n, "expiry": str(today - timedelta(days=days))}
+            for n, days in ((2, 1), (3, 0))
+        ],
+    }
+    receipt = await api.post("receipts", body)
+    assert receipt["expired_lot_ids"] == receipt["lot_ids"][:1]
+    (own,) = (await api.get("stock"))["own"]
+    assert (own["on_hand"], own["free"], own["expiry"]) == (5, 3, str(today))
 
 
 async def test_receive_hand_over_undo(api: Api, world: World) -> None:

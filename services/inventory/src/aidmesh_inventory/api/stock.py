@@ -21,10 +21,10 @@ from aidmesh_contracts.values import Code, Currency
 from aidmesh_inventory.api.bulk import Bulk, BulkIn, BulkOut, SiteRow, resolve_sites
 from aidmesh_inventory.api.callers import ANYONE, Quantity, Staff, Storekeeper
 from aidmesh_inventory.api.problems import problem
-from aidmesh_inventory.domain.days import day_of
+from aidmesh_inventory.domain.days import day_of, keeps
 from aidmesh_inventory.domain.shown import surplus
 from aidmesh_inventory.handlers import receipts, reversals
-from aidmesh_inventory.store import stock, world
+from aidmesh_inventory.store import purchases, world
 
 _STOCK_KEY: TypeAdapter[tuple[bool, str, str, UUID]] = TypeAdapter(tuple[bool, str, str, UUID])
 """Whether it is another region's, the item, that region (none for this one) and the site."""
@@ -76,10 +76,16 @@ class ReceiptRow(SiteRow):
 
 
 class ReceiptOut(BaseModel):
-    """A receipt and the lots it became, in the order of its lines."""
+    """A receipt and the lots it became, in the order of its lines.
+
+    Attributes:
+        expired_lot_ids: those that had expired when they were entered: they are there, and nobody
+            gets them.
+    """
 
     receipt_id: UUID
     lot_ids: list[UUID]
+    expired_lot_ids: list[UUID] = []
 
 
 class ReverseIn(Body):
@@ -237,7 +243,10 @@ def router(database: Database, region: str, link: LinkOf) -> Routes:
 
     @routes.post("/receipts", status_code=201, response_model=ReceiptOut)
     async def receive(body: ReceiptIn, caller: Storekeeper, once: Once) -> Response:
-        """Take goods in: they can be held at once, and whoever waits for them is woken."""
+        """Take goods in: they can be held at once, and whoever waits for them is woken.
+
+        What has expired by now is entered as that.
+        """
         async with database.transaction() as tx:
             if known := await once.replay(tx):
                 return known
@@ -251,11 +260,16 @@ def router(database: Database, region: str, link: LinkOf) -> Routes:
             faults = await receipts.receive(tx, [receipt], caller.staff_id)
             if faults:
                 raise problem(faults[receipt.receipt_id])
+            lot_ids = [
+                derive_id("lot", receipt.receipt_id, number) for number in range(len(body.lines))
+            ]
             out = ReceiptOut(
                 receipt_id=receipt.receipt_id,
-                lot_ids=[
-                    derive_id("lot", receipt.receipt_id, number)
-                    for number in range(len(body.lines))
+                lot_ids=lot_ids,
+                expired_lot_ids=[
+                    lot_id
+                    for lot_id, line in zip(lot_ids, body.lines, strict=True)
+                    if not keeps(line.expiry, day_of(tx.now))
                 ],
             )
             return await once.answer(tx, 201, out.model_dump(mode="json"))
@@ -347,9 +361,7 @@ def router(database: Database, region: str, link: LinkOf) -> Routes:
     async def expected(page: PageQuery) -> ExpectedPage:
         """What was ordered and has not come in."""
         async with database.read() as conn:
-            rows = await stock.expected_purchases(
-                conn, after=page.after(_LINE_KEY), limit=page.limit + 1
-            )
+            rows = await purchases.expected(conn, after=page.after(_LINE_KEY), limit=page.limit + 1)
         kept, after = page.cut(rows, lambda row: (row["purchase_id"], row["item"]))
         return ExpectedPage(rows=[ExpectedLine(**row) for row in kept], next=after)
 

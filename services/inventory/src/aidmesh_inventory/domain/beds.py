@@ -105,10 +105,15 @@ class House:
         """Whether nobody else sleeps there on any night of the stay."""
         return not any(stay.overlaps(other) for _, _, other in self._stays.get(bed_id, ()))
 
-    def pick(self, wanted: BedsWanted) -> BedsPicked | NoBeds:
-        """Choose, without booking."""
-        choices: list[tuple[bool, int, UUID, BedsPicked]] = []
-        for site_id in self._sites(wanted):
+    def pick(self, wanted: BedsWanted, *, was_open_on: date | None = None) -> BedsPicked | NoBeds:
+        """Choose, without booking.
+
+        Args:
+            was_open_on: the day of aid that was given: shelters that have closed since will do
+                where no open one will.
+        """
+        choices: list[tuple[tuple[bool, bool, int, UUID], BedsPicked]] = []
+        for site_id in self._sites(wanted, was_open_on):
             free = [
                 bed
                 for bed in self._beds.get((site_id, wanted.code), ())
@@ -118,9 +123,11 @@ class House:
                 free.sort(key=lambda bed: (len(bed.features), bed.room, bed.bed_id))
                 beds = tuple(free[: wanted.places])
                 extra = sum(len(bed.features - wanted.features) for bed in beds)
-                choices.append((site_id in wanted.avoid, extra, site_id, BedsPicked(site_id, beds)))
+                is_closed = not self.places[site_id].is_open
+                rank = (is_closed, site_id in wanted.avoid, extra, site_id)
+                choices.append((rank, BedsPicked(site_id, beds)))
         if choices:
-            return min(choices, key=lambda each: each[:3])[3]
+            return min(choices, key=lambda each: each[0])[1]
         named = None if wanted.site_id is None else self.places.get(wanted.site_id)
         return NoBeds("closed" if named is not None and not named.is_open else "short")
 
@@ -137,14 +144,15 @@ class House:
             key=lambda each: each[:2],
         )
 
-    def _sites(self, wanted: BedsWanted) -> list[UUID]:
+    def _sites(self, wanted: BedsWanted, was_open_on: date | None) -> list[UUID]:
         if wanted.site_id is not None:
             place = self.places.get(wanted.site_id)
-            return [place.site_id] if place is not None and place.is_open else []
+            will_do = place is not None and (place.is_open or was_open_on is not None)
+            return [wanted.site_id] if will_do else []
         return [
             place.site_id
             for place in self.places.values()
-            if place.is_open and place.area.startswith(wanted.area)
+            if place.will_do(was_open_on) and place.area.startswith(wanted.area)
         ]
 
 

@@ -28,6 +28,11 @@ def is_future(day: date, now: datetime) -> bool:
     return day > day_of(now)
 
 
+def keeps(expiry: date | None, day: date) -> bool:
+    """Whether goods may be given on a day: `expiry` is the last good one, None if they keep."""
+    return expiry is None or expiry >= day
+
+
 def bed_due_at(from_on: date, since: datetime) -> datetime:
     """Until when a guest may come: noon after the first night, or 24 hours after `since`."""
     noon = datetime.combine(days_after(from_on, 1), ARRIVAL_UNTIL, tzinfo=KYIV)

@@ -18,13 +18,18 @@ from uuid import UUID
 
 from aidmesh_contracts.restriction import UNRESTRICTED, Restriction, Use
 from aidmesh_contracts.values import StockDemand
+from aidmesh_inventory.domain.days import keeps
 
 Reason = Literal["short", "restricted", "closed", "withdrawn", "unknown_item"]
 
 
 @dataclass(frozen=True, slots=True)
 class Lot:
-    """What of a lot matters for the choice; `free` pieces are neither held nor gone."""
+    """What of a lot matters for the choice; `free` pieces are neither held nor gone.
+
+    Attributes:
+        is_expired: it counts as free no more; of it only aid is booked that was given before.
+    """
 
     lot_id: UUID
     site_id: UUID
@@ -32,6 +37,7 @@ class Lot:
     expiry: date | None
     restriction: Restriction
     free: int
+    is_expired: bool = False
 
     @property
     def order(self) -> tuple[date, int, UUID]:
@@ -51,6 +57,10 @@ class Place:
     def was_closed(self, on: date) -> bool:
         """Whether it was closed all day; on the day of its closing it may have been open."""
         return self.closed_on is not None and on > self.closed_on
+
+    def will_do(self, was_open_on: date | None) -> bool:
+        """Whether something can be had there; for aid that was given, could be had on its day."""
+        return self.is_open or (was_open_on is not None and not self.was_closed(was_open_on))
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,12 +259,12 @@ class Shelves:
         for line in wanted.lines:
             left = line.quantity
             there = self._lots.get((site_id, line.item), ())
-            for keeps in (True, False):
+            for is_lasting in (True, False):
                 for lot in there:
                     if left == 0:
                         break
                     free = self._free[lot.lot_id]
-                    if free > 0 and _keeps(lot, wanted.last_day) is keeps and allowed(lot):
+                    if free > 0 and _keeps(lot, wanted.last_day) is is_lasting and allowed(lot):
                         part = min(free, left)
                         taken.append(Taken(lot, part))
                         left -= part
@@ -278,7 +288,7 @@ def _share(line: StockDemand, wanted: Wanted, taken: Iterable[Taken]) -> int:
 
 
 def _keeps(lot: Lot, day: date) -> bool:
-    return lot.expiry is None or lot.expiry >= day
+    return keeps(lot.expiry, day)
 
 
 def _by_item(lines: Iterable[StockDemand]) -> dict[str, int]:

@@ -71,27 +71,33 @@ class Diary:
             diary._free[slot.slot_id] = slot.free
         return diary
 
-    def pick(self, wanted: SlotWanted, now: datetime) -> Slot | NoSlot:
+    def pick(
+        self, wanted: SlotWanted, now: datetime, *, was_open_on: date | None = None
+    ) -> Slot | NoSlot:
         """Choose, without taking.
 
         A slot that has begun is not given any more, unless days gone by are meant.
+
+        Args:
+            was_open_on: the day of aid that was given: sites that have closed since will do where
+                no open one will.
         """
-        avoided: Slot | None = None
+        found: dict[tuple[bool, bool], Slot] = {}
         for slot in self._slots.get(wanted.code, ()):
             place = self.places.get(slot.site_id)
             if (
                 place is None
-                or not place.is_open
+                or not self._may_be_at(place, wanted, was_open_on)
                 or self._free[slot.slot_id] < wanted.seats
                 or not self._is_in(slot, wanted, place)
                 or not (wanted.as_written or slot.starts_at > now)
             ):
                 continue
-            if slot.site_id not in wanted.avoid:
-                return slot
-            avoided = avoided or slot
-        if avoided is not None:
-            return avoided
+            found.setdefault((not place.is_open, slot.site_id in wanted.avoid), slot)
+            if (False, False) in found:
+                break
+        if found:
+            return found[min(found)]
         named = None if wanted.site_id is None else self.places.get(wanted.site_id)
         return NoSlot("closed" if named is not None and not named.is_open else "short")
 
@@ -100,6 +106,12 @@ class Diary:
         left = self._free[slot.slot_id] - seats
         assert left >= 0, "more seats were taken than a slot has"
         self._free[slot.slot_id] = left
+
+    @staticmethod
+    def _may_be_at(place: Place, wanted: SlotWanted, was_open_on: date | None) -> bool:
+        # Whoever names a closed site for aid that was given is asked about it, and was there.
+        is_named = was_open_on is not None and wanted.site_id == place.site_id
+        return is_named or place.will_do(was_open_on)
 
     @staticmethod
     def _is_in(slot: Slot, wanted: SlotWanted, place: Place) -> bool:

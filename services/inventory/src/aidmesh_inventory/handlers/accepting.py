@@ -42,7 +42,7 @@ async def rules_for(tx: Tx, region: str, asked: Sequence[Transfer]) -> Mapping[U
 async def _shelf(tx: Tx, asked: Transfer, promised: int, waiting: int) -> Shelf:
     today = day_of(tx.now)
     sites = {site_id for site_id, _ in await accepting.keys_of(tx.conn, [asked.item])}
-    lots = await stock.free_lots(tx.conn, sites, [asked.item])
+    lots = await stock.free_lots(tx.conn, sites, [asked.item], today)
     return Shelf(
         free=may_leave(lots, asked.area, today),
         issued=await accepting.issued(tx.conn, asked.item, today),

@@ -161,6 +161,7 @@ async def _credit(
                         line.restriction,
                         line.unit_value_minor,
                         line.currency,
+                        line.terms_version,
                     ),
                 ),
             )

@@ -56,7 +56,7 @@ async def book_facts(tx: Tx, batch: Sequence[Received[AidGivenV1]]) -> None:
         places,
         items={line.item for event in events for line in event.stock},
         demands=[event.capacity for event in events if event.capacity is not None],
-        begun_too=True,
+        given_since=min(event.served_on for event in events),
     )
     booking = _Booking(tx, picture)
     for event in sorted(events, key=lambda each: (each.served_on, each.need_id)):
@@ -246,7 +246,12 @@ class _Booking:
         for part in taken:
             lot = part.lot
             self._allocations.append(NewAllocation(fact_id, lot.lot_id, part.quantity))
-            self._changes.lot(lot.lot_id, (lot.site_id, lot.item), on_hand=-part.quantity)
+            self._changes.lot(
+                lot.lot_id,
+                (lot.site_id, lot.item),
+                on_hand=-part.quantity,
+                counts=not lot.is_expired,
+            )
             self._changes.movement(
                 MovementRow(
                     derive_id("movement", "fact", event.need_id, lot.lot_id),
@@ -267,7 +272,7 @@ class _Booking:
     def _take_place(self, fact_id: UUID, request: Request, event: AidGivenV1) -> UUID | None:
         house, diary = self._picture.house, self._picture.diary
         if request.beds is not None:
-            picked = house.pick(request.beds)
+            picked = house.pick(request.beds, was_open_on=event.served_on)
             if isinstance(picked, BedsPicked):
                 stay = request.beds.stay
                 house.book(picked, stay)
@@ -278,7 +283,7 @@ class _Booking:
                 return picked.site_id
             self._lack(event, event.site_id, "bed", request.beds.code, request.beds.places)
         if request.slot is not None:
-            slot = diary.pick(request.slot, self._tx.now)
+            slot = diary.pick(request.slot, self._tx.now, was_open_on=event.served_on)
             if not isinstance(slot, NoSlot):
                 diary.take(slot, request.slot.seats)
                 self._seats.append((fact_id, slot.slot_id, request.slot.seats))

@@ -102,12 +102,13 @@ async def draw_picture(
     *,
     items: Iterable[str],
     demands: Sequence[CapacityDemand],
-    begun_too: bool = False,
+    given_since: date | None = None,
 ) -> tuple[Picture, datetime]:
     """Lock and load all that could serve; returns it with the clock once it was locked.
 
     Args:
-        begun_too: slots that have begun as well, for aid that was given.
+        given_since: the first day of aid that was given: slots that have begun as well, and goods
+            that were good then. None where something is to be promised: what is good today.
     """
     site_ids = [place.site_id for place in places]
     wanted_items = sorted(set(items))
@@ -121,7 +122,10 @@ async def draw_picture(
         tx.conn, [(site_id, item) for site_id in site_ids for item in wanted_items]
     )
     known = await sites.items_by_code(tx.conn, wanted_items) if wanted_items else {}
-    lots = await stock.free_lots(tx.conn, site_ids, wanted_items) if wanted_items else []
+    lots = []
+    if wanted_items:
+        good_on = given_since or day_of(at)
+        lots = await stock.free_lots(tx.conn, site_ids, wanted_items, good_on)
     house = House.of(places, (), ())
     if bed_demands:
         found, stays = await beds.picture(
@@ -139,7 +143,7 @@ async def draw_picture(
                 each.from_on,
                 each.to_on,
                 each.places,
-                begun_too or each.as_written,
+                given_since is not None or each.as_written,
                 each.starts_before,
             )
             for each in slot_demands

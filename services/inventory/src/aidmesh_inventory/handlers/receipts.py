@@ -12,13 +12,13 @@ from aidmesh_contracts.ids import PurchaseId, derive_id
 from aidmesh_contracts.inventory import GoodsReceivedV1
 from aidmesh_contracts.payments import PurchaseOrderedV1
 from aidmesh_contracts.restriction import UNRESTRICTED, Restriction
-from aidmesh_inventory.domain.days import day_of, is_future
+from aidmesh_inventory.domain.days import day_of, is_future, keeps
 from aidmesh_inventory.domain.picking import Place
 from aidmesh_inventory.handlers.changes import StockChanges
 from aidmesh_inventory.handlers.release import emit_grew
-from aidmesh_inventory.store import sites, stock
+from aidmesh_inventory.store import purchases, sites, stock
 from aidmesh_inventory.store.lots import note_to_come
-from aidmesh_inventory.store.stock import LotRow, MovementRow, PurchaseTerms
+from aidmesh_inventory.store.stock import LotRow, MovementRow
 
 Fault = Literal[
     "unknown-site", "unknown-item", "unknown-purchase", "not-in-purchase", "day-in-future"
@@ -32,6 +32,8 @@ class Line:
     Attributes:
         grant_id, restriction, unit_value_minor, currency: of donated goods; a purchase has its
             own and overrules them.
+        terms_version: of goods bought by another region: of the grant's terms that `restriction`
+            is of.
     """
 
     item: str
@@ -42,6 +44,7 @@ class Line:
     restriction: Restriction | None = None
     unit_value_minor: int = 0
     currency: str = "UAH"
+    terms_version: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,7 @@ async def expect(tx: Tx, batch: Sequence[Received[PurchaseOrderedV1]]) -> None:
             key = (each.event.purchase_id, line.item)
             count, value = lines.get(key, (0, 0))
             lines[key] = (count + line.quantity, value + line.quantity * line.unit_value_minor)
-    await stock.expect_purchases(
+    await purchases.expect(
         tx.conn,
         [
             (
@@ -71,6 +74,7 @@ async def expect(tx: Tx, batch: Sequence[Received[PurchaseOrderedV1]]) -> None:
                 each.event.grant_id,
                 each.event.restriction.model_dump_json(exclude_none=True),
                 each.event.currency,
+                each.event.terms_version or 0,
             )
             for each in batch
         ],
@@ -85,25 +89,28 @@ async def expect(tx: Tx, batch: Sequence[Received[PurchaseOrderedV1]]) -> None:
 async def receive(
     tx: Tx, receipts: Sequence[Receipt], recorded_by: UUID | None
 ) -> dict[UUID, Fault]:
-    """Take goods in; returns the receipts that can't be, with what is wrong. The rest is done."""
+    """Take goods in; returns the receipts that can't be, with what is wrong. The rest is done.
+
+    What has expired by now is entered as that: it is there, and nobody gets it.
+    """
     site_ids = {each.site_id for each in receipts}
     known_sites = {each.site_id: each for each in await sites.places(tx.conn, (), list(site_ids))}
     items = await sites.items_by_code(
         tx.conn, [line.item for each in receipts for line in each.lines]
     )
-    purchases = await stock.purchase_terms(
+    ordered = await purchases.terms_of(
         tx.conn, {each.purchase_id for each in receipts if each.purchase_id is not None}
     )
     faults: dict[UUID, Fault] = {}
     good: list[Receipt] = []
     for receipt in receipts:
-        fault = _fault(receipt, set(known_sites), set(items), purchases, tx.now)
+        fault = _fault(receipt, set(known_sites), set(items), ordered, tx.now)
         if fault is None:
             good.append(receipt)
         else:
             faults[receipt.receipt_id] = fault
     if good:
-        await _save(tx, good, purchases, recorded_by, known_sites)
+        await _save(tx, good, ordered, recorded_by, known_sites)
     return faults
 
 
@@ -111,7 +118,7 @@ def _fault(
     receipt: Receipt,
     known: set[UUID],
     items: set[str],
-    purchases: dict[UUID, PurchaseTerms],
+    ordered: dict[UUID, purchases.Terms],
     now: datetime,
 ) -> Fault | None:
     if is_future(receipt.received_on, now):
@@ -121,7 +128,7 @@ def _fault(
     if any(line.item not in items for line in receipt.lines):
         return "unknown-item"
     if receipt.purchase_id is not None:
-        terms = purchases.get(receipt.purchase_id)
+        terms = ordered.get(receipt.purchase_id)
         if terms is None:
             return "unknown-purchase"
         if any(line.item not in terms.values for line in receipt.lines):
@@ -132,24 +139,26 @@ def _fault(
 async def _save(
     tx: Tx,
     good: Sequence[Receipt],
-    purchases: dict[UUID, PurchaseTerms],
+    ordered: dict[UUID, purchases.Terms],
     recorded_by: UUID | None,
     places: dict[UUID, Place],
 ) -> None:
     at = await stock.lock(
         tx.conn, {(each.site_id, line.item) for each in good for line in each.lines}
     )
+    today = day_of(tx.now)
     changes = StockChanges()
     lots: list[LotRow] = []
     grown: dict[stock.Key, int] = {}
     counted: dict[tuple[UUID, str], int] = {}
     for receipt in good:
-        terms = None if receipt.purchase_id is None else purchases[receipt.purchase_id]
+        terms = None if receipt.purchase_id is None else ordered[receipt.purchase_id]
         for number, line in enumerate(receipt.lines):
-            lot = _lot(receipt, number, line, terms)
+            is_good = keeps(line.expiry, today)
+            lot = _lot(receipt, number, line, terms, "available" if is_good else "expired")
             lots.append(lot)
             key = (receipt.site_id, line.item)
-            changes.lot(lot.lot_id, key, on_hand=line.quantity)
+            changes.lot(lot.lot_id, key, on_hand=line.quantity, counts=is_good)
             changes.movement(
                 MovementRow(
                     derive_id("movement", "receipt", lot.lot_id),
@@ -163,7 +172,8 @@ async def _save(
                     recorded_by,
                 )
             )
-            grown[key] = grown.get(key, 0) + line.quantity
+            if is_good:
+                grown[key] = grown.get(key, 0) + line.quantity
             if receipt.purchase_id is not None:
                 line_key = (receipt.purchase_id, line.item)
                 counted[line_key] = counted.get(line_key, 0) + line.quantity
@@ -187,17 +197,21 @@ async def _save(
         ],
     )
     await stock.insert_lots(tx.conn, lots)
-    restricted = [lot.lot_id for lot in lots if lot.restriction is not None]
+    restricted = [
+        lot.lot_id for lot in lots if lot.restriction is not None or lot.terms_version is not None
+    ]
     if restricted:
-        await note_to_come(tx.conn, restricted, day_of(tx.now))
+        await note_to_come(tx.conn, restricted, today)
     if counted:
-        await stock.add_received(tx.conn, counted)
+        await purchases.add_received(tx.conn, counted)
     await changes.save(tx)
     for (site_id, item), quantity in sorted(grown.items()):
         emit_grew(tx, "stock", item, places[site_id], quantity, at)
 
 
-def _lot(receipt: Receipt, number: int, line: Line, terms: PurchaseTerms | None) -> LotRow:
+def _lot(
+    receipt: Receipt, number: int, line: Line, terms: purchases.Terms | None, status: str
+) -> LotRow:
     restriction = line.restriction
     text = (
         None
@@ -215,4 +229,6 @@ def _lot(receipt: Receipt, number: int, line: Line, terms: PurchaseTerms | None)
         text if terms is None else terms.restriction,
         line.unit_value_minor if terms is None else terms.values[line.item],
         line.currency if terms is None else terms.currency,
+        status,
+        line.terms_version if terms is None else terms.terms_version,
     )

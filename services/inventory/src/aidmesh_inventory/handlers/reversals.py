@@ -10,7 +10,7 @@ from aidmesh_contracts.inventory import GoodsReceivedV1, GoodsReversedV1
 from aidmesh_inventory.domain.days import day_of
 from aidmesh_inventory.handlers.changes import StockChanges
 from aidmesh_inventory.handlers.release import lock_for, release
-from aidmesh_inventory.store import receipts, reservations, stock
+from aidmesh_inventory.store import purchases, receipts, reservations
 from aidmesh_inventory.store.receipts import Arrived
 from aidmesh_inventory.store.stock import MovementRow
 
@@ -52,7 +52,7 @@ async def reverse_receipt(
         await release(tx, [each for each, _ in held], "relocated", lost=emptied)
     await _empty(tx, receipt_id, lots, reason, recorded_by)
     if purchase_id is not None:
-        await stock.add_received(tx.conn, _counted(purchase_id, lots))
+        await purchases.add_received(tx.conn, _counted(purchase_id, lots))
         tx.emit(
             GoodsReversedV1(
                 receipt_id=receipt_id,

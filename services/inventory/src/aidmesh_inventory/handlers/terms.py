@@ -7,10 +7,12 @@ from uuid import UUID
 
 from aidmesh_chassis.db import Tx
 from aidmesh_contracts.restriction import UNRESTRICTED, Restriction
-from aidmesh_inventory.domain.days import day_of
+from aidmesh_inventory.domain.days import day_of, keeps
+from aidmesh_inventory.domain.terms import still_allowed
 from aidmesh_inventory.handlers.changes import StockChanges
 from aidmesh_inventory.handlers.release import emit_grew, lock_for, release
 from aidmesh_inventory.store import lots, reservations, sites
+from aidmesh_inventory.store.stock import restriction_of
 
 Fault = Literal["unknown-lot", "already-reversed", "version-changed", "terms-of-purchase"]
 
@@ -45,7 +47,7 @@ async def correct(tx: Tx, wanted: Correction, by: UUID) -> Fault | None:
     if before is None:
         return "unknown-lot"
     key = (before.site_id, before.item)
-    holders = await lots.holders_after(tx.conn, wanted.lot_id, None)
+    holders = [each.reservation_id for each in await lots.planned(tx.conn, [wanted.lot_id])]
     allocated = await reservations.allocated(tx.conn, holders)
     _, at = await lock_for(tx, holders, {key, *((each.site_id, each.item) for each in allocated)})
     before = await lots.of_lot(tx.conn, wanted.lot_id)
@@ -54,7 +56,8 @@ async def correct(tx: Tx, wanted: Correction, by: UUID) -> Fault | None:
         return "already-reversed"
     if before.version != wanted.version:
         return "version-changed"
-    restricted = _restriction(before.restriction) != (wanted.restriction or UNRESTRICTED)
+    was, is_now = restriction_of(before.restriction), wanted.restriction or UNRESTRICTED
+    restricted = was != is_now
     value = (wanted.unit_value_minor, wanted.currency)
     revalued = (before.unit_value_minor, before.currency) != value
     if (restricted or revalued) and before.is_bought:
@@ -62,12 +65,15 @@ async def correct(tx: Tx, wanted: Correction, by: UUID) -> Fault | None:
     is_other = restricted or before.expiry != wanted.expiry
     if not is_other and not revalued:
         return None
-    is_good = wanted.expiry is None or wanted.expiry >= day_of(tx.now)
-    if restricted or (is_other and wanted.expiry is not None):
-        everybody = restricted or not is_good
-        ended = await lots.holders_after(
-            tx.conn, wanted.lot_id, None if everybody else wanted.expiry
-        )
+    is_good = keeps(wanted.expiry, day_of(tx.now))
+    if is_other:
+        ended = [
+            each.reservation_id
+            for each in await lots.planned(tx.conn, [wanted.lot_id])
+            if not is_good
+            or not keeps(wanted.expiry, each.planned_on)
+            or not still_allowed(was, is_now, each.planned_on)
+        ]
         await release(tx, ended, "lot_unfit", lost=() if is_good else [wanted.lot_id])
     now = await lots.of_lot(tx.conn, wanted.lot_id)
     assert now is not None  # noqa: S101 - it was there a moment ago
@@ -93,10 +99,6 @@ async def correct(tx: Tx, wanted: Correction, by: UUID) -> Fault | None:
         places = await sites.areas_of(tx.conn, [before.site_id])
         emit_grew(tx, "stock", before.item, places[before.site_id], grown, at)
     return None
-
-
-def _restriction(text: str | None) -> Restriction:
-    return UNRESTRICTED if text is None else Restriction.model_validate_json(text)
 
 
 def _text(restriction: Restriction | None) -> str | None:

@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date
+from typing import NamedTuple
 from uuid import UUID
 
 import asyncpg
@@ -10,14 +11,18 @@ import asyncpg
 _DETAIL = """
     id AS lot_id, receipt_id, item, site_id, batch, expiry, grant_id, restriction,
     unit_value_minor, currency, status, on_hand, held, version,
-    EXISTS (SELECT FROM receipt r WHERE r.id = receipt_id AND r.purchase_id IS NOT NULL)
-        AS is_bought
+    terms_version IS NOT NULL AS is_bought
 """
 
 
 @dataclass(frozen=True, slots=True)
 class LotTerms:
-    """A lot with its terms; `restriction` is JSON, None for none."""
+    """A lot with its terms; `restriction` is JSON, None for none.
+
+    Attributes:
+        is_bought: here or in another region: the restriction is that of its grant, not one that a
+            person entered.
+    """
 
     lot_id: UUID
     site_id: UUID
@@ -43,8 +48,8 @@ async def of_lot(conn: asyncpg.Connection, lot_id: UUID) -> LotTerms | None:
     row = await conn.fetchrow(
         """
         SELECT l.id, l.site_id, l.item, l.status, l.on_hand, l.held, l.expiry, l.restriction,
-               l.unit_value_minor, l.currency, r.purchase_id IS NOT NULL, l.version
-        FROM lot l JOIN receipt r ON r.id = l.receipt_id WHERE l.id = $1
+               l.unit_value_minor, l.currency, l.terms_version IS NOT NULL, l.version
+        FROM lot l WHERE l.id = $1
         """,
         lot_id,
     )
@@ -119,9 +124,9 @@ async def insert_like(
     await conn.execute(
         """
         INSERT INTO lot (id, receipt_id, item, site_id, batch, expiry, grant_id, restriction,
-                         unit_value_minor, currency, status)
+                         unit_value_minor, currency, status, terms_version)
         SELECT $2, receipt_id, item, $3, batch, expiry, grant_id, restriction,
-               unit_value_minor, currency, status
+               unit_value_minor, currency, status, terms_version
         FROM lot WHERE id = $1
         """,
         lot_id,
@@ -130,18 +135,25 @@ async def insert_like(
     )
 
 
-async def holders_after(conn: asyncpg.Connection, lot_id: UUID, day: date | None) -> list[UUID]:
-    """Unissued reservations on a lot that are planned after a day; None for all of them."""
+class Planned(NamedTuple):
+    """An unissued reservation on a lot, and the day that it is planned for."""
+
+    reservation_id: UUID
+    lot_id: UUID
+    planned_on: date
+
+
+async def planned(conn: asyncpg.Connection, lot_ids: Collection[UUID]) -> list[Planned]:
+    """Unissued reservations on lots."""
     rows = await conn.fetch(
         """
-        SELECT r.id FROM allocation a JOIN reservation r ON r.id = a.reservation_id
-        WHERE a.lot_id = $1 AND r.state IN ('held', 'confirmed')
-          AND ($2::date IS NULL OR r.planned_on > $2) ORDER BY r.id
+        SELECT r.id, a.lot_id, r.planned_on
+        FROM allocation a JOIN reservation r ON r.id = a.reservation_id
+        WHERE a.lot_id = ANY($1::uuid[]) AND r.state IN ('held', 'confirmed') ORDER BY r.id
         """,
-        lot_id,
-        day,
+        list(lot_ids),
     )
-    return [row["id"] for row in rows]
+    return [Planned(*row) for row in rows]
 
 
 async def holders(conn: asyncpg.Connection, lot_ids: Collection[UUID], limit: int) -> list[UUID]:

@@ -141,9 +141,9 @@ async def put_lines(
     await conn.execute(
         """
         INSERT INTO shipment_line (shipment_id, line_id, item, quantity, batch, expiry, grant_id,
-                                   restriction, unit_value_minor, currency)
+                                   restriction, unit_value_minor, currency, terms_version)
         SELECT $1, * FROM unnest($2::uuid[], $3::text[], $4::int[], $5::text[], $6::date[],
-            $7::uuid[], $8::jsonb[], $9::bigint[], $10::text[])
+            $7::uuid[], $8::jsonb[], $9::bigint[], $10::text[], $11::int[])
         ON CONFLICT DO NOTHING
         """,
         shipment_id,
@@ -159,6 +159,7 @@ async def put_lines(
         ],
         [each.unit_value_minor for each in lines],
         [each.currency for each in lines],
+        [each.terms_version for each in lines],
     )
 
 
@@ -182,9 +183,10 @@ async def add_lines(conn: asyncpg.Connection, shipment_id: UUID, lines: Sequence
     await conn.execute(
         """
         INSERT INTO shipment_line (shipment_id, line_id, lot_id, item, quantity, batch, expiry,
-                                   grant_id, restriction, unit_value_minor, currency)
+                                   grant_id, restriction, unit_value_minor, currency,
+                                   terms_version)
         SELECT $1, n.line_id, l.id, l.item, n.quantity, l.batch, l.expiry, l.grant_id,
-               l.restriction, l.unit_value_minor, l.currency
+               l.restriction, l.unit_value_minor, l.currency, l.terms_version
         FROM unnest($2::uuid[], $3::uuid[], $4::int[]) AS n (line_id, lot_id, quantity)
         JOIN lot l ON l.id = n.lot_id
         """,
@@ -201,7 +203,7 @@ async def renew_terms(conn: asyncpg.Connection, shipment_id: UUID) -> None:
         """
         UPDATE shipment_line s SET batch = l.batch, expiry = l.expiry, grant_id = l.grant_id,
                restriction = l.restriction, unit_value_minor = l.unit_value_minor,
-               currency = l.currency
+               currency = l.currency, terms_version = l.terms_version
         FROM lot l WHERE l.id = s.lot_id AND s.shipment_id = $1
         """,
         shipment_id,

@@ -1,6 +1,5 @@
 """Lots, their movements, and the state of each item at each site."""
 
-import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -11,6 +10,7 @@ from uuid import UUID
 import asyncpg
 
 from aidmesh_contracts.restriction import UNRESTRICTED, Restriction
+from aidmesh_inventory.domain.days import keeps
 from aidmesh_inventory.domain.picking import Lot
 
 Key = tuple[UUID, str]
@@ -18,7 +18,12 @@ Key = tuple[UUID, str]
 
 
 class LotRow(NamedTuple):
-    """A lot that came in; `restriction` is JSON."""
+    """A lot that came in; `restriction` is JSON.
+
+    Attributes:
+        terms_version: of its grant's terms that the restriction is of; None where a person
+            entered it.
+    """
 
     lot_id: UUID
     receipt_id: UUID
@@ -30,6 +35,8 @@ class LotRow(NamedTuple):
     restriction: str | None
     unit_value_minor: int
     currency: str
+    status: str
+    terms_version: int | None
 
 
 class MovementRow(NamedTuple):
@@ -79,15 +86,16 @@ class LotState:
     status: str
     on_hand: int
     held: int
+    expiry: date | None
 
     @property
     def free(self) -> int:
         """Pieces that nobody was promised."""
         return self.on_hand - self.held
 
-    def can_give(self, quantity: int) -> bool:
-        """Whether so many pieces may be taken of it."""
-        return self.status == "available" and self.free >= quantity
+    def can_give(self, quantity: int, today: date) -> bool:
+        """Whether so many pieces may be taken of it; it may have expired since the last sweep."""
+        return self.status == "available" and self.free >= quantity and keeps(self.expiry, today)
 
 
 async def lock(conn: asyncpg.Connection, keys: Collection[Key]) -> datetime:
@@ -128,18 +136,27 @@ async def _lock_existing(conn: asyncpg.Connection, sites: list[UUID], items: lis
 
 
 async def free_lots(
-    conn: asyncpg.Connection, site_ids: Collection[UUID], items: Collection[str]
+    conn: asyncpg.Connection, site_ids: Collection[UUID], items: Collection[str], good_on: date
 ) -> list[Lot]:
-    """Lots with free pieces of these items at these sites; hold their mutexes first."""
+    """Lots of these items at these sites with pieces that nobody was promised.
+
+    Hold their mutexes first.
+
+    Args:
+        good_on: today; or the first day of aid that was given: what has expired since was good.
+    """
     rows = await conn.fetch(
         """
-        SELECT id, site_id, item, expiry, restriction, on_hand - held AS free FROM lot
+        SELECT id, site_id, item, expiry, restriction, on_hand - held AS free,
+               status = 'expired' AS is_expired
+        FROM lot
         WHERE item = ANY($2::text[]) AND site_id = ANY($1::uuid[])
-          AND status = 'available' AND on_hand > held
+          AND status <> 'blocked' AND on_hand > held AND COALESCE(expiry >= $3, true)
         ORDER BY id FOR NO KEY UPDATE
         """,
         list(site_ids),
         list(items),
+        good_on,
     )
     return [
         Lot(
@@ -149,6 +166,7 @@ async def free_lots(
             row["expiry"],
             restriction_of(row["restriction"]),
             row["free"],
+            row["is_expired"],
         )
         for row in rows
     ]
@@ -167,7 +185,8 @@ def restriction_of(text: str | None) -> Restriction:
 async def lot_states(conn: asyncpg.Connection, lot_ids: Collection[UUID]) -> dict[UUID, LotState]:
     """Lots by id."""
     rows = await conn.fetch(
-        "SELECT id, item, site_id, status, on_hand, held FROM lot WHERE id = ANY($1::uuid[])",
+        "SELECT id, item, site_id, status, on_hand, held, expiry FROM lot"
+        " WHERE id = ANY($1::uuid[])",
         list(lot_ids),
     )
     return {row["id"]: LotState(*row) for row in rows}
@@ -240,13 +259,23 @@ async def insert_receipts(
 
 
 async def insert_lots(conn: asyncpg.Connection, lots: Sequence[LotRow]) -> None:
-    """Add empty lots; what they hold comes by a movement."""
+    """Add empty lots; what they hold comes by a movement.
+
+    Those that follow their grant have its newest terms, where these are newer than their own.
+    """
     await conn.execute(
         """
         INSERT INTO lot (id, receipt_id, item, site_id, batch, expiry, grant_id, restriction,
-                         unit_value_minor, currency)
-        SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::uuid[], $5::text[],
-            $6::date[], $7::uuid[], $8::jsonb[], $9::bigint[], $10::text[])
+                         unit_value_minor, currency, status, terms_version)
+        SELECT n.id, n.receipt_id, n.item, n.site_id, n.batch, n.expiry, n.grant_id,
+               CASE WHEN g.grant_id IS NULL THEN n.restriction ELSE g.restriction END,
+               n.unit_value_minor, n.currency, n.status, COALESCE(g.terms_version, n.terms_version)
+        FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::uuid[], $5::text[], $6::date[],
+                    $7::uuid[], $8::jsonb[], $9::bigint[], $10::text[], $11::text[], $12::int[])
+             AS n (id, receipt_id, item, site_id, batch, expiry, grant_id, restriction,
+                   unit_value_minor, currency, status, terms_version)
+        LEFT JOIN grant_terms g
+          ON g.grant_id = n.grant_id AND g.terms_version > n.terms_version
         """,
         *_columns(lots),
     )
@@ -271,7 +300,7 @@ async def expired_lots(conn: asyncpg.Connection, today: date, limit: int) -> lis
     """Lots past their expiry that still count as free, or are set aside, oldest first."""
     rows = await conn.fetch(
         """
-        SELECT id, item, site_id, status, on_hand, held FROM lot
+        SELECT id, item, site_id, status, on_hand, held, expiry FROM lot
         WHERE expiry < $1 AND on_hand > 0 AND (status = 'available'
             OR (status = 'expired' AND held > 0 AND EXISTS (
                 SELECT FROM allocation a JOIN reservation r ON r.id = a.reservation_id
@@ -291,7 +320,7 @@ async def set_status(
     rows = await conn.fetch(
         """
         UPDATE lot SET status = $2 WHERE id = ANY($1::uuid[]) AND status = $3
-        RETURNING id, item, site_id, status, on_hand, held
+        RETURNING id, item, site_id, status, on_hand, held, expiry
         """,
         list(lot_ids),
         status,
@@ -306,94 +335,6 @@ async def free_at(conn: asyncpg.Connection, site_id: UUID) -> list[tuple[str, in
         "SELECT item, free FROM stock_state WHERE site_id = $1 AND free > 0 ORDER BY item", site_id
     )
     return [(row["item"], row["free"]) for row in rows]
-
-
-async def expect_purchases(
-    conn: asyncpg.Connection,
-    purchases: Sequence[tuple[UUID, UUID, str, str]],
-    lines: Sequence[tuple[UUID, str, int, int]],
-) -> None:
-    """Record orders (id, grant, restriction, currency) and their lines (item, count, value)."""
-    await conn.execute(
-        """
-        INSERT INTO purchase (id, grant_id, restriction, currency)
-        SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::jsonb[], $4::text[])
-        ON CONFLICT DO NOTHING
-        """,
-        *_columns(purchases),
-    )
-    if lines:
-        await conn.execute(
-            """
-            INSERT INTO purchase_line (purchase_id, item, ordered, unit_value_minor)
-            SELECT * FROM unnest($1::uuid[], $2::text[], $3::int[], $4::bigint[])
-            ON CONFLICT DO NOTHING
-            """,
-            *_columns(lines),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class PurchaseTerms:
-    """What lots of a purchase carry; `values` are minor units by item."""
-
-    grant_id: UUID
-    restriction: str
-    currency: str
-    values: Mapping[str, int]
-
-
-async def purchase_terms(
-    conn: asyncpg.Connection, purchase_ids: Collection[UUID]
-) -> dict[UUID, PurchaseTerms]:
-    """The terms of purchases that were ordered."""
-    rows = await conn.fetch(
-        """
-        SELECT p.id, p.grant_id, p.restriction, p.currency,
-               (SELECT COALESCE(jsonb_object_agg(l.item, l.unit_value_minor), '{}')
-                FROM purchase_line l WHERE l.purchase_id = p.id) AS item_values
-        FROM purchase p WHERE p.id = ANY($1::uuid[])
-        """,
-        list(purchase_ids),
-    )
-    return {
-        row["id"]: PurchaseTerms(
-            row["grant_id"], row["restriction"], row["currency"], json.loads(row["item_values"])
-        )
-        for row in rows
-    }
-
-
-async def add_received(conn: asyncpg.Connection, counted: Mapping[tuple[UUID, str], int]) -> None:
-    """Count pieces that came in for lines of purchases."""
-    await conn.execute(
-        """
-        UPDATE purchase_line l SET received = l.received + c.quantity
-        FROM unnest($1::uuid[], $2::text[], $3::int[]) AS c (purchase_id, item, quantity)
-        WHERE l.purchase_id = c.purchase_id AND l.item = c.item
-        """,
-        [key[0] for key in counted],
-        [key[1] for key in counted],
-        list(counted.values()),
-    )
-
-
-async def expected_purchases(
-    conn: asyncpg.Connection, *, after: tuple[UUID, str] | None, limit: int
-) -> list[asyncpg.Record]:
-    """Lines of purchases of which less came in than was ordered."""
-    return await conn.fetch(
-        """
-        SELECT l.purchase_id, p.grant_id, l.item, l.ordered, l.received, l.unit_value_minor,
-               p.currency
-        FROM purchase_line l JOIN purchase p ON p.id = l.purchase_id
-        WHERE l.received < l.ordered
-          AND ($1::uuid IS NULL OR (l.purchase_id, l.item) > ($1, $2::text))
-        ORDER BY l.purchase_id, l.item LIMIT $3
-        """,
-        *(after or (None, None)),
-        limit,
-    )
 
 
 def _columns(rows: Iterable[Sequence[object]]) -> list[list[object]]:

@@ -118,8 +118,9 @@ async def own_stock(
 ) -> list[asyncpg.Record]:
     """This region's stock by item and site, with the soonest expiry of what is left.
 
-    Nothing can be had at a closed site. `left` are the pieces that are not held, wherever they
-    are, `sensitive` those held for what only some may see.
+    Nothing can be had at a closed site, nor of what expired today, before the sweep. `left` are
+    the pieces that are not held, wherever they are, `sensitive` those held for what only some may
+    see.
 
     Args:
         items: only these; None for all.
@@ -136,14 +137,18 @@ async def own_stock(
               AND ($2::text[] IS NULL OR lot.item = ANY($2))
             GROUP BY 1, 2
         )
-        SELECT s.site_id, s.item, site.area, s.on_hand, s.free AS left,
-               CASE site.status WHEN 'open' THEN s.free ELSE 0 END AS free,
+        SELECT s.site_id, s.item, site.area, s.on_hand, s.free - COALESCE(l.gone, 0) AS left,
+               CASE site.status WHEN 'open' THEN s.free - COALESCE(l.gone, 0) ELSE 0 END AS free,
                COALESCE(l.held, 0)::int AS held, COALESCE(secret.held, 0) AS sensitive, l.expiry,
                s.changed_at AS as_of
         FROM stock_state s JOIN site ON site.id = s.site_id
         LEFT JOIN LATERAL (
-            SELECT sum(held) AS held, min(expiry) FILTER (WHERE status = 'available') AS expiry
-            FROM lot WHERE lot.site_id = s.site_id AND lot.item = s.item AND lot.on_hand > 0
+            SELECT sum(held) AS held,
+                   min(expiry) FILTER (WHERE status = 'available' AND expiry >= today) AS expiry,
+                   sum(on_hand - held) FILTER (WHERE status = 'available' AND expiry < today)::int
+                       AS gone
+            FROM lot, (SELECT (now() AT TIME ZONE 'Europe/Kyiv')::date AS today) AS d
+            WHERE lot.site_id = s.site_id AND lot.item = s.item AND lot.on_hand > 0
         ) l ON true
         LEFT JOIN secret ON secret.site_id = s.site_id AND secret.item = s.item
         WHERE s.version > 0 AND ($1::uuid IS NULL OR s.site_id = $1)

@@ -25,6 +25,7 @@ from aidmesh_payments.handlers.office import Office
 from aidmesh_payments.handlers.spending import reverse_spending, tell_spent
 from aidmesh_payments.problems import problem
 from aidmesh_payments.store import commitments as commitment_store
+from aidmesh_payments.store import grants as grant_store
 from aidmesh_payments.store import purchases as store
 from aidmesh_payments.store.purchases import PurchaseRow
 
@@ -146,13 +147,16 @@ async def order(office: Office, tx: Tx, purchase_id: PurchaseId, by: UUID) -> No
         if line.item is not None
     )
     if goods:
+        terms = await grant_store.terms(tx.conn, purse.grant_id)
+        assert terms is not None  # noqa: S101 - a foreign key
         tx.emit(
             PurchaseOrderedV1(
                 purchase_id=purchase_id,
                 grant_id=purse.grant_id,
-                restriction=purse.restriction,
+                restriction=terms.restriction,
                 currency=row.currency,
                 lines=goods,
+                terms_version=terms.terms_version,
             )
         )
     await book.close()

@@ -1,0 +1,103 @@
+"""Purchases as they were ordered: their lines, and the terms of the lots that they become."""
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+import asyncpg
+
+
+async def expect(
+    conn: asyncpg.Connection,
+    purchases: Sequence[tuple[UUID, UUID, str, str, int]],
+    lines: Sequence[tuple[UUID, str, int, int]],
+) -> None:
+    """Record orders and their lines (item, count, value).
+
+    Args:
+        purchases: id, grant, restriction, currency, version of the terms.
+    """
+    await conn.execute(
+        """
+        INSERT INTO purchase (id, grant_id, restriction, currency, terms_version)
+        SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::jsonb[], $4::text[], $5::int[])
+        ON CONFLICT DO NOTHING
+        """,
+        *(list(column) for column in zip(*purchases, strict=True)),
+    )
+    if lines:
+        await conn.execute(
+            """
+            INSERT INTO purchase_line (purchase_id, item, ordered, unit_value_minor)
+            SELECT * FROM unnest($1::uuid[], $2::text[], $3::int[], $4::bigint[])
+            ON CONFLICT DO NOTHING
+            """,
+            *(list(column) for column in zip(*lines, strict=True)),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What lots of a purchase carry; `values` are minor units by item."""
+
+    grant_id: UUID
+    restriction: str
+    currency: str
+    terms_version: int
+    values: Mapping[str, int]
+
+
+async def terms_of(conn: asyncpg.Connection, purchase_ids: Collection[UUID]) -> dict[UUID, Terms]:
+    """The terms of purchases that were ordered."""
+    rows = await conn.fetch(
+        """
+        SELECT p.id, p.grant_id, p.restriction, p.currency, p.terms_version,
+               (SELECT COALESCE(jsonb_object_agg(l.item, l.unit_value_minor), '{}')
+                FROM purchase_line l WHERE l.purchase_id = p.id) AS item_values
+        FROM purchase p WHERE p.id = ANY($1::uuid[])
+        """,
+        list(purchase_ids),
+    )
+    return {
+        row["id"]: Terms(
+            row["grant_id"],
+            row["restriction"],
+            row["currency"],
+            row["terms_version"],
+            json.loads(row["item_values"]),
+        )
+        for row in rows
+    }
+
+
+async def add_received(conn: asyncpg.Connection, counted: Mapping[tuple[UUID, str], int]) -> None:
+    """Count pieces that came in for lines of purchases."""
+    await conn.execute(
+        """
+        UPDATE purchase_line l SET received = l.received + c.quantity
+        FROM unnest($1::uuid[], $2::text[], $3::int[]) AS c (purchase_id, item, quantity)
+        WHERE l.purchase_id = c.purchase_id AND l.item = c.item
+        """,
+        [key[0] for key in counted],
+        [key[1] for key in counted],
+        list(counted.values()),
+    )
+
+
+async def expected(
+    conn: asyncpg.Connection, *, after: tuple[UUID, str] | None, limit: int
+) -> list[asyncpg.Record]:
+    """Lines of purchases of which less came in than was ordered."""
+    return await conn.fetch(
+        """
+        SELECT l.purchase_id, p.grant_id, l.item, l.ordered, l.received, l.unit_value_minor,
+               p.currency
+        FROM purchase_line l JOIN purchase p ON p.id = l.purchase_id
+        WHERE l.received < l.ordered
+          AND ($1::uuid IS NULL OR (l.purchase_id, l.item) > ($1, $2::text))
+        ORDER BY l.purchase_id, l.item LIMIT $3
+        """,
+        *(after or (None, None)),
+        limit,
+    )
