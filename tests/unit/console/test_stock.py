@@ -2,12 +2,14 @@
 
 import html
 import re
+from datetime import timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from aidmesh_chassis.auth import Role
+from aidmesh_console import i18n
 from support.made_up.basics import WAREHOUSE, number, problem
 from support.made_up.supply import LOTS
 
@@ -51,6 +53,20 @@ def filter_of(page: str) -> list[str]:
     """What the page is of: the site and the goods that its filter shows as chosen."""
     form = page.partition('method="get" action="/stock"')[2].partition("</form>")[0]
     return re.findall(r'value="([^"]+)" selected', form)
+
+
+@pytest.mark.parametrize(("days", "said"), [(0, "received"), (1, "received_expired")])
+async def test_goods_that_expired_are_not_entered_in_silence(
+    browser: "Browser", days: int, said: str
+) -> None:
+    await browser.sign_in(Role.LOGISTICIAN)
+    day = i18n.today() - timedelta(days=days)
+    fields = {"site_id": str(WAREHOUSE), "item": "food_parcel", "quantity": "7"}
+    answer = await browser.post("/stock/receive", key=KEY, expiry=day.isoformat(), **fields)
+    assert answer.status_code == 303
+    assert parse_qs(urlsplit(answer.headers["location"]).query)["said"] == [said]
+    page = (await browser.get(answer.headers["location"])).text
+    assert ("entered as expired: nobody gets them" in page) == bool(days)
 
 
 @pytest.mark.parametrize(("status", "answered"), [(409, 409), (503, 503)])

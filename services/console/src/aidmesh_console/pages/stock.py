@@ -46,11 +46,12 @@ async def show(visit: Reader) -> Response:
 @routes.post("/stock/receive")
 async def receive(form: Posted, visit: Keeper) -> Response:
     """Goods came in and were counted."""
+    last_on = form.day("expiry")
     line = {
         "item": form.text("item", needed=True),
         "quantity": form.whole("quantity", needed=True),
         "batch": form.text("batch"),
-        "expiry": as_text(form.day("expiry")),
+        "expiry": as_text(last_on),
         "unit_value_minor": form.money("value", "UAH"),
     }
     receipt = {
@@ -65,7 +66,9 @@ async def receive(form: Posted, visit: Keeper) -> Response:
         await visit.inventory.receive(body, form.key)
     except ClientError as error:
         return await _failed(visit, form, error, "receive")
-    return visit.go("/stock", said="received", site=form.uuid("site_id"))
+    is_over = last_on is not None and last_on < i18n.today()
+    said = "received_expired" if is_over else "received"
+    return visit.go("/stock", said=said, site=form.uuid("site_id"))
 
 
 @routes.post("/stock/adjust")
