@@ -101,7 +101,7 @@ async def test_an_extended_grant_wakes_who_waits_and_nobody_loses_a_promise(
     before = len(await world.emitted(SupplyGrewV1))
 
     longer = today + timedelta(days=90)
-    await follow(world, amended(until(longer), 2))
+    await follow(world, amended(until(longer), 2), amended(until(today), 1))
     # What comes late, or again, changes nothing.
     await follow(world, amended(until(today), 1), amended(until(today), 2))
 
@@ -126,7 +126,7 @@ async def test_a_grant_cut_short_gives_up_only_what_is_planned_after_it(
     site_id = await world.site()
     await world.item()
     purchase_id = await ordered(world, until(today + timedelta(days=90)))
-    lots = [await came(world, site_id, purchase_id, 1) for _ in range(2)]
+    lots = [await came(world, site_id, purchase_id, 2) for _ in range(2)]
     own = await world.stock(site_id, 2, grant_id=GRANT, restriction=until(None))
     soon, far = (approved(planned_on=today + timedelta(days=days)) for days in (1, 30))
     for need in (soon, far):
@@ -258,8 +258,8 @@ async def test_goods_of_a_grant_follow_it_to_other_regions(pair: tuple[Side, Sid
     async with lviv.world.database.transaction() as tx:
         assert await correct(tx, wanted, uuid4()) == "terms-of-purchase"
     # And back again, with terms that the first region has not heard of.
-    await follow(lviv.world, amended(other, 3))
     back = await lviv.send(kyiv, (of_lviv, 4))
+    await follow(lviv.world, amended(other, 3))
     assert isinstance(await lviv.dispatch(back.shipment_id), Book)
     await exchange(kyiv, lviv)
     counted = await kyiv.count(back.shipment_id, {back.shipment.lines[0].line_id: all_of(back)})
