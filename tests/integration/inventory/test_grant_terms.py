@@ -15,9 +15,11 @@ from aidmesh_inventory.domain.shipments import Counted
 from aidmesh_inventory.handlers import grants, receipts, sweeps
 from aidmesh_inventory.handlers.receipts import Line, Receipt
 from aidmesh_inventory.handlers.terms import Correction, correct
+from aidmesh_inventory.store import grants as grant_store
 from aidmesh_inventory.store.shipments import Book
 from integration.inventory.sides import Side, exchange
 from integration.inventory.test_races import second_waits_for_first
+from integration.inventory.test_shown import plan
 from integration.inventory.world import DAY, World, approved, confirmed
 
 GRANT = GrantId(uuid4())
@@ -270,6 +272,29 @@ async def test_goods_of_a_grant_follow_it_to_other_regions(pair: tuple[Side, Sid
         {"terms_version": 2, "ends": longer.valid_to},
         {"terms_version": 3, "ends": other.valid_to},
     ]
+
+
+async def test_most_of_the_time_no_lot_is_looked_at(world: World, today: date) -> None:
+    site_id = await world.site()
+    await world.item()
+    await came(world, site_id, await ordered(world, until(today)), 1)
+    await world.execute(
+        """
+        INSERT INTO lot (id, receipt_id, item, site_id, grant_id, restriction, currency,
+                         terms_version)
+        SELECT md5(n::text)::uuid, receipt_id, item, site_id, md5((n % 20)::text)::uuid,
+               restriction, currency, 3
+        FROM lot, generate_series(1, 5000) AS n
+        """
+    )
+    await world.execute(
+        "INSERT INTO grant_terms (grant_id, grantor, terms_version, restriction)"
+        " SELECT md5(n::text)::uuid, 'kyiv', 3, '{}' FROM generate_series(0, 19) AS n"
+    )
+    await world.execute("ANALYZE")
+    shown = await plan(world, lambda conn: grant_store.outdated(conn, 100))
+    assert "lot_terms" in shown
+    assert "Seq Scan on lot" not in shown
 
 
 def all_of(book: Book) -> Counted:
