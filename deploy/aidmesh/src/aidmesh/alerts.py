@@ -10,6 +10,20 @@ from typing import Final, Literal
 REQUESTS: Final = "aidmesh_http_request_seconds"
 OF_PEOPLE: Final = 'route!~"/healthz|/readyz|/metrics"'
 """Of a small office machines ask the most: they would hide how staff are answered."""
+DAY_S: Final = 24 * 3600
+
+
+def once(metric: str, *labels: str) -> str:
+    """What a database or a stream says, once for each region and service.
+
+    Every copy of a service reads the same, and somebody is rung once for it.
+
+    Args:
+        metric: with its selector, if it has one.
+        labels: of the metric, that tell one case from another.
+    """
+    split = ", ".join(("region", "service", *labels))
+    return f"max by ({split}) ({metric} * on (instance) group_left (region, service) aidmesh_info)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +104,11 @@ ALERTS: Final[tuple[Alert, ...]] = (
     ),
     Alert(
         "OutboxStuck",
-        "aidmesh_outbox_pending_age_seconds > 60",
+        f"{once('aidmesh_outbox_pending_age_seconds')} > 60",
         "1m",
         "page",
-        "events of {{ $labels.instance }} have waited {{ $value }} s to be published",
+        "events of {{ $labels.service }} of {{ $labels.region }} have waited {{ $value }} s to be "
+        "published",
         "What the service did is kept, but nobody hears of it.",
         ("`aidmesh doctor --data DIR`.",
          "`aidmesh logs 'event=relay.*,outbox.*' --since 15m --data DIR`."),
@@ -103,10 +118,11 @@ ALERTS: Final[tuple[Alert, ...]] = (
     ),
     Alert(
         "DeadLetters",
-        'aidmesh_dead_letters{status="dead"} > 0',
+        once('aidmesh_dead_letters{status="dead"}') + " > 0",
         "1m",
         "ticket",
-        "{{ $value }} messages could not be handled by {{ $labels.instance }}",
+        "{{ $value }} messages could not be handled by {{ $labels.service }} of "
+        "{{ $labels.region }}",
         "What they say has not happened there: a need may wait for ever.",
         (("`aidmesh dead list --data DIR`, then `aidmesh dead show REGION/SERVICE/NUMBER "
          "--data DIR`."),
@@ -118,10 +134,10 @@ ALERTS: Final[tuple[Alert, ...]] = (
     ),
     Alert(
         "ConsumerBehind",
-        "aidmesh_consumer_pending_events > 5000",
+        f"{once('aidmesh_consumer_pending_events', 'durable')} > 5000",
         "5m",
         "ticket",
-        "{{ $labels.durable }} has {{ $value }} events to take in",
+        "{{ $labels.durable }} of {{ $labels.region }} has {{ $value }} events to take in",
         "Holds, messages and results come late.",
         ("`aidmesh status --data DIR`: does it get less?",
          "`aidmesh logs 'event=batch.*,message.*,database.waits' --since 15m --data DIR`."),
@@ -130,10 +146,11 @@ ALERTS: Final[tuple[Alert, ...]] = (
     ),
     Alert(
         "PeerLate",
-        "aidmesh_peer_late == 1",
+        f"{once('aidmesh_peer_late', 'peer')} == 1",
         "1m",
         "ticket",
-        "{{ $labels.peer }} is dark or behind, seen from {{ $labels.instance }}",
+        "{{ $labels.peer }} is dark or behind, seen from {{ $labels.service }} of "
+        "{{ $labels.region }}",
         "Figures of that region are old; handovers between the two wait. Both go on helping.",
         ("`aidmesh status --data DIR` on both sides: link, since when, lag.",
          "`aidmesh logs 'event=link.*,peer.*' --since 1h --data DIR`."),
@@ -142,11 +159,11 @@ ALERTS: Final[tuple[Alert, ...]] = (
     ),
     Alert(
         "HandoffsUnanswered",
-        "aidmesh_handoffs_waiting_age_seconds > 900 and on (instance, peer) "
-        "aidmesh_peer_link_up == 1",
+        f"{once('aidmesh_handoffs_waiting_age_seconds', 'peer')} > 900 "
+        f"and {once('aidmesh_peer_link_up', 'peer')} == 1",
         "5m",
         "ticket",
-        "a handoff to {{ $labels.peer }} has no answer for {{ $value }} s",
+        "a handoff of {{ $labels.region }} to {{ $labels.peer }} has no answer for {{ $value }} s",
         "A referral or a payout for the other region has not arrived, though the link is up.",
         ("`aidmesh status --data DIR`: how many wait.",
          "The peer: `aidmesh dead list --data DIR` and whether its service runs."),
@@ -155,10 +172,12 @@ ALERTS: Final[tuple[Alert, ...]] = (
     ),
     Alert(
         "HoldsOverdue",
-        "aidmesh_reservations_overdue > 0 or aidmesh_money_holds_overdue > 0",
+        f"{once('aidmesh_reservations_overdue')} > 0 "
+        f"or {once('aidmesh_money_holds_overdue')} > 0",
         "2m",
         "page",
-        "{{ $value }} holds of {{ $labels.instance }} are over and still hold",
+        "{{ $value }} holds of {{ $labels.service }} of {{ $labels.region }} are over and still "
+        "hold",
         "Goods, places or money are kept from people who wait for them.",
         ("`aidmesh doctor --data DIR`.",
          "`aidmesh logs 'event=sweep.*' --since 15m --data DIR`: does the sweep fail?"),
@@ -194,10 +213,11 @@ ALERTS: Final[tuple[Alert, ...]] = (
     ),
     Alert(
         "PeopleUntold",
-        "aidmesh_needs_untold > 0",
-        "1d",
+        f"{once('aidmesh_needs_untold_age_seconds')} > {DAY_S}",
+        "5m",
         "ticket",
-        "{{ $value }} people do not know that something is ready for them",
+        "somebody in {{ $labels.region }} has not known for {{ $value | humanizeDuration }} that "
+        "something is ready for them",
         "What is set aside for them helps nobody.",
         ("The desk's home page, under Tell in person.",
          ("`aidmesh logs service=notification 'level>=warning' --since 1d --data DIR`: does "
@@ -207,10 +227,10 @@ ALERTS: Final[tuple[Alert, ...]] = (
     ),
     Alert(
         "ChannelAway",
-        "aidmesh_channel_away_seconds > 900",
+        f"{once('aidmesh_channel_away_seconds', 'channel')} > 900",
         "5m",
         "page",
-        "{{ $labels.channel }} of {{ $labels.instance }} takes no messages for {{ $value }} s",
+        "{{ $labels.channel }} of {{ $labels.region }} takes no messages for {{ $value }} s",
         "People are not told that something is ready for them. Messages wait, by default for three "
         "days, and leave by themselves once the channel is back.",
         ("`aidmesh logs event=channel.away --since 1h --data DIR`: `cause` says at which step.",
@@ -222,7 +242,7 @@ ALERTS: Final[tuple[Alert, ...]] = (
     ),
     Alert(
         "MessagesUnknown",
-        'aidmesh_messages{state="unknown"} > 0',
+        once('aidmesh_messages{state="unknown"}') + " > 0",
         "15m",
         "ticket",
         "of {{ $value }} messages nobody knows whether they went out, and nobody told their people",
@@ -237,20 +257,23 @@ ALERTS: Final[tuple[Alert, ...]] = (
     ),
     Alert(
         "DiscrepanciesOpen",
-        "aidmesh_stock_discrepancies_open > 0 or aidmesh_money_discrepancies_open > 0",
-        "7d",
+        f"{once('aidmesh_stock_discrepancies_open_age_seconds')} > {7 * DAY_S} "
+        f"or {once('aidmesh_money_discrepancies_open_age_seconds')} > {7 * DAY_S}",
+        "5m",
         "ticket",
-        "{{ $value }} facts don't fit the books of {{ $labels.instance }}",
+        "a fact has not fitted the books of {{ $labels.service }} of {{ $labels.region }} for "
+        "{{ $value | humanizeDuration }}",
         "Books and reality differ; donors' reports will too.",
         ("The desk: Stock and Money, under Open questions.",),
         ("A logistician or finance settles each with a reason.",),
     ),
     Alert(
         "MoneyInTransit",
-        "aidmesh_transfers_in_transit > 0",
-        "1d",
+        f"{once('aidmesh_transfers_in_transit_age_seconds')} > {DAY_S}",
+        "5m",
         "ticket",
-        "{{ $value }} transfers have not been credited by the other side",
+        "a transfer that {{ $labels.region }} knows of has not been credited for "
+        "{{ $value | humanizeDuration }}",
         "The money is gone at the sender and not there at the receiver.",
         ("`aidmesh status --data DIR`: the link.",
          "`aidmesh trace ID --data DIR` with the allotment's id."),

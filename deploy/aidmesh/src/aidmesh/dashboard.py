@@ -45,6 +45,11 @@ def figure(metric: str, *labels: str) -> str:
     return f"sum{split} ({once} ({metric} * on (instance) group_left (region) {info}))"
 
 
+def oldest(metric: str) -> str:
+    """Of an age that databases of the chosen regions tell: the greatest."""
+    return f"max ({each(metric)})"
+
+
 def rate(metric: str) -> str:
     """A counter's rate, of the last five minutes."""
     return f"rate({metric}[5m])"
@@ -74,6 +79,11 @@ HELPED: Final = (
     Panel("Payouts that are not over", "none", {STATE: figure("aidmesh_payouts", "state")}),
     Panel("Channels that take no messages, for how long", "s",
           {"{{instance}} {{channel}}": each("aidmesh_channel_away_seconds")}),
+    Panel("Waiting for a person, the oldest", "s",
+          {"to be told": oldest("aidmesh_needs_untold_age_seconds"),
+           "stock and places": oldest("aidmesh_stock_discrepancies_open_age_seconds"),
+           "money": oldest("aidmesh_money_discrepancies_open_age_seconds"),
+           "transfers in transit": oldest("aidmesh_transfers_in_transit_age_seconds")}),
 )  # fmt: skip
 ANSWERED: Final = (
     Panel("Rate", "reqps", {INSTANCE: total(rate(f"{REQUESTS}_count"), "instance")}),

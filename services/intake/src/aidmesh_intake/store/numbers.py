@@ -40,4 +40,15 @@ MEASURED: Final = (
         ),
         "SELECT count(*) FROM need WHERE state = 'ready' AND told_at IS NULL",
     ),
+    Measured(
+        MetricSpec(
+            "aidmesh_needs_untold_age_seconds",
+            "gauge",
+            "For how long the oldest of these has stood so; alert on it.",
+        ),
+        """
+        SELECT coalesce(extract(epoch FROM now() - min(changed_at)), 0)
+        FROM need WHERE state = 'ready' AND told_at IS NULL
+        """,
+    ),
 )

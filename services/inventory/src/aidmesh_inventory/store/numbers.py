@@ -35,6 +35,17 @@ MEASURED: Final = (
     ),
     Measured(
         MetricSpec(
+            "aidmesh_stock_discrepancies_open_age_seconds",
+            "gauge",
+            "Age of the oldest of these; alert on it.",
+        ),
+        """
+        SELECT coalesce(extract(epoch FROM now() - min(opened_at)), 0)
+        FROM discrepancy WHERE status = 'open'
+        """,
+    ),
+    Measured(
+        MetricSpec(
             "aidmesh_shipments_open",
             "gauge",
             "Shipments to and from this region that are not taken in whole, by state.",

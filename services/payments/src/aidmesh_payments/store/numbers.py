@@ -52,10 +52,32 @@ MEASURED: Final = (
     ),
     Measured(
         MetricSpec(
+            "aidmesh_money_discrepancies_open_age_seconds",
+            "gauge",
+            "Age of the oldest of these; alert on it.",
+        ),
+        """
+        SELECT coalesce(extract(epoch FROM now() - min(opened_at)), 0)
+        FROM discrepancy WHERE settled_at IS NULL
+        """,
+    ),
+    Measured(
+        MetricSpec(
             "aidmesh_transfers_in_transit",
             "gauge",
             "Transfers of money between regions that the other side has not credited.",
         ),
         "SELECT count(*) FROM transfer WHERE state = 'in_transit'",
+    ),
+    Measured(
+        MetricSpec(
+            "aidmesh_transfers_in_transit_age_seconds",
+            "gauge",
+            "Age of the oldest of these; alert on it.",
+        ),
+        """
+        SELECT coalesce(extract(epoch FROM now() - min(recorded_at)), 0)
+        FROM transfer WHERE state = 'in_transit'
+        """,
     ),
 )
