@@ -57,7 +57,7 @@ def trees_of(package: str) -> Iterator[tuple[Path, ast.Module]]:
 
 @cache
 def calls_of(package: str) -> tuple[LogCall, ...]:
-    """All calls of a package's loggers, which are called `log`."""
+    """All calls of a package's loggers, which are called `log`, and of `Wait`s, called `wait`."""
     return tuple(_calls_of(package))
 
 
@@ -74,7 +74,9 @@ def _calls_of(package: str) -> Iterator[LogCall]:
             match node:
                 case ast.Call(
                     func=ast.Attribute(
-                        attr=attr, value=ast.Name(id="log") | ast.Attribute(attr="log" | "_log")
+                        attr=attr,
+                        value=ast.Name(id="log" | "wait")
+                        | ast.Attribute(attr="log" | "_log" | "wait" | "_wait"),
                     ),
                     args=[first, *_],
                 ) if attr in LEVELS:

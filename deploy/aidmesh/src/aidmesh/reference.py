@@ -60,7 +60,8 @@ Generated from the code by `make documents`; a test compares it with the code.
 Every line is a JSON object: `ts`, `level`, `event`, `service` and `region`, the ids at hand, and
 the fields of its event. To follow a need, look for its id in the lines of all services
 (`aidmesh logs need=ID`). What is done by the batch is told by the batch, in counts, and only when
-it is committed; with `AIDMESH_<SERVICE>_LOG_LEVEL=debug` intake tells each step of each need. Of
+it is committed; with `AIDMESH_<SERVICE>_LOG_LEVEL=debug` intake tells each step of each need. What
+waits for a server says so when it begins, once a minute, and by `wait.over` when it is there. Of
 one event and level 120 lines a minute are written; how many more there were is told by
 `log.suppressed`.
 """

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID, uuid4
 
+from aidmesh_chassis import waits
 from aidmesh_chassis.crypto import DecryptionFailed
 from aidmesh_chassis.db import Database, Tx
 from aidmesh_chassis.ending import goes_on
@@ -126,6 +127,7 @@ class Sender:
         self._tries_max = tries_max
         self._retry_s = retry_s
         self._outage_s_max = outage_s_max
+        self._wait = waits.Wait()
 
     async def run(self) -> None:
         """Send until cancelled; an outage or a missing key only makes it wait."""
@@ -134,6 +136,7 @@ class Sender:
             while goes_on():
                 try:
                     handled = await self.run_once()
+                    self._wait.over()
                     locked = False
                 except Locked:
                     if not locked:
@@ -142,7 +145,7 @@ class Sender:
                     await asyncio.sleep(LOCKED_S)
                     continue
                 except TRANSIENT as error:
-                    log.warning("sender.waits", cause=type(error).__name__)
+                    self._wait.warning("sender.waits", cause=type(error).__name__)
                     await asyncio.sleep(OUTAGE_S)
                     handled = 0
                 except Exception:
@@ -377,7 +380,7 @@ class Sender:
             except TRANSIENT as error:
                 if attempt == RECORD_TRIES_MAX:
                     raise
-                log.warning("sender.waits", cause=type(error).__name__)
+                self._wait.warning("sender.waits", cause=type(error).__name__)
                 await asyncio.sleep(min(0.1 * attempt, 2.0))
             else:
                 return

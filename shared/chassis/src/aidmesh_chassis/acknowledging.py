@@ -8,9 +8,7 @@ from typing import Protocol
 
 from aidmesh_chassis.ending import goes_on
 from aidmesh_chassis.errors import OUTAGES
-from aidmesh_chassis.logs import get_logger
-
-log = get_logger()
+from aidmesh_chassis.waits import Wait
 
 HEARTBEAT_S = 10.0
 ACK_S_MAX = 30.0
@@ -43,6 +41,7 @@ async def ack_all(messages: Sequence[Message]) -> None:
     messages again and the inbox knows them.
     """
     done = 0
+    wait = Wait()
     deadline = time.monotonic() + ACK_S_MAX
     while goes_on():
         try:
@@ -51,11 +50,12 @@ async def ack_all(messages: Sequence[Message]) -> None:
                 done += 1
         except OUTAGES as error:
             left = len(messages) - done
-            log.warning("message.ack_waits", messages=left, cause=type(error).__name__)
+            wait.warning("message.ack_waits", messages=left, cause=type(error).__name__)
             if time.monotonic() > deadline:
                 return
             await asyncio.sleep(ACK_RETRY_S)
         else:
+            wait.over()
             return
 
 

@@ -24,6 +24,7 @@ from aidmesh_chassis.logs import get_logger
 from aidmesh_chassis.nkey import follow, tls_of
 from aidmesh_chassis.pulling import Puller
 from aidmesh_chassis.settings import ServiceSettings
+from aidmesh_chassis.waits import Wait
 from aidmesh_contracts.consumers import Consumer
 from aidmesh_contracts.streams import Stream
 
@@ -57,6 +58,7 @@ class PromptBatchSubscriber(BatchPullStreamSubscriber):
     inbox: str
     linger_s: float
     puller: Puller | None
+    wait: Wait
 
     async def _create_subscription(self) -> None:
         self.puller = Puller(
@@ -74,7 +76,7 @@ class PromptBatchSubscriber(BatchPullStreamSubscriber):
             try:
                 messages = await puller.next()
             except (Error, OSError) as error:
-                log.warning("broker.fetch_failed", cause=type(error).__name__)
+                self.wait.warning("broker.fetch_failed", cause=type(error).__name__)
                 await asyncio.sleep(RETRY_S)
                 continue
             batch_max = self.pull_sub.batch_size
@@ -142,6 +144,7 @@ class Broker:
         self._client: Client | None = None
         self._on_reconnect = on_reconnect
         self._subscribers: list[PromptBatchSubscriber] = []
+        self._wait = Wait()
 
     def subscribe(self, consumer: Consumer, inlet: Inlet, linger_s: float) -> None:
         """Feed `inlet` from a durable that provisioning has made."""
@@ -165,6 +168,7 @@ class Broker:
         prompt.inbox = f"{self._inbox_prefix.decode()}.pull.{consumer.durable}.{uuid4().hex}"
         prompt.linger_s = linger_s
         prompt.puller = None
+        prompt.wait = self._wait
         self._subscribers.append(prompt)
 
         async def handle(messages: list[Msg]) -> None:
@@ -201,11 +205,13 @@ class Broker:
                     self._client = await self._broker.connect()
                     follow(self._client, self._settings.nats_seed_file)
             except (TimeoutError, OSError, Error) as error:
-                log.warning("broker.waits", cause=type(error).__name__)
+                self._wait.warning("broker.waits", cause=type(error).__name__)
                 await asyncio.sleep(RETRY_S)
+        self._wait.over()
         return self._client
 
     async def _ask_anew(self) -> None:
+        self._wait.over()  # a request fails only while there is no connection
         for subscriber in self._subscribers:
             if subscriber.puller is not None:
                 subscriber.puller.ask_anew()

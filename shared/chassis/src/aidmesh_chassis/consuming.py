@@ -30,6 +30,7 @@ from aidmesh_chassis.errors import (
 from aidmesh_chassis.inbox import Letter
 from aidmesh_chassis.logs import TRACEPARENT, get_logger, ms_since
 from aidmesh_chassis.metrics import MessageNumbers
+from aidmesh_chassis.waits import Wait
 from aidmesh_contracts.base import Event
 from aidmesh_contracts.consumers import Consumer, consumers_of
 from aidmesh_contracts.ids import derive_id
@@ -144,6 +145,7 @@ class Inlet:
         self._durable = durable
         self._numbers = numbers
         self._known = {event.type: event for event in handlers}
+        self._wait = Wait()
         # A handler of several classes gets them together, in the order they came.
         self._groups = [
             (handler, {event for event, other in handlers.items() if other is handler})
@@ -203,7 +205,7 @@ class Inlet:
                 await self._apply_through_contention([received for _, received in batch])
             except Exception as error:  # noqa: BLE001 - whatever it is, each message is tried alone
                 if is_outage(error):
-                    log.warning(
+                    self._wait.warning(
                         "batch.waits",
                         durable=self._durable,
                         messages=len(batch),
@@ -223,6 +225,7 @@ class Inlet:
                     with _bound(received):
                         await self._take_one(message, received)
                 return
+        self._wait.over()
         await ack_all(messages)
 
     def _read(
@@ -242,7 +245,9 @@ class Inlet:
             await self._bury(message, poison.reason)
         except Exception as error:  # noqa: BLE001 - counted, delayed, at last a dead letter
             if is_outage(error):
-                log.warning("message.waits", durable=self._durable, cause=type(error).__name__)
+                self._wait.warning(
+                    "message.waits", durable=self._durable, cause=type(error).__name__
+                )
                 await tell(message.nak(delay=OUTAGE_DELAY_S))
                 return
             attempts = await self._count_failure(letter, error)
@@ -251,6 +256,7 @@ class Inlet:
             else:
                 await tell(message.nak(delay=float(2**attempts)))
         else:
+            self._wait.over()
             await ack_all([message])
 
     async def _count_failure(

@@ -27,6 +27,7 @@ from aidmesh_chassis.logs import get_logger
 from aidmesh_chassis.nkey import follow, tls_of
 from aidmesh_chassis.peers import DARK_S, Peers
 from aidmesh_chassis.settings import ServiceSettings
+from aidmesh_chassis.waits import Wait
 from aidmesh_contracts.streams import Stream
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ class Courier:
         self._bell = Bell()
         self._dark: set[str] = set()
         self._away: dict[str, _Away] = {}
+        self._wait = Wait()
 
     def wake(self) -> None:
         """Say that there is something to hand over."""
@@ -92,11 +94,14 @@ class Courier:
                         self._client = Client()
                         await self._connect()
                     await self._hurry_for_those_who_are_back()
-                    if await self.hand_over_once() >= CLAIM_MAX:
-                        continue
+                    claimed = await self.hand_over_once()
                 except TRANSIENT as error:
-                    log.warning("courier.waits", cause=type(error).__name__)
+                    self._wait.warning("courier.waits", cause=type(error).__name__)
                     await asyncio.sleep(SWEEP_S)
+                    continue
+                if self._client.is_connected:
+                    self._wait.over()
+                if claimed >= CLAIM_MAX:
                     continue
                 await self._bell.wait(self._pause_s())
         finally:
@@ -214,7 +219,7 @@ class Courier:
                         error_cb=_be_quiet,
                     )
             except (OSError, TimeoutError, Error) as error:
-                log.warning("courier.waits", cause=type(error).__name__)
+                self._wait.warning("courier.waits", cause=type(error).__name__)
                 await asyncio.sleep(SWEEP_S)
             else:
                 follow(self._client, seed_file)

@@ -29,6 +29,7 @@ from aidmesh_chassis.ending import goes_on
 from aidmesh_chassis.errors import FAULTS, TRANSIENT
 from aidmesh_chassis.logs import get_logger
 from aidmesh_chassis.outbox import Pending
+from aidmesh_chassis.waits import Wait
 from aidmesh_contracts.streams import GATE_SUBJECT
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ class Relay:
         self._bell = Bell()
         self._opened: Opened | None = None
         self._connection = 0
+        self._wait = Wait()
 
     def wake(self) -> None:
         """Say that there is something to publish."""
@@ -113,11 +115,13 @@ class Relay:
                 if self._opened is None and not await self._ask_gate():
                     await asyncio.sleep(SWEEP_S)
                     continue
-                if await self.publish_once() >= CLAIM_MAX:
-                    continue
+                claimed = await self.publish_once()
             except TRANSIENT as error:
-                log.warning("relay.waits", cause=type(error).__name__)
+                self._wait.warning("relay.waits", cause=type(error).__name__)
                 await asyncio.sleep(SWEEP_S)
+                continue
+            self._wait.over()
+            if claimed >= CLAIM_MAX:
                 continue
             await self._bell.wait(self._db.pace.pause_s(SWEEP_S))
 

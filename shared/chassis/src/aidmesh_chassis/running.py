@@ -24,6 +24,7 @@ from aidmesh_chassis.relay import Relay
 from aidmesh_chassis.service import Service
 from aidmesh_chassis.serving import serve_http
 from aidmesh_chassis.settings import ServiceSettings
+from aidmesh_chassis.waits import Wait
 from aidmesh_contracts.consumers import Consumer
 from aidmesh_contracts.documents import asyncapi
 from aidmesh_contracts.streams import BEAT_SUBJECT, BEATS_SUBJECT, WORLD_REPORTS_SUBJECT
@@ -143,36 +144,42 @@ class Running:
             log.info("service.stopped")
 
     async def _wait_for_database(self, database: Database) -> None:
+        wait = Wait()
         while goes_on():
             try:
                 await database.open(partial(upkeep.prepare, migrations_of(self._service.name)))
             except NOT_YET as error:
-                log.warning("database.waits", cause=type(error).__name__)
+                wait.warning("database.waits", cause=type(error).__name__)
                 await asyncio.sleep(RETRY_S)
             else:
+                wait.over()
                 return
 
     async def _wait_for_consumers(self) -> None:
+        wait = Wait()
         while goes_on():
             self._end_if_closed()
             try:
                 await self._look_at_durables()
             except NOT_YET as error:
-                log.warning("broker.waits", cause=type(error).__name__)
+                wait.warning("broker.waits", cause=type(error).__name__)
                 await asyncio.sleep(RETRY_S)
             else:
+                wait.over()
                 return
 
     async def _watch_broker(self) -> None:
+        wait = Wait()
         while goes_on():
             self._end_if_closed()
             try:
                 self._peers.expect(await self._broker.peers())
                 await asyncio.sleep(WATCH_S if self._is_abreast else ABREAST_S)
                 await self._look_at_durables()
+                wait.over()
             except DurableMissing as error:
                 if not self._gate_is_open:  # a lost log is being made anew, its durables with it
-                    log.warning("broker.waits", cause=type(error).__name__)
+                    wait.warning("broker.waits", cause=type(error).__name__)
                     continue
                 log.critical("consumer.missing", durable=str(error))
                 raise RuntimeError("a durable consumer is missing") from error
@@ -215,6 +222,7 @@ class Running:
     async def _measure(self, database: Database) -> None:
         """Bring the numbers up to date that are not counted where they arise."""
         numbers = self._numbers
+        wait = Wait()
         while numbers is not None and goes_on():
             self._measure_peers(numbers)
             try:
@@ -225,8 +233,9 @@ class Running:
                     unanswered = await handoff.waiting(conn)
                     await self._levels.measure(conn)
             except TRANSIENT as error:
-                log.warning("database.waits", cause=type(error).__name__)
+                wait.warning("database.waits", cause=type(error).__name__)
             else:
+                wait.over()
                 numbers.set_handoffs(unanswered)
                 self._peers.handed_over(unanswered)
                 numbers.outbox_rows.set(waiting.rows)

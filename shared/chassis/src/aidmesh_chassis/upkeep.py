@@ -17,6 +17,7 @@ from aidmesh_chassis.db import Database, Tx
 from aidmesh_chassis.ending import goes_on
 from aidmesh_chassis.errors import OUTAGES, TRANSIENT
 from aidmesh_chassis.migrating import is_migrated, make_partitions
+from aidmesh_chassis.waits import Wait
 
 if TYPE_CHECKING:
     from aidmesh_chassis.spans import Spans
@@ -76,12 +77,13 @@ async def keep_sweeping(
 
     Of several copies of a service one at a time does it; the others find nothing to do.
     """
+    wait = Wait()
     while goes_on():
         if sweep.when_abreast and not is_abreast():
             await asyncio.sleep(ABREAST_S)
             continue
         with bound_contextvars(sweep=sweep.name):
-            done = await _sweep_once(database, sweep, spans)
+            done = await _sweep_once(database, sweep, wait, spans)
         if done < sweep.limit:
             await database.pace.pause(sweep.every_s)
 
@@ -97,7 +99,7 @@ async def _is_ours(tx: Tx, sweep: Sweep) -> bool:
     return ours
 
 
-async def _sweep_once(database: Database, sweep: Sweep, spans: "Spans | None") -> int:
+async def _sweep_once(database: Database, sweep: Sweep, wait: Wait, spans: "Spans | None") -> int:
     started = time.perf_counter()
     try:
         with nullcontext() if spans is None else spans.sweep(sweep.name) as tell:
@@ -106,12 +108,13 @@ async def _sweep_once(database: Database, sweep: Sweep, spans: "Spans | None") -
             if tell is not None:
                 tell(done)
     except TRANSIENT as error:
-        log.warning("sweep.waits", cause=type(error).__name__, duration_ms=logs.ms_since(started))
+        wait.warning("sweep.waits", cause=type(error).__name__, duration_ms=logs.ms_since(started))
         return 0
     except Exception:
         # Rolled back as a whole; the rows stay due, and the next round tries them again.
         log.exception("sweep.failed", duration_ms=logs.ms_since(started))
         return 0
+    wait.over()
     if done:
         database.pace.worked()
         log.debug("sweep.done", rows=done, duration_ms=logs.ms_since(started))
@@ -124,6 +127,7 @@ async def take_parked(database: Database, inlets: Mapping[str, Inlet]) -> None:
     Args:
         inlets: by the name of their durable.
     """
+    wait = Wait()
     while goes_on():
         await asyncio.sleep(PARKED_S)
         try:
@@ -135,7 +139,9 @@ async def take_parked(database: Database, inlets: Mapping[str, Inlet]) -> None:
                 while goes_on() and await inlet.take_parked() >= PARKED_MAX:
                     continue
         except TRANSIENT as error:
-            log.warning("database.waits", cause=type(error).__name__)
+            wait.warning("database.waits", cause=type(error).__name__)
+        else:
+            wait.over()
 
 
 class NotMigrated(LookupError):
@@ -176,10 +182,13 @@ async def _make_partitions(conn: asyncpg.Connection) -> bool:
 async def keep_partitions(database: Database) -> None:
     """Make the partitions of the next months in time, until cancelled."""
     made = False
+    wait = Wait()
     while goes_on():
         await asyncio.sleep(PARTITIONS_S if made else PARTITIONS_RETRY_S)
         try:
             async with database.connection() as conn:
                 made = await _make_partitions(conn)
         except OUTAGES as error:
-            log.warning("database.waits", cause=type(error).__name__)
+            wait.warning("database.waits", cause=type(error).__name__)
+        else:
+            wait.over()

@@ -33,6 +33,8 @@ FIELDS: Final[Mapping[str, str]] = {
     "staff_id": "random id of who asked",
     "sweep": "the timed work at hand",
     "duration_ms": "how long it took, of everything that takes time",
+    "left_out": "how many such lines were not written since the last one: what waits says so when "
+    "it begins, once a minute, and by `wait.over` when it is over",
     "exception": "its `type`, its `message` redacted, and under `at` where it rose",
 }
 """Fields that lines of any event may have; one name for one thing."""
@@ -76,6 +78,11 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
         "An event repeated more often than the limit per minute; `suppressed` lines of it were "
         "not written.",
         "Look at the first lines of the event named in `of`.",
+    ),
+    "wait.over": LogEvent(
+        "info",
+        "What the event named in `of` waited for is there, after `duration_ms`; `left_out` more "
+        "lines of it were not written since the last one.",
     ),
     "keys.locked": LogEvent(
         "warning",

@@ -26,6 +26,7 @@ from aidmesh.topology.config import SYSTEM, render
 from aidmesh.topology.serving import Served
 from aidmesh_chassis.ending import goes_on
 from aidmesh_chassis.logs import get_logger
+from aidmesh_chassis.waits import Wait
 
 log = get_logger()
 
@@ -97,13 +98,15 @@ class Supervisor:
 
 async def _patiently(work: Callable[[], Awaitable[None]]) -> None:
     """Do it once there is a database; it may be away for as long as it wants."""
+    wait = Wait()
     while goes_on():
         try:
             await work()
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            log.warning("database.waits", cause=type(error).__name__)
+            wait.warning("database.waits", cause=type(error).__name__)
             await asyncio.sleep(WAIT_S)
         else:
+            wait.over()
             return
 
 
