@@ -3,23 +3,29 @@
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from aidmesh.credentials import FOLDER, create_credentials, seed_file
 from aidmesh.embedded.nats import NatsServer
 from aidmesh.embedded.ports import free_ports
+from aidmesh.fetching import get_json
 from aidmesh.topology import cluster as clusters
+from aidmesh.topology.api import Json
 from aidmesh.topology.cluster import Cluster, lay_out, warden_of
 from aidmesh.topology.rights import READER
+from aidmesh.topology.serving import FILE_GIB_MAX, GIB
 from aidmesh.topology.warden import connect_as
 from aidmesh_chassis.broker import Broker
 from aidmesh_chassis.settings import ServiceSettings
 from support.waiting import eventually
 
+Served = tuple[Cluster, NatsServer]
+
 
 @pytest.fixture
-async def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Cluster]:
+async def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Served]:
     """One server, of ports that are free."""
     keys = tmp_path / "keys" / "kyiv"
     create_credentials(keys)
@@ -32,15 +38,16 @@ async def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterat
     config = (folder / "nats.conf").read_text()
     server = NatsServer(folder, config, (client, monitor, leaf), monitor)
     await asyncio.to_thread(server.start)
-    yield made
+    yield made, server
     await asyncio.to_thread(server.stop)
 
 
 async def test_a_service_and_the_supervisor_connect_by_tls_and_to_nobody_else(
-    served: Cluster,
+    served: Served,
 ) -> None:
-    authority = served.keys / FOLDER / "ca.pem"
-    client = await connect_as(served.nats_url, seed_file(served.keys, READER), authority)
+    made, _ = served
+    authority = made.keys / FOLDER / "ca.pem"
+    client = await connect_as(made.nats_url, seed_file(made.keys, READER), authority)
     assert client.connected_server_version.major
     await client.close()
 
@@ -49,24 +56,40 @@ async def test_a_service_and_the_supervisor_connect_by_tls_and_to_nobody_else(
 
     settings = ServiceSettings(
         region="kyiv",
-        nats_url=served.nats_url,
+        nats_url=made.nats_url,
         nats_ca_file=authority,
-        nats_seed_file=seed_file(served.keys, "payments"),
+        nats_seed_file=seed_file(made.keys, "payments"),
     )
     broker = Broker(settings, "payments", nothing, nothing)
     connected = await broker.connect()
     assert connected.is_connected
     await broker.stop()
 
-    warden = warden_of(served, [], 1)
+    warden = warden_of(made, [], 1)
     keeping = asyncio.create_task(warden.run())
     await eventually(lambda: warden.gate.is_open, 60)
     keeping.cancel()
     await asyncio.gather(keeping, return_exceptions=True)
 
-    other = served.keys.parent / "lviv"
+    other = made.keys.parent / "lviv"
     create_credentials(other)
     with pytest.raises(ConnectionError):
-        await connect_as(served.nats_url, seed_file(served.keys, READER), other / FOLDER / "ca.pem")
+        await connect_as(made.nats_url, seed_file(made.keys, READER), other / FOLDER / "ca.pem")
     with pytest.raises(ConnectionError):  # nobody vouches for it
-        await connect_as(served.nats_url, seed_file(served.keys, READER))
+        await connect_as(made.nats_url, seed_file(made.keys, READER))
+
+
+async def test_what_streams_may_take_grows_while_the_server_runs(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, server = served
+
+    def may_take() -> object:
+        said = get_json(f"http://127.0.0.1:{server.monitor_port}/jsz", 5.0)
+        return cast("Json", said["config"])["max_storage"]
+
+    assert await asyncio.to_thread(may_take) == 64 * GIB
+    monkeypatch.setenv(FILE_GIB_MAX, "200")
+    (folder,) = lay_out(made, made.at.parent)
+    await asyncio.to_thread(server.reload, (folder / "nats.conf").read_text())
+    assert await asyncio.to_thread(may_take) == 200 * GIB

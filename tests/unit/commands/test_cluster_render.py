@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from aidmesh.credentials import create_keys, hosts_of
+from aidmesh.credentials import CredentialsError, create_keys, hosts_of
 from aidmesh.meshfile import MeshError, MeshFile
 from aidmesh.preparing import add_region, resize
 from aidmesh.topology.cluster import Cluster, lay_out
 from aidmesh.topology.config import Link, Node, RegionServer, region_of, render
 from aidmesh.topology.plan import Remedy, plan_of, stream_differences
+from aidmesh.topology.serving import FILE_GIB_MAX, file_bytes_max
 
 ROUTES = ("a:6222", "b:6222", "c:6222")
 
@@ -106,3 +107,14 @@ def test_an_operator_is_handed_a_folder_for_each_server_and_no_seed(tmp_path: Pa
         assert (peer / "link.pub").read_text().strip() in text
     assert cluster.nats_url.startswith("tls://n1.kyiv.example:4222,tls://n2")
     lay_out(cluster, tmp_path / "out")  # as often as one likes
+
+
+def test_how_much_streams_may_take_is_said_by_the_environment() -> None:
+    assert file_bytes_max({}) == file_bytes_max({FILE_GIB_MAX: ""}) == 64 * 1024**3
+    assert file_bytes_max({FILE_GIB_MAX: "200"}) == 200 * 1024**3
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "1.5", "64G", "²", "x"])
+def test_what_makes_no_sense_as_their_bound_is_refused(text: str) -> None:
+    with pytest.raises(CredentialsError, match=FILE_GIB_MAX):
+        file_bytes_max({FILE_GIB_MAX: text})

@@ -17,6 +17,7 @@ from aidmesh.doctor.items import not_entered
 from aidmesh.meshfile import WITH_DATABASE, MeshFile
 from aidmesh.preparing import prepare_mesh
 from aidmesh.status import CopyStatus, RegionStatus, ServiceStatus, Status
+from aidmesh.topology.serving import FILE_GIB_MAX, GIB
 from aidmesh_chassis.service import Health
 
 QUESTIONS = [*EVERY_SERVICE, *(each for of_one in OF_SERVICE.values() for each in of_one)]
@@ -78,6 +79,11 @@ def test_what_jetstream_may_lose_or_has_no_room_for_is_said() -> None:
     assert unsafe.harm == "error"
     (full,) = jetstream("kyiv nats", {**FINE, "storage": 900})
     assert "90%" in full.what
+    half = {"sync_always": True, "max_storage": 64 * GIB}
+    (full,) = jetstream("kyiv nats", {"storage": 60 * GIB, "config": half})
+    assert "64 GiB" in full.what
+    assert FILE_GIB_MAX in full.do
+    assert jetstream("kyiv nats", {"storage": 50 * GIB, "config": half}) == []
 
 
 @pytest.mark.parametrize("question", QUESTIONS, ids=lambda each: each.what)

@@ -183,8 +183,8 @@ def test_a_second_region_reads_what_is_common_and_shares_nothing_that_is_one_reg
     asked = set(re.findall(r"\$\{(AIDMESH_\w+)", text + (TREE / "compose.second.yaml").read_text()))
     common = {
         "AIDMESH_BIND", "AIDMESH_BIND_LINKS", "AIDMESH_CPUS", "AIDMESH_ENCRYPT",
-        "AIDMESH_LINKS_NETWORK", "AIDMESH_NATS_IMAGE", "AIDMESH_POSTGRES_IMAGE",
-        "AIDMESH_PYTHON_IMAGE", "AIDMESH_VERSION",
+        "AIDMESH_LINKS_NETWORK", "AIDMESH_NATS_FILE_GIB_MAX", "AIDMESH_NATS_IMAGE",
+        "AIDMESH_POSTGRES_IMAGE", "AIDMESH_PYTHON_IMAGE", "AIDMESH_VERSION",
     }  # fmt: skip
     assert asked - common <= set(own)
     assert not common & set(own)

@@ -113,8 +113,10 @@ ALERTS: Final[tuple[Alert, ...]] = (
         ("`aidmesh doctor --data DIR`.",
          "`aidmesh logs 'event=relay.*,outbox.*' --since 15m --data DIR`."),
         ("With GateClosed: see there.",
-         ("`outbox.publish_failed` names why JetStream refuses one event: a full stream needs more "
-         "`max_file`, a missing one `aidmesh topology apply --data DIR`.")),
+         ("`outbox.publish_failed` names why JetStream refuses one event. Full streams: doctor "
+         "says whether their disk is (make room, or a larger disk) or what they may take of it (a "
+         "larger `AIDMESH_NATS_FILE_GIB_MAX`, [how](../scaling.md#streams-that-grow))."),
+         "A missing stream: `aidmesh topology apply --data DIR`."),
     ),
     Alert(
         "DeadLetters",

@@ -19,6 +19,7 @@ from aidmesh.command_list import listed
 from aidmesh.commands.common import EXIT_CODES
 from aidmesh.log_calls import fields_by_event
 from aidmesh.reference_tables import described, table
+from aidmesh.topology.serving import FILE_GIB_DEFAULT, FILE_GIB_MAX
 from aidmesh_chassis import key_routes, metrics, problems, vocabulary
 from aidmesh_chassis.metrics import MetricSpec
 from aidmesh_chassis.problems import ProblemType
@@ -104,6 +105,18 @@ What is missing or does not fit keeps a service from starting: `settings.refused
 service does not know has no effect, and is told by `settings.unknown` with the one that was meant.
 """
 
+SETTINGS_OF_SERVERS: Final = f"""
+## NATS
+
+Read from the environment by whatever writes the servers' configuration: `aidmesh up`,
+`aidmesh topology render` and, of containers, the supervisor.
+
+| name | default | what it is |
+| --- | --- | --- |
+| `{FILE_GIB_MAX}` | `{FILE_GIB_DEFAULT}` | GiB that a server's streams may take on its disk; when \
+they are full nothing is published ([what to do](scaling.md#streams-that-grow)). |
+"""
+
 
 def documents() -> dict[str, str]:
     """The text of every generated file, by its path below the repository's root."""
@@ -121,7 +134,8 @@ def documents() -> dict[str, str]:
             f"## {owner}\n\n{metrics.reference(specs)}" for owner, specs in metric_specs().items()
         ),
         "docs/settings.md": SETTINGS_HEAD
-        + "".join(_settings(owner, kind, of) for owner, kind, of in settings_classes()),
+        + "".join(_settings(owner, kind, of) for owner, kind, of in settings_classes())
+        + SETTINGS_OF_SERVERS,
         "docs/commands.md": COMMANDS_HEAD
         + table(
             "Exit codes",

@@ -150,7 +150,8 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
     "outbox.publish_failed": LogEvent(
         "error",
         "JetStream refused one event; it stays in the outbox and is tried again.",
-        "Look up `cause` among the JetStream errors; often the stream is full or missing. "
+        "Look up `cause` among the JetStream errors; often streams are full, and `aidmesh doctor` "
+        "says of what, or one is missing: `aidmesh topology apply`. "
         "`too_large`: no try will help; report it as a bug.",
     ),
     "outbox.row_refused": LogEvent(

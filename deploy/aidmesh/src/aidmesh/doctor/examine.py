@@ -26,6 +26,7 @@ from aidmesh.topology.plan import Remedy, plan_of
 from aidmesh.topology.provision import differences
 from aidmesh.topology.recover import check
 from aidmesh.topology.rights import READER
+from aidmesh.topology.serving import FILE_GIB_MAX, GIB
 from aidmesh.words import count
 
 ASK_S_MAX: Final = 30.0
@@ -380,8 +381,10 @@ def jetstream(where: str, server: Json) -> list[Finding]:
     most = int(cast("int", config.get("max_storage", 0)))
     if most and used > STREAM_SHARE_MAX * most:
         found.append(
-            Finding("warning", where, f"JetStream uses {used / most:.0%} of what it may",
-                    "When it is full nothing is published any more; work goes on, unheard.",
-                    "Raise max_file in its configuration; see the guide on growing.")
+            Finding("warning", where,
+                    f"streams take {used / most:.0%} of the {most / GIB:.0f} GiB that they may",
+                    "When they are full nothing is published any more; work goes on, unheard.",
+                    f"Start aidmesh up with a larger {FILE_GIB_MAX}, if its disk has the room "
+                    "(docs/scaling.md, Streams that grow).")
         )  # fmt: skip
     return found

@@ -91,6 +91,7 @@ class RegionServer:
         node: which server of a cluster it is; None for the only one.
         store_key_file: what says `STORE_KEY`, relative to the folder of the configuration; None
             for a store that is not encrypted.
+        file_bytes_max, memory_bytes_max: what its streams may take at most.
         generation: changes whenever the content of a file that is named here does.
     """
 

@@ -11,11 +11,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
-from aidmesh.credentials import FOLDER, LINK, STORE, USERS, generation_of, publics_of
+from aidmesh.credentials import (
+    FOLDER,
+    LINK,
+    STORE,
+    USERS,
+    CredentialsError,
+    generation_of,
+    publics_of,
+)
 from aidmesh.topology.config import Leaf, Link, Node, RegionServer, render
 from aidmesh.topology.redial import Redialer
 
 AUTHORITIES: Final = "authorities.pem"
+FILE_GIB_MAX: Final = "AIDMESH_NATS_FILE_GIB_MAX"
+"""The environment's name for how much a server's streams may take on its disk."""
+FILE_GIB_DEFAULT: Final = 64
+GIB: Final = 1024**3
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +74,17 @@ class Setup:
         return {AUTHORITIES: self.authorities}
 
 
+def file_bytes_max(environment: Mapping[str, str]) -> int:
+    """How many bytes of its disk a server's streams may take, `FILE_GIB_MAX` in bytes.
+
+    Raises CredentialsError when it is no whole number from 1 on.
+    """
+    text = environment.get(FILE_GIB_MAX) or str(FILE_GIB_DEFAULT)
+    if not (text.isascii() and text.isdigit() and int(text) > 0):
+        raise CredentialsError(f"set {FILE_GIB_MAX} to a whole number of GiB, 1 or more")
+    return int(text) * GIB
+
+
 def read_setup(
     region: str,
     keys: Path,
@@ -74,7 +97,7 @@ def read_setup(
     log_file: Path | None = None,
     durable: bool = True,
 ) -> Setup:
-    """What a region's server is to run with now.
+    """What a region's server is to run with now; the environment says what its streams may take.
 
     Args:
         region: its name.
@@ -87,7 +110,7 @@ def read_setup(
         log_file: where it writes its log; to its output when None.
         durable: whether it flushes every message to the disk.
 
-    Raises CredentialsError or OSError when a key cannot be read.
+    Raises CredentialsError or OSError when a key cannot be read, or the environment makes no sense.
     """
     own, here = (keys / FOLDER).resolve(), folder.resolve()
     used = [own / f"{LINK}.conf", own / "tls.pem", own / "ca.pem"]
@@ -136,6 +159,7 @@ def read_setup(
         store_key_file=os.path.relpath(own / STORE, here) if encrypted else None,
         generation=generation_of(used),
         log_file=None if log_file is None else str(log_file.resolve()),
+        file_bytes_max=file_bytes_max(os.environ),
         durable=durable,
     )
     return Setup(config, "".join(path.read_text(encoding="ascii") for path in used[2:]))
