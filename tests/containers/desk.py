@@ -27,6 +27,7 @@ PERSON = {
         "wording": "neutral",
         "safe": True,
     },
+    "consents": {"contact": "2024-01-01"},
     "languages": ["uk"],
     "area": "UA80",
 }

@@ -334,6 +334,7 @@ def _fixed() -> dict[str, object]:
         "/v1/standings": STANDINGS,
         "inventory/v1/conflicts": CONFLICTS,
         "/v1/conflicts": {"conflicts": [], "next": None},
+        "/v1/channels": {"channels": ["email", "file"]},
         "/readyz": {"ready": True},
     }  # fmt: skip
 

@@ -4,7 +4,7 @@ from uuid import uuid4
 
 from aidmesh_chassis.auth import Role
 from aidmesh_contracts.intake import PersonMergedV1, PersonUnmergedV1
-from integration.intake.test_one_person import CONTACT, ask, cards, person
+from integration.intake.test_one_person import AGREED, CONTACT, ask, cards, person
 from integration.intake.world import World, only
 
 
@@ -81,7 +81,7 @@ async def test_a_merge_taken_back_parts_them_as_they_were(world: World) -> None:
 
 async def test_the_contact_is_used_again(world: World) -> None:
     first = await person(world, "one")
-    second = await person(world, "two", contact=CONTACT)
+    second = await person(world, "two", contact=CONTACT, consents=AGREED)
     await world.merge(second, first)
     await cards(world)
     await unmerge(world, second)

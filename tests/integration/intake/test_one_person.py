@@ -23,6 +23,7 @@ CONTACT = {
     "wording": "neutral",
     "safe": True,
 }
+AGREED = {"contact": "2024-01-05"}
 
 
 async def person(world: World, code: str, **more: object) -> str:
@@ -141,7 +142,8 @@ async def test_a_person_has_the_needs_of_both_records(world: World) -> None:
 
 
 async def test_the_contact_of_a_merged_record_is_used_no_more(world: World) -> None:
-    first, second = await person(world, "one"), await person(world, "two", contact=CONTACT)
+    first = await person(world, "one")
+    second = await person(world, "two", contact=CONTACT, consents=AGREED)
     assert [card["safe"] for card in await cards(world)] == [True]
     await merge(world, second, first)
     (card,) = await cards(world)
@@ -150,7 +152,7 @@ async def test_the_contact_of_a_merged_record_is_used_no_more(world: World) -> N
 
 
 async def test_consent_that_was_taken_back_stays_so(world: World) -> None:
-    person_id = await person(world, "one", contact=CONTACT)
+    person_id = await person(world, "one", contact=CONTACT, consents=AGREED)
     assert [card["safe"] for card in await cards(world)] == [True]
     body = {"client_code": "one", "contact": CONTACT, "consents": {}}
     for version, told in ((1, [False]), (2, [])):

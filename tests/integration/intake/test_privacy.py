@@ -46,6 +46,7 @@ PERSON = {
         "wording": "neutral",
         "safe": True,
     },
+    "consents": {"contact": "2024-01-05"},
 }
 REQUEST = {
     "person": PERSON,
@@ -260,6 +261,53 @@ async def test_contact_is_sealed_anew_when_it_changes(world: World) -> None:
     assert "address" not in card
     answer = await world.client.put(path, json=body | {"version": 1}, headers=world.headers())
     assert answer.status_code == 409
+
+
+@pytest.mark.parametrize(
+    ("channel", "address", "rule"),
+    [
+        ("email", "canary@example", "not_an_email_address"),
+        ("sms", "067 000 00 00", "not_a_phone_number"),
+    ],
+)
+async def test_an_address_that_nobody_could_be_reached_at_is_refused_where_it_is_entered(
+    world: World, channel: str, address: str, rule: str
+) -> None:
+    contact = {"channel": channel, "address": address}
+    need = {"kind": "food_parcel", "place_area": "UA80"}
+    for path, body, field in (
+        ("/v1/persons", {"contact": contact}, "body.contact.address"),
+        ("/v1/requests", {"person": {"contact": contact}, "needs": [need]},
+         "body.person.contact.address"),
+    ):  # fmt: skip
+        refused = await world.post(path, body, status=422)
+        assert {"field": field, "rule": rule} in refused["errors"]
+        assert address not in json.dumps(refused)
+    assert await world.published() == []
+
+
+async def test_marks_of_safety_are_no_consent(world: World) -> None:
+    """What was ticked is kept, and nothing that was not."""
+    silent = {name: value for name, value in PERSON.items() if name != "consents"}
+    made = await world.post("/v1/persons", silent, status=201)
+    need = {"kind": "food_parcel", "place_area": "UA80"}
+    body = {"person": silent | {"client_code": "CanaryOther"}, "needs": [need]}
+    asked = await world.post("/v1/requests", body, status=201)
+    for person_id in (made["person_id"], asked["person_id"]):
+        shown = await world.get(f"/v1/persons/{person_id}")
+        assert shown["consents"] == {}
+        assert shown["details"]["contact"]["safe"] is True
+    change = json.loads(json.dumps(silent))
+    del change["household_code"]
+    change["contact"]["hours_to"] = "19:00"
+    path = f"/v1/persons/{made['person_id']}"
+    answer = await world.client.put(path, json=change | {"version": 1}, headers=world.headers())
+    assert answer.json()["consents"] == {}
+    cards = only(await world.published(), ContactSealedV1)
+    opened = [json.loads(world.keys.unseal(NOTIFICATION, base64.b64decode(each.sealed)))
+              for each in cards]  # fmt: skip
+    assert [card["safe"] for card in opened] == [False, False, False]
+    assert not any("address" in card for card in opened)
 
 
 async def test_a_contact_is_not_safe_before_all_of_it_is(world: World) -> None:

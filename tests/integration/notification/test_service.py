@@ -76,6 +76,26 @@ async def built(database: DatabaseFactory, keys_dir: Path, tmp_path: Path) -> As
     assert wrong == []
 
 
+async def test_staff_are_told_by_which_channels_messages_go_out(
+    built: Built, keys_dir: Path
+) -> None:
+    async with client_of(built.service, keys_dir, Role.CASEWORKER) as client:
+        assert (await client.get("/v1/channels")).json() == {"channels": ["file"]}
+
+
+@pytest.mark.parametrize(
+    ("channel", "rule"), [("email", "not_an_email_address"), ("sms", "not_a_phone_number")]
+)
+async def test_a_digest_is_sent_to_an_address_that_can_be_one(
+    built: Built, keys_dir: Path, channel: str, rule: str
+) -> None:
+    async with client_of(built.service, keys_dir, Role.CASEWORKER) as client:
+        body = {"channel": channel, "address": "somebody"}
+        refused = await client.put("/v1/subscription", json=body)
+        assert refused.status_code == 422
+        assert refused.json()["errors"] == [{"field": "body.address", "rule": rule}]
+
+
 async def test_lists_show_states_and_reasons_but_never_address_or_text(
     built: Built, keys_dir: Path, tmp_path: Path
 ) -> None:

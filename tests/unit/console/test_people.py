@@ -83,7 +83,8 @@ def test_what_the_form_accepts_intake_understands(
     way: str, fields: dict[str, str], consents: set[str]
 ) -> None:
     body, form = _change(
-        ("contact_way", way), ("contact_address", "+380501112233"), *fields.items(),
+        ("contact_way", way), ("contact_channel", "sms"), ("contact_address", "+380501112233"),
+        *fields.items(),
         *((f"consent_{each}", "1") for each in sorted(consents)),
     )  # fmt: skip
     assert form.faults == {}
@@ -244,3 +245,49 @@ async def test_a_merge_is_taken_back(browser: "Browser") -> None:
     again = await browser.post(f"/people/{behind}/unmerge", into=str(PERSON))
     assert again.status_code == 409
     assert "Something changed in the meantime" in again.text
+
+
+async def test_what_keeps_a_contact_from_being_used_is_said(browser: "Browser") -> None:
+    await browser.sign_in(Role.CASEWORKER)
+    path = f"GET /v1/persons/{PERSON}"
+    known = KNOWN.model_dump(mode="json") | {"consents": {}}
+    contact = {
+        "channel": "email", "address": "a@example.org", "hours_from": "10:00", "hours_to": "18:00",
+        "wording": "neutral", "safe": False, "marks": ["channel", "wording"],
+    }  # fmt: skip
+    browser.desk.region.answers[path] = (200, known | {"details": {"contact": contact}})
+    said = (await browser.get(f"/people/{PERSON}")).text.partition("No safe contact")[2]
+    said = said.partition("</section>")[0]
+    assert "Not ticked yet: These hours are safe · May be contacted" in said
+    assert "This channel is safe" not in said
+    browser.desk.region.answers[path] = (200, known | {"details": {}})
+    assert "No number or address was entered" in (await browser.get(f"/people/{PERSON}")).text
+    browser.desk.region.answers[path] = (200, KNOWN.model_dump(mode="json"))
+    assert "Not ticked yet" not in (await browser.get(f"/people/{PERSON}")).text
+
+
+async def test_an_address_that_is_refused_is_marked_where_it_is_seen(browser: "Browser") -> None:
+    await browser.sign_in(Role.CASEWORKER)
+    browser.desk.region.answers[f"PUT /v1/persons/{PERSON}"] = problem(
+        422, "invalid", errors=[{"field": "body.contact.address", "rule": "not_a_phone_number"}]
+    )
+    answer = await browser.post(f"/people/{PERSON}", version="3", client_code="КИ-1")
+    before, _, after = answer.text.partition('id="f-contact_address"')
+    assert re.findall(r"<details[^>]*>", before)[-1].endswith(" open>")
+    assert "With + and the country" in after.partition("</div>")[0]
+
+
+@pytest.mark.parametrize("path", ["/register", f"/people/{PERSON}"])
+async def test_the_channels_of_this_region_are_listed_first(browser: "Browser", path: str) -> None:
+    await browser.sign_in(Role.CASEWORKER)
+
+    async def listed() -> list[str]:
+        page = (await browser.get(path)).text.partition('name="contact_channel"')[2]
+        return re.findall(r"<option[^>]*>([^<]*)<", page.partition("</select>")[0])
+
+    not_here = "not set up here: told in person"
+    assert await listed() == ["E-mail", f"SMS ({not_here})"]
+    browser.desk.region.answers["GET /v1/channels"] = (200, {"channels": ["sms"]})
+    assert await listed() == ["SMS", f"E-mail ({not_here})"]
+    browser.desk.region.down.add("notification")
+    assert await listed() == ["E-mail", "SMS"]

@@ -1,5 +1,6 @@
 """What the form means: pure, so tried with many forms."""
 
+import json
 from datetime import UTC, date
 from typing import Any
 
@@ -12,8 +13,16 @@ from aidmesh_console.clients.intake_views import Kind, Person
 from aidmesh_console.clients.link import Fault
 from aidmesh_console.forms import Form
 from aidmesh_console.pages.known import DESCRIBING, unlike
-from aidmesh_console.pages.registering import SAFE, faults_of, request_of
+from aidmesh_console.pages.registering import (
+    SAFE,
+    channels_of,
+    faults_of,
+    faults_of_person,
+    lacking_of,
+    request_of,
+)
 from aidmesh_intake.api.requests import RequestIn
+from aidmesh_intake.domain.persons import card_of
 from support.made_up.basics import kinds
 
 DAY = date(2024, 4, 12)
@@ -70,7 +79,38 @@ def test_a_contact_is_safe_only_with_all_three_marks(marked: set[str]) -> None:
     )
     contact = body["person"]["contact"]
     assert contact["safe"] is (marked == set(SAFE))
+    assert {f"safe_{each}" for each in contact["marks"]} == marked
     assert contact["wording"] == "neutral"
+    assert "consents" not in body["person"]
+
+
+@given(marked=st.sets(st.sampled_from(SAFE)), agrees=st.booleans())
+def test_what_keeps_a_contact_from_being_used_is_named(marked: set[str], agrees: bool) -> None:
+    fields = dict.fromkeys(marked, "1") | ({"consent_contact": "1"} if agrees else {})
+    body, _ = _request(
+        need_food_parcel="1",
+        contact_channel="sms",
+        contact_address="+380501112233",
+        **fields,
+    )
+    stored = RequestIn.model_validate(body).person
+    assert stored is not None
+    person = Person.model_validate({
+        "person_id": "11111111-1111-4111-8111-111111111111", "version": 1,
+        "languages": [], "area": None, "origin_area": None, "consents": stored.consents,
+        "details": json.loads(stored.details().to_bytes()),
+    })  # fmt: skip
+    lacking = lacking_of(person)
+    assert set(lacking) == (set(SAFE) - marked) | (set() if agrees else {"consent.contact"})
+    card = card_of(person.person_id, 1, stored.contact, (), stored.consents)
+    assert card.safe is (lacking == ())
+
+
+def test_channels_that_messages_go_out_by_come_first() -> None:
+    assert channels_of(("sms", "file")) == [("sms", True), ("email", False)]
+    assert channels_of(("email",)) == [("email", True), ("sms", False)]
+    assert channels_of(()) == [("email", False), ("sms", False)]
+    assert channels_of(None) == [("email", True), ("sms", True)]
 
 
 @given(
@@ -176,6 +216,8 @@ def test_what_is_missing_is_named() -> None:
         ("body.needs", "too_long", {"needs": "refused"}),
         ("body.person.birth_year", "less_than_equal", {"birth_year": "refused"}),
         ("body.person.contact.address", "string_too_long", {"contact_address": "too_long"}),
+        ("body.person.contact.address", "not_an_email_address", {"contact_address": "email"}),
+        ("body.person.contact.address", "not_a_phone_number", {"contact_address": "phone"}),
         ("body.person.contact.hours_to", "same", {"hours_to": "refused"}),
         ("body.note", "string_too_long", {"note": "too_long"}),
         ("asked_on", "in_the_future", {"asked_on": "future"}),
@@ -186,6 +228,14 @@ def test_a_refusal_marks_the_field_that_it_is_about(
 ) -> None:
     request = {"needs": [{"kind": "food_parcel"}, {"kind": "financial_aid"}]}
     assert faults_of([Fault(field=field, rule=rule)], request) == marked
+
+
+def test_a_refusal_of_a_person_written_anew_marks_the_same_fields() -> None:
+    refused = [
+        Fault(field="body.contact.address", rule="not_a_phone_number"),
+        Fault(field="body.birth_year", rule="less_than_equal"),
+    ]
+    assert faults_of_person(refused) == {"contact_address": "phone", "birth_year": "refused"}
 
 
 @pytest.mark.parametrize(

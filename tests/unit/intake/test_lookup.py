@@ -44,7 +44,8 @@ def details(
         birth_year=None if birth_year is None else PersonalYear(birth_year),
         contact=None
         if address is None
-        else Contact(channel=channel, address=PersonalText(address)),
+        # As it was stored before the form of an address was asked for.
+        else Contact.model_construct(channel=channel, address=PersonalText(address)),
     )
 
 

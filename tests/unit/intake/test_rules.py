@@ -277,7 +277,11 @@ def test_rows_name_columns_and_rules_never_values() -> None:
     with pytest.raises(RowError) as caught:
         parse_row(good | {"contact_safe": "yes"})
     assert caught.value.problems == [("contact_safe", "safe_needs_channel_hours_and_wording", {})]
-    reached = {"contact_channel": "sms", "contact_address": "1", "contact_wording": "plain"}
+    reached = {
+        "contact_channel": "sms",
+        "contact_address": "+380501112233",
+        "contact_wording": "plain",
+    }
     with pytest.raises(RowError) as caught:
         parse_row(good | reached | {"contact_safe": "yes", "contact_hours": "09:00-09:00"})
     assert caught.value.problems == [("contact_hours", "hours_are_equal", {})]

@@ -82,7 +82,7 @@ EXAMPLE: Final[tuple[Mapping[str, str], ...]] = (
         "languages": "uk", "area": "UA80", "kind": "food_parcel", "quantity": "1",
         "asked_on": "2024-05-02", "contact_channel": "email",
         "contact_address": "alex@example.org", "contact_hours": "10:00-18:00",
-        "contact_wording": "neutral", "contact_safe": _YES,
+        "contact_wording": "neutral", "contact_safe": _YES, "consents": "contact",
     },
     {
         "row_id": "example-2", "client_code": "EXAMPLE-2", "languages": "uk, en", "area": "UA80",

@@ -31,6 +31,7 @@ from aidmesh_console.clients.link import (
     Link,
     Refused,
 )
+from aidmesh_console.clients.notification import Notification
 from aidmesh_console.clients.payments import Payments
 from aidmesh_console.clients.peers import Readiness
 from aidmesh_console.clients.rebalancing import Rebalancing
@@ -247,6 +248,11 @@ class Visit(Guest):
         return Rebalancing(self.payments.link)
 
     @cached_property
+    def notification(self) -> Notification:
+        """Messages to people."""
+        return Notification(self._link("notification", str(self.desk.settings.notification_url)))
+
+    @cached_property
     def reporting(self) -> Reporting:
         """Results."""
         return Reporting(self._link("reporting", str(self.desk.settings.reporting_url)))
@@ -264,7 +270,7 @@ class Visit(Guest):
             "intake": self.intake.link,
             "inventory": self.inventory.link,
             "payments": self.payments.link,
-            "notification": self._link("notification", str(self.desk.settings.notification_url)),
+            "notification": self.notification.link,
             "reporting": self.reporting.link,
         }
         said = await asyncio.gather(

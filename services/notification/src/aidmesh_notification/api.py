@@ -4,14 +4,21 @@ No answer holds an address or a text that somebody got: those exist only while s
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime
 from typing import Annotated, Literal, get_args
 from uuid import UUID
 
 import asyncpg
 from fastapi import Depends, Query, Response
-from pydantic import BaseModel, Field, TypeAdapter, model_validator
+from pydantic import (
+    BaseModel,
+    Field,
+    TypeAdapter,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from aidmesh_chassis.auth import Caller, Role, require
 from aidmesh_chassis.crypto import PublicKey, seal
@@ -21,6 +28,7 @@ from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.keys import KeyFileError
 from aidmesh_chassis.privacy import PersonalText
 from aidmesh_chassis.problems import NOT_FOUND, Problem
+from aidmesh_contracts.addresses import checked
 from aidmesh_contracts.pickup import ends_at
 from aidmesh_contracts.values import Code
 from aidmesh_notification.domain.cards import Channel
@@ -101,6 +109,12 @@ class TemplateOut(BaseModel):
     texts: list[TextOut]
 
 
+class ChannelsOut(BaseModel):
+    """The channels that are set up."""
+
+    channels: list[Channel]
+
+
 class SubscriptionIn(Body):
     """Where a member of staff wants the daily digest of people to be told in person."""
 
@@ -110,6 +124,11 @@ class SubscriptionIn(Body):
     hours_from: Annotated[str, Field(pattern=r"^[0-2][0-9]:[0-5][0-9]$")] = "09:00"
     hours_to: Annotated[str, Field(pattern=r"^[0-2][0-9]:[0-5][0-9]$")] = "20:00"
     wording: Wording = "neutral"
+
+    @field_validator("address")
+    @classmethod
+    def _has_its_form(cls, address: PersonalText, info: ValidationInfo) -> PersonalText:
+        return PersonalText(checked(info.data.get("channel"), address.reveal()))
 
     @model_validator(mode="after")
     def _hours(self) -> "SubscriptionIn":
@@ -124,10 +143,16 @@ class SubscriptionOut(BaseModel):
     changed_at: datetime | None
 
 
-def router(database: Database, templates: Templates, card_key: Callable[[], PublicKey]) -> Routes:
+def router(
+    database: Database,
+    templates: Templates,
+    card_key: Callable[[], PublicKey],
+    channels: Collection[Channel],
+) -> Routes:
     """Return the routes.
 
     Args:
+        channels: those that messages go out by.
         card_key: gives notification's own public key, to which staff contacts are sealed.
     """
     routes = Routes(prefix="/v1")
@@ -221,6 +246,13 @@ def router(database: Database, templates: Templates, card_key: Callable[[], Publ
             )
             for template in templates
         ]
+
+    @routes.get(
+        "/channels", dependencies=[Depends(require())], openapi_extra=rows_max(len(list(Channel)))
+    )
+    async def list_channels() -> ChannelsOut:
+        """By which channels messages go out here; a contact by another one is told in person."""
+        return ChannelsOut(channels=sorted(channels))
 
     @routes.get("/subscription")
     async def subscription(caller: Annotated[Caller, Depends(require())]) -> SubscriptionOut:

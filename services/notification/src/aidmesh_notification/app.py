@@ -28,10 +28,11 @@ def build(settings: Settings | None = None) -> Service:
     database = open_database(NAME, settings)
     templates = load_templates(settings.organization)
     health = Health()
+    outlets = outlets_of(settings)
     sender = Sender(
         database,
         lambda: keys.opener(NOTIFICATION),
-        outlets_of(settings),
+        outlets,
         templates,
         parse_hours(settings.hours_from, settings.hours_to),
         batch_max=settings.send_batch_max,
@@ -46,7 +47,7 @@ def build(settings: Settings | None = None) -> Service:
         verifier_of(keys, settings.region),
         checks=health.checks,
     )
-    take(app, api.router(database, templates, lambda: keys.public(NOTIFICATION)))
+    take(app, api.router(database, templates, lambda: keys.public(NOTIFICATION), outlets.keys()))
     key_routes.install(app, keys)
     digest_from = parse_hours(settings.digest_from, "24:00").from_min
     return Service(

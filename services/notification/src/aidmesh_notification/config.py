@@ -31,7 +31,8 @@ class Settings(ServiceSettings):
         digest_from: `HH:MM` after which staff get their digest of people to be told.
         spool_path: file that the `file` channel appends to; None where there is none.
         spool_for: channels that write to the spool too, for a demonstration or a test.
-        smtp_host: None where no mail is sent.
+        smtp_host: None where no mail is sent. Mail is the only channel that people are reached by;
+            whoever has another contact, such as a phone number, is told in person.
         smtp_port: its port.
         smtp_tls: `starttls`, `tls` from the first byte, or `none`.
         smtp_user, smtp_password: None where the server asks for none.

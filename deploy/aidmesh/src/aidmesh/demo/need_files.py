@@ -17,10 +17,10 @@ from aidmesh_intake.domain.kinds import Kind
 
 REQUEST_COLUMNS = (
     "row_id", "client_code", "chosen_name", "legal_name", "birth_year", "contact_channel",
-    "contact_address", "contact_hours", "contact_wording", "contact_safe", "languages", "area",
-    "origin_area", "household_code", "for_household", "for_site", "kind", "quantity", "asked_on",
-    "planned_on", "place_area", "site_code", "from_on", "to_on", "payee_mechanism", "payee_name",
-    "payee_iban", "headcount", "given", "served_on",
+    "contact_address", "contact_hours", "contact_wording", "contact_safe", "consents", "languages",
+    "area", "origin_area", "household_code", "for_household", "for_site", "kind", "quantity",
+    "asked_on", "planned_on", "place_area", "site_code", "from_on", "to_on", "payee_mechanism",
+    "payee_name", "payee_iban", "headcount", "given", "served_on",
 )  # fmt: skip
 
 ACT_FILES: Mapping[Ending, str] = {
@@ -168,5 +168,6 @@ def _person_fields(person: Person, alias: str, introduced: set[str]) -> Row:
             "contact_hours": "09:00-20:00",
             "contact_wording": "neutral",
             "contact_safe": person.safe,
+            "consents": "contact" if person.safe else "",
         }
     return row

@@ -294,6 +294,7 @@ class Contact(View):
     hours_to: str | None = None
     wording: str | None = None
     safe: bool = False
+    marks: tuple[str, ...] = ()
 
 
 class Details(View):

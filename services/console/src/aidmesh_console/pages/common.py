@@ -9,6 +9,7 @@ from aidmesh_chassis.problems import FORBIDDEN, NOT_FOUND, Problem
 from aidmesh_console.clients.intake_views import Catalogue, Kind
 from aidmesh_console.clients.inventory_views import Item, Line, Site
 from aidmesh_console.i18n import Speaker
+from aidmesh_console.pages.registering import channels_of
 from aidmesh_console.roles import Act
 from aidmesh_console.visit import Visit
 
@@ -213,6 +214,16 @@ def said_after(visit: Visit, steps: Mapping[str, tuple[Act, str]], step: str) ->
     if not visit.may(who):
         raise Problem(FORBIDDEN)
     return said
+
+
+async def channels_to_choose(visit: Visit) -> list[tuple[str, str]]:
+    """The channels of a contact and what they are called, those first that messages go out by."""
+    sent = await visit.hear(visit.notification.channels())
+    return [
+        (each, visit.say("channel.not_here", channel=called) if not goes_out else called)
+        for each, goes_out in channels_of(sent.value)
+        for called in [visit.say.code("channel", each)]
+    ]
 
 
 async def names_of(visit: Visit, *, kinds: bool = False) -> Names:

@@ -13,8 +13,14 @@ from aidmesh_console import i18n
 from aidmesh_console.clients.intake_views import Person
 from aidmesh_console.clients.link import Away, ClientError, Refused
 from aidmesh_console.forms import Form
-from aidmesh_console.pages.common import names_of
-from aidmesh_console.pages.registering import CHANNELS, CONSENTS, SAFE, change_of
+from aidmesh_console.pages.common import channels_to_choose, names_of
+from aidmesh_console.pages.registering import (
+    CONSENTS,
+    SAFE,
+    change_of,
+    faults_of_person,
+    lacking_of,
+)
 from aidmesh_console.roles import Act
 from aidmesh_console.visit import Posted, Visit, visitor
 
@@ -50,7 +56,7 @@ async def change(person_id: UUID, form: Posted, visit: Worker) -> Response:
         if error.slug == _CONFLICT:
             # Shown as it is now: what was typed would overwrite what somebody else wrote.
             return await _again(visit, person_id, 409, visit.problem(error), "change", None)
-        form.faults.update({each.field.split(".")[-1]: "refused" for each in error.faults})
+        form.faults.update(faults_of_person(error.faults))
         return await _page(visit, person, error.status, visit.problem(error), "change", form)
     except Away as error:
         return await _page(visit, person, 503, visit.problem(error), "change", form)
@@ -157,10 +163,11 @@ async def _page(
     form: Form | None = None,
 ) -> Response:
     pages = {name: text for name in ("after", "merges") if (text := visit.asked.get(name))}
-    needs, merges, names = await asyncio.gather(
+    needs, merges, names, channels = await asyncio.gather(
         visit.hear(visit.intake.needs(person_id=person.person_id, after=pages.get("after"))),
         visit.hear(visit.intake.merges(person.person_id, pages.get("merges"))),
         names_of(visit, kinds=True),
+        channels_to_choose(visit),
     )
     languages = dict.fromkeys((*person.languages, *i18n.LANGUAGES))
     kept = form if opened == "change" else None
@@ -179,7 +186,8 @@ async def _page(
         faults=form.faults if form else {},
         key=form.key if form else uuid4(),
         spoken=[(each, visit.say.code("language", each)) for each in languages],
-        channels=[(each, visit.say.code("channel", each)) for each in CHANNELS],
+        channels=channels,
+        lacking=lacking_of(person),
         consents=CONSENTS,
         safe=SAFE,
     )

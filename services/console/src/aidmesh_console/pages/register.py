@@ -14,7 +14,7 @@ from aidmesh_console.clients.intake_views import Kind, Person
 from aidmesh_console.clients.inventory_views import Supply
 from aidmesh_console.clients.link import Away, ClientError, Refused
 from aidmesh_console.forms import Form, as_text
-from aidmesh_console.pages.common import names_of
+from aidmesh_console.pages.common import channels_to_choose, names_of
 from aidmesh_console.pages.known import DESCRIBING, unlike
 from aidmesh_console.pages.registering import (
     ANSWERS,
@@ -205,6 +205,7 @@ async def _page(
         person=person,
         home=_home(person, values),
         for_whom=FOR_WHOM if person_id is None else FOR_THEM,
+        channels=await channels_to_choose(visit),
         consents=CONSENTS,
         answers=ANSWERS,
         answer_fields=[f"answer_{each}" for each in ANSWERS],

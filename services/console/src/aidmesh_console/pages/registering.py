@@ -1,6 +1,6 @@
 """What the register form means, as the request that intake takes. No I/O."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -13,7 +13,7 @@ from aidmesh_console.i18n import KYIV
 FOR_WHOM: Final = ("person", "household", "group", "site")
 FOR_THEM: Final = FOR_WHOM[:2]
 """Whom a request may be for that is entered for somebody who is known."""
-CHANNELS: Final = ("sms", "email")
+CHANNELS: Final = ("email", "sms")
 CONSENTS: Final = ("contact", "data", "referral", "same_person")
 SAFE: Final = ("safe_channel", "safe_hours", "safe_wording")
 ANSWERS: Final = (
@@ -117,6 +117,7 @@ def _contact(form: Form) -> dict[str, Any] | None:
     address = form.text("contact_address")
     if address is None:
         return None
+    marks = [each.removeprefix("safe_") for each in SAFE if form.checked(each)]
     hours_from, hours_to = form.text("hours_from") or "09:00", form.text("hours_to") or "20:00"
     if hours_from == hours_to:
         form.faults["hours_to"] = "hours"
@@ -126,8 +127,29 @@ def _contact(form: Form) -> dict[str, Any] | None:
         "hours_from": hours_from,
         "hours_to": hours_to,
         "wording": form.text("wording") or "neutral",
-        "safe": all(form.checked(each) for each in SAFE),
+        "safe": len(marks) == len(SAFE),
+        "marks": marks,
     }
+
+
+def lacking_of(person: Person) -> tuple[str, ...]:
+    """What keeps the contact of a person from being used, by the keys of its texts."""
+    contact = person.details.contact
+    if contact is None:
+        return ()
+    marks = SAFE if contact.safe else tuple(f"safe_{each}" for each in contact.marks)
+    lacking = tuple(each for each in SAFE if each not in marks)
+    return lacking if "contact" in person.consents else (*lacking, "consent.contact")
+
+
+def channels_of(sent: Collection[str] | None) -> list[tuple[str, bool]]:
+    """The channels of a contact, those first that messages go out by; and whether they do.
+
+    Args:
+        sent: the channels by which this region sends; None where nobody says.
+    """
+    known = [(each, sent is None or each in sent) for each in CHANNELS]
+    return sorted(known, key=lambda each: not each[1])
 
 
 def change_of(form: Form, person: Person, today: date) -> dict[str, Any]:
@@ -145,7 +167,7 @@ def change_of(form: Form, person: Person, today: date) -> dict[str, Any]:
     }
     contact = _changed_contact(form, person.details.contact)
     if contact is not None and "contact" in person.consents and "contact" not in agreed:
-        contact["safe"] = False
+        contact |= {"safe": False, "marks": []}
     first = form.text("language")
     also = [each for each in form.many("also") if each != first]
     return filled(
@@ -180,6 +202,7 @@ def _changed_contact(form: Form, known: Contact | None) -> dict[str, Any] | None
             "hours_to": known.hours_to,
             "wording": known.wording,
             "safe": known.safe,
+            "marks": list(known.marks) or None,
         }
     )
 
@@ -235,6 +258,8 @@ def payee_of(form: Form, code: str) -> dict[str, Any] | None:
 
 _RULES: Final = {
     "iban_check_digits": "iban",
+    "not_an_email_address": "email",
+    "not_a_phone_number": "phone",
     "card_check_digit": "card",
     "in_the_future": "future",
     "string_too_long": "too_long",
@@ -256,13 +281,22 @@ def faults_of(refused: Sequence[Fault], request: Mapping[str, Any]) -> dict[str,
         refused: fields of the request that intake did not take.
         request: the one that was sent.
     """
-    codes = [need["kind"] for need in request["needs"]]
+    codes = [need["kind"] for need in request.get("needs", ())]
     return {
         _field_of(each.field.removeprefix("body.").split("."), codes): _RULES.get(
             each.rule, "refused"
         )
         for each in refused
     }
+
+
+def faults_of_person(refused: Sequence[Fault]) -> dict[str, str]:
+    """As `faults_of`, of a person that was written anew."""
+    within = [
+        each.model_copy(update={"field": f"person.{each.field.removeprefix('body.')}"})
+        for each in refused
+    ]
+    return faults_of(within, {})
 
 
 def _field_of(parts: Sequence[str], codes: Sequence[str]) -> str:

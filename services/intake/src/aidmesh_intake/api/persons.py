@@ -27,13 +27,11 @@ from aidmesh_intake.api.context import (
     stale,
 )
 from aidmesh_intake.api.requests import PersonIn
-from aidmesh_intake.domain.dates import today_of
 from aidmesh_intake.domain.persons import (
     LOOKED_FOR,
     Consents,
     Details,
     card_of,
-    with_contact_consent,
 )
 from aidmesh_intake.handlers import erasing, looking, people, referring
 from aidmesh_intake.handlers.identifying import HOUSEHOLD_CODE, PERSON_CODE
@@ -128,7 +126,6 @@ async def create_person(body: PersonIn, ctx: Ctx, caller: Caseworker, once: Once
         person_id = uuid4()
         locker = vault.new_locker(person_id)
         details = body.details()
-        consents = with_contact_consent(body.consents, body.contact, today_of(tx.now))
         row = PersonRow(
             id=person_id,
             code_lookup=None
@@ -140,13 +137,13 @@ async def create_person(body: PersonIn, ctx: Ctx, caller: Caseworker, once: Once
             area=body.area,
             origin_area=body.origin_area,
             household_id=await _household(tx, vault, body),
-            consents=consents,
+            consents=body.consents,
             card_version=1 if body.contact else 0,
         )
         if not await store.insert(tx.conn, [row]):
             raise stale()
         if row.card_version:
-            card = card_of(person_id, 1, body.contact, body.languages, consents)
+            card = card_of(person_id, 1, body.contact, body.languages, body.consents)
             tx.emit(
                 ContactSealedV1(
                     person_id=PersonId(person_id), version=1, sealed=vault.seal_card(card)

@@ -17,21 +17,25 @@ from pydantic_core import PydanticCustomError
 
 from aidmesh_chassis.privacy import REVEAL, PersonalText, PersonalYear
 from aidmesh_contracts.accounts import Mechanism, compact, is_card, is_iban
+from aidmesh_contracts.addresses import checked
 from aidmesh_contracts.days import EnteredDay
 
 Channel = Literal["email", "sms", "file"]
+Mark = Literal["channel", "hours", "wording"]
 Consent = Literal["contact", "data", "referral", "same_person"]
 Clock = Annotated[str, StringConstraints(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
 Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$")]
 
 
 class Contact(BaseModel):
-    """How a person may be reached. Unusable until all of it is marked safe.
+    """How a person may be reached. Unusable until all of it is marked safe, and they agreed.
 
     Attributes:
+        address: of `email` an e-mail address; of `sms` a phone number with + and its country.
         hours_from, hours_to: `HH:MM` in Europe/Kyiv within which a message may arrive.
         wording: `neutral` says nothing about the organization or the help; `plain` may.
         safe: the person said that channel, hours and wording put them in no danger.
+        marks: of which of them they said so, where it was not of all.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -42,13 +46,24 @@ class Contact(BaseModel):
     hours_to: Clock | None = None
     wording: Literal["neutral", "plain"] | None = None
     safe: bool = False
+    marks: tuple[Mark, ...] = ()
+
+    @field_validator("address")
+    @classmethod
+    def _has_its_form(cls, address: PersonalText, info: ValidationInfo) -> PersonalText:
+        if _is_stored(info):
+            return address
+        return PersonalText(checked(info.data.get("channel"), address.reveal()))
 
     @field_validator("hours_to")
     @classmethod
     def _some_hours(cls, hours_to: str | None, info: ValidationInfo) -> str | None:
-        # What was stored before this was asked stays readable; it never opens, as before.
-        is_stored = info.context is not None and info.context.get("stored", False)
-        if hours_to is not None and hours_to == info.data.get("hours_from") and not is_stored:
+        # What is stored never opens, as before this was asked.
+        if (
+            hours_to is not None
+            and hours_to == info.data.get("hours_from")
+            and not _is_stored(info)
+        ):
             raise PydanticCustomError("hours_are_equal", "hours begin and end at different times")
         return hours_to
 
@@ -59,6 +74,11 @@ class Contact(BaseModel):
                 "safe_needs_hours_and_wording", "a safe contact names its hours and wording"
             )
         return self
+
+
+def _is_stored(info: ValidationInfo) -> bool:
+    """What was stored before something was asked of it stays readable."""
+    return info.context is not None and bool(info.context.get("stored", False))
 
 
 class Details(BaseModel):
@@ -105,13 +125,6 @@ EnteredConsents = dict[Consent, EnteredDay]
 
 LOOKED_FOR: Final[Consent] = "same_person"
 """The consent to be looked for in other regions, and found by them."""
-
-
-def with_contact_consent(consents: Consents, contact: Contact | None, day: date) -> Consents:
-    """Marking a contact safe is asked of the person: it is their consent to be contacted."""
-    if contact is None or not contact.safe or "contact" in consents:
-        return consents
-    return {**consents, "contact": day}
 
 
 class Card(BaseModel):

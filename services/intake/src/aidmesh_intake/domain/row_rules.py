@@ -61,6 +61,8 @@ OF_ROWS: Final = frozenset(
         OUT_OF_RANGE,
         "hours_are_equal",
         "not_a_code",
+        "not_a_phone_number",
+        "not_an_email_address",
         "unfit",
     }
 )

@@ -81,10 +81,11 @@ class ImportRow(BaseModel):
         legal_name: the name in the papers.
         birth_year: the year of birth, from 1900 on.
         contact_channel, contact_address: how and where the person may be reached; both or neither.
+            With `email` an e-mail address, with `sms` a phone number with + and its country.
         contact_hours: within which a message may arrive, by the clocks of Kyiv.
         contact_wording: `neutral` says nothing of the organization or the help; `plain` may.
         contact_safe: the person said that channel, hours and wording, which are needed then, put
-            them in no danger. Nobody is written to before.
+            them in no danger. Nobody is written to before, nor without their consent `contact`.
         consents: what the person agreed to, on `asked_on`.
         languages: what the person speaks, the one to write in first.
         area: where the person stays; where it is served, unless `place_area` says otherwise.
@@ -237,6 +238,12 @@ class ImportRow(BaseModel):
 
 ANSWER: Final = "answer_"
 """What the column of an answer begins with; the question follows."""
+_OF_CONTACT: Final = {
+    "address": "contact_address",
+    "hours_from": "contact_hours",
+    "hours_to": "contact_hours",
+}
+"""Columns of what a contact's own rules are about; no other rule of its own names an address."""
 FIELDS: Final = frozenset(ImportRow.model_fields) - {"answers"} | {
     ANSWER + each for each in ANSWERS
 }
@@ -290,8 +297,7 @@ def _problems(error: ValidationError) -> Iterator[Broken]:
         column = str(each["loc"][0]) if each["loc"] else column_of(each["type"])
         if column == "answers":
             column = ANSWER + str(each["loc"][1])
-        if column in ("hours_from", "hours_to"):
-            column = "contact_hours"
+        column = _OF_CONTACT.get(column, column)
         # Of other rules' context nothing is told: it may repeat the value.
         bounds: dict[str, str] = each.get("ctx", {}) if each["type"] == OUT_OF_RANGE else {}
         yield Broken(column if column in FIELDS else "row", rule_of(each["type"], column), bounds)

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
 from typing import Final
 from uuid import UUID, uuid4
 
@@ -12,7 +11,7 @@ from aidmesh_contracts.ids import PersonId
 from aidmesh_contracts.intake import ContactSealedV1
 from aidmesh_intake.domain.drafts import Draft, PersonDraft
 from aidmesh_intake.domain.households import Mention, moves
-from aidmesh_intake.domain.persons import card_of, with_contact_consent
+from aidmesh_intake.domain.persons import card_of
 from aidmesh_intake.handlers.locking import lock_persons
 from aidmesh_intake.store import persons as person_store
 from aidmesh_intake.store.persons import PersonRow
@@ -86,7 +85,7 @@ async def find_or_make(tx: Tx, vault: OpenVault, drafts: Sequence[Draft]) -> Peo
         elif lookup is not None and lookup in made_by_code:
             of_draft[draft.id] = made_by_code[lookup]
         else:
-            row, locker = _new_person(vault, draft.person, lookup, draft.asked_on, households)
+            row, locker = _new_person(vault, draft.person, lookup, households)
             made[row.id] = (row, locker, draft.person)
             of_draft[draft.id] = row.id
             if lookup is not None:
@@ -200,12 +199,10 @@ def _new_person(
     vault: OpenVault,
     draft: PersonDraft,
     lookup: bytes | None,
-    day: date,
     households: Mapping[str, UUID],
 ) -> tuple[PersonRow, Locker]:
     person_id = uuid4()
     locker = vault.new_locker(person_id)
-    consents = with_contact_consent(draft.consents or {}, draft.details.contact, day)
     return (
         PersonRow(
             id=person_id,
@@ -216,7 +213,7 @@ def _new_person(
             area=draft.area,
             origin_area=draft.origin_area,
             household_id=households.get(draft.household_code or ""),
-            consents=consents,
+            consents=draft.consents or {},
             card_version=1 if draft.details.contact else 0,
         ),
         locker,

@@ -8,8 +8,7 @@ from aidmesh_chassis.db import Tx
 from aidmesh_chassis.problems import CONFLICT, NOT_FOUND, Problem
 from aidmesh_contracts.ids import PersonId
 from aidmesh_contracts.intake import ContactSealedV1
-from aidmesh_intake.domain.dates import today_of
-from aidmesh_intake.domain.persons import Consents, Details, card_of, with_contact_consent
+from aidmesh_intake.domain.persons import Consents, Details, card_of
 from aidmesh_intake.handlers.identifying import PERSON_CODE
 from aidmesh_intake.handlers.locking import lock_persons
 from aidmesh_intake.store import persons as store
@@ -97,16 +96,9 @@ async def change(
     locker = vault.locker(person.id, person.wrapped_key)
     before = vault.show(locker, person.id, person.details)
     details = details.model_copy(update={"code_elsewhere": before.code_elsewhere})
-    # Marking a contact safe is consent. Of one that stays as it was only what is said now counts:
-    # whoever takes their consent back must not be taken to have given it again.
-    agreed = (
-        consents
-        if details.contact == before.contact
-        else with_contact_consent(consents, details.contact, today_of(tx.now))
-    )
     seal_anew = (
         details.contact != before.contact
-        or agreed.get("contact") != person.consents.get("contact")
+        or consents.get("contact") != person.consents.get("contact")
         or (languages[:1] != person.languages[:1] and details.contact is not None)
     )
     after = replace(
@@ -116,13 +108,13 @@ async def change(
         languages=languages,
         area=area,
         origin_area=origin_area,
-        consents=agreed,
+        consents=consents,
         card_version=person.card_version + 1 if seal_anew else person.card_version,
         version=person.version + 1,
     )
     await store.update(tx.conn, after)
     if seal_anew:
-        card = card_of(person.id, after.card_version, details.contact, languages, agreed)
+        card = card_of(person.id, after.card_version, details.contact, languages, consents)
         tx.emit(
             ContactSealedV1(
                 person_id=PersonId(person.id),

@@ -103,7 +103,7 @@ class Desk:
             "chosen_name": f"Person {code}",
             "area": self._region.area,
             "languages": ["uk"],
-            "consents": {"referral": day} if agrees else {},
+            "consents": {"contact": day, **({"referral": day} if agrees else {})},
         }
         if self._rng.random() < 0.7:
             person["contact"] = _contact(f"+38050{self._rng.randrange(10**7):07d}")
@@ -116,7 +116,7 @@ class Desk:
             "client_code": f"{self._name}-{self._people}",
             "area": self._region.area,
             "languages": ["uk"],
-            "consents": {"same_person": day},
+            "consents": {"contact": day, "same_person": day},
             "contact": _contact(address),
         }
 
