@@ -67,3 +67,28 @@ async def test_lines_name_the_sweep_and_its_duration(
     assert (line["sweep"], line["level"]) == ("overdue", level)
     assert line["duration_ms"] >= 0
     assert "sweep" not in get_contextvars()
+
+
+async def test_a_sweep_whose_database_is_away_says_so_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tries = 0
+
+    async def run(_: Tx) -> int:
+        nonlocal tries
+        tries += 1
+        if tries <= 5:
+            raise ConnectionResetError
+        return 3
+
+    async def at_once(_: float) -> None:
+        if tries > 5:
+            raise Ends
+
+    monkeypatch.setattr("aidmesh_chassis.pace.asyncio.sleep", at_once)
+    with written("intake") as lines, pytest.raises(Ends):
+        await keep_sweeping(cast("Database", Nothing()), Sweep("overdue", 60.0, run), lambda: True)
+    (waits,) = lines.of("sweep.waits")
+    (over,) = lines.of("wait.over")
+    assert (waits["sweep"], over["sweep"]) == ("overdue", "overdue")
+    assert (over["of"], over["left_out"]) == ("sweep.waits", 4)

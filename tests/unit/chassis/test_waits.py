@@ -2,6 +2,7 @@
 
 import pytest
 
+from aidmesh_chassis import acknowledging
 from aidmesh_chassis.waits import EVERY_S, Wait
 from support.loglines import written
 
@@ -12,6 +13,29 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
+
+
+class Unheard:
+    """A message whose first acknowledgments do not reach the server."""
+
+    subject, data, headers = "a", b"", None
+
+    def __init__(self, tries: int) -> None:
+        self.tries = tries
+
+    async def ack(self) -> None:
+        if self.tries > 0:
+            self.tries -= 1
+            raise ConnectionResetError
+
+    async def nak(self, delay: float | None = None) -> None:
+        raise NotImplementedError
+
+    async def term(self) -> None:
+        raise NotImplementedError
+
+    async def in_progress(self) -> None:
+        raise NotImplementedError
 
 
 @pytest.fixture
@@ -58,3 +82,17 @@ def test_what_never_had_to_wait_says_nothing(wait: Wait) -> None:
     with written("intake", level="debug") as lines:
         wait.over()
     assert lines.text == ""
+
+
+async def test_what_is_handled_is_acknowledged_without_a_line_for_every_try(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(acknowledging, "ACK_RETRY_S", 0.0)
+    message = Unheard(tries=9)
+    with written("intake") as lines:
+        await acknowledging.ack_all([message])
+        (waits,) = lines.of("message.ack_waits")
+        (over,) = lines.of("wait.over")
+    assert (waits["messages"], waits["cause"]) == (1, "ConnectionResetError")
+    assert (over["of"], over["left_out"]) == ("message.ack_waits", 8)
+    assert message.tries == 0
