@@ -91,7 +91,7 @@ def test_each_fault_has_a_code_of_ours_and_a_column(
 
 
 def test_every_hour_has_its_form() -> None:
-    reached = {"contact_channel": "sms", "contact_address": "1"}
+    reached = {"contact_channel": "sms", "contact_address": "+380501112233"}
     with pytest.raises(RowError) as caught:
         parse_row(GOOD | reached | {"contact_hours": "10:00-25:00"})
     assert [each[:2] for each in caught.value.problems] == [("contact_hours", "not_hours")]
