@@ -339,6 +339,11 @@ def _fixed() -> dict[str, object]:
     }  # fmt: skip
 
 
+def main_of(page: str) -> str:
+    """A page without its foot, which carries a form that was sent to show it in other languages."""
+    return page.split("<footer", maxsplit=1)[0]
+
+
 @dataclass(frozen=True)
 class FakeDesk:
     """A desk, what answers it, and its keys folder."""

@@ -53,7 +53,7 @@ async def test_without_an_answer_the_same_is_sent_again(
     answer = await browser.post(path, key=KEY, **fields)
     assert answer.status_code == 503
     shown = written(form_of(answer.text, path))
-    assert shown == {**fields, "key": KEY, "proof": shown["proof"]}
+    assert shown == {**fields, "key": KEY, "proof": shown["proof"], "whose": shown["whose"]}
     region.answers.clear()
     again = await browser.post(path, **shown)
     assert again.status_code == 303
@@ -76,7 +76,7 @@ async def test_what_was_refused_stays_and_is_tried_on_what_others_corrected(
     assert answer.status_code == 409
     shown = written(form_of(answer.text, path))
     assert shown["key"] != KEY
-    rest = {"key": shown["key"], "proof": shown["proof"]}
+    rest = {name: shown[name] for name in ("key", "proof", "whose")}
     assert shown == {**fields, "version": "4", **rest}
 
 

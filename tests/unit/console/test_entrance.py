@@ -129,7 +129,7 @@ async def test_leave_goes_to_a_neutral_page_and_forgets(browser: "Browser") -> N
 
 async def test_the_language_is_remembered(browser: "Browser") -> None:
     await browser.get("/sign-in")
-    form = {"language": "de", "back": "/sign-in"}
+    form = {"desk_language": "de", "back": "/sign-in"}
     answer = await browser.http.post("/language", data=form)
     assert answer.headers["location"] == "/sign-in"
     assert "Anmelden" in (await browser.get("/sign-in")).text

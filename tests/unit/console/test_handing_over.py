@@ -20,8 +20,8 @@ NEED = number("parcel")
 @pytest.mark.parametrize("wanted", ["КИ-0417", str(NEED), NEED.hex[:8].upper(), NEED.hex[:8]])
 async def test_what_is_ready_is_found_by_code_or_number(browser: "Browser", wanted: str) -> None:
     await browser.sign_in(Role.CASEWORKER)
-    answer = await browser.post("/hand-over/find", wanted=wanted)
-    assert answer.status_code == 200
+    found = await browser.post("/hand-over/find", wanted=wanted)
+    answer = await browser.get(found.headers["location"])
     assert f"/hand-over/{RESERVATION}/handover" in answer.text
     assert all(wanted not in path for path, _ in browser.desk.region.gets)
 
@@ -57,10 +57,11 @@ async def test_things_with_serial_numbers_ask_for_them_and_the_center(browser: "
 async def test_a_number_is_looked_up_where_all_are(browser: "Browser") -> None:
     await browser.sign_in(Role.CASEWORKER)
     browser.desk.region.answers["GET /v1/reservations"] = (200, {"rows": []})
-    answer = await browser.post("/hand-over/find", wanted=NEED.hex[:8])
+    found = await browser.post("/hand-over/find", wanted=NEED.hex[:8])
+    answer = await browser.get(found.headers["location"])
     assert f"/hand-over/{RESERVATION}/handover" in answer.text
     looked_up = [body for path, body, _ in browser.desk.region.posts if path.endswith(":lookup")]
-    assert looked_up == [{"need_number": NEED.hex[:8]}]
+    assert looked_up == [{"need_number": NEED.hex[:8]}] * 2
 
 
 async def test_until_when_something_is_kept_is_shown_as_it_was_told(browser: "Browser") -> None:

@@ -1,7 +1,7 @@
 """A form that came in: its fields as what they mean, and which of them mean nothing."""
 
 import re
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
 from datetime import date, datetime, tzinfo
 from decimal import Decimal, InvalidOperation
 from typing import Final
@@ -11,12 +11,16 @@ from babel.numbers import get_currency_precision
 from starlette.datastructures import FormData
 
 from aidmesh_console.clients.link import Away, ClientError
+from aidmesh_console.i18n import LANGUAGES
 from aidmesh_contracts.days import is_possible
 
 TEXT_CHARS_MAX: Final = 4_000
-UNCUT: Final = frozenset({"note", "mapping", "table", "serials"})
+UNCUT: Final = frozenset({"note", "mapping", "table", "serials", "kept"})
 """Fields of many lines: as long as a form may be, for half of a note or table is a wrong one."""
 FIELDS_MAX: Final = 2_000
+SHOWN_IN: Final = "desk_language"
+"""With this field, the language, a form is only to be shown again; nothing is done about it."""
+_OF_THE_VISIT: Final = frozenset({"proof", "whose", SHOWN_IN})
 CODE: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 REGION: Final = re.compile(r"[a-z][a-z0-9]{1,19}")
 RATE: Final = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
@@ -41,6 +45,22 @@ class Form:
     def values(self) -> Mapping[str, str]:
         """Every field as it was written, to show it again."""
         return {name: texts[-1] for name, texts in self._texts.items()}
+
+    @property
+    def sent(self) -> Sequence[tuple[str, str]]:
+        """All fields but secrets and those of the visit, each as often as it came: to send anew."""
+        return [
+            (name, text)
+            for name, texts in self._texts.items()
+            if name not in _OF_THE_VISIT
+            for text in texts
+        ]
+
+    @property
+    def shown_in(self) -> str | None:
+        """The language in which the form is only to be shown again, if that is what is asked."""
+        wanted = self.text(SHOWN_IN)
+        return wanted if wanted in LANGUAGES else None
 
     @property
     def key(self) -> UUID:

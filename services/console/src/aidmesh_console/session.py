@@ -6,19 +6,22 @@ proof in every form is derived from the visit's id, so it needs no store either.
 remembered, in bounded memory, is which visits were ended by hand.
 """
 
+import base64
 import hashlib
 import hmac
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
+from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from aidmesh_chassis.auth import Caller, Role, Verifier, issue_token
+from aidmesh_chassis.crypto import DecryptionFailed, SecretKey, decrypt, encrypt
 from aidmesh_chassis.keys import KeyRing, Locked
 from aidmesh_chassis.problems import Problem
 from aidmesh_chassis.staff import Staff, StaffError, StaffFile
@@ -29,6 +32,10 @@ PRE_COOKIE: Final = "desk_form"
 _ENDED_MAX: Final = 10_000
 _COOKIE_CHARS_MAX: Final = 3_500
 _MAC_BYTES: Final = 32
+KEPT_S: Final = 2 * 3600
+"""For how long a form that came too late can be shown again."""
+_KEPT_BYTES_MAX: Final = 64 * 1024
+_KEPT: Final = b"desk kept form"
 
 
 class _Content(BaseModel):
@@ -42,6 +49,26 @@ class _Content(BaseModel):
     used_at: int
     expires_at: int
     renewable: bool
+
+
+class Kept(BaseModel):
+    """A form that was sent when the visit had ended.
+
+    Attributes:
+        action: where it went, a path of this desk with its query.
+        back: the page that it was on.
+        whose: the mark of whoever it was given to.
+        fields: what was in it.
+        sent_at: seconds since the epoch.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    action: str
+    back: str
+    whose: str
+    fields: tuple[tuple[str, str], ...] = Field(repr=False)
+    sent_at: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +186,51 @@ class Sessions:
         """Whether a form was given out by this desk within this visit."""
         return self._is_mac(b"form", visit_id.encode(), proof)
 
+    def mark(self, staff_id: UUID) -> str:
+        """What forms carry to tell, once a visit ended, whether the same person signs in anew."""
+        return self._mac(b"whose", str(staff_id).encode())
+
+    def marks(self, staff_id: UUID, mark: str) -> bool:
+        """Whether a form was given to this member of staff."""
+        return self._is_mac(b"whose", str(staff_id).encode(), mark)
+
+    def sealed(self, kept: Kept) -> str | None:
+        """A form that came too late, for the browser to keep; None where it is too long for that.
+
+        The desk keeps nothing itself, and whoever finds the browser cannot read it.
+        """
+        plain = kept.model_dump_json().encode()
+        if len(plain) > _KEPT_BYTES_MAX:
+            return None
+        box = encrypt(_kept_key(self._current()[0]), plain, _KEPT)
+        return base64.urlsafe_b64encode(box).decode()
+
+    def unsealed(self, text: str) -> Kept | None:
+        """The form in what `sealed` gave; None where it is not that, or too old."""
+        try:
+            box = base64.urlsafe_b64decode(text)
+        except ValueError:
+            return None
+        for secret in self._current():
+            try:
+                kept = Kept.model_validate_json(decrypt(_kept_key(secret), box, _KEPT))
+            except (DecryptionFailed, ValidationError):
+                continue
+            return kept if self._clock() < kept.sent_at + KEPT_S else None
+        return None
+
+    def keeping(
+        self, action: str, back: str, whose: str, fields: Sequence[tuple[str, str]]
+    ) -> Kept:
+        """A form that came just now, without anybody being signed in."""
+        return Kept(
+            action=action,
+            back=back,
+            whose=whose,
+            fields=tuple(fields),
+            sent_at=int(self._clock()),
+        )
+
     def _begin(self, token: str, *, renewable: bool) -> Session:
         now = int(self._clock())
         caller = self._verifier.verify(token)
@@ -230,6 +302,10 @@ class Sessions:
 
 def _mac(secret: bytes, purpose: bytes, text: bytes) -> str:
     return hashlib.blake2b(text, key=secret, digest_size=_MAC_BYTES, person=purpose).hexdigest()
+
+
+def _kept_key(secret: bytes) -> SecretKey:
+    return SecretKey(hashlib.blake2b(secret, digest_size=32, person=b"desk kept form").digest())
 
 
 def _derived(keys: KeyRing) -> bytes:

@@ -1,7 +1,7 @@
 """What every page works with: who is there, in which language, and what they may ask for."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -16,6 +16,7 @@ from markupsafe import Markup
 from pydantic import TypeAdapter
 from starlette.datastructures import QueryParams
 from starlette.responses import HTMLResponse, RedirectResponse
+from starlette.routing import Match
 
 from aidmesh_chassis.logs import get_logger
 from aidmesh_chassis.problems import FORBIDDEN, Problem
@@ -29,6 +30,7 @@ from aidmesh_console.clients.link import (
     Away,
     ClientError,
     Link,
+    NotAsked,
     Refused,
 )
 from aidmesh_console.clients.notification import Notification
@@ -48,15 +50,12 @@ log = get_logger()
 T = TypeVar("T")
 _READINESS: Final = TypeAdapter(Readiness)
 LANGUAGE_COOKIE: Final = "desk_language"
+LANGUAGE_S: Final = 365 * 24 * 3600
 _HERE: Final = Path(__file__).parent
 
 
 class SignInFirst(Exception):
-    """Nobody is signed in, or the visit ended; `path` is where to go on afterwards."""
-
-    def __init__(self, path: str) -> None:
-        super().__init__("sign in first")
-        self.path = path
+    """Nobody is signed in, or the visit ended."""
 
 
 class StaleForm(Exception):
@@ -79,6 +78,14 @@ class Desk:
     sessions: Sessions
     http: httpx.AsyncClient
     static: Mapping[str, StaticFile]
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """A form as it was sent, to be shown again: where it went, and its fields."""
+
+    action: str
+    fields: Sequence[tuple[str, str]]
 
 
 def short(number: UUID) -> str:
@@ -113,17 +120,54 @@ class Guest:
     def __init__(self, request: Request) -> None:
         self.request = request
         self.desk: Desk = request.app.state.desk
-        self.say = i18n.Speaker(
-            i18n.choose(
-                request.cookies.get(LANGUAGE_COOKIE), request.headers.get("accept-language")
-            )
-        )
         self.session = self.desk.sessions.read(request.cookies.get(COOKIE))
         self.cut: set[str] = set()
         """Lists of which a page of the desk has not all."""
+        self.spent: set[str] = set()
+        """Keys under which something was refused."""
+
+    @property
+    def form(self) -> Form | None:
+        """The form that came with the request, once it was read."""
+        form: Form | None = getattr(self.request.state, "form", None)
+        return form
+
+    @cached_property
+    def say(self) -> i18n.Speaker:
+        """Says things in the language of whoever is there."""
+        shown_in = self.form.shown_in if self.form else None
+        asked = shown_in or self.request.cookies.get(LANGUAGE_COOKIE)
+        return i18n.Speaker(i18n.choose(asked, self.request.headers.get("accept-language")))
+
+    @cached_property
+    def here(self) -> str:
+        """The path of a page to come back to: this one, or the nearest above where a form went."""
+        path = self.request.url.path
+        if self.request.method in {"GET", "HEAD"}:
+            return path
+        while path != "/" and not _is_page(self.request, path):
+            path = path.rpartition("/")[0] or "/"
+        return path
+
+    @cached_property
+    def query(self) -> str:
+        """What the address of `here` asks for, as it is written there."""
+        return self.request.url.query
+
+    @cached_property
+    def again(self) -> Again | None:
+        """The form that this page answers, if it answers one."""
+        if self.form is None:
+            return None
+        url = self.request.url
+        action = f"{url.path}?{url.query}" if url.query else url.path
+        sent = [each for each in self.form.sent if each[1] not in self.spent]
+        return Again(action, sent)
 
     def page(self, name: str, status: int = 200, **values: object) -> Response:
         """A whole page: the template of this name, filled in."""
+        if self.form and self.form.shown_in:
+            status = 200
         template = templates().get_template(f"{name}.html")
         text = template.render(
             say=self.say,
@@ -132,6 +176,10 @@ class Guest:
             act=Act,
             may=self.may,
             path=self.request.url.path,
+            here=self.here,
+            query=self.query,
+            again=self.again,
+            answers_form=self.request.method == "POST",
             region=self.desk.settings.region,
             idle_s=self.desk.settings.idle_s_max,
             static={name: file.path for name, file in self.desk.static.items()},
@@ -151,7 +199,9 @@ class Guest:
         return self.keep(RedirectResponse(target, status_code=303))
 
     def keep(self, response: Response) -> Response:
-        """Carry the visit on with this answer."""
+        """Carry the visit on with this answer, and the language that was asked for."""
+        if self.form and self.form.shown_in:
+            self.speak(response, self.form.shown_in)
         if self.session is not None:
             settings = self.desk.settings
             response.set_cookie(
@@ -165,12 +215,25 @@ class Guest:
             )
         return response
 
+    def speak(self, response: Response, language: str) -> None:
+        """Have this browser shown its pages in this language from now on."""
+        response.set_cookie(
+            LANGUAGE_COOKIE,
+            language,
+            max_age=LANGUAGE_S,
+            secure=self.desk.settings.https,
+            httponly=True,
+            samesite="strict",
+        )
+
     def may(self, act: Act) -> bool:
         """Whether the one who is there may do it."""
         return self.session is not None and may(self.session.roles, act)
 
     def problem(self, error: ClientError) -> str:
         """What to tell about a refusal or a silence."""
+        if isinstance(error, NotAsked):
+            return self.say("problem.not-asked")
         if isinstance(error, Away):
             return self.say("problem.away", service=self.say.code("service", error.service))
         if isinstance(error, Refused):
@@ -195,8 +258,13 @@ class Guest:
     def _proof_field(self) -> Markup:
         if self.session is None:
             return Markup()
-        proof = self.desk.sessions.proof(self.session.visit_id)
-        return Markup('<input type="hidden" name="proof" value="{}">').format(proof)
+        sessions = self.desk.sessions
+        proof = sessions.proof(self.session.visit_id)
+        whose = sessions.mark(self.session.caller.staff_id)
+        return Markup(
+            '<input type="hidden" name="proof" value="{}">'
+            '<input type="hidden" name="whose" value="{}">'
+        ).format(proof, whose)
 
 
 class Visit(Guest):
@@ -207,7 +275,7 @@ class Visit(Guest):
     def __init__(self, request: Request) -> None:
         super().__init__(request)
         if self.session is None:
-            raise SignInFirst(request.url.path if request.method == "GET" else "/")
+            raise SignInFirst
 
     @property
     def asked(self) -> QueryParams:
@@ -286,7 +354,16 @@ class Visit(Guest):
             return None
 
     def _link(self, service: str, base: str) -> Link:
-        return Link(self.desk.http, service, base, self.session.token, self.cut)
+        asks_only = self.form is not None and self.form.shown_in is not None
+        return Link(
+            self.desk.http,
+            service,
+            base,
+            self.session.token,
+            self.cut,
+            self.spent,
+            asks_only=asks_only,
+        )
 
 
 def visitor(*acts: Act) -> Callable[[Request], Awaitable[Visit]]:
@@ -302,12 +379,32 @@ def visitor(*acts: Act) -> Callable[[Request], Awaitable[Visit]]:
 
 
 async def _posted(request: Request) -> Form:
+    form = Form(await request.form(max_files=0, max_fields=FIELDS_MAX))
+    request.state.form = form
     guest = Guest(request)
     if guest.session is None:
-        raise SignInFirst("/")
-    form = Form(await request.form(max_files=0, max_fields=FIELDS_MAX))
+        raise SignInFirst
     prove(request, guest, form)
     return form
+
+
+def _is_page(request: Request, path: str) -> bool:
+    """Whether something is shown at a path; what should be an id there is one."""
+    scope = {**request.scope, "path": path, "method": "GET"}
+    for route in request.app.routes:
+        match, found = route.matches(scope)
+        if match is Match.FULL:
+            named = found.get("path_params", {})
+            return all(_is_id(named[name]) for name in named if name.endswith("_id"))
+    return False
+
+
+def _is_id(text: str) -> bool:
+    try:
+        UUID(text)
+    except ValueError:
+        return False
+    return True
 
 
 def prove(request: Request, guest: Guest, form: Form) -> None:

@@ -3,6 +3,7 @@
 ClientError
 ├── Refused   the service said no, with a problem (RFC 9457)
 └── Away      it did not answer, or not in a way that the desk understands
+    └── NotAsked  it was not asked: the form is only to be shown again
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -108,6 +109,14 @@ class Away(ClientError):
         self.service = service
 
 
+class NotAsked(Away):
+    """Nothing was sent, since the form is only to be shown again, as if nobody had answered."""
+
+
+_QUESTIONS: Final = (":find", ":lookup")
+"""How a path ends that is posted to and changes nothing: its question is no matter for a URL."""
+
+
 class Link:
     """One service, for one visit."""
 
@@ -118,17 +127,24 @@ class Link:
         base: str,
         token: str,
         cut: set[str] | None = None,
+        spent: set[str] | None = None,
+        *,
+        asks_only: bool = False,
     ) -> None:
         """Make a link.
 
         Args:
             cut: takes the names of lists that have more than the desk puts together.
+            spent: takes the keys of what was refused: tried again, it is something new.
+            asks_only: whatever would change something raises `NotAsked`.
         """
         self._http = http
         self._service = service
         self._base = base.rstrip("/")
         self._token = token
         self._cut = set() if cut is None else cut
+        self._spent = set() if spent is None else spent
+        self._asks_only = asks_only
 
     async def get(self, path: str, answer: TypeAdapter[T], query: Query | None = None) -> T:
         """Read something. Raises `ClientError`."""
@@ -218,6 +234,8 @@ class Link:
         files: Mapping[str, tuple[str, bytes, str]] | None = None,
         wait_ms_max: int | None = None,
     ) -> httpx.Response:
+        if self._asks_only and method != "GET" and not path.endswith(_QUESTIONS):
+            raise NotAsked(self._service)
         sent = {"Authorization": f"Bearer {self._token}", **(headers or {})}
         correlation_id = get_contextvars().get("correlation_id")
         if correlation_id:
@@ -239,7 +257,10 @@ class Link:
             log.warning("service.away", of=self._service, cause=type(error).__name__)
             raise Away(self._service) from None
         if response.status_code >= 400:
-            raise self._problem(response)
+            problem = self._problem(response)
+            if isinstance(problem, Refused) and "Idempotency-Key" in sent:
+                self._spent.add(sent["Idempotency-Key"])
+            raise problem
         return response
 
     def _problem(self, response: httpx.Response) -> ClientError:

@@ -3,7 +3,9 @@
 import re
 import secrets
 from collections.abc import Mapping
+from functools import partial
 from typing import Final
+from urllib.parse import parse_qsl, urlencode
 
 from fastapi import Request, Response
 from starlette.responses import RedirectResponse
@@ -13,22 +15,27 @@ from aidmesh_chassis.keys import Locked
 from aidmesh_chassis.logs import get_logger
 from aidmesh_chassis.problems import Problem
 from aidmesh_chassis.staff import StaffError, TooManyAttempts, WrongCredentials
-from aidmesh_console import i18n
 from aidmesh_console.forms import Form
 from aidmesh_console.served import StaticFile
 from aidmesh_console.session import COOKIE, PRE_COOKIE
-from aidmesh_console.visit import LANGUAGE_COOKIE, Guest, Posted, Visit, from_here
+from aidmesh_console.visit import Again, Guest, Posted, Visit, from_here
 
 log = get_logger()
 
-_LOCAL: Final = re.compile(r"/(?:[A-Za-z0-9_-]+/?)*")
+_LOCAL: Final = re.compile(r"/(?:[A-Za-z0-9_.-]+/?)*")
 _YEAR_S: Final = 365 * 24 * 3600
+_QUERY_CHARS_MAX: Final = 2_000
 _FORM_S: Final = 2 * 3600
 
 
 def local_path(path: str | None) -> str:
     """A path of this desk, or its first page: nobody is sent elsewhere by a link."""
     return path if path and len(path) < 200 and _LOCAL.fullmatch(path) else "/"
+
+
+def local_query(query: str | None) -> dict[str, str]:
+    """What the address of a page asks for, from how it is written there; nothing if it is long."""
+    return dict(parse_qsl(query)) if query and len(query) < _QUERY_CHARS_MAX else {}
 
 
 def router(served: Mapping[str, StaticFile]) -> Routes:
@@ -52,18 +59,19 @@ def router(served: Mapping[str, StaticFile]) -> Routes:
         guest = Guest(request)
         if guest.session is not None:
             return guest.go("/")
-        return _sign_in_page(guest, local_path(request.query_params.get("next")))
+        return sign_in_page(guest, local_path(request.query_params.get("next")))
 
     @routes.post("/sign-in")
     async def sign_in(request: Request) -> Response:
         guest = Guest(request)
         form = Form(await request.form(max_files=0, max_fields=20))
-        back = local_path(form.text("next"))
+        back, sealed = local_path(form.text("next")), form.text("kept")
+        again = partial(sign_in_page, guest, back, sealed=sealed)
         sessions = guest.desk.sessions
         pre = request.cookies.get(PRE_COOKIE, "")
         if not from_here(request) or not pre or not sessions.proves(pre, form.text("proof") or ""):
             log.warning("form.stale")
-            return _sign_in_page(guest, back, 403, guest.say("problem.stale-form"))
+            return again(403, guest.say("problem.stale-form"))
         token = form.text("token") if guest.desk.settings.paste_token else None
         try:
             if token:
@@ -74,19 +82,18 @@ def router(served: Mapping[str, StaticFile]) -> Routes:
                 )
         except TooManyAttempts as error:
             log.warning("visit.refused", cause="too_many_attempts")
-            wrong = guest.say("sign_in.wait", error.retry_s)
-            return _sign_in_page(guest, back, 429, wrong)
+            return again(429, guest.say("sign_in.wait", error.retry_s))
         except (WrongCredentials, Problem) as error:
             if isinstance(error, Locked):
-                return _sign_in_page(guest, back, 423, guest.say("problem.locked"))
+                return again(423, guest.say("problem.locked"))
             log.warning("visit.refused", cause="wrong")
             wrong = guest.say("sign_in.wrong_token" if token else "sign_in.wrong")
-            return _sign_in_page(guest, back, 403, wrong, token_open=bool(token))
+            return again(403, wrong, token_open=bool(token))
         except StaffError:
             log.exception("staff.unreadable")
-            return _sign_in_page(guest, back, 503, guest.say("problem.unknown"))
+            return again(503, guest.say("problem.unknown"))
         log.info("visit.began", staff_id=str(guest.session.caller.staff_id))
-        response = guest.go(back)
+        response = _begun(guest, back, sealed)
         response.delete_cookie(PRE_COOKIE)
         return response
 
@@ -114,17 +121,13 @@ def router(served: Mapping[str, StaticFile]) -> Routes:
     async def language(request: Request) -> Response:
         guest = Guest(request)
         form = Form(await request.form(max_files=0, max_fields=5))
-        response = guest.go(local_path(form.text("back")))
-        wanted = form.text("language")
-        if wanted in i18n.LANGUAGES:
-            response.set_cookie(
-                LANGUAGE_COOKIE,
-                wanted,
-                max_age=_YEAR_S,
-                secure=guest.desk.settings.https,
-                httponly=True,
-                samesite="strict",
-            )
+        back, wanted = local_path(form.text("back")), form.shown_in
+        if sealed := form.text("kept"):
+            request.state.form = form  # for its language
+            return sign_in_page(guest, back, sealed=sealed, ended=True)
+        response = guest.go(back, **local_query(form.text("query")))
+        if wanted is not None:
+            guest.speak(response, wanted)
         return response
 
     return routes
@@ -143,22 +146,66 @@ def _cleared(response: Response) -> Response:
     return response
 
 
-def _sign_in_page(
+def ended(request: Request) -> Response:
+    """Where the visit is over that a page belonged to: sign in anew, and go on there.
+
+    What was typed into a form is given to the browser to keep, sealed.
+    """
+    guest, form = Guest(request), Guest(request).form
+    if request.method == "GET":
+        back = guest.here if guest.here not in {"/", "/leave"} else None
+        said = "ended" if COOKIE in request.cookies else None
+        return guest.go("/sign-in", next=back, said=said)
+    sealed = None
+    if form is not None and guest.again is not None and from_here(request):
+        again, whose = guest.again, form.text("whose") or ""
+        sessions = guest.desk.sessions
+        sealed = sessions.sealed(sessions.keeping(again.action, guest.here, whose, again.fields))
+    return sign_in_page(guest, guest.here, 403, sealed=sealed, ended=True)
+
+
+def _begun(guest: Guest, back: str, sealed: str | None) -> Response:
+    """Where somebody goes who has signed in; what they had typed before is offered to them."""
+    kept = guest.desk.sessions.unsealed(sealed) if sealed else None
+    if kept is None or guest.session is None:
+        return guest.go(back, said="not_kept" if sealed else None)
+    if not guest.desk.sessions.marks(guest.session.caller.staff_id, kept.whose):
+        return guest.go(back, said="kept_for_another")
+    guest.here, guest.query, guest.again = kept.back, "", Again(kept.action, kept.fields)
+    return guest.page("kept")
+
+
+def sign_in_page(
     guest: Guest,
     back: str,
     status: int = 200,
     wrong: str | None = None,
     *,
     token_open: bool = False,
+    sealed: str | None = None,
+    ended: bool = False,
 ) -> Response:
+    """The page to sign in at.
+
+    Args:
+        back: the path to go on to.
+        sealed: a form that came too late, for the browser to keep.
+        ended: whether a form came too late.
+    """
     pre = guest.request.cookies.get(PRE_COOKIE) or secrets.token_urlsafe(24)
     settings = guest.desk.settings
+    if sealed:
+        guest.here, guest.query = back, ""
+    else:
+        guest.here, guest.query = "/sign-in", urlencode({"next": back})
     response = guest.page(
         "sign_in",
         status,
         proof=guest.desk.sessions.proof(pre),
         next=back,
         wrong=wrong,
+        kept=sealed,
+        ended=ended,
         paste_token=settings.paste_token,
         token_open=token_open,
     )

@@ -8,6 +8,7 @@ from structlog.contextvars import get_contextvars
 
 from aidmesh_chassis.problems import Problem
 from aidmesh_console.clients.link import Away, ClientError, Refused
+from aidmesh_console.pages.entrance import ended
 from aidmesh_console.visit import Guest, SignInFirst, StaleForm
 
 
@@ -30,9 +31,7 @@ def _page(request: Request, status: int, slug: str, **values: str) -> Response:
 
 
 async def _sign_in_first(request: Request, error: Exception) -> Response:
-    assert isinstance(error, SignInFirst)  # noqa: S101 - registered for this class
-    back = error.path if error.path not in {"/", "/leave"} else None
-    return Guest(request).go("/sign-in", next=back)
+    return ended(request)
 
 
 async def _stale_form(request: Request, error: Exception) -> Response:

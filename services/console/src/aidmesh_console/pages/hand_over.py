@@ -30,22 +30,36 @@ _SERIAL_CHARS_MAX: Final = 64
 
 @routes.get("/hand-over")
 async def show(visit: Worker) -> Response:
-    """The queue of a site, or of all."""
-    return await _queue(visit, visit.asked_id("site"))
+    """The queue of a site, or of all; or what is ready for one person, or under one number."""
+    person_id, number = visit.asked_id("person"), visit.asked.get("number", "")
+    if person_id is not None:
+        rows = await _of_person(visit, person_id)
+    elif _NUMBER.fullmatch(number):
+        rows = await _of_number(visit, number)
+    else:
+        return await _queue(visit, visit.asked_id("site"))
+    return await _page(visit, rows)
 
 
 @routes.post("/hand-over/find")
 async def find(form: Posted, visit: Worker) -> Response:
-    """By the number of a need or by a client code, which never shows in an address."""
+    """By the number of a need or by a client code, which never shows in an address.
+
+    What is found has an address of its own, by random ids, so that one can come back to it.
+    """
     wanted = form.text("wanted", needed=True)
     if wanted is None:
         return visit.go("/hand-over")
+    number = wanted.replace("-", "").replace(" ", "")
     try:
-        rows = await _found(visit, wanted)
+        if _NUMBER.fullmatch(number) and await _of_number(visit, number):
+            return visit.go("/hand-over", number=number.lower())
+        person_id = await visit.intake.find(wanted)
+        if person_id is not None and await _of_person(visit, person_id):
+            return visit.go("/hand-over", person=person_id)
     except ClientError as error:
         return await _page(visit, (), wrong=visit.problem(error), wanted=wanted)
-    wrong = None if rows else visit.say("hand_over.nothing_found")
-    return await _page(visit, rows, wrong=wrong, wanted=wanted)
+    return await _page(visit, (), wrong=visit.say("hand_over.nothing_found"), wanted=wanted)
 
 
 @routes.post("/hand-over/many")
@@ -136,15 +150,12 @@ async def _again(
     )  # fmt: skip
 
 
-async def _found(visit: Visit, wanted: str) -> Sequence[Reservation]:
-    number = wanted.replace("-", "").replace(" ", "")
-    if _NUMBER.fullmatch(number):
-        near = await visit.inventory.of_number(number)
-        if ready := [each for each in near if each.state == "confirmed"]:
-            return ready
-    person_id = await visit.intake.find(wanted)
-    if person_id is None:
-        return ()
+async def _of_number(visit: Visit, number: str) -> Sequence[Reservation]:
+    near = await visit.inventory.of_number(number)
+    return [each for each in near if each.state == "confirmed"]
+
+
+async def _of_person(visit: Visit, person_id: UUID) -> Sequence[Reservation]:
     needs = await visit.intake.needs(person_id=person_id, states=["ready"], limit=_NEEDS_MAX)
     if not needs.needs:
         return ()

@@ -143,15 +143,22 @@ async def _proposals(visit: Visit, status: int = 200, wrong: str | None = None) 
 async def _failed(
     visit: Visit, person_id: UUID, error: ClientError, opened: str, form: Form
 ) -> Response:
-    status = 503 if isinstance(error, Away) else 409
-    kept = form if isinstance(error, Away) else None
-    return await _again(visit, person_id, status, visit.problem(error), opened, kept)
+    status, key = form.after(error)
+    wrong = visit.problem(error)
+    return await _again(visit, person_id, status, wrong, opened, form, key or uuid4())
 
 
 async def _again(
-    visit: Visit, person_id: UUID, status: int, wrong: str, opened: str, form: Form | None
+    visit: Visit,
+    person_id: UUID,
+    status: int,
+    wrong: str,
+    opened: str,
+    form: Form | None,
+    key: UUID | None = None,
 ) -> Response:
-    return await _page(visit, await visit.intake.person(person_id), status, wrong, opened, form)
+    person = await visit.intake.person(person_id)
+    return await _page(visit, person, status, wrong, opened, form, key)
 
 
 async def _page(
@@ -161,6 +168,7 @@ async def _page(
     wrong: str | None = None,
     opened: str | None = None,
     form: Form | None = None,
+    key: UUID | None = None,
 ) -> Response:
     pages = {name: text for name in ("after", "merges") if (text := visit.asked.get(name))}
     needs, merges, names, channels = await asyncio.gather(
@@ -184,7 +192,8 @@ async def _page(
         values=kept.values if kept else _values(person),
         also=kept.many("also") if kept else person.languages[1:],
         faults=form.faults if form else {},
-        key=form.key if form else uuid4(),
+        key=key or (form.key if form else uuid4()),
+        typed=form.values if form else {},
         spoken=[(each, visit.say.code("language", each)) for each in languages],
         channels=channels,
         lacking=lacking_of(person),

@@ -14,8 +14,32 @@
     event.preventDefault();
     location.replace(leave.href);
   });
+  // A page that answers a form is nothing to come back to: the page that the form was on is.
+  const back = document.body.dataset.back;
+  const leaveFormBehind = () => { if (back) history.replaceState(null, "", back); };
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest("a[href]");
+    if (link && !link.target && !event.ctrlKey && !event.metaKey) leaveFormBehind();
+  });
+  // What was typed and not sent yet is shown again in the other language, and goes nowhere else.
+  let typed = null;
+  document.addEventListener("input", (event) => {
+    const form = event.target.form;
+    if (form && form.method === "post" && form.enctype !== "multipart/form-data" && form.elements.proof) typed = form;
+  });
   document.addEventListener("submit", (event) => {
     const form = event.target;
+    if ("language" in form.dataset && typed && typed.elements.whose && event.submitter) {
+      event.preventDefault();
+      const asked = document.createElement("input");
+      Object.assign(asked, { type: "hidden", name: event.submitter.name, value: event.submitter.value });
+      typed.append(asked);
+      leaveFormBehind();
+      typed.submit();
+      asked.remove();
+      return;
+    }
+    leaveFormBehind();
     if (form.dataset.sent) { event.preventDefault(); return; }
     form.dataset.sent = "1";
     for (const button of form.querySelectorAll("button")) button.setAttribute("aria-disabled", "true");
