@@ -96,7 +96,7 @@ def build(
         lifespan=lifespan,
     )
     served = static_files()
-    app.state.desk = Desk(settings, Sessions(settings, keys, staff, verifier), http, served)
+    app.state.desk = Desk(settings, Sessions(settings, keys, staff, verifier), http, served, staff)
     app.add_middleware(GZipMiddleware, minimum_size=1000)
     failures.install(app)
     take(app, entrance.router(served))

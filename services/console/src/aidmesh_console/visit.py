@@ -20,6 +20,7 @@ from starlette.routing import Match
 
 from aidmesh_chassis.logs import get_logger
 from aidmesh_chassis.problems import FORBIDDEN, Problem
+from aidmesh_chassis.staff import StaffError, StaffFile
 from aidmesh_console import i18n
 from aidmesh_console.clients.alerts import Alerts
 from aidmesh_console.clients.intake import Intake
@@ -78,6 +79,7 @@ class Desk:
     sessions: Sessions
     http: httpx.AsyncClient
     static: Mapping[str, StaticFile]
+    staff: StaffFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +188,7 @@ class Guest:
             said=self._said(),
             form_proof=self._proof_field(),
             problem=self.problem,
+            who=self.who,
             cut=sorted(self.say.code("list", each) for each in self.cut),
             cut_rows=PAGES_MAX * ROWS_MAX,
             **values,
@@ -229,6 +232,19 @@ class Guest:
     def may(self, act: Act) -> bool:
         """Whether the one who is there may do it."""
         return self.session is not None and may(self.session.roles, act)
+
+    def who(self, staff_id: UUID) -> str:
+        """What to call a member of staff: the name they sign in by, else a part of their id."""
+        return self._logins.get(staff_id) or self.say("staff.unknown", number=short(staff_id))
+
+    @cached_property
+    def _logins(self) -> Mapping[UUID, str]:
+        """Read for each page that names anybody: staff are added while the desk runs."""
+        try:
+            return {each.staff_id: each.login for each in self.desk.staff.all()}
+        except StaffError:
+            log.exception("staff.unreadable")
+            return {}
 
     def problem(self, error: ClientError) -> str:
         """What to tell about a refusal or a silence."""
