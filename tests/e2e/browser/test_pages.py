@@ -202,7 +202,7 @@ async def _heights(page: Page) -> list[tuple[str, float]]:
     found: list[tuple[str, float]] = await page.evaluate(
         """() => [...document.querySelectorAll('main button, main summary, main select,'
           + ' main input:not([type=hidden], [type=checkbox], [type=radio]), main .tile,'
-          + ' main label.tick, .kind > label, .leave, .menu-for')]
+          + ' main label.tick, .kind > label, .leave, .menu-for, main a')]
           .filter(each => each.offsetParent)
           .map(each => [each.outerHTML.slice(0, 90), each.getBoundingClientRect().height])
         """

@@ -107,7 +107,7 @@ async def test_a_guest_is_checked_in_and_out(
         await page.get_by_role("button", name="Check in").click()
         await page.wait_for_url("**said=guest_came**")
         await expect(page.locator(".nights .occupied")).not_to_have_count(0)
-        await page.get_by_role("button", name="Check out").click()
+        await page.get_by_role("button", name="Guest leaves").click()
         await page.wait_for_url("**said=checked_out**")
 
 

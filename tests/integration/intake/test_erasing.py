@@ -83,7 +83,9 @@ async def test_erasure_deletes_the_key_and_what_was_sealed(world: World) -> None
     # The household had no one else.
     assert receipt["erased_household_ids"] == [str(await value(world, "SELECT id FROM household"))]
     assert (receipt["kept"], receipt["payments_kept_until"]) == ("nothing", None)
-    await world.get(path, status=404)
+    gone = await world.get(path, status=410)
+    assert gone["type"] == "urn:aidmesh:problem:person-erased"
+    await world.get(f"/v1/persons/{uuid4()}", status=404)
     await erase(world, done["person_id"], status=404)
     await world.post("/v1/persons:find", {"client_code": "CanaryCode"}, status=404)
     for query in (

@@ -95,6 +95,8 @@ def whole(row: Mapping[str, object]) -> dict[str, object]:
         if row["kind"] == "food_parcel"
         else {"money": {"amount_minor": 300_000, "currency": "UAH", "by": "payout"}}
         if row["kind"] == "financial_aid"
+        else {"capacity": {"resource": "bed", "code": "shelter"}}
+        if row["kind"] == "shelter_night"
         else {},
         "blocked_by": {"resource": "bed", "code": "shelter"} if waits else None,
         "wait": "short" if waits else None,

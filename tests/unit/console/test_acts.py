@@ -231,12 +231,10 @@ async def test_what_intake_refuses_is_marked_where_it_stands(browser: "Browser")
     assert "This IBAN has a typing error" in field
 
 
-@pytest.mark.parametrize(
-    "name", ["birth_year", "household_code", "headcount", "contact_address", "note"]
-)
+@pytest.mark.parametrize("name", ["birth_year", "household_code", "contact_address", "note"])
 async def test_what_is_wrong_is_not_hidden(browser: "Browser", name: str) -> None:
     await browser.sign_in(Role.CASEWORKER)
-    field = {"headcount": "needs.0.headcount", "note": "note", "contact_address": "person.contact"}
+    field = {"note": "note", "contact_address": "person.contact"}
     browser.desk.region.answers["POST /v1/requests"] = problem(
         422,
         "invalid",

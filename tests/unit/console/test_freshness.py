@@ -130,7 +130,7 @@ def ready(**peers: dict[str, object]) -> tuple[int, dict[str, object]]:
         ("/shipments", {"GET /v1/transfers": told(TRANSFERS)}, Role.LOGISTICIAN),
         ("/shipments", {"GET /v1/transfers": told(OWN_ASKS)}, Role.LOGISTICIAN),
         (
-            f"/referrals/of/{number('parcel')}",
+            f"/referrals/of/{number('bed')}",
             {"GET /v1/capacity": {"rows": [{**each, "link": DARK} for each in capacity()]}},
             Role.CASEWORKER,
         ),

@@ -181,6 +181,16 @@ def test_a_pasted_table_is_read_line_by_line() -> None:
     )
 
 
+@pytest.mark.parametrize("heading", ["payout;reference", "номер виплати\tбанк", "Beleg, Betrag"])
+def test_a_table_may_have_a_heading_of_words(heading: str) -> None:
+    assert table_of(f"{heading}\n{PAYOUT} B-1") == ([Paid(2, PAYOUT, "B-1")], [])
+
+
+@pytest.mark.parametrize("number", ["9F9C833E", "ABCDEFAB", str(PAYOUT)[:-1], "12"])
+def test_a_short_number_in_the_first_line_is_no_heading(number: str) -> None:
+    assert table_of(f"{number} B-1\n{PAYOUT} B-2") == ([Paid(2, PAYOUT, "B-2")], [1])
+
+
 @pytest.mark.parametrize(("by", "field"), [("payout", "payout_id"), ("need", "need_id")])
 async def test_many_are_settled_by_a_table(browser: "Browser", by: str, field: str) -> None:
     await browser.sign_in(Role.FINANCE)

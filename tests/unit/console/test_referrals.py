@@ -16,7 +16,7 @@ KEY = "00000000-0000-4000-8000-000000000001"
 
 async def test_a_need_is_offered_to_where_a_bed_is_free(browser: "Browser") -> None:
     await browser.sign_in(Role.CASEWORKER)
-    path = f"/referrals/of/{number('parcel')}"
+    path = f"/referrals/of/{number('bed')}"
     site = number("lviv shelter")
     row = {"region": "lviv", "site_id": str(site), "area": "UA46", "resource": "bed",
            "code": "shelter", "first_on": "2024-05-06", "total": 9,
@@ -29,12 +29,29 @@ async def test_a_need_is_offered_to_where_a_bed_is_free(browser: "Browser") -> N
     where = f"lviv/UA46/{site}"
     assert f'value="{where}"' in page
     answer = await browser.post(path, key=KEY, where=where)
-    assert answer.headers["location"] == f"/needs/{number('parcel')}?said=referral_offered"
+    assert answer.headers["location"] == f"/needs/{number('bed')}?said=referral_offered"
     ((called, body, headers),) = browser.desk.region.posts
-    assert called == f"/v1/needs/{number('parcel')}:refer"
+    assert called == f"/v1/needs/{number('bed')}:refer"
     assert body == {"to_region": "lviv", "place_area": "UA46", "site_id": str(site)}
     assert headers["idempotency-key"] == KEY
     assert (await browser.post(path, key=KEY, where="lviv")).status_code == 422
+
+
+async def test_help_without_a_bed_is_referred_to_a_region_and_no_bed(browser: "Browser") -> None:
+    await browser.sign_in(Role.CASEWORKER)
+    path = f"/referrals/of/{number('parcel')}"
+    row = {"region": "lviv", "area": "UA46", "resource": "bed", "code": "shelter", "total": 9,
+           "first_on": "2024-05-06", "free_by_day": [4],
+           "as_of": "2024-05-06T09:00:00Z"}  # fmt: skip
+    beds = [{**row, "site_id": str(number(name))} for name in ("one", "two")]
+    browser.desk.region.answers["GET /v1/capacity"] = (200, {"rows": beds, "next": None})
+    page = (await browser.get(path)).text
+    assert "4 / 9" not in page
+    assert page.count('name="where"') == 1
+    assert 'value="lviv/UA46/"' in page
+    await browser.post(path, key=KEY, where="lviv/UA46/")
+    ((_, body, _),) = browser.desk.region.posts
+    assert body == {"to_region": "lviv", "place_area": "UA46"}
 
 
 @pytest.mark.parametrize(

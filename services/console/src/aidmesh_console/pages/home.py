@@ -1,6 +1,7 @@
 """Home: what waits for whoever is signed in."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Annotated
 from uuid import UUID
 
@@ -8,6 +9,7 @@ from fastapi import Depends, Response
 
 from aidmesh_chassis.http import Routes
 from aidmesh_console.clients.peers import together
+from aidmesh_console.clients.referrals import referrals as received
 from aidmesh_console.pages.common import names_of
 from aidmesh_console.roles import Act
 from aidmesh_console.supply import low
@@ -64,7 +66,31 @@ async def _cases(visit: Visit) -> dict[str, object]:
         "tell": tell,
         "by_voice": by_voice[:_TELL_ROWS],
         "more_to_tell": len(by_voice) > _TELL_ROWS,
+        "to_decide": await _to_decide(visit),
     }
+
+
+async def _to_decide(visit: Visit) -> Sequence[tuple[str, str, int]]:
+    """What waits for a lead: where it is, what to call it, and how much there is of it."""
+    if not visit.may(Act.UNITE_OR_ERASE):
+        return ()
+    merges, referrals = await asyncio.gather(
+        visit.hear(visit.intake.merges()), visit.hear(received(visit.intake.link, None))
+    )
+    me = visit.session.caller.staff_id
+    confirmable = [
+        each for each in (merges.value.merges if merges.value else ()) if each.proposed_by != me
+    ]
+    offered = [
+        each
+        for each in (referrals.value.referrals if referrals.value else ())
+        if each.status == "offered"
+    ]
+    found = (
+        ("/merges", "home.merges", len(confirmable)),
+        ("/referrals", "home.referrals", len(offered)),
+    )
+    return [each for each in found if each[2]]
 
 
 async def _goods(visit: Visit) -> dict[str, object]:

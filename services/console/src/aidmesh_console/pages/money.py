@@ -35,6 +35,8 @@ _ORDERS = ("received", "exported")
 _FAILED = ("rejected", "returned")
 _LINES_TOLD = 20
 _BETWEEN = re.compile(r"[\s;,]+")
+_LIKE_AN_ID = re.compile(r"[0-9]|^[A-Fa-f]{8}")
+"""What no heading has: a digit, or as many letters as the short form of an id."""
 
 
 @routes.get("/money")
@@ -163,8 +165,8 @@ async def review(payout_id: UUID, form: Posted, visit: Settler) -> Response:
 def table_of(text: str) -> tuple[Sequence[Paid], Sequence[int]]:
     """Lines of an id and a bank reference, and the numbers of lines that are something else.
 
-    Between the two may stand a tab, a semicolon, a comma or spaces. A first line without an id is
-    a heading.
+    Between the two may stand a tab, a semicolon, a comma or spaces. A first line that begins with
+    a word is a heading; one that begins with part of a number is not.
     """
     found: list[Paid] = []
     wrong: list[int] = []
@@ -173,7 +175,7 @@ def table_of(text: str) -> tuple[Sequence[Paid], Sequence[int]]:
         try:
             paid_id, reference = UUID(parts[0]), parts[1].strip(' \t;,"')
         except (ValueError, IndexError):
-            if line.strip() and number > 1:
+            if line.strip() and (number > 1 or _LIKE_AN_ID.search(parts[0])):
                 wrong.append(number)
             continue
         if reference and len(reference) <= REFERENCE_CHARS_MAX:

@@ -35,7 +35,7 @@ async def show(visit: Decider) -> Response:
 
 @routes.get("/referrals/of/{need_id}")
 async def choose(need_id: UUID, visit: Decider) -> Response:
-    """Where else there is a free bed, and how old that news is."""
+    """Where else there is a free bed, and how old that news is; for other help, which regions."""
     return await _choice(visit, need_id)
 
 
@@ -45,7 +45,8 @@ async def refer(need_id: UUID, form: Posted, visit: Decider) -> Response:
     where = (form.text("where") or "").split("/")
     if len(where) != len(("region", "area", "site")):
         return await _choice(visit, need_id, 422, visit.say("fault.choice"))
-    body = dict(zip(("to_region", "place_area", "site_id"), where, strict=True))
+    names = ("to_region", "place_area", "site_id")
+    body = {name: text for name, text in zip(names, where, strict=True) if text}
     try:
         await client.refer(visit.intake.link, need_id, body, form.key)
     except ClientError as error:
@@ -114,9 +115,17 @@ async def _choice(
         visit.hear(visit.inventory.all_beds()),
         names_of(visit, kinds=True),
     )
-    away = [
-        each
-        for each in beds.value or ()
-        if each.region is not None and each.free_by_day and each.free_by_day[0] > 0
-    ]
-    return visit.page("refer", status, need=need, beds=beds, away=away, names=names, wrong=wrong)
+    others = [each for each in beds.value or () if each.region is not None]
+    takes = need.ask.capacity
+    sleeps = takes is not None and takes.resource == "bed"
+    return visit.page(
+        "refer",
+        status,
+        need=need,
+        beds=beds,
+        sleeps=sleeps,
+        away=[each for each in others if each.free_by_day and each.free_by_day[0] > 0],
+        regions=sorted({(str(each.region), each.area) for each in others}),
+        names=names,
+        wrong=wrong,
+    )

@@ -229,6 +229,10 @@ def _need(form: Form, kind: Kind, for_whom: str) -> dict[str, Any]:
         need["amount_minor"] = form.money(f"amount_{code}", kind.money.currency)
     if kind.money is not None and kind.money.by == "payout":
         need["payee"] = payee_of(form, code)
+        to_account = form.text(f"mechanism_{code}") not in {None, "cash"}
+        if need["payee"] is None and to_account and not form.checked("given"):
+            # Nobody to pay means cash, which somebody has to choose.
+            form.faults[f"payee_name_{code}"] = "payee"
     return need
 
 

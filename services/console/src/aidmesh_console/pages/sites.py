@@ -1,7 +1,7 @@
 """Sites: which are open, closing and reopening them; new sites, items, beds and slots."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Final
 from uuid import UUID
 
@@ -9,6 +9,7 @@ from fastapi import Depends, Response
 
 from aidmesh_chassis.http import Routes
 from aidmesh_chassis.problems import NOT_FOUND, Problem
+from aidmesh_console.clients.intake_views import CapacityTake
 from aidmesh_console.clients.link import ClientError, Refused
 from aidmesh_console.forms import CODE, Form, as_text, filled
 from aidmesh_console.i18n import KYIV, LANGUAGES, Speaker
@@ -174,6 +175,21 @@ _BODIES: Final[Mapping[str, Callable[[Form], dict[str, Any]]]] = {
 }
 
 
+def _places(
+    say: Speaker, takes: Sequence[tuple[CapacityTake, str]], resource: str
+) -> Sequence[tuple[str, str]]:
+    """The places of a resource to choose from: each by its name and the help that takes it."""
+    by_code: dict[str, list[str]] = {}
+    for take, kind in takes:
+        if take.resource == resource:
+            by_code.setdefault(take.code, []).append(kind)
+    named = [
+        (code, f"{say.code('place', code)}: {', '.join(sorted(kinds, key=say.order))}")
+        for code, kinds in by_code.items()
+    ]
+    return sorted(named, key=lambda each: say.order(each[1]))
+
+
 async def _failed(visit: Visit, error: ClientError, form: Form, opened: str | None) -> Response:
     if isinstance(error, Refused):
         form.faults.update({each.field.split(".")[-1]: "refused" for each in error.faults})
@@ -197,7 +213,11 @@ async def _page(
     values: dict[str, Mapping[str, str]] = {opened: form.values} if form and opened else {}
     if item is not None:
         opened, values = "items", {"items": suggested(item, names) if item else {}}
-    takes = [kind.capacity for kind in names.offered.values() if kind.capacity is not None]
+    takes = [
+        (kind.capacity, names.kind(code))
+        for code, kind in names.offered.items()
+        if kind.capacity is not None
+    ]
     return visit.page(
         "sites",
         status,
@@ -209,11 +229,7 @@ async def _page(
         values=values,
         faults={opened: form.faults} if form and opened else {},
         keys={opened: key} if key else {},
-        places={
-            resource: sorted({(each.code, visit.say.code("place", each.code))
-                              for each in takes if each.resource == resource})
-            for resource in ("bed", "slot")
-        },
+        places={resource: _places(visit.say, takes, resource) for resource in ("bed", "slot")},
         site_types=SITE_TYPES,
         tracking=TRACKING,
         close_reasons=CLOSE_REASONS,

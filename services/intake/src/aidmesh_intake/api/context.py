@@ -81,6 +81,13 @@ NO_CONSENT: Final = ProblemType(
     "Ask them whether another region may be told of them, and record their consent; only then"
     " refer them.",
 )
+PERSON_ERASED: Final = ProblemType(
+    "person-erased",
+    410,
+    "This person was erased",
+    "Names, codes and contacts are gone for good. What was given stays as a count; if they come"
+    " back, register them anew.",
+)
 OTHER_HOUSEHOLD: Final = ProblemType(
     "other-household",
     409,
@@ -144,6 +151,7 @@ PROBLEMS: Final = (
     HINDERED,
     SECOND_PERSON,
     NO_CONSENT,
+    PERSON_ERASED,
     OTHER_HOUSEHOLD,
     RULE_IN_FORCE,
     NO_CONSENT_TO_LOOKUP,

@@ -13,10 +13,12 @@ from aidmesh_chassis.db import Tx
 from aidmesh_chassis.http import Body, Page, PageQuery, Routes, revealed
 from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.privacy import PersonalText
+from aidmesh_chassis.problems import Problem
 from aidmesh_contracts.ids import PersonId
 from aidmesh_contracts.intake import ContactSealedV1
 from aidmesh_contracts.values import Area
 from aidmesh_intake.api.context import (
+    PERSON_ERASED,
     Caseworker,
     Context,
     Ctx,
@@ -172,6 +174,8 @@ async def find_person(body: CodeIn, ctx: Ctx, caller: Caseworker, once: Once) ->
 async def get_person(person_id: UUID, ctx: Ctx, caller: Caseworker) -> Response:
     """A person's details. Who looked is remembered."""
     async with ctx.database.transaction() as tx:
+        if await people.was_erased(tx, person_id):
+            raise Problem(PERSON_ERASED)
         view = await _view(ctx, tx, await people.load(tx, person_id), caller.staff_id)
     return revealed(view)
 

@@ -28,6 +28,14 @@ async def load(tx: Tx, person_id: UUID) -> PersonRow:
     return _there(found)
 
 
+async def was_erased(tx: Tx, person_id: UUID) -> bool:
+    """Whether there was such a person, or whoever they were merged into, and they were erased."""
+    found = (await store.by_ids(tx.conn, [person_id])).get(person_id)
+    if found is not None and found.merged_into is not None:
+        return await was_erased(tx, found.merged_into)
+    return found is not None and found.erased_at is not None
+
+
 async def lock(tx: Tx, person_id: UUID) -> PersonRow:
     """The same, locked.
 

@@ -1,0 +1,124 @@
+"""Small things that a page tells, so that nobody has to guess."""
+
+import html
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from aidmesh_chassis.auth import Role
+from support.desk import main_of
+from support.made_up.basics import number, problem
+from support.made_up.money import HOLDINGS
+from support.made_up.needs import MERGES
+from support.made_up.referrals import REFERRALS
+
+if TYPE_CHECKING:
+    from .conftest import Browser
+
+AID = {"client_code": "КИ-9", "place_area": "UA80", "need_financial_aid": "1"}
+
+
+async def test_a_payout_to_an_account_needs_somebody_who_is_paid(browser: "Browser") -> None:
+    await browser.sign_in(Role.CASEWORKER)
+    for way in ("iban", "card", "post"):
+        answer = await browser.post("/register", **AID, mechanism_financial_aid=way)
+        assert answer.status_code == 422, way
+        assert "Who is paid? Otherwise choose cash" in html.unescape(answer.text)
+        assert 'id="fault-payee_name_financial_aid"' in answer.text
+    assert browser.desk.region.posts == []
+
+
+@pytest.mark.parametrize("more", [{}, {"given": "1", "mechanism_financial_aid": "iban"}])
+async def test_cash_and_what_was_given_need_no_payee(
+    browser: "Browser", more: dict[str, str]
+) -> None:
+    await browser.sign_in(Role.CASEWORKER)
+    answer = await browser.post("/register", **AID, **{"mechanism_financial_aid": "cash"} | more)
+    assert answer.status_code == 303
+    *_, (path, body, _) = browser.desk.region.posts
+    assert path == "/v1/requests"
+    needs = body["needs"]
+    assert isinstance(needs, list)
+    assert "payee" not in needs[0]
+
+
+async def test_who_may_not_see_all_help_is_told_whom_to_ask_for_slots(browser: "Browser") -> None:
+    told = "Slots for sensitive help (health, law, violence) are entered by a lead."
+    for roles, is_told in (([Role.LOGISTICIAN], True), ([Role.LEAD], False)):
+        await browser.sign_in(*roles)
+        page = html.unescape((await browser.get("/stock/sites")).text)
+        assert (told in page) is is_told, roles
+        await browser.post("/sign-out")
+
+
+async def test_places_to_choose_from_say_which_help_takes_them(browser: "Browser") -> None:
+    await browser.sign_in(Role.LEAD)
+    page = html.unescape((await browser.get("/stock/sites")).text)
+    field = page.partition('id="beds-code"')[2].partition("</select>")[0]
+    assert re.search(r'value="shelter">Bed in a shelter: [^<]+</option>', field)
+
+
+async def test_purses_of_one_name_are_told_apart(browser: "Browser") -> None:
+    await browser.sign_in(Role.FINANCE)
+    own = next(row for row in HOLDINGS if row["status"] == "active")
+    alone, twin = ({**own, "allotment_id": str(number(each))} for each in ("purse a", "purse b"))
+    path = "GET /v1/allotments"
+    for held, marks in (([alone], 0), ([alone, twin], 2)):
+        rows = {"region": "kyiv", "allotments": held, "next": None}
+        browser.desk.region.answers[path] = (200, rows)
+        page = (await browser.get("/money/purchases")).text
+        options = page.partition('name="allotment_id"')[2].partition("</select>")[0]
+        assert options.count("№ ") == marks
+        assert len(set(re.findall(r">([^<]+)</option>", options))) == 1 + len(held)
+
+
+async def test_a_leads_home_shows_what_is_to_be_decided(browser: "Browser") -> None:
+    me = str(number("me"))
+    answers = browser.desk.region.answers
+    mine, *others = (
+        {**MERGES[0], "merge_id": str(number(f"merge {by}")), "proposed_by": by}
+        for by in (me, str(number("a colleague")), None)
+    )
+    answers["GET /v1/merges"] = (200, {"merges": [*others, mine], "next": None})
+    offered = sum(each["status"] == "offered" for each in REFERRALS)
+    assert offered
+    await browser.sign_in(Role.LEAD)
+    page = (await browser.get("/")).text
+    assert re.search(r'href="/merges"><b>2</b><span>merges to confirm', page)
+    assert re.search(rf'href="/referrals"><b>{offered}</b><span>requests of other', page)
+    answers["GET /v1/merges"] = (200, {"merges": [mine], "next": None})
+    answers["GET /v1/referrals/in"] = problem(403, "forbidden")
+    page = main_of((await browser.get("/")).text)
+    assert 'href="/merges"' not in page
+    assert 'href="/referrals"' not in page
+    await browser.post("/sign-out")
+    await browser.sign_in(Role.CASEWORKER)
+    assert 'href="/merges"' not in main_of((await browser.get("/")).text)
+
+
+async def test_how_many_a_group_has_is_asked_beside_the_group(browser: "Browser") -> None:
+    await browser.sign_in(Role.CASEWORKER)
+    page = (await browser.get("/register")).text
+    assert 'id="f-headcount"' in page.partition('class="of-group"')[2].partition("</fieldset>")[0]
+    answer = await browser.post(
+        "/register", for_whom="group", place_area="UA80", need_food_parcel="1"
+    )
+    shown = answer.text.partition('class="of-group"')[2].partition("</fieldset>")[0]
+    assert 'id="fault-headcount"' in shown
+
+
+@pytest.mark.parametrize("path", ["/", "/stock", "/register", "/stock/sites", "/money", "/beds"])
+async def test_each_id_is_on_a_page_once(browser: "Browser", path: str) -> None:
+    await browser.sign_in(Role.LEAD)
+    ids = re.findall(r'\sid="([^"]+)"', (await browser.get(path)).text)
+    assert sorted(set(ids)) == sorted(ids)
+
+
+async def test_whoever_was_erased_leaves_a_page_that_says_so(browser: "Browser") -> None:
+    await browser.sign_in(Role.CASEWORKER)
+    path = f"/people/{number('gone')}"
+    browser.desk.region.answers[f"GET /v1/persons/{number('gone')}"] = problem(410, "person-erased")
+    answer = await browser.get(path)
+    assert answer.status_code == 410
+    assert "This person was erased" in html.unescape(answer.text)
