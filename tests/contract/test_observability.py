@@ -244,6 +244,26 @@ def test_the_unit_for_systemd_starts_what_there_is() -> None:
     assert {typed[typed.index(name) + 1] for name in ("--data", "--keys")} == set(written)
 
 
+def test_the_timers_for_systemd_run_what_there_is() -> None:
+    folder = ROOT / "deploy" / "systemd"
+    ran = set()
+    for path in folder.glob("*.timer"):
+        timer = configparser.ConfigParser(strict=False, interpolation=None)
+        timer.read(path, encoding="utf-8")
+        unit = timer["Timer"].get("Unit", f"{path.stem}.service")
+        name, at, instance = unit.removesuffix(".service").partition("@")
+        service = configparser.ConfigParser(strict=False, interpolation=None)
+        service.read(folder / f"{name}{at}.service", encoding="utf-8")
+        # Percent signs are doubled there, and a shell may be between.
+        start = service["Service"]["ExecStart"].replace("%i", instance or "kyiv")
+        typed = start.partition("/.venv/bin/aidmesh ")[2].rstrip("'")
+        check_command(build(), shlex.split(typed.replace("$(date --utc +%%FT%%H%%MZ)", "now")))
+        ran.add(typed.split()[0])
+        assert service["Unit"]["OnFailure"] == "aidmesh-tell@%n.service"
+    assert ran == {"backup", "status", "doctor", "verify"}
+    assert (folder / "aidmesh-tell@.service").exists()
+
+
 @pytest.mark.parametrize("path", PAGES, ids=str)
 def test_links_between_pages_lead_somewhere(path: Path) -> None:
     text = (ROOT / path).read_text(encoding="utf-8")

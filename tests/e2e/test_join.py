@@ -64,6 +64,7 @@ async def test_a_region_joins_a_running_mesh(tmp_path: Path) -> None:
             assert joined.returncode == 0, joined.stdout + joined.stderr
             assert "odesa runs, linked with kyiv, lviv" in joined.stdout
             odesa = mesh.staff("odesa")
+            assert f"its desk: {odesa.url('console')}" in joined.stdout
             await fund(kyiv, 40_000, to_region="odesa")
             await fund(odesa, 20_000, to_region="lviv")
         assert len(taken) > 1

@@ -65,9 +65,9 @@ OF_A_FOLDER: dict[tuple[str, ...], Sequence[str]] = {
 OTHERS = {
     ("up",), ("demo",), ("keys", "init"), ("bench", "needs"), ("bench", "import"), ("chaos",),
     ("topology", "render"), ("topology", "keep"), ("keys", "backup"), ("restore",),
-    ("provision",), ("supervise",),
+    ("provision",), ("supervise",), ("try-mail",),
 }  # fmt: skip
-"""Those that make their folder, have another one, or the volumes of containers."""
+"""Those that make their folder, have none or another one, or the volumes of containers."""
 
 ASK_SERVERS = (
     ("dead", "retry-all"), ("trace",), ("topology", "plan"),
@@ -215,6 +215,8 @@ def test_what_was_done_comes_as_json(tmp_path: Path, capsys: pytest.CaptureFixtu
     )  # fmt: skip
     assert invited["at"] == {"lviv": "there:7422"}
     joined = done("topology", "join", "--file", str(tmp_path / "join"), *of_data)
+    desk = joined.pop("desk")
+    assert str(desk).startswith("http://127.0.0.1:")
     assert joined == {"region": "kyiv", "peers": ["lviv"], "linked": []}
     rotated = done("keys", "rotate", *of_data)
     assert rotated == {"kyiv": {"connections": 0, "untold": ["lviv"]}}

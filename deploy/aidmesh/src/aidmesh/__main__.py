@@ -28,6 +28,7 @@ from aidmesh.commands import (
     supervise,
     topology,
     trace,
+    try_mail,
     up,
     verify,
 )
@@ -56,6 +57,7 @@ def build() -> App:
     app.command(doctor.doctor)
     app.command(logs.logs)
     app.command(trace.trace)
+    app.command(try_mail.try_mail)
     app.command(backup.backup)
     app.command(backup.restore)
 

@@ -143,8 +143,11 @@ async def _linked(
     from aidmesh.status import status_of  # noqa: PLC0415
     from aidmesh.topology.watcher import linked_with  # noqa: PLC0415
 
+    desk = mesh.regions[region].services["console"].url
+
     def end(linked: Sequence[str], line: str, code: int = 0) -> int:
-        report(as_json, {"region": region, "peers": list(peers), "linked": list(linked)}, line)
+        told = {"region": region, "peers": list(peers), "linked": list(linked), "desk": desk}
+        report(as_json, told, line, f"its desk: {desk}")
         return code
 
     if not in_use(data):
