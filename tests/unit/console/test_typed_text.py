@@ -270,6 +270,49 @@ async def test_what_is_too_long_to_keep_has_to_be_entered_again(browser: "Browse
     assert Speaker("en")("sign_in.not_kept") in late.text
 
 
+async def _typed_before(browser: "Browser", token: str) -> dict[str, str]:
+    """A form that was opened in one visit, and sent in the next, which this token began."""
+    await browser.sign_in(Role.CASEWORKER)
+    old = {name: html.unescape(text) for name, text in written(
+        (await browser.get("/register")).text.split("<footer")[0]).items()}  # fmt: skip
+    await browser.post("/sign-out")
+    await browser.get("/sign-in")
+    await browser.post("/sign-in", token=token)
+    return {"proof": old["proof"], "whose": old["whose"], **TYPED}
+
+
+async def test_a_form_of_the_visit_before_is_shown_to_the_same_person(browser: "Browser") -> None:
+    fields = await _typed_before(browser, browser.desk.token([Role.CASEWORKER]))
+    offered = await browser.post("/register", **fields)
+    assert offered.status_code == 403
+    assert Speaker("en")("kept.hint") in offered.text
+    form = offered.text.split("<main")[1].split("</form>")[0]
+    anew = {name: html.unescape(text) for name, text in written(form).items()}
+    assert anew["proof"] != fields["proof"]
+    shown = await browser.post("/register", **anew, desk_language="en")
+    assert 'value="КИ-0417"' in main_of(shown.text)
+    assert browser.desk.region.posts == []
+
+
+async def test_nobody_else_is_shown_a_form_of_the_visit_before(
+    browser: "Browser", other_token: str
+) -> None:
+    fields = await _typed_before(browser, other_token)
+    answer = await browser.post("/register", **fields)
+    assert answer.status_code == 403
+    assert "out of date" in answer.text
+    assert "КИ" not in answer.text
+
+
+async def test_another_site_has_no_form_shown(browser: "Browser") -> None:
+    fields = await _typed_before(browser, browser.desk.token([Role.CASEWORKER]))
+    answer = await browser.http.post(
+        "/register", data=fields, headers={"Sec-Fetch-Site": "cross-site"}
+    )
+    assert answer.status_code == 403
+    assert "КИ" not in answer.text
+
+
 async def test_a_page_says_why_it_asks_to_sign_in(browser: "Browser") -> None:
     assert (await browser.get("/needs")).headers["location"] == "/sign-in?next=%2Fneeds"
     await browser.sign_in(Role.CASEWORKER)

@@ -164,6 +164,14 @@ def ended(request: Request) -> Response:
     return sign_in_page(guest, guest.here, 403, sealed=sealed, ended=True)
 
 
+def was_given_to(guest: Guest) -> bool:
+    """Whether the form that came was given to whoever is signed in, be it in another visit."""
+    if guest.form is None or guest.session is None or not from_here(guest.request):
+        return False
+    whose = guest.form.text("whose") or ""
+    return guest.desk.sessions.marks(guest.session.caller.staff_id, whose)
+
+
 def _begun(guest: Guest, back: str, sealed: str | None) -> Response:
     """Where somebody goes who has signed in; what they had typed before is offered to them."""
     kept = guest.desk.sessions.unsealed(sealed) if sealed else None

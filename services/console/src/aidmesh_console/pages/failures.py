@@ -8,7 +8,7 @@ from structlog.contextvars import get_contextvars
 
 from aidmesh_chassis.problems import Problem
 from aidmesh_console.clients.link import Away, ClientError, Refused
-from aidmesh_console.pages.entrance import ended
+from aidmesh_console.pages.entrance import ended, was_given_to
 from aidmesh_console.visit import Guest, SignInFirst, StaleForm
 
 
@@ -35,6 +35,10 @@ async def _sign_in_first(request: Request, error: Exception) -> Response:
 
 
 async def _stale_form(request: Request, error: Exception) -> Response:
+    guest = Guest(request)
+    if was_given_to(guest):
+        return guest.page("kept", 403)  # of a visit before this one, which the same person made
+    request.state.form = None  # who knows whose it is: nothing of it is shown
     return _page(request, 403, "stale-form")
 
 
