@@ -4,12 +4,13 @@ import pytest
 from playwright.async_api import Browser, Page, expect
 
 from aidmesh_console.session import COOKIE
-from e2e.browser.test_pages import PHONE_WIDTH, sign_in
-from support.browser import open_page
+from support.browser import open_page, sign_in
 from support.desk import FakeDesk
 from support.made_up.basics import number
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
+
+PHONE_WIDTH = 320
 
 
 async def _in_german(page: Page) -> None:

@@ -73,6 +73,15 @@ async def test_purses_of_one_name_are_told_apart(browser: "Browser") -> None:
         assert len(set(re.findall(r">([^<]+)</option>", options))) == 1 + len(held)
 
 
+async def test_a_purchase_is_offered_the_categories_there_are(browser: "Browser") -> None:
+    await browser.sign_in(Role.FINANCE)
+    page = (await browser.get("/money/purchases")).text
+    assert 'list="categories"' in page
+    offered = page.partition('<datalist id="categories">')[2].partition("</datalist>")[0]
+    assert '<option value="rent">rent</option>' in offered
+    assert '<option value="">' not in offered
+
+
 async def test_a_leads_home_shows_what_is_to_be_decided(browser: "Browser") -> None:
     me = str(number("me"))
     answers = browser.desk.region.answers

@@ -51,6 +51,11 @@ PROGRAMMES = (
     "centers", "events",
 )  # fmt: skip
 """Programmes that come with the product; a catalogue may have others."""
+COST_CATEGORIES = (
+    "accommodation", "cash", "event", "goods", "medical_services", "professional_fees", "rent",
+    "travel",
+)  # fmt: skip
+"""What donors allow money to be spent on, as far as the desk has words for it."""
 REOPEN_REASONS = ("alert_over", "power_back", "repaired", "safe_again", "entry_error")
 
 

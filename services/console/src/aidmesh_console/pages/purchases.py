@@ -15,6 +15,7 @@ from aidmesh_console.forms import Form, filled, shown_again
 from aidmesh_console.pages.common import (
     ALL,
     AREAS,
+    COST_CATEGORIES,
     MONEY_REASONS,
     names_of,
     said_after,
@@ -150,6 +151,7 @@ async def _list(
         names_of(visit, kinds=may_buy),
     )
     purses = [each for each in held.value or () if each.status == "active"]
+    named = {kind.money.cost_category for kind in names.kinds.values() if kind.money}
     return visit.page(
         "purchases",
         status,
@@ -160,6 +162,7 @@ async def _list(
         states=STATES,
         state=state,
         lines=LINES,
+        categories=sorted({*COST_CATEGORIES, *named} - {""}),
         wrong=wrong,
         opened=form is not None,
         **shown_again(form, key),
