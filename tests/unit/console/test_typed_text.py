@@ -313,6 +313,19 @@ async def test_another_site_has_no_form_shown(browser: "Browser") -> None:
     assert "КИ" not in answer.text
 
 
+@pytest.mark.parametrize(
+    ("asked", "back"),
+    [("?next=%2Fneeds", "&next=%2Fneeds"), ("", ""), ("?next=%2F%2Fevil.test", "")],
+)
+async def test_whoever_did_nothing_for_a_while_goes_on_where_they_were(
+    browser: "Browser", asked: str, back: str
+) -> None:
+    await browser.sign_in(Role.CASEWORKER)
+    answer = await browser.get(f"/idle{asked}")
+    assert answer.headers["location"] == f"/sign-in?said=idle{back}"
+    assert (await browser.get("/needs")).status_code == 303
+
+
 async def test_a_page_says_why_it_asks_to_sign_in(browser: "Browser") -> None:
     assert (await browser.get("/needs")).headers["location"] == "/sign-in?next=%2Fneeds"
     await browser.sign_in(Role.CASEWORKER)

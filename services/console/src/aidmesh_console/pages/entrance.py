@@ -111,7 +111,9 @@ def router(served: Mapping[str, StaticFile]) -> Routes:
     @routes.get("/idle")
     async def idle(request: Request) -> Response:
         _end(request)
-        return _cleared(RedirectResponse("/sign-in?said=idle", status_code=303))
+        back = local_path(request.query_params.get("next"))
+        query = {"said": "idle"} | ({"next": back} if back != "/" else {})
+        return _cleared(RedirectResponse(f"/sign-in?{urlencode(query)}", status_code=303))
 
     @routes.get("/alive")
     async def alive(request: Request) -> Response:

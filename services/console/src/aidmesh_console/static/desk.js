@@ -55,7 +55,7 @@
       addEventListener(kind, () => { used = Date.now(); }, { passive: true });
     }
     setInterval(() => {
-      if (Date.now() - used > idleMs) location.replace("/idle");
+      if (Date.now() - used > idleMs) location.replace("/idle?next=" + encodeURIComponent(back || location.pathname));
       else if (used > told && Date.now() - told > idleMs / 4) { told = Date.now(); fetch("/alive").catch(() => {}); }
     }, 5000);
   }
