@@ -12,7 +12,7 @@ from aidmesh_chassis.key_rotation import prepare, switch
 from aidmesh_chassis.keys import LOOK_S, TOKENS, KeyRing, create_region_keys
 from aidmesh_chassis.staff import StaffFile, WrongCredentials
 from aidmesh_console.config import Settings
-from aidmesh_console.session import Session, Sessions
+from aidmesh_console.session import KEPT_S, Session, Sessions
 
 PASSWORD = "correct horse battery"
 
@@ -61,6 +61,16 @@ async def test_a_cookie_carries_the_visit_even_over_a_restart(rig: Rig) -> None:
     assert found is not None
     assert found.caller == session.caller
     assert found.visit_id == session.visit_id
+
+
+def test_a_form_that_came_too_late_is_kept_for_a_while_even_over_a_restart(rig: Rig) -> None:
+    kept = rig.sessions.keeping("/register?a=b", "/register", "mark", [("note", "чекає")])
+    sealed = rig.sessions.sealed(kept)
+    assert sealed is not None
+    rig.clock.now += KEPT_S - 1
+    assert rig.again().unsealed(sealed) == kept
+    rig.clock.now += 1
+    assert rig.again().unsealed(sealed) is None
 
 
 async def test_a_wrong_password_begins_nothing(rig: Rig) -> None:
