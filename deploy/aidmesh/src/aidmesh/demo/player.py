@@ -13,9 +13,10 @@ from pathlib import Path
 from uuid import UUID
 
 from aidmesh.demo import facts
+from aidmesh.demo.approvals import approve
 from aidmesh.demo.csvfiles import read_rows
 from aidmesh.demo.generator import SOURCE
-from aidmesh.demo.office import Json, Office, RefusedError
+from aidmesh.demo.office import Json, Office
 from aidmesh.demo.requests_form import with_site_ids
 from aidmesh.demo.setting_up import refuse_rejected
 from aidmesh.demo.treasury import Buyer
@@ -27,7 +28,6 @@ BULK = {
     "attendance": "/v1/attendance:bulk",
     "checkouts": "/v1/checkouts:bulk",
 }
-AGAINST_A_LIMIT = "needs-a-decision"
 NOT_YET = frozenset(
     {"unknown-reservation", "not-confirmed", "reservation-over", "not-checked-in", "unknown-row",
      "wrong-state", "step-not-allowed", "order-not-vouched", "payee-not-here"}
@@ -143,54 +143,26 @@ class RegionPlay:
             query={"source": SOURCE, "format": "csv"},
         )
         refuse_bad_import(self.office.region, answer.json())
-        await self._find(row_ids)
+        undecided = await self._find(row_ids)
         self.asked += len(row_ids)
-        await self._approve(week)
+        await approve(self.office, self.need_ids, self.rows(week, "approvals"), undecided)
 
-    async def _find(self, row_ids: Sequence[str]) -> None:
-        """Remember the needs of imported rows."""
+    async def _find(self, row_ids: Sequence[str]) -> list[str]:
+        """Remember the needs of imported rows; returns the rows that nobody has decided on."""
         answer = await self.office.post(
             "intake",
             "/v1/needs:lookup",
             Role.CASEWORKER,
             {"source": SOURCE, "row_ids": list(row_ids)},
         )
+        undecided = []
         for row_id, found in zip(row_ids, answer.json()["rows"], strict=True):
             self.need_ids[row_id] = UUID(found["need_id"])
             if found["state"] == "fulfilled":
                 self.done += 1
-
-    async def _approve(self, week: int) -> None:
-        """Approve what the rule leaves to a person; against a limit only a lead does, with why."""
-        rows = self.rows(week, "approvals")
-        results = await self._approvals(Role.CASEWORKER, rows)
-        against: dict[str, Rows] = {}
-        for row, result in zip(rows, results, strict=True):
-            reason = row["override_reason"]
-            if reason and result["problem"] == AGAINST_A_LIMIT:
-                against.setdefault(reason, []).append(row)
-            elif reason or result["status"] != "done":
-                raise RefusedError(f"{self.office.region}: approval {row['row_id']}: {result}")
-        for reason, hindered in against.items():
-            results = await self._approvals(Role.LEAD, hindered, reason)
-            refuse_rejected(self.office.region, "approvals", results)
-
-    async def _approvals(
-        self, role: Role, rows: Rows, override_reason: str | None = None
-    ) -> list[Json]:
-        if not rows:
-            return []
-        body: Json = {
-            "rows": [
-                {"row_id": row["row_id"], "need_id": str(self.need_ids[row["row_id"]])}
-                for row in rows
-            ]
-        }
-        if override_reason is not None:
-            body["override_reason"] = override_reason
-        answer = await self.office.post("intake", "/v1/needs:approve", role, body)
-        found: list[Json] = answer.json()["rows"]
-        return found
+            elif found["state"] == "requested":
+                undecided.append(row_id)
+        return undecided
 
     async def end_week(self, week: int) -> None:
         """Hand over, check in and out, attend, pay, undo, cancel, send on, merge."""
