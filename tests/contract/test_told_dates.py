@@ -18,6 +18,7 @@ from aidmesh_chassis.envelope import Received
 from aidmesh_chassis.privacy import PersonalText
 from aidmesh_contracts import pickup
 from aidmesh_contracts.accounts import Mechanism, is_sent
+from aidmesh_contracts.days import KYIV, day_of
 from aidmesh_contracts.ids import (
     AllotmentId,
     CommitmentId,
@@ -89,7 +90,7 @@ def read(text: str) -> list[Told]:
         if each["hour"] is not None:
             minute = datetime(
                 day.year, day.month, day.day, int(each["hour"]), int(each["minute"]),
-                tzinfo=pickup.KYIV,
+                tzinfo=KYIV,
             )  # fmt: skip
         found.append(Told(day, minute))
     return found
@@ -150,7 +151,7 @@ def test_what_is_told_is_true(
     paid_by: Mechanism | None,
     known: tuple[bool, bool],
 ) -> None:
-    today = days.day_of(now)
+    today = day_of(now)
     sent_at = now + late[0]
     heard_at = sent_at + late[1]
     first_on = today + timedelta(days=bed_in)
@@ -158,7 +159,7 @@ def test_what_is_told_is_true(
     needed_until = None
     if kind.within_hours is not None:
         needed_until = now + timedelta(hours=kind.within_hours - exposed_before, seconds=7)
-        needed_by = days.day_of(needed_until)
+        needed_by = day_of(needed_until)
     ask = ask_of(
         kind, 1, today, needed_by=needed_by,
         amount_minor=1 if kind.money is not None and kind.money.amount_given else None,
@@ -234,11 +235,11 @@ def test_what_is_told_is_true(
     else:
         assert first == []
     if visit is None and not (needed_by or needed_until):
-        assert told == Told(days.day_of(sent_at) + timedelta(days=kind.collect_days), None)
+        assert told == Told(day_of(sent_at) + timedelta(days=kind.collect_days), None)
     if visit is None and ask.of_supply:
         # All of the day that is told counts, in summer and in winter.
         assert days.collect_by(sent_at, kind.collect_days, sent_at) >= pickup.end_of(
-            days.day_of(sent_at) + timedelta(days=kind.collect_days)
+            day_of(sent_at) + timedelta(days=kind.collect_days)
         )
 
 
@@ -251,7 +252,7 @@ def test_who_is_paid_by_bank_card_or_post_is_told_not_to_come(
     paid = [kind for kind in packaged() if kind.money is not None and kind.money.by == "payout"]
     assert {"financial_aid", "rent_support", "travel"} <= {kind.code for kind in paid}
     for kind in paid:
-        today = days.day_of(now)
+        today = day_of(now)
         one = replace(
             need(ask_of(kind, 1, today, needed_by=today)), needed_by=today, payee_ref=PayeeRef(ID),
             sensitive=kind.sensitive, sent=is_sent(paid_by) if known[0] else None,
@@ -271,8 +272,8 @@ def test_who_is_paid_by_bank_card_or_post_is_told_not_to_come(
 @given(instants, st.integers(0, 60))
 def test_a_clock_ends_with_the_day_in_kyiv(started_at: datetime, last_in: int) -> None:
     ends_at = pickup.ends_at(started_at, last_in)
-    last_on = started_at.astimezone(pickup.KYIV).date() + timedelta(days=last_in)
-    assert ends_at.astimezone(pickup.KYIV).date() == last_on
+    last_on = day_of(started_at) + timedelta(days=last_in)
+    assert day_of(ends_at) == last_on
     next_at = ends_at + timedelta(microseconds=1)
-    assert next_at.astimezone(pickup.KYIV).date() == last_on + timedelta(days=1)
+    assert day_of(next_at) == last_on + timedelta(days=1)
     assert kept_until(started_at, last_in) == ends_at

@@ -9,9 +9,9 @@ import asyncpg
 from aidmesh_chassis.db import Database
 from aidmesh_chassis.outbox import Origin
 from aidmesh_contracts.base import Event
+from aidmesh_contracts.days import day_of
 from aidmesh_contracts.intake import NeedWithdrawnV1
 from aidmesh_contracts.registry import REGISTRY
-from aidmesh_inventory.domain.days import day_of
 from aidmesh_inventory.handlers import sweeps
 from integration.intake.world import World as Intake
 from integration.intake.world import open_world

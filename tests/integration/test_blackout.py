@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from aidmesh_chassis.running import Running
-from aidmesh_inventory.domain.days import day_of
+from aidmesh_contracts.days import day_of
 from support.regions_running import RunningRegion, _region
 from support.running import Staff
 from support.servers import DatabaseFactory, NatsRegion

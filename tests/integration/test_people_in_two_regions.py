@@ -7,7 +7,7 @@ from typing import Any
 
 import asyncpg
 
-from aidmesh_inventory.domain.days import day_of
+from aidmesh_contracts.days import day_of
 from support.regions_running import running_regions
 from support.running import Json, Staff
 from support.servers import DatabaseFactory

@@ -25,7 +25,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from aidmesh_intake.domain.dates import today_of
+from aidmesh_contracts.days import day_of
 from aidmesh_intake.domain.need import Need, State, Wait
 from aidmesh_intake.domain.waitlist import place_of
 from aidmesh_intake.store import needs as need_store
@@ -226,7 +226,7 @@ class Waiting(RuleBasedStateMachine):
         starts = await self.region.inventory.rows("SELECT id, starts_at FROM slot")
         begun = {row["id"] for row in starts if row["starts_at"] <= now}
         free = self.slots.keys() - {row["slot_id"] for row in rows} - begun
-        today = today_of(now)
+        today = day_of(now)
         for need in (each for each in waiting if each.kind == SLOT):
             place = need.place_on(today)
             assert place is not None

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
-from aidmesh_inventory.domain.days import day_of
+from aidmesh_contracts.days import day_of
 from support.running import Json, Staff
 
 TODAY = day_of(datetime.now(UTC))

@@ -4,14 +4,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+from aidmesh_contracts.days import day_of
 from aidmesh_contracts.intake import NeedApprovedV1
-from aidmesh_intake.domain.dates import today_of
 from integration.intake.sides import Side, exchange
 from integration.intake.world import only, refused
 
 LVIV = "UA46"
 
-ASKED_ON = today_of(datetime.now(UTC)) - timedelta(days=9)
+ASKED_ON = day_of(datetime.now(UTC)) - timedelta(days=9)
 
 
 @dataclass

@@ -9,12 +9,12 @@ import httpx
 import pytest
 
 from aidmesh_chassis.auth import Role
-from aidmesh_intake.domain.dates import today_of
+from aidmesh_contracts.days import day_of
 from integration.intake.world import World
 from support.desk import at_desk
 from support.visitor import Visitor
 
-TODAY = today_of(datetime.now(UTC))
+TODAY = day_of(datetime.now(UTC))
 NEW = {
     "code": "winter_aid", "name_uk": "Допомога взимку", "name_en": "Winter aid",
     "name_de": "Winterhilfe", "programme_new": "winter", "for_whom": "person",

@@ -4,10 +4,10 @@ from datetime import date, timedelta
 from uuid import UUID
 
 from aidmesh_chassis.auth import Role
+from aidmesh_contracts.days import day_of
 from aidmesh_contracts.ids import SiteId
 from aidmesh_contracts.intake import AidGivenV1, NeedApprovedV1, NeedClosedV1, NeedFulfilledV1
 from aidmesh_contracts.inventory import SupplyGrewV1
-from aidmesh_intake.domain.dates import today_of
 from integration.intake.world import KYIV, SITE, World, grew, held, only, refused
 
 OTHER = SiteId(UUID("33333333-3333-4333-8333-333333333333"))
@@ -15,7 +15,7 @@ OTHER = SiteId(UUID("33333333-3333-4333-8333-333333333333"))
 
 async def today_at(world: World) -> date:
     async with world.db.transaction() as tx:
-        return today_of(tx.now)
+        return day_of(tx.now)
 
 
 async def let_pass(world: World, need_id: UUID, days: int) -> None:

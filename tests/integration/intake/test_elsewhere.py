@@ -8,17 +8,17 @@ import pytest
 
 from aidmesh_chassis.auth import Role
 from aidmesh_contracts.base import Event
+from aidmesh_contracts.days import day_of
 from aidmesh_contracts.ids import NeedId, SiteId
 from aidmesh_contracts.intake import NeedApprovedV1, WaitingChangedV1
 from aidmesh_contracts.inventory import CapacityChangedV1, SiteChangedV1, SupplyGrewV1
 from aidmesh_contracts.streams import Stream
 from aidmesh_intake.checks import CHECKS
-from aidmesh_intake.domain.dates import today_of
 from aidmesh_intake.store import elsewhere as store
 from integration.intake.referred import ASKED_ON, LVIV, Two
 from integration.intake.world import KYIV, World, grew, only, refused
 
-TODAY = today_of(datetime.now(UTC))
+TODAY = day_of(datetime.now(UTC))
 SHELTER = SiteId(UUID(int=77))
 
 

@@ -7,12 +7,12 @@ from uuid import UUID, uuid4
 import pytest
 
 from aidmesh_chassis.auth import Role
+from aidmesh_contracts.days import day_of
 from aidmesh_contracts.ids import AllotmentId, CommitmentId, NeedId, SiteId
 from aidmesh_contracts.intake import NeedApprovedV1
 from aidmesh_contracts.inventory import SupplyGrewV1
 from aidmesh_contracts.payments import CommitmentRefusedV1, CommitmentReleasedV1, FundsGrewV1
 from aidmesh_contracts.values import BlockedBy
-from aidmesh_intake.domain.dates import today_of
 from integration.intake.world import World, grew, held, money_held, money_made, only, refused
 
 AMOUNT_MINOR = 360_000
@@ -28,7 +28,7 @@ def seats(
     quantity: int, second: int, *, total: bool = False, day: int = 3, site_id: SiteId | None = None
 ) -> SupplyGrewV1:
     """Seats of one day, told at some second."""
-    on = today_of(_BEGUN) + timedelta(days=day)
+    on = day_of(_BEGUN) + timedelta(days=day)
     told = {"resource": "slot", "on": on, "is_total": total}
     if site_id is not None:
         told["site_id"] = site_id

@@ -10,6 +10,7 @@ from httpx import Response
 
 from aidmesh_chassis.auth import Role
 from aidmesh_chassis.keys import MASTER, KeyRing
+from aidmesh_contracts.days import day_of
 from aidmesh_contracts.intake import (
     AidGivenV1,
     ContactSealedV1,
@@ -17,7 +18,6 @@ from aidmesh_contracts.intake import (
     NeedFulfilledV1,
     PayeeSealedV1,
 )
-from aidmesh_intake.domain.dates import today_of
 from aidmesh_intake.handlers import importing, registering
 from aidmesh_intake.vault import Vault
 from integration.intake.world import World, grew, only, refused
@@ -86,7 +86,7 @@ async def test_dry_run_then_import_then_again(world: World) -> None:
     # Whoever still waits is not served on the day they asked.
     await world.feed(refused(first))
     (again,) = only(await world.feed(grew("food_parcel", 1)), NeedApprovedV1)
-    assert (again.need_id, again.planned_on) == (first.need_id, today_of(datetime.now(UTC)))
+    assert (again.need_id, again.planned_on) == (first.need_id, day_of(datetime.now(UTC)))
     assert second.planned_on.isoformat() == "2024-02-03"
 
     same = await send(world, file)
@@ -300,7 +300,7 @@ async def test_what_was_rejected_is_tried_again(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(importing, "CHUNK_ROWS", 2)
-    tomorrow = today_of(datetime.now(UTC)) + timedelta(days=1)
+    tomorrow = day_of(datetime.now(UTC)) + timedelta(days=1)
     early = line(3).replace("2024-02-03", tomorrow.isoformat())
     bad = line(4, quantity="0")
     file = "\n".join([HEAD, line(1), line(2, kind="firewood"), early, bad, line(5)])
@@ -322,7 +322,7 @@ async def test_what_was_rejected_is_tried_again(
     assert again["import_id"] == done["import_id"]
     assert again["by_state"] == {"approved": 1}
     # Its day comes.
-    monkeypatch.setattr(importing, "today_of", lambda _: tomorrow)
+    monkeypatch.setattr(importing, "day_of", lambda _: tomorrow)
     late = await send(world, file)
     assert (late["accepted"], late["skipped"], late["rejected"]) == (1, 3, 1)
     assert [each["rule"] for each in late["problems"]] == ["too_small"]
@@ -369,7 +369,7 @@ async def test_a_file_that_is_sent_again_may_be_cut_off(
 
 
 async def test_a_day_that_has_not_come_is_refused(world: World) -> None:
-    tomorrow = today_of(datetime.now(UTC)) + timedelta(days=1)
+    tomorrow = day_of(datetime.now(UTC)) + timedelta(days=1)
     file = "\n".join([HEAD, line(1), line(2).replace("2024-02-03", tomorrow.isoformat())])
     for dry_run in ("true", "false"):
         done = await send(world, file, dry_run=dry_run)

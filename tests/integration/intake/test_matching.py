@@ -9,12 +9,12 @@ from uuid import UUID, uuid4
 import pytest
 
 from aidmesh_chassis.db import Tx
+from aidmesh_contracts.days import day_of
 from aidmesh_contracts.ids import NeedId, SiteId
 from aidmesh_contracts.intake import NeedApprovedV1
 from aidmesh_contracts.inventory import SupplyGrewV1
 from aidmesh_contracts.values import BlockedBy, CapacityDemand
 from aidmesh_intake.domain.asks import Ask
-from aidmesh_intake.domain.dates import today_of
 from aidmesh_intake.domain.need import Need, State, Wait
 from aidmesh_intake.domain.waitlist import SLACK, Growth, Waiter
 from aidmesh_intake.store import growth as growth_store
@@ -136,7 +136,7 @@ async def test_the_database_finds_those_who_wait_by_the_index(world: World) -> N
             EXPLAIN SELECT FROM growth g CROSS JOIN LATERAL (
                 SELECT FROM {WAITING} w WHERE {CONCERNS} AND {MAY_USE} LIMIT 1) AS waiting
             """,  # noqa: S608 - constants
-            today_of(tx.now),
+            day_of(tx.now),
             SLACK,
         )
     plan = "\n".join(row[0] for row in rows)
@@ -151,7 +151,7 @@ async def test_the_database_matches_as_the_domain_does(world: World) -> None:
     async with world.db.transaction() as tx:
         template = await need_store.read(tx.conn, NeedId(first))
         assert template is not None
-        today = today_of(tx.now)
+        today = day_of(tx.now)
         needs = [_need(template, chance, tx.now) for _ in range(80)]
         await need_store.insert(tx.conn, needs)
         growths = [_growth(chance, needs, tx.now) for _ in range(80)]
@@ -203,8 +203,8 @@ def _need(template: Need, chance: random.Random, now: datetime) -> Need:
         id=NeedId(uuid4()),
         queue_no=chance.randint(1, 9),
         quantity=quantity,
-        ask=_look(chance, today_of(now)) if resource == "slot" else template.ask,
-        needed_by=chance.choice([None, today_of(now) + timedelta(days=chance.randint(1, 20))]),
+        ask=_look(chance, day_of(now)) if resource == "slot" else template.ask,
+        needed_by=chance.choice([None, day_of(now) + timedelta(days=chance.randint(1, 20))]),
         splittable=chance.random() < 0.3,
         state=State.WAITLISTED,
         deadline_at=None,
@@ -263,7 +263,7 @@ def _growth(chance: random.Random, needs: Sequence[Need], now: datetime) -> Grow
         freed_by=chance.choice([None, chance.choice(needs).id]),
         grew_at=at,
         received_at=now + timedelta(seconds=chance.choice([-60, 0, 60])),
-        on=today_of(now) + timedelta(days=chance.randint(0, 30)) if resource == "slot" else None,
+        on=day_of(now) + timedelta(days=chance.randint(0, 30)) if resource == "slot" else None,
     )
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from aidmesh_chassis.errors import Poison
 from aidmesh_contracts.base import Event
+from aidmesh_contracts.days import day_of
 from aidmesh_contracts.intake import NeedApprovedV1, NeedWaitlistedV1
 from aidmesh_contracts.intake_referrals import (
     ReferralAcceptedV1,
@@ -18,7 +19,6 @@ from aidmesh_contracts.intake_referrals import (
     ReferralWithdrawnV1,
 )
 from aidmesh_contracts.inventory import ReservationReleasedV1
-from aidmesh_intake.domain.dates import today_of
 from integration.intake.referred import ASKED_ON, LVIV, Two, wait_for_parcel
 from integration.intake.sides import Side
 from integration.intake.world import grew, held, only, refused
@@ -107,7 +107,7 @@ async def test_a_hold_that_ran_out_before_the_confirmation_queues_it_by_its_firs
 ) -> None:
     kyiv, lviv = two.kyiv, two.lviv
     need_id, referral_id, theirs = await two.accepted()
-    newer = await wait_for_parcel(lviv, LVIV, {}, today_of(datetime.now(UTC)))
+    newer = await wait_for_parcel(lviv, LVIV, {}, day_of(datetime.now(UTC)))
     ran_out = ReservationReleasedV1(
         reservation_id=held(theirs).reservation_id,
         need_id=held(theirs).need_id,

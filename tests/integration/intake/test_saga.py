@@ -7,6 +7,7 @@ import pytest
 
 from aidmesh_chassis.auth import Role
 from aidmesh_chassis.errors import Poison
+from aidmesh_contracts.days import day_of
 from aidmesh_contracts.ids import MessageId, NeedId
 from aidmesh_contracts.intake import (
     AidGivenV1,
@@ -24,7 +25,6 @@ from aidmesh_contracts.intake import (
 from aidmesh_contracts.inventory import ReservationReleasedV1
 from aidmesh_contracts.notification import MessageSentV1, MessageSuppressedV1
 from aidmesh_contracts.values import Visit
-from aidmesh_intake.domain.dates import today_of
 from integration.intake.world import (
     KYIV,
     SITE,
@@ -400,11 +400,11 @@ async def test_prep_is_served_when_its_start_is_confirmed(world: World) -> None:
 
 
 async def test_pep_is_on_top_until_it_expires_unserved(world: World) -> None:
-    day = today_of(datetime.now(UTC))
+    day = day_of(datetime.now(UTC))
     exposed_at = datetime.now(UTC) - timedelta(hours=60)
     parcel = await world.request("food_parcel", needed_by=(day + timedelta(days=9)).isoformat())
     need_id = await world.request("pep_navigation", exposed_at=exposed_at.isoformat())
-    last = today_of(exposed_at + timedelta(hours=72))
+    last = day_of(exposed_at + timedelta(hours=72))
     shown = await world.need(need_id)
     assert shown["needed_by"] == last.isoformat()
     assert datetime.fromisoformat(shown["needed_until"]) == exposed_at + timedelta(hours=72)

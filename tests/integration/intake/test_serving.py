@@ -8,8 +8,8 @@ from uuid import UUID, uuid4
 import pytest
 
 from aidmesh_chassis.auth import Role
+from aidmesh_contracts.days import day_of
 from aidmesh_contracts.intake import NeedFulfilledV1
-from aidmesh_intake.domain.dates import today_of
 from aidmesh_intake.handlers import acting
 from integration.intake.world import World, confirmed, held, issued, only
 from support.waiting import eventually
@@ -44,7 +44,7 @@ async def test_good_rows_stay_and_each_bad_one_says_why(world: World) -> None:
     parcel = await world.request("food_parcel")
     await world.feed(held(parcel), confirmed(parcel))
     to_come = await world.request("prep_navigation")
-    tomorrow = today_of(datetime.now(UTC)) + timedelta(days=1)
+    tomorrow = day_of(datetime.now(UTC)) + timedelta(days=1)
     await world.published()
     found = await serve(
         world,

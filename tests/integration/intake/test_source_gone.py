@@ -6,6 +6,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from aidmesh_contracts.days import day_of
 from aidmesh_contracts.intake import NeedApprovedV1, NeedConfirmedV1, NeedWaitlistedV1
 from aidmesh_contracts.intake_referrals import (
     ReferralAcceptedV1,
@@ -16,7 +17,6 @@ from aidmesh_contracts.inventory import ReservationReleasedV1
 from aidmesh_contracts.payments_regions import RegionChangedV1
 from aidmesh_contracts.streams import Stream
 from aidmesh_contracts.values import BlockedBy
-from aidmesh_intake.domain.dates import today_of
 from aidmesh_intake.store import growth
 from integration.intake.referred import LVIV, Two, wait_for_parcel
 from integration.intake.world import held, only, refused
@@ -147,7 +147,7 @@ async def test_what_is_woken_by_what_is_let_go_of_at_that_moment_stays_woken(two
     """An offer to the region that is gone lapses, and what grew meanwhile is offered again."""
     lviv = two.lviv
     _, referral_id, theirs = await two.accepted()
-    today = today_of(datetime.now(UTC))
+    today = day_of(datetime.now(UTC))
     own = await wait_for_parcel(lviv, LVIV, {"referral": str(today)}, today)
     body = {"to_region": "kyiv", "place_area": "UA80"}
     offered = await lviv.world.post(f"/v1/needs/{own}:refer", body, status=201)

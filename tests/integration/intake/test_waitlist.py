@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from aidmesh_chassis.auth import Role
+from aidmesh_contracts.days import day_of
 from aidmesh_contracts.ids import AllotmentId, NeedId, ReservationId, SiteId
 from aidmesh_contracts.intake import (
     NeedApprovedV1,
@@ -18,7 +19,6 @@ from aidmesh_contracts.intake import (
 from aidmesh_contracts.inventory import ReservationReleasedV1, SupplyGrewV1
 from aidmesh_contracts.payments import CommitmentRefusedV1, FundsGrewV1
 from aidmesh_contracts.values import BlockedBy
-from aidmesh_intake.domain.dates import today_of
 from integration.intake.world import KYIV, SITE, World, confirmed, grew, held, only, refused
 
 
@@ -449,7 +449,7 @@ def _growth_of(blocked: Mapping[str, Any]) -> SupplyGrewV1 | FundsGrewV1:
             amount_minor=blocked["quantity"],
             grew_at=later,
         )
-    day = today_of(later) + timedelta(days=1)
+    day = day_of(later) + timedelta(days=1)
     return grew(blocked["code"], 1, at=later).model_copy(update={"resource": "slot", "on": day})
 
 
@@ -460,7 +460,7 @@ async def test_who_decides_sees_which_limit_and_what_was_counted(world: World) -
     (limit,) = [
         each for each in (await world.get("/v1/kinds/food_parcel"))["limits"] if not each["kinds"]
     ]
-    today = today_of(datetime.now(UTC)).isoformat()
+    today = day_of(datetime.now(UTC)).isoformat()
     counted = {
         "need_id": str(first), "kind": "food_parcel", "quantity": 1, "on": today, "served": False,
     }  # fmt: skip

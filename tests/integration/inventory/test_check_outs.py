@@ -6,6 +6,7 @@ from uuid import UUID
 
 import pytest
 
+from aidmesh_contracts.days import day_of
 from aidmesh_contracts.intake import NeedApprovedV1
 from aidmesh_contracts.inventory import (
     DiscrepancyOpenedV1,
@@ -13,7 +14,6 @@ from aidmesh_contracts.inventory import (
     StaySettledV1,
     SupplyGrewV1,
 )
-from aidmesh_inventory.domain.days import day_of
 from aidmesh_inventory.handlers import places, stays, sweeps
 from aidmesh_inventory.handlers.hold import reservation_id_of
 from aidmesh_inventory.store import check_outs

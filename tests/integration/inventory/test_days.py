@@ -7,9 +7,9 @@ from uuid import UUID, uuid4
 import pytest
 
 from aidmesh_chassis.db import Tx
+from aidmesh_contracts.days import day_of
 from aidmesh_contracts.inventory import StaySettledV1
 from aidmesh_contracts.values import CapacityDemand
-from aidmesh_inventory.domain.days import day_of
 from aidmesh_inventory.domain.requests import Way
 from aidmesh_inventory.handlers import adjustments, handover, receipts, stays
 from aidmesh_inventory.handlers.hold import reservation_id_of

@@ -5,6 +5,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from aidmesh_contracts.days import day_of
 from aidmesh_contracts.ids import NeedId, SiteId
 from aidmesh_contracts.intake import AidGivenV1, NeedApprovedV1
 from aidmesh_contracts.inventory import (
@@ -16,7 +17,6 @@ from aidmesh_contracts.inventory import (
     SupplyGrewV1,
 )
 from aidmesh_contracts.values import CapacityDemand
-from aidmesh_inventory.domain.days import day_of
 from aidmesh_inventory.handlers import places, stays
 from aidmesh_inventory.handlers.hold import reservation_id_of
 from aidmesh_inventory.store.beds import NewBed

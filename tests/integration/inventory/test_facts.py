@@ -10,11 +10,11 @@ from uuid import uuid4
 import pytest
 
 from aidmesh_chassis.db import Database
+from aidmesh_contracts.days import day_of
 from aidmesh_contracts.ids import NeedId
 from aidmesh_contracts.intake import AidGivenV1, NeedReversedV1
 from aidmesh_contracts.inventory import CapacityChangedV1, StockChangedV1, SupplyGrewV1
 from aidmesh_contracts.values import CapacityDemand, StockDemand
-from aidmesh_inventory.domain.days import day_of
 from aidmesh_inventory.handlers import changes
 from integration.inventory.world import DAY, World, approved, confirmed, night
 

@@ -5,8 +5,8 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from aidmesh_contracts.days import day_of
 from aidmesh_contracts.inventory import SupplyGrewV1
-from aidmesh_inventory.domain.days import day_of
 from aidmesh_inventory.handlers.adjustments import Adjustment, adjust
 from aidmesh_inventory.handlers.reversals import reverse_receipt
 from aidmesh_inventory.handlers.terms import Correction, correct

@@ -5,11 +5,11 @@ from uuid import UUID
 
 import pytest
 
+from aidmesh_contracts.days import day_of
 from aidmesh_contracts.ids import SiteId
 from aidmesh_contracts.intake import AidGivenV1
 from aidmesh_contracts.inventory import AidBookedV1, SupplyGrewV1
 from aidmesh_contracts.values import CapacityDemand
-from aidmesh_inventory.domain.days import day_of
 from aidmesh_inventory.handlers import sites, sweeps
 from integration.inventory.test_facts import given, undone
 from integration.inventory.world import World, night

@@ -9,6 +9,7 @@ import asyncpg
 import pytest
 
 from aidmesh_chassis.db import Database, Tx
+from aidmesh_contracts.days import day_of
 from aidmesh_contracts.ids import GrantId, PurchaseId
 from aidmesh_contracts.inventory import (
     GoodsReversedV1,
@@ -19,7 +20,6 @@ from aidmesh_contracts.inventory import (
 )
 from aidmesh_contracts.payments import PurchaseOrderedV1
 from aidmesh_contracts.restriction import Restriction
-from aidmesh_inventory.domain.days import day_of
 from aidmesh_inventory.handlers import changes, moving, receipts, sites, sweeps
 from aidmesh_inventory.handlers.moving import Fault, Moved
 from aidmesh_inventory.handlers.receipts import Line, Receipt

@@ -5,13 +5,13 @@ from uuid import UUID
 
 import pytest
 
+from aidmesh_contracts.days import day_of
 from aidmesh_contracts.ids import SiteId
 from aidmesh_contracts.inventory import (
     ReservationReleasedV1,
     StockChangedV1,
     SupplyGrewV1,
 )
-from aidmesh_inventory.domain.days import day_of
 from aidmesh_inventory.handlers import changes, sweeps
 from aidmesh_inventory.store import views
 from aidmesh_inventory.store import world as world_store

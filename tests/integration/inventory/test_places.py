@@ -7,6 +7,7 @@ import asyncpg
 import pytest
 
 from aidmesh_chassis.db import Tx
+from aidmesh_contracts.days import day_of
 from aidmesh_contracts.ids import NeedId, SiteId
 from aidmesh_contracts.intake import AidGivenV1, NeedApprovedV1
 from aidmesh_contracts.inventory import (
@@ -23,7 +24,6 @@ from aidmesh_contracts.inventory import (
     SupplyGrewV1,
 )
 from aidmesh_contracts.values import CapacityDemand, Visit
-from aidmesh_inventory.domain.days import day_of
 from aidmesh_inventory.handlers import capacity, stays, sweeps
 from aidmesh_inventory.handlers import world as world_handlers
 from aidmesh_inventory.handlers.hold import reservation_id_of

@@ -8,10 +8,10 @@ from uuid import UUID
 
 import pytest
 
+from aidmesh_contracts.days import day_of
 from aidmesh_contracts.ids import derive_id
 from aidmesh_contracts.inventory import SupplyGrewV1
 from aidmesh_contracts.values import CapacityDemand
-from aidmesh_inventory.domain.days import day_of
 from aidmesh_inventory.handlers import places, stays, sweeps
 from integration.inventory.test_check_outs import check_out, guest
 from integration.inventory.test_facts import given, undone

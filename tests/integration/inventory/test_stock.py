@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 from uuid import UUID, uuid4
 
 from aidmesh_chassis.db import Tx
+from aidmesh_contracts.days import day_of
 from aidmesh_contracts.ids import GrantId, NeedId, PurchaseId
 from aidmesh_contracts.intake import AidGivenV1
 from aidmesh_contracts.inventory import (
@@ -21,7 +22,6 @@ from aidmesh_contracts.inventory import (
 from aidmesh_contracts.payments import PurchaseOrderedV1
 from aidmesh_contracts.restriction import Restriction
 from aidmesh_contracts.values import StockDemand
-from aidmesh_inventory.domain.days import day_of
 from aidmesh_inventory.handlers import adjustments, changes, receipts, sweeps
 from aidmesh_inventory.handlers.adjustments import Adjustment
 from aidmesh_inventory.handlers.receipts import Line, Receipt

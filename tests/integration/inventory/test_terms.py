@@ -5,9 +5,9 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from aidmesh_contracts.days import day_of
 from aidmesh_contracts.inventory import ReservationIssuedV1, SupplyGrewV1
 from aidmesh_contracts.restriction import Restriction
-from aidmesh_inventory.domain.days import day_of
 from aidmesh_inventory.handlers import sweeps
 from aidmesh_inventory.handlers.terms import Correction, correct
 from integration.inventory.world import World, approved, confirmed

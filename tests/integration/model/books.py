@@ -10,8 +10,8 @@ from uuid import UUID
 
 from aidmesh_chassis.checks import Check
 from aidmesh_chassis.db import Database
+from aidmesh_contracts.days import day_of
 from aidmesh_intake.checks import CHECKS as OF_INTAKE
-from aidmesh_intake.domain.dates import today_of
 from aidmesh_intake.domain.need import Need, State, Wait
 from aidmesh_intake.domain.waitlist import place_of
 from aidmesh_intake.store import needs as need_store
@@ -252,7 +252,7 @@ def nobody_waits_for_what_is_free(books: Books, truth: Truth) -> None:
         line = _line(waiting, "money", (*IN_LINE, Wait.RECALLED, Wait.RESTRICTED))
         line = [each for each in line if purse.bears(each.kind)]
         assert not line or _lacks(line[0]) > free, (row, free, line[0])
-    today = today_of(books.now)
+    today = day_of(books.now)
     usable = [each for each in books.slots if _is_ahead(each["starts_at"], books.now, today)]
     assert not usable or not _line(waiting, "slot", IN_LINE), usable
 
@@ -275,7 +275,7 @@ def _lacks(need: Need) -> int:
 
 
 def _is_ahead(starts_at: datetime, now: datetime, today: date) -> bool:
-    return starts_at > now and today_of(starts_at) <= today + timedelta(days=SLOT_DAYS)
+    return starts_at > now and day_of(starts_at) <= today + timedelta(days=SLOT_DAYS)
 
 
 async def _right(database: Database, checks: Sequence[Check]) -> None:

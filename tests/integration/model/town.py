@@ -13,10 +13,10 @@ from aidmesh_chassis.auth import Role
 from aidmesh_chassis.db import Database, Tx
 from aidmesh_chassis.outbox import Origin
 from aidmesh_chassis.problems import Problem
+from aidmesh_contracts.days import day_of
 from aidmesh_contracts.ids import AllotmentId, GrantId, PayoutId
 from aidmesh_contracts.restriction import Restriction
 from aidmesh_inventory.consumers import subscriptions as of_inventory
-from aidmesh_inventory.domain.days import day_of
 from aidmesh_inventory.domain.requests import Way
 from aidmesh_inventory.handlers import handover
 from aidmesh_inventory.handlers import sweeps as inventory_sweeps

@@ -12,11 +12,12 @@ import pytest
 from aidmesh_chassis.crypto import unseal
 from aidmesh_chassis.keys import NOTIFICATION, Locked
 from aidmesh_chassis.restoring import doubt
+from aidmesh_contracts.days import KYIV
 from aidmesh_contracts.ids import PersonId
 from aidmesh_contracts.intake import PersonErasedV1
 from aidmesh_notification.channels import FileOutlet, NotSent
 from aidmesh_notification.domain.cards import Channel
-from aidmesh_notification.domain.hours import KYIV, Window
+from aidmesh_notification.domain.hours import Window
 from aidmesh_notification.handlers import queue_digests, settle_cut_short
 from aidmesh_notification.sender import Opener
 from aidmesh_notification.store import restoring

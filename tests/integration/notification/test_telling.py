@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from aidmesh_chassis.privacy import PersonalText
+from aidmesh_contracts.days import KYIV, day_of
 from aidmesh_contracts.ids import NeedId, PersonId
 from aidmesh_contracts.intake import (
     NeedClosedV1,
@@ -24,7 +25,6 @@ from aidmesh_notification import handlers
 from aidmesh_notification.channels import Unreachable
 from aidmesh_notification.checks import CHECKS
 from aidmesh_notification.domain.cards import Channel
-from aidmesh_notification.domain.hours import KYIV
 from aidmesh_notification.domain.outages import Outage
 from aidmesh_notification.domain.sending import NotReportable, Report
 from aidmesh_notification.handlers import settle_cut_short
@@ -290,7 +290,7 @@ async def test_a_message_says_when_to_come(world: World) -> None:
     async with world.database.read() as conn:
         now = await conn.fetchval("SELECT date_trunc('minute', now())")
     soon = now + timedelta(hours=5)
-    night = now.astimezone(KYIV).date() + timedelta(days=3)
+    night = day_of(now) + timedelta(days=3)
     noon = soon + timedelta(days=4)
     await world.take(world.card(person))
     await world.take(

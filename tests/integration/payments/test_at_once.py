@@ -11,9 +11,9 @@ import asyncpg
 import pytest
 
 from aidmesh_chassis.db import Tx
+from aidmesh_contracts.days import day_of
 from aidmesh_contracts.ids import AllotmentId
 from aidmesh_contracts.payments_waits import WaitChangedV1
-from aidmesh_payments.domain.money import today_in_kyiv
 from aidmesh_payments.handlers import waits
 from aidmesh_payments.store import funding, lost
 from aidmesh_payments.store import waits as wait_store
@@ -43,7 +43,7 @@ async def test_rates_of_all_lines_are_read_at_once(
     await desk.feed(waiting(5_000_000))
     await desk.run(partial(waits.tell, desk.office))
     async with desk.db.read() as conn:
-        today = today_in_kyiv(datetime.now(UTC))
+        today = day_of(datetime.now(UTC))
         pairs = [("EUR", "UAH"), ("USD", "UAH"), ("UAH", "EUR")]
         found = await funding.latest_rates(conn, pairs, today)
         assert {pair: rate for pair, (rate, _, _) in found.items()} == {

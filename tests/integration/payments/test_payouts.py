@@ -7,10 +7,10 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
+from aidmesh_contracts.days import day_of
 from aidmesh_contracts.ids import NeedId, PayeeRef
 from aidmesh_contracts.intake import PayeeErasedV1, PayeeSealedV1
 from aidmesh_contracts.payments import CommitmentReleasedV1, CommitmentSpentV1
-from aidmesh_payments.domain.money import today_in_kyiv
 from integration.payments.callers import IBAN, NAME, Api
 from integration.payments.offices import CHECKER, MAKER, approved, confirmed, told, withdrawn
 
@@ -262,7 +262,7 @@ async def test_a_row_that_names_a_need_means_the_cash_that_was_open_on_its_day(a
         if attempt_no == 1:
             await api.post(f"/v1/payouts/{payout['id']}:not-collected")
             await _days_pass(api, 10)
-    today = today_in_kyiv(datetime.now(UTC))
+    today = day_of(datetime.now(UTC))
     earlier = str(today - timedelta(days=10))
     paid = {"need_id": str(need.need_id), "bank_reference": "desk"}
 

@@ -8,12 +8,12 @@ from uuid import UUID, uuid4
 import pytest
 
 from aidmesh_chassis.problems import Problem
+from aidmesh_contracts.days import day_of
 from aidmesh_contracts.ids import AllotmentId, NeedId, ReservationId, SiteId
 from aidmesh_contracts.intake import NeedWithdrawnV1
 from aidmesh_contracts.inventory import ReservationIssuedV1, ReservationReversedV1
 from aidmesh_contracts.payments import CommitmentMadeV1, CommitmentSpentV1, FundsGrewV1
 from aidmesh_contracts.restriction import Restriction
-from aidmesh_payments.domain.money import today_in_kyiv
 from aidmesh_payments.handlers import sweeps
 from aidmesh_payments.handlers.commitments import settle_discrepancy
 from aidmesh_payments.handlers.payouts import Step
@@ -108,7 +108,7 @@ async def test_a_service_after_the_grants_period_is_paid_and_asked_about(desk: D
 
 
 async def test_who_waits_is_woken_on_the_day_a_grant_begins(desk: Desk) -> None:
-    today = today_in_kyiv(datetime.now(UTC))
+    today = day_of(datetime.now(UTC))
     begin = partial(sweeps.begin_periods, desk.office)
 
     async def starts(on: date) -> None:

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 from uuid import UUID, uuid5
 
+from aidmesh_contracts.days import day_of
 from aidmesh_intake.domain.kinds import Kind
-from aidmesh_inventory.domain.days import day_of
 
 REGION = "kyiv"
 SPACE = UUID("3f2a91c0-5b1e-4a77-9d3c-000000000000")

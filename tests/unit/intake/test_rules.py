@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from aidmesh_chassis.privacy import PersonalText
+from aidmesh_contracts.days import KYIV, day_of
 from aidmesh_intake.catalogue import packaged
 from aidmesh_intake.domain.asks import AskError, approves_itself, ask_of
-from aidmesh_intake.domain.dates import KYIV, last_day, planned_day, today_of
+from aidmesh_intake.domain.dates import last_day, planned_day
 from aidmesh_intake.domain.drafts import NeedDraft
 from aidmesh_intake.domain.kinds import AutoApprove, ForWhom, Kind
 from aidmesh_intake.domain.persons import Consents, Contact, Details, card_of
@@ -103,7 +104,7 @@ def test_the_rule_approves_within_its_bounds() -> None:
 def pep(needed_by: date | None = None, now: datetime = NOW, **more: Any) -> NeedDraft:
     """A need of PEP that was asked for the day before."""
     wanted = Wanted(kind="pep_navigation", needed_by=needed_by, place_area="UA80", **more)
-    asked_on = today_of(now) - timedelta(days=1)
+    asked_on = day_of(now) - timedelta(days=1)
     return draft_need(UUID(int=1), wanted, KINDS, ForWhom.PERSON, None, now, asked_on)
 
 
@@ -114,7 +115,7 @@ def pep(needed_by: date | None = None, now: datetime = NOW, **more: Any) -> Need
 )
 def test_hours_end_to_the_second(seconds_ago: int, now: datetime, days_left: int | None) -> None:
     exposed_at = now - timedelta(seconds=seconds_ago)
-    needed_by = None if days_left is None else today_of(now) + timedelta(days=days_left)
+    needed_by = None if days_left is None else day_of(now) + timedelta(days=days_left)
     if seconds_ago >= 72 * 3600:
         with pytest.raises(AskError, match="too_late"):
             pep(needed_by, now, exposed_at=exposed_at)
@@ -122,7 +123,7 @@ def test_hours_end_to_the_second(seconds_ago: int, now: datetime, days_left: int
     drafted = pep(needed_by, now, exposed_at=exposed_at)
     until = exposed_at + timedelta(hours=72)
     assert drafted.needed_until == until
-    assert drafted.needed_by == min(today_of(until), needed_by or today_of(until))
+    assert drafted.needed_by == min(day_of(until), needed_by or day_of(until))
 
 
 def test_pep_has_a_last_day_of_its_own() -> None:
@@ -201,7 +202,7 @@ def test_every_row_of_work_is_in_the_catalogue() -> None:
 
 def test_days_are_those_of_kyiv() -> None:
     late = NOW.replace(hour=21, minute=30)
-    assert today_of(late) == DAY + timedelta(days=1)
+    assert day_of(late) == DAY + timedelta(days=1)
     assert planned_day(None, None, None, DAY) == DAY
     assert planned_day(None, DAY + timedelta(days=2), DAY, DAY) == DAY + timedelta(days=2)
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aidmesh_contracts.days import FIRST_DAY, LAST_DAY, days_after
+from aidmesh_contracts.days import FIRST_DAY, KYIV, LAST_DAY, day_of, days_after, is_future
 from aidmesh_contracts.pickup import ends_at
 from aidmesh_contracts.restriction import UNRESTRICTED, Use
 from aidmesh_contracts.values import StockDemand
@@ -181,7 +181,7 @@ def test_the_earliest_fitting_slot_is_given_and_never_more_seats_than_it_has(
             and slot.site_id in SITES[:2]
             and wish.site_id in (None, slot.site_id)
             and free[slot.slot_id] >= wish.seats
-            and wish.from_on <= days.day_of(slot.starts_at) <= (wish.to_on or date.max)
+            and wish.from_on <= day_of(slot.starts_at) <= (wish.to_on or date.max)
             and (slot.starts_at > NOW or wish.as_written)
             and (wish.starts_before is None or slot.starts_at < wish.starts_before)
         ]
@@ -289,19 +289,19 @@ def test_pick_up_clocks() -> None:
 @given(some_days, st.integers(-2000, 8000).map(lambda hours: NOW + timedelta(hours=hours)))
 def test_a_guest_always_has_a_day_to_come(from_on: date, since: datetime) -> None:
     due_at = days.bed_due_at(from_on, since)
-    noon = datetime(from_on.year, from_on.month, from_on.day, 12, tzinfo=days.KYIV)
+    noon = datetime(from_on.year, from_on.month, from_on.day, 12, tzinfo=KYIV)
     assert due_at == max(noon + timedelta(days=1), since + timedelta(days=1))
 
 
 @pytest.mark.parametrize("from_on", [date.min, FIRST_DAY, LAST_DAY, date.max])
 def test_no_first_night_is_too_far_to_keep_a_bed_for(from_on: date) -> None:
-    noon = datetime.combine(days_after(from_on, 1), time(12), days.KYIV)
+    noon = datetime.combine(days_after(from_on, 1), time(12), KYIV)
     assert days.bed_due_at(from_on, NOW) == max(noon, NOW + timedelta(days=1))
 
 
 @given(some_days, st.integers(-2000, 8000).map(lambda hours: NOW + timedelta(hours=hours)))
 def test_guests_are_checked_out_from_noon_of_the_day_of_leaving(to_on: date, now: datetime) -> None:
-    noon = datetime(to_on.year, to_on.month, to_on.day, 12, tzinfo=days.KYIV)
+    noon = datetime(to_on.year, to_on.month, to_on.day, 12, tzinfo=KYIV)
     left_by, entered_by = days.check_outs_due(now)
     assert (to_on <= left_by) == (noon <= now)
     assert entered_by == now - timedelta(days=1)
@@ -315,9 +315,9 @@ def test_a_guest_is_checked_out_at_noon_to_the_second() -> None:
 
 def test_days_are_those_of_kyiv() -> None:
     half_past_midnight = datetime(2026, 3, 2, 22, 30, tzinfo=UTC)
-    assert days.day_of(half_past_midnight) == date(2026, 3, 3)
-    assert not days.is_future(date(2026, 3, 3), half_past_midnight)
-    assert days.is_future(date(2026, 3, 4), half_past_midnight)
+    assert day_of(half_past_midnight) == date(2026, 3, 3)
+    assert not is_future(date(2026, 3, 3), half_past_midnight)
+    assert is_future(date(2026, 3, 4), half_past_midnight)
     # Noon after the clocks went forward, in UTC.
     due_at = days.bed_due_at(date(2026, 3, 28), datetime(2026, 3, 1, tzinfo=UTC))
     assert due_at == datetime(2026, 3, 29, 9, tzinfo=UTC)

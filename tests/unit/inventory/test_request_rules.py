@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aidmesh_contracts import pickup
+from aidmesh_contracts.days import day_of
 from aidmesh_contracts.ids import NeedId, RequestId, SiteId
 from aidmesh_contracts.intake import NeedApprovedV1
 from aidmesh_contracts.values import CapacityDemand, StockDemand
 from aidmesh_inventory.domain.beds import BedsPicked
-from aidmesh_inventory.domain.days import day_of
 from aidmesh_inventory.domain.holding import Granted
 from aidmesh_inventory.domain.picking import Place
 from aidmesh_inventory.domain.requests import (

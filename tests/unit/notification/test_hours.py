@@ -6,7 +6,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from aidmesh_notification.domain.hours import DAY_MIN, KYIV, Window, parse_hours
+from aidmesh_contracts.days import KYIV
+from aidmesh_notification.domain.hours import DAY_MIN, Window, parse_hours
 
 FORWARD = datetime(2024, 3, 31, tzinfo=UTC)
 BACK = datetime(2024, 10, 27, tzinfo=UTC)

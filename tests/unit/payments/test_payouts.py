@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aidmesh_contracts.accounts import compact, is_card, is_iban
+from aidmesh_contracts.days import day_of
 from aidmesh_payments.domain import purchase as buying
-from aidmesh_payments.domain.money import KYIV
 from aidmesh_payments.domain.payout import (
     LEFT,
     LIVE,
@@ -248,7 +248,7 @@ def test_one_person_alone_is_reviewed_by_another() -> None:
     st.integers(0, 3 * 365 * 24 * 60).map(lambda minutes: NOW + timedelta(minutes=minutes)),
 )
 def test_a_payout_is_settled_on_a_day_that_has_come(days: int, now: datetime) -> None:
-    on = now.astimezone(KYIV).date() + timedelta(days=days)
+    on = day_of(now) + timedelta(days=days)
     draft = Payout(LIMIT, "UAH")
     settled = step(draft, "settle", PEOPLE[0], now, float_limit_minor=LIMIT, settled_on=on)
     assert (settled is PayoutRefusal.DAY_IN_FUTURE) == (days > 0)

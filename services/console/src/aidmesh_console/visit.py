@@ -45,6 +45,7 @@ from aidmesh_console.forms import FIELDS_MAX, Form
 from aidmesh_console.roles import Act, may, menu
 from aidmesh_console.served import StaticFile
 from aidmesh_console.session import COOKIE, Session, Sessions
+from aidmesh_contracts.days import day_of
 
 log = get_logger()
 
@@ -109,7 +110,7 @@ def templates() -> Environment:
         lstrip_blocks=True,
     )
     jinja.globals["today"] = i18n.today
-    jinja.globals["day_of"] = i18n.day_of
+    jinja.globals["day_of"] = day_of
     jinja.globals["new_key"] = uuid4
     jinja.filters["short"] = short
     jinja.globals["languages"] = i18n.LANGUAGES

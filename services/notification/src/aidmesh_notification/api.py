@@ -29,10 +29,11 @@ from aidmesh_chassis.keys import KeyFileError
 from aidmesh_chassis.privacy import PersonalText
 from aidmesh_chassis.problems import NOT_FOUND, Problem
 from aidmesh_contracts.addresses import checked
+from aidmesh_contracts.days import day_of
 from aidmesh_contracts.pickup import ends_at
 from aidmesh_contracts.values import Code
 from aidmesh_notification.domain.cards import Channel
-from aidmesh_notification.domain.hours import KYIV, parse_hours
+from aidmesh_notification.domain.hours import parse_hours
 from aidmesh_notification.domain.sending import NotReportable, Report, State, Wording
 from aidmesh_notification.handlers import report
 from aidmesh_notification.problems import NOT_REPORTABLE
@@ -237,7 +238,7 @@ def router(
                             until_at=until_at,
                             count=_PREVIEW_COUNT,
                             starts_at=now,
-                            from_on=until_at.astimezone(KYIV).date(),
+                            from_on=day_of(until_at),
                         ).model_dump(),
                     )
                     for wording, texts in template.texts.items()

@@ -12,6 +12,7 @@ from aidmesh_chassis.consuming import Handler, Received
 from aidmesh_chassis.db import Tx
 from aidmesh_chassis.errors import Poison
 from aidmesh_chassis.logs import carrying
+from aidmesh_contracts.days import KYIV, day_of
 from aidmesh_contracts.ids import MessageId, NeedId, derive_id
 from aidmesh_contracts.intake import (
     ContactSealedV1,
@@ -25,7 +26,6 @@ from aidmesh_contracts.intake import (
 from aidmesh_contracts.notification import MessageSuppressedV1
 from aidmesh_contracts.pickup import end_of
 from aidmesh_contracts.values import Visit
-from aidmesh_notification.domain.hours import KYIV
 from aidmesh_notification.domain.sending import Reason, Report, State, expires_at, report_changes
 from aidmesh_notification.store import contacts, lists, outbound, reports
 from aidmesh_notification.texts import Templates
@@ -138,7 +138,7 @@ def _template(visit: Visit, until_at: datetime | None, now: datetime) -> str:
     """Whether somebody is told until when to come, at what time, or from which day on."""
     if visit.starts_at is not None:
         return NEED_READY_AT
-    if visit.from_on is None or visit.from_on <= now.astimezone(KYIV).date():
+    if visit.from_on is None or visit.from_on <= day_of(now):
         return NEED_READY
     return NEED_READY_AT if until_at == end_of(visit.from_on) else NEED_READY_FROM
 

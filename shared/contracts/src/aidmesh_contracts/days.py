@@ -1,4 +1,4 @@
-"""Days and moments that people give, and days that are counted from others.
+"""Days as people mean them: in Ukraine, whatever a clock is set to; those given and those counted.
 
 Whoever types the year 9999 or 1014 has mistyped it, and what is planned, priced or limited by such
 a day goes wrong long after. So forms, rows and queries take `EnteredDay` and `EnteredMoment`.
@@ -7,11 +7,12 @@ Events and stored rows do not: what was told before is read as it is; `days_afte
 
 from datetime import date, datetime, time, timedelta
 from typing import Annotated, Final
+from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, AwareDatetime, Field, JsonValue
 from pydantic_core import PydanticCustomError
 
-from aidmesh_contracts.pickup import KYIV
+KYIV: Final = ZoneInfo("Europe/Kyiv")
 
 FIRST_DAY: Final = date(2000, 1, 1)
 """Records of paper, prices, consents and grants reach back to the years before the war, no further.
@@ -27,6 +28,16 @@ LAST_MOMENT: Final = datetime.combine(LAST_DAY, time.max, KYIV)
 
 OUT_OF_RANGE: Final = "day_out_of_range"
 """The rule that a day breaks which is not possible; errors name the days that are."""
+
+
+def day_of(instant: datetime) -> date:
+    """The day in Kyiv at an instant."""
+    return instant.astimezone(KYIV).date()
+
+
+def is_future(day: date, now: datetime) -> bool:
+    """Whether a day has not come yet in Kyiv: nothing can have happened on it."""
+    return day > day_of(now)
 
 
 def is_possible(day: date) -> bool:

@@ -5,9 +5,8 @@ Notification tells people its end, by the same function.
 
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
-from zoneinfo import ZoneInfo
 
-KYIV: Final = ZoneInfo("Europe/Kyiv")
+from aidmesh_contracts.days import KYIV, day_of
 
 DOWNTIME_MAX: Final = timedelta(minutes=15)
 """Longer silences of ours extend the pick-up clocks, by as much."""
@@ -32,7 +31,7 @@ def ends_at(started_at: datetime, days: int) -> datetime:
     People are told a day, so all of that day is theirs: the clock ends with it, in Kyiv, not at
     the minute at which they were told.
     """
-    return end_of(started_at.astimezone(KYIV).date() + timedelta(days=days))
+    return end_of(day_of(started_at) + timedelta(days=days))
 
 
 def downtime(last_seen: datetime, now: datetime) -> timedelta:

@@ -5,8 +5,8 @@ from uuid import UUID
 
 from aidmesh_chassis.auth import Role
 from aidmesh_chassis.service import Service
+from aidmesh_contracts.days import day_of
 from aidmesh_contracts.intake import NeedApprovedV1
-from aidmesh_inventory.domain.days import day_of
 from aidmesh_inventory.handlers import sweeps
 from aidmesh_inventory.handlers.hold import reservation_id_of
 from integration.inventory.office import Api, new_site

@@ -6,9 +6,9 @@ import httpx
 
 from aidmesh_chassis.auth import Role
 from aidmesh_chassis.service import Service
+from aidmesh_contracts.days import day_of
 from aidmesh_contracts.inventory import ReservationReleasedV1
 from aidmesh_contracts.values import CapacityDemand
-from aidmesh_inventory.domain.days import day_of
 from integration.inventory.office import Api, new_site
 from integration.inventory.world import World, approved, confirmed
 from support.desk import at_desk

@@ -5,7 +5,7 @@ from uuid import UUID, uuid4
 
 from aidmesh_chassis.auth import Role
 from aidmesh_chassis.service import Service
-from aidmesh_inventory.domain.days import day_of
+from aidmesh_contracts.days import day_of
 from integration.inventory.office import Api, new_item, new_site
 from integration.inventory.world import World, approved, confirmed
 

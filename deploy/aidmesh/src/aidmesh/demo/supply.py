@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from math import ceil
 from random import Random
-from zoneinfo import ZoneInfo
 
 from aidmesh.demo import facts
 from aidmesh.demo.needs import Need
 from aidmesh.demo.shelters import outside_beds, shelter_beds
+from aidmesh_contracts.days import KYIV as KYIV_TIME
 from aidmesh_intake.domain.kinds import Kind
 
-KYIV_TIME = ZoneInfo("Europe/Kyiv")
 SLOTS_A_WEEK = 40
 """One professional: eight an hour apart on each of five days."""
 

@@ -13,7 +13,6 @@ from functools import cache
 from importlib.resources import files
 from typing import Final
 from unicodedata import normalize
-from zoneinfo import ZoneInfo
 
 from babel import Locale, UnknownLocaleError
 from babel.core import negotiate_locale
@@ -26,12 +25,11 @@ from babel.numbers import (
 )
 from pydantic import TypeAdapter
 
+from aidmesh_contracts.days import KYIV, day_of
 from aidmesh_contracts.pickup import end_of
 
 LANGUAGES: Final = ("uk", "en", "de")
 DEFAULT: Final = "uk"
-KYIV: Final = ZoneInfo("Europe/Kyiv")
-
 _UKRAINIAN: Final = "абвгґдеєжзиіїйклмнопрстуфхцчшщьюя"
 
 Texts = Mapping[str, str | Mapping[str, str]]
@@ -160,13 +158,13 @@ class Speaker:
 
     def until(self, day: date, moment: datetime | None) -> str:
         """The last day on which something is of use, or its last hour where that comes first."""
-        if moment is None or moment.astimezone(KYIV).date() > day:
+        if moment is None or day_of(moment) > day:
             return self.day(day)
         return self.moment(moment)
 
     def deadline(self, moment: datetime) -> str:
         """Until when something is kept: a day by itself if all of it counts, as people are told."""
-        last_on = moment.astimezone(KYIV).date()
+        last_on = day_of(moment)
         return self.day(last_on) if moment == end_of(last_on) else self.moment(moment)
 
     def age(self, moment: datetime | None) -> str:
@@ -186,11 +184,6 @@ def _letter(letter: str) -> tuple[int, str]:
 def today() -> date:
     """The day in Kyiv: what a person at the desk means when they give none."""
     return datetime.now(KYIV).date()
-
-
-def day_of(moment: datetime) -> date:
-    """The day in Kyiv at a moment."""
-    return moment.astimezone(KYIV).date()
 
 
 def _money_pattern(locale: Locale, symbol: str) -> str:

@@ -8,7 +8,7 @@ from uuid import UUID
 from aidmesh_console.clients.intake_views import Contact, Kind, Person
 from aidmesh_console.clients.link import Fault
 from aidmesh_console.forms import TEXT_CHARS_MAX, Form, as_text, filled
-from aidmesh_console.i18n import KYIV
+from aidmesh_contracts.days import KYIV
 
 FOR_WHOM: Final = ("person", "household", "group", "site")
 FOR_THEM: Final = FOR_WHOM[:2]

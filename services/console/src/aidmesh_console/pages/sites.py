@@ -12,10 +12,11 @@ from aidmesh_chassis.problems import NOT_FOUND, Problem
 from aidmesh_console.clients.intake_views import CapacityTake
 from aidmesh_console.clients.link import ClientError, Refused
 from aidmesh_console.forms import CODE, Form, as_text, filled
-from aidmesh_console.i18n import KYIV, LANGUAGES, Speaker
+from aidmesh_console.i18n import LANGUAGES, Speaker
 from aidmesh_console.pages.common import AREAS, CLOSE_REASONS, REOPEN_REASONS, Names, names_of
 from aidmesh_console.roles import Act
 from aidmesh_console.visit import Posted, Visit, visitor
+from aidmesh_contracts.days import KYIV
 
 routes = Routes(include_in_schema=False)
 Keeper = Annotated[Visit, Depends(visitor(Act.CHANGE_STOCK))]

@@ -12,11 +12,10 @@ from aidmesh_chassis.http import Body, Routes
 from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.privacy import PersonalText, PersonalYear
 from aidmesh_chassis.problems import NOT_FOUND, Problem
-from aidmesh_contracts.days import EnteredDay, EnteredMoment
+from aidmesh_contracts.days import EnteredDay, EnteredMoment, day_of
 from aidmesh_contracts.values import Area, Code
 from aidmesh_intake.api.context import OTHER_HOUSEHOLD, Caseworker, Ctx, invalid, unfit
 from aidmesh_intake.domain.asks import AskError
-from aidmesh_intake.domain.dates import today_of
 from aidmesh_intake.domain.drafts import Draft, PersonDraft
 from aidmesh_intake.domain.households import OtherHousehold
 from aidmesh_intake.domain.kinds import ForWhom, Kind
@@ -204,7 +203,7 @@ def _draft(
     body: RequestIn, kinds: dict[str, Kind], staff_id: UUID, now: datetime, home: str | None
 ) -> Draft:
     needs = []
-    today = today_of(now)
+    today = day_of(now)
     asked_on = body.asked_on or today
     if asked_on > today:
         raise invalid("asked_on", "in_the_future")

@@ -10,7 +10,7 @@ from aidmesh_chassis.db import Tx
 from aidmesh_chassis.http import Body, Routes
 from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.problems import Problem
-from aidmesh_contracts.days import EnteredDay
+from aidmesh_contracts.days import EnteredDay, day_of
 from aidmesh_contracts.values import Area, Code
 from aidmesh_intake.api.context import (
     Caseworker,
@@ -24,7 +24,6 @@ from aidmesh_intake.api.context import (
     override_by,
 )
 from aidmesh_intake.domain import commands
-from aidmesh_intake.domain.dates import today_of
 from aidmesh_intake.domain.need import Decision, Need, Settlement, State
 from aidmesh_intake.domain.persons import Payee
 from aidmesh_intake.handlers import acting
@@ -140,7 +139,7 @@ async def serve(need_id: UUID, body: ServeIn, ctx: Ctx, caller: Caseworker, once
     async with ctx.database.transaction() as tx:
         if known := await once.replay(tx):
             return known
-        today = today_of(tx.now)
+        today = day_of(tx.now)
         if body.served_on is not None and body.served_on > today:
             raise invalid("body.served_on", "in_the_future")
         (outcome,) = await acting.act(

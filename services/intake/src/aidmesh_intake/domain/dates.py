@@ -1,18 +1,9 @@
-"""Days as people mean them: in Ukraine, whatever the server's clock is set to."""
+"""The days that a need is planned, looked for and of use on."""
 
-from datetime import date, datetime
+from datetime import date
 from enum import StrEnum
-from typing import Final
-from zoneinfo import ZoneInfo
 
 from aidmesh_contracts.days import days_after
-
-KYIV: Final = ZoneInfo("Europe/Kyiv")
-
-
-def today_of(now: datetime) -> date:
-    """The day in Europe/Kyiv at an aware instant."""
-    return now.astimezone(KYIV).date()
 
 
 def planned_day(

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Final, Literal
 
 from aidmesh_contracts.base import Event
+from aidmesh_contracts.days import day_of
 from aidmesh_contracts.ids import SiteId
 from aidmesh_contracts.inventory import (
     ReservationConfirmedV1,
@@ -31,7 +32,7 @@ from aidmesh_contracts.payments import (
 from aidmesh_contracts.values import BlockedBy, Visit
 from aidmesh_intake.domain import facts
 from aidmesh_intake.domain.commands import split_among
-from aidmesh_intake.domain.dates import PlannedAs, today_of
+from aidmesh_intake.domain.dates import PlannedAs
 from aidmesh_intake.domain.need import LIVE, Decision, Lack, Leg, Need, State, Wait
 from aidmesh_intake.domain.serving import undo_issue, undoes
 from aidmesh_intake.domain.steps import (
@@ -207,7 +208,7 @@ def _refused(
         isinstance(answer, ReservationRefusedV1)
         and waiting.state is State.WAITLISTED
         and may_split(need, answer)
-        and is_next(need, queues, today_of(now))
+        and is_next(need, queues, day_of(now))
     ):
         parts, rest = split_among(waiting, answer.free_quantities)
         if parts:

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Final, Literal
 
 from aidmesh_contracts.base import Event
+from aidmesh_contracts.days import day_of
 from aidmesh_contracts.intake import (
     NeedApprovedV1,
     NeedClosedV1,
@@ -21,7 +22,6 @@ from aidmesh_contracts.intake import (
 )
 from aidmesh_contracts.pickup import end_of
 from aidmesh_contracts.values import BlockedBy
-from aidmesh_intake.domain.dates import today_of
 from aidmesh_intake.domain.need import CLOSED, Decision, Leg, Need, State, Wait
 
 GRACE_S: Final = 60
@@ -55,7 +55,7 @@ def moved(before: Need, after: Need, note: str, *events: Event) -> Decision:
 
 def begin_attempt(need: Need, now: datetime, *, woken: bool = False) -> tuple[Need, Event | None]:
     """Ask everyone who owes something; a need that takes nothing is ready at once."""
-    attempt_no, today = need.attempt_no + 1, today_of(now)
+    attempt_no, today = need.attempt_no + 1, day_of(now)
     asked = replace(
         need,
         state=State.APPROVED,
@@ -221,7 +221,7 @@ def is_over(need: Need, now: datetime) -> bool:
     """Whether the need's own last day has passed, or its hours have run out."""
     if need.needed_until is not None and need.needed_until <= now:
         return True
-    return need.last_day is not None and need.last_day < today_of(now)
+    return need.last_day is not None and need.last_day < day_of(now)
 
 
 def close(need: Need, state: State, reason: str) -> tuple[Need, Event]:

@@ -7,11 +7,11 @@ from uuid import UUID, uuid4
 from aidmesh_chassis import outbox
 from aidmesh_chassis.db import Tx
 from aidmesh_contracts.accounts import is_sent
+from aidmesh_contracts.days import day_of
 from aidmesh_contracts.ids import PayeeRef, SiteId
 from aidmesh_contracts.intake import PayeeSealedV1
 from aidmesh_contracts.values import Area
 from aidmesh_intake.domain import commands
-from aidmesh_intake.domain.dates import today_of
 from aidmesh_intake.domain.kinds import Kind
 from aidmesh_intake.domain.limits import Hindrance, Override
 from aidmesh_intake.domain.need import Decision, Need, NotAllowed, State, Wait
@@ -117,7 +117,7 @@ async def move(
     there = replace(need, place_area=area, site_id=site_id)
     queues = await approving.queues_of(tx, [there], apart_from=need.id)
     try:
-        behind = queue_behind(there, queues, today_of(tx.now))
+        behind = queue_behind(there, queues, day_of(tx.now))
         decision = commands.move(need, tx.now, area, site_id, behind=behind)
     except NotAllowed as error:
         return Outcome(need, rule=error.rule)

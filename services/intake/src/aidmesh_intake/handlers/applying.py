@@ -9,9 +9,9 @@ from aidmesh_chassis.db import Tx
 from aidmesh_chassis.envelope import Received, new_event_id
 from aidmesh_chassis.logs import counted
 from aidmesh_contracts.base import Event
+from aidmesh_contracts.days import day_of
 from aidmesh_contracts.values import BlockedBy
 from aidmesh_intake.domain import commands
-from aidmesh_intake.domain.dates import today_of
 from aidmesh_intake.domain.need import Decision, Need, State, Wait
 from aidmesh_intake.domain.steps import waitlisted
 from aidmesh_intake.domain.waitlist import Growth, Wake, offer
@@ -165,7 +165,7 @@ async def offer_growth(tx: Tx, keys: Iterable[Key], cause: Received[Event] | Non
     """
     wanted = sorted(set(keys))
     await waitlist.lock_keys(tx.conn, wanted)
-    today, woken, passes = today_of(tx.now), 0, 0
+    today, woken, passes = day_of(tx.now), 0, 0
     seen: set[UUID] = set()
     while passes < PASSES_MAX:
         growths = await growth.open_growths(tx.conn, wanted, today, seen)

@@ -9,9 +9,8 @@ from uuid import UUID
 import asyncpg
 
 from aidmesh_chassis.db import Tx, clock
-from aidmesh_contracts.days import days_after
+from aidmesh_contracts.days import day_of, days_after
 from aidmesh_intake.domain import commands
-from aidmesh_intake.domain.dates import today_of
 from aidmesh_intake.domain.kinds import ForWhom, Kind
 from aidmesh_intake.domain.limits import (
     Hindrance,
@@ -50,7 +49,7 @@ async def decide(
     """
     await _lock_households(tx, needs, kinds, newcomers)
     roots = await _roots(tx.conn, needs, newcomers)
-    today = today_of(tx.now)
+    today = day_of(tx.now)
     asked = [_past(need, roots, today) for need in needs]
     past = await _history(tx.conn, asked, kinds, newcomers, today)
     for fact in facts:
@@ -164,7 +163,7 @@ async def objection_to(
     """What would speak today against approving a need that waits for a decision, or None."""
     if need.state is not State.REQUESTED or need.attempt_no > 0:
         return None  # whoever was let pass once is not asked again
-    today = today_of(await clock(conn))
+    today = day_of(await clock(conn))
     itself = _past(need, await _roots(conn, [need], ()), today)
     past = await _history(conn, [itself], kinds, (), today)
     return objection(kinds[need.kind], itself, past.of(itself))
@@ -174,7 +173,7 @@ async def waiting_ahead(conn: asyncpg.Connection, need: Need) -> int | None:
     """How many are served before a need that waits; None if it does not wait."""
     if need.blocked_by is None:
         return None
-    today = today_of(await clock(conn))
+    today = day_of(await clock(conn))
     before = await waitlist.queues(conn, [need.blocked_by], today, before=place_of(need))
     return ahead_of(need, before, today)
 
@@ -188,7 +187,7 @@ async def queues_of(
         apart_from: a need that does not count, since it is about to leave its place.
     """
     wanted = [blocker for need in needs for blocker in need.blockers]
-    today = today_of(tx.now)
+    today = day_of(tx.now)
     found = await waitlist.queues(tx.conn, wanted, today, apart_from)
     if not found:
         return []

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from uuid import UUID
 
+from aidmesh_contracts.days import day_of
 from aidmesh_intake.domain.asks import AskError, ask_of
-from aidmesh_intake.domain.dates import first_day, last_day, planned_as, planned_day, today_of
+from aidmesh_intake.domain.dates import first_day, last_day, planned_as, planned_day
 from aidmesh_intake.domain.drafts import NeedDraft
 from aidmesh_intake.domain.kinds import ForWhom, Kind
 from aidmesh_intake.domain.persons import Payee
@@ -58,7 +59,7 @@ def draft_need(
     Raises:
         AskError: names the field and the rule that it breaks.
     """
-    today = today_of(now)
+    today = day_of(now)
     kind = kinds.get(wanted.kind)
     if kind is None:
         raise AskError("kind", "unknown")
@@ -115,7 +116,7 @@ def _needed(
             return wanted.needed_by, None
         last = last_day(kind.within_hours, asked_on)
         # Entered when it was over: whether it was served in time is for a person to say.
-        return (last if last >= today_of(now) else None), None
+        return (last if last >= day_of(now) else None), None
     if kind.within_hours is None:
         raise AskError("exposed_at", "not_of_this_kind")
     if wanted.exposed_at > now:
@@ -123,7 +124,7 @@ def _needed(
     until = wanted.exposed_at + timedelta(hours=kind.within_hours)
     if until <= now and not wanted.given:
         raise AskError("exposed_at", "too_late")
-    last = today_of(until)
+    last = day_of(until)
     return min(last, wanted.needed_by or last), until
 
 

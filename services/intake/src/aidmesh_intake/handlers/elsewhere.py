@@ -9,8 +9,8 @@ from aidmesh_chassis.envelope import Received
 from aidmesh_chassis.peers import LinkOf
 from aidmesh_chassis.problems import Problem
 from aidmesh_contracts.base import Event
+from aidmesh_contracts.days import day_of
 from aidmesh_contracts.inventory import CapacityChangedV1, SiteChangedV1
-from aidmesh_intake.domain.dates import today_of
 from aidmesh_intake.domain.elsewhere import Match, by_rule, match
 from aidmesh_intake.domain.need import NotAllowed
 from aidmesh_intake.handlers import referring
@@ -49,7 +49,7 @@ def _newest(batch: Sequence[Received[E]], version: Callable[[E], int]) -> list[R
 
 async def matches(tx: Tx, link: LinkOf) -> list[Match]:
     """Waiting needs of people who agreed, each with a place of a region that is heard."""
-    seekers = await store.seekers(tx.conn, today_of(tx.now))
+    seekers = await store.seekers(tx.conn, day_of(tx.now))
     if not seekers:
         return []
     places = [

@@ -9,11 +9,11 @@ from aidmesh_chassis import outbox
 from aidmesh_chassis.db import Tx
 from aidmesh_chassis.erasures import Journal
 from aidmesh_chassis.problems import CONFLICT, NOT_FOUND, Problem
+from aidmesh_contracts.days import day_of
 from aidmesh_contracts.ids import NeedId, PayeeRef, PersonId
 from aidmesh_contracts.intake import PayeeErasedV1, PersonErasedV1
 from aidmesh_contracts.retention import payment_kept_until
 from aidmesh_intake.domain import commands
-from aidmesh_intake.domain.dates import today_of
 from aidmesh_intake.domain.need import State
 from aidmesh_intake.handlers import acting, looking, people, referring
 from aidmesh_intake.handlers.locking import lock_needs
@@ -172,5 +172,5 @@ def _receipt(
 ) -> Receipt:
     """No payment is later than today, so the legal date of today is the latest there can be."""
     paid = any(need.paid and need.served for need in needs)
-    until = payment_kept_until(today_of(tx.now)) if paid else None
+    until = payment_kept_until(day_of(tx.now)) if paid else None
     return Receipt(tuple(household_ids), until)

@@ -13,8 +13,8 @@ import asyncpg
 from aidmesh_chassis.db import Database, Tx, clock
 from aidmesh_chassis.errors import CONTENTION
 from aidmesh_chassis.problems import IN_PROGRESS, NOT_FOUND, Problem, retry_after
+from aidmesh_contracts.days import day_of
 from aidmesh_intake.domain.asks import AskError
-from aidmesh_intake.domain.dates import today_of
 from aidmesh_intake.domain.drafts import Draft, PersonDraft
 from aidmesh_intake.domain.rows import ImportRow, RowError, parse_row
 from aidmesh_intake.handlers.identifying import HOUSEHOLD_CODE, PERSON_CODE
@@ -193,7 +193,7 @@ class Importer:
         """
         homes = {} if undone is None else undone.homes
         kinds = await self.catalogue.current(tx.conn)
-        today = today_of(tx.now)
+        today = day_of(tx.now)
         fresh = await self._fresh(tx, file, start, chunk, {} if undone is None else undone.rows)
         drafts: list[Draft] = []
         lines: dict[UUID, int] = {}

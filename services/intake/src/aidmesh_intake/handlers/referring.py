@@ -12,12 +12,12 @@ from aidmesh_chassis.envelope import Received
 from aidmesh_chassis.errors import Poison
 from aidmesh_chassis.problems import NOT_FOUND, Problem
 from aidmesh_chassis.standings import News
+from aidmesh_contracts.days import day_of
 from aidmesh_contracts.ids import ReferralId
 from aidmesh_contracts.intake_referrals import ReferralOfferedV1
 from aidmesh_contracts.pickup import downtime
 from aidmesh_contracts.values import Area
 from aidmesh_intake.domain import referral as domain
-from aidmesh_intake.domain.dates import today_of
 from aidmesh_intake.domain.need import Need
 from aidmesh_intake.domain.referral import Answered, Offer, OfferStep, Person
 from aidmesh_intake.handlers import people
@@ -73,7 +73,7 @@ async def offer(
         step.offer.id,
         area,
         site_id,
-        today_of(tx.now),
+        day_of(tx.now),
     )
     key = await peer_keys.sealing_key(tx.conn, to_region)
     sealed = base64.b64encode(seal(key, box.to_bytes())).decode()

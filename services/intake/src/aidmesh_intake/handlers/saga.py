@@ -10,6 +10,7 @@ from aidmesh_chassis.db import Tx
 from aidmesh_chassis.envelope import Received
 from aidmesh_chassis.errors import Poison
 from aidmesh_contracts.base import Event
+from aidmesh_contracts.days import day_of
 from aidmesh_contracts.inventory import (
     ReservationRefusedV1,
     ReservationReleasedV1,
@@ -21,7 +22,6 @@ from aidmesh_contracts.payments import (
     FundsGrewV1,
 )
 from aidmesh_intake.domain import saga
-from aidmesh_intake.domain.dates import today_of
 from aidmesh_intake.domain.waitlist import Growth, place_of, queue_of
 from aidmesh_intake.handlers.applying import Change, apply, offer_growth, queues_touched
 from aidmesh_intake.handlers.locking import lock_late
@@ -90,7 +90,7 @@ async def _advance(tx: Tx, answers: Sequence[Answer], keys: set[Key]) -> None:
         may_split = saga.may_split(needs[each.event.need_id], each.event)
         (parts if may_split else others).append(each)
     wanted = [blocker for each in parts for blocker in needs[each.event.need_id].blockers]
-    queues = await waitlist.queues(tx.conn, wanted, today_of(tx.now))
+    queues = await waitlist.queues(tx.conn, wanted, day_of(tx.now))
     # Whoever begins to wait by the other answers may stand before those that may be split.
     parts.sort(key=lambda each: place_of(needs[each.event.need_id]))
     changes: list[Change] = []

@@ -12,8 +12,8 @@ from aidmesh_chassis.crypto import SecretKey
 from aidmesh_chassis.db import Tx
 from aidmesh_chassis.row_keys import content_key, row_key
 from aidmesh_chassis.taken_rows import TakenRow
+from aidmesh_contracts.days import day_of
 from aidmesh_intake.domain import commands
-from aidmesh_intake.domain.dates import today_of
 from aidmesh_intake.domain.need import Need
 from aidmesh_intake.domain.served_rows import TAKEN_BEFORE, TWICE, ServedRow, hindrances
 from aidmesh_intake.handlers import acting
@@ -49,7 +49,7 @@ async def serve(
         source: where the rows come from; a row is known by it and its `row_id`.
         visible: needs that the caller may see; others are not there.
     """
-    today = today_of(tx.now)
+    today = day_of(tx.now)
     secret = await taken_rows.secret(tx.conn)
     rows = [_row(secret, source, each, today) for each in served]
     # Two senders of one source would both find a row new; the second waits for the first.

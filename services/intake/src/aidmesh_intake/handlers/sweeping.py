@@ -7,8 +7,8 @@ from typing import Final
 from aidmesh_chassis.db import Tx
 from aidmesh_chassis.logs import counted
 from aidmesh_chassis.upkeep import Sweep
+from aidmesh_contracts.days import day_of
 from aidmesh_intake.domain import commands
-from aidmesh_intake.domain.dates import today_of
 from aidmesh_intake.domain.need import State
 from aidmesh_intake.domain.waitlist import queue_behind
 from aidmesh_intake.handlers import answering, approving, looking, referring, totals
@@ -45,7 +45,7 @@ async def retry(tx: Tx) -> int:
         for need in needs.values()
         if need.state is State.WAITLISTED and need.retry_at is not None and need.retry_at <= tx.now
     ]
-    queues, today = await approving.queues_of(tx, due), today_of(tx.now)
+    queues, today = await approving.queues_of(tx, due), day_of(tx.now)
     await apply(
         tx,
         [

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import asyncpg
 
-from aidmesh_intake.domain.dates import today_of
+from aidmesh_contracts.days import day_of
 
 
 async def overdue(conn: asyncpg.Connection, limit: int) -> list[UUID]:
@@ -41,7 +41,7 @@ async def past_last_day(conn: asyncpg.Connection, now: datetime, limit: int) -> 
              AND NOT ask ? 'days' AND NOT ask -> 'capacity' ? 'as_written'
          ORDER BY last_on LIMIT $2)
         """,
-        today_of(now),
+        day_of(now),
         limit,
         now,
     )

@@ -11,11 +11,10 @@ from aidmesh_chassis.db import Database, Tx
 from aidmesh_chassis.http import Body, PageQuery, Routes
 from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.problems import NOT_FOUND, Problem
-from aidmesh_contracts.days import EnteredDay
+from aidmesh_contracts.days import EnteredDay, day_of, is_future
 from aidmesh_contracts.values import Code
 from aidmesh_inventory.api.callers import ANYONE, UUID_KEY, Storekeeper
 from aidmesh_inventory.api.problems import problem
-from aidmesh_inventory.domain.days import day_of, is_future
 from aidmesh_inventory.store import assets, sites
 
 

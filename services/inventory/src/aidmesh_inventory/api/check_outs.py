@@ -10,12 +10,11 @@ from pydantic import AliasChoices, BaseModel, Field
 from aidmesh_chassis.db import Database
 from aidmesh_chassis.http import Body, PageQuery, Routes
 from aidmesh_chassis.idempotency import Once
-from aidmesh_contracts.days import EnteredDay
+from aidmesh_contracts.days import EnteredDay, day_of
 from aidmesh_contracts.values import Code
 from aidmesh_inventory.api.callers import UUID_KEY, AtDesk, Staff
 from aidmesh_inventory.api.problems import problem
 from aidmesh_inventory.api.reservations import ChangedOut, unseen
-from aidmesh_inventory.domain.days import day_of
 from aidmesh_inventory.handlers import stays
 from aidmesh_inventory.store import check_outs
 

@@ -13,11 +13,10 @@ from aidmesh_chassis.db import Database, Tx
 from aidmesh_chassis.http import Routes
 from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.routing import BulkRoute
-from aidmesh_contracts.days import EnteredDay
+from aidmesh_contracts.days import EnteredDay, day_of
 from aidmesh_inventory.api.bulk import Bulk, BulkIn, BulkOut, Row
 from aidmesh_inventory.api.callers import AtDesk
 from aidmesh_inventory.api.reservations import Serial, seen, unseen
-from aidmesh_inventory.domain.days import day_of
 from aidmesh_inventory.domain.requests import Way
 from aidmesh_inventory.handlers import handover, stays
 from aidmesh_inventory.handlers.release import release

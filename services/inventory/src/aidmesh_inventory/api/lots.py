@@ -13,12 +13,11 @@ from aidmesh_chassis.auth import Caller
 from aidmesh_chassis.db import Database
 from aidmesh_chassis.http import Body, PageQuery, Routes
 from aidmesh_chassis.idempotency import Once
-from aidmesh_contracts.days import EnteredDay
+from aidmesh_contracts.days import EnteredDay, day_of
 from aidmesh_contracts.restriction import EnteredRestriction, Restriction
 from aidmesh_contracts.values import Code, Currency
 from aidmesh_inventory.api.callers import UUID_KEY, Quantity, Staff, Storekeeper
 from aidmesh_inventory.api.problems import problem
-from aidmesh_inventory.domain.days import day_of
 from aidmesh_inventory.handlers import adjustments, moving, terms
 from aidmesh_inventory.store import lots
 from aidmesh_inventory.store.stock import LotState

@@ -15,11 +15,10 @@ from aidmesh_chassis.db import Database, Tx
 from aidmesh_chassis.http import Body, PageQuery, Routes
 from aidmesh_chassis.idempotency import CHANGES_NOTHING, Once
 from aidmesh_chassis.problems import NOT_FOUND, Problem
-from aidmesh_contracts.days import EnteredDay
+from aidmesh_contracts.days import EnteredDay, day_of
 from aidmesh_contracts.values import Code
 from aidmesh_inventory.api.callers import DESK_ROLES, UUID_KEY, AtDesk, Staff
 from aidmesh_inventory.api.problems import problem
-from aidmesh_inventory.domain.days import day_of
 from aidmesh_inventory.domain.requests import Way
 from aidmesh_inventory.handlers import handover, stays
 from aidmesh_inventory.handlers.release import release

@@ -12,12 +12,11 @@ from aidmesh_chassis.db import Database
 from aidmesh_chassis.http import Body, PageQuery, Routes
 from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.peers import LinkOf, LinkState
-from aidmesh_contracts.days import EnteredDay
+from aidmesh_contracts.days import EnteredDay, day_of
 from aidmesh_contracts.inventory_shipments import ShipmentLine
 from aidmesh_contracts.values import Code, Region
 from aidmesh_inventory.api.callers import ANYONE, UUID_KEY, Quantity, Storekeeper
 from aidmesh_inventory.api.problems import problem
-from aidmesh_inventory.domain.days import day_of
 from aidmesh_inventory.domain.shipments import Counted
 from aidmesh_inventory.handlers import arrivals, shipping
 from aidmesh_inventory.store import shipments

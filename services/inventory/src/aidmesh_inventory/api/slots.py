@@ -12,12 +12,11 @@ from aidmesh_chassis.db import Database
 from aidmesh_chassis.http import Body, PageQuery, Routes, take
 from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.routing import BulkRoute
-from aidmesh_contracts.days import EnteredDay, EnteredMoment
+from aidmesh_contracts.days import EnteredDay, EnteredMoment, day_of
 from aidmesh_contracts.values import Code
 from aidmesh_inventory.api.bulk import BulkIn, BulkOut, SiteRow, add_at_sites
 from aidmesh_inventory.api.callers import Staff, Storekeeper
 from aidmesh_inventory.api.problems import problem
-from aidmesh_inventory.domain.days import day_of
 from aidmesh_inventory.domain.shown import surplus
 from aidmesh_inventory.handlers import places
 from aidmesh_inventory.store import slots

@@ -14,14 +14,14 @@ from aidmesh_chassis.http import Body, Page, PageQuery, Routes, take
 from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.peers import LinkOf, LinkState
 from aidmesh_chassis.routing import BulkRoute
-from aidmesh_contracts.days import EnteredDay
+from aidmesh_contracts.days import EnteredDay, day_of
 from aidmesh_contracts.ids import derive_id
 from aidmesh_contracts.restriction import EnteredRestriction
 from aidmesh_contracts.values import Code, Currency
 from aidmesh_inventory.api.bulk import Bulk, BulkIn, BulkOut, SiteRow, resolve_sites
 from aidmesh_inventory.api.callers import ANYONE, Quantity, Staff, Storekeeper
 from aidmesh_inventory.api.problems import problem
-from aidmesh_inventory.domain.days import day_of, keeps
+from aidmesh_inventory.domain.days import keeps
 from aidmesh_inventory.domain.shown import surplus
 from aidmesh_inventory.handlers import receipts, reversals
 from aidmesh_inventory.store import purchases, world

@@ -2,12 +2,10 @@
 
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
-from zoneinfo import ZoneInfo
 
-from aidmesh_contracts.days import days_after
+from aidmesh_contracts.days import KYIV, day_of, days_after
 from aidmesh_contracts.pickup import ends_at, starts_at
 
-KYIV: Final = ZoneInfo("Europe/Kyiv")
 ARRIVAL_UNTIL: Final = time(12, 0)
 DEPARTURE_UNTIL: Final = time(12, 0)
 GRACE: Final = timedelta(hours=24)
@@ -16,16 +14,6 @@ GRACE: Final = timedelta(hours=24)
 A place that was booked for a day gone by (an import, a region that was dark) would otherwise be
 lost in the second it was confirmed.
 """
-
-
-def day_of(instant: datetime) -> date:
-    """The day in Kyiv at an instant."""
-    return instant.astimezone(KYIV).date()
-
-
-def is_future(day: date, now: datetime) -> bool:
-    """Whether a day has not come yet in Kyiv: nothing can have happened on it."""
-    return day > day_of(now)
 
 
 def keeps(expiry: date | None, day: date) -> bool:

@@ -6,7 +6,7 @@ from datetime import date, datetime
 from typing import Literal
 from uuid import UUID
 
-from aidmesh_inventory.domain.days import day_of
+from aidmesh_contracts.days import day_of
 from aidmesh_inventory.domain.picking import Place
 
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from aidmesh_chassis.db import Tx
+from aidmesh_contracts.days import day_of
 from aidmesh_inventory.domain.accepting import Rule, Shelf, accepting_rule, may_leave
-from aidmesh_inventory.domain.days import day_of
 from aidmesh_inventory.store import accepting, proposing, stock
 from aidmesh_inventory.store.transfers import Transfer
 

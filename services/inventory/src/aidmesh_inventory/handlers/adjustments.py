@@ -6,8 +6,8 @@ from typing import Literal
 from uuid import UUID
 
 from aidmesh_chassis.db import Tx
+from aidmesh_contracts.days import is_future
 from aidmesh_contracts.ids import derive_id
-from aidmesh_inventory.domain.days import is_future
 from aidmesh_inventory.handlers.changes import StockChanges
 from aidmesh_inventory.handlers.discrepancies import Found, open_discrepancies
 from aidmesh_inventory.handlers.release import emit_grew, lock_for, release

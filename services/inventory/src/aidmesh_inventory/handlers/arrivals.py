@@ -9,13 +9,13 @@ from uuid import UUID
 from aidmesh_chassis.db import Tx
 from aidmesh_chassis.envelope import Received
 from aidmesh_chassis.errors import Poison
+from aidmesh_contracts.days import day_of, is_future
 from aidmesh_contracts.ids import ShipmentId, derive_id
 from aidmesh_contracts.inventory_shipments import (
     ShipmentChangedV1,
     ShipmentCount,
     ShipmentCountedV1,
 )
-from aidmesh_inventory.domain.days import day_of, is_future
 from aidmesh_inventory.domain.shipments import (
     Counted,
     CountFault,

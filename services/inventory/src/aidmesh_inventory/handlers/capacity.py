@@ -4,9 +4,9 @@ from collections.abc import Collection
 from typing import Literal, cast
 
 from aidmesh_chassis.db import Tx
+from aidmesh_contracts.days import day_of
 from aidmesh_contracts.ids import SiteId
 from aidmesh_contracts.inventory import CapacityChangedV1
-from aidmesh_inventory.domain.days import day_of
 from aidmesh_inventory.store import capacity
 from aidmesh_inventory.store.capacity import Key
 

@@ -10,11 +10,11 @@ from uuid import UUID
 
 from aidmesh_chassis.db import Tx
 from aidmesh_chassis.envelope import Received
+from aidmesh_contracts.days import day_of
 from aidmesh_contracts.ids import NeedId, SiteId, derive_id
 from aidmesh_contracts.intake import AidGivenV1, NeedReversedV1
 from aidmesh_contracts.inventory import AidBookedV1
 from aidmesh_inventory.domain.beds import BedsPicked
-from aidmesh_inventory.domain.days import day_of
 from aidmesh_inventory.domain.holding import Picture, Request
 from aidmesh_inventory.domain.picking import Place, Wanted, merged
 from aidmesh_inventory.domain.requests import place_wanted, use_of, way_of

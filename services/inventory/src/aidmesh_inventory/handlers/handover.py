@@ -9,6 +9,7 @@ from uuid import UUID
 
 from aidmesh_chassis.db import Tx
 from aidmesh_chassis.logs import counted
+from aidmesh_contracts.days import is_future
 from aidmesh_contracts.ids import NeedId, ReservationId, SiteId, derive_id
 from aidmesh_contracts.inventory import ReservationIssuedV1, ReservationReversedV1
 from aidmesh_inventory.domain import days
@@ -69,7 +70,7 @@ async def issue(tx: Tx, commands: Sequence[Issue], recorded_by: UUID | None) -> 
     faults: dict[UUID, Fault] = {
         each.reservation_id: "day-in-future"
         for each in commands
-        if any(days.is_future(day, tx.now) for day in each.days)
+        if any(is_future(day, tx.now) for day in each.days)
     }
     commands = [each for each in commands if each.reservation_id not in faults]
     ids = [each.reservation_id for each in commands]

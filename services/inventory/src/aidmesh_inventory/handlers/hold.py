@@ -9,12 +9,12 @@ from uuid import UUID
 from aidmesh_chassis.db import Tx
 from aidmesh_chassis.envelope import Received
 from aidmesh_chassis.logs import counted
+from aidmesh_contracts.days import day_of
 from aidmesh_contracts.ids import LotId, ReservationId, SiteId, derive_id
 from aidmesh_contracts.intake import AidGivenV1, NeedApprovedV1
 from aidmesh_contracts.inventory import ReservationHeldV1, ReservationRefusedV1
 from aidmesh_contracts.values import Allocation, CapacityDemand
 from aidmesh_inventory.domain.beds import House
-from aidmesh_inventory.domain.days import day_of
 from aidmesh_inventory.domain.holding import Granted, Picture, Refusal, Request, ranked
 from aidmesh_inventory.domain.picking import Place, Shelves, Taken
 from aidmesh_inventory.domain.requests import booking_of, is_over, request_of, way_of

@@ -6,8 +6,8 @@ from typing import Literal, NamedTuple
 from uuid import UUID
 
 from aidmesh_chassis.db import Tx
+from aidmesh_contracts.days import day_of, is_future
 from aidmesh_contracts.ids import derive_id
-from aidmesh_inventory.domain.days import day_of, is_future
 from aidmesh_inventory.domain.moving import Fault as MoveFault
 from aidmesh_inventory.domain.moving import Pieces, unmovable
 from aidmesh_inventory.handlers.changes import StockChanges

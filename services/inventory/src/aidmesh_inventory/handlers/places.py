@@ -6,7 +6,7 @@ from typing import Literal
 from uuid import UUID
 
 from aidmesh_chassis.db import Tx
-from aidmesh_inventory.domain.days import day_of
+from aidmesh_contracts.days import day_of
 from aidmesh_inventory.handlers.capacity import publish_capacity
 from aidmesh_inventory.handlers.release import emit_grew, release
 from aidmesh_inventory.store import beds, capacity, sites, slots, stock

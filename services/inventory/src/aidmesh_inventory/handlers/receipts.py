@@ -8,11 +8,12 @@ from uuid import UUID
 
 from aidmesh_chassis.db import Tx
 from aidmesh_chassis.envelope import Received
+from aidmesh_contracts.days import day_of, is_future
 from aidmesh_contracts.ids import PurchaseId, derive_id
 from aidmesh_contracts.inventory import GoodsReceivedV1
 from aidmesh_contracts.payments import PurchaseOrderedV1
 from aidmesh_contracts.restriction import UNRESTRICTED, Restriction
-from aidmesh_inventory.domain.days import day_of, is_future, keeps
+from aidmesh_inventory.domain.days import keeps
 from aidmesh_inventory.domain.picking import Place
 from aidmesh_inventory.handlers.changes import StockChanges
 from aidmesh_inventory.handlers.release import emit_grew

@@ -7,9 +7,9 @@ from uuid import UUID
 
 from aidmesh_chassis.db import Tx
 from aidmesh_chassis.logs import counted
+from aidmesh_contracts.days import day_of
 from aidmesh_contracts.ids import NeedId, ReservationId, SiteId
 from aidmesh_contracts.inventory import ReservationReleasedV1, SupplyGrewV1
-from aidmesh_inventory.domain.days import day_of
 from aidmesh_inventory.domain.picking import Place
 from aidmesh_inventory.handlers.capacity import publish_capacity
 from aidmesh_inventory.handlers.changes import StockChanges

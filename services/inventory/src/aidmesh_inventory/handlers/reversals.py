@@ -5,9 +5,9 @@ from typing import Literal
 from uuid import UUID
 
 from aidmesh_chassis.db import Tx
+from aidmesh_contracts.days import day_of
 from aidmesh_contracts.ids import PurchaseId, derive_id
 from aidmesh_contracts.inventory import GoodsReceivedV1, GoodsReversedV1
-from aidmesh_inventory.domain.days import day_of
 from aidmesh_inventory.handlers.changes import StockChanges
 from aidmesh_inventory.handlers.release import lock_for, release
 from aidmesh_inventory.store import purchases, receipts, reservations

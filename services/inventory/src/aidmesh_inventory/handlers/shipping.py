@@ -9,9 +9,9 @@ from uuid import UUID
 
 from aidmesh_chassis import standings
 from aidmesh_chassis.db import Tx
+from aidmesh_contracts.days import day_of, is_future
 from aidmesh_contracts.ids import ShipmentId, SiteId, TransferId, derive_id
 from aidmesh_contracts.inventory_shipments import ShipmentChangedV1
-from aidmesh_inventory.domain import days
 from aidmesh_inventory.domain.shipments import Shipment
 from aidmesh_inventory.domain.transfers import SendFault, unfit
 from aidmesh_inventory.handlers.changes import StockChanges
@@ -109,7 +109,7 @@ async def dispatch(
     tx: Tx, region: str, shipment_id: UUID, on: date, by: UUID | None
 ) -> Book | Fault:
     """Have the goods leave: out of stock and in transit, with the terms that they have now."""
-    if days.is_future(on, tx.now):
+    if is_future(on, tx.now):
         return "day-in-future"
     book = await _preparing(tx, region, shipment_id)
     if isinstance(book, str):
@@ -177,7 +177,7 @@ async def _refused(
         fault = unfit(asked.ask, items, sent)
         if fault is not None:
             return fault
-    today = days.day_of(tx.now)
+    today = day_of(tx.now)
     return None if all(lots[each].can_give(wanted[each], today) for each in wanted) else "not-free"
 
 

@@ -5,9 +5,9 @@ from typing import Literal, cast
 from uuid import UUID, uuid4
 
 from aidmesh_chassis.db import Tx
+from aidmesh_contracts.days import day_of
 from aidmesh_contracts.ids import SiteId
 from aidmesh_contracts.inventory import AlertChangedV1, SiteChangedV1
-from aidmesh_inventory.domain.days import day_of
 from aidmesh_inventory.domain.picking import Place
 from aidmesh_inventory.handlers import downtime
 from aidmesh_inventory.handlers.release import emit_grew, release

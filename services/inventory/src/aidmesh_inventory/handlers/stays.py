@@ -6,10 +6,9 @@ from typing import Literal
 from uuid import UUID
 
 from aidmesh_chassis.db import Tx
-from aidmesh_contracts.days import days_after
+from aidmesh_contracts.days import day_of, days_after, is_future
 from aidmesh_contracts.ids import NeedId, ReservationId, derive_id
 from aidmesh_contracts.inventory import StaySettledV1
-from aidmesh_inventory.domain import days
 from aidmesh_inventory.domain.beds import Stay, arrived, left, stays_on
 from aidmesh_inventory.domain.shares import Part, shares_of
 from aidmesh_inventory.handlers.capacity import publish_capacity
@@ -76,9 +75,7 @@ async def check_out(
         quietly: those that nobody waited for.
     """
     faults: dict[UUID, LeaveFault] = {
-        each: "day-in-future"
-        for each, left_on in leaving.items()
-        if days.is_future(left_on, tx.now)
+        each: "day-in-future" for each, left_on in leaving.items() if is_future(left_on, tx.now)
     }
     leaving = {each: left_on for each, left_on in leaving.items() if each not in faults}
     ids = list(leaving)
@@ -140,7 +137,7 @@ async def undo_check_out(
     by now, a discrepancy opens; not even the first one can be taken from them. The clock does not
     check this guest out any more, however long ago the nights they have in the books were over.
     """
-    today = days.day_of(tx.now)
+    today = day_of(tx.now)
     if until is not None and until <= today:
         return "day-gone-by"
     attempts = await reservations.by_id(tx.conn, [reservation_id])

@@ -1,7 +1,8 @@
 """What time brings about."""
 
 from aidmesh_chassis.db import Tx
-from aidmesh_inventory.domain.days import check_outs_due, day_of
+from aidmesh_contracts.days import day_of
+from aidmesh_inventory.domain.days import check_outs_due
 from aidmesh_inventory.handlers import downtime
 from aidmesh_inventory.handlers.changes import StockChanges
 from aidmesh_inventory.handlers.release import Grown, emit_grew, lock_for, release

@@ -6,8 +6,9 @@ from typing import Literal
 from uuid import UUID
 
 from aidmesh_chassis.db import Tx
+from aidmesh_contracts.days import day_of
 from aidmesh_contracts.restriction import UNRESTRICTED, Restriction
-from aidmesh_inventory.domain.days import day_of, keeps
+from aidmesh_inventory.domain.days import keeps
 from aidmesh_inventory.domain.terms import still_allowed
 from aidmesh_inventory.handlers.changes import StockChanges
 from aidmesh_inventory.handlers.release import emit_grew, lock_for, release

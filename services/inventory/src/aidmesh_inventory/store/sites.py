@@ -8,7 +8,7 @@ from uuid import UUID
 
 import asyncpg
 
-from aidmesh_inventory.domain.days import day_of
+from aidmesh_contracts.days import day_of
 from aidmesh_inventory.domain.picking import Place
 
 

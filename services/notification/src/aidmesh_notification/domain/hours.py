@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
-from zoneinfo import ZoneInfo
 
-KYIV: Final = ZoneInfo("Europe/Kyiv")
+from aidmesh_contracts.days import KYIV
+
 DAY_MIN: Final = 24 * 60
 # A window can vanish on the night the clocks go forward, so the day after is looked at too.
 _DAYS_AHEAD: Final = 3

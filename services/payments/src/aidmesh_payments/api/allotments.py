@@ -10,14 +10,14 @@ from pydantic import Field, TypeAdapter
 from aidmesh_chassis.http import Body, PageQuery, Routes
 from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.problems import NOT_FOUND, Problem
-from aidmesh_contracts.days import EnteredDay
+from aidmesh_contracts.days import EnteredDay, day_of
 from aidmesh_contracts.ids import AllotmentId, GrantId, TransferId
 from aidmesh_contracts.values import Code, Currency, Region
 from aidmesh_payments.api.answers import Regions
 from aidmesh_payments.api.answers_grants import AllotmentRequestPage, HoldingPage
 from aidmesh_payments.api.desk import Approver, Desk, Finance, Lead, Minor, Reader, Text
 from aidmesh_payments.domain.grants import Override
-from aidmesh_payments.domain.money import Rate, today_in_kyiv
+from aidmesh_payments.domain.money import Rate
 from aidmesh_payments.handlers import allotting, holding
 from aidmesh_payments.handlers.allotting import Order
 from aidmesh_payments.handlers.office import check_region
@@ -113,7 +113,7 @@ def router(desk: Desk) -> Routes:
         async with desk.db.transaction() as tx:
             if known := await once.replay(tx):
                 return known
-            today = today_in_kyiv(tx.now)
+            today = day_of(tx.now)
             order = Order(
                 allotment_id=AllotmentId(uuid4()),
                 transfer_id=TransferId(uuid4()),
@@ -164,7 +164,7 @@ def router(desk: Desk) -> Routes:
                 to_region=made.holder,
                 amount_minor=body.amount_minor,
                 currency=made.currency,
-                rate=_rate(body.rate, body.rate_on, body.rate_source, today_in_kyiv(tx.now)),
+                rate=_rate(body.rate, body.rate_on, body.rate_source, day_of(tx.now)),
                 valid_until=made.valid_until,
             )
             await allotting.allot(desk.office, tx, order, caller.staff_id)

@@ -8,11 +8,10 @@ from pydantic import Field
 
 from aidmesh_chassis.http import Body, Routes
 from aidmesh_chassis.idempotency import Once
-from aidmesh_contracts.days import EnteredDay
+from aidmesh_contracts.days import EnteredDay, day_of, is_future
 from aidmesh_contracts.ids import GrantId
 from aidmesh_contracts.values import Code
 from aidmesh_payments.api.desk import Desk, Finance, Lead, Minor, Text
-from aidmesh_payments.domain.money import is_future, today_in_kyiv
 from aidmesh_payments.handlers import correcting
 from aidmesh_payments.handlers.correcting import Amendment
 from aidmesh_payments.problems import problem
@@ -112,7 +111,7 @@ def router(desk: Desk) -> Routes:
                 GrantId(grant_id),
                 body.amount_minor,
                 body.reason,
-                body.on or today_in_kyiv(tx.now),
+                body.on or day_of(tx.now),
                 caller.staff_id,
             )
             return await once.answer(tx, 200, {"grant_id": grant_id, "shortfall_minor": missing})

@@ -11,7 +11,7 @@ from aidmesh_chassis.db import clock
 from aidmesh_chassis.http import Body, PageQuery, Routes
 from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.problems import NOT_FOUND, Problem
-from aidmesh_contracts.days import EnteredDay
+from aidmesh_contracts.days import EnteredDay, day_of, is_future
 from aidmesh_contracts.ids import GrantId
 from aidmesh_contracts.restriction import UNRESTRICTED, EnteredRestriction
 from aidmesh_contracts.values import Code, Currency, Region
@@ -24,7 +24,7 @@ from aidmesh_payments.api.answers_grants import (
 )
 from aidmesh_payments.api.desk import Desk, Finance, Lead, Minor, Reader, Text
 from aidmesh_payments.domain.grants import OVERHEAD, Line
-from aidmesh_payments.domain.money import Rate, is_future, today_in_kyiv
+from aidmesh_payments.domain.money import Rate
 from aidmesh_payments.handlers import grants
 from aidmesh_payments.handlers.grants import NewGrant
 from aidmesh_payments.problems import problem
@@ -319,4 +319,4 @@ def router(desk: Desk) -> Routes:
 def _moved_on(on: date | None, now: datetime) -> date:
     if on is not None and is_future(on, now):
         raise problem("day-in-future")
-    return on or today_in_kyiv(now)
+    return on or day_of(now)

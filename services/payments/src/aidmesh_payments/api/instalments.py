@@ -11,12 +11,11 @@ from pydantic import Field
 from aidmesh_chassis.http import Body, Routes
 from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.routing import BulkRoute
-from aidmesh_contracts.days import EnteredDay
+from aidmesh_contracts.days import EnteredDay, day_of, is_future
 from aidmesh_contracts.ids import GrantId
 from aidmesh_contracts.values import Code, Currency
 from aidmesh_payments.api.bulk import Bulk, RowBody
 from aidmesh_payments.api.desk import ROWS_MAX, Desk, Finance, Minor, Text
-from aidmesh_payments.domain.money import is_future, today_in_kyiv
 from aidmesh_payments.handlers import instalments as handlers
 from aidmesh_payments.handlers.instalments import Came, Expected
 from aidmesh_payments.store import grants as store
@@ -75,7 +74,7 @@ def _expected_and_came(
 
     Money that nobody had expected is expected first.
     """
-    today = today_in_kyiv(now)
+    today = day_of(now)
     expected: list[Expected] = []
     came: dict[int, Came] = {}
     for place, row in bulk.fresh.items():

@@ -18,7 +18,7 @@ from aidmesh_chassis.keys import PAYMENTS
 from aidmesh_chassis.privacy import PersonalText
 from aidmesh_chassis.routing import BulkRoute
 from aidmesh_contracts.accounts import Mechanism
-from aidmesh_contracts.days import EnteredDay
+from aidmesh_contracts.days import EnteredDay, day_of
 from aidmesh_contracts.ids import NeedId, PayeeRef, PayoutId
 from aidmesh_payments.api import steps
 from aidmesh_payments.api.answers_paying import PaymentListPage, PayoutPage, PayoutReviewPage
@@ -36,7 +36,7 @@ from aidmesh_payments.api.desk import (
     seen_by,
 )
 from aidmesh_payments.api.steps import ExportBody, ReasonBody, Take
-from aidmesh_payments.domain.money import EXPONENTS, today_in_kyiv
+from aidmesh_payments.domain.money import EXPONENTS
 from aidmesh_payments.domain.payout import PayoutState, Verb
 from aidmesh_payments.domain.settling import Unclear, paid_by
 from aidmesh_payments.handlers import payees, payment_lists, payouts
@@ -306,7 +306,7 @@ async def _payouts(tx: Tx, bulk: Bulk[PayoutRow]) -> Mapping[int, PayoutId]:
 async def _paid(tx: Tx, bulk: Bulk[SettledRow]) -> Mapping[int, PayoutId]:
     """Find the payout by which each new row says that somebody was paid."""
     candidates = await late_cash.candidates_of_needs(tx.conn, _needs_of(bulk))
-    today = today_in_kyiv(tx.now)
+    today = day_of(tx.now)
     return _found(
         bulk, lambda row, need_id: paid_by(candidates.get(need_id, ()), row.served_on or today)
     )

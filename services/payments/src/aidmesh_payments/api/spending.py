@@ -11,7 +11,7 @@ from pydantic import Field, TypeAdapter
 from aidmesh_chassis.http import Body, PageQuery, Routes
 from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.problems import NOT_FOUND, Problem
-from aidmesh_contracts.days import EnteredDay
+from aidmesh_contracts.days import EnteredDay, day_of
 from aidmesh_contracts.ids import AllotmentId, CommitmentId, GrantId, NeedId, PurchaseId
 from aidmesh_contracts.values import Area, Code
 from aidmesh_payments.api.answers_spending import (
@@ -34,7 +34,6 @@ from aidmesh_payments.api.desk import (
     Worker,
     seen_by,
 )
-from aidmesh_payments.domain.money import today_in_kyiv
 from aidmesh_payments.domain.purchase import Line, PurchaseState
 from aidmesh_payments.handlers import bills, commitments, purchases
 from aidmesh_payments.handlers.purchases import Wish
@@ -307,7 +306,7 @@ def purchase_router(desk: Desk) -> Routes:
                     cost_category=body.cost_category,
                     programme=body.programme,
                     area=body.area,
-                    planned_on=body.planned_on or today_in_kyiv(tx.now),
+                    planned_on=body.planned_on or day_of(tx.now),
                     lines=tuple(
                         Line(line.item, line.description, line.quantity, line.unit_value_minor)
                         for line in body.lines

@@ -1,12 +1,9 @@
 """Minor units, rates and rounding. A rate is a decimal string with its date and source."""
 
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
-from zoneinfo import ZoneInfo
-
-KYIV = ZoneInfo("Europe/Kyiv")
 
 EXPONENT_DEFAULT = 2
 # Currencies whose minor unit is not a hundredth (ISO 4217).
@@ -48,16 +45,6 @@ def parse_rate(text: str) -> Fraction:
     if not value.is_finite() or value <= 0:
         raise ValueError("a rate is greater than zero")
     return Fraction(value)
-
-
-def today_in_kyiv(now: datetime) -> date:
-    """Return the calendar day in Europe/Kyiv at an aware instant."""
-    return now.astimezone(KYIV).date()
-
-
-def is_future(day: date, now: datetime) -> bool:
-    """Whether a day has not come yet in Kyiv: no money can have moved on it."""
-    return day > today_in_kyiv(now)
 
 
 def round_half_up(amount: Fraction) -> int:

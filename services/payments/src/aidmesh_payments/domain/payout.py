@@ -15,7 +15,7 @@ from enum import StrEnum
 from typing import Literal
 from uuid import UUID
 
-from aidmesh_payments.domain.money import is_future
+from aidmesh_contracts.days import is_future
 
 PayoutState = Literal[
     "draft", "approved", "exported", "accepted", "settled", "rejected", "returned", "cancelled"

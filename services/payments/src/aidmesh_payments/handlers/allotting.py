@@ -12,6 +12,7 @@ from aidmesh_chassis.db import Tx
 from aidmesh_chassis.envelope import Received
 from aidmesh_chassis.errors import Poison
 from aidmesh_chassis.problems import NOT_FOUND, Problem
+from aidmesh_contracts.days import day_of
 from aidmesh_contracts.ids import AllotmentId, GrantId, RebalancingId, TransferId
 from aidmesh_contracts.payments import (
     AllotmentChangedV1,
@@ -23,7 +24,7 @@ from aidmesh_contracts.payments import (
 )
 from aidmesh_payments.domain import grants, ledger
 from aidmesh_payments.domain.grants import Granted, GrantRefusal, Override
-from aidmesh_payments.domain.money import Rate, to_grant_currency, today_in_kyiv
+from aidmesh_payments.domain.money import Rate, to_grant_currency
 from aidmesh_payments.handlers.book import Book
 from aidmesh_payments.handlers.holding import credit, open_allotment
 from aidmesh_payments.handlers.office import Office, check_region
@@ -249,7 +250,7 @@ async def take_back(office: Office, tx: Tx, batch: Sequence[Received[AllotmentRe
                 event.allotment_id,
                 event.transfer_id,
                 event.amount_minor,
-                today_in_kyiv(tx.now),
+                day_of(tx.now),
                 event.rebalancing_id,
             )
             tx.emit(

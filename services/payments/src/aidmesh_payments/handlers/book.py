@@ -7,6 +7,7 @@ from datetime import date, datetime
 from aidmesh_chassis.db import Tx
 from aidmesh_chassis.envelope import Received
 from aidmesh_contracts.base import Event
+from aidmesh_contracts.days import day_of
 from aidmesh_contracts.ids import (
     AllotmentId,
     CommitmentId,
@@ -21,7 +22,6 @@ from aidmesh_payments.domain import ledger, rebalancing
 from aidmesh_payments.domain.allotments import Allotment
 from aidmesh_payments.domain.choosing import Purse
 from aidmesh_payments.domain.commitments import Commitment
-from aidmesh_payments.domain.money import today_in_kyiv
 from aidmesh_payments.handlers import periods, returning
 from aidmesh_payments.handlers.locking import lock_grants_of
 from aidmesh_payments.handlers.office import Office
@@ -80,7 +80,7 @@ class Book:
     @property
     def today(self) -> date:
         """The day in Kyiv."""
-        return today_in_kyiv(self.now)
+        return day_of(self.now)
 
     def __getitem__(self, allotment_id: AllotmentId) -> Allotment:
         return self._after[allotment_id]

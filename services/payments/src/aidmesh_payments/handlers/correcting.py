@@ -7,11 +7,11 @@ from uuid import UUID
 
 from aidmesh_chassis.db import Tx
 from aidmesh_chassis.problems import NOT_FOUND, Problem
+from aidmesh_contracts.days import day_of
 from aidmesh_contracts.ids import GrantId, derive_id
 from aidmesh_payments.domain import grants as rules
 from aidmesh_payments.domain import ledger
 from aidmesh_payments.domain.grants import Grant, GrantRefusal
-from aidmesh_payments.domain.money import today_in_kyiv
 from aidmesh_payments.handlers.book import Book
 from aidmesh_payments.handlers.office import Office
 from aidmesh_payments.handlers.returning import tell_grants
@@ -48,7 +48,7 @@ async def reverse_instalment(tx: Tx, instalment_id: UUID, reason: str, by: UUID)
     assert wrong.received_minor is not None  # noqa: S101 - a CHECK of the table
     assert wrong.paid_minor is not None  # noqa: S101
     assert wrong.paid_currency is not None  # noqa: S101
-    today = today_in_kyiv(tx.now)
+    today = day_of(tx.now)
     covered = await funding.covered_by(tx.conn, derive_id("journal", "refund_due", instalment_id))
     decided = rules.reverse_instalment(
         grant, wrong.received_minor, sum(each.amount_minor for each in covered)

@@ -12,6 +12,7 @@ from aidmesh_chassis.envelope import Received
 from aidmesh_chassis.errors import Poison
 from aidmesh_chassis.problems import NOT_FOUND, Problem
 from aidmesh_chassis.standings import News, Stand
+from aidmesh_contracts.days import day_of
 from aidmesh_contracts.ids import AllotmentId, PayoutId, TransferId, derive_id
 from aidmesh_contracts.payments import (
     AllotmentReissuedV1,
@@ -20,7 +21,6 @@ from aidmesh_contracts.payments import (
 )
 from aidmesh_contracts.payments_regions import RegionChangedV1
 from aidmesh_payments.domain import fencing, ledger
-from aidmesh_payments.domain.money import today_in_kyiv
 from aidmesh_payments.handlers.book import Book
 from aidmesh_payments.handlers.office import Office
 from aidmesh_payments.handlers.returning import credit_grant
@@ -164,7 +164,7 @@ async def _take_back(tx: Tx, region: str, epoch: int) -> None:
                 "received",
             )
             journals += await credit_grant(
-                tx, tx.origin.region, each.id, transfer_id, amount_minor, today_in_kyiv(tx.now)
+                tx, tx.origin.region, each.id, transfer_id, amount_minor, day_of(tx.now)
             )
         tx.emit(
             AllotmentReissuedV1(

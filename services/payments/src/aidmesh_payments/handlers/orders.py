@@ -13,11 +13,11 @@ from aidmesh_chassis.envelope import Received
 from aidmesh_chassis.errors import Poison
 from aidmesh_chassis.keys import PAYMENTS, KeyRing
 from aidmesh_chassis.problems import NOT_FOUND, Problem
+from aidmesh_contracts.days import day_of
 from aidmesh_contracts.ids import AllotmentId, GrantId, PayoutId
 from aidmesh_contracts.payments import PayoutAssignedV1, PayoutOutcomeV1, PayoutWithdrawnV1
 from aidmesh_contracts.retention import kept_if_paid_from
 from aidmesh_payments.domain import orders as rules
-from aidmesh_payments.domain.money import today_in_kyiv
 from aidmesh_payments.domain.orders import Order, OrderVerb
 from aidmesh_payments.domain.payout import PayoutRefusal, may_be_second
 from aidmesh_payments.handlers import assignments
@@ -191,7 +191,7 @@ async def take_steps(
             changed = replace(
                 changed,
                 bank_reference=step.bank_reference,
-                settled_on=step.settled_on or today_in_kyiv(now),
+                settled_on=step.settled_on or day_of(now),
             )
         saved.append(changed)
         outcomes[row.id] = None
@@ -217,4 +217,4 @@ async def review_one(office: Office, tx: Tx, payout_id: PayoutId, by: UUID) -> N
 
 async def forget(tx: Tx) -> int:
     """Delete details of people whom this office paid once the law does not have them kept."""
-    return await store.forget(tx.conn, kept_if_paid_from(today_in_kyiv(tx.now)), LIMIT)
+    return await store.forget(tx.conn, kept_if_paid_from(day_of(tx.now)), LIMIT)

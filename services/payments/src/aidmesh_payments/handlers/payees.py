@@ -16,10 +16,10 @@ from aidmesh_chassis.errors import Poison
 from aidmesh_chassis.keys import PAYMENTS, KeyRing
 from aidmesh_chassis.privacy import REVEAL, PersonalText
 from aidmesh_contracts.accounts import Mechanism, compact, is_card, is_iban
+from aidmesh_contracts.days import day_of
 from aidmesh_contracts.ids import CommitmentId, NeedId, PayeeRef, PayoutId
 from aidmesh_contracts.intake import PayeeErasedV1, PayeeSealedV1
 from aidmesh_contracts.retention import kept_if_paid_from
-from aidmesh_payments.domain.money import today_in_kyiv
 from aidmesh_payments.domain.payout import correct
 from aidmesh_payments.handlers.asking import ask_back, ask_back_erased
 from aidmesh_payments.handlers.ending import payout_state
@@ -180,7 +180,7 @@ async def erase(tx: Tx, batch: Sequence[Received[PayeeErasedV1]]) -> None:
     """
     needs = {item.event.need_id: item.event.payee_ref for item in batch}
     await erasure_store.bury(tx.conn, list(needs.items()))
-    await erasure_store.forget(tx.conn, kept_if_paid_from(today_in_kyiv(tx.now)), list(needs))
+    await erasure_store.forget(tx.conn, kept_if_paid_from(day_of(tx.now)), list(needs))
     await ask_back_erased(tx, needs)
     await _blank_letters_of_erased(tx)
 
@@ -191,7 +191,7 @@ async def forget_all(tx: Tx) -> int:
     It also finds what came in at the very moment of the erasure, which neither could see.
     """
     await _blank_letters_of_erased(tx)
-    return await erasure_store.forget(tx.conn, kept_if_paid_from(today_in_kyiv(tx.now)))
+    return await erasure_store.forget(tx.conn, kept_if_paid_from(day_of(tx.now)))
 
 
 async def _blank_letters_of_erased(tx: Tx) -> None:

@@ -8,6 +8,7 @@ from uuid import UUID
 from aidmesh_chassis import restoring
 from aidmesh_chassis.db import Tx
 from aidmesh_chassis.problems import NOT_FOUND, Problem
+from aidmesh_contracts.days import day_of, is_future
 from aidmesh_contracts.ids import AllotmentId, CommitmentId, PurchaseId, derive_id
 from aidmesh_contracts.payments import PurchaseOrderedV1
 from aidmesh_contracts.restriction import Use
@@ -16,7 +17,6 @@ from aidmesh_payments.domain import purchase as rules
 from aidmesh_payments.domain.allotments import NotEnough
 from aidmesh_payments.domain.choosing import Purse
 from aidmesh_payments.domain.commitments import Commitment
-from aidmesh_payments.domain.money import is_future, today_in_kyiv
 from aidmesh_payments.domain.payout import PayoutRefusal
 from aidmesh_payments.domain.purchase import Line, Purchase, PurchaseRefusal
 from aidmesh_payments.handlers.book import Book
@@ -263,7 +263,7 @@ async def pay(
     """Pay the bill: the money is spent. Raises `Problem`."""
     if paid_on is not None and is_future(paid_on, tx.now):
         raise problem("day-in-future")
-    day = paid_on or today_in_kyiv(tx.now)
+    day = paid_on or day_of(tx.now)
     await _check_proven(tx, purchase_id)
 
     def spend(book: Book, commitment: Commitment) -> Commitment:

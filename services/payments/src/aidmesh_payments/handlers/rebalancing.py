@@ -6,10 +6,11 @@ from uuid import UUID
 
 from aidmesh_chassis.db import Tx
 from aidmesh_chassis.problems import NOT_FOUND, Problem
+from aidmesh_contracts.days import day_of
 from aidmesh_contracts.ids import AllotmentId, RebalancingId
 from aidmesh_payments.domain import rebalancing as rules
 from aidmesh_payments.domain.grants import Override
-from aidmesh_payments.domain.money import Rate, today_in_kyiv
+from aidmesh_payments.domain.money import Rate
 from aidmesh_payments.domain.rebalancing import Proposal, RebalancingRefusal
 from aidmesh_payments.handlers import proposals, return_asks
 from aidmesh_payments.handlers.allotting import Order, allot
@@ -159,7 +160,7 @@ async def _allot(office: Office, tx: Tx, proposal: Proposal) -> None:
     made = await granted_store.allotment(tx.conn, proposal.allotment_id)
     grant = (await grant_store.lock(tx.conn, [proposal.grant_id]))[proposal.grant_id]
     assert made is not None  # noqa: S101 - a foreign key
-    today = today_in_kyiv(tx.now)
+    today = day_of(tx.now)
     if made.valid_until is not None and made.valid_until < today:
         raise problem("validity-over")
     kept = await funding.latest_rate(tx.conn, grant.currency, made.currency, today)

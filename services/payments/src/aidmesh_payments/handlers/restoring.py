@@ -9,6 +9,7 @@ from typing import Final
 from aidmesh_chassis.db import Tx
 from aidmesh_chassis.envelope import Received
 from aidmesh_contracts.base import Event
+from aidmesh_contracts.days import day_of
 from aidmesh_contracts.ids import AllotmentId, CommitmentId, PurchaseId, TransferId, derive_id
 from aidmesh_contracts.payments import (
     AllotmentChangedV1,
@@ -26,7 +27,7 @@ from aidmesh_payments.domain import purchase as purchase_rules
 from aidmesh_payments.domain import rebalancing
 from aidmesh_payments.domain.commitments import Commitment
 from aidmesh_payments.domain.grants import Line as GrantLine
-from aidmesh_payments.domain.money import Rate, today_in_kyiv
+from aidmesh_payments.domain.money import Rate
 from aidmesh_payments.domain.purchase import RESTORE, Line
 from aidmesh_payments.domain.restoring import Figures, Word, unproven_minor
 from aidmesh_payments.handlers import allotting, grants, instalments, sweeps
@@ -144,7 +145,7 @@ async def refund(
     await tell_grants(tx, [restored])
     missing_minor = state.received_minor - (0 if grant is None else grant.received_minor)
     if missing_minor > 0:
-        today = today_in_kyiv(tx.now)
+        today = day_of(tx.now)
         instalment_id = derive_id("restore", "instalment", state.grant_id, tx.origin.epoch)
         expected = instalments.Expected(instalment_id, state.grant_id, missing_minor, today)
         await instalments.expect(tx, [expected], RESTORE)
@@ -170,7 +171,7 @@ async def _pledge(
     if donor_id is None:
         donor_id = derive_id("donor", terms.donor)
         await grant_store.insert_donor(tx.conn, donor_id, terms.donor)
-    today = today_in_kyiv(tx.now)
+    today = day_of(tx.now)
     period = (terms.restriction.valid_from or today, terms.restriction.valid_to or today)
     await grants.pledge(
         office,

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 from aidmesh_chassis.db import Tx
 from aidmesh_chassis.logs import counted
+from aidmesh_contracts.days import day_of
 from aidmesh_payments.domain.commitments import Commitment, ReleaseCause
-from aidmesh_payments.domain.money import today_in_kyiv
 from aidmesh_payments.domain.payout import uncollected
 from aidmesh_payments.handlers import payees, pickup
 from aidmesh_payments.handlers.book import Book
@@ -83,7 +83,7 @@ def _tell_lapsed(tx: Tx, lapsed: list[Commitment], cause: ReleaseCause) -> None:
 
 async def end_validity(office: Office, tx: Tx) -> int:
     """Give back what is free of allotments whose last day is over, and the rest as it frees."""
-    ids = await allotment_store.past_validity(tx.conn, today_in_kyiv(tx.now), LIMIT)
+    ids = await allotment_store.past_validity(tx.conn, day_of(tx.now), LIMIT)
     if ids:
         book = await Book.open(tx, office, ids)
         for allotment_id in ids:
@@ -94,7 +94,7 @@ async def end_validity(office: Office, tx: Tx) -> int:
 
 async def begin_periods(office: Office, tx: Tx) -> int:
     """Wake who waits for money that may be used from today on: it came in before, for nobody."""
-    today = today_in_kyiv(tx.now)
+    today = day_of(tx.now)
     found = await allotment_store.due_to_begin(tx.conn, today, LIMIT)
     if found:
         book = await Book.open(tx, office, await allotment_store.of_grants(tx.conn, found))

@@ -11,10 +11,11 @@ from aidmesh_chassis.db import Tx
 from aidmesh_chassis.envelope import Received
 from aidmesh_chassis.peers import LinkOf
 from aidmesh_chassis.problems import Problem
+from aidmesh_contracts.days import day_of
 from aidmesh_contracts.ids import AllotmentId, RebalancingId, TransferId
 from aidmesh_contracts.intake import WaitingChangedV1
 from aidmesh_contracts.payments_waits import WaitChangedV1
-from aidmesh_payments.domain.money import today_in_kyiv, worth_of
+from aidmesh_payments.domain.money import worth_of
 from aidmesh_payments.domain.waits import (
     Key,
     Move,
@@ -108,7 +109,7 @@ async def standing(office: Office, conn: asyncpg.Connection, link: LinkOf) -> St
 async def _sources(
     conn: asyncpg.Connection, currencies: set[str]
 ) -> tuple[list[Source], dict[Pool, int]]:
-    today = today_in_kyiv(await store.now(conn))
+    today = day_of(await store.now(conn))
     lines = await store.unallotted(conn)
     pairs = {(money.currency, each) for money in lines for each in currencies}
     rates = await funding.latest_rates(conn, pairs, today)
@@ -253,7 +254,7 @@ async def _move(
     transfer_id = TransferId(uuid4())
     known = await store.raisable(
         tx.conn, source.grant_id, source.budget_line, wait.region, wait.currency,
-        today_in_kyiv(tx.now),
+        day_of(tx.now),
     )  # fmt: skip
     allotment_id, valid_until = known or (AllotmentId(uuid4()), None)
     order = Order(

@@ -6,9 +6,9 @@ from datetime import date, datetime
 
 import asyncpg
 
+from aidmesh_contracts.days import day_of
 from aidmesh_contracts.ids import CommitmentId, NeedId, PayoutId
 from aidmesh_payments.domain.allotments import Allotment
-from aidmesh_payments.domain.money import today_in_kyiv
 from aidmesh_payments.domain.payout import LIVE, NOT_COLLECTED
 from aidmesh_payments.domain.settling import Candidate
 from aidmesh_payments.store import payouts
@@ -46,7 +46,7 @@ async def candidates_of_needs(
 
 
 def _day(at: datetime | None) -> date | None:
-    return None if at is None else today_in_kyiv(at)
+    return None if at is None else day_of(at)
 
 
 async def lock_settled_of(

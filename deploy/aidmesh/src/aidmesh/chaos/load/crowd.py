@@ -22,7 +22,7 @@ from aidmesh.chaos.load.stores import ROOMIER, Keeper, Trucks
 from aidmesh.chaos.load.travellers import Finder, Travellers
 from aidmesh.meshfile import MeshFile
 from aidmesh_chassis.auth import Role
-from aidmesh_intake.domain.dates import today_of
+from aidmesh_contracts.days import day_of
 
 AREAS: Final = ("UA80", "UA46", "UA51", "UA63", "UA59", "UA18", "UA53", "UA07")
 DESKS: Final = 2
@@ -114,7 +114,7 @@ class Crowd:
 
         Nothing once the month in which they were is over.
         """
-        now = today_of(datetime.now(UTC))
+        now = day_of(datetime.now(UTC))
         if (now.year, now.month) != (self.today.year, self.today.month):
             return {}
         last = now.replace(day=monthrange(now.year, now.month)[1])
@@ -143,7 +143,7 @@ class Crowd:
 
 def crowd_of(mesh: MeshFile, seed: int) -> Crowd:
     """Put the clients of a run together; what they do is drawn from the seed."""
-    today = today_of(datetime.now(UTC))
+    today = day_of(datetime.now(UTC))
     crowd = Crowd(Book(), today)
     names = list(mesh.regions)
     areas: Mapping[str, str] = dict(zip(names, AREAS, strict=False))
