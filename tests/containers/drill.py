@@ -129,7 +129,7 @@ async def _is_right(
     first: Project, here: PatientStaff, there: PatientStaff, before: Before
 ) -> None:
     assert int(first.value("intake", "SELECT count(*) FROM need")) == before.needs
-    await here.get("caseworker", "intake", f"/persons/{before.erased}", status=404)
+    await here.get("caseworker", "intake", f"/persons/{before.erased}", status=410)
     # Nobody is paid twice: a person looks it up first.
     row = {"row_id": str(before.paid), "need_id": str(before.paid)}
     body = {"source": "again", "rows": [row]}

@@ -39,6 +39,14 @@ LOOKED_FOR_UNASKED = """
     SELECT gen_random_uuid(), id, 'lviv', 'nothing', now(), now(), id FROM person
     WHERE NOT consents ? 'same_person' LIMIT 1
 """
+LEFT_BEHIND = """
+    WITH heard AS (
+        INSERT INTO grant_terms (grant_id, grantor, terms_version, restriction, heard_at)
+        VALUES (gen_random_uuid(), 'kyiv', 2, '{}', now() - interval '1 hour') RETURNING grant_id
+    )
+    UPDATE lot SET grant_id = heard.grant_id, terms_version = 1 FROM heard
+    WHERE lot.id = (SELECT id FROM lot LIMIT 1)
+"""
 SOME_READY = "(SELECT id FROM need WHERE state = 'ready' AND kind = 'food_parcel' LIMIT 1)"
 LETTER = """
     INSERT INTO dead_letter (durable, event_id, subject, headers, payload, status, reason)
@@ -202,6 +210,7 @@ BREAKS = (
         "UPDATE stock_state SET free = free - 1 WHERE free > 0",
     ),
     Break("inventory.stock_told_right", "inventory", "DELETE FROM stock_state"),
+    Break("inventory.lots_follow_their_grants", "inventory", LEFT_BEHIND),
     Break(
         "inventory.moves_add_up",
         "inventory",

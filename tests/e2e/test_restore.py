@@ -117,7 +117,7 @@ async def test_what_was_done_after_the_backup_is_neither_lost_sight_of_nor_done_
         await pay(kyiv, paid)
         # Whoever was erased stays so, with the record that was found to be theirs since.
         for person in (erased, same):
-            await kyiv.get("caseworker", "intake", f"/persons/{person}", status=404)
+            await kyiv.get("caseworker", "intake", f"/persons/{person}", status=410)
         # What was used in ways nobody can prove is let go once people know better.
         [order] = [
             each
