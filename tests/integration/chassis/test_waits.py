@@ -8,7 +8,7 @@ import pytest
 
 from aidmesh.chaos.road import Road
 from aidmesh.embedded.ports import free_ports
-from aidmesh_chassis import broker, courier, relay
+from aidmesh_chassis import broker, courier, relay, waits
 from aidmesh_chassis.consuming import Subscription
 from aidmesh_chassis.courier import Courier
 from aidmesh_chassis.db import Database
@@ -25,7 +25,8 @@ from support.servers import DatabaseFactory, NatsRegion
 from support.services import is_open, service_at, settings_for
 from support.waiting import eventually
 
-TRIES = 20
+TRIES = 4
+"""Each takes a few seconds to find that nothing is answered."""
 
 
 @pytest.fixture
@@ -39,6 +40,7 @@ def tried(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
         tell(self, event, **fields)
 
     monkeypatch.setattr(Wait, "warning", count)
+    monkeypatch.setattr(waits, "EVERY_S", 3600.0)  # however slow the machine
     monkeypatch.setattr(broker, "RETRY_S", 0.05)
     monkeypatch.setattr(relay, "SWEEP_S", 0.05)
     monkeypatch.setattr(courier, "SWEEP_S", 0.05)
