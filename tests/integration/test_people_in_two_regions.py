@@ -94,7 +94,7 @@ async def test_a_case_opened_while_the_first_region_was_dark_is_linked_later(
         hers = await served(kyiv, "KY-1", "+380671112233")
         await is_whole(lviv, 1, 0)
         await mesh.cut("kyiv")
-        ours = await served(lviv, "LV-1", "067 111 22 33")
+        ours = await served(lviv, "LV-1", "00380 67 111-22-33")
         await lviv.post(
             "caseworker", "intake", f"/persons/{ours}:look-for", {"to_region": "kyiv"}, status=201
         )

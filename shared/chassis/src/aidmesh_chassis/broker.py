@@ -18,6 +18,7 @@ from nats.errors import Error
 from nats.js.api import ConsumerConfig
 
 from aidmesh_chassis import ending
+from aidmesh_chassis.client import Client as LastingClient
 from aidmesh_chassis.consuming import Inlet
 from aidmesh_chassis.ending import goes_on
 from aidmesh_chassis.logs import get_logger
@@ -101,6 +102,16 @@ def _security(seed_file: Path | None, tls: SSLContext | None) -> BaseSecurity | 
     return None if tls is None else BaseSecurity(ssl_context=tls)
 
 
+class _Connecting(NatsBroker):
+    """FastStream's broker, with a client that forgets no connection; it has no option for this."""
+
+    async def _connect(self) -> Client:
+        client = LastingClient()
+        await client.connect(**self._connection_kwargs)
+        self.config.connect(client)
+        return client
+
+
 class Broker:
     """One service's connection to its region's NATS server.
 
@@ -121,7 +132,7 @@ class Broker:
         seed_file = settings.nats_seed_file
         self._settings = settings
         self._inbox_prefix = f"_INBOX_{service}".encode()
-        self._broker = NatsBroker(
+        self._broker = _Connecting(
             settings.nats_url.split(","),
             name=f"aidmesh-{settings.region}-{service}",
             inbox_prefix=self._inbox_prefix,
