@@ -25,8 +25,7 @@ from support.servers import DatabaseFactory, NatsRegion
 from support.services import is_open, service_at, settings_for
 from support.waiting import eventually
 
-TRIES = 4
-"""Each takes a few seconds to find that nothing is answered."""
+TRIES = 20
 
 
 @pytest.fixture
