@@ -48,6 +48,7 @@ async def _mesh(folder: Path, *options: str) -> AsyncIterator[RunningMesh]:
 def processes_of(mesh: RunningMesh) -> dict[str, int]:
     """The region's processes by what they are: postgres, nats, host; or each service's name."""
     found: dict[str, int] = {}
+    postmaster = _postmaster(mesh)
     for process in psutil.process_iter(["cmdline"]):
         line = process.info["cmdline"] or []
         text = " ".join(line)
@@ -58,7 +59,7 @@ def processes_of(mesh: RunningMesh) -> dict[str, int]:
             found[services[0] if len(services) == 1 else "host"] = process.pid
         elif str(mesh.data) in text and "nats-server" in line[0]:
             found["nats"] = process.pid
-        elif process.pid == _postmaster(mesh):
+        elif process.pid == postmaster:
             found["postgres"] = process.pid
     return found
 
@@ -71,8 +72,11 @@ def _environment(process: psutil.Process) -> str:
 
 
 def _postmaster(mesh: RunningMesh) -> int | None:
-    files = list((mesh.data / "kyiv" / "postgres").rglob("postmaster.pid"))
-    return int(files[0].read_text().splitlines()[0]) if files else None
+    try:
+        lines = (mesh.data / "kyiv" / "postgres" / "postmaster.pid").read_text().splitlines()
+    except FileNotFoundError:
+        return None
+    return int(lines[0]) if lines else None
 
 
 async def stubbornly(staff: Staff, role: str, service: str, path: str, body: object) -> object:
