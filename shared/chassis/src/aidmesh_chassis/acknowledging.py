@@ -9,9 +9,10 @@ from typing import Protocol
 from aidmesh_chassis.ending import goes_on
 from aidmesh_chassis.errors import OUTAGES
 from aidmesh_chassis.waits import Wait
+from aidmesh_contracts.consumers import ACK_WAIT_S
 
-HEARTBEAT_S = 10.0
-ACK_S_MAX = 30.0
+HEARTBEAT_S = ACK_WAIT_S / 3
+ACK_S_MAX = float(ACK_WAIT_S)
 """How long an acknowledgment is repeated: after that the server brings the message again."""
 ACK_RETRY_S = 0.5
 

@@ -23,10 +23,14 @@ from aidmesh_contracts.payments_regions import RegionChangedV1
 from aidmesh_contracts.streams import Stream
 
 ACK_POLICY = "explicit"
-ACK_WAIT_S = 30
+ACK_WAIT_S = 10
 ACKS_PENDING_MAX = 4_096
 DELIVERIES_MAX = -1
-"""How every durable is acknowledged; how often a message is tried is for the database to count."""
+"""How every durable is acknowledged; how often a message is tried is for the database to count.
+
+What a service had in hand when it was killed comes again after ACK_WAIT_S, so people wait for that
+long; a batch that takes longer says meanwhile that it is worked on.
+"""
 
 
 @dataclass(frozen=True, slots=True)
