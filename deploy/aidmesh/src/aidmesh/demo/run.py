@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Protocol
 from uuid import UUID
 
+from nacl.pwhash import argon2id
+
 from aidmesh.demo import facts
 from aidmesh.demo.csvfiles import read_rows
 from aidmesh.demo.office import Office, RefusedError
@@ -79,7 +81,12 @@ def make_staff(keys: Mapping[str, Path]) -> tuple[list[Login], dict[str, dict[Ro
     logins = [Login(role, role.value, secrets.token_urlsafe(12)) for role in Role]
     ids: dict[str, dict[Role, UUID]] = {}
     for region, folder in keys.items():
-        staff = StaffFile(folder / STAFF_FILE)
+        # Stretching protects guessable passwords; these are 96 random bits.
+        staff = StaffFile(
+            folder / STAFF_FILE,
+            passes=argon2id.OPSLIMIT_MIN,
+            memory_bytes=argon2id.MEMLIMIT_MIN,
+        )
         ids[region] = {
             login.role: staff.add(login.name, login.password, [login.role]).staff_id
             for login in logins
