@@ -132,7 +132,9 @@ async def test_a_sweep_runs_in_one_copy_at_a_time(database: DatabaseFactory) -> 
 
     tasks = [
         asyncio.create_task(
-            upkeep.keep_sweeping(db, Sweep("one", 0.001, swept_by(number)), lambda: True)
+            upkeep.keep_sweeping(
+                db, Sweep("one", 0.001, swept_by(number)), lambda: True, asyncio.Semaphore()
+            )
         )
         for number, db in enumerate(databases)
     ]

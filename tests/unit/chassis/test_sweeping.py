@@ -1,5 +1,6 @@
 """Timed work tells in its log lines which it is and how long it took."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import cast
@@ -11,6 +12,7 @@ from aidmesh_chassis.db import Database, Tx
 from aidmesh_chassis.pace import Pace
 from aidmesh_chassis.upkeep import Sweep, keep_sweeping
 from support.loglines import written
+from support.waiting import eventually
 
 
 class Nothing:
@@ -30,6 +32,10 @@ class Nothing:
 
     async def fetchval(self, _: str, *__: object) -> bool:
         return True
+
+
+async def _keep(sweep: Sweep) -> None:
+    await keep_sweeping(cast("Database", Nothing()), sweep, lambda: True, asyncio.Semaphore())
 
 
 class Ends(Exception):
@@ -61,7 +67,7 @@ async def test_lines_name_the_sweep_and_its_duration(
     monkeypatch.setattr("aidmesh_chassis.pace.asyncio.sleep", over)
     sweep = Sweep("overdue", 60.0, run)
     with written("intake", level="debug") as lines, pytest.raises(Ends):
-        await keep_sweeping(cast("Database", Nothing()), sweep, lambda: True)
+        await _keep(sweep)
     (line,) = lines.of(event)
     assert seen == ["overdue"]
     assert (line["sweep"], line["level"]) == ("overdue", level)
@@ -87,8 +93,39 @@ async def test_a_sweep_whose_database_is_away_says_so_once(
 
     monkeypatch.setattr("aidmesh_chassis.pace.asyncio.sleep", at_once)
     with written("intake") as lines, pytest.raises(Ends):
-        await keep_sweeping(cast("Database", Nothing()), Sweep("overdue", 60.0, run), lambda: True)
+        await _keep(Sweep("overdue", 60.0, run))
     (waits,) = lines.of("sweep.waits")
     (over,) = lines.of("wait.over")
     assert (waits["sweep"], over["sweep"]) == ("overdue", "overdue")
     assert (over["of"], over["left_out"]) == ("sweep.waits", 4)
+
+
+async def test_no_more_sweeps_of_a_service_run_at_once_than_have_a_turn() -> None:
+    running = most = 0
+    done: set[str] = set()
+
+    def sweep(name: str) -> Sweep:
+        async def run(_: Tx) -> int:
+            nonlocal running, most
+            running += 1
+            most = max(most, running)
+            await asyncio.sleep(0)
+            running -= 1
+            done.add(name)
+            return 0
+
+        return Sweep(name, 60.0, run)
+
+    names = {f"sweep-{number}" for number in range(8)}
+    turns = asyncio.Semaphore(2)
+    tasks = [
+        asyncio.create_task(
+            keep_sweeping(cast("Database", Nothing()), sweep(name), lambda: True, turns)
+        )
+        for name in names
+    ]
+    await eventually(lambda: done == names)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert most == 2

@@ -133,9 +133,10 @@ class Running:
                 tasks.create_task(lasting(self._measure(database)))
                 tasks.create_task(lasting(upkeep.keep_partitions(database)))
                 tasks.create_task(lasting(upkeep.take_parked(database, self._inlets)))
+                turns = asyncio.Semaphore(upkeep.SWEEPING_MAX)
                 for sweep in (*upkeep.SWEEPS, *self._service.sweeps):
                     work = upkeep.keep_sweeping(
-                        database, sweep, lambda: self._is_abreast, self._spans
+                        database, sweep, lambda: self._is_abreast, turns, self._spans
                     )
                     tasks.create_task(lasting(work), name=sweep.name)
         finally:

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 log = logs.get_logger()
 
+SWEEPING_MAX = 2
+"""Sweeps of a service that run at once: together they would take all its connections, and open
+them all as soon as it starts."""
 PARKED_S = 5.0
 ABREAST_S = 1.0
 PARTITIONS_S = 6 * 3600.0
@@ -71,19 +74,22 @@ async def keep_sweeping(
     database: Database,
     sweep: Sweep,
     is_abreast: Callable[[], bool],
+    turns: asyncio.Semaphore,
     spans: "Spans | None" = None,
 ) -> None:
     """Do the sweep's work whenever it is due, until cancelled. Its lines in the log name it.
 
-    Of several copies of a service one at a time does it; the others find nothing to do.
+    Of several copies of a service one at a time does it; the others find nothing to do. Within one
+    it takes a turn of `SWEEPING_MAX`.
     """
     wait = Wait()
     while goes_on():
         if sweep.when_abreast and not is_abreast():
             await asyncio.sleep(ABREAST_S)
             continue
-        with bound_contextvars(sweep=sweep.name):
-            done = await _sweep_once(database, sweep, wait, spans)
+        async with turns:
+            with bound_contextvars(sweep=sweep.name):
+                done = await _sweep_once(database, sweep, wait, spans)
         if done < sweep.limit:
             await database.pace.pause(sweep.every_s)
 
