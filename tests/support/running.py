@@ -14,6 +14,7 @@ import httpx
 from aidmesh.credentials import create_keys
 from aidmesh.meshfile import MeshFile, read_mesh
 from aidmesh_chassis.auth import Role, issue_token
+from aidmesh_chassis.authorities import vouching
 from aidmesh_chassis.keys import TOKENS, KeyRing
 from support.commands import COMMANDS, Started
 from support.waiting import eventually
@@ -106,7 +107,9 @@ class Staff:
         self.tokens = {
             role: issue_token(signer, uuid4(), [role], region, now, 3600) for role in Role
         }
-        self._http = httpx.AsyncClient(timeout=30.0, trust_env=False)
+        self._http = httpx.AsyncClient(
+            verify=vouching(urls.values()), timeout=30.0, trust_env=False
+        )
 
     async def close(self) -> None:
         """Close the connections."""

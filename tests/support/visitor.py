@@ -5,6 +5,8 @@ from typing import Self
 
 import httpx
 
+from aidmesh_chassis.authorities import vouching
+
 WAIT_S = 240.0
 SENT_AS_IT_IS = frozenset({"hidden", "text", "date", "time", "datetime-local", "number"})
 
@@ -55,6 +57,7 @@ class Visitor:
         self._http = httpx.AsyncClient(
             base_url=url,
             transport=transport,
+            verify=vouching([url]),
             timeout=WAIT_S,
             trust_env=False,
             headers={"Accept-Language": "en"},

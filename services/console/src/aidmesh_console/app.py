@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from starlette.middleware.gzip import GZipMiddleware
 
 from aidmesh_chassis.auth import verifier_of
+from aidmesh_chassis.authorities import vouching
 from aidmesh_chassis.http import create_app, take
 from aidmesh_chassis.keys import TOKENS, KeyRing
 from aidmesh_chassis.service import Health, Service
@@ -75,6 +76,7 @@ def build(
     staff = StaffFile(settings.keys_dir / STAFF_FILE)
     http = httpx.AsyncClient(
         transport=transport,
+        verify=vouching(settings.service_urls),
         timeout=httpx.Timeout(settings.wait_ms_max / 1000),
         limits=httpx.Limits(max_connections=settings.connections_max),
         follow_redirects=False,

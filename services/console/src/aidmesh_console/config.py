@@ -38,3 +38,9 @@ class Settings(ServiceSettings):
     leave_url: AnyHttpUrl = AnyHttpUrl("https://www.wikipedia.org/")
     paste_token: bool = False
     https: bool = False
+
+    @property
+    def service_urls(self) -> list[str]:
+        """Where the desk goes for what it shows."""
+        services = (self.intake_url, self.inventory_url, self.payments_url)
+        return [str(url) for url in (*services, self.notification_url, self.reporting_url)]

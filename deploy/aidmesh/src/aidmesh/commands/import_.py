@@ -61,6 +61,8 @@ async def _import(
 
     import httpx  # noqa: PLC0415
 
+    from aidmesh_chassis.authorities import vouching  # noqa: PLC0415
+
     address, token = _address_and_token(data, region, url)
     content = await asyncio.to_thread(file.read_bytes)
     fields: dict[str, str] = {}
@@ -70,7 +72,9 @@ async def _import(
     if file_format is not None:
         query["format"] = file_format
     try:
-        async with httpx.AsyncClient(timeout=TIMEOUT_S, trust_env=False) as client:
+        async with httpx.AsyncClient(
+            verify=vouching([address]), timeout=TIMEOUT_S, trust_env=False
+        ) as client:
             answer = await client.post(
                 f"{address}/v1/requests:import",
                 params=query,

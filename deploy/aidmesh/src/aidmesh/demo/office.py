@@ -10,6 +10,7 @@ from pydantic_core import from_json
 
 from aidmesh.meshfile import RegionEntry
 from aidmesh_chassis.auth import LIFETIME_S_MAX, Role, issue_token
+from aidmesh_chassis.authorities import vouching
 from aidmesh_chassis.http import PAGE_ROWS_MAX
 from aidmesh_chassis.keys import TOKENS, KeyRing
 
@@ -46,6 +47,7 @@ class Office:
             for role, staff_id in staff.items()
         }
         self._client = httpx.AsyncClient(
+            verify=vouching(each.url for each in entry.services.values()),
             timeout=TIMEOUT_S,
             trust_env=False,
             limits=httpx.Limits(max_connections=8, max_keepalive_connections=8),

@@ -13,6 +13,7 @@ from pydantic_core import from_json
 from aidmesh.chaos.book import Book, Json, Op, Status
 from aidmesh.meshfile import RegionEntry
 from aidmesh_chassis.auth import LIFETIME_S_MAX, Role, issue_token
+from aidmesh_chassis.authorities import vouching
 from aidmesh_chassis.keys import TOKENS, KeyRing
 
 TIMEOUT_S: Final = 4.0
@@ -40,7 +41,11 @@ class Client:
         self._tokens = {
             role: issue_token(signer, uuid4(), [role], region, now, LIFETIME_S_MAX) for role in Role
         }
-        self._http = httpx.AsyncClient(timeout=TIMEOUT_S, trust_env=False)
+        self._http = httpx.AsyncClient(
+            verify=vouching(each.url for each in entry.services.values()),
+            timeout=TIMEOUT_S,
+            trust_env=False,
+        )
         self._own: set[int] = set()
         self.done: set[str] = set()
 
