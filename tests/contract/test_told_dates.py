@@ -40,7 +40,7 @@ from aidmesh_inventory.domain import days
 from aidmesh_notification.domain.cards import Channel, Reach
 from aidmesh_notification.domain.hours import DAY_MIN, Window
 from aidmesh_notification.domain.sending import Queued, Send, Wording, decide
-from aidmesh_notification.handlers import ready_message
+from aidmesh_notification.handlers.queueing import ready_message
 from aidmesh_notification.texts import load_templates
 from aidmesh_payments.domain.pickup import kept_until
 from unit.intake.builders import need

@@ -12,7 +12,7 @@ from aidmesh.chaos.copies import COPIES, differing_copies
 from aidmesh.meshfile import WITH_DATABASE, RegionEntry
 from aidmesh.quiet import RegionProbe
 from aidmesh_contracts.reporting import MonthlyResultsV1, ResultLine
-from aidmesh_reporting.publishing import content_hash
+from aidmesh_reporting.handlers.publishing import content_hash
 from aidmesh_reporting.store.kept import payload_of
 from support.servers import DatabaseFactory
 

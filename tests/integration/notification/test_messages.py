@@ -18,7 +18,7 @@ from aidmesh_contracts.intake import PersonErasedV1
 from aidmesh_notification.channels import FileOutlet, NotSent
 from aidmesh_notification.domain.cards import Channel
 from aidmesh_notification.domain.hours import Window
-from aidmesh_notification.handlers import queue_digests, settle_cut_short
+from aidmesh_notification.handlers.sweeping import queue_digests, settle_cut_short
 from aidmesh_notification.sender import Opener
 from aidmesh_notification.store import restoring
 from aidmesh_notification.texts import load_templates

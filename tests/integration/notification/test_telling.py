@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+import aidmesh_notification
 from aidmesh_chassis.privacy import PersonalText
 from aidmesh_contracts.days import KYIV, day_of
 from aidmesh_contracts.ids import NeedId, PersonId
@@ -21,13 +22,13 @@ from aidmesh_contracts.intake import (
 )
 from aidmesh_contracts.pickup import end_of, ends_at
 from aidmesh_contracts.values import Visit
-from aidmesh_notification import handlers
 from aidmesh_notification.channels import Unreachable
 from aidmesh_notification.checks import CHECKS
 from aidmesh_notification.domain.cards import Channel
 from aidmesh_notification.domain.outages import Outage
 from aidmesh_notification.domain.sending import NotReportable, Report
-from aidmesh_notification.handlers import settle_cut_short
+from aidmesh_notification.handlers import telling
+from aidmesh_notification.handlers.sweeping import settle_cut_short
 from aidmesh_notification.store import contacts, lists, outages
 from aidmesh_notification.store.numbers import MEASURED
 from aidmesh_notification.texts import Rendered, load_templates
@@ -179,7 +180,7 @@ async def report(world: World, outcome: Report, code: str | None = None) -> str 
     """A gateway reports on the only message."""
     [row] = await world.messages()
     async with world.database.transaction() as tx:
-        return await handlers.report(tx, row["message_id"], outcome, code)
+        return await telling.report(tx, row["message_id"], outcome, code)
 
 
 async def sent_to_somebody(world: World) -> NeedReadyV1:
@@ -410,7 +411,11 @@ async def test_of_what_is_for_a_household_no_hour_is_kept(world: World) -> None:
     assert await to_tell(world) == 1
 
 
-MIGRATION = Path(handlers.__file__).parent / "migrations" / "0007_notification_erased_limits.sql"
+MIGRATION = (
+    Path(aidmesh_notification.__file__).parent
+    / "migrations"
+    / "0007_notification_erased_limits.sql"
+)
 
 
 async def test_what_was_left_of_those_who_were_erased_before_is_removed(world: World) -> None:

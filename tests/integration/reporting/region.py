@@ -20,7 +20,7 @@ from aidmesh_contracts.payments import GrantChangedV1, GrantTerms
 from aidmesh_contracts.reporting import MonthlyResultsV1, ResultLine
 from aidmesh_contracts.restriction import UNRESTRICTED
 from aidmesh_contracts.values import GrantShare
-from aidmesh_reporting.handlers import record
+from aidmesh_reporting.handlers.facts import record
 from integration.reporting.model import START, received
 from support.answers import as_told
 

@@ -23,8 +23,8 @@ from aidmesh_contracts.reporting import MonthlyResultsV1
 from aidmesh_contracts.values import GrantShare
 from aidmesh_reporting.checks import CHECKS
 from aidmesh_reporting.domain.results import Cell, Dimension, Line
-from aidmesh_reporting.handlers import record
-from aidmesh_reporting.publishing import publish
+from aidmesh_reporting.handlers.facts import record
+from aidmesh_reporting.handlers.publishing import publish
 from aidmesh_reporting.rebuild import rebuild
 from aidmesh_reporting.store import months, results
 from integration.reporting.model import FROM, TO, expected, history, received

@@ -27,8 +27,8 @@ from aidmesh_contracts.reporting import LinkServedV1, MonthlyResultsV1
 from aidmesh_contracts.streams import Stream
 from aidmesh_reporting.app import build
 from aidmesh_reporting.config import Settings
-from aidmesh_reporting.linking import ORPHAN_DAYS, hear, tell
-from aidmesh_reporting.publishing import publish
+from aidmesh_reporting.handlers.linking import ORPHAN_DAYS, hear, tell
+from aidmesh_reporting.handlers.publishing import publish
 from aidmesh_reporting.rebuild import rebuild
 from aidmesh_reporting.store import links
 from integration.reporting.model import received

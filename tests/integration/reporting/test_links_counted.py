@@ -19,8 +19,8 @@ from aidmesh_contracts.intake import NeedFulfilledV1, NeedReversedV1
 from aidmesh_contracts.intake_links import PersonLinkedV1, PersonPartedV1
 from aidmesh_contracts.reporting import LinkServedV1
 from aidmesh_reporting.domain.months import month_of
-from aidmesh_reporting.handlers import record
-from aidmesh_reporting.linking import hear
+from aidmesh_reporting.handlers.facts import record
+from aidmesh_reporting.handlers.linking import hear
 from aidmesh_reporting.store import links
 from integration.reporting.model import PEOPLE, history, received, same_people
 

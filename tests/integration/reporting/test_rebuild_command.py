@@ -11,7 +11,7 @@ from aidmesh.meshfile import MeshFile, NatsEntry, RegionEntry, ServiceEntry, wri
 from aidmesh.topology.rights import READER
 from aidmesh_chassis.db import Database
 from aidmesh_chassis.outbox import Origin
-from aidmesh_reporting.handlers import record
+from aidmesh_reporting.handlers.facts import record
 from aidmesh_reporting.store import results
 from integration.reporting.model import FROM, TO, history, received
 from support.servers import DatabaseFactory, NatsRegion

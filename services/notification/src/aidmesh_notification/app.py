@@ -2,14 +2,15 @@
 
 from aidmesh_chassis import key_routes
 from aidmesh_chassis.auth import verifier_of
-from aidmesh_chassis.http import create_app, take
+from aidmesh_chassis.http import create_app
 from aidmesh_chassis.keys import NOTIFICATION, KeyRing
 from aidmesh_chassis.service import Health, Service, open_database
 from aidmesh_chassis.upkeep import Sweep
-from aidmesh_notification import api, consumers, handlers
+from aidmesh_notification import api, consumers
 from aidmesh_notification.channels import outlets_of
 from aidmesh_notification.config import Settings
 from aidmesh_notification.domain.hours import parse_hours
+from aidmesh_notification.handlers import people, sweeping
 from aidmesh_notification.sender import Sender
 from aidmesh_notification.store import numbers
 from aidmesh_notification.texts import load_templates
@@ -47,7 +48,7 @@ def build(settings: Settings | None = None) -> Service:
         verifier_of(keys, settings.region),
         checks=health.checks,
     )
-    take(app, api.router(database, templates, lambda: keys.public(NOTIFICATION), outlets.keys()))
+    api.add_routes(app, database, templates, lambda: keys.public(NOTIFICATION), outlets.keys())
     key_routes.install(app, keys)
     digest_from = parse_hours(settings.digest_from, "24:00").from_min
     return Service(
@@ -62,16 +63,16 @@ def build(settings: Settings | None = None) -> Service:
             Sweep(
                 "cut_short",
                 5.0,
-                handlers.settle_cut_short(templates),
-                limit=handlers.SWEEP_ROWS_MAX,
+                sweeping.settle_cut_short(templates),
+                limit=sweeping.SWEEP_ROWS_MAX,
             ),
             Sweep(
                 "digests",
                 60.0,
-                handlers.queue_digests(digest_from, settings.message_hours_max),
-                limit=handlers.SWEEP_ROWS_MAX,
+                sweeping.queue_digests(digest_from, settings.message_hours_max),
+                limit=sweeping.SWEEP_ROWS_MAX,
             ),
-            Sweep("erased_letters", 600.0, handlers.erase_letters),
+            Sweep("erased_letters", 600.0, people.erase_letters),
         ),
         tasks={"sender": sender.run},
     )

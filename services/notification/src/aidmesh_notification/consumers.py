@@ -14,7 +14,7 @@ from aidmesh_contracts.intake import (
     PersonErasedV1,
 )
 from aidmesh_contracts.streams import Stream
-from aidmesh_notification import handlers
+from aidmesh_notification.handlers import people, queueing
 
 
 def subscriptions(message_hours_max: int) -> tuple[Subscription, ...]:
@@ -23,13 +23,13 @@ def subscriptions(message_hours_max: int) -> tuple[Subscription, ...]:
         Subscription(
             Stream.LOCAL,
             {
-                PersonErasedV1: handlers.erase,
-                NeedWithdrawnV1: handlers.end_attempts,
-                NeedToldV1: handlers.end_attempts,
-                NeedFulfilledV1: handlers.end_attempts,
-                NeedClosedV1: handlers.end_attempts,
-                NeedReadyV1: handlers.queue_ready(message_hours_max),
+                PersonErasedV1: people.erase,
+                NeedWithdrawnV1: queueing.end_attempts,
+                NeedToldV1: queueing.end_attempts,
+                NeedFulfilledV1: queueing.end_attempts,
+                NeedClosedV1: queueing.end_attempts,
+                NeedReadyV1: queueing.queue_ready(message_hours_max),
             },
         ),
-        Subscription(Stream.PRIVATE, {ContactSealedV1: handlers.keep_contacts}),
+        Subscription(Stream.PRIVATE, {ContactSealedV1: people.keep_contacts}),
     )

@@ -1,7 +1,7 @@
 """Sends what is due: marked `sending` first, then out, then recorded.
 
 Between the first and the last step the process may die. Whoever finds such a message later
-can't tell whether it left, so it becomes `unknown` (see `handlers.settle_cut_short`).
+can't tell whether it left, so it becomes `unknown` (see `sweeping.settle_cut_short`).
 """
 
 import asyncio
@@ -34,7 +34,7 @@ from aidmesh_notification.domain.sending import (
     after_refusal,
     decide,
 )
-from aidmesh_notification.handlers import emit_suppressed, state_of
+from aidmesh_notification.handlers.telling import emit_suppressed, state_of
 from aidmesh_notification.store import lists, outages, outbound
 from aidmesh_notification.texts import Rendered, Templates
 

@@ -11,8 +11,8 @@ from aidmesh_chassis.service import Health, Service, open_database
 from aidmesh_chassis.upkeep import Sweep
 from aidmesh_reporting import api, consumers
 from aidmesh_reporting.config import Settings
-from aidmesh_reporting.linking import TOLD_MAX, tell
-from aidmesh_reporting.publishing import MONTHS_MAX, publish
+from aidmesh_reporting.handlers.linking import TOLD_MAX, tell
+from aidmesh_reporting.handlers.publishing import MONTHS_MAX, publish
 
 NAME = "reporting"
 

@@ -7,8 +7,8 @@ from aidmesh_contracts.consumers import consumers_of
 from aidmesh_contracts.payments_regions import RegionChangedV1
 from aidmesh_contracts.reporting import HandoffTakenV1, LinkServedV1
 from aidmesh_contracts.streams import Stream
-from aidmesh_reporting.handlers import record
-from aidmesh_reporting.linking import hear
+from aidmesh_reporting.handlers.facts import record
+from aidmesh_reporting.handlers.linking import hear
 
 LINGER_S = 0.1
 """Results may be a moment old; larger batches cost the region less."""

@@ -22,7 +22,7 @@ from aidmesh_contracts.consumers import Consumer, consumers_of
 from aidmesh_contracts.payments_regions import RegionChangedV1
 from aidmesh_contracts.streams import Stream
 from aidmesh_reporting.config import Settings
-from aidmesh_reporting.handlers import KNOWN, Fact, apply
+from aidmesh_reporting.handlers.facts import KNOWN, Fact, apply
 from aidmesh_reporting.store import kept
 
 BATCH_MAX = 1000

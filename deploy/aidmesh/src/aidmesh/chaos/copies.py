@@ -9,7 +9,7 @@ import asyncpg
 from aidmesh.chaos.violation import Violation
 from aidmesh.quiet import RegionProbe
 from aidmesh_contracts.reporting import MonthlyResultsV1
-from aidmesh_reporting.publishing import content_hash
+from aidmesh_reporting.handlers.publishing import content_hash
 
 SHOWN_MAX: Final = 3
 

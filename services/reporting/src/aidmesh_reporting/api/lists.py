@@ -11,7 +11,7 @@ from aidmesh_chassis.db import Database
 from aidmesh_chassis.http import PageQuery, Routes
 from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.problems import Problem
-from aidmesh_reporting.answers import (
+from aidmesh_reporting.api.answers import (
     ClosedOut,
     ClosedPage,
     GrantOut,

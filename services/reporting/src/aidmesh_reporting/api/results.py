@@ -16,8 +16,8 @@ from aidmesh_chassis.http import CSV_ANSWER, PageQuery, Routes, rows_max
 from aidmesh_chassis.peers import LinkOf, Peers
 from aidmesh_chassis.problems import INVALID, Problem
 from aidmesh_contracts.days import EnteredDay
-from aidmesh_reporting import hxl
-from aidmesh_reporting.answers import (
+from aidmesh_reporting.api import hxl
+from aidmesh_reporting.api.answers import (
     PublicOut,
     ResultsOut,
     SourceOut,
@@ -47,8 +47,8 @@ from aidmesh_reporting.domain.results import (
     all_settled,
 )
 from aidmesh_reporting.domain.whole import of_everything, of_what_is_not_sensitive
+from aidmesh_reporting.handlers.publishing import told_months
 from aidmesh_reporting.problems import PERIOD, TOO_MANY_LINES
-from aidmesh_reporting.publishing import told_months
 from aidmesh_reporting.store import links, results
 
 DAYS_MAX = 3700

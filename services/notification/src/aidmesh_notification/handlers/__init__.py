@@ -1,0 +1,1 @@
+"""Load, decide, save, tell: whole batches in one transaction."""

@@ -1,0 +1,49 @@
+"""What time brings about: messages cut short are settled, digests are queued."""
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+from aidmesh_chassis.db import Tx
+from aidmesh_contracts.days import KYIV
+from aidmesh_contracts.ids import derive_id
+from aidmesh_notification.handlers.telling import emit_suppressed
+from aidmesh_notification.store import contacts, lists, outbound
+from aidmesh_notification.texts import Templates
+
+STAFF_TO_TELL = "staff_to_tell"
+SWEEP_ROWS_MAX = 500
+
+
+def settle_cut_short(templates: Templates) -> Callable[[Tx], Awaitable[int]]:
+    """Return the sweep over messages whose sender was never heard of again."""
+
+    async def sweep(tx: Tx) -> int:
+        told = await outbound.cut_short(tx.conn, templates.at_least_once, SWEEP_ROWS_MAX)
+        emit_suppressed(tx, told)
+        return len(told)
+
+    return sweep
+
+
+def queue_digests(from_min: int, message_hours_max: int) -> Callable[[Tx], Awaitable[int]]:
+    """Return the sweep that queues, once a day, a digest for every member of staff who wants it.
+
+    Args:
+        from_min: minutes since midnight in Europe/Kyiv before which no digest is made.
+    """
+
+    async def sweep(tx: Tx) -> int:
+        local = tx.now.astimezone(KYIV)
+        if local.hour * 60 + local.minute < from_min or not await lists.count_to_tell(tx.conn):
+            return 0
+        staff = await contacts.claim_digests(tx.conn, local.date(), SWEEP_ROWS_MAX)
+        if staff:
+            await outbound.queue_digests(
+                tx.conn,
+                [(derive_id("digest", staff_id, local.date()), staff_id) for staff_id in staff],
+                STAFF_TO_TELL,
+                tx.now + timedelta(hours=message_hours_max),
+            )
+        return len(staff)
+
+    return sweep
