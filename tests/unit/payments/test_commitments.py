@@ -15,7 +15,6 @@ from aidmesh_payments.domain.commitments import (
     CommitmentState,
     ReleaseCause,
     confirm,
-    cost_of_stay,
     pay_unfunded,
     release,
     served,
@@ -139,25 +138,3 @@ def test_a_service_is_paid_late_where_its_money_was_let_go(state: CommitmentStat
         state, "known"
     )
     assert taken.issue_no == 1
-
-
-@given(st.integers(0, 3), st.integers(0, 2), st.integers(0, 2), st.integers(0, 5))
-def test_nights_cost_what_the_stay_that_counts_had(
-    issue_no: int, known_issue: int, reversed_no: int, nights: int
-) -> None:
-    stay = replace(one("spent"), issue_no=known_issue, reversed_no=reversed_no)
-    over = issue_no < known_issue or 0 < issue_no <= reversed_no
-    assert cost_of_stay(stay, issue_no, nights) == (None if over else 100 * nights)
-    assert cost_of_stay(replace(stay, night_minor=None), issue_no, nights) is None
-
-
-@given(st.permutations([1, 2, 3]))
-def test_the_last_settlement_of_a_stay_is_the_one_that_counts(order: list[int]) -> None:
-    stay = replace(one("spent"), issue_no=1)
-    charged = None
-    for settle_no in [*order, *order]:
-        cost = cost_of_stay(stay, 1, settle_no, settle_no)
-        assert (cost is None) == (settle_no <= stay.settle_no)
-        if cost is not None:
-            stay, charged = replace(stay, settle_no=settle_no), cost
-    assert charged == 300

@@ -119,22 +119,3 @@ def undone(commitment: Commitment, issue_no: int) -> tuple[Commitment, bool]:
     """The `issue_no`-th service did not happen; returns whether its spending is to be reversed."""
     marked = replace(commitment, reversed_no=max(commitment.reversed_no, issue_no))
     return marked, commitment.state == "spent" and commitment.issue_no == issue_no
-
-
-def cost_of_stay(
-    commitment: Commitment, issue_no: int, nights: int, settle_no: int | None = None
-) -> int | None:
-    """What the nights of a settled stay cost, in minor units; None if it settles no amount.
-
-    Args:
-        issue_no: of the check-in that is settled; one that was undone, or made again since,
-            settles nothing.
-        nights: of all beds together.
-        settle_no: of the settlement; one that was corrected already settles nothing. None where
-            it says nothing of that.
-    """
-    is_over = issue_no < commitment.issue_no or 0 < issue_no <= commitment.reversed_no
-    is_old = settle_no is not None and settle_no <= commitment.settle_no
-    if commitment.night_minor is None or is_over or is_old:
-        return None
-    return commitment.night_minor * nights

@@ -15,7 +15,7 @@ from aidmesh_contracts.inventory import (
     StaySettledV1,
 )
 from aidmesh_payments.domain import commitments as rules
-from aidmesh_payments.domain import purchase
+from aidmesh_payments.domain import purchase, stays
 from aidmesh_payments.domain.allotments import NotEnough
 from aidmesh_payments.domain.commitments import Commitment
 from aidmesh_payments.handlers.book import Book
@@ -143,49 +143,53 @@ async def settle_stays(office: Office, tx: Tx, batch: Sequence[Received[StaySett
         event = item.event
         assert event.attempt_no is not None  # noqa: S101 - it has a commitment
         known = current[places[event.need_id, event.attempt_no].id]
-        settle_no = event.settle_no
-        cost_minor = rules.cost_of_stay(known, event.issue_no or 0, event.nights, settle_no)
-        if cost_minor is None:
+        lent = late_of(known, late, current)
+        decided = stays.settle(
+            known,
+            issue_no=event.issue_no or 0,
+            nights=event.nights,
+            settle_no=event.settle_no,
+            late_minor=None if lent is None else lent.amount_minor,
+            was_reversed=event.need_id in reversed_facts,
+        )
+        if decided is None:
             continue
-        if settle_no is not None:
-            known = replace(known, settle_no=settle_no)
-            current[known.id] = touched[known.id] = known
+        if event.settle_no is not None:
             corrected.add(known.id)
             odd = [each for each in odd if each.commitment_id != known.id]
-        slept_none = known.state == "released" and (
-            0 < known.issue_no == event.issue_no
-            or (not known.attempt_no and event.need_id not in reversed_facts)
-        )
-        lent = late_of(known, late, current)
-        if lent is not None:
-            paid_minor = lent.amount_minor + (0 if slept_none else known.amount_minor)
-            if settle_no is None or cost_minor == paid_minor:
-                continue
+        if lent is not None and decided.takes_back_late:
             current[lent.id] = touched[lent.id] = charge_nothing(book, lent, item)
-        if cost_minor == (0 if slept_none else known.amount_minor):
-            continue
-        if slept_none:
-            # Nobody was to be paid; now somebody is, from money that may be gone.
-            more = replace(known, amount_minor=cost_minor)
-            odd.append(_lacking(more, event))
-            continue
-        if cost_minor == 0:
-            slept = replace(known, issue_no=max(known.issue_no, event.issue_no or 0))
-            changed = charge_nothing(book, slept, item)
-        elif known.state == "released":
-            changed = replace(known, amount_minor=cost_minor)
-        else:
-            try:
-                changed = charge(book, known, cost_minor, "check_out", item)
-            except NotEnough:
-                more = replace(known, amount_minor=cost_minor - known.amount_minor)
-                odd.append(_lacking(more, event))
-                continue
-        current[known.id] = touched[known.id] = changed
+        changed, missing_minor = _charged(book, decided, item)
+        if changed is not known:
+            current[known.id] = touched[known.id] = changed
+        if missing_minor:
+            odd.append(_lacking(replace(changed, amount_minor=missing_minor), event))
     await store.save(tx.conn, list(touched.values()))
     await discrepancies.close_settlements(tx.conn, corrected, "corrected")
     await discrepancies.open_discrepancies(tx.conn, odd)
     await book.close()
+
+
+def _charged(
+    book: Book, decided: stays.Settled, cause: Received[StaySettledV1]
+) -> tuple[Commitment, int]:
+    """Do what was decided; also returns how much money it lacks, in minor units."""
+    commitment, cost_minor = decided.commitment, decided.cost_minor
+    match decided.then:
+        case "nothing":
+            return commitment, 0
+        case "ask":
+            # Nobody was to be paid; now somebody is, from money that may be gone.
+            return commitment, cost_minor
+        case "change":
+            return replace(commitment, amount_minor=cost_minor), 0
+        case "charge_nothing":
+            return charge_nothing(book, commitment, cause), 0
+        case "charge":
+            try:
+                return charge(book, commitment, cost_minor, "check_out", cause), 0
+            except NotEnough:
+                return commitment, cost_minor - commitment.amount_minor
 
 
 def _lacking(commitment: Commitment, event: StaySettledV1) -> discrepancies.Discrepancy:
