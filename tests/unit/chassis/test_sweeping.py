@@ -129,3 +129,31 @@ async def test_no_more_sweeps_of_a_service_run_at_once_than_have_a_turn() -> Non
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
     assert most == 2
+
+
+async def test_a_sweep_whose_region_went_away_while_it_waited_for_a_turn_is_not_run() -> None:
+    is_abreast, ran = True, 0
+    answers: list[bool] = []
+
+    def abreast() -> bool:
+        answers.append(is_abreast)
+        return is_abreast
+
+    async def run(_: Tx) -> int:
+        nonlocal ran
+        ran += 1
+        return 0
+
+    turns = asyncio.Semaphore()
+    await turns.acquire()
+    sweep = Sweep("overdue", 60.0, run, when_abreast=True)
+    task = asyncio.create_task(keep_sweeping(cast("Database", Nothing()), sweep, abreast, turns))
+    await asyncio.sleep(0)
+    is_abreast = False
+    turns.release()
+    await eventually(lambda: False in answers)
+    assert ran == 0
+    is_abreast = True
+    await eventually(lambda: ran == 1)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

@@ -84,13 +84,15 @@ async def keep_sweeping(
     """
     wait = Wait()
     while goes_on():
-        if sweep.when_abreast and not is_abreast():
-            await asyncio.sleep(ABREAST_S)
-            continue
+        done = None
         async with turns:
-            with bound_contextvars(sweep=sweep.name):
-                done = await _sweep_once(database, sweep, wait, spans)
-        if done < sweep.limit:
+            # Asked only now: the server may have gone away while others had their turn.
+            if not sweep.when_abreast or is_abreast():
+                with bound_contextvars(sweep=sweep.name):
+                    done = await _sweep_once(database, sweep, wait, spans)
+        if done is None:
+            await asyncio.sleep(ABREAST_S)
+        elif done < sweep.limit:
             await database.pace.pause(sweep.every_s)
 
 
