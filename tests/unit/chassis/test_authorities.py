@@ -8,7 +8,12 @@ from aidmesh_chassis.authorities import vouching
 
 
 @pytest.mark.parametrize(
-    "urls", [["https://desk.example"], ["http://127.0.0.1:8101/", "https://payments.example:8103/"]]
+    "urls",
+    [
+        ["https://desk.example"],
+        ["HTTPS://desk.example"],
+        ["http://127.0.0.1:8101/", "https://payments.example:8103/"],
+    ],
 )
 def test_whoever_is_reached_by_https_must_be_vouched_for(urls: list[str]) -> None:
     assert vouching(urls) is True

@@ -11,6 +11,6 @@ def vouching(urls: Iterable[str]) -> ssl.SSLContext | bool:
     trusted: to read the list takes a client twenty milliseconds, more than it needs for anything
     else before its first call.
     """
-    if any(url.startswith("https:") for url in urls):
+    if any(url.lower().startswith("https:") for url in urls):
         return True
     return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
