@@ -1,10 +1,13 @@
-"""A client of NATS closes each connection whose handshake failed."""
+"""A client of NATS closes each connection whose handshake failed, and reads headers as nats-py."""
 
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from nats.aio.client import Client as NatsClient
 from nats.errors import Error
 
 from aidmesh_chassis.client import Client
@@ -74,3 +77,19 @@ async def test_when_whoever_connects_has_no_more_patience() -> None:
                 await Client().connect(url, allow_reconnect=False, error_cb=ignore)
         async with asyncio.timeout(DEADLINE_S):
             await left.acquire()
+
+
+@given(st.lists(st.tuples(st.binary(max_size=6), st.binary(max_size=12)), max_size=4), st.binary())
+def test_headers_are_read_as_the_library_reads_them(
+    lines: list[tuple[bytes, bytes]], rest: bytes
+) -> None:
+    raw = b"".join(name + b":" + value + b"\r\n" for name, value in lines) + rest
+    theirs = NatsClient._parse_header_lines(raw)
+    theirs.pop("", None)  # no name at all
+    assert Client._parse_header_lines(raw) == theirs
+
+
+def test_headers_of_an_event_are_read() -> None:
+    raw = b"ce-id: 7\r\nce-source:/aidmesh/lviv/intake\r\nodd\r\nne w: 1\r\naid-epoch:\t2 \r\n\r\n"
+    headers = {"ce-id": "7", "ce-source": "/aidmesh/lviv/intake", "aid-epoch": "2"}
+    assert Client._parse_header_lines(raw) == headers

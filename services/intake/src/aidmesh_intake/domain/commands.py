@@ -1,7 +1,6 @@
 """What people and time do to a need: approve, cancel, tell, expire, move, split."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import date, datetime
 from typing import Final
 
@@ -19,6 +18,7 @@ from aidmesh_intake.domain.need import (
     State,
     Wait,
 )
+from aidmesh_intake.domain.records import replace
 from aidmesh_intake.domain.serving import fulfil, reverse, take_start_back
 from aidmesh_intake.domain.steps import (
     CHANGED,

@@ -4,7 +4,6 @@ Facts come in any order and any number of times, and are never refused: what doe
 person to look at.
 """
 
-from dataclasses import replace
 from datetime import date, datetime
 
 from aidmesh_contracts.base import Event
@@ -13,6 +12,7 @@ from aidmesh_contracts.notification import MessageSentV1, MessageSuppressedV1
 from aidmesh_contracts.payments import CommitmentSpentV1
 from aidmesh_contracts.values import Area, GrantShare
 from aidmesh_intake.domain.need import LIVE, Attended, Decision, Leg, Need, State
+from aidmesh_intake.domain.records import replace
 from aidmesh_intake.domain.serving import attend, fulfil, not_attended, reverse, undo_issue, undoes
 from aidmesh_intake.domain.steps import CHANGED, moved, told, withdrawal
 

@@ -102,7 +102,7 @@ class Attended(BaseModel):
     shares: tuple[GrantShare, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Need:
     """One need. The first part is fixed when it is asked for; the second is its course.
 
@@ -246,7 +246,7 @@ class Need:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Decision:
     """What became of a need, what is published, and one word for its timeline.
 

@@ -10,7 +10,7 @@ The target holds what the need takes, and gives nothing before it is confirmed. 
 order words arrive, and however often, never do both serve.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
 from typing import Final, Literal, Self
@@ -30,6 +30,7 @@ from aidmesh_contracts.values import Area, Code
 from aidmesh_intake.domain.kinds import ForWhom
 from aidmesh_intake.domain.need import CLOSED, Decision, Need, NotAllowed, State, Wait
 from aidmesh_intake.domain.persons import Consents, Details
+from aidmesh_intake.domain.records import replace
 from aidmesh_intake.domain.steps import SOURCE_GONE, close, moved, progress, waitlisted
 
 OFFER_HOURS: Final = 24
@@ -136,7 +137,7 @@ class Offered(StrEnum):
     WITHDRAWN = "withdrawn"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Offer:
     """An own need, offered to another region."""
 
@@ -269,7 +270,7 @@ class Got(StrEnum):
     WITHDRAWN = "withdrawn"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Referral:
     """Another region's offer.
 

@@ -5,7 +5,6 @@ attempt that is never answered in full is asked anew after its deadline (`comman
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
@@ -34,6 +33,7 @@ from aidmesh_intake.domain import facts
 from aidmesh_intake.domain.commands import split_among
 from aidmesh_intake.domain.dates import PlannedAs
 from aidmesh_intake.domain.need import LIVE, Decision, Lack, Leg, Need, State, Wait
+from aidmesh_intake.domain.records import replace
 from aidmesh_intake.domain.serving import undo_issue, undoes
 from aidmesh_intake.domain.steps import (
     TOLD_TO_COME,

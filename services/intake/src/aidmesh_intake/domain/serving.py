@@ -1,6 +1,5 @@
 """When a need is served, when its appointment was kept, and when that is taken back."""
 
-from dataclasses import replace
 from datetime import date, datetime
 
 from aidmesh_contracts.base import Event
@@ -8,6 +7,7 @@ from aidmesh_contracts.ids import SiteId
 from aidmesh_contracts.intake import NeedFulfilledV1, NeedReversedV1
 from aidmesh_contracts.values import Area, GrantShare
 from aidmesh_intake.domain.need import Attended, Leg, Need, State
+from aidmesh_intake.domain.records import replace
 from aidmesh_intake.domain.steps import TOLD_TO_COME, told, withdrawal
 
 

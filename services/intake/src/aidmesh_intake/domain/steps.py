@@ -4,7 +4,6 @@ Each attempt asks both legs anew and carries its own number: what the legs answe
 attempt is ignored, except that goods or money did go out, because facts are always recorded.
 """
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
@@ -23,6 +22,7 @@ from aidmesh_contracts.intake import (
 from aidmesh_contracts.pickup import end_of
 from aidmesh_contracts.values import BlockedBy
 from aidmesh_intake.domain.need import CLOSED, Decision, Leg, Need, State, Wait
+from aidmesh_intake.domain.records import replace
 
 GRACE_S: Final = 60
 """Answers may be this late, in seconds, after the hold they speak of ran out."""
