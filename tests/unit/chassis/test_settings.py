@@ -38,6 +38,7 @@ def settings_class(service: str) -> type[ServiceSettings]:
         (Notification, "AIDMESH_NOTIFICATION_HOURS_TO", "24:01", "match pattern"),
         (Notification, "AIDMESH_NOTIFICATION_DIGEST_FROM", TYPED, "match pattern"),
         (Notification, "AIDMESH_NOTIFICATION_REGION", f"{TYPED}!", "match pattern"),
+        (Payments, "AIDMESH_PAYMENTS_PEER_LATE_S_MAX", "14", "greater than or equal to 15"),
         (Payments, "AIDMESH_PAYMENTS_FLOAT_LIMITS_MINOR", f'{{"{TYPED}": "x"}}', "valid integer"),
     ],
 )

@@ -36,6 +36,19 @@ def test_another_build_is_taken_only_if_it_is_the_same_and_clearly_faster(
     assert answer(f"fastest({own!r}, [{other!r}])") == (other if is_taken else own)
 
 
+def test_a_build_that_was_held_up_once_is_still_found(tmp_path: Path) -> None:
+    own = a_python(tmp_path, "own", "(3, 11)", "1.00")
+    other = tmp_path / "other"
+    once = tmp_path / "once"
+    other.write_text(
+        f"#!/bin/sh\n[ -e {once} ] && echo '(3, 11)|0.60' && exit\n"
+        f"touch {once}; echo '(3, 11)|5.00'\n",
+        encoding="utf-8",
+    )
+    other.chmod(0o755)
+    assert answer(f"fastest({own!r}, [{str(other)!r}])") == str(other)
+
+
 def test_this_python_can_do_the_work() -> None:
     version, seconds = ast.literal_eval(answer("measured(sys.executable)"))
 

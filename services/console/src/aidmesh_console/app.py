@@ -14,6 +14,7 @@ from aidmesh_chassis.keys import TOKENS, KeyRing
 from aidmesh_chassis.service import Health, Service
 from aidmesh_chassis.staff import StaffFile
 from aidmesh_console.config import Settings
+from aidmesh_console.guest import Desk
 from aidmesh_console.headers import CarefulHeaders
 from aidmesh_console.pages import (
     alerts,
@@ -52,7 +53,6 @@ from aidmesh_console.pages import (
 )
 from aidmesh_console.served import static_files
 from aidmesh_console.session import Sessions
-from aidmesh_console.visit import Desk
 
 NAME = "console"
 STAFF_FILE = "staff.jsonl"

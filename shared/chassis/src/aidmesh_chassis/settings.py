@@ -58,7 +58,8 @@ class ServiceSettings(BaseSettings):
         keys_dir: folder with the keys that this service may see.
         batch_max: messages handled in one transaction at most.
         peer_late_s_max: a peer region that is dark, whose events lag or who leaves a handoff
-            unanswered for longer is logged and shown to the lead and on-call; in seconds.
+            unanswered for longer is logged and shown to the lead and on-call; in seconds, 15 at
+            least, which is how long a peer's last report is believed.
         log_level: the least severe lines that are written.
     """
 
@@ -75,7 +76,7 @@ class ServiceSettings(BaseSettings):
     instance: Annotated[str, Field(max_length=63, pattern="^[A-Za-z0-9._-]*$")] = ""
     keys_dir: Path = Path("keys")
     batch_max: int = Field(default=256, ge=1, le=1000)
-    peer_late_s_max: float = Field(default=300.0, gt=0)
+    peer_late_s_max: float = Field(default=300.0, ge=15)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
 

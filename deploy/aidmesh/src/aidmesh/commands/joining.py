@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -102,8 +103,8 @@ def join(
         file: join file that regions elsewhere wrote for the region of this folder.
         keys: folder of all regions' keys; by default that of the regions that are there. Keys of
             the new region are made.
-        wait: where the mesh runs, until the newcomer is ready and linked; else it is only written
-            down for what runs, or will.
+        wait: where the mesh runs, until the newcomer is ready, linked and known to the services
+            here; else it is only written down for what runs, or will.
         json: as JSON.
     """
     from aidmesh.joining import accept, add_here, read_invitation  # noqa: PLC0415
@@ -164,7 +165,10 @@ async def _linked(
         if linked >= set(peers):
             found = {each.region: each.services for each in (await status_of(mesh)).regions}
             servers_only = all(s.state == "away" for services in found.values() for s in services)
-            if servers_only or all(service.state == "ready" for service in found[region]):
+            if servers_only or (
+                all(service.state == "ready" for service in found[region])
+                and await _is_known(mesh, region, peers)
+            ):
                 return end(peers, f"{region} runs, linked with {', '.join(peers)}")
         await asyncio.sleep(POLL_S)
     missing = ", ".join(sorted(set(peers) - linked)) or "none"
@@ -173,6 +177,20 @@ async def _linked(
         f"{region} is not ready after {WAIT_S_MAX:.0f} s (links missing: {missing}); read its logs",
         EXIT_FAILED,
     )
+
+
+async def _is_known(mesh: "MeshFile", newcomer: str, peers: Sequence[str]) -> bool:
+    """Whether the services here know whom they are linked with: they look every few seconds."""
+    from aidmesh.asking import ask_readiness  # noqa: PLC0415
+
+    for name, entry in mesh.regions.items():
+        others = set(peers) if name == newcomer else {newcomer}
+        answers = await ask_readiness(entry, list(entry.services))
+        for answer in chain.from_iterable(answers.values()):
+            known = None if answer is None else answer.get("peers")
+            if isinstance(known, dict) and not others <= known.keys():
+                return False
+    return True
 
 
 def rejoin(region: str, *, data: Path, json: bool = False) -> None:

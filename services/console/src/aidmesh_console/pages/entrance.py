@@ -16,9 +16,10 @@ from aidmesh_chassis.logs import get_logger
 from aidmesh_chassis.problems import Problem
 from aidmesh_chassis.staff import StaffError, TooManyAttempts, WrongCredentials
 from aidmesh_console.forms import Form
+from aidmesh_console.guest import Again, Guest
 from aidmesh_console.served import StaticFile
 from aidmesh_console.session import COOKIE, PRE_COOKIE
-from aidmesh_console.visit import Again, Guest, Posted, Visit, from_here
+from aidmesh_console.visit import Posted, Visit, from_here
 
 log = get_logger()
 

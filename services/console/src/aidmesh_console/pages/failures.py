@@ -8,8 +8,9 @@ from structlog.contextvars import get_contextvars
 
 from aidmesh_chassis.problems import Problem
 from aidmesh_console.clients.link import Away, ClientError, Refused
+from aidmesh_console.guest import Guest
 from aidmesh_console.pages.entrance import ended, was_given_to
-from aidmesh_console.visit import Guest, SignInFirst, StaleForm
+from aidmesh_console.visit import SignInFirst, StaleForm
 
 
 def install(app: FastAPI) -> None:
