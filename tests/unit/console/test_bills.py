@@ -126,6 +126,17 @@ async def test_what_is_wrong_is_said_beside_what_was_typed(browser: "Browser") -
     assert (await browser.get("/money/bills?need=4711")).status_code == 422
 
 
+async def test_what_is_typed_for_a_number_never_shows_in_an_address(browser: "Browser") -> None:
+    await browser.sign_in(Role.FINANCE)
+    page = (await browser.get("/money/bills")).text
+    assert 'method="post" action="/money/bills/find"' in page
+    found = await browser.post("/money/bills/find", need=f"https://desk.example/needs/{NEED}")
+    assert found.headers["location"] == f"/money/bills?need={NEED}"
+    other = await browser.post("/money/bills/find", need="КИ-0417")
+    assert other.status_code == 422
+    assert 'value="КИ-0417"' in other.text
+
+
 def test_the_number_of_a_need_is_found_in_what_is_pasted() -> None:
     assert number_in(f" https://desk.example/needs/{NEED}?x=1 ") == NEED
     assert number_in(str(NEED).upper()) == NEED

@@ -135,12 +135,31 @@ async def test_the_language_is_remembered(browser: "Browser") -> None:
     assert "Anmelden" in (await browser.get("/sign-in")).text
 
 
+async def test_who_is_signed_in_is_not_asked_to_sign_in_for_a_language(browser: "Browser") -> None:
+    await browser.sign_in(Role.CASEWORKER)
+    form = {"desk_language": "de", "back": "/import", "kept": "a = kind"}
+    answer = await browser.http.post("/language", data=form)
+    assert answer.headers["location"] == "/import"
+
+
 @given(st.text(max_size=60))
 def test_nobody_is_sent_to_another_site(path: str) -> None:
     for each in (path, f"/{path}", f"//{path}", f"/\\{path}"):
         parts = urlsplit(local_path(each))
         assert (parts.scheme, parts.netloc) == ("", "")
         assert local_path(each).startswith("/")
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("path", [f"/{'a' * 190}!", f"/{'a/' * 90}!", f"/people/{'0b8f-' * 30} "])
+def test_long_paths_that_do_not_fit_are_refused_at_once(path: str) -> None:
+    """Matched in every way there is, they would hold up all services of a process for days."""
+    assert local_path(path) == "/"
+
+
+@pytest.mark.parametrize("path", ["/", "/needs", "/people/a-b/request/", "/a.b_c"])
+def test_paths_of_the_desk_are_gone_to(path: str) -> None:
+    assert local_path(path) == path
 
 
 @pytest.mark.parametrize("path", ["https://evil.test", "//evil.test", "/\\evil.test", "/a?b", ""])

@@ -167,6 +167,15 @@ async def test_what_of_many_was_refused_is_told(browser: "Browser") -> None:
     assert "1 was not accepted. It was handed out already" in answer.text
 
 
+async def test_what_was_refused_of_many_is_sent_under_a_new_key(browser: "Browser") -> None:
+    await browser.sign_in(Role.CASEWORKER)
+    row = {"row": 0, "status": "rejected", "problem": "already-issued"}
+    browser.desk.region.answers["POST /v1/handovers:bulk"] = (200, {"rows": [row]})
+    answer = await browser.post("/hand-over/many", reservation=str(RESERVATION), key=KEY)
+    assert str(RESERVATION) in answer.text
+    assert KEY not in answer.text  # neither here nor where another language is asked for
+
+
 async def test_what_was_handed_over_but_is_over_is_entered_as_aid_given(browser: "Browser") -> None:
     await browser.sign_in(Role.CASEWORKER)
     path = f"POST /v1/reservations/{RESERVATION}:issue"

@@ -175,6 +175,8 @@ async def test_unknown_columns_are_offered_a_meaning_each(worker: "Browser") -> 
     assert sent["ignore"] == ["Телефон <осн.>[*]", ""]
     assert _columns(tried.text)[1] == ("Що треба?", "note")
     assert "Що треба? = note" in tried.text
+    # Lines to keep are no form that came too late: nobody is told that their visit ended.
+    assert 'name="kept"' not in tried.text
     # Taken in only as it was tried.
     form |= {"take_in": "1", "seen": _hidden(tried.text, "seen")}
     assert "This is another file" in (await _filled_in(worker, form | {"field_1": "kind"})).text

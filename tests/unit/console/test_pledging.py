@@ -143,3 +143,15 @@ async def test_others_may_not(browser: "Browser", path: str) -> None:
     await browser.sign_in(Role.CASEWORKER)
     assert (await browser.get(path)).status_code == 403
     assert (await browser.post(path, key=KEY)).status_code == 403
+
+
+async def test_a_long_form_is_kept_while_the_service_is_away(browser: "Browser") -> None:
+    await browser.sign_in(Role.FINANCE)
+    browser.desk.region.answers["GET /v1/donors"] = (503, {})
+    away = await browser.post("/money/new-grant", **filled_in(donor_id=str(DONOR)))
+    assert away.status_code == 503
+    assert "No answer from" in away.text
+    assert 'action="/money/new-grant"' in away.text.split("<main")[1].split("</main")[0]
+    assert 'name="line_categories_0" value="food_items, cash_aid"' in away.text
+    assert f'name="key" value="{KEY}"' in away.text
+    assert browser.desk.region.posts == []

@@ -95,7 +95,7 @@ class Guest:
         self.cut: set[str] = set()
         """Lists of which a page of the desk has not all."""
         self.spent: set[str] = set()
-        """Keys under which something was refused."""
+        """Keys under which something was refused: none of them is sent a second time."""
 
     @property
     def form(self) -> Form | None:

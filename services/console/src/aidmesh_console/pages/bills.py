@@ -30,6 +30,15 @@ async def show(visit: Reader) -> Response:
     return await _page(visit)
 
 
+@routes.post("/money/bills/find")
+async def find(form: Posted, visit: Biller) -> Response:
+    """By the number of a need; whatever else was typed never shows in an address."""
+    need_id = number_in(form.text("need") or "")
+    if need_id is None:
+        return await _page(visit, 422, visit.say("bills.need_missing"), need=form.text("need"))
+    return visit.go("/money/bills", need=need_id)
+
+
 @routes.post("/money/bills/of/{need_id}/{commitment_id}")
 async def enter(need_id: UUID, commitment_id: UUID, form: Posted, visit: Biller) -> Response:
     """Enter what a provider charges; above the float limit it waits."""

@@ -23,7 +23,8 @@ from aidmesh_console.visit import Posted, Visit, from_here
 
 log = get_logger()
 
-_LOCAL: Final = re.compile(r"/(?:[A-Za-z0-9_.-]+/?)*")
+# Each character can be taken in one way only: what does not fit is refused at once.
+_LOCAL: Final = re.compile(r"/(?:[A-Za-z0-9_.-]+/)*[A-Za-z0-9_.-]*")
 _YEAR_S: Final = 365 * 24 * 3600
 _QUERY_CHARS_MAX: Final = 2_000
 _FORM_S: Final = 2 * 3600
@@ -125,7 +126,7 @@ def router(served: Mapping[str, StaticFile]) -> Routes:
         guest = Guest(request)
         form = Form(await request.form(max_files=0, max_fields=5))
         back, wanted = local_path(form.text("back")), form.shown_in
-        if sealed := form.text("kept"):
+        if guest.session is None and (sealed := form.text("kept")):
             request.state.form = form  # for its language
             return sign_in_page(guest, back, sealed=sealed, ended=True)
         response = guest.go(back, **local_query(form.text("query")))
@@ -215,7 +216,7 @@ def sign_in_page(
         proof=guest.desk.sessions.proof(pre),
         next=back,
         wrong=wrong,
-        kept=sealed,
+        sealed=sealed,
         ended=ended,
         paste_token=settings.paste_token,
         token_open=token_open,

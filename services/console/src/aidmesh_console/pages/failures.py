@@ -85,7 +85,10 @@ async def _client(request: Request, error: Exception) -> Response:
     if isinstance(error, Refused):
         return _page(request, error.status, error.slug)
     assert isinstance(error, Away)  # noqa: S101
-    service = Guest(request).say.code("service", error.service)
+    guest = Guest(request)
+    service = guest.say.code("service", error.service)
+    if guest.session is not None and guest.again is not None:
+        return guest.page("kept", 503, detail=guest.say("problem.away", service=service))
     return _page(request, 503, "away", service=service)
 
 

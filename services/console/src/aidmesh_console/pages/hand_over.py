@@ -77,6 +77,7 @@ async def many(form: Posted, visit: Worker) -> Response:
         return await _queue(visit, form.uuid("site"), status, visit.problem(error), key)
     refused = [row for row in rows if row.status == "rejected"]
     if refused:
+        visit.spent.add(str(form.key))
         count = visit.say("money.some_refused", len(refused))
         wrong = f"{count} {visit.refusal(refused[0].problem)}"
         over = any(row.problem == OVER for row in refused)

@@ -55,7 +55,7 @@ async def approve(form: Posted, visit: Approver) -> Response:
         rows = await visit.payments.approve(chosen, form.key)
     except ClientError as error:
         return await failed(visit, error, form)
-    return await _told(visit, rows, "payouts_approved")
+    return await _told(visit, form, rows, "payouts_approved")
 
 
 @routes.post("/money/settle/{payout_id}")
@@ -69,7 +69,7 @@ async def settle(payout_id: UUID, form: Posted, visit: Settler) -> Response:
         rows = await visit.payments.settle(payout_id, reference, day, form.key)
     except ClientError as error:
         return await failed(visit, error, form)
-    return await _told(visit, rows, "payout_settled")
+    return await _told(visit, form, rows, "payout_settled")
 
 
 @routes.post("/money/settle-order/{payout_id}")
@@ -83,7 +83,7 @@ async def settle_order(payout_id: UUID, form: Posted, visit: Settler) -> Respons
         rows = await visit.payments.settle_order(payout_id, reference, day, form.key)
     except ClientError as error:
         return await failed(visit, error, form)
-    return await _told(visit, rows, "payout_settled")
+    return await _told(visit, form, rows, "payout_settled")
 
 
 @routes.post("/money/settle")
@@ -104,6 +104,7 @@ async def settle_many(form: Posted, visit: Settler) -> Response:
         return await page(visit, status, visit.problem(error), key, pasted=form.values)
     refused = [(table[row.row], row) for row in rows if row.status == "rejected"]
     if refused:
+        visit.spent.add(str(form.key))
         wrong = visit.say("money.some_refused", len(refused))
         return await page(visit, 409, wrong, pasted=form.values, refused=refused)
     return visit.go("/money", said="payouts_settled")
@@ -185,9 +186,10 @@ def table_of(text: str) -> tuple[Sequence[Paid], Sequence[int]]:
     return found, wrong
 
 
-async def _told(visit: Visit, rows: Sequence[RowAnswer], said: str) -> Response:
+async def _told(visit: Visit, form: Form, rows: Sequence[RowAnswer], said: str) -> Response:
     refused = [row for row in rows if row.status == "rejected"]
     if refused:
+        visit.spent.add(str(form.key))
         count = visit.say("money.some_refused", len(refused))
         return await page(visit, 409, f"{count} {visit.refusal(refused[0].problem)}")
     return visit.go("/money", said=said)
