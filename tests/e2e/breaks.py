@@ -386,6 +386,11 @@ BREAKS = (
         also=("ready_needs_have_their_aid",),
     ),
     Break(
+        "payments.payouts_go_as_was_said",
+        "payments",
+        "UPDATE payout p SET mechanism = NULL FROM payee WHERE payee.payee_ref = p.payee_ref",
+    ),
+    Break(
         "payments.erased_payees_stay_erased",
         "payments",
         "WITH gone AS (INSERT INTO erased_need (need_id, erased_at) VALUES (gen_random_uuid(), "

@@ -1,5 +1,6 @@
 """Payee details that are corrected after someone was registered."""
 
+import asyncio
 from collections.abc import Sequence
 from functools import partial
 from itertools import permutations
@@ -12,10 +13,16 @@ from aidmesh_chassis.problems import Problem
 from aidmesh_contracts.accounts import Mechanism
 from aidmesh_contracts.base import Event
 from aidmesh_contracts.ids import PayeeRef, PayoutId
-from aidmesh_contracts.intake import NeedApprovedV1, PayeeErasedV1, PayeeSealedV1
+from aidmesh_contracts.intake import (
+    NeedApprovedV1,
+    NeedConfirmedV1,
+    PayeeErasedV1,
+    PayeeSealedV1,
+)
 from aidmesh_contracts.payments import CommitmentMadeV1, PayoutChangedV1
 from aidmesh_payments.domain.payout import PayoutRefusal, Verb
 from aidmesh_payments.handlers import payees
+from aidmesh_payments.handlers.needs import confirm
 from aidmesh_payments.handlers.payouts import Step, give_up, redo, review_one, take_steps
 from aidmesh_payments.store import payees as payee_store
 from integration.payments.offices import (
@@ -27,6 +34,7 @@ from integration.payments.offices import (
     received,
     withdrawn,
 )
+from support.waiting import eventually
 
 ABOVE_LIMIT = 20_000
 FINANCE = UUID(int=3)
@@ -180,11 +188,13 @@ async def test_whoever_corrects_what_is_on_a_list_does_not_approve_it_anew(desk:
     assert await step(desk, "approve", CHECKER) is None
 
 
-async def on_its_way(desk: Desk, amount_minor: int = ABOVE_LIMIT) -> tuple[Event, Event]:
+async def on_its_way(
+    desk: Desk, amount_minor: int = ABOVE_LIMIT, mechanism: Mechanism = "iban"
+) -> tuple[NeedConfirmedV1, PayeeSealedV1]:
     """A payout that was drawn up before its details came, and those, entered by the maker."""
     need = approved(amount_minor, payee_ref=PayeeRef(uuid4()))
     assert need.payee_ref is not None
-    details = sealed(need, need.payee_ref, "iban").model_copy(update={"sealed_by": MAKER})
+    details = sealed(need, need.payee_ref, mechanism).model_copy(update={"sealed_by": MAKER})
     await desk.feed(need)
     return confirmed(need), details
 
@@ -209,19 +219,54 @@ async def test_nobody_approves_much_money_of_which_nobody_knows_where_it_goes(de
     assert await step(desk, "approve", CHECKER) is None
 
 
-async def test_details_that_come_while_it_is_drawn_up_are_not_approved_by_who_entered_them(
+async def at_once(desk: Desk, first: PayeeSealedV1 | NeedConfirmedV1, second: Event) -> None:
+    """Handle two events by two transactions that are open at the same time."""
+    async with desk.db.transaction() as tx:
+        if isinstance(first, PayeeSealedV1):
+            await payees.keep(tx, [received(first, "kyiv")])
+        else:
+            await confirm(desk.office, tx, [received(first, "kyiv")])
+        feeding = asyncio.create_task(desk.feed(second))
+        await eventually(lambda: waits_for_a_lock(desk), 10)
+    await feeding
+
+
+async def waits_for_a_lock(desk: Desk) -> bool:
+    """Whether somebody waits for whoever holds a row."""
+    return bool(
+        await desk.value(
+            "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() "
+            "AND wait_event_type = 'Lock')"
+        )
+    )
+
+
+@pytest.mark.parametrize("details_first", [True, False])
+@pytest.mark.parametrize("mechanism", ["iban", "cash"])
+async def test_details_that_come_while_it_is_drawn_up_say_how_it_goes_and_who_said_so(
+    desk: Desk, mechanism: Mechanism, *, details_first: bool
+) -> None:
+    await desk.purse(50_000)
+    drawn_up, details = await on_its_way(desk, mechanism=mechanism)
+    if details_first:
+        await at_once(desk, details, drawn_up)
+    else:
+        await at_once(desk, drawn_up, details)
+    assert await desk.value("SELECT (mechanism, sealed_by) FROM payout") == (mechanism, MAKER)
+    assert await step(desk, "approve", MAKER) is PayoutRefusal.SECOND_PERSON
+    assert await step(desk, "approve", CHECKER) is None
+
+
+async def test_details_that_come_while_money_is_set_aside_are_known_when_it_is_drawn_up(
     desk: Desk,
 ) -> None:
     await desk.purse(50_000)
-    drawn_up, details = await on_its_way(desk)
-    assert isinstance(details, PayeeSealedV1)
-    # Neither transaction sees what the other one writes.
-    async with desk.db.transaction() as tx:
-        await payees.keep(tx, [received(details, "kyiv")])
-        await desk.feed(drawn_up)
-    assert await step(desk, "approve", MAKER) is PayoutRefusal.SECOND_PERSON
-    assert await step(desk, "approve", CHECKER) is None
-    assert await desk.value("SELECT sealed_by FROM payout") == MAKER
+    need = approved(ABOVE_LIMIT, payee_ref=PayeeRef(uuid4()))
+    assert need.payee_ref is not None
+    details = sealed(need, need.payee_ref, "cash")
+    await at_once(desk, details, need)
+    await desk.feed(confirmed(need))
+    assert await desk.value("SELECT mechanism FROM payout") == "cash"
 
 
 async def test_one_person_may_do_all_of_little_whenever_its_details_come_and_another_reviews_it(
@@ -229,10 +274,7 @@ async def test_one_person_may_do_all_of_little_whenever_its_details_come_and_ano
 ) -> None:
     await desk.purse(50_000)
     drawn_up, details = await on_its_way(desk, amount_minor=5_000)
-    assert isinstance(details, PayeeSealedV1)
-    async with desk.db.transaction() as tx:
-        await payees.keep(tx, [received(details, "kyiv")])
-        await desk.feed(drawn_up)
+    await at_once(desk, details, drawn_up)
     assert await step(desk, "settle", FINANCE) is None
     payout_id = PayoutId(await desk.value("SELECT id FROM payout"))
     with pytest.raises(Problem) as refused:

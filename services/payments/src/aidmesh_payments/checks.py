@@ -301,6 +301,15 @@ CHECKS = (
         """,
     ),
     Check(
+        "payouts_go_as_was_said",
+        "a payout whose details are here says how it goes: cash is fetched, the rest is sent",
+        """
+        SELECT format('payout %s', p.id) FROM payout p
+        JOIN payee ON payee.payee_ref = p.payee_ref
+        WHERE p.mechanism IS NULL AND payee.mechanism IS NOT NULL
+        """,
+    ),
+    Check(
         "erased_payees_stay_erased",
         "nothing is kept of whom erased needs were to be paid to, unless money went there",
         """

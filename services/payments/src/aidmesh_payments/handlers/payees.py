@@ -123,12 +123,13 @@ async def keep(tx: Tx, batch: Sequence[Received[PayeeSealedV1]]) -> None:
         known = corrections.get(event.need_id)
         if event.version and (known is None or known.event.version < event.version):
             corrections[event.need_id] = item
-    if corrections:
-        # Before the details are there, so that whoever holds money meanwhile is waited for.
-        await commitment_store.begin_facts(tx.conn, corrections)
-        # Commitments before payouts, as everyone locks them.
-        places = await commitment_store.locate(tx.conn, corrections, ("payout",))
-        await commitment_store.lock(tx.conn, (each.id for each in places))
+    needs = {item.event.need_id for item in batch}
+    # Before the details are there, so that whoever holds money or draws up a payout meanwhile is
+    # waited for: neither would see what the other one writes.
+    await commitment_store.begin_facts(tx.conn, needs)
+    # Commitments before payouts, as everyone locks them.
+    places = await commitment_store.locate(tx.conn, needs, ("payout",))
+    await commitment_store.lock(tx.conn, (each.id for each in places))
     await store.put(tx.conn, rows)
     if corrections:
         await _correct(tx, corrections)

@@ -71,7 +71,7 @@ class _Round:
         ended: the last attempt of each need that is over.
         doubted: payouts and needs of which nobody can prove that they were not paid.
         gone: regions that answer nothing any more.
-        addressed: payouts of which is known where they go.
+        payees: details that are here.
         given_up: payouts that are over because their need was paid by another.
         unpaid: commitments for which no money is to be found any more.
     """
@@ -84,7 +84,7 @@ class _Round:
     ended: Mapping[NeedId, int]
     doubted: AbstractSet[UUID]
     gone: AbstractSet[str]
-    addressed: AbstractSet[PayoutId]
+    payees: AbstractSet[PayeeRef]
     touched: dict[CommitmentId, Commitment] = field(default_factory=dict)
     saved: list[PayoutRow] = field(default_factory=list)
     given_up: list[PayoutRow] = field(default_factory=list)
@@ -147,7 +147,7 @@ async def _begin(
     book = await Book.open(tx, office, places.values())
     commitments = await commitment_store.lock(tx.conn, places)
     rows = await store.lock(tx.conn, wanted, live_of=places if is_fact else ())
-    rows, addressed = await _with_sealers(tx, rows)
+    refs = {row.payee_ref for row in rows.values() if row.payee_ref is not None}
     under_way = _Round(
         tx,
         book,
@@ -159,37 +159,13 @@ async def _begin(
             tx.conn, [each for row in rows.values() for each in (row.id, row.need_id)]
         ),
         await standings.gone(tx.conn),
-        addressed,
+        await payee_store.here(tx.conn, refs),
     )
     # What had been let go comes last: what else was paid is known by then.
     return under_way, sorted(
         (row for row in rows.values() if row.id in wanted),
         key=lambda row: row.payout.state == "cancelled",
     )
-
-
-async def _with_sealers(
-    tx: Tx, rows: Mapping[PayoutId, PayoutRow]
-) -> tuple[dict[PayoutId, PayoutRow], set[PayoutId]]:
-    """Locked payouts with who said where they go, and of which of them that is known.
-
-    Details that came at the very moment at which a payout was drawn up did not find it; read now,
-    with the payout locked, they say it.
-    """
-    refs = [row.payee_ref for row in rows.values() if row.payee_ref is not None]
-    sealers = await payee_store.sealers(tx.conn, refs)
-    found: dict[PayoutId, PayoutRow] = {}
-    addressed: set[PayoutId] = set()
-    for row in rows.values():
-        if row.payee_ref is None:
-            addressed.add(row.id)
-            found[row.id] = row
-            continue
-        if row.payee_ref in sealers:
-            addressed.add(row.id)
-        by = sealers.get(row.payee_ref) or row.payout.sealed_by
-        found[row.id] = replace(row, payout=replace(row.payout, sealed_by=by))
-    return found, addressed
 
 
 async def _take(
@@ -216,7 +192,7 @@ async def _take(
         reason=order.reason,
         settled_on=order.settled_on,
         is_cash=is_cash,
-        has_details=row.id in under_way.addressed,
+        has_details=row.payee_ref is None or row.payee_ref in under_way.payees,
         is_doubted=is_doubted,
         is_forgotten=is_forgotten,
     )
@@ -369,8 +345,7 @@ async def give_up(office: Office, tx: Tx, payout_id: PayoutId) -> None:
 
 async def review_one(tx: Tx, payout_id: PayoutId, by: UUID) -> None:
     """Review what one person paid alone. Raises `Problem`."""
-    locked, _ = await _with_sealers(tx, await store.lock(tx.conn, [payout_id]))
-    row = locked.get(payout_id)
+    row = (await store.lock(tx.conn, [payout_id])).get(payout_id)
     if row is None:
         raise Problem(NOT_FOUND)
     reviewed = review(row.payout, by)

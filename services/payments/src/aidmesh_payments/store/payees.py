@@ -25,7 +25,8 @@ async def put(
 ) -> None:
     """Keep a batch of sealed details, each once; nothing of needs whose people were erased.
 
-    Payouts that were drawn up before say from now on how they go and who said so.
+    Payouts that were drawn up before say from now on how they go and who said so; what the needs
+    hold is locked, or one that is drawn up at this moment would not.
     """
     rows = list({payee[0]: payee for payee in payees}.values())
     await conn.execute(
@@ -55,15 +56,12 @@ async def put(
     )
 
 
-async def sealers(
-    conn: asyncpg.Connection, payee_refs: Iterable[PayeeRef]
-) -> dict[PayeeRef, UUID | None]:
-    """Return who entered each of these details, of those that are here."""
+async def here(conn: asyncpg.Connection, payee_refs: Iterable[PayeeRef]) -> set[PayeeRef]:
+    """Return which of these details are here."""
     rows = await conn.fetch(
-        "SELECT payee_ref, sealed_by FROM payee WHERE payee_ref = ANY($1::uuid[])",
-        list(set(payee_refs)),
+        "SELECT payee_ref FROM payee WHERE payee_ref = ANY($1::uuid[])", list(set(payee_refs))
     )
-    return {PayeeRef(row["payee_ref"]): row["sealed_by"] for row in rows}
+    return {PayeeRef(row["payee_ref"]) for row in rows}
 
 
 async def corrected(conn: asyncpg.Connection, need_ids: Iterable[NeedId]) -> dict[NeedId, PayeeRef]:
