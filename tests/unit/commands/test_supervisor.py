@@ -7,8 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from aidmesh import life
 from aidmesh.doctor.supervisor import SILENT_S_MAX, finding_of
 from aidmesh.embedded.folder import FolderLock, Holder, holder_of, show_life
+from aidmesh.mesh import Mesh, running_mesh
+from support.servers import keys_in
+from support.waiting import eventually
 
 DATA = Path("/srv/aidmesh")
 
@@ -47,6 +51,31 @@ def test_who_holds_a_folder(tmp_path: Path) -> None:
     assert held is not None
     assert held.silent_s < SILENT_S_MAX
     lock.release()
+    assert holder_of(tmp_path) is None
+
+
+class Begun(Exception):
+    """A mesh was begun, and that is all that is wanted."""
+
+
+async def test_a_mesh_that_takes_long_to_start_shows_that_it_is_at_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def start(_: Mesh) -> None:
+        os.utime(tmp_path / ".lock", (0, 0))
+        await eventually(is_heard)
+        raise Begun
+
+    async def is_heard() -> bool:
+        held = holder_of(tmp_path)
+        return held is not None and held.silent_s < SILENT_S_MAX
+
+    monkeypatch.setattr(Mesh, "start", start)
+    monkeypatch.setattr(life, "LIFE_S", 0.01)
+    keys = keys_in(tmp_path / "keys")
+    with pytest.raises(Begun):
+        async with running_mesh(tmp_path, ("kyiv",), keys, services=()):
+            pass
     assert holder_of(tmp_path) is None
 
 

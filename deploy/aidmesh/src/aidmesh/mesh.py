@@ -14,7 +14,8 @@ from pathlib import Path
 
 from aidmesh.credentials import check_folders, store_key_id
 from aidmesh.embedded.errors import EmbeddedError
-from aidmesh.embedded.folder import FolderLock, show_life
+from aidmesh.embedded.folder import FolderLock
+from aidmesh.life import showing_life
 from aidmesh.log_sizes import keep_short
 from aidmesh.meshfile import NAME, SERVICES, MeshError, MeshFile, read_mesh, write_mesh
 from aidmesh.preparing import prepare_mesh, resize
@@ -26,7 +27,6 @@ from aidmesh_chassis.ending import goes_on
 log = logs.get_logger()
 
 FOLLOW_S = 0.5
-LIFE_S = 5.0
 FOLDER_MODE = 0o711
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -132,6 +132,7 @@ async def running_mesh(
     lock.acquire()
     async with AsyncExitStack() as stack:
         stack.callback(lock.release)
+        await stack.enter_async_context(showing_life(data))
         names = regions if regions is not None else _known(data)
         folders = {name: keys(name) for name in names}
         check_folders(folders)
@@ -167,7 +168,7 @@ async def running_mesh(
         mesh = Mesh(data, file, make)
         stack.push_async_callback(mesh.stop)
         await mesh.start()
-        beside = [mesh.follow(), keep_short(lambda: [own_log]), _keep_showing_life(data)]
+        beside = [mesh.follow(), keep_short(lambda: [own_log])]
         stack.push_async_callback(_cancel, [asyncio.create_task(each) for each in beside])
         await asyncio.gather(*(region.wait_until_ready() for region in mesh.regions.values()))
         yield mesh
@@ -200,13 +201,6 @@ def cancelled_by_signals() -> Iterator[None]:
     finally:
         for number in STOP_SIGNALS:
             loop.remove_signal_handler(number)
-
-
-async def _keep_showing_life(data: Path) -> None:
-    """Show `aidmesh doctor` that this process is at work, until cancelled."""
-    while goes_on():
-        show_life(data)
-        await asyncio.sleep(LIFE_S)
 
 
 def _stamp(data: Path) -> tuple[int, int]:

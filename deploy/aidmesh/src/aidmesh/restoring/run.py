@@ -24,6 +24,7 @@ from aidmesh.embedded.errors import EmbeddedError
 from aidmesh.embedded.folder import FolderLock
 from aidmesh.embedded.ports import free_ports
 from aidmesh.joining import know
+from aidmesh.life import showing_life
 from aidmesh.meshfile import (
     NAME,
     WITH_DATABASE,
@@ -130,10 +131,11 @@ async def restore(wish: Wish) -> Outcome:
     lock = FolderLock(wish.data)
     lock.acquire()
     try:
-        mesh, servers = await _prepare(wish, manifest, lock.fd)
-        with (wish.data / "mesh.log").open("a", encoding="utf-8") as own_log:
-            logs.configure("mesh", "all", stream=own_log)
-            return await _restore(wish, manifest, erasures, mesh, servers)
+        async with showing_life(wish.data):
+            mesh, servers = await _prepare(wish, manifest, lock.fd)
+            with (wish.data / "mesh.log").open("a", encoding="utf-8") as own_log:
+                logs.configure("mesh", "all", stream=own_log)
+                return await _restore(wish, manifest, erasures, mesh, servers)
     finally:
         lock.release()
 
