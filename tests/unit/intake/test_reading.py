@@ -84,3 +84,11 @@ _ROW = {"row_id": "1"}
 def _first(kind: Format) -> int:
     """The line of the first row."""
     return 1 if kind == "ndjson" else 2
+
+
+def test_what_is_left_out_by_its_name_is_so_even_if_it_is_a_field() -> None:
+    mapping = ColumnMapping(columns={"Notiz": "note"}, ignore=("Note", "Notiz", "Legal_Name", "*"))
+    assert [mapping.field_of(each) for each in ("note", "Notiz", "legal_name", "anything")] == [
+        None
+    ] * 4
+    assert mapping.field_of("kind") == "kind"

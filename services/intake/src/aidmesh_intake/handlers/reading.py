@@ -30,7 +30,8 @@ class ColumnMapping(BaseModel):
 
     Attributes:
         columns: the file's column → field. There may be more than the file has.
-        ignore: columns that are left out; `*` stands for anything, as in `meta/*`.
+        ignore: columns that are left out; `*` stands for anything, as in `meta/*`, and leaves out
+            only what is no field.
         constants: fields that are the same for every row.
         sites: the file's site codes → the ids that inventory gave them.
         header: the sender says that the first line holds the names of columns, so that they are
@@ -60,11 +61,14 @@ class ColumnMapping(BaseModel):
             KeyError: it is neither mapped, nor ignored, nor a field itself.
         """
         name = tidy(column)
+        # By its own name it is left out whatever fields are called; `*` means all that is no field.
+        # A name may hold what a pattern means otherwise, such as brackets.
+        if name in self._left_out:
+            return None
         field = self._fields.get(name, name)
         if field in FIELDS or field == SITE_CODE:
             return field
-        # A name may hold what a pattern means otherwise, such as brackets.
-        if name in self._left_out or any(fnmatchcase(column, each) for each in self.ignore):
+        if any(fnmatchcase(column, each) for each in self.ignore):
             return None
         raise KeyError(column)
 
