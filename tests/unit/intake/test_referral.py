@@ -1,5 +1,6 @@
 """Referral between two regions: whatever the wire does, one of them serves, never both."""
 
+import json
 from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -9,6 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from aidmesh_chassis.privacy import PersonalText
 from aidmesh_contracts.ids import NeedId, ReferralId, ReservationId, SiteId
 from aidmesh_contracts.intake import NeedClosedV1, NeedConfirmedV1, NeedReadyV1, NeedWaitlistedV1
 from aidmesh_contracts.intake_referrals import (
@@ -27,8 +29,8 @@ from aidmesh_contracts.inventory import (
 from aidmesh_contracts.values import BlockedBy
 from aidmesh_intake.domain import commands, referral, saga
 from aidmesh_intake.domain.need import CLOSED, LIVE, Decision, Need, NotAllowed, State, Wait
-from aidmesh_intake.domain.persons import Consents
-from aidmesh_intake.domain.referral import Got, Offer, Offered, Referral, Told
+from aidmesh_intake.domain.persons import Consents, Details
+from aidmesh_intake.domain.referral import Box, Got, Offer, Offered, Referral, Told, box_of
 from aidmesh_intake.domain.steps import wait_for
 from unit.intake.builders import CASH, DAY, NOW, need
 
@@ -386,3 +388,12 @@ class TwoRegions(RuleBasedStateMachine):
 
 TestTwoRegions = TwoRegions.TestCase
 TestTwoRegions.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
+
+
+def test_what_a_newer_region_says_besides_is_left_out() -> None:
+    """Regions are upgraded one after the other."""
+    person = referral.Person(Details(chosen_name=PersonalText("К")), ("uk",), None, None, AGREED)
+    box = box_of(need(), person, UUID(int=7), "UA80", None, DAY)
+    plain = json.loads(box.to_bytes())
+    newer = {**plain, "newer": 1, "details": {**plain["details"], "newer": {"a": 1}}}
+    assert Box.from_bytes(json.dumps(newer).encode()) == box

@@ -77,8 +77,8 @@ class Box(BaseModel):
 
     @classmethod
     def from_bytes(cls, plain: bytes) -> Self:
-        """Read what was sealed."""
-        return cls.model_validate_json(plain, context={"stored": True})
+        """Read what was sealed; what a newer region says besides is left out."""
+        return cls.model_validate_json(plain, extra="ignore", context={"stored": True})
 
     def to_bytes(self) -> bytes:
         """The plain JSON, to be sealed at once."""
