@@ -5,7 +5,9 @@ import base64
 import json
 from collections.abc import Coroutine
 from typing import Any, TypeVar
-from uuid import UUID
+from uuid import UUID, uuid4
+
+import pytest
 
 from aidmesh_chassis.auth import Role
 from aidmesh_chassis.keys import NOTIFICATION
@@ -114,6 +116,27 @@ async def test_a_member_and_the_household_at_once_do_not_both_pass(world: World)
         return answer.status_code
 
     assert sorted(await asyncio.gather(approve(whole), approve(own))) == [200, 409]
+
+
+@pytest.mark.parametrize("decided_first", [True, False])
+async def test_who_moves_in_by_a_request_takes_along_what_they_wait_for(
+    world: World, *, decided_first: bool
+) -> None:
+    await person(world, "one")
+    before = await world.request("rent_support", "one")
+    if decided_first:
+        await world.post(f"/v1/needs/{before}:approve", by=uuid4())
+    lives = {"client_code": "one", "household_code": "home"}
+    body = {"person": lives, "needs": [{"kind": "hygiene_kit", "place_area": "UA80"}]}
+    await world.post("/v1/requests", body, status=201)
+    other = await person(world, "two", household_code="home")
+    theirs = (await ask(world, "rent_support", person_id=other))["need_id"]
+    first, second = (before, theirs) if decided_first else (theirs, before)
+    if not decided_first:
+        await world.post(f"/v1/needs/{first}:approve", by=uuid4())
+    assert (await world.need(second))["objection"]["what"] == "limit"
+    problem = await world.post(f"/v1/needs/{second}:approve", by=uuid4(), status=409)
+    assert problem["rule"] == "limit"
 
 
 async def test_a_household_that_nobody_is_known_of_is_limited(world: World) -> None:

@@ -97,3 +97,15 @@ async def test_an_overridden_need_that_queues_says_so_too(world: World) -> None:
     await world.post(f"/v1/needs/{need_id}:approve", WHY, by=uuid4())
     ((overrode, why, _, state),) = await overrides(world, need_id)
     assert (overrode, why, state) == ("limit", "larger_household", "waitlisted")
+
+
+async def test_the_same_request_twice_stays_so_on_the_next_day(world: World) -> None:
+    code = f"c-{uuid4()}"
+    await world.request("counseling", code)
+    second = await world.request("counseling", code)
+    assert (await world.need(second))["reason"] == "duplicate"
+    async with world.db.begin() as conn:
+        await conn.execute("UPDATE need SET planned_on = planned_on - 1, asked_on = asked_on - 1")
+    assert (await world.need(second))["objection"]["what"] == "duplicate"
+    problem = await world.post(f"/v1/needs/{second}:approve", by=uuid4(), status=409)
+    assert problem["rule"] == "duplicate"

@@ -1,6 +1,7 @@
 """How much somebody may get of a kind within how many days."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date, timedelta
 from uuid import UUID
 
@@ -29,7 +30,7 @@ def wish(
     *people: UUID, on: date = DAY, quantity: int = 1, home: UUID | None = None, kind: str = "-"
 ) -> Wish:
     """Somebody asks for something."""
-    return Wish(UUID(int=1), frozenset(people), home, kind, quantity, on)
+    return Wish(UUID(int=1), frozenset(people), home, kind, quantity, on, on)
 
 
 def past(
@@ -42,7 +43,7 @@ def past(
 ) -> Past:
     """Something that somebody got."""
     need_id = UUID(int=1000 + on.toordinal())
-    return Past(need_id, frozenset(people), home, kind, quantity, on, open_)
+    return Past(need_id, frozenset(people), home, kind, quantity, on, on, open_)
 
 
 GOT = st.tuples(DAYS, st.integers(1, 4), st.sampled_from([(PERSON,), (OTHER,), FAMILY]))
@@ -123,8 +124,21 @@ def test_the_same_request_twice() -> None:
     assert hindrance(kind, one, [past(OTHER, kind=kind.code, open_=True)]) is None
     assert hindrance(kind, one, [past(PERSON, kind="other", open_=True)]) is None
     assert hindrance(kind, wish(), [past(kind=kind.code, open_=True)]) is None
-    itself = Past(one.need_id, one.people, None, kind.code, 1, DAY, open=True)
+    itself = Past(one.need_id, one.people, None, kind.code, 1, DAY, DAY, open=True)
     assert hindrance(kind, one, [itself]) is None
+
+
+@given(st.integers(0, 40), st.integers(0, 40))
+def test_the_same_request_twice_stays_so_until_one_is_served(looked_at: int, waited: int) -> None:
+    """What they wait for may be served on later days by then; another visit is another day."""
+    kind = KINDS["counseling"]
+    twin = past(PERSON, kind=kind.code, open_=True)
+    later = replace(wish(PERSON), on=DAY + timedelta(days=looked_at))
+    assert hindrance(kind, later, [replace(twin, until=DAY + timedelta(days=waited))]) is (
+        Hindrance.DUPLICATE
+    )
+    other = replace(later, planned_on=DAY + timedelta(days=1))
+    assert hindrance(kind, replace(other, on=DAY), [twin]) is None
 
 
 @pytest.mark.parametrize(("days_apart", "speaks_against"), [(29, True), (30, False)])
@@ -140,7 +154,7 @@ def test_a_window_ends_with_its_last_day(
 def test_who_still_waits_counts_on_any_day_they_may_be_served() -> None:
     parcel = KINDS["food_parcel"]
     asked, today = DAY, DAY + timedelta(days=40)
-    waits = Past(UUID(int=7), frozenset({PERSON}), None, parcel.code, 1, asked, True, until=today)
+    waits = replace(past(PERSON, on=asked, open_=True), until=today)
     for after, speaks_against in ((-30, False), (-29, True), (35, True), (69, True), (70, False)):
         wanted = wish(PERSON, on=asked + timedelta(days=after))
         found = hindrance(parcel, wanted, [waits])

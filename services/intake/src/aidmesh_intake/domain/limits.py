@@ -55,6 +55,8 @@ class Wish:
         household_id: of the household, or of the person's household.
         quantity: units of the kind, for all of them together.
         on: `served_on`, else the day that it is to be served on, as far as that is known.
+        planned_on: the day that it was asked for; two requests for one day are the same twice,
+            also if they are looked at later.
     """
 
     need_id: UUID
@@ -63,6 +65,7 @@ class Wish:
     kind: str
     quantity: int
     on: date
+    planned_on: date
 
     @property
     def share(self) -> Fraction:
@@ -145,7 +148,7 @@ def objection(kind: Kind, wish: Wish, history: Iterable[Past]) -> Objection | No
         if wish.people
         and each.open
         and each.kind == kind.code
-        and each.on == wish.on
+        and each.planned_on == wish.planned_on
         and each.people == wish.people
     ]
     return Objection(Hindrance.DUPLICATE, None, _latest_first(same_day)) if same_day else None

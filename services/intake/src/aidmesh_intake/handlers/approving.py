@@ -48,12 +48,12 @@ async def decide(
         facts: aid that was given before, about to be saved in this transaction too.
     """
     await _lock_households(tx, needs, kinds, newcomers)
-    roots = await _roots(tx.conn, needs, newcomers)
+    known = await _known(tx.conn, needs, newcomers)
     today = day_of(tx.now)
-    asked = [_past(need, roots, today) for need in needs]
+    asked = [_past(need, known, today) for need in needs]
     past = await _history(tx.conn, asked, kinds, newcomers, today)
     for fact in facts:
-        past.add(_past(fact, roots, today))
+        past.add(_past(fact, known, today))
     queues = await queues_of(tx, needs)
     verdicts: list[Verdict] = []
     for need, itself in zip(needs, asked, strict=True):
@@ -81,28 +81,40 @@ async def _lock_households(
         await persons_store.lock_households(tx.conn, list(households), list(persons))
 
 
-async def _roots(
+Known = Mapping[UUID, tuple[UUID, UUID | None]]
+"""The record that stands for a person, and their household, by the record that a need names."""
+
+
+async def _known(
     conn: asyncpg.Connection, needs: Sequence[Need], newcomers: Collection[UUID]
-) -> Mapping[UUID, UUID]:
-    known = {n.person_id for n in needs if n.person_id and n.person_id not in newcomers}
-    return await persons_store.stands_for(conn, list(known)) if known else {}
+) -> Known:
+    persons = {n.person_id for n in needs if n.person_id and n.person_id not in newcomers}
+    return await persons_store.known_as(conn, persons) if persons else {}
 
 
-def _past(need: Need, roots: Mapping[UUID, UUID], today: date) -> Past:
-    """A need as limits see it; a person is named by the record that stands for them."""
-    person_id = None if need.person_id is None else roots.get(need.person_id, need.person_id)
+def _past(need: Need, known: Known, today: date) -> Past:
+    """A need as limits see it; a person is named by the record that stands for them.
+
+    Who asked before they belonged to a household is one of it all the same.
+    """
+    person_id: UUID | None = need.person_id
+    home: UUID | None = need.household_id
+    if person_id is not None and person_id in known:
+        person_id, belongs_to = known[person_id]
+        home = home or (belongs_to if need.served_on is None else None)
     return Past(
         need_id=need.id,
         people=people_of(
             person_id,
-            need.household_id,
+            home,
             need.members,
             as_one=need.for_whom is ForWhom.HOUSEHOLD,
         ),
-        household_id=need.household_id,
+        household_id=home,
         kind=need.kind,
         quantity=need.quantity,
         on=need.served_on or need.day_on(today),
+        planned_on=need.planned_on,
         open=need.served_on is None,
     )
 
@@ -149,8 +161,8 @@ async def _history(
         conn,
         list(persons),
         list(households),
-        days_after(min(wish.on for wish in wishes), -days),
-        days_after(max(wish.on for wish in wishes), days),
+        days_after(min(min(wish.on, wish.planned_on) for wish in wishes), -days),
+        days_after(max(max(wish.on, wish.planned_on) for wish in wishes), days),
         today,
     ):
         past.add(entry)
@@ -164,7 +176,7 @@ async def objection_to(
     if need.state is not State.REQUESTED or need.attempt_no > 0:
         return None  # whoever was let pass once is not asked again
     today = day_of(await clock(conn))
-    itself = _past(need, await _roots(conn, [need], ()), today)
+    itself = _past(need, await _known(conn, [need], ()), today)
     past = await _history(conn, [itself], kinds, (), today)
     return objection(kinds[need.kind], itself, past.of(itself))
 

@@ -203,6 +203,20 @@ async def stands_for(conn: asyncpg.Connection, person_ids: Collection[UUID]) -> 
     return {row["id"]: row["merged_into"] for row in rows}
 
 
+async def known_as(
+    conn: asyncpg.Connection, person_ids: Collection[UUID]
+) -> dict[UUID, tuple[UUID, UUID | None]]:
+    """Of these records each one's person (the record that stands for it), and the household."""
+    rows = await conn.fetch(
+        """
+        SELECT id, coalesce(merged_into, id) AS person_id, household_id FROM person
+        WHERE id = ANY($1::uuid[])
+        """,
+        list(set(person_ids)),
+    )
+    return {row["id"]: (row["person_id"], row["household_id"]) for row in rows}
+
+
 async def households_by_codes(
     conn: asyncpg.Connection,
     wanted: Mapping[bytes, UUID],

@@ -61,13 +61,21 @@ async def history(
     """What these people and households got or are waiting for around some days.
 
     Records that were merged are one person, who is named by the record that stands for them.
-    What a person's household got is theirs too; who belongs to a household is as of now. What was
-    let pass once counts, whatever became of it, until it is over.
+    What a person's household got is theirs too; who belongs to a household is as of now, also of
+    what was asked for before they did. What was let pass once counts, whatever became of it, until
+    it is over.
     """
     rows = await conn.fetch(
         """
-        SELECT n.id, coalesce(p.merged_into, n.person_id) AS person_id, n.household_id, n.kind,
-            n.quantity, n.for_whom = 'household' AS as_one,
+        WITH home AS (
+            SELECT unnest($2::uuid[]) AS id
+            UNION SELECT m.household_id FROM person m
+            WHERE (m.id = ANY($1::uuid[]) OR m.merged_into = ANY($1::uuid[]))
+                AND m.household_id IS NOT NULL)
+        SELECT n.id, coalesce(p.merged_into, n.person_id) AS person_id, n.kind,
+            coalesce(n.household_id,
+                CASE WHEN n.served_on IS NULL THEN p.household_id END) AS household_id,
+            n.quantity, n.planned_on, n.for_whom = 'household' AS as_one,
             coalesce(n.served_on, n.planned_on) AS on_day, n.state <> 'fulfilled' AS open,
             day.until,
             CASE WHEN n.for_whom = 'household' THEN ARRAY(
@@ -79,10 +87,9 @@ async def history(
             THEN greatest(n.planned_on, $5) END AS until) day  -- as Need.day_on
         WHERE (n.person_id = ANY($1::uuid[]
                     || ARRAY(SELECT m.id FROM person m WHERE m.merged_into = ANY($1::uuid[])))
-                OR n.household_id = ANY($2::uuid[]
-                    || ARRAY(SELECT m.household_id FROM person m
-                        WHERE (m.id = ANY($1::uuid[]) OR m.merged_into = ANY($1::uuid[]))
-                        AND m.household_id IS NOT NULL)))
+                OR n.household_id = ANY(ARRAY(SELECT id FROM home))
+                OR n.household_id IS NULL AND n.served_on IS NULL AND n.person_id = ANY(ARRAY(
+                    SELECT m.id FROM person m WHERE m.household_id IN (SELECT id FROM home))))
             AND (n.state IN ('approved', 'held', 'ready', 'waitlisted', 'fulfilled')
                 OR n.state = 'requested' AND n.attempt_no > 0)
             AND coalesce(n.served_on, n.planned_on) <= $4
@@ -104,6 +111,7 @@ async def history(
             kind=row["kind"],
             quantity=row["quantity"],
             on=row["on_day"],
+            planned_on=row["planned_on"],
             open=row["open"],
             until=row["until"],
         )
