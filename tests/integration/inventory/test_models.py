@@ -26,20 +26,21 @@ from aidmesh_chassis.db import Database
 from aidmesh_chassis.outbox import Origin
 from aidmesh_contracts.inventory import SupplyGrewV1
 from aidmesh_contracts.restriction import Restriction
-from aidmesh_inventory.handlers import stays, sweeps
+from aidmesh_inventory.handlers import shipping, stays, sweeps
 from aidmesh_inventory.handlers.adjustments import Adjustment, adjust
 from aidmesh_inventory.handlers.hold import reservation_id_of
 from aidmesh_inventory.handlers.moving import Fault, Move, Moved, move
 from aidmesh_inventory.handlers.reversals import reverse_receipt
 from aidmesh_inventory.handlers.terms import Correction, correct
+from aidmesh_inventory.store.shipments import Book, NewLine
 from integration.inventory.world import DAY, World, approved, confirmed, night, withdrawn
 from support.servers import Databases
 
 T = TypeVar("T")
 TABLES = (
     "asset, bed_booking, bed, slot_booking, slot, capacity_state, attempt_ended, discrepancy,"
-    " lot_correction, movement, allocation, reservation, stock_state, lot, receipt, item, site,"
-    " outbox"
+    " lot_correction, shipment, movement, allocation, reservation, stock_state, lot, receipt, item,"
+    " site, outbox"
 )
 
 
@@ -77,6 +78,7 @@ class StockMachine(Machine):
         self.lots: dict[UUID, int] = {}
         self.at: dict[UUID, UUID] = {}  # the site of each lot, and of what a need was given
         self.reversed: set[UUID] = set()
+        self.sent: set[UUID] = set()  # receipts some of whose pieces left for another region
         self.needs: dict[UUID, tuple[str, int]] = {}  # state and pieces
         self.grown = 0
 
@@ -133,6 +135,28 @@ class StockMachine(Machine):
             self.lots[lot_id] -= quantity
             self.lots[to_lot_id] = self.lots.get(to_lot_id, 0) + quantity
             self.grown += quantity
+
+    @rule(data=st.data(), quantity=st.integers(1, 4))
+    def dispatch(self, data: st.DataObject, quantity: int) -> None:
+        lot_id = data.draw(st.sampled_from(sorted(self.lots)))
+        is_free = quantity <= self.free_of(lot_id)
+        order = shipping.Order(self.world.new_id(), "lviv", self.world.new_id(), None)
+        line = NewLine(self.world.new_id(), lot_id, quantity)
+
+        async def apply() -> Book | shipping.Fault:
+            async with self.world.database.transaction() as tx:
+                book = await shipping.prepare(tx, "kyiv", order, [line])
+                if isinstance(book, str):
+                    return book
+                return await shipping.dispatch(tx, "kyiv", order.shipment_id, DAY, None)
+
+        done = self.do(apply())
+        if not is_free:
+            assert done == "not-free"
+        else:
+            assert isinstance(done, Book)
+            self.lots[lot_id] -= quantity
+            self.sent.add(self.receipt_of(lot_id))
 
     @rule(quantity=st.integers(1, 4), priority=st.integers(0, 2))
     def hold(self, quantity: int, priority: int) -> None:
@@ -228,7 +252,7 @@ class StockMachine(Machine):
         done = self.do(apply())
         if lot_id in self.reversed:
             assert done == "already-reversed"
-        elif given:
+        elif given or receipt_id in self.sent:
             assert done == "goods-gone"
         else:
             assert done == lots

@@ -8,18 +8,22 @@ import pytest
 
 from aidmesh_chassis.errors import Poison
 from aidmesh_contracts.base import Event
-from aidmesh_contracts.inventory import SupplyGrewV1
+from aidmesh_contracts.ids import GrantId, PurchaseId
+from aidmesh_contracts.inventory import GoodsReversedV1, SupplyGrewV1
 from aidmesh_contracts.inventory_shipments import (
     ShipmentChangedV1,
     ShipmentLine,
 )
+from aidmesh_contracts.payments import PurchaseOrderedV1
 from aidmesh_contracts.restriction import Restriction
 from aidmesh_inventory.domain.shipments import Counted
 from aidmesh_inventory.handlers import (
+    receipts,
     restoring,
     reversals,
     shipping,
 )
+from aidmesh_inventory.handlers.receipts import Line, Receipt
 from aidmesh_inventory.store.shipments import Book
 from integration.inventory.sides import WINTER, Side, exchange
 from integration.inventory.world import DAY, approved
@@ -78,6 +82,47 @@ async def test_goods_are_asked_for_sent_and_credited_by_the_count(pair: tuple[Si
     async with lviv.world.database.transaction() as tx:
         reversal = await reversals.reverse_receipt(tx, lot["receipt_id"], "mistake", None)
     assert reversal == "came-by-shipment"
+
+
+async def test_a_receipt_is_not_taken_back_once_some_of_it_left(pair: tuple[Side, Side]) -> None:
+    kyiv, lviv = pair
+    purchase_id = PurchaseId(uuid4())
+    await kyiv.world.take(
+        PurchaseOrderedV1(
+            purchase_id=purchase_id,
+            grant_id=GrantId(uuid4()),
+            restriction=Restriction(),
+            currency="UAH",
+            lines=(PurchaseOrderedV1.Line(item="parcel", quantity=10, unit_value_minor=700),),
+        )
+    )
+
+    async def receive() -> Receipt:
+        receipt = Receipt(uuid4(), kyiv.site_id, DAY, (Line("parcel", 10),), purchase_id)
+        async with kyiv.world.database.transaction() as tx:
+            assert await receipts.receive(tx, [receipt], None) == {}
+        return receipt
+
+    async def reverse(receipt: Receipt) -> object:
+        async with kyiv.world.database.transaction() as tx:
+            return await reversals.reverse_receipt(tx, receipt.receipt_id, "twice", None)
+
+    async def prepared(receipt: Receipt) -> Book:
+        lot_id = await kyiv.world.value(
+            "SELECT id FROM lot WHERE receipt_id = $1", receipt.receipt_id
+        )
+        return await kyiv.send(lviv, (lot_id, 6))
+
+    first, again = await receive(), await receive()
+    waits, leaves = await prepared(again), await prepared(first)
+    assert isinstance(await kyiv.dispatch(leaves.shipment_id), Book)
+    assert await reverse(first) == "goods-gone"
+    assert await kyiv.world.emitted(GoodsReversedV1) == []
+    # What is only prepared is here still, and can't leave afterwards.
+    assert isinstance(await reverse(again), list)
+    assert await kyiv.dispatch(waits.shipment_id) == "not-free"
+    assert await kyiv.on_hand() == 4
+    assert await kyiv.world.value("SELECT received FROM purchase_line") == 10
 
 
 async def test_what_left_after_a_backup_is_in_the_books_again(pair: tuple[Side, Side]) -> None:

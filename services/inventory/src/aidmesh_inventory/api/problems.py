@@ -69,8 +69,9 @@ PROBLEMS: Final[tuple[ProblemType, ...]] = (
     _kind(
         "goods-gone",
         HTTPStatus.CONFLICT,
-        "Some of these goods were handed out",
-        "Undo those handovers first. If they are right, so is the receipt: count what is left.",
+        "Some of these goods were handed out or sent to another region",
+        "Undo those handovers first; what was sent stays sent. If they are right, so is the "
+        "receipt: count what is left.",
     ),
     _kind(
         "version-changed",

@@ -23,7 +23,9 @@ async def reverse_receipt(
     """Take a receipt back, wherever its goods are; returns its lots, empty now, or why it can't be.
 
     Holds on its goods are given up, and intake asks for those needs anew. Goods that were handed
-    out must be taken back first: then they were there.
+    out must be taken back first: then they were there. So were those that left for another region,
+    which nobody can take back. What was lost, counted away or moved to another site is no reason
+    against it.
     """
     found = await receipts.lock(tx.conn, receipt_id)
     if found is None:
@@ -44,7 +46,7 @@ async def reverse_receipt(
     lots = await receipts.arrived(tx.conn, receipt_id)
     if any(lot.is_reversed for lot in lots):
         return "already-reversed"
-    if any(lot.given for lot in lots):
+    if any(lot.gone for lot in lots):
         return "goods-gone"
     emptied = [lot.lot_id for lot in lots]
     for lot_id in emptied:

@@ -13,7 +13,7 @@ class Arrived:
 
     Attributes:
         received: how many pieces came in; none into a lot that was moved from another.
-        given: how many of them were handed out and not taken back.
+        gone: how many of its pieces were handed out and not taken back, or left for another region.
     """
 
     lot_id: UUID
@@ -22,7 +22,7 @@ class Arrived:
     status: str
     on_hand: int
     received: int
-    given: int
+    gone: int
     is_reversed: bool
 
 
@@ -61,7 +61,8 @@ async def arrived(conn: asyncpg.Connection, receipt_id: UUID) -> list[Arrived]:
         """
         SELECT l.id, l.site_id, l.item, l.status, l.on_hand,
                COALESCE(sum(m.quantity) FILTER (WHERE m.kind = 'receipt'), 0)::int,
-               COALESCE(-sum(m.quantity) FILTER (WHERE m.reservation_id IS NOT NULL), 0)::int,
+               COALESCE(-sum(m.quantity) FILTER (
+                   WHERE m.reservation_id IS NOT NULL OR m.kind = 'dispatch'), 0)::int,
                l.reversed_at IS NOT NULL
         FROM lot l LEFT JOIN movement m ON m.lot_id = l.id
         WHERE l.receipt_id = $1 GROUP BY l.id ORDER BY l.id
