@@ -147,6 +147,27 @@ async def test_a_site_that_was_closed_by_then_is_booked_only_if_it_is_named(
     assert await world.value(LIVE) == 1
 
 
+async def test_goods_of_a_site_that_was_closed_by_then_are_booked_only_if_it_is_named(
+    world: World, today: date
+) -> None:
+    closed, there = await world.site(), await world.site("other")
+    await world.item()
+    await world.stock(closed, 8)
+    await world.stock(there, 3)
+    await close(world, closed, closed_on=today - timedelta(days=1))
+    await world.take(given(quantity=4, served_on=today))
+    assert await odd(world) == [("not_in_books", "stock", 1)]
+    await world.take(given(quantity=2, served_on=today - timedelta(days=1)))
+    assert await odd(world) == [("not_in_books", "stock", 1)]
+    await world.take(at(given(quantity=4, served_on=today), closed))
+    assert await odd(world) == [("not_in_books", "stock", 1), ("site_closed", "stock", 4)]
+    booked = await world.emitted(AidBookedV1)
+    assert [each.site_id for each in booked] == [there, closed, closed]
+    left = await world.rows("SELECT site_id, on_hand FROM lot")
+    assert {lot["site_id"]: lot["on_hand"] for lot in left} == {closed: 2, there: 0}
+    await world.books_are_right()
+
+
 @pytest.mark.parametrize("resource", ["bed", "slot"])
 async def test_an_open_site_goes_before_one_that_has_closed_since(
     world: World, today: date, resource: str

@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import date, timedelta
 from uuid import UUID
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -174,6 +175,62 @@ def test_a_fact_is_never_refused_and_takes_no_more_than_there_is(
         assert usable(each.lot)
         booked[each.lot.item] = booked.get(each.lot.item, 0) + each.quantity
     assert booked == {line.item: line.quantity for line in wanted.lines}
+
+
+OPEN, OTHER, CLOSED, LONG_CLOSED = SITES_OF_FACTS = tuple(UUID(int=n) for n in (5, 6, 2, 1))
+PLACES_OF_FACTS = (
+    Place(OPEN, "UA80", is_open=True),
+    Place(OTHER, "UA80", is_open=True),
+    Place(CLOSED, "UA80", is_open=False, closed_on=DAY),
+    Place(LONG_CLOSED, "UA80", is_open=False, closed_on=DAY - timedelta(days=1)),
+)
+
+
+@pytest.mark.parametrize(
+    ("there", "site_id", "lacking"),
+    [
+        pytest.param((3, 0, 0, 8), OPEN, 1, id="one that had been closed by then is not taken"),
+        pytest.param((0, 4, 9, 8), OTHER, 0, id="an open one that has it all"),
+        pytest.param((3, 0, 4, 8), CLOSED, 0, id="one that has closed since has it all"),
+        pytest.param((0, 1, 3, 8), OTHER, 3, id="of parts that of an open one"),
+        pytest.param((1, 2, 3, 8), OTHER, 2, id="of open ones that which has most"),
+        pytest.param((0, 0, 3, 8), CLOSED, 1, id="what only one has that has closed since"),
+        pytest.param((0, 0, 0, 8), OPEN, 4, id="an open one where none has any"),
+    ],
+)
+def test_goods_given_at_no_named_site_are_of_one_that_was_open(
+    there: tuple[int, ...], site_id: UUID, lacking: int
+) -> None:
+    found = _gathered(there)
+    assert found == (site_id, 4 - lacking, {"parcel": lacking} if lacking else {})
+
+
+def test_goods_given_at_a_named_site_are_of_it_even_if_it_was_closed() -> None:
+    assert _gathered((3, 0, 0, 8), site_id=LONG_CLOSED) == (LONG_CLOSED, 4, {})
+    assert _gathered((3, 0, 0, 8), to_site_id=LONG_CLOSED) == (LONG_CLOSED, 4, {})
+    assert _gathered((3, 0, 0, 8), to_site_id=OTHER) == (OPEN, 3, {"parcel": 1})
+
+
+def test_no_site_is_found_where_all_had_been_closed_by_then() -> None:
+    assert _gathered((0, 0, 0, 8), PLACES_OF_FACTS[3:]) == (None, 0, {"parcel": 4})
+
+
+def _gathered(
+    there: tuple[int, ...],
+    places: tuple[Place, ...] = PLACES_OF_FACTS,
+    *,
+    site_id: UUID | None = None,
+    to_site_id: UUID | None = None,
+) -> tuple[UUID | None, int, dict[str, int]]:
+    """Where four parcels that were given are booked, how many of them, and what is lacking."""
+    stock = [
+        Lot(UUID(int=number), at, "parcel", None, UNRESTRICTED, free)
+        for number, (at, free) in enumerate(zip(SITES_OF_FACTS, there, strict=True))
+    ]
+    lines = (StockDemand(item="parcel", quantity=4),)
+    wanted = Wanted(lines, "UA80", DAY, USE, site_id, to_site_id=to_site_id)
+    at, taken, lacking = Shelves.of(places, stock, ITEMS).gather(wanted)
+    return at, sum(each.quantity for each in taken), lacking
 
 
 @given(lots, wishes, st.integers(2, 6))

@@ -212,35 +212,46 @@ class Shelves:
     def gather(self, wanted: Wanted) -> tuple[UUID | None, tuple[Taken, ...], dict[str, int]]:
         """Take what is there for aid that was already given; a fact is never refused.
 
+        Where no open site has it all, one that has closed since may; else a part is taken of an
+        open site before one that has closed since, and where most of it is.
+
         Returns the site (None where there is none), what to book from its lots, and by item how
         many pieces the books lack.
         """
         found = self.pick(wanted)
         if isinstance(found, Picked):
             return found.site_id, found.taken, {}
-        sites = self._sites(wanted, closed_too=True)
+        sites = self._sites(wanted, was_open_on=wanted.planned_on)
         if not sites:
             return None, (), _by_item(wanted.lines)
 
-        def pieces(site_id: UUID) -> tuple[int, UUID]:
-            taken, _ = self._fill(site_id, wanted, lambda lot: _may_take(lot, wanted))
-            return (-sum(each.quantity for each in taken), site_id)
+        def rank(site_id: UUID) -> tuple[bool, bool, bool, int, UUID]:
+            taken, missing = self._fill(site_id, wanted, lambda lot: _may_take(lot, wanted))
+            is_closed = not self.places[site_id].is_open
+            pieces = sum(each.quantity for each in taken)
+            return (bool(missing), not taken, is_closed, -pieces, site_id)
 
-        site_id = min(sites, key=pieces)
+        site_id = min(sites, key=rank)
         taken, _ = self._fill(site_id, wanted, lambda lot: _may_take(lot, wanted))
         lack = _by_item(wanted.lines)
         for each in taken:
             lack[each.lot.item] -= each.quantity
         return site_id, tuple(taken), {item: n for item, n in lack.items() if n}
 
-    def _sites(self, wanted: Wanted, *, closed_too: bool = False) -> list[UUID]:
+    def _sites(self, wanted: Wanted, *, was_open_on: date | None = None) -> list[UUID]:
+        """Where it may be taken; for aid that was given on a day, also where it was open then.
+
+        Whoever names a closed site for aid that was given is asked about it, and was there.
+        """
         if wanted.site_id is not None:
             place = self.places.get(wanted.site_id)
-            return [place.site_id] if place is not None and (place.is_open or closed_too) else []
+            will_do = place is not None and (place.is_open or was_open_on is not None)
+            return [wanted.site_id] if will_do else []
+        named = None if was_open_on is None else wanted.to_site_id
         return [
             place.site_id
             for place in self.places.values()
-            if (place.is_open or closed_too)
+            if (place.will_do(was_open_on) or place.site_id == named)
             and (wanted.to_site_id is not None or place.area.startswith(wanted.area))
         ]
 
