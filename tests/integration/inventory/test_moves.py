@@ -10,7 +10,7 @@ import pytest
 
 from aidmesh_chassis.db import Database, Tx
 from aidmesh_contracts.days import day_of
-from aidmesh_contracts.ids import GrantId, PurchaseId
+from aidmesh_contracts.ids import PurchaseId
 from aidmesh_contracts.inventory import (
     GoodsReversedV1,
     ReservationHeldV1,
@@ -18,7 +18,6 @@ from aidmesh_contracts.inventory import (
     StockChangedV1,
     SupplyGrewV1,
 )
-from aidmesh_contracts.payments import PurchaseOrderedV1
 from aidmesh_contracts.restriction import Restriction
 from aidmesh_inventory.handlers import changes, moving, receipts, sites, sweeps
 from aidmesh_inventory.handlers.moving import Fault, Moved
@@ -28,7 +27,7 @@ from aidmesh_inventory.handlers.terms import Correction, correct
 from aidmesh_inventory.store import stock
 from integration.inventory.test_lock_order import in_a_circle
 from integration.inventory.test_races import second_waits_for_first
-from integration.inventory.world import DAY, World, approved, confirmed, withdrawn
+from integration.inventory.world import DAY, World, approved, confirmed, ordered, withdrawn
 
 TERMS = "receipt_id, item, batch, expiry, grant_id, restriction, unit_value_minor, currency, status"
 
@@ -280,15 +279,7 @@ async def test_a_receipt_is_taken_back_wherever_its_goods_are(
     warehouse, center = places
     purchase_id = PurchaseId(uuid4())
     receipt = Receipt(uuid4(), warehouse, DAY, (Line("parcel", 5),), purchase_id)
-    await world.take(
-        PurchaseOrderedV1(
-            purchase_id=purchase_id,
-            grant_id=GrantId(uuid4()),
-            restriction=Restriction(),
-            currency="UAH",
-            lines=(PurchaseOrderedV1.Line(item="parcel", quantity=5, unit_value_minor=700),),
-        )
-    )
+    await world.take(ordered(purchase_id, parcel=5))
     async with world.database.transaction() as tx:
         assert await receipts.receive(tx, [receipt], None) == {}
     lot_id = await world.value("SELECT id FROM lot")

@@ -8,13 +8,12 @@ import pytest
 
 from aidmesh_chassis.errors import Poison
 from aidmesh_contracts.base import Event
-from aidmesh_contracts.ids import GrantId, PurchaseId
+from aidmesh_contracts.ids import PurchaseId
 from aidmesh_contracts.inventory import GoodsReversedV1, SupplyGrewV1
 from aidmesh_contracts.inventory_shipments import (
     ShipmentChangedV1,
     ShipmentLine,
 )
-from aidmesh_contracts.payments import PurchaseOrderedV1
 from aidmesh_contracts.restriction import Restriction
 from aidmesh_inventory.domain.shipments import Counted
 from aidmesh_inventory.handlers import (
@@ -26,7 +25,7 @@ from aidmesh_inventory.handlers import (
 from aidmesh_inventory.handlers.receipts import Line, Receipt
 from aidmesh_inventory.store.shipments import Book
 from integration.inventory.sides import WINTER, Side, exchange
-from integration.inventory.world import DAY, approved
+from integration.inventory.world import DAY, approved, ordered
 
 
 async def test_goods_are_asked_for_sent_and_credited_by_the_count(pair: tuple[Side, Side]) -> None:
@@ -87,15 +86,7 @@ async def test_goods_are_asked_for_sent_and_credited_by_the_count(pair: tuple[Si
 async def test_a_receipt_is_not_taken_back_once_some_of_it_left(pair: tuple[Side, Side]) -> None:
     kyiv, lviv = pair
     purchase_id = PurchaseId(uuid4())
-    await kyiv.world.take(
-        PurchaseOrderedV1(
-            purchase_id=purchase_id,
-            grant_id=GrantId(uuid4()),
-            restriction=Restriction(),
-            currency="UAH",
-            lines=(PurchaseOrderedV1.Line(item="parcel", quantity=10, unit_value_minor=700),),
-        )
-    )
+    await kyiv.world.take(ordered(purchase_id, parcel=10))
 
     async def receive() -> Receipt:
         receipt = Receipt(uuid4(), kyiv.site_id, DAY, (Line("parcel", 10),), purchase_id)

@@ -26,7 +26,7 @@ from aidmesh_inventory.handlers import adjustments, changes, receipts, sweeps
 from aidmesh_inventory.handlers.adjustments import Adjustment
 from aidmesh_inventory.handlers.receipts import Line, Receipt
 from aidmesh_inventory.handlers.reversals import reverse_receipt
-from integration.inventory.world import DAY, World, approved, confirmed
+from integration.inventory.world import DAY, World, approved, confirmed, ordered
 
 
 async def test_a_parcel_from_receipt_to_handover_and_back(world: World) -> None:
@@ -101,18 +101,7 @@ async def test_a_receipt_for_the_wrong_purchase_is_taken_back(world: World) -> N
     purchase_id = PurchaseId(uuid4())
     lines = (Line("parcel", 4), Line("soap", 1), Line("parcel", 2))
     receipt = Receipt(uuid4(), site_id, DAY, lines, purchase_id)
-    await world.take(
-        PurchaseOrderedV1(
-            purchase_id=purchase_id,
-            grant_id=GrantId(uuid4()),
-            restriction=Restriction(),
-            currency="UAH",
-            lines=tuple(
-                PurchaseOrderedV1.Line(item=item, quantity=5, unit_value_minor=700)
-                for item in ("parcel", "soap")
-            ),
-        )
-    )
+    await world.take(ordered(purchase_id, parcel=5, soap=5))
     async with world.database.transaction() as tx:
         assert await receipts.receive(tx, [receipt], None) == {}
     handed, waiting = approved(), approved(quantity=3)

@@ -9,9 +9,9 @@ from aidmesh_chassis.checks import Check
 from aidmesh_chassis.db import Database, Tx
 from aidmesh_chassis.envelope import Received, new_event_id
 from aidmesh_contracts.base import Event
-from aidmesh_contracts.ids import CommitmentId, GrantId, NeedId, RequestId, SiteId
+from aidmesh_contracts.ids import CommitmentId, GrantId, NeedId, PurchaseId, RequestId, SiteId
 from aidmesh_contracts.intake import NeedApprovedV1, NeedConfirmedV1, NeedWithdrawnV1
-from aidmesh_contracts.payments import CommitmentMadeV1
+from aidmesh_contracts.payments import CommitmentMadeV1, PurchaseOrderedV1
 from aidmesh_contracts.registry import REGISTRY
 from aidmesh_contracts.restriction import Restriction
 from aidmesh_contracts.streams import event_type_of
@@ -325,4 +325,18 @@ def paid(need_id: UUID, attempt_no: int = 1) -> CommitmentMadeV1:
         grant_id=GrantId(uuid4()),
         amount_minor=100,
         currency="UAH",
+    )
+
+
+def ordered(purchase_id: PurchaseId, **quantities: int) -> PurchaseOrderedV1:
+    """Payments ordered so many pieces of each item, for whatever need."""
+    return PurchaseOrderedV1(
+        purchase_id=purchase_id,
+        grant_id=GrantId(uuid4()),
+        restriction=Restriction(),
+        currency="UAH",
+        lines=tuple(
+            PurchaseOrderedV1.Line(item=item, quantity=quantity, unit_value_minor=700)
+            for item, quantity in quantities.items()
+        ),
     )
