@@ -147,6 +147,18 @@ def test_trouble_begins_past_the_bound_and_ends_with_the_next_word() -> None:
     assert desk.trouble() is None
 
 
+def test_a_peer_that_fell_silent_is_never_called_behind() -> None:
+    desk = Desk()
+    desk.report("lviv", lviv=1)
+    desk.report("kyiv", lviv=1)
+    desk.at_s = 1.0
+    desk.beat()
+    desk.at_s = LATE_S
+    assert desk.trouble() is None
+    desk.at_s += 0.5  # so long since all was here, and not quite so long since it was heard
+    assert desk.trouble() == "dark"
+
+
 seconds = st.floats(0, 1e6)
 
 
@@ -158,7 +170,7 @@ def test_there_is_trouble_exactly_when_something_is_late(
         silent_s=silent_s, lag_s=lag_s, unanswered_s=unanswered_s, late_s_max=late_s_max
     )
     assert (trouble is None) == (max(silent_s, lag_s or 0.0, unanswered_s) <= late_s_max)
-    assert (trouble == "dark") == (silent_s > late_s_max)
+    assert (trouble == "dark") == (trouble is not None and silent_s > min(DARK_S, late_s_max))
 
 
 def test_a_region_that_is_linked_with_no_longer_is_not_measured() -> None:

@@ -86,17 +86,20 @@ def trouble_of(
 ) -> Trouble | None:
     """What is wrong with a peer, the gravest first; None if nothing is. Pure.
 
+    A peer that is not heard is dark, whatever else is late: nothing can be said of how far it is.
+
     Args:
         silent_s: since it was last heard.
         lag_s: since all its events were here; None where it does not tell.
         unanswered_s: since the oldest handoff that it did not answer was written.
         late_s_max: as much as is nothing to speak of.
     """
-    if silent_s > late_s_max:
+    lag_s = lag_s or 0.0
+    if max(silent_s, lag_s, unanswered_s) <= late_s_max:
+        return None
+    if silent_s > min(DARK_S, late_s_max):
         return "dark"
-    if lag_s is not None and lag_s > late_s_max:
-        return "behind"
-    return "unanswered" if unanswered_s > late_s_max else None
+    return "behind" if lag_s > late_s_max else "unanswered"
 
 
 class Peers:

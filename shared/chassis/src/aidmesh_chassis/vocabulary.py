@@ -125,8 +125,8 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
     ),
     "peer.dark": LogEvent(
         "warning",
-        "A peer region has not been heard for longer than the bound; work goes on here, figures "
-        "from there are as of then.",
+        "A peer region is not heard, and nothing or not all of it has been for longer than the "
+        "bound; work goes on here, figures from there are as of then.",
         "Run `aidmesh status`; look at the network between the two, then at the peer's servers. "
         "Telephone before deciding anything by the peer's figures.",
     ),
