@@ -116,8 +116,14 @@ async def office(database: DatabaseFactory, tmp_path: Path) -> AsyncIterator[Off
         await each.close()
 
 
-async def lapsed(office: Office, *, recalled: bool) -> tuple[UUID, PayoutId]:
-    """A need whose cash was on a list and is said not to have been fetched.
+GIVEN_UP: tuple[Verb, ...] = ("approve", "export", "not_collected")
+STOPPED: tuple[Verb, ...] = ("approve", "cancel")
+
+
+async def lapsed(
+    office: Office, *, recalled: bool, verbs: tuple[Verb, ...] = GIVEN_UP
+) -> tuple[UUID, PayoutId]:
+    """A need whose cash was on a list and is said not to have been fetched, or was stopped.
 
     The same money is set aside for it anew, unless that was recalled.
     """
@@ -126,14 +132,15 @@ async def lapsed(office: Office, *, recalled: bool) -> tuple[UUID, PayoutId]:
     await office.settle()
     assert await office.intake.state(need_id) == "ready"
     payout_id = await office.payout(need_id, 1)
-    await office.step(payout_id, "approve", "export", "not_collected")
+    await office.step(payout_id, *verbs)
     if recalled:
         act = partial(allotting.recall, office.desk.office, allotment_id=purse, reason="donor_cut")
         await office.desk.run(act)
     await office.settle()
     if not recalled:
         await ask_again(office, need_id)
-    assert await office.intake.state(need_id) == ("waitlisted" if recalled else "ready")
+    left = "requested" if verbs == STOPPED else "waitlisted"
+    assert await office.intake.state(need_id) == (left if recalled else "ready")
     return need_id, payout_id
 
 
@@ -202,10 +209,11 @@ async def test_cash_that_comes_back_was_no_service(office: Office, found: bool) 
 
 @pytest.mark.parametrize("recalled", [False, True])
 @pytest.mark.parametrize("verbs", [(), ("approve",)])
+@pytest.mark.parametrize("ended", [GIVEN_UP, STOPPED])
 async def test_what_a_second_attempt_drew_up_is_not_paid(
-    office: Office, recalled: bool, verbs: tuple[Verb, ...]
+    office: Office, recalled: bool, verbs: tuple[Verb, ...], ended: tuple[Verb, ...]
 ) -> None:
-    need_id, first = await lapsed(office, recalled=recalled)
+    need_id, first = await lapsed(office, recalled=recalled, verbs=ended)
     if recalled:
         await office.desk.purse(CASH)
         await office.settle()
@@ -227,8 +235,9 @@ async def test_what_a_second_attempt_drew_up_is_not_paid(
     assert await office.intake.state(need_id) == "fulfilled"
 
 
-async def test_two_payments_are_seen_by_a_person(office: Office) -> None:
-    need_id, first = await lapsed(office, recalled=False)
+@pytest.mark.parametrize("ended", [GIVEN_UP, STOPPED])
+async def test_two_payments_are_seen_by_a_person(office: Office, ended: tuple[Verb, ...]) -> None:
+    need_id, first = await lapsed(office, recalled=False, verbs=ended)
     second = await office.payout(need_id, 2)
     await office.step(second, "approve", "settle")
     await office.settle()

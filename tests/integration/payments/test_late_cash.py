@@ -244,6 +244,33 @@ async def test_cash_paid_before_its_need_was_withdrawn_is_recorded(desk: Desk) -
     assert [each.fulfils for each in await desk.told_of(CommitmentSpentV1)] == [True]
 
 
+@pytest.mark.parametrize("paid_again", [False, True])
+async def test_cash_that_was_cancelled_may_have_been_handed_over(
+    desk: Desk, paid_again: bool
+) -> None:
+    """The desk had given it out, and finance stopped it before the paper was entered."""
+    await desk.purse(2 * CASH)
+    need = approved(CASH)
+    first = await listed(desk, need, "approve", "cancel")
+    verbs: tuple[Verb, ...] = ("approve", "settle") if paid_again else ("approve",)
+    second = await listed(desk, again(need), *verbs)
+    assert await step(desk, "settle", first) == [None]
+    assert await desk.value("SELECT state FROM payout WHERE id = $1", second) == (
+        "settled" if paid_again else "cancelled"
+    )
+    assert await open_odds(desk) == ([f"paid_twice {CASH}"] if paid_again else [])
+    assert await spent_minor(desk) == CASH
+
+
+async def test_what_a_bank_was_to_send_and_was_cancelled_nobody_has(desk: Desk) -> None:
+    await desk.purse(CASH)
+    payout_id = await listed(desk, approved(CASH), "approve")
+    await desk.execute("UPDATE payout SET mechanism = 'iban'")
+    assert await step(desk, "cancel", payout_id) == [None]
+    assert await step(desk, "settle", payout_id) == [PayoutRefusal.WRONG_STATE]
+    assert await spent_minor(desk) == 0
+
+
 async def test_a_payment_that_may_have_left_is_not_drawn_up_again(desk: Desk) -> None:
     """The bank sends back the later one, and the earlier one was fetched."""
     await desk.purse(2 * CASH)

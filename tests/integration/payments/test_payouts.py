@@ -7,6 +7,8 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
+import pytest
+
 from aidmesh_contracts.days import day_of
 from aidmesh_contracts.ids import NeedId, PayeeRef
 from aidmesh_contracts.intake import PayeeErasedV1, PayeeSealedV1
@@ -215,13 +217,17 @@ async def test_small_payments_by_one_person_are_reviewed(api: Api) -> None:
     assert (await api.get("/v1/payouts/reviews"))["payouts"] == []
 
 
-async def test_a_row_that_names_a_need_finds_cash_that_was_given_up(api: Api) -> None:
+@pytest.mark.parametrize("how", ["not-collected", "cancel"])
+async def test_a_row_that_names_a_need_finds_cash_that_was_given_up(api: Api, how: str) -> None:
     await api.purse()
     need = approved(5_000)
     await api.desk.feed(need)
     await api.desk.feed(confirmed(need))
     [payout] = (await api.get("/v1/payouts"))["payouts"]
-    await api.post(f"/v1/payouts/{payout['id']}:not-collected")
+    await api.post_as(
+        api.checker, "/v1/payouts:approve", rows=[{"row_id": "0", "payout_id": payout["id"]}]
+    )
+    await api.post(f"/v1/payouts/{payout['id']}:{how}")
     rows = [{"row_id": "1", "need_id": str(need.need_id)}]
     answer = await api.post("/v1/payouts:approve", rows=rows)
     assert answer["rows"][0]["problem"] == "unknown-row"

@@ -13,7 +13,6 @@ from aidmesh_contracts.accounts import compact, is_card, is_iban
 from aidmesh_contracts.days import day_of
 from aidmesh_payments.domain import purchase as buying
 from aidmesh_payments.domain.payout import (
-    LEFT,
     LIVE,
     RETURN_REASONS,
     Payout,
@@ -143,8 +142,9 @@ WAYS: dict[PayoutState, set[Verb]] = {
     "settled": {"return"},
     "rejected": set(),
     "returned": set(),
-    "cancelled": set(),
+    "cancelled": {"settle"},
 }
+"""Steps of cash."""
 
 
 @pytest.mark.parametrize("state", get_args(PayoutState))
@@ -192,7 +192,7 @@ def test_time_takes_back_cash_that_waits_and_nothing_else(state: PayoutState) ->
         assert after == by_hand
         assert after is not None
         assert (after.state, after.reason) == ("cancelled", "not_collected")
-        late = step(after, "settle", PEOPLE[0], NOW, float_limit_minor=LIMIT)
+        late = step(after, "settle", PEOPLE[0], NOW, float_limit_minor=LIMIT, is_cash=True)
         assert isinstance(late, Payout)
         assert (late.state, late.reason) == ("settled", None)
     else:
@@ -203,14 +203,45 @@ def test_time_takes_back_cash_that_waits_and_nothing_else(state: PayoutState) ->
     )
 
 
-@pytest.mark.parametrize("is_cash", [True, False])
-@pytest.mark.parametrize("state", sorted(LIVE - LEFT))
-def test_cash_that_was_stopped_may_have_been_handed_over(state: PayoutState, is_cash: bool) -> None:
-    before = Payout(LIMIT, "UAH", state=state, approver=PEOPLE[0])
-    stopped = stop(before, is_cash=is_cash)
-    assert (stopped.state, stopped.version) == ("cancelled", before.version + 1)
-    settled = step(stopped, "settle", PEOPLE[1], NOW, float_limit_minor=LIMIT, is_cash=is_cash)
-    assert isinstance(settled, Payout) is is_cash
+def ended(payout: Payout, how: str) -> Payout:
+    """It is given up, in one of the ways that there are."""
+    if how == "stopped":
+        return stop(payout)
+    if how == "not fetched in time":
+        after: Payout | PayoutRefusal | None = uncollected(payout)
+    else:
+        verb: Verb = "cancel" if how == "cancelled" else "not_collected"
+        after = step(payout, verb, PEOPLE[2], NOW, float_limit_minor=LIMIT, is_cash=True)
+    assert isinstance(after, Payout)
+    return after
+
+
+@given(
+    st.integers(1, 3 * LIMIT), people, st.sampled_from([None, *PEOPLE]), st.sampled_from(PEOPLE),
+    st.sampled_from(["stopped", "not fetched in time", "cancelled", "not collected"]),
+)  # fmt: skip
+def test_cash_that_was_given_up_may_have_been_handed_over_by_whoever_could_before(
+    amount: int, maker: UUID | None, approver: UUID | None, by: UUID, how: str
+) -> None:
+    """Much money that nobody had approved was let go to nobody, and is no payment afterwards."""
+    state: PayoutState = "draft" if approver is None else "approved"
+    before = Payout(amount, "UAH", state=state, maker=maker, approver=approver)
+    over = ended(before, how)
+    assert (over.state, over.version) == ("cancelled", before.version + 1)
+
+    def settled(payout: Payout, *, is_cash: bool) -> Payout | PayoutRefusal:
+        return step(payout, "settle", by, NOW, float_limit_minor=LIMIT, is_cash=is_cash)
+
+    live, late = settled(before, is_cash=True), settled(over, is_cash=True)
+    if isinstance(live, Payout):
+        assert isinstance(late, Payout)
+        assert late == replace(live, version=over.version + 1)
+    else:
+        assert late is live
+    if state == "draft" and amount > LIMIT:
+        assert late is PayoutRefusal.WRONG_STATE
+    # What a bank was to send, and was stopped before it left, nobody has.
+    assert settled(over, is_cash=False) is PayoutRefusal.WRONG_STATE
 
 
 def test_the_usual_way() -> None:

@@ -176,6 +176,10 @@ def router(desk: Desk) -> Routes:
     async def step(
         payout_id: UUID, verb: Literal["accept", "cancel"], caller: Finance, once: Once
     ) -> Response:
+        """The bank has it (`accept`); or it is stopped before it left (`cancel`).
+
+        Cash that was handed over all the same is settled as ever, also later.
+        """
         take = _taking(desk, verb, caller)
         return await steps.take_one(desk, once, take, payout_id)
 

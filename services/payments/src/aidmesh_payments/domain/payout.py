@@ -4,8 +4,9 @@
     rejected (before it was booked), returned (after), cancelled (before it left)
 
 Reasons of `rejected` and `returned` are ISO 20022 external reason codes. Cash that nobody fetched
-is `cancelled` as `not_collected`, also when it stands on a list; whoever was given it after all
-is settled late. So is what was cancelled while nobody could prove that it had not been paid.
+is `cancelled` as `not_collected`, also when it stands on a list. Whoever cancels cash, and why,
+somebody may have been given it all the same: it is settled late, by whoever could have settled it
+before. So is what was cancelled while nobody could prove that it had not been paid.
 """
 
 from collections.abc import Mapping
@@ -146,15 +147,14 @@ def step(
         float_limit_minor: of the payout's currency.
         reason: required when it is rejected or returned.
         settled_on: when the money moved, of a settlement; None for today.
-        is_cash: only cash waits to be fetched.
+        is_cash: only cash waits to be fetched, and may have been handed over when it is cancelled.
         has_details: where it goes is known, or it is cash that goes by no details.
         is_doubted: nobody can prove that it was not paid, cancelled or not.
         is_forgotten: a person found out that it was paid, and who had it in hand may not be known
             any more: a settlement is recorded all the same, and reviewed by a second person.
     """
-    is_late = verb == "settle" and (
-        is_uncollected(payout) or (payout.state == "cancelled" and (is_doubted or is_forgotten))
-    )
+    may_be_paid = is_cash or is_doubted or is_forgotten
+    is_late = verb == "settle" and payout.state == "cancelled" and may_be_paid
     if payout.state not in _FROM[verb] and not is_late:
         return PayoutRefusal.WRONG_STATE
     if verb == "not_collected" and not is_cash:
@@ -194,11 +194,6 @@ def may_be_second(verb: str, *, is_cash: bool) -> bool:
     return verb in ("approve", "export") or (verb == "settle" and is_cash)
 
 
-def is_uncollected(payout: Payout) -> bool:
-    """Whether it was cash that nobody fetched, as far as is known."""
-    return payout.state == "cancelled" and payout.reason == NOT_COLLECTED
-
-
 def uncollected(payout: Payout) -> Payout | None:
     """The time to fetch cash is over: give it up; None if it was paid, or is over already."""
     if payout.state not in UNFETCHED:
@@ -206,11 +201,10 @@ def uncollected(payout: Payout) -> Payout | None:
     return replace(payout, state="cancelled", reason=NOT_COLLECTED, version=payout.version + 1)
 
 
-def stop(payout: Payout, *, is_cash: bool) -> Payout:
-    """Give up what has not left. Cash may have been handed over all the same: it can be settled."""
+def stop(payout: Payout) -> Payout:
+    """Give up what has not left."""
     assert payout.state in LIVE - LEFT
-    reason = NOT_COLLECTED if is_cash else None
-    return replace(payout, state="cancelled", reason=reason, version=payout.version + 1)
+    return replace(payout, state="cancelled", reason=None, version=payout.version + 1)
 
 
 def correct(payout: Payout, by: UUID | None) -> Payout | None:

@@ -61,7 +61,7 @@ def payout_state(row: PayoutRow) -> PayoutChangedV1:
 
 def cancelled(row: PayoutRow) -> PayoutRow:
     """A payout that did not leave is given up with its commitment."""
-    return replace(row, payout=stop(row.payout, is_cash=row.mechanism == "cash"))
+    return replace(row, payout=stop(row.payout))
 
 
 async def withdraw(office: Office, tx: Tx, batch: Sequence[Received[NeedWithdrawnV1]]) -> None:

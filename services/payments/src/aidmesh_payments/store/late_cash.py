@@ -1,4 +1,4 @@
-"""Cash that was given up as not collected, and was paid all the same."""
+"""Cash that was cancelled, and was paid all the same."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,7 +9,7 @@ import asyncpg
 from aidmesh_contracts.days import day_of
 from aidmesh_contracts.ids import CommitmentId, NeedId, PayoutId
 from aidmesh_payments.domain.allotments import Allotment
-from aidmesh_payments.domain.payout import LIVE, NOT_COLLECTED
+from aidmesh_payments.domain.payout import LIVE
 from aidmesh_payments.domain.settling import Candidate
 from aidmesh_payments.store import payouts
 from aidmesh_payments.store.payouts import PayoutRow
@@ -18,7 +18,7 @@ from aidmesh_payments.store.payouts import PayoutRow
 async def candidates_of_needs(
     conn: asyncpg.Connection, need_ids: Iterable[NeedId]
 ) -> Mapping[NeedId, Sequence[Candidate]]:
-    """Return each need's payouts that are not over, and cash that was given up as not fetched."""
+    """Return each need's payouts that are not over, and cash that was cancelled."""
     rows = await conn.fetch(
         """
         SELECT p.need_id, p.id, LEAST(c.collect_from, b.exported_at) AS offered_at,
@@ -27,11 +27,10 @@ async def candidates_of_needs(
         JOIN commitment c ON c.id = p.commitment_id
         LEFT JOIN payout_batch b ON b.id = p.batch_id
         WHERE p.need_id = ANY($1::uuid[])
-          AND (p.state = ANY($2::text[]) OR (p.state = 'cancelled' AND p.reason = $3))
+          AND (p.state = ANY($2::text[]) OR (p.state = 'cancelled' AND p.mechanism = 'cash'))
         """,
         list(set(need_ids)),
         sorted(LIVE),
-        NOT_COLLECTED,
     )
     found: dict[NeedId, list[Candidate]] = defaultdict(list)
     for row in rows:
