@@ -133,11 +133,9 @@ class Desk:
                 MAKER,
             )
             if received:
-                await instalments.expect(
-                    tx, [instalments.Expected(instalment_id, grant_id, amount_minor, today)], MAKER
-                )
+                expected = instalments.Expected(instalment_id, grant_id, amount_minor, today)
                 came = instalments.Came(instalment_id, amount_minor, today, "bank-1")
-                assert await instalments.take_in(tx, [came]) == {instalment_id: None}
+                assert await instalments.enter(tx, [expected], [came], MAKER) == [None]
 
         await self.run(act)
         return grant_id

@@ -46,9 +46,9 @@ async def test_an_instalment_serves_first_whoever_asked_money_back(desk: Desk) -
     late, later = UUID(int=21), UUID(int=22)
     on = date(2024, 9, 2)
     expected = [instalments.Expected(each, grant_id, 5_000, on) for each in (late, later)]
-    await desk.run(lambda tx: instalments.expect(tx, expected, MAKER))
+    await desk.run(lambda tx: instalments.enter(tx, expected, (), MAKER))
     came = [instalments.Came(each, 5_000, on, "bank-7") for each in (late, later)]
-    await desk.run(lambda tx: instalments.take_in(tx, came))
+    await desk.run(lambda tx: instalments.enter(tx, (), came, MAKER))
     assert await desk.value("SELECT sum(open_minor)::int FROM shortfall") == 0
     balances = "SELECT ARRAY[refund_due_minor, unallotted_minor, received_minor] FROM donor_grant"
     assert await desk.value(balances) == [7_000, 3_000, 20_000]
@@ -99,16 +99,15 @@ async def test_of_a_demand_that_is_withdrawn_what_is_missing_goes_first(desk: De
 async def test_an_expected_instalment_is_withdrawn_once(desk: Desk) -> None:
     grant_id = await desk.grant(10_000)
     never, on = UUID(int=23), date(2024, 9, 2)
-    await desk.run(
-        lambda tx: instalments.expect(tx, [instalments.Expected(never, grant_id, 5_000, on)], MAKER)
-    )
+    expected = [instalments.Expected(never, grant_id, 5_000, on)]
+    await desk.run(lambda tx: instalments.enter(tx, expected, (), MAKER))
     withdraw = partial(
         correcting.withdraw_instalment, instalment_id=never, reason="cut", by=CHECKER
     )
     await desk.run(withdraw)
     came = [instalments.Came(never, 5_000, on, "bank-7")]
-    refused = await desk.run(lambda tx: instalments.take_in(tx, came))
-    assert refused == {never: GrantRefusal.WRONG_STATE}
+    refused = await desk.run(lambda tx: instalments.enter(tx, (), came, MAKER))
+    assert refused == [GrantRefusal.WRONG_STATE]
     with pytest.raises(Problem):
         await desk.run(withdraw)
 

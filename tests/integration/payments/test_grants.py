@@ -90,6 +90,33 @@ async def test_money_does_not_move_on_a_day_to_come(api: Api) -> None:
         assert early["type"].endswith(":day-in-future")
 
 
+async def test_of_two_receipts_for_one_instalment_one_is_booked_and_the_other_says_so(
+    api: Api,
+) -> None:
+    """As in two forms: what was not booked is not said to be, and may come as another."""
+    grant_id = await api.grant()
+    code = (await api.get(f"/v1/grants/{grant_id}"))["code"]
+    promised = {"row_id": "0", "grant": code, "amount_minor": 100_000, "expected_on": "2024-01-05"}
+    [expected] = (await api.post("/v1/instalments:bulk", rows=[promised]))["rows"]
+    half = {"instalment_id": expected["id"], "received_on": "2024-01-05"}
+    first = {"row_id": "1", "amount_minor": 60_000, "bank_reference": "r1"} | half
+    second = {"row_id": "2", "amount_minor": 40_000, "bank_reference": "r2"} | half
+    told = (await api.post("/v1/instalments:bulk", rows=[first, second]))["rows"]
+    assert [(each["status"], each["problem"]) for each in told] == [
+        ("done", None),
+        ("rejected", "wrong-state"),
+    ]
+    assert (await api.get(f"/v1/grants/{grant_id}"))["received_minor"] == 60_000
+    # It was not remembered as taken in either.
+    [again] = (await api.post("/v1/instalments:bulk", rows=[second]))["rows"]
+    assert (again["status"], again["problem"]) == ("rejected", "wrong-state")
+    other = {"row_id": "2", "grant": code, "amount_minor": 40_000, "received_on": "2024-01-05"}
+    [booked] = (await api.post("/v1/instalments:bulk", rows=[other]))["rows"]
+    assert booked["status"] == "done"
+    assert (await api.get(f"/v1/grants/{grant_id}"))["received_minor"] == 100_000
+    await api.desk.check()
+
+
 async def test_what_a_donor_pays_after_the_last_report_is_entered(api: Api) -> None:
     grant_id = await api.grant(currency="UAH")
     code = (await api.get(f"/v1/grants/{grant_id}"))["code"]

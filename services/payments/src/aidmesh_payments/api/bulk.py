@@ -70,17 +70,22 @@ class Bulk(Generic[R]):
         """Answer a row that had its effect."""
         self._results[place] = RowResult(row=place, status="done", id=made)
 
+    def answer(self, place: int, about: UUID, refusal: str | None) -> None:
+        """Answer a row by why it was refused, or None when it had its effect."""
+        if refusal is None:
+            self.done(place, about)
+        else:
+            self.reject(place, str(refusal))
+
     def settle(self, wanted: Mapping[int, K], outcomes: Mapping[K, str | None]) -> None:
         """Answer rows by what they are about: why each of that was refused, or None.
 
-        What has no outcome is not known.
+        No two are about the same: what was done once answers one row. What has no outcome is not
+        known.
         """
+        assert len(set(wanted.values())) == len(wanted)  # noqa: S101 - see above
         for place, each in wanted.items():
-            refusal = outcomes.get(each, "unknown-row")
-            if refusal is None:
-                self.done(place, each)
-            else:
-                self.reject(place, str(refusal))
+            self.answer(place, each, outcomes.get(each, "unknown-row"))
 
     async def finish(self, tx: Tx) -> Mapping[str, object]:
         """Remember what rows made, and return the answer; rejected rows may come again."""

@@ -59,9 +59,9 @@ def router(desk: Desk) -> Routes:
                 tx.conn, (row.grant for row in body.rows if row.grant is not None)
             )
             expected, came = _expected_and_came(bulk, codes, tx.now)
-            await handlers.expect(tx, expected, caller.staff_id)
-            outcomes = await handlers.take_in(tx, list(came.values()))
-            bulk.settle({place: each.instalment_id for place, each in came.items()}, outcomes)
+            outcomes = await handlers.enter(tx, expected, list(came.values()), caller.staff_id)
+            for (place, each), refusal in zip(came.items(), outcomes, strict=True):
+                bulk.answer(place, each.instalment_id, refusal)
             return await once.answer(tx, 200, await bulk.finish(tx))
 
     return routes

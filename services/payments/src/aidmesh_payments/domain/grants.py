@@ -38,6 +38,7 @@ class GrantRefusal(StrEnum):
     LINES_EXCEED_GRANT = "budget-lines-exceed-grant"
     SAME_PERSON = "second-person-needed"
     NOT_SO_MUCH = "not-so-much"
+    UNKNOWN = "unknown-row"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Instalments of grants: expected, and taken in."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from uuid import UUID
@@ -44,49 +44,60 @@ class Came:
     paid_currency: str | None = None
 
 
-async def expect(tx: Tx, expected: Sequence[Expected], by: UUID) -> None:
-    """Record instalments that are to come; their grants are known."""
-    await funding.add_expected(
-        tx.conn, [(each.id, each.grant_id, each.amount_minor, each.on) for each in expected], by
-    )
+async def enter(
+    tx: Tx, expected: Sequence[Expected], came: Sequence[Came], by: UUID
+) -> Sequence[GrantRefusal | None]:
+    """Record instalments that are to come, and credit those that came in.
 
+    Refused ones do not stop the others, and leave nothing: neither money that is credited nor an
+    instalment that would still be expected.
 
-async def take_in(tx: Tx, came: Sequence[Came]) -> Mapping[UUID, GrantRefusal | None]:
-    """Credit instalments that came in; refused ones do not stop the others.
+    Args:
+        expected: of grants that are known; also what came in before anybody expected it.
 
     Returns:
-        by instalment that exists, why it was refused, or None when it is credited.
+        why each of those that came was refused, or None when it is credited. An instalment comes
+        in once: another one of the same id is refused.
     """
-    ids = [each.instalment_id for each in came]
-    found = await funding.lock_instalments(tx.conn, ids)
-    locked = await store.lock(tx.conn, (grant_id for grant_id, _, _ in found.values()))
+    named = {each.instalment_id for each in came}
+    known = await funding.lock_instalments(tx.conn, named)
+    grants = {each.id: each.grant_id for each in expected}
+    grants |= {each: grant_id for each, (grant_id, _, _) in known.items()}
+    locked = await store.lock(tx.conn, (grants[each] for each in named if each in grants))
     # Read again under the lock.
-    found = await funding.lock_instalments(tx.conn, ids)
+    known = await funding.lock_instalments(tx.conn, named)
+    open_ones = {each.id for each in expected}
+    open_ones |= {each for each, (_, state, _) in known.items() if state == "expected"}
     short: dict[GrantId, Sequence[Shortfall]] = {
         grant_id: await funding.open_shortfalls(tx.conn, grant_id) for grant_id in sorted(locked)
     }
-    outcomes: dict[UUID, GrantRefusal | None] = {}
+    outcomes: list[GrantRefusal | None] = []
     receipts: list[Receipt] = []
     journals: list[ledger.Journal] = []
     for each in came:
-        if each.instalment_id not in found:
+        receipt: Receipt | GrantRefusal = GrantRefusal.UNKNOWN
+        if each.instalment_id in grants:
+            grant = locked[grants[each.instalment_id]]
+            receipt = _receipt(each, grant, is_open=each.instalment_id in open_ones)
+        if isinstance(receipt, GrantRefusal):
+            outcomes.append(receipt)
             continue
-        grant_id, state, _ = found[each.instalment_id]
-        if state != "expected" or each.instalment_id in outcomes:
-            outcomes.setdefault(each.instalment_id, GrantRefusal.WRONG_STATE)
-            continue
-        grant = rules.receive(locked[grant_id], each.amount_minor)
-        outcomes[each.instalment_id] = None
-        receipt = _receipt(each, grant.currency)
+        outcomes.append(None)
+        open_ones.remove(each.instalment_id)
+        grant = rules.receive(grant, each.amount_minor)
         receipts.append(receipt)
         journals.append(_credited(receipt, grant))
-        locked[grant_id], short[grant_id], set_aside = await _serve_first(
-            tx, receipt, grant, short[grant_id]
+        locked[grant.id], short[grant.id], set_aside = await _serve_first(
+            tx, receipt, grant, short[grant.id]
         )
         journals += set_aside
+    credited = {receipt.instalment_id for receipt in receipts}
+    to_come = [each for each in expected if each.id in credited or each.id not in named]
+    await funding.add_expected(
+        tx.conn, [(each.id, each.grant_id, each.amount_minor, each.on) for each in to_come], by
+    )
     if receipts:
-        touched = {found[receipt.instalment_id][0] for receipt in receipts}
-        changed = [locked[grant_id] for grant_id in sorted(touched)]
+        changed = [locked[each] for each in sorted({grants[each] for each in credited})]
         await store.save(tx.conn, changed)
         await funding.receive(tx.conn, receipts)
         await ledger_store.post(tx.conn, journals)
@@ -94,12 +105,14 @@ async def take_in(tx: Tx, came: Sequence[Came]) -> Mapping[UUID, GrantRefusal | 
     return outcomes
 
 
-def _receipt(came: Came, grant_currency: str) -> Receipt:
+def _receipt(came: Came, grant: Grant, *, is_open: bool) -> Receipt | GrantRefusal:
+    if not is_open:
+        return GrantRefusal.WRONG_STATE
     return Receipt(
         came.instalment_id,
         came.amount_minor,
         came.paid_minor or came.amount_minor,
-        came.paid_currency or grant_currency,
+        came.paid_currency or grant.currency,
         came.on,
         came.bank_reference,
     )

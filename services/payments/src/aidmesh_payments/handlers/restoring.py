@@ -148,11 +148,10 @@ async def refund(
         today = day_of(tx.now)
         instalment_id = derive_id("restore", "instalment", state.grant_id, tx.origin.epoch)
         expected = instalments.Expected(instalment_id, state.grant_id, missing_minor, today)
-        await instalments.expect(tx, [expected], RESTORE)
         came = instalments.Came(instalment_id, missing_minor, today, "restore")
-        refusals = [each for each in (await instalments.take_in(tx, [came])).values() if each]
-        if refusals:
-            raise problem(refusals[0])
+        (refusal,) = await instalments.enter(tx, [expected], [came], RESTORE)
+        if refusal is not None:
+            raise problem(refusal)
     return grant is None or missing_minor > 0
 
 
