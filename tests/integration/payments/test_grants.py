@@ -1,6 +1,7 @@
 """Grants through the HTTP API: pledged, received, allotted, amended."""
 
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 import pytest
@@ -114,6 +115,49 @@ async def test_of_two_receipts_for_one_instalment_one_is_booked_and_the_other_sa
     [booked] = (await api.post("/v1/instalments:bulk", rows=[other]))["rows"]
     assert booked["status"] == "done"
     assert (await api.get(f"/v1/grants/{grant_id}"))["received_minor"] == 100_000
+    await api.desk.check()
+
+
+async def test_a_receipt_that_is_refused_leaves_the_instalment_to_the_next_row(api: Api) -> None:
+    grant_id = await api.grant()
+    code = (await api.get(f"/v1/grants/{grant_id}"))["code"]
+    promised = {"row_id": "0", "grant": code, "amount_minor": 9_000, "expected_on": "2024-01-05"}
+    [expected] = (await api.post("/v1/instalments:bulk", rows=[promised]))["rows"]
+    row = {"instalment_id": expected["id"], "amount_minor": 9_000, "received_on": "2024-01-05"}
+    rows = [row | {"row_id": "1", "paid_currency": "UAH"}, row | {"row_id": "2"}]
+    rows.append({"row_id": "3", "instalment_id": str(UUID(int=1)), "amount_minor": 1})
+    told = (await api.post("/v1/instalments:bulk", rows=rows))["rows"]
+    assert [each["problem"] for each in told] == ["paid-amount-unfit", None, "unknown-row"]
+
+
+@pytest.mark.parametrize(
+    "paid",
+    [{"paid_currency": "UAH"}, {"paid_minor": 9_001}, {"paid_minor": 1, "paid_currency": "EUR"}],
+)
+@pytest.mark.parametrize("is_expected", [False, True])
+async def test_what_came_in_another_currency_is_entered_with_both_amounts(
+    api: Api, paid: dict[str, object], is_expected: bool
+) -> None:
+    grant_id = await api.grant(currency="EUR")
+    code = (await api.get(f"/v1/grants/{grant_id}"))["code"]
+    row = {"row_id": "1", "amount_minor": 9_000, "received_on": "2024-02-01"}
+    if is_expected:
+        promised = {"grant": code, "amount_minor": 9_000, "expected_on": "2024-01-05"}
+        rows = [promised | {"row_id": "0"}]
+        [expected] = (await api.post("/v1/instalments:bulk", rows=rows))["rows"]
+        row["instalment_id"] = expected["id"]
+    else:
+        row["grant"] = code
+    [refused] = (await api.post("/v1/instalments:bulk", rows=[row | paid]))["rows"]
+    assert (refused["status"], refused["problem"]) == ("rejected", "paid-amount-unfit")
+    assert (await api.get(f"/v1/grants/{grant_id}"))["received_minor"] == 0
+    whole = {"paid_minor": 412_500, "paid_currency": "UAH"}
+    [done] = (await api.post("/v1/instalments:bulk", rows=[row | whole]))["rows"]
+    assert done["status"] == "done"
+    # What was refused left no instalment that is still expected.
+    [shown] = (await api.get(f"/v1/grants/{grant_id}"))["instalments"]
+    assert (shown["state"], shown["received_minor"]) == ("received", 9_000)
+    assert (shown["paid_minor"], shown["paid_currency"]) == (412_500, "UAH")
     await api.desk.check()
 
 

@@ -18,6 +18,7 @@ from aidmesh_payments.domain.ledger import Account, Journal, Posting, move
 from aidmesh_payments.domain.money import (
     Rate,
     line_limit,
+    paid_for,
     round_half_up,
     share_of,
     to_grant_currency,
@@ -42,6 +43,18 @@ def test_halves_go_away_from_zero_like_decimal_says(value: Fraction) -> None:
 def test_a_conversion_is_off_by_at_most_half_a_minor_unit(amount: int, rate: str) -> None:
     granted = to_grant_currency(amount, "UAH", "EUR", rate)
     assert abs(granted - Fraction(amount) / Fraction(rate)) <= Fraction(1, 2)
+
+
+@given(amounts, st.none() | amounts, st.sampled_from([None, "EUR", "UAH"]), st.booleans())
+def test_what_a_donor_paid_is_told_whole_or_is_what_is_credited(
+    credited: int, paid: int | None, currency: str | None, same: bool
+) -> None:
+    paid = credited if same else paid
+    told = paid_for(credited, "EUR", paid, currency)
+    if currency == "UAH":
+        assert told == (None if paid is None else (paid, "UAH"))
+    else:
+        assert told == ((credited, "EUR") if paid in (None, credited) else None)
 
 
 def test_currencies_have_their_own_minor_units() -> None:

@@ -38,6 +38,13 @@ PROBLEMS: Final[tuple[ProblemType, ...]] = (
         "Send an amount that is worth at least one minor unit of the grant's currency.",
     ),
     ProblemType(
+        "paid-amount-unfit",
+        422,
+        "What the donor paid does not fit what is credited",
+        "Where the donor paid in another currency than the grant's, send paid_minor and"
+        " paid_currency together; otherwise send neither.",
+    ),
+    ProblemType(
         "money-not-received",
         409,
         "The grant has not received so much",

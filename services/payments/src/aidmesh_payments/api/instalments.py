@@ -25,6 +25,10 @@ class InstalmentRow(RowBody):
     """An instalment that is expected, or that came in, or both.
 
     With `instalment_id` an expected one came in; otherwise `grant` is the grant's code.
+
+    Attributes:
+        amount_minor: in the grant's currency.
+        paid_minor, paid_currency: what the donor paid, where that is another currency; both then.
     """
 
     instalment_id: UUID | None = None

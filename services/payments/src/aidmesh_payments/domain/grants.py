@@ -39,6 +39,7 @@ class GrantRefusal(StrEnum):
     SAME_PERSON = "second-person-needed"
     NOT_SO_MUCH = "not-so-much"
     UNKNOWN = "unknown-row"
+    PAID_UNFIT = "paid-amount-unfit"
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,6 +75,25 @@ def worth_of(spending: str, grant: str, rate: str) -> Fraction:
     return Fraction(_scale(grant), _scale(spending)) / parse_rate(rate)
 
 
+def paid_for(
+    credited_minor: int, currency: str, paid_minor: int | None, paid_currency: str | None
+) -> tuple[int, str] | None:
+    """What a donor paid, and in which currency, for what is credited in `currency`.
+
+    As much, unless it came in another currency: a conversion is booked with both amounts, so that
+    one has to be named as well.
+
+    Args:
+        paid_minor, paid_currency: as it was entered.
+
+    Returns:
+        None where that is not what can have happened, or only half of it.
+    """
+    if paid_currency is None or paid_currency == currency:
+        return (credited_minor, currency) if paid_minor in (None, credited_minor) else None
+    return None if paid_minor is None else (paid_minor, paid_currency)
+
+
 def share_of(booked_minor: int, part_minor: int, whole_minor: int) -> int:
     """Return the part of `booked_minor` that belongs to `part_minor` out of `whole_minor`.
 

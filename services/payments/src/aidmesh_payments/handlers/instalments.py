@@ -10,6 +10,7 @@ from aidmesh_contracts.ids import GrantId, derive_id
 from aidmesh_payments.domain import grants as rules
 from aidmesh_payments.domain import ledger
 from aidmesh_payments.domain.grants import Grant, GrantRefusal
+from aidmesh_payments.domain.money import paid_for
 from aidmesh_payments.handlers.returning import tell_grants
 from aidmesh_payments.store import funding
 from aidmesh_payments.store import grants as store
@@ -108,14 +109,10 @@ async def enter(
 def _receipt(came: Came, grant: Grant, *, is_open: bool) -> Receipt | GrantRefusal:
     if not is_open:
         return GrantRefusal.WRONG_STATE
-    return Receipt(
-        came.instalment_id,
-        came.amount_minor,
-        came.paid_minor or came.amount_minor,
-        came.paid_currency or grant.currency,
-        came.on,
-        came.bank_reference,
-    )
+    paid = paid_for(came.amount_minor, grant.currency, came.paid_minor, came.paid_currency)
+    if paid is None:
+        return GrantRefusal.PAID_UNFIT
+    return Receipt(came.instalment_id, came.amount_minor, *paid, came.on, came.bank_reference)
 
 
 def _credited(receipt: Receipt, grant: Grant) -> ledger.Journal:
