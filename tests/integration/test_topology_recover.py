@@ -5,6 +5,7 @@ import json
 import shutil
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -21,7 +22,8 @@ from aidmesh.topology import warden
 from aidmesh.topology.api import JetStreamApi
 from aidmesh.topology.history import Mark, Published
 from aidmesh.topology.plan import Plan
-from aidmesh.topology.recover import Log, lost
+from aidmesh.topology.progress import Progress
+from aidmesh.topology.recover import Log, goes_on_in, lost
 from aidmesh_chassis import outbox, relay
 from aidmesh_chassis.db import Database
 from aidmesh_chassis.running import Running
@@ -101,6 +103,7 @@ async def all_sent(shops: Sequence[Shop]) -> bool:
         ("rolled back", 10),
         ("rolled back", 1),
         ("wiped, and the recovery is cut off", 100),
+        ("wiped, and the recovery is cut off before it wrote down what it did", 100),
     ],
 )
 async def test_history_is_published_again_before_anything_new(
@@ -144,8 +147,8 @@ async def test_history_is_published_again_before_anything_new(
         shutil.rmtree(store)
         if damage == "rolled back":
             shutil.copytree(saved, store)
-        if damage == "wiped, and the recovery is cut off":
-            cut_off_once(monkeypatch, after_batches=2)
+        if "cut off" in damage:
+            cut_off_once(monkeypatch, after_batches=2, published="wrote down" in damage)
         new = await write(50)  # more than were lost: published early they would hide the loss
         await asyncio.to_thread(kyiv.start)
         await eventually(lambda: all_sent(shops), 40)
@@ -168,7 +171,7 @@ async def test_what_is_waited_for_in_vain_when_the_server_goes_is_begun_anew(
     begun: list[Client] = []
 
     async def recover_never_at_first(
-        client: Client, _: Plan, __: Sequence[str]
+        client: Client, _: Plan, __: Sequence[str], ___: Progress
     ) -> list[recovery.Recovered]:
         begun.append(client)
         if len(begun) == 1:
@@ -231,15 +234,19 @@ async def sequences_are_true(mesh: LinkedRegions, dsns: Iterable[str]) -> None:
     await client.close()
 
 
-def cut_off_once(monkeypatch: pytest.MonkeyPatch, after_batches: int) -> None:
+def cut_off_once(monkeypatch: pytest.MonkeyPatch, after_batches: int, *, published: bool) -> None:
+    """Cut off a recovery at its second batch; of that, all is `published`, or nothing."""
     real, count = recovery.publish_batch, 0
 
     async def publish(client: Client, batch: Sequence[Published]) -> int:
         nonlocal count
         count += 1
+        if count == after_batches and not published:
+            raise ConnectionResetError
+        last = await real(client, batch)
         if count == after_batches:
             raise ConnectionResetError
-        return await real(client, batch)
+        return last
 
     monkeypatch.setattr(recovery, "publish_batch", publish)
     monkeypatch.setattr(recovery, "BATCH_MAX", 100)
@@ -271,6 +278,33 @@ def test_a_missing_or_half_recovered_log_is_lost(
     assert (lost(None, marks, ids) is None) == (not marks)
     half = Log(datetime(2024, 1, 1, tzinfo=UTC), last_seq=100, recovering=True)
     assert lost(half, marks, ids) is not None
+
+
+MADE = datetime(2024, 1, 2, tzinfo=UTC)
+BEFORE, LATER = datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 1, 3, tzinfo=UTC)
+HALF = Log(MADE, last_seq=1_020, recovering=True, first_seq=1_001)
+
+
+@pytest.mark.parametrize(
+    ("found", "marks", "goes_on"),
+    [
+        pytest.param(HALF, [Mark(1_020, MADE, UUID(int=1))], True, id="all of it is there"),
+        pytest.param(HALF, [Mark(900, BEFORE, UUID(int=1))], True, id="nothing was written down"),
+        pytest.param(HALF, [Mark(1_020, MADE, UUID(int=2))], False, id="another is in its place"),
+        pytest.param(HALF, [Mark(1_030, MADE, UUID(int=1))], False, id="it is shorter than it was"),
+        pytest.param(HALF, [Mark(9_001, LATER, UUID(int=1))], False, id="a later log came after"),
+        pytest.param(
+            replace(HALF, recovering=False), [], False, id="it is none that a recovery began"
+        ),
+        pytest.param(replace(HALF, last_seq=0), [], False, id="it forgot where it begins"),
+        pytest.param(replace(HALF, first_seq=0), [], False, id="it never knew"),
+    ],
+)
+def test_only_a_log_that_kept_what_was_put_back_is_gone_on_with(
+    found: Log, marks: list[Mark], goes_on: bool
+) -> None:
+    ids: dict[int, str | None] = {1_020: str(UUID(int=1)), 1_030: None}
+    assert goes_on_in(found, marks, ids) is goes_on
 
 
 async def test_a_log_that_was_put_back_and_grew_again_is_found_out(

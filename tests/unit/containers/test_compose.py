@@ -77,6 +77,12 @@ def test_what_goes_on_is_looked_at_and_started_again(name: str) -> None:
         assert how["condition"] == ("service_completed_successfully" if ends else "service_healthy")
 
 
+def test_services_wait_for_a_supervisor_that_puts_back_a_log() -> None:
+    """Who is unhealthy keeps services from being started, though it would be ready later."""
+    health = cast("Json", FIRST["supervisor"]["healthcheck"])
+    assert health["start_period"] == "1h"
+
+
 @pytest.mark.parametrize("name", STEPS)
 def test_what_ends_is_waited_for(name: str) -> None:
     container = (FIRST | SECOND)[name]

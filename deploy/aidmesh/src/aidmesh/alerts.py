@@ -68,6 +68,8 @@ ALERTS: Final[tuple[Alert, ...]] = (
         ("`aidmesh status --data DIR`: is the whole region away, or one service?",
          "`aidmesh logs 'level>=error' --since 15m --data DIR`: why it ended."),
         ("Start it again; `aidmesh up` and the containers' restart policy do so by themselves.",
+         ("All of a region right after a start: a stream may be put back before services start "
+         "(`stream.recovering` in the log); see [GateClosed](gate-closed.md)."),
          ("If it ends again and again: `settings.refused` in the log names a setting that does not "
          "fit, `service.failed` says where it failed; else look at memory and disk, then at the "
          "last upgrade. `aidmesh doctor --data DIR` says the same.")),
@@ -85,8 +87,12 @@ ALERTS: Final[tuple[Alert, ...]] = (
         ("PostgreSQL or NATS away: bring it back, the gate opens by itself.",
          ("`aidmesh up` away or stopped, which alone opens the gate: `aidmesh doctor` says so and "
          "what to do."),
-         ("A stream was lost: it is made anew from the outboxes by itself; wait, then "
-         "`aidmesh verify --data DIR`."),
+         ("A stream was lost: it is made anew from the outboxes by itself, which takes as long as "
+         "its history is long. `stream.recovering` in the log says every few seconds how far it is "
+         "(so does the terminal of `aidmesh up`); a start waits while that grows. Let it: what was "
+         "interrupted goes on where it was. Then `aidmesh verify --data DIR`."),
+         ("It does not grow for two minutes: a start ends and says what it waited for; "
+         "`gate.stays_closed` says the same. Mend that, then start again."),
          "Never put back an old copy of JetStream's files."),
     ),
     Alert(

@@ -66,7 +66,12 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
     "stream.recovery_started": LogEvent(
         "warning",
         "A stream lost acknowledged messages and is made anew from the outboxes.",
-        "Find out who wiped or put back JetStream's files.",
+        "Find out who wiped or put back JetStream's files; `stream.recovering` says how far it is.",
+    ),
+    "stream.recovering": LogEvent(
+        "info",
+        "How many events of how many are in a stream again that is made anew; every few seconds.",
+        "Wait: a start waits too, for as long as the number grows.",
     ),
     "stream.recovery_finished": LogEvent(
         "warning",

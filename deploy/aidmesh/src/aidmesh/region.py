@@ -117,7 +117,9 @@ class Region:
         self._roads = roads
         self._servers: list[NatsServer] = []
         self._stores: list[Path] = []
-        self._tender = Tender(name, mesh, folder.parent, self._serve, self._hand_passwords)
+        self._tender = Tender(
+            name, mesh, folder.parent, self._serve, self._hand_passwords, announce=announce
+        )
         groups = [(service,) for service in services] if apart else [tuple(services)]
         copies = max((len(each.urls) for each in self.entry.services.values()), default=1)
         self.hosts = {

@@ -1,7 +1,6 @@
 """Keeps one region in order, whoever runs its servers: databases, streams, gate, links and keys."""
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from aidmesh.databases import (
 from aidmesh.embedded.errors import StartError
 from aidmesh.meshfile import MeshError, MeshFile, RegionEntry
 from aidmesh.topology.config import SYSTEM
+from aidmesh.topology.progress import nobody
 from aidmesh.topology.rights import SUPERVISOR
 from aidmesh.topology.serving import Served
 from aidmesh.topology.warden import OUTAGES, Warden
@@ -29,6 +29,7 @@ LOOK_S = 0.2
 KEYS_LOOK_S = 1.0
 GATE_POLL_S = 0.02
 GATE_SECONDS_MAX = 120.0
+"""So long a start waits for a gate while nothing moves; a log that is put back moves."""
 PATIENCE_S = 75.0
 """So long a service may still be in the midst of a transaction that it began before."""
 
@@ -38,7 +39,8 @@ class Tender:
 
     `data` has `mesh.json`. `serve` makes the servers: it is given what says, at any time, what that
     holds. `hand` brings the passwords of databases to the services. `ours` are servers that
-    somebody here starts again when they end.
+    somebody here starts again when they end. `announce` gets lines for a person while a log is put
+    back.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class Tender:
         hand: Callable[[MeshFile], object],
         *,
         ours: bool = True,
+        announce: Callable[[str], None] = nobody,
     ) -> None:
         """Nothing happens before `open`."""
         self.name = name
@@ -66,6 +69,7 @@ class Tender:
             for node, each in zip(self.entry.nats.nodes, self._served, strict=True)
         }
         self._ours = ours
+        self._announce = announce
         self._to_cut: set[str] = set()
         self.warden = self._new_warden()
         self._warden_task: asyncio.Task[None] | None = None
@@ -73,26 +77,31 @@ class Tender:
     async def open(self) -> None:
         """Databases migrated, streams provisioned, the gate open.
 
-        Raises StartError when the gate stays closed; as asyncpg does when there is no database.
+        Raises StartError when the gate stays closed and nothing moves any more; as asyncpg does
+        when there is no database.
         """
         await prepare_databases(self.entry)
         await raise_epoch(self.entry, self.name)
         await self._renew_passwords()
         self._warden_task = asyncio.create_task(self.warden.run())
-        deadline = time.monotonic() + GATE_SECONDS_MAX
+        began_at = time.monotonic()
         while not self.warden.gate.is_open:
             if self._warden_task.done():
                 self._warden_task.result()
-            if time.monotonic() > deadline:
-                raise StartError(f"{self.name}: the gate stays closed: {self.warden.trouble}")
+            moved_at = max(began_at, self.warden.progress.moved_at)
+            if time.monotonic() - moved_at > GATE_SECONDS_MAX:
+                raise StartError(
+                    f"{self.name}: the gate stays closed, and nothing has moved for "
+                    f"{GATE_SECONDS_MAX:.0f} s: {self.warden.waits_for}"
+                )
             await asyncio.sleep(GATE_POLL_S)
 
     async def close(self) -> None:
         """End the warden; bounded."""
         if self._warden_task is not None:
             self._warden_task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._warden_task
+            # What it may have failed with was told before, and keeps no server from being stopped.
+            await asyncio.gather(self._warden_task, return_exceptions=True)
 
     async def keep(self) -> None:
         """Look after the warden and the keys until cancelled."""
@@ -223,4 +232,5 @@ class Tender:
             epoch=self.entry.epoch,
             outbox_dsns=self.entry.outbox_dsns,
             system_seed_file=seed_file(self.entry.keys, SYSTEM),
+            announce=self._announce,
         )

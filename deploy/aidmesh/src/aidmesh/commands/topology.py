@@ -1,11 +1,12 @@
 """`aidmesh topology`: streams and durables of the regions that run in a data folder."""
 
+import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aidmesh.commands.common import EXIT_FAILED, names, run, say, tell
+from aidmesh.commands.common import EXIT_FAILED, names, run, say, tell, warn
 
 if TYPE_CHECKING:
     from nats.aio.client import Client
@@ -140,9 +141,12 @@ async def _apply(client: "Client", wanted: "Plan", _: "RegionEntry") -> Outcome:
 
 
 async def _recover(client: "Client", wanted: "Plan", entry: "RegionEntry") -> Outcome:
+    from aidmesh.topology.progress import Progress  # noqa: PLC0415
     from aidmesh.topology.recover import recover  # noqa: PLC0415
+    from aidmesh_chassis import logs  # noqa: PLC0415
 
-    done = await recover(client, wanted, entry.outbox_dsns)
+    logs.configure("topology", wanted.region, level="warning", stream=sys.stderr)
+    done = await recover(client, wanted, entry.outbox_dsns, Progress(wanted.region, warn))
     lines = [
         f"{item.stream}: {item.messages} messages published again ({item.reason})" for item in done
     ]

@@ -356,8 +356,10 @@ async def _streams(region: str, entry: RegionEntry, mesh: MeshFile) -> list[Find
         ),
         *(
             Finding("error", where, f"{stream} lost acknowledged messages: {reason}",
-                    "The gate stays closed until the stream is made anew from the outboxes.",
-                    "It is done by itself; if not, read gate.stays_closed in the log.")
+                    "The gate stays closed until the stream is made anew from the outboxes; a mesh "
+                    "that starts waits for it, and its services with it.",
+                    "It is done by itself, however long it takes: stream.recovering in the log "
+                    "says how far it is; if that does not grow, read gate.stays_closed there.")
             for stream, reason in lost.items()
         ),
     ]  # fmt: skip

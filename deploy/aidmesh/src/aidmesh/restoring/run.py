@@ -53,6 +53,7 @@ from aidmesh.restoring.outside import OutsideServers, refuse_if_used
 from aidmesh.restoring.servers import OWN, Own, Servers, connected_to
 from aidmesh.topology.api import RESTORE_SECONDS_MAX, JetStreamApi
 from aidmesh.topology.plan import plan_of
+from aidmesh.topology.progress import Progress
 from aidmesh.topology.provision import apply
 from aidmesh.topology.recover import recover
 from aidmesh.topology.warden import OUTAGES
@@ -249,7 +250,7 @@ async def _restore(
             await api.delete_stream(returned(peer))
         await servers.forget(api, own)
         await apply(api, plan)
-        for made in await recover(client, plan, entry.outbox_dsns):
+        for made in await recover(client, plan, entry.outbox_dsns, Progress(wish.region, wish.say)):
             wish.say(f"{made.stream}: {made.messages} messages are in the log again")
     with changing_mesh(wish.data) as changed:
         changed.regions[wish.region].epoch = epoch

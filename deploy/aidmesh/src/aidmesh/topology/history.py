@@ -13,8 +13,13 @@ import asyncpg
 
 CONNECT_SECONDS_MAX = 10.0
 STATEMENT_SECONDS_MAX = 300.0
+COUNT_SECONDS_MAX = 30.0
 PREFETCH = 1_000
 HIGHEST = "SELECT max(ack_seq) AS seq FROM outbox WHERE status = 'acked' AND stream = $1"
+TO_PUBLISH = """
+    status = 'acked' AND stream = $1 AND ack_seq < $2 AND payload IS NOT NULL
+    AND ($3::float8 IS NULL OR acked_at > now() - make_interval(secs => $3))
+"""
 
 
 class Mark(NamedTuple):
@@ -79,14 +84,28 @@ class Outboxes:
         found = await self._ask_all(HIGHEST, stream)
         return max((row["seq"] for row in found if row["seq"] is not None), default=0)
 
+    async def count(self, stream: str, below: int, age_s_max: float | None) -> int | None:
+        """How many rows `batches` will give; None when it takes too long to count them."""
+        query = f"SELECT count(*) AS rows FROM outbox WHERE {TO_PUBLISH}"  # noqa: S608
+        try:
+            async with asyncio.timeout(COUNT_SECONDS_MAX):
+                found = [
+                    await self._ask(i, query, stream, below, age_s_max)
+                    for i in range(len(self._connections))
+                ]
+        except TimeoutError:
+            return None
+        return sum(int(rows[0]["rows"]) for rows in found)
+
     async def batches(
-        self, stream: str, age_s_max: float | None, size_max: int
+        self, stream: str, below: int, age_s_max: float | None, size_max: int
     ) -> AsyncIterator[list[Published]]:
         """All acknowledged rows of a stream, over all outboxes by their old sequence.
 
-        Rows whose payload was blanked, and rows older than given, are left out.
+        Rows whose payload was blanked, rows older than given, and those whose sequence is not below
+        the given one are left out.
         """
-        readers = [self._read(i, stream, age_s_max) for i in range(len(self._connections))]
+        readers = [self._read(i, stream, below, age_s_max) for i in range(len(self._connections))]
         heads = [await anext(reader, None) for reader in readers]
         batch: list[Published] = []
         while True:
@@ -121,28 +140,25 @@ class Outboxes:
                 )
 
     async def _read(
-        self, outbox: int, stream: str, age_s_max: float | None
+        self, outbox: int, stream: str, below: int, age_s_max: float | None
     ) -> AsyncIterator[Published]:
         """Pages by key: no cursor stays open while the rows are being rewritten.
 
-        A rewritten row gets a sequence above every old one, so the old highest ends the walk.
+        A rewritten row gets a sequence that is not below, so the walk does not meet it again.
         """
-        ((last,),) = await self._ask(outbox, HIGHEST, stream)
         after = -1
-        while last is not None and after < last:
+        while True:
             rows = await self._ask(
                 outbox,
-                """
+                f"""
                 SELECT seq, created_at, subject, headers, payload, ack_seq FROM outbox
-                WHERE status = 'acked' AND stream = $1 AND ack_seq > $2 AND ack_seq <= $3
-                  AND payload IS NOT NULL
-                  AND ($4::float8 IS NULL OR acked_at > now() - make_interval(secs => $4))
+                WHERE {TO_PUBLISH} AND ack_seq > $4
                 ORDER BY ack_seq LIMIT $5
-                """,
+                """,  # noqa: S608
                 stream,
-                after,
-                last,
+                below,
                 age_s_max,
+                after,
                 PREFETCH,
             )
             for row in rows:

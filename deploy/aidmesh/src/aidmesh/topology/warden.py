@@ -18,6 +18,7 @@ import nats.errors
 from aidmesh.topology.api import ApiError, JetStreamApi, Json, section
 from aidmesh.topology.gate import Gate
 from aidmesh.topology.plan import plan_of
+from aidmesh.topology.progress import Progress, nobody
 from aidmesh.topology.provision import TopologyError, apply
 from aidmesh.topology.recover import check, recover
 from aidmesh.topology.redial import Redialer
@@ -116,7 +117,8 @@ class Warden:
     supervisor, `outbox_dsns` are those of the region's databases with an outbox (as a role that may
     read and update them all). `monitors` has the monitor of each server, with what can be done for
     links that this server has given up, if anything. `system_seed_file` has the nkey of who may cut
-    connections; `ca_file` what vouches for servers on other machines.
+    connections; `ca_file` what vouches for servers on other machines. `announce` gets lines for a
+    person while a log is put back.
     """
 
     def __init__(
@@ -131,6 +133,7 @@ class Warden:
         outbox_dsns: Sequence[str] = (),
         system_seed_file: Path | None = None,
         ca_file: Path | None = None,
+        announce: Callable[[str], None] = nobody,
     ) -> None:
         """Nothing happens before `run`."""
         self._plan = plan_of(region, peers, replicas=len(monitors))
@@ -146,7 +149,8 @@ class Warden:
         self._relinked = asyncio.Event()
         self._cut_off = asyncio.Event()
         self._breaks = 0
-        self.trouble: str | None = None
+        self.progress = Progress(region, announce)
+        self._trouble: str | None = None
         self.gate = Gate(self._client, region, epoch)
         self._monitors = monitors
         self.watcher = LinkWatcher(self._api, monitors)
@@ -155,7 +159,7 @@ class Warden:
     async def run(self) -> None:
         """Connect, and keep the region in order until cancelled.
 
-        While a person has to decide something the gate stays closed; `trouble` says what.
+        While a person has to decide something the gate stays closed; `waits_for` says what.
         """
         try:
             await self._connect()
@@ -174,6 +178,12 @@ class Warden:
                     await ending.close(self._client)
             except (OSError, TimeoutError, nats.errors.Error):
                 log.debug("warden.close_failed", region=self._region)
+
+    @property
+    def waits_for(self) -> str:
+        """What it is at while the gate is closed, and what it met at the last try."""
+        met = "" if self._trouble is None else f" (at the last try: {self._trouble})"
+        return f"{self.progress.doing}{met}"
 
     def link_with(self, peers: Sequence[str]) -> None:
         """Exchange events with these peers from now on; WORLD follows at once if it can."""
@@ -276,6 +286,7 @@ class Warden:
                 pause_s = RETRY_S_MIN
 
     async def _connect(self) -> None:
+        self.progress.doing = f"NATS does not answer at {self._url}"
         pause_s = RETRY_S_MIN
         while goes_on():
             try:
@@ -294,10 +305,12 @@ class Warden:
                         error_cb=_ignore,
                     )
             except OUTAGES as error:
-                log.info("warden.waits", region=self._region, reason=type(error).__name__)
+                self._trouble = type(error).__name__
+                log.info("warden.waits", region=self._region, reason=self._trouble)
                 await asyncio.sleep(pause_s)
                 pause_s = min(pause_s * 2, RETRY_S_MAX)
             else:
+                self._trouble = None
                 follow(self._client, self._seed_file)
                 self._connected.set()
                 return
@@ -310,10 +323,11 @@ class Warden:
             try:
                 await self._over_this_connection(self._put_in_order)
             except CutOffError:
+                self._trouble = "the connection to NATS broke"
                 continue  # it is begun anew with the next one
             except (*OUTAGES, TopologyError) as error:
-                self.trouble = str(error) or type(error).__name__
-                log.warning("gate.stays_closed", region=self._region, reason=self.trouble)
+                self._trouble = str(error) or type(error).__name__
+                log.warning("gate.stays_closed", region=self._region, reason=self._trouble)
                 await asyncio.sleep(pause_s)
                 pause_s = min(pause_s * 2, RETRY_S_MAX)
                 self._connected.set()
@@ -342,13 +356,15 @@ class Warden:
 
     async def _put_in_order(self) -> None:
         breaks = self._breaks
+        self.progress.doing = "streams and durables are brought to the plan"
         await self._apply()
-        await recover(self._client, self._plan, self._outbox_dsns)
+        self.progress.doing = "the logs are compared with the outboxes"
+        await recover(self._client, self._plan, self._outbox_dsns, self.progress)
         await self.gate.open()
         if self._breaks != breaks:  # the server went away meanwhile; it is looked at once more
             self.gate.close()
             return
-        self.trouble = None
+        self._trouble = None
         log.info("gate.opened", region=self._region)
 
     async def _apply(self) -> None:
