@@ -1,9 +1,11 @@
 """A mesh as `aidmesh up` runs it, its servers without services."""
 
+import json
 import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import asyncpg
@@ -12,11 +14,13 @@ import pytest
 from nats.aio.client import Client
 
 from aidmesh.credentials import create_keys, seed_file
+from aidmesh.embedded.folder import in_use
 from aidmesh.embedded.process import wait_until_gone
 from aidmesh.mesh import Mesh, running_mesh
-from aidmesh.meshfile import MeshError, read_mesh
+from aidmesh.meshfile import Elsewhere, MeshError, changing_mesh, read_mesh
+from aidmesh.tending import Tender
 from aidmesh.topology.rights import SUPERVISOR
-from aidmesh.topology.warden import connect_as
+from aidmesh.topology.warden import Warden, connect_as
 from support.servers import keys_in
 from support.waiting import eventually
 
@@ -102,6 +106,77 @@ async def test_killed_servers_are_started_again(tmp_path: Path) -> None:
         await eventually(restarted, 20)
         await eventually(lambda: region.warden.gate.is_open, 20)
     assert region.pids == {}
+
+
+async def test_a_server_whose_log_was_cut_is_started_again(tmp_path: Path) -> None:
+    """A full disk cuts lines, and ends servers; then there is room again."""
+    keys = keys_in(tmp_path / "keys")
+    async with running_mesh(tmp_path / "data", ("kyiv",), keys, services=()) as mesh:
+        region = mesh.regions["kyiv"]
+        before = region.pids["postgres"]
+        with next(region.postgres.folder.glob("log/*.json")).open("a") as log:
+            log.write('{"timestamp":"2026-11-28 09:00:00.000 UTC","error_sev')
+        settings = region.postgres.folder / "postgresql.auto.conf"
+        settings.write_text("shared_buffers = 'none'\n")
+        region.postgres.kill()
+        await eventually(lambda: "process.restart_failed" in told(mesh), 45)
+        settings.write_text("")
+        await eventually(lambda: region.pids.get("postgres", before) != before, 45)
+        assert "watch.failed" not in told(mesh)
+
+
+async def test_errors_that_nobody_expected_are_told_and_end_no_watch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = keys_in(tmp_path / "keys")
+    fails = {"start", "_look_at_warden", "_take_on"}
+
+    def once(name: str, real: Callable[..., object]) -> Callable[..., object]:
+        def first_fails(*args: object) -> object:
+            if name in fails:
+                fails.remove(name)
+                raise KeyError(name)
+            return real(*args)
+
+        return first_fails
+
+    for owner, name in ((Tender, "_look_at_warden"), (Mesh, "_take_on")):
+        monkeypatch.setattr(owner, name, once(name, getattr(owner, name)))
+    async with running_mesh(tmp_path / "data", ("kyiv",), keys, services=()) as mesh:
+        region = mesh.regions["kyiv"]
+        postgres = next(each for each in region._watched if each.name == "postgres")
+        postgres.start = once("start", postgres.start)
+        before = region.pids["postgres"]
+        region.postgres.kill()
+        await eventually(lambda: region.pids.get("postgres", before) != before, 45)
+        await eventually(lambda: not fails, 45)
+        with changing_mesh(mesh.data) as changed:
+            changed.elsewhere["odesa"] = Elsewhere()
+        await eventually(lambda: "odesa" in region._tender._peers, 45)
+        watched = [json.loads(line) for line in told(mesh).splitlines()]
+    failed = {line["watched"] for line in watched if line["event"] == "watch.failed"}
+    assert failed == {"postgres", "streams, links and keys", "mesh.json"}
+
+
+async def test_a_warden_that_fails_at_a_start_keeps_no_server_from_being_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def run(_: Warden) -> None:
+        raise KeyError("whatever")
+
+    monkeypatch.setattr(Warden, "run", run)
+    with pytest.raises(ExceptionGroup) as raised:
+        async with running_mesh(
+            tmp_path / "data", ("kyiv",), keys_in(tmp_path / "keys"), services=()
+        ):
+            pass
+    assert raised.group_contains(KeyError)
+    assert not in_use(tmp_path / "data"), "its servers hold it for as long as they run"
+
+
+def told(mesh: Mesh) -> str:
+    """What its log holds."""
+    return (mesh.data / "mesh.log").read_text()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])

@@ -3,9 +3,11 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 from aidmesh.embedded.folder import show_life
+from aidmesh.watching import unfailing
 
 LIFE_S = 5.0
 
@@ -17,7 +19,7 @@ async def showing_life(data: Path) -> AsyncIterator[None]:
     From the beginning: servers that read through a large store, or a restore, take minutes, and
     whoever is silent for so long is held for hung.
     """
-    showing = asyncio.create_task(_show(data))
+    showing = asyncio.create_task(unfailing("the sign of life", partial(_show, data)))
     try:
         yield
     finally:

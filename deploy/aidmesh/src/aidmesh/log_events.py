@@ -15,6 +15,11 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
         "at memory and disk.",
     ),
     "process.restarted": LogEvent("info", "What had died runs again."),
+    "watch.failed": LogEvent(
+        "error",
+        "What looks after `watched` met an error nobody expected; it goes on, later each time.",
+        "Report it as a bug, with the line. If it goes on, `watched` is looked after too rarely.",
+    ),
     "process.restart_failed": LogEvent(
         "error",
         "What had died could not be started; it is tried again.",

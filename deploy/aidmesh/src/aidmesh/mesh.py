@@ -10,6 +10,7 @@ import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from aidmesh.credentials import check_folders, store_key_id
@@ -21,6 +22,7 @@ from aidmesh.meshfile import NAME, SERVICES, MeshError, MeshFile, read_mesh, wri
 from aidmesh.preparing import prepare_mesh, resize
 from aidmesh.region import Region
 from aidmesh.topology.warden import OUTAGES
+from aidmesh.watching import unfailing
 from aidmesh_chassis import logs
 from aidmesh_chassis.ending import goes_on
 
@@ -69,8 +71,10 @@ class Mesh:
             region = self.regions[name] = self.make(name, file)
             try:
                 await region.start()
-            except (*OUTAGES, EmbeddedError) as error:
-                log.error("region.start_failed", region=name, reason=str(error))
+            except Exception as error:
+                is_known = isinstance(error, (*OUTAGES, EmbeddedError))
+                reason = str(error) or type(error).__name__
+                log.error("region.start_failed", region=name, reason=reason, exc_info=not is_known)
                 await region.stop()
                 del self.regions[name]
             else:
@@ -168,7 +172,10 @@ async def running_mesh(
         mesh = Mesh(data, file, make)
         stack.push_async_callback(mesh.stop)
         await mesh.start()
-        beside = [mesh.follow(), keep_short(lambda: [own_log])]
+        beside = [
+            unfailing(NAME, mesh.follow),
+            unfailing(own_log.name, partial(keep_short, lambda: [own_log])),
+        ]
         stack.push_async_callback(_cancel, [asyncio.create_task(each) for each in beside])
         await asyncio.gather(*(region.wait_until_ready() for region in mesh.regions.values()))
         yield mesh

@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -31,6 +31,7 @@ from aidmesh.tending import Tender
 from aidmesh.topology.config import render
 from aidmesh.topology.serving import Served, Setup
 from aidmesh.topology.warden import Warden
+from aidmesh.watching import unfailing
 from aidmesh_chassis.ending import goes_on
 from aidmesh_chassis.logs import get_logger
 from aidmesh_chassis.starting import EXIT_REFUSED
@@ -197,12 +198,18 @@ class Region:
                 )
 
     async def watch(self) -> None:
-        """Start again what dies, until cancelled; what starts slowly keeps nothing else waiting."""
+        """Start again what dies, until cancelled; what starts slowly keeps nothing else waiting.
+
+        Nor does what fails: an error that nobody expected ends none of it.
+        """
+        works: dict[str, Callable[[], Awaitable[None]]] = {
+            **{watched.name: partial(self._keep, watched) for watched in self._watched},
+            "streams, links and keys": self._tender.keep,
+            "logs": partial(keep_short, self.logs),
+        }
         async with asyncio.TaskGroup() as tasks:
-            for watched in self._watched:
-                tasks.create_task(self._keep(watched))
-            tasks.create_task(self._tender.keep())
-            tasks.create_task(keep_short(self.logs))
+            for name, work in works.items():
+                tasks.create_task(unfailing(name, work, self.name))
 
     async def _keep(self, watched: Watched) -> None:
         while goes_on():

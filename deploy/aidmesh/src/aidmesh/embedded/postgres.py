@@ -12,7 +12,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -237,12 +237,19 @@ class PostgresServer:
 
     def _why(self, process: KeptProcess) -> str:
         logs = sorted(self.folder.glob("log/*.json"), key=lambda path: path.stat().st_mtime)
-        messages = []
-        for line in logs[-1].read_text(encoding="utf-8").splitlines()[-20:] if logs else []:
+        text = logs[-1].read_text(encoding="utf-8", errors="replace") if logs else ""
+        return "\n".join([process.tail(), *_last_words(text.splitlines()[-20:])])
+
+
+def _last_words(lines: Sequence[str]) -> Iterator[str]:
+    """Why a server ended, by its log; a line that was cut, as a full disk does, says nothing."""
+    for line in lines:
+        try:
             entry = json.loads(line)
-            if entry.get("error_severity") in {"FATAL", "PANIC"}:
-                messages.append(f"{entry['error_severity']}: {entry['message']}")
-        return "\n".join([process.tail(), *messages])
+        except ValueError:
+            continue
+        if isinstance(entry, dict) and entry.get("error_severity") in {"FATAL", "PANIC"}:
+            yield f"{entry['error_severity']}: {entry.get('message', '')}"
 
 
 def _as_seen_by(

@@ -7,6 +7,7 @@ here, nothing is started again.
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -16,7 +17,7 @@ from aidmesh.credentials import seed_file
 from aidmesh.databases import close_databases
 from aidmesh.embedded.folder import FolderLock
 from aidmesh.mesh import follow
-from aidmesh.meshfile import MeshError, MeshFile, RegionEntry, read_mesh
+from aidmesh.meshfile import NAME, MeshError, MeshFile, RegionEntry, read_mesh
 from aidmesh.outside.handing import hand_out
 from aidmesh.outside.places import Places
 from aidmesh.outside.provision import setup_of
@@ -24,6 +25,7 @@ from aidmesh.outside.server import OutsideNats
 from aidmesh.tending import Tender
 from aidmesh.topology.config import SYSTEM, render
 from aidmesh.topology.serving import Served
+from aidmesh.watching import unfailing
 from aidmesh_chassis.ending import goes_on
 from aidmesh_chassis.logs import get_logger
 from aidmesh_chassis.waits import Wait
@@ -54,11 +56,15 @@ class Supervisor:
         try:
             await _patiently(self.tender.open)
             log.info("region.started", region=self.region)
+            works: dict[str, Callable[[], Awaitable[None]]] = {
+                "streams, links and keys": self.tender.keep,
+                "what containers are handed": self._hand_out,
+                "readiness": self._show,
+                NAME: partial(follow, self.places.data, self._take_on),
+            }
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self.tender.keep())
-                tasks.create_task(self._hand_out())
-                tasks.create_task(self._show())
-                tasks.create_task(follow(self.places.data, self._take_on))
+                for name, work in works.items():
+                    tasks.create_task(unfailing(name, work, self.region))
         finally:
             self.ready.unlink(missing_ok=True)
             await self.tender.close()
