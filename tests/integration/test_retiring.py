@@ -152,6 +152,23 @@ async def test_what_is_over_stands_in_nobodys_way(books: Databases) -> None:
     assert await open_in("odesa", "odesa", books) == []
 
 
+async def test_what_waits_for_a_region_that_is_gone_stands_in_nobodys_way(
+    books: Databases,
+) -> None:
+    """It waits for a return, as withdrawals of what that office was to pay do."""
+    books_of = books["payments"]
+    await books_of.execute(HANDOFF.format("kyiv", "waiting"), uuid4())
+    assert len(await open_in("odesa", "odesa", books)) == 1
+    for standing in ("lost", "retired"):
+        await books_of.execute("DELETE FROM region_standing")
+        await books_of.execute(
+            "INSERT INTO region_standing VALUES ('kyiv', $1, 1, $2, 'odesa')", standing, NOW
+        )
+        assert await open_in("odesa", "odesa", books) == []
+        # The region that retires is told all that its peers have for it, even after its last word.
+        assert len(await open_in("kyiv", "odesa", books)) == 1
+
+
 async def test_of_a_peer_only_what_is_with_the_region_counts(books: Databases) -> None:
     for service, there, other in (
         ("intake", HANDOFF.format("odesa", "waiting"), HANDOFF.format("lviv", "waiting")),

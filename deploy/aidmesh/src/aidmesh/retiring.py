@@ -66,7 +66,10 @@ QUESTIONS: Final = (
         None,
         """
         SELECT format('%s handoffs are not answered by %s', count(*), to_region) FROM handoff, who
-        WHERE status = 'waiting' AND region IN (here, to_region) GROUP BY to_region
+        WHERE status = 'waiting' AND (to_region = region OR region = here AND NOT EXISTS (
+            SELECT FROM region_standing s
+            WHERE s.region = to_region AND s.standing IN ('lost', 'retired')))
+        GROUP BY to_region
         """,
     ),
     Question(

@@ -7,7 +7,7 @@ The way of a batch: parse → inbox (which are new?) → handlers, class by clas
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
@@ -16,6 +16,7 @@ import structlog
 
 from aidmesh_chassis import inbox, standings
 from aidmesh_chassis.acknowledging import Message, ack_all, kept_alive, nak_all, tell
+from aidmesh_chassis.answering import Answer, answer_all
 from aidmesh_chassis.db import Database, Tx
 from aidmesh_chassis.envelope import Received, read
 from aidmesh_chassis.errors import (
@@ -50,7 +51,6 @@ PARKED_RETRY_S = 30.0
 
 E = TypeVar("E", bound=Event)
 Handler = Callable[[Tx, Sequence[Received[Any]]], Awaitable[None]]
-Answer = Callable[[UUID], Event]
 
 __all__ = ["Answer", "Handler", "Inlet", "Received", "Subscription", "class_by_class"]
 
@@ -328,7 +328,7 @@ class Inlet:
                 if group:
                     await handler(tx, group)
             if self._answer is not None:
-                _answer_all(tx, unique.values(), self._answer)
+                await answer_all(tx, unique.values(), self._answer)
             if settles:
                 await inbox.settle(tx.conn, self._durable, list(unique))
         log.debug(
@@ -367,14 +367,6 @@ def _letter(durable: str, message: Message) -> Letter:
         event_id = derive_id("letter", message.subject, message.data.hex())
     kept = {name: value for name, value in headers.items() if not name.startswith("Nats-Batch")}
     return Letter(durable, event_id, message.subject, kept, message.data)
-
-
-def _answer_all(tx: Tx, batch: Iterable[Received[Event]], answer: Answer) -> None:
-    """Tell whoever handed these over that they arrived; an answer is not answered."""
-    for item in batch:
-        made = answer(item.event_id)
-        if type(made) is not type(item.event):
-            tx.hand_over(made, item.region, awaits_answer=False, cause=item)
 
 
 def _contradicts_itself(batch: Sequence[Received[Event]]) -> bool:

@@ -99,6 +99,12 @@ async def gone(conn: asyncpg.Connection) -> set[str]:
     return {region for region, stand in (await known(conn)).items() if stand.standing in GONE}
 
 
+async def lost(conn: asyncpg.Connection) -> set[str]:
+    """Regions that are held for lost."""
+    rows = await conn.fetch("SELECT region FROM region_standing WHERE standing = 'lost'")
+    return {row["region"] for row in rows}
+
+
 async def epoch_of(conn: asyncpg.Connection, region: str) -> int:
     """The highest epoch that was heard of a region."""
     heard = await conn.fetchval("SELECT epoch FROM region_epoch WHERE region = $1", region)

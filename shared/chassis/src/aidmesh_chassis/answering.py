@@ -1,0 +1,29 @@
+"""Answers: whoever handed something over is told that it arrived, whatever became of it here.
+
+An answer is not answered. Nor is a region that is held for lost: it may never be back to take it
+in. One that is back hands over again what has no answer, and is answered then. One that has told
+that it retires is answered still: it ends no sooner than it has all its answers.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from aidmesh_chassis import standings
+from aidmesh_chassis.envelope import Received
+from aidmesh_contracts.base import Event
+
+if TYPE_CHECKING:
+    from aidmesh_chassis.db import Tx
+
+Answer = Callable[[UUID], Event]
+"""Makes the answer to a handoff of this id."""
+
+
+async def answer_all(tx: "Tx", batch: Iterable[Received[Event]], answer: Answer) -> None:
+    """Answer what was taken in, by a transaction that holds the fence's lock."""
+    lost = await standings.lost(tx.conn)
+    for item in batch:
+        made = answer(item.event_id)
+        if made.type != item.event.type and item.region not in lost:
+            tx.hand_over(made, item.region, awaits_answer=False, cause=item)
