@@ -21,6 +21,7 @@ from aidmesh.meshfile import (
 from aidmesh.story import heard as hearing
 from aidmesh.story.read import read_story
 from aidmesh.story.told import Story
+from aidmesh_chassis import letters
 from support.regions import ids_in, linked_regions
 from support.servers import DatabaseFactory, NatsRegion
 from support.waiting import eventually
@@ -121,13 +122,9 @@ def ids_of(found: Story) -> list[str]:
     return [str(step.said.event_id) for step in found.steps]
 
 
-async def test_a_letter_of_a_peer_is_no_part_of_the_story_of_who_is_at_home_elsewhere(
-    database: DatabaseFactory,
-) -> None:
-    cause, need = uuid4(), uuid4()
-    kyiv, lviv = await databases_of(database), await databases_of(database)
-    mesh = MeshFile(regions={"kyiv": entry_of(kyiv), "lviv": entry_of(lviv)})
-    conn = await asyncpg.connect(kyiv["intake"])
+async def approved(dsn: str, event_id: UUID, need: UUID, cause: UUID) -> None:
+    """Intake has said that a need is approved."""
+    conn = await asyncpg.connect(dsn)
     try:
         await conn.execute(
             """
@@ -135,13 +132,43 @@ async def test_a_letter_of_a_peer_is_no_part_of_the_story_of_who_is_at_home_else
                                 created_at)
             VALUES ($1, 'LOCAL', 'local.kyiv.intake.need.approved.v1', $2, $3, ''::bytea, $4)
             """,
-            uuid4(),
+            event_id,
             headers(need, cause),
             json.dumps({"need_id": str(need)}).encode(),
             OLD,
         )
     finally:
         await conn.close()
+
+
+async def test_what_a_person_dropped_is_not_told_as_handled(database: DatabaseFactory) -> None:
+    event_id, need = uuid4(), uuid4()
+    kyiv = await databases_of(database)
+    await approved(kyiv["intake"], event_id, need, uuid4())
+    conn = await asyncpg.connect(kyiv["payments"])
+    try:
+        await conn.execute(
+            """
+            INSERT INTO dead_letter (durable, event_id, subject, headers, payload, status, reason)
+            VALUES ('payments-local', $1, 'local.kyiv.intake.need.approved.v1', '{}', '{}', 'dead',
+                    'bug')
+            """,
+            event_id,
+        )
+        assert await letters.drop(conn, 1, "olena", "withdrawn since")
+    finally:
+        await conn.close()
+    (step,) = (await read_story(MeshFile(regions={"kyiv": entry_of(kyiv)}), need)).steps
+    assert [(each.service, each.status) for each in step.took] == [("payments", "dropped")]
+
+
+async def test_a_letter_of_a_peer_is_no_part_of_the_story_of_who_is_at_home_elsewhere(
+    database: DatabaseFactory,
+) -> None:
+    cause, need = uuid4(), uuid4()
+    kyiv, lviv = await databases_of(database), await databases_of(database)
+    mesh = MeshFile(regions={"kyiv": entry_of(kyiv), "lviv": entry_of(lviv)})
+    await approved(kyiv["intake"], uuid4(), need, cause)
     for region, dsns in (("kyiv", kyiv), ("lviv", lviv)):
         conn = await asyncpg.connect(dsns["notification"])
         try:

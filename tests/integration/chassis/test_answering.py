@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from aidmesh_chassis import standings
+from aidmesh_chassis import letters, standings
 from aidmesh_chassis.consuming import Handler, Inlet
 from aidmesh_chassis.db import Database, Tx
 from aidmesh_chassis.envelope import Received, new_event_id
@@ -20,6 +20,7 @@ from aidmesh_contracts.ids import PayoutId
 from aidmesh_contracts.payments import HandoffTakenV1, PayoutWithdrawnV1
 from aidmesh_contracts.payments_regions import Standing
 from integration.chassis.parts import FakeMessage
+from support.loglines import written
 from support.servers import DatabaseFactory
 
 NOON = datetime(2030, 3, 8, 12, tzinfo=UTC)
@@ -92,6 +93,12 @@ class Office:
             said = {"lviv": (Stand(standing, epoch, tx.now), "odesa")}
             await standings.take_in(tx, said, standings.nothing_follows)
 
+    async def drop(self) -> None:
+        """Have a person drop the only letter."""
+        async with self.database.connection() as conn:
+            [number] = await conn.fetch("SELECT id FROM dead_letter")
+            assert await letters.drop(conn, number["id"], "olena", "seen to by telephone")
+
     async def statuses(self) -> list[str]:
         async with self.database.read() as conn:
             return [row["status"] for row in await conn.fetch("SELECT status FROM dead_letter")]
@@ -140,6 +147,42 @@ async def test_a_region_that_retires_has_all_its_answers(kyiv: Office) -> None:
     assert await kyiv.answered() == [(id_of(late), "lviv")]
 
 
-async def test_an_answer_is_not_answered(kyiv: Office) -> None:
-    await kyiv.take(handed(answer(uuid4())))
+async def test_what_a_person_dropped_is_answered_and_has_no_effect(kyiv: Office) -> None:
+    sent = handed(withdrawal())
+    kyiv.refusal = ZeroDivisionError()
+    for _ in range(5):
+        await kyiv.take(sent)
+    assert await kyiv.statuses() == ["dead"]
+    assert await kyiv.answered() == []
+    await kyiv.drop()
+    kyiv.refusal = None
+    await kyiv.take(sent)
+    assert await kyiv.answered() == [(id_of(sent), "lviv")]
+    assert (kyiv.handled, await kyiv.statuses()) == ([], ["dropped"])
+
+
+async def test_what_nobody_can_read_is_answered_once_a_person_dropped_it(kyiv: Office) -> None:
+    sent = handed(withdrawal())
+    sent.data = b"{}"
+    await kyiv.take(sent)
+    assert (await kyiv.answered(), await kyiv.statuses()) == ([], ["dead"])
+    await kyiv.drop()
+    with written("payments") as lines:
+        await kyiv.take(sent)
+    assert await kyiv.answered() == [(id_of(sent), "lviv")]
+    assert not lines.of("message.dead")
+    await kyiv.hear("lost", 1)
+    await kyiv.take(sent)
+    assert await kyiv.answered() == []
+    assert await kyiv.statuses() == ["dropped"]
+
+
+@pytest.mark.parametrize("is_readable", [True, False])
+async def test_an_answer_is_not_answered(kyiv: Office, is_readable: bool) -> None:
+    sent = handed(answer(uuid4()))
+    if not is_readable:
+        sent.data = b"{}"
+        await kyiv.take(sent)
+        await kyiv.drop()
+    await kyiv.take(sent)
     assert await kyiv.answered() == []

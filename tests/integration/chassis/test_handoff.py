@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
-from aidmesh_chassis import courier, handoff, upkeep
+from aidmesh_chassis import courier, handoff, letters, upkeep
 from aidmesh_chassis.acknowledging import Message
 from aidmesh_chassis.consuming import Handler, Inlet, Received, Subscription
 from aidmesh_chassis.db import Database, Tx
@@ -84,14 +84,20 @@ class Office:
         await admin.close()
         return sum((info.state.subjects or {}).values())
 
-    async def take(self, count: int) -> None:
-        """Take so many notes in from the stream, as a durable would bring them."""
+    async def take(self, count: int, fault: Exception | None = None) -> None:
+        """Take so many notes in from the stream, as a durable would bring them.
+
+        Args:
+            fault: why they can't be handled, if they can't.
+        """
         admin = await self.region.admin()
         puller = await admin.jetstream().pull_subscribe(
             f"handoff.{self.region.region}.*.payments.note.sent.v1", stream="HANDOFF"
         )
 
         async def note(_: Tx, batch: Sequence[Received[NoteSentV1]]) -> None:
+            if fault is not None:
+                raise fault
             self.seen.extend(item.event_id for item in batch)
 
         inlet = Inlet(self.database, "payments-handoff", {NoteSentV1: note}, answer=answer)
@@ -207,6 +213,27 @@ async def test_what_the_stream_lost_comes_again_and_is_answered_again(
     await lviv.take(1)
     await eventually(kyiv.settled, 20)
     assert lviv.seen == [sent]  # once, though it was answered twice
+
+
+async def test_a_sender_waits_no_longer_for_what_a_person_dropped(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(handoff, "UNANSWERED_S_MIN", 0.3)
+    monkeypatch.setattr(handoff, "UNANSWERED_S_MAX", 0.3)
+    kyiv, lviv = pair.kyiv, pair.lviv
+    await forget_soon(lviv.region)
+    (sent,) = await kyiv.send("lviv")
+    await lviv.take(1, Poison("no_such_account"))
+    async with lviv.database.connection() as conn:
+        letter = await conn.fetchrow("SELECT id, event_id FROM dead_letter")
+        assert letter is not None
+        assert letter["event_id"] == sent
+        assert await letters.drop(conn, letter["id"], "olena", "paid by hand")
+    assert not await kyiv.settled()
+    await lose(lviv.region)  # so that what is taken next is a copy
+    await lviv.take(1)
+    await eventually(kyiv.settled, 20)
+    assert lviv.seen == []
 
 
 def taken(handoff_id: UUID, region: str) -> Received[Event]:

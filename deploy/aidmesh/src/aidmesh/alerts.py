@@ -136,7 +136,9 @@ ALERTS: Final[tuple[Alert, ...]] = (
          "--data DIR`."),
          "`aidmesh trace ID --data DIR` with the id it is about."),
         ("Mend the cause, then `aidmesh dead retry` with a reason.",
-         "`aidmesh dead drop` only if nothing is missed: what it says is lost to the service.",
+         ("`aidmesh dead drop` only if nothing is missed: what it says is lost to the service, for "
+         "good. A handoff is answered by that, so that its sender waits no longer; what it was "
+         "about is seen to by people ([how](handoffs-unanswered.md))."),
          ("What reporting dropped comes back by `aidmesh rebuild REGION --from-stream --data DIR`, "
          "which makes all results anew from the streams.")),
     ),
@@ -176,7 +178,10 @@ ALERTS: Final[tuple[Alert, ...]] = (
         ("`aidmesh status --data DIR`: how many wait.",
          "The peer: `aidmesh dead list --data DIR` and whether its service runs."),
         (("Have the peer see to its dead letters; the handoff is sent again by itself until it is "
-         "answered."),),
+         "answered."),
+         ("What can't be handled there, people of both see to another way; then the peer drops it "
+         "(`aidmesh dead drop`), which answers it within five minutes. Nothing else is told: "
+         "a payout is asked back, an offer withdrawn or left to lapse.")),
     ),
     Alert(
         "HoldsOverdue",

@@ -47,7 +47,7 @@ class Found:
     """What a stream holds of what was asked for.
 
     Attributes:
-        known: how many events the service has taken in already.
+        known: how many events the service has taken in, or a person dropped.
         missing: sequence, id and type of those that it has not.
     """
 

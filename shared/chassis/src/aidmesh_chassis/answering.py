@@ -12,9 +12,11 @@ from uuid import UUID
 from aidmesh_chassis import standings
 from aidmesh_chassis.envelope import Received
 from aidmesh_contracts.base import Event
+from aidmesh_contracts.streams import event_type_of, origin_of
 
 if TYPE_CHECKING:
     from aidmesh_chassis.db import Tx
+    from aidmesh_chassis.inbox import Letter
 
 Answer = Callable[[UUID], Event]
 """Makes the answer to a handoff of this id."""
@@ -27,3 +29,12 @@ async def answer_all(tx: "Tx", batch: Iterable[Received[Event]], answer: Answer)
         made = answer(item.event_id)
         if made.type != item.event.type and item.region not in lost:
             tx.hand_over(made, item.region, awaits_answer=False, cause=item)
+
+
+async def answer_dropped(tx: "Tx", letter: "Letter", answer: Answer) -> None:
+    """Answer a copy of what a person dropped, and that can't be read: it would come for ever."""
+    await standings.lock_fence(tx.conn, exclusive=False)
+    lost = await standings.lost(tx.conn)
+    made, region = answer(letter.event_id), origin_of(letter.subject)
+    if made.type != event_type_of(letter.subject) and region not in {*lost, tx.region}:
+        tx.hand_over(made, region, awaits_answer=False)

@@ -16,7 +16,7 @@ import structlog
 
 from aidmesh_chassis import inbox, standings
 from aidmesh_chassis.acknowledging import Message, ack_all, kept_alive, nak_all, tell
-from aidmesh_chassis.answering import Answer, answer_all
+from aidmesh_chassis.answering import Answer, answer_all, answer_dropped
 from aidmesh_chassis.db import Database, Tx
 from aidmesh_chassis.envelope import Received, read
 from aidmesh_chassis.errors import (
@@ -347,16 +347,21 @@ class Inlet:
     async def _bury(self, message: Message, reason: str) -> None:
         letter = _letter(self._durable, message)
         try:
-            await self._put(letter, "dead", reason, None)
+            is_open = await self._put(letter, "dead", reason, None)
         except OUTAGES:
             await tell(message.nak(delay=OUTAGE_DELAY_S))
             return
-        self._tell_dead(letter, reason)
+        if is_open:
+            self._tell_dead(letter, reason)
         await tell(message.term())
 
-    async def _put(self, letter: Letter, status: str, reason: str, retry_s: float | None) -> None:
+    async def _put(self, letter: Letter, status: str, reason: str, retry_s: float | None) -> bool:
+        """Write a letter; False for one that was dropped."""
         async with self._db.transaction() as tx:
-            await inbox.set_aside(tx.conn, letter, status, reason, retry_s)
+            is_open = await inbox.set_aside(tx.conn, letter, status, reason, retry_s)
+            if not is_open and self._answer is not None:
+                await answer_dropped(tx, letter, self._answer)
+        return is_open
 
 
 def _letter(durable: str, message: Message) -> Letter:

@@ -10,12 +10,15 @@ from uuid import UUID
 
 import asyncpg
 
-from aidmesh_chassis.envelope import Received
+from aidmesh_chassis.envelope import Received, hash_of
 from aidmesh_contracts.base import Event
 
 OTHER_CONTENT: Final = "id_reused_with_other_content"
 EXPIRED: Final = "payload_expired"
 """Why a letter is dead: sealed payloads are kept no longer than in the stream they came from."""
+
+UNKNOWN_CONTENT: Final = b""
+"""The hash of what was blanked before it was dropped: whatever comes under that id is known."""
 
 LEASE_S: Final = 60.0
 """How long a letter that is being tried is left alone: longer than its transaction may take."""
@@ -56,12 +59,32 @@ async def admit(
         SELECT i.event_id FROM inbox i
         JOIN unnest($1::uuid[], $2::bytea[]) AS new (id, hash)
           ON i.event_id = new.id AND i.occurred_at = inbox_time(new.id)
-             AND i.content_hash <> new.hash
+             AND i.content_hash NOT IN (new.hash, $3)
         """,
         ids,
         hashes,
+        UNKNOWN_CONTENT,
     )
     return fresh, {row["event_id"] for row in rows}
+
+
+async def pass_over(conn: asyncpg.Connection, event_id: UUID, payload: bytes) -> bool:
+    """Write the id of an event that is never to be handled; returns whether it is new.
+
+    Args:
+        conn: in a transaction. Whoever is handling the event at this moment is waited for.
+        event_id: of its message.
+        payload: as it came; empty where it was blanked.
+    """
+    result = await conn.execute(
+        """
+        INSERT INTO inbox (event_id, occurred_at, content_hash) VALUES ($1, inbox_time($1), $2)
+        ON CONFLICT DO NOTHING
+        """,
+        event_id,
+        hash_of(payload) if payload else UNKNOWN_CONTENT,
+    )
+    return result == "INSERT 0 1"
 
 
 class Letter(NamedTuple):
@@ -122,12 +145,15 @@ async def count_failure(
 
 async def set_aside(
     conn: asyncpg.Connection, letter: Letter, status: str, reason: str, retry_s: float | None
-) -> None:
+) -> bool:
     """Write a letter as `dead` or `parked`; a parked one comes again after `retry_s` seconds.
 
     To be parked by a handler is no failure: the count of attempts begins anew.
+
+    Returns:
+        False for one that was dropped: it stays so.
     """
-    await conn.execute(
+    result = await conn.execute(
         """
         INSERT INTO dead_letter AS l (durable, event_id, subject, headers, payload, status, reason,
                                       attempts, retry_at)
@@ -148,6 +174,7 @@ async def set_aside(
         reason,
         retry_s,
     )
+    return result == "INSERT 0 1"
 
 
 async def settle(conn: asyncpg.Connection, durable: str, ids: Sequence[UUID]) -> None:

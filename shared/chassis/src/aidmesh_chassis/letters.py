@@ -145,23 +145,37 @@ async def retry_dead(conn: asyncpg.Connection, which: Waiting, by: str, note: st
 
 
 async def drop(conn: asyncpg.Connection, letter_id: int, by: str, note: str) -> bool:
-    """Have a letter never handled; returns whether there was an open one."""
-    result = await conn.execute(
-        """
-        UPDATE dead_letter SET status = 'dropped', retry_at = NULL, changed_at = now(),
-               decided_by = $2, note = $3
-        WHERE id = $1 AND status = ANY($4::text[])
-        """,
-        letter_id,
-        by,
-        note,
-        list(OPEN),
-    )
+    """Have a letter never handled, nor any copy of it: its event counts as taken in.
+
+    A handoff is answered with its next copy, as any that is known.
+
+    Returns:
+        whether there was an open one whose event was not handled after all.
+    """
+    # The inbox first, as whoever handles the event does: neither waits for the other in vain.
+    async with conn.transaction():
+        letter = await one(conn, letter_id)
+        if letter is None or letter.status not in OPEN:
+            return False
+        is_new = await inbox.pass_over(conn, letter.event_id, letter.payload)
+        if not is_new and letter.reason != inbox.OTHER_CONTENT:
+            return False
+        result = await conn.execute(
+            """
+            UPDATE dead_letter SET status = 'dropped', retry_at = NULL, changed_at = now(),
+                   decided_by = $2, note = $3
+            WHERE id = $1 AND status = ANY($4::text[])
+            """,
+            letter_id,
+            by,
+            note,
+            list(OPEN),
+        )
     return result == "UPDATE 1"
 
 
 async def not_taken_in(conn: asyncpg.Connection, ids: Collection[UUID]) -> set[UUID]:
-    """Which of these events are not in the inbox."""
+    """Which of these events are not in the inbox: neither handled nor dropped."""
     rows = await conn.fetch(
         """
         SELECT n.id FROM unnest($1::uuid[]) AS n (id)
@@ -174,10 +188,10 @@ async def not_taken_in(conn: asyncpg.Connection, ids: Collection[UUID]) -> set[U
 
 
 async def hand_again(conn: asyncpg.Connection, letter: inbox.Letter, by: str, note: str) -> bool:
-    """Have an event handled now, as a letter would be; whatever became of its letter before.
+    """Have an event handled now, as a letter would be.
 
     Returns:
-        False when it is being tried already.
+        False when it is being tried already, or was dropped.
     """
     result = await conn.execute(
         """
@@ -187,7 +201,7 @@ async def hand_again(conn: asyncpg.Connection, letter: inbox.Letter, by: str, no
         ON CONFLICT (durable, event_id) DO UPDATE
         SET status = 'parked', attempts = 0, retry_at = now(), changed_at = now(),
             payload = excluded.payload, decided_by = excluded.decided_by, note = excluded.note
-        WHERE old.status IN ('dead', 'done', 'dropped')
+        WHERE old.status IN ('dead', 'done')
         """,
         letter.durable,
         letter.event_id,

@@ -69,9 +69,12 @@ def retry(letter: str, *, reason: str, by: str, data: Path, json: bool = False) 
 
 
 def drop(letter: str, *, reason: str, by: str, data: Path, json: bool = False) -> None:
-    """Have a letter never handled: what it says is lost to this service.
+    """Have a letter never handled: what it says is lost to this service, for good.
 
-    Exit code 1 when it is over already, 2 when its database does not answer.
+    Should it come again, it counts as taken in; no retry or replay brings it back. The sender of a
+    handoff has its answer within five minutes, and is told nothing else: see to what it waits for.
+
+    Exit code 1 when it is over or handled already, 2 when its database does not answer.
 
     Args:
         letter: as listed, such as kyiv/payments/12.

@@ -29,8 +29,8 @@ def replay(
     """Hand events of a stream to a service that has not taken them in.
 
     Without --apply it only says how many that would be. What the service knows already is left
-    out: its inbox would skip it. Exit code 1 when it is more than 10,000 events, 2 when servers of
-    the region do not answer.
+    out, and what a person dropped: its inbox would skip it. Exit code 1 when it is more than 10,000
+    events, 2 when servers of the region do not answer.
 
     Args:
         region: of this folder.
@@ -133,6 +133,6 @@ def _tell(consumer: "Consumer", found: "Found", handed: int, *, apply: bool, as_
     if len(found.missing) > SHOWN_MAX:
         say(f"and {len(found.missing) - SHOWN_MAX} more")
     say(
-        f"{consumer.durable}: {found.known} taken in already, {len(found.missing)} not; "
+        f"{consumer.durable}: {found.known} known already, {len(found.missing)} not; "
         + (f"{handed} handed over" if apply else "nothing done, say --apply to hand them over")
     )

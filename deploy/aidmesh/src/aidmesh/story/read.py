@@ -21,6 +21,7 @@ from aidmesh.meshfile import WITH_DATABASE, MeshFile
 from aidmesh.story.heard import heard
 from aidmesh.story.standing import Standing, items_of, lack_of, of_needs, todo_of
 from aidmesh.story.told import Json, Said, Story, Took, letter_trouble, of_one_story, story
+from aidmesh_chassis.inbox import OTHER_CONTENT
 from aidmesh_contracts.streams import Stream, event_type_of
 
 STEPS_MAX: Final = 2_000
@@ -47,6 +48,8 @@ _TOOK: Final = """
            '' AS reason
     FROM unnest($1::uuid[]) AS wanted (event_id)
     JOIN inbox i ON i.event_id = wanted.event_id AND i.occurred_at = inbox_time(wanted.event_id)
+    WHERE NOT EXISTS (SELECT FROM dead_letter l
+                      WHERE l.event_id = i.event_id AND l.status = 'dropped' AND l.reason <> $2)
     UNION ALL
     SELECT event_id, changed_at, id, status, reason FROM dead_letter
     WHERE event_id = ANY($1::uuid[]) AND status <> 'done'
@@ -204,7 +207,7 @@ def _payload(stream: str, payload: bytes | None) -> Json | None:
 async def _took(
     conn: asyncpg.Connection, region: str, service: str, ids: Sequence[UUID]
 ) -> list[Took]:
-    rows = await conn.fetch(_TOOK, ids)
+    rows = await conn.fetch(_TOOK, ids, OTHER_CONTENT)
     return [
         Took(region, service, row["event_id"], row["at"], row["letter"], row["status"],
              row["reason"])
