@@ -8,10 +8,11 @@ import asyncio
 from pathlib import Path
 from typing import Final
 
-from aidmesh.commands.lock import tell_keepers, urls_of
+from aidmesh.commands.lock import copies_of, tell_keepers
 from aidmesh.meshfile import MeshError, RegionEntry
 from aidmesh_chassis.key_rotation import prepare, protected, switch
 from aidmesh_chassis.keys import LOOK_S, TOKENS, KeyFileError, WrongPassphrase
+from aidmesh_chassis.passphrases import Passphrase
 
 SEEN_S: Final = 2 * LOOK_S
 """After so long whatever is used has seen what was written before."""
@@ -45,9 +46,9 @@ async def rotate_own(region: str, entry: RegionEntry, passphrase: str | None) ->
     try:
         names = covered(entry.keys)
         await asyncio.to_thread(prepare, entry.keys, passphrase)
-        keepers = urls_of({each: entry.services[each].urls for each in names if each != TOKENS})
+        keepers = copies_of({each: entry.services[each].urls for each in names if each != TOKENS})
         if passphrase is not None and not await tell_keepers(
-            region, entry.keys, keepers, passphrase
+            region, entry.keys, keepers, Passphrase(passphrase)
         ):
             raise MeshError(f"{region}: a service did not load its new key; nothing was replaced")
         await asyncio.sleep(SEEN_S)

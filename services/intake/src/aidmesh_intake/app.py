@@ -62,7 +62,7 @@ def build(settings: Settings | None = None) -> Service:
         ),
     )
     take(app, conflict_routes.router(database))
-    key_routes.install(app, keys)
+    key_routes.install(app, NAME, settings, keys)
     return Service(
         name=NAME,
         settings=settings,

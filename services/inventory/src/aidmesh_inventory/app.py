@@ -40,7 +40,7 @@ def build(settings: Settings | None = None) -> Service:
     )
     add_routes(app, database, settings.region, keys, peers.link)
     take(app, conflict_routes.router(database))
-    key_routes.install(app, keys)
+    key_routes.install(app, NAME, settings, keys)
     return Service(
         name=NAME,
         settings=settings,

@@ -49,7 +49,7 @@ def build(settings: Settings | None = None) -> Service:
         checks=health.checks,
     )
     api.add_routes(app, database, templates, lambda: keys.public(NOTIFICATION), outlets.keys())
-    key_routes.install(app, keys)
+    key_routes.install(app, NAME, settings, keys)
     digest_from = parse_hours(settings.digest_from, "24:00").from_min
     return Service(
         name=NAME,

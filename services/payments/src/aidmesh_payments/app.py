@@ -51,7 +51,7 @@ def build(settings: Settings | None = None) -> Service:
     office = Office(settings.region, dict(settings.float_limits_minor), lambda: peers.regions)
     add_routes(app, Desk(office, database, keys, settings.payment_purpose, peers.link))
     take(app, conflict_routes.router(database))
-    key_routes.install(app, keys)
+    key_routes.install(app, NAME, settings, keys)
     return Service(
         name=NAME,
         settings=settings,

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import nkeys
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from nats.aio.client import Client
 
 
@@ -31,7 +33,11 @@ class Nkey:
 
     def signature(self, nonce: str) -> bytes:
         """The signature that the server asks for, in base64."""
-        return base64.b64encode(self.pair.sign(nonce.encode()))
+        return base64.b64encode(self.sign(nonce.encode()))
+
+    def sign(self, message: bytes) -> bytes:
+        """The signature of what is no nonce; it has to begin as no text does, to be told apart."""
+        return bytes(self.pair.sign(message))
 
 
 def nkey_of(seed: str) -> Nkey:
@@ -48,6 +54,16 @@ def read_nkey(seed_file: Path) -> Nkey:
         return nkey_of(seed_file.read_text(encoding="ascii"))
     except (OSError, ValueError) as error:
         raise SeedError(f"{seed_file} holds no usable key: {type(error).__name__}") from None
+
+
+def is_signed(message: bytes, signature: bytes, public: str) -> bool:
+    """Whether a message was signed with the nkey of which this is the public one."""
+    try:
+        raw = base64.b32decode(public)[1:-2]  # between what kind it is and a checksum
+        Ed25519PublicKey.from_public_bytes(raw).verify(signature, message)
+    except (ValueError, InvalidSignature):
+        return False
+    return True
 
 
 def tls_of(ca_file: Path | None) -> ssl.SSLContext | None:

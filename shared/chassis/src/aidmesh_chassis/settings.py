@@ -51,7 +51,8 @@ class ServiceSettings(BaseSettings):
         nats_url: one or more servers, separated by commas.
         nats_ca_file: what vouches for the certificates of servers on other machines, whose
             connections are encrypted; None for servers on this one.
-        nats_seed_file: the seed of the service's own nkey; None for a server without accounts.
+        nats_seed_file: the seed of the service's own nkey; None for a server without accounts, and
+            then no passphrase can be given to the service.
         http_host: the address to listen on.
         http_port: the port to listen on; 0 takes any that is free.
         instance: which copy of the service this is, where there are several; named in its logs.

@@ -1,12 +1,12 @@
 """`aidmesh lock` and `aidmesh unlock`: the keys of services that run.
 
 Speaks to `/v1/keys` of every service that holds secret keys for personal data. The call is signed
-with the region's own token key, so whoever may do this is whoever has the folder of keys.
+with the region's own token key, so whoever may do this is whoever has the folder of keys. By the
+same folder the command knows a service's signature, and seals the passphrase to it alone.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -18,6 +18,8 @@ from aidmesh.commands.secret import KeysOf, ask
 if TYPE_CHECKING:
     import httpx
 
+    from aidmesh_chassis.passphrases import Passphrase
+
 KEEPERS = ("intake", "inventory", "payments", "notification")
 """The services with secret keys for personal data. The console has the one that signs tokens; it
 stays, so that work without personal data goes on."""
@@ -25,17 +27,35 @@ stays, so that work without personal data goes on."""
 OPERATOR = UUID(int=0)
 """Stands in the logs for whoever has the folder of keys."""
 
-TOKEN_S = 300
+TOKEN_S = 60
+"""For one service; who reads an open line has on-call's rights for so long."""
 WAIT_S_MAX = 60.0
 
 
 @dataclass(frozen=True, slots=True)
+class Copy:
+    """A copy of a service: what it is called here, where it answers, and as which of `services`."""
+
+    name: str
+    url: str
+    services: tuple[str, ...] = KEEPERS
+
+
+@dataclass(frozen=True, slots=True)
 class Target:
-    """One region: its folder of keys, and where its services answer, by name."""
+    """One region: its folder of keys, and its services."""
 
     region: str
     folder: Path
-    urls: Mapping[str, str]
+    copies: Sequence[Copy]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What services are told; a passphrase goes with it where the files of keys have one."""
+
+    locked: bool
+    passphrase: "Passphrase | None" = None
 
 
 def lock(
@@ -57,7 +77,7 @@ def lock(
         url: address of a service, as often as there are services and copies of them.
         json: what each answered, as JSON.
     """
-    run(_tell(_targets(data, keys, region, url), {"locked": True}, json))
+    run(_tell(_targets(data, keys, region, url), Wanted(locked=True), json))
 
 
 def unlock(
@@ -77,9 +97,12 @@ def unlock(
         url: address of a service, as often as there are services and copies of them.
         json: what each answered, as JSON.
     """
+    from aidmesh_chassis.passphrases import Passphrase  # noqa: PLC0415
+
     targets = _targets(data, keys, region, url)
-    passphrase = ask("Passphrase (empty if the keys have none)") or None
-    run(_tell(targets, {"locked": False, "passphrase": passphrase}, json))
+    typed = ask("Passphrase (empty if the keys have none)")
+    passphrase = Passphrase(typed) if typed else None
+    run(_tell(targets, Wanted(locked=False, passphrase=passphrase), json))
 
 
 def _targets(
@@ -89,7 +112,7 @@ def _targets(
         if not url:
             refuse("name each service's address with --url, or the mesh with --data")
         name, folder = KeysOf(keys, None, region).folder()
-        return [Target(name, folder, {each: _careful(each) for each in url})]
+        return [Target(name, folder, [Copy(each, _address(each)) for each in url])]
     if keys is not None or url:
         refuse("--data knows the keys and the addresses: name no others")
     from aidmesh.meshfile import MeshError, read_mesh  # noqa: PLC0415
@@ -101,82 +124,65 @@ def _targets(
     if region is not None and region not in entries:
         refuse(f"{data} holds no region {region}")
     return [
-        Target(name, entry.keys, urls_of({each: entry.services[each].urls for each in KEEPERS}))
+        Target(name, entry.keys, copies_of({each: entry.services[each].urls for each in KEEPERS}))
         for name, entry in entries.items()
         if region in {None, name}
     ]
 
 
-def urls_of(copies: Mapping[str, Sequence[str]]) -> dict[str, str]:
-    """Where every copy of services answers, each under a name of its own."""
-    return {
-        f"{name} {number}" if number > 1 else name: url
-        for name, urls in copies.items()
-        for number, url in enumerate(urls, start=1)
-    }
+def copies_of(urls: Mapping[str, Sequence[str]]) -> list[Copy]:
+    """Every copy of services, each under a name of its own.
+
+    Args:
+        urls: where they answer, by service.
+    """
+    return [
+        Copy(f"{service} {number}" if number > 1 else service, url, (service,))
+        for service, found in urls.items()
+        for number, url in enumerate(found, start=1)
+    ]
 
 
-def _careful(url: str) -> str:
-    """The address, unless a passphrase sent there could be read on the way."""
+def _address(url: str) -> str:
     parts = urlsplit(url)
-    host = parts.hostname or ""
-    if parts.scheme != "https" and not (parts.scheme == "http" and _is_here(host)):
-        refuse(f"{url} is neither https nor http on this machine; forward a port, or use TLS")
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        refuse(f"{url} is no address such as http://127.0.0.1:8101")
     return url.rstrip("/")
 
 
-def _is_here(host: str) -> bool:
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-async def _tell(targets: list[Target], wanted: Mapping[str, object], as_json: bool) -> int:
-    import ssl  # noqa: PLC0415
-
-    import httpx  # noqa: PLC0415
-
+async def _tell(targets: list[Target], wanted: Wanted, as_json: bool) -> int:
     answers: list[dict[str, object]] = []
-    trusted = ssl.create_default_context()  # what this machine trusts, an office's own CA too
     for target in targets:
-        headers = {"Authorization": f"Bearer {_token(target)}"}
-        async with httpx.AsyncClient(
-            headers=headers, timeout=WAIT_S_MAX, verify=trusted, trust_env=False
-        ) as client:
-            # One after the other: deriving a key takes much memory, and they may share a machine.
-            for name, url in target.urls.items():
-                told, done = await _tell_one(client, url, wanted)
-                answers.append(
-                    {"region": target.region, "service": name, "answer": told, "done": done}
-                )
-                if not as_json:
-                    say(f"{target.region} {name}: {told}")
+        # One after the other: deriving a key takes much memory, and they may share a machine.
+        for copy in target.copies:
+            told, done = await _tell_one(target, copy, wanted)
+            answers.append(
+                {"region": target.region, "service": copy.name, "answer": told, "done": done}
+            )
+            if not as_json:
+                say(f"{target.region} {copy.name}: {told}")
     if as_json:
         tell(answers)
     return 0 if all(each["done"] for each in answers) else EXIT_FAILED
 
 
-async def _tell_one(
-    client: "httpx.AsyncClient", url: str, wanted: Mapping[str, object]
-) -> tuple[str, bool]:
-    import httpx  # noqa: PLC0415
-
+async def _tell_one(target: Target, copy: Copy, wanted: Wanted) -> tuple[str, bool]:
+    """What it answered, in words, and whether it is as wanted now."""
+    body: dict[str, object] = {"locked": wanted.locked}
     try:
-        answer = await client.put(f"{url}/v1/keys", json=dict(wanted))
-        body = answer.json()
-    except (httpx.HTTPError, ValueError) as error:
-        return (
-            f"does not answer ({type(error).__name__}); a process that ended holds no keys",
-            False,
-        )
-    if not answer.is_success:
-        reason = f" ({body['reason']})" if "reason" in body else ""
-        return f"{body.get('title', answer.status_code)}{reason}. {body.get('detail', '')}", False
-    return ("locked" if body["locked"] else "unlocked"), body["locked"] is wanted["locked"]
+        async with _client(target) as client:
+            if wanted.passphrase is not None:
+                state = await _keys(client, "GET", copy)
+                body["sealed_passphrase"] = _sealed(target, copy, state, wanted.passphrase)
+            state = await _keys(client, "PUT", copy, body)
+    except _NotDoneError as error:
+        return str(error), False
+    return ("locked" if state.get("locked") else "unlocked"), state.get("locked") is wanted.locked
 
 
-async def tell_keepers(region: str, folder: Path, urls: Mapping[str, str], passphrase: str) -> bool:
+async def tell_keepers(
+    region: str, folder: Path, copies: Sequence[Copy], passphrase: "Passphrase"
+) -> bool:
     """Have services that run and are not locked load what is new in their folder of keys.
 
     Who is locked, or does not run, has it with the next `unlock`. Returns whether all that answer
@@ -185,28 +191,89 @@ async def tell_keepers(region: str, folder: Path, urls: Mapping[str, str], passp
     Args:
         region: its name.
         folder: its folder of keys.
-        urls: where the services answer, by name.
+        copies: of services with such keys.
         passphrase: that opens the keys.
     """
+    target = Target(region, folder, copies)
+    good = True
+    for copy in copies:
+        try:
+            async with _client(target) as client:
+                state = await _keys(client, "GET", copy)
+        except _NotDoneError:
+            warn(f"{region} {copy.name}: does not answer; it has its new key when it is unlocked")
+            continue
+        if state.get("locked"):
+            warn(f"{region} {copy.name}: is locked; it has its new key when it is unlocked")
+            continue
+        told, done = await _tell_one(target, copy, Wanted(locked=False, passphrase=passphrase))
+        good = good and done
+        if not done:
+            warn(f"{region} {copy.name}: {told}")
+    return good
+
+
+class _NotDoneError(Exception):
+    """A copy was not told; the message is for the person."""
+
+
+async def _keys(
+    client: "httpx.AsyncClient", method: str, copy: Copy, body: Mapping[str, object] | None = None
+) -> Mapping[str, object]:
     import httpx  # noqa: PLC0415
 
-    headers = {"Authorization": f"Bearer {_token(Target(region, folder, urls))}"}
-    good = True
-    async with httpx.AsyncClient(headers=headers, timeout=WAIT_S_MAX, trust_env=False) as client:
-        for name, url in urls.items():
-            try:
-                state = (await client.get(f"{url}/v1/keys")).raise_for_status().json()
-            except (httpx.HTTPError, ValueError):
-                warn(f"{region} {name}: does not answer; it has its new key when it is unlocked")
-                continue
-            if state["locked"]:
-                warn(f"{region} {name}: is locked; it has its new key when it is unlocked")
-                continue
-            told, done = await _tell_one(client, url, {"locked": False, "passphrase": passphrase})
-            good = good and done
-            if not done:
-                warn(f"{region} {name}: {told}")
-    return good
+    try:
+        answer = await client.request(method, f"{copy.url}/v1/keys", json=body)
+        found = dict(answer.json())
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError, TypeError) as error:
+        raise _NotDoneError(
+            f"does not answer ({type(error).__name__}); a process that ended holds no keys"
+        ) from None
+    if not answer.is_success:
+        reason = f" ({found['reason']})" if "reason" in found else ""
+        raise _NotDoneError(
+            f"{found.get('title', answer.status_code)}{reason}. {found.get('detail', '')}"
+        )
+    return found
+
+
+def _sealed(
+    target: Target, copy: Copy, state: Mapping[str, object], passphrase: "Passphrase"
+) -> str:
+    """What only the service itself can open, by what it says and the region's folder of keys."""
+    from aidmesh.credentials import CredentialsError, publics_of  # noqa: PLC0415
+    from aidmesh_chassis.passphrases import NotGenuine, SealTo, seal_passphrase  # noqa: PLC0415
+
+    service = str(state.get("service"))
+    try:
+        to = SealTo.model_validate(state.get("seal_to"))
+        nkeys = publics_of(target.folder, service) if service in copy.services else ()
+        return seal_passphrase(passphrase, to, target.region, service, nkeys).reveal()
+    except NotGenuine:
+        raise _NotDoneError(
+            f"what answers can't prove that it is {' or '.join(copy.services)} of {target.region}: "
+            "another region's, or somebody on the line; the passphrase was not sent"
+        ) from None
+    except CredentialsError as error:
+        raise _NotDoneError(f"{error}; the passphrase was not sent") from None
+    except ValueError:
+        raise _NotDoneError(
+            "does not say what to seal the passphrase to, so it was not sent: an older version, or "
+            "one without an nkey that it can read (NATS_SEED_FILE)"
+        ) from None
+
+
+def _client(target: Target) -> "httpx.AsyncClient":
+    import ssl  # noqa: PLC0415
+
+    import httpx  # noqa: PLC0415
+
+    return httpx.AsyncClient(
+        headers={"Authorization": f"Bearer {_token(target)}"},
+        timeout=WAIT_S_MAX,
+        verify=ssl.create_default_context(),  # what this machine trusts, an office's own CA too
+        trust_env=False,
+    )
 
 
 def _token(target: Target) -> str:
