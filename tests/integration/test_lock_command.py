@@ -9,19 +9,22 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from uuid import uuid4
 
 import httpx
 import pytest
 
+from aidmesh import own_keys
 from aidmesh.credentials import create_keys, seed_file
 from aidmesh.embedded.ports import free_ports
 from aidmesh.meshfile import MeshError, RegionEntry, write_mesh
-from aidmesh.own_keys import rotate_own
+from aidmesh.outside.handing import for_service, put
+from aidmesh.own_keys import SEEN_S, rotate_own
 from aidmesh.preparing import prepare_mesh
 from aidmesh_chassis.auth import Role, issue_token
 from aidmesh_chassis.key_rotation import former
-from aidmesh_chassis.keys import INTAKE, TOKENS, KeyRing, protect
+from aidmesh_chassis.keys import INTAKE, LOOK_S, TOKENS, KeyRing, protect
 from aidmesh_chassis.passphrases import Receiver
 from support.commands import COMMANDS
 from support.on_the_line import impostor, recording
@@ -309,3 +312,34 @@ async def test_a_key_with_a_passphrase_is_replaced_while_its_service_runs(
     assert len(former(keys)[INTAKE]) == 1
     assert await state_of(intake) == (False, [])  # it was told the new one
     assert KeyRing(keys, [INTAKE]).missing == (INTAKE,)
+
+
+async def test_who_is_handed_keys_has_them_before_being_told(
+    database: DatabaseFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in containers: a folder of its own, which the supervisor brings up to date."""
+    keys, handed = tmp_path / "keys", tmp_path / "handed"
+    create_keys(keys / "kyiv")
+    mesh, _ = prepare_mesh(tmp_path, ("kyiv",), {"kyiv": keys / "kyiv"})
+    entry = mesh.regions["kyiv"]
+    protect(keys / "kyiv" / "intake.key", PASSPHRASE)
+
+    def hand_out() -> None:
+        put(handed, for_service("kyiv", entry, "intake"))
+
+    async def wait(seconds: float) -> None:
+        assert seconds == SEEN_S
+        hand_out()
+
+    hand_out()
+    async with running(keys, handed, await database("intake"), tmp_path) as intake:
+        intake.answers_for(entry)
+        unlocked = await intake.type("unlock", "--url", intake.open_url, stdin=f"{PASSPHRASE}\n")
+        assert unlocked[0] == 0, unlocked
+        # They are handed out when time is given for it, and then only.
+        times = SimpleNamespace(sleep=wait, to_thread=asyncio.to_thread)
+        monkeypatch.setattr(own_keys, "asyncio", times)
+        await rotate_own("kyiv", entry, PASSPHRASE)
+        hand_out()
+        await asyncio.sleep(LOOK_S)  # after which it has seen what it uses now
+        assert await state_of(intake) == (False, [])

@@ -46,12 +46,12 @@ async def rotate_own(region: str, entry: RegionEntry, passphrase: str | None) ->
     try:
         names = covered(entry.keys)
         await asyncio.to_thread(prepare, entry.keys, passphrase)
+        await asyncio.sleep(SEEN_S)  # containers are handed them meanwhile, and load what they have
         keepers = copies_of({each: entry.services[each].urls for each in names if each != TOKENS})
         if passphrase is not None and not await tell_keepers(
             region, entry.keys, keepers, Passphrase(passphrase)
         ):
             raise MeshError(f"{region}: a service did not load its new key; nothing was replaced")
-        await asyncio.sleep(SEEN_S)
         await asyncio.to_thread(switch, entry.keys)
     except (KeyFileError, WrongPassphrase, OSError) as error:
         raise MeshError(f"{entry.keys}: {error}") from None
