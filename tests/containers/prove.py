@@ -4,8 +4,9 @@ It builds the images, brings up a region from nothing and works through its publ
 its desk, kills each container in turn while somebody is being helped, replaces all images under
 load, takes everything down and up again, links a second region, whose version is in `.env` alone,
 and sends money there, restores the first from a backup after all its volumes are gone, verifies
-both, and has the second retire. It uses projects, ports, networks and image tags of its own and
-leaves none of them behind. Exit code 0 when all of it holds, 1 when not, 3 when there is no engine.
+both, has the second retire, and puts a passphrase on the keys of the first. It uses projects,
+ports, networks and image tags of its own and leaves none of them behind. Exit code 0 when all of it
+holds, 1 when not, 3 when there is no engine.
 """
 
 import argparse
@@ -41,6 +42,7 @@ from containers.desk import (  # noqa: E402
 from containers.drill import drill  # noqa: E402
 from containers.engine import Failed, Project, docker, engine  # noqa: E402
 from containers.lean import READY_S_MAX, Proof, sizes, starts_fast  # noqa: E402
+from containers.passphrase import passphrase_works  # noqa: E402
 from support.funding import fund  # noqa: E402
 from support.visitor import Visitor  # noqa: E402
 
@@ -387,6 +389,7 @@ async def prove(proof: Proof, folder: Path, *, build: bool) -> None:
         verified(proof, "first", first)
         verified(proof, "second", second)
         await retired(proof, first, second, there)
+        await passphrase_works(proof, first, here)
         await asyncio.gather(here.close(), there.close())
 
 
