@@ -156,7 +156,8 @@ async def reverse_facts(tx: Tx, batch: Sequence[Received[NeedReversedV1]]) -> No
             grown.add("stock", part.item, part.site_id, part.quantity, need_id)
     # Nights and hours gone by serve nobody who waits, nor do beds that were retired.
     for bed in booked:
-        if bed.in_use and (bed.stay.to_on is None or bed.stay.to_on > day_of(tx.now)):
+        lasts = bed.still_here or bed.stay.to_on is None or bed.stay.to_on > day_of(tx.now)
+        if bed.in_use and lasts:
             grown.add("bed", bed.code, bed.site_id, 1, undone[bed.reservation_id][0])
     for seat in seated:
         if seat.is_open and seat.starts_at > at:

@@ -20,7 +20,7 @@ from aidmesh_inventory.handlers.assets import Handed, register
 from aidmesh_inventory.handlers.capacity import publish_capacity
 from aidmesh_inventory.handlers.changes import StockChanges
 from aidmesh_inventory.handlers.discrepancies import Found, Why, open_discrepancies
-from aidmesh_inventory.handlers.stays import arrive, parts_of, too_late
+from aidmesh_inventory.handlers.stays import arrive, begin_anew, parts_of, too_late
 from aidmesh_inventory.store import assets, beds, capacity, reservations, sites, slots, stock
 from aidmesh_inventory.store.reservations import Allocated, Changed
 from aidmesh_inventory.store.stock import MovementRow
@@ -331,7 +331,7 @@ async def undo(
     allocated = await reservations.allocated(tx.conn, [reservation_id])
     keys = {(bed.site_id, "bed", bed.code) for bed in await beds.booked(tx.conn, [reservation_id])}
     await capacity.lock(tx.conn, keys)
-    await stock.lock(tx.conn, {(each.site_id, each.item) for each in allocated})
+    at = await stock.lock(tx.conn, {(each.site_id, each.item) for each in allocated})
     changed = await reservations.undo(tx.conn, reservation_id, days.GRACE)
     if changed is None or changed.served_on is None:
         return None
@@ -349,7 +349,8 @@ async def undo(
             _movement("reversal", changed, each, changed.served_on, reason, recorded_by)
         )
     await changes.save(tx)
-    await beds.forget_leaving(tx.conn, reservation_id)
+    if keys:
+        await begin_anew(tx, changed, at)
     await assets.take_back(tx.conn, {reservation_id: reason})
     tx.emit(
         ReservationReversedV1(

@@ -1,7 +1,7 @@
 """Guests: who came when, who left when, and how many nights that makes."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import date
+from datetime import date, datetime
 from typing import Literal
 from uuid import UUID
 
@@ -13,10 +13,10 @@ from aidmesh_inventory.domain.beds import Stay, arrived, left, stays_on
 from aidmesh_inventory.domain.shares import Part, shares_of
 from aidmesh_inventory.handlers.capacity import publish_capacity
 from aidmesh_inventory.handlers.discrepancies import Found, open_discrepancies
-from aidmesh_inventory.handlers.release import emit_grew
+from aidmesh_inventory.handlers.release import Grown, emit_grew
 from aidmesh_inventory.store import beds, capacity, check_outs, reservations, sites, stock
 from aidmesh_inventory.store.beds import Booked
-from aidmesh_inventory.store.reservations import Allocated, Attempt
+from aidmesh_inventory.store.reservations import Allocated, Attempt, Changed
 
 LeaveFault = Literal[
     "unknown-reservation",
@@ -50,14 +50,19 @@ async def arrive(tx: Tx, came: Mapping[UUID, date]) -> None:
     """Let stays begin when the guest came; the caller holds the mutexes.
 
     Coming early takes the nights before, unless somebody else sleeps there: that opens a
-    discrepancy and the stay begins as booked.
+    discrepancy and the stay begins as booked. So does a bed that somebody has not left.
     """
-    changed: list[tuple[Booked, Stay]] = []
+    stays: list[tuple[Booked, Stay]] = []
     for bed in await beds.booked(tx.conn, list(came)):
         stay = arrived(bed.stay, came[bed.reservation_id])
-        if stay is not None and stay != bed.stay:
-            changed.append((bed, stay))
-    await _correct(tx, changed, {})
+        if stay is not None:
+            stays.append((bed, stay))
+    await _correct(tx, [(bed, stay) for bed, stay in stays if stay != bed.stay], {})
+    others = await beds.next_guests(tx.conn, _nights(stays), still_there=True) if stays else set()
+    await open_discrepancies(
+        tx,
+        [_double_booked(bed, stay, 0) for bed, stay in stays if _key(bed) in others],
+    )
 
 
 async def check_out(
@@ -152,8 +157,8 @@ async def undo_check_out(
         return "not-checked-out"
     # Stays that were left before check-outs could be taken back go on from when they ended.
     again = [(bed, stays_on(bed.booked or bed.stay, until, today)) for bed in booked]
-    wanted = [(each.reservation_id, each.bed_id, stay.from_on, stay.to_on) for each, stay in again]
-    if any(bed.stay.is_empty for bed in booked) and await beds.next_guests(tx.conn, wanted):
+    is_empty = any(bed.stay.is_empty for bed in booked)
+    if is_empty and await beds.next_guests(tx.conn, _nights(again)):
         return "in-use"
     numbers = await check_outs.tell_again(tx.conn, [reservation_id])
     await _correct(tx, again, numbers, still_here=True)
@@ -166,6 +171,21 @@ async def undo_check_out(
     )  # fmt: skip
     await publish_capacity(tx, keys)
     return None
+
+
+async def begin_anew(tx: Tx, attempt: Changed, at: datetime) -> None:
+    """Forget of a guest whose check-in was taken back when they left, or that they did not.
+
+    The caller holds the mutexes. Who was said to be still there kept the bed from those who wait.
+    """
+    booked = await beds.booked(tx.conn, [attempt.reservation_id])
+    await beds.forget_leaving(tx.conn, attempt.reservation_id)
+    await publish_capacity(tx, {(bed.site_id, "bed", bed.code) for bed in booked})
+    grown = Grown(await sites.areas_of(tx.conn, [bed.site_id for bed in booked]), at)
+    for bed in booked:
+        if bed.still_here and bed.in_use:
+            grown.add("bed", bed.code, bed.site_id, 1, attempt.need_id)
+    grown.emit(tx)
 
 
 def _cannot_leave(
@@ -239,38 +259,32 @@ async def _correct(
     """
     if not changed:
         return
-    others = await beds.next_guests(
-        tx.conn,
-        [(bed.reservation_id, bed.bed_id, stay.from_on, stay.to_on) for bed, stay in changed],
-    )
+    others = await beds.next_guests(tx.conn, _nights(changed))
     rows: list[tuple[UUID, UUID, date, date | None, date | None]] = []
     clashes: list[Found] = []
     for bed, stay in changed:
         from_on, to_on = stay.from_on, stay.to_on
-        clash = others.get((bed.reservation_id, bed.bed_id), [])
-        if clash:
+        if _key(bed) in others:
             from_on = max(stay.from_on, bed.stay.from_on)
             if bed.stay.to_on is not None and (to_on is None or to_on > bed.stay.to_on):
                 to_on = bed.stay.to_on
-            clashes.append(
-                Found(
-                    derive_id(
-                        "discrepancy",
-                        "bed",
-                        bed.reservation_id,
-                        bed.bed_id,
-                        stay.from_on,
-                        numbers.get(bed.reservation_id, 0),
-                    ),
-                    None,
-                    bed.site_id,
-                    "bed",
-                    bed.code,
-                    1,
-                    "double_booked",
-                )
-            )
+            clashes.append(_double_booked(bed, stay, numbers.get(bed.reservation_id, 0)))
         left_day = None if left_on is None else left_on[bed.reservation_id]
         rows.append((bed.reservation_id, bed.bed_id, from_on, to_on, left_day))
     await beds.set_stays(tx.conn, rows, by_clock=by_clock, still_here=still_here)
     await open_discrepancies(tx, clashes)
+
+
+def _nights(stays: Iterable[tuple[Booked, Stay]]) -> list[tuple[UUID, UUID, date, date | None]]:
+    """Whose nights in which bed: reservation, bed, first night, day of leaving."""
+    return [(*_key(bed), stay.from_on, stay.to_on) for bed, stay in stays]
+
+
+def _key(bed: Booked) -> tuple[UUID, UUID]:
+    return bed.reservation_id, bed.bed_id
+
+
+def _double_booked(bed: Booked, stay: Stay, number: int) -> Found:
+    """Somebody else has some of these nights; each number of times that they were told of anew."""
+    found = derive_id("discrepancy", "bed", bed.reservation_id, bed.bed_id, stay.from_on, number)
+    return Found(found, None, bed.site_id, "bed", bed.code, 1, "double_booked")

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 from uuid import UUID
 
 import asyncpg
@@ -51,6 +51,15 @@ class Booked:
     currency: str
 
 
+TAKEN: Final = """(
+    SELECT reservation_id, bed_id, left_on, stay FROM bed_booking WHERE live AND NOT still_here
+    UNION ALL
+    SELECT reservation_id, bed_id, left_on, daterange(lower(stay), NULL) FROM bed_booking
+    WHERE live AND still_here)"""
+"""The nights in which beds are taken. Of a guest of whom somebody said that they are still here
+nobody knows the last one, whatever the books say: their bed is taken until they are checked out."""
+
+_IN_BOOKS: Final = "(SELECT * FROM bed_booking WHERE live)"
 _BOOKED = """
     g.reservation_id, g.bed_id, b.site_id, b.code, b.status = 'active' AS in_use,
     lower(g.stay) AS from_on, upper(g.stay) AS to_on, g.left_on, g.left_by_clock,
@@ -108,7 +117,7 @@ async def insert(
 async def picture(
     conn: asyncpg.Connection, site_ids: Collection[UUID], codes: Collection[str], from_on: date
 ) -> tuple[list[Bed], list[tuple[UUID, Stay]]]:
-    """Beds of these kinds at these sites, and the stays in them from a day on."""
+    """Beds of these kinds at these sites, and the nights in which they are taken from a day on."""
     found = await conn.fetch(
         """
         SELECT id, site_id, code, room, features FROM bed
@@ -118,11 +127,10 @@ async def picture(
         list(codes),
     )
     stays = await conn.fetch(
-        """
-        SELECT g.bed_id, lower(g.stay) AS from_on, upper(g.stay) AS to_on
-        FROM bed_booking g
-        WHERE g.bed_id = ANY($1::uuid[]) AND g.live AND g.stay && daterange($2, NULL)
-        """,
+        f"""
+        SELECT t.bed_id, lower(t.stay) AS from_on, upper(t.stay) AS to_on FROM {TAKEN} t
+        WHERE t.bed_id = ANY($1::uuid[]) AND t.stay && daterange($2, NULL)
+        """,  # noqa: S608 - a constant
         [row["id"] for row in found],
         from_on,
     )
@@ -181,25 +189,28 @@ async def release(conn: asyncpg.Connection, ids: Collection[UUID]) -> list[Booke
 
 
 async def next_guests(
-    conn: asyncpg.Connection, wanted: Sequence[tuple[UUID, UUID, date, date | None]]
-) -> dict[tuple[UUID, UUID], list[Stay]]:
-    """Who else sleeps in these beds (reservation, bed) on some night from a day to a day."""
+    conn: asyncpg.Connection,
+    wanted: Sequence[tuple[UUID, UUID, date, date | None]],
+    *,
+    still_there: bool = False,
+) -> set[tuple[UUID, UUID]]:
+    """In which of these beds (reservation, bed) others sleep on some night from a day to a day.
+
+    Args:
+        still_there: those count, too, who by the books have left and of whom somebody said that
+            they have not; else only nights in the books.
+    """
     rows = await conn.fetch(
-        """
-        SELECT w.reservation_id, w.bed_id, lower(g.stay) AS from_on, upper(g.stay) AS to_on
+        f"""
+        SELECT DISTINCT w.reservation_id, w.bed_id
         FROM unnest($1::uuid[], $2::uuid[], $3::date[], $4::date[])
              AS w (reservation_id, bed_id, from_on, to_on)
-        JOIN bed_booking g ON g.bed_id = w.bed_id AND g.live
+        JOIN {TAKEN if still_there else _IN_BOOKS} g ON g.bed_id = w.bed_id
          AND g.reservation_id <> w.reservation_id AND g.stay && daterange(w.from_on, w.to_on)
-        ORDER BY lower(g.stay)
-        """,
+        """,  # noqa: S608 - constants
         *(list(column) for column in zip(*wanted, strict=True)),
     )
-    found: dict[tuple[UUID, UUID], list[Stay]] = {}
-    for row in rows:
-        key = (row["reservation_id"], row["bed_id"])
-        found.setdefault(key, []).append(Stay(row["from_on"], row["to_on"]))
-    return found
+    return {(row["reservation_id"], row["bed_id"]) for row in rows}
 
 
 async def set_stays(
@@ -252,23 +263,23 @@ async def board(
     after: UUID | None,
     limit: int,
 ) -> list[asyncpg.Record]:
-    """Up to `limit` beds of a site by room and label, each with its stays in a period.
+    """Up to `limit` beds of a site by room and label, each with when it is taken in a period.
 
     A bed without a stay is one row; `after` is the last bed of the page before.
     """
     return await conn.fetch(
-        """
+        f"""
         SELECT b.id AS bed_id, b.label, b.room, b.code, b.features, b.owner, b.status,
                r.id AS reservation_id, r.need_id, r.state, r.sensitive,
-               lower(g.stay) AS from_on, upper(g.stay) AS to_on, g.left_on
+               lower(t.stay) AS from_on, upper(t.stay) AS to_on, t.left_on
         FROM (SELECT * FROM bed
               WHERE site_id = $1 AND ($4::uuid IS NULL
                 OR (room, label, id) > (SELECT room, label, id FROM bed WHERE id = $4))
               ORDER BY room, label, id LIMIT $5) b
-        LEFT JOIN bed_booking g ON g.bed_id = b.id AND g.live AND g.stay && daterange($2, $3)
-        LEFT JOIN reservation r ON r.id = g.reservation_id
-        ORDER BY b.room, b.label, b.id, lower(g.stay)
-        """,
+        LEFT JOIN {TAKEN} t ON t.bed_id = b.id AND t.stay && daterange($2, $3)
+        LEFT JOIN reservation r ON r.id = t.reservation_id
+        ORDER BY b.room, b.label, b.id, lower(t.stay)
+        """,  # noqa: S608 - a constant
         site_id,
         from_on,
         to_on,
@@ -323,12 +334,12 @@ async def bed_key(conn: asyncpg.Connection, bed_id: UUID) -> tuple[UUID, str] | 
 async def free_tonight(conn: asyncpg.Connection, site_id: UUID, day: date) -> list[tuple[str, int]]:
     """How many beds of each kind are free at a site in the night of a day."""
     rows = await conn.fetch(
-        """
+        f"""
         SELECT b.code, count(*)::int AS free FROM bed b
         WHERE b.site_id = $1 AND b.status = 'active' AND NOT EXISTS (
-            SELECT FROM bed_booking g WHERE g.bed_id = b.id AND g.live AND g.stay @> $2::date)
+            SELECT FROM {TAKEN} t WHERE t.bed_id = b.id AND t.stay @> $2::date)
         GROUP BY b.code ORDER BY b.code
-        """,
+        """,  # noqa: S608 - a constant
         site_id,
         day,
     )

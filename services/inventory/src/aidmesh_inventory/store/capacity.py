@@ -7,6 +7,8 @@ from uuid import UUID
 
 import asyncpg
 
+from aidmesh_inventory.store.beds import TAKEN
+
 Key = tuple[UUID, str, str]
 """A site, `bed` or `slot`, and the kind of place."""
 
@@ -66,7 +68,7 @@ async def refresh(conn: asyncpg.Connection, keys: Collection[Key], today: date) 
     if not wanted:
         return []
     rows = await conn.fetch(
-        """
+        f"""
         WITH k AS (
             SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[]) AS k (site_id, resource, code)
         ), day AS (
@@ -75,8 +77,7 @@ async def refresh(conn: asyncpg.Connection, keys: Collection[Key], today: date) 
             SELECT k.site_id, k.resource, k.code, d.n,
                    count(b.id) AS total,
                    count(b.id) FILTER (WHERE NOT EXISTS (
-                       SELECT FROM bed_booking g
-                       WHERE g.bed_id = b.id AND g.live AND g.stay @> d.day)) AS free
+                       SELECT FROM {TAKEN} t WHERE t.bed_id = b.id AND t.stay @> d.day)) AS free
             FROM k CROSS JOIN day d
             LEFT JOIN bed b ON b.site_id = k.site_id AND b.code = k.code AND b.status = 'active'
             WHERE k.resource = 'bed'
@@ -111,7 +112,7 @@ async def refresh(conn: asyncpg.Connection, keys: Collection[Key], today: date) 
               IS DISTINCT FROM ($4::date, n.free_by_day, n.total)
         RETURNING c.site_id, c.resource, c.code, site.area, c.first_on, c.free_by_day, c.total,
                   c.version
-        """,
+        """,  # noqa: S608 - a constant
         *(list(column) for column in zip(*wanted, strict=True)),
         today,
         DAYS,
