@@ -15,7 +15,7 @@ from aidmesh_contracts.inventory import (
     ReservationRefusedV1,
     SupplyGrewV1,
 )
-from aidmesh_inventory.handlers import stays, sweeps
+from aidmesh_inventory.handlers import sites, stays, sweeps
 from aidmesh_inventory.store import beds
 from integration.inventory.test_check_outs import check_out, guest, undo
 from integration.inventory.test_facts import given, undone
@@ -166,6 +166,22 @@ async def test_the_board_shows_their_stay_with_an_open_end(world: World, today: 
     assert (row["need_id"], row["from_on"], row["to_on"], row["left_on"]) == (
         need.need_id, today - timedelta(days=3), None, None,
     )  # fmt: skip
+
+
+async def test_a_site_that_reopens_offers_every_bed_that_somebody_will_leave(
+    world: World, today: date
+) -> None:
+    site_id = await world.site()
+    await world.beds(site_id, 2)
+    await kept(world, today)
+    assert await world.state((await wanted(world, today, 3)).need_id) == "held"
+    async with world.database.transaction() as tx:
+        assert await sites.close(tx, site_id, "alert", keeps=True) is not None
+    before = await grown(world)
+    async with world.database.transaction() as tx:
+        assert await sites.reopen(tx, site_id, "over") is not None
+    assert (await grown(world))[len(before) :] == [("bed", sites.NIGHTS, None)]
+    assert await world.state((await wanted(world, today + timedelta(days=3))).need_id) == "held"
 
 
 async def test_whoever_comes_first_nobody_is_promised_an_occupied_bed_unseen(

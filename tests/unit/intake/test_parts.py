@@ -139,8 +139,7 @@ def test_only_those_in_line_for_the_same_come_before() -> None:
     urgent = replace(asked(2), id=NeedId(UUID(int=9)), priority=99)
     elsewhere = replace(urgent, place_area="UA46")
     assert queue_of(urgent) is None
-    for answer in (refusal(urgent, [], "restricted"), refusal(urgent, [], "closed")):
-        assert queue_of(saga.decide(urgent, answer, NOW).need) is None
+    assert queue_of(saga.decide(urgent, refusal(urgent, [], "restricted"), NOW).need) is None
     far = queue_of(saga.decide(elsewhere, refusal(elsewhere, []), NOW).need)
     assert far is not None
     assert is_next(whole, [far], whole.asked_on)

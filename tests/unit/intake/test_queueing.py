@@ -12,7 +12,7 @@ from aidmesh_contracts.values import BlockedBy, CapacityDemand
 from aidmesh_intake.domain import commands
 from aidmesh_intake.domain.asks import Ask
 from aidmesh_intake.domain.need import LIVE, State, Wait
-from aidmesh_intake.domain.waitlist import Queue, Rank, place_of, queue_behind
+from aidmesh_intake.domain.waitlist import Behind, Queue, Rank, place_of, queue_behind
 from unit.intake.builders import DAY, NOW
 from unit.intake.line import SITES, parcel_need, rank_of
 
@@ -32,6 +32,19 @@ def test_queueing_behind() -> None:
         assert (found is not None) is behind
     # One who wants a certain site queues behind those who would take it anywhere in the area.
     assert queue_behind(parcel_need(site=SITES[0]), [Queue(mine, rank_of())], DAY) is not None
+
+
+def test_queueing_at_a_site_that_is_closed() -> None:
+    here = BlockedBy(resource="stock", code="parcel", site_id=SITES[0], quantity=1)
+    area = BlockedBy(resource="stock", code="parcel", area="UA80", quantity=1)
+    closed = Queue(here, rank_of(), closed=True)
+    named = parcel_need(site=SITES[0])
+    assert queue_behind(named, [closed], DAY) == Behind(here, Wait.SITE_CLOSED)
+    assert queue_behind(named, [closed, Queue(area, rank_of())], DAY) == Behind(here, Wait.BEHIND)
+    assert queue_behind(named, [Queue(here, rank_of(9), closed=True)], DAY) is None
+    # Whoever may be served elsewhere does not wait until it opens.
+    assert queue_behind(parcel_need(site=SITES[1]), [closed], DAY) is None
+    assert queue_behind(parcel_need(), [closed], DAY) is None
 
 
 def test_a_new_need_goes_behind_those_who_asked_later_but_wait_already() -> None:
@@ -83,7 +96,7 @@ def test_queueing_behind_on_the_same_days_only() -> None:
     other_night = Queue(bed, rank_of(), DAY + timedelta(days=30), DAY + timedelta(days=31))
     same_night = Queue(bed, rank_of(), DAY, DAY + timedelta(days=1))
     assert queue_behind(tonight, [other_night], DAY) is None
-    assert queue_behind(tonight, [same_night], DAY) == bed
+    assert queue_behind(tonight, [same_night], DAY) == Behind(bed)
     slot = BlockedBy(resource="slot", code="legal", area="UA80", quantity=1)
     this_week = parcel_need(
         Ask(
@@ -94,12 +107,12 @@ def test_queueing_behind_on_the_same_days_only() -> None:
     )
     month = Queue(slot, rank_of(), DAY, DAY + timedelta(days=30))
     one_day = Queue(slot, rank_of(), DAY, DAY)
-    assert queue_behind(this_week, [month], DAY) == slot
+    assert queue_behind(this_week, [month], DAY) == Behind(slot)
     assert queue_behind(this_week, [one_day], DAY) is None
     # Its first days have gone by: it asks for what is still to come, as they do.
     rest = Queue(slot, rank_of(), DAY + timedelta(days=5), DAY + timedelta(days=30))
     assert queue_behind(this_week, [rest], DAY) is None
-    assert queue_behind(this_week, [rest], DAY + timedelta(days=5)) == slot
+    assert queue_behind(this_week, [rest], DAY + timedelta(days=5)) == Behind(slot)
 
 
 def test_whoever_can_use_an_hour_that_others_cannot_does_not_queue_behind_them() -> None:
@@ -111,9 +124,9 @@ def test_whoever_can_use_an_hour_that_others_cannot_does_not_queue_behind_them()
     theirs = Queue(slot, rank_of(), DAY, DAY, starts_before=NOW + timedelta(hours=3))
     assert queue_behind(all_day, [theirs], DAY) is None
     assert queue_behind(until_one, [theirs], DAY) is None
-    assert queue_behind(until_noon, [theirs], DAY) == slot
-    assert queue_behind(until_noon, [Queue(slot, rank_of(), DAY, DAY)], DAY) == slot
-    assert queue_behind(all_day, [Queue(slot, rank_of(), DAY, date.max)], DAY) == slot
+    assert queue_behind(until_noon, [theirs], DAY) == Behind(slot)
+    assert queue_behind(until_noon, [Queue(slot, rank_of(), DAY, DAY)], DAY) == Behind(slot)
+    assert queue_behind(all_day, [Queue(slot, rank_of(), DAY, date.max)], DAY) == Behind(slot)
 
 
 @given(
@@ -132,7 +145,7 @@ def test_a_moved_need_asks_there_or_queues_there_with_its_age(
     if state is State.WAITLISTED:
         before = replace(before, wait=wait, blocked_by=before.blockers[0], waiting_since=NOW)
     there = BlockedBy(resource="stock", code="parcel", area="UA46", quantity=1)
-    behind = there if someone_waits else None
+    behind = Behind(there) if someone_waits else None
     decision = commands.move(before, NOW, "UA46", None, behind=behind)
     after = decision.need
     assert (after.place_area, after.asked_on, after.queue_no) == (

@@ -7,8 +7,9 @@ from typing import Final
 from aidmesh_contracts.base import Event
 from aidmesh_contracts.ids import NeedId, PayeeRef, SiteId, derive_id
 from aidmesh_contracts.intake import AidGivenV1
-from aidmesh_contracts.values import Area, BlockedBy, StockDemand
+from aidmesh_contracts.values import Area, StockDemand
 from aidmesh_intake.domain.need import (
+    IN_LINE,
     LIVE,
     Decision,
     Leg,
@@ -32,6 +33,7 @@ from aidmesh_intake.domain.steps import (
     wait_for,
     withdrawal,
 )
+from aidmesh_intake.domain.waitlist import Behind
 
 OPEN: Final = frozenset({State.REQUESTED, State.WAITLISTED, *LIVE})
 """Neither served nor closed."""
@@ -41,7 +43,7 @@ def approve(
     need: Need,
     now: datetime,
     *,
-    behind: BlockedBy | None = None,
+    behind: Behind | None = None,
     note: str = "approved",
     woken: bool = False,
 ) -> Decision:
@@ -60,11 +62,11 @@ def approve(
     if need.wait is Wait.OFFERED:
         raise NotAllowed("offered_elsewhere")
     if behind is not None:
-        if need.wait in (Wait.SHORT, Wait.BEHIND):
+        if need.wait in IN_LINE:
             # It has its place already: asked anew it would let those behind it take what is
             # kept for it.
             return Decision(need)
-        waiting, event = wait_for(need, behind, Wait.BEHIND, now)
+        waiting, event = wait_for(need, behind.blocked_by, behind.why, now)
         return moved(need, waiting, waiting.state.value, event)
     asked, approved = begin_attempt(need, now, woken=woken)
     asked, events = progress(asked, now)
@@ -235,7 +237,7 @@ def move(
     area: Area,
     site_id: SiteId | None,
     *,
-    behind: BlockedBy | None = None,
+    behind: Behind | None = None,
 ) -> Decision:
     """Have a need served elsewhere, such as a guest for whom the shelter has no bed.
 
@@ -256,7 +258,7 @@ def move(
         return Decision(need)
     over: tuple[Event, ...] = (withdrawal(need, "refused"),) if need.state in LIVE else ()
     if behind is not None:
-        waiting, event = wait_for(there, behind, Wait.BEHIND, now)
+        waiting, event = wait_for(there, behind.blocked_by, behind.why, now)
         return moved(need, waiting, "moved", *over, event)
     asked, approved = begin_attempt(there, now)
     asked, events = progress(asked, now)

@@ -68,6 +68,10 @@ class Wait(StrEnum):
     OFFERED = "offered"
 
 
+IN_LINE: Final = frozenset({Wait.SHORT, Wait.BEHIND, Wait.SITE_CLOSED})
+"""Waits of those whom new needs queue behind: growth ends them, or a site that opens."""
+
+
 class Lack(BaseModel):
     """Something that is lacking, and why."""
 

@@ -10,12 +10,12 @@ is woken by a growth once. What a woken need could not use otherwise is offered 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from aidmesh_contracts.pickup import end_of
 from aidmesh_contracts.values import BlockedBy, CapacityDemand
-from aidmesh_intake.domain.need import Need, State, Wait
+from aidmesh_intake.domain.need import IN_LINE, Need, State, Wait
 
 Rank = tuple[int, date, int, UUID]
 """Sorts the waitlist. The id decides only between the parts that one need was split into."""
@@ -182,13 +182,14 @@ def _take(growths: Sequence[Growth], quantity: int) -> tuple[tuple[UUID, int], .
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """Needs that wait for the same in the same place, because there is too little of it.
+    """Needs that wait for the same in the same place: there is too little of it, or it is closed.
 
     Attributes:
         first: whoever is served first of them.
         first_on, last_on: of the stay or the days looked at, None for goods and money.
         starts_before: the instant before which a slot has to start, where hours count.
         needs: how many they are.
+        closed: they were told that their site is closed.
     """
 
     blocked_by: BlockedBy
@@ -197,6 +198,14 @@ class Queue:
     last_on: date | None = None
     starts_before: datetime | None = None
     needs: int = 1
+    closed: bool = False
+
+
+class Behind(NamedTuple):
+    """What a need waits for because others do already, and why they do."""
+
+    blocked_by: BlockedBy
+    why: Wait = Wait.BEHIND
 
 
 def place_of(need: Need) -> Rank:
@@ -209,7 +218,7 @@ def place_of(need: Need) -> Rank:
     return (-need.priority, need.asked_on, need.queue_no, need.id)
 
 
-def queue_behind(need: Need, queues: Sequence[Queue], today: date) -> BlockedBy | None:
+def queue_behind(need: Need, queues: Sequence[Queue], today: date) -> Behind | None:
     """What a need has to wait for because others before it do, or None if it may ask.
 
     It goes behind those who could use whatever it would take: the same thing, in a place and on
@@ -217,9 +226,14 @@ def queue_behind(need: Need, queues: Sequence[Queue], today: date) -> BlockedBy 
     """
     place, wanted = place_of(need), need.place_on(today)
     for blocker in need.blockers:
-        for queue in queues:
-            if queue.first <= place and _takes_from(blocker, wanted, need.place_area, queue):
-                return blocker
+        before = [
+            queue
+            for queue in queues
+            if queue.first <= place and _takes_from(blocker, wanted, need.place_area, queue)
+        ]
+        if before:
+            is_closed = all(queue.closed for queue in before)
+            return Behind(blocker, Wait.SITE_CLOSED if is_closed else Wait.BEHIND)
     return None
 
 
@@ -235,9 +249,9 @@ def is_next(need: Need, queues: Sequence[Queue], today: date) -> bool:
 
 def queue_of(need: Need) -> Queue | None:
     """The queue that a need makes by itself, where it waits in line for goods or money."""
-    if need.wait not in (Wait.SHORT, Wait.BEHIND) or need.blocked_by is None:
+    if need.wait not in IN_LINE or need.blocked_by is None:
         return None
-    return Queue(need.blocked_by, place_of(need))
+    return Queue(need.blocked_by, place_of(need), closed=need.wait is Wait.SITE_CLOSED)
 
 
 def ahead_of(need: Need, before: Sequence[Queue], today: date) -> int:

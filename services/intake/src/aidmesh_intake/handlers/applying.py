@@ -12,7 +12,7 @@ from aidmesh_contracts.base import Event
 from aidmesh_contracts.days import day_of
 from aidmesh_contracts.values import BlockedBy
 from aidmesh_intake.domain import commands
-from aidmesh_intake.domain.need import Decision, Need, State, Wait
+from aidmesh_intake.domain.need import IN_LINE, Decision, Need, State, Wait
 from aidmesh_intake.domain.steps import waitlisted
 from aidmesh_intake.domain.waitlist import Growth, Wake, offer
 from aidmesh_intake.handlers import following, telling
@@ -152,7 +152,7 @@ def _made_room(before: Need, after: Need) -> bool:
     """Whether others queued behind a need that left its place in line without being woken."""
     return (
         before.state is State.WAITLISTED
-        and before.wait in (Wait.SHORT, Wait.BEHIND)
+        and before.wait in IN_LINE
         and (after.blocked_by != before.blocked_by or after.wait is Wait.OFFERED)
         and not after.woken
     )

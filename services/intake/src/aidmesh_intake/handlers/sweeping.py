@@ -10,7 +10,7 @@ from aidmesh_chassis.upkeep import Sweep
 from aidmesh_contracts.days import day_of
 from aidmesh_intake.domain import commands
 from aidmesh_intake.domain.need import State
-from aidmesh_intake.domain.waitlist import queue_behind
+from aidmesh_intake.domain.waitlist import place_of, queue_behind
 from aidmesh_intake.handlers import answering, approving, looking, referring, totals
 from aidmesh_intake.handlers.applying import Change, apply, offer_growth
 from aidmesh_intake.handlers.locking import lock_needs
@@ -38,13 +38,17 @@ async def ask_overdue_anew(tx: Tx) -> int:
 
 
 async def retry(tx: Tx) -> int:
-    """Needs that wait for nothing that could grow are asked for again, or queue by their age."""
+    """Needs that wait for nothing that could grow are asked for again, or queue by their age.
+
+    Those that are due at once are asked for in their order.
+    """
     needs = await lock_needs(tx, await sweeps.to_retry(tx.conn, LIMIT))
     due = [
         need
         for need in needs.values()
         if need.state is State.WAITLISTED and need.retry_at is not None and need.retry_at <= tx.now
     ]
+    due.sort(key=place_of)
     queues, today = await approving.queues_of(tx, due), day_of(tx.now)
     await apply(
         tx,

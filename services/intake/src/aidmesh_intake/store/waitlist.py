@@ -108,7 +108,7 @@ async def queues(
     apart_from: UUID | None = None,
     before: Rank | None = None,
 ) -> list[Queue]:
-    """Those waiting for the same things because there is too little of them.
+    """Those waiting for the same things: there is too little of them, or their site is closed.
 
     Needs that ask for special features wait for something rarer: nobody queues behind them.
 
@@ -126,18 +126,18 @@ async def queues(
             SELECT blocked_resource, blocked_code, blocked_site, blocked_area,
                 {FIRST_ON} AS first_on, {LAST_ON} AS last_on,
                 CASE WHEN ask -> 'capacity' ->> 'resource' = 'slot' THEN needed_until
-                    END AS starts_before,
+                    END AS starts_before, wait = 'closed' AS closed,
                 -- The least of rows is known from PostgreSQL 18 on, that of arrays everywhere.
                 min(ARRAY[-priority, asked_on - DATE 'epoch', queue_no]) AS first,
                 count(*) AS needs
             FROM need w JOIN unnest($2::text[], $3::text[]) AS u (resource, code)
                 ON blocked_resource = u.resource AND blocked_code = u.code
-            WHERE state = 'waitlisted' AND wait IN ('short', 'behind')
+            WHERE state = 'waitlisted' AND wait IN ('short', 'behind', 'closed')
                 AND coalesce(jsonb_array_length(ask -> 'capacity' -> 'features'), 0) = 0
                 AND id IS DISTINCT FROM $4
                 AND ($5::int IS NULL OR (-priority, asked_on, queue_no, id)
                     < ($5::int, $6::date, $7::bigint, $8::uuid))
-            GROUP BY 1, 2, 3, 4, 5, 6, 7
+            GROUP BY 1, 2, 3, 4, 5, 6, 7, 8
         )
         SELECT q.*, -f.priority AS place, f.asked_on, f.queue_no, f.id
         FROM queue q JOIN need f
@@ -159,6 +159,7 @@ async def queues(
             row["last_on"],
             row["starts_before"],
             row["needs"],
+            row["closed"],
         )
         for row in rows
     ]

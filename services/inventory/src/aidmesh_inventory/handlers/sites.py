@@ -1,7 +1,7 @@
 """Opening and closing sites, and alerts over areas."""
 
 from datetime import datetime
-from typing import Literal, cast
+from typing import Final, Literal, cast
 from uuid import UUID, uuid4
 
 from aidmesh_chassis.db import Tx
@@ -14,6 +14,9 @@ from aidmesh_inventory.handlers.release import emit_grew, release
 from aidmesh_inventory.store import alerts, beds, reservations, sites, slots, stock
 from aidmesh_inventory.store.alerts import AlertRow
 from aidmesh_inventory.store.sites import SiteRow
+
+NIGHTS: Final = 366
+"""So many nights ahead are told of a bed: each may be that of another guest."""
 
 
 async def add(tx: Tx, row: SiteRow) -> bool:
@@ -60,8 +63,9 @@ async def reopen(tx: Tx, site_id: UUID, reason: str) -> SiteRow | None:
     place = Place(row.site_id, row.area, is_open=True)
     for item, free in await stock.free_at(tx.conn, site_id):
         emit_grew(tx, "stock", item, place, free, at)
-    for code, free in await beds.free_tonight(tx.conn, site_id, day_of(at)):
-        emit_grew(tx, "bed", code, place, free, at)
+    # Also of beds that somebody has tonight: who waits may want a later night, and each another.
+    for code, count in await beds.to_be_had(tx.conn, site_id, day_of(at)):
+        emit_grew(tx, "bed", code, place, count * NIGHTS, at)
     for _, code, day, free in await slots.free_by_day(tx.conn, [site_id], at):
         emit_grew(tx, "slot", code, place, free, at, on=day, is_total=True)
     return row

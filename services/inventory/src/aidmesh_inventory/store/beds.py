@@ -331,16 +331,16 @@ async def bed_key(conn: asyncpg.Connection, bed_id: UUID) -> tuple[UUID, str] | 
     return None if row is None else (row["site_id"], row["code"])
 
 
-async def free_tonight(conn: asyncpg.Connection, site_id: UUID, day: date) -> list[tuple[str, int]]:
-    """How many beds of each kind are free at a site in the night of a day."""
+async def to_be_had(conn: asyncpg.Connection, site_id: UUID, day: date) -> list[tuple[str, int]]:
+    """How many beds of each kind are in use at a site, and not taken without end from a day on."""
     rows = await conn.fetch(
         f"""
-        SELECT b.code, count(*)::int AS free FROM bed b
+        SELECT b.code, count(*)::int AS beds FROM bed b
         WHERE b.site_id = $1 AND b.status = 'active' AND NOT EXISTS (
-            SELECT FROM {TAKEN} t WHERE t.bed_id = b.id AND t.stay @> $2::date)
+            SELECT FROM {TAKEN} t WHERE t.bed_id = b.id AND t.stay @> daterange($2, NULL))
         GROUP BY b.code ORDER BY b.code
         """,  # noqa: S608 - a constant
         site_id,
         day,
     )
-    return [(row["code"], row["free"]) for row in rows]
+    return [(row["code"], row["beds"]) for row in rows]
