@@ -1,15 +1,109 @@
 """Erasures and consents taken back while a need is referred, with words that cross each other."""
 
+from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
 
+import aidmesh_intake
+from aidmesh_chassis import handoff
 from aidmesh_contracts.intake import NeedConfirmedV1, NeedWithdrawnV1
-from aidmesh_contracts.intake_referrals import ReferralConfirmedV1, ReferralRefusedV1
+from aidmesh_contracts.intake_referrals import (
+    ReferralConfirmedV1,
+    ReferralOfferedV1,
+    ReferralRefusedV1,
+    ReferralWithdrawnV1,
+)
 from aidmesh_intake.handlers import merging
 from integration.intake.referred import ASKED_ON, Two
 from integration.intake.test_one_person import person, started
 from integration.intake.world import only
+
+SAID_OF_PEOPLE = "SELECT count(*) FROM handoff WHERE convert_from(payload, 'UTF8') LIKE '%sealed%'"
+MIGRATION = Path(aidmesh_intake.__file__).parent / "migrations/0030_intake_ended_offers.sql"
+ENDS = ("consent", "withdraw", "lapse", "cancel", "refuse")
+
+
+async def end(two: Two, how: str, need_id: UUID, referral_id: UUID) -> None:
+    """End an offer, one way or another, unconfirmed."""
+    world = two.kyiv.world
+    if how == "consent":
+        path = f"/v1/persons/{await two.kyiv.person_of(need_id)}"
+        changed = {"chosen_name": "Canary", "area": "UA80", "version": 1}
+        answer = await world.client.put(path, json=changed, headers=world.headers())
+        assert answer.status_code == 200, answer.text
+    elif how == "withdraw":
+        await world.post(f"/v1/referrals/{referral_id}:withdraw")
+    elif how == "lapse":
+        await two.kyiv.execute("UPDATE referral_out SET lapses_at = now() - interval '1 second'")
+        assert await world.sweep("lapsed_offers") == 1
+    elif how == "cancel":
+        await world.post(f"/v1/needs/{need_id}:cancel", {"reason": "moved_away"})
+    else:
+        await two.lviv.world.post(f"/v1/referrals/{referral_id}:refuse")
+        await two.exchange()
+    assert await two.status("kyiv", referral_id) not in ("offered", "confirmed")
+
+
+@pytest.mark.parametrize("how", ENDS[:-1])
+async def test_an_offer_that_is_over_reaches_no_region_that_was_dark(two: Two, how: str) -> None:
+    kyiv, lviv = two.kyiv, two.lviv
+    need_id = await two.waiting()
+    referral_id = await two.offer(need_id)
+    (offered,) = await kyiv.said()
+    await end(two, how, need_id, referral_id)
+    # Lviv is heard again: only the end is said, of an offer that it never got.
+    assert await kyiv.value(SAID_OF_PEOPLE) == 0
+    (ended,) = await kyiv.said()
+    assert isinstance(ended, ReferralWithdrawnV1)
+    await lviv.hear("kyiv", ended)
+    assert (await lviv.world.get("/v1/referrals/in"))["referrals"] == []
+    # A copy that was on its way all the same is of no use any more.
+    await lviv.hear("kyiv", offered)
+    assert await two.status("lviv", referral_id) == "withdrawn"
+    assert await lviv.value("SELECT count(*) FROM referral_in WHERE sealed IS NOT NULL") == 0
+    await lviv.world.post(f"/v1/referrals/{referral_id}:take", status=409)
+
+
+@pytest.mark.parametrize("how", ENDS)
+async def test_an_offer_that_is_over_is_not_said_again_to_a_region_that_was_restored(
+    two: Two, how: str
+) -> None:
+    kyiv = two.kyiv
+    need_id = await two.waiting()
+    referral_id = await two.offer(need_id)
+    await two.exchange()
+    await kyiv.execute("UPDATE handoff SET status = 'settled', settled_at = now()")
+    await end(two, how, need_id, referral_id)
+    async with kyiv.world.db.transaction() as tx:
+        await handoff.again(tx.conn, ["lviv"])
+    assert await kyiv.value(SAID_OF_PEOPLE) == 0
+    types = "SELECT array_agg(headers ->> 'ce-type') FROM handoff WHERE status = 'waiting'"
+    told = None if how == "refuse" else ["intake.referral.withdrawn.v1"]
+    assert await kyiv.value(types) == told
+
+
+async def test_the_end_of_an_offer_waits_whatever_is_answered_meanwhile(two: Two) -> None:
+    """What is blanked is what was said of a person, never the word that ends it."""
+    kyiv, lviv = two.kyiv, two.lviv
+    need_id = await two.waiting()
+    referral_id = await two.offer(need_id)
+    await two.exchange()
+    await lviv.world.post(f"/v1/referrals/{referral_id}:refuse")
+    await end(two, "withdraw", need_id, referral_id)
+    await kyiv.hear("lviv", *await lviv.said())
+    assert [type(each) for each in await kyiv.said()] == [ReferralWithdrawnV1]
+
+
+async def test_the_update_takes_back_what_was_said_in_offers_that_were_over(two: Two) -> None:
+    kyiv = two.kyiv
+    over, standing = [await two.offer(await two.waiting()) for _ in range(2)]
+    await kyiv.execute("UPDATE referral_out SET status = 'lapsed' WHERE id = $1", over)
+    statement = MIGRATION.read_text().partition("-- migrate: apply")[2]
+    await kyiv.execute(statement.partition("-- migrate: rollback")[0])
+    (said,) = await kyiv.said()
+    assert isinstance(said, ReferralOfferedV1)
+    assert said.referral_id == standing
 
 
 async def test_who_is_erased_while_offered_is_nobody_there(two: Two) -> None:
@@ -21,12 +115,7 @@ async def test_who_is_erased_while_offered_is_nobody_there(two: Two) -> None:
     assert await kyiv.world.state(need_id) == "cancelled"
     assert await two.status("kyiv", referral_id) == "withdrawn"
     # What was said of her is not said again, and of no use to whom it reaches late.
-    assert (
-        await kyiv.value(
-            "SELECT count(*) FROM handoff WHERE convert_from(payload, 'UTF8') LIKE '%sealed%'"
-        )
-        == 0
-    )
+    assert await kyiv.value(SAID_OF_PEOPLE) == 0
     await two.exchange()
     await lviv.hear("kyiv", offered)
     assert await two.status("lviv", referral_id) == "withdrawn"

@@ -238,6 +238,11 @@ def left(offer: Offer) -> tuple[Offer, ReferralWithdrawnV1]:
     return ended, _withdrawn(offer, "ended")
 
 
+def takes_back(offer: Offer, told: Told | None) -> bool:
+    """Whether the target, told this, has no use any more for what it was told of the person."""
+    return offer.status is Offered.REFUSED or isinstance(told, ReferralWithdrawnV1)
+
+
 def repeated(offer: Offer) -> Told | None:
     """What the target has to know of an offer, whatever it was told before."""
     if offer.status is Offered.CONFIRMED:

@@ -20,7 +20,7 @@ from aidmesh_contracts.values import Area
 from aidmesh_intake.domain import referral as domain
 from aidmesh_intake.domain.need import Need
 from aidmesh_intake.domain.referral import Answered, Offer, OfferStep, Person
-from aidmesh_intake.handlers import people
+from aidmesh_intake.handlers import following, people
 from aidmesh_intake.handlers.applying import Change, apply
 from aidmesh_intake.handlers.locking import lock_needs
 from aidmesh_intake.store import needs as need_store
@@ -201,9 +201,5 @@ async def _save(
     tx: Tx, steps: Sequence[tuple[Need, OfferStep]], staff_id: UUID | None = None
 ) -> None:
     # First the offers: whoever follows the needs finds them ended already.
-    last = {step.offer.id: step.offer for _, step in steps}
-    await store.save_offers(tx.conn, list(last.values()), tx.now)
-    for _, step in steps:
-        if step.told is not None:
-            tx.hand_over(step.told, step.offer.to_region)
+    await following.save_offers(tx, [(step.offer, step.told) for _, step in steps])
     await apply(tx, [Change(need, step.need) for need, step in steps], staff_id)
