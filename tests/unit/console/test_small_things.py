@@ -4,6 +4,7 @@ import html
 import re
 from typing import TYPE_CHECKING
 
+import httpx
 import pytest
 
 from aidmesh_chassis.auth import Role
@@ -131,3 +132,25 @@ async def test_whoever_was_erased_leaves_a_page_that_says_so(browser: "Browser")
     answer = await browser.get(path)
     assert answer.status_code == 410
     assert "This person was erased" in html.unescape(answer.text)
+
+
+async def test_who_is_told_of_a_households_help_is_found_where_nobody_asked_for_it(
+    browser: "Browser",
+) -> None:
+    path = f"/v1/needs/{number('parcel')}"
+    region = browser.desk.region
+    need = region(httpx.Request("GET", f"http://intake{path}")).json()
+    home, members = number("household"), [str(number(f"member {no}")) for no in range(2)]
+    nobodys = need | {"person_id": None, "household_id": str(home), "message": "asker_left"}
+    region.answers[f"GET {path}"] = (200, nobodys)
+    region.answers[f"GET /v1/households/{home}"] = (
+        200,
+        {"household_id": str(home), "person_ids": members},
+    )
+    await browser.sign_in(Role.CASEWORKER)
+    page = (await browser.get(f"/needs/{number('parcel')}")).text
+    assert re.findall(r'href="/people/([^"]+)"', page) == members
+    # Others see no persons, and somebody who asked is shown as ever.
+    await browser.post("/sign-out")
+    await browser.sign_in(Role.LOGISTICIAN)
+    assert "/people/" not in main_of((await browser.get(f"/needs/{number('parcel')}")).text)

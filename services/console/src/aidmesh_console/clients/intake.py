@@ -9,6 +9,7 @@ from pydantic import TypeAdapter
 
 from aidmesh_console.clients.intake_views import (
     Catalogue,
+    Household,
     Kind,
     Merges,
     Need,
@@ -34,6 +35,7 @@ _NEEDS = TypeAdapter(NeedPage)
 _NEED = TypeAdapter(NeedWhole)
 _REASONS = TypeAdapter(Reasons)
 _PERSON = TypeAdapter(Person)
+_HOUSEHOLD = TypeAdapter(Household)
 _FOUND = TypeAdapter(_Found)
 _MERGES = TypeAdapter(Merges)
 _REGISTERED = TypeAdapter(Registered)
@@ -98,6 +100,10 @@ class Intake:
     async def unmerge(self, person_id: UUID, key: UUID) -> None:
         """Let a merged record stand for itself again."""
         await self.link.post(f"/v1/persons/{person_id}:unmerge", ACCEPTED, key=key)
+
+    async def household(self, household_id: UUID) -> Household:
+        """Who belongs to a household."""
+        return await self.link.get(f"/v1/households/{household_id}", _HOUSEHOLD)
 
     async def leave(self, household_id: UUID, person_id: UUID, key: UUID) -> None:
         """A person belongs to their household no more."""

@@ -239,6 +239,7 @@ class NeedWhole(Need):
 
     request_id: UUID
     person_id: UUID | None
+    household_id: UUID | None = None
     headcount: int | None
     ask: Ask
     blocked_by: BlockedBy | None
@@ -320,6 +321,12 @@ class Person(View):
     origin_area: str | None
     household_id: UUID | None = None
     consents: Mapping[str, date]
+
+
+class Household(View):
+    """Who belongs to a household."""
+
+    person_ids: tuple[UUID, ...]
 
 
 class Merge(View):

@@ -185,11 +185,15 @@ async def _page(
     reasons = await visit.hear(visit.intake.reasons(need.request_id)) if explained else None
     pays = need.ask.pays_out and visit.may(Act.DECIDE_NEEDS)
     paid = await visit.hear(visit.payments.of_need(need_id)) if pays else None
+    # Of a household's that is no one member's somebody is to be told in person all the same.
+    home = need.household_id if need.person_id is None and visit.may(Act.DECIDE_NEEDS) else None
+    household = await visit.hear(visit.intake.household(home)) if home is not None else None
     return visit.page(
         "need",
         status,
         need=need,
         paid=paid,
+        household=household,
         reasons=reasons,
         names=names,
         aside=aside,

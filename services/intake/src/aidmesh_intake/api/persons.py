@@ -35,9 +35,9 @@ from aidmesh_intake.domain.persons import (
     Details,
     card_of,
 )
-from aidmesh_intake.handlers import erasing, looking, people, referring
+from aidmesh_intake.handlers import erasing, households, looking, people, referring
 from aidmesh_intake.handlers.identifying import HOUSEHOLD_CODE, PERSON_CODE
-from aidmesh_intake.store import access, needs
+from aidmesh_intake.store import access
 from aidmesh_intake.store import persons as store
 from aidmesh_intake.store.persons import PersonRow
 from aidmesh_intake.vault import OpenVault
@@ -221,8 +221,9 @@ async def erase_person(person_id: UUID, ctx: Ctx, caller: Lead, once: Once) -> R
     """Erase a person: keys and sealed details are deleted everywhere; it cannot be undone.
 
     Services that were given stay as counts. Where money was paid the record of it stays, sealed
-    to the paying office, until the legal date that the answer names. A household that nobody
-    belongs to any more is erased too.
+    to the paying office, until the legal date that the answer names. What they had asked for a
+    household that others belong to goes on, unless it is paid out: who is left is told in person. A
+    household that nobody belongs to any more is erased too.
     """
     async with ctx.database.transaction() as tx:
         if known := await once.replay(tx):
@@ -245,7 +246,7 @@ async def create_household(body: HouseholdIn, ctx: Ctx, caller: Caseworker, once
         await people.lock_whole(tx, body.person_ids)
         if not await store.add_household(tx.conn, household_id, lookup, body.area):
             raise stale()
-        await _move_in(tx, household_id, body.person_ids)
+        await _move_in(tx, household_id, body.person_ids, caller.staff_id)
         return await once.answer(
             tx, 201, {"household_id": household_id}, location=f"/v1/households/{household_id}"
         )
@@ -267,14 +268,15 @@ async def join_household(
 ) -> Response:
     """Move persons into a household, out of the one that they are in.
 
-    What was given to either stays where it was.
+    What was given to either stays where it was. What they had asked for the household that they
+    leave is no one member's any more, if others belong to it: see `:leave`.
     """
     async with ctx.database.transaction() as tx:
         if known := await once.replay(tx):
             return known
         # Persons before households, as everyone locks them.
         await people.lock_whole(tx, body.person_ids)
-        await _move_in(tx, household_id, body.person_ids)
+        await _move_in(tx, household_id, body.person_ids, caller.staff_id)
         return await once.answer(tx, 200, {"household_id": household_id})
 
 
@@ -284,7 +286,9 @@ async def leave_household(
 ) -> Response:
     """Take persons out of a household: its limits are no longer theirs, nor theirs its.
 
-    What was given to either stays where it was.
+    What was given to either stays where it was. What they had asked for the household is no one
+    member's any more, if others belong to it: who is left is told in person, and money that is paid
+    to somebody waits until a person has said to whom.
     """
     wanted = sorted(set(body.person_ids))
     async with ctx.database.transaction() as tx:
@@ -292,8 +296,7 @@ async def leave_household(
             return known
         # Persons before households, as everyone locks them.
         await people.lock_whole(tx, wanted)
-        await _hold(tx, household_id, wanted)
-        if await store.move_household(tx.conn, wanted, out_of=household_id) != len(wanted):
+        if await households.leave(tx, household_id, wanted, caller.staff_id) != len(wanted):
             raise invalid("body.person_ids", "not_a_member")
         return await once.answer(tx, 200, {"household_id": household_id})
 
@@ -322,22 +325,12 @@ async def _household(tx: Tx, vault: OpenVault, body: PersonIn) -> UUID | None:
     return found[lookup]
 
 
-async def _move_in(tx: Tx, household_id: UUID, person_ids: tuple[UUID, ...]) -> None:
+async def _move_in(
+    tx: Tx, household_id: UUID, person_ids: tuple[UUID, ...], staff_id: UUID
+) -> None:
     wanted = sorted(set(person_ids))
-    await _hold(tx, household_id, wanted)
-    if await store.move_household(tx.conn, wanted, into=household_id) != len(wanted):
+    if await households.join(tx, household_id, wanted, staff_id) != len(wanted):
         raise invalid("body.person_ids", "unknown")
-
-
-async def _hold(tx: Tx, household_id: UUID, person_ids: list[UUID]) -> None:
-    """Lock a household and those that locked persons are in, then what is open of theirs.
-
-    Nobody counts limits of these households while somebody moves; see `handlers.locking`.
-    """
-    await store.lock_households(tx.conn, [household_id], person_ids)
-    if not await store.has_household(tx.conn, household_id):
-        raise not_found()
-    await needs.lock_open_of(tx.conn, person_ids)
 
 
 async def _view(ctx: Context, tx: Tx, person: PersonRow, staff_id: UUID) -> PersonView:

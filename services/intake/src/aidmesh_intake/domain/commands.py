@@ -8,6 +8,7 @@ from aidmesh_contracts.base import Event
 from aidmesh_contracts.ids import NeedId, PayeeRef, SiteId, derive_id
 from aidmesh_contracts.intake import AidGivenV1
 from aidmesh_contracts.values import Area, StockDemand
+from aidmesh_intake.domain.kinds import ForWhom
 from aidmesh_intake.domain.need import (
     IN_LINE,
     LIVE,
@@ -22,6 +23,7 @@ from aidmesh_intake.domain.need import (
 from aidmesh_intake.domain.records import replace
 from aidmesh_intake.domain.serving import fulfil, reverse, take_start_back
 from aidmesh_intake.domain.steps import (
+    ASKER_LEFT,
     CHANGED,
     begin_attempt,
     close,
@@ -29,6 +31,7 @@ from aidmesh_intake.domain.steps import (
     moved,
     progress,
     ready_event,
+    set_back,
     told,
     wait_for,
     withdrawal,
@@ -358,3 +361,31 @@ def correct_payee(need: Need, payee_ref: PayeeRef, *, sent: bool) -> Decision:
         return moved(need, corrected, "payee_corrected")
     untold = replace(corrected, told_at=None, told_how=None, message=CHANGED)
     return moved(need, untold, "payee_corrected", ready_event(untold, in_person=True))
+
+
+def part(need: Need, *, erased: bool = False) -> Decision:
+    """Have a household's need be no one member's: whoever asked does not belong to it any more.
+
+    Those who are left are told by a person. Money that is paid to somebody waits until a person has
+    said to whom: the details may be those of who left.
+
+    Args:
+        erased: nothing that tells of who asked stays, such as until when their hours count.
+
+    Raises:
+        NotAllowed: it is nobody's already, or over.
+    """
+    if need.person_id is None or need.for_whom is not ForWhom.HOUSEHOLD:
+        raise NotAllowed("not_of_this_kind")
+    if need.state not in OPEN:
+        raise NotAllowed("already_over")
+    ours = replace(need, person_id=None, needed_until=None if erased else need.needed_until)
+    if need.ask.money is not None and need.ask.money.by == "payout":
+        over: tuple[Event, ...] = ()
+        if need.state in LIVE:
+            over = (withdrawal(need, "cancelled"),)
+        return moved(need, set_back(ours, ASKER_LEFT), ASKER_LEFT, *over)
+    if need.state is not State.READY or need.attended is not None:
+        return moved(need, ours, ASKER_LEFT)
+    untold = replace(ours, told_at=None, told_how=None, message=ASKER_LEFT)
+    return moved(need, untold, ASKER_LEFT, ready_event(untold, in_person=True))

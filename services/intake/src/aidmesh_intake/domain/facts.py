@@ -14,7 +14,7 @@ from aidmesh_contracts.values import Area, GrantShare
 from aidmesh_intake.domain.need import LIVE, Attended, Decision, Leg, Need, State
 from aidmesh_intake.domain.records import replace
 from aidmesh_intake.domain.serving import attend, fulfil, not_attended, reverse, undo_issue, undoes
-from aidmesh_intake.domain.steps import CHANGED, moved, told, withdrawal
+from aidmesh_intake.domain.steps import OVERTAKEN, moved, told, withdrawal
 
 
 def paid(need: Need, answer: CommitmentSpentV1, now: datetime) -> Decision:
@@ -130,7 +130,7 @@ def sent(need: Need, answer: MessageSentV1) -> Decision:
     """A message left: the person knows, unless it was overtaken."""
     # Nothing is sent after it failed: this was overtaken by the news that it did not arrive. What
     # said something else than holds now was of no use.
-    if not _awaits_telling(need, answer.attempt_no) or need.message in ("failed", CHANGED):
+    if not _awaits_telling(need, answer.attempt_no) or need.message in {"failed", *OVERTAKEN}:
         return Decision(need)
     knows, news = told(replace(need, message="sent"), answer.sent_at, "message")
     return moved(need, knows, "told_by_message", *news)
@@ -143,7 +143,7 @@ def suppressed(need: Need, answer: MessageSuppressedV1) -> Decision:
         need_again = replace(need, told_at=None, told_how=None)
         if _awaits_telling(need_again, answer.attempt_no):
             return moved(need, replace(need_again, message="failed"), "not_delivered")
-    if not _awaits_telling(need, answer.attempt_no) or need.message in (answer.reason, CHANGED):
+    if not _awaits_telling(need, answer.attempt_no) or need.message in {answer.reason, *OVERTAKEN}:
         return Decision(need)
     return moved(need, replace(need, message=answer.reason), "tell_in_person")
 

@@ -19,6 +19,7 @@ from aidmesh_chassis.privacy import REVEAL, PersonalText, PersonalYear
 from aidmesh_contracts.accounts import Mechanism, compact, is_card, is_iban
 from aidmesh_contracts.addresses import checked
 from aidmesh_contracts.days import EnteredDay
+from aidmesh_contracts.ids import PayeeRef, derive_id
 
 Channel = Literal["email", "sms", "file"]
 Mark = Literal["channel", "hours", "wording"]
@@ -167,6 +168,14 @@ def card_of(
         wording=usable.wording if usable else "neutral",
         safe=usable is not None,
     )
+
+
+def payee_ref_of(need_id: UUID) -> PayeeRef:
+    """Under which reference the paying office finds whom a need was asked for with.
+
+    Corrections have others.
+    """
+    return PayeeRef(derive_id("payee", need_id))
 
 
 class Payee(BaseModel):

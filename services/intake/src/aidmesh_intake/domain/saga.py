@@ -42,6 +42,7 @@ from aidmesh_intake.domain.steps import (
     is_over,
     moved,
     progress,
+    set_back,
     wait_for,
     waitlisted,
     withdrawal,
@@ -275,15 +276,8 @@ def _released(
         return _relocated(need, side, now)
     if answer.cause == "returned":
         # The bank sent the money back: the payee's details are wrong, which no waiting mends.
-        back = replace(
-            need,
-            state=State.REQUESTED,
-            supply=Leg.NONE,
-            money=Leg.NONE,
-            deadline_at=None,
-            reason="payment_returned",
-        )
-        return moved(need, back, "payment_returned", *_ending(need, side, "refused"))
+        ending = _ending(need, side, "refused")
+        return moved(need, set_back(need, "payment_returned"), "payment_returned", *ending)
     if answer.cause in ("not_collected", "no_show"):
         ending = _ending(need, side, "not_collected")
         waiting, event = wait_for(

@@ -32,6 +32,10 @@ TOLD_TO_COME: Final = "told_to_come"
 """What a person has to look at: somebody may come for what is not set aside for them any more."""
 CHANGED: Final = "changed"
 """Why there is no message: what one said in this attempt, or would have, is not true any more."""
+ASKER_LEFT: Final = "asker_left"
+"""The same: whoever asked for a household does not belong to it any more."""
+OVERTAKEN: Final = frozenset({CHANGED, ASKER_LEFT})
+"""Why a person tells them, whatever a message that was leaving then is reported to have said."""
 SOURCE_GONE: Final = "source_gone"
 """The same: the region that a need comes from is gone, and will never let go of it."""
 
@@ -222,6 +226,25 @@ def is_over(need: Need, now: datetime) -> bool:
     if need.needed_until is not None and need.needed_until <= now:
         return True
     return need.last_day is not None and need.last_day < day_of(now)
+
+
+def set_back(need: Need, reason: str) -> Need:
+    """Have a person say how a need goes on: nothing is held for it, and it waits for nothing."""
+    return replace(
+        need,
+        state=State.REQUESTED,
+        supply=Leg.NONE,
+        money=Leg.NONE,
+        deadline_at=None,
+        blocked_by=None,
+        wait=None,
+        also_lacks=None,
+        decided_at=None,
+        waiting_since=None,
+        retry_at=None,
+        woken=False,
+        reason=reason,
+    )
 
 
 def close(need: Need, state: State, reason: str) -> tuple[Need, Event]:

@@ -16,7 +16,7 @@ from aidmesh_intake.domain.need import IN_LINE, Decision, Need, State, Wait
 from aidmesh_intake.domain.steps import waitlisted
 from aidmesh_intake.domain.waitlist import Growth, Wake, offer
 from aidmesh_intake.handlers import following, telling
-from aidmesh_intake.store import growth, timeline, waitlist
+from aidmesh_intake.store import askers, growth, timeline, waitlist
 from aidmesh_intake.store import needs as store
 from aidmesh_intake.store.waitlist import Key, key_of
 
@@ -50,6 +50,10 @@ async def apply(tx: Tx, changes: Sequence[Change], staff_id: UUID | None = None)
     await store.save(tx.conn, [last[each] for each in ids if each in unusual])
     paid_anew = {each.before.id for each in real if each.before.sent is not each.decision.need.sent}
     await store.set_sent(tx.conn, [last[each] for each in sorted(paid_anew)])
+    parted = {
+        each.before.id for each in real if each.before.person_id != each.decision.need.person_id
+    }
+    await askers.part(tx.conn, [last[each] for each in sorted(parted)])
     split = [each.decision for each in real if each.decision.split_off]
     split_off = [need for each in split for need in each.split_off]
     await store.insert(tx.conn, split_off)
@@ -72,6 +76,26 @@ async def apply(tx: Tx, changes: Sequence[Change], staff_id: UUID | None = None)
     telling.tell(tx, [*steps, *((None, need, "split") for need in split_off)])
     await following.follow(tx, [(each.before, each.decision.need) for each in real])
     await _settle_waitlist(tx, real)
+    await _part_opened_again(tx, real)
+
+
+async def _part_opened_again(tx: Tx, changes: Iterable[Change]) -> None:
+    """Have what was a household's be no one member's, if whoever asked left while it was served."""
+    last: dict[UUID, Need] = {}
+    opened: set[UUID] = set()
+    for each in changes:
+        before, after = each.before, each.decision.need
+        last[after.id] = after
+        if before.state not in commands.OPEN and after.state in commands.OPEN:
+            opened.add(after.id)
+    wanted = [
+        each
+        for each in opened
+        if last[each].household_id is not None and last[each].state in commands.OPEN
+    ]
+    if wanted:
+        left = await askers.left(tx.conn, wanted)
+        await apply(tx, [Change(last[each], commands.part(last[each])) for each in left])
 
 
 def queues_touched(changes: Iterable[Change]) -> set[Key]:

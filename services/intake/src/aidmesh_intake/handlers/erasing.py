@@ -15,6 +15,7 @@ from aidmesh_contracts.intake import PayeeErasedV1, PersonErasedV1
 from aidmesh_contracts.retention import payment_kept_until
 from aidmesh_intake.domain import commands
 from aidmesh_intake.domain.need import State
+from aidmesh_intake.domain.persons import payee_ref_of
 from aidmesh_intake.handlers import acting, looking, people, referring
 from aidmesh_intake.handlers.locking import lock_needs
 from aidmesh_intake.store import erasing as store
@@ -71,7 +72,8 @@ async def erase_records(
 ) -> Receipt:
     """Delete the keys of these and no other records, and all that finds them.
 
-    Open needs are cancelled first. What goes is written down before it is committed.
+    Open needs are cancelled first, but for those of a household that others belong to: these go on
+    as no one member's, unless they are paid. What goes is written down before it is committed.
 
     Args:
         records: locked ones.
@@ -150,10 +152,21 @@ async def _forget_needs(
     Args:
         also: persons whose sealed cards are blanked too.
     """
+    # Who left a household named a payee for it; if somebody named another since, that one stays.
+    needs = [
+        need
+        for need in needs
+        if not need.parted or need.payee_ref in {None, payee_ref_of(need.need_id)}
+    ]
+    going_on = {need.need_id for need in needs if need.goes_on}
     await acting.act(
         tx,
         [need.need_id for need in needs if need.is_open],
-        lambda need: commands.end(need, State.CANCELLED, reason),
+        lambda need: (
+            commands.part(need, erased=True)
+            if need.id in going_on
+            else commands.end(need, State.CANCELLED, reason)
+        ),
         staff_id,
     )
     for need in needs:

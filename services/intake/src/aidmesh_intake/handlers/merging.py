@@ -11,7 +11,7 @@ from aidmesh_chassis.problems import CONFLICT, NOT_FOUND, Problem
 from aidmesh_contracts.ids import PersonId
 from aidmesh_contracts.intake import ContactSealedV1, PersonMergedV1, PersonUnmergedV1
 from aidmesh_intake.domain.persons import card_of
-from aidmesh_intake.handlers import people
+from aidmesh_intake.handlers import households, people
 from aidmesh_intake.store import merging as store
 from aidmesh_intake.store import persons
 from aidmesh_intake.store.persons import PersonRow
@@ -104,6 +104,7 @@ async def unmerge(tx: Tx, vault: OpenVault, person_id: UUID, staff_id: UUID) -> 
         raise Problem(CONFLICT)
     await store.undo(tx.conn, merge.id, staff_id, tx.now)
     await persons.part(tx.conn, person_id, behind)
+    await households.part(tx, [person_id, root], staff_id)
     await _seal(tx, vault, person, usable=True)
     tx.emit(
         PersonUnmergedV1(

@@ -14,11 +14,9 @@ from aidmesh_contracts.base import Event
 from aidmesh_contracts.ids import (
     HouseholdId,
     NeedId,
-    PayeeRef,
     PersonId,
     RequestId,
     SiteId,
-    derive_id,
 )
 from aidmesh_contracts.intake import PayeeSealedV1
 from aidmesh_intake.domain import commands
@@ -28,6 +26,7 @@ from aidmesh_intake.domain.households import OtherHousehold
 from aidmesh_intake.domain.kinds import ForWhom, Kind
 from aidmesh_intake.domain.limits import Hindrance
 from aidmesh_intake.domain.need import Need
+from aidmesh_intake.domain.persons import payee_ref_of
 from aidmesh_intake.domain.triage import Score, score
 from aidmesh_intake.handlers import approving, telling
 from aidmesh_intake.handlers.identifying import find_or_make, household_lockers
@@ -202,7 +201,7 @@ def _need(
     queue_no: int,
 ) -> Need:
     kind = each.kind
-    payee_ref = None if each.payee is None else PayeeRef(derive_id("payee", each.id))
+    payee_ref = None if each.payee is None else payee_ref_of(each.id)
     return Need(
         id=NeedId(each.id),
         request_id=RequestId(draft.id),

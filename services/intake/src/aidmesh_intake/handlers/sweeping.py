@@ -81,12 +81,21 @@ async def expire(tx: Tx) -> int:
 
 
 async def end_erased(tx: Tx) -> int:
-    """Needs of the erased end that opened once more: a payment came back, a handover was undone."""
-    needs = await lock_needs(tx, await sweeps.open_of_erased(tx.conn, LIMIT))
+    """Needs of the erased end that opened once more: a payment came back, a handover was undone.
+
+    Those of a household that others belong to go on.
+    """
+    goes_on = await sweeps.open_of_erased(tx.conn, LIMIT)
+    needs = await lock_needs(tx, list(goes_on))
     await apply(
         tx,
         [
-            Change(need, commands.end(need, State.CANCELLED, "person_erased"))
+            Change(
+                need,
+                commands.part(need, erased=True)
+                if goes_on[need.id] and need.person_id is not None
+                else commands.end(need, State.CANCELLED, "person_erased"),
+            )
             for need in needs.values()
             if need.state in commands.OPEN
         ],

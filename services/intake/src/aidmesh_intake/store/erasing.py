@@ -14,7 +14,10 @@ class ErasedNeed:
 
     Attributes:
         paid: it takes money that is paid to the person or the household themselves.
+        goes_on: it is a household's that others belong to, and nothing is paid to whom the erased
+            named.
         served: it was ever fulfilled, or was ready to be.
+        parted: whoever asked for it left the household before they were erased.
     """
 
     need_id: UUID
@@ -22,6 +25,8 @@ class ErasedNeed:
     is_open: bool
     paid: bool
     served: bool
+    goes_on: bool
+    parted: bool
 
 
 async def lock_households(conn: asyncpg.Connection, household_ids: Collection[UUID]) -> set[UUID]:
@@ -70,17 +75,26 @@ async def emptied(conn: asyncpg.Connection, household_ids: Collection[UUID]) -> 
 async def needs_of(
     conn: asyncpg.Connection, *, persons: Collection[UUID] = (), households: Collection[UUID] = ()
 ) -> list[ErasedNeed]:
-    """Needs of these persons, and those of these households that are no one member's."""
+    """Needs of these persons, and those of these households that are no one member's.
+
+    Also those that are paid to whom these persons named before they left a household.
+    """
     rows = await conn.fetch(
         """
-        SELECT id, payee_ref,
-            state IN ('requested', 'approved', 'held', 'ready', 'waitlisted') AS is_open,
-            COALESCE(ask #>> '{money,by}' = 'payout', false) AS paid,
-            service_no > 0 OR state = 'ready' AS served
-        FROM need
-        WHERE person_id = ANY($1::uuid[])
-           OR (person_id IS NULL AND household_id = ANY($2::uuid[]))
-        ORDER BY id
+        SELECT n.id, n.payee_ref,
+            n.state IN ('requested', 'approved', 'held', 'ready', 'waitlisted') AS is_open,
+            pay.paid, n.service_no > 0 OR n.state = 'ready' AS served,
+            n.for_whom = 'household' AND n.person_id = ANY($1::uuid[]) AND NOT pay.paid
+                AND EXISTS (SELECT FROM person p WHERE p.household_id = n.household_id
+                    AND p.id <> ALL($1::uuid[])) AS goes_on,
+            n.person_id IS NULL AND n.household_id <> ALL($2::uuid[]) AS parted
+        FROM need n
+        CROSS JOIN LATERAL (SELECT n.ask #>> '{money,by}' IS NOT DISTINCT FROM 'payout' AS paid) pay
+        WHERE n.person_id = ANY($1::uuid[])
+           OR (n.person_id IS NULL AND n.household_id = ANY($2::uuid[]))
+           OR (n.person_id IS NULL AND n.for_whom = 'household' AND pay.paid AND n.request_id IN (
+                SELECT r.id FROM request r WHERE r.person_id = ANY($1::uuid[])))
+        ORDER BY n.id
         """,
         list(persons),
         list(households),

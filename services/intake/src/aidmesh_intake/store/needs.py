@@ -65,27 +65,13 @@ async def lock_free(conn: asyncpg.Connection, need_ids: Sequence[UUID]) -> dict[
 
 
 async def whom(conn: asyncpg.Connection, need_ids: Sequence[UUID]) -> tuple[list[UUID], list[UUID]]:
-    """The persons and the households that needs are for; that does not change."""
+    """The persons and the households that needs are for."""
     rows = await conn.fetch(
         "SELECT person_id, household_id FROM need WHERE id = ANY($1::uuid[])", list(need_ids)
     )
     return (
         [row["person_id"] for row in rows if row["person_id"] is not None],
         [row["household_id"] for row in rows if row["household_id"] is not None],
-    )
-
-
-async def lock_open_of(conn: asyncpg.Connection, person_ids: Sequence[UUID]) -> None:
-    """Lock what is not served or ended of persons, and of records merged into them."""
-    await conn.execute(
-        """
-        SELECT FROM need
-        WHERE person_id = ANY($1::uuid[]
-                || ARRAY(SELECT id FROM person WHERE merged_into = ANY($1::uuid[])))
-            AND state IN ('requested', 'approved', 'held', 'ready', 'waitlisted')
-        ORDER BY id FOR UPDATE
-        """,
-        list(person_ids),
     )
 
 

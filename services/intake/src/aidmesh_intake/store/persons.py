@@ -347,7 +347,7 @@ async def move_household(
     """Move persons between households, with records merged into them; returns how many.
 
     What is open of their own goes with them, so that it counts for the old household no more; what
-    was served stays as it was.
+    was served, or asked for a household, stays as it was.
 
     Args:
         out_of: only whoever belongs to this one; None for anybody, wherever they belong.
@@ -375,7 +375,7 @@ async def move_household(
         out_of,
         into,
     )
-    return sum(row["merged_into"] is None for row in moved)
+    return len({row["merged_into"] or row["id"] for row in moved})
 
 
 async def household_keys(

@@ -48,18 +48,23 @@ async def past_last_day(conn: asyncpg.Connection, now: datetime, limit: int) -> 
     return [row["id"] for row in rows]
 
 
-async def open_of_erased(conn: asyncpg.Connection, limit: int) -> list[UUID]:
-    """Open needs of persons who were erased, and of erased households."""
+async def open_of_erased(conn: asyncpg.Connection, limit: int) -> dict[UUID, bool]:
+    """Open needs of persons who were erased, and of erased households.
+
+    Each with whether it goes on: it is a household's that others belong to, and is not paid.
+    """
     rows = await conn.fetch(
         """
-        SELECT n.id FROM erased_person e JOIN need n ON n.person_id = e.person_id
+        SELECT n.id, n.for_whom = 'household' AND n.ask #>> '{money,by}' IS DISTINCT FROM 'payout'
+            AND EXISTS (SELECT FROM person p WHERE p.household_id = n.household_id) AS goes_on
+        FROM erased_person e JOIN need n ON n.person_id = e.person_id
         WHERE n.state IN ('requested', 'approved', 'held', 'ready', 'waitlisted')
-        UNION
-        SELECT n.id FROM erased_household e
+        UNION ALL
+        SELECT n.id, false FROM erased_household e
         JOIN need n ON n.household_id = e.household_id AND n.person_id IS NULL
         WHERE n.state IN ('requested', 'approved', 'held', 'ready', 'waitlisted')
         LIMIT $1
         """,
         limit,
     )
-    return [row["id"] for row in rows]
+    return {row["id"]: row["goes_on"] for row in rows}
