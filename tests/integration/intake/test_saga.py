@@ -228,6 +228,32 @@ async def test_relocation_asks_again_at_once(world: World) -> None:
     assert only(events, NeedApprovedV1)[0].attempt_no == 2
 
 
+async def test_who_was_told_just_before_the_site_closed_is_looked_after(world: World) -> None:
+    need_id = await world.request("shelter_night")
+    await world.feed(held(need_id), confirmed(need_id))
+    await world.published()
+    gone = ReservationReleasedV1(
+        reservation_id=held(need_id).reservation_id,
+        need_id=NeedId(need_id),
+        attempt_no=1,
+        cause="relocated",
+    )
+    (approved,) = only(await world.feed(gone), NeedApprovedV1)
+    await world.feed(refused(approved))
+    assert (await world.get("/v1/needs", attention=True))["needs"] == []
+    # The message had left; the news of that waited for the others of its batch.
+    left = MessageSentV1(
+        message_id=MessageId(uuid4()),
+        need_id=NeedId(need_id),
+        attempt_no=1,
+        sent_at=datetime.now(UTC),
+    )
+    await world.feed(left)
+    (row,) = (await world.get("/v1/needs", attention=True))["needs"]
+    assert (row["need_id"], row["attention"]) == (str(need_id), "told_to_come")
+    assert row["state"] == "waitlisted"
+
+
 async def test_unanswered_attempts_are_asked_anew(world: World) -> None:
     need_id = await world.request("food_parcel")
     await world.published()

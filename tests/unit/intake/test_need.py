@@ -99,13 +99,96 @@ def _step(play: Play, name: str, index: int, keep: bool, refuses: bool) -> None:
     elif name == "tell" and play.need.state is State.READY and play.need.told_at is None:
         play.record(commands.tell(play.need, play.now))
     elif name == "message":
-        sent = MessageSentV1(
-            message_id=MessageId(uuid4()),
-            need_id=NEED,
-            attempt_no=max(1, play.need.attempt_no - index % 2),
-            sent_at=NOW,
-        )
+        sent = _left(max(1, play.need.attempt_no - index % 2))
         play.record(saga.decide(play.need, sent, play.now))
+
+
+LATE = st.lists(
+    st.tuples(
+        st.sampled_from(
+            ["answer"] * 4
+            + ["event"] * 4
+            + ["leaves"] * 4
+            + ["reported"] * 4
+            + ["relocate"] * 3
+            + ["expire_supply", "not_collected", "issue", "undo", "cancel"]
+            + ["overdue", "wake", "tell"]
+        ),
+        st.integers(0, 1000),
+        st.booleans(),
+        st.booleans(),
+    ),
+    max_size=80,
+)
+
+
+@settings(max_examples=400)
+@given(st.sampled_from([STOCK, PAID]), LATE)
+def test_whoever_was_told_knows_better_is_served_or_is_looked_after(
+    ask: Ask, steps: list[tuple[str, int, bool, bool]]
+) -> None:
+    """A message leaves at once; that it did is heard of late, whatever happened meanwhile."""
+    play = Play(need(ask))
+    play.record(commands.approve(play.need, NOW))
+    play.settle()
+    left: list[int] = []
+    heard: set[int] = set()
+    for name, index, keep, refuses in steps:
+        before = play.need
+        if name == "leaves":
+            is_due = before.state is State.READY and before.told_at is None
+            if is_due and before.attempt_no not in {*left, *heard}:
+                left.append(before.attempt_no)
+        elif name != "reported":
+            _step(play, name, index, keep, refuses)
+        elif left:
+            attempt_no = left.pop(index % len(left))
+            heard.add(attempt_no)
+            play.record(saga.decide(before, _left(attempt_no), play.now))
+            after = play.need
+            knows_better = after.told_at is not None
+            is_served = after.state is State.FULFILLED
+            assert knows_better or is_served or after.attention is not None
+        after = play.need
+        if before.attention is not None and after.attention is None:
+            assert after.told_at is not None or after.state is State.FULFILLED
+
+
+def _left(attempt_no: int) -> MessageSentV1:
+    return MessageSentV1(
+        message_id=MessageId(uuid4()), need_id=NEED, attempt_no=attempt_no, sent_at=NOW
+    )
+
+
+def test_a_message_that_left_before_the_site_was_closed_is_followed_up() -> None:
+    play = Play(need())
+    play.record(commands.approve(play.need, NOW))
+    play.settle()
+    play.answer(play.supply.release(1, "relocated"))
+    play.deliver_answer(0, keep=False)
+    while play.to_holders:  # there is nothing elsewhere
+        play.deliver_event(0, keep=False, refuses=True)
+    play.deliver_answer(0, keep=False)
+    assert (play.need.state, play.need.attempt_no) == (State.WAITLISTED, 2)
+    unaware, looked_after = play.need, saga.decide(play.need, _left(1), NOW)
+    assert (unaware.attention, looked_after.need.attention) == (None, "told_to_come")
+    play.record(looked_after)
+    assert saga.decide(play.need, _left(1), NOW).need is play.need
+    play.settle()
+    assert (play.need.state, play.need.attention) == (State.READY, "told_to_come")
+    # They are told anew, by a message of what holds now.
+    play.record(saga.decide(play.need, _left(play.need.attempt_no), NOW))
+    assert (play.need.attention, play.need.told_how) == (None, "message")
+
+
+@pytest.mark.parametrize("reason", ["no_longer_needed", "person_erased"])
+def test_nobody_looks_for_whom_nothing_is_known_of(reason: str) -> None:
+    play = Play(need())
+    play.record(commands.approve(play.need, NOW))
+    play.settle()
+    play.record(commands.end(play.need, State.CANCELLED, reason))
+    attention = saga.decide(play.need, _left(1), NOW).need.attention
+    assert attention == (None if reason == "person_erased" else "told_to_come")
 
 
 def test_cancel_while_asked_leaves_a_tombstone() -> None:

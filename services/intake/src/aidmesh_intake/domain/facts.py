@@ -14,7 +14,14 @@ from aidmesh_contracts.values import Area, GrantShare
 from aidmesh_intake.domain.need import LIVE, Attended, Decision, Leg, Need, State
 from aidmesh_intake.domain.records import replace
 from aidmesh_intake.domain.serving import attend, fulfil, not_attended, reverse, undo_issue, undoes
-from aidmesh_intake.domain.steps import OVERTAKEN, moved, told, withdrawal
+from aidmesh_intake.domain.steps import (
+    OVERTAKEN,
+    PERSON_ERASED,
+    TOLD_TO_COME,
+    moved,
+    told,
+    withdrawal,
+)
 
 
 def paid(need: Need, answer: CommitmentSpentV1, now: datetime) -> Decision:
@@ -127,7 +134,15 @@ def undone(need: Need, issue: tuple[int, int], reason: str) -> Decision:
 
 
 def sent(need: Need, answer: MessageSentV1) -> Decision:
-    """A message left: the person knows, unless it was overtaken."""
+    """A message left: the person knows, unless it was overtaken.
+
+    What it told them of may be gone by now: then a person looks until they are told anew or served.
+    """
+    if _told_of_what_is_gone(need, answer.attempt_no):
+        if need.attention is not None:
+            return Decision(need)
+        flagged = replace(need, attention=TOLD_TO_COME, settled=None)
+        return moved(need, flagged, "told_late")
     # Nothing is sent after it failed: this was overtaken by the news that it did not arrive. What
     # said something else than holds now was of no use.
     if not _awaits_telling(need, answer.attempt_no) or need.message in {"failed", *OVERTAKEN}:
@@ -146,6 +161,13 @@ def suppressed(need: Need, answer: MessageSuppressedV1) -> Decision:
     if not _awaits_telling(need, answer.attempt_no) or need.message in {answer.reason, *OVERTAKEN}:
         return Decision(need)
     return moved(need, replace(need, message=answer.reason), "tell_in_person")
+
+
+def _told_of_what_is_gone(need: Need, attempt_no: int) -> bool:
+    """Whether somebody who is told of this attempt may come for nothing, and knows no better."""
+    if need.told_at is not None or need.state is State.FULFILLED or need.reason == PERSON_ERASED:
+        return False
+    return attempt_no < need.attempt_no or need.state not in LIVE
 
 
 def _awaits_telling(need: Need, attempt_no: int) -> bool:

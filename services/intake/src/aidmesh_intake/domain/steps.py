@@ -36,6 +36,8 @@ ASKER_LEFT: Final = "asker_left"
 """The same: whoever asked for a household does not belong to it any more."""
 OVERTAKEN: Final = frozenset({CHANGED, ASKER_LEFT})
 """Why a person tells them, whatever a message that was leaving then is reported to have said."""
+PERSON_ERASED: Final = "person_erased"
+"""Why a need ended of whom nothing is known any more."""
 SOURCE_GONE: Final = "source_gone"
 """The same: the region that a need comes from is gone, and will never let go of it."""
 

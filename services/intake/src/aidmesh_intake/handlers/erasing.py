@@ -16,6 +16,7 @@ from aidmesh_contracts.retention import payment_kept_until
 from aidmesh_intake.domain import commands
 from aidmesh_intake.domain.need import State
 from aidmesh_intake.domain.persons import payee_ref_of
+from aidmesh_intake.domain.steps import PERSON_ERASED
 from aidmesh_intake.handlers import acting, looking, people, referring
 from aidmesh_intake.handlers.locking import lock_needs
 from aidmesh_intake.store import erasing as store
@@ -89,7 +90,7 @@ async def erase_records(
     await _lock_needs_of(tx, ids, homes)
     await looking.end_all(tx, ids)
     needs = await _forget_needs(
-        tx, await store.needs_of(tx.conn, persons=ids), "person_erased", staff_id, also=ids
+        tx, await store.needs_of(tx.conn, persons=ids), PERSON_ERASED, staff_id, also=ids
     )
     await store.bury_persons(tx.conn, ids, tx.now, staff_id)
     for each in ids:

@@ -10,6 +10,7 @@ from aidmesh_chassis.upkeep import Sweep
 from aidmesh_contracts.days import day_of
 from aidmesh_intake.domain import commands
 from aidmesh_intake.domain.need import State
+from aidmesh_intake.domain.steps import PERSON_ERASED
 from aidmesh_intake.domain.waitlist import place_of, queue_behind
 from aidmesh_intake.handlers import answering, approving, looking, referring, totals
 from aidmesh_intake.handlers.applying import Change, apply, offer_growth
@@ -94,7 +95,7 @@ async def end_erased(tx: Tx) -> int:
                 need,
                 commands.part(need, erased=True)
                 if goes_on[need.id] and need.person_id is not None
-                else commands.end(need, State.CANCELLED, "person_erased"),
+                else commands.end(need, State.CANCELLED, PERSON_ERASED),
             )
             for need in needs.values()
             if need.state in commands.OPEN
