@@ -179,6 +179,25 @@ BREAKS = (
         FROM rule
         """,
     ),
+    Break(
+        "intake.offers_over_say_nothing",
+        "intake",
+        """
+        WITH offer AS (
+            INSERT INTO referral_out (id, need_id, to_region, status, lapses_at, offered_at,
+                                      changed_at, staff_id)
+            VALUES (gen_random_uuid(), {some_ready}, 'lviv', 'lapsed', now(), now(), now(),
+                    gen_random_uuid())
+            RETURNING id
+        )
+        INSERT INTO handoff (event_id, to_region, subject, headers, payload, payload_hash,
+                             awaits_answer, status)
+        SELECT gen_random_uuid(), 'lviv', 'x',
+               jsonb_build_object('ce-subject', id, 'ce-type', 'intake.referral.offered.v1'),
+               '', '', true, 'withdrawn'
+        FROM offer
+        """,
+    ),
     Break("intake.erased_stay_erased", "intake", "DELETE FROM erased_person"),
     Break("intake.links_are_of_those_who_agree", "intake", LOOKED_FOR_UNASKED),
     Break(

@@ -68,6 +68,17 @@ CHECKS = (
         """,
     ),
     Check(
+        "offers_over_say_nothing",
+        "what an offer said of a person whom the other region will not serve is not kept for it",
+        """
+        SELECT format('referral %s is %s, and what it says is kept for %s', r.id, r.status,
+                      h.to_region)
+        FROM referral_out r JOIN handoff h ON h.headers ->> 'ce-subject' = r.id::text
+        WHERE r.status IN ('refused', 'lapsed', 'withdrawn') AND h.awaits_answer
+          AND h.headers ->> 'ce-type' = 'intake.referral.offered.v1' AND h.payload IS NOT NULL
+        """,
+    ),
+    Check(
         "offers_by_rule",
         "what a rule offers is a need of its kind, to a region that it names",
         """

@@ -7,7 +7,8 @@ UPDATE handoff h SET payload = NULL,
     status = CASE h.status WHEN 'waiting' THEN 'withdrawn' ELSE h.status END
 FROM referral_out r
 WHERE r.status IN ('refused', 'lapsed', 'withdrawn') AND h.headers ->> 'ce-subject' = r.id::text
-    AND h.headers ->> 'ce-type' = 'intake.referral.offered.v1' AND h.payload IS NOT NULL;
+    AND h.headers ->> 'ce-type' = 'intake.referral.offered.v1' AND h.payload IS NOT NULL
+    AND h.awaits_answer;
 
 -- migrate: rollback
 
