@@ -28,7 +28,7 @@ from aidmesh_contracts.streams import Stream, event_type_of
 from aidmesh_contracts.values import MoneyDemand
 from aidmesh_payments.checks import CHECKS
 from aidmesh_payments.consumers import subscriptions
-from aidmesh_payments.domain.grants import Line
+from aidmesh_payments.domain.grants import Line, Override
 from aidmesh_payments.handlers import allotting, book, grants, instalments
 from aidmesh_payments.handlers.allotting import Order
 from aidmesh_payments.handlers.office import Office
@@ -149,11 +149,13 @@ class Desk:
         currency: str = "UAH",
         line: str = "aid",
         valid_until: date | None = None,
+        override: Override | None = None,
+        allotment_id: AllotmentId | None = None,
         **more: Any,
     ) -> AllotmentId:
-        """An allotment, by default to the region itself."""
+        """An allotment, by default to the region itself and a new one."""
         order = Order(
-            allotment_id=AllotmentId(uuid4()),
+            allotment_id=allotment_id or AllotmentId(uuid4()),
             transfer_id=TransferId(uuid4()),
             grant_id=grant_id,
             budget_line=line,
@@ -163,7 +165,7 @@ class Desk:
             valid_until=valid_until,
             **more,
         )
-        await self.run(lambda tx: allotting.allot(self.office, tx, order, MAKER))
+        await self.run(lambda tx: allotting.allot(self.office, tx, order, MAKER, override))
         return order.allotment_id
 
     async def purse(self, amount_minor: int, **grant: Any) -> AllotmentId:

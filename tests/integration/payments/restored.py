@@ -17,10 +17,29 @@ from aidmesh_contracts.payments import AllotmentSentV1
 from aidmesh_contracts.registry import REGISTRY
 from aidmesh_contracts.streams import event_type_of
 from aidmesh_payments.store import restoring as restoring_store
-from integration.payments.offices import REGIONS, Desk, open_desk, received
+from integration.payments.offices import REGIONS, Desk, exchange, open_desk, received
 from support.servers import DatabaseFactory
 
 TOLD = "SELECT event_id, stream, subject, headers, payload FROM outbox ORDER BY seq"
+
+ALLOTMENTS = """
+    SELECT id::text, received_minor, returned_minor, held_minor,
+           received_minor - returned_minor - held_minor - committed_minor - spent_minor AS free
+    FROM allotment ORDER BY 1
+"""
+ELSEWHERE = """
+    SELECT allotment_id::text AS id, received_minor, returned_minor, held_minor,
+           received_minor - returned_minor - held_minor - committed_minor - spent_minor AS free
+    FROM allotment_elsewhere ORDER BY 1
+"""
+GIVEN_TO = """
+    SELECT id, amount_minor AS received_minor, returned_minor FROM grant_allotment
+    WHERE holder = $1 ORDER BY id
+"""
+HELD_OF_OTHERS = """
+    SELECT a.id, a.received_minor, a.returned_minor FROM allotment a
+    WHERE NOT EXISTS (SELECT FROM donor_grant g WHERE g.id = a.grant_id) ORDER BY a.id
+"""
 
 Backup = tuple[Path, PrivateKey]
 Row = dict[str, Any]
@@ -94,10 +113,26 @@ async def restored_office(
     return desk
 
 
-async def rows_of(desk: Desk, query: str) -> list[Row]:
+async def hear_again(restored: Desk, lviv: Desk) -> None:
+    """Have the restored office read Lviv's log from its start, and both hear what is said since."""
+    for event in await events_of(lviv):
+        if event.stream == "EVENTS":
+            await restored.feed(event, region="lviv", epoch=1)
+    await exchange(restored, lviv)
+
+
+async def agree(restored: Desk, lviv: Desk) -> None:
+    """What each has given to the other is what the other has of it, and has given back."""
+    for grantor, holder in ((restored, lviv), (lviv, restored)):
+        given = await rows_of(grantor, GIVEN_TO, holder.office.region)
+        assert given == await rows_of(holder, HELD_OF_OTHERS)
+    assert await rows_of(lviv, ELSEWHERE) == await rows_of(restored, ALLOTMENTS)
+
+
+async def rows_of(desk: Desk, query: str, *args: object) -> list[Row]:
     """What a query finds."""
     async with desk.db.read() as conn:
-        return [dict(row) for row in await conn.fetch(query)]
+        return [dict(row) for row in await conn.fetch(query, *args)]
 
 
 async def events_of(desk: Desk) -> list[Event]:

@@ -29,6 +29,8 @@ from integration.payments.offices import (
 )
 from integration.payments.paying import take_step
 from integration.payments.restored import (
+    ALLOTMENTS,
+    ELSEWHERE,
     Row,
     backed_up,
     events_of,
@@ -39,16 +41,6 @@ from integration.payments.restored import (
 )
 from support.servers import DatabaseFactory
 
-ALLOTMENTS = """
-    SELECT id::text, received_minor, returned_minor, held_minor,
-           received_minor - returned_minor - held_minor - committed_minor - spent_minor AS free
-    FROM allotment ORDER BY 1
-"""
-ELSEWHERE = """
-    SELECT allotment_id::text AS id, received_minor, returned_minor, held_minor,
-           received_minor - returned_minor - held_minor - committed_minor - spent_minor AS free
-    FROM allotment_elsewhere ORDER BY 1
-"""
 HELD = "SELECT id, allotment_id::text, amount_minor FROM commitment WHERE state = 'held'"
 UNALLOTTED = "SELECT id::text, unallotted_minor FROM donor_grant ORDER BY 1"
 

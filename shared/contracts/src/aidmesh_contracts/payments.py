@@ -194,7 +194,12 @@ class GrantTerms(Value):
 
 
 class GrantChangedV1(Event, type="payments.grant.changed.v1", stream=Stream.EVENTS, key="grant_id"):
-    """State of a grant at its grantor; the highest version wins."""
+    """State of a grant at its grantor; the highest version wins.
+
+    Attributes:
+        unallotted_minor: what nobody was given yet and nobody waits for; None where an older
+            region tells. The grantor itself needs it when it is restored.
+    """
 
     grant_id: GrantId
     terms: GrantTerms
@@ -202,6 +207,7 @@ class GrantChangedV1(Event, type="payments.grant.changed.v1", stream=Stream.EVEN
     received_minor: int
     status: Literal["pledged", "active", "suspended", "closed"]
     version: int = Field(gt=0)
+    unallotted_minor: int | None = None
 
 
 class AllotmentSentV1(
@@ -290,7 +296,26 @@ class RecallRequestedV1(
 class AllotmentChangedV1(
     Event, type="payments.allotment.changed.v1", stream=Stream.EVENTS, key="allotment_id"
 ):
-    """State of an allotment at its holder; the highest version wins."""
+    """State of an allotment at its holder; the highest version wins.
+
+    Attributes:
+        given: how a region gave it to itself; None of what another region gave, and where an older
+            region tells.
+    """
+
+    class Given(Value):
+        """What of other allotments their transfers tell; a grantor that is restored needs it.
+
+        Attributes:
+            granted_minor: what its grant counted as gone, in the grant's currency, returns not
+                taken off.
+            rate: of the last that was given, as a decimal string.
+        """
+
+        budget_line: Code
+        granted_minor: int = Field(gt=0)
+        rate: str
+        valid_until: date | None = None
 
     allotment_id: AllotmentId
     grant_id: GrantId
@@ -305,6 +330,7 @@ class AllotmentChangedV1(
     status: Literal["active", "recalled", "returned"]
     version: int = Field(gt=0)
     as_of: AwareDatetime
+    given: Given | None = None
 
 
 class AllotmentReissuedV1(

@@ -240,6 +240,8 @@ async def _restore(
     say(f"{done.told} events came back, {done.redone} of them are in the books again")
     for allotment, amount in done.reserved_minor.items():
         say(f"allotment {allotment}: {amount} committed as used since (minor units)")
+    for grant, amount in done.set_aside_minor.items():
+        say(f"grant {grant}: {amount} set aside, or still missing (minor units)")
     open_ones = ", ".join(f"{count} {about}" for about, count in done.unproven.items() if count)
     say(f"for people to look up: {open_ones or 'nothing'}; {done.left} events of what is lost")
     say(f"{done.erased} erasures were done again")

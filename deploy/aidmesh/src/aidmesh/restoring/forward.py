@@ -5,7 +5,7 @@ in its books. What it used in ways that nobody can name is committed as a whole.
 out since then is unproven. The rest is listed for people.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
@@ -34,7 +34,7 @@ from aidmesh_inventory.handlers import restoring as inventory_rules
 from aidmesh_inventory.store import restoring as inventory_store
 from aidmesh_notification.store import restoring as notification_store
 from aidmesh_payments.domain.allotments import NotEnough
-from aidmesh_payments.handlers import holding
+from aidmesh_payments.handlers import holding, reserving
 from aidmesh_payments.handlers import restoring as payments_rules
 from aidmesh_payments.handlers.office import Office
 from aidmesh_payments.store import restoring as payments_store
@@ -58,7 +58,7 @@ FOLLOWS_BY_ITSELF: Final = frozenset(
         "reporting.results.published.v1",
         WaitChangedV1.type,
         *(f"{service}.key.changed.v1" for service in ("intake", "inventory", "payments")),
-        *(event.type for event in payments_rules.TAKEN_CARE_OF),
+        *(event.type for event in payments_rules.COMES_AGAIN),
     }
 )
 """Of lost events those that nobody has to look at: what they say is told anew, or comes again."""
@@ -84,6 +84,7 @@ class Forwarded:
         redone: of these the ones whose money or goods are in the books again.
         left: lost events that people have to look at (GET /v1/conflicts of each service).
         reserved_minor: by allotment, what was committed as used since.
+        set_aside_minor: by grant, what it had to give in the books and had not by the last word.
         unproven: how much of what may have gone out since the backup.
         erased: people and households that were erased again, each record of a person counted.
         parted: records that stay, of people of whom another record was erased: parted since.
@@ -94,6 +95,7 @@ class Forwarded:
     redone: int = 0
     left: int = 0
     reserved_minor: dict[str, int] = field(default_factory=dict)
+    set_aside_minor: dict[str, int] = field(default_factory=dict)
     unproven: dict[str, int] = field(default_factory=dict)
     erased: int = 0
     parted: list[str] = field(default_factory=list)
@@ -202,6 +204,8 @@ async def redo_money(
         async with database.transaction() as tx:
             await holding.receive(office, tx, sent_here)
         await _refund(office, database, public)
+        async with database.transaction() as tx:
+            await payments_store.raise_terms(tx.conn, at.region)
         for event in public:
             received = _read(event)
             if received is None:
@@ -210,31 +214,48 @@ async def redo_money(
                 async with database.transaction() as tx:
                     if await payments_rules.redo(office, tx, received):
                         handled.append(event)
-            except (Problem, NotEnough):
+            except (Problem, NotEnough, Poison):
                 continue  # a person sees to it
+        done.redone = sum(event.type not in FOLLOWS_BY_ITSELF for event in handled)
         states = _last_states(public)
-        for state in states.values():
-            try:
-                async with database.transaction() as tx:
-                    await payments_rules.remake(office, tx, state)
-            except Problem:
-                continue  # what is not in the books is nobody's to promise
+        unbooked = await _remake(office, database, states.values())
+        handled += [
+            event
+            for event in public
+            if event.type == AllotmentChangedV1.type and event.aggregate not in unbooked
+        ]
         async with database.transaction() as tx:
             await payments_rules.end_holds(office, tx)
         told = [received.event for event in local if (received := _read(event)) is not None]
         async with database.transaction() as tx:
-            reserved = await payments_rules.reserve(office, tx, states, told)
+            reserved = await reserving.reserve(office, tx, states, told)
         async with database.transaction() as tx:
-            heard = [(state.allotment_id, state.version) for state in states.values()]
-            await payments_store.rise_above(tx.conn, "allotment", heard)
+            heard = {state.grant_id: state.unallotted_minor for state in _grants(public)}
+            set_aside = await payments_rules.settle(tx, heard)
+        async with database.transaction() as tx:
+            versions = [(state.allotment_id, state.version) for state in states.values()]
+            await payments_store.rise_above(tx.conn, "allotment", versions)
             granted = [(state.grant_id, state.version) for state in _grants(public)]
             await payments_store.rise_above(tx.conn, "donor_grant", granted)
     finally:
         await database.close()
-    follows = [event for event in handled if event.type in FOLLOWS_BY_ITSELF]
-    done.redone = len(handled) - len(follows)
     done.reserved_minor = {str(key): amount for key, amount in reserved.items()}
+    done.set_aside_minor = {str(key): amount for key, amount in set_aside.items()}
     return handled
+
+
+async def _remake(
+    office: Office, database: Database, states: Iterable[AllotmentChangedV1]
+) -> set[str]:
+    """Have what the region gave itself; returns the allotments that a person has to see to."""
+    unbooked: set[str] = set()
+    for state in states:
+        try:
+            async with database.transaction() as tx:
+                await payments_rules.remake(office, tx, state)
+        except Problem:
+            unbooked.add(str(state.allotment_id))
+    return unbooked
 
 
 async def _redo_goods(at: Restored, public: Sequence[Lost]) -> list[Lost]:
@@ -261,10 +282,11 @@ async def _redo_goods(at: Restored, public: Sequence[Lost]) -> list[Lost]:
 async def _refund(office: Office, database: Database, public: Sequence[Lost]) -> None:
     events = [received.event for event in public if (received := _read(event)) is not None]
     sent = [event for event in events if isinstance(event, AllotmentSentV1)]
+    held = list(_last_states(public).values())
     for state in _grants(public):
         try:
             async with database.transaction() as tx:
-                await payments_rules.refund(office, tx, state, sent)
+                await payments_rules.refund(office, tx, state, sent, held)
         except Problem:
             continue  # a person sees to it: the event is left to them in any case
 

@@ -118,9 +118,6 @@ _MOVES: dict[str, tuple[frozenset[GrantStatus], GrantStatus]] = {
     "close": (frozenset({"pledged", "active", "suspended"}), "closed"),
 }
 
-_ORDER: tuple[GrantStatus, ...] = ("pledged", "active", "suspended", "closed")
-"""The later one lets less of a grant's money go, but for a pledge, which has none."""
-
 
 def overhead_minor(amount_minor: int, overhead_bp: int) -> int:
     """Return the indirect costs a grant allows, rounded half up.
@@ -190,16 +187,6 @@ def change_status(grant: Grant, verb: str) -> Grant | GrantRefusal:
     return replace(grant, status=target, version=grant.version + 1)
 
 
-def as_heard(grant: Grant, status: GrantStatus) -> Grant:
-    """Give a grant of a backup the status that others heard of last, if it comes after its own.
-
-    One that was resumed since stays suspended or closed: a lead resumes it again.
-    """
-    if _ORDER.index(status) <= _ORDER.index(grant.status):
-        return grant
-    return replace(grant, status=status, version=grant.version + 1)
-
-
 def receive(grant: Grant, amount_minor: int) -> Grant:
     """Take in an instalment, which is a fact; the first one activates a pledge.
 
@@ -230,7 +217,8 @@ def allot(
     unless a second person, other than the maker, documented why not.
 
     Args:
-        is_fact: it was given before a restore, while the grant was active.
+        is_fact: it was given before a restore: the grant was active, and who had to let it exceed
+            its line did. What the books lack for it is lent first.
     """
     if grant.status != "active" and not is_fact:
         return GrantRefusal.NOT_ACTIVE
@@ -238,7 +226,7 @@ def allot(
         return GrantRefusal.LINE_UNKNOWN
     if granted_minor > grant.unallotted_minor:
         return GrantRefusal.NOT_RECEIVED
-    if granted_minor > line.room_minor:
+    if granted_minor > line.room_minor and not is_fact:
         if override is None:
             return GrantRefusal.LINE_EXCEEDED
         if override.by == maker:

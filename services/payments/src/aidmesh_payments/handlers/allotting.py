@@ -13,7 +13,7 @@ from aidmesh_chassis.envelope import Received
 from aidmesh_chassis.errors import Poison
 from aidmesh_chassis.problems import NOT_FOUND, Problem
 from aidmesh_contracts.days import day_of
-from aidmesh_contracts.ids import AllotmentId, GrantId, RebalancingId, TransferId
+from aidmesh_contracts.ids import AllotmentId, GrantId, RebalancingId, TransferId, derive_id
 from aidmesh_contracts.payments import (
     AllotmentChangedV1,
     AllotmentReceivedV1,
@@ -23,8 +23,9 @@ from aidmesh_contracts.payments import (
     ReturnBookedV1,
 )
 from aidmesh_payments.domain import grants, ledger
-from aidmesh_payments.domain.grants import Granted, GrantRefusal, Override
+from aidmesh_payments.domain.grants import Grant, Granted, GrantRefusal, Override
 from aidmesh_payments.domain.money import Rate, to_grant_currency
+from aidmesh_payments.domain.restored_grants import lend, lent_reason
 from aidmesh_payments.handlers.book import Book
 from aidmesh_payments.handlers.holding import credit, open_allotment
 from aidmesh_payments.handlers.office import Office, check_region
@@ -75,13 +76,14 @@ async def allot(
     """Give money of a grant to a holder: the own region has it at once, another by event.
 
     Args:
-        is_fact: it was given before a restore, whatever the grant's status is by now.
+        is_fact: it was given before a restore, whatever grant, line and holder are by now.
 
     Raises:
         Problem: the decision refuses.
     """
-    check_region(office, order.to_region)
-    await standings.check(tx.conn, order.to_region)
+    if not is_fact:
+        check_region(office, order.to_region)
+        await standings.check(tx.conn, order.to_region)
     # A raised allotment of the own region is locked before its grant, like everywhere.
     book = await Book.open(tx, office, [order.allotment_id])
     grant = (await grant_store.lock(tx.conn, [order.grant_id])).get(order.grant_id)
@@ -91,13 +93,15 @@ async def allot(
     line = await grant_store.line(tx.conn, grant.id, order.budget_line)
     rate = await _rate(tx, order, grant.currency, book.today)
     granted_minor = _granted_minor(order, grant.currency, rate)
+    if is_fact:
+        grant = _lend(book, grant, granted_minor, order.transfer_id)
     decided = grants.allot(grant, line, granted_minor, maker, override, is_fact=is_fact)
     if isinstance(decided, GrantRefusal):
         raise problem(decided)
     grant, line = decided
     await grant_store.save(tx.conn, [grant])
     await grant_store.save_line(tx.conn, grant.id, line)
-    await _remember(tx, order, granted_minor, rate)
+    await _remember(tx, order, granted_minor, rate, is_fact=is_fact)
     book.write(
         ledger.allotment_sent(
             order.transfer_id,
@@ -153,11 +157,28 @@ def _granted_minor(order: Order, grant_currency: str, rate: Rate) -> int:
     return granted_minor
 
 
-async def _remember(tx: Tx, order: Order, granted_minor: int, rate: Rate) -> None:
+def _lend(book: Book, grant: Grant, granted_minor: int, transfer_id: TransferId) -> Grant:
+    """Have enough for what was given; `restoring.settle` takes back what is lent."""
+    lent, lacking_minor = lend(grant, granted_minor)
+    if lacking_minor:
+        book.write(
+            ledger.exchange_difference(
+                derive_id("restore", "lent", transfer_id),
+                grant.id,
+                grant.currency,
+                -lacking_minor,
+                book.today,
+                lent_reason(book.tx.origin.epoch),
+            )
+        )
+    return lent
+
+
+async def _remember(tx: Tx, order: Order, granted_minor: int, rate: Rate, *, is_fact: bool) -> None:
     """Note what the holder was given. Raises `Problem`: the allotment there is another's."""
     before = await granted_store.allotment(tx.conn, order.allotment_id)
     if before is not None and (
-        before.recall_reason is not None
+        (before.recall_reason is not None and not is_fact)
         or (before.grant_id, before.budget_line, before.holder, before.currency)
         != (order.grant_id, order.budget_line, order.to_region, order.currency)
     ):

@@ -26,8 +26,10 @@ from aidmesh_payments.handlers import periods, returning
 from aidmesh_payments.handlers.locking import lock_grants_of
 from aidmesh_payments.handlers.office import Office
 from aidmesh_payments.store import allotments as store
+from aidmesh_payments.store import granted as granted_store
 from aidmesh_payments.store import ledger as ledger_store
 from aidmesh_payments.store import lost, transfers
+from aidmesh_payments.store.granted import GrantAllotment
 
 Cause = Received[Event] | None
 
@@ -291,12 +293,27 @@ async def tell_allotments(office: Office, tx: Tx) -> int:
     It is there to be looked at: money moves between regions by transfers alone.
     """
     states = await store.take_untold(tx.conn, TOLD_MAX)
+    made = await granted_store.allotments(tx.conn, (allotment.id for allotment in states))
     for allotment in states:
-        tx.emit(_state(allotment, office.region, tx.now), version=allotment.version)
+        state = _state(allotment, office.region, tx.now, made.get(allotment.id))
+        tx.emit(state, version=allotment.version)
     return len(states)
 
 
-def _state(allotment: Allotment, region: str, now: datetime) -> AllotmentChangedV1:
+def _state(
+    allotment: Allotment, region: str, now: datetime, made: GrantAllotment | None
+) -> AllotmentChangedV1:
+    """Of an allotment to itself a region tells how it was given: no transfer does."""
+    given = (
+        None
+        if made is None
+        else AllotmentChangedV1.Given(
+            budget_line=made.budget_line,
+            granted_minor=made.granted.granted_minor,
+            rate=made.rate,
+            valid_until=made.valid_until,
+        )
+    )
     return AllotmentChangedV1(
         allotment_id=allotment.id,
         grant_id=GrantId(allotment.grant_id),
@@ -311,4 +328,5 @@ def _state(allotment: Allotment, region: str, now: datetime) -> AllotmentChanged
         status=allotment.status,
         version=allotment.version,
         as_of=now,
+        given=given,
     )

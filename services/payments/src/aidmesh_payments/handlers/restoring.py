@@ -1,57 +1,45 @@
 """Rolling the books forward after a restore, by what other regions and the own log still know."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import date
-from typing import Final
+from typing import Final, cast
 
 from aidmesh_chassis.db import Tx
 from aidmesh_chassis.envelope import Received
 from aidmesh_contracts.base import Event
 from aidmesh_contracts.days import day_of
-from aidmesh_contracts.ids import AllotmentId, CommitmentId, PurchaseId, TransferId, derive_id
+from aidmesh_contracts.ids import GrantId, TransferId, derive_id
 from aidmesh_contracts.payments import (
     AllotmentChangedV1,
     AllotmentReceivedV1,
     AllotmentReturnedV1,
     AllotmentSentV1,
-    CommitmentHeldV1,
-    CommitmentReleasedV1,
     GrantChangedV1,
     RecallRequestedV1,
     ReturnBookedV1,
 )
 from aidmesh_payments.domain import grants as grant_rules
-from aidmesh_payments.domain import purchase as purchase_rules
-from aidmesh_payments.domain import rebalancing
-from aidmesh_payments.domain.commitments import Commitment
-from aidmesh_payments.domain.grants import Line as GrantLine
+from aidmesh_payments.domain import rebalancing, restored_grants
+from aidmesh_payments.domain.grants import Grant
 from aidmesh_payments.domain.money import Rate
-from aidmesh_payments.domain.purchase import RESTORE, Line
-from aidmesh_payments.domain.restoring import Figures, Word, unproven_minor
+from aidmesh_payments.domain.purchase import RESTORE
 from aidmesh_payments.handlers import allotting, grants, instalments, sweeps
 from aidmesh_payments.handlers.book import Book
 from aidmesh_payments.handlers.office import Office
 from aidmesh_payments.handlers.returning import tell_grants
 from aidmesh_payments.problems import problem
-from aidmesh_payments.store import commitments as commitment_store
+from aidmesh_payments.store import allotments as allotment_store
+from aidmesh_payments.store import granted as granted_store
 from aidmesh_payments.store import grants as grant_store
-from aidmesh_payments.store import purchases as purchase_store
 from aidmesh_payments.store import restoring as store
 from aidmesh_payments.store import transfers
-from aidmesh_payments.store.purchases import PurchaseRow
 
 UNPROVEN: Final = "unproven"
-COUNTRY: Final = "UA80"
 
-TAKEN_CARE_OF: Final[tuple[type[Event], ...]] = (
-    AllotmentReceivedV1,
-    ReturnBookedV1,
-    AllotmentChangedV1,
-)
-"""Of the own events those that follow again from what other regions say, or are looked at by
-`reserve`."""
+COMES_AGAIN: Final[tuple[type[Event], ...]] = (AllotmentReceivedV1, ReturnBookedV1)
+"""Of the own events those that follow again from what other regions say."""
 
 
 async def redo(office: Office, tx: Tx, item: Received[Event]) -> bool:
@@ -66,8 +54,10 @@ async def redo(office: Office, tx: Tx, item: Received[Event]) -> bool:
         Problem, NotEnough: the books do not allow it as they are.
     """
     event = item.event
-    if isinstance(event, TAKEN_CARE_OF):
+    if isinstance(event, AllotmentReceivedV1):
         return True
+    if isinstance(event, ReturnBookedV1):
+        return await _credit(office, tx, item, event)
     if isinstance(event, AllotmentSentV1):
         if not await store.is_known(tx.conn, event.transfer_id):
             order = _order(event, item.occurred_at.date())
@@ -97,6 +87,31 @@ def _order(event: AllotmentSentV1, on: date) -> allotting.Order:
     )
 
 
+async def _credit(office: Office, tx: Tx, item: Received[Event], event: ReturnBookedV1) -> bool:
+    """Credit again what a holder gave back: what became of that money since is a fact as well."""
+    if await store.is_known(tx.conn, event.transfer_id):
+        return True
+    made = await granted_store.allotment(tx.conn, event.allotment_id)
+    left_minor = 0 if made is None else made.granted.amount_minor - made.granted.returned_minor
+    if event.amount_minor > left_minor:
+        return False
+    asked = await store.rebalancings_of(tx.conn, event.allotment_id)
+    returned = AllotmentReturnedV1(
+        allotment_id=event.allotment_id,
+        transfer_id=event.transfer_id,
+        grantor=event.grantor,
+        holder=event.holder,
+        amount_minor=event.amount_minor,
+        currency=event.currency,
+        rebalancing_id=next(
+            (each for each in asked if rebalancing.return_id(each) == event.transfer_id), None
+        ),
+    )
+    told = cast("Received[AllotmentReturnedV1]", replace(item, event=returned, region=event.holder))
+    await allotting.take_back(office, tx, [told])
+    return True
+
+
 async def _give_back(office: Office, tx: Tx, event: AllotmentReturnedV1) -> bool:
     if await store.is_known(tx.conn, event.transfer_id):
         return True
@@ -116,19 +131,25 @@ async def _give_back(office: Office, tx: Tx, event: AllotmentReturnedV1) -> bool
 
 
 async def refund(
-    office: Office, tx: Tx, state: GrantChangedV1, sent: Iterable[AllotmentSentV1]
+    office: Office,
+    tx: Tx,
+    state: GrantChangedV1,
+    sent: Iterable[AllotmentSentV1],
+    held: Iterable[AllotmentChangedV1],
 ) -> bool:
-    """Have a grant again, and what it had received, as others last heard: else what was allotted
-    of it could not be booked.
+    """Have a grant again, what it promises and what it had received, as others last heard: else
+    what was allotted of it could not be booked.
 
     What was suspended or closed since the backup is so again before anything is told of it: others
-    hear of it under a version above all that they know, and would take it for active.
+    hear of it under a version above all that they know, and would take it for active. What a donor
+    changed since holds again; of its budget lines others heard nothing.
 
     Args:
         state: of a grant of this region.
-        sent: what was allotted of it after the backup. Of budget lines others hear nothing else, so
-            a grant that is not in the backup has those that were allotted from, so far as they
-            were, and one for the rest; people put them right.
+        sent: what was allotted of it to others after the backup.
+        held: allotments of this region, as others last heard of them. Of budget lines nothing else
+            tells, so a grant that is not in the backup has those that were allotted from, so far as
+            they were, and one for the rest; people put them right.
 
     Returns:
         whether anything was missing.
@@ -136,12 +157,14 @@ async def refund(
     Raises:
         Problem: it cannot be.
     """
+    book = await Book.open(tx, office, await allotment_store.of_grant(tx.conn, state.grant_id))
     grant = (await grant_store.lock(tx.conn, [state.grant_id])).get(state.grant_id)
     if grant is None:
-        await _pledge(office, tx, state, sent)
+        await _pledge(office, tx, state, _given(state.grant_id, sent, held))
     restored = (await grant_store.lock(tx.conn, [state.grant_id]))[state.grant_id]
-    restored = grant_rules.as_heard(restored, state.status)
+    restored = restored_grants.as_heard(restored, state.status)
     await grant_store.save(tx.conn, [restored])
+    restored = await _amend(office, tx, restored, state, book)
     await tell_grants(tx, [restored])
     missing_minor = state.received_minor - (0 if grant is None else grant.received_minor)
     if missing_minor > 0:
@@ -152,19 +175,61 @@ async def refund(
         (refusal,) = await instalments.enter(tx, [expected], [came], RESTORE)
         if refusal is not None:
             raise problem(refusal)
+    await book.close()
     return grant is None or missing_minor > 0
 
 
-async def _pledge(
-    office: Office, tx: Tx, state: GrantChangedV1, sent: Iterable[AllotmentSentV1]
-) -> None:
+async def _amend(office: Office, tx: Tx, grant: Grant, state: GrantChangedV1, book: Book) -> Grant:
+    """Have what a donor changed since the backup."""
+    terms = await grant_store.terms(tx.conn, grant.id)
+    assert terms is not None  # noqa: S101 - a foreign key
+    if state.terms.terms_version <= terms.terms_version:
+        return grant
+    before = await grant_store.promise(tx.conn, grant.id)
+    last_day = before.period_to
+    if state.terms.restriction.valid_to is not None:
+        last_day = restored_grants.period_to(
+            before.period_to, before.allowed_to, state.terms.restriction.valid_to
+        )
+    changed, lines = restored_grants.amended(
+        grant,
+        await grant_store.lines(tx.conn, grant.id),
+        state.amount_minor,
+        before.overhead_bp,
+    )
+    await grant_store.amend(
+        tx.conn, changed, before, last_day, lines, state.terms, "restore", RESTORE
+    )
+    await allotment_store.put_terms(
+        tx.conn,
+        state.terms,
+        office.region,
+        status=changed.status,
+        state_version=changed.version,
+        amount_minor=changed.amount_minor,
+        received_minor=changed.received_minor,
+    )
+    await grant_store.save(tx.conn, [changed])
+    if grant_rules.wakes(changed.status, terms.restriction, state.terms.restriction):
+        book.all_grew()
+    return changed
+
+
+def _given(
+    grant_id: GrantId, sent: Iterable[AllotmentSentV1], held: Iterable[AllotmentChangedV1]
+) -> Mapping[str, int]:
+    """What was allotted of a grant since the backup, by budget line."""
     lines: dict[str, int] = defaultdict(int)
     for event in sent:
-        if event.terms.grant_id == state.grant_id:
+        if event.terms.grant_id == grant_id:
             lines[event.budget_line] += event.granted_minor
-    rest_minor = state.amount_minor - sum(lines.values())
-    if rest_minor > 0:
-        lines[UNPROVEN] += rest_minor
+    for state in held:
+        if state.grant_id == grant_id and state.given is not None:
+            lines[state.given.budget_line] += state.given.granted_minor
+    return lines
+
+
+async def _pledge(office: Office, tx: Tx, state: GrantChangedV1, given: Mapping[str, int]) -> None:
     terms = state.terms
     donor_id = await store.donor_of(tx.conn, terms.donor)
     if donor_id is None:
@@ -183,7 +248,7 @@ async def _pledge(
             amount_minor=state.amount_minor,
             period=period,
             restriction=terms.restriction,
-            lines=tuple(GrantLine(code, amount, 0) for code, amount in lines.items()),
+            lines=restored_grants.lines(state.amount_minor, given, UNPROVEN),
             overhead_bp=0,
             paying_office=terms.paying_office,
         ),
@@ -205,33 +270,20 @@ async def remake(office: Office, tx: Tx, state: AllotmentChangedV1) -> None:
     """Allot anew what this region had allotted to itself after the backup, and take back what it
     had given back to itself: others only heard how it stood then.
 
-    The budget line of an allotment that is not in the backup is not known: it is the one that has
-    most left.
+    An older region did not tell the budget line: then it is the one that has most left.
 
     Raises:
-        Problem: the grant does not have so much, or is not known.
+        Problem: the grant is not known, or nothing tells what the money was worth.
     """
     if state.grantor != office.region:
         return
     book = await Book.open(tx, office, [state.allotment_id])
-    if state.allotment_id in book:
-        line: str | None = book[state.allotment_id].budget_line
-        missing_minor = state.received_minor - book[state.allotment_id].received_minor
-    else:
-        line = await store.widest_line(tx.conn, state.grant_id)
-        missing_minor = state.received_minor
-    if missing_minor > 0:
-        order = allotting.Order(
-            allotment_id=state.allotment_id,
-            transfer_id=TransferId(derive_id("restore", state.allotment_id, tx.origin.epoch)),
-            grant_id=state.grant_id,
-            budget_line=line or "",
-            to_region=office.region,
-            amount_minor=missing_minor,
-            currency=state.currency,
-        )
-        await allotting.allot(office, tx, order, None, is_fact=True)
+    known_minor = book[state.allotment_id].received_minor if state.allotment_id in book else 0
+    if state.received_minor > known_minor:
+        await _allot_again(office, tx, state, state.received_minor - known_minor)
         book = await Book.open(tx, office, [state.allotment_id])
+    if state.allotment_id not in book:
+        return
     allotment = book[state.allotment_id]
     back_minor = min(state.returned_minor - allotment.returned_minor, allotment.free_minor)
     if back_minor > 0:
@@ -239,106 +291,59 @@ async def remake(office: Office, tx: Tx, state: AllotmentChangedV1) -> None:
     await book.close()
 
 
-def words_of(events: Iterable[Event]) -> Mapping[AllotmentId, list[Word]]:
-    """What the own log says of commitments, by allotment."""
-    places: dict[CommitmentId, AllotmentId] = {}
-    words: dict[AllotmentId, list[Word]] = defaultdict(list)
-    for event in events:
-        if isinstance(event, CommitmentHeldV1):
-            places[event.commitment_id] = event.allotment_id
-            words[event.allotment_id].append(Word(event.commitment_id, "held", event.amount_minor))
-        elif isinstance(event, CommitmentReleasedV1) and event.commitment_id in places:
-            words[places[event.commitment_id]].append(Word(event.commitment_id, "released", 0))
-    return words
+async def _allot_again(
+    office: Office, tx: Tx, state: AllotmentChangedV1, missing_minor: int
+) -> None:
+    made = await granted_store.allotment(tx.conn, state.allotment_id)
+    given, today = state.given, day_of(tx.now)
+    line = made.budget_line if made is not None else given and given.budget_line
+    granted_minor = None
+    if given is not None:
+        known_minor = 0 if made is None else made.granted.granted_minor
+        granted_minor = max(0, given.granted_minor - known_minor) or None
+    order = allotting.Order(
+        allotment_id=state.allotment_id,
+        transfer_id=TransferId(derive_id("restore", state.allotment_id, tx.origin.epoch)),
+        grant_id=state.grant_id,
+        budget_line=line or await store.widest_line(tx.conn, state.grant_id) or "",
+        to_region=office.region,
+        amount_minor=missing_minor,
+        currency=state.currency,
+        rate=None if given is None else Rate(given.rate, today, "restore"),
+        valid_until=None if given is None else given.valid_until,
+        granted_minor=granted_minor,
+    )
+    await allotting.allot(office, tx, order, None, is_fact=True)
 
 
-async def reserve(
-    office: Office,
-    tx: Tx,
-    later: Mapping[AllotmentId, AllotmentChangedV1],
-    told: Sequence[Event],
-) -> dict[AllotmentId, int]:
-    """Commit what was used since the backup in ways that nobody can prove.
+async def settle(tx: Tx, heard: Mapping[GrantId, int | None]) -> dict[GrantId, int]:
+    """Take back what grants were lent meanwhile, once all that is known is booked, and have no more
+    to give than others heard of last.
 
-    It is an order that people cancel when they know better, or bill and pay when the bank says so.
+    What a grant has above that went ways that nobody told of: back to the donor, or to an
+    allotment of this region of which nobody had heard yet. It is set aside like what a donor
+    demands, and people withdraw that when they know better.
 
     Args:
-        later: how allotments of this region stood when others heard of them last.
-        told: what the own log still holds of payments' own LOCAL events, in order.
+        heard: by grant of this region, what was unallotted by the last word; None where it said
+            nothing of that.
 
     Returns:
-        the allotments of which something was committed, with how much. Of allotments that are
-        not in the books nothing can be promised.
+        by grant, what is set aside or missing.
     """
-    words = words_of(told)
-    known = await store.known_commitments(
-        tx.conn, [word.commitment_id for each in words.values() for word in each]
-    )
-    book = await Book.open(tx, office, {*later, *words})
-    reserved: dict[AllotmentId, int] = {}
-    for allotment_id in sorted({*later, *words}):
-        if allotment_id not in book:
-            continue
-        allotment = book[allotment_id]
-        state = later.get(allotment_id)
-        amount_minor = unproven_minor(
-            Figures(
-                allotment.received_minor,
-                allotment.returned_minor,
-                allotment.held_minor + allotment.committed_minor + allotment.spent_minor,
-            ),
-            None if state is None else _figures(state),
-            [word for word in words.get(allotment_id, ()) if word.commitment_id not in known],
+    today, epoch = day_of(tx.now), tx.origin.epoch
+    reason = restored_grants.lent_reason(epoch)
+    lent = await store.lent(tx.conn, reason)
+    demanded: dict[GrantId, int] = {}
+    for grant_id, grant in (await grant_store.lock(tx.conn, {*heard, *lent})).items():
+        back_minor, gone_minor = restored_grants.settle(
+            grant.unallotted_minor, lent.get(grant_id, 0), heard.get(grant_id)
         )
-        if not amount_minor:
-            continue
-        reserved[allotment_id] = amount_minor
-        # Recalled allotments take nothing new; this is nothing new.
-        book.put(replace(allotment, committed_minor=allotment.committed_minor + amount_minor))
-        await _note(tx, book, allotment_id, amount_minor)
-    await book.close()
-    return reserved
-
-
-def _figures(state: AllotmentChangedV1) -> Figures:
-    used = state.held_minor + state.committed_minor + state.spent_minor
-    return Figures(state.received_minor, state.returned_minor, used)
-
-
-async def _note(tx: Tx, book: Book, allotment_id: AllotmentId, amount_minor: int) -> None:
-    allotment = book[allotment_id]
-    purchase_id = PurchaseId(derive_id("unproven", allotment_id, tx.origin.epoch))
-    commitment_id = CommitmentId(derive_id("commitment", "purchase", purchase_id))
-    line = Line(None, "used after the backup, for what nobody can prove yet", 1, amount_minor)
-    drafted = purchase_rules.draft([line], RESTORE)
-    row = PurchaseRow(
-        id=purchase_id,
-        allotment_id=allotment_id,
-        commitment_id=commitment_id,
-        supplier="restore",
-        cost_category=UNPROVEN,
-        programme=UNPROVEN,
-        area=COUNTRY,
-        currency=allotment.currency,
-        planned_on=book.today,
-        purchase=drafted,
-    )
-    await purchase_store.insert(tx.conn, row)
-    await commitment_store.insert(
-        tx.conn,
-        [
-            Commitment(
-                id=commitment_id,
-                need_id=None,
-                attempt_no=0,
-                allotment_id=allotment_id,
-                grant_id=allotment.grant_id,
-                amount_minor=amount_minor,
-                currency=allotment.currency,
-                purpose="purchase",
-                state="committed",
-                programme=UNPROVEN,
-            )
-        ],
-    )
-    await purchase_store.save(tx.conn, [replace(row, purchase=replace(drafted, state="ordered"))])
+        if back_minor:
+            entry_id = derive_id("restore", "lent", grant_id, epoch)
+            await grants.book_difference(tx, entry_id, grant_id, back_minor, today, reason)
+        if gone_minor:
+            demanded[grant_id] = gone_minor
+            entry_id = derive_id("restore", "gone", grant_id, epoch)
+            await grants.demand_back(tx, entry_id, grant_id, gone_minor, "restore", today, RESTORE)
+    return demanded

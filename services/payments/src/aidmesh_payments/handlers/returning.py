@@ -103,6 +103,7 @@ async def tell_grants(tx: Tx, changed: Iterable[grants.Grant]) -> None:
                 received_minor=grant.received_minor,
                 status=grant.status,
                 version=grant.version,
+                unallotted_minor=grant.unallotted_minor,
             ),
             version=grant.version,
         )

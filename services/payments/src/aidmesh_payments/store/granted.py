@@ -1,5 +1,6 @@
 """Allotments as their grantor remembers them, and those that wait for a second person."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 from typing import NamedTuple
@@ -55,9 +56,20 @@ async def put_allotment(
 
 async def allotment(conn: asyncpg.Connection, allotment_id: AllotmentId) -> GrantAllotment | None:
     """Return what we remember of an allotment we made; lock its grant before changing it."""
-    row = await conn.fetchrow("SELECT * FROM grant_allotment WHERE id = $1", allotment_id)
-    if row is None:
-        return None
+    return (await allotments(conn, [allotment_id])).get(allotment_id)
+
+
+async def allotments(
+    conn: asyncpg.Connection, ids: Iterable[AllotmentId]
+) -> dict[AllotmentId, GrantAllotment]:
+    """Return what we remember of those of these allotments that we made."""
+    rows = await conn.fetch(
+        "SELECT * FROM grant_allotment WHERE id = ANY($1::uuid[])", list(set(ids))
+    )
+    return {AllotmentId(row["id"]): _allotment(row) for row in rows}
+
+
+def _allotment(row: asyncpg.Record) -> GrantAllotment:
     return GrantAllotment(
         id=AllotmentId(row["id"]),
         grant_id=GrantId(row["grant_id"]),

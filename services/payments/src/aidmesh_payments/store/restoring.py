@@ -7,6 +7,7 @@ from uuid import UUID
 import asyncpg
 
 from aidmesh_chassis.restoring import VERSION_GAP, About
+from aidmesh_contracts.ids import AllotmentId, GrantId, RebalancingId
 
 VERSIONED: Final = ("donor_grant", "allotment", "rebalancing", "return_ask", "paying_order")
 """Tables whose states other regions hear of, by version."""
@@ -90,6 +91,40 @@ async def widest_line(conn: asyncpg.Connection, grant_id: UUID) -> str | None:
         grant_id,
     )
     return code
+
+
+async def raise_terms(conn: asyncpg.Connection, region: str) -> None:
+    """Raise the version of the terms of all own grants: holders keep the highest, and may have
+    heard of some that are lost."""
+    await conn.execute(
+        "UPDATE grant_terms SET terms_version = terms_version + $1 WHERE grantor = $2",
+        VERSION_GAP,
+        region,
+    )
+
+
+async def rebalancings_of(
+    conn: asyncpg.Connection, allotment_id: AllotmentId
+) -> list[RebalancingId]:
+    """The proposals to move money of an allotment."""
+    rows = await conn.fetch("SELECT id FROM rebalancing WHERE allotment_id = $1", allotment_id)
+    return [RebalancingId(row["id"]) for row in rows]
+
+
+async def lent(conn: asyncpg.Connection, reason: str) -> dict[GrantId, int]:
+    """What was lent to grants for this reason, and not taken back."""
+    rows = await conn.fetch(
+        """
+        SELECT a.grant_id, sum(p.amount_minor)::bigint AS minor
+        FROM journal j
+        JOIN posting p ON p.journal_id = j.id
+        JOIN account a ON a.id = p.account_id
+        WHERE j.kind = 'exchange_difference' AND j.reason = $1 AND a.code = 'unallotted'
+        GROUP BY 1 HAVING sum(p.amount_minor) > 0
+        """,
+        reason,
+    )
+    return {GrantId(row["grant_id"]): row["minor"] for row in rows}
 
 
 async def known_commitments(conn: asyncpg.Connection, ids: Collection[UUID]) -> set[UUID]:
