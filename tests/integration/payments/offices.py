@@ -110,8 +110,7 @@ class Desk:
         received: bool = True,
     ) -> GrantId:
         """A grant that came in whole."""
-        grant_id, donor_id, instalment_id = GrantId(uuid4()), uuid4(), uuid4()
-        today = date(2024, 6, 1)
+        grant_id, donor_id = GrantId(uuid4()), uuid4()
 
         async def act(tx: Tx) -> None:
             await grant_store.insert_donor(tx.conn, donor_id, f"donor {donor_id}")
@@ -133,12 +132,14 @@ class Desk:
                 MAKER,
             )
             if received:
-                expected = instalments.Expected(instalment_id, grant_id, amount_minor, today)
-                came = instalments.Came(instalment_id, amount_minor, today, "bank-1")
-                assert await instalments.enter(tx, [expected], [came], MAKER) == [None]
+                await _take_in(tx, grant_id, amount_minor)
 
         await self.run(act)
         return grant_id
+
+    async def take_in(self, grant_id: GrantId, amount_minor: int) -> None:
+        """An instalment that came in."""
+        await self.run(lambda tx: _take_in(tx, grant_id, amount_minor))
 
     async def allot(
         self,
@@ -178,6 +179,13 @@ class Desk:
             for check in CHECKS:
                 odd = [row[0] for row in await conn.fetch(check.sql)]
                 assert not odd, (check.name, odd)
+
+
+async def _take_in(tx: Tx, grant_id: GrantId, amount_minor: int) -> None:
+    instalment_id, today = uuid4(), date(2024, 6, 1)
+    expected = instalments.Expected(instalment_id, grant_id, amount_minor, today)
+    came = instalments.Came(instalment_id, amount_minor, today, "bank-1")
+    assert await instalments.enter(tx, [expected], [came], MAKER) == [None]
 
 
 def received(event: E, region: str, at: datetime | None = None, epoch: int = 1) -> Received[E]:

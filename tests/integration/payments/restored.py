@@ -37,7 +37,10 @@ GIVEN_TO = """
     WHERE holder = $1 ORDER BY id
 """
 HELD_OF_OTHERS = """
-    SELECT a.id, a.received_minor, a.returned_minor FROM allotment a
+    SELECT a.id, a.received_minor,
+           a.returned_minor + COALESCE((SELECT sum(t.owed_minor) FROM taken_back t
+                                        WHERE t.allotment_id = a.id), 0) AS returned_minor
+    FROM allotment a
     WHERE NOT EXISTS (SELECT FROM donor_grant g WHERE g.id = a.grant_id) ORDER BY a.id
 """
 

@@ -6,7 +6,7 @@ out since then is unproven. The rest is listed for people.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
@@ -33,7 +33,6 @@ from aidmesh_intake.store import restoring as intake_store
 from aidmesh_inventory.handlers import restoring as inventory_rules
 from aidmesh_inventory.store import restoring as inventory_store
 from aidmesh_notification.store import restoring as notification_store
-from aidmesh_payments.domain.allotments import NotEnough
 from aidmesh_payments.handlers import holding, reserving
 from aidmesh_payments.handlers import restoring as payments_rules
 from aidmesh_payments.handlers.office import Office
@@ -196,7 +195,7 @@ async def redo_money(
     done: Forwarded,
 ) -> list[Lost]:
     """Book anew what is about money; returns the lost events that are in the books again."""
-    office = Office(at.region, {}, lambda: at.regions)
+    office = Office(at.region, {}, lambda: at.regions, is_restoring=True)
     database = Database(at.dsns["payments"], Origin(at.region, "payments", at.epoch), pool_max=2)
     await database.open()
     handled: list[Lost] = []
@@ -206,6 +205,8 @@ async def redo_money(
         await _refund(office, database, public)
         async with database.transaction() as tx:
             await payments_store.raise_terms(tx.conn, at.region)
+        async with database.transaction() as tx:
+            await payments_rules.end_holds(office, tx)
         for event in public:
             received = _read(event)
             if received is None:
@@ -214,7 +215,7 @@ async def redo_money(
                 async with database.transaction() as tx:
                     if await payments_rules.redo(office, tx, received):
                         handled.append(event)
-            except (Problem, NotEnough, Poison):
+            except (Problem, Poison):
                 continue  # a person sees to it
         done.redone = sum(event.type not in FOLLOWS_BY_ITSELF for event in handled)
         states = _last_states(public)
@@ -224,14 +225,14 @@ async def redo_money(
             for event in public
             if event.type == AllotmentChangedV1.type and event.aggregate not in unbooked
         ]
-        async with database.transaction() as tx:
-            await payments_rules.end_holds(office, tx)
         told = [received.event for event in local if (received := _read(event)) is not None]
         async with database.transaction() as tx:
             reserved = await reserving.reserve(office, tx, states, told)
         async with database.transaction() as tx:
             heard = {state.grant_id: state.unallotted_minor for state in _grants(public)}
             set_aside = await payments_rules.settle(tx, heard)
+        async with database.transaction() as tx:
+            await payments_rules.end_recalls(replace(office, is_restoring=False), tx)
         async with database.transaction() as tx:
             versions = [(state.allotment_id, state.version) for state in states.values()]
             await payments_store.rise_above(tx.conn, "allotment", versions)

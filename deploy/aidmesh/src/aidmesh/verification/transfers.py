@@ -48,11 +48,12 @@ async def transfers_match(
 
 
 async def _fenced(probes: Sequence[RegionProbe]) -> set[UUID]:
-    """Allotments of which a grantor took something back by itself: returns differ, sums agree."""
+    """Allotments of which a grantor took something back by itself, or a restored holder owes what
+    it had given back: returns differ, sums agree."""
     return {
         row["allotment_id"]
         for probe in probes
-        for row in await probe.connections["payments"].fetch("SELECT allotment_id FROM reissue")
+        for row in await probe.connections["payments"].fetch(_FENCED)
     }
 
 
@@ -64,7 +65,7 @@ async def reissues_agree(probes: Sequence[RegionProbe]) -> Outcome:
     odd: list[str] = []
     for holder in probes:
         conn = holder.connections["payments"]
-        heard = await conn.fetch("SELECT allotment_id, epoch, amount_minor FROM taken_back")
+        heard = await conn.fetch(_HEARD)
         books = {
             row["id"]: (row["grantor"], row["returned_minor"])
             for row in await conn.fetch(_RETURNED)
@@ -91,6 +92,10 @@ async def reissues_agree(probes: Sequence[RegionProbe]) -> Outcome:
     )
 
 
+_FENCED = (
+    "SELECT allotment_id FROM reissue UNION ALL SELECT allotment_id FROM taken_back WHERE epoch = 0"
+)
+_HEARD = "SELECT allotment_id, epoch, amount_minor FROM taken_back WHERE epoch > 0"
 _REISSUED = """
     SELECT m.id, m.returned_minor, r.epoch, r.amount_minor,
            NOT EXISTS (SELECT FROM region_standing s

@@ -2,11 +2,36 @@
 
 from dataclasses import dataclass, replace
 from datetime import date
-from typing import Literal
+from typing import Final, Literal
 
-from aidmesh_contracts.ids import AllotmentId, GrantId
+from aidmesh_contracts.ids import AllotmentId, GrantId, TransferId, derive_id
 
 AllotmentStatus = Literal["active", "recalled", "returned"]
+
+RETURNS_MAX: Final = 1_000
+"""More than anybody gives back of one allotment."""
+
+
+def return_id(allotment_id: AllotmentId, region: str, epoch: int, number: int) -> TransferId:
+    """The transfer by which a holder gives something of an allotment back.
+
+    A region that was restored may have forgotten returns of which its grantor knows: each epoch
+    has ids of its own.
+
+    Args:
+        number: how many there are with it.
+    """
+    told = ("return", allotment_id, region)
+    return TransferId(derive_id(*told, number) if epoch == 1 else derive_id(*told, epoch, number))
+
+
+def is_return(transfer_id: TransferId, allotment_id: AllotmentId, region: str, epoch: int) -> bool:
+    """Whether a transfer, told in this epoch, is such a return; else it tells anew of several."""
+    return any(
+        transfer_id == return_id(allotment_id, region, each, number)
+        for each in {1, epoch}  # in later epochs too, older regions counted on
+        for number in range(1, RETURNS_MAX)
+    )
 
 
 class NotEnough(Exception):

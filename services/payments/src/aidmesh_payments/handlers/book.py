@@ -15,11 +15,10 @@ from aidmesh_contracts.ids import (
     NeedId,
     RebalancingId,
     TransferId,
-    derive_id,
 )
 from aidmesh_contracts.payments import AllotmentChangedV1, AllotmentReturnedV1, FundsGrewV1
 from aidmesh_payments.domain import ledger, rebalancing
-from aidmesh_payments.domain.allotments import Allotment
+from aidmesh_payments.domain.allotments import Allotment, return_id
 from aidmesh_payments.domain.choosing import Purse
 from aidmesh_payments.domain.commitments import Commitment
 from aidmesh_payments.handlers import periods, returning
@@ -90,6 +89,10 @@ class Book:
     def __contains__(self, allotment_id: AllotmentId) -> bool:
         return allotment_id in self._after
 
+    def all(self) -> list[Allotment]:
+        """The allotments of this book."""
+        return list(self._after.values())
+
     async def add(self, ids: Iterable[AllotmentId]) -> None:
         """Lock further allotments, which this transaction has just made."""
         locked = await store.lock(self.tx.conn, ids)
@@ -156,7 +159,8 @@ class Book:
         # Grants in their own order, not in that of their allotments.
         await lock_grants_of(self.office, self.tx, changed)
         for allotment in changed:
-            settled, returned_minor = allotment.settle()
+            stays = self.office.is_restoring
+            settled, returned_minor = (allotment, 0) if stays else allotment.settle()
             if returned_minor:
                 await self._give_back(settled, returned_minor)
             saved.append(replace(settled, version=settled.version + 1))
@@ -173,25 +177,30 @@ class Book:
         allotment_id: AllotmentId,
         amount_minor: int,
         rebalancing_id: RebalancingId | None = None,
+        transfer_id: TransferId | None = None,
     ) -> None:
         """Return free money to the grantor, who has not recalled it. Raises `NotEnough`.
 
         Args:
             rebalancing_id: the proposal that is consented to.
+            transfer_id: by which the grantor has heard of it, before a restore.
         """
         changed = self[allotment_id].give_back(amount_minor)
         self.put(changed)
-        await self._give_back(changed, amount_minor, rebalancing_id)
+        await self._give_back(changed, amount_minor, rebalancing_id, transfer_id)
 
     async def _give_back(
         self,
         allotment: Allotment,
         amount_minor: int,
         rebalancing_id: RebalancingId | None = None,
+        transfer_id: TransferId | None = None,
     ) -> None:
         """Send money back; what the grantor has taken back by itself is paid off first."""
         own = allotment.grantor == self.office.region
-        paid_minor = 0 if own else await lost.pay_off(self.tx.conn, allotment.id, amount_minor)
+        paid_minor = 0
+        if not own and transfer_id is None:
+            paid_minor = await lost.pay_off(self.tx.conn, allotment.id, amount_minor)
         if paid_minor:
             await self._book_return(allotment, paid_minor, settled=True)
         rest_minor = amount_minor - paid_minor
@@ -200,7 +209,7 @@ class Book:
         epoch = self.tx.origin.epoch
         in_vain = not own and await lost.keep_untold(self.tx.conn, allotment.id, epoch, rest_minor)
         transfer_id = await self._book_return(
-            allotment, rest_minor, rebalancing_id, settled=own or in_vain
+            allotment, rest_minor, rebalancing_id, transfer_id, settled=own or in_vain
         )
         if own:
             self._journals += await returning.credit_grant(
@@ -230,14 +239,16 @@ class Book:
         allotment: Allotment,
         amount_minor: int,
         rebalancing_id: RebalancingId | None = None,
+        transfer_id: TransferId | None = None,
         *,
         settled: bool,
     ) -> TransferId:
-        if rebalancing_id is None:
-            number = await transfers.count_returns(self.tx.conn, allotment.id) + 1
-            transfer_id = TransferId(derive_id("return", allotment.id, self.office.region, number))
-        else:
+        epoch = self.tx.origin.epoch
+        if rebalancing_id is not None:
             transfer_id = rebalancing.return_id(rebalancing_id)
+        elif transfer_id is None:
+            number = await transfers.count_returns(self.tx.conn, allotment.id) + 1
+            transfer_id = return_id(allotment.id, self.office.region, epoch, number)
         is_new = await transfers.insert_transfer(
             self.tx.conn,
             transfer_id,
@@ -248,7 +259,7 @@ class Book:
             amount_minor,
             allotment.currency,
             "received" if settled else "in_transit",
-            epoch=self.tx.origin.epoch,
+            epoch=epoch,
         )
         assert is_new, "money goes back once by each transfer"  # noqa: S101 - an invariant
         self.write(

@@ -15,11 +15,14 @@ class Office:
         float_limits_minor: by currency, up to which amount one person may pay alone.
         regions: the own region and its peers, whom money may be allotted to and who may pay;
             None while nobody has told.
+        is_restoring: what is free of recalled allotments stays until it is known what of it went
+            back before.
     """
 
     region: str
     float_limits_minor: Mapping[str, int]
     regions: Callable[[], frozenset[str] | None]
+    is_restoring: bool = False
 
     def float_limit_minor(self, currency: str) -> int:
         """The limit of a currency; without one, paying always takes two."""

@@ -22,6 +22,7 @@ from aidmesh_contracts.payments import (
 )
 from aidmesh_payments.domain import grants as grant_rules
 from aidmesh_payments.domain import rebalancing, restored_grants
+from aidmesh_payments.domain.allotments import NotEnough, is_return
 from aidmesh_payments.domain.grants import Grant
 from aidmesh_payments.domain.money import Rate
 from aidmesh_payments.domain.purchase import RESTORE
@@ -33,8 +34,8 @@ from aidmesh_payments.problems import problem
 from aidmesh_payments.store import allotments as allotment_store
 from aidmesh_payments.store import granted as granted_store
 from aidmesh_payments.store import grants as grant_store
+from aidmesh_payments.store import lost, transfers
 from aidmesh_payments.store import restoring as store
-from aidmesh_payments.store import transfers
 
 UNPROVEN: Final = "unproven"
 
@@ -51,7 +52,7 @@ async def redo(office: Office, tx: Tx, item: Received[Event]) -> bool:
         whether it is in the books now; False when a person has to see to it.
 
     Raises:
-        Problem, NotEnough: the books do not allow it as they are.
+        Problem, Poison: the books do not allow it as they are.
     """
     event = item.event
     if isinstance(event, AllotmentReceivedV1):
@@ -67,7 +68,7 @@ async def redo(office: Office, tx: Tx, item: Received[Event]) -> bool:
         await allotting.recall(office, tx, event.allotment_id, event.reason)
         return True
     if isinstance(event, AllotmentReturnedV1):
-        return await _give_back(office, tx, event)
+        return await _give_back(office, tx, item, event)
     return False
 
 
@@ -112,20 +113,31 @@ async def _credit(office: Office, tx: Tx, item: Received[Event], event: ReturnBo
     return True
 
 
-async def _give_back(office: Office, tx: Tx, event: AllotmentReturnedV1) -> bool:
+async def _give_back(
+    office: Office, tx: Tx, item: Received[Event], event: AllotmentReturnedV1
+) -> bool:
     if await store.is_known(tx.conn, event.transfer_id):
         return True
     book = await Book.open(tx, office, [event.allotment_id])
     if event.allotment_id not in book:
         return False
-    if event.rebalancing_id is None:
-        number = await transfers.count_returns(tx.conn, event.allotment_id) + 1
-        expected = TransferId(derive_id("return", event.allotment_id, office.region, number))
-    else:
-        expected = rebalancing.return_id(event.rebalancing_id)
-    if expected != event.transfer_id:
+    # What was told anew, once a region was let in again, is the sum of what went back before.
+    if event.rebalancing_id is None and not is_return(
+        event.transfer_id, event.allotment_id, office.region, item.epoch
+    ):
         return False
-    await book.give_back(event.allotment_id, event.amount_minor, event.rebalancing_id)
+    try:
+        await book.give_back(
+            event.allotment_id, event.amount_minor, event.rebalancing_id, event.transfer_id
+        )
+    except NotEnough:
+        # Committed in the backup, and let go of since. The grantor has it: what gets free here
+        # pays it off, and nothing of it is promised again.
+        await lost.owe_returned(tx.conn, event.allotment_id, event.amount_minor)
+        await transfers.remember_recall(tx.conn, event.allotment_id, event.grantor, "restore")
+        book.put(book[event.allotment_id].recall())
+        await book.close()
+        return False
     await book.close()
     return True
 
@@ -259,11 +271,20 @@ async def _pledge(office: Office, tx: Tx, state: GrantChangedV1, given: Mapping[
 async def end_holds(office: Office, tx: Tx) -> None:
     """Let go of what was held: what became of it since is in what others heard, if in anything.
 
-    Held on to, it would count as what was spent meanwhile, and be free again when it runs out.
+    Held on to, it would count as what was spent meanwhile, and be free again when it runs out; and
+    what was let go of and given back since could not be given back again.
     """
     await store.end_holds(tx.conn)
     while await sweeps.expire_holds(office, tx):
         pass
+
+
+async def end_recalls(office: Office, tx: Tx) -> None:
+    """Give back what is free of recalled allotments, once it is known what went back before."""
+    book = await Book.open(tx, office, await store.recalled(tx.conn))
+    for allotment in book.all():
+        book.put(replace(allotment))
+    await book.close()
 
 
 async def remake(office: Office, tx: Tx, state: AllotmentChangedV1) -> None:

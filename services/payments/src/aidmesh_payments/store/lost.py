@@ -180,6 +180,23 @@ async def owe(
     )
 
 
+async def owe_returned(
+    conn: asyncpg.Connection, allotment_id: AllotmentId, amount_minor: int
+) -> None:
+    """Keep what its grantor has back by its own word, and what this region has not given back."""
+    await conn.execute(
+        """
+        INSERT INTO taken_back AS t (allotment_id, epoch, amount_minor, owed_minor)
+        VALUES ($1, 0, $2, $2)
+        ON CONFLICT (allotment_id, epoch) DO UPDATE
+        SET amount_minor = t.amount_minor + excluded.amount_minor,
+            owed_minor = t.owed_minor + excluded.owed_minor
+        """,
+        allotment_id,
+        amount_minor,
+    )
+
+
 async def settle_returns(conn: asyncpg.Connection, ids: Collection[object]) -> None:
     """These are accounted for by what was taken back; nobody will credit them."""
     for statement in (

@@ -68,6 +68,12 @@ async def end_holds(conn: asyncpg.Connection) -> None:
     await conn.execute("UPDATE commitment SET hold_until = clock_timestamp() WHERE state = 'held'")
 
 
+async def recalled(conn: asyncpg.Connection) -> list[AllotmentId]:
+    """The allotments of which something may still go back by itself."""
+    rows = await conn.fetch("SELECT id FROM allotment WHERE status = 'recalled' ORDER BY id")
+    return [AllotmentId(row["id"]) for row in rows]
+
+
 async def is_known(conn: asyncpg.Connection, transfer_id: UUID) -> bool:
     """Whether a transfer is in the books."""
     return bool(
