@@ -51,7 +51,7 @@ GRANTS = """
            (SELECT COALESCE(sum(m.returned_minor), 0)::bigint FROM grant_allotment m
             WHERE m.grant_id = g.id) AS returned_minor,
            l.amount_minor AS a_minor
-    FROM donor_grant g JOIN budget_line l ON l.grant_id = g.id AND l.code = 'a'
+    FROM donor_grant g LEFT JOIN budget_line l ON l.grant_id = g.id AND l.code = 'a'
     ORDER BY 1
 """
 GIVEN = """

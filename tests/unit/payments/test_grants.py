@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from datetime import date
-from typing import get_args
 from uuid import UUID
 
 from hypothesis import given
@@ -15,7 +14,6 @@ from aidmesh_payments.domain.grants import (
     Grant,
     Granted,
     GrantRefusal,
-    GrantStatus,
     Line,
     Override,
 )
@@ -224,18 +222,6 @@ def test_overhead_is_part_of_the_grant() -> None:
     lines = [Line("aid", 931, 0), Line("overhead", 70, 0)]
     assert grants.check_lines(999, lines) is GrantRefusal.LINES_EXCEED_GRANT
     assert grants.check_lines(1_001, lines) is None
-
-
-@given(st.sampled_from(get_args(GrantStatus)), st.sampled_from(get_args(GrantStatus)))
-def test_a_restore_makes_no_grant_active_that_was_stopped(
-    backup: GrantStatus, heard: GrantStatus
-) -> None:
-    restored = grants.as_heard(replace(_grant(), status=backup), heard)
-    stopped = {"suspended", "closed"} & {backup, heard}
-    if stopped:
-        assert restored.status == ("closed" if "closed" in stopped else "suspended")
-    else:
-        assert restored.status == ("active" if "active" in (backup, heard) else "pledged")
 
 
 def test_states() -> None:

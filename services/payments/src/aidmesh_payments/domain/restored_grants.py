@@ -64,7 +64,8 @@ def lines(amount_minor: int, given: Mapping[str, int], rest: str) -> tuple[Line,
     """
     total = sum(given.values())
     if total > amount_minor:
-        amounts = {code: max(1, minor * amount_minor // total) for code, minor in given.items()}
+        more_minor = amount_minor - len(given)
+        amounts = {code: 1 + minor * more_minor // total for code, minor in given.items()}
     else:
         amounts = dict(given)
         if total < amount_minor:
