@@ -280,7 +280,8 @@ NOT_TOLD_AGAIN = {
     "inventory.shipment.changed.v1",
     # counted lines are final
     "inventory.shipment.counted.v1",
-    # told when its money is booked again, as it stands then
+    # told when their money is booked again, as they stand then; what can't be is left to people
+    "payments.allotment.changed.v1",
     "payments.grant.changed.v1",
     # the answers' versions are raised; a person answers again
     "payments.rebalancing.answered.v1",
