@@ -253,19 +253,8 @@ def close(need: Need, state: State, reason: str) -> tuple[Need, Event]:
     """End a need without a service."""
     assert state in CLOSED
     ended = replace(
-        need,
+        set_back(need, reason),
         state=state,
-        supply=Leg.NONE,
-        money=Leg.NONE,
-        deadline_at=None,
-        blocked_by=None,
-        wait=None,
-        also_lacks=None,
-        decided_at=None,
-        waiting_since=None,
-        retry_at=None,
-        woken=False,
-        reason=reason,
         attention=None if need.attention == SOURCE_GONE else need.attention,
     )
     return ended, NeedClosedV1.model_validate(
