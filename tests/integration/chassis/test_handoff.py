@@ -179,6 +179,12 @@ async def forget_soon(region: NatsRegion) -> None:
     await admin.close()
 
 
+def _ask_again_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever has no answer hands over again within a moment."""
+    monkeypatch.setattr(handoff, "UNANSWERED_S_MIN", 0.3)
+    monkeypatch.setattr(handoff, "UNANSWERED_S_MAX", 0.3)
+
+
 async def lose(region: NatsRegion) -> None:
     """Empty the HANDOFF stream."""
     admin = await region.admin()
@@ -189,8 +195,7 @@ async def lose(region: NatsRegion) -> None:
 async def test_what_the_stream_lost_comes_again_and_is_answered_again(
     pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(handoff, "UNANSWERED_S_MIN", 0.3)
-    monkeypatch.setattr(handoff, "UNANSWERED_S_MAX", 0.3)
+    _ask_again_soon(monkeypatch)
     kyiv, lviv = pair.kyiv, pair.lviv
     await forget_soon(lviv.region)
     (sent,) = await kyiv.send("lviv")
@@ -218,8 +223,7 @@ async def test_what_the_stream_lost_comes_again_and_is_answered_again(
 async def test_a_sender_waits_no_longer_for_what_a_person_dropped(
     pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(handoff, "UNANSWERED_S_MIN", 0.3)
-    monkeypatch.setattr(handoff, "UNANSWERED_S_MAX", 0.3)
+    _ask_again_soon(monkeypatch)
     kyiv, lviv = pair.kyiv, pair.lviv
     await forget_soon(lviv.region)
     (sent,) = await kyiv.send("lviv")

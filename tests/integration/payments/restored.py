@@ -13,9 +13,11 @@ from aidmesh_chassis import restoring
 from aidmesh_chassis.crypto import PrivateKey
 from aidmesh_chassis.restoring import Lost
 from aidmesh_contracts.base import Event
+from aidmesh_contracts.ids import AllotmentId
 from aidmesh_contracts.payments import AllotmentSentV1
 from aidmesh_contracts.registry import REGISTRY
 from aidmesh_contracts.streams import event_type_of
+from aidmesh_payments.handlers import holding
 from aidmesh_payments.store import restoring as restoring_store
 from integration.payments.offices import REGIONS, Desk, exchange, open_desk, received
 from support.servers import DatabaseFactory
@@ -155,3 +157,8 @@ async def events_of(desk: Desk) -> list[Event]:
     return [
         REGISTRY[event_type_of(row["subject"])].model_validate_json(row["payload"]) for row in rows
     ]
+
+
+async def give_back(desk: Desk, allotment_id: AllotmentId, amount_minor: int) -> None:
+    """Give back what is free of an allotment, as finance asks for."""
+    await desk.run(lambda tx: holding.give_back(desk.office, tx, allotment_id, amount_minor))

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from aidmesh_chassis.db import Tx
-from aidmesh_contracts.ids import AllotmentId, GrantId
+from aidmesh_contracts.ids import GrantId
 from aidmesh_payments.domain.grants import Line, Override
 from aidmesh_payments.domain.money import Rate
-from aidmesh_payments.handlers import correcting, grants, holding
+from aidmesh_payments.handlers import correcting, grants
 from aidmesh_payments.handlers.correcting import Amendment
 from aidmesh_payments.handlers.office import Office
 from integration.payments.offices import CHECKER, MAKER, Desk, exchange
@@ -18,6 +18,7 @@ from integration.payments.restored import (
     Backup,
     agree,
     backed_up,
+    give_back,
     hear_again,
     over,
     restored_office,
@@ -87,7 +88,7 @@ async def test_what_came_back_and_was_given_again_is_given_once(
     await exchange(kyiv, lviv)
     backup = await backed_up(dsn, tmp_path)
     desk = {"kyiv": kyiv, "lviv": lviv}[holder]
-    await _give_back(desk, first, 50_000)
+    await give_back(desk, first, 50_000)
     await exchange(kyiv, lviv)
     await kyiv.allot(grant_id, 50_000, to="lviv")
     await exchange(kyiv, lviv)
@@ -159,7 +160,7 @@ async def test_a_return_of_which_nobody_heard_is_lent_and_served_first(
     grant_id = await kyiv.grant(50_000)
     own = await kyiv.allot(grant_id, 50_000)
     backup = await backed_up(dsn, tmp_path)
-    await _give_back(kyiv, own, 20_000)
+    await give_back(kyiv, own, 20_000)
     await kyiv.allot(grant_id, 20_000, to="lviv")  # told before how the own one stands
     await kyiv.db.close()
     restored = await restored_office(dsn, fresh, backup, lviv)
@@ -168,7 +169,7 @@ async def test_a_return_of_which_nobody_heard_is_lent_and_served_first(
             await lviv.feed(event, region="kyiv", epoch=2)
     figures = "SELECT (unallotted_minor, allotted_minor, refund_due_minor) FROM donor_grant"
     assert await restored.value(figures) == (0, 70_000, 0)
-    await _give_back(restored, own, 20_000)
+    await give_back(restored, own, 20_000)
     assert await restored.value(figures) == (0, 50_000, 20_000)
     await over(restored, lviv)
 
@@ -235,10 +236,6 @@ async def _restored(dsn: str, fresh: str, *, backup: Backup, was: Desk, lviv: De
     await hear_again(restored, lviv)
     await agree(restored, lviv)
     return restored
-
-
-async def _give_back(desk: Desk, allotment_id: AllotmentId, amount_minor: int) -> None:
-    await desk.run(lambda tx: holding.give_back(desk.office, tx, allotment_id, amount_minor))
 
 
 async def _amend(desk: Desk, grant_id: GrantId, amendment: Amendment) -> None:

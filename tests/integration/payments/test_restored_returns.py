@@ -5,11 +5,12 @@ from pathlib import Path
 import pytest
 
 from aidmesh_contracts.ids import AllotmentId
-from aidmesh_payments.handlers import allotting, holding
+from aidmesh_payments.handlers import allotting
 from integration.payments.offices import Desk, approved, confirmed, exchange, withdrawn
 from integration.payments.restored import (
     agree,
     backed_up,
+    give_back,
     hear_again,
     over,
     restored_office,
@@ -26,8 +27,7 @@ async def test_what_was_held_then_and_given_back_since_is_given_back(
     database: DatabaseFactory, tmp_path: Path, recalled: bool
 ) -> None:
     dsn, fresh, kyiv, lviv = await two_offices(database)
-    allotment_id = await lviv.allot(await lviv.grant(1_000), 1_000, to="kyiv")
-    await exchange(kyiv, lviv)
+    allotment_id = await _given(kyiv, lviv)
     need = approved(600)
     await kyiv.feed(need)
     if recalled:
@@ -36,7 +36,7 @@ async def test_what_was_held_then_and_given_back_since_is_given_back(
     backup = await backed_up(dsn, tmp_path)
     await kyiv.feed(withdrawn(need))
     if not recalled:
-        await _give_back(kyiv, allotment_id, 700)
+        await give_back(kyiv, allotment_id, 700)
     await exchange(kyiv, lviv)
     left = 0 if recalled else 300
     assert await lviv.value(OUTSTANDING, allotment_id) == left
@@ -60,8 +60,7 @@ async def test_what_was_held_of_recalled_money_and_spent_since_does_not_go_back(
     database: DatabaseFactory, tmp_path: Path
 ) -> None:
     dsn, fresh, kyiv, lviv = await two_offices(database)
-    allotment_id = await lviv.allot(await lviv.grant(1_000), 1_000, to="kyiv")
-    await exchange(kyiv, lviv)
+    allotment_id = await _given(kyiv, lviv)
     need = approved(600)
     await kyiv.feed(need)
     await _recall(lviv, allotment_id)
@@ -81,15 +80,14 @@ async def test_what_was_committed_then_and_given_back_since_is_owed(
     database: DatabaseFactory, tmp_path: Path
 ) -> None:
     dsn, fresh, kyiv, lviv = await two_offices(database)
-    allotment_id = await lviv.allot(await lviv.grant(1_000), 1_000, to="kyiv")
-    await exchange(kyiv, lviv)
+    allotment_id = await _given(kyiv, lviv)
     need = approved(600)
     await kyiv.feed(need)
     await kyiv.feed(confirmed(need))
     backup = await backed_up(dsn, tmp_path)
     await kyiv.feed(withdrawn(need))
     for amount in (500, 200):
-        await _give_back(kyiv, allotment_id, amount)
+        await give_back(kyiv, allotment_id, amount)
     await exchange(kyiv, lviv)
     await kyiv.db.close()
     restored = await restored_office(dsn, fresh, backup, lviv)
@@ -106,8 +104,11 @@ async def test_what_was_committed_then_and_given_back_since_is_owed(
     await over(restored, lviv)
 
 
-async def _give_back(desk: Desk, allotment_id: AllotmentId, amount_minor: int) -> None:
-    await desk.run(lambda tx: holding.give_back(desk.office, tx, allotment_id, amount_minor))
+async def _given(kyiv: Desk, lviv: Desk) -> AllotmentId:
+    """What kyiv has of lviv's: 1,000."""
+    allotment_id = await lviv.allot(await lviv.grant(1_000), 1_000, to="kyiv")
+    await exchange(kyiv, lviv)
+    return allotment_id
 
 
 async def _recall(desk: Desk, allotment_id: AllotmentId) -> None:
