@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
@@ -132,7 +132,7 @@ async def _connect_databases(
 
 
 async def wait_quiet(
-    probes: list[RegionProbe], deadline_s: float, streams: Collection[Stream] = tuple(Stream)
+    probes: Sequence[RegionProbe], deadline_s: float, streams: Collection[Stream] = tuple(Stream)
 ) -> dict[str, Lag]:
     """Wait until no region has any lag; returns what is left when `deadline_s` runs out.
 

@@ -22,9 +22,9 @@ from aidmesh.chaos.trace import traced
 from aidmesh.chaos.violation import Violation, ids_in
 from aidmesh.chaos.waiting import waiting_in
 from aidmesh.meshfile import MeshFile
-from aidmesh.quiet import RegionProbe, probing, wait_quiet
+from aidmesh.quiet import Lag, RegionProbe, probing, wait_quiet
 from aidmesh.verification.outcome import Outcome
-from aidmesh.verification.run import check_all
+from aidmesh.verification.run import check_all, check_at_rest
 from aidmesh_notification.texts import load_templates
 
 QUIET_S_MAX: Final = 240.0
@@ -89,19 +89,7 @@ async def judge(
     async with probing(mesh) as probes:
         noisy = await wait_quiet(probes, QUIET_S_MAX)
         if noisy:
-            here = {probe.name: probe for probe in probes}
-            return await traced(
-                [
-                    Violation(
-                        "the mesh comes to rest",
-                        name,
-                        f"{lag.unsent} unsent, {lag.untaken} untaken, {lag.failing} failing",
-                        await waiting_in(here[name]),
-                    )
-                    for name, lag in noisy.items()
-                ],
-                probes,
-            )
+            return await traced(await _restless(probes, noisy), probes)
         end = time.monotonic() + rest_s_max
         while True:
             found = await _compared(probes, book, spool, people)
@@ -110,6 +98,19 @@ async def judge(
             await asyncio.sleep(LOOK_S)
         found += await _verified(data, probes)
         return await traced(found, probes)
+
+
+async def _restless(probes: Sequence[RegionProbe], noisy: Mapping[str, Lag]) -> list[Violation]:
+    here = {probe.name: probe for probe in probes}
+    return [
+        Violation(
+            "the mesh comes to rest",
+            name,
+            f"{lag.unsent} unsent, {lag.untaken} untaken, {lag.failing} failing",
+            await waiting_in(here[name]),
+        )
+        for name, lag in noisy.items()
+    ]
 
 
 async def _compared(
@@ -128,7 +129,12 @@ async def _compared(
 
 
 async def _verified(data: Path, probes: Sequence[RegionProbe]) -> list[Violation]:
-    return [of_outcome(each) for each in await check_all(data, probes, None) if not each.ok]
+    async def look() -> list[Outcome]:
+        return await check_all(data, probes, None)
+
+    noisy, outcomes = await check_at_rest(probes, look, quiet_s_max=QUIET_S_MAX)
+    failing = [of_outcome(each) for each in outcomes if not each.ok]
+    return [*failing, *await _restless(probes, noisy)]
 
 
 def of_outcome(found: Outcome) -> Violation:
