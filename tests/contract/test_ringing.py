@@ -30,6 +30,8 @@ def test_two_copies_of_a_service_ring_once_for_each_region(name: str) -> None:
     asked = set(re.findall(r"aidmesh_\w+", alert.expr)) - {"aidmesh_info"}
     on = {each: 1.0 if each.endswith(("late", "link_up")) else 1e9 for each in asked}
     off = dict.fromkeys(on, 0.0)
+    if name == "DatabaseAway":
+        on, off = off, dict.fromkeys(on, 1.0)
     both = [copy_of("kyiv", "payments", on) for _ in range(2)]
     assert rings(name, scraped([*both, copy_of("lviv", "payments", off)])) != []
     found = rings(name, scraped([*both, copy_of("lviv", "payments", on)]))
@@ -53,6 +55,13 @@ def test_what_waits_for_a_person_rings_by_the_age_of_the_oldest(
     assert rings(name, scraped([copy_of("kyiv", "any", {metric: bound_s})])) == []
     over = rings(name, scraped([copy_of("kyiv", "any", {metric: bound_s + 1})]))
     assert over == [{"region": "kyiv", "service": "any"}]
+
+
+def test_a_database_that_one_copy_alone_does_not_reach_rings() -> None:
+    """Whoever is led to that copy is refused, whatever the others can do."""
+    both = [copy_of("kyiv", "payments", {"aidmesh_database_up": each}) for each in (1.0, 0.0)]
+    assert rings("DatabaseAway", scraped(both)) == [{"region": "kyiv", "service": "payments"}]
+    assert rings("DatabaseAway", scraped(both[:1])) == []
 
 
 def test_an_unanswered_handoff_rings_only_while_the_peer_is_heard() -> None:

@@ -1,7 +1,7 @@
 """Alert rules, evaluated over what services answer on `/metrics`: as much of PromQL as they use.
 
-A rule is one or several comparisons, joined by `and` or `or`; each compares the greatest of a
-metric, by the labels that it and `aidmesh_info` have, with a number.
+A rule is one or several comparisons, joined by `and` or `or`; each compares the greatest or
+the least of a metric, by the labels that it and `aidmesh_info` have, with a number.
 """
 
 import re
@@ -15,7 +15,8 @@ from aidmesh_chassis.db import Database
 from aidmesh_chassis.metrics import Levels, Measured, Metrics
 
 COMPARISON = re.compile(
-    r"max by \((?P<by>[\w, ]+)\) \((?P<metric>\w+)(?:\{(?P<label>\w+)=\"(?P<value>\w+)\"\})?"
+    r"(?P<pick>max|min) by \((?P<by>[\w, ]+)\) "
+    r"\((?P<metric>\w+)(?:\{(?P<label>\w+)=\"(?P<value>\w+)\"\})?"
     r" \* on \(instance\) group_left \((?P<joined>[\w, ]+)\) aidmesh_info\)"
     r" (?P<how>>|==) (?P<number>\d+)"
 )
@@ -49,7 +50,7 @@ def rings(name: str, samples: Iterable[Sample]) -> list[dict[str, str]]:
     """
     (alert,) = [each for each in ALERTS if each.name == name]
     known = list(samples)
-    parts = re.split(r" (and|or) (?=max)", alert.expr)
+    parts = re.split(r" (and|or) (?=max|min)", alert.expr)
     found = _compare(parts[0], known)
     for joint, part in zip(parts[1::2], parts[2::2], strict=True):
         other = _compare(part, known)
@@ -63,7 +64,8 @@ def _compare(text: str, samples: list[Sample]) -> set[Labels]:
         raise ValueError(f"not understood: {text}")
     info = {each.labels["instance"]: each.labels for each in samples
             if each.metric == "aidmesh_info"}  # fmt: skip
-    greatest: dict[Labels, float] = {}
+    pick = max if match["pick"] == "max" else min
+    picked: dict[Labels, float] = {}
     for each in samples:
         wanted = match["label"] is None or each.labels.get(match["label"]) == match["value"]
         if each.metric != match["metric"] or not wanted:
@@ -71,9 +73,9 @@ def _compare(text: str, samples: list[Sample]) -> set[Labels]:
         joined = {name: info[each.labels["instance"]][name] for name in _split(match["joined"])}
         labels = {**each.labels, **joined}
         key = frozenset((name, labels[name]) for name in _split(match["by"]))
-        greatest[key] = max(each.number, greatest.get(key, each.number))
+        picked[key] = pick(each.number, picked.get(key, each.number))
     bound, over = float(match["number"]), match["how"] == ">"
-    return {key for key, number in greatest.items()
+    return {key for key, number in picked.items()
             if (number > bound if over else number == bound)}  # fmt: skip
 
 

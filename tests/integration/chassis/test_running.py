@@ -13,6 +13,8 @@ import httpx
 import pytest
 from structlog.contextvars import get_contextvars
 
+from aidmesh.chaos.road import Road
+from aidmesh.embedded.ports import free_ports
 from aidmesh.topology import reporter
 from aidmesh.topology.api import JetStreamApi, Json, section
 from aidmesh_chassis import logs, peers
@@ -25,9 +27,10 @@ from aidmesh_chassis.running import Running
 from aidmesh_chassis.service import Service
 from aidmesh_contracts.intake import ContactSealedV1
 from integration.chassis.parts import Producer, Taker, card, emit, opened, wire
+from support.loglines import written
 from support.regions import linked_regions
 from support.servers import DatabaseFactory, NatsRegion
-from support.services import service_of
+from support.services import service_at, service_of, settings_for
 from support.waiting import eventually
 
 DURABLE = "notification-private"
@@ -308,6 +311,50 @@ async def test_the_way_of_messages_is_measured(
         return float(age.split()[1]) > 0
 
     await eventually(measured, 20)
+
+
+async def test_a_database_that_does_not_answer_is_told(
+    database: DatabaseFactory, nats_region: NatsRegion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody asks the service for anything; its gate stays open, and it runs on. While it waits for
+    NATS alone, nothing is said against its database."""
+    monkeypatch.setattr("aidmesh_chassis.running.MEASURE_S", 0.1)
+    monkeypatch.setattr("aidmesh_chassis.running.RETRY_S", 0.1)
+    dsn = await database("intake")
+    port = int(dsn.rpartition(":")[2].partition("/")[0])
+    first, second = free_ports(2)
+    road, to_nats = Road(first, port), Road(second, int(nats_region.url.rpartition(":")[2]))
+    for each in (road, to_nats):
+        await each.open()
+        await each.cut()
+    db = Database(dsn.replace(f":{port}/", f":{first}/"), Origin("kyiv", "intake"))
+    settings = settings_for("intake", nats_region)
+    settings.nats_url = f"nats://127.0.0.1:{second}"
+    one = service_at("intake", settings, db)
+
+    async def told(line: str) -> bool:
+        return line in (await ask(one, "/metrics")).text
+
+    with written("intake") as lines:
+        task = asyncio.create_task(Running(one).run())
+        try:
+            await eventually(lambda: lines.of("database.waits"))
+            assert await told("aidmesh_database_up 0.0")
+            road.heal()
+            await eventually(lambda: told("aidmesh_database_up 1.0"), 20)
+            assert await told("aidmesh_gate_open 0.0")
+            to_nats.heal()
+            await eventually(lambda: told("aidmesh_gate_open 1.0"), 20)
+            await road.cut()
+            await eventually(lambda: told("aidmesh_database_up 0.0"), 20)
+            assert await told("aidmesh_gate_open 1.0")
+            road.heal()
+            await eventually(lambda: told("aidmesh_database_up 1.0"), 20)
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            await road.close()
+            await to_nats.close()
 
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"

@@ -23,7 +23,20 @@ def once(metric: str, *labels: str) -> str:
         labels: of the metric, that tell one case from another.
     """
     split = ", ".join(("region", "service", *labels))
-    return f"max by ({split}) ({metric} * on (instance) group_left (region, service) aidmesh_info)"
+    return f"max by ({split}) ({_of_service(metric)})"
+
+
+def least(metric: str) -> str:
+    """The same of what copies may each see otherwise: as the worst of them has it.
+
+    Args:
+        metric: a number that is less where something is wrong.
+    """
+    return f"min by (region, service) ({_of_service(metric)})"
+
+
+def _of_service(metric: str) -> str:
+    return f"{metric} * on (instance) group_left (region, service) aidmesh_info"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +97,10 @@ ALERTS: Final[tuple[Alert, ...]] = (
         "messages.",
         ("`aidmesh logs 'event=gate.*,stream.*,relay.*' --since 15m --data DIR`: the reason.",
          "`aidmesh topology check --data DIR`: whether a stream lost what it had acknowledged."),
-        ("PostgreSQL or NATS away: bring it back, the gate opens by itself.",
+        ("NATS away: bring it back, the gate opens by itself.",
+         ("PostgreSQL away, with [DatabaseAway](database-away.md): see there. A gate that is "
+         "closed stays so without it, for streams are compared with the outboxes before it opens; "
+         "one that is open does not close."),
          ("`aidmesh up` away or stopped, which alone opens the gate: `aidmesh doctor` says so and "
          "what to do."),
          ("A stream was lost: it is made anew from the outboxes by itself, which takes as long as "
@@ -94,6 +110,28 @@ ALERTS: Final[tuple[Alert, ...]] = (
          ("It does not grow for two minutes: a start ends and says what it waited for; "
          "`gate.stays_closed` says the same. Mend that, then start again."),
          "Never put back an old copy of JetStream's files."),
+    ),
+    Alert(
+        "DatabaseAway",
+        f"{least('aidmesh_database_up')} == 0",
+        "2m",
+        "page",
+        "the database of {{ $labels.service }} of {{ $labels.region }} does not answer",
+        "Nothing can be looked up or entered there: requests are refused, and can be sent again. "
+        "Nothing that was accepted is lost; events wait in the streams.",
+        ("`aidmesh status --data DIR`: PostgreSQL as a whole, or one database of several.",
+         ("`aidmesh logs 'event=database.waits' --since 15m --data DIR`: `cause`; PostgreSQL's "
+          "own log says more.")),
+        (("Bring it back: its process, its disk (full?), the network to it; services go on by "
+          "themselves."),
+         ("`cause` is `TooManyConnectionsError`: raise PostgreSQL's `max_connections`, or have "
+         "fewer ([what each copy takes](../scaling.md#copies-of-a-service))."),
+         ("`cause` is `InvalidPasswordError` or `InvalidAuthorizationSpecificationError`: the "
+         "service has another password than PostgreSQL. `NotMigrated`: its tables are not brought "
+         "up to date yet, which `aidmesh up`, or the supervisor's container, does when it starts."),
+         ("It answers others, but not in time (`TimeoutError`, `QueryCanceledError`): look for "
+         "long statements and locks in `pg_stat_activity`, and at its disk."),
+         "What other alerts say of this service's figures is as old as this one."),
     ),
     Alert(
         "KeysLocked",

@@ -102,6 +102,7 @@ MESSAGES: Final = (
     Panel("Batch size, median", "none",
           {DURABLE: quantile(0.5, "aidmesh_inbox_batch_events", "durable")}),
     Panel("Outbox: oldest event", "s", {INSTANCE: each("aidmesh_outbox_pending_age_seconds")}),
+    Panel("Database", "none", {INSTANCE: each("aidmesh_database_up")}, "1 is up."),
     Panel("Gate", "none", {INSTANCE: each("aidmesh_gate_open")}, "1 is open."),
     Panel("Locked keys", "none", {INSTANCE: each("aidmesh_keys_locked")}, "1 is locked."),
     Panel("Letters", "none", {"{{instance}} {{status}}": each("aidmesh_dead_letters")}),

@@ -96,6 +96,12 @@ KEYS_LOCKED: Final = MetricSpec(
     "gauge",
     "1 while a service that holds keys for personal data runs without them: aidmesh unlock.",
 )
+DATABASE_UP: Final = MetricSpec(
+    "aidmesh_database_up",
+    "gauge",
+    "1 while this service's database answers it, 0 until it first does, and while it does not: "
+    "other figures that are read there are then as they last were.",
+)
 CONSUMER_PENDING: Final = MetricSpec(
     "aidmesh_consumer_pending_events",
     "gauge",
@@ -154,6 +160,7 @@ OF_MESSAGES: Final[tuple[MetricSpec, ...]] = (
     OUTBOX_AGE,
     LETTERS,
     GATE_OPEN,
+    DATABASE_UP,
     CONSUMER_PENDING,
     HANDOFFS_WAITING,
     HANDOFF_AGE,
@@ -221,6 +228,7 @@ class MessageNumbers:
         self.outbox_rows = metrics.gauge(OUTBOX_PENDING)
         self.outbox_age_s = metrics.gauge(OUTBOX_AGE)
         self.gate_open = metrics.gauge(GATE_OPEN)
+        self.database_up = metrics.gauge(DATABASE_UP)
         self.consumer_pending = metrics.gauge(CONSUMER_PENDING)
         self._peer_beat_age_s = metrics.gauge(PEER_BEAT_AGE)
         self._peer_link_up = metrics.gauge(PEER_UP)

@@ -112,6 +112,7 @@ class Running:
 
     async def _work(self, database: Database) -> None:
         await self._wait_for_database(database)
+        self._say_database_is(up=True)
         client = await self._broker.connect()
         relay = self._relay = Relay(database, client, self._spans)
         database.on_commit(relay.wake)
@@ -234,14 +235,20 @@ class Running:
                     unanswered = await handoff.waiting(conn)
                     await self._levels.measure(conn)
             except TRANSIENT as error:
+                self._say_database_is(up=False)
                 wait.warning("database.waits", cause=type(error).__name__)
             else:
+                self._say_database_is(up=True)
                 wait.over()
                 numbers.set_handoffs(unanswered)
                 self._peers.handed_over(unanswered)
                 numbers.outbox_rows.set(waiting.rows)
                 numbers.outbox_age_s.set(waiting.age_s)
             await asyncio.sleep(MEASURE_S)
+
+    def _say_database_is(self, *, up: bool) -> None:
+        if self._numbers is not None:
+            self._numbers.database_up.set(up)
 
     def _measure_peers(self, numbers: MessageNumbers) -> None:
         """Say how peers are; what has become wrong, or right again, is logged once."""
