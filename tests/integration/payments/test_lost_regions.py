@@ -6,6 +6,7 @@ from uuid import UUID
 
 import pytest
 
+from aidmesh.doctor.findings import EVERY_SERVICE, OF_SERVICE
 from aidmesh_chassis import standings
 from aidmesh_chassis.db import Tx
 from aidmesh_chassis.errors import Poison
@@ -22,6 +23,7 @@ from aidmesh_contracts.payments_regions import RegionChangedV1
 from aidmesh_payments.api.answers import Debt, Reissue
 from aidmesh_payments.handlers import allotting, assigning, holding, lost
 from aidmesh_payments.store import lost as lost_store
+from aidmesh_payments.store.numbers import MEASURED
 from integration.payments.callers import Api
 from integration.payments.offices import (
     CHECKER,
@@ -34,6 +36,7 @@ from integration.payments.offices import (
     received,
     withdrawn,
 )
+from support.ringing import rings_for
 
 FREE = "SELECT unallotted_minor FROM donor_grant"
 GONE = "SELECT sum(amount_minor - returned_minor)::bigint FROM grant_allotment"
@@ -275,6 +278,47 @@ async def _give_some_back(lviv: Desk, dice: random.Random) -> None:
         await lviv.run(lambda tx: holding.give_back(lviv.office, tx, allotment_id, amount))
 
 
+async def test_money_that_a_lost_region_can_not_confirm_is_waited_for_by_nobody(
+    pair: tuple[Desk, Desk],
+) -> None:
+    kyiv, lviv = pair
+    grant_id = await kyiv.grant(20_000)
+    await kyiv.allot(grant_id, 10_000, to="lviv")
+    on_its_way = await public(kyiv)
+    await kyiv.execute("UPDATE transfer SET recorded_at = now() - interval '25 hours'")
+    rung = [{"region": "kyiv", "service": "payments"}]
+    assert await rings_for("MoneyInTransit", kyiv.db, MEASURED) == rung
+    assert await stuck(kyiv, "in transit") == 1
+
+    await declare_lost(kyiv, "lviv")
+    assert await rings_for("MoneyInTransit", kyiv.db, MEASURED) == []
+    assert await stuck(kyiv, "in transit") == 0
+    # What another region has not credited is seen beside it.
+    await kyiv.execute(
+        "INSERT INTO transfer (id, kind, allotment_id, from_region, to_region, amount_minor,"
+        " currency, state, recorded_at) SELECT gen_random_uuid(), kind, allotment_id, 'kyiv',"
+        " 'odesa', 1, currency, 'in_transit', now() - interval '26 hours' FROM transfer"
+        " WHERE to_region = 'lviv'"
+    )
+    assert await rings_for("MoneyInTransit", kyiv.db, MEASURED) == rung
+    assert await stuck(kyiv, "in transit") == 1
+    await kyiv.execute("DELETE FROM transfer WHERE to_region = 'odesa'")
+
+    await kyiv.run(lambda tx: lost.readmit(tx, "lviv"))
+    assert await rings_for("MoneyInTransit", kyiv.db, MEASURED) == rung
+    await lviv.feed(*on_its_way, *await public(kyiv), region="kyiv")
+    await come_back(lviv)
+    await kyiv.feed(*await public(lviv), region="lviv", epoch=2)
+    assert await rings_for("MoneyInTransit", kyiv.db, MEASURED) == []
+
+
+async def stuck(desk: Desk, what: str) -> int:
+    """How many rows `aidmesh doctor` finds by a question of this desk's database."""
+    (question,) = [each for each in (*EVERY_SERVICE, *OF_SERVICE["payments"]) if what in each.what]
+    rows: int = await desk.value(question.sql)
+    return rows
+
+
 async def test_leads_do_it_over_http(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     api.peers.expect({"odesa"})
     await api.post("/v1/regions/odesa:declare-lost", 202, reason="flooded")
@@ -312,6 +356,8 @@ async def test_an_office_that_is_gone_pays_nothing_any_more(pair: tuple[Desk, De
     assert await lviv.value("SELECT (state, assigned_to) FROM payout") == ("approved", None)
     waits = "SELECT count(*) FROM handoff WHERE status = 'waiting' AND to_region = 'kyiv'"
     assert await lviv.value(waits) == 1
+    await lviv.execute("UPDATE handoff SET created_at = now() - interval '1 hour'")
+    assert await stuck(lviv, "have no answer") == 0
     async with lviv.db.transaction() as tx:
         settled = PayoutOutcomeV1(payout_id=payout_id, state="settled", version=3)
         await assigning.take_outcomes(lviv.office, tx, [received(settled, "kyiv")])
@@ -319,3 +365,5 @@ async def test_an_office_that_is_gone_pays_nothing_any_more(pair: tuple[Desk, De
     assert (
         await lviv.value("SELECT committed_minor FROM allotment WHERE id = $1", allotment) == 5_000
     )
+    await lviv.run(lambda tx: lost.readmit(tx, "kyiv"))
+    assert await stuck(lviv, "have no answer") == 1

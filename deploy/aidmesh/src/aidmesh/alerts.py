@@ -219,7 +219,9 @@ ALERTS: Final[tuple[Alert, ...]] = (
          "answered."),
          ("What can't be handled there, people of both see to another way; then the peer drops it "
          "(`aidmesh dead drop`), which answers it within five minutes. Nothing else is told: "
-         "a payout is asked back, an offer withdrawn or left to lapse.")),
+         "a payout is asked back, an offer withdrawn or left to lapse."),
+         ("`aidmesh status` says that the peer is held for lost: its answers do not count until a "
+         "lead lets it in again.")),
     ),
     Alert(
         "HoldsOverdue",
@@ -329,7 +331,9 @@ ALERTS: Final[tuple[Alert, ...]] = (
         ("`aidmesh status --data DIR`: the link.",
          "`aidmesh trace ID --data DIR` with the allotment's id."),
         ("The link is dark: it is credited when it returns.",
-         "The link is up: the receiver's dead letters."),
+         "The link is up: the receiver's dead letters.",
+         ("The receiver will not come back: two leads declare it lost at the desk. What it had "
+         "free is taken back, and its transfers ring no more unless it is let in again.")),
     ),
 )  # fmt: skip
 

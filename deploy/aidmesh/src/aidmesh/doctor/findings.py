@@ -51,6 +51,18 @@ def _count(table: str, since: str, condition: str) -> str:
     return f"SELECT count(*) AS rows, min({since}) AS since FROM {table} WHERE {condition}"  # noqa: S608 - our own words
 
 
+def _standing(*standings: str) -> str:
+    """True of a row to a region that stands like that; what it says does not count, or it is over.
+
+    Nobody here can do anything about such a row.
+    """
+    among = ", ".join(f"'{each}'" for each in standings)
+    return (
+        "EXISTS (SELECT FROM region_standing s "
+        f"WHERE s.region = to_region AND s.standing IN ({among}))"
+    )
+
+
 SWEEPS_LATE: Final = "interval '2 minutes'"
 
 EVERY_SERVICE: Final[tuple[Question, ...]] = (
@@ -83,7 +95,8 @@ EVERY_SERVICE: Final[tuple[Question, ...]] = (
         "What was handed to another region has not arrived, or its answer has not.",
         "aidmesh status shows the links; if they are up, ask the peer for its dead letters.",
         _count("handoff", "created_at",
-               "status = 'waiting' AND created_at < now() - interval '15 minutes'"),
+               "status = 'waiting' AND created_at < now() - interval '15 minutes' "
+               f"AND NOT {_standing('lost', 'retired')}"),
     ),
     Question(
         "warning",
@@ -192,7 +205,8 @@ OF_SERVICE: Final[Mapping[str, tuple[Question, ...]]] = {
             "The sender counts the money as gone, the receiver can't use it.",
             "aidmesh trace with the transfer's id; aidmesh status shows the links.",
             _count("transfer", "recorded_at",
-                   "state = 'in_transit' AND recorded_at < now() - interval '1 day'"),
+                   "state = 'in_transit' AND recorded_at < now() - interval '1 day' "
+                   f"AND NOT {_standing('lost')}"),
         ),
     ),
     "notification": (

@@ -4,6 +4,13 @@ from typing import Final
 
 from aidmesh_chassis.metrics import Measured, MetricSpec
 
+_WAITED_FOR: Final = """
+    state = 'in_transit' AND NOT EXISTS (
+        SELECT FROM region_standing s WHERE s.region = to_region AND s.standing = 'lost')
+"""
+"""While the other side is held for lost nothing it says of a transfer counts: it can't be credited,
+and what is still waited for must be seen beside it. Once that region is back it counts again."""
+
 MEASURED: Final = (
     Measured(
         MetricSpec(
@@ -65,9 +72,10 @@ MEASURED: Final = (
         MetricSpec(
             "aidmesh_transfers_in_transit",
             "gauge",
-            "Transfers of money between regions that the other side has not credited.",
+            "Transfers of money that the region they go to has not credited, and is not held for "
+            "lost.",
         ),
-        "SELECT count(*) FROM transfer WHERE state = 'in_transit'",
+        f"SELECT count(*) FROM transfer WHERE {_WAITED_FOR}",  # noqa: S608 - our own words
     ),
     Measured(
         MetricSpec(
@@ -75,9 +83,9 @@ MEASURED: Final = (
             "gauge",
             "Age of the oldest of these; alert on it.",
         ),
-        """
+        f"""
         SELECT coalesce(extract(epoch FROM now() - min(recorded_at)), 0)
-        FROM transfer WHERE state = 'in_transit'
-        """,
+        FROM transfer WHERE {_WAITED_FOR}
+        """,  # noqa: S608 - our own words
     ),
 )
