@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
+import asyncpg
 import pytest
 from nats.aio.client import Client
 
@@ -48,6 +49,10 @@ FINE = RegionStatus(
     [
         (replace(FINE, nats=False), "kyiv: NATS does not answer"),
         (replace(FINE, postgres=False), "kyiv: PostgreSQL does not answer"),
+        (
+            replace(FINE, unasked=("payments",)),
+            "kyiv: the database of payments could not be asked",
+        ),
         (
             replace(FINE, services=(ServiceStatus("intake", "not ready", ("outbox",)),)),
             "kyiv: intake is not ready (outbox)",
@@ -216,9 +221,22 @@ async def test_a_mesh_without_services_tells_what_its_servers_know(
         assert (services["inventory"].unsent, services["inventory"].dead) == (0, 0)
         assert kyiv.peers == (PeerStatus("lviv", "up", handoffs=0, handoffs_age_s=0.0),)
         assert "kyiv: inventory is away" in found.attention
+        assert kyiv.unasked == ()
         lines = table(found)
         assert lines[0].startswith("REGION")
         assert len(lines) == 1 + 2 * (6 + 1) + len(found.attention)
+
+        # Of one database that says nothing is told what nobody knows then.
+        conn = await asyncpg.connect(mesh.file.regions["kyiv"].admin_dsn("intake"))
+        await conn.execute("ALTER DATABASE payments ALLOW_CONNECTIONS false")
+        found = await status_of(mesh.file)
+        assert "kyiv: the database of payments could not be asked" in found.attention
+        assert [(each.postgres, each.unasked) for each in found.regions] == [
+            (True, ("payments",)), (True, ()),
+        ]  # fmt: skip
+        assert "kyiv: PostgreSQL does not answer" not in found.attention
+        await conn.execute("ALTER DATABASE payments ALLOW_CONNECTIONS true")
+        await conn.close()
 
         # A story is told without a region whose databases are away, and says so.
         cut = mesh.file.model_copy(deep=True)
@@ -234,6 +252,7 @@ async def test_a_mesh_without_services_tells_what_its_servers_know(
         await eventually(shortened, 60)
     after = await status_of(mesh.file)
     assert all(not region.nats and not region.postgres for region in after.regions)
+    assert all(region.unasked == () for region in after.regions)
     assert {peer.link for region in after.regions for peer in region.peers} == {"unknown"}
     again = json.loads(json.dumps(after.as_json()))
     assert again["regions"][0]["services"][0]["state"] == "away"

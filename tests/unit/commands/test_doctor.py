@@ -245,6 +245,9 @@ def test_a_server_that_is_away_comes_before_those_who_wait_for_it(tmp_path: Path
     assert {each.where for each in examine.running(tmp_path, Status("now", (fine,)))} == {
         "kyiv intake", "kyiv payments",
     }  # fmt: skip
+    # Why a single database can't be asked is told where it is looked at.
+    silent = replace(fine, services=(), unasked=("payments",))
+    assert examine.running(tmp_path, Status("now", (silent,))) == []
 
 
 def test_every_check_of_readiness_has_something_to_do() -> None:

@@ -117,7 +117,8 @@ class PeerStatus:
 class RegionStatus:
     """One region; `nats` and `postgres` say whether the servers answer.
 
-    `nats_servers` has each server of a cluster, empty for a single one.
+    `nats_servers` has each server of a cluster, empty for a single one. `unasked` names the
+    services whose database could not be asked, where another one's could.
     """
 
     region: str
@@ -127,6 +128,7 @@ class RegionStatus:
     services: tuple[ServiceStatus, ...]
     peers: tuple[PeerStatus, ...]
     nats_servers: tuple[State, ...] = ()
+    unasked: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +166,7 @@ def attention_of(regions: Sequence[RegionStatus]) -> tuple[str, ...]:
         name = region.region
         lines += [f"{name}: NATS does not answer"] * (not region.nats)
         lines += [f"{name}: PostgreSQL does not answer"] * (not region.postgres)
+        lines += [f"{name}: the database of {each} could not be asked" for each in region.unasked]
         lines += [
             f"{name}: NATS server {number} of {len(region.nats_servers)} is {state}"
             for number, state in enumerate(region.nats_servers, start=1)
@@ -220,7 +223,17 @@ async def _region(name: str, entry: RegionEntry, peers: Sequence[str]) -> Region
         ),
         peers=tuple(peer_of(peer, answers, list(kept.values()), linked) for peer in peers),
         nats_servers=tuple(nodes) if len(nodes) > 1 else (),
+        unasked=unasked_of(kept),
     )
+
+
+def unasked_of(stored: Mapping[str, Stored | None]) -> tuple[str, ...]:
+    """Services whose database said nothing while another one's did. Pure.
+
+    Where none did, PostgreSQL is away as a whole, which is said once.
+    """
+    silent = tuple(service for service, found in stored.items() if found is None)
+    return silent if len(silent) < len(stored) else ()
 
 
 def _service(

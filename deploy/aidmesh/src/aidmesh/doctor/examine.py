@@ -125,9 +125,13 @@ def running(
         and not _waits_for_server(each, region)
         and _again_and_again(each, ended.get(region.region, {})) is None
     ]
-    # Without these the regions have what is left to say.
+    # Without these the regions have what is left to say; a database that can't be asked is told of
+    # where it is looked at.
     others = attention_of(
-        [replace(each, services=(), nats=True, postgres=True) for each in status.regions]
+        [
+            replace(each, services=(), nats=True, postgres=True, unasked=())
+            for each in status.regions
+        ]
     )
     locked = [
         Finding("error", where,
